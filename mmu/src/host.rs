@@ -1,0 +1,126 @@
+//! What this crate asks of the host kernel: the mapping that is physical memory, and a barrier on every CPU that
+//! runs this process. (The cache maps its own array, in `cache/table.rs`.)
+//!
+//! Invariant: every pointer handed to a load, store or copy here lies inside one mapping that lives as long as
+//! its [`SharedMapping`]. Other agents (a guest on KVM, other threads) write the same bytes at any time, so no
+//! Rust reference to plain bytes is ever made: words are atomics, whole frames are moved by raw pointers.
+#![expect(unsafe_code, reason = "maps physical memory and issues membarrier(2)")]
+
+use std::fs::File;
+use std::io;
+#[cfg(not(loom))]
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+
+use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::mm::{Advice, madvise};
+use vm_memory::{FileOffset, MmapRegion};
+
+use crate::address::PAGE_LEN;
+
+/// A memfd, mapped shared: frame pool, KVM memory slot and what every walker reads.
+#[derive(Debug)]
+pub(crate) struct SharedMapping {
+    region: MmapRegion<()>,
+}
+
+impl SharedMapping {
+    /// Maps `len_bytes` (a multiple of the page size) of zeroes; large pages are advised, not required.
+    pub(crate) fn new(len_bytes: usize) -> io::Result<Self> {
+        let memfd = memfd_create("afterimage-memory", MemfdFlags::CLOEXEC)?;
+        ftruncate(&memfd, len_bytes as u64)?;
+        let region = MmapRegion::from_file(FileOffset::new(File::from(memfd), 0), len_bytes)
+            .map_err(io::Error::other)?;
+        // SAFETY: the range is exactly the mapping made above; the advice changes no contents.
+        let advised = unsafe { madvise(region.as_ptr().cast(), len_bytes, Advice::LinuxHugepage) };
+        if let Err(error) = advised {
+            log::debug!("no large pages under physical memory: {error}");
+        }
+        Ok(Self { region })
+    }
+
+    /// Bytes mapped.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.region.size()
+    }
+
+    /// The host address of the first byte.
+    pub(crate) fn address(&self) -> u64 {
+        self.region.as_ptr() as u64
+    }
+
+    /// The aligned 64-bit word at `offset` bytes; none outside the mapping or misaligned.
+    #[inline]
+    pub(crate) fn word(&self, offset: u64) -> Option<&AtomicU64> {
+        let len = self.region.size() as u64;
+        if offset & 7 != 0 || offset >= len {
+            return None;
+        }
+        // SAFETY: offset < len, so the sum stays inside the mapping.
+        let word = unsafe { self.region.as_ptr().add(usize::try_from(offset).ok()?) };
+        // SAFETY: the mapping is page aligned and `offset` a multiple of 8 below a length that is one too, so
+        // 8 valid aligned bytes lie there as long as `self`; everybody accesses them through atomics.
+        Some(unsafe { AtomicU64::from_ptr(word.cast()) })
+    }
+
+    /// Copies `bytes` into the mapping at `offset`; false if they do not fit.
+    pub(crate) fn write(&self, offset: u64, bytes: &[u8]) -> bool {
+        let Some(to) = self.span(offset, bytes.len()) else { return false };
+        // SAFETY: `span` checked that the bytes lie inside the mapping, which no Rust reference covers.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
+        true
+    }
+
+    /// Copies out of the mapping at `offset` into `bytes`; false if the mapping ends before.
+    pub(crate) fn read(&self, offset: u64, bytes: &mut [u8]) -> bool {
+        let Some(from) = self.span(offset, bytes.len()) else { return false };
+        // SAFETY: `span` checked that the bytes lie inside the mapping, which no Rust reference covers.
+        unsafe { std::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr(), bytes.len()) };
+        true
+    }
+
+    /// Copies the whole page at `from` to the page at `to`; false if either lies outside.
+    pub(crate) fn copy_page(&self, from: u64, to: u64) -> bool {
+        let (Some(from), Some(to)) = (self.span(from, PAGE_LEN), self.span(to, PAGE_LEN)) else {
+            return false;
+        };
+        // SAFETY: both pages were checked to lie inside the mapping; `copy` allows from == to.
+        unsafe { std::ptr::copy(from, to, PAGE_LEN) };
+        true
+    }
+
+    /// Whether two pages hold the same bytes (memcmp); none if either lies outside.
+    pub(crate) fn pages_equal(&self, a: u64, b: u64) -> Option<bool> {
+        let (a, b) = (self.span(a, PAGE_LEN)?, self.span(b, PAGE_LEN)?);
+        // SAFETY: both pages were checked to lie inside the mapping.
+        Some(unsafe { libc::memcmp(a.cast(), b.cast(), PAGE_LEN) } == 0)
+    }
+
+    /// The host pointer to `len` bytes at `offset`, if all of them lie inside.
+    fn span(&self, offset: u64, len: usize) -> Option<*mut u8> {
+        let offset = usize::try_from(offset).ok()?;
+        let end = offset.checked_add(len)?;
+        if end > self.region.size() {
+            return None;
+        }
+        // SAFETY: offset + len lies inside the mapping.
+        Some(unsafe { self.region.as_ptr().add(offset) })
+    }
+}
+
+/// Makes every other running thread of this process execute a full memory barrier before this returns
+/// (membarrier(2), private expedited). False if the kernel cannot: then readers must fence for themselves.
+#[cfg(not(loom))]
+pub(crate) fn process_barrier() -> bool {
+    static REGISTERED: OnceLock<bool> = OnceLock::new();
+    let registered = *REGISTERED.get_or_init(|| membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED));
+    registered && membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED)
+}
+
+#[cfg(not(loom))]
+fn membarrier(command: libc::c_int) -> bool {
+    // SAFETY: membarrier takes three integers and touches no memory of ours.
+    let status = unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) };
+    status == 0
+}

@@ -1,0 +1,208 @@
+//! Physical memory: the bytes that page tables, frames, guests and every walker share.
+//!
+//! Invariant: there is one mapping. A table entry is loaded and stored as an atomic word of it; nothing keeps a
+//! second copy that could be mistaken for the truth. Addresses come from tables that a guest may have written,
+//! so the walking load ([`PhysicalMemory::try_load`]) answers "outside" as data; the other accessors are for
+//! addresses the program itself allocated and assert.
+
+use std::sync::atomic::Ordering;
+
+use thiserror::Error;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::address::{PAGE_LEN, PAGE_SIZE, Pfn, PhysAddr};
+use crate::host::SharedMapping;
+
+/// The smallest physical memory that holds the tables and pages of one address space, in bytes.
+pub const MIN_MEMORY_BYTES: u64 = 1 << 20;
+/// The largest, in bytes (1 TiB): what one KVM slot and the frame table are laid out for.
+pub const MAX_MEMORY_BYTES: u64 = 1 << 40;
+
+/// Why physical memory could not be made.
+#[derive(Debug, Error)]
+pub enum MemoryError {
+    /// The size is out of bounds or not a multiple of the page size.
+    #[error(
+        "{bytes} bytes of physical memory asked for; give a multiple of {PAGE_SIZE} from {MIN_MEMORY_BYTES} to {MAX_MEMORY_BYTES}"
+    )]
+    Size {
+        /// Bytes asked for.
+        bytes: u64,
+    },
+    /// The host kernel refused the mapping.
+    #[error("cannot map {bytes} bytes of physical memory: {source}; ask for less memory")]
+    Map {
+        /// Bytes asked for.
+        bytes: u64,
+        /// The kernel's answer.
+        source: std::io::Error,
+    },
+}
+
+/// One memfd-backed mapping, frame 0 at physical address 0.
+#[derive(Debug)]
+pub struct PhysicalMemory {
+    mapping: SharedMapping,
+}
+
+impl PhysicalMemory {
+    /// Maps `bytes` bytes of zeroed memory.
+    ///
+    /// # Errors
+    /// [`MemoryError::Size`] for an unusable size, [`MemoryError::Map`] when the kernel has no room.
+    pub fn new(bytes: u64) -> Result<Self, MemoryError> {
+        if !(MIN_MEMORY_BYTES..=MAX_MEMORY_BYTES).contains(&bytes) || !bytes.is_multiple_of(PAGE_SIZE) {
+            return Err(MemoryError::Size { bytes });
+        }
+        let len = usize::try_from(bytes).map_err(|_| MemoryError::Size { bytes })?;
+        let mapping = SharedMapping::new(len).map_err(|source| MemoryError::Map { bytes, source })?;
+        Ok(Self { mapping })
+    }
+
+    /// Its size in bytes.
+    #[must_use]
+    pub fn len_bytes(&self) -> u64 {
+        self.mapping.len() as u64
+    }
+
+    /// Its size in frames of 4 KiB.
+    #[must_use]
+    pub fn frame_count(&self) -> u64 {
+        self.len_bytes() / PAGE_SIZE
+    }
+
+    /// The host address of its first byte, for the KVM memory slot.
+    #[must_use]
+    pub fn host_address(&self) -> u64 {
+        self.mapping.address()
+    }
+
+    /// Loads the word at `address` (acquire); none if it lies outside or is not 8-byte aligned.
+    #[inline]
+    #[must_use]
+    pub fn try_load(&self, address: PhysAddr) -> Option<u64> {
+        Some(self.mapping.word(address.0)?.load(Ordering::Acquire))
+    }
+
+    /// Loads the aligned word at `address` (acquire).
+    ///
+    /// # Panics
+    /// If the address lies outside: only addresses of allocated frames belong here.
+    #[inline]
+    #[must_use]
+    pub fn load(&self, address: PhysAddr) -> u64 {
+        self.word(address).load(Ordering::Acquire)
+    }
+
+    /// Stores the aligned word at `address` (release).
+    ///
+    /// # Panics
+    /// As [`load`](Self::load).
+    #[inline]
+    pub fn store(&self, address: PhysAddr, value: u64) {
+        self.word(address).store(value, Ordering::Release);
+    }
+
+    /// Replaces the aligned word at `address` and returns what stood there, as one atomic step.
+    ///
+    /// # Panics
+    /// As [`load`](Self::load).
+    #[inline]
+    pub fn swap(&self, address: PhysAddr, value: u64) -> u64 {
+        self.word(address).swap(value, Ordering::AcqRel)
+    }
+
+    /// Stores `new` at `address` if `current` stands there.
+    ///
+    /// # Errors
+    /// What stood there instead.
+    ///
+    /// # Panics
+    /// As [`load`](Self::load).
+    #[inline]
+    pub fn compare_exchange(&self, address: PhysAddr, current: u64, new: u64) -> Result<u64, u64> {
+        self.word(address).compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
+    }
+
+    /// Adds `value` to the aligned word at `address` and returns what stood there.
+    ///
+    /// # Panics
+    /// As [`load`](Self::load).
+    #[inline]
+    pub fn fetch_add(&self, address: PhysAddr, value: u64) -> u64 {
+        self.word(address).fetch_add(value, Ordering::AcqRel)
+    }
+
+    /// Copies `bytes` to `address`.
+    ///
+    /// # Panics
+    /// If they do not fit into memory there.
+    pub fn write_bytes(&self, address: PhysAddr, bytes: &[u8]) {
+        assert!(
+            self.mapping.write(address.0, bytes),
+            "{} bytes at {address} lie outside memory",
+            bytes.len()
+        );
+    }
+
+    /// Copies from `address` into `bytes`.
+    ///
+    /// # Panics
+    /// If memory ends before.
+    pub fn read_bytes(&self, address: PhysAddr, bytes: &mut [u8]) {
+        assert!(self.mapping.read(address.0, bytes), "{} bytes at {address} lie outside memory", bytes.len());
+    }
+
+    /// Copies the contents of one frame to another.
+    ///
+    /// # Panics
+    /// If either frame lies outside memory.
+    pub fn copy_frame(&self, from: Pfn, to: Pfn) {
+        let copied = self.mapping.copy_page(from.address().0, to.address().0);
+        assert!(copied, "a copy from {from:?} to {to:?} leaves memory");
+    }
+
+    /// Whether two frames hold the same bytes.
+    ///
+    /// # Panics
+    /// If either frame lies outside memory.
+    #[must_use]
+    pub fn frames_equal(&self, a: Pfn, b: Pfn) -> bool {
+        let equal = self.mapping.pages_equal(a.address().0, b.address().0);
+        assert!(equal.is_some(), "a comparison of {a:?} and {b:?} leaves memory");
+        equal == Some(true)
+    }
+
+    /// The xxh3 checksum of a frame's bytes at some moment; its writers are not stopped.
+    #[must_use]
+    pub fn checksum(&self, frame: Pfn) -> u64 {
+        let mut bytes = [0; PAGE_LEN];
+        self.read_bytes(frame.address(), &mut bytes);
+        xxh3_64(&bytes)
+    }
+
+    /// Fills a frame with one word, 512 times.
+    pub fn fill_frame(&self, frame: Pfn, word: u64) {
+        let mut bytes = [0; PAGE_LEN];
+        for chunk in bytes.chunks_exact_mut(8) {
+            chunk.copy_from_slice(&word.to_le_bytes());
+        }
+        self.write_bytes(frame.address(), &bytes);
+    }
+
+    /// Whether every word of a frame is `word`.
+    #[must_use]
+    pub fn frame_is_filled(&self, frame: Pfn, word: u64) -> bool {
+        let mut bytes = [0; PAGE_LEN];
+        self.read_bytes(frame.address(), &mut bytes);
+        bytes.chunks_exact(8).all(|chunk| chunk == word.to_le_bytes())
+    }
+
+    #[inline]
+    fn word(&self, address: PhysAddr) -> &std::sync::atomic::AtomicU64 {
+        match self.mapping.word(address.0) {
+            Some(word) => word,
+            None => panic!("{address} is no aligned word of {} bytes of memory", self.len_bytes()),
+        }
+    }
+}
