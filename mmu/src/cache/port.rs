@@ -1,0 +1,88 @@
+//! One thread's access to a cache.
+//!
+//! Invariant: translations are looked up only inside a [`Section`], and the drain waits for open sections. So what a
+//! lookup returned may be used until the section is dropped, and not longer.
+
+use std::sync::Arc;
+
+use super::TranslationCache;
+use super::entry::{Tag, Translation};
+use crate::address::VirtAddr;
+use crate::drain::Reader;
+
+/// A thread's registration with a cache; made by [`TranslationCache::port`].
+#[derive(Debug)]
+pub struct CachePort {
+    cache: Arc<TranslationCache>,
+    reader: Reader,
+}
+
+/// An access in flight: look up, use, drop.
+#[derive(Debug)]
+pub struct Section<'a> {
+    cache: &'a TranslationCache,
+    reader: &'a mut Reader,
+}
+
+/// The state of the cache before a page-table walk, without which its result cannot be filled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FillTicket {
+    pub(super) tag: Tag,
+    pub(super) sequence: u64,
+    pub(super) generation: u64,
+}
+
+impl CachePort {
+    pub(super) fn new(cache: Arc<TranslationCache>, reader: Reader) -> Self {
+        Self { cache, reader }
+    }
+
+    /// Announces an access. A drain whose invalidation this access may not have seen waits for its end.
+    #[inline]
+    pub fn enter(&mut self) -> Section<'_> {
+        self.reader.enter();
+        Section { cache: &self.cache, reader: &mut self.reader }
+    }
+
+    /// Goes offline until the next [`enter`](Self::enter), so that no drain has to ask about this thread.
+    /// Call it before blocking or idling.
+    pub fn pause(&mut self) {
+        self.reader.pause();
+    }
+
+    /// The cache behind the port.
+    #[must_use]
+    pub fn cache(&self) -> &Arc<TranslationCache> {
+        &self.cache
+    }
+}
+
+impl Section<'_> {
+    /// The translation of `address`, stale or not; none if there is no entry (or it was being changed).
+    #[must_use]
+    #[inline]
+    pub fn lookup(&self, tag: Tag, address: VirtAddr) -> Option<Translation> {
+        self.cache.lookup(tag, address)
+    }
+
+    /// To be taken before the page-table walk whose result is to be filled.
+    #[must_use]
+    pub fn begin_fill(&self, tag: Tag) -> FillTicket {
+        self.cache.begin_fill(tag)
+    }
+
+    /// Installs `translation` for the page of `address` under the ticket's tag, unless something that may concern
+    /// it was invalidated since `ticket` was taken. Returns whether it did: an address not canonical for 57 bits, a
+    /// frame beyond 52 physical bits and a cache that is off install nothing either. The caller may use its walk's
+    /// result all the same, until the section ends.
+    pub fn fill(&self, ticket: FillTicket, address: VirtAddr, translation: Translation) -> bool {
+        self.cache.fill(ticket, address, translation)
+    }
+}
+
+impl Drop for Section<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.reader.exit();
+    }
+}

@@ -1,0 +1,118 @@
+//! A large array of zeroed words, mapped but not touched: a cache of 64k entries costs two mmap calls, and the
+//! host supplies its pages when they are first used.
+//!
+//! Invariant: the array is a power of two long and lies inside its mapping, so that a masked index is always in
+//! bounds; zero is a valid value of every element type; elements are atomics, shared by all threads.
+#![cfg_attr(not(loom), expect(unsafe_code, reason = "maps the memory of the cache"))]
+
+#[cfg(not(loom))]
+pub(super) use self::mapped::Table;
+#[cfg(loom)]
+pub(super) use self::modelled::Table;
+
+#[cfg(not(loom))]
+mod mapped {
+    use std::marker::PhantomData;
+
+    use rustix::mm::{Advice, madvise};
+    use vm_memory::MmapRegion;
+
+    use crate::cache::set::Set;
+    use crate::sync::AtomicU64;
+
+    /// From this size in bytes on a large page is asked for, to spare the host's own TLB.
+    const HUGE_PAGE_LEN: usize = 2 << 20;
+
+    /// A type of which all-zero bytes are a value, and whose shared references allow every change it undergoes.
+    ///
+    /// # Safety
+    /// The implementer consists of atomic integers only.
+    pub(in crate::cache) unsafe trait Zeroed: Sync {}
+
+    // SAFETY: atomic integers.
+    unsafe impl<const LEN: usize> Zeroed for [AtomicU64; LEN] {}
+    // SAFETY: eight atomic integers, with no padding between them.
+    unsafe impl Zeroed for Set {}
+
+    /// See the module.
+    #[derive(Debug)]
+    pub(in crate::cache) struct Table<T> {
+        region: MmapRegion<()>,
+        mask: usize,
+        elements: PhantomData<T>,
+    }
+
+    impl<T: Zeroed> Table<T> {
+        /// Maps `len` elements; a power of two.
+        pub(in crate::cache) fn zeroed(len: usize) -> Self {
+            assert!(len.is_power_of_two(), "a table of {len} elements cannot be indexed by a mask");
+            let len_bytes = len.saturating_mul(size_of::<T>());
+            let region = match MmapRegion::new(len_bytes) {
+                Ok(region) => region,
+                Err(error) => panic!("cannot map {len_bytes} bytes for a translation cache: {error}"),
+            };
+            advise_large_pages(&region);
+            Self { region, mask: len - 1, elements: PhantomData }
+        }
+
+        /// The element at 0, which every table has.
+        #[inline(always)]
+        pub(in crate::cache) fn first(&self) -> &T {
+            let first: *const T = self.region.as_ptr().cast();
+            // SAFETY: as in `get`, for index 0.
+            unsafe { &*first }
+        }
+
+        /// The element at `index`, modulo the length.
+        #[inline(always)]
+        pub(in crate::cache) fn get(&self, index: usize) -> &T {
+            let first: *mut T = self.region.as_ptr().cast();
+            // SAFETY: the masked index is below the length, for which the mapping was made.
+            let element = unsafe { first.add(index & self.mask) };
+            // SAFETY: the mapping is page aligned, lives as long as `self` and started as zeroes, a value of
+            // `T`; every access to it goes through a shared reference to atomics.
+            unsafe { &*element }
+        }
+
+        /// Every element once.
+        pub(in crate::cache) fn iter(&self) -> impl Iterator<Item = &T> {
+            (0..=self.mask).map(|index| self.get(index))
+        }
+    }
+
+    fn advise_large_pages(region: &MmapRegion<()>) {
+        if region.size() < HUGE_PAGE_LEN {
+            return;
+        }
+        // SAFETY: the range is exactly the mapping just made; the advice changes no contents.
+        let advised = unsafe { madvise(region.as_ptr().cast(), region.size(), Advice::LinuxHugepage) };
+        if let Err(error) = advised {
+            log::debug!("no large pages under a translation cache: {error}");
+        }
+    }
+}
+
+#[cfg(loom)]
+mod modelled {
+    /// loom's atomics are objects of the model and cannot be mapped.
+    #[derive(Debug)]
+    pub(in crate::cache) struct Table<T>(Vec<T>);
+
+    impl<T: Default> Table<T> {
+        pub(in crate::cache) fn zeroed(len: usize) -> Self {
+            Self((0..len).map(|_| T::default()).collect())
+        }
+
+        pub(in crate::cache) fn first(&self) -> &T {
+            &self.0[0]
+        }
+
+        pub(in crate::cache) fn get(&self, index: usize) -> &T {
+            &self.0[index & (self.0.len() - 1)]
+        }
+
+        pub(in crate::cache) fn iter(&self) -> impl Iterator<Item = &T> {
+            self.0.iter()
+        }
+    }
+}
