@@ -1,0 +1,88 @@
+//! A software CPU: a thread that runs an address space through a TLB of its own.
+//!
+//! Invariant: the TLB is flushed by nobody but the flushes of its address space, and [`AddressSpace::flush_tlb`]
+//! returns only when no access of this CPU through a flushed entry is in flight, as an IPI is acknowledged between
+//! two instructions.
+
+use std::sync::Arc;
+
+use crate::address::{Access, VirtAddr};
+use crate::address_space::{AddressSpace, FaultError};
+use crate::cache::TranslationCache;
+use crate::port::{Accessed, Context, Port};
+use crate::trace::{Action, Agent, Event};
+
+/// Entries of a CPU's TLB.
+pub const CPU_TLB_ENTRIES: usize = 64;
+
+/// One CPU that runs one address space.
+pub struct Cpu {
+    space: Arc<AddressSpace>,
+    tlb: Arc<TranslationCache>,
+    port: Port,
+}
+
+impl Cpu {
+    /// CPU `number` with an empty TLB, known to `space` from now on.
+    #[must_use]
+    pub fn new(number: u16, space: Arc<AddressSpace>) -> Self {
+        let tlb = Arc::new(TranslationCache::new(CPU_TLB_ENTRIES));
+        space.add_tlb(Arc::clone(&tlb));
+        let port = Port::new(&tlb, Arc::clone(space.frames()), Agent::Cpu(number), space.shared_observer());
+        Self { space, tlb, port }
+    }
+
+    /// Loads the aligned word at `address`, faulting as often as it takes.
+    ///
+    /// # Errors
+    /// [`FaultError`] when the address space refuses.
+    pub fn load(&mut self, address: VirtAddr) -> Result<Accessed, FaultError> {
+        loop {
+            if let Some(accessed) = self.try_access(address, Access::Read, None) {
+                return Ok(accessed);
+            }
+            self.fault(address, Access::Read)?;
+        }
+    }
+
+    /// Stores the aligned word at `address`, faulting as often as it takes.
+    ///
+    /// # Errors
+    /// [`FaultError`] when the address space refuses.
+    pub fn store(&mut self, address: VirtAddr, value: u64) -> Result<Accessed, FaultError> {
+        loop {
+            if let Some(accessed) = self.try_access(address, Access::Write, Some(value)) {
+                return Ok(accessed);
+            }
+            self.fault(address, Access::Write)?;
+        }
+    }
+
+    /// Tells flushes that this CPU idles.
+    pub fn pause(&mut self) {
+        self.port.pause();
+    }
+
+    fn try_access(&mut self, address: VirtAddr, access: Access, store: Option<u64>) -> Option<Accessed> {
+        let context = Context { tag: self.space.id().tag(), root: self.space.table().root() };
+        let in_flight = self.port.translate(context, address, access).ok()?;
+        Some(match store {
+            Some(value) => in_flight.store(value),
+            None => in_flight.load(),
+        })
+    }
+
+    fn fault(&mut self, address: VirtAddr, access: Access) -> Result<(), FaultError> {
+        let event = Event::now(self.port.agent(), Action::Fault, address.page(), None);
+        self.space.observer().record(event);
+        // Handling may flush this very CPU: it has nothing in flight, but may take long.
+        self.port.pause();
+        self.space.handle_fault(address, access)
+    }
+}
+
+impl Drop for Cpu {
+    fn drop(&mut self) {
+        self.space.remove_tlb(&self.tlb);
+    }
+}

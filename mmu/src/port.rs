@@ -1,0 +1,182 @@
+//! A port: one thread's way from virtual addresses to bytes, through a translation cache and a page walk.
+//!
+//! Invariant: translating and accessing are two steps. [`Port::translate`] returns an [`InFlight`] access; what it
+//! was translated to may be outdated by the time it is used, and a drain waits for its end. A port that faults has
+//! no access in flight, so whoever resolves the fault may drain.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::address::{Access, Pfn, PhysAddr, VirtAddr};
+use crate::cache::{CachePort, Section, Tag, Translation, TranslationCache};
+use crate::frame::Frames;
+use crate::step;
+use crate::table::Root;
+use crate::trace::{Action, Agent, Event, Observer};
+use crate::walker::{Fault, walk};
+
+/// Whose translations a port uses: the tag in the cache and the table behind it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Context {
+    /// The tag.
+    pub tag: Tag,
+    /// The table.
+    pub root: Root,
+}
+
+/// One thread's access through a cache.
+pub struct Port {
+    cache: CachePort,
+    wiring: Wiring,
+}
+
+/// What a port does not lend out with an access.
+struct Wiring {
+    frames: Arc<Frames>,
+    agent: Agent,
+    observer: Arc<dyn Observer>,
+}
+
+/// A translated access that has not ended. Dropping it ends it.
+#[derive(Debug)]
+pub struct InFlight<'port> {
+    _section: Section<'port>,
+    frames: &'port Frames,
+    address: PhysAddr,
+}
+
+/// What a load or store met.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reached {
+    /// A frame that somebody owns.
+    Owned,
+    /// A frame that was freed: the translation is stale.
+    Freed,
+}
+
+/// What an access returned, and what it met on the way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Accessed {
+    /// The value loaded, or stored.
+    pub value: u64,
+    /// The frame.
+    pub frame: Pfn,
+    /// Whether somebody owned it.
+    pub reached: Reached,
+}
+
+impl Port {
+    /// The port of `agent` through `cache` onto `frames`; `observer` is told of its walks.
+    #[must_use]
+    pub fn new(
+        cache: &Arc<TranslationCache>,
+        frames: Arc<Frames>,
+        agent: Agent,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        Self { cache: cache.port(), wiring: Wiring { frames, agent, observer } }
+    }
+
+    /// Who accesses.
+    #[must_use]
+    pub fn agent(&self) -> Agent {
+        self.wiring.agent
+    }
+
+    /// Translates one aligned word: a hit, or a walk whose result is filled in. A hit that is less permissive than
+    /// the access, or would store without D set, walks again before it faults.
+    ///
+    /// # Errors
+    /// [`Fault`] as the walk found it; nothing is in flight then.
+    #[inline]
+    pub fn translate(
+        &mut self,
+        context: Context,
+        address: VirtAddr,
+        access: Access,
+    ) -> Result<InFlight<'_>, Fault> {
+        let section = self.cache.enter();
+        let translation = match section.lookup(context.tag, address) {
+            Some(hit) if serves(hit, access) => hit,
+            _ => self.wiring.walk_and_fill(&section, context, address, access)?,
+        };
+        let frames = &*self.wiring.frames;
+        Ok(InFlight { _section: section, frames, address: translation.physical(address) })
+    }
+
+    /// Tells the drains that this thread will not access for a while.
+    pub fn pause(&mut self) {
+        self.cache.pause();
+    }
+}
+
+#[inline]
+fn serves(hit: Translation, access: Access) -> bool {
+    hit.permission.allows(access) && (access == Access::Read || hit.dirty)
+}
+
+impl Wiring {
+    /// Apart from the hit, and out of its way. Stamped before the walk reads anything.
+    #[cold]
+    fn walk_and_fill(
+        &self,
+        section: &Section<'_>,
+        context: Context,
+        address: VirtAddr,
+        access: Access,
+    ) -> Result<Translation, Fault> {
+        let at = Instant::now();
+        let ticket = section.begin_fill(context.tag);
+        let walked = walk(self.frames.memory(), context.root, address, access)?;
+        section.fill(ticket, address, walked);
+        let permission =
+            if walked.permission.write { step::Permission::ReadWrite } else { step::Permission::ReadOnly };
+        let action = Action::Walk(permission);
+        let frame = Some(walked.physical(address).pfn());
+        self.observer.record(Event { at, ..Event::now(self.agent, action, address.page(), frame) });
+        Ok(walked)
+    }
+}
+
+impl InFlight<'_> {
+    /// The frame the access reaches.
+    #[inline]
+    #[must_use]
+    pub fn frame(&self) -> Pfn {
+        self.address.pfn()
+    }
+
+    /// Loads the word (acquire), sees whether the frame still has an owner afterwards, and ends the access.
+    ///
+    /// A frame outside memory reads as all ones, as a bus without a device does, and counts as freed.
+    #[inline]
+    #[must_use]
+    pub fn load(self) -> Accessed {
+        let value = self.frames.memory().try_load(self.address).unwrap_or(u64::MAX);
+        self.accessed(value)
+    }
+
+    /// Stores the word (release), sees whether the frame still has an owner afterwards, and ends the access. A frame
+    /// outside memory takes nothing.
+    #[inline]
+    pub fn store(self, value: u64) -> Accessed {
+        if self.frames.memory().try_load(self.address).is_some() {
+            self.frames.memory().store(self.address, value);
+        }
+        self.accessed(value)
+    }
+
+    #[inline]
+    fn accessed(&self, value: u64) -> Accessed {
+        let frame = self.frame();
+        let reached = if self.frames.is_free(frame) { Reached::Freed } else { Reached::Owned };
+        Accessed { value, frame, reached }
+    }
+}
+
+impl fmt::Debug for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Port").field("agent", &self.wiring.agent).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,138 @@
+//! The hardware page walk, as CPUs, software vCPUs and the IOMMU's first stage do it.
+//!
+//! Invariant: the walk takes no lock and trusts nothing it reads: a table outside memory is a fault. It sets A in
+//! every entry it uses and D in the leaf of a store, atomically and only in the very entry it read; if the entry
+//! changed meanwhile, the walk starts over. So D is never set in an entry that maps another frame by now.
+//! Source: Intel SDM vol. 3, 4.6 and 4.8; VT-d 3.6 and 3.6.2 (A/D bits of the first stage).
+
+use thiserror::Error;
+
+use crate::address::{Access, PageSize, PhysAddr, VirtAddr};
+use crate::cache::{Permission, Translation};
+use crate::memory::PhysicalMemory;
+use crate::pte::Pte;
+use crate::table::Root;
+
+/// Why hardware refuses an access.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+#[error("{access:?} at {address}: {reason}")]
+pub struct Fault {
+    /// The address.
+    pub address: VirtAddr,
+    /// What was tried.
+    pub access: Access,
+    /// What is in the way.
+    pub reason: FaultReason,
+}
+
+/// What is in the way of an access.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+pub enum FaultReason {
+    /// The upper bits do not repeat the highest translated one.
+    #[error("the address is not canonical")]
+    NotCanonical,
+    /// An entry is not present.
+    #[error("the entry of level {level} is not present")]
+    NotPresent {
+        /// Its level, 1 for the last table.
+        level: u32,
+    },
+    /// An entry does not allow the access to user mode.
+    #[error("the access is not permitted")]
+    Protection,
+    /// An entry points outside physical memory.
+    #[error("the table of level {level} lies outside memory")]
+    OutsideMemory {
+        /// Level of the table.
+        level: u32,
+    },
+}
+
+/// The entries of one descent, as they were read.
+struct Descent {
+    leaf: PhysAddr,
+    entry: Pte,
+    size: PageSize,
+    permission: Permission,
+}
+
+/// Translates `address` for a user-mode `access` and sets A and D bits.
+///
+/// # Errors
+/// [`Fault`], with D untouched. A may have been set in the upper levels.
+#[inline]
+pub fn walk(
+    memory: &PhysicalMemory,
+    root: Root,
+    address: VirtAddr,
+    access: Access,
+) -> Result<Translation, Fault> {
+    let fault = |reason| Fault { address, access, reason };
+    loop {
+        let found = descend(memory, root, address).map_err(fault)?;
+        if !found.permission.allows(access) {
+            return Err(fault(FaultReason::Protection));
+        }
+        if let Some(entry) = mark_leaf(memory, &found, access) {
+            return Ok(Translation {
+                pfn: entry.pfn(),
+                size: found.size,
+                permission: found.permission,
+                dirty: entry.is_dirty(),
+            });
+        }
+    }
+}
+
+/// One load a level, each dependent on the one before.
+#[inline]
+fn descend(memory: &PhysicalMemory, root: Root, address: VirtAddr) -> Result<Descent, FaultReason> {
+    if !root.levels.is_canonical(address) {
+        return Err(FaultReason::NotCanonical);
+    }
+    let mut table = root.table.address();
+    let mut allowed = Pte::WRITE | Pte::USER;
+    let mut level = root.levels.count();
+    loop {
+        let place = table.offset(address.table_index(level) * 8);
+        let entry = Pte(memory.try_load(place).ok_or(FaultReason::OutsideMemory { level })?);
+        if !entry.is_present() {
+            return Err(FaultReason::NotPresent { level });
+        }
+        allowed &= entry.0;
+        if level == 1 || entry.0 & Pte::LARGE != 0 {
+            let size = PageSize::of_level(level).ok_or(FaultReason::OutsideMemory { level })?;
+            return Ok(Descent { leaf: place, entry, size, permission: permission(allowed) });
+        }
+        if !entry.is_young() {
+            // An upper entry that changed under us is read again by nobody who cares: A is a hint there.
+            let _marked = memory.compare_exchange(place, entry.0, entry.0 | Pte::ACCESSED);
+        }
+        table = entry.pfn().address();
+        level -= 1;
+    }
+}
+
+/// U/S gates everything for a user access, R/W gates stores. Instruction fetches are not modelled here.
+#[inline]
+fn permission(allowed: u64) -> Permission {
+    let user = allowed & Pte::USER != 0;
+    Permission { read: user, write: user && allowed & Pte::WRITE != 0, execute: false }
+}
+
+/// Sets A, and D for a store, in the leaf as it was read; none if it changed meanwhile.
+#[inline]
+fn mark_leaf(memory: &PhysicalMemory, found: &Descent, access: Access) -> Option<Pte> {
+    let wanted = match access {
+        Access::Read => Pte::ACCESSED,
+        Access::Write => Pte::ACCESSED | Pte::DIRTY,
+    };
+    let marked = found.entry.with(wanted);
+    if marked == found.entry {
+        return Some(marked);
+    }
+    memory.compare_exchange(found.leaf, found.entry.0, marked.0).ok().map(|_| marked)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! The walk against tables in memory.
+
+use std::sync::Arc;
+
+use super::{FaultReason, walk};
+use crate::address::{Access, PageSize, Pfn, VirtAddr};
+use crate::frame::{FrameState, Frames};
+use crate::memory::MIN_MEMORY_BYTES;
+use crate::pte::Pte;
+use crate::table::{Levels, PageTable, Root};
+
+const PAGE: VirtAddr = VirtAddr(0x4000_3000);
+
+struct Fixture {
+    frames: Arc<Frames>,
+    table: PageTable,
+}
+
+fn mapped(levels: Levels, flags: u64) -> (Fixture, Pfn) {
+    let frames = Frames::new(MIN_MEMORY_BYTES).unwrap();
+    let table = PageTable::new(Arc::clone(&frames), levels).unwrap();
+    let frame = frames.allocate(FrameState::Anonymous).unwrap().leak();
+    let slot = table.ensure_slot(PAGE).unwrap();
+    table.store(slot, Pte(frame.0 << 12 | flags));
+    (Fixture { frames, table }, frame)
+}
+
+impl Fixture {
+    fn walk(&self, address: VirtAddr, access: Access) -> Result<crate::cache::Translation, FaultReason> {
+        walk(self.frames.memory(), self.table.root(), address, access).map_err(|fault| fault.reason)
+    }
+
+    fn entry(&self) -> Pte {
+        self.table.load(self.table.slot(PAGE).unwrap())
+    }
+}
+
+#[test]
+fn four_and_five_levels_translate() {
+    for levels in [Levels::Four, Levels::Five] {
+        let (fixture, frame) = mapped(levels, Pte::PRESENT | Pte::USER);
+        let found = fixture.walk(PAGE.offset(0x123), Access::Read).unwrap();
+        assert_eq!((found.pfn, found.size), (frame, PageSize::Size4K));
+        assert_eq!(found.physical(PAGE.offset(0x123)), frame.address().offset(0x123));
+    }
+}
+
+#[test]
+fn a_load_sets_a_and_a_store_sets_d() {
+    let (fixture, _) = mapped(Levels::Four, Pte::PRESENT | Pte::USER | Pte::WRITE);
+    assert!(!fixture.walk(PAGE, Access::Read).unwrap().dirty);
+    assert!(fixture.entry().is_young() && !fixture.entry().is_dirty());
+    assert!(fixture.walk(PAGE, Access::Write).unwrap().dirty);
+    assert!(fixture.entry().is_dirty());
+}
+
+#[test]
+fn permissions_of_all_levels_count() {
+    let (read_only, _) = mapped(Levels::Four, Pte::PRESENT | Pte::USER);
+    assert_eq!(read_only.walk(PAGE, Access::Write), Err(FaultReason::Protection));
+    assert!(!read_only.entry().is_dirty(), "a refused store marks nothing");
+    let (supervisor, _) = mapped(Levels::Four, Pte::PRESENT | Pte::WRITE);
+    assert_eq!(supervisor.walk(PAGE, Access::Read), Err(FaultReason::Protection));
+    let (fixture, _) = mapped(Levels::Four, Pte::PRESENT | Pte::USER | Pte::WRITE);
+    let top = fixture.table.root().table.address();
+    let upper = fixture.frames.memory().load(top);
+    fixture.frames.memory().store(top, upper & !Pte::WRITE);
+    assert_eq!(fixture.walk(PAGE, Access::Write), Err(FaultReason::Protection));
+}
+
+#[test]
+fn what_is_not_there_faults_with_its_level() {
+    let (fixture, _) = mapped(Levels::Four, Pte::PRESENT | Pte::USER);
+    let next = PAGE.offset(0x1000);
+    assert_eq!(fixture.walk(next, Access::Read), Err(FaultReason::NotPresent { level: 1 }));
+    let far = VirtAddr(0x7000_0000_0000);
+    assert_eq!(fixture.walk(far, Access::Read), Err(FaultReason::NotPresent { level: 4 }));
+    let wild = VirtAddr(0x8000_0000_0000);
+    assert_eq!(fixture.walk(wild, Access::Read), Err(FaultReason::NotCanonical));
+}
+
+#[test]
+fn a_table_outside_memory_is_a_fault_and_not_a_crash() {
+    let (fixture, _) = mapped(Levels::Four, Pte::PRESENT | Pte::USER);
+    let top = fixture.table.root().table.address();
+    let linked = fixture.frames.memory().swap(top, 0x000f_ffff_ffff_f000 | Pte::PRESENT | Pte::USER);
+    assert_eq!(fixture.walk(PAGE, Access::Read), Err(FaultReason::OutsideMemory { level: 3 }));
+    // The table is dropped by its owner, who trusts it.
+    fixture.frames.memory().store(top, linked);
+    let wild = Root { table: Pfn(u64::MAX >> 12), levels: Levels::Four };
+    let fault = walk(fixture.frames.memory(), wild, PAGE, Access::Read).unwrap_err();
+    assert_eq!(fault.reason, FaultReason::OutsideMemory { level: 4 });
+}
+
+#[test]
+fn a_large_leaf_ends_the_walk() {
+    let (fixture, _) = mapped(Levels::Four, Pte::PRESENT | Pte::USER);
+    let memory = fixture.frames.memory();
+    let upper = Pte(memory.load(fixture.table.root().table.address())).pfn();
+    let middle = Pte(memory.load(upper.address().offset(PAGE.table_index(3) * 8))).pfn();
+    let place = middle.address().offset(PAGE.table_index(2) * 8);
+    memory.store(place, 0x20_0000 | Pte::PRESENT | Pte::USER | Pte::LARGE);
+    let found = fixture.walk(PAGE, Access::Read).unwrap();
+    assert_eq!((found.pfn, found.size), (Pfn(0x200), PageSize::Size2M));
+    assert_eq!(found.physical(PAGE).0, 0x20_3000);
+}
