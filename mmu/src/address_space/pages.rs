@@ -1,0 +1,93 @@
+//! Pages of an address space, for those who need the frame rather than an access: `get_user_pages`, and the look
+//! at what is mapped.
+
+use super::{AddressSpace, FaultError};
+use crate::address::{Access, VirtAddr};
+use crate::area::Merging;
+use crate::frame::FrameRef;
+use crate::pte::Pte;
+
+/// A page that was looked up: its frame, held, and the entry that mapped it.
+#[derive(Debug)]
+pub struct MappedPage {
+    /// The frame.
+    pub frame: FrameRef,
+    /// The entry as it was when the frame was held.
+    pub entry: Pte,
+}
+
+impl AddressSpace {
+    /// Looks up the frame behind `address` for `access`, faulting it in (`get_user_pages`). The frame is held, the
+    /// entry is not: it may change at any time.
+    ///
+    /// # Errors
+    /// [`FaultError`] if the access cannot be made possible.
+    pub fn page(&self, address: VirtAddr, access: Access) -> Result<MappedPage, FaultError> {
+        loop {
+            if let Some(page) = self.mapped_page(address)
+                && (access == Access::Read || page.entry.is_writable())
+            {
+                return Ok(page);
+            }
+            self.handle_fault(address, access)?;
+        }
+    }
+
+    /// The frame that `address` is mapped to now, held; none if nothing is mapped. Without a lock: the entry is
+    /// read again once the frame is held (GUP-fast).
+    #[must_use]
+    pub fn mapped_page(&self, address: VirtAddr) -> Option<MappedPage> {
+        let slot = self.table.slot(address.page())?;
+        loop {
+            let entry = self.table.load(slot);
+            if !entry.is_present() {
+                return None;
+            }
+            let Some(frame) = self.frames.try_reference(entry.pfn()) else { continue };
+            // Accessed and dirty bits may have been set meanwhile: they do not change which frame it is.
+            let again = self.table.load(slot);
+            if again.without(Pte::ACCESSED | Pte::DIRTY) == entry.without(Pte::ACCESSED | Pte::DIRTY) {
+                return Some(MappedPage { frame, entry: again });
+            }
+        }
+    }
+
+    /// The word at `address` in the frame that is mapped there, read under the page-table lock; none if nothing is
+    /// mapped. This is the truth that every cached translation is measured against.
+    #[must_use]
+    pub fn mapped_word(&self, address: VirtAddr) -> Option<u64> {
+        self.with_mapped_frame(address, |space, entry| {
+            space.frames.memory().load(entry.pfn().address().offset(address.0 & 0xff8))
+        })
+    }
+
+    /// Stores a word into the frame that is mapped at `address`, under the page-table lock; false if nothing is
+    /// mapped. For who repairs what an experiment broke.
+    pub fn set_mapped_word(&self, address: VirtAddr, value: u64) -> bool {
+        let stored = self.with_mapped_frame(address, |space, entry| {
+            space.frames.memory().store(entry.pfn().address().offset(address.0 & 0xff8), value);
+        });
+        stored.is_some()
+    }
+
+    fn with_mapped_frame<T>(&self, address: VirtAddr, visit: impl Fn(&Self, Pte) -> T) -> Option<T> {
+        let slot = self.table.slot(address.page())?;
+        let _lock = self.table.lock(slot);
+        let entry = self.table.load(slot);
+        entry.is_present().then(|| visit(self, entry))
+    }
+
+    /// Whether KSM may merge the page at `address`.
+    #[must_use]
+    pub fn is_mergeable(&self, address: VirtAddr) -> bool {
+        self.areas.read().find(address).is_some_and(|area| area.merging == Merging::Mergeable)
+    }
+
+    /// The addresses of all mergeable pages, ascending.
+    #[must_use]
+    pub fn mergeable_pages(&self) -> Vec<VirtAddr> {
+        let areas = self.areas.read();
+        let mergeable = areas.iter().filter(|area| area.merging == Merging::Mergeable);
+        mergeable.flat_map(|area| area.range.iter_pages()).collect()
+    }
+}

@@ -1,0 +1,171 @@
+//! The shadow page table against its primary.
+
+use std::sync::Arc;
+
+use super::{Retry, ShadowError, ShadowMmu, SoftwareShadow};
+use crate::address::{Access, PAGE_SIZE, VirtAddr, VirtRange};
+use crate::address_space::{AddressSpace, SpaceId, SpaceOptions};
+use crate::area::{Backing, Merging};
+use crate::cpu::Cpu;
+use crate::frame::Frames;
+use crate::notifier::MmuNotifier;
+use crate::pte::Pte;
+use crate::shadow::SoftwareVcpu;
+use crate::trace::{Agent, Unobserved};
+
+const PAGE: VirtAddr = VirtAddr(0x4000_0000);
+
+struct Guest {
+    space: Arc<AddressSpace>,
+    shadow: Arc<ShadowMmu>,
+    hardware: Arc<SoftwareShadow>,
+    cpu: Cpu,
+}
+
+fn guest(retry: Retry) -> Guest {
+    let frames = Frames::new(4 << 20).unwrap();
+    let space = AddressSpace::new(Arc::clone(&frames), SpaceId(1), SpaceOptions::default()).unwrap();
+    let window = VirtRange::pages(PAGE, 8);
+    space.map(window, Backing::PrivateAnonymous, Merging::Off).unwrap();
+    let hardware = SoftwareShadow::new(frames).unwrap();
+    let slots = hardware.slots(window).unwrap();
+    let shadow = ShadowMmu::new(Arc::clone(&space), Arc::clone(&hardware) as _, window, slots, retry);
+    space.notifiers().subscribe(Arc::clone(&shadow) as Arc<dyn MmuNotifier>);
+    let cpu = Cpu::new(0, Arc::clone(&space));
+    Guest { space, shadow, hardware, cpu }
+}
+
+impl Guest {
+    fn vcpu(&self) -> SoftwareVcpu {
+        self.hardware.vcpu(0, Arc::clone(&self.shadow), Arc::new(Unobserved))
+    }
+}
+
+fn load(vcpu: &mut SoftwareVcpu, address: VirtAddr) -> u64 {
+    loop {
+        if let Some(accessed) = vcpu.load(address).unwrap() {
+            return accessed.value;
+        }
+    }
+}
+
+fn store(vcpu: &mut SoftwareVcpu, address: VirtAddr, value: u64) {
+    while vcpu.store(address, value).unwrap().is_none() {}
+}
+
+#[test]
+fn a_guest_sees_what_the_host_writes_and_the_other_way_round() {
+    let mut guest = guest(Retry::BySequence);
+    let mut vcpu = guest.vcpu();
+    guest.cpu.store(PAGE, 3).unwrap();
+    assert_eq!(load(&mut vcpu, PAGE), 3);
+    store(&mut vcpu, PAGE, 4);
+    assert_eq!(guest.cpu.load(PAGE).unwrap().value, 4);
+}
+
+#[test]
+fn the_shadow_is_never_more_permissive_than_the_primary() {
+    let mut guest = guest(Retry::BySequence);
+    let mut vcpu = guest.vcpu();
+    guest.cpu.store(PAGE, 1).unwrap();
+    store(&mut vcpu, PAGE, 2);
+    assert!(guest.shadow.installed(PAGE).is_writable());
+    let _child = guest.space.fork(SpaceId(2)).unwrap();
+    assert_eq!(guest.shadow.installed(PAGE), Pte::NONE, "fork zapped it");
+    assert_eq!(load(&mut vcpu, PAGE), 2);
+    assert!(!guest.shadow.installed(PAGE).is_writable());
+}
+
+#[test]
+fn a_guests_store_breaks_cow_and_nobody_keeps_the_old_page() {
+    let mut guest = guest(Retry::BySequence);
+    let (mut writer, mut reader) = (guest.vcpu(), guest.vcpu());
+    guest.cpu.store(PAGE, 1).unwrap();
+    let _child = guest.space.fork(SpaceId(2)).unwrap();
+    let old = guest.cpu.load(PAGE).unwrap().frame;
+    assert_eq!(load(&mut reader, PAGE), 1);
+    store(&mut writer, PAGE, 2);
+    assert_eq!(load(&mut reader, PAGE), 2);
+    let now = guest.cpu.load(PAGE).unwrap();
+    assert_eq!(now.value, 2);
+    assert_ne!(now.frame, old);
+}
+
+/// COW is broken between the two halves of a guest's fault. What is installed afterwards, and what is mapped?
+fn fault_across_a_cow_break(retry: Retry) -> (Pte, Pte) {
+    let mut guest = guest(retry);
+    guest.cpu.store(PAGE, 1).unwrap();
+    let _child = guest.space.fork(SpaceId(2)).unwrap();
+    let pending = guest.shadow.begin_fault(PAGE, Access::Read).unwrap();
+    guest.cpu.store(PAGE, 2).unwrap();
+    let installed = guest.shadow.finish_fault(&pending, Agent::Vcpu(0), |_| {});
+    assert_eq!(installed, retry == Retry::Never);
+    (guest.shadow.installed(PAGE), guest.space.entry(PAGE))
+}
+
+#[test]
+fn without_the_sequence_retry_a_fault_installs_a_stale_mapping() {
+    let (installed, _) = fault_across_a_cow_break(Retry::BySequence);
+    assert_eq!(installed, Pte::NONE);
+    let (stale, mapped) = fault_across_a_cow_break(Retry::Never);
+    assert!(stale.is_present());
+    assert_ne!(stale.pfn(), mapped.pfn(), "the shadow shows the old frame for good");
+}
+
+#[test]
+fn a_fault_waits_for_an_invalidation_of_its_own_page_only() {
+    let mut guest = guest(Retry::BySequence);
+    guest.cpu.store(PAGE, 1).unwrap();
+    let other = PAGE.offset(PAGE_SIZE);
+    guest.cpu.store(other, 1).unwrap();
+    let invalidation = crate::notifier::Invalidation {
+        range: VirtRange::page(PAGE),
+        kind: crate::notifier::InvalidationKind::Clear,
+        blocking: crate::notifier::Blocking::Allowed,
+    };
+    let open = guest.space.notifiers().start(invalidation).unwrap();
+    let concerned = guest.shadow.begin_fault(PAGE, Access::Read).unwrap();
+    let unconcerned = guest.shadow.begin_fault(other, Access::Read).unwrap();
+    assert!(!guest.shadow.finish_fault(&concerned, Agent::Vcpu(0), |_| {}));
+    assert!(guest.shadow.finish_fault(&unconcerned, Agent::Vcpu(0), |_| {}));
+    open.end();
+    assert!(!guest.shadow.finish_fault(&concerned, Agent::Vcpu(0), |_| {}), "the sequence moved");
+    let again = guest.shadow.begin_fault(PAGE, Access::Read).unwrap();
+    assert!(guest.shadow.finish_fault(&again, Agent::Vcpu(0), |_| {}));
+}
+
+#[test]
+fn change_pte_finds_nothing_between_start_and_end() {
+    let mut guest = guest(Retry::BySequence);
+    let mut vcpu = guest.vcpu();
+    guest.cpu.store(PAGE, 1).unwrap();
+    load(&mut vcpu, PAGE);
+    let entry = guest.space.entry(PAGE);
+    guest.space.notifiers().change_pte(PAGE, entry);
+    assert_eq!(guest.shadow.installed(PAGE), Pte::NONE, "outside of a range it drops the entry");
+    assert_eq!(load(&mut vcpu, PAGE), 1);
+}
+
+#[test]
+fn young_is_what_was_used_since_it_was_cleared() {
+    let mut guest = guest(Retry::BySequence);
+    let mut vcpu = guest.vcpu();
+    guest.cpu.store(PAGE, 1).unwrap();
+    let chain = guest.space.notifiers();
+    assert!(!chain.test_young(PAGE));
+    load(&mut vcpu, PAGE);
+    assert!(chain.test_young(PAGE));
+    assert!(chain.clear_young(VirtRange::page(PAGE)));
+    assert!(!chain.test_young(PAGE));
+    load(&mut vcpu, PAGE);
+    assert!(chain.clear_flush_young(VirtRange::page(PAGE)));
+    assert!(!chain.clear_flush_young(VirtRange::page(PAGE)));
+}
+
+#[test]
+fn leaving_the_window_is_an_error_with_both() {
+    let guest = guest(Retry::BySequence);
+    let outside = PAGE.offset(8 * PAGE_SIZE);
+    let error = guest.shadow.begin_fault(outside, Access::Read).unwrap_err();
+    assert!(matches!(error, ShadowError::OutsideWindow { address, .. } if address == outside));
+}
