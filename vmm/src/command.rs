@@ -1,0 +1,54 @@
+//! The command line. Exit status: 0 when everything was as expected, 1 when not, 2 for wrong usage or a machine that
+//! cannot run it.
+
+mod demo;
+mod progress;
+
+use std::io::{Write, stderr, stdout};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Finds stale translations: what a TLB, a shadow page table or an IOTLB still shows after the page table changed.
+#[derive(Debug, Parser)]
+#[command(name = "afterimage", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Without a command: the demonstration.
+    #[command(flatten)]
+    demo: demo::DemoArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Break COW and merge with KSM under a guest, a CPU and a device, in the right order and in each wrong one
+    Demo(demo::DemoArguments),
+}
+
+/// Nothing can be shown: wrong usage, or a machine that cannot.
+const UNUSABLE: u8 = 2;
+
+/// Runs the command of the process's arguments.
+#[must_use]
+pub fn main() -> ExitCode {
+    env_logger::Builder::from_env(env_logger::Env::new().filter_or("AFTERIMAGE_LOG", "error")).init();
+    // Without a command the arguments are the demonstration's.
+    let arguments = Arguments::parse();
+    match arguments.command {
+        Some(Command::Demo(demo)) => demo::run(&demo),
+        None => demo::run(&arguments.demo),
+    }
+}
+
+/// One line for the user, on standard error; nobody may be there to read it.
+fn complain(message: impl std::fmt::Display) {
+    let _read = writeln!(stderr(), "afterimage: {message}");
+}
+
+/// What was asked for, on standard output. A reader that went away ends the program, as it ends any filter.
+fn say(text: impl std::fmt::Display) {
+    if writeln!(stdout(), "{text}").is_err() {
+        std::process::exit(i32::from(UNUSABLE));
+    }
+}

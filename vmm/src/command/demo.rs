@@ -1,0 +1,161 @@
+//! `afterimage demo`: arguments, the choice of CPU, and the exit status.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use guest_images::layout::MAX_VCPUS;
+
+use super::progress::Progress;
+use super::{UNUSABLE, complain, say};
+use crate::demo::guest::CpuKind;
+use crate::demo::options::{DemoOptions, Operation, Trial, trials};
+use crate::demo::report::{json, table, trace};
+use crate::demo::stage::Cast;
+use crate::demo::window::Widening;
+use crate::demo::{Demonstration, RunReport};
+use crate::kvm::{System, SystemError};
+
+/// The most devices and the most seconds that are accepted.
+const MAX_DEVICES: i64 = 16;
+const MAX_SECONDS: f64 = 3600.0;
+
+/// What the demonstration can be asked.
+#[derive(Debug, Args)]
+pub(super) struct DemoArguments {
+    /// Which operation to demonstrate
+    #[arg(long, value_enum, default_value = "all")]
+    operation: OperationName,
+    /// Which order of its steps: a name out of the table, or all
+    #[arg(long, default_value = "all")]
+    order: String,
+    /// DMA engines behind the IOMMU
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=MAX_DEVICES))]
+    devices: u16,
+    /// vCPUs of the guest
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=MAX_VCPUS as i64))]
+    vcpus: u16,
+    /// What vCPUs run on; without it KVM, or software where there is no KVM
+    #[arg(long, value_enum)]
+    cpu: Option<CpuName>,
+    /// How long each right order is watched, in seconds; a wrong one is watched until it has shown itself
+    #[arg(long, default_value_t = 1.2, value_parser = seconds)]
+    seconds: f64,
+    /// How wide a window between two steps may be made, in microseconds; without it from 0 to 800 in turn
+    #[arg(long, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    window_us: Option<u64>,
+    /// Where all random choices come from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum OperationName {
+    Cow,
+    Ksm,
+    All,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum CpuName {
+    Kvm,
+    Software,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let accepted = || format!("give seconds from 0.1 to {MAX_SECONDS}");
+    let seconds: f64 = text.parse().map_err(|_| accepted())?;
+    if (0.1..=MAX_SECONDS).contains(&seconds) { Ok(seconds) } else { Err(accepted()) }
+}
+
+/// Runs the demonstration and prints what it saw.
+pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
+    let prepared = select(arguments).and_then(|trials| Ok((trials, choose_cpu(arguments.cpu)?)));
+    let (trials, cpu) = match prepared {
+        Ok(prepared) => prepared,
+        Err(message) => {
+            complain(message);
+            return UNUSABLE.into();
+        }
+    };
+    let options = DemoOptions {
+        cast: Cast { cpu, vcpus: arguments.vcpus, devices: arguments.devices, cpus: 1 },
+        trials,
+        time: Duration::from_secs_f64(arguments.seconds),
+        widening: arguments.window_us.map_or(Widening::AsFound, |width_us| Widening::Fixed { width_us }),
+        seed: arguments.seed,
+    };
+    demonstrate(&Demonstration::new(options), cpu, arguments.json)
+}
+
+fn demonstrate(demonstration: &Demonstration, cpu: CpuKind, as_json: bool) -> ExitCode {
+    let mut reports: Vec<RunReport> = Vec::new();
+    if !as_json {
+        say(table::heading(cpu));
+    }
+    for trial in demonstration.trials() {
+        let progress = Progress::start(format!("{} {}", trial.operation.name(), trial.order.name));
+        let report = demonstration.run(trial);
+        drop(progress);
+        match report {
+            Ok(report) => {
+                if !as_json {
+                    say(table::row(&report));
+                }
+                reports.push(report);
+            }
+            Err(error) => {
+                complain(format_args!("{} {}: {error}", trial.operation.name(), trial.order.name));
+                return UNUSABLE.into();
+            }
+        }
+    }
+    if as_json {
+        say(json::object(cpu, &reports));
+    } else {
+        reports.iter().filter_map(trace::of).for_each(say);
+        say(table::conclusion(&reports));
+    }
+    let good = reports.iter().all(RunReport::is_as_expected);
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The trials asked for; the control goes with them unless one order was named.
+fn select(arguments: &DemoArguments) -> Result<Vec<Trial>, String> {
+    let operations: &[Operation] = match arguments.operation {
+        OperationName::Cow => &[Operation::Cow],
+        OperationName::Ksm => &[Operation::Ksm],
+        OperationName::All => &[Operation::Cow, Operation::Ksm],
+    };
+    let all = trials(operations);
+    if arguments.order == "all" {
+        return Ok([all, trials(&[Operation::Control])].concat());
+    }
+    let chosen: Vec<_> = all.iter().filter(|trial| trial.order.name == arguments.order).cloned().collect();
+    if chosen.is_empty() {
+        let mut names: Vec<_> = all.iter().map(|trial| trial.order.name).collect();
+        names.dedup();
+        return Err(format!("no order `{}`; there are all, {}", arguments.order, names.join(", ")));
+    }
+    Ok(chosen)
+}
+
+/// KVM if it is there; software if that was asked for, or with a line that says why.
+fn choose_cpu(asked: Option<CpuName>) -> Result<CpuKind, String> {
+    match (asked, System::open()) {
+        (Some(CpuName::Software), _) => Ok(CpuKind::Software),
+        (_, Ok(_)) => Ok(CpuKind::Kvm),
+        (Some(CpuName::Kvm), Err(error)) => Err(error.to_string()),
+        (None, Err(error)) => {
+            fall_back(&error);
+            Ok(CpuKind::Software)
+        }
+    }
+}
+
+fn fall_back(error: &SystemError) {
+    complain(format_args!("{error}; the vCPUs run in software instead"));
+}

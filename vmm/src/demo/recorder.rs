@@ -1,0 +1,120 @@
+//! The recorder: keeps the last events of each page, and all of them once something went wrong.
+//!
+//! Invariant: its locks are held for one push or one copy, never while waiting; memory is bounded by
+//! [`KEPT_EVENTS`] a page.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use guest_images::layout::AREA_VA;
+use mmu::address::VirtAddr;
+use mmu::program::Line;
+use mmu::step::{Permission, Role, Step};
+use mmu::trace::{Action, Event, Observer};
+use parking_lot::Mutex;
+
+use super::window::Windows;
+
+/// Events kept of each page.
+const KEPT_EVENTS: usize = 96;
+
+/// Watches one run.
+pub struct Recorder {
+    windows: Windows,
+    pages: Vec<Mutex<VecDeque<Event>>>,
+    first: Mutex<Option<Violation>>,
+    broken: AtomicU64,
+    lost: AtomicU64,
+}
+
+/// The first thing that went wrong, with what happened to the page before.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// What went wrong.
+    pub event: Event,
+    /// The page's events up to it, by time.
+    pub before: Vec<Event>,
+}
+
+impl Recorder {
+    /// A recorder of `pages` pages whose operations are widened by `windows`.
+    #[must_use]
+    pub fn new(pages: u64, windows: Windows) -> Self {
+        let pages = (0..pages).map(|_| Mutex::new(VecDeque::with_capacity(KEPT_EVENTS))).collect();
+        Self { windows, pages, first: Mutex::new(None), broken: AtomicU64::new(0), lost: AtomicU64::new(0) }
+    }
+
+    /// The windows between the steps of its operations.
+    #[must_use]
+    pub fn windows(&self) -> &Windows {
+        &self.windows
+    }
+
+    /// COW breaks that were completed.
+    #[must_use]
+    pub fn cow_breaks(&self) -> u64 {
+        self.broken.load(Ordering::Relaxed)
+    }
+
+    /// Published values that no mapped frame held.
+    #[must_use]
+    pub fn lost_writes(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// The first violation, if there was one.
+    #[must_use]
+    pub fn first_violation(&self) -> Option<Violation> {
+        self.first.lock().clone()
+    }
+
+    /// Whether something went wrong.
+    #[must_use]
+    pub fn has_violation(&self) -> bool {
+        self.first.lock().is_some()
+    }
+
+    fn events(&self, page: VirtAddr) -> Option<&Mutex<VecDeque<Event>>> {
+        let index = page.vpn().checked_sub(VirtAddr(AREA_VA).vpn())?;
+        self.pages.get(usize::try_from(index).ok()?)
+    }
+
+    fn keep_first(&self, event: Event) {
+        let mut first = self.first.lock();
+        if first.is_some() {
+            return;
+        }
+        let kept = self.events(event.page).map(|events| events.lock().iter().copied().collect());
+        let mut before: Vec<Event> = kept.unwrap_or_default();
+        before.retain(|earlier| earlier.at <= event.at);
+        before.sort_by_key(|earlier| earlier.at);
+        *first = Some(Violation { event, before });
+    }
+}
+
+impl Observer for Recorder {
+    fn record(&self, event: Event) {
+        match event.action {
+            Action::StaleLoad { .. } | Action::FreedUse => return self.keep_first(event),
+            Action::LostStore { .. } => {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+                return self.keep_first(event);
+            }
+            Action::Line { line: Line::Step(Step::SetPte(Role::New, Permission::ReadWrite)), .. } => {
+                self.broken.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+        if let Some(events) = self.events(event.page) {
+            let mut events = events.lock();
+            if events.len() == KEPT_EVENTS {
+                events.pop_front();
+            }
+            events.push_back(event);
+        }
+    }
+
+    fn before(&self, page: VirtAddr, line: &Line) {
+        self.windows.open_before(page, line);
+    }
+}

@@ -1,0 +1,5 @@
+//! What people and programs are shown.
+
+pub mod json;
+pub mod table;
+pub mod trace;

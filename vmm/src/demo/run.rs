@@ -1,0 +1,158 @@
+//! One order after the other, each on a stage of its own.
+//!
+//! Invariant: a verdict is what was seen. A right order is watched for its whole time; a wrong one until it has shown
+//! itself, but not before everybody has had the time to be seen coherent or stale.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mmu::operation::Verdict;
+use mmu::operation::cow;
+
+use super::operator::Operator;
+use super::options::{DemoOptions, Operation, Trial};
+use super::recorder::{Recorder, Violation};
+use super::stage::{PAGES, Stage, StageError};
+use super::tally::Counts;
+use super::window::Windows;
+
+/// How long a wrong order is watched at least.
+const LEAST: Duration = Duration::from_millis(250);
+/// How long a wrong order may take to show itself, in times of a right one, and at least.
+const PATIENCE: u32 = 3;
+const LEAST_PATIENCE: Duration = Duration::from_secs(6);
+
+/// What was seen of one order.
+#[derive(Clone, Debug)]
+pub struct RunReport {
+    /// What was tried.
+    pub trial: Trial,
+    /// COW breaks, or merges.
+    pub operations: u64,
+    /// What CPUs did and met.
+    pub cpu: Counts,
+    /// What vCPUs did and met.
+    pub vcpu: Counts,
+    /// What devices did and met.
+    pub device: Counts,
+    /// Published values that no mapped frame held.
+    pub lost_writes: u64,
+    /// Frames that were written after they were freed, as their poison tells.
+    pub freed_writes: u64,
+    /// How long it was watched.
+    pub time: Duration,
+    /// The first violation.
+    pub first: Option<Violation>,
+}
+
+/// Runs the orders of its options.
+#[derive(Debug)]
+pub struct Demonstration {
+    options: DemoOptions,
+}
+
+impl RunReport {
+    /// Loads that were stale.
+    #[must_use]
+    pub fn stale(&self) -> u64 {
+        self.cpu.stale + self.vcpu.stale + self.device.stale
+    }
+
+    /// Uses of freed frames.
+    #[must_use]
+    pub fn freed_uses(&self) -> u64 {
+        self.cpu.freed + self.vcpu.freed + self.device.freed + self.freed_writes
+    }
+
+    /// What was seen.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let violations = self.stale() + self.lost_writes + self.freed_uses();
+        if violations == 0 { Verdict::Coherent } else { Verdict::Violated }
+    }
+
+    /// Whether it is what the order is held to do.
+    #[must_use]
+    pub fn is_as_expected(&self) -> bool {
+        self.verdict() == self.trial.order.expected
+    }
+}
+
+impl Demonstration {
+    /// A demonstration of `options`.
+    #[must_use]
+    pub fn new(options: DemoOptions) -> Self {
+        Self { options }
+    }
+
+    /// What will be tried, in turn.
+    #[must_use]
+    pub fn trials(&self) -> &[Trial] {
+        &self.options.trials
+    }
+
+    /// Tries one order.
+    ///
+    /// # Errors
+    /// [`StageError`] if it cannot be set up or somebody is in trouble.
+    pub fn run(&self, trial: &Trial) -> Result<RunReport, StageError> {
+        let windows = Windows::new(self.options.widening, self.options.seed);
+        let recorder = Arc::new(Recorder::new(PAGES, windows));
+        let break_cow = match trial.operation {
+            Operation::Cow | Operation::Control => trial.order.program.clone(),
+            Operation::Ksm => cow::wp_page_copy(),
+        };
+        let mut stage = Stage::set(self.options.cast, break_cow, &recorder)?;
+        if trial.operation == Operation::Control {
+            stage.board.publish_early();
+        }
+        let begun = Instant::now();
+        let merged = self.operate(trial, &stage, &recorder, begun)?;
+        stage.strike()?;
+        let [cpu, vcpu, device] = stage.counts();
+        Ok(RunReport {
+            trial: trial.clone(),
+            operations: merged.unwrap_or_else(|| recorder.cow_breaks()),
+            cpu,
+            vcpu,
+            device,
+            lost_writes: recorder.lost_writes(),
+            freed_writes: stage.frames.audit_freed(),
+            time: begun.elapsed(),
+            first: recorder.first_violation(),
+        })
+    }
+
+    /// Round after round until enough was seen; returns the merges of KSM.
+    fn operate(
+        &self,
+        trial: &Trial,
+        stage: &Stage,
+        recorder: &Recorder,
+        begun: Instant,
+    ) -> Result<Option<u64>, StageError> {
+        let mut operator = Operator::new(stage, recorder.windows(), self.options.seed);
+        let mut merged = None;
+
+        while !self.has_seen_enough(trial, recorder, begun.elapsed()) {
+            stage.check()?;
+            match trial.operation {
+                Operation::Cow | Operation::Control => operator.cow_round()?,
+                Operation::Ksm => {
+                    *merged.get_or_insert(0) += operator.ksm_round(&trial.order.program)?;
+                }
+            }
+        }
+        Ok(merged)
+    }
+
+    fn has_seen_enough(&self, trial: &Trial, recorder: &Recorder, elapsed: Duration) -> bool {
+        match trial.order.expected {
+            Verdict::Coherent => elapsed >= self.options.time,
+            Verdict::Violated => {
+                let patience = (self.options.time * PATIENCE).max(LEAST_PATIENCE);
+                elapsed >= patience || (elapsed >= LEAST && recorder.has_violation())
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! /dev/kvm, opened and found good enough.
+//!
+//! Invariant: whoever holds a [`System`] has every capability that this module's other files use without asking.
+//! Source: Documentation/virt/kvm/api.rst.
+
+use std::path::Path;
+
+use kvm_ioctls::{Cap, Kvm};
+use thiserror::Error;
+
+/// Where KVM is.
+const DEVICE: &str = "/dev/kvm";
+/// The only API version that was ever stable.
+const API_VERSION: i32 = 12;
+
+/// What is needed, by the names of the kernel's documentation.
+const CAPABILITIES: [(Cap, &str); 7] = [
+    (Cap::UserMemory, "KVM_CAP_USER_MEMORY"),
+    (Cap::Irqchip, "KVM_CAP_IRQCHIP"),
+    (Cap::SplitIrqchip, "KVM_CAP_SPLIT_IRQCHIP"),
+    (Cap::SignalMsi, "KVM_CAP_SIGNAL_MSI"),
+    (Cap::MpState, "KVM_CAP_MP_STATE"),
+    (Cap::SyncRegs, "KVM_CAP_SYNC_REGS"),
+    (Cap::ImmediateExit, "KVM_CAP_IMMEDIATE_EXIT"),
+];
+
+/// Why this machine's KVM cannot be used.
+#[derive(Debug, Error)]
+pub enum SystemError {
+    /// There is no KVM.
+    #[error(
+        "{DEVICE} does not exist; load kvm-intel or kvm-amd, enable virtualization in the firmware, or run without KVM"
+    )]
+    Missing,
+    /// It may not be opened.
+    #[error("{DEVICE} may not be opened; join its group (usually: usermod -aG kvm $USER) or run as root")]
+    Forbidden,
+    /// It could not be opened for another reason.
+    #[error("cannot open {DEVICE}: {source}; see the kernel log for kvm's own words")]
+    Open {
+        /// The kernel's answer.
+        source: kvm_ioctls::Error,
+    },
+    /// The kernel speaks another API.
+    #[error("{DEVICE} has API version {found}, not {API_VERSION}; use a kernel from 2.6.22 on")]
+    Version {
+        /// The version found.
+        found: i32,
+    },
+    /// A capability is missing.
+    #[error("{DEVICE} lacks {name}; use a newer kernel or another KVM module")]
+    Capability {
+        /// The capability's name.
+        name: &'static str,
+    },
+}
+
+/// KVM, ready for machines to be made.
+#[derive(Debug)]
+pub struct System {
+    kvm: Kvm,
+}
+
+impl System {
+    /// Opens /dev/kvm and checks its version and capabilities.
+    ///
+    /// # Errors
+    /// [`SystemError`] says what is missing and what to do about it.
+    pub fn open() -> Result<Self, SystemError> {
+        let kvm = Kvm::new().map_err(SystemError::of_open)?;
+        let found = kvm.get_api_version();
+        if found != API_VERSION {
+            return Err(SystemError::Version { found });
+        }
+        match CAPABILITIES.iter().find(|(cap, _)| !kvm.check_extension(*cap)) {
+            Some((_, name)) => Err(SystemError::Capability { name }),
+            None => Ok(Self { kvm }),
+        }
+    }
+
+    /// Whether this KVM runs guests without hardware virtualization (the `kvm-pvm` module): CPL0 is emulated and
+    /// guest page tables are shadowed, so a store of the host to a live entry is never seen.
+    #[must_use]
+    pub fn shadows_guest_tables() -> bool {
+        Path::new("/sys/module/kvm_pvm").exists()
+    }
+
+    /// The ioctl interface.
+    pub(super) fn kvm(&self) -> &Kvm {
+        &self.kvm
+    }
+}
+
+impl SystemError {
+    fn of_open(source: kvm_ioctls::Error) -> Self {
+        match source.errno() {
+            libc::ENOENT | libc::ENODEV | libc::ENXIO => Self::Missing,
+            libc::EACCES | libc::EPERM => Self::Forbidden,
+            _ => Self::Open { source },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! What can go wrong with a vCPU, and the report of a guest that cannot go on.
+//!
+//! Invariant: a report is collected from what KVM still gives; what it does not give is said, not guessed.
+
+use std::fmt;
+
+use guest_images::layout::{CODE_VA, MAX_IMAGE_BYTES, frame, port};
+use kvm_bindings::{kvm_regs, kvm_sregs};
+use mmu::address::VirtAddr;
+use thiserror::Error;
+
+use super::Vcpu;
+use crate::kvm::{VcpuId, VmError};
+
+/// Bytes shown at RIP; none of them crosses a page in the images.
+const CODE_BYTES: usize = 16;
+
+/// Why a vCPU could not be made or cannot go on.
+#[derive(Debug, Error)]
+pub enum VcpuError {
+    /// KVM made no vCPU.
+    #[error("cannot create {vcpu}: {source}")]
+    Create {
+        /// Which one.
+        vcpu: VcpuId,
+        /// Why.
+        source: VmError,
+    },
+    /// Its first state was refused.
+    #[error("{vcpu}: {operation} failed: {source}; this KVM does not take a long-mode guest at CPL3")]
+    Setup {
+        /// Which one.
+        vcpu: VcpuId,
+        /// The ioctl's name.
+        operation: &'static str,
+        /// The kernel's answer.
+        source: kvm_ioctls::Error,
+    },
+    /// KVM_RUN failed.
+    #[error("{vcpu}: KVM_RUN failed: {source}; see the kernel log for kvm's own words")]
+    Run {
+        /// Which one.
+        vcpu: VcpuId,
+        /// The kernel's answer.
+        source: kvm_ioctls::Error,
+    },
+    /// The guest did what no program of this crate does.
+    #[error("{vcpu} cannot go on: {report}")]
+    Guest {
+        /// Which one.
+        vcpu: VcpuId,
+        /// What it did, and its state.
+        report: Box<GuestReport>,
+    },
+}
+
+impl VcpuError {
+    pub(super) fn setup(vcpu: VcpuId, operation: &'static str, source: kvm_ioctls::Error) -> Self {
+        Self::Setup { vcpu, operation, source }
+    }
+}
+
+/// The state of a guest that cannot go on. Its text spans several lines.
+#[derive(Debug)]
+pub struct GuestReport {
+    /// What it did.
+    pub exit: String,
+    /// Where: for an exception, the instruction that raised it.
+    pub rip: VirtAddr,
+    /// The instruction's bytes, if its page is mapped.
+    pub code: Option<[u8; CODE_BYTES]>,
+    registers: Option<(kvm_regs, kvm_sregs)>,
+}
+
+impl GuestReport {
+    pub(super) fn collect(vcpu: &Vcpu, exit: String) -> Self {
+        let registers = vcpu.fd.get_regs().and_then(|regs| Ok((regs, vcpu.fd.get_sregs()?))).ok();
+        let rip = VirtAddr(registers.map_or(0, |(regs, _)| instruction(vcpu, &regs)));
+        Self { exit, rip, code: code_at(vcpu, rip), registers }
+    }
+}
+
+/// The instruction that is to blame: if a handler handed the vCPU over, the one it was called for.
+fn instruction(vcpu: &Vcpu, regs: &kvm_regs) -> u64 {
+    let code = CODE_VA..CODE_VA + MAX_IMAGE_BYTES as u64;
+    match vcpu.last_port {
+        Some(port::EXCEPTION) => vcpu.read(frame::RIP),
+        Some(port::HYPERCALL | port::PAGE_FAULT) if !code.contains(&regs.rip) => vcpu.read(frame::TRAP_RIP),
+        _ => regs.rip,
+    }
+}
+
+fn code_at(vcpu: &Vcpu, rip: VirtAddr) -> Option<[u8; CODE_BYTES]> {
+    let at = vcpu.space.resolve(&vcpu.memory, rip)?;
+    let mut code = [0; CODE_BYTES];
+    let end = at.0.checked_add(CODE_BYTES as u64)?;
+    (end <= vcpu.memory.len_bytes()).then(|| vcpu.memory.read_bytes(at, &mut code))?;
+    Some(code)
+}
+
+impl fmt::Display for GuestReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} at rip {}", self.exit, self.rip)?;
+        match &self.registers {
+            Some((regs, sregs)) => write_registers(f, regs, sregs)?,
+            None => writeln!(f, "  registers: KVM gives none")?,
+        }
+        match &self.code {
+            Some(code) => write!(f, "  code at rip: {code:02x?}"),
+            None => write!(f, "  code at rip: not mapped"),
+        }
+    }
+}
+
+fn write_registers(f: &mut fmt::Formatter<'_>, r: &kvm_regs, s: &kvm_sregs) -> fmt::Result {
+    let rows = [
+        [("rax", r.rax), ("rbx", r.rbx), ("rcx", r.rcx), ("rdx", r.rdx)],
+        [("rsi", r.rsi), ("rdi", r.rdi), ("rbp", r.rbp), ("rsp", r.rsp)],
+        [("r8", r.r8), ("r9", r.r9), ("r10", r.r10), ("r11", r.r11)],
+        [("r12", r.r12), ("r13", r.r13), ("r14", r.r14), ("r15", r.r15)],
+        [("rip", r.rip), ("rfl", r.rflags), ("cs", s.cs.selector.into()), ("ss", s.ss.selector.into())],
+        [("cr0", s.cr0), ("cr2", s.cr2), ("cr3", s.cr3), ("cr4", s.cr4)],
+    ];
+    for row in rows {
+        for (name, value) in row {
+            write!(f, "  {name:>3} {value:016x}")?;
+        }
+        writeln!(f)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! The virtual machine monitor: KVM, the demonstration, and what the `afterimage` command is made of.
+//!
+//! Invariant: nothing below this crate speaks to KVM, and only this crate wires the parts to each other.
+//!
+//! Read in this order: [`kvm`] (machine, vCPUs, the zap protocol), [`demo`] (everybody on one address space),
+//! [`command`] (the command line).
+
+pub mod command;
+pub mod demo;
+pub mod kvm;
