@@ -67,6 +67,52 @@ pub fn walk(
     address: VirtAddr,
     access: Access,
 ) -> Result<Translation, Fault> {
+    match walk_marked(memory, root, address, access) {
+        Some(translation) => Ok(translation),
+        None => walk_and_mark(memory, root, address, access),
+    }
+}
+
+/// The common case: four or five entries that are all there, marked already, and allow the access. Everything else is
+/// left to the whole walk, which starts over.
+#[inline]
+fn walk_marked(
+    memory: &PhysicalMemory,
+    root: Root,
+    address: VirtAddr,
+    access: Access,
+) -> Option<Translation> {
+    const USED: u64 = Pte::PRESENT | Pte::ACCESSED;
+    if !root.levels.is_canonical(address) {
+        return None;
+    }
+    let mut table = root.table.address();
+    let mut allowed = Pte::WRITE | Pte::USER;
+    for level in (2..=root.levels.count()).rev() {
+        let entry = memory.try_load(table.offset(address.table_index(level) * 8))?;
+        if entry & (USED | Pte::LARGE) != USED {
+            return None;
+        }
+        allowed &= entry;
+        table = Pte(entry).pfn().address();
+    }
+    let entry = Pte(memory.try_load(table.offset(address.table_index(1) * 8))?);
+    let wanted = USED | marks(access);
+    let permission = permission(allowed & entry.0);
+    if entry.0 & wanted != wanted || !permission.allows(access) {
+        return None;
+    }
+    Some(Translation { pfn: entry.pfn(), size: PageSize::Size4K, permission, dirty: entry.is_dirty() })
+}
+
+/// The whole walk: faults, large pages, and the marks.
+#[cold]
+fn walk_and_mark(
+    memory: &PhysicalMemory,
+    root: Root,
+    address: VirtAddr,
+    access: Access,
+) -> Result<Translation, Fault> {
     let fault = |reason| Fault { address, access, reason };
     loop {
         let found = descend(memory, root, address).map_err(fault)?;
@@ -85,7 +131,6 @@ pub fn walk(
 }
 
 /// One load a level, each dependent on the one before.
-#[inline]
 fn descend(memory: &PhysicalMemory, root: Root, address: VirtAddr) -> Result<Descent, FaultReason> {
     if !root.levels.is_canonical(address) {
         return Err(FaultReason::NotCanonical);
@@ -121,17 +166,21 @@ fn permission(allowed: u64) -> Permission {
 }
 
 /// Sets A, and D for a store, in the leaf as it was read; none if it changed meanwhile.
-#[inline]
 fn mark_leaf(memory: &PhysicalMemory, found: &Descent, access: Access) -> Option<Pte> {
-    let wanted = match access {
-        Access::Read => Pte::ACCESSED,
-        Access::Write => Pte::ACCESSED | Pte::DIRTY,
-    };
-    let marked = found.entry.with(wanted);
+    let marked = found.entry.with(marks(access));
     if marked == found.entry {
         return Some(marked);
     }
     memory.compare_exchange(found.leaf, found.entry.0, marked.0).ok().map(|_| marked)
+}
+
+/// The bits that an access leaves in a leaf.
+#[inline]
+const fn marks(access: Access) -> u64 {
+    match access {
+        Access::Read => Pte::ACCESSED,
+        Access::Write => Pte::ACCESSED | Pte::DIRTY,
+    }
 }
 
 #[cfg(test)]
