@@ -27,8 +27,8 @@ const FAULT_WRITE: u64 = 1 << 1;
 /// Why a vCPU came back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
-    /// An access to the shadow window found no usable entry. It is repeated after the next [`Vcpu::run`]; without an answer it faults
-    /// again.
+    /// An access to the shadow window found no usable entry. It is repeated after the next [`Vcpu::run`]; without
+    /// an answer it faults again.
     PageFault {
         /// What was accessed.
         address: VirtAddr,

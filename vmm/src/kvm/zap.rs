@@ -19,7 +19,7 @@
 //! Some KVMs never set that byte (kvm-pvm, which does not know an instruction boundary); then 1 and 2 decide.
 //!
 //! The kick is always sent, also to a vCPU that is outside: that is what 2 and 3 rest on. A vCPU that takes it with
-//! nothing left to do loses a microsecond.
+//! nothing left to do loses the time of one interrupt.
 
 mod pages;
 

@@ -1,6 +1,7 @@
 //! A vCPU's first state: long mode, CPL3, the program's first instruction.
 //!
-//! Invariant: the guest never runs in another mode, so neither real-mode memory nor boot code nor a CPUID is needed. Source: Intel SDM vol. 3, 3.4.5 (segments), 4.5 (paging), 11.4 (local APIC).
+//! Invariant: the guest never runs in another mode, so neither real-mode memory nor boot code nor a CPUID is
+//! needed. Source: Intel SDM vol. 3, 3.4.5 (segments), 4.5 (paging), 11.4 (local APIC).
 
 use guest_images::layout::{APIC_PHYSICAL, AREA_VA, CODE_VA, CONTROL_VA, frame, selector, stats_va, vector};
 use kvm_bindings::{
