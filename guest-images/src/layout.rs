@@ -102,8 +102,11 @@ pub mod frame {
     /// The hypercall's argument.
     pub const HYPERCALL_ARGUMENT: u64 = 0x28;
 
-    /// The host's answer: where the entry lies, as an address in the direct map; 0 for no entry.
+    /// The host's answer: where the entry lies, as an address in the direct map; 0 for no entry,
+    /// [`ANSWER_TAKEN`] while the stub writes it.
     pub const ANSWER_ENTRY: u64 = 0x40;
+    /// Stands in [`ANSWER_ENTRY`] from when the stub takes the answer until it has written the entry.
+    pub const ANSWER_TAKEN: u64 = 1;
     /// The entry to write there.
     pub const ANSWER_VALUE: u64 = 0x48;
     /// The address to invalidate after it.

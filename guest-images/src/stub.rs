@@ -91,16 +91,20 @@ afterimage_stub_start:
     mov rax, cr2
     mov [rsp + {CR2} - {STACK_TOP} + 56], rax
     out {PAGE_FAULT_PORT}, al
-    mov rax, [rsp + {ANSWER_ENTRY} - {STACK_TOP} + 56]
-    test rax, rax
-    jz 2f
+    // Taking the answer is one atomic step: a zap that comes before it revokes the answer, one that comes after it
+    // waits until the answer's place is empty.
     push rcx
-    mov rcx, [rsp + {ANSWER_VALUE} - {STACK_TOP} + 64]
-    mov [rax], rcx
-    pop rcx
-    mov rax, [rsp + {ANSWER_ADDRESS} - {STACK_TOP} + 56]
+    mov ecx, {ANSWER_TAKEN}
+    xchg [rsp + {ANSWER_ENTRY} - {STACK_TOP} + 64], rcx
+    test rcx, rcx
+    jz 2f
+    mov rax, [rsp + {ANSWER_VALUE} - {STACK_TOP} + 64]
+    mov [rcx], rax
+    mov rax, [rsp + {ANSWER_ADDRESS} - {STACK_TOP} + 64]
     invlpg [rax]
 2:
+    mov qword ptr [rsp + {ANSWER_ENTRY} - {STACK_TOP} + 64], 0
+    pop rcx
     afterimage_apply_zaps 56
     pop rax
     add rsp, 8
@@ -222,6 +226,7 @@ afterimage_stub_end:
     HYPERCALL_NUMBER = const frame::HYPERCALL_NUMBER,
     HYPERCALL_ARGUMENT = const frame::HYPERCALL_ARGUMENT,
     ANSWER_ENTRY = const frame::ANSWER_ENTRY,
+    ANSWER_TAKEN = const frame::ANSWER_TAKEN,
     ANSWER_VALUE = const frame::ANSWER_VALUE,
     ANSWER_ADDRESS = const frame::ANSWER_ADDRESS,
     LEAF_TABLE = const frame::LEAF_TABLE,

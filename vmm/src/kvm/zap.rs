@@ -1,7 +1,13 @@
 //! Taking translations from vCPUs that run: request, kick, acknowledge.
 //!
 //! Invariant: when [`ZapPort::wait`] returns, no vCPU of the request executes another CPL3 instruction through an
-//! entry that was zapped before the request. Each vCPU is in one of three states then:
+//! entry that was zapped before the request, and none writes such an entry any more.
+//!
+//! All vCPUs share one leaf table, so an answer that a vCPU has not written yet is a danger to the others: written
+//! after they dropped the page, it would bring the old frame back for them. The request therefore begins with the
+//! answers: one that was not taken is revoked, one that was is waited for. (Answers are posted under the lock that
+//! requests are made under, so no new one comes.) Then the bits are set and the kicks sent, and each vCPU ends in
+//! one of three states:
 //!
 //! 1. **It acknowledged.** Its stub loaded the request count, then took the bits and cleared entry and translation
 //!    for each, then stored the count. The bits were set before the count was raised, so they were among those taken.
@@ -21,6 +27,7 @@
 //! The kick is always sent, also to a vCPU that is outside: that is what 2 and 3 rest on. A vCPU that takes it with
 //! nothing left to do loses the time of one interrupt.
 
+mod mailbox;
 mod pages;
 
 use std::hint;
@@ -29,13 +36,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use guest_images::layout::{MAX_VCPUS, frame, vector};
-use mmu::address::{PhysAddr, VirtAddr};
-use mmu::memory::PhysicalMemory;
+use guest_images::layout::{MAX_VCPUS, vector};
+use mmu::address::VirtAddr;
 use thiserror::Error;
 
 use super::vcpu::Activity;
 use super::{GuestSpace, VcpuHandle, VcpuId, Vm, VmError, guest};
+use mailbox::Mailbox;
 pub use pages::{PageSet, VcpuSet};
 
 /// How long a vCPU may take before it counts as lost.
@@ -44,8 +51,6 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const SPIN: Duration = Duration::from_micros(60);
 /// How long it naps. Shorter naps end before the scheduler has let a waiting vCPU run.
 const NAP: Duration = Duration::from_micros(50);
-/// In the steal-time record: the thread is not on a CPU.
-const PREEMPTED: u64 = 1;
 
 /// Why translations could not be taken.
 #[derive(Debug, Error)]
@@ -87,13 +92,6 @@ struct Target {
     mailbox: Mailbox,
 }
 
-/// The zap part of a vCPU's frame.
-#[derive(Debug)]
-struct Mailbox {
-    memory: Arc<PhysicalMemory>,
-    at: PhysAddr,
-}
-
 /// A request that can be waited for: what each of its vCPUs has to acknowledge.
 #[derive(Clone, Debug)]
 #[must_use = "translations are gone only after `wait`"]
@@ -131,11 +129,18 @@ impl ZapPort {
         self.targets.iter().map(|target| target.handle.id()).collect()
     }
 
-    /// Asks `vcpus` to zap `pages` and kicks each. Any number of threads may ask at once.
+    /// Asks `vcpus` to zap `pages` and kicks each, once no answer for one of the pages can be written any more. Call it
+    /// under the lock that answers are posted under.
     ///
     /// # Errors
-    /// [`ZapError::Kick`] if KVM refuses the kick.
+    /// [`ZapError::Kick`] if KVM refuses the kick, [`ZapError::NoProgress`] if a vCPU took an answer and does not
+    /// write it.
     pub fn request(&self, vcpus: VcpuSet, pages: &PageSet) -> Result<ZapTicket, ZapError> {
+        let started = Instant::now();
+        for target in self.targets_in(vcpus) {
+            target.mailbox.revoke_answer(pages);
+            self.wait_until(target, 0, started, |target| !target.is_writing_an_answer())?;
+        }
         let mut ticket = ZapTicket { vcpus, requests: [0; MAX_VCPUS] };
         for target in self.targets_in(vcpus) {
             let id = target.handle.id();
@@ -153,7 +158,7 @@ impl ZapPort {
         let started = Instant::now();
         for target in self.targets_in(ticket.vcpus) {
             let requested = ticket.requests[target.handle.id().index()];
-            self.wait_for(target, requested, started)?;
+            self.wait_until(target, requested, started, |target| target.is_done(requested))?;
         }
         Ok(())
     }
@@ -171,8 +176,14 @@ impl ZapPort {
         self.targets.iter().filter(move |target| vcpus.contains(target.handle.id()))
     }
 
-    fn wait_for(&self, target: &Target, requested: u64, started: Instant) -> Result<(), ZapError> {
-        while !target.is_done(requested) {
+    fn wait_until(
+        &self,
+        target: &Target,
+        requested: u64,
+        started: Instant,
+        done: impl Fn(&Target) -> bool,
+    ) -> Result<(), ZapError> {
+        while !done(target) {
             let waited = started.elapsed();
             if waited > self.timeout {
                 return Err(target.no_progress(requested, waited));
@@ -199,6 +210,12 @@ impl Target {
         self.mailbox.acknowledged() >= requested || !self.handle.in_guest() || self.mailbox.is_preempted()
     }
 
+    /// Between taking an answer and having written it, a handful of instructions of the stub. A vCPU that was stopped
+    /// there never runs again.
+    fn is_writing_an_answer(&self) -> bool {
+        self.mailbox.is_answer_taken() && (self.handle.in_guest() || !self.handle.is_stopping())
+    }
+
     fn no_progress(&self, requested: u64, waited: Duration) -> ZapError {
         ZapError::NoProgress {
             vcpu: self.handle.id(),
@@ -206,40 +223,6 @@ impl Target {
             requested,
             acknowledged: self.mailbox.acknowledged(),
             activity: self.handle.activity(),
-        }
-    }
-}
-
-impl Mailbox {
-    /// Sets the bits, then the summary, then raises the count, which it returns.
-    fn request(&self, pages: &PageSet) -> u64 {
-        for (word, bits) in (0..).zip(pages.words()) {
-            if bits != 0 {
-                self.update(frame::ZAP_BITS + 8 * word, |old| old | bits);
-                self.update(frame::ZAP_SUMMARY, |old| old | 1 << word);
-            }
-        }
-        self.memory.fetch_add(self.at.offset(frame::ZAP_REQUEST), 1) + 1
-    }
-
-    fn cancel(&self, page: u64) {
-        self.update(frame::ZAP_BITS + 8 * (page / 64), |old| old & !(1 << (page % 64)));
-    }
-
-    fn acknowledged(&self) -> u64 {
-        self.memory.load(self.at.offset(frame::ZAP_ACK))
-    }
-
-    fn is_preempted(&self) -> bool {
-        self.memory.load(self.at.offset(frame::STEAL_TIME_PREEMPTED)) & PREEMPTED != 0
-    }
-
-    /// Replaces the word at `offset` by `change` of it, atomically against the stub and other threads.
-    fn update(&self, offset: u64, change: impl Fn(u64) -> u64) {
-        let at = self.at.offset(offset);
-        let mut old = self.memory.load(at);
-        while let Err(found) = self.memory.compare_exchange(at, old, change(old)) {
-            old = found;
         }
     }
 }

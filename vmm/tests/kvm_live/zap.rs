@@ -1,10 +1,11 @@
 //! Translations taken from vCPUs that run.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use guest_images::Program;
 use guest_images::layout::{coherence_stats as stats, control, frame, probe_stats};
-use vmm::kvm::{Exit, Hypercall, PageSet, Vcpu, VcpuId, VcpuSet};
+use vmm::kvm::{Exit, Hypercall, PageSet, Vcpu, VcpuId, VcpuSet, ZapError};
 
 use super::rig::{Rig, leaf_entry, page, system, wait_until};
 
@@ -112,6 +113,40 @@ fn run_to_yield(rig: &Rig, vcpu: &mut Vcpu) {
             exit => break assert_eq!(exit, Exit::Hypercall(Hypercall::Yield)),
         }
     }
+}
+
+#[test]
+fn a_zap_takes_back_an_answer_that_was_not_written_yet() {
+    let Some(system) = system() else { return };
+    let (rig, mut vcpus) = Rig::build(&system, Program::Coherence, 2);
+    rig.shared.set_control(control::PAGE_COUNT, 1);
+    rig.shared.map(0, rig.shared.frame_with(1));
+    let port = rig.port();
+    let posted =
+        || rig.shared.memory.load(rig.shared.space.mailbox(VcpuId::FIRST).offset(frame::ANSWER_ENTRY));
+
+    let exit = vcpus[0].run().unwrap();
+    assert!(matches!(exit, Exit::PageFault { address, .. } if address == page(0)), "{exit:?}");
+    rig.shared.answer(&vcpus[0], page(0));
+    let _other = port.request(port.vcpus(), &PageSet::of(page(1))).unwrap();
+    assert_ne!(posted(), 0, "another page's zap leaves it");
+    let _same = port.request(port.vcpus(), &PageSet::of(page(0))).unwrap();
+    assert_eq!(posted(), 0, "written later, it would bring the old frame back for the other vCPU");
+    let exit = vcpus[0].run().unwrap();
+    assert!(matches!(exit, Exit::PageFault { address, .. } if address == page(0)), "{exit:?}");
+}
+
+#[test]
+fn a_zap_waits_for_an_answer_that_is_being_written() {
+    let Some(system) = system() else { return };
+    let (rig, _vcpus) = Rig::build(&system, Program::Coherence, 1);
+    let answer = rig.shared.space.mailbox(VcpuId::FIRST).offset(frame::ANSWER_ENTRY);
+    let port = rig.port().with_timeout(Duration::from_millis(30));
+    rig.shared.memory.store(answer, frame::ANSWER_TAKEN);
+    let refused = port.request(port.vcpus(), &PageSet::of(page(0)));
+    assert!(matches!(refused, Err(ZapError::NoProgress { .. })), "{refused:?}");
+    rig.shared.memory.store(answer, 0);
+    let _ticket = port.request(port.vcpus(), &PageSet::of(page(0))).unwrap();
 }
 
 #[test]

@@ -40,6 +40,12 @@ impl PageSet {
         }
     }
 
+    /// Whether the page of `address` is among them.
+    #[must_use]
+    pub fn contains(&self, address: VirtAddr) -> bool {
+        guest::area_page(address).is_some_and(|page| self.words[(page / 64) as usize] >> (page % 64) & 1 == 1)
+    }
+
     /// Whether it holds no page.
     #[must_use]
     pub fn is_empty(&self) -> bool {

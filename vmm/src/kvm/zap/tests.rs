@@ -2,6 +2,7 @@
 
 use guest_images::Program;
 use mmu::address::Pfn;
+use mmu::memory::PhysicalMemory;
 
 use super::*;
 use crate::kvm::{System, Vcpu};
