@@ -2,7 +2,8 @@
 //! primary page table on demand and dropped when the notifier chain says so.
 //!
 //! Invariant: while no invalidation is in progress, an entry that is installed maps the frame that the primary
-//! table maps, with no more permission. It rests on three things: range_start zaps under mmu_lock and counts itself
+//! table maps, with no more permission, and is writable only where the primary entry is dirty already: a guest's store
+//! does not pass by the primary entry. It rests on three things: range_start zaps under mmu_lock and counts itself
 //! in; a fault takes the sequence before it looks anything up and installs only if, under mmu_lock, no invalidation
 //! that concerns its page is in progress and the sequence has not moved; whoever writes the entries
 //! ([`ShadowHardware`]) returns from a zap only when no vCPU uses what was zapped.
@@ -143,7 +144,8 @@ impl ShadowMmu {
         }
         let since = self.sequence.snapshot();
         let found = self.space.page(address, access)?;
-        let permission = if found.entry.is_writable() { Permission::ReadWrite } else { Permission::ReadOnly };
+        let writable = found.entry.is_writable() && found.entry.is_dirty();
+        let permission = if writable { Permission::ReadWrite } else { Permission::ReadOnly };
         Ok(PendingFault { page: address.page(), since, frame: found.frame, permission })
     }
 

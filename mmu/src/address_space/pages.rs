@@ -18,18 +18,27 @@ pub struct MappedPage {
 
 impl AddressSpace {
     /// Looks up the frame behind `address` for `access`, faulting it in (`get_user_pages`). The frame is held, the
-    /// entry is not: it may change at any time.
+    /// entry is not: it may change at any time. Whoever asks in order to store finds the entry dirty: his stores
+    /// will not pass by it again.
     ///
     /// # Errors
     /// [`FaultError`] if the access cannot be made possible.
     pub fn page(&self, address: VirtAddr, access: Access) -> Result<MappedPage, FaultError> {
         loop {
-            if let Some(page) = self.mapped_page(address)
-                && (access == Access::Read || page.entry.is_writable())
-            {
-                return Ok(page);
+            match self.mapped_page(address) {
+                Some(page) if access == Access::Read => return Ok(page),
+                Some(page) if page.entry.is_writable() && page.entry.is_dirty() => return Ok(page),
+                Some(page) if page.entry.is_writable() => self.mark_dirty(address, page.entry),
+                _ => self.handle_fault(address, access)?,
             }
-            self.handle_fault(address, access)?;
+        }
+    }
+
+    /// Sets D in the entry if it is still `entry`.
+    fn mark_dirty(&self, address: VirtAddr, entry: Pte) {
+        if let Some(slot) = self.table.slot(address.page()) {
+            // If it changed meanwhile, the caller looks again.
+            let _marked = self.table.replace(slot, entry, entry.with(Pte::DIRTY));
         }
     }
 

@@ -77,6 +77,20 @@ fn the_shadow_is_never_more_permissive_than_the_primary() {
 }
 
 #[test]
+fn a_guests_store_leaves_the_primary_entry_dirty() {
+    let mut guest = guest(Retry::BySequence);
+    let mut vcpu = guest.vcpu();
+    guest.cpu.load(PAGE).unwrap();
+    assert_eq!(load(&mut vcpu, PAGE), 0);
+    let entry = guest.space.entry(PAGE);
+    assert!(entry.is_writable() && !entry.is_dirty(), "nobody stored yet");
+    assert!(!guest.shadow.installed(PAGE).is_writable(), "else the store would pass unseen");
+    store(&mut vcpu, PAGE, 1);
+    assert!(guest.space.entry(PAGE).is_dirty());
+    assert!(guest.shadow.installed(PAGE).is_writable());
+}
+
+#[test]
 fn a_guests_store_breaks_cow_and_nobody_keeps_the_old_page() {
     let mut guest = guest(Retry::BySequence);
     let (mut writer, mut reader) = (guest.vcpu(), guest.vcpu());
