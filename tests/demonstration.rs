@@ -1,0 +1,94 @@
+//! Every order, tried: what the demonstration calls right or wrong is what it shows, user by user.
+
+use std::time::Duration;
+
+use mmu::operation::Verdict;
+use vmm::demo::guest::CpuKind;
+use vmm::demo::options::{DemoOptions, Operation, Trial, trials};
+use vmm::demo::stage::Cast;
+use vmm::demo::window::Widening;
+use vmm::demo::{Demonstration, RunReport};
+use vmm::kvm::System;
+
+const ALL: [Operation; 3] = [Operation::Cow, Operation::Ksm, Operation::Control];
+
+fn demonstration(cpu: CpuKind, trials: Vec<Trial>) -> Demonstration {
+    Demonstration::new(DemoOptions {
+        cast: Cast::usual(cpu),
+        trials,
+        time: Duration::from_millis(400),
+        widening: Widening::AsFound,
+        seed: 7,
+    })
+}
+
+/// Every order on vCPUs of the kind; each must do what it is held to do.
+fn show_all(cpu: CpuKind) -> Vec<RunReport> {
+    let demonstration = demonstration(cpu, trials(&ALL));
+    let run = |trial: &Trial| {
+        let report = demonstration.run(trial).unwrap();
+        let name = trial.order.name;
+        assert!(report.is_as_expected(), "{} {name}: {report:?}", trial.operation.name());
+        assert!(report.operations > 0, "{name}");
+        for (user, counts) in [("CPU", report.cpu), ("vCPU", report.vcpu), ("device", report.device)] {
+            assert!(counts.accesses > 0, "{name}: no access by any {user}");
+        }
+        report
+    };
+    demonstration.trials().iter().map(run).collect()
+}
+
+fn of<'a>(reports: &'a [RunReport], operation: Operation, order: &str) -> &'a RunReport {
+    let named = |report: &&RunReport| report.trial.operation == operation && report.trial.order.name == order;
+    reports.iter().find(named).unwrap()
+}
+
+fn check_who_pays(reports: &[RunReport]) {
+    let late = of(reports, Operation::Cow, "notify-in-range-end");
+    assert!(late.device.stale > 0, "{late:?}");
+    assert_eq!((late.vcpu.stale, late.cpu.stale), (0, 0), "the vCPU is blocked, the CPU flushed: {late:?}");
+
+    let unflushed = of(reports, Operation::Cow, "no-flush");
+    assert!(unflushed.cpu.stale > 0, "{unflushed:?}");
+    assert_eq!((unflushed.vcpu.stale, unflushed.device.stale), (0, 0), "{unflushed:?}");
+
+    let unzapped = of(reports, Operation::Cow, "no-range-start");
+    assert!(unzapped.vcpu.stale > 0, "{unzapped:?}");
+    assert_eq!((unzapped.cpu.stale, unzapped.device.stale), (0, 0), "{unzapped:?}");
+
+    let unprotected = of(reports, Operation::Ksm, "compare-before-protect");
+    assert!(unprotected.lost_writes > 0, "{unprotected:?}");
+    let freed = of(reports, Operation::Ksm, "free-before-notify");
+    assert!(freed.freed_uses() > 0, "{freed:?}");
+    assert_eq!(freed.vcpu.freed, 0, "the vCPU is blocked: {freed:?}");
+}
+
+/// The first violation of a wrong order is there, and names the frames.
+fn check_traces(reports: &[RunReport]) {
+    for report in reports {
+        let trace = vmm::demo::report::trace::of(report);
+        assert_eq!(trace.is_some(), report.trial.order.expected == Verdict::Violated);
+        if let Some(trace) = trace {
+            assert!(trace.contains("page A = 0x4000"), "{trace}");
+            assert!(!trace.contains("frame ?"), "a frame without a number:\n{trace}");
+        }
+    }
+}
+
+#[test]
+fn each_order_does_on_software_vcpus_what_it_is_held_to_do() {
+    let reports = show_all(CpuKind::Software);
+    check_who_pays(&reports);
+    check_traces(&reports);
+}
+
+#[test]
+fn each_order_does_on_kvm_what_it_is_held_to_do() {
+    if let Err(error) = System::open() {
+        println!("skipped: {error}");
+        return;
+    }
+    let reports = show_all(CpuKind::Kvm);
+    check_who_pays(&reports);
+    check_traces(&reports);
+}

@@ -1,0 +1,77 @@
+//! The command line, as its users meet it.
+
+use std::process::{Command, Output};
+
+fn afterimage(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_afterimage")).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn wrong_usage_says_what_was_given_and_what_is_accepted() {
+    for (arguments, given, accepted) in [
+        (["--devices", "0"], "'0'", "1..=16"),
+        (["--vcpus", "65"], "'65'", "1..=64"),
+        (["--seconds", "0"], "'0'", "seconds from 0.1"),
+        (["--operation", "fork"], "'fork'", "cow, ksm, all"),
+        (["--cpu", "tcg"], "'tcg'", "kvm, software"),
+        (["--order", "flush-first"], "`flush-first`", "clear-flush-notify-set"),
+        (["--window-us", "x"], "'x'", "invalid digit"),
+    ] {
+        let output = afterimage(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let message = text(&output.stderr);
+        assert!(message.contains(given) && message.contains(accepted), "{arguments:?}: {message}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_demonstration_is_one_json_object_when_asked() {
+    let output = afterimage(&[
+        "demo",
+        "--cpu",
+        "software",
+        "--operation",
+        "cow",
+        "--order",
+        "no-flush",
+        "--devices",
+        "2",
+        "--json",
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(object["cpu"], "software");
+    let run = &object["runs"][0];
+    assert_eq!((&run["operation"], &run["order"]), (&"cow".into(), &"no-flush".into()));
+    assert_eq!((&run["expected"], &run["verdict"]), (&"violated".into(), &"violated".into()));
+    assert_eq!(run["stale"], run["stale_by"]["cpu"], "only the CPU's turn: {run}");
+    for count in ["operations", "guest_accesses", "dma_accesses", "cpu_accesses", "stale"] {
+        assert!(run[count].as_u64().unwrap() > 0, "{count}: {run}");
+    }
+    for count in ["lost_writes", "freed_uses"] {
+        assert!(run[count].is_u64(), "{count}: {run}");
+    }
+}
+
+#[test]
+fn a_table_names_the_frames_of_the_first_violation() {
+    let output = afterimage(&["--cpu", "software", "--operation", "cow", "--order", "no-clear"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let shown = text(&output.stdout);
+    for part in ["vCPUs in software", "violated", "page A = 0x4000", "old = frame 0x", "state change"] {
+        assert!(shown.contains(part), "no `{part}` in:\n{shown}");
+    }
+    assert!(output.stderr.is_empty(), "no progress line without a terminal");
+}
+
+#[test]
+fn help_and_version_are_there() {
+    let help = text(&afterimage(&["--help"]).stdout);
+    assert!(help.contains("--window-us") && help.contains("demo"), "{help}");
+    assert!(text(&afterimage(&["--version"]).stdout).starts_with("afterimage 0."));
+}
