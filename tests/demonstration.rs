@@ -1,12 +1,14 @@
 //! Every order, tried: what the demonstration calls right or wrong is what it shows, user by user.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use mmu::operation::Verdict;
+use mmu::operation::{Verdict, cow};
 use vmm::demo::guest::CpuKind;
 use vmm::demo::options::{DemoOptions, Operation, Trial, trials};
-use vmm::demo::stage::Cast;
-use vmm::demo::window::Widening;
+use vmm::demo::recorder::Recorder;
+use vmm::demo::stage::{Cast, Stage};
+use vmm::demo::window::{Widening, Windows};
 use vmm::demo::{Demonstration, RunReport};
 use vmm::kvm::System;
 
@@ -91,4 +93,17 @@ fn each_order_does_on_kvm_what_it_is_held_to_do() {
     let reports = show_all(CpuKind::Kvm);
     check_who_pays(&reports);
     check_traces(&reports);
+}
+
+#[test]
+fn a_stage_that_was_struck_leaves_no_memory_behind() {
+    let kinds = [Some(CpuKind::Software), System::open().ok().map(|_| CpuKind::Kvm)];
+    for cpu in kinds.into_iter().flatten() {
+        let recorder = Arc::new(Recorder::new(1, Windows::new(Widening::AsFound, 1)));
+        let stage = Stage::set(Cast::usual(cpu), cow::wp_page_copy(), &recorder).unwrap();
+        let (frames, space) = (Arc::downgrade(&stage.frames), Arc::downgrade(&stage.space));
+        drop(stage);
+        assert!(space.upgrade().is_none(), "{cpu:?}: somebody still holds the address space");
+        assert!(frames.upgrade().is_none(), "{cpu:?}: somebody still holds the memory");
+    }
 }

@@ -168,13 +168,12 @@ impl AddressSpace {
     /// Gives back every page; nobody uses the address space any more.
     fn unmap_all(&self) {
         for area in self.areas.read().iter() {
-            for page in area.range.iter_pages() {
-                let Some(slot) = self.table.slot(page) else { continue };
+            self.table.for_each_slot(area.range, |_, slot| {
                 let entry = self.table.clear(slot);
                 if entry.is_present() {
                     drop(self.frames.unmap(entry.pfn()));
                 }
-            }
+            });
         }
     }
 

@@ -11,7 +11,7 @@
 //! Source: virt/kvm/kvm_main.c `kvm_mmu_notifier_invalidate_range_start`, `mmu_invalidate_retry_gfn`;
 //! arch/x86/kvm/mmu/mmu.c `kvm_faultin_pfn`, `direct_page_fault`.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -23,7 +23,7 @@ use crate::notifier::{Invalidation, InvalidationSequence, MmuNotifier, SequenceS
 use crate::pte::Pte;
 use crate::step::Permission;
 use crate::table::Slot;
-use crate::trace::{Action, Agent, Event};
+use crate::trace::{Action, Agent, Event, Observer};
 
 mod software;
 mod young;
@@ -62,7 +62,9 @@ pub enum Retry {
 
 /// The shadow page table of one guest over one address space.
 pub struct ShadowMmu {
-    space: Arc<AddressSpace>,
+    /// The address space keeps its subscribers alive, not the other way round.
+    space: Weak<AddressSpace>,
+    observer: Arc<dyn Observer>,
     hardware: Arc<dyn ShadowHardware>,
     window: VirtRange,
     slots: Vec<Slot>,
@@ -112,16 +114,20 @@ pub enum ShadowError {
     /// The primary address space refuses.
     #[error(transparent)]
     Primary(#[from] FaultError),
+    /// The primary address space has ended.
+    #[error("the address space that the guest runs in has ended")]
+    Ended,
 }
 
 impl ShadowMmu {
-    /// The shadow of `window` of `space`; `slots` are its entries, page by page. Subscribes itself.
+    /// The shadow of `window` of `space`; `slots` are its entries, page by page. It is to be subscribed to the space's
+    /// notifiers before the first fault.
     ///
     /// # Panics
     /// If there is not one slot a page.
     #[must_use]
     pub fn new(
-        space: Arc<AddressSpace>,
+        space: &Arc<AddressSpace>,
         hardware: Arc<dyn ShadowHardware>,
         window: VirtRange,
         slots: Vec<Slot>,
@@ -131,7 +137,9 @@ impl ShadowMmu {
         let state = State { installed: vec![Pte::NONE; slots.len()], invalidating: None, in_progress: 0 };
         let mmu_lock = Mutex::new(state);
         let sequence = InvalidationSequence::default();
-        Arc::new(Self { space, hardware, window, slots, retry, sequence, mmu_lock })
+        let observer = space.shared_observer();
+        let space = Arc::downgrade(space);
+        Arc::new(Self { space, observer, hardware, window, slots, retry, sequence, mmu_lock })
     }
 
     /// Looks the page up in the primary table, faulting it in: the first half of a fault, without mmu_lock.
@@ -143,7 +151,8 @@ impl ShadowMmu {
             return Err(ShadowError::OutsideWindow { address, window: self.window });
         }
         let since = self.sequence.snapshot();
-        let found = self.space.page(address, access)?;
+        let space = self.space.upgrade().ok_or(ShadowError::Ended)?;
+        let found = space.page(address, access)?;
         let writable = found.entry.is_writable() && found.entry.is_dirty();
         let permission = if writable { Permission::ReadWrite } else { Permission::ReadOnly };
         Ok(PendingFault { page: address.page(), since, frame: found.frame, permission })
@@ -166,7 +175,7 @@ impl ShadowMmu {
         write(Install { page, pte });
         let action = Action::Walk(fault.permission);
         let event = Event::now(agent, action, fault.page, Some(fault.frame.pfn()));
-        self.space.observer().record(event);
+        self.observer.record(event);
         true
     }
 

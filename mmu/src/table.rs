@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use parking_lot::MutexGuard;
 
-use crate::address::{Pfn, PhysAddr, TABLE_ENTRIES, VirtAddr};
+use crate::address::{PAGE_SIZE, PageSize, Pfn, PhysAddr, TABLE_ENTRIES, VirtAddr, VirtRange};
 use crate::entry::Entry;
 use crate::frame::{FrameState, Frames, OutOfFrames};
 use crate::pte::Pte;
@@ -83,6 +83,24 @@ impl PageTable {
     #[must_use]
     pub fn root(&self) -> Root {
         self.root
+    }
+
+    /// Every slot of `range` whose table exists, ascending, with the page it is for. Whole tables that are missing
+    /// cost one look.
+    pub fn for_each_slot(&self, range: VirtRange, mut visit: impl FnMut(VirtAddr, Slot)) {
+        let mut page = range.start.page();
+        while page < range.end {
+            match self.slot(page) {
+                Some(slot) => {
+                    visit(page, slot);
+                    page = page.offset(PAGE_SIZE);
+                }
+                None => page = VirtAddr((page.0 | (PageSize::Size2M.bytes() - 1)).wrapping_add(1)),
+            }
+            if page.0 == 0 {
+                return;
+            }
+        }
     }
 
     /// The slot of the 4 KiB leaf for `address`, if the tables above it exist.

@@ -11,7 +11,7 @@ use crate::address::{VirtAddr, VirtRange};
 use crate::area::{Area, Backing};
 use crate::frame::OutOfFrames;
 use crate::notifier::{Blocking, Invalidation, InvalidationKind};
-use crate::table::PageTable;
+use crate::table::{PageTable, Slot};
 use crate::trace::{Action, Agent, Event};
 
 impl AddressSpace {
@@ -36,7 +36,12 @@ impl AddressSpace {
             kind: InvalidationKind::ProtectionPage,
             blocking: Blocking::Allowed,
         });
-        let shared = area.range.iter_pages().try_for_each(|page| self.share_page(child, page));
+        let mut shared = Ok(());
+        self.table.for_each_slot(area.range, |page, slot| {
+            if shared.is_ok() {
+                shared = self.share_page(child, page, slot);
+            }
+        });
         self.flush_tlb(area.range);
         self.notifiers.invalidate_secondary(area.range);
         self.report_share(area.range);
@@ -45,8 +50,10 @@ impl AddressSpace {
     }
 
     /// `copy_present_pte`: write-protected here and there, one more mapping.
-    fn share_page(&self, child: &Self, page: VirtAddr) -> Result<(), OutOfFrames> {
-        let Some(slot) = self.table.slot(page) else { return Ok(()) };
+    fn share_page(&self, child: &Self, page: VirtAddr, slot: Slot) -> Result<(), OutOfFrames> {
+        if !self.table.load(slot).is_present() {
+            return Ok(());
+        }
         let theirs = child.table.ensure_slot(page)?;
         let _lock = self.table.lock(slot);
         loop {
@@ -67,10 +74,12 @@ impl AddressSpace {
     }
 
     fn report_share(&self, range: VirtRange) {
-        for page in range.iter_pages() {
-            let entry = self.entry(page);
-            let frame = entry.is_present().then(|| entry.pfn());
-            self.observer().record(Event::now(Agent::Mm, Action::Share, page, frame));
-        }
+        self.table.for_each_slot(range, |page, slot| {
+            let entry = self.table.load(slot);
+            if entry.is_present() {
+                let event = Event::now(Agent::Mm, Action::Share, page, Some(entry.pfn()));
+                self.observer().record(event);
+            }
+        });
     }
 }

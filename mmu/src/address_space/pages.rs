@@ -92,11 +92,18 @@ impl AddressSpace {
         self.areas.read().find(address).is_some_and(|area| area.merging == Merging::Mergeable)
     }
 
-    /// The addresses of all mergeable pages, ascending.
+    /// The addresses of all mergeable pages that are mapped, ascending.
     #[must_use]
     pub fn mergeable_pages(&self) -> Vec<VirtAddr> {
+        let mut pages = Vec::new();
         let areas = self.areas.read();
-        let mergeable = areas.iter().filter(|area| area.merging == Merging::Mergeable);
-        mergeable.flat_map(|area| area.range.iter_pages()).collect()
+        for area in areas.iter().filter(|area| area.merging == Merging::Mergeable) {
+            self.table.for_each_slot(area.range, |page, slot| {
+                if self.table.load(slot).is_present() {
+                    pages.push(page);
+                }
+            });
+        }
+        pages
     }
 }

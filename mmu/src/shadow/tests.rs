@@ -29,7 +29,7 @@ fn guest(retry: Retry) -> Guest {
     space.map(window, Backing::PrivateAnonymous, Merging::Off).unwrap();
     let hardware = SoftwareShadow::new(frames).unwrap();
     let slots = hardware.slots(window).unwrap();
-    let shadow = ShadowMmu::new(Arc::clone(&space), Arc::clone(&hardware) as _, window, slots, retry);
+    let shadow = ShadowMmu::new(&space, Arc::clone(&hardware) as _, window, slots, retry);
     space.notifiers().subscribe(Arc::clone(&shadow) as Arc<dyn MmuNotifier>);
     let cpu = Cpu::new(0, Arc::clone(&space));
     Guest { space, shadow, hardware, cpu }
@@ -182,4 +182,16 @@ fn leaving_the_window_is_an_error_with_both() {
     let outside = PAGE.offset(8 * PAGE_SIZE);
     let error = guest.shadow.begin_fault(outside, Access::Read).unwrap_err();
     assert!(matches!(error, ShadowError::OutsideWindow { address, .. } if address == outside));
+}
+
+#[test]
+fn the_end_of_the_address_space_ends_the_guests_use_of_it() {
+    let Guest { space, shadow, hardware, mut cpu } = guest(Retry::BySequence);
+    let mut vcpu = hardware.vcpu(0, Arc::clone(&shadow), Arc::new(Unobserved));
+    cpu.store(PAGE, 1).unwrap();
+    load(&mut vcpu, PAGE);
+    drop(cpu);
+    drop(space);
+    assert_eq!(shadow.installed(PAGE), Pte::NONE);
+    assert_eq!(vcpu.load(PAGE), Err(ShadowError::Ended));
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Levels, PageTable};
-use crate::address::VirtAddr;
+use crate::address::{VirtAddr, VirtRange};
 use crate::frame::Frames;
 use crate::memory::MIN_MEMORY_BYTES;
 use crate::pte::Pte;
@@ -67,4 +67,20 @@ fn canonical_means_sign_extended() {
     assert!(Levels::Four.is_canonical(VirtAddr(0xffff_8000_0000_0000)));
     assert!(Levels::Five.is_canonical(VirtAddr(0x0000_8000_0000_0000)));
     assert!(!Levels::Five.is_canonical(VirtAddr(0x0100_0000_0000_0000)));
+}
+
+#[test]
+fn a_visit_skips_tables_that_are_missing() {
+    let table = PageTable::new(frames(), Levels::Four).unwrap();
+    let range = VirtRange { start: VirtAddr(0x3fff_f000), end: VirtAddr(0x7fff_0000_0000) };
+    let pages = [VirtAddr(0x4020_0000), VirtAddr(0x7000_0000_0000)];
+    let slots = pages.map(|page| table.ensure_slot(page).unwrap());
+    let mut found = Vec::new();
+    let near = VirtRange { end: VirtAddr(0x5000_0000), ..range };
+    table.for_each_slot(near, |page, slot| found.push((page, slot)));
+    assert_eq!(found.len(), 512);
+    assert_eq!(found[0], (pages[0], slots[0]));
+    assert!(found.is_sorted_by_key(|(page, _)| *page));
+    let last = VirtRange { start: VirtAddr(0xffff_ffff_ffff_f000), end: VirtAddr(u64::MAX) };
+    table.for_each_slot(last, |page, _| panic!("{page:?} has no table"));
 }

@@ -92,8 +92,7 @@ impl KvmGuest {
         let slot = |page: VirtAddr| Slot { address: self.space.leaf_table().offset(page.table_index(1) * 8) };
         let slots = window.iter_pages().map(slot).collect();
         let hardware = Arc::clone(&self.hardware) as Arc<dyn ShadowHardware>;
-        let primary = Arc::clone(&self.parts.space);
-        let shadow = ShadowMmu::new(primary, hardware, window, slots, Retry::BySequence);
+        let shadow = ShadowMmu::new(&self.parts.space, hardware, window, slots, Retry::BySequence);
         self.parts.space.notifiers().subscribe(Arc::clone(&shadow) as _);
         for (number, vcpu) in (0..).zip(self.vcpus.drain(..)) {
             let service = Service {

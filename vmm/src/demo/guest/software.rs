@@ -52,8 +52,7 @@ impl SoftwareGuest {
         let window = VirtRange { start: VirtAddr(AREA_VA), end: VirtRange::page(VirtAddr(CONTROL_VA)).end };
         let slots = self.hardware.slots(window)?;
         let hardware = Arc::clone(&self.hardware);
-        let shadow =
-            ShadowMmu::new(Arc::clone(&self.parts.space), hardware, window, slots, Retry::BySequence);
+        let shadow = ShadowMmu::new(&self.parts.space, hardware, window, slots, Retry::BySequence);
         self.parts.space.notifiers().subscribe(Arc::clone(&shadow) as _);
         for number in 0..self.parts.vcpus {
             self.start_vcpu(number, &shadow)?;
