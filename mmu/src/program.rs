@@ -44,6 +44,20 @@ impl From<Step> for Line {
     }
 }
 
+impl Line {
+    /// Whether users of the page can tell a moment before the line from one after it: it changes the page table or a
+    /// cache, may free a frame, or looks at what they may change. Locks, copies and counts are no business of theirs,
+    /// so a window before such a line is the window before the next visible one.
+    #[must_use]
+    pub const fn is_visible(&self) -> bool {
+        match self {
+            Self::Step(step) => step.is_visible(),
+            Self::Check(condition, _) => !matches!(condition, Condition::PteSame),
+            Self::Goto(_) | Self::Label(_) => false,
+        }
+    }
+}
+
 /// The first occurrence of a line.
 #[must_use]
 pub fn first(line: impl Into<Line>) -> Place {
@@ -78,6 +92,12 @@ impl Program {
     #[must_use]
     pub fn lines(&self) -> &[Line] {
         &self.lines
+    }
+
+    /// How many of its lines users of the page can see.
+    #[must_use]
+    pub fn visible_lines(&self) -> usize {
+        self.lines.iter().filter(|line| line.is_visible()).count()
     }
 
     /// The index of the line after `label`, from `from` on.

@@ -78,6 +78,31 @@ pub enum Condition {
 }
 
 impl Step {
+    /// Whether users of the page can tell a moment before the step from one after it.
+    #[must_use]
+    pub const fn is_visible(self) -> bool {
+        match self {
+            Self::RangeStart
+            | Self::RangeEnd
+            | Self::ClearPte
+            | Self::FlushTlb
+            | Self::Notify
+            | Self::ChangePte
+            | Self::SetPte(..)
+            | Self::RestorePte
+            | Self::Unmap(_)
+            | Self::Put(_) => true,
+            Self::Allocate
+            | Self::LockPage(_)
+            | Self::UnlockPage(_)
+            | Self::Copy
+            | Self::LockTable
+            | Self::UnlockTable
+            | Self::MarkStable(_)
+            | Self::Map(_) => false,
+        }
+    }
+
     /// The kernel function the step stands for.
     #[must_use]
     pub const fn kernel_function(self) -> &'static str {

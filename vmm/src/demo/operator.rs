@@ -54,13 +54,14 @@ impl<'stage> Operator<'stage> {
         Self { stage, windows, cpu, random: fastrand::Rng::with_seed(seed) }
     }
 
-    /// Shares all pages with a child and breaks COW on each, while users whose turn it is write.
+    /// Shares all pages with a child and breaks COW on each by `break_cow`, while users whose turn it is write.
     ///
     /// # Errors
     /// [`StageError`] if somebody is in trouble.
-    pub fn cow_round(&mut self) -> Result<(), StageError> {
+    pub fn cow_round(&mut self, break_cow: &Program) -> Result<(), StageError> {
         let child = self.stage.space.fork(CHILD)?;
-        self.round(|operator, page| {
+        let lines = break_cow.visible_lines();
+        self.round(lines, |operator, page| {
             // Another word of the page: a CPU breaks COW, whoever writes the counter.
             operator.store(page_address(page).offset(8), 1)
         })?;
@@ -78,13 +79,17 @@ impl<'stage> Operator<'stage> {
         for page in 0..PAGES {
             self.copy_page(page, twin(page))?;
         }
-        self.round(|operator, page| operator.merge(&ksm, page_address(page), twin(page)))?;
+        self.round(merge.visible_lines(), |operator, page| {
+            operator.merge(&ksm, page_address(page), twin(page))
+        })?;
         Ok(ksm.statistics().merged)
     }
 
-    /// Operates on page after page; each page's turn comes before, in or after its operation.
+    /// Operates on page after page, by programs of so many visible `lines`; each page's turn comes before, in or after
+    /// its operation.
     fn round(
         &mut self,
+        lines: usize,
         mut operate: impl FnMut(&mut Self, u64) -> Result<(), StageError>,
     ) -> Result<(), StageError> {
         let mut turns = Vec::new();
@@ -92,7 +97,7 @@ impl<'stage> Operator<'stage> {
             let (turn, moment) = self.choose_turn(page);
             match moment {
                 Moment::Before => turn.give(),
-                Moment::InAWindow => self.windows.plan(page_address(page), turn.clone()),
+                Moment::InAWindow => self.windows.plan(page_address(page), turn.clone(), lines),
                 Moment::After => {}
             }
             operate(self, page)?;
@@ -104,11 +109,11 @@ impl<'stage> Operator<'stage> {
         self.settle(&turns)
     }
 
-    /// Half of the turns wait for a window; CPUs, vCPUs and devices get as many each, however many there are.
+    /// Most turns wait for a window; CPUs, vCPUs and devices get as many each, however many there are.
     fn choose_turn(&mut self, page: u64) -> (Turn, Moment) {
         let users = &self.stage.users[self.random.usize(0..self.stage.users.len())];
         let user = users[self.random.usize(0..users.len())];
-        let moment = match self.random.u8(0..4) {
+        let moment = match self.random.u8(0..6) {
             0 => Moment::Before,
             1 => Moment::After,
             _ => Moment::InAWindow,

@@ -21,7 +21,7 @@ use super::board::{Board, User, word};
 use super::tally::{Counts, Tally};
 
 /// Rounds over the pages in one piece of work.
-const ROUNDS: u64 = 16;
+const ROUNDS: u64 = 64;
 
 /// A way to memory that may be stale.
 pub trait Memory {

@@ -137,7 +137,7 @@ impl Demonstration {
         while !self.has_seen_enough(trial, recorder, begun.elapsed()) {
             stage.check()?;
             match trial.operation {
-                Operation::Cow | Operation::Control => operator.cow_round()?,
+                Operation::Cow | Operation::Control => operator.cow_round(&trial.order.program)?,
                 Operation::Ksm => {
                     *merged.get_or_insert(0) += operator.ksm_round(&trial.order.program)?;
                 }

@@ -1,8 +1,8 @@
-//! Widening: waits between two steps of an operation, so that others run in the window between them, and turns that
-//! are given just then.
+//! Windows: an operation is held up between two of its steps, and somebody's turn to write comes just then.
 //!
-//! Invariant: right and wrong orders are widened alike. Which step waits, and for how long, comes from the seed;
-//! a wait offers the CPU to others, because on a machine of few CPUs the window must also hold a switch of threads.
+//! Invariant: right and wrong orders are treated alike. Each planned turn opens one window, before a line that is
+//! chosen evenly among those that users of the page can see, for a time that comes from the seed; while it is open
+//! the CPU is offered to others, because on a machine of few CPUs the window must also hold a switch of threads.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -13,12 +13,10 @@ use parking_lot::Mutex;
 
 use super::board::Turn;
 
-/// One step in this many waits.
-const ONE_IN: u64 = 10;
 /// How long each width of [`Widening::AsFound`] lasts.
 const PHASE: Duration = Duration::from_millis(60);
 /// The widest waits of [`Widening::AsFound`], in turn, in microseconds.
-const WIDTHS_US: [u64; 6] = [0, 50, 100, 200, 400, 800];
+const WIDTHS_US: [u64; 4] = [0, 100, 400, 1600];
 
 /// How wide the windows are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,18 +26,25 @@ pub enum Widening {
         /// The widest wait.
         width_us: u64,
     },
-    /// From not at all to 800 µs and round again: narrow windows are found by many operations, wide ones by few.
+    /// From not at all to 1600 µs and round again: narrow windows are found by many operations, wide ones by few.
     AsFound,
 }
 
-/// Widens the windows of one run.
+/// Opens the windows of one run.
 #[derive(Debug)]
 pub struct Windows {
     widening: Widening,
     begun: Instant,
     random: Mutex<fastrand::Rng>,
-    /// Somebody whose turn to write comes when the next window of a page opens.
-    planned: Mutex<HashMap<VirtAddr, Turn>>,
+    planned: Mutex<HashMap<VirtAddr, Planned>>,
+}
+
+/// A turn that waits for its window.
+#[derive(Debug)]
+struct Planned {
+    turn: Turn,
+    /// Visible lines to let pass before.
+    lines: usize,
 }
 
 impl Windows {
@@ -50,36 +55,45 @@ impl Windows {
         Self { widening, begun: Instant::now(), random, planned: Mutex::default() }
     }
 
-    /// Keeps `turn` until a window of its page opens, or it is taken back.
-    pub fn plan(&self, page: VirtAddr, turn: Turn) {
-        self.planned.lock().insert(page, turn);
+    /// Keeps `turn` for a window in the next operation on `page`, of which `lines` lines are visible.
+    pub fn plan(&self, page: VirtAddr, turn: Turn, lines: usize) {
+        let lines = self.random.lock().usize(0..lines.max(1));
+        self.planned.lock().insert(page, Planned { turn, lines });
     }
 
     /// Takes back a turn that no window came for.
     pub fn take_back(&self, page: VirtAddr) -> Option<Turn> {
-        self.planned.lock().remove(&page)
+        self.planned.lock().remove(&page).map(|planned| planned.turn)
     }
 
-    /// Perhaps opens a window before `line`: the planned turn is given, and others run. Labels and jumps are no steps.
+    /// Opens the window that was planned before this line of the operation on `page`, if one was.
     pub fn open_before(&self, page: VirtAddr, line: &Line) {
         let width_us = self.width_us();
-        if width_us == 0 || !matches!(line, Line::Step(_) | Line::Check(..)) {
+        if width_us == 0 || !line.is_visible() || !self.is_due(page) {
             return;
         }
-        let wait_us = {
-            let mut random = self.random.lock();
-            if random.u64(0..ONE_IN) == 0 { random.u64(1..=width_us) } else { return }
-        };
         if let Some(turn) = self.take_back(page) {
             turn.give();
         }
-        let until = Instant::now() + Duration::from_micros(wait_us);
-        while Instant::now() < until {
+        let wait = Duration::from_micros(self.random.lock().u64(1..=width_us));
+        let opened = Instant::now();
+        while opened.elapsed() < wait {
             std::thread::yield_now();
         }
     }
 
-    /// The widest wait now, in microseconds.
+    fn is_due(&self, page: VirtAddr) -> bool {
+        match self.planned.lock().get_mut(&page) {
+            None => false,
+            Some(Planned { lines: 0, .. }) => true,
+            Some(planned) => {
+                planned.lines -= 1;
+                false
+            }
+        }
+    }
+
+    /// The widest window now, in microseconds.
     #[must_use]
     pub fn width_us(&self) -> u64 {
         match self.widening {
