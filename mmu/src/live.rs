@@ -81,7 +81,7 @@ impl<'space> Execution<'space> {
     /// Executes `program`.
     ///
     /// # Errors
-    /// [`OutOfFrames`] if a frame is needed and none is left; nothing has changed then.
+    /// [`OutOfFrames`] if a frame is needed and none is left. Programs allocate before they change anything.
     pub fn run(mut self, program: &Program) -> Result<Outcome, OutOfFrames> {
         let mut outcome = Outcome::Completed;
         let mut next = 0;
@@ -89,25 +89,26 @@ impl<'space> Execution<'space> {
             next += 1;
             self.space.observer().before(self.page, line);
             let begun = Instant::now();
+            let mut held = true;
             match *line {
                 Line::Step(step) => self.step(step)?,
                 Line::Goto(label) => next = program.target(label, next),
                 Line::Label(_) => continue,
                 Line::Check(condition, label) => {
-                    if !self.holds(condition) {
+                    held = self.holds(condition);
+                    if !held {
                         outcome = Outcome::Abandoned(condition);
                         next = program.target(label, next);
                     }
                 }
             }
-            self.report(*line, begun, outcome);
+            self.report(*line, begun, held);
         }
         Ok(outcome)
     }
 
-    fn report(&self, line: Line, begun: Instant, outcome: Outcome) {
+    fn report(&self, line: Line, begun: Instant, held: bool) {
         let at = if Action::begins(&line) { begun } else { Instant::now() };
-        let held = !matches!((line, outcome), (Line::Check(c, _), Outcome::Abandoned(f)) if c == f);
         self.space.observer().record(Event {
             at,
             agent: Agent::Mm,
