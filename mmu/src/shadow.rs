@@ -34,9 +34,6 @@ pub use software::{SoftwareShadow, SoftwareVcpu};
 pub trait ShadowHardware: Send + Sync {
     /// Empties the entries of `pages` and flushes them from every vCPU; returns when no vCPU uses one of them.
     fn zap(&self, pages: &[ShadowPage]);
-
-    /// The entry of a page as hardware left it: with its A and D bits.
-    fn entry(&self, page: ShadowPage) -> Pte;
 }
 
 /// One page of the shadowed window.

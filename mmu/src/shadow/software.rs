@@ -78,10 +78,6 @@ impl ShadowHardware for SoftwareShadow {
         }
         tlbs.iter().for_each(|tlb| tlb.drain());
     }
-
-    fn entry(&self, page: ShadowPage) -> Pte {
-        self.table.load(page.slot)
-    }
 }
 
 impl SoftwareVcpu {

@@ -11,7 +11,6 @@ use guest_images::layout::{AREA_PAGES, AREA_VA, coherence_stats};
 use guest_images::program::Program;
 use mmu::address::{Access, PhysAddr, VirtAddr, VirtRange};
 use mmu::frame::{FrameRef, FrameState, Frames};
-use mmu::pte::Pte;
 use mmu::shadow::{Retry, ShadowHardware, ShadowMmu, ShadowPage};
 use mmu::table::Slot;
 use mmu::trace::{Action, Agent, Event, Observer};
@@ -160,10 +159,6 @@ impl ShadowHardware for StubShadow {
         if let Err(error) = waited {
             self.fail(error.into());
         }
-    }
-
-    fn entry(&self, page: ShadowPage) -> Pte {
-        Pte(self.frames.memory().load(page.slot.address))
     }
 }
 
