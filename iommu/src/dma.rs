@@ -8,7 +8,7 @@ use std::sync::Arc;
 use mmu::address::{Access, VirtAddr};
 use mmu::port::{Accessed, Context, InFlight, Port};
 use mmu::trace::{Action, Agent, Event, Observer};
-use mmu::walker::Fault;
+use mmu::walker::{Fault, FaultReason};
 use thiserror::Error;
 
 use crate::pasid::Pasid;
@@ -60,10 +60,11 @@ impl DmaPort {
     #[inline]
     pub fn read(&mut self, address: VirtAddr) -> Result<Accessed, PageRequestError> {
         loop {
-            if let Ok(in_flight) = self.translate(address, Access::Read) {
-                return Ok(in_flight.load());
-            }
-            self.request_page(address, Access::Read)?;
+            let fault = match self.translate(address, Access::Read) {
+                Ok(in_flight) => return Ok(in_flight.load()),
+                Err(fault) => fault,
+            };
+            self.request_page(fault, address, Access::Read)?;
         }
     }
 
@@ -74,10 +75,11 @@ impl DmaPort {
     #[inline]
     pub fn write(&mut self, address: VirtAddr, value: u64) -> Result<Accessed, PageRequestError> {
         loop {
-            if let Ok(in_flight) = self.translate(address, Access::Write) {
-                return Ok(in_flight.store(value));
-            }
-            self.request_page(address, Access::Write)?;
+            let fault = match self.translate(address, Access::Write) {
+                Ok(in_flight) => return Ok(in_flight.store(value)),
+                Err(fault) => fault,
+            };
+            self.request_page(fault, address, Access::Write)?;
         }
     }
 
@@ -86,8 +88,17 @@ impl DmaPort {
         self.port.pause();
     }
 
+    /// A page that is missing or protected is asked for; a table that is broken no page request can mend.
     #[cold]
-    fn request_page(&mut self, address: VirtAddr, access: Access) -> Result<(), PageRequestError> {
+    fn request_page(
+        &mut self,
+        fault: DmaFault,
+        address: VirtAddr,
+        access: Access,
+    ) -> Result<(), PageRequestError> {
+        if let DmaFault::Walk(fault @ Fault { reason: FaultReason::OutsideMemory { .. }, .. }) = fault {
+            return Err(PageRequestError::Unrecoverable(fault));
+        }
         let event = Event::now(self.port.agent(), Action::Fault, address.page(), None);
         self.observer.record(event);
         // Answering may invalidate what this very device uses, and may take long.

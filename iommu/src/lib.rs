@@ -3,7 +3,7 @@
 //! Invariant: the unit keeps no copy of a page table. It walks the bytes that the CPU walks, and the only things in
 //! it that can be stale are its caches. It learns of changes from the notifier chain and from nowhere else.
 //!
-//! Read in this order: [`pasid`] (which address space a request belongs to), [`unit`] (binding, IOTLB, page
+//! Read in this order: [`pasid`] (which address space a request belongs to), [`mod@unit`] (binding, IOTLB, page
 //! requests), [`dma`] (a device's port).
 
 pub mod dma;

@@ -17,6 +17,7 @@ use mmu::cache::TranslationCache;
 use mmu::frame::Frames;
 use mmu::notifier::{MmuNotifier, SubscriptionId};
 use mmu::table::Root;
+use mmu::walker::Fault;
 use parking_lot::Mutex;
 use thiserror::Error;
 
@@ -60,6 +61,9 @@ pub enum PageRequestError {
     /// The address space refuses (response code 1).
     #[error(transparent)]
     Refused(#[from] FaultError),
+    /// The walk failed in a way that no page can mend, so none was requested.
+    #[error(transparent)]
+    Unrecoverable(Fault),
 }
 
 /// One remapping unit.

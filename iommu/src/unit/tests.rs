@@ -11,6 +11,7 @@ use mmu::frame::Frames;
 use mmu::operation::cow;
 use mmu::port::Reached;
 use mmu::program::Program;
+use mmu::pte::Pte;
 use mmu::trace::Unobserved;
 
 use super::{AlreadyBound, Iommu, IommuOptions, PageRequestError};
@@ -186,6 +187,20 @@ fn an_unbound_pasid_is_refused_at_once() {
     assert_eq!(fixture.port.read(PAGE), Err(PageRequestError::NotBound(pasid())));
     fixture.unit.bind(pasid(), &fixture.space).unwrap();
     assert_eq!(fixture.port.read(PAGE).unwrap().value, 1);
+}
+
+#[test]
+fn a_broken_table_is_an_error_and_not_an_endless_page_request() {
+    let mut fixture = fixture();
+    fixture.port.write(PAGE, 1).unwrap();
+    let top = fixture.space.table().root().table.address();
+    let memory = Arc::clone(fixture.unit.frames().memory());
+    let linked = memory.swap(top, 0x000f_ffff_ffff_f000 | Pte::PRESENT | Pte::USER | Pte::WRITE);
+    fixture.invalidate(PAGE);
+    let requests = fixture.unit.page_requests();
+    assert!(matches!(fixture.port.read(PAGE), Err(PageRequestError::Unrecoverable(_))));
+    assert_eq!(fixture.unit.page_requests(), requests);
+    memory.store(top, linked);
 }
 
 #[test]
