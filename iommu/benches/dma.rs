@@ -38,16 +38,19 @@ fn offsets(pages: u64) -> Vec<u64> {
 
 #[divan::bench(args = PAGES, min_time = 0.3)]
 fn dma_read(bencher: Bencher, pages: u64) {
-    let frames = Frames::new(16 << 20).unwrap();
-    let space = AddressSpace::new(Arc::clone(&frames), SpaceId(1), SpaceOptions::default()).unwrap();
+    let frames = Frames::new(16 << 20).expect("the fixture is well formed");
+    let space = AddressSpace::new(Arc::clone(&frames), SpaceId(1), SpaceOptions::default())
+        .expect("the fixture is well formed");
     let range = VirtRange::pages(VirtAddr(AREA), pages);
-    space.map(range, Backing::PrivateAnonymous, Merging::Off).unwrap();
+    space.map(range, Backing::PrivateAnonymous, Merging::Off).expect("the fixture is well formed");
     let unit = Iommu::new(frames, IommuOptions { iotlb_entries: 8192 });
-    let pasid = Pasid::new(1).unwrap();
-    unit.bind(pasid, &space).unwrap();
+    let pasid = Pasid::new(1).expect("the fixture is well formed");
+    unit.bind(pasid, &space).expect("the fixture is well formed");
     let mut port = DmaPort::new(unit, 0, pasid, Arc::new(Unobserved));
     let offsets = offsets(pages);
-    offsets.iter().for_each(|offset| drop(port.write(VirtAddr(AREA + offset), *offset)));
+    for offset in &offsets {
+        port.write(VirtAddr(AREA + offset), *offset).expect("the page is mapped");
+    }
     bencher.counter(ItemsCount::new(offsets.len())).bench_local(|| {
         let mut read = |offset: &u64| port.read(VirtAddr(AREA + offset)).map_or(0, |read| read.value);
         offsets.iter().map(&mut read).fold(0, u64::wrapping_add)
@@ -55,7 +58,11 @@ fn dma_read(bencher: Bencher, pages: u64) {
 }
 
 fn plain(pages: u64) -> GuestMemoryMmap<()> {
-    GuestMemoryMmap::from_ranges(&[(GuestAddress(0), usize::try_from(pages * PAGE_SIZE).unwrap())]).unwrap()
+    GuestMemoryMmap::from_ranges(&[(
+        GuestAddress(0),
+        usize::try_from(pages * PAGE_SIZE).expect("the fixture is well formed"),
+    )])
+    .expect("the memory can be mapped")
 }
 
 #[divan::bench(args = PAGES, min_time = 0.3)]
@@ -63,7 +70,8 @@ fn vm_memory_untranslated(bencher: Bencher, pages: u64) {
     let memory = plain(pages);
     let offsets = offsets(pages);
     bencher.counter(ItemsCount::new(offsets.len())).bench_local(|| {
-        let read = |offset: &u64| memory.read_obj::<u64>(GuestAddress(*offset)).unwrap();
+        let read =
+            |offset: &u64| memory.read_obj::<u64>(GuestAddress(*offset)).expect("the fixture is well formed");
         offsets.iter().map(read).fold(0, u64::wrapping_add)
     });
 }
@@ -81,10 +89,12 @@ impl vm_memory::Iommu for Locked {
         length: usize,
         access: Permissions,
     ) -> Result<IotlbIterator<Self::IotlbGuard<'_>>, Error> {
-        Iotlb::lookup(self.0.read().unwrap(), iova, length, access).map_err(|failed| Error::CannotResolve {
-            iova_range: failed.misses[0].clone(),
-            reason: "not mapped".to_owned(),
-        })
+        Iotlb::lookup(self.0.read().expect("the fixture is well formed"), iova, length, access).map_err(
+            |failed| Error::CannotResolve {
+                iova_range: failed.misses[0].clone(),
+                reason: "not mapped".to_owned(),
+            },
+        )
     }
 }
 
@@ -94,13 +104,17 @@ fn vm_memory_translated(bencher: Bencher, pages: u64) {
     for page in 0..pages {
         // Neighbours are swapped, so that no two mappings grow into one.
         let (from, to) = (AREA + page * PAGE_SIZE, (page ^ 1) * PAGE_SIZE);
-        let length = usize::try_from(PAGE_SIZE).unwrap();
-        iotlb.set_mapping(GuestAddress(from), GuestAddress(to), length, Permissions::ReadWrite).unwrap();
+        let length = usize::try_from(PAGE_SIZE).expect("the fixture is well formed");
+        iotlb
+            .set_mapping(GuestAddress(from), GuestAddress(to), length, Permissions::ReadWrite)
+            .expect("the fixture is well formed");
     }
     let memory = IommuMemory::new(plain(pages), Locked(RwLock::new(iotlb)), true, ());
     let offsets = offsets(pages);
     bencher.counter(ItemsCount::new(offsets.len())).bench_local(|| {
-        let read = |offset: &u64| memory.read_obj::<u64>(GuestAddress(AREA + offset)).unwrap();
+        let read = |offset: &u64| {
+            memory.read_obj::<u64>(GuestAddress(AREA + offset)).expect("the fixture is well formed")
+        };
         offsets.iter().map(read).fold(0, u64::wrapping_add)
     });
 }

@@ -26,13 +26,14 @@ fn main() {
 
 /// `pages` pages, `stride` bytes apart, all touched.
 fn touched(pages: u64, stride: u64, memory: u64) -> Arc<AddressSpace> {
-    let frames = Frames::new(memory).unwrap();
-    let space = AddressSpace::new(frames, SpaceId(1), SpaceOptions::default()).unwrap();
+    let frames = Frames::new(memory).expect("the fixture is well formed");
+    let space =
+        AddressSpace::new(frames, SpaceId(1), SpaceOptions::default()).expect("the fixture is well formed");
     let mut cpu = Cpu::new(0, Arc::clone(&space));
     for page in 0..pages {
         let range = VirtRange::page(AREA.offset(page * stride));
-        space.map(range, Backing::PrivateAnonymous, Merging::Mergeable).unwrap();
-        cpu.store(range.start, 1).unwrap();
+        space.map(range, Backing::PrivateAnonymous, Merging::Mergeable).expect("the fixture is well formed");
+        cpu.store(range.start, 1).expect("the fixture is well formed");
     }
     drop(cpu);
     space
@@ -102,7 +103,7 @@ fn notifier_start_and_end(bencher: Bencher, subscribers: usize) {
 fn flush_of_one_page_on_one_cpu(bencher: Bencher) {
     let space = touched(64, PAGE_SIZE, 4 << 20);
     let mut cpu = Cpu::new(0, Arc::clone(&space));
-    cpu.load(AREA).unwrap();
+    cpu.load(AREA).expect("the fixture is well formed");
     cpu.pause();
     bencher.bench_local(|| space.flush_tlb(VirtRange::page(AREA)));
 }
@@ -111,10 +112,12 @@ fn flush_of_one_page_on_one_cpu(bencher: Bencher) {
 fn cow_break(bencher: Bencher) {
     let space = touched(1, PAGE_SIZE, 16 << 20);
     let mut cpu = Cpu::new(0, Arc::clone(&space));
-    bencher.with_inputs(|| space.fork(SpaceId(2)).unwrap()).bench_local_values(|child| {
-        cpu.store(AREA, 2).unwrap();
-        child
-    });
+    bencher.with_inputs(|| space.fork(SpaceId(2)).expect("the fixture is well formed")).bench_local_values(
+        |child| {
+            cpu.store(AREA, 2).expect("the fixture is well formed");
+            child
+        },
+    );
 }
 
 /// All pages equal, as many as KSM can merge, or all different.
@@ -127,11 +130,12 @@ fn ksm_scan(bencher: Bencher, equal: bool) {
             let space = touched(PAGES, PAGE_SIZE, 16 << 20);
             let mut cpu = Cpu::new(0, Arc::clone(&space));
             for page in 0..PAGES {
-                cpu.store(AREA.offset(page * PAGE_SIZE), if equal { 1 } else { page }).unwrap();
+                cpu.store(AREA.offset(page * PAGE_SIZE), if equal { 1 } else { page })
+                    .expect("the fixture is well formed");
             }
             let ksm = Ksm::new(Arc::clone(space.frames()));
-            ksm.scan(&space).unwrap();
+            ksm.scan(&space).expect("the fixture is well formed");
             (space, ksm)
         })
-        .bench_local_refs(|(space, ksm)| ksm.scan(space).unwrap());
+        .bench_local_refs(|(space, ksm)| ksm.scan(space).expect("the fixture is well formed"));
 }

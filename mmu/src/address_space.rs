@@ -1,8 +1,9 @@
 //! An address space: areas, a page table, the TLBs of the CPUs that run it, and the notifier chain of its
 //! secondary MMUs (`struct mm_struct`).
 //!
-//! Invariant: locks are taken in this order: the areas (mmap_lock), an open notifier range, a page-table lock.
-//! A fault holds the areas for reading, a fork for writing.
+//! Invariant: locks are taken in this order: the areas (mmap_lock), a page lock, an open notifier range, a page-table
+//! lock, the mmu_lock of a secondary. A fault holds the areas for reading, a fork for writing. A notification under a
+//! page-table lock reads the chain recursively, so that nobody who waits to change the chain can stand in its way.
 
 use std::sync::Arc;
 
@@ -26,7 +27,8 @@ mod pages;
 pub use fault::FaultError;
 pub use pages::MappedPage;
 
-/// The number of an address space; the tag of its translations in every cache.
+/// The number of an address space; the tag of its translations in every cache. Address spaces that share a cache or a
+/// KSM scanner have different ones.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct SpaceId(pub u16);
 

@@ -106,8 +106,14 @@ impl Ksm {
     /// # Errors
     /// [`FaultError`] if a page cannot be faulted in.
     pub fn scan(&self, space: &Arc<AddressSpace>) -> Result<KsmStatistics, FaultError> {
-        self.indexes.lock().unstable.clear();
-        for page in space.mergeable_pages() {
+        let pages = space.mergeable_pages();
+        {
+            let mut indexes = self.indexes.lock();
+            indexes.unstable.clear();
+            let id = space.id().0;
+            indexes.last.retain(|(space, page), _| *space != id || pages.binary_search(page).is_ok());
+        }
+        for page in pages {
             self.scan_page(space, page)?;
         }
         Ok(self.statistics())

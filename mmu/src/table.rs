@@ -3,7 +3,7 @@
 //! Invariant: the entries in memory are the only truth. Reading is lock-free: a descent loads one entry after the
 //! other. A table, once linked, stays linked until the whole [`PageTable`] is dropped, so a descent never meets a
 //! freed table. Who changes a leaf holds the page-table lock of the table that contains it
-//! ([`Slot::lock`]); hardware sets A and D bits without it.
+//! ([`PageTable::lock`]); hardware sets A and D bits without it.
 //! Source: Intel SDM vol. 3, 4.5; mm/memory.c `__pte_alloc`; Documentation/mm/split_page_table_lock.rst.
 
 use std::sync::Arc;

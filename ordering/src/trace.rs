@@ -92,8 +92,11 @@ fn first_event(before: &[Event], victim: Agent, names: &Names) -> usize {
     before.iter().rposition(walks).map_or(operation, |walk| walk.min(operation))
 }
 
-/// A third party matters if it stored.
+/// A third party matters if it stored; a jump that was taken is seen by where it led.
 fn concerns(event: &Event, victim: Agent) -> bool {
+    if matches!(event.action, Action::Line { line: Line::Goto(_), .. }) {
+        return false;
+    }
     let left = matches!(event.agent, Agent::Mm | Agent::Cpu(_));
     left || event.agent == victim || matches!(event.action, Action::Store(_))
 }
@@ -127,7 +130,8 @@ impl fmt::Display for Trace {
         writeln!(f, "{:>10} | {:left$} | {:right$} | state change", "µs", "CPU", self.victim)?;
         for row in &self.rows {
             let at_us = format!("{}.{:03}", row.at_ns / 1000, row.at_ns % 1000);
-            writeln!(f, "{at_us:>10} | {:left$} | {:right$} | {}", row.left, row.right, row.change)?;
+            let line = format!("{at_us:>10} | {:left$} | {:right$} | {}", row.left, row.right, row.change);
+            writeln!(f, "{}", line.trim_end())?;
         }
         Ok(())
     }

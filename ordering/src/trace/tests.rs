@@ -61,7 +61,7 @@ fn a_trace_reads_like_the_mail() {
 page A = 0x40000000, old = frame 0x2a, new = frame 0x31
         µs | CPU                 | IOMMU (device 0) | state change
      0.000 |                     | walk A           | iotlb[A]: old ro
-     1.000 | alloc new           |                  | 
+     1.000 | alloc new           |                  |
      2.000 | pte_clear A         |                  | pte[A]: none
      4.000 | set_pte A -> new rw |                  | pte[A]: new rw
      5.000 | vCPU 1: store A = 1 |                  | new: 1

@@ -117,7 +117,7 @@ fn demonstrate(demonstration: &Demonstration, cpu: CpuKind, as_json: bool) -> Ex
         say(json::object(cpu, &reports));
     } else {
         reports.iter().filter_map(trace::of).for_each(say);
-        say(table::conclusion(&reports));
+        say(format_args!("\n{}", table::conclusion(&reports)));
     }
     let good = reports.iter().all(RunReport::is_as_expected);
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -137,8 +137,9 @@ fn select(arguments: &DemoArguments) -> Result<Vec<Trial>, String> {
     let chosen: Vec<_> = all.iter().filter(|trial| trial.order.name == arguments.order).cloned().collect();
     if chosen.is_empty() {
         let mut names: Vec<_> = all.iter().map(|trial| trial.order.name).collect();
+        names.sort_unstable();
         names.dedup();
-        return Err(format!("no order `{}`; there are all, {}", arguments.order, names.join(", ")));
+        return Err(format!("no order `{}`; there are all and {}", arguments.order, names.join(", ")));
     }
     Ok(chosen)
 }

@@ -1,7 +1,7 @@
 //! The recorder: keeps the last events of each page, and all of them once something went wrong.
 //!
 //! Invariant: its locks are held for one push or one copy, never while waiting; memory is bounded by
-//! [`KEPT_EVENTS`] a page.
+//! `KEPT_EVENTS` a page.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
