@@ -28,7 +28,7 @@ fn demonstration(cpu: CpuKind, trials: Vec<Trial>) -> Demonstration {
 fn show_all(cpu: CpuKind) -> Vec<RunReport> {
     let demonstration = demonstration(cpu, trials(&ALL));
     let run = |trial: &Trial| {
-        let report = demonstration.run(trial).unwrap();
+        let report = demonstration.run(trial).expect("the stage can be set");
         let name = trial.order.name;
         assert!(report.is_as_expected(), "{} {name}: {report:?}", trial.operation.name());
         assert!(report.operations > 0, "{name}");
@@ -42,7 +42,7 @@ fn show_all(cpu: CpuKind) -> Vec<RunReport> {
 
 fn of<'a>(reports: &'a [RunReport], operation: Operation, order: &str) -> &'a RunReport {
     let named = |report: &&RunReport| report.trial.operation == operation && report.trial.order.name == order;
-    reports.iter().find(named).unwrap()
+    reports.iter().find(named).expect("every order was tried")
 }
 
 fn check_who_pays(reports: &[RunReport]) {

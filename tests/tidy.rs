@@ -1,0 +1,321 @@
+//! Keeps the house tidy: reads the repository's own files and holds them against its rules.
+//!
+//! Invariant: a rule is one test, and its name is the rule. A failure lists every place that breaks it as
+//! `file:line: what is wrong; what to do`. Source: ARCHITECTURE.md, "Who may import whom" and "Rules of the house".
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// Which crates of the workspace each crate may import, in both columns by folder.
+const MAY_IMPORT: [(&str, &[&str]); 7] = [
+    ("mmu", &[]),
+    ("iommu", &["mmu"]),
+    ("devices", &["mmu", "iommu"]),
+    ("ordering", &["mmu"]),
+    ("guest-images", &[]),
+    ("vmm", &["mmu", "iommu", "devices", "ordering", "guest-images"]),
+    ("tests", &["mmu", "iommu", "devices", "ordering", "guest-images", "vmm"]),
+];
+
+/// Dependencies that belong to some crates only.
+const KEPT_TO: [(&str, &[&str]); 3] =
+    [("kvm-ioctls", &["vmm"]), ("kvm-bindings", &["vmm"]), ("libc", &["mmu", "vmm"])];
+
+/// The only file of `mmu` that calls libc.
+const HOST: &str = "mmu/src/host.rs";
+
+/// The files that may hold unsafe code, each with what it cannot do without.
+const UNSAFE: [(&str, &str); 9] = [
+    (HOST, "maps physical memory, and words of it are shared with a guest"),
+    ("mmu/src/cache/table.rs", "maps a cache's sets without touching their pages"),
+    ("vmm/src/kvm/vm.rs", "KVM takes a memory slot by address"),
+    ("vmm/src/kvm/vcpu/signal.rs", "a signal handler writes a byte of kvm_run"),
+    ("guest-images/src/assembled.rs", "the ends of an image are symbols of the assembler"),
+    ("guest-images/src/stub.rs", "assembled"),
+    ("guest-images/src/program/coherence.rs", "assembled"),
+    ("guest-images/src/program/first_output.rs", "assembled"),
+    ("guest-images/src/program/probe.rs", "assembled"),
+];
+
+/// This file names what it forbids.
+const THIS: &str = "tests/tidy.rs";
+
+const MOST_LINES: usize = 500;
+
+/// A text file of the repository.
+struct File {
+    /// Relative to the repository's root.
+    path: String,
+    text: String,
+}
+
+impl File {
+    fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        (1..).zip(self.text.lines())
+    }
+
+    fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+
+    fn is_test(&self) -> bool {
+        self.path.contains("tests/") || self.name().ends_with("tests.rs")
+    }
+
+    /// The lines before an inline module of tests.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.lines().take_while(|(_, line)| line.trim() != "mod tests {")
+    }
+}
+
+/// Every text file of the repository, without what git and cargo keep in it.
+fn files() -> Vec<File> {
+    let root = &tests_support::repository();
+    let mut found = Vec::new();
+    collect(root, root, &mut found);
+    assert!(found.len() > 50, "{} files below {}: not the repository", found.len(), root.display());
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+fn collect(root: &Path, folder: &Path, found: &mut Vec<File>) {
+    for entry in fs::read_dir(folder).expect("a folder of the repository can be read").flatten() {
+        let path = entry.path();
+        let is_build_output = path.join("CACHEDIR.TAG").exists();
+        if path.is_dir() {
+            if !is_build_output && entry.file_name() != ".git" {
+                collect(root, &path, found);
+            }
+        } else if let (Ok(text), Ok(relative)) = (fs::read_to_string(&path), path.strip_prefix(root)) {
+            found.push(File { path: relative.display().to_string(), text });
+        }
+    }
+}
+
+fn sources() -> Vec<File> {
+    files().into_iter().filter(|file| file.path.ends_with(".rs")).collect()
+}
+
+fn manifests() -> Vec<(&'static str, File)> {
+    let manifest = |file: File| {
+        let folder = file.path.strip_suffix("/Cargo.toml")?.to_owned();
+        let (known, _) = MAY_IMPORT.iter().find(|(known, _)| *known == folder)?;
+        Some((*known, file))
+    };
+    let found: Vec<_> = files().into_iter().filter_map(manifest).collect();
+    assert_eq!(found.len(), MAY_IMPORT.len(), "a crate has moved; say in tests/tidy.rs what it may import");
+    found
+}
+
+/// The names of a manifest's dependencies, of every kind, with their lines.
+fn dependencies(manifest: &File) -> Vec<(usize, &str)> {
+    let mut inside = false;
+    let mut found = Vec::new();
+    for (number, line) in manifest.lines() {
+        if line.starts_with('[') {
+            inside = line.ends_with("dependencies]");
+        } else if inside && !line.is_empty() {
+            found.push((number, line.split(['.', ' ', '=']).next().unwrap_or(line)));
+        }
+    }
+    found
+}
+
+fn fault(file: &File, line: usize, what: &str) -> String {
+    format!("{}:{line}: {what}", file.path)
+}
+
+fn assert_none(faults: &[String]) {
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+/// The lines of `file` that contain one of `words`, each with what to do about it.
+fn matches(file: &File, words: &[(&str, &str)]) -> Vec<String> {
+    let found = |(number, line): (usize, &str)| {
+        let (word, remedy) = words.iter().find(|(word, _)| line.contains(word))?;
+        Some(fault(file, number, &format!("`{word}`; {remedy}")))
+    };
+    file.lines().filter_map(found).collect()
+}
+
+#[test]
+fn a_crate_imports_only_crates_above_it() {
+    let mut faults = Vec::new();
+    for (folder, manifest) in manifests() {
+        let may =
+            |other: &str| MAY_IMPORT.iter().any(|(known, above)| *known == folder && above.contains(&other));
+        for (number, name) in dependencies(&manifest) {
+            if name.strip_prefix("afterimage-").is_some_and(|other| !may(other)) {
+                faults.push(fault(&manifest, number, "not above this crate; move what is shared upwards"));
+            }
+        }
+    }
+    assert_none(&faults);
+}
+
+#[test]
+fn kvm_is_spoken_to_in_vmm_only() {
+    let mut faults = Vec::new();
+    for (folder, manifest) in manifests() {
+        for (number, name) in dependencies(&manifest) {
+            if KEPT_TO.iter().any(|(kept, owners)| *kept == name && !owners.contains(&folder)) {
+                faults.push(fault(&manifest, number, "kept to other crates; ask through one of their types"));
+            }
+        }
+    }
+    assert_none(&faults);
+}
+
+#[test]
+fn in_mmu_only_host_rs_calls_libc() {
+    let others = sources().into_iter().filter(|file| file.path.starts_with("mmu/") && file.path != HOST);
+    let faults: Vec<_> =
+        others.flat_map(|file| matches(&file, &[("libc::", "put the call into mmu/src/host.rs")])).collect();
+    assert_none(&faults);
+}
+
+#[test]
+fn unsafe_code_stands_in_the_listed_files_only() {
+    let listed = |file: &File| UNSAFE.iter().any(|(path, _)| *path == file.path);
+    let mut faults = Vec::new();
+    let mut open = Vec::new();
+    for file in sources() {
+        // The compiler denies unsafe code wherever no attribute opens it.
+        let attribute = |line: &str| line.trim_start().starts_with('#') && line.contains("unsafe_code");
+        let Some((number, line)) = file.lines().find(|(_, line)| attribute(line)) else { continue };
+        if !line.starts_with("#![") || !line.contains("expect(unsafe_code, reason = ") {
+            faults.push(fault(&file, number, "open it by #![expect(unsafe_code, reason = …)] in the header"));
+        }
+        if !listed(&file) {
+            faults.push(fault(
+                &file,
+                number,
+                "do without unsafe code, or say in UNSAFE of tests/tidy.rs why not",
+            ));
+        }
+        open.push(file.path);
+    }
+    let closed = UNSAFE.iter().filter(|(path, _)| !open.iter().any(|opened| opened == path));
+    faults.extend(closed.map(|(path, _)| format!("{path}:1: opens no unsafe code; take it off UNSAFE")));
+    assert_none(&faults);
+}
+
+#[test]
+fn every_crate_obeys_the_workspace_lints() {
+    let deaf = manifests().into_iter().filter(|(_, file)| !file.text.contains("[lints]\nworkspace = true"));
+    let faults: Vec<_> =
+        deaf.map(|(_, file)| fault(&file, 1, "add the section [lints] with workspace = true")).collect();
+    assert_none(&faults);
+}
+
+#[test]
+fn every_source_opens_with_a_header() {
+    let bare = sources().into_iter().filter(|file| !file.text.starts_with("//! "));
+    let faults: Vec<_> = bare
+        .map(|file| fault(&file, 1, "no header; say in //! lines what the file is and what always holds"))
+        .collect();
+    assert_none(&faults);
+}
+
+#[test]
+fn no_source_is_too_long_to_read() {
+    let long = |file: &File| file.name() != "tests.rs" && file.lines().count() > MOST_LINES;
+    let faults: Vec<_> = sources()
+        .iter()
+        .filter(|file| long(file))
+        .map(|file| fault(file, MOST_LINES, "the file goes on after 500 lines; split it by what it is about"))
+        .collect();
+    assert_none(&faults);
+}
+
+#[test]
+fn nothing_is_hidden_skipped_or_left_undone() {
+    const FORBIDDEN: [(&str, &str); 4] = [
+        ("#[path", "put the file where its module is"),
+        ("#[ignore", "a test runs or is deleted; one that needs KVM says `skipped: …` and passes"),
+        ("todo!(", "do it, or leave it out"),
+        ("unimplemented!(", "do it, or leave it out"),
+    ];
+    let mut faults = Vec::new();
+    for file in sources().iter().filter(|file| file.path != THIS) {
+        faults.extend(matches(file, &FORBIDDEN));
+        if file.name() == "mod.rs" {
+            faults.push(fault(file, 1, "name it foo.rs, beside its folder foo/"));
+        }
+    }
+    assert_none(&faults);
+}
+
+#[test]
+fn nothing_unwraps_outside_tests() {
+    let mut faults = Vec::new();
+    for file in sources().iter().filter(|file| file.path.contains("/src/") && !file.is_test()) {
+        for (number, _) in file.code().filter(|(_, line)| line.contains(".unwrap()")) {
+            faults.push(fault(file, number, "return the error, or assert with a sentence"));
+        }
+    }
+    assert_none(&faults);
+}
+
+#[test]
+fn no_file_names_a_place_on_somebodys_machine() {
+    const PLACES: [(&str, &str); 4] = [
+        ("/work/", "name it relative to the repository"),
+        ("/root/", "name it relative to the repository"),
+        ("../shared", "write down here what is needed of it"),
+        ("/tmp/", "use std::env::temp_dir() or mktemp"),
+    ];
+    let others = files().into_iter().filter(|file| file.path != THIS);
+    let faults: Vec<_> = others.flat_map(|file| matches(&file, &PLACES)).collect();
+    assert_none(&faults);
+}
+
+#[test]
+fn every_decision_is_numbered_once() {
+    let mut faults = Vec::new();
+    let mut numbers = BTreeSet::new();
+    for file in files().iter().filter(|file| file.path.starts_with("docs/decisions/")) {
+        let (number, title) = file.name().split_once('-').unwrap_or_default();
+        if number.len() != 4 || number.parse::<u16>().is_err() || !title.ends_with(".md") {
+            faults.push(fault(file, 1, "name it NNNN-title.md"));
+        } else if !numbers.insert(number.to_owned()) {
+            faults.push(fault(file, 1, "its number is taken; give it the next free one"));
+        }
+    }
+    assert_none(&faults);
+}
+
+#[test]
+fn every_crate_says_what_it_is_and_every_model_what_it_leaves_out() {
+    const MODELS: [&str; 3] = ["mmu", "iommu", "devices"];
+    let files = files();
+    let mut faults = Vec::new();
+    for (folder, _) in MAY_IMPORT {
+        let path = format!("{folder}/README.md");
+        match files.iter().find(|file| file.path == path) {
+            None => faults.push(format!("{path}:1: missing; say in 5 to 15 lines what the crate is")),
+            Some(file) if MODELS.contains(&folder) && !file.text.contains("| modelled | not modelled |") => {
+                faults.push(fault(file, 1, "add the table `| modelled | not modelled |`"));
+            }
+            Some(_) => {}
+        }
+    }
+    assert_none(&faults);
+}
+
+#[test]
+fn every_source_that_a_document_names_is_there() {
+    let files = files();
+    let mut faults = Vec::new();
+    for document in files.iter().filter(|file| file.path.ends_with(".md")) {
+        for (number, line) in document.lines() {
+            let named =
+                line.split('`').skip(1).step_by(2).filter(|word| word.contains('/') && word.ends_with(".rs"));
+            for name in named.filter(|name| !files.iter().any(|file| file.path.ends_with(*name))) {
+                faults.push(fault(document, number, &format!("there is no {name}; name the file it became")));
+            }
+        }
+    }
+    assert_none(&faults);
+}
