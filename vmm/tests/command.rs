@@ -3,11 +3,11 @@
 use std::process::{Command, Output};
 
 fn afterimage(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_afterimage")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_afterimage")).args(arguments).output().expect("the command was built")
 }
 
 fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
+    String::from_utf8(bytes.to_vec()).expect("output is UTF-8")
 }
 
 #[test]
