@@ -1,8 +1,9 @@
 //! Windows: an operation is held up between two of its steps, and somebody's turn to write comes just then.
 //!
-//! Invariant: right and wrong orders are treated alike. Each planned turn opens one window, before a line that is
-//! chosen evenly among those that users of the page can see, for a time that comes from the seed; while it is open
-//! the CPU is offered to others, because on a machine of few CPUs the window must also hold a switch of threads.
+//! Invariant: right and wrong orders are treated alike. A planned turn opens two windows, before lines that are chosen
+//! evenly among those that users of the page can see, for times that come from the seed, and comes in one of the two:
+//! a stale use needs a moment to cache the old page, and one to use it. While a window is open the CPU is offered to
+//! others, because on a machine of few CPUs it must also hold a switch of threads.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -39,12 +40,17 @@ pub struct Windows {
     planned: Mutex<HashMap<VirtAddr, Planned>>,
 }
 
-/// A turn that waits for its window.
+/// The windows of the next operation on a page.
 #[derive(Debug)]
 struct Planned {
-    turn: Turn,
-    /// Visible lines to let pass before.
-    lines: usize,
+    /// Visible lines that have passed.
+    passed: usize,
+    /// Before which of them a window opens.
+    opens_at: [usize; 2],
+    /// Before which of them the turn comes; one of the two.
+    turn_at: usize,
+    /// The turn, until it was given.
+    turn: Option<Turn>,
 }
 
 impl Windows {
@@ -57,13 +63,18 @@ impl Windows {
 
     /// Keeps `turn` for a window in the next operation on `page`, of which `lines` lines are visible.
     pub fn plan(&self, page: VirtAddr, turn: Turn, lines: usize) {
-        let lines = self.random.lock().usize(0..lines.max(1));
-        self.planned.lock().insert(page, Planned { turn, lines });
+        let planned = {
+            let mut random = self.random.lock();
+            let opens_at = [(); 2].map(|()| random.usize(0..lines.max(1)));
+            let turn_at = opens_at[random.usize(0..2)];
+            Planned { passed: 0, opens_at, turn_at, turn: Some(turn) }
+        };
+        self.planned.lock().insert(page, planned);
     }
 
-    /// Takes back a turn that no window came for.
+    /// Closes the plan of `page` and takes back its turn, if no window came for it.
     pub fn take_back(&self, page: VirtAddr) -> Option<Turn> {
-        self.planned.lock().remove(&page).map(|planned| planned.turn)
+        self.planned.lock().remove(&page)?.turn
     }
 
     /// Opens the window that was planned before this line of the operation on `page`, if one was.
@@ -72,9 +83,6 @@ impl Windows {
         if width_us == 0 || !line.is_visible() || !self.is_due(page) {
             return;
         }
-        if let Some(turn) = self.take_back(page) {
-            turn.give();
-        }
         let wait = Duration::from_micros(self.random.lock().u64(1..=width_us));
         let opened = Instant::now();
         while opened.elapsed() < wait {
@@ -82,15 +90,18 @@ impl Windows {
         }
     }
 
+    /// Counts one visible line; gives the turn if it comes here.
     fn is_due(&self, page: VirtAddr) -> bool {
-        match self.planned.lock().get_mut(&page) {
-            None => false,
-            Some(Planned { lines: 0, .. }) => true,
-            Some(planned) => {
-                planned.lines -= 1;
-                false
-            }
+        let mut planned = self.planned.lock();
+        let Some(planned) = planned.get_mut(&page) else { return false };
+        let line = planned.passed;
+        planned.passed += 1;
+        if line == planned.turn_at
+            && let Some(turn) = planned.turn.take()
+        {
+            turn.give();
         }
+        planned.opens_at.contains(&line)
     }
 
     /// The widest window now, in microseconds.
