@@ -11,6 +11,9 @@ use mmu::address::{PhysAddr, VirtAddr};
 use mmu::memory::PhysicalMemory;
 use mmu::trace::Agent;
 
+/// The longest that a user waits before it writes, in spins.
+pub const LONGEST_DELAY: u64 = 1 << 14;
+
 /// A user of the pages, by the number that stands on the board when it is its turn. Never 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct UserId(pub u64);

@@ -14,15 +14,13 @@ use mmu::ksm::Ksm;
 use mmu::program::Program;
 use mmu::trace::{Action, Agent, Event};
 
-use super::board::Turn;
+use super::board::{LONGEST_DELAY, Turn};
 use super::party::{UserError, page_address};
 use super::stage::{PAGES, Stage, StageError};
 use super::window::Windows;
 
 /// How long a user may take for its turn.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The longest a writer waits before it writes, as a power of two of spins.
-const LONGEST_DELAY: u32 = 14;
 /// Where a page's twin lies, in pages behind it.
 const TWIN: u64 = 256;
 /// The operator's number among the CPUs.
@@ -124,7 +122,7 @@ impl<'stage> Operator<'stage> {
 
     /// Short waits as often as long ones: every order of magnitude is as likely as any other.
     fn spins(&mut self) -> u64 {
-        let magnitude = self.random.u32(0..=LONGEST_DELAY);
+        let magnitude = self.random.u32(0..=LONGEST_DELAY.ilog2());
         self.random.u64(0..1 << magnitude)
     }
 

@@ -17,7 +17,7 @@ use mmu::shadow::{ShadowError, SoftwareVcpu};
 use mmu::trace::{Action, Event, Observer};
 use thiserror::Error;
 
-use super::board::{Board, User, word};
+use super::board::{Board, LONGEST_DELAY, User, word};
 use super::tally::{Counts, Tally};
 
 /// Rounds over the pages in one piece of work.
@@ -122,10 +122,11 @@ impl Party {
         stopped: &dyn Fn() -> bool,
     ) -> Result<(), UserError> {
         let delay = load(memory, word(page, control::DELAY), stopped)?.value;
-        for _ in 0..delay {
+        // The board is the guest's memory too: whatever stands there, nobody waits for ever.
+        for _ in 0..delay.min(LONGEST_DELAY) {
             std::hint::spin_loop();
         }
-        let value = load(memory, word(page, control::PUBLISHED), stopped)?.value + 1;
+        let value = load(memory, word(page, control::PUBLISHED), stopped)?.value.wrapping_add(1);
         let early = load(memory, Board::early_word(), stopped)?.value != 0;
         if early {
             store(memory, word(page, control::PUBLISHED), value, stopped)?;

@@ -55,20 +55,21 @@ impl RunReport {
     /// Loads that were stale.
     #[must_use]
     pub fn stale(&self) -> u64 {
-        self.cpu.stale + self.vcpu.stale + self.device.stale
+        [self.cpu, self.vcpu, self.device].iter().map(|user| user.stale).fold(0, u64::saturating_add)
     }
 
     /// Uses of freed frames.
     #[must_use]
     pub fn freed_uses(&self) -> u64 {
-        self.cpu.freed + self.vcpu.freed + self.device.freed + self.freed_writes
+        let users = [self.cpu, self.vcpu, self.device];
+        users.iter().map(|user| user.freed).fold(self.freed_writes, u64::saturating_add)
     }
 
     /// What was seen.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        let violations = self.stale() + self.lost_writes + self.freed_uses();
-        if violations == 0 { Verdict::Coherent } else { Verdict::Violated }
+        let clean = [self.stale(), self.lost_writes, self.freed_uses()] == [0; 3];
+        if clean { Verdict::Coherent } else { Verdict::Violated }
     }
 
     /// Whether it is what the order is held to do.

@@ -39,8 +39,8 @@ impl Tally {
 
 impl std::ops::AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
-        self.accesses += other.accesses;
-        self.stale += other.stale;
-        self.freed += other.freed;
+        self.accesses = self.accesses.saturating_add(other.accesses);
+        self.stale = self.stale.saturating_add(other.stale);
+        self.freed = self.freed.saturating_add(other.freed);
     }
 }

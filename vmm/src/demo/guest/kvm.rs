@@ -114,7 +114,7 @@ impl KvmGuest {
             let stats = self.space.stats(handle.id());
             let word = |offset| self.parts.frames.memory().load(stats.offset(offset));
             Counts {
-                accesses: word(coherence_stats::ACCESSES) + word(coherence_stats::WRITES),
+                accesses: word(coherence_stats::ACCESSES).saturating_add(word(coherence_stats::WRITES)),
                 stale: word(coherence_stats::STALE),
                 freed: word(coherence_stats::FREED_USES),
             }
@@ -205,7 +205,11 @@ impl Service {
         }
     }
 
+    /// The guest says which page: it may say anything.
     fn report(&self, page: u64) {
+        if page >= AREA_PAGES {
+            return log::warn!("{} reports a violation of page {page}, of {AREA_PAGES}", self.agent);
+        }
         let word = |offset| self.shadow_word(offset);
         let action = match word(coherence_stats::FIRST_KIND) {
             coherence_stats::KIND_FREED => Action::FreedUse,
