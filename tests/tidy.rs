@@ -82,7 +82,7 @@ fn files() -> Vec<File> {
 fn collect(root: &Path, folder: &Path, found: &mut Vec<File>) {
     for entry in fs::read_dir(folder).expect("a folder of the repository can be read").flatten() {
         let path = entry.path();
-        let is_build_output = path.join("CACHEDIR.TAG").exists();
+        let is_build_output = path.join("CACHEDIR.TAG").exists() || path == root.join("target");
         if path.is_dir() {
             if !is_build_output && entry.file_name() != ".git" {
                 collect(root, &path, found);

@@ -1,6 +1,6 @@
 //! Merging, breaking, and what must not be merged.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{Ksm, Scanned};
 use crate::address::{PAGE_SIZE, VirtAddr, VirtRange};
@@ -8,6 +8,11 @@ use crate::address_space::{AddressSpace, SpaceId, SpaceOptions};
 use crate::area::{Backing, Merging};
 use crate::cpu::Cpu;
 use crate::frame::{FrameState, Frames};
+use crate::live::{Execution, Outcome};
+use crate::operation::ksm;
+use crate::program::Line;
+use crate::step::{Condition, Step};
+use crate::trace::{Event, Observer};
 
 const PAGE: VirtAddr = VirtAddr(0x4000_0000);
 const PAGES: u64 = 8;
@@ -138,4 +143,60 @@ fn pages_of_two_address_spaces_merge() {
         }
     }
     assert_eq!(fixture.frame(0), other.entry(PAGE).pfn());
+}
+
+#[test]
+fn pages_that_differ_are_not_merged_whatever_their_checksums_say() {
+    let mut fixture = fixture();
+    fixture.cpu.store(page(0), 1).unwrap();
+    fixture.cpu.store(page(1), 2).unwrap();
+    let [target, found] = [0, 1].map(|number| fixture.space.mapped_page(page(number)).unwrap());
+    let slot = fixture.space.table().slot(page(1)).unwrap();
+    let execution = Execution::new(&fixture.space, page(1), slot, found.entry, found.frame);
+    let outcome = execution.with_new(target.frame).run(&ksm::merge()).unwrap();
+    assert_eq!(outcome, Outcome::Abandoned(Condition::SameContent));
+    assert_eq!(fixture.cpu.load(page(1)).unwrap().value, 2);
+}
+
+/// Somebody who stores to a page when its merge has compared the contents and not yet replaced it.
+#[derive(Default)]
+struct Intruder {
+    space: OnceLock<std::sync::Weak<AddressSpace>>,
+    compared: std::sync::atomic::AtomicBool,
+}
+
+impl Observer for Intruder {
+    fn record(&self, event: Event) {
+        use crate::trace::Action::Line as Did;
+        if matches!(event.action, Did { line: Line::Check(Condition::SameContent, _), held: true }) {
+            self.compared.store(true, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+
+    fn before(&self, page: VirtAddr, line: &Line) {
+        let after = self.compared.swap(false, std::sync::atomic::Ordering::SeqCst);
+        if after && *line == Line::Step(Step::RangeStart) {
+            let space = self.space.get().and_then(std::sync::Weak::upgrade).unwrap();
+            Cpu::new(1, space).store(page, 9).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_store_between_the_compare_and_the_replacement_is_not_lost() {
+    let frames = Frames::new(4 << 20).unwrap();
+    let intruder = Arc::new(Intruder::default());
+    let options = SpaceOptions { observer: Arc::clone(&intruder) as _, ..SpaceOptions::default() };
+    let space = AddressSpace::new(Arc::clone(&frames), SpaceId(1), options).unwrap();
+    space.map(VirtRange::pages(PAGE, 2), Backing::PrivateAnonymous, Merging::Mergeable).unwrap();
+    let _set = intruder.space.set(Arc::downgrade(&space));
+    let mut cpu = Cpu::new(0, Arc::clone(&space));
+    let ksm = Ksm::new(frames);
+    for number in 0..2 {
+        cpu.store(page(number), 7).unwrap();
+    }
+    ksm.scan(&space).unwrap();
+    ksm.scan(&space).unwrap();
+    assert_eq!(ksm.statistics().merged, 0, "the store came in between");
+    assert_eq!(cpu.load(page(1)).unwrap().value, 9);
 }
