@@ -124,6 +124,16 @@ fn an_invalidation_leaves_the_neighbours() {
     assert!(fixture.is_cached(PAGE.offset(2 * PAGE_SIZE)));
 }
 
+#[test]
+fn a_device_that_could_write_before_a_fork_does_not_write_into_the_child() {
+    let mut fixture = fixture();
+    fixture.port.write(PAGE, 1).unwrap();
+    let child = fixture.space.fork(SpaceId(2)).unwrap();
+    fixture.port.write(PAGE, 2).unwrap();
+    assert_eq!(child.mapped_word(PAGE), Some(1));
+    assert_eq!(fixture.space.mapped_word(PAGE), Some(2));
+}
+
 /// What a device reads after a CPU broke COW, with the old translation in the IOTLB.
 fn read_after_cow(order: &str) -> u64 {
     let order = cow::orders().into_iter().find(|known| known.name == order).unwrap();

@@ -68,6 +68,17 @@ fn the_last_owner_of_a_page_writes_in_place() {
 }
 
 #[test]
+fn a_page_that_somebody_holds_is_copied_rather_than_written_in_place() {
+    let parent = space();
+    let mut cpu = Cpu::new(0, Arc::clone(&parent));
+    cpu.store(PAGE, 1).unwrap();
+    drop(parent.fork(SpaceId(2)).unwrap());
+    let held = parent.mapped_page(PAGE).unwrap();
+    assert_ne!(cpu.store(PAGE, 2).unwrap().frame, held.frame.pfn());
+    assert_eq!(parent.frames().memory().load(held.frame.pfn().address()), 1);
+}
+
+#[test]
 fn the_old_frame_is_freed_when_the_child_goes() {
     let parent = space();
     let mut cpu = Cpu::new(0, Arc::clone(&parent));
