@@ -26,14 +26,8 @@ fn main() {
 }
 
 fn offsets(pages: u64) -> Vec<u64> {
-    let mut random = 88_172_645_463_325_252_u64;
-    let mut next = || {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        random
-    };
-    (0..READS).map(|_| (next() % pages) * PAGE_SIZE).collect()
+    let mut random = fastrand::Rng::with_seed(1);
+    (0..READS).map(|_| random.u64(0..pages) * PAGE_SIZE).collect()
 }
 
 #[divan::bench(args = PAGES, min_time = 0.3)]

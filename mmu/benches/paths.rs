@@ -41,14 +41,8 @@ fn touched(pages: u64, stride: u64, memory: u64) -> Arc<AddressSpace> {
 
 /// Addresses in an order that no prefetcher guesses.
 fn addresses(pages: u64, stride: u64) -> Vec<VirtAddr> {
-    let mut random = 88_172_645_463_325_252_u64;
-    let mut next = || {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        random
-    };
-    (0..WALKS).map(|_| AREA.offset((next() % pages) * stride)).collect()
+    let mut random = fastrand::Rng::with_seed(1);
+    (0..WALKS).map(|_| AREA.offset(random.u64(0..pages) * stride)).collect()
 }
 
 /// (pages, bytes between them): warm tables, and a table for each page.
