@@ -14,7 +14,7 @@ use mmu::program::Program;
 use mmu::pte::Pte;
 use mmu::trace::Unobserved;
 
-use super::{AlreadyBound, Iommu, IommuOptions, PageRequestError};
+use super::{AlreadyBound, Iommu, IommuOptions, PageRequest, PageRequestError};
 use crate::dma::{DmaFault, DmaPort};
 use crate::pasid::{PASID_COUNT, Pasid};
 
@@ -211,6 +211,28 @@ fn a_broken_table_is_an_error_and_not_an_endless_page_request() {
     assert!(matches!(fixture.port.read(PAGE), Err(PageRequestError::Unrecoverable(_))));
     assert_eq!(fixture.unit.page_requests(), requests);
     memory.store(top, linked);
+}
+
+#[test]
+fn a_pasid_that_is_bound_anew_shows_nothing_of_its_former_address_space() {
+    let mut fixture = fixture();
+    fixture.port.write(PAGE, 1).unwrap();
+    let frames = Arc::clone(fixture.unit.frames());
+    let other = AddressSpace::new(frames, SpaceId(2), SpaceOptions::default()).unwrap();
+    other.map(VirtRange::page(PAGE), Backing::PrivateAnonymous, Merging::Off).unwrap();
+    fixture.unit.unbind(pasid());
+    fixture.unit.bind(pasid(), &other).unwrap();
+    assert_eq!(fixture.port.read(PAGE).unwrap().value, 0);
+}
+
+#[test]
+fn a_page_request_drops_what_the_device_found_wanting() {
+    let mut fixture = fixture();
+    fixture.port.read(PAGE).unwrap();
+    assert!(fixture.is_cached(PAGE));
+    let request = PageRequest { pasid: pasid(), address: PAGE, access: Access::Write };
+    fixture.unit.request_page(request).unwrap();
+    assert!(!fixture.is_cached(PAGE));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The page-fault handler: makes one access possible, or says why it is not.
 //!
-//! Invariant: the handler decides on an entry it read without a lock and changes it only after it found it
-//! unchanged under the page-table lock; if not, the access is simply tried again. An entry is made more permissive
+//! Invariant: the handler decides on an entry it read without a lock and changes it only if it is still the same, under
+//! the page-table lock; if not, the access is simply tried again. An entry is made more permissive
 //! in place only if the frame is this page's alone; a TLB that still holds the less permissive entry then faults
 //! once more for nothing.
 //! Source: mm/memory.c `handle_pte_fault`, `do_anonymous_page`, `do_wp_page`, `do_shared_fault`.
@@ -101,13 +101,10 @@ impl AddressSpace {
         leaf: Leaf,
     ) -> Result<(), FaultError> {
         let lock = self.table.lock(slot);
-        if self.table.load(slot) != entry {
-            return Ok(());
-        }
         let shared = matches!(area.backing, Backing::Shared(_));
         if shared || self.is_exclusive(leaf) {
             let writable = entry.with(Pte::WRITE | Pte::DIRTY | Pte::ACCESSED);
-            // If hardware set a bit meanwhile, the access is tried again.
+            // If the entry changed meanwhile, be it by a bit that hardware set, the access is tried again.
             let _replaced = self.table.replace(slot, entry, writable);
             return Ok(());
         }

@@ -1,17 +1,20 @@
 //! Faults, COW, fork and what they leave in TLBs.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::{AddressSpace, FaultError, SpaceId, SpaceOptions};
 use crate::address::{Access, PAGE_SIZE, VirtAddr, VirtRange};
 use crate::area::{Backing, Merging, SharedObject};
+use crate::cache::TranslationCache;
 use crate::cpu::Cpu;
 use crate::frame::Frames;
 use crate::notifier::MmuNotifier;
 use crate::operation::cow;
+use crate::port::{Context, Port};
 use crate::program::Program;
 use crate::table::Levels;
+use crate::trace::{Agent, Unobserved};
 
 const PAGE: VirtAddr = VirtAddr(0x4000_0000);
 
@@ -118,6 +121,31 @@ fn a_tlb_that_is_not_flushed_shows_the_old_page() {
     assert_eq!(read_after_cow(cow::wp_page_copy()), 2);
     let order = |name| cow::orders().into_iter().find(|order| order.name == name).unwrap().program;
     assert_eq!(read_after_cow(order("no-flush")), 1, "the positive control");
+}
+
+#[test]
+fn a_flush_does_not_return_while_a_cpu_is_in_an_access_through_the_old_translation() {
+    let space = space();
+    Cpu::new(0, Arc::clone(&space)).store(PAGE, 1).unwrap();
+    let tlb = Arc::new(TranslationCache::new(8));
+    space.add_tlb(Arc::clone(&tlb));
+    let mut port = Port::new(&tlb, Arc::clone(space.frames()), Agent::Cpu(1), Arc::new(Unobserved));
+    let context = Context { tag: space.id().tag(), root: space.table().root() };
+    let in_flight = port.translate(context, PAGE, Access::Read).unwrap();
+    let returned = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            space.flush_tlb(VirtRange::page(PAGE));
+            returned.store(true, Ordering::SeqCst);
+        });
+        while tlb.draining() == 0 {
+            assert!(!returned.load(Ordering::SeqCst), "it returned without waiting");
+            std::thread::yield_now();
+        }
+        assert!(!returned.load(Ordering::SeqCst));
+        assert_eq!(in_flight.load().value, 1);
+    });
+    assert!(returned.load(Ordering::SeqCst));
 }
 
 #[test]
