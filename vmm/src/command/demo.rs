@@ -41,7 +41,7 @@ pub(super) struct DemoArguments {
     /// How long each right order is watched, in seconds; a wrong one is watched until it has shown itself
     #[arg(long, default_value_t = 1.6, value_parser = seconds)]
     seconds: f64,
-    /// How wide a window between two steps may be made, in microseconds; without it from 0 to 1600 in turn
+    /// How wide a window between two steps may be made, in microseconds; without it from 0 to 1600 in turn, wider after 2 s
     #[arg(long, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     window_us: Option<u64>,
     /// Where all random choices come from

@@ -20,7 +20,7 @@ use super::window::Windows;
 const LEAST: Duration = Duration::from_millis(250);
 /// How long a wrong order may take to show itself, in times of a right one, and at least.
 const PATIENCE: u32 = 3;
-const LEAST_PATIENCE: Duration = Duration::from_secs(6);
+const LEAST_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What was seen of one order.
 #[derive(Clone, Debug)]

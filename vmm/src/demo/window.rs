@@ -18,6 +18,10 @@ use super::board::Turn;
 const PHASE: Duration = Duration::from_millis(60);
 /// The widest waits of [`Widening::AsFound`], in turn, in microseconds.
 const WIDTHS_US: [u64; 4] = [0, 100, 400, 1600];
+/// After this time they begin to double, each time it has passed again by a quarter, up to [`MOST_DOUBLINGS`] times: on a
+/// machine where threads wait long for a CPU, a window must hold that wait.
+const CALM: Duration = Duration::from_secs(2);
+const MOST_DOUBLINGS: u32 = 3;
 
 /// How wide the windows are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,7 +31,8 @@ pub enum Widening {
         /// The widest wait.
         width_us: u64,
     },
-    /// From not at all to 1600 µs and round again: narrow windows are found by many operations, wide ones by few.
+    /// From not at all to 1600 µs and round again: narrow windows are found by many operations, wide ones by few. After
+    /// two seconds wider still.
     AsFound,
 }
 
@@ -110,9 +115,18 @@ impl Windows {
         match self.widening {
             Widening::Fixed { width_us } => width_us,
             Widening::AsFound => {
-                let phases = self.begun.elapsed().as_millis() / PHASE.as_millis();
-                WIDTHS_US[usize::try_from(phases).unwrap_or(0) % WIDTHS_US.len()]
+                let elapsed = self.begun.elapsed();
+                let phases = elapsed.as_millis() / PHASE.as_millis();
+                let width_us = WIDTHS_US[usize::try_from(phases).unwrap_or(0) % WIDTHS_US.len()];
+                width_us << doublings(elapsed)
             }
         }
     }
+}
+
+/// How often the widths have doubled by now.
+fn doublings(elapsed: Duration) -> u32 {
+    let restless = elapsed.saturating_sub(CALM);
+    let quarters = restless.as_millis() / (CALM / 4).as_millis();
+    u32::try_from(quarters).unwrap_or(MOST_DOUBLINGS).min(MOST_DOUBLINGS)
 }
