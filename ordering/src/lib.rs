@@ -1,7 +1,15 @@
-//! Traces of steps: what the live machine did, as a table with a column for each side.
+//! Orders of steps: written, explored, shown.
 //!
-//! Invariant: nothing here knows threads, clocks or I/O; a trace is made of the events it is given.
+//! Invariant: nothing here knows clocks or I/O, and a verdict does not depend on the number of threads. A step means
+//! here what `mmu` does when it executes it; operations are the programs that are written there.
 //!
-//! Not here yet: the scenario language and the explorer of every interleaving.
+//! Read in this order: [`language`] (what can be written), [`model`] (what is explored), [`lowering`] (from one to the
+//! other), [`engine`] (every interleaving), [`counterexample`] and [`trace`] (what is shown, of a model and of the live
+//! machine).
 
+pub mod counterexample;
+pub mod engine;
+pub mod language;
+pub mod lowering;
+pub mod model;
 pub mod trace;

@@ -1,0 +1,192 @@
+//! The explorer: every interleaving of a model, proved or refuted.
+//!
+//! A model is [compiled](compile()) into tables over states of one machine word, then [explored](explore()) level by
+//! level. Reading order: [`replay`] (what a model means), `reach` and `pruned` (what cannot happen), `layout`, `condition`
+//! and `tables` (the packed model), `expand`, `set` and `search`, then the reductions `liveness`, `symmetry` and
+//! `persistent`, and what comes after a search: `trace`, `witness`, `counting`.
+//!
+//! Invariant: a verdict is exact. States are compared whole, a limit that was hit is never called a proof, and the
+//! outcome does not depend on the number of threads.
+//!
+//! Source of the method: explicit-state search as in Holzmann, The SPIN Model Checker, 2003; the reductions name theirs.
+
+mod bits;
+mod condition;
+mod counting;
+pub mod cow_n;
+mod expand;
+mod layout;
+mod liveness;
+mod options;
+mod outcome;
+mod persistent;
+mod properties;
+mod pruned;
+mod reach;
+pub mod replay;
+mod search;
+mod set;
+mod symmetry;
+mod tables;
+mod trace;
+mod witness;
+mod word;
+
+use std::fmt;
+
+use thiserror::Error;
+
+pub use self::options::{Counting, Options, Reduction, Reductions, Threads};
+pub use self::outcome::{Bound, Interleavings, Length, Outcome, Statistics, Step, Trace, Verdict};
+use self::search::{End, Searched};
+use self::tables::Tables;
+use self::word::Word;
+use crate::model::{Model, ModelError};
+
+/// A model that can be explored.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    model: Model,
+    tables: Width,
+}
+
+#[derive(Clone, Debug)]
+enum Width {
+    Narrow(Tables<u64>),
+    Wide(Tables<u128>),
+}
+
+/// Why a model cannot be explored.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum TooLarge {
+    /// A state does not fit into the largest word.
+    #[error(
+        "a state takes {bits} bits of at most {limit}; the biggest parts are {biggest}: give them fewer values"
+    )]
+    Bits {
+        /// Bits of a state.
+        bits: u32,
+        /// Bits that there are.
+        limit: u32,
+        /// What takes most of them.
+        biggest: Biggest,
+    },
+    /// The model is not well formed.
+    #[error(transparent)]
+    Malformed(#[from] ModelError),
+}
+
+/// The variables that take the most bits, with their bits, the biggest first.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Biggest(pub Vec<(String, u32)>);
+
+impl fmt::Display for Biggest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts: Vec<String> = self.0.iter().map(|(name, bits)| format!("{name} ({bits})")).collect();
+        f.write_str(&parts.join(", "))
+    }
+}
+
+/// Packs a model for exploration.
+///
+/// # Errors
+///
+/// If the model is not well formed, or if a state takes more than 127 bits.
+pub fn compile(model: &Model) -> Result<Packed, TooLarge> {
+    model.validate()?;
+    let tables = match Tables::of(model) {
+        Ok(tables) => Width::Narrow(tables),
+        Err(_) => Width::Wide(Tables::of(model)?),
+    };
+    Ok(Packed { model: model.clone(), tables })
+}
+
+/// Explores every interleaving and says whether a property can break.
+///
+/// On a violation found with persistent sets the search is repeated without them, no deeper than the violation, because
+/// they do not keep the shortest trace.
+#[must_use]
+pub fn explore(packed: &Packed, options: &Options) -> Outcome {
+    match &packed.tables {
+        Width::Narrow(tables) => explore_tables(&packed.model, tables, options),
+        Width::Wide(tables) => explore_tables(&packed.model, tables, options),
+    }
+}
+
+/// One complete run: every agent whose end is awaited ends, and nothing breaks. None if there is no such run, or none
+/// among `max_states` states.
+#[must_use]
+pub fn witness(packed: &Packed, max_states: usize) -> Option<Trace> {
+    let moves = match &packed.tables {
+        Width::Narrow(tables) => witness::find(tables, max_states),
+        Width::Wide(tables) => witness::find(tables, max_states),
+    };
+    moves.map(|moves| trace::shown(&packed.model, &moves))
+}
+
+impl Packed {
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Bits of each variable in a packed state, in the order of the model's variables; 0 if it never changes.
+    #[must_use]
+    pub fn bits(&self) -> Vec<u32> {
+        let slots = match &self.tables {
+            Width::Narrow(tables) => &tables.layout.slots,
+            Width::Wide(tables) => &tables.layout.slots,
+        };
+        slots.iter().map(layout::Slot::bits).collect()
+    }
+
+    /// Bits of a packed state, the places of the agents included.
+    #[must_use]
+    pub fn state_bits(&self) -> u32 {
+        match &self.tables {
+            Width::Narrow(tables) => tables.layout.bits,
+            Width::Wide(tables) => tables.layout.bits,
+        }
+    }
+
+    /// How many of the declared symmetries hold and are used.
+    #[must_use]
+    pub fn symmetries(&self) -> usize {
+        match &self.tables {
+            Width::Narrow(tables) => tables.layout.blocks.len(),
+            Width::Wide(tables) => tables.layout.blocks.len(),
+        }
+    }
+}
+
+fn explore_tables<W: Word>(model: &Model, tables: &Tables<W>, options: &Options) -> Outcome {
+    let (plan, bound) = options.plan::<W>();
+    let searched = Searched::run(tables, &plan);
+    match searched.end {
+        End::Full => {
+            Outcome { verdict: Verdict::BoundHit { what: bound }, statistics: searched.statistics() }
+        }
+        End::Exhausted => {
+            let mut statistics = searched.statistics();
+            drop(searched);
+            if options.interleavings == Counting::On {
+                statistics.interleavings = counting::interleavings(tables, &plan);
+            }
+            Outcome { verdict: Verdict::Proved, statistics }
+        }
+        End::Broken(found) if options.reductions.persistent_sets == Reduction::On => {
+            let again = Searched::run(tables, &plan.shortest(found.depth));
+            match again.end {
+                End::Broken(shortest) => again.violated(model, tables, &plan, &shortest, Length::Shortest),
+                End::Exhausted | End::Full => {
+                    searched.violated(model, tables, &plan, &found, Length::PerhapsLonger)
+                }
+            }
+        }
+        End::Broken(found) => searched.violated(model, tables, &plan, &found, Length::Shortest),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+//! The number of interleavings: runs from the start until nobody can move, summed over the graph.
+//!
+//! Invariant: a state is counted when all ways to it have been, so every run is counted once; if some state never is, the
+//! graph has a cycle. Liveness and symmetry keep the number, because a state and the one that stands for it have the same
+//! steps; persistent sets do not, so they are not used here.
+
+use super::expand::Expander;
+use super::outcome::Interleavings;
+use super::search::{End, Plan, Searched, Shards};
+use super::set::Set;
+use super::tables::Tables;
+use super::word::Word;
+
+/// Counts the runs of a model in which nothing breaks.
+pub(super) fn interleavings<W: Word>(tables: &Tables<W>, plan: &Plan) -> Interleavings {
+    let plan = Plan { shards: Shards::One, ..plan.without_persistent_sets() };
+    let searched = Searched::run(tables, &plan);
+    if searched.end != End::Exhausted {
+        return Interleavings::NotCounted;
+    }
+    let expander = Expander::new(tables, plan.reductions);
+    let mut ways = Ways::of(&searched, expander);
+    let initial = Expander::new(tables, plan.reductions).canonical(tables.initial);
+    ways.sum(initial, searched.states)
+}
+
+/// By slot of the set.
+struct Ways<'t, W> {
+    set: &'t Set<W>,
+    expander: Expander<'t, W>,
+    /// Steps to the state that have not been counted yet.
+    pending: Vec<u32>,
+    /// Runs to the state.
+    runs: Vec<f64>,
+}
+
+impl<'t, W: Word> Ways<'t, W> {
+    fn of(searched: &'t Searched<W>, expander: Expander<'t, W>) -> Self {
+        let set = searched.set();
+        let slots = set.capacity();
+        let mut ways = Self { set, expander, pending: vec![0; slots], runs: vec![0.0; slots] };
+        for state in (0..=searched.depth()).flat_map(|depth| searched.states_at(depth)) {
+            let (pending, set) = (&mut ways.pending, ways.set);
+            ways.expander.expand(state, 0, |successor| {
+                if let Some(slot) = set.slot(successor) {
+                    pending[slot] += 1;
+                }
+            });
+        }
+        ways
+    }
+
+    fn sum(&mut self, initial: W, states: usize) -> Interleavings {
+        let Some(start) = self.set.slot(initial).filter(|&slot| self.pending[slot] == 0) else {
+            return Interleavings::Cyclic;
+        };
+        self.runs[start] = 1.0;
+        let (mut ready, mut counted, mut complete) = (vec![initial], 0, 0.0);
+        while let Some(state) = ready.pop() {
+            counted += 1;
+            let runs = self.set.slot(state).map_or(0.0, |slot| self.runs[slot]);
+            if !self.pass_on(state, runs, &mut ready) {
+                complete += runs;
+            }
+        }
+        if counted == states { Interleavings::Count(complete) } else { Interleavings::Cyclic }
+    }
+
+    /// Adds the runs to every successor; whether there is one.
+    fn pass_on(&mut self, state: W, runs: f64, ready: &mut Vec<W>) -> bool {
+        let (set, pending, sums) = (self.set, &mut self.pending, &mut self.runs);
+        let before = self.expander.transitions;
+        self.expander.expand(state, 0, |successor| {
+            let Some(slot) = set.slot(successor) else { return };
+            sums[slot] += runs;
+            pending[slot] -= 1;
+            if pending[slot] == 0 {
+                ready.push(successor);
+            }
+        });
+        self.expander.transitions > before
+    }
+}

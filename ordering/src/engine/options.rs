@@ -1,0 +1,135 @@
+//! What a search may use and how far it may go.
+//!
+//! Invariant: both limits are turned into one number of states, so that where a search stops does not depend on when
+//! which table grew.
+
+use super::outcome::Bound;
+use super::search::{Plan, Shards};
+use super::set;
+use super::word::Word;
+
+/// Whether a reduction is used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reduction {
+    /// It is.
+    On,
+    /// It is not.
+    Off,
+}
+
+/// The reductions; none changes the verdict or the length of the trace that is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reductions {
+    /// Forget what nobody can read any more.
+    pub liveness: Reduction,
+    /// Interchangeable agents count once.
+    pub symmetry: Reduction,
+    /// Where steps do not concern each other, try one order of them.
+    pub persistent_sets: Reduction,
+}
+
+/// Whether the interleavings of a proved model are counted: a second search without persistent sets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Counting {
+    /// They are.
+    On,
+    /// They are not.
+    Off,
+}
+
+/// Threads of a search. The second one takes part in levels of more than 16,384 states.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Threads {
+    /// Only the caller's.
+    One,
+    /// One more.
+    Two,
+}
+
+/// How to explore.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// What is reduced.
+    pub reductions: Reductions,
+    /// States at most.
+    pub max_states: usize,
+    /// Bytes at most, for the set of states and the list of levels.
+    pub memory_bytes: usize,
+    /// Threads.
+    pub threads: Threads,
+    /// Whether interleavings are counted.
+    pub interleavings: Counting,
+}
+
+impl Reductions {
+    /// All of them.
+    pub const ALL: Self =
+        Self { liveness: Reduction::On, symmetry: Reduction::On, persistent_sets: Reduction::On };
+    /// None of them: every state of the model.
+    pub const NONE: Self =
+        Self { liveness: Reduction::Off, symmetry: Reduction::Off, persistent_sets: Reduction::Off };
+}
+
+impl Default for Options {
+    /// All reductions, one thread, 2 GiB.
+    fn default() -> Self {
+        Self {
+            reductions: Reductions::ALL,
+            max_states: usize::MAX,
+            memory_bytes: 2 << 30,
+            threads: Threads::One,
+            interleavings: Counting::Off,
+        }
+    }
+}
+
+impl Options {
+    /// The plan, and which bound it is that stops it.
+    pub(super) fn plan<W: Word>(&self) -> (Plan, Bound) {
+        let within_memory = states_within::<W>(self.memory_bytes);
+        let bound = if within_memory < self.max_states {
+            Bound::Memory { bytes: self.memory_bytes }
+        } else {
+            Bound::States { count: self.max_states }
+        };
+        let plan = Plan {
+            reductions: self.reductions,
+            max_states: within_memory.min(self.max_states),
+            max_depth: usize::MAX,
+            shards: if self.threads == Threads::One { Shards::One } else { Shards::Two },
+        };
+        (plan, bound)
+    }
+}
+
+impl Plan {
+    /// The search for the shortest way to a violation that is known at this depth.
+    pub(super) fn shortest(&self, depth: usize) -> Self {
+        Self { max_depth: depth, ..self.without_persistent_sets() }
+    }
+
+    pub(super) fn without_persistent_sets(&self) -> Self {
+        let reductions = Reductions { persistent_sets: Reduction::Off, ..self.reductions };
+        Self { reductions, ..*self }
+    }
+}
+
+/// Bytes that so many states take: the set and the levels.
+pub(super) fn bytes_of<W: Word>(states: usize) -> usize {
+    set::bytes_of::<W>(states).saturating_add(states.saturating_mul(size_of::<W>()))
+}
+
+/// States for which there is room, the smaller set that is copied from while the set grows included.
+fn states_within<W: Word>(bytes: usize) -> usize {
+    let fits = |states: usize| bytes_of::<W>(states).saturating_add(set::bytes_of::<W>(states) / 2) <= bytes;
+    let (mut low, mut high) = (0, bytes / size_of::<W>() + 1);
+    while high - low > 1 {
+        let middle = low.midpoint(high);
+        if fits(middle) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}

@@ -1,0 +1,142 @@
+//! What a search found.
+//!
+//! Invariant: `Proved` means that every state was seen; a limit that was hit is `BoundHit`.
+
+use super::expand::{Broken, Expander};
+use super::options;
+use super::replay::{Change, State};
+use super::search::{Plan, Searched};
+use super::tables::Tables;
+use super::trace;
+use super::word::Word;
+use crate::model::{Model, Pc, PropertyId};
+
+/// A verdict and what it cost.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Outcome {
+    /// What is true of the model.
+    pub verdict: Verdict,
+    /// What was searched.
+    pub statistics: Statistics,
+}
+
+/// What is true of a model.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// No property can break.
+    Proved,
+    /// A property breaks.
+    Violated {
+        /// The property; the first of those that can break as early.
+        property: PropertyId,
+        /// A run to it.
+        trace: Trace,
+        /// Whether there is no shorter one.
+        length: Length,
+    },
+    /// Nothing broke so far, and the search stopped.
+    BoundHit {
+        /// The limit.
+        what: Bound,
+    },
+}
+
+/// A limit of the search.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bound {
+    /// States.
+    States {
+        /// The limit.
+        count: usize,
+    },
+    /// Memory.
+    Memory {
+        /// The limit in bytes.
+        bytes: usize,
+    },
+}
+
+/// Whether a trace is a shortest one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Length {
+    /// There is no shorter run to a violation.
+    Shortest,
+    /// The search for a shorter one hit the limit.
+    PerhapsLonger,
+}
+
+/// A run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Trace {
+    /// Its steps.
+    pub steps: Vec<Step>,
+    /// The state after them.
+    pub last: State,
+}
+
+/// A step of a run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// Index of the agent.
+    pub agent: usize,
+    /// Its instruction.
+    pub pc: Pc,
+    /// Index of the instruction's alternative.
+    pub alternative: usize,
+    /// What changed.
+    pub changes: Vec<Change>,
+}
+
+/// What was searched. After a violation this is the search that found the trace; after a limit, the levels that were
+/// finished.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Statistics {
+    /// States found.
+    pub states: usize,
+    /// Steps taken.
+    pub transitions: u64,
+    /// Runs of the model, if asked for.
+    pub interleavings: Interleavings,
+    /// Steps from the start to the last new state.
+    pub depth: usize,
+    /// Bytes of the set and of the levels.
+    pub bytes: usize,
+}
+
+/// The number of runs from the start until nobody can move.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Interleavings {
+    /// So many; exact up to 2^53, rounded above.
+    Count(f64),
+    /// A run can return to a state: there is no number.
+    Cyclic,
+    /// Not asked for, not proved, or a limit was hit.
+    NotCounted,
+}
+
+impl<W: Word> Searched<W> {
+    pub(super) fn statistics(&self) -> Statistics {
+        Statistics {
+            states: self.states,
+            transitions: self.transitions,
+            interleavings: Interleavings::NotCounted,
+            depth: self.depth(),
+            bytes: options::bytes_of::<W>(self.states),
+        }
+    }
+
+    pub(super) fn violated(
+        &self,
+        model: &Model,
+        tables: &Tables<W>,
+        plan: &Plan,
+        broken: &Broken<W>,
+        length: Length,
+    ) -> Outcome {
+        let mut expander = Expander::new(tables, plan.without_persistent_sets().reductions);
+        let moves = trace::to(self, &mut expander, tables.initial, broken);
+        let trace = trace::shown(model, &moves);
+        let verdict = Verdict::Violated { property: broken.property, trace, length };
+        Outcome { verdict, statistics: self.statistics() }
+    }
+}

@@ -1,0 +1,92 @@
+//! The model without the instructions and alternatives that cannot happen; what the reductions are computed from.
+//!
+//! Invariant: places are numbered through over all agents, in the order of agents and instructions. Every agent has at
+//! least one place, and its first one is where it starts.
+
+use super::reach::Reach;
+use crate::model::{Alternative, Model, Update};
+
+/// A model without what cannot happen.
+pub(super) struct Pruned<'m> {
+    pub(super) model: &'m Model,
+    pub(super) reach: Reach,
+    /// Of all agents, one after the other.
+    pub(super) places: Vec<Place<'m>>,
+    /// For each agent, the number of its first place; then the number of places.
+    pub(super) first: Vec<usize>,
+}
+
+/// An instruction of an agent, or its end.
+pub(super) struct Place<'m> {
+    pub(super) agent: usize,
+    /// Index of the instruction; that of the end is the length of the program.
+    pub(super) pc: usize,
+    /// What can be taken there.
+    pub(super) ways: Vec<Way<'m>>,
+}
+
+/// An alternative that can be taken.
+pub(super) struct Way<'m> {
+    /// Its index in the instruction.
+    pub(super) index: usize,
+    pub(super) alternative: &'m Alternative,
+    /// The place it leads to.
+    pub(super) next: usize,
+}
+
+impl<'m> Pruned<'m> {
+    pub(super) fn of(model: &'m Model) -> Self {
+        let reach = Reach::of(model);
+        let mut pruned = Self { model, reach, places: Vec::new(), first: vec![0] };
+        for agent in 0..model.agents.len() {
+            pruned.add_agent(agent);
+            pruned.first.push(pruned.places.len());
+        }
+        pruned
+    }
+
+    /// The places of an agent.
+    pub(super) fn of_agent(&self, agent: usize) -> std::ops::Range<usize> {
+        self.first[agent]..self.first[agent + 1]
+    }
+
+    /// The place where the agent has ended, if it can end.
+    pub(super) fn end(&self, agent: usize) -> Option<usize> {
+        let length = self.model.agents[agent].program.len();
+        self.of_agent(agent).find(|&place| self.places[place].pc == length)
+    }
+
+    fn add_agent(&mut self, agent: usize) {
+        let base = self.places.len();
+        let pcs: Vec<usize> = self.reach.places(agent).collect();
+        for &pc in &pcs {
+            let ways = self.ways(agent, pc, &pcs, base);
+            self.places.push(Place { agent, pc, ways });
+        }
+    }
+
+    fn ways(&self, agent: usize, pc: usize, pcs: &[usize], base: usize) -> Vec<Way<'m>> {
+        let Some(instruction) = self.model.agents[agent].program.get(pc) else { return Vec::new() };
+        let possible = |alternative: &Alternative| self.reach.possible(agent, pc, alternative);
+        let next = |alternative: &Alternative| pcs.binary_search(&usize::from(alternative.next.0));
+        let alternatives = instruction.alternatives.iter().enumerate();
+        let taken = alternatives.filter(|(_, alternative)| possible(alternative));
+        taken
+            .filter_map(|(index, alternative)| {
+                let next = base + next(alternative).ok()?;
+                Some(Way { index, alternative, next })
+            })
+            .collect()
+    }
+}
+
+impl Way<'_> {
+    pub(super) fn reads(&self) -> impl Iterator<Item = usize> + '_ {
+        let guards = self.alternative.guard.iter().flat_map(|guard| guard.reads()).flatten();
+        guards.chain(self.alternative.updates.iter().filter_map(Update::read)).map(|var| usize::from(var.0))
+    }
+
+    pub(super) fn writes(&self) -> impl Iterator<Item = usize> + '_ {
+        self.alternative.updates.iter().map(|update| usize::from(update.written().0))
+    }
+}

@@ -1,0 +1,225 @@
+//! The search: level by level, each state expanded once.
+//!
+//! Invariant: what comes out depends on the model and the reductions alone, not on the number of shards, on threads or on
+//! the order inside a level: a level is finished before anything is concluded, and a limit is a number of states.
+
+use super::Reductions;
+use super::expand::{Broken, Expander};
+use super::set::Set;
+use super::tables::Tables;
+use super::word::Word;
+
+mod shared;
+
+/// Successors that are collected before they are inserted.
+const BATCH: usize = 1024;
+
+/// What to search, and when to stop.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    pub(super) reductions: Reductions,
+    /// States at most.
+    pub(super) max_states: usize,
+    /// States of a greater depth are not expanded.
+    pub(super) max_depth: usize,
+    pub(super) shards: Shards,
+}
+
+/// In how many parts the set is kept; each has a thread while the level is large.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Shards {
+    One,
+    Two,
+}
+
+/// How a search ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum End<W> {
+    /// Every state within the depth was expanded.
+    Exhausted,
+    /// Something is broken, at the least depth of this search.
+    Broken(Broken<W>),
+    /// There are more states than the plan allows.
+    Full,
+}
+
+/// A finished search.
+pub(super) struct Searched<W> {
+    pub(super) end: End<W>,
+    shards: Vec<Shard<W>>,
+    /// States found, without those of a level that was not finished.
+    pub(super) states: usize,
+    /// Steps taken, likewise.
+    pub(super) transitions: u64,
+}
+
+/// The states whose hashes begin with the shard's number.
+struct Shard<W> {
+    set: Set<W>,
+    levels: Vec<Vec<W>>,
+    /// The next level.
+    fresh: Vec<W>,
+}
+
+/// What a level brought.
+struct Level<W> {
+    transitions: u64,
+    broken: Option<Broken<W>>,
+}
+
+impl<W: Word> Level<W> {
+    fn of(expander: &Expander<'_, W>) -> Self {
+        Self { transitions: expander.transitions, broken: expander.broken }
+    }
+
+    fn and(self, other: &Self) -> Self {
+        let broken = self.broken.into_iter().chain(other.broken).min();
+        Self { transitions: self.transitions + other.transitions, broken }
+    }
+}
+
+impl<W: Word> Searched<W> {
+    /// Searches from the initial state.
+    pub(super) fn run(tables: &Tables<W>, plan: &Plan) -> Self {
+        let mut searched = Self::start(tables, plan);
+        while searched.end == End::Exhausted && searched.depth() <= plan.max_depth && searched.width() > 0 {
+            searched.level(tables, plan);
+        }
+        if searched.width() == 0 && searched.depth() > 0 {
+            searched.shards.iter_mut().for_each(|shard| drop(shard.levels.pop()));
+        }
+        searched
+    }
+
+    /// The depth of the last level.
+    pub(super) fn depth(&self) -> usize {
+        self.shards[0].levels.len() - 1
+    }
+
+    /// The states of one level.
+    pub(super) fn states_at(&self, depth: usize) -> impl Iterator<Item = W> + '_ {
+        self.shards.iter().flat_map(move |shard| shard.levels.get(depth).into_iter().flatten().copied())
+    }
+
+    /// The set of a search that has one shard.
+    pub(super) fn set(&self) -> &Set<W> {
+        &self.shards[0].set
+    }
+
+    fn start(tables: &Tables<W>, plan: &Plan) -> Self {
+        let bits = if plan.shards == Shards::One { 0 } else { 1 };
+        let shard = |_| Shard { set: Set::new(bits), levels: Vec::new(), fresh: Vec::new() };
+        let mut shards: Vec<Shard<W>> = (0..1 << bits).map(shard).collect();
+        let initial = Expander::new(tables, plan.reductions).canonical(tables.initial);
+        let owner = owner(initial, shards.len());
+        shards[owner].insert(&[initial]);
+        shards.iter_mut().for_each(Shard::next_level);
+        Self { end: End::Exhausted, shards, states: 1, transitions: 0 }
+    }
+
+    fn width(&self) -> usize {
+        self.shards.iter().map(|shard| shard.frontier().len()).sum()
+    }
+
+    fn level(&mut self, tables: &Tables<W>, plan: &Plan) {
+        let depth = self.depth();
+        let level = if self.shards.len() > 1 && self.width() >= shared::WORTH_A_THREAD {
+            shared::level(&mut self.shards, tables, plan, depth)
+        } else {
+            alone(&mut self.shards, tables, plan, depth)
+        };
+        let found: usize = self.shards.iter().map(|shard| shard.set.len()).sum();
+        if found > plan.max_states {
+            self.end = End::Full;
+            return;
+        }
+        self.end = level.broken.map_or(End::Exhausted, End::Broken);
+        self.states = found;
+        self.transitions += level.transitions;
+        self.shards.iter_mut().for_each(Shard::next_level);
+    }
+}
+
+impl<W: Word> Shard<W> {
+    fn frontier(&self) -> &[W] {
+        self.levels.last().map_or(&[], Vec::as_slice)
+    }
+
+    fn insert(&mut self, states: &[W]) {
+        self.set.insert_all(states, &mut self.fresh);
+    }
+
+    fn next_level(&mut self) {
+        self.fresh.shrink_to_fit();
+        self.levels.push(std::mem::take(&mut self.fresh));
+    }
+}
+
+/// Expands a level on this thread.
+fn alone<W: Word>(shards: &mut [Shard<W>], tables: &Tables<W>, plan: &Plan, depth: usize) -> Level<W> {
+    if let [only] = shards {
+        return one_shard(only, tables, plan, depth);
+    }
+    let mut expander = Expander::new(tables, plan.reductions);
+    let mut outboxes: Vec<Vec<W>> = shards.iter().map(|_| Vec::with_capacity(2 * BATCH)).collect();
+    let count = shards.len();
+    let mut found = shards.iter().map(|shard| shard.set.len()).sum::<usize>();
+    for source in 0..count {
+        let states = shards[source].levels.last_mut().map(std::mem::take).unwrap_or_default();
+        for &state in &states {
+            expander.expand(state, depth, |successor| outboxes[owner(successor, count)].push(successor));
+            found += deliver(&mut outboxes, shards, BATCH);
+            if found > plan.max_states {
+                break;
+            }
+        }
+        if let Some(level) = shards[source].levels.last_mut() {
+            *level = states;
+        }
+    }
+    deliver(&mut outboxes, shards, 1);
+    Level::of(&expander)
+}
+
+/// Expands a level of the only shard.
+fn one_shard<W: Word>(shard: &mut Shard<W>, tables: &Tables<W>, plan: &Plan, depth: usize) -> Level<W> {
+    let mut expander = Expander::new(tables, plan.reductions);
+    let mut outbox: Vec<W> = Vec::with_capacity(2 * BATCH);
+    let states = shard.levels.last_mut().map(std::mem::take).unwrap_or_default();
+    for &state in &states {
+        expander.expand(state, depth, |successor| outbox.push(successor));
+        if outbox.len() >= BATCH {
+            shard.insert(&outbox);
+            outbox.clear();
+            if shard.set.len() > plan.max_states {
+                break;
+            }
+        }
+    }
+    shard.insert(&outbox);
+    if let Some(level) = shard.levels.last_mut() {
+        *level = states;
+    }
+    Level::of(&expander)
+}
+
+/// Inserts what waits in the boxes that hold at least so much; how many states were new.
+#[inline]
+fn deliver<W: Word>(outboxes: &mut [Vec<W>], shards: &mut [Shard<W>], least: usize) -> usize {
+    let mut new = 0;
+    for (outbox, shard) in outboxes.iter_mut().zip(shards) {
+        if outbox.len() >= least {
+            let before = shard.set.len();
+            shard.insert(outbox);
+            outbox.clear();
+            new += shard.set.len() - before;
+        }
+    }
+    new
+}
+
+/// The shard that a state belongs to.
+#[inline]
+fn owner<W: Word>(state: W, shards: usize) -> usize {
+    if shards == 1 { 0 } else { usize::from(state.hash() >> 63 == 1) }
+}

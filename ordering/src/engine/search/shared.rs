@@ -1,0 +1,131 @@
+//! One level expanded by a thread for each of two shards.
+//!
+//! Invariant: a shard is touched by its own thread only; states that belong to the other one are sent there. A thread
+//! ends when it has expanded its part and the other one has hung up. Nobody waits with a full inbox: who cannot send
+//! takes in first.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+
+use super::super::expand::Expander;
+use super::super::tables::Tables;
+use super::super::word::Word;
+use super::{Level, Plan, Shard, alone, owner};
+
+/// States of a level for which starting a thread pays.
+pub(super) const WORTH_A_THREAD: usize = 1 << 14;
+/// States in a message.
+const MESSAGE: usize = 4096;
+/// Messages that may wait for one thread.
+const INBOX: usize = 64;
+
+/// Expands the last level of both shards.
+pub(super) fn level<W: Word>(
+    shards: &mut [Shard<W>],
+    tables: &Tables<W>,
+    plan: &Plan,
+    depth: usize,
+) -> Level<W> {
+    let found = AtomicUsize::new(shards.iter().map(|shard| shard.set.len()).sum());
+    let [first, second] = shards else { return alone(shards, tables, plan, depth) };
+    let (to_first, first_inbox) = sync_channel(INBOX);
+    let (to_second, second_inbox) = sync_channel(INBOX);
+    let worker = |own, shard, inbox, outbox| Worker {
+        own,
+        shard,
+        mail: Mail { inbox, outbox, leaving: Vec::with_capacity(MESSAGE) },
+        found: &found,
+        limit: plan.max_states,
+        expander: Expander::new(tables, plan.reductions),
+    };
+    let first = worker(0, first, first_inbox, to_second);
+    let second = worker(1, second, second_inbox, to_first);
+    thread::scope(|scope| {
+        let second = scope.spawn(move || second.run(depth));
+        let first = first.run(depth);
+        first.and(&second.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+}
+
+/// A thread's shard and what it needs to expand it.
+struct Worker<'a, W> {
+    own: usize,
+    shard: &'a mut Shard<W>,
+    mail: Mail<W>,
+    /// States found by both.
+    found: &'a AtomicUsize,
+    limit: usize,
+    expander: Expander<'a, W>,
+}
+
+/// The way to the other thread and back.
+struct Mail<W> {
+    inbox: Receiver<Vec<W>>,
+    outbox: SyncSender<Vec<W>>,
+    leaving: Vec<W>,
+}
+
+impl<W: Word> Worker<'_, W> {
+    fn run(mut self, depth: usize) -> Level<W> {
+        let states = self.shard.levels.last_mut().map(std::mem::take).unwrap_or_default();
+        let mut staying = Vec::with_capacity(2 * MESSAGE);
+        let own = self.own;
+        for &state in &states {
+            let leaving = &mut self.mail.leaving;
+            self.expander.expand(state, depth, |successor| {
+                if owner(successor, 2) == own { staying.push(successor) } else { leaving.push(successor) }
+            });
+            if staying.len() >= MESSAGE {
+                self.insert(&staying);
+                staying.clear();
+                self.take_in();
+            }
+            if self.mail.leaving.len() >= MESSAGE {
+                self.send();
+            }
+            if self.found.load(Ordering::Relaxed) > self.limit {
+                break;
+            }
+        }
+        self.insert(&staying);
+        self.send();
+        if let Some(level) = self.shard.levels.last_mut() {
+            *level = states;
+        }
+        self.finish()
+    }
+
+    fn insert(&mut self, states: &[W]) {
+        let before = self.shard.set.len();
+        self.shard.insert(states);
+        self.found.fetch_add(self.shard.set.len() - before, Ordering::Relaxed);
+    }
+
+    fn take_in(&mut self) {
+        while let Ok(states) = self.mail.inbox.try_recv() {
+            self.insert(&states);
+        }
+    }
+
+    fn send(&mut self) {
+        let mut message = std::mem::replace(&mut self.mail.leaving, Vec::with_capacity(MESSAGE));
+        while let Err(TrySendError::Full(unsent)) = self.mail.outbox.try_send(message) {
+            message = unsent;
+            self.take_in();
+            thread::yield_now();
+        }
+    }
+
+    /// Hangs up, and takes in what comes until the other one has.
+    fn finish(self) -> Level<W> {
+        let Mail { inbox, outbox, .. } = self.mail;
+        drop(outbox);
+        for states in inbox {
+            let before = self.shard.set.len();
+            self.shard.insert(&states);
+            self.found.fetch_add(self.shard.set.len() - before, Ordering::Relaxed);
+        }
+        Level::of(&self.expander)
+    }
+}

@@ -1,0 +1,126 @@
+//! The set of states seen: open addressing with linear probing, exact keys, at most three quarters full.
+//!
+//! Invariant: a key is in it if and only if it was inserted; a key that is not empty has its top bit set, so zero is an
+//! empty slot. The slot is the top of the hash: when the table doubles, keys move in ascending order.
+
+use super::word::Word;
+
+/// Slots of the smallest table.
+const SMALLEST: usize = 1 << 12;
+/// Keys whose slots are read together, so that their cache misses overlap.
+const GROUP: usize = 16;
+
+/// A set of packed states.
+#[derive(Debug)]
+pub(super) struct Set<W> {
+    slots: Vec<W>,
+    shift: u32,
+    len: usize,
+    /// Bits at the top of the hash that are the same for all keys.
+    skipped: u32,
+}
+
+impl<W: Word> Set<W> {
+    /// An empty set for keys whose hashes agree in the `skipped` top bits.
+    pub(super) fn new(skipped: u32) -> Self {
+        Self { slots: vec![W::ZERO; SMALLEST], shift: shift(SMALLEST), len: 0, skipped }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Slots in use or free: every key's slot is below.
+    pub(super) fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Inserts the keys and appends to `fresh` those that were not there.
+    pub(super) fn insert_all(&mut self, keys: &[W], fresh: &mut Vec<W>) {
+        for group in keys.chunks(GROUP) {
+            if self.len + group.len() > room(self.slots.len()) {
+                self.double();
+            }
+            let mut homes = [(0, W::ZERO); GROUP];
+            for (home, &key) in homes.iter_mut().zip(group) {
+                let slot = self.home(key);
+                *home = (slot, self.slots[slot]);
+            }
+            for (&(slot, found), &key) in homes.iter().zip(group) {
+                if found != key && self.insert_from(slot, key) {
+                    fresh.push(key);
+                }
+            }
+        }
+    }
+
+    /// The slot of a key that is in the set.
+    pub(super) fn slot(&self, key: W) -> Option<usize> {
+        let mut slot = self.home(key);
+        while self.slots[slot] != key {
+            if self.slots[slot] == W::ZERO {
+                return None;
+            }
+            slot = self.after(slot);
+        }
+        Some(slot)
+    }
+
+    #[inline]
+    fn insert_from(&mut self, mut slot: usize, key: W) -> bool {
+        loop {
+            let found = self.slots[slot];
+            if found == W::ZERO {
+                self.slots[slot] = key;
+                self.len += 1;
+                return true;
+            }
+            if found == key {
+                return false;
+            }
+            slot = self.after(slot);
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "a slot is below the capacity, which is a usize")]
+    #[inline]
+    fn home(&self, key: W) -> usize {
+        (key.hash() << self.skipped >> self.shift) as usize
+    }
+
+    #[inline]
+    fn after(&self, slot: usize) -> usize {
+        (slot + 1) & (self.slots.len() - 1)
+    }
+
+    fn double(&mut self) {
+        let doubled = self.slots.len() * 2;
+        let old = std::mem::replace(&mut self.slots, vec![W::ZERO; doubled]);
+        self.shift = shift(doubled);
+        self.len = 0;
+        for key in old.into_iter().filter(|&key| key != W::ZERO) {
+            self.insert_from(self.home(key), key);
+        }
+    }
+}
+
+/// Bytes that a set of so many keys takes.
+pub(super) fn bytes_of<W: Word>(keys: usize) -> usize {
+    let mut capacity = SMALLEST;
+    while keys + GROUP > room(capacity) {
+        capacity *= 2;
+    }
+    capacity * size_of::<W>()
+}
+
+/// Keys that so many slots may hold.
+fn room(capacity: usize) -> usize {
+    capacity / 4 * 3
+}
+
+fn shift(capacity: usize) -> u32 {
+    u64::BITS - capacity.trailing_zeros()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! Interchangeable agents: which declared symmetries really are, and the one state that stands for all exchanges.
+//!
+//! Invariant: a symmetry is used only if exchanging two neighbours among its members, with the variables that belong to
+//! each, gives literally the same model (up to the order of guards and of updates in one alternative). What is declared
+//! wrongly costs states, never the verdict.
+
+use super::layout::Field;
+use super::word::Word;
+use crate::model::{Agent, Alternative, Check, Guard, Model, Symmetry, Update, Var};
+
+/// The declared symmetries that hold.
+pub(super) fn that_hold(model: &Model) -> Vec<&Symmetry> {
+    model.symmetries.iter().filter(|symmetry| holds(model, symmetry)).collect()
+}
+
+fn holds(model: &Model, symmetry: &Symmetry) -> bool {
+    symmetry.members.len() > 1
+        && symmetry.members.windows(2).all(|pair| Exchange::of(&pair[0], &pair[1]).keeps(model))
+}
+
+/// Exchanges two agents and their variables.
+struct Exchange<'s> {
+    agents: (usize, usize),
+    vars: (&'s [Var], &'s [Var]),
+}
+
+impl<'s> Exchange<'s> {
+    fn of(one: &'s (usize, Vec<Var>), other: &'s (usize, Vec<Var>)) -> Self {
+        Self { agents: (one.0, other.0), vars: (&one.1, &other.1) }
+    }
+
+    fn keeps(&self, model: &Model) -> bool {
+        let alike = |(one, other): (&Var, &Var)| {
+            let (one, other) = (&model.variables[usize::from(one.0)], &model.variables[usize::from(other.0)]);
+            one.initial == other.initial && one.values.len() == other.values.len()
+        };
+        let agent = |index| self.keeps_agent(&model.agents[index], &model.agents[self.agent(index)]);
+        let formula = |check: &Check| match check {
+            Check::Always(any) | Check::Finally(any) => self.keeps_formula(any),
+            Check::Step | Check::Deadlock => true,
+        };
+        self.vars.0.iter().zip(self.vars.1).all(alike)
+            && (0..model.agents.len()).all(agent)
+            && model.properties.iter().all(|property| formula(&property.check))
+    }
+
+    fn keeps_agent(&self, agent: &Agent, image: &Agent) -> bool {
+        let same = |(one, other): (&Alternative, &Alternative)| {
+            one.next == other.next
+                && one.violates == other.violates
+                && self.guards(&one.guard) == sorted(&other.guard, guard_key)
+                && self.updates(&one.updates) == sorted(&other.updates, update_key)
+        };
+        agent.spontaneous == image.spontaneous
+            && agent.program.len() == image.program.len()
+            && agent.program.iter().zip(&image.program).all(|(one, other)| {
+                one.alternatives.len() == other.alternatives.len()
+                    && one.alternatives.iter().zip(&other.alternatives).all(same)
+            })
+    }
+
+    fn keeps_formula(&self, any: &[Vec<Guard>]) -> bool {
+        let mut images: Vec<_> = any.iter().map(|all| self.guards(all)).collect();
+        let mut originals: Vec<_> = any.iter().map(|all| sorted(all, guard_key)).collect();
+        images.sort_unstable();
+        originals.sort_unstable();
+        images == originals
+    }
+
+    fn agent(&self, index: usize) -> usize {
+        match index {
+            _ if index == self.agents.0 => self.agents.1,
+            _ if index == self.agents.1 => self.agents.0,
+            _ => index,
+        }
+    }
+
+    fn var(&self, var: Var) -> Var {
+        let at = |own: &[Var]| own.iter().position(|&one| one == var);
+        match (at(self.vars.0), at(self.vars.1)) {
+            (Some(index), _) => self.vars.1[index],
+            (_, Some(index)) => self.vars.0[index],
+            _ => var,
+        }
+    }
+
+    fn guards(&self, guards: &[Guard]) -> Vec<GuardKey> {
+        let image = |guard: &Guard| match *guard {
+            Guard::Is(var, value) => Guard::Is(self.var(var), value),
+            Guard::IsNot(var, value) => Guard::IsNot(self.var(var), value),
+            Guard::Same(one, other) => Guard::Same(self.var(one), self.var(other)),
+            Guard::Differ(one, other) => Guard::Differ(self.var(one), self.var(other)),
+            Guard::Below(var, bound) => Guard::Below(self.var(var), bound),
+        };
+        sorted(&guards.iter().map(image).collect::<Vec<_>>(), guard_key)
+    }
+
+    fn updates(&self, updates: &[Update]) -> Vec<UpdateKey> {
+        let image = |update: &Update| match *update {
+            Update::Set(var, value) => Update::Set(self.var(var), value),
+            Update::Copy { to, from } => Update::Copy { to: self.var(to), from: self.var(from) },
+            Update::Increment(var) => Update::Increment(self.var(var)),
+            Update::Decrement(var) => Update::Decrement(self.var(var)),
+        };
+        sorted(&updates.iter().map(image).collect::<Vec<_>>(), update_key)
+    }
+}
+
+type GuardKey = (u8, Var, u32);
+type UpdateKey = (u8, Var, u32);
+
+fn sorted<T, K: Ord>(items: &[T], key: fn(&T) -> K) -> Vec<K> {
+    let mut keys: Vec<K> = items.iter().map(key).collect();
+    keys.sort_unstable();
+    keys
+}
+
+fn guard_key(guard: &Guard) -> GuardKey {
+    match *guard {
+        Guard::Is(var, value) => (0, var, value),
+        Guard::IsNot(var, value) => (1, var, value),
+        Guard::Same(one, other) => (2, one.min(other), u32::from(one.max(other).0)),
+        Guard::Differ(one, other) => (3, one.min(other), u32::from(one.max(other).0)),
+        Guard::Below(var, bound) => (4, var, bound),
+    }
+}
+
+fn update_key(update: &Update) -> UpdateKey {
+    match *update {
+        Update::Set(var, value) => (0, var, value),
+        Update::Copy { to, from } => (1, to, u32::from(from.0)),
+        Update::Increment(var) => (2, var, 0),
+        Update::Decrement(var) => (3, var, 0),
+    }
+}
+
+/// The state with the blocks of each symmetry in ascending order.
+#[inline]
+pub(super) fn canonical<W: Word>(state: W, symmetries: &[Vec<Field>]) -> W {
+    symmetries.iter().fold(state, |state, blocks| match blocks.as_slice() {
+        &[one, other] => sort_two(state, one, other),
+        blocks => sort_many(state, blocks),
+    })
+}
+
+#[inline]
+fn sort_two<W: Word>(state: W, one: Field, other: Field) -> W {
+    let low = one.low_mask::<W>();
+    let (first, second) = (state >> one.shift & low, state >> other.shift & low);
+    if first <= second {
+        return state;
+    }
+    let rest = state & !(low << one.shift | low << other.shift);
+    rest | second << one.shift | first << other.shift
+}
+
+/// Insertion by exchanges of neighbours: there are few members, and they are nearly in order after one step.
+fn sort_many<W: Word>(mut state: W, blocks: &[Field]) -> W {
+    for sorted in 1..blocks.len() {
+        for pair in blocks[..=sorted].windows(2).rev() {
+            state = sort_two(state, pair[0], pair[1]);
+        }
+    }
+    state
+}

@@ -1,0 +1,24 @@
+//! The scenario language: text in, scenarios and diagnostics out.
+//!
+//! Invariant: no text makes it panic, and every error of a file is reported in one go. It resolves no names; what a
+//! scenario means is [`crate::lowering`]'s. Reading order: [`vocabulary`], [`syntax`], [`parse`].
+//! Reference: docs/language.md.
+
+pub mod diagnostic;
+mod line;
+mod parser;
+mod show;
+pub mod span;
+mod suggest;
+pub mod syntax;
+pub mod token;
+mod variant;
+pub mod vocabulary;
+
+pub use diagnostic::{Diagnostic, render_all};
+pub(crate) use parser::{BUILT_IN, made, on_page};
+pub use parser::{File, OPTIONS, parse};
+pub use suggest::{did_you_mean, nearest};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! Declarations: everything of a scenario that stands on one line.
+//!
+//! Invariant: each declaration has one form, which is also its help.
+
+use super::super::diagnostic::Diagnostic;
+use super::super::span::{Name, Spanned};
+use super::super::suggest::did_you_mean;
+use super::super::syntax::{Frame, Mapping, Scenario, User, UserKind, Variable};
+use super::cursor::{Cursor, Parsed};
+use super::step::permission;
+
+/// The first words of the lines that declare something.
+pub(super) const DECLARATIONS: [(&str, &str); 8] = [
+    ("page", "page A, B"),
+    ("frame", "frame old = 0, new = 0 free"),
+    ("map", "map A -> old ro"),
+    ("refs", "refs old = 2"),
+    ("cpu", "cpu CPU0, CPU1"),
+    ("vcpu", "vcpu V0"),
+    ("device", "device IOMMU ats"),
+    ("var", "var pending = 0..3"),
+];
+
+/// Options: their values, the one that holds if nothing is said first, and what they assume.
+pub const OPTIONS: [(&str, &[&str], &str); 8] = [
+    ("walk", &["whole", "split"], "whether reading the entry and filling the cache are two steps"),
+    ("inv_drains", &["on", "off"], "whether `notify` discards the walks that devices have begun"),
+    ("flush", &["whole", "split"], "whether `flush_tlb` reaches the CPUs one step at a time"),
+    ("evict", &["off", "on"], "whether a cache may lose an entry at any time, and walk again"),
+    ("use_after_free", &["on", "off"], "whether the use of a freed frame is a violation"),
+    ("unlock", &["on", "off"], "whether an unlock without lock is a violation"),
+    ("deadlock", &["on", "off"], "whether it is a violation that nobody can go on"),
+    ("range", &["on", "off"], "whether a count that leaves its range is a violation, or waits"),
+];
+
+/// Reads the declaration that begins with `keyword` into `scenario`; the line is at its second word.
+pub(super) fn declaration(keyword: &str, cursor: &mut Cursor<'_>, scenario: &mut Scenario) -> Parsed<()> {
+    let form = DECLARATIONS.iter().find(|(word, _)| *word == keyword).map_or("", |(_, form)| form);
+    loop {
+        match keyword {
+            "page" => scenario.pages.push(cursor.name("the name of a page", form)?),
+            "frame" => scenario.frames.push(frame(cursor, form)?),
+            "map" => scenario.maps.push(mapping(cursor, form)?),
+            "refs" => {
+                let frame = cursor.name("a frame", form)?;
+                cursor.sign("=", form)?;
+                scenario.refs.push((frame, cursor.number(form)?));
+            }
+            "cpu" => scenario.users.push(user(cursor, UserKind::Cpu, form)?),
+            "vcpu" => scenario.users.push(user(cursor, UserKind::Vcpu, form)?),
+            "device" => scenario.users.push(user(cursor, UserKind::Device, form)?),
+            _ => scenario.variables.push(variable(cursor, form)?),
+        }
+        if !cursor.eat(",") {
+            return cursor.done(form);
+        }
+    }
+}
+
+fn frame(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Frame> {
+    let name = cursor.name("the name of a frame", form)?;
+    let content = if cursor.eat("=") { cursor.number(form)?.node } else { 0 };
+    Ok(Frame { name, content, free: cursor.eat_word("free") })
+}
+
+fn mapping(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Mapping> {
+    let page = cursor.name("a page", form)?;
+    cursor.sign("->", form)?;
+    let frame = cursor.name("a frame", form)?;
+    Ok(Mapping { page, frame, permission: permission(cursor, form)? })
+}
+
+fn user(cursor: &mut Cursor<'_>, kind: UserKind, form: &str) -> Parsed<User> {
+    let name = cursor.name("a name", form)?;
+    // The device TLB is one with the IOTLB here; the word documents that there is one.
+    cursor.eat_word("ats");
+    Ok(User { name, kind })
+}
+
+fn variable(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Variable> {
+    let name = cursor.name("the name of a variable", form)?;
+    cursor.sign("=", form)?;
+    let least = cursor.number(form)?;
+    cursor.sign("..", form)?;
+    let most = cursor.number(form)?;
+    let initial =
+        if cursor.eat_word("from") { cursor.number("var pending = 0..3 from 1")? } else { least.clone() };
+    if most.node < least.node || initial.node < least.node || initial.node > most.node {
+        let message = format!("{} does not lie in {}..{}", initial.node, least.node, most.node);
+        let help = "write the least and the greatest value, and a start between them";
+        return Err(Diagnostic::new(least.span.to(initial.span).to(most.span), message, help));
+    }
+    Ok(Variable { name, least: least.node, most: most.node, initial: initial.node })
+}
+
+/// `option name = value`.
+pub(super) fn option(cursor: &mut Cursor<'_>) -> Parsed<(Name, Name)> {
+    const FORM: &str = "option walk = split";
+    let name = cursor.name("the name of an option", FORM)?;
+    cursor.sign("=", FORM)?;
+    let value = cursor.name("a value", FORM)?;
+    cursor.done(FORM)?;
+    let names: Vec<_> = OPTIONS.iter().map(|(name, ..)| *name).collect();
+    let Some((_, values, _)) = OPTIONS.iter().find(|(known, ..)| *known == name.node) else {
+        let help = did_you_mean(&name.node, &names, &format!("there are {}", names.join(", ")));
+        return Err(Diagnostic::new(name.span, format!("there is no option `{}`", name.node), help));
+    };
+    if !values.contains(&value.node.as_str()) {
+        let message = format!("option `{}` has no value `{}`", name.node, value.node);
+        return Err(Diagnostic::new(value.span, message, format!("write one of {}", values.join(", "))));
+    }
+    Ok((name, value))
+}
+
+/// The name behind `scenario` or `like`: the rest of the line, which may hold `-`.
+pub(super) fn title(line: super::super::line::Line<'_>, keyword: &str) -> Parsed<Name> {
+    let rest = line.rest();
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    if rest.text.is_empty() || !rest.text.chars().all(fits) {
+        let message = format!("`{keyword}` needs a name of letters, digits and `-`");
+        let span = if rest.text.is_empty() { line.span() } else { rest.span() };
+        return Err(Diagnostic::new(span, message, format!("write `{keyword} cow-clear-flush-only`")));
+    }
+    Ok(Spanned::new(rest.text.to_owned(), rest.span()))
+}

@@ -1,0 +1,124 @@
+//! Properties and what is expected of them.
+//!
+//! Invariant: an event is read up to `after`, `until` or the end of the line, and keeps the words it was written with.
+
+use super::super::diagnostic::Diagnostic;
+use super::super::span::Spanned;
+use super::super::syntax::{Action, BuiltIn, Event, Expect, Property, Question};
+use super::super::token::Token;
+use super::super::vocabulary::find;
+use super::condition::{comparison, condition};
+use super::cursor::{Cursor, Parsed};
+use super::step::normal;
+
+const EVENT: &str = "never IOMMU reads A == 0 after CPU store A";
+
+/// The built-in properties as they are named in a file.
+pub(crate) const BUILT_IN: [(&str, BuiltIn); 4] = [
+    ("use of a freed frame", BuiltIn::FreedFrame),
+    ("unlock without lock", BuiltIn::Unlock),
+    ("deadlock", BuiltIn::Deadlock),
+    ("out of range", BuiltIn::Range),
+];
+
+/// What stands behind `never`, `always` or `finally`.
+pub(super) fn property(keyword: &str, cursor: &mut Cursor<'_>, source: &str) -> Parsed<Property> {
+    let start = cursor.here();
+    let node = match keyword {
+        "always" => Question::Always(condition(cursor)?),
+        "finally" => Question::Finally(condition(cursor)?),
+        _ => never(cursor, source)?,
+    };
+    cursor.done(EVENT)?;
+    let span = cursor.since(start);
+    Ok(Property { node, text: format!("{keyword} {}", normal(span.text(source))), span })
+}
+
+fn never(cursor: &mut Cursor<'_>, source: &str) -> Parsed<Question> {
+    let mut rest = cursor.clone();
+    let start = rest.here();
+    while rest.next().is_some() {}
+    let text = normal(rest.since(start).text(source));
+    if let Some((_, built_in)) = BUILT_IN.iter().find(|(name, _)| *name == text) {
+        *cursor = rest;
+        return Ok(Question::BuiltIn(*built_in));
+    }
+    let happens = event(cursor, source)?;
+    let after = if cursor.eat_word("after") { Some(event(cursor, source)?) } else { None };
+    let until = if after.is_some() && cursor.eat_word("until") { Some(event(cursor, source)?) } else { None };
+    Ok(Question::Never { event: happens, after, until })
+}
+
+fn event(cursor: &mut Cursor<'_>, source: &str) -> Parsed<Event> {
+    let start = cursor.here();
+    let begins = |word: &str| ["reads", "writes"].contains(&word) || find(word).is_some();
+    let mut agent = None;
+    if cursor.peek_word().is_some_and(|word| !begins(word)) {
+        agent = Some(cursor.name("somebody or something that happens", EVENT)?);
+    }
+    let word = cursor.name("something that happens", EVENT)?;
+    let to = cursor.eat_word("to");
+    let action = match word.node.as_str() {
+        "reads" => access(cursor, Action::Reads)?,
+        "writes" => access(cursor, Action::Writes)?,
+        "write" if to => access(cursor, Action::Writes)?,
+        other => match find(other) {
+            Some(entry) => Action::Step(entry.verb, words(cursor, word.span, source)),
+            None => return Err(unknown(&word)),
+        },
+    };
+    Ok(Event { agent, action, span: cursor.since(start) })
+}
+
+fn unknown(word: &Spanned<String>) -> Diagnostic {
+    let message = format!("`{}` is nothing that can happen", word.node);
+    Diagnostic::new(
+        word.span,
+        message,
+        "write `NAME reads A == 0`, `NAME writes A`, or a step such as `put old`",
+    )
+}
+
+fn access(
+    cursor: &mut Cursor<'_>,
+    action: fn(Spanned<String>, Option<(super::super::syntax::Comparison, u32)>) -> Action,
+) -> Parsed<Action> {
+    cursor.eat_word("from");
+    let place = cursor.name("a page or a frame", EVENT)?;
+    let value = match comparison(cursor) {
+        Some(how) => Some((how, cursor.number(EVENT)?.node)),
+        None => None,
+    };
+    Ok(action(place, value))
+}
+
+/// The step's words as they were written, up to what does not belong to it.
+fn words(cursor: &mut Cursor<'_>, start: super::super::span::Span, source: &str) -> String {
+    let ends = |token: &Token| matches!(token.word(), Some("after" | "until"));
+    while cursor.peek().is_some_and(|token| !ends(token)) {
+        cursor.next();
+    }
+    normal(cursor.since(start).text(source))
+}
+
+/// What stands behind `expect`.
+pub(super) fn expect(cursor: &mut Cursor<'_>) -> Parsed<Spanned<Expect>> {
+    const FORM: &str = "expect proved, or expect violation in 9 steps";
+    let start = cursor.here();
+    let expected = if cursor.eat_word("proved") {
+        Expect::Proved
+    } else if cursor.eat_word("violation") {
+        let mut steps = None;
+        if cursor.eat_word("in") {
+            steps = Some(cursor.number(FORM)?.node);
+            if !cursor.eat_word("steps") && !cursor.eat_word("step") {
+                return Err(cursor.expected("`steps`", FORM));
+            }
+        }
+        Expect::Violation { steps }
+    } else {
+        return Err(cursor.expected("`proved` or `violation`", FORM));
+    };
+    cursor.done(FORM)?;
+    Ok(Spanned::new(expected, cursor.since(start)))
+}

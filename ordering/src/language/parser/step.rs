@@ -1,0 +1,158 @@
+//! Steps, operations and assignments: read along the form that the vocabulary gives them.
+//!
+//! Invariant: there is no code for a single step here; a new row of the vocabulary is enough.
+
+use super::super::diagnostic::Diagnostic;
+use super::super::span::{Name, Span};
+use super::super::suggest::did_you_mean;
+use super::super::syntax::{Assignment, Lock, Node, Operand, Operation, Permission, Statement, Step, Term};
+use super::super::vocabulary::{Entry, Verb, find, find_operation, words};
+use super::condition::operand;
+use super::cursor::{Cursor, Parsed};
+
+/// A statement that is neither control nor label.
+pub(super) fn simple(cursor: &mut Cursor<'_>, source: &str) -> Parsed<Statement> {
+    let start = cursor.here();
+    let word = cursor.name("a step", "lock ptl(A)")?;
+    if cursor.peek().is_some_and(|sign| ["=", "+=", "-="].iter().any(|assign| sign.is(assign))) {
+        return assignment(cursor, word);
+    }
+    let node = if word.node == "ptep_clear_flush" || word.node == "ptep_clear_flush_notify" {
+        clear_flush(cursor, word)?
+    } else if let Some(entry) = find(&word.node) {
+        let mut step = step(cursor, entry)?;
+        step.text = normal(cursor.since(start).text(source));
+        if step.verb == Verb::SetPte && step.frame.as_ref().is_some_and(|frame| frame.node == "orig") {
+            step.verb = Verb::PteRestore;
+        }
+        Node::Step(step)
+    } else if find_operation(&word.node).is_some() {
+        operation(cursor, word)?
+    } else {
+        return Err(unknown(&word));
+    };
+    Ok(Statement { node, span: cursor.since(start) })
+}
+
+fn unknown(word: &Name) -> Diagnostic {
+    let help = did_you_mean(&word.node, &words(), "`afterimage steps` and docs/language.md list every step");
+    Diagnostic::new(word.span, format!("there is no step `{}`", word.node), help)
+}
+
+/// One blank between words, none at the ends.
+pub(super) fn normal(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn assignment(cursor: &mut Cursor<'_>, name: Name) -> Parsed<Statement> {
+    const FORM: &str = "x = 1";
+    let start = name.span;
+    let how = match () {
+        () if cursor.eat("=") => Assignment::Set,
+        () if cursor.eat("+=") => Assignment::Add,
+        () => {
+            cursor.sign("-=", FORM)?;
+            Assignment::Subtract
+        }
+    };
+    let value: Operand = operand(cursor, FORM)?;
+    if how != Assignment::Set && !matches!(value.term, Term::Number(_)) {
+        return Err(Diagnostic::new(
+            value.span,
+            "only a number can be added or subtracted",
+            "write `x += 1`, or choose by `if`",
+        ));
+    }
+    Ok(Statement { node: Node::Assign(name, how, value), span: cursor.since(start) })
+}
+
+fn empty(verb: Verb) -> Step {
+    let text = verb.name().to_owned();
+    Step {
+        verb,
+        page: None,
+        frame: None,
+        to: None,
+        permission: None,
+        lock: None,
+        value: None,
+        handle: None,
+        write: false,
+        text,
+    }
+}
+
+/// The places of `entry`'s form, one after the other.
+fn step(cursor: &mut Cursor<'_>, entry: &Entry) -> Parsed<Step> {
+    let form = entry.form;
+    let mut step = empty(entry.verb);
+    for place in form.split(' ').skip(1) {
+        match place {
+            "PAGE" => step.page = Some(cursor.name("a page", form)?),
+            "FRAME" if step.frame.is_none() => step.frame = Some(cursor.name("a frame", form)?),
+            "FRAME" => step.to = Some(cursor.name("a frame", form)?),
+            "HANDLE" => step.handle = Some(cursor.name("a name for the handle", form)?),
+            "VALUE" => step.value = Some(cursor.number(form)?),
+            "LOCK" => step.lock = Some(lock(cursor, form)?),
+            "PERMISSION" if step.frame.as_ref().is_some_and(|frame| frame.node == "orig") => {}
+            "PERMISSION" => step.permission = Some(permission(cursor, form)?),
+            "[write]" => step.write = cursor.eat_word("write"),
+            sign => cursor.sign(sign, form)?,
+        }
+    }
+    Ok(step)
+}
+
+/// `ro` or `rw`.
+pub(super) fn permission(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Permission> {
+    match () {
+        () if cursor.eat_word("ro") => Ok(Permission::ReadOnly),
+        () if cursor.eat_word("rw") => Ok(Permission::ReadWrite),
+        () => Err(cursor.expected("`ro` or `rw`", &form.replace("PERMISSION", "rw"))),
+    }
+}
+
+fn lock(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Lock> {
+    let name = cursor.name("the name of a lock", form)?;
+    let argument = if cursor.eat("(") {
+        let argument = cursor.name("what the lock protects", "lock ptl(A)")?;
+        cursor.sign(")", "lock ptl(A)")?;
+        Some(argument)
+    } else {
+        None
+    };
+    Ok(Lock { name, argument })
+}
+
+fn clear_flush(cursor: &mut Cursor<'_>, word: Name) -> Parsed<Node> {
+    let form = find_operation(&word.node).unwrap_or_default();
+    let page = cursor.name("a page", form)?;
+    Ok(Node::Operation(Operation { name: word, order: None, page, old: None, new: None }))
+}
+
+fn operation(cursor: &mut Cursor<'_>, word: Name) -> Parsed<Node> {
+    let form = find_operation(&word.node).unwrap_or_default();
+    let order = cursor.quoted();
+    let page = cursor.name("a page", form)?;
+    let old = Some(cursor.name("the frame that is mapped", form)?);
+    let new = if form.contains("->") {
+        cursor.sign("->", form)?;
+        Some(cursor.name("the frame that takes its place", form)?)
+    } else {
+        None
+    };
+    Ok(Node::Operation(Operation { name: word, order, page, old, new }))
+}
+
+/// One simple step that is made, not read: `verb` on `page`.
+pub(crate) fn on_page(verb: Verb, page: &Name, span: Span) -> Statement {
+    let mut step = empty(verb);
+    step.text = verb.entry().form.replace("PAGE", &page.node);
+    step.page = Some(page.clone());
+    Statement { node: Node::Step(step), span }
+}
+
+/// A step with nothing at its places yet, shown as `text`.
+pub(crate) fn made(verb: Verb, text: String) -> Step {
+    Step { text, ..empty(verb) }
+}

@@ -1,0 +1,88 @@
+//! Conditions as they are written.
+//!
+//! Invariant: what is printed is read again as the same condition.
+
+use std::fmt;
+
+use super::syntax::{Comparison, Condition, Operand, Permission, Term};
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::And(left, right) => write!(f, "({left} && {right})"),
+            Self::Or(left, right) => write!(f, "({left} || {right})"),
+            Self::Not(inner) => write!(f, "!{inner}"),
+            Self::Compare(left, how, right) => write!(f, "{left} {how} {right}"),
+            Self::Truth(operand) => operand.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Equal => "==",
+            Self::Unequal => "!=",
+            Self::Less => "<",
+            Self::AtMost => "<=",
+            Self::Greater => ">",
+            Self::AtLeast => ">=",
+        })
+    }
+}
+
+impl fmt::Display for Operand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.term {
+            Term::Number(number) => number.fmt(f)?,
+            Term::Word(name, None) => f.write_str(&name.node)?,
+            Term::Word(name, Some(permission)) => write!(f, "{} {permission}", name.node)?,
+            Term::Call(name, arguments) => {
+                let names: Vec<_> = arguments.iter().map(|argument| argument.node.as_str()).collect();
+                match name.node.as_str() {
+                    "pte_same" => write!(f, "pte_same {}", names.join(", "))?,
+                    other => write!(f, "{other}({})", names.join(", "))?,
+                }
+            }
+        }
+        match self.plus {
+            0 => Ok(()),
+            less if less < 0 => write!(f, " - {}", -less),
+            more => write!(f, " + {more}"),
+        }
+    }
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if *self == Self::ReadOnly { "ro" } else { "rw" })
+    }
+}
+
+impl Comparison {
+    /// The one that holds where this one does not.
+    #[must_use]
+    pub const fn negated(self) -> Self {
+        match self {
+            Self::Equal => Self::Unequal,
+            Self::Unequal => Self::Equal,
+            Self::Less => Self::AtLeast,
+            Self::AtMost => Self::Greater,
+            Self::Greater => Self::AtMost,
+            Self::AtLeast => Self::Less,
+        }
+    }
+
+    /// Whether it holds between two numbers.
+    #[must_use]
+    pub const fn holds(self, left: i64, right: i64) -> bool {
+        match self {
+            Self::Equal => left == right,
+            Self::Unequal => left != right,
+            Self::Less => left < right,
+            Self::AtMost => left <= right,
+            Self::Greater => left > right,
+            Self::AtLeast => left >= right,
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! What a scenario says, as it was written: declarations, programs, properties.
+//!
+//! Invariant: names are not resolved here. Every name and every statement knows its place in the source.
+
+use super::span::{Name, Span, Spanned};
+use super::vocabulary::Verb;
+
+/// One scenario of a file, with what `like` took over already in place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Scenario {
+    /// Its name.
+    pub name: Name,
+    /// The scenario it is a variant of.
+    pub like: Option<Name>,
+    /// One sentence.
+    pub about: Option<String>,
+    /// Where it is told.
+    pub source: Option<String>,
+    /// Pages of the address space.
+    pub pages: Vec<Name>,
+    /// Frames.
+    pub frames: Vec<Frame>,
+    /// Entries that are there at the start.
+    pub maps: Vec<Mapping>,
+    /// References held at the start, where it is not one for each mapping.
+    pub refs: Vec<(Name, Spanned<u32>)>,
+    /// CPUs, vCPUs and devices.
+    pub users: Vec<User>,
+    /// User variables.
+    pub variables: Vec<Variable>,
+    /// Assumptions.
+    pub options: Vec<(Name, Name)>,
+    /// Who takes steps.
+    pub agents: Vec<Agent>,
+    /// What is asked.
+    pub properties: Vec<Property>,
+    /// What is expected to be answered.
+    pub expect: Option<Spanned<Expect>>,
+    /// Exactly one order.
+    pub trace: Vec<Row>,
+}
+
+/// A frame.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Frame {
+    /// Its name.
+    pub name: Name,
+    /// What it holds at the start.
+    pub content: u32,
+    /// Whether nobody holds it at the start.
+    pub free: bool,
+}
+
+/// What an entry allows.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Permission {
+    /// Loads.
+    ReadOnly,
+    /// Loads and stores.
+    ReadWrite,
+}
+
+/// An entry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mapping {
+    /// Whose entry.
+    pub page: Name,
+    /// What it maps.
+    pub frame: Name,
+    /// What it allows.
+    pub permission: Permission,
+}
+
+/// What kind of translation cache somebody has.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum UserKind {
+    /// A TLB over the primary page table, flushed by `flush_tlb`.
+    Cpu,
+    /// The shadow page table, zapped by `notify_start`.
+    Vcpu,
+    /// An IOTLB with its device TLB, emptied by `notify`.
+    Device,
+}
+
+/// Somebody who translates.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct User {
+    /// Its name.
+    pub name: Name,
+    /// What it has.
+    pub kind: UserKind,
+}
+
+/// A user variable.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: Name,
+    /// Its least value.
+    pub least: u32,
+    /// Its greatest value.
+    pub most: u32,
+    /// Its value at the start.
+    pub initial: u32,
+}
+
+/// A program.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Agent {
+    /// Its name.
+    pub name: Name,
+    /// The CPU it runs on, where that is not its name.
+    pub on: Option<Name>,
+    /// Whether it may stop anywhere.
+    pub spontaneous: bool,
+    /// Whether it is a column of a table, and so must be declared.
+    pub in_table: bool,
+    /// Its lines, before they are read as statements: what variants edit.
+    pub rows: Vec<Row>,
+    /// Its statements.
+    pub body: Vec<Statement>,
+}
+
+/// A line of a program or a row of a trace.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Row {
+    /// Who: only in a trace.
+    pub agent: Option<Name>,
+    /// How far to the right it stands.
+    pub indent: usize,
+    /// Its words.
+    pub tokens: Vec<super::token::Token>,
+    /// Where.
+    pub span: Span,
+}
+
+/// One thing that an agent does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Statement {
+    /// What.
+    pub node: Node,
+    /// Where.
+    pub span: Span,
+}
+
+/// Kinds of statements.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Node {
+    /// One step.
+    Step(Step),
+    /// Several steps by one name.
+    Operation(Operation),
+    /// `x = 1`, `x += 1`, `x -= 1`.
+    Assign(Name, Assignment, Operand),
+    /// At least and at most so many times.
+    Repeat(u32, u32, Vec<Statement>),
+    /// One of these.
+    Choice(Vec<Vec<Statement>>),
+    /// One or the other.
+    If(Condition, Vec<Statement>, Vec<Statement>),
+    /// Wait, then go on.
+    When(Condition, Vec<Statement>),
+    /// Go on, or at the label.
+    Check(Condition, Name),
+    /// Go on at the label.
+    Goto(Name),
+    /// A place to go on.
+    Label(Name),
+    /// All at once.
+    Atomic(Vec<Statement>),
+    /// The program ends here.
+    End,
+}
+
+/// How a variable is changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Assignment {
+    /// To a value.
+    Set,
+    /// Up by a number.
+    Add,
+    /// Down by a number.
+    Subtract,
+}
+
+/// A step with what stands at its places; which of them are filled is what the form of its verb says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// What it does.
+    pub verb: Verb,
+    /// PAGE.
+    pub page: Option<Name>,
+    /// FRAME, the first, or a handle.
+    pub frame: Option<Name>,
+    /// FRAME, the second.
+    pub to: Option<Name>,
+    /// PERMISSION.
+    pub permission: Option<Permission>,
+    /// LOCK, such as `ptl(A)`.
+    pub lock: Option<Lock>,
+    /// VALUE.
+    pub value: Option<Spanned<u32>>,
+    /// HANDLE.
+    pub handle: Option<Name>,
+    /// `[write]`.
+    pub write: bool,
+    /// As it is shown in a trace.
+    pub text: String,
+}
+
+/// The name of a lock.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lock {
+    /// Its kind: `ptl`, `page`, `mmap_lock` or any other word.
+    pub name: Name,
+    /// What it protects.
+    pub argument: Option<Name>,
+}
+
+/// An operation of the memory manager.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Operation {
+    /// `wp_page_copy`, `ksm_merge`, …
+    pub name: Name,
+    /// The order of its steps; the right one if it is left out.
+    pub order: Option<Name>,
+    /// `A`.
+    pub page: Name,
+    /// `old`.
+    pub old: Option<Name>,
+    /// `new`.
+    pub new: Option<Name>,
+}
+
+/// Something that holds or does not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Condition {
+    /// Both.
+    And(Box<Condition>, Box<Condition>),
+    /// One at least.
+    Or(Box<Condition>, Box<Condition>),
+    /// Not.
+    Not(Box<Condition>),
+    /// Two operands and what they are to each other.
+    Compare(Operand, Comparison, Operand),
+    /// Not zero, not none.
+    Truth(Operand),
+}
+
+/// What two operands are to each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Comparison {
+    /// `==`
+    Equal,
+    /// `!=`
+    Unequal,
+    /// `<`
+    Less,
+    /// `<=`
+    AtMost,
+    /// `>`
+    Greater,
+    /// `>=`
+    AtLeast,
+}
+
+/// Something with a value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Operand {
+    /// What.
+    pub term: Term,
+    /// Added to it.
+    pub plus: i64,
+    /// Where.
+    pub span: Span,
+}
+
+/// What an operand is made of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Term {
+    /// A number.
+    Number(u32),
+    /// A variable, a handle, a frame or `none`; with a permission only a frame.
+    Word(Name, Option<Permission>),
+    /// `content(old)`, `tlb(CPU, A)`, `pte_same A`, …
+    Call(Name, Vec<Name>),
+}
+
+/// What is asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Property {
+    /// What.
+    pub node: Question,
+    /// As it was written.
+    pub text: String,
+    /// Where.
+    pub span: Span,
+}
+
+/// Kinds of properties.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Question {
+    /// `never E`, `never E after E`, `never E after E until E`.
+    Never {
+        /// What must not happen,
+        event: Event,
+        /// once this has,
+        after: Option<Event>,
+        /// as long as this has not.
+        until: Option<Event>,
+    },
+    /// In every state.
+    Always(Condition),
+    /// When all have ended.
+    Finally(Condition),
+    /// A built-in one, named.
+    BuiltIn(BuiltIn),
+}
+
+/// Properties that are on unless an option switches them off.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum BuiltIn {
+    /// Nobody reads or writes a frame that is freed.
+    FreedFrame,
+    /// Nobody unlocks what he has not locked.
+    Unlock,
+    /// Somebody can always go on.
+    Deadlock,
+    /// No count and no variable leaves its range.
+    Range,
+}
+
+/// Something that happens.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Event {
+    /// By whom; by anybody if left out.
+    pub agent: Option<Name>,
+    /// What.
+    pub action: Action,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// Kinds of events.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// A read of a page or a frame that returns a value for which the comparison holds.
+    Reads(Name, Option<(Comparison, u32)>),
+    /// A write to a page or a frame.
+    Writes(Name, Option<(Comparison, u32)>),
+    /// A step, as far as it is written: a trailing part may be left out.
+    Step(Verb, String),
+}
+
+/// The expected answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Expect {
+    /// No order breaks a property.
+    Proved,
+    /// Some does, the shortest in so many steps.
+    Violation {
+        /// The length of the shortest counterexample.
+        steps: Option<u32>,
+    },
+}

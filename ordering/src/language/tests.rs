@@ -1,0 +1,59 @@
+//! Every error as a person sees it, and texts of all kinds that must not make the front end panic.
+
+mod errors;
+mod fuzz;
+
+use super::syntax::{Expect, Node};
+use super::vocabulary::{STEPS, find, table};
+use super::{OPTIONS, parse};
+
+#[test]
+fn every_step_has_one_row_and_its_own_name() {
+    for entry in &STEPS {
+        let same = STEPS.iter().filter(|other| other.verb == entry.verb || other.name() == entry.name());
+        // Writing an entry and writing back a saved one are two steps with one name.
+        let expected = if entry.name() == "set_pte" { 2 } else { 1 };
+        assert_eq!(same.count(), expected, "{}", entry.name());
+        assert!(find(entry.name()).is_some());
+    }
+}
+
+#[test]
+fn the_reference_page_holds_the_table_of_the_vocabulary() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/language.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains(&table()), "docs/language.md lacks this table:\n{}", table());
+    for (name, ..) in OPTIONS {
+        assert!(page.contains(&format!("| `{name}` |")), "docs/language.md lacks option {name}");
+    }
+}
+
+#[test]
+fn a_variant_takes_over_what_it_does_not_say() {
+    let source = "scenario a\npage A\nframe f = 0\nmap A -> f ro\ncpu C\n\nrace\nC\nwalk A\nload A\n\n\
+                  expect proved\n\nscenario b\nlike a\ndrop C.1\n";
+    let file = parse(source);
+    assert_eq!(file.diagnostics, []);
+    assert_eq!(file.scenarios[1].agents[0].body.len(), 1);
+    assert_eq!(file.scenarios[1].pages.len(), 1);
+    assert_eq!(file.scenarios[1].expect, None);
+    assert_eq!(file.scenarios[0].expect.as_ref().unwrap().node, Expect::Proved);
+}
+
+#[test]
+fn a_bar_chooses_between_two_statements_and_a_semicolon_orders_them() {
+    let file = parse("scenario a\nagent d\n  walk A; dma_write A = 9 | dma_read A\n");
+    assert_eq!(file.diagnostics, []);
+    let body = &file.scenarios[0].agents[0].body;
+    assert!(matches!(body[0].node, Node::Step(_)));
+    assert!(matches!(&body[1].node, Node::Choice(ways) if ways.len() == 2));
+}
+
+#[test]
+fn what_stands_further_right_belongs_to_the_row_above() {
+    let file = parse("scenario a\nagent d\n  repeat 0..2:\n    walk A\n    if f: end\n  load A\n");
+    assert_eq!(file.diagnostics, []);
+    let body = &file.scenarios[0].agents[0].body;
+    assert_eq!(body.len(), 2);
+    assert!(matches!(&body[0].node, Node::Repeat(0, 2, inner) if inner.len() == 2));
+}

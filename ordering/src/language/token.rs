@@ -1,0 +1,103 @@
+//! The words and signs of one line.
+//!
+//! Invariant: every byte of the line is a blank, part of a token, or part of a diagnostic; nothing is dropped in
+//! silence.
+
+use super::diagnostic::Diagnostic;
+use super::span::Span;
+
+/// What a token is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A name or a keyword: a letter or `_`, then letters, digits and `_`.
+    Word(String),
+    /// A decimal number.
+    Number(u32),
+    /// Text between double quotes.
+    Text(String),
+    /// One of [`SIGNS`].
+    Sign(&'static str),
+}
+
+/// One token.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Token {
+    /// What it is.
+    pub kind: Kind,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// Every sign, longer ones before their beginnings.
+pub const SIGNS: [&str; 27] = [
+    "->", "=>", "==", "!=", "<=", ">=", "+=", "-=", "&&", "||", "..", "=", "<", ">", "+", "-", "!", ",", ":",
+    ";", "|", "(", ")", "{", "}", ".", "/",
+];
+
+/// The tokens of `text`, which begins at byte `start` of the source.
+pub(super) fn tokens(text: &str, start: usize, diagnostics: &mut Vec<Diagnostic>) -> Vec<Token> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(first) = text[at..].chars().next() {
+        let rest = &text[at..];
+        let begun = at;
+        let kind = if first.is_whitespace() {
+            at += first.len_utf8();
+            continue;
+        } else if first.is_ascii_alphabetic() || first == '_' {
+            at += length(rest, |letter| letter.is_ascii_alphanumeric() || letter == '_');
+            Some(Kind::Word(text[begun..at].to_owned()))
+        } else if first.is_ascii_digit() {
+            at += length(rest, |digit| digit.is_ascii_digit());
+            text[begun..at].parse().ok().map(Kind::Number)
+        } else if first == '"' {
+            let inside = length(&rest[1..], |letter| letter != '"');
+            let closed = rest[1 + inside..].starts_with('"');
+            at += 1 + inside + usize::from(closed);
+            closed.then(|| Kind::Text(rest[1..=inside].to_owned()))
+        } else {
+            let sign = SIGNS.into_iter().find(|sign| rest.starts_with(sign));
+            at += sign.map_or(first.len_utf8(), str::len);
+            sign.map(Kind::Sign)
+        };
+        let span = Span::new(start + begun, start + at);
+        match kind {
+            Some(kind) => found.push(Token { kind, span }),
+            None => diagnostics.push(unreadable(&text[begun..at], span)),
+        }
+    }
+    found
+}
+
+fn length(text: &str, is_part: impl Fn(char) -> bool) -> usize {
+    text.find(|letter| !is_part(letter)).unwrap_or(text.len())
+}
+
+fn unreadable(text: &str, span: Span) -> Diagnostic {
+    if text.starts_with('"') {
+        return Diagnostic::new(span, "this text has no end", "close it with `\"` on the same line");
+    }
+    if text.starts_with(|first: char| first.is_ascii_digit()) {
+        let message = format!("the number {text} is too large");
+        return Diagnostic::new(span, message, format!("write one up to {}", u32::MAX));
+    }
+    let message = format!("`{}` means nothing here", text.escape_debug());
+    Diagnostic::new(span, message, "leave it out, or put it behind `#` if it is a remark")
+}
+
+impl Token {
+    /// Whether it is this sign.
+    #[must_use]
+    pub fn is(&self, sign: &str) -> bool {
+        matches!(self.kind, Kind::Sign(found) if found == sign)
+    }
+
+    /// Its word, if it is one.
+    #[must_use]
+    pub fn word(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Word(word) => Some(word),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Every step: how it is written, who may take it, what it reads and writes, and the kernel function it stands for.
+//!
+//! Invariant: this table is the only list of steps. The parser, the suggestions, the lowering and `docs/language.md`
+//! read it. A step of [`mmu::step::Step`] has here the name it is printed with.
+
+use std::fmt::Write as _;
+
+/// What a step does; one variant for each row of [`STEPS`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Verb {
+    /// Take a lock.
+    Lock,
+    /// Release a lock.
+    Unlock,
+    /// Remember an entry.
+    PteRead,
+    /// Empty an entry.
+    PteClear,
+    /// Write back the remembered entry.
+    PteRestore,
+    /// Write an entry.
+    SetPte,
+    /// Flush the CPUs' TLBs.
+    FlushTlb,
+    /// Invalidate the devices' TLBs.
+    Notify,
+    /// Open a range: zap the shadow entry and block its return.
+    NotifyStart,
+    /// Close the range.
+    NotifyEnd,
+    /// Offer the new entry to the shadow page table.
+    ChangePte,
+    /// Fill the agent's own TLB.
+    Walk,
+    /// A CPU or a vCPU reads.
+    Load,
+    /// A CPU or a vCPU writes.
+    Store,
+    /// A device reads.
+    DmaRead,
+    /// A device writes.
+    DmaWrite,
+    /// Take a reference without a lock.
+    GupFast,
+    /// Write to a frame, past every translation.
+    Write,
+    /// Read a frame, past every translation.
+    Read,
+    /// Copy a frame.
+    Copy,
+    /// Take a frame that nobody holds.
+    Alloc,
+    /// Take a reference.
+    Get,
+    /// Drop a reference.
+    Put,
+    /// Count an entry that maps a frame.
+    Map,
+    /// Uncount it.
+    Unmap,
+    /// Free a frame, whoever holds it.
+    Free,
+    /// Make it a KSM page.
+    MarkStable,
+}
+
+/// Who may take a step.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Actor {
+    /// Every agent.
+    Anybody,
+    /// Kernel code: an agent that is not a device.
+    Kernel,
+    /// An agent that runs on a CPU, or a vCPU.
+    Cpu,
+    /// A device.
+    Device,
+    /// Who has a TLB: a CPU, a vCPU or a device.
+    Translating,
+}
+
+/// One row.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// What it does.
+    pub verb: Verb,
+    /// How it is written: its name, signs, and places in capitals; what stands in brackets may be left out.
+    pub form: &'static str,
+    /// Who may take it.
+    pub actor: Actor,
+    /// What it reads.
+    pub reads: &'static str,
+    /// What it writes.
+    pub writes: &'static str,
+    /// The kernel function, or the hardware, that does it.
+    pub kernel: &'static str,
+}
+
+const fn step(
+    verb: Verb,
+    form: &'static str,
+    actor: Actor,
+    [reads, writes]: [&'static str; 2],
+    kernel: &'static str,
+) -> Entry {
+    Entry { verb, form, actor, reads, writes, kernel }
+}
+
+/// All steps, in the order of the reference page.
+pub const STEPS: [Entry; 27] = [
+    step(
+        Verb::Lock,
+        "lock LOCK",
+        Actor::Kernel,
+        ["lock", "lock"],
+        "pte_offset_map_lock, folio_lock, mmap_lock",
+    ),
+    step(Verb::Unlock, "unlock LOCK", Actor::Kernel, ["lock", "lock"], "pte_unmap_unlock, folio_unlock"),
+    step(Verb::PteRead, "pte_read PAGE", Actor::Kernel, ["pte", "orig"], "ptep_get"),
+    step(Verb::PteClear, "pte_clear PAGE", Actor::Kernel, ["pte", "pte, orig"], "ptep_get_and_clear"),
+    step(Verb::SetPte, "set_pte PAGE -> FRAME PERMISSION", Actor::Kernel, ["", "pte, orig"], "set_pte_at"),
+    step(
+        Verb::PteRestore,
+        "set_pte PAGE -> orig",
+        Actor::Kernel,
+        ["orig", "pte"],
+        "set_pte_at of the saved entry",
+    ),
+    step(Verb::FlushTlb, "flush_tlb PAGE", Actor::Kernel, ["", "tlb of every CPU"], "flush_tlb_page"),
+    step(
+        Verb::Notify,
+        "notify PAGE",
+        Actor::Kernel,
+        ["", "iotlb of every device"],
+        "mmu_notifier_arch_invalidate_secondary_tlbs",
+    ),
+    step(
+        Verb::NotifyStart,
+        "notify_start PAGE",
+        Actor::Kernel,
+        ["", "spte, in_progress"],
+        "mmu_notifier_invalidate_range_start",
+    ),
+    step(
+        Verb::NotifyEnd,
+        "notify_end PAGE",
+        Actor::Kernel,
+        ["in_progress", "in_progress"],
+        "mmu_notifier_invalidate_range_end",
+    ),
+    step(
+        Verb::ChangePte,
+        "change_pte PAGE",
+        Actor::Kernel,
+        ["spte, orig", "spte"],
+        "mmu_notifier_change_pte (until 6.9)",
+    ),
+    step(
+        Verb::Walk,
+        "walk PAGE",
+        Actor::Translating,
+        ["pte, own TLB, in_progress", "own TLB"],
+        "page walk of the hardware, kvm_tdp_page_fault",
+    ),
+    step(Verb::Load, "load PAGE", Actor::Cpu, ["own TLB, pte, content", "own TLB"], "an instruction"),
+    step(
+        Verb::Store,
+        "store PAGE = VALUE",
+        Actor::Cpu,
+        ["own TLB, pte", "own TLB, content"],
+        "an instruction",
+    ),
+    step(Verb::DmaRead, "dma_read PAGE", Actor::Device, ["iotlb, pte, content", "iotlb"], "DMA of a device"),
+    step(
+        Verb::DmaWrite,
+        "dma_write PAGE = VALUE",
+        Actor::Device,
+        ["iotlb, pte", "iotlb, content"],
+        "DMA of a device",
+    ),
+    step(
+        Verb::GupFast,
+        "gup_fast PAGE [write] => HANDLE",
+        Actor::Kernel,
+        ["pte, refs", "refs, handle"],
+        "gup_fast_pte_range: read, try_grab_folio_fast, re-check",
+    ),
+    step(Verb::Write, "write FRAME = VALUE", Actor::Kernel, ["", "content"], "kmap_local_folio, O_DIRECT"),
+    step(Verb::Read, "read FRAME", Actor::Kernel, ["content", ""], "kmap_local_folio, O_DIRECT"),
+    step(Verb::Copy, "copy FRAME -> FRAME", Actor::Kernel, ["content", "content"], "copy_user_highpage"),
+    step(Verb::Alloc, "alloc FRAME", Actor::Kernel, ["refs", "refs"], "folio_alloc"),
+    step(Verb::Get, "get FRAME", Actor::Kernel, ["refs", "refs"], "folio_get"),
+    step(Verb::Put, "put FRAME", Actor::Kernel, ["refs", "refs"], "folio_put"),
+    step(
+        Verb::Map,
+        "map FRAME",
+        Actor::Kernel,
+        ["refs, mapcount", "refs, mapcount"],
+        "folio_add_anon_rmap_pte",
+    ),
+    step(
+        Verb::Unmap,
+        "unmap FRAME",
+        Actor::Kernel,
+        ["refs, mapcount", "refs, mapcount"],
+        "folio_remove_rmap_pte, folio_put",
+    ),
+    step(Verb::Free, "free FRAME", Actor::Kernel, ["refs", "refs"], "__free_pages, whoever holds it"),
+    step(Verb::MarkStable, "mark_stable FRAME", Actor::Kernel, ["", "stable"], "folio_set_stable_node"),
+];
+
+/// Names that stand for several steps, with them.
+pub const OPERATIONS: [(&str, &str); 5] = [
+    ("ptep_clear_flush PAGE", "pte_clear, flush_tlb"),
+    ("ptep_clear_flush_notify PAGE", "pte_clear, flush_tlb, notify"),
+    ("wp_page_copy [ORDER] PAGE FRAME -> FRAME", "the program of mm/memory.c, in the named order"),
+    ("ksm_merge [ORDER] PAGE FRAME -> FRAME", "the program of mm/ksm.c, in the named order"),
+    ("ksm_stabilize PAGE FRAME", "the first half of ksm_merge"),
+];
+
+impl Entry {
+    /// The word it begins with.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.form.split(' ').next().unwrap_or(self.form)
+    }
+}
+
+impl Verb {
+    /// Its row.
+    #[must_use]
+    pub fn entry(self) -> &'static Entry {
+        // The first row stands in for one that is missing; a test counts them.
+        STEPS.iter().find(|entry| entry.verb == self).unwrap_or(&STEPS[0])
+    }
+
+    /// The word it is written with.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.entry().name()
+    }
+}
+
+/// The row of the step that begins with `word`.
+#[must_use]
+pub fn find(word: &str) -> Option<&'static Entry> {
+    STEPS.iter().find(|entry| entry.name() == word)
+}
+
+/// The form of the operation that begins with `word`.
+#[must_use]
+pub fn find_operation(word: &str) -> Option<&'static str> {
+    OPERATIONS.iter().map(|(form, _)| *form).find(|form| form.split(' ').next() == Some(word))
+}
+
+/// Every word that a statement may begin with.
+#[must_use]
+pub fn words() -> Vec<&'static str> {
+    let operations = OPERATIONS.iter().filter_map(|(form, _)| form.split(' ').next());
+    let control = ["repeat", "if", "when", "goto", "check", "atomic", "end"];
+    STEPS.iter().map(Entry::name).chain(operations).chain(control).collect()
+}
+
+/// The steps as a table in Markdown.
+#[must_use]
+pub fn table() -> String {
+    let mut text = String::from("| step | who | reads | writes | kernel |\n|---|---|---|---|---|\n");
+    for entry in &STEPS {
+        let cell = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
+        let (reads, writes) = (cell(entry.reads), cell(entry.writes));
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {reads} | {writes} | {} |",
+            entry.form,
+            entry.actor.name(),
+            entry.kernel
+        );
+    }
+    text
+}
+
+impl Actor {
+    /// As the reference page says it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Anybody => "anybody",
+            Self::Kernel => "kernel",
+            Self::Cpu => "CPU, vCPU",
+            Self::Device => "device",
+            Self::Translating => "CPU, vCPU, device",
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! One agent's statements become nodes of its program.
+//!
+//! Invariant: a statement that cannot be lowered is reported and left out; the ones after it are still looked at.
+
+use crate::language::Diagnostic;
+use crate::language::span::{Name, Span};
+use crate::language::syntax::{
+    Assignment, Condition, Node, Operand, Operation, Scenario, Statement, Step, Term, UserKind,
+};
+use crate::language::vocabulary::Actor;
+use crate::model::{Guard, PropertyId, Update};
+
+use super::atomic::merged;
+use super::condition::{Conditions, Ways};
+use super::event::{Watch, watch};
+use super::names::{FrameId, Meaning, Names, PageId, UserId};
+use super::operation::expand;
+use super::options::Options;
+use super::program::{Builder, Goal, MOST_NODES, MOST_WAYS, Place, Way};
+use super::state::{AgentId, Key, State, number};
+
+/// The built-in properties that are on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Properties {
+    pub(super) freed: Option<PropertyId>,
+    pub(super) unlock: Option<PropertyId>,
+    pub(super) range: Option<PropertyId>,
+}
+
+/// A frame that a name stands for under a guard; none: the handle is empty.
+pub(super) struct Target {
+    pub(super) guard: Vec<Guard>,
+    pub(super) frame: Option<FrameId>,
+}
+
+/// Lowers one agent.
+pub(super) struct Emitter<'a> {
+    pub(super) scenario: &'a Scenario,
+    pub(super) source: &'a str,
+    pub(super) names: &'a Names,
+    pub(super) state: &'a mut State,
+    pub(super) options: Options,
+    pub(super) properties: Properties,
+    pub(super) watches: &'a mut [Watch],
+    pub(super) diagnostics: &'a mut Vec<Diagnostic>,
+    /// The locks that any agent takes.
+    pub(super) locks: &'a [String],
+    /// Whether any frame can be freed.
+    pub(super) frees: bool,
+    pub(super) agent: AgentId,
+    pub(super) name: String,
+    /// Whose TLB it uses.
+    pub(super) user: Option<UserId>,
+    /// Its handles, each with the page it was taken from.
+    pub(super) handles: Vec<(String, Option<PageId>)>,
+    pub(super) builder: Builder,
+    pub(super) too_long: bool,
+    /// The ways of all its steps so far.
+    pub(super) ways: usize,
+}
+
+impl Emitter<'_> {
+    /// All of `statements`, as a block with labels of its own.
+    pub(super) fn block(&mut self, statements: &[Statement]) {
+        let labels = statements.iter().filter_map(|statement| match &statement.node {
+            Node::Label(name) => Some(name),
+            _ => None,
+        });
+        self.builder.open_block(labels);
+        for statement in statements {
+            if self.is_too_long(statement.span) {
+                break;
+            }
+            if let Err(diagnostic) = self.statement(statement) {
+                self.diagnostics.push(diagnostic);
+            }
+        }
+        self.builder.close_block();
+    }
+
+    fn is_too_long(&mut self, span: Span) -> bool {
+        if (self.builder.nodes.len() > MOST_NODES || self.ways > MOST_WAYS) && !self.too_long {
+            self.too_long = true;
+            let message = format!(
+                "the program of `{}` is too large: it has more than {MOST_NODES} steps or {MOST_WAYS} cases",
+                self.name
+            );
+            self.diagnostics.push(Diagnostic::new(span, message, "repeat less often, or use fewer frames"));
+        }
+        self.too_long
+    }
+
+    /// Adds a step; every way of it is watched by the properties.
+    pub(super) fn step(&mut self, ways: Vec<Way>, line: u32) {
+        let mut watched = Vec::new();
+        for way in ways {
+            watched.extend(watch(way, &self.name, self.names, self.watches));
+        }
+        self.ways += watched.len();
+        self.builder.nodes.push(Place::Step(watched, line));
+    }
+
+    fn silent(&mut self, goals: Vec<Goal>) {
+        self.builder.nodes.push(Place::Silent(goals));
+    }
+
+    fn statement(&mut self, statement: &Statement) -> Result<(), Diagnostic> {
+        let line = statement.span.line(self.source);
+        match &statement.node {
+            Node::Step(step) => self.checked(step, statement.span, line)?,
+            Node::Operation(operation) => self.operation(operation, statement.span)?,
+            Node::Assign(name, how, operand) => self.assign(name, *how, operand, statement.span, line)?,
+            Node::Repeat(least, most, body) => self.repeat(*least, *most, body, statement.span),
+            Node::Choice(ways) => self.choice(ways),
+            Node::If(condition, then, otherwise) => self.branch(condition, then, otherwise, line)?,
+            Node::When(condition, body) => {
+                let ways = self.condition(condition, true)?;
+                let text = format!("when {condition}");
+                let way = |guard: Vec<Guard>| Way::new(guard, Vec::new(), text.as_str());
+                let ways = ways.into_iter().map(way).collect();
+                self.step(ways, line);
+                self.block(body);
+            }
+            Node::Check(condition, label) => {
+                let label = self.builder.named(label)?;
+                let text = format!("check {condition}");
+                self.test(condition, &text, Goal::Label(label), line)?;
+            }
+            Node::Goto(label) => {
+                let label = self.builder.named(label)?;
+                self.silent(vec![Goal::Label(label)]);
+            }
+            Node::Label(name) => {
+                let label = self.builder.named(name)?;
+                self.builder.bind(label);
+            }
+            Node::Atomic(body) => self.atomic(body, statement.span, line)?,
+            Node::End => self.silent(vec![Goal::End]),
+        }
+        Ok(())
+    }
+
+    fn checked(&mut self, step: &Step, span: Span, line: u32) -> Result<(), Diagnostic> {
+        let entry = step.verb.entry();
+        let kind = self.user.map(|user| self.names.kinds[user.0]);
+        let fits = match entry.actor {
+            Actor::Anybody | Actor::Translating => true,
+            Actor::Kernel => kind != Some(UserKind::Device),
+            Actor::Cpu => kind != Some(UserKind::Device),
+            Actor::Device => kind == Some(UserKind::Device),
+        };
+        if fits {
+            return self.one(step, span, line);
+        }
+        let (name, who) = (entry.name(), &self.name);
+        if entry.actor == Actor::Device {
+            let message = format!("`{name}` is a step of a device, and `{who}` is none");
+            let instead = if name == "dma_write" { "store" } else { "load" };
+            return Err(Diagnostic::new(
+                span,
+                message,
+                format!("write `{instead}`, or declare `device {who}`"),
+            ));
+        }
+        let message = format!("`{name}` is no step of a device, and `{who}` is one");
+        let help = "a device can walk, dma_read and dma_write; put the step into another column";
+        Err(Diagnostic::new(span, message, help))
+    }
+
+    pub(super) fn condition(&mut self, condition: &Condition, wanted: bool) -> Result<Ways, Diagnostic> {
+        let handles: Vec<String> = self.handles.iter().map(|(name, _)| name.clone()).collect();
+        let (names, agent) = (self.names, Some(self.agent));
+        Conditions { state: self.state, names, agent, handles: &handles }.ways(condition, wanted)
+    }
+
+    /// A step that looks, and goes on behind it or at `otherwise`.
+    fn test(
+        &mut self,
+        condition: &Condition,
+        text: &str,
+        otherwise: Goal,
+        line: u32,
+    ) -> Result<(), Diagnostic> {
+        let held = self.condition(condition, true)?;
+        let failed = self.condition(condition, false)?;
+        let yes = held.into_iter().map(|guard| Way::new(guard, Vec::new(), text));
+        let no = |guard| Way::new(guard, Vec::new(), format!("{text}: no")).to(otherwise);
+        let ways = yes.chain(failed.into_iter().map(no)).collect();
+        self.step(ways, line);
+        Ok(())
+    }
+
+    fn branch(
+        &mut self,
+        condition: &Condition,
+        then: &[Statement],
+        otherwise: &[Statement],
+        line: u32,
+    ) -> Result<(), Diagnostic> {
+        let (no, out) = (self.builder.label(), self.builder.label());
+        let tested = self.test(condition, &format!("if {condition}"), Goal::Label(no), line);
+        self.block(then);
+        if !otherwise.is_empty() {
+            self.silent(vec![Goal::Label(out)]);
+        }
+        self.builder.bind(no);
+        self.block(otherwise);
+        self.builder.bind(out);
+        tested
+    }
+
+    fn repeat(&mut self, least: u32, most: u32, body: &[Statement], span: Span) {
+        let out = self.builder.label();
+        for round in 0..most {
+            if self.is_too_long(span) {
+                break;
+            }
+            let stop = (round >= least).then_some(Goal::Label(out));
+            self.silent(std::iter::once(Goal::Next).chain(stop).collect());
+            self.block(body);
+        }
+        self.builder.bind(out);
+    }
+
+    fn choice(&mut self, ways: &[Vec<Statement>]) {
+        let out = self.builder.label();
+        let labels: Vec<usize> = ways.iter().map(|_| self.builder.label()).collect();
+        self.silent(labels.iter().map(|label| Goal::Label(*label)).collect());
+        for (way, label) in ways.iter().zip(labels) {
+            self.builder.bind(label);
+            self.block(way);
+            self.silent(vec![Goal::Label(out)]);
+        }
+        self.builder.bind(out);
+    }
+
+    fn atomic(&mut self, body: &[Statement], span: Span, line: u32) -> Result<(), Diagnostic> {
+        let start = self.builder.nodes.len();
+        let before = self.diagnostics.len();
+        self.block(body);
+        let end = self.builder.nodes.len();
+        if end == start || self.diagnostics.len() > before {
+            return Ok(());
+        }
+        let ways = merged(&self.builder, self.state, start, end).map_err(|_| {
+            let help = "leave the loop or the second change of a count out of it";
+            Diagnostic::new(span, "these steps cannot be taken as one", help)
+        })?;
+        self.builder.nodes.truncate(start);
+        self.builder.nodes.push(Place::Step(ways, line));
+        for label in self.builder.labels.iter_mut().flatten() {
+            // Labels at the end of the block now stand behind the one step.
+            *label = if *label > start && *label >= end { start + 1 } else { *label };
+        }
+        Ok(())
+    }
+
+    fn operation(&mut self, operation: &Operation, span: Span) -> Result<(), Diagnostic> {
+        let body = expand(operation, span)?;
+        self.names.page(&operation.page)?;
+        for frame in [&operation.old, &operation.new].into_iter().flatten() {
+            self.names.frame(frame)?;
+        }
+        self.block(&body);
+        Ok(())
+    }
+
+    fn assign(
+        &mut self,
+        name: &Name,
+        how: Assignment,
+        operand: &Operand,
+        span: Span,
+        line: u32,
+    ) -> Result<(), Diagnostic> {
+        let Some(Meaning::Variable(index)) = self.names.meaning(&name.node) else {
+            let help = format!("declare it: `var {} = 0..1`", name.node);
+            return Err(Diagnostic::new(name.span, format!("there is no variable `{}`", name.node), help));
+        };
+        let var = self.state.var(&Key::User(index));
+        let text = super::text(self.source, span);
+        let (read, values): (Option<_>, Vec<i64>) = match (&operand.term, how) {
+            (Term::Number(number), Assignment::Set) => (None, vec![i64::from(*number)]),
+            (Term::Number(number), Assignment::Add) => (Some(var), self.range(index, i64::from(*number))),
+            (Term::Number(number), Assignment::Subtract) => {
+                (Some(var), self.range(index, -i64::from(*number)))
+            }
+            (Term::Word(other, None), Assignment::Set) => match self.names.meaning(&other.node) {
+                Some(Meaning::Variable(from)) => {
+                    (Some(self.state.var(&Key::User(from))), self.range(from, 0))
+                }
+                _ => return Err(no_value(operand.span)),
+            },
+            _ => return Err(no_value(operand.span)),
+        };
+        let mut ways = Vec::new();
+        for (seen, value) in (0..).zip(values) {
+            let guard: Vec<_> = read.map(|read| Guard::Is(read, seen)).into_iter().collect();
+            let (_, least, most) = self.state.domains.variables[index];
+            let fits = (i64::from(least)..=i64::from(most)).contains(&(value + operand.plus));
+            if fits {
+                let new = u32::try_from(value + operand.plus - i64::from(least)).unwrap_or(0);
+                ways.push(Way::new(guard, vec![Update::Set(var, new)], text.as_str()));
+            } else if self.properties.range.is_some() {
+                ways.push(Way::new(guard, Vec::new(), text.as_str()).violating(self.properties.range));
+            }
+        }
+        self.step(ways, line);
+        Ok(())
+    }
+
+    /// The values of a user variable, each with `plus` added.
+    fn range(&self, index: usize, plus: i64) -> Vec<i64> {
+        let (_, least, most) = &self.state.domains.variables[index];
+        (i64::from(*least)..=i64::from(*most)).map(|value| value + plus).collect()
+    }
+
+    /// The frames that `name` may stand for.
+    pub(super) fn targets(&mut self, name: &Name) -> Result<Vec<Target>, Diagnostic> {
+        if !self.handles.iter().any(|(handle, _)| *handle == name.node) {
+            return Ok(vec![Target { guard: Vec::new(), frame: Some(self.names.frame(name)?) }]);
+        }
+        let var = self.state.var(&Key::Handle(self.agent, name.node.clone()));
+        let target = |value, frame| Target { guard: vec![Guard::Is(var, value)], frame };
+        let frames = self.state.frames().map(|frame| target(number(frame.0) + 1, Some(frame)));
+        Ok(std::iter::once(target(0, None)).chain(frames).collect())
+    }
+
+    /// The page behind a handle.
+    pub(super) fn page_of(&self, name: &Name) -> Option<PageId> {
+        self.handles.iter().find(|(handle, _)| *handle == name.node).and_then(|(_, page)| *page)
+    }
+}
+
+fn no_value(span: Span) -> Diagnostic {
+    Diagnostic::new(span, "this is no value that a variable can take", "write a number or another variable")
+}

@@ -1,0 +1,279 @@
+//! Conditions become guards: one of several conjunctions must hold.
+//!
+//! Invariant: the conjunctions hold in exactly the states in which the condition does. An entry equals a frame if it
+//! maps it, whatever it allows.
+
+use crate::language::Diagnostic;
+use crate::language::span::{Name, Span};
+use crate::language::syntax::{Comparison, Condition, Operand, Permission, Term};
+use crate::model::{Guard, Var};
+
+use super::names::{FrameId, Meaning, Names};
+use super::state::{AgentId, Key, State, mapped, number};
+
+/// One of these must hold, each of them whole.
+pub(super) type Ways = Vec<Vec<Guard>>;
+
+/// Conjunctions at most; a condition that needs more is no line a person can read.
+const MOST: usize = 4096;
+
+/// A value that can be compared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Value {
+    Number(i64),
+    /// None, or a frame with what is allowed, as far as that is said.
+    Entry(Option<(FrameId, Option<Permission>)>),
+}
+
+/// The values of an operand: of a variable, by value, or one constant.
+struct Side {
+    var: Option<Var>,
+    values: Vec<Value>,
+}
+
+/// Where conditions are read.
+pub(super) struct Conditions<'a> {
+    pub(super) state: &'a mut State,
+    pub(super) names: &'a Names,
+    /// Who looks; a property has nobody.
+    pub(super) agent: Option<AgentId>,
+    /// The handles of that agent.
+    pub(super) handles: &'a [String],
+}
+
+impl Conditions<'_> {
+    /// The guards of `condition`, or of its opposite if it is not `wanted`.
+    pub(super) fn ways(&mut self, condition: &Condition, wanted: bool) -> Result<Ways, Diagnostic> {
+        match (condition, wanted) {
+            (Condition::Not(inner), _) => self.ways(inner, !wanted),
+            (Condition::And(left, right), true) | (Condition::Or(left, right), false) => {
+                let (left, right) = (self.ways(left, wanted)?, self.ways(right, wanted)?);
+                if left.len().saturating_mul(right.len()) > MOST {
+                    return Err(too_wide(condition));
+                }
+                let both = |one: &Vec<Guard>| {
+                    let one = one.clone();
+                    right.iter().map(move |other| [one.as_slice(), other].concat()).collect::<Vec<_>>()
+                };
+                Ok(left.iter().flat_map(both).collect())
+            }
+            (Condition::Or(left, right), true) | (Condition::And(left, right), false) => {
+                let mut ways = self.ways(left, wanted)?;
+                ways.extend(self.ways(right, wanted)?);
+                Ok(ways)
+            }
+            (Condition::Compare(left, how, right), _) => {
+                let how = if wanted { *how } else { how.negated() };
+                self.compare(left, how, right)
+            }
+            (Condition::Truth(operand), _) => self.truth(operand, wanted),
+        }
+    }
+
+    fn truth(&mut self, operand: &Operand, wanted: bool) -> Result<Ways, Diagnostic> {
+        if let Term::Call(name, arguments) = &operand.term
+            && name.node == "pte_same"
+        {
+            let [page] = arguments.as_slice() else { return Err(arguments_wrong(name)) };
+            let page = self.names.page(page)?;
+            let agent = self.agent.ok_or_else(|| nobody_looks(name))?;
+            let (pte, orig) = (self.state.var(&Key::Pte(page)), self.state.var(&Key::Orig(agent, page)));
+            return Ok(vec![vec![if wanted { Guard::Same(pte, orig) } else { Guard::Differ(pte, orig) }]]);
+        }
+        let side = self.side(operand)?;
+        let holds = |value: Value| match value {
+            Value::Number(number) => number != 0,
+            Value::Entry(entry) => entry.is_some(),
+        };
+        Ok(self.allowed(&side, |value| holds(value) == wanted))
+    }
+
+    fn compare(&mut self, left: &Operand, how: Comparison, right: &Operand) -> Result<Ways, Diagnostic> {
+        let (one, other) = (self.side(left)?, self.side(right)?);
+        let span = left.span.to(right.span);
+        if let (Some(a), Some(b)) = (one.var, other.var) {
+            let equality = matches!(how, Comparison::Equal | Comparison::Unequal);
+            if equality && one.values == other.values {
+                return Ok(vec![vec![if how == Comparison::Equal {
+                    Guard::Same(a, b)
+                } else {
+                    Guard::Differ(a, b)
+                }]]);
+            }
+            let mut ways = Vec::new();
+            for (value, found) in one.values.iter().enumerate() {
+                check_kinds(*found, &other.values, how, span)?;
+                for mut way in self.allowed(&other, |second| holds(*found, how, second)) {
+                    way.push(Guard::Is(a, number(value)));
+                    ways.push(way);
+                }
+            }
+            return Ok(ways);
+        }
+        let (Some(first), Some(second)) = (one.values.first().copied(), other.values.first().copied()) else {
+            return Ok(Vec::new());
+        };
+        check_kinds(first, &other.values, how, span)?;
+        if one.var.is_some() {
+            return Ok(self.allowed(&one, |value| holds(value, how, second)));
+        }
+        Ok(self.allowed(&other, |value| holds(first, how, value)))
+    }
+
+    /// The guards under which the value of `side` is one of those that are allowed.
+    fn allowed(&self, side: &Side, is_allowed: impl Fn(Value) -> bool) -> Ways {
+        let count = side.values.len();
+        let allowed: Vec<usize> = (0..count).filter(|index| is_allowed(side.values[*index])).collect();
+        let Some(var) = side.var else {
+            return if allowed.is_empty() { Vec::new() } else { vec![Vec::new()] };
+        };
+        if allowed.is_empty() {
+            return Vec::new();
+        }
+        if allowed.len() == count {
+            return vec![Vec::new()];
+        }
+        if allowed.len() + 1 == count && count > 2 {
+            let missing = (0..count).find(|index| !allowed.contains(index)).unwrap_or(0);
+            return vec![vec![Guard::IsNot(var, number(missing))]];
+        }
+        if allowed.len() > 1 && allowed.iter().enumerate().all(|(place, index)| place == *index) {
+            return vec![vec![Guard::Below(var, number(allowed.len()))]];
+        }
+        allowed.into_iter().map(|index| vec![Guard::Is(var, number(index))]).collect()
+    }
+
+    fn side(&mut self, operand: &Operand) -> Result<Side, Diagnostic> {
+        let mut side = match &operand.term {
+            Term::Number(value) => Side { var: None, values: vec![Value::Number(i64::from(*value))] },
+            Term::Word(name, permission) => self.word(name, *permission)?,
+            Term::Call(name, arguments) => self.call(name, arguments)?,
+        };
+        for value in &mut side.values {
+            match value {
+                Value::Number(number) => *number += operand.plus,
+                Value::Entry(_) if operand.plus != 0 => {
+                    let help = "only counts, contents and variables are numbers";
+                    return Err(Diagnostic::new(operand.span, "nothing can be added to an entry", help));
+                }
+                Value::Entry(_) => {}
+            }
+        }
+        Ok(side)
+    }
+
+    fn word(&mut self, name: &Name, permission: Option<Permission>) -> Result<Side, Diagnostic> {
+        if name.node == "none" {
+            return Ok(Side { var: None, values: vec![Value::Entry(None)] });
+        }
+        if let (Some(agent), true) = (self.agent, self.handles.contains(&name.node)) {
+            let var = self.state.var(&Key::Handle(agent, name.node.clone()));
+            let frames = self.state.frames().map(|frame| Value::Entry(Some((frame, None))));
+            return Ok(Side {
+                var: Some(var),
+                values: std::iter::once(Value::Entry(None)).chain(frames).collect(),
+            });
+        }
+        match self.names.meaning(&name.node) {
+            Some(Meaning::Frame(frame)) => {
+                Ok(Side { var: None, values: vec![Value::Entry(Some((frame, permission)))] })
+            }
+            Some(Meaning::Variable(index)) => {
+                let var = self.state.var(&Key::User(index));
+                let (_, least, most) = &self.state.domains.variables[index];
+                Ok(Side {
+                    var: Some(var),
+                    values: (*least..=*most).map(|v| Value::Number(v.into())).collect(),
+                })
+            }
+            _ => {
+                let message = format!("there is no variable, handle or frame `{}`", name.node);
+                let help = format!("declare it: `var {} = 0..1`", name.node);
+                Err(Diagnostic::new(name.span, message, help))
+            }
+        }
+    }
+
+    fn call(&mut self, name: &Name, arguments: &[Name]) -> Result<Side, Diagnostic> {
+        let key = match (name.node.as_str(), arguments) {
+            ("pte", [page]) => Key::Pte(self.names.page(page)?),
+            ("spte", [page]) => Key::Spte(self.names.page(page)?),
+            ("in_progress", [page]) => Key::InProgress(self.names.page(page)?),
+            ("tlb" | "iotlb", [user, page]) => Key::Tlb(self.names.user(user)?, self.names.page(page)?),
+            ("content", [frame]) => Key::Content(self.names.frame(frame)?),
+            ("refs", [frame]) => Key::Refs(self.names.frame(frame)?),
+            ("mapcount", [frame]) => Key::Mapcount(self.names.frame(frame)?),
+            ("stable", [frame]) => Key::Stable(self.names.frame(frame)?),
+            ("orig", [page]) => {
+                let agent = self.agent.ok_or_else(|| nobody_looks(name))?;
+                Key::Orig(agent, self.names.page(page)?)
+            }
+            _ => return Err(arguments_wrong(name)),
+        };
+        let var = self.state.var(&key);
+        let value = |index: u32| match key {
+            Key::Content(_) => Value::Number(self.state.domains.contents[index as usize].into()),
+            Key::Refs(_) | Key::Mapcount(_) | Key::InProgress(_) | Key::Stable(_) => {
+                Value::Number(index.into())
+            }
+            _ => Value::Entry(mapped(index).map(|(frame, permission)| (frame, Some(permission)))),
+        };
+        Ok(Side { var: Some(var), values: (0..self.state.size(var)).map(value).collect() })
+    }
+}
+
+fn holds(left: Value, how: Comparison, right: Value) -> bool {
+    match (left, right) {
+        (Value::Number(left), Value::Number(right)) => how.holds(left, right),
+        (Value::Entry(left), Value::Entry(right)) => same(left, right) == (how == Comparison::Equal),
+        _ => false,
+    }
+}
+
+/// Whether two entries are the same as far as both say.
+fn same(left: Option<(FrameId, Option<Permission>)>, right: Option<(FrameId, Option<Permission>)>) -> bool {
+    match (left, right) {
+        (Some((one, allows)), Some((other, permits))) => {
+            one == other && (allows.is_none() || permits.is_none() || allows == permits)
+        }
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+fn check_kinds(left: Value, right: &[Value], how: Comparison, span: Span) -> Result<(), Diagnostic> {
+    let entries = matches!(left, Value::Entry(_));
+    if right.iter().any(|value| matches!(value, Value::Entry(_)) != entries) {
+        let help = "compare an entry or a handle with `none` or a frame, and a number with a number";
+        return Err(Diagnostic::new(span, "a number is compared with an entry", help));
+    }
+    if entries && !matches!(how, Comparison::Equal | Comparison::Unequal) {
+        return Err(Diagnostic::new(span, format!("entries have no order for `{how}`"), "use `==` or `!=`"));
+    }
+    Ok(())
+}
+
+fn too_wide(condition: &Condition) -> Diagnostic {
+    let span = spans(condition);
+    Diagnostic::new(span, "this condition has too many cases", "split it into several `if` lines")
+}
+
+fn spans(condition: &Condition) -> Span {
+    match condition {
+        Condition::And(left, right) | Condition::Or(left, right) => spans(left).to(spans(right)),
+        Condition::Not(inner) => spans(inner),
+        Condition::Compare(left, _, right) => left.span.to(right.span),
+        Condition::Truth(operand) => operand.span,
+    }
+}
+
+fn arguments_wrong(name: &Name) -> Diagnostic {
+    let help = "there are pte(A), spte(A), tlb(CPU, A), iotlb(DEV, A), in_progress(A), orig(A), content(f), refs(f), \
+                mapcount(f), stable(f) and pte_same A";
+    Diagnostic::new(name.span, format!("`{}` cannot be looked at like this", name.node), help)
+}
+
+fn nobody_looks(name: &Name) -> Diagnostic {
+    let message = format!("`{}` is what an agent remembers; a property has none", name.node);
+    Diagnostic::new(name.span, message, "use pte(A), or a variable that the agent sets")
+}

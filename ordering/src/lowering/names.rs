@@ -1,0 +1,96 @@
+//! What the names of a scenario stand for.
+//!
+//! Invariant: a name stands for one thing; who uses one that is not declared gets the nearest that is.
+
+use std::collections::HashMap;
+
+use crate::language::span::Name;
+use crate::language::syntax::{Scenario, UserKind};
+use crate::language::{Diagnostic, did_you_mean};
+
+/// Index of a page.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct PageId(pub(super) usize);
+
+/// Index of a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct FrameId(pub(super) usize);
+
+/// Index of a CPU, vCPU or device.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct UserId(pub(super) usize);
+
+/// What a name stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Meaning {
+    Page(PageId),
+    Frame(FrameId),
+    User(UserId),
+    Variable(usize),
+}
+
+/// The names of a scenario.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    meanings: HashMap<String, Meaning>,
+    pub(super) kinds: Vec<UserKind>,
+}
+
+impl Names {
+    /// The names that `scenario` declares; those declared twice are reported.
+    pub(super) fn new(scenario: &Scenario, diagnostics: &mut Vec<Diagnostic>) -> Self {
+        let mut names = Self::default();
+        let pages = scenario.pages.iter().enumerate().map(|(id, name)| (name, Meaning::Page(PageId(id))));
+        let frames =
+            scenario.frames.iter().enumerate().map(|(id, frame)| (&frame.name, Meaning::Frame(FrameId(id))));
+        let users =
+            scenario.users.iter().enumerate().map(|(id, user)| (&user.name, Meaning::User(UserId(id))));
+        let variables = scenario.variables.iter().enumerate().map(|(id, v)| (&v.name, Meaning::Variable(id)));
+        for (name, meaning) in pages.chain(frames).chain(users).chain(variables) {
+            if names.meanings.insert(name.node.clone(), meaning).is_some() {
+                let message = format!("`{}` is declared already", name.node);
+                diagnostics.push(Diagnostic::new(name.span, message, "give one of the two another name"));
+            }
+        }
+        names.kinds = scenario.users.iter().map(|user| user.kind).collect();
+        names
+    }
+
+    /// What `name` stands for, if it is declared.
+    pub(super) fn meaning(&self, name: &str) -> Option<Meaning> {
+        self.meanings.get(name).copied()
+    }
+
+    pub(super) fn page(&self, name: &Name) -> Result<PageId, Diagnostic> {
+        match self.meaning(&name.node) {
+            Some(Meaning::Page(id)) => Ok(id),
+            _ => Err(self.undeclared(name, "page", "page A", |meaning| matches!(meaning, Meaning::Page(_)))),
+        }
+    }
+
+    pub(super) fn frame(&self, name: &Name) -> Result<FrameId, Diagnostic> {
+        match self.meaning(&name.node) {
+            Some(Meaning::Frame(id)) => Ok(id),
+            _ => Err(self
+                .undeclared(name, "frame", "frame old = 0", |meaning| matches!(meaning, Meaning::Frame(_)))),
+        }
+    }
+
+    pub(super) fn user(&self, name: &Name) -> Result<UserId, Diagnostic> {
+        match self.meaning(&name.node) {
+            Some(Meaning::User(id)) => Ok(id),
+            _ => Err(self.undeclared(name, "CPU or device", "cpu CPU0", |meaning| {
+                matches!(meaning, Meaning::User(_))
+            })),
+        }
+    }
+
+    fn undeclared(&self, name: &Name, what: &str, form: &str, is: fn(&Meaning) -> bool) -> Diagnostic {
+        let mut known: Vec<_> =
+            self.meanings.iter().filter(|(_, meaning)| is(meaning)).map(|(name, _)| name.as_str()).collect();
+        known.sort_unstable();
+        let declare = form.split(' ').next().unwrap_or_default();
+        let help = did_you_mean(&name.node, &known, &format!("declare it: `{declare} {}`", name.node));
+        Diagnostic::new(name.span, format!("there is no {what} `{}`", name.node), help)
+    }
+}

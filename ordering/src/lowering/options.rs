@@ -1,0 +1,48 @@
+//! The assumptions about hardware and kernel that a scenario makes.
+//!
+//! Invariant: what is not said is the first value that docs/language.md lists.
+
+use crate::language::syntax::{BuiltIn, Scenario};
+
+/// What is assumed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Options {
+    pub(super) split_walk: bool,
+    pub(super) inv_drains: bool,
+    pub(super) split_flush: bool,
+    pub(super) evict: bool,
+    freed: bool,
+    unlock: bool,
+    deadlock: bool,
+    range: bool,
+}
+
+impl Options {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        // The last of several counts; a variant's comes behind its base's.
+        let is = |name: &str, value: &str| {
+            let said = scenario.options.iter().rev().find(|(option, _)| option.node == name);
+            said.is_some_and(|(_, found)| found.node == value)
+        };
+        Self {
+            split_walk: is("walk", "split"),
+            inv_drains: !is("inv_drains", "off"),
+            split_flush: is("flush", "split"),
+            evict: is("evict", "on"),
+            freed: !is("use_after_free", "off"),
+            unlock: !is("unlock", "off"),
+            deadlock: !is("deadlock", "off"),
+            range: !is("range", "off"),
+        }
+    }
+
+    /// Whether the built-in property is on.
+    pub(super) fn is_on(&self, property: BuiltIn) -> bool {
+        match property {
+            BuiltIn::FreedFrame => self.freed,
+            BuiltIn::Unlock => self.unlock,
+            BuiltIn::Deadlock => self.deadlock,
+            BuiltIn::Range => self.range,
+        }
+    }
+}

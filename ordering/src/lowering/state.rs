@@ -1,0 +1,176 @@
+//! The variables of a model, made as they are asked for.
+//!
+//! Invariant: a [`Key`] has one variable. All variables that hold an entry have one domain, so that an entry is copied
+//! between page table, TLBs and registers as it is; so have all contents.
+
+use std::collections::HashMap;
+
+use crate::language::syntax::Permission;
+use crate::model::{Var, Variable};
+
+use super::names::{FrameId, PageId, UserId};
+
+/// Index of an agent.
+pub(super) type AgentId = usize;
+
+/// What a variable stands for.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Key {
+    /// The primary page-table entry.
+    Pte(PageId),
+    /// What a CPU's TLB or a device's IOTLB holds.
+    Tlb(UserId, PageId),
+    /// What a split walk has read and not installed yet.
+    InFlight(UserId, PageId),
+    /// The shadow entry.
+    Spte(PageId),
+    /// Ranges that are open over the page.
+    InProgress(PageId),
+    /// What a frame holds.
+    Content(FrameId),
+    /// References to a frame; none: it is free.
+    Refs(FrameId),
+    /// Entries counted as mapping it.
+    Mapcount(FrameId),
+    /// Whether it is a KSM page.
+    Stable(FrameId),
+    /// Who holds a lock.
+    Lock(String),
+    /// A user variable.
+    User(usize),
+    /// The frame that GUP-fast returned.
+    Handle(AgentId, String),
+    /// The entry that GUP-fast saw.
+    Seen(AgentId, String),
+    /// The entry that the agent last saw or wrote.
+    Orig(AgentId, PageId),
+    /// Whether the event behind `after` has happened.
+    Ghost(usize),
+}
+
+/// What the domains are made of.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Domains {
+    pub(super) pages: Vec<String>,
+    pub(super) frames: Vec<String>,
+    pub(super) users: Vec<String>,
+    pub(super) agents: Vec<String>,
+    /// Contents, ascending.
+    pub(super) contents: Vec<u32>,
+    /// The largest count of references and mappings.
+    pub(super) most_refs: u32,
+    /// The largest count of open ranges.
+    pub(super) most_ranges: u32,
+    /// Name, least and greatest value of user variables.
+    pub(super) variables: Vec<(String, u32, u32)>,
+    /// How many events properties remember.
+    pub(super) ghosts: usize,
+}
+
+/// The variables made so far.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) domains: Domains,
+    pub(super) variables: Vec<Variable>,
+    index: HashMap<Key, Var>,
+    /// Values at the start that are not 0.
+    initial: HashMap<Key, u32>,
+}
+
+/// The value of an entry that maps nothing.
+pub(super) const NONE: u32 = 0;
+
+/// The value of an entry that maps `frame`.
+pub(super) fn entry(frame: FrameId, permission: Permission) -> u32 {
+    1 + 2 * number(frame.0) + u32::from(permission == Permission::ReadWrite)
+}
+
+/// What the value of an entry maps.
+pub(super) fn mapped(value: u32) -> Option<(FrameId, Permission)> {
+    let index = value.checked_sub(1)?;
+    let permission = if index % 2 == 0 { Permission::ReadOnly } else { Permission::ReadWrite };
+    Some((FrameId(index as usize / 2), permission))
+}
+
+/// An index as a value of a domain; domains are far smaller than the limit.
+pub(super) fn number(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+impl State {
+    pub(super) fn new(domains: Domains, initial: HashMap<Key, u32>) -> Self {
+        Self { domains, variables: Vec::new(), index: HashMap::new(), initial }
+    }
+
+    /// The variable that stands for `key`.
+    pub(super) fn var(&mut self, key: &Key) -> Var {
+        if let Some(found) = self.index.get(key) {
+            return *found;
+        }
+        let (name, values) = self.describe(key);
+        // The lowering refuses scenarios with more variables than can be numbered.
+        let var = Var(u16::try_from(self.variables.len()).unwrap_or(u16::MAX));
+        let initial = self.initial.get(key).copied().unwrap_or(0);
+        self.variables.push(Variable { name, values, initial });
+        self.index.insert(key.clone(), var);
+        var
+    }
+
+    /// The values of a variable, as many as its domain has.
+    pub(super) fn size(&self, var: Var) -> u32 {
+        number(self.variables.get(usize::from(var.0)).map_or(0, |variable| variable.values.len()))
+    }
+
+    /// The value of a content, if it is one that can occur.
+    pub(super) fn content(&self, content: u32) -> Option<u32> {
+        self.domains.contents.binary_search(&content).ok().map(number)
+    }
+
+    /// All frames.
+    pub(super) fn frames(&self) -> impl Iterator<Item = FrameId> + use<> {
+        (0..self.domains.frames.len()).map(FrameId)
+    }
+
+    fn entries(&self) -> Vec<String> {
+        let of = |frame: &String| [format!("{frame} ro"), format!("{frame} rw")];
+        std::iter::once("none".to_owned()).chain(self.domains.frames.iter().flat_map(of)).collect()
+    }
+
+    fn counts(most: u32) -> Vec<String> {
+        (0..=most).map(|count| count.to_string()).collect()
+    }
+
+    fn describe(&self, key: &Key) -> (String, Vec<String>) {
+        let d = &self.domains;
+        let page = |id: &PageId| &d.pages[id.0];
+        let frame = |id: &FrameId| &d.frames[id.0];
+        let yes = || vec!["no".to_owned(), "yes".to_owned()];
+        let or_frames = |first: &str| {
+            std::iter::once(first.to_owned()).chain(d.frames.iter().cloned()).collect::<Vec<_>>()
+        };
+        match key {
+            Key::Pte(id) => (format!("pte[{}]", page(id)), self.entries()),
+            Key::Tlb(user, id) => (format!("tlb[{}][{}]", d.users[user.0], page(id)), self.entries()),
+            Key::InFlight(user, id) => (format!("walk[{}][{}]", d.users[user.0], page(id)), self.entries()),
+            Key::Spte(id) => (format!("spte[{}]", page(id)), self.entries()),
+            Key::InProgress(id) => (format!("in_progress[{}]", page(id)), Self::counts(d.most_ranges)),
+            Key::Content(id) => (frame(id).clone(), d.contents.iter().map(u32::to_string).collect()),
+            Key::Refs(id) => (format!("refs[{}]", frame(id)), Self::counts(d.most_refs)),
+            Key::Mapcount(id) => (format!("mapcount[{}]", frame(id)), Self::counts(d.most_refs)),
+            Key::Stable(id) => (format!("stable[{}]", frame(id)), yes()),
+            Key::Lock(name) => {
+                let values = std::iter::once("free".to_owned()).chain(d.agents.iter().cloned()).collect();
+                (name.clone(), values)
+            }
+            Key::User(index) => {
+                let (name, least, most) = &d.variables[*index];
+                (name.clone(), (*least..=*most).map(|value| value.to_string()).collect())
+            }
+            Key::Handle(agent, name) => (format!("{}.{name}", d.agents[*agent]), or_frames("none")),
+            Key::Seen(agent, name) => (format!("{}.{name}.pte", d.agents[*agent]), self.entries()),
+            Key::Orig(agent, id) => (format!("{}.orig[{}]", d.agents[*agent], page(id)), self.entries()),
+            Key::Ghost(_) if d.ghosts == 1 => ("after".to_owned(), yes()),
+            Key::Ghost(index) => (format!("after[{index}]"), yes()),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What each step reads and writes: the meaning behind the vocabulary.
+//!
+//! Invariant: one row of the vocabulary has one meaning here; what hardware or the kernel does in two is two nodes.
+
+mod frame;
+mod gup;
+mod invalidation;
+
+use crate::language::span::Span;
+use crate::language::syntax::{Lock, Step};
+use crate::language::vocabulary::Verb;
+use crate::language::{Diagnostic, did_you_mean};
+use crate::model::{Guard, Update, Var};
+
+use super::access::Access;
+use super::agent::Emitter;
+use super::event::Happening;
+use super::names::PageId;
+use super::program::Way;
+use super::state::{Key, NONE, entry, number};
+
+/// A step, and where it stands.
+pub(super) struct At<'s> {
+    step: &'s Step,
+    span: Span,
+    line: u32,
+}
+
+impl At<'_> {
+    /// What stands at a place of the step's form; the parser has refused a step without it.
+    fn filled<'p, T>(&self, place: Option<&'p T>) -> Result<&'p T, Diagnostic> {
+        let help = "docs/language.md has its form";
+        place.ok_or_else(|| Diagnostic::new(self.span, "this step is incomplete", help))
+    }
+
+    /// The step as properties look for it.
+    fn happening(&self) -> Happening {
+        Happening::Step(self.step.verb, self.step.text.clone())
+    }
+
+    fn way(&self, guard: Vec<Guard>, updates: Vec<Update>) -> Way {
+        Way::new(guard, updates, self.step.text.as_str()).happening(self.happening())
+    }
+}
+
+impl Emitter<'_> {
+    /// One step that this agent may take.
+    pub(super) fn one(&mut self, step: &Step, span: Span, line: u32) -> Result<(), Diagnostic> {
+        let at = At { step, span, line };
+        match step.verb {
+            Verb::Lock | Verb::Unlock => self.locking(&at),
+            Verb::PteRead | Verb::PteClear | Verb::PteRestore | Verb::SetPte | Verb::ChangePte => {
+                self.table_step(&at)
+            }
+            Verb::FlushTlb | Verb::Notify | Verb::NotifyStart | Verb::NotifyEnd => self.invalidation(&at),
+            Verb::Walk | Verb::Load | Verb::Store | Verb::DmaRead | Verb::DmaWrite => self.translated(&at),
+            Verb::GupFast => self.gup_fast(&at),
+            Verb::Write | Verb::Read => self.direct(&at),
+            Verb::Copy => self.copy(&at),
+            Verb::Alloc | Verb::Get | Verb::Put | Verb::Map | Verb::Unmap | Verb::Free | Verb::MarkStable => {
+                self.count(&at)
+            }
+        }
+    }
+
+    fn locking(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+        let lock = self.lock(at.filled(at.step.lock.as_ref())?, at.span)?;
+        let me = number(self.agent) + 1;
+        if at.step.verb == Verb::Lock {
+            self.step(vec![at.way(vec![Guard::Is(lock, 0)], vec![Update::Set(lock, me)])], at.line);
+            return Ok(());
+        }
+        let mut ways = vec![at.way(vec![Guard::Is(lock, me)], vec![Update::Set(lock, 0)])];
+        let wrong = at.way(vec![Guard::IsNot(lock, me)], Vec::new()).violating(self.properties.unlock);
+        ways.extend(self.properties.unlock.map(|_| wrong));
+        self.step(ways, at.line);
+        Ok(())
+    }
+
+    /// Steps on the page-table entry and what the agent remembers of it.
+    fn table_step(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+        let page = self.page(at)?;
+        let (pte, orig) = (self.state.var(&Key::Pte(page)), self.state.var(&Key::Orig(self.agent, page)));
+        let updates = match at.step.verb {
+            Verb::PteRead => vec![Update::Copy { to: orig, from: pte }],
+            Verb::PteClear => vec![Update::Copy { to: orig, from: pte }, Update::Set(pte, NONE)],
+            Verb::PteRestore => vec![Update::Copy { to: pte, from: orig }],
+            Verb::SetPte => {
+                let frame = self.names.frame(at.filled(at.step.frame.as_ref())?)?;
+                let value = entry(frame, *at.filled(at.step.permission.as_ref())?);
+                vec![Update::Set(pte, value), Update::Set(orig, value)]
+            }
+            _ => {
+                let spte = self.state.var(&Key::Spte(page));
+                let absent = at.way(vec![Guard::Is(spte, NONE)], Vec::new());
+                let copied = vec![Update::Copy { to: spte, from: orig }];
+                self.step(vec![absent, at.way(vec![Guard::IsNot(spte, NONE)], copied)], at.line);
+                return Ok(());
+            }
+        };
+        self.step(vec![at.way(Vec::new(), updates)], at.line);
+        Ok(())
+    }
+
+    /// Steps through the agent's own cache.
+    fn translated(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+        let user = self.own_user(at.step.verb, at.span)?;
+        let page = self.page(at)?;
+        let access = match at.step.verb {
+            Verb::Walk => {
+                self.walk(user, page, &at.step.text, at.line);
+                return Ok(());
+            }
+            Verb::Store | Verb::DmaWrite => Access::Write(at.filled(at.step.value.as_ref())?.node),
+            _ => Access::Read,
+        };
+        self.access(user, page, access, (at.step.verb, &at.step.text), at.line);
+        Ok(())
+    }
+
+    fn page(&self, at: &At<'_>) -> Result<PageId, Diagnostic> {
+        self.names.page(at.filled(at.step.page.as_ref())?)
+    }
+
+    fn lock(&mut self, lock: &Lock, span: Span) -> Result<Var, Diagnostic> {
+        let argument = match &lock.argument {
+            None => String::new(),
+            Some(name) => {
+                match lock.name.node.as_str() {
+                    "ptl" => drop(self.names.page(name)?),
+                    "page" => drop(self.names.frame(name)?),
+                    _ => {}
+                }
+                format!("({})", name.node)
+            }
+        };
+        let name = format!("{}{argument}", lock.name.node);
+        if !self.locks.contains(&name) {
+            let known: Vec<_> = self.locks.iter().map(String::as_str).collect();
+            let otherwise = format!("take it before: `lock {name}`");
+            let help = did_you_mean(&name, &known, &otherwise);
+            return Err(Diagnostic::new(span, format!("nobody ever takes the lock `{name}`"), help));
+        }
+        Ok(self.state.var(&Key::Lock(name)))
+    }
+
+    /// Both ways, if leaving the range is a violation; else the second waits.
+    fn or_out_of_range(&self, way: Way, outside: Way) -> Vec<Way> {
+        let range = self.properties.range;
+        std::iter::once(way).chain(range.map(|_| outside.violating(range))).collect()
+    }
+}

@@ -1,0 +1,86 @@
+//! Steps that empty caches: the CPUs' TLBs, the devices' and the shadow page table.
+//!
+//! Invariant: who is told forgets the page at once, and (unless an option says otherwise) also what a walk in flight
+//! has read. Nobody else forgets anything.
+
+use crate::language::Diagnostic;
+use crate::language::syntax::UserKind;
+use crate::language::vocabulary::Verb;
+use crate::model::{Guard, Update};
+
+use super::super::agent::Emitter;
+use super::super::names::{PageId, UserId};
+use super::super::program::Way;
+use super::super::state::{Key, NONE};
+use super::At;
+
+impl Emitter<'_> {
+    pub(super) fn invalidation(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+        let page = self.page(at)?;
+        match at.step.verb {
+            Verb::FlushTlb => self.flush(page, at),
+            Verb::Notify => {
+                let updates = self.forget(page, UserKind::Device);
+                self.step(vec![at.way(Vec::new(), updates)], at.line);
+            }
+            _ => {
+                let ways = self.range_ways(page, at);
+                self.step(ways, at.line);
+            }
+        }
+        Ok(())
+    }
+
+    /// Empties the caches of all users of a kind, and discards what their walks have read.
+    fn forget(&mut self, page: PageId, kind: UserKind) -> Vec<Update> {
+        let drains = kind != UserKind::Device || self.options.inv_drains;
+        let mut updates = Vec::new();
+        for index in 0..self.names.kinds.len() {
+            if self.names.kinds[index] != kind {
+                continue;
+            }
+            let user = UserId(index);
+            if kind != UserKind::Vcpu {
+                updates.push(Update::Set(self.state.var(&Key::Tlb(user, page)), NONE));
+            }
+            if self.options.split_walk && drains {
+                updates.push(Update::Set(self.state.var(&Key::InFlight(user, page)), NONE));
+            }
+        }
+        updates
+    }
+
+    fn flush(&mut self, page: PageId, at: &At<'_>) {
+        let updates = self.forget(page, UserKind::Cpu);
+        let cpus = self.names.kinds.iter().filter(|kind| **kind == UserKind::Cpu).count();
+        if !self.options.split_flush || cpus < 2 {
+            self.step(vec![at.way(Vec::new(), updates)], at.line);
+            return;
+        }
+        let each = updates.len() / cpus;
+        for (cpu, updates) in updates.chunks(each.max(1)).enumerate() {
+            let shown = format!("{}: {} of {cpus}", at.step.text, cpu + 1);
+            let mut way = Way::new(Vec::new(), updates.to_vec(), shown);
+            if cpu + 1 == cpus {
+                way = way.happening(at.happening());
+            }
+            self.step(vec![way], at.line);
+        }
+    }
+
+    fn range_ways(&mut self, page: PageId, at: &At<'_>) -> Vec<Way> {
+        let count = self.state.var(&Key::InProgress(page));
+        let most = self.state.domains.most_ranges;
+        // A fault that began before the end is retried: its sequence number has changed.
+        let mut updates = self.forget(page, UserKind::Vcpu);
+        let (guard, outside, change) = if at.step.verb == Verb::NotifyStart {
+            updates.push(Update::Set(self.state.var(&Key::Spte(page)), NONE));
+            (Guard::Below(count, most), Guard::Is(count, most), Update::Increment(count))
+        } else {
+            (Guard::IsNot(count, 0), Guard::Is(count, 0), Update::Decrement(count))
+        };
+        updates.push(change);
+        let way = |guard, updates| at.way(vec![guard], updates);
+        self.or_out_of_range(way(guard, updates), way(outside, Vec::new()))
+    }
+}

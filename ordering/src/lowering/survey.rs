@@ -1,0 +1,93 @@
+//! What all programs of a scenario use, before any of them is lowered: it sizes the domains.
+//!
+//! Invariant: a count is at least what any run can reach, up to a limit; beyond it a run breaks the built-in property
+//! `out of range` instead of wrapping.
+
+use std::collections::BTreeSet;
+
+use crate::language::syntax::{Node, Scenario, Statement, Step};
+use crate::language::vocabulary::Verb;
+
+use super::operation::expand;
+
+/// Counts of references and of open ranges at most.
+const MOST_COUNT: u32 = 15;
+
+/// What is used.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Survey {
+    /// Every content that can occur.
+    pub(super) contents: BTreeSet<u32>,
+    /// Locks that somebody takes.
+    pub(super) locks: Vec<String>,
+    /// Whether any frame can be freed.
+    pub(super) frees: bool,
+    /// References that can be taken.
+    pub(super) gets: u32,
+    /// Ranges that can be opened.
+    pub(super) starts: u32,
+}
+
+impl Survey {
+    /// Of all agents of `scenario`.
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        let mut survey = Self::default();
+        survey.contents.extend(scenario.frames.iter().map(|frame| frame.content));
+        for agent in &scenario.agents {
+            survey.statements(&agent.body, 1);
+        }
+        if survey.contents.is_empty() {
+            survey.contents.insert(0);
+        }
+        survey.frees |= scenario.frames.iter().any(|frame| frame.free);
+        survey
+    }
+
+    /// The largest count of references, if a frame starts with at most `initial`.
+    pub(super) fn most_refs(&self, initial: u32) -> u32 {
+        initial.saturating_add(self.gets).clamp(1, MOST_COUNT.max(initial))
+    }
+
+    /// The largest count of open ranges.
+    pub(super) fn most_ranges(&self) -> u32 {
+        self.starts.clamp(1, MOST_COUNT)
+    }
+
+    fn statements(&mut self, statements: &[Statement], times: u32) {
+        for statement in statements {
+            match &statement.node {
+                Node::Step(step) => self.step(step, times),
+                Node::Operation(operation) => {
+                    // An operation that cannot be expanded is reported where it is lowered.
+                    self.statements(&expand(operation, statement.span).unwrap_or_default(), times);
+                }
+                Node::Repeat(_, most, body) => self.statements(body, times.saturating_mul(*most)),
+                Node::Choice(ways) => ways.iter().for_each(|way| self.statements(way, times)),
+                Node::If(_, then, otherwise) => {
+                    self.statements(then, times);
+                    self.statements(otherwise, times);
+                }
+                Node::When(_, body) | Node::Atomic(body) => self.statements(body, times),
+                _ => {}
+            }
+        }
+    }
+
+    fn step(&mut self, step: &Step, times: u32) {
+        self.contents.extend(step.value.as_ref().map(|value| value.node));
+        match step.verb {
+            Verb::Get | Verb::Map | Verb::GupFast | Verb::Alloc => {
+                self.gets = self.gets.saturating_add(times);
+            }
+            Verb::NotifyStart => self.starts = self.starts.saturating_add(times),
+            Verb::Put | Verb::Unmap | Verb::Free => self.frees = true,
+            Verb::Lock => {
+                let Some(lock) = &step.lock else { return };
+                let argument =
+                    lock.argument.as_ref().map_or(String::new(), |name| format!("({})", name.node));
+                self.locks.push(format!("{}{argument}", lock.name.node));
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Scenarios, from their text to their verdict.
+
+mod explorer;
+mod meaning;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Lowered, load};
+use crate::engine::{self, Options, Reductions, Verdict};
+use crate::language::render_all;
+use crate::language::syntax::Expect;
+use explorer::{Found, explore};
+
+/// States of a scenario at most.
+pub(crate) const MOST: usize = 400_000;
+
+fn loaded(file: &str, source: &str) -> Vec<Lowered> {
+    match load(source) {
+        Ok(found) => found.into_iter().map(|(_, lowered)| lowered).collect(),
+        Err(diagnostics) => panic!("{}", render_all(&diagnostics, file, source)),
+    }
+}
+
+fn catalogue() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scenarios");
+    let mut found = Vec::new();
+    let mut open = vec![root];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "scn") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// What is wrong with the verdict; nothing if it is the expected one.
+fn unexpected(lowered: &Lowered) -> Option<String> {
+    let found = explore(&lowered.model, MOST);
+    if let Found::Violated(property, _) = &found
+        && (property == "never out of range" || property == "never unlock without lock")
+    {
+        return Some(format!("{}: {found:#?}", lowered.name));
+    }
+    let fits = match (lowered.expect, &found) {
+        (Some(Expect::Proved), Found::Proved(_)) => true,
+        (Some(Expect::Violation { steps }), Found::Violated(_, trace)) => {
+            steps.is_none_or(|steps| steps as usize == trace.len())
+        }
+        _ => false,
+    };
+    (!fits).then(|| format!("{}: expected {:?}, {found:#?}", lowered.name, lowered.expect))
+}
+
+#[test]
+fn every_scenario_of_the_catalogue_has_its_expected_verdict() {
+    let mut wrong = Vec::new();
+    for (path, source) in catalogue() {
+        for lowered in loaded(&path.display().to_string(), &source) {
+            wrong.extend(unexpected(&lowered));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_orders_of_the_live_machine_have_the_verdicts_that_it_gives_them() {
+    let scenario = |file: &str, operation: &str, order: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scenarios").join(file);
+        let base = fs::read_to_string(path).unwrap();
+        let base = base.split("\nscenario ").nth(1).unwrap().to_owned();
+        let line = base.lines().find(|line| line.trim().starts_with(operation)).unwrap().to_owned();
+        let wanted = line.replacen(operation, &format!("{operation} \"{order}\""), 1);
+        format!("scenario {}", base.replace(&line, &wanted))
+    };
+    let cow = mmu::operation::cow::orders()
+        .into_iter()
+        .map(|order| ("cow/orders-of-wp-page-copy.scn", "wp_page_copy", order));
+    let ksm = mmu::operation::ksm::orders()
+        .into_iter()
+        .map(|order| ("ksm/orders-of-merge.scn", "ksm_merge", order));
+    for (file, operation, order) in cow.chain(ksm) {
+        let source = scenario(file, operation, order.name);
+        let lowered = loaded(file, &source);
+        let found = explore(&lowered[0].model, MOST);
+        let proved = matches!(found, Found::Proved(_));
+        assert_eq!(proved, order.expected == mmu::operation::Verdict::Coherent, "{}: {found:?}", order.name);
+    }
+}
+
+#[test]
+fn no_proof_of_the_catalogue_rests_on_caches_that_never_lose_an_entry() {
+    for (path, source) in catalogue() {
+        let evicting = source.replace("\nexpect ", "\noption evict = on\nexpect ");
+        for lowered in loaded(&path.display().to_string(), &evicting) {
+            if lowered.expect == Some(Expect::Proved) {
+                assert_eq!(unexpected(&lowered), None);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_counterexample_that_is_printed_is_read_again() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scenarios/cow/notify-under-lock.scn");
+    let source = fs::read_to_string(path).unwrap();
+    let lowered = loaded("cow", &source);
+    let Found::Violated(_, steps) = explore(&lowered[0].model, MOST) else { panic!("no violation") };
+    let row = |step: &String| match step.split_once(": ") {
+        Some(("CPU", text)) => format!("{text} | |"),
+        Some((_, text)) => format!(" | {text} |"),
+        None => panic!("{step} has no agent"),
+    };
+    let rows: Vec<_> = steps.iter().map(row).collect();
+    let trace = |rows: &[String]| {
+        format!(
+            "{source}\nscenario t\nlike cow-clear-flush-only\n\ntrace\nCPU | IOMMU | state change\n{}\n",
+            rows.join("\n")
+        )
+    };
+    assert!(load(&trace(&rows)).is_ok());
+    let without_clear: Vec<_> = rows.iter().filter(|row| !row.starts_with("pte_clear")).cloned().collect();
+    assert!(load(&trace(&without_clear)).is_err());
+}
+
+#[test]
+fn the_engine_agrees_with_the_naive_search_on_the_whole_catalogue() {
+    for (path, source) in catalogue() {
+        for lowered in loaded(&path.display().to_string(), &source) {
+            let packed =
+                engine::compile(&lowered.model).unwrap_or_else(|error| panic!("{}: {error}", lowered.name));
+            let naive = explore(&lowered.model, MOST);
+            for reductions in [Reductions::ALL, Reductions::NONE] {
+                let outcome = engine::explore(&packed, &Options { reductions, ..Options::default() });
+                let agrees = match (&outcome.verdict, &naive) {
+                    (Verdict::Proved, Found::Proved(states)) => {
+                        reductions == Reductions::ALL || outcome.statistics.states == *states
+                    }
+                    (Verdict::Violated { trace, .. }, Found::Violated(_, steps)) => {
+                        trace.steps.len() == steps.len()
+                    }
+                    _ => false,
+                };
+                assert!(agrees, "{}: {reductions:?}, {outcome:?}, {naive:?}", lowered.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! A naive search of every interleaving, to hold lowered scenarios against their expected verdicts.
+//!
+//! Invariant: breadth first over whole states in a hash set, no reduction; so a counterexample is a shortest one.
+
+use std::collections::HashMap;
+
+use crate::model::{Alternative, Check, Guard, Model, Update};
+
+/// What was found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// So many states, none of them bad.
+    Proved(usize),
+    /// The property and the steps.
+    Violated(String, Vec<String>),
+    /// More states than allowed.
+    TooMany,
+}
+
+type State = Vec<u32>;
+
+/// The steps so far: who, which instruction, which alternative.
+type Back = HashMap<State, Option<(State, String)>>;
+
+fn holds(guard: &Guard, state: &State) -> bool {
+    let value = |var: crate::model::Var| state[usize::from(var.0)];
+    match *guard {
+        Guard::Is(var, wanted) => value(var) == wanted,
+        Guard::IsNot(var, wanted) => value(var) != wanted,
+        Guard::Same(one, other) => value(one) == value(other),
+        Guard::Differ(one, other) => value(one) != value(other),
+        Guard::Below(var, bound) => value(var) < bound,
+    }
+}
+
+fn any(ways: &[Vec<Guard>], state: &State) -> bool {
+    ways.iter().any(|way| way.iter().all(|guard| holds(guard, state)))
+}
+
+fn applied(alternative: &Alternative, state: &State, pc: usize, model: &Model) -> State {
+    let mut next = state.clone();
+    for update in &alternative.updates {
+        let (var, value) = match *update {
+            Update::Set(var, value) => (var, value),
+            Update::Copy { to, from } => (to, state[usize::from(from.0)]),
+            Update::Increment(var) => (var, state[usize::from(var.0)] + 1),
+            Update::Decrement(var) => (var, state[usize::from(var.0)] - 1),
+        };
+        let size = model.variables[usize::from(var.0)].values.len();
+        assert!(
+            (value as usize) < size,
+            "{} left its domain by `{}`",
+            model.variables[usize::from(var.0)].name,
+            alternative.text
+        );
+        next[usize::from(var.0)] = value;
+    }
+    next[pc] = u32::from(alternative.next.0);
+    next
+}
+
+pub(crate) fn explore(model: &Model, most: usize) -> Found {
+    let variables = model.variables.len();
+    let mut start: State = model.variables.iter().map(|variable| variable.initial).collect();
+    start.extend(model.agents.iter().map(|_| 0));
+    let mut back: Back = HashMap::from([(start.clone(), None)]);
+    let mut level = vec![start];
+    while !level.is_empty() {
+        let mut next_level = Vec::new();
+        for state in &level {
+            if let Some(bad) = bad_state(model, state) {
+                return Found::Violated(bad, path(&back, state));
+            }
+            let mut moved = false;
+            let mut all_ended = true;
+            for (index, agent) in model.agents.iter().enumerate() {
+                let pc = variables + index;
+                let Some(instruction) = agent.program.get(state[pc] as usize) else { continue };
+                all_ended &= agent.spontaneous;
+                for alternative in &instruction.alternatives {
+                    if !alternative.guard.iter().all(|guard| holds(guard, state)) {
+                        continue;
+                    }
+                    moved = true;
+                    let text = format!("{}: {}", agent.name, alternative.text);
+                    if let Some(property) = alternative.violates {
+                        let mut steps = path(&back, state);
+                        steps.push(text);
+                        return Found::Violated(
+                            model.properties[usize::from(property.0)].text.clone(),
+                            steps,
+                        );
+                    }
+                    let next = applied(alternative, state, pc, model);
+                    if !back.contains_key(&next) {
+                        back.insert(next.clone(), Some((state.clone(), text)));
+                        next_level.push(next);
+                    }
+                }
+            }
+            let deadlock = model.properties.iter().find(|property| property.check == Check::Deadlock);
+            if let Some(property) = deadlock.filter(|_| !moved && !all_ended) {
+                return Found::Violated(property.text.clone(), path(&back, state));
+            }
+            if back.len() > most {
+                return Found::TooMany;
+            }
+        }
+        level = next_level;
+    }
+    Found::Proved(back.len())
+}
+
+fn bad_state(model: &Model, state: &State) -> Option<String> {
+    let ended = |(index, agent): (usize, &crate::model::Agent)| {
+        agent.spontaneous || state[model.variables.len() + index] as usize >= agent.program.len()
+    };
+    let broken = model.properties.iter().find(|property| match &property.check {
+        Check::Always(ways) => !any(ways, state),
+        Check::Finally(ways) => model.agents.iter().enumerate().all(ended) && !any(ways, state),
+        _ => false,
+    });
+    broken.map(|property| property.text.clone())
+}
+
+fn path(back: &Back, state: &State) -> Vec<String> {
+    let mut steps = Vec::new();
+    let mut at = state;
+    while let Some(Some((before, text))) = back.get(at) {
+        steps.push(text.clone());
+        at = before;
+    }
+    steps.reverse();
+    steps
+}

@@ -1,0 +1,121 @@
+//! Small scenarios, one for each rule of the language that the catalogue does not already hang on.
+
+use super::explorer::{Found, explore};
+use super::{MOST, loaded};
+
+const HEAD: &str =
+    "scenario s\npage A\nframe f = 0, g = 1\nmap A -> f rw\ncpu C, D\nvar x = 0..3\nvar y = 0..1\n";
+
+fn found(program: &str) -> Found {
+    let lowered = loaded("s.scn", &format!("{HEAD}{program}\n")).remove(0);
+    lowered.model.validate().unwrap();
+    explore(&lowered.model, MOST)
+}
+
+fn is_proved(program: &str) {
+    let found = found(program);
+    assert!(matches!(found, Found::Proved(_)), "{program}\n{found:?}");
+}
+
+fn breaks(property: &str, program: &str) -> Vec<String> {
+    match found(program) {
+        Found::Violated(broken, steps) if broken == property => steps,
+        other => panic!("{program}\n{other:?}"),
+    }
+}
+
+#[test]
+fn nobody_acts_inside_of_an_atomic_block() {
+    let program = |body: &str| format!("agent p\n  {body}\nagent q\n  y = 1\nalways x != 1 || y == 0");
+    is_proved(&program("atomic { x += 1; x += 1 }"));
+    breaks("always x != 1 || y == 0", &program("x += 1; x += 1"));
+}
+
+#[test]
+fn an_atomic_block_counts_what_it_has_changed_itself() {
+    is_proved("agent p\n  atomic { put f; check refs(f) == 0 else out; x = 1 }\nout:\nfinally x == 1");
+    is_proved("agent p\n  atomic { get f; put f }\nfinally refs(f) == 1");
+    breaks("never use of a freed frame", "agent p\n  atomic { put f; get f }");
+}
+
+#[test]
+fn an_atomic_block_waits_until_all_of_it_can_be_taken() {
+    is_proved("agent p\n  atomic { x = 1; when y }\nagent q\n  y = 1\nalways x == 0 || y == 1");
+}
+
+#[test]
+fn a_choice_is_made_by_who_can_go_on() {
+    is_proved("agent p\n  { when x; y = 1 } | { when !x; y = 0 }\nfinally y == 0");
+}
+
+#[test]
+fn a_repeat_runs_as_often_as_it_says() {
+    is_proved("agent p\n  repeat 2: x += 1\nfinally x == 2");
+    assert_eq!(breaks("finally x != 1", "agent p\n  repeat 0..3: x += 1\nfinally x != 1").len(), 2);
+    is_proved("agent p\n  repeat 1..3: x += 1\nfinally x > 0");
+}
+
+#[test]
+fn an_else_is_the_other_case() {
+    is_proved("agent p\n  if x == 0:\n    y = 1\n  else:\n    x = 3\nfinally y == 1 && x == 0");
+    is_proved("agent p\n  if x > 0: y = 1\n  else: x = 3\nfinally y == 0 && x == 3");
+}
+
+#[test]
+fn two_locks_in_opposite_order_deadlock() {
+    let program =
+        "agent p\n  lock a; lock b; unlock b; unlock a\nagent q\n  lock b; lock a; unlock a; unlock b";
+    assert_eq!(breaks("never deadlock", program).len(), 2);
+}
+
+#[test]
+fn the_lock_of_another_cannot_be_released() {
+    breaks("never unlock without lock", "agent p\n  lock a\nagent q\n  unlock a\noption deadlock = off");
+}
+
+#[test]
+fn what_leaves_its_range_is_a_violation() {
+    breaks("never out of range", "agent p\n  repeat 4: x += 1");
+    breaks("never out of range", "agent p\n  x -= 1");
+    breaks("never out of range", "agent p\n  notify_end A");
+}
+
+#[test]
+fn until_forgets_what_after_remembers() {
+    let program = |order: &str| {
+        format!(
+            "agent p\n  {order}\nnever C reads A after p put g until p get f\nagent later on C\n  load A\n\
+                 agent C\n  when x; load A"
+        )
+    };
+    is_proved(&program("put g; get f; x = 1").replace("agent later on C\n  load A\n", ""));
+    breaks("never C reads A after p put g until p get f", &program("get f; put g; x = 1"));
+}
+
+#[test]
+fn a_jump_back_is_explored_to_its_end() {
+    is_proved("agent p\nagain:\n  x += 1\n  if x < 3: goto again\nfinally x == 3");
+}
+
+#[test]
+fn an_eviction_lets_the_same_reader_see_the_new_page_and_then_the_old() {
+    let program = |evict: &str| {
+        format!(
+            "agent mm\n  when x\n  set_pte A -> g rw\nagent C\n  load A\n  x = 1\n  load A\n\
+                 never C reads A == 1\noption evict = {evict}"
+        )
+    };
+    is_proved(&program("off"));
+    breaks("never C reads A == 1", &program("on"));
+}
+
+#[test]
+fn large_numbers_end_in_an_error_and_not_in_a_long_run() {
+    let source = format!("{HEAD}agent C\n  repeat 4000000000:\n    repeat 4000000000: store A = 1\n");
+    let shown: Vec<_> = super::load(&source).unwrap_err().into_iter().map(|one| one.message).collect();
+    assert_eq!(shown, ["the program of `C` is too large: it has more than 20000 steps or 100000 cases"]);
+    let joined = vec!["x"; 100_000].join(" && ");
+    assert!(super::load(&format!("{HEAD}agent C\n  if {joined}: end\n")).is_err());
+    let nested = "{".repeat(100_000);
+    assert!(super::load(&format!("{HEAD}agent C\n  {nested}\n")).is_err());
+}

@@ -1,0 +1,53 @@
+//! The numbers of states and steps that other checkers find for `cow-n`.
+
+use ordering::engine::cow_n::{Order, Size, cow_n};
+use ordering::engine::{
+    Counting, Interleavings, Options, Outcome, Reductions, Threads, Verdict, compile, explore,
+};
+
+fn explored((pages, devices, reads): (u16, u16, u16), order: Order, options: &Options) -> Outcome {
+    let model = cow_n(Size { pages, devices, reads }, order);
+    explore(&compile(&model).expect("cow-n fits into a word"), options)
+}
+
+fn counts(size: (u16, u16, u16), threads: Threads) -> (usize, u64) {
+    let options = Options { reductions: Reductions::NONE, threads, ..Options::default() };
+    let outcome = explored(size, Order::NotifyFirst, &options);
+    assert_eq!(outcome.verdict, Verdict::Proved);
+    (outcome.statistics.states, outcome.statistics.transitions)
+}
+
+#[test]
+fn unreduced_counts_are_those_of_other_checkers() {
+    assert_eq!(counts((1, 1, 2), Threads::One), (279, 603));
+    assert_eq!(counts((2, 1, 2), Threads::One), (2_561, 6_656));
+}
+
+#[test]
+fn two_threads_find_the_same_states_as_one() {
+    assert_eq!(counts((3, 2, 3), Threads::One), (1_319_494, 5_570_538));
+    assert_eq!(counts((3, 2, 3), Threads::Two), (1_319_494, 5_570_538));
+}
+
+#[test]
+fn the_late_notification_is_refuted_in_nine_steps_by_every_search() {
+    for reductions in [Reductions::ALL, Reductions::NONE] {
+        for threads in [Threads::One, Threads::Two] {
+            let options = Options { reductions, threads, ..Options::default() };
+            let Verdict::Violated { trace, .. } = explored((4, 2, 3), Order::NotifyLast, &options).verdict
+            else {
+                panic!("the late notification must be refuted");
+            };
+            assert_eq!(trace.steps.len(), 9);
+        }
+    }
+}
+
+#[test]
+fn the_largest_proof_has_ten_to_the_twenty_seven_interleavings() {
+    let options = Options { interleavings: Counting::On, ..Options::default() };
+    let outcome = explored((4, 2, 3), Order::NotifyFirst, &options);
+    assert_eq!(outcome.verdict, Verdict::Proved);
+    let Interleavings::Count(runs) = outcome.statistics.interleavings else { panic!("cow-n has no cycles") };
+    assert!((4.275e27..4.285e27).contains(&runs), "{runs}");
+}

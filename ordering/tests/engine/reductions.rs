@@ -1,0 +1,145 @@
+//! Every combination of reductions, one and two threads, against the plain explorer, on random models.
+//!
+//! `AFTERIMAGE_FUZZ_MODELS` sets how many models; a failure prints the seed that replays it.
+
+use ordering::engine::replay::{Move, replay};
+use ordering::engine::{
+    Counting, Interleavings, Length, Options, Outcome, Reduction, Reductions, Threads, Verdict, compile,
+    explore, witness,
+};
+use ordering::model::{Check, Model, PropertyId};
+
+use crate::{naive, random};
+
+/// Models that are explored unless told otherwise.
+const MODELS: u64 = 3000;
+/// Larger models are passed over.
+const STATES: usize = 20_000;
+
+fn reductions() -> impl Iterator<Item = Reductions> {
+    let switch = |bits: u32, bit: u32| if bits >> bit & 1 == 1 { Reduction::On } else { Reduction::Off };
+    (0..8).map(move |bits| Reductions {
+        liveness: switch(bits, 0),
+        symmetry: switch(bits, 1),
+        persistent_sets: switch(bits, 2),
+    })
+}
+
+/// Tells what the models were like, so that the test cannot become vacuous.
+#[derive(Default, Debug)]
+struct Census {
+    explored: u64,
+    violated: u64,
+    /// By kind: of steps, always, finally, deadlock.
+    kinds: [u64; 4],
+    /// Proved with more than 50 states.
+    proved: u64,
+    symmetric: u64,
+    reduced: u64,
+}
+
+#[test]
+fn every_combination_of_reductions_agrees_with_the_plain_explorer() {
+    let models =
+        std::env::var("AFTERIMAGE_FUZZ_MODELS").ok().and_then(|count| count.parse().ok()).unwrap_or(MODELS);
+    let mut census = Census::default();
+    for seed in 0..models {
+        compare(seed, &mut census);
+    }
+    println!("{census:?}");
+    assert!(census.explored * 10 >= models * 9, "most models must be small enough: {census:?}");
+    assert!(census.violated * 5 >= models, "a fifth of the models must be violated: {census:?}");
+    assert!(census.proved * 10 >= models, "a tenth of the models must be proved with effort: {census:?}");
+    assert!(census.reduced * 10 >= models, "persistent sets must matter in a tenth: {census:?}");
+    assert!(census.symmetric * 10 >= models, "symmetry must be used in a tenth: {census:?}");
+    assert!(census.kinds.iter().all(|&kind| kind * 100 >= models), "every kind must break: {census:?}");
+}
+
+fn compare(seed: u64, census: &mut Census) {
+    let model = random::model(seed);
+    let Some(expected) = naive::explore(&model, STATES) else { return };
+    let packed = compile(&model).expect("a random model is well formed and small");
+    census.explored += 1;
+    census.symmetric += packed.symmetries() as u64;
+    let mut unreduced = 0;
+    for reductions in reductions() {
+        let options = Options { reductions, ..Options::default() };
+        let outcome = explore(&packed, &options);
+        let context = format!("seed {seed}, {reductions:?}");
+        check(&model, &outcome, expected.broken, &context);
+        assert!(outcome.statistics.states <= expected.states, "{context}");
+        if reductions == Reductions::NONE {
+            let counts = (outcome.statistics.states, outcome.statistics.transitions);
+            assert_eq!(counts, (expected.states, expected.transitions), "{context}");
+            unreduced = expected.states;
+        }
+        if reductions.persistent_sets == Reduction::On
+            && reductions.liveness == Reduction::Off
+            && reductions.symmetry == Reduction::Off
+            && expected.broken.is_none()
+        {
+            census.reduced += u64::from(outcome.statistics.states < unreduced);
+        }
+        let two = explore(&packed, &Options { threads: Threads::Two, ..options });
+        assert_eq!(two, outcome, "{context}: two threads differ from one");
+    }
+    match expected.broken {
+        Some((_, property)) => census.count(&model, property),
+        None => check_proved(&model, seed, expected.states, census),
+    }
+}
+
+fn check(model: &Model, outcome: &Outcome, expected: Option<(usize, PropertyId)>, context: &str) {
+    match (&outcome.verdict, expected) {
+        (Verdict::Proved, None) => {}
+        (Verdict::Violated { property, trace, length }, Some(broken)) => {
+            assert_eq!((trace.steps.len(), *property), broken, "{context}");
+            assert_eq!(*length, Length::Shortest, "{context}");
+            let moves: Vec<Move> = trace
+                .steps
+                .iter()
+                .map(|step| Move { agent: step.agent, pc: step.pc, alternative: step.alternative })
+                .collect();
+            let (changes, last) = replay(model, &moves).expect("a trace is a run of the model");
+            assert!(
+                changes.iter().zip(&trace.steps).all(|(changes, step)| *changes == step.changes),
+                "{context}"
+            );
+            let violates = trace.steps.last().and_then(|step| {
+                let instruction = &model.agents[step.agent].program[usize::from(step.pc.0)];
+                instruction.alternatives[step.alternative].violates
+            });
+            let by_state = model.properties[usize::from(property.0)].check != Check::Step;
+            let broken = if by_state { last.broken(model) } else { violates };
+            assert_eq!(broken, Some(*property), "{context}: the trace must end in the violation");
+        }
+        (verdict, expected) => panic!("{context}: {verdict:?}, expected {expected:?}"),
+    }
+}
+
+fn check_proved(model: &Model, seed: u64, states: usize, census: &mut Census) {
+    census.proved += u64::from(states > 50);
+    let packed = compile(model).expect("a random model is well formed and small");
+    let options = Options { interleavings: Counting::On, ..Options::default() };
+    let counted = explore(&packed, &options).statistics.interleavings;
+    match naive::runs(model) {
+        None => assert_eq!(counted, Interleavings::Cyclic, "seed {seed}"),
+        Some(runs) => assert_eq!(counted, Interleavings::Count(runs as f64), "seed {seed}"),
+    }
+    if let Some(run) = witness(&packed, usize::MAX) {
+        assert!(run.last.ended(model), "seed {seed}: a witness must be complete");
+    }
+}
+
+impl Census {
+    fn count(&mut self, model: &Model, property: PropertyId) {
+        self.violated += 1;
+        let kind = match model.properties[usize::from(property.0)].check {
+            Check::Step => 0,
+            Check::Always(_) => 1,
+            Check::Finally(_) => 2,
+            Check::Deadlock => 3,
+        };
+        self.kinds[kind] += 1;
+    }
+}
