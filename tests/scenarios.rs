@@ -1,0 +1,97 @@
+//! The catalogue: every scenario file says what is expected, and every interleaving says the same, with reductions and
+//! without, on one thread and on two.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ordering::engine::{self, Options, Reductions, Threads, Verdict};
+use ordering::language::syntax::Expect;
+use ordering::lowering::{self, Lowered};
+
+/// Scenario files below `folder`, by name.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder of the repository can be read").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "scn") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn catalogue() -> Vec<Lowered> {
+    let load = |path: PathBuf| {
+        let name = path.display().to_string();
+        let text = fs::read_to_string(&path).expect("a scenario can be read");
+        match lowering::load(&text) {
+            Ok(loaded) => loaded,
+            Err(found) => panic!("{}", ordering::language::render_all(&found, &name, &text)),
+        }
+    };
+    let folder = tests_support::repository().join("tests/scenarios");
+    files(&folder).into_iter().flat_map(load).map(|(_, lowered)| lowered).collect()
+}
+
+fn summary(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Proved => "proved".to_owned(),
+        Verdict::Violated { trace, .. } => format!("violation in {} steps", trace.steps.len()),
+        Verdict::BoundHit { .. } => "bound hit".to_owned(),
+    }
+}
+
+#[test]
+fn every_scenario_is_what_it_expects_however_it_is_explored() {
+    let catalogue = catalogue();
+    assert!(catalogue.len() >= 40, "only {} scenarios were found", catalogue.len());
+    for Lowered { name, model, expect } in catalogue {
+        let packed = engine::compile(&model).expect("a scenario of the catalogue fits");
+        let explore = |reductions, threads| {
+            let options = Options { reductions, threads, ..Options::default() };
+            summary(&engine::explore(&packed, &options).verdict)
+        };
+        let found = explore(Reductions::ALL, Threads::One);
+        assert_eq!(found, explore(Reductions::ALL, Threads::Two), "{name}: two threads");
+        assert_eq!(found, explore(Reductions::NONE, Threads::One), "{name}: without reductions");
+        match expect {
+            Some(Expect::Proved) => assert_eq!(found, "proved", "{name}"),
+            Some(Expect::Violation { steps: Some(steps) }) => {
+                assert_eq!(found, format!("violation in {steps} steps"), "{name}");
+            }
+            Some(Expect::Violation { steps: None }) => {
+                assert!(found.starts_with("violation"), "{name}: {found}")
+            }
+            None => panic!("{name} does not say what is expected"),
+        }
+    }
+}
+
+#[test]
+fn a_right_order_of_the_live_machine_is_proved_and_a_wrong_one_refuted() {
+    use mmu::operation::{Verdict as Held, cow, ksm};
+    let text = |operation: &str, setting: &str, order: &str, properties: &str| {
+        format!("scenario {operation}-{order}\n{setting}\n{properties}\n").replace("ORDER", order)
+    };
+    let cow_setting = "page A\nframe old = 0, new = 9 free\nmap A -> old ro\nrefs old = 2\ncpu T0, T1\nvcpu V0\n\
+        device DEV ats\n\nagent mm\n  wp_page_copy \"ORDER\" A old -> new\nagent T0\n  store A = 1\nagent T1\n  \
+        repeat 0..2: load A\nagent V0 spontaneous\n  repeat 0..2: load A\nagent DEV\n  repeat 0..2: dma_read A\n";
+    let cow_properties = "never   reads A == 0 after T0 writes A\nnever   reads A == 9";
+    for order in cow::orders() {
+        let source = text("cow", cow_setting, order.name, cow_properties);
+        assert_eq!(is_proved(&source), order.expected == Held::Coherent, "cow {}", order.name);
+    }
+    assert_eq!(ksm::orders().iter().filter(|order| order.expected == Held::Coherent).count(), 2);
+}
+
+fn is_proved(source: &str) -> bool {
+    let loaded = match lowering::load(source) {
+        Ok(loaded) => loaded,
+        Err(found) => panic!("{}", ordering::language::render_all(&found, "a live order", source)),
+    };
+    let packed = engine::compile(&loaded[0].1.model).expect("it fits");
+    engine::explore(&packed, &Options::default()).verdict == Verdict::Proved
+}
