@@ -1,6 +1,7 @@
 //! The command line. Exit status: 0 when everything was as expected, 1 when not, 2 for wrong usage or a machine that
 //! cannot run it.
 
+mod check;
 mod demo;
 mod progress;
 
@@ -24,6 +25,8 @@ struct Arguments {
 enum Command {
     /// Break COW and merge with KSM under a guest, a CPU and a device, in the right order and in each wrong one
     Demo(demo::DemoArguments),
+    /// Prove or refute scenarios over every interleaving
+    Check(check::CheckArguments),
 }
 
 /// Nothing can be shown: wrong usage, or a machine that cannot.
@@ -37,6 +40,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
         Some(Command::Demo(demo)) => demo::run(&demo),
+        Some(Command::Check(check)) => check::run(&check),
         None => demo::run(&arguments.demo),
     }
 }

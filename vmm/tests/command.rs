@@ -69,6 +69,56 @@ fn a_table_names_the_frames_of_the_first_violation() {
     assert!(output.stderr.is_empty(), "no progress line without a terminal");
 }
 
+/// A scenario file of this test's own.
+fn scenario(name: &str, text: &str) -> std::path::PathBuf {
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, text).expect("the target folder can be written");
+    path
+}
+
+const RACE: &str = "scenario late-notification\npage A\nframe old = 0, new = 0\nmap A -> old ro\ncpu CPU\n\
+    device IOMMU\n\nrace\nCPU | IOMMU\npte_clear A | repeat 0..2: dma_read A\nflush_tlb A |\n\
+    set_pte A -> new rw |\nstore A = 1 |\nnotify A |\n\nnever IOMMU reads A == 0 after CPU store A\n";
+
+#[test]
+fn check_shows_the_shortest_counterexample_and_its_status_says_whether_it_was_expected() {
+    let expected = scenario("expected.scn", &format!("{RACE}expect violation\n"));
+    let output = afterimage(&["check", expected.to_str().expect("a plain path")]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("VIOLATED in "));
+
+    let unexpected = scenario("unexpected.scn", RACE);
+    let output = afterimage(&["check", unexpected.to_str().expect("a plain path")]);
+    assert_eq!(output.status.code(), Some(1));
+    let shown = text(&output.stdout);
+    for part in ["EXPECTED PROVED", "dma_read A = 0", "VIOLATION: never IOMMU reads A == 0"] {
+        assert!(shown.contains(part), "no `{part}` in:\n{shown}");
+    }
+}
+
+#[test]
+fn check_reports_every_error_of_a_file_and_what_to_do() {
+    let wrong = scenario(
+        "wrong.scn",
+        "scenario wrong\npage A\nframe old = 0\nmap A -> old ro\ncpu CPU\n\nagent CPU\n  \
+        pte_claer A\n  load B\n\nnever reads A == 9\n",
+    );
+    let output = afterimage(&["check", wrong.to_str().expect("a plain path")]);
+    assert_eq!(output.status.code(), Some(2));
+    let message = text(&output.stderr);
+    assert!(message.contains("wrong.scn:8:") && message.contains("pte_clear"), "{message}");
+    assert_eq!(afterimage(&["check", "no-such-file.scn"]).status.code(), Some(2));
+    assert_eq!(afterimage(&["check"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_bound_that_was_hit_is_no_proof() {
+    let bound = scenario("bound.scn", &format!("{RACE}expect violation\n"));
+    let output = afterimage(&["check", "--max-states", "3", bound.to_str().expect("a plain path")]);
+    assert_eq!(output.status.code(), Some(1), "{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(text(&output.stdout).contains("BOUND HIT: 3 states"), "{}", text(&output.stdout));
+}
+
 #[test]
 fn help_and_version_are_there() {
     let help = text(&afterimage(&["--help"]).stdout);

@@ -1,0 +1,138 @@
+//! `afterimage check`: every interleaving of every scenario in the files that are named.
+//!
+//! Invariant: a limit that was hit is never shown as a proof, and an error in a file is never passed over.
+
+mod files;
+mod outcome;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use ordering::engine::{Counting, Options, Reductions, Threads};
+
+use super::{UNUSABLE, complain, say};
+use files::Source;
+use outcome::Checked;
+
+/// What can be asked of the explorer.
+#[derive(Debug, Args)]
+pub(super) struct CheckArguments {
+    /// Scenario files, or folders of them
+    #[arg(required = true, value_name = "FILE|DIR")]
+    paths: Vec<PathBuf>,
+    /// Print one JSON object instead of the lines
+    #[arg(long)]
+    json: bool,
+    /// Print the trace of every violation, not only of those that were not expected
+    #[arg(long)]
+    traces: bool,
+    /// Print one complete run of every scenario that is proved
+    #[arg(long)]
+    witness: bool,
+    /// Print the bits that each variable takes
+    #[arg(long)]
+    stats: bool,
+    /// Explore without reductions: every state
+    #[arg(long)]
+    no_reduce: bool,
+    /// Explore with and without reductions, and compare
+    #[arg(long)]
+    cross_check: bool,
+    /// Threads of the search
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
+    threads: u8,
+    /// Memory for the states of one scenario, such as 512M or 2G
+    #[arg(long, default_value = "2G", value_parser = bytes)]
+    memory: usize,
+    /// States of one scenario at most
+    #[arg(long, value_name = "N")]
+    max_states: Option<usize>,
+}
+
+/// A size: a number with K, M or G behind it, or none.
+fn bytes(text: &str) -> Result<usize, String> {
+    let accepted = || "give a size such as 512M or 2G".to_owned();
+    let (digits, factor) = match text.char_indices().last() {
+        Some((at, 'K' | 'k')) => (&text[..at], 1 << 10),
+        Some((at, 'M' | 'm')) => (&text[..at], 1 << 20),
+        Some((at, 'G' | 'g')) => (&text[..at], 1 << 30),
+        _ => (text, 1),
+    };
+    let number: usize = digits.parse().map_err(|_| accepted())?;
+    number.checked_mul(factor).filter(|bytes| *bytes >= 1 << 16).ok_or_else(accepted)
+}
+
+impl CheckArguments {
+    fn options(&self) -> Options {
+        Options {
+            reductions: if self.no_reduce { Reductions::NONE } else { Reductions::ALL },
+            max_states: self.max_states.unwrap_or(usize::MAX),
+            memory_bytes: self.memory,
+            threads: if self.threads == 2 { Threads::Two } else { Threads::One },
+            interleavings: Counting::On,
+        }
+    }
+}
+
+/// Checks all scenarios and prints what was found.
+pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
+    let sources = match files::read(&arguments.paths) {
+        Ok(sources) => sources,
+        Err(error) => {
+            complain(error);
+            return UNUSABLE.into();
+        }
+    };
+    let mut wrong_files = 0;
+    let mut checked = Vec::new();
+    for source in &sources {
+        match check_file(source, arguments) {
+            Ok(found) => checked.extend(found),
+            Err(messages) => {
+                complain(format_args!("{} cannot be checked:\n{messages}", source.name));
+                wrong_files += 1;
+            }
+        }
+    }
+    if arguments.json {
+        say(outcome::json(&checked));
+    } else if wrong_files > 0 {
+        say(format_args!("\n{wrong_files} of {} files could not be checked.", sources.len()));
+    } else {
+        say(outcome::conclusion(&checked));
+    }
+    match (wrong_files, checked.iter().all(Checked::is_as_expected)) {
+        (0, true) => ExitCode::SUCCESS,
+        (0, false) => ExitCode::FAILURE,
+        _ => UNUSABLE.into(),
+    }
+}
+
+fn check_file(source: &Source, arguments: &CheckArguments) -> Result<Vec<Checked>, String> {
+    let loaded = ordering::lowering::load(&source.text)
+        .map_err(|found| ordering::language::render_all(&found, &source.name, &source.text))?;
+    let mut checked = Vec::new();
+    for (_, lowered) in loaded {
+        let one = Checked::explore(lowered, &arguments.options(), arguments.cross_check)?;
+        if !arguments.json {
+            say(&one);
+            show(&one, arguments);
+        }
+        checked.push(one);
+    }
+    Ok(checked)
+}
+
+/// What belongs below a scenario's line.
+fn show(one: &Checked, arguments: &CheckArguments) {
+    if arguments.stats {
+        say(one.bits());
+    }
+    if arguments.traces || !one.is_as_expected() {
+        one.counterexample().iter().for_each(|table| say(format_args!("\n{table}")));
+    }
+    if arguments.witness {
+        one.witness().iter().for_each(|table| say(format_args!("\n{table}")));
+    }
+}

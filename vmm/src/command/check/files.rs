@@ -1,0 +1,76 @@
+//! The scenario files that were named, folders opened.
+//!
+//! Invariant: files of a folder come in the order of their names, so that output does not depend on the file system;
+//! a file is read only up to [`MAX_BYTES`].
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// The longest scenario file, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
+/// Folders in folders at most: a link may lead back.
+const MAX_DEPTH: usize = 16;
+
+/// One file.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// As it is shown.
+    pub(super) name: String,
+    /// What it says.
+    pub(super) text: String,
+}
+
+/// Why there is nothing to check.
+#[derive(Debug, Error)]
+pub(super) enum FilesError {
+    #[error("cannot read {path}: {source}")]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{path} has {bytes} bytes; a scenario file has at most {MAX_BYTES}")]
+    TooLong { path: PathBuf, bytes: u64 },
+    #[error("no scenario file (*.scn) in {0}")]
+    None(PathBuf),
+}
+
+/// Reads all files, folders recursively.
+pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Source>, FilesError> {
+    let mut found = Vec::new();
+    for path in paths {
+        let before = found.len();
+        collect(path, MAX_DEPTH, &mut found)?;
+        if found.len() == before {
+            return Err(FilesError::None(path.clone()));
+        }
+    }
+    found.iter().map(|path| read_one(path)).collect()
+}
+
+fn collect(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), FilesError> {
+    let unreadable = |source| FilesError::Unreadable { path: path.to_owned(), source };
+    if !fs::metadata(path).map_err(unreadable)?.is_dir() {
+        found.push(path.to_owned());
+        return Ok(());
+    }
+    let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(unreadable)?;
+    let mut inside: Vec<_> = entries.iter().map(fs::DirEntry::path).collect();
+    inside.sort();
+    for path in inside {
+        let is_scenario = path.extension().is_some_and(|extension| extension == "scn");
+        if is_scenario || (depth > 0 && path.is_dir()) {
+            collect(&path, depth.saturating_sub(1), found)?;
+        }
+    }
+    Ok(())
+}
+
+fn read_one(path: &Path) -> Result<Source, FilesError> {
+    let unreadable = |source| FilesError::Unreadable { path: path.to_owned(), source };
+    let bytes = fs::metadata(path).map_err(unreadable)?.len();
+    if bytes > MAX_BYTES {
+        return Err(FilesError::TooLong { path: path.to_owned(), bytes });
+    }
+    let text = fs::read_to_string(path).map_err(unreadable)?;
+    Ok(Source { name: path.display().to_string(), text })
+}
