@@ -1,7 +1,7 @@
 //! A run of a model as a `trace`: rows are time, a column for each agent that takes part, what changed in the last.
 //!
-//! Invariant: cells are the texts of the steps, so that what is printed is what a scenario's author wrote and what a
-//! `trace` can say again. Agents that do nothing in the run have no column.
+//! Invariant: what is printed is a `trace` of the scenario language: appended to its scenario it is read again and holds.
+//! Agents that do nothing in the run have no column; what is no row is a remark.
 
 use std::fmt;
 
@@ -69,28 +69,30 @@ fn row(model: &Model, step: &Step) -> Row {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = |column: usize| {
-            let cells = self.rows.iter().filter(|row| row.column == column).map(|row| row.text.chars().count());
+            let cells =
+                self.rows.iter().filter(|row| row.column == column).map(|row| row.text.chars().count());
             cells.chain([self.columns[column].chars().count()]).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
-        let print = |f: &mut fmt::Formatter<'_>, cells: &[&str], change: &str, line: &str| {
-            let mut text = format!("{line:>5}  ");
-            for (cell, width) in cells.iter().zip(&widths) {
-                text.push_str(&format!("{cell:width$} | "));
-            }
-            text.push_str(change);
+        let print = |f: &mut fmt::Formatter<'_>, cells: &[&str], change: &str| {
+            let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$} | "));
+            let text: String = padded.chain([change.to_owned()]).collect();
             writeln!(f, "{}", text.trim_end())
         };
         let names: Vec<&str> = self.columns.iter().map(String::as_str).collect();
-        print(f, &names, "state change", "line")?;
+        writeln!(f, "trace")?;
+        print(f, &names, "state change")?;
         for row in &self.rows {
             let mut cells = vec![""; self.columns.len()];
             cells[row.column] = &row.text;
-            print(f, &cells, &row.change, &row.line.to_string())?;
+            print(f, &cells, &format!("{:24} # line {}", row.change, row.line))?;
         }
         match &self.broken {
-            Some(property) => writeln!(f, "VIOLATION: {property}"),
+            Some(property) => writeln!(f, "# VIOLATION: {property}"),
             None => Ok(()),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,6 +38,8 @@ pub(super) struct Expander<'t, W> {
     goes_back: Agents,
     /// What the steps that each agent can take read and write.
     next: Vec<Access<W>>,
+    /// What each agent can do from its place on.
+    ever: Vec<Access<W>>,
     pub(super) transitions: u64,
     pub(super) broken: Option<Broken<W>>,
 }
@@ -60,6 +62,7 @@ impl<'t, W: Word> Expander<'t, W> {
             counts: vec![0; tables.counters.len()],
             goes_back: 0,
             next: vec![Access::NONE; tables.counters.len()],
+            ever: vec![Access::NONE; tables.counters.len()],
             transitions: 0,
             broken: None,
         }
@@ -169,6 +172,7 @@ impl<'t, W: Word> Expander<'t, W> {
                 }
             }
             self.next[agent] = next;
+            self.ever[agent] = tables.dependence.ever(place);
             self.counts[agent] = self.enabled.len() - before;
         }
     }
@@ -199,11 +203,11 @@ impl<'t, W: Word> Expander<'t, W> {
                 continue;
             };
             // Most sets fail by what their agents can do; what they cannot do is looked at only if they do not.
-            set |= self.tables.dependence.dragged(next, &self.at);
+            set |= self.tables.dependence.dragged(next, &self.ever);
             if set & self.goes_back != 0 || self.steps_of(set) >= limit {
                 return None;
             }
-            set |= self.tables.dependence.dragged(&self.awaited(member), &self.at);
+            set |= self.tables.dependence.dragged(&self.awaited(member), &self.ever);
         }
         let steps = self.steps_of(set);
         (set & self.goes_back == 0 && steps < limit).then_some((set, steps))
@@ -211,9 +215,13 @@ impl<'t, W: Word> Expander<'t, W> {
 
     /// Steps that the agents of a set can take.
     #[inline]
-    fn steps_of(&self, set: Agents) -> usize {
-        let members = self.counts.iter().enumerate().filter(|(agent, _)| set >> agent & 1 == 1);
-        members.map(|(_, count)| count).sum()
+    fn steps_of(&self, mut set: Agents) -> usize {
+        let mut steps = 0;
+        for count in &self.counts {
+            steps += if set & 1 == 1 { *count } else { 0 };
+            set >>= 1;
+        }
+        steps
     }
 
     /// What would have to change for an agent's other steps to become possible.

@@ -64,21 +64,33 @@ impl<W: Word> Dependence<W> {
         }
     }
 
-    /// Whom an agent's next step drags into its set: everybody who can ever conflict with it. `at[other]` is the place of
-    /// an agent.
+    /// What an agent may read and write from its place on.
     #[inline]
-    pub(super) fn dragged(&self, next: &Access<W>, at: &[u32]) -> Agents {
-        let mut set = 0;
-        for (other, &there) in at.iter().enumerate() {
-            set |= Agents::from(next.conflicts(&self.ever[there as usize])) << other;
+    pub(super) fn ever(&self, place: u32) -> Access<W> {
+        self.ever[place as usize]
+    }
+
+    /// Whom an agent's next step drags into its set: everybody who can ever conflict with it. `ever[other]` is what an
+    /// agent can do from its place on.
+    #[inline]
+    pub(super) fn dragged(&self, next: &Access<W>, ever: &[Access<W>]) -> Agents {
+        let (mut set, mut bit) = (0, 1);
+        for other in ever {
+            set |= if next.conflicts(other) { bit } else { 0 };
+            bit <<= 1;
         }
-        if next.writes & self.always != W::ZERO {
-            set |= ALWAYS;
-        }
-        if next.writes & self.finally != W::ZERO {
-            set |= FINALLY;
+        if next.writes & (self.always | self.finally) != W::ZERO {
+            set |= self.concerned(next);
         }
         set
+    }
+
+    /// The observers of what a step writes.
+    #[cold]
+    fn concerned(&self, next: &Access<W>) -> Agents {
+        let always = if next.writes & self.always == W::ZERO { 0 } else { ALWAYS };
+        let finally = if next.writes & self.finally == W::ZERO { 0 } else { FINALLY };
+        always | finally
     }
 
     /// Whom an observer drags into its set; `observer` is its bit.

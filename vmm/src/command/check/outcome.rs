@@ -6,9 +6,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use ordering::counterexample::Table;
-use ordering::engine::{
-    self, Bound, Counting, Interleavings, Options, Outcome, Packed, Reductions, Verdict,
-};
+use ordering::engine::{self, Bound, Counting, Interleavings, Options, Outcome, Packed, Reductions, Verdict};
 use ordering::language::syntax::Expect;
 use ordering::lowering::Lowered;
 use serde::Serialize;
@@ -127,8 +125,7 @@ impl Checked {
 
 /// Explores once more, with the reductions the other way round, and says what differs.
 fn disagreement(packed: &Packed, options: &Options, outcome: &Outcome) -> Option<String> {
-    let reductions =
-        if options.reductions == Reductions::NONE { Reductions::ALL } else { Reductions::NONE };
+    let reductions = if options.reductions == Reductions::NONE { Reductions::ALL } else { Reductions::NONE };
     let other = engine::explore(packed, &Options { reductions, interleavings: Counting::Off, ..*options });
     let summary = |outcome: &Outcome| match &outcome.verdict {
         Verdict::Violated { trace, .. } => format!("VIOLATED in {} steps", trace.steps.len()),
