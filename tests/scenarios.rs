@@ -63,7 +63,7 @@ fn every_scenario_is_what_it_expects_however_it_is_explored() {
                 assert_eq!(found, format!("violation in {steps} steps"), "{name}");
             }
             Some(Expect::Violation { steps: None }) => {
-                assert!(found.starts_with("violation"), "{name}: {found}")
+                assert!(found.starts_with("violation"), "{name}: {found}");
             }
             None => panic!("{name} does not say what is expected"),
         }
