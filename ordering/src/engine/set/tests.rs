@@ -39,6 +39,14 @@ fn a_wide_set_holds_exactly_what_was_inserted() {
 }
 
 #[test]
+fn keys_that_agree_in_their_low_half_stay_apart() {
+    let keys: Vec<u64> = (0..50_000).map(|index| u64::occupied() | index << 35).collect();
+    let (mut set, mut fresh) = (Set::new(0), Vec::new());
+    set.insert_all(&keys, &mut fresh);
+    assert_eq!(fresh, keys);
+}
+
+#[test]
 fn a_table_is_never_more_than_three_quarters_full() {
     assert_eq!(bytes_of::<u64>(3072 - 16), 4096 * 8);
     assert_eq!(bytes_of::<u64>(3072 - 15), 8192 * 8);
