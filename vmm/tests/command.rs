@@ -109,6 +109,9 @@ fn check_reports_every_error_of_a_file_and_what_to_do() {
     assert!(message.contains("wrong.scn:8:") && message.contains("pte_clear"), "{message}");
     assert_eq!(afterimage(&["check", "no-such-file.scn"]).status.code(), Some(2));
     assert_eq!(afterimage(&["check"]).status.code(), Some(2));
+    let endless = afterimage(&["check", "/dev/zero"]);
+    assert_eq!(endless.status.code(), Some(2));
+    assert!(text(&endless.stderr).contains("/dev/zero is no file"), "{}", text(&endless.stderr));
 }
 
 #[test]

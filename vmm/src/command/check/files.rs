@@ -1,10 +1,11 @@
 //! The scenario files that were named, folders opened.
 //!
 //! Invariant: files of a folder come in the order of their names, so that output does not depend on the file system;
-//! a file is read only up to [`MAX_BYTES`].
+//! only regular files are read, and only up to
+//! `MAX_BYTES`: a device would never end.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -28,8 +29,10 @@ pub(super) struct Source {
 pub(super) enum FilesError {
     #[error("cannot read {path}: {source}")]
     Unreadable { path: PathBuf, source: io::Error },
-    #[error("{path} has {bytes} bytes; a scenario file has at most {MAX_BYTES}")]
-    TooLong { path: PathBuf, bytes: u64 },
+    #[error("{0} is no file; name scenario files or folders of them")]
+    NotAFile(PathBuf),
+    #[error("{0} is too long; a scenario file has at most {MAX_BYTES} bytes")]
+    TooLong(PathBuf),
     #[error("no scenario file (*.scn) in {0}")]
     None(PathBuf),
 }
@@ -67,10 +70,15 @@ fn collect(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Fi
 
 fn read_one(path: &Path) -> Result<Source, FilesError> {
     let unreadable = |source| FilesError::Unreadable { path: path.to_owned(), source };
-    let bytes = fs::metadata(path).map_err(unreadable)?.len();
-    if bytes > MAX_BYTES {
-        return Err(FilesError::TooLong { path: path.to_owned(), bytes });
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(FilesError::NotAFile(path.to_owned()));
     }
-    let text = fs::read_to_string(path).map_err(unreadable)?;
+    let mut text = String::new();
+    // The file may grow while it is read: the limit holds for what is read.
+    let file = fs::File::open(path).map_err(unreadable)?;
+    let read = file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if read as u64 > MAX_BYTES {
+        return Err(FilesError::TooLong(path.to_owned()));
+    }
     Ok(Source { name: path.display().to_string(), text })
 }
