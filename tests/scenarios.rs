@@ -73,18 +73,21 @@ fn every_scenario_is_what_it_expects_however_it_is_explored() {
 #[test]
 fn a_right_order_of_the_live_machine_is_proved_and_a_wrong_one_refuted() {
     use mmu::operation::{Verdict as Held, cow, ksm};
-    let text = |operation: &str, setting: &str, order: &str, properties: &str| {
-        format!("scenario {operation}-{order}\n{setting}\n{properties}\n").replace("ORDER", order)
-    };
-    let cow_setting = "page A\nframe old = 0, new = 9 free\nmap A -> old ro\nrefs old = 2\ncpu T0, T1\nvcpu V0\n\
-        device DEV ats\n\nagent mm\n  wp_page_copy \"ORDER\" A old -> new\nagent T0\n  store A = 1\nagent T1\n  \
-        repeat 0..2: load A\nagent V0 spontaneous\n  repeat 0..2: load A\nagent DEV\n  repeat 0..2: dma_read A\n";
-    let cow_properties = "never   reads A == 0 after T0 writes A\nnever   reads A == 9";
-    for order in cow::orders() {
-        let source = text("cow", cow_setting, order.name, cow_properties);
-        assert_eq!(is_proved(&source), order.expected == Held::Coherent, "cow {}", order.name);
+    let operations = [
+        ("cow/orders-of-wp-page-copy.scn", "wp_page_copy A", cow::orders()),
+        ("ksm/orders-of-merge.scn", "ksm_merge A", ksm::orders()),
+    ];
+    for (file, call, orders) in operations {
+        let path = tests_support::repository().join("tests/scenarios").join(file);
+        let text = fs::read_to_string(path).expect("a scenario can be read");
+        let (setting, _) = text.split_once("expect ").expect("the first scenario ends in what is expected");
+        for order in orders {
+            let named = call.replace(" A", &format!(" \"{}\" A", order.name));
+            let source = setting.replace(call, &named);
+            assert!(source.contains(&named), "{file} does not call {call}");
+            assert_eq!(is_proved(&source), order.expected == Held::Coherent, "{named}");
+        }
     }
-    assert_eq!(ksm::orders().iter().filter(|order| order.expected == Held::Coherent).count(), 2);
 }
 
 fn is_proved(source: &str) -> bool {
