@@ -1,0 +1,76 @@
+//! The state at the start: who maps what, and how often it is counted.
+//!
+//! Invariant: a mapping at the start counts as one reference and one mapping, unless `refs` says otherwise.
+
+use std::collections::HashMap;
+
+use crate::language::Diagnostic;
+use crate::language::syntax::{Question, Scenario};
+
+use super::MOST_VALUES;
+use super::names::{FrameId, Names};
+use super::state::{Domains, Key, State, entry, number};
+use super::survey::Survey;
+
+/// The domains of all variables, and their values at the start.
+pub(super) fn initial(
+    scenario: &Scenario,
+    names: &Names,
+    survey: &Survey,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> State {
+    let contents: Vec<u32> = survey.contents.iter().copied().collect();
+    let mut refs: Vec<u32> = scenario.frames.iter().map(|frame| u32::from(!frame.free)).collect();
+    let mut mapcounts = vec![0_u32; refs.len()];
+    let mut values = HashMap::new();
+    let mut report = |diagnostic| diagnostics.push(diagnostic);
+    for mapping in &scenario.maps {
+        match (names.page(&mapping.page), names.frame(&mapping.frame)) {
+            (Ok(page), Ok(frame)) => {
+                mapcounts[frame.0] += 1;
+                refs[frame.0] = refs[frame.0].max(mapcounts[frame.0]);
+                let value = entry(frame, mapping.permission);
+                values.insert(Key::Pte(page), value);
+                for agent in 0..scenario.agents.len() {
+                    values.insert(Key::Orig(agent, page), value);
+                }
+            }
+            (page, frame) => [page.err(), frame.err()].into_iter().flatten().for_each(&mut report),
+        }
+    }
+    for (name, count) in &scenario.refs {
+        match names.frame(name) {
+            Ok(frame) if count.node <= MOST_VALUES => refs[frame.0] = count.node,
+            Ok(_) => {
+                report(Diagnostic::new(count.span, "too many references to count", "write a small number"));
+            }
+            Err(diagnostic) => report(diagnostic),
+        }
+    }
+    let most = refs.iter().chain(&mapcounts).copied().max().unwrap_or(0);
+    for (id, frame) in (0..).map(FrameId).zip(&scenario.frames) {
+        let content = contents.binary_search(&frame.content).unwrap_or(0);
+        values.insert(Key::Content(id), number(content));
+        values.insert(Key::Refs(id), refs[id.0]);
+        values.insert(Key::Mapcount(id), mapcounts[id.0]);
+    }
+    for (index, variable) in scenario.variables.iter().enumerate() {
+        values.insert(Key::User(index), variable.initial - variable.least);
+    }
+    let ghosts = scenario.properties.iter().filter_map(|property| match &property.node {
+        Question::Never { after: Some(after), .. } => Some(after.span),
+        _ => None,
+    });
+    let domains = Domains {
+        pages: scenario.pages.iter().map(|page| page.node.clone()).collect(),
+        frames: scenario.frames.iter().map(|frame| frame.name.node.clone()).collect(),
+        users: scenario.users.iter().map(|user| user.name.node.clone()).collect(),
+        agents: scenario.agents.iter().map(|agent| agent.name.node.clone()).collect(),
+        contents,
+        most_refs: survey.most_refs(most),
+        most_ranges: survey.most_ranges(),
+        variables: scenario.variables.iter().map(|v| (v.name.node.clone(), v.least, v.most)).collect(),
+        ghosts: ghosts.count(),
+    };
+    State::new(domains, values)
+}

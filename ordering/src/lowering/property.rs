@@ -1,0 +1,103 @@
+//! Properties: the built-in ones, and those that a scenario asks for.
+//!
+//! Invariant: a property that no step can ever break is reported.
+
+use crate::language::syntax::{Action, BuiltIn, Event, Question};
+use crate::language::{BUILT_IN, Diagnostic, did_you_mean};
+use crate::model::{Check, Property, PropertyId};
+
+use super::agent::Properties;
+use super::condition::Conditions;
+use super::event::Watch;
+use super::names::Meaning;
+use super::state::Key;
+use super::{Lowering, NEVER_HAPPENS};
+
+impl Lowering<'_> {
+    fn add(&mut self, text: String, check: Check) -> PropertyId {
+        self.properties.push(Property { text, check });
+        // At most as many as MOST_THINGS and the built-in ones.
+        PropertyId(u16::try_from(self.properties.len() - 1).unwrap_or(u16::MAX))
+    }
+
+    pub(super) fn built_in(&mut self) -> Properties {
+        let mut found = Properties::default();
+        for (name, property) in BUILT_IN {
+            if !self.options.is_on(property) {
+                continue;
+            }
+            let deadlock = property == BuiltIn::Deadlock;
+            let check = if deadlock { Check::Deadlock } else { Check::Step };
+            let id = Some(self.add(format!("never {name}"), check));
+            match property {
+                BuiltIn::FreedFrame => found.freed = id,
+                BuiltIn::Unlock => found.unlock = id,
+                BuiltIn::Range => found.range = id,
+                BuiltIn::Deadlock => {}
+            }
+        }
+        found
+    }
+
+    pub(super) fn property(&mut self, index: usize) -> Result<(), Diagnostic> {
+        let property = &self.scenario.properties[index];
+        let text = property.text.clone();
+        match &property.node {
+            Question::BuiltIn(built_in) => {
+                if !self.options.is_on(*built_in) {
+                    let help = "leave the property out, or the option that switches it off";
+                    return Err(Diagnostic::new(property.span, "an option switches this property off", help));
+                }
+            }
+            Question::Always(condition) | Question::Finally(condition) => {
+                let (names, state) = (self.names, &mut self.state);
+                let ways = Conditions { state, names, agent: None, handles: &[] }.ways(condition, true)?;
+                if ways.iter().any(Vec::is_empty) {
+                    let help = "compare with a value that it can have";
+                    return Err(Diagnostic::new(property.span, "this always holds: it can never fail", help));
+                }
+                let always = matches!(property.node, Question::Always(_));
+                self.add(text, if always { Check::Always(ways) } else { Check::Finally(ways) });
+            }
+            Question::Never { event, after, until } => {
+                for event in [Some(event), after.as_ref(), until.as_ref()].into_iter().flatten() {
+                    self.known(event)?;
+                }
+                let ghost = after.as_ref().map(|_| self.state.var(&Key::Ghost(self.watches.len())));
+                let property = self.add(text, Check::Step);
+                let (event, after, until) = (event.clone(), after.clone(), until.clone());
+                self.watches.push(Watch { property, event, after, until, ghost, seen: [false; 2] });
+            }
+        }
+        Ok(())
+    }
+
+    /// The names in an event must be declared.
+    fn known(&self, event: &Event) -> Result<(), Diagnostic> {
+        if let Some(agent) = &event.agent
+            && !self.scenario.agents.iter().any(|known| known.name.node == agent.node)
+        {
+            let known: Vec<_> = self.scenario.agents.iter().map(|agent| agent.name.node.as_str()).collect();
+            let help = did_you_mean(&agent.node, &known, &format!("the agents are {}", known.join(", ")));
+            return Err(Diagnostic::new(agent.span, format!("there is no agent `{}`", agent.node), help));
+        }
+        if let Action::Reads(place, _) | Action::Writes(place, _) = &event.action
+            && !matches!(self.names.meaning(&place.node), Some(Meaning::Page(_) | Meaning::Frame(_)))
+        {
+            return self.names.frame(place).map(drop);
+        }
+        Ok(())
+    }
+
+    pub(super) fn never_seen(&mut self) {
+        for watch in &self.watches {
+            let unseen = [(Some(&watch.event), watch.seen[0]), (watch.after.as_ref(), watch.seen[1])];
+            for event in unseen.into_iter().filter_map(|(event, seen)| event.filter(|_| !seen)) {
+                let message = "this property can never fail: no step of any program is this";
+                let help = "name an agent, a step and a value that occur in the programs";
+                let diagnostic = Diagnostic::new(event.span, message, help);
+                self.diagnostics.push(diagnostic.with_label(NEVER_HAPPENS));
+            }
+        }
+    }
+}
