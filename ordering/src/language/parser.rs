@@ -29,7 +29,7 @@ pub(crate) use property::BUILT_IN;
 pub(crate) use step::{made, on_page};
 
 /// Every word that a line at the left margin may begin with.
-const KEYWORDS: [&str; 24] = [
+const KEYWORDS: &[&str] = &[
     "scenario", "like", "about", "source", "page", "frame", "map", "refs", "cpu", "vcpu", "device", "var",
     "option", "race", "trace", "agent", "never", "always", "finally", "expect", "replace", "drop", "move",
     "lock",
@@ -91,7 +91,7 @@ impl<'a> Parser<'a> {
             let word = line.text.split_whitespace().next().unwrap_or_default();
             let span = Span::new(line.span().start, line.span().start + word.len());
             let message = format!("no line begins with `{word}`");
-            return Err(Diagnostic::new(span, message, did_you_mean(word, &KEYWORDS, help)));
+            return Err(Diagnostic::new(span, message, did_you_mean(word, KEYWORDS, help)));
         }
         let block = self.block(keyword);
         if self.drafts.is_empty() {

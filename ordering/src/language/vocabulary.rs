@@ -107,7 +107,7 @@ const fn step(
 }
 
 /// All steps, in the order of the reference page.
-pub const STEPS: [Entry; 27] = [
+pub const STEPS: &[Entry] = &[
     step(
         Verb::Lock,
         "lock LOCK",
@@ -210,7 +210,7 @@ pub const STEPS: [Entry; 27] = [
 ];
 
 /// Names that stand for several steps, with them.
-pub const OPERATIONS: [(&str, &str); 5] = [
+pub const OPERATIONS: &[(&str, &str)] = &[
     ("ptep_clear_flush PAGE", "pte_clear, flush_tlb"),
     ("ptep_clear_flush_notify PAGE", "pte_clear, flush_tlb, notify"),
     ("wp_page_copy [ORDER] PAGE FRAME -> FRAME", "the program of mm/memory.c, in the named order"),
@@ -265,7 +265,7 @@ pub fn words() -> Vec<&'static str> {
 #[must_use]
 pub fn table() -> String {
     let mut text = String::from("| step | who | reads | writes | kernel |\n|---|---|---|---|---|\n");
-    for entry in &STEPS {
+    for entry in STEPS {
         let cell = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
         let (reads, writes) = (cell(entry.reads), cell(entry.writes));
         // Writing to a string cannot fail.

@@ -22,7 +22,7 @@ impl Lowering<'_> {
 
     pub(super) fn built_in(&mut self) -> Properties {
         let mut found = Properties::default();
-        for (name, property) in BUILT_IN {
+        for &(name, property) in BUILT_IN {
             if !self.options.is_on(property) {
                 continue;
             }

@@ -10,7 +10,7 @@ use super::cursor::{Cursor, Parsed};
 use super::step::permission;
 
 /// The first words of the lines that declare something.
-pub(super) const DECLARATIONS: [(&str, &str); 8] = [
+pub(super) const DECLARATIONS: &[(&str, &str)] = &[
     ("page", "page A, B"),
     ("frame", "frame old = 0, new = 0 free"),
     ("map", "map A -> old ro"),
@@ -22,7 +22,7 @@ pub(super) const DECLARATIONS: [(&str, &str); 8] = [
 ];
 
 /// Options: their values, the one that holds if nothing is said first, and what they assume.
-pub const OPTIONS: [(&str, &[&str], &str); 8] = [
+pub const OPTIONS: &[(&str, &[&str], &str)] = &[
     ("walk", &["whole", "split"], "whether reading the entry and filling the cache are two steps"),
     ("inv_drains", &["on", "off"], "whether `notify` discards the walks that devices have begun"),
     ("flush", &["whole", "split"], "whether `flush_tlb` reaches the CPUs one step at a time"),

@@ -14,7 +14,7 @@ use super::step::normal;
 const EVENT: &str = "never IOMMU reads A == 0 after CPU store A";
 
 /// The built-in properties as they are named in a file.
-pub(crate) const BUILT_IN: [(&str, BuiltIn); 4] = [
+pub(crate) const BUILT_IN: &[(&str, BuiltIn)] = &[
     ("use of a freed frame", BuiltIn::FreedFrame),
     ("unlock without lock", BuiltIn::Unlock),
     ("deadlock", BuiltIn::Deadlock),
