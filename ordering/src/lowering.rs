@@ -9,6 +9,7 @@ mod agent;
 mod atomic;
 mod condition;
 mod event;
+mod hardware;
 mod initial;
 mod names;
 mod operation;
@@ -28,6 +29,7 @@ use crate::model::{Agent, Model, Property};
 
 use agent::{Emitter, Properties};
 use event::Watch;
+use hardware::Hardware;
 use initial::initial;
 use names::{Meaning, Names, UserId};
 use options::Options;
@@ -74,6 +76,7 @@ pub fn lower(scenario: &Scenario, source: &str) -> Result<Lowered, Vec<Diagnosti
         survey: &survey,
         state,
         options: Options::new(scenario),
+        hardware: &Hardware::new(scenario, &survey),
         properties: Vec::new(),
         watches: Vec::new(),
         diagnostics,
@@ -129,6 +132,7 @@ struct Lowering<'a> {
     source: &'a str,
     names: &'a Names,
     survey: &'a Survey,
+    hardware: &'a Hardware,
     state: State,
     options: Options,
     properties: Vec<Property>,
@@ -196,6 +200,7 @@ impl Lowering<'_> {
             names: self.names,
             state: &mut self.state,
             options: self.options,
+            hardware: self.hardware,
             properties: built_in,
             watches: &mut self.watches,
             diagnostics: &mut self.diagnostics,

@@ -89,6 +89,8 @@ pub struct User {
     pub name: Name,
     /// What it has.
     pub kind: UserKind,
+    /// Whether a device has a TLB of its own.
+    pub ats: bool,
 }
 
 /// A user variable.

@@ -24,6 +24,10 @@ pub enum Verb {
     FlushTlb,
     /// Invalidate the devices' TLBs.
     Notify,
+    /// Invalidate the IOTLBs only.
+    IotlbInv,
+    /// Invalidate the devices' own TLBs only.
+    DevtlbInv,
     /// Open a range: zap the shadow entry and block its return.
     NotifyStart,
     /// Close the range.
@@ -131,8 +135,22 @@ pub const STEPS: &[Entry] = &[
         Verb::Notify,
         "notify PAGE",
         Actor::Kernel,
-        ["", "iotlb of every device"],
+        ["", "iotlb, devtlb of every device"],
         "mmu_notifier_arch_invalidate_secondary_tlbs",
+    ),
+    step(
+        Verb::IotlbInv,
+        "iotlb_inv PAGE",
+        Actor::Kernel,
+        ["", "iotlb of every device"],
+        "qi_desc_piotlb, arm_smmu_cmdq_issue_cmd of a TLBI",
+    ),
+    step(
+        Verb::DevtlbInv,
+        "devtlb_inv PAGE",
+        Actor::Kernel,
+        ["", "devtlb of every device"],
+        "qi_desc_dev_iotlb, arm_smmu_atc_inv_master",
     ),
     step(
         Verb::NotifyStart,

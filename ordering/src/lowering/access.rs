@@ -4,12 +4,13 @@
 //! has none walks, and waits while the page table (for a vCPU: the open range) has none for him.
 
 use crate::language::Diagnostic;
-use crate::language::syntax::{Permission, UserKind};
+use crate::language::syntax::Permission;
 use crate::language::vocabulary::Verb;
-use crate::model::{Guard, Update, Var};
+use crate::model::{Guard, Update};
 
 use super::agent::Emitter;
 use super::event::Happening;
+use super::hardware::Hop;
 use super::names::{FrameId, PageId, UserId};
 use super::program::{Goal, Way};
 use super::state::{Key, NONE, entry, mapped};
@@ -23,23 +24,27 @@ pub(super) enum Access {
     Write(u32),
 }
 
-impl Emitter<'_> {
-    fn cache(&mut self, user: UserId, page: PageId) -> Var {
-        match self.names.kinds[user.0] {
-            UserKind::Vcpu => self.state.var(&Key::Spte(page)),
-            UserKind::Cpu | UserKind::Device => self.state.var(&Key::Tlb(user, page)),
-        }
-    }
+/// A way to bring an entry one hop nearer.
+struct Fill {
+    way: Way,
+    /// Whether it then lies where accesses find it.
+    arrives: bool,
+}
 
+impl Emitter<'_> {
     /// `walk A`: goes on at once if something is cached.
     pub(super) fn walk(&mut self, user: UserId, page: PageId, text: &str, line: u32) {
-        let cache = self.cache(user, page);
+        let path = self.path(user, page, text);
         let happens = Happening::Step(Verb::Walk, text.to_owned());
-        let hit = Way::new(vec![Guard::IsNot(cache, NONE)], Vec::new(), text).happening(happens.clone());
-        let mut ways = vec![hit];
-        for mut way in self.fills(user, page, text, false) {
-            // Only the last step of a split walk goes on.
-            if !self.options.split_walk || way.text.ends_with("fill") {
+        let mut ways = Vec::new();
+        if let Some(front) = path.last() {
+            ways.push(
+                Way::new(vec![Guard::IsNot(front.to, NONE)], Vec::new(), text).happening(happens.clone()),
+            );
+        }
+        for Fill { mut way, arrives } in self.fills(&path, false) {
+            // Only the hop into the cache that accesses use goes on.
+            if arrives {
                 way.goal = Goal::Next;
                 way.happens.push(happens.clone());
             }
@@ -48,60 +53,70 @@ impl Emitter<'_> {
         self.step(ways, line);
     }
 
-    /// The ways to get an entry into the cache.
-    fn fills(&mut self, user: UserId, page: PageId, text: &str, for_write: bool) -> Vec<Way> {
-        let cache = self.cache(user, page);
-        let pte = self.state.var(&Key::Pte(page));
-        let mut blocked = Vec::new();
-        if self.names.kinds[user.0] == UserKind::Vcpu {
-            blocked.push(Guard::Is(self.state.var(&Key::InProgress(page)), 0));
-        }
-        let lacking = self.lacking(cache, pte, for_write);
+    /// The ways to get an entry one hop further along `path`.
+    fn fills(&mut self, path: &[Hop], for_write: bool) -> Vec<Fill> {
         let mut ways = Vec::new();
-        let in_flight = self.options.split_walk.then(|| self.state.var(&Key::InFlight(user, page)));
-        for lack in lacking {
-            for value in 1..self.state.size(pte) {
-                let writable =
-                    mapped(value).is_some_and(|(_, permission)| permission == Permission::ReadWrite);
-                if for_write && !writable {
-                    continue;
-                }
-                let mut guard = vec![lack, Guard::Is(pte, value)];
-                let (to, shown) = match in_flight {
-                    Some(var) => {
-                        guard.push(Guard::Is(var, NONE));
-                        (var, format!("{text}: read"))
-                    }
-                    None => {
-                        guard.extend(&blocked);
-                        (cache, text.to_owned())
-                    }
-                };
-                ways.push(Way::new(guard, vec![Update::Set(to, value)], shown).to(Goal::Stay));
-            }
-            if let Some(var) = in_flight {
-                let mut guard = vec![Guard::IsNot(var, NONE)];
-                guard.extend(&blocked);
-                if !self.options.evict {
-                    guard.insert(0, lack);
-                }
-                let install = Update::Copy { to: cache, from: var };
-                let shown = format!("{text}: fill");
-                ways.push(Way::new(guard, vec![install, Update::Set(var, NONE)], shown).to(Goal::Stay));
+        for (index, hop) in path.iter().enumerate() {
+            for lacks in self.lacking(&path[index..], for_write) {
+                ways.extend(self.hop(hop, &lacks, for_write, index + 1 == path.len()));
             }
         }
         ways
     }
 
-    /// The guards under each of which the cache has no entry for the access.
-    fn lacking(&mut self, cache: Var, pte: Var, for_write: bool) -> Vec<Guard> {
-        if self.options.evict {
-            // Losing what is cached and walking again shows only if the page table says something else.
-            return vec![Guard::Differ(cache, pte)];
+    /// The ways of one hop while the guards `lacks` hold; `last`: it leads into the front.
+    fn hop(&mut self, hop: &Hop, lacks: &[Guard], for_write: bool, last: bool) -> Vec<Fill> {
+        let mut ways = Vec::new();
+        for value in 1..self.state.size(hop.from) {
+            let writable = mapped(value).is_some_and(|(_, permission)| permission == Permission::ReadWrite);
+            if for_write && !writable {
+                continue;
+            }
+            let mut guard = [lacks, &[Guard::Is(hop.from, value)]].concat();
+            let (to, shown) = match hop.in_flight {
+                Some(var) => {
+                    guard.push(Guard::Is(var, NONE));
+                    (var, format!("{}: read", hop.text))
+                }
+                None => {
+                    guard.extend(&hop.blocked);
+                    (hop.to, hop.text.clone())
+                }
+            };
+            let way = Way::new(guard, vec![Update::Set(to, value)], shown).to(Goal::Stay);
+            ways.push(Fill { way, arrives: last && hop.in_flight.is_none() });
         }
-        let read_only = self.state.frames().map(|frame| Guard::Is(cache, entry(frame, Permission::ReadOnly)));
-        let none = std::iter::once(Guard::Is(cache, NONE));
-        if for_write { none.chain(read_only).collect() } else { none.collect() }
+        if let Some(var) = hop.in_flight {
+            let lacks = if self.options.evict { &[] } else { lacks };
+            let guard = [lacks, &[Guard::IsNot(var, NONE)], &hop.blocked].concat();
+            let install = vec![Update::Copy { to: hop.to, from: var }, Update::Set(var, NONE)];
+            let way = Way::new(guard, install, format!("{}: fill", hop.text)).to(Goal::Stay);
+            ways.push(Fill { way, arrives: last });
+        }
+        ways
+    }
+
+    /// The guards under one of which no cache from the first hop of `path` to the front has an entry for the access.
+    fn lacking(&mut self, path: &[Hop], for_write: bool) -> Vec<Vec<Guard>> {
+        if self.options.evict {
+            // Losing what is cached and walking again shows only if what is walked says something else.
+            return path.iter().take(1).map(|hop| vec![Guard::Differ(hop.to, hop.from)]).collect();
+        }
+        let mut ways = vec![Vec::new()];
+        for hop in path {
+            let read_only = self.state.frames().map(|frame| entry(frame, Permission::ReadOnly));
+            let useless: Vec<u32> =
+                std::iter::once(NONE).chain(read_only.take_while(|_| for_write)).collect();
+            let with = |way: &Vec<Guard>| {
+                let way = way.clone();
+                useless
+                    .iter()
+                    .map(move |value| [way.as_slice(), &[Guard::Is(hop.to, *value)]].concat())
+                    .collect::<Vec<_>>()
+            };
+            ways = ways.iter().flat_map(with).collect();
+        }
+        ways
     }
 
     /// A load, a store or a DMA through the agent's own cache.
@@ -113,10 +128,10 @@ impl Emitter<'_> {
         (verb, text): (Verb, &str),
         line: u32,
     ) {
-        let cache = self.cache(user, page);
         let for_write = access != Access::Read;
-        let name = self.scenario.pages[page.0].node.clone();
-        let mut ways = self.fills(user, page, &format!("walk {name}"), for_write);
+        let path = self.path(user, page, &format!("walk {}", self.scenario.pages[page.0].node));
+        let mut ways: Vec<Way> = self.fills(&path, for_write).into_iter().map(|fill| fill.way).collect();
+        let Some(cache) = path.last().map(|hop| hop.to) else { return };
         for value in 1..self.state.size(cache) {
             let Some((frame, permission)) = mapped(value) else { continue };
             if !for_write || permission == Permission::ReadWrite {

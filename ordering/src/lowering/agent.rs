@@ -13,6 +13,7 @@ use crate::model::{Guard, PropertyId, Update};
 use super::atomic::merged;
 use super::condition::{Conditions, Ways};
 use super::event::{Watch, watch};
+use super::hardware::Hardware;
 use super::names::{FrameId, Meaning, Names, PageId, UserId};
 use super::operation::expand;
 use super::options::Options;
@@ -40,6 +41,7 @@ pub(super) struct Emitter<'a> {
     pub(super) names: &'a Names,
     pub(super) state: &'a mut State,
     pub(super) options: Options,
+    pub(super) hardware: &'a Hardware,
     pub(super) properties: Properties,
     pub(super) watches: &'a mut [Watch],
     pub(super) diagnostics: &'a mut Vec<Diagnostic>,
@@ -169,8 +171,8 @@ impl Emitter<'_> {
 
     pub(super) fn condition(&mut self, condition: &Condition, wanted: bool) -> Result<Ways, Diagnostic> {
         let handles: Vec<String> = self.handles.iter().map(|(name, _)| name.clone()).collect();
-        let (names, agent) = (self.names, Some(self.agent));
-        Conditions { state: self.state, names, agent, handles: &handles }.ways(condition, wanted)
+        let (names, hardware, agent) = (self.names, self.hardware, Some(self.agent));
+        Conditions { state: self.state, names, hardware, agent, handles: &handles }.ways(condition, wanted)
     }
 
     /// A step that looks, and goes on behind it or at `otherwise`.

@@ -8,6 +8,7 @@ use crate::language::span::{Name, Span};
 use crate::language::syntax::{Comparison, Condition, Operand, Permission, Term};
 use crate::model::{Guard, Var};
 
+use super::hardware::Hardware;
 use super::names::{FrameId, Meaning, Names};
 use super::state::{AgentId, Key, State, mapped, number};
 
@@ -35,6 +36,7 @@ struct Side {
 pub(super) struct Conditions<'a> {
     pub(super) state: &'a mut State,
     pub(super) names: &'a Names,
+    pub(super) hardware: &'a Hardware,
     /// Who looks; a property has nobody.
     pub(super) agent: Option<AgentId>,
     /// The handles of that agent.
@@ -200,6 +202,9 @@ impl Conditions<'_> {
             ("spte", [page]) => Key::Spte(self.names.page(page)?),
             ("in_progress", [page]) => Key::InProgress(self.names.page(page)?),
             ("tlb" | "iotlb", [user, page]) => Key::Tlb(self.names.user(user)?, self.names.page(page)?),
+            ("devtlb", [user, page]) => {
+                self.hardware.device_tlb(user, self.names.user(user)?, self.names.page(page)?)?
+            }
             ("content", [frame]) => Key::Content(self.names.frame(frame)?),
             ("refs", [frame]) => Key::Refs(self.names.frame(frame)?),
             ("mapcount", [frame]) => Key::Mapcount(self.names.frame(frame)?),
@@ -268,7 +273,7 @@ fn spans(condition: &Condition) -> Span {
 }
 
 fn arguments_wrong(name: &Name) -> Diagnostic {
-    let help = "there are pte(A), spte(A), tlb(CPU, A), iotlb(DEV, A), in_progress(A), orig(A), content(f), refs(f), \
+    let help = "there are pte(A), spte(A), tlb(CPU, A), iotlb(DEV, A), devtlb(DEV, A), in_progress(A), orig(A), content(f), refs(f), \
                 mapcount(f), stable(f) and pte_same A";
     Diagnostic::new(name.span, format!("`{}` cannot be looked at like this", name.node), help)
 }

@@ -9,6 +9,7 @@ use crate::language::syntax::{BuiltIn, Scenario};
 pub(super) struct Options {
     pub(super) split_walk: bool,
     pub(super) inv_drains: bool,
+    pub(super) ats_drains: bool,
     pub(super) split_flush: bool,
     pub(super) evict: bool,
     freed: bool,
@@ -27,6 +28,7 @@ impl Options {
         Self {
             split_walk: is("walk", "split"),
             inv_drains: !is("inv_drains", "off"),
+            ats_drains: !is("ats_drains", "off"),
             split_flush: is("flush", "split"),
             evict: is("evict", "on"),
             freed: !is("use_after_free", "off"),

@@ -50,8 +50,9 @@ impl Lowering<'_> {
                 }
             }
             Question::Always(condition) | Question::Finally(condition) => {
-                let (names, state) = (self.names, &mut self.state);
-                let ways = Conditions { state, names, agent: None, handles: &[] }.ways(condition, true)?;
+                let (names, hardware, state) = (self.names, self.hardware, &mut self.state);
+                let ways =
+                    Conditions { state, names, hardware, agent: None, handles: &[] }.ways(condition, true)?;
                 if ways.iter().any(Vec::is_empty) {
                     let help = "compare with a value that it can have";
                     return Err(Diagnostic::new(property.span, "this always holds: it can never fail", help));

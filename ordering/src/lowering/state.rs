@@ -22,6 +22,10 @@ pub(super) enum Key {
     Tlb(UserId, PageId),
     /// What a split walk has read and not installed yet.
     InFlight(UserId, PageId),
+    /// What a device TLB holds.
+    DeviceTlb(UserId, PageId),
+    /// A translation that the device has asked for and not installed yet.
+    Completion(UserId, PageId),
     /// The shadow entry.
     Spte(PageId),
     /// Ranges that are open over the page.
@@ -152,6 +156,10 @@ impl State {
             Key::Pte(id) => (format!("pte[{}]", page(id)), self.entries()),
             Key::Tlb(user, id) => (format!("tlb[{}][{}]", d.users[user.0], page(id)), self.entries()),
             Key::InFlight(user, id) => (format!("walk[{}][{}]", d.users[user.0], page(id)), self.entries()),
+            Key::DeviceTlb(user, id) => {
+                (format!("devtlb[{}][{}]", d.users[user.0], page(id)), self.entries())
+            }
+            Key::Completion(user, id) => (format!("ats[{}][{}]", d.users[user.0], page(id)), self.entries()),
             Key::Spte(id) => (format!("spte[{}]", page(id)), self.entries()),
             Key::InProgress(id) => (format!("in_progress[{}]", page(id)), Self::counts(d.most_ranges)),
             Key::Content(id) => (frame(id).clone(), d.contents.iter().map(u32::to_string).collect()),

@@ -52,7 +52,12 @@ impl Emitter<'_> {
             Verb::PteRead | Verb::PteClear | Verb::PteRestore | Verb::SetPte | Verb::ChangePte => {
                 self.table_step(&at)
             }
-            Verb::FlushTlb | Verb::Notify | Verb::NotifyStart | Verb::NotifyEnd => self.invalidation(&at),
+            Verb::FlushTlb
+            | Verb::Notify
+            | Verb::IotlbInv
+            | Verb::DevtlbInv
+            | Verb::NotifyStart
+            | Verb::NotifyEnd => self.invalidation(&at),
             Verb::Walk | Verb::Load | Verb::Store | Verb::DmaRead | Verb::DmaWrite => self.translated(&at),
             Verb::GupFast => self.gup_fast(&at),
             Verb::Write | Verb::Read => self.direct(&at),

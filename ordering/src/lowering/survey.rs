@@ -20,6 +20,8 @@ pub(super) struct Survey {
     pub(super) contents: BTreeSet<u32>,
     /// Locks that somebody takes.
     pub(super) locks: Vec<String>,
+    /// Whether any step tells device TLBs from IOTLBs.
+    pub(super) device_tlbs: bool,
     /// Whether any frame can be freed.
     pub(super) frees: bool,
     /// References that can be taken.
@@ -79,6 +81,7 @@ impl Survey {
             Verb::Get | Verb::Map | Verb::GupFast | Verb::Alloc => {
                 self.gets = self.gets.saturating_add(times);
             }
+            Verb::IotlbInv | Verb::DevtlbInv => self.device_tlbs = true,
             Verb::NotifyStart => self.starts = self.starts.saturating_add(times),
             Verb::Put | Verb::Unmap | Verb::Free => self.frees = true,
             Verb::Lock => {

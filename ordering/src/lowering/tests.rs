@@ -1,5 +1,6 @@
 //! Scenarios, from their text to their verdict.
 
+mod devices;
 mod explorer;
 mod meaning;
 

@@ -24,7 +24,16 @@ pub(super) const DECLARATIONS: &[(&str, &str)] = &[
 /// Options: their values, the one that holds if nothing is said first, and what they assume.
 pub const OPTIONS: &[(&str, &[&str], &str)] = &[
     ("walk", &["whole", "split"], "whether reading the entry and filling the cache are two steps"),
-    ("inv_drains", &["on", "off"], "whether `notify` discards the walks that devices have begun"),
+    (
+        "inv_drains",
+        &["on", "off"],
+        "whether `notify` and `iotlb_inv` discard the walks that devices have begun",
+    ),
+    (
+        "ats_drains",
+        &["on", "off"],
+        "whether `notify` and `devtlb_inv` discard the translations on their way to a device TLB that is apart",
+    ),
     ("flush", &["whole", "split"], "whether `flush_tlb` reaches the CPUs one step at a time"),
     ("evict", &["off", "on"], "whether a cache may lose an entry at any time, and walk again"),
     ("use_after_free", &["on", "off"], "whether the use of a freed frame is a violation"),
@@ -72,9 +81,8 @@ fn mapping(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Mapping> {
 
 fn user(cursor: &mut Cursor<'_>, kind: UserKind, form: &str) -> Parsed<User> {
     let name = cursor.name("a name", form)?;
-    // The device TLB is one with the IOTLB here; the word documents that there is one.
-    cursor.eat_word("ats");
-    Ok(User { name, kind })
+    let ats = kind == UserKind::Device && cursor.eat_word("ats");
+    Ok(User { name, kind, ats })
 }
 
 fn variable(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Variable> {

@@ -2,6 +2,8 @@
 //!
 //! Invariant: the whole rendered text is compared, so that a change of words is a change of this file.
 
+mod devices;
+
 use crate::language::render_all;
 use crate::lowering::{load, too_large};
 

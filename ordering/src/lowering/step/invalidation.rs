@@ -9,49 +9,41 @@ use crate::language::vocabulary::Verb;
 use crate::model::{Guard, Update};
 
 use super::super::agent::Emitter;
-use super::super::names::{PageId, UserId};
+use super::super::hardware::Level;
+use super::super::names::PageId;
 use super::super::program::Way;
 use super::super::state::{Key, NONE};
 use super::At;
+
+/// What a step empties.
+fn levels(verb: Verb) -> &'static [Level] {
+    match verb {
+        Verb::FlushTlb => &[Level::Tlb],
+        Verb::IotlbInv => &[Level::Iotlb],
+        Verb::DevtlbInv => &[Level::DeviceTlb],
+        _ => &[Level::Iotlb, Level::DeviceTlb],
+    }
+}
 
 impl Emitter<'_> {
     pub(super) fn invalidation(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
         let page = self.page(at)?;
         match at.step.verb {
             Verb::FlushTlb => self.flush(page, at),
-            Verb::Notify => {
-                let updates = self.forget(page, UserKind::Device);
-                self.step(vec![at.way(Vec::new(), updates)], at.line);
-            }
-            _ => {
+            Verb::NotifyStart | Verb::NotifyEnd => {
                 let ways = self.range_ways(page, at);
                 self.step(ways, at.line);
+            }
+            _ => {
+                let updates = self.forget(page, levels(at.step.verb));
+                self.step(vec![at.way(Vec::new(), updates)], at.line);
             }
         }
         Ok(())
     }
 
-    /// Empties the caches of all users of a kind, and discards what their walks have read.
-    fn forget(&mut self, page: PageId, kind: UserKind) -> Vec<Update> {
-        let drains = kind != UserKind::Device || self.options.inv_drains;
-        let mut updates = Vec::new();
-        for index in 0..self.names.kinds.len() {
-            if self.names.kinds[index] != kind {
-                continue;
-            }
-            let user = UserId(index);
-            if kind != UserKind::Vcpu {
-                updates.push(Update::Set(self.state.var(&Key::Tlb(user, page)), NONE));
-            }
-            if self.options.split_walk && drains {
-                updates.push(Update::Set(self.state.var(&Key::InFlight(user, page)), NONE));
-            }
-        }
-        updates
-    }
-
     fn flush(&mut self, page: PageId, at: &At<'_>) {
-        let updates = self.forget(page, UserKind::Cpu);
+        let updates = self.forget(page, levels(Verb::FlushTlb));
         let cpus = self.names.kinds.iter().filter(|kind| **kind == UserKind::Cpu).count();
         if !self.options.split_flush || cpus < 2 {
             self.step(vec![at.way(Vec::new(), updates)], at.line);
@@ -72,7 +64,7 @@ impl Emitter<'_> {
         let count = self.state.var(&Key::InProgress(page));
         let most = self.state.domains.most_ranges;
         // A fault that began before the end is retried: its sequence number has changed.
-        let mut updates = self.forget(page, UserKind::Vcpu);
+        let mut updates = self.forget(page, &[Level::Shadow]);
         let (guard, outside, change) = if at.step.verb == Verb::NotifyStart {
             updates.push(Update::Set(self.state.var(&Key::Spte(page)), NONE));
             (Guard::Below(count, most), Guard::Is(count, most), Update::Increment(count))

@@ -1,0 +1,150 @@
+//! What translates: the caches of each CPU, vCPU and device, and the hops by which an entry comes into them.
+//!
+//! Invariant: an access uses the cache at the front only, and every hop is a step of its own. Source: PCIe ATS (a
+//! device asks the IOMMU for a translation and keeps it), KVM's shadow page table.
+
+use crate::language::Diagnostic;
+use crate::language::span::Name;
+use crate::language::syntax::{Scenario, User, UserKind};
+use crate::model::{Guard, Update, Var};
+
+use super::agent::Emitter;
+use super::names::{PageId, UserId};
+use super::state::{Key, NONE};
+use super::survey::Survey;
+
+/// The caches of one user.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Caches {
+    /// A CPU's TLB.
+    Tlb,
+    /// The shadow entry, which all vCPUs share.
+    Shadow,
+    /// An IOTLB; it stands for the device TLB too if no step tells them apart.
+    Iotlb,
+    /// A device TLB, filled from an IOTLB.
+    DeviceTlb,
+}
+
+/// What an invalidation empties.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Level {
+    /// The CPUs' TLBs.
+    Tlb,
+    /// What vCPUs' faults have read and not installed.
+    Shadow,
+    /// The devices' IOTLBs.
+    Iotlb,
+    /// The devices' own TLBs.
+    DeviceTlb,
+}
+
+/// The caches of a scenario, by user.
+#[derive(Clone, Debug)]
+pub(super) struct Hardware {
+    users: Vec<Caches>,
+    /// Whether device TLBs are apart from IOTLBs.
+    device_tlbs: bool,
+}
+
+/// One way of an entry towards the access: from the table or from a cache into the next cache.
+pub(super) struct Hop {
+    pub(super) from: Var,
+    pub(super) to: Var,
+    /// What was read at `from` and is not installed yet, if that is a step of its own.
+    pub(super) in_flight: Option<Var>,
+    /// What must hold to install it.
+    pub(super) blocked: Vec<Guard>,
+    /// How the step is shown.
+    pub(super) text: String,
+}
+
+impl Hardware {
+    /// What the users of `scenario` have.
+    pub(super) fn new(scenario: &Scenario, survey: &Survey) -> Self {
+        let of = |user: &User| match user.kind {
+            UserKind::Cpu => Caches::Tlb,
+            UserKind::Vcpu => Caches::Shadow,
+            UserKind::Device if user.ats && survey.device_tlbs => Caches::DeviceTlb,
+            UserKind::Device => Caches::Iotlb,
+        };
+        Self { users: scenario.users.iter().map(of).collect(), device_tlbs: survey.device_tlbs }
+    }
+
+    /// The caches of `user`.
+    pub(super) fn of(&self, user: UserId) -> Caches {
+        self.users[user.0]
+    }
+
+    /// What `devtlb(DEV, A)` looks at.
+    pub(super) fn device_tlb(&self, name: &Name, user: UserId, page: PageId) -> Result<Key, Diagnostic> {
+        match self.of(user) {
+            Caches::DeviceTlb => Ok(Key::DeviceTlb(user, page)),
+            Caches::Iotlb if !self.device_tlbs => Ok(Key::Tlb(user, page)),
+            _ => {
+                let message = format!("`{}` has no device TLB", name.node);
+                Err(Diagnostic::new(name.span, message, format!("declare `device {} ats`", name.node)))
+            }
+        }
+    }
+}
+
+impl Emitter<'_> {
+    /// The hops of `user` to an entry of `page`, the one into the cache that accesses use last.
+    pub(super) fn path(&mut self, user: UserId, page: PageId, walk: &str) -> Vec<Hop> {
+        let pte = Key::Pte(page);
+        let fill = |to| (pte.clone(), to, Key::InFlight(user, page), walk.to_owned());
+        let hops = match self.hardware.of(user) {
+            Caches::Shadow => vec![fill(Key::Spte(page))],
+            Caches::Tlb | Caches::Iotlb => vec![fill(Key::Tlb(user, page))],
+            Caches::DeviceTlb => {
+                let request = format!("ats {}", self.state.domains.pages[page.0]);
+                let answer = Key::Completion(user, page);
+                vec![
+                    fill(Key::Tlb(user, page)),
+                    (Key::Tlb(user, page), Key::DeviceTlb(user, page), answer, request),
+                ]
+            }
+        };
+        let mut path = Vec::new();
+        for (from, to, in_flight, text) in hops {
+            let mut blocked = Vec::new();
+            if matches!(to, Key::Spte(_)) {
+                blocked.push(Guard::Is(self.state.var(&Key::InProgress(page)), 0));
+            }
+            path.push(Hop {
+                from: self.state.var(&from),
+                to: self.state.var(&to),
+                in_flight: self.options.split_walk.then(|| self.state.var(&in_flight)),
+                blocked,
+                text,
+            });
+        }
+        path
+    }
+
+    /// What `level` of `user` forgets of `page`: the entry, and what is on its way into the cache.
+    pub(super) fn forgets(&mut self, user: UserId, page: PageId, level: Level) -> Vec<Update> {
+        let (tlb, walk) = (Key::Tlb(user, page), Key::InFlight(user, page));
+        let (cache, in_flight, drains) = match (level, self.hardware.of(user)) {
+            (Level::Tlb, Caches::Tlb) => (Some(tlb), walk, true),
+            (Level::Shadow, Caches::Shadow) => (None, walk, true),
+            (Level::Iotlb, Caches::Iotlb | Caches::DeviceTlb) => (Some(tlb), walk, self.options.inv_drains),
+            (Level::DeviceTlb, Caches::DeviceTlb) => {
+                let answer = Key::Completion(user, page);
+                (Some(Key::DeviceTlb(user, page)), answer, self.options.ats_drains)
+            }
+            _ => return Vec::new(),
+        };
+        let discarded = (self.options.split_walk && drains).then_some(in_flight);
+        let keys = cache.into_iter().chain(discarded);
+        keys.map(|key| Update::Set(self.state.var(&key), NONE)).collect()
+    }
+
+    /// What all users forget of `page` at `levels`.
+    pub(super) fn forget(&mut self, page: PageId, levels: &[Level]) -> Vec<Update> {
+        let users = (0..self.names.kinds.len()).map(UserId);
+        let places = users.flat_map(|user| levels.iter().map(move |level| (user, *level)));
+        places.flat_map(|(user, level)| self.forgets(user, page, level)).collect()
+    }
+}

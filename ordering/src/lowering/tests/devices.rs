@@ -1,0 +1,66 @@
+//! Rules of devices: their caches, and how these are filled and emptied.
+
+use super::explorer::{Found, explore};
+use super::{MOST, loaded};
+
+const HEAD: &str =
+    "scenario s\npage A\nframe f = 0, g = 1\nmap A -> f rw\ncpu C\ndevice D ats\nvar x = 0..3\n";
+
+/// What is found for a scenario of `programs` behind the head.
+fn found(programs: &str) -> Found {
+    let lowered = loaded("s.scn", &format!("{HEAD}{programs}\n")).remove(0);
+    assert_eq!(lowered.model.validate(), Ok(()));
+    explore(&lowered.model, MOST)
+}
+
+fn is_proved(programs: &str) {
+    let found = found(programs);
+    assert!(matches!(found, Found::Proved(_)), "{programs}\n{found:?}");
+}
+
+fn breaks(programs: &str) -> Vec<String> {
+    match found(programs) {
+        Found::Violated(_, steps) => steps,
+        other => panic!("{programs}\n{other:?}"),
+    }
+}
+
+/// The device reads A, then the entry changes and `invalidates` is done, then it reads A again.
+fn change(invalidates: &str) -> String {
+    format!(
+        "agent C\n  when x == 1; set_pte A -> g rw; {invalidates}; x = 2\n\
+         agent D\n  dma_read A\nagent after\n  when devtlb(D, A); x = 1; when x == 2; x = 3\n\
+         agent again on D\n  when x == 3; dma_read A\nnever again reads A == 0"
+    )
+}
+
+#[test]
+fn a_device_tlb_outlives_an_iotlb_invalidation_and_an_iotlb_one_of_the_device_tlb() {
+    is_proved(&change("iotlb_inv A; devtlb_inv A"));
+    breaks(&change("iotlb_inv A"));
+    breaks(&change("devtlb_inv A"));
+    is_proved(&change("notify A"));
+}
+
+#[test]
+fn dma_goes_through_the_device_tlb_and_that_is_filled_from_the_iotlb() {
+    let steps = breaks("agent D\n  dma_read A\nagent C\n  devtlb_inv A\nnever D reads A == 0");
+    assert_eq!(steps, ["D: walk A", "D: ats A", "D: dma_read A = 0"]);
+    let steps = breaks("agent D\n  walk A\nagent C\n  devtlb_inv A\nnever D walk A");
+    assert_eq!(steps, ["D: walk A", "D: ats A"]);
+}
+
+#[test]
+fn without_a_step_that_tells_them_apart_there_is_one_cache() {
+    let steps = breaks("agent D\n  dma_read A\nagent C\n  notify A\nnever D reads A == 0");
+    assert_eq!(steps, ["D: walk A", "D: dma_read A = 0"]);
+    is_proved("agent D\n  walk A\nagent C\n  notify A\nalways devtlb(D, A) == none || iotlb(D, A) == f");
+}
+
+#[test]
+fn a_read_only_device_tlb_entry_is_asked_for_again_before_a_write() {
+    let program = "agent C\n  set_pte A -> f ro; iotlb_inv A; devtlb_inv A; x = 1; when devtlb(D, A) == f ro\n  set_pte A -> f rw\n\
+                   agent D\n  when x == 1; dma_read A; dma_write A = 1\nnever D writes A";
+    let steps = breaks(program);
+    assert_eq!(steps.iter().filter(|step| *step == "D: ats A").count(), 2, "{steps:?}");
+}
