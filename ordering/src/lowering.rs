@@ -16,6 +16,7 @@ mod operation;
 mod options;
 mod program;
 mod property;
+mod queue;
 mod replay;
 mod sizes;
 mod state;
@@ -155,6 +156,10 @@ impl Lowering<'_> {
                 Err(diagnostic) => self.diagnostics.push(diagnostic),
             }
         }
+        match self.queue(built_in) {
+            Ok(queue) => agents.extend(queue),
+            Err(diagnostic) => self.diagnostics.push(diagnostic),
+        }
         // What a program in error would have done may be what a property waits for.
         if self.diagnostics.is_empty() {
             self.never_seen();
@@ -194,29 +199,35 @@ impl Lowering<'_> {
         let spontaneous = column.spontaneous || device;
         let mut handles = Vec::new();
         handles_of(&column.body, self.names, &mut handles);
-        let mut emitter = Emitter {
+        let mut emitter = Emitter { user, handles, ..self.emitter(index, &column.name.node, built_in) };
+        emitter.block(&column.body);
+        let program = emitter.builder.finish(spontaneous);
+        Ok(Agent { name: column.name.node.clone(), program, spontaneous })
+    }
+
+    /// A program with nothing in it yet.
+    fn emitter(&mut self, agent: usize, name: &str, properties: Properties) -> Emitter<'_> {
+        Emitter {
             scenario: self.scenario,
             source: self.source,
             names: self.names,
             state: &mut self.state,
             options: self.options,
             hardware: self.hardware,
-            properties: built_in,
+            properties,
             watches: &mut self.watches,
             diagnostics: &mut self.diagnostics,
             locks: &self.survey.locks,
+            posted: &self.survey.posted,
             frees: self.survey.frees,
-            agent: index,
-            name: column.name.node.clone(),
-            user,
-            handles,
+            agent,
+            name: name.to_owned(),
+            user: None,
+            handles: Vec::new(),
             builder: Builder::default(),
             too_long: false,
             ways: 0,
-        };
-        emitter.block(&column.body);
-        let program = emitter.builder.finish(spontaneous);
-        Ok(Agent { name: column.name.node.clone(), program, spontaneous })
+        }
     }
 
     fn declared(&self, column: &Column) -> Result<UserId, Diagnostic> {

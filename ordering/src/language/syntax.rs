@@ -206,6 +206,8 @@ pub struct Step {
     pub handle: Option<Name>,
     /// `[write]`.
     pub write: bool,
+    /// `[post]`: into the queue.
+    pub post: bool,
     /// As it is shown in a trace.
     pub text: String,
 }

@@ -28,6 +28,8 @@ pub enum Verb {
     IotlbInv,
     /// Invalidate the devices' own TLBs only.
     DevtlbInv,
+    /// Wait for what was posted.
+    InvWait,
     /// Open a range: zap the shadow entry and block its return.
     NotifyStart,
     /// Close the range.
@@ -130,28 +132,29 @@ pub const STEPS: &[Entry] = &[
         ["orig", "pte"],
         "set_pte_at of the saved entry",
     ),
-    step(Verb::FlushTlb, "flush_tlb PAGE", Actor::Kernel, ["", "tlb of every CPU"], "flush_tlb_page"),
+    step(Verb::FlushTlb, "flush_tlb PAGE [post]", Actor::Kernel, ["", "tlb of every CPU"], "flush_tlb_page"),
     step(
         Verb::Notify,
-        "notify PAGE",
+        "notify PAGE [post]",
         Actor::Kernel,
         ["", "iotlb, devtlb of every device"],
         "mmu_notifier_arch_invalidate_secondary_tlbs",
     ),
     step(
         Verb::IotlbInv,
-        "iotlb_inv PAGE",
+        "iotlb_inv PAGE [post]",
         Actor::Kernel,
         ["", "iotlb of every device"],
         "qi_desc_piotlb, arm_smmu_cmdq_issue_cmd of a TLBI",
     ),
     step(
         Verb::DevtlbInv,
-        "devtlb_inv PAGE",
+        "devtlb_inv PAGE [post]",
         Actor::Kernel,
         ["", "devtlb of every device"],
         "qi_desc_dev_iotlb, arm_smmu_atc_inv_master",
     ),
+    step(Verb::InvWait, "inv_wait", Actor::Kernel, ["queue", ""], "qi_submit_sync, CMD_SYNC, dsb(ish)"),
     step(
         Verb::NotifyStart,
         "notify_start PAGE",

@@ -18,6 +18,7 @@ use super::names::{FrameId, Meaning, Names, PageId, UserId};
 use super::operation::expand;
 use super::options::Options;
 use super::program::{Builder, Goal, MOST_NODES, MOST_WAYS, Place, Way};
+use super::queue::Posted;
 use super::state::{AgentId, Key, State, number};
 
 /// The built-in properties that are on.
@@ -47,6 +48,8 @@ pub(super) struct Emitter<'a> {
     pub(super) diagnostics: &'a mut Vec<Diagnostic>,
     /// The locks that any agent takes.
     pub(super) locks: &'a [String],
+    /// What any agent posts.
+    pub(super) posted: &'a [Posted],
     /// Whether any frame can be freed.
     pub(super) frees: bool,
     pub(super) agent: AgentId,

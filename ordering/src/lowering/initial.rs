@@ -9,6 +9,7 @@ use crate::language::syntax::{Question, Scenario};
 
 use super::MOST_VALUES;
 use super::names::{FrameId, Names};
+use super::queue::Posted;
 use super::state::{Domains, Key, State, entry, number};
 use super::survey::Survey;
 
@@ -61,6 +62,7 @@ pub(super) fn initial(
         Question::Never { after: Some(after), .. } => Some(after.span),
         _ => None,
     });
+    let posted = |one: &Posted| format!("{} of {}", one.text(), scenario.agents[one.agent].name.node);
     let domains = Domains {
         pages: scenario.pages.iter().map(|page| page.node.clone()).collect(),
         frames: scenario.frames.iter().map(|frame| frame.name.node.clone()).collect(),
@@ -69,6 +71,8 @@ pub(super) fn initial(
         contents,
         most_refs: survey.most_refs(most),
         most_ranges: survey.most_ranges(),
+        posted: survey.posted.iter().map(posted).collect(),
+        slots: survey.slots(),
         variables: scenario.variables.iter().map(|v| (v.name.node.clone(), v.least, v.most)).collect(),
         ghosts: ghosts.count(),
     };

@@ -10,6 +10,7 @@ use super::agent::Properties;
 use super::condition::Conditions;
 use super::event::Watch;
 use super::names::Meaning;
+use super::queue::QUEUE;
 use super::state::Key;
 use super::{Lowering, NEVER_HAPPENS};
 
@@ -77,6 +78,7 @@ impl Lowering<'_> {
     fn known(&self, event: &Event) -> Result<(), Diagnostic> {
         if let Some(agent) = &event.agent
             && !self.scenario.agents.iter().any(|known| known.name.node == agent.node)
+            && (agent.node != QUEUE || self.survey.posted.is_empty())
         {
             let known: Vec<_> = self.scenario.agents.iter().map(|agent| agent.name.node.as_str()).collect();
             let help = did_you_mean(&agent.node, &known, &format!("the agents are {}", known.join(", ")));

@@ -38,6 +38,8 @@ pub(super) enum Key {
     Mapcount(FrameId),
     /// Whether it is a KSM page.
     Stable(FrameId),
+    /// An entry of the invalidation queue.
+    Slot(u32),
     /// Who holds a lock.
     Lock(String),
     /// A user variable.
@@ -67,6 +69,10 @@ pub(super) struct Domains {
     pub(super) most_ranges: u32,
     /// Name, least and greatest value of user variables.
     pub(super) variables: Vec<(String, u32, u32)>,
+    /// What can be posted, each with its agent.
+    pub(super) posted: Vec<String>,
+    /// Entries of the queue.
+    pub(super) slots: u32,
     /// How many events properties remember.
     pub(super) ghosts: usize,
 }
@@ -166,6 +172,10 @@ impl State {
             Key::Refs(id) => (format!("refs[{}]", frame(id)), Self::counts(d.most_refs)),
             Key::Mapcount(id) => (format!("mapcount[{}]", frame(id)), Self::counts(d.most_refs)),
             Key::Stable(id) => (format!("stable[{}]", frame(id)), yes()),
+            Key::Slot(index) => {
+                let values = std::iter::once("-".to_owned()).chain(d.posted.iter().cloned()).collect();
+                (format!("queue[{index}]"), values)
+            }
             Key::Lock(name) => {
                 let values = std::iter::once("free".to_owned()).chain(d.agents.iter().cloned()).collect();
                 (name.clone(), values)

@@ -21,9 +21,9 @@ use super::state::{Key, NONE, entry, number};
 
 /// A step, and where it stands.
 pub(super) struct At<'s> {
-    step: &'s Step,
-    span: Span,
-    line: u32,
+    pub(super) step: &'s Step,
+    pub(super) span: Span,
+    pub(super) line: u32,
 }
 
 impl At<'_> {
@@ -38,7 +38,7 @@ impl At<'_> {
         Happening::Step(self.step.verb, self.step.text.clone())
     }
 
-    fn way(&self, guard: Vec<Guard>, updates: Vec<Update>) -> Way {
+    pub(super) fn way(&self, guard: Vec<Guard>, updates: Vec<Update>) -> Way {
         Way::new(guard, updates, self.step.text.as_str()).happening(self.happening())
     }
 }
@@ -59,6 +59,7 @@ impl Emitter<'_> {
             | Verb::NotifyStart
             | Verb::NotifyEnd => self.invalidation(&at),
             Verb::Walk | Verb::Load | Verb::Store | Verb::DmaRead | Verb::DmaWrite => self.translated(&at),
+            Verb::InvWait => self.wait(&at),
             Verb::GupFast => self.gup_fast(&at),
             Verb::Write | Verb::Read => self.direct(&at),
             Verb::Copy => self.copy(&at),

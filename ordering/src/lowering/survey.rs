@@ -5,10 +5,13 @@
 
 use std::collections::BTreeSet;
 
+use crate::language::span::Span;
 use crate::language::syntax::{Node, Scenario, Statement, Step};
 use crate::language::vocabulary::Verb;
 
 use super::operation::expand;
+use super::queue::{MOST_SLOTS, Posted};
+use super::state::AgentId;
 
 /// Counts of references and of open ranges at most.
 const MOST_COUNT: u32 = 15;
@@ -22,6 +25,12 @@ pub(super) struct Survey {
     pub(super) locks: Vec<String>,
     /// Whether any step tells device TLBs from IOTLBs.
     pub(super) device_tlbs: bool,
+    /// What is posted, each kind once for an agent.
+    pub(super) posted: Vec<Posted>,
+    /// How often anything is posted.
+    pub(super) posts: u32,
+    /// Whose program is looked at.
+    agent: AgentId,
     /// Whether any frame can be freed.
     pub(super) frees: bool,
     /// References that can be taken.
@@ -35,7 +44,8 @@ impl Survey {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let mut survey = Self::default();
         survey.contents.extend(scenario.frames.iter().map(|frame| frame.content));
-        for agent in &scenario.agents {
+        for (index, agent) in scenario.agents.iter().enumerate() {
+            survey.agent = index;
             survey.statements(&agent.body, 1);
         }
         if survey.contents.is_empty() {
@@ -55,10 +65,18 @@ impl Survey {
         self.starts.clamp(1, MOST_COUNT)
     }
 
+    /// The entries that the queue needs.
+    pub(super) fn slots(&self) -> u32 {
+        self.posts.min(MOST_SLOTS)
+    }
+
     fn statements(&mut self, statements: &[Statement], times: u32) {
         for statement in statements {
             match &statement.node {
-                Node::Step(step) => self.step(step, times),
+                Node::Step(step) => {
+                    self.step(step, times);
+                    self.post(step, statement.span, times);
+                }
                 Node::Operation(operation) => {
                     // An operation that cannot be expanded is reported where it is lowered.
                     self.statements(&expand(operation, statement.span).unwrap_or_default(), times);
@@ -72,6 +90,17 @@ impl Survey {
                 Node::When(_, body) | Node::Atomic(body) => self.statements(body, times),
                 _ => {}
             }
+        }
+    }
+
+    fn post(&mut self, step: &Step, span: Span, times: u32) {
+        if !step.post {
+            return;
+        }
+        self.posts = self.posts.saturating_add(times);
+        let known = self.posted.iter().any(|one| one.agent == self.agent && one.step.text == step.text);
+        if !known {
+            self.posted.push(Posted { agent: self.agent, step: step.clone(), span });
         }
     }
 

@@ -78,6 +78,7 @@ fn empty(verb: Verb) -> Step {
         value: None,
         handle: None,
         write: false,
+        post: false,
         text,
     }
 }
@@ -97,6 +98,7 @@ fn step(cursor: &mut Cursor<'_>, entry: &Entry) -> Parsed<Step> {
             "PERMISSION" if step.frame.as_ref().is_some_and(|frame| frame.node == "orig") => {}
             "PERMISSION" => step.permission = Some(permission(cursor, form)?),
             "[write]" => step.write = cursor.eat_word("write"),
+            "[post]" => step.post = cursor.eat_word("post"),
             sign => cursor.sign(sign, form)?,
         }
     }
@@ -147,7 +149,7 @@ fn operation(cursor: &mut Cursor<'_>, word: Name) -> Parsed<Node> {
 /// One simple step that is made, not read: `verb` on `page`.
 pub(crate) fn on_page(verb: Verb, page: &Name, span: Span) -> Statement {
     let mut step = empty(verb);
-    step.text = verb.entry().form.replace("PAGE", &page.node);
+    step.text = format!("{} {}", verb.name(), page.node);
     step.page = Some(page.clone());
     Statement { node: Node::Step(step), span }
 }

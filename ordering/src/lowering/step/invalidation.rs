@@ -27,6 +27,12 @@ fn levels(verb: Verb) -> &'static [Level] {
 
 impl Emitter<'_> {
     pub(super) fn invalidation(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+        if at.step.post {
+            // What is posted and cannot be done is reported here, and not by the hardware that would do it.
+            self.emptied(at)?;
+            self.post(at);
+            return Ok(());
+        }
         let page = self.page(at)?;
         match at.step.verb {
             Verb::FlushTlb => self.flush(page, at),
@@ -35,11 +41,17 @@ impl Emitter<'_> {
                 self.step(ways, at.line);
             }
             _ => {
-                let updates = self.forget(page, levels(at.step.verb));
+                let updates = self.emptied(at)?;
                 self.step(vec![at.way(Vec::new(), updates)], at.line);
             }
         }
         Ok(())
+    }
+
+    /// What a step that empties caches changes.
+    pub(in super::super) fn emptied(&mut self, at: &At<'_>) -> Result<Vec<Update>, Diagnostic> {
+        let page = self.page(at)?;
+        Ok(self.forget(page, levels(at.step.verb)))
     }
 
     fn flush(&mut self, page: PageId, at: &At<'_>) {

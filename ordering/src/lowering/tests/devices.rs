@@ -64,3 +64,35 @@ fn a_read_only_device_tlb_entry_is_asked_for_again_before_a_write() {
     let steps = breaks(program);
     assert_eq!(steps.iter().filter(|step| *step == "D: ats A").count(), 2, "{steps:?}");
 }
+
+#[test]
+fn what_is_posted_is_done_later_and_a_wait_is_for_ones_own() {
+    let program = |wait: &str| {
+        format!("agent C\n  walk A; set_pte A -> g rw; flush_tlb A post; {wait} load A\nnever reads A == 0")
+    };
+    is_proved(&program("inv_wait;"));
+    breaks(&program(""));
+    let of_another = "agent C\n  flush_tlb A post; when x == 1; inv_wait; x = 2\n\
+                      agent other\n  when x == 0; notify A post; inv_wait; x = 1\nagent D\n  walk A\nalways x != 2";
+    assert!(breaks(of_another).iter().any(|step| step == "queue: notify A"));
+    let first = "agent C\n  notify A post; inv_wait; x = 1\nagent other\n  flush_tlb A post\nalways x == 0";
+    assert!(!breaks(first).iter().any(|step| step == "queue: flush_tlb A"));
+}
+
+#[test]
+fn only_an_ordered_queue_keeps_the_order() {
+    let program = |done: &str, order: &str| {
+        format!(
+            "agent C\n  iotlb_inv A post; flush_tlb A post\nagent D\n  walk A\n\
+             never queue {done}\noption queue = {order}"
+        )
+    };
+    breaks(&program("flush_tlb A after queue iotlb_inv A", "ordered"));
+    is_proved(&program("iotlb_inv A after queue flush_tlb A", "ordered"));
+    breaks(&program("iotlb_inv A after queue flush_tlb A", "any"));
+}
+
+#[test]
+fn a_full_queue_makes_the_next_one_wait() {
+    is_proved("agent C\n  repeat 8: flush_tlb A post\n  inv_wait; x = 1\nfinally x == 1");
+}

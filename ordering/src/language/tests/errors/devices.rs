@@ -16,3 +16,33 @@ error: `IOMMU` has no device TLB
 "#;
     assert_eq!(shown(&source), expected.trim_matches('\n'));
 }
+
+#[test]
+fn a_wait_without_anything_posted_is_refused() {
+    let source = format!("{HEAD}\nrace\nCPU\nnotify A\ninv_wait\n\n");
+    let expected = r#"
+error: `CPU` has nothing to wait for: it posts no invalidation
+  --> a.scn:11:1
+   |
+11 | inv_wait
+   | ^^^^^^^^
+   |
+   = help: write `iotlb_inv A post` before it, or leave it out
+"#;
+    assert_eq!(shown(&source), expected.trim_matches('\n'));
+}
+
+#[test]
+fn the_queue_itself_is_no_name_for_an_agent() {
+    let source = format!("{HEAD}\nagent queue\n  notify A post\n");
+    let expected = r#"
+error: `queue` is the hardware that does what is posted
+ --> a.scn:8:7
+  |
+8 | agent queue
+  |       ^^^^^
+  |
+  = help: give the agent another name
+"#;
+    assert_eq!(shown(&source), expected.trim_matches('\n'));
+}
