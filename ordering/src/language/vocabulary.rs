@@ -36,6 +36,12 @@ pub enum Verb {
     NotifyEnd,
     /// Offer the new entry to the shadow page table.
     ChangePte,
+    /// Empty the shadow entry, and nothing else.
+    ZapSpte,
+    /// Write the shadow entry.
+    SetSpte,
+    /// Flush the vCPUs' TLBs.
+    FlushVcpus,
     /// Fill the agent's own TLB.
     Walk,
     /// A CPU or a vCPU reads.
@@ -175,6 +181,27 @@ pub const STEPS: &[Entry] = &[
         Actor::Kernel,
         ["spte, orig", "spte"],
         "mmu_notifier_change_pte (until 6.9)",
+    ),
+    step(
+        Verb::ZapSpte,
+        "zap_spte PAGE",
+        Actor::Kernel,
+        ["", "spte"],
+        "kvm_unmap_gfn_range, without its flush",
+    ),
+    step(
+        Verb::SetSpte,
+        "set_spte PAGE -> FRAME PERMISSION",
+        Actor::Kernel,
+        ["orig, handle", "spte"],
+        "mmu_set_spte, kvm_tdp_mmu_map",
+    ),
+    step(
+        Verb::FlushVcpus,
+        "flush_vcpus PAGE [post]",
+        Actor::Kernel,
+        ["", "vtlb of every vCPU"],
+        "kvm_flush_remote_tlbs",
     ),
     step(
         Verb::Walk,

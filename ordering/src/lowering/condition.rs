@@ -8,7 +8,7 @@ use crate::language::span::{Name, Span};
 use crate::language::syntax::{Comparison, Condition, Operand, Permission, Term};
 use crate::model::{Guard, Var};
 
-use super::hardware::Hardware;
+use super::hardware::{Hardware, no_cache};
 use super::names::{FrameId, Meaning, Names};
 use super::state::{AgentId, Key, State, mapped, number};
 
@@ -201,9 +201,9 @@ impl Conditions<'_> {
             ("pte", [page]) => Key::Pte(self.names.page(page)?),
             ("spte", [page]) => Key::Spte(self.names.page(page)?),
             ("in_progress", [page]) => Key::InProgress(self.names.page(page)?),
-            ("tlb" | "iotlb", [user, page]) => Key::Tlb(self.names.user(user)?, self.names.page(page)?),
-            ("devtlb", [user, page]) => {
-                self.hardware.device_tlb(user, self.names.user(user)?, self.names.page(page)?)?
+            (look @ ("tlb" | "iotlb" | "devtlb" | "vtlb"), [user, page]) => {
+                let (id, page) = (self.names.user(user)?, self.names.page(page)?);
+                self.hardware.cache(look, id, page).ok_or_else(|| no_cache(look, user))?
             }
             ("content", [frame]) => Key::Content(self.names.frame(frame)?),
             ("refs", [frame]) => Key::Refs(self.names.frame(frame)?),
@@ -273,7 +273,7 @@ fn spans(condition: &Condition) -> Span {
 }
 
 fn arguments_wrong(name: &Name) -> Diagnostic {
-    let help = "there are pte(A), spte(A), tlb(CPU, A), iotlb(DEV, A), devtlb(DEV, A), in_progress(A), orig(A), content(f), refs(f), \
+    let help = "there are pte(A), spte(A), tlb(CPU, A), iotlb(DEV, A), devtlb(DEV, A), vtlb(VCPU, A), in_progress(A), orig(A), content(f), refs(f), \
                 mapcount(f), stable(f) and pte_same A";
     Diagnostic::new(name.span, format!("`{}` cannot be looked at like this", name.node), help)
 }

@@ -20,6 +20,8 @@ pub(super) enum Caches {
     Tlb,
     /// The shadow entry, which all vCPUs share.
     Shadow,
+    /// A vCPU's TLB, filled from the shadow entry that programs set.
+    VcpuTlb,
     /// An IOTLB; it stands for the device TLB too if no step tells them apart.
     Iotlb,
     /// A device TLB, filled from an IOTLB.
@@ -31,6 +33,8 @@ pub(super) enum Caches {
 pub(super) enum Level {
     /// The CPUs' TLBs.
     Tlb,
+    /// The vCPUs' TLBs.
+    VcpuTlb,
     /// What vCPUs' faults have read and not installed.
     Shadow,
     /// The devices' IOTLBs.
@@ -45,6 +49,8 @@ pub(super) struct Hardware {
     users: Vec<Caches>,
     /// Whether device TLBs are apart from IOTLBs.
     device_tlbs: bool,
+    /// Whether programs zap and set shadow entries themselves.
+    pub(super) explicit_shadow: bool,
 }
 
 /// One way of an entry towards the access: from the table or from a cache into the next cache.
@@ -64,11 +70,16 @@ impl Hardware {
     pub(super) fn new(scenario: &Scenario, survey: &Survey) -> Self {
         let of = |user: &User| match user.kind {
             UserKind::Cpu => Caches::Tlb,
+            UserKind::Vcpu if survey.explicit_shadow => Caches::VcpuTlb,
             UserKind::Vcpu => Caches::Shadow,
             UserKind::Device if user.ats && survey.device_tlbs => Caches::DeviceTlb,
             UserKind::Device => Caches::Iotlb,
         };
-        Self { users: scenario.users.iter().map(of).collect(), device_tlbs: survey.device_tlbs }
+        Self {
+            users: scenario.users.iter().map(of).collect(),
+            device_tlbs: survey.device_tlbs,
+            explicit_shadow: survey.explicit_shadow,
+        }
     }
 
     /// The caches of `user`.
@@ -76,26 +87,37 @@ impl Hardware {
         self.users[user.0]
     }
 
-    /// What `devtlb(DEV, A)` looks at.
-    pub(super) fn device_tlb(&self, name: &Name, user: UserId, page: PageId) -> Result<Key, Diagnostic> {
-        match self.of(user) {
-            Caches::DeviceTlb => Ok(Key::DeviceTlb(user, page)),
-            Caches::Iotlb if !self.device_tlbs => Ok(Key::Tlb(user, page)),
-            _ => {
-                let message = format!("`{}` has no device TLB", name.node);
-                Err(Diagnostic::new(name.span, message, format!("declare `device {} ats`", name.node)))
-            }
+    /// The cache of `user` that `look` names, such as `devtlb`.
+    pub(super) fn cache(&self, look: &str, user: UserId, page: PageId) -> Option<Key> {
+        match (look, self.of(user)) {
+            ("devtlb", Caches::DeviceTlb) => Some(Key::DeviceTlb(user, page)),
+            ("devtlb", Caches::Iotlb) if !self.device_tlbs => Some(Key::Tlb(user, page)),
+            ("vtlb", Caches::VcpuTlb) => Some(Key::Tlb(user, page)),
+            ("tlb" | "iotlb", caches) if caches != Caches::Shadow => Some(Key::Tlb(user, page)),
+            _ => None,
         }
     }
+}
+
+/// What is said where `look` names a cache that `user` does not have.
+pub(super) fn no_cache(look: &str, user: &Name) -> Diagnostic {
+    let name = &user.node;
+    let (what, help) = match look {
+        "devtlb" => ("device TLB", format!("declare `device {name} ats`")),
+        "vtlb" => ("vCPU TLB", "declare a `vcpu`, and let programs use `set_spte` and `zap_spte`".to_owned()),
+        _ => ("TLB of its own", "use spte(A), or let programs use `set_spte` and `zap_spte`".to_owned()),
+    };
+    Diagnostic::new(user.span, format!("`{name}` has no {what}"), help)
 }
 
 impl Emitter<'_> {
     /// The hops of `user` to an entry of `page`, the one into the cache that accesses use last.
     pub(super) fn path(&mut self, user: UserId, page: PageId, walk: &str) -> Vec<Hop> {
-        let pte = Key::Pte(page);
-        let fill = |to| (pte.clone(), to, Key::InFlight(user, page), walk.to_owned());
+        let fill_from = |from, to| (from, to, Key::InFlight(user, page), walk.to_owned());
+        let fill = |to| fill_from(Key::Pte(page), to);
         let hops = match self.hardware.of(user) {
             Caches::Shadow => vec![fill(Key::Spte(page))],
+            Caches::VcpuTlb => vec![fill_from(Key::Spte(page), Key::Tlb(user, page))],
             Caches::Tlb | Caches::Iotlb => vec![fill(Key::Tlb(user, page))],
             Caches::DeviceTlb => {
                 let request = format!("ats {}", self.state.domains.pages[page.0]);
@@ -127,7 +149,7 @@ impl Emitter<'_> {
     pub(super) fn forgets(&mut self, user: UserId, page: PageId, level: Level) -> Vec<Update> {
         let (tlb, walk) = (Key::Tlb(user, page), Key::InFlight(user, page));
         let (cache, in_flight, drains) = match (level, self.hardware.of(user)) {
-            (Level::Tlb, Caches::Tlb) => (Some(tlb), walk, true),
+            (Level::Tlb, Caches::Tlb) | (Level::VcpuTlb, Caches::VcpuTlb) => (Some(tlb), walk, true),
             (Level::Shadow, Caches::Shadow) => (None, walk, true),
             (Level::Iotlb, Caches::Iotlb | Caches::DeviceTlb) => (Some(tlb), walk, self.options.inv_drains),
             (Level::DeviceTlb, Caches::DeviceTlb) => {

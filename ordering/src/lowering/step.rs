@@ -5,6 +5,7 @@
 mod frame;
 mod gup;
 mod invalidation;
+mod shadow;
 
 use crate::language::span::Span;
 use crate::language::syntax::{Lock, Step};
@@ -56,9 +57,11 @@ impl Emitter<'_> {
             | Verb::Notify
             | Verb::IotlbInv
             | Verb::DevtlbInv
+            | Verb::FlushVcpus
             | Verb::NotifyStart
             | Verb::NotifyEnd => self.invalidation(&at),
             Verb::Walk | Verb::Load | Verb::Store | Verb::DmaRead | Verb::DmaWrite => self.translated(&at),
+            Verb::ZapSpte | Verb::SetSpte => self.shadow(&at),
             Verb::InvWait => self.wait(&at),
             Verb::GupFast => self.gup_fast(&at),
             Verb::Write | Verb::Read => self.direct(&at),

@@ -31,6 +31,8 @@ pub(super) struct Survey {
     pub(super) posts: u32,
     /// Whose program is looked at.
     agent: AgentId,
+    /// Whether programs zap and set shadow entries themselves.
+    pub(super) explicit_shadow: bool,
     /// Whether any frame can be freed.
     pub(super) frees: bool,
     /// References that can be taken.
@@ -110,6 +112,7 @@ impl Survey {
             Verb::Get | Verb::Map | Verb::GupFast | Verb::Alloc => {
                 self.gets = self.gets.saturating_add(times);
             }
+            Verb::ZapSpte | Verb::SetSpte | Verb::FlushVcpus => self.explicit_shadow = true,
             Verb::IotlbInv | Verb::DevtlbInv => self.device_tlbs = true,
             Verb::NotifyStart => self.starts = self.starts.saturating_add(times),
             Verb::Put | Verb::Unmap | Verb::Free => self.frees = true,

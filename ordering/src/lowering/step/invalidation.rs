@@ -19,6 +19,7 @@ use super::At;
 fn levels(verb: Verb) -> &'static [Level] {
     match verb {
         Verb::FlushTlb => &[Level::Tlb],
+        Verb::FlushVcpus => &[Level::VcpuTlb],
         Verb::IotlbInv => &[Level::Iotlb],
         Verb::DevtlbInv => &[Level::DeviceTlb],
         _ => &[Level::Iotlb, Level::DeviceTlb],
@@ -78,7 +79,9 @@ impl Emitter<'_> {
         // A fault that began before the end is retried: its sequence number has changed.
         let mut updates = self.forget(page, &[Level::Shadow]);
         let (guard, outside, change) = if at.step.verb == Verb::NotifyStart {
-            updates.push(Update::Set(self.state.var(&Key::Spte(page)), NONE));
+            if !self.hardware.explicit_shadow {
+                updates.push(Update::Set(self.state.var(&Key::Spte(page)), NONE));
+            }
             (Guard::Below(count, most), Guard::Is(count, most), Update::Increment(count))
         } else {
             (Guard::IsNot(count, 0), Guard::Is(count, 0), Update::Decrement(count))

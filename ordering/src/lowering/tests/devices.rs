@@ -96,3 +96,36 @@ fn only_an_ordered_queue_keeps_the_order() {
 fn a_full_queue_makes_the_next_one_wait() {
     is_proved("agent C\n  repeat 8: flush_tlb A post\n  inv_wait; x = 1\nfinally x == 1");
 }
+
+const VCPU: &str = "vcpu V\n";
+
+#[test]
+fn a_shadow_entry_that_programs_set_is_zapped_and_flushed_by_programs_alone() {
+    let program = |ends: &str| {
+        format!(
+            "{VCPU}agent V\n  set_spte A -> f rw; walk A; x = 1; when x == 2; load A; x = 3\nagent C\n  when x == 1; {ends}; x = 2\n\
+             never V reads A == 0\noption deadlock = off"
+        )
+    };
+    is_proved(&program("zap_spte A; flush_vcpus A"));
+    breaks(&program("zap_spte A"));
+    breaks(&program("flush_vcpus A"));
+    breaks(&program("notify_start A; flush_vcpus A; notify_end A"));
+}
+
+#[test]
+fn a_vcpu_fills_its_tlb_from_the_shadow_entry() {
+    is_proved(&format!(
+        "{VCPU}agent V spontaneous\n  walk A\nagent C\n  zap_spte A\nalways vtlb(V, A) == none"
+    ));
+    let program = "agent V\n  set_spte A -> orig; set_pte A -> g rw; load A\nnever V reads A == 0";
+    assert_eq!(breaks(&format!("{VCPU}{program}")).last().unwrap(), "V: load A = 0");
+}
+
+#[test]
+fn a_handle_that_holds_nothing_sets_no_shadow_entry() {
+    let program = "agent C\n  pte_clear A; gup_fast A => h; set_spte A -> h rw; x = 1\nagent V\n  when x\nalways spte(A) == none || x == 0";
+    is_proved(&format!("{VCPU}{program}"));
+    let held = program.replace("pte_clear A; ", "");
+    breaks(&format!("{VCPU}{held}"));
+}

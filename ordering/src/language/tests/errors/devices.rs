@@ -46,3 +46,29 @@ error: `queue` is the hardware that does what is posted
 "#;
     assert_eq!(shown(&source), expected.trim_matches('\n'));
 }
+
+#[test]
+fn the_tlb_of_a_vcpu_is_there_only_if_programs_fill_the_shadow() {
+    let source = format!("{HEAD}vcpu V\nagent CPU\n  if vtlb(V, A) || tlb(V, A): end\n");
+    let expected = r#"
+error: `V` has no vCPU TLB
+ --> a.scn:9:11
+  |
+9 |   if vtlb(V, A) || tlb(V, A): end
+  |           ^
+  |
+  = help: declare a `vcpu`, and let programs use `set_spte` and `zap_spte`
+"#;
+    assert_eq!(shown(&source), expected.trim_matches('\n'));
+    let source = source.replace("vtlb(V, A) || ", "");
+    let expected = r#"
+error: `V` has no TLB of its own
+ --> a.scn:9:10
+  |
+9 |   if tlb(V, A): end
+  |          ^
+  |
+  = help: use spte(A), or let programs use `set_spte` and `zap_spte`
+"#;
+    assert_eq!(shown(&source), expected.trim_matches('\n'));
+}
