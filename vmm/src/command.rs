@@ -3,6 +3,8 @@
 
 mod check;
 mod demo;
+mod files;
+mod outcome;
 mod progress;
 
 use std::io::{Write, stderr, stdout};

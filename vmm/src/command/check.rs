@@ -2,18 +2,15 @@
 //!
 //! Invariant: a limit that was hit is never shown as a proof, and an error in a file is never passed over.
 
-mod files;
-mod outcome;
-
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use ordering::engine::{Counting, Options, Reductions, Threads};
 
+use super::files::{self, Source};
+use super::outcome::{self, Checked};
 use super::{UNUSABLE, complain, say};
-use files::Source;
-use outcome::Checked;
 
 /// What can be asked of the explorer.
 #[derive(Debug, Args)]
