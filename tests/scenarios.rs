@@ -1,39 +1,13 @@
 //! The catalogue: every scenario file says what is expected, and every interleaving says the same, with reductions and
 //! without, on one thread and on two.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
+use ordering::catalogue::{entries, text_of};
 use ordering::engine::{self, Options, Reductions, Threads, Verdict};
 use ordering::language::syntax::Expect;
 use ordering::lowering::{self, Lowered};
 
-/// Scenario files below `folder`, by name.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).expect("a folder of the repository can be read").flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "scn") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
-}
-
 fn catalogue() -> Vec<Lowered> {
-    let load = |path: PathBuf| {
-        let name = path.display().to_string();
-        let text = fs::read_to_string(&path).expect("a scenario can be read");
-        match lowering::load(&text) {
-            Ok(loaded) => loaded,
-            Err(found) => panic!("{}", ordering::language::render_all(&found, &name, &text)),
-        }
-    };
-    let folder = tests_support::repository().join("tests/scenarios");
-    files(&folder).into_iter().flat_map(load).map(|(_, lowered)| lowered).collect()
+    entries().into_iter().map(|entry| entry.lowered).collect()
 }
 
 fn summary(verdict: &Verdict) -> String {
@@ -78,8 +52,7 @@ fn a_right_order_of_the_live_machine_is_proved_and_a_wrong_one_refuted() {
         ("ksm/orders-of-merge.scn", "ksm_merge A", ksm::orders()),
     ];
     for (file, call, orders) in operations {
-        let path = tests_support::repository().join("tests/scenarios").join(file);
-        let text = fs::read_to_string(path).expect("a scenario can be read");
+        let text = text_of(file).expect("the catalogue has this file");
         let (setting, _) = text.split_once("expect ").expect("the first scenario ends in what is expected");
         for order in orders {
             let named = call.replace(" A", &format!(" \"{}\" A", order.name));

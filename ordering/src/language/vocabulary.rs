@@ -266,6 +266,23 @@ pub const OPERATIONS: &[(&str, &str)] = &[
     ("ksm_stabilize PAGE FRAME", "the first half of ksm_merge"),
 ];
 
+/// What a condition can look at, with what it finds.
+pub const LOOKS: &[(&str, &str)] = &[
+    ("pte(PAGE)", "the page-table entry"),
+    ("spte(PAGE)", "the shadow entry"),
+    ("tlb(CPU, PAGE)", "what a CPU's TLB holds"),
+    ("iotlb(DEVICE, PAGE)", "what a device's IOTLB holds"),
+    ("devtlb(DEVICE, PAGE)", "what a device's own TLB holds"),
+    ("vtlb(VCPU, PAGE)", "what a vCPU's TLB holds"),
+    ("in_progress(PAGE)", "the ranges that are open over the page"),
+    ("orig(PAGE)", "the entry that the agent last saw or wrote"),
+    ("pte_same PAGE", "whether the entry is still that one"),
+    ("content(FRAME)", "what a frame holds"),
+    ("refs(FRAME)", "the references to a frame"),
+    ("mapcount(FRAME)", "the entries counted as mapping it"),
+    ("stable(FRAME)", "whether it is a KSM page"),
+];
+
 impl Entry {
     /// The word it begins with.
     #[must_use]

@@ -6,6 +6,7 @@
 use crate::language::Diagnostic;
 use crate::language::span::{Name, Span};
 use crate::language::syntax::{Comparison, Condition, Operand, Permission, Term};
+use crate::language::vocabulary::LOOKS;
 use crate::model::{Guard, Var};
 
 use super::hardware::{Hardware, no_cache};
@@ -273,9 +274,9 @@ fn spans(condition: &Condition) -> Span {
 }
 
 fn arguments_wrong(name: &Name) -> Diagnostic {
-    let help = "there are pte(A), spte(A), tlb(CPU, A), iotlb(DEV, A), devtlb(DEV, A), vtlb(VCPU, A), in_progress(A), orig(A), content(f), refs(f), \
-                mapcount(f), stable(f) and pte_same A";
-    Diagnostic::new(name.span, format!("`{}` cannot be looked at like this", name.node), help)
+    let forms: Vec<_> = LOOKS.iter().map(|(form, _)| *form).collect();
+    let message = format!("`{}` cannot be looked at like this", name.node);
+    Diagnostic::new(name.span, message, format!("there are {}", forms.join(", ")))
 }
 
 fn nobody_looks(name: &Name) -> Diagnostic {

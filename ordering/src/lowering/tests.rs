@@ -4,10 +4,8 @@ mod devices;
 mod explorer;
 mod meaning;
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use super::{Lowered, load};
+use crate::catalogue::{FILES, text_of};
 use crate::engine::{self, Options, Reductions, Verdict};
 use crate::language::render_all;
 use crate::language::syntax::Expect;
@@ -21,25 +19,6 @@ fn loaded(file: &str, source: &str) -> Vec<Lowered> {
         Ok(found) => found.into_iter().map(|(_, lowered)| lowered).collect(),
         Err(diagnostics) => panic!("{}", render_all(&diagnostics, file, source)),
     }
-}
-
-fn catalogue() -> Vec<(PathBuf, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scenarios");
-    let mut found = Vec::new();
-    let mut open = vec![root];
-    while let Some(folder) = open.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                open.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "scn") {
-                let text = fs::read_to_string(&path).unwrap();
-                found.push((path, text));
-            }
-        }
-    }
-    found.sort();
-    found
 }
 
 /// What is wrong with the verdict; nothing if it is the expected one.
@@ -63,8 +42,8 @@ fn unexpected(lowered: &Lowered) -> Option<String> {
 #[test]
 fn every_scenario_of_the_catalogue_has_its_expected_verdict() {
     let mut wrong = Vec::new();
-    for (path, source) in catalogue() {
-        for lowered in loaded(&path.display().to_string(), &source) {
+    for file in FILES {
+        for lowered in loaded(file.path, file.text) {
             wrong.extend(unexpected(&lowered));
         }
     }
@@ -74,8 +53,7 @@ fn every_scenario_of_the_catalogue_has_its_expected_verdict() {
 #[test]
 fn the_orders_of_the_live_machine_have_the_verdicts_that_it_gives_them() {
     let scenario = |file: &str, operation: &str, order: &str| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scenarios").join(file);
-        let base = fs::read_to_string(path).unwrap();
+        let base = text_of(file).unwrap();
         let base = base.split("\nscenario ").nth(1).unwrap().to_owned();
         let line = base.lines().find(|line| line.trim().starts_with(operation)).unwrap().to_owned();
         let wanted = line.replacen(operation, &format!("{operation} \"{order}\""), 1);
@@ -98,9 +76,9 @@ fn the_orders_of_the_live_machine_have_the_verdicts_that_it_gives_them() {
 
 #[test]
 fn no_proof_of_the_catalogue_rests_on_caches_that_never_lose_an_entry() {
-    for (path, source) in catalogue() {
-        let evicting = source.replace("\nexpect ", "\noption evict = on\nexpect ");
-        for lowered in loaded(&path.display().to_string(), &evicting) {
+    for file in FILES {
+        let evicting = file.text.replace("\nexpect ", "\noption evict = on\nexpect ");
+        for lowered in loaded(file.path, &evicting) {
             if lowered.expect == Some(Expect::Proved) {
                 assert_eq!(unexpected(&lowered), None);
             }
@@ -110,9 +88,8 @@ fn no_proof_of_the_catalogue_rests_on_caches_that_never_lose_an_entry() {
 
 #[test]
 fn a_counterexample_that_is_printed_is_read_again() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scenarios/cow/notify-under-lock.scn");
-    let source = fs::read_to_string(path).unwrap();
-    let lowered = loaded("cow", &source);
+    let source = text_of("cow/notify-under-lock.scn").unwrap();
+    let lowered = loaded("cow", source);
     let Found::Violated(_, steps) = explore(&lowered[0].model, MOST) else { panic!("no violation") };
     let row = |step: &String| match step.split_once(": ") {
         Some(("CPU", text)) => format!("{text} | |"),
@@ -133,8 +110,8 @@ fn a_counterexample_that_is_printed_is_read_again() {
 
 #[test]
 fn the_engine_agrees_with_the_naive_search_on_the_whole_catalogue() {
-    for (path, source) in catalogue() {
-        for lowered in loaded(&path.display().to_string(), &source) {
+    for file in FILES {
+        for lowered in loaded(file.path, file.text) {
             let packed =
                 engine::compile(&lowered.model).unwrap_or_else(|error| panic!("{}: {error}", lowered.name));
             let naive = explore(&lowered.model, MOST);
