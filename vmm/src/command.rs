@@ -6,6 +6,8 @@ mod demo;
 mod files;
 mod outcome;
 mod progress;
+mod steps;
+mod zoo;
 
 use std::io::{Write, stderr, stdout};
 use std::process::ExitCode;
@@ -29,6 +31,10 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Prove or refute scenarios over every interleaving
     Check(check::CheckArguments),
+    /// List the scenarios that come with this program, or show one of them
+    Zoo(zoo::ZooArguments),
+    /// List the steps, operations, looks and options that a scenario can be written with
+    Steps(steps::StepsArguments),
 }
 
 /// Nothing can be shown: wrong usage, or a machine that cannot.
@@ -43,6 +49,8 @@ pub fn main() -> ExitCode {
     match arguments.command {
         Some(Command::Demo(demo)) => demo::run(&demo),
         Some(Command::Check(check)) => check::run(&check),
+        Some(Command::Zoo(zoo)) => zoo::run(&zoo),
+        Some(Command::Steps(steps)) => steps::run(&steps),
         None => demo::run(&arguments.demo),
     }
 }

@@ -198,8 +198,12 @@ pub(super) fn conclusion(checked: &[Checked]) -> String {
 
 /// All of them as one object.
 pub(super) fn json(checked: &[Checked]) -> String {
-    let report = Report { scenarios: checked.iter().map(Checked::row).collect() };
-    match serde_json::to_string_pretty(&report) {
+    as_json(&Report { scenarios: checked.iter().map(Checked::row).collect() })
+}
+
+/// An object of numbers and names, as it is printed.
+pub(super) fn as_json(report: &impl Serialize) -> String {
+    match serde_json::to_string_pretty(report) {
         Ok(text) => text,
         Err(error) => unreachable!("numbers and names are always JSON: {error}"),
     }

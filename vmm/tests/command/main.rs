@@ -1,5 +1,8 @@
 //! The command line, as its users meet it.
 
+mod steps;
+mod zoo;
+
 use std::process::{Command, Output};
 
 fn afterimage(arguments: &[&str]) -> Output {

@@ -1,0 +1,116 @@
+//! `afterimage steps`: the words of the scenario language, on the terminal.
+//!
+//! Invariant: everything printed is read out of the language's own tables.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use ordering::language::vocabulary::{LOOKS, OPERATIONS, STEPS};
+use ordering::language::{OPTIONS, did_you_mean};
+
+use super::{UNUSABLE, complain, say};
+
+/// What can be asked of the vocabulary.
+#[derive(Debug, Args)]
+pub(super) struct StepsArguments {
+    /// A step, operation, look or option, or a kernel function: its entry only
+    word: Option<String>,
+}
+
+/// One line of the list, and what is said of it when it is asked for.
+struct Word {
+    form: String,
+    who: &'static str,
+    meaning: String,
+    details: Vec<(&'static str, String)>,
+}
+
+/// Words of one kind.
+struct Section {
+    title: &'static str,
+    words: Vec<Word>,
+}
+
+impl Word {
+    fn new(form: &str, meaning: &str) -> Self {
+        let details = vec![("means", meaning.to_owned())];
+        Self { form: form.to_owned(), who: "", meaning: meaning.to_owned(), details }
+    }
+
+    /// Whether it begins with `word`, or stands for a kernel function of that name.
+    fn is(&self, word: &str) -> bool {
+        let named = self.names().any(|name| name == word);
+        named || self.meaning.split([',', ' ', ':']).any(|part| part == word && part.contains('_'))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.form.split([' ', '(']).take(1)
+    }
+
+    fn entry(&self) -> String {
+        let lines = self.details.iter().filter(|(_, text)| !text.is_empty());
+        let lines: String = lines.map(|(what, text)| format!("\n  {what:8}{text}")).collect();
+        format!("{}{lines}", self.form)
+    }
+}
+
+fn sections() -> Vec<Section> {
+    let step = |entry: &ordering::language::vocabulary::Entry| Word {
+        form: entry.form.to_owned(),
+        who: entry.actor.name(),
+        meaning: entry.kernel.to_owned(),
+        details: vec![
+            ("who", entry.actor.name().to_owned()),
+            ("reads", entry.reads.to_owned()),
+            ("writes", entry.writes.to_owned()),
+            ("kernel", entry.kernel.to_owned()),
+        ],
+    };
+    let option = |(name, values, meaning): &(&str, &[&str], &str)| {
+        Word::new(&format!("{name} = {}", values.join("|")), meaning)
+    };
+    let plain = |(form, meaning): &(&str, &str)| Word::new(form, meaning);
+    vec![
+        Section { title: "STEPS, and the kernel's name", words: STEPS.iter().map(step).collect() },
+        Section {
+            title: "OPERATIONS, and what they stand for",
+            words: OPERATIONS.iter().map(plain).collect(),
+        },
+        Section { title: "LOOKS, in conditions", words: LOOKS.iter().map(plain).collect() },
+        Section {
+            title: "OPTIONS, the first value if nothing is said",
+            words: OPTIONS.iter().map(option).collect(),
+        },
+    ]
+}
+
+/// Prints all words, or the entries of one.
+pub(super) fn run(arguments: &StepsArguments) -> ExitCode {
+    let sections = sections();
+    let Some(word) = &arguments.word else {
+        sections.iter().for_each(|section| say(list(section)));
+        say("`afterimage steps WORD` says what a step reads and writes; `afterimage zoo` has examples.");
+        return ExitCode::SUCCESS;
+    };
+    let words: Vec<&Word> = sections.iter().flat_map(|section| &section.words).collect();
+    let found: Vec<String> = words.iter().filter(|known| known.is(word)).map(|known| known.entry()).collect();
+    if found.is_empty() {
+        let known: Vec<&str> = words.iter().flat_map(|known| known.names()).collect();
+        let help = did_you_mean(word, &known, "`afterimage steps` lists all of them");
+        complain(format_args!("there is no step, operation, look or option `{word}`: {help}"));
+        return UNUSABLE.into();
+    }
+    say(found.join("\n\n"));
+    ExitCode::SUCCESS
+}
+
+fn list(section: &Section) -> String {
+    let width = |of: fn(&Word) -> usize| section.words.iter().map(of).max().unwrap_or(0);
+    let (forms, who) = (width(|word| word.form.len()), width(|word| word.who.len()));
+    let line = |word: &Word| {
+        let who = if who == 0 { String::new() } else { format!("{:who$}  ", word.who) };
+        format!("  {:forms$}  {who}{}\n", word.form, word.meaning)
+    };
+    let lines: String = section.words.iter().map(line).collect();
+    format!("{}\n{lines}", section.title)
+}

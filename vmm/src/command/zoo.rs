@@ -1,0 +1,134 @@
+//! `afterimage zoo`: the catalogue of scenarios that comes with the program.
+//!
+//! Invariant: the list says what each scenario expects, which a test holds against every interleaving; what is shown of
+//! one scenario is explored now.
+
+mod markdown;
+
+use std::process::ExitCode;
+
+use clap::Args;
+use ordering::catalogue::{self, Entry};
+use ordering::engine::{Counting, Options};
+use ordering::language::did_you_mean;
+use ordering::language::syntax::Expect;
+use serde::Serialize;
+
+use super::outcome::{Checked, as_json};
+use super::{UNUSABLE, complain, say};
+
+/// What can be asked of the catalogue.
+#[derive(Debug, Args)]
+pub(super) struct ZooArguments {
+    /// A scenario: its text, its programs, its source and its counterexample
+    name: Option<String>,
+    /// Print one JSON object instead of the list
+    #[arg(long)]
+    json: bool,
+    /// Print the list as docs/catalogue.md
+    #[arg(long, conflicts_with_all = ["json", "name"])]
+    markdown: bool,
+}
+
+#[derive(Serialize)]
+struct List<'a> {
+    scenarios: Vec<Row<'a>>,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    scenario: &'a str,
+    file: &'a str,
+    about: Option<&'a str>,
+    source: Option<&'a str>,
+    like: Option<&'a str>,
+    expected: String,
+}
+
+/// Prints the list, or one scenario.
+pub(super) fn run(arguments: &ZooArguments) -> ExitCode {
+    let mut entries = catalogue::entries();
+    if let Some(name) = &arguments.name {
+        let Some(at) = entries.iter().position(|entry| entry.lowered.name == *name) else {
+            let known: Vec<&str> = entries.iter().map(|entry| entry.lowered.name.as_str()).collect();
+            let help = did_you_mean(name, &known, "`afterimage zoo` lists all of them");
+            complain(format_args!("there is no scenario `{name}`: {help}"));
+            return UNUSABLE.into();
+        };
+        entries = vec![entries.swap_remove(at)];
+        if !arguments.json {
+            return show(&entries[0]);
+        }
+    }
+    if arguments.markdown {
+        say(markdown::page(&entries).trim_end());
+    } else if arguments.json {
+        say(as_json(&List { scenarios: entries.iter().map(row).collect() }));
+    } else {
+        list(&entries);
+    }
+    ExitCode::SUCCESS
+}
+
+fn row(entry: &Entry) -> Row<'_> {
+    let scenario = &entry.scenario;
+    Row {
+        scenario: &scenario.name.node,
+        file: entry.file.path,
+        about: scenario.about.as_deref(),
+        source: scenario.source.as_deref(),
+        like: scenario.like.as_ref().map(|like| like.node.as_str()),
+        expected: expected(entry),
+    }
+}
+
+/// The verdict that the scenario expects.
+fn expected(entry: &Entry) -> String {
+    match entry.lowered.expect {
+        None | Some(Expect::Proved) => "proved".to_owned(),
+        Some(Expect::Violation { steps: None }) => "violation".to_owned(),
+        Some(Expect::Violation { steps: Some(steps) }) => format!("violation in {steps} steps"),
+    }
+}
+
+/// One line a scenario, below the name of its file.
+fn list(entries: &[Entry]) {
+    let mut file = "";
+    let width = entries.iter().map(|entry| entry.lowered.name.len()).max().unwrap_or(0);
+    for entry in entries {
+        if entry.file.path != file {
+            let line = if file.is_empty() { "" } else { "\n" };
+            file = entry.file.path;
+            say(format_args!("{line}{file}"));
+        }
+        // How many steps a violation takes is the reader's second question.
+        let verdict = expected(entry);
+        let verdict = verdict.split(' ').next().unwrap_or_default();
+        let about = entry.scenario.about.as_deref().unwrap_or_default();
+        say(format_args!("  {:width$}  {verdict:9}  {about}", entry.lowered.name).to_string().trim_end());
+    }
+    say(format_args!("\n{} scenarios; `afterimage zoo NAME` shows one.", entries.len()));
+}
+
+/// Everything that is known of one scenario.
+fn show(entry: &Entry) -> ExitCode {
+    say(format_args!("# tests/scenarios/{}\n{}\n", entry.file.path, entry.written()));
+    if let Some(like) = &entry.scenario.like {
+        if let (false, Some(source)) = (entry.written().contains("\nsource"), &entry.scenario.source) {
+            say(format_args!("# source, of what it is like: {source}\n"));
+        }
+        say(format_args!("# its programs, with what it takes over from {}\n{}", like.node, entry.programs()));
+    }
+    let options = Options { interleavings: Counting::On, ..Options::default() };
+    match Checked::explore(entry.lowered.clone(), &options, false) {
+        Ok(checked) => {
+            say(&checked);
+            checked.counterexample().iter().for_each(|table| say(format_args!("\n{table}")));
+            if checked.is_as_expected() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            complain(error);
+            UNUSABLE.into()
+        }
+    }
+}
