@@ -126,9 +126,8 @@ fn every_look_of_the_vocabulary_can_be_used_in_a_condition() {
         let look = form.replace("PAGE", "A").replace("FRAME", "f").replace("CPU", "C").replace("DEVICE", "D");
         // A vCPU has a TLB of its own where programs write its shadow entries themselves.
         let things = "page A\nframe f = 0\nmap A -> f ro\ncpu C\nvcpu VC\ndevice D\n";
-        let source = format!(
-            "scenario s\n{things}\nagent K\n  zap_spte A\nagent C\n  if {look}: pte_clear A\n"
-        );
+        let source =
+            format!("scenario s\n{things}\nagent K\n  zap_spte A\nagent C\n  if {look}: pte_clear A\n");
         let loaded = crate::lowering::load(&source);
         assert!(loaded.is_ok(), "{form}: {loaded:?}");
     }
