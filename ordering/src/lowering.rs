@@ -9,6 +9,7 @@ mod agent;
 mod atomic;
 mod condition;
 mod event;
+mod habits;
 mod hardware;
 mod initial;
 mod names;
@@ -18,18 +19,21 @@ mod program;
 mod property;
 mod queue;
 mod replay;
+mod round;
 mod sizes;
 mod state;
 mod step;
 mod survey;
+mod visit;
 
 use crate::language::Diagnostic;
 use crate::language::span::{Span, Spanned};
-use crate::language::syntax::{Agent as Column, Expect, Node, Scenario, Statement, UserKind};
+use crate::language::syntax::{Agent as Column, Expect, Scenario, Statement, UserKind};
 use crate::model::{Agent, Model, Property};
 
 use agent::{Emitter, Properties};
 use event::Watch;
+use habits::Habits;
 use hardware::Hardware;
 use initial::initial;
 use names::{Meaning, Names, UserId};
@@ -38,6 +42,7 @@ use program::Builder;
 use sizes::sizes;
 use state::State;
 use survey::Survey;
+use visit::visit_steps;
 
 /// What stands beside an event that no step is.
 const NEVER_HAPPENS: &str = "never happens";
@@ -75,6 +80,7 @@ pub fn lower(scenario: &Scenario, source: &str) -> Result<Lowered, Vec<Diagnosti
         source,
         names: &names,
         survey: &survey,
+        habits: &Habits::of_all(scenario, &names, Options::new(scenario)),
         state,
         options: Options::new(scenario),
         hardware: &Hardware::new(scenario, &survey),
@@ -134,6 +140,7 @@ struct Lowering<'a> {
     names: &'a Names,
     survey: &'a Survey,
     hardware: &'a Hardware,
+    habits: &'a [Habits],
     state: State,
     options: Options,
     properties: Vec<Property>,
@@ -197,8 +204,7 @@ impl Lowering<'_> {
         };
         let device = user.is_some_and(|user| self.names.kinds[user.0] == UserKind::Device);
         let spontaneous = column.spontaneous || device;
-        let mut handles = Vec::new();
-        handles_of(&column.body, self.names, &mut handles);
+        let handles = handles_of(&column.body, self.names);
         let mut emitter = Emitter { user, handles, ..self.emitter(index, &column.name.node, built_in) };
         emitter.block(&column.body);
         let program = emitter.builder.finish(spontaneous);
@@ -219,6 +225,7 @@ impl Lowering<'_> {
             diagnostics: &mut self.diagnostics,
             locks: &self.survey.locks,
             posted: &self.survey.posted,
+            habits: self.habits,
             frees: self.survey.frees,
             agent,
             name: name.to_owned(),
@@ -236,24 +243,13 @@ impl Lowering<'_> {
 }
 
 /// The handles that a program takes, with the pages behind them.
-fn handles_of(body: &[Statement], names: &Names, found: &mut Vec<(String, Option<names::PageId>)>) {
-    for statement in body {
-        match &statement.node {
-            Node::Step(step) => {
-                let page = step.page.as_ref().and_then(|page| names.page(page).ok());
-                found.extend(step.handle.as_ref().map(|handle| (handle.node.clone(), page)));
-            }
-            Node::Repeat(_, _, body) | Node::When(_, body) | Node::Atomic(body) => {
-                handles_of(body, names, found);
-            }
-            Node::Choice(ways) => ways.iter().for_each(|way| handles_of(way, names, found)),
-            Node::If(_, then, otherwise) => {
-                handles_of(then, names, found);
-                handles_of(otherwise, names, found);
-            }
-            _ => {}
-        }
-    }
+fn handles_of(body: &[Statement], names: &Names) -> Vec<(String, Option<names::PageId>)> {
+    let mut found = Vec::new();
+    visit_steps(body, &mut |step, _, _| {
+        let page = step.page.as_ref().and_then(|page| names.page(page).ok());
+        found.extend(step.handle.as_ref().map(|handle| (handle.node.clone(), page)));
+    });
+    found
 }
 
 #[cfg(test)]

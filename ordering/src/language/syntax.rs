@@ -208,6 +208,8 @@ pub struct Step {
     pub write: bool,
     /// `[post]`: into the queue.
     pub post: bool,
+    /// LABEL.
+    pub label: Option<Name>,
     /// As it is shown in a trace.
     pub text: String,
 }
@@ -219,6 +221,26 @@ pub struct Lock {
     pub name: Name,
     /// What it protects.
     pub argument: Option<Name>,
+    /// Whether others may hold it at the same time.
+    pub mode: LockMode,
+}
+
+impl Lock {
+    /// As it is written: `ptl(A)`.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let argument = self.argument.as_ref().map_or(String::new(), |name| format!("({})", name.node));
+        format!("{}{argument}", self.name.node)
+    }
+}
+
+/// How a lock is taken.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum LockMode {
+    /// By one agent.
+    Exclusive,
+    /// By any number of agents.
+    Shared,
 }
 
 /// An operation of the memory manager.

@@ -10,8 +10,22 @@ use std::fmt::Write as _;
 pub enum Verb {
     /// Take a lock.
     Lock,
+    /// Take a lock, or go on elsewhere if somebody holds it.
+    Trylock,
     /// Release a lock.
     Unlock,
+    /// Switch interrupts off.
+    IrqOff,
+    /// Switch them on.
+    IrqOn,
+    /// Interrupt all others and wait until they have answered.
+    IpiSync,
+    /// Begin to read under RCU.
+    RcuReadLock,
+    /// End it.
+    RcuReadUnlock,
+    /// Wait for a grace period.
+    SynchronizeRcu,
     /// Remember an entry.
     PteRead,
     /// Empty an entry.
@@ -122,12 +136,31 @@ const fn step(
 pub const STEPS: &[Entry] = &[
     step(
         Verb::Lock,
-        "lock LOCK",
+        "lock LOCK [shared]",
         Actor::Kernel,
         ["lock", "lock"],
-        "pte_offset_map_lock, folio_lock, mmap_lock",
+        "pte_offset_map_lock, folio_lock, mmap_read_lock",
+    ),
+    step(
+        Verb::Trylock,
+        "trylock LOCK [shared] else LABEL",
+        Actor::Kernel,
+        ["lock", "lock"],
+        "folio_trylock, mmap_read_trylock",
     ),
     step(Verb::Unlock, "unlock LOCK", Actor::Kernel, ["lock", "lock"], "pte_unmap_unlock, folio_unlock"),
+    step(Verb::IrqOff, "irq_off", Actor::Kernel, ["", "own interrupts"], "local_irq_save"),
+    step(Verb::IrqOn, "irq_on", Actor::Kernel, ["", "own interrupts"], "local_irq_restore"),
+    step(Verb::IpiSync, "ipi_sync", Actor::Kernel, ["all interrupts", ""], "tlb_remove_table_sync_one"),
+    step(Verb::RcuReadLock, "rcu_read_lock", Actor::Kernel, ["", "own read side"], "rcu_read_lock"),
+    step(Verb::RcuReadUnlock, "rcu_read_unlock", Actor::Kernel, ["", "own read side"], "rcu_read_unlock"),
+    step(
+        Verb::SynchronizeRcu,
+        "synchronize_rcu",
+        Actor::Kernel,
+        ["all read sides, all interrupts", ""],
+        "synchronize_rcu, call_rcu of what follows",
+    ),
     step(Verb::PteRead, "pte_read PAGE", Actor::Kernel, ["pte", "orig"], "ptep_get"),
     step(Verb::PteClear, "pte_clear PAGE", Actor::Kernel, ["pte", "pte, orig"], "ptep_get_and_clear"),
     step(Verb::SetPte, "set_pte PAGE -> FRAME PERMISSION", Actor::Kernel, ["", "pte, orig"], "set_pte_at"),

@@ -13,6 +13,7 @@ use crate::model::{Guard, PropertyId, Update};
 use super::atomic::merged;
 use super::condition::{Conditions, Ways};
 use super::event::{Watch, watch};
+use super::habits::Habits;
 use super::hardware::Hardware;
 use super::names::{FrameId, Meaning, Names, PageId, UserId};
 use super::operation::expand;
@@ -50,6 +51,8 @@ pub(super) struct Emitter<'a> {
     pub(super) locks: &'a [String],
     /// What any agent posts.
     pub(super) posted: &'a [Posted],
+    /// What all agents do.
+    pub(super) habits: &'a [Habits],
     /// Whether any frame can be freed.
     pub(super) frees: bool,
     pub(super) agent: AgentId,

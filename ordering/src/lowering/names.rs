@@ -61,6 +61,11 @@ impl Names {
         self.meanings.get(name).copied()
     }
 
+    /// All that translate in this way.
+    pub(super) fn users_of(&self, kind: UserKind) -> impl Iterator<Item = UserId> {
+        (0..self.kinds.len()).filter(move |user| self.kinds[*user] == kind).map(UserId)
+    }
+
     pub(super) fn page(&self, name: &Name) -> Result<PageId, Diagnostic> {
         match self.meaning(&name.node) {
             Some(Meaning::Page(id)) => Ok(id),

@@ -9,7 +9,7 @@ use mmu::step::{Condition as Check, Permission as Allows, Role, Step as Kernel};
 
 use crate::language::span::{Name, Span, Spanned};
 use crate::language::syntax::{
-    Comparison, Condition, Lock, Node, Operand, Operation, Permission, Statement, Step, Term,
+    Comparison, Condition, Lock, LockMode, Node, Operand, Operation, Permission, Statement, Step, Term,
 };
 use crate::language::vocabulary::Verb;
 use crate::language::{Diagnostic, did_you_mean, made, on_page};
@@ -95,7 +95,8 @@ impl Frames<'_> {
 
     fn lock(&self, verb: Verb, name: &str, argument: &Name) -> Statement {
         let step = made(verb, format!("{} {name}({})", verb.name(), argument.node));
-        let lock = Lock { name: self.name(name), argument: Some(argument.clone()) };
+        let argument = Some(argument.clone());
+        let lock = Lock { name: self.name(name), argument, mode: LockMode::Exclusive };
         self.at(Node::Step(Step { lock: Some(lock), ..step }))
     }
 

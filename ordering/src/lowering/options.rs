@@ -4,6 +4,17 @@
 
 use crate::language::syntax::{BuiltIn, Scenario};
 
+/// How `flush_tlb` reaches the CPUs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Flush {
+    /// All at once.
+    Whole,
+    /// One after the other.
+    Split,
+    /// In any order, each when its interrupts are on.
+    Ipi,
+}
+
 /// What is assumed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Options {
@@ -11,7 +22,7 @@ pub(super) struct Options {
     pub(super) inv_drains: bool,
     pub(super) ats_drains: bool,
     pub(super) ordered_queue: bool,
-    pub(super) split_flush: bool,
+    pub(super) flush: Flush,
     pub(super) evict: bool,
     freed: bool,
     unlock: bool,
@@ -31,7 +42,11 @@ impl Options {
             inv_drains: !is("inv_drains", "off"),
             ats_drains: !is("ats_drains", "off"),
             ordered_queue: is("queue", "ordered"),
-            split_flush: is("flush", "split"),
+            flush: match () {
+                () if is("flush", "split") => Flush::Split,
+                () if is("flush", "ipi") => Flush::Ipi,
+                () => Flush::Whole,
+            },
             evict: is("evict", "on"),
             freed: !is("use_after_free", "off"),
             unlock: !is("unlock", "off"),

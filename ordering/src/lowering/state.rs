@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use crate::language::syntax::Permission;
 use crate::model::{Var, Variable};
 
+use super::habits::Section;
 use super::names::{FrameId, PageId, UserId};
+use super::round::Party;
 
 /// Index of an agent.
 pub(super) type AgentId = usize;
@@ -40,8 +42,14 @@ pub(super) enum Key {
     Stable(FrameId),
     /// An entry of the invalidation queue.
     Slot(u32),
-    /// Who holds a lock.
+    /// Who holds a lock alone.
     Lock(String),
+    /// Whether an agent holds a lock together with others.
+    Shares(AgentId, String),
+    /// Whether an agent is in such a section.
+    Section(Section, AgentId),
+    /// Whether an agent waits for the answer of another.
+    Awaits(AgentId, Party),
     /// A user variable.
     User(usize),
     /// The frame that GUP-fast returned.
@@ -179,6 +187,18 @@ impl State {
             Key::Lock(name) => {
                 let values = std::iter::once("free".to_owned()).chain(d.agents.iter().cloned()).collect();
                 (name.clone(), values)
+            }
+            Key::Shares(agent, name) => (format!("{}.{name}", d.agents[*agent]), yes()),
+            Key::Section(Section::Interrupts, agent) => (format!("{}.irq_off", d.agents[*agent]), yes()),
+            Key::Section(Section::Rcu, agent) => (format!("{}.rcu", d.agents[*agent]), yes()),
+            Key::Awaits(agent, Party::Cpu(cpu)) => {
+                (format!("{}.awaits[{}]", d.agents[*agent], d.users[cpu.0]), yes())
+            }
+            Key::Awaits(agent, Party::CpuOf(other)) => {
+                (format!("{}.awaits[{}]", d.agents[*agent], d.agents[*other]), yes())
+            }
+            Key::Awaits(agent, Party::Reader(other)) => {
+                (format!("{}.awaits[{}.rcu]", d.agents[*agent], d.agents[*other]), yes())
             }
             Key::User(index) => {
                 let (name, least, most) = &d.variables[*index];

@@ -5,8 +5,9 @@
 mod frame;
 mod gup;
 mod invalidation;
-mod shadow;
 mod lock;
+mod section;
+mod shadow;
 
 use crate::language::Diagnostic;
 use crate::language::span::Span;
@@ -36,7 +37,7 @@ impl At<'_> {
     }
 
     /// The step as properties look for it.
-    fn happening(&self) -> Happening {
+    pub(super) fn happening(&self) -> Happening {
         Happening::Step(self.step.verb, self.step.text.clone())
     }
 
@@ -50,7 +51,16 @@ impl Emitter<'_> {
     pub(super) fn one(&mut self, step: &Step, span: Span, line: u32) -> Result<(), Diagnostic> {
         let at = At { step, span, line };
         match step.verb {
-            Verb::Lock | Verb::Unlock => self.locking(&at),
+            Verb::Lock | Verb::Trylock | Verb::Unlock => self.locking(&at),
+            Verb::IrqOff
+            | Verb::IrqOn
+            | Verb::RcuReadLock
+            | Verb::RcuReadUnlock
+            | Verb::IpiSync
+            | Verb::SynchronizeRcu => {
+                self.section_step(&at);
+                Ok(())
+            }
             Verb::PteRead | Verb::PteClear | Verb::PteRestore | Verb::SetPte | Verb::ChangePte => {
                 self.table_step(&at)
             }
@@ -64,7 +74,12 @@ impl Emitter<'_> {
             Verb::Walk | Verb::Load | Verb::Store | Verb::DmaRead | Verb::DmaWrite => self.translated(&at),
             Verb::ZapSpte | Verb::SetSpte => self.shadow(&at),
             Verb::InvWait => self.wait(&at),
-            Verb::GupFast => self.gup_fast(&at),
+            Verb::GupFast => {
+                let start = self.builder.nodes.len();
+                self.gup_fast(&at)?;
+                self.masked(start);
+                Ok(())
+            }
             Verb::Write | Verb::Read => self.direct(&at),
             Verb::Copy => self.copy(&at),
             Verb::Alloc | Verb::Get | Verb::Put | Verb::Map | Verb::Unmap | Verb::Free | Verb::MarkStable => {

@@ -6,12 +6,13 @@
 use std::collections::BTreeSet;
 
 use crate::language::span::Span;
-use crate::language::syntax::{Node, Scenario, Statement, Step};
+use crate::language::syntax::{Lock, Scenario, Step};
 use crate::language::vocabulary::Verb;
 
-use super::operation::expand;
 use super::queue::{MOST_SLOTS, Posted};
 use super::state::AgentId;
+
+use super::visit::visit_steps;
 
 /// Counts of references and of open ranges at most.
 const MOST_COUNT: u32 = 15;
@@ -48,7 +49,10 @@ impl Survey {
         survey.contents.extend(scenario.frames.iter().map(|frame| frame.content));
         for (index, agent) in scenario.agents.iter().enumerate() {
             survey.agent = index;
-            survey.statements(&agent.body, 1);
+            visit_steps(&agent.body, &mut |step, span, times| {
+                survey.step(step, times);
+                survey.post(step, span, times);
+            });
         }
         if survey.contents.is_empty() {
             survey.contents.insert(0);
@@ -72,29 +76,6 @@ impl Survey {
         self.posts.min(MOST_SLOTS)
     }
 
-    fn statements(&mut self, statements: &[Statement], times: u32) {
-        for statement in statements {
-            match &statement.node {
-                Node::Step(step) => {
-                    self.step(step, times);
-                    self.post(step, statement.span, times);
-                }
-                Node::Operation(operation) => {
-                    // An operation that cannot be expanded is reported where it is lowered.
-                    self.statements(&expand(operation, statement.span).unwrap_or_default(), times);
-                }
-                Node::Repeat(_, most, body) => self.statements(body, times.saturating_mul(*most)),
-                Node::Choice(ways) => ways.iter().for_each(|way| self.statements(way, times)),
-                Node::If(_, then, otherwise) => {
-                    self.statements(then, times);
-                    self.statements(otherwise, times);
-                }
-                Node::When(_, body) | Node::Atomic(body) => self.statements(body, times),
-                _ => {}
-            }
-        }
-    }
-
     fn post(&mut self, step: &Step, span: Span, times: u32) {
         if !step.post {
             return;
@@ -116,12 +97,7 @@ impl Survey {
             Verb::IotlbInv | Verb::DevtlbInv => self.device_tlbs = true,
             Verb::NotifyStart => self.starts = self.starts.saturating_add(times),
             Verb::Put | Verb::Unmap | Verb::Free => self.frees = true,
-            Verb::Lock => {
-                let Some(lock) = &step.lock else { return };
-                let argument =
-                    lock.argument.as_ref().map_or(String::new(), |name| format!("({})", name.node));
-                self.locks.push(format!("{}{argument}", lock.name.node));
-            }
+            Verb::Lock | Verb::Trylock => self.locks.extend(step.lock.as_ref().map(Lock::text)),
             _ => {}
         }
     }

@@ -3,6 +3,7 @@
 mod devices;
 mod explorer;
 mod meaning;
+mod ordering;
 
 use super::{Lowered, load};
 use crate::catalogue::{FILES, text_of};

@@ -35,7 +35,11 @@ pub const OPTIONS: &[(&str, &[&str], &str)] = &[
         "whether `notify` and `devtlb_inv` discard the translations on their way to a device TLB that is apart",
     ),
     ("queue", &["any", "ordered"], "whether what is posted is done in any order, or in its own"),
-    ("flush", &["whole", "split"], "whether `flush_tlb` reaches the CPUs one step at a time"),
+    (
+        "flush",
+        &["whole", "split", "ipi"],
+        "whether `flush_tlb` reaches the CPUs at once, one step at a time, or by interrupts",
+    ),
     ("evict", &["off", "on"], "whether a cache may lose an entry at any time, and walk again"),
     ("use_after_free", &["on", "off"], "whether the use of a freed frame is a violation"),
     ("unlock", &["on", "off"], "whether an unlock without lock is a violation"),

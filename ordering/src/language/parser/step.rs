@@ -5,7 +5,9 @@
 use super::super::diagnostic::Diagnostic;
 use super::super::span::{Name, Span};
 use super::super::suggest::did_you_mean;
-use super::super::syntax::{Assignment, Lock, Node, Operand, Operation, Permission, Statement, Step, Term};
+use super::super::syntax::{
+    Assignment, Lock, LockMode, Node, Operand, Operation, Permission, Statement, Step, Term,
+};
 use super::super::vocabulary::{Entry, Verb, find, find_operation, words};
 use super::condition::operand;
 use super::cursor::{Cursor, Parsed};
@@ -79,6 +81,7 @@ fn empty(verb: Verb) -> Step {
         handle: None,
         write: false,
         post: false,
+        label: None,
         text,
     }
 }
@@ -99,6 +102,10 @@ fn step(cursor: &mut Cursor<'_>, entry: &Entry) -> Parsed<Step> {
             "PERMISSION" => step.permission = Some(permission(cursor, form)?),
             "[write]" => step.write = cursor.eat_word("write"),
             "[post]" => step.post = cursor.eat_word("post"),
+            "[shared]" if cursor.eat_word("shared") => share(&mut step),
+            "[shared]" => {}
+            "LABEL" => step.label = Some(cursor.name("a label", form)?),
+            "else" if cursor.eat_word("else") => {}
             sign => cursor.sign(sign, form)?,
         }
     }
@@ -123,7 +130,13 @@ fn lock(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Lock> {
     } else {
         None
     };
-    Ok(Lock { name, argument })
+    Ok(Lock { name, argument, mode: LockMode::Exclusive })
+}
+
+fn share(step: &mut Step) {
+    if let Some(lock) = &mut step.lock {
+        lock.mode = LockMode::Shared;
+    }
 }
 
 fn clear_flush(cursor: &mut Cursor<'_>, word: Name) -> Parsed<Node> {

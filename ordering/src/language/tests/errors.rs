@@ -396,3 +396,18 @@ error: a state of `s` needs 153 bits, and 128 can be packed
     let found = too_large(&scenario, &bits, 128).render("a.scn", &source);
     assert_eq!(clean(&found), expected.trim_matches('\n'));
 }
+
+#[test]
+fn a_trylock_says_where_to_go_on() {
+    let source = format!("{HEAD}agent p\n  trylock mmap_lock shared\n");
+    let expected = r#"
+error: the line ends where `else` is expected
+ --> a.scn:8:27
+  |
+8 |   trylock mmap_lock shared
+  |                           ^
+  |
+  = help: write `trylock LOCK [shared] else LABEL`
+"#;
+    assert_eq!(shown(&source), expected.trim_matches('\n'));
+}

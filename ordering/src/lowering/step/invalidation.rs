@@ -9,9 +9,12 @@ use crate::language::vocabulary::Verb;
 use crate::model::{Guard, Update};
 
 use super::super::agent::Emitter;
+use super::super::habits::Section;
 use super::super::hardware::Level;
-use super::super::names::PageId;
+use super::super::names::{PageId, UserId};
+use super::super::options::Flush;
 use super::super::program::Way;
+use super::super::round::Party;
 use super::super::state::{Key, NONE};
 use super::At;
 
@@ -56,20 +59,31 @@ impl Emitter<'_> {
     }
 
     fn flush(&mut self, page: PageId, at: &At<'_>) {
-        let updates = self.forget(page, levels(Verb::FlushTlb));
-        let cpus = self.names.kinds.iter().filter(|kind| **kind == UserKind::Cpu).count();
-        if !self.options.split_flush || cpus < 2 {
-            self.step(vec![at.way(Vec::new(), updates)], at.line);
-            return;
-        }
-        let each = updates.len() / cpus;
-        for (cpu, updates) in updates.chunks(each.max(1)).enumerate() {
-            let shown = format!("{}: {} of {cpus}", at.step.text, cpu + 1);
-            let mut way = Way::new(Vec::new(), updates.to_vec(), shown);
-            if cpu + 1 == cpus {
-                way = way.happening(at.happening());
+        let cpus: Vec<UserId> = self.names.users_of(UserKind::Cpu).collect();
+        match self.options.flush {
+            Flush::Ipi => {
+                let mut answers = self.interrupted();
+                for answer in &mut answers {
+                    if let Party::Cpu(cpu) = answer.party {
+                        answer.updates = self.forgets(cpu, page, Level::Tlb);
+                    }
+                }
+                self.round(answers, &[Section::Interrupts], at);
             }
-            self.step(vec![way], at.line);
+            Flush::Split if cpus.len() > 1 => {
+                for (index, cpu) in cpus.iter().enumerate() {
+                    let shown = format!("{}: {} of {}", at.step.text, index + 1, cpus.len());
+                    let mut way = Way::new(Vec::new(), self.forgets(*cpu, page, Level::Tlb), shown);
+                    if index + 1 == cpus.len() {
+                        way = way.happening(at.happening());
+                    }
+                    self.step(vec![way], at.line);
+                }
+            }
+            Flush::Split | Flush::Whole => {
+                let updates = self.forget(page, levels(Verb::FlushTlb));
+                self.step(vec![at.way(Vec::new(), updates)], at.line);
+            }
         }
     }
 

@@ -1,45 +1,91 @@
 //! Locks: who holds them, and who may release them.
 //!
-//! Invariant: a lock has one holder, who alone can release it; the release by anybody else breaks the built-in property.
+//! Invariant: a lock has one holder, or any number of holders who share it. Who has neither taken nor shared it and
+//! releases it breaks the built-in property. Nobody comes before the others: a lock may pass a waiting writer by for
+//! ever, so what is proved does not rest on fairness.
 
 use crate::language::span::Span;
-use crate::language::syntax::Lock;
+use crate::language::syntax::{Lock, LockMode};
 use crate::language::vocabulary::Verb;
 use crate::language::{Diagnostic, did_you_mean};
 use crate::model::{Guard, Update, Var};
 
 use super::super::agent::Emitter;
+use super::super::program::{Goal, Way};
 use super::super::state::{Key, number};
 use super::At;
 
 impl Emitter<'_> {
+    /// `lock`, `trylock` and `unlock`.
     pub(super) fn locking(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
-        let lock = self.lock(at.filled(at.step.lock.as_ref())?, at.span)?;
-        let me = number(self.agent) + 1;
-        if at.step.verb == Verb::Lock {
-            self.step(vec![at.way(vec![Guard::Is(lock, 0)], vec![Update::Set(lock, me)])], at.line);
-            return Ok(());
-        }
-        let mut ways = vec![at.way(vec![Guard::Is(lock, me)], vec![Update::Set(lock, 0)])];
-        let wrong = at.way(vec![Guard::IsNot(lock, me)], Vec::new()).violating(self.properties.unlock);
-        ways.extend(self.properties.unlock.map(|_| wrong));
+        let lock = at.filled(at.step.lock.as_ref())?;
+        let holder = self.holder(lock, at.span)?;
+        let name = lock.text();
+        let ways = match at.step.verb {
+            Verb::Unlock => self.release(holder, &name, at),
+            verb => {
+                let busy = self.busy(holder, &name, lock.mode);
+                let free = busy.iter().map(|guard| opposite(*guard)).collect();
+                let taken = at.way(free, vec![self.take(holder, name, lock.mode)]);
+                let mut ways = vec![taken];
+                if verb == Verb::Trylock {
+                    let label = self.builder.named(at.filled(at.step.label.as_ref())?)?;
+                    let text = format!("{}: no", at.step.text);
+                    let failed = |guard| Way::new(vec![guard], Vec::new(), text.as_str());
+                    ways.extend(busy.into_iter().map(|guard| failed(guard).to(Goal::Label(label))));
+                }
+                ways
+            }
+        };
         self.step(ways, at.line);
         Ok(())
     }
 
-    fn lock(&mut self, lock: &Lock, span: Span) -> Result<Var, Diagnostic> {
-        let argument = match &lock.argument {
-            None => String::new(),
-            Some(name) => {
-                match lock.name.node.as_str() {
-                    "ptl" => drop(self.names.page(name)?),
-                    "page" => drop(self.names.frame(name)?),
-                    _ => {}
-                }
-                format!("({})", name.node)
+    /// Each of these keeps this agent from taking the lock.
+    fn busy(&mut self, holder: Var, name: &str, mode: LockMode) -> Vec<Guard> {
+        let me = self.agent;
+        let in_the_way = |agent: &usize| mode == LockMode::Exclusive || *agent == me;
+        let habits = self.habits;
+        let shares =
+            (0..habits.len()).filter(|agent| habits[*agent].shares.contains(name)).filter(in_the_way);
+        let taken = std::iter::once(Guard::IsNot(holder, 0));
+        let state = &mut self.state;
+        taken
+            .chain(shares.map(|agent| Guard::Is(state.var(&Key::Shares(agent, name.to_owned())), 1)))
+            .collect()
+    }
+
+    fn take(&mut self, holder: Var, name: String, mode: LockMode) -> Update {
+        match mode {
+            LockMode::Exclusive => Update::Set(holder, number(self.agent) + 1),
+            LockMode::Shared => Update::Set(self.state.var(&Key::Shares(self.agent, name)), 1),
+        }
+    }
+
+    fn release(&mut self, holder: Var, name: &str, at: &At<'_>) -> Vec<Way> {
+        let me = number(self.agent) + 1;
+        let mut ways = vec![at.way(vec![Guard::Is(holder, me)], vec![Update::Set(holder, 0)])];
+        let mut wrong = vec![Guard::IsNot(holder, me)];
+        if self.habits[self.agent].shares.contains(name) {
+            let shares = self.state.var(&Key::Shares(self.agent, name.to_owned()));
+            ways.push(at.way(vec![Guard::Is(shares, 1)], vec![Update::Set(shares, 0)]));
+            wrong.push(Guard::IsNot(shares, 1));
+        }
+        let unlock = self.properties.unlock;
+        ways.extend(unlock.map(|_| at.way(wrong, Vec::new()).violating(unlock)));
+        ways
+    }
+
+    /// The variable that says who holds the lock alone.
+    fn holder(&mut self, lock: &Lock, span: Span) -> Result<Var, Diagnostic> {
+        if let Some(name) = &lock.argument {
+            match lock.name.node.as_str() {
+                "ptl" => drop(self.names.page(name)?),
+                "page" => drop(self.names.frame(name)?),
+                _ => {}
             }
-        };
-        let name = format!("{}{argument}", lock.name.node);
+        }
+        let name = lock.text();
         if !self.locks.contains(&name) {
             let known: Vec<_> = self.locks.iter().map(String::as_str).collect();
             let otherwise = format!("take it before: `lock {name}`");
@@ -47,5 +93,14 @@ impl Emitter<'_> {
             return Err(Diagnostic::new(span, format!("nobody ever takes the lock `{name}`"), help));
         }
         Ok(self.state.var(&Key::Lock(name)))
+    }
+}
+
+/// What holds where this guard does not, of the two kinds that locks need.
+fn opposite(guard: Guard) -> Guard {
+    match guard {
+        Guard::Is(var, value) => Guard::IsNot(var, value),
+        Guard::IsNot(var, value) => Guard::Is(var, value),
+        other => other,
     }
 }

@@ -6,18 +6,18 @@ use super::{MOST, loaded};
 const HEAD: &str =
     "scenario s\npage A\nframe f = 0, g = 1\nmap A -> f rw\ncpu C, D\nvar x = 0..3\nvar y = 0..1\n";
 
-fn found(program: &str) -> Found {
+pub(super) fn found(program: &str) -> Found {
     let lowered = loaded("s.scn", &format!("{HEAD}{program}\n")).remove(0);
     lowered.model.validate().unwrap();
     explore(&lowered.model, MOST)
 }
 
-fn is_proved(program: &str) {
+pub(super) fn is_proved(program: &str) {
     let found = found(program);
     assert!(matches!(found, Found::Proved(_)), "{program}\n{found:?}");
 }
 
-fn breaks(property: &str, program: &str) -> Vec<String> {
+pub(super) fn breaks(property: &str, program: &str) -> Vec<String> {
     match found(program) {
         Found::Violated(broken, steps) if broken == property => steps,
         other => panic!("{program}\n{other:?}"),

@@ -1,0 +1,84 @@
+//! What others must know of an agent before any program is lowered: the locks it shares, the sections it enters.
+//!
+//! Invariant: what an agent is not said to do here, no step of it does; so nobody waits for those who need not answer.
+
+use std::collections::BTreeSet;
+
+use crate::language::syntax::{Agent, LockMode, Scenario, Step, UserKind};
+use crate::language::vocabulary::Verb;
+
+use super::names::{Meaning, Names, UserId};
+use super::options::{Flush, Options};
+use super::round::Party;
+use super::state::AgentId;
+use super::visit::visit_steps;
+
+/// A stretch of a program that others can wait for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) enum Section {
+    /// Its interrupts are off.
+    Interrupts,
+    /// It reads under RCU.
+    Rcu,
+}
+
+/// One agent's.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Habits {
+    /// The CPU it runs on.
+    pub(super) cpu: Option<UserId>,
+    /// Locks that it shares with others.
+    pub(super) shares: BTreeSet<String>,
+    /// Sections that it enters.
+    pub(super) sections: BTreeSet<Section>,
+    /// Whether it interrupts other CPUs.
+    pub(super) interrupts: bool,
+    waits_for_readers: bool,
+    /// Whether `gup_fast` switches interrupts off and on: if somebody waits for that, and the program does not itself.
+    pub(super) gup_masks: bool,
+}
+
+impl Habits {
+    /// Those of every agent, in order.
+    pub(super) fn of_all(scenario: &Scenario, names: &Names, options: Options) -> Vec<Self> {
+        let mut all: Vec<Self> =
+            scenario.agents.iter().map(|agent| Self::of(agent, names, options)).collect();
+        let awaited = all.iter().any(|habits| habits.interrupts || habits.waits_for_readers);
+        for habits in &mut all {
+            habits.gup_masks &= awaited && !habits.sections.contains(&Section::Interrupts);
+            habits.sections.extend(habits.gup_masks.then_some(Section::Interrupts));
+        }
+        all
+    }
+
+    fn of(agent: &Agent, names: &Names, options: Options) -> Self {
+        let mut habits = Self { cpu: cpu(agent, names), ..Self::default() };
+        visit_steps(&agent.body, &mut |step, _, _| habits.step(step, options));
+        habits
+    }
+
+    /// Who answers an interrupt for the agent.
+    pub(super) fn party(&self, agent: AgentId) -> Party {
+        self.cpu.map_or(Party::CpuOf(agent), Party::Cpu)
+    }
+
+    fn step(&mut self, step: &Step, options: Options) {
+        match (step.verb, &step.lock) {
+            (Verb::IrqOff, _) => drop(self.sections.insert(Section::Interrupts)),
+            (Verb::RcuReadLock, _) => drop(self.sections.insert(Section::Rcu)),
+            (Verb::IpiSync, _) => self.interrupts = true,
+            (Verb::FlushTlb, _) => self.interrupts |= options.flush == Flush::Ipi,
+            (Verb::SynchronizeRcu, _) => self.waits_for_readers = true,
+            (Verb::GupFast, _) => self.gup_masks = true,
+            (_, Some(lock)) if lock.mode == LockMode::Shared => drop(self.shares.insert(lock.text())),
+            _ => {}
+        }
+    }
+}
+
+fn cpu(agent: &Agent, names: &Names) -> Option<UserId> {
+    match names.meaning(&agent.on.as_ref().unwrap_or(&agent.name).node) {
+        Some(Meaning::User(user)) if names.kinds[user.0] == UserKind::Cpu => Some(user),
+        _ => None,
+    }
+}

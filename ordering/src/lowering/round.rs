@@ -1,0 +1,139 @@
+//! Waiting for others: somebody sends, everybody answers when he can, and then the sender goes on.
+//!
+//! Invariant: one step sends to all at once; the answers come in any order, each as a step of its own. Who enters a section
+//! after he has answered is not waited for. Source: smp_call_function_many_cond, synchronize_rcu.
+
+use std::collections::HashSet;
+
+use crate::language::syntax::UserKind;
+use crate::model::{Guard, Update, Var};
+
+use super::agent::Emitter;
+use super::habits::Section;
+use super::names::UserId;
+use super::program::{Goal, Way};
+use super::state::{AgentId, Key};
+use super::step::At;
+
+/// Who answers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Party {
+    /// A CPU.
+    Cpu(UserId),
+    /// The CPU of an agent that runs on none with a name.
+    CpuOf(AgentId),
+    /// A reader.
+    Reader(AgentId),
+}
+
+/// Somebody who must answer.
+pub(super) struct Answer {
+    pub(super) party: Party,
+    /// When he can.
+    pub(super) ready: Vec<Guard>,
+    /// What he does then.
+    pub(super) updates: Vec<Update>,
+}
+
+impl Answer {
+    fn matters(&self) -> bool {
+        !self.ready.is_empty() || !self.updates.is_empty()
+    }
+}
+
+impl Emitter<'_> {
+    /// The step `at` as a round in which all of `answers` are awaited, by a sender who is in none of `sections` himself.
+    pub(super) fn round(&mut self, answers: Vec<Answer>, sections: &[Section], at: &At<'_>) {
+        let outside = self.outside(self.agent, sections);
+        // Who can always answer and then does nothing is not asked.
+        let answers: Vec<Answer> = answers.into_iter().filter(Answer::matters).collect();
+        if answers.is_empty() {
+            self.step(vec![at.way(outside, Vec::new())], at.line);
+            return;
+        }
+        let me = self.agent;
+        let awaited: Vec<Var> =
+            answers.iter().map(|answer| self.state.var(&Key::Awaits(me, answer.party))).collect();
+        let sent = awaited.iter().map(|var| Update::Set(*var, 1)).collect();
+        self.step(vec![Way::new(outside, sent, format!("{}: send", at.step.text))], at.line);
+        let mut ways = Vec::new();
+        for (answer, var) in answers.into_iter().zip(&awaited) {
+            let others: Vec<Var> = awaited.iter().filter(|other| *other != var).copied().collect();
+            ways.extend(self.answered(&answer, *var, &others, at));
+        }
+        self.step(ways, at.line);
+    }
+
+    /// The last answer goes on.
+    fn answered(&self, answer: &Answer, var: Var, others: &[Var], at: &At<'_>) -> Vec<Way> {
+        let d = &self.state.domains;
+        let name = match answer.party {
+            Party::Cpu(user) => &d.users[user.0],
+            Party::CpuOf(agent) | Party::Reader(agent) => &d.agents[agent],
+        };
+        let text = format!("{}: {name} answers", at.step.text);
+        let guard = [&[Guard::Is(var, 1)], answer.ready.as_slice()].concat();
+        let updates = [answer.updates.as_slice(), &[Update::Set(var, 0)]].concat();
+        let way =
+            |more: &[Guard]| Way::new([guard.as_slice(), more].concat(), updates.clone(), text.as_str());
+        let none: Vec<Guard> = others.iter().map(|other| Guard::Is(*other, 0)).collect();
+        let mut ways = vec![way(&none).happening(at.happening())];
+        for (index, other) in others.iter().enumerate() {
+            let first = [&none[..index], &[Guard::Is(*other, 1)]].concat();
+            ways.push(way(&first).to(Goal::Stay));
+        }
+        ways
+    }
+
+    /// That an agent is in none of `sections`.
+    pub(super) fn outside(&mut self, agent: AgentId, sections: &[Section]) -> Vec<Guard> {
+        let entered: Vec<Section> = sections
+            .iter()
+            .filter(|section| self.habits[agent].sections.contains(section))
+            .copied()
+            .collect();
+        let free = |section| Guard::Is(self.state.var(&Key::Section(section, agent)), 0);
+        entered.into_iter().map(free).collect()
+    }
+
+    /// The answers of all CPUs to an interrupt. A CPU can when the interrupts of all that run on it are on.
+    pub(super) fn interrupted(&mut self) -> Vec<Answer> {
+        let habits = self.habits;
+        let mut parties: Vec<Party> = self.names.users_of(UserKind::Cpu).map(Party::Cpu).collect();
+        parties.extend(
+            (0..habits.len()).filter(|agent| *agent != self.agent).map(|agent| habits[agent].party(agent)),
+        );
+        let mut seen = HashSet::new();
+        parties.retain(|party| seen.insert(*party));
+        let mut answers = Vec::new();
+        for party in parties {
+            let others = (0..habits.len()).filter(|agent| *agent != self.agent);
+            let on_it: Vec<AgentId> = others.filter(|agent| habits[*agent].party(*agent) == party).collect();
+            let ready =
+                on_it.into_iter().flat_map(|agent| self.outside(agent, &[Section::Interrupts])).collect();
+            answers.push(Answer { party, ready, updates: Vec::new() });
+        }
+        answers
+    }
+
+    /// The answers of those who read under RCU.
+    pub(super) fn read(&mut self, sections: &[Section]) -> Vec<Answer> {
+        let (habits, me) = (self.habits, self.agent);
+        let others = (0..habits.len()).filter(|agent| *agent != me);
+        let answer = |agent| Answer {
+            party: Party::Reader(agent),
+            ready: self.outside(agent, sections),
+            updates: Vec::new(),
+        };
+        others.map(answer).collect()
+    }
+
+    /// That no interrupt waits for this agent's CPU: it would come before the CPU can switch interrupts off.
+    pub(super) fn undisturbed(&mut self) -> Vec<Guard> {
+        let party = self.habits[self.agent].party(self.agent);
+        let senders: Vec<AgentId> = (0..self.habits.len())
+            .filter(|agent| *agent != self.agent && self.habits[*agent].interrupts)
+            .collect();
+        senders.into_iter().map(|sender| Guard::Is(self.state.var(&Key::Awaits(sender, party)), 0)).collect()
+    }
+}

@@ -1,0 +1,69 @@
+//! Sections that others wait for: interrupts off, the read side of RCU; and the steps that wait for them.
+//!
+//! Invariant: sections of one kind do not nest; who ends one that was not begun, or begins one twice, leaves the range.
+//! Interrupts off are a read side of RCU too, and `gup_fast` runs with interrupts off. Source: kernel/smp.c,
+//! Documentation/RCU.
+
+use crate::language::vocabulary::Verb;
+use crate::model::{Guard, Update};
+
+use super::super::agent::Emitter;
+use super::super::habits::Section;
+use super::super::program::Place;
+use super::super::state::Key;
+use super::At;
+
+impl Emitter<'_> {
+    pub(super) fn section_step(&mut self, at: &At<'_>) {
+        match at.step.verb {
+            Verb::IrqOff | Verb::IrqOn => self.section(Section::Interrupts, at),
+            Verb::RcuReadLock | Verb::RcuReadUnlock => self.section(Section::Rcu, at),
+            Verb::IpiSync => {
+                let answers = self.interrupted();
+                self.round(answers, &[Section::Interrupts], at);
+            }
+            _ => {
+                let sections = [Section::Interrupts, Section::Rcu];
+                let answers = self.read(&sections);
+                self.round(answers, &sections, at);
+            }
+        }
+    }
+
+    fn section(&mut self, section: Section, at: &At<'_>) {
+        let var = self.state.var(&Key::Section(section, self.agent));
+        let enters = matches!(at.step.verb, Verb::IrqOff | Verb::RcuReadLock);
+        let (now, then) = if enters { (0, 1) } else { (1, 0) };
+        let mut guard = vec![Guard::Is(var, now)];
+        if at.step.verb == Verb::IrqOff {
+            guard.extend(self.undisturbed());
+        }
+        let way = at.way(guard, vec![Update::Set(var, then)]);
+        let twice = at.way(vec![Guard::Is(var, then)], Vec::new());
+        let ways = self.or_out_of_range(way, twice);
+        self.step(ways, at.line);
+    }
+
+    /// Lets the nodes from `start` on run with interrupts off, if anybody could notice: the step that enters them switches
+    /// them off, every step that leaves them on again.
+    pub(super) fn masked(&mut self, start: usize) {
+        if !self.habits[self.agent].gup_masks {
+            return;
+        }
+        let off = self.state.var(&Key::Section(Section::Interrupts, self.agent));
+        let (end, undisturbed) = (self.builder.nodes.len(), self.undisturbed());
+        for node in start..end {
+            let Place::Step(mut ways, line) = self.builder.nodes[node].clone() else { continue };
+            for way in &mut ways {
+                let leaves = !(start..end).contains(&self.builder.target(node, way.goal));
+                if leaves != (node == start) {
+                    way.updates.push(Update::Set(off, u32::from(!leaves)));
+                }
+                if node == start {
+                    way.guard.extend(&undisturbed);
+                }
+            }
+            self.builder.nodes[node] = Place::Step(ways, line);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Every statement of a program, whatever block it stands in.
+//!
+//! Invariant: operations are expanded, so whoever counts steps counts what will be lowered.
+
+use crate::language::span::Span;
+use crate::language::syntax::{Node, Statement, Step};
+
+use super::operation::expand;
+
+/// Calls `each` on every statement, with how often it can be reached if no jump leads back.
+pub(super) fn visit(statements: &[Statement], times: u32, each: &mut dyn FnMut(&Statement, u32)) {
+    for statement in statements {
+        each(statement, times);
+        match &statement.node {
+            Node::Operation(operation) => {
+                // An operation that cannot be expanded is reported where it is lowered.
+                visit(&expand(operation, statement.span).unwrap_or_default(), times, each);
+            }
+            Node::Repeat(_, most, body) => visit(body, times.saturating_mul(*most), each),
+            Node::Choice(ways) => ways.iter().for_each(|way| visit(way, times, each)),
+            Node::If(_, then, otherwise) => {
+                visit(then, times, each);
+                visit(otherwise, times, each);
+            }
+            Node::When(_, body) | Node::Atomic(body) => visit(body, times, each),
+            _ => {}
+        }
+    }
+}
+
+/// Calls `each` on every step.
+pub(super) fn visit_steps(statements: &[Statement], each: &mut dyn FnMut(&Step, Span, u32)) {
+    visit(statements, 1, &mut |statement, times| {
+        if let Node::Step(step) = &statement.node {
+            each(step, statement.span, times);
+        }
+    });
+}
