@@ -21,6 +21,7 @@ mod queue;
 mod replay;
 mod round;
 mod sizes;
+mod spaces;
 mod state;
 mod step;
 mod survey;
@@ -74,7 +75,8 @@ pub fn lower(scenario: &Scenario, source: &str) -> Result<Lowered, Vec<Diagnosti
         return Err(diagnostics);
     }
     let survey = Survey::new(scenario);
-    let state = initial(scenario, &names, &survey, &mut diagnostics);
+    let hardware = Hardware::new(scenario, &names, &survey, &mut diagnostics);
+    let state = initial(scenario, &names, &survey, &hardware, &mut diagnostics);
     let lowering = Lowering {
         scenario,
         source,
@@ -83,7 +85,7 @@ pub fn lower(scenario: &Scenario, source: &str) -> Result<Lowered, Vec<Diagnosti
         habits: &Habits::of_all(scenario, &names, Options::new(scenario)),
         state,
         options: Options::new(scenario),
-        hardware: &Hardware::new(scenario, &survey),
+        hardware: &hardware,
         properties: Vec::new(),
         watches: Vec::new(),
         diagnostics,

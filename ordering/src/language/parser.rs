@@ -30,9 +30,9 @@ pub(crate) use step::{made, on_page};
 
 /// Every word that a line at the left margin may begin with.
 const KEYWORDS: &[&str] = &[
-    "scenario", "like", "about", "source", "page", "frame", "map", "refs", "cpu", "vcpu", "device", "var",
-    "option", "race", "trace", "agent", "never", "always", "finally", "expect", "replace", "drop", "move",
-    "lock",
+    "scenario", "like", "about", "source", "page", "mm", "pasid", "frame", "map", "refs", "cpu", "vcpu",
+    "device", "var", "option", "race", "trace", "agent", "never", "always", "finally", "expect", "replace",
+    "drop", "move", "lock",
 ];
 
 /// A scenario before `like` is resolved.
@@ -275,6 +275,9 @@ fn blank(name: Name) -> Scenario {
         about: None,
         source: None,
         pages: Vec::new(),
+        mms: Vec::new(),
+        homes: Vec::new(),
+        pasids: Vec::new(),
         frames: Vec::new(),
         maps: Vec::new(),
         refs: Vec::new(),

@@ -18,6 +18,12 @@ pub struct Scenario {
     pub source: Option<String>,
     /// Pages of the address space.
     pub pages: Vec<Name>,
+    /// Address spaces.
+    pub mms: Vec<Name>,
+    /// Pages, each with its address space.
+    pub homes: Vec<(Name, Name)>,
+    /// PASIDs, each with the address space that it names at the start.
+    pub pasids: Vec<(Name, Option<Name>)>,
     /// Frames.
     pub frames: Vec<Frame>,
     /// Entries that are there at the start.
@@ -91,6 +97,8 @@ pub struct User {
     pub kind: UserKind,
     /// Whether a device has a TLB of its own.
     pub ats: bool,
+    /// The PASID with which a device accesses memory.
+    pub pasid: Option<Name>,
 }
 
 /// A user variable.
@@ -206,6 +214,10 @@ pub struct Step {
     pub handle: Option<Name>,
     /// `[write]`.
     pub write: bool,
+    /// MM.
+    pub mm: Option<Name>,
+    /// PASID.
+    pub pasid: Option<Name>,
     /// `[post]`: into the queue.
     pub post: bool,
     /// LABEL.

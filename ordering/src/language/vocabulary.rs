@@ -42,6 +42,18 @@ pub enum Verb {
     IotlbInv,
     /// Invalidate the devices' own TLBs only.
     DevtlbInv,
+    /// Flush the CPUs' TLBs of a whole address space.
+    FlushTlbMm,
+    /// Invalidate the devices' TLBs of a whole address space.
+    NotifyMm,
+    /// Write a PASID entry.
+    SetPasid,
+    /// Invalidate the devices' PASID caches.
+    PasidInv,
+    /// Invalidate the IOTLB entries of a PASID.
+    IotlbInvPasid,
+    /// Invalidate the device TLB entries of a PASID.
+    DevtlbInvPasid,
     /// Wait for what was posted.
     InvWait,
     /// Open a range: zap the shadow entry and block its return.
@@ -193,6 +205,42 @@ pub const STEPS: &[Entry] = &[
         ["", "devtlb of every device"],
         "qi_desc_dev_iotlb, arm_smmu_atc_inv_master",
     ),
+    step(Verb::FlushTlbMm, "flush_tlb_mm MM [post]", Actor::Kernel, ["", "tlb of every CPU"], "flush_tlb_mm"),
+    step(
+        Verb::NotifyMm,
+        "notify_mm MM [post]",
+        Actor::Kernel,
+        ["", "iotlb, devtlb of every device"],
+        "mmu_notifier_arch_invalidate_secondary_tlbs of everything",
+    ),
+    step(
+        Verb::SetPasid,
+        "set_pasid PASID -> MM",
+        Actor::Kernel,
+        ["", "pasid"],
+        "intel_pasid_setup_first_level, intel_pasid_tear_down_entry",
+    ),
+    step(
+        Verb::PasidInv,
+        "pasid_inv PASID [post]",
+        Actor::Kernel,
+        ["", "pasidc of its devices"],
+        "pasid_cache_invalidation_with_pasid",
+    ),
+    step(
+        Verb::IotlbInvPasid,
+        "iotlb_inv_pasid PASID [post]",
+        Actor::Kernel,
+        ["", "iotlb of its devices"],
+        "qi_flush_piotlb",
+    ),
+    step(
+        Verb::DevtlbInvPasid,
+        "devtlb_inv_pasid PASID [post]",
+        Actor::Kernel,
+        ["", "devtlb of its devices"],
+        "qi_flush_dev_iotlb_pasid",
+    ),
     step(Verb::InvWait, "inv_wait", Actor::Kernel, ["queue", ""], "qi_submit_sync, CMD_SYNC, dsb(ish)"),
     step(
         Verb::NotifyStart,
@@ -307,6 +355,8 @@ pub const LOOKS: &[(&str, &str)] = &[
     ("iotlb(DEVICE, PAGE)", "what a device's IOTLB holds"),
     ("devtlb(DEVICE, PAGE)", "what a device's own TLB holds"),
     ("vtlb(VCPU, PAGE)", "what a vCPU's TLB holds"),
+    ("pasid(PASID)", "the address space that a PASID's entry names"),
+    ("pasidc(DEVICE)", "what a device has cached of its PASID's entry"),
     ("in_progress(PAGE)", "the ranges that are open over the page"),
     ("orig(PAGE)", "the entry that the agent last saw or wrote"),
     ("pte_same PAGE", "whether the entry is still that one"),

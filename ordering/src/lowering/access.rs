@@ -58,6 +58,7 @@ impl Emitter<'_> {
         let mut ways = Vec::new();
         for (index, hop) in path.iter().enumerate() {
             for lacks in self.lacking(&path[index..], for_write) {
+                ways.extend(self.pasid_reads(hop, &lacks));
                 ways.extend(self.hop(hop, &lacks, for_write, index + 1 == path.len()));
             }
         }
@@ -73,6 +74,7 @@ impl Emitter<'_> {
                 continue;
             }
             let mut guard = [lacks, &[Guard::Is(hop.from, value)]].concat();
+            guard.extend(hop.pasid.as_ref().map(|pasid| pasid.names_mm));
             let (to, shown) = match hop.in_flight {
                 Some(var) => {
                     guard.push(Guard::Is(var, NONE));
@@ -94,6 +96,21 @@ impl Emitter<'_> {
             ways.push(Fill { way, arrives: last });
         }
         ways
+    }
+
+    /// The ways to cache the PASID entry that the walk goes through.
+    fn pasid_reads(&self, hop: &Hop, lacks: &[Guard]) -> Vec<Fill> {
+        let Some(pasid) = &hop.pasid else { return Vec::new() };
+        let unknown = match self.options.evict {
+            true => Guard::Differ(pasid.cache, pasid.entry),
+            false => Guard::Is(pasid.cache, 0),
+        };
+        let read = |mm| {
+            let guard = [lacks, &[unknown, Guard::Is(pasid.entry, mm)]].concat();
+            let way = Way::new(guard, vec![Update::Set(pasid.cache, mm)], pasid.text.as_str());
+            Fill { way: way.to(Goal::Stay), arrives: false }
+        };
+        (1..self.state.size(pasid.entry)).map(read).collect()
     }
 
     /// The guards under one of which no cache from the first hop of `path` to the front has an entry for the access.

@@ -10,7 +10,7 @@ use crate::language::vocabulary::LOOKS;
 use crate::model::{Guard, Var};
 
 use super::hardware::{Hardware, no_cache};
-use super::names::{FrameId, Meaning, Names};
+use super::names::{FrameId, Meaning, MmId, Names};
 use super::state::{AgentId, Key, State, mapped, number};
 
 /// One of these must hold, each of them whole.
@@ -23,6 +23,10 @@ const MOST: usize = 4096;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Value {
     Number(i64),
+    /// `none`, whatever it is compared with.
+    Nothing,
+    /// None, or an address space.
+    Space(Option<MmId>),
     /// None, or a frame with what is allowed, as far as that is said.
     Entry(Option<(FrameId, Option<Permission>)>),
 }
@@ -86,7 +90,7 @@ impl Conditions<'_> {
         let side = self.side(operand)?;
         let holds = |value: Value| match value {
             Value::Number(number) => number != 0,
-            Value::Entry(entry) => entry.is_some(),
+            other => !is_nothing(other),
         };
         Ok(self.allowed(&side, |value| holds(value) == wanted))
     }
@@ -155,11 +159,11 @@ impl Conditions<'_> {
         for value in &mut side.values {
             match value {
                 Value::Number(number) => *number += operand.plus,
-                Value::Entry(_) if operand.plus != 0 => {
+                Value::Entry(_) | Value::Space(_) | Value::Nothing if operand.plus != 0 => {
                     let help = "only counts, contents and variables are numbers";
                     return Err(Diagnostic::new(operand.span, "nothing can be added to an entry", help));
                 }
-                Value::Entry(_) => {}
+                Value::Entry(_) | Value::Space(_) | Value::Nothing => {}
             }
         }
         Ok(side)
@@ -167,7 +171,7 @@ impl Conditions<'_> {
 
     fn word(&mut self, name: &Name, permission: Option<Permission>) -> Result<Side, Diagnostic> {
         if name.node == "none" {
-            return Ok(Side { var: None, values: vec![Value::Entry(None)] });
+            return Ok(Side { var: None, values: vec![Value::Nothing] });
         }
         if let (Some(agent), true) = (self.agent, self.handles.contains(&name.node)) {
             let var = self.state.var(&Key::Handle(agent, name.node.clone()));
@@ -181,6 +185,7 @@ impl Conditions<'_> {
             Some(Meaning::Frame(frame)) => {
                 Ok(Side { var: None, values: vec![Value::Entry(Some((frame, permission)))] })
             }
+            Some(Meaning::Mm(mm)) => Ok(Side { var: None, values: vec![Value::Space(Some(mm))] }),
             Some(Meaning::Variable(index)) => {
                 let var = self.state.var(&Key::User(index));
                 let (_, least, most) = &self.state.domains.variables[index];
@@ -210,6 +215,8 @@ impl Conditions<'_> {
             ("refs", [frame]) => Key::Refs(self.names.frame(frame)?),
             ("mapcount", [frame]) => Key::Mapcount(self.names.frame(frame)?),
             ("stable", [frame]) => Key::Stable(self.names.frame(frame)?),
+            ("pasid", [pasid]) => Key::Pasid(self.names.pasid(pasid)?),
+            ("pasidc", [user]) => Key::PasidCache(self.names.user(user)?),
             ("orig", [page]) => {
                 let agent = self.agent.ok_or_else(|| nobody_looks(name))?;
                 Key::Orig(agent, self.names.page(page)?)
@@ -219,6 +226,9 @@ impl Conditions<'_> {
         let var = self.state.var(&key);
         let value = |index: u32| match key {
             Key::Content(_) => Value::Number(self.state.domains.contents[index as usize].into()),
+            Key::Pasid(_) | Key::PasidCache(_) => {
+                Value::Space(index.checked_sub(1).map(|mm| MmId(mm as usize)))
+            }
             Key::Refs(_) | Key::Mapcount(_) | Key::InProgress(_) | Key::Stable(_) => {
                 Value::Number(index.into())
             }
@@ -228,8 +238,14 @@ impl Conditions<'_> {
     }
 }
 
+fn is_nothing(value: Value) -> bool {
+    matches!(value, Value::Nothing | Value::Entry(None) | Value::Space(None))
+}
+
 fn holds(left: Value, how: Comparison, right: Value) -> bool {
     match (left, right) {
+        (Value::Nothing, other) | (other, Value::Nothing) => is_nothing(other) == (how == Comparison::Equal),
+        (Value::Space(left), Value::Space(right)) => (left == right) == (how == Comparison::Equal),
         (Value::Number(left), Value::Number(right)) => how.holds(left, right),
         (Value::Entry(left), Value::Entry(right)) => same(left, right) == (how == Comparison::Equal),
         _ => false,
@@ -248,12 +264,22 @@ fn same(left: Option<(FrameId, Option<Permission>)>, right: Option<(FrameId, Opt
 }
 
 fn check_kinds(left: Value, right: &[Value], how: Comparison, span: Span) -> Result<(), Diagnostic> {
-    let entries = matches!(left, Value::Entry(_));
-    if right.iter().any(|value| matches!(value, Value::Entry(_)) != entries) {
+    let fits = |right: &Value| match (left, *right) {
+        (Value::Nothing, other) | (other, Value::Nothing) => !matches!(other, Value::Number(_)),
+        (left, right) => std::mem::discriminant(&left) == std::mem::discriminant(&right),
+    };
+    if !right.iter().all(fits) {
+        let number = std::iter::once(&left).chain(right).any(|value| matches!(value, Value::Number(_)));
         let help = "compare an entry or a handle with `none` or a frame, and a number with a number";
-        return Err(Diagnostic::new(span, "a number is compared with an entry", help));
+        let what = if number {
+            "a number is compared with an entry"
+        } else {
+            "an entry is compared with an address space"
+        };
+        return Err(Diagnostic::new(span, what, help));
     }
-    if entries && !matches!(how, Comparison::Equal | Comparison::Unequal) {
+    let ordered = matches!(left, Value::Number(_));
+    if !ordered && !matches!(how, Comparison::Equal | Comparison::Unequal) {
         return Err(Diagnostic::new(span, format!("entries have no order for `{how}`"), "use `==` or `!=`"));
     }
     Ok(())

@@ -9,7 +9,8 @@ use crate::language::syntax::{Scenario, User, UserKind};
 use crate::model::{Guard, Update, Var};
 
 use super::agent::Emitter;
-use super::names::{PageId, UserId};
+use super::names::{Names, PageId, UserId};
+use super::spaces::{Pasid, Spaces};
 use super::state::{Key, NONE};
 use super::survey::Survey;
 
@@ -46,6 +47,7 @@ pub(super) enum Level {
 /// The caches of a scenario, by user.
 #[derive(Clone, Debug)]
 pub(super) struct Hardware {
+    pub(super) spaces: Spaces,
     users: Vec<Caches>,
     /// Whether device TLBs are apart from IOTLBs.
     device_tlbs: bool,
@@ -59,6 +61,8 @@ pub(super) struct Hop {
     pub(super) to: Var,
     /// What was read at `from` and is not installed yet, if that is a step of its own.
     pub(super) in_flight: Option<Var>,
+    /// The PASID entry that the walk goes through.
+    pub(super) pasid: Option<Pasid>,
     /// What must hold to install it.
     pub(super) blocked: Vec<Guard>,
     /// How the step is shown.
@@ -67,7 +71,12 @@ pub(super) struct Hop {
 
 impl Hardware {
     /// What the users of `scenario` have.
-    pub(super) fn new(scenario: &Scenario, survey: &Survey) -> Self {
+    pub(super) fn new(
+        scenario: &Scenario,
+        names: &Names,
+        survey: &Survey,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Self {
         let of = |user: &User| match user.kind {
             UserKind::Cpu => Caches::Tlb,
             UserKind::Vcpu if survey.explicit_shadow => Caches::VcpuTlb,
@@ -76,6 +85,7 @@ impl Hardware {
             UserKind::Device => Caches::Iotlb,
         };
         Self {
+            spaces: Spaces::new(scenario, names, diagnostics),
             users: scenario.users.iter().map(of).collect(),
             device_tlbs: survey.device_tlbs,
             explicit_shadow: survey.explicit_shadow,
@@ -134,7 +144,10 @@ impl Emitter<'_> {
             if matches!(to, Key::Spte(_)) {
                 blocked.push(Guard::Is(self.state.var(&Key::InProgress(page)), 0));
             }
+            let walks = matches!(from, Key::Pte(_));
+            let pasid = self.hardware.spaces.pasid(user, page, self.state);
             path.push(Hop {
+                pasid: pasid.filter(|_| walks),
                 from: self.state.var(&from),
                 to: self.state.var(&to),
                 in_flight: self.options.split_walk.then(|| self.state.var(&in_flight)),
@@ -163,10 +176,14 @@ impl Emitter<'_> {
         keys.map(|key| Update::Set(self.state.var(&key), NONE)).collect()
     }
 
-    /// What all users forget of `page` at `levels`.
-    pub(super) fn forget(&mut self, page: PageId, levels: &[Level]) -> Vec<Update> {
-        let users = (0..self.names.kinds.len()).map(UserId);
-        let places = users.flat_map(|user| levels.iter().map(move |level| (user, *level)));
-        places.flat_map(|(user, level)| self.forgets(user, page, level)).collect()
+    /// What `users` forget of `pages` at `levels`.
+    pub(super) fn forget(&mut self, pages: &[PageId], levels: &[Level], users: &[UserId]) -> Vec<Update> {
+        let mut updates = Vec::new();
+        for user in users {
+            for (page, level) in pages.iter().flat_map(|page| levels.iter().map(move |level| (page, level))) {
+                updates.extend(self.forgets(*user, *page, *level));
+            }
+        }
+        updates
     }
 }

@@ -8,6 +8,7 @@ use crate::language::Diagnostic;
 use crate::language::syntax::{Question, Scenario};
 
 use super::MOST_VALUES;
+use super::hardware::Hardware;
 use super::names::{FrameId, Names};
 use super::queue::Posted;
 use super::state::{Domains, Key, State, entry, number};
@@ -18,6 +19,7 @@ pub(super) fn initial(
     scenario: &Scenario,
     names: &Names,
     survey: &Survey,
+    hardware: &Hardware,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> State {
     let contents: Vec<u32> = survey.contents.iter().copied().collect();
@@ -63,6 +65,7 @@ pub(super) fn initial(
         _ => None,
     });
     let posted = |one: &Posted| format!("{} of {}", one.text(), scenario.agents[one.agent].name.node);
+    values.extend(hardware.spaces.starts());
     let domains = Domains {
         pages: scenario.pages.iter().map(|page| page.node.clone()).collect(),
         frames: scenario.frames.iter().map(|frame| frame.name.node.clone()).collect(),
@@ -71,6 +74,8 @@ pub(super) fn initial(
         contents,
         most_refs: survey.most_refs(most),
         most_ranges: survey.most_ranges(),
+        mms: scenario.mms.iter().map(|mm| mm.node.clone()).collect(),
+        pasids: scenario.pasids.iter().map(|(pasid, _)| pasid.node.clone()).collect(),
         posted: survey.posted.iter().map(posted).collect(),
         slots: survey.slots(),
         variables: scenario.variables.iter().map(|v| (v.name.node.clone(), v.least, v.most)).collect(),

@@ -20,12 +20,22 @@ pub(super) struct FrameId(pub(super) usize);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct UserId(pub(super) usize);
 
+/// Index of an address space.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct MmId(pub(super) usize);
+
+/// Index of a PASID.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct PasidId(pub(super) usize);
+
 /// What a name stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Meaning {
     Page(PageId),
     Frame(FrameId),
     User(UserId),
+    Mm(MmId),
+    Pasid(PasidId),
     Variable(usize),
 }
 
@@ -46,7 +56,10 @@ impl Names {
         let users =
             scenario.users.iter().enumerate().map(|(id, user)| (&user.name, Meaning::User(UserId(id))));
         let variables = scenario.variables.iter().enumerate().map(|(id, v)| (&v.name, Meaning::Variable(id)));
-        for (name, meaning) in pages.chain(frames).chain(users).chain(variables) {
+        let mms = scenario.mms.iter().enumerate().map(|(id, mm)| (mm, Meaning::Mm(MmId(id))));
+        let pasids =
+            scenario.pasids.iter().enumerate().map(|(id, one)| (&one.0, Meaning::Pasid(PasidId(id))));
+        for (name, meaning) in pages.chain(frames).chain(users).chain(variables).chain(mms).chain(pasids) {
             if names.meanings.insert(name.node.clone(), meaning).is_some() {
                 let message = format!("`{}` is declared already", name.node);
                 diagnostics.push(Diagnostic::new(name.span, message, "give one of the two another name"));
@@ -78,6 +91,25 @@ impl Names {
             Some(Meaning::Frame(id)) => Ok(id),
             _ => Err(self
                 .undeclared(name, "frame", "frame old = 0", |meaning| matches!(meaning, Meaning::Frame(_)))),
+        }
+    }
+
+    pub(super) fn mm(&self, name: &Name) -> Result<MmId, Diagnostic> {
+        match self.meaning(&name.node) {
+            Some(Meaning::Mm(id)) => Ok(id),
+            _ => {
+                Err(self
+                    .undeclared(name, "address space", "mm P", |meaning| matches!(meaning, Meaning::Mm(_))))
+            }
+        }
+    }
+
+    pub(super) fn pasid(&self, name: &Name) -> Result<PasidId, Diagnostic> {
+        match self.meaning(&name.node) {
+            Some(Meaning::Pasid(id)) => Ok(id),
+            _ => {
+                Err(self.undeclared(name, "PASID", "pasid X", |meaning| matches!(meaning, Meaning::Pasid(_))))
+            }
         }
     }
 

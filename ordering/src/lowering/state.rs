@@ -9,7 +9,7 @@ use crate::language::syntax::Permission;
 use crate::model::{Var, Variable};
 
 use super::habits::Section;
-use super::names::{FrameId, PageId, UserId};
+use super::names::{FrameId, PageId, PasidId, UserId};
 use super::round::Party;
 
 /// Index of an agent.
@@ -28,6 +28,10 @@ pub(super) enum Key {
     DeviceTlb(UserId, PageId),
     /// A translation that the device has asked for and not installed yet.
     Completion(UserId, PageId),
+    /// The entry of a PASID.
+    Pasid(PasidId),
+    /// What a device has cached of its PASID's entry.
+    PasidCache(UserId),
     /// The shadow entry.
     Spte(PageId),
     /// Ranges that are open over the page.
@@ -77,6 +81,9 @@ pub(super) struct Domains {
     pub(super) most_ranges: u32,
     /// Name, least and greatest value of user variables.
     pub(super) variables: Vec<(String, u32, u32)>,
+    /// Address spaces.
+    pub(super) mms: Vec<String>,
+    pub(super) pasids: Vec<String>,
     /// What can be posted, each with its agent.
     pub(super) posted: Vec<String>,
     /// Entries of the queue.
@@ -166,6 +173,7 @@ impl State {
         let or_frames = |first: &str| {
             std::iter::once(first.to_owned()).chain(d.frames.iter().cloned()).collect::<Vec<_>>()
         };
+        let or_mms = || std::iter::once("none".to_owned()).chain(d.mms.iter().cloned()).collect();
         match key {
             Key::Pte(id) => (format!("pte[{}]", page(id)), self.entries()),
             Key::Tlb(user, id) => (format!("tlb[{}][{}]", d.users[user.0], page(id)), self.entries()),
@@ -174,6 +182,8 @@ impl State {
                 (format!("devtlb[{}][{}]", d.users[user.0], page(id)), self.entries())
             }
             Key::Completion(user, id) => (format!("ats[{}][{}]", d.users[user.0], page(id)), self.entries()),
+            Key::Pasid(id) => (format!("pasid[{}]", d.pasids[id.0]), or_mms()),
+            Key::PasidCache(user) => (format!("pasidc[{}]", d.users[user.0]), or_mms()),
             Key::Spte(id) => (format!("spte[{}]", page(id)), self.entries()),
             Key::InProgress(id) => (format!("in_progress[{}]", page(id)), Self::counts(d.most_ranges)),
             Key::Content(id) => (frame(id).clone(), d.contents.iter().map(u32::to_string).collect()),

@@ -31,7 +31,7 @@ pub(super) struct At<'s> {
 
 impl At<'_> {
     /// What stands at a place of the step's form; the parser has refused a step without it.
-    fn filled<'p, T>(&self, place: Option<&'p T>) -> Result<&'p T, Diagnostic> {
+    pub(super) fn filled<'p, T>(&self, place: Option<&'p T>) -> Result<&'p T, Diagnostic> {
         let help = "docs/language.md has its form";
         place.ok_or_else(|| Diagnostic::new(self.span, "this step is incomplete", help))
     }
@@ -69,10 +69,16 @@ impl Emitter<'_> {
             | Verb::IotlbInv
             | Verb::DevtlbInv
             | Verb::FlushVcpus
+            | Verb::FlushTlbMm
+            | Verb::NotifyMm
+            | Verb::PasidInv
+            | Verb::IotlbInvPasid
+            | Verb::DevtlbInvPasid
             | Verb::NotifyStart
             | Verb::NotifyEnd => self.invalidation(&at),
             Verb::Walk | Verb::Load | Verb::Store | Verb::DmaRead | Verb::DmaWrite => self.translated(&at),
             Verb::ZapSpte | Verb::SetSpte => self.shadow(&at),
+            Verb::SetPasid => self.set_pasid(&at),
             Verb::InvWait => self.wait(&at),
             Verb::GupFast => {
                 let start = self.builder.nodes.len();
@@ -117,6 +123,7 @@ impl Emitter<'_> {
     fn translated(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
         let user = self.own_user(at.step.verb, at.span)?;
         let page = self.page(at)?;
+        self.hardware.spaces.check(user, page, at.filled(at.step.page.as_ref())?)?;
         let access = match at.step.verb {
             Verb::Walk => {
                 self.walk(user, page, &at.step.text, at.line);

@@ -94,7 +94,9 @@ impl Survey {
                 self.gets = self.gets.saturating_add(times);
             }
             Verb::ZapSpte | Verb::SetSpte | Verb::FlushVcpus => self.explicit_shadow = true,
-            Verb::IotlbInv | Verb::DevtlbInv => self.device_tlbs = true,
+            Verb::IotlbInv | Verb::DevtlbInv | Verb::IotlbInvPasid | Verb::DevtlbInvPasid => {
+                self.device_tlbs = true;
+            }
             Verb::NotifyStart => self.starts = self.starts.saturating_add(times),
             Verb::Put | Verb::Unmap | Verb::Free => self.frees = true,
             Verb::Lock | Verb::Trylock => self.locks.extend(step.lock.as_ref().map(Lock::text)),

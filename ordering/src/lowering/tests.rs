@@ -4,6 +4,7 @@ mod devices;
 mod explorer;
 mod meaning;
 mod ordering;
+mod spaces;
 
 use super::{Lowered, load};
 use crate::catalogue::{FILES, text_of};

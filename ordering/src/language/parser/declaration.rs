@@ -11,7 +11,9 @@ use super::step::permission;
 
 /// The first words of the lines that declare something.
 pub(super) const DECLARATIONS: &[(&str, &str)] = &[
-    ("page", "page A, B"),
+    ("page", "page A, B in P"),
+    ("mm", "mm P, C"),
+    ("pasid", "pasid X -> P"),
     ("frame", "frame old = 0, new = 0 free"),
     ("map", "map A -> old ro"),
     ("refs", "refs old = 2"),
@@ -52,7 +54,20 @@ pub(super) fn declaration(keyword: &str, cursor: &mut Cursor<'_>, scenario: &mut
     let form = DECLARATIONS.iter().find(|(word, _)| *word == keyword).map_or("", |(_, form)| form);
     loop {
         match keyword {
-            "page" => scenario.pages.push(cursor.name("the name of a page", form)?),
+            "page" => {
+                let page = cursor.name("the name of a page", form)?;
+                if cursor.eat_word("in") {
+                    scenario.homes.push((page.clone(), cursor.name("an address space", form)?));
+                }
+                scenario.pages.push(page);
+            }
+            "mm" => scenario.mms.push(cursor.name("the name of an address space", form)?),
+            "pasid" => {
+                let pasid = cursor.name("the name of a PASID", form)?;
+                let names = cursor.eat("->") && !cursor.eat_word("none");
+                let mm = if names { Some(cursor.name("an address space", form)?) } else { None };
+                scenario.pasids.push((pasid, mm));
+            }
             "frame" => scenario.frames.push(frame(cursor, form)?),
             "map" => scenario.maps.push(mapping(cursor, form)?),
             "refs" => {
@@ -87,7 +102,9 @@ fn mapping(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Mapping> {
 fn user(cursor: &mut Cursor<'_>, kind: UserKind, form: &str) -> Parsed<User> {
     let name = cursor.name("a name", form)?;
     let ats = kind == UserKind::Device && cursor.eat_word("ats");
-    Ok(User { name, kind, ats })
+    let has_pasid = kind == UserKind::Device && cursor.eat_word("pasid");
+    let pasid = if has_pasid { Some(cursor.name("a PASID", "device DEV ats pasid X")?) } else { None };
+    Ok(User { name, kind, ats, pasid })
 }
 
 fn variable(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Variable> {

@@ -21,10 +21,10 @@ use super::At;
 /// What a step empties.
 fn levels(verb: Verb) -> &'static [Level] {
     match verb {
-        Verb::FlushTlb => &[Level::Tlb],
+        Verb::FlushTlb | Verb::FlushTlbMm => &[Level::Tlb],
         Verb::FlushVcpus => &[Level::VcpuTlb],
-        Verb::IotlbInv => &[Level::Iotlb],
-        Verb::DevtlbInv => &[Level::DeviceTlb],
+        Verb::IotlbInv | Verb::IotlbInvPasid => &[Level::Iotlb],
+        Verb::DevtlbInv | Verb::DevtlbInvPasid => &[Level::DeviceTlb],
         _ => &[Level::Iotlb, Level::DeviceTlb],
     }
 }
@@ -37,10 +37,10 @@ impl Emitter<'_> {
             self.post(at);
             return Ok(());
         }
-        let page = self.page(at)?;
         match at.step.verb {
-            Verb::FlushTlb => self.flush(page, at),
+            Verb::FlushTlb | Verb::FlushTlbMm => self.flush(at)?,
             Verb::NotifyStart | Verb::NotifyEnd => {
+                let page = self.page(at)?;
                 let ways = self.range_ways(page, at);
                 self.step(ways, at.line);
             }
@@ -54,18 +54,23 @@ impl Emitter<'_> {
 
     /// What a step that empties caches changes.
     pub(in super::super) fn emptied(&mut self, at: &At<'_>) -> Result<Vec<Update>, Diagnostic> {
-        let page = self.page(at)?;
-        Ok(self.forget(page, levels(at.step.verb)))
+        let (pages, users) = self.reach(at)?;
+        if at.step.verb == Verb::PasidInv {
+            let caches = users.into_iter().map(|user| self.state.var(&Key::PasidCache(user)));
+            return Ok(caches.map(|cache| Update::Set(cache, 0)).collect());
+        }
+        Ok(self.forget(&pages, levels(at.step.verb), &users))
     }
 
-    fn flush(&mut self, page: PageId, at: &At<'_>) {
+    fn flush(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+        let (pages, users) = self.reach(at)?;
         let cpus: Vec<UserId> = self.names.users_of(UserKind::Cpu).collect();
         match self.options.flush {
             Flush::Ipi => {
                 let mut answers = self.interrupted();
                 for answer in &mut answers {
                     if let Party::Cpu(cpu) = answer.party {
-                        answer.updates = self.forgets(cpu, page, Level::Tlb);
+                        answer.updates = self.forget(&pages, &[Level::Tlb], &[cpu]);
                     }
                 }
                 self.round(answers, &[Section::Interrupts], at);
@@ -73,7 +78,7 @@ impl Emitter<'_> {
             Flush::Split if cpus.len() > 1 => {
                 for (index, cpu) in cpus.iter().enumerate() {
                     let shown = format!("{}: {} of {}", at.step.text, index + 1, cpus.len());
-                    let mut way = Way::new(Vec::new(), self.forgets(*cpu, page, Level::Tlb), shown);
+                    let mut way = Way::new(Vec::new(), self.forget(&pages, &[Level::Tlb], &[*cpu]), shown);
                     if index + 1 == cpus.len() {
                         way = way.happening(at.happening());
                     }
@@ -81,17 +86,19 @@ impl Emitter<'_> {
                 }
             }
             Flush::Split | Flush::Whole => {
-                let updates = self.forget(page, levels(Verb::FlushTlb));
+                let updates = self.forget(&pages, &[Level::Tlb], &users);
                 self.step(vec![at.way(Vec::new(), updates)], at.line);
             }
         }
+        Ok(())
     }
 
     fn range_ways(&mut self, page: PageId, at: &At<'_>) -> Vec<Way> {
         let count = self.state.var(&Key::InProgress(page));
         let most = self.state.domains.most_ranges;
         // A fault that began before the end is retried: its sequence number has changed.
-        let mut updates = self.forget(page, &[Level::Shadow]);
+        let users: Vec<UserId> = self.names.users_of(UserKind::Vcpu).collect();
+        let mut updates = self.forget(&[page], &[Level::Shadow], &users);
         let (guard, outside, change) = if at.step.verb == Verb::NotifyStart {
             if !self.hardware.explicit_shadow {
                 updates.push(Update::Set(self.state.var(&Key::Spte(page)), NONE));

@@ -123,9 +123,14 @@ fn large_numbers_end_in_an_error_and_not_in_a_long_run() {
 #[test]
 fn every_look_of_the_vocabulary_can_be_used_in_a_condition() {
     for (form, _) in crate::language::vocabulary::LOOKS {
-        let look = form.replace("PAGE", "A").replace("FRAME", "f").replace("CPU", "C").replace("DEVICE", "D");
+        let look = form
+            .replace("PAGE", "A")
+            .replace("FRAME", "f")
+            .replace("CPU", "C")
+            .replace("DEVICE", "D")
+            .replace("PASID", "X");
         // A vCPU has a TLB of its own where programs write its shadow entries themselves.
-        let things = "page A\nframe f = 0\nmap A -> f ro\ncpu C\nvcpu VC\ndevice D\n";
+        let things = "page A\nframe f = 0\nmap A -> f ro\ncpu C\nvcpu VC\npasid X\ndevice D pasid X\n";
         let source =
             format!("scenario s\n{things}\nagent K\n  zap_spte A\nagent C\n  if {look}: pte_clear A\n");
         let loaded = crate::lowering::load(&source);

@@ -72,3 +72,75 @@ error: `V` has no TLB of its own
 "#;
     assert_eq!(shown(&source), expected.trim_matches('\n'));
 }
+
+#[test]
+fn names_of_address_spaces_and_pasids_must_be_declared() {
+    let source = "scenario s\nmm P\npage A in Q, B\nframe f\nmap B -> f rw\npasid X -> R\ncpu C\ndevice D pasid Z\n\
+                  agent C\n  flush_tlb_mm A\n  pasid_inv P\n";
+    let expected = r#"
+error: there is no address space `Q`
+ --> a.scn:3:11
+  |
+3 | page A in Q, B
+  |           ^
+  |
+  = help: declare it: `mm Q`
+
+error: there is no address space `R`
+ --> a.scn:6:12
+  |
+6 | pasid X -> R
+  |            ^
+  |
+  = help: declare it: `mm R`
+
+error: there is no PASID `Z`
+ --> a.scn:8:16
+  |
+8 | device D pasid Z
+  |                ^
+  |
+  = help: declare it: `pasid Z`
+
+error: there is no address space `A`
+  --> a.scn:10:16
+   |
+10 |   flush_tlb_mm A
+   |                ^
+   |
+   = help: declare it: `mm A`
+
+error: there is no PASID `P`
+  --> a.scn:11:13
+   |
+11 |   pasid_inv P
+   |             ^
+   |
+   = help: declare it: `pasid P`
+"#;
+    assert_eq!(shown(source), expected.trim_matches('\n'));
+}
+
+#[test]
+fn a_page_without_address_space_is_out_of_reach_of_a_pasid() {
+    let source = "scenario s\nmm P\npage A in P, B\nframe f\nmap B -> f rw\npasid X -> P\ncpu C\ndevice D pasid X\n\
+                  agent D\n  dma_read B\nagent C\n  if pasid(X) == f: end\n";
+    let expected = r#"
+error: `B` is in no address space, and the device walks the one that its PASID names
+  --> a.scn:10:12
+   |
+10 |   dma_read B
+   |            ^
+   |
+   = help: declare `page B in P`
+
+error: an entry is compared with an address space
+  --> a.scn:12:6
+   |
+12 |   if pasid(X) == f: end
+   |      ^^^^^^^^^^^^^
+   |
+   = help: compare an entry or a handle with `none` or a frame, and a number with a number
+"#;
+    assert_eq!(shown(source), expected.trim_matches('\n'));
+}

@@ -1,0 +1,135 @@
+//! Address spaces: which pages lie in which, and which of them a device reaches through its PASID.
+//!
+//! Invariant: a device with a PASID walks only what its cached PASID entry names, and caches that entry as its first
+//! walk finds it; nobody but `pasid_inv` makes it look again. Source: VT-d 6.2.3 (PASID cache), mm_struct.
+
+use crate::language::Diagnostic;
+use crate::language::span::Name;
+use crate::language::syntax::{Scenario, Step};
+use crate::language::vocabulary::Verb;
+use crate::model::{Guard, Update, Var};
+
+use super::agent::Emitter;
+use super::names::{MmId, Names, PageId, PasidId, UserId};
+use super::state::{Key, State, number};
+use super::step::At;
+
+/// What lies and points where at the start.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spaces {
+    /// By page.
+    homes: Vec<Option<MmId>>,
+    /// By user.
+    bound: Vec<Option<PasidId>>,
+    /// What each PASID names.
+    named: Vec<Option<MmId>>,
+}
+
+/// The PASID entry in front of a walk.
+pub(super) struct Pasid {
+    /// In memory.
+    pub(super) entry: Var,
+    /// As the device has cached it.
+    pub(super) cache: Var,
+    /// That it names the page's address space.
+    pub(super) names_mm: Guard,
+    /// How the step that caches it is shown.
+    pub(super) text: String,
+}
+
+/// The value of a PASID entry that names `mm`.
+fn named(mm: Option<MmId>) -> u32 {
+    mm.map_or(0, |mm| number(mm.0) + 1)
+}
+
+impl Spaces {
+    /// Those of `scenario`; what is not declared is reported.
+    pub(super) fn new(scenario: &Scenario, names: &Names, diagnostics: &mut Vec<Diagnostic>) -> Self {
+        let mut spaces = Self { homes: vec![None; scenario.pages.len()], ..Self::default() };
+        for (page, mm) in &scenario.homes {
+            match (names.page(page), names.mm(mm)) {
+                (Ok(page), Ok(mm)) => spaces.homes[page.0] = Some(mm),
+                (page, mm) => diagnostics.extend([page.err(), mm.err()].into_iter().flatten()),
+            }
+        }
+        for (_, mm) in &scenario.pasids {
+            let found = mm.as_ref().map(|mm| names.mm(mm)).transpose();
+            spaces.named.push(found.unwrap_or_else(|wrong| {
+                diagnostics.push(wrong);
+                None
+            }));
+        }
+        for user in &scenario.users {
+            let found = user.pasid.as_ref().map(|pasid| names.pasid(pasid)).transpose();
+            spaces.bound.push(found.unwrap_or_else(|wrong| {
+                diagnostics.push(wrong);
+                None
+            }));
+        }
+        spaces
+    }
+
+    /// The PASID entries at the start.
+    pub(super) fn starts(&self) -> impl Iterator<Item = (Key, u32)> {
+        (0..).map(PasidId).zip(&self.named).map(|(id, mm)| (Key::Pasid(id), named(*mm)))
+    }
+
+    fn pages(&self, mm: MmId) -> Vec<PageId> {
+        (0..self.homes.len()).filter(|page| self.homes[*page] == Some(mm)).map(PageId).collect()
+    }
+
+    fn users(&self, pasid: PasidId) -> Vec<UserId> {
+        (0..self.bound.len()).filter(|user| self.bound[*user] == Some(pasid)).map(UserId).collect()
+    }
+
+    /// What `user` needs to walk to `page`, if it has a PASID.
+    pub(super) fn pasid(&self, user: UserId, page: PageId, state: &mut State) -> Option<Pasid> {
+        let id = self.bound[user.0]?;
+        let (entry, cache) = (state.var(&Key::Pasid(id)), state.var(&Key::PasidCache(user)));
+        // A page that is in no address space was refused before.
+        let names_mm = Guard::Is(cache, named(self.homes[page.0]));
+        let text = format!("read {}", state.domains.pasids[id.0]);
+        Some(Pasid { entry, cache, names_mm, text })
+    }
+
+    /// A device with a PASID reaches pages of address spaces only.
+    pub(super) fn check(&self, user: UserId, page: PageId, name: &Name) -> Result<(), Diagnostic> {
+        if self.bound[user.0].is_none() || self.homes[page.0].is_some() {
+            return Ok(());
+        }
+        let message = format!(
+            "`{}` is in no address space, and the device walks the one that its PASID names",
+            name.node
+        );
+        Err(Diagnostic::new(name.span, message, format!("declare `page {} in P`", name.node)))
+    }
+}
+
+impl Emitter<'_> {
+    /// The pages and the users of which a step empties caches.
+    pub(super) fn reach(&self, at: &At<'_>) -> Result<(Vec<PageId>, Vec<UserId>), Diagnostic> {
+        let spaces = &self.hardware.spaces;
+        let users = || (0..self.names.kinds.len()).map(UserId).collect();
+        let Step { verb, page, mm, pasid, .. } = at.step;
+        match verb {
+            Verb::FlushTlbMm | Verb::NotifyMm => {
+                Ok((spaces.pages(self.names.mm(at.filled(mm.as_ref())?)?), users()))
+            }
+            Verb::PasidInv | Verb::IotlbInvPasid | Verb::DevtlbInvPasid => {
+                let pages = (0..spaces.homes.len()).map(PageId).collect();
+                Ok((pages, spaces.users(self.names.pasid(at.filled(pasid.as_ref())?)?)))
+            }
+            _ => Ok((vec![self.names.page(at.filled(page.as_ref())?)?], users())),
+        }
+    }
+
+    /// `set_pasid X -> P`.
+    pub(super) fn set_pasid(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+        let id = self.names.pasid(at.filled(at.step.pasid.as_ref())?)?;
+        let mm = at.filled(at.step.mm.as_ref())?;
+        let mm = if mm.node == "none" { None } else { Some(self.names.mm(mm)?) };
+        let entry = self.state.var(&Key::Pasid(id));
+        self.step(vec![at.way(Vec::new(), vec![Update::Set(entry, named(mm))])], at.line);
+        Ok(())
+    }
+}
