@@ -226,7 +226,7 @@ impl Lowering<'_> {
             watches: &mut self.watches,
             diagnostics: &mut self.diagnostics,
             locks: &self.survey.locks,
-            posted: &self.survey.posted,
+            survey: self.survey,
             habits: self.habits,
             frees: self.survey.frees,
             agent,

@@ -56,6 +56,12 @@ pub enum Verb {
     DevtlbInvPasid,
     /// Wait for what was posted.
     InvWait,
+    /// Ask for a page, and wait for the response.
+    PageRequest,
+    /// Answer a request for a page.
+    PageResponse,
+    /// Wait until no request is open.
+    DrainRequests,
     /// Open a range: zap the shadow entry and block its return.
     NotifyStart,
     /// Close the range.
@@ -243,6 +249,27 @@ pub const STEPS: &[Entry] = &[
     ),
     step(Verb::InvWait, "inv_wait", Actor::Kernel, ["queue", ""], "qi_submit_sync, CMD_SYNC, dsb(ish)"),
     step(
+        Verb::PageRequest,
+        "page_request PAGE",
+        Actor::Device,
+        ["requested, pasid", "requested"],
+        "a page request of a device",
+    ),
+    step(
+        Verb::PageResponse,
+        "page_response PAGE",
+        Actor::Kernel,
+        ["requested", "requested"],
+        "iopf_group_response, intel_iommu_page_response",
+    ),
+    step(
+        Verb::DrainRequests,
+        "drain_requests",
+        Actor::Kernel,
+        ["requested", ""],
+        "intel_iommu_drain_pasid_prq, iopf_queue_flush_dev",
+    ),
+    step(
         Verb::NotifyStart,
         "notify_start PAGE",
         Actor::Kernel,
@@ -355,6 +382,7 @@ pub const LOOKS: &[(&str, &str)] = &[
     ("iotlb(DEVICE, PAGE)", "what a device's IOTLB holds"),
     ("devtlb(DEVICE, PAGE)", "what a device's own TLB holds"),
     ("vtlb(VCPU, PAGE)", "what a vCPU's TLB holds"),
+    ("requested(PAGE)", "whether a device waits for a response for the page"),
     ("pasid(PASID)", "the address space that a PASID's entry names"),
     ("pasidc(DEVICE)", "what a device has cached of its PASID's entry"),
     ("in_progress(PAGE)", "the ranges that are open over the page"),

@@ -19,8 +19,8 @@ use super::names::{FrameId, Meaning, Names, PageId, UserId};
 use super::operation::expand;
 use super::options::Options;
 use super::program::{Builder, Goal, MOST_NODES, MOST_WAYS, Place, Way};
-use super::queue::Posted;
 use super::state::{AgentId, Key, State, number};
+use super::survey::Survey;
 
 /// The built-in properties that are on.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,8 +49,7 @@ pub(super) struct Emitter<'a> {
     pub(super) diagnostics: &'a mut Vec<Diagnostic>,
     /// The locks that any agent takes.
     pub(super) locks: &'a [String],
-    /// What any agent posts.
-    pub(super) posted: &'a [Posted],
+    pub(super) survey: &'a Survey,
     /// What all agents do.
     pub(super) habits: &'a [Habits],
     /// Whether any frame can be freed.

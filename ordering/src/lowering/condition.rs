@@ -215,6 +215,7 @@ impl Conditions<'_> {
             ("refs", [frame]) => Key::Refs(self.names.frame(frame)?),
             ("mapcount", [frame]) => Key::Mapcount(self.names.frame(frame)?),
             ("stable", [frame]) => Key::Stable(self.names.frame(frame)?),
+            ("requested", [page]) => Key::Requested(self.names.page(page)?),
             ("pasid", [pasid]) => Key::Pasid(self.names.pasid(pasid)?),
             ("pasidc", [user]) => Key::PasidCache(self.names.user(user)?),
             ("orig", [page]) => {
@@ -229,7 +230,7 @@ impl Conditions<'_> {
             Key::Pasid(_) | Key::PasidCache(_) => {
                 Value::Space(index.checked_sub(1).map(|mm| MmId(mm as usize)))
             }
-            Key::Refs(_) | Key::Mapcount(_) | Key::InProgress(_) | Key::Stable(_) => {
+            Key::Refs(_) | Key::Requested(_) | Key::Mapcount(_) | Key::InProgress(_) | Key::Stable(_) => {
                 Value::Number(index.into())
             }
             _ => Value::Entry(mapped(index).map(|(frame, permission)| (frame, Some(permission)))),

@@ -79,6 +79,13 @@ impl Names {
         (0..self.kinds.len()).filter(move |user| self.kinds[*user] == kind).map(UserId)
     }
 
+    pub(super) fn page_named(&self, name: &str) -> Option<PageId> {
+        match self.meaning(name) {
+            Some(Meaning::Page(id)) => Some(id),
+            _ => None,
+        }
+    }
+
     pub(super) fn page(&self, name: &Name) -> Result<PageId, Diagnostic> {
         match self.meaning(&name.node) {
             Some(Meaning::Page(id)) => Ok(id),

@@ -43,8 +43,11 @@ impl Emitter<'_> {
 
     /// Puts the step behind everything that is in the queue.
     pub(super) fn post(&mut self, at: &At<'_>) {
-        let posted =
-            self.posted.iter().position(|one| one.agent == self.agent && one.step.text == at.step.text);
+        let posted = self
+            .survey
+            .posted
+            .iter()
+            .position(|one| one.agent == self.agent && one.step.text == at.step.text);
         let value = number(posted.unwrap_or(0)) + 1;
         let slots = self.slots();
         let mut ways = Vec::new();
@@ -59,7 +62,7 @@ impl Emitter<'_> {
     /// `inv_wait`: until nothing that this agent has posted is left.
     pub(super) fn wait(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
         let own: Vec<u32> = (1..)
-            .zip(self.posted)
+            .zip(&self.survey.posted)
             .filter(|(_, one)| one.agent == self.agent)
             .map(|(value, _)| value)
             .collect();
@@ -82,7 +85,7 @@ impl Emitter<'_> {
         let slots = self.slots();
         let reach = if self.options.ordered_queue { 1 } else { slots.len() };
         let mut ways = Vec::new();
-        for (value, posted) in (1..).zip(self.posted) {
+        for (value, posted) in (1..).zip(&self.survey.posted) {
             let step = Step { text: posted.text().to_owned(), post: false, ..posted.step.clone() };
             let at = At { step: &step, span: posted.span, line: posted.span.line(self.source) };
             let effects = self.emptied(&at)?;

@@ -82,6 +82,17 @@ impl Spaces {
         (0..self.bound.len()).filter(|user| self.bound[*user] == Some(pasid)).map(UserId).collect()
     }
 
+    /// The guards that the entry of the user's PASID names the page's address space, and that it does not.
+    pub(super) fn named_in_memory(
+        &self,
+        user: UserId,
+        page: PageId,
+        state: &mut State,
+    ) -> Option<(Guard, Guard)> {
+        let (entry, mm) = (state.var(&Key::Pasid(self.bound[user.0]?)), named(self.homes[page.0]));
+        Some((Guard::Is(entry, mm), Guard::IsNot(entry, mm)))
+    }
+
     /// What `user` needs to walk to `page`, if it has a PASID.
     pub(super) fn pasid(&self, user: UserId, page: PageId, state: &mut State) -> Option<Pasid> {
         let id = self.bound[user.0]?;

@@ -44,6 +44,8 @@ pub(super) enum Key {
     Mapcount(FrameId),
     /// Whether it is a KSM page.
     Stable(FrameId),
+    /// Which agent waits for a response to its request for a page.
+    Requested(PageId),
     /// An entry of the invalidation queue.
     Slot(u32),
     /// Who holds a lock alone.
@@ -190,6 +192,10 @@ impl State {
             Key::Refs(id) => (format!("refs[{}]", frame(id)), Self::counts(d.most_refs)),
             Key::Mapcount(id) => (format!("mapcount[{}]", frame(id)), Self::counts(d.most_refs)),
             Key::Stable(id) => (format!("stable[{}]", frame(id)), yes()),
+            Key::Requested(id) => {
+                let values = std::iter::once("-".to_owned()).chain(d.agents.iter().cloned()).collect();
+                (format!("requested[{}]", page(id)), values)
+            }
             Key::Slot(index) => {
                 let values = std::iter::once("-".to_owned()).chain(d.posted.iter().cloned()).collect();
                 (format!("queue[{index}]"), values)

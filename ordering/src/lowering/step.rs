@@ -6,6 +6,7 @@ mod frame;
 mod gup;
 mod invalidation;
 mod lock;
+mod page_request;
 mod section;
 mod shadow;
 
@@ -79,6 +80,7 @@ impl Emitter<'_> {
             Verb::Walk | Verb::Load | Verb::Store | Verb::DmaRead | Verb::DmaWrite => self.translated(&at),
             Verb::ZapSpte | Verb::SetSpte => self.shadow(&at),
             Verb::SetPasid => self.set_pasid(&at),
+            Verb::PageRequest | Verb::PageResponse | Verb::DrainRequests => self.page_request(&at),
             Verb::InvWait => self.wait(&at),
             Verb::GupFast => {
                 let start = self.builder.nodes.len();

@@ -34,6 +34,8 @@ pub(super) struct Survey {
     agent: AgentId,
     /// Whether programs zap and set shadow entries themselves.
     pub(super) explicit_shadow: bool,
+    /// Pages that a device requests.
+    pub(super) requested: BTreeSet<String>,
     /// Whether any frame can be freed.
     pub(super) frees: bool,
     /// References that can be taken.
@@ -97,6 +99,7 @@ impl Survey {
             Verb::IotlbInv | Verb::DevtlbInv | Verb::IotlbInvPasid | Verb::DevtlbInvPasid => {
                 self.device_tlbs = true;
             }
+            Verb::PageRequest => self.requested.extend(step.page.as_ref().map(|page| page.node.clone())),
             Verb::NotifyStart => self.starts = self.starts.saturating_add(times),
             Verb::Put | Verb::Unmap | Verb::Free => self.frees = true,
             Verb::Lock | Verb::Trylock => self.locks.extend(step.lock.as_ref().map(Lock::text)),

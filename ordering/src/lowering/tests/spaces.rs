@@ -79,3 +79,18 @@ fn an_invalidation_of_a_pasid_reaches_its_devices_and_no_others() {
     breaks(&program("devtlb_inv_pasid Y", "D"));
     breaks(&program("devtlb_inv_pasid X", "E"));
 }
+
+#[test]
+fn a_page_request_waits_for_its_response_and_a_drain_for_all() {
+    let steps = breaks("agent D\n  page_request A; x = 1\nagent C\n  page_response A\nalways x == 0");
+    assert_eq!(steps, ["D: page_request A", "C: page_response A", "D: page_request A: answered", "D: x = 1"]);
+    let order = "agent D\n  page_request A\nagent C\n  when requested(A); drain_requests\nagent K spontaneous\n  when requested(A); page_response A\n";
+    is_proved(&format!("{order}never K page_response A after C drain_requests\noption deadlock = off"));
+}
+
+#[test]
+fn a_request_through_a_pasid_that_names_another_space_is_refused() {
+    let steps =
+        breaks("agent D\n  page_request B; x = 1\nagent C spontaneous\n  page_response B\nalways x == 0");
+    assert_eq!(steps, ["D: page_request B: refused", "D: x = 1"]);
+}

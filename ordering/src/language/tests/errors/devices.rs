@@ -144,3 +144,26 @@ error: an entry is compared with an address space
 "#;
     assert_eq!(shown(source), expected.trim_matches('\n'));
 }
+
+#[test]
+fn a_response_to_what_nobody_requests_is_refused() {
+    let source = format!("{HEAD}\nrace\nCPU\npage_response A\ndrain_requests\n\n");
+    let expected = r#"
+error: no device ever requests `A`
+  --> a.scn:10:1
+   |
+10 | page_response A
+   | ^^^^^^^^^^^^^^^
+   |
+   = help: let a device do it: `page_request A`
+
+error: no device ever requests a page
+  --> a.scn:11:1
+   |
+11 | drain_requests
+   | ^^^^^^^^^^^^^^
+   |
+   = help: let a device do it: `page_request A`
+"#;
+    assert_eq!(shown(&source), expected.trim_matches('\n'));
+}

@@ -1,0 +1,69 @@
+//! Page requests: a device asks for a page that it cannot reach, and waits until the kernel has answered.
+//!
+//! Invariant: one request for a page is open at a time; a later one waits. A response ends the wait and carries no
+//! translation: the device walks anew. Source: PCIe ATS, page request interface; drivers/iommu/intel/prq.c.
+
+use crate::language::Diagnostic;
+use crate::language::vocabulary::Verb;
+use crate::model::{Guard, Update};
+
+use super::super::agent::Emitter;
+use super::super::names::PageId;
+use super::super::program::{Goal, Way};
+use super::super::state::{Key, number};
+use super::At;
+
+impl Emitter<'_> {
+    pub(super) fn page_request(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+        match at.step.verb {
+            Verb::PageRequest => self.request(at),
+            Verb::PageResponse => {
+                let page = self.page(at)?;
+                if !self.survey.requested.contains(&self.state.domains.pages[page.0]) {
+                    return Err(never_requested(at));
+                }
+                let open = self.state.var(&Key::Requested(page));
+                self.step(vec![at.way(vec![Guard::IsNot(open, 0)], vec![Update::Set(open, 0)])], at.line);
+                Ok(())
+            }
+            _ => {
+                let pages: Vec<PageId> =
+                    self.survey.requested.iter().filter_map(|page| self.names.page_named(page)).collect();
+                if pages.is_empty() {
+                    return Err(never_requested(at));
+                }
+                let none = pages.into_iter().map(|page| Guard::Is(self.state.var(&Key::Requested(page)), 0));
+                let way = at.way(none.collect(), Vec::new());
+                self.step(vec![way], at.line);
+                Ok(())
+            }
+        }
+    }
+
+    /// Queue it, and wait for the response. A device whose PASID names another address space is refused.
+    fn request(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+        let (user, page) = (self.own_user(at.step.verb, at.span)?, self.page(at)?);
+        self.hardware.spaces.check(user, page, at.filled(at.step.page.as_ref())?)?;
+        let (open, me) = (self.state.var(&Key::Requested(page)), number(self.agent) + 1);
+        let out = self.builder.label();
+        let mut queued = vec![Guard::Is(open, 0)];
+        let mut ways = Vec::new();
+        if let Some((named, other)) = self.hardware.spaces.named_in_memory(user, page, self.state) {
+            queued.push(named);
+            let refused = Way::new(vec![other], Vec::new(), format!("{}: refused", at.step.text));
+            ways.push(refused.to(Goal::Label(out)));
+        }
+        ways.push(at.way(queued, vec![Update::Set(open, me)]));
+        self.step(ways, at.line);
+        let answered = format!("{}: answered", at.step.text);
+        self.step(vec![Way::new(vec![Guard::IsNot(open, me)], Vec::new(), answered)], at.line);
+        self.builder.bind(out);
+        Ok(())
+    }
+}
+
+fn never_requested(at: &At<'_>) -> Diagnostic {
+    let what = at.step.page.as_ref().map_or("a page".to_owned(), |page| format!("`{}`", page.node));
+    let message = format!("no device ever requests {what}");
+    Diagnostic::new(at.span, message, "let a device do it: `page_request A`")
+}
