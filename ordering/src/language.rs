@@ -1,10 +1,11 @@
 //! The scenario language: text in, scenarios and diagnostics out.
 //!
 //! Invariant: no text makes it panic, and every error of a file is reported in one go. It resolves no names; what a
-//! scenario means is [`crate::lowering`]'s. Reading order: [`vocabulary`], [`syntax`], [`parse`].
+//! scenario means is [`crate::lowering`]'s. Reading order: [`vocabulary`], [`entry`], [`syntax`], [`parse`].
 //! Reference: docs/language.md.
 
 pub mod diagnostic;
+pub mod entry;
 mod line;
 mod parser;
 mod show;

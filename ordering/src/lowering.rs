@@ -1,17 +1,19 @@
 //! What a scenario means: its names resolved, its programs and properties as a [`Model`].
 //!
 //! Invariant: a scenario either becomes a model that [`Model`]'s own rules accept, or yields diagnostics; nothing that
-//! it says is left out in silence. Reading order: `initial`, `state`, `step` and `access`,
+//! it says is left out in silence. Reading order: `initial`, `state`, `entry`, `step` and `access`,
 //! `condition`, `property` and `event`, `program`.
 
 mod access;
 mod agent;
 mod atomic;
 mod condition;
+mod entry;
 mod event;
 mod habits;
 mod hardware;
 mod initial;
+mod mentioned;
 mod names;
 mod operation;
 mod options;
@@ -33,14 +35,16 @@ use crate::language::syntax::{Agent as Column, Expect, Scenario, Statement, User
 use crate::model::{Agent, Model, Property};
 
 use agent::{Emitter, Properties};
+use entry::Entries;
 use event::Watch;
 use habits::Habits;
 use hardware::Hardware;
 use initial::initial;
+use mentioned::Mentioned;
 use names::{Meaning, Names, UserId};
 use options::Options;
 use program::Builder;
-use sizes::sizes;
+use sizes::{sizes, too_many_entries};
 use state::State;
 use survey::Survey;
 use visit::visit_steps;
@@ -49,6 +53,8 @@ use visit::visit_steps;
 const NEVER_HAPPENS: &str = "never happens";
 /// Values of a user variable at most.
 const MOST_VALUES: u32 = 256;
+/// Entries at most that can occur.
+const MOST_ENTRIES: usize = 2048;
 /// Frames, pages, users and agents at most, each.
 const MOST_THINGS: usize = 60;
 
@@ -75,8 +81,12 @@ pub fn lower(scenario: &Scenario, source: &str) -> Result<Lowered, Vec<Diagnosti
         return Err(diagnostics);
     }
     let survey = Survey::new(scenario);
+    let entries = Entries::new(&names.slots, Mentioned::by(scenario));
+    if let Some(diagnostic) = too_many_entries(scenario, &entries) {
+        return Err(vec![diagnostic]);
+    }
     let hardware = Hardware::new(scenario, &names, &survey, &mut diagnostics);
-    let state = initial(scenario, &names, &survey, &hardware, &mut diagnostics);
+    let state = initial(scenario, &names, &survey, &hardware, entries, &mut diagnostics);
     let lowering = Lowering {
         scenario,
         source,

@@ -7,6 +7,7 @@ mod block;
 mod condition;
 mod cursor;
 mod declaration;
+mod entry;
 mod property;
 mod step;
 mod table;
@@ -30,9 +31,9 @@ pub(crate) use step::{made, on_page};
 
 /// Every word that a line at the left margin may begin with.
 const KEYWORDS: &[&str] = &[
-    "scenario", "like", "about", "source", "page", "mm", "pasid", "frame", "map", "refs", "cpu", "vcpu",
-    "device", "var", "option", "race", "trace", "agent", "never", "always", "finally", "expect", "replace",
-    "drop", "move", "lock",
+    "scenario", "like", "about", "source", "page", "mm", "pasid", "frame", "swap", "map", "refs", "cpu",
+    "vcpu", "device", "var", "option", "race", "trace", "agent", "never", "always", "finally", "expect",
+    "replace", "drop", "move", "lock",
 ];
 
 /// A scenario before `like` is resolved.

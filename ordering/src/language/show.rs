@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::syntax::{Comparison, Condition, Operand, Permission, Term};
+use super::syntax::{Comparison, Condition, Operand, Term};
 
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -14,6 +14,10 @@ impl fmt::Display for Condition {
             Self::Not(inner) => write!(f, "!{inner}"),
             Self::Compare(left, how, right) => write!(f, "{left} {how} {right}"),
             Self::Truth(operand) => operand.fmt(f),
+            Self::Has(operand, features) => {
+                write!(f, "{operand} has")?;
+                features.iter().try_for_each(|feature| write!(f, " {feature}"))
+            }
         }
     }
 }
@@ -35,8 +39,7 @@ impl fmt::Display for Operand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.term {
             Term::Number(number) => number.fmt(f)?,
-            Term::Word(name, None) => f.write_str(&name.node)?,
-            Term::Word(name, Some(permission)) => write!(f, "{} {permission}", name.node)?,
+            Term::Entry(entry) => entry.fmt(f)?,
             Term::Call(name, arguments) => {
                 let names: Vec<_> = arguments.iter().map(|argument| argument.node.as_str()).collect();
                 match name.node.as_str() {
@@ -50,12 +53,6 @@ impl fmt::Display for Operand {
             less if less < 0 => write!(f, " - {}", -less),
             more => write!(f, " + {more}"),
         }
-    }
-}
-
-impl fmt::Display for Permission {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if *self == Self::ReadOnly { "ro" } else { "rw" })
     }
 }
 

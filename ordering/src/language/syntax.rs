@@ -2,6 +2,7 @@
 //!
 //! Invariant: names are not resolved here. Every name and every statement knows its place in the source.
 
+use super::entry::{Change, Feature, Written};
 use super::span::{Name, Span, Spanned};
 use super::vocabulary::Verb;
 
@@ -24,7 +25,7 @@ pub struct Scenario {
     pub homes: Vec<(Name, Name)>,
     /// PASIDs, each with the address space that it names at the start.
     pub pasids: Vec<(Name, Option<Name>)>,
-    /// Frames.
+    /// Frames and swap slots.
     pub frames: Vec<Frame>,
     /// Entries that are there at the start.
     pub maps: Vec<Mapping>,
@@ -46,7 +47,7 @@ pub struct Scenario {
     pub trace: Vec<Row>,
 }
 
-/// A frame.
+/// A frame, or a swap slot: a place for a page's contents that no entry makes accessible.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Frame {
     /// Its name.
@@ -55,26 +56,17 @@ pub struct Frame {
     pub content: u32,
     /// Whether nobody holds it at the start.
     pub free: bool,
+    /// Whether it is a swap slot.
+    pub slot: bool,
 }
 
-/// What an entry allows.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Permission {
-    /// Loads.
-    ReadOnly,
-    /// Loads and stores.
-    ReadWrite,
-}
-
-/// An entry.
+/// An entry at the start.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mapping {
     /// Whose entry.
     pub page: Name,
-    /// What it maps.
-    pub frame: Name,
-    /// What it allows.
-    pub permission: Permission,
+    /// What it is.
+    pub entry: Written,
 }
 
 /// What kind of translation cache somebody has.
@@ -204,8 +196,10 @@ pub struct Step {
     pub frame: Option<Name>,
     /// FRAME, the second.
     pub to: Option<Name>,
-    /// PERMISSION.
-    pub permission: Option<Permission>,
+    /// ENTRY.
+    pub entry: Option<Box<Written>>,
+    /// BITS.
+    pub bits: Option<Change>,
     /// LOCK, such as `ptl(A)`.
     pub lock: Option<Lock>,
     /// VALUE.
@@ -222,6 +216,8 @@ pub struct Step {
     pub post: bool,
     /// LABEL.
     pub label: Option<Name>,
+    /// `[pin]`.
+    pub pin: bool,
     /// As it is shown in a trace.
     pub text: String,
 }
@@ -283,6 +279,8 @@ pub enum Condition {
     Compare(Operand, Comparison, Operand),
     /// Not zero, not none.
     Truth(Operand),
+    /// An entry with all of these.
+    Has(Operand, Vec<Feature>),
 }
 
 /// What two operands are to each other.
@@ -318,8 +316,8 @@ pub struct Operand {
 pub enum Term {
     /// A number.
     Number(u32),
-    /// A variable, a handle, a frame or `none`; with a permission only a frame.
-    Word(Name, Option<Permission>),
+    /// A variable or a handle, or an entry as far as it is said.
+    Entry(Written),
     /// `content(old)`, `tlb(CPU, A)`, `pte_same A`, …
     Call(Name, Vec<Name>),
 }

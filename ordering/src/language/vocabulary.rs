@@ -30,10 +30,10 @@ pub enum Verb {
     PteRead,
     /// Empty an entry.
     PteClear,
-    /// Write back the remembered entry.
-    PteRestore,
     /// Write an entry.
     SetPte,
+    /// Change bits of an entry.
+    PteModify,
     /// Flush the CPUs' TLBs.
     FlushTlb,
     /// Invalidate the devices' TLBs.
@@ -86,6 +86,8 @@ pub enum Verb {
     DmaWrite,
     /// Take a reference without a lock.
     GupFast,
+    /// The middle of it: take a reference to what the remembered entry maps.
+    TryGet,
     /// Write to a frame, past every translation.
     Write,
     /// Read a frame, past every translation.
@@ -98,6 +100,10 @@ pub enum Verb {
     Get,
     /// Drop a reference.
     Put,
+    /// Take a reference that also pins.
+    Pin,
+    /// Drop such a one.
+    Unpin,
     /// Count an entry that maps a frame.
     Map,
     /// Uncount it.
@@ -181,13 +187,13 @@ pub const STEPS: &[Entry] = &[
     ),
     step(Verb::PteRead, "pte_read PAGE", Actor::Kernel, ["pte", "orig"], "ptep_get"),
     step(Verb::PteClear, "pte_clear PAGE", Actor::Kernel, ["pte", "pte, orig"], "ptep_get_and_clear"),
-    step(Verb::SetPte, "set_pte PAGE -> FRAME PERMISSION", Actor::Kernel, ["", "pte, orig"], "set_pte_at"),
+    step(Verb::SetPte, "set_pte PAGE -> ENTRY", Actor::Kernel, ["orig, handle", "pte, orig"], "set_pte_at"),
     step(
-        Verb::PteRestore,
-        "set_pte PAGE -> orig",
+        Verb::PteModify,
+        "pte_modify PAGE BITS",
         Actor::Kernel,
-        ["orig", "pte"],
-        "set_pte_at of the saved entry",
+        ["pte", "pte, orig"],
+        "ptep_modify_prot_start, ptep_modify_prot_commit",
     ),
     step(Verb::FlushTlb, "flush_tlb PAGE [post]", Actor::Kernel, ["", "tlb of every CPU"], "flush_tlb_page"),
     step(
@@ -299,7 +305,7 @@ pub const STEPS: &[Entry] = &[
     ),
     step(
         Verb::SetSpte,
-        "set_spte PAGE -> FRAME PERMISSION",
+        "set_spte PAGE -> ENTRY",
         Actor::Kernel,
         ["orig, handle", "spte"],
         "mmu_set_spte, kvm_tdp_mmu_map",
@@ -336,10 +342,17 @@ pub const STEPS: &[Entry] = &[
     ),
     step(
         Verb::GupFast,
-        "gup_fast PAGE [write] => HANDLE",
+        "gup_fast PAGE [write] [pin] => HANDLE",
         Actor::Kernel,
-        ["pte, refs", "refs, handle"],
+        ["pte, refs", "orig, refs, pins, handle"],
         "gup_fast_pte_range: read, try_grab_folio_fast, re-check",
+    ),
+    step(
+        Verb::TryGet,
+        "try_get PAGE [write] [pin] => HANDLE",
+        Actor::Kernel,
+        ["orig, refs", "refs, pins, handle"],
+        "try_grab_folio_fast of what orig maps",
     ),
     step(Verb::Write, "write FRAME = VALUE", Actor::Kernel, ["", "content"], "kmap_local_folio, O_DIRECT"),
     step(Verb::Read, "read FRAME", Actor::Kernel, ["content", ""], "kmap_local_folio, O_DIRECT"),
@@ -347,6 +360,8 @@ pub const STEPS: &[Entry] = &[
     step(Verb::Alloc, "alloc FRAME", Actor::Kernel, ["refs", "refs"], "folio_alloc"),
     step(Verb::Get, "get FRAME", Actor::Kernel, ["refs", "refs"], "folio_get"),
     step(Verb::Put, "put FRAME", Actor::Kernel, ["refs", "refs"], "folio_put"),
+    step(Verb::Pin, "pin FRAME", Actor::Kernel, ["refs, pins", "refs, pins"], "try_grab_folio with FOLL_PIN"),
+    step(Verb::Unpin, "unpin FRAME", Actor::Kernel, ["refs, pins", "refs, pins"], "unpin_user_page"),
     step(
         Verb::Map,
         "map FRAME",
@@ -391,6 +406,7 @@ pub const LOOKS: &[(&str, &str)] = &[
     ("content(FRAME)", "what a frame holds"),
     ("refs(FRAME)", "the references to a frame"),
     ("mapcount(FRAME)", "the entries counted as mapping it"),
+    ("pins(FRAME)", "the references that pin it"),
     ("stable(FRAME)", "whether it is a KSM page"),
 ];
 

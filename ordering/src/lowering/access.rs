@@ -1,19 +1,21 @@
 //! Walks, loads, stores and DMA: everything that goes through a translation.
 //!
 //! Invariant: translating and using are two steps. Who has a usable entry in his cache uses it, however old it is; who
-//! has none walks, and waits while the page table (for a vCPU: the open range) has none for him.
+//! has none walks, and waits while the page table (for a vCPU: the open range) has none for him. If entries have dirty
+//! bits, a clean one is made dirty in the page table before it is stored through, which fails if that has changed.
 
 use crate::language::Diagnostic;
-use crate::language::syntax::Permission;
+use crate::language::entry::Bit;
 use crate::language::vocabulary::Verb;
 use crate::model::{Guard, Update};
 
 use super::agent::Emitter;
+use super::entry::Need;
 use super::event::Happening;
 use super::hardware::Hop;
 use super::names::{FrameId, PageId, UserId};
 use super::program::{Goal, Way};
-use super::state::{Key, NONE, entry, mapped};
+use super::state::{Key, NONE};
 
 /// What an access does at the frame.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,7 +44,7 @@ impl Emitter<'_> {
                 Way::new(vec![Guard::IsNot(front.to, NONE)], Vec::new(), text).happening(happens.clone()),
             );
         }
-        for Fill { mut way, arrives } in self.fills(&path, false) {
+        for Fill { mut way, arrives } in self.fills(&path, Need::Load) {
             // Only the hop into the cache that accesses use goes on.
             if arrives {
                 way.goal = Goal::Next;
@@ -54,25 +56,21 @@ impl Emitter<'_> {
     }
 
     /// The ways to get an entry one hop further along `path`.
-    fn fills(&mut self, path: &[Hop], for_write: bool) -> Vec<Fill> {
+    fn fills(&mut self, path: &[Hop], need: Need) -> Vec<Fill> {
         let mut ways = Vec::new();
         for (index, hop) in path.iter().enumerate() {
-            for lacks in self.lacking(&path[index..], for_write) {
-                ways.extend(self.pasid_reads(hop, &lacks));
-                ways.extend(self.hop(hop, &lacks, for_write, index + 1 == path.len()));
-            }
+            let lacks = self.lacking(&path[index..], need);
+            ways.extend(self.pasid_reads(hop, &lacks));
+            ways.extend(self.hop(hop, &lacks, need, index + 1 == path.len()));
         }
         ways
     }
 
     /// The ways of one hop while the guards `lacks` hold; `last`: it leads into the front.
-    fn hop(&mut self, hop: &Hop, lacks: &[Guard], for_write: bool, last: bool) -> Vec<Fill> {
+    fn hop(&mut self, hop: &Hop, lacks: &[Guard], need: Need, last: bool) -> Vec<Fill> {
+        let entries = &self.state.domains.entries;
         let mut ways = Vec::new();
-        for value in 1..self.state.size(hop.from) {
-            let writable = mapped(value).is_some_and(|(_, permission)| permission == Permission::ReadWrite);
-            if for_write && !writable {
-                continue;
-            }
+        for (value, _) in entries.usable(need) {
             let mut guard = [lacks, &[Guard::Is(hop.from, value)]].concat();
             guard.extend(hop.pasid.as_ref().map(|pasid| pasid.names_mm));
             let (to, shown) = match hop.in_flight {
@@ -85,7 +83,11 @@ impl Emitter<'_> {
                     (hop.to, hop.text.clone())
                 }
             };
-            let way = Way::new(guard, vec![Update::Set(to, value)], shown).to(Goal::Stay);
+            // A walk marks what it reads as young; what a cache holds has been walked already.
+            let read = entries.with(value, Bit::Young).unwrap_or(value);
+            let marked = (read != value).then_some(Update::Set(hop.from, read));
+            let updates = std::iter::once(Update::Set(to, read)).chain(marked).collect();
+            let way = Way::new(guard, updates, shown).to(Goal::Stay);
             ways.push(Fill { way, arrives: last && hop.in_flight.is_none() });
         }
         if let Some(var) = hop.in_flight {
@@ -113,25 +115,38 @@ impl Emitter<'_> {
         (1..self.state.size(pasid.entry)).map(read).collect()
     }
 
-    /// The guards under one of which no cache from the first hop of `path` to the front has an entry for the access.
-    fn lacking(&mut self, path: &[Hop], for_write: bool) -> Vec<Vec<Guard>> {
+    /// The guards under which no cache from the first hop of `path` to the front has an entry for the access.
+    fn lacking(&self, path: &[Hop], need: Need) -> Vec<Guard> {
         if self.options.evict {
             // Losing what is cached and walking again shows only if what is walked says something else.
-            return path.iter().take(1).map(|hop| vec![Guard::Differ(hop.to, hop.from)]).collect();
+            return path.iter().take(1).map(|hop| Guard::Differ(hop.to, hop.from)).collect();
         }
-        let mut ways = vec![Vec::new()];
-        for hop in path {
-            let read_only = self.state.frames().map(|frame| entry(frame, Permission::ReadOnly));
-            let useless: Vec<u32> =
-                std::iter::once(NONE).chain(read_only.take_while(|_| for_write)).collect();
-            let with = |way: &Vec<Guard>| {
-                let way = way.clone();
-                useless
-                    .iter()
-                    .map(move |value| [way.as_slice(), &[Guard::Is(hop.to, *value)]].concat())
-                    .collect::<Vec<_>>()
-            };
-            ways = ways.iter().flat_map(with).collect();
+        path.iter().map(|hop| self.state.domains.entries.lacks(hop.to, need)).collect()
+    }
+
+    /// The ways to make a clean entry dirty before the first store through it: hardware writes the page table, and only
+    /// if that still maps the same frame writable. Else the entry is dropped, and the access begins again.
+    fn dirties(&self, path: &[Hop], page: PageId) -> Vec<Way> {
+        let (Some(first), Some(front)) = (path.first(), path.last()) else { return Vec::new() };
+        let pte = first.from;
+        let text = format!("set_dirty {}", self.state.domains.pages[page.0]);
+        let entries = &self.state.domains.entries;
+        let writable = entries.usable(Need::Store);
+        let mut ways = Vec::new();
+        for (value, frame) in writable.iter().filter(|(value, _)| entries.is_clean(*value)) {
+            let mut refused = vec![Guard::Is(front.to, *value)];
+            for (seen, _) in writable.iter().filter(|(_, other)| other == frame) {
+                let young = entries.with(*seen, Bit::Young).unwrap_or(*seen);
+                let dirty = entries.with(young, Bit::Dirty).unwrap_or(young);
+                let mut guard = vec![Guard::Is(front.to, *value), Guard::Is(pte, *seen)];
+                guard.extend(&front.blocked);
+                guard.extend(first.pasid.as_ref().map(|pasid| pasid.names_mm));
+                let updates = vec![Update::Set(front.to, dirty), Update::Set(pte, dirty)];
+                ways.push(Way::new(guard, updates, text.as_str()).to(Goal::Stay));
+                refused.push(Guard::IsNot(pte, *seen));
+            }
+            let dropped = path.iter().map(|hop| Update::Set(hop.to, NONE)).collect();
+            ways.push(Way::new(refused, dropped, format!("{text}: refused")).to(Goal::Stay));
         }
         ways
     }
@@ -145,20 +160,17 @@ impl Emitter<'_> {
         (verb, text): (Verb, &str),
         line: u32,
     ) {
-        let for_write = access != Access::Read;
+        let need = if access == Access::Read { Need::Load } else { Need::Store };
         let path = self.path(user, page, &format!("walk {}", self.scenario.pages[page.0].node));
-        let mut ways: Vec<Way> = self.fills(&path, for_write).into_iter().map(|fill| fill.way).collect();
         let Some(cache) = path.last().map(|hop| hop.to) else { return };
-        for value in 1..self.state.size(cache) {
-            let Some((frame, permission)) = mapped(value) else { continue };
-            if !for_write || permission == Permission::ReadWrite {
-                ways.extend(self.at_frame(
-                    frame,
-                    Some(page),
-                    access,
-                    &[Guard::Is(cache, value)],
-                    (verb, text),
-                ));
+        let mut ways: Vec<Way> = self.fills(&path, need).into_iter().map(|fill| fill.way).collect();
+        if need == Need::Store {
+            ways.extend(self.dirties(&path, page));
+        }
+        for (value, frame) in self.state.domains.entries.usable(need) {
+            if need == Need::Load || !self.state.domains.entries.is_clean(value) {
+                let cached = [Guard::Is(cache, value)];
+                ways.extend(self.at_frame(frame, Some(page), access, &cached, (verb, text)));
             }
         }
         self.step(ways, line);

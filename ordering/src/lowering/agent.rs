@@ -292,12 +292,14 @@ impl Emitter<'_> {
             (Term::Number(number), Assignment::Subtract) => {
                 (Some(var), self.range(index, -i64::from(*number)))
             }
-            (Term::Word(other, None), Assignment::Set) => match self.names.meaning(&other.node) {
-                Some(Meaning::Variable(from)) => {
-                    (Some(self.state.var(&Key::User(from))), self.range(from, 0))
+            (Term::Entry(other), Assignment::Set) => {
+                match other.word().and_then(|name| self.names.meaning(&name.node)) {
+                    Some(Meaning::Variable(from)) => {
+                        (Some(self.state.var(&Key::User(from))), self.range(from, 0))
+                    }
+                    _ => return Err(no_value(operand.span)),
                 }
-                _ => return Err(no_value(operand.span)),
-            },
+            }
             _ => return Err(no_value(operand.span)),
         };
         let mut ways = Vec::new();
@@ -329,7 +331,9 @@ impl Emitter<'_> {
         }
         let var = self.state.var(&Key::Handle(self.agent, name.node.clone()));
         let target = |value, frame| Target { guard: vec![Guard::Is(var, value)], frame };
-        let frames = self.state.frames().map(|frame| target(number(frame.0) + 1, Some(frame)));
+        // No entry through which a handle is taken leads to a swap slot.
+        let frames = self.state.frames().filter(|frame| !self.names.slots[frame.0]);
+        let frames = frames.map(|frame| target(number(frame.0) + 1, Some(frame)));
         Ok(std::iter::once(target(0, None)).chain(frames).collect())
     }
 

@@ -1,17 +1,19 @@
 //! Conditions become guards: one of several conjunctions must hold.
 //!
-//! Invariant: the conjunctions hold in exactly the states in which the condition does. An entry equals a frame if it
-//! maps it, whatever it allows.
+//! Invariant: the conjunctions hold in exactly the states in which the condition does. Entries are compared as far as
+//! both sides say: one equals a frame if it maps it, whatever it allows.
 
 use crate::language::Diagnostic;
+use crate::language::entry::{Base, Change, Feature, Kind, Written};
 use crate::language::span::{Name, Span};
-use crate::language::syntax::{Comparison, Condition, Operand, Permission, Term};
+use crate::language::syntax::{Comparison, Condition, Operand, Term};
 use crate::language::vocabulary::LOOKS;
 use crate::model::{Guard, Var};
 
+use super::entry::{Entry, Pattern, fresh, pattern};
 use super::hardware::{Hardware, no_cache};
-use super::names::{FrameId, Meaning, MmId, Names};
-use super::state::{AgentId, Key, State, mapped, number};
+use super::names::{Meaning, MmId, Names};
+use super::state::{AgentId, Key, State, number};
 
 /// One of these must hold, each of them whole.
 pub(super) type Ways = Vec<Vec<Guard>>;
@@ -27,8 +29,8 @@ enum Value {
     Nothing,
     /// None, or an address space.
     Space(Option<MmId>),
-    /// None, or a frame with what is allowed, as far as that is said.
-    Entry(Option<(FrameId, Option<Permission>)>),
+    /// An entry as far as it is said.
+    Entry(Pattern),
 }
 
 /// The values of an operand: of a variable, by value, or one constant.
@@ -74,6 +76,7 @@ impl Conditions<'_> {
                 self.compare(left, how, right)
             }
             (Condition::Truth(operand), _) => self.truth(operand, wanted),
+            (Condition::Has(operand, features), _) => self.has(operand, features, wanted),
         }
     }
 
@@ -93,6 +96,20 @@ impl Conditions<'_> {
             other => !is_nothing(other),
         };
         Ok(self.allowed(&side, |value| holds(value) == wanted))
+    }
+
+    fn has(&mut self, operand: &Operand, features: &[Feature], wanted: bool) -> Result<Ways, Diagnostic> {
+        let side = self.side(operand)?;
+        let looks = matches!(operand.term, Term::Call(..));
+        if !looks || side.values.iter().any(|value| !matches!(value, Value::Entry(_))) {
+            let help = "ask pte(A), orig(A), tlb(CPU, A), iotlb(DEV, A) or spte(A)";
+            return Err(Diagnostic::new(operand.span, "this is no entry, and has no bits", help));
+        }
+        let all = |value: Value| match value {
+            Value::Entry(entry) => features.iter().all(|feature| entry.has(*feature)),
+            _ => false,
+        };
+        Ok(self.allowed(&side, |value| all(value) == wanted))
     }
 
     fn compare(&mut self, left: &Operand, how: Comparison, right: &Operand) -> Result<Ways, Diagnostic> {
@@ -153,7 +170,7 @@ impl Conditions<'_> {
     fn side(&mut self, operand: &Operand) -> Result<Side, Diagnostic> {
         let mut side = match &operand.term {
             Term::Number(value) => Side { var: None, values: vec![Value::Number(i64::from(*value))] },
-            Term::Word(name, permission) => self.word(name, *permission)?,
+            Term::Entry(written) => self.word(written)?,
             Term::Call(name, arguments) => self.call(name, arguments)?,
         };
         for value in &mut side.values {
@@ -169,24 +186,33 @@ impl Conditions<'_> {
         Ok(side)
     }
 
-    fn word(&mut self, name: &Name, permission: Option<Permission>) -> Result<Side, Diagnostic> {
-        if name.node == "none" {
-            return Ok(Side { var: None, values: vec![Value::Nothing] });
+    fn word(&mut self, written: &Written) -> Result<Side, Diagnostic> {
+        if written.is_like_orig() {
+            let help = "write `pte(A) == orig(A)`, or `pte_same A`";
+            return Err(Diagnostic::new(written.span, "`orig` of which page?", help));
         }
+        let Base::Name(name) = &written.base else {
+            let entry = fresh(written, self.names)?;
+            let value = if entry == Entry::NONE { Value::Nothing } else { Value::Entry(entry.into()) };
+            return Ok(Side { var: None, values: vec![value] });
+        };
         if let (Some(agent), true) = (self.agent, self.handles.contains(&name.node)) {
             let var = self.state.var(&Key::Handle(agent, name.node.clone()));
-            let frames = self.state.frames().map(|frame| Value::Entry(Some((frame, None))));
-            return Ok(Side {
-                var: Some(var),
-                values: std::iter::once(Value::Entry(None)).chain(frames).collect(),
-            });
+            let kind = if written.migration { Kind::Migration } else { Kind::Present };
+            let frames = self.state.frames().map(|frame| Pattern::of(kind, Some(frame), written.change));
+            let none = Pattern::of(Kind::None, None, Change::default());
+            let values = std::iter::once(none).chain(frames).map(Value::Entry).collect();
+            return Ok(Side { var: Some(var), values });
         }
         match self.names.meaning(&name.node) {
             Some(Meaning::Frame(frame)) => {
-                Ok(Side { var: None, values: vec![Value::Entry(Some((frame, permission)))] })
+                let entry = pattern(written, frame, self.names)?;
+                Ok(Side { var: None, values: vec![Value::Entry(entry)] })
             }
-            Some(Meaning::Mm(mm)) => Ok(Side { var: None, values: vec![Value::Space(Some(mm))] }),
-            Some(Meaning::Variable(index)) => {
+            Some(Meaning::Mm(mm)) if written.word().is_some() => {
+                Ok(Side { var: None, values: vec![Value::Space(Some(mm))] })
+            }
+            Some(Meaning::Variable(index)) if written.word().is_some() => {
                 let var = self.state.var(&Key::User(index));
                 let (_, least, most) = &self.state.domains.variables[index];
                 Ok(Side {
@@ -213,6 +239,7 @@ impl Conditions<'_> {
             }
             ("content", [frame]) => Key::Content(self.names.frame(frame)?),
             ("refs", [frame]) => Key::Refs(self.names.frame(frame)?),
+            ("pins", [frame]) => Key::Pins(self.names.frame(frame)?),
             ("mapcount", [frame]) => Key::Mapcount(self.names.frame(frame)?),
             ("stable", [frame]) => Key::Stable(self.names.frame(frame)?),
             ("requested", [page]) => Key::Requested(self.names.page(page)?),
@@ -230,17 +257,21 @@ impl Conditions<'_> {
             Key::Pasid(_) | Key::PasidCache(_) => {
                 Value::Space(index.checked_sub(1).map(|mm| MmId(mm as usize)))
             }
-            Key::Refs(_) | Key::Requested(_) | Key::Mapcount(_) | Key::InProgress(_) | Key::Stable(_) => {
-                Value::Number(index.into())
-            }
-            _ => Value::Entry(mapped(index).map(|(frame, permission)| (frame, Some(permission)))),
+            Key::Refs(_)
+            | Key::Mapcount(_)
+            | Key::Pins(_)
+            | Key::InProgress(_)
+            | Key::Requested(_)
+            | Key::Stable(_) => Value::Number(index.into()),
+            _ => Value::Entry(self.state.domains.entries.get(index).into()),
         };
         Ok(Side { var: Some(var), values: (0..self.state.size(var)).map(value).collect() })
     }
 }
 
 fn is_nothing(value: Value) -> bool {
-    matches!(value, Value::Nothing | Value::Entry(None) | Value::Space(None))
+    matches!(value, Value::Nothing | Value::Space(None))
+        || matches!(value, Value::Entry(entry) if entry.is_none())
 }
 
 fn holds(left: Value, how: Comparison, right: Value) -> bool {
@@ -248,18 +279,7 @@ fn holds(left: Value, how: Comparison, right: Value) -> bool {
         (Value::Nothing, other) | (other, Value::Nothing) => is_nothing(other) == (how == Comparison::Equal),
         (Value::Space(left), Value::Space(right)) => (left == right) == (how == Comparison::Equal),
         (Value::Number(left), Value::Number(right)) => how.holds(left, right),
-        (Value::Entry(left), Value::Entry(right)) => same(left, right) == (how == Comparison::Equal),
-        _ => false,
-    }
-}
-
-/// Whether two entries are the same as far as both say.
-fn same(left: Option<(FrameId, Option<Permission>)>, right: Option<(FrameId, Option<Permission>)>) -> bool {
-    match (left, right) {
-        (Some((one, allows)), Some((other, permits))) => {
-            one == other && (allows.is_none() || permits.is_none() || allows == permits)
-        }
-        (None, None) => true,
+        (Value::Entry(left), Value::Entry(right)) => left.same(right) == (how == Comparison::Equal),
         _ => false,
     }
 }
@@ -296,7 +316,7 @@ fn spans(condition: &Condition) -> Span {
         Condition::And(left, right) | Condition::Or(left, right) => spans(left).to(spans(right)),
         Condition::Not(inner) => spans(inner),
         Condition::Compare(left, _, right) => left.span.to(right.span),
-        Condition::Truth(operand) => operand.span,
+        Condition::Truth(operand) | Condition::Has(operand, _) => operand.span,
     }
 }
 

@@ -5,13 +5,15 @@
 use std::collections::HashMap;
 
 use crate::language::Diagnostic;
+use crate::language::entry::Kind;
 use crate::language::syntax::{Question, Scenario};
 
 use super::MOST_VALUES;
+use super::entry::{Entries, fresh};
 use super::hardware::Hardware;
 use super::names::{FrameId, Names};
 use super::queue::Posted;
-use super::state::{Domains, Key, State, entry, number};
+use super::state::{Domains, Key, State, number};
 use super::survey::Survey;
 
 /// The domains of all variables, and their values at the start.
@@ -20,42 +22,15 @@ pub(super) fn initial(
     names: &Names,
     survey: &Survey,
     hardware: &Hardware,
+    entries: Entries,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> State {
     let contents: Vec<u32> = survey.contents.iter().copied().collect();
-    let mut refs: Vec<u32> = scenario.frames.iter().map(|frame| u32::from(!frame.free)).collect();
-    let mut mapcounts = vec![0_u32; refs.len()];
     let mut values = HashMap::new();
-    let mut report = |diagnostic| diagnostics.push(diagnostic);
-    for mapping in &scenario.maps {
-        match (names.page(&mapping.page), names.frame(&mapping.frame)) {
-            (Ok(page), Ok(frame)) => {
-                mapcounts[frame.0] += 1;
-                refs[frame.0] = refs[frame.0].max(mapcounts[frame.0]);
-                let value = entry(frame, mapping.permission);
-                values.insert(Key::Pte(page), value);
-                for agent in 0..scenario.agents.len() {
-                    values.insert(Key::Orig(agent, page), value);
-                }
-            }
-            (page, frame) => [page.err(), frame.err()].into_iter().flatten().for_each(&mut report),
-        }
-    }
-    for (name, count) in &scenario.refs {
-        match names.frame(name) {
-            Ok(frame) if count.node <= MOST_VALUES => refs[frame.0] = count.node,
-            Ok(_) => {
-                report(Diagnostic::new(count.span, "too many references to count", "write a small number"));
-            }
-            Err(diagnostic) => report(diagnostic),
-        }
-    }
-    let most = refs.iter().chain(&mapcounts).copied().max().unwrap_or(0);
+    let counted = entries_and_counts(scenario, names, &entries, &mut values, diagnostics);
     for (id, frame) in (0..).map(FrameId).zip(&scenario.frames) {
         let content = contents.binary_search(&frame.content).unwrap_or(0);
         values.insert(Key::Content(id), number(content));
-        values.insert(Key::Refs(id), refs[id.0]);
-        values.insert(Key::Mapcount(id), mapcounts[id.0]);
     }
     for (index, variable) in scenario.variables.iter().enumerate() {
         values.insert(Key::User(index), variable.initial - variable.least);
@@ -71,8 +46,9 @@ pub(super) fn initial(
         frames: scenario.frames.iter().map(|frame| frame.name.node.clone()).collect(),
         users: scenario.users.iter().map(|user| user.name.node.clone()).collect(),
         agents: scenario.agents.iter().map(|agent| agent.name.node.clone()).collect(),
+        entries,
         contents,
-        most_refs: survey.most_refs(most),
+        most_refs: survey.most_refs(counted),
         most_ranges: survey.most_ranges(),
         mms: scenario.mms.iter().map(|mm| mm.node.clone()).collect(),
         pasids: scenario.pasids.iter().map(|(pasid, _)| pasid.node.clone()).collect(),
@@ -82,4 +58,45 @@ pub(super) fn initial(
         ghosts: ghosts.count(),
     };
     State::new(domains, values)
+}
+
+/// The entries at the start, and what they count; returns the largest count.
+fn entries_and_counts(
+    scenario: &Scenario,
+    names: &Names,
+    entries: &Entries,
+    values: &mut HashMap<Key, u32>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> u32 {
+    let mut refs: Vec<u32> = scenario.frames.iter().map(|frame| u32::from(!frame.free)).collect();
+    let mut mapcounts = vec![0_u32; refs.len()];
+    let mut report = |diagnostic| diagnostics.push(diagnostic);
+    for mapping in &scenario.maps {
+        match (names.page(&mapping.page), fresh(&mapping.entry, names)) {
+            (Ok(page), Ok(entry)) => {
+                if let (Kind::Present, Some(frame)) = (entry.kind, entry.frame) {
+                    mapcounts[frame.0] += 1;
+                    refs[frame.0] = refs[frame.0].max(mapcounts[frame.0]);
+                }
+                let value = entries.value(entry);
+                values.insert(Key::Pte(page), value);
+                values.extend((0..scenario.agents.len()).map(|agent| (Key::Orig(agent, page), value)));
+            }
+            (page, entry) => [page.err(), entry.err()].into_iter().flatten().for_each(&mut report),
+        }
+    }
+    for (name, count) in &scenario.refs {
+        match names.frame(name) {
+            Ok(frame) if count.node <= MOST_VALUES => refs[frame.0] = count.node,
+            Ok(_) => {
+                report(Diagnostic::new(count.span, "too many references to count", "write a small number"));
+            }
+            Err(diagnostic) => report(diagnostic),
+        }
+    }
+    for id in (0..refs.len()).map(FrameId) {
+        values.insert(Key::Refs(id), refs[id.0]);
+        values.insert(Key::Mapcount(id), mapcounts[id.0]);
+    }
+    refs.into_iter().chain(mapcounts).max().unwrap_or(0)
 }

@@ -44,6 +44,8 @@ pub(super) enum Meaning {
 pub(super) struct Names {
     meanings: HashMap<String, Meaning>,
     pub(super) kinds: Vec<UserKind>,
+    /// Which frames are swap slots.
+    pub(super) slots: Vec<bool>,
 }
 
 impl Names {
@@ -65,6 +67,7 @@ impl Names {
                 diagnostics.push(Diagnostic::new(name.span, message, "give one of the two another name"));
             }
         }
+        names.slots = scenario.frames.iter().map(|frame| frame.slot).collect();
         names.kinds = scenario.users.iter().map(|user| user.kind).collect();
         names
     }

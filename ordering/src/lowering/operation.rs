@@ -7,9 +7,10 @@ use mmu::operation::{Order, cow, ksm};
 use mmu::program::{Line, Program};
 use mmu::step::{Condition as Check, Permission as Allows, Role, Step as Kernel};
 
+use crate::language::entry::{Bit, Change, Written};
 use crate::language::span::{Name, Span, Spanned};
 use crate::language::syntax::{
-    Comparison, Condition, Lock, LockMode, Node, Operand, Operation, Permission, Statement, Step, Term,
+    Comparison, Condition, Lock, LockMode, Node, Operand, Operation, Statement, Step, Term,
 };
 use crate::language::vocabulary::Verb;
 use crate::language::{Diagnostic, did_you_mean, made, on_page};
@@ -105,7 +106,7 @@ impl Frames<'_> {
     }
 
     fn compare(&self, name: &str, argument: &Name, how: Comparison, frame: &Name) -> Condition {
-        let right = Operand { term: Term::Word(frame.clone(), None), plus: 0, span: self.span };
+        let right = Operand { term: Term::Entry(Written::bare(frame.clone())), plus: 0, span: self.span };
         Condition::Compare(self.call(name, argument, 0), how, right)
     }
 
@@ -146,7 +147,7 @@ impl Frames<'_> {
             Kernel::FlushTlb => page(Verb::FlushTlb),
             Kernel::Notify => page(Verb::Notify),
             Kernel::ChangePte => page(Verb::ChangePte),
-            Kernel::RestorePte => page(Verb::PteRestore),
+            Kernel::RestorePte => self.set_pte(Written::bare(self.name("orig"))),
             Kernel::MarkStable(role) => self.frame(Verb::MarkStable, self.role(role)),
             Kernel::Map(role) => self.frame(Verb::Map, self.role(role)),
             Kernel::Unmap(role) => self.frame(Verb::Unmap, self.role(role)),
@@ -157,20 +158,15 @@ impl Frames<'_> {
                 self.at(Node::Step(Step { frame, to, ..made(Verb::Copy, text) }))
             }
             Kernel::SetPte(role, allows) => {
-                let frame = self.role(role).clone();
-                let permission = match allows {
-                    Allows::ReadOnly => Permission::ReadOnly,
-                    Allows::ReadWrite => Permission::ReadWrite,
-                };
-                let text = format!("set_pte {} -> {} {permission}", self.page.node, frame.node);
-                let (page, frame) = (Some(self.page.clone()), Some(frame));
-                self.at(Node::Step(Step {
-                    page,
-                    frame,
-                    permission: Some(permission),
-                    ..made(Verb::SetPte, text)
-                }))
+                let change = Change::default().say(Bit::Write, allows == Allows::ReadWrite);
+                self.set_pte(Written { change, ..Written::bare(self.role(role).clone()) })
             }
         }
+    }
+
+    fn set_pte(&self, entry: Written) -> Statement {
+        let step = made(Verb::SetPte, format!("set_pte {} -> {entry}", self.page.node));
+        let page = Some(self.page.clone());
+        self.at(Node::Step(Step { page, entry: Some(Box::new(entry)), ..step }))
     }
 }

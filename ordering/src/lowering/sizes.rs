@@ -5,7 +5,8 @@
 use crate::language::Diagnostic;
 use crate::language::syntax::Scenario;
 
-use super::{MOST_THINGS, MOST_VALUES};
+use super::entry::Entries;
+use super::{MOST_ENTRIES, MOST_THINGS, MOST_VALUES};
 
 /// Reports what there is too much or too little of.
 pub(super) fn sizes(scenario: &Scenario, diagnostics: &mut Vec<Diagnostic>) {
@@ -47,4 +48,11 @@ pub(super) fn sizes(scenario: &Scenario, diagnostics: &mut Vec<Diagnostic>) {
             diagnostics.push(Diagnostic::new(agent.name.span, message, "give it another name"));
         }
     }
+}
+
+/// The error for more entries than can be explored: each bit that is mentioned doubles their number.
+pub(super) fn too_many_entries(scenario: &Scenario, entries: &Entries) -> Option<Diagnostic> {
+    let message = format!("`{}` has {} different page-table entries", scenario.name.node, entries.len());
+    let help = format!("use fewer frames or mention fewer bits: at most {MOST_ENTRIES} can be explored");
+    (entries.len() > MOST_ENTRIES).then(|| Diagnostic::new(scenario.name.span, message, help))
 }

@@ -5,9 +5,9 @@
 
 use std::collections::HashMap;
 
-use crate::language::syntax::Permission;
 use crate::model::{Var, Variable};
 
+use super::entry::Entries;
 use super::habits::Section;
 use super::names::{FrameId, PageId, PasidId, UserId};
 use super::round::Party;
@@ -42,6 +42,8 @@ pub(super) enum Key {
     Refs(FrameId),
     /// Entries counted as mapping it.
     Mapcount(FrameId),
+    /// References that pin it.
+    Pins(FrameId),
     /// Whether it is a KSM page.
     Stable(FrameId),
     /// Which agent waits for a response to its request for a page.
@@ -60,8 +62,6 @@ pub(super) enum Key {
     User(usize),
     /// The frame that GUP-fast returned.
     Handle(AgentId, String),
-    /// The entry that GUP-fast saw.
-    Seen(AgentId, String),
     /// The entry that the agent last saw or wrote.
     Orig(AgentId, PageId),
     /// Whether the event behind `after` has happened.
@@ -75,6 +75,8 @@ pub(super) struct Domains {
     pub(super) frames: Vec<String>,
     pub(super) users: Vec<String>,
     pub(super) agents: Vec<String>,
+    /// Every entry that can occur.
+    pub(super) entries: Entries,
     /// Contents, ascending.
     pub(super) contents: Vec<u32>,
     /// The largest count of references and mappings.
@@ -106,18 +108,6 @@ pub(super) struct State {
 
 /// The value of an entry that maps nothing.
 pub(super) const NONE: u32 = 0;
-
-/// The value of an entry that maps `frame`.
-pub(super) fn entry(frame: FrameId, permission: Permission) -> u32 {
-    1 + 2 * number(frame.0) + u32::from(permission == Permission::ReadWrite)
-}
-
-/// What the value of an entry maps.
-pub(super) fn mapped(value: u32) -> Option<(FrameId, Permission)> {
-    let index = value.checked_sub(1)?;
-    let permission = if index % 2 == 0 { Permission::ReadOnly } else { Permission::ReadWrite };
-    Some((FrameId(index as usize / 2), permission))
-}
 
 /// An index as a value of a domain; domains are far smaller than the limit.
 pub(super) fn number(index: usize) -> u32 {
@@ -159,8 +149,7 @@ impl State {
     }
 
     fn entries(&self) -> Vec<String> {
-        let of = |frame: &String| [format!("{frame} ro"), format!("{frame} rw")];
-        std::iter::once("none".to_owned()).chain(self.domains.frames.iter().flat_map(of)).collect()
+        self.domains.entries.shown(&self.domains.frames)
     }
 
     fn counts(most: u32) -> Vec<String> {
@@ -191,6 +180,7 @@ impl State {
             Key::Content(id) => (frame(id).clone(), d.contents.iter().map(u32::to_string).collect()),
             Key::Refs(id) => (format!("refs[{}]", frame(id)), Self::counts(d.most_refs)),
             Key::Mapcount(id) => (format!("mapcount[{}]", frame(id)), Self::counts(d.most_refs)),
+            Key::Pins(id) => (format!("pins[{}]", frame(id)), Self::counts(d.most_refs)),
             Key::Stable(id) => (format!("stable[{}]", frame(id)), yes()),
             Key::Requested(id) => {
                 let values = std::iter::once("-".to_owned()).chain(d.agents.iter().cloned()).collect();
@@ -221,7 +211,6 @@ impl State {
                 (name.clone(), (*least..=*most).map(|value| value.to_string()).collect())
             }
             Key::Handle(agent, name) => (format!("{}.{name}", d.agents[*agent]), or_frames("none")),
-            Key::Seen(agent, name) => (format!("{}.{name}.pte", d.agents[*agent]), self.entries()),
             Key::Orig(agent, id) => (format!("{}.orig[{}]", d.agents[*agent], page(id)), self.entries()),
             Key::Ghost(_) if d.ghosts == 1 => ("after".to_owned(), yes()),
             Key::Ghost(index) => (format!("after[{index}]"), yes()),

@@ -9,6 +9,7 @@ mod lock;
 mod page_request;
 mod section;
 mod shadow;
+mod table;
 
 use crate::language::Diagnostic;
 use crate::language::span::Span;
@@ -21,7 +22,6 @@ use super::agent::Emitter;
 use super::event::Happening;
 use super::names::PageId;
 use super::program::Way;
-use super::state::{Key, NONE, entry};
 
 /// A step, and where it stands.
 pub(super) struct At<'s> {
@@ -62,7 +62,7 @@ impl Emitter<'_> {
                 self.section_step(&at);
                 Ok(())
             }
-            Verb::PteRead | Verb::PteClear | Verb::PteRestore | Verb::SetPte | Verb::ChangePte => {
+            Verb::PteRead | Verb::PteClear | Verb::PteModify | Verb::SetPte | Verb::ChangePte => {
                 self.table_step(&at)
             }
             Verb::FlushTlb
@@ -88,37 +88,19 @@ impl Emitter<'_> {
                 self.masked(start);
                 Ok(())
             }
+            Verb::TryGet => self.try_get(&at),
             Verb::Write | Verb::Read => self.direct(&at),
             Verb::Copy => self.copy(&at),
-            Verb::Alloc | Verb::Get | Verb::Put | Verb::Map | Verb::Unmap | Verb::Free | Verb::MarkStable => {
-                self.count(&at)
-            }
+            Verb::Alloc
+            | Verb::Get
+            | Verb::Put
+            | Verb::Pin
+            | Verb::Unpin
+            | Verb::Map
+            | Verb::Unmap
+            | Verb::Free
+            | Verb::MarkStable => self.count(&at),
         }
-    }
-
-    /// Steps on the page-table entry and what the agent remembers of it.
-    fn table_step(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
-        let page = self.page(at)?;
-        let (pte, orig) = (self.state.var(&Key::Pte(page)), self.state.var(&Key::Orig(self.agent, page)));
-        let updates = match at.step.verb {
-            Verb::PteRead => vec![Update::Copy { to: orig, from: pte }],
-            Verb::PteClear => vec![Update::Copy { to: orig, from: pte }, Update::Set(pte, NONE)],
-            Verb::PteRestore => vec![Update::Copy { to: pte, from: orig }],
-            Verb::SetPte => {
-                let frame = self.names.frame(at.filled(at.step.frame.as_ref())?)?;
-                let value = entry(frame, *at.filled(at.step.permission.as_ref())?);
-                vec![Update::Set(pte, value), Update::Set(orig, value)]
-            }
-            _ => {
-                let spte = self.state.var(&Key::Spte(page));
-                let absent = at.way(vec![Guard::Is(spte, NONE)], Vec::new());
-                let copied = vec![Update::Copy { to: spte, from: orig }];
-                self.step(vec![absent, at.way(vec![Guard::IsNot(spte, NONE)], copied)], at.line);
-                return Ok(());
-            }
-        };
-        self.step(vec![at.way(Vec::new(), updates)], at.line);
-        Ok(())
     }
 
     /// Steps through the agent's own cache.

@@ -11,7 +11,6 @@ use crate::language::vocabulary::Verb;
 
 use super::queue::{MOST_SLOTS, Posted};
 use super::state::AgentId;
-
 use super::visit::visit_steps;
 
 /// Counts of references and of open ranges at most.
@@ -92,7 +91,7 @@ impl Survey {
     fn step(&mut self, step: &Step, times: u32) {
         self.contents.extend(step.value.as_ref().map(|value| value.node));
         match step.verb {
-            Verb::Get | Verb::Map | Verb::GupFast | Verb::Alloc => {
+            Verb::Get | Verb::Pin | Verb::Map | Verb::GupFast | Verb::TryGet | Verb::Alloc => {
                 self.gets = self.gets.saturating_add(times);
             }
             Verb::ZapSpte | Verb::SetSpte | Verb::FlushVcpus => self.explicit_shadow = true,
@@ -101,7 +100,7 @@ impl Survey {
             }
             Verb::PageRequest => self.requested.extend(step.page.as_ref().map(|page| page.node.clone())),
             Verb::NotifyStart => self.starts = self.starts.saturating_add(times),
-            Verb::Put | Verb::Unmap | Verb::Free => self.frees = true,
+            Verb::Put | Verb::Unpin | Verb::Unmap | Verb::Free => self.frees = true,
             Verb::Lock | Verb::Trylock => self.locks.extend(step.lock.as_ref().map(Lock::text)),
             _ => {}
         }

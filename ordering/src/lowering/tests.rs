@@ -1,6 +1,7 @@
 //! Scenarios, from their text to their verdict.
 
 mod devices;
+mod entries;
 mod explorer;
 mod meaning;
 mod ordering;

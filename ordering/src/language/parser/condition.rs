@@ -4,9 +4,10 @@
 
 use super::super::diagnostic::Diagnostic;
 use super::super::span::Spanned;
-use super::super::syntax::{Comparison, Condition, Operand, Permission, Term};
+use super::super::syntax::{Comparison, Condition, Operand, Term};
 use super::super::token::Kind;
 use super::cursor::{Cursor, Parsed};
+use super::entry::{after, features};
 
 const FORM: &str = "content(old) == 0";
 
@@ -54,6 +55,9 @@ fn one(cursor: &mut Cursor<'_>, depth: usize) -> Parsed<Condition> {
         return Ok(inner);
     }
     let left = operand(cursor, FORM)?;
+    if cursor.eat_word("has") {
+        return Ok(Condition::Has(left, features(cursor)?));
+    }
     match comparison(cursor) {
         Some(how) => Ok(Condition::Compare(left, how, operand(cursor, FORM)?)),
         None => Ok(Condition::Truth(left)),
@@ -96,7 +100,7 @@ fn term(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Term> {
         return Ok(Term::Call(name, vec![page]));
     }
     if !cursor.eat("(") {
-        return Ok(Term::Word(name, permission(cursor)));
+        return Ok(Term::Entry(after(name, cursor, form)?));
     }
     let mut arguments = vec![cursor.name("a name", form)?];
     while cursor.eat(",") {
@@ -104,12 +108,4 @@ fn term(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Term> {
     }
     cursor.sign(")", form)?;
     Ok(Term::Call(Spanned::new(name.node, name.span), arguments))
-}
-
-fn permission(cursor: &mut Cursor<'_>) -> Option<Permission> {
-    match () {
-        () if cursor.eat_word("ro") => Some(Permission::ReadOnly),
-        () if cursor.eat_word("rw") => Some(Permission::ReadWrite),
-        () => None,
-    }
 }

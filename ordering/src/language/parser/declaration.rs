@@ -7,7 +7,7 @@ use super::super::span::{Name, Spanned};
 use super::super::suggest::did_you_mean;
 use super::super::syntax::{Frame, Mapping, Scenario, User, UserKind, Variable};
 use super::cursor::{Cursor, Parsed};
-use super::step::permission;
+use super::entry::entry;
 
 /// The first words of the lines that declare something.
 pub(super) const DECLARATIONS: &[(&str, &str)] = &[
@@ -15,6 +15,7 @@ pub(super) const DECLARATIONS: &[(&str, &str)] = &[
     ("mm", "mm P, C"),
     ("pasid", "pasid X -> P"),
     ("frame", "frame old = 0, new = 0 free"),
+    ("swap", "swap s0 = 0"),
     ("map", "map A -> old ro"),
     ("refs", "refs old = 2"),
     ("cpu", "cpu CPU0, CPU1"),
@@ -68,7 +69,7 @@ pub(super) fn declaration(keyword: &str, cursor: &mut Cursor<'_>, scenario: &mut
                 let mm = if names { Some(cursor.name("an address space", form)?) } else { None };
                 scenario.pasids.push((pasid, mm));
             }
-            "frame" => scenario.frames.push(frame(cursor, form)?),
+            "frame" | "swap" => scenario.frames.push(frame(cursor, keyword == "swap", form)?),
             "map" => scenario.maps.push(mapping(cursor, form)?),
             "refs" => {
                 let frame = cursor.name("a frame", form)?;
@@ -86,17 +87,16 @@ pub(super) fn declaration(keyword: &str, cursor: &mut Cursor<'_>, scenario: &mut
     }
 }
 
-fn frame(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Frame> {
-    let name = cursor.name("the name of a frame", form)?;
+fn frame(cursor: &mut Cursor<'_>, slot: bool, form: &str) -> Parsed<Frame> {
+    let name = cursor.name(if slot { "the name of a swap slot" } else { "the name of a frame" }, form)?;
     let content = if cursor.eat("=") { cursor.number(form)?.node } else { 0 };
-    Ok(Frame { name, content, free: cursor.eat_word("free") })
+    Ok(Frame { name, content, free: cursor.eat_word("free"), slot })
 }
 
 fn mapping(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Mapping> {
     let page = cursor.name("a page", form)?;
     cursor.sign("->", form)?;
-    let frame = cursor.name("a frame", form)?;
-    Ok(Mapping { page, frame, permission: permission(cursor, form)? })
+    Ok(Mapping { page, entry: entry(cursor, form)? })
 }
 
 fn user(cursor: &mut Cursor<'_>, kind: UserKind, form: &str) -> Parsed<User> {

@@ -5,12 +5,11 @@
 use super::super::diagnostic::Diagnostic;
 use super::super::span::{Name, Span};
 use super::super::suggest::did_you_mean;
-use super::super::syntax::{
-    Assignment, Lock, LockMode, Node, Operand, Operation, Permission, Statement, Step, Term,
-};
+use super::super::syntax::{Assignment, Lock, LockMode, Node, Operand, Operation, Statement, Step, Term};
 use super::super::vocabulary::{Entry, Verb, find, find_operation, words};
 use super::condition::operand;
 use super::cursor::{Cursor, Parsed};
+use super::entry::{bits, entry as written};
 
 /// A statement that is neither control nor label.
 pub(super) fn simple(cursor: &mut Cursor<'_>, source: &str) -> Parsed<Statement> {
@@ -24,9 +23,6 @@ pub(super) fn simple(cursor: &mut Cursor<'_>, source: &str) -> Parsed<Statement>
     } else if let Some(entry) = find(&word.node) {
         let mut step = step(cursor, entry)?;
         step.text = normal(cursor.since(start).text(source));
-        if step.verb == Verb::SetPte && step.frame.as_ref().is_some_and(|frame| frame.node == "orig") {
-            step.verb = Verb::PteRestore;
-        }
         Node::Step(step)
     } else if find_operation(&word.node).is_some() {
         operation(cursor, word)?
@@ -75,7 +71,8 @@ fn empty(verb: Verb) -> Step {
         page: None,
         frame: None,
         to: None,
-        permission: None,
+        entry: None,
+        bits: None,
         lock: None,
         value: None,
         handle: None,
@@ -84,6 +81,7 @@ fn empty(verb: Verb) -> Step {
         pasid: None,
         post: false,
         label: None,
+        pin: false,
         text,
     }
 }
@@ -102,27 +100,19 @@ fn step(cursor: &mut Cursor<'_>, entry: &Entry) -> Parsed<Step> {
             "HANDLE" => step.handle = Some(cursor.name("a name for the handle", form)?),
             "VALUE" => step.value = Some(cursor.number(form)?),
             "LOCK" => step.lock = Some(lock(cursor, form)?),
-            "PERMISSION" if step.frame.as_ref().is_some_and(|frame| frame.node == "orig") => {}
-            "PERMISSION" => step.permission = Some(permission(cursor, form)?),
+            "ENTRY" => step.entry = Some(Box::new(written(cursor, "set_pte A -> old rw")?)),
+            "BITS" => step.bits = Some(bits(cursor, form)?),
             "[write]" => step.write = cursor.eat_word("write"),
             "[post]" => step.post = cursor.eat_word("post"),
             "[shared]" if cursor.eat_word("shared") => share(&mut step),
             "[shared]" => {}
             "LABEL" => step.label = Some(cursor.name("a label", form)?),
             "else" if cursor.eat_word("else") => {}
+            "[pin]" => step.pin = cursor.eat_word("pin"),
             sign => cursor.sign(sign, form)?,
         }
     }
     Ok(step)
-}
-
-/// `ro` or `rw`.
-pub(super) fn permission(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Permission> {
-    match () {
-        () if cursor.eat_word("ro") => Ok(Permission::ReadOnly),
-        () if cursor.eat_word("rw") => Ok(Permission::ReadWrite),
-        () => Err(cursor.expected("`ro` or `rw`", &form.replace("PERMISSION", "rw"))),
-    }
 }
 
 fn lock(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Lock> {

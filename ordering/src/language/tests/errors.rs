@@ -3,6 +3,7 @@
 //! Invariant: the whole rendered text is compared, so that a change of words is a change of this file.
 
 mod devices;
+mod entries;
 
 use crate::language::render_all;
 use crate::lowering::{load, too_large};

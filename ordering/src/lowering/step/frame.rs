@@ -100,6 +100,8 @@ impl Emitter<'_> {
         let gone = with(&[Guard::Is(refs, 0)], Vec::new()).violating(freed);
         let gone = freed.map(|_| gone);
         let (held, full) = ([Guard::IsNot(refs, 0), Guard::Below(refs, most)], [Guard::Is(refs, most)]);
+        let pins = matches!(at.step.verb, Verb::Pin | Verb::Unpin);
+        let counted = if pins { Key::Pins(frame) } else { Key::Mapcount(frame) };
         let mut ways = match at.step.verb {
             Verb::Alloc => return vec![with(&[Guard::Is(refs, 0)], vec![Update::Set(refs, 1)])],
             Verb::Get => {
@@ -107,17 +109,17 @@ impl Emitter<'_> {
             }
             Verb::Put => vec![with(&[Guard::IsNot(refs, 0)], vec![Update::Decrement(refs)])],
             Verb::Free => vec![with(&[Guard::IsNot(refs, 0)], vec![Update::Set(refs, 0)])],
-            Verb::Map => {
-                let maps = self.state.var(&Key::Mapcount(frame));
-                let guards = [held[0], held[1], Guard::Below(maps, most)];
-                let both = vec![Update::Increment(refs), Update::Increment(maps)];
+            Verb::Map | Verb::Pin => {
+                let count = self.state.var(&counted);
+                let guards = [held[0], held[1], Guard::Below(count, most)];
+                let both = vec![Update::Increment(refs), Update::Increment(count)];
                 self.or_out_of_range(with(&guards, both), with(&full, Vec::new()))
             }
             _ => {
-                let maps = self.state.var(&Key::Mapcount(frame));
-                let both = vec![Update::Decrement(refs), Update::Decrement(maps)];
-                let unmapped = with(&[Guard::IsNot(refs, 0), Guard::Is(maps, 0)], Vec::new());
-                self.or_out_of_range(with(&[Guard::IsNot(refs, 0), Guard::IsNot(maps, 0)], both), unmapped)
+                let count = self.state.var(&counted);
+                let both = vec![Update::Decrement(refs), Update::Decrement(count)];
+                let unmapped = with(&[Guard::IsNot(refs, 0), Guard::Is(count, 0)], Vec::new());
+                self.or_out_of_range(with(&[Guard::IsNot(refs, 0), Guard::IsNot(count, 0)], both), unmapped)
             }
         };
         ways.extend(gone);

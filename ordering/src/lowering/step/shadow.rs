@@ -8,8 +8,7 @@ use crate::language::vocabulary::Verb;
 use crate::model::Update;
 
 use super::super::agent::Emitter;
-use super::super::program::Way;
-use super::super::state::{Key, NONE, entry};
+use super::super::state::{Key, NONE};
 use super::At;
 
 impl Emitter<'_> {
@@ -21,20 +20,8 @@ impl Emitter<'_> {
             self.step(vec![at.way(Vec::new(), vec![Update::Set(spte, NONE)])], at.line);
             return Ok(());
         }
-        let name = at.filled(at.step.frame.as_ref())?;
-        if name.node == "orig" {
-            let from = self.state.var(&Key::Orig(self.agent, page));
-            self.step(vec![at.way(Vec::new(), vec![Update::Copy { to: spte, from }])], at.line);
-            return Ok(());
-        }
-        let permission = *at.filled(at.step.permission.as_ref())?;
-        let mut ways = Vec::new();
-        for target in self.targets(name)? {
-            ways.push(match target.frame {
-                Some(frame) => at.way(target.guard, vec![Update::Set(spte, entry(frame, permission))]),
-                None => Way::new(target.guard, Vec::new(), format!("{}: no frame", at.step.text)),
-            });
-        }
+        let orig = self.state.var(&Key::Orig(self.agent, page));
+        let ways = self.entry_ways(at, orig, &[spte])?;
         self.step(ways, at.line);
         Ok(())
     }

@@ -1,0 +1,287 @@
+//! The entries of a scenario: one domain, for page tables, caches and what agents remember.
+//!
+//! Invariant: an entry has one value, so that it is copied as it is. Only what the scenario mentions is in the domain,
+//! and it is sorted by what hardware can do with an entry: nothing, load, store. A bit for which an entry has no room,
+//! or that nobody mentions, is lost.
+
+use crate::language::Diagnostic;
+use crate::language::entry::{Base, Bit, Bits, Change, Feature, Kind, Written};
+use crate::model::{Guard, Var};
+
+use super::mentioned::Mentioned;
+use super::names::{FrameId, Names};
+use super::state::number;
+
+/// What an entry must allow.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Need {
+    /// Loads.
+    Load,
+    /// Loads and stores.
+    Store,
+}
+
+/// One entry.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Entry {
+    pub(super) kind: Kind,
+    /// The frame or the slot; none for those that have none.
+    pub(super) frame: Option<FrameId>,
+    pub(super) bits: Bits,
+}
+
+/// An entry as far as it is said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Pattern {
+    kind: Kind,
+    frame: Option<FrameId>,
+    bits: Change,
+}
+
+/// Every entry that can occur.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Entries {
+    /// By value.
+    all: Vec<Entry>,
+    bits: Bits,
+}
+
+impl Entry {
+    pub(super) const NONE: Self = Self { kind: Kind::None, frame: None, bits: Bits::NONE };
+    const MARKER: Self = Self { kind: Kind::Marker, frame: None, bits: Bits::NONE.with(Bit::UffdWp) };
+
+    /// The frame that hardware reaches through it, if it allows what is needed.
+    pub(super) fn usable(self, need: Need) -> Option<FrameId> {
+        let present = self.kind == Kind::Present && !self.bits.has(Bit::ProtNone);
+        let allows = need == Need::Load || self.bits.has(Bit::Write);
+        self.frame.filter(|_| present && allows)
+    }
+
+    /// With other bits. A marker that loses its mark is nothing.
+    pub(super) fn changed(self, change: Change) -> Self {
+        if self.kind == Kind::Marker && change.clear.has(Bit::UffdWp) {
+            return Self::NONE;
+        }
+        Self { bits: change.of(self.bits), ..self }
+    }
+
+    /// The entry that stands for its frame while that is migrated; what maps no frame stays what it is.
+    fn migrating(self) -> Self {
+        if self.kind == Kind::Present { Self { kind: Kind::Migration, ..self } } else { self }
+    }
+
+    fn rank(self) -> u8 {
+        let usable = [Need::Load, Need::Store].into_iter().filter(|need| self.usable(*need).is_some());
+        u8::from(self.kind != Kind::None) + u8::try_from(usable.count()).unwrap_or(0)
+    }
+}
+
+impl Pattern {
+    /// A frame, whatever its entry has.
+    pub(super) fn of(kind: Kind, frame: Option<FrameId>, bits: Change) -> Self {
+        Self { kind, frame, bits }
+    }
+
+    /// Whether two entries are the same as far as both say.
+    pub(super) fn same(self, other: Self) -> bool {
+        let differ = |one: Change, other: Change| one.set.and(other.clear) != Bits::NONE;
+        let bits = !differ(self.bits, other.bits) && !differ(other.bits, self.bits);
+        self.kind == other.kind && self.frame == other.frame && bits
+    }
+
+    pub(super) fn is_none(self) -> bool {
+        self.kind == Kind::None
+    }
+
+    pub(super) fn has(self, feature: Feature) -> bool {
+        match feature {
+            Feature::Bit(bit) => self.bits.set.has(bit),
+            Feature::Kind(Kind::Present) => self.kind == Kind::Present && !self.bits.set.has(Bit::ProtNone),
+            Feature::Kind(kind) => self.kind == kind,
+        }
+    }
+}
+
+impl From<Entry> for Pattern {
+    fn from(entry: Entry) -> Self {
+        let clear = Bits::of(&Bit::ALL).without(entry.bits);
+        Self { kind: entry.kind, frame: entry.frame, bits: Change { set: entry.bits, clear } }
+    }
+}
+
+impl Entries {
+    /// Of these frames; `slots` says which of them are swap slots.
+    pub(super) fn new(slots: &[bool], mentioned: Mentioned) -> Self {
+        let mut entries = Self { all: vec![Entry::NONE], bits: mentioned.bits.with(Bit::Write) };
+        if mentioned.marker {
+            entries.all.push(Entry::MARKER);
+        }
+        for (frame, slot) in slots.iter().enumerate() {
+            let kinds: &[Kind] = match (slot, mentioned.migration) {
+                (true, _) => &[Kind::Swap],
+                (false, true) => &[Kind::Migration, Kind::Present],
+                (false, false) => &[Kind::Present],
+            };
+            for kind in kinds {
+                let room = entries.bits.and(kind.bits());
+                let entry = |bits| Entry { kind: *kind, frame: Some(FrameId(frame)), bits };
+                entries.all.extend(subsets(room).into_iter().map(entry));
+            }
+        }
+        entries.all.sort_by_key(|entry| entry.rank());
+        entries
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// All of them, with their values.
+    pub(super) fn all(&self) -> impl Iterator<Item = (u32, Entry)> {
+        (0..).zip(self.all.iter().copied())
+    }
+
+    /// Those through which hardware reaches a frame, with their values.
+    pub(super) fn usable(&self, need: Need) -> Vec<(u32, FrameId)> {
+        self.all().filter_map(|(value, entry)| Some((value, entry.usable(need)?))).collect()
+    }
+
+    /// Holds if what `var` holds does not allow what is needed.
+    pub(super) fn lacks(&self, var: Var, need: Need) -> Guard {
+        let first = self.all.iter().position(|entry| entry.usable(need).is_some());
+        match number(first.unwrap_or(self.all.len())) {
+            1 => Guard::Is(var, 0),
+            first => Guard::Below(var, first),
+        }
+    }
+
+    pub(super) fn get(&self, value: u32) -> Entry {
+        self.all.get(value as usize).copied().unwrap_or(Entry::NONE)
+    }
+
+    pub(super) fn value(&self, entry: Entry) -> u32 {
+        let bits = match entry.kind {
+            Kind::Marker => Entry::MARKER.bits,
+            kind => entry.bits.and(self.bits).and(kind.bits()),
+        };
+        number(self.all.iter().position(|known| *known == Entry { bits, ..entry }).unwrap_or(0))
+    }
+
+    /// The value of an entry with that bit too; nothing if the domain does not have it.
+    pub(super) fn with(&self, value: u32, bit: Bit) -> Option<u32> {
+        let entry = self.get(value);
+        let more = Entry { bits: entry.bits.with(bit), ..entry };
+        self.bits.has(bit).then(|| self.value(more))
+    }
+
+    /// Whether the dirty bit exists, and this entry does not have it.
+    pub(super) fn is_clean(&self, value: u32) -> bool {
+        self.with(value, Bit::Dirty).is_some_and(|dirty| dirty != value)
+    }
+
+    /// How they are shown.
+    pub(super) fn shown(&self, frames: &[String]) -> Vec<String> {
+        self.all.iter().map(|entry| shown(*entry, frames)).collect()
+    }
+}
+
+fn shown(entry: Entry, frames: &[String]) -> String {
+    let Some(frame) = entry.frame else { return entry.kind.name().to_owned() };
+    let name = &frames[frame.0];
+    let said = Change { set: entry.bits, clear: Bits::NONE.with(Bit::Write).without(entry.bits) };
+    match entry.kind {
+        Kind::Migration => format!("migration {name} {said}"),
+        Kind::Swap => format!("{name} {}", Change { clear: Bits::NONE, ..said }).trim_end().to_owned(),
+        _ => format!("{name} {said}"),
+    }
+}
+
+/// Every set of some of `bits`; the one without any is the first.
+fn subsets(bits: Bits) -> Vec<Bits> {
+    let mut found = vec![Bits::NONE];
+    for bit in bits.iter() {
+        let with: Vec<Bits> = found.iter().map(|set| set.with(bit)).collect();
+        found.extend(with);
+    }
+    found
+}
+
+/// What `written` is without looking at what an agent remembers or holds.
+pub(super) fn fresh(written: &Written, names: &Names) -> Result<Entry, Diagnostic> {
+    if written.is_like_orig() {
+        let help = "name a frame, or write it in a program";
+        return Err(Diagnostic::new(
+            written.span,
+            "`orig` is what an agent remembers; nobody does here",
+            help,
+        ));
+    }
+    let entry = match &written.base {
+        Base::Name(name) => of_frame(written, names.frame(name)?, names)?,
+        Base::Marker => Entry::MARKER,
+        Base::None | Base::Orig => Entry::NONE,
+    };
+    fitting(entry.kind, written)?;
+    Ok(entry)
+}
+
+/// The entry of that frame with the written bits, which must say what it allows.
+pub(super) fn of_frame(written: &Written, frame: FrameId, names: &Names) -> Result<Entry, Diagnostic> {
+    let kind = kind(written, frame, names)?;
+    if kind != Kind::Swap && !written.change.said().has(Bit::Write) {
+        let help = format!("write `{written} ro` or `{written} rw`");
+        return Err(Diagnostic::new(written.span, "this entry does not say what it allows", help));
+    }
+    fitting(kind, written)?;
+    Ok(Entry { kind, frame: Some(frame), bits: written.change.set })
+}
+
+/// What the remembered entry `orig` becomes.
+pub(super) fn like(written: &Written, orig: Entry) -> Entry {
+    let entry = if written.migration { orig.migrating() } else { orig };
+    entry.changed(written.change)
+}
+
+/// The entry of that frame with the bits of `orig`, changed.
+pub(super) fn of_frame_like(
+    written: &Written,
+    frame: FrameId,
+    orig: Entry,
+    names: &Names,
+) -> Result<Entry, Diagnostic> {
+    let kind = kind(written, frame, names)?;
+    fitting(kind, written)?;
+    Ok(Entry { kind, frame: Some(frame), bits: written.change.of(orig.bits) })
+}
+
+/// `written` as something to compare with; `frame` is what its name stands for.
+pub(super) fn pattern(written: &Written, frame: FrameId, names: &Names) -> Result<Pattern, Diagnostic> {
+    let kind = kind(written, frame, names)?;
+    fitting(kind, written)?;
+    Ok(Pattern::of(kind, Some(frame), written.change))
+}
+
+fn kind(written: &Written, frame: FrameId, names: &Names) -> Result<Kind, Diagnostic> {
+    match (names.slots[frame.0], written.migration) {
+        (false, false) => Ok(Kind::Present),
+        (false, true) => Ok(Kind::Migration),
+        (true, false) => Ok(Kind::Swap),
+        (true, true) => {
+            let help = "name the frame that is migrated";
+            Err(Diagnostic::new(written.span, "a swap slot cannot be migrated", help))
+        }
+    }
+}
+
+/// An entry must have room for the bits that are said of it.
+fn fitting(kind: Kind, written: &Written) -> Result<(), Diagnostic> {
+    let Some(bit) = written.change.said().without(kind.bits()).iter().next() else { return Ok(()) };
+    let room: Vec<_> = kind.bits().iter().map(Bit::name).collect();
+    let help = match room.is_empty() {
+        true => "leave the bits out".to_owned(),
+        false => format!("it can have {}", room.join(", ")),
+    };
+    let message = format!("`{}` entry has no bit `{}`", kind.name(), bit.name());
+    Err(Diagnostic::new(written.span, format!("a {message}"), help))
+}

@@ -1,0 +1,129 @@
+//! Steps on a page-table entry and what the agent remembers of it.
+//!
+//! Invariant: an agent remembers the entry that it last saw or wrote; after `pte_modify` the one that was there.
+
+use crate::language::Diagnostic;
+use crate::language::entry::{Base, Written};
+use crate::language::vocabulary::Verb;
+use crate::model::{Guard, Update, Var};
+
+use super::super::agent::Emitter;
+use super::super::entry::{Entry, fresh, like, of_frame, of_frame_like};
+use super::super::names::FrameId;
+use super::super::program::Way;
+use super::super::state::{Key, NONE};
+use super::At;
+
+/// What is written, under a guard.
+enum New {
+    /// This value.
+    Value(u32),
+    /// What the agent remembers.
+    Orig,
+    /// Nothing: the handle is empty.
+    Nothing,
+}
+
+impl Emitter<'_> {
+    pub(super) fn table_step(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+        let page = self.page(at)?;
+        let (pte, orig) = (self.state.var(&Key::Pte(page)), self.state.var(&Key::Orig(self.agent, page)));
+        let seen = Update::Copy { to: orig, from: pte };
+        let ways = match at.step.verb {
+            Verb::PteRead => vec![at.way(Vec::new(), vec![seen])],
+            Verb::PteClear => vec![at.way(Vec::new(), vec![seen, Update::Set(pte, NONE)])],
+            Verb::SetPte => self.entry_ways(at, orig, &[pte, orig])?,
+            Verb::PteModify => {
+                let change = *at.filled(at.step.bits.as_ref())?;
+                let entries = &self.state.domains.entries;
+                let way = |(old, entry): (u32, Entry)| {
+                    let new = entries.value(entry.changed(change));
+                    at.way(vec![Guard::Is(pte, old)], vec![Update::Set(orig, old), Update::Set(pte, new)])
+                };
+                entries.all().map(way).collect()
+            }
+            _ => {
+                let spte = self.state.var(&Key::Spte(page));
+                let copied = vec![Update::Copy { to: spte, from: orig }];
+                let absent = at.way(vec![Guard::Is(spte, NONE)], Vec::new());
+                vec![absent, at.way(vec![Guard::IsNot(spte, NONE)], copied)]
+            }
+        };
+        self.step(ways, at.line);
+        Ok(())
+    }
+
+    /// The ways to write the step's entry to each of `places`.
+    pub(super) fn entry_ways(
+        &mut self,
+        at: &At<'_>,
+        orig: Var,
+        places: &[Var],
+    ) -> Result<Vec<Way>, Diagnostic> {
+        let new = self.written(at.filled(at.step.entry.as_ref())?, orig)?;
+        let way = |(guard, new): (Vec<Guard>, New)| {
+            let update = |to: &Var| match new {
+                New::Value(value) => Some(Update::Set(*to, value)),
+                New::Orig => (*to != orig).then_some(Update::Copy { to: *to, from: orig }),
+                New::Nothing => None,
+            };
+            let updates: Vec<Update> = places.iter().filter_map(update).collect();
+            if updates.is_empty() {
+                return Way::new(guard, updates, format!("{}: no frame", at.step.text));
+            }
+            at.way(guard, updates)
+        };
+        Ok(new.into_iter().map(way).collect())
+    }
+
+    /// What `written` comes to, in each case: by the handle it names, and by what the agent remembers.
+    fn written(&mut self, written: &Written, orig: Var) -> Result<Vec<(Vec<Guard>, New)>, Diagnostic> {
+        let Base::Name(name) = &written.base else {
+            return if written.base == Base::Orig {
+                Ok(self.written_like(written, orig))
+            } else {
+                let value = self.state.domains.entries.value(fresh(written, self.names)?);
+                Ok(vec![(Vec::new(), New::Value(value))])
+            };
+        };
+        let mut found = Vec::new();
+        for target in self.targets(name)? {
+            let Some(frame) = target.frame else {
+                found.push((target.guard, New::Nothing));
+                continue;
+            };
+            for (guard, value) in self.written_frame(written, frame, orig)? {
+                found.push(([target.guard.as_slice(), &guard].concat(), New::Value(value)));
+            }
+        }
+        Ok(found)
+    }
+
+    fn written_like(&self, written: &Written, orig: Var) -> Vec<(Vec<Guard>, New)> {
+        if !written.migration && written.change.is_empty() {
+            return vec![(Vec::new(), New::Orig)];
+        }
+        let entries = &self.state.domains.entries;
+        let way =
+            |(old, entry)| (vec![Guard::Is(orig, old)], New::Value(entries.value(like(written, entry))));
+        entries.all().map(way).collect()
+    }
+
+    fn written_frame(
+        &self,
+        written: &Written,
+        frame: FrameId,
+        orig: Var,
+    ) -> Result<Vec<(Vec<Guard>, u32)>, Diagnostic> {
+        let entries = &self.state.domains.entries;
+        if !written.like_orig {
+            return Ok(vec![(Vec::new(), entries.value(of_frame(written, frame, self.names)?))]);
+        }
+        let mut found = Vec::new();
+        for (old, entry) in entries.all() {
+            let new = of_frame_like(written, frame, entry, self.names)?;
+            found.push((vec![Guard::Is(orig, old)], entries.value(new)));
+        }
+        Ok(found)
+    }
+}
