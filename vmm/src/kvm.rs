@@ -14,6 +14,8 @@ pub mod vcpu;
 pub mod vm;
 pub mod zap;
 
+mod registers;
+
 use std::fmt;
 
 use guest_images::layout::MAX_VCPUS;

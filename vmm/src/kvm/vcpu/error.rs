@@ -5,11 +5,12 @@
 use std::fmt;
 
 use guest_images::layout::{CODE_VA, MAX_IMAGE_BYTES, frame, port};
-use kvm_bindings::{kvm_regs, kvm_sregs};
+use kvm_bindings::kvm_regs;
 use mmu::address::VirtAddr;
 use thiserror::Error;
 
 use super::Vcpu;
+use crate::kvm::registers::Registers;
 use crate::kvm::{VcpuId, VmError};
 
 /// Bytes shown at RIP; none of them crosses a page in the images.
@@ -69,13 +70,13 @@ pub struct GuestReport {
     pub rip: VirtAddr,
     /// The instruction's bytes, if its page is mapped.
     pub code: Option<[u8; CODE_BYTES]>,
-    registers: Option<(kvm_regs, kvm_sregs)>,
+    registers: Option<Registers>,
 }
 
 impl GuestReport {
     pub(super) fn collect(vcpu: &Vcpu, exit: String) -> Self {
-        let registers = vcpu.fd.get_regs().and_then(|regs| Ok((regs, vcpu.fd.get_sregs()?))).ok();
-        let rip = VirtAddr(registers.map_or(0, |(regs, _)| instruction(vcpu, &regs)));
+        let registers = Registers::of(&vcpu.fd).ok();
+        let rip = VirtAddr(registers.map_or(0, |registers| instruction(vcpu, &registers.general)));
         Self { exit, rip, code: code_at(vcpu, rip), registers }
     }
 }
@@ -102,7 +103,7 @@ impl fmt::Display for GuestReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} at rip {}", self.exit, self.rip)?;
         match &self.registers {
-            Some((regs, sregs)) => write_registers(f, regs, sregs)?,
+            Some(registers) => write!(f, "{registers}")?,
             None => writeln!(f, "  registers: KVM gives none")?,
         }
         match &self.code {
@@ -110,22 +111,4 @@ impl fmt::Display for GuestReport {
             None => write!(f, "  code at rip: not mapped"),
         }
     }
-}
-
-fn write_registers(f: &mut fmt::Formatter<'_>, r: &kvm_regs, s: &kvm_sregs) -> fmt::Result {
-    let rows = [
-        [("rax", r.rax), ("rbx", r.rbx), ("rcx", r.rcx), ("rdx", r.rdx)],
-        [("rsi", r.rsi), ("rdi", r.rdi), ("rbp", r.rbp), ("rsp", r.rsp)],
-        [("r8", r.r8), ("r9", r.r9), ("r10", r.r10), ("r11", r.r11)],
-        [("r12", r.r12), ("r13", r.r13), ("r14", r.r14), ("r15", r.r15)],
-        [("rip", r.rip), ("rfl", r.rflags), ("cs", s.cs.selector.into()), ("ss", s.ss.selector.into())],
-        [("cr0", s.cr0), ("cr2", s.cr2), ("cr3", s.cr3), ("cr4", s.cr4)],
-    ];
-    for row in rows {
-        for (name, value) in row {
-            write!(f, "  {name:>3} {value:016x}")?;
-        }
-        writeln!(f)?;
-    }
-    Ok(())
 }
