@@ -1,3 +1,17 @@
-//! Devices. Invariant: a device touches memory only through its DMA port.
+//! Devices, and the bus they sit on.
+//!
+//! Invariant: a device touches memory only through its DMA port: `iommu::dma::DmaPort` for the demonstration's engines,
+//! [`upstream::Upstream`] for functions on the PCI bus.
+//!
+//! Read in this order: [`bus`], [`interrupt`] and [`upstream`] (registers, interrupts, memory), [`pci`], [`io_apic`],
+//! then the devices.
 
+pub mod bus;
+pub mod debug_exit;
 pub mod dma_engine;
+pub mod edu;
+pub mod interrupt;
+pub mod io_apic;
+pub mod pci;
+pub mod serial;
+pub mod upstream;

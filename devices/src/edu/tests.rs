@@ -1,0 +1,158 @@
+//! The registers as a driver meets them.
+
+use std::sync::Arc;
+
+use mmu::address::PhysAddr;
+use mmu::memory::PhysicalMemory;
+use parking_lot::Mutex;
+
+use super::{Edu, EduOptions, factorial};
+use crate::bus::Width;
+use crate::interrupt::{Level, Message, Pin, Pins, Wire};
+use crate::pci::config::{command, header};
+use crate::pci::{Endpoint, Function};
+use crate::upstream::{Direct, SourceId};
+
+#[derive(Default)]
+struct Seen {
+    levels: Mutex<Vec<Level>>,
+    messages: Mutex<Vec<Message>>,
+}
+
+impl Pins for Seen {
+    fn set(&self, _: Pin, level: Level) {
+        self.levels.lock().push(level);
+    }
+}
+
+struct Rig {
+    memory: Arc<PhysicalMemory>,
+    seen: Arc<Seen>,
+    endpoint: Arc<Endpoint>,
+    edu: Arc<Edu>,
+}
+
+fn rig() -> Rig {
+    let memory = Arc::new(PhysicalMemory::new(1 << 20).unwrap());
+    let seen = Arc::new(Seen::default());
+    let sink = Arc::clone(&seen);
+    let upstream = Arc::new(Direct::new(
+        Arc::clone(&memory),
+        Arc::new(move |message| sink.messages.lock().push(message)),
+    ));
+    let line = Wire::new(seen.clone(), Pin(17)).line();
+    let endpoint = Arc::new(Endpoint::new(SourceId::from_bits(8), Edu::config(), upstream, line));
+    endpoint.config().write(header::COMMAND, Width::Word, (command::MEMORY | command::BUS_MASTER).into());
+    let edu = Edu::new(Arc::clone(&endpoint), EduOptions::default());
+    Rig { memory, seen, endpoint, edu }
+}
+
+impl Rig {
+    fn store(&self, offset: u64, value: u64) {
+        let width = if offset < 0x80 { Width::Dword } else { Width::Qword };
+        self.edu.write(0, offset, width, value);
+    }
+
+    fn load(&self, offset: u64) -> u64 {
+        self.edu.read(0, offset, Width::Dword)
+    }
+
+    fn transfer(&self, source: u64, destination: u64, count: u64, command: u64) {
+        for (offset, value) in [(0x80, source), (0x88, destination), (0x90, count), (0x98, command)] {
+            self.store(offset, value);
+        }
+    }
+}
+
+#[test]
+fn it_says_what_it_is_and_that_it_lives() {
+    let rig = rig();
+    assert_eq!(rig.load(0), 0x0100_00ed);
+    rig.store(4, 0x1234);
+    assert_eq!(rig.load(4), 0xffff_edcb);
+    assert_eq!(rig.edu.read(0, 0, Width::Word), 0xffff, "narrow accesses are not answered");
+    assert_eq!(rig.edu.read(0, 0, Width::Qword), u64::MAX, "wide ones only from 0x80 on");
+}
+
+#[test]
+fn a_factorial_of_any_number_is_found_at_once() {
+    let slow = |n: u32| (1..=n).fold(1, u32::wrapping_mul);
+    for n in [0, 1, 2, 12, 13, 33, 34, 35, 1000] {
+        assert_eq!(factorial(n), slow(n), "{n}!");
+    }
+    let rig = rig();
+    rig.store(8, u64::from(u32::MAX));
+    assert_eq!(rig.load(8), 0);
+}
+
+#[test]
+fn bytes_go_there_and_back() {
+    let rig = rig();
+    rig.memory.write_bytes(PhysAddr(0x1ff0), b"across the page");
+    rig.transfer(0x1ff0, 0x40010, 15, 1);
+    rig.transfer(0x40010, 0x3001, 15, 3);
+    let mut found = [0; 15];
+    rig.memory.read_bytes(PhysAddr(0x3001), &mut found);
+    assert_eq!(&found, b"across the page");
+    assert_eq!(rig.load(0x98) & 1, 0, "the transfer is over");
+}
+
+#[test]
+fn a_transfer_that_leaves_the_buffer_moves_nothing() {
+    let rig = rig();
+    rig.memory.write_bytes(PhysAddr(0), &[7; 16]);
+    for (source, destination, count, command) in [
+        (0, 0x40ff8, 16, 1),
+        (0, 0x3fff8, 16, 1),
+        (0, 0x40000, u64::MAX, 1),
+        (0x40ff8, 0, 16, 3),
+        (u64::MAX, 0, 1, 3),
+    ] {
+        rig.transfer(source, destination, count, command);
+    }
+    rig.transfer(0x40ff8, 0x2000, 8, 3);
+    assert_eq!(rig.memory.load(PhysAddr(0x2000)), 0);
+    assert_eq!(rig.memory.load(PhysAddr(0)), 0x0707_0707_0707_0707);
+}
+
+#[test]
+fn only_28_address_bits_are_driven() {
+    let rig = rig();
+    rig.memory.store(PhysAddr(0x5000), 77);
+    rig.transfer(0xf000_5000, 0x40000, 8, 1);
+    rig.transfer(0x40000, 0x6000, 8, 3);
+    assert_eq!(rig.memory.load(PhysAddr(0x6000)), 77);
+}
+
+#[test]
+fn it_moves_nothing_unless_it_is_bus_master() {
+    let rig = rig();
+    rig.memory.store(PhysAddr(0x5000), 77);
+    rig.transfer(0x5000, 0x40000, 8, 1);
+    rig.endpoint.config().write(header::COMMAND, Width::Word, command::MEMORY.into());
+    rig.transfer(0x40000, 0x6000, 8, 3);
+    assert_eq!(rig.memory.load(PhysAddr(0x6000)), 0);
+}
+
+#[test]
+fn the_line_is_high_until_every_reason_is_acknowledged() {
+    let rig = rig();
+    rig.store(0x60, 0b11);
+    rig.store(0x64, 0b01);
+    assert_eq!((rig.load(0x24), &*rig.seen.levels.lock()), (0b10, &vec![Level::High]));
+    rig.store(0x64, 0b10);
+    assert_eq!(*rig.seen.levels.lock(), [Level::High, Level::Low]);
+}
+
+#[test]
+fn with_msi_it_sends_the_message_and_leaves_the_line_alone() {
+    let rig = rig();
+    let at = rig.endpoint.config().find(crate::pci::capability::msi::ID).unwrap();
+    rig.endpoint.configure(at + 4, Width::Dword, 0xfee0_2000);
+    rig.endpoint.configure(at + 12, Width::Word, 0x31);
+    rig.endpoint.configure(at + 2, Width::Word, 1);
+    rig.transfer(0, 0x40000, 8, 5);
+    assert_eq!(*rig.seen.messages.lock(), [Message { address: 0xfee0_2000, data: 0x31 }]);
+    assert_eq!(rig.load(0x24), 0x100);
+    assert!(rig.seen.levels.lock().is_empty());
+}

@@ -1,0 +1,273 @@
+//! Configuration space: 4 KiB of bytes, and which of their bits software may change.
+//!
+//! Invariant: the bytes are the state. A bit changes by a write only if its mask says so, so no write needs to be
+//! understood here, and a write of any value to any offset is harmless. Source: PCI 3.0, 6.1 and 6.2.
+
+use crate::bus::Width;
+use crate::pci::bar::{Bar, BarRange};
+use crate::pci::capability::{Capability, CapabilityId};
+
+/// Bytes of a function's configuration space.
+pub const CONFIG_BYTES: u16 = 4096;
+/// The part of them that ports 0xcf8 and 0xcfc reach.
+pub const CONVENTIONAL_BYTES: u16 = 256;
+
+/// Offsets of the type 0 header.
+pub mod header {
+    /// Vendor id, 16 bits.
+    pub const VENDOR: u16 = 0x00;
+    /// Device id, 16 bits.
+    pub const DEVICE: u16 = 0x02;
+    /// Command register, 16 bits.
+    pub const COMMAND: u16 = 0x04;
+    /// Status register, 16 bits.
+    pub const STATUS: u16 = 0x06;
+    /// Revision id, 8 bits, with the class code above it.
+    pub const REVISION: u16 = 0x08;
+    /// First base address register, 32 bits; five more follow.
+    pub const BARS: u16 = 0x10;
+    /// Subsystem vendor id and subsystem id, 16 bits each.
+    pub const SUBSYSTEM: u16 = 0x2c;
+    /// Offset of the first capability, 8 bits.
+    pub const CAPABILITIES: u16 = 0x34;
+    /// Interrupt line, 8 bits: a note of the firmware to the operating system.
+    pub const INTERRUPT_LINE: u16 = 0x3c;
+    /// Interrupt pin, 8 bits: 0 none, 1 INTA#.
+    pub const INTERRUPT_PIN: u16 = 0x3d;
+}
+
+/// Bits of the command register.
+pub mod command {
+    /// Decodes its memory BARs.
+    pub const MEMORY: u16 = 1 << 1;
+    /// May issue requests.
+    pub const BUS_MASTER: u16 = 1 << 2;
+    /// Does not assert INTx.
+    pub const INTX_DISABLE: u16 = 1 << 10;
+    /// The bits that software may change: those above, I/O decoding, parity response and SERR#.
+    pub const WRITABLE: u16 = 1 | MEMORY | BUS_MASTER | 1 << 6 | 1 << 8 | INTX_DISABLE;
+}
+
+/// Bits of the status register.
+mod status {
+    /// INTx is asked for.
+    pub(super) const INTERRUPT: u16 = 1 << 3;
+    /// There is a list of capabilities.
+    pub(super) const CAPABILITIES: u16 = 1 << 4;
+}
+
+/// Where capabilities begin: after the header, and after the conventional part.
+const FIRST_CAPABILITY: u16 = 0x40;
+const FIRST_EXTENDED: u16 = CONVENTIONAL_BYTES;
+
+/// What a function is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// Vendor id.
+    pub vendor: u16,
+    /// Device id.
+    pub device: u16,
+    /// Class code: base class, subclass, programming interface.
+    pub class: [u8; 3],
+    /// Revision.
+    pub revision: u8,
+}
+
+/// The configuration space of one function.
+#[derive(Debug)]
+pub struct ConfigSpace {
+    bytes: Vec<u8>,
+    /// Bits that a write changes.
+    writable: Vec<u8>,
+    /// Bits that a write of 1 clears.
+    clears: Vec<u8>,
+    bars: Vec<Bar>,
+    capabilities: Vec<(CapabilityId, u16)>,
+    /// Where the next capability goes, in each of the two lists.
+    next: u16,
+    next_extended: u16,
+    /// Where the pointer to it is written, in the conventional list.
+    link: u16,
+}
+
+impl ConfigSpace {
+    /// A type 0 header without BARs and capabilities.
+    #[must_use]
+    pub fn new(identity: Identity) -> Self {
+        let zeroes = || vec![0; usize::from(CONFIG_BYTES)];
+        let mut space = Self {
+            bytes: zeroes(),
+            writable: zeroes(),
+            clears: zeroes(),
+            bars: Vec::new(),
+            capabilities: Vec::new(),
+            next: FIRST_CAPABILITY,
+            next_extended: FIRST_EXTENDED,
+            link: header::CAPABILITIES,
+        };
+        space.set16(header::VENDOR, identity.vendor);
+        space.set16(header::DEVICE, identity.device);
+        let [base, sub, interface] = identity.class;
+        space.set32(header::REVISION, u32::from_be_bytes([base, sub, interface, identity.revision]));
+        space.set16(header::SUBSYSTEM, identity.vendor);
+        space.set16(header::SUBSYSTEM + 2, identity.device);
+        space.allow(header::COMMAND, &command::WRITABLE.to_le_bytes());
+        space.allow(header::INTERRUPT_LINE, &[0xff]);
+        space
+    }
+
+    /// With a base address register.
+    #[must_use]
+    pub fn with_bar(mut self, bar: Bar) -> Self {
+        self.set(bar.offset(), &bar.initial());
+        self.allow(bar.offset(), &bar.writable());
+        self.bars.push(bar);
+        self
+    }
+
+    /// With INTA#.
+    #[must_use]
+    pub fn with_interrupt_pin(mut self) -> Self {
+        self.set(header::INTERRUPT_PIN, &[1]);
+        self
+    }
+
+    /// With a capability, at the end of its list.
+    ///
+    /// # Panics
+    /// If configuration space is full.
+    #[must_use]
+    pub fn with(mut self, capability: &Capability) -> Self {
+        let at = match capability.id() {
+            CapabilityId::Standard(id) => self.link_standard(id, capability.len_bytes()),
+            CapabilityId::Extended(_) => self.link_extended(capability.len_bytes()),
+        };
+        let skip = usize::from(capability.header_bytes());
+        self.set(at + capability.header_bytes(), &capability.bytes()[skip..]);
+        if let CapabilityId::Extended(_) = capability.id() {
+            self.set(at, &capability.bytes()[..skip]);
+        }
+        self.allow(at, capability.writable());
+        for (to, from) in self.clears[usize::from(at)..].iter_mut().zip(capability.clears()) {
+            *to |= from;
+        }
+        self.capabilities.push((capability.id(), at));
+        self
+    }
+
+    /// What a load returns; all ones beyond the end.
+    #[must_use]
+    pub fn read(&self, offset: u16, width: Width) -> u64 {
+        let mut value = width.ones();
+        for at in (0..width.bytes()).rev() {
+            let byte = self.bytes.get(usize::from(offset) + usize::from(at)).copied().unwrap_or(0xff);
+            value = value << 8 | u64::from(byte);
+        }
+        value & width.ones()
+    }
+
+    /// A store by software: changes what may be changed.
+    pub fn write(&mut self, offset: u16, width: Width, value: u64) {
+        for (at, new) in (usize::from(offset)..).zip(value.to_le_bytes()).take(usize::from(width.bytes())) {
+            let Some(old) = self.bytes.get(at).copied() else { return };
+            let (may, clears) = (self.writable[at], self.clears[at]);
+            self.bytes[at] = (old & !may | new & may) & !(new & clears);
+        }
+    }
+
+    /// Where the capability `id` lies.
+    #[must_use]
+    pub fn find(&self, id: CapabilityId) -> Option<u16> {
+        self.capabilities.iter().find(|(known, _)| *known == id).map(|(_, at)| *at)
+    }
+
+    /// Its BARs, by number.
+    #[must_use]
+    pub fn bars(&self) -> &[Bar] {
+        &self.bars
+    }
+
+    /// The ranges it decodes at the moment; none while memory decoding is off.
+    pub fn decoded(&self) -> impl Iterator<Item = BarRange> {
+        let on = self.command() & command::MEMORY != 0;
+        self.bars.iter().filter(move |_| on).map(|bar| bar.range(self))
+    }
+
+    /// The command register.
+    #[must_use]
+    pub fn command(&self) -> u16 {
+        self.get16(header::COMMAND)
+    }
+
+    /// Shows in the status register whether INTx is asked for.
+    pub fn set_interrupt_status(&mut self, asked: bool) {
+        let without = self.get16(header::STATUS) & !status::INTERRUPT;
+        self.set16(header::STATUS, if asked { without | status::INTERRUPT } else { without });
+    }
+
+    /// The 16 bits at `offset`.
+    #[must_use]
+    pub fn get16(&self, offset: u16) -> u16 {
+        u16::from_le_bytes(self.get(offset))
+    }
+
+    /// The 32 bits at `offset`.
+    #[must_use]
+    pub fn get32(&self, offset: u16) -> u32 {
+        u32::from_le_bytes(self.get(offset))
+    }
+
+    /// Sets bytes as the device or the firmware does, whatever software may change.
+    pub fn set(&mut self, offset: u16, bytes: &[u8]) {
+        let at = usize::from(offset);
+        self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// Sets 16 bits, as [`set`](Self::set).
+    pub fn set16(&mut self, offset: u16, value: u16) {
+        self.set(offset, &value.to_le_bytes());
+    }
+
+    /// Sets 32 bits, as [`set`](Self::set).
+    pub fn set32(&mut self, offset: u16, value: u32) {
+        self.set(offset, &value.to_le_bytes());
+    }
+
+    fn get<const N: usize>(&self, offset: u16) -> [u8; N] {
+        let at = usize::from(offset);
+        std::array::from_fn(|i| self.bytes[at + i])
+    }
+
+    fn allow(&mut self, offset: u16, mask: &[u8]) {
+        for (to, from) in self.writable[usize::from(offset)..].iter_mut().zip(mask) {
+            *to |= from;
+        }
+    }
+
+    fn link_standard(&mut self, id: u8, len_bytes: u16) -> u16 {
+        let at = self.next;
+        self.next += len_bytes.next_multiple_of(4);
+        assert!(self.next <= CONVENTIONAL_BYTES, "capability {id:#x} does not fit behind {at:#x}");
+        self.set16(header::STATUS, self.get16(header::STATUS) | status::CAPABILITIES);
+        // Below 256, as just asserted.
+        self.set(self.link, &at.to_le_bytes()[..1]);
+        self.set(at, &[id, 0]);
+        self.link = at + 1;
+        at
+    }
+
+    fn link_extended(&mut self, len_bytes: u16) -> u16 {
+        let at = self.next_extended;
+        self.next_extended += len_bytes.next_multiple_of(4);
+        assert!(self.next_extended <= CONFIG_BYTES, "an extended capability does not fit behind {at:#x}");
+        let last = self.capabilities.iter().rev().find(|(id, _)| matches!(id, CapabilityId::Extended(_)));
+        if let Some((_, last)) = last.copied() {
+            let pointer = self.get32(last) | u32::from(at) << 20;
+            self.set32(last, pointer);
+        }
+        at
+    }
+}
+
+#[cfg(test)]
+mod tests;

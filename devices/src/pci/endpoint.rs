@@ -1,0 +1,151 @@
+//! What a device model holds of its own function: configuration, the way to memory, interrupts.
+//!
+//! Invariant: a request leaves only while the command register makes the function a bus master; an interrupt leaves as
+//! MSI-X or MSI if that is enabled, else by the line, and the line is low while INTx is disabled. Source: PCI 3.0,
+//! 6.2.2 and 6.8.
+
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+
+use super::capability::msix::{self, Vector};
+use super::capability::{address_translation, msi};
+use super::config::{ConfigSpace, command};
+use crate::bus::Width;
+use crate::interrupt::{Level, Line};
+use crate::upstream::{self, Address, Atomic, DmaFault, Pasid, Requester, SourceId, Transfer, Upstream};
+
+/// A function's own end of the bus.
+pub struct Endpoint {
+    source: SourceId,
+    config: Mutex<ConfigSpace>,
+    upstream: Arc<dyn Upstream>,
+    line: Line,
+    /// Whether the device asks for its interrupt by the line.
+    asked: Mutex<Level>,
+}
+
+impl Endpoint {
+    /// The function at `source`.
+    #[must_use]
+    pub fn new(source: SourceId, config: ConfigSpace, upstream: Arc<dyn Upstream>, line: Line) -> Self {
+        Self { source, config: Mutex::new(config), upstream, line, asked: Mutex::new(Level::Low) }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn source(&self) -> SourceId {
+        self.source
+    }
+
+    /// Its configuration space. Held only for as long as it takes to look.
+    pub fn config(&self) -> MutexGuard<'_, ConfigSpace> {
+        self.config.lock()
+    }
+
+    /// Reads any bytes anywhere, page by page.
+    ///
+    /// # Errors
+    /// [`DmaFault`] of the first page that faults.
+    pub fn read(&self, pasid: Option<Pasid>, address: Address, bytes: &mut [u8]) -> Result<(), DmaFault> {
+        upstream::read(&*self.upstream, self.requester(pasid)?, address, bytes)
+    }
+
+    /// Writes any bytes anywhere, page by page.
+    ///
+    /// # Errors
+    /// [`DmaFault`] of the first page that faults.
+    pub fn write(&self, pasid: Option<Pasid>, address: Address, bytes: &[u8]) -> Result<(), DmaFault> {
+        upstream::write(&*self.upstream, self.requester(pasid)?, address, bytes)
+    }
+
+    /// One atomic operation; what stood there before.
+    ///
+    /// # Errors
+    /// [`DmaFault`], also for an address that is no multiple of 8.
+    pub fn atomic(&self, pasid: Option<Pasid>, at: Address, operation: Atomic) -> Result<u64, DmaFault> {
+        let mut before = 0;
+        let transfer = Transfer::Atomic { operation, before: &mut before };
+        self.upstream.transfer(self.requester(pasid)?, at, transfer)?;
+        Ok(before)
+    }
+
+    /// Interrupts: by a message if MSI is enabled, else the line is high until [`lower`](Self::lower).
+    pub fn raise(&self) {
+        let message = msi::message(&self.config());
+        match message {
+            Some(message) if self.is_master() => self.upstream.send(self.source, message),
+            Some(_) => log::debug!("{}: an MSI is lost, {}", self.source, DmaFault::NotBusMaster),
+            None => self.ask(Level::High),
+        }
+    }
+
+    /// Lets go of the line.
+    pub fn lower(&self) {
+        self.ask(Level::Low);
+    }
+
+    /// Interrupts with `vector` of `table` if MSI-X is enabled, else as [`raise`](Self::raise).
+    pub fn raise_vector(&self, table: &msix::Table, vector: Vector) {
+        let config = self.config();
+        if !msix::is_enabled(&config) {
+            drop(config);
+            return self.raise();
+        }
+        let message = table.take(vector, &config);
+        drop(config);
+        message.into_iter().for_each(|message| self.upstream.send(self.source, message));
+    }
+
+    /// Sends what `table` held back while it was masked.
+    pub fn send_unmasked(&self, table: &msix::Table) {
+        let ready = table.unmasked(&self.config());
+        ready.into_iter().for_each(|message| self.upstream.send(self.source, message));
+    }
+
+    /// A store of configuration software, with what follows for the line.
+    pub(crate) fn configure(&self, offset: u16, width: Width, value: u64) {
+        self.config().write(offset, width, value);
+        self.drive_line();
+    }
+
+    fn requester(&self, pasid: Option<Pasid>) -> Result<Requester, DmaFault> {
+        if !self.is_master() {
+            return Err(DmaFault::NotBusMaster);
+        }
+        match pasid {
+            Some(pasid) if !address_translation::pasid_is_enabled(&self.config()) => {
+                Err(DmaFault::PasidDisabled(pasid))
+            }
+            pasid => Ok(Requester { source: self.source, pasid }),
+        }
+    }
+
+    fn is_master(&self) -> bool {
+        self.config().command() & command::BUS_MASTER != 0
+    }
+
+    fn ask(&self, level: Level) {
+        *self.asked.lock() = level;
+        self.drive_line();
+    }
+
+    fn drive_line(&self) {
+        // Held throughout, so that the line ends at the level of the last change.
+        let asked = self.asked.lock();
+        let mut config = self.config();
+        config.set_interrupt_status(*asked == Level::High);
+        let off = config.command() & command::INTX_DISABLE != 0
+            || msi::message(&config).is_some()
+            || msix::is_enabled(&config);
+        drop(config);
+        self.line.set(if off { Level::Low } else { *asked });
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("source", &self.source).finish_non_exhaustive()
+    }
+}

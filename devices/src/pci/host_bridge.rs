@@ -1,0 +1,113 @@
+//! The host bridge: how a CPU reaches configuration space, by ports 0xcf8 and 0xcfc or by memory (ECAM).
+//!
+//! Invariant: the address register keeps all 32 bits, the two lowest among them; the register number of a data access
+//! is that of the address register with the port's two low bits ORed in. So software that writes an unaligned number and
+//! always uses 0xcfc reaches the register it means. Sources: PCI 3.0, 3.2.2.3.2; PCI Express 4.0, 7.2.2.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::bus::{Function, PciBus};
+use super::config::{CONFIG_BYTES, CONVENTIONAL_BYTES, ConfigSpace, Identity};
+use crate::bus::{Registers, Width};
+use crate::upstream::SourceId;
+
+/// The address register; the data register is 4 ports on.
+pub const ADDRESS_PORT: u16 = 0xcf8;
+/// The data register's first port.
+pub const DATA_PORT: u16 = 0xcfc;
+/// The last port.
+pub const LAST_PORT: u16 = DATA_PORT + 3;
+/// Bytes of configuration space for one bus, 4 KiB for each of 256 functions.
+pub const ECAM_BYTES_PER_BUS: u64 = 1 << 20;
+
+/// In the address register: it leads to configuration space.
+const ENABLE: u32 = 1 << 31;
+
+/// The bridge's ports and its window.
+pub struct HostBridge {
+    bus: Arc<PciBus>,
+    address: Mutex<u32>,
+}
+
+impl HostBridge {
+    /// The bridge to `bus`.
+    #[must_use]
+    pub fn new(bus: Arc<PciBus>) -> Self {
+        Self { bus, address: Mutex::new(0) }
+    }
+
+    /// An `in` from a port from 0xcf8 to 0xcff.
+    #[must_use]
+    pub fn read_port(&self, port: u16, width: Width) -> u64 {
+        match self.target(port) {
+            _ if port == ADDRESS_PORT && width == Width::Dword => (*self.address.lock()).into(),
+            Some((source, offset)) => self.bus.read_config(source, offset, width),
+            None => width.ones(),
+        }
+    }
+
+    /// An `out` to a port from 0xcf8 to 0xcff.
+    pub fn write_port(&self, port: u16, width: Width, value: u64) {
+        let [a, b, c, d, ..] = value.to_le_bytes();
+        if port == ADDRESS_PORT && width == Width::Dword {
+            *self.address.lock() = u32::from_le_bytes([a, b, c, d]);
+        } else if let Some((source, offset)) = self.target(port) {
+            self.bus.write_config(source, offset, width, value);
+        }
+    }
+
+    /// Which register a data port leads to.
+    fn target(&self, port: u16) -> Option<(SourceId, u16)> {
+        let within = port.checked_sub(DATA_PORT).filter(|within| *within < 4)?;
+        let address = *self.address.lock();
+        let [register, function, bus, _] = address.to_le_bytes();
+        let source = SourceId::from_bits(u16::from_le_bytes([function, bus]));
+        (address & ENABLE != 0).then(|| (source, u16::from(register) | within))
+    }
+}
+
+const _: () = assert!(CONVENTIONAL_BYTES == 256, "the address register holds 8 bits of it");
+
+/// ECAM: bus, device, function and register in the address.
+impl Registers for HostBridge {
+    fn read(&self, offset: u64, width: Width) -> u64 {
+        ecam(offset).map_or(width.ones(), |(source, at)| self.bus.read_config(source, at, width))
+    }
+
+    fn write(&self, offset: u64, width: Width, value: u64) {
+        if let Some((source, at)) = ecam(offset) {
+            self.bus.write_config(source, at, width, value);
+        }
+    }
+}
+
+fn ecam(offset: u64) -> Option<(SourceId, u16)> {
+    let source = u16::try_from(offset / u64::from(CONFIG_BYTES)).ok()?;
+    let at = u16::try_from(offset % u64::from(CONFIG_BYTES)).ok()?;
+    Some((SourceId::from_bits(source), at))
+}
+
+/// The bridge as a function of its own bus: it says what it is, and has no registers.
+#[derive(Debug)]
+pub struct BridgeFunction;
+
+impl BridgeFunction {
+    /// A generic PCI Express host bridge (1b36:0008).
+    #[must_use]
+    pub fn config() -> ConfigSpace {
+        ConfigSpace::new(Identity { vendor: 0x1b36, device: 0x0008, class: [6, 0, 0], revision: 0 })
+    }
+}
+
+impl Function for BridgeFunction {
+    fn read(&self, _: u8, _: u64, width: Width) -> u64 {
+        width.ones()
+    }
+
+    fn write(&self, _: u8, _: u64, _: Width, _: u64) {}
+}
+
+#[cfg(test)]
+mod tests;
