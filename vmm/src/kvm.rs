@@ -2,13 +2,15 @@
 //! them while they run.
 //!
 //! Invariant: nothing outside this module speaks to /dev/kvm, and nothing in it knows why an entry is installed or
-//! zapped. Read in this order: [`system`], [`vm`], [`guest`], [`vcpu`], [`zap`].
+//! zapped. Read in this order: [`system`], [`vm`], [`guest`], [`vcpu`], [`zap`]; and [`processor`], a vCPU for guests that
+//! know nothing of this program.
 //!
 //! The guest's physical addresses are [`PhysAddr`](mmu::address::PhysAddr)s: the slot maps all memory at 0. The
 //! leaf table of the guest's shadow window is written by the guest's own CPL0 stub only, on the host's word: a KVM
 //! that shadows guest page tables would not see a store of the host.
 
 pub mod guest;
+pub mod processor;
 pub mod system;
 pub mod vcpu;
 pub mod vm;
@@ -21,6 +23,7 @@ use std::fmt;
 use guest_images::layout::MAX_VCPUS;
 
 pub use guest::GuestSpace;
+pub use processor::{Access, Count, Entry, Processor, ProcessorError};
 pub use system::{System, SystemError};
 pub use vcpu::{Exit, Hypercall, Install, Vcpu, VcpuError, VcpuHandle};
 pub use vm::{Vm, VmError};

@@ -7,7 +7,7 @@
 
 mod error;
 mod handle;
-mod signal;
+pub(in crate::kvm) mod signal;
 mod state;
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A machine: one memory slot at guest-physical 0 and local APICs in the kernel.
+//! A machine: one memory slot at guest-physical 0, local APICs in the kernel, an I/O APIC in this process or none.
 //!
 //! Invariant: the slot's host mapping outlives the machine, because the machine owns a share of it. The slot is
 //! made before the interrupt chip: the other way round, each slot waits for a grace period of the interrupt
@@ -7,7 +7,11 @@
 
 use std::sync::Arc;
 
-use kvm_bindings::{KVM_CAP_SPLIT_IRQCHIP, kvm_enable_cap, kvm_msi, kvm_userspace_memory_region};
+use devices::interrupt::Message;
+use kvm_bindings::{
+    KVM_CAP_SPLIT_IRQCHIP, KVM_IRQ_ROUTING_MSI, KvmIrqRouting, kvm_enable_cap, kvm_irq_routing_entry,
+    kvm_irq_routing_msi, kvm_msi, kvm_userspace_memory_region,
+};
 use kvm_ioctls::{VcpuFd, VmFd};
 use mmu::memory::PhysicalMemory;
 use thiserror::Error;
@@ -16,8 +20,10 @@ use super::{System, VcpuId};
 
 /// Messages to this address are interrupts (Intel SDM vol. 3, 12.11.1); bits 12 to 19 name the APIC.
 const MSI_ADDRESS: u32 = 0xfee0_0000;
-/// Interrupt lines of the I/O APIC that userspace would emulate; there is none.
-const IO_APIC_LINES: u64 = 0;
+/// Three pages that KVM on some processors needs for real mode, and a page table for unpaged protected mode; both
+/// right below the firmware's place, where no machine of ours has anything.
+const TASK_SEGMENT_ADDRESS: usize = 0xfffb_d000;
+const IDENTITY_MAP_ADDRESS: u64 = 0xfffb_c000;
 
 /// Why a machine could not be made or could not deliver.
 #[derive(Debug, Error)]
@@ -30,6 +36,12 @@ pub enum VmError {
         /// The kernel's answer.
         source: kvm_ioctls::Error,
     },
+    /// A table of interrupt routes could not be made.
+    #[error("{count} interrupt routes do not fit KVM's table; this is a bug of the machine's wiring")]
+    Routes {
+        /// How many.
+        count: usize,
+    },
     /// An interrupt reached no local APIC.
     #[error(
         "vector {vector:#x} reached no local APIC of {vcpu}; create the vCPU before it is sent interrupts"
@@ -40,6 +52,19 @@ pub enum VmError {
         /// What was sent.
         vector: u8,
     },
+}
+
+/// How many inputs the I/O APIC has that this process emulates.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct IoApicPins(pub u8);
+
+/// What became of an interrupt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Delivered {
+    /// A local APIC took it.
+    Taken,
+    /// No local APIC has that id or takes interrupts.
+    Lost,
 }
 
 /// A virtual machine without vCPUs; [`Vcpu::new`](super::Vcpu::new) adds them.
@@ -55,10 +80,34 @@ impl Vm {
     /// # Errors
     /// [`VmError::Kvm`] names the ioctl that failed.
     pub fn new(system: &System, memory: Arc<PhysicalMemory>) -> Result<Self, VmError> {
+        let vm = Self::with_memory(system, memory)?;
+        vm.enable_local_apics(IoApicPins(0)).map_err(VmError::of("KVM_CAP_SPLIT_IRQCHIP"))?;
+        Ok(vm)
+    }
+
+    /// A machine as [`new`](Self::new) makes it, whose guest may be in any mode of the processor, and in which this
+    /// process is an I/O APIC with `pins` inputs: ends of interrupts that [`route`](Self::route) named come back.
+    ///
+    /// # Errors
+    /// [`VmError::Kvm`] names the ioctl that failed.
+    pub fn with_io_apic(
+        system: &System,
+        memory: Arc<PhysicalMemory>,
+        pins: IoApicPins,
+    ) -> Result<Self, VmError> {
+        let vm = Self::with_memory(system, memory)?;
+        vm.fd
+            .set_identity_map_address(IDENTITY_MAP_ADDRESS)
+            .map_err(VmError::of("KVM_SET_IDENTITY_MAP_ADDR"))?;
+        vm.fd.set_tss_address(TASK_SEGMENT_ADDRESS).map_err(VmError::of("KVM_SET_TSS_ADDR"))?;
+        vm.enable_local_apics(pins).map_err(VmError::of("KVM_CAP_SPLIT_IRQCHIP"))?;
+        Ok(vm)
+    }
+
+    fn with_memory(system: &System, memory: Arc<PhysicalMemory>) -> Result<Self, VmError> {
         let fd = system.kvm().create_vm().map_err(VmError::of("KVM_CREATE_VM"))?;
         let vm = Self { fd, memory };
         vm.set_memory_slot().map_err(VmError::of("KVM_SET_USER_MEMORY_REGION"))?;
-        vm.enable_local_apics().map_err(VmError::of("KVM_CAP_SPLIT_IRQCHIP"))?;
         Ok(vm)
     }
 
@@ -81,6 +130,35 @@ impl Vm {
         }
     }
 
+    /// Sends `message` to the local APICs; whether one of them took it.
+    ///
+    /// # Errors
+    /// [`VmError::Kvm`] if KVM knows no such message.
+    pub fn send(&self, message: Message) -> Result<Delivered, VmError> {
+        let [a, b, c, d, e, f, g, h] = message.address.to_le_bytes();
+        let msi = kvm_msi {
+            address_lo: u32::from_le_bytes([a, b, c, d]),
+            address_hi: u32::from_le_bytes([e, f, g, h]),
+            data: message.data,
+            ..Default::default()
+        };
+        let taken = self.fd.signal_msi(msi).map_err(VmError::of("KVM_SIGNAL_MSI"))?;
+        Ok(if taken > 0 { Delivered::Taken } else { Delivered::Lost })
+    }
+
+    /// Tells KVM which messages the level-triggered inputs of the I/O APIC send, by input: the ends of just these
+    /// interrupts come back as [`Access::EndOfInterrupt`](super::Access::EndOfInterrupt).
+    ///
+    /// # Errors
+    /// [`VmError`] if KVM refuses the table.
+    pub fn route(&self, messages: &[Option<Message>]) -> Result<(), VmError> {
+        let entries: Vec<_> =
+            (0..).zip(messages).filter_map(|(pin, message)| Some(route(pin, (*message)?))).collect();
+        let table =
+            KvmIrqRouting::from_entries(&entries).map_err(|_| VmError::Routes { count: entries.len() })?;
+        self.fd.set_gsi_routing(&table).map_err(VmError::of("KVM_SET_GSI_ROUTING"))
+    }
+
     /// Makes the vCPU's file.
     pub(super) fn create_vcpu(&self, vcpu: VcpuId) -> Result<VcpuFd, VmError> {
         self.fd.create_vcpu(u64::from(vcpu.0)).map_err(VmError::of("KVM_CREATE_VCPU"))
@@ -99,11 +177,23 @@ impl Vm {
         unsafe { self.fd.set_user_memory_region(region) }
     }
 
-    fn enable_local_apics(&self) -> Result<(), kvm_ioctls::Error> {
+    fn enable_local_apics(&self, io_apic: IoApicPins) -> Result<(), kvm_ioctls::Error> {
         let mut cap = kvm_enable_cap { cap: KVM_CAP_SPLIT_IRQCHIP, ..Default::default() };
-        cap.args[0] = IO_APIC_LINES;
+        cap.args[0] = io_apic.0.into();
         self.fd.enable_cap(&cap)
     }
+}
+
+fn route(pin: u32, message: Message) -> kvm_irq_routing_entry {
+    let [a, b, c, d, e, f, g, h] = message.address.to_le_bytes();
+    let mut entry = kvm_irq_routing_entry { gsi: pin, type_: KVM_IRQ_ROUTING_MSI, ..Default::default() };
+    entry.u.msi = kvm_irq_routing_msi {
+        address_lo: u32::from_le_bytes([a, b, c, d]),
+        address_hi: u32::from_le_bytes([e, f, g, h]),
+        data: message.data,
+        ..Default::default()
+    };
+    entry
 }
 
 impl VmError {

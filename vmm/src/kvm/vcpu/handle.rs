@@ -46,7 +46,7 @@ pub(in crate::kvm) struct Entered<'a> {
 }
 
 impl VcpuHandle {
-    pub(super) fn new(id: VcpuId) -> Self {
+    pub(in crate::kvm) fn new(id: VcpuId) -> Self {
         let shared = Shared {
             id,
             stop: AtomicBool::new(false),

@@ -18,12 +18,12 @@ thread_local! {
 }
 
 /// While it lives, the signal makes this thread's KVM_RUN return at once.
-pub(super) struct Armed {
+pub(in crate::kvm) struct Armed {
     before: *mut u8,
 }
 
 /// Arms this thread with the byte at `exit_flag`, which must live until the guard is dropped.
-pub(super) fn arm(exit_flag: *mut u8) -> Armed {
+pub(in crate::kvm) fn arm(exit_flag: *mut u8) -> Armed {
     Armed { before: EXIT_FLAG.replace(exit_flag) }
 }
 
@@ -34,7 +34,7 @@ impl Drop for Armed {
 }
 
 /// Installs the handler, once for the process.
-pub(super) fn install_handler() -> Result<(), kvm_ioctls::Error> {
+pub(in crate::kvm) fn install_handler() -> Result<(), kvm_ioctls::Error> {
     static INSTALLED: OnceLock<Result<(), kvm_ioctls::Error>> = OnceLock::new();
     *INSTALLED.get_or_init(|| register_signal_handler(SIGRTMIN(), on_signal))
 }

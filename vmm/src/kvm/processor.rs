@@ -1,0 +1,157 @@
+//! A vCPU of a guest that somebody else wrote: it comes back for every access to what is not memory.
+//!
+//! Invariant: a processor runs until it is told to stop or cannot go on. Whatever the guest does ends as an [`Access`]
+//! for the machine around it or as a [`ProcessorError`] with its registers.
+
+mod entry;
+mod error;
+
+use std::sync::Arc;
+
+use kvm_ioctls::{VcpuExit, VcpuFd};
+use mmu::memory::PhysicalMemory;
+
+use super::vcpu::{VcpuHandle, signal};
+use super::{System, VcpuId, Vm};
+pub use entry::{CODE_SELECTOR, Count, DATA_SELECTOR, Entry};
+pub use error::{ProcessorError, Report};
+
+/// An access of the guest that the machine around it is to answer.
+#[derive(PartialEq, Eq, Debug)]
+pub enum Access<'a> {
+    /// An `in` from a port; the bytes are for the answer.
+    In {
+        /// The first port.
+        port: u16,
+        /// One access, or several of a string instruction one after the other.
+        bytes: &'a mut [u8],
+    },
+    /// An `out` to a port.
+    Out {
+        /// The first port.
+        port: u16,
+        /// As for `In`.
+        bytes: &'a [u8],
+    },
+    /// A load from what is not memory; the bytes, 8 at most, are for the answer.
+    Load {
+        /// Where.
+        address: u64,
+        /// How much.
+        bytes: &'a mut [u8],
+    },
+    /// A store to what is not memory.
+    Store {
+        /// Where.
+        address: u64,
+        /// What, 8 bytes at most.
+        bytes: &'a [u8],
+    },
+    /// The local APIC has ended an interrupt that [`Vm::route`] named.
+    EndOfInterrupt {
+        /// Its vector.
+        vector: u8,
+    },
+}
+
+/// One processor.
+#[derive(Debug)]
+pub struct Processor {
+    fd: VcpuFd,
+    id: VcpuId,
+    handle: VcpuHandle,
+    memory: Arc<PhysicalMemory>,
+}
+
+/// How KVM_RUN ended, if not by an access.
+enum Left {
+    Served,
+    Interrupted,
+    Unexpected(String),
+    Failed(kvm_ioctls::Error),
+}
+
+impl Processor {
+    /// Adds processor `id` of `count` to `vm`. The first starts at `entry`, the others wait for it to start them.
+    ///
+    /// # Errors
+    /// [`ProcessorError::Setup`] names the ioctl that failed.
+    pub fn new(
+        system: &System,
+        vm: &Vm,
+        id: VcpuId,
+        count: Count,
+        entry: &Entry,
+    ) -> Result<Self, ProcessorError> {
+        signal::install_handler().map_err(|source| ProcessorError::setup(id, "sigaction", source))?;
+        let fd = vm.create_vcpu(id).map_err(|source| ProcessorError::Create { vcpu: id, source })?;
+        entry::identify(system, &fd, id, count)
+            .and_then(|()| if id == VcpuId::FIRST { entry.apply(&fd) } else { Ok(()) })
+            .map_err(|(operation, source)| ProcessorError::setup(id, operation, source))?;
+        Ok(Self { fd, id, handle: VcpuHandle::new(id), memory: Arc::clone(vm.memory()) })
+    }
+
+    /// For other threads: to stop it.
+    #[must_use]
+    pub fn handle(&self) -> VcpuHandle {
+        self.handle.clone()
+    }
+
+    /// Runs the guest, and lets `serve` answer its accesses, until [`VcpuHandle::request_stop`].
+    ///
+    /// # Errors
+    /// [`ProcessorError::Guest`] if the guest cannot go on, [`ProcessorError::Run`] if KVM_RUN itself fails.
+    pub fn run(&mut self, mut serve: impl FnMut(Access<'_>)) -> Result<(), ProcessorError> {
+        while !self.handle.is_stopping() {
+            match self.enter(&mut serve) {
+                Left::Served | Left::Interrupted => {}
+                Left::Unexpected(what) => return Err(self.report(what)),
+                Left::Failed(source) => return Err(ProcessorError::Run { vcpu: self.id, source }),
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, serve: &mut impl FnMut(Access<'_>)) -> Left {
+        let exit_flag = &raw mut self.fd.get_kvm_run().immediate_exit;
+        let armed = signal::arm(exit_flag);
+        let entered = self.handle.enter();
+        // After arming: a stop requested before is seen here, one requested from now on makes KVM_RUN return.
+        if self.handle.is_stopping() {
+            return Left::Interrupted;
+        }
+        let exit = self.fd.run();
+        drop(entered);
+        let left = Left::of(exit, serve);
+        drop(armed);
+        self.fd.set_kvm_immediate_exit(0);
+        left
+    }
+
+    fn report(&self, what: String) -> ProcessorError {
+        let report = Report::collect(&self.fd, &self.memory, what);
+        ProcessorError::Guest { vcpu: self.id, report: Box::new(report) }
+    }
+}
+
+impl Left {
+    fn of(exit: Result<VcpuExit<'_>, kvm_ioctls::Error>, serve: &mut impl FnMut(Access<'_>)) -> Self {
+        let access = match exit {
+            Ok(VcpuExit::IoIn(port, bytes)) => Access::In { port, bytes },
+            Ok(VcpuExit::IoOut(port, bytes)) => Access::Out { port, bytes },
+            Ok(VcpuExit::MmioRead(address, bytes)) => Access::Load { address, bytes },
+            Ok(VcpuExit::MmioWrite(address, bytes)) => Access::Store { address, bytes },
+            Ok(VcpuExit::IoapicEoi(vector)) => Access::EndOfInterrupt { vector },
+            Ok(VcpuExit::Intr | VcpuExit::IrqWindowOpen) => return Self::Interrupted,
+            Ok(VcpuExit::Shutdown) => return Self::Unexpected("shutdown (triple fault)".to_owned()),
+            Ok(VcpuExit::InternalError) => {
+                return Self::Unexpected("KVM cannot emulate an instruction".to_owned());
+            }
+            Ok(other) => return Self::Unexpected(format!("unhandled exit: {other:?}")),
+            Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => return Self::Interrupted,
+            Err(error) => return Self::Failed(error),
+        };
+        serve(access);
+        Self::Served
+    }
+}
