@@ -1,11 +1,13 @@
 //! The command line. Exit status: 0 when everything was as expected, 1 when not, 2 for wrong usage or a machine that
-//! cannot run it.
+//! cannot run it; of `boot` the guest's own.
 
+mod boot;
 mod check;
 mod demo;
 mod files;
 mod outcome;
 mod progress;
+mod size;
 mod steps;
 mod zoo;
 
@@ -13,6 +15,7 @@ use std::io::{Write, stderr, stdout};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use log::LevelFilter;
 
 /// Finds stale translations: what a TLB, a shadow page table or an IOTLB still shows after the page table changed.
 #[derive(Debug, Parser)]
@@ -29,6 +32,8 @@ struct Arguments {
 enum Command {
     /// Break COW and merge with KSM under a guest, a CPU and a device, in the right order and in each wrong one
     Demo(demo::DemoArguments),
+    /// Launch a guest in a machine with a PCI bus, devices and a serial port on standard input and output
+    Boot(boot::BootArguments),
     /// Prove or refute scenarios over every interleaving
     Check(check::CheckArguments),
     /// List the scenarios that come with this program, or show one of them
@@ -43,11 +48,16 @@ const UNUSABLE: u8 = 2;
 /// Runs the command of the process's arguments.
 #[must_use]
 pub fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::new().filter_or("AFTERIMAGE_LOG", "error")).init();
-    // Without a command the arguments are the demonstration's.
     let arguments = Arguments::parse();
+    let level = match &arguments.command {
+        Some(Command::Boot(boot)) => boot.log_level(),
+        _ => LevelFilter::Error,
+    };
+    env_logger::Builder::from_env(env_logger::Env::new().filter_or("AFTERIMAGE_LOG", level.as_str())).init();
+    // Without a command the arguments are the demonstration's.
     match arguments.command {
         Some(Command::Demo(demo)) => demo::run(&demo),
+        Some(Command::Boot(boot)) => boot::run(&boot),
         Some(Command::Check(check)) => check::run(&check),
         Some(Command::Zoo(zoo)) => zoo::run(&zoo),
         Some(Command::Steps(steps)) => steps::run(&steps),

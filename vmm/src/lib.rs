@@ -3,8 +3,10 @@
 //! Invariant: nothing below this crate speaks to KVM, and only this crate wires the parts to each other.
 //!
 //! Read in this order: [`kvm`] (machine, vCPUs, the zap protocol), [`demo`] (everybody on one address space),
-//! [`command`] (the command line).
+//! [`boot`] and [`machine`] (a guest that somebody else wrote), [`command`] (the command line).
 
+pub mod boot;
 pub mod command;
 pub mod demo;
 pub mod kvm;
+pub mod machine;

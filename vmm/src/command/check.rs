@@ -10,7 +10,7 @@ use ordering::engine::{Counting, Options, Reductions, Threads};
 
 use super::files::{self, Source};
 use super::outcome::{self, Checked};
-use super::{UNUSABLE, complain, say};
+use super::{UNUSABLE, complain, say, size};
 
 /// What can be asked of the explorer.
 #[derive(Debug, Args)]
@@ -47,17 +47,10 @@ pub(super) struct CheckArguments {
     max_states: Option<usize>,
 }
 
-/// A size: a number with K, M or G behind it, or none.
+/// What the states of one scenario need at least.
 fn bytes(text: &str) -> Result<usize, String> {
-    let accepted = || "give a size such as 512M or 2G".to_owned();
-    let (digits, factor) = match text.char_indices().last() {
-        Some((at, 'K' | 'k')) => (&text[..at], 1 << 10),
-        Some((at, 'M' | 'm')) => (&text[..at], 1 << 20),
-        Some((at, 'G' | 'g')) => (&text[..at], 1 << 30),
-        _ => (text, 1),
-    };
-    let number: usize = digits.parse().map_err(|_| accepted())?;
-    number.checked_mul(factor).filter(|bytes| *bytes >= 1 << 16).ok_or_else(accepted)
+    let bytes = usize::try_from(size::bytes(text)?).ok().filter(|bytes| *bytes >= 1 << 16);
+    bytes.ok_or_else(|| "give 64K or more".to_owned())
 }
 
 impl CheckArguments {

@@ -1,0 +1,81 @@
+//! Boot: from an image to memory that is laid out and a processor that knows where to start.
+//!
+//! Invariant: an image is data. Whatever bytes it holds, loading ends with an [`Entry`] or with a [`BootError`] of one
+//! line; nothing of it is written outside memory or over another piece.
+//!
+//! Three protocols, told apart by the image itself: [`multiboot`] (a header in its first 8 KiB), [`linux`] (a bzImage),
+//! [`pvh`] (a note in an ELF file). All of them start in 32-bit protected mode.
+//! Read in this order: [`map`] (who lies where), [`room`] (writing without colliding), [`elf`], then the protocols.
+
+pub mod elf;
+pub mod linux;
+pub mod map;
+pub mod multiboot;
+pub mod pvh;
+pub mod room;
+
+mod bytes;
+mod error;
+
+use mmu::memory::PhysicalMemory;
+
+pub use error::BootError;
+
+use crate::kvm::processor::{CODE_SELECTOR, DATA_SELECTOR, Entry};
+use room::Room;
+
+/// A file that goes into the guest.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct File {
+    /// What it is called, for messages and for guests that ask.
+    pub name: String,
+    /// What it holds.
+    pub bytes: Vec<u8>,
+}
+
+/// What is to be booted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Payload {
+    /// The image.
+    pub kernel: File,
+    /// A file that it is given: Multiboot's and PVH's first module, Linux's initrd.
+    pub initrd: Option<File>,
+    /// What it is told.
+    pub command_line: String,
+}
+
+/// Puts `payload` into `memory`.
+///
+/// # Errors
+/// [`BootError`] in one line: what is wrong with which file.
+pub fn load(memory: &PhysicalMemory, payload: &Payload) -> Result<Entry, BootError> {
+    let mut room = Room::new(memory);
+    room.take("ACPI tables", map::ACPI, map::ACPI_BYTES)?;
+    let image = &payload.kernel.bytes;
+    let entry = if let Some(header) = multiboot::find(image) {
+        multiboot::load(&mut room, payload, header)?
+    } else if linux::is_bzimage(image) {
+        linux::load(&mut room, payload)?
+    } else if elf::is_elf(image) {
+        pvh::load(&mut room, payload)?
+    } else {
+        return Err(BootError::Unknown { file: payload.kernel.name.clone() });
+    };
+    with_descriptors(&mut room, entry)
+}
+
+/// A flat code segment and a flat data segment (Intel SDM vol. 3, 3.4.5).
+const CODE_DESCRIPTOR: u64 = 0x00cf_9b00_0000_ffff;
+const DATA_DESCRIPTOR: u64 = 0x00cf_9300_0000_ffff;
+
+fn with_descriptors(room: &mut Room<'_>, entry: Entry) -> Result<Entry, BootError> {
+    let mut table = [0_u64; 4];
+    table[usize::from(CODE_SELECTOR / 8)] = CODE_DESCRIPTOR;
+    table[usize::from(DATA_SELECTOR / 8)] = DATA_DESCRIPTOR;
+    let bytes: Vec<u8> = table.iter().flat_map(|descriptor| descriptor.to_le_bytes()).collect();
+    let descriptors = room.information("descriptor table", &bytes)?;
+    Ok(Entry { descriptors, descriptors_len_bytes: 32, ..entry })
+}
+
+#[cfg(test)]
+mod tests;

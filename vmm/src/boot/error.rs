@@ -1,0 +1,50 @@
+//! Why an image does not boot.
+
+use std::ops::Range;
+
+use thiserror::Error;
+
+/// What is wrong with what was to be booted.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum BootError {
+    /// None of the protocols.
+    #[error(
+        "{file} is no image that boots here; give one with a Multiboot 1 header, a PVH note, or a Linux bzImage"
+    )]
+    Unknown {
+        /// Which file.
+        file: String,
+    },
+    /// An image of a protocol, but broken.
+    #[error("{file} is no proper {format}: {what}")]
+    Malformed {
+        /// Which file.
+        file: String,
+        /// What it claims to be.
+        format: &'static str,
+        /// What is wrong.
+        what: String,
+    },
+    /// More than there is memory.
+    #[error(
+        "{what} needs {:#x}..{:#x}, but memory ends at {memory_bytes:#x}; give more --memory", .range.start, .range.end
+    )]
+    TooLarge {
+        /// What needs it.
+        what: String,
+        /// Where.
+        range: Range<u64>,
+        /// Where memory ends.
+        memory_bytes: u64,
+    },
+    /// Two pieces in one place.
+    #[error("{what} at {:#x}..{:#x} would lie over {other}; link it elsewhere", .range.start, .range.end)]
+    Overlap {
+        /// What.
+        what: String,
+        /// Where.
+        range: Range<u64>,
+        /// Over what.
+        other: String,
+    },
+}

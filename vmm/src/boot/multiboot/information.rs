@@ -1,0 +1,65 @@
+//! What a Multiboot image is told: memory, command line, module.
+//!
+//! Source: Multiboot Specification 0.6.96, 3.3.
+
+use crate::boot::bytes::put;
+use crate::boot::room::Room;
+use crate::boot::{BootError, Payload, map};
+
+/// Bytes of the structure that EBX points to.
+const LEN_BYTES: usize = 88;
+
+/// Which fields are there.
+const MEMORY: u32 = 1 << 0;
+const COMMAND_LINE: u32 = 1 << 2;
+const MODULES: u32 = 1 << 3;
+const MEMORY_MAP: u32 = 1 << 6;
+const LOADER_NAME: u32 = 1 << 9;
+
+const LOADER: &[u8] = b"afterimage\0";
+
+/// Writes it; where it lies.
+pub(super) fn write(room: &mut Room<'_>, payload: &Payload) -> Result<u32, BootError> {
+    let mut block = [0; LEN_BYTES];
+    let mut field = |offset: usize, value: u32| put(&mut block, offset, value.to_le_bytes());
+    field(0, MEMORY | COMMAND_LINE | MODULES | MEMORY_MAP | LOADER_NAME);
+    field(4, kibibytes(map::CONVENTIONAL_END));
+    field(8, kibibytes(room.memory_bytes().saturating_sub(map::HIGH_MEMORY)));
+    // By convention the first word names the image.
+    let line = format!("{} {}", payload.kernel.name, payload.command_line);
+    field(16, text(room, "command line", line.trim_end())?);
+    if let Some(module) = module(room, payload)? {
+        field(20, 1);
+        field(24, module);
+    }
+    let memory_map = memory_map(room.memory_bytes());
+    field(44, u32::try_from(memory_map.len()).unwrap_or(u32::MAX));
+    field(48, room.information("memory map", &memory_map)?);
+    field(64, room.information("loader name", LOADER)?);
+    room.information("Multiboot information", &block)
+}
+
+fn kibibytes(len_bytes: u64) -> u32 {
+    u32::try_from(len_bytes / 1024).unwrap_or(u32::MAX)
+}
+
+fn text(room: &mut Room<'_>, what: &str, text: &str) -> Result<u32, BootError> {
+    let bytes: Vec<u8> = text.bytes().chain([0]).collect();
+    room.information(what, &bytes)
+}
+
+/// The list of modules, which has one element or does not exist.
+fn module(room: &mut Room<'_>, payload: &Payload) -> Result<Option<u32>, BootError> {
+    let Some(initrd) = &payload.initrd else { return Ok(None) };
+    let range = room.module(&initrd.name, &initrd.bytes, room.memory_bytes())?;
+    let name = text(room, "module name", &initrd.name)?;
+    let element: Vec<u8> =
+        [range.start, range.end, name, 0].iter().flat_map(|field| field.to_le_bytes()).collect();
+    room.information("module list", &element).map(Some)
+}
+
+/// Elements of 24 bytes, each with the length of its rest in front.
+fn memory_map(memory_bytes: u64) -> Vec<u8> {
+    let element = |region: map::Region| 20_u32.to_le_bytes().into_iter().chain(region.to_bytes());
+    map::regions(memory_bytes).into_iter().flat_map(element).collect()
+}

@@ -1,0 +1,54 @@
+//! PVH: an ELF file whose note names a 32-bit entry.
+//!
+//! Source: Xen's public headers, arch-x86/hvm/start_info.h; Documentation/virt of Linux, "PVH boot".
+
+use super::bytes::{array, put};
+use super::elf::Elf;
+use super::room::Room;
+use super::{BootError, Payload, map};
+use crate::kvm::processor::Entry;
+
+/// The note's owner and kind.
+const OWNER: &[u8] = b"Xen";
+const PHYSICAL_ENTRY: u32 = 18;
+
+const MAGIC: u32 = 0x336e_c578;
+/// With a memory map.
+const VERSION: u32 = 1;
+
+/// Loads the image, its module and what it is told.
+///
+/// # Errors
+/// [`BootError`] in one line; [`BootError::Unknown`] without the note.
+pub fn load(room: &mut Room<'_>, payload: &Payload) -> Result<Entry, BootError> {
+    let elf = Elf::parse(&payload.kernel)?;
+    let unknown = || BootError::Unknown { file: payload.kernel.name.clone() };
+    let note = elf.note(OWNER, PHYSICAL_ENTRY).ok_or_else(unknown)?;
+    // Four bytes, or eight of which an address below 4 GiB needs four.
+    let rip = array(note, 0).map(u32::from_le_bytes).ok_or_else(unknown)?;
+    elf.load(room)?;
+    Ok(Entry { rip, ebx: start_info(room, payload)?, ..Entry::default() })
+}
+
+fn start_info(room: &mut Room<'_>, payload: &Payload) -> Result<u32, BootError> {
+    let mut block = [0; 56];
+    put(&mut block, 0, MAGIC.to_le_bytes());
+    put(&mut block, 4, VERSION.to_le_bytes());
+    if let Some(initrd) = &payload.initrd {
+        let range = room.module(&initrd.name, &initrd.bytes, room.memory_bytes())?;
+        let mut module = [0; 32];
+        put(&mut module, 0, u64::from(range.start).to_le_bytes());
+        put(&mut module, 8, u64::from(range.end - range.start).to_le_bytes());
+        put(&mut block, 12, 1_u32.to_le_bytes());
+        put(&mut block, 16, u64::from(room.information("module list", &module)?).to_le_bytes());
+    }
+    let line: Vec<u8> = payload.command_line.bytes().chain([0]).collect();
+    put(&mut block, 24, u64::from(room.information("command line", &line)?).to_le_bytes());
+    put(&mut block, 32, map::ACPI.to_le_bytes());
+    let regions = map::regions(room.memory_bytes());
+    let memory_map: Vec<u8> =
+        regions.iter().flat_map(|region| region.to_bytes().into_iter().chain([0; 4])).collect();
+    put(&mut block, 40, u64::from(room.information("memory map", &memory_map)?).to_le_bytes());
+    put(&mut block, 48, u32::try_from(regions.len()).unwrap_or(u32::MAX).to_le_bytes());
+    room.information("PVH start info", &block)
+}

@@ -1,0 +1,224 @@
+//! Images that boot and images that do not, each with its one line.
+
+use std::fmt::Write;
+
+use guest_images::bare::{BareImage, ElfWidth, LOAD_ADDRESS};
+use mmu::address::PhysAddr;
+use mmu::memory::PhysicalMemory;
+
+use super::{BootError, File, Payload, load, map};
+use crate::kvm::Entry;
+
+const MEMORY_BYTES: u64 = 4 << 20;
+
+fn memory() -> PhysicalMemory {
+    PhysicalMemory::new(MEMORY_BYTES).unwrap()
+}
+
+fn payload(bytes: Vec<u8>) -> Payload {
+    Payload { kernel: File { name: "kernel".into(), bytes }, initrd: None, command_line: "a b".into() }
+}
+
+fn refusal(bytes: Vec<u8>) -> String {
+    let error = load(&memory(), &payload(bytes)).unwrap_err().to_string();
+    assert!(!error.contains('\n') && error.contains("kernel"), "{error}");
+    error
+}
+
+fn word(memory: &PhysicalMemory, at: u32) -> u32 {
+    let mut bytes = [0; 4];
+    memory.read_bytes(PhysAddr(at.into()), &mut bytes);
+    u32::from_le_bytes(bytes)
+}
+
+fn text(memory: &PhysicalMemory, at: u32) -> String {
+    let mut text = String::new();
+    for at in at.. {
+        match word(memory, at).to_le_bytes()[0] {
+            0 => break,
+            byte => text.write_char(byte.into()).unwrap(),
+        }
+    }
+    text
+}
+
+/// Puts `value` into a copy of `bytes`.
+fn with<const N: usize>(bytes: &[u8], at: usize, value: [u8; N]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    bytes[at..at + N].copy_from_slice(&value);
+    bytes
+}
+
+#[test]
+fn a_multiboot_image_of_either_width_is_loaded_and_told_what_there_is() {
+    for width in [ElfWidth::Bits32, ElfWidth::Bits64] {
+        let memory = memory();
+        let mut payload = payload(BareImage::Edu.elf(width));
+        payload.initrd = Some(File { name: "module".into(), bytes: b"contents".into() });
+        let entry = load(&memory, &payload).unwrap();
+        assert_eq!((entry.rip, entry.eax), (LOAD_ADDRESS + 12, 0x2bad_b002));
+        assert_eq!(word(&memory, LOAD_ADDRESS), 0x1bad_b002);
+        let information = entry.ebx;
+        assert_eq!(word(&memory, information + 8), 3 << 10, "KiB above 1 MiB");
+        assert_eq!(text(&memory, word(&memory, information + 16)), "kernel a b");
+        assert_eq!(word(&memory, information + 20), 1);
+        let module = word(&memory, information + 24);
+        assert_eq!(word(&memory, module + 4) - word(&memory, module), 8);
+        assert_eq!(word(&memory, word(&memory, module)), u32::from_le_bytes(*b"cont"));
+        assert_eq!(text(&memory, word(&memory, module + 8)), "module");
+        assert_eq!(memory_map(&memory, information), map::regions(MEMORY_BYTES).len());
+    }
+}
+
+/// The number of elements, each with a length of 20 in front.
+fn memory_map(memory: &PhysicalMemory, information: u32) -> usize {
+    let (len, start) = (word(memory, information + 44), word(memory, information + 48));
+    assert!((start..start + len).step_by(24).all(|at| word(memory, at) == 20));
+    usize::try_from(len / 24).unwrap()
+}
+
+#[test]
+fn a_multiboot_image_with_addresses_in_its_header_is_loaded_there() {
+    let mut image = vec![0; 64];
+    let flags: u32 = 1 << 16;
+    let checksum = 0_u32.wrapping_sub(0x1bad_b002 + flags);
+    let (header, load_at, load_end, bss_end, entry) = (0x20_0010, 0x20_0008, 0x20_0028, 0x20_0100, 0x20_0020);
+    let words: [u32; 8] = [0x1bad_b002, flags, checksum, header, load_at, load_end, bss_end, entry];
+    for (at, word) in (32..).step_by(4).zip(words).take(8) {
+        image[at..at + 4].copy_from_slice(&word.to_le_bytes());
+    }
+    let memory = memory();
+    assert_eq!(load(&memory, &payload(image.clone())).unwrap().rip, entry);
+    assert_eq!(word(&memory, header), 0x1bad_b002);
+    for (at, wrong) in [(44, 0x30_0000_u32), (48, 0), (52, 1), (48, 0x20_0020)] {
+        assert!(refusal(with(&image, at, wrong.to_le_bytes())).contains("do not fit together"), "{at}");
+    }
+}
+
+/// An ELF64 file with one segment at 2 MiB and a PVH note.
+fn pvh() -> Vec<u8> {
+    let mut file = BareImage::TripleFault.elf(ElfWidth::Bits64);
+    file = with(&file, 0x1000, [0; 4]);
+    let note_at = file.len();
+    for word in [4, 4, 18, u32::from_le_bytes(*b"Xen\0"), 0x20_0000] {
+        file.extend(word.to_le_bytes());
+    }
+    let file = with(&file, 56, 2_u16.to_le_bytes());
+    let file = with(&file, 64 + 24, 0x20_0000_u64.to_le_bytes());
+    let second = 64 + 56;
+    let file = with(&file, second, 4_u32.to_le_bytes());
+    let file = with(&file, second + 8, u64::try_from(note_at).unwrap().to_le_bytes());
+    with(&file, second + 32, 20_u64.to_le_bytes())
+}
+
+#[test]
+fn an_elf_file_with_a_pvh_note_is_entered_where_the_note_says() {
+    let memory = memory();
+    let entry = load(&memory, &payload(pvh())).unwrap();
+    assert_eq!((entry.rip, entry.eax), (0x20_0000, 0));
+    assert_eq!(word(&memory, entry.ebx), 0x336e_c578);
+    assert_eq!(text(&memory, word(&memory, entry.ebx + 24)), "a b");
+    assert_eq!(word(&memory, entry.ebx + 32), u32::try_from(map::ACPI).unwrap());
+    let without = with(&pvh(), 64 + 56, 0_u32.to_le_bytes());
+    assert!(refusal(without).contains("no image that boots here"));
+}
+
+/// A bzImage with four sectors in front and 100 bytes of kernel.
+fn bzimage() -> Vec<u8> {
+    let file = vec![0x90; 5 * 512 + 100];
+    let file = with(&file, 0x1f1, [4]);
+    let file = with(&file, 0x201, [0x6c]);
+    let file = with(&file, 0x202, *b"HdrS");
+    let file = with(&file, 0x206, 0x20f_u16.to_le_bytes());
+    let file = with(&file, 0x211, [1]);
+    let file = with(&file, 0x22c, 0x7fff_ffff_u32.to_le_bytes());
+    let file = with(&file, 0x238, 2047_u32.to_le_bytes());
+    let file = with(&file, 0x258, 0x10_0000_u64.to_le_bytes());
+    with(&file, 0x260, 0x1000_u32.to_le_bytes())
+}
+
+#[test]
+fn a_bzimage_is_entered_at_its_kernel_with_its_parameters() {
+    let memory = memory();
+    let mut payload = payload(bzimage());
+    payload.initrd = Some(File { name: "initrd".into(), bytes: vec![7; 5000] });
+    let Entry { rip, esi, descriptors, .. } = load(&memory, &payload).unwrap();
+    assert_eq!((rip, word(&memory, rip)), (0x10_0000, 0x9090_9090));
+    assert_eq!(word(&memory, esi + 0x202), u32::from_le_bytes(*b"HdrS"));
+    assert_eq!(text(&memory, word(&memory, esi + 0x228)), "a b");
+    assert_eq!((word(&memory, esi + 0x21c), word(&memory, word(&memory, esi + 0x218))), (5000, 0x0707_0707));
+    assert_eq!(word(&memory, esi + 0x1e8) & 0xff, 5, "elements of the memory map");
+    assert_eq!(word(&memory, esi + 0x2d0 + 20 * 3), 0x10_0000);
+    assert_ne!(word(&memory, descriptors + 0x14), 0, "the code segment that the protocol names");
+}
+
+#[test]
+fn a_bzimage_that_is_old_cut_or_too_large_is_refused() {
+    assert!(refusal(with(&bzimage(), 0x206, [2, 2])).contains("boot protocol 0x202"));
+    assert!(refusal(bzimage()[..0x240].to_vec()).contains("it ends"));
+    assert!(refusal(bzimage()[..5 * 512].to_vec()).contains("it ends before its kernel"));
+    assert!(refusal(with(&bzimage(), 0x238, [1, 0, 0, 0])).contains("a command line of 2 bytes, not of 4"));
+    assert!(refusal(with(&bzimage(), 0x260, [0, 0, 0, 1])).contains("give more --memory"));
+}
+
+#[test]
+fn what_is_no_image_is_refused_in_one_line() {
+    for bytes in [vec![], vec![0; 100], b"#!/bin/sh\n".to_vec(), b"\x7fELF".to_vec()] {
+        refusal(bytes);
+    }
+}
+
+#[test]
+fn a_segment_that_leaves_memory_or_hits_the_information_is_refused() {
+    let image = BareImage::Edu.elf(ElfWidth::Bits32);
+    let placed = |at: u32| refusal(with(&image, 52 + 12, at.to_le_bytes()));
+    assert!(placed(0x3f_ffff).contains("memory ends at 0x400000; give more --memory"));
+    assert!(placed(u32::MAX).contains("give more --memory"));
+    assert!(placed(0xe_0000).contains("would lie over ACPI tables"));
+    let grown = with(&image, 52 + 20, u32::MAX.to_le_bytes());
+    assert!(refusal(grown).contains("give more --memory"));
+}
+
+#[test]
+fn a_multiboot_image_that_asks_for_a_video_mode_is_refused() {
+    let image = BareImage::Edu.elf(ElfWidth::Bits32);
+    let flags: u32 = 4;
+    let image = with(&image, 0x1004, flags.to_le_bytes());
+    let image = with(&image, 0x1008, 0_u32.wrapping_sub(0x1bad_b002 + flags).to_le_bytes());
+    assert!(refusal(image).contains("asks for 0x4"));
+}
+
+#[test]
+fn an_initrd_that_does_not_fit_is_refused() {
+    let mut payload = payload(BareImage::Edu.elf(ElfWidth::Bits32));
+    payload.initrd = Some(File { name: "initrd".into(), bytes: vec![0; 5 << 20] });
+    assert!(matches!(load(&memory(), &payload), Err(BootError::TooLarge { .. })));
+    payload.initrd = Some(File { name: "initrd".into(), bytes: vec![0; (3 << 20) - 0x800] });
+    assert!(matches!(load(&memory(), &payload), Err(BootError::Overlap { .. })));
+    payload.initrd = None;
+    payload.command_line = "x".repeat(1 << 20);
+    assert!(matches!(load(&memory(), &payload), Err(BootError::TooLarge { .. })));
+}
+
+/// Every byte of every image, cut and changed: loading ends in a line or in an entry.
+#[test]
+fn no_bytes_of_an_image_break_the_loader() {
+    let mut random = fastrand::Rng::with_seed(7);
+    let memory = memory();
+    for image in
+        [BareImage::Edu.elf(ElfWidth::Bits32), BareImage::Edu.elf(ElfWidth::Bits64), pvh(), bzimage()]
+    {
+        for _ in 0..400 {
+            let mut changed = image.clone();
+            let end = if random.bool() { changed.len() } else { random.usize(..changed.len()) };
+            changed.truncate(end);
+            for _ in 0..random.usize(1..4) {
+                let heads = changed.len().min(0x300);
+                if let Some(byte) = changed.get_mut(random.usize(..heads.max(1))) {
+                    *byte = if random.bool() { 0xff } else { random.u8(..) };
+                }
+            }
+            let _loaded = load(&memory, &payload(changed));
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! `afterimage boot`: a guest that somebody else wrote, in a machine of its own.
+//!
+//! Invariant: the exit status is the guest's own if it gave one; 0 if it restarted the machine or the user left, 124 if
+//! its time was over, 2 if it was never started, 3 if it broke down.
+
+mod device;
+
+use std::fs;
+use std::io::{Write, stdout};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use guest_images::layout::MAX_VCPUS;
+use log::LevelFilter;
+
+use super::{UNUSABLE, complain, size};
+use crate::boot::{File, Payload};
+use crate::machine::Machine;
+use crate::machine::console::Console;
+use crate::machine::ending::Ending;
+use crate::machine::options::{DeviceKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions};
+
+/// What can be booted, and in what.
+#[derive(Debug, Args)]
+pub(super) struct BootArguments {
+    /// The image: Multiboot 1 (ELF of 32 or 64 bits), an ELF file with a PVH note, or a Linux bzImage
+    #[arg(long, value_name = "FILE")]
+    kernel: PathBuf,
+    /// A file for it: Linux's initrd, otherwise its first module
+    #[arg(long, value_name = "FILE")]
+    initrd: Option<PathBuf>,
+    /// What it is told
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    cmdline: String,
+    /// Memory, from 2M to 3G
+    #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = memory)]
+    memory: u64,
+    /// Processors
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=MAX_VCPUS as i64))]
+    cpus: u8,
+    /// What devices reach memory through
+    #[arg(long, value_name = "KIND", default_value = "none", value_parser = ["none"])]
+    iommu: String,
+    /// A device for the PCI bus: edu[,dma-mask=MASK]
+    #[arg(long = "device", value_name = "KIND", value_parser = device::parse)]
+    devices: Vec<DeviceKind>,
+    /// The most seconds that the guest may take
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<f64>,
+    /// What is told on standard error while it runs
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    log: LevelFilter,
+}
+
+/// The guest broke down.
+const BROKE_DOWN: u8 = 3;
+/// Its time was over; the status that timeout(1) uses.
+const TIMED_OUT: u8 = 124;
+/// Larger files are no images.
+const MOST_FILE_BYTES: u64 = MAX_MEMORY_BYTES;
+/// A year is enough for anybody, and fits every clock.
+const MAX_SECONDS: f64 = 31_536_000.0;
+
+fn memory(text: &str) -> Result<u64, String> {
+    let bytes = size::bytes(text)?;
+    let fits = (MIN_MEMORY_BYTES..=MAX_MEMORY_BYTES).contains(&bytes) && bytes.is_multiple_of(1 << 20);
+    if fits { Ok(bytes) } else { Err("give whole MiB from 2M to 3G".to_owned()) }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let accepted = || format!("give seconds from 0.001 to {MAX_SECONDS}");
+    let seconds: f64 = text.parse().map_err(|_| accepted())?;
+    if (0.001..=MAX_SECONDS).contains(&seconds) { Ok(seconds) } else { Err(accepted()) }
+}
+
+impl BootArguments {
+    /// What is told on standard error.
+    pub(super) fn log_level(&self) -> LevelFilter {
+        self.log
+    }
+
+    fn payload(&self) -> Result<Payload, String> {
+        let initrd = self.initrd.as_deref().map(read).transpose()?;
+        Ok(Payload { kernel: read(&self.kernel)?, initrd, command_line: self.cmdline.clone() })
+    }
+
+    fn options(&self) -> MachineOptions {
+        MachineOptions { memory_bytes: self.memory, processors: self.cpus, devices: self.devices.clone() }
+    }
+}
+
+fn read(path: &Path) -> Result<File, String> {
+    let cannot = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
+    let about = fs::metadata(path).map_err(cannot)?;
+    if !about.is_file() {
+        return Err(format!("{} is no file; give an image", path.display()));
+    }
+    if about.len() > MOST_FILE_BYTES {
+        return Err(format!("{} has {} bytes, more than any memory", path.display(), about.len()));
+    }
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    Ok(File { name, bytes: fs::read(path).map_err(cannot)? })
+}
+
+/// Boots, and gives the exit status.
+pub(super) fn run(arguments: &BootArguments) -> ExitCode {
+    let started = arguments.payload().and_then(|payload| {
+        Machine::new(&arguments.options(), &payload, Box::new(Terminal)).map_err(|error| error.to_string())
+    });
+    let console = Console { timeout: arguments.timeout.map(Duration::from_secs_f64) };
+    match started.and_then(|machine| machine.run(console).map_err(|error| error.to_string())) {
+        Ok(ending) => status(ending).into(),
+        Err(message) => {
+            complain(message);
+            UNUSABLE.into()
+        }
+    }
+}
+
+fn status(ending: Ending) -> u8 {
+    match ending {
+        Ending::Exit(status) => status,
+        Ending::Reset | Ending::Left => 0,
+        Ending::TimedOut => {
+            complain("the guest's time is over");
+            TIMED_OUT
+        }
+        Ending::Broken(error) => {
+            complain(error);
+            BROKE_DOWN
+        }
+    }
+}
+
+/// Standard output, each byte at once: a guest may stop at any of them.
+struct Terminal;
+
+impl Write for Terminal {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut out = stdout().lock();
+        out.write_all(bytes)?;
+        out.flush()?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        stdout().flush()
+    }
+}

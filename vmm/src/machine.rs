@@ -1,0 +1,134 @@
+//! The machine around a guest that somebody else wrote: processors, a PCI bus with devices, serial port, debug exit.
+//!
+//! Invariant: the guest runs from [`Machine::run`]'s beginning to its end and not beyond it: when it returns, every
+//! thread of the machine has ended. Whatever the guest does is an access for the [`board`] or an [`Ending`].
+//!
+//! Read in this order: [`options`] (what a machine can have), [`board`] (who answers which access), [`interrupts`],
+//! [`ending`], [`console`].
+
+pub mod board;
+pub mod console;
+pub mod ending;
+pub mod interrupts;
+pub mod options;
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use mmu::memory::{MemoryError, PhysicalMemory};
+use thiserror::Error;
+
+use crate::boot::{self, BootError, Payload};
+use crate::kvm::vm::IoApicPins;
+use crate::kvm::{Count, Processor, ProcessorError, System, SystemError, VcpuId, Vm, VmError};
+use board::{Board, BoardError};
+use console::Console;
+use ending::{End, Ending};
+use options::MachineOptions;
+
+/// Why a machine could not be built.
+#[derive(Debug, Error)]
+pub enum MachineError {
+    /// No KVM.
+    #[error(transparent)]
+    System(#[from] SystemError),
+    /// No memory.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// No virtual machine.
+    #[error(transparent)]
+    Vm(#[from] VmError),
+    /// The image does not boot.
+    #[error(transparent)]
+    Boot(#[from] BootError),
+    /// The devices do not fit.
+    #[error(transparent)]
+    Board(#[from] BoardError),
+    /// No processor.
+    #[error(transparent)]
+    Processor(#[from] ProcessorError),
+    /// The host has no thread, descriptor or the like left.
+    #[error("the host refuses {what}: {source}")]
+    Host {
+        /// What was asked for.
+        what: &'static str,
+        /// The host's answer.
+        source: io::Error,
+    },
+}
+
+/// A machine that is ready to run.
+pub struct Machine {
+    processors: Vec<Processor>,
+    board: Arc<Board>,
+    end: Arc<End>,
+}
+
+impl Machine {
+    /// Builds the machine and loads `payload`; its serial port writes to `output`.
+    ///
+    /// # Errors
+    /// [`MachineError`] in one line.
+    pub fn new(
+        options: &MachineOptions,
+        payload: &Payload,
+        output: devices::serial::Output,
+    ) -> Result<Self, MachineError> {
+        let memory = Arc::new(PhysicalMemory::new(options.memory_bytes)?);
+        let entry = boot::load(&memory, payload)?;
+        let system = System::open()?;
+        let vm = Arc::new(Vm::with_io_apic(&system, Arc::clone(&memory), IO_APIC_PINS)?);
+        let end = End::new().map_err(|source| MachineError::Host { what: "an event", source })?;
+        let board = Arc::new(Board::new(&vm, options, Arc::clone(&end), output)?);
+        let count = Count(options.processors);
+        let processor = |id| Processor::new(&system, &vm, id, count, &entry);
+        let processors: Vec<_> =
+            VcpuId::first(options.processors.into()).map(processor).collect::<Result<_, _>>()?;
+        end.stops(processors.iter().map(Processor::handle).collect());
+        Ok(Self { processors, board, end })
+    }
+
+    /// Runs the guest to its end, or for as long as `console` lets it.
+    ///
+    /// # Errors
+    /// [`MachineError::Host`] if there is no thread or no event left for it.
+    pub fn run(self, console: Console) -> Result<Ending, MachineError> {
+        let Self { processors, board, end } = self;
+        let mut threads = Vec::new();
+        for processor in processors {
+            match start(processor, Arc::clone(&board), Arc::clone(&end)) {
+                Ok(thread) => threads.push(thread),
+                Err(source) => {
+                    end.finish(Ending::Left);
+                    join(threads);
+                    return Err(MachineError::Host { what: "a thread", source });
+                }
+            }
+        }
+        let watched = console.watch(&board, &end);
+        let ending = end.wait_over();
+        join(threads);
+        watched.map_err(|source| MachineError::Host { what: "events", source })?;
+        Ok(ending)
+    }
+}
+
+/// As many as the I/O APIC of the devices has.
+const IO_APIC_PINS: IoApicPins = IoApicPins(devices::io_apic::PINS);
+
+fn start(mut processor: Processor, board: Arc<Board>, end: Arc<End>) -> io::Result<JoinHandle<()>> {
+    let name = processor.handle().id().to_string();
+    thread::Builder::new().name(name).spawn(move || {
+        if let Err(error) = processor.run(|access| board.serve(access)) {
+            end.finish(Ending::Broken(error));
+        }
+    })
+}
+
+fn join(threads: Vec<JoinHandle<()>>) {
+    for thread in threads {
+        // Its panic, if any, has been printed by its own thread.
+        let _ended = thread.join();
+    }
+}

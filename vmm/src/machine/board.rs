@@ -1,0 +1,193 @@
+//! Who answers which access of a processor.
+//!
+//! Invariant: every access is answered by one device at most; what nobody answers reads as all ones and takes nothing.
+//! A board is used by all processors at once; each device has its own lock.
+
+use std::sync::Arc;
+
+use devices::bus::{Registers, Width, fill, value_of};
+use devices::debug_exit;
+use devices::edu::Edu;
+use devices::interrupt::{Pin, Wire};
+use devices::io_apic::{self, IoApic};
+use devices::pci::bus::{BusFull, NoRoom, Reserved, Window};
+use devices::pci::host_bridge::{self, BridgeFunction, HostBridge};
+use devices::pci::{Endpoint, PciBus};
+use devices::serial::{self, Output, Serial};
+use devices::upstream::Direct;
+use thiserror::Error;
+
+use super::ending::{End, Ending};
+use super::interrupts::Interrupts;
+use super::options::{DeviceKind, MachineOptions};
+use crate::boot::map;
+use crate::kvm::{Access, Vm};
+
+/// Why the devices do not fit.
+#[derive(Debug, Error)]
+pub enum BoardError {
+    /// Too many.
+    #[error(transparent)]
+    Full(#[from] BusFull),
+    /// Too large.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
+}
+
+/// The inputs of the I/O APIC that PCI devices interrupt by.
+const PCI_PINS: std::ops::Range<u8> = 16..24;
+
+/// Ports that restart a PC: the reset control register (a write of bit 2) and the keyboard controller's command.
+const RESET_PORT: u16 = 0xcf9;
+const RESET_BIT: u64 = 1 << 2;
+const KEYBOARD_PORT: u16 = 0x64;
+const KEYBOARD_RESET: u64 = 0xfe;
+
+/// The devices of a machine.
+pub struct Board {
+    bus: Arc<PciBus>,
+    bridge: HostBridge,
+    io_apic: Arc<IoApic>,
+    serial: Serial,
+    end: Arc<End>,
+}
+
+impl Board {
+    /// The devices that `options` name, in front of the memory and the local APICs of `vm`.
+    ///
+    /// # Errors
+    /// [`BoardError`] if they do not fit.
+    pub fn new(
+        vm: &Arc<Vm>,
+        options: &MachineOptions,
+        end: Arc<End>,
+        output: Output,
+    ) -> Result<Self, BoardError> {
+        let interrupts = Arc::new(Interrupts::new(Arc::clone(vm)));
+        let io_apic = IoApic::new(interrupts.clone());
+        let upstream = Arc::new(Direct::new(Arc::clone(vm.memory()), interrupts.sink()));
+        let wire = |pin| Wire::new(io_apic.clone(), Pin(pin));
+        let mut bus = PciBus::new(upstream, PCI_PINS.map(wire).collect(), reserved(options));
+        bus.attach(BridgeFunction::config(), |_| Arc::new(BridgeFunction))?;
+        for device in &options.devices {
+            attach(&mut bus, *device)?;
+        }
+        bus.place_bars(Window { start: map::HOLE, end: map::HOLE_END })?;
+        let bus = Arc::new(bus);
+        let bridge = HostBridge::new(Arc::clone(&bus));
+        let serial = Serial::new(wire(serial::PIN).line(), output);
+        Ok(Self { bus, bridge, io_apic, serial, end })
+    }
+
+    /// The serial port, for its input.
+    #[must_use]
+    pub fn serial(&self) -> &Serial {
+        &self.serial
+    }
+
+    /// Answers a processor.
+    pub fn serve(&self, access: Access<'_>) {
+        match access {
+            Access::In { port, bytes } => self.read_port(port, bytes),
+            Access::Out { port, bytes } => self.write_port(port, bytes),
+            Access::Load { address, bytes } => self.load(address, bytes),
+            Access::Store { address, bytes } => self.store(address, bytes),
+            Access::EndOfInterrupt { vector } => self.io_apic.end_of_interrupt(vector),
+        }
+    }
+
+    fn read_port(&self, port: u16, bytes: &mut [u8]) {
+        if let Some(offset) = offset(port, serial::PORT, serial::PORTS) {
+            return self.serial.read(offset, bytes);
+        }
+        let value = match (port, Width::of(bytes.len())) {
+            (host_bridge::ADDRESS_PORT..=host_bridge::LAST_PORT, Some(width)) => {
+                self.bridge.read_port(port, width)
+            }
+            // No keyboard, and its controller has nothing to give and takes everything.
+            (KEYBOARD_PORT, _) => 0,
+            _ => return bytes.fill(0xff),
+        };
+        fill(bytes, value);
+    }
+
+    fn write_port(&self, port: u16, bytes: &[u8]) {
+        if let Some(offset) = offset(port, serial::PORT, serial::PORTS) {
+            return self.serial.write(offset, bytes);
+        }
+        let value = value_of(bytes);
+        match (port, Width::of(bytes.len())) {
+            (RESET_PORT, Some(Width::Byte)) if value & RESET_BIT != 0 => self.end.finish(Ending::Reset),
+            (KEYBOARD_PORT, Some(Width::Byte)) if value == KEYBOARD_RESET => self.end.finish(Ending::Reset),
+            (debug_exit::PORT, Some(_)) => self.end.finish(Ending::Exit(debug_exit::status(value))),
+            (host_bridge::ADDRESS_PORT..=host_bridge::LAST_PORT, Some(width)) => {
+                self.bridge.write_port(port, width, value);
+            }
+            _ => {}
+        }
+    }
+
+    fn load(&self, address: u64, bytes: &mut [u8]) {
+        match Width::of(bytes.len()) {
+            Some(width) => fill(bytes, self.read(address, width)),
+            None => bytes.fill(0xff),
+        }
+    }
+
+    fn store(&self, address: u64, bytes: &[u8]) {
+        if let Some(width) = Width::of(bytes.len()) {
+            self.write(address, width, value_of(bytes));
+        }
+    }
+
+    fn read(&self, address: u64, width: Width) -> u64 {
+        match self.fixed(address) {
+            Some((registers, offset)) => registers.read(offset, width),
+            None => self.bus.read(address, width).unwrap_or(width.ones()),
+        }
+    }
+
+    fn write(&self, address: u64, width: Width, value: u64) {
+        match self.fixed(address) {
+            Some((registers, offset)) => registers.write(offset, width, value),
+            None => self.bus.write(address, width, value).unwrap_or_default(),
+        }
+    }
+
+    /// The registers that no BAR moves, which go before any BAR.
+    fn fixed(&self, address: u64) -> Option<(&dyn Registers, u64)> {
+        let ranges: [(&dyn Registers, u64, u64); 2] = [
+            (&*self.io_apic, io_apic::ADDRESS, io_apic::LEN_BYTES),
+            (&self.bridge, map::ECAM, host_bridge::ECAM_BYTES_PER_BUS),
+        ];
+        ranges.into_iter().find_map(|(registers, start, len_bytes)| {
+            let offset = address.checked_sub(start).filter(|offset| *offset < len_bytes)?;
+            Some((registers, offset))
+        })
+    }
+}
+
+fn offset(port: u16, first: u16, count: u16) -> Option<u8> {
+    let offset = port.checked_sub(first).filter(|offset| *offset < count)?;
+    u8::try_from(offset).ok()
+}
+
+fn reserved(options: &MachineOptions) -> Vec<Reserved> {
+    let reserved = |name, start, len_bytes| Reserved { name, start, len_bytes };
+    vec![
+        reserved("memory", 0, options.memory_bytes),
+        reserved("the configuration space", map::ECAM, host_bridge::ECAM_BYTES_PER_BUS),
+        reserved("the I/O APIC", io_apic::ADDRESS, io_apic::LEN_BYTES),
+        reserved("the local APICs", devices::interrupt::MESSAGE_BASE, 1 << 20),
+    ]
+}
+
+fn attach(bus: &mut PciBus, device: DeviceKind) -> Result<(), BusFull> {
+    let source = match device {
+        DeviceKind::Edu(options) => {
+            bus.attach(Edu::config(), |endpoint: Arc<Endpoint>| Edu::new(endpoint, options))?
+        }
+    };
+    log::info!("{source}: {device:?}");
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! How a guest ends, and telling everybody.
+//!
+//! Invariant: the first ending counts. From then on no processor enters the guest again.
+
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use vmm_sys_util::eventfd::EventFd;
+
+use crate::kvm::{ProcessorError, VcpuHandle};
+
+/// How a guest ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// It wrote to the debug exit; the status that stands for what it wrote.
+    Exit(u8),
+    /// It restarted the machine, which counts as its end.
+    Reset,
+    /// The user left.
+    Left,
+    /// Its time was over.
+    TimedOut,
+    /// It cannot go on.
+    Broken(ProcessorError),
+}
+
+/// The end of one machine, to come or come already.
+#[derive(Debug)]
+pub struct End {
+    state: Mutex<State>,
+    wake: EventFd,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    ending: Option<Ending>,
+    processors: Vec<VcpuHandle>,
+}
+
+impl End {
+    /// One that has not come.
+    ///
+    /// # Errors
+    /// What the host says if it has no event left.
+    pub fn new() -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self { state: Mutex::default(), wake: EventFd::new(libc::EFD_NONBLOCK)? }))
+    }
+
+    /// It stops these processors.
+    pub(super) fn stops(&self, processors: Vec<VcpuHandle>) {
+        self.state.lock().processors = processors;
+    }
+
+    /// Ends the machine, unless it has ended already.
+    pub fn finish(&self, ending: Ending) {
+        let mut state = self.state.lock();
+        state.ending.get_or_insert(ending);
+        state.processors.iter().for_each(VcpuHandle::request_stop);
+        if let Err(error) = self.wake.write(1) {
+            log::debug!("the end was told before: {error}");
+        }
+    }
+
+    /// Whether it has come.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.state.lock().ending.is_some()
+    }
+
+    /// Readable from the end on.
+    #[must_use]
+    pub fn wake(&self) -> &EventFd {
+        &self.wake
+    }
+
+    /// The ending; [`Ending::Left`] if nothing else had ended the machine.
+    pub(super) fn wait_over(&self) -> Ending {
+        self.finish(Ending::Left);
+        self.state.lock().ending.take().unwrap_or(Ending::Left)
+    }
+}

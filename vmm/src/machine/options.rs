@@ -1,0 +1,28 @@
+//! What a machine can have.
+
+use devices::edu::EduOptions;
+
+use crate::boot::map;
+
+/// The least memory that a machine has: the first MiB is not all memory.
+pub const MIN_MEMORY_BYTES: u64 = 2 << 20;
+/// The most: it ends below the place of devices.
+pub const MAX_MEMORY_BYTES: u64 = map::HOLE;
+
+/// How a machine is built.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MachineOptions {
+    /// Bytes of memory, from [`MIN_MEMORY_BYTES`] to [`MAX_MEMORY_BYTES`].
+    pub memory_bytes: u64,
+    /// Processors, 1 to 64.
+    pub processors: u8,
+    /// Devices on the bus, in the order of their numbers from 1 on.
+    pub devices: Vec<DeviceKind>,
+}
+
+/// A device for the bus.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DeviceKind {
+    /// The educational device.
+    Edu(EduOptions),
+}

@@ -1,0 +1,111 @@
+//! `afterimage boot`, as its users meet it. Without /dev/kvm, tests that need it say "skipped: ..." and pass.
+//!
+//! Invariant: exit statuses and output are asserted, never times; every guest has a timeout.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use guest_images::bare::{BareImage, ElfWidth, PASSED};
+use vmm::kvm::{System, SystemError};
+
+/// A file of this test's own.
+fn file(name: &str, bytes: &[u8]) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, bytes).expect("the target folder can be written");
+    path
+}
+
+fn boot(kernel: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_afterimage"))
+        .args(["boot", "--timeout", "60", "--kernel"])
+        .arg(kernel)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the command was built")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("output is UTF-8")
+}
+
+fn has_kvm() -> bool {
+    let say =
+        |error: &SystemError| writeln!(std::io::stdout(), "skipped: {error}").expect("a test can be read");
+    System::open().inspect_err(say).is_ok()
+}
+
+/// What an image that passed leaves as the status.
+fn passed() -> Option<i32> {
+    i32::try_from(PASSED << 1 | 1).ok()
+}
+
+#[test]
+fn an_image_of_either_width_drives_edu() {
+    if !has_kvm() {
+        return;
+    }
+    for (name, width) in [("edu32", ElfWidth::Bits32), ("edu64", ElfWidth::Bits64)] {
+        let output = boot(&file(name, &BareImage::Edu.elf(width)), &["--device", "edu"]);
+        assert_eq!(text(&output.stdout), "edu driver\npassed\n", "{name}: {}", text(&output.stderr));
+        assert_eq!(output.status.code(), passed(), "{name}");
+    }
+}
+
+#[test]
+fn without_its_device_the_image_ends_with_the_check_that_failed() {
+    if !has_kvm() {
+        return;
+    }
+    let output = boot(&file("edu-missing", &BareImage::Edu.elf(ElfWidth::Bits32)), &[]);
+    assert_eq!(text(&output.stdout), "edu driver\nFAILED\n");
+    assert_eq!(output.status.code(), Some(2 << 1 | 1));
+}
+
+#[test]
+fn a_guest_that_breaks_down_ends_with_3_and_its_registers() {
+    if !has_kvm() {
+        return;
+    }
+    let output = boot(&file("triple-fault", &BareImage::TripleFault.elf(ElfWidth::Bits32)), &[]);
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{message}");
+    assert!(message.contains("vCPU 0 cannot go on") && message.contains("cr0"), "{message}");
+}
+
+#[test]
+fn what_cannot_boot_is_said_in_one_line() {
+    let edu = file("edu-usage", &BareImage::Edu.elf(ElfWidth::Bits32));
+    let junk = file("junk", b"no image");
+    for (kernel, arguments, expected) in [
+        (Path::new("no-such-file"), &[][..], "cannot read no-such-file"),
+        (Path::new("/dev/zero"), &[], "is no file"),
+        (&junk, &[], "no image that boots here"),
+        (&edu, &["--initrd", "no-such-initrd"], "cannot read no-such-initrd"),
+    ] {
+        let output = boot(kernel, arguments);
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(expected) && message.lines().count() == 1, "{message}");
+    }
+}
+
+#[test]
+fn wrong_usage_says_what_was_given_and_what_is_accepted() {
+    let edu = file("edu-arguments", &BareImage::Edu.elf(ElfWidth::Bits32));
+    for (arguments, expected) in [
+        (&["--memory", "1M"][..], "from 2M to 3G"),
+        (&["--memory", "4G"], "from 2M to 3G"),
+        (&["--cpus", "0"], "1..=64"),
+        (&["--device", "floppy"], "no device `floppy`"),
+        (&["--device", "edu,dma-mask=x"], "such as 0xfffffff"),
+        (&["--device", "edu,speed=1"], "has no option `speed=1`"),
+        (&["--iommu", "smmu"], "possible values"),
+    ] {
+        let output = boot(&edu, arguments);
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
+        assert!(message.contains(expected), "{arguments:?}: {message}");
+    }
+}
