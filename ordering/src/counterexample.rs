@@ -85,7 +85,9 @@ impl fmt::Display for Table {
         for row in &self.rows {
             let mut cells = vec![""; self.columns.len()];
             cells[row.column] = &row.text;
-            print(f, &cells, &format!("{:24} # line {}", row.change, row.line))?;
+            // Hardware that acts by itself stands on no line.
+            let line = if row.line == 0 { String::new() } else { format!("# line {}", row.line) };
+            print(f, &cells, &format!("{:24} {line}", row.change))?;
         }
         match &self.broken {
             Some(property) => writeln!(f, "# VIOLATION: {property}"),

@@ -7,11 +7,14 @@
 mod access;
 mod agent;
 mod atomic;
+mod buffer;
 mod condition;
 mod entry;
 mod event;
+mod fifo;
 mod habits;
 mod hardware;
+mod hidden;
 mod initial;
 mod mentioned;
 mod names;
@@ -26,6 +29,7 @@ mod sizes;
 mod spaces;
 mod state;
 mod step;
+mod stores;
 mod survey;
 mod visit;
 
@@ -35,9 +39,9 @@ use crate::language::syntax::{Agent as Column, Expect, Scenario, Statement, User
 use crate::model::{Agent, Model, Property};
 
 use agent::{Emitter, Properties};
+use buffer::Route;
 use entry::Entries;
 use event::Watch;
-use habits::Habits;
 use hardware::Hardware;
 use initial::initial;
 use mentioned::Mentioned;
@@ -80,7 +84,8 @@ pub fn lower(scenario: &Scenario, source: &str) -> Result<Lowered, Vec<Diagnosti
     if !diagnostics.is_empty() {
         return Err(diagnostics);
     }
-    let survey = Survey::new(scenario);
+    let options = Options::new(scenario);
+    let survey = Survey::new(scenario, &names, options);
     let entries = Entries::new(&names.slots, Mentioned::by(scenario));
     if let Some(diagnostic) = too_many_entries(scenario, &entries) {
         return Err(vec![diagnostic]);
@@ -92,9 +97,8 @@ pub fn lower(scenario: &Scenario, source: &str) -> Result<Lowered, Vec<Diagnosti
         source,
         names: &names,
         survey: &survey,
-        habits: &Habits::of_all(scenario, &names, Options::new(scenario)),
         state,
-        options: Options::new(scenario),
+        options,
         hardware: &hardware,
         properties: Vec::new(),
         watches: Vec::new(),
@@ -152,7 +156,6 @@ struct Lowering<'a> {
     names: &'a Names,
     survey: &'a Survey,
     hardware: &'a Hardware,
-    habits: &'a [Habits],
     state: State,
     options: Options,
     properties: Vec<Property>,
@@ -175,8 +178,8 @@ impl Lowering<'_> {
                 Err(diagnostic) => self.diagnostics.push(diagnostic),
             }
         }
-        match self.queue(built_in) {
-            Ok(queue) => agents.extend(queue),
+        match self.hidden_agents(built_in) {
+            Ok(hidden) => agents.extend(hidden),
             Err(diagnostic) => self.diagnostics.push(diagnostic),
         }
         // What a program in error would have done may be what a property waits for.
@@ -237,12 +240,14 @@ impl Lowering<'_> {
             diagnostics: &mut self.diagnostics,
             locks: &self.survey.locks,
             survey: self.survey,
-            habits: self.habits,
+            habits: &self.survey.habits,
             frees: self.survey.frees,
             agent,
             name: name.to_owned(),
             user: None,
             handles: Vec::new(),
+            route: Route::Memory,
+            indivisible: false,
             builder: Builder::default(),
             too_long: false,
             ways: 0,

@@ -14,6 +14,8 @@ pub enum Verb {
     Trylock,
     /// Release a lock.
     Unlock,
+    /// Let all stores reach memory.
+    Fence,
     /// Switch interrupts off.
     IrqOff,
     /// Switch them on.
@@ -173,6 +175,7 @@ pub const STEPS: &[Entry] = &[
         "folio_trylock, mmap_read_trylock",
     ),
     step(Verb::Unlock, "unlock LOCK", Actor::Kernel, ["lock", "lock"], "pte_unmap_unlock, folio_unlock"),
+    step(Verb::Fence, "fence", Actor::Kernel, ["own store buffer", ""], "smp_mb"),
     step(Verb::IrqOff, "irq_off", Actor::Kernel, ["", "own interrupts"], "local_irq_save"),
     step(Verb::IrqOn, "irq_on", Actor::Kernel, ["", "own interrupts"], "local_irq_restore"),
     step(Verb::IpiSync, "ipi_sync", Actor::Kernel, ["all interrupts", ""], "tlb_remove_table_sync_one"),

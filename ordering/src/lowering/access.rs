@@ -55,6 +55,17 @@ impl Emitter<'_> {
         self.step(ways, line);
     }
 
+    /// The ways in which hardware fills the caches of `user` by itself.
+    pub(super) fn speculate(&mut self, user: UserId, pages: &[PageId]) -> Result<(), Diagnostic> {
+        let mut ways = Vec::new();
+        for page in pages {
+            let path = self.path(user, *page, &format!("walk {}", self.scenario.pages[page.0].node));
+            ways.extend(self.fills(&path, Need::Load).into_iter().map(|fill| fill.way.to(Goal::Stay)));
+        }
+        self.step(ways, 0);
+        Ok(())
+    }
+
     /// The ways to get an entry one hop further along `path`.
     fn fills(&mut self, path: &[Hop], need: Need) -> Vec<Fill> {
         let mut ways = Vec::new();
@@ -200,6 +211,7 @@ impl Emitter<'_> {
         let content = self.state.var(&Key::Content(frame));
         match access {
             Access::Write(value) => {
+                live.extend(self.drained());
                 let index = self.state.content(value).unwrap_or(0);
                 let write = Happening::Write(page, frame, value);
                 let way = Way::new(live, vec![Update::Set(content, index)], text);

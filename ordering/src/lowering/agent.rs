@@ -3,19 +3,20 @@
 //! Invariant: a statement that cannot be lowered is reported and left out; the ones after it are still looked at.
 
 use crate::language::Diagnostic;
-use crate::language::span::{Name, Span};
+use crate::language::span::{Name, Span, Spanned};
 use crate::language::syntax::{
     Assignment, Condition, Node, Operand, Operation, Scenario, Statement, Step, Term, UserKind,
 };
-use crate::language::vocabulary::Actor;
+use crate::language::vocabulary::{Actor, Verb};
 use crate::model::{Guard, PropertyId, Update};
 
 use super::atomic::merged;
+use super::buffer::Route;
 use super::condition::{Conditions, Ways};
 use super::event::{Watch, watch};
 use super::habits::Habits;
 use super::hardware::Hardware;
-use super::names::{FrameId, Meaning, Names, PageId, UserId};
+use super::names::{ANY, FrameId, Meaning, Names, PageId, UserId};
 use super::operation::expand;
 use super::options::Options;
 use super::program::{Builder, Goal, MOST_NODES, MOST_WAYS, Place, Way};
@@ -60,6 +61,10 @@ pub(super) struct Emitter<'a> {
     pub(super) user: Option<UserId>,
     /// Its handles, each with the page it was taken from.
     pub(super) handles: Vec<(String, Option<PageId>)>,
+    /// How the step that is being lowered goes to memory.
+    pub(super) route: Route,
+    /// Whether it is a part of a step that is taken as one.
+    pub(super) indivisible: bool,
     pub(super) builder: Builder,
     pub(super) too_long: bool,
     /// The ways of all its steps so far.
@@ -100,7 +105,7 @@ impl Emitter<'_> {
     /// Adds a step; every way of it is watched by the properties.
     pub(super) fn step(&mut self, ways: Vec<Way>, line: u32) {
         let mut watched = Vec::new();
-        for way in ways {
+        for way in self.routed(ways) {
             watched.extend(watch(way, &self.name, self.names, self.watches));
         }
         self.ways += watched.len();
@@ -113,8 +118,9 @@ impl Emitter<'_> {
 
     fn statement(&mut self, statement: &Statement) -> Result<(), Diagnostic> {
         let line = statement.span.line(self.source);
+        self.route = Route::of(&statement.node);
         match &statement.node {
-            Node::Step(step) => self.checked(step, statement.span, line)?,
+            Node::Step(step) => self.on_pages(step, statement.span, line)?,
             Node::Operation(operation) => self.operation(operation, statement.span)?,
             Node::Assign(name, how, operand) => self.assign(name, *how, operand, statement.span, line)?,
             Node::Repeat(least, most, body) => self.repeat(*least, *most, body, statement.span),
@@ -144,6 +150,23 @@ impl Emitter<'_> {
             Node::Atomic(body) => self.atomic(body, statement.span, line)?,
             Node::End => self.silent(vec![Goal::End]),
         }
+        Ok(())
+    }
+
+    /// A step; `any` is a choice between all pages.
+    fn on_pages(&mut self, step: &Step, span: Span, line: u32) -> Result<(), Diagnostic> {
+        let translates =
+            matches!(step.verb, Verb::Walk | Verb::Load | Verb::Store | Verb::DmaRead | Verb::DmaWrite);
+        let Some(any) = step.page.as_ref().filter(|page| translates && page.node == ANY) else {
+            return self.checked(step, span, line);
+        };
+        let on = |page: &Name| {
+            let text = step.text.replacen(ANY, &page.node, 1);
+            let page = Some(Spanned::new(page.node.clone(), any.span));
+            vec![Statement { node: Node::Step(Step { page, text, ..step.clone() }), span }]
+        };
+        let ways: Vec<_> = self.scenario.pages.iter().map(on).collect();
+        self.choice(&ways);
         Ok(())
     }
 
@@ -244,15 +267,19 @@ impl Emitter<'_> {
     fn atomic(&mut self, body: &[Statement], span: Span, line: u32) -> Result<(), Diagnostic> {
         let start = self.builder.nodes.len();
         let before = self.diagnostics.len();
+        let inner = std::mem::replace(&mut self.indivisible, true);
         self.block(body);
+        self.indivisible = inner;
         let end = self.builder.nodes.len();
         if end == start || self.diagnostics.len() > before {
             return Ok(());
         }
-        let ways = merged(&self.builder, self.state, start, end).map_err(|_| {
+        let mut ways = merged(&self.builder, self.state, start, end).map_err(|_| {
             let help = "leave the loop or the second change of a count out of it";
             Diagnostic::new(span, "these steps cannot be taken as one", help)
         })?;
+        let drained = self.drained();
+        ways.iter_mut().for_each(|way| way.guard.extend(drained));
         self.builder.nodes.truncate(start);
         self.builder.nodes.push(Place::Step(ways, line));
         for label in self.builder.labels.iter_mut().flatten() {

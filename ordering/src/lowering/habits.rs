@@ -7,10 +7,12 @@ use std::collections::BTreeSet;
 use crate::language::syntax::{Agent, LockMode, Scenario, Step, UserKind};
 use crate::language::vocabulary::Verb;
 
+use super::buffer::Buffer;
 use super::names::{Meaning, Names, UserId};
 use super::options::{Flush, Options};
 use super::round::Party;
 use super::state::AgentId;
+use super::stores::{Shared, buffer};
 use super::visit::visit_steps;
 
 /// A stretch of a program that others can wait for.
@@ -31,6 +33,8 @@ pub(super) struct Habits {
     pub(super) shares: BTreeSet<String>,
     /// Sections that it enters.
     pub(super) sections: BTreeSet<Section>,
+    /// Its store buffer, without slots if it has none.
+    pub(super) buffer: Buffer,
     /// Whether it interrupts other CPUs.
     pub(super) interrupts: bool,
     waits_for_readers: bool,
@@ -43,6 +47,12 @@ impl Habits {
     pub(super) fn of_all(scenario: &Scenario, names: &Names, options: Options) -> Vec<Self> {
         let mut all: Vec<Self> =
             scenario.agents.iter().map(|agent| Self::of(agent, names, options)).collect();
+        if options.store_buffers {
+            let shared = Shared::of(scenario, names);
+            for (habits, agent) in all.iter_mut().zip(&scenario.agents) {
+                habits.buffer = buffer(agent, names, &shared);
+            }
+        }
         let awaited = all.iter().any(|habits| habits.interrupts || habits.waits_for_readers);
         for habits in &mut all {
             habits.gup_masks &= awaited && !habits.sections.contains(&Section::Interrupts);

@@ -123,6 +123,9 @@ pub(super) fn no_cache(look: &str, user: &Name) -> Diagnostic {
 impl Emitter<'_> {
     /// The hops of `user` to an entry of `page`, the one into the cache that accesses use last.
     pub(super) fn path(&mut self, user: UserId, page: PageId, walk: &str) -> Vec<Hop> {
+        if self.hardware.of(user) != Caches::Shadow {
+            self.state.walked.insert((user, page));
+        }
         let fill_from = |from, to| (from, to, Key::InFlight(user, page), walk.to_owned());
         let fill = |to| fill_from(Key::Pte(page), to);
         let hops = match self.hardware.of(user) {

@@ -54,6 +54,7 @@ pub(super) fn initial(
         pasids: scenario.pasids.iter().map(|(pasid, _)| pasid.node.clone()).collect(),
         posted: survey.posted.iter().map(posted).collect(),
         slots: survey.slots(),
+        buffers: survey.habits.iter().map(|habits| habits.buffer.clone()).collect(),
         variables: scenario.variables.iter().map(|v| (v.name.node.clone(), v.least, v.most)).collect(),
         ghosts: ghosts.count(),
     };

@@ -9,7 +9,7 @@ use crate::language::syntax::{Scenario, UserKind};
 use crate::language::{Diagnostic, did_you_mean};
 
 /// Index of a page.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) struct PageId(pub(super) usize);
 
 /// Index of a frame.
@@ -17,7 +17,7 @@ pub(super) struct PageId(pub(super) usize);
 pub(super) struct FrameId(pub(super) usize);
 
 /// Index of a CPU, vCPU or device.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) struct UserId(pub(super) usize);
 
 /// Index of an address space.
@@ -27,6 +27,9 @@ pub(super) struct MmId(pub(super) usize);
 /// Index of a PASID.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct PasidId(pub(super) usize);
+
+/// Stands for every page, in a step that goes through a translation.
+pub(super) const ANY: &str = "any";
 
 /// What a name stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +64,10 @@ impl Names {
         let mms = scenario.mms.iter().enumerate().map(|(id, mm)| (mm, Meaning::Mm(MmId(id))));
         let pasids =
             scenario.pasids.iter().enumerate().map(|(id, one)| (&one.0, Meaning::Pasid(PasidId(id))));
+        if let Some(any) = scenario.pages.iter().find(|page| page.node == ANY) {
+            let message = format!("`{ANY}` stands for every page, and is no name of one");
+            diagnostics.push(Diagnostic::new(any.span, message, "give the page another name"));
+        }
         for (name, meaning) in pages.chain(frames).chain(users).chain(variables).chain(mms).chain(pasids) {
             if names.meanings.insert(name.node.clone(), meaning).is_some() {
                 let message = format!("`{}` is declared already", name.node);

@@ -4,7 +4,7 @@
 
 use crate::language::syntax::{Action, BuiltIn, Event, Question};
 use crate::language::{BUILT_IN, Diagnostic, did_you_mean};
-use crate::model::{Check, Property, PropertyId};
+use crate::model::{Check, Guard, Property, PropertyId};
 
 use super::agent::Properties;
 use super::condition::Conditions;
@@ -52,13 +52,22 @@ impl Lowering<'_> {
             }
             Question::Always(condition) | Question::Finally(condition) => {
                 let (names, hardware, state) = (self.names, self.hardware, &mut self.state);
-                let ways =
+                let mut ways =
                     Conditions { state, names, hardware, agent: None, handles: &[] }.ways(condition, true)?;
                 if ways.iter().any(Vec::is_empty) {
                     let help = "compare with a value that it can have";
                     return Err(Diagnostic::new(property.span, "this always holds: it can never fail", help));
                 }
                 let always = matches!(property.node, Question::Always(_));
+                // The end is when all stores have reached memory.
+                if !always {
+                    let first = |agent| self.state.buffer(agent).0.first().copied();
+                    ways.extend(
+                        (0..self.survey.habits.len())
+                            .filter_map(first)
+                            .map(|slot| vec![Guard::IsNot(slot, 0)]),
+                    );
+                }
                 self.add(text, if always { Check::Always(ways) } else { Check::Finally(ways) });
             }
             Question::Never { event, after, until } => {

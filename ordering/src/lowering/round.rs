@@ -9,6 +9,7 @@ use crate::language::syntax::UserKind;
 use crate::model::{Guard, Update, Var};
 
 use super::agent::Emitter;
+use super::buffer::Route;
 use super::habits::Section;
 use super::names::UserId;
 use super::program::{Goal, Way};
@@ -56,6 +57,7 @@ impl Emitter<'_> {
             answers.iter().map(|answer| self.state.var(&Key::Awaits(me, answer.party))).collect();
         let sent = awaited.iter().map(|var| Update::Set(*var, 1)).collect();
         self.step(vec![Way::new(outside, sent, format!("{}: send", at.step.text))], at.line);
+        self.route = Route::Memory;
         let mut ways = Vec::new();
         for (answer, var) in answers.into_iter().zip(&awaited) {
             let others: Vec<Var> = awaited.iter().filter(|other| *other != var).copied().collect();
@@ -96,6 +98,13 @@ impl Emitter<'_> {
         entered.into_iter().map(free).collect()
     }
 
+    /// When an agent can answer: an interrupt and a quiescent state empty its store buffer, too.
+    fn able(&mut self, agent: AgentId, sections: &[Section]) -> Vec<Guard> {
+        let mut guard = self.outside(agent, sections);
+        guard.extend(self.state.buffer(agent).is_empty());
+        guard
+    }
+
     /// The answers of all CPUs to an interrupt. A CPU can when the interrupts of all that run on it are on.
     pub(super) fn interrupted(&mut self) -> Vec<Answer> {
         let habits = self.habits;
@@ -110,7 +119,7 @@ impl Emitter<'_> {
             let others = (0..habits.len()).filter(|agent| *agent != self.agent);
             let on_it: Vec<AgentId> = others.filter(|agent| habits[*agent].party(*agent) == party).collect();
             let ready =
-                on_it.into_iter().flat_map(|agent| self.outside(agent, &[Section::Interrupts])).collect();
+                on_it.into_iter().flat_map(|agent| self.able(agent, &[Section::Interrupts])).collect();
             answers.push(Answer { party, ready, updates: Vec::new() });
         }
         answers
@@ -122,7 +131,7 @@ impl Emitter<'_> {
         let others = (0..habits.len()).filter(|agent| *agent != me);
         let answer = |agent| Answer {
             party: Party::Reader(agent),
-            ready: self.outside(agent, sections),
+            ready: self.able(agent, sections),
             updates: Vec::new(),
         };
         others.map(answer).collect()

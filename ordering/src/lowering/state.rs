@@ -3,10 +3,11 @@
 //! Invariant: a [`Key`] has one variable. All variables that hold an entry have one domain, so that an entry is copied
 //! between page table, TLBs and registers as it is; so have all contents.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::model::{Var, Variable};
 
+use super::buffer::Buffer;
 use super::entry::Entries;
 use super::habits::Section;
 use super::names::{FrameId, PageId, PasidId, UserId};
@@ -54,6 +55,8 @@ pub(super) enum Key {
     Lock(String),
     /// Whether an agent holds a lock together with others.
     Shares(AgentId, String),
+    /// A slot of an agent's store buffer.
+    Store(AgentId, u32),
     /// Whether an agent is in such a section.
     Section(Section, AgentId),
     /// Whether an agent waits for the answer of another.
@@ -92,6 +95,8 @@ pub(super) struct Domains {
     pub(super) posted: Vec<String>,
     /// Entries of the queue.
     pub(super) slots: u32,
+    /// The store buffers, by agent.
+    pub(super) buffers: Vec<Buffer>,
     /// How many events properties remember.
     pub(super) ghosts: usize,
 }
@@ -101,6 +106,8 @@ pub(super) struct Domains {
 pub(super) struct State {
     pub(super) domains: Domains,
     pub(super) variables: Vec<Variable>,
+    /// Which pages each user translates.
+    pub(super) walked: BTreeSet<(UserId, PageId)>,
     index: HashMap<Key, Var>,
     /// Values at the start that are not 0.
     initial: HashMap<Key, u32>,
@@ -114,9 +121,19 @@ pub(super) fn number(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
 }
 
+impl Domains {
+    fn party(&self, party: Party) -> String {
+        match party {
+            Party::Cpu(cpu) => self.users[cpu.0].clone(),
+            Party::CpuOf(agent) => self.agents[agent].clone(),
+            Party::Reader(agent) => format!("{}.rcu", self.agents[agent]),
+        }
+    }
+}
+
 impl State {
     pub(super) fn new(domains: Domains, initial: HashMap<Key, u32>) -> Self {
-        Self { domains, variables: Vec::new(), index: HashMap::new(), initial }
+        Self { domains, variables: Vec::new(), walked: BTreeSet::new(), index: HashMap::new(), initial }
     }
 
     /// The variable that stands for `key`.
@@ -138,6 +155,13 @@ impl State {
         number(self.variables.get(usize::from(var.0)).map_or(0, |variable| variable.values.len()))
     }
 
+    /// That the variable has the value, in words that a trace can be read with.
+    pub(super) fn shown(&self, var: Var, value: u32) -> String {
+        let variable = &self.variables[usize::from(var.0)];
+        let name = variable.name.replace('[', "(").replace(']', ")");
+        format!("{name} = {}", variable.values[value as usize])
+    }
+
     /// The value of a content, if it is one that can occur.
     pub(super) fn content(&self, content: u32) -> Option<u32> {
         self.domains.contents.binary_search(&content).ok().map(number)
@@ -154,6 +178,15 @@ impl State {
 
     fn counts(most: u32) -> Vec<String> {
         (0..=most).map(|count| count.to_string()).collect()
+    }
+
+    /// What a slot of a store buffer can hold.
+    fn stores(&self, buffer: &Buffer) -> Vec<String> {
+        let stored = |place| {
+            let (name, values) = self.describe(place);
+            values.into_iter().map(move |value| format!("{name} = {value}"))
+        };
+        std::iter::once("empty".to_owned()).chain(buffer.places.iter().flat_map(stored)).collect()
     }
 
     fn describe(&self, key: &Key) -> (String, Vec<String>) {
@@ -195,17 +228,12 @@ impl State {
                 (name.clone(), values)
             }
             Key::Shares(agent, name) => (format!("{}.{name}", d.agents[*agent]), yes()),
+            Key::Store(agent, slot) => {
+                (format!("{}.buffer[{slot}]", d.agents[*agent]), self.stores(&d.buffers[*agent]))
+            }
             Key::Section(Section::Interrupts, agent) => (format!("{}.irq_off", d.agents[*agent]), yes()),
             Key::Section(Section::Rcu, agent) => (format!("{}.rcu", d.agents[*agent]), yes()),
-            Key::Awaits(agent, Party::Cpu(cpu)) => {
-                (format!("{}.awaits[{}]", d.agents[*agent], d.users[cpu.0]), yes())
-            }
-            Key::Awaits(agent, Party::CpuOf(other)) => {
-                (format!("{}.awaits[{}]", d.agents[*agent], d.agents[*other]), yes())
-            }
-            Key::Awaits(agent, Party::Reader(other)) => {
-                (format!("{}.awaits[{}.rcu]", d.agents[*agent], d.agents[*other]), yes())
-            }
+            Key::Awaits(agent, party) => (format!("{}.awaits[{}]", d.agents[*agent], d.party(*party)), yes()),
             Key::User(index) => {
                 let (name, least, most) = &d.variables[*index];
                 (name.clone(), (*least..=*most).map(|value| value.to_string()).collect())

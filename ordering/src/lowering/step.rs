@@ -53,6 +53,10 @@ impl Emitter<'_> {
         let at = At { step, span, line };
         match step.verb {
             Verb::Lock | Verb::Trylock | Verb::Unlock => self.locking(&at),
+            Verb::Fence => {
+                self.step(vec![at.way(Vec::new(), Vec::new())], at.line);
+                Ok(())
+            }
             Verb::IrqOff
             | Verb::IrqOn
             | Verb::RcuReadLock

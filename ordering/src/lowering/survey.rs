@@ -9,6 +9,9 @@ use crate::language::span::Span;
 use crate::language::syntax::{Lock, Scenario, Step};
 use crate::language::vocabulary::Verb;
 
+use super::habits::Habits;
+use super::names::Names;
+use super::options::Options;
 use super::queue::{MOST_SLOTS, Posted};
 use super::state::AgentId;
 use super::visit::visit_steps;
@@ -21,6 +24,8 @@ const MOST_COUNT: u32 = 15;
 pub(super) struct Survey {
     /// Every content that can occur.
     pub(super) contents: BTreeSet<u32>,
+    /// What each agent does.
+    pub(super) habits: Vec<Habits>,
     /// Locks that somebody takes.
     pub(super) locks: Vec<String>,
     /// Whether any step tells device TLBs from IOTLBs.
@@ -45,8 +50,8 @@ pub(super) struct Survey {
 
 impl Survey {
     /// Of all agents of `scenario`.
-    pub(super) fn new(scenario: &Scenario) -> Self {
-        let mut survey = Self::default();
+    pub(super) fn new(scenario: &Scenario, names: &Names, options: Options) -> Self {
+        let mut survey = Self { habits: Habits::of_all(scenario, names, options), ..Self::default() };
         survey.contents.extend(scenario.frames.iter().map(|frame| frame.content));
         for (index, agent) in scenario.agents.iter().enumerate() {
             survey.agent = index;

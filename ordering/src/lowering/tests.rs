@@ -6,6 +6,8 @@ mod explorer;
 mod meaning;
 mod ordering;
 mod spaces;
+mod speculation;
+mod store_buffers;
 
 use super::{Lowered, load};
 use crate::catalogue::{FILES, text_of};

@@ -43,6 +43,8 @@ pub const OPTIONS: &[(&str, &[&str], &str)] = &[
         &["whole", "split", "ipi"],
         "whether `flush_tlb` reaches the CPUs at once, one step at a time, or by interrupts",
     ),
+    ("memory", &["sc", "tso"], "whether a plain store is seen by all at once, or waits in a store buffer"),
+    ("speculation", &["off", "on"], "whether hardware walks at any time, for what programs translate"),
     ("evict", &["off", "on"], "whether a cache may lose an entry at any time, and walk again"),
     ("use_after_free", &["on", "off"], "whether the use of a freed frame is a violation"),
     ("unlock", &["on", "off"], "whether an unlock without lock is a violation"),

@@ -412,3 +412,33 @@ error: the line ends where `else` is expected
 "#;
     assert_eq!(shown(&source), expected.trim_matches('\n'));
 }
+
+#[test]
+fn any_is_no_name_of_a_page() {
+    let source = format!("{HEAD}page any\nagent p\n  lock m\n");
+    let expected = r#"
+error: `any` stands for every page, and is no name of one
+ --> a.scn:7:6
+  |
+7 | page any
+  |      ^^^
+  |
+  = help: give the page another name
+"#;
+    assert_eq!(shown(&source), expected.trim_matches('\n'));
+}
+
+#[test]
+fn hardware_that_acts_by_itself_keeps_its_name() {
+    let source = format!("{HEAD}option speculation = on\nagent CPU\n  load A\nagent CPU_walker\n  lock m\n");
+    let expected = r#"
+error: `CPU_walker` is hardware that acts by itself
+  --> a.scn:10:7
+   |
+10 | agent CPU_walker
+   |       ^^^^^^^^^^
+   |
+   = help: give the agent another name
+"#;
+    assert_eq!(shown(&source), expected.trim_matches('\n'));
+}

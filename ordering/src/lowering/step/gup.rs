@@ -112,6 +112,7 @@ impl Emitter<'_> {
             ways.push(way(vec![is, Guard::Is(refs, 0)], vec![gup.empty()]).to(gup.out));
             let mut live = vec![is, Guard::IsNot(refs, 0), Guard::Below(refs, most)];
             let mut taken = vec![Update::Increment(refs), Update::Set(gup.handle, number(frame.0) + 1)];
+            live.extend(self.drained());
             if gup.pin {
                 let pins = self.state.var(&Key::Pins(frame));
                 live.push(Guard::Below(pins, most));
@@ -130,7 +131,8 @@ impl Emitter<'_> {
         for frame in self.state.frames() {
             let refs = self.state.var(&Key::Refs(frame));
             let holds = Guard::Is(gup.handle, number(frame.0) + 1);
-            let guard = vec![holds, Guard::Differ(gup.pte, gup.orig), Guard::IsNot(refs, 0)];
+            let mut guard = vec![holds, Guard::Differ(gup.pte, gup.orig), Guard::IsNot(refs, 0)];
+            guard.extend(self.drained());
             let mut dropped = vec![Update::Decrement(refs), gup.empty()];
             if gup.pin {
                 dropped.push(Update::Decrement(self.state.var(&Key::Pins(frame))));

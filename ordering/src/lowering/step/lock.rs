@@ -68,7 +68,8 @@ impl Emitter<'_> {
         let mut wrong = vec![Guard::IsNot(holder, me)];
         if self.habits[self.agent].shares.contains(name) {
             let shares = self.state.var(&Key::Shares(self.agent, name.to_owned()));
-            ways.push(at.way(vec![Guard::Is(shares, 1)], vec![Update::Set(shares, 0)]));
+            let guard = std::iter::once(Guard::Is(shares, 1)).chain(self.drained());
+            ways.push(at.way(guard.collect(), vec![Update::Set(shares, 0)]));
             wrong.push(Guard::IsNot(shares, 1));
         }
         let unlock = self.properties.unlock;

@@ -36,7 +36,7 @@ error: `CPU` has nothing to wait for: it posts no invalidation
 fn the_queue_itself_is_no_name_for_an_agent() {
     let source = format!("{HEAD}\nagent queue\n  notify A post\n");
     let expected = r#"
-error: `queue` is the hardware that does what is posted
+error: `queue` is hardware that acts by itself
  --> a.scn:8:7
   |
 8 | agent queue

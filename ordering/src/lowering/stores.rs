@@ -1,0 +1,129 @@
+//! Which plain stores an agent makes, and how many of them its buffer must hold.
+//!
+//! Invariant: every place that a plain store of the agent can reach is among them. A variable that one agent alone mentions
+//! is a register: nobody else can see when it reaches memory.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::language::span::Name;
+use crate::language::syntax::{Agent, Assignment, Condition, Node, Operand, Scenario, Step, Term, UserKind};
+use crate::language::vocabulary::Verb;
+
+use super::buffer::{Buffer, MOST_SLOTS};
+use super::names::{Meaning, Names};
+use super::state::Key;
+use super::visit::visit;
+
+/// The user variables that more than one agent mentions.
+pub(super) struct Shared(HashSet<usize>);
+
+impl Shared {
+    pub(super) fn of(scenario: &Scenario, names: &Names) -> Self {
+        let mut by: HashMap<usize, HashSet<usize>> = HashMap::new();
+        for (index, agent) in scenario.agents.iter().enumerate() {
+            visit(&agent.body, 1, &mut |statement, _| {
+                for name in mentioned(&statement.node) {
+                    if let Some(Meaning::Variable(variable)) = names.meaning(&name.node) {
+                        by.entry(variable).or_default().insert(index);
+                    }
+                }
+            });
+        }
+        Self(by.into_iter().filter(|(_, agents)| agents.len() > 1).map(|(variable, _)| variable).collect())
+    }
+}
+
+/// The words of a statement that may be variables.
+fn mentioned(node: &Node) -> Vec<&Name> {
+    let mut found = Vec::new();
+    match node {
+        Node::Assign(name, _, operand) => {
+            found.push(name);
+            found.extend(word(operand));
+        }
+        Node::If(condition, ..) | Node::When(condition, _) | Node::Check(condition, _) => {
+            words(condition, &mut found);
+        }
+        _ => {}
+    }
+    found
+}
+
+fn words<'c>(condition: &'c Condition, found: &mut Vec<&'c Name>) {
+    match condition {
+        Condition::And(left, right) | Condition::Or(left, right) => {
+            words(left, found);
+            words(right, found);
+        }
+        Condition::Not(inner) => words(inner, found),
+        Condition::Compare(left, _, right) => found.extend(word(left).into_iter().chain(word(right))),
+        Condition::Truth(operand) | Condition::Has(operand, _) => found.extend(word(operand)),
+    }
+}
+
+fn word(operand: &Operand) -> Option<&Name> {
+    match &operand.term {
+        Term::Entry(written) => written.word(),
+        _ => None,
+    }
+}
+
+/// The store buffer of `agent`; a device has none.
+pub(super) fn buffer(agent: &Agent, names: &Names, shared: &Shared) -> Buffer {
+    let mut stores = Stores { names, shared, places: Vec::new(), count: 0 };
+    let on = names.meaning(&agent.on.as_ref().unwrap_or(&agent.name).node);
+    if matches!(on, Some(Meaning::User(user)) if names.kinds[user.0] == UserKind::Device) {
+        return Buffer::default();
+    }
+    let mut labels = HashSet::new();
+    let mut loops = false;
+    visit(&agent.body, 1, &mut |statement, times| match &statement.node {
+        Node::Label(name) => drop(labels.insert(name.node.clone())),
+        Node::Goto(name) | Node::Check(_, name) => loops |= labels.contains(&name.node),
+        Node::Assign(name, Assignment::Set, _) => stores.assignment(name, times),
+        Node::Step(step) => stores.step(step, times),
+        _ => {}
+    });
+    let slots = match stores.count {
+        0 => 0,
+        _ if loops => MOST_SLOTS,
+        count => count.min(MOST_SLOTS),
+    };
+    Buffer { places: stores.places, slots }
+}
+
+struct Stores<'a> {
+    names: &'a Names,
+    shared: &'a Shared,
+    places: Vec<Key>,
+    count: u32,
+}
+
+impl Stores<'_> {
+    fn assignment(&mut self, name: &Name, times: u32) {
+        if let Some(Meaning::Variable(index)) = self.names.meaning(&name.node)
+            && self.shared.0.contains(&index)
+        {
+            self.at(Key::User(index), times);
+        }
+    }
+
+    fn step(&mut self, step: &Step, times: u32) {
+        match (step.verb, &step.page, &step.lock) {
+            (Verb::SetPte, Some(page), _) => {
+                if let Ok(page) = self.names.page(page) {
+                    self.at(Key::Pte(page), times);
+                }
+            }
+            (Verb::Unlock, _, Some(lock)) => self.at(Key::Lock(lock.text()), times),
+            _ => {}
+        }
+    }
+
+    fn at(&mut self, place: Key, times: u32) {
+        self.count = self.count.saturating_add(times);
+        if !self.places.contains(&place) {
+            self.places.push(place);
+        }
+    }
+}
