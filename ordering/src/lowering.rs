@@ -32,6 +32,7 @@ mod step;
 mod stores;
 mod survey;
 mod visit;
+mod written;
 
 use crate::language::Diagnostic;
 use crate::language::span::{Span, Spanned};

@@ -10,10 +10,11 @@ use crate::language::syntax::{Comparison, Condition, Operand, Term};
 use crate::language::vocabulary::LOOKS;
 use crate::model::{Guard, Var};
 
-use super::entry::{Entry, Pattern, fresh, pattern};
+use super::entry::{Entry, Pattern};
 use super::hardware::{Hardware, no_cache};
 use super::names::{Meaning, MmId, Names};
 use super::state::{AgentId, Key, State, number};
+use super::written::{fresh, pattern};
 
 /// One of these must hold, each of them whole.
 pub(super) type Ways = Vec<Vec<Guard>>;

@@ -2,14 +2,13 @@
 //!
 //! Invariant: an entry has one value, so that it is copied as it is. Only what the scenario mentions is in the domain,
 //! and it is sorted by what hardware can do with an entry: nothing, load, store. A bit for which an entry has no room,
-//! or that nobody mentions, is lost.
+//! or that nobody mentions, is lost. Source: mm/memory.c, mm/mprotect.c change_pte_range, include/linux/swapops.h.
 
-use crate::language::Diagnostic;
-use crate::language::entry::{Base, Bit, Bits, Change, Feature, Kind, Written};
+use crate::language::entry::{Bit, Bits, Change, Feature, Kind};
 use crate::model::{Guard, Var};
 
 use super::mentioned::Mentioned;
-use super::names::{FrameId, Names};
+use super::names::FrameId;
 use super::state::number;
 
 /// What an entry must allow.
@@ -48,7 +47,8 @@ pub(super) struct Entries {
 
 impl Entry {
     pub(super) const NONE: Self = Self { kind: Kind::None, frame: None, bits: Bits::NONE };
-    const MARKER: Self = Self { kind: Kind::Marker, frame: None, bits: Bits::NONE.with(Bit::UffdWp) };
+    pub(super) const MARKER: Self =
+        Self { kind: Kind::Marker, frame: None, bits: Bits::NONE.with(Bit::UffdWp) };
 
     /// The frame that hardware reaches through it, if it allows what is needed.
     pub(super) fn usable(self, need: Need) -> Option<FrameId> {
@@ -66,7 +66,7 @@ impl Entry {
     }
 
     /// The entry that stands for its frame while that is migrated; what maps no frame stays what it is.
-    fn migrating(self) -> Self {
+    pub(super) fn migrating(self) -> Self {
         if self.kind == Kind::Present { Self { kind: Kind::Migration, ..self } } else { self }
     }
 
@@ -77,7 +77,7 @@ impl Entry {
 }
 
 impl Pattern {
-    /// A frame, whatever its entry has.
+    /// An entry of which these bits are said.
     pub(super) fn of(kind: Kind, frame: Option<FrameId>, bits: Change) -> Self {
         Self { kind, frame, bits }
     }
@@ -205,83 +205,4 @@ fn subsets(bits: Bits) -> Vec<Bits> {
         found.extend(with);
     }
     found
-}
-
-/// What `written` is without looking at what an agent remembers or holds.
-pub(super) fn fresh(written: &Written, names: &Names) -> Result<Entry, Diagnostic> {
-    if written.is_like_orig() {
-        let help = "name a frame, or write it in a program";
-        return Err(Diagnostic::new(
-            written.span,
-            "`orig` is what an agent remembers; nobody does here",
-            help,
-        ));
-    }
-    let entry = match &written.base {
-        Base::Name(name) => of_frame(written, names.frame(name)?, names)?,
-        Base::Marker => Entry::MARKER,
-        Base::None | Base::Orig => Entry::NONE,
-    };
-    fitting(entry.kind, written)?;
-    Ok(entry)
-}
-
-/// The entry of that frame with the written bits, which must say what it allows.
-pub(super) fn of_frame(written: &Written, frame: FrameId, names: &Names) -> Result<Entry, Diagnostic> {
-    let kind = kind(written, frame, names)?;
-    if kind != Kind::Swap && !written.change.said().has(Bit::Write) {
-        let help = format!("write `{written} ro` or `{written} rw`");
-        return Err(Diagnostic::new(written.span, "this entry does not say what it allows", help));
-    }
-    fitting(kind, written)?;
-    Ok(Entry { kind, frame: Some(frame), bits: written.change.set })
-}
-
-/// What the remembered entry `orig` becomes.
-pub(super) fn like(written: &Written, orig: Entry) -> Entry {
-    let entry = if written.migration { orig.migrating() } else { orig };
-    entry.changed(written.change)
-}
-
-/// The entry of that frame with the bits of `orig`, changed.
-pub(super) fn of_frame_like(
-    written: &Written,
-    frame: FrameId,
-    orig: Entry,
-    names: &Names,
-) -> Result<Entry, Diagnostic> {
-    let kind = kind(written, frame, names)?;
-    fitting(kind, written)?;
-    Ok(Entry { kind, frame: Some(frame), bits: written.change.of(orig.bits) })
-}
-
-/// `written` as something to compare with; `frame` is what its name stands for.
-pub(super) fn pattern(written: &Written, frame: FrameId, names: &Names) -> Result<Pattern, Diagnostic> {
-    let kind = kind(written, frame, names)?;
-    fitting(kind, written)?;
-    Ok(Pattern::of(kind, Some(frame), written.change))
-}
-
-fn kind(written: &Written, frame: FrameId, names: &Names) -> Result<Kind, Diagnostic> {
-    match (names.slots[frame.0], written.migration) {
-        (false, false) => Ok(Kind::Present),
-        (false, true) => Ok(Kind::Migration),
-        (true, false) => Ok(Kind::Swap),
-        (true, true) => {
-            let help = "name the frame that is migrated";
-            Err(Diagnostic::new(written.span, "a swap slot cannot be migrated", help))
-        }
-    }
-}
-
-/// An entry must have room for the bits that are said of it.
-fn fitting(kind: Kind, written: &Written) -> Result<(), Diagnostic> {
-    let Some(bit) = written.change.said().without(kind.bits()).iter().next() else { return Ok(()) };
-    let room: Vec<_> = kind.bits().iter().map(Bit::name).collect();
-    let help = match room.is_empty() {
-        true => "leave the bits out".to_owned(),
-        false => format!("it can have {}", room.join(", ")),
-    };
-    let message = format!("`{}` entry has no bit `{}`", kind.name(), bit.name());
-    Err(Diagnostic::new(written.span, format!("a {message}"), help))
 }

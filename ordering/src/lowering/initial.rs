@@ -9,12 +9,13 @@ use crate::language::entry::Kind;
 use crate::language::syntax::{Question, Scenario};
 
 use super::MOST_VALUES;
-use super::entry::{Entries, fresh};
+use super::entry::Entries;
 use super::hardware::Hardware;
 use super::names::{FrameId, Names};
 use super::queue::Posted;
 use super::state::{Domains, Key, State, number};
 use super::survey::Survey;
+use super::written::fresh;
 
 /// The domains of all variables, and their values at the start.
 pub(super) fn initial(

@@ -8,10 +8,11 @@ use crate::language::vocabulary::Verb;
 use crate::model::{Guard, Update, Var};
 
 use super::super::agent::Emitter;
-use super::super::entry::{Entry, fresh, like, of_frame, of_frame_like};
+use super::super::entry::Entry;
 use super::super::names::FrameId;
 use super::super::program::Way;
 use super::super::state::{Key, NONE};
+use super::super::written::{fresh, like, of_frame, of_frame_like};
 use super::At;
 
 /// What is written, under a guard.
