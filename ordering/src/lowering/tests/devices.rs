@@ -129,3 +129,16 @@ fn a_handle_that_holds_nothing_sets_no_shadow_entry() {
     let held = program.replace("pte_clear A; ", "");
     breaks(&format!("{VCPU}{held}"));
 }
+
+#[test]
+fn the_queue_has_a_column_in_traces() {
+    let trace = |rows: &str| {
+        format!(
+            "{HEAD}agent C\n  walk A; flush_tlb A post\nnever reads A\nagent D\n  dma_read A\n\ntrace\n\
+             C | queue | state change\n{rows}\n"
+        )
+    };
+    let (walk, post, done) = ("walk A | |", "flush_tlb A post | |", " | flush_tlb A | tlb[C][A]: none");
+    assert!(super::load(&trace(&[walk, post, done].join("\n"))).is_ok());
+    assert!(super::load(&trace(&[walk, done, post].join("\n"))).is_err());
+}
