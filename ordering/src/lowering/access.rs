@@ -156,8 +156,11 @@ impl Emitter<'_> {
                 ways.push(Way::new(guard, updates, text.as_str()).to(Goal::Stay));
                 refused.push(Guard::IsNot(pte, *seen));
             }
-            let dropped = path.iter().map(|hop| Update::Set(hop.to, NONE)).collect();
-            ways.push(Way::new(refused, dropped, format!("{text}: refused")).to(Goal::Stay));
+            let elsewhere = first.pasid.as_ref().map(|pasid| vec![refused[0], pasid.names_other]);
+            for guard in std::iter::once(refused).chain(elsewhere) {
+                let dropped = path.iter().map(|hop| Update::Set(hop.to, NONE)).collect();
+                ways.push(Way::new(guard, dropped, format!("{text}: refused")).to(Goal::Stay));
+            }
         }
         ways
     }

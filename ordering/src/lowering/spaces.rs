@@ -33,6 +33,8 @@ pub(super) struct Pasid {
     pub(super) cache: Var,
     /// That it names the page's address space.
     pub(super) names_mm: Guard,
+    /// That it does not.
+    pub(super) names_other: Guard,
     /// How the step that caches it is shown.
     pub(super) text: String,
 }
@@ -98,9 +100,10 @@ impl Spaces {
         let id = self.bound[user.0]?;
         let (entry, cache) = (state.var(&Key::Pasid(id)), state.var(&Key::PasidCache(user)));
         // A page that is in no address space was refused before.
-        let names_mm = Guard::Is(cache, named(self.homes[page.0]));
+        let mm = named(self.homes[page.0]);
+        let (names_mm, names_other) = (Guard::Is(cache, mm), Guard::IsNot(cache, mm));
         let text = format!("read {}", state.domains.pasids[id.0]);
-        Some(Pasid { entry, cache, names_mm, text })
+        Some(Pasid { entry, cache, names_mm, names_other, text })
     }
 
     /// A device with a PASID reaches pages of address spaces only.

@@ -94,3 +94,14 @@ fn a_request_through_a_pasid_that_names_another_space_is_refused() {
         breaks("agent D\n  page_request B; x = 1\nagent C spontaneous\n  page_response B\nalways x == 0");
     assert_eq!(steps, ["D: page_request B: refused", "D: x = 1"]);
 }
+
+#[test]
+fn a_clean_entry_is_made_dirty_through_the_pasid_entry_again() {
+    let program = "agent D\n  dma_read A; when x == 1; dma_write A = 1\nagent C\n  when devtlb(D, A); pasid_inv X; x = 1\n\
+                   agent looks\n  if pte(A) has dirty: end\nnever D writes A";
+    let steps = breaks(program);
+    assert!(steps.contains(&"D: set_dirty A: refused".to_owned()), "{steps:?}");
+    assert_eq!(steps.iter().filter(|step| *step == "D: read X").count(), 2, "{steps:?}");
+    let moved = program.replace("pasid_inv X", "set_pasid X -> Q; pasid_inv X");
+    is_proved(&format!("{moved}\noption deadlock = off"));
+}
