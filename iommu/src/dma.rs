@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use mmu::address::{Access, VirtAddr};
+use mmu::cache::Translation;
 use mmu::port::{Accessed, Context, InFlight, Port};
 use mmu::trace::{Action, Agent, Event, Observer};
 use mmu::walker::{Fault, FaultReason};
@@ -81,6 +82,12 @@ impl DmaPort {
             };
             self.request_page(fault, address, Access::Write)?;
         }
+    }
+
+    /// What the IOTLB holds for `address` under the port's PASID, stale or not.
+    #[must_use]
+    pub fn cached(&self, address: VirtAddr) -> Option<Translation> {
+        self.port.cached(self.pasid.tag(), address)
     }
 
     /// Tells invalidations that the device idles.

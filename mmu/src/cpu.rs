@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use crate::address::{Access, VirtAddr};
 use crate::address_space::{AddressSpace, FaultError};
-use crate::cache::TranslationCache;
-use crate::port::{Accessed, Context, Port};
+use crate::cache::{Translation, TranslationCache};
+use crate::port::{Accessed, Context, InFlight, Port};
 use crate::trace::{Action, Agent, Event};
+use crate::walker::Fault;
 
 /// Entries of a CPU's TLB.
 pub const CPU_TLB_ENTRIES: usize = 64;
@@ -58,14 +59,29 @@ impl Cpu {
         }
     }
 
+    /// Translates one aligned word and leaves the access in flight; nobody is asked to resolve a fault. Who drops it
+    /// at once has walked, as speculation does.
+    ///
+    /// # Errors
+    /// [`Fault`]; nothing is in flight then.
+    pub fn translate(&mut self, address: VirtAddr, access: Access) -> Result<InFlight<'_>, Fault> {
+        let context = Context { tag: self.space.id().tag(), root: self.space.table().root() };
+        self.port.translate(context, address, access)
+    }
+
+    /// What its TLB holds for `address`, stale or not.
+    #[must_use]
+    pub fn cached(&self, address: VirtAddr) -> Option<Translation> {
+        self.port.cached(self.space.id().tag(), address)
+    }
+
     /// Tells flushes that this CPU idles.
     pub fn pause(&mut self) {
         self.port.pause();
     }
 
     fn try_access(&mut self, address: VirtAddr, access: Access, store: Option<u64>) -> Option<Accessed> {
-        let context = Context { tag: self.space.id().tag(), root: self.space.table().root() };
-        let in_flight = self.port.translate(context, address, access).ok()?;
+        let in_flight = self.translate(address, access).ok()?;
         Some(match store {
             Some(value) => in_flight.store(value),
             None => in_flight.load(),

@@ -237,9 +237,21 @@ impl Frames {
         self.frame(pfn).page_lock.lock()
     }
 
+    /// Whether somebody holds the page lock of a frame (`folio_test_locked`).
+    #[must_use]
+    pub fn is_page_locked(&self, pfn: Pfn) -> bool {
+        self.frame(pfn).page_lock.is_locked()
+    }
+
     /// Takes the page-table lock of the table in frame `table` (Linux: the split PTL in `struct ptdesc`).
     pub fn lock_table(&self, table: Pfn) -> MutexGuard<'_, ()> {
         self.frame(table).table_lock.lock()
+    }
+
+    /// Whether somebody holds the page-table lock of the table in frame `table`.
+    #[must_use]
+    pub fn is_table_locked(&self, table: Pfn) -> bool {
+        self.frame(table).table_lock.is_locked()
     }
 
     /// A reference to a frame that is in use; none if its count is already zero (`folio_try_get`).

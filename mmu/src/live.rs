@@ -119,7 +119,15 @@ impl<'space> Execution<'space> {
         });
     }
 
-    fn step(&mut self, step: Step) -> Result<(), OutOfFrames> {
+    /// Executes one step by itself: for who decides on each step what comes next, instead of running a program.
+    ///
+    /// # Errors
+    /// [`OutOfFrames`] as [`run`](Self::run).
+    ///
+    /// # Panics
+    /// If the step names a frame that the operation does not have, or drops what nobody holds. A lock that somebody
+    /// holds is waited for, also if that is the caller.
+    pub fn step(&mut self, step: Step) -> Result<(), OutOfFrames> {
         let (space, page) = (self.space, self.page);
         match step {
             Step::Allocate => self.allocate()?,
@@ -139,18 +147,38 @@ impl<'space> Execution<'space> {
             Step::MarkStable(role) => space.frames().set_state(self.pfn(role), FrameState::Ksm),
             Step::Map(role) => self.map(role),
             Step::Unmap(role) => drop(space.frames().unmap(self.pfn(role))),
-            Step::Put(role) => self.frame(role).held = None,
+            Step::Put(role) => self.named(role).held = None,
         }
         Ok(())
     }
 
-    fn holds(&self, condition: Condition) -> bool {
+    /// Whether `condition` holds now.
+    ///
+    /// # Panics
+    /// If it names a frame that the operation does not have.
+    #[must_use]
+    pub fn holds(&self, condition: Condition) -> bool {
         let frames = self.space.frames();
         let old = self.pfn(Role::Old);
         match condition {
             Condition::PteSame => self.space.table().load(self.slot) == self.entry,
             Condition::Unreferenced => frames.refcount(old) == frames.mapcount(old) + 1,
             Condition::SameContent => frames.memory().frames_equal(old, self.pfn(Role::New)),
+        }
+    }
+
+    /// The entry as this execution last saw or wrote it.
+    #[must_use]
+    pub fn entry(&self) -> Pte {
+        self.entry
+    }
+
+    /// The frame that goes by the name of `role`, held or not.
+    #[must_use]
+    pub fn frame(&self, role: Role) -> Option<Pfn> {
+        match role {
+            Role::Old => self.old.pfn,
+            Role::New => self.new.pfn,
         }
     }
 
@@ -193,7 +221,7 @@ impl<'space> Execution<'space> {
         }
     }
 
-    fn frame(&mut self, role: Role) -> &mut Frame {
+    fn named(&mut self, role: Role) -> &mut Frame {
         match role {
             Role::Old => &mut self.old,
             Role::New => &mut self.new,
@@ -201,11 +229,7 @@ impl<'space> Execution<'space> {
     }
 
     fn pfn(&self, role: Role) -> Pfn {
-        let frame = match role {
-            Role::Old => &self.old,
-            Role::New => &self.new,
-        };
-        match frame.pfn {
+        match self.frame(role) {
             Some(pfn) => pfn,
             None => panic!("the program names `{role}` before it has a frame"),
         }

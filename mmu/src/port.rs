@@ -105,6 +105,12 @@ impl Port {
         Ok(InFlight { _section: section, frames, address: translation.physical(address) })
     }
 
+    /// What the cache holds for `address` under `tag`. For inspection: nothing is in flight.
+    #[must_use]
+    pub fn cached(&self, tag: Tag, address: VirtAddr) -> Option<Translation> {
+        self.cache.cache().contains(tag, address)
+    }
+
     /// Tells the drains that this thread will not access for a while.
     pub fn pause(&mut self) {
         self.cache.pause();

@@ -185,6 +185,12 @@ impl ShadowMmu {
         self.mmu_lock.lock().installed[self.index(address)]
     }
 
+    /// Invalidations in progress, of whatever range.
+    #[must_use]
+    pub fn in_progress(&self) -> u64 {
+        self.mmu_lock.lock().in_progress
+    }
+
     /// Whether an invalidation is in progress: a fault is then better tried later.
     #[must_use]
     pub fn is_invalidating(&self) -> bool {

@@ -174,6 +174,12 @@ impl PageTable {
         self.frames.lock_table(slot.address.pfn())
     }
 
+    /// Whether somebody holds it. Pages whose entries lie in one table, those of 2 MiB, share it.
+    #[must_use]
+    pub fn is_locked(&self, slot: Slot) -> bool {
+        self.frames.is_table_locked(slot.address.pfn())
+    }
+
     /// Gives a table and everything below it back; entries that are not tables must be gone already.
     fn free_below(&self, table: Pfn, level: u32) {
         if level > 1 {

@@ -9,7 +9,7 @@ use parking_lot::RwLock;
 
 use super::{Install, ShadowError, ShadowHardware, ShadowMmu, ShadowPage};
 use crate::address::{Access, VirtAddr, VirtRange};
-use crate::cache::{Tag, TranslationCache};
+use crate::cache::{Tag, Translation, TranslationCache};
 use crate::cpu::CPU_TLB_ENTRIES;
 use crate::frame::{Frames, OutOfFrames};
 use crate::port::{Accessed, Context, Port};
@@ -50,6 +50,12 @@ impl SoftwareShadow {
     /// [`OutOfFrames`] if a table cannot be had.
     pub fn slots(&self, window: VirtRange) -> Result<Vec<Slot>, OutOfFrames> {
         window.iter_pages().map(|page| self.table.ensure_slot(page)).collect()
+    }
+
+    /// The entry for `address` as vCPUs walk it.
+    #[must_use]
+    pub fn entry(&self, address: VirtAddr) -> Pte {
+        self.table.slot(address).map_or(Pte::NONE, |slot| self.table.load(slot))
     }
 
     /// Adds vCPU `number`, which runs on `shadow`.
@@ -96,6 +102,12 @@ impl SoftwareVcpu {
     /// [`ShadowError`] if there is nothing at the address.
     pub fn store(&mut self, address: VirtAddr, value: u64) -> Result<Option<Accessed>, ShadowError> {
         self.access(address, Access::Write, Some(value))
+    }
+
+    /// What its TLB holds for `address`.
+    #[must_use]
+    pub fn cached(&self, address: VirtAddr) -> Option<Translation> {
+        self.port.cached(GUEST, address)
     }
 
     /// Tells zaps that this vCPU idles.
