@@ -106,14 +106,21 @@ impl State {
     /// The steps that can be taken.
     #[must_use]
     pub fn steps<'m>(&self, model: &'m Model) -> Vec<(Move, &'m Alternative)> {
-        let of_agent = |(agent, &pc): (usize, &Pc)| {
-            let instruction = model.agents[agent].program.get(usize::from(pc.0));
-            let alternatives = instruction.map_or(&[][..], |instruction| &instruction.alternatives);
-            let step = move |(alternative, taken)| (Move { agent, pc, alternative }, taken);
-            alternatives.iter().enumerate().map(step)
-        };
-        let all = self.at.iter().enumerate().flat_map(of_agent);
-        all.filter(|(_, alternative)| self.hindrance(model, alternative).is_none()).collect()
+        (0..self.at.len()).flat_map(|agent| self.steps_of(agent, model)).collect()
+    }
+
+    /// The steps that one agent can take.
+    pub fn steps_of<'m>(
+        &self,
+        agent: usize,
+        model: &'m Model,
+    ) -> impl Iterator<Item = (Move, &'m Alternative)> {
+        let pc = self.at[agent];
+        let instruction = model.agents[agent].program.get(usize::from(pc.0));
+        let alternatives = instruction.map_or(&[][..], |instruction| &instruction.alternatives);
+        let step = move |(alternative, taken)| (Move { agent, pc, alternative }, taken);
+        let all = alternatives.iter().enumerate().map(step);
+        all.filter(|(_, alternative)| self.hindrance(model, alternative).is_none())
     }
 
     /// The state after an alternative of the agent.
