@@ -116,7 +116,13 @@ impl Builder {
 
     /// The instructions. Who is not spontaneous and may stop here or go on takes a step to stop.
     pub(super) fn finish(&self, spontaneous: bool) -> Vec<Instruction> {
-        let mut numbering = Numbering { builder: self, pcs: HashMap::new(), order: Vec::new(), spontaneous };
+        let mut numbering = Numbering {
+            builder: self,
+            pcs: HashMap::new(),
+            places: HashMap::new(),
+            order: Vec::new(),
+            spontaneous,
+        };
         let start = numbering.place(0);
         let mut found: Vec<(Vec<Alternative>, u32)> = Vec::new();
         if start.is_none() {
@@ -182,6 +188,8 @@ fn pc(index: usize) -> Pc {
 struct Numbering<'a> {
     builder: &'a Builder,
     pcs: HashMap<(Vec<usize>, bool), Pc>,
+    /// What each node was found to begin; a loop over many steps comes back to one node from all of them.
+    places: HashMap<usize, Option<Pc>>,
     order: Vec<(Vec<usize>, bool)>,
     spontaneous: bool,
 }
@@ -189,6 +197,15 @@ struct Numbering<'a> {
 impl Numbering<'_> {
     /// The instruction at `node`; none: the program ends.
     fn place(&mut self, node: usize) -> Option<Pc> {
+        if let Some(known) = self.places.get(&node) {
+            return *known;
+        }
+        let found = self.find_place(node);
+        self.places.insert(node, found);
+        found
+    }
+
+    fn find_place(&mut self, node: usize) -> Option<Pc> {
         let (mut steps, mut ends) = (Vec::new(), false);
         self.builder.resolve(node, &mut steps, &mut ends, &mut Vec::new());
         if steps.is_empty() && ends {
