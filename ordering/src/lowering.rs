@@ -243,6 +243,7 @@ impl Lowering<'_> {
             survey: self.survey,
             habits: &self.survey.habits,
             frees: self.survey.frees,
+            stabilizes: self.survey.stabilizes,
             agent,
             name: name.to_owned(),
             user: None,

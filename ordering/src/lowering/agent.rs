@@ -55,6 +55,8 @@ pub(super) struct Emitter<'a> {
     pub(super) habits: &'a [Habits],
     /// Whether any frame can be freed.
     pub(super) frees: bool,
+    /// Whether any frame can become a KSM page.
+    pub(super) stabilizes: bool,
     pub(super) agent: AgentId,
     pub(super) name: String,
     /// Whose TLB it uses.

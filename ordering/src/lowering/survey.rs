@@ -42,6 +42,8 @@ pub(super) struct Survey {
     pub(super) requested: BTreeSet<String>,
     /// Whether any frame can be freed.
     pub(super) frees: bool,
+    /// Whether any frame can become a KSM page.
+    pub(super) stabilizes: bool,
     /// References that can be taken.
     pub(super) gets: u32,
     /// Ranges that can be opened.
@@ -106,6 +108,7 @@ impl Survey {
             Verb::PageRequest => self.requested.extend(step.page.as_ref().map(|page| page.node.clone())),
             Verb::NotifyStart => self.starts = self.starts.saturating_add(times),
             Verb::Put | Verb::Unpin | Verb::Unmap | Verb::Free => self.frees = true,
+            Verb::MarkStable => self.stabilizes = true,
             Verb::Lock | Verb::Trylock => self.locks.extend(step.lock.as_ref().map(Lock::text)),
             _ => {}
         }

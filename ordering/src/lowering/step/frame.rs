@@ -91,9 +91,8 @@ impl Emitter<'_> {
     fn count_ways(&mut self, frame: FrameId, guard: &[Guard], at: &At<'_>) -> Vec<Way> {
         let freed: Option<PropertyId> = self.properties.freed;
         let with = |guards: &[Guard], updates: Vec<Update>| at.way([guard, guards].concat(), updates);
-        if at.step.verb == Verb::MarkStable {
-            let stable = self.state.var(&Key::Stable(frame));
-            return vec![with(&[], vec![Update::Set(stable, 1)])];
+        if at.step.verb == Verb::MarkStable && !self.frees {
+            return vec![with(&[], self.stable(frame, 1))];
         }
         let refs = self.state.var(&Key::Refs(frame));
         let most = self.state.domains.most_refs;
@@ -103,7 +102,11 @@ impl Emitter<'_> {
         let pins = matches!(at.step.verb, Verb::Pin | Verb::Unpin);
         let counted = if pins { Key::Pins(frame) } else { Key::Mapcount(frame) };
         let mut ways = match at.step.verb {
-            Verb::Alloc => return vec![with(&[Guard::Is(refs, 0)], vec![Update::Set(refs, 1)])],
+            Verb::Alloc => {
+                let fresh = [vec![Update::Set(refs, 1)], self.stable(frame, 0)].concat();
+                return vec![with(&[Guard::Is(refs, 0)], fresh)];
+            }
+            Verb::MarkStable => vec![with(&[Guard::IsNot(refs, 0)], self.stable(frame, 1))],
             Verb::Get => {
                 self.or_out_of_range(with(&held, vec![Update::Increment(refs)]), with(&full, Vec::new()))
             }
@@ -124,5 +127,11 @@ impl Emitter<'_> {
         };
         ways.extend(gone);
         ways
+    }
+
+    /// Makes the frame a KSM page or an ordinary one; nothing if no frame ever becomes one.
+    fn stable(&mut self, frame: FrameId, value: u32) -> Vec<Update> {
+        let stable = self.stabilizes.then(|| self.state.var(&Key::Stable(frame)));
+        stable.map(|stable| Update::Set(stable, value)).into_iter().collect()
     }
 }

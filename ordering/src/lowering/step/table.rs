@@ -8,8 +8,8 @@ use crate::language::vocabulary::Verb;
 use crate::model::{Guard, Update, Var};
 
 use super::super::agent::Emitter;
-use super::super::entry::Entry;
-use super::super::names::FrameId;
+use super::super::entry::{Entry, Need};
+use super::super::names::{FrameId, PageId};
 use super::super::program::Way;
 use super::super::state::{Key, NONE};
 use super::super::written::{fresh, like, of_frame, of_frame_like};
@@ -43,15 +43,22 @@ impl Emitter<'_> {
                 };
                 entries.all().map(way).collect()
             }
-            _ => {
-                let spte = self.state.var(&Key::Spte(page));
-                let copied = vec![Update::Copy { to: spte, from: orig }];
-                let absent = at.way(vec![Guard::Is(spte, NONE)], Vec::new());
-                vec![absent, at.way(vec![Guard::IsNot(spte, NONE)], copied)]
-            }
+            _ => self.change_ways(page, orig, at),
         };
         self.step(ways, at.line);
         Ok(())
+    }
+
+    /// A shadow entry takes over an entry that can be loaded through only, and is dropped for any other.
+    fn change_ways(&mut self, page: PageId, orig: Var, at: &At<'_>) -> Vec<Way> {
+        let spte = self.state.var(&Key::Spte(page));
+        let absent = at.way(vec![Guard::Is(spte, NONE)], Vec::new());
+        let changed = self.state.domains.entries.all().map(|(value, entry)| {
+            let taken_over = entry.usable(Need::Load).is_some() && entry.usable(Need::Store).is_none();
+            let new = if taken_over { value } else { NONE };
+            at.way(vec![Guard::IsNot(spte, NONE), Guard::Is(orig, value)], vec![Update::Set(spte, new)])
+        });
+        std::iter::once(absent).chain(changed).collect()
     }
 
     /// The ways to write the step's entry to each of `places`.

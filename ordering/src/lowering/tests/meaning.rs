@@ -81,6 +81,22 @@ fn what_leaves_its_range_is_a_violation() {
 }
 
 #[test]
+fn change_pte_takes_over_a_read_only_entry_and_drops_the_shadow_for_any_other() {
+    let program = |orig: &str| {
+        format!("vcpu V\nagent V\n  load A; x = 1\nagent p\n  when x == 1; {orig}; change_pte A; x = 2\n")
+    };
+    is_proved(&(program("set_pte A -> g ro") + "always x != 2 || spte(A) == g ro"));
+    is_proved(&(program("set_pte A -> g rw") + "always x != 2 || spte(A) == none"));
+    is_proved(&(program("pte_clear A") + "always x != 2 || spte(A) == none"));
+}
+
+#[test]
+fn a_frame_is_no_ksm_page_in_its_next_life_and_a_freed_one_cannot_become_one() {
+    is_proved("agent p\n  mark_stable g; put g; alloc g; x = 1\nalways x == 0 || !stable(g)");
+    breaks("never use of a freed frame", "agent p\n  put g; mark_stable g");
+}
+
+#[test]
 fn until_forgets_what_after_remembers() {
     let program = |order: &str| {
         format!(
