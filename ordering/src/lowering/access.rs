@@ -150,7 +150,6 @@ impl Emitter<'_> {
                 let young = entries.with(*seen, Bit::Young).unwrap_or(*seen);
                 let dirty = entries.with(young, Bit::Dirty).unwrap_or(young);
                 let mut guard = vec![Guard::Is(front.to, *value), Guard::Is(pte, *seen)];
-                guard.extend(&front.blocked);
                 guard.extend(first.pasid.as_ref().map(|pasid| pasid.names_mm));
                 let updates = vec![Update::Set(front.to, dirty), Update::Set(pte, dirty)];
                 ways.push(Way::new(guard, updates, text.as_str()).to(Goal::Stay));
