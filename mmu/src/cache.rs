@@ -120,6 +120,17 @@ impl TranslationCache {
         }
     }
 
+    /// Issues the invalidation of every page that overlaps `range`, and of no other, however long the range is: beyond
+    /// [`RANGE_LIMIT_PAGES`] it looks at the whole cache once.
+    pub fn invalidate_exactly(&self, tag: Tag, range: VirtRange) {
+        if range.start >= range.end || range.page_count() <= RANGE_LIMIT_PAGES {
+            return self.invalidate_range(tag, range);
+        }
+        self.sequences.advance(tag);
+        let concerns = |key: Key| key.tag() == tag && key.range().overlaps(range);
+        self.sets.iter().for_each(|set| set.lock().remove_where(concerns));
+    }
+
     /// Issues the invalidation of every translation of `tag`, in constant time.
     pub fn invalidate_tag(&self, tag: Tag) {
         self.generations.advance_tag(tag, &self.sets);

@@ -153,6 +153,18 @@ impl PhysicalMemory {
         assert!(self.mapping.read(address.0, bytes), "{} bytes at {address} lie outside memory", bytes.len());
     }
 
+    /// Copies `bytes` to `address`, which a guest chose; false, and nothing is copied, if they do not fit there.
+    #[must_use]
+    pub fn try_write_bytes(&self, address: PhysAddr, bytes: &[u8]) -> bool {
+        self.mapping.write(address.0, bytes)
+    }
+
+    /// Copies from `address`, which a guest chose, into `bytes`; false, and nothing is copied, if memory ends before.
+    #[must_use]
+    pub fn try_read_bytes(&self, address: PhysAddr, bytes: &mut [u8]) -> bool {
+        self.mapping.read(address.0, bytes)
+    }
+
     /// Copies the contents of one frame to another.
     ///
     /// # Panics

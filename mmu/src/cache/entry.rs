@@ -9,7 +9,7 @@
 //! value  63..24 frame number | 23 dirty | 22 execute | 21 write | 20 read | 19..0 generation
 //! ```
 
-use crate::address::{Access, PageSize, Pfn, PhysAddr, VirtAddr};
+use crate::address::{Access, PageSize, Pfn, PhysAddr, VirtAddr, VirtRange};
 
 /// Half of the 57-bit address space: added, it turns canonical addresses into 0..2^57.
 const CANONICAL_BIAS: u64 = 1 << 56;
@@ -110,6 +110,14 @@ impl Key {
     pub(super) const fn index(self) -> usize {
         let folded = self.0 ^ self.0 >> 17 ^ (self.0 >> TAG_SHIFT).wrapping_mul(0x9e37_79b1);
         folded as usize
+    }
+
+    /// The page packed in.
+    pub(super) fn range(self) -> VirtRange {
+        let size = PageSize::of_level(u32::try_from(self.0 >> SIZE_SHIFT).unwrap_or_default());
+        let number = self.0 & ((1 << TAG_SHIFT) - 1);
+        let start = size.map_or(0, |size| (number * size.bytes()).wrapping_sub(CANONICAL_BIAS));
+        VirtRange::pages(VirtAddr(start), size.map_or(0, |size| size.bytes() / PageSize::Size4K.bytes()))
     }
 
     /// The tag packed in.

@@ -157,6 +157,12 @@ impl Locked<'_> {
         }
     }
 
+    /// Empties the ways whose key `concerns` names.
+    pub(super) fn remove_where(&mut self, concerns: impl Fn(Key) -> bool) {
+        let taken = |way: &&Pair| way.key() != EMPTY && concerns(Key(way.key()));
+        self.set.ways().iter().filter(taken).for_each(|way| way.store(EMPTY, 0));
+    }
+
     /// Empties all ways.
     pub(super) fn clear(&mut self) {
         self.set.ways().iter().for_each(|way| way.store(EMPTY, 0));

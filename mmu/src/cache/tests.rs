@@ -312,3 +312,32 @@ fn a_lookup_beside_a_writer_that_holds_the_set_is_a_miss() {
     drop(locked);
     assert_eq!(lookup(&mut port, TAG, PAGE), Some(small(1)));
 }
+
+#[test]
+fn an_exact_invalidation_of_a_long_range_leaves_what_lies_outside() {
+    let (_, mut port) = cache(4096);
+    let long = 4 * RANGE_LIMIT_PAGES;
+    for number in 0..=long {
+        fill(&mut port, TAG, page(number), small(number));
+    }
+    fill(&mut port, OTHER, page(1), small(1));
+    let large = VirtAddr(PAGE.0 & !(PageSize::Size1G.bytes() - 1));
+    fill(&mut port, TAG, large, translation(0, PageSize::Size1G));
+    port.cache().invalidate_exactly(TAG, VirtRange::pages(page(1), long - 1));
+    assert_eq!(lookup(&mut port, TAG, page(0)), Some(small(0)));
+    assert_eq!(lookup(&mut port, TAG, page(long)), Some(small(long)));
+    assert_eq!(lookup(&mut port, OTHER, page(1)), Some(small(1)));
+    assert!(
+        (1..long).all(|number| lookup(&mut port, TAG, page(number)).is_none()),
+        "the large page went too"
+    );
+}
+
+#[test]
+fn an_exact_invalidation_discards_a_fill_whose_walk_it_overtook() {
+    let (cache, mut port) = cache(64);
+    let section = port.enter();
+    let ticket = section.begin_fill(TAG);
+    cache.invalidate_exactly(TAG, VirtRange::pages(page(0), 2 * RANGE_LIMIT_PAGES));
+    assert!(!section.fill(ticket, page(3), small(3)));
+}
