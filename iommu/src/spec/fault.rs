@@ -1,0 +1,248 @@
+//! Fault reasons and fault records.
+//!
+//! Invariant: a reason's number is the one that software finds in FRCD.FR. Source: VT-d 7.2.3 and 7.3 (conditions), 9.9
+//! and 11.4.14 (record); numbers as drivers/iommu/intel/dmar.c names them.
+
+use mmu::address::{Access, VirtAddr};
+use thiserror::Error;
+
+use super::id::SourceId;
+use crate::pasid::Pasid;
+
+/// Why a request was blocked.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum FaultReason {
+    /// LRT.2.
+    #[error("the root entry is not present")]
+    RootNotPresent = 0x01,
+    /// LCT.2.
+    #[error("the context entry is not present")]
+    ContextNotPresent = 0x02,
+    /// LCT.4.
+    #[error("the context entry is invalid")]
+    ContextInvalid = 0x03,
+    /// LGN.1.
+    #[error("the address is beyond the domain's width")]
+    BeyondWidth = 0x04,
+    /// LSL.2.
+    #[error("the second stage does not allow the write")]
+    WriteNotAllowed = 0x05,
+    /// LSL.2.
+    #[error("the second stage does not allow the read")]
+    ReadNotAllowed = 0x06,
+    /// LSL.1.
+    #[error("a second-stage table lies outside memory")]
+    TableAccess = 0x07,
+    /// LRT.1.
+    #[error("the root table lies outside memory")]
+    RootAccess = 0x08,
+    /// LCT.1.
+    #[error("the context table lies outside memory")]
+    ContextAccess = 0x09,
+    /// LRT.3.
+    #[error("the root entry has reserved bits set")]
+    RootReserved = 0x0a,
+    /// LCT.3.
+    #[error("the context entry has reserved bits set")]
+    ContextReserved = 0x0b,
+    /// LSL.3.
+    #[error("a second-stage entry has reserved bits set")]
+    EntryReserved = 0x0c,
+    /// LCT.5.
+    #[error("the context entry blocks translation requests and translated requests")]
+    DeviceTlbBlocked = 0x0d,
+    /// LGN.2.
+    #[error("the address is the interrupt range's")]
+    InterruptRange = 0x0e,
+
+    /// INTR.1.
+    #[error("the interrupt request has reserved bits set")]
+    InterruptRequestReserved = 0x20,
+    /// INTR.2.
+    #[error("the interrupt's index is beyond the table")]
+    InterruptIndex = 0x21,
+    /// INTR.3.
+    #[error("the interrupt remapping entry is not present")]
+    InterruptNotPresent = 0x22,
+    /// INTR.4.
+    #[error("the interrupt remapping table lies outside memory")]
+    InterruptTableAccess = 0x23,
+    /// INTR.5.
+    #[error("the interrupt remapping entry has reserved bits set")]
+    InterruptEntryReserved = 0x24,
+    /// INTR.6.
+    #[error("interrupts in the compatibility format are blocked")]
+    CompatibilityBlocked = 0x25,
+    /// INTR.7.
+    #[error("the interrupt remapping entry belongs to another source")]
+    InterruptSource = 0x26,
+
+    /// RTA.1.
+    #[error("the root table's mode is reserved or aborts every request")]
+    RootTableMode = 0x30,
+    /// RTA.2.
+    #[error("a request with PASID, and the unit is in legacy mode")]
+    PasidInLegacyMode = 0x31,
+    /// RTA.3.
+    #[error("a page request, and the unit is in legacy mode")]
+    PageRequestInLegacyMode = 0x32,
+    /// SRT.1.
+    #[error("the root table lies outside memory")]
+    ScalableRootAccess = 0x38,
+    /// SRT.2.
+    #[error("the root entry is not present")]
+    ScalableRootNotPresent = 0x39,
+    /// SRT.3.
+    #[error("the root entry has reserved bits set")]
+    ScalableRootReserved = 0x3a,
+    /// SCT.1.
+    #[error("the context table lies outside memory")]
+    ScalableContextAccess = 0x40,
+    /// SCT.2.
+    #[error("the context entry is not present")]
+    ScalableContextNotPresent = 0x41,
+    /// SCT.3.
+    #[error("the context entry has reserved bits set")]
+    ScalableContextReserved = 0x42,
+    /// SCT.5.
+    #[error("the context entry's DTE is 0")]
+    DeviceTlbDisabled = 0x44,
+    /// SCT.6.
+    #[error("the context entry's PASIDE is 0")]
+    PasidDisabled = 0x45,
+    /// SCT.7.
+    #[error("the PASID is beyond the directory")]
+    PasidTooLarge = 0x46,
+    /// SCT.8.
+    #[error("the context entry's PRE is 0")]
+    PageRequestDisabled = 0x47,
+    /// SCT.9.
+    #[error("the context entry's RID_PASID is no PASID of this unit")]
+    RequesterPasid = 0x48,
+    /// SPD.1.
+    #[error("the PASID directory lies outside memory")]
+    DirectoryAccess = 0x50,
+    /// SPD.2.
+    #[error("the PASID directory entry is not present")]
+    DirectoryNotPresent = 0x51,
+    /// SPD.3.
+    #[error("the PASID directory entry has reserved bits set")]
+    DirectoryReserved = 0x52,
+    /// SPT.1.
+    #[error("the PASID table lies outside memory")]
+    PasidAccess = 0x58,
+    /// SPT.2.
+    #[error("the PASID entry is not present")]
+    PasidNotPresent = 0x59,
+    /// SPT.4.
+    #[error("the PASID entry is invalid")]
+    PasidInvalid = 0x5b,
+    /// SFS.1.
+    #[error("a first-stage table lies outside memory")]
+    FirstStageAccess = 0x70,
+    /// SFS.2.
+    #[error("a first-stage entry is not present")]
+    FirstStageNotPresent = 0x71,
+    /// SFS.3.
+    #[error("a first-stage entry has reserved bits set")]
+    FirstStageReserved = 0x72,
+    /// SFS.7.
+    #[error("the second stage does not allow the read of a first-stage entry")]
+    NestedEntryRead = 0x76,
+    /// SFS.8.
+    #[error("the second stage does not allow to mark a first-stage entry")]
+    NestedEntryWrite = 0x77,
+    /// SSS.1.
+    #[error("a second-stage table lies outside memory")]
+    SecondStageAccess = 0x78,
+    /// SSS.2.
+    #[error("a second-stage entry is not present")]
+    SecondStageNotPresent = 0x79,
+    /// SSS.3.
+    #[error("a second-stage entry has reserved bits set")]
+    SecondStageReserved = 0x7a,
+    /// SGN.1.
+    #[error("the address is not canonical")]
+    NotCanonical = 0x80,
+    /// SGN.2.
+    #[error("a first-stage entry is not the user's")]
+    NotUser = 0x81,
+    /// SGN.5.
+    #[error("the address is beyond the second stage's width")]
+    ScalableBeyondWidth = 0x84,
+    /// SGN.6.
+    #[error("the tables do not allow the write")]
+    ScalableWriteNotAllowed = 0x85,
+    /// SGN.7.
+    #[error("the tables do not allow the read")]
+    ScalableReadNotAllowed = 0x86,
+    /// SGN.8.
+    #[error("the address is the interrupt range's")]
+    ScalableInterruptRange = 0x87,
+}
+
+/// How a request comes to the unit (AT).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum AddressType {
+    /// 00: with a device address.
+    Untranslated,
+    /// 01: for a translation.
+    TranslationRequest,
+    /// 10: with a physical address, from a device TLB.
+    Translated,
+}
+
+/// What a fault record says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FaultRecord {
+    /// Why.
+    pub reason: FaultReason,
+    /// Who.
+    pub source: SourceId,
+    /// In whose name.
+    pub pasid: Option<Pasid>,
+    /// The address, of which the page is recorded; of an interrupt, its index in bits 63:48.
+    pub address: VirtAddr,
+    /// For what.
+    pub access: Access,
+    /// How.
+    pub address_type: AddressType,
+}
+
+/// F, in the upper word: the record is in use; software clears it by writing 1.
+pub const RECORD_IN_USE: u64 = 1 << 63;
+
+impl FaultReason {
+    /// FR.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+impl AddressType {
+    const fn code(self) -> u64 {
+        match self {
+            Self::Untranslated => 0,
+            Self::TranslationRequest => 1,
+            Self::Translated => 2,
+        }
+    }
+}
+
+impl FaultRecord {
+    /// The two words of the record, with F set.
+    #[must_use]
+    pub fn encode(&self) -> [u64; 2] {
+        let read = u64::from(self.access == Access::Read);
+        let pasid = self.pasid.map_or(0, |pasid| 1 << 31 | u64::from(pasid.number()) << 40);
+        let high = RECORD_IN_USE
+            | read << 62
+            | self.address_type.code() << 60
+            | pasid
+            | u64::from(self.reason.code()) << 32
+            | u64::from(self.source.0);
+        [self.address.page().0, high]
+    }
+}
