@@ -1,0 +1,186 @@
+//! The emulated VT-d unit: what a guest's driver programs, and what its devices' requests go through.
+//!
+//! Invariant: the tables in memory are the only truth, and every cache can be stale: nothing refreshes one but its own
+//! misses, and nothing drops an entry but eviction and the invalidations that the specification names. An
+//! invalidation is complete when no access through what it dropped is in flight. Whatever a guest writes is data.
+//! Source: VT-d 3 to 7 and 11, the section named in each file.
+//!
+//! Read in this order: [`options`], `registers` and `command` (what software says), `route` and `walk` (how an address is
+//! translated), [`port`] (who asks), `invalidate` and `queue` (what is forgotten, and when that is complete),
+//! `device_tlb`, `faults`, `requests`, [`interrupts`]; [`knobs`] make the hardware late or faulty, `inspect`
+//! looks past the caches.
+
+mod command;
+mod device_tlb;
+mod event;
+mod faults;
+mod inspect;
+pub mod interrupts;
+mod invalidate;
+pub mod knobs;
+pub mod options;
+pub mod port;
+mod queue;
+mod registers;
+mod requests;
+mod route;
+mod table_cache;
+mod tags;
+mod trail;
+mod walk;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mmu::address::{Access, VirtAddr};
+use mmu::cache::{Tag, TranslationCache};
+use mmu::memory::PhysicalMemory;
+use parking_lot::{Mutex, RwLock};
+
+pub use self::inspect::Inspection;
+pub use self::registers::{REGISTER_BYTES, Width};
+pub use self::requests::RequestOutcome;
+pub use self::route::Requester;
+pub use self::tags::{SpaceKey, StageKind};
+pub use self::trail::{Reading, Table};
+
+use self::device_tlb::Device;
+use self::interrupts::{InterruptMode, MsiSink};
+use self::options::VtdOptions;
+use self::queue::Queue;
+use self::registers::Registers;
+use self::requests::Requests;
+use self::route::{Found, Reach, Refusal, Route, Routes};
+use self::table_cache::TableCache;
+use self::tags::Tags;
+use self::trail::Recorder;
+use self::walk::{PagingCache, Space};
+use crate::spec::command::RootTable;
+use crate::spec::fault::FaultReason;
+use crate::spec::id::SourceId;
+
+/// In [`Vtd::mode`], beside RTADDR: translation is on.
+const TRANSLATING: u64 = 1;
+
+/// One remapping unit, for every function of a machine.
+pub struct Vtd {
+    memory: Arc<PhysicalMemory>,
+    options: VtdOptions,
+    sink: Arc<dyn MsiSink>,
+    registers: Mutex<Registers>,
+    /// RTADDR as SRTP took it over, and [`TRANSLATING`]: one word, so that a request reads one decision.
+    mode: AtomicU64,
+    /// Advances whenever a route that was found before may be another now.
+    epoch: AtomicU64,
+    routes: Routes,
+    tags: Tags<SpaceKey>,
+    iotlb: Arc<TranslationCache>,
+    paging: PagingCache,
+    /// Pages whose walk failed; used with CAP.CM only.
+    absent: TableCache<(Tag, VirtAddr, Access), FaultReason>,
+    interrupt_mode: RwLock<InterruptMode>,
+    interrupt_entries: TableCache<u16, [u64; 2]>,
+    devices: RwLock<HashMap<SourceId, Arc<Device>>>,
+    requests: Mutex<Requests>,
+    queue: Mutex<Queue>,
+}
+
+impl Vtd {
+    /// A unit after reset, in front of `memory`. Its interrupts, and those that it remaps, go to `sink`.
+    #[must_use]
+    pub fn new(memory: Arc<PhysicalMemory>, options: VtdOptions, sink: Arc<dyn MsiSink>) -> Arc<Self> {
+        let caches = options.caches;
+        Arc::new(Self {
+            memory,
+            options,
+            sink,
+            registers: Mutex::new(Registers::new(&options)),
+            mode: AtomicU64::new(0),
+            epoch: AtomicU64::new(1),
+            routes: Routes::new(&options),
+            tags: Tags::new(),
+            iotlb: Arc::new(TranslationCache::new(caches.iotlb)),
+            paging: TableCache::new(caches.paging),
+            absent: TableCache::new(caches.iotlb),
+            interrupt_mode: RwLock::new(InterruptMode::OFF),
+            interrupt_entries: TableCache::new(caches.interrupt),
+            devices: RwLock::default(),
+            requests: Mutex::default(),
+            queue: Mutex::default(),
+        })
+    }
+
+    /// What it stands in front of.
+    #[must_use]
+    pub fn memory(&self) -> &Arc<PhysicalMemory> {
+        &self.memory
+    }
+
+    /// How it is built.
+    #[must_use]
+    pub fn options(&self) -> &VtdOptions {
+        &self.options
+    }
+
+    /// The cache of its translations.
+    #[must_use]
+    pub fn iotlb(&self) -> &Arc<TranslationCache> {
+        &self.iotlb
+    }
+
+    /// Readings are recorded only if somebody wants to know of stale uses.
+    fn recorder(&self) -> Recorder {
+        Recorder::OFF
+    }
+
+    #[inline]
+    fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Routes that were found before are looked up again. To be called after what they rest on has changed.
+    fn forget_routes(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How `requester` is translated.
+    fn route(&self, requester: Requester, reach: Reach, recorder: Recorder) -> Result<Route, Refusal> {
+        let mode = self.mode.load(Ordering::Acquire);
+        if mode & TRANSLATING == 0 {
+            return Ok(Route::untranslated());
+        }
+        let root = RootTable::decode(mode);
+        let Found { route, evicted } = self.routes.find(&self.memory, root, requester, reach, recorder);
+        if evicted {
+            self.forget_routes();
+        }
+        route
+    }
+
+    /// The route's stages with the tags of their translations.
+    fn space(&self, route: &Route) -> Space {
+        let domain_wide = |key: SpaceKey| SpaceKey { pasid: None, stage: StageKind::Second, ..key };
+        let nested = route.key.filter(|key| key.stage == StageKind::Nested);
+        Space {
+            stages: route.stages,
+            dialect: route.dialect,
+            tag: route.key.and_then(|key| self.tags.of(key)),
+            second_tag: nested.and_then(|key| self.tags.of(domain_wide(key))),
+        }
+    }
+
+    fn device(&self, source: SourceId) -> Option<Arc<Device>> {
+        self.devices.read().get(&source).cloned()
+    }
+}
+
+impl fmt::Debug for Vtd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vtd").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

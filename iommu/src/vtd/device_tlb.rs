@@ -1,0 +1,138 @@
+//! What the unit knows of a device: its TLB, whether it has answered, and what it has been answered.
+//!
+//! Invariant: the TLB belongs to the device; the unit only asks it to forget, and the device's answer means that the
+//! entries are gone **and** that no access through them is in flight. Source: PCIe 10.3 (ATS), 10.4 (PRI); VT-d 4.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use mmu::address::VirtAddr;
+use mmu::cache::TranslationCache;
+use parking_lot::Mutex;
+
+use crate::pasid::Pasid;
+use crate::spec::descriptor::{DeviceScope, DeviceSpan, PageGroupResponse};
+use crate::spec::id::SourceId;
+use crate::vtd::tags::Tags;
+
+/// Answers that wait for a device at most; one that never looks loses the oldest.
+const MOST_RESPONSES: usize = 512;
+/// Invalidations that a late device keeps apart at most; then it forgets everything instead.
+const MOST_LATE: usize = 1024;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Device {
+    source: SourceId,
+    cache: Arc<TranslationCache>,
+    tags: Tags<Option<Pasid>>,
+    late: Mutex<Late>,
+    responses: Mutex<VecDeque<PageGroupResponse>>,
+}
+
+/// Invalidations that a device has received and not yet carried out.
+#[derive(Debug, Default)]
+struct Late {
+    holds: bool,
+    scopes: Vec<DeviceScope>,
+    everything: bool,
+}
+
+impl Device {
+    /// A device with a TLB of `entries`; 0 for none.
+    pub(super) fn new(source: SourceId, entries: usize) -> Self {
+        Self {
+            source,
+            cache: Arc::new(TranslationCache::new(entries)),
+            tags: Tags::new(),
+            late: Mutex::default(),
+            responses: Mutex::default(),
+        }
+    }
+
+    pub(super) fn source(&self) -> SourceId {
+        self.source
+    }
+
+    pub(super) fn cache(&self) -> &Arc<TranslationCache> {
+        &self.cache
+    }
+
+    pub(super) fn tags(&self) -> &Tags<Option<Pasid>> {
+        &self.tags
+    }
+
+    /// The device is told to forget.
+    pub(super) fn invalidate(&self, scope: &DeviceScope) {
+        let mut late = self.late.lock();
+        if !late.holds {
+            drop(late);
+            return self.forget(scope);
+        }
+        if late.scopes.len() < MOST_LATE {
+            late.scopes.push(*scope);
+        } else {
+            late.everything = true;
+        }
+    }
+
+    fn forget(&self, scope: &DeviceScope) {
+        let Some(tag) = self.tags.find(scope.pasid) else { return };
+        match scope.span {
+            DeviceSpan::All => self.cache.invalidate_tag(tag),
+            DeviceSpan::Range(range) => self.cache.invalidate_exactly(tag, range),
+        }
+    }
+
+    /// Forgets one page that the device itself found wanting.
+    pub(super) fn forget_page(&self, pasid: Option<Pasid>, address: VirtAddr) {
+        if let Some(tag) = self.tags.find(pasid) {
+            self.cache.invalidate_page(tag, address);
+        }
+    }
+
+    /// Returns when no access through what was forgotten is in flight.
+    pub(super) fn drain(&self) {
+        self.cache.drain();
+    }
+
+    /// Whether it has been told something that it has not carried out.
+    pub(super) fn owes_answer(&self) -> bool {
+        let late = self.late.lock();
+        late.everything || !late.scopes.is_empty()
+    }
+
+    /// From now on it takes its time.
+    pub(super) fn hold(&self) {
+        self.late.lock().holds = true;
+    }
+
+    /// It carries out what it was told, and takes its time no longer.
+    pub(super) fn catch_up(&self) {
+        let Late { scopes, everything, .. } = std::mem::take(&mut *self.late.lock());
+        scopes.iter().for_each(|scope| self.forget(scope));
+        if everything {
+            self.cache.invalidate_all();
+        }
+        self.drain();
+    }
+
+    /// What it was told is not waited for any more, and never carried out.
+    pub(super) fn give_up(&self) {
+        let mut late = self.late.lock();
+        late.scopes.clear();
+        late.everything = false;
+    }
+
+    pub(super) fn take_response(&self, response: PageGroupResponse) {
+        let mut responses = self.responses.lock();
+        if responses.len() == MOST_RESPONSES {
+            responses.pop_front();
+        }
+        responses.push_back(response);
+    }
+
+    pub(super) fn next_response(&self) -> Option<PageGroupResponse> {
+        self.responses.lock().pop_front()
+    }
+}

@@ -1,0 +1,168 @@
+//! Interrupt remapping: every interrupt of a device or an IOAPIC passes here on its way to the CPUs.
+//!
+//! Invariant: with remapping on, only what an entry admits gets through, and the entry decides where to. An IOAPIC's
+//! source is not checked: the entry holds the function behind it. The unit's own events are not remapped.
+//! Source: VT-d 5.1 (remapping), 6.2.6 (interrupt entry cache), 7.2.2 (faults).
+
+use mmu::address::{Access, PhysAddr, VirtAddr};
+
+use crate::spec::command::InterruptTable;
+use crate::spec::fault::{AddressType, FaultReason, FaultRecord};
+use crate::spec::id::SourceId;
+use crate::spec::interrupt::{ENTRY_BYTES, Format, InterruptEntry, Msi};
+use crate::vtd::Vtd;
+use crate::vtd::options::CachingMode;
+
+/// Readings of an entry's words before they count as they came: software replaces both at once.
+const ATTEMPTS: usize = 4;
+
+/// Whoever delivers interrupts to CPUs.
+pub trait MsiSink: Send + Sync {
+    /// Delivers one; its destination is in the compatibility format, with bits 31:8 of an x2APIC id in address
+    /// bits 63:40. Called with no lock held that a device or a CPU waits for.
+    fn send(&self, message: Msi);
+}
+
+/// Where an interrupt comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum InterruptSource {
+    /// A function's message.
+    Function(SourceId),
+    /// An IOAPIC's, known under this source id.
+    IoApic(SourceId),
+}
+
+/// GSTS.IRES and GSTS.CFIS, with IRTA as SIRTP took it over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct InterruptMode {
+    pub(super) table: InterruptTable,
+    pub(super) enabled: bool,
+    pub(super) compatibility: bool,
+}
+
+/// Why an interrupt is blocked.
+struct Blocked {
+    reason: FaultReason,
+    hides_faults: bool,
+}
+
+impl From<FaultReason> for Blocked {
+    fn from(reason: FaultReason) -> Self {
+        Self { reason, hides_faults: false }
+    }
+}
+
+impl InterruptMode {
+    pub(super) const OFF: Self = Self {
+        table: InterruptTable { base: PhysAddr(0), count: 0, x2apic: false },
+        enabled: false,
+        compatibility: false,
+    };
+}
+
+impl InterruptSource {
+    const fn id(self) -> SourceId {
+        match self {
+            Self::Function(source) | Self::IoApic(source) => source,
+        }
+    }
+}
+
+impl Vtd {
+    /// Remaps `message` and sends it.
+    ///
+    /// # Errors
+    /// The reason, recorded in the fault log, if it is blocked.
+    pub fn interrupt(&self, source: InterruptSource, message: Msi) -> Result<(), FaultReason> {
+        let remapped = self.remap(source, message)?;
+        self.sink.send(remapped);
+        Ok(())
+    }
+
+    /// What `message` becomes.
+    ///
+    /// # Errors
+    /// As [`interrupt`](Self::interrupt).
+    pub fn remap(&self, source: InterruptSource, message: Msi) -> Result<Msi, FaultReason> {
+        self.try_remap(source, message).map_err(|blocked| {
+            if !blocked.hides_faults {
+                self.record_interrupt_fault(source.id(), message, blocked.reason);
+            }
+            blocked.reason
+        })
+    }
+
+    fn try_remap(&self, source: InterruptSource, message: Msi) -> Result<Msi, Blocked> {
+        let mode = *self.interrupt_mode.read();
+        if !mode.enabled {
+            return Ok(message);
+        }
+        let Format::Remappable { index } = message.format() else {
+            let passes = mode.compatibility && !mode.table.x2apic;
+            return if passes { Ok(message) } else { Err(FaultReason::CompatibilityBlocked.into()) };
+        };
+        if message.has_reserved() {
+            return Err(FaultReason::InterruptRequestReserved.into());
+        }
+        let index = u16::try_from(index).ok().filter(|&index| u32::from(index) < mode.table.count);
+        let index = index.ok_or(FaultReason::InterruptIndex)?;
+        let entry = self.interrupt_entry(mode.table, index)?;
+        check(entry, source).map_err(|reason| Blocked { reason, hides_faults: entry.hides_faults() })?;
+        Ok(entry.message(mode.table.x2apic))
+    }
+
+    fn interrupt_entry(&self, table: InterruptTable, index: u16) -> Result<InterruptEntry, FaultReason> {
+        if let Some(cached) = self.interrupt_entries.get(&index) {
+            return Ok(InterruptEntry(cached));
+        }
+        let ticket = self.interrupt_entries.ticket();
+        let place = table.base.offset(u64::from(index) * ENTRY_BYTES);
+        let entry = self.read_entry(place).ok_or(FaultReason::InterruptTableAccess)?;
+        let sound = entry.is_present() && !entry.has_reserved();
+        if sound || self.options.caching_mode == CachingMode::AlsoAbsent {
+            self.interrupt_entries.fill(ticket, index, entry.0);
+        }
+        Ok(entry)
+    }
+
+    /// Both words, of one moment if software lets them be.
+    fn read_entry(&self, place: PhysAddr) -> Option<InterruptEntry> {
+        let mut low = self.memory.try_load(place)?;
+        for _ in 0..ATTEMPTS {
+            let high = self.memory.try_load(place.offset(8))?;
+            let again = self.memory.try_load(place)?;
+            if again == low {
+                return Some(InterruptEntry([low, high]));
+            }
+            low = again;
+        }
+        Some(InterruptEntry([low, self.memory.try_load(place.offset(8))?]))
+    }
+
+    fn record_interrupt_fault(&self, source: SourceId, message: Msi, reason: FaultReason) {
+        let index = match message.format() {
+            Format::Remappable { index } => u64::from(index),
+            Format::Compatibility => 0,
+        };
+        self.record_fault(&FaultRecord {
+            reason,
+            source,
+            pasid: None,
+            address: VirtAddr(index << 48),
+            access: Access::Write,
+            address_type: AddressType::Untranslated,
+        });
+    }
+}
+
+fn check(entry: InterruptEntry, source: InterruptSource) -> Result<(), FaultReason> {
+    if !entry.is_present() {
+        return Err(FaultReason::InterruptNotPresent);
+    }
+    let rule = entry.source_check().filter(|_| !entry.has_reserved());
+    let rule = rule.ok_or(FaultReason::InterruptEntryReserved)?;
+    match source {
+        InterruptSource::Function(function) if !rule.admits(function) => Err(FaultReason::InterruptSource),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,110 @@
+//! What each invalidation forgets: issued here, completed by a drain.
+//!
+//! Invariant: it forgets what its scope names and nothing else. Paging structures go before translations, and cached
+//! table entries before the routes that rest on them: so whoever walks in between finds no way from the old to a fill.
+//! Source: VT-d 6.5.2.1 to 6.5.2.4, 6.2.5 (paging-structure caches), Table "invalidation granularity".
+
+use std::collections::HashSet;
+
+use mmu::address::{VirtAddr, VirtRange};
+use mmu::cache::Tag;
+
+use crate::spec::descriptor::{ContextScope, EntryScope, Hint, IotlbScope, PageSpan, PasidScope};
+use crate::vtd::Vtd;
+use crate::vtd::tags::{SpaceKey, StageKind};
+
+/// What goes of one address space.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Extent {
+    /// Everything.
+    All,
+    /// Pages that overlap; and with the hint the tables above them.
+    Span(PageSpan),
+}
+
+/// What `scope` takes of the translations that are tagged with `key`.
+pub(crate) fn extent(scope: IotlbScope, key: &SpaceKey) -> Option<Extent> {
+    let of_pasid =
+        |domain, pasid| key.domain == domain && key.stage != StageKind::Second && key.pasid == Some(pasid);
+    match scope {
+        IotlbScope::Global => Some(Extent::All),
+        IotlbScope::Domain(domain) => (key.domain == domain).then_some(Extent::All),
+        IotlbScope::Pages(domain, span) if key.domain == domain => Some(match key.stage {
+            StageKind::Second => Extent::Span(span),
+            // The span is one of second-stage addresses: what it is for the first stage nobody knows.
+            StageKind::First | StageKind::Nested => Extent::All,
+        }),
+        IotlbScope::Pages(..) => None,
+        IotlbScope::Pasid(domain, pasid) => of_pasid(domain, pasid).then_some(Extent::All),
+        IotlbScope::PasidPages(domain, pasid, span) => of_pasid(domain, pasid).then_some(Extent::Span(span)),
+    }
+}
+
+impl Vtd {
+    pub(super) fn invalidate_contexts(&self, scope: ContextScope) {
+        self.routes.invalidate_contexts(scope);
+        self.forget_routes();
+    }
+
+    pub(super) fn invalidate_pasids(&self, scope: PasidScope) {
+        self.routes.invalidate_pasids(scope);
+        self.forget_routes();
+    }
+
+    pub(super) fn invalidate_iotlb(&self, scope: IotlbScope) {
+        if scope == IotlbScope::Global {
+            self.paging.invalidate(|_, _| true);
+            self.absent.invalidate(|_, _| true);
+            self.iotlb.invalidate_all();
+            return;
+        }
+        let mut whole = HashSet::new();
+        let mut spans = Vec::new();
+        for (key, tag) in self.tags.matching(|key| extent(scope, key).is_some()) {
+            match extent(scope, &key) {
+                Some(Extent::Span(span)) => spans.push((tag, span)),
+                _ => {
+                    whole.insert(tag);
+                }
+            }
+        }
+        self.forget_spaces(&whole);
+        spans.into_iter().for_each(|(tag, span)| self.forget_span(tag, span));
+    }
+
+    fn forget_spaces(&self, tags: &HashSet<Tag>) {
+        if tags.is_empty() {
+            return;
+        }
+        self.paging.invalidate(|key, _| tags.contains(&key.tag));
+        self.absent.invalidate(|(tag, ..), _| tags.contains(tag));
+        tags.iter().for_each(|&tag| self.iotlb.invalidate_tag(tag));
+    }
+
+    fn forget_span(&self, tag: Tag, span: PageSpan) {
+        let VirtRange { start, end } = span.range();
+        if span.hint == Hint::EveryLevel {
+            let last = VirtAddr(end.0 - 1);
+            self.paging.invalidate(|key, _| key.tag == tag && key.meets(start, last));
+        }
+        self.absent.invalidate(|(absent, page, _), _| *absent == tag && span.range().contains(*page));
+        self.iotlb.invalidate_exactly(tag, span.range());
+    }
+
+    /// Forgets one page that a device found wanting.
+    pub(super) fn forget_page(&self, tag: Option<Tag>, address: VirtAddr) {
+        if let Some(tag) = tag {
+            self.absent.invalidate(|(absent, page, _), _| *absent == tag && *page == address.page());
+            self.iotlb.invalidate_page(tag, address);
+        }
+    }
+
+    pub(super) fn invalidate_interrupts(&self, scope: EntryScope) {
+        self.interrupt_entries.invalidate(|entry, _| match scope {
+            EntryScope::Global => true,
+            EntryScope::Index { index, log2_count } => {
+                u32::from(entry ^ index).checked_shr(log2_count).unwrap_or_default() == 0
+            }
+        });
+    }
+}

@@ -1,0 +1,324 @@
+//! A device's port: its only way to memory, to interrupts and to page requests.
+//!
+//! Invariant: a request is translated, then accesses; what it was translated to may be outdated by then, and an
+//! invalidation's completion waits for it. A port that is blocked has nothing in flight, so whoever answers may drain.
+//! A fill rests on a route that was current when the fill's ticket was taken. Source: VT-d 3.2 to 3.9, 4.2 (ATS).
+
+mod bytes;
+mod memo;
+mod walk;
+
+use std::fmt;
+use std::sync::Arc;
+
+use mmu::address::{Access, PhysAddr, VirtAddr};
+use mmu::cache::{CachePort, Section, Translation};
+use mmu::memory::PhysicalMemory;
+use thiserror::Error;
+
+use crate::pasid::Pasid;
+use crate::spec::descriptor::PageGroupResponse;
+use crate::spec::fault::{AddressType, FaultReason, FaultRecord};
+use crate::spec::id::SourceId;
+use crate::spec::page_request::{PageRequest, Wants};
+use crate::vtd::Vtd;
+use crate::vtd::device_tlb::Device;
+use crate::vtd::port::memo::{Memo, Memos};
+use crate::vtd::port::walk::{Fills, Walk};
+use crate::vtd::requests::RequestOutcome;
+use crate::vtd::route::{Dialect, Refusal, Requester, Stages};
+use crate::vtd::walk::identity;
+
+/// Routes that may be overtaken by an invalidation before a translation goes uncached.
+const ATTEMPTS: usize = 4;
+
+/// An access as a device issues it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Request {
+    /// In whose name, if it carries a PASID.
+    pub pasid: Option<Pasid>,
+    /// Where.
+    pub address: VirtAddr,
+    /// For what.
+    pub access: Access,
+}
+
+/// A request that reached nothing.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+#[error("{:?} of {} by {requester}: {reason}", .request.access, .request.address)]
+pub struct Blocked {
+    /// Who asked.
+    pub requester: SourceId,
+    /// What it asked.
+    pub request: Request,
+    /// What is in the way.
+    pub reason: FaultReason,
+}
+
+/// Whether a device translates ahead (the ATS capability's Enable bit).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Ats {
+    /// Every request is untranslated.
+    #[default]
+    Disabled,
+    /// Requests go through the device's TLB.
+    Enabled,
+}
+
+/// One thread's port of a device.
+pub struct Port {
+    iotlb: CachePort,
+    device_tlb: CachePort,
+    wiring: Wiring,
+}
+
+/// What a port does not lend out with an access.
+struct Wiring {
+    unit: Arc<Vtd>,
+    device: Arc<Device>,
+    ats: Ats,
+    memos: Memos,
+}
+
+/// A translated access that has not ended. Dropping it ends it.
+#[derive(Debug)]
+pub struct InFlight<'port> {
+    _section: Section<'port>,
+    memory: &'port PhysicalMemory,
+    address: PhysAddr,
+}
+
+impl Vtd {
+    /// A port of the function `source`. The first one decides how many entries the device's TLB has; 0 is none.
+    #[must_use]
+    pub fn port(self: &Arc<Self>, source: SourceId, device_tlb_entries: usize) -> Port {
+        let device = Arc::clone(
+            self.devices
+                .write()
+                .entry(source)
+                .or_insert_with(|| Arc::new(Device::new(source, device_tlb_entries))),
+        );
+        Port {
+            iotlb: self.iotlb.port(),
+            device_tlb: device.cache().port(),
+            wiring: Wiring { unit: Arc::clone(self), device, ats: Ats::Disabled, memos: Memos::new() },
+        }
+    }
+}
+
+impl Port {
+    /// Who asks.
+    #[must_use]
+    pub fn source(&self) -> SourceId {
+        self.wiring.device.source()
+    }
+
+    /// Switches the device's TLB. What it holds stays; software flushes it.
+    pub fn set_ats(&mut self, ats: Ats) {
+        self.wiring.ats = ats;
+    }
+
+    /// Tells drains that the device idles.
+    pub fn pause(&mut self) {
+        self.iotlb.pause();
+        self.device_tlb.pause();
+    }
+
+    /// Translates a request, and leaves it in flight. What it may touch ends with the 4 KiB page.
+    ///
+    /// # Errors
+    /// [`Blocked`], recorded in the fault log unless the tables hide it, or the device asked ahead (ATS).
+    #[inline]
+    pub fn translate(&mut self, request: Request) -> Result<InFlight<'_>, Blocked> {
+        let Self { iotlb, device_tlb, wiring } = self;
+        let (section, found) = if wiring.ats == Ats::Enabled {
+            let section = device_tlb.enter();
+            let found = wiring.ahead(&section, iotlb, &request);
+            (section, found)
+        } else {
+            let section = iotlb.enter();
+            let found = wiring.through_iotlb(&section, &request, AddressType::Untranslated);
+            (section, found)
+        };
+        match found {
+            Ok(found) => Ok(InFlight {
+                _section: section,
+                memory: &wiring.unit.memory,
+                address: found.physical(request.address),
+            }),
+            Err(stopped) => {
+                // Recording takes a lock, and may interrupt.
+                drop(section);
+                Err(wiring.block(&request, stopped))
+            }
+        }
+    }
+
+    /// Asks software for a page. The device may have the answer later, from [`next_response`](Self::next_response).
+    ///
+    /// # Errors
+    /// [`Blocked`] if the tables do not admit page requests of this device.
+    pub fn request_page(&mut self, request: PageRequest) -> Result<RequestOutcome, Blocked> {
+        self.pause();
+        let access = if request.wants.write { Access::Write } else { Access::Read };
+        let asked = Request { pasid: request.pasid, address: request.address, access };
+        let request = PageRequest { source: self.source(), ..request };
+        let admitted = self.wiring.admit_page_request(&asked);
+        admitted.map_err(|stopped| self.wiring.block(&asked, stopped))?;
+        Ok(self.wiring.unit.receive_request(request))
+    }
+
+    /// Tells software that the device has stopped using `pasid` (a stop marker). No answer comes.
+    ///
+    /// # Errors
+    /// As [`request_page`](Self::request_page).
+    pub fn mark_stop(&mut self, pasid: Pasid) -> Result<RequestOutcome, Blocked> {
+        self.request_page(PageRequest {
+            source: self.source(),
+            pasid: Some(pasid),
+            address: VirtAddr(0),
+            wants: Wants::default(),
+            group: 0,
+            last: true,
+            private_data: None,
+        })
+    }
+
+    /// The oldest answer to a page request that the device has not seen.
+    pub fn next_response(&mut self) -> Option<PageGroupResponse> {
+        self.wiring.device.next_response()
+    }
+}
+
+/// Why a request stops, and on which leg.
+#[derive(Clone, Copy)]
+struct Stopped {
+    refusal: Refusal,
+    address_type: AddressType,
+}
+
+impl Wiring {
+    /// Through the device's TLB; what it does not have it asks the unit for.
+    fn ahead(
+        &mut self,
+        section: &Section<'_>,
+        iotlb: &mut CachePort,
+        request: &Request,
+    ) -> Result<Translation, Stopped> {
+        let Some(tag) = self.device.tags().of(request.pasid) else {
+            return self.through_iotlb(&iotlb.enter(), request, AddressType::Untranslated);
+        };
+        if let Some(hit) = section.lookup(tag, request.address).filter(|hit| serves(*hit, request.access)) {
+            self.admit(request, AddressType::Translated)?;
+            return Ok(hit);
+        }
+        let ticket = section.begin_fill(tag);
+        let found = self.through_iotlb(&iotlb.enter(), request, AddressType::TranslationRequest)?;
+        section.fill(ticket, request.address, found);
+        Ok(found)
+    }
+
+    #[inline]
+    fn through_iotlb(
+        &mut self,
+        section: &Section<'_>,
+        request: &Request,
+        address_type: AddressType,
+    ) -> Result<Translation, Stopped> {
+        let space = &self.admit(request, address_type)?.space;
+        if space.stages == Stages::Identity {
+            return Ok(identity(request.address));
+        }
+        let hit = space.tag.and_then(|tag| section.lookup(tag, request.address));
+        match hit.filter(|hit| serves(*hit, request.access)) {
+            Some(hit) => Ok(hit),
+            None => self.walk_and_fill(section, request, address_type),
+        }
+    }
+
+    /// The route of the request, if it admits requests of that type to that address.
+    #[inline]
+    fn admit(&mut self, request: &Request, address_type: AddressType) -> Result<&Memo, Stopped> {
+        let stop = |refusal| Stopped { refusal, address_type };
+        let requester = Requester { source: self.device.source(), pasid: request.pasid };
+        let memo = self.memos.find(&self.unit, requester).map_err(stop)?;
+        memo.check(request.address, address_type).map_err(stop)?;
+        Ok(memo)
+    }
+
+    /// Apart from the hit, and out of its way.
+    #[cold]
+    fn walk_and_fill(
+        &mut self,
+        section: &Section<'_>,
+        request: &Request,
+        address_type: AddressType,
+    ) -> Result<Translation, Stopped> {
+        let mut attempts = 0;
+        loop {
+            let memo = self.admit(request, address_type)?.clone();
+            let mut walk = Walk::begin(&self.unit, section, &memo);
+            let is_current = self.unit.epoch() == memo.found_in;
+            attempts += 1;
+            if !is_current && attempts < ATTEMPTS {
+                continue;
+            }
+            let fills = if is_current { Fills::Yes } else { Fills::No };
+            return walk.finish(request, fills).map_err(|reason| Stopped {
+                // A device that asks ahead is told that it may not; nothing is recorded.
+                refusal: Refusal {
+                    reason,
+                    hides_faults: memo.hides_faults || address_type == AddressType::TranslationRequest,
+                },
+                address_type,
+            });
+        }
+    }
+
+    fn admit_page_request(&mut self, asked: &Request) -> Result<(), Stopped> {
+        let stop = |reason, hides_faults| Stopped {
+            refusal: Refusal { reason, hides_faults },
+            address_type: AddressType::Untranslated,
+        };
+        let memo = self.admit(asked, AddressType::Untranslated)?;
+        if memo.space.dialect == Dialect::Legacy {
+            return Err(stop(FaultReason::PageRequestInLegacyMode, memo.hides_faults));
+        }
+        if !memo.has_page_requests {
+            return Err(stop(FaultReason::PageRequestDisabled, memo.hides_faults));
+        }
+        let tag = memo.space.tag;
+        self.unit.forget_page(tag, asked.address);
+        self.device.forget_page(asked.pasid, asked.address);
+        Ok(())
+    }
+
+    #[cold]
+    fn block(&self, request: &Request, stopped: Stopped) -> Blocked {
+        let reason = stopped.refusal.reason;
+        let source = self.device.source();
+        if !stopped.refusal.hides_faults {
+            self.unit.record_fault(&FaultRecord {
+                reason,
+                source,
+                pasid: request.pasid,
+                address: request.address,
+                access: request.access,
+                address_type: stopped.address_type,
+            });
+        }
+        Blocked { requester: source, request: *request, reason }
+    }
+}
+
+/// A hit that would store without D set must walk again, to set it.
+#[inline]
+fn serves(hit: Translation, access: Access) -> bool {
+    hit.permission.allows(access) && (access == Access::Read || hit.dirty)
+}
+
+impl fmt::Debug for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Port").field("source", &self.source()).finish_non_exhaustive()
+    }
+}

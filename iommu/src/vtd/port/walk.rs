@@ -1,0 +1,84 @@
+//! One miss of the IOTLB: a walk, and what is cached of it.
+//!
+//! Invariant: the tickets are taken before anything is read, and nothing is filled on the strength of a route that
+//! ended meanwhile. Failures are cached with CAP.CM only. Source: VT-d 6.1, 6.2.4.
+
+use mmu::address::{Access, VirtAddr};
+use mmu::cache::{FillTicket, Section, Translation};
+
+use crate::spec::fault::FaultReason;
+use crate::vtd::Vtd;
+use crate::vtd::options::CachingMode;
+use crate::vtd::port::Request;
+use crate::vtd::port::memo::Memo;
+use crate::vtd::route::Reach;
+use crate::vtd::table_cache::Ticket;
+use crate::vtd::walk::{Space, Walker};
+
+/// Whether the result may be cached.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fills {
+    Yes,
+    No,
+}
+
+/// See the module.
+pub(super) struct Walk<'a> {
+    unit: &'a Vtd,
+    section: &'a Section<'a>,
+    space: Space,
+    ticket: Option<FillTicket>,
+    absent: Ticket,
+    walker: Walker<'a>,
+}
+
+impl<'a> Walk<'a> {
+    /// Takes the tickets.
+    pub(super) fn begin(unit: &'a Vtd, section: &'a Section<'a>, memo: &Memo) -> Self {
+        Self {
+            unit,
+            section,
+            space: memo.space,
+            ticket: memo.space.tag.map(|tag| section.begin_fill(tag)),
+            absent: unit.absent.ticket(),
+            walker: Walker::begin(&unit.memory, &unit.paging, Reach::Caches, unit.recorder()),
+        }
+    }
+
+    /// Walks, and fills what may be filled.
+    pub(super) fn finish(&mut self, request: &Request, fills: Fills) -> Result<Translation, FaultReason> {
+        if let Some(reason) = self.known_absent(request) {
+            return Err(reason);
+        }
+        let walked = self.walker.walk(&self.space, request.address, request.access);
+        if fills == Fills::Yes {
+            match walked {
+                Ok(found) => self.fill(request.address, found),
+                Err(reason) => self.fill_absent(request, reason),
+            }
+        }
+        walked
+    }
+
+    fn fill(&self, address: VirtAddr, found: Translation) {
+        if let Some(ticket) = self.ticket {
+            self.section.fill(ticket, address, found);
+        }
+    }
+
+    fn known_absent(&self, request: &Request) -> Option<FaultReason> {
+        self.absent_key(request).and_then(|key| self.unit.absent.get(&key))
+    }
+
+    fn fill_absent(&self, request: &Request, reason: FaultReason) {
+        if let Some(key) = self.absent_key(request) {
+            self.unit.absent.fill(self.absent, key, reason);
+        }
+    }
+
+    fn absent_key(&self, request: &Request) -> Option<(mmu::cache::Tag, VirtAddr, Access)> {
+        let caches = self.unit.options.caching_mode == CachingMode::AlsoAbsent;
+        let tag = self.space.tag.filter(|_| caches)?;
+        Some((tag, request.address.page(), request.access))
+    }
+}

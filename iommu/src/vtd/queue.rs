@@ -1,0 +1,225 @@
+//! The invalidation queue: descriptors are executed in order; a wait completes when everything ahead of it is complete.
+//!
+//! Invariant: a wait's status is written after the accesses in flight that could use something invalidated ahead of it
+//! have ended, in the unit and in every device that was told. A descriptor that cannot be executed stops the queue where
+//! it lies until software clears the error. One doorbell executes each place of the ring at most once.
+//! Source: VT-d 6.5.2 (queue), 6.5.2.8 (wait), 6.5.2.9 and 6.5.2.10 (errors, order).
+
+use std::sync::Arc;
+
+use mmu::address::PhysAddr;
+
+use crate::spec::command::{self, QueueAddress, RootTable, TableMode};
+use crate::spec::descriptor::{Descriptor, Wait, Words};
+use crate::spec::register::Register;
+use crate::spec::status::{self, QueueError};
+use crate::vtd::Vtd;
+use crate::vtd::device_tlb::Device;
+use crate::vtd::event::Event;
+use crate::vtd::knobs::{Gate, Mischief, Verdict};
+use crate::vtd::registers::Registers;
+
+/// What the queue remembers from one descriptor to the next.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    pub(super) gate: Gate,
+    pub(super) mischief: Mischief,
+    /// Accesses through the IOTLB may still use what was invalidated.
+    undrained: bool,
+    /// So may accesses through these devices' TLBs.
+    told: Vec<Arc<Device>>,
+}
+
+/// Where the next descriptor lies.
+struct Place {
+    address: PhysAddr,
+    width_bytes: u64,
+    /// IQH when it is done.
+    next: u64,
+}
+
+/// Whether the queue can go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Progress {
+    Done,
+    /// A device has not answered yet.
+    Blocked,
+}
+
+impl Vtd {
+    /// Executes what lies between head and tail.
+    pub(super) fn run_queue(&self) {
+        let mut queue = self.queue.lock();
+        let places = self.ring_places();
+        for _ in 0..places {
+            if !queue.gate.admits() || self.step(&mut queue) == Progress::Blocked {
+                return;
+            }
+        }
+    }
+
+    fn ring_places(&self) -> u64 {
+        let address = QueueAddress::decode(self.registers.lock().long(Register::QUEUE_ADDRESS));
+        address.len_bytes / address.width_bytes
+    }
+
+    /// One descriptor. With nothing to do it is blocked too.
+    fn step(&self, queue: &mut Queue) -> Progress {
+        // Apart from the match, which would hold the lock to its end.
+        let next = next_place(&self.registers.lock(), self.root());
+        let place = match next {
+            Ok(Some(place)) => place,
+            Ok(None) => return Progress::Blocked,
+            Err(error) => return self.stop_queue(error),
+        };
+        let descriptor = match self.fetch(&place) {
+            Ok(descriptor) => descriptor,
+            Err(error) => return self.stop_queue(error),
+        };
+        queue.gate.count();
+        if self.execute_with_mischief(queue, descriptor) == Progress::Blocked {
+            return Progress::Blocked;
+        }
+        self.registers.lock().set_long(Register::QUEUE_HEAD, place.next);
+        Progress::Done
+    }
+
+    fn root(&self) -> RootTable {
+        RootTable::decode(self.mode.load(std::sync::atomic::Ordering::Acquire))
+    }
+
+    fn fetch(&self, place: &Place) -> Result<Descriptor, QueueError> {
+        let mut words: Words = [0; 4];
+        for (word, offset) in words.iter_mut().zip((0..place.width_bytes).step_by(8)) {
+            let loaded = self.memory.try_load(place.address.offset(offset));
+            *word = loaded.ok_or(QueueError::Fetch)?;
+        }
+        Descriptor::decode(words, place.width_bytes)
+    }
+
+    /// Executes a descriptor as the knobs want it.
+    fn execute_with_mischief(&self, queue: &mut Queue, descriptor: Descriptor) -> Progress {
+        if let Some(late) = queue.mischief.overdue(&descriptor) {
+            self.execute(queue, late);
+        }
+        match queue.mischief.judge(descriptor) {
+            Verdict::Execute => self.execute(queue, descriptor),
+            Verdict::Leave => Progress::Done,
+        }
+    }
+
+    fn execute(&self, queue: &mut Queue, descriptor: Descriptor) -> Progress {
+        match descriptor {
+            Descriptor::ContextCache(scope) => self.invalidate_contexts(scope),
+            Descriptor::PasidCache(scope) => self.invalidate_pasids(scope),
+            Descriptor::Iotlb { scope, drains } => {
+                self.invalidate_iotlb(scope);
+                queue.undrained |= drains;
+            }
+            Descriptor::DeviceTlb(scope) => {
+                if let Some(device) = self.device(scope.source) {
+                    device.invalidate(&scope);
+                    queue.remember(device);
+                }
+            }
+            Descriptor::InterruptEntries(scope) => self.invalidate_interrupts(scope),
+            Descriptor::PageGroupResponse(response) => self.respond(response),
+            Descriptor::Wait(wait) => return self.complete(queue, &wait),
+        }
+        Progress::Done
+    }
+
+    fn complete(&self, queue: &mut Queue, wait: &Wait) -> Progress {
+        if queue.told.iter().any(|device| device.owes_answer()) {
+            return Progress::Blocked;
+        }
+        if std::mem::take(&mut queue.undrained) {
+            self.iotlb.drain();
+        }
+        queue.told.drain(..).for_each(|device| device.drain());
+        if wait.drains_requests {
+            self.deliver_requests();
+        }
+        if let Some((address, data)) = wait.status {
+            self.write_status(address, data);
+        }
+        if wait.interrupt {
+            self.interrupt_completion();
+        }
+        Progress::Done
+    }
+
+    /// Stores 32 bits as one atomic step, after everything before. An address outside memory takes nothing.
+    fn write_status(&self, address: PhysAddr, data: u32) {
+        let place = PhysAddr(address.0 & !7);
+        let shift = (address.0 & 4) * 8;
+        while let Some(word) = self.memory.try_load(place) {
+            let new = word & !(0xffff_ffff << shift) | u64::from(data) << shift;
+            if self.memory.compare_exchange(place, word, new).is_ok() {
+                return;
+            }
+        }
+    }
+
+    fn interrupt_completion(&self) {
+        let mut registers = self.registers.lock();
+        let pending = registers.word(Register::COMPLETION_STATUS) & status::WAIT_COMPLETE != 0;
+        registers.raise(Register::COMPLETION_STATUS, status::WAIT_COMPLETE);
+        let message = if pending { None } else { Event::COMPLETION.happen(&mut registers) };
+        drop(registers);
+        self.send(message);
+    }
+
+    fn stop_queue(&self, error: QueueError) -> Progress {
+        self.registers.lock().set_long(Register::QUEUE_ERROR, error.encode());
+        self.raise_fault_status(status::QUEUE_ERROR);
+        Progress::Blocked
+    }
+
+    /// A device does not answer: its invalidations are given up, the wait that stands at the head is aborted, and
+    /// the queue stops until software clears the error.
+    pub(super) fn abort_waits(&self, device: &Device) {
+        let mut queue = self.queue.lock();
+        device.give_up();
+        queue.told.clear();
+        let mut registers = self.registers.lock();
+        if let Ok(Some(place)) = next_place(&registers, self.root())
+            && matches!(self.fetch(&place), Ok(Descriptor::Wait(_)))
+        {
+            registers.set_long(Register::QUEUE_HEAD, place.next);
+        }
+        registers.set_long(Register::QUEUE_ERROR, status::time_out(device.source()));
+        drop(registers);
+        self.raise_fault_status(status::TIME_OUT_ERROR);
+    }
+}
+
+impl Queue {
+    fn remember(&mut self, device: Arc<Device>) {
+        if !self.told.iter().any(|told| Arc::ptr_eq(told, &device)) {
+            self.told.push(device);
+        }
+    }
+}
+
+/// The descriptor at the head, if there is one and the queue runs.
+fn next_place(registers: &Registers, root: RootTable) -> Result<Option<Place>, QueueError> {
+    let stopped = status::QUEUE_ERROR | status::TIME_OUT_ERROR;
+    let on = registers.word(Register::GLOBAL_STATUS) & command::QUEUE != 0;
+    let (head, tail) = (registers.long(Register::QUEUE_HEAD), registers.long(Register::QUEUE_TAIL));
+    if !on || head == tail || registers.word(Register::FAULT_STATUS) & stopped != 0 {
+        return Ok(None);
+    }
+    let address = QueueAddress::decode(registers.long(Register::QUEUE_ADDRESS));
+    let width_bytes = address.width_bytes;
+    if root.mode == TableMode::Scalable && width_bytes == 16 {
+        return Err(QueueError::Width);
+    }
+    if tail >= address.len_bytes || tail % width_bytes != 0 {
+        return Err(QueueError::Tail);
+    }
+    // Software may have moved the queue under the head.
+    let head = head % address.len_bytes / width_bytes * width_bytes;
+    let next = (head + width_bytes) % address.len_bytes;
+    Ok(Some(Place { address: address.base.offset(head), width_bytes, next }))
+}

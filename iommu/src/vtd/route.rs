@@ -1,0 +1,229 @@
+//! How a requester is translated: from root entry, context entry and PASID entry to the stages.
+//!
+//! Invariant: the decision depends on who asks and on the tables alone, not on the address. What is cached of the way
+//! is used until it is invalidated, whatever the tables say by then. Entries that are not present or faulty are cached
+//! only with CAP.CM. Source: VT-d 3.4 (mapping devices to domains), 6.2.2 (context cache), 6.2.3 (PASID cache), 6.1 (CM).
+
+mod context;
+mod legacy;
+mod scalable;
+
+use mmu::address::PhysAddr;
+use mmu::memory::PhysicalMemory;
+use mmu::table::Root;
+
+use crate::pasid::Pasid;
+use crate::spec::command::{RootTable, TableMode};
+use crate::spec::context::LegacyContext;
+use crate::spec::descriptor::{ContextScope, PasidScope};
+use crate::spec::fault::FaultReason;
+use crate::spec::id::SourceId;
+use crate::spec::paging::SecondStageLevels;
+use crate::spec::pasid_entry::PasidEntry;
+use crate::vtd::options::{CachingMode, VtdOptions};
+use crate::vtd::table_cache::{Filled, TableCache, Ticket};
+use crate::vtd::tags::SpaceKey;
+use crate::vtd::trail::{Reading, Recorder, Table, Trail};
+
+/// Who asks, and in whose name.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Requester {
+    /// The function.
+    pub source: SourceId,
+    /// The process, if the request carries a PASID.
+    pub pasid: Option<Pasid>,
+}
+
+/// A second-stage table.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct SecondStage {
+    /// Its root.
+    pub(crate) table: PhysAddr,
+    /// Its depth.
+    pub(crate) levels: SecondStageLevels,
+}
+
+/// What an address passes through.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Stages {
+    /// Nothing: it is a physical address.
+    Identity,
+    /// The first stage.
+    First(Root),
+    /// The second.
+    Second(SecondStage),
+    /// The first, every address of which passes through the second.
+    Nested(Root, SecondStage),
+}
+
+/// Which reasons faults have.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Dialect {
+    Legacy,
+    Scalable,
+}
+
+/// How a requester is translated.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    pub(crate) stages: Stages,
+    /// What its translations are tagged with.
+    pub(crate) key: Option<SpaceKey>,
+    pub(crate) dialect: Dialect,
+    /// Translation requests and translated requests are served.
+    pub(crate) has_device_tlb: bool,
+    pub(crate) has_page_requests: bool,
+    pub(crate) hides_faults: bool,
+    pub(crate) trail: Trail,
+}
+
+/// Why a requester is not translated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) reason: FaultReason,
+    pub(crate) hides_faults: bool,
+}
+
+/// Whether what is cached is used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reach {
+    /// The caches first.
+    Caches,
+    /// The tables alone; nothing is filled, and nothing marked.
+    Tables,
+}
+
+/// The tables from a device to its stages, and what is cached of them.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    caching_mode: CachingMode,
+    contexts: TableCache<SourceId, CachedContext>,
+    pasids: TableCache<Requester, CachedPasid>,
+}
+
+/// A context entry's lower words, as they were read in `mode`.
+#[derive(Clone, Debug)]
+struct CachedContext {
+    words: [u64; 2],
+    mode: TableMode,
+    trail: Trail,
+}
+
+#[derive(Clone, Debug)]
+struct CachedPasid {
+    entry: PasidEntry,
+    trail: Trail,
+}
+
+/// One look-up of a route.
+struct Lookup<'a> {
+    memory: &'a PhysicalMemory,
+    root: RootTable,
+    requester: Requester,
+    reach: Reach,
+    recorder: Recorder,
+    contexts: Ticket,
+    pasids: Ticket,
+    evicted: bool,
+}
+
+/// A route as it was found.
+pub(crate) struct Found {
+    pub(crate) route: Result<Route, Refusal>,
+    /// Whether an entry made room for another, so that routes found before may rest on what is not cached any more.
+    pub(crate) evicted: bool,
+}
+
+impl Refusal {
+    /// One that is recorded.
+    pub(crate) const fn open(reason: FaultReason) -> Self {
+        Self { reason, hides_faults: false }
+    }
+}
+
+impl Route {
+    /// No remapping: the address is physical.
+    pub(crate) fn untranslated() -> Self {
+        Self {
+            stages: Stages::Identity,
+            key: None,
+            dialect: Dialect::Legacy,
+            has_device_tlb: false,
+            has_page_requests: false,
+            hides_faults: false,
+            trail: Trail::default(),
+        }
+    }
+}
+
+impl Routes {
+    pub(crate) fn new(options: &VtdOptions) -> Self {
+        Self {
+            caching_mode: options.caching_mode,
+            contexts: TableCache::new(options.caches.context),
+            pasids: TableCache::new(options.caches.pasid),
+        }
+    }
+
+    /// The route of `requester` under `root`.
+    pub(crate) fn find(
+        &self,
+        memory: &PhysicalMemory,
+        root: RootTable,
+        requester: Requester,
+        reach: Reach,
+        recorder: Recorder,
+    ) -> Found {
+        let (contexts, pasids) = (self.contexts.ticket(), self.pasids.ticket());
+        let mut lookup =
+            Lookup { memory, root, requester, reach, recorder, contexts, pasids, evicted: false };
+        let route = match root.mode {
+            TableMode::Legacy => self.legacy(&mut lookup),
+            TableMode::Scalable => self.scalable(&mut lookup),
+            TableMode::Abort => Err(Refusal::open(FaultReason::RootTableMode)),
+        };
+        Found { route, evicted: lookup.evicted }
+    }
+
+    /// Drops cached context entries.
+    pub(crate) fn invalidate_contexts(&self, scope: ContextScope) {
+        self.contexts.invalidate(|source, context| match scope {
+            ContextScope::Global => true,
+            ContextScope::Domain(domain) => {
+                context.mode == TableMode::Scalable || LegacyContext(context.words).domain() == domain
+            }
+            ContextScope::Device { source: named, ignored_bits } => {
+                (source.0 ^ named.0) & !((1 << ignored_bits) - 1) == 0
+            }
+        });
+    }
+
+    /// Drops cached PASID entries.
+    pub(crate) fn invalidate_pasids(&self, scope: PasidScope) {
+        self.pasids.invalidate(|requester, cached| match scope {
+            PasidScope::Global => true,
+            PasidScope::Domain(domain) => cached.entry.domain() == domain,
+            PasidScope::Pasid(domain, pasid) => {
+                cached.entry.domain() == domain && requester.pasid == Some(pasid)
+            }
+        });
+    }
+
+    /// Whether something that was read may be cached.
+    fn keeps(&self, lookup: &Lookup<'_>, valid: bool) -> bool {
+        lookup.reach == Reach::Caches && (valid || self.caching_mode == CachingMode::AlsoAbsent)
+    }
+}
+
+impl Lookup<'_> {
+    /// Reads one word of a table; none outside memory.
+    fn read(&mut self, table: Table, place: PhysAddr) -> Option<u64> {
+        let value = self.memory.try_load(place)?;
+        self.recorder.note(Reading { table, place, value, leaf: false });
+        Some(value)
+    }
+
+    fn note(&mut self, filled: Filled) {
+        self.evicted |= filled == Filled::Evicting;
+    }
+}

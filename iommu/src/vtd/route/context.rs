@@ -1,0 +1,74 @@
+//! Context entries, from the cache or through the root table.
+//!
+//! Invariant: a cached entry is used only in the mode in which it was read. Source: VT-d 3.4.2, 3.4.3, 6.2.2.
+
+use crate::spec::command::TableMode;
+use crate::spec::context::{
+    LEGACY_CONTEXT_BYTES, ROOT_ENTRY_BYTES, RootEntry, SCALABLE_CONTEXT_BYTES, SCALABLE_HALF,
+};
+use crate::vtd::route::{CachedContext, Lookup, Reach, Routes};
+use crate::vtd::trail::Table;
+
+/// What is in the way of a context entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Obstacle {
+    RootAccess,
+    RootNotPresent,
+    RootReserved,
+    ContextAccess,
+}
+
+/// A context entry, and whether it was in the cache.
+pub(super) struct Context {
+    pub(super) entry: CachedContext,
+    pub(super) was_cached: bool,
+}
+
+impl Routes {
+    /// The context entry of the look-up's source.
+    pub(super) fn context(&self, lookup: &mut Lookup<'_>) -> Result<Context, Obstacle> {
+        if let Some(entry) = self.cached_context(lookup) {
+            lookup.recorder.follow(&entry.trail);
+            return Ok(Context { entry, was_cached: true });
+        }
+        let words = read_context(lookup)?;
+        let entry = CachedContext { words, mode: lookup.root.mode, trail: lookup.recorder.trail() };
+        Ok(Context { entry, was_cached: false })
+    }
+
+    /// Caches a context entry that was read, if it may be.
+    pub(super) fn keep_context(&self, lookup: &mut Lookup<'_>, context: Context, valid: bool) {
+        if !context.was_cached && self.keeps(lookup, valid) {
+            let filled = self.contexts.fill(lookup.contexts, lookup.requester.source, context.entry);
+            lookup.note(filled);
+        }
+    }
+
+    fn cached_context(&self, lookup: &Lookup<'_>) -> Option<CachedContext> {
+        if lookup.reach == Reach::Tables {
+            return None;
+        }
+        self.contexts.get(&lookup.requester.source).filter(|entry| entry.mode == lookup.root.mode)
+    }
+}
+
+fn read_context(lookup: &mut Lookup<'_>) -> Result<[u64; 2], Obstacle> {
+    let source = lookup.requester.source;
+    let scalable = lookup.root.mode == TableMode::Scalable;
+    let upper_half = scalable && source.devfn() >= SCALABLE_HALF;
+    let place = lookup.root.address.offset(u64::from(source.bus()) * ROOT_ENTRY_BYTES);
+    let place = if upper_half { place.offset(ROOT_ENTRY_BYTES / 2) } else { place };
+    let root = RootEntry(lookup.read(Table::Root, place).ok_or(Obstacle::RootAccess)?);
+    let table = root.table().ok_or(Obstacle::RootNotPresent)?;
+    if root.has_reserved() {
+        return Err(Obstacle::RootReserved);
+    }
+    let place = if scalable {
+        table.offset(u64::from(source.devfn() % SCALABLE_HALF) * SCALABLE_CONTEXT_BYTES)
+    } else {
+        table.offset(u64::from(source.devfn()) * LEGACY_CONTEXT_BYTES)
+    };
+    let low = lookup.read(Table::Context, place).ok_or(Obstacle::ContextAccess)?;
+    let high = lookup.read(Table::Context, place.offset(8)).ok_or(Obstacle::ContextAccess)?;
+    Ok([low, high])
+}

@@ -1,0 +1,143 @@
+//! The route in scalable mode: the context entry leads to a PASID directory, and a PASID entry says the rest.
+//!
+//! Invariant: a request without PASID has that of `RID_PASID`. Source: VT-d 3.4.3, 9.4, 9.5, 9.6.
+
+use crate::pasid::Pasid;
+use crate::spec::context::ScalableContext;
+use crate::spec::fault::FaultReason;
+use crate::spec::pasid_entry::{
+    DIRECTORY_ENTRY_BYTES, DirectoryEntry, PASID_ENTRY_BYTES, PasidEntry, PasidTranslation, directory_index,
+    table_index,
+};
+use crate::vtd::route::context::Obstacle;
+use crate::vtd::route::{
+    CachedPasid, Dialect, Lookup, Reach, Refusal, Requester, Route, Routes, SecondStage, Stages,
+};
+use crate::vtd::tags::{SpaceKey, StageKind};
+use crate::vtd::trail::Table;
+
+impl Routes {
+    pub(super) fn scalable(&self, lookup: &mut Lookup<'_>) -> Result<Route, Refusal> {
+        let context = self.context(lookup).map_err(|obstacle| Refusal::open(reason(obstacle)))?;
+        let entry = ScalableContext(context.entry.words);
+        let refuse = |reason| Refusal { reason, hides_faults: entry.hides_faults() };
+        let valid = check(entry);
+        self.keep_context(lookup, context, valid.is_ok());
+        valid.map_err(refuse)?;
+        let pasid = pasid_of(entry, lookup.requester).map_err(refuse)?;
+        let found = self.pasid_entry(lookup, entry, pasid).map_err(refuse)?;
+        route(entry, found, pasid, lookup)
+            .map_err(|reason| Refusal { reason, hides_faults: entry.hides_faults() || found.hides_faults() })
+    }
+
+    fn pasid_entry(
+        &self,
+        lookup: &mut Lookup<'_>,
+        context: ScalableContext,
+        pasid: Pasid,
+    ) -> Result<PasidEntry, FaultReason> {
+        let key = Requester { source: lookup.requester.source, pasid: Some(pasid) };
+        let cached = if lookup.reach == Reach::Caches { self.pasids.get(&key) } else { None };
+        if let Some(cached) = cached {
+            lookup.recorder.follow(&cached.trail);
+            return Ok(cached.entry);
+        }
+        let before = lookup.recorder.len();
+        let entry = read_pasid(lookup, context, pasid)?;
+        if self.keeps(lookup, stages(entry).is_ok()) {
+            let cached = CachedPasid { entry, trail: lookup.recorder.trail_from(before) };
+            let filled = self.pasids.fill(lookup.pasids, key, cached);
+            lookup.note(filled);
+        }
+        Ok(entry)
+    }
+}
+
+const fn reason(obstacle: Obstacle) -> FaultReason {
+    match obstacle {
+        Obstacle::RootAccess => FaultReason::ScalableRootAccess,
+        Obstacle::RootNotPresent => FaultReason::ScalableRootNotPresent,
+        Obstacle::RootReserved => FaultReason::ScalableRootReserved,
+        Obstacle::ContextAccess => FaultReason::ScalableContextAccess,
+    }
+}
+
+fn check(entry: ScalableContext) -> Result<(), FaultReason> {
+    if !entry.is_present() {
+        return Err(FaultReason::ScalableContextNotPresent);
+    }
+    if entry.has_reserved() {
+        return Err(FaultReason::ScalableContextReserved);
+    }
+    Ok(())
+}
+
+fn pasid_of(entry: ScalableContext, requester: Requester) -> Result<Pasid, FaultReason> {
+    match requester.pasid {
+        Some(_) if !entry.has_pasid() => Err(FaultReason::PasidDisabled),
+        Some(pasid) => Ok(pasid),
+        None => entry.requester_pasid().map_err(|_| FaultReason::RequesterPasid),
+    }
+}
+
+fn read_pasid(
+    lookup: &mut Lookup<'_>,
+    context: ScalableContext,
+    pasid: Pasid,
+) -> Result<PasidEntry, FaultReason> {
+    let index = directory_index(pasid);
+    if index >= context.directory_entries() {
+        return Err(FaultReason::PasidTooLarge);
+    }
+    let place = context.directory().offset(index * DIRECTORY_ENTRY_BYTES);
+    let directory =
+        DirectoryEntry(lookup.read(Table::PasidDirectory, place).ok_or(FaultReason::DirectoryAccess)?);
+    let table = directory.table().ok_or(FaultReason::DirectoryNotPresent)?;
+    if directory.has_reserved() {
+        return Err(FaultReason::DirectoryReserved);
+    }
+    let place = table.offset(table_index(pasid) * PASID_ENTRY_BYTES);
+    let mut words = [0; 3];
+    for (word, offset) in words.iter_mut().zip([0, 8, 16]) {
+        *word = lookup.read(Table::Pasid, place.offset(offset)).ok_or(FaultReason::PasidAccess)?;
+    }
+    Ok(PasidEntry(words))
+}
+
+fn stages(entry: PasidEntry) -> Result<(Stages, StageKind), FaultReason> {
+    if !entry.is_present() {
+        return Err(FaultReason::PasidNotPresent);
+    }
+    let invalid = |_| FaultReason::PasidInvalid;
+    let second = || {
+        let levels = entry.second_stage_levels().map_err(invalid)?;
+        Ok(SecondStage { table: entry.second_stage(), levels })
+    };
+    Ok(match entry.translation().map_err(invalid)? {
+        PasidTranslation::First => (Stages::First(entry.first_stage().map_err(invalid)?), StageKind::First),
+        PasidTranslation::Second => (Stages::Second(second()?), StageKind::Second),
+        PasidTranslation::Nested => {
+            (Stages::Nested(entry.first_stage().map_err(invalid)?, second()?), StageKind::Nested)
+        }
+        PasidTranslation::PassThrough => (Stages::Identity, StageKind::First),
+    })
+}
+
+fn route(
+    context: ScalableContext,
+    entry: PasidEntry,
+    pasid: Pasid,
+    lookup: &Lookup<'_>,
+) -> Result<Route, FaultReason> {
+    let (stages, stage) = stages(entry)?;
+    let pasid = if stage == StageKind::Second { None } else { Some(pasid) };
+    Ok(Route {
+        stages,
+        key: Some(SpaceKey { domain: entry.domain(), pasid, stage }),
+        dialect: Dialect::Scalable,
+        has_device_tlb: context.has_device_tlb(),
+        has_page_requests: context.has_page_requests(),
+        hides_faults: context.hides_faults() || entry.hides_faults(),
+        trail: lookup.recorder.trail(),
+    })
+}

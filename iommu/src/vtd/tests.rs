@@ -1,0 +1,16 @@
+//! The unit as a driver and a device see it: through registers, tables in memory, and a port.
+//!
+//! Read first: `driver`, which writes tables and descriptors. The rules of the specification that a driver relies on
+//! are tests named `rule_NN_…`.
+
+mod device_tlb;
+mod driver;
+mod faults;
+mod hostile;
+mod interrupts;
+mod iotlb;
+mod modes;
+mod pasid;
+mod queue;
+mod requests;
+mod walk;

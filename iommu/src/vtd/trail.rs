@@ -1,0 +1,133 @@
+//! Where a translation comes from: the table entries that were read on the way to it.
+//!
+//! Invariant: a trail holds each entry as it was read. Nobody keeps a trail, and none is recorded, unless stale uses
+//! are watched for.
+
+use std::fmt;
+use std::sync::Arc;
+
+use mmu::address::PhysAddr;
+use mmu::pte::Pte;
+
+/// A table that a translation passes through.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Table {
+    /// The root table.
+    Root,
+    /// A context table.
+    Context,
+    /// The PASID directory.
+    PasidDirectory,
+    /// A PASID table.
+    Pasid,
+    /// A first-stage table.
+    FirstStage {
+        /// Its level, 1 for leaves.
+        level: u32,
+    },
+    /// A second-stage table.
+    SecondStage {
+        /// Its level, 1 for leaves.
+        level: u32,
+    },
+}
+
+/// One word of a table, as it was read.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Reading {
+    /// What it belongs to.
+    pub table: Table,
+    /// Where it lies.
+    pub place: PhysAddr,
+    /// What stood there.
+    pub value: u64,
+    /// Whether the entry was a leaf.
+    pub leaf: bool,
+}
+
+/// The readings that a cached entry rests on, shared by all that rest on the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trail(Option<Arc<[Reading]>>);
+
+/// What is being read.
+#[derive(Debug)]
+pub(crate) struct Recorder(Option<Vec<Reading>>);
+
+impl Reading {
+    /// The bits that hardware changes by itself, and that say nothing about where a translation leads.
+    const fn marks(&self) -> u64 {
+        match self.table {
+            Table::FirstStage { .. } => Pte::ACCESSED | Pte::DIRTY,
+            _ => 0,
+        }
+    }
+
+    /// Whether `now` says something else.
+    #[must_use]
+    pub const fn differs_from(&self, now: u64) -> bool {
+        (self.value ^ now) & !self.marks() != 0
+    }
+}
+
+impl Trail {
+    pub(crate) fn readings(&self) -> &[Reading] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+impl Recorder {
+    /// One that forgets.
+    pub(crate) const OFF: Self = Self(None);
+
+    /// One that remembers.
+    pub(crate) fn on() -> Self {
+        Self(Some(Vec::new()))
+    }
+
+    pub(crate) fn note(&mut self, reading: Reading) {
+        if let Some(readings) = &mut self.0 {
+            readings.push(reading);
+        }
+    }
+
+    /// Notes what a cached entry rests on.
+    pub(crate) fn follow(&mut self, trail: &Trail) {
+        if let Some(readings) = &mut self.0 {
+            readings.extend_from_slice(trail.readings());
+        }
+    }
+
+    /// Forgets what was noted after the first `len` readings.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        if let Some(readings) = &mut self.0 {
+            readings.truncate(len);
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, Vec::len)
+    }
+
+    /// What was noted so far.
+    pub(crate) fn trail(&self) -> Trail {
+        self.trail_from(0)
+    }
+
+    /// What was noted after the first `start` readings.
+    pub(crate) fn trail_from(&self, start: usize) -> Trail {
+        Trail(self.0.as_deref().map(|readings| Arc::from(&readings[start.min(readings.len())..])))
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => f.write_str("root entry"),
+            Self::Context => f.write_str("context entry"),
+            Self::PasidDirectory => f.write_str("PASID directory entry"),
+            Self::Pasid => f.write_str("PASID entry"),
+            Self::FirstStage { level } => write!(f, "first-stage entry of level {level}"),
+            Self::SecondStage { level } => write!(f, "second-stage entry of level {level}"),
+        }
+    }
+}

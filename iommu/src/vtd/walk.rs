@@ -1,0 +1,152 @@
+//! The unit's page walk: first stage, second stage, or the first nested in the second.
+//!
+//! Invariant: a walk takes no lock but the paging-structure cache's, trusts nothing that it reads, and ends after a
+//! bounded number of loads. It fills a paging-structure cache only with what nobody invalidated since it began.
+//! A and D are set in the very entry that was read, or the walk starts over. Source: VT-d 3.6, 3.7, 3.8, 6.2.5.
+
+mod first;
+mod second;
+
+use mmu::address::{Access, PageSize, Pfn, PhysAddr, VirtAddr};
+use mmu::cache::{Permission, Tag, Translation};
+use mmu::memory::PhysicalMemory;
+
+use crate::spec::fault::FaultReason;
+use crate::vtd::route::{Dialect, Reach, Stages};
+use crate::vtd::table_cache::{TableCache, Ticket};
+use crate::vtd::trail::{Reading, Recorder, Table, Trail};
+
+pub(crate) use self::second::Obstacle;
+
+/// The paging-structure caches, all levels together.
+pub(crate) type PagingCache = TableCache<PagingKey, PagingEntry>;
+
+/// Which table an entry leads to: that of `level`, for the addresses that begin with `prefix`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct PagingKey {
+    pub(crate) tag: Tag,
+    pub(crate) level: u32,
+    /// The address without the bits that the table translates.
+    pub(crate) prefix: u64,
+}
+
+/// Where a table lies, and what the entries above it allow.
+#[derive(Clone, Debug)]
+pub(crate) struct PagingEntry {
+    table: TablePlace,
+    allowed: u64,
+    trail: Trail,
+}
+
+/// A table, as it lies in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct TablePlace {
+    address: PhysAddr,
+    /// Whether the unit may mark its entries: not if the second stage protects them.
+    writable: bool,
+}
+
+/// Whose addresses are walked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Space {
+    pub(crate) stages: Stages,
+    pub(crate) dialect: Dialect,
+    /// The tag of its translations.
+    pub(crate) tag: Option<Tag>,
+    /// The tag of its second stage's, if it is nested.
+    pub(crate) second_tag: Option<Tag>,
+}
+
+/// One walk.
+pub(crate) struct Walker<'a> {
+    memory: &'a PhysicalMemory,
+    paging: &'a PagingCache,
+    ticket: Ticket,
+    reach: Reach,
+    pub(crate) recorder: Recorder,
+}
+
+impl PagingKey {
+    fn new(tag: Tag, level: u32, address: VirtAddr) -> Self {
+        Self { tag, level, prefix: address.0 >> Self::shift(level) }
+    }
+
+    const fn shift(level: u32) -> u32 {
+        12 + 9 * level
+    }
+
+    /// Whether an address between `first` and `last` begins with the prefix.
+    pub(crate) const fn meets(&self, first: VirtAddr, last: VirtAddr) -> bool {
+        let shift = Self::shift(self.level);
+        first.0 >> shift <= self.prefix && self.prefix <= last.0 >> shift
+    }
+}
+
+impl<'a> Walker<'a> {
+    /// A walk that begins now: what is invalidated from here on it does not fill.
+    pub(crate) fn begin(
+        memory: &'a PhysicalMemory,
+        paging: &'a PagingCache,
+        reach: Reach,
+        recorder: Recorder,
+    ) -> Self {
+        Self { memory, paging, ticket: paging.ticket(), reach, recorder }
+    }
+
+    /// Translates `address` for `access`.
+    pub(crate) fn walk(
+        &mut self,
+        space: &Space,
+        address: VirtAddr,
+        access: Access,
+    ) -> Result<Translation, FaultReason> {
+        match space.stages {
+            Stages::Identity => Ok(identity(address)),
+            Stages::Second(stage) => {
+                let found = self.second(stage, space.tag, address.0);
+                let found = found.map_err(|obstacle| obstacle.reason(space.dialect, access))?;
+                allow(found, space.dialect, access)
+            }
+            Stages::First(root) => self.first(root, None, space, address, access),
+            Stages::Nested(root, second) => self.first(root, Some(second), space, address, access),
+        }
+    }
+
+    fn load(&mut self, table: Table, place: PhysAddr, is_leaf: impl Fn(u64) -> bool) -> Option<u64> {
+        let value = self.memory.try_load(place)?;
+        self.recorder.note(Reading { table, place, value, leaf: is_leaf(value) });
+        Some(value)
+    }
+
+    /// The lowest table for `address` that is cached, with its level.
+    fn cached(&mut self, tag: Option<Tag>, levels: u32, address: VirtAddr) -> Option<(u32, PagingEntry)> {
+        let tag = tag.filter(|_| self.reach == Reach::Caches)?;
+        let found = (1..levels)
+            .find_map(|level| Some((level, self.paging.get(&PagingKey::new(tag, level, address))?)))?;
+        self.recorder.follow(&found.1.trail);
+        Some(found)
+    }
+
+    fn keep(&self, tag: Option<Tag>, level: u32, address: VirtAddr, entry: PagingEntry) {
+        if let Some(tag) = tag.filter(|_| self.reach == Reach::Caches) {
+            self.paging.fill(self.ticket, PagingKey::new(tag, level, address), entry);
+        }
+    }
+}
+
+/// The page of an address that is physical already.
+pub(crate) const fn identity(address: VirtAddr) -> Translation {
+    Translation {
+        pfn: Pfn(address.vpn()),
+        size: PageSize::Size4K,
+        permission: Permission::READ_WRITE,
+        dirty: true,
+    }
+}
+
+fn allow(found: Translation, dialect: Dialect, access: Access) -> Result<Translation, FaultReason> {
+    if found.permission.allows(access) {
+        return Ok(found);
+    }
+    Err(Obstacle::Denied.reason(dialect, access))
+}
