@@ -4,12 +4,12 @@
 //! so or a stop is requested, and [`DmaEngine::join`] returns what the work left, or its panic as an error.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use iommu::dma::DmaPort;
 use thiserror::Error;
+
+use crate::worker::{Panicked, Stop, Worker};
 
 /// What a piece of work says when it is asked to go on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,8 +40,7 @@ pub struct BrokeDown {
 #[derive(Debug)]
 pub struct DmaEngine<W> {
     number: u16,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<W>>,
+    worker: Worker<W>,
 }
 
 impl<W: Work> DmaEngine<W> {
@@ -50,50 +49,33 @@ impl<W: Work> DmaEngine<W> {
     /// # Errors
     /// What the host says if it has no thread left.
     pub fn start(number: u16, port: DmaPort, work: W) -> io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&stop);
-        let name = format!("dma-engine-{number}");
-        let thread = thread::Builder::new().name(name).spawn(move || run(port, work, &seen))?;
-        Ok(Self { number, stop, thread: Some(thread) })
+        let worker = Worker::start(format!("dma-engine-{number}"), |stop| run(port, work, stop))?;
+        Ok(Self { number, worker })
     }
 
     /// Asks it to end after the piece of work at hand.
     pub fn request_stop(&self) {
-        self.stop.store(true, Ordering::Release);
+        self.worker.request_stop();
     }
 
     /// Whether its work is over.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+        self.worker.is_finished()
     }
 
     /// Stops it and returns its work.
     ///
     /// # Errors
     /// [`BrokeDown`] if the work panicked.
-    pub fn join(mut self) -> Result<W, BrokeDown> {
-        self.request_stop();
-        let broke_down = BrokeDown { number: self.number };
-        match self.thread.take() {
-            Some(thread) => thread.join().map_err(|_| broke_down),
-            None => Err(broke_down),
-        }
+    pub fn join(self) -> Result<W, BrokeDown> {
+        let number = self.number;
+        self.worker.join().map_err(|Panicked| BrokeDown { number })
     }
 }
 
-impl<W> Drop for DmaEngine<W> {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take() {
-            // Its panic, if any, has been printed by its own thread.
-            let _ended = thread.join();
-        }
-    }
-}
-
-fn run<W: Work>(mut port: DmaPort, mut work: W, stop: &AtomicBool) -> W {
-    while !stop.load(Ordering::Acquire) {
+fn run<W: Work>(mut port: DmaPort, mut work: W, stop: &Stop) -> W {
+    while !stop.is_requested() {
         match work.proceed(&mut port) {
             Progress::Busy => {}
             Progress::Idle => {

@@ -4,7 +4,7 @@
 //! [`upstream::Upstream`] for functions on the PCI bus.
 //!
 //! Read in this order: [`bus`], [`interrupt`] and [`upstream`] (registers, interrupts, memory), [`pci`], [`io_apic`],
-//! then the devices.
+//! [`worker`] (a device's own thread), then the devices.
 
 pub mod bus;
 pub mod debug_exit;
@@ -12,6 +12,13 @@ pub mod dma_engine;
 pub mod edu;
 pub mod interrupt;
 pub mod io_apic;
+pub mod iommu_testdev;
+pub mod masked;
 pub mod pci;
+pub mod pci_engine;
 pub mod serial;
 pub mod upstream;
+pub mod worker;
+
+#[cfg(test)]
+mod rig;

@@ -99,8 +99,8 @@ fn wrong_usage_says_what_was_given_and_what_is_accepted() {
         (&["--memory", "4G"], "from 2M to 3G"),
         (&["--cpus", "0"], "1..=64"),
         (&["--device", "floppy"], "no device `floppy`"),
-        (&["--device", "edu,dma-mask=x"], "such as 0xfffffff"),
-        (&["--device", "edu,speed=1"], "has no option `speed=1`"),
+        (&["--device", "edu,dma-mask=x"], "`dma-mask=x` is no option of edu"),
+        (&["--device", "edu,speed=1"], "`speed=1` is no option of edu"),
         (&["--iommu", "smmu"], "possible values"),
     ] {
         let output = boot(&edu, arguments);

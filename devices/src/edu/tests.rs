@@ -1,60 +1,26 @@
 //! The registers as a driver meets them.
 
-use std::sync::Arc;
-
 use mmu::address::PhysAddr;
-use mmu::memory::PhysicalMemory;
-use parking_lot::Mutex;
 
 use super::{Edu, EduOptions, factorial};
 use crate::bus::Width;
-use crate::interrupt::{Level, Message, Pin, Pins, Wire};
+use crate::interrupt::{Level, Message};
+use crate::pci::Function;
 use crate::pci::config::{command, header};
-use crate::pci::{Endpoint, Function};
-use crate::upstream::{Direct, SourceId};
+use crate::rig::Rig;
 
-#[derive(Default)]
-struct Seen {
-    levels: Mutex<Vec<Level>>,
-    messages: Mutex<Vec<Message>>,
+fn rig() -> Rig<Edu> {
+    Rig::new(Edu::config(), |endpoint, _| Edu::new(endpoint, EduOptions::default()))
 }
 
-impl Pins for Seen {
-    fn set(&self, _: Pin, level: Level) {
-        self.levels.lock().push(level);
-    }
-}
-
-struct Rig {
-    memory: Arc<PhysicalMemory>,
-    seen: Arc<Seen>,
-    endpoint: Arc<Endpoint>,
-    edu: Arc<Edu>,
-}
-
-fn rig() -> Rig {
-    let memory = Arc::new(PhysicalMemory::new(1 << 20).unwrap());
-    let seen = Arc::new(Seen::default());
-    let sink = Arc::clone(&seen);
-    let upstream = Arc::new(Direct::new(
-        Arc::clone(&memory),
-        Arc::new(move |message| sink.messages.lock().push(message)),
-    ));
-    let line = Wire::new(seen.clone(), Pin(17)).line();
-    let endpoint = Arc::new(Endpoint::new(SourceId::from_bits(8), Edu::config(), upstream, line));
-    endpoint.config().write(header::COMMAND, Width::Word, (command::MEMORY | command::BUS_MASTER).into());
-    let edu = Edu::new(Arc::clone(&endpoint), EduOptions::default());
-    Rig { memory, seen, endpoint, edu }
-}
-
-impl Rig {
+impl Rig<Edu> {
     fn store(&self, offset: u64, value: u64) {
         let width = if offset < 0x80 { Width::Dword } else { Width::Qword };
-        self.edu.write(0, offset, width, value);
+        self.device.write(0, offset, width, value);
     }
 
     fn load(&self, offset: u64) -> u64 {
-        self.edu.read(0, offset, Width::Dword)
+        self.device.read(0, offset, Width::Dword)
     }
 
     fn transfer(&self, source: u64, destination: u64, count: u64, command: u64) {
@@ -70,8 +36,8 @@ fn it_says_what_it_is_and_that_it_lives() {
     assert_eq!(rig.load(0), 0x0100_00ed);
     rig.store(4, 0x1234);
     assert_eq!(rig.load(4), 0xffff_edcb);
-    assert_eq!(rig.edu.read(0, 0, Width::Word), 0xffff, "narrow accesses are not answered");
-    assert_eq!(rig.edu.read(0, 0, Width::Qword), u64::MAX, "wide ones only from 0x80 on");
+    assert_eq!(rig.device.read(0, 0, Width::Word), 0xffff, "narrow accesses are not answered");
+    assert_eq!(rig.device.read(0, 0, Width::Qword), u64::MAX, "wide ones only from 0x80 on");
 }
 
 #[test]

@@ -66,12 +66,12 @@ impl PciBus {
     /// Puts a function at the next device number.
     ///
     /// # Errors
-    /// [`BusFull`] when there is none.
-    pub fn attach<F: Function + 'static>(
+    /// [`BusFull`] when there is none, and what `make` says.
+    pub fn attach<F: Function + 'static, E: From<BusFull>>(
         &mut self,
         config: ConfigSpace,
-        make: impl FnOnce(Arc<Endpoint>) -> Arc<F>,
-    ) -> Result<SourceId, BusFull> {
+        make: impl FnOnce(Arc<Endpoint>) -> Result<Arc<F>, E>,
+    ) -> Result<SourceId, E> {
         let device = u8::try_from(self.slots.len()).map_err(|_| BusFull)?;
         let source = SourceId::new(0, device, 0).ok_or(BusFull)?;
         let wire = &self.wires[usize::from(device) % self.wires.len()];
@@ -80,7 +80,7 @@ impl PciBus {
             config.set(header::INTERRUPT_LINE, &[wire.pin().0]);
         }
         let endpoint = Arc::new(Endpoint::new(source, config, Arc::clone(&self.upstream), wire.line()));
-        let function = make(Arc::clone(&endpoint));
+        let function = make(Arc::clone(&endpoint))?;
         self.slots.push(Slot { endpoint, function });
         Ok(source)
     }

@@ -1,9 +1,9 @@
 //! Configuration space: 4 KiB of bytes, and which of their bits software may change.
 //!
-//! Invariant: the bytes are the state. A bit changes by a write only if its mask says so, so no write needs to be
-//! understood here, and a write of any value to any offset is harmless. Source: PCI 3.0, 6.1 and 6.2.
+//! Invariant: the bytes are the state, and a write of any value to any offset is harmless. Source: PCI 3.0, 6.1 and 6.2.
 
 use crate::bus::Width;
+use crate::masked::MaskedBytes;
 use crate::pci::bar::{Bar, BarRange};
 use crate::pci::capability::{Capability, CapabilityId};
 
@@ -76,11 +76,7 @@ pub struct Identity {
 /// The configuration space of one function.
 #[derive(Debug)]
 pub struct ConfigSpace {
-    bytes: Vec<u8>,
-    /// Bits that a write changes.
-    writable: Vec<u8>,
-    /// Bits that a write of 1 clears.
-    clears: Vec<u8>,
+    registers: MaskedBytes,
     bars: Vec<Bar>,
     capabilities: Vec<(CapabilityId, u16)>,
     /// Where the next capability goes, in each of the two lists.
@@ -94,11 +90,8 @@ impl ConfigSpace {
     /// A type 0 header without BARs and capabilities.
     #[must_use]
     pub fn new(identity: Identity) -> Self {
-        let zeroes = || vec![0; usize::from(CONFIG_BYTES)];
         let mut space = Self {
-            bytes: zeroes(),
-            writable: zeroes(),
-            clears: zeroes(),
+            registers: MaskedBytes::new(CONFIG_BYTES),
             bars: Vec::new(),
             capabilities: Vec::new(),
             next: FIRST_CAPABILITY,
@@ -111,8 +104,8 @@ impl ConfigSpace {
         space.set32(header::REVISION, u32::from_be_bytes([base, sub, interface, identity.revision]));
         space.set16(header::SUBSYSTEM, identity.vendor);
         space.set16(header::SUBSYSTEM + 2, identity.device);
-        space.allow(header::COMMAND, &command::WRITABLE.to_le_bytes());
-        space.allow(header::INTERRUPT_LINE, &[0xff]);
+        space.registers.allow(header::COMMAND, &command::WRITABLE.to_le_bytes());
+        space.registers.allow(header::INTERRUPT_LINE, &[0xff]);
         space
     }
 
@@ -120,7 +113,7 @@ impl ConfigSpace {
     #[must_use]
     pub fn with_bar(mut self, bar: Bar) -> Self {
         self.set(bar.offset(), &bar.initial());
-        self.allow(bar.offset(), &bar.writable());
+        self.registers.allow(bar.offset(), &bar.writable());
         self.bars.push(bar);
         self
     }
@@ -147,10 +140,8 @@ impl ConfigSpace {
         if let CapabilityId::Extended(_) = capability.id() {
             self.set(at, &capability.bytes()[..skip]);
         }
-        self.allow(at, capability.writable());
-        for (to, from) in self.clears[usize::from(at)..].iter_mut().zip(capability.clears()) {
-            *to |= from;
-        }
+        self.registers.allow(at, capability.writable());
+        self.registers.clear_by_ones(at, capability.clears());
         self.capabilities.push((capability.id(), at));
         self
     }
@@ -158,21 +149,12 @@ impl ConfigSpace {
     /// What a load returns; all ones beyond the end.
     #[must_use]
     pub fn read(&self, offset: u16, width: Width) -> u64 {
-        let mut value = width.ones();
-        for at in (0..width.bytes()).rev() {
-            let byte = self.bytes.get(usize::from(offset) + usize::from(at)).copied().unwrap_or(0xff);
-            value = value << 8 | u64::from(byte);
-        }
-        value & width.ones()
+        self.registers.read(offset, width)
     }
 
     /// A store by software: changes what may be changed.
     pub fn write(&mut self, offset: u16, width: Width, value: u64) {
-        for (at, new) in (usize::from(offset)..).zip(value.to_le_bytes()).take(usize::from(width.bytes())) {
-            let Some(old) = self.bytes.get(at).copied() else { return };
-            let (may, clears) = (self.writable[at], self.clears[at]);
-            self.bytes[at] = (old & !may | new & may) & !(new & clears);
-        }
+        self.registers.write(offset, width, value);
     }
 
     /// Where the capability `id` lies.
@@ -208,19 +190,18 @@ impl ConfigSpace {
     /// The 16 bits at `offset`.
     #[must_use]
     pub fn get16(&self, offset: u16) -> u16 {
-        u16::from_le_bytes(self.get(offset))
+        u16::from_le_bytes(self.registers.get(offset))
     }
 
     /// The 32 bits at `offset`.
     #[must_use]
     pub fn get32(&self, offset: u16) -> u32 {
-        u32::from_le_bytes(self.get(offset))
+        u32::from_le_bytes(self.registers.get(offset))
     }
 
     /// Sets bytes as the device or the firmware does, whatever software may change.
     pub fn set(&mut self, offset: u16, bytes: &[u8]) {
-        let at = usize::from(offset);
-        self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+        self.registers.set(offset, bytes);
     }
 
     /// Sets 16 bits, as [`set`](Self::set).
@@ -231,17 +212,6 @@ impl ConfigSpace {
     /// Sets 32 bits, as [`set`](Self::set).
     pub fn set32(&mut self, offset: u16, value: u32) {
         self.set(offset, &value.to_le_bytes());
-    }
-
-    fn get<const N: usize>(&self, offset: u16) -> [u8; N] {
-        let at = usize::from(offset);
-        std::array::from_fn(|i| self.bytes[at + i])
-    }
-
-    fn allow(&mut self, offset: u16, mask: &[u8]) {
-        for (to, from) in self.writable[usize::from(offset)..].iter_mut().zip(mask) {
-            *to |= from;
-        }
     }
 
     fn link_standard(&mut self, id: u8, len_bytes: u16) -> u16 {

@@ -86,15 +86,20 @@ impl Endpoint {
         self.ask(Level::Low);
     }
 
-    /// Interrupts with `vector` of `table` if MSI-X is enabled, else as [`raise`](Self::raise).
+    /// Holds the line, if interrupts go by it; sends nothing.
+    pub fn hold_line(&self) {
+        self.ask(Level::High);
+    }
+
+    /// Whether interrupts go by MSI-X.
+    #[must_use]
+    pub fn uses_msix(&self) -> bool {
+        msix::is_enabled(&self.config())
+    }
+
+    /// Interrupts with `vector` of `table`, now or when it is unmasked.
     pub fn raise_vector(&self, table: &msix::Table, vector: Vector) {
-        let config = self.config();
-        if !msix::is_enabled(&config) {
-            drop(config);
-            return self.raise();
-        }
-        let message = table.take(vector, &config);
-        drop(config);
+        let message = table.take(vector, &self.config());
         message.into_iter().for_each(|message| self.upstream.send(self.source, message));
     }
 

@@ -86,6 +86,17 @@ pub enum DmaFault {
     },
 }
 
+impl DmaFault {
+    /// Where it happened, if it was somewhere.
+    #[must_use]
+    pub const fn address(&self) -> Option<Address> {
+        match self {
+            Self::Unsupported { address, .. } | Self::Blocked { address } => Some(*address),
+            Self::NotBusMaster | Self::PasidDisabled(_) => None,
+        }
+    }
+}
+
 impl SourceId {
     /// The function of those numbers; none if `device` is 32 or more, or `function` 8 or more.
     #[must_use]

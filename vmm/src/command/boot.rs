@@ -43,7 +43,7 @@ pub(super) struct BootArguments {
     /// What devices reach memory through
     #[arg(long, value_name = "KIND", default_value = "none", value_parser = ["none"])]
     iommu: String,
-    /// A device for the PCI bus: edu[,dma-mask=MASK]
+    /// A device for the PCI bus: edu[,dma-mask=MASK], iommu-testdev, dma-engine[,ats=off][,pri=off][,pasid=off]
     #[arg(long = "device", value_name = "KIND", value_parser = device::parse)]
     devices: Vec<DeviceKind>,
     /// The most seconds that the guest may take

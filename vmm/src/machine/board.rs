@@ -10,11 +10,14 @@ use devices::debug_exit;
 use devices::edu::Edu;
 use devices::interrupt::{Pin, Wire};
 use devices::io_apic::{self, IoApic};
+use devices::iommu_testdev::IommuTestdev;
+use devices::pci::PciBus;
 use devices::pci::bus::{BusFull, NoRoom, Reserved, Window};
 use devices::pci::host_bridge::{self, BridgeFunction, HostBridge};
-use devices::pci::{Endpoint, PciBus};
+use devices::pci_engine::PciEngine;
 use devices::serial::{self, Output, Serial};
 use devices::upstream::Direct;
+use mmu::memory::PhysicalMemory;
 use thiserror::Error;
 
 use super::ending::{End, Ending};
@@ -32,6 +35,9 @@ pub enum BoardError {
     /// Too large.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
+    /// No thread for a device.
+    #[error("the host refuses a thread for a DMA engine: {0}; give fewer")]
+    Thread(std::io::Error),
 }
 
 /// The inputs of the I/O APIC that PCI devices interrupt by.
@@ -68,9 +74,9 @@ impl Board {
         let upstream = Arc::new(Direct::new(Arc::clone(vm.memory()), interrupts.sink()));
         let wire = |pin| Wire::new(io_apic.clone(), Pin(pin));
         let mut bus = PciBus::new(upstream, PCI_PINS.map(wire).collect(), reserved(options));
-        bus.attach(BridgeFunction::config(), |_| Arc::new(BridgeFunction))?;
+        bus.attach(BridgeFunction::config(), |_| Ok::<_, BusFull>(Arc::new(BridgeFunction)))?;
         for device in &options.devices {
-            attach(&mut bus, *device)?;
+            attach(&mut bus, *device, vm.memory())?;
         }
         bus.place_bars(Window { start: map::HOLE, end: map::HOLE_END })?;
         let bus = Arc::new(bus);
@@ -182,12 +188,16 @@ fn reserved(options: &MachineOptions) -> Vec<Reserved> {
     ]
 }
 
-fn attach(bus: &mut PciBus, device: DeviceKind) -> Result<(), BusFull> {
+fn attach(bus: &mut PciBus, device: DeviceKind, memory: &Arc<PhysicalMemory>) -> Result<(), BoardError> {
     let source = match device {
-        DeviceKind::Edu(options) => {
-            bus.attach(Edu::config(), |endpoint: Arc<Endpoint>| Edu::new(endpoint, options))?
+        DeviceKind::Edu(options) => bus.attach(Edu::config(), |endpoint| Ok(Edu::new(endpoint, options))),
+        DeviceKind::IommuTestdev => {
+            bus.attach(IommuTestdev::config(), |endpoint| Ok(IommuTestdev::new(endpoint, Arc::clone(memory))))
         }
-    };
+        DeviceKind::DmaEngine(options) => bus.attach(PciEngine::config(options), |endpoint| {
+            PciEngine::start(endpoint).map_err(BoardError::Thread)
+        }),
+    }?;
     log::info!("{source}: {device:?}");
     Ok(())
 }

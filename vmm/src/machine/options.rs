@@ -1,6 +1,7 @@
 //! What a machine can have.
 
 use devices::edu::EduOptions;
+use devices::pci_engine::PciEngineOptions;
 
 use crate::boot::map;
 
@@ -25,4 +26,8 @@ pub struct MachineOptions {
 pub enum DeviceKind {
     /// The educational device.
     Edu(EduOptions),
+    /// The device that looks behind the remapping unit.
+    IommuTestdev,
+    /// The DMA engine with a ring of descriptors.
+    DmaEngine(PciEngineOptions),
 }

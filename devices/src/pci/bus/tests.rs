@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mmu::memory::PhysicalMemory;
 
-use super::{Function, PciBus, Reserved, Window};
+use super::{BusFull, Function, PciBus, Reserved, Window};
 use crate::bus::Width;
 use crate::interrupt::{Level, Pin, Pins, Wire};
 use crate::pci::bar::{Bar, BarWidth};
@@ -39,7 +39,7 @@ fn bus(devices: u64) -> PciBus {
             .with_bar(Bar::new(0, 0x1000, BarWidth::Bits32))
             .with_bar(Bar::new(1, 0x100, BarWidth::Bits32))
             .with_interrupt_pin();
-        bus.attach(config, |_: Arc<Endpoint>| Arc::new(Numbered(number))).unwrap();
+        bus.attach(config, |_: Arc<Endpoint>| Ok::<_, BusFull>(Arc::new(Numbered(number)))).unwrap();
     }
     bus.place_bars(Window { start: 0xc000_0000, end: 0xc010_0000 }).unwrap();
     bus
@@ -99,7 +99,7 @@ fn where_there_is_no_function_everything_reads_as_ones() {
 fn a_full_bus_and_a_full_window_say_so() {
     let mut bus = bus(32);
     let config = || ConfigSpace::new(Identity { vendor: 1, device: 2, class: [0; 3], revision: 0 });
-    assert!(bus.attach(config(), |_| Arc::new(Numbered(0))).is_err());
+    assert!(bus.attach(config(), |_| Ok::<_, BusFull>(Arc::new(Numbered(0)))).is_err());
     let small = Window { start: 0xc000_0000, end: 0xc000_1000 };
     assert_eq!(
         bus.place_bars(small).unwrap_err().to_string(),

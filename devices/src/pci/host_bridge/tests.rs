@@ -8,6 +8,7 @@ use super::{ADDRESS_PORT, BridgeFunction, DATA_PORT, HostBridge};
 use crate::bus::{Registers, Width};
 use crate::interrupt::{Level, Pin, Pins, Wire};
 use crate::pci::PciBus;
+use crate::pci::bus::BusFull;
 use crate::upstream::Direct;
 
 struct Nowhere;
@@ -20,7 +21,7 @@ fn bridge() -> HostBridge {
     let memory = Arc::new(PhysicalMemory::new(1 << 20).unwrap());
     let upstream = Arc::new(Direct::new(memory, Arc::new(|_| {})));
     let mut bus = PciBus::new(upstream, vec![Wire::new(Arc::new(Nowhere), Pin(16))], Vec::new());
-    bus.attach(BridgeFunction::config(), |_| Arc::new(BridgeFunction)).unwrap();
+    bus.attach(BridgeFunction::config(), |_| Ok::<_, BusFull>(Arc::new(BridgeFunction))).unwrap();
     HostBridge::new(Arc::new(bus))
 }
 

@@ -1,0 +1,151 @@
+//! The engine's thread: one entry of the ring after the other.
+//!
+//! Invariant: HEAD passes an entry after its completion record is written, and its interrupt leaves after that. A
+//! completion record's status is written last, as one word, so that whoever sees it sees the result.
+
+use std::sync::Arc;
+use std::thread;
+
+use parking_lot::{Mutex, MutexGuard};
+
+use super::VECTORS;
+use super::descriptor::{Code, Descriptor, LEN_BYTES, Place};
+use super::execute::Done;
+use super::register as r;
+use super::state::{Fault, Next, State};
+use crate::pci::Endpoint;
+use crate::pci::capability::msix::{Table, Vector};
+use crate::upstream::Address;
+use crate::upstream::Pasid;
+use crate::worker::Stop;
+
+/// In a completion record's status word: it is there. Above it the code (bits 15:8) and the bytes moved (63:32).
+const PRESENT: u64 = 1;
+
+/// What software's side and the thread share.
+pub(super) struct Engine {
+    endpoint: Arc<Endpoint>,
+    state: Mutex<State>,
+    table: Table,
+}
+
+impl Engine {
+    pub(super) fn new(endpoint: Arc<Endpoint>) -> Self {
+        Self { endpoint, state: Mutex::new(State::new()), table: Table::new(VECTORS) }
+    }
+
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The thread.
+    pub(super) fn run(&self, stop: &Stop) {
+        while !stop.is_requested() {
+            let next = self.state().next();
+            match next {
+                Next::Nothing => thread::park(),
+                Next::Reset => {
+                    *self.state() = State::new();
+                    self.drive_interrupt();
+                }
+                Next::Halt => self.halt(),
+                Next::Execute { pasid, entry, index } => self.serve(pasid, entry, index, stop),
+            }
+        }
+    }
+
+    /// Whether to leave the descriptor at hand.
+    pub(super) fn gives_up(&self, stop: &Stop) -> bool {
+        stop.is_requested() || self.state().is_resetting()
+    }
+
+    fn serve(&self, pasid: Option<Pasid>, entry: Address, index: u16, stop: &Stop) {
+        self.state().begin();
+        let mut bytes = [0; LEN_BYTES];
+        if let Err(fault) = self.read(Place { pasid, address: entry }, &mut bytes, stop) {
+            self.state().note(&fault);
+            return self.halt();
+        }
+        let descriptor = Descriptor::decode(&bytes);
+        let (code, done) = self.carry_out(&descriptor, entry, stop);
+        if self.gives_up(stop) {
+            return;
+        }
+        if let Err(fault) = self.complete(&descriptor, code, done, stop) {
+            self.state().note(&fault);
+            return self.halt();
+        }
+        self.state().finish(index, code);
+        self.tell(&descriptor, code);
+    }
+
+    fn carry_out(&self, descriptor: &Descriptor, entry: Address, stop: &Stop) -> (Code, Done) {
+        let mut done = Done::default();
+        let failed = match descriptor.operation {
+            Ok(operation) => self.execute(operation, &mut done, stop).err(),
+            Err(code) => {
+                Some(Fault { code, address: entry, pasid: None, access: mmu::address::Access::Read })
+            }
+        };
+        let Some(fault) = failed else { return (Code::Done, done) };
+        if fault.code != Code::Abandoned {
+            log::debug!("{}: {fault:?}", self.endpoint.source());
+            self.state().note(&fault);
+        }
+        (fault.code, done)
+    }
+
+    fn complete(&self, descriptor: &Descriptor, code: Code, done: Done, stop: &Stop) -> Result<(), Fault> {
+        let Some(place) = descriptor.completion else { return Ok(()) };
+        let status = PRESENT | (code as u64) << 8 | u64::from(done.bytes) << 32;
+        self.write(place, &done.result.to_le_bytes(), stop)?;
+        let behind = Place { address: Address(place.address.0.wrapping_add(8)), ..place };
+        self.write(behind, &status.to_le_bytes(), stop)
+    }
+
+    fn tell(&self, descriptor: &Descriptor, code: Code) {
+        if let Some(vector) = descriptor.interrupt {
+            self.state().ask(r::INTERRUPT_DONE);
+            self.interrupt(Vector(vector));
+        } else if code != Code::Done {
+            self.interrupt(Vector(0));
+        }
+    }
+
+    fn halt(&self) {
+        log::info!("{}: the DMA engine has halted", self.endpoint.source());
+        self.state().halt();
+        self.interrupt(Vector(0));
+    }
+
+    /// By MSI-X with that vector; else by MSI or the line, if a reason is enabled.
+    fn interrupt(&self, vector: Vector) {
+        if self.endpoint.uses_msix() {
+            self.endpoint.raise_vector(&self.table, vector);
+            return;
+        }
+        // Held throughout, so that the line does not go up after software has taken the reason away.
+        let state = self.state();
+        if state.interrupts() {
+            self.endpoint.raise();
+        }
+    }
+
+    /// The line follows what software acknowledges and enables.
+    pub(super) fn drive_interrupt(&self) {
+        let state = self.state();
+        if state.interrupts() {
+            self.endpoint.hold_line();
+        } else {
+            self.endpoint.lower();
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What the tests of a device put around it: memory without a remapping unit, a wire, and a record of its interrupts.
+//!
+//! Invariant: the device is bus master and its memory is decoded, as after a driver's first steps.
+
+use std::sync::Arc;
+
+use mmu::memory::PhysicalMemory;
+use parking_lot::Mutex;
+
+use crate::bus::Width;
+use crate::interrupt::{Level, Message, Pin, Pins, Wire};
+use crate::pci::config::{command, header};
+use crate::pci::{ConfigSpace, Endpoint};
+use crate::upstream::{Direct, SourceId};
+
+/// A device and its surroundings.
+pub(crate) struct Rig<D> {
+    pub(crate) memory: Arc<PhysicalMemory>,
+    pub(crate) seen: Arc<Seen>,
+    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) device: Arc<D>,
+}
+
+/// The interrupts that came.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) levels: Mutex<Vec<Level>>,
+    pub(crate) messages: Mutex<Vec<Message>>,
+}
+
+impl Pins for Seen {
+    fn set(&self, _: Pin, level: Level) {
+        self.levels.lock().push(level);
+    }
+}
+
+impl<D> Rig<D> {
+    pub(crate) fn new(
+        config: ConfigSpace,
+        make: impl FnOnce(Arc<Endpoint>, Arc<PhysicalMemory>) -> Arc<D>,
+    ) -> Self {
+        let memory = Arc::new(PhysicalMemory::new(1 << 20).expect("a MiB can be mapped"));
+        let seen = Arc::new(Seen::default());
+        let sink = Arc::clone(&seen);
+        let direct =
+            Direct::new(Arc::clone(&memory), Arc::new(move |message| sink.messages.lock().push(message)));
+        let line = Wire::new(seen.clone(), Pin(17)).line();
+        let endpoint = Arc::new(Endpoint::new(SourceId::from_bits(8), config, Arc::new(direct), line));
+        endpoint.configure(header::COMMAND, Width::Word, (command::MEMORY | command::BUS_MASTER).into());
+        let device = make(Arc::clone(&endpoint), Arc::clone(&memory));
+        Self { memory, seen, endpoint, device }
+    }
+}

@@ -1,0 +1,85 @@
+//! A device's own thread: started, woken, stopped, joined.
+//!
+//! Invariant: a worker's thread does not outlive it, and a wake-up that comes while it works is not lost. What it left,
+//! or that it panicked, is told by [`Worker::join`].
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+/// A running thread.
+#[derive(Debug)]
+pub struct Worker<T> {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<T>>,
+}
+
+/// What the thread itself knows of its end.
+#[derive(Clone, Debug)]
+pub struct Stop(Arc<AtomicBool>);
+
+/// A worker that panicked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Panicked;
+
+impl Stop {
+    /// Whether it is to end.
+    #[must_use]
+    pub fn is_requested(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl<T: Send + 'static> Worker<T> {
+    /// Starts a thread called `name` on `work`, which ends soon after a stop is requested.
+    ///
+    /// # Errors
+    /// What the host says if it has no thread left.
+    pub fn start(name: String, work: impl FnOnce(&Stop) -> T + Send + 'static) -> io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let seen = Stop(Arc::clone(&stop));
+        let thread = thread::Builder::new().name(name).spawn(move || work(&seen))?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+
+    /// Whether it has ended.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Ends it and returns what it left.
+    ///
+    /// # Errors
+    /// [`Panicked`] if it did.
+    pub fn join(mut self) -> Result<T, Panicked> {
+        self.request_stop();
+        self.thread.take().ok_or(Panicked)?.join().map_err(|_| Panicked)
+    }
+}
+
+impl<T> Worker<T> {
+    /// Ends a park of it, the next one if it is not parked.
+    pub fn wake(&self) {
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
+    }
+
+    /// Asks it to end.
+    pub fn request_stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.wake();
+    }
+}
+
+impl<T> Drop for Worker<T> {
+    fn drop(&mut self) {
+        self.request_stop();
+        if let Some(thread) = self.thread.take() {
+            // Its panic, if any, has been printed by its own thread.
+            let _ended = thread.join();
+        }
+    }
+}
