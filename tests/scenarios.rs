@@ -22,7 +22,7 @@ fn summary(verdict: &Verdict) -> String {
 fn every_scenario_is_what_it_expects_however_it_is_explored() {
     let catalogue = catalogue();
     assert!(catalogue.len() >= 40, "only {} scenarios were found", catalogue.len());
-    for Lowered { name, model, expect } in catalogue {
+    for Lowered { name, model, expect, .. } in catalogue {
         let packed = engine::compile(&model).expect("a scenario of the catalogue fits");
         let explore = |reductions, threads| {
             let options = Options { reductions, threads, ..Options::default() };

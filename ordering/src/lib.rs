@@ -5,12 +5,13 @@
 //!
 //! Read in this order: [`language`] (what can be written), [`model`] (what is explored), [`lowering`] (from one to the
 //! other), [`engine`] (every interleaving), [`counterexample`] and [`trace`] (what is shown, of a model and of the live
-//! machine), [`catalogue`] (the scenarios that are there).
+//! machine), [`minimize`] (the weakest order that is still safe), [`catalogue`] (the scenarios that are there).
 
 pub mod catalogue;
 pub mod counterexample;
 pub mod engine;
 pub mod language;
 pub mod lowering;
+pub mod minimize;
 pub mod model;
 pub mod trace;

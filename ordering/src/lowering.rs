@@ -37,7 +37,9 @@ mod written;
 use crate::language::Diagnostic;
 use crate::language::span::{Span, Spanned};
 use crate::language::syntax::{Agent as Column, Expect, Scenario, Statement, UserKind};
-use crate::model::{Agent, Model, Property};
+use crate::model::{Agent, Model, Property, Var};
+
+pub(crate) use operation::expand;
 
 use agent::{Emitter, Properties};
 use buffer::Route;
@@ -72,6 +74,8 @@ pub struct Lowered {
     pub model: Model,
     /// The expected answer.
     pub expect: Option<Expect>,
+    /// The variables that last: page table, frames, locks, what programs declare; no caches, and nobody's memory.
+    pub lasting: Vec<Var>,
 }
 
 /// Lowers a scenario that was read from `source`.
@@ -200,6 +204,7 @@ impl Lowering<'_> {
         if !self.diagnostics.is_empty() {
             return Err(self.diagnostics);
         }
+        let lasting = self.state.lasting();
         let model = Model {
             variables: self.state.variables,
             agents,
@@ -208,7 +213,7 @@ impl Lowering<'_> {
         };
         replay::replay(&model, &self.scenario.trace, self.source).map_err(|diagnostic| vec![diagnostic])?;
         let expect = self.scenario.expect.as_ref().map(|expect: &Spanned<Expect>| expect.node);
-        Ok(Lowered { name: self.scenario.name.node.clone(), model, expect })
+        Ok(Lowered { name: self.scenario.name.node.clone(), model, expect, lasting })
     }
 
     fn agent(&mut self, index: usize, column: &Column, built_in: Properties) -> Result<Agent, Diagnostic> {

@@ -16,7 +16,7 @@ use crate::language::vocabulary::Verb;
 use crate::language::{Diagnostic, did_you_mean, made, on_page};
 
 /// The steps that `operation` stands for.
-pub(super) fn expand(operation: &Operation, span: Span) -> Result<Vec<Statement>, Diagnostic> {
+pub(crate) fn expand(operation: &Operation, span: Span) -> Result<Vec<Statement>, Diagnostic> {
     let page = &operation.page;
     let one = |verb| on_page(verb, page, span);
     let clear = vec![one(Verb::PteClear), one(Verb::FlushTlb)];

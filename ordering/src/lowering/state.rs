@@ -131,7 +131,36 @@ impl Domains {
     }
 }
 
+impl Key {
+    /// Whether it is there for all, and stays when everybody has ended.
+    const fn lasts(&self) -> bool {
+        matches!(
+            self,
+            Self::Pte(_)
+                | Self::InProgress(_)
+                | Self::Content(_)
+                | Self::Refs(_)
+                | Self::Mapcount(_)
+                | Self::Pins(_)
+                | Self::Pasid(_)
+                | Self::Stable(_)
+                | Self::Lock(_)
+                | Self::Shares(..)
+                | Self::Section(..)
+                | Self::User(_)
+        )
+    }
+}
+
 impl State {
+    /// The variables that last.
+    pub(super) fn lasting(&self) -> Vec<Var> {
+        let mut found: Vec<Var> =
+            self.index.iter().filter(|(key, _)| key.lasts()).map(|(_, var)| *var).collect();
+        found.sort_unstable();
+        found
+    }
+
     pub(super) fn new(domains: Domains, initial: HashMap<Key, u32>) -> Self {
         Self { domains, variables: Vec::new(), walked: BTreeSet::new(), index: HashMap::new(), initial }
     }
