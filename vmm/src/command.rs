@@ -5,6 +5,7 @@ mod boot;
 mod check;
 mod demo;
 mod files;
+mod minimize;
 mod outcome;
 mod progress;
 mod size;
@@ -36,6 +37,8 @@ enum Command {
     Boot(boot::BootArguments),
     /// Prove or refute scenarios over every interleaving
     Check(check::CheckArguments),
+    /// Find the weakest order of a program that is still safe, and what each of its needs is for
+    Minimize(minimize::MinimizeArguments),
     /// List the scenarios that come with this program, or show one of them
     Zoo(zoo::ZooArguments),
     /// List the steps, operations, looks and options that a scenario can be written with
@@ -59,6 +62,7 @@ pub fn main() -> ExitCode {
         Some(Command::Demo(demo)) => demo::run(&demo),
         Some(Command::Boot(boot)) => boot::run(&boot),
         Some(Command::Check(check)) => check::run(&check),
+        Some(Command::Minimize(minimize)) => minimize::run(&minimize),
         Some(Command::Zoo(zoo)) => zoo::run(&zoo),
         Some(Command::Steps(steps)) => steps::run(&steps),
         None => demo::run(&arguments.demo),

@@ -24,7 +24,7 @@ pub(super) struct Source {
     pub(super) text: String,
 }
 
-/// Why there is nothing to check.
+/// Why there is nothing to read.
 #[derive(Debug, Error)]
 pub(super) enum FilesError {
     #[error("cannot read {path}: {source}")]
@@ -48,6 +48,11 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Source>, FilesError> {
         }
     }
     found.iter().map(|path| read_one(path)).collect()
+}
+
+/// Reads the one file of that name.
+pub(super) fn one(path: &Path) -> Result<Source, FilesError> {
+    read_one(path)
 }
 
 fn collect(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), FilesError> {

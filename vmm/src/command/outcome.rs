@@ -49,7 +49,7 @@ impl Checked {
     /// Explores one scenario.
     pub(super) fn explore(lowered: Lowered, options: &Options, cross: bool) -> Result<Self, String> {
         let begun = Instant::now();
-        let Lowered { name, model, expect } = lowered;
+        let Lowered { name, model, expect, .. } = lowered;
         let packed = engine::compile(&model).map_err(|error| format!("scenario {name}: {error}"))?;
         let outcome = engine::explore(&packed, options);
         let time = begun.elapsed();

@@ -1,0 +1,110 @@
+//! `afterimage minimize`: the weakest order of a program that is still safe.
+//!
+//! Invariant: what is called proved was explored; where it was a part of the orders, the part is named.
+
+mod report;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use ordering::engine::Options;
+use ordering::language::did_you_mean;
+use ordering::language::syntax::{Expect, Scenario};
+use ordering::lowering::Lowered;
+use ordering::minimize::{Limits, MinimizeError, Refusal, minimize};
+
+use super::files::{self, Source};
+use super::progress::Progress;
+use super::{UNUSABLE, complain, say};
+
+/// What can be asked of an order.
+#[derive(Debug, Args)]
+pub(super) struct MinimizeArguments {
+    /// A scenario file
+    #[arg(value_name = "FILE")]
+    path: PathBuf,
+    /// Whose program is to be weakened
+    #[arg(long, value_name = "NAME")]
+    agent: String,
+    /// Which scenario of the file; without it the first that is expected to be proved and has the agent
+    #[arg(long, value_name = "NAME")]
+    scenario: Option<String>,
+    /// Print one JSON object instead of the report
+    #[arg(long)]
+    json: bool,
+    /// Orders that are explored one by one, where all at once are too many
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
+    orders: u32,
+    /// States of one exploration at most
+    #[arg(long, value_name = "N", default_value_t = 20_000_000)]
+    max_states: usize,
+}
+
+/// Searches the weakest order and prints it.
+pub(super) fn run(arguments: &MinimizeArguments) -> ExitCode {
+    match found(arguments) {
+        Ok(status) => status,
+        Err(message) => {
+            complain(message);
+            UNUSABLE.into()
+        }
+    }
+}
+
+fn found(arguments: &MinimizeArguments) -> Result<ExitCode, String> {
+    let source = files::one(&arguments.path).map_err(|error| error.to_string())?;
+    let render = |found: &[_]| {
+        let shown = ordering::language::render_all(found, &source.name, &source.text);
+        format!("{} cannot be read:\n{shown}", source.name)
+    };
+    let loaded = ordering::lowering::load(&source.text).map_err(|found| render(&found))?;
+    let scenario = choose(&loaded, arguments, &source)?;
+    let limits = Limits {
+        options: Options { max_states: arguments.max_states, ..Options::default() },
+        singly: arguments.orders,
+    };
+    let progress = Progress::start(format!("{}, {}", scenario.name.node, arguments.agent));
+    let weakest = minimize(scenario, &source.text, &arguments.agent, &limits);
+    drop(progress);
+    match weakest {
+        Ok(weakest) => {
+            let report = report::Report::new(&scenario.name.node, &arguments.agent, &weakest);
+            say(if arguments.json { super::outcome::as_json(&report) } else { report.to_string() });
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(MinimizeError::Unreadable(diagnostics)) => Err(render(&diagnostics)),
+        Err(error @ MinimizeError::NotProved { .. }) => {
+            complain(&error);
+            if let MinimizeError::NotProved { refusal, .. } = error
+                && let Refusal::Violated { trace, .. } = *refusal
+            {
+                say(trace);
+            }
+            Ok(ExitCode::FAILURE)
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The scenario that is meant.
+fn choose<'a>(
+    loaded: &'a [(Scenario, Lowered)],
+    arguments: &MinimizeArguments,
+    source: &Source,
+) -> Result<&'a Scenario, String> {
+    let names: Vec<&str> = loaded.iter().map(|(scenario, _)| scenario.name.node.as_str()).collect();
+    if let Some(wanted) = &arguments.scenario {
+        let found = loaded.iter().find(|(scenario, _)| scenario.name.node == *wanted);
+        return found.map(|(scenario, _)| scenario).ok_or_else(|| {
+            let help = did_you_mean(wanted, &names, &format!("its scenarios are {}", names.join(", ")));
+            format!("{} has no scenario `{wanted}`: {help}", source.name)
+        });
+    }
+    let fits = |(scenario, lowered): &&(Scenario, Lowered)| {
+        let proved = matches!(lowered.expect, None | Some(Expect::Proved));
+        proved && scenario.agents.iter().any(|agent| agent.name.node == arguments.agent)
+    };
+    let found = loaded.iter().find(fits).or_else(|| loaded.first());
+    found.map(|(scenario, _)| scenario).ok_or_else(|| format!("{} has no scenario", source.name))
+}

@@ -1,0 +1,52 @@
+//! `afterimage minimize`.
+
+use super::{afterimage, text};
+
+/// A file of the catalogue.
+fn catalogue(path: &str) -> String {
+    format!("{}/../tests/scenarios/{path}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn each_row_says_what_it_must_come_after_and_before_and_what_happens_else() {
+    let file = catalogue("cow/notify-under-lock.scn");
+    let chosen = ["--agent", "CPU", "--scenario", "cow-clear-flush-notify-three-cpus"];
+    let output = afterimage(&[&["minimize", file.as_str()], chosen.as_slice()].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let shown = text(&output.stdout);
+    for part in [
+        "  1  lock ptl(A)          not needed, together with 6 `unlock ptl(A)`\n",
+        "  4  notify A             after 2 `pte_clear A`; before 5 `set_pte A -> new rw`\n",
+        "4 `notify A` before 5 `set_pte A -> new rw`; else: never IOMMU reads A == 0 after",
+        "    # VIOLATION: never IOMMU reads A == 0 after",
+        "\nAll 2 orders that keep them are proved.\n",
+    ] {
+        assert!(shown.contains(part), "no `{part}` in:\n{shown}");
+    }
+}
+
+#[test]
+fn without_a_name_the_first_proved_scenario_is_taken_and_json_has_the_same() {
+    let file = catalogue("zap/madv-dontneed.scn");
+    let output = afterimage(&["minimize", &file, "--agent", "T0", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let object: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    assert_eq!(object["scenario"], "dontneed-notify-after-unlock");
+    assert_eq!((&object["orders"], &object["explored_orders"]), (&2.into(), &serde_json::Value::Null));
+    assert_eq!(object["rows"][4]["before"], serde_json::json!([6]), "{object}");
+    assert!(object["needs"].as_array().is_some_and(|needs| needs.len() == 4), "{object}");
+}
+
+#[test]
+fn a_name_that_is_none_and_a_scenario_that_is_not_proved_are_told() {
+    let file = catalogue("zap/madv-dontneed.scn");
+    for (arguments, status, message) in [
+        (["--agent", "T7", "--scenario", "dontneed-notify-after-unlock"], 2, "its agents are T0, T1, DEV"),
+        (["--agent", "T0", "--scenario", "dontneed-free-before-notfy"], 2, "did you mean"),
+        (["--agent", "T0", "--scenario", "dontneed-free-before-notify"], 1, "is not proved as it stands"),
+    ] {
+        let output = afterimage(&[&["minimize", file.as_str()], arguments.as_slice()].concat());
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}");
+        assert!(text(&output.stderr).contains(message), "{arguments:?}: {}", text(&output.stderr));
+    }
+}
