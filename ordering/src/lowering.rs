@@ -40,6 +40,7 @@ use crate::language::syntax::{Agent as Column, Expect, Scenario, Statement, User
 use crate::model::{Agent, Model, Property, Var};
 
 pub(crate) use operation::expand;
+pub use replay::{Replayed, replay};
 
 use agent::{Emitter, Properties};
 use buffer::Route;
@@ -211,7 +212,7 @@ impl Lowering<'_> {
             properties: self.properties,
             symmetries: Vec::new(),
         };
-        replay::replay(&model, &self.scenario.trace, self.source).map_err(|diagnostic| vec![diagnostic])?;
+        replay(&model, &self.scenario.trace, self.source).map_err(|diagnostic| vec![diagnostic])?;
         let expect = self.scenario.expect.as_ref().map(|expect: &Spanned<Expect>| expect.node);
         Ok(Lowered { name: self.scenario.name.node.clone(), model, expect, lasting })
     }

@@ -8,6 +8,7 @@ mod files;
 mod minimize;
 mod outcome;
 mod progress;
+mod replay;
 mod size;
 mod steps;
 mod zoo;
@@ -37,6 +38,8 @@ enum Command {
     Boot(boot::BootArguments),
     /// Prove or refute scenarios over every interleaving
     Check(check::CheckArguments),
+    /// Replay the traces of a file: what each row changes, which property breaks, why a row cannot happen
+    Replay(replay::ReplayArguments),
     /// Find the weakest order of a program that is still safe, and what each of its needs is for
     Minimize(minimize::MinimizeArguments),
     /// List the scenarios that come with this program, or show one of them
@@ -62,6 +65,7 @@ pub fn main() -> ExitCode {
         Some(Command::Demo(demo)) => demo::run(&demo),
         Some(Command::Boot(boot)) => boot::run(&boot),
         Some(Command::Check(check)) => check::run(&check),
+        Some(Command::Replay(replay)) => replay::run(&replay),
         Some(Command::Minimize(minimize)) => minimize::run(&minimize),
         Some(Command::Zoo(zoo)) => zoo::run(&zoo),
         Some(Command::Steps(steps)) => steps::run(&steps),

@@ -209,7 +209,9 @@ impl State {
         }
     }
 
-    fn changes(&self, after: &Self) -> Vec<Change> {
+    /// The variables that differ in `after`.
+    #[must_use]
+    pub fn changes(&self, after: &Self) -> Vec<Change> {
         let pairs = self.values.iter().zip(&after.values).zip(0..);
         let changed = pairs.filter(|((old, new), _)| old != new);
         changed.map(|((&old, &new), var)| Change { var: Var(var), old, new }).collect()

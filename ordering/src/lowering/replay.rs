@@ -3,11 +3,14 @@
 //! Invariant: a row that could be taken in several ways is taken in all of them; it is refused only if no earlier
 //! choice makes it possible. A refusal says what the step waits for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::engine::replay::Move;
+use crate::engine::{self, Step, Trace};
+use crate::language::span::Name;
 use crate::language::syntax::Row;
 use crate::language::{Diagnostic, did_you_mean};
-use crate::model::{Alternative, Guard, Model, Update, Var};
+use crate::model::{Alternative, Guard, Model, Pc, PropertyId, Update, Var};
 
 /// States that are followed at once.
 const MOST: usize = 4096;
@@ -15,41 +18,100 @@ const MOST: usize = 4096;
 /// Values of the variables, then the places of the agents.
 type State = Vec<u32>;
 
-/// Replays `rows`.
+/// A trace that can happen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Replayed {
+    /// Its steps up to the first that breaks a property, with what they change.
+    pub trace: Trace,
+    /// The property that the last of them breaks.
+    pub broken: Option<PropertyId>,
+}
+
+/// The states that the rows so far can lead to, each with a way there.
+type Reached = BTreeMap<State, Vec<Move>>;
+
+/// Takes the steps of `rows`, a trace that was read from `source`. Of several ways to read it, one whose last row breaks
+/// a property is taken, if there is one.
 ///
 /// # Errors
 /// The first row that cannot happen.
-pub(super) fn replay(model: &Model, rows: &[Row], source: &str) -> Result<(), Diagnostic> {
+pub fn replay(model: &Model, rows: &[Row], source: &str) -> Result<Replayed, Diagnostic> {
     let mut start: State = model.variables.iter().map(|variable| variable.initial).collect();
     start.extend(model.agents.iter().map(|_| 0));
-    let mut states = BTreeSet::from([start]);
+    let mut reached = Reached::from([(start, Vec::new())]);
+    let mut breaking = Vec::new();
     for row in rows {
         let Some(name) = &row.agent else { continue };
-        let text = super::text(source, row.span);
-        let Some(agent) = model.agents.iter().position(|agent| agent.name == name.node) else {
-            let known: Vec<_> = model.agents.iter().map(|agent| agent.name.as_str()).collect();
-            let help = did_you_mean(&name.node, &known, &format!("the agents are {}", known.join(", ")));
-            return Err(Diagnostic::new(name.span, format!("there is no agent `{}`", name.node), help));
-        };
-        let mut next = BTreeSet::new();
-        for state in &states {
-            let ways =
-                at(model, state, agent).iter().filter(|way| is(way, &text) && blocking(way, state).is_none());
-            next.extend(ways.map(|way| applied(model, state, agent, way)));
-        }
-        if next.is_empty() {
-            return Err(refused(model, &states, agent, row, &text));
-        }
-        if next.len() > MOST {
-            return Err(Diagnostic::new(
-                row.span,
-                "this trace can be read in too many ways",
-                "name every step",
-            ));
-        }
-        states = next;
+        let agent = named(model, name)?;
+        (reached, breaking) = taken(model, &reached, agent, row, &super::text(source, row.span))?;
     }
-    Ok(())
+    let ways: Vec<Replayed> = breaking.iter().chain(reached.values()).map(|way| shown(model, way)).collect();
+    let whole = |way: &&Replayed| way.broken.is_some() && way.trace.steps.len() == length(rows);
+    let best = ways.iter().find(whole).or(ways.first());
+    Ok(best.cloned().unwrap_or_else(|| shown(model, &[])))
+}
+
+fn length(rows: &[Row]) -> usize {
+    rows.iter().filter(|row| row.agent.is_some()).count()
+}
+
+fn named(model: &Model, name: &Name) -> Result<usize, Diagnostic> {
+    model.agents.iter().position(|agent| agent.name == name.node).ok_or_else(|| {
+        let known: Vec<_> = model.agents.iter().map(|agent| agent.name.as_str()).collect();
+        let help = did_you_mean(&name.node, &known, &format!("the agents are {}", known.join(", ")));
+        Diagnostic::new(name.span, format!("there is no agent `{}`", name.node), help)
+    })
+}
+
+/// What the row leads to, and the ways of which its step breaks a property.
+fn taken(
+    model: &Model,
+    reached: &Reached,
+    agent: usize,
+    row: &Row,
+    text: &str,
+) -> Result<(Reached, Vec<Vec<Move>>), Diagnostic> {
+    let (mut next, mut breaking) = (Reached::new(), Vec::new());
+    for (state, moves) in reached {
+        for (alternative, way) in at(model, state, agent).iter().enumerate() {
+            if !is(way, text) || blocking(way, state).is_some() {
+                continue;
+            }
+            let pc = Pc(u16::try_from(state[model.variables.len() + agent]).unwrap_or(u16::MAX));
+            let moves = [moves.as_slice(), &[Move { agent, pc, alternative }]].concat();
+            if way.violates.is_some() {
+                breaking.push(moves.clone());
+            }
+            next.entry(applied(model, state, agent, way)).or_insert(moves);
+        }
+    }
+    if next.is_empty() {
+        return Err(refused(model, reached, agent, row, text));
+    }
+    if next.len() > MOST {
+        let message = "this trace can be read in too many ways";
+        return Err(Diagnostic::new(row.span, message, "name every step"));
+    }
+    Ok((next, breaking))
+}
+
+/// The steps up to the first that breaks a property.
+fn shown(model: &Model, moves: &[Move]) -> Replayed {
+    let mut state = engine::replay::State::initial(model);
+    let mut steps = Vec::new();
+    let mut broken = state.broken(model);
+    for taken in moves {
+        if broken.is_some() {
+            break;
+        }
+        let way = &model.agents[taken.agent].program[usize::from(taken.pc.0)].alternatives[taken.alternative];
+        let after = state.after(taken.agent, way);
+        let Move { agent, pc, alternative } = *taken;
+        steps.push(Step { agent, pc, alternative, changes: state.changes(&after) });
+        broken = way.violates.or_else(|| after.broken(model));
+        state = after;
+    }
+    Replayed { trace: Trace { steps, last: state }, broken }
 }
 
 /// The ways on of an agent.
@@ -94,10 +156,10 @@ fn applied(model: &Model, state: &State, agent: usize, way: &Alternative) -> Sta
     next
 }
 
-fn refused(model: &Model, states: &BTreeSet<State>, agent: usize, row: &Row, text: &str) -> Diagnostic {
+fn refused(model: &Model, reached: &Reached, agent: usize, row: &Row, text: &str) -> Diagnostic {
     let name = &model.agents[agent].name;
     let message = format!("`{name}` cannot take this step here");
-    for state in states {
+    for state in reached.keys() {
         let ways = at(model, state, agent);
         // The way that comes nearest says best what is missing.
         let waits = ways.iter().filter(|way| is(way, text)).filter_map(|way| blocking(way, state));
@@ -107,7 +169,7 @@ fn refused(model: &Model, states: &BTreeSet<State>, agent: usize, row: &Row, tex
         }
     }
     let texts: BTreeSet<_> =
-        states.iter().flat_map(|state| at(model, state, agent)).map(|way| &way.text).collect();
+        reached.keys().flat_map(|state| at(model, state, agent)).map(|way| &way.text).collect();
     let known: Vec<_> = texts.into_iter().take(4).map(|text| format!("`{text}`")).collect();
     let help = match known.is_empty() {
         true => format!("the program of `{name}` has ended"),

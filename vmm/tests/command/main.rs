@@ -1,6 +1,7 @@
 //! The command line, as its users meet it.
 
 mod minimize;
+mod replay;
 mod steps;
 mod zoo;
 

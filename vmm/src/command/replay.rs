@@ -1,0 +1,100 @@
+//! `afterimage replay`: the traces of a file, row by row.
+//!
+//! Invariant: a row is shown only if the scenario's programs can take it there; the first that they cannot take ends the
+//! replay with its place and what it waits for.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use ordering::counterexample::Table;
+use ordering::language::syntax::Scenario;
+use ordering::language::{Diagnostic, did_you_mean, parse, render_all};
+use ordering::lowering::{Replayed, lower, replay};
+
+use super::files::{self, Source};
+use super::{UNUSABLE, complain, say};
+
+/// What can be replayed.
+#[derive(Debug, Args)]
+pub(super) struct ReplayArguments {
+    /// A scenario file with a `trace`, such as `check --traces` prints
+    #[arg(value_name = "FILE")]
+    path: PathBuf,
+    /// Which scenario of the file; without it all that have a trace
+    #[arg(long, value_name = "NAME")]
+    scenario: Option<String>,
+}
+
+/// Replays and prints the traces.
+pub(super) fn run(arguments: &ReplayArguments) -> ExitCode {
+    match replayed(arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            complain(message);
+            UNUSABLE.into()
+        }
+    }
+}
+
+/// Whether every row can happen.
+fn replayed(arguments: &ReplayArguments) -> Result<bool, String> {
+    let source = files::one(&arguments.path).map_err(|error| error.to_string())?;
+    let file = parse(&source.text);
+    let unreadable = |found: &[Diagnostic]| {
+        format!("{} cannot be read:\n{}", source.name, render_all(found, &source.name, &source.text))
+    };
+    if !file.diagnostics.is_empty() {
+        return Err(unreadable(&file.diagnostics));
+    }
+    let mut all = true;
+    for scenario in chosen(&file.scenarios, arguments, &source)? {
+        // Without its trace, so that what is wrong with the scenario and with a row stay apart.
+        let bare = Scenario { trace: Vec::new(), ..scenario.clone() };
+        let lowered = lower(&bare, &source.text).map_err(|found| unreadable(&found))?;
+        let name = &scenario.name.node;
+        match replay(&lowered.model, &scenario.trace, &source.text) {
+            Ok(Replayed { trace, broken }) => {
+                let table = Table::new(&lowered.model, &trace, broken);
+                let rest = scenario.trace.len().saturating_sub(table.steps());
+                say(format_args!("scenario {name}: {} rows can happen\n\n{table}", table.steps()));
+                if rest > 0 {
+                    say(format_args!(
+                        "The last {rest} rows stand behind the violation, and were not replayed.\n"
+                    ));
+                }
+            }
+            Err(row) => {
+                complain(format_args!("scenario {name}:\n{}", row.render(&source.name, &source.text)));
+                all = false;
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// The scenarios that are meant.
+fn chosen<'a>(
+    scenarios: &'a [Scenario],
+    arguments: &ReplayArguments,
+    source: &Source,
+) -> Result<Vec<&'a Scenario>, String> {
+    let names: Vec<&str> = scenarios.iter().map(|scenario| scenario.name.node.as_str()).collect();
+    if let Some(wanted) = &arguments.scenario
+        && !names.contains(&wanted.as_str())
+    {
+        let help = did_you_mean(wanted, &names, &format!("its scenarios are {}", names.join(", ")));
+        return Err(format!("{} has no scenario `{wanted}`: {help}", source.name));
+    }
+    let meant = |scenario: &&Scenario| {
+        let named = arguments.scenario.as_ref().is_none_or(|wanted| *wanted == scenario.name.node);
+        named && !scenario.trace.is_empty()
+    };
+    let found: Vec<&Scenario> = scenarios.iter().filter(meant).collect();
+    if found.is_empty() {
+        let help = "append what `afterimage check --traces` prints below its scenario";
+        return Err(format!("{} has no trace to replay: {help}", source.name));
+    }
+    Ok(found)
+}
