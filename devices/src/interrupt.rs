@@ -1,32 +1,11 @@
-//! Interrupts on their way from a device: messages and lines.
+//! Interrupt lines. (Messages are [`Msi`](iommu::spec::interrupt::Msi)s: memory writes of 4 bytes to 0xfeexxxxx.)
 //!
-//! Invariant: a message is a memory write of 4 bytes to 0xfeexxxxx, whoever sends it; a line is high as long as any of
-//! its users holds it high. Source: Intel SDM vol. 3, 12.11; PCI 3.0, 2.2.6.
+//! Invariant: a line is high as long as any of its users holds it high. Source: PCI 3.0, 2.2.6.
 
 use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-
-/// Where writes are messages: 1 MiB from here on.
-pub const MESSAGE_BASE: u64 = 0xfee0_0000;
-/// The first address behind it.
-const MESSAGE_END: u64 = 0xfef0_0000;
-
-/// Whether a write to `address` is an interrupt message.
-#[must_use]
-pub const fn is_message_address(address: u64) -> bool {
-    address >= MESSAGE_BASE && address < MESSAGE_END
-}
-
-/// An interrupt as a memory write.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Message {
-    /// Where it is written to.
-    pub address: u64,
-    /// What is written.
-    pub data: u32,
-}
 
 /// The level of an interrupt line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

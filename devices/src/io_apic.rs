@@ -9,10 +9,11 @@ mod entry;
 
 use std::sync::Arc;
 
+use iommu::spec::interrupt::Msi;
 use parking_lot::Mutex;
 
 use crate::bus::{Registers, Width};
-use crate::interrupt::{Level, Message, Pin, Pins};
+use crate::interrupt::{Level, Pin, Pins};
 use entry::{Entry, Half};
 
 /// Where it is.
@@ -37,7 +38,7 @@ const VERSION_VALUE: u32 = 0x20 | (PINS as u32 - 1) << 16;
 /// Takes a message of input `pin` to the local APICs, or to the remapping unit before them.
 pub trait Outlet: Send + Sync {
     /// Sends it. With [`Trigger::Level`] an end of interrupt is to come back.
-    fn send(&self, pin: Pin, message: Message, trigger: Trigger);
+    fn forward(&self, pin: Pin, message: Msi, trigger: Trigger);
 }
 
 /// How an input is triggered.
@@ -101,7 +102,7 @@ impl IoApic {
         };
         if due {
             input.entry.set_waiting(input.entry.trigger() == Trigger::Level);
-            self.outlet.send(pin, input.entry.message(), input.entry.trigger());
+            self.outlet.forward(pin, input.entry.message(), input.entry.trigger());
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use mmu::address::PhysAddr;
+use mmu::address::{PhysAddr, VirtAddr};
 use mmu::memory::PhysicalMemory;
 use parking_lot::Mutex;
 
@@ -14,7 +14,6 @@ use crate::bus::Width;
 use crate::pci::bar::{Bar, BarWidth};
 use crate::pci::config::Identity;
 use crate::pci::{ConfigSpace, Endpoint, Function};
-use crate::upstream::Address;
 
 /// Offsets in BAR 0; each register has 32 bits and is accessed as such.
 mod register {
@@ -112,7 +111,7 @@ impl IommuTestdev {
     fn transfer(&self, state: &State) -> u32 {
         let len = usize::try_from(state.length).unwrap_or_default();
         let written: Vec<u8> = PATTERN.into_iter().cycle().take(len).collect();
-        if let Err(fault) = self.endpoint.write(None, Address(state.address), &written) {
+        if let Err(fault) = self.endpoint.write(None, VirtAddr(state.address), &written) {
             log::info!("{} iommu-testdev: {fault}", self.endpoint.source());
             return outcome::WRITE_FAILED;
         }

@@ -4,14 +4,16 @@
 
 use std::sync::Arc;
 
+use iommu::spec::id::SourceId;
+use iommu::spec::interrupt::Msi;
 use mmu::memory::PhysicalMemory;
 use parking_lot::Mutex;
 
 use crate::bus::Width;
-use crate::interrupt::{Level, Message, Pin, Pins, Wire};
+use crate::interrupt::{Level, Pin, Pins, Wire};
 use crate::pci::config::{command, header};
 use crate::pci::{ConfigSpace, Endpoint};
-use crate::upstream::{Direct, SourceId};
+use crate::upstream::Direct;
 
 /// A device and its surroundings.
 pub(crate) struct Rig<D> {
@@ -25,7 +27,7 @@ pub(crate) struct Rig<D> {
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) levels: Mutex<Vec<Level>>,
-    pub(crate) messages: Mutex<Vec<Message>>,
+    pub(crate) messages: Mutex<Vec<Msi>>,
 }
 
 impl Pins for Seen {
@@ -45,7 +47,7 @@ impl<D> Rig<D> {
         let direct =
             Direct::new(Arc::clone(&memory), Arc::new(move |message| sink.messages.lock().push(message)));
         let line = Wire::new(seen.clone(), Pin(17)).line();
-        let endpoint = Arc::new(Endpoint::new(SourceId::from_bits(8), config, Arc::new(direct), line));
+        let endpoint = Arc::new(Endpoint::new(SourceId(8), config, Arc::new(direct), line));
         endpoint.configure(header::COMMAND, Width::Word, (command::MEMORY | command::BUS_MASTER).into());
         let device = make(Arc::clone(&endpoint), Arc::clone(&memory));
         Self { memory, seen, endpoint, device }

@@ -1,78 +1,134 @@
 //! What lies upstream of a device: memory and interrupts, through a remapping unit or straight.
 //!
-//! Invariant: this is a device's only way out. A request names who asks (source id and, if any, PASID), and whoever
-//! implements [`Upstream`] is asked once for each page that a transfer touches, so that each page is translated for
-//! itself, used, and forgotten. Source: PCI Express 4.0, 2.2.4, 2.3; VT-d 3.2.
+//! Invariant: this is a device's only way out. A request names who asks (source id and, if any, PASID); each page of it
+//! is translated for itself, used, and forgotten. Source: PCI Express 4.0, 2.2.4, 2.3, 6.15, 6.20; VT-d 3.2.
 
 mod direct;
-mod request;
+mod remapped;
 
-pub use direct::{Direct, Sink};
-pub use request::{Address, Atomic, DmaFault, Pasid, Requester, SourceId, Transfer};
+use std::sync::Arc;
 
-use mmu::address::PAGE_SIZE;
+use iommu::pasid::Pasid;
+use iommu::spec::descriptor::PageGroupResponse;
+use iommu::spec::id::SourceId;
+use iommu::spec::interrupt::Msi;
+use iommu::spec::page_request::PageRequest;
+use iommu::vtd::RequestOutcome;
+use iommu::vtd::port::{Ats, Blocked};
+use mmu::address::VirtAddr;
+use thiserror::Error;
 
-use crate::interrupt::Message;
+pub use direct::Direct;
+pub use remapped::Remapped;
 
-/// Memory and interrupts, as a device reaches them.
+/// Takes an interrupt to the local APICs.
+pub type Sink = Arc<dyn Fn(Msi) + Send + Sync>;
+
+/// What all functions of a machine have upstream.
 pub trait Upstream: Send + Sync {
-    /// Moves bytes that lie in one page.
-    ///
-    /// # Errors
-    /// [`DmaFault`], and nothing was moved.
-    fn transfer(
-        &self,
-        requester: Requester,
-        address: Address,
-        transfer: Transfer<'_>,
-    ) -> Result<(), DmaFault>;
+    /// The way of the function `source` to memory.
+    fn port(&self, source: SourceId) -> Box<dyn Port>;
 
     /// Sends an interrupt. Whether it arrives is between the remapping unit and the local APICs.
-    fn send(&self, source: SourceId, message: Message);
+    fn send(&self, source: SourceId, message: Msi);
 }
 
-/// Reads any number of bytes from any address on, page by page.
-///
-/// # Errors
-/// The first page's [`DmaFault`]; the bytes before it are there.
-pub fn read(
-    upstream: &dyn Upstream,
-    requester: Requester,
-    address: Address,
-    bytes: &mut [u8],
-) -> Result<(), DmaFault> {
-    let mut at = address;
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let (piece, behind) = rest.split_at_mut(rest.len().min(at.left_in_page()));
-        let len = piece.len();
-        upstream.transfer(requester, at, Transfer::Read(piece))?;
-        (at, rest) = (at.after(len)?, behind);
+/// A function's way to memory.
+pub trait Port: Send {
+    /// Reads any number of bytes from any address on.
+    ///
+    /// # Errors
+    /// The first page's [`DmaFault`]; the bytes before it are there.
+    fn read(&mut self, pasid: Option<Pasid>, address: VirtAddr, bytes: &mut [u8]) -> Result<(), DmaFault>;
+
+    /// Writes any number of bytes from any address on. Four bytes to 0xfeexxxxx without a PASID are an interrupt.
+    ///
+    /// # Errors
+    /// The first page's [`DmaFault`]; the bytes before it are written.
+    fn write(&mut self, pasid: Option<Pasid>, address: VirtAddr, bytes: &[u8]) -> Result<(), DmaFault>;
+
+    /// One atomic operation on the aligned 64-bit word at `address`; what stood there before.
+    ///
+    /// # Errors
+    /// [`DmaFault`], also for an address that is no multiple of 8.
+    fn atomic(&mut self, pasid: Option<Pasid>, address: VirtAddr, operation: Atomic)
+    -> Result<u64, DmaFault>;
+
+    /// Switches translating ahead.
+    fn set_ats(&mut self, ats: Ats);
+
+    /// Asks software for a page.
+    ///
+    /// # Errors
+    /// [`DmaFault`] if nobody takes page requests of this function.
+    fn request_page(&mut self, request: PageRequest) -> Result<RequestOutcome, DmaFault>;
+
+    /// The oldest answer to a page request that was not taken yet.
+    fn next_response(&mut self) -> Option<PageGroupResponse>;
+}
+
+/// An operation on a 64-bit word that nothing can come between.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Atomic {
+    /// Adds, and wraps around.
+    FetchAdd(u64),
+    /// Replaces.
+    Swap(u64),
+    /// Replaces if `compare` stands there.
+    CompareAndSwap {
+        /// What is expected.
+        compare: u64,
+        /// What replaces it.
+        swap: u64,
+    },
+}
+
+/// Why a request moved nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum DmaFault {
+    /// The function may not be bus master.
+    #[error("bus mastering is off in the command register")]
+    NotBusMaster,
+    /// The function may not name a process.
+    #[error("{0} was given, but the PASID capability is not enabled")]
+    PasidDisabled(Pasid),
+    /// Nothing is there, or nothing that takes such a request.
+    #[error("{address} takes no such request of {len_bytes} bytes")]
+    Unsupported {
+        /// Where.
+        address: VirtAddr,
+        /// How much.
+        len_bytes: usize,
+    },
+    /// The remapping unit translates it for nobody, or not for this.
+    #[error(transparent)]
+    Blocked(#[from] Blocked),
+}
+
+impl DmaFault {
+    /// Where it happened, if it was somewhere.
+    #[must_use]
+    pub const fn address(&self) -> Option<VirtAddr> {
+        match self {
+            Self::Unsupported { address, .. } => Some(*address),
+            Self::Blocked(blocked) => Some(blocked.request.address),
+            Self::NotBusMaster | Self::PasidDisabled(_) => None,
+        }
     }
-    Ok(())
 }
 
-/// Writes any number of bytes from any address on, page by page.
-///
-/// # Errors
-/// The first page's [`DmaFault`]; the bytes before it are written.
-pub fn write(
-    upstream: &dyn Upstream,
-    requester: Requester,
-    address: Address,
-    bytes: &[u8],
-) -> Result<(), DmaFault> {
-    let mut at = address;
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let (piece, behind) = rest.split_at(rest.len().min(at.left_in_page()));
-        upstream.transfer(requester, at, Transfer::Write(piece))?;
-        (at, rest) = (at.after(piece.len())?, behind);
+impl Atomic {
+    /// What stands there afterwards, if `before` stood there.
+    #[must_use]
+    pub const fn apply(self, before: u64) -> u64 {
+        match self {
+            Self::FetchAdd(value) => before.wrapping_add(value),
+            Self::Swap(value) => value,
+            Self::CompareAndSwap { compare, swap } if before == compare => swap,
+            Self::CompareAndSwap { .. } => before,
+        }
     }
-    Ok(())
 }
-
-const _: () = assert!(PAGE_SIZE == 4096, "PCI Express cuts requests at 4 KiB");
 
 #[cfg(test)]
 mod tests;

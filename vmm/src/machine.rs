@@ -3,14 +3,15 @@
 //! Invariant: the guest runs from [`Machine::run`]'s beginning to its end and not beyond it: when it returns, every
 //! thread of the machine has ended. Whatever the guest does is an access for the [`board`] or an [`Ending`].
 //!
-//! Read in this order: [`options`] (what a machine can have), [`board`] (who answers which access), [`interrupts`],
-//! [`ending`], [`console`].
+//! Read in this order: [`options`] (what a machine can have), [`board`] (who answers which access), [`remapping`],
+//! [`interrupts`], [`ending`], [`console`].
 
 pub mod board;
 pub mod console;
 pub mod ending;
 pub mod interrupts;
 pub mod options;
+pub mod remapping;
 
 use std::io;
 use std::sync::Arc;

@@ -46,8 +46,8 @@ fn an_image_of_either_width_drives_edu() {
     if !has_kvm() {
         return;
     }
-    for (name, width) in [("edu32", ElfWidth::Bits32), ("edu64", ElfWidth::Bits64)] {
-        let output = boot(&file(name, &BareImage::Edu.elf(width)), &["--device", "edu"]);
+    for (name, width, iommu) in [("edu32", ElfWidth::Bits32, "none"), ("edu64", ElfWidth::Bits64, "vtd")] {
+        let output = boot(&file(name, &BareImage::Edu.elf(width)), &["--device", "edu", "--iommu", iommu]);
         assert_eq!(text(&output.stdout), "edu driver\npassed\n", "{name}: {}", text(&output.stderr));
         assert_eq!(output.status.code(), passed(), "{name}");
     }
@@ -101,7 +101,7 @@ fn wrong_usage_says_what_was_given_and_what_is_accepted() {
         (&["--device", "floppy"], "no device `floppy`"),
         (&["--device", "edu,dma-mask=x"], "`dma-mask=x` is no option of edu"),
         (&["--device", "edu,speed=1"], "`speed=1` is no option of edu"),
-        (&["--iommu", "smmu"], "possible values"),
+        (&["--iommu", "smmu"], "no kind `smmu`"),
     ] {
         let output = boot(&edu, arguments);
         let message = text(&output.stderr);

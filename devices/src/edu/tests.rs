@@ -1,10 +1,11 @@
 //! The registers as a driver meets them.
 
+use iommu::spec::interrupt::Msi;
 use mmu::address::PhysAddr;
 
 use super::{Edu, EduOptions, factorial};
 use crate::bus::Width;
-use crate::interrupt::{Level, Message};
+use crate::interrupt::Level;
 use crate::pci::Function;
 use crate::pci::config::{command, header};
 use crate::rig::Rig;
@@ -118,7 +119,7 @@ fn with_msi_it_sends_the_message_and_leaves_the_line_alone() {
     rig.endpoint.configure(at + 12, Width::Word, 0x31);
     rig.endpoint.configure(at + 2, Width::Word, 1);
     rig.transfer(0, 0x40000, 8, 5);
-    assert_eq!(*rig.seen.messages.lock(), [Message { address: 0xfee0_2000, data: 0x31 }]);
+    assert_eq!(*rig.seen.messages.lock(), [Msi { address: 0xfee0_2000, data: 0x31 }]);
     assert_eq!(rig.load(0x24), 0x100);
     assert!(rig.seen.levels.lock().is_empty());
 }

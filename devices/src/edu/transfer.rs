@@ -3,8 +3,10 @@
 //! Invariant: a transfer that would leave the buffer moves nothing. One that faults leaves its command register with
 //! START clear like any other: the device has no error bit, so the fault goes to the log.
 
+use mmu::address::VirtAddr;
+
 use crate::pci::Endpoint;
-use crate::upstream::{Address, DmaFault};
+use crate::upstream::DmaFault;
 
 /// In a command: go.
 pub(super) const START: u64 = 1;
@@ -47,9 +49,9 @@ impl Transfer {
             return;
         };
         let done = if command & TO_MEMORY == 0 {
-            endpoint.read(None, Address(self.source & mask), &mut self.buffer[range])
+            endpoint.read(None, VirtAddr(self.source & mask), &mut self.buffer[range])
         } else {
-            endpoint.write(None, Address(self.destination & mask), &self.buffer[range])
+            endpoint.write(None, VirtAddr(self.destination & mask), &self.buffer[range])
         };
         done.unwrap_or_else(|fault| report(endpoint, fault));
     }

@@ -3,9 +3,12 @@
 //! Invariant: delivery status and remote IRR are the chip's; software's writes leave them alone. Sources: Intel
 //! 82093AA, 3.2.4; VT-d 5.1.2.1 (remappable format, bit 48).
 
-use super::Trigger;
-use crate::interrupt::{MESSAGE_BASE, Message};
+use iommu::spec::interrupt::Msi;
 
+use super::Trigger;
+
+/// Messages are writes to this address and what is added to it.
+const MESSAGE_BASE: u64 = 0xfee0_0000;
 const DELIVERY_MODE: u64 = 0x7 << 8;
 const LOGICAL: u64 = 1 << 11;
 const DELIVERY_STATUS: u64 = 1 << 12;
@@ -71,7 +74,7 @@ impl Entry {
     }
 
     /// The message that stands for this input, in the format that the entry is in.
-    pub(super) fn message(self) -> Message {
+    pub(super) fn message(self) -> Msi {
         let above = self.0 >> ADDRESS_SHIFT;
         // Destination in 19:12 and mode in bit 2; or handle in 19:5, format in bit 4 and the handle's bit 15 in 2.
         let address = MESSAGE_BASE | above << 4 | (self.0 & LOGICAL) >> 9;
@@ -79,6 +82,6 @@ impl Entry {
         let mode = ((self.0 & DELIVERY_MODE) >> 8).to_le_bytes()[0];
         let level = if self.trigger() == Trigger::Level { DATA_LEVEL | DATA_ASSERT } else { 0 };
         let data = u32::from(vector) | u32::from(mode) << 8 | level;
-        Message { address, data }
+        Msi { address, data }
     }
 }

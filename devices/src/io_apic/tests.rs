@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
+use iommu::spec::interrupt::Msi;
 use parking_lot::Mutex;
 
 use super::{IoApic, Outlet, Trigger};
 use crate::bus::{Registers, Width};
-use crate::interrupt::{Level, Message, Pin, Pins};
+use crate::interrupt::{Level, Pin, Pins};
 
 #[derive(Default)]
-struct Sent(Mutex<Vec<(u8, Message, Trigger)>>);
+struct Sent(Mutex<Vec<(u8, Msi, Trigger)>>);
 
 impl Outlet for Sent {
-    fn send(&self, pin: Pin, message: Message, trigger: Trigger) {
+    fn forward(&self, pin: Pin, message: Msi, trigger: Trigger) {
         self.0.lock().push((pin.0, message, trigger));
     }
 }
@@ -42,7 +43,7 @@ fn a_level_is_sent_again_at_its_end_while_the_line_is_high() {
     store(&chip, 0x10 + 2 * 17, LEVEL | 0x51);
     store(&chip, 0x11 + 2 * 17, 3 << 24);
     chip.set(Pin(17), Level::High);
-    let message = Message { address: 0xfee0_3000, data: 0xc051 };
+    let message = Msi { address: 0xfee0_3000, data: 0xc051 };
     assert_eq!(*sent.0.lock(), [(17, message, Trigger::Level)]);
     assert_eq!(load(&chip, 0x10 + 2 * 17), LEVEL | WAITING | 0x51);
     chip.end_of_interrupt(0x50);
@@ -80,7 +81,7 @@ fn an_entry_in_the_remappable_format_sends_its_handle() {
     store(&chip, 0x11 + 8, 5 << 17 | 1 << 16);
     store(&chip, 0x10 + 8, 1 << 11 | 0x20);
     chip.set(Pin(4), Level::High);
-    assert_eq!(sent.0.lock()[0].1, Message { address: 0xfee0_0000 | 5 << 5 | 1 << 4 | 1 << 2, data: 0x20 });
+    assert_eq!(sent.0.lock()[0].1, Msi { address: 0xfee0_0000 | 5 << 5 | 1 << 4 | 1 << 2, data: 0x20 });
 }
 
 #[test]

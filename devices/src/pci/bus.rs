@@ -9,6 +9,7 @@ mod window;
 
 use std::sync::Arc;
 
+use iommu::spec::id::SourceId;
 use thiserror::Error;
 
 use super::bar::BarRange;
@@ -16,7 +17,7 @@ use super::config::{ConfigSpace, command, header};
 use super::endpoint::Endpoint;
 use crate::bus::Width;
 use crate::interrupt::Wire;
-use crate::upstream::{SourceId, Upstream};
+use crate::upstream::Upstream;
 use overlap::Overlaps;
 pub use overlap::Reserved;
 pub use window::{NoRoom, Window};
@@ -30,6 +31,9 @@ pub trait Function: Send + Sync {
     /// Software has written to configuration space.
     fn configured(&self) {}
 }
+
+/// Device numbers of a bus.
+const DEVICES: u8 = 32;
 
 /// A bus that has no place for another device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
@@ -73,7 +77,7 @@ impl PciBus {
         make: impl FnOnce(Arc<Endpoint>) -> Result<Arc<F>, E>,
     ) -> Result<SourceId, E> {
         let device = u8::try_from(self.slots.len()).map_err(|_| BusFull)?;
-        let source = SourceId::new(0, device, 0).ok_or(BusFull)?;
+        let source = if device < DEVICES { SourceId::new(0, device, 0) } else { return Err(BusFull.into()) };
         let wire = &self.wires[usize::from(device) % self.wires.len()];
         let mut config = config;
         if config.get16(header::INTERRUPT_PIN - 1) >> 8 != 0 {
@@ -131,8 +135,9 @@ impl PciBus {
     }
 
     fn slot(&self, source: SourceId) -> Option<&Slot> {
-        let at = (source.bus() == 0 && source.function() == 0).then_some(source.device())?;
-        self.slots.get(usize::from(at))
+        let (device, function) = (source.devfn() >> 3, source.devfn() & 7);
+        let slot = self.slots.get(usize::from(device))?;
+        (source.bus() == 0 && function == 0).then_some(slot)
     }
 
     /// In the order of precedence.

@@ -7,6 +7,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use iommu::pasid::Pasid;
+use iommu::spec::descriptor::PageGroupResponse;
+use iommu::spec::id::SourceId;
+use iommu::spec::page_request::{PageRequest, Wants};
+use iommu::vtd::RequestOutcome;
+use iommu::vtd::port::Ats;
+use mmu::address::{Access, VirtAddr};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::capability::msix::{self, Vector};
@@ -14,13 +21,14 @@ use super::capability::{address_translation, msi};
 use super::config::{ConfigSpace, command};
 use crate::bus::Width;
 use crate::interrupt::{Level, Line};
-use crate::upstream::{self, Address, Atomic, DmaFault, Pasid, Requester, SourceId, Transfer, Upstream};
+use crate::upstream::{Atomic, DmaFault, Port, Upstream};
 
 /// A function's own end of the bus.
 pub struct Endpoint {
     source: SourceId,
     config: Mutex<ConfigSpace>,
     upstream: Arc<dyn Upstream>,
+    port: Mutex<Box<dyn Port>>,
     line: Line,
     /// Whether the device asks for its interrupt by the line.
     asked: Mutex<Level>,
@@ -30,7 +38,8 @@ impl Endpoint {
     /// The function at `source`.
     #[must_use]
     pub fn new(source: SourceId, config: ConfigSpace, upstream: Arc<dyn Upstream>, line: Line) -> Self {
-        Self { source, config: Mutex::new(config), upstream, line, asked: Mutex::new(Level::Low) }
+        let port = Mutex::new(upstream.port(source));
+        Self { source, config: Mutex::new(config), upstream, port, line, asked: Mutex::new(Level::Low) }
     }
 
     /// Where it is.
@@ -48,27 +57,65 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`DmaFault`] of the first page that faults.
-    pub fn read(&self, pasid: Option<Pasid>, address: Address, bytes: &mut [u8]) -> Result<(), DmaFault> {
-        upstream::read(&*self.upstream, self.requester(pasid)?, address, bytes)
+    pub fn read(&self, pasid: Option<Pasid>, address: VirtAddr, bytes: &mut [u8]) -> Result<(), DmaFault> {
+        self.admit(pasid)?;
+        self.port.lock().read(pasid, address, bytes)
     }
 
     /// Writes any bytes anywhere, page by page.
     ///
     /// # Errors
     /// [`DmaFault`] of the first page that faults.
-    pub fn write(&self, pasid: Option<Pasid>, address: Address, bytes: &[u8]) -> Result<(), DmaFault> {
-        upstream::write(&*self.upstream, self.requester(pasid)?, address, bytes)
+    pub fn write(&self, pasid: Option<Pasid>, address: VirtAddr, bytes: &[u8]) -> Result<(), DmaFault> {
+        self.admit(pasid)?;
+        self.port.lock().write(pasid, address, bytes)
     }
 
     /// One atomic operation; what stood there before.
     ///
     /// # Errors
     /// [`DmaFault`], also for an address that is no multiple of 8.
-    pub fn atomic(&self, pasid: Option<Pasid>, at: Address, operation: Atomic) -> Result<u64, DmaFault> {
-        let mut before = 0;
-        let transfer = Transfer::Atomic { operation, before: &mut before };
-        self.upstream.transfer(self.requester(pasid)?, at, transfer)?;
-        Ok(before)
+    pub fn atomic(&self, pasid: Option<Pasid>, at: VirtAddr, operation: Atomic) -> Result<u64, DmaFault> {
+        self.admit(pasid)?;
+        self.port.lock().atomic(pasid, at, operation)
+    }
+
+    /// Whether the function may ask for pages: it translates ahead and has PRI enabled.
+    #[must_use]
+    pub fn may_request_pages(&self) -> bool {
+        let config = self.config();
+        address_translation::pri_is_enabled(&config)
+            && address_translation::ats_is_enabled(&config)
+            && address_translation::pri_allocation(&config) > 0
+    }
+
+    /// Asks software for the page at `address`, as a group of one.
+    ///
+    /// # Errors
+    /// [`DmaFault`] if nobody takes page requests of this function.
+    pub fn request_page(
+        &self,
+        pasid: Option<Pasid>,
+        address: VirtAddr,
+        access: Access,
+        group: u16,
+    ) -> Result<RequestOutcome, DmaFault> {
+        self.admit(pasid)?;
+        let write = access == Access::Write;
+        self.port.lock().request_page(PageRequest {
+            source: self.source,
+            pasid,
+            address: address.page(),
+            wants: Wants { read: true, write, ..Wants::default() },
+            group,
+            last: true,
+            private_data: None,
+        })
+    }
+
+    /// The oldest answer to a page request that was not taken yet.
+    pub fn next_response(&self) -> Option<PageGroupResponse> {
+        self.port.lock().next_response()
     }
 
     /// Interrupts: by a message if MSI is enabled, else the line is high until [`lower`](Self::lower).
@@ -111,19 +158,26 @@ impl Endpoint {
 
     /// A store of configuration software, with what follows for the line.
     pub(crate) fn configure(&self, offset: u16, width: Width, value: u64) {
-        self.config().write(offset, width, value);
+        let ahead = {
+            let mut config = self.config();
+            config.write(offset, width, value);
+            address_translation::ats_is_enabled(&config)
+        };
+        self.port.lock().set_ats(if ahead { Ats::Enabled } else { Ats::Disabled });
         self.drive_line();
     }
 
-    fn requester(&self, pasid: Option<Pasid>) -> Result<Requester, DmaFault> {
-        if !self.is_master() {
+    /// Whether a request of the function may leave.
+    fn admit(&self, pasid: Option<Pasid>) -> Result<(), DmaFault> {
+        let config = self.config();
+        if config.command() & command::BUS_MASTER == 0 {
             return Err(DmaFault::NotBusMaster);
         }
         match pasid {
-            Some(pasid) if !address_translation::pasid_is_enabled(&self.config()) => {
+            Some(pasid) if !address_translation::pasid_is_enabled(&config) => {
                 Err(DmaFault::PasidDisabled(pasid))
             }
-            pasid => Ok(Requester { source: self.source, pasid }),
+            _ => Ok(()),
         }
     }
 

@@ -6,12 +6,12 @@
 
 use std::sync::Arc;
 
+use iommu::spec::id::SourceId;
 use parking_lot::Mutex;
 
 use super::bus::{Function, PciBus};
 use super::config::{CONFIG_BYTES, CONVENTIONAL_BYTES, ConfigSpace, Identity};
 use crate::bus::{Registers, Width};
-use crate::upstream::SourceId;
 
 /// The address register; the data register is 4 ports on.
 pub const ADDRESS_PORT: u16 = 0xcf8;
@@ -63,7 +63,7 @@ impl HostBridge {
         let within = port.checked_sub(DATA_PORT).filter(|within| *within < 4)?;
         let address = *self.address.lock();
         let [register, function, bus, _] = address.to_le_bytes();
-        let source = SourceId::from_bits(u16::from_le_bytes([function, bus]));
+        let source = SourceId(u16::from_le_bytes([function, bus]));
         (address & ENABLE != 0).then(|| (source, u16::from(register) | within))
     }
 }
@@ -86,7 +86,7 @@ impl Registers for HostBridge {
 fn ecam(offset: u64) -> Option<(SourceId, u16)> {
     let source = u16::try_from(offset / u64::from(CONFIG_BYTES)).ok()?;
     let at = u16::try_from(offset % u64::from(CONFIG_BYTES)).ok()?;
-    Some((SourceId::from_bits(source), at))
+    Some((SourceId(source), at))
 }
 
 /// The bridge as a function of its own bus: it says what it is, and has no registers.

@@ -3,8 +3,11 @@
 //! Invariant: [`Descriptor::decode`] takes any 64 bytes; what it does not understand is a [`Code`]. Layout:
 //! `docs/dma-engine.md`.
 
+use iommu::pasid::Pasid;
+use mmu::address::VirtAddr;
+
 use super::register::MOST_BYTES_LOG2;
-use crate::upstream::{Address, Atomic, DmaFault, Pasid};
+use crate::upstream::{Atomic, DmaFault};
 
 /// Bytes of a descriptor.
 pub const LEN_BYTES: usize = 64;
@@ -59,7 +62,7 @@ impl From<DmaFault> for Code {
             DmaFault::NotBusMaster => Self::NotBusMaster,
             DmaFault::PasidDisabled(_) => Self::PasidDisabled,
             DmaFault::Unsupported { .. } => Self::Unsupported,
-            DmaFault::Blocked { .. } => Self::Blocked,
+            DmaFault::Blocked(_) => Self::Blocked,
         }
     }
 }
@@ -68,7 +71,7 @@ impl From<DmaFault> for Code {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Place {
     pub(super) pasid: Option<Pasid>,
-    pub(super) address: Address,
+    pub(super) address: VirtAddr,
 }
 
 /// What is to be done.
@@ -100,7 +103,8 @@ struct Fields {
     operation: u8,
     flags: u8,
     vector: u16,
-    pasid: u32,
+    /// None if it names no process of any unit.
+    pasid: Option<Pasid>,
     source: u64,
     destination: u64,
     len_bytes: u32,
@@ -119,7 +123,7 @@ impl Fields {
             operation: bytes[0],
             flags: bytes[1],
             vector: u16::from_le_bytes([bytes[2], bytes[3]]),
-            pasid: half(0x04),
+            pasid: Pasid::new(half(0x04)).ok(),
             source: word(0x08),
             destination: word(0x10),
             len_bytes: half(0x18),
@@ -132,12 +136,12 @@ impl Fields {
     }
 
     fn place(&self, address: u64, flag: u8) -> Place {
-        let pasid = (self.flags & flag != 0).then(|| Pasid::from_bits(self.pasid));
-        Place { pasid, address: Address(address) }
+        let pasid = self.pasid.filter(|_| self.flags & flag != 0);
+        Place { pasid, address: VirtAddr(address) }
     }
 
     fn is_sound(&self) -> bool {
-        self.flags & !flag::ALL == 0 && self.reserved == 0 && self.reserved_2 == 0 && self.pasid >> 20 == 0
+        self.flags & !flag::ALL == 0 && self.reserved == 0 && self.reserved_2 == 0 && self.pasid.is_some()
     }
 
     fn operation(&self) -> Result<Operation, Code> {

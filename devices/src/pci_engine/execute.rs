@@ -3,14 +3,23 @@
 //! Invariant: the first request that fails ends the descriptor; what was moved before it stays moved. Between two
 //! pieces of a long descriptor the engine looks whether it is to give up.
 
-use mmu::address::Access;
+use std::thread;
+use std::time::Duration;
+
+use iommu::spec::page_request::ResponseCode;
+use iommu::vtd::RequestOutcome;
+use mmu::address::{Access, VirtAddr};
 
 use super::descriptor::{Code, Operation, Place};
 use super::run::Engine;
 use super::state::Fault;
-use crate::upstream::{Address, DmaFault};
+use crate::upstream::DmaFault;
 use crate::worker::Stop;
 
+/// Page requests for one request at most: a page that is granted and goes again and again.
+const MOST_PAGE_REQUESTS: u32 = 64;
+/// How often the engine looks for an answer to a page request.
+const LOOK_FOR_ANSWER: Duration = Duration::from_micros(50);
 /// Bytes moved at a time.
 const PIECE_BYTES: usize = 4096;
 
@@ -25,7 +34,7 @@ pub(super) struct Done {
 
 impl Place {
     fn after(self, len_bytes: u32) -> Self {
-        Self { address: Address(self.address.0.wrapping_add(len_bytes.into())), ..self }
+        Self { address: self.address.offset(len_bytes.into()), ..self }
     }
 }
 
@@ -96,24 +105,62 @@ impl Engine {
         self.request(to, Access::Write, stop, || self.endpoint().write(to.pasid, to.address, bytes))
     }
 
+    /// Issues a request, and asks for its pages as often as it takes, if the function may.
     fn request<T>(
         &self,
         place: Place,
         access: Access,
-        _stop: &Stop,
+        stop: &Stop,
         mut issue: impl FnMut() -> Result<T, DmaFault>,
     ) -> Result<T, Fault> {
-        issue().map_err(|fault| Fault {
-            code: fault.into(),
-            address: fault.address().unwrap_or(place.address),
-            pasid: place.pasid,
-            access,
-        })
+        let mut asked = 0;
+        loop {
+            let fault = match issue() {
+                Ok(done) => return Ok(done),
+                Err(fault) => fault,
+            };
+            let address = fault.address().unwrap_or(place.address);
+            let fail = |code| Fault { code, address, pasid: place.pasid, access };
+            if !matches!(fault, DmaFault::Blocked(_)) || !self.endpoint().may_request_pages() {
+                return Err(fail(fault.into()));
+            }
+            if asked == MOST_PAGE_REQUESTS {
+                return Err(fail(Code::PageMissing));
+            }
+            asked += 1;
+            self.ask_for_page(Place { address, ..place }, access, stop).map_err(fail)?;
+        }
+    }
+
+    /// Asks for a page and waits for the answer.
+    fn ask_for_page(&self, place: Place, access: Access, stop: &Stop) -> Result<(), Code> {
+        let group = self.next_group();
+        let asked = self.endpoint().request_page(place.pasid, place.address, access, group);
+        match asked.map_err(|_| Code::PageRefused)? {
+            RequestOutcome::Accepted => {}
+            RequestOutcome::Refused(ResponseCode::Success) => return Ok(()),
+            RequestOutcome::Refused(_) => return Err(Code::PageRefused),
+        }
+        while !self.gives_up(stop) {
+            match self.endpoint().next_response() {
+                Some(response) if response.group == group && response.pasid == place.pasid => {
+                    return if response.code == ResponseCode::Success {
+                        Ok(())
+                    } else {
+                        Err(Code::PageRefused)
+                    };
+                }
+                // An answer to what was abandoned.
+                Some(_) => {}
+                None => thread::sleep(LOOK_FOR_ANSWER),
+            }
+        }
+        Err(Code::Abandoned)
     }
 }
 
 fn abandoned() -> Fault {
-    Fault { code: Code::Abandoned, address: Address(0), pasid: None, access: Access::Read }
+    Fault { code: Code::Abandoned, address: VirtAddr(0), pasid: None, access: Access::Read }
 }
 
 /// Of the bytes as 64-bit words, the last one filled up with zeroes.

@@ -4,8 +4,11 @@
 //! completion record's status is written last, as one word, so that whoever sees it sees the result.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 
+use iommu::pasid::Pasid;
+use mmu::address::{Access, VirtAddr};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::VECTORS;
@@ -15,8 +18,6 @@ use super::register as r;
 use super::state::{Fault, Next, State};
 use crate::pci::Endpoint;
 use crate::pci::capability::msix::{Table, Vector};
-use crate::upstream::Address;
-use crate::upstream::Pasid;
 use crate::worker::Stop;
 
 /// In a completion record's status word: it is there. Above it the code (bits 15:8) and the bytes moved (63:32).
@@ -27,11 +28,18 @@ pub(super) struct Engine {
     endpoint: Arc<Endpoint>,
     state: Mutex<State>,
     table: Table,
+    /// Page requests so far; their groups' numbers come from it.
+    page_requests: AtomicU16,
 }
 
 impl Engine {
     pub(super) fn new(endpoint: Arc<Endpoint>) -> Self {
-        Self { endpoint, state: Mutex::new(State::new()), table: Table::new(VECTORS) }
+        Self {
+            endpoint,
+            state: Mutex::new(State::new()),
+            table: Table::new(VECTORS),
+            page_requests: AtomicU16::new(0),
+        }
     }
 
     pub(super) fn endpoint(&self) -> &Endpoint {
@@ -44,6 +52,11 @@ impl Engine {
 
     pub(super) fn table(&self) -> &Table {
         &self.table
+    }
+
+    /// A number for a group of page requests, below 512.
+    pub(super) fn next_group(&self) -> u16 {
+        self.page_requests.fetch_add(1, Ordering::Relaxed) % 512
     }
 
     /// The thread.
@@ -67,7 +80,7 @@ impl Engine {
         stop.is_requested() || self.state().is_resetting()
     }
 
-    fn serve(&self, pasid: Option<Pasid>, entry: Address, index: u16, stop: &Stop) {
+    fn serve(&self, pasid: Option<Pasid>, entry: VirtAddr, index: u16, stop: &Stop) {
         self.state().begin();
         let mut bytes = [0; LEN_BYTES];
         if let Err(fault) = self.read(Place { pasid, address: entry }, &mut bytes, stop) {
@@ -87,13 +100,11 @@ impl Engine {
         self.tell(&descriptor, code);
     }
 
-    fn carry_out(&self, descriptor: &Descriptor, entry: Address, stop: &Stop) -> (Code, Done) {
+    fn carry_out(&self, descriptor: &Descriptor, entry: VirtAddr, stop: &Stop) -> (Code, Done) {
         let mut done = Done::default();
         let failed = match descriptor.operation {
             Ok(operation) => self.execute(operation, &mut done, stop).err(),
-            Err(code) => {
-                Some(Fault { code, address: entry, pasid: None, access: mmu::address::Access::Read })
-            }
+            Err(code) => Some(Fault { code, address: entry, pasid: None, access: Access::Read }),
         };
         let Some(fault) = failed else { return (Code::Done, done) };
         if fault.code != Code::Abandoned {
@@ -107,7 +118,7 @@ impl Engine {
         let Some(place) = descriptor.completion else { return Ok(()) };
         let status = PRESENT | (code as u64) << 8 | u64::from(done.bytes) << 32;
         self.write(place, &done.result.to_le_bytes(), stop)?;
-        let behind = Place { address: Address(place.address.0.wrapping_add(8)), ..place };
+        let behind = Place { address: place.address.offset(8), ..place };
         self.write(behind, &status.to_le_bytes(), stop)
     }
 

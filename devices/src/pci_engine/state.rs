@@ -3,11 +3,13 @@
 //! Invariant: HEAD and the counters change by the thread alone. The lock is held for as long as it takes to look or to
 //! change something, never across a request.
 
+use iommu::pasid::{BadPasid, Pasid};
+use mmu::address::{Access, VirtAddr};
+
 use super::descriptor::Code;
 use super::register as r;
 use crate::bus::Width;
 use crate::masked::MaskedBytes;
-use crate::upstream::{Address, Pasid};
 
 /// The registers.
 #[derive(Debug)]
@@ -25,16 +27,16 @@ pub(super) enum Next {
     /// Give up: the ring cannot be as it is described.
     Halt,
     /// Execute the entry that lies there.
-    Execute { pasid: Option<Pasid>, entry: Address, index: u16 },
+    Execute { pasid: Option<Pasid>, entry: VirtAddr, index: u16 },
 }
 
 /// A request that failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Fault {
     pub(super) code: Code,
-    pub(super) address: Address,
+    pub(super) address: VirtAddr,
     pub(super) pasid: Option<Pasid>,
-    pub(super) access: mmu::address::Access,
+    pub(super) access: Access,
 }
 
 impl State {
@@ -48,7 +50,7 @@ impl State {
             (r::RING_ADDRESS, !0x3f),
             (r::RING_ADDRESS + 4, !0),
             (r::RING_SIZE, 0xff),
-            (r::RING_PASID, r::RING_PASID_VALID | 0xf_ffff),
+            (r::RING_PASID, !0),
             (r::TAIL, 0xffff),
             (r::INTERRUPT_ENABLE, r::INTERRUPTS),
         ] {
@@ -83,6 +85,7 @@ impl State {
             return Next::Nothing;
         }
         let (head, tail, size) = (self.get(r::HEAD), self.get(r::TAIL), self.get(r::RING_SIZE));
+        let Ok(pasid) = self.ring_pasid() else { return Next::Halt };
         if size > r::MOST_ENTRIES_LOG2.into() {
             return Next::Halt;
         }
@@ -93,8 +96,8 @@ impl State {
         let ring = u64::from_le_bytes(self.file.get(r::RING_ADDRESS));
         // Below 2^12.
         let index = u16::try_from(head & mask).unwrap_or_default();
-        let entry = Address(ring.wrapping_add(u64::from(index) * super::descriptor::LEN_BYTES as u64));
-        Next::Execute { pasid: self.ring_pasid(), entry, index }
+        let entry = VirtAddr(ring.wrapping_add(u64::from(index) * super::descriptor::LEN_BYTES as u64));
+        Next::Execute { pasid, entry, index }
     }
 
     /// Whether the descriptor at hand is to be given up.
@@ -127,7 +130,7 @@ impl State {
     /// Keeps the first fault.
     pub(super) fn note(&mut self, fault: &Fault) {
         if self.get(r::FAULT) & r::FAULT_VALID == 0 {
-            let write = if fault.access == mmu::address::Access::Write { r::FAULT_WRITE } else { 0 };
+            let write = if fault.access == Access::Write { r::FAULT_WRITE } else { 0 };
             let pasid = fault.pasid.map_or(0, |pasid| r::FAULT_PASID | pasid.number());
             let code = (fault.code as u32) << r::FAULT_CODE_SHIFT;
             self.set(r::FAULT, r::FAULT_VALID | write | pasid | code);
@@ -146,9 +149,10 @@ impl State {
         self.get(r::INTERRUPT_STATUS) & self.get(r::INTERRUPT_ENABLE) != 0
     }
 
-    fn ring_pasid(&self) -> Option<Pasid> {
+    fn ring_pasid(&self) -> Result<Option<Pasid>, BadPasid> {
         let register = self.get(r::RING_PASID);
-        (register & r::RING_PASID_VALID != 0).then(|| Pasid::from_bits(register))
+        let number = (register & r::RING_PASID_VALID != 0).then_some(register & !r::RING_PASID_VALID);
+        number.map(Pasid::new).transpose()
     }
 
     fn get(&self, offset: u16) -> u32 {

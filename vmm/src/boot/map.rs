@@ -25,6 +25,9 @@ pub const ECAM: u64 = 0xe000_0000;
 /// Registers of the remapping unit.
 pub const REMAPPING_UNIT: u64 = 0xfed9_0000;
 
+/// Registers of the local APICs, and the addresses of interrupt messages.
+pub const LOCAL_APICS: u64 = 0xfee0_0000;
+
 /// What a range is for, in the numbers that E820, Multiboot and PVH share.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Use {

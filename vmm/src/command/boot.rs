@@ -4,6 +4,7 @@
 //! its time was over, 2 if it was never started, 3 if it broke down.
 
 mod device;
+mod unit;
 
 use std::fs;
 use std::io::{Write, stdout};
@@ -20,7 +21,7 @@ use crate::boot::{File, Payload};
 use crate::machine::Machine;
 use crate::machine::console::Console;
 use crate::machine::ending::Ending;
-use crate::machine::options::{DeviceKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions};
+use crate::machine::options::{DeviceKind, IommuKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions};
 
 /// What can be booted, and in what.
 #[derive(Debug, Args)]
@@ -40,9 +41,11 @@ pub(super) struct BootArguments {
     /// Processors
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=MAX_VCPUS as i64))]
     cpus: u8,
-    /// What devices reach memory through
-    #[arg(long, value_name = "KIND", default_value = "none", value_parser = ["none"])]
-    iommu: String,
+    /// What devices reach memory through: none, or vtd[,OPTION=VALUE]... with caching-mode, scalable, five-levels,
+    /// device-tlbs, page-requests, interrupt-remapping (on or off), and entries of caches: iotlb, paging, context,
+    /// pasid, interrupt, device-tlb, or caches=off or caches=never-evict for all of the unit's
+    #[arg(long, value_name = "KIND", default_value = "vtd", value_parser = unit::parse)]
+    iommu: IommuKind,
     /// A device for the PCI bus: edu[,dma-mask=MASK], iommu-testdev, dma-engine[,ats=off][,pri=off][,pasid=off]
     #[arg(long = "device", value_name = "KIND", value_parser = device::parse)]
     devices: Vec<DeviceKind>,
@@ -87,7 +90,12 @@ impl BootArguments {
     }
 
     fn options(&self) -> MachineOptions {
-        MachineOptions { memory_bytes: self.memory, processors: self.cpus, devices: self.devices.clone() }
+        MachineOptions {
+            memory_bytes: self.memory,
+            processors: self.cpus,
+            iommu: self.iommu,
+            devices: self.devices.clone(),
+        }
     }
 }
 

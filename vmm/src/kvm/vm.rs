@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use devices::interrupt::Message;
+use iommu::spec::interrupt::Msi;
 use kvm_bindings::{
     KVM_CAP_SPLIT_IRQCHIP, KVM_IRQ_ROUTING_MSI, KvmIrqRouting, kvm_enable_cap, kvm_irq_routing_entry,
     kvm_irq_routing_msi, kvm_msi, kvm_userspace_memory_region,
@@ -134,7 +134,7 @@ impl Vm {
     ///
     /// # Errors
     /// [`VmError::Kvm`] if KVM knows no such message.
-    pub fn send(&self, message: Message) -> Result<Delivered, VmError> {
+    pub fn send(&self, message: Msi) -> Result<Delivered, VmError> {
         let [a, b, c, d, e, f, g, h] = message.address.to_le_bytes();
         let msi = kvm_msi {
             address_lo: u32::from_le_bytes([a, b, c, d]),
@@ -151,7 +151,7 @@ impl Vm {
     ///
     /// # Errors
     /// [`VmError`] if KVM refuses the table.
-    pub fn route(&self, messages: &[Option<Message>]) -> Result<(), VmError> {
+    pub fn route(&self, messages: &[Option<Msi>]) -> Result<(), VmError> {
         let entries: Vec<_> =
             (0..).zip(messages).filter_map(|(pin, message)| Some(route(pin, (*message)?))).collect();
         let table =
@@ -184,7 +184,7 @@ impl Vm {
     }
 }
 
-fn route(pin: u32, message: Message) -> kvm_irq_routing_entry {
+fn route(pin: u32, message: Msi) -> kvm_irq_routing_entry {
     let [a, b, c, d, e, f, g, h] = message.address.to_le_bytes();
     let mut entry = kvm_irq_routing_entry { gsi: pin, type_: KVM_IRQ_ROUTING_MSI, ..Default::default() };
     entry.u.msi = kvm_irq_routing_msi {

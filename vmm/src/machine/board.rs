@@ -16,13 +16,15 @@ use devices::pci::bus::{BusFull, NoRoom, Reserved, Window};
 use devices::pci::host_bridge::{self, BridgeFunction, HostBridge};
 use devices::pci_engine::PciEngine;
 use devices::serial::{self, Output, Serial};
-use devices::upstream::Direct;
+use devices::upstream::{Direct, Remapped, Upstream};
+use iommu::vtd::{REGISTER_BYTES, Vtd};
 use mmu::memory::PhysicalMemory;
 use thiserror::Error;
 
 use super::ending::{End, Ending};
 use super::interrupts::Interrupts;
-use super::options::{DeviceKind, MachineOptions};
+use super::options::{DeviceKind, IommuKind, MachineOptions};
+use super::remapping::UnitRegisters;
 use crate::boot::map;
 use crate::kvm::{Access, Vm};
 
@@ -54,6 +56,7 @@ pub struct Board {
     bus: Arc<PciBus>,
     bridge: HostBridge,
     io_apic: Arc<IoApic>,
+    unit: Option<UnitRegisters>,
     serial: Serial,
     end: Arc<End>,
 }
@@ -69,9 +72,9 @@ impl Board {
         end: Arc<End>,
         output: Output,
     ) -> Result<Self, BoardError> {
-        let interrupts = Arc::new(Interrupts::new(Arc::clone(vm)));
+        let interrupts = Interrupts::new(Arc::clone(vm));
         let io_apic = IoApic::new(interrupts.clone());
-        let upstream = Arc::new(Direct::new(Arc::clone(vm.memory()), interrupts.sink()));
+        let (upstream, unit) = upstream(vm, options.iommu, &interrupts);
         let wire = |pin| Wire::new(io_apic.clone(), Pin(pin));
         let mut bus = PciBus::new(upstream, PCI_PINS.map(wire).collect(), reserved(options));
         bus.attach(BridgeFunction::config(), |_| Ok::<_, BusFull>(Arc::new(BridgeFunction)))?;
@@ -82,7 +85,7 @@ impl Board {
         let bus = Arc::new(bus);
         let bridge = HostBridge::new(Arc::clone(&bus));
         let serial = Serial::new(wire(serial::PIN).line(), output);
-        Ok(Self { bus, bridge, io_apic, serial, end })
+        Ok(Self { bus, bridge, io_apic, unit: unit.map(UnitRegisters), serial, end })
     }
 
     /// The serial port, for its input.
@@ -162,14 +165,29 @@ impl Board {
 
     /// The registers that no BAR moves, which go before any BAR.
     fn fixed(&self, address: u64) -> Option<(&dyn Registers, u64)> {
+        let unit =
+            self.unit.as_ref().map(|unit| (unit as &dyn Registers, map::REMAPPING_UNIT, REGISTER_BYTES));
         let ranges: [(&dyn Registers, u64, u64); 2] = [
             (&*self.io_apic, io_apic::ADDRESS, io_apic::LEN_BYTES),
             (&self.bridge, map::ECAM, host_bridge::ECAM_BYTES_PER_BUS),
         ];
-        ranges.into_iter().find_map(|(registers, start, len_bytes)| {
+        ranges.into_iter().chain(unit).find_map(|(registers, start, len_bytes)| {
             let offset = address.checked_sub(start).filter(|offset| *offset < len_bytes)?;
             Some((registers, offset))
         })
+    }
+}
+
+/// What is upstream of the devices, and the unit if it is one.
+fn upstream(vm: &Vm, kind: IommuKind, interrupts: &Arc<Interrupts>) -> (Arc<dyn Upstream>, Option<Arc<Vtd>>) {
+    let memory = Arc::clone(vm.memory());
+    match kind {
+        IommuKind::None => (Arc::new(Direct::new(memory, interrupts.sink())), None),
+        IommuKind::Vtd { unit, device_tlb_entries } => {
+            let unit = Vtd::new(memory, unit, interrupts.clone());
+            interrupts.remap_by(Arc::clone(&unit));
+            (Arc::new(Remapped::new(Arc::clone(&unit), device_tlb_entries)), Some(unit))
+        }
     }
 }
 
@@ -184,7 +202,8 @@ fn reserved(options: &MachineOptions) -> Vec<Reserved> {
         reserved("memory", 0, options.memory_bytes),
         reserved("the configuration space", map::ECAM, host_bridge::ECAM_BYTES_PER_BUS),
         reserved("the I/O APIC", io_apic::ADDRESS, io_apic::LEN_BYTES),
-        reserved("the local APICs", devices::interrupt::MESSAGE_BASE, 1 << 20),
+        reserved("the remapping unit", map::REMAPPING_UNIT, REGISTER_BYTES),
+        reserved("the local APICs", map::LOCAL_APICS, 1 << 20),
     ]
 }
 

@@ -1,48 +1,54 @@
 //! The way of an interrupt from a device or the I/O APIC to a local APIC.
 //!
-//! Invariant: KVM knows the message of every level-triggered input that has sent one, so that its end comes back. It is
-//! told before the message is sent.
+//! Invariant: KVM knows the message of every level-triggered input that has sent one, as the remapping unit made it, so
+//! that its end comes back. It is told before the message is sent.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use devices::interrupt::{Message, Pin};
+use devices::interrupt::Pin;
 use devices::io_apic::{Outlet, PINS, Trigger};
 use devices::upstream::Sink;
+use iommu::spec::id::SourceId;
+use iommu::spec::interrupt::Msi;
+use iommu::vtd::Vtd;
+use iommu::vtd::interrupts::{InterruptSource, MsiSink};
 use parking_lot::Mutex;
 
 use crate::kvm::Vm;
 use crate::kvm::vm::Delivered;
 
+/// The source id of the I/O APIC, which the DMAR table names and no device on the bus has.
+pub const IO_APIC_SOURCE: SourceId = SourceId::new(0xf0, 31, 0);
+
 /// The local APICs, as devices see them.
 pub struct Interrupts {
     vm: Arc<Vm>,
     /// What each input sent last, if it was level triggered.
-    routes: Mutex<[Option<Message>; PINS as usize]>,
+    routes: Mutex<[Option<Msi>; PINS as usize]>,
+    /// What remaps the I/O APIC's messages, if there is a unit.
+    unit: OnceLock<Arc<Vtd>>,
 }
 
 impl Interrupts {
     /// Those of `vm`.
     #[must_use]
-    pub fn new(vm: Arc<Vm>) -> Self {
-        Self { vm, routes: Mutex::new([None; PINS as usize]) }
+    pub fn new(vm: Arc<Vm>) -> Arc<Self> {
+        Arc::new(Self { vm, routes: Mutex::new([None; PINS as usize]), unit: OnceLock::new() })
+    }
+
+    /// From now on, `unit` remaps what the I/O APIC sends. The first one counts.
+    pub fn remap_by(&self, unit: Arc<Vtd>) {
+        self.unit.get_or_init(|| unit);
     }
 
     /// For messages of devices.
     #[must_use]
     pub fn sink(self: &Arc<Self>) -> Sink {
         let own = Arc::clone(self);
-        Arc::new(move |message| own.deliver(message))
+        Arc::new(move |message| own.send(message))
     }
 
-    fn deliver(&self, message: Message) {
-        match self.vm.send(message) {
-            Ok(Delivered::Taken) => {}
-            Ok(Delivered::Lost) => log::debug!("{message:x?} reached no local APIC"),
-            Err(error) => log::warn!("{message:x?} was not delivered: {error}"),
-        }
-    }
-
-    fn route(&self, pin: Pin, message: Message) {
+    fn route(&self, pin: Pin, message: Msi) {
         let mut routes = self.routes.lock();
         let Some(route) = routes.get_mut(usize::from(pin.0)) else { return };
         if *route == Some(message) {
@@ -55,11 +61,30 @@ impl Interrupts {
     }
 }
 
-impl Outlet for Interrupts {
-    fn send(&self, pin: Pin, message: Message, trigger: Trigger) {
-        if trigger == Trigger::Level {
-            self.route(pin, message);
+impl MsiSink for Interrupts {
+    fn send(&self, message: Msi) {
+        match self.vm.send(message) {
+            Ok(Delivered::Taken) => {}
+            Ok(Delivered::Lost) => log::debug!("{message:x?} reached no local APIC"),
+            Err(error) => log::warn!("{message:x?} was not delivered: {error}"),
         }
-        self.deliver(message);
+    }
+}
+
+impl Outlet for Interrupts {
+    fn forward(&self, pin: Pin, message: Msi, trigger: Trigger) {
+        let remapped = match self.unit.get() {
+            None => Ok(message),
+            Some(unit) => unit.remap(InterruptSource::IoApic(IO_APIC_SOURCE), message),
+        };
+        match remapped {
+            Err(reason) => log::info!("{pin:?}: {message:x?} is blocked: {reason}"),
+            Ok(message) => {
+                if trigger == Trigger::Level {
+                    self.route(pin, message);
+                }
+                self.send(message);
+            }
+        }
     }
 }

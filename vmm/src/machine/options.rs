@@ -2,6 +2,7 @@
 
 use devices::edu::EduOptions;
 use devices::pci_engine::PciEngineOptions;
+use iommu::vtd::options::VtdOptions;
 
 use crate::boot::map;
 
@@ -17,8 +18,30 @@ pub struct MachineOptions {
     pub memory_bytes: u64,
     /// Processors, 1 to 64.
     pub processors: u8,
+    /// What devices reach memory through.
+    pub iommu: IommuKind,
     /// Devices on the bus, in the order of their numbers from 1 on.
     pub devices: Vec<DeviceKind>,
+}
+
+/// What stands between devices and memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IommuKind {
+    /// Nothing.
+    None,
+    /// A VT-d unit.
+    Vtd {
+        /// How it is built.
+        unit: VtdOptions,
+        /// Translations that a device keeps which translates ahead; 0 for none.
+        device_tlb_entries: usize,
+    },
+}
+
+impl Default for IommuKind {
+    fn default() -> Self {
+        Self::Vtd { unit: VtdOptions::default(), device_tlb_entries: 64 }
+    }
 }
 
 /// A device for the bus.

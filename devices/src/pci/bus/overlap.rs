@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 
+use iommu::spec::id::SourceId;
 use parking_lot::Mutex;
 
 use crate::pci::bar::BarRange;
-use crate::upstream::SourceId;
 
 /// A range that goes before any BAR.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use iommu::spec::id::SourceId;
 use mmu::memory::PhysicalMemory;
 
 use super::{BusFull, Function, PciBus, Reserved, Window};
@@ -10,7 +11,7 @@ use crate::interrupt::{Level, Pin, Pins, Wire};
 use crate::pci::bar::{Bar, BarWidth};
 use crate::pci::config::{Identity, command, header};
 use crate::pci::{ConfigSpace, Endpoint};
-use crate::upstream::{Direct, SourceId};
+use crate::upstream::Direct;
 
 struct Nowhere;
 
@@ -46,7 +47,7 @@ fn bus(devices: u64) -> PciBus {
 }
 
 fn move_bar(bus: &PciBus, device: u8, bar: u16, to: u64) {
-    let source = SourceId::new(0, device, 0).unwrap();
+    let source = SourceId::new(0, device, 0);
     bus.write_config(source, header::BARS + 4 * bar, Width::Dword, to);
 }
 
@@ -58,7 +59,7 @@ fn a_bar_decodes_where_it_was_moved_and_nowhere_else() {
     move_bar(&bus, 1, 0, 0xd000_0000);
     assert_eq!(bus.read(0xc000_2000, Width::Dword), None);
     assert_eq!(bus.read(0xd000_0000, Width::Dword), Some(0x100));
-    let source = SourceId::new(0, 1, 0).unwrap();
+    let source = SourceId::new(0, 1, 0);
     bus.write_config(source, header::COMMAND, Width::Word, 0);
     assert_eq!(bus.read(0xd000_0000, Width::Dword), None, "memory decoding is off");
 }
@@ -89,7 +90,7 @@ fn an_overlap_is_told_once_however_often_it_happens() {
 fn where_there_is_no_function_everything_reads_as_ones() {
     let bus = bus(1);
     for bits in [8, 1, 0x100, 0xffff] {
-        let source = SourceId::from_bits(bits);
+        let source = SourceId(bits);
         assert_eq!(bus.read_config(source, 0, Width::Dword), 0xffff_ffff, "{source}");
         bus.write_config(source, 4, Width::Dword, 0);
     }
@@ -110,7 +111,7 @@ fn a_full_bus_and_a_full_window_say_so() {
 #[test]
 fn the_interrupt_line_register_names_the_wire() {
     let bus = bus(1);
-    let line = bus.read_config(SourceId::from_bits(0), header::INTERRUPT_LINE, Width::Word);
+    let line = bus.read_config(SourceId(0), header::INTERRUPT_LINE, Width::Word);
     assert_eq!(line, 0x0110);
     assert_eq!(command::MEMORY, 2);
 }

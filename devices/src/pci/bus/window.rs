@@ -2,9 +2,8 @@
 //!
 //! Invariant: what was taken is not given out again, and each piece is aligned to its length.
 
+use iommu::spec::id::SourceId;
 use thiserror::Error;
-
-use crate::upstream::SourceId;
 
 /// Addresses not given out yet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -3,6 +3,8 @@
 //! Invariant: a function that has them all may ask for translations, for pages, and for both in the name of a process,
 //! each only while its enable bit is set. Source: PCI Express 4.0, 10.5 (ATS, PRI) and 7.8.8 (PASID).
 
+use iommu::pasid::PASID_COUNT;
+
 use super::{Capability, CapabilityId};
 use crate::pci::ConfigSpace;
 
@@ -37,8 +39,9 @@ const PRI_STOPPED: u16 = 1 << 8;
 const PRI_RESPONSE_PASID: u16 = 1 << 15;
 
 const PASID_ENABLE: u16 = 1 << 0;
-/// Bits of a PASID, in bits 8 to 12 of the capabilities.
-const PASID_WIDTH: u16 = 20 << 8;
+/// Bits of a PASID, in bits 8 to 12 of the capabilities: as many as the unit offers.
+const PASID_WIDTH: u16 = 12 << 8;
+const _: () = assert!(PASID_COUNT == 1 << 12, "the capability offers what the unit does");
 
 /// ATS, off.
 #[must_use]
@@ -59,7 +62,7 @@ pub fn pri(outstanding: u32) -> Capability {
         .writable_at(PRI_ALLOCATION, u32::MAX.to_le_bytes())
 }
 
-/// PASID with 20 bits, off.
+/// PASID with as many bits as the unit's, off.
 #[must_use]
 pub fn pasid() -> Capability {
     Capability::new(PASID, 8)

@@ -1,9 +1,10 @@
-//! Message-signalled interrupts: one vector, 64-bit address, no mask bits.
+//! Msi-signalled interrupts: one vector, 64-bit address, no mask bits.
 //!
 //! Source: PCI 3.0, 6.8.1.
 
+use iommu::spec::interrupt::Msi;
+
 use super::{Capability, CapabilityId};
-use crate::interrupt::Message;
 use crate::pci::ConfigSpace;
 
 /// Its id.
@@ -28,8 +29,8 @@ pub fn capability() -> Capability {
 
 /// What the function sends, if MSI is there and enabled.
 #[must_use]
-pub fn message(config: &ConfigSpace) -> Option<Message> {
+pub fn message(config: &ConfigSpace) -> Option<Msi> {
     let at = config.find(ID).filter(|at| config.get16(at + CONTROL) & ENABLE != 0)?;
     let address = u64::from(config.get32(at + ADDRESS)) | u64::from(config.get32(at + ADDRESS + 4)) << 32;
-    Some(Message { address, data: config.get16(at + DATA).into() })
+    Some(Msi { address, data: config.get16(at + DATA).into() })
 }

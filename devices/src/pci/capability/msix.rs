@@ -3,11 +3,11 @@
 //! Invariant: a vector that is masked, by its own bit or by the function's, is pending until it is unmasked and then
 //! sent once. Source: PCI 3.0, 6.8.2.
 
+use iommu::spec::interrupt::Msi;
 use parking_lot::Mutex;
 
 use super::{Capability, CapabilityId};
 use crate::bus::Width;
-use crate::interrupt::Message;
 use crate::pci::ConfigSpace;
 
 /// Its id.
@@ -88,7 +88,7 @@ impl Table {
     }
 
     /// The message to send for `vector` now; none if it is masked, and then it is pending.
-    pub fn take(&self, vector: Vector, config: &ConfigSpace) -> Option<Message> {
+    pub fn take(&self, vector: Vector, config: &ConfigSpace) -> Option<Msi> {
         let mut entries = self.entries.lock();
         let entry = entries.get_mut(usize::from(vector.0))?;
         if is_masked(config) || entry.is_masked() {
@@ -99,7 +99,7 @@ impl Table {
     }
 
     /// What was pending and is not masked any more; to be called after a mask may have gone.
-    pub fn unmasked(&self, config: &ConfigSpace) -> Vec<Message> {
+    pub fn unmasked(&self, config: &ConfigSpace) -> Vec<Msi> {
         if is_masked(config) {
             return Vec::new();
         }
@@ -169,9 +169,9 @@ impl Entry {
         self.words[3] & MASKED != 0
     }
 
-    fn message(&self) -> Message {
+    fn message(&self) -> Msi {
         let [low, high, data, _] = self.words;
-        Message { address: u64::from(low & !0b11) | u64::from(high) << 32, data }
+        Msi { address: u64::from(low & !0b11) | u64::from(high) << 32, data }
     }
 }
 

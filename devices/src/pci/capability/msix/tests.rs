@@ -1,11 +1,12 @@
 //! Masks and what they hold back.
 
+use iommu::spec::interrupt::Msi;
+
 use super::{Place, Table, Vector, capability};
 use crate::bus::Width;
-use crate::interrupt::Message;
 use crate::pci::config::{ConfigSpace, Identity};
 
-const MESSAGE: Message = Message { address: 0xfee0_1000, data: 0x41 };
+const MESSAGE: Msi = Msi { address: 0xfee0_1000, data: 0x41 };
 
 fn enabled() -> ConfigSpace {
     let place = Place { bar: 0, table: 0, pending: 0x800 };
