@@ -5,10 +5,12 @@
 //!
 //! There are two. The demonstration's binds PASIDs to address spaces directly: read [`pasid`] (which address space a
 //! request belongs to), [`mod@unit`] (binding, IOTLB, page requests), [`dma`] (a device's port). A guest's is VT-d: read
-//! [`spec`] (what lies where), then [`vtd`] (what it does).
+//! [`spec`] (what lies where), then [`vtd`] (what it does), then [`stale`] (what is
+//! reported of its stale uses).
 
 pub mod dma;
 pub mod pasid;
 pub mod spec;
+pub mod stale;
 pub mod unit;
 pub mod vtd;

@@ -46,6 +46,8 @@ pub use self::route::Requester;
 pub use self::tags::{SpaceKey, StageKind};
 pub use self::trail::{Reading, Table};
 
+pub(crate) use self::invalidate::{Extent, extent};
+
 use self::device_tlb::Device;
 use self::interrupts::{InterruptMode, MsiSink};
 use self::options::VtdOptions;
@@ -60,6 +62,8 @@ use self::walk::{PagingCache, Space};
 use crate::spec::command::RootTable;
 use crate::spec::fault::FaultReason;
 use crate::spec::id::SourceId;
+use crate::stale::StaleUse;
+use crate::stale::watch::Watch;
 
 /// In [`Vtd::mode`], beside RTADDR: translation is on.
 const TRANSLATING: u64 = 1;
@@ -85,6 +89,7 @@ pub struct Vtd {
     devices: RwLock<HashMap<SourceId, Arc<Device>>>,
     requests: Mutex<Requests>,
     queue: Mutex<Queue>,
+    watch: Option<Watch>,
 }
 
 impl Vtd {
@@ -93,6 +98,7 @@ impl Vtd {
     pub fn new(memory: Arc<PhysicalMemory>, options: VtdOptions, sink: Arc<dyn MsiSink>) -> Arc<Self> {
         let caches = options.caches;
         Arc::new(Self {
+            watch: Watch::new(options.stale, &memory),
             memory,
             options,
             sink,
@@ -130,9 +136,15 @@ impl Vtd {
         &self.iotlb
     }
 
+    /// The stale uses that were noticed since this was asked last, oldest first.
+    #[must_use]
+    pub fn take_stale_uses(&self) -> Vec<StaleUse> {
+        self.watch.as_ref().map(Watch::take).unwrap_or_default()
+    }
+
     /// Readings are recorded only if somebody wants to know of stale uses.
     fn recorder(&self) -> Recorder {
-        Recorder::OFF
+        self.watch.as_ref().map_or(Recorder::OFF, |watch| Recorder::on(watch.now()))
     }
 
     #[inline]
@@ -183,4 +195,4 @@ impl fmt::Debug for Vtd {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

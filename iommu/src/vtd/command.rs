@@ -10,11 +10,13 @@ use crate::spec::command::{
     self, GO, InterruptTable, LEVELS, context_command, context_command_done, iotlb_command,
     iotlb_command_done, iotlb_command_drains,
 };
+use crate::spec::descriptor::Descriptor;
 use crate::spec::interrupt::Msi;
 use crate::spec::register::Register;
 use crate::spec::status;
 use crate::vtd::event::Event;
 use crate::vtd::interrupts::InterruptMode;
+use crate::vtd::knobs::Verdict;
 use crate::vtd::registers::{Registers, Width};
 use crate::vtd::{TRANSLATING, Vtd};
 
@@ -130,6 +132,7 @@ impl Vtd {
             return;
         }
         if let Some(scope) = context_command(wanted) {
+            self.tell_watch(Descriptor::ContextCache(scope), Verdict::Execute);
             self.invalidate_contexts(scope);
         }
         self.registers.lock().set_long(Register::CONTEXT_COMMAND, context_command_done(wanted));
@@ -145,6 +148,8 @@ impl Vtd {
             return;
         }
         if let Some(scope) = iotlb_command(wanted, address) {
+            let drains = iotlb_command_drains(wanted);
+            self.tell_watch(Descriptor::Iotlb { scope, drains }, Verdict::Execute);
             self.invalidate_iotlb(scope);
         }
         if iotlb_command_drains(wanted) {

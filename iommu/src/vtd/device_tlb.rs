@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use mmu::address::VirtAddr;
-use mmu::cache::TranslationCache;
+use mmu::cache::{Translation, TranslationCache};
 use parking_lot::Mutex;
 
 use crate::pasid::Pasid;
@@ -89,6 +89,11 @@ impl Device {
         if let Some(tag) = self.tags.find(pasid) {
             self.cache.invalidate_page(tag, address);
         }
+    }
+
+    /// Whether it would use `translation` for `address`.
+    pub(super) fn holds(&self, pasid: Option<Pasid>, address: VirtAddr, translation: Translation) -> bool {
+        self.tags.find(pasid).is_some_and(|tag| self.cache.contains(tag, address) == Some(translation))
     }
 
     /// Returns when no access through what was forgotten is in flight.

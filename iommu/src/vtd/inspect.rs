@@ -5,6 +5,7 @@
 use mmu::cache::Translation;
 
 use crate::spec::fault::FaultReason;
+use crate::stale::watch::{Place, Use, Watch};
 use crate::vtd::Vtd;
 use crate::vtd::port::Request;
 use crate::vtd::route::{Reach, Requester};
@@ -24,14 +25,38 @@ impl Vtd {
     /// Translates a request of `requester` by the tables alone.
     #[must_use]
     pub fn inspect(&self, requester: Requester, request: &Request) -> Inspection {
-        let route = match self.route(requester, Reach::Tables, Recorder::on()) {
+        let route = match self.route(requester, Reach::Tables, self.remember()) {
             Ok(route) => route,
             Err(refusal) => return Inspection { translation: Err(refusal.reason), readings: Vec::new() },
         };
-        let mut walker = Walker::begin(&self.memory, &self.paging, Reach::Tables, Recorder::on());
+        let mut walker = Walker::begin(&self.memory, &self.paging, Reach::Tables, self.remember());
 
         let translation = walker.walk(&self.space(&route), request.address, request.access);
         let readings = [route.trail.readings(), walker.recorder.trail().readings()].concat();
         Inspection { translation, readings }
+    }
+
+    /// Reports the use of a cached translation if the tables say something else by now, and the cache still has it.
+    #[cold]
+    pub(super) fn check_use(&self, watch: &Watch, used: &Use<'_>) {
+        let Some(change) = watch.suspect(used) else { return };
+        let now = self.inspect(used.requester, used.request).translation;
+        let address = used.request.address;
+        let agrees = now.is_ok_and(|now| {
+            now.physical(address) == used.hit.physical(address) && now.permission.allows(used.request.access)
+        });
+        let is_held = match used.place {
+            Place::Iotlb(tag) => self.iotlb.contains(tag, address) == Some(used.hit),
+            Place::DeviceTlb(source, pasid) => {
+                self.device(source).is_some_and(|device| device.holds(pasid, address, used.hit))
+            }
+        };
+        if !agrees && is_held {
+            watch.report(used, change, now);
+        }
+    }
+
+    fn remember(&self) -> Recorder {
+        Recorder::on(self.watch.as_ref().map_or(0, Watch::now))
     }
 }

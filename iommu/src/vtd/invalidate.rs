@@ -24,8 +24,8 @@ pub(crate) enum Extent {
 
 /// What `scope` takes of the translations that are tagged with `key`.
 pub(crate) fn extent(scope: IotlbScope, key: &SpaceKey) -> Option<Extent> {
-    let of_pasid =
-        |domain, pasid| key.domain == domain && key.stage != StageKind::Second && key.pasid == Some(pasid);
+    // Those of the second stage have no PASID.
+    let of_pasid = |domain, pasid| key.domain == domain && key.pasid == Some(pasid);
     match scope {
         IotlbScope::Global => Some(Extent::All),
         IotlbScope::Domain(domain) => (key.domain == domain).then_some(Extent::All),

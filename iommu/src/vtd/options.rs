@@ -4,6 +4,7 @@
 
 use crate::spec::capability as bits;
 use crate::spec::descriptor::MAX_ADDRESS_MASK;
+use crate::stale::watch::StaleOptions;
 
 /// Fault records of a unit.
 pub(crate) const FAULT_RECORDS: u16 = 8;
@@ -55,6 +56,8 @@ pub struct VtdOptions {
     pub interrupt_remapping: bool,
     /// See there.
     pub caches: CacheSizes,
+    /// Whether stale uses are watched for.
+    pub stale: StaleOptions,
 }
 
 impl CacheSizes {
@@ -82,6 +85,7 @@ impl Default for VtdOptions {
             page_requests: true,
             interrupt_remapping: true,
             caches: CacheSizes::default(),
+            stale: StaleOptions::default(),
         }
     }
 }

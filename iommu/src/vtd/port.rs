@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use mmu::address::{Access, PhysAddr, VirtAddr};
-use mmu::cache::{CachePort, Section, Translation};
+use mmu::cache::{CachePort, Section, Tag, Translation};
 use mmu::memory::PhysicalMemory;
 use thiserror::Error;
 
@@ -21,6 +21,7 @@ use crate::spec::descriptor::PageGroupResponse;
 use crate::spec::fault::{AddressType, FaultReason, FaultRecord};
 use crate::spec::id::SourceId;
 use crate::spec::page_request::{PageRequest, Wants};
+use crate::stale::watch::{Place, Use};
 use crate::vtd::Vtd;
 use crate::vtd::device_tlb::Device;
 use crate::vtd::port::memo::{Memo, Memos};
@@ -210,11 +211,18 @@ impl Wiring {
         };
         if let Some(hit) = section.lookup(tag, request.address).filter(|hit| serves(*hit, request.access)) {
             self.admit(request, AddressType::Translated)?;
+            self.watch_use(request, self.device_place(request), hit);
             return Ok(hit);
         }
         let ticket = section.begin_fill(tag);
-        let found = self.through_iotlb(&iotlb.enter(), request, AddressType::TranslationRequest)?;
-        section.fill(ticket, request.address, found);
+        let found = self.through_iotlb(&iotlb.enter(), request, AddressType::TranslationRequest);
+        // A device that lives from its own TLB does not make the IOTLB's drains ask about it.
+        iotlb.pause();
+        let found = found?;
+        if section.fill(ticket, request.address, found) && self.unit.watch.is_some() {
+            let from = self.admit(request, AddressType::TranslationRequest)?.space.tag;
+            self.watch_refill(from, request, found);
+        }
         Ok(found)
     }
 
@@ -229,11 +237,32 @@ impl Wiring {
         if space.stages == Stages::Identity {
             return Ok(identity(request.address));
         }
-        let hit = space.tag.and_then(|tag| section.lookup(tag, request.address));
-        match hit.filter(|hit| serves(*hit, request.access)) {
-            Some(hit) => Ok(hit),
+        let hit = space.tag.and_then(|tag| Some((tag, section.lookup(tag, request.address)?)));
+        match hit.filter(|(_, hit)| serves(*hit, request.access)) {
+            Some((tag, hit)) => {
+                self.watch_use(request, Place::Iotlb(tag), hit);
+                Ok(hit)
+            }
             None => self.walk_and_fill(section, request, address_type),
         }
+    }
+
+    #[inline]
+    fn watch_use(&self, request: &Request, place: Place, hit: Translation) {
+        if let Some(watch) = &self.unit.watch {
+            let requester = Requester { source: self.device.source(), pasid: request.pasid };
+            self.unit.check_use(watch, &Use { requester, request, place, hit });
+        }
+    }
+
+    fn watch_refill(&self, from: Option<Tag>, request: &Request, found: Translation) {
+        if let (Some(watch), Some(from)) = (&self.unit.watch, from) {
+            watch.filled_ahead(from, self.device_place(request), request.address, found);
+        }
+    }
+
+    fn device_place(&self, request: &Request) -> Place {
+        Place::DeviceTlb(self.device.source(), request.pasid)
     }
 
     /// The route of the request, if it admits requests of that type to that address.

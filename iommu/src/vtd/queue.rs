@@ -100,11 +100,21 @@ impl Vtd {
     /// Executes a descriptor as the knobs want it.
     fn execute_with_mischief(&self, queue: &mut Queue, descriptor: Descriptor) -> Progress {
         if let Some(late) = queue.mischief.overdue(&descriptor) {
+            self.tell_watch(late, Verdict::Execute);
             self.execute(queue, late);
         }
-        match queue.mischief.judge(descriptor) {
+        let verdict = queue.mischief.judge(descriptor);
+        self.tell_watch(descriptor, verdict);
+        match verdict {
             Verdict::Execute => self.execute(queue, descriptor),
             Verdict::Leave => Progress::Done,
+        }
+    }
+
+    pub(super) fn tell_watch(&self, descriptor: Descriptor, verdict: Verdict) {
+        let concerns = descriptor.invalidates() && !matches!(descriptor, Descriptor::InterruptEntries(_));
+        if let Some(watch) = self.watch.as_ref().filter(|_| concerns) {
+            watch.received(descriptor, verdict == Verdict::Execute);
         }
     }
 
@@ -139,6 +149,9 @@ impl Vtd {
         queue.told.drain(..).for_each(|device| device.drain());
         if wait.drains_requests {
             self.deliver_requests();
+        }
+        if let Some(watch) = &self.watch {
+            watch.waited();
         }
         if let Some((address, data)) = wait.status {
             self.write_status(address, data);

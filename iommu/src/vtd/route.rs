@@ -23,7 +23,7 @@ use crate::spec::pasid_entry::PasidEntry;
 use crate::vtd::options::{CachingMode, VtdOptions};
 use crate::vtd::table_cache::{Filled, TableCache, Ticket};
 use crate::vtd::tags::SpaceKey;
-use crate::vtd::trail::{Reading, Recorder, Table, Trail};
+use crate::vtd::trail::{Recorder, Table, Trail};
 
 /// Who asks, and in whose name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -219,7 +219,7 @@ impl Lookup<'_> {
     /// Reads one word of a table; none outside memory.
     fn read(&mut self, table: Table, place: PhysAddr) -> Option<u64> {
         let value = self.memory.try_load(place)?;
-        self.recorder.note(Reading { table, place, value, leaf: false });
+        self.recorder.note(table, place, value, false);
         Some(value)
     }
 

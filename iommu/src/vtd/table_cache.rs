@@ -87,3 +87,6 @@ impl<K: Eq + Hash, V> Inner<K, V> {
         Filled::Evicting
     }
 }
+
+#[cfg(test)]
+mod tests;

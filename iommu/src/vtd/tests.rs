@@ -3,8 +3,9 @@
 //! Read first: `driver`, which writes tables and descriptors. The rules of the specification that a driver relies on
 //! are tests named `rule_NN_…`.
 
+mod coherence;
 mod device_tlb;
-mod driver;
+pub(crate) mod driver;
 mod faults;
 mod hostile;
 mod interrupts;

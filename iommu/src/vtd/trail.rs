@@ -43,6 +43,8 @@ pub struct Reading {
     pub value: u64,
     /// Whether the entry was a leaf.
     pub leaf: bool,
+    /// Events before it was read, as [`Moment`](crate::stale::Moment) counts them.
+    pub read_at: u64,
 }
 
 /// The readings that a cached entry rests on, shared by all that rest on the same.
@@ -51,7 +53,11 @@ pub(crate) struct Trail(Option<Arc<[Reading]>>);
 
 /// What is being read.
 #[derive(Debug)]
-pub(crate) struct Recorder(Option<Vec<Reading>>);
+pub(crate) struct Recorder {
+    /// None if nobody wants to know.
+    readings: Option<Vec<Reading>>,
+    now: u64,
+}
 
 impl Reading {
     /// The bits that hardware changes by itself, and that say nothing about where a translation leads.
@@ -77,35 +83,36 @@ impl Trail {
 
 impl Recorder {
     /// One that forgets.
-    pub(crate) const OFF: Self = Self(None);
+    pub(crate) const OFF: Self = Self { readings: None, now: 0 };
 
-    /// One that remembers.
-    pub(crate) fn on() -> Self {
-        Self(Some(Vec::new()))
+    /// One that remembers, for readings of the moment `now`.
+    pub(crate) fn on(now: u64) -> Self {
+        Self { readings: Some(Vec::new()), now }
     }
 
-    pub(crate) fn note(&mut self, reading: Reading) {
-        if let Some(readings) = &mut self.0 {
-            readings.push(reading);
+    /// Notes what stood at `place`.
+    pub(crate) fn note(&mut self, table: Table, place: PhysAddr, value: u64, leaf: bool) {
+        if let Some(readings) = &mut self.readings {
+            readings.push(Reading { table, place, value, leaf, read_at: self.now });
         }
     }
 
     /// Notes what a cached entry rests on.
     pub(crate) fn follow(&mut self, trail: &Trail) {
-        if let Some(readings) = &mut self.0 {
+        if let Some(readings) = &mut self.readings {
             readings.extend_from_slice(trail.readings());
         }
     }
 
     /// Forgets what was noted after the first `len` readings.
     pub(crate) fn truncate(&mut self, len: usize) {
-        if let Some(readings) = &mut self.0 {
+        if let Some(readings) = &mut self.readings {
             readings.truncate(len);
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, Vec::len)
+        self.readings.as_ref().map_or(0, Vec::len)
     }
 
     /// What was noted so far.
@@ -115,7 +122,7 @@ impl Recorder {
 
     /// What was noted after the first `start` readings.
     pub(crate) fn trail_from(&self, start: usize) -> Trail {
-        Trail(self.0.as_deref().map(|readings| Arc::from(&readings[start.min(readings.len())..])))
+        Trail(self.readings.as_deref().map(|readings| Arc::from(&readings[start.min(readings.len())..])))
     }
 }
 

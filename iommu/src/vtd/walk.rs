@@ -14,7 +14,7 @@ use mmu::memory::PhysicalMemory;
 use crate::spec::fault::FaultReason;
 use crate::vtd::route::{Dialect, Reach, Stages};
 use crate::vtd::table_cache::{TableCache, Ticket};
-use crate::vtd::trail::{Reading, Recorder, Table, Trail};
+use crate::vtd::trail::{Recorder, Table, Trail};
 
 pub(crate) use self::second::Obstacle;
 
@@ -114,7 +114,7 @@ impl<'a> Walker<'a> {
 
     fn load(&mut self, table: Table, place: PhysAddr, is_leaf: impl Fn(u64) -> bool) -> Option<u64> {
         let value = self.memory.try_load(place)?;
-        self.recorder.note(Reading { table, place, value, leaf: is_leaf(value) });
+        self.recorder.note(table, place, value, is_leaf(value));
         Some(value)
     }
 

@@ -11,6 +11,8 @@ use crate::spec::fault::{AddressType, FaultReason};
 use crate::spec::interrupt::Msi;
 use crate::vtd::Vtd;
 use crate::vtd::route::{Dialect, Reach, Refusal, Requester};
+use crate::vtd::tags::SpaceKey;
+use crate::vtd::trail::Trail;
 use crate::vtd::walk::Space;
 
 /// Memos of a port, one for each PASID modulo this.
@@ -24,9 +26,12 @@ pub(super) struct Memo {
     valid_in: u64,
     pub(super) found_in: u64,
     pub(super) space: Space,
+    /// What its translations are tagged with.
+    pub(super) key: Option<SpaceKey>,
     has_device_tlb: bool,
     pub(super) has_page_requests: bool,
     pub(super) hides_faults: bool,
+    pub(super) trail: Trail,
 }
 
 /// See the module.
@@ -64,9 +69,11 @@ impl Memo {
             valid_in: if keeps { epoch } else { 0 },
             found_in: epoch,
             space: unit.space(&route),
+            key: route.key,
             has_device_tlb: route.has_device_tlb,
             has_page_requests: route.has_page_requests,
             hides_faults: route.hides_faults,
+            trail: route.trail,
         })
     }
 

@@ -26,6 +26,7 @@ pub(super) enum Fills {
 pub(super) struct Walk<'a> {
     unit: &'a Vtd,
     section: &'a Section<'a>,
+    memo: &'a Memo,
     space: Space,
     ticket: Option<FillTicket>,
     absent: Ticket,
@@ -34,10 +35,11 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Takes the tickets.
-    pub(super) fn begin(unit: &'a Vtd, section: &'a Section<'a>, memo: &Memo) -> Self {
+    pub(super) fn begin(unit: &'a Vtd, section: &'a Section<'a>, memo: &'a Memo) -> Self {
         Self {
             unit,
             section,
+            memo,
             space: memo.space,
             ticket: memo.space.tag.map(|tag| section.begin_fill(tag)),
             absent: unit.absent.ticket(),
@@ -61,8 +63,12 @@ impl<'a> Walk<'a> {
     }
 
     fn fill(&self, address: VirtAddr, found: Translation) {
-        if let Some(ticket) = self.ticket {
-            self.section.fill(ticket, address, found);
+        let is_filled = self.ticket.is_some_and(|ticket| self.section.fill(ticket, address, found));
+        if let (true, Some(watch), Some(tag), Some(key)) =
+            (is_filled, &self.unit.watch, self.space.tag, self.memo.key)
+        {
+            let readings = [self.memo.trail.readings(), self.walker.recorder.trail().readings()].concat();
+            watch.filled((tag, key), address, found, readings);
         }
     }
 

@@ -16,21 +16,21 @@ use crate::vtd::options::VtdOptions;
 use crate::vtd::port::{Ats, Blocked, Port, Request};
 use crate::vtd::{Vtd, Width};
 
-pub(super) const SOURCE: SourceId = SourceId::new(0, 3, 0);
-pub(super) const DOMAIN: DomainId = DomainId(7);
-pub(super) const OTHER_DOMAIN: DomainId = DomainId(8);
+pub(crate) const SOURCE: SourceId = SourceId::new(0, 3, 0);
+pub(crate) const DOMAIN: DomainId = DomainId(7);
+pub(crate) const OTHER_DOMAIN: DomainId = DomainId(8);
 /// Where most tests map a page.
-pub(super) const PAGE: VirtAddr = VirtAddr(0x4020_1000);
+pub(crate) const PAGE: VirtAddr = VirtAddr(0x4020_1000);
 const QUEUE_BYTES: u64 = PAGE_SIZE;
 const FIRST_FRAME: u64 = 16;
 const TE: u64 = 1 << 31;
 const QIE: u64 = 1 << 26;
 
-pub(super) type Words = [u64; 4];
+pub(crate) type Words = [u64; 4];
 
 /// Keeps the interrupts that left the unit.
 #[derive(Default)]
-pub(super) struct Interrupts(Mutex<Vec<Msi>>);
+pub(crate) struct Interrupts(Mutex<Vec<Msi>>);
 
 impl MsiSink for Interrupts {
     fn send(&self, message: Msi) {
@@ -39,28 +39,28 @@ impl MsiSink for Interrupts {
 }
 
 impl Interrupts {
-    pub(super) fn take(&self) -> Vec<Msi> {
+    pub(crate) fn take(&self) -> Vec<Msi> {
         std::mem::take(&mut self.0.lock())
     }
 }
 
 /// How a table is built: leaves of which format and how many levels.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Format {
-    pub(super) levels: u32,
+pub(crate) struct Format {
+    pub(crate) levels: u32,
     /// What an entry that leads to a table has set.
-    pub(super) link: u64,
+    pub(crate) link: u64,
     /// What a leaf has set.
-    pub(super) leaf: u64,
+    pub(crate) leaf: u64,
 }
 
-pub(super) const SECOND_STAGE: Format = Format { levels: 4, link: 3, leaf: 3 };
-pub(super) const FIRST_STAGE: Format = Format { levels: 4, link: 7, leaf: 7 };
+pub(crate) const SECOND_STAGE: Format = Format { levels: 4, link: 3, leaf: 3 };
+pub(crate) const FIRST_STAGE: Format = Format { levels: 4, link: 7, leaf: 7 };
 
-pub(super) struct Driver {
-    pub(super) unit: Arc<Vtd>,
-    pub(super) memory: Arc<PhysicalMemory>,
-    pub(super) interrupts: Arc<Interrupts>,
+pub(crate) struct Driver {
+    pub(crate) unit: Arc<Vtd>,
+    pub(crate) memory: Arc<PhysicalMemory>,
+    pub(crate) interrupts: Arc<Interrupts>,
     next_frame: u64,
     root: PhysAddr,
     queue: PhysAddr,
@@ -71,12 +71,12 @@ pub(super) struct Driver {
     waits: u32,
 }
 
-pub(super) fn pasid(number: u32) -> Pasid {
+pub(crate) fn pasid(number: u32) -> Pasid {
     Pasid::new(number).unwrap()
 }
 
 impl Driver {
-    pub(super) fn new(options: VtdOptions) -> Self {
+    pub(crate) fn new(options: VtdOptions) -> Self {
         let memory = Arc::new(PhysicalMemory::new(8 << 20).unwrap());
         let interrupts = Arc::<Interrupts>::default();
         let unit = Vtd::new(Arc::clone(&memory), options, Arc::clone(&interrupts) as Arc<dyn MsiSink>);
@@ -100,22 +100,22 @@ impl Driver {
     }
 
     /// A unit in legacy mode that translates, with its queue on.
-    pub(super) fn legacy() -> Self {
+    pub(crate) fn legacy() -> Self {
         Self::legacy_with(VtdOptions::default())
     }
 
-    pub(super) fn legacy_with(options: VtdOptions) -> Self {
+    pub(crate) fn legacy_with(options: VtdOptions) -> Self {
         let mut driver = Self::new(options);
         driver.start(0, 16);
         driver
     }
 
     /// A unit in scalable mode that translates, with its queue on.
-    pub(super) fn scalable() -> Self {
+    pub(crate) fn scalable() -> Self {
         Self::scalable_with(VtdOptions::default())
     }
 
-    pub(super) fn scalable_with(options: VtdOptions) -> Self {
+    pub(crate) fn scalable_with(options: VtdOptions) -> Self {
         let mut driver = Self::new(options);
         driver.start(1, 32);
         driver
@@ -132,52 +132,52 @@ impl Driver {
     }
 
     /// Sets a bit of GCMD that stays.
-    pub(super) fn set_command(&mut self, bit: u64) {
+    pub(crate) fn set_command(&mut self, bit: u64) {
         self.command |= bit;
         self.unit.write(0x18, Width::Bits32, self.command);
     }
 
-    pub(super) fn clear_command(&mut self, bit: u64) {
+    pub(crate) fn clear_command(&mut self, bit: u64) {
         self.command &= !bit;
         self.unit.write(0x18, Width::Bits32, self.command);
     }
 
     /// Sets a bit of GCMD for this once.
-    pub(super) fn command_once(&self, bit: u64) {
+    pub(crate) fn command_once(&self, bit: u64) {
         self.unit.write(0x18, Width::Bits32, self.command | bit);
     }
 
-    pub(super) fn disable_translation(&mut self) {
+    pub(crate) fn disable_translation(&mut self) {
         self.clear_command(TE);
     }
 
-    pub(super) fn read(&self, offset: u64) -> u64 {
+    pub(crate) fn read(&self, offset: u64) -> u64 {
         self.unit.read(offset, Width::Bits64)
     }
 
-    pub(super) fn read_word(&self, offset: u64) -> u64 {
+    pub(crate) fn read_word(&self, offset: u64) -> u64 {
         self.unit.read(offset, Width::Bits32)
     }
 
-    pub(super) fn write_word(&self, offset: u64, value: u64) {
+    pub(crate) fn write_word(&self, offset: u64, value: u64) {
         self.unit.write(offset, Width::Bits32, value);
     }
 
     /// A zeroed frame.
-    pub(super) fn frame(&mut self) -> PhysAddr {
+    pub(crate) fn frame(&mut self) -> PhysAddr {
         let frame = PhysAddr(self.next_frame * PAGE_SIZE);
         self.next_frame += 1;
         frame
     }
 
-    pub(super) fn set_root(&mut self, root: PhysAddr) {
+    pub(crate) fn set_root(&mut self, root: PhysAddr) {
         self.root = root;
     }
 
     // Tables.
 
     /// Where the context entry of `source` lies; the table is linked if it is not.
-    pub(super) fn context_place(&mut self, source: SourceId) -> PhysAddr {
+    pub(crate) fn context_place(&mut self, source: SourceId) -> PhysAddr {
         let scalable = self.width_bytes == 32;
         let half = u64::from(scalable && source.devfn() >= 128) * 8;
         let root_place = self.root.offset(u64::from(source.bus()) * 16 + half);
@@ -191,7 +191,7 @@ impl Driver {
     }
 
     /// Puts `source` into `domain` with a second-stage table; `kind` is TT.
-    pub(super) fn attach_legacy(&mut self, source: SourceId, domain: DomainId, kind: u64) -> PhysAddr {
+    pub(crate) fn attach_legacy(&mut self, source: SourceId, domain: DomainId, kind: u64) -> PhysAddr {
         let table = self.frame();
         let place = self.context_place(source);
         self.memory.store(place.offset(8), 2 | u64::from(domain.0) << 8);
@@ -200,14 +200,14 @@ impl Driver {
     }
 
     /// Gives `source` a PASID directory: DTE, PASIDE and PRE are on, requests without PASID have PASID 0.
-    pub(super) fn attach_scalable(&mut self, source: SourceId) -> PhysAddr {
+    pub(crate) fn attach_scalable(&mut self, source: SourceId) -> PhysAddr {
         let place = self.context_place(source);
         let directory = self.frame();
         self.memory.store(place, directory.0 | 0b11101);
         directory
     }
 
-    pub(super) fn pasid_place(&mut self, directory: PhysAddr, pasid: u32) -> PhysAddr {
+    pub(crate) fn pasid_place(&mut self, directory: PhysAddr, pasid: u32) -> PhysAddr {
         let place = directory.offset(u64::from(pasid >> 6) * 8);
         if self.memory.load(place) == 0 {
             let table = self.frame();
@@ -224,30 +224,30 @@ impl Driver {
     }
 
     /// A first-stage table for a PASID.
-    pub(super) fn first_stage(&mut self, directory: PhysAddr, pasid: u32, domain: DomainId) -> PhysAddr {
+    pub(crate) fn first_stage(&mut self, directory: PhysAddr, pasid: u32, domain: DomainId) -> PhysAddr {
         let table = self.frame();
         self.set_pasid(directory, pasid, domain, [1 << 6, table.0]);
         table
     }
 
     /// A second-stage table for a PASID.
-    pub(super) fn second_stage(&mut self, directory: PhysAddr, pasid: u32, domain: DomainId) -> PhysAddr {
+    pub(crate) fn second_stage(&mut self, directory: PhysAddr, pasid: u32, domain: DomainId) -> PhysAddr {
         let table = self.frame();
         self.set_pasid(directory, pasid, domain, [table.0 | 2 << 2 | 2 << 6, 0]);
         table
     }
 
     /// A first-stage table, named by its second-stage address, in a second-stage table.
-    pub(super) fn nest(&mut self, directory: PhysAddr, pasid: u32, first: u64, second: PhysAddr) {
+    pub(crate) fn nest(&mut self, directory: PhysAddr, pasid: u32, first: u64, second: PhysAddr) {
         self.set_pasid(directory, pasid, DOMAIN, [second.0 | 2 << 2 | 3 << 6, first]);
     }
 
-    pub(super) fn pass_through(&mut self, directory: PhysAddr, pasid: u32) {
+    pub(crate) fn pass_through(&mut self, directory: PhysAddr, pasid: u32) {
         self.set_pasid(directory, pasid, DOMAIN, [4 << 6, 0]);
     }
 
     /// The place of the entry of `level` for `address`; tables above it are linked.
-    pub(super) fn place(
+    pub(crate) fn place(
         &mut self,
         format: Format,
         table: PhysAddr,
@@ -267,7 +267,7 @@ impl Driver {
     }
 
     /// Maps the page at `address` to a fresh frame whose first word is `value`, and returns the frame.
-    pub(super) fn map(&mut self, format: Format, table: PhysAddr, address: VirtAddr, value: u64) -> PhysAddr {
+    pub(crate) fn map(&mut self, format: Format, table: PhysAddr, address: VirtAddr, value: u64) -> PhysAddr {
         let frame = self.frame();
         self.memory.store(frame, value);
         let place = self.place(format, table, address, 1);
@@ -275,7 +275,7 @@ impl Driver {
         frame
     }
 
-    pub(super) fn unmap(&mut self, format: Format, table: PhysAddr, address: VirtAddr) {
+    pub(crate) fn unmap(&mut self, format: Format, table: PhysAddr, address: VirtAddr) {
         let place = self.place(format, table, address, 1);
         self.memory.store(place, 0);
     }
@@ -283,12 +283,12 @@ impl Driver {
     // The queue.
 
     /// Puts descriptors into the queue and rings.
-    pub(super) fn submit(&mut self, descriptors: &[Words]) {
+    pub(crate) fn submit(&mut self, descriptors: &[Words]) {
         self.put(descriptors);
         self.ring();
     }
 
-    pub(super) fn put(&mut self, descriptors: &[Words]) {
+    pub(crate) fn put(&mut self, descriptors: &[Words]) {
         for descriptor in descriptors {
             for (offset, word) in (0..self.width_bytes).step_by(8).zip(descriptor) {
                 self.memory.store(self.queue.offset(self.tail + offset), *word);
@@ -297,27 +297,27 @@ impl Driver {
         }
     }
 
-    pub(super) fn ring(&self) {
+    pub(crate) fn ring(&self) {
         self.unit.write(0x88, Width::Bits64, self.tail);
     }
 
-    pub(super) fn tail(&self) -> u64 {
+    pub(crate) fn tail(&self) -> u64 {
         self.tail
     }
 
     /// A wait whose status write is seen by [`waited`](Self::waited).
-    pub(super) fn wait(&mut self) -> Words {
+    pub(crate) fn wait(&mut self) -> Words {
         self.waits += 1;
         [5 | 1 << 5 | u64::from(self.waits) << 32, self.status.0 + 4, 0, 0]
     }
 
     /// Whether the newest wait is complete.
-    pub(super) fn waited(&self) -> bool {
+    pub(crate) fn waited(&self) -> bool {
         self.memory.load(self.status) >> 32 == u64::from(self.waits)
     }
 
     /// Submits descriptors and a wait, and checks that they completed.
-    pub(super) fn invalidate(&mut self, descriptors: &[Words]) {
+    pub(crate) fn invalidate(&mut self, descriptors: &[Words]) {
         let wait = self.wait();
         self.put(descriptors);
         self.submit(&[wait]);
@@ -326,33 +326,33 @@ impl Driver {
 
     // The device.
 
-    pub(super) fn port(&self) -> Port {
+    pub(crate) fn port(&self) -> Port {
         self.unit.port(SOURCE, 0)
     }
 
     /// A port with a device TLB that is on.
-    pub(super) fn ats_port(&self) -> Port {
+    pub(crate) fn ats_port(&self) -> Port {
         let mut port = self.unit.port(SOURCE, 64);
         port.set_ats(Ats::Enabled);
         port
     }
 }
 
-pub(super) fn load_at(port: &mut Port, pasid: Option<Pasid>, address: VirtAddr) -> Result<u64, Blocked> {
+pub(crate) fn load_at(port: &mut Port, pasid: Option<Pasid>, address: VirtAddr) -> Result<u64, Blocked> {
     Ok(port.translate(Request { pasid, address, access: Access::Read })?.load())
 }
 
-pub(super) fn load(port: &mut Port) -> Result<u64, Blocked> {
+pub(crate) fn load(port: &mut Port) -> Result<u64, Blocked> {
     load_at(port, None, PAGE)
 }
 
-pub(super) fn store(port: &mut Port, value: u64) -> Result<(), Blocked> {
+pub(crate) fn store(port: &mut Port, value: u64) -> Result<(), Blocked> {
     port.translate(Request { pasid: None, address: PAGE, access: Access::Write })?.store(value);
     Ok(())
 }
 
 /// The invalidation descriptors, as the specification draws them.
-pub(super) mod invalidations {
+pub(crate) mod invalidations {
     use mmu::address::VirtAddr;
 
     use super::Words;
@@ -368,68 +368,63 @@ pub(super) mod invalidations {
         u64::from(domain.0) << 16
     }
 
-    pub(in crate::vtd::tests) fn all_contexts() -> Words {
+    pub(crate) fn all_contexts() -> Words {
         two(0x11, 0)
     }
 
-    pub(in crate::vtd::tests) fn context_of(source: SourceId) -> Words {
+    pub(crate) fn context_of(source: SourceId) -> Words {
         two(0x31 | u64::from(source.0) << 32, 0)
     }
 
-    pub(in crate::vtd::tests) fn all() -> Words {
+    pub(crate) fn all() -> Words {
         two(0x12 | DRAIN, 0)
     }
 
-    pub(in crate::vtd::tests) fn domain(domain: DomainId) -> Words {
+    pub(crate) fn domain(domain: DomainId) -> Words {
         two(0x22 | DRAIN | did(domain), 0)
     }
 
     /// `address_mask` with IH in bit 6.
-    pub(in crate::vtd::tests) fn pages(domain: DomainId, address: VirtAddr, address_mask: u64) -> Words {
+    pub(crate) fn pages(domain: DomainId, address: VirtAddr, address_mask: u64) -> Words {
         two(0x32 | DRAIN | did(domain), address.0 | address_mask)
     }
 
-    pub(in crate::vtd::tests) fn pasid(domain: DomainId, pasid: u64) -> Words {
+    pub(crate) fn pasid(domain: DomainId, pasid: u64) -> Words {
         two(0x26 | did(domain) | pasid << 32, 0)
     }
 
-    pub(in crate::vtd::tests) fn pasid_pages(
-        domain: DomainId,
-        pasid: u64,
-        address: VirtAddr,
-        address_mask: u64,
-    ) -> Words {
+    pub(crate) fn pasid_pages(domain: DomainId, pasid: u64, address: VirtAddr, address_mask: u64) -> Words {
         two(0x36 | did(domain) | pasid << 32, address.0 | address_mask)
     }
 
-    pub(in crate::vtd::tests) fn pasid_entries(domain: DomainId) -> Words {
+    pub(crate) fn pasid_entries(domain: DomainId) -> Words {
         two(0x07 | did(domain), 0)
     }
 
-    pub(in crate::vtd::tests) fn pasid_entry(domain: DomainId, pasid: u64) -> Words {
+    pub(crate) fn pasid_entry(domain: DomainId, pasid: u64) -> Words {
         two(0x17 | did(domain) | pasid << 32, 0)
     }
 
-    pub(in crate::vtd::tests) fn all_pasid_entries() -> Words {
+    pub(crate) fn all_pasid_entries() -> Words {
         two(0x37, 0)
     }
 
-    pub(in crate::vtd::tests) fn device_page(source: SourceId, address: VirtAddr) -> Words {
+    pub(crate) fn device_page(source: SourceId, address: VirtAddr) -> Words {
         two(3 | u64::from(source.0) << 32, address.0)
     }
 
     /// `address` with the size in its lowest zero bit.
-    pub(in crate::vtd::tests) fn device_span(source: SourceId, address: u64) -> Words {
+    pub(crate) fn device_span(source: SourceId, address: u64) -> Words {
         two(3 | u64::from(source.0) << 32, address | 1)
     }
 
-    pub(in crate::vtd::tests) fn device_pasid_page(source: SourceId, pasid: u64, address: VirtAddr) -> Words {
+    pub(crate) fn device_pasid_page(source: SourceId, pasid: u64, address: VirtAddr) -> Words {
         two(8 | u64::from(source.0) << 16 | pasid << 32, address.0)
     }
 
-    pub(in crate::vtd::tests) fn device_pasid(source: SourceId, pasid: u64) -> Words {
+    pub(crate) fn device_pasid(source: SourceId, pasid: u64) -> Words {
         two(8 | u64::from(source.0) << 16 | pasid << 32, 0x7fff_ffff_ffff_f000 | 1 << 11)
     }
 
-    pub(in crate::vtd::tests) const IH: u64 = 1 << 6;
+    pub(crate) const IH: u64 = 1 << 6;
 }

@@ -1,0 +1,136 @@
+//! The stale-use report: a device used a translation that the tables no longer contain, and this is the invalidation
+//! that is missing.
+//!
+//! Invariant: a report is made of what was read, cached, changed and received, never of time alone; one for each cached
+//! entry and change. Whoever does not watch pays nothing.
+//!
+//! Read in this order: this file (what a report says), [`watch`] (how it is noticed), `judge` (why no invalidation
+//! covered it, and which would have), `text` and `json`.
+
+mod json;
+mod judge;
+mod text;
+pub mod watch;
+
+use std::time::Duration;
+
+use mmu::address::{PhysAddr, VirtAddr};
+use mmu::cache::Translation;
+
+use crate::spec::descriptor::Descriptor;
+use crate::spec::fault::FaultReason;
+use crate::vtd::port::Request;
+use crate::vtd::{Requester, SpaceKey, Table};
+
+/// When something happened: events are fills and invalidations.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Moment {
+    /// Events before.
+    pub event: u64,
+    /// Since the unit was made.
+    pub elapsed: Duration,
+}
+
+/// Which cache held the translation.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Holder {
+    /// The unit's IOTLB.
+    Iotlb,
+    /// The device's TLB.
+    DeviceTlb,
+}
+
+/// A table entry that says something else than it did when it was read.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Change {
+    /// What it is an entry of.
+    pub table: Table,
+    /// Where it lies.
+    pub place: PhysAddr,
+    /// Whether it was a leaf.
+    pub leaf: bool,
+    /// What it said.
+    pub was: u64,
+    /// What it says; none if it cannot be read any more.
+    pub is: Option<u64>,
+    /// Events before it was read.
+    pub read_at: u64,
+}
+
+/// Why an invalidation did not take the translation away.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Why {
+    /// It named another domain.
+    OtherDomain,
+    /// It named another PASID, or none, or a PASID where the second stage has none.
+    OtherPasid,
+    /// It named other pages.
+    OtherPages,
+    /// It named another device.
+    OtherDevice,
+    /// It was for a device TLB; the IOTLB kept the translation.
+    DeviceTlbOnly,
+    /// It was for the IOTLB; the device's TLB kept the translation.
+    IotlbOnly,
+    /// It came before the IOTLB's: the device refilled its TLB from the IOTLB, which was stale.
+    BeforeIotlb,
+    /// IH was set: the paging-structure cache kept the entry above the leaf, and the IOTLB was refilled through it.
+    HintSet,
+    /// The cached PASID or context entry still led to the old table, and the IOTLB was refilled through it.
+    TableEntryKept,
+    /// It was for cached PASID or context entries; the translation stayed.
+    TableEntriesOnly,
+    /// It was received and dropped, or postponed, as a knob demanded; or the device has not answered it yet.
+    NotCarriedOut,
+}
+
+/// An invalidation that was received and did not help.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Missed {
+    /// When.
+    pub at: Moment,
+    /// What it was.
+    pub invalidation: Descriptor,
+    /// Why it did not help.
+    pub why: Why,
+}
+
+/// The use of a translation that the tables no longer contain.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StaleUse {
+    /// Who used it.
+    pub requester: Requester,
+    /// Where, and for what.
+    pub request: Request,
+    /// What kept it.
+    pub holder: Holder,
+    /// Whose translation it is, as invalidations name it.
+    pub space: SpaceKey,
+    /// What it says.
+    pub cached: Translation,
+    /// What the tables say.
+    pub now: Result<Translation, FaultReason>,
+    /// When it was filled.
+    pub filled: Moment,
+    /// When it was used.
+    pub used: Moment,
+    /// What changed since.
+    pub change: Change,
+    /// Every invalidation received since the changed entry was read, in order.
+    pub received: Vec<Missed>,
+    /// Invalidations since then that are not remembered any more.
+    pub forgotten: u64,
+    /// The smallest invalidations that would have helped, in their order.
+    pub remedy: Vec<Descriptor>,
+}
+
+impl StaleUse {
+    /// The first address of the page that is cached.
+    #[must_use]
+    pub fn page(&self) -> VirtAddr {
+        VirtAddr(self.request.address.0 & !(self.cached.size.bytes() - 1))
+    }
+}
+
+#[cfg(test)]
+mod tests;

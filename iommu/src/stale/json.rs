@@ -1,0 +1,66 @@
+//! A report for tools: one JSON object on one line.
+//!
+//! Invariant: numbers that are addresses or entries are strings in hexadecimal, because JSON's numbers lose bits beyond
+//! 2^53; words are those of the text.
+
+use mmu::address::Access;
+use mmu::cache::Translation;
+use serde_json::{Value, json};
+
+use crate::stale::text::InWords;
+use crate::stale::{Holder, Missed, Moment, StaleUse};
+
+impl StaleUse {
+    /// The report as one line.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        json!({
+            "event": "stale-use",
+            "source": self.requester.source.to_string(),
+            "pasid": self.requester.pasid.map(|pasid| pasid.number()),
+            "domain": self.space.domain.0,
+            "address": hex(self.request.address.0),
+            "access": match self.request.access { Access::Read => "read", Access::Write => "write" },
+            "held_by": match self.holder { Holder::Iotlb => "iotlb", Holder::DeviceTlb => "device-tlb" },
+            "cached": translation(&self.cached),
+            "now": match &self.now { Ok(now) => translation(now), Err(_) => Value::Null },
+            "fault": self.now.err().map(|reason| json!({ "code": reason.code(), "reason": reason.to_string() })),
+            "filled": moment(self.filled),
+            "used": moment(self.used),
+            "change": {
+                "entry": self.change.table.to_string(),
+                "at": hex(self.change.place.0),
+                "was": hex(self.change.was),
+                "is": self.change.is.map(hex),
+            },
+            "received": self.received.iter().map(missed).collect::<Vec<_>>(),
+            "forgotten": self.forgotten,
+            "remedy": self.remedy.iter().map(|remedy| InWords(remedy).to_string()).collect::<Vec<_>>(),
+        })
+        .to_string()
+    }
+}
+
+fn hex(word: u64) -> String {
+    format!("{word:#x}")
+}
+
+fn translation(translation: &Translation) -> Value {
+    json!({
+        "page": hex(translation.pfn.address().0),
+        "bytes": translation.size.bytes(),
+        "write": translation.permission.write,
+    })
+}
+
+fn moment(moment: Moment) -> Value {
+    json!({ "event": moment.event, "ms": moment.elapsed.as_secs_f64() * 1e3 })
+}
+
+fn missed(missed: &Missed) -> Value {
+    json!({
+        "at": moment(missed.at),
+        "invalidation": InWords(&missed.invalidation).to_string(),
+        "why": missed.why.to_string(),
+    })
+}

@@ -1,0 +1,173 @@
+//! A report for people.
+//!
+//! Invariant: the first line says who used what and what it should have been; the rest says why, oldest first.
+
+use std::fmt;
+
+use mmu::address::Access;
+use mmu::cache::Translation;
+
+use crate::spec::descriptor::{
+    ContextScope, Descriptor, DeviceSpan, EntryScope, Hint, IotlbScope, PageSpan, PasidScope,
+};
+use crate::stale::{Change, Holder, Moment, StaleUse, Why};
+
+/// A descriptor in words.
+pub(super) struct InWords<'a>(pub(super) &'a Descriptor);
+
+impl fmt::Display for StaleUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_headline(f)?;
+        write!(f, "\n  filled {}, used {}", self.filled, self.used)?;
+        write!(f, "\n  changed: {}", self.change)?;
+        if self.forgotten > 0 {
+            write!(f, "\n  received since, after {} that are not remembered:", self.forgotten)?;
+        } else if self.received.is_empty() {
+            write!(f, "\n  no invalidation was received since")?;
+        } else {
+            write!(f, "\n  received since:")?;
+        }
+        for missed in &self.received {
+            write!(f, "\n    {}: {}: {}", missed.at, InWords(&missed.invalidation), missed.why)?;
+        }
+        write!(f, "\n  would have helped:")?;
+        self.remedy.iter().try_for_each(|remedy| write!(f, "\n    {}", InWords(remedy)))
+    }
+}
+
+impl StaleUse {
+    fn write_headline(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stale use: {}", self.requester.source)?;
+        if let Some(pasid) = self.requester.pasid {
+            write!(f, " with {pasid}")?;
+        }
+        let (verb, holder) = (verb(self.request.access), self.holder);
+        write!(f, " {verb} {} through {holder}, reached {}", self.request.address, page(&self.cached))?;
+        match &self.now {
+            Ok(now) if now.pfn == self.cached.pfn && now.size == self.cached.size => {
+                f.write_str(", which the tables protect now")
+            }
+            Ok(now) => write!(f, ", where the tables have {}", page(now)),
+            Err(reason) => write!(f, ", but now {reason}"),
+        }
+    }
+}
+
+const fn verb(access: Access) -> &'static str {
+    match access {
+        Access::Read => "read",
+        Access::Write => "wrote",
+    }
+}
+
+fn page(translation: &Translation) -> String {
+    format!("{:?} page {}", translation.size, translation.pfn.address())
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Iotlb => "the IOTLB",
+            Self::DeviceTlb => "its device TLB",
+        })
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "event {} ({:.3} ms)", self.event, self.elapsed.as_secs_f64() * 1e3)
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}, {:#x}", self.table, self.place, self.was)?;
+        match self.is {
+            Some(is) => write!(f, " -> {is:#x}"),
+            None => f.write_str(" -> outside memory"),
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OtherDomain => "another domain",
+            Self::OtherPasid => "another PASID, or none",
+            Self::OtherPages => "other pages",
+            Self::OtherDevice => "another device",
+            Self::DeviceTlbOnly => "for a device TLB only, the IOTLB kept it",
+            Self::IotlbOnly => "for the IOTLB only, the device TLB kept it",
+            Self::BeforeIotlb => "before the IOTLB's, from which the device took it again",
+            Self::HintSet => "IH was set, so a paging-structure cache kept the entry above",
+            Self::TableEntryKept => "the cached PASID or context entry still led to the old table",
+            Self::TableEntriesOnly => "for cached table entries only, the translation stayed",
+            Self::NotCarriedOut => "not carried out, or not answered yet",
+        })
+    }
+}
+
+impl fmt::Display for InWords<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Descriptor::ContextCache(scope) => write_context(f, *scope),
+            Descriptor::Iotlb { scope, .. } => write_iotlb(f, *scope),
+            Descriptor::DeviceTlb(scope) => {
+                write!(f, "device TLB of {}", scope.source)?;
+                if let Some(pasid) = scope.pasid {
+                    write!(f, ", {pasid}")?;
+                }
+                match scope.span {
+                    DeviceSpan::All => f.write_str(", all"),
+                    DeviceSpan::Range(range) => {
+                        write!(f, ", {} pages from {}", range.page_count(), range.start)
+                    }
+                }
+            }
+            Descriptor::InterruptEntries(EntryScope::Global) => f.write_str("interrupt entries, all"),
+            Descriptor::InterruptEntries(EntryScope::Index { index, log2_count }) => {
+                write!(f, "interrupt entries, 2^{log2_count} around {index}")
+            }
+            Descriptor::Wait(_) => f.write_str("wait"),
+            Descriptor::PasidCache(scope) => match scope {
+                PasidScope::Global => f.write_str("PASID cache, all"),
+                PasidScope::Domain(domain) => write!(f, "PASID cache, {domain}"),
+                PasidScope::Pasid(domain, pasid) => write!(f, "PASID cache, {domain}, {pasid}"),
+            },
+            Descriptor::PageGroupResponse(response) => write!(f, "response to group {}", response.group),
+        }
+    }
+}
+
+fn write_context(f: &mut fmt::Formatter<'_>, scope: ContextScope) -> fmt::Result {
+    match scope {
+        ContextScope::Global => f.write_str("context cache, all"),
+        ContextScope::Domain(domain) => write!(f, "context cache, {domain}"),
+        ContextScope::Device { source, .. } => write!(f, "context cache, {source}"),
+    }
+}
+
+fn write_iotlb(f: &mut fmt::Formatter<'_>, scope: IotlbScope) -> fmt::Result {
+    match scope {
+        IotlbScope::Global => f.write_str("IOTLB, all"),
+        IotlbScope::Domain(domain) => write!(f, "IOTLB, {domain}"),
+        IotlbScope::Pages(domain, span) => {
+            write!(f, "IOTLB, {domain}, ")?;
+            write_span(f, span)
+        }
+        IotlbScope::Pasid(domain, pasid) => write!(f, "PASID IOTLB, {domain}, {pasid}"),
+        IotlbScope::PasidPages(domain, pasid, span) => {
+            write!(f, "PASID IOTLB, {domain}, {pasid}, ")?;
+            write_span(f, span)
+        }
+    }
+}
+
+fn write_span(f: &mut fmt::Formatter<'_>, span: PageSpan) -> fmt::Result {
+    let range = span.range();
+    let hint = match span.hint {
+        Hint::EveryLevel => "IH 0",
+        Hint::LeavesOnly => "IH 1",
+    };
+    write!(f, "{} pages from {}, {hint}", range.page_count(), range.start)
+}

@@ -1,0 +1,322 @@
+//! How stale uses are noticed: every fill is remembered with the entries it rests on, and a use compares them with
+//! memory.
+//!
+//! Invariant: a fill whose entries all stand unchanged is not stale; one of whose entries changed is reported only if
+//! the tables really say something else for the request, and if the cache still holds it. What is remembered is bounded;
+//! what was forgotten is not reported.
+
+use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use mmu::address::{PageSize, VirtAddr};
+use mmu::cache::{Tag, Translation};
+use mmu::memory::PhysicalMemory;
+use parking_lot::Mutex;
+
+use crate::pasid::Pasid;
+use crate::spec::descriptor::Descriptor;
+use crate::spec::id::SourceId;
+use crate::stale::judge::{self, Entry};
+use crate::stale::{Change, Holder, Moment, StaleUse};
+use crate::vtd::port::Request;
+use crate::vtd::{Reading, Requester, SpaceKey};
+
+/// Which uses are looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Watching {
+    /// None.
+    #[default]
+    Off,
+    /// All.
+    EveryUse,
+    /// One in so many.
+    Sampled(NonZeroU32),
+}
+
+/// When a stale use is reported.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Patience {
+    /// At the first use after the change: right for drivers that stop a device before they unmap.
+    #[default]
+    FirstUse,
+    /// When it is used again after software has waited for invalidations since: right for shared address spaces, where
+    /// devices use pages while they are unmapped.
+    AfterWait,
+}
+
+/// How stale uses are watched for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct StaleOptions {
+    /// See there.
+    pub watching: Watching,
+    /// See there.
+    pub patience: Patience,
+}
+
+/// Fills that are remembered at most.
+const MOST_FILLS: usize = 1 << 20;
+/// Invalidations that are remembered at most.
+const MOST_INVALIDATIONS: usize = 4096;
+/// Reports that wait to be taken at most.
+const MOST_REPORTS: usize = 1024;
+/// Pairs of entry and change that are remembered at most.
+const MOST_CHANGES: usize = 1 << 16;
+
+/// Where a translation is held.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Place {
+    Iotlb(Tag),
+    DeviceTlb(SourceId, Option<Pasid>),
+}
+
+/// A cached translation, by where it is held and what it translates.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct FillKey {
+    place: Place,
+    page: VirtAddr,
+    size: PageSize,
+}
+
+#[derive(Clone, Debug)]
+struct Fill {
+    space: SpaceKey,
+    translation: Translation,
+    filled: Moment,
+    readings: Arc<[Reading]>,
+}
+
+/// An invalidation as it was received.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Received {
+    pub(crate) at: Moment,
+    pub(crate) invalidation: Descriptor,
+    pub(crate) carried_out: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    options: StaleOptions,
+    start: Instant,
+    events: AtomicU64,
+    uses: AtomicU64,
+    memory: Arc<PhysicalMemory>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    fills: HashMap<FillKey, Fill>,
+    received: VecDeque<Received>,
+    dropped: Dropped,
+    changes: HashMap<(FillKey, Change), Seen>,
+    /// Event of the last wait that completed.
+    last_wait: u64,
+    reports: Vec<StaleUse>,
+}
+
+/// Invalidations that are not remembered any more.
+#[derive(Clone, Copy, Debug, Default)]
+struct Dropped {
+    count: u64,
+    /// Event of the newest.
+    newest: u64,
+}
+
+/// A change that a use met.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// Event of the first use after it.
+    first: u64,
+    is_reported: bool,
+}
+
+/// One use of a cached translation.
+pub(crate) struct Use<'a> {
+    pub(crate) requester: Requester,
+    pub(crate) request: &'a Request,
+    pub(crate) place: Place,
+    pub(crate) hit: Translation,
+}
+
+impl FillKey {
+    fn new(place: Place, address: VirtAddr, size: PageSize) -> Self {
+        Self { place, page: VirtAddr(address.0 & !(size.bytes() - 1)), size }
+    }
+}
+
+impl Watch {
+    /// None if nothing is watched.
+    pub(crate) fn new(options: StaleOptions, memory: &Arc<PhysicalMemory>) -> Option<Self> {
+        (options.watching != Watching::Off).then(|| Self {
+            options,
+            start: Instant::now(),
+            events: AtomicU64::new(0),
+            uses: AtomicU64::new(0),
+            memory: Arc::clone(memory),
+            state: Mutex::default(),
+        })
+    }
+
+    /// Events so far.
+    pub(crate) fn now(&self) -> u64 {
+        self.events.load(Ordering::Acquire)
+    }
+
+    /// A translation was read from the tables and cached.
+    pub(crate) fn filled(
+        &self,
+        (tag, space): (Tag, SpaceKey),
+        address: VirtAddr,
+        translation: Translation,
+        readings: Vec<Reading>,
+    ) {
+        let fill = Fill { space, translation, filled: self.happen(), readings: readings.into() };
+        self.state.lock().remember(FillKey::new(Place::Iotlb(tag), address, translation.size), fill);
+    }
+
+    /// A device cached what the IOTLB told it.
+    pub(crate) fn filled_ahead(&self, from: Tag, place: Place, address: VirtAddr, translation: Translation) {
+        let mut state = self.state.lock();
+        let origin = FillKey::new(Place::Iotlb(from), address, translation.size);
+        if let Some(origin) = state.fills.get(&origin).cloned() {
+            let fill = Fill { filled: self.happen(), translation, ..origin };
+            state.remember(FillKey::new(place, address, translation.size), fill);
+        }
+    }
+
+    /// An invalidation was received. To be told before it is carried out.
+    pub(crate) fn received(&self, invalidation: Descriptor, carried_out: bool) {
+        let received = Received { at: self.happen(), invalidation, carried_out };
+        let mut state = self.state.lock();
+        if state.received.len() == MOST_INVALIDATIONS
+            && let Some(oldest) = state.received.pop_front()
+        {
+            state.dropped = Dropped { count: state.dropped.count + 1, newest: oldest.at.event };
+        }
+        state.received.push_back(received);
+    }
+
+    /// A wait completed.
+    pub(crate) fn waited(&self) {
+        self.state.lock().last_wait = self.happen().event;
+    }
+
+    /// The reports since this was asked last.
+    pub(crate) fn take(&self) -> Vec<StaleUse> {
+        std::mem::take(&mut self.state.lock().reports)
+    }
+
+    /// What changed under the translation that is being used, if it is to be looked at.
+    pub(crate) fn suspect(&self, used: &Use<'_>) -> Option<Change> {
+        if !self.is_sampled() {
+            return None;
+        }
+        let key = FillKey::new(used.place, used.request.address, used.hit.size);
+        let readings = Arc::clone(&self.state.lock().fills.get(&key)?.readings);
+        readings.iter().find_map(|reading| self.change(reading))
+    }
+
+    /// Reports a use, of which the tables say `now`.
+    pub(crate) fn report(
+        &self,
+        used: &Use<'_>,
+        change: Change,
+        now: Result<Translation, crate::spec::fault::FaultReason>,
+    ) {
+        let moment = self.moment();
+        let key = FillKey::new(used.place, used.request.address, used.hit.size);
+        let mut state = self.state.lock();
+        let Some(fill) = state.fills.get(&key).cloned() else { return };
+        if fill.translation != used.hit || !state.is_due((key, change), moment.event, self.options.patience) {
+            return;
+        }
+        let holder = match used.place {
+            Place::Iotlb(_) => Holder::Iotlb,
+            Place::DeviceTlb(..) => Holder::DeviceTlb,
+        };
+        let entry = Entry {
+            requester: used.requester,
+            space: fill.space,
+            page: key.page,
+            size: key.size,
+            holder,
+            filled: fill.filled.event,
+            change,
+        };
+        let since = state.received.iter().filter(|received| received.at.event >= change.read_at);
+        let report = StaleUse {
+            requester: used.requester,
+            request: *used.request,
+            holder,
+            space: fill.space,
+            cached: used.hit,
+            now,
+            filled: fill.filled,
+            used: moment,
+            change,
+            received: since.map(|received| judge::missed(&entry, received)).collect(),
+            forgotten: if state.dropped.newest >= change.read_at { state.dropped.count } else { 0 },
+            remedy: judge::remedy(&entry),
+        };
+        if state.reports.len() < MOST_REPORTS {
+            state.reports.push(report);
+        }
+    }
+
+    fn is_sampled(&self) -> bool {
+        match self.options.watching {
+            Watching::Off => false,
+            Watching::EveryUse => true,
+            Watching::Sampled(one_in) => {
+                self.uses.fetch_add(1, Ordering::Relaxed).is_multiple_of(u64::from(one_in.get()))
+            }
+        }
+    }
+
+    fn change(&self, reading: &Reading) -> Option<Change> {
+        let is = self.memory.try_load(reading.place);
+        let changed = is.is_none_or(|now| reading.differs_from(now));
+        changed.then_some(Change {
+            table: reading.table,
+            place: reading.place,
+            leaf: reading.leaf,
+            was: reading.value,
+            is,
+            read_at: reading.read_at,
+        })
+    }
+
+    fn happen(&self) -> Moment {
+        Moment { event: self.events.fetch_add(1, Ordering::AcqRel), elapsed: self.start.elapsed() }
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { event: self.now(), elapsed: self.start.elapsed() }
+    }
+}
+
+impl State {
+    fn remember(&mut self, key: FillKey, fill: Fill) {
+        if self.fills.len() >= MOST_FILLS {
+            self.fills.clear();
+        }
+        self.fills.insert(key, fill);
+    }
+
+    /// Whether a change that a use met just now is to be reported; only once.
+    fn is_due(&mut self, change: (FillKey, Change), event: u64, patience: Patience) -> bool {
+        if self.changes.len() >= MOST_CHANGES {
+            self.changes.clear();
+        }
+        let last_wait = self.last_wait;
+        let seen = self.changes.entry(change).or_insert(Seen { first: event, is_reported: false });
+        let is_ripe = patience == Patience::FirstUse || last_wait >= seen.first && last_wait != 0;
+        let is_due = is_ripe && !seen.is_reported;
+        seen.is_reported |= is_due;
+        is_due
+    }
+}
