@@ -35,7 +35,7 @@ fn proof(bencher: Bencher<'_, '_>, reductions: Reductions, threads: usize, state
 
 #[divan::bench(args = THREADS, sample_count = 50)]
 fn proof_reduced(bencher: Bencher<'_, '_>, threads: usize) {
-    proof(bencher, Reductions::ALL, threads, 105_603);
+    proof(bencher, Reductions::ALL, threads, 100_486);
 }
 
 #[divan::bench(args = THREADS, sample_count = 5, sample_size = 1)]
@@ -45,7 +45,7 @@ fn proof_with_liveness(bencher: Bencher<'_, '_>, threads: usize) {
 
 #[divan::bench(args = THREADS, sample_count = 5, sample_size = 1)]
 fn proof_with_persistent_sets(bencher: Bencher<'_, '_>, threads: usize) {
-    proof(bencher, PERSISTENT_SETS, threads, 1_922_498);
+    proof(bencher, PERSISTENT_SETS, threads, 1_808_563);
 }
 
 #[divan::bench(args = THREADS, sample_count = 3, sample_size = 1)]

@@ -11,6 +11,7 @@
 //! Source of the method: explicit-state search as in Holzmann, The SPIN Model Checker, 2003; the reductions name theirs.
 
 mod bits;
+mod cases;
 mod condition;
 mod counting;
 pub mod cow_n;

@@ -42,6 +42,10 @@ impl Translation {
         Self { from, codes: if codes == other { Box::default() } else { translated.collect() } }
     }
 
+    pub(super) fn mask<W: Word>(&self) -> W {
+        self.from.mask()
+    }
+
     #[inline]
     pub(super) fn read<W: Word>(&self, state: W) -> Option<u32> {
         let code = self.from.read(state);
@@ -107,6 +111,11 @@ impl<W: Word> Condition<W> {
         state & self.mask == self.value
             && state & self.not_mask != self.not_value
             && (self.others.is_empty() || self.others_hold(state))
+    }
+
+    /// Every field that it reads.
+    pub(super) fn fields(&self) -> W {
+        self.fields
     }
 
     /// Where it does not hold: bits of fields without whose change it will not hold.

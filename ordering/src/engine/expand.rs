@@ -3,8 +3,9 @@
 //! Invariant: what is expanded is canonical, and so is every successor. A violating step has no successor; it is noted,
 //! and of several the least, so that the order in which states are expanded does not show.
 
+use super::cases::{Choice, Kind};
 use super::layout::Field;
-use super::persistent::{Access, Agents};
+use super::persistent::{Agents, Chooser};
 use super::symmetry::canonical;
 use super::tables::{Entry, Origin, Tables};
 use super::word::Word;
@@ -27,26 +28,13 @@ pub(super) struct Expander<'t, W> {
     tables: &'t Tables<W>,
     reductions: Reductions,
     symmetries: &'t [Vec<Field>],
-    /// The state at hand, if steps from it are chosen.
-    state: W,
+    chooser: Chooser<'t, W>,
     /// Place of each agent in the state at hand.
     at: Vec<u32>,
-    enabled: Vec<Enabled<'t, W>>,
-    /// Steps that each agent can take in it.
-    counts: Vec<usize>,
-    /// Agents that can take a step back in their program.
-    goes_back: Agents,
-    /// What the steps that each agent can take read and write.
-    next: Vec<Access<W>>,
-    /// What each agent can do from its place on.
-    ever: Vec<Access<W>>,
+    /// All agents, without the observers.
+    agents: Agents,
     pub(super) transitions: u64,
     pub(super) broken: Option<Broken<W>>,
-}
-
-struct Enabled<'t, W> {
-    agent: usize,
-    entry: &'t Entry<W>,
 }
 
 impl<'t, W: Word> Expander<'t, W> {
@@ -56,13 +44,9 @@ impl<'t, W: Word> Expander<'t, W> {
             tables,
             reductions,
             symmetries: if symmetric { &tables.layout.blocks } else { &[] },
-            state: W::ZERO,
+            chooser: Chooser::new(tables),
             at: vec![0; tables.counters.len()],
-            enabled: Vec::new(),
-            counts: vec![0; tables.counters.len()],
-            goes_back: 0,
-            next: vec![Access::NONE; tables.counters.len()],
-            ever: vec![Access::NONE; tables.counters.len()],
+            agents: (1 << tables.counters.len()) - 1,
             transitions: 0,
             broken: None,
         }
@@ -79,157 +63,96 @@ impl<'t, W: Word> Expander<'t, W> {
         canonical(cleared, self.symmetries)
     }
 
-    /// Every step from a state, with the state after it as it is, not canonical.
+    /// Every step from a state in the order of the model, with the state after it as it is, not canonical.
     pub(super) fn steps(&mut self, state: W) -> Vec<(&'t Entry<W>, W)> {
         self.locate(state);
-        self.enable(state);
-        self.enabled.iter().map(|enabled| (enabled.entry, enabled.entry.apply(state))).collect()
+        let cases = &self.tables.cases;
+        let switches = self.at.iter().flat_map(|&place| cases.at(place));
+        let choices = switches.flat_map(|switch| cases.choices(cases.case(switch, state)));
+        let entries = choices.map(|choice| &self.tables.ways[choice.way as usize]);
+        let taken = entries.filter(|entry| entry.guard.holds(state));
+        let mut steps: Vec<_> = taken.map(|entry| (entry, entry.apply(state))).collect();
+        steps.sort_by_key(|(entry, _)| entry.origin);
+        steps
     }
 
     /// Hands every successor to `successor` and notes what is broken; `depth` is the state's own.
     #[inline]
-    pub(super) fn expand(&mut self, state: W, depth: usize, successor: impl FnMut(W)) {
+    pub(super) fn expand(&mut self, state: W, depth: usize, mut successor: impl FnMut(W)) {
         let before = self.transitions;
         self.locate(state);
         if self.tables.properties.concern_states() {
             self.note(self.tables.properties.broken(state), depth, state, None);
         }
-        if self.reductions.persistent_sets == Reduction::On {
-            self.expand_chosen(state, depth, successor);
+        let chosen = if self.reductions.persistent_sets == Reduction::On {
+            self.choose(state, depth)
         } else {
-            self.expand_all(state, depth, successor);
+            Agents::MAX
+        };
+        if chosen == Agents::MAX {
+            (0..self.at.len()).for_each(|agent| self.expand_agent(agent, state, depth, &mut successor));
+        } else {
+            let mut rest = chosen & self.agents;
+            while rest != 0 {
+                self.expand_agent(rest.trailing_zeros() as usize, state, depth, &mut successor);
+                rest &= rest - 1;
+            }
         }
         if self.transitions == before {
             self.note(self.tables.properties.stuck(state), depth, state, None);
         }
     }
 
-    fn expand_all(&mut self, state: W, depth: usize, mut successor: impl FnMut(W)) {
-        for agent in 0..self.at.len() {
-            let kept = self.kept_without(agent);
-            for entry in self.tables.ways_at(self.at[agent]) {
-                if entry.guard.holds(state) {
-                    self.take(entry, kept, state, depth, &mut successor);
-                }
+    #[inline(always)]
+    fn expand_agent(&mut self, agent: usize, state: W, depth: usize, successor: &mut impl FnMut(W)) {
+        let (tables, symmetries) = (self.tables, self.symmetries);
+        let kept = self.kept_without(agent);
+        let mut transitions = 0;
+        tables.cases.for_each(self.at[agent], state, |choice| {
+            let after = match choice.kind {
+                Kind::Plain => Some(choice.apply(state)),
+                Kind::Special => self.take(choice, state, depth),
+            };
+            if let Some(after) = after {
+                transitions += 1;
+                successor(canonical(after & (kept | choice.live), symmetries));
             }
-        }
+        });
+        self.transitions += transitions;
     }
 
-    fn expand_chosen(&mut self, state: W, depth: usize, mut successor: impl FnMut(W)) {
-        self.enable(state);
-        let chosen = self.choose();
-        let enabled = std::mem::take(&mut self.enabled);
-        for steps in enabled.chunk_by(|one, other| one.agent == other.agent) {
-            if chosen >> steps[0].agent & 1 == 1 {
-                let kept = self.kept_without(steps[0].agent);
-                for step in steps {
-                    self.take(step.entry, kept, state, depth, &mut successor);
-                }
-            } else {
-                for Enabled { entry, .. } in steps {
-                    self.note(entry.violates, depth + 1, state, Some(entry.origin));
-                }
-            }
+    /// The state after a choice that is not plain, if it can be taken and has one.
+    #[cold]
+    fn take(&mut self, choice: &Choice<W>, state: W, depth: usize) -> Option<W> {
+        let entry = &self.tables.ways[choice.way as usize];
+        if !entry.guard.holds(state) {
+            return None;
         }
-        self.enabled = enabled;
-    }
-
-    #[inline]
-    fn take(&mut self, entry: &Entry<W>, kept: W, state: W, depth: usize, successor: &mut impl FnMut(W)) {
-        self.transitions += 1;
         if entry.violates.is_some() {
+            self.transitions += 1;
             self.note(entry.violates, depth + 1, state, Some(entry.origin));
-            return;
+            return None;
         }
-        let mut after = entry.apply(state);
-        if self.reductions.liveness == Reduction::On {
-            after = after & (kept | self.tables.live[entry.next as usize]);
+        Some(entry.apply(state))
+    }
+
+    /// The agents to expand; what the others could break is noted.
+    #[inline]
+    fn choose(&mut self, state: W, depth: usize) -> Agents {
+        let chosen = self.chooser.choose(state, &self.at);
+        if self.chooser.violating() & !chosen != 0 {
+            for (entry, _) in self.steps(state) {
+                self.note(entry.violates, depth + 1, state, Some(entry.origin));
+            }
         }
-        successor(canonical(after, self.symmetries));
+        chosen
     }
 
     #[inline]
     fn locate(&mut self, state: W) {
-        for (place, &(field, first)) in self.at.iter_mut().zip(&self.tables.counters) {
-            *place = first + field.read(state);
+        for (place, counter) in self.at.iter_mut().zip(&self.tables.counters) {
+            *place = counter.place(state);
         }
-    }
-
-    /// Fills in who can do what.
-    #[inline]
-    fn enable(&mut self, state: W) {
-        let tables = self.tables;
-        self.state = state;
-        self.enabled.clear();
-        self.goes_back = 0;
-        for (agent, &place) in self.at.iter().enumerate() {
-            let (before, mut next) = (self.enabled.len(), Access::NONE);
-            for entry in tables.ways_at(place) {
-                if entry.guard.holds(state) {
-                    self.goes_back |= Agents::from(entry.back) << agent;
-                    next = next.and(entry.access);
-                    self.enabled.push(Enabled { agent, entry });
-                }
-            }
-            self.next[agent] = next;
-            self.ever[agent] = tables.dependence.ever(place);
-            self.counts[agent] = self.enabled.len() - before;
-        }
-    }
-
-    /// The agents to expand: the persistent set with the fewest steps that does not go back, or all.
-    #[inline]
-    fn choose(&mut self) -> Agents {
-        let (mut best, mut fewest) = (Agents::MAX, self.enabled.len());
-        for start in 0..self.at.len() {
-            // A set has at least the steps of the agent that it is built from.
-            let promising = self.counts[start] != 0 && self.counts[start] < fewest;
-            if let Some((set, count)) = promising.then(|| self.closure(start, fewest)).flatten() {
-                (best, fewest) = (set, count);
-            }
-        }
-        best
-    }
-
-    /// The smallest persistent set with this agent, and its steps; none if it goes back or has as many as `limit`.
-    #[inline]
-    fn closure(&self, start: usize, limit: usize) -> Option<(Agents, usize)> {
-        let (mut set, mut done): (Agents, Agents) = (1 << start, 0);
-        while set & !done != 0 {
-            let member = (set & !done).trailing_zeros() as usize;
-            done |= 1 << member;
-            let Some(next) = self.next.get(member) else {
-                set |= self.tables.dependence.observed(member, &self.at);
-                continue;
-            };
-            // Most sets fail by what their agents can do; what they cannot do is looked at only if they do not.
-            set |= self.tables.dependence.dragged(next, &self.ever);
-            if set & self.goes_back != 0 || self.steps_of(set) >= limit {
-                return None;
-            }
-            set |= self.tables.dependence.dragged(&self.awaited(member), &self.ever);
-        }
-        let steps = self.steps_of(set);
-        (set & self.goes_back == 0 && steps < limit).then_some((set, steps))
-    }
-
-    /// Steps that the agents of a set can take.
-    #[inline]
-    fn steps_of(&self, mut set: Agents) -> usize {
-        let mut steps = 0;
-        for count in &self.counts {
-            steps += if set & 1 == 1 { *count } else { 0 };
-            set >>= 1;
-        }
-        steps
-    }
-
-    /// What would have to change for an agent's other steps to become possible.
-    fn awaited(&self, agent: usize) -> Access<W> {
-        let ways = self.tables.ways_at(self.at[agent]).iter();
-        let impossible = ways.filter(|entry| !entry.guard.holds(self.state));
-        let reads = impossible.fold(W::ZERO, |reads, entry| reads | entry.guard.hindrance(self.state));
-        Access { reads, writes: W::ZERO }
     }
 
     /// Fields that are kept whatever this agent does.
@@ -238,8 +161,9 @@ impl<'t, W: Word> Expander<'t, W> {
         if self.reductions.liveness == Reduction::Off {
             return !W::ZERO;
         }
-        let others = self.at.iter().enumerate().filter(|&(other, _)| other != agent);
-        others.fold(self.tables.kept, |kept, (_, &place)| kept | self.tables.live[place as usize])
+        let live = |kept: W, &place: &u32| kept | self.tables.live[place as usize];
+        let (before, after) = (&self.at[..agent], &self.at[agent + 1..]);
+        after.iter().fold(before.iter().fold(self.tables.kept, live), live)
     }
 
     fn note(&mut self, property: Option<PropertyId>, depth: usize, state: W, step: Option<Origin>) {

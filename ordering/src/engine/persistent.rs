@@ -5,8 +5,10 @@
 //! expanded fully, because a set whose move goes back in a program is not used: nobody is put off for ever. Then every
 //! deadlock and every violation that can be reached is reached, though not by the shortest way.
 //!
-//! What an agent does next is the steps that it can take, with all they read and write, and for each step that it cannot
-//! take one guard that does not hold: while nobody outside writes what that guard reads, the step stays impossible.
+//! What an agent does next is looked at in the state itself. It reads what decides its choices: while nobody outside
+//! changes that, they stay as they are, those that it has and those that it does not have. To store what is already
+//! there changes nothing for readers, and who can only store what is already there changes nothing for those that read
+//! it next.
 //!
 //! A property of states acts like one more agent, which reads the property's variables and moves when it is broken.
 //!
@@ -16,9 +18,14 @@
 use super::bits::Bits;
 use super::layout::Layout;
 use super::liveness::read_by;
-use super::pruned::{Pruned, Way};
+use super::pruned::Pruned;
+use super::tables::Entry;
 use super::word::Word;
 use crate::model::{Check, Model};
+
+mod chooser;
+
+pub(super) use self::chooser::Chooser;
 
 /// A set of agents, one bit each; the two highest bits are the observers.
 pub(super) type Agents = u64;
@@ -28,18 +35,41 @@ const ALWAYS: Agents = 1 << 63;
 /// The properties that hold at the end, as an agent.
 const FINALLY: Agents = 1 << 62;
 
-/// Fields that somebody reads and writes. A variable that never changes has no field and concerns nobody.
+/// What an agent's choices in a state read and write.
+#[derive(Clone, Copy, Debug)]
+struct Next<W> {
+    /// Fields that decide which choices there are.
+    reads: W,
+    /// Fields that they write, with the agent's place.
+    writes: W,
+    /// Bits that they change.
+    changes: W,
+}
+
+/// What an agent may do from its place on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Access<W> {
-    pub(super) reads: W,
-    pub(super) writes: W,
+struct Future<W> {
+    reads: W,
+    /// Bits that it may set.
+    sets: W,
+    /// Bits that it may clear.
+    clears: W,
+}
+
+/// What an agent may do from a state on.
+#[derive(Clone, Copy, Debug)]
+struct Later<W> {
+    reads: W,
+    writes: W,
+    /// Bits that it may change as they are now.
+    changes: W,
 }
 
 /// Who depends on whom.
 #[derive(Clone, Debug)]
 pub(super) struct Dependence<W> {
-    /// For each place: what its agent may read and write from there on.
-    ever: Vec<Access<W>>,
+    /// By place.
+    futures: Vec<Future<W>>,
     /// What the properties that hold always read.
     always: W,
     /// What the properties that hold at the end read.
@@ -51,12 +81,13 @@ pub(super) struct Dependence<W> {
 }
 
 impl<W: Word> Dependence<W> {
-    pub(super) fn of(pruned: &Pruned<'_>, layout: &Layout) -> Self {
+    /// `places` is, for each place, its range of `ways`.
+    pub(super) fn of(pruned: &Pruned<'_>, layout: &Layout, ways: &[Entry<W>], places: &[(u32, u32)]) -> Self {
         let agents = 0..pruned.model.agents.len();
         let awaited = agents.clone().filter(|&agent| !pruned.model.agents[agent].spontaneous);
         let (always, finally) = observed(pruned.model);
         Self {
-            ever: ever(pruned, layout),
+            futures: futures(ways, places),
             always: layout.mask(&always),
             finally: layout.mask(&finally),
             awaited: awaited.fold(0, |set, agent| set | 1 << agent),
@@ -64,90 +95,109 @@ impl<W: Word> Dependence<W> {
         }
     }
 
-    /// What an agent may read and write from its place on.
-    #[inline]
-    pub(super) fn ever(&self, place: u32) -> Access<W> {
-        self.ever[place as usize]
+    /// For each agent, the fields that it ever writes.
+    pub(super) fn written(&self, pruned: &Pruned<'_>) -> Vec<W> {
+        let agents = &pruned.first[..pruned.first.len() - 1];
+        agents.iter().map(|&first| self.futures[first].sets | self.futures[first].clears).collect()
     }
 
-    /// Whom an agent's next step drags into its set: everybody who can ever conflict with it. `ever[other]` is what an
-    /// agent can do from its place on.
+    /// What an agent may do from a state on; `place` is its own.
     #[inline]
-    pub(super) fn dragged(&self, next: &Access<W>, ever: &[Access<W>]) -> Agents {
+    fn later(&self, place: u32, state: W) -> Later<W> {
+        let Future { reads, sets, clears } = self.futures[place as usize];
+        Later { reads, writes: sets | clears, changes: sets & !state | clears & state }
+    }
+
+    /// Whom an agent's choices drag into its set: everybody who can ever conflict with them.
+    #[inline]
+    fn dragged(&self, next: &Next<W>, later: &[Later<W>]) -> Agents {
         let (mut set, mut bit) = (0, 1);
-        for other in ever {
+        for other in later {
             set |= if next.conflicts(other) { bit } else { 0 };
             bit <<= 1;
         }
-        if next.writes & (self.always | self.finally) != W::ZERO {
+        if next.changes & (self.always | self.finally) != W::ZERO {
             set |= self.concerned(next);
         }
         set
     }
 
-    /// The observers of what a step writes.
+    /// The observers of what a step changes.
     #[cold]
-    fn concerned(&self, next: &Access<W>) -> Agents {
-        let always = if next.writes & self.always == W::ZERO { 0 } else { ALWAYS };
-        let finally = if next.writes & self.finally == W::ZERO { 0 } else { FINALLY };
+    fn concerned(&self, next: &Next<W>) -> Agents {
+        let always = if next.changes & self.always == W::ZERO { 0 } else { ALWAYS };
+        let finally = if next.changes & self.finally == W::ZERO { 0 } else { FINALLY };
         always | finally
     }
 
     /// Whom an observer drags into its set; `observer` is its bit.
-    pub(super) fn observed(&self, observer: usize, at: &[u32]) -> Agents {
-        if 1 << observer == ALWAYS { self.writers(self.always, at) } else { self.enablers(at) }
-    }
-
-    /// Agents that can still change one of the fields.
-    fn writers(&self, fields: W, at: &[u32]) -> Agents {
-        let writes = |place: u32| self.ever[place as usize].writes & fields != W::ZERO;
-        at.iter().enumerate().fold(0, |set, (agent, &place)| set | Agents::from(writes(place)) << agent)
+    #[cold]
+    fn observed(&self, observer: usize, at: &[u32], later: &[Later<W>]) -> Agents {
+        if 1 << observer == ALWAYS { changers(self.always, later) } else { self.enablers(at, later) }
     }
 
     /// Agents without whose steps no property of the end can break from here on: somebody who has not ended, and if all
     /// have, whoever can still change a variable.
-    fn enablers(&self, at: &[u32]) -> Agents {
+    fn enablers(&self, at: &[u32], later: &[Later<W>]) -> Agents {
         let running =
             |&agent: &usize| self.awaited >> agent & 1 == 1 && self.ends[agent] != Some(at[agent] as usize);
         match (0..at.len()).find(running) {
             Some(agent) => 1 << agent,
-            None => self.writers(self.finally, at),
+            None => changers(self.finally, later),
         }
     }
 }
 
-impl<W: Word> Access<W> {
-    pub(super) const NONE: Self = Self { reads: W::ZERO, writes: W::ZERO };
+/// Agents that can still change one of the fields.
+fn changers<W: Word>(fields: W, later: &[Later<W>]) -> Agents {
+    let changes = |later: &Later<W>| later.changes & fields != W::ZERO;
+    later.iter().enumerate().fold(0, |set, (agent, later)| set | Agents::from(changes(later)) << agent)
+}
 
-    pub(super) fn of_way(way: &Way<'_>, layout: &Layout) -> Self {
-        let fields = |mask: W, var: usize| mask | layout.slots[var].mask();
-        Self { reads: way.reads().fold(W::ZERO, fields), writes: way.writes().fold(W::ZERO, fields) }
-    }
-
+impl<W: Word> Next<W> {
     #[inline]
-    pub(super) fn and(self, other: Self) -> Self {
-        Self { reads: self.reads | other.reads, writes: self.writes | other.writes }
-    }
-
-    #[inline]
-    fn conflicts(&self, later: &Self) -> bool {
-        self.writes & (later.reads | later.writes) | self.reads & later.writes != W::ZERO
+    fn conflicts(&self, later: &Later<W>) -> bool {
+        let read = self.reads & later.changes | self.changes & later.reads;
+        read | self.writes & later.writes != W::ZERO
     }
 }
 
-fn ever<W: Word>(pruned: &Pruned<'_>, layout: &Layout) -> Vec<Access<W>> {
-    let mut ever = vec![Access::NONE; pruned.places.len()];
+impl<W: Word> Later<W> {
+    const NONE: Self = Self { reads: W::ZERO, writes: W::ZERO, changes: W::ZERO };
+}
+
+impl<W: Word> Future<W> {
+    const NONE: Self = Self { reads: W::ZERO, sets: W::ZERO, clears: W::ZERO };
+
+    fn of(entry: &Entry<W>) -> Self {
+        let (sets, clears) = entry.changes();
+        Self { reads: entry.reads(), sets, clears }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            reads: self.reads | other.reads,
+            sets: self.sets | other.sets,
+            clears: self.clears | other.clears,
+        }
+    }
+}
+
+fn futures<W: Word>(ways: &[Entry<W>], places: &[(u32, u32)]) -> Vec<Future<W>> {
+    let mut futures = vec![Future::NONE; places.len()];
     let mut grown = true;
     while grown {
         grown = false;
-        for (place, known) in pruned.places.iter().enumerate().rev() {
-            let ways = known.ways.iter().map(|way| Access::of_way(way, layout).and(ever[way.next]));
-            let access = ways.fold(ever[place], Access::and);
-            grown |= access != ever[place];
-            ever[place] = access;
+        for (place, &(first, end)) in places.iter().enumerate().rev() {
+            let ways = ways[first as usize..end as usize].iter();
+            let future = ways.fold(futures[place], |future, entry| {
+                future.and(Future::of(entry)).and(futures[entry.next as usize])
+            });
+            grown |= future != futures[place];
+            futures[place] = future;
         }
     }
-    ever
+    futures
 }
 
 /// The variables that properties read which hold always, and those which hold at the end.

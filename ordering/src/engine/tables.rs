@@ -4,10 +4,11 @@
 
 use super::TooLarge;
 use super::bits::Bits;
+use super::cases::{Cases, Tally};
 use super::condition::{Condition, Translation, code};
 use super::layout::{Field, Layout, Slot};
 use super::liveness;
-use super::persistent::{self, Access, Dependence};
+use super::persistent::{self, Dependence};
 use super::properties::Properties;
 use super::pruned::{Pruned, Way};
 use super::symmetry;
@@ -19,17 +20,24 @@ use crate::model::{Model, PropertyId, Symmetry, Update, Var};
 pub(super) struct Tables<W> {
     pub(super) layout: Layout,
     pub(super) initial: W,
-    /// For each agent, where its place is read, and the number of its first place.
-    pub(super) counters: Vec<(Field, u32)>,
-    /// For each place, its ways: a range of `ways`.
-    pub(super) places: Vec<(u32, u32)>,
+    pub(super) counters: Vec<Counter>,
     pub(super) ways: Vec<Entry<W>>,
+    pub(super) cases: Cases<W>,
     /// For each place, the fields that its agent may still read.
     pub(super) live: Vec<W>,
     /// The fields that are never dropped.
     pub(super) kept: W,
     pub(super) dependence: Dependence<W>,
     pub(super) properties: Properties<W>,
+}
+
+/// Where an agent's place is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counter {
+    field: Field,
+    low_mask: u32,
+    /// The number of its first place.
+    first: u32,
 }
 
 /// An alternative.
@@ -39,14 +47,14 @@ pub(super) struct Entry<W> {
     clear: W,
     set: W,
     add: W,
+    /// The fields that it increments or decrements.
+    counted: W,
     copies: Box<[FieldCopy]>,
     /// The place it leads to.
     pub(super) next: u32,
     pub(super) violates: Option<PropertyId>,
     /// Whether it goes back in its program.
     pub(super) back: bool,
-    /// The fields that it reads and writes.
-    pub(super) access: Access<W>,
     pub(super) origin: Origin,
 }
 
@@ -64,6 +72,18 @@ struct FieldCopy {
     to: Field,
 }
 
+impl Counter {
+    fn of(field: Field, first: usize) -> Self {
+        Self { field, low_mask: field.low_mask::<u64>().low(), first: number(first) }
+    }
+
+    /// The agent's place in a state.
+    #[inline]
+    pub(super) fn place<W: Word>(&self, state: W) -> u32 {
+        self.first + ((state >> self.field.shift).low() & self.low_mask)
+    }
+}
+
 impl<W: Word> Entry<W> {
     /// The state after it.
     #[inline]
@@ -74,6 +94,28 @@ impl<W: Word> Entry<W> {
         }
         after
     }
+
+    /// The fields that it reads.
+    pub(super) fn reads(&self) -> W {
+        self.copies.iter().fold(self.guard.fields(), |reads, copy| reads | copy.from.mask())
+    }
+
+    /// The fields that it writes, its agent's place included.
+    pub(super) fn writes(&self) -> W {
+        self.clear | self.counted
+    }
+
+    /// What it counts as.
+    pub(super) fn tally(&self) -> Tally {
+        let (back, violating) = (Tally::BACK.when(self.back), Tally::VIOLATING.when(self.violates.is_some()));
+        Tally::CHOICE.and(back).and(violating)
+    }
+
+    /// Bits that it may set, and bits that it may clear.
+    pub(super) fn changes(&self) -> (W, W) {
+        let unknown = self.copies.iter().fold(self.counted, |unknown, copy| unknown | copy.to.mask());
+        (self.set | unknown, self.clear & !self.set | unknown)
+    }
 }
 
 impl<W: Word> Tables<W> {
@@ -81,65 +123,73 @@ impl<W: Word> Tables<W> {
         let pruned = Pruned::of(model);
         let symmetries: Vec<&Symmetry> = symmetry::that_hold(model);
         let layout = Layout::of(&pruned, &symmetries, W::BITS)?;
-        let counters =
-            layout.counters.iter().zip(&pruned.first).map(|(&field, &first)| (field, number(first)));
-        let mut tables = Self {
+        let fields = layout.counters.iter().zip(&pruned.first);
+        let counters: Vec<Counter> = fields.map(|(&field, &first)| Counter::of(field, first)).collect();
+        let (ways, places) = ways(&pruned, &layout, &counters);
+        let live: Vec<W> = liveness::live(&pruned).iter().map(|live| layout.mask(live)).collect();
+        let kept = W::occupied() | layout.mask(&liveness::observed(model));
+        let dependence = Dependence::of(&pruned, &layout, &ways, &places);
+        Ok(Self {
             initial: W::occupied() | initial(&layout, model),
-            counters: counters.collect(),
-            places: Vec::new(),
-            ways: Vec::new(),
-            live: liveness::live(&pruned).iter().map(|live| layout.mask(live)).collect(),
-            kept: W::occupied() | layout.mask(&liveness::observed(model)),
-            dependence: Dependence::of(&pruned, &layout),
+            cases: Cases::of(&layout, &ways, &places, &live, &dependence.written(&pruned)),
+            ways,
+            live,
+            kept: counters.iter().fold(kept, |kept, counter| kept | counter.field.mask()),
+            dependence,
             properties: Properties::of(&pruned, &layout),
+            counters,
             layout,
-        };
-        tables.kept = tables.counters.iter().fold(tables.kept, |kept, (field, _)| kept | field.mask());
-        tables.add_ways(&pruned);
-        Ok(tables)
+        })
     }
+}
 
-    /// The ways at a place.
-    #[inline]
-    pub(super) fn ways_at(&self, place: u32) -> &[Entry<W>] {
-        let (first, end) = self.places[place as usize];
-        &self.ways[first as usize..end as usize]
-    }
-
-    fn add_ways(&mut self, pruned: &Pruned<'_>) {
-        let backward = persistent::backward(pruned);
-        for (place, backward) in pruned.places.iter().zip(&backward) {
-            let first = number(self.ways.len());
-            for (way, &back) in place.ways.iter().zip(backward) {
-                let origin = Origin { agent: place.agent, pc: place.pc, alternative: way.index };
-                self.ways.extend(self.entry(way, back, origin));
-            }
-            self.places.push((first, number(self.ways.len())));
+/// The ways of all places, and for each place its range.
+fn ways<W: Word>(
+    pruned: &Pruned<'_>,
+    layout: &Layout,
+    counters: &[Counter],
+) -> (Vec<Entry<W>>, Vec<(u32, u32)>) {
+    let (mut ways, mut places) = (Vec::new(), Vec::new());
+    let backward = persistent::backward(pruned);
+    for (place, backward) in pruned.places.iter().zip(&backward) {
+        let first = number(ways.len());
+        for (way, &back) in place.ways.iter().zip(backward) {
+            let origin = Origin { agent: place.agent, pc: place.pc, alternative: way.index };
+            ways.extend(Entry::of(layout, counters[origin.agent], way, back, origin));
         }
+        places.push((first, number(ways.len())));
     }
+    (ways, places)
+}
 
+impl<W: Word> Entry<W> {
     /// None if the way can never be taken.
-    fn entry(&self, way: &Way<'_>, back: bool, origin: Origin) -> Option<Entry<W>> {
+    fn of(
+        layout: &Layout,
+        Counter { field, first, .. }: Counter,
+        way: &Way<'_>,
+        back: bool,
+        origin: Origin,
+    ) -> Option<Self> {
         let guards = way.alternative.guard.iter().copied();
-        let bounds = way.alternative.updates.iter().filter_map(|update| self.layout.bound(update));
+        let bounds = way.alternative.updates.iter().filter_map(|update| layout.bound(update));
         let guards: Vec<_> = guards.chain(bounds).collect();
-        let (field, first) = self.counters[origin.agent];
         let next = number(way.next);
-        let mut entry = Entry {
-            guard: Condition::of(&self.layout, &guards)?,
+        let mut entry = Self {
+            guard: Condition::of(layout, &guards)?,
             clear: field.mask(),
             set: field.put(next - first),
             add: W::ZERO,
+            counted: W::ZERO,
             copies: Box::default(),
             next,
             violates: way.alternative.violates,
             back,
-            access: Access::of_way(way, &self.layout),
             origin,
         };
         let mut copies = Vec::new();
         for update in &way.alternative.updates {
-            entry.update(&self.layout, update, &mut copies);
+            entry.update(layout, update, &mut copies);
         }
         entry.copies = copies.into();
         Some(entry)
@@ -158,9 +208,14 @@ impl<W: Word> Entry<W> {
                     copies.push(FieldCopy { from: Translation::of(*from, others, codes), to: *field });
                 }
             },
-            Update::Increment(_) => self.add = self.add.plus(field.put(1)),
-            Update::Decrement(_) => self.add = self.add.plus(field.mask::<W>() | high(*field)),
+            Update::Increment(_) => self.count(*field, field.put(1)),
+            Update::Decrement(_) => self.count(*field, field.mask::<W>() | high(*field)),
         }
+    }
+
+    fn count(&mut self, field: Field, by: W) {
+        self.add = self.add.plus(by);
+        self.counted = self.counted | field.mask();
     }
 
     fn assign(&mut self, field: Field, codes: &[u32], value: u32) {
