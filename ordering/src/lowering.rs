@@ -31,6 +31,7 @@ mod state;
 mod step;
 mod stores;
 mod survey;
+mod symmetry;
 mod visit;
 mod written;
 
@@ -208,9 +209,9 @@ impl Lowering<'_> {
         let lasting = self.state.lasting();
         let model = Model {
             variables: self.state.variables,
+            symmetries: symmetry::of(&agents),
             agents,
             properties: self.properties,
-            symmetries: Vec::new(),
         };
         replay(&model, &self.scenario.trace, self.source).map_err(|diagnostic| vec![diagnostic])?;
         let expect = self.scenario.expect.as_ref().map(|expect: &Spanned<Expect>| expect.node);

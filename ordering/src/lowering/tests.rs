@@ -8,6 +8,7 @@ mod ordering;
 mod spaces;
 mod speculation;
 mod store_buffers;
+mod symmetry;
 
 use super::{Lowered, load};
 use crate::catalogue::{FILES, text_of};
