@@ -120,12 +120,20 @@ pub struct Property {
     pub check: Check,
 }
 
-/// Agents that are interchangeable: exchanging two of them, with the variables that belong to each, gives the same
-/// model.
+/// Parts of a model that are interchangeable: exchanging two of them gives the same model.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Symmetry {
-    /// For each of the agents: its index, and its own variables, in the same order for all.
-    pub members: Vec<(usize, Vec<Var>)>,
+    /// The parts.
+    pub members: Vec<Member>,
+}
+
+/// Agents and variables that belong together; what is exchanged stands at the same place in every member.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Member {
+    /// Indices of the agents.
+    pub agents: Vec<usize>,
+    /// The variables.
+    pub vars: Vec<Var>,
 }
 
 /// A complete model.

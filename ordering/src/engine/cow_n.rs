@@ -7,8 +7,8 @@
 //! Invariant: one step of the model is one step of the protocol, so that counts can be compared with other checkers.
 
 use crate::model::{
-    Agent, Alternative, Check, Guard, Instruction, Model, Pc, Property, PropertyId, Symmetry, Update, Var,
-    Variable,
+    Agent, Alternative, Check, Guard, Instruction, Member, Model, Pc, Property, PropertyId, Symmetry, Update,
+    Var, Variable,
 };
 
 /// When the IOTLB entries are cleared.
@@ -43,7 +43,8 @@ pub fn cow_n(size: Size, order: Order) -> Model {
     let devices = (0..size.devices).map(|device| vars.device(device));
     let agents = [vars.writer(order), vars.reader()].into_iter().chain(devices).collect();
     let own = |device| (0..size.pages).map(|page| vars.iotlb(device, page)).collect();
-    let members = (0..size.devices).map(|device| (usize::from(device) + 2, own(device))).collect();
+    let member = |device| Member { agents: vec![usize::from(device) + 2], vars: own(device) };
+    let members = (0..size.devices).map(member).collect();
     let stale = Property { text: "nobody reads old contents after the store".to_owned(), check: Check::Step };
     Model {
         variables: vars.variables(),

@@ -8,7 +8,7 @@ use super::TooLarge;
 use super::bits::Bits;
 use super::pruned::Pruned;
 use super::word::Word;
-use crate::model::{Guard, Symmetry, Update, Var};
+use crate::model::{Guard, Member, Symmetry, Update, Var};
 
 /// Some adjacent bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -56,15 +56,15 @@ impl Layout {
         };
         let mut placed = vec![false; agents];
         for symmetry in symmetries {
-            let blocks = symmetry.members.iter().map(|(agent, own)| {
-                placed[*agent] = true;
-                layout.place_block(pruned, *agent, own)
+            let blocks = symmetry.members.iter().map(|member| {
+                member.agents.iter().for_each(|&agent| placed[agent] = true);
+                layout.place_block(pruned, member)
             });
             let blocks = blocks.collect();
             layout.blocks.push(blocks);
         }
         let owned: Vec<Var> =
-            symmetries.iter().flat_map(|one| &one.members).flat_map(|(_, own)| own).copied().collect();
+            symmetries.iter().flat_map(|one| &one.members).flat_map(|member| &member.vars).copied().collect();
         (0..agents).filter(|&agent| !placed[agent]).for_each(|agent| layout.place_counter(pruned, agent));
         for index in 0..layout.slots.len() {
             if !owned.iter().any(|var| usize::from(var.0) == index) {
@@ -83,10 +83,10 @@ impl Layout {
         }
     }
 
-    fn place_block(&mut self, pruned: &Pruned<'_>, agent: usize, own: &[Var]) -> Field {
+    fn place_block(&mut self, pruned: &Pruned<'_>, member: &Member) -> Field {
         let shift = self.bits;
-        self.place_counter(pruned, agent);
-        own.iter().for_each(|var| self.place_variable(usize::from(var.0)));
+        member.agents.iter().for_each(|&agent| self.place_counter(pruned, agent));
+        member.vars.iter().for_each(|var| self.place_variable(usize::from(var.0)));
         Field { shift, bits: self.bits - shift }
     }
 

@@ -37,14 +37,22 @@ pub enum Counting {
     Off,
 }
 
-/// Threads of a search. The second one takes part in levels of more than 16,384 states.
+/// Threads of a search; the outcome does not depend on them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Threads {
     /// Only the caller's.
     One,
-    /// One more.
+    /// One more, in levels for which starting it pays.
     Two,
+    /// One more, in levels of at least so many states.
+    TwoFrom {
+        /// States.
+        states: usize,
+    },
 }
+
+/// States of a level for which starting a thread pays.
+const WORTH_A_THREAD: usize = 1 << 14;
 
 /// How to explore.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,7 +104,11 @@ impl Options {
             reductions: self.reductions,
             max_states: within_memory.min(self.max_states),
             max_depth: usize::MAX,
-            shards: if self.threads == Threads::One { Shards::One } else { Shards::Two },
+            shards: match self.threads {
+                Threads::One => Shards::One,
+                Threads::Two => Shards::Two { threads_from: WORTH_A_THREAD },
+                Threads::TwoFrom { states } => Shards::Two { threads_from: states },
+            },
         };
         (plan, bound)
     }

@@ -29,7 +29,10 @@ pub(super) struct Plan {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Shards {
     One,
-    Two,
+    /// With threads in levels of at least so many states.
+    Two {
+        threads_from: usize,
+    },
 }
 
 /// How a search ended.
@@ -123,10 +126,11 @@ impl<W: Word> Searched<W> {
 
     fn level(&mut self, tables: &Tables<W>, plan: &Plan) {
         let depth = self.depth();
-        let level = if self.shards.len() > 1 && self.width() >= shared::WORTH_A_THREAD {
-            shared::level(&mut self.shards, tables, plan, depth)
-        } else {
-            alone(&mut self.shards, tables, plan, depth)
+        let level = match plan.shards {
+            Shards::Two { threads_from } if self.width() >= threads_from => {
+                shared::level(&mut self.shards, tables, plan, depth)
+            }
+            _ => alone(&mut self.shards, tables, plan, depth),
         };
         let found: usize = self.shards.iter().map(|shard| shard.set.len()).sum();
         if found > plan.max_states {

@@ -1,12 +1,12 @@
-//! Interchangeable agents: which declared symmetries really are, and the one state that stands for all exchanges.
+//! Interchangeable parts: which declared symmetries really are, and the one state that stands for all exchanges.
 //!
-//! Invariant: a symmetry is used only if exchanging two neighbours among its members, with the variables that belong to
-//! each, gives literally the same model (up to the order of guards and of updates in one alternative). What is declared
+//! Invariant: a symmetry is used only if exchanging two neighbours among its members, their agents and their
+//! variables, gives literally the same model (up to the order of guards and of updates in one alternative). What is declared
 //! wrongly costs states, never the verdict.
 
 use super::layout::Field;
 use super::word::Word;
-use crate::model::{Agent, Alternative, Check, Guard, Model, Symmetry, Update, Var};
+use crate::model::{Agent, Alternative, Check, Guard, Member, Model, Symmetry, Update, Var};
 
 /// The declared symmetries that hold.
 pub(super) fn that_hold(model: &Model) -> Vec<&Symmetry> {
@@ -15,20 +15,13 @@ pub(super) fn that_hold(model: &Model) -> Vec<&Symmetry> {
 
 fn holds(model: &Model, symmetry: &Symmetry) -> bool {
     symmetry.members.len() > 1
-        && symmetry.members.windows(2).all(|pair| Exchange::of(&pair[0], &pair[1]).keeps(model))
+        && symmetry.members.windows(2).all(|pair| Exchange(&pair[0], &pair[1]).keeps(model))
 }
 
-/// Exchanges two agents and their variables.
-struct Exchange<'s> {
-    agents: (usize, usize),
-    vars: (&'s [Var], &'s [Var]),
-}
+/// Exchanges two members of a symmetry.
+struct Exchange<'s>(&'s Member, &'s Member);
 
-impl<'s> Exchange<'s> {
-    fn of(one: &'s (usize, Vec<Var>), other: &'s (usize, Vec<Var>)) -> Self {
-        Self { agents: (one.0, other.0), vars: (&one.1, &other.1) }
-    }
-
+impl Exchange<'_> {
     fn keeps(&self, model: &Model) -> bool {
         let alike = |(one, other): (&Var, &Var)| {
             let (one, other) = (&model.variables[usize::from(one.0)], &model.variables[usize::from(other.0)]);
@@ -39,7 +32,7 @@ impl<'s> Exchange<'s> {
             Check::Always(any) | Check::Finally(any) => self.keeps_formula(any),
             Check::Step | Check::Deadlock => true,
         };
-        self.vars.0.iter().zip(self.vars.1).all(alike)
+        self.0.vars.iter().zip(&self.1.vars).all(alike)
             && (0..model.agents.len()).all(agent)
             && model.properties.iter().all(|property| formula(&property.check))
     }
@@ -68,20 +61,11 @@ impl<'s> Exchange<'s> {
     }
 
     fn agent(&self, index: usize) -> usize {
-        match index {
-            _ if index == self.agents.0 => self.agents.1,
-            _ if index == self.agents.1 => self.agents.0,
-            _ => index,
-        }
+        exchanged(index, &self.0.agents, &self.1.agents)
     }
 
     fn var(&self, var: Var) -> Var {
-        let at = |own: &[Var]| own.iter().position(|&one| one == var);
-        match (at(self.vars.0), at(self.vars.1)) {
-            (Some(index), _) => self.vars.1[index],
-            (_, Some(index)) => self.vars.0[index],
-            _ => var,
-        }
+        exchanged(var, &self.0.vars, &self.1.vars)
     }
 
     fn guards(&self, guards: &[Guard]) -> Vec<GuardKey> {
@@ -103,6 +87,16 @@ impl<'s> Exchange<'s> {
             Update::Decrement(var) => Update::Decrement(self.var(var)),
         };
         sorted(&updates.iter().map(image).collect::<Vec<_>>(), update_key)
+    }
+}
+
+/// What takes an item's place when those of one list and of the other are exchanged.
+fn exchanged<T: Copy + PartialEq>(item: T, one: &[T], other: &[T]) -> T {
+    let at = |list: &[T]| list.iter().position(|&listed| listed == item);
+    match (at(one), at(other)) {
+        (Some(index), _) => other[index],
+        (_, Some(index)) => one[index],
+        _ => item,
     }
 }
 

@@ -1,53 +1,78 @@
-//! Which agents are alike: one program over variables of their own.
+//! Which agents are alike: one program over variables of their own, with the hardware that acts on those by itself.
 //!
-//! Invariant: what is found is a guess from two programs; the explorer holds it against the whole model and drops it if
+//! Invariant: what is found is a guess from programs; the explorer holds it against the whole model and drops it if
 //! anything tells the agents apart, so a wrong one costs states and never a verdict.
 
 use std::collections::BTreeMap;
 
-use crate::model::{Agent, Alternative, Guard, Symmetry, Update, Var};
+use crate::model::{Agent, Alternative, Guard, Member, Symmetry, Update, Var};
 
-/// The groups of agents that are alike, each agent in one group at most.
+/// The groups of agents that are alike, each agent and each variable in one member at most.
 pub(super) fn of(agents: &[Agent]) -> Vec<Symmetry> {
-    let mut grouped = vec![false; agents.len()];
-    let mut found = Vec::new();
+    let mut found: Vec<Symmetry> = Vec::new();
     for first in 0..agents.len() {
-        let alike = if grouped[first] { Vec::new() } else { like(agents, first, &grouped) };
-        alike.iter().for_each(|(agent, _)| grouped[*agent] = true);
-        if alike.len() > 1 {
-            found.push(Symmetry { members: alike });
+        let members = like(agents, first);
+        let known = || found.iter().flat_map(|symmetry| &symmetry.members);
+        if members.len() > 1 && members.iter().all(|member| known().all(|other| member.is_apart_from(other)))
+        {
+            found.push(Symmetry { members });
         }
     }
     found
 }
 
-/// An agent and those behind it that are like it, with the variables that they do not share.
-fn like(agents: &[Agent], first: usize, grouped: &[bool]) -> Vec<(usize, Vec<Var>)> {
-    let mut members: Vec<(usize, Vec<Var>)> = Vec::new();
-    for other in (first + 1..agents.len()).filter(|&other| !grouped[other]) {
-        let Some((own, theirs)) = Renaming::of(&agents[first], &agents[other]).and_then(Renaming::apart)
-        else {
-            continue;
-        };
+/// An agent with what belongs to it, and those behind it that are like it.
+fn like(agents: &[Agent], first: usize) -> Vec<Member> {
+    let mut members: Vec<Member> = Vec::new();
+    for other in first + 1..agents.len() {
+        let Some((own, theirs)) = exchange(agents, first, other) else { continue };
         if members.is_empty() {
-            members.push((first, own.clone()));
+            members.push(own.clone());
         }
-        let disjoint = members[1..].iter().all(|(_, known)| known.iter().all(|var| !theirs.contains(var)));
-        if members[0].1 == own && disjoint {
-            members.push((other, theirs));
+        if members[0] == own && members.iter().all(|member| member.is_apart_from(&theirs)) {
+            members.push(theirs);
         }
     }
     members
 }
 
-/// One agent's variables by another's.
-#[derive(Default)]
+/// Two agents with what belongs to each, if one program becomes the other.
+fn exchange(agents: &[Agent], first: usize, other: usize) -> Option<(Member, Member)> {
+    let mut renaming = Renaming::default().with(&agents[first], &agents[other])?;
+    let mut pairs = BTreeMap::from([(first, other)]);
+    for one in first + 1..agents.len() {
+        let free = |agent: usize| pairs.iter().all(|(&one, &other)| agent != one && agent != other);
+        if !free(one) || !renaming.concerns(&agents[one]) {
+            continue;
+        }
+        let mut partners = (0..agents.len()).filter(|&partner| partner != one && free(partner));
+        let extended =
+            partners.find_map(|partner| Some((partner, renaming.with(&agents[one], &agents[partner])?)));
+        if let Some((partner, extended)) = extended {
+            renaming = extended;
+            pairs.insert(one, partner);
+        }
+    }
+    let (own, theirs) = renaming.apart()?;
+    let (agents, partners) = pairs.into_iter().unzip();
+    Some((Member { agents, vars: own }, Member { agents: partners, vars: theirs }))
+}
+
+impl Member {
+    fn is_apart_from(&self, other: &Self) -> bool {
+        self.agents.iter().all(|agent| !other.agents.contains(agent))
+            && self.vars.iter().all(|var| !other.vars.contains(var))
+    }
+}
+
+/// Some agents' variables by those of others.
+#[derive(Clone, Default)]
 struct Renaming(BTreeMap<Var, Var>);
 
 impl Renaming {
-    /// How one program becomes the other, if it does.
-    fn of(one: &Agent, other: &Agent) -> Option<Self> {
-        let mut renaming = Self::default();
+    /// It and how one program becomes the other, if that fits.
+    fn with(&self, one: &Agent, other: &Agent) -> Option<Self> {
+        let mut renaming = self.clone();
         let same = one.spontaneous == other.spontaneous
             && one.program.len() == other.program.len()
             && one.program.iter().zip(&other.program).all(|(one, other)| {
@@ -55,6 +80,18 @@ impl Renaming {
                     && one.alternatives.iter().zip(&other.alternatives).all(|pair| renaming.alternative(pair))
             });
         same.then_some(renaming)
+    }
+
+    /// Whether the agent uses one of the variables that get another name.
+    fn concerns(&self, agent: &Agent) -> bool {
+        let renamed = |var: Var| self.0.get(&var).is_some_and(|other| *other != var);
+        let mut ways = agent.program.iter().flat_map(|instruction| &instruction.alternatives);
+        ways.any(|way| {
+            let guards = way.guard.iter().flat_map(Guard::reads).flatten();
+            let updates =
+                way.updates.iter().flat_map(|update| [Some(update.written()), update.read()]).flatten();
+            guards.chain(updates).any(renamed)
+        })
     }
 
     /// The variables that are not shared, of both in the same order; none if one agent uses the other's.

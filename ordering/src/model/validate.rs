@@ -5,7 +5,7 @@
 
 use thiserror::Error;
 
-use super::{Agent, Alternative, Check, Guard, Model, Symmetry, Update, Var};
+use super::{Agent, Alternative, Check, Guard, Member, Model, Symmetry, Update, Var};
 
 /// Agents at most; the explorer keeps sets of agents in one word.
 pub const MAX_AGENTS: usize = 60;
@@ -231,17 +231,17 @@ impl Model {
         let (mut agents, mut vars): (Vec<usize>, Vec<Var>) = (Vec::new(), Vec::new());
         for (index, symmetry) in self.symmetries.iter().enumerate() {
             let bad = |why| Err(ModelError::BadSymmetry { index, why });
-            for (agent, own) in &symmetry.members {
-                if *agent >= self.agents.len()
-                    || own.iter().any(|var| usize::from(var.0) >= self.variables.len())
+            for member in &symmetry.members {
+                if member.agents.iter().any(|&agent| agent >= self.agents.len())
+                    || member.vars.iter().any(|var| usize::from(var.0) >= self.variables.len())
                 {
                     return bad("names an agent or a variable that does not exist");
                 }
-                agents.push(*agent);
-                vars.extend(own);
+                agents.extend(&member.agents);
+                vars.extend(&member.vars);
             }
             if !equally_long(symmetry) {
-                return bad("its members own different numbers of variables");
+                return bad("its members have different numbers of agents or of variables");
             }
         }
         let agent_twice = has_duplicate(&mut agents);
@@ -254,7 +254,8 @@ impl Model {
 }
 
 fn equally_long(symmetry: &Symmetry) -> bool {
-    symmetry.members.windows(2).all(|pair| pair[0].1.len() == pair[1].1.len())
+    let lengths = |member: &Member| (member.agents.len(), member.vars.len());
+    symmetry.members.windows(2).all(|pair| lengths(&pair[0]) == lengths(&pair[1]))
 }
 
 fn has_duplicate<T: Ord>(items: &mut [T]) -> bool {

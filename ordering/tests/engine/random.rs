@@ -3,8 +3,8 @@
 //! Invariant: the same seed gives the same model.
 
 use ordering::model::{
-    Agent, Alternative, Check, Guard, Instruction, Model, Pc, Property, PropertyId, Symmetry, Update, Var,
-    Variable,
+    Agent, Alternative, Check, Guard, Instruction, Member, Model, Pc, Property, PropertyId, Symmetry, Update,
+    Var, Variable,
 };
 
 /// Marsaglia's xorshift.
@@ -74,7 +74,37 @@ pub(crate) fn model(seed: u64) -> Model {
         let visible = shape.visible_to_singles(random);
         agents.push(agent(random, &shape, &visible, format!("s{index}")));
     }
-    Model { variables, agents, properties: properties(random, &shape), symmetries }
+    let mut model = Model { variables, agents, properties: properties(random, &shape), symmetries };
+    if seed % 8 == 7 {
+        widen(random, &mut model, shape.twins);
+    }
+    model
+}
+
+/// Flags that make a state too large for 63 bits.
+const FLAGS: usize = 64;
+
+/// Gives the agents behind the twins flags that they set, and here and there ask for.
+fn widen(random: &mut Random, model: &mut Model, twins: usize) {
+    let first = model.variables.len();
+    let flag = |index: usize| Var(index_of(first + index));
+    let values = || ["no", "yes"].map(str::to_owned).to_vec();
+    let flags = (0..FLAGS).map(|index| Variable { name: format!("f{index}"), values: values(), initial: 0 });
+    model.variables.extend(flags);
+    for agent in &mut model.agents[twins..] {
+        for (pc, instruction) in agent.program.iter_mut().enumerate() {
+            for alternative in &mut instruction.alternatives {
+                let set: Vec<usize> = if pc == 0 { (0..FLAGS).collect() } else { vec![random.below(FLAGS)] };
+                let update = |index: usize| {
+                    Update::Set(flag(index), if pc == 0 { 1 } else { number(random.below(2)) })
+                };
+                alternative.updates.extend(set.into_iter().map(update));
+                if random.one_in(4) {
+                    alternative.guard.push(Guard::Is(flag(random.below(FLAGS)), number(random.below(2))));
+                }
+            }
+        }
+    }
 }
 
 fn shape(random: &mut Random) -> Shape {
@@ -115,7 +145,8 @@ fn twins(random: &mut Random, shape: &Shape) -> (Vec<Agent>, Vec<Symmetry>) {
     if random.one_in(8) {
         agents[1] = agent(random, shape, &visible, "t1".to_owned());
     }
-    let members = (0..shape.twins).map(|twin| (twin, shape.own_vars(twin))).collect();
+    let members =
+        (0..shape.twins).map(|twin| Member { agents: vec![twin], vars: shape.own_vars(twin) }).collect();
     (agents, vec![Symmetry { members }])
 }
 

@@ -25,6 +25,10 @@ fn reductions() -> impl Iterator<Item = Reductions> {
     })
 }
 
+fn any_reductions(seed: u64) -> Reductions {
+    reductions().nth((seed % 8) as usize).unwrap_or(Reductions::ALL)
+}
+
 /// Tells what the models were like, so that the test cannot become vacuous.
 #[derive(Default, Debug)]
 struct Census {
@@ -36,6 +40,10 @@ struct Census {
     proved: u64,
     symmetric: u64,
     reduced: u64,
+    /// With more than 63 bits.
+    wide: u64,
+    /// Violated, or proved though a property could break and there is more than one run.
+    serious: u64,
 }
 
 #[test]
@@ -53,6 +61,8 @@ fn every_combination_of_reductions_agrees_with_the_plain_explorer() {
     assert!(census.proved * 10 >= models, "a tenth of the models must be proved with effort: {census:?}");
     assert!(census.reduced * 10 >= models, "persistent sets must matter in a tenth: {census:?}");
     assert!(census.symmetric * 10 >= models, "symmetry must be used in a tenth: {census:?}");
+    assert!(census.wide * 20 >= models, "a twentieth must be wide: {census:?}");
+    assert!(census.serious * 2 >= models, "half of the models must put a property at stake: {census:?}");
     assert!(census.kinds.iter().all(|&kind| kind * 100 >= models), "every kind must break: {census:?}");
 }
 
@@ -62,6 +72,7 @@ fn compare(seed: u64, census: &mut Census) {
     let packed = compile(&model).expect("a random model is well formed and small");
     census.explored += 1;
     census.symmetric += packed.symmetries() as u64;
+    census.wide += u64::from(packed.state_bits() > 63);
     let mut unreduced = 0;
     for reductions in reductions() {
         let options = Options { reductions, ..Options::default() };
@@ -82,8 +93,13 @@ fn compare(seed: u64, census: &mut Census) {
             census.reduced += u64::from(outcome.statistics.states < unreduced);
         }
         let two = explore(&packed, &Options { threads: Threads::Two, ..options });
-        assert_eq!(two, outcome, "{context}: two threads differ from one");
+        assert_eq!(two, outcome, "{context}: two shards differ from one");
     }
+    let options = Options { reductions: any_reductions(seed), ..Options::default() };
+    let threads = Threads::TwoFrom { states: 1 + (seed / 8 % 4) as usize };
+    let two = explore(&packed, &Options { threads, ..options });
+    assert_eq!(two, explore(&packed, &options), "seed {seed}: two threads differ from one");
+    census.serious += u64::from(expected.broken.is_some());
     match expected.broken {
         Some((_, property)) => census.count(&model, property),
         None => check_proved(&model, seed, expected.states, census),
@@ -127,9 +143,18 @@ fn check_proved(model: &Model, seed: u64, states: usize, census: &mut Census) {
         None => assert_eq!(counted, Interleavings::Cyclic, "seed {seed}"),
         Some(runs) => assert!(is_count(counted, runs), "seed {seed}: {counted:?}, expected {runs}"),
     }
+    census.serious += u64::from(counted != Interleavings::Count(1.0) && can_break(model));
     if let Some(run) = witness(&packed, usize::MAX) {
         assert!(run.last.ended(model), "seed {seed}: a witness must be complete");
     }
+}
+
+/// Whether some step or state of it could break a property, if it were reached.
+fn can_break(model: &Model) -> bool {
+    let mut alternatives =
+        model.agents.iter().flat_map(|agent| &agent.program).flat_map(|at| &at.alternatives);
+    let of_steps = alternatives.any(|alternative| alternative.violates.is_some());
+    of_steps || model.properties.iter().any(|property| property.check != Check::Step)
 }
 
 /// Exact up to 2^53; above, the sum may round at every state.

@@ -13,8 +13,6 @@ use super::super::tables::Tables;
 use super::super::word::Word;
 use super::{Level, Plan, Shard, alone, owner};
 
-/// States of a level for which starting a thread pays.
-pub(super) const WORTH_A_THREAD: usize = 1 << 14;
 /// States in a message.
 const MESSAGE: usize = 4096;
 /// Messages that may wait for one thread.

@@ -51,6 +51,16 @@ fn a_cpu_that_somebody_tells_apart_is_not_exchanged() {
 }
 
 #[test]
+fn hardware_that_acts_by_itself_is_exchanged_with_its_cpu() {
+    let programs = "agent C\n  load A\nagent D\n  load A\n";
+    let model = model(&format!("option speculation = on\n{WRITER}{programs}"));
+    assert_eq!(model.symmetries[0].members[0].agents.len(), 2);
+    assert_eq!(compile(&model).unwrap().symmetries(), 1);
+    let [symmetric, plain] = outcomes(&model);
+    assert!(symmetric.statistics.states < plain.statistics.states);
+}
+
+#[test]
 fn three_cpus_are_one_group_and_another_program_is_none() {
     let model = model("agent C\n  load A\nagent D\n  load A\nagent E\n  load A\nagent q\n  x = 1; x = 2\n");
     let members: Vec<usize> = model.symmetries.iter().map(|symmetry| symmetry.members.len()).collect();
