@@ -1,7 +1,6 @@
-//! Every error as a person sees it, and texts of all kinds that must not make the front end panic.
+//! Every error as a person sees it.
 
 mod errors;
-mod fuzz;
 
 use super::syntax::{Expect, Node};
 use super::vocabulary::{STEPS, find, table};
