@@ -1,24 +1,32 @@
 //! Whole images for a machine of their own: no operating system, no firmware, one file each.
 //!
-//! Invariant: an image is a Multiboot 1 kernel of at most one frame, linked at [`LOAD_ADDRESS`], with its header in its
-//! first 12 bytes and its entry behind it; it starts in 32-bit protected mode without paging, ends by the debug exit
-//! (port 0xf4), and says on the serial port (0x3f8) what it is. Source: Multiboot Specification 0.6.96.
+//! Invariant: an image is at most one frame, linked at [`LOAD_ADDRESS`], with a Multiboot 1 header in its first 12 bytes
+//! and its entry behind it; it starts in 32-bit protected mode without paging, ends by the debug exit (port 0xf4), and
+//! says on the serial port (0x3f8) what it is. Sources: Multiboot Specification 0.6.96; Documentation/arch/x86/boot.rst.
 
+mod bzimage;
 mod edu;
 mod elf;
+mod hello;
+mod testdev;
 mod triple_fault;
 
 /// Where images are linked.
-pub const LOAD_ADDRESS: u32 = 0x10_0000;
+pub const LOAD_ADDRESS: u32 = 0x10_1000;
 /// Bytes of the Multiboot header, which stands first; the entry is behind it.
 const HEADER_BYTES: u32 = 12;
 
 /// An image, by what it does.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum BareImage {
+    /// Says hello and ends with [`PASSED`].
+    Hello,
     /// Drives an `edu` device: registers, transfers, MSI, INTx. Ends with [`PASSED`], or with the number of the check
     /// that failed.
     Edu,
+    /// Drives an `iommu-testdev` device through a VT-d unit in legacy mode: a page that is mapped, one that is mapped
+    /// elsewhere without an invalidation, and the invalidation. Ends as [`Edu`](Self::Edu) does.
+    Testdev,
     /// Breaks down at once.
     TripleFault,
 }
@@ -42,9 +50,36 @@ impl BareImage {
         elf::wrap(self.code(), LOAD_ADDRESS, LOAD_ADDRESS + HEADER_BYTES, width)
     }
 
+    /// The image as an ELF64 file without a Multiboot header and with a PVH note.
+    #[must_use]
+    pub fn pvh(self) -> Vec<u8> {
+        elf::with_note(&self.without_header(), LOAD_ADDRESS, LOAD_ADDRESS + HEADER_BYTES)
+    }
+
+    /// The image as the kernel of a Linux bzImage.
+    #[must_use]
+    pub fn bzimage(self) -> Vec<u8> {
+        bzimage::wrap(&self.without_header(), LOAD_ADDRESS + HEADER_BYTES)
+    }
+
+    /// Bytes of the image itself, which end the files of [`elf`](Self::elf).
+    #[must_use]
+    pub fn len_bytes(self) -> usize {
+        self.code().len()
+    }
+
+    /// No protocol but the one that is meant finds its mark.
+    fn without_header(self) -> Vec<u8> {
+        let mut code = self.code().to_vec();
+        code[..HEADER_BYTES as usize].fill(0);
+        code
+    }
+
     fn code(self) -> &'static [u8] {
         match self {
+            Self::Hello => hello::code(),
             Self::Edu => edu::code(),
+            Self::Testdev => testdev::code(),
             Self::TripleFault => triple_fault::code(),
         }
     }

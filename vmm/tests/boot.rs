@@ -54,6 +54,56 @@ fn an_image_of_either_width_drives_edu() {
 }
 
 #[test]
+fn every_protocol_starts_the_same_image() {
+    if !has_kvm() {
+        return;
+    }
+    let images = [
+        ("hello32", BareImage::Hello.elf(ElfWidth::Bits32)),
+        ("hello64", BareImage::Hello.elf(ElfWidth::Bits64)),
+        ("hello-pvh", BareImage::Hello.pvh()),
+        ("hello-bzimage", BareImage::Hello.bzimage()),
+    ];
+    for (name, image) in images {
+        let output = boot(&file(name, &image), &["--cpus", "2", "--memory", "4M"]);
+        assert_eq!(text(&output.stdout), "hello\n", "{name}: {}", text(&output.stderr));
+        assert_eq!(output.status.code(), passed(), "{name}");
+    }
+}
+
+#[test]
+fn a_page_that_was_not_invalidated_is_still_used_until_it_is() {
+    if !has_kvm() {
+        return;
+    }
+    let image = file("testdev", &BareImage::Testdev.elf(ElfWidth::Bits32));
+    let output = boot(&image, &["--device", "iommu-testdev"]);
+    assert_eq!(text(&output.stdout), "iommu-testdev driver\npassed\n", "{}", text(&output.stderr));
+    assert_eq!(output.status.code(), passed());
+    // Without caches nothing is stale, and the image's fourth check fails.
+    let output = boot(&image, &["--device", "iommu-testdev", "--iommu", "vtd,caches=off"]);
+    assert_eq!(output.status.code(), Some(4 << 1 | 1), "{}", text(&output.stdout));
+}
+
+#[test]
+fn a_guest_whose_time_is_over_ends_with_124() {
+    if !has_kvm() {
+        return;
+    }
+    // A jump to itself.
+    let mut image = BareImage::Hello.elf(ElfWidth::Bits32);
+    let entry = image.len() - BareImage::Hello.len_bytes() + 12;
+    image[entry..entry + 2].copy_from_slice(&[0xeb, 0xfe]);
+    let output = Command::new(env!("CARGO_BIN_EXE_afterimage"))
+        .args(["boot", "--timeout", "0.2", "--kernel"])
+        .arg(file("endless", &image))
+        .stdin(Stdio::null())
+        .output()
+        .expect("the command was built");
+    assert_eq!(output.status.code(), Some(124), "{}", text(&output.stderr));
+}
+
+#[test]
 fn without_its_device_the_image_ends_with_the_check_that_failed() {
     if !has_kvm() {
         return;

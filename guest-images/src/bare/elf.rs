@@ -1,4 +1,4 @@
-//! An ELF file with one segment.
+//! An ELF file with one segment, and perhaps a note.
 //!
 //! Source: System V ABI, chapters 4 and 5.
 
@@ -8,6 +8,9 @@ use super::ElfWidth;
 const OFFSET: u32 = 0x1000;
 const EXECUTABLE: u16 = 2;
 const LOAD: u32 = 1;
+const NOTE: u32 = 4;
+/// The kind of the note that names a 32-bit entry.
+const PVH_ENTRY: u32 = 18;
 const READ_WRITE_EXECUTE: u32 = 7;
 
 /// A file that is entered at `entry` and has `code` at `address`.
@@ -19,6 +22,21 @@ pub(super) fn wrap(code: &[u8], address: u32, entry: u32, width: ElfWidth) -> Ve
     };
     file.resize(OFFSET as usize, 0);
     file.extend_from_slice(code);
+    file
+}
+
+/// An ELF64 file with a PVH note for `entry`, and `code` at `address`.
+pub(super) fn with_note(code: &[u8], address: u32, entry: u32) -> Vec<u8> {
+    let mut file = wrap(code, address, entry, ElfWidth::Bits64);
+    let note_at = file.len() as u64;
+    // Lengths of name and content, kind, name, content.
+    let note = [4, 4, PVH_ENTRY, u32::from_le_bytes(*b"Xen\0"), entry];
+    file.extend(note.iter().flat_map(|word| word.to_le_bytes()));
+    file[56..58].copy_from_slice(&2_u16.to_le_bytes());
+    let header = [u64::from(NOTE), note_at, 0, 0, 20, 20, 4];
+    for (at, word) in (120..).step_by(8).zip(header) {
+        file[at..at + 8].copy_from_slice(&word.to_le_bytes());
+    }
     file
 }
 
