@@ -4,8 +4,9 @@
 //! thread of the machine has ended. Whatever the guest does is an access for the [`board`] or an [`Ending`].
 //!
 //! Read in this order: [`options`] (what a machine can have), [`board`] (who answers which access), [`remapping`],
-//! [`interrupts`], [`ending`], [`console`].
+//! [`interrupts`], [`acpi`] (what the guest is told of all this), [`ending`], [`console`].
 
+pub mod acpi;
 pub mod board;
 pub mod console;
 pub mod ending;
@@ -78,6 +79,7 @@ impl Machine {
     ) -> Result<Self, MachineError> {
         let memory = Arc::new(PhysicalMemory::new(options.memory_bytes)?);
         let entry = boot::load(&memory, payload)?;
+        acpi::write(&memory, options);
         let system = System::open()?;
         let vm = Arc::new(Vm::with_io_apic(&system, Arc::clone(&memory), IO_APIC_PINS)?);
         let end = End::new().map_err(|source| MachineError::Host { what: "an event", source })?;

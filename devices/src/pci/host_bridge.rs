@@ -17,8 +17,10 @@ use crate::bus::{Registers, Width};
 pub const ADDRESS_PORT: u16 = 0xcf8;
 /// The data register's first port.
 pub const DATA_PORT: u16 = 0xcfc;
-/// The last port.
-pub const LAST_PORT: u16 = DATA_PORT + 3;
+/// How many ports it takes.
+pub const PORTS: u8 = 8;
+/// The last of them.
+pub const LAST_PORT: u16 = ADDRESS_PORT + PORTS as u16 - 1;
 /// Bytes of configuration space for one bus, 4 KiB for each of 256 functions.
 pub const ECAM_BYTES_PER_BUS: u64 = 1 << 20;
 

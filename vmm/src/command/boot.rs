@@ -1,6 +1,6 @@
 //! `afterimage boot`: a guest that somebody else wrote, in a machine of its own.
 //!
-//! Invariant: the exit status is the guest's own if it gave one; 0 if it restarted the machine or the user left, 124 if
+//! Invariant: the exit status is the guest's own if it gave one; 0 if it restarted the machine, powered it off, or the user left, 124 if
 //! its time was over, 2 if it was never started, 3 if it broke down.
 
 mod device;
@@ -130,7 +130,7 @@ pub(super) fn run(arguments: &BootArguments) -> ExitCode {
 fn status(ending: Ending) -> u8 {
     match ending {
         Ending::Exit(status) => status,
-        Ending::Reset | Ending::Left => 0,
+        Ending::Reset | Ending::PoweredOff | Ending::Left => 0,
         Ending::TimedOut => {
             complain("the guest's time is over");
             TIMED_OUT

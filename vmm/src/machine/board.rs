@@ -42,14 +42,30 @@ pub enum BoardError {
     Thread(std::io::Error),
 }
 
-/// The inputs of the I/O APIC that PCI devices interrupt by.
-const PCI_PINS: std::ops::Range<u8> = 16..24;
+/// The first of the inputs of the I/O APIC that PCI devices interrupt by, and how many there are.
+const FIRST_PCI_PIN: u8 = 16;
+const PCI_PINS: u8 = 8;
+
+/// The input that all interrupt pins of device `device` lead to.
+#[must_use]
+pub const fn pci_pin(device: u8) -> Pin {
+    Pin(FIRST_PCI_PIN + device % PCI_PINS)
+}
 
 /// Ports that restart a PC: the reset control register (a write of bit 2) and the keyboard controller's command.
-const RESET_PORT: u16 = 0xcf9;
+pub(super) const RESET_PORT: u16 = 0xcf9;
 const RESET_BIT: u64 = 1 << 2;
+/// What software writes there.
+pub(super) const RESET_VALUE: u8 = 0x06;
 const KEYBOARD_PORT: u16 = 0x64;
 const KEYBOARD_RESET: u64 = 0xfe;
+
+/// The two registers of a hardware-reduced ACPI machine, and what is written to the first to power off.
+pub(super) const SLEEP_PORT: u16 = 0x600;
+pub(super) const SLEEP_STATUS_PORT: u16 = 0x601;
+/// The type of the deepest sleep, S5.
+pub(super) const POWER_OFF_TYPE: u8 = 5;
+const POWER_OFF: u64 = (POWER_OFF_TYPE as u64) << 2 | 1 << 5;
 
 /// The devices of a machine.
 pub struct Board {
@@ -75,8 +91,12 @@ impl Board {
         let interrupts = Interrupts::new(Arc::clone(vm));
         let io_apic = IoApic::new(interrupts.clone());
         let (upstream, unit) = upstream(vm, options.iommu, &interrupts);
-        let wire = |pin| Wire::new(io_apic.clone(), Pin(pin));
-        let mut bus = PciBus::new(upstream, PCI_PINS.map(wire).collect(), reserved(options));
+        let wire = |pin| Wire::new(io_apic.clone(), pin);
+        let mut bus = PciBus::new(
+            upstream,
+            (0..PCI_PINS).map(|device| wire(pci_pin(device))).collect(),
+            reserved(options),
+        );
         bus.attach(BridgeFunction::config(), |_| Ok::<_, BusFull>(Arc::new(BridgeFunction)))?;
         for device in &options.devices {
             attach(&mut bus, *device, vm.memory())?;
@@ -84,7 +104,7 @@ impl Board {
         bus.place_bars(Window { start: map::HOLE, end: map::HOLE_END })?;
         let bus = Arc::new(bus);
         let bridge = HostBridge::new(Arc::clone(&bus));
-        let serial = Serial::new(wire(serial::PIN).line(), output);
+        let serial = Serial::new(wire(Pin(serial::PIN)).line(), output);
         Ok(Self { bus, bridge, io_apic, unit: unit.map(UnitRegisters), serial, end })
     }
 
@@ -113,8 +133,8 @@ impl Board {
             (host_bridge::ADDRESS_PORT..=host_bridge::LAST_PORT, Some(width)) => {
                 self.bridge.read_port(port, width)
             }
-            // No keyboard, and its controller has nothing to give and takes everything.
-            (KEYBOARD_PORT, _) => 0,
+            // No keyboard, and its controller has nothing to give and takes everything; nobody has slept.
+            (KEYBOARD_PORT | SLEEP_PORT | SLEEP_STATUS_PORT, _) => 0,
             _ => return bytes.fill(0xff),
         };
         fill(bytes, value);
@@ -128,6 +148,7 @@ impl Board {
         match (port, Width::of(bytes.len())) {
             (RESET_PORT, Some(Width::Byte)) if value & RESET_BIT != 0 => self.end.finish(Ending::Reset),
             (KEYBOARD_PORT, Some(Width::Byte)) if value == KEYBOARD_RESET => self.end.finish(Ending::Reset),
+            (SLEEP_PORT, Some(Width::Byte)) if value == POWER_OFF => self.end.finish(Ending::PoweredOff),
             (debug_exit::PORT, Some(_)) => self.end.finish(Ending::Exit(debug_exit::status(value))),
             (host_bridge::ADDRESS_PORT..=host_bridge::LAST_PORT, Some(width)) => {
                 self.bridge.write_port(port, width, value);

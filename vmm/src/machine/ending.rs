@@ -17,6 +17,8 @@ pub enum Ending {
     Exit(u8),
     /// It restarted the machine, which counts as its end.
     Reset,
+    /// It powered the machine off.
+    PoweredOff,
     /// The user left.
     Left,
     /// Its time was over.

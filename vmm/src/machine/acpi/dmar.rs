@@ -1,0 +1,42 @@
+//! DMAR: the remapping unit, whose devices are all, and whose interrupts are those of the I/O APIC too.
+//!
+//! Source: VT-d 8.1 to 8.3.
+
+use acpi_tables::sdt::Sdt;
+use iommu::vtd::options::VtdOptions;
+
+use super::{OEM, OEM_REVISION, OEM_TABLE};
+use crate::boot::map;
+use crate::machine::interrupts::IO_APIC_SOURCE;
+
+/// Table header, width of addresses less 1, flags, 10 reserved bytes.
+const HEADER_BYTES: u32 = 48;
+/// Width of the addresses that devices can be given, less 1.
+const ADDRESS_WIDTH: u8 = 48 - 1;
+/// The unit can remap interrupts.
+const INTERRUPT_REMAPPING: u8 = 1 << 0;
+
+/// A remapping hardware unit for all devices of its segment.
+const HARDWARE_UNIT: u16 = 0;
+const ALL_DEVICES: u8 = 1;
+/// A scope that names an I/O APIC, by its id and by its path.
+const SCOPE_IO_APIC: u8 = 3;
+const SCOPE_BYTES: u8 = 8;
+const UNIT_BYTES: u16 = 16 + SCOPE_BYTES as u16;
+
+/// The table.
+pub(super) fn table(unit: &VtdOptions) -> Vec<u8> {
+    let mut table = Sdt::new(*b"DMAR", HEADER_BYTES, 1, OEM, OEM_TABLE, OEM_REVISION);
+    table.write_u8(36, ADDRESS_WIDTH);
+    table.write_u8(37, if unit.interrupt_remapping { INTERRUPT_REMAPPING } else { 0 });
+    let mut hardware = Vec::new();
+    hardware.extend(HARDWARE_UNIT.to_le_bytes());
+    hardware.extend(UNIT_BYTES.to_le_bytes());
+    // Flags, size of the register page (4 KiB), segment.
+    hardware.extend([ALL_DEVICES, 0, 0, 0]);
+    hardware.extend(map::REMAPPING_UNIT.to_le_bytes());
+    let (bus, path) = (IO_APIC_SOURCE.bus(), IO_APIC_SOURCE.devfn());
+    hardware.extend([SCOPE_IO_APIC, SCOPE_BYTES, 0, 0, 0, bus, path >> 3, path & 7]);
+    table.append_slice(&hardware);
+    table.as_slice().to_vec()
+}

@@ -1,0 +1,125 @@
+//! DSDT: the PCI bus with its windows and interrupt pins, the serial port, the processors, and how to power off.
+//!
+//! Source: ACPI 6.5, 5.2.11.1, 6.2.13 (_PRT), 7.4.2 (_S5); PCI Firmware 3.3, 4.1.2.
+
+use acpi_tables::aml::{
+    AddressSpace, AddressSpaceCacheable, Device, EISAName, IO, Interrupt, Name, Package, PackageBuilder,
+    Path, ResourceTemplate, Scope, Zero,
+};
+use acpi_tables::sdt::Sdt;
+use acpi_tables::{Aml, AmlSink};
+use devices::pci::host_bridge::{ADDRESS_PORT, PORTS};
+use devices::serial;
+
+use super::{OEM, OEM_REVISION, OEM_TABLE, low};
+use crate::boot::map;
+use crate::machine::board::{POWER_OFF_TYPE, pci_pin};
+
+const HEADER_BYTES: u32 = 36;
+/// Devices of a bus, and pins of a device.
+const DEVICES: u8 = 32;
+const PINS: u8 = 4;
+
+/// The table.
+pub(super) fn table(processors: u8) -> Vec<u8> {
+    let mut table = Sdt::new(*b"DSDT", HEADER_BYTES, 6, OEM, OEM_TABLE, OEM_REVISION);
+    table.append_slice(&aml(&power_off()));
+    table.append_slice(&system_bus(processors));
+    table.as_slice().to_vec()
+}
+
+fn aml(object: &dyn Aml) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    object.to_aml_bytes(&mut bytes);
+    bytes
+}
+
+fn power_off() -> Name {
+    Name::new("_S5_".into(), &Package::new(vec![&POWER_OFF_TYPE, &Zero {}]))
+}
+
+fn system_bus(processors: u8) -> Vec<u8> {
+    let bus = Raw(pci_bus());
+    let port = Raw(serial_port());
+    let processors: Vec<Raw> = (0..processors).map(|id| Raw(processor(id))).collect();
+    let mut children: Vec<&dyn Aml> = vec![&bus, &port];
+    children.extend(processors.iter().map(|processor| processor as &dyn Aml));
+    aml(&Scope::new("_SB_".into(), children))
+}
+
+/// An object that is bytes already.
+struct Raw(Vec<u8>);
+
+impl Aml for Raw {
+    fn to_aml_bytes(&self, sink: &mut dyn AmlSink) {
+        sink.vec(&self.0);
+    }
+}
+
+fn name(text: &str, value: &dyn Aml) -> Name {
+    Name::new(Path::new(text), value)
+}
+
+fn pci_bus() -> Vec<u8> {
+    let ports = IO::new(ADDRESS_PORT, ADDRESS_PORT, 1, PORTS);
+    let buses = AddressSpace::new_bus_number(0_u16, 0);
+    let window = AddressSpace::new_memory(
+        AddressSpaceCacheable::NotCacheable,
+        true,
+        low(map::HOLE),
+        low(map::HOLE_END - 1),
+        None,
+    );
+    let resources = ResourceTemplate::new(vec![&buses, &ports, &window]);
+    aml(&Device::new(
+        "PCI0".into(),
+        vec![
+            &name("_HID", &EISAName::new("PNP0A08")),
+            &name("_CID", &EISAName::new("PNP0A03")),
+            &name("_BBN", &Zero {}),
+            &name("_SEG", &Zero {}),
+            &name("_UID", &Zero {}),
+            &name("_CRS", &resources),
+            &name("_PRT", &Routes),
+        ],
+    ))
+}
+
+/// Which input of the I/O APIC each pin of each device leads to.
+struct Routes;
+
+impl Aml for Routes {
+    fn to_aml_bytes(&self, sink: &mut dyn AmlSink) {
+        let mut package = PackageBuilder::new();
+        for device in 0..DEVICES {
+            for pin in 0..PINS {
+                package.add_element(&Raw(route(device, pin)));
+            }
+        }
+        package.to_aml_bytes(sink);
+    }
+}
+
+/// All functions of the device, the pin, no link device, the input.
+fn route(device: u8, pin: u8) -> Vec<u8> {
+    let address = u32::from(device) << 16 | 0xffff;
+    aml(&Package::new(vec![&address, &pin, &Zero {}, &pci_pin(device).0]))
+}
+
+fn serial_port() -> Vec<u8> {
+    let ports = IO::new(serial::PORT, serial::PORT, 1, serial::PORTS.to_le_bytes()[0]);
+    let interrupt = Interrupt::new(true, true, false, false, serial::PIN.into());
+    aml(&Device::new(
+        "COM1".into(),
+        vec![
+            &name("_HID", &EISAName::new("PNP0501")),
+            &name("_UID", &Zero {}),
+            &name("_CRS", &ResourceTemplate::new(vec![&ports, &interrupt])),
+        ],
+    ))
+}
+
+fn processor(id: u8) -> Vec<u8> {
+    let path = format!("C{id:03}");
+    aml(&Device::new(Path::new(&path), vec![&name("_HID", &"ACPI0007"), &name("_UID", &id)]))
+}
