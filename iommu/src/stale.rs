@@ -9,6 +9,7 @@
 
 mod json;
 mod judge;
+mod mixer;
 mod text;
 pub mod watch;
 

@@ -6,6 +6,7 @@
 //! what was forgotten is not reported.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasherDefault;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +21,7 @@ use crate::pasid::Pasid;
 use crate::spec::descriptor::Descriptor;
 use crate::spec::id::SourceId;
 use crate::stale::judge::{self, Entry};
+use crate::stale::mixer::Mixer;
 use crate::stale::{Change, Holder, Moment, StaleUse};
 use crate::vtd::port::Request;
 use crate::vtd::{Reading, Requester, SpaceKey};
@@ -109,7 +111,7 @@ pub(crate) struct Watch {
 
 #[derive(Debug, Default)]
 struct State {
-    fills: HashMap<FillKey, Fill>,
+    fills: HashMap<FillKey, Fill, BuildHasherDefault<Mixer>>,
     received: VecDeque<Received>,
     dropped: Dropped,
     changes: HashMap<(FillKey, Change), Seen>,
@@ -216,8 +218,8 @@ impl Watch {
             return None;
         }
         let key = FillKey::new(used.place, used.request.address, used.hit.size);
-        let readings = Arc::clone(&self.state.lock().fills.get(&key)?.readings);
-        readings.iter().find_map(|reading| self.change(reading))
+        let state = self.state.lock();
+        state.fills.get(&key)?.readings.iter().find_map(|reading| self.change(reading))
     }
 
     /// Reports a use, of which the tables say `now`.

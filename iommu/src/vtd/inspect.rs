@@ -38,7 +38,8 @@ impl Vtd {
 
     /// Reports the use of a cached translation if the tables say something else by now, and the cache still has it.
     #[cold]
-    pub(super) fn check_use(&self, watch: &Watch, used: &Use<'_>) {
+    pub(super) fn check_use(&self, used: &Use<'_>) {
+        let Some(watch) = &self.watch else { return };
         let Some(change) = watch.suspect(used) else { return };
         let now = self.inspect(used.requester, used.request).translation;
         let address = used.request.address;

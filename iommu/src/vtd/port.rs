@@ -20,6 +20,7 @@ use crate::pasid::Pasid;
 use crate::spec::descriptor::PageGroupResponse;
 use crate::spec::fault::{AddressType, FaultReason, FaultRecord};
 use crate::spec::id::SourceId;
+use crate::spec::interrupt::Msi;
 use crate::spec::page_request::{PageRequest, Wants};
 use crate::stale::watch::{Place, Use};
 use crate::vtd::Vtd;
@@ -78,6 +79,8 @@ struct Wiring {
     unit: Arc<Vtd>,
     device: Arc<Device>,
     ats: Ats,
+    /// Whether the unit watches for stale uses: here because each access asks.
+    is_watched: bool,
     memos: Memos,
 }
 
@@ -102,7 +105,13 @@ impl Vtd {
         Port {
             iotlb: self.iotlb.port(),
             device_tlb: device.cache().port(),
-            wiring: Wiring { unit: Arc::clone(self), device, ats: Ats::Disabled, memos: Memos::new() },
+            wiring: Wiring {
+                unit: Arc::clone(self),
+                memos: Memos::new(&device),
+                device,
+                ats: Ats::Disabled,
+                is_watched: self.watch.is_some(),
+            },
         }
     }
 }
@@ -134,11 +143,23 @@ impl Port {
         let Self { iotlb, device_tlb, wiring } = self;
         let (section, found) = if wiring.ats == Ats::Enabled {
             let section = device_tlb.enter();
-            let found = wiring.ahead(&section, iotlb, &request);
+            let found = match wiring.quick(&section, &request, Memo::device_tag) {
+                Some((_, hit)) => {
+                    wiring.watch_use(&request, wiring.device_place(&request), hit);
+                    Ok(hit)
+                }
+                None => wiring.ahead(&section, iotlb, &request),
+            };
             (section, found)
         } else {
             let section = iotlb.enter();
-            let found = wiring.through_iotlb(&section, &request, AddressType::Untranslated);
+            let found = match wiring.quick(&section, &request, Memo::tag) {
+                Some((tag, hit)) => {
+                    wiring.watch_use(&request, Place::Iotlb(tag), hit);
+                    Ok(hit)
+                }
+                None => wiring.through_iotlb(&section, &request, AddressType::Untranslated),
+            };
             (section, found)
         };
         match found {
@@ -199,7 +220,26 @@ struct Stopped {
 }
 
 impl Wiring {
+    /// The common case: a hit that serves, under a route that is known. Everything else goes the long way, which starts
+    /// over.
+    #[inline(always)]
+    fn quick(
+        &self,
+        section: &Section<'_>,
+        request: &Request,
+        tag: impl Fn(&Memo) -> Option<Tag>,
+    ) -> Option<(Tag, Translation)> {
+        let memo = self.memos.valid(&self.unit, request.pasid)?;
+        let tag = tag(memo).filter(|_| !Msi::is_address(request.address.0))?;
+        if memo.space.stages == Stages::Identity {
+            return Some((tag, identity(request.address)));
+        }
+        let hit = section.lookup(tag, request.address).filter(|hit| serves(*hit, request.access))?;
+        Some((tag, hit))
+    }
+
     /// Through the device's TLB; what it does not have it asks the unit for.
+    #[cold]
     fn ahead(
         &mut self,
         section: &Section<'_>,
@@ -219,14 +259,14 @@ impl Wiring {
         // A device that lives from its own TLB does not make the IOTLB's drains ask about it.
         iotlb.pause();
         let found = found?;
-        if section.fill(ticket, request.address, found) && self.unit.watch.is_some() {
+        if section.fill(ticket, request.address, found) && self.is_watched {
             let from = self.admit(request, AddressType::TranslationRequest)?.space.tag;
             self.watch_refill(from, request, found);
         }
         Ok(found)
     }
 
-    #[inline]
+    #[cold]
     fn through_iotlb(
         &mut self,
         section: &Section<'_>,
@@ -247,11 +287,11 @@ impl Wiring {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn watch_use(&self, request: &Request, place: Place, hit: Translation) {
-        if let Some(watch) = &self.unit.watch {
+        if self.is_watched {
             let requester = Requester { source: self.device.source(), pasid: request.pasid };
-            self.unit.check_use(watch, &Use { requester, request, place, hit });
+            self.unit.check_use(&Use { requester, request, place, hit });
         }
     }
 
@@ -266,17 +306,13 @@ impl Wiring {
     }
 
     /// The route of the request, if it admits requests of that type to that address.
-    #[inline]
     fn admit(&mut self, request: &Request, address_type: AddressType) -> Result<&Memo, Stopped> {
         let stop = |refusal| Stopped { refusal, address_type };
-        let requester = Requester { source: self.device.source(), pasid: request.pasid };
-        let memo = self.memos.find(&self.unit, requester).map_err(stop)?;
+        let memo = self.memos.find(&self.unit, request.pasid).map_err(stop)?;
         memo.check(request.address, address_type).map_err(stop)?;
         Ok(memo)
     }
 
-    /// Apart from the hit, and out of its way.
-    #[cold]
     fn walk_and_fill(
         &mut self,
         section: &Section<'_>,

@@ -4,12 +4,16 @@
 //! what the unit caches of routes. So a memo shows nothing that the caches behind it do not. Where those caches are
 //! switched off, there is no memo either.
 
+use std::sync::Arc;
+
 use mmu::address::VirtAddr;
+use mmu::cache::Tag;
 
 use crate::pasid::Pasid;
 use crate::spec::fault::{AddressType, FaultReason};
 use crate::spec::interrupt::Msi;
 use crate::vtd::Vtd;
+use crate::vtd::device_tlb::Device;
 use crate::vtd::route::{Dialect, Reach, Refusal, Requester};
 use crate::vtd::tags::SpaceKey;
 use crate::vtd::trail::Trail;
@@ -28,6 +32,8 @@ pub(super) struct Memo {
     pub(super) space: Space,
     /// What its translations are tagged with.
     pub(super) key: Option<SpaceKey>,
+    /// What the device's TLB tags its translations with.
+    device_tag: Option<Tag>,
     has_device_tlb: bool,
     pub(super) has_page_requests: bool,
     pub(super) hides_faults: bool,
@@ -36,45 +42,69 @@ pub(super) struct Memo {
 
 /// See the module.
 pub(super) struct Memos {
+    device: Arc<Device>,
     memos: [Option<Memo>; MEMOS],
 }
 
 impl Memos {
-    pub(super) fn new() -> Self {
-        Self { memos: [const { None }; MEMOS] }
+    pub(super) fn new(device: &Arc<Device>) -> Self {
+        Self { device: Arc::clone(device), memos: [const { None }; MEMOS] }
     }
 
-    /// The route of `requester`, as of now.
-    #[inline]
-    pub(super) fn find(&mut self, unit: &Vtd, requester: Requester) -> Result<&Memo, Refusal> {
-        let index = requester.pasid.map_or(0, |pasid| pasid.number() as usize % MEMOS);
-        let memo = &mut self.memos[index];
+    /// The route of requests with `pasid`, if it was found in this epoch.
+    #[inline(always)]
+    pub(super) fn valid(&self, unit: &Vtd, pasid: Option<Pasid>) -> Option<&Memo> {
+        let memo = self.memos[index(pasid)].as_ref()?;
+        (memo.valid_in == unit.epoch() && memo.pasid == pasid).then_some(memo)
+    }
+
+    /// The route of requests with `pasid`, as of now.
+    pub(super) fn find(&mut self, unit: &Vtd, pasid: Option<Pasid>) -> Result<&Memo, Refusal> {
         let epoch = unit.epoch();
-        let is_valid = |memo: &Memo| memo.valid_in == epoch && memo.pasid == requester.pasid;
-        if !memo.as_ref().is_some_and(is_valid) {
-            *memo = Some(Memo::look_up(unit, requester, epoch)?);
-        }
-        memo.as_ref().ok_or(Refusal::open(FaultReason::RootTableMode))
+        let place = &mut self.memos[index(pasid)];
+        let memo = match place.take().filter(|memo| memo.valid_in == epoch && memo.pasid == pasid) {
+            Some(memo) => memo,
+            None => Memo::look_up(unit, &self.device, pasid, epoch)?,
+        };
+        Ok(place.insert(memo))
     }
 }
 
+#[inline(always)]
+fn index(pasid: Option<Pasid>) -> usize {
+    pasid.map_or(0, |pasid| pasid.number() as usize % MEMOS)
+}
+
 impl Memo {
-    #[cold]
-    fn look_up(unit: &Vtd, requester: Requester, epoch: u64) -> Result<Self, Refusal> {
+    fn look_up(unit: &Vtd, device: &Device, pasid: Option<Pasid>, epoch: u64) -> Result<Self, Refusal> {
         let caches = unit.options.caches;
         let keeps = caches.context != 0 && (caches.pasid != 0 || !unit.options.scalable_mode);
+        let requester = Requester { source: device.source(), pasid };
         let route = unit.route(requester, Reach::Caches, unit.recorder())?;
         Ok(Self {
-            pasid: requester.pasid,
+            pasid,
             valid_in: if keeps { epoch } else { 0 },
             found_in: epoch,
             space: unit.space(&route),
             key: route.key,
+            device_tag: device.tags().of(pasid),
             has_device_tlb: route.has_device_tlb,
             has_page_requests: route.has_page_requests,
             hides_faults: route.hides_faults,
             trail: route.trail,
         })
+    }
+
+    /// The tag of its translations in the IOTLB; none if they are not there.
+    #[inline(always)]
+    pub(super) fn tag(&self) -> Option<Tag> {
+        self.space.tag
+    }
+
+    /// The tag of its translations in the device's TLB, if the route lets the device use what is there.
+    #[inline(always)]
+    pub(super) fn device_tag(&self) -> Option<Tag> {
+        self.device_tag.filter(|_| self.has_device_tlb)
     }
 
     /// Whether the route admits requests of that type to that address.

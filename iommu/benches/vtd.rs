@@ -1,0 +1,127 @@
+//! A device's read through the VT-d unit: one word through the IOTLB and through a device TLB, a page, a miss; and what
+//! it costs to watch for stale uses.
+//!
+//! Run: `cargo bench -p afterimage-iommu --bench vtd`. Compare rows of one run with each other, not runs.
+
+use std::sync::Arc;
+
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use iommu::spec::id::SourceId;
+use iommu::spec::interrupt::Msi;
+use iommu::stale::watch::{Patience, StaleOptions, Watching};
+use iommu::vtd::interrupts::MsiSink;
+use iommu::vtd::options::{CacheSizes, VtdOptions};
+use iommu::vtd::port::{Ats, Port, Request};
+use iommu::vtd::{Vtd, Width};
+use mmu::address::{Access, PAGE_LEN, PAGE_SIZE, PhysAddr, VirtAddr};
+use mmu::memory::PhysicalMemory;
+
+const AREA: u64 = 0x4000_0000;
+const READS: u64 = 4096;
+const PAGES: [u64; 2] = [64, 1024];
+const SOURCE: SourceId = SourceId::new(0, 3, 0);
+const ROOT: u64 = 0x1000;
+const CONTEXTS: u64 = 0x2000;
+/// Four tables, one a level, the last one of them two frames long.
+const TABLES: u64 = 0x3000;
+const FIRST_PAGE: u64 = 0x10_0000;
+
+fn main() {
+    divan::main();
+}
+
+struct Nobody;
+
+impl MsiSink for Nobody {
+    fn send(&self, _: Msi) {}
+}
+
+/// A unit in legacy mode whose device has `pages` pages mapped.
+fn unit(pages: u64, stale: StaleOptions) -> Arc<Vtd> {
+    let memory = Arc::new(PhysicalMemory::new(16 << 20).expect("the memory can be mapped"));
+    memory.store(PhysAddr(ROOT), CONTEXTS | 1);
+    let context = CONTEXTS + u64::from(SOURCE.devfn()) * 16;
+    memory.store(PhysAddr(context + 8), 2 | 7 << 8);
+    memory.store(PhysAddr(context), TABLES | 1 << 2 | 1);
+    memory.store(PhysAddr(TABLES), (TABLES + 0x1000) | 3);
+    memory.store(PhysAddr(TABLES + 0x1000 + 8), (TABLES + 0x2000) | 3);
+    for table in 0..2 {
+        memory.store(PhysAddr(TABLES + 0x2000 + table * 8), (TABLES + 0x3000 + table * PAGE_SIZE) | 3);
+    }
+    for page in 0..pages {
+        memory.store(PhysAddr(TABLES + 0x3000 + page * 8), (FIRST_PAGE + page * PAGE_SIZE) | 3);
+    }
+    let caches = CacheSizes { iotlb: 8192, ..CacheSizes::default() };
+    let unit = Vtd::new(memory, VtdOptions { caches, stale, ..VtdOptions::default() }, Arc::new(Nobody));
+    unit.write(0x20, Width::Bits64, ROOT);
+    unit.write(0x18, Width::Bits32, 1 << 30);
+    unit.write(0x18, Width::Bits32, 1 << 31);
+    unit
+}
+
+fn offsets(pages: u64) -> Vec<u64> {
+    let mut random = fastrand::Rng::with_seed(1);
+    (0..READS).map(|_| random.u64(0..pages) * PAGE_SIZE).collect()
+}
+
+fn read(port: &mut Port, offset: u64) -> u64 {
+    let request = Request { pasid: None, address: VirtAddr(AREA + offset), access: Access::Read };
+    port.translate(request).expect("the page is mapped").load()
+}
+
+fn read_words(bencher: Bencher, pages: u64, stale: StaleOptions, ats: Ats) {
+    let unit = unit(pages, stale);
+    let mut port = unit.port(SOURCE, 8192);
+    port.set_ats(ats);
+    let offsets = offsets(pages);
+    bencher
+        .counter(ItemsCount::new(offsets.len()))
+        .bench_local(|| offsets.iter().map(|offset| read(&mut port, *offset)).fold(0, u64::wrapping_add));
+}
+
+const WATCHED: StaleOptions = StaleOptions { watching: Watching::EveryUse, patience: Patience::FirstUse };
+
+#[divan::bench(args = PAGES, min_time = 0.3)]
+fn word(bencher: Bencher, pages: u64) {
+    read_words(bencher, pages, StaleOptions::default(), Ats::Disabled);
+}
+
+#[divan::bench(args = PAGES, min_time = 0.3)]
+fn word_watched(bencher: Bencher, pages: u64) {
+    read_words(bencher, pages, WATCHED, Ats::Disabled);
+}
+
+#[divan::bench(args = PAGES, min_time = 0.3)]
+fn word_through_a_device_tlb(bencher: Bencher, pages: u64) {
+    read_words(bencher, pages, StaleOptions::default(), Ats::Enabled);
+}
+
+#[divan::bench(args = [false, true], min_time = 0.3)]
+fn page(bencher: Bencher, watched: bool) {
+    let unit = unit(64, if watched { WATCHED } else { StaleOptions::default() });
+    let mut port = unit.port(SOURCE, 0);
+    let offsets = offsets(64);
+    let mut bytes = [0; PAGE_LEN];
+    bencher.counter(ItemsCount::new(offsets.len())).bench_local(|| {
+        for offset in &offsets {
+            port.read(None, VirtAddr(AREA + offset), &mut bytes).expect("the page is mapped");
+        }
+        bytes[0]
+    });
+}
+
+/// The IOTLB is emptied before each read; the paging-structure caches stay.
+#[divan::bench(min_time = 0.3)]
+fn word_missed(bencher: Bencher) {
+    let unit = unit(64, StaleOptions::default());
+    let mut port = unit.port(SOURCE, 0);
+    let offsets = offsets(64);
+    bencher.counter(ItemsCount::new(offsets.len())).bench_local(|| {
+        let mut missed = |offset: &u64| {
+            unit.iotlb().invalidate_all();
+            read(&mut port, *offset)
+        };
+        offsets.iter().map(&mut missed).fold(0, u64::wrapping_add)
+    });
+}
