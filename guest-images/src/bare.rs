@@ -5,6 +5,7 @@
 //! says on the serial port (0x3f8) what it is. Sources: Multiboot Specification 0.6.96; Documentation/arch/x86/boot.rst.
 
 mod bzimage;
+mod echo;
 mod edu;
 mod elf;
 mod hello;
@@ -21,6 +22,8 @@ const HEADER_BYTES: u32 = 12;
 pub enum BareImage {
     /// Says hello and ends with [`PASSED`].
     Hello,
+    /// Puts out again what comes in on the serial port, and ends with [`PASSED`] at the first `.`.
+    Echo,
     /// Drives an `edu` device: registers, transfers, MSI, INTx. Ends with [`PASSED`], or with the number of the check
     /// that failed.
     Edu,
@@ -78,6 +81,7 @@ impl BareImage {
     fn code(self) -> &'static [u8] {
         match self {
             Self::Hello => hello::code(),
+            Self::Echo => echo::code(),
             Self::Edu => edu::code(),
             Self::Testdev => testdev::code(),
             Self::TripleFault => triple_fault::code(),

@@ -86,6 +86,28 @@ fn a_page_that_was_not_invalidated_is_still_used_until_it_is() {
 }
 
 #[test]
+fn the_serial_port_takes_more_input_than_its_buffer_holds() {
+    if !has_kvm() {
+        return;
+    }
+    let mut child = Command::new(env!("CARGO_BIN_EXE_afterimage"))
+        .args(["boot", "--timeout", "60", "--kernel"])
+        .arg(file("echo", &BareImage::Echo.elf(ElfWidth::Bits32)))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the command was built");
+    // Ctrl-A x is no way out of a pipe.
+    let input = format!("\u{1}x{}.", "0123456789".repeat(30));
+    let mut stdin = child.stdin.take().expect("it is piped");
+    stdin.write_all(input.as_bytes()).expect("the guest reads");
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(text(&output.stdout), input);
+    assert_eq!(output.status.code(), passed());
+}
+
+#[test]
 fn a_guest_whose_time_is_over_ends_with_124() {
     if !has_kvm() {
         return;

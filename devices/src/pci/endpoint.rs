@@ -118,6 +118,11 @@ impl Endpoint {
         self.port.lock().next_response()
     }
 
+    /// Notes in the configuration space that a page request was answered by a failure.
+    pub fn note_page_request_failure(&self) {
+        address_translation::note_pri_failure(&mut self.config());
+    }
+
     /// Interrupts: by a message if MSI is enabled, else the line is high until [`lower`](Self::lower).
     pub fn raise(&self) {
         let message = msi::message(&self.config());
@@ -161,6 +166,8 @@ impl Endpoint {
         let ahead = {
             let mut config = self.config();
             config.write(offset, width, value);
+            let stopped = !address_translation::pri_is_enabled(&config);
+            address_translation::set_pri_stopped(&mut config, stopped);
             address_translation::ats_is_enabled(&config)
         };
         self.port.lock().set_ats(if ahead { Ats::Enabled } else { Ats::Disabled });

@@ -144,11 +144,7 @@ impl Engine {
         while !self.gives_up(stop) {
             match self.endpoint().next_response() {
                 Some(response) if response.group == group && response.pasid == place.pasid => {
-                    return if response.code == ResponseCode::Success {
-                        Ok(())
-                    } else {
-                        Err(Code::PageRefused)
-                    };
+                    return self.heed(response.code);
                 }
                 // An answer to what was abandoned.
                 Some(_) => {}
@@ -156,6 +152,15 @@ impl Engine {
             }
         }
         Err(Code::Abandoned)
+    }
+
+    fn heed(&self, answer: ResponseCode) -> Result<(), Code> {
+        match answer {
+            ResponseCode::Success => return Ok(()),
+            ResponseCode::Invalid => {}
+            ResponseCode::Failure => self.endpoint().note_page_request_failure(),
+        }
+        Err(Code::PageRefused)
     }
 }
 

@@ -1,4 +1,6 @@
-//! The engine as a driver meets it. Every wait is for something that must come; the test harness bounds it.
+//! The engine as a driver meets it.
+
+use std::time::{Duration, Instant};
 
 use iommu::spec::interrupt::Msi;
 use mmu::address::PhysAddr;
@@ -12,9 +14,13 @@ use crate::pci::capability::{address_translation, msix};
 use crate::pci::config::{command, header};
 use crate::rig::Rig;
 
+mod pages;
+
 const RING: u64 = 0x1_0000;
 const RECORD: u64 = 0x2_0000;
 const PENDING: u64 = 0xffff;
+/// Far longer than anything takes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A descriptor in the making; without anything it does nothing and completes at [`RECORD`].
 #[derive(Clone, Copy, Default)]
@@ -53,7 +59,10 @@ struct Driver {
 
 fn driver() -> Driver {
     let config = PciEngine::config(PciEngineOptions::default());
-    let rig = Rig::new(config, |endpoint, _| PciEngine::start(endpoint).expect("the host has a thread"));
+    drive(Rig::new(config, |endpoint, _| PciEngine::start(endpoint).expect("the host has a thread")))
+}
+
+fn drive(rig: Rig<PciEngine>) -> Driver {
     let driver = Driver { rig, tail: 0 };
     driver.store(r::RING_ADDRESS, RING);
     driver.store(r::RING_SIZE, 3);
@@ -84,19 +93,17 @@ impl Driver {
     /// Runs a descriptor to its end: its code, its bytes and its result.
     fn run(&mut self, words: Words) -> (u64, u64, u64) {
         self.submit(words.encode());
-        let status = loop {
-            let status = self.rig.memory.load(PhysAddr(RECORD + 8));
-            if status != PENDING {
-                break status;
-            }
-            std::thread::yield_now();
-        };
+        self.wait(|driver| driver.rig.memory.load(PhysAddr(RECORD + 8)) != PENDING);
+        let status = self.rig.memory.load(PhysAddr(RECORD + 8));
         self.wait(|driver| driver.load(r::HEAD) == driver.tail);
         (status >> 8 & 0xff, status >> 32, self.rig.memory.load(PhysAddr(RECORD)))
     }
 
+    /// Waits for what must come; if it does not, the test ends all the same.
     fn wait(&self, until: impl Fn(&Self) -> bool) {
+        let begun = Instant::now();
         while !until(self) {
+            assert!(begun.elapsed() < PATIENCE, "it does not come");
             std::thread::yield_now();
         }
     }

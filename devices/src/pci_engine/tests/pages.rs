@@ -1,0 +1,212 @@
+//! Behind the unit, in scalable mode: pages that are missing, and translations that are kept.
+//!
+//! The tables are written word by word, as in VT-d 9: requests without PASID pass through; PASID 5 has a first stage of
+//! four levels, in which one page can be mapped.
+
+use std::sync::{Arc, OnceLock};
+
+use iommu::vtd::options::VtdOptions;
+use iommu::vtd::{Vtd, Width as UnitWidth};
+use mmu::address::PhysAddr;
+use mmu::memory::PhysicalMemory;
+
+use super::{Driver, RECORD, Words, drive, r};
+use crate::bus::Width;
+use crate::pci::capability::address_translation::{ATS, PASID, PRI};
+use crate::pci_engine::{PciEngine, PciEngineOptions};
+use crate::rig::Rig;
+use crate::upstream::Remapped;
+
+const ROOT: u64 = 0x8_0000;
+const CONTEXT: u64 = 0x8_1000;
+const DIRECTORY: u64 = 0x8_2000;
+const PASIDS: u64 = 0x8_3000;
+/// Page tables, from the leaf's level up.
+const LEVELS: [u64; 4] = [0x8_7000, 0x8_6000, 0x8_5000, 0x8_4000];
+const REQUESTS: u64 = 0x8_8000;
+const QUEUE: u64 = 0x8_9000;
+const WAITED: u64 = 0x8_a000;
+const FIRST: u64 = 0x8_b000;
+const SECOND: u64 = 0x8_c000;
+/// The page, whose entry has number 5.
+const PAGE: u64 = 0x5000;
+const SOURCE: u64 = 8;
+/// Registers of the unit: fault status, tail of the page requests.
+const FSTS: u64 = 0x34;
+const PQT: u64 = 0xc8;
+
+/// A machine whose engine may do everything, and its unit.
+struct Machine {
+    driver: Driver,
+    unit: Arc<Vtd>,
+    queued: u64,
+}
+
+fn write_tables(memory: &PhysicalMemory) {
+    let store = |at: u64, value| memory.store(PhysAddr(at), value);
+    store(ROOT, CONTEXT | 1);
+    // Page requests, device TLB, PASIDs.
+    store(CONTEXT + SOURCE * 32, DIRECTORY | 0b1_1101);
+    store(DIRECTORY, PASIDS | 1);
+    store(PASIDS + 8, 1);
+    store(PASIDS, 4 << 6 | 1);
+    let fifth = PASIDS + 5 * 64;
+    store(fifth + 8, 1);
+    store(fifth + 16, LEVELS[3]);
+    store(fifth, 1 << 6 | 1);
+    for pair in LEVELS.windows(2) {
+        store(pair[1], pair[0] | 7);
+    }
+}
+
+fn machine() -> Machine {
+    let made = OnceLock::new();
+    let rig = Rig::behind(
+        |memory, seen| {
+            let unit = made.get_or_init(|| Vtd::new(memory, VtdOptions::default(), seen));
+            Arc::new(Remapped::new(Arc::clone(unit), 16))
+        },
+        PciEngine::config(PciEngineOptions::default()),
+        |endpoint, _| PciEngine::start(endpoint).expect("the host has a thread"),
+    );
+    let unit = Arc::clone(made.get().expect("made with the rig"));
+    write_tables(&rig.memory);
+    for (offset, value) in [(0x20, ROOT | 1 << 10), (0x90, QUEUE | 1 << 11), (0xd0, REQUESTS)] {
+        unit.write(offset, UnitWidth::Bits64, value);
+    }
+    for command in [1 << 30, 1 << 26, 1 << 31 | 1 << 26] {
+        unit.write(0x18, UnitWidth::Bits32, command);
+    }
+    for (id, offset, value) in [(PASID, 6, 1), (ATS, 6, 1 << 15), (PRI, 12, 1), (PRI, 4, 1)] {
+        let at = rig.endpoint.config().find(id).expect("the engine has it");
+        rig.endpoint.configure(at + offset, Width::Word, value);
+    }
+    Machine { driver: drive(rig), unit, queued: 0 }
+}
+
+/// A write to the page in the name of PASID 5.
+fn write(value: u64) -> Words {
+    Words {
+        operation: 2,
+        flags: 2,
+        pasid: 5,
+        destination: PAGE,
+        len_bytes: 8,
+        operand: value,
+        ..Words::default()
+    }
+}
+
+impl Machine {
+    fn map(&self, frame: u64) {
+        self.driver.rig.memory.store(PhysAddr(LEVELS[0] + 5 * 8), frame | 7);
+    }
+
+    fn at(&self, address: u64) -> u64 {
+        self.driver.rig.memory.load(PhysAddr(address))
+    }
+
+    /// Puts a descriptor into the unit's queue, and rings.
+    fn queue(&mut self, low: u64, high: u64) {
+        for (offset, word) in [(0, low), (8, high)] {
+            self.driver.rig.memory.store(PhysAddr(QUEUE + self.queued + offset), word);
+        }
+        self.queued += 32;
+        self.unit.write(0x88, UnitWidth::Bits64, self.queued);
+    }
+
+    fn requests(&self) -> u64 {
+        self.unit.read(PQT, UnitWidth::Bits64) / 32
+    }
+
+    fn wait_for_request(&self, number: u64) {
+        self.driver.wait(|_| self.requests() > number);
+    }
+
+    /// Answers page request number `number`.
+    fn answer(&mut self, number: u64, code: u64) {
+        self.wait_for_request(number);
+        let request = [0, 8].map(|offset| self.at(REQUESTS + number * 32 + offset));
+        assert_eq!(request[0], 1 | 1 << 8 | SOURCE << 16 | 5 << 32, "with PASID 5");
+        assert_eq!(request[1] & !(0x1ff << 3), PAGE | 0b111, "reads and writes, the last of its group");
+        self.queue(9 | 1 << 4 | code << 12 | SOURCE << 16 | 5 << 32, request[1] & 0x1ff << 3);
+    }
+
+    fn code(&self) -> u64 {
+        self.driver.wait(|driver| driver.load(r::HEAD) == driver.tail);
+        self.at(RECORD + 8) >> 8 & 0xff
+    }
+}
+
+#[test]
+fn a_missing_page_is_asked_for_and_the_descriptor_goes_on() {
+    let mut machine = machine();
+    machine.driver.submit(write(77).encode());
+    machine.wait_for_request(0);
+    machine.map(FIRST);
+    machine.answer(0, 0);
+    assert_eq!((machine.code(), machine.at(FIRST)), (0, 77));
+    assert_eq!(machine.unit.read(FSTS, UnitWidth::Bits32), 0, "who asks ahead leaves no fault");
+}
+
+#[test]
+fn a_page_that_is_granted_and_still_missing_is_asked_for_again() {
+    let mut machine = machine();
+    machine.driver.submit(write(77).encode());
+    machine.answer(0, 0);
+    machine.wait_for_request(1);
+    machine.map(FIRST);
+    machine.answer(1, 0);
+    assert_eq!((machine.code(), machine.at(FIRST)), (0, 77));
+}
+
+#[test]
+fn a_refused_page_fails_the_descriptor_and_a_failure_is_noted() {
+    let mut machine = machine();
+    let at = machine.driver.rig.endpoint.config().find(PRI).unwrap();
+    for (number, code, noted) in [(0, 1, 0), (1, 0xf, 1)] {
+        machine.driver.submit(write(77).encode());
+        machine.answer(number, code);
+        assert_eq!(machine.code(), 8);
+        assert_eq!(machine.driver.rig.endpoint.config().get16(at + 6) & 1, noted);
+    }
+    assert_eq!(machine.driver.load(r::FAULT) & 0xf_ffff, 5);
+}
+
+#[test]
+fn a_reset_gives_up_waiting_for_a_page() {
+    let mut machine = machine();
+    machine.driver.submit(write(77).encode());
+    machine.wait_for_request(0);
+    machine.driver.store(r::CONTROL, r::RESET.into());
+    machine.driver.wait(|driver| driver.load(r::CONTROL) == 0);
+    assert_eq!(machine.driver.load(r::EXECUTED), 0);
+}
+
+#[test]
+fn without_page_requests_a_missing_page_is_a_fault() {
+    let mut machine = machine();
+    let at = machine.driver.rig.endpoint.config().find(PRI).unwrap();
+    machine.driver.rig.endpoint.configure(at + 4, Width::Word, 0);
+    assert_eq!(machine.driver.run(write(77)).0, 4);
+    assert_eq!(machine.requests(), 0);
+}
+
+#[test]
+fn a_kept_translation_is_used_until_iotlb_and_device_tlb_are_invalidated() {
+    let mut machine = machine();
+    machine.map(FIRST);
+    machine.driver.run(write(1));
+    machine.map(SECOND);
+    machine.driver.run(write(2));
+    assert_eq!((machine.at(FIRST), machine.at(SECOND)), (2, 0), "stale, and meant to be");
+    // All of PASID 5 of domain 1: first the IOTLB, then the device's own.
+    machine.queue(6 | 2 << 4 | 1 << 16 | 5 << 32, 0);
+    machine.driver.run(write(3));
+    assert_eq!((machine.at(FIRST), machine.at(SECOND)), (3, 0), "the device has its own");
+    machine.queue(8 | SOURCE << 16 | 5 << 32, 0x7fff_ffff_ffff_f000 | 1 << 11);
+    machine.queue(5 | 1 << 5 | 1 << 32, WAITED);
+    assert_eq!(machine.at(WAITED), 1);
+    machine.driver.run(write(4));
+    assert_eq!((machine.at(FIRST), machine.at(SECOND)), (3, 4));
+}
