@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use mmu::step::{Permission, Role, Step};
 use ordering::lowering;
 
 use super::act::Act;
@@ -41,7 +42,7 @@ fn seeds() -> Range<u64> {
 
 /// Runs a program; a panic of either side is a difference too.
 fn outcome(setting: &Setting, scenario: &Scenario, program: &[Act]) -> Ran {
-    catch_unwind(AssertUnwindSafe(|| run(setting, scenario, program))).unwrap_or_else(|panic| {
+    catch_unwind(AssertUnwindSafe(|| run(setting, scenario, program, None))).unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "a panic".to_owned());
         let act = *program.last().expect("an empty program does not panic");
         let difference =
@@ -98,6 +99,36 @@ fn random_programs_leave_the_model_and_the_live_machine_in_the_same_state() {
     }
     println!("{compared} steps of {} programs compared", seeds.end - seeds.start);
     assert!(compared as u64 >= 30 * (seeds.end - seeds.start), "only {compared} steps were compared");
+}
+
+#[test]
+fn a_machine_that_leaves_a_step_out_is_found_out() {
+    let role = Role::Old;
+    let steps = [
+        Step::FlushTlb,
+        Step::Notify,
+        Step::RangeStart,
+        Step::ChangePte,
+        Step::ClearPte,
+        Step::SetPte(role, Permission::ReadOnly),
+        Step::RestorePte,
+        Step::Copy,
+        Step::LockTable,
+        Step::UnlockTable,
+        Step::LockPage(role),
+        Step::MarkStable(role),
+        Step::Map(role),
+        Step::Unmap(role),
+        Step::Put(role),
+    ];
+    let settings = Settings::new();
+    for step in steps {
+        let differs = |seed| {
+            let (setting, model) = settings.of(seed);
+            run(setting, model, &program(seed), Some(step)).difference.is_some()
+        };
+        assert!(SEEDS.into_iter().any(differs), "nobody noticed that `{step}` was left out");
+    }
 }
 
 #[test]

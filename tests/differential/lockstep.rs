@@ -45,12 +45,13 @@ pub(super) struct Difference {
     pub(super) machine: String,
 }
 
-/// Runs a program on both sides, to its end or to the first difference.
-pub(super) fn run(setting: &Setting, scenario: &Scenario, program: &[Act]) -> Ran {
+/// Runs a program on both sides, to its end or to the first difference. The machine leaves out the step that is
+/// `omitted`.
+pub(super) fn run(setting: &Setting, scenario: &Scenario, program: &[Act], omitted: Option<Step>) -> Ran {
     let stage = Stage::new(setting);
     let mut lockstep = Lockstep {
         modelled: scenario.start(),
-        machine: Machine::new(&stage),
+        machine: Machine::new(&stage, omitted),
         operations: [None, None],
         blocked: [false; 2],
     };
