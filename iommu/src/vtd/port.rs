@@ -144,20 +144,14 @@ impl Port {
         let (section, found) = if wiring.ats == Ats::Enabled {
             let section = device_tlb.enter();
             let found = match wiring.quick(&section, &request, Memo::device_tag) {
-                Some((_, hit)) => {
-                    wiring.watch_use(&request, wiring.device_place(&request), hit);
-                    Ok(hit)
-                }
+                Some(hit) => Ok(hit),
                 None => wiring.ahead(&section, iotlb, &request),
             };
             (section, found)
         } else {
             let section = iotlb.enter();
             let found = match wiring.quick(&section, &request, Memo::tag) {
-                Some((tag, hit)) => {
-                    wiring.watch_use(&request, Place::Iotlb(tag), hit);
-                    Ok(hit)
-                }
+                Some(hit) => Ok(hit),
                 None => wiring.through_iotlb(&section, &request, AddressType::Untranslated),
             };
             (section, found)
@@ -220,10 +214,24 @@ struct Stopped {
 }
 
 impl Wiring {
-    /// The common case: a hit that serves, under a route that is known. Everything else goes the long way, which starts
-    /// over.
+    /// The common case: a hit that serves, under a route that is known. Everything else, and every use that is watched,
+    /// goes the long way, which starts over.
     #[inline(always)]
     fn quick(
+        &self,
+        section: &Section<'_>,
+        request: &Request,
+        tag: impl Fn(&Memo) -> Option<Tag>,
+    ) -> Option<Translation> {
+        if self.is_watched {
+            return None;
+        }
+        self.hit(section, request, tag).map(|(_, hit)| hit)
+    }
+
+    /// A hit that serves, under a route that was found in this epoch, with its tag.
+    #[inline(always)]
+    fn hit(
         &self,
         section: &Section<'_>,
         request: &Request,
@@ -246,6 +254,10 @@ impl Wiring {
         iotlb: &mut CachePort,
         request: &Request,
     ) -> Result<Translation, Stopped> {
+        if let Some((_, hit)) = self.hit(section, request, Memo::device_tag).filter(|_| self.is_watched) {
+            self.watch_use(request, self.device_place(request), hit);
+            return Ok(hit);
+        }
         let Some(tag) = self.device.tags().of(request.pasid) else {
             return self.through_iotlb(&iotlb.enter(), request, AddressType::Untranslated);
         };
@@ -273,6 +285,10 @@ impl Wiring {
         request: &Request,
         address_type: AddressType,
     ) -> Result<Translation, Stopped> {
+        if let Some((tag, hit)) = self.hit(section, request, Memo::tag).filter(|_| self.is_watched) {
+            self.watch_use(request, Place::Iotlb(tag), hit);
+            return Ok(hit);
+        }
         let space = &self.admit(request, address_type)?.space;
         if space.stages == Stages::Identity {
             return Ok(identity(request.address));
@@ -287,7 +303,6 @@ impl Wiring {
         }
     }
 
-    #[inline(always)]
     fn watch_use(&self, request: &Request, place: Place, hit: Translation) {
         if self.is_watched {
             let requester = Requester { source: self.device.source(), pasid: request.pasid };
