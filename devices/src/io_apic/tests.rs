@@ -45,6 +45,9 @@ fn a_level_is_sent_again_at_its_end_while_the_line_is_high() {
     chip.set(Pin(17), Level::High);
     let message = Msi { address: 0xfee0_3000, data: 0xc051 };
     assert_eq!(*sent.0.lock(), [(17, message, Trigger::Level)]);
+    chip.set(Pin(17), Level::High);
+    store(&chip, 0x10 + 2 * 17, LEVEL | 0x51);
+    assert_eq!(sent.0.lock().len(), 1, "it waits for the end");
     assert_eq!(load(&chip, 0x10 + 2 * 17), LEVEL | WAITING | 0x51);
     chip.end_of_interrupt(0x50);
     assert_eq!(sent.0.lock().len(), 1, "another vector's end");

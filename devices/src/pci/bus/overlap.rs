@@ -39,17 +39,19 @@ impl Overlaps {
         Self { reserved, told: Mutex::default() }
     }
 
-    /// Tells of what overlaps a BAR of `changed`. `decoded` is in the order of precedence.
-    pub(super) fn check(&self, changed: SourceId, decoded: &[(SourceId, BarRange)]) {
+    /// Tells of what overlaps a BAR of `changed`, and how many lines that took. `decoded` is in the order of
+    /// precedence.
+    pub(super) fn check(&self, changed: SourceId, decoded: &[(SourceId, BarRange)]) -> usize {
+        let mut lines = 0;
         for (at, (source, bar)) in decoded.iter().enumerate() {
             let own = Side::Bar(*source, bar.number);
             for other in self.reserved.iter().filter(|other| *source == changed && other.is_hit_by(bar)) {
-                self.tell(Side::Reserved(other.name), own, &format!("{source} {bar}"), other.name);
+                lines += self.tell(Side::Reserved(other.name), own, &format!("{source} {bar}"), other.name);
             }
             for (winner, winning) in decoded[..at].iter().filter(|(_, other)| other.overlaps_bar(bar)) {
                 if *source == changed || *winner == changed {
                     let loser = format!("{source} {bar}");
-                    self.tell(
+                    lines += self.tell(
                         Side::Bar(*winner, winning.number),
                         own,
                         &loser,
@@ -58,12 +60,16 @@ impl Overlaps {
                 }
             }
         }
+        lines
     }
 
-    fn tell(&self, winner: Side, loser: Side, losing: &str, winning: &str) {
-        if self.told.lock().insert((winner, loser)) {
+    /// The lines that it took.
+    fn tell(&self, winner: Side, loser: Side, losing: &str, winning: &str) -> usize {
+        let is_new = self.told.lock().insert((winner, loser));
+        if is_new {
             log::warn!("{losing} overlaps {winning}, which decodes what they share");
         }
+        usize::from(is_new)
     }
 
     #[cfg(test)]

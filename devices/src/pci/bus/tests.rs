@@ -84,6 +84,8 @@ fn an_overlap_is_told_once_however_often_it_happens() {
         move_bar(&bus, 1, 0, 0xd000_0000);
     }
     assert_eq!(bus.overlaps.count(), 2, "with a BAR and with memory");
+    move_bar(&bus, 1, 0, 0xc000_0000);
+    assert_eq!(bus.overlaps.check(SourceId::new(0, 1, 0), &bus.decoded()), 0, "told before");
 }
 
 #[test]
