@@ -1,10 +1,16 @@
 //! PASID entries: cached, invalidated, torn down.
 
+use mmu::address::PAGE_SIZE;
+
 use super::driver::invalidations;
-use super::driver::{DOMAIN, Driver, FIRST_STAGE, OTHER_DOMAIN, PAGE, SOURCE, Words, load_at, pasid};
+use super::driver::{
+    DOMAIN, Driver, FIRST_STAGE, OTHER_DOMAIN, PAGE, SECOND_STAGE, SOURCE, Words, load_at, pasid,
+};
 use crate::spec::fault::FaultReason;
+use crate::spec::id::SourceId;
 use crate::spec::page_request::{PageRequest, Wants};
 use crate::vtd::RequestOutcome;
+use crate::vtd::options::{CacheSizes, VtdOptions};
 use crate::vtd::port::Port;
 
 /// A port whose PASID 5 was read through an entry that has been replaced by one to another table.
@@ -94,7 +100,7 @@ fn a_context_entry_is_cached_until_the_context_cache_is_invalidated() {
     let place = driver.context_place(SOURCE);
     driver.memory.store(place, 0);
     assert_eq!(load_at(&mut port, Some(pasid(5)), PAGE), Ok(1));
-    driver.invalidate(&[invalidations::context_of(crate::spec::id::SourceId(SOURCE.0 ^ 8))]);
+    driver.invalidate(&[invalidations::context_of(SourceId(SOURCE.0 ^ 8))]);
     assert_eq!(load_at(&mut port, Some(pasid(5)), PAGE), Ok(1), "another device's");
     driver.invalidate(&[invalidations::context_of(SOURCE)]);
     let blocked = load_at(&mut port, Some(pasid(5)), PAGE).unwrap_err();
@@ -114,4 +120,24 @@ fn a_pasid_beyond_the_directory_is_refused() {
     driver.memory.store(place, entry & !(1 << 3));
     driver.invalidate(&[invalidations::all_contexts()]);
     assert_eq!(refused(&mut port, 1), FaultReason::PasidDisabled);
+}
+
+#[test]
+fn a_context_entry_that_made_room_is_read_again() {
+    let caches = CacheSizes { context: 1, ..CacheSizes::default() };
+    let mut driver = Driver::legacy_with(VtdOptions { caches, ..VtdOptions::default() });
+    let other = SourceId(SOURCE.0 ^ 8);
+    for source in [SOURCE, other] {
+        let table = driver.attach_legacy(source, DOMAIN, 0);
+        driver.map(SECOND_STAGE, table, PAGE, 1);
+    }
+    let next = PAGE.offset(PAGE_SIZE);
+    let mut port = driver.port();
+    assert_eq!(load_at(&mut port, None, PAGE), Ok(1));
+    let table = driver.attach_legacy(SOURCE, OTHER_DOMAIN, 0);
+    driver.map(SECOND_STAGE, table, next, 2);
+    assert!(load_at(&mut port, None, next).is_err(), "still of the old domain");
+    let mut neighbour = driver.unit.port(other, 0);
+    assert_eq!(load_at(&mut neighbour, None, PAGE), Ok(1));
+    assert_eq!(load_at(&mut port, None, next), Ok(2), "the neighbour's entry took the only place");
 }
