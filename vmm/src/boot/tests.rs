@@ -155,6 +155,8 @@ fn a_segment_that_leaves_memory_or_hits_the_information_is_refused() {
     assert!(placed(0xe_0000).contains("would lie over ACPI tables"));
     let grown = with(&image, 52 + 20, u32::MAX.to_le_bytes());
     assert!(refusal(grown).contains("give more --memory"));
+    let shrunk = with(&image, 52 + 20, 1_u32.to_le_bytes());
+    assert!(refusal(shrunk).contains("takes 0x1 in memory"));
 }
 
 #[test]
