@@ -32,7 +32,9 @@ mod step;
 mod stores;
 mod survey;
 mod symmetry;
+mod upper;
 mod visit;
+mod walk;
 mod written;
 
 use crate::language::Diagnostic;
@@ -93,7 +95,7 @@ pub fn lower(scenario: &Scenario, source: &str) -> Result<Lowered, Vec<Diagnosti
     }
     let options = Options::new(scenario);
     let survey = Survey::new(scenario, &names, options);
-    let entries = Entries::new(&names.slots, Mentioned::by(scenario));
+    let entries = Entries::new(&names.frames, Mentioned::by(scenario));
     if let Some(diagnostic) = too_many_entries(scenario, &entries) {
         return Err(vec![diagnostic]);
     }

@@ -26,11 +26,13 @@ pub enum Bit {
     Special,
     /// One of a block of entries that hardware may read as one.
     Cont,
+    /// An upper entry that maps a frame itself.
+    Huge,
 }
 
 /// A set of bits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct Bits(u8);
+pub struct Bits(u16);
 
 /// Bits that are said to be there, and bits that are said not to be.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -50,6 +52,8 @@ pub enum Kind {
     Marker,
     /// A page that lies in a swap slot.
     Swap,
+    /// An upper entry that names a page-table page.
+    Table,
     /// A frame that is being migrated.
     Migration,
     /// A frame.
@@ -72,7 +76,7 @@ pub enum Base {
     None,
     /// `marker`
     Marker,
-    /// A frame, a swap slot or a handle.
+    /// A frame, a swap slot, a page-table page or a handle.
     Name(Name),
     /// `orig`, the entry that the agent remembers.
     Orig,
@@ -95,7 +99,7 @@ pub struct Written {
 
 impl Bit {
     /// All bits, in the order in which they are shown.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Write,
         Self::Dirty,
         Self::Young,
@@ -104,6 +108,7 @@ impl Bit {
         Self::ProtNone,
         Self::Special,
         Self::Cont,
+        Self::Huge,
     ];
 
     /// The word it is written with.
@@ -118,6 +123,7 @@ impl Bit {
             Self::ProtNone => "protnone",
             Self::Special => "special",
             Self::Cont => "cont",
+            Self::Huge => "huge",
         }
     }
 
@@ -204,7 +210,7 @@ impl Change {
 
 impl Kind {
     /// The kinds that `has` can ask for.
-    pub const ASKED: [Self; 4] = [Self::Present, Self::Swap, Self::Migration, Self::Marker];
+    pub const ASKED: [Self; 5] = [Self::Present, Self::Swap, Self::Migration, Self::Marker, Self::Table];
 
     /// The word it is written with.
     #[must_use]
@@ -213,6 +219,7 @@ impl Kind {
             Self::None => "none",
             Self::Marker => "marker",
             Self::Swap => "swap",
+            Self::Table => "table",
             Self::Migration => "migration",
             Self::Present => "present",
         }
@@ -223,10 +230,10 @@ impl Kind {
     pub fn bits(self) -> Bits {
         let kept = Bits::of(&[Bit::Exclusive, Bit::UffdWp]);
         match self {
-            Self::None => Bits::NONE,
+            Self::None | Self::Table => Bits::NONE,
             Self::Marker => Bits::of(&[Bit::UffdWp]),
             Self::Swap => kept,
-            Self::Migration => kept.or(Bits::of(&[Bit::Write, Bit::Dirty, Bit::Young])),
+            Self::Migration => kept.or(Bits::of(&[Bit::Write, Bit::Dirty, Bit::Young, Bit::Huge])),
             Self::Present => Bits::of(&Bit::ALL),
         }
     }

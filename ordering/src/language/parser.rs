@@ -31,9 +31,9 @@ pub(crate) use step::{made, on_page};
 
 /// Every word that a line at the left margin may begin with.
 const KEYWORDS: &[&str] = &[
-    "scenario", "like", "about", "source", "page", "mm", "pasid", "frame", "swap", "map", "refs", "cpu",
-    "vcpu", "device", "var", "option", "race", "trace", "agent", "never", "always", "finally", "expect",
-    "replace", "drop", "move", "lock",
+    "scenario", "like", "about", "source", "page", "mm", "pasid", "frame", "swap", "table", "pmd", "map",
+    "refs", "cpu", "vcpu", "device", "var", "option", "race", "trace", "agent", "never", "always", "finally",
+    "expect", "replace", "drop", "move", "lock",
 ];
 
 /// A scenario before `like` is resolved.
@@ -278,6 +278,8 @@ fn blank(name: Name) -> Scenario {
         pages: Vec::new(),
         mms: Vec::new(),
         homes: Vec::new(),
+        pmds: Vec::new(),
+        above: Vec::new(),
         pasids: Vec::new(),
         frames: Vec::new(),
         maps: Vec::new(),

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use super::syntax::{Comparison, Condition, Operand, Term};
+use super::vocabulary::SAME;
 
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,7 +44,7 @@ impl fmt::Display for Operand {
             Term::Call(name, arguments) => {
                 let names: Vec<_> = arguments.iter().map(|argument| argument.node.as_str()).collect();
                 match name.node.as_str() {
-                    "pte_same" => write!(f, "pte_same {}", names.join(", "))?,
+                    same if SAME.contains(&same) => write!(f, "{same} {}", names.join(", "))?,
                     other => write!(f, "{other}({})", names.join(", "))?,
                 }
             }

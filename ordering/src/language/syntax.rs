@@ -23,9 +23,13 @@ pub struct Scenario {
     pub mms: Vec<Name>,
     /// Pages, each with its address space.
     pub homes: Vec<(Name, Name)>,
+    /// Upper entries, each with what it is at the start.
+    pub pmds: Vec<(Name, Written)>,
+    /// Pages, each with the upper entry above it.
+    pub above: Vec<(Name, Name)>,
     /// PASIDs, each with the address space that it names at the start.
     pub pasids: Vec<(Name, Option<Name>)>,
-    /// Frames and swap slots.
+    /// Frames, swap slots and page-table pages.
     pub frames: Vec<Frame>,
     /// Entries that are there at the start.
     pub maps: Vec<Mapping>,
@@ -47,7 +51,18 @@ pub struct Scenario {
     pub trace: Vec<Row>,
 }
 
-/// A frame, or a swap slot: a place for a page's contents that no entry makes accessible.
+/// What can stand in an entry.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum FrameKind {
+    /// A frame.
+    Frame,
+    /// A swap slot: a place for a page's contents that no entry makes accessible.
+    Slot,
+    /// A page-table page.
+    Table,
+}
+
+/// A frame, a swap slot or a page-table page.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Frame {
     /// Its name.
@@ -56,8 +71,8 @@ pub struct Frame {
     pub content: u32,
     /// Whether nobody holds it at the start.
     pub free: bool,
-    /// Whether it is a swap slot.
-    pub slot: bool,
+    /// Which of them.
+    pub kind: FrameKind,
 }
 
 /// An entry at the start.
@@ -149,7 +164,7 @@ pub struct Statement {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Node {
     /// One step.
-    Step(Step),
+    Step(Box<Step>),
     /// Several steps by one name.
     Operation(Operation),
     /// `x = 1`, `x += 1`, `x -= 1`.
@@ -197,7 +212,7 @@ pub struct Step {
     /// FRAME, the second.
     pub to: Option<Name>,
     /// ENTRY.
-    pub entry: Option<Box<Written>>,
+    pub entry: Option<Written>,
     /// BITS.
     pub bits: Option<Change>,
     /// LOCK, such as `ptl(A)`.
@@ -212,6 +227,10 @@ pub struct Step {
     pub mm: Option<Name>,
     /// PASID.
     pub pasid: Option<Name>,
+    /// PMD.
+    pub pmd: Option<Name>,
+    /// `[leaf]`: not the entries above.
+    pub leaf: bool,
     /// `[post]`: into the queue.
     pub post: bool,
     /// LABEL.
@@ -358,6 +377,8 @@ pub enum Question {
 pub enum BuiltIn {
     /// Nobody reads or writes a frame that is freed.
     FreedFrame,
+    /// Nobody walks a page-table page that is freed.
+    FreedTable,
     /// Nobody unlocks what he has not locked.
     Unlock,
     /// Somebody can always go on.

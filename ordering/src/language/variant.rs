@@ -37,6 +37,8 @@ pub(crate) fn inherit(variant: &mut Scenario, base: &Scenario) {
     under(&mut variant.pages, &base.pages, |one, other| one.node == other.node);
     under(&mut variant.mms, &base.mms, |one, other| one.node == other.node);
     under(&mut variant.homes, &base.homes, |one, other| one.0.node == other.0.node);
+    under(&mut variant.pmds, &base.pmds, |one, other| one.0.node == other.0.node);
+    under(&mut variant.above, &base.above, |one, other| one.0.node == other.0.node);
     under(&mut variant.pasids, &base.pasids, |one, other| one.0.node == other.0.node);
     under(&mut variant.frames, &base.frames, |one, other| one.name.node == other.name.node);
     under(&mut variant.maps, &base.maps, |one, other| one.page.node == other.page.node);

@@ -40,6 +40,14 @@ pub enum Verb {
     SetPte,
     /// Change bits of an entry.
     PteModify,
+    /// Remember an upper entry.
+    PmdRead,
+    /// Empty an upper entry.
+    PmdClear,
+    /// Write an upper entry.
+    SetPmd,
+    /// Change bits of an upper entry.
+    PmdModify,
     /// Flush the CPUs' TLBs.
     FlushTlb,
     /// Invalidate the devices' TLBs.
@@ -60,6 +68,10 @@ pub enum Verb {
     IotlbInvPasid,
     /// Invalidate the device TLB entries of a PASID.
     DevtlbInvPasid,
+    /// Flush the CPUs' TLBs of everything under an upper entry.
+    FlushPmd,
+    /// Invalidate the devices' TLBs of everything under an upper entry.
+    NotifyPmd,
     /// Wait for what was posted.
     InvWait,
     /// Ask for a page, and wait for the response.
@@ -175,12 +187,18 @@ pub const LOOKS: &[(&str, &str)] = &[
     ("in_progress(PAGE)", "the ranges that are open over the page"),
     ("orig(PAGE)", "the entry that the agent last saw or wrote"),
     ("pte_same PAGE", "whether the entry is still that one"),
+    ("pmd(PMD)", "an upper entry"),
+    ("pmd_same PMD", "whether it is still the one that the agent last saw or wrote"),
+    ("pwc(CPU, PMD)", "what a CPU's or a device's paging-structure cache holds"),
     ("content(FRAME)", "what a frame holds"),
     ("refs(FRAME)", "the references to a frame"),
     ("mapcount(FRAME)", "the entries counted as mapping it"),
     ("pins(FRAME)", "the references that pin it"),
     ("stable(FRAME)", "whether it is a KSM page"),
 ];
+
+/// Looks that compare with what the agent remembers, and need no parentheses.
+pub const SAME: &[&str] = &["pte_same", "pmd_same"];
 
 impl Entry {
     /// The word it begins with.

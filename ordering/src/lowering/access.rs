@@ -16,6 +16,7 @@ use super::hardware::Hop;
 use super::names::{FrameId, PageId, UserId};
 use super::program::{Goal, Way};
 use super::state::{Key, NONE};
+use super::walk::Fill;
 
 /// What an access does at the frame.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,13 +25,6 @@ pub(super) enum Access {
     Read,
     /// Writes this value.
     Write(u32),
-}
-
-/// A way to bring an entry one hop nearer.
-struct Fill {
-    way: Way,
-    /// Whether it then lies where accesses find it.
-    arrives: bool,
 }
 
 impl Emitter<'_> {
@@ -44,7 +38,7 @@ impl Emitter<'_> {
                 Way::new(vec![Guard::IsNot(front.to, NONE)], Vec::new(), text).happening(happens.clone()),
             );
         }
-        for Fill { mut way, arrives } in self.fills(&path, Need::Load) {
+        for Fill { mut way, arrives } in self.fills(&path, page, Need::Load) {
             // Only the hop into the cache that accesses use goes on.
             if arrives {
                 way.goal = Goal::Next;
@@ -60,105 +54,45 @@ impl Emitter<'_> {
         let mut ways = Vec::new();
         for page in pages {
             let path = self.path(user, *page, &format!("walk {}", self.scenario.pages[page.0].node));
-            ways.extend(self.fills(&path, Need::Load).into_iter().map(|fill| fill.way.to(Goal::Stay)));
+            ways.extend(self.fills(&path, *page, Need::Load).into_iter().map(|fill| fill.way.to(Goal::Stay)));
         }
         self.step(ways, 0);
         Ok(())
     }
 
-    /// The ways to get an entry one hop further along `path`.
-    fn fills(&mut self, path: &[Hop], need: Need) -> Vec<Fill> {
-        let mut ways = Vec::new();
-        for (index, hop) in path.iter().enumerate() {
-            let lacks = self.lacking(&path[index..], need);
-            ways.extend(self.pasid_reads(hop, &lacks));
-            ways.extend(self.hop(hop, &lacks, need, index + 1 == path.len()));
-        }
-        ways
-    }
-
-    /// The ways of one hop while the guards `lacks` hold; `last`: it leads into the front.
-    fn hop(&mut self, hop: &Hop, lacks: &[Guard], need: Need, last: bool) -> Vec<Fill> {
-        let entries = &self.state.domains.entries;
-        let mut ways = Vec::new();
-        for (value, _) in entries.usable(need) {
-            let mut guard = [lacks, &[Guard::Is(hop.from, value)]].concat();
-            guard.extend(hop.pasid.as_ref().map(|pasid| pasid.names_mm));
-            let (to, shown) = match hop.in_flight {
-                Some(var) => {
-                    guard.push(Guard::Is(var, NONE));
-                    (var, format!("{}: read", hop.text))
-                }
-                None => {
-                    guard.extend(&hop.blocked);
-                    (hop.to, hop.text.clone())
-                }
-            };
-            // A walk marks what it reads as young; what a cache holds has been walked already.
-            let read = entries.with(value, Bit::Young).unwrap_or(value);
-            let marked = (read != value).then_some(Update::Set(hop.from, read));
-            let updates = std::iter::once(Update::Set(to, read)).chain(marked).collect();
-            let way = Way::new(guard, updates, shown).to(Goal::Stay);
-            ways.push(Fill { way, arrives: last && hop.in_flight.is_none() });
-        }
-        if let Some(var) = hop.in_flight {
-            let lacks = if self.options.evict { &[] } else { lacks };
-            let guard = [lacks, &[Guard::IsNot(var, NONE)], &hop.blocked].concat();
-            let install = vec![Update::Copy { to: hop.to, from: var }, Update::Set(var, NONE)];
-            let way = Way::new(guard, install, format!("{}: fill", hop.text)).to(Goal::Stay);
-            ways.push(Fill { way, arrives: last });
-        }
-        ways
-    }
-
-    /// The ways to cache the PASID entry that the walk goes through.
-    fn pasid_reads(&self, hop: &Hop, lacks: &[Guard]) -> Vec<Fill> {
-        let Some(pasid) = &hop.pasid else { return Vec::new() };
-        let unknown = match self.options.evict {
-            true => Guard::Differ(pasid.cache, pasid.entry),
-            false => Guard::Is(pasid.cache, 0),
-        };
-        let read = |mm| {
-            let guard = [lacks, &[unknown, Guard::Is(pasid.entry, mm)]].concat();
-            let way = Way::new(guard, vec![Update::Set(pasid.cache, mm)], pasid.text.as_str());
-            Fill { way: way.to(Goal::Stay), arrives: false }
-        };
-        (1..self.state.size(pasid.entry)).map(read).collect()
-    }
-
-    /// The guards under which no cache from the first hop of `path` to the front has an entry for the access.
-    fn lacking(&self, path: &[Hop], need: Need) -> Vec<Guard> {
-        if self.options.evict {
-            // Losing what is cached and walking again shows only if what is walked says something else.
-            return path.iter().take(1).map(|hop| Guard::Differ(hop.to, hop.from)).collect();
-        }
-        path.iter().map(|hop| self.state.domains.entries.lacks(hop.to, need)).collect()
-    }
-
     /// The ways to make a clean entry dirty before the first store through it: hardware writes the page table, and only
     /// if that still maps the same frame writable. Else the entry is dropped, and the access begins again.
-    fn dirties(&self, path: &[Hop], page: PageId) -> Vec<Way> {
-        let (Some(first), Some(front)) = (path.first(), path.last()) else { return Vec::new() };
-        let pte = first.from;
+    fn dirties(&mut self, user: UserId, path: &[Hop], page: PageId) -> Vec<Way> {
+        let Some(front) = path.last() else { return Vec::new() };
         let text = format!("set_dirty {}", self.state.domains.pages[page.0]);
-        let entries = &self.state.domains.entries;
-        let writable = entries.usable(Need::Store);
+        let pasid = path[0].pasid.as_ref();
+        let dropped: Vec<Update> = path.iter().map(|hop| Update::Set(hop.to, NONE)).collect();
+        let writable = self.state.domains.entries.usable(Need::Store);
+        let refuse = |guard| Way::new(guard, dropped.clone(), format!("{text}: refused")).to(Goal::Stay);
+        let clean = writable.iter().filter(|(value, _)| self.state.domains.entries.is_clean(*value));
+        let clean: Vec<(u32, FrameId)> = clean.copied().collect();
         let mut ways = Vec::new();
-        for (value, frame) in writable.iter().filter(|(value, _)| entries.is_clean(*value)) {
-            let mut refused = vec![Guard::Is(front.to, *value)];
-            for (seen, _) in writable.iter().filter(|(_, other)| other == frame) {
-                let young = entries.with(*seen, Bit::Young).unwrap_or(*seen);
-                let dirty = entries.with(young, Bit::Dirty).unwrap_or(young);
-                let mut guard = vec![Guard::Is(front.to, *value), Guard::Is(pte, *seen)];
-                guard.extend(first.pasid.as_ref().map(|pasid| pasid.names_mm));
-                let updates = vec![Update::Set(front.to, dirty), Update::Set(pte, dirty)];
-                ways.push(Way::new(guard, updates, text.as_str()).to(Goal::Stay));
-                refused.push(Guard::IsNot(pte, *seen));
-            }
-            let elsewhere = first.pasid.as_ref().map(|pasid| vec![refused[0], pasid.names_other]);
-            for guard in std::iter::once(refused).chain(elsewhere) {
-                let dropped = path.iter().map(|hop| Update::Set(hop.to, NONE)).collect();
-                ways.push(Way::new(guard, dropped, format!("{text}: refused")).to(Goal::Stay));
+        for (value, frame) in clean {
+            let cached = Guard::Is(front.to, value);
+            ways.extend(pasid.map(|pasid| refuse(vec![cached, pasid.names_other])));
+            for case in self.cases(user, page) {
+                let mut cached = vec![cached];
+                cached.extend(pasid.map(|pasid| pasid.names_mm));
+                cached.extend(&case.guard);
+                ways.extend(self.freed(&case, &cached, page, &text));
+                cached.extend(case.table.map(|refs| Guard::IsNot(refs, 0)));
+                let mut refused = cached.clone();
+                for (seen, _) in writable.iter().filter(|(_, other)| *other == frame) {
+                    let entries = &self.state.domains.entries;
+                    let young = entries.with(*seen, Bit::Young).unwrap_or(*seen);
+                    let dirty = entries.with(young, Bit::Dirty).unwrap_or(young);
+                    let guard = [cached.as_slice(), &[Guard::Is(case.from, *seen)]].concat();
+                    let mut updates = vec![Update::Set(front.to, dirty), Update::Set(case.from, dirty)];
+                    updates.extend(case.caches);
+                    ways.push(Way::new(guard, updates, text.as_str()).to(Goal::Stay));
+                    refused.push(Guard::IsNot(case.from, *seen));
+                }
+                ways.push(refuse(refused));
             }
         }
         ways
@@ -176,9 +110,9 @@ impl Emitter<'_> {
         let need = if access == Access::Read { Need::Load } else { Need::Store };
         let path = self.path(user, page, &format!("walk {}", self.scenario.pages[page.0].node));
         let Some(cache) = path.last().map(|hop| hop.to) else { return };
-        let mut ways: Vec<Way> = self.fills(&path, need).into_iter().map(|fill| fill.way).collect();
+        let mut ways: Vec<Way> = self.fills(&path, page, need).into_iter().map(|fill| fill.way).collect();
         if need == Need::Store {
-            ways.extend(self.dirties(&path, page));
+            ways.extend(self.dirties(user, &path, page));
         }
         for (value, frame) in self.state.domains.entries.usable(need) {
             if need == Need::Load || !self.state.domains.entries.is_clean(value) {

@@ -5,7 +5,7 @@
 use crate::language::Diagnostic;
 use crate::language::span::{Name, Span, Spanned};
 use crate::language::syntax::{
-    Assignment, Condition, Node, Operand, Operation, Scenario, Statement, Step, Term, UserKind,
+    Assignment, Condition, FrameKind, Node, Operand, Operation, Scenario, Statement, Step, Term, UserKind,
 };
 use crate::language::vocabulary::{Actor, Verb};
 use crate::model::{Guard, PropertyId, Update};
@@ -27,6 +27,7 @@ use super::survey::Survey;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Properties {
     pub(super) freed: Option<PropertyId>,
+    pub(super) walked: Option<PropertyId>,
     pub(super) unlock: Option<PropertyId>,
     pub(super) range: Option<PropertyId>,
 }
@@ -165,7 +166,7 @@ impl Emitter<'_> {
         let on = |page: &Name| {
             let text = step.text.replacen(ANY, &page.node, 1);
             let page = Some(Spanned::new(page.node.clone(), any.span));
-            vec![Statement { node: Node::Step(Step { page, text, ..step.clone() }), span }]
+            vec![Statement { node: Node::Step(Box::new(Step { page, text, ..step.clone() })), span }]
         };
         let ways: Vec<_> = self.scenario.pages.iter().map(on).collect();
         self.choice(&ways);
@@ -360,8 +361,8 @@ impl Emitter<'_> {
         }
         let var = self.state.var(&Key::Handle(self.agent, name.node.clone()));
         let target = |value, frame| Target { guard: vec![Guard::Is(var, value)], frame };
-        // No entry through which a handle is taken leads to a swap slot.
-        let frames = self.state.frames().filter(|frame| !self.names.slots[frame.0]);
+        // No entry through which a handle is taken leads to anything else.
+        let frames = self.state.frames().filter(|frame| self.names.frames[frame.0] == FrameKind::Frame);
         let frames = frames.map(|frame| target(number(frame.0) + 1, Some(frame)));
         Ok(std::iter::once(target(0, None)).chain(frames).collect())
     }

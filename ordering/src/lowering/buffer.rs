@@ -51,6 +51,8 @@ impl Route {
         match verb {
             Verb::SetPte
             | Verb::PteRead
+            | Verb::SetPmd
+            | Verb::PmdRead
             | Verb::Unlock
             | Verb::Read
             | Verb::GupFast

@@ -7,13 +7,14 @@ use crate::language::Diagnostic;
 use crate::language::entry::{Base, Change, Feature, Kind, Written};
 use crate::language::span::{Name, Span};
 use crate::language::syntax::{Comparison, Condition, Operand, Term};
-use crate::language::vocabulary::LOOKS;
+use crate::language::vocabulary::{LOOKS, SAME};
 use crate::model::{Guard, Var};
 
 use super::entry::{Entry, Pattern};
 use super::hardware::{Hardware, no_cache};
 use super::names::{Meaning, MmId, Names};
 use super::state::{AgentId, Key, State, number};
+use super::upper::Height;
 use super::written::{fresh, pattern};
 
 /// One of these must hold, each of them whole.
@@ -83,12 +84,16 @@ impl Conditions<'_> {
 
     fn truth(&mut self, operand: &Operand, wanted: bool) -> Result<Ways, Diagnostic> {
         if let Term::Call(name, arguments) = &operand.term
-            && name.node == "pte_same"
+            && SAME.contains(&name.node.as_str())
         {
-            let [page] = arguments.as_slice() else { return Err(arguments_wrong(name)) };
-            let page = self.names.page(page)?;
-            let agent = self.agent.ok_or_else(|| nobody_looks(name))?;
-            let (pte, orig) = (self.state.var(&Key::Pte(page)), self.state.var(&Key::Orig(agent, page)));
+            let [place] = arguments.as_slice() else { return Err(arguments_wrong(name)) };
+            let now = if name.node == "pte_same" {
+                Key::Pte(self.names.page(place)?)
+            } else {
+                Key::Pmd(self.names.pmd(place)?)
+            };
+            let (pte, orig) = (self.state.var(&now), self.remembered(name, place)?);
+            let orig = self.state.var(&orig);
             return Ok(vec![vec![if wanted { Guard::Same(pte, orig) } else { Guard::Differ(pte, orig) }]]);
         }
         let side = self.side(operand)?;
@@ -193,7 +198,7 @@ impl Conditions<'_> {
             return Err(Diagnostic::new(written.span, "`orig` of which page?", help));
         }
         let Base::Name(name) = &written.base else {
-            let entry = fresh(written, self.names)?;
+            let entry = fresh(written, Height::Upper, self.names)?;
             let value = if entry == Entry::NONE { Value::Nothing } else { Value::Entry(entry.into()) };
             return Ok(Side { var: None, values: vec![value] });
         };
@@ -229,6 +234,15 @@ impl Conditions<'_> {
         }
     }
 
+    /// What the agent remembers of an entry, or of an upper entry.
+    fn remembered(&self, look: &Name, place: &Name) -> Result<Key, Diagnostic> {
+        let agent = self.agent.ok_or_else(|| nobody_looks(look))?;
+        match self.names.meaning(&place.node) {
+            Some(Meaning::Pmd(pmd)) => Ok(Key::PmdOrig(agent, pmd)),
+            _ => Ok(Key::Orig(agent, self.names.page(place)?)),
+        }
+    }
+
     fn call(&mut self, name: &Name, arguments: &[Name]) -> Result<Side, Diagnostic> {
         let key = match (name.node.as_str(), arguments) {
             ("pte", [page]) => Key::Pte(self.names.page(page)?),
@@ -246,10 +260,15 @@ impl Conditions<'_> {
             ("requested", [page]) => Key::Requested(self.names.page(page)?),
             ("pasid", [pasid]) => Key::Pasid(self.names.pasid(pasid)?),
             ("pasidc", [user]) => Key::PasidCache(self.names.user(user)?),
-            ("orig", [page]) => {
-                let agent = self.agent.ok_or_else(|| nobody_looks(name))?;
-                Key::Orig(agent, self.names.page(page)?)
+            ("pmd", [pmd]) => Key::Pmd(self.names.pmd(pmd)?),
+            ("pwc", [user, pmd]) => {
+                let (id, pmd) = (self.names.user(user)?, self.names.pmd(pmd)?);
+                if !self.hardware.of(id).keeps_upper() {
+                    return Err(no_cache("pwc", user));
+                }
+                Key::Pwc(id, pmd)
             }
+            ("orig", [place]) => self.remembered(name, place)?,
             _ => return Err(arguments_wrong(name)),
         };
         let var = self.state.var(&key);

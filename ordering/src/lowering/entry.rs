@@ -5,6 +5,7 @@
 //! or that nobody mentions, is lost. Source: mm/memory.c, mm/mprotect.c change_pte_range, include/linux/swapops.h.
 
 use crate::language::entry::{Bit, Bits, Change, Feature, Kind};
+use crate::language::syntax::FrameKind;
 use crate::model::{Guard, Var};
 
 use super::mentioned::Mentioned;
@@ -110,17 +111,18 @@ impl From<Entry> for Pattern {
 }
 
 impl Entries {
-    /// Of these frames; `slots` says which of them are swap slots.
-    pub(super) fn new(slots: &[bool], mentioned: Mentioned) -> Self {
+    /// Of these frames.
+    pub(super) fn new(frames: &[FrameKind], mentioned: Mentioned) -> Self {
         let mut entries = Self { all: vec![Entry::NONE], bits: mentioned.bits.with(Bit::Write) };
         if mentioned.marker {
             entries.all.push(Entry::MARKER);
         }
-        for (frame, slot) in slots.iter().enumerate() {
-            let kinds: &[Kind] = match (slot, mentioned.migration) {
-                (true, _) => &[Kind::Swap],
-                (false, true) => &[Kind::Migration, Kind::Present],
-                (false, false) => &[Kind::Present],
+        for (frame, what) in frames.iter().enumerate() {
+            let kinds: &[Kind] = match (what, mentioned.migration) {
+                (FrameKind::Slot, _) => &[Kind::Swap],
+                (FrameKind::Table, _) => &[Kind::Table],
+                (FrameKind::Frame, true) => &[Kind::Migration, Kind::Present],
+                (FrameKind::Frame, false) => &[Kind::Present],
             };
             for kind in kinds {
                 let room = entries.bits.and(kind.bits());
@@ -130,6 +132,11 @@ impl Entries {
         }
         entries.all.sort_by_key(|entry| entry.rank());
         entries
+    }
+
+    /// The entry that names a page-table page.
+    pub(super) fn table(&self, table: FrameId) -> u32 {
+        self.value(Entry { kind: Kind::Table, frame: Some(table), bits: Bits::NONE })
     }
 
     /// How many there are.
@@ -192,7 +199,9 @@ fn shown(entry: Entry, frames: &[String]) -> String {
     let said = Change { set: entry.bits, clear: Bits::NONE.with(Bit::Write).without(entry.bits) };
     match entry.kind {
         Kind::Migration => format!("migration {name} {said}"),
-        Kind::Swap => format!("{name} {}", Change { clear: Bits::NONE, ..said }).trim_end().to_owned(),
+        Kind::Swap | Kind::Table => {
+            format!("{name} {}", Change { clear: Bits::NONE, ..said }).trim_end().to_owned()
+        }
         _ => format!("{name} {said}"),
     }
 }

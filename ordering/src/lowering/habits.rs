@@ -77,7 +77,9 @@ impl Habits {
             (Verb::IrqOff, _) => drop(self.sections.insert(Section::Interrupts)),
             (Verb::RcuReadLock, _) => drop(self.sections.insert(Section::Rcu)),
             (Verb::IpiSync, _) => self.interrupts = true,
-            (Verb::FlushTlb, _) => self.interrupts |= options.flush == Flush::Ipi,
+            (Verb::FlushTlb | Verb::FlushTlbMm | Verb::FlushPmd, _) => {
+                self.interrupts |= options.flush == Flush::Ipi;
+            }
             (Verb::SynchronizeRcu, _) => self.waits_for_readers = true,
             (Verb::GupFast, _) => self.gup_masks = true,
             (_, Some(lock)) if lock.mode == LockMode::Shared => drop(self.shares.insert(lock.text())),

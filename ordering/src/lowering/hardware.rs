@@ -3,6 +3,8 @@
 //! Invariant: an access uses the cache at the front only, and every hop is a step of its own. Source: PCIe ATS (a
 //! device asks the IOMMU for a translation and keeps it), KVM's shadow page table.
 
+use std::collections::HashSet;
+
 use crate::language::Diagnostic;
 use crate::language::span::Name;
 use crate::language::syntax::{Scenario, User, UserKind};
@@ -13,6 +15,7 @@ use super::names::{Names, PageId, UserId};
 use super::spaces::{Pasid, Spaces};
 use super::state::{Key, NONE};
 use super::survey::Survey;
+use super::upper::{Case, Uppers};
 
 /// The caches of one user.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,12 +45,24 @@ pub(super) enum Level {
     Iotlb,
     /// The devices' own TLBs.
     DeviceTlb,
+    /// The CPUs' paging-structure caches.
+    CpuUpper,
+    /// The paging-structure caches in front of devices.
+    DeviceUpper,
+}
+
+impl Caches {
+    /// Whether its hardware keeps upper entries of its walks.
+    pub(super) fn keeps_upper(self) -> bool {
+        matches!(self, Self::Tlb | Self::Iotlb | Self::DeviceTlb)
+    }
 }
 
 /// The caches of a scenario, by user.
 #[derive(Clone, Debug)]
 pub(super) struct Hardware {
     pub(super) spaces: Spaces,
+    pub(super) uppers: Uppers,
     users: Vec<Caches>,
     /// Whether device TLBs are apart from IOTLBs.
     device_tlbs: bool,
@@ -57,16 +72,28 @@ pub(super) struct Hardware {
 
 /// One way of an entry towards the access: from the table or from a cache into the next cache.
 pub(super) struct Hop {
-    pub(super) from: Var,
+    /// Where the entry is.
+    pub(super) cases: Vec<Case>,
     pub(super) to: Var,
-    /// What was read at `from` and is not installed yet, if that is a step of its own.
+    /// What was read there and is not installed yet, if that is a step of its own.
     pub(super) in_flight: Option<Var>,
+    /// The upper entry as a walk in flight has read it, if an invalidation leaves that to the walk.
+    pub(super) upper: Option<InFlightUpper>,
     /// The PASID entry that the walk goes through.
     pub(super) pasid: Option<Pasid>,
     /// What must hold to install it.
     pub(super) blocked: Vec<Guard>,
     /// How the step is shown.
     pub(super) text: String,
+}
+
+/// A walk that has read the upper entry, and what it then needs.
+#[derive(Clone, Copy)]
+pub(super) struct InFlightUpper {
+    /// The upper entry.
+    pub(super) pmd: Var,
+    /// Its value that names the page-table page.
+    pub(super) table: u32,
 }
 
 impl Hardware {
@@ -86,6 +113,7 @@ impl Hardware {
         };
         Self {
             spaces: Spaces::new(scenario, names, diagnostics),
+            uppers: Uppers::new(scenario, names, diagnostics),
             users: scenario.users.iter().map(of).collect(),
             device_tlbs: survey.device_tlbs,
             explicit_shadow: survey.explicit_shadow,
@@ -114,6 +142,7 @@ pub(super) fn no_cache(look: &str, user: &Name) -> Diagnostic {
     let name = &user.node;
     let (what, help) = match look {
         "devtlb" => ("device TLB", format!("declare `device {name} ats`")),
+        "pwc" => ("paging-structure cache", "ask a `cpu` or a `device`".to_owned()),
         "vtlb" => ("vCPU TLB", "declare a `vcpu`, and let programs use `set_spte` and `zap_spte`".to_owned()),
         _ => ("TLB of its own", "use spte(A), or let programs use `set_spte` and `zap_spte`".to_owned()),
     };
@@ -126,39 +155,44 @@ impl Emitter<'_> {
         if self.hardware.of(user) != Caches::Shadow {
             self.state.walked.insert((user, page));
         }
-        let fill_from = |from, to| (from, to, Key::InFlight(user, page), walk.to_owned());
-        let fill = |to| fill_from(Key::Pte(page), to);
-        let hops = match self.hardware.of(user) {
-            Caches::Shadow => vec![fill(Key::Spte(page))],
-            Caches::VcpuTlb => vec![fill_from(Key::Spte(page), Key::Tlb(user, page))],
-            Caches::Tlb | Caches::Iotlb => vec![fill(Key::Tlb(user, page))],
-            Caches::DeviceTlb => {
-                let request = format!("ats {}", self.state.domains.pages[page.0]);
-                let answer = Key::Completion(user, page);
-                vec![
-                    fill(Key::Tlb(user, page)),
-                    (Key::Tlb(user, page), Key::DeviceTlb(user, page), answer, request),
-                ]
-            }
-        };
-        let mut path = Vec::new();
-        for (from, to, in_flight, text) in hops {
-            let mut blocked = Vec::new();
-            if matches!(to, Key::Spte(_)) {
-                blocked.push(Guard::Is(self.state.var(&Key::InProgress(page)), 0));
-            }
-            let walks = matches!(from, Key::Pte(_));
-            let pasid = self.hardware.spaces.pasid(user, page, self.state);
+        let shadow = self.hardware.of(user) == Caches::Shadow;
+        let first = if shadow { Key::Spte(page) } else { Key::Tlb(user, page) };
+        let blocked = shadow.then(|| Guard::Is(self.state.var(&Key::InProgress(page)), 0));
+        let split = self.options.split_walk;
+        let mut path = vec![Hop {
+            cases: self.cases(user, page),
+            to: self.state.var(&first),
+            in_flight: split.then(|| self.state.var(&Key::InFlight(user, page))),
+            upper: self.upper_in_flight(user, page),
+            pasid: self.hardware.spaces.pasid(user, page, self.state),
+            blocked: blocked.into_iter().collect(),
+            text: walk.to_owned(),
+        }];
+        if self.hardware.of(user) == Caches::DeviceTlb {
             path.push(Hop {
-                pasid: pasid.filter(|_| walks),
-                from: self.state.var(&from),
-                to: self.state.var(&to),
-                in_flight: self.options.split_walk.then(|| self.state.var(&in_flight)),
-                blocked,
-                text,
+                cases: vec![Case::only(path[0].to)],
+                to: self.state.var(&Key::DeviceTlb(user, page)),
+                in_flight: split.then(|| self.state.var(&Key::Completion(user, page))),
+                upper: None,
+                pasid: None,
+                blocked: Vec::new(),
+                text: format!("ats {}", self.state.domains.pages[page.0]),
             });
         }
         path
+    }
+
+    fn upper_in_flight(&mut self, user: UserId, page: PageId) -> Option<InFlightUpper> {
+        let device = matches!(self.hardware.of(user), Caches::Iotlb | Caches::DeviceTlb);
+        if !device || !self.options.split_walk || self.options.inv_drains {
+            return None;
+        }
+        let uppers = &self.hardware.uppers;
+        let (pmd, table) = (uppers.above(page)?, uppers.table(page)?);
+        Some(InFlightUpper {
+            pmd: self.state.var(&Key::Pmd(pmd)),
+            table: self.state.domains.entries.table(table),
+        })
     }
 
     /// What `level` of `user` forgets of `page`: the entry, and what is on its way into the cache.
@@ -171,6 +205,10 @@ impl Emitter<'_> {
             (Level::DeviceTlb, Caches::DeviceTlb) => {
                 let answer = Key::Completion(user, page);
                 (Some(Key::DeviceTlb(user, page)), answer, self.options.ats_drains)
+            }
+            (Level::CpuUpper, Caches::Tlb) | (Level::DeviceUpper, Caches::Iotlb | Caches::DeviceTlb) => {
+                let above = self.hardware.uppers.above(page);
+                (above.map(|above| Key::Pwc(user, above)), walk, false)
             }
             _ => return Vec::new(),
         };
@@ -187,6 +225,9 @@ impl Emitter<'_> {
                 updates.extend(self.forgets(*user, *page, *level));
             }
         }
+        // Pages under one upper entry share what is kept of it.
+        let mut seen = HashSet::new();
+        updates.retain(|update| seen.insert(*update));
         updates
     }
 }

@@ -6,15 +6,16 @@ use std::collections::HashMap;
 
 use crate::language::Diagnostic;
 use crate::language::entry::Kind;
-use crate::language::syntax::{Question, Scenario};
+use crate::language::syntax::{Mapping, Question, Scenario};
 
 use super::MOST_VALUES;
-use super::entry::Entries;
+use super::entry::{Entries, Entry};
 use super::hardware::Hardware;
-use super::names::{FrameId, Names};
+use super::names::{FrameId, Names, PageId, PmdId};
 use super::queue::Posted;
 use super::state::{Domains, Key, State, number};
 use super::survey::Survey;
+use super::upper::{Height, Uppers};
 use super::written::fresh;
 
 /// The domains of all variables, and their values at the start.
@@ -28,7 +29,7 @@ pub(super) fn initial(
 ) -> State {
     let contents: Vec<u32> = survey.contents.iter().copied().collect();
     let mut values = HashMap::new();
-    let counted = entries_and_counts(scenario, names, &entries, &mut values, diagnostics);
+    let counted = entries_and_counts(scenario, names, &hardware.uppers, &entries, &mut values, diagnostics);
     for (id, frame) in (0..).map(FrameId).zip(&scenario.frames) {
         let content = contents.binary_search(&frame.content).unwrap_or(0);
         values.insert(Key::Content(id), number(content));
@@ -44,6 +45,8 @@ pub(super) fn initial(
     values.extend(hardware.spaces.starts());
     let domains = Domains {
         pages: scenario.pages.iter().map(|page| page.node.clone()).collect(),
+        pmds: scenario.pmds.iter().map(|(pmd, _)| pmd.node.clone()).collect(),
+        leaves: hardware.uppers.leaves.clone(),
         frames: scenario.frames.iter().map(|frame| frame.name.node.clone()).collect(),
         users: scenario.users.iter().map(|user| user.name.node.clone()).collect(),
         agents: scenario.agents.iter().map(|agent| agent.name.node.clone()).collect(),
@@ -66,6 +69,7 @@ pub(super) fn initial(
 fn entries_and_counts(
     scenario: &Scenario,
     names: &Names,
+    uppers: &Uppers,
     entries: &Entries,
     values: &mut HashMap<Key, u32>,
     diagnostics: &mut Vec<Diagnostic>,
@@ -73,18 +77,37 @@ fn entries_and_counts(
     let mut refs: Vec<u32> = scenario.frames.iter().map(|frame| u32::from(!frame.free)).collect();
     let mut mapcounts = vec![0_u32; refs.len()];
     let mut report = |diagnostic| diagnostics.push(diagnostic);
+    let mut count = |entry: Entry| {
+        if let (Kind::Present | Kind::Table, Some(frame)) = (entry.kind, entry.frame) {
+            mapcounts[frame.0] += 1;
+            refs[frame.0] = refs[frame.0].max(mapcounts[frame.0]);
+        }
+    };
+    let agents = 0..scenario.agents.len();
     for mapping in &scenario.maps {
-        match (names.page(&mapping.page), fresh(&mapping.entry, names)) {
+        match (leaf(mapping, names, uppers), fresh(&mapping.entry, Height::Leaf, names)) {
             (Ok(page), Ok(entry)) => {
-                if let (Kind::Present, Some(frame)) = (entry.kind, entry.frame) {
-                    mapcounts[frame.0] += 1;
-                    refs[frame.0] = refs[frame.0].max(mapcounts[frame.0]);
-                }
+                count(entry);
                 let value = entries.value(entry);
                 values.insert(Key::Pte(page), value);
-                values.extend((0..scenario.agents.len()).map(|agent| (Key::Orig(agent, page), value)));
+                let same =
+                    (0..scenario.pages.len()).filter(|other| uppers.leaves[*other] == page).map(PageId);
+                values.extend(
+                    same.flat_map(|page| agents.clone().map(move |agent| (Key::Orig(agent, page), value))),
+                );
             }
             (page, entry) => [page.err(), entry.err()].into_iter().flatten().for_each(&mut report),
+        }
+    }
+    for (id, (_, written)) in (0..).map(PmdId).zip(&scenario.pmds) {
+        match fresh(written, Height::Upper, names) {
+            Ok(entry) => {
+                count(entry);
+                let value = entries.value(entry);
+                values.insert(Key::Pmd(id), value);
+                values.extend(agents.clone().map(|agent| (Key::PmdOrig(agent, id), value)));
+            }
+            Err(diagnostic) => report(diagnostic),
         }
     }
     for (name, count) in &scenario.refs {
@@ -101,4 +124,16 @@ fn entries_and_counts(
         values.insert(Key::Mapcount(id), mapcounts[id.0]);
     }
     refs.into_iter().chain(mapcounts).max().unwrap_or(0)
+}
+
+/// The page whose entry is said.
+fn leaf(mapping: &Mapping, names: &Names, uppers: &Uppers) -> Result<PageId, Diagnostic> {
+    let page = names.page(&mapping.page)?;
+    uppers.check(page, &mapping.page)?;
+    if uppers.leaves[page.0] == page {
+        return Ok(page);
+    }
+    let message =
+        format!("`{}` has the entry of another page: their upper entries name one table", mapping.page.node);
+    Err(Diagnostic::new(mapping.page.span, message, "say what the first page under that table is mapped to"))
 }

@@ -20,6 +20,7 @@ impl Mentioned {
     pub(super) fn by(scenario: &Scenario) -> Self {
         let mut found = Self::default();
         scenario.maps.iter().for_each(|mapping| found.written(&mapping.entry));
+        scenario.pmds.iter().for_each(|(_, entry)| found.written(entry));
         for property in &scenario.properties {
             if let Question::Always(condition) | Question::Finally(condition) = &property.node {
                 found.condition(condition);

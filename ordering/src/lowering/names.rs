@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use crate::language::span::Name;
-use crate::language::syntax::{Scenario, UserKind};
+use crate::language::syntax::{FrameKind, Scenario, UserKind};
 use crate::language::{Diagnostic, did_you_mean};
 
 /// Index of a page.
@@ -15,6 +15,10 @@ pub(super) struct PageId(pub(super) usize);
 /// Index of a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct FrameId(pub(super) usize);
+
+/// Index of an upper entry.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct PmdId(pub(super) usize);
 
 /// Index of a CPU, vCPU or device.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -39,6 +43,7 @@ pub(super) enum Meaning {
     User(UserId),
     Mm(MmId),
     Pasid(PasidId),
+    Pmd(PmdId),
     Variable(usize),
 }
 
@@ -47,8 +52,8 @@ pub(super) enum Meaning {
 pub(super) struct Names {
     meanings: HashMap<String, Meaning>,
     pub(super) kinds: Vec<UserKind>,
-    /// Which frames are swap slots.
-    pub(super) slots: Vec<bool>,
+    /// What each frame is.
+    pub(super) frames: Vec<FrameKind>,
 }
 
 impl Names {
@@ -68,13 +73,15 @@ impl Names {
             let message = format!("`{ANY}` stands for every page, and is no name of one");
             diagnostics.push(Diagnostic::new(any.span, message, "give the page another name"));
         }
-        for (name, meaning) in pages.chain(frames).chain(users).chain(variables).chain(mms).chain(pasids) {
+        let pmds = scenario.pmds.iter().enumerate().map(|(id, one)| (&one.0, Meaning::Pmd(PmdId(id))));
+        let spaces = mms.chain(pasids).chain(pmds);
+        for (name, meaning) in pages.chain(frames).chain(users).chain(variables).chain(spaces) {
             if names.meanings.insert(name.node.clone(), meaning).is_some() {
                 let message = format!("`{}` is declared already", name.node);
                 diagnostics.push(Diagnostic::new(name.span, message, "give one of the two another name"));
             }
         }
-        names.slots = scenario.frames.iter().map(|frame| frame.slot).collect();
+        names.frames = scenario.frames.iter().map(|frame| frame.kind).collect();
         names.kinds = scenario.users.iter().map(|user| user.kind).collect();
         names
     }
@@ -130,6 +137,16 @@ impl Names {
         }
     }
 
+    pub(super) fn pmd(&self, name: &Name) -> Result<PmdId, Diagnostic> {
+        match self.meaning(&name.node) {
+            Some(Meaning::Pmd(id)) => Ok(id),
+            _ => {
+                let is = |meaning: &Meaning| matches!(meaning, Meaning::Pmd(_));
+                Err(self.undeclared(name, "upper entry", "pmd M -> T", is))
+            }
+        }
+    }
+
     pub(super) fn user(&self, name: &Name) -> Result<UserId, Diagnostic> {
         match self.meaning(&name.node) {
             Some(Meaning::User(id)) => Ok(id),
@@ -144,7 +161,8 @@ impl Names {
             self.meanings.iter().filter(|(_, meaning)| is(meaning)).map(|(name, _)| name.as_str()).collect();
         known.sort_unstable();
         let declare = form.split(' ').next().unwrap_or_default();
-        let help = did_you_mean(&name.node, &known, &format!("declare it: `{declare} {}`", name.node));
+        let rest = form.split_once(" -> ").map_or(String::new(), |(_, rest)| format!(" -> {rest}"));
+        let help = did_you_mean(&name.node, &known, &format!("declare it: `{declare} {}{rest}`", name.node));
         Diagnostic::new(name.span, format!("there is no {what} `{}`", name.node), help)
     }
 }

@@ -91,14 +91,14 @@ impl Frames<'_> {
 
     fn frame(&self, verb: Verb, frame: &Name) -> Statement {
         let step = made(verb, format!("{} {}", verb.name(), frame.node));
-        self.at(Node::Step(Step { frame: Some(frame.clone()), ..step }))
+        self.at(Node::Step(Box::new(Step { frame: Some(frame.clone()), ..step })))
     }
 
     fn lock(&self, verb: Verb, name: &str, argument: &Name) -> Statement {
         let step = made(verb, format!("{} {name}({})", verb.name(), argument.node));
         let argument = Some(argument.clone());
         let lock = Lock { name: self.name(name), argument, mode: LockMode::Exclusive };
-        self.at(Node::Step(Step { lock: Some(lock), ..step }))
+        self.at(Node::Step(Box::new(Step { lock: Some(lock), ..step })))
     }
 
     fn call(&self, name: &str, argument: &Name, plus: i64) -> Operand {
@@ -155,7 +155,7 @@ impl Frames<'_> {
             Kernel::Copy => {
                 let text = format!("copy {} -> {}", self.old.node, self.new.node);
                 let (frame, to) = (Some(self.old.clone()), Some(self.new.clone()));
-                self.at(Node::Step(Step { frame, to, ..made(Verb::Copy, text) }))
+                self.at(Node::Step(Box::new(Step { frame, to, ..made(Verb::Copy, text) })))
             }
             Kernel::SetPte(role, allows) => {
                 let change = Change::default().say(Bit::Write, allows == Allows::ReadWrite);
@@ -167,6 +167,6 @@ impl Frames<'_> {
     fn set_pte(&self, entry: Written) -> Statement {
         let step = made(Verb::SetPte, format!("set_pte {} -> {entry}", self.page.node));
         let page = Some(self.page.clone());
-        self.at(Node::Step(Step { page, entry: Some(Box::new(entry)), ..step }))
+        self.at(Node::Step(Box::new(Step { page, entry: Some(entry), ..step })))
     }
 }

@@ -27,6 +27,7 @@ pub(super) struct Options {
     pub(super) store_buffers: bool,
     pub(super) speculation: bool,
     freed: bool,
+    walked: bool,
     unlock: bool,
     deadlock: bool,
     range: bool,
@@ -53,6 +54,7 @@ impl Options {
             speculation: is("speculation", "on"),
             store_buffers: is("memory", "tso"),
             freed: !is("use_after_free", "off"),
+            walked: !is("walk_after_free", "off"),
             unlock: !is("unlock", "off"),
             deadlock: !is("deadlock", "off"),
             range: !is("range", "off"),
@@ -63,6 +65,7 @@ impl Options {
     pub(super) fn is_on(&self, property: BuiltIn) -> bool {
         match property {
             BuiltIn::FreedFrame => self.freed,
+            BuiltIn::FreedTable => self.walked,
             BuiltIn::Unlock => self.unlock,
             BuiltIn::Deadlock => self.deadlock,
             BuiltIn::Range => self.range,

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a property that no step can ever break is reported.
 
-use crate::language::syntax::{Action, BuiltIn, Event, Question};
+use crate::language::syntax::{Action, BuiltIn, Event, FrameKind, Question};
 use crate::language::{BUILT_IN, Diagnostic, did_you_mean};
 use crate::model::{Check, Guard, Property, PropertyId};
 
@@ -24,7 +24,8 @@ impl Lowering<'_> {
     pub(super) fn built_in(&mut self) -> Properties {
         let mut found = Properties::default();
         for &(name, property) in BUILT_IN {
-            if !self.options.is_on(property) {
+            let tables = self.names.frames.contains(&FrameKind::Table);
+            if !self.options.is_on(property) || (property == BuiltIn::FreedTable && !tables) {
                 continue;
             }
             let deadlock = property == BuiltIn::Deadlock;
@@ -32,6 +33,7 @@ impl Lowering<'_> {
             let id = Some(self.add(format!("never {name}"), check));
             match property {
                 BuiltIn::FreedFrame => found.freed = id,
+                BuiltIn::FreedTable => found.walked = id,
                 BuiltIn::Unlock => found.unlock = id,
                 BuiltIn::Range => found.range = id,
                 BuiltIn::Deadlock => {}

@@ -124,7 +124,7 @@ impl Emitter<'_> {
     pub(super) fn reach(&self, at: &At<'_>) -> Result<(Vec<PageId>, Vec<UserId>), Diagnostic> {
         let spaces = &self.hardware.spaces;
         let users = || (0..self.names.kinds.len()).map(UserId).collect();
-        let Step { verb, page, mm, pasid, .. } = at.step;
+        let Step { verb, page, mm, pasid, pmd, .. } = at.step;
         match verb {
             Verb::FlushTlbMm | Verb::NotifyMm => {
                 Ok((spaces.pages(self.names.mm(at.filled(mm.as_ref())?)?), users()))
@@ -132,6 +132,10 @@ impl Emitter<'_> {
             Verb::PasidInv | Verb::IotlbInvPasid | Verb::DevtlbInvPasid => {
                 let pages = (0..spaces.homes.len()).map(PageId).collect();
                 Ok((pages, spaces.users(self.names.pasid(at.filled(pasid.as_ref())?)?)))
+            }
+            Verb::FlushPmd | Verb::NotifyPmd => {
+                let pmd = self.names.pmd(at.filled(pmd.as_ref())?)?;
+                Ok((self.hardware.uppers.pages(pmd), users()))
             }
             _ => Ok((vec![self.names.page(at.filled(page.as_ref())?)?], users())),
         }

@@ -10,7 +10,7 @@ use crate::model::{Var, Variable};
 use super::buffer::Buffer;
 use super::entry::Entries;
 use super::habits::Section;
-use super::names::{FrameId, PageId, PasidId, UserId};
+use super::names::{FrameId, PageId, PasidId, PmdId, UserId};
 use super::round::Party;
 
 /// Index of an agent.
@@ -21,6 +21,10 @@ pub(super) type AgentId = usize;
 pub(super) enum Key {
     /// The primary page-table entry.
     Pte(PageId),
+    /// The upper entry.
+    Pmd(PmdId),
+    /// What a CPU's or a device's paging-structure cache holds of an upper entry: a page-table page, or nothing.
+    Pwc(UserId, PmdId),
     /// What a CPU's TLB or a device's IOTLB holds.
     Tlb(UserId, PageId),
     /// What a split walk has read and not installed yet.
@@ -67,6 +71,8 @@ pub(super) enum Key {
     Handle(AgentId, String),
     /// The entry that the agent last saw or wrote.
     Orig(AgentId, PageId),
+    /// The upper entry that the agent last saw or wrote.
+    PmdOrig(AgentId, PmdId),
     /// Whether the event behind `after` has happened.
     Ghost(usize),
 }
@@ -75,6 +81,9 @@ pub(super) enum Key {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Domains {
     pub(super) pages: Vec<String>,
+    pub(super) pmds: Vec<String>,
+    /// By page: the page whose entry it is, too.
+    pub(super) leaves: Vec<PageId>,
     pub(super) frames: Vec<String>,
     pub(super) users: Vec<String>,
     pub(super) agents: Vec<String>,
@@ -137,6 +146,7 @@ impl Key {
         matches!(
             self,
             Self::Pte(_)
+                | Self::Pmd(_)
                 | Self::InProgress(_)
                 | Self::Content(_)
                 | Self::Refs(_)
@@ -167,6 +177,11 @@ impl State {
 
     /// The variable that stands for `key`.
     pub(super) fn var(&mut self, key: &Key) -> Var {
+        let shared = match key {
+            Key::Pte(page) => Some(Key::Pte(self.domains.leaves[page.0])),
+            _ => None,
+        };
+        let key = shared.as_ref().unwrap_or(key);
         if let Some(found) = self.index.get(key) {
             return *found;
         }
@@ -229,6 +244,8 @@ impl State {
         let or_mms = || std::iter::once("none".to_owned()).chain(d.mms.iter().cloned()).collect();
         match key {
             Key::Pte(id) => (format!("pte[{}]", page(id)), self.entries()),
+            Key::Pmd(id) => (format!("pmd[{}]", d.pmds[id.0]), self.entries()),
+            Key::Pwc(user, id) => (format!("pwc[{}][{}]", d.users[user.0], d.pmds[id.0]), self.entries()),
             Key::Tlb(user, id) => (format!("tlb[{}][{}]", d.users[user.0], page(id)), self.entries()),
             Key::InFlight(user, id) => (format!("walk[{}][{}]", d.users[user.0], page(id)), self.entries()),
             Key::DeviceTlb(user, id) => {
@@ -269,6 +286,9 @@ impl State {
             }
             Key::Handle(agent, name) => (format!("{}.{name}", d.agents[*agent]), or_frames("none")),
             Key::Orig(agent, id) => (format!("{}.orig[{}]", d.agents[*agent], page(id)), self.entries()),
+            Key::PmdOrig(agent, id) => {
+                (format!("{}.orig[{}]", d.agents[*agent], d.pmds[id.0]), self.entries())
+            }
             Key::Ghost(_) if d.ghosts == 1 => ("after".to_owned(), yes()),
             Key::Ghost(index) => (format!("after[{index}]"), yes()),
         }

@@ -66,9 +66,15 @@ impl Emitter<'_> {
                 self.section_step(&at);
                 Ok(())
             }
-            Verb::PteRead | Verb::PteClear | Verb::PteModify | Verb::SetPte | Verb::ChangePte => {
-                self.table_step(&at)
-            }
+            Verb::PteRead
+            | Verb::PteClear
+            | Verb::PteModify
+            | Verb::SetPte
+            | Verb::ChangePte
+            | Verb::PmdRead
+            | Verb::PmdClear
+            | Verb::PmdModify
+            | Verb::SetPmd => self.table_step(&at),
             Verb::FlushTlb
             | Verb::Notify
             | Verb::IotlbInv
@@ -76,6 +82,8 @@ impl Emitter<'_> {
             | Verb::FlushVcpus
             | Verb::FlushTlbMm
             | Verb::NotifyMm
+            | Verb::FlushPmd
+            | Verb::NotifyPmd
             | Verb::PasidInv
             | Verb::IotlbInvPasid
             | Verb::DevtlbInvPasid
@@ -86,12 +94,7 @@ impl Emitter<'_> {
             Verb::SetPasid => self.set_pasid(&at),
             Verb::PageRequest | Verb::PageResponse | Verb::DrainRequests => self.page_request(&at),
             Verb::InvWait => self.wait(&at),
-            Verb::GupFast => {
-                let start = self.builder.nodes.len();
-                self.gup_fast(&at)?;
-                self.masked(start);
-                Ok(())
-            }
+            Verb::GupFast => self.gup_fast(&at),
             Verb::TryGet => self.try_get(&at),
             Verb::Write | Verb::Read => self.direct(&at),
             Verb::Copy => self.copy(&at),

@@ -115,6 +115,11 @@ impl Stores<'_> {
                     self.at(Key::Pte(page), times);
                 }
             }
+            (Verb::SetPmd, ..) => {
+                if let Some(Ok(pmd)) = step.pmd.as_ref().map(|pmd| self.names.pmd(pmd)) {
+                    self.at(Key::Pmd(pmd), times);
+                }
+            }
             (Verb::Unlock, _, Some(lock)) => self.at(Key::Lock(lock.text()), times),
             _ => {}
         }

@@ -9,6 +9,7 @@ mod spaces;
 mod speculation;
 mod store_buffers;
 mod symmetry;
+mod tables;
 
 use super::{Lowered, load};
 use crate::catalogue::{FILES, text_of};

@@ -5,12 +5,14 @@
 
 use crate::language::Diagnostic;
 use crate::language::entry::{Base, Bit, Kind, Written};
+use crate::language::syntax::FrameKind;
 
 use super::entry::{Entry, Pattern};
 use super::names::{FrameId, Names};
+use super::upper::{Height, fits};
 
 /// What `written` is without looking at what an agent remembers or holds.
-pub(super) fn fresh(written: &Written, names: &Names) -> Result<Entry, Diagnostic> {
+pub(super) fn fresh(written: &Written, height: Height, names: &Names) -> Result<Entry, Diagnostic> {
     if written.is_like_orig() {
         let help = "name a frame, or write it in a program";
         return Err(Diagnostic::new(
@@ -19,6 +21,7 @@ pub(super) fn fresh(written: &Written, names: &Names) -> Result<Entry, Diagnosti
             help,
         ));
     }
+    fits(written, height, names)?;
     let entry = match &written.base {
         Base::Name(name) => of_frame(written, names.frame(name)?, names)?,
         Base::Marker => Entry::MARKER,
@@ -31,7 +34,7 @@ pub(super) fn fresh(written: &Written, names: &Names) -> Result<Entry, Diagnosti
 /// The entry of that frame with the written bits, which must say what it allows.
 pub(super) fn of_frame(written: &Written, frame: FrameId, names: &Names) -> Result<Entry, Diagnostic> {
     let kind = kind(written, frame, names)?;
-    if kind != Kind::Swap && !written.change.said().has(Bit::Write) {
+    if !matches!(kind, Kind::Swap | Kind::Table) && !written.change.said().has(Bit::Write) {
         let help = format!("write `{written} ro` or `{written} rw`");
         return Err(Diagnostic::new(written.span, "this entry does not say what it allows", help));
     }
@@ -65,15 +68,16 @@ pub(super) fn pattern(written: &Written, frame: FrameId, names: &Names) -> Resul
 }
 
 fn kind(written: &Written, frame: FrameId, names: &Names) -> Result<Kind, Diagnostic> {
-    match (names.slots[frame.0], written.migration) {
-        (false, false) => Ok(Kind::Present),
-        (false, true) => Ok(Kind::Migration),
-        (true, false) => Ok(Kind::Swap),
-        (true, true) => {
-            let help = "name the frame that is migrated";
-            Err(Diagnostic::new(written.span, "a swap slot cannot be migrated", help))
-        }
-    }
+    let what = match (names.frames[frame.0], written.migration) {
+        (FrameKind::Frame, false) => return Ok(Kind::Present),
+        (FrameKind::Frame, true) => return Ok(Kind::Migration),
+        (FrameKind::Slot, false) => return Ok(Kind::Swap),
+        (FrameKind::Table, false) => return Ok(Kind::Table),
+        (FrameKind::Slot, true) => "swap slot",
+        (FrameKind::Table, true) => "page-table page",
+    };
+    let help = "name the frame that is migrated";
+    Err(Diagnostic::new(written.span, format!("a {what} cannot be migrated"), help))
 }
 
 /// An entry must have room for the bits that are said of it.

@@ -6,6 +6,7 @@ use super::super::diagnostic::Diagnostic;
 use super::super::span::Spanned;
 use super::super::syntax::{Comparison, Condition, Operand, Term};
 use super::super::token::Kind;
+use super::super::vocabulary::SAME;
 use super::cursor::{Cursor, Parsed};
 use super::entry::{after, features};
 
@@ -95,8 +96,8 @@ fn term(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Term> {
         return Ok(Term::Number(cursor.number(form)?.node));
     }
     let name = cursor.name("a value", form)?;
-    if name.node == "pte_same" && !cursor.peek().is_some_and(|token| token.is("(")) {
-        let page = cursor.name("a page", "pte_same A")?;
+    if SAME.contains(&name.node.as_str()) && !cursor.peek().is_some_and(|token| token.is("(")) {
+        let page = cursor.name("a page or an upper entry", "pte_same A")?;
         return Ok(Term::Call(name, vec![page]));
     }
     if !cursor.eat("(") {

@@ -5,17 +5,19 @@
 use super::super::diagnostic::Diagnostic;
 use super::super::span::{Name, Spanned};
 use super::super::suggest::did_you_mean;
-use super::super::syntax::{Frame, Mapping, Scenario, User, UserKind, Variable};
+use super::super::syntax::{Frame, FrameKind, Mapping, Scenario, User, UserKind, Variable};
 use super::cursor::{Cursor, Parsed};
 use super::entry::entry;
 
 /// The first words of the lines that declare something.
 pub(super) const DECLARATIONS: &[(&str, &str)] = &[
-    ("page", "page A, B in P"),
+    ("page", "page A in P under M, B"),
     ("mm", "mm P, C"),
     ("pasid", "pasid X -> P"),
     ("frame", "frame old = 0, new = 0 free"),
     ("swap", "swap s0 = 0"),
+    ("table", "table T, U free"),
+    ("pmd", "pmd M -> T"),
     ("map", "map A -> old ro"),
     ("refs", "refs old = 2"),
     ("cpu", "cpu CPU0, CPU1"),
@@ -47,6 +49,7 @@ pub const OPTIONS: &[(&str, &[&str], &str)] = &[
     ("speculation", &["off", "on"], "whether hardware walks at any time, for what programs translate"),
     ("evict", &["off", "on"], "whether a cache may lose an entry at any time, and walk again"),
     ("use_after_free", &["on", "off"], "whether the use of a freed frame is a violation"),
+    ("walk_after_free", &["on", "off"], "whether the walk of a freed page-table page is a violation"),
     ("unlock", &["on", "off"], "whether an unlock without lock is a violation"),
     ("deadlock", &["on", "off"], "whether it is a violation that nobody can go on"),
     ("range", &["on", "off"], "whether a count that leaves its range is a violation, or waits"),
@@ -62,6 +65,9 @@ pub(super) fn declaration(keyword: &str, cursor: &mut Cursor<'_>, scenario: &mut
                 if cursor.eat_word("in") {
                     scenario.homes.push((page.clone(), cursor.name("an address space", form)?));
                 }
+                if cursor.eat_word("under") {
+                    scenario.above.push((page.clone(), cursor.name("an upper entry", form)?));
+                }
                 scenario.pages.push(page);
             }
             "mm" => scenario.mms.push(cursor.name("the name of an address space", form)?),
@@ -71,8 +77,14 @@ pub(super) fn declaration(keyword: &str, cursor: &mut Cursor<'_>, scenario: &mut
                 let mm = if names { Some(cursor.name("an address space", form)?) } else { None };
                 scenario.pasids.push((pasid, mm));
             }
-            "frame" | "swap" => scenario.frames.push(frame(cursor, keyword == "swap", form)?),
-            "map" => scenario.maps.push(mapping(cursor, form)?),
+            "frame" => scenario.frames.push(frame(cursor, FrameKind::Frame, form)?),
+            "swap" => scenario.frames.push(frame(cursor, FrameKind::Slot, form)?),
+            "table" => scenario.frames.push(table(cursor, form)?),
+            "pmd" => {
+                let mapping = mapping(cursor, "an upper entry", form)?;
+                scenario.pmds.push((mapping.page, mapping.entry));
+            }
+            "map" => scenario.maps.push(mapping(cursor, "a page", form)?),
             "refs" => {
                 let frame = cursor.name("a frame", form)?;
                 cursor.sign("=", form)?;
@@ -89,14 +101,20 @@ pub(super) fn declaration(keyword: &str, cursor: &mut Cursor<'_>, scenario: &mut
     }
 }
 
-fn frame(cursor: &mut Cursor<'_>, slot: bool, form: &str) -> Parsed<Frame> {
-    let name = cursor.name(if slot { "the name of a swap slot" } else { "the name of a frame" }, form)?;
-    let content = if cursor.eat("=") { cursor.number(form)?.node } else { 0 };
-    Ok(Frame { name, content, free: cursor.eat_word("free"), slot })
+fn table(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Frame> {
+    let name = cursor.name("the name of a page-table page", form)?;
+    Ok(Frame { name, content: 0, free: cursor.eat_word("free"), kind: FrameKind::Table })
 }
 
-fn mapping(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Mapping> {
-    let page = cursor.name("a page", form)?;
+fn frame(cursor: &mut Cursor<'_>, kind: FrameKind, form: &str) -> Parsed<Frame> {
+    let slot = kind == FrameKind::Slot;
+    let name = cursor.name(if slot { "the name of a swap slot" } else { "the name of a frame" }, form)?;
+    let content = if cursor.eat("=") { cursor.number(form)?.node } else { 0 };
+    Ok(Frame { name, content, free: cursor.eat_word("free"), kind })
+}
+
+fn mapping(cursor: &mut Cursor<'_>, what: &str, form: &str) -> Parsed<Mapping> {
+    let page = cursor.name(what, form)?;
     cursor.sign("->", form)?;
     Ok(Mapping { page, entry: entry(cursor, form)? })
 }

@@ -16,6 +16,7 @@ const EVENT: &str = "never IOMMU reads A == 0 after CPU store A";
 /// The built-in properties as they are named in a file.
 pub(crate) const BUILT_IN: &[(&str, BuiltIn)] = &[
     ("use of a freed frame", BuiltIn::FreedFrame),
+    ("walk of a freed page-table page", BuiltIn::FreedTable),
     ("unlock without lock", BuiltIn::Unlock),
     ("deadlock", BuiltIn::Deadlock),
     ("out of range", BuiltIn::Range),

@@ -23,7 +23,7 @@ pub(super) fn simple(cursor: &mut Cursor<'_>, source: &str) -> Parsed<Statement>
     } else if let Some(entry) = find(&word.node) {
         let mut step = step(cursor, entry)?;
         step.text = normal(cursor.since(start).text(source));
-        Node::Step(step)
+        Node::Step(Box::new(step))
     } else if find_operation(&word.node).is_some() {
         operation(cursor, word)?
     } else {
@@ -79,6 +79,8 @@ fn empty(verb: Verb) -> Step {
         write: false,
         mm: None,
         pasid: None,
+        pmd: None,
+        leaf: false,
         post: false,
         label: None,
         pin: false,
@@ -97,12 +99,14 @@ fn step(cursor: &mut Cursor<'_>, entry: &Entry) -> Parsed<Step> {
             "FRAME" => step.to = Some(cursor.name("a frame", form)?),
             "MM" => step.mm = Some(cursor.name("an address space", form)?),
             "PASID" => step.pasid = Some(cursor.name("a PASID", form)?),
+            "PMD" => step.pmd = Some(cursor.name("an upper entry", form)?),
             "HANDLE" => step.handle = Some(cursor.name("a name for the handle", form)?),
             "VALUE" => step.value = Some(cursor.number(form)?),
             "LOCK" => step.lock = Some(lock(cursor, form)?),
-            "ENTRY" => step.entry = Some(Box::new(written(cursor, "set_pte A -> old rw")?)),
+            "ENTRY" => step.entry = Some(written(cursor, "set_pte A -> old rw")?),
             "BITS" => step.bits = Some(bits(cursor, form)?),
             "[write]" => step.write = cursor.eat_word("write"),
+            "[leaf]" => step.leaf = cursor.eat_word("leaf"),
             "[post]" => step.post = cursor.eat_word("post"),
             "[shared]" if cursor.eat_word("shared") => share(&mut step),
             "[shared]" => {}
@@ -158,7 +162,7 @@ pub(crate) fn on_page(verb: Verb, page: &Name, span: Span) -> Statement {
     let mut step = empty(verb);
     step.text = format!("{} {}", verb.name(), page.node);
     step.page = Some(page.clone());
-    Statement { node: Node::Step(step), span }
+    Statement { node: Node::Step(Box::new(step)), span }
 }
 
 /// A step with nothing at its places yet, shown as `text`.

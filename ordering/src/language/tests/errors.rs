@@ -4,6 +4,7 @@
 
 mod devices;
 mod entries;
+mod tables;
 
 use crate::language::render_all;
 use crate::lowering::{load, too_large};

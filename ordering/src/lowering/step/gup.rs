@@ -1,7 +1,8 @@
 //! GUP-fast: a reference taken without the page-table lock.
 //!
 //! Invariant: three steps (read the entry, take a reference, look again), each of which can fail and then leaves the
-//! handle empty and no reference behind. `try_get` is the second of them. Source: mm/gup.c gup_fast_pte_range.
+//! handle empty and no reference behind; `try_get` is the second of them. Under an upper entry that is read first, and
+//! looked at again last; if it maps a frame itself, it is the entry. Source: mm/gup.c gup_fast_pte_range.
 
 use crate::language::Diagnostic;
 use crate::language::entry::Bit;
@@ -9,13 +10,17 @@ use crate::model::{Guard, Update, Var};
 
 use super::super::agent::Emitter;
 use super::super::entry::Need;
-use super::super::names::FrameId;
+use super::super::names::{FrameId, PageId};
 use super::super::program::{Goal, Way};
 use super::super::state::{Key, number};
 use super::At;
 
 /// What one call works on.
+#[derive(Clone)]
 struct Gup {
+    page: PageId,
+    /// The upper entry, and as it was read.
+    upper: Option<(Var, Var)>,
     pte: Var,
     /// The entry as it was read.
     orig: Var,
@@ -32,20 +37,42 @@ impl Gup {
     fn empty(&self) -> Update {
         Update::Set(self.handle, 0)
     }
+
+    /// The same call on the upper entry, if there is one.
+    fn of_upper(&self) -> Option<Self> {
+        self.upper.map(|(pte, orig)| Self { pte, orig, upper: None, ..self.clone() })
+    }
 }
 
 impl Emitter<'_> {
     pub(super) fn gup_fast(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
-        let out = self.builder.label();
+        let (start, out) = (self.builder.nodes.len(), self.builder.label());
         let gup = self.gup(at, Goal::Label(out))?;
+        let huge = self.builder.label();
+        let upper = gup.of_upper();
+        if let Some(upper) = &upper {
+            let read = self.gup_read_upper(upper, Goal::Label(huge), at);
+            self.step(read, at.line);
+        }
         let read = self.gup_read(&gup, at);
+        let read = self.in_table(gup.page, read, at);
         self.step(read, at.line);
-        let grab = self.gup_grab(&gup, at);
-        self.step(grab, at.line);
-        let again = self.gup_again(&gup, at);
-        self.step(again, at.line);
+        self.gup_take(&gup, at);
+        self.builder.bind(huge);
+        if let Some(upper) = &upper {
+            self.gup_take(upper, at);
+        }
         self.builder.bind(out);
+        self.masked(start);
         Ok(())
+    }
+
+    /// The two steps behind the one that reads the entry.
+    fn gup_take(&mut self, gup: &Gup, at: &At<'_>) {
+        let grab = self.gup_grab(gup, at);
+        self.step(grab, at.line);
+        let again = self.gup_again(gup, at);
+        self.step(again, at.line);
     }
 
     pub(super) fn try_get(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
@@ -64,7 +91,13 @@ impl Emitter<'_> {
     fn gup(&mut self, at: &At<'_>, out: Goal) -> Result<Gup, Diagnostic> {
         let page = self.page(at)?;
         let name = &at.filled(at.step.handle.as_ref())?.node;
+        let above = self.hardware.uppers.above(page);
+        let upper = above.map(|above| {
+            (self.state.var(&Key::Pmd(above)), self.state.var(&Key::PmdOrig(self.agent, above)))
+        });
         Ok(Gup {
+            page,
+            upper,
             pte: self.state.var(&Key::Pte(page)),
             orig: self.state.var(&Key::Orig(self.agent, page)),
             handle: self.state.var(&Key::Handle(self.agent, name.clone())),
@@ -88,6 +121,27 @@ impl Emitter<'_> {
         let uncounted = entries.usable(gup.need).into_iter().filter(|(value, _)| special(*value));
         let lacks = std::iter::once(entries.lacks(var, gup.need));
         lacks.chain(uncounted.map(|(value, _)| Guard::Is(var, value))).collect()
+    }
+
+    /// Reads the upper entry: on to the page's own, or to `huge`.
+    fn gup_read_upper(&mut self, gup: &Gup, huge: Goal, at: &At<'_>) -> Vec<Way> {
+        let text = format!("{}: read pmd", at.step.text);
+        let way = |guard: Vec<Guard>, updates: Vec<Update>| {
+            let seen = Update::Copy { to: gup.orig, from: gup.pte };
+            Way::new(guard, std::iter::once(seen).chain(updates).collect(), text.as_str())
+        };
+        let table = self.hardware.uppers.table(gup.page);
+        let table = table.map(|table| self.state.domains.entries.table(table));
+        let mut ways: Vec<Way> =
+            table.map(|table| way(vec![Guard::Is(gup.pte, table)], Vec::new())).into_iter().collect();
+        for (value, _) in self.gup_usable(gup) {
+            ways.push(way(vec![Guard::Is(gup.pte, value)], Vec::new()).to(huge));
+        }
+        for unusable in self.gup_unusable(gup.pte, gup) {
+            let guard = std::iter::once(unusable).chain(table.map(|table| Guard::IsNot(gup.pte, table)));
+            ways.push(way(guard.collect(), vec![gup.empty()]).to(gup.out));
+        }
+        ways
     }
 
     fn gup_read(&mut self, gup: &Gup, at: &At<'_>) -> Vec<Way> {
@@ -124,20 +178,38 @@ impl Emitter<'_> {
         ways
     }
 
+    /// Looks at the upper entry, and if that is the same, at the entry.
     fn gup_again(&mut self, gup: &Gup, at: &At<'_>) -> Vec<Way> {
         let text = &at.step.text;
-        let same = Way::new(vec![Guard::Same(gup.pte, gup.orig)], Vec::new(), format!("{text}: re-check"));
+        let refs = gup.upper.and_then(|_| self.table_refs(gup.page));
+        let above = gup.upper.map(|(pmd, seen)| Guard::Same(pmd, seen));
+        let freed: Vec<Guard> = above.into_iter().chain(refs.map(|refs| Guard::Is(refs, 0))).collect();
+        let below: Vec<Guard> = above.into_iter().chain(refs.map(|refs| Guard::IsNot(refs, 0))).collect();
+        let same = [below.as_slice(), &[Guard::Same(gup.pte, gup.orig)]].concat();
+        let same = Way::new(same, Vec::new(), format!("{text}: re-check")).to(gup.out);
         let mut ways = vec![same.happening(at.happening())];
+        ways.extend(refs.map(|_| self.in_freed_table(freed, gup.page, &format!("{text}: re-check"))));
+        let other = [below.as_slice(), &[Guard::Differ(gup.pte, gup.orig)]].concat();
+        let differ = gup.upper.map(|(pmd, seen)| vec![Guard::Differ(pmd, seen)]);
+        for differ in differ.into_iter().chain([other]) {
+            ways.extend(self.gup_drop(gup, &differ, &format!("{text}: re-check fails")));
+        }
+        ways
+    }
+
+    /// The ways to drop what was taken.
+    fn gup_drop(&mut self, gup: &Gup, differ: &[Guard], text: &str) -> Vec<Way> {
+        let mut ways = Vec::new();
         for frame in self.state.frames() {
             let refs = self.state.var(&Key::Refs(frame));
-            let holds = Guard::Is(gup.handle, number(frame.0) + 1);
-            let mut guard = vec![holds, Guard::Differ(gup.pte, gup.orig), Guard::IsNot(refs, 0)];
+            let holds = [Guard::Is(gup.handle, number(frame.0) + 1), Guard::IsNot(refs, 0)];
+            let mut guard = [holds.as_slice(), differ].concat();
             guard.extend(self.drained());
             let mut dropped = vec![Update::Decrement(refs), gup.empty()];
             if gup.pin {
                 dropped.push(Update::Decrement(self.state.var(&Key::Pins(frame))));
             }
-            ways.push(Way::new(guard, dropped, format!("{text}: re-check fails")));
+            ways.push(Way::new(guard, dropped, text).to(gup.out));
         }
         ways
     }

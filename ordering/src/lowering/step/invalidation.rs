@@ -4,7 +4,7 @@
 //! has read. Nobody else forgets anything.
 
 use crate::language::Diagnostic;
-use crate::language::syntax::UserKind;
+use crate::language::syntax::{Step, UserKind};
 use crate::language::vocabulary::Verb;
 use crate::model::{Guard, Update};
 
@@ -18,15 +18,16 @@ use super::super::round::Party;
 use super::super::state::{Key, NONE};
 use super::At;
 
-/// What a step empties.
-fn levels(verb: Verb) -> &'static [Level] {
-    match verb {
-        Verb::FlushTlb | Verb::FlushTlbMm => &[Level::Tlb],
-        Verb::FlushVcpus => &[Level::VcpuTlb],
-        Verb::IotlbInv | Verb::IotlbInvPasid => &[Level::Iotlb],
-        Verb::DevtlbInv | Verb::DevtlbInvPasid => &[Level::DeviceTlb],
-        _ => &[Level::Iotlb, Level::DeviceTlb],
-    }
+/// What a step empties; `leaf` leaves out what is kept of upper entries.
+fn levels(step: &Step) -> &'static [Level] {
+    let all: &[Level] = match step.verb {
+        Verb::FlushTlb | Verb::FlushTlbMm | Verb::FlushPmd => &[Level::Tlb, Level::CpuUpper],
+        Verb::FlushVcpus => return &[Level::VcpuTlb],
+        Verb::IotlbInv | Verb::IotlbInvPasid => &[Level::Iotlb, Level::DeviceUpper],
+        Verb::DevtlbInv | Verb::DevtlbInvPasid => return &[Level::DeviceTlb],
+        _ => &[Level::Iotlb, Level::DeviceTlb, Level::DeviceUpper],
+    };
+    if step.leaf { &all[..all.len() - 1] } else { all }
 }
 
 impl Emitter<'_> {
@@ -38,7 +39,7 @@ impl Emitter<'_> {
             return Ok(());
         }
         match at.step.verb {
-            Verb::FlushTlb | Verb::FlushTlbMm => self.flush(at)?,
+            Verb::FlushTlb | Verb::FlushTlbMm | Verb::FlushPmd => self.flush(at)?,
             Verb::NotifyStart | Verb::NotifyEnd => {
                 let page = self.page(at)?;
                 let ways = self.range_ways(page, at);
@@ -59,18 +60,19 @@ impl Emitter<'_> {
             let caches = users.into_iter().map(|user| self.state.var(&Key::PasidCache(user)));
             return Ok(caches.map(|cache| Update::Set(cache, 0)).collect());
         }
-        Ok(self.forget(&pages, levels(at.step.verb), &users))
+        Ok(self.forget(&pages, levels(at.step), &users))
     }
 
     fn flush(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
         let (pages, users) = self.reach(at)?;
+        let levels = levels(at.step);
         let cpus: Vec<UserId> = self.names.users_of(UserKind::Cpu).collect();
         match self.options.flush {
             Flush::Ipi => {
                 let mut answers = self.interrupted();
                 for answer in &mut answers {
                     if let Party::Cpu(cpu) = answer.party {
-                        answer.updates = self.forget(&pages, &[Level::Tlb], &[cpu]);
+                        answer.updates = self.forget(&pages, levels, &[cpu]);
                     }
                 }
                 self.round(answers, &[Section::Interrupts], at);
@@ -78,7 +80,7 @@ impl Emitter<'_> {
             Flush::Split if cpus.len() > 1 => {
                 for (index, cpu) in cpus.iter().enumerate() {
                     let shown = format!("{}: {} of {}", at.step.text, index + 1, cpus.len());
-                    let mut way = Way::new(Vec::new(), self.forget(&pages, &[Level::Tlb], &[*cpu]), shown);
+                    let mut way = Way::new(Vec::new(), self.forget(&pages, levels, &[*cpu]), shown);
                     if index + 1 == cpus.len() {
                         way = way.happening(at.happening());
                     }
@@ -86,7 +88,7 @@ impl Emitter<'_> {
                 }
             }
             Flush::Split | Flush::Whole => {
-                let updates = self.forget(&pages, &[Level::Tlb], &users);
+                let updates = self.forget(&pages, levels, &users);
                 self.step(vec![at.way(Vec::new(), updates)], at.line);
             }
         }

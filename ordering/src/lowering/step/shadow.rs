@@ -9,6 +9,7 @@ use crate::model::Update;
 
 use super::super::agent::Emitter;
 use super::super::state::{Key, NONE};
+use super::super::upper::Height;
 use super::At;
 
 impl Emitter<'_> {
@@ -21,7 +22,7 @@ impl Emitter<'_> {
             return Ok(());
         }
         let orig = self.state.var(&Key::Orig(self.agent, page));
-        let ways = self.entry_ways(at, orig, &[spte])?;
+        let ways = self.entry_ways(at, Height::Leaf, orig, &[spte])?;
         self.step(ways, at.line);
         Ok(())
     }

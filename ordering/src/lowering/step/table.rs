@@ -3,7 +3,7 @@
 //! Invariant: an agent remembers the entry that it last saw or wrote; after `pte_modify` the one that was there.
 
 use crate::language::Diagnostic;
-use crate::language::entry::{Base, Written};
+use crate::language::entry::{Base, Bit, Written};
 use crate::language::vocabulary::Verb;
 use crate::model::{Guard, Update, Var};
 
@@ -12,6 +12,7 @@ use super::super::entry::{Entry, Need};
 use super::super::names::{FrameId, PageId};
 use super::super::program::Way;
 use super::super::state::{Key, NONE};
+use super::super::upper::{Height, fits};
 use super::super::written::{fresh, like, of_frame, of_frame_like};
 use super::At;
 
@@ -27,15 +28,19 @@ enum New {
 
 impl Emitter<'_> {
     pub(super) fn table_step(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
-        let page = self.page(at)?;
-        let (pte, orig) = (self.state.var(&Key::Pte(page)), self.state.var(&Key::Orig(self.agent, page)));
+        let (height, keys) = self.place(at)?;
+        let [pte, orig] = keys.map(|key| self.state.var(&key));
         let seen = Update::Copy { to: orig, from: pte };
         let ways = match at.step.verb {
-            Verb::PteRead => vec![at.way(Vec::new(), vec![seen])],
-            Verb::PteClear => vec![at.way(Vec::new(), vec![seen, Update::Set(pte, NONE)])],
-            Verb::SetPte => self.entry_ways(at, orig, &[pte, orig])?,
-            Verb::PteModify => {
+            Verb::PteRead | Verb::PmdRead => vec![at.way(Vec::new(), vec![seen])],
+            Verb::PteClear | Verb::PmdClear => vec![at.way(Vec::new(), vec![seen, Update::Set(pte, NONE)])],
+            Verb::SetPte | Verb::SetPmd => self.entry_ways(at, height, orig, &[pte, orig])?,
+            Verb::PteModify | Verb::PmdModify => {
                 let change = *at.filled(at.step.bits.as_ref())?;
+                if change.said().has(Bit::Huge) {
+                    let help = "write the new entry with `set_pmd`";
+                    return Err(Diagnostic::new(at.span, "no step makes an entry huge, or small", help));
+                }
                 let entries = &self.state.domains.entries;
                 let way = |(old, entry): (u32, Entry)| {
                     let new = entries.value(entry.changed(change));
@@ -43,7 +48,11 @@ impl Emitter<'_> {
                 };
                 entries.all().map(way).collect()
             }
-            _ => self.change_ways(page, orig, at),
+            _ => self.change_ways(self.page(at)?, orig, at),
+        };
+        let ways = match height {
+            Height::Leaf if at.step.verb != Verb::ChangePte => self.in_table(self.page(at)?, ways, at),
+            _ => ways,
         };
         self.step(ways, at.line);
         Ok(())
@@ -61,14 +70,28 @@ impl Emitter<'_> {
         std::iter::once(absent).chain(changed).collect()
     }
 
+    /// Where the entry stands, and what this agent remembers of it.
+    fn place(&self, at: &At<'_>) -> Result<(Height, [Key; 2]), Diagnostic> {
+        if let Some(pmd) = &at.step.pmd {
+            let pmd = self.names.pmd(pmd)?;
+            return Ok((Height::Upper, [Key::Pmd(pmd), Key::PmdOrig(self.agent, pmd)]));
+        }
+        let page = self.page(at)?;
+        self.hardware.uppers.check(page, at.filled(at.step.page.as_ref())?)?;
+        Ok((Height::Leaf, [Key::Pte(page), Key::Orig(self.agent, page)]))
+    }
+
     /// The ways to write the step's entry to each of `places`.
     pub(super) fn entry_ways(
         &mut self,
         at: &At<'_>,
+        height: Height,
         orig: Var,
         places: &[Var],
     ) -> Result<Vec<Way>, Diagnostic> {
-        let new = self.written(at.filled(at.step.entry.as_ref())?, orig)?;
+        let written = at.filled(at.step.entry.as_ref())?;
+        fits(written, height, self.names)?;
+        let new = self.written(written, height, orig)?;
         let way = |(guard, new): (Vec<Guard>, New)| {
             let update = |to: &Var| match new {
                 New::Value(value) => Some(Update::Set(*to, value)),
@@ -85,12 +108,17 @@ impl Emitter<'_> {
     }
 
     /// What `written` comes to, in each case: by the handle it names, and by what the agent remembers.
-    fn written(&mut self, written: &Written, orig: Var) -> Result<Vec<(Vec<Guard>, New)>, Diagnostic> {
+    fn written(
+        &mut self,
+        written: &Written,
+        height: Height,
+        orig: Var,
+    ) -> Result<Vec<(Vec<Guard>, New)>, Diagnostic> {
         let Base::Name(name) = &written.base else {
             return if written.base == Base::Orig {
                 Ok(self.written_like(written, orig))
             } else {
-                let value = self.state.domains.entries.value(fresh(written, self.names)?);
+                let value = self.state.domains.entries.value(fresh(written, height, self.names)?);
                 Ok(vec![(Vec::new(), New::Value(value))])
             };
         };

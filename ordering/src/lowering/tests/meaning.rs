@@ -144,9 +144,11 @@ fn every_look_of_the_vocabulary_can_be_used_in_a_condition() {
             .replace("FRAME", "f")
             .replace("CPU", "C")
             .replace("DEVICE", "D")
-            .replace("PASID", "X");
+            .replace("PASID", "X")
+            .replace("PMD", "M");
         // A vCPU has a TLB of its own where programs write its shadow entries themselves.
-        let things = "page A\nframe f = 0\nmap A -> f ro\ncpu C\nvcpu VC\npasid X\ndevice D pasid X\n";
+        let things =
+            "page A\npmd M -> none\nframe f = 0\nmap A -> f ro\ncpu C\nvcpu VC\npasid X\ndevice D pasid X\n";
         let source =
             format!("scenario s\n{things}\nagent K\n  zap_spte A\nagent C\n  if {look}: pte_clear A\n");
         let loaded = crate::lowering::load(&source);

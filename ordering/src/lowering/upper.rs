@@ -1,0 +1,239 @@
+//! Upper entries: what stands above the entries of pages, and how a walk comes through it.
+//!
+//! Invariant: an upper entry names one page-table page in all of a scenario, so the entry of a page lies in one place;
+//! the n-th pages under two upper entries with the same table share it. A walk goes through what its paging-structure
+//! cache holds, however old that is, and looks at the upper entry only if it holds nothing. Who reads a page-table page
+//! that is free breaks the built-in property. Source: Intel SDM volume 3, "caching translation information"; VT-d,
+//! "paging-structure caches"; mm/mmu_gather.c.
+
+use crate::language::Diagnostic;
+use crate::language::entry::{Base, Bit, Written};
+use crate::language::span::Name;
+use crate::language::syntax::{FrameKind, Scenario};
+use crate::language::vocabulary::Verb;
+use crate::model::{Guard, Update, Var};
+
+use super::agent::Emitter;
+use super::hardware::Caches;
+use super::names::{FrameId, Meaning, Names, PageId, PmdId, UserId};
+use super::program::Way;
+use super::state::{Key, NONE};
+use super::step::At;
+use super::visit::visit_steps;
+
+/// Where an entry stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Height {
+    /// In a page-table page: the entry of one page.
+    Leaf,
+    /// Above.
+    Upper,
+}
+
+/// The upper entries of a scenario.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Uppers {
+    /// By page.
+    above: Vec<Option<PmdId>>,
+    /// By upper entry, the page-table page that it can name.
+    tables: Vec<Option<FrameId>>,
+    /// By page, the first page with the same entry.
+    pub(super) leaves: Vec<PageId>,
+}
+
+/// A case of a walk: in every state one of them holds.
+#[derive(Clone)]
+pub(super) struct Case {
+    pub(super) guard: Vec<Guard>,
+    /// Where the entry of the page is, or the upper entry that maps a frame itself.
+    pub(super) from: Var,
+    /// What becomes of the paging-structure cache.
+    pub(super) caches: Option<Update>,
+    /// Whether the upper entry has to be read first, which is a step of its own.
+    pub(super) reads_upper: bool,
+    /// The references to the page-table page that is read.
+    pub(super) table: Option<Var>,
+    /// What a fault lets the walk forget, if the upper entry in memory is another one by now.
+    pub(super) forgets: Option<(Guard, Update)>,
+}
+
+impl Case {
+    /// Nothing stands above.
+    pub(super) fn only(from: Var) -> Self {
+        Self { guard: Vec::new(), from, caches: None, reads_upper: false, table: None, forgets: None }
+    }
+}
+
+impl Uppers {
+    /// Those of `scenario`; what does not fit together is reported.
+    pub(super) fn new(scenario: &Scenario, names: &Names, diagnostics: &mut Vec<Diagnostic>) -> Self {
+        let mut uppers = Self {
+            above: vec![None; scenario.pages.len()],
+            tables: vec![None; scenario.pmds.len()],
+            leaves: Vec::new(),
+        };
+        for (page, pmd) in &scenario.above {
+            match (names.page(page), names.pmd(pmd)) {
+                (Ok(page), Ok(pmd)) => uppers.above[page.0] = Some(pmd),
+                (page, pmd) => diagnostics.extend([page.err(), pmd.err()].into_iter().flatten()),
+            }
+        }
+        let mut found = |pmd: &Name, entry: &Written| {
+            diagnostics.extend(uppers.names(pmd, entry, names).err());
+        };
+        scenario.pmds.iter().for_each(|(pmd, entry)| found(pmd, entry));
+        for agent in &scenario.agents {
+            visit_steps(&agent.body, &mut |step, _, _| {
+                if let (Verb::SetPmd, Some(pmd), Some(entry)) = (step.verb, &step.pmd, &step.entry) {
+                    found(pmd, entry);
+                }
+            });
+        }
+        uppers.leaves = (0..scenario.pages.len()).map(|page| uppers.leaf(PageId(page))).collect();
+        uppers
+    }
+
+    /// Takes note of the page-table page that an upper entry names.
+    fn names(&mut self, pmd: &Name, entry: &Written, names: &Names) -> Result<(), Diagnostic> {
+        // A name that is not declared is reported where it is lowered.
+        let (Ok(id), Some(table)) = (names.pmd(pmd), table_of(entry, names)) else { return Ok(()) };
+        let known = *self.tables[id.0].get_or_insert(table);
+        if known == table {
+            return Ok(());
+        }
+        let message = format!("`{}` names another page-table page elsewhere", pmd.node);
+        let help = "an upper entry can name one; give the other one an upper entry of its own";
+        Err(Diagnostic::new(entry.span, message, help))
+    }
+
+    /// The first page that has the same entry as `page`.
+    fn leaf(&self, page: PageId) -> PageId {
+        let place = |page: PageId| {
+            let above = self.above[page.0]?;
+            let index = self.above[..page.0].iter().filter(|other| **other == Some(above)).count();
+            Some((self.tables[above.0]?, index))
+        };
+        let wanted = place(page);
+        (0..page.0).map(PageId).find(|other| wanted.is_some() && place(*other) == wanted).unwrap_or(page)
+    }
+
+    pub(super) fn above(&self, page: PageId) -> Option<PmdId> {
+        self.above[page.0]
+    }
+
+    /// The page-table page with the entry of `page`.
+    pub(super) fn table(&self, page: PageId) -> Option<FrameId> {
+        self.tables[self.above(page)?.0]
+    }
+
+    pub(super) fn pages(&self, pmd: PmdId) -> Vec<PageId> {
+        (0..self.above.len()).map(PageId).filter(|page| self.above(*page) == Some(pmd)).collect()
+    }
+
+    /// A page has an entry only if the upper entry above it ever names a page-table page.
+    pub(super) fn check(&self, page: PageId, name: &Name) -> Result<(), Diagnostic> {
+        if self.above(page).is_none() || self.table(page).is_some() {
+            return Ok(());
+        }
+        let message = format!("`{}` has no entry: nothing above it names a page-table page", name.node);
+        Err(Diagnostic::new(name.span, message, "use the upper entry: `pmd_read`, `set_pmd`, …"))
+    }
+}
+
+/// The page-table page that an entry names.
+fn table_of(entry: &Written, names: &Names) -> Option<FrameId> {
+    let Base::Name(name) = &entry.base else { return None };
+    match names.meaning(&name.node) {
+        Some(Meaning::Frame(frame)) if names.frames[frame.0] == FrameKind::Table => Some(frame),
+        _ => None,
+    }
+}
+
+/// Upper entries alone name page-table pages, and are huge if they map a frame.
+pub(super) fn fits(written: &Written, height: Height, names: &Names) -> Result<(), Diagnostic> {
+    let what = match &written.base {
+        Base::Name(name) => names.meaning(&name.node),
+        _ => None,
+    };
+    let kind = match what {
+        Some(Meaning::Frame(frame)) => Some(names.frames[frame.0]),
+        _ => None,
+    };
+    let huge = written.change.said().has(Bit::Huge);
+    let small = matches!(written.base, Base::Name(_)) && !huge && !written.like_orig;
+    let (message, help) = match (height, kind) {
+        (Height::Leaf, Some(FrameKind::Table)) => {
+            ("the entry of a page names no page-table page", "write `set_pmd M -> T`".to_owned())
+        }
+        (Height::Leaf, _) if huge => {
+            ("the entry of a page is not huge", "leave `huge` out, or write an upper entry".to_owned())
+        }
+        (Height::Upper, Some(FrameKind::Slot)) => {
+            ("an upper entry names no swap slot", "name a frame or a page-table page".to_owned())
+        }
+        (Height::Upper, kind) if small && kind != Some(FrameKind::Table) => {
+            let help = format!("write `{written} huge`, or name a page-table page");
+            ("an upper entry that maps a frame is huge", help)
+        }
+        _ => return Ok(()),
+    };
+    Err(Diagnostic::new(written.span, message, help))
+}
+
+impl Emitter<'_> {
+    /// The references to the page-table page with the entry of `page`, if anybody could free it.
+    pub(super) fn table_refs(&mut self, page: PageId) -> Option<Var> {
+        let table = self.hardware.uppers.table(page)?;
+        let watched = self.frees && self.properties.walked.is_some();
+        watched.then(|| self.state.var(&Key::Refs(table)))
+    }
+
+    /// The cases of a walk of `user` to what `page` is mapped to in memory.
+    pub(super) fn cases(&mut self, user: UserId, page: PageId) -> Vec<Case> {
+        if self.hardware.of(user) == Caches::VcpuTlb {
+            return vec![Case::only(self.state.var(&Key::Spte(page)))];
+        }
+        let uppers = &self.hardware.uppers;
+        let Some(above) = uppers.above(page) else {
+            return vec![Case::only(self.state.var(&Key::Pte(page)))];
+        };
+        let pmd = self.state.var(&Key::Pmd(above));
+        let Some(table) = uppers.table(page) else { return vec![Case::only(pmd)] };
+        let table = self.state.domains.entries.table(table);
+        let leaf = Case { table: self.table_refs(page), ..Case::only(self.state.var(&Key::Pte(page))) };
+        let (is, is_not) = (Guard::Is(pmd, table), Guard::IsNot(pmd, table));
+        // What walks in software keeps nothing of the way.
+        if !self.hardware.of(user).keeps_upper() {
+            return vec![Case { guard: vec![is], ..leaf }, Case { guard: vec![is_not], ..Case::only(pmd) }];
+        }
+        let cache = self.state.var(&Key::Pwc(user, above));
+        let empty = Guard::Is(cache, NONE);
+        let lost = self.options.evict.then_some(Update::Set(cache, NONE));
+        let no_table: Vec<Guard> = [is_not].into_iter().chain(lost.is_none().then_some(empty)).collect();
+        let filled = Some(Update::Set(cache, table));
+        vec![
+            Case {
+                guard: vec![Guard::Is(cache, table)],
+                forgets: Some((is_not, Update::Set(cache, NONE))),
+                ..leaf.clone()
+            },
+            Case { guard: vec![empty, is], caches: filled, reads_upper: true, ..leaf },
+            Case { guard: no_table, caches: lost, ..Case::only(pmd) },
+        ]
+    }
+
+    /// `ways` of a step that uses the entry of `page`: none of them if its page-table page is free.
+    pub(super) fn in_table(&mut self, page: PageId, mut ways: Vec<Way>, at: &At<'_>) -> Vec<Way> {
+        let Some(refs) = self.table_refs(page) else { return ways };
+        ways.iter_mut().for_each(|way| way.guard.push(Guard::IsNot(refs, 0)));
+        ways.push(self.in_freed_table(vec![Guard::Is(refs, 0)], page, &at.step.text));
+        ways
+    }
+
+    /// The step that reads the entry of `page` in a page-table page that is free.
+    pub(super) fn in_freed_table(&self, guard: Vec<Guard>, page: PageId, text: &str) -> Way {
+        let table = self.hardware.uppers.table(page);
+        let name = table.map_or("", |table| self.state.domains.frames[table.0].as_str());
+        Way::new(guard, Vec::new(), format!("{text} in freed {name}")).violating(self.properties.walked)
+    }
+}

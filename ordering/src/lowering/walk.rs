@@ -1,0 +1,157 @@
+//! Walks: how an entry comes from memory into the cache that accesses use.
+//!
+//! Invariant: each hop is a step, and so is reading a PASID entry or an upper entry before; a split hop is two, and what
+//! is in flight between them is what was read. Whoever has what he needs does not walk.
+
+use crate::language::entry::Bit;
+use crate::model::{Guard, Update, Var};
+
+use super::agent::Emitter;
+use super::entry::Need;
+use super::hardware::Hop;
+use super::names::PageId;
+use super::program::{Goal, Way};
+use super::state::NONE;
+use super::upper::Case;
+
+/// A way to bring an entry one hop nearer.
+pub(super) struct Fill {
+    pub(super) way: Way,
+    /// Whether it then lies where accesses find it.
+    pub(super) arrives: bool,
+}
+
+impl Fill {
+    /// On the way there.
+    fn before(way: Way) -> Self {
+        Self { way: way.to(Goal::Stay), arrives: false }
+    }
+}
+
+impl Emitter<'_> {
+    /// The ways to get an entry of `page` one hop further along `path`.
+    pub(super) fn fills(&mut self, path: &[Hop], page: PageId, need: Need) -> Vec<Fill> {
+        let mut ways = Vec::new();
+        for (index, hop) in path.iter().enumerate() {
+            let rest = &path[index..];
+            let only = if let [case] = hop.cases.as_slice() { Some(case.from) } else { None };
+            ways.extend(self.pasid_reads(hop, &self.lacking(rest, only, need)));
+            for case in &hop.cases {
+                let mut guard = case.guard.clone();
+                guard.extend(hop.pasid.as_ref().map(|pasid| pasid.names_mm));
+                guard.extend(hop.in_flight.map(|var| Guard::Is(var, NONE)));
+                if case.reads_upper {
+                    guard.extend(self.lacking(rest, None, need));
+                    ways.push(self.upper_read(hop, case, guard, page));
+                } else {
+                    ways.extend(self.reads(hop, case, &guard, page, need, rest));
+                }
+            }
+            ways.extend(self.of_upper_in_flight(hop, rest, page, need));
+            ways.extend(self.install(hop, rest, need));
+        }
+        ways
+    }
+
+    /// The ways to read the entry, in `case`.
+    fn reads(
+        &mut self,
+        hop: &Hop,
+        case: &Case,
+        guard: &[Guard],
+        page: PageId,
+        need: Need,
+        rest: &[Hop],
+    ) -> Vec<Fill> {
+        let walks = [guard, &self.lacking(rest, None, need)].concat();
+        let freed = self.freed(case, &walks, page, &hop.text);
+        let mut ways: Vec<Fill> = freed.into_iter().map(Fill::before).collect();
+        let guard = [guard, &self.lacking(rest, Some(case.from), need)].concat();
+        let entries = &self.state.domains.entries;
+        for (value, _) in entries.usable(need) {
+            let mut guard = [guard.as_slice(), &[Guard::Is(case.from, value)]].concat();
+            guard.extend(case.table.map(|refs| Guard::IsNot(refs, 0)));
+            let (to, shown) = match hop.in_flight {
+                Some(var) => (var, format!("{}: read", hop.text)),
+                None => {
+                    guard.extend(&hop.blocked);
+                    (hop.to, hop.text.clone())
+                }
+            };
+            // A walk marks what it reads as young; what a cache holds has been walked already.
+            let read = entries.with(value, Bit::Young).unwrap_or(value);
+            let marked = (read != value).then_some(Update::Set(case.from, read));
+            let updates = std::iter::once(Update::Set(to, read)).chain(marked).chain(case.caches).collect();
+            let way = Way::new(guard, updates, shown).to(Goal::Stay);
+            ways.push(Fill { way, arrives: rest.len() == 1 && hop.in_flight.is_none() });
+        }
+        if let Some((changed, forgotten)) = case.forgets {
+            let faults = [self.state.domains.entries.lacks(case.from, need), changed];
+            let mut guard = [guard.as_slice(), &faults].concat();
+            guard.extend(case.table.map(|refs| Guard::IsNot(refs, 0)));
+            ways.push(Fill::before(Way::new(guard, vec![forgotten], format!("{}: fault", hop.text))));
+        }
+        ways
+    }
+
+    /// The way to read the upper entry into the paging-structure cache.
+    fn upper_read(&self, hop: &Hop, case: &Case, guard: Vec<Guard>, page: PageId) -> Fill {
+        let kept = hop.in_flight.zip(hop.upper).map(|(var, upper)| Update::Set(var, upper.table));
+        let updates = case.caches.into_iter().chain(kept).collect();
+        let above = self.hardware.uppers.above(page);
+        let name = above.map_or("", |above| self.state.domains.pmds[above.0].as_str());
+        Fill::before(Way::new(guard, updates, format!("read {name}")))
+    }
+
+    /// The ways on of a walk that keeps the upper entry in flight.
+    fn of_upper_in_flight(&mut self, hop: &Hop, rest: &[Hop], page: PageId, need: Need) -> Vec<Fill> {
+        let (Some(var), Some(upper)) = (hop.in_flight, hop.upper) else { return Vec::new() };
+        let Some(case) = hop.cases.iter().find(|case| case.reads_upper) else { return Vec::new() };
+        let guard = [Guard::Is(var, upper.table)];
+        let forgets = Some((Guard::IsNot(upper.pmd, upper.table), Update::Set(var, NONE)));
+        let case = Case { caches: None, forgets, ..case.clone() };
+        self.reads(hop, &case, &guard, page, need, rest)
+    }
+
+    /// The way of a split hop to put what is in flight into the cache.
+    fn install(&self, hop: &Hop, rest: &[Hop], need: Need) -> Option<Fill> {
+        let var = hop.in_flight?;
+        let mut guard = self.lacking(rest, None, need);
+        guard.push(Guard::IsNot(var, NONE));
+        guard.extend(hop.upper.map(|upper| Guard::IsNot(var, upper.table)));
+        guard.extend(&hop.blocked);
+        let install = vec![Update::Copy { to: hop.to, from: var }, Update::Set(var, NONE)];
+        let way = Way::new(guard, install, format!("{}: fill", hop.text)).to(Goal::Stay);
+        Some(Fill { way, arrives: rest.len() == 1 })
+    }
+
+    /// The step that comes to a page-table page that is free.
+    pub(super) fn freed(&self, case: &Case, guard: &[Guard], page: PageId, text: &str) -> Option<Way> {
+        let refs = case.table?;
+        Some(self.in_freed_table([guard, &[Guard::Is(refs, 0)]].concat(), page, text).to(Goal::Stay))
+    }
+
+    /// The ways to cache the PASID entry that the walk goes through.
+    fn pasid_reads(&self, hop: &Hop, lacks: &[Guard]) -> Vec<Fill> {
+        let Some(pasid) = &hop.pasid else { return Vec::new() };
+        let unknown = match self.options.evict {
+            true => Guard::Differ(pasid.cache, pasid.entry),
+            false => Guard::Is(pasid.cache, 0),
+        };
+        let read = |mm| {
+            let guard = [lacks, &[unknown, Guard::Is(pasid.entry, mm)]].concat();
+            Fill::before(Way::new(guard, vec![Update::Set(pasid.cache, mm)], pasid.text.as_str()))
+        };
+        (1..self.state.size(pasid.entry)).map(read).collect()
+    }
+
+    /// The guards under which no cache from the first hop of `path` to the front has an entry for the access. If caches
+    /// lose entries, walking again shows only if what is walked, at `from`, says something else.
+    fn lacking(&self, path: &[Hop], from: Option<Var>, need: Need) -> Vec<Guard> {
+        if self.options.evict {
+            let first = path.first().zip(from);
+            return first.map(|(hop, from)| Guard::Differ(hop.to, from)).into_iter().collect();
+        }
+        path.iter().map(|hop| self.state.domains.entries.lacks(hop.to, need)).collect()
+    }
+}
