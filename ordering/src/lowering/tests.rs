@@ -28,11 +28,13 @@ fn loaded(file: &str, source: &str) -> Vec<Lowered> {
     }
 }
 
-/// What is wrong with the verdict; nothing if it is the expected one.
-fn unexpected(lowered: &Lowered) -> Option<String> {
+/// What is wrong with the verdict; nothing if it is the expected one. Slips that break these two built-in properties are
+/// no counterexamples, unless `source` asks for the property by name.
+fn unexpected(lowered: &Lowered, source: &str) -> Option<String> {
     let found = explore(&lowered.model, MOST);
     if let Found::Violated(property, _) = &found
         && (property == "never out of range" || property == "never unlock without lock")
+        && !source.contains(&format!("\n{property}\n"))
     {
         return Some(format!("{}: {found:#?}", lowered.name));
     }
@@ -51,7 +53,7 @@ fn every_scenario_of_the_catalogue_has_its_expected_verdict() {
     let mut wrong = Vec::new();
     for file in FILES {
         for lowered in loaded(file.path, file.text) {
-            wrong.extend(unexpected(&lowered));
+            wrong.extend(unexpected(&lowered, file.text));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -87,7 +89,7 @@ fn no_proof_of_the_catalogue_rests_on_caches_that_never_lose_an_entry() {
         let evicting = file.text.replace("\nexpect ", "\noption evict = on\nexpect ");
         for lowered in loaded(file.path, &evicting) {
             if lowered.expect == Some(Expect::Proved) {
-                assert_eq!(unexpected(&lowered), None);
+                assert_eq!(unexpected(&lowered, file.text), None);
             }
         }
     }
