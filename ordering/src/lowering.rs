@@ -37,6 +37,7 @@ mod visit;
 mod walk;
 mod written;
 
+use crate::engine::TooLarge;
 use crate::language::Diagnostic;
 use crate::language::span::{Span, Spanned};
 use crate::language::syntax::{Agent as Column, Expect, Scenario, Statement, UserKind};
@@ -142,16 +143,21 @@ pub fn load(source: &str) -> Result<Vec<(Scenario, Lowered)>, Vec<Diagnostic>> {
     if diagnostics.is_empty() { Ok(found) } else { Err(diagnostics) }
 }
 
-/// The error for a model whose state does not fit: `bits` has the name and the bits of each variable.
+/// The error for a scenario whose model the engine cannot pack.
 #[must_use]
-pub fn too_large(scenario: &Scenario, bits: &[(String, u32)], most: u32) -> Diagnostic {
-    let mut largest: Vec<_> = bits.iter().collect();
-    largest.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
-    let shown: Vec<_> = largest.iter().take(3).map(|(name, bits)| format!("{name} ({bits})")).collect();
-    let sum: u32 = bits.iter().map(|(_, bits)| bits).sum();
-    let message = format!("a state of `{}` needs {sum} bits, and {most} can be packed", scenario.name.node);
-    let help = format!("leave out what no property needs; the largest are {}", shown.join(", "));
-    Diagnostic::new(scenario.name.span, message, help)
+pub fn too_large(scenario: &Scenario, error: &TooLarge) -> Diagnostic {
+    let name = &scenario.name;
+    match error {
+        TooLarge::Bits { bits, limit, biggest } => {
+            let message = format!("a state of `{}` needs {bits} bits, and {limit} can be packed", name.node);
+            let help = format!("leave out what no property needs; the largest are {biggest}");
+            Diagnostic::new(name.span, message, help)
+        }
+        TooLarge::Malformed(error) => {
+            let message = format!("`{}` cannot be explored: {error}", name.node);
+            Diagnostic::new(name.span, message, "use fewer agents, pages, frames and repeats")
+        }
+    }
 }
 
 /// The source of a statement with single blanks.

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use ordering::engine::{Counting, Options, Reductions, Threads};
+use ordering::language::{Diagnostic, render_all};
+use ordering::lowering::load;
 
 use super::files::{self, Source};
 use super::outcome::{self, Checked};
@@ -77,12 +79,11 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
     let mut wrong_files = 0;
     let mut checked = Vec::new();
     for source in &sources {
-        match check_file(source, arguments) {
-            Ok(found) => checked.extend(found),
-            Err(messages) => {
-                complain(format_args!("{} cannot be checked:\n{messages}", source.name));
-                wrong_files += 1;
-            }
+        let wrong = check_file(source, arguments, &mut checked);
+        if !wrong.is_empty() {
+            let shown = render_all(&wrong, &source.name, &source.text);
+            complain(format_args!("{} cannot be checked:\n{shown}", source.name));
+            wrong_files += 1;
         }
     }
     if arguments.json {
@@ -99,19 +100,26 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
     }
 }
 
-fn check_file(source: &Source, arguments: &CheckArguments) -> Result<Vec<Checked>, String> {
-    let loaded = ordering::lowering::load(&source.text)
-        .map_err(|found| ordering::language::render_all(&found, &source.name, &source.text))?;
-    let mut checked = Vec::new();
-    for (_, lowered) in loaded {
-        let one = Checked::explore(lowered, &arguments.options(), arguments.cross_check)?;
-        if !arguments.json {
-            say(&one);
-            show(&one, arguments);
+/// Checks the scenarios of one file; what is wrong with those that cannot be.
+fn check_file(source: &Source, arguments: &CheckArguments, checked: &mut Vec<Checked>) -> Vec<Diagnostic> {
+    let loaded = match load(&source.text) {
+        Ok(loaded) => loaded,
+        Err(wrong) => return wrong,
+    };
+    let mut wrong = Vec::new();
+    for (scenario, lowered) in loaded {
+        match Checked::explore(&scenario, lowered, &arguments.options(), arguments.cross_check) {
+            Ok(one) => {
+                if !arguments.json {
+                    say(&one);
+                    show(&one, arguments);
+                }
+                checked.push(one);
+            }
+            Err(diagnostic) => wrong.push(diagnostic),
         }
-        checked.push(one);
     }
-    Ok(checked)
+    wrong
 }
 
 /// What belongs below a scenario's line.

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use ordering::counterexample::Table;
 use ordering::engine::{self, Bound, Counting, Interleavings, Options, Outcome, Packed, Reductions, Verdict};
-use ordering::language::syntax::Expect;
-use ordering::lowering::Lowered;
+use ordering::language::Diagnostic;
+use ordering::language::syntax::{Expect, Scenario};
+use ordering::lowering::{Lowered, too_large};
 use serde::Serialize;
 
 /// States that the search for a witness may visit.
@@ -47,10 +48,15 @@ struct Row<'a> {
 
 impl Checked {
     /// Explores one scenario.
-    pub(super) fn explore(lowered: Lowered, options: &Options, cross: bool) -> Result<Self, String> {
+    pub(super) fn explore(
+        scenario: &Scenario,
+        lowered: Lowered,
+        options: &Options,
+        cross: bool,
+    ) -> Result<Self, Diagnostic> {
         let begun = Instant::now();
         let Lowered { name, model, expect, .. } = lowered;
-        let packed = engine::compile(&model).map_err(|error| format!("scenario {name}: {error}"))?;
+        let packed = engine::compile(&model).map_err(|error| too_large(scenario, &error))?;
         let outcome = engine::explore(&packed, options);
         let time = begun.elapsed();
         let disagrees = if cross { disagreement(&packed, options, &outcome) } else { None };

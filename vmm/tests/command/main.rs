@@ -119,6 +119,29 @@ fn check_reports_every_error_of_a_file_and_what_to_do() {
     assert!(text(&endless.stderr).contains("/dev/zero is no file"), "{}", text(&endless.stderr));
 }
 
+/// Forty-five variables of eight values each.
+fn too_large() -> String {
+    let declared: String = (0..45).map(|index| format!("var x{index} = 0..7\n")).collect();
+    let row = |index: u32, value: u32| format!("  x{index} = {value}\n");
+    let rows: String = (0..45).flat_map(|index| (1..8).map(move |value| row(index, value))).collect();
+    format!("scenario wide\n{declared}agent k\n{rows}\nalways x0 < 7 || x1 < 7\n")
+}
+
+#[test]
+fn check_says_where_a_scenario_stands_that_is_too_large_and_checks_the_others() {
+    let file = scenario("wide.scn", &format!("{}\n{RACE}expect violation\n", too_large()));
+    let output = afterimage(&["check", file.to_str().expect("a plain path")]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
+    let message = text(&output.stderr);
+    for part in ["wide.scn:1:10", "a state of `wide` needs", "127 can be packed", "leave out", "(3)"] {
+        assert!(message.contains(part), "no `{part}` in:\n{message}");
+    }
+    let shown = text(&output.stdout);
+    for part in ["late-notification", "VIOLATED in ", "1 of 1 files could not be checked"] {
+        assert!(shown.contains(part), "no `{part}` in:\n{shown}");
+    }
+}
+
 #[test]
 fn a_bound_that_was_hit_is_no_proof() {
     let bound = scenario("bound.scn", &format!("{RACE}expect violation\n"));

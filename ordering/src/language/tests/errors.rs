@@ -6,6 +6,7 @@ mod devices;
 mod entries;
 mod tables;
 
+use crate::engine::{Biggest, TooLarge};
 use crate::language::render_all;
 use crate::lowering::{load, too_large};
 
@@ -385,17 +386,18 @@ error: the line ends where `}` is expected
 fn a_state_that_does_not_fit_names_its_largest_variables() {
     let source = in_column("pte_clear A");
     let (scenario, _) = load(&source).unwrap().remove(0);
-    let bits = [("refs[old]".to_owned(), 90), ("pte[A]".to_owned(), 3), ("x".to_owned(), 60)];
+    let biggest = Biggest(vec![("refs[old]".to_owned(), 90), ("x".to_owned(), 60)]);
+    let error = TooLarge::Bits { bits: 153, limit: 127, biggest };
     let expected = r"
-error: a state of `s` needs 153 bits, and 128 can be packed
+error: a state of `s` needs 153 bits, and 127 can be packed
  --> a.scn:1:10
   |
 1 | scenario s
   |          ^
   |
-  = help: leave out what no property needs; the largest are refs[old] (90), x (60), pte[A] (3)
+  = help: leave out what no property needs; the largest are refs[old] (90), x (60)
 ";
-    let found = too_large(&scenario, &bits, 128).render("a.scn", &source);
+    let found = too_large(&scenario, &error).render("a.scn", &source);
     assert_eq!(clean(&found), expected.trim_matches('\n'));
 }
 
