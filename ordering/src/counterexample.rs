@@ -52,18 +52,14 @@ impl Table {
 
 fn row(model: &Model, step: &Step) -> Row {
     let instruction = &model.agents[step.agent].program[usize::from(step.pc.0)];
+    let taken = &instruction.alternatives[step.alternative];
     let change = |change: &crate::engine::replay::Change| {
         let variable = &model.variables[usize::from(change.var.0)];
         let value = usize::try_from(change.new).ok().and_then(|index| variable.values.get(index));
         format!("{}: {}", variable.name, value.map_or("?", String::as_str))
     };
     let changes: Vec<String> = step.changes.iter().map(change).collect();
-    Row {
-        column: 0,
-        text: instruction.alternatives[step.alternative].text.clone(),
-        change: changes.join("; "),
-        line: instruction.line,
-    }
+    Row { column: 0, text: taken.text.clone(), change: changes.join("; "), line: taken.line }
 }
 
 impl fmt::Display for Table {
@@ -74,6 +70,7 @@ impl fmt::Display for Table {
             cells.chain([self.columns[column].chars().count()]).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
+        let changes = self.rows.iter().map(|row| row.change.chars().count()).max().unwrap_or(0);
         let print = |f: &mut fmt::Formatter<'_>, cells: &[&str], change: &str| {
             let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$} | "));
             let text: String = padded.chain([change.to_owned()]).collect();
@@ -87,7 +84,7 @@ impl fmt::Display for Table {
             cells[row.column] = &row.text;
             // Hardware that acts by itself stands on no line.
             let line = if row.line == 0 { String::new() } else { format!("# line {}", row.line) };
-            print(f, &cells, &format!("{:24} {line}", row.change))?;
+            print(f, &cells, &format!("{:changes$} {line}", row.change))?;
         }
         match &self.broken {
             Some(property) => writeln!(f, "# VIOLATION: {property}"),

@@ -76,6 +76,8 @@ pub struct Alternative {
     pub violates: Option<PropertyId>,
     /// As it is shown in a trace, such as `pte_clear A`.
     pub text: String,
+    /// Line of the source it came from, 1-based; 0 for none.
+    pub line: u32,
 }
 
 /// One place of a program: if no alternative's guard holds, the agent waits.
@@ -83,8 +85,6 @@ pub struct Alternative {
 pub struct Instruction {
     /// The ways on.
     pub alternatives: Vec<Alternative>,
-    /// Line of the source it came from, 1-based; 0 for none.
-    pub line: u32,
 }
 
 /// Somebody who takes steps.

@@ -1,5 +1,7 @@
 //! What is printed is read again.
 
+use std::collections::BTreeSet;
+
 use super::Table;
 use crate::catalogue::entries;
 use crate::engine::{self, Options, Verdict};
@@ -36,8 +38,66 @@ fn a_counterexample_appended_to_its_scenario_is_read_again_and_holds() {
     assert_eq!(table.steps(), trace.steps.len());
     let printed = table.to_string();
     assert!(printed.contains("# VIOLATION: never IOMMU reads A == 0"), "{printed}");
+    let remarks: BTreeSet<_> = printed.lines().filter_map(|row| row.find("# line")).collect();
+    assert_eq!(remarks.len(), 1, "remarks out of line:\n{printed}");
     if let Err(found) = lowering::load(&format!("{RACE}\n{printed}")) {
         panic!("{}", crate::language::render_all(&found, "printed", &format!("{RACE}\n{printed}")));
+    }
+}
+
+const LINES: &str = "scenario base
+page A
+frame old = 0, new = 0
+map A -> old rw
+cpu CPU
+device DEV
+
+agent CPU
+  repeat 0..1:
+    load A
+  pte_clear A
+  notify A post
+  inv_wait
+agent DEV
+  dma_read A
+never use of a freed frame
+
+scenario variant
+like base
+replace CPU.3..4
+  ptep_clear_flush A
+  set_pte A -> new rw
+  store A = 1
+
+never DEV reads A == 0 after CPU store A
+";
+
+/// The text of each row of a scenario's counterexample or, if it is proved, of a complete run, with its line.
+fn lines(source: &str, scenario: usize) -> Vec<(String, u32)> {
+    let (_, lowered) = lowering::load(source).expect("it loads").remove(scenario);
+    let packed = engine::compile(&lowered.model).expect("it is small");
+    let (trace, broken) = match engine::explore(&packed, &Options::default()).verdict {
+        Verdict::Violated { property, trace, .. } => (trace, Some(property)),
+        _ => (engine::witness(&packed, 10_000).expect("it ends"), None),
+    };
+    let table = Table::new(packed.model(), &trace, broken);
+    table.rows.iter().map(|row| (row.text.clone(), row.line)).collect()
+}
+
+#[test]
+fn a_row_names_its_line_behind_a_choice_in_a_variant_in_an_operation_and_in_the_queue() {
+    let base = lines(LINES, 0);
+    let line = |rows: &[(String, u32)], text: &str| {
+        let found = rows.iter().find(|(row, _)| row == text);
+        found.map_or_else(|| panic!("no `{text}` in {rows:?}"), |(_, line)| *line)
+    };
+    for (text, at) in [("pte_clear A", 11), ("notify A", 0), ("notify A post", 12), ("inv_wait", 13)] {
+        assert_eq!(line(&base, text), at, "{text}");
+    }
+    let variant = lines(LINES, 1);
+    for (text, at) in [("pte_clear A", 21), ("set_pte A -> new rw", 22), ("store A = 1", 23), ("walk A", 15)]
+    {
+        assert_eq!(line(&variant, text), at, "{text}");
     }
 }
 

@@ -162,7 +162,7 @@ impl Vars {
                 next: Pc(again),
                 ..step("load", page, vec![Guard::Is(tlb, NONE)], vec![])
             });
-            reader.agent.program.push(Instruction { alternatives: load, line: 0 });
+            reader.agent.program.push(Instruction { alternatives: load });
         }
         reader.agent
     }
@@ -174,7 +174,7 @@ impl Vars {
             let (walk, next) = (program.here(), program.here() + 1 + self.size.pages);
             let walks =
                 pages.clone().flat_map(|page| self.device_walk(device, page, Pc(walk + 1 + page))).collect();
-            program.agent.program.push(Instruction { alternatives: walks, line: 0 });
+            program.agent.program.push(Instruction { alternatives: walks });
             for page in pages.clone() {
                 let tlb = self.iotlb(device, page);
                 let mut read = self.read("dma_read", page, tlb, next);
@@ -182,7 +182,7 @@ impl Vars {
                     next: Pc(next),
                     ..step("dma_read", page, vec![Guard::Is(tlb, NONE)], vec![])
                 });
-                program.agent.program.push(Instruction { alternatives: read, line: 0 });
+                program.agent.program.push(Instruction { alternatives: read });
             }
         }
         program.agent
@@ -230,11 +230,11 @@ impl Program {
     fn add_choice(&mut self, mut alternatives: Vec<Alternative>) {
         let next = Pc(self.here() + 1);
         alternatives.iter_mut().for_each(|alternative| alternative.next = next);
-        self.agent.program.push(Instruction { alternatives, line: 0 });
+        self.agent.program.push(Instruction { alternatives });
     }
 }
 
 /// A step; where it leads is for the caller to say.
 fn step(name: &str, page: u16, guard: Vec<Guard>, updates: Vec<Update>) -> Alternative {
-    Alternative { guard, updates, next: Pc(0), violates: None, text: format!("{name} {page}") }
+    Alternative { guard, updates, next: Pc(0), violates: None, text: format!("{name} {page}"), line: 0 }
 }

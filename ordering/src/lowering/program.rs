@@ -124,7 +124,7 @@ impl Builder {
             spontaneous,
         };
         let start = numbering.place(0);
-        let mut found: Vec<(Vec<Alternative>, u32)> = Vec::new();
+        let mut found: Vec<Vec<Alternative>> = Vec::new();
         if start.is_none() {
             return Vec::new();
         }
@@ -141,10 +141,8 @@ impl Builder {
             }
             alternative
         };
-        let instruction = |(ways, line): (Vec<Alternative>, u32)| Instruction {
-            alternatives: ways.into_iter().map(ends).collect(),
-            line,
-        };
+        let instruction =
+            |ways: Vec<Alternative>| Instruction { alternatives: ways.into_iter().map(ends).collect() };
         found.into_iter().map(instruction).collect()
     }
 
@@ -223,13 +221,11 @@ impl Numbering<'_> {
         Some(new)
     }
 
-    fn instruction(&mut self, (steps, ends): &(Vec<usize>, bool)) -> (Vec<Alternative>, u32) {
+    fn instruction(&mut self, (steps, ends): &(Vec<usize>, bool)) -> Vec<Alternative> {
         let mut alternatives = Vec::new();
-        let mut line = 0;
         for step in steps {
             let builder = self.builder;
-            let Some(Place::Step(ways, at)) = builder.nodes.get(*step) else { continue };
-            line = if line == 0 { *at } else { line };
+            let Some(Place::Step(ways, line)) = builder.nodes.get(*step) else { continue };
             for way in ways {
                 let next = self.place(builder.target(*step, way.goal)).unwrap_or(END);
                 alternatives.push(Alternative {
@@ -238,6 +234,7 @@ impl Numbering<'_> {
                     next,
                     violates: way.violates,
                     text: way.text.clone(),
+                    line: *line,
                 });
             }
         }
@@ -249,8 +246,9 @@ impl Numbering<'_> {
                 next: END,
                 violates: None,
                 text,
+                line: 0,
             });
         }
-        (alternatives, line)
+        alternatives
     }
 }

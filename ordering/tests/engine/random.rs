@@ -188,7 +188,7 @@ fn agent(random: &mut Random, shape: &Shape, visible: &[Var], name: String) -> A
 fn instruction(random: &mut Random, shape: &Shape, visible: &[Var], pc: usize, length: usize) -> Instruction {
     let count = [1, 1, 1, 2, 2, 3][random.below(6)];
     let alternatives = (0..count).map(|_| alternative(random, shape, visible, pc, length)).collect();
-    Instruction { alternatives, line: 0 }
+    Instruction { alternatives }
 }
 
 fn alternative(random: &mut Random, shape: &Shape, visible: &[Var], pc: usize, length: usize) -> Alternative {
@@ -205,7 +205,7 @@ fn alternative(random: &mut Random, shape: &Shape, visible: &[Var], pc: usize, l
     // A violation without a guard would be found at once.
     let violates = (guard.len() > 1 && random.one_in(3))
         .then(|| PropertyId(index_of(random.below(shape.step_properties))));
-    Alternative { guard, updates, next: Pc(index_of(next)), violates, text: "step".to_owned() }
+    Alternative { guard, updates, next: Pc(index_of(next)), violates, text: "step".to_owned(), line: 0 }
 }
 
 fn guard(random: &mut Random, shape: &Shape, visible: &[Var]) -> Guard {
