@@ -142,6 +142,12 @@ impl Vtd {
         self.watch.as_ref().map(Watch::take).unwrap_or_default()
     }
 
+    /// Stale uses that were noticed so far, also those that nobody took in time.
+    #[must_use]
+    pub fn stale_use_count(&self) -> u64 {
+        self.watch.as_ref().map_or(0, Watch::count)
+    }
+
     /// Readings are recorded only if somebody wants to know of stale uses.
     fn recorder(&self) -> Recorder {
         self.watch.as_ref().map_or(Recorder::OFF, |watch| Recorder::on(watch.now()))

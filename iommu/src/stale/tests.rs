@@ -258,7 +258,7 @@ fn the_text_says_what_happened_and_what_is_missing() {
     let (report, _) = scene().report_after(&[invalidations::pasid(OTHER_DOMAIN, 5)]);
     let text = report.to_string();
     let expected = [
-        "stale use: 00:03.0 with PASID 5 read 0x40201000 through the IOTLB, reached Size4K page ",
+        "stale use: 00:03.0 with PASID 5 read 0x40201000 through the IOTLB, reached 4K page ",
         "\n  changed: first-stage entry of level 1 at 0x",
         ": PASID IOTLB, domain 8, PASID 5: another domain",
         "\n  would have helped:\n    PASID IOTLB, domain 7, PASID 5, 1 pages from 0x40201000, IH 1",
@@ -280,4 +280,24 @@ fn the_json_is_one_line_with_the_same_facts() {
     assert_eq!(value["held_by"], "iotlb");
     assert_eq!(value["received"][0]["why"], "another domain");
     assert_eq!(value["remedy"][0], "PASID IOTLB, domain 7, PASID 5, 1 pages from 0x40201000, IH 1");
+}
+
+#[test]
+fn the_text_shows_the_last_of_many_invalidations_and_counts_all() {
+    let many = [invalidations::pasid(OTHER_DOMAIN, 5); 20];
+    let (report, why) = scene().report_after(&many);
+    let text = report.to_string();
+    assert_eq!(why.len(), 20);
+    assert_eq!(text.matches(": another domain").count(), 16, "{text}");
+    assert!(text.contains("\n    4 earlier ones, none of which helped\n"), "{text}");
+}
+
+#[test]
+fn reports_are_counted_whether_they_are_taken_or_not() {
+    let mut scene = scene();
+    assert_eq!(scene.driver.unit.stale_use_count(), 0);
+    scene.use_it();
+    assert_eq!(scene.driver.unit.stale_use_count(), 1);
+    let _taken = scene.reports();
+    assert_eq!(scene.driver.unit.stale_use_count(), 1);
 }

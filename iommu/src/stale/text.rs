@@ -1,16 +1,20 @@
 //! A report for people.
 //!
-//! Invariant: the first line says who used what and what it should have been; the rest says why, oldest first.
+//! Invariant: the first line says who used what and what it should have been; the rest says why, oldest first, and of
+//! many invalidations the last ones.
 
 use std::fmt;
 
-use mmu::address::Access;
+use mmu::address::{Access, PageSize};
 use mmu::cache::Translation;
 
 use crate::spec::descriptor::{
     ContextScope, Descriptor, DeviceSpan, EntryScope, Hint, IotlbScope, PageSpan, PasidScope,
 };
 use crate::stale::{Change, Holder, Moment, StaleUse, Why};
+
+/// Invalidations that are shown at most; JSON has them all.
+const MOST_SHOWN: usize = 16;
 
 /// A descriptor in words.
 pub(super) struct InWords<'a>(pub(super) &'a Descriptor);
@@ -27,7 +31,11 @@ impl fmt::Display for StaleUse {
         } else {
             write!(f, "\n  received since:")?;
         }
-        for missed in &self.received {
+        let earlier = self.received.len().saturating_sub(MOST_SHOWN);
+        if earlier > 0 {
+            write!(f, "\n    {earlier} earlier ones, none of which helped")?;
+        }
+        for missed in &self.received[earlier..] {
             write!(f, "\n    {}: {}: {}", missed.at, InWords(&missed.invalidation), missed.why)?;
         }
         write!(f, "\n  would have helped:")?;
@@ -61,7 +69,12 @@ const fn verb(access: Access) -> &'static str {
 }
 
 fn page(translation: &Translation) -> String {
-    format!("{:?} page {}", translation.size, translation.pfn.address())
+    let size = match translation.size {
+        PageSize::Size4K => "4K",
+        PageSize::Size2M => "2M",
+        PageSize::Size1G => "1G",
+    };
+    format!("{size} page {}", translation.pfn.address())
 }
 
 impl fmt::Display for Holder {

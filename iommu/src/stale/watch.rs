@@ -118,6 +118,8 @@ struct State {
     /// Event of the last wait that completed.
     last_wait: u64,
     reports: Vec<StaleUse>,
+    /// Reports so far, kept or not.
+    count: u64,
 }
 
 /// Invalidations that are not remembered any more.
@@ -212,6 +214,11 @@ impl Watch {
         std::mem::take(&mut self.state.lock().reports)
     }
 
+    /// Reports so far, also those that nobody took in time.
+    pub(crate) fn count(&self) -> u64 {
+        self.state.lock().count
+    }
+
     /// What changed under the translation that is being used, if it is to be looked at.
     pub(crate) fn suspect(&self, used: &Use<'_>) -> Option<Change> {
         if !self.is_sampled() {
@@ -264,6 +271,7 @@ impl Watch {
             forgotten: if state.dropped.newest >= change.read_at { state.dropped.count } else { 0 },
             remedy: judge::remedy(&entry),
         };
+        state.count += 1;
         if state.reports.len() < MOST_REPORTS {
             state.reports.push(report);
         }
