@@ -38,8 +38,8 @@ pub fn write(memory: &PhysicalMemory, options: &MachineOptions) {
     root.add_entry(writer.aml(&fixed(dsdt)));
     root.add_entry(writer.aml(&processors(options.processors)));
     root.add_entry(writer.aml(&configuration_space()));
-    if let IommuKind::Vtd { unit, .. } = options.iommu {
-        root.add_entry(writer.table(&dmar::table(&unit)));
+    if let IommuKind::Vtd(unit) = options.iommu {
+        root.add_entry(writer.table(&dmar::table(&unit.vtd)));
     }
     let root = writer.aml(&root);
     memory.write_bytes(PhysAddr(map::ACPI), &bytes(&Rsdp::new(OEM, root)));

@@ -17,13 +17,14 @@ use devices::pci::host_bridge::{self, BridgeFunction, HostBridge};
 use devices::pci_engine::PciEngine;
 use devices::serial::{self, Output, Serial};
 use devices::upstream::{Direct, Remapped, Upstream};
+use iommu::spec::id::SourceId;
 use iommu::vtd::{REGISTER_BYTES, Vtd};
 use mmu::memory::PhysicalMemory;
 use thiserror::Error;
 
 use super::ending::{End, Ending};
 use super::interrupts::Interrupts;
-use super::options::{DeviceKind, IommuKind, MachineOptions};
+use super::options::{Answers, DeviceKind, IommuKind, MachineOptions, UnitOptions};
 use super::remapping::UnitRegisters;
 use crate::boot::map;
 use crate::kvm::{Access, Vm};
@@ -99,7 +100,10 @@ impl Board {
         );
         bus.attach(BridgeFunction::config(), |_| Ok::<_, BusFull>(Arc::new(BridgeFunction)))?;
         for device in &options.devices {
-            attach(&mut bus, *device, vm.memory())?;
+            let source = attach(&mut bus, *device, vm.memory())?;
+            if let (Some(unit), true) = (&unit, answers(options.iommu) == Answers::Never) {
+                unit.hold_device_tlb(source);
+            }
         }
         bus.place_bars(Window { start: map::HOLE, end: map::HOLE_END })?;
         let bus = Arc::new(bus);
@@ -112,6 +116,12 @@ impl Board {
     #[must_use]
     pub fn serial(&self) -> &Serial {
         &self.serial
+    }
+
+    /// The remapping unit, if there is one.
+    #[must_use]
+    pub fn unit(&self) -> Option<&Arc<Vtd>> {
+        self.unit.as_ref().map(|unit| &unit.0)
     }
 
     /// Answers a processor.
@@ -204,11 +214,28 @@ fn upstream(vm: &Vm, kind: IommuKind, interrupts: &Arc<Interrupts>) -> (Arc<dyn 
     let memory = Arc::clone(vm.memory());
     match kind {
         IommuKind::None => (Arc::new(Direct::new(memory, interrupts.sink())), None),
-        IommuKind::Vtd { unit, device_tlb_entries } => {
-            let unit = Vtd::new(memory, unit, interrupts.clone());
+        IommuKind::Vtd(options) => {
+            let unit = Vtd::new(memory, options.vtd, interrupts.clone());
+            turn_knobs(&unit, &options);
             interrupts.remap_by(Arc::clone(&unit));
-            (Arc::new(Remapped::new(Arc::clone(&unit), device_tlb_entries)), Some(unit))
+            (Arc::new(Remapped::new(Arc::clone(&unit), options.device_tlb_entries)), Some(unit))
         }
+    }
+}
+
+fn turn_knobs(unit: &Vtd, options: &UnitOptions) {
+    if let Some(fault) = options.fault {
+        unit.break_queue(fault);
+    }
+    if let Some(admitted) = options.queue_stops_after {
+        unit.hold_queue(admitted);
+    }
+}
+
+const fn answers(kind: IommuKind) -> Answers {
+    match kind {
+        IommuKind::None => Answers::Prompt,
+        IommuKind::Vtd(options) => options.answers,
     }
 }
 
@@ -228,7 +255,11 @@ fn reserved(options: &MachineOptions) -> Vec<Reserved> {
     ]
 }
 
-fn attach(bus: &mut PciBus, device: DeviceKind, memory: &Arc<PhysicalMemory>) -> Result<(), BoardError> {
+fn attach(
+    bus: &mut PciBus,
+    device: DeviceKind,
+    memory: &Arc<PhysicalMemory>,
+) -> Result<SourceId, BoardError> {
     let source = match device {
         DeviceKind::Edu(options) => bus.attach(Edu::config(), |endpoint| Ok(Edu::new(endpoint, options))),
         DeviceKind::IommuTestdev => {
@@ -239,5 +270,5 @@ fn attach(bus: &mut PciBus, device: DeviceKind, memory: &Arc<PhysicalMemory>) ->
         }),
     }?;
     log::info!("{source}: {device:?}");
-    Ok(())
+    Ok(source)
 }

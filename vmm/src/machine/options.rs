@@ -2,6 +2,8 @@
 
 use devices::edu::EduOptions;
 use devices::pci_engine::PciEngineOptions;
+use iommu::stale::watch::{StaleOptions, Watching};
+use iommu::vtd::knobs::Fault;
 use iommu::vtd::options::VtdOptions;
 
 use crate::boot::map;
@@ -30,17 +32,51 @@ pub enum IommuKind {
     /// Nothing.
     None,
     /// A VT-d unit.
-    Vtd {
-        /// How it is built.
-        unit: VtdOptions,
-        /// Translations that a device keeps which translates ahead; 0 for none.
-        device_tlb_entries: usize,
-    },
+    Vtd(UnitOptions),
+}
+
+/// A VT-d unit and what is wrong with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UnitOptions {
+    /// How it is built.
+    pub vtd: VtdOptions,
+    /// Translations that a device keeps which translates ahead; 0 for none.
+    pub device_tlb_entries: usize,
+    /// An error of its queue, once.
+    pub fault: Option<Fault>,
+    /// Descriptors that its queue executes before it stands still; none if it never does.
+    pub queue_stops_after: Option<u64>,
+    /// Whether devices answer.
+    pub answers: Answers,
+}
+
+/// Whether devices carry out and answer what their TLBs are told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Answers {
+    /// At once.
+    #[default]
+    Prompt,
+    /// Never: a wait behind such an invalidation never completes.
+    Never,
 }
 
 impl Default for IommuKind {
     fn default() -> Self {
-        Self::Vtd { unit: VtdOptions::default(), device_tlb_entries: 64 }
+        Self::Vtd(UnitOptions::default())
+    }
+}
+
+impl Default for UnitOptions {
+    /// A unit that does what it is told, and is watched.
+    fn default() -> Self {
+        let stale = StaleOptions { watching: Watching::EveryUse, ..StaleOptions::default() };
+        Self {
+            vtd: VtdOptions { stale, ..VtdOptions::default() },
+            device_tlb_entries: 64,
+            fault: None,
+            queue_stops_after: None,
+            answers: Answers::default(),
+        }
     }
 }
 

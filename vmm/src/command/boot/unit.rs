@@ -1,74 +1,149 @@
-//! The remapping unit on the command line: `none`, or `vtd` and `name=value` after commas.
+//! The remapping unit on the command line: `none`, or `vtd` and `key=value` after commas.
 //!
-//! Invariant: what is not understood is an error that says what is accepted.
+//! Invariant: [`KEYS`] is all there is: what is understood, what `help` lists and what an error offers come from it.
 
-use iommu::vtd::options::{CacheSizes, CachingMode, VtdOptions};
+use std::fmt::Write;
 
-use crate::machine::options::IommuKind;
+use iommu::stale::watch::Patience;
+use iommu::vtd::knobs::Fault;
+use iommu::vtd::options::{CacheSizes, CachingMode};
 
-/// What can be given.
-const ACCEPTED: &str = "none, or vtd with caching-mode, scalable, five-levels, device-tlbs, page-requests or \
-    interrupt-remapping =on or =off, iotlb, paging, context, pasid, interrupt or device-tlb =ENTRIES, caches=off or \
-    caches=never-evict";
+use super::super::say;
+use crate::machine::options::{Answers, IommuKind, UnitOptions};
 
 /// Entries of a cache at most.
 const MOST_ENTRIES: usize = 1 << 20;
 
-/// The kind that `text` describes.
+/// One thing that can be set.
+struct Key {
+    name: &'static str,
+    values: &'static str,
+    about: &'static str,
+    /// None if there is no such value.
+    set: fn(&mut UnitOptions, &str) -> Option<()>,
+}
+
+const fn key(
+    name: &'static str,
+    values: &'static str,
+    about: &'static str,
+    set: fn(&mut UnitOptions, &str) -> Option<()>,
+) -> Key {
+    Key { name, values, about, set }
+}
+
+const KEYS: [Key; 18] = [
+    key("caching-mode", "on|off", "what is not present is cached too (CAP.CM)", |unit, value| {
+        unit.vtd.caching_mode = if on(value)? { CachingMode::AlsoAbsent } else { CachingMode::PresentOnly };
+        Some(())
+    }),
+    key("scalable", "on|off", "scalable mode, with first stage, nesting and PASIDs", |unit, value| {
+        put(&mut unit.vtd.scalable_mode, on(value))
+    }),
+    key("five-levels", "on|off", "first-stage tables of five levels", |unit, value| {
+        put(&mut unit.vtd.five_levels, on(value))
+    }),
+    key("device-tlbs", "on|off", "devices may translate ahead (ATS)", |unit, value| {
+        put(&mut unit.vtd.device_tlb, on(value))
+    }),
+    key("page-requests", "on|off", "devices may ask for pages (PRI)", |unit, value| {
+        put(&mut unit.vtd.page_requests, on(value))
+    }),
+    key("interrupt-remapping", "on|off", "interrupts are remapped", |unit, value| {
+        put(&mut unit.vtd.interrupt_remapping, on(value))
+    }),
+    key(
+        "caches",
+        "off|never-evict",
+        "all caches of the unit: none, or all that is read stays",
+        |unit, value| put(&mut unit.vtd.caches, caches(value)),
+    ),
+    key("iotlb", "ENTRIES", "size of the IOTLB; 0 for none, as with all sizes", |unit, value| {
+        put(&mut unit.vtd.caches.iotlb, entries(value))
+    }),
+    key("paging", "ENTRIES", "size of the cache of entries above the leaves", |unit, value| {
+        put(&mut unit.vtd.caches.paging, entries(value))
+    }),
+    key("context", "ENTRIES", "size of the cache of context entries", |unit, value| {
+        put(&mut unit.vtd.caches.context, entries(value))
+    }),
+    key("pasid", "ENTRIES", "size of the cache of PASID entries", |unit, value| {
+        put(&mut unit.vtd.caches.pasid, entries(value))
+    }),
+    key("interrupt", "ENTRIES", "size of the cache of interrupt entries", |unit, value| {
+        put(&mut unit.vtd.caches.interrupt, entries(value))
+    }),
+    key("device-tlb", "ENTRIES", "size of each device's TLB", |unit, value| {
+        put(&mut unit.device_tlb_entries, entries(value))
+    }),
+    key("drop", "N", "the Nth invalidation is not carried out (instead of postpone)", |unit, value| {
+        put(&mut unit.fault, nth(value).map(|nth| Some(Fault::Drop { nth })))
+    }),
+    key(
+        "postpone",
+        "N",
+        "the Nth invalidation is carried out after the next, or before a wait",
+        |unit, value| put(&mut unit.fault, nth(value).map(|nth| Some(Fault::Postpone { nth }))),
+    ),
+    key("hold-queue", "N", "the queue stands still after N descriptors", |unit, value| {
+        put(&mut unit.queue_stops_after, value.parse().ok().map(Some))
+    }),
+    key("answers", "prompt|never", "whether devices answer invalidations of their TLBs", |unit, value| {
+        put(&mut unit.answers, answers(value))
+    }),
+    key(
+        "report",
+        "first-use|after-wait",
+        "a stale use counts at once, or if it outlives a wait",
+        |unit, value| put(&mut unit.vtd.stale.patience, patience(value)),
+    ),
+];
+
+/// The kind that `text` describes. `help` lists the keys and ends the program, as `--help` does.
 pub(super) fn parse(text: &str) -> Result<IommuKind, String> {
+    if text == "help" {
+        say(help());
+        std::process::exit(0);
+    }
+    kind(text).map_err(|wrong| format!("{wrong}; `--iommu help` lists what there is"))
+}
+
+fn kind(text: &str) -> Result<IommuKind, String> {
     let mut words = text.split(',');
     let kind = words.next().unwrap_or_default();
     let mut iommu = match kind {
         "none" => IommuKind::None,
         "vtd" => IommuKind::default(),
-        other => return Err(format!("no kind `{other}`; there is {ACCEPTED}")),
+        other => return Err(format!("no kind `{other}`; give none or vtd[,KEY=VALUE]...")),
     };
     for word in words {
-        set(&mut iommu, word)
-            .ok_or_else(|| format!("`{word}` is no option of {kind}; there is {ACCEPTED}"))?;
+        let IommuKind::Vtd(unit) = &mut iommu else { return Err(format!("{kind} takes no `{word}`")) };
+        set(unit, word)?;
     }
     Ok(iommu)
 }
 
-/// Sets the option that `word` describes; none if there is no such option or value.
-fn set(iommu: &mut IommuKind, word: &str) -> Option<()> {
-    let IommuKind::Vtd { unit, device_tlb_entries } = iommu else { return None };
-    let (name, value) = word.split_once('=')?;
-    if let Some(switch) = switch(unit, name) {
-        *switch = on(value)?;
-        return Some(());
+fn set(unit: &mut UnitOptions, word: &str) -> Result<(), String> {
+    let (name, value) = word.split_once('=').unwrap_or((word, ""));
+    let key = KEYS.iter().find(|key| key.name == name).ok_or_else(|| format!("vtd has no key `{name}`"))?;
+    (key.set)(unit, value).ok_or_else(|| format!("`{word}`: give {name}={}", key.values))
+}
+
+/// All keys, a line each.
+fn help() -> String {
+    let mut text = "none                           devices reach memory without a unit\n\
+         vtd[,KEY=VALUE]...             a VT-d unit; of a key given twice the last counts"
+        .to_owned();
+    for Key { name, values, about, .. } in &KEYS {
+        let usage = format!("{name}={values}");
+        write!(text, "\n  {usage:28} {about}").unwrap_or_else(|_| unreachable!("a string takes everything"));
     }
-    match name {
-        "caching-mode" => {
-            unit.caching_mode = if on(value)? { CachingMode::AlsoAbsent } else { CachingMode::PresentOnly };
-        }
-        "caches" => unit.caches = caches(value)?,
-        "device-tlb" => *device_tlb_entries = entries(value)?,
-        name => *cache(&mut unit.caches, name)? = entries(value)?,
-    }
+    text
+}
+
+fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {
+    *place = value?;
     Some(())
-}
-
-fn switch<'unit>(unit: &'unit mut VtdOptions, name: &str) -> Option<&'unit mut bool> {
-    match name {
-        "scalable" => Some(&mut unit.scalable_mode),
-        "five-levels" => Some(&mut unit.five_levels),
-        "device-tlbs" => Some(&mut unit.device_tlb),
-        "page-requests" => Some(&mut unit.page_requests),
-        "interrupt-remapping" => Some(&mut unit.interrupt_remapping),
-        _ => None,
-    }
-}
-
-fn cache<'caches>(caches: &'caches mut CacheSizes, name: &str) -> Option<&'caches mut usize> {
-    match name {
-        "iotlb" => Some(&mut caches.iotlb),
-        "paging" => Some(&mut caches.paging),
-        "context" => Some(&mut caches.context),
-        "pasid" => Some(&mut caches.pasid),
-        "interrupt" => Some(&mut caches.interrupt),
-        _ => None,
-    }
 }
 
 fn caches(value: &str) -> Option<CacheSizes> {
@@ -77,6 +152,27 @@ fn caches(value: &str) -> Option<CacheSizes> {
         "never-evict" => Some(CacheSizes::NEVER_EVICT),
         _ => None,
     }
+}
+
+fn answers(value: &str) -> Option<Answers> {
+    match value {
+        "prompt" => Some(Answers::Prompt),
+        "never" => Some(Answers::Never),
+        _ => None,
+    }
+}
+
+fn patience(value: &str) -> Option<Patience> {
+    match value {
+        "first-use" => Some(Patience::FirstUse),
+        "after-wait" => Some(Patience::AfterWait),
+        _ => None,
+    }
+}
+
+/// Counted from 1.
+fn nth(value: &str) -> Option<u64> {
+    value.parse().ok().filter(|nth| *nth > 0)
 }
 
 fn entries(value: &str) -> Option<usize> {
@@ -92,37 +188,4 @@ fn on(value: &str) -> Option<bool> {
 }
 
 #[cfg(test)]
-mod tests {
-    use iommu::vtd::options::{CacheSizes, CachingMode};
-
-    use super::parse;
-    use crate::machine::options::IommuKind;
-
-    #[test]
-    fn every_option_is_understood() {
-        assert_eq!(parse("none"), Ok(IommuKind::None));
-        assert_eq!(parse("vtd"), Ok(IommuKind::default()));
-        let text = "vtd,caching-mode=on,scalable=off,five-levels=off,device-tlbs=off,page-requests=off,\
-            interrupt-remapping=off,caches=off,iotlb=5,device-tlb=7";
-        let Ok(IommuKind::Vtd { unit, device_tlb_entries }) = parse(text) else { panic!("{text}") };
-        assert_eq!(unit.caching_mode, CachingMode::AlsoAbsent);
-        let switches = [
-            unit.scalable_mode,
-            unit.five_levels,
-            unit.device_tlb,
-            unit.page_requests,
-            unit.interrupt_remapping,
-        ];
-        assert_eq!(switches, [false; 5]);
-        assert_eq!((unit.caches, device_tlb_entries), (CacheSizes { iotlb: 5, ..CacheSizes::OFF }, 7));
-    }
-
-    #[test]
-    fn what_is_not_understood_says_what_is() {
-        for text in
-            ["", "smmu", "none,iotlb=1", "vtd,", "vtd,iotlb", "vtd,iotlb=-1", "vtd,scalable=1", "vtd,x=1"]
-        {
-            assert!(parse(text).unwrap_err().contains("there is none, or vtd"), "{text}");
-        }
-    }
-}
+mod tests;

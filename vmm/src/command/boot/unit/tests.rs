@@ -1,0 +1,77 @@
+//! What `--iommu` understands, and what it says of the rest.
+
+use iommu::stale::watch::Patience;
+use iommu::vtd::knobs::Fault;
+use iommu::vtd::options::{CacheSizes, CachingMode};
+
+use super::{KEYS, help, parse};
+use crate::machine::options::{Answers, IommuKind, UnitOptions};
+
+fn unit(text: &str) -> UnitOptions {
+    match parse(text) {
+        Ok(IommuKind::Vtd(unit)) => unit,
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+#[test]
+fn every_option_is_understood() {
+    assert_eq!(parse("none"), Ok(IommuKind::None));
+    assert_eq!(parse("vtd"), Ok(IommuKind::default()));
+    let text = "vtd,caching-mode=on,scalable=off,five-levels=off,device-tlbs=off,page-requests=off,\
+        interrupt-remapping=off,caches=off,iotlb=5,device-tlb=7";
+    let unit = unit(text);
+    assert_eq!(unit.vtd.caching_mode, CachingMode::AlsoAbsent);
+    let switches = [
+        unit.vtd.scalable_mode,
+        unit.vtd.five_levels,
+        unit.vtd.device_tlb,
+        unit.vtd.page_requests,
+        unit.vtd.interrupt_remapping,
+    ];
+    assert_eq!(switches, [false; 5]);
+    assert_eq!((unit.vtd.caches, unit.device_tlb_entries), (CacheSizes { iotlb: 5, ..CacheSizes::OFF }, 7));
+}
+
+#[test]
+fn every_size_sets_its_own_cache() {
+    let caches = unit("vtd,iotlb=1,paging=2,context=3,pasid=4,interrupt=5").vtd.caches;
+    assert_eq!(caches, CacheSizes { iotlb: 1, paging: 2, context: 3, pasid: 4, interrupt: 5 });
+}
+
+#[test]
+fn every_knob_is_understood() {
+    assert_eq!(unit("vtd,drop=2").fault, Some(Fault::Drop { nth: 2 }));
+    assert_eq!(unit("vtd,drop=2,postpone=3").fault, Some(Fault::Postpone { nth: 3 }));
+    assert_eq!(unit("vtd,hold-queue=0").queue_stops_after, Some(0));
+    assert_eq!(unit("vtd,answers=never").answers, Answers::Never);
+    assert_eq!(unit("vtd,report=after-wait").vtd.stale.patience, Patience::AfterWait);
+    assert_eq!(unit("vtd,caches=never-evict").vtd.caches, CacheSizes::NEVER_EVICT);
+}
+
+#[test]
+fn help_has_a_line_for_every_key() {
+    for key in &KEYS {
+        let line = format!("  {}={}", key.name, key.values);
+        assert_eq!(help().lines().filter(|listed| listed.starts_with(&line)).count(), 1, "{line}");
+    }
+}
+
+#[test]
+fn what_is_not_understood_says_what_is() {
+    for (text, expected) in [
+        ("", "no kind ``"),
+        ("smmu", "no kind `smmu`"),
+        ("none,iotlb=1", "none takes no `iotlb=1`"),
+        ("vtd,", "no key ``"),
+        ("vtd,iotlb", "give iotlb=ENTRIES"),
+        ("vtd,iotlb=-1", "give iotlb=ENTRIES"),
+        ("vtd,iotlb=1048577", "give iotlb=ENTRIES"),
+        ("vtd,scalable=1", "give scalable=on|off"),
+        ("vtd,drop=0", "give drop=N"),
+        ("vtd,x=1", "no key `x`"),
+    ] {
+        let wrong = parse(text).expect_err(text);
+        assert!(wrong.contains(expected) && wrong.contains("--iommu help"), "{text}: {wrong}");
+    }
+}
