@@ -18,6 +18,7 @@ use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use iommu::vtd::Vtd;
 use mmu::memory::{MemoryError, PhysicalMemory};
 use thiserror::Error;
 
@@ -25,7 +26,7 @@ use crate::boot::{self, BootError, Payload};
 use crate::kvm::vm::IoApicPins;
 use crate::kvm::{Count, Processor, ProcessorError, System, SystemError, VcpuId, Vm, VmError};
 use board::{Board, BoardError};
-use console::Console;
+use console::{Console, Round};
 use ending::{End, Ending};
 use options::MachineOptions;
 
@@ -92,11 +93,17 @@ impl Machine {
         Ok(Self { processors, board, end })
     }
 
-    /// Runs the guest to its end, or for as long as `console` lets it.
+    /// The remapping unit, if there is one.
+    #[must_use]
+    pub fn unit(&self) -> Option<Arc<Vtd>> {
+        self.board.unit().map(Arc::clone)
+    }
+
+    /// Runs the guest to its end, or for as long as `console` and the rounds let it.
     ///
     /// # Errors
     /// [`MachineError::Host`] if there is no thread or no event left for it.
-    pub fn run(self, console: Console) -> Result<Ending, MachineError> {
+    pub fn run(self, console: Console, round: Option<Round<'_>>) -> Result<Ending, MachineError> {
         let Self { processors, board, end } = self;
         let mut threads = Vec::new();
         for processor in processors {
@@ -109,7 +116,7 @@ impl Machine {
                 }
             }
         }
-        let watched = console.watch(&board, &end);
+        let watched = console.watch(&board, &end, round);
         let ending = end.wait_over();
         join(threads);
         watched.map_err(|source| MachineError::Host { what: "events", source })?;

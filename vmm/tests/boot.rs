@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use guest_images::bare::{BareImage, ElfWidth, PASSED};
+use serde_json::{Value, json};
 use vmm::kvm::{System, SystemError};
 
 /// A file of this test's own.
@@ -83,6 +84,101 @@ fn a_page_that_was_not_invalidated_is_still_used_until_it_is() {
     // Without caches nothing is stale, and the image's fourth check fails.
     let output = boot(&image, &["--device", "iommu-testdev", "--iommu", "vtd,caches=off"]);
     assert_eq!(output.status.code(), Some(4 << 1 | 1), "{}", text(&output.stdout));
+}
+
+/// The image that rewrites an entry without an invalidation, on a bus with its device.
+fn boot_testdev(name: &str, arguments: &[&str]) -> Output {
+    let image = file(name, &BareImage::Testdev.elf(ElfWidth::Bits32));
+    boot(&image, &[&["--device", "iommu-testdev"], arguments].concat())
+}
+
+#[test]
+fn a_stale_use_is_reported_with_the_invalidation_that_is_missing() {
+    if !has_kvm() {
+        return;
+    }
+    let output = boot_testdev("testdev-report", &[]);
+    let report = text(&output.stderr);
+    for expected in [
+        "stale use: 00:01.0 wrote 0x0 through the IOTLB, reached 4K page 0x187000, where the tables have 4K page 0x188000",
+        "no invalidation was received since",
+        "would have helped:\n    IOTLB, domain 1, 1 pages from 0x0, IH 1\n",
+        "\nstale uses: 1\n",
+    ] {
+        assert!(report.contains(expected), "{expected}\n{report}");
+    }
+    assert_eq!(output.status.code(), passed(), "a report alone changes nothing");
+}
+
+#[test]
+fn a_stale_use_is_reported_to_tools_as_one_object_a_line() {
+    if !has_kvm() {
+        return;
+    }
+    let output = boot_testdev("testdev-json", &["--stale-report", "json"]);
+    let lines: Vec<Value> = text(&output.stderr)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("each line is an object"))
+        .collect();
+    let [report, summary] = &lines[..] else { panic!("{lines:?}") };
+    assert_eq!((&report["event"], &report["source"]), (&json!("stale-use"), &json!("00:01.0")));
+    assert_eq!((&report["cached"]["page"], &report["now"]["page"]), (&json!("0x187000"), &json!("0x188000")));
+    assert_eq!(summary, &json!({ "event": "stale-uses", "count": 1, "printed": 1 }));
+}
+
+#[test]
+fn a_fatal_stale_use_ends_with_4_and_is_reported() {
+    if !has_kvm() {
+        return;
+    }
+    let output = boot_testdev("testdev-fatal", &["--stale-fatal"]);
+    let report = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{report}");
+    assert!(report.contains("stale use: 00:01.0 wrote 0x0"), "{report}");
+    let output = boot_testdev("testdev-silent", &["--stale-fatal", "--stale-report", "off"]);
+    let report = text(&output.stderr);
+    assert_eq!((output.status.code(), report.contains("stale use:")), (Some(4), false), "{report}");
+}
+
+#[test]
+fn without_a_stale_use_there_is_no_report() {
+    if !has_kvm() {
+        return;
+    }
+    let output = boot_testdev("testdev-uncached", &["--iommu", "vtd,caches=off", "--stale-fatal"]);
+    assert_eq!(text(&output.stderr), "stale uses: none\n");
+    assert_eq!(output.status.code(), Some(4 << 1 | 1), "the guest's own");
+    let edu = file("edu-report", &BareImage::Edu.elf(ElfWidth::Bits32));
+    let output = boot(&edu, &["--device", "edu", "--stale-fatal"]);
+    assert_eq!((text(&output.stderr).as_str(), output.status.code()), ("stale uses: none\n", passed()));
+    for quiet in [&["--iommu", "none"][..], &["--stale-report", "off"]] {
+        let output = boot(&edu, &[&["--device", "edu"], quiet].concat());
+        assert_eq!((text(&output.stderr).as_str(), output.status.code()), ("", passed()), "{quiet:?}");
+    }
+}
+
+#[test]
+fn an_invalidation_that_a_knob_drops_is_in_the_report_of_what_it_left() {
+    if !has_kvm() {
+        return;
+    }
+    let output = boot_testdev("testdev-kept", &["--iommu", "vtd,report=after-wait"]);
+    assert_eq!(text(&output.stderr), "stale uses: none\n", "the invalidation came before the wait");
+    let output = boot_testdev("testdev-drop", &["--iommu", "vtd,drop=1,report=after-wait"]);
+    let report = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(5 << 1 | 1), "the page is stale after its invalidation: {report}");
+    assert!(report.contains("IOTLB, domain 1, 1 pages from 0x0, IH 0: not carried out"), "{report}");
+}
+
+#[test]
+fn the_keys_of_the_unit_are_listed_without_a_kernel() {
+    let output = Command::new(env!("CARGO_BIN_EXE_afterimage"))
+        .args(["boot", "--iommu", "help"])
+        .output()
+        .expect("the command was built");
+    let listed = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(listed.contains("caches=off|never-evict") && listed.contains("drop=N"), "{listed}");
 }
 
 #[test]
@@ -174,6 +270,7 @@ fn wrong_usage_says_what_was_given_and_what_is_accepted() {
         (&["--device", "edu,dma-mask=x"], "`dma-mask=x` is no option of edu"),
         (&["--device", "edu,speed=1"], "`speed=1` is no option of edu"),
         (&["--iommu", "smmu"], "no kind `smmu`"),
+        (&["--stale-report", "loud"], "possible values: text, json, off"),
     ] {
         let output = boot(&edu, arguments);
         let message = text(&output.stderr);

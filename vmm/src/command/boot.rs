@@ -1,27 +1,33 @@
 //! `afterimage boot`: a guest that somebody else wrote, in a machine of its own.
 //!
 //! Invariant: the exit status is the guest's own if it gave one; 0 if it restarted the machine, powered it off, or the user left, 124 if
-//! its time was over, 2 if it was never started, 3 if it broke down.
+//! its time was over, 2 if it was never started, 3 if it broke down, 4 if a stale use was to end it and one happened.
 
 mod device;
+mod reports;
 mod unit;
 
 use std::fs;
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use guest_images::layout::MAX_VCPUS;
+use iommu::stale::watch::Watching;
+use iommu::vtd::Vtd;
 use log::LevelFilter;
+
+use reports::{Format, Reports, Severity};
 
 use super::{UNUSABLE, complain, size};
 use crate::boot::{File, Payload};
-use crate::machine::Machine;
 use crate::machine::console::Console;
 use crate::machine::ending::Ending;
 use crate::machine::options::{DeviceKind, IommuKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions};
+use crate::machine::{Machine, MachineError};
 
 /// What can be booted, and in what.
 #[derive(Debug, Args)]
@@ -41,14 +47,19 @@ pub(super) struct BootArguments {
     /// Processors
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=MAX_VCPUS as i64))]
     cpus: u8,
-    /// What devices reach memory through: none, or vtd[,OPTION=VALUE]... with caching-mode, scalable, five-levels,
-    /// device-tlbs, page-requests, interrupt-remapping (on or off), and entries of caches: iotlb, paging, context,
-    /// pasid, interrupt, device-tlb, or caches=off or caches=never-evict for all of the unit's
+    /// What devices reach memory through: none, or vtd[,KEY=VALUE]...; `--iommu help` lists the keys: what the unit
+    /// offers, how large its caches are, and what goes wrong in it
     #[arg(long, value_name = "KIND", default_value = "vtd", value_parser = unit::parse)]
     iommu: IommuKind,
     /// A device for the PCI bus: edu[,dma-mask=MASK], iommu-testdev, dma-engine[,ats=off][,pri=off][,pasid=off]
     #[arg(long = "device", value_name = "KIND", value_parser = device::parse)]
     devices: Vec<DeviceKind>,
+    /// How uses of stale translations are reported on standard error
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    stale_report: Format,
+    /// The first stale use ends the guest, with exit status 4
+    #[arg(long)]
+    stale_fatal: bool,
     /// The most seconds that the guest may take
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<f64>,
@@ -59,6 +70,8 @@ pub(super) struct BootArguments {
 
 /// The guest broke down.
 const BROKE_DOWN: u8 = 3;
+/// A stale use ended it. The guest's own statuses are odd.
+const STALE_USE: u8 = 4;
 /// Its time was over; the status that timeout(1) uses.
 const TIMED_OUT: u8 = 124;
 /// Larger files are no images.
@@ -93,9 +106,25 @@ impl BootArguments {
         MachineOptions {
             memory_bytes: self.memory,
             processors: self.cpus,
-            iommu: self.iommu,
+            iommu: self.watched_iommu(),
             devices: self.devices.clone(),
         }
+    }
+
+    /// What nobody wants to know of is not watched for.
+    fn watched_iommu(&self) -> IommuKind {
+        match self.iommu {
+            IommuKind::Vtd(mut unit) if self.stale_report == Format::Off && !self.stale_fatal => {
+                unit.vtd.stale.watching = Watching::Off;
+                IommuKind::Vtd(unit)
+            }
+            other => other,
+        }
+    }
+
+    fn reports(&self, unit: Arc<Vtd>) -> Reports {
+        let severity = if self.stale_fatal { Severity::Fatal } else { Severity::Reported };
+        Reports::new(unit, self.stale_report, severity)
     }
 }
 
@@ -117,8 +146,7 @@ pub(super) fn run(arguments: &BootArguments) -> ExitCode {
     let started = arguments.payload().and_then(|payload| {
         Machine::new(&arguments.options(), &payload, Box::new(Terminal)).map_err(|error| error.to_string())
     });
-    let console = Console { timeout: arguments.timeout.map(Duration::from_secs_f64) };
-    match started.and_then(|machine| machine.run(console).map_err(|error| error.to_string())) {
+    match started.and_then(|machine| watch(machine, arguments).map_err(|error| error.to_string())) {
         Ok(ending) => status(ending).into(),
         Err(message) => {
             complain(message);
@@ -127,10 +155,24 @@ pub(super) fn run(arguments: &BootArguments) -> ExitCode {
     }
 }
 
+/// Runs the guest to its end, and reports the stale uses of the unit, if there is one.
+fn watch(machine: Machine, arguments: &BootArguments) -> Result<Ending, MachineError> {
+    let console = Console { timeout: arguments.timeout.map(Duration::from_secs_f64) };
+    let is_watched = |unit: &Arc<Vtd>| unit.options().stale.watching != Watching::Off;
+    let Some(unit) = machine.unit().filter(is_watched) else { return machine.run(console, None) };
+    let mut reports = arguments.reports(unit);
+    let ending = reports.watching(|round| machine.run(console, Some(round)))?;
+    Ok(reports.conclude(ending))
+}
+
 fn status(ending: Ending) -> u8 {
     match ending {
         Ending::Exit(status) => status,
         Ending::Reset | Ending::PoweredOff | Ending::Left => 0,
+        Ending::StaleUse => {
+            complain("the first stale use ended the guest");
+            STALE_USE
+        }
         Ending::TimedOut => {
             complain("the guest's time is over");
             TIMED_OUT

@@ -7,6 +7,7 @@ mod keys;
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, stdin};
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,14 @@ pub struct Console {
     pub timeout: Option<Duration>,
 }
 
+/// What is done again and again while the guest runs.
+pub struct Round<'user> {
+    /// How often, at least.
+    pub every: Duration,
+    /// Does it, and may end the guest.
+    pub act: &'user mut dyn FnMut() -> ControlFlow<Ending>,
+}
+
 /// What the event manager calls.
 struct Watcher<'machine> {
     /// Standard input, without the buffer that the standard library keeps.
@@ -38,8 +47,8 @@ struct Watcher<'machine> {
 }
 
 impl Console {
-    /// Passes input to the board until the end has come.
-    pub(super) fn watch(self, board: &Board, end: &End) -> io::Result<()> {
+    /// Passes input to the board, and makes rounds if there are any, until the end has come.
+    pub(super) fn watch(self, board: &Board, end: &End, mut round: Option<Round<'_>>) -> io::Result<()> {
         let begun = Instant::now();
         let raw = RawTerminal::enter();
         let keys = Keys::new(raw.is_some());
@@ -55,7 +64,13 @@ impl Console {
             if left == Some(Duration::ZERO) {
                 end.finish(Ending::TimedOut);
             }
-            let wait = [wait, left].into_iter().flatten().min();
+            if let Some(round) = &mut round
+                && let ControlFlow::Break(ending) = (round.act)()
+            {
+                end.finish(ending);
+            }
+            let every = round.as_ref().map(|round| round.every);
+            let wait = [wait, left, every].into_iter().flatten().min();
             events.run_with_timeout(milliseconds(wait)).map_err(other)?;
         }
         Ok(())

@@ -21,6 +21,8 @@ pub enum Ending {
     PoweredOff,
     /// The user left.
     Left,
+    /// It let a device use a stale translation, and that was to end it.
+    StaleUse,
     /// Its time was over.
     TimedOut,
     /// It cannot go on.
