@@ -141,7 +141,7 @@ fn answer(way: &str, step: &str) -> Answer {
 /// What there is, in the scenario language.
 pub(super) fn declarations(setting: &Setting) -> String {
     let mut text =
-        "scenario differential\npage A, B\ncpu T0, T1\nvcpu V0\ndevice D0\noption deadlock = off\n"
+        "scenario differential\npage A, B\ncpu T0, T1\nvcpu V0\ndevice D0\noption deadlock = off\noption evict = off\n"
             .to_owned();
     for frame in FRAMES {
         let free = if frame == super::setting::FREE_AT_FIRST { " free" } else { "" };

@@ -50,7 +50,7 @@ impl Options {
                 () if is("flush", "ipi") => Flush::Ipi,
                 () => Flush::Whole,
             },
-            evict: is("evict", "on"),
+            evict: !is("evict", "off"),
             speculation: is("speculation", "on"),
             store_buffers: is("memory", "tso"),
             freed: !is("use_after_free", "off"),

@@ -84,18 +84,6 @@ fn the_orders_of_the_live_machine_have_the_verdicts_that_it_gives_them() {
 }
 
 #[test]
-fn no_proof_of_the_catalogue_rests_on_caches_that_never_lose_an_entry() {
-    for file in FILES {
-        let evicting = file.text.replace("\nexpect ", "\noption evict = on\nexpect ");
-        for lowered in loaded(file.path, &evicting) {
-            if lowered.expect == Some(Expect::Proved) {
-                assert_eq!(unexpected(&lowered, file.text), None);
-            }
-        }
-    }
-}
-
-#[test]
 fn a_counterexample_that_is_printed_is_read_again() {
     let source = text_of("cow/notify-under-lock.scn").unwrap();
     let lowered = loaded("cow", source);

@@ -66,10 +66,11 @@ impl Emitter<'_> {
         let walks = [guard, &self.lacking(rest, None, need)].concat();
         let freed = self.freed(case, &walks, page, &hop.text);
         let mut ways: Vec<Fill> = freed.into_iter().map(Fill::before).collect();
-        let guard = [guard, &self.lacking(rest, Some(case.from), need)].concat();
+        let lacks = self.lacking(rest, Some(case.from), need);
         let entries = &self.state.domains.entries;
         for (value, _) in entries.usable(need) {
-            let mut guard = [guard.as_slice(), &[Guard::Is(case.from, value)]].concat();
+            // What is walked comes first: a trace that cannot go on says what it waits for there.
+            let mut guard = [guard, &[Guard::Is(case.from, value)], &lacks].concat();
             guard.extend(case.table.map(|refs| Guard::IsNot(refs, 0)));
             let (to, shown) = match hop.in_flight {
                 Some(var) => (var, format!("{}: read", hop.text)),
@@ -87,7 +88,7 @@ impl Emitter<'_> {
         }
         if let Some((changed, forgotten)) = case.forgets {
             let faults = [self.state.domains.entries.lacks(case.from, need), changed];
-            let mut guard = [guard.as_slice(), &faults].concat();
+            let mut guard = [guard, &lacks, &faults].concat();
             guard.extend(case.table.map(|refs| Guard::IsNot(refs, 0)));
             ways.push(Fill::before(Way::new(guard, vec![forgotten], format!("{}: fault", hop.text))));
         }

@@ -47,7 +47,7 @@ pub const OPTIONS: &[(&str, &[&str], &str)] = &[
     ),
     ("memory", &["sc", "tso"], "whether a plain store is seen by all at once, or waits in a store buffer"),
     ("speculation", &["off", "on"], "whether hardware walks at any time, for what programs translate"),
-    ("evict", &["off", "on"], "whether a cache may lose an entry at any time, and walk again"),
+    ("evict", &["on", "off"], "whether a cache may lose an entry at any time, and walk again"),
     ("use_after_free", &["on", "off"], "whether the use of a freed frame is a violation"),
     ("walk_after_free", &["on", "off"], "whether the walk of a freed page-table page is a violation"),
     ("unlock", &["on", "off"], "whether an unlock without lock is a violation"),

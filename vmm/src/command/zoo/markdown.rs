@@ -35,7 +35,8 @@ pub(super) fn page(entries: &[Entry]) -> String {
         }
         // A variant takes over the source of the scenario that it is like.
         let told = entry.scenario.source.as_deref();
-        text.push_str(&row(entry, if told == source { "as above" } else { told.unwrap_or_default() }));
+        let repeated = told.is_some() && told == source;
+        text.push_str(&row(entry, if repeated { "as above" } else { told.unwrap_or_default() }));
         source = told;
     }
     text
