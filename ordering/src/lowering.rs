@@ -24,6 +24,7 @@ mod program;
 mod property;
 mod queue;
 mod replay;
+mod role;
 mod round;
 mod sizes;
 mod spaces;
@@ -45,6 +46,7 @@ use crate::model::{Agent, Model, Property, Var};
 
 pub(crate) use operation::expand;
 pub use replay::{Replayed, replay};
+pub use role::{Copied, Role, Roles};
 
 use agent::{Emitter, Properties};
 use buffer::Route;
@@ -81,6 +83,8 @@ pub struct Lowered {
     pub expect: Option<Expect>,
     /// The variables that last: page table, frames, locks, what programs declare; no caches, and nobody's memory.
     pub lasting: Vec<Var>,
+    /// What each variable is to a reader.
+    pub roles: Roles,
 }
 
 /// Lowers a scenario that was read from `source`.
@@ -215,6 +219,7 @@ impl Lowering<'_> {
             return Err(self.diagnostics);
         }
         let lasting = self.state.lasting();
+        let roles = Roles::of(&self.state, self.hardware);
         let model = Model {
             variables: self.state.variables,
             symmetries: symmetry::of(&agents),
@@ -223,7 +228,7 @@ impl Lowering<'_> {
         };
         replay(&model, &self.scenario.trace, self.source).map_err(|diagnostic| vec![diagnostic])?;
         let expect = self.scenario.expect.as_ref().map(|expect: &Spanned<Expect>| expect.node);
-        Ok(Lowered { name: self.scenario.name.node.clone(), model, expect, lasting })
+        Ok(Lowered { name: self.scenario.name.node.clone(), model, expect, lasting, roles })
     }
 
     fn agent(&mut self, index: usize, column: &Column, built_in: Properties) -> Result<Agent, Diagnostic> {

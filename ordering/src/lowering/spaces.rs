@@ -71,6 +71,11 @@ impl Spaces {
         spaces
     }
 
+    /// The PASID that a user's accesses have.
+    pub(super) fn bound(&self, user: UserId) -> Option<PasidId> {
+        self.bound.get(user.0).copied().flatten()
+    }
+
     /// The PASID entries at the start.
     pub(super) fn starts(&self) -> impl Iterator<Item = (Key, u32)> {
         (0..).map(PasidId).zip(&self.named).map(|(id, mm)| (Key::Pasid(id), named(*mm)))

@@ -194,6 +194,16 @@ impl State {
         var
     }
 
+    /// The variable that stands for `key`, if there is one.
+    pub(super) fn known(&self, key: &Key) -> Option<Var> {
+        self.index.get(key).copied()
+    }
+
+    /// All variables, and what they stand for.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (&Key, Var)> {
+        self.index.iter().map(|(key, var)| (key, *var))
+    }
+
     /// The values of a variable, as many as its domain has.
     pub(super) fn size(&self, var: Var) -> u32 {
         number(self.variables.get(usize::from(var.0)).map_or(0, |variable| variable.values.len()))
