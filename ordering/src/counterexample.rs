@@ -1,12 +1,15 @@
-//! A run of a model as a `trace`: rows are time, a column for each agent that takes part, what changed in the last.
+//! A run of a scenario as a `trace`: rows are time, a column for each agent that takes part, what changed in the last.
 //!
 //! Invariant: what is printed is a `trace` of the scenario language: appended to its scenario it is read again and holds.
 //! Agents that do nothing in the run have no column; what is no row is a remark.
 
 use std::fmt;
 
+use crate::engine::replay::Change;
 use crate::engine::{Step, Trace};
+use crate::lowering::Lowered;
 use crate::model::{Model, PropertyId};
+use crate::why::why;
 
 /// A run, ready to be printed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,31 +19,46 @@ pub struct Table {
     rows: Vec<Row>,
     /// The property that the last row breaks.
     broken: Option<String>,
+    why: Vec<String>,
 }
 
+/// A step of the run.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Row {
+pub struct Row {
     column: usize,
-    text: String,
-    change: String,
-    line: u32,
+    /// As it is written.
+    pub text: String,
+    /// What it changed.
+    pub changes: Vec<Changed>,
+    /// Line of the source it stands on, 1-based; 0 for hardware that acts by itself.
+    pub line: u32,
+}
+
+/// A variable that a step changed, with its values in words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Changed {
+    /// Its name.
+    pub variable: String,
+    /// What it was.
+    pub old: String,
+    /// What it is.
+    pub new: String,
 }
 
 impl Table {
-    /// The table of `trace`, a run of `model` whose last step breaks `broken`, if it breaks one.
+    /// The table of `trace`, a run of `lowered` whose last step breaks `broken`, if it breaks one.
     #[must_use]
-    pub fn new(model: &Model, trace: &Trace, broken: Option<PropertyId>) -> Self {
+    pub fn new(lowered: &Lowered, trace: &Trace, broken: Option<PropertyId>) -> Self {
+        let model = &lowered.model;
         let mut agents: Vec<usize> = trace.steps.iter().map(|step| step.agent).collect();
         agents.sort_unstable();
         agents.dedup();
         let columns = agents.iter().map(|agent| model.agents[*agent].name.clone()).collect();
-        let row = |step: &Step| Row {
-            column: agents.iter().position(|agent| *agent == step.agent).unwrap_or(0),
-            ..row(model, step)
-        };
-        let rows = trace.steps.iter().map(row).collect();
+        let column = |step: &Step| agents.iter().position(|agent| *agent == step.agent).unwrap_or(0);
+        let rows = trace.steps.iter().map(|step| row(model, step, column(step))).collect();
+        let why = broken.map(|property| why(lowered, trace, property)).unwrap_or_default();
         let broken = broken.map(|property| model.properties[usize::from(property.0)].text.clone());
-        Self { columns, rows, broken }
+        Self { columns, rows, broken, why }
     }
 
     /// How many steps the run has.
@@ -48,18 +66,36 @@ impl Table {
     pub fn steps(&self) -> usize {
         self.rows.len()
     }
+
+    /// Its steps, each with the name of who takes it.
+    pub fn rows(&self) -> impl Iterator<Item = (&str, &Row)> {
+        self.rows.iter().map(|row| (self.columns[row.column].as_str(), row))
+    }
+
+    /// Why the property breaks, a sentence each; rows are counted from 1.
+    #[must_use]
+    pub fn why(&self) -> &[String] {
+        &self.why
+    }
 }
 
-fn row(model: &Model, step: &Step) -> Row {
+impl Row {
+    fn change(&self) -> String {
+        let changes = self.changes.iter().map(|change| format!("{}: {}", change.variable, change.new));
+        changes.collect::<Vec<_>>().join("; ")
+    }
+}
+
+fn row(model: &Model, step: &Step, column: usize) -> Row {
     let instruction = &model.agents[step.agent].program[usize::from(step.pc.0)];
     let taken = &instruction.alternatives[step.alternative];
-    let change = |change: &crate::engine::replay::Change| {
+    let changed = |change: &Change| {
         let variable = &model.variables[usize::from(change.var.0)];
-        let value = usize::try_from(change.new).ok().and_then(|index| variable.values.get(index));
-        format!("{}: {}", variable.name, value.map_or("?", String::as_str))
+        let value = |value: u32| variable.values.get(value as usize).map_or("?", String::as_str).to_owned();
+        Changed { variable: variable.name.clone(), old: value(change.old), new: value(change.new) }
     };
-    let changes: Vec<String> = step.changes.iter().map(change).collect();
-    Row { column: 0, text: taken.text.clone(), change: changes.join("; "), line: taken.line }
+    let changes = step.changes.iter().map(changed).collect();
+    Row { column, text: taken.text.clone(), changes, line: taken.line }
 }
 
 impl fmt::Display for Table {
@@ -70,7 +106,8 @@ impl fmt::Display for Table {
             cells.chain([self.columns[column].chars().count()]).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
-        let changes = self.rows.iter().map(|row| row.change.chars().count()).max().unwrap_or(0);
+        let changes: Vec<String> = self.rows.iter().map(Row::change).collect();
+        let widest = changes.iter().map(|change| change.chars().count()).max().unwrap_or(0);
         let print = |f: &mut fmt::Formatter<'_>, cells: &[&str], change: &str| {
             let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$} | "));
             let text: String = padded.chain([change.to_owned()]).collect();
@@ -79,17 +116,15 @@ impl fmt::Display for Table {
         let names: Vec<&str> = self.columns.iter().map(String::as_str).collect();
         writeln!(f, "trace")?;
         print(f, &names, "state change")?;
-        for row in &self.rows {
+        for ((row, change), number) in self.rows.iter().zip(&changes).zip(1..) {
             let mut cells = vec![""; self.columns.len()];
             cells[row.column] = &row.text;
             // Hardware that acts by itself stands on no line.
-            let line = if row.line == 0 { String::new() } else { format!("# line {}", row.line) };
-            print(f, &cells, &format!("{:changes$} {line}", row.change))?;
+            let line = if row.line == 0 { String::new() } else { format!(", line {}", row.line) };
+            print(f, &cells, &format!("{change:widest$} # row {number}{line}"))?;
         }
-        match &self.broken {
-            Some(property) => writeln!(f, "# VIOLATION: {property}"),
-            None => Ok(()),
-        }
+        self.broken.iter().try_for_each(|property| writeln!(f, "# VIOLATION: {property}"))?;
+        self.why.iter().try_for_each(|sentence| writeln!(f, "# {sentence}"))
     }
 }
 

@@ -4,8 +4,8 @@
 //! here what `mmu` does when it executes it; operations are the programs that are written there.
 //!
 //! Read in this order: [`language`] (what can be written), [`model`] (what is explored), [`lowering`] (from one to the
-//! other), [`engine`] (every interleaving), [`counterexample`] and [`trace`] (what is shown, of a model and of the live
-//! machine), [`minimize`] (the weakest order that is still safe), [`catalogue`] (the scenarios that are there).
+//! other), [`engine`] (every interleaving), [`counterexample`], `why` and [`trace`] (what is shown, of a model and of the
+//! live machine), [`minimize`] (the weakest order that is still safe), [`catalogue`] (the scenarios that are there).
 
 pub mod catalogue;
 pub mod counterexample;
@@ -15,3 +15,4 @@ pub mod lowering;
 pub mod minimize;
 pub mod model;
 pub mod trace;
+mod why;

@@ -156,7 +156,7 @@ fn search(lowered: &Lowered, text: &str, census: &mut Census) {
         }
         Verdict::Violated { property, trace, .. } => {
             census.violated += 1;
-            let table = Table::new(&lowered.model, trace, Some(*property));
+            let table = Table::new(lowered, trace, Some(*property));
             read_again(lowered, text, &table);
         }
         Verdict::BoundHit { .. } => census.bound_hit += 1,

@@ -34,11 +34,11 @@ fn a_counterexample_appended_to_its_scenario_is_read_again_and_holds() {
     else {
         panic!("the notification comes too late");
     };
-    let table = Table::new(packed.model(), &trace, Some(property));
+    let table = Table::new(&lowered, &trace, Some(property));
     assert_eq!(table.steps(), trace.steps.len());
     let printed = table.to_string();
     assert!(printed.contains("# VIOLATION: never IOMMU reads A == 0"), "{printed}");
-    let remarks: BTreeSet<_> = printed.lines().filter_map(|row| row.find("# line")).collect();
+    let remarks: BTreeSet<_> = printed.lines().filter_map(|row| row.find("# row")).collect();
     assert_eq!(remarks.len(), 1, "remarks out of line:\n{printed}");
     if let Err(found) = lowering::load(&format!("{RACE}\n{printed}")) {
         panic!("{}", crate::language::render_all(&found, "printed", &format!("{RACE}\n{printed}")));
@@ -80,7 +80,7 @@ fn lines(source: &str, scenario: usize) -> Vec<(String, u32)> {
         Verdict::Violated { property, trace, .. } => (trace, Some(property)),
         _ => (engine::witness(&packed, 10_000).expect("it ends"), None),
     };
-    let table = Table::new(packed.model(), &trace, broken);
+    let table = Table::new(&lowered, &trace, broken);
     table.rows.iter().map(|row| (row.text.clone(), row.line)).collect()
 }
 
@@ -111,7 +111,7 @@ fn every_counterexample_of_the_catalogue_replays_to_the_same_violation() {
             continue;
         };
         let name = &entry.lowered.name;
-        let table = Table::new(packed.model(), &trace, Some(property));
+        let table = Table::new(&entry.lowered, &trace, Some(property));
         let source = format!("{}\nscenario again\nlike {name}\n\n{table}", entry.file.text);
         let scenario = parse(&source).scenarios.pop().expect("the last scenario of the file");
         let model = &entry.lowered.model;

@@ -139,7 +139,7 @@ impl<'a> Judge<'a> {
             Verdict::BoundHit { .. } => Some(Refusal::BoundHit),
             Verdict::Violated { property, trace, .. } => {
                 let text = lowered.model.properties[usize::from(property.0)].text.clone();
-                let trace = Table::new(&lowered.model, &trace, Some(property));
+                let trace = Table::new(&lowered, &trace, Some(property));
                 Some(Refusal::Violated { property: text, trace })
             }
         }
