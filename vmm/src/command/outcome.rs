@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use ordering::counterexample::Table;
+use ordering::counterexample::{Changed, Table};
 use ordering::engine::{self, Bound, Counting, Interleavings, Options, Outcome, Packed, Reductions, Verdict};
 use ordering::language::Diagnostic;
 use ordering::language::syntax::{Expect, Scenario};
@@ -17,7 +17,7 @@ const WITNESS_STATES: usize = 1_000_000;
 
 /// A scenario that was explored.
 pub(super) struct Checked {
-    name: String,
+    lowered: Lowered,
     expect: Expect,
     packed: Packed,
     outcome: Outcome,
@@ -39,11 +39,45 @@ struct Row<'a> {
     as_expected: bool,
     steps: Option<usize>,
     property: Option<String>,
+    /// Why it breaks, a sentence each.
+    why: Vec<String>,
+    trace: Vec<TraceRow>,
     states: usize,
     transitions: u64,
     interleavings: Option<f64>,
     bytes: usize,
     time_us: u128,
+}
+
+/// A step of the counterexample.
+#[derive(Serialize)]
+struct TraceRow {
+    agent: String,
+    step: String,
+    changes: Vec<Change>,
+    /// Of the file, 1-based; none for hardware that acts by itself.
+    line: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Change {
+    variable: String,
+    old: String,
+    new: String,
+}
+
+fn trace_row((agent, row): (&str, &ordering::counterexample::Row)) -> TraceRow {
+    let change = |change: &Changed| Change {
+        variable: change.variable.clone(),
+        old: change.old.clone(),
+        new: change.new.clone(),
+    };
+    TraceRow {
+        agent: agent.to_owned(),
+        step: row.text.clone(),
+        changes: row.changes.iter().map(change).collect(),
+        line: (row.line > 0).then_some(row.line),
+    }
 }
 
 impl Checked {
@@ -55,13 +89,12 @@ impl Checked {
         cross: bool,
     ) -> Result<Self, Diagnostic> {
         let begun = Instant::now();
-        let Lowered { name, model, expect, .. } = lowered;
-        let packed = engine::compile(&model).map_err(|error| too_large(scenario, &error))?;
+        let packed = engine::compile(&lowered.model).map_err(|error| too_large(scenario, &error))?;
         let outcome = engine::explore(&packed, options);
         let time = begun.elapsed();
         let disagrees = if cross { disagreement(&packed, options, &outcome) } else { None };
-        let expect = expect.unwrap_or(Expect::Proved);
-        Ok(Self { name, expect, packed, outcome, time, disagrees })
+        let expect = lowered.expect.unwrap_or(Expect::Proved);
+        Ok(Self { lowered, expect, packed, outcome, time, disagrees })
     }
 
     /// Whether the verdict is the expected one, and the searches agreed.
@@ -80,7 +113,7 @@ impl Checked {
     pub(super) fn counterexample(&self) -> Option<Table> {
         match &self.outcome.verdict {
             Verdict::Violated { property, trace, .. } => {
-                Some(Table::new(self.packed.model(), trace, Some(*property)))
+                Some(Table::new(&self.lowered, trace, Some(*property)))
             }
             _ => None,
         }
@@ -90,12 +123,12 @@ impl Checked {
     pub(super) fn witness(&self) -> Option<Table> {
         let proved = self.outcome.verdict == Verdict::Proved;
         let trace = proved.then(|| engine::witness(&self.packed, WITNESS_STATES))??;
-        Some(Table::new(self.packed.model(), &trace, None))
+        Some(Table::new(&self.lowered, &trace, None))
     }
 
     /// The bits of its state.
     pub(super) fn bits(&self) -> String {
-        let variables = self.packed.model().variables.iter().map(|variable| variable.name.as_str());
+        let variables = self.lowered.model.variables.iter().map(|variable| variable.name.as_str());
         let bits = variables.zip(self.packed.bits()).filter(|(_, bits)| *bits > 0);
         let bits: Vec<String> = bits.map(|(name, bits)| format!("{name} {bits}")).collect();
         format!("    {} bits a state: {}", self.packed.state_bits(), bits.join(", "))
@@ -104,19 +137,22 @@ impl Checked {
     fn row(&self) -> Row<'_> {
         let (steps, property) = match &self.outcome.verdict {
             Verdict::Violated { trace, property, .. } => {
-                let property = &self.packed.model().properties[usize::from(property.0)];
+                let property = &self.lowered.model.properties[usize::from(property.0)];
                 (Some(trace.steps.len()), Some(property.text.clone()))
             }
             _ => (None, None),
         };
         let statistics = self.outcome.statistics;
+        let table = self.counterexample();
         Row {
-            scenario: &self.name,
+            scenario: &self.lowered.name,
             verdict: verdict_name(&self.outcome.verdict),
             expected: expected_name(self.expect),
             as_expected: self.is_as_expected(),
             steps,
             property,
+            why: table.as_ref().map(|table| table.why().to_vec()).unwrap_or_default(),
+            trace: table.iter().flat_map(Table::rows).map(trace_row).collect(),
             states: statistics.states,
             transitions: statistics.transitions,
             interleavings: match statistics.interleavings {
@@ -175,7 +211,7 @@ impl fmt::Display for Checked {
         write!(
             f,
             "{:40} {verdict:20} {states:>9} states {interleavings:>10} orders {time_ms:>8.2} ms",
-            self.name
+            self.lowered.name
         )?;
         if !self.is_as_expected() {
             write!(f, "   <-- EXPECTED {}", expected_name(self.expect))?;
@@ -193,7 +229,7 @@ impl fmt::Display for Checked {
 /// One sentence about all of them.
 pub(super) fn conclusion(checked: &[Checked]) -> String {
     let wrong: Vec<&str> =
-        checked.iter().filter(|one| !one.is_as_expected()).map(|one| one.name.as_str()).collect();
+        checked.iter().filter(|one| !one.is_as_expected()).map(|one| one.lowered.name.as_str()).collect();
     let count = checked.len();
     if wrong.is_empty() {
         format!("\n{count} scenarios, each with the expected verdict.")

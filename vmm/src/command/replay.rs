@@ -56,7 +56,7 @@ fn replayed(arguments: &ReplayArguments) -> Result<bool, String> {
         let name = &scenario.name.node;
         match replay(&lowered.model, &scenario.trace, &source.text) {
             Ok(Replayed { trace, broken }) => {
-                let table = Table::new(&lowered.model, &trace, broken);
+                let table = Table::new(&lowered, &trace, broken);
                 let rest = scenario.trace.len().saturating_sub(table.steps());
                 say(format_args!("scenario {name}: {} rows can happen\n\n{table}", table.steps()));
                 if rest > 0 {

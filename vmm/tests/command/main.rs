@@ -119,6 +119,22 @@ fn check_reports_every_error_of_a_file_and_what_to_do() {
     assert!(text(&endless.stderr).contains("/dev/zero is no file"), "{}", text(&endless.stderr));
 }
 
+#[test]
+fn the_object_of_a_check_has_the_trace_and_why_it_breaks() {
+    let file = scenario("json.scn", &format!("{RACE}expect violation\n"));
+    let output = afterimage(&["check", "--json", file.to_str().expect("a plain path")]);
+    let object: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let found = &object["scenarios"][0];
+    let rows = found["trace"].as_array().expect("a violation has a trace");
+    assert_eq!(Some(rows.len() as u64), found["steps"].as_u64());
+    let clear = rows.iter().find(|row| row["step"] == "pte_clear A").expect("the entry is cleared");
+    assert_eq!((&clear["agent"], &clear["line"]), (&"CPU".into(), &10.into()));
+    let change = serde_json::json!({"variable": "pte[A]", "old": "old ro", "new": "none"});
+    assert_eq!(clear["changes"][0], change);
+    let why = found["why"].to_string();
+    assert!(why.contains("why: row ") && why.contains("`notify A` of CPU (line 14) comes too late"), "{why}");
+}
+
 /// Forty-five variables of eight values each.
 fn too_large() -> String {
     let declared: String = (0..45).map(|index| format!("var x{index} = 0..7\n")).collect();
