@@ -142,3 +142,6 @@ fn join(threads: Vec<JoinHandle<()>>) {
         let _ended = thread.join();
     }
 }
+
+#[cfg(test)]
+mod tests;

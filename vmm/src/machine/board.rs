@@ -4,6 +4,7 @@
 //! A board is used by all processors at once; each device has its own lock.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use devices::bus::{Registers, Width, fill, value_of};
 use devices::debug_exit;
@@ -68,12 +69,17 @@ pub(super) const SLEEP_STATUS_PORT: u16 = 0x601;
 pub(super) const POWER_OFF_TYPE: u8 = 5;
 const POWER_OFF: u64 = (POWER_OFF_TYPE as u64) << 2 | 1 << 5;
 
+/// How long a device that is late lets an invalidation wait, at most.
+const LATENESS: Duration = Duration::from_millis(20);
+
 /// The devices of a machine.
 pub struct Board {
     bus: Arc<PciBus>,
     bridge: HostBridge,
     io_apic: Arc<IoApic>,
     unit: Option<UnitRegisters>,
+    /// Devices that answer invalidations of their TLBs late.
+    late: Vec<SourceId>,
     serial: Serial,
     end: Arc<End>,
 }
@@ -99,17 +105,17 @@ impl Board {
             reserved(options),
         );
         bus.attach(BridgeFunction::config(), |_| Ok::<_, BusFull>(Arc::new(BridgeFunction)))?;
+        let mut sources = Vec::new();
         for device in &options.devices {
-            let source = attach(&mut bus, *device, vm.memory())?;
-            if let (Some(unit), true) = (&unit, answers(options.iommu) == Answers::Never) {
-                unit.hold_device_tlb(source);
-            }
+            sources.push(attach(&mut bus, *device, vm.memory())?);
         }
+        let unit = unit.map(UnitRegisters);
+        let late = late(unit.as_ref(), options.iommu, sources);
         bus.place_bars(Window { start: map::HOLE, end: map::HOLE_END })?;
         let bus = Arc::new(bus);
         let bridge = HostBridge::new(Arc::clone(&bus));
         let serial = Serial::new(wire(Pin(serial::PIN)).line(), output);
-        Ok(Self { bus, bridge, io_apic, unit: unit.map(UnitRegisters), serial, end })
+        Ok(Self { bus, bridge, io_apic, unit, late, serial, end })
     }
 
     /// The serial port, for its input.
@@ -122,6 +128,16 @@ impl Board {
     #[must_use]
     pub fn unit(&self) -> Option<&Arc<Vtd>> {
         self.unit.as_ref().map(|unit| &unit.0)
+    }
+
+    /// The devices that are late answer now. When they are to be asked again, if there are any.
+    pub fn catch_up(&self) -> Option<Duration> {
+        let unit = self.unit()?;
+        for source in &self.late {
+            unit.release_device_tlb(*source);
+            unit.hold_device_tlb(*source);
+        }
+        (!self.late.is_empty()).then_some(LATENESS)
     }
 
     /// Answers a processor.
@@ -232,11 +248,13 @@ fn turn_knobs(unit: &Vtd, options: &UnitOptions) {
     }
 }
 
-const fn answers(kind: IommuKind) -> Answers {
-    match kind {
-        IommuKind::None => Answers::Prompt,
-        IommuKind::Vtd(options) => options.answers,
+/// Of `sources` those that answer late; those that are not prompt take their time from now on.
+fn late(unit: Option<&UnitRegisters>, kind: IommuKind, sources: Vec<SourceId>) -> Vec<SourceId> {
+    let (Some(unit), IommuKind::Vtd(options)) = (unit, kind) else { return Vec::new() };
+    if options.answers != Answers::Prompt {
+        sources.iter().for_each(|source| unit.0.hold_device_tlb(*source));
     }
+    if options.answers == Answers::Late { sources } else { Vec::new() }
 }
 
 fn offset(port: u16, first: u16, count: u16) -> Option<u8> {

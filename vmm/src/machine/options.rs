@@ -56,6 +56,8 @@ pub enum Answers {
     /// At once.
     #[default]
     Prompt,
+    /// When the machine comes round to it, some milliseconds later.
+    Late,
     /// Never: a wait behind such an invalidation never completes.
     Never,
 }

@@ -88,7 +88,7 @@ const KEYS: [Key; 18] = [
     key("hold-queue", "N", "the queue stands still after N descriptors", |unit, value| {
         put(&mut unit.queue_stops_after, value.parse().ok().map(Some))
     }),
-    key("answers", "prompt|never", "whether devices answer invalidations of their TLBs", |unit, value| {
+    key("answers", "prompt|late|never", "when devices answer invalidations of their TLBs", |unit, value| {
         put(&mut unit.answers, answers(value))
     }),
     key(
@@ -157,6 +157,7 @@ fn caches(value: &str) -> Option<CacheSizes> {
 fn answers(value: &str) -> Option<Answers> {
     match value {
         "prompt" => Some(Answers::Prompt),
+        "late" => Some(Answers::Late),
         "never" => Some(Answers::Never),
         _ => None,
     }

@@ -44,6 +44,7 @@ fn every_knob_is_understood() {
     assert_eq!(unit("vtd,drop=2").fault, Some(Fault::Drop { nth: 2 }));
     assert_eq!(unit("vtd,drop=2,postpone=3").fault, Some(Fault::Postpone { nth: 3 }));
     assert_eq!(unit("vtd,hold-queue=0").queue_stops_after, Some(0));
+    assert_eq!(unit("vtd,answers=late").answers, Answers::Late);
     assert_eq!(unit("vtd,answers=never").answers, Answers::Never);
     assert_eq!(unit("vtd,report=after-wait").vtd.stale.patience, Patience::AfterWait);
     assert_eq!(unit("vtd,caches=never-evict").vtd.caches, CacheSizes::NEVER_EVICT);

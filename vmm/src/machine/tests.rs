@@ -1,0 +1,69 @@
+//! A machine whose guest does not run yet: what its devices answer. Without /dev/kvm, "skipped: ...".
+//!
+//! Invariant: the test stands in for the guest's driver, and nobody else touches the unit.
+
+use std::io::{Write, sink, stdout};
+
+use devices::edu::EduOptions;
+use guest_images::bare::{BareImage, ElfWidth};
+use iommu::vtd::{Vtd, Width};
+use mmu::address::PhysAddr;
+
+use super::options::{Answers, DeviceKind, IommuKind, MachineOptions, UnitOptions};
+use super::{Machine, MachineError};
+use crate::boot::{File, Payload};
+
+const QUEUE: u64 = 0x18_0000;
+const STATUS: u64 = 0x18_1000;
+/// The first device on the bus, 00:01.0.
+const SOURCE: u64 = 1 << 3;
+
+fn machine(answers: Answers) -> Option<Machine> {
+    let unit = UnitOptions { answers, ..UnitOptions::default() };
+    let options = MachineOptions {
+        memory_bytes: 4 << 20,
+        processors: 1,
+        iommu: IommuKind::Vtd(unit),
+        devices: vec![DeviceKind::Edu(EduOptions::default())],
+    };
+    let bytes = BareImage::Hello.elf(ElfWidth::Bits32);
+    let kernel = File { name: "hello".to_owned(), bytes };
+    let payload = Payload { kernel, initrd: None, command_line: String::new() };
+    match Machine::new(&options, &payload, Box::new(sink())) {
+        Ok(machine) => Some(machine),
+        Err(MachineError::System(error)) => {
+            writeln!(stdout(), "skipped: {error}").expect("a test can be read");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Tells the device's TLB to forget page 0, and waits with a status write.
+fn invalidate(unit: &Vtd) {
+    let wait = [0x25 | 1 << 32, STATUS];
+    for (index, word) in [SOURCE << 32 | 3, 0].into_iter().chain(wait).enumerate() {
+        unit.memory().store(PhysAddr(QUEUE + 8 * index as u64), word);
+    }
+    unit.write(0x90, Width::Bits64, QUEUE);
+    unit.write(0x18, Width::Bits32, 1 << 26);
+    unit.write(0x88, Width::Bits64, 0x20);
+}
+
+fn has_waited(unit: &Vtd) -> bool {
+    unit.memory().load(PhysAddr(STATUS)) == 1
+}
+
+#[test]
+fn a_wait_completes_when_the_device_answers_and_no_sooner() {
+    for (answers, at_once, later) in
+        [(Answers::Prompt, true, true), (Answers::Late, false, true), (Answers::Never, false, false)]
+    {
+        let Some(machine) = machine(answers) else { return };
+        let unit = machine.unit().expect("it has one");
+        invalidate(&unit);
+        assert_eq!(has_waited(&unit), at_once, "{answers:?}");
+        let again = machine.board.catch_up();
+        assert_eq!((has_waited(&unit), again.is_some()), (later, answers == Answers::Late), "{answers:?}");
+    }
+}
