@@ -171,6 +171,19 @@ fn an_invalidation_that_a_knob_drops_is_in_the_report_of_what_it_left() {
 }
 
 #[test]
+fn a_fatal_stale_use_ends_a_guest_that_would_wait_for_ever() {
+    if !has_kvm() {
+        return;
+    }
+    let held = ["--iommu", "vtd,hold-queue=0", "--stale-fatal"];
+    let output = boot_testdev("testdev-held", &held);
+    assert_eq!(text(&output.stdout), "iommu-testdev driver\n", "its wait never completes");
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{message}");
+    assert!(!message.contains("time is over"), "{message}");
+}
+
+#[test]
 fn the_keys_of_the_unit_are_listed_without_a_kernel() {
     let output = Command::new(env!("CARGO_BIN_EXE_afterimage"))
         .args(["boot", "--iommu", "help"])

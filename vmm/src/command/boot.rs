@@ -147,7 +147,7 @@ pub(super) fn run(arguments: &BootArguments) -> ExitCode {
         Machine::new(&arguments.options(), &payload, Box::new(Terminal)).map_err(|error| error.to_string())
     });
     match started.and_then(|machine| watch(machine, arguments).map_err(|error| error.to_string())) {
-        Ok(ending) => status(ending).into(),
+        Ok(status) => status.into(),
         Err(message) => {
             complain(message);
             UNUSABLE.into()
@@ -155,24 +155,25 @@ pub(super) fn run(arguments: &BootArguments) -> ExitCode {
     }
 }
 
-/// Runs the guest to its end, and reports the stale uses of the unit, if there is one.
-fn watch(machine: Machine, arguments: &BootArguments) -> Result<Ending, MachineError> {
+/// Runs the guest to its end, reports the stale uses of the unit, if there is one, and gives the exit status.
+fn watch(machine: Machine, arguments: &BootArguments) -> Result<u8, MachineError> {
     let console = Console { timeout: arguments.timeout.map(Duration::from_secs_f64) };
     let is_watched = |unit: &Arc<Vtd>| unit.options().stale.watching != Watching::Off;
-    let Some(unit) = machine.unit().filter(is_watched) else { return machine.run(console, None) };
+    let Some(unit) = machine.unit().filter(is_watched) else { return machine.run(console, None).map(status) };
     let mut reports = arguments.reports(unit);
-    let ending = reports.watching(|round| machine.run(console, Some(round)))?;
-    Ok(reports.conclude(ending))
+    let own = status(reports.watching(|round| machine.run(console, Some(round)))?);
+    if reports.conclude() {
+        complain("the guest ends with its first stale use");
+        return Ok(STALE_USE);
+    }
+    Ok(own)
 }
 
 fn status(ending: Ending) -> u8 {
     match ending {
         Ending::Exit(status) => status,
         Ending::Reset | Ending::PoweredOff | Ending::Left => 0,
-        Ending::StaleUse => {
-            complain("the first stale use ended the guest");
-            STALE_USE
-        }
+        Ending::StaleUse => STALE_USE,
         Ending::TimedOut => {
             complain("the guest's time is over");
             TIMED_OUT

@@ -68,11 +68,11 @@ impl Reports {
         }
     }
 
-    /// Prints the rest and the summary, and gives the ending that counts: a stale use came before any other.
-    pub(super) fn conclude(mut self, ending: Ending) -> Ending {
+    /// Prints the rest and the summary. Whether a stale use decides the exit status, however the guest ended.
+    pub(super) fn conclude(mut self) -> bool {
         self.print_new();
         self.print(&self.summary());
-        if self.is_fatal() { Ending::StaleUse } else { ending }
+        self.is_fatal()
     }
 
     fn is_fatal(&self) -> bool {
