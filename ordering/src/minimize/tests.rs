@@ -103,8 +103,11 @@ fn replace_page_may_notify_late_and_write_protect_page_may_not() {
     let known = needs(&found);
     let compare = "check content(anon) == content(ksm) else out";
     assert!(known.contains(&format!("notify A < {compare}")), "{known:#?}");
+    assert!(known.contains(&format!("flush_tlb A < {compare}")), "{known:#?}");
     assert!(known.contains(&"notify A < put anon".to_owned()), "{known:#?}");
+    assert!(known.contains(&"flush_tlb A < put anon".to_owned()), "{known:#?}");
     assert!(!known.iter().any(|need| need.starts_with("notify A < set_pte A -> ksm")), "{known:#?}");
+    assert!(!known.iter().any(|need| need.starts_with("flush_tlb A < set_pte A -> ksm")), "{known:#?}");
     assert_eq!(found.coverage, Coverage::All);
 }
 
