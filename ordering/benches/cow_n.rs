@@ -25,32 +25,40 @@ fn explored(model: &Model, reductions: Reductions, threads: usize) -> Outcome {
     explore(&packed, &Options { reductions, threads, ..Options::default() })
 }
 
-fn proof(bencher: Bencher<'_, '_>, reductions: Reductions, threads: usize, states: usize) {
+/// `transitions` are asserted where every one is taken.
+fn proof(
+    bencher: Bencher<'_, '_>,
+    reductions: Reductions,
+    threads: usize,
+    states: usize,
+    transitions: Option<u64>,
+) {
     let model = cow_n(Size { pages: 4, devices: 2, reads: 3 }, Order::NotifyFirst);
     let outcome = explored(&model, reductions, threads);
     assert_eq!(outcome.verdict, Verdict::Proved);
     assert_eq!(outcome.statistics.states, states);
+    assert!(transitions.is_none_or(|count| outcome.statistics.transitions == count));
     bencher.bench_local(|| explored(black_box(&model), reductions, threads));
 }
 
 #[divan::bench(args = THREADS, sample_count = 50)]
 fn proof_reduced(bencher: Bencher<'_, '_>, threads: usize) {
-    proof(bencher, Reductions::ALL, threads, 100_486);
+    proof(bencher, Reductions::ALL, threads, 100_486, None);
 }
 
 #[divan::bench(args = THREADS, sample_count = 5, sample_size = 1)]
 fn proof_with_liveness(bencher: Bencher<'_, '_>, threads: usize) {
-    proof(bencher, LIVENESS, threads, 1_023_610);
+    proof(bencher, LIVENESS, threads, 1_023_610, None);
 }
 
 #[divan::bench(args = THREADS, sample_count = 5, sample_size = 1)]
 fn proof_with_persistent_sets(bencher: Bencher<'_, '_>, threads: usize) {
-    proof(bencher, PERSISTENT_SETS, threads, 1_808_563);
+    proof(bencher, PERSISTENT_SETS, threads, 1_808_563, None);
 }
 
 #[divan::bench(args = THREADS, sample_count = 3, sample_size = 1)]
 fn proof_unreduced(bencher: Bencher<'_, '_>, threads: usize) {
-    proof(bencher, Reductions::NONE, threads, 10_551_666);
+    proof(bencher, Reductions::NONE, threads, 10_551_666, Some(46_382_002));
 }
 
 #[divan::bench(args = THREADS, sample_count = 50)]
