@@ -1,7 +1,7 @@
 //! `edu`: the educational device that driver courses and bare-metal tests know, register for register.
 //!
 //! Invariant: a transfer touches the device's buffer of 4 KiB and nothing else of it; while one runs, its registers
-//! hold. Source: the device's published register description, as listed in [`register`].
+//! hold. Source: the device's published register description, as listed in `register`.
 
 mod transfer;
 

@@ -1,12 +1,12 @@
 //! The weakest order of a program that is still safe: which rows it can do without, and what of the order of the others
 //! the proof needs.
 //!
-//! Invariant: an order is safe if the scenario is proved with it and the program still does its [job](job). What is
+//! Invariant: an order is safe if the scenario is proved with it and the program still does its job (`job`). What is
 //! called proved was explored: all orders that keep the needs at once, as one program (`every`), or else the report
 //! says how many of them were. A condition that is no "this before that" is met by needs that are enough for it, so a
 //! weakest order need not be the only one.
 //!
-//! Reading order: [`rows`], `order`, `job`, `judge`, `every`.
+//! Reading order: `rows`, `order`, `job`, `judge`, `every`.
 
 mod every;
 mod job;

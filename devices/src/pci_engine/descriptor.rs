@@ -1,6 +1,6 @@
 //! A descriptor: 64 bytes that say what to do.
 //!
-//! Invariant: [`Descriptor::decode`] takes any 64 bytes; what it does not understand is a [`Code`]. Layout:
+//! Invariant: `Descriptor::decode` takes any 64 bytes; what it does not understand is a [`Code`]. Layout:
 //! `docs/dma-engine.md`.
 
 use iommu::pasid::Pasid;
