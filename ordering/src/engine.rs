@@ -37,7 +37,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-pub use self::options::{Counting, Options, Reduction, Reductions, Threads};
+pub use self::options::{Counting, Options, Reduction, Reductions, Threads, Visited};
 pub use self::outcome::{Bound, Interleavings, Length, Outcome, Statistics, Step, Trace, Verdict};
 use self::search::{End, Searched};
 use self::tables::Tables;

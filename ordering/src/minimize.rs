@@ -90,7 +90,7 @@ pub enum MinimizeError {
 }
 
 /// What the search may take.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Of each exploration.
     pub options: Options,

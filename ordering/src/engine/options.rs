@@ -3,6 +3,8 @@
 //! Invariant: both limits are turned into one number of states, so that where a search stops does not depend on when
 //! which table grew.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::outcome::Bound;
 use super::search::{Plan, Shards};
 use super::set;
@@ -54,8 +56,12 @@ pub enum Threads {
 /// States of a level for which starting a thread pays.
 const WORTH_A_THREAD: usize = 1 << 14;
 
+/// How many states a search has found so far, for whoever watches it from another thread: the engine knows no clock.
+#[derive(Debug, Default)]
+pub struct Visited(AtomicUsize);
+
 /// How to explore.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// What is reduced.
     pub reductions: Reductions,
@@ -67,6 +73,27 @@ pub struct Options {
     pub threads: Threads,
     /// Whether interleavings are counted.
     pub interleavings: Counting,
+    /// Told of states as they are found.
+    pub watched: Option<&'static Visited>,
+}
+
+impl Visited {
+    /// Nothing found yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(AtomicUsize::new(0))
+    }
+
+    /// States of the search that runs, or ran last.
+    #[must_use]
+    pub fn states(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Says how many there are.
+    pub fn set(&self, states: usize) {
+        self.0.store(states, Ordering::Relaxed);
+    }
 }
 
 impl Reductions {
@@ -87,6 +114,7 @@ impl Default for Options {
             memory_bytes: 2 << 30,
             threads: Threads::One,
             interleavings: Counting::Off,
+            watched: None,
         }
     }
 }
@@ -109,6 +137,7 @@ impl Options {
                 Threads::Two => Shards::Two { threads_from: WORTH_A_THREAD },
                 Threads::TwoFrom { states } => Shards::Two { threads_from: states },
             },
+            watched: self.watched,
         };
         (plan, bound)
     }

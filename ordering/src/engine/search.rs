@@ -5,6 +5,7 @@
 
 use super::Reductions;
 use super::expand::{Broken, Expander};
+use super::options::Visited;
 use super::set::Set;
 use super::tables::Tables;
 use super::word::Word;
@@ -23,6 +24,7 @@ pub(super) struct Plan {
     /// States of a greater depth are not expanded.
     pub(super) max_depth: usize,
     pub(super) shards: Shards,
+    pub(super) watched: Option<&'static Visited>,
 }
 
 /// In how many parts the set is kept; each has a thread while the level is large.
@@ -68,6 +70,15 @@ struct Shard<W> {
 struct Level<W> {
     transitions: u64,
     broken: Option<Broken<W>>,
+}
+
+impl Plan {
+    /// Tells whoever watches.
+    fn found(&self, states: usize) {
+        if let Some(watched) = self.watched {
+            watched.set(states);
+        }
+    }
 }
 
 impl<W: Word> Level<W> {
@@ -172,7 +183,11 @@ fn alone<W: Word>(shards: &mut [Shard<W>], tables: &Tables<W>, plan: &Plan, dept
         let states = shards[source].levels.last_mut().map(std::mem::take).unwrap_or_default();
         for &state in &states {
             expander.expand(state, depth, |successor| outboxes[owner(successor, count)].push(successor));
-            found += deliver(&mut outboxes, shards, BATCH);
+            let new = deliver(&mut outboxes, shards, BATCH);
+            found += new;
+            if new > 0 {
+                plan.found(found);
+            }
             if found > plan.max_states {
                 break;
             }
@@ -195,6 +210,7 @@ fn one_shard<W: Word>(shard: &mut Shard<W>, tables: &Tables<W>, plan: &Plan, dep
         if outbox.len() >= BATCH {
             shard.insert(&outbox);
             outbox.clear();
+            plan.found(shard.set.len());
             if shard.set.len() > plan.max_states {
                 break;
             }

@@ -6,13 +6,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use ordering::engine::{Counting, Options, Reductions, Threads};
+use ordering::engine::{Counting, Options, Reductions, Threads, Visited};
 use ordering::language::{Diagnostic, render_all};
 use ordering::lowering::load;
 
 use super::files::{self, Source};
 use super::outcome::{self, Checked};
+use super::progress::Progress;
 use super::{UNUSABLE, complain, say, size};
+
+/// What the search that runs has found.
+static VISITED: Visited = Visited::new();
 
 /// What can be asked of the explorer.
 #[derive(Debug, Args)]
@@ -63,6 +67,7 @@ impl CheckArguments {
             memory_bytes: self.memory,
             threads: if self.threads == 2 { Threads::Two } else { Threads::One },
             interleavings: Counting::On,
+            watched: Some(&VISITED),
         }
     }
 }
@@ -108,7 +113,10 @@ fn check_file(source: &Source, arguments: &CheckArguments, checked: &mut Vec<Che
     };
     let mut wrong = Vec::new();
     for (scenario, lowered) in loaded {
-        match Checked::explore(&scenario, lowered, &arguments.options(), arguments.cross_check) {
+        let progress = Progress::search(lowered.name.clone(), &VISITED);
+        let explored = Checked::explore(&scenario, lowered, &arguments.options(), arguments.cross_check);
+        drop(progress);
+        match explored {
             Ok(one) => {
                 if !arguments.json {
                     say(&one);

@@ -6,6 +6,8 @@ use std::io::{IsTerminal, Write, stderr};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use ordering::engine::Visited;
+
 use event_manager::{EventManager, EventOps, EventSet, Events, MutEventSubscriber, SubscriberOps};
 use vmm_sys_util::eventfd::EventFd;
 use vmm_sys_util::timerfd::TimerFd;
@@ -18,6 +20,8 @@ pub(super) struct Progress {
 /// Redraws at each tick of the timer, until the event comes.
 struct Line {
     text: String,
+    /// What a search has found; such a line is shown after a second only.
+    search: Option<&'static Visited>,
     begun: Instant,
     timer: TimerFd,
     stop: EventFd,
@@ -29,7 +33,17 @@ const TICK: std::time::Duration = std::time::Duration::from_millis(100);
 impl Progress {
     /// Starts a line that says `text`. Without a terminal, or if the host has nothing left for it, there is none.
     pub(super) fn start(text: String) -> Self {
-        let running = if stderr().is_terminal() { draw(text).ok() } else { None };
+        Self::of(text, None)
+    }
+
+    /// Starts a line for the search of `text`, for when it takes more than a second.
+    pub(super) fn search(text: String, visited: &'static Visited) -> Self {
+        visited.set(0);
+        Self::of(text, Some(visited))
+    }
+
+    fn of(text: String, search: Option<&'static Visited>) -> Self {
+        let running = if stderr().is_terminal() { draw(text, search).ok() } else { None };
         Self { running }
     }
 }
@@ -44,11 +58,11 @@ impl Drop for Progress {
     }
 }
 
-fn draw(text: String) -> std::io::Result<(EventFd, JoinHandle<()>)> {
+fn draw(text: String, search: Option<&'static Visited>) -> std::io::Result<(EventFd, JoinHandle<()>)> {
     let stop = EventFd::new(libc::EFD_NONBLOCK)?;
     let mut timer = TimerFd::new()?;
     timer.reset(TICK, Some(TICK))?;
-    let line = Line { text, begun: Instant::now(), timer, stop: stop.try_clone()?, stopped: false };
+    let line = Line { text, search, begun: Instant::now(), timer, stop: stop.try_clone()?, stopped: false };
     let thread = thread::Builder::new().name("progress".to_owned()).spawn(move || line.run())?;
     Ok((stop, thread))
 }
@@ -65,10 +79,20 @@ impl Line {
         erase();
     }
 
+    /// What stands behind the time; none: it is too early for a line.
+    fn shown(&self, seconds: f64) -> Option<String> {
+        let Some(visited) = self.search else { return Some(String::new()) };
+        // A count of states is far below what a double holds exactly.
+        #[expect(clippy::cast_precision_loss)]
+        let states = visited.states() as f64;
+        (seconds >= 1.0).then(|| format!(", {states} states, {:.0} a second", states / seconds))
+    }
+
     fn redraw(&self) {
         let seconds = self.begun.elapsed().as_secs_f64();
+        let Some(found) = self.shown(seconds) else { return };
         // A terminal that cannot be written to shows no progress.
-        let _written = write!(stderr(), "\r\x1b[2K{} … {seconds:.1} s", self.text);
+        let _written = write!(stderr(), "\r\x1b[2K{} … {seconds:.1} s{found}", self.text);
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) fn level<W: Word>(
         shard,
         mail: Mail { inbox, outbox, leaving: Vec::with_capacity(MESSAGE) },
         found: &found,
-        limit: plan.max_states,
+        plan,
         expander: Expander::new(tables, plan.reductions),
     };
     let first = worker(0, first, first_inbox, to_second);
@@ -53,7 +53,7 @@ struct Worker<'a, W> {
     mail: Mail<W>,
     /// States found by both.
     found: &'a AtomicUsize,
-    limit: usize,
+    plan: &'a Plan,
     expander: Expander<'a, W>,
 }
 
@@ -82,7 +82,7 @@ impl<W: Word> Worker<'_, W> {
             if self.mail.leaving.len() >= MESSAGE {
                 self.send();
             }
-            if self.found.load(Ordering::Relaxed) > self.limit {
+            if self.found.load(Ordering::Relaxed) > self.plan.max_states {
                 break;
             }
         }
@@ -97,7 +97,8 @@ impl<W: Word> Worker<'_, W> {
     fn insert(&mut self, states: &[W]) {
         let before = self.shard.set.len();
         self.shard.insert(states);
-        self.found.fetch_add(self.shard.set.len() - before, Ordering::Relaxed);
+        let new = self.shard.set.len() - before;
+        self.plan.found(self.found.fetch_add(new, Ordering::Relaxed) + new);
     }
 
     fn take_in(&mut self) {
