@@ -6,6 +6,7 @@
 use crate::lowering::Role;
 use crate::model::{Alternative, Guard, Model, Pc, Update, Var};
 
+use super::looked_at;
 use super::run::Run;
 use super::stale::Stale;
 
@@ -30,7 +31,7 @@ pub(super) fn missing(run: &Run<'_>, stale: &Stale, row: usize) -> String {
         return missing(run, &nearer, row);
     }
     let nothing = format!("nothing emptied {} after row {}", run.name(stale.cache), stale.changed + 1);
-    let removers = removers(run.model(), stale.cache);
+    let removers = removers(run, stale.cache);
     if let Some(outstanding) = outstanding(run, &removers, row) {
         return format!("{nothing}: {outstanding}");
     }
@@ -90,14 +91,14 @@ fn named(run: &Run<'_>, remover: &Remover<'_>) -> String {
     format!("`{}` of {agent}{line}", remover.way.text)
 }
 
-/// The steps that empty `cache`; not those that look at it and replace what it holds.
-fn removers(model: &Model, cache: Var) -> Vec<Remover<'_>> {
+/// The steps that empty `cache`; not those that look at it, nor walks, which lose one entry to fill another.
+fn removers<'a>(run: &Run<'a>, cache: Var) -> Vec<Remover<'a>> {
     let mut found = Vec::new();
-    for (agent, program) in model.agents.iter().enumerate() {
+    for (agent, program) in run.model().agents.iter().enumerate() {
         for (instruction, pc) in program.program.iter().zip(0..) {
             let empties = |way: &&Alternative| {
-                let looks = way.guard.iter().any(|guard| looks_at(guard, cache));
-                !looks && way.updates.contains(&Update::Set(cache, NOTHING))
+                let looks = way.guard.iter().any(|guard| looked_at(guard).contains(&cache));
+                !looks && way.updates.contains(&Update::Set(cache, NOTHING)) && !fills(run, way)
             };
             let ways = instruction.alternatives.iter().filter(empties);
             found.extend(ways.map(|way| Remover { agent, pc: Pc(pc), way }));
@@ -106,11 +107,11 @@ fn removers(model: &Model, cache: Var) -> Vec<Remover<'_>> {
     found
 }
 
-fn looks_at(guard: &Guard, var: Var) -> bool {
-    match *guard {
-        Guard::Is(one, _) | Guard::IsNot(one, _) | Guard::Below(one, _) => one == var,
-        Guard::Same(one, other) | Guard::Differ(one, other) => one == var || other == var,
-    }
+fn fills(run: &Run<'_>, way: &Alternative) -> bool {
+    way.updates.iter().any(|update| {
+        let copies = matches!(run.role(update.written()), Role::Cache { .. } | Role::OnTheWay);
+        copies && !matches!(update, Update::Set(_, NOTHING))
+    })
 }
 
 /// The place of the queue that the step takes its work from, and the work.

@@ -67,6 +67,10 @@ fn the_cache_nearest_to_the_table_is_to_blame_as_long_as_it_holds() {
         ("iotlb-invalidation-kills-no-walk", "iotlb_inv A) did not stop the walk"),
         ("pasid-cache-forgotten", "nothing emptied pasidc[DEV] after row 2: `pasid_inv X` is missing"),
         ("pasid-iotlb-before-cache", "iotlb_inv_pasid X) came too early: pasidc[DEV] still held it"),
+        (
+            "table-freed-after-leaf-invalidation",
+            "nothing emptied pwc[DEV][M] after row 3: `notify_pmd M` is missing",
+        ),
         ("posted-and-not-waited-for", "iotlb_inv A post) only put it into the queue"),
     ] {
         let said = of_catalogue(scenario);
