@@ -91,16 +91,29 @@ fn named(run: &Run<'_>, remover: &Remover<'_>) -> String {
     format!("`{}` of {agent}{line}", remover.way.text)
 }
 
-/// The steps that empty `cache`; not those that look at it, nor walks, which lose one entry to fill another.
+/// The steps that empty `cache`, and those that put one into the queue; not those that look at it, nor walks, which lose
+/// one entry to fill another.
 fn removers<'a>(run: &Run<'a>, cache: Var) -> Vec<Remover<'a>> {
+    let empties = |way: &Alternative| {
+        let looks = way.guard.iter().any(|guard| looked_at(guard).contains(&cache));
+        !looks && way.updates.contains(&Update::Set(cache, NOTHING)) && !fills(run, way)
+    };
+    let mut found = steps(run.model(), empties);
+    let works: Vec<u32> = found.iter().filter_map(|done| Some(work(run, done)?.1)).collect();
+    let puts = |update: &Update| match update {
+        Update::Set(var, work) => *run.role(*var) == Role::Queue && works.contains(work),
+        _ => false,
+    };
+    found.extend(steps(run.model(), |way| way.updates.iter().any(puts)));
+    found
+}
+
+/// The ways of all programs that are `wanted`.
+fn steps(model: &Model, wanted: impl Fn(&Alternative) -> bool) -> Vec<Remover<'_>> {
     let mut found = Vec::new();
-    for (agent, program) in run.model().agents.iter().enumerate() {
+    for (agent, program) in model.agents.iter().enumerate() {
         for (instruction, pc) in program.program.iter().zip(0..) {
-            let empties = |way: &&Alternative| {
-                let looks = way.guard.iter().any(|guard| looked_at(guard).contains(&cache));
-                !looks && way.updates.contains(&Update::Set(cache, NOTHING)) && !fills(run, way)
-            };
-            let ways = instruction.alternatives.iter().filter(empties);
+            let ways = instruction.alternatives.iter().filter(|way| wanted(way));
             found.extend(ways.map(|way| Remover { agent, pc: Pc(pc), way }));
         }
     }
@@ -117,7 +130,7 @@ fn fills(run: &Run<'_>, way: &Alternative) -> bool {
 /// The place of the queue that the step takes its work from, and the work.
 fn work(run: &Run<'_>, remover: &Remover<'_>) -> Option<(Var, u32)> {
     remover.way.guard.iter().find_map(|guard| match *guard {
-        Guard::Is(var, work) if *run.role(var) == Role::Queue => Some((var, work)),
+        Guard::Is(var, work) if work != NOTHING && *run.role(var) == Role::Queue => Some((var, work)),
         _ => None,
     })
 }

@@ -31,6 +31,13 @@ missing: nothing emptied tlb[DEV][A] after row 2: `notify A` of T0 (line 13) com
 }
 
 #[test]
+fn what_is_put_into_the_queue_too_late_is_named_and_not_the_queue() {
+    let mm = "  pte_clear A\n  set_pte A -> new rw\n  store A = 1\n  notify A post\n";
+    let said = said("", mm);
+    assert!(said.contains("`notify A post` of T0 (line 12) comes too late"), "{said}");
+}
+
+#[test]
 fn each_way_to_miss_an_invalidation_has_its_words() {
     let rest = "  set_pte A -> new rw\n  store A = 1\n";
     for (option, mm, words) in [
