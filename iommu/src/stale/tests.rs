@@ -6,7 +6,7 @@ use mmu::address::{PAGE_SIZE, PhysAddr};
 
 use super::watch::{Patience, StaleOptions, Watching};
 use super::{Holder, StaleUse, Why};
-use crate::spec::descriptor::{Descriptor, Hint, IotlbScope};
+use crate::spec::descriptor::{ContextScope, Descriptor, Hint, IotlbScope};
 use crate::spec::id::SourceId;
 use crate::vtd::knobs::Fault;
 use crate::vtd::options::VtdOptions;
@@ -15,7 +15,7 @@ use crate::vtd::tests::driver::invalidations::{self, IH};
 use crate::vtd::tests::driver::{
     DOMAIN, Driver, FIRST_STAGE, OTHER_DOMAIN, PAGE, SECOND_STAGE, SOURCE, Words, load, load_at, pasid, store,
 };
-use crate::vtd::{StageKind, Table};
+use crate::vtd::{StageKind, Table, Width};
 
 const EVERY_USE: StaleOptions = StaleOptions { watching: Watching::EveryUse, patience: Patience::FirstUse };
 
@@ -197,6 +197,51 @@ fn an_invalidation_that_a_knob_dropped_is_told() {
     scene.driver.unit.break_queue(Fault::Drop { nth: 1 });
     let (_, why) = scene.report_after(&[invalidations::pasid(DOMAIN, 5)]);
     assert_eq!(why, [Why::NotCarriedOut]);
+}
+
+#[test]
+fn what_is_wrong_with_an_invalidation_is_told_only_if_it_was_carried_out() {
+    let upper_changed = || {
+        let mut scene = scene();
+        let upper = scene.driver.place(FIRST_STAGE, scene.table, PAGE, 2);
+        scene.driver.memory.store(upper, 0);
+        scene.driver.map(FIRST_STAGE, scene.table, PAGE, 2);
+        scene
+    };
+    let hinted = [invalidations::pasid_pages(DOMAIN, 5, PAGE, IH)];
+    let mut scene = upper_changed();
+    scene.driver.unit.break_queue(Fault::Drop { nth: 1 });
+    assert_eq!(scene.report_after(&hinted).1, [Why::NotCarriedOut]);
+
+    let mut scene = upper_changed();
+    scene.driver.invalidate(&hinted);
+    scene.use_it();
+    assert_eq!(scene.report_after(&[]).1, [Why::HintSet]);
+}
+
+#[test]
+fn invalidations_through_registers_are_told_too() {
+    const GO: u64 = 1 << 63;
+    let mut driver = Driver::legacy_with(options(EVERY_USE));
+    let table = driver.attach_legacy(SOURCE, DOMAIN, 0);
+    driver.map(SECOND_STAGE, table, PAGE, 1);
+    let mut port = driver.port();
+    load(&mut port).unwrap();
+    driver.map(SECOND_STAGE, table, PAGE, 2);
+    let other = u64::from(OTHER_DOMAIN.0);
+    driver.unit.write(0x28, Width::Bits64, GO | 2 << 61 | other);
+    driver.unit.write(0xf8, Width::Bits64, GO | 2 << 60 | other << 32);
+    load(&mut port).unwrap();
+    let reports = driver.unit.take_stale_uses();
+    let received: Vec<_> = reports[0].received.iter().map(|missed| missed.invalidation).collect();
+    let (domain, drains) = (OTHER_DOMAIN, false);
+    assert_eq!(
+        received,
+        [
+            Descriptor::ContextCache(ContextScope::Domain(domain)),
+            Descriptor::Iotlb { scope: IotlbScope::Domain(domain), drains },
+        ]
+    );
 }
 
 #[test]

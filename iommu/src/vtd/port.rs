@@ -26,7 +26,7 @@ use crate::stale::watch::{Place, Use};
 use crate::vtd::Vtd;
 use crate::vtd::device_tlb::Device;
 use crate::vtd::port::memo::{Memo, Memos};
-use crate::vtd::port::walk::{Fills, Walk};
+use crate::vtd::port::walk::Walk;
 use crate::vtd::requests::RequestOutcome;
 use crate::vtd::route::{Dialect, Refusal, Requester, Stages};
 use crate::vtd::walk::identity;
@@ -338,13 +338,11 @@ impl Wiring {
         loop {
             let memo = self.admit(request, address_type)?.clone();
             let mut walk = Walk::begin(&self.unit, section, &memo);
-            let is_current = self.unit.epoch() == memo.found_in;
             attempts += 1;
-            if !is_current && attempts < ATTEMPTS {
+            if walk.is_overtaken() && attempts < ATTEMPTS {
                 continue;
             }
-            let fills = if is_current { Fills::Yes } else { Fills::No };
-            return walk.finish(request, fills).map_err(|reason| Stopped {
+            return walk.finish(request).map_err(|reason| Stopped {
                 // A device that asks ahead is told that it may not; nothing is recorded.
                 refusal: Refusal {
                     reason,
@@ -402,3 +400,6 @@ impl fmt::Debug for Port {
         f.debug_struct("Port").field("source", &self.source()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,6 +82,13 @@ impl PagingKey {
     }
 }
 
+impl Space {
+    /// The same tables, whose caches are neither asked nor filled.
+    pub(crate) fn untagged(self) -> Self {
+        Self { tag: None, second_tag: None, ..self }
+    }
+}
+
 impl<'a> Walker<'a> {
     /// A walk that begins now: what is invalidated from here on it does not fill.
     pub(crate) fn begin(

@@ -50,6 +50,12 @@ impl CachePort {
         self.reader.pause();
     }
 
+    /// Whether it is offline, so that no drain asks about it.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.reader.is_paused()
+    }
+
     /// The cache behind the port.
     #[must_use]
     pub fn cache(&self) -> &Arc<TranslationCache> {

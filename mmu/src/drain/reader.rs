@@ -89,6 +89,12 @@ impl Reader {
         self.slot.state.0.store(OFFLINE, Ordering::Release);
     }
 
+    /// Whether it is offline.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.slot.is_offline()
+    }
+
     #[inline(always)]
     fn order_announcement(&self) {
         #[cfg(all(test, loom))]

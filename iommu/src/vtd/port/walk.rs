@@ -1,7 +1,7 @@
 //! One miss of the IOTLB: a walk, and what is cached of it.
 //!
 //! Invariant: the tickets are taken before anything is read, and nothing is filled on the strength of a route that
-//! ended meanwhile. Failures are cached with CAP.CM only. Source: VT-d 6.1, 6.2.4.
+//! ended meanwhile: such a walk has no tags. Failures are cached with CAP.CM only. Source: VT-d 6.1, 6.2.4.
 
 use mmu::address::{Access, VirtAddr};
 use mmu::cache::{FillTicket, Section, Translation};
@@ -15,13 +15,6 @@ use crate::vtd::route::Reach;
 use crate::vtd::table_cache::Ticket;
 use crate::vtd::walk::{Space, Walker};
 
-/// Whether the result may be cached.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fills {
-    Yes,
-    No,
-}
-
 /// See the module.
 pub(super) struct Walk<'a> {
     unit: &'a Vtd,
@@ -31,42 +24,43 @@ pub(super) struct Walk<'a> {
     ticket: Option<FillTicket>,
     absent: Ticket,
     walker: Walker<'a>,
+    is_overtaken: bool,
 }
 
 impl<'a> Walk<'a> {
     /// Takes the tickets.
     pub(super) fn begin(unit: &'a Vtd, section: &'a Section<'a>, memo: &'a Memo) -> Self {
-        Self {
-            unit,
-            section,
-            memo,
-            space: memo.space,
-            ticket: memo.space.tag.map(|tag| section.begin_fill(tag)),
-            absent: unit.absent.ticket(),
-            walker: Walker::begin(&unit.memory, &unit.paging, Reach::Caches, unit.recorder()),
-        }
+        let ticket = memo.space.tag.map(|tag| section.begin_fill(tag));
+        let absent = unit.absent.ticket();
+        let walker = Walker::begin(&unit.memory, &unit.paging, Reach::Caches, unit.recorder());
+        // After the tickets: what is invalidated for a route that changes from here on is not filled either.
+        let is_overtaken = unit.epoch() != memo.found_in;
+        let space = if is_overtaken { memo.space.untagged() } else { memo.space };
+        Self { unit, section, memo, space, ticket, absent, walker, is_overtaken }
+    }
+
+    /// Whether the route may be another one by now.
+    pub(super) fn is_overtaken(&self) -> bool {
+        self.is_overtaken
     }
 
     /// Walks, and fills what may be filled.
-    pub(super) fn finish(&mut self, request: &Request, fills: Fills) -> Result<Translation, FaultReason> {
+    pub(super) fn finish(&mut self, request: &Request) -> Result<Translation, FaultReason> {
         if let Some(reason) = self.known_absent(request) {
             return Err(reason);
         }
         let walked = self.walker.walk(&self.space, request.address, request.access);
-        if fills == Fills::Yes {
-            match walked {
-                Ok(found) => self.fill(request.address, found),
-                Err(reason) => self.fill_absent(request, reason),
-            }
+        match walked {
+            Ok(found) => self.fill(request.address, found),
+            Err(reason) => self.fill_absent(request, reason),
         }
         walked
     }
 
     fn fill(&self, address: VirtAddr, found: Translation) {
-        let is_filled = self.ticket.is_some_and(|ticket| self.section.fill(ticket, address, found));
-        if let (true, Some(watch), Some(tag), Some(key)) =
-            (is_filled, &self.unit.watch, self.space.tag, self.memo.key)
-        {
+        let (Some(tag), Some(ticket)) = (self.space.tag, self.ticket) else { return };
+        let is_filled = self.section.fill(ticket, address, found);
+        if let (true, Some(watch), Some(key)) = (is_filled, &self.unit.watch, self.memo.key) {
             let readings = [self.memo.trail.readings(), self.walker.recorder.trail().readings()].concat();
             watch.filled((tag, key), address, found, readings);
         }

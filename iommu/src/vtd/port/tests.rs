@@ -1,0 +1,81 @@
+//! What a port does between a look at a route and a use of it, step by step: no test can hit these moments from outside.
+
+use mmu::address::Access;
+
+use crate::stale::watch::{Patience, Place, StaleOptions, Use, Watching};
+use crate::vtd::options::VtdOptions;
+use crate::vtd::port::Request;
+use crate::vtd::port::memo::Memos;
+use crate::vtd::port::walk::Walk;
+use crate::vtd::route::Requester;
+use crate::vtd::tests::driver::invalidations;
+use crate::vtd::tests::driver::{DOMAIN, Driver, PAGE, SECOND_STAGE, SOURCE, load};
+
+const READ: Request = Request { pasid: None, address: PAGE, access: Access::Read };
+
+#[test]
+fn a_walk_whose_route_ended_before_its_tickets_fills_nothing() {
+    let mut driver = Driver::legacy();
+    let old = driver.attach_legacy(SOURCE, DOMAIN, 0);
+    driver.map(SECOND_STAGE, old, PAGE, 1);
+    let mut port = driver.port();
+    let mut memos = Memos::new(&port.wiring.device);
+    let memo = memos.find(&driver.unit, None).unwrap().clone();
+
+    let new = driver.attach_legacy(SOURCE, DOMAIN, 0);
+    driver.map(SECOND_STAGE, new, PAGE, 2);
+    driver.invalidate(&[invalidations::all_contexts(), invalidations::all()]);
+    let section = port.iotlb.enter();
+    let mut walk = Walk::begin(&driver.unit, &section, &memo);
+    assert!(walk.is_overtaken());
+    walk.finish(&READ).unwrap();
+    drop(section);
+
+    assert_eq!(load(&mut port), Ok(2), "not what the old route led to");
+}
+
+#[test]
+fn a_walk_with_a_current_route_fills() {
+    let mut driver = Driver::legacy();
+    let table = driver.attach_legacy(SOURCE, DOMAIN, 0);
+    driver.map(SECOND_STAGE, table, PAGE, 1);
+    let mut port = driver.port();
+    let mut memos = Memos::new(&port.wiring.device);
+    let memo = memos.find(&driver.unit, None).unwrap().clone();
+    let section = port.iotlb.enter();
+    let mut walk = Walk::begin(&driver.unit, &section, &memo);
+    assert!(!walk.is_overtaken());
+    let found = walk.finish(&READ).unwrap();
+    drop(section);
+    assert_eq!(driver.unit.iotlb.contains(memo.tag().unwrap(), PAGE), Some(found));
+}
+
+#[test]
+fn a_use_that_an_invalidation_overtook_is_not_reported() {
+    let stale = StaleOptions { watching: Watching::EveryUse, patience: Patience::FirstUse };
+    let mut driver = Driver::legacy_with(VtdOptions { stale, ..VtdOptions::default() });
+    let table = driver.attach_legacy(SOURCE, DOMAIN, 0);
+    driver.map(SECOND_STAGE, table, PAGE, 1);
+    let mut port = driver.port();
+    load(&mut port).unwrap();
+    let tag = port.wiring.memos.find(&driver.unit, None).unwrap().tag().unwrap();
+    let hit = driver.unit.iotlb.contains(tag, PAGE).unwrap();
+    let requester = Requester { source: SOURCE, pasid: None };
+    let used = Use { requester, request: &READ, place: Place::Iotlb(tag), hit };
+
+    driver.map(SECOND_STAGE, table, PAGE, 2);
+    driver.submit(&[invalidations::pages(DOMAIN, PAGE, 0)]);
+    driver.unit.check_use(&used);
+    assert_eq!(driver.unit.take_stale_uses(), [], "the wait would have drained it");
+}
+
+#[test]
+fn a_device_that_translates_ahead_leaves_the_iotlb_after_a_miss() {
+    let mut driver = Driver::legacy();
+    let table = driver.attach_legacy(SOURCE, DOMAIN, 1);
+    driver.map(SECOND_STAGE, table, PAGE, 1);
+    let mut port = driver.ats_port();
+    load(&mut port).unwrap();
+    assert!(port.iotlb.is_paused(), "the IOTLB's drains need not ask about it");
+    assert!(!port.device_tlb.is_paused());
+}
