@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use iommu::stale::watch::Patience;
+use iommu::stale::watch::{Patience, StaleOptions, Watching};
 use iommu::vtd::knobs::Fault;
 use iommu::vtd::options::{CacheSizes, CachingMode};
 
@@ -93,9 +93,9 @@ const KEYS: [Key; 18] = [
     }),
     key(
         "report",
-        "first-use|after-wait",
-        "a stale use counts at once, or if it outlives a wait",
-        |unit, value| put(&mut unit.vtd.stale.patience, patience(value)),
+        "first-use|after-wait|one-in-N",
+        "a stale use counts at once, if it outlives a wait, or if a sample meets it",
+        |unit, value| put(&mut unit.vtd.stale, stale(value)),
     ),
 ];
 
@@ -131,12 +131,12 @@ fn set(unit: &mut UnitOptions, word: &str) -> Result<(), String> {
 
 /// All keys, a line each.
 fn help() -> String {
-    let mut text = "none                           devices reach memory without a unit\n\
-         vtd[,KEY=VALUE]...             a VT-d unit; of a key given twice the last counts"
+    let mut text = "none                                    devices reach memory without a unit\n\
+         vtd[,KEY=VALUE]...                      a VT-d unit; of a key given twice the last counts"
         .to_owned();
     for Key { name, values, about, .. } in &KEYS {
         let usage = format!("{name}={values}");
-        write!(text, "\n  {usage:28} {about}").unwrap_or_else(|_| unreachable!("a string takes everything"));
+        write!(text, "\n  {usage:37} {about}").unwrap_or_else(|_| unreachable!("a string takes everything"));
     }
     text
 }
@@ -163,12 +163,13 @@ fn answers(value: &str) -> Option<Answers> {
     }
 }
 
-fn patience(value: &str) -> Option<Patience> {
-    match value {
-        "first-use" => Some(Patience::FirstUse),
-        "after-wait" => Some(Patience::AfterWait),
-        _ => None,
-    }
+fn stale(value: &str) -> Option<StaleOptions> {
+    let (watching, patience) = match value {
+        "first-use" => (Watching::EveryUse, Patience::FirstUse),
+        "after-wait" => (Watching::EveryUse, Patience::AfterWait),
+        sample => (Watching::Sampled(sample.strip_prefix("one-in-")?.parse().ok()?), Patience::FirstUse),
+    };
+    Some(StaleOptions { watching, patience })
 }
 
 /// Counted from 1.

@@ -1,6 +1,8 @@
 //! What `--iommu` understands, and what it says of the rest.
 
-use iommu::stale::watch::Patience;
+use std::num::NonZeroU32;
+
+use iommu::stale::watch::{Patience, StaleOptions, Watching};
 use iommu::vtd::knobs::Fault;
 use iommu::vtd::options::{CacheSizes, CachingMode};
 
@@ -46,8 +48,19 @@ fn every_knob_is_understood() {
     assert_eq!(unit("vtd,hold-queue=0").queue_stops_after, Some(0));
     assert_eq!(unit("vtd,answers=late").answers, Answers::Late);
     assert_eq!(unit("vtd,answers=never").answers, Answers::Never);
-    assert_eq!(unit("vtd,report=after-wait").vtd.stale.patience, Patience::AfterWait);
     assert_eq!(unit("vtd,caches=never-evict").vtd.caches, CacheSizes::NEVER_EVICT);
+}
+
+#[test]
+fn a_report_is_told_which_uses_it_looks_at_and_when_they_count() {
+    let stale = |text| unit(text).vtd.stale;
+    let every = |patience| StaleOptions { watching: Watching::EveryUse, patience };
+    let one_in = |uses| Watching::Sampled(NonZeroU32::new(uses).expect("the uses are counted from 1"));
+    assert_eq!(stale("vtd"), every(Patience::FirstUse));
+    assert_eq!(stale("vtd,report=first-use"), every(Patience::FirstUse));
+    assert_eq!(stale("vtd,report=after-wait"), every(Patience::AfterWait));
+    assert_eq!(stale("vtd,report=one-in-16").watching, one_in(16));
+    assert_eq!(stale("vtd,report=one-in-16,report=first-use"), every(Patience::FirstUse), "the last counts");
 }
 
 #[test]
@@ -70,6 +83,7 @@ fn what_is_not_understood_says_what_is() {
         ("vtd,iotlb=1048577", "give iotlb=ENTRIES"),
         ("vtd,scalable=1", "give scalable=on|off"),
         ("vtd,drop=0", "give drop=N"),
+        ("vtd,report=one-in-0", "give report=first-use|after-wait|one-in-N"),
         ("vtd,x=1", "no key `x`"),
     ] {
         let wrong = parse(text).expect_err(text);
