@@ -59,7 +59,7 @@ use self::table_cache::TableCache;
 use self::tags::Tags;
 use self::trail::Recorder;
 use self::walk::{PagingCache, Space};
-use crate::spec::command::RootTable;
+use crate::spec::command::{RootTable, TableMode};
 use crate::spec::fault::FaultReason;
 use crate::spec::id::SourceId;
 use crate::stale::StaleUse;
@@ -163,13 +163,28 @@ impl Vtd {
         self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// The root table, as SRTP took it over.
+    fn root(&self) -> RootTable {
+        self.offered(RootTable::decode(self.mode.load(Ordering::Acquire)))
+    }
+
+    /// `root`, in a mode that the unit has.
+    fn offered(&self, root: RootTable) -> RootTable {
+        match root.mode {
+            TableMode::Scalable if !self.options.scalable_mode => {
+                RootTable { mode: TableMode::Invalid, ..root }
+            }
+            _ => root,
+        }
+    }
+
     /// How `requester` is translated.
     fn route(&self, requester: Requester, reach: Reach, recorder: Recorder) -> Result<Route, Refusal> {
         let mode = self.mode.load(Ordering::Acquire);
         if mode & TRANSLATING == 0 {
             return Ok(Route::untranslated());
         }
-        let root = RootTable::decode(mode);
+        let root = self.offered(RootTable::decode(mode));
         let Found { route, evicted } = self.routes.find(&self.memory, root, requester, reach, recorder);
         if evicted {
             self.forget_routes();

@@ -39,8 +39,8 @@ pub enum TableMode {
     Legacy,
     /// 01: to context entries of 32 bytes and from there to PASID tables.
     Scalable,
-    /// 11: every request is aborted. 10 is reserved and taken as this.
-    Abort,
+    /// 10, which is reserved, and 11, which a unit without ECAP.ADMS does not have: every request is a fault.
+    Invalid,
 }
 
 /// RTADDR, understood.
@@ -94,7 +94,7 @@ impl RootTable {
         let mode = match field(word, MODE_SHIFT, 2) {
             0 => TableMode::Legacy,
             1 => TableMode::Scalable,
-            _ => TableMode::Abort,
+            _ => TableMode::Invalid,
         };
         Self { address: page(word), mode }
     }

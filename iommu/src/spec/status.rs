@@ -34,7 +34,7 @@ pub const EVENT_PENDING: u32 = 1 << 30;
 /// IQERCD.IQEI: why the queue stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum QueueError {
-    /// IQT lies outside the queue, or between two descriptors.
+    /// IQT lies outside the queue.
     Tail,
     /// The descriptor lies outside memory.
     Fetch,
@@ -42,8 +42,12 @@ pub enum QueueError {
     Type,
     /// A reserved field, or a number that the unit does not have.
     Reserved,
-    /// The queue's width does not suit the mode (256 bits in scalable mode).
+    /// The queue's width does not suit the mode: scalable mode needs 256 bits, and is needed for them.
     Width,
+    /// IQT lies between two descriptors of 256 bits.
+    Alignment,
+    /// RTADDR asks for a mode that the unit does not have.
+    Mode,
 }
 
 impl QueueError {
@@ -56,6 +60,8 @@ impl QueueError {
             Self::Type => 3,
             Self::Reserved => 4,
             Self::Width => 5,
+            Self::Alignment => 6,
+            Self::Mode => 7,
         }
     }
 }

@@ -92,7 +92,7 @@ impl Vtd {
         let before = registers.word(Register::GLOBAL_STATUS);
         let once = (before | wanted) & (command::ROOT_TABLE | command::INTERRUPT_TABLE);
         let after = wanted & LEVELS | once;
-        if after & !before & command::QUEUE != 0 {
+        if after & command::QUEUE == 0 {
             registers.set_long(Register::QUEUE_HEAD, 0);
         }
         self.take_over_root(registers, wanted);

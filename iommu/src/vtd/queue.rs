@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use mmu::address::PhysAddr;
 
-use crate::spec::command::{self, QueueAddress, RootTable, TableMode};
+use crate::spec::command::{self, QueueAddress, TableMode};
 use crate::spec::descriptor::{Descriptor, Wait, Words};
 use crate::spec::register::Register;
 use crate::spec::status::{self, QueueError};
@@ -66,7 +66,7 @@ impl Vtd {
     /// One descriptor. With nothing to do it is blocked too.
     fn step(&self, queue: &mut Queue) -> Progress {
         // Apart from the match, which would hold the lock to its end.
-        let next = next_place(&self.registers.lock(), self.root());
+        let next = self.next_place(&self.registers.lock());
         let place = match next {
             Ok(Some(place)) => place,
             Ok(None) => return Progress::Blocked,
@@ -84,8 +84,37 @@ impl Vtd {
         Progress::Done
     }
 
-    fn root(&self) -> RootTable {
-        RootTable::decode(self.mode.load(std::sync::atomic::Ordering::Acquire))
+    /// The descriptor at the head, if there is one and the queue runs.
+    fn next_place(&self, registers: &Registers) -> Result<Option<Place>, QueueError> {
+        let stopped = status::QUEUE_ERROR | status::TIME_OUT_ERROR;
+        let on = registers.word(Register::GLOBAL_STATUS) & command::QUEUE != 0;
+        let (head, tail) = (registers.long(Register::QUEUE_HEAD), registers.long(Register::QUEUE_TAIL));
+        if !on || head == tail || registers.word(Register::FAULT_STATUS) & stopped != 0 {
+            return Ok(None);
+        }
+        let address = QueueAddress::decode(registers.long(Register::QUEUE_ADDRESS));
+        let width_bytes = address.width_bytes;
+        self.check_width(width_bytes)?;
+        if tail >= address.len_bytes {
+            return Err(QueueError::Tail);
+        }
+        if tail % width_bytes != 0 {
+            return Err(QueueError::Alignment);
+        }
+        // Software may have moved the queue under the head.
+        let head = head % address.len_bytes / width_bytes * width_bytes;
+        let next = (head + width_bytes) % address.len_bytes;
+        Ok(Some(Place { address: address.base.offset(head), width_bytes, next }))
+    }
+
+    /// Wide descriptors come with scalable mode: a unit that has it takes them in legacy mode too.
+    fn check_width(&self, width_bytes: u64) -> Result<(), QueueError> {
+        match self.root().mode {
+            TableMode::Invalid => Err(QueueError::Mode),
+            TableMode::Scalable if width_bytes == 16 => Err(QueueError::Width),
+            _ if width_bytes == 32 && !self.options.scalable_mode => Err(QueueError::Width),
+            _ => Ok(()),
+        }
     }
 
     fn fetch(&self, place: &Place) -> Result<Descriptor, QueueError> {
@@ -196,7 +225,7 @@ impl Vtd {
         device.give_up();
         queue.told.clear();
         let mut registers = self.registers.lock();
-        if let Ok(Some(place)) = next_place(&registers, self.root())
+        if let Ok(Some(place)) = self.next_place(&registers)
             && matches!(self.fetch(&place), Ok(Descriptor::Wait(_)))
         {
             registers.set_long(Register::QUEUE_HEAD, place.next);
@@ -213,26 +242,4 @@ impl Queue {
             self.told.push(device);
         }
     }
-}
-
-/// The descriptor at the head, if there is one and the queue runs.
-fn next_place(registers: &Registers, root: RootTable) -> Result<Option<Place>, QueueError> {
-    let stopped = status::QUEUE_ERROR | status::TIME_OUT_ERROR;
-    let on = registers.word(Register::GLOBAL_STATUS) & command::QUEUE != 0;
-    let (head, tail) = (registers.long(Register::QUEUE_HEAD), registers.long(Register::QUEUE_TAIL));
-    if !on || head == tail || registers.word(Register::FAULT_STATUS) & stopped != 0 {
-        return Ok(None);
-    }
-    let address = QueueAddress::decode(registers.long(Register::QUEUE_ADDRESS));
-    let width_bytes = address.width_bytes;
-    if root.mode == TableMode::Scalable && width_bytes == 16 {
-        return Err(QueueError::Width);
-    }
-    if tail >= address.len_bytes || tail % width_bytes != 0 {
-        return Err(QueueError::Tail);
-    }
-    // Software may have moved the queue under the head.
-    let head = head % address.len_bytes / width_bytes * width_bytes;
-    let next = (head + width_bytes) % address.len_bytes;
-    Ok(Some(Place { address: address.base.offset(head), width_bytes, next }))
 }

@@ -180,7 +180,7 @@ impl Routes {
         let route = match root.mode {
             TableMode::Legacy => self.legacy(&mut lookup),
             TableMode::Scalable => self.scalable(&mut lookup),
-            TableMode::Abort => Err(Refusal::open(FaultReason::RootTableMode)),
+            TableMode::Invalid => Err(Refusal::open(FaultReason::RootTableMode)),
         };
         Found { route, evicted: lookup.evicted }
     }

@@ -2,13 +2,16 @@
 
 use super::driver::invalidations;
 use super::driver::{DOMAIN, Driver, PAGE, SECOND_STAGE, SOURCE, load};
+use crate::spec::fault::FaultReason;
 use crate::spec::interrupt::Msi;
 use crate::vtd::Width;
+use crate::vtd::options::VtdOptions;
 
 const FSTS: u64 = 0x34;
 const IQE: u64 = 1 << 4;
 const ITE: u64 = 1 << 6;
 const IQH: u64 = 0x80;
+const IQERCD: u64 = 0xb0;
 
 #[test]
 fn rule_06_a_wait_writes_four_bytes_and_leaves_the_four_beside_them() {
@@ -79,7 +82,7 @@ fn rule_07_a_queue_error_is_a_fault_event() {
     driver.write_word(0x38, 0);
     driver.submit(&[[0xf, 0, 0, 0]]);
     assert_eq!(driver.interrupts.take(), [Msi { address: 0xfee0_0000, data: 0x30 }]);
-    assert_eq!(driver.read(0xb0), 3, "IQERCD: the type");
+    assert_eq!(driver.read(IQERCD), 3, "the type");
 }
 
 #[test]
@@ -95,7 +98,7 @@ fn rule_07_a_device_that_does_not_answer_aborts_the_wait() {
     assert_eq!(driver.read(IQH), 16, "at the wait");
     driver.unit.time_out_device_tlb(SOURCE);
     assert_eq!(driver.read_word(FSTS) & ITE, ITE);
-    assert_eq!(driver.read(0xb0) >> 32, u64::from(SOURCE.0));
+    assert_eq!(driver.read(IQERCD) >> 32, u64::from(SOURCE.0));
     assert_eq!(driver.read(IQH), 32, "behind the wait");
     assert!(!driver.waited(), "which was not completed");
     let wait = driver.wait();
@@ -126,11 +129,56 @@ fn a_queue_that_is_off_executes_nothing() {
 
 #[test]
 fn a_tail_outside_the_queue_or_between_descriptors_is_an_error() {
-    for tail in [0x1000, 16] {
+    for (tail, error) in [(0x1000, 1), (16, 6)] {
         let driver = Driver::scalable();
         driver.unit.write(0x88, Width::Bits64, tail);
         assert_eq!(driver.read_word(FSTS) & IQE, IQE, "{tail:#x}");
+        assert_eq!(driver.read(IQERCD), error, "{tail:#x}");
     }
+}
+
+#[test]
+fn a_descriptor_outside_memory_is_an_error() {
+    let driver = Driver::scalable();
+    driver.unit.write(0x90, Width::Bits64, 1 << 40 | 1 << 11);
+    driver.unit.write(0x88, Width::Bits64, 32);
+    assert_eq!(driver.read(IQERCD), 2);
+}
+
+#[test]
+fn wide_descriptors_need_a_unit_with_scalable_mode() {
+    for scalable_mode in [true, false] {
+        let mut driver = Driver::legacy_with(VtdOptions { scalable_mode, ..VtdOptions::default() });
+        let queue = driver.read(0x90);
+        driver.unit.write(0x90, Width::Bits64, queue | 1 << 11);
+        driver.put(&[invalidations::all(), [0; 4]]);
+        driver.unit.write(0x88, Width::Bits64, 32);
+        assert_eq!(driver.read(IQERCD), if scalable_mode { 0 } else { 5 });
+    }
+}
+
+#[test]
+fn a_mode_that_the_unit_does_not_have_stops_the_queue_and_every_request() {
+    let without = VtdOptions { scalable_mode: false, ..VtdOptions::default() };
+    for (options, mode) in [(VtdOptions::default(), 2), (VtdOptions::default(), 3), (without, 1)] {
+        let mut driver = Driver::legacy_with(options);
+        let root = driver.read(0x20);
+        driver.unit.write(0x20, Width::Bits64, root | mode << 10);
+        driver.command_once(1 << 30);
+        let wait = driver.wait();
+        driver.submit(&[wait]);
+        assert_eq!(driver.read(IQERCD), 7, "mode {mode}");
+        assert_eq!(load(&mut driver.port()).unwrap_err().reason, FaultReason::RootTableMode);
+    }
+}
+
+#[test]
+fn switching_the_queue_off_sets_its_head_to_zero() {
+    let mut driver = Driver::legacy();
+    driver.submit(&[invalidations::all()]);
+    assert_eq!(driver.read(IQH), 16);
+    driver.clear_command(1 << 26);
+    assert_eq!(driver.read(IQH), 0);
 }
 
 #[test]
@@ -139,7 +187,7 @@ fn narrow_descriptors_do_not_suit_scalable_mode() {
     let queue = driver.read(0x90);
     driver.unit.write(0x90, Width::Bits64, queue & !(1 << 11));
     driver.unit.write(0x88, Width::Bits64, 16);
-    assert_eq!(driver.read(0xb0), 5);
+    assert_eq!(driver.read(IQERCD), 5);
 }
 
 #[test]
