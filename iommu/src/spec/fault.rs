@@ -1,7 +1,8 @@
 //! Fault reasons and fault records.
 //!
 //! Invariant: a reason's number is the one that software finds in FRCD.FR. Source: VT-d 7.2.3 and 7.3 (conditions), 9.9
-//! and 11.4.14 (record); numbers as drivers/iommu/intel/dmar.c names them.
+//! and 11.4.14 (record). Numbers as Linux (drivers/iommu/intel/dmar.c), QEMU (hw/i386/intel_iommu_internal.h) and
+//! VirtualBox (include/VBox/iommu-intel.h) have them.
 
 use mmu::address::{Access, VirtAddr};
 use thiserror::Error;
@@ -20,15 +21,15 @@ pub enum FaultReason {
     #[error("the context entry is not present")]
     ContextNotPresent = 0x02,
     /// LCT.4.
-    #[error("the context entry is invalid")]
+    #[error("the context entry is invalid, or its table lies outside memory")]
     ContextInvalid = 0x03,
     /// LGN.1.
     #[error("the address is beyond the domain's width")]
     BeyondWidth = 0x04,
-    /// LSL.2.
+    /// LGN.2.
     #[error("the second stage does not allow the write")]
     WriteNotAllowed = 0x05,
-    /// LSL.2.
+    /// LGN.3.
     #[error("the second stage does not allow the read")]
     ReadNotAllowed = 0x06,
     /// LSL.1.
@@ -46,14 +47,14 @@ pub enum FaultReason {
     /// LCT.3.
     #[error("the context entry has reserved bits set")]
     ContextReserved = 0x0b,
-    /// LSL.3.
+    /// LSL.2.
     #[error("a second-stage entry has reserved bits set")]
     EntryReserved = 0x0c,
     /// LCT.5.
     #[error("the context entry blocks translation requests and translated requests")]
     DeviceTlbBlocked = 0x0d,
-    /// LGN.2.
-    #[error("the address is the interrupt range's")]
+    /// LGN.4.
+    #[error("the address leads into the interrupt range")]
     InterruptRange = 0x0e,
 
     /// INTR.1.
@@ -77,6 +78,9 @@ pub enum FaultReason {
     /// INTR.7.
     #[error("the interrupt remapping entry belongs to another source")]
     InterruptSource = 0x26,
+    /// INTR.10.
+    #[error("the address is the interrupt range's, and the request is no interrupt")]
+    NoInterrupt = 0x29,
 
     /// RTA.1.
     #[error("the root table's mode is reserved or aborts every request")]
@@ -135,6 +139,9 @@ pub enum FaultReason {
     /// SPT.2.
     #[error("the PASID entry is not present")]
     PasidNotPresent = 0x59,
+    /// SPT.3.
+    #[error("the PASID entry has reserved bits set")]
+    PasidReserved = 0x5a,
     /// SPT.4.
     #[error("the PASID entry is invalid")]
     PasidInvalid = 0x5b,
@@ -147,6 +154,15 @@ pub enum FaultReason {
     /// SFS.3.
     #[error("a first-stage entry has reserved bits set")]
     FirstStageReserved = 0x72,
+    /// SFS.4.
+    #[error("the first-stage table lies outside memory")]
+    FirstStageRoot = 0x73,
+    /// SFS.5.
+    #[error("a first-stage table lies beyond the second stage's width")]
+    NestedBeyondWidth = 0x74,
+    /// SFS.6.
+    #[error("the second stage does not allow the read of the first-stage table")]
+    NestedRootRead = 0x75,
     /// SFS.7.
     #[error("the second stage does not allow the read of a first-stage entry")]
     NestedEntryRead = 0x76,
@@ -162,6 +178,9 @@ pub enum FaultReason {
     /// SSS.3.
     #[error("a second-stage entry has reserved bits set")]
     SecondStageReserved = 0x7a,
+    /// SSS.4.
+    #[error("the second-stage table lies outside memory")]
+    SecondStageRoot = 0x7b,
     /// SGN.1.
     #[error("the address is not canonical")]
     NotCanonical = 0x80,
@@ -178,7 +197,7 @@ pub enum FaultReason {
     #[error("the tables do not allow the read")]
     ScalableReadNotAllowed = 0x86,
     /// SGN.8.
-    #[error("the address is the interrupt range's")]
+    #[error("the address leads into the interrupt range")]
     ScalableInterruptRange = 0x87,
 }
 

@@ -57,6 +57,8 @@ impl SecondStageEntry {
     pub const WRITE: u64 = 1 << 1;
     /// PS: above level 1, the entry is a leaf.
     pub const LARGE: u64 = 1 << 7;
+    /// SNP: in a leaf, accesses are snooped. Reserved in other entries.
+    const SNOOP: u64 = 1 << 11;
     /// The address's bits.
     pub const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
@@ -91,14 +93,13 @@ impl SecondStageEntry {
     }
 
     /// Whether bits are set that are reserved at `level`: PS where no page is that large, address bits inside a
-    /// large page.
+    /// large page, SNP above the leaf.
     #[must_use]
     pub const fn has_reserved(self, level: u32) -> bool {
-        let large = self.0 & Self::LARGE != 0;
         match PageSize::of_level(level) {
-            Some(size) if level > 1 && large => self.0 & Self::ADDRESS & (size.bytes() - 1) != 0,
-            Some(_) => false,
-            None => large,
+            Some(size) if self.is_leaf(level) => self.0 & Self::ADDRESS & (size.bytes() - 1) != 0,
+            Some(_) => self.0 & Self::SNOOP != 0,
+            None => self.0 & (Self::LARGE | Self::SNOOP) != 0,
         }
     }
 }

@@ -79,6 +79,13 @@ impl PasidEntry {
         bit(self.0[0], 1)
     }
 
+    /// Whether reserved bits are set.
+    #[must_use]
+    pub const fn has_reserved(self) -> bool {
+        let [low, middle, high] = self.0;
+        field(low, 10, 2) != 0 || field(middle, 16, 7) != 0 || field(high, 8, 4) != 0
+    }
+
     /// PGTT.
     ///
     /// # Errors

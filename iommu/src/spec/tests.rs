@@ -159,6 +159,17 @@ fn a_large_page_may_not_start_inside_itself() {
     assert!(!SecondStageEntry(leaf | 0x20_0000).has_reserved(2));
     assert!(SecondStageEntry(leaf | 0x1000).has_reserved(2));
     assert!(SecondStageEntry(leaf).has_reserved(4), "no page is that large");
+    assert!(!SecondStageEntry(leaf | 0x1000).has_reserved(1), "and at the lowest level it is one of 4 KiB");
+}
+
+#[test]
+fn only_a_leaf_may_ask_for_snooping() {
+    let table = SecondStageEntry(SecondStageEntry::READ | 0x1000);
+    let snooping = SecondStageEntry(table.0 | 1 << 11);
+    for level in 2..=4 {
+        assert!(!table.has_reserved(level) && snooping.has_reserved(level), "level {level}");
+    }
+    assert!(!snooping.has_reserved(1));
 }
 
 #[test]

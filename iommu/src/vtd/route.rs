@@ -96,7 +96,7 @@ pub(crate) enum Reach {
 /// The tables from a device to its stages, and what is cached of them.
 #[derive(Debug)]
 pub(crate) struct Routes {
-    caching_mode: CachingMode,
+    options: VtdOptions,
     contexts: TableCache<SourceId, CachedContext>,
     pasids: TableCache<Requester, CachedPasid>,
 }
@@ -159,7 +159,7 @@ impl Route {
 impl Routes {
     pub(crate) fn new(options: &VtdOptions) -> Self {
         Self {
-            caching_mode: options.caching_mode,
+            options: *options,
             contexts: TableCache::new(options.caches.context),
             pasids: TableCache::new(options.caches.pasid),
         }
@@ -211,7 +211,7 @@ impl Routes {
 
     /// Whether something that was read may be cached.
     fn keeps(&self, lookup: &Lookup<'_>, valid: bool) -> bool {
-        lookup.reach == Reach::Caches && (valid || self.caching_mode == CachingMode::AlsoAbsent)
+        lookup.reach == Reach::Caches && (valid || self.options.caching_mode == CachingMode::AlsoAbsent)
     }
 }
 

@@ -16,10 +16,38 @@ impl Routes {
         }
         let context = self.context(lookup).map_err(|obstacle| Refusal::open(reason(obstacle)))?;
         let entry = LegacyContext(context.entry.words);
-        let route = of_entry(entry, lookup.recorder.trail())
+        let route = self
+            .of_entry(entry, lookup.recorder.trail())
             .map_err(|reason| Refusal { reason, hides_faults: entry.hides_faults() });
         self.keep_context(lookup, context, route.is_ok());
         route
+    }
+
+    fn of_entry(&self, entry: LegacyContext, trail: Trail) -> Result<Route, FaultReason> {
+        if !entry.is_present() {
+            return Err(FaultReason::ContextNotPresent);
+        }
+        if entry.has_reserved() {
+            return Err(FaultReason::ContextReserved);
+        }
+        let kind = entry.translation_type().map_err(|_| FaultReason::ContextInvalid)?;
+        let levels = entry.levels().map_err(|_| FaultReason::ContextInvalid)?;
+        let stages = match kind {
+            TranslationType::PassThrough => Stages::Identity,
+            TranslationType::WithDeviceTlb if !self.options.device_tlb => {
+                return Err(FaultReason::ContextInvalid);
+            }
+            _ => Stages::Second(SecondStage { table: entry.second_stage(), levels }),
+        };
+        Ok(Route {
+            stages,
+            key: Some(SpaceKey { domain: entry.domain(), pasid: None, stage: StageKind::Second }),
+            dialect: Dialect::Legacy,
+            has_device_tlb: kind == TranslationType::WithDeviceTlb,
+            has_page_requests: false,
+            hides_faults: entry.hides_faults(),
+            trail,
+        })
     }
 }
 
@@ -30,28 +58,4 @@ const fn reason(obstacle: Obstacle) -> FaultReason {
         Obstacle::RootReserved => FaultReason::RootReserved,
         Obstacle::ContextAccess => FaultReason::ContextAccess,
     }
-}
-
-fn of_entry(entry: LegacyContext, trail: Trail) -> Result<Route, FaultReason> {
-    if !entry.is_present() {
-        return Err(FaultReason::ContextNotPresent);
-    }
-    if entry.has_reserved() {
-        return Err(FaultReason::ContextReserved);
-    }
-    let kind = entry.translation_type().map_err(|_| FaultReason::ContextInvalid)?;
-    let levels = entry.levels().map_err(|_| FaultReason::ContextInvalid)?;
-    let stages = match kind {
-        TranslationType::PassThrough => Stages::Identity,
-        _ => Stages::Second(SecondStage { table: entry.second_stage(), levels }),
-    };
-    Ok(Route {
-        stages,
-        key: Some(SpaceKey { domain: entry.domain(), pasid: None, stage: StageKind::Second }),
-        dialect: Dialect::Legacy,
-        has_device_tlb: kind == TranslationType::WithDeviceTlb,
-        has_page_requests: false,
-        hides_faults: entry.hides_faults(),
-        trail,
-    })
 }

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a request without PASID has that of `RID_PASID`. Source: VT-d 3.4.3, 9.4, 9.5, 9.6.
 
+use mmu::table::{Levels, Root};
+
 use crate::pasid::Pasid;
 use crate::spec::context::ScalableContext;
 use crate::spec::fault::FaultReason;
@@ -26,7 +28,7 @@ impl Routes {
         valid.map_err(refuse)?;
         let pasid = pasid_of(entry, lookup.requester).map_err(refuse)?;
         let found = self.pasid_entry(lookup, entry, pasid).map_err(refuse)?;
-        route(entry, found, pasid, lookup)
+        self.of_pasid_entry(entry, found, pasid, lookup)
             .map_err(|reason| Refusal { reason, hides_faults: entry.hides_faults() || found.hides_faults() })
     }
 
@@ -44,12 +46,58 @@ impl Routes {
         }
         let before = lookup.recorder.len();
         let entry = read_pasid(lookup, context, pasid)?;
-        if self.keeps(lookup, stages(entry).is_ok()) {
+        if self.keeps(lookup, self.stages(entry).is_ok()) {
             let cached = CachedPasid { entry, trail: lookup.recorder.trail_from(before) };
             let filled = self.pasids.fill(lookup.pasids, key, cached);
             lookup.note(filled);
         }
         Ok(entry)
+    }
+
+    fn stages(&self, entry: PasidEntry) -> Result<(Stages, StageKind), FaultReason> {
+        if !entry.is_present() {
+            return Err(FaultReason::PasidNotPresent);
+        }
+        if entry.has_reserved() {
+            return Err(FaultReason::PasidReserved);
+        }
+        Ok(match entry.translation().map_err(|_| FaultReason::PasidInvalid)? {
+            PasidTranslation::First => (Stages::First(self.first_stage(entry)?), StageKind::First),
+            PasidTranslation::Second => (Stages::Second(second_stage(entry)?), StageKind::Second),
+            PasidTranslation::Nested => {
+                (Stages::Nested(self.first_stage(entry)?, second_stage(entry)?), StageKind::Nested)
+            }
+            PasidTranslation::PassThrough => (Stages::Identity, StageKind::First),
+        })
+    }
+
+    /// The first stage, in a depth that the unit has.
+    fn first_stage(&self, entry: PasidEntry) -> Result<Root, FaultReason> {
+        let root = entry.first_stage().map_err(|_| FaultReason::PasidInvalid)?;
+        if root.levels == Levels::Five && !self.options.five_levels {
+            return Err(FaultReason::PasidInvalid);
+        }
+        Ok(root)
+    }
+
+    fn of_pasid_entry(
+        &self,
+        context: ScalableContext,
+        entry: PasidEntry,
+        pasid: Pasid,
+        lookup: &Lookup<'_>,
+    ) -> Result<Route, FaultReason> {
+        let (stages, stage) = self.stages(entry)?;
+        let pasid = if stage == StageKind::Second { None } else { Some(pasid) };
+        Ok(Route {
+            stages,
+            key: Some(SpaceKey { domain: entry.domain(), pasid, stage }),
+            dialect: Dialect::Scalable,
+            has_device_tlb: context.has_device_tlb(),
+            has_page_requests: context.has_page_requests(),
+            hides_faults: context.hides_faults() || entry.hides_faults(),
+            trail: lookup.recorder.trail(),
+        })
     }
 }
 
@@ -104,40 +152,7 @@ fn read_pasid(
     Ok(PasidEntry(words))
 }
 
-fn stages(entry: PasidEntry) -> Result<(Stages, StageKind), FaultReason> {
-    if !entry.is_present() {
-        return Err(FaultReason::PasidNotPresent);
-    }
-    let invalid = |_| FaultReason::PasidInvalid;
-    let second = || {
-        let levels = entry.second_stage_levels().map_err(invalid)?;
-        Ok(SecondStage { table: entry.second_stage(), levels })
-    };
-    Ok(match entry.translation().map_err(invalid)? {
-        PasidTranslation::First => (Stages::First(entry.first_stage().map_err(invalid)?), StageKind::First),
-        PasidTranslation::Second => (Stages::Second(second()?), StageKind::Second),
-        PasidTranslation::Nested => {
-            (Stages::Nested(entry.first_stage().map_err(invalid)?, second()?), StageKind::Nested)
-        }
-        PasidTranslation::PassThrough => (Stages::Identity, StageKind::First),
-    })
-}
-
-fn route(
-    context: ScalableContext,
-    entry: PasidEntry,
-    pasid: Pasid,
-    lookup: &Lookup<'_>,
-) -> Result<Route, FaultReason> {
-    let (stages, stage) = stages(entry)?;
-    let pasid = if stage == StageKind::Second { None } else { Some(pasid) };
-    Ok(Route {
-        stages,
-        key: Some(SpaceKey { domain: entry.domain(), pasid, stage }),
-        dialect: Dialect::Scalable,
-        has_device_tlb: context.has_device_tlb(),
-        has_page_requests: context.has_page_requests(),
-        hides_faults: context.hides_faults() || entry.hides_faults(),
-        trail: lookup.recorder.trail(),
-    })
+fn second_stage(entry: PasidEntry) -> Result<SecondStage, FaultReason> {
+    let levels = entry.second_stage_levels().map_err(|_| FaultReason::PasidInvalid)?;
+    Ok(SecondStage { table: entry.second_stage(), levels })
 }

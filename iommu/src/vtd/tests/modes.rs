@@ -139,6 +139,32 @@ fn a_unit_that_is_off_passes_everything() {
 }
 
 #[test]
+fn what_the_unit_does_not_offer_no_entry_may_ask_for() {
+    let options = VtdOptions { device_tlb: false, five_levels: false, ..VtdOptions::default() };
+    let mut legacy = Driver::legacy_with(options);
+    legacy.attach_legacy(SOURCE, DOMAIN, 1);
+    assert_eq!(load(&mut legacy.port()).unwrap_err().reason, FaultReason::ContextInvalid);
+    let mut scalable = Driver::scalable_with(options);
+    let directory = scalable.attach_scalable(SOURCE);
+    scalable.first_stage(directory, 0, DOMAIN);
+    let place = scalable.pasid_place(directory, 0).offset(16);
+    scalable.memory.store(place, scalable.memory.load(place) | 1 << 2);
+    assert_eq!(load(&mut scalable.port()).unwrap_err().reason, FaultReason::PasidInvalid);
+}
+
+#[test]
+fn a_pasid_entry_with_reserved_bits_is_refused() {
+    for (word, bit) in [(0, 10), (8, 16), (16, 11)] {
+        let mut driver = Driver::scalable();
+        let directory = driver.attach_scalable(SOURCE);
+        driver.first_stage(directory, 0, DOMAIN);
+        let place = driver.pasid_place(directory, 0).offset(word);
+        driver.memory.store(place, driver.memory.load(place) | 1 << bit);
+        assert_eq!(load(&mut driver.port()).unwrap_err().reason, FaultReason::PasidReserved);
+    }
+}
+
+#[test]
 fn a_request_with_pasid_needs_scalable_mode() {
     let mut driver = Driver::legacy();
     driver.attach_legacy(SOURCE, DOMAIN, 0);

@@ -134,6 +134,44 @@ fn a_first_stage_table_that_the_second_stage_protects_cannot_be_marked() {
 }
 
 #[test]
+fn a_first_stage_table_must_be_readable_and_in_reach_of_the_second_stage() {
+    const WRITE_ONLY: u64 = 2;
+    let reason =
+        |nested: &Nested| load_at(&mut nested.driver.port(), Some(pasid(5)), PAGE).unwrap_err().reason;
+    let mut nested = nested();
+    nested.map(9);
+    let root = nested.first;
+    nested.expose(root, WRITE_ONLY);
+    assert_eq!(reason(&nested), FaultReason::NestedRootRead);
+    nested.expose(root, 3);
+    let next = PhysAddr((nested.driver.memory.load(root) & !0xfff) - SHIFT);
+    nested.expose(next, WRITE_ONLY);
+    assert_eq!(reason(&nested), FaultReason::NestedEntryRead);
+    nested.driver.memory.store(root, 1 << 50 | 7);
+    assert_eq!(reason(&nested), FaultReason::NestedBeyondWidth);
+}
+
+#[test]
+fn an_uppermost_table_outside_memory_is_a_fault_of_the_entry_that_names_it() {
+    const OUTSIDE: u64 = 1 << 45;
+    let mut legacy = Driver::legacy();
+    legacy.attach_legacy(SOURCE, DOMAIN, 0);
+    let place = legacy.context_place(SOURCE);
+    legacy.memory.store(place, OUTSIDE | 1);
+    assert_eq!(load(&mut legacy.port()).unwrap_err().reason, FaultReason::ContextInvalid);
+    for (kind, offset, reason) in
+        [(1 << 6, 16, FaultReason::FirstStageRoot), (2 << 6 | 2 << 2, 0, FaultReason::SecondStageRoot)]
+    {
+        let mut driver = Driver::scalable();
+        let directory = driver.attach_scalable(SOURCE);
+        let place = driver.pasid_place(directory, 0);
+        driver.memory.store(place, kind | 1);
+        driver.memory.store(place.offset(offset), driver.memory.load(place.offset(offset)) | OUTSIDE);
+        assert_eq!(load(&mut driver.port()).unwrap_err().reason, reason);
+    }
+}
+
+#[test]
 fn a_domain_invalidation_by_page_reaches_a_nested_translation() {
     let mut nested = nested();
     let frame = nested.map(1);
@@ -160,12 +198,6 @@ fn first_stage_faults_have_their_reasons() {
         prepare(&mut driver, table);
         store(&mut driver.port(), 1).unwrap_err().reason
     };
-    let change = |driver: &mut Driver, table, level, entry: fn(u64) -> u64| {
-        let place = driver.place(FIRST_STAGE, table, PAGE, level);
-        let word = driver.memory.load(place);
-        driver.memory.store(place, entry(word));
-    };
-    let _ = change;
     assert_eq!(reason(|d, t| edit(d, t, 1, |_| 0)), FaultReason::FirstStageNotPresent);
     assert_eq!(reason(|d, t| edit(d, t, 1, |e| e & !4)), FaultReason::NotUser);
     assert_eq!(reason(|d, t| edit(d, t, 3, |e| e & !4)), FaultReason::NotUser, "on every level");

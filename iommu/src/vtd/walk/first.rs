@@ -12,7 +12,7 @@ use mmu::table::Root;
 use crate::spec::fault::FaultReason;
 use crate::vtd::route::{Dialect, Reach, SecondStage};
 use crate::vtd::trail::Table;
-use crate::vtd::walk::{PagingEntry, Space, TablePlace, Walker, allow};
+use crate::vtd::walk::{Obstacle, PagingEntry, Space, TablePlace, Walker, allow};
 
 /// Walks that may be overtaken by a change before the last one counts as not present.
 const ATTEMPTS: usize = 16;
@@ -81,13 +81,13 @@ impl Walker<'_> {
         let (mut level, mut at) = self.first_table(goal, start)?;
         loop {
             let place = at.table.address.offset(goal.address.table_index(level) * 8);
-            let entry = self.entry(place, level)?;
+            let entry = self.entry(goal, place, level)?;
             at.allowed &= entry.0;
             if is_leaf(entry, level) {
                 return Ok(Leaf { place, entry, level, allowed: at.allowed, writable: at.table.writable });
             }
             self.mark(place, entry, Pte::ACCESSED, at.table.writable)?;
-            at.table = self.table_place(goal, entry.pfn().address())?;
+            at.table = self.table_place(goal, entry.pfn().address(), FaultReason::NestedEntryRead)?;
             level -= 1;
             at.trail = self.recorder.trail_from(start);
             self.keep(goal.tag, level, goal.address, at.clone());
@@ -99,26 +99,38 @@ impl Walker<'_> {
         if let Some(found) = self.cached(goal.tag, levels, goal.address) {
             return Ok(found);
         }
-        let table = self.table_place(goal, goal.root.table.address())?;
+        let table = self.table_place(goal, goal.root.table.address(), FaultReason::NestedRootRead)?;
         let trail = self.recorder.trail_from(start);
         Ok((levels, PagingEntry { table, allowed: Pte::WRITE | Pte::USER, trail }))
     }
 
-    /// Where a table lies that the first stage names by `address`.
-    fn table_place(&mut self, goal: &Goal, address: PhysAddr) -> Result<TablePlace, FaultReason> {
+    /// Where a table lies that the first stage names by `address`; `unreadable` if the second stage does not let it
+    /// be read.
+    fn table_place(
+        &mut self,
+        goal: &Goal,
+        address: PhysAddr,
+        unreadable: FaultReason,
+    ) -> Result<TablePlace, FaultReason> {
         let Some(second) = goal.nest else { return Ok(TablePlace { address, writable: true }) };
         let found = self.second(second, goal.second_tag, address.0);
-        let found = found.map_err(|obstacle| obstacle.reason(Dialect::Scalable, Access::Read))?;
+        let found = found.map_err(|obstacle| match obstacle {
+            Obstacle::Beyond => FaultReason::NestedBeyondWidth,
+            Obstacle::Denied => unreadable,
+            other => other.reason(Dialect::Scalable, Access::Read),
+        })?;
         if !found.permission.read {
-            return Err(FaultReason::NestedEntryRead);
+            return Err(unreadable);
         }
         Ok(TablePlace { address: found.physical(VirtAddr(address.0)), writable: found.permission.write })
     }
 
     /// The entry at `place`, if it is one that may be used.
-    fn entry(&mut self, place: PhysAddr, level: u32) -> Result<Pte, FaultReason> {
+    fn entry(&mut self, goal: &Goal, place: PhysAddr, level: u32) -> Result<Pte, FaultReason> {
+        let is_root = level == goal.root.levels.count();
+        let outside = if is_root { FaultReason::FirstStageRoot } else { FaultReason::FirstStageAccess };
         let value = self.load(Table::FirstStage { level }, place, |value| is_leaf(Pte(value), level));
-        let entry = Pte(value.ok_or(FaultReason::FirstStageAccess)?);
+        let entry = Pte(value.ok_or(outside)?);
         if !entry.is_present() {
             return Err(FaultReason::FirstStageNotPresent);
         }

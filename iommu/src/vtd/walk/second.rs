@@ -14,7 +14,9 @@ use crate::vtd::walk::{PagingEntry, TablePlace, Walker};
 /// What is in the way of a second-stage translation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Obstacle {
-    /// A table lies outside memory.
+    /// The uppermost table lies outside memory.
+    Root,
+    /// Another table does.
     Access,
     /// An entry allows nothing.
     Absent,
@@ -30,6 +32,7 @@ impl Obstacle {
     /// The reason of the fault that it causes.
     pub(crate) const fn reason(self, dialect: Dialect, access: Access) -> FaultReason {
         match (dialect, self) {
+            (Dialect::Legacy, Self::Root) => FaultReason::ContextInvalid,
             (Dialect::Legacy, Self::Access) => FaultReason::TableAccess,
             (Dialect::Legacy, Self::Reserved) => FaultReason::EntryReserved,
             (Dialect::Legacy, Self::Beyond) => FaultReason::BeyondWidth,
@@ -37,6 +40,7 @@ impl Obstacle {
                 Access::Read => FaultReason::ReadNotAllowed,
                 Access::Write => FaultReason::WriteNotAllowed,
             },
+            (Dialect::Scalable, Self::Root) => FaultReason::SecondStageRoot,
             (Dialect::Scalable, Self::Access) => FaultReason::SecondStageAccess,
             (Dialect::Scalable, Self::Reserved) => FaultReason::SecondStageReserved,
             (Dialect::Scalable, Self::Beyond) => FaultReason::ScalableBeyondWidth,
@@ -69,7 +73,8 @@ impl Walker<'_> {
         loop {
             let place = at.table.address.offset(address.table_index(level) * 8);
             let is_leaf = |value| SecondStageEntry(value).is_leaf(level);
-            let value = self.load(Table::SecondStage { level }, place, is_leaf).ok_or(Obstacle::Access)?;
+            let outside = if level == stage.levels.count() { Obstacle::Root } else { Obstacle::Access };
+            let value = self.load(Table::SecondStage { level }, place, is_leaf).ok_or(outside)?;
             let entry = SecondStageEntry(value);
             if !entry.is_present() {
                 return Err(Obstacle::Absent);
