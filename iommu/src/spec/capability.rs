@@ -1,7 +1,7 @@
 //! The bits of CAP and ECAP.
 //!
 //! Invariant: a mask stands for a feature that is either there or not; what carries a number is a function.
-//! Source: VT-d 11.4.2 and 11.4.3; include of Linux, drivers/iommu/intel/iommu.h `cap_*`, `ecap_*`.
+//! Source: VT-d 11.4.2 and 11.4.3; Linux, drivers/iommu/intel/iommu.h `cap_*`, `ecap_*`.
 
 use super::register::Register;
 
@@ -61,6 +61,9 @@ pub const ECAP_SECOND_STAGE: u64 = 1 << 46;
 pub const ECAP_FIRST_STAGE: u64 = 1 << 47;
 /// ECAP.SMPWC: page walks in scalable mode are coherent.
 pub const ECAP_SCALABLE_COHERENT: u64 = 1 << 48;
+
+/// ECAP.RPS: context entries in scalable mode have `RID_PASID`.
+pub const ECAP_REQUESTER_PASID: u64 = 1 << 49;
 
 /// CAP.MGAW: device addresses have `bits` bits.
 #[must_use]

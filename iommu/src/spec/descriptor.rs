@@ -88,10 +88,21 @@ pub enum PasidScope {
 pub struct DeviceScope {
     /// Whose.
     pub source: SourceId,
-    /// Those of the PASID; those without, if there is none.
-    pub pasid: Option<Pasid>,
+    /// In whose name.
+    pub pasid: DevicePasid,
     /// Which addresses.
     pub span: DeviceSpan,
+}
+
+/// In whose name a device has asked for what it holds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum DevicePasid {
+    /// Type 3: in nobody's.
+    Without,
+    /// Type 8: in that of a PASID.
+    One(Pasid),
+    /// Type 8 with G: in that of any PASID.
+    Every,
 }
 
 /// Which interrupt remapping entries.
@@ -179,7 +190,7 @@ impl Descriptor {
             2 => iotlb(words),
             3 => Some(Self::DeviceTlb(DeviceScope {
                 source: SourceId(field16(words[0], 32)),
-                pasid: None,
+                pasid: DevicePasid::Without,
                 span: DeviceSpan::decode(words[1], bit(words[1], 0)),
             })),
             4 => Some(Self::InterruptEntries(EntryScope::decode(words[0]))),
@@ -239,7 +250,8 @@ fn pasid_cache(word: u64) -> Option<Descriptor> {
 fn pasid_device_tlb(words: [u64; 2]) -> Option<Descriptor> {
     let source = SourceId(field16(words[0], 16));
     let span = DeviceSpan::decode(words[1], bit(words[1], 11));
-    Some(Descriptor::DeviceTlb(DeviceScope { source, pasid: Some(pasid(words[0])?), span }))
+    let pasid = if bit(words[1], 0) { DevicePasid::Every } else { DevicePasid::One(pasid(words[0])?) };
+    Some(Descriptor::DeviceTlb(DeviceScope { source, pasid, span }))
 }
 
 fn page_group_response(words: [u64; 2]) -> Option<Descriptor> {
@@ -250,6 +262,24 @@ fn page_group_response(words: [u64; 2]) -> Option<Descriptor> {
         group: field16(field(words[1], 3, 9), 0),
         code: ResponseCode::decode(field(words[0], 12, 4)),
     }))
+}
+
+impl DevicePasid {
+    /// Whether entries that were asked for with `pasid` are among them.
+    #[must_use]
+    pub fn covers(self, pasid: Option<Pasid>) -> bool {
+        match self {
+            Self::Without => pasid.is_none(),
+            Self::One(one) => pasid == Some(one),
+            Self::Every => pasid.is_some(),
+        }
+    }
+}
+
+impl From<Option<Pasid>> for DevicePasid {
+    fn from(pasid: Option<Pasid>) -> Self {
+        pasid.map_or(Self::Without, Self::One)
+    }
 }
 
 impl ContextScope {

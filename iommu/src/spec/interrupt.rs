@@ -94,10 +94,13 @@ impl InterruptEntry {
         bit(self.0[0], 1)
     }
 
-    /// Whether reserved bits are set, or IM, for posted interrupts, which this unit does not offer.
+    /// Whether reserved bits are set, or IM, for posted interrupts, which this unit does not offer. Of a destination
+    /// that is no x2APIC id, only bits 15:8 are not reserved.
     #[must_use]
-    pub const fn has_reserved(self) -> bool {
-        field(self.0[0], 12, 4) != 0 || field(self.0[0], 24, 8) != 0 || self.0[1] >> 20 != 0
+    pub const fn has_reserved(self, x2apic: bool) -> bool {
+        let [low, high] = self.0;
+        let beside_id = if x2apic { 0 } else { low >> 32 & !0xff00 };
+        field(low, 12, 4) != 0 || field(low, 24, 8) != 0 || high >> 20 != 0 || beside_id != 0
     }
 
     /// SVT, SQ, SID; none for the reserved type.

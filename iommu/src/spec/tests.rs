@@ -4,8 +4,8 @@ use mmu::address::{Access, PhysAddr, VirtAddr, VirtRange};
 
 use super::context::LegacyContext;
 use super::descriptor::{
-    ContextScope, Descriptor, DeviceScope, DeviceSpan, EntryScope, Hint, IotlbScope, PageSpan, PasidScope,
-    Wait,
+    ContextScope, Descriptor, DevicePasid, DeviceScope, DeviceSpan, EntryScope, Hint, IotlbScope, PageSpan,
+    PasidScope, Wait,
 };
 use super::fault::{AddressType, FaultReason, FaultRecord};
 use super::id::{DomainId, SourceId};
@@ -47,7 +47,11 @@ fn descriptors_of_every_type_are_understood() {
         (
             3 | sid << 32 | 31 << 16,
             0x5000,
-            Descriptor::DeviceTlb(DeviceScope { source, pasid: None, span: DeviceSpan::Range(page) }),
+            Descriptor::DeviceTlb(DeviceScope {
+                source,
+                pasid: DevicePasid::Without,
+                span: DeviceSpan::Range(page),
+            }),
         ),
         (
             0x14 | 3 << 27 | 9 << 32,
@@ -65,7 +69,7 @@ fn descriptors_of_every_type_are_understood() {
             0x5000,
             Descriptor::DeviceTlb(DeviceScope {
                 source,
-                pasid: Some(pasid(5)),
+                pasid: DevicePasid::One(pasid(5)),
                 span: DeviceSpan::Range(page),
             }),
         ),
@@ -73,6 +77,13 @@ fn descriptors_of_every_type_are_understood() {
     for (low, high, expected) in cases {
         assert_eq!(wide(low, high), Ok(expected), "{low:#x} {high:#x}");
     }
+}
+
+#[test]
+fn g_stands_for_every_pasid() {
+    let Ok(Descriptor::DeviceTlb(scope)) = wide(8 | 5 << 32, 0x5001) else { panic!("not understood") };
+    assert_eq!(scope.pasid, DevicePasid::Every);
+    assert!(scope.pasid.covers(Some(pasid(6))) && !scope.pasid.covers(None));
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn device_mismatch(entry: &Entry, scope: &DeviceScope) -> Option<Why> {
     if entry.holder == Holder::Iotlb {
         return Some(Why::DeviceTlbOnly);
     }
-    if scope.pasid != entry.requester.pasid {
+    if !scope.pasid.covers(entry.requester.pasid) {
         return Some(Why::OtherPasid);
     }
     match scope.span {
@@ -135,7 +135,7 @@ pub(super) fn remedy(entry: &Entry) -> Vec<Descriptor> {
         let Requester { source, pasid } = entry.requester;
         remedy.push(Descriptor::DeviceTlb(DeviceScope {
             source,
-            pasid,
+            pasid: pasid.into(),
             span: DeviceSpan::Range(pages(entry)),
         }));
     }

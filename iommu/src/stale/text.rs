@@ -9,7 +9,7 @@ use mmu::address::{Access, PageSize};
 use mmu::cache::Translation;
 
 use crate::spec::descriptor::{
-    ContextScope, Descriptor, DeviceSpan, EntryScope, Hint, IotlbScope, PageSpan, PasidScope,
+    ContextScope, Descriptor, DevicePasid, DeviceSpan, EntryScope, Hint, IotlbScope, PageSpan, PasidScope,
 };
 use crate::stale::{Change, Holder, Moment, StaleUse, Why};
 
@@ -127,8 +127,10 @@ impl fmt::Display for InWords<'_> {
             Descriptor::Iotlb { scope, .. } => write_iotlb(f, *scope),
             Descriptor::DeviceTlb(scope) => {
                 write!(f, "device TLB of {}", scope.source)?;
-                if let Some(pasid) = scope.pasid {
-                    write!(f, ", {pasid}")?;
+                match scope.pasid {
+                    DevicePasid::Without => {}
+                    DevicePasid::One(pasid) => write!(f, ", {pasid}")?,
+                    DevicePasid::Every => f.write_str(", every PASID")?,
                 }
                 match scope.span {
                     DeviceSpan::All => f.write_str(", all"),

@@ -77,10 +77,11 @@ impl Device {
     }
 
     fn forget(&self, scope: &DeviceScope) {
-        let Some(tag) = self.tags.find(scope.pasid) else { return };
-        match scope.span {
-            DeviceSpan::All => self.cache.invalidate_tag(tag),
-            DeviceSpan::Range(range) => self.cache.invalidate_exactly(tag, range),
+        for (_, tag) in self.tags.matching(|pasid| scope.pasid.covers(*pasid)) {
+            match scope.span {
+                DeviceSpan::All => self.cache.invalidate_tag(tag),
+                DeviceSpan::Range(range) => self.cache.invalidate_exactly(tag, range),
+            }
         }
     }
 

@@ -107,7 +107,8 @@ impl Vtd {
         let index = u16::try_from(index).ok().filter(|&index| u32::from(index) < mode.table.count);
         let index = index.ok_or(FaultReason::InterruptIndex)?;
         let entry = self.interrupt_entry(mode.table, index)?;
-        check(entry, source).map_err(|reason| Blocked { reason, hides_faults: entry.hides_faults() })?;
+        check(entry, mode.table, source)
+            .map_err(|reason| Blocked { reason, hides_faults: entry.hides_faults() })?;
         Ok(entry.message(mode.table.x2apic))
     }
 
@@ -118,7 +119,7 @@ impl Vtd {
         let ticket = self.interrupt_entries.ticket();
         let place = table.base.offset(u64::from(index) * ENTRY_BYTES);
         let entry = self.read_entry(place).ok_or(FaultReason::InterruptTableAccess)?;
-        let sound = entry.is_present() && !entry.has_reserved();
+        let sound = entry.is_present() && !entry.has_reserved(table.x2apic);
         if sound || self.options.caching_mode == CachingMode::AlsoAbsent {
             self.interrupt_entries.fill(ticket, index, entry.0);
         }
@@ -155,11 +156,11 @@ impl Vtd {
     }
 }
 
-fn check(entry: InterruptEntry, source: InterruptSource) -> Result<(), FaultReason> {
+fn check(entry: InterruptEntry, table: InterruptTable, source: InterruptSource) -> Result<(), FaultReason> {
     if !entry.is_present() {
         return Err(FaultReason::InterruptNotPresent);
     }
-    let rule = entry.source_check().filter(|_| !entry.has_reserved());
+    let rule = entry.source_check().filter(|_| !entry.has_reserved(table.x2apic));
     let rule = rule.ok_or(FaultReason::InterruptEntryReserved)?;
     match source {
         InterruptSource::Function(function) if !rule.admits(function) => Err(FaultReason::InterruptSource),

@@ -118,6 +118,7 @@ impl VtdOptions {
             | bits::ECAP_NESTED
             | bits::ECAP_PASID
             | bits::ECAP_SCALABLE_COHERENT
+            | bits::ECAP_REQUESTER_PASID
             | bits::ecap_pasid_bits(PASID_BITS);
         let interrupts =
             bits::ECAP_INTERRUPT_REMAPPING | bits::ECAP_X2APIC | bits::ecap_handle_mask(HANDLE_MASK);

@@ -75,6 +75,8 @@ impl Vtd {
 
     fn write_request(&self, registers: &mut Registers, request: &PageRequest) -> Written {
         let before = registers.word(Register::REQUEST_STATUS);
+        // Whoever was told and has not looked yet is not told again.
+        let happened = before & (status::REQUEST_PENDING | status::REQUEST_OVERFLOW) == 0;
         let queue = RequestQueue::decode(registers.long(Register::REQUEST_ADDRESS));
         let tail = registers.long(Register::REQUEST_TAIL) % queue.len_bytes;
         let next = (tail + REQUEST_BYTES) % queue.len_bytes;
@@ -83,7 +85,7 @@ impl Vtd {
         }
         if next == registers.long(Register::REQUEST_HEAD) % queue.len_bytes {
             registers.raise(Register::REQUEST_STATUS, status::REQUEST_OVERFLOW);
-            return Written { fits: false, happened: true };
+            return Written { fits: false, happened };
         }
         let place = queue.base.offset(tail);
         let bytes = request.encode().map(u64::to_le_bytes).concat();
@@ -92,7 +94,7 @@ impl Vtd {
         }
         registers.set_long(Register::REQUEST_TAIL, next);
         registers.raise(Register::REQUEST_STATUS, status::REQUEST_PENDING);
-        Written { fits: true, happened: before & status::REQUEST_PENDING == 0 }
+        Written { fits: true, happened }
     }
 
     /// The unit answers itself, if an answer is owed.

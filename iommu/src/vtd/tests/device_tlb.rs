@@ -190,3 +190,20 @@ fn a_device_that_forgot_how_to_answer_forgets_everything() {
     assert!(driver.waited());
     assert_eq!(load(&mut port), Ok(2));
 }
+
+#[test]
+fn rule_04_a_global_invalidation_takes_every_pasid_and_leaves_what_has_none() {
+    let mut driver = Driver::scalable();
+    let directory = driver.attach_scalable(SOURCE);
+    let mut port = driver.ats_port();
+    let names = [None, Some(pasid(5)), Some(pasid(6))];
+    for name in names {
+        let table = driver.first_stage(directory, name.map_or(0, crate::pasid::Pasid::number), DOMAIN);
+        driver.map(FIRST_STAGE, table, PAGE, 1);
+        assert_eq!(load_at(&mut port, name, PAGE), Ok(1));
+        driver.map(FIRST_STAGE, table, PAGE, 2);
+    }
+    let [low, high, ..] = invalidations::device_pasid(SOURCE, 5);
+    driver.invalidate(&[invalidations::all(), [low, high | 1, 0, 0]]);
+    assert_eq!(names.map(|name| load_at(&mut port, name, PAGE).unwrap()), [1, 2, 2]);
+}

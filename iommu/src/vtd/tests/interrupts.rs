@@ -71,6 +71,10 @@ fn what_no_entry_admits_is_blocked_and_recorded() {
     assert_eq!(blocked(message(2)), FaultReason::InterruptEntryReserved);
     assert_eq!(blocked(message(4)), FaultReason::InterruptSource);
     assert_eq!(blocked(message(256)), FaultReason::InterruptIndex);
+    for destination in [1 << 32, 1 << 48] {
+        set(&driver, table, 5, [ENTRY[0] | destination, 0]);
+        assert_eq!(blocked(message(5)), FaultReason::InterruptEntryReserved, "no x2APIC id");
+    }
     let reserved = Msi { address: 0xfee0_0018, data: 1 << 16 };
     assert_eq!(blocked(reserved), FaultReason::InterruptRequestReserved);
 }

@@ -36,7 +36,7 @@ fn the_capabilities_are_those_that_linux_needs() {
     }
     assert_eq!((ecap >> 8 & 0x3ff) * 16, 0xf0);
     assert_eq!((ecap >> 35 & 0x1f) + 1, 12, "PASID bits");
-    for bit in [0, 1, 2, 3, 4, 6, 7, 29, 40, 42, 43, 46, 47, 48] {
+    for bit in [0, 1, 2, 3, 4, 6, 7, 29, 40, 42, 43, 46, 47, 48, 49] {
         assert_eq!(ecap >> bit & 1, 1, "ECAP bit {bit}");
     }
     driver.unit.write(0x08, Width::Bits64, 0);

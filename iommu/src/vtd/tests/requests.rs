@@ -74,12 +74,22 @@ fn rule_13_a_full_ring_overflows_and_takes_nothing_until_that_is_cleared() {
     let refused = Ok(RequestOutcome::Refused(ResponseCode::Success));
     assert_eq!(port.request_page(request()), refused);
     assert_eq!(driver.read_word(PRS), PPR | PRO);
-    assert_eq!(driver.interrupts.take(), [EVENT]);
+    assert_eq!(driver.interrupts.take(), [], "PPR was set already");
     driver.unit.write(PQH, Width::Bits64, 64);
     assert_eq!(port.request_page(request()), refused, "there is room, and still");
     driver.write_word(PRS, PRO);
     assert_eq!(port.request_page(request()), Ok(RequestOutcome::Accepted));
     assert_eq!(driver.read(PQT), 0, "wrapped");
+}
+
+#[test]
+fn rule_13_an_overflow_raises_the_event_if_software_has_looked_since() {
+    let (driver, mut port, _) = driver();
+    fill(&driver, &mut port);
+    driver.write_word(PRS, PPR);
+    port.request_page(request()).unwrap();
+    assert_eq!(driver.read_word(PRS), PRO);
+    assert_eq!(driver.interrupts.take(), [EVENT]);
 }
 
 #[test]
