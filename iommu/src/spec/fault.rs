@@ -201,7 +201,7 @@ pub enum FaultReason {
     ScalableInterruptRange = 0x87,
 }
 
-/// How a request comes to the unit (AT).
+/// How a request comes to the unit (AT), or that it asks for a page.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum AddressType {
     /// 00: with a device address.
@@ -210,6 +210,8 @@ pub enum AddressType {
     TranslationRequest,
     /// 10: with a physical address, from a device TLB.
     Translated,
+    /// None of them: a page request.
+    PageRequest,
 }
 
 /// What a fault record says.
@@ -243,7 +245,7 @@ impl FaultReason {
 impl AddressType {
     const fn code(self) -> u64 {
         match self {
-            Self::Untranslated => 0,
+            Self::Untranslated | Self::PageRequest => 0,
             Self::TranslationRequest => 1,
             Self::Translated => 2,
         }
@@ -251,13 +253,23 @@ impl AddressType {
 }
 
 impl FaultRecord {
+    /// T1 in bit 1 and T2 in bit 0.
+    const fn request_type(&self) -> u64 {
+        match (self.address_type, self.access) {
+            (AddressType::PageRequest, _) => 1,
+            (_, Access::Write) => 0,
+            (_, Access::Read) => 2,
+        }
+    }
+
     /// The two words of the record, with F set.
     #[must_use]
     pub fn encode(&self) -> [u64; 2] {
-        let read = u64::from(self.access == Access::Read);
+        let kind = self.request_type();
         let pasid = self.pasid.map_or(0, |pasid| 1 << 31 | u64::from(pasid.number()) << 40);
         let high = RECORD_IN_USE
-            | read << 62
+            | (kind >> 1) << 62
+            | (kind & 1) << 28
             | self.address_type.code() << 60
             | pasid
             | u64::from(self.reason.code()) << 32

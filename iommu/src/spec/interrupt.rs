@@ -56,11 +56,14 @@ pub enum SourceCheck {
 }
 
 impl Msi {
+    /// Where the range begins that interrupts are stored to, 1 MiB.
+    pub const FIRST_ADDRESS: u64 = 0xfee0_0000;
+
     /// Whether `address` is one that interrupts are stored to.
     #[inline]
     #[must_use]
     pub const fn is_address(address: u64) -> bool {
-        address >> 20 == 0xfee
+        address >> 20 == Self::FIRST_ADDRESS >> 20
     }
 
     /// How it is to be read.
@@ -129,7 +132,7 @@ impl InterruptEntry {
         let [low, _] = self.0;
         let destination = field(low, 32, 32);
         let destination = if x2apic { destination } else { field(destination, 8, 8) };
-        let address = 0xfee0_0000
+        let address = Msi::FIRST_ADDRESS
             | field(destination, 0, 8) << 12
             | field(low, 3, 1) << 3
             | field(low, 2, 1) << 2

@@ -145,6 +145,9 @@ fn a_fault_record_reads_as_the_driver_reads_it() {
     assert_eq!(high >> 40 & 0xf_ffff, 5);
     assert_eq!(high >> 31 & 1, 1, "PASID present");
     assert_eq!(high >> 62, 0b11, "F, and a read");
+    assert_eq!(high >> 28 & 1, 0);
+    let [_, page_request] = FaultRecord { address_type: AddressType::PageRequest, ..record }.encode();
+    assert_eq!((page_request >> 60, page_request >> 28 & 1), (0b1000, 1), "T1 is 0, T2 is 1");
 }
 
 #[test]

@@ -356,9 +356,9 @@ impl Wiring {
     fn admit_page_request(&mut self, asked: &Request) -> Result<(), Stopped> {
         let stop = |reason, hides_faults| Stopped {
             refusal: Refusal { reason, hides_faults },
-            address_type: AddressType::Untranslated,
+            address_type: AddressType::PageRequest,
         };
-        let memo = self.admit(asked, AddressType::Untranslated)?;
+        let memo = self.admit(asked, AddressType::PageRequest)?;
         if memo.space.dialect == Dialect::Legacy {
             return Err(stop(FaultReason::PageRequestInLegacyMode, memo.hides_faults));
         }

@@ -12,6 +12,7 @@ use mmu::cache::{Permission, Tag, Translation};
 use mmu::memory::PhysicalMemory;
 
 use crate::spec::fault::FaultReason;
+use crate::spec::interrupt::Msi;
 use crate::vtd::route::{Dialect, Reach, Stages};
 use crate::vtd::table_cache::{TableCache, Ticket};
 use crate::vtd::trail::{Recorder, Table, Trail};
@@ -107,8 +108,8 @@ impl<'a> Walker<'a> {
         address: VirtAddr,
         access: Access,
     ) -> Result<Translation, FaultReason> {
-        match space.stages {
-            Stages::Identity => Ok(identity(address)),
+        let found = match space.stages {
+            Stages::Identity => return Ok(identity(address)),
             Stages::Second(stage) => {
                 let found = self.second(stage, space.tag, address.0);
                 let found = found.map_err(|obstacle| obstacle.reason(space.dialect, access))?;
@@ -116,7 +117,8 @@ impl<'a> Walker<'a> {
             }
             Stages::First(root) => self.first(root, None, space, address, access),
             Stages::Nested(root, second) => self.first(root, Some(second), space, address, access),
-        }
+        };
+        outside_interrupts(found?, space.dialect, address)
     }
 
     fn load(&mut self, table: Table, place: PhysAddr, is_leaf: impl Fn(u64) -> bool) -> Option<u64> {
@@ -148,6 +150,27 @@ pub(crate) const fn identity(address: VirtAddr) -> Translation {
         size: PageSize::Size4K,
         permission: Permission::READ_WRITE,
         dirty: true,
+    }
+}
+
+/// No table may lead into the interrupt range. Of a large page that holds it the rest is translated, in pages of 4 KiB.
+fn outside_interrupts(
+    found: Translation,
+    dialect: Dialect,
+    address: VirtAddr,
+) -> Result<Translation, FaultReason> {
+    let reached = found.physical(address);
+    if Msi::is_address(reached.0) {
+        return Err(match dialect {
+            Dialect::Legacy => FaultReason::InterruptRange,
+            Dialect::Scalable => FaultReason::ScalableInterruptRange,
+        });
+    }
+    let holds_range = Msi::FIRST_ADDRESS & !(found.size.bytes() - 1) == found.pfn.address().0;
+    if holds_range {
+        Ok(Translation { pfn: reached.pfn(), size: PageSize::Size4K, ..found })
+    } else {
+        Ok(found)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::spec::fault::{AddressType, FaultReason};
 use crate::spec::interrupt::Msi;
 use crate::vtd::Vtd;
 use crate::vtd::device_tlb::Device;
-use crate::vtd::route::{Dialect, Reach, Refusal, Requester};
+use crate::vtd::route::{Dialect, Reach, Refusal, Requester, Stages};
 use crate::vtd::tags::SpaceKey;
 use crate::vtd::trail::Trail;
 use crate::vtd::walk::Space;
@@ -110,16 +110,28 @@ impl Memo {
     /// Whether the route admits requests of that type to that address.
     #[inline]
     pub(super) fn check(&self, address: VirtAddr, address_type: AddressType) -> Result<(), Refusal> {
-        let admits_type = address_type == AddressType::Untranslated || self.has_device_tlb;
-        if admits_type && !Msi::is_address(address.0) {
-            return Ok(());
+        let refuse = |reason| Err(Refusal { reason, hides_faults: self.hides_faults });
+        let is_for_devices =
+            matches!(address_type, AddressType::TranslationRequest | AddressType::Translated);
+        if is_for_devices && !self.has_device_tlb {
+            return refuse(match self.space.dialect {
+                Dialect::Legacy => FaultReason::DeviceTlbBlocked,
+                Dialect::Scalable => FaultReason::DeviceTlbDisabled,
+            });
         }
-        let reason = match (self.space.dialect, admits_type) {
-            (Dialect::Legacy, true) => FaultReason::InterruptRange,
-            (Dialect::Legacy, false) => FaultReason::DeviceTlbBlocked,
-            (Dialect::Scalable, true) => FaultReason::ScalableInterruptRange,
-            (Dialect::Scalable, false) => FaultReason::DeviceTlbDisabled,
-        };
-        Err(Refusal { reason, hides_faults: self.hides_faults })
+        if Msi::is_address(address.0) { self.check_interrupt_range().or_else(refuse) } else { Ok(()) }
+    }
+
+    /// Whether a request to 0xfeexxxxx that is no interrupt has a meaning: with a PASID the address is one of a process
+    /// like any other, without one the range is never translated.
+    #[cold]
+    fn check_interrupt_range(&self) -> Result<(), FaultReason> {
+        let is_off = self.key.is_none();
+        match (self.pasid, self.space.stages) {
+            _ if is_off => Ok(()),
+            (None, _) => Err(FaultReason::NoInterrupt),
+            (Some(_), Stages::Identity) => Err(FaultReason::ScalableInterruptRange),
+            (Some(_), _) => Ok(()),
+        }
     }
 }

@@ -11,6 +11,9 @@ use crate::vtd::{Requester, Table};
 use mmu::address::{Access, VirtAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// In the range that interrupts are stored to.
+const IN_RANGE: VirtAddr = VirtAddr(0xfee0_1000);
+
 #[test]
 fn the_status_follows_the_command_at_once() {
     let driver = Driver::new(VtdOptions::default());
@@ -98,22 +101,70 @@ fn rule_15_switching_translation_off_drains() {
 }
 
 #[test]
-fn rule_17_the_interrupt_range_is_not_translated_and_with_a_pasid_it_is_a_fault() {
+fn rule_17_without_a_pasid_the_interrupt_range_takes_interrupts_and_nothing_else() {
+    let mut driver = Driver::scalable();
+    let directory = driver.attach_scalable(SOURCE);
+    let table = driver.first_stage(directory, 0, DOMAIN);
+    driver.map(FIRST_STAGE, table, IN_RANGE, 1);
+    let mut port = driver.port();
+    assert_eq!(port.write(None, IN_RANGE, &0x41_u32.to_le_bytes()), Ok(()));
+    assert_eq!(driver.interrupts.take(), [Msi { address: IN_RANGE.0, data: 0x41 }]);
+    assert_eq!(load_at(&mut port, None, IN_RANGE).unwrap_err().reason, FaultReason::NoInterrupt);
+    assert_eq!(driver.read(0x228) >> 32 & 0xff, 0x29);
+    let wide = port.write(None, IN_RANGE, &[0; 8]).unwrap_err();
+    assert_eq!(wide.reason, FaultReason::NoInterrupt);
+    assert_eq!(driver.interrupts.take(), []);
+}
+
+#[test]
+fn rule_17_with_a_pasid_the_range_is_an_address_like_any_other_unless_nothing_translates_it() {
     let mut driver = Driver::scalable();
     let directory = driver.attach_scalable(SOURCE);
     let table = driver.first_stage(directory, 5, DOMAIN);
-    let requester_table = driver.first_stage(directory, 0, DOMAIN);
-    let address = VirtAddr(0xfee0_1000);
-    driver.map(FIRST_STAGE, table, address, 1);
-    driver.map(FIRST_STAGE, requester_table, address, 1);
+    driver.pass_through(directory, 6);
+    driver.map(FIRST_STAGE, table, IN_RANGE, 1);
     let mut port = driver.port();
-    let write = 0x41_u32.to_le_bytes();
-    assert_eq!(port.write(None, address, &write), Ok(()));
-    assert_eq!(driver.interrupts.take(), [Msi { address: 0xfee0_1000, data: 0x41 }]);
-    let with_pasid = port.write(Some(pasid(5)), address, &write).unwrap_err();
-    assert_eq!(with_pasid.reason, FaultReason::ScalableInterruptRange);
-    assert_eq!(load_at(&mut port, None, address).unwrap_err().reason, FaultReason::ScalableInterruptRange);
+    assert_eq!(load_at(&mut port, Some(pasid(5)), IN_RANGE), Ok(1));
+    port.write(Some(pasid(5)), IN_RANGE, &[2, 0, 0, 0]).unwrap();
+    assert_eq!(load_at(&mut port, Some(pasid(5)), IN_RANGE), Ok(2));
+    let passed = port.write(Some(pasid(6)), IN_RANGE, &[2, 0, 0, 0]).unwrap_err();
+    assert_eq!(passed.reason, FaultReason::ScalableInterruptRange);
     assert_eq!(driver.interrupts.take(), []);
+}
+
+#[test]
+fn rule_17_no_table_leads_into_the_interrupt_range() {
+    let reasons = |level, leaf: u64, address| {
+        let mut legacy = Driver::legacy();
+        let second = legacy.attach_legacy(SOURCE, DOMAIN, 0);
+        let mut scalable = Driver::scalable();
+        let directory = scalable.attach_scalable(SOURCE);
+        let first = scalable.first_stage(directory, 0, DOMAIN);
+        [(legacy, SECOND_STAGE, second), (scalable, FIRST_STAGE, first)].map(|(mut driver, format, table)| {
+            let place = driver.place(format, table, PAGE, level);
+            driver.memory.store(place, leaf | format.leaf);
+            let mut port = driver.port();
+            load_at(&mut port, None, address).map_err(|blocked| blocked.reason)
+        })
+    };
+    let refused = [Err(FaultReason::InterruptRange), Err(FaultReason::ScalableInterruptRange)];
+    assert_eq!(reasons(1, 0xfeef_f000, PAGE), refused);
+    let large = 0xfee0_0000 | 0x80;
+    assert_eq!(reasons(2, large, PAGE), refused, "its first half is the range");
+    assert_eq!(reasons(2, large, VirtAddr(PAGE.0 | 0x10_0000)), [Ok(u64::MAX); 2], "its second is not");
+}
+
+#[test]
+fn rule_17_a_large_page_around_the_range_is_not_cached_whole() {
+    let mut driver = Driver::legacy();
+    let table = driver.attach_legacy(SOURCE, DOMAIN, 0);
+    let place = driver.place(SECOND_STAGE, table, PAGE, 3);
+    driver.memory.store(place, 0xc000_0000 | 0x83);
+    let mut port = driver.port();
+    let base = VirtAddr(PAGE.0 & !0x3fff_ffff);
+    assert_eq!(load_at(&mut port, None, base), Ok(u64::MAX), "nothing lies there");
+    let inside = base.offset(0x3ee0_0000);
+    assert_eq!(load_at(&mut port, None, inside).unwrap_err().reason, FaultReason::InterruptRange);
 }
 
 #[test]
@@ -136,6 +187,8 @@ fn a_unit_that_is_off_passes_everything() {
     let frame = driver.frame();
     driver.memory.store(frame, 7);
     assert_eq!(load_at(&mut driver.port(), None, VirtAddr(frame.0)), Ok(7));
+    assert_eq!(load_at(&mut driver.port(), None, IN_RANGE), Ok(u64::MAX), "where no memory is");
+    assert_eq!(driver.read_word(0x34), 0);
 }
 
 #[test]

@@ -182,4 +182,5 @@ fn page_requests_need_scalable_mode_and_the_context_entry() {
     let entry = driver.memory.load(place);
     driver.memory.store(place, entry & !(1 << 4));
     assert_eq!(port.request_page(request()).unwrap_err().reason, FaultReason::PageRequestDisabled);
+    assert_eq!(driver.read(0x228) & (1 << 62 | 1 << 28), 1 << 28, "recorded as a page request");
 }
