@@ -111,15 +111,31 @@ fn the_line_is_high_until_every_reason_is_acknowledged() {
     assert_eq!(*rig.seen.levels.lock(), [Level::High, Level::Low]);
 }
 
+/// Enables MSI with a message to `address`.
+fn enable_msi(rig: &Rig<Edu>, address: u64) {
+    let at = rig.endpoint.config().find(crate::pci::capability::msi::ID).unwrap();
+    rig.endpoint.configure(at + 4, Width::Qword, address);
+    rig.endpoint.configure(at + 12, Width::Word, 0x31);
+    rig.endpoint.configure(at + 2, Width::Word, 1);
+}
+
 #[test]
 fn with_msi_it_sends_the_message_and_leaves_the_line_alone() {
     let rig = rig();
-    let at = rig.endpoint.config().find(crate::pci::capability::msi::ID).unwrap();
-    rig.endpoint.configure(at + 4, Width::Dword, 0xfee0_2000);
-    rig.endpoint.configure(at + 12, Width::Word, 0x31);
-    rig.endpoint.configure(at + 2, Width::Word, 1);
+    enable_msi(&rig, 0xfee0_2000);
     rig.transfer(0, 0x40000, 8, 5);
     assert_eq!(*rig.seen.messages.lock(), [Msi { address: 0xfee0_2000, data: 0x31 }]);
     assert_eq!(rig.load(0x24), 0x100);
     assert!(rig.seen.levels.lock().is_empty());
+}
+
+#[test]
+fn a_message_to_memory_is_a_write_and_no_interrupt() {
+    let rig = rig();
+    for address in [0x3000, 0x1_fee0_2000] {
+        enable_msi(&rig, address);
+        rig.store(0x60, 1);
+    }
+    assert!(rig.seen.messages.lock().is_empty());
+    assert_eq!(rig.memory.load(PhysAddr(0x3000)), 0x31);
 }

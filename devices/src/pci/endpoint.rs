@@ -1,8 +1,8 @@
 //! What a device model holds of its own function: configuration, the way to memory, interrupts.
 //!
 //! Invariant: a request leaves only while the command register makes the function a bus master; an interrupt leaves as
-//! MSI-X or MSI if that is enabled, else by the line, and the line is low while INTx is disabled. Source: PCI 3.0,
-//! 6.2.2 and 6.8.
+//! MSI-X or MSI if that is enabled, else by the line, and the line is low while INTx is disabled. A message is a write
+//! like any other: by a bus master, and to memory if its address is no interrupt's. Source: PCI 3.0, 6.2.2 and 6.8.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use iommu::pasid::Pasid;
 use iommu::spec::descriptor::PageGroupResponse;
 use iommu::spec::id::SourceId;
+use iommu::spec::interrupt::Msi;
 use iommu::spec::page_request::{PageRequest, Wants};
 use iommu::vtd::RequestOutcome;
 use iommu::vtd::port::Ats;
@@ -127,8 +128,7 @@ impl Endpoint {
     pub fn raise(&self) {
         let message = msi::message(&self.config());
         match message {
-            Some(message) if self.is_master() => self.upstream.send(self.source, message),
-            Some(_) => log::debug!("{}: an MSI is lost, {}", self.source, DmaFault::NotBusMaster),
+            Some(message) => self.send(message),
             None => self.ask(Level::High),
         }
     }
@@ -152,13 +152,13 @@ impl Endpoint {
     /// Interrupts with `vector` of `table`, now or when it is unmasked.
     pub fn raise_vector(&self, table: &msix::Table, vector: Vector) {
         let message = table.take(vector, &self.config());
-        message.into_iter().for_each(|message| self.upstream.send(self.source, message));
+        message.into_iter().for_each(|message| self.send(message));
     }
 
     /// Sends what `table` held back while it was masked.
     pub fn send_unmasked(&self, table: &msix::Table) {
         let ready = table.unmasked(&self.config());
-        ready.into_iter().for_each(|message| self.upstream.send(self.source, message));
+        ready.into_iter().for_each(|message| self.send(message));
     }
 
     /// A store of configuration software, with what follows for the line.
@@ -188,8 +188,15 @@ impl Endpoint {
         }
     }
 
-    fn is_master(&self) -> bool {
-        self.config().command() & command::BUS_MASTER != 0
+    fn send(&self, message: Msi) {
+        let sent = if Msi::is_address(message.address) {
+            self.admit(None).map(|()| self.upstream.send(self.source, message))
+        } else {
+            self.write(None, VirtAddr(message.address), &message.data.to_le_bytes())
+        };
+        if let Err(fault) = sent {
+            log::debug!("{}: {message:x?} is lost: {fault}", self.source);
+        }
     }
 
     fn ask(&self, level: Level) {

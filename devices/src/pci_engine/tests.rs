@@ -1,5 +1,6 @@
 //! The engine as a driver meets it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use iommu::spec::interrupt::Msi;
@@ -236,6 +237,23 @@ fn it_interrupts_with_the_vector_that_the_descriptor_names() {
     driver.wait(|driver| !driver.rig.seen.messages.lock().is_empty());
     assert_eq!(*driver.rig.seen.messages.lock(), [Msi { address: 0xfee0_0000, data: 0x41 }]);
     assert!(driver.rig.seen.levels.lock().is_empty());
+}
+
+#[test]
+fn no_vector_leaves_it_while_it_is_not_bus_master() {
+    let mut driver = driver();
+    let at = driver.rig.endpoint.config().find(msix::ID).unwrap();
+    for (offset, value) in [(0x1000, 0xfee0_0000), (0x1008, 0x41), (0x100c, 0)] {
+        driver.rig.device.write(0, offset, Width::Dword, value);
+    }
+    driver.rig.endpoint.configure(at + 2, Width::Word, 1 << 15);
+    driver.rig.endpoint.configure(header::COMMAND, Width::Word, command::MEMORY.into());
+    driver.submit(Words::default().encode());
+    driver.wait(|driver| driver.load(r::STATUS) == u64::from(r::HALTED));
+    let seen = Arc::clone(&driver.rig.seen);
+    // With it goes its thread.
+    drop(driver);
+    assert!(seen.messages.lock().is_empty());
 }
 
 #[test]

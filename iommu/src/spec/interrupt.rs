@@ -66,6 +66,12 @@ impl Msi {
         address >> 20 == Self::FIRST_ADDRESS >> 20
     }
 
+    /// Whether a local APIC takes it: a store anywhere else is not an interrupt.
+    #[must_use]
+    pub const fn is_interrupt(self) -> bool {
+        Self::is_address(field(self.address, 0, 40))
+    }
+
     /// How it is to be read.
     #[must_use]
     pub const fn format(self) -> Format {

@@ -33,8 +33,9 @@ impl Vtd {
         written.into_iter().flatten().for_each(|register| self.react(register));
     }
 
+    /// Sends an interrupt of the unit's own. Software says where to; where no local APIC is, it is lost.
     pub(super) fn send(&self, message: Option<Msi>) {
-        if let Some(message) = message {
+        if let Some(message) = message.filter(|message| message.is_interrupt()) {
             self.sink.send(message);
         }
     }

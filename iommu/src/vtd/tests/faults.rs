@@ -41,6 +41,14 @@ fn a_fault_is_recorded_and_raises_the_event() {
 }
 
 #[test]
+fn an_event_whose_address_is_no_interrupts_reaches_nobody() {
+    let (driver, mut port) = driver();
+    driver.write_word(0x40, 0x3000);
+    load(&mut port).unwrap_err();
+    assert_eq!(driver.interrupts.take(), []);
+}
+
+#[test]
 fn pending_goes_with_the_last_record() {
     let (driver, mut port) = driver();
     load(&mut port).unwrap_err();
