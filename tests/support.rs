@@ -1,5 +1,7 @@
 //! What the cross-crate tests share.
 
+pub mod fuzz;
+
 use std::path::{Path, PathBuf};
 
 /// The root of the repository.
