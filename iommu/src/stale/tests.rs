@@ -9,7 +9,7 @@ use super::{Holder, StaleUse, Why};
 use crate::spec::descriptor::{ContextScope, Descriptor, Hint, IotlbScope};
 use crate::spec::id::SourceId;
 use crate::vtd::knobs::Fault;
-use crate::vtd::options::VtdOptions;
+use crate::vtd::options::{CacheSizes, VtdOptions};
 use crate::vtd::port::Port;
 use crate::vtd::tests::driver::invalidations::{self, IH};
 use crate::vtd::tests::driver::{
@@ -176,6 +176,21 @@ fn a_device_tlb_that_nobody_told_is_reported() {
     assert_eq!(reports[0].received[0].why, Why::IotlbOnly);
     assert!(matches!(reports[0].remedy[..], [Descriptor::Iotlb { .. }, Descriptor::DeviceTlb(_)]));
     assert_eq!(reports[0].space.stage, StageKind::Second);
+}
+
+#[test]
+fn a_device_tlb_is_watched_also_behind_a_unit_without_an_iotlb() {
+    let caches = CacheSizes { iotlb: 0, ..CacheSizes::default() };
+    let mut driver = Driver::legacy_with(VtdOptions { caches, ..options(EVERY_USE) });
+    let table = driver.attach_legacy(SOURCE, DOMAIN, 1);
+    driver.map(SECOND_STAGE, table, PAGE, 1);
+    let mut port = driver.ats_port();
+    load(&mut port).unwrap();
+    driver.map(SECOND_STAGE, table, PAGE, 2);
+    assert_eq!(load(&mut port), Ok(1));
+    let reports = driver.unit.take_stale_uses();
+    let [report] = &reports[..] else { panic!("{reports:?}") };
+    assert_eq!((report.holder, report.remedy.len()), (Holder::DeviceTlb, 2));
 }
 
 #[test]

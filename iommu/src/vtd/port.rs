@@ -22,6 +22,7 @@ use crate::spec::fault::{AddressType, FaultReason, FaultRecord};
 use crate::spec::id::SourceId;
 use crate::spec::interrupt::Msi;
 use crate::spec::page_request::{PageRequest, Wants};
+use crate::stale::Holder;
 use crate::stale::watch::{Place, Use};
 use crate::vtd::Vtd;
 use crate::vtd::device_tlb::Device;
@@ -342,12 +343,11 @@ impl Wiring {
             if walk.is_overtaken() && attempts < ATTEMPTS {
                 continue;
             }
-            return walk.finish(request).map_err(|reason| Stopped {
+            let is_ahead = address_type == AddressType::TranslationRequest;
+            let holder = if is_ahead { Holder::DeviceTlb } else { Holder::Iotlb };
+            return walk.finish(request, holder).map_err(|reason| Stopped {
                 // A device that asks ahead is told that it may not; nothing is recorded.
-                refusal: Refusal {
-                    reason,
-                    hides_faults: memo.hides_faults || address_type == AddressType::TranslationRequest,
-                },
+                refusal: Refusal { reason, hides_faults: memo.hides_faults || is_ahead },
                 address_type,
             });
         }

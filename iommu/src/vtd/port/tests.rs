@@ -2,6 +2,7 @@
 
 use mmu::address::Access;
 
+use crate::stale::Holder;
 use crate::stale::watch::{Patience, Place, StaleOptions, Use, Watching};
 use crate::vtd::options::VtdOptions;
 use crate::vtd::port::Request;
@@ -28,7 +29,7 @@ fn a_walk_whose_route_ended_before_its_tickets_fills_nothing() {
     let section = port.iotlb.enter();
     let mut walk = Walk::begin(&driver.unit, &section, &memo);
     assert!(walk.is_overtaken());
-    walk.finish(&READ).unwrap();
+    walk.finish(&READ, Holder::Iotlb).unwrap();
     drop(section);
 
     assert_eq!(load(&mut port), Ok(2), "not what the old route led to");
@@ -45,7 +46,7 @@ fn a_walk_with_a_current_route_fills() {
     let section = port.iotlb.enter();
     let mut walk = Walk::begin(&driver.unit, &section, &memo);
     assert!(!walk.is_overtaken());
-    let found = walk.finish(&READ).unwrap();
+    let found = walk.finish(&READ, Holder::Iotlb).unwrap();
     drop(section);
     assert_eq!(driver.unit.iotlb.contains(memo.tag().unwrap(), PAGE), Some(found));
 }

@@ -7,6 +7,7 @@ use mmu::address::{Access, VirtAddr};
 use mmu::cache::{FillTicket, Section, Translation};
 
 use crate::spec::fault::FaultReason;
+use crate::stale::Holder;
 use crate::vtd::Vtd;
 use crate::vtd::options::CachingMode;
 use crate::vtd::port::Request;
@@ -44,23 +45,24 @@ impl<'a> Walk<'a> {
         self.is_overtaken
     }
 
-    /// Walks, and fills what may be filled.
-    pub(super) fn finish(&mut self, request: &Request) -> Result<Translation, FaultReason> {
+    /// Walks for `holder`, and fills what may be filled.
+    pub(super) fn finish(&mut self, request: &Request, holder: Holder) -> Result<Translation, FaultReason> {
         if let Some(reason) = self.known_absent(request) {
             return Err(reason);
         }
         let walked = self.walker.walk(&self.space, request.address, request.access);
         match walked {
-            Ok(found) => self.fill(request.address, found),
+            Ok(found) => self.fill(request.address, found, holder),
             Err(reason) => self.fill_absent(request, reason),
         }
         walked
     }
 
-    fn fill(&self, address: VirtAddr, found: Translation) {
+    fn fill(&self, address: VirtAddr, found: Translation, holder: Holder) {
         let (Some(tag), Some(ticket)) = (self.space.tag, self.ticket) else { return };
-        let is_filled = self.section.fill(ticket, address, found);
-        if let (true, Some(watch), Some(key)) = (is_filled, &self.unit.watch, self.memo.key) {
+        // A device keeps what it asked for whether the IOTLB does or not.
+        let is_kept = self.section.fill(ticket, address, found) || holder == Holder::DeviceTlb;
+        if let (true, Some(watch), Some(key)) = (is_kept, &self.unit.watch, self.memo.key) {
             let readings = [self.memo.trail.readings(), self.walker.recorder.trail().readings()].concat();
             watch.filled((tag, key), address, found, readings);
         }
