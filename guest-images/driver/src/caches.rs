@@ -1,0 +1,97 @@
+//! Which caches the unit has: the command line tells, because no register does.
+//!
+//! Invariant: a cache of which nothing is told is one that keeps what is read.
+
+use crate::entry::DeviceTlb;
+use crate::memory::CommandLine;
+
+/// Entries from which on a cache keeps all that the checks read.
+const ENOUGH: u64 = 64;
+
+/// Whether a cache still has what was read a moment ago.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Keeps {
+    /// It is off.
+    Never,
+    /// It is small.
+    Maybe,
+    /// It is on.
+    Always,
+}
+
+/// The caches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Caches {
+    /// Translations.
+    pub iotlb: Keeps,
+    /// Entries above the leaves.
+    pub paging: Keeps,
+    /// Context entries.
+    pub context: Keeps,
+    /// PASID entries.
+    pub pasid: Keeps,
+    /// A device's own translations.
+    pub device_tlb: Keeps,
+}
+
+impl Keeps {
+    fn of(entries: Option<u64>) -> Self {
+        match entries {
+            Some(0) => Self::Never,
+            Some(..ENOUGH) => Self::Maybe,
+            _ => Self::Always,
+        }
+    }
+}
+
+impl Caches {
+    /// As `line` says by `iotlb=ENTRIES` and so on.
+    #[must_use]
+    pub fn of(line: &CommandLine) -> Self {
+        let keeps = |name| Keeps::of(line.number(name));
+        Self {
+            iotlb: keeps("iotlb"),
+            paging: keeps("paging"),
+            context: keeps("context"),
+            pasid: keeps("pasid"),
+            device_tlb: keeps("device-tlb"),
+        }
+    }
+
+    /// Whether a device's TLB keeps its translations, if there is one in use.
+    #[must_use]
+    pub const fn device(&self, device_tlb: DeviceTlb) -> Keeps {
+        match device_tlb {
+            DeviceTlb::Off => Keeps::Never,
+            DeviceTlb::On => self.device_tlb,
+        }
+    }
+
+    /// Whether a translation is kept by anybody.
+    #[must_use]
+    pub fn translation(&self, device_tlb: DeviceTlb) -> Keeps {
+        self.iotlb.max(self.device(device_tlb))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Caches, Keeps};
+    use crate::entry::DeviceTlb;
+    use crate::memory::CommandLine;
+
+    #[test]
+    fn what_is_not_told_is_kept() {
+        let caches = Caches::of(&CommandLine::new("iotlb=0 paging=7 context=64 device-tlb=0"));
+        let kept = [caches.iotlb, caches.paging, caches.context, caches.pasid];
+        assert_eq!(kept, [Keeps::Never, Keeps::Maybe, Keeps::Always, Keeps::Always]);
+        assert_eq!(caches.translation(DeviceTlb::On), Keeps::Never);
+    }
+
+    #[test]
+    fn a_device_keeps_what_the_unit_does_not() {
+        let caches = Caches::of(&CommandLine::new("iotlb=0"));
+        assert_eq!(caches.translation(DeviceTlb::Off), Keeps::Never);
+        assert_eq!(caches.translation(DeviceTlb::On), Keeps::Always);
+    }
+}

@@ -1,0 +1,88 @@
+//! What is mapped is reached, what is not is blocked and recorded.
+//!
+//! Invariant: nothing is stale here.
+
+use super::{Checks, Complaint, Note};
+use crate::entry::Levels;
+use crate::id::{Domain, Iova, Pasid};
+use crate::space::{Kind, Space};
+
+const DOMAIN: Domain = Domain(4);
+/// The engine's code for a request that the unit blocked.
+const BLOCKED: u8 = 4;
+
+/// In legacy mode.
+pub(super) fn legacy(checks: &mut Checks) {
+    for (name, kind) in
+        [("legacy, 3 levels", Kind::Second(Levels::Three)), ("legacy, 4 levels", Kind::Second(Levels::Four))]
+    {
+        all(checks, name, kind, None);
+    }
+    let source = checks.driver.source(0);
+    checks.driver.let_pass(source, DOMAIN);
+    let frame = checks.driver.memory.page(7);
+    let space = checks.space(0, Kind::Second(Levels::Four), DOMAIN, None);
+    let found = checks.driver.read(&space, Iova(frame.address()));
+    let outcome = expect("passed", Iova(frame.address()), found, Ok(7));
+    checks.note(format_args!("legacy, pass-through"), outcome);
+}
+
+/// Mapped, written, large, absent.
+fn all(checks: &mut Checks, name: &str, kind: Kind, pasid: Option<Pasid>) {
+    let space = checks.space(0, kind, DOMAIN, pasid);
+    checks.driver.attach(&space);
+    let outcome = mapped(checks, &space);
+    checks.note(format_args!("{name}: mapped"), outcome);
+    let outcome = large(checks, &space);
+    checks.note(format_args!("{name}: 2 MiB"), outcome);
+    let outcome = absent(checks, &space);
+    checks.note(format_args!("{name}: absent"), outcome);
+}
+
+fn mapped(checks: &mut Checks, space: &Space) -> Result<Note, Complaint> {
+    let page = checks.page(space);
+    let found = checks.driver.read(space, page.at);
+    expect("read", page.at, found, Ok(page.old_word()))?;
+    let written = checks.driver.write(space, Iova(page.at.0 + 8), 0x5a5a);
+    expect("write", page.at, written, Ok(0))?;
+    expect("written", page.at, Ok(page.old.load(1)), Ok(0x5a5a))
+}
+
+/// A large page over memory as it lies: any frame in it is reached.
+fn large(checks: &mut Checks, space: &Space) -> Result<Note, Complaint> {
+    let frame = checks.driver.memory.page(0x77);
+    let inside = frame.address() & 0x1f_ffff;
+    let at = checks.large_page();
+    space.outer().map_large(&mut checks.driver.memory, at, frame.address() - inside);
+    let found = checks.driver.read(space, Iova(at.0 + inside));
+    expect("read", Iova(at.0 + inside), found, Ok(0x77))
+}
+
+fn absent(checks: &mut Checks, space: &Space) -> Result<Note, Complaint> {
+    let at = checks.page(space).at;
+    let beyond = Iova(at.0 + 0x4000_0000);
+    let found = checks.driver.read(space, beyond);
+    expect("read", beyond, found, Err(BLOCKED))?;
+    match checks.driver.unit.take_fault() {
+        Some(fault) if fault.source == space.source && fault.page == beyond => Ok(Note::Held),
+        Some(fault) => Err(Complaint {
+            when: "recorded",
+            at: fault.page,
+            found: Ok(fault.reason.into()),
+            expected: beyond.0,
+        }),
+        None => Err(Complaint { when: "recorded", at: beyond, found: Ok(0), expected: 1 }),
+    }
+}
+
+fn expect(
+    when: &'static str,
+    at: Iova,
+    found: crate::engine::Outcome,
+    expected: crate::engine::Outcome,
+) -> Result<Note, Complaint> {
+    if found == expected {
+        return Ok(Note::Held);
+    }
+    Err(Complaint { when, at, found, expected: expected.unwrap_or_default() })
+}

@@ -1,0 +1,264 @@
+//! The driver: the unit's tables, its queue, and the engines whose requests it translates.
+//!
+//! Invariant: what the tables say of a function or a process was flushed when [`attach`](Driver::attach) returns; a page that
+//! is mapped, remapped or unmapped is flushed as far as the [`Policy`] wants it. Source: VT-d 6.2 (what is cached), 9.1 to 9.6.
+
+use crate::descriptor::Invalidation;
+use crate::engine::{Engine, Job, Outcome, Target};
+use crate::entry::{self, DeviceTlb, Translation};
+use crate::id::{Domain, Iova, Pasid, Source};
+use crate::memory::{Frame, Memory};
+use crate::policy::Policy;
+use crate::queue::Queue;
+use crate::space::{Change, Space};
+use crate::unit::{Mode, Unit};
+
+/// Engines of the machine.
+pub const ENGINES: usize = 2;
+/// The domain of requests without PASID, where they are let pass.
+const OWN_DOMAIN: Domain = Domain(0x3f);
+/// Processes that are ever attached: below this.
+const PASIDS: u32 = 8;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Driver {
+    /// What is not given out yet.
+    pub memory: Memory,
+    /// The unit.
+    pub unit: Unit,
+    queue: Queue,
+    mode: Mode,
+    contexts: Frame,
+    engines: [Port; ENGINES],
+}
+
+/// An engine, and what the unit's tables have of it.
+#[derive(Debug)]
+struct Port {
+    engine: Engine,
+    directory: Frame,
+    pasids: Frame,
+    device_tlb: DeviceTlb,
+}
+
+/// What the machine lacks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lacking {
+    /// A remapping unit.
+    Unit,
+    /// An engine.
+    Engine,
+}
+
+impl Driver {
+    /// Finds unit and engines, and lets the unit translate, in legacy mode and nothing yet.
+    ///
+    /// # Errors
+    /// [`Lacking`] says what is not there.
+    pub fn start(mut memory: Memory) -> Result<Self, Lacking> {
+        let unit = Unit::find().ok_or(Lacking::Unit)?;
+        let first = Port::start(&mut memory, 0).ok_or(Lacking::Engine)?;
+        let second = Port::start(&mut memory, 1).ok_or(Lacking::Engine)?;
+        let queue = Queue::start(&unit, &mut memory, Mode::Legacy);
+        let contexts = memory.frame();
+        let mut driver = Self { memory, unit, queue, mode: Mode::Legacy, contexts, engines: [first, second] };
+        driver.switch(Mode::Legacy);
+        Ok(driver)
+    }
+
+    /// Begins anew with tables of that mode, empty but for what every engine needs.
+    pub fn switch(&mut self, mode: Mode) {
+        (0..ENGINES).for_each(|number| self.stop_translating_ahead(number));
+        self.unit.translate(false);
+        self.mode = mode;
+        self.queue = Queue::start(&self.unit, &mut self.memory, mode);
+        self.contexts = self.memory.frame();
+        let root = self.memory.page(entry::link(self.contexts.address()));
+        for port in &mut self.engines {
+            (port.directory, port.pasids) = (self.memory.frame(), self.memory.frame());
+        }
+        self.unit.set_root(root, mode);
+        (0..ENGINES).for_each(|number| self.introduce(number));
+        self.flush_all();
+        self.unit.translate(true);
+    }
+
+    /// In scalable mode: gives an engine a directory whose PASID 0 lets addresses pass.
+    fn introduce(&self, number: usize) {
+        if self.mode == Mode::Scalable {
+            let port = &self.engines[number];
+            port.directory.store(0, entry::link(port.pasids.address()));
+            self.write_pasid(number, Pasid(0), Translation::PassThrough, OWN_DOMAIN);
+            self.write_context(number, entry::scalable_context(port.directory.address(), port.device_tlb));
+        }
+    }
+
+    /// Lets an engine's requests, or those with the space's PASID, be translated by `space`, and forgets what was before.
+    pub fn attach(&mut self, space: &Space) {
+        let number = self.number(space.source);
+        if space.pasid.is_none() {
+            for frame in self.engines[number].engine.own_frames() {
+                space.map(&mut self.memory, Iova(frame.address()), frame);
+            }
+        }
+        self.engines[number].device_tlb = space.device_tlb;
+        self.write_entry(space);
+        self.flush_all();
+        if self.unit.has_device_tlbs() {
+            self.engines[number].engine.translate_ahead(space.device_tlb == DeviceTlb::On);
+        }
+    }
+
+    /// Writes the entry that leads to `space`, and flushes nothing.
+    pub fn write_entry(&self, space: &Space) {
+        let number = self.number(space.source);
+        match (self.mode, space.translation()) {
+            (Mode::Legacy, Translation::Second(table, levels)) => {
+                self.write_context(number, entry::context(table, levels, space.domain, space.device_tlb));
+            }
+            (Mode::Legacy, _) => panic!("legacy mode has no first stage"),
+            (Mode::Scalable, translation) => {
+                self.introduce_again(number, space.device_tlb);
+                self.write_pasid(number, space.pasid.unwrap_or(Pasid(0)), translation, space.domain);
+            }
+        }
+    }
+
+    fn introduce_again(&self, number: usize, device_tlb: DeviceTlb) {
+        let directory = self.engines[number].directory.address();
+        self.write_context(number, entry::scalable_context(directory, device_tlb));
+    }
+
+    /// In legacy mode: lets an engine's addresses pass.
+    pub fn let_pass(&mut self, source: Source, domain: Domain) {
+        self.write_context(self.number(source), entry::pass_through_context(domain));
+        self.flush_all();
+    }
+
+    fn write_context(&self, number: usize, words: [u64; 2]) {
+        let stride = if self.mode == Mode::Scalable { 4 } else { 2 };
+        let index = self.source(number).devfn() * stride;
+        self.contexts.store(index + 1, words[1]);
+        self.contexts.store(index, words[0]);
+    }
+
+    fn write_pasid(&self, number: usize, pasid: Pasid, translation: Translation, domain: Domain) {
+        assert!(pasid.0 < PASIDS, "flush_all knows of {PASIDS} processes");
+        let [first, second, third] = entry::pasid(translation, domain);
+        let (table, index) = (self.engines[number].pasids, u64::from(pasid.0) * 8);
+        table.store(index + 1, second);
+        table.store(index + 2, third);
+        table.store(index, first);
+    }
+
+    // Pages.
+
+    /// Maps a page. A unit that caches what is absent is told to forget it.
+    pub fn map(&mut self, space: &Space, at: Iova, frame: Frame) {
+        space.map(&mut self.memory, at, frame);
+        if self.unit.caches_absent() {
+            self.invalidate(&[Invalidation::Iotlb]);
+        }
+    }
+
+    /// Lets a page that is mapped lead to `frame`.
+    pub fn remap(&mut self, space: &Space, at: Iova, frame: Frame, policy: Policy) -> Change {
+        let change = space.remap(&mut self.memory, at, frame);
+        self.flush(&change, policy);
+        change
+    }
+
+    /// The same by an entry of the second stage, also below a first one.
+    pub fn remap_below(&mut self, space: &Space, at: Iova, frame: Frame, policy: Policy) -> Change {
+        let change = space.remap_below(&mut self.memory, at, frame);
+        self.flush(&change, policy);
+        change
+    }
+
+    /// Lets a page lead nowhere.
+    pub fn unmap(&mut self, space: &Space, at: Iova, policy: Policy) -> Change {
+        let change = space.unmap(&mut self.memory, at);
+        self.flush(&change, policy);
+        change
+    }
+
+    /// Invalidates after a change as `policy` has it, and waits.
+    pub fn flush(&mut self, change: &Change, policy: Policy) {
+        let list = policy.after(change);
+        if !list.items().is_empty() {
+            self.invalidate(list.items());
+        }
+    }
+
+    /// Invalidates in that order, and waits.
+    pub fn invalidate(&mut self, invalidations: &[Invalidation]) {
+        self.queue.invalidate(&self.unit, invalidations);
+    }
+
+    /// Forgets everything, everywhere.
+    pub fn flush_all(&mut self) {
+        self.invalidate(&[Invalidation::Contexts]);
+        if self.mode == Mode::Scalable {
+            self.invalidate(&[Invalidation::PasidEntries]);
+        }
+        self.invalidate(&[Invalidation::Iotlb]);
+        (0..ENGINES).for_each(|number| self.flush_device(number));
+    }
+
+    fn flush_device(&mut self, number: usize) {
+        let source = self.source(number);
+        if self.unit.has_device_tlbs() {
+            self.invalidate(&[Invalidation::DeviceTlb(source)]);
+            if self.mode == Mode::Scalable {
+                let all: [_; PASIDS as usize] = core::array::from_fn(|pasid| {
+                    Invalidation::DeviceTlbOfPasid(source, Pasid(u32::try_from(pasid).unwrap_or_default()))
+                });
+                self.invalidate(&all);
+            }
+        }
+    }
+
+    // Devices.
+
+    fn stop_translating_ahead(&mut self, number: usize) {
+        self.engines[number].device_tlb = DeviceTlb::Off;
+        self.engines[number].engine.translate_ahead(false);
+        self.flush_device(number);
+    }
+
+    /// What requests of an engine carry.
+    #[must_use]
+    pub fn source(&self, number: usize) -> Source {
+        self.engines[number].engine.source()
+    }
+
+    fn number(&self, source: Source) -> usize {
+        (0..ENGINES).find(|number| self.source(*number) == source).unwrap_or_default()
+    }
+
+    /// The engine of `space`.
+    pub fn engine(&mut self, space: &Space) -> &mut Engine {
+        let number = self.number(space.source);
+        &mut self.engines[number].engine
+    }
+
+    /// What the engine of `space` reads there.
+    pub fn read(&mut self, space: &Space, at: Iova) -> Outcome {
+        let [outcome] = self.engine(space).run([Job::Read(Target { pasid: space.pasid, at })]);
+        outcome
+    }
+
+    /// Lets the engine of `space` write there.
+    pub fn write(&mut self, space: &Space, at: Iova, word: u64) -> Outcome {
+        let [outcome] = self.engine(space).run([Job::Write(Target { pasid: space.pasid, at }, word)]);
+        outcome
+    }
+}
+
+impl Port {
+    fn start(memory: &mut Memory, number: usize) -> Option<Self> {
+        let engine = Engine::start(memory, number)?;
+        Some(Self { engine, directory: memory.frame(), pasids: memory.frame(), device_tlb: DeviceTlb::Off })
+    }
+}

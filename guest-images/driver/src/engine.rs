@@ -1,0 +1,173 @@
+//! The DMA engine: a function that reads and writes memory as it is told.
+//!
+//! Invariant: [`run`](Engine::run) returns when every job has its completion record. Ring and records are reached by
+//! requests without PASID, at the addresses where they lie. Source: docs/dma-engine.md.
+
+use crate::hardware::{load32, store32, store64};
+use crate::id::{Iova, Pasid, Source};
+use crate::memory::{Frame, Memory};
+use crate::patience::wait_until;
+use crate::pci::{Capability, Function};
+
+const VENDOR: u16 = 0x1234;
+const DEVICE: u16 = 0x0a17;
+/// Registers.
+const CONTROL: u64 = 0x08;
+const RING_ADDRESS: u64 = 0x10;
+const RING_SIZE: u64 = 0x18;
+const TAIL: u64 = 0x20;
+const RUN: u32 = 1;
+const RESET: u32 = 2;
+/// Entries of the ring, which fills a frame, as a power of two.
+const ENTRIES_LOG2: u32 = 6;
+const ENTRIES: u64 = 1 << ENTRIES_LOG2;
+/// Words of a descriptor and of a completion record.
+const DESCRIPTOR_WORDS: u64 = 8;
+const RECORD_WORDS: u64 = 2;
+/// Operations and flags, in the first word.
+const READ: u64 = 1;
+const WRITE: u64 = 2;
+const SOURCE_PASID: u64 = 1 << 8;
+const DESTINATION_PASID: u64 = 1 << 9;
+const COMPLETION: u64 = 1 << 11;
+const PASID_SHIFT: u32 = 32;
+/// Bytes that a job moves.
+const LEN_BYTES: u64 = 8;
+/// Capabilities' control registers, behind their heads, and their bits.
+const CONTROL_OF_ATS: u16 = 6;
+const CONTROL_OF_PASID: u16 = 6;
+const ATS_ON: u16 = 1 << 15;
+const PASID_ON: u16 = 1;
+
+/// An address of the device, in whose name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Target {
+    /// The process; none for the device as such.
+    pub pasid: Option<Pasid>,
+    /// Where.
+    pub at: Iova,
+}
+
+/// One word that is moved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Job {
+    /// Out of memory.
+    Read(Target),
+    /// Into it.
+    Write(Target, u64),
+}
+
+/// How a job ended: with the word that was read, 0 for a write, or with the engine's code.
+pub type Outcome = Result<u64, u8>;
+
+/// One engine.
+#[derive(Debug)]
+pub struct Engine {
+    function: Function,
+    registers: u64,
+    ring: Frame,
+    records: Frame,
+    tail: u64,
+}
+
+impl Engine {
+    /// The engine number `number` on the bus, running.
+    pub fn start(memory: &mut Memory, number: usize) -> Option<Self> {
+        let function = Function::all(VENDOR, DEVICE).nth(number)?;
+        function.enable();
+        if let Some(at) = function.capability(Capability::PASID) {
+            function.write16(at + CONTROL_OF_PASID, PASID_ON);
+        }
+        let engine = Self {
+            function,
+            registers: function.bar(),
+            ring: memory.frame(),
+            records: memory.frame(),
+            tail: 0,
+        };
+        engine.reset();
+        Some(engine)
+    }
+
+    fn reset(&self) {
+        store32(self.registers + CONTROL, RESET);
+        wait_until("the engine's reset", || load32(self.registers + CONTROL) & RESET == 0);
+        store64(self.registers + RING_ADDRESS, self.ring.address());
+        store32(self.registers + RING_SIZE, ENTRIES_LOG2);
+        store32(self.registers + CONTROL, RUN);
+    }
+
+    /// What its requests carry.
+    #[must_use]
+    pub const fn source(&self) -> Source {
+        self.function.source()
+    }
+
+    /// The frames that it must reach without PASID.
+    #[must_use]
+    pub const fn own_frames(&self) -> [Frame; 2] {
+        [self.ring, self.records]
+    }
+
+    /// Lets it translate ahead, or not. Whether it can.
+    pub fn translate_ahead(&self, on: bool) -> bool {
+        let Some(at) = self.function.capability(Capability::ATS) else { return false };
+        self.function.write16(at + CONTROL_OF_ATS, if on { ATS_ON } else { 0 });
+        true
+    }
+
+    /// Whether it can name processes.
+    #[must_use]
+    pub fn has_pasids(&self) -> bool {
+        self.function.capability(Capability::PASID).is_some()
+    }
+
+    /// Does `jobs` one after the other.
+    pub fn run<const N: usize>(&mut self, jobs: [Job; N]) -> [Outcome; N] {
+        assert!((N as u64) < ENTRIES, "the ring has {ENTRIES} entries");
+        let first = self.tail;
+        for job in jobs {
+            self.put(job);
+        }
+        store32(self.registers + TAIL, u32::try_from(self.tail).unwrap_or_default());
+        let mut number = first;
+        jobs.map(|_| {
+            let outcome = self.outcome(number);
+            number = (number + 1) % ENTRIES;
+            outcome
+        })
+    }
+
+    fn put(&mut self, job: Job) {
+        let record = self.tail * RECORD_WORDS;
+        self.records.store(record + 1, 0);
+        let (operation, target, pasid_flag, operand) = match job {
+            Job::Read(target) => (READ, target, SOURCE_PASID, 0),
+            Job::Write(target, word) => (WRITE, target, DESTINATION_PASID, word),
+        };
+        let pasid = target.pasid.map_or(0, |pasid| pasid_flag | u64::from(pasid.0) << PASID_SHIFT);
+        let words = [
+            operation | COMPLETION | pasid,
+            target.at.0,
+            target.at.0,
+            LEN_BYTES,
+            operand,
+            0,
+            self.records.place(record),
+            0,
+        ];
+        for (index, word) in (self.tail * DESCRIPTOR_WORDS..).zip(words) {
+            self.ring.store(index, word);
+        }
+        self.tail = (self.tail + 1) % ENTRIES;
+    }
+
+    fn outcome(&self, number: u64) -> Outcome {
+        let record = number * RECORD_WORDS;
+        wait_until("a completion record", || self.records.load(record + 1) != 0);
+        match self.records.load(record + 1).to_le_bytes()[1] {
+            0 => Ok(self.records.load(record)),
+            code => Err(code),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Memory behind the image, given out in frames, and what the boot loader tells.
+//!
+//! Invariant: a frame is given out once and never taken back; it is zero, as all memory of a new machine is.
+//! Source: Multiboot Specification 0.6.96, 3.3.
+
+use crate::hardware::{load8, load32, load64, own, store64};
+
+/// Bytes of a frame.
+pub const FRAME_BYTES: u64 = 0x1000;
+/// Words of a frame.
+pub const FRAME_WORDS: u64 = FRAME_BYTES / 8;
+/// Of the loader's information: KiB above the first MiB, the command line's address.
+const UPPER_KIB: u64 = 8;
+const COMMAND_LINE: u64 = 16;
+const HIGH_MEMORY: u64 = 0x10_0000;
+/// The longest command line that is read.
+const MOST_BYTES: usize = 512;
+
+/// A frame of memory, by its address: a page, a table, a queue.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Frame(u64);
+
+/// The frames that nobody has yet.
+#[derive(Debug)]
+pub struct Memory {
+    next: u64,
+    end: u64,
+}
+
+/// What the program is told, as the loader left it.
+#[derive(Clone, Copy, Debug)]
+pub struct CommandLine {
+    bytes: [u8; MOST_BYTES],
+    len: usize,
+}
+
+impl Frame {
+    /// Where it lies.
+    #[must_use]
+    pub const fn address(self) -> u64 {
+        self.0
+    }
+
+    /// The frame that an entry of a table names.
+    #[must_use]
+    pub(crate) const fn at(address: u64) -> Self {
+        Self(address)
+    }
+
+    /// Reads its word number `index`.
+    #[must_use]
+    pub fn load(self, index: u64) -> u64 {
+        load64(self.place(index))
+    }
+
+    /// Writes its word number `index`.
+    pub fn store(self, index: u64, value: u64) {
+        store64(self.place(index), value);
+    }
+
+    /// Where its word number `index` lies.
+    #[must_use]
+    pub fn place(self, index: u64) -> u64 {
+        assert!(index < FRAME_WORDS, "a frame has no word {index}");
+        self.0 + index * 8
+    }
+}
+
+impl Memory {
+    /// Reads the loader's information, of an image that ends at `image_end`.
+    #[must_use]
+    pub fn begin(information: u64, image_end: u64) -> (Self, CommandLine) {
+        // Until it is known where memory ends, only the loader's pages may be read.
+        own(image_end, image_end);
+        let end = HIGH_MEMORY + u64::from(load32(information + UPPER_KIB)) * 1024;
+        let line = CommandLine::read(load32(information + COMMAND_LINE).into());
+        own(image_end, end);
+        (Self { next: image_end, end }, line)
+    }
+
+    /// A frame, all zeroes.
+    ///
+    /// # Panics
+    /// If there is none left.
+    pub fn frame(&mut self) -> Frame {
+        let start = self.next;
+        assert!(start + FRAME_BYTES <= self.end, "memory ends at {:#x}; give the machine more", self.end);
+        self.next = start + FRAME_BYTES;
+        Frame(start)
+    }
+
+    /// A frame whose first word is `word`.
+    pub fn page(&mut self, word: u64) -> Frame {
+        let frame = self.frame();
+        frame.store(0, word);
+        frame
+    }
+
+    /// The first address behind all memory.
+    #[must_use]
+    pub const fn end(&self) -> u64 {
+        self.end
+    }
+}
+
+impl CommandLine {
+    /// What `text` says.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let mut line = Self { bytes: [0; MOST_BYTES], len: text.len().min(MOST_BYTES) };
+        line.bytes[..line.len].copy_from_slice(&text.as_bytes()[..line.len]);
+        line
+    }
+
+    fn read(address: u64) -> Self {
+        let mut line = Self { bytes: [0; MOST_BYTES], len: 0 };
+        for (place, byte) in (address..).zip(line.bytes.iter_mut()) {
+            *byte = load8(place);
+            if *byte == 0 {
+                break;
+            }
+            line.len += 1;
+        }
+        line
+    }
+
+    /// Its words.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        str::from_utf8(&self.bytes[..self.len]).unwrap_or_default().split_ascii_whitespace()
+    }
+
+    /// What stands behind `name=`, the last time if it stands there more than once.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.words().filter_map(|word| word.strip_prefix(name)?.strip_prefix('=')).last()
+    }
+
+    /// The same as a number; none if it is none.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<u64> {
+        self.value(name)?.parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;

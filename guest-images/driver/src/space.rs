@@ -1,0 +1,184 @@
+//! An address space of a device: its domain, its process if it has one, its page tables.
+//!
+//! Invariant: a change is an entry that was written and a [`Change`] that says which translations rest on it; nothing is
+//! invalidated here.
+
+use crate::entry::{DeviceTlb, Levels, Stage, Translation};
+use crate::id::{Domain, Iova, Pasid, Source};
+use crate::memory::{Frame, Memory};
+use crate::tables::Tables;
+
+/// Which tables a space has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A second stage.
+    Second(Levels),
+    /// A first stage.
+    First(Levels),
+    /// A first stage of four levels, whose addresses pass through a second stage of four levels.
+    Nested,
+}
+
+/// What a nested space's first stage leads to: second-stage addresses from here on. Below, the second stage maps memory as it
+/// lies, in large pages, for the first stage's own tables.
+const INNER: u64 = 0x40_0000_0000;
+const LARGE_BYTES: u64 = 0x20_0000;
+
+/// See the module.
+#[derive(Clone, Copy, Debug)]
+pub struct Space {
+    /// Which function it belongs to.
+    pub source: Source,
+    /// Whether that one keeps translations itself.
+    pub device_tlb: DeviceTlb,
+    /// What its translations are tagged with.
+    pub domain: Domain,
+    /// The process of its requests.
+    pub pasid: Option<Pasid>,
+    first: Option<Tables>,
+    second: Option<Tables>,
+}
+
+/// What kind of entry changed, as invalidations distinguish it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Changed {
+    /// A leaf of a second stage that stands alone.
+    SecondStage,
+    /// A leaf of a first stage.
+    FirstStage,
+    /// A leaf of a second stage below a first one: which of the first stage's addresses lead there nobody knows.
+    BelowFirstStage,
+}
+
+/// An entry that was changed, and whose translations rest on it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Change {
+    /// The function.
+    pub source: Source,
+    /// Whether it keeps translations itself.
+    pub device_tlb: DeviceTlb,
+    /// Their domain.
+    pub domain: Domain,
+    /// The process of the requests.
+    pub pasid: Option<Pasid>,
+    /// The page, as the device names it.
+    pub at: Iova,
+    /// See there.
+    pub entry: Changed,
+}
+
+impl Space {
+    /// One in which nothing is mapped.
+    pub fn new(
+        memory: &mut Memory,
+        kind: Kind,
+        source: Source,
+        domain: Domain,
+        pasid: Option<Pasid>,
+    ) -> Self {
+        let second = match kind {
+            Kind::Second(levels) => Some(Tables::new(memory, Stage::Second, levels)),
+            Kind::First(_) => None,
+            Kind::Nested => Some(below_first_stage(memory)),
+        };
+        let first = match kind {
+            Kind::Second(_) => None,
+            Kind::First(levels) => Some(Tables::new(memory, Stage::First, levels)),
+            Kind::Nested => Some(Tables::new(memory, Stage::First, Levels::Four)),
+        };
+        Self { source, device_tlb: DeviceTlb::Off, domain, pasid, first, second }
+    }
+
+    /// The same space, of a function that keeps translations itself or does not.
+    #[must_use]
+    pub const fn with(self, device_tlb: DeviceTlb) -> Self {
+        Self { device_tlb, ..self }
+    }
+
+    /// What its PASID entry says.
+    #[must_use]
+    pub const fn translation(&self) -> Translation {
+        match (self.first, self.second) {
+            (Some(first), Some(second)) => {
+                Translation::Nested { first: place(&first), second: place(&second) }
+            }
+            (Some(first), None) => Translation::First(first.root().address(), first.levels()),
+            (None, Some(second)) => Translation::Second(second.root().address(), second.levels()),
+            (None, None) => Translation::PassThrough,
+        }
+    }
+
+    /// The tables that the device's addresses meet first.
+    ///
+    /// # Panics
+    /// There always are some.
+    #[must_use]
+    pub fn outer(&self) -> Tables {
+        self.first.or(self.second).expect("a space has tables")
+    }
+
+    /// Maps a page.
+    pub fn map(&self, memory: &mut Memory, at: Iova, frame: Frame) {
+        match self.inner() {
+            Some(inner) => {
+                let between = Iova(INNER + at.0);
+                inner.map(memory, between, frame.address());
+                self.outer().map(memory, at, between.0);
+            }
+            None => self.outer().map(memory, at, frame.address()),
+        }
+    }
+
+    /// Lets a page that is mapped lead to `frame`, by an entry of the stage that the device's addresses meet first.
+    pub fn remap(&self, memory: &mut Memory, at: Iova, frame: Frame) -> Change {
+        let entry = match self.inner() {
+            Some(inner) => {
+                // The far half of what the first stage leads to is for pages that were mapped anew.
+                let between = Iova(2 * INNER + at.0);
+                inner.map(memory, between, frame.address());
+                self.outer().map(memory, at, between.0);
+                Changed::FirstStage
+            }
+            None => {
+                self.outer().map(memory, at, frame.address());
+                if self.first.is_some() { Changed::FirstStage } else { Changed::SecondStage }
+            }
+        };
+        self.change(at, entry)
+    }
+
+    /// The same, by an entry of the last stage.
+    pub fn remap_below(&self, memory: &mut Memory, at: Iova, frame: Frame) -> Change {
+        let Some(inner) = self.inner() else { return self.remap(memory, at, frame) };
+        inner.map(memory, Iova(INNER + at.0), frame.address());
+        self.change(at, Changed::BelowFirstStage)
+    }
+
+    /// Lets a page lead nowhere.
+    pub fn unmap(&self, memory: &mut Memory, at: Iova) -> Change {
+        self.outer().unmap(memory, at);
+        self.change(at, if self.first.is_some() { Changed::FirstStage } else { Changed::SecondStage })
+    }
+
+    const fn change(&self, at: Iova, entry: Changed) -> Change {
+        let Self { source, device_tlb, domain, pasid, .. } = *self;
+        Change { source, device_tlb, domain, pasid, at, entry }
+    }
+
+    /// The second stage below a first one.
+    fn inner(&self) -> Option<Tables> {
+        self.second.filter(|_| self.first.is_some())
+    }
+}
+
+const fn place(tables: &Tables) -> (u64, Levels) {
+    (tables.root().address(), tables.levels())
+}
+
+fn below_first_stage(memory: &mut Memory) -> Tables {
+    let tables = Tables::new(memory, Stage::Second, Levels::Four);
+    for address in (0..memory.end()).step_by(usize::try_from(LARGE_BYTES).unwrap_or(usize::MAX)) {
+        tables.map_large(memory, Iova(address), address);
+    }
+    tables
+}

@@ -1,0 +1,102 @@
+//! The guests that come with the program: by name, with the devices that they drive.
+//!
+//! Invariant: a guest runs on a machine that has its devices and nothing else of its own, and says on the serial port how it
+//! goes. A driver's image is one for all its programs; the command line names the program.
+
+use crate::bare::{BareImage, ElfWidth};
+
+/// The driver of `guest-images/driver`, an ELF64 file with a Multiboot 1 header that says where it is to be loaded.
+const DRIVER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/driver.elf"));
+
+/// A guest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Guest {
+    /// What it is called.
+    pub name: &'static str,
+    /// What it does, in one line.
+    pub about: &'static str,
+    /// The devices that it drives, as `afterimage boot --device` takes them.
+    pub devices: &'static [&'static str],
+    image: Image,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Image {
+    Bare(BareImage),
+    /// The driver, and which of its programs.
+    Driver(&'static str),
+}
+
+const fn bare(
+    name: &'static str,
+    about: &'static str,
+    devices: &'static [&'static str],
+    image: BareImage,
+) -> Guest {
+    Guest { name, about, devices, image: Image::Bare(image) }
+}
+
+/// The guests, the smallest first.
+pub const GUESTS: [Guest; 5] = [
+    bare("hello", "says hello", &[], BareImage::Hello),
+    bare("echo", "puts out what it is told, up to a `.`", &[], BareImage::Echo),
+    bare("edu", "drives edu: registers, transfers, MSI, INTx", &["edu"], BareImage::Edu),
+    bare(
+        "testdev",
+        "one stale page behind a VT-d unit, seen by iommu-testdev",
+        &["iommu-testdev"],
+        BareImage::Testdev,
+    ),
+    Guest {
+        name: "vtd-test",
+        about: "drives a VT-d unit: every mode, and what each invalidation reaches",
+        devices: &["dma-engine", "dma-engine"],
+        image: Image::Driver("vtd-test"),
+    },
+];
+
+impl Guest {
+    /// The guest of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        GUESTS.into_iter().find(|guest| guest.name == name)
+    }
+
+    /// The image as a file.
+    #[must_use]
+    pub fn file(&self) -> Vec<u8> {
+        match self.image {
+            Image::Bare(image) => image.elf(ElfWidth::Bits32),
+            Image::Driver(_) => DRIVER.to_vec(),
+        }
+    }
+
+    /// What it must be told, besides what the unit keeps; none if it reads no command line.
+    #[must_use]
+    pub fn command_line(&self) -> Option<String> {
+        match self.image {
+            Image::Bare(_) => None,
+            Image::Driver(program) => Some(format!("run={program}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::{GUESTS, Guest};
+
+    #[test]
+    fn a_guest_is_found_by_its_name_alone() {
+        let names: HashSet<_> = GUESTS.iter().map(|guest| guest.name).collect();
+        assert_eq!(names.len(), GUESTS.len());
+        assert!(GUESTS.iter().all(|guest| Guest::named(guest.name) == Some(*guest)));
+        assert_eq!(Guest::named("nobody"), None);
+    }
+
+    #[test]
+    fn every_image_is_an_elf_file() {
+        assert!(GUESTS.iter().all(|guest| guest.file().starts_with(b"\x7fELF")));
+    }
+}
