@@ -5,6 +5,7 @@ mod boot;
 mod check;
 mod demo;
 mod files;
+mod guests;
 mod minimize;
 mod outcome;
 mod progress;
@@ -35,7 +36,9 @@ enum Command {
     /// Break COW and merge with KSM under a guest, a CPU and a device, in the right order and in each wrong one
     Demo(demo::DemoArguments),
     /// Launch a guest in a machine with a PCI bus, devices and a serial port on standard input and output
-    Boot(boot::BootArguments),
+    Boot(Box<boot::BootArguments>),
+    /// List the guests that come with this program
+    Guests,
     /// Prove or refute scenarios over every interleaving
     Check(check::CheckArguments),
     /// Replay the traces of a file: what each row changes, which property breaks, why a row cannot happen
@@ -64,6 +67,7 @@ pub fn main() -> ExitCode {
     match arguments.command {
         Some(Command::Demo(demo)) => demo::run(&demo),
         Some(Command::Boot(boot)) => boot::run(&boot),
+        Some(Command::Guests) => guests::run(),
         Some(Command::Check(check)) => check::run(&check),
         Some(Command::Replay(replay)) => replay::run(&replay),
         Some(Command::Minimize(minimize)) => minimize::run(&minimize),

@@ -4,6 +4,7 @@
 //! its time was over, 2 if it was never started, 3 if it broke down, 4 if a stale use was to end it and one happened.
 
 mod device;
+mod guest;
 mod reports;
 mod unit;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use guest_images::Guest;
 use guest_images::layout::MAX_VCPUS;
 use iommu::stale::watch::Watching;
 use iommu::vtd::Vtd;
@@ -33,8 +35,12 @@ use crate::machine::{Machine, MachineError};
 #[derive(Debug, Args)]
 pub(super) struct BootArguments {
     /// The image: Multiboot 1 (ELF of 32 or 64 bits), an ELF file with a PVH note, or a Linux bzImage
-    #[arg(long, value_name = "FILE")]
-    kernel: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "guest")]
+    kernel: Option<PathBuf>,
+    /// Instead of an image, a guest that comes with this program; `afterimage guests` lists them. It brings its own
+    /// devices, unless --device names others, and is told what the unit caches
+    #[arg(long, value_name = "NAME", conflicts_with = "kernel", value_parser = guest::parse)]
+    guest: Option<Guest>,
     /// A file for it: Linux's initrd, otherwise its first module
     #[arg(long, value_name = "FILE")]
     initrd: Option<PathBuf>,
@@ -99,16 +105,30 @@ impl BootArguments {
 
     fn payload(&self) -> Result<Payload, String> {
         let initrd = self.initrd.as_deref().map(read).transpose()?;
-        Ok(Payload { kernel: read(&self.kernel)?, initrd, command_line: self.cmdline.clone() })
+        match (&self.kernel, self.guest) {
+            (Some(kernel), _) => {
+                Ok(Payload { kernel: read(kernel)?, initrd, command_line: self.cmdline.clone() })
+            }
+            (None, Some(guest)) => Ok(guest::payload(guest, self.iommu, initrd, &self.cmdline)),
+            (None, None) => Err("nothing to boot; give --kernel or --guest".to_owned()),
+        }
     }
 
-    fn options(&self) -> MachineOptions {
-        MachineOptions {
+    /// Those that were asked for, otherwise the guest's own.
+    fn devices(&self) -> Result<Vec<DeviceKind>, String> {
+        match self.guest {
+            Some(guest) if self.devices.is_empty() => guest::devices(guest),
+            _ => Ok(self.devices.clone()),
+        }
+    }
+
+    fn options(&self) -> Result<MachineOptions, String> {
+        Ok(MachineOptions {
             memory_bytes: self.memory,
             processors: self.cpus,
             iommu: self.watched_iommu(),
-            devices: self.devices.clone(),
-        }
+            devices: self.devices()?,
+        })
     }
 
     /// What nobody wants to know of is not watched for.
@@ -143,16 +163,18 @@ fn read(path: &Path) -> Result<File, String> {
 
 /// Boots, and gives the exit status.
 pub(super) fn run(arguments: &BootArguments) -> ExitCode {
-    let started = arguments.payload().and_then(|payload| {
-        Machine::new(&arguments.options(), &payload, Box::new(Terminal)).map_err(|error| error.to_string())
-    });
-    match started.and_then(|machine| watch(machine, arguments).map_err(|error| error.to_string())) {
+    match start(arguments).and_then(|machine| watch(machine, arguments).map_err(|error| error.to_string())) {
         Ok(status) => status.into(),
         Err(message) => {
             complain(message);
             UNUSABLE.into()
         }
     }
+}
+
+fn start(arguments: &BootArguments) -> Result<Machine, String> {
+    let (options, payload) = (arguments.options()?, arguments.payload()?);
+    Machine::new(&options, &payload, Box::new(Terminal)).map_err(|error| error.to_string())
 }
 
 /// Runs the guest to its end, reports the stale uses of the unit, if there is one, and gives the exit status.

@@ -1,0 +1,67 @@
+//! A guest that comes with the program, by its name: image, devices, and what it is told.
+//!
+//! Invariant: what a driver is told of the unit is what the machine's unit has. Caches stand in no register of a unit, and
+//! a check of what is still cached needs to know.
+
+use guest_images::Guest;
+use guest_images::guest::GUESTS;
+
+use crate::boot::{File, Payload};
+use crate::machine::options::{DeviceKind, IommuKind};
+
+/// The guest called `name`.
+pub(super) fn parse(name: &str) -> Result<Guest, String> {
+    let names = || GUESTS.map(|guest| guest.name).join(", ");
+    Guest::named(name).ok_or_else(|| format!("no guest `{name}`; there is {}", names()))
+}
+
+/// Its own devices.
+pub(super) fn devices(guest: Guest) -> Result<Vec<DeviceKind>, String> {
+    guest.devices.iter().map(|device| super::device::parse(device)).collect()
+}
+
+/// Its image, told what it must know, and behind that what the user adds.
+pub(super) fn payload(guest: Guest, iommu: IommuKind, initrd: Option<File>, added: &str) -> Payload {
+    let told = guest.command_line().map(|line| format!("{line} {} ", unit(iommu))).unwrap_or_default();
+    let kernel = File { name: guest.name.to_owned(), bytes: guest.file() };
+    Payload { kernel, initrd, command_line: format!("{told}{added}") }
+}
+
+/// The unit's caches, in the words of `--iommu`.
+fn unit(iommu: IommuKind) -> String {
+    let IommuKind::Vtd(unit) = iommu else { return "iommu=none".to_owned() };
+    let caches = unit.vtd.caches;
+    format!(
+        "iotlb={} paging={} context={} pasid={} interrupt={} device-tlb={}",
+        caches.iotlb, caches.paging, caches.context, caches.pasid, caches.interrupt, unit.device_tlb_entries
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use guest_images::guest::GUESTS;
+
+    use super::{devices, parse, payload};
+    use crate::machine::options::IommuKind;
+
+    #[test]
+    fn the_devices_of_every_guest_exist() {
+        for guest in GUESTS {
+            assert_eq!(
+                devices(guest).map(|devices| devices.len()),
+                Ok(guest.devices.len()),
+                "{}",
+                guest.name
+            );
+        }
+    }
+
+    #[test]
+    fn a_driver_is_told_its_program_and_the_caches() {
+        let told = |name| payload(parse(name).unwrap(), IommuKind::default(), None, "more").command_line;
+        assert!(told("vtd-test").starts_with("run=vtd-test iotlb=1024 paging=256 "), "{}", told("vtd-test"));
+        assert!(told("vtd-test").ends_with(" device-tlb=64 more"));
+        assert_eq!(told("hello"), "more");
+        assert!(parse("nobody").unwrap_err().contains("there is hello, echo"));
+    }
+}

@@ -1,0 +1,180 @@
+//! The guests that come with the program, run by `afterimage boot --guest`. Without /dev/kvm, tests that need it say
+//! "skipped: ..." and pass.
+//!
+//! Invariant: what a guest says it used stale on purpose and what the unit reported are the same, address by address.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use vmm::kvm::{System, SystemError};
+
+fn afterimage(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_afterimage"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the command was built")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("output is UTF-8")
+}
+
+fn has_kvm() -> bool {
+    let say =
+        |error: &SystemError| writeln!(std::io::stdout(), "skipped: {error}").expect("a test can be read");
+    System::open().inspect_err(say).is_ok()
+}
+
+fn boot(guest: &str, arguments: &[&str]) -> Output {
+    afterimage(&[&["boot", "--timeout", "60", "--guest", guest], arguments].concat())
+}
+
+/// By address, what was missing when a stale translation was used there.
+type Stale = BTreeMap<String, String>;
+
+/// What the lines of the guest say.
+fn announced(output: &Output) -> Stale {
+    let mut stale = Stale::new();
+    for line in text(&output.stdout).lines() {
+        let Some((_, told)) = line.split_once(": stale ") else { continue };
+        let (addresses, missing) = told.split_once(" missing ").expect("a line names what is missing");
+        for address in addresses.split(' ') {
+            assert!(stale.insert(address.to_owned(), missing.to_owned()).is_none(), "twice: {line}");
+        }
+    }
+    stale
+}
+
+/// What the unit reported.
+fn reported(output: &Output) -> Stale {
+    let mut stale = Stale::new();
+    for line in text(&output.stderr).lines() {
+        let report: Value = serde_json::from_str(line).expect("each line is an object");
+        if report["event"] != "stale-use" {
+            continue;
+        }
+        let remedies = report["remedy"].as_array().expect("remedies are a list");
+        let missing: Vec<_> =
+            remedies.iter().map(|remedy| kind(remedy.as_str().expect("in words"))).collect();
+        let address = report["address"].as_str().expect("an address is a string").to_owned();
+        assert!(stale.insert(address, missing.join("+")).is_none(), "reported twice: {line}");
+    }
+    stale
+}
+
+/// An invalidation of a report, in the guest's words.
+fn kind(remedy: &str) -> &'static str {
+    let is_of_pages = remedy.contains(" pages from ");
+    match remedy {
+        _ if remedy.starts_with("device TLB of ") => "device-tlb",
+        _ if remedy.starts_with("context cache") => "context-cache",
+        _ if remedy.starts_with("PASID cache") => "pasid-cache",
+        _ if remedy.starts_with("PASID IOTLB") && is_of_pages && remedy.ends_with("IH 0") => {
+            "pasid-iotlb-tables"
+        }
+        _ if remedy.starts_with("PASID IOTLB") && is_of_pages => "pasid-iotlb-page",
+        _ if remedy.starts_with("PASID IOTLB") => "pasid-iotlb",
+        _ if remedy.starts_with("IOTLB") && is_of_pages && remedy.ends_with("IH 0") => "iotlb-tables",
+        _ if remedy.starts_with("IOTLB") && is_of_pages => "iotlb-page",
+        _ if remedy.starts_with("IOTLB") => "iotlb-domain",
+        other => panic!("no guest knows `{other}`"),
+    }
+}
+
+fn assert_passed(output: &Output, what: &str) {
+    let told = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{what}: {told}\n{}", text(&output.stderr));
+    assert!(
+        told.lines().all(|line| line.starts_with("ok ") || line.starts_with("passed: ")),
+        "{what}: {told}"
+    );
+}
+
+#[test]
+fn the_driver_passes_and_every_stale_use_is_reported_with_what_is_missing() {
+    if !has_kvm() {
+        return;
+    }
+    let output = boot("vtd-test", &["--stale-report", "json"]);
+    assert_passed(&output, "all caches on");
+    let announced = announced(&output);
+    assert!(announced.len() >= 10, "{announced:?}");
+    assert_eq!(reported(&output), announced);
+}
+
+#[test]
+fn the_driver_passes_with_each_cache_off() {
+    if !has_kvm() {
+        return;
+    }
+    for cache in ["iotlb", "paging", "context", "pasid", "device-tlb"] {
+        let output = boot("vtd-test", &["--iommu", &format!("vtd,{cache}=0"), "--stale-report", "json"]);
+        assert_passed(&output, cache);
+        assert_eq!(reported(&output), announced(&output), "{cache}");
+    }
+    let output = boot("vtd-test", &["--iommu", "vtd,caches=off,device-tlb=0", "--stale-fatal"]);
+    assert_passed(&output, "no cache at all");
+    assert!(announced(&output).is_empty());
+}
+
+#[test]
+fn the_driver_notices_an_invalidation_that_is_not_carried_out() {
+    if !has_kvm() {
+        return;
+    }
+    // Most invalidations of the matrix are checked; a few only clean up.
+    let failures = (26..32).filter(|nth| {
+        let output = boot("vtd-test", &["--iommu", &format!("vtd,drop={nth}")]);
+        let told = text(&output.stdout);
+        let has_failed = told.lines().any(|line| line.starts_with("FAILED "));
+        assert_eq!(output.status.code(), Some(if has_failed { 3 } else { 0 }), "{told}");
+        has_failed
+    });
+    assert!(failures.count() > 0);
+}
+
+#[test]
+fn without_a_unit_or_its_engines_the_driver_says_what_is_lacking() {
+    if !has_kvm() {
+        return;
+    }
+    for (arguments, lacking) in [(["--iommu", "none"], "Unit"), (["--device", "edu"], "Engine")] {
+        let output = boot("vtd-test", &arguments);
+        assert_eq!(text(&output.stdout), format!("FAILED the machine lacks: {lacking}\n"));
+        assert_eq!(output.status.code(), Some(3));
+    }
+}
+
+#[test]
+fn a_small_guest_brings_its_device() {
+    if !has_kvm() {
+        return;
+    }
+    let output = boot("edu", &[]);
+    assert_eq!(text(&output.stdout), "edu driver\npassed\n", "{}", text(&output.stderr));
+}
+
+#[test]
+fn guests_are_listed_by_name() {
+    let listed = text(&afterimage(&["guests"]).stdout);
+    for name in ["hello", "echo", "edu", "testdev", "vtd-test"] {
+        assert!(listed.lines().any(|line| line.split(' ').next() == Some(name)), "{name}: {listed}");
+    }
+}
+
+#[test]
+fn wrong_usage_says_what_there_is() {
+    for (arguments, expected) in [
+        (&["boot", "--guest", "nobody"][..], "there is hello, echo"),
+        (&["boot", "--guest", "hello", "--kernel", "file"], "cannot be used with"),
+        (&["boot"], "--kernel <FILE>"),
+    ] {
+        let output = afterimage(arguments);
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(expected), "{message}");
+    }
+}
