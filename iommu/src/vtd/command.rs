@@ -89,7 +89,7 @@ impl Vtd {
 
     /// GCMD becomes GSTS.
     fn take_over(&self, registers: &mut Registers) -> Changed {
-        let wanted = registers.word(Register::GLOBAL_COMMAND);
+        let wanted = registers.word(Register::GLOBAL_COMMAND) & self.offered_commands();
         let before = registers.word(Register::GLOBAL_STATUS);
         let once = (before | wanted) & (command::ROOT_TABLE | command::INTERRUPT_TABLE);
         let after = wanted & LEVELS | once;
@@ -100,6 +100,13 @@ impl Vtd {
         self.take_over_interrupts(registers, wanted);
         registers.set(Register::GLOBAL_STATUS, after);
         Changed { went_on: after & !before, went_off: before & !after }
+    }
+
+    /// The bits of GCMD that ECAP lets software use.
+    fn offered_commands(&self) -> u32 {
+        const OF_INTERRUPTS: u32 =
+            command::INTERRUPTS | command::INTERRUPT_TABLE | command::COMPATIBILITY_FORMAT;
+        if self.options.interrupt_remapping { u32::MAX } else { !OF_INTERRUPTS }
     }
 
     fn take_over_root(&self, registers: &Registers, wanted: u32) {

@@ -151,6 +151,14 @@ fn the_new_table_counts_from_sirtp_on() {
 }
 
 #[test]
+fn a_unit_that_does_not_remap_interrupts_cannot_be_told_to() {
+    let driver = Driver::new(VtdOptions { interrupt_remapping: false, ..VtdOptions::default() });
+    driver.command_once(SIRTP | IRE | CFI);
+    assert_eq!(driver.read_word(0x1c), 0);
+    assert_eq!(driver.unit.remap(FUNCTION, message(3)), Ok(message(3)));
+}
+
+#[test]
 fn fpd_hides_a_blocked_interrupt() {
     let (driver, table) = driver(0);
     set(&driver, table, 3, [2, 0]);

@@ -246,6 +246,38 @@ fn rule_10_with_caching_mode_software_flushes_what_it_maps() {
 }
 
 #[test]
+fn rule_10_with_caching_mode_an_absent_pasid_entry_is_cached_too() {
+    for (caching_mode, seen) in
+        [(CachingMode::PresentOnly, Ok(1)), (CachingMode::AlsoAbsent, Err(FaultReason::PasidNotPresent))]
+    {
+        let mut driver = Driver::scalable_with(VtdOptions { caching_mode, ..VtdOptions::default() });
+        let directory = driver.attach_scalable(SOURCE);
+        driver.pasid_place(directory, 5);
+        let mut port = driver.port();
+        let mut seen_now = || load_at(&mut port, Some(pasid(5)), PAGE).map_err(|blocked| blocked.reason);
+        assert_eq!(seen_now(), Err(FaultReason::PasidNotPresent));
+        let table = driver.first_stage(directory, 5, DOMAIN);
+        driver.map(FIRST_STAGE, table, PAGE, 1);
+        assert_eq!(seen_now(), seen, "{caching_mode:?}");
+        driver.invalidate(&[invalidations::all_pasid_entries()]);
+        assert_eq!(seen_now(), Ok(1));
+    }
+}
+
+#[test]
+fn rule_11_a_device_asks_again_before_it_gives_up_on_a_permission() {
+    let mut driver = Driver::legacy();
+    let table = driver.attach_legacy(SOURCE, DOMAIN, 1);
+    let frame = driver.map(Format { leaf: 1, ..SECOND_STAGE }, table, PAGE, 1);
+    let mut port = driver.ats_port();
+    assert_eq!(load(&mut port), Ok(1));
+    assert_eq!(store(&mut port, 9).unwrap_err().reason, FaultReason::WriteNotAllowed);
+    let place = driver.place(SECOND_STAGE, table, PAGE, 1);
+    driver.memory.store(place, frame.0 | 3);
+    assert_eq!(store(&mut port, 9), Ok(()), "past its own TLB and past the IOTLB");
+}
+
+#[test]
 fn rule_11_a_cached_permission_that_does_not_suffice_is_looked_up_before_a_fault() {
     let mut driver = Driver::legacy();
     let table = driver.attach_legacy(SOURCE, DOMAIN, 0);

@@ -62,7 +62,6 @@ const SHIFT: u64 = 1 << 32;
 
 struct Nested {
     driver: Driver,
-    directory: PhysAddr,
     second: PhysAddr,
     first: PhysAddr,
 }
@@ -73,7 +72,7 @@ fn nested() -> Nested {
     let second = driver.frame();
     let first = driver.frame();
     driver.nest(directory, 5, first.0 + SHIFT, second);
-    Nested { driver, directory, second, first }
+    Nested { driver, second, first }
 }
 
 impl Nested {
@@ -185,7 +184,27 @@ fn a_domain_invalidation_by_page_reaches_a_nested_translation() {
     let page = super::driver::invalidations::pages(DOMAIN, VirtAddr(frame.0 + SHIFT), 0);
     nested.driver.invalidate(&[page]);
     assert_eq!(load_at(&mut port, Some(pasid(5)), PAGE), Ok(2));
-    let _ = nested.directory;
+}
+
+#[test]
+fn rule_02_a_pasid_invalidation_reaches_a_nested_translation_by_its_first_stage_address() {
+    use super::driver::invalidations;
+    let elsewhere = PAGE.offset(0x1000);
+    for (descriptor, seen) in [
+        (invalidations::pasid(DOMAIN, 6), 1),
+        (invalidations::pasid_pages(DOMAIN, 5, elsewhere, 0), 1),
+        (invalidations::pasid_pages(DOMAIN, 5, PAGE, 0), 2),
+        (invalidations::pasid(DOMAIN, 5), 2),
+    ] {
+        let mut nested = nested();
+        let old = nested.map(1);
+        let mut port = nested.driver.port();
+        assert_eq!(load_at(&mut port, Some(pasid(5)), PAGE), Ok(1));
+        let new = nested.map(2);
+        assert_ne!(old, new);
+        nested.driver.invalidate(&[descriptor]);
+        assert_eq!(load_at(&mut port, Some(pasid(5)), PAGE), Ok(seen), "{descriptor:x?}");
+    }
 }
 
 #[test]
