@@ -17,6 +17,7 @@ use mmu::memory::PhysicalMemory;
 use thiserror::Error;
 
 use crate::pasid::Pasid;
+use crate::spec::command::TableMode;
 use crate::spec::descriptor::PageGroupResponse;
 use crate::spec::fault::{AddressType, FaultReason, FaultRecord};
 use crate::spec::id::SourceId;
@@ -29,7 +30,7 @@ use crate::vtd::device_tlb::Device;
 use crate::vtd::port::memo::{Memo, Memos};
 use crate::vtd::port::walk::Walk;
 use crate::vtd::requests::RequestOutcome;
-use crate::vtd::route::{Dialect, Refusal, Requester, Stages};
+use crate::vtd::route::{Refusal, Requester, Stages};
 use crate::vtd::walk::identity;
 
 /// Routes that may be overtaken by an invalidation before a translation goes uncached.
@@ -358,10 +359,10 @@ impl Wiring {
             refusal: Refusal { reason, hides_faults },
             address_type: AddressType::PageRequest,
         };
-        let memo = self.admit(asked, AddressType::PageRequest)?;
-        if memo.space.dialect == Dialect::Legacy {
-            return Err(stop(FaultReason::PageRequestInLegacyMode, memo.hides_faults));
+        if self.unit.root().mode == TableMode::Legacy {
+            return Err(stop(FaultReason::PageRequestInLegacyMode, false));
         }
+        let memo = self.admit(asked, AddressType::PageRequest)?;
         if !memo.has_page_requests {
             return Err(stop(FaultReason::PageRequestDisabled, memo.hides_faults));
         }

@@ -174,9 +174,10 @@ fn a_wait_drains_page_requests_only_if_it_says_so() {
 fn page_requests_need_scalable_mode_and_the_context_entry() {
     let mut legacy = Driver::legacy_with(VtdOptions::default());
     legacy.attach_legacy(SOURCE, DOMAIN, 1);
-    let without = PageRequest { pasid: None, ..request() };
-    let refused = legacy.ats_port().request_page(without).unwrap_err();
-    assert_eq!(refused.reason, FaultReason::PageRequestInLegacyMode);
+    for pasid in [None, Some(pasid(5))] {
+        let refused = legacy.ats_port().request_page(PageRequest { pasid, ..request() }).unwrap_err();
+        assert_eq!(refused.reason, FaultReason::PageRequestInLegacyMode);
+    }
     let (mut driver, mut port, _) = driver();
     let place = driver.context_place(SOURCE);
     let entry = driver.memory.load(place);
