@@ -24,7 +24,8 @@ pub enum BareImage {
     Hello,
     /// Puts out again what comes in on the serial port, and ends with [`PASSED`] at the first `.`.
     Echo,
-    /// Drives an `edu` device: registers, transfers, MSI, INTx. Ends with [`PASSED`], or with the number of the check
+    /// Drives an `edu` device: registers, transfers, MSI, INTx; the last two also through a VT-d unit, if there is one.
+    /// Ends with [`PASSED`], or with the number of the check
     /// that failed.
     Edu,
     /// Drives an `iommu-testdev` device through a VT-d unit in legacy mode: a page that is mapped, one that is mapped
