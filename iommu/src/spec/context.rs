@@ -48,7 +48,24 @@ pub enum TranslationType {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Invalid;
 
+/// What a scalable-mode context entry lets a function do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Admissions {
+    /// DTE: it may have a device TLB.
+    pub device_tlb: bool,
+    /// PRE: it may ask for pages.
+    pub page_requests: bool,
+    /// FPD: its faults are not recorded.
+    pub hides_faults: bool,
+}
+
 impl RootEntry {
+    /// The entry that leads to the context table at `table`.
+    #[must_use]
+    pub const fn to(table: PhysAddr) -> Self {
+        Self(table.0 | 1)
+    }
+
     /// The context table.
     #[must_use]
     pub const fn table(self) -> Option<PhysAddr> {
@@ -116,6 +133,17 @@ impl LegacyContext {
 }
 
 impl ScalableContext {
+    /// The present entry of a function whose requests may carry a PASID, with the smallest directory there is;
+    /// requests without have PASID 0.
+    #[must_use]
+    pub const fn of(directory: PhysAddr, admits: Admissions) -> Self {
+        let flags = (admits.hides_faults as u64) << 1
+            | (admits.device_tlb as u64) << 2
+            | 1 << 3
+            | (admits.page_requests as u64) << 4;
+        Self([directory.0 | flags | 1, 0])
+    }
+
     /// P.
     #[must_use]
     pub const fn is_present(self) -> bool {

@@ -5,6 +5,7 @@
 //! (PASID-based IOTLB), 6.5.2.5 and 6.5.2.6 (device TLB), 6.5.2.7 (interrupt entries), 6.5.2.8 (wait), 7.7 (page
 //! group response).
 
+mod encode;
 mod span;
 
 use mmu::address::PhysAddr;

@@ -4,8 +4,8 @@
 
 use mmu::address::VirtAddr;
 
-use super::field;
 use super::id::SourceId;
+use super::{bit, field, field16, field32};
 use crate::pasid::Pasid;
 
 /// Bytes of a descriptor.
@@ -55,6 +55,16 @@ pub enum ResponseCode {
 }
 
 impl ResponseCode {
+    /// The field.
+    #[must_use]
+    pub const fn encode(self) -> u64 {
+        match self {
+            Self::Success => 0,
+            Self::Invalid => 1,
+            Self::Failure => 0xf,
+        }
+    }
+
     /// Of the field.
     #[must_use]
     pub const fn decode(code: u64) -> Self {
@@ -91,5 +101,26 @@ impl PageRequest {
             | self.address.page().0;
         let [first, second] = self.private_data.unwrap_or_default();
         [low, high, first, second]
+    }
+
+    /// Of the descriptor. A PASID that no unit of this program has counts as none.
+    #[must_use]
+    pub fn decode(words: [u64; 4]) -> Self {
+        let [low, high, first, second] = words;
+        let pasid = Pasid::new(field32(low, 32, 20)).ok();
+        Self {
+            source: SourceId(field16(low, 16)),
+            pasid: pasid.filter(|_| bit(low, 8)),
+            address: VirtAddr(high).page(),
+            wants: Wants {
+                read: bit(high, 0),
+                write: bit(high, 1),
+                execute: bit(low, 52),
+                privileged: bit(low, 53),
+            },
+            group: field16(field(high, 3, 9), 0),
+            last: bit(high, 2),
+            private_data: bit(low, 9).then_some([first, second]),
+        }
     }
 }

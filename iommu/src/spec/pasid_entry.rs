@@ -53,6 +53,12 @@ pub const fn table_index(pasid: Pasid) -> u64 {
 }
 
 impl DirectoryEntry {
+    /// The entry that leads to the PASID table at `table`.
+    #[must_use]
+    pub const fn to(table: PhysAddr) -> Self {
+        Self(table.0 | 1)
+    }
+
     /// The table.
     #[must_use]
     pub const fn table(self) -> Option<PhysAddr> {
@@ -67,6 +73,21 @@ impl DirectoryEntry {
 }
 
 impl PasidEntry {
+    /// Not present.
+    pub const ABSENT: Self = Self([0; 3]);
+    /// Not present, and its faults are not recorded.
+    pub const ABSENT_AND_SILENT: Self = Self([1 << 1, 0, 0]);
+
+    /// The present entry of a process whose addresses go through the first-stage table `root`.
+    #[must_use]
+    pub const fn of_first_stage(domain: DomainId, root: Root) -> Self {
+        let depth = match root.levels {
+            Levels::Four => 0,
+            Levels::Five => 1 << 2,
+        };
+        Self([1 << 6 | 1, domain.0 as u64, root.table.0 << 12 | depth])
+    }
+
     /// P.
     #[must_use]
     pub const fn is_present(self) -> bool {

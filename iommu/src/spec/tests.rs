@@ -1,17 +1,19 @@
 //! Layouts that are easy to get wrong, as a driver writes them.
 
-use mmu::address::{Access, PhysAddr, VirtAddr, VirtRange};
+use mmu::address::{Access, Pfn, PhysAddr, VirtAddr, VirtRange};
+use mmu::table::{Levels, Root};
 
 use super::context::LegacyContext;
 use super::descriptor::{
-    ContextScope, Descriptor, DevicePasid, DeviceScope, DeviceSpan, EntryScope, Hint, IotlbScope, PageSpan,
-    PasidScope, Wait,
+    ContextScope, Descriptor, DevicePasid, DeviceScope, DeviceSpan, EntryScope, Hint, IotlbScope,
+    PageGroupResponse, PageSpan, PasidScope, Wait,
 };
 use super::fault::{AddressType, FaultReason, FaultRecord};
 use super::id::{DomainId, SourceId};
 use super::interrupt::{Format, InterruptEntry, Msi, SourceCheck};
-use super::page_request::{PageRequest, Wants};
+use super::page_request::{PageRequest, ResponseCode, Wants};
 use super::paging::SecondStageEntry;
+use super::pasid_entry::{PasidEntry, PasidTranslation};
 use super::status::QueueError;
 use crate::pasid::Pasid;
 
@@ -76,6 +78,7 @@ fn descriptors_of_every_type_are_understood() {
     ];
     for (low, high, expected) in cases {
         assert_eq!(wide(low, high), Ok(expected), "{low:#x} {high:#x}");
+        assert_eq!(Descriptor::decode(expected.encode(), 32), Ok(expected), "and back");
     }
 }
 
@@ -84,6 +87,62 @@ fn g_stands_for_every_pasid() {
     let Ok(Descriptor::DeviceTlb(scope)) = wide(8 | 5 << 32, 0x5001) else { panic!("not understood") };
     assert_eq!(scope.pasid, DevicePasid::Every);
     assert!(scope.pasid.covers(Some(pasid(6))) && !scope.pasid.covers(None));
+}
+
+#[test]
+fn spans_cover_a_range_and_nothing_else() {
+    for (first, count) in [(0, 1), (5, 1), (5, 3), (6, 2), (511, 2), (3, 509), (1, 1 << 19)] {
+        let range = VirtRange::pages(VirtAddr(first << 12), count);
+        let mut next = range.start;
+        for span in PageSpan::cover(range, Hint::EveryLevel) {
+            assert_eq!(span.range().start, next, "they join, and each is aligned");
+            next = span.range().end;
+            let scope = DeviceScope {
+                source: SourceId(9),
+                pasid: DevicePasid::One(pasid(5)),
+                span: DeviceSpan::from(span),
+            };
+            let descriptor = Descriptor::DeviceTlb(scope);
+            assert_eq!(Descriptor::decode(descriptor.encode(), 32), Ok(descriptor));
+        }
+        assert_eq!(next, range.end);
+    }
+}
+
+#[test]
+fn what_a_driver_writes_is_what_the_unit_reads() {
+    let source = SourceId::new(1, 2, 3);
+    let wait =
+        Wait { status: Some((PhysAddr(0x4004), 7)), interrupt: true, fence: true, drains_requests: true };
+    let response =
+        PageGroupResponse { source, pasid: Some(pasid(5)), group: 300, code: ResponseCode::Invalid };
+    let everything = DeviceScope { source, pasid: DevicePasid::Every, span: DeviceSpan::All };
+    for descriptor in [
+        Descriptor::Wait(wait),
+        Descriptor::PageGroupResponse(response),
+        Descriptor::DeviceTlb(everything),
+        Descriptor::PasidCache(PasidScope::Global),
+        Descriptor::InterruptEntries(EntryScope::Global),
+    ] {
+        assert_eq!(Descriptor::decode(descriptor.encode(), 32), Ok(descriptor));
+    }
+    let request = PageRequest {
+        source,
+        pasid: Some(pasid(5)),
+        address: VirtAddr(0x7000),
+        wants: Wants { write: true, ..Wants::default() },
+        group: 300,
+        last: true,
+        private_data: Some([3, 4]),
+    };
+    assert_eq!(PageRequest::decode(request.encode()), request);
+    let root = Root { table: Pfn(9), levels: Levels::Five };
+    let entry = PasidEntry::of_first_stage(DomainId(1), root);
+    assert!(entry.is_present() && !entry.hides_faults());
+    assert_eq!(entry.translation(), Ok(PasidTranslation::First));
+    assert_eq!((entry.domain(), entry.first_stage()), (DomainId(1), Ok(root)));
+    let gone = PasidEntry::ABSENT_AND_SILENT;
+    assert!(!gone.is_present() && gone.hides_faults());
 }
 
 #[test]

@@ -10,6 +10,9 @@ use crate::spec::{bit, field32};
 /// CAP.MAMV: the largest address mask, in pages as a power of two (1 GiB).
 pub const MAX_ADDRESS_MASK: u32 = 18;
 
+/// The sized address word of a device-TLB invalidation that spares nothing.
+const EVERY_ADDRESS: u64 = 0x7fff_ffff_ffff_f000;
+
 /// Whether entries above the leaves changed too (IH).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Hint {
@@ -45,6 +48,24 @@ impl PageSpan {
         Self { address: VirtAddr(word).page(), log2_pages: field32(word, 0, 6), hint }
     }
 
+    /// The fewest spans that name the pages of `range` and no other, ascending.
+    pub fn cover(range: VirtRange, hint: Hint) -> impl Iterator<Item = Self> {
+        let end = range.end.0.div_ceil(PAGE_SIZE);
+        let mut next = range.start.vpn();
+        std::iter::from_fn(move || {
+            let left = end.checked_sub(next).filter(|left| *left != 0)?;
+            let log2_pages = next.trailing_zeros().min(left.ilog2()).min(MAX_ADDRESS_MASK);
+            let address = VirtAddr(next << PAGE_SHIFT);
+            next += 1 << log2_pages;
+            Some(Self { address, log2_pages, hint })
+        })
+    }
+
+    pub(super) const fn encode(self) -> u64 {
+        let hint = if matches!(self.hint, Hint::LeavesOnly) { 1 << 6 } else { 0 };
+        self.address.0 | hint | self.log2_pages as u64
+    }
+
     /// Itself, if the unit offers a span as large.
     pub(in crate::spec) fn checked(self) -> Option<Self> {
         (self.log2_pages <= MAX_ADDRESS_MASK).then_some(self)
@@ -57,7 +78,25 @@ impl PageSpan {
     }
 }
 
+impl From<PageSpan> for DeviceSpan {
+    fn from(span: PageSpan) -> Self {
+        Self::Range(span.range())
+    }
+}
+
 impl DeviceSpan {
+    /// The address word, and whether it is sized (S). A range that is no span becomes the span around it.
+    pub(super) fn encode(self) -> (u64, bool) {
+        let Self::Range(range) = self else { return (EVERY_ADDRESS, true) };
+        let differing = range.start.vpn() ^ (range.end.0 - 1) >> PAGE_SHIFT;
+        let log2_pages = u64::BITS - differing.leading_zeros();
+        if log2_pages == 0 {
+            return (range.start.page().0, false);
+        }
+        let sized = (PAGE_SIZE << (log2_pages - 1)) - PAGE_SIZE;
+        (range.start.0 & !((PAGE_SIZE << log2_pages) - 1) | sized, true)
+    }
+
     /// Of an address word; if `sized` (S), the lowest zero bit from 12 on tells the size.
     pub(in crate::spec) const fn decode(word: u64, sized: bool) -> Self {
         let log2_pages = if sized { (word >> PAGE_SHIFT).trailing_ones() + 1 } else { 0 };
