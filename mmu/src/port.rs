@@ -38,10 +38,10 @@ struct Wiring {
     observer: Arc<dyn Observer>,
 }
 
-/// A translated access that has not ended. Dropping it ends it.
+/// A translated access that has not ended. Dropping it ends it: `Held` is what a drain waits for.
 #[derive(Debug)]
-pub struct InFlight<'port> {
-    _section: Section<'port>,
+pub struct InFlight<'port, Held = Section<'port>> {
+    _held: Held,
     frames: &'port Frames,
     address: PhysAddr,
 }
@@ -101,8 +101,7 @@ impl Port {
             Some(hit) if serves(hit, access) => hit,
             _ => self.wiring.walk_and_fill(&section, context, address, access)?,
         };
-        let frames = &*self.wiring.frames;
-        Ok(InFlight { _section: section, frames, address: translation.physical(address) })
+        Ok(InFlight::new(section, &self.wiring.frames, translation.physical(address)))
     }
 
     /// What the cache holds for `address` under `tag`. For inspection: nothing is in flight.
@@ -145,7 +144,14 @@ impl Wiring {
     }
 }
 
-impl InFlight<'_> {
+impl<'port, Held> InFlight<'port, Held> {
+    /// An access to `address`, in flight until `held` goes.
+    #[inline]
+    #[must_use]
+    pub fn new(held: Held, frames: &'port Frames, address: PhysAddr) -> Self {
+        Self { _held: held, frames, address }
+    }
+
     /// The frame the access reaches.
     #[inline]
     #[must_use]
