@@ -154,7 +154,12 @@ fn a_small_guest_brings_its_device() {
         return;
     }
     let output = boot("edu", &[]);
-    assert_eq!(text(&output.stdout), "edu driver\npassed\n", "{}", text(&output.stderr));
+    assert_eq!(
+        text(&output.stdout),
+        "edu driver\ninterrupts through the unit\npassed\n",
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]
