@@ -92,9 +92,9 @@ impl Device {
         }
     }
 
-    /// Whether it would use `translation` for `address`.
-    pub(super) fn holds(&self, pasid: Option<Pasid>, address: VirtAddr, translation: Translation) -> bool {
-        self.tags.find(pasid).is_some_and(|tag| self.cache.contains(tag, address) == Some(translation))
+    /// What it would use for `address`.
+    pub(super) fn cached(&self, pasid: Option<Pasid>, address: VirtAddr) -> Option<Translation> {
+        self.cache.contains(self.tags.find(pasid)?, address)
     }
 
     /// Returns when no access through what was forgotten is in flight.

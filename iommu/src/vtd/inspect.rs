@@ -49,7 +49,7 @@ impl Vtd {
         let is_held = match used.place {
             Place::Iotlb(tag) => self.iotlb.contains(tag, address) == Some(used.hit),
             Place::DeviceTlb(source, pasid) => {
-                self.device(source).is_some_and(|device| device.holds(pasid, address, used.hit))
+                self.device(source).is_some_and(|device| device.cached(pasid, address) == Some(used.hit))
             }
         };
         if !agrees && is_held {

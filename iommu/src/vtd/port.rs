@@ -10,10 +10,12 @@ mod walk;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use mmu::address::{Access, PhysAddr, VirtAddr};
 use mmu::cache::{CachePort, Section, Tag, Translation};
 use mmu::memory::PhysicalMemory;
+use mmu::trace::{Agent, Observer};
 use thiserror::Error;
 
 use crate::pasid::Pasid;
@@ -28,9 +30,10 @@ use crate::stale::watch::{Place, Use};
 use crate::vtd::Vtd;
 use crate::vtd::device_tlb::Device;
 use crate::vtd::port::memo::{Memo, Memos};
-use crate::vtd::port::walk::Walk;
+use crate::vtd::port::walk::{Spectator, Walk};
 use crate::vtd::requests::RequestOutcome;
-use crate::vtd::route::{Refusal, Requester, Stages};
+use crate::vtd::route::{Reach, Refusal, Requester, Stages};
+use crate::vtd::trail::Recorder;
 use crate::vtd::walk::identity;
 
 /// Routes that may be overtaken by an invalidation before a translation goes uncached.
@@ -84,6 +87,7 @@ struct Wiring {
     /// Whether the unit watches for stale uses: here because each access asks.
     is_watched: bool,
     memos: Memos,
+    spectator: Option<Spectator>,
 }
 
 /// A translated access that has not ended. Dropping it ends it.
@@ -113,6 +117,7 @@ impl Vtd {
                 device,
                 ats: Ats::Disabled,
                 is_watched: self.watch.is_some(),
+                spectator: None,
             },
         }
     }
@@ -128,6 +133,23 @@ impl Port {
     /// Switches the device's TLB. What it holds stays; software flushes it.
     pub fn set_ats(&mut self, ats: Ats) {
         self.wiring.ats = ats;
+    }
+
+    /// From now on `observer` is told of the port's walks, as those of `agent`.
+    pub fn observe(&mut self, agent: Agent, observer: Arc<dyn Observer>) {
+        self.wiring.spectator = Some(Spectator { agent, observer });
+    }
+
+    /// What the device would use for a request with `pasid` at `address`, stale or not: for inspection. With ATS that is
+    /// its TLB's translation, without it the IOTLB's.
+    #[must_use]
+    pub fn cached(&self, pasid: Option<Pasid>, address: VirtAddr) -> Option<Translation> {
+        let Wiring { unit, device, ats, .. } = &self.wiring;
+        if *ats == Ats::Enabled {
+            return device.cached(pasid, address);
+        }
+        let route = unit.route(Requester { source: device.source(), pasid }, Reach::Tables, Recorder::OFF);
+        unit.iotlb.contains(unit.space(&route.ok()?).tag?, address)
     }
 
     /// Tells drains that the device idles.
@@ -346,7 +368,12 @@ impl Wiring {
             }
             let is_ahead = address_type == AddressType::TranslationRequest;
             let holder = if is_ahead { Holder::DeviceTlb } else { Holder::Iotlb };
-            return walk.finish(request, holder).map_err(|reason| Stopped {
+            let spectator = self.spectator.as_ref().map(|spectator| (spectator, Instant::now()));
+            let walked = walk.finish(request, holder);
+            if let (Ok(found), Some((spectator, began))) = (&walked, spectator) {
+                spectator.saw(began, request.address, *found);
+            }
+            return walked.map_err(|reason| Stopped {
                 // A device that asks ahead is told that it may not; nothing is recorded.
                 refusal: Refusal { reason, hides_faults: memo.hides_faults || is_ahead },
                 address_type,

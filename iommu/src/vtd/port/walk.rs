@@ -3,8 +3,13 @@
 //! Invariant: the tickets are taken before anything is read, and nothing is filled on the strength of a route that
 //! ended meanwhile: such a walk has no tags. Failures are cached with CAP.CM only. Source: VT-d 6.1, 6.2.4.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use mmu::address::{Access, VirtAddr};
 use mmu::cache::{FillTicket, Section, Translation};
+use mmu::step::Permission;
+use mmu::trace::{Action, Agent, Event, Observer};
 
 use crate::spec::fault::FaultReason;
 use crate::stale::Holder;
@@ -15,6 +20,22 @@ use crate::vtd::port::memo::Memo;
 use crate::vtd::route::Reach;
 use crate::vtd::table_cache::Ticket;
 use crate::vtd::walk::{Space, Walker};
+
+/// Who is told of walks.
+pub(super) struct Spectator {
+    pub(super) agent: Agent,
+    pub(super) observer: Arc<dyn Observer>,
+}
+
+impl Spectator {
+    /// A walk that began then has found something.
+    pub(super) fn saw(&self, began: Instant, address: VirtAddr, found: Translation) {
+        let permission = if found.permission.write { Permission::ReadWrite } else { Permission::ReadOnly };
+        let frame = Some(found.physical(address).pfn());
+        let event = Event::now(self.agent, Action::Walk(permission), address.page(), frame);
+        self.observer.record(Event { at: began, ..event });
+    }
+}
 
 /// See the module.
 pub(super) struct Walk<'a> {
