@@ -5,12 +5,13 @@
 //!
 //! There are two. The demonstration's binds PASIDs to address spaces directly: read [`pasid`] (which address space a
 //! request belongs to), [`mod@unit`] (binding, IOTLB, page requests), [`dma`] (a device's port). A guest's is VT-d: read
-//! [`spec`] (what lies where), then [`vtd`] (what it does), then [`stale`] (what is
-//! reported of its stale uses).
+//! [`spec`] (what lies where), then [`vtd`] (what it does), then [`stale`] (what is reported of its stale uses);
+//! [`sva`] is its driver for address spaces of `mmu`, with page tables shared and page requests answered.
 
 pub mod dma;
 pub mod pasid;
 pub mod spec;
 pub mod stale;
+pub mod sva;
 pub mod unit;
 pub mod vtd;
