@@ -47,6 +47,9 @@ pub use self::tags::{SpaceKey, StageKind};
 pub use self::trail::{Reading, Table};
 
 pub(crate) use self::invalidate::{Extent, extent};
+pub(crate) use self::route::Stages;
+pub(crate) use self::trail::Trail;
+pub(crate) use self::walk::Path;
 
 use self::device_tlb::Device;
 use self::interrupts::{InterruptMode, MsiSink};

@@ -64,6 +64,14 @@ impl SharedMapping {
         Some(unsafe { AtomicU64::from_ptr(word.cast()) })
     }
 
+    /// All of the mapping, word by word.
+    #[inline]
+    pub(crate) fn words(&self) -> &[AtomicU64] {
+        // SAFETY: the mapping is page aligned, its length a multiple of the page size, and it lives as long as `self`;
+        // whoever else changes its bytes does so through atomics or raw pointers.
+        unsafe { std::slice::from_raw_parts(self.region.as_ptr().cast(), self.region.size() / 8) }
+    }
+
     /// Copies `bytes` into the mapping at `offset`; false if they do not fit.
     pub(crate) fn write(&self, offset: u64, bytes: &[u8]) -> bool {
         let Some(to) = self.span(offset, bytes.len()) else { return false };

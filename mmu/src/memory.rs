@@ -5,7 +5,7 @@
 //! so the walking load ([`PhysicalMemory::try_load`]) answers "outside" as data; the other accessors are for
 //! addresses the program itself allocated and assert.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use thiserror::Error;
 use xxhash_rust::xxh3::xxh3_64;
@@ -75,6 +75,13 @@ impl PhysicalMemory {
     #[must_use]
     pub fn host_address(&self) -> u64 {
         self.mapping.address()
+    }
+
+    /// All of it, a word for each 8 bytes from address 0 on: for loops over words whose places were checked before.
+    #[inline]
+    #[must_use]
+    pub fn words(&self) -> &[AtomicU64] {
+        self.mapping.words()
     }
 
     /// Loads the word at `address` (acquire); none if it lies outside or is not 8-byte aligned.
@@ -211,7 +218,7 @@ impl PhysicalMemory {
     }
 
     #[inline]
-    fn word(&self, address: PhysAddr) -> &std::sync::atomic::AtomicU64 {
+    fn word(&self, address: PhysAddr) -> &AtomicU64 {
         match self.mapping.word(address.0) {
             Some(word) => word,
             None => panic!("{address} is no aligned word of {} bytes of memory", self.len_bytes()),

@@ -24,7 +24,7 @@ use crate::stale::judge::{self, Entry};
 use crate::stale::mixer::Mixer;
 use crate::stale::{Change, Holder, Moment, StaleUse};
 use crate::vtd::port::Request;
-use crate::vtd::{Reading, Requester, SpaceKey};
+use crate::vtd::{Path, Reading, Requester, SpaceKey, Stages, Trail};
 
 /// Which uses are looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -82,12 +82,22 @@ pub(crate) struct FillKey {
     size: PageSize,
 }
 
+/// What a cached translation rests on.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// Whose it is.
+    pub(crate) space: SpaceKey,
+    /// The entries that led to its tables.
+    pub(crate) route: Trail,
+    /// The walk through them.
+    pub(crate) path: Path,
+}
+
 #[derive(Clone, Debug)]
 struct Fill {
-    space: SpaceKey,
+    origin: Origin,
     translation: Translation,
     filled: Moment,
-    readings: Arc<[Reading]>,
 }
 
 /// An invalidation as it was received.
@@ -104,7 +114,6 @@ pub(crate) struct Watch {
     options: StaleOptions,
     start: Instant,
     events: AtomicU64,
-    uses: AtomicU64,
     memory: Arc<PhysicalMemory>,
     state: Mutex<State>,
 }
@@ -144,6 +153,21 @@ pub(crate) struct Use<'a> {
     pub(crate) request: &'a Request,
     pub(crate) place: Place,
     pub(crate) hit: Translation,
+    /// The entries by which the requester is translated.
+    pub(crate) route: &'a Trail,
+    /// What they lead to.
+    pub(crate) stages: Stages,
+}
+
+/// What a look at the words under a cached translation shows.
+#[derive(Debug)]
+pub(crate) enum Look {
+    /// Nothing: it is not remembered.
+    Unknown,
+    /// They all stand, and the translation is what they say.
+    Unchanged(Path),
+    /// One changed.
+    Changed(Change),
 }
 
 impl FillKey {
@@ -159,7 +183,6 @@ impl Watch {
             options,
             start: Instant::now(),
             events: AtomicU64::new(0),
-            uses: AtomicU64::new(0),
             memory: Arc::clone(memory),
             state: Mutex::default(),
         })
@@ -171,14 +194,8 @@ impl Watch {
     }
 
     /// A translation was read from the tables and cached.
-    pub(crate) fn filled(
-        &self,
-        (tag, space): (Tag, SpaceKey),
-        address: VirtAddr,
-        translation: Translation,
-        readings: Vec<Reading>,
-    ) {
-        let fill = Fill { space, translation, filled: self.happen(), readings: readings.into() };
+    pub(crate) fn filled(&self, tag: Tag, address: VirtAddr, translation: Translation, origin: Origin) {
+        let fill = Fill { origin, translation, filled: self.happen() };
         self.state.lock().remember(FillKey::new(Place::Iotlb(tag), address, translation.size), fill);
     }
 
@@ -219,14 +236,21 @@ impl Watch {
         self.state.lock().count
     }
 
-    /// What changed under the translation that is being used, if it is to be looked at.
-    pub(crate) fn suspect(&self, used: &Use<'_>) -> Option<Change> {
-        if !self.is_sampled() {
-            return None;
-        }
+    /// Whether something changed under the translation that is being used.
+    pub(crate) fn look(&self, used: &Use<'_>) -> Look {
         let key = FillKey::new(used.place, used.request.address, used.hit.size);
         let state = self.state.lock();
-        state.fills.get(&key)?.readings.iter().find_map(|reading| self.change(reading))
+        let Some(fill) = state.fills.get(&key) else { return Look::Unknown };
+        let Origin { route, path, .. } = &fill.origin;
+        // What the requester's own route rests on comes last: whoever filled it may have been another.
+        let mut readings = [route, &path.walk, used.route].into_iter().flat_map(Trail::readings);
+        let change = readings.find_map(|reading| self.change(reading));
+        let led_elsewhere = || if path.stages == used.stages { None } else { parting(route, used.route) };
+        match change.or_else(led_elsewhere) {
+            Some(change) => Look::Changed(change),
+            None if fill.translation == used.hit => Look::Unchanged(path.clone()),
+            None => Look::Unknown,
+        }
     }
 
     /// Reports a use, of which the tables say `now`.
@@ -249,7 +273,7 @@ impl Watch {
         };
         let entry = Entry {
             requester: used.requester,
-            space: fill.space,
+            space: fill.origin.space,
             page: key.page,
             size: key.size,
             holder,
@@ -261,7 +285,7 @@ impl Watch {
             requester: used.requester,
             request: *used.request,
             holder,
-            space: fill.space,
+            space: fill.origin.space,
             cached: used.hit,
             now,
             filled: fill.filled,
@@ -274,16 +298,6 @@ impl Watch {
         state.count += 1;
         if state.reports.len() < MOST_REPORTS {
             state.reports.push(report);
-        }
-    }
-
-    fn is_sampled(&self) -> bool {
-        match self.options.watching {
-            Watching::Off => false,
-            Watching::EveryUse => true,
-            Watching::Sampled(one_in) => {
-                self.uses.fetch_add(1, Ordering::Relaxed).is_multiple_of(u64::from(one_in.get()))
-            }
         }
     }
 
@@ -307,6 +321,20 @@ impl Watch {
     fn moment(&self) -> Moment {
         Moment { event: self.now(), elapsed: self.start.elapsed() }
     }
+}
+
+/// Where two routes part: no entry changed, but software moved the tables that begin the route.
+fn parting(before: &Trail, now: &Trail) -> Option<Change> {
+    let mut pairs = before.readings().iter().zip(now.readings());
+    let (before, now) = pairs.find(|(before, now)| (before.place, before.value) != (now.place, now.value))?;
+    Some(Change {
+        table: now.table,
+        place: now.place,
+        leaf: false,
+        was: before.value,
+        is: Some(now.value),
+        read_at: before.read_at,
+    })
 }
 
 impl State {

@@ -5,12 +5,12 @@
 use mmu::cache::Translation;
 
 use crate::spec::fault::FaultReason;
-use crate::stale::watch::{Place, Use, Watch};
+use crate::stale::watch::{Look, Place, Use, Watch};
 use crate::vtd::Vtd;
 use crate::vtd::port::Request;
 use crate::vtd::route::{Reach, Requester};
-use crate::vtd::trail::{Reading, Recorder};
-use crate::vtd::walk::Walker;
+use crate::vtd::trail::{Reading, Recorder, Trail};
+use crate::vtd::walk::{Path, Walker};
 
 /// A translation, and what it rests on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,40 +21,63 @@ pub struct Inspection {
     pub readings: Vec<Reading>,
 }
 
+/// The same, before it is put together.
+struct Past {
+    translation: Result<Translation, FaultReason>,
+    route: Trail,
+    path: Path,
+}
+
 impl Vtd {
     /// Translates a request of `requester` by the tables alone.
     #[must_use]
     pub fn inspect(&self, requester: Requester, request: &Request) -> Inspection {
-        let route = match self.route(requester, Reach::Tables, self.remember()) {
-            Ok(route) => route,
-            Err(refusal) => return Inspection { translation: Err(refusal.reason), readings: Vec::new() },
-        };
-        let mut walker = Walker::begin(&self.memory, &self.paging, Reach::Tables, self.remember());
+        match self.look_past(requester, request) {
+            Err(reason) => Inspection { translation: Err(reason), readings: Vec::new() },
+            Ok(Past { translation, route, path }) => {
+                Inspection { translation, readings: [route.readings(), path.walk.readings()].concat() }
+            }
+        }
+    }
 
-        let translation = walker.walk(&self.space(&route), request.address, request.access);
-        let readings = [route.trail.readings(), walker.recorder.trail().readings()].concat();
-        Inspection { translation, readings }
+    fn look_past(&self, requester: Requester, request: &Request) -> Result<Past, FaultReason> {
+        let route =
+            self.route(requester, Reach::Tables, self.remember()).map_err(|refusal| refusal.reason)?;
+        let space = self.space(&route);
+        let mut walker = Walker::begin(&self.memory, &self.paging, Reach::Tables, self.remember());
+        let translation = walker.walk(&space, request.address, request.access);
+        Ok(Past { translation, route: route.trail, path: walker.path(&space) })
     }
 
     /// Reports the use of a cached translation if the tables say something else by now, and the cache still has it.
+    /// If they say the very same, the way by which they do.
     #[cold]
-    pub(super) fn check_use(&self, used: &Use<'_>) {
-        let Some(watch) = &self.watch else { return };
-        let Some(change) = watch.suspect(used) else { return };
-        let now = self.inspect(used.requester, used.request).translation;
+    pub(super) fn check_use(&self, used: &Use<'_>) -> Option<Path> {
+        let watch = self.watch.as_ref()?;
+        let change = match watch.look(used) {
+            Look::Unknown => return None,
+            Look::Unchanged(path) => return Some(path),
+            Look::Changed(change) => change,
+        };
+        let past = self.look_past(used.requester, used.request);
+        let now = past.as_ref().map_or_else(|reason| Err(*reason), |past| past.translation);
         let address = used.request.address;
         let agrees = now.is_ok_and(|now| {
             now.physical(address) == used.hit.physical(address) && now.permission.allows(used.request.access)
         });
+        if agrees {
+            return past.ok().filter(|_| now == Ok(used.hit)).map(|past| past.path);
+        }
         let is_held = match used.place {
             Place::Iotlb(tag) => self.iotlb.contains(tag, address) == Some(used.hit),
             Place::DeviceTlb(source, pasid) => {
                 self.device(source).is_some_and(|device| device.cached(pasid, address) == Some(used.hit))
             }
         };
-        if !agrees && is_held {
+        if is_held {
             watch.report(used, change, now);
         }
+        None
     }
 
     fn remember(&self) -> Recorder {

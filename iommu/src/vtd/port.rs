@@ -6,6 +6,7 @@
 
 mod bytes;
 mod memo;
+mod vigil;
 mod walk;
 
 use std::fmt;
@@ -30,6 +31,7 @@ use crate::stale::watch::{Place, Use};
 use crate::vtd::Vtd;
 use crate::vtd::device_tlb::Device;
 use crate::vtd::port::memo::{Memo, Memos};
+use crate::vtd::port::vigil::Vigil;
 use crate::vtd::port::walk::{Spectator, Walk};
 use crate::vtd::requests::RequestOutcome;
 use crate::vtd::route::{Reach, Refusal, Requester, Stages};
@@ -84,8 +86,8 @@ struct Wiring {
     unit: Arc<Vtd>,
     device: Arc<Device>,
     ats: Ats,
-    /// Whether the unit watches for stale uses: here because each access asks.
-    is_watched: bool,
+    /// If the unit watches for stale uses.
+    vigil: Option<Vigil>,
     memos: Memos,
     spectator: Option<Spectator>,
 }
@@ -116,7 +118,7 @@ impl Vtd {
                 memos: Memos::new(&device),
                 device,
                 ats: Ats::Disabled,
-                is_watched: self.watch.is_some(),
+                vigil: Vigil::new(self.options.stale.watching),
                 spectator: None,
             },
         }
@@ -165,20 +167,14 @@ impl Port {
     #[inline]
     pub fn translate(&mut self, request: Request) -> Result<InFlight<'_>, Blocked> {
         let Self { iotlb, device_tlb, wiring } = self;
-        let (section, found) = if wiring.ats == Ats::Enabled {
-            let section = device_tlb.enter();
-            let found = match wiring.quick(&section, &request, Memo::device_tag) {
-                Some(hit) => Ok(hit),
-                None => wiring.ahead(&section, iotlb, &request),
-            };
-            (section, found)
-        } else {
-            let section = iotlb.enter();
-            let found = match wiring.quick(&section, &request, Memo::tag) {
-                Some(hit) => Ok(hit),
-                None => wiring.through_iotlb(&section, &request, AddressType::Untranslated),
-            };
-            (section, found)
+        let (section, behind) = match wiring.ats {
+            Ats::Disabled => (iotlb.enter(), None),
+            Ats::Enabled => (device_tlb.enter(), Some(iotlb)),
+        };
+        let found = match (wiring.quick(&section, &request), behind) {
+            (Some(hit), _) => Ok(hit),
+            (None, Some(iotlb)) => wiring.ahead(&section, iotlb, &request),
+            (None, None) => wiring.through_iotlb(&section, &request, AddressType::Untranslated),
         };
         match found {
             Ok(found) => Ok(InFlight {
@@ -238,36 +234,20 @@ struct Stopped {
 }
 
 impl Wiring {
-    /// The common case: a hit that serves, under a route that is known. Everything else, and every use that is watched,
-    /// goes the long way, which starts over.
+    /// The common case: a hit that serves, under a route that is known, and is known not to be stale if somebody wants
+    /// to know. Everything else goes the long way, which starts over.
     #[inline(always)]
-    fn quick(
-        &self,
-        section: &Section<'_>,
-        request: &Request,
-        tag: impl Fn(&Memo) -> Option<Tag>,
-    ) -> Option<Translation> {
-        if self.is_watched {
-            return None;
-        }
-        self.hit(section, request, tag).map(|(_, hit)| hit)
-    }
-
-    /// A hit that serves, under a route that was found in this epoch, with its tag.
-    #[inline(always)]
-    fn hit(
-        &self,
-        section: &Section<'_>,
-        request: &Request,
-        tag: impl Fn(&Memo) -> Option<Tag>,
-    ) -> Option<(Tag, Translation)> {
+    fn quick(&mut self, section: &Section<'_>, request: &Request) -> Option<Translation> {
         let memo = self.memos.valid(&self.unit, request.pasid)?;
-        let tag = tag(memo).filter(|_| !Msi::is_address(request.address.0))?;
+        let tag = memo.tag(self.ats).filter(|_| !Msi::is_address(request.address.0))?;
         if memo.space.stages == Stages::Identity {
-            return Some((tag, identity(request.address)));
+            return Some(identity(request.address));
         }
         let hit = section.lookup(tag, request.address).filter(|hit| serves(*hit, request.access))?;
-        Some((tag, hit))
+        let Some(vigil) = &mut self.vigil else { return Some(hit) };
+        vigil.count();
+        let passes = !vigil.is_looking() || vigil.vouches(&self.unit.memory, memo, request, hit);
+        passes.then_some(hit)
     }
 
     /// Through the device's TLB; what it does not have it asks the unit for.
@@ -278,10 +258,6 @@ impl Wiring {
         iotlb: &mut CachePort,
         request: &Request,
     ) -> Result<Translation, Stopped> {
-        if let Some((_, hit)) = self.hit(section, request, Memo::device_tag).filter(|_| self.is_watched) {
-            self.watch_use(request, self.device_place(request), hit);
-            return Ok(hit);
-        }
         let Some(tag) = self.device.tags().of(request.pasid) else {
             return self.through_iotlb(&iotlb.enter(), request, AddressType::Untranslated);
         };
@@ -295,7 +271,7 @@ impl Wiring {
         // A device that lives from its own TLB does not make the IOTLB's drains ask about it.
         iotlb.pause();
         let found = found?;
-        if section.fill(ticket, request.address, found) && self.is_watched {
+        if section.fill(ticket, request.address, found) && self.vigil.is_some() {
             let from = self.admit(request, AddressType::TranslationRequest)?.space.tag;
             self.watch_refill(from, request, found);
         }
@@ -309,10 +285,6 @@ impl Wiring {
         request: &Request,
         address_type: AddressType,
     ) -> Result<Translation, Stopped> {
-        if let Some((tag, hit)) = self.hit(section, request, Memo::tag).filter(|_| self.is_watched) {
-            self.watch_use(request, Place::Iotlb(tag), hit);
-            return Ok(hit);
-        }
         let space = &self.admit(request, address_type)?.space;
         if space.stages == Stages::Identity {
             return Ok(identity(request.address));
@@ -327,10 +299,14 @@ impl Wiring {
         }
     }
 
-    fn watch_use(&self, request: &Request, place: Place, hit: Translation) {
-        if self.is_watched {
-            let requester = Requester { source: self.device.source(), pasid: request.pasid };
-            self.unit.check_use(&Use { requester, request, place, hit });
+    fn watch_use(&mut self, request: &Request, place: Place, hit: Translation) {
+        let Some(vigil) = self.vigil.as_mut().filter(|vigil| vigil.is_looking()) else { return };
+        let Ok(memo) = self.memos.find(&self.unit, request.pasid) else { return };
+        let requester = Requester { source: self.device.source(), pasid: request.pasid };
+        let (route, stages) = (&memo.trail, memo.space.stages);
+        let used = Use { requester, request, place, hit, route, stages };
+        if let Some(path) = self.unit.check_use(&used) {
+            vigil.learn(memo, request, hit, &path);
         }
     }
 

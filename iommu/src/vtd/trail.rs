@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use mmu::address::PhysAddr;
 use mmu::pte::Pte;
@@ -47,6 +48,15 @@ pub struct Reading {
     pub read_at: u64,
 }
 
+/// What a reading says without its story: enough to see that it still holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Witness {
+    /// In [`PhysicalMemory::words`](mmu::memory::PhysicalMemory::words).
+    index: usize,
+    value: u64,
+    mask: u64,
+}
+
 /// The readings that a cached entry rests on, shared by all that rest on the same.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trail(Option<Arc<[Reading]>>);
@@ -73,11 +83,29 @@ impl Reading {
     pub const fn differs_from(&self, now: u64) -> bool {
         (self.value ^ now) & !self.marks() != 0
     }
+
+    fn witness(&self) -> Witness {
+        // What no index reaches no word stands for.
+        let index = usize::try_from(self.place.0 / 8).unwrap_or(usize::MAX);
+        Witness { index, value: self.value, mask: !self.marks() }
+    }
+}
+
+impl Witness {
+    /// Whether the word still says what it said.
+    #[inline(always)]
+    pub(crate) fn stands(self, words: &[AtomicU64]) -> bool {
+        words.get(self.index).is_some_and(|now| (self.value ^ now.load(Ordering::Acquire)) & self.mask == 0)
+    }
 }
 
 impl Trail {
     pub(crate) fn readings(&self) -> &[Reading] {
         self.0.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn witnesses(&self) -> Box<[Witness]> {
+        self.readings().iter().map(Reading::witness).collect()
     }
 }
 

@@ -58,6 +58,13 @@ pub(crate) struct Space {
     pub(crate) second_tag: Option<Tag>,
 }
 
+/// A walk that was made: from which stages on, and through which entries.
+#[derive(Clone, Debug)]
+pub(crate) struct Path {
+    pub(crate) stages: Stages,
+    pub(crate) walk: Trail,
+}
+
 /// One walk.
 pub(crate) struct Walker<'a> {
     memory: &'a PhysicalMemory,
@@ -119,6 +126,11 @@ impl<'a> Walker<'a> {
             Stages::Nested(root, second) => self.first(root, Some(second), space, address, access),
         };
         outside_interrupts(found?, space.dialect, address)
+    }
+
+    /// The way that was walked last.
+    pub(crate) fn path(&self, space: &Space) -> Path {
+        Path { stages: space.stages, walk: self.recorder.trail() }
     }
 
     fn load(&mut self, table: Table, place: PhysAddr, is_leaf: impl Fn(u64) -> bool) -> Option<u64> {

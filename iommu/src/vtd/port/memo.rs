@@ -14,9 +14,10 @@ use crate::spec::fault::{AddressType, FaultReason};
 use crate::spec::interrupt::Msi;
 use crate::vtd::Vtd;
 use crate::vtd::device_tlb::Device;
+use crate::vtd::port::Ats;
 use crate::vtd::route::{Dialect, Reach, Refusal, Requester, Stages};
 use crate::vtd::tags::SpaceKey;
-use crate::vtd::trail::Trail;
+use crate::vtd::trail::{Trail, Witness};
 use crate::vtd::walk::Space;
 
 /// Memos of a port, one for each PASID modulo this.
@@ -38,6 +39,8 @@ pub(super) struct Memo {
     pub(super) has_page_requests: bool,
     pub(super) hides_faults: bool,
     pub(super) trail: Trail,
+    /// The trail's words; none if nothing is watched.
+    pub(super) words: Box<[Witness]>,
 }
 
 /// See the module.
@@ -55,14 +58,14 @@ impl Memos {
     #[inline(always)]
     pub(super) fn valid(&self, unit: &Vtd, pasid: Option<Pasid>) -> Option<&Memo> {
         let memo = self.memos[index(pasid)].as_ref()?;
-        (memo.valid_in == unit.epoch() && memo.pasid == pasid).then_some(memo)
+        memo.serves(pasid, unit.epoch()).then_some(memo)
     }
 
     /// The route of requests with `pasid`, as of now.
     pub(super) fn find(&mut self, unit: &Vtd, pasid: Option<Pasid>) -> Result<&Memo, Refusal> {
         let epoch = unit.epoch();
         let place = &mut self.memos[index(pasid)];
-        let memo = match place.take().filter(|memo| memo.valid_in == epoch && memo.pasid == pasid) {
+        let memo = match place.take().filter(|memo| memo.serves(pasid, epoch)) {
             Some(memo) => memo,
             None => Memo::look_up(unit, &self.device, pasid, epoch)?,
         };
@@ -91,20 +94,24 @@ impl Memo {
             has_device_tlb: route.has_device_tlb,
             has_page_requests: route.has_page_requests,
             hides_faults: route.hides_faults,
+            words: route.trail.witnesses(),
             trail: route.trail,
         })
     }
 
-    /// The tag of its translations in the IOTLB; none if they are not there.
     #[inline(always)]
-    pub(super) fn tag(&self) -> Option<Tag> {
-        self.space.tag
+    fn serves(&self, pasid: Option<Pasid>, epoch: u64) -> bool {
+        self.valid_in == epoch && self.pasid == pasid
     }
 
-    /// The tag of its translations in the device's TLB, if the route lets the device use what is there.
+    /// The tag of its translations in the cache that is asked first; none if they are not there, or if the route does
+    /// not let the device use what is there.
     #[inline(always)]
-    pub(super) fn device_tag(&self) -> Option<Tag> {
-        self.device_tag.filter(|_| self.has_device_tlb)
+    pub(super) fn tag(&self, ats: Ats) -> Option<Tag> {
+        match ats {
+            Ats::Disabled => self.space.tag,
+            Ats::Enabled => self.device_tag.filter(|_| self.has_device_tlb),
+        }
     }
 
     /// Whether the route admits requests of that type to that address.

@@ -5,9 +5,9 @@ use mmu::address::Access;
 use crate::stale::Holder;
 use crate::stale::watch::{Patience, Place, StaleOptions, Use, Watching};
 use crate::vtd::options::VtdOptions;
-use crate::vtd::port::Request;
 use crate::vtd::port::memo::Memos;
 use crate::vtd::port::walk::Walk;
+use crate::vtd::port::{Ats, Request};
 use crate::vtd::route::Requester;
 use crate::vtd::tests::driver::invalidations;
 use crate::vtd::tests::driver::{DOMAIN, Driver, PAGE, SECOND_STAGE, SOURCE, load};
@@ -48,7 +48,7 @@ fn a_walk_with_a_current_route_fills() {
     assert!(!walk.is_overtaken());
     let found = walk.finish(&READ, Holder::Iotlb).unwrap();
     drop(section);
-    assert_eq!(driver.unit.iotlb.contains(memo.tag().unwrap(), PAGE), Some(found));
+    assert_eq!(driver.unit.iotlb.contains(memo.tag(Ats::Disabled).unwrap(), PAGE), Some(found));
 }
 
 #[test]
@@ -59,10 +59,18 @@ fn a_use_that_an_invalidation_overtook_is_not_reported() {
     driver.map(SECOND_STAGE, table, PAGE, 1);
     let mut port = driver.port();
     load(&mut port).unwrap();
-    let tag = port.wiring.memos.find(&driver.unit, None).unwrap().tag().unwrap();
+    let memo = port.wiring.memos.find(&driver.unit, None).unwrap().clone();
+    let tag = memo.tag(Ats::Disabled).unwrap();
     let hit = driver.unit.iotlb.contains(tag, PAGE).unwrap();
     let requester = Requester { source: SOURCE, pasid: None };
-    let used = Use { requester, request: &READ, place: Place::Iotlb(tag), hit };
+    let used = Use {
+        requester,
+        request: &READ,
+        place: Place::Iotlb(tag),
+        hit,
+        route: &memo.trail,
+        stages: memo.space.stages,
+    };
 
     driver.map(SECOND_STAGE, table, PAGE, 2);
     driver.submit(&[invalidations::pages(DOMAIN, PAGE, 0)]);

@@ -13,6 +13,7 @@ use mmu::trace::{Action, Agent, Event, Observer};
 
 use crate::spec::fault::FaultReason;
 use crate::stale::Holder;
+use crate::stale::watch::Origin;
 use crate::vtd::Vtd;
 use crate::vtd::options::CachingMode;
 use crate::vtd::port::Request;
@@ -84,8 +85,8 @@ impl<'a> Walk<'a> {
         // A device keeps what it asked for whether the IOTLB does or not.
         let is_kept = self.section.fill(ticket, address, found) || holder == Holder::DeviceTlb;
         if let (true, Some(watch), Some(key)) = (is_kept, &self.unit.watch, self.memo.key) {
-            let readings = [self.memo.trail.readings(), self.walker.recorder.trail().readings()].concat();
-            watch.filled((tag, key), address, found, readings);
+            let (route, path) = (self.memo.trail.clone(), self.walker.path(&self.space));
+            watch.filled(tag, address, found, Origin { space: key, route, path });
         }
     }
 
