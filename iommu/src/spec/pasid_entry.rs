@@ -16,6 +16,8 @@ use crate::pasid::Pasid;
 pub const DIRECTORY_ENTRY_BYTES: u64 = 8;
 /// Bytes of a table entry.
 pub const PASID_ENTRY_BYTES: u64 = 64;
+/// NXE, in the third word.
+const NO_EXECUTE_ENABLE: u64 = 1 << 5;
 /// PASIDs of one table.
 const TABLE_BITS: u32 = 6;
 
@@ -38,6 +40,15 @@ pub enum PasidTranslation {
     Nested,
     /// 100: none.
     PassThrough,
+}
+
+/// What bit 63 of a first-stage entry is (NXE).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ExecuteDisable {
+    /// NXE = 0: reserved.
+    Reserved,
+    /// NXE = 1: XD. It forbids what no request here asks for.
+    Meant,
 }
 
 /// The index of `pasid` in the directory.
@@ -78,14 +89,14 @@ impl PasidEntry {
     /// Not present, and its faults are not recorded.
     pub const ABSENT_AND_SILENT: Self = Self([1 << 1, 0, 0]);
 
-    /// The present entry of a process whose addresses go through the first-stage table `root`.
+    /// The present entry of a process whose addresses go through the first-stage table `root`, which has XD.
     #[must_use]
     pub const fn of_first_stage(domain: DomainId, root: Root) -> Self {
         let depth = match root.levels {
             Levels::Four => 0,
             Levels::Five => 1 << 2,
         };
-        Self([1 << 6 | 1, domain.0 as u64, root.table.0 << 12 | depth])
+        Self([1 << 6 | 1, domain.0 as u64, root.table.0 << 12 | NO_EXECUTE_ENABLE | depth])
     }
 
     /// P.
@@ -139,6 +150,12 @@ impl PasidEntry {
     #[must_use]
     pub const fn domain(self) -> DomainId {
         DomainId(field16(self.0[1], 0))
+    }
+
+    /// NXE.
+    #[must_use]
+    pub const fn execute_disable(self) -> ExecuteDisable {
+        if self.0[2] & NO_EXECUTE_ENABLE != 0 { ExecuteDisable::Meant } else { ExecuteDisable::Reserved }
     }
 
     /// FLPTPTR and FLPM: the first-stage table; its frame is a guest address if the translation is nested.

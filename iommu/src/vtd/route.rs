@@ -19,7 +19,7 @@ use crate::spec::descriptor::{ContextScope, PasidScope};
 use crate::spec::fault::FaultReason;
 use crate::spec::id::SourceId;
 use crate::spec::paging::SecondStageLevels;
-use crate::spec::pasid_entry::PasidEntry;
+use crate::spec::pasid_entry::{ExecuteDisable, PasidEntry};
 use crate::vtd::options::{CachingMode, VtdOptions};
 use crate::vtd::table_cache::{Filled, TableCache, Ticket};
 use crate::vtd::tags::SpaceKey;
@@ -32,6 +32,15 @@ pub struct Requester {
     pub source: SourceId,
     /// The process, if the request carries a PASID.
     pub pasid: Option<Pasid>,
+}
+
+/// A first-stage table.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct FirstStage {
+    /// Its root.
+    pub(crate) root: Root,
+    /// Whether its entries may have XD set.
+    pub(crate) execute_disable: ExecuteDisable,
 }
 
 /// A second-stage table.
@@ -49,11 +58,11 @@ pub(crate) enum Stages {
     /// Nothing: it is a physical address.
     Identity,
     /// The first stage.
-    First(Root),
+    First(FirstStage),
     /// The second.
     Second(SecondStage),
     /// The first, every address of which passes through the second.
-    Nested(Root, SecondStage),
+    Nested(FirstStage, SecondStage),
 }
 
 /// Which reasons faults have.

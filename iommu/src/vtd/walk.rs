@@ -122,8 +122,8 @@ impl<'a> Walker<'a> {
                 let found = found.map_err(|obstacle| obstacle.reason(space.dialect, access))?;
                 allow(found, space.dialect, access)
             }
-            Stages::First(root) => self.first(root, None, space, address, access),
-            Stages::Nested(root, second) => self.first(root, Some(second), space, address, access),
+            Stages::First(stage) => self.first(stage, None, space, address, access),
+            Stages::Nested(stage, second) => self.first(stage, Some(second), space, address, access),
         };
         outside_interrupts(found?, space.dialect, address)
     }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a request without PASID has that of `RID_PASID`. Source: VT-d 3.4.3, 9.4, 9.5, 9.6.
 
-use mmu::table::{Levels, Root};
+use mmu::table::Levels;
 
 use crate::pasid::Pasid;
 use crate::spec::context::ScalableContext;
@@ -13,7 +13,7 @@ use crate::spec::pasid_entry::{
 };
 use crate::vtd::route::context::Obstacle;
 use crate::vtd::route::{
-    CachedPasid, Dialect, Lookup, Reach, Refusal, Requester, Route, Routes, SecondStage, Stages,
+    CachedPasid, Dialect, FirstStage, Lookup, Reach, Refusal, Requester, Route, Routes, SecondStage, Stages,
 };
 use crate::vtd::tags::{SpaceKey, StageKind};
 use crate::vtd::trail::Table;
@@ -72,12 +72,12 @@ impl Routes {
     }
 
     /// The first stage, in a depth that the unit has.
-    fn first_stage(&self, entry: PasidEntry) -> Result<Root, FaultReason> {
+    fn first_stage(&self, entry: PasidEntry) -> Result<FirstStage, FaultReason> {
         let root = entry.first_stage().map_err(|_| FaultReason::PasidInvalid)?;
         if root.levels == Levels::Five && !self.options.five_levels {
             return Err(FaultReason::PasidInvalid);
         }
-        Ok(root)
+        Ok(FirstStage { root, execute_disable: entry.execute_disable() })
     }
 
     fn of_pasid_entry(

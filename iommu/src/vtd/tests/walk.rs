@@ -233,6 +233,23 @@ fn edit(driver: &mut Driver, table: PhysAddr, level: u32, entry: fn(u64) -> u64)
 }
 
 #[test]
+fn xd_is_reserved_unless_the_pasid_entry_has_nxe() {
+    for level in 1..=4 {
+        for (nxe, seen) in [(0, Err(FaultReason::FirstStageReserved)), (1 << 5, Ok(1))] {
+            let mut driver = Driver::scalable();
+            let directory = driver.attach_scalable(SOURCE);
+            let table = driver.first_stage(directory, 0, DOMAIN);
+            driver.map(FIRST_STAGE, table, PAGE, 1);
+            edit(&mut driver, table, level, |entry| entry | 1 << 63);
+            let place = driver.pasid_place(directory, 0).offset(16);
+            driver.memory.store(place, driver.memory.load(place) | nxe);
+            let mut port = driver.port();
+            assert_eq!(load(&mut port).map_err(|blocked| blocked.reason), seen, "level {level}");
+        }
+    }
+}
+
+#[test]
 fn second_stage_faults_have_the_reasons_of_their_mode() {
     let reasons = |entry: fn(u64) -> u64, level| {
         let mut legacy = Driver::legacy();

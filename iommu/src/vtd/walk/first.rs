@@ -7,10 +7,10 @@
 use mmu::address::{Access, PageSize, Pfn, PhysAddr, VirtAddr};
 use mmu::cache::{Permission, Tag, Translation};
 use mmu::pte::Pte;
-use mmu::table::Root;
 
 use crate::spec::fault::FaultReason;
-use crate::vtd::route::{Dialect, Reach, SecondStage};
+use crate::spec::pasid_entry::ExecuteDisable;
+use crate::vtd::route::{Dialect, FirstStage, Reach, SecondStage};
 use crate::vtd::trail::Table;
 use crate::vtd::walk::{Obstacle, PagingEntry, Space, TablePlace, Walker, allow};
 
@@ -20,7 +20,7 @@ const ATTEMPTS: usize = 16;
 /// What the walk is about.
 #[derive(Clone, Copy)]
 struct Goal {
-    root: Root,
+    stage: FirstStage,
     nest: Option<SecondStage>,
     tag: Option<Tag>,
     second_tag: Option<Tag>,
@@ -54,16 +54,16 @@ impl Walker<'_> {
     /// Translates `address` for `access`.
     pub(super) fn first(
         &mut self,
-        root: Root,
+        stage: FirstStage,
         nest: Option<SecondStage>,
         space: &Space,
         address: VirtAddr,
         access: Access,
     ) -> Result<Translation, FaultReason> {
-        if !root.levels.is_canonical(address) {
+        if !stage.root.levels.is_canonical(address) {
             return Err(FaultReason::NotCanonical);
         }
-        let goal = Goal { root, nest, tag: space.tag, second_tag: space.second_tag, address, access };
+        let goal = Goal { stage, nest, tag: space.tag, second_tag: space.second_tag, address, access };
         let start = self.recorder.len();
         for _ in 0..ATTEMPTS {
             self.recorder.truncate(start);
@@ -95,11 +95,11 @@ impl Walker<'_> {
     }
 
     fn first_table(&mut self, goal: &Goal, start: usize) -> Result<(u32, PagingEntry), FaultReason> {
-        let levels = goal.root.levels.count();
+        let levels = goal.stage.root.levels.count();
         if let Some(found) = self.cached(goal.tag, levels, goal.address) {
             return Ok(found);
         }
-        let table = self.table_place(goal, goal.root.table.address(), FaultReason::NestedRootRead)?;
+        let table = self.table_place(goal, goal.stage.root.table.address(), FaultReason::NestedRootRead)?;
         let trail = self.recorder.trail_from(start);
         Ok((levels, PagingEntry { table, allowed: Pte::WRITE | Pte::USER, trail }))
     }
@@ -127,14 +127,15 @@ impl Walker<'_> {
 
     /// The entry at `place`, if it is one that may be used.
     fn entry(&mut self, goal: &Goal, place: PhysAddr, level: u32) -> Result<Pte, FaultReason> {
-        let is_root = level == goal.root.levels.count();
+        let is_root = level == goal.stage.root.levels.count();
         let outside = if is_root { FaultReason::FirstStageRoot } else { FaultReason::FirstStageAccess };
         let value = self.load(Table::FirstStage { level }, place, |value| is_leaf(Pte(value), level));
         let entry = Pte(value.ok_or(outside)?);
         if !entry.is_present() {
             return Err(FaultReason::FirstStageNotPresent);
         }
-        if has_reserved(entry, level) {
+        let is_disable_reserved = goal.stage.execute_disable == ExecuteDisable::Reserved;
+        if has_reserved(entry, level) || is_disable_reserved && entry.0 & Pte::NO_EXECUTE != 0 {
             return Err(FaultReason::FirstStageReserved);
         }
         Ok(entry)
