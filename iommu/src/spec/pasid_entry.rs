@@ -76,6 +76,12 @@ impl DirectoryEntry {
         if bit(self.0, 0) { Some(PhysAddr(self.0 & !0xfff)) } else { None }
     }
 
+    /// FPD: faults of its PASIDs are not recorded.
+    #[must_use]
+    pub const fn hides_faults(self) -> bool {
+        bit(self.0, 1)
+    }
+
     /// Whether reserved bits are set.
     #[must_use]
     pub const fn has_reserved(self) -> bool {

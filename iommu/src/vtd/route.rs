@@ -121,6 +121,8 @@ struct CachedContext {
 #[derive(Clone, Debug)]
 struct CachedPasid {
     entry: PasidEntry,
+    /// FPD, of the entry or of the directory's.
+    hides_faults: bool,
     trail: Trail,
 }
 

@@ -27,9 +27,11 @@ impl Routes {
         self.keep_context(lookup, context, valid.is_ok());
         valid.map_err(refuse)?;
         let pasid = pasid_of(entry, lookup.requester).map_err(refuse)?;
-        let found = self.pasid_entry(lookup, entry, pasid).map_err(refuse)?;
-        self.of_pasid_entry(entry, found, pasid, lookup)
-            .map_err(|reason| Refusal { reason, hides_faults: entry.hides_faults() || found.hides_faults() })
+        let found = self.pasid_entry(lookup, entry, pasid).map_err(|refusal| Refusal {
+            hides_faults: entry.hides_faults() || refusal.hides_faults,
+            ..refusal
+        })?;
+        self.of_pasid_entry(entry, &found, pasid, lookup)
     }
 
     fn pasid_entry(
@@ -37,21 +39,21 @@ impl Routes {
         lookup: &mut Lookup<'_>,
         context: ScalableContext,
         pasid: Pasid,
-    ) -> Result<PasidEntry, FaultReason> {
+    ) -> Result<CachedPasid, Refusal> {
         let key = Requester { source: lookup.requester.source, pasid: Some(pasid) };
         let cached = if lookup.reach == Reach::Caches { self.pasids.get(&key) } else { None };
         if let Some(cached) = cached {
             lookup.recorder.follow(&cached.trail);
-            return Ok(cached.entry);
+            return Ok(cached);
         }
         let before = lookup.recorder.len();
-        let entry = read_pasid(lookup, context, pasid)?;
+        let (entry, hides_faults) = read_pasid(lookup, context, pasid)?;
+        let read = CachedPasid { entry, hides_faults, trail: lookup.recorder.trail_from(before) };
         if self.keeps(lookup, self.stages(entry).is_ok()) {
-            let cached = CachedPasid { entry, trail: lookup.recorder.trail_from(before) };
-            let filled = self.pasids.fill(lookup.pasids, key, cached);
+            let filled = self.pasids.fill(lookup.pasids, key, read.clone());
             lookup.note(filled);
         }
-        Ok(entry)
+        Ok(read)
     }
 
     fn stages(&self, entry: PasidEntry) -> Result<(Stages, StageKind), FaultReason> {
@@ -83,19 +85,21 @@ impl Routes {
     fn of_pasid_entry(
         &self,
         context: ScalableContext,
-        entry: PasidEntry,
+        found: &CachedPasid,
         pasid: Pasid,
         lookup: &Lookup<'_>,
-    ) -> Result<Route, FaultReason> {
-        let (stages, stage) = self.stages(entry)?;
+    ) -> Result<Route, Refusal> {
+        let hides_faults = context.hides_faults() || found.hides_faults;
+        let stages = self.stages(found.entry);
+        let (stages, stage) = stages.map_err(|reason| Refusal { reason, hides_faults })?;
         let pasid = if stage == StageKind::Second { None } else { Some(pasid) };
         Ok(Route {
             stages,
-            key: Some(SpaceKey { domain: entry.domain(), pasid, stage }),
+            key: Some(SpaceKey { domain: found.entry.domain(), pasid, stage }),
             dialect: Dialect::Scalable,
             has_device_tlb: context.has_device_tlb(),
             has_page_requests: context.has_page_requests(),
-            hides_faults: context.hides_faults() || entry.hides_faults(),
+            hides_faults,
             trail: lookup.recorder.trail(),
         })
     }
@@ -128,28 +132,32 @@ fn pasid_of(entry: ScalableContext, requester: Requester) -> Result<Pasid, Fault
     }
 }
 
+/// The entry, and whether faults are hidden by it or by the directory entry above.
 fn read_pasid(
     lookup: &mut Lookup<'_>,
     context: ScalableContext,
     pasid: Pasid,
-) -> Result<PasidEntry, FaultReason> {
+) -> Result<(PasidEntry, bool), Refusal> {
     let index = directory_index(pasid);
     if index >= context.directory_entries() {
-        return Err(FaultReason::PasidTooLarge);
+        return Err(Refusal::open(FaultReason::PasidTooLarge));
     }
     let place = context.directory().offset(index * DIRECTORY_ENTRY_BYTES);
-    let directory =
-        DirectoryEntry(lookup.read(Table::PasidDirectory, place).ok_or(FaultReason::DirectoryAccess)?);
-    let table = directory.table().ok_or(FaultReason::DirectoryNotPresent)?;
+    let directory = lookup.read(Table::PasidDirectory, place);
+    let directory = DirectoryEntry(directory.ok_or(Refusal::open(FaultReason::DirectoryAccess))?);
+    let refuse = |reason| Refusal { reason, hides_faults: directory.hides_faults() };
+    let table = directory.table().ok_or(refuse(FaultReason::DirectoryNotPresent))?;
     if directory.has_reserved() {
-        return Err(FaultReason::DirectoryReserved);
+        return Err(refuse(FaultReason::DirectoryReserved));
     }
     let place = table.offset(table_index(pasid) * PASID_ENTRY_BYTES);
     let mut words = [0; 3];
     for (word, offset) in words.iter_mut().zip([0, 8, 16]) {
-        *word = lookup.read(Table::Pasid, place.offset(offset)).ok_or(FaultReason::PasidAccess)?;
+        let read = lookup.read(Table::Pasid, place.offset(offset));
+        *word = read.ok_or(refuse(FaultReason::PasidAccess))?;
     }
-    Ok(PasidEntry(words))
+    let entry = PasidEntry(words);
+    Ok((entry, directory.hides_faults() || entry.hides_faults()))
 }
 
 fn second_stage(entry: PasidEntry) -> Result<SecondStage, FaultReason> {

@@ -110,6 +110,24 @@ fn fpd_hides_faults() {
 }
 
 #[test]
+fn fpd_of_a_directory_entry_hides_the_faults_of_all_its_pasids() {
+    let mut driver = Driver::scalable();
+    let directory = driver.attach_scalable(SOURCE);
+    driver.first_stage(directory, 0, DOMAIN);
+    let present = driver.memory.load(directory);
+    let mut port = driver.port();
+    for entry in [present | 2, 2] {
+        driver.memory.store(directory, entry);
+        driver.invalidate(&[super::driver::invalidations::all_pasid_entries()]);
+        load(&mut port).unwrap_err();
+        assert_eq!(driver.read_word(FSTS), 0, "{entry:#x}");
+    }
+    driver.memory.store(directory, 0);
+    load(&mut port).unwrap_err();
+    assert_eq!(driver.read_word(FSTS), PPF);
+}
+
+#[test]
 fn a_record_is_read_by_halves_too() {
     let (driver, mut port) = driver();
     load(&mut port).unwrap_err();
