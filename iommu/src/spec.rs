@@ -3,7 +3,9 @@
 //! Invariant: nothing outside this module knows a bit number of VT-d; above it a value is a type. Whatever a guest
 //! wrote can be decoded: the answer is a value, "not present", or a named error.
 //! Source: Intel Virtualization Technology for Directed I/O, architecture specification, the section named in each
-//! file; checked against the drivers of Linux (drivers/iommu/intel).
+//! file; held against those who read or write the same bits: Linux (drivers/iommu/intel: iommu.h, dmar.c, pasid.c,
+//! prq.c), QEMU (hw/i386/intel_iommu_internal.h, intel_iommu.c), VirtualBox (include/VBox/iommu-intel.h) and the tests
+//! of KVM (lib/x86/intel-iommu.c), which run unchanged.
 //!
 //! Read in this order: [`id`], [`register`] with [`capability`], [`command`] and [`status`]; then what lies in memory:
 //! [`context`], [`pasid_entry`], [`paging`]; then what is exchanged: [`descriptor`], [`fault`], [`page_request`],
