@@ -6,7 +6,7 @@
 use std::io;
 use std::thread;
 
-use iommu::dma::DmaPort;
+use iommu::sva::port::DmaPort;
 use thiserror::Error;
 
 use crate::worker::{Panicked, Stop, Worker};

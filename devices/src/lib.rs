@@ -1,6 +1,6 @@
 //! Devices, and the bus they sit on.
 //!
-//! Invariant: a device touches memory only through its DMA port: `iommu::dma::DmaPort` for the demonstration's engines,
+//! Invariant: a device touches memory only through its DMA port: `iommu::sva::port::DmaPort` for the demonstration's engines,
 //! [`upstream::Upstream`] for functions on the PCI bus.
 //!
 //! Read in this order: [`bus`], [`interrupt`] and [`upstream`] (registers, interrupts, memory), [`pci`], [`io_apic`],

@@ -6,7 +6,7 @@
 mod look;
 mod stage;
 
-use iommu::dma::DmaPort;
+use iommu::sva::port::DmaPort;
 use mmu::address::{Access as Wanted, Pfn, VirtAddr};
 use mmu::cpu::Cpu;
 use mmu::frame::FrameRef;
@@ -195,7 +195,7 @@ fn wanted(access: Access) -> Wanted {
 }
 
 /// Uses what was translated. A store to a freed frame is not made: the model makes none either.
-fn use_page(translated: Option<InFlight<'_>>, access: Access, stage: &Stage) -> Answer {
+fn use_page<Held>(translated: Option<InFlight<'_, Held>>, access: Access, stage: &Stage) -> Answer {
     let Some(in_flight) = translated else { return Answer::Waits };
     match access {
         Access::Walk => Answer::Done,

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use iommu::dma::DmaPort;
 use iommu::pasid::Pasid;
-use iommu::unit::{Iommu, IommuOptions};
+use iommu::sva::port::DmaPort;
+use iommu::sva::{SvaDriver, SvaOptions};
 use mmu::address::{VirtAddr, VirtRange};
 use mmu::address_space::{AddressSpace, SpaceId, SpaceOptions};
 use mmu::area::{Backing, Merging};
@@ -16,17 +16,18 @@ use super::{DmaEngine, Progress, Work};
 
 const PAGE: VirtAddr = VirtAddr(0x4000_0000);
 
-fn machine() -> (Arc<AddressSpace>, Arc<Iommu>) {
+fn machine() -> (Arc<AddressSpace>, Arc<SvaDriver>) {
     let frames = Frames::new(4 << 20).unwrap();
     let space = AddressSpace::new(Arc::clone(&frames), SpaceId(1), SpaceOptions::default()).unwrap();
     space.map(VirtRange::page(PAGE), Backing::PrivateAnonymous, Merging::Off).unwrap();
-    let unit = Iommu::new(frames, IommuOptions::default());
-    unit.bind(Pasid::new(1).unwrap(), &space).unwrap();
-    (space, unit)
+    let driver = SvaDriver::new(frames, SvaOptions::default()).unwrap();
+    driver.bind(Pasid::new(1).unwrap(), &space).unwrap();
+    (space, driver)
 }
 
-fn port(unit: &Arc<Iommu>) -> DmaPort {
-    DmaPort::new(Arc::clone(unit), 0, Pasid::new(1).unwrap(), Arc::new(Unobserved))
+fn port(driver: &Arc<SvaDriver>) -> DmaPort {
+    let device = driver.attach(0, 64).unwrap();
+    DmaPort::new(driver, device, Pasid::new(1).unwrap(), Arc::new(Unobserved))
 }
 
 /// Counts up in memory, up to a number.
@@ -62,8 +63,8 @@ impl Work for Panics {
 
 #[test]
 fn an_engine_works_through_its_port_until_it_is_done() {
-    let (space, unit) = machine();
-    let engine = DmaEngine::start(0, port(&unit), CountTo(100)).unwrap();
+    let (space, driver) = machine();
+    let engine = DmaEngine::start(0, port(&driver), CountTo(100)).unwrap();
     let mut cpu = Cpu::new(0, space);
     while cpu.load(PAGE).unwrap().value < 100 {
         std::thread::yield_now();
@@ -73,16 +74,16 @@ fn an_engine_works_through_its_port_until_it_is_done() {
 
 #[test]
 fn an_engine_stops_when_asked_and_when_dropped() {
-    let (_space, unit) = machine();
-    DmaEngine::start(0, port(&unit), Forever).unwrap().join().unwrap();
-    drop(DmaEngine::start(1, port(&unit), Forever).unwrap());
-    unit.iotlb().drain();
+    let (_space, driver) = machine();
+    DmaEngine::start(0, port(&driver), Forever).unwrap().join().unwrap();
+    drop(DmaEngine::start(1, port(&driver), Forever).unwrap());
+    driver.unbind(Pasid::new(1).unwrap());
 }
 
 #[test]
 fn work_that_panics_is_an_error_that_names_the_engine() {
-    let (_space, unit) = machine();
-    let engine = DmaEngine::start(7, port(&unit), Panics).unwrap();
+    let (_space, driver) = machine();
+    let engine = DmaEngine::start(7, port(&driver), Panics).unwrap();
     let error = loop {
         std::thread::yield_now();
         if engine.is_finished() {

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use iommu::dma::DmaPort;
 use iommu::pasid::Pasid;
-use iommu::unit::{Iommu, IommuOptions};
+use iommu::sva::port::DmaPort;
+use iommu::sva::{SvaDevice, SvaDriver, SvaOptions};
 use mmu::address::{PAGE_SIZE, Pfn, VirtAddr, VirtRange};
 use mmu::address_space::{AddressSpace, SpaceId, SpaceOptions};
 use mmu::area::{Backing, Merging};
@@ -24,7 +24,6 @@ use crate::differential::setting::{FRAMES, FREE_AT_FIRST, Frame, Mapped, PAGES, 
 
 /// The last page of one table; the next is the first of another.
 const FIRST_PAGE: VirtAddr = VirtAddr(0x401f_f000);
-const IOTLB_ENTRIES: usize = 64;
 
 /// What stays while executions come and go.
 pub(in crate::differential) struct Stage {
@@ -32,7 +31,8 @@ pub(in crate::differential) struct Stage {
     pub(super) space: Arc<AddressSpace>,
     pub(super) hardware: Arc<SoftwareShadow>,
     pub(super) shadow: Arc<ShadowMmu>,
-    unit: Arc<Iommu>,
+    driver: Arc<SvaDriver>,
+    device: SvaDevice,
     pub(super) slots: [Slot; 2],
     pfns: [Pfn; 4],
 }
@@ -48,11 +48,13 @@ impl Stage {
         let shadowed = hardware.slots(window).expect("memory has room");
         let shadow = ShadowMmu::new(&space, Arc::clone(&hardware) as _, window, shadowed, Retry::BySequence);
         space.notifiers().subscribe(Arc::clone(&shadow) as _);
-        let unit = Iommu::new(Arc::clone(&frames), IommuOptions { iotlb_entries: IOTLB_ENTRIES });
-        unit.bind(pasid(), &space).expect("nothing is bound yet");
+        let driver = SvaDriver::new(Arc::clone(&frames), SvaOptions::default()).expect("memory has room");
+        driver.bind(pasid(), &space).expect("nothing is bound yet");
+        // The model's device has one cache, the IOTLB.
+        let device = driver.attach(0, 0).expect("memory has room");
         let slots = PAGES.map(|page| space.table().ensure_slot(address(page)).expect("memory has room"));
         let pfns = take_all(&frames, setting);
-        let stage = Self { frames, space, hardware, shadow, unit, slots, pfns };
+        let stage = Self { frames, space, hardware, shadow, driver, device, slots, pfns };
         stage.fill(setting);
         stage
     }
@@ -79,7 +81,7 @@ impl Stage {
     }
 
     pub(super) fn device(&self) -> DmaPort {
-        DmaPort::new(Arc::clone(&self.unit), 0, pasid(), Arc::new(Unobserved))
+        DmaPort::new(&self.driver, self.device, pasid(), Arc::new(Unobserved))
     }
 
     pub(super) fn address(&self, page: Page) -> VirtAddr {

@@ -6,8 +6,7 @@
 use std::sync::Arc;
 
 use guest_images::layout::{AREA_VA, control};
-use iommu::dma::DmaPort;
-use iommu::unit::PageRequestError;
+use iommu::sva::port::{DmaError, DmaPort};
 use mmu::address::{PAGE_SIZE, VirtAddr};
 use mmu::address_space::FaultError;
 use mmu::cpu::Cpu;
@@ -47,9 +46,9 @@ pub enum UserError {
     /// A CPU's fault was refused.
     #[error(transparent)]
     Cpu(#[from] FaultError),
-    /// A device's page request was refused.
+    /// A device's request was blocked, or its page request refused.
     #[error(transparent)]
-    Device(#[from] PageRequestError),
+    Device(#[from] DmaError),
     /// A vCPU's fault was refused.
     #[error(transparent)]
     Vcpu(#[from] ShadowError),

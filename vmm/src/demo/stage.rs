@@ -10,9 +10,9 @@ use std::thread::{self, JoinHandle};
 
 use devices::dma_engine::{DmaEngine, Progress, Work};
 use guest_images::layout::{AREA_PAGES, AREA_VA, CONTROL_VA};
-use iommu::dma::DmaPort;
 use iommu::pasid::{BadPasid, Pasid};
-use iommu::unit::{AlreadyBound, Iommu, IommuOptions};
+use iommu::sva::port::DmaPort;
+use iommu::sva::{BindError, SvaDriver, SvaOptions};
 use mmu::address::{VirtAddr, VirtRange};
 use mmu::address_space::{AddressSpace, SpaceId, SpaceOptions};
 use mmu::area::{Backing, BadRange, Merging, SharedObject};
@@ -35,6 +35,8 @@ use super::tally::{Counts, Tally};
 pub const PAGES: u64 = 4;
 /// Physical memory of a run, in bytes: small, so that freed frames come round again and are checked.
 const MEMORY_BYTES: u64 = 16 << 20;
+/// What a device keeps of its translations, beside the IOTLB.
+const DEVICE_TLB_ENTRIES: usize = 64;
 /// Accesses of a vCPU between two offers of its CPU to others.
 const YIELD_EVERY: u64 = 1 << 14;
 /// The number of the address space, and its PASID.
@@ -81,9 +83,9 @@ pub enum StageError {
     /// The PASID is wrong.
     #[error(transparent)]
     Pasid(#[from] BadPasid),
-    /// The PASID is taken.
+    /// The PASID cannot be bound.
     #[error(transparent)]
-    Bound(#[from] AlreadyBound),
+    Bind(#[from] BindError),
     /// The guest cannot start or go on.
     #[error(transparent)]
     Guest(#[from] GuestError),
@@ -188,13 +190,14 @@ impl Stage {
     }
 
     fn start_devices(&mut self, devices: u16) -> Result<(), StageError> {
-        let unit = Iommu::new(Arc::clone(&self.frames), IommuOptions::default());
+        let driver = SvaDriver::new(Arc::clone(&self.frames), SvaOptions::default())?;
         let pasid = Pasid::new(u32::from(SPACE.0))?;
-        unit.bind(pasid, &self.space)?;
+        driver.bind(pasid, &self.space)?;
         for number in 0..devices {
             let user = User::of(Agent::Device(number));
             let party = self.party(user);
-            let port = DmaPort::new(Arc::clone(&unit), number, pasid, self.space.shared_observer());
+            let device = driver.attach(number, DEVICE_TLB_ENTRIES)?;
+            let port = DmaPort::new(&driver, device, pasid, self.space.shared_observer());
             let work = DeviceWork { agent: user.agent, party, trouble: self.trouble.clone() };
             self.engines.push(DmaEngine::start(number, port, work)?);
         }
