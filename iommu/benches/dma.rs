@@ -1,4 +1,5 @@
-//! A device's read of one word through the IOTLB, against vm-memory with and without its IOMMU.
+//! A device's read of one word of a process through the unit, against vm-memory with and without its IOMMU; and what a
+//! change of the page table costs.
 //!
 //! Run: `cargo bench -p afterimage-iommu --bench dma`. Compare rows of one run with each other, not runs.
 
@@ -6,9 +7,10 @@ use std::sync::{Arc, RwLock, RwLockReadGuard};
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use iommu::dma::DmaPort;
 use iommu::pasid::Pasid;
-use iommu::unit::{Iommu, IommuOptions};
+use iommu::sva::port::DmaPort;
+use iommu::sva::{SvaDriver, SvaOptions};
+use iommu::vtd::options::{CacheSizes, VtdOptions};
 use mmu::address::{PAGE_SIZE, VirtAddr, VirtRange};
 use mmu::address_space::{AddressSpace, SpaceId, SpaceOptions};
 use mmu::area::{Backing, Merging};
@@ -30,25 +32,77 @@ fn offsets(pages: u64) -> Vec<u64> {
     (0..READS).map(|_| random.u64(0..pages) * PAGE_SIZE).collect()
 }
 
-#[divan::bench(args = PAGES, min_time = 0.3)]
-fn dma_read(bencher: Bencher, pages: u64) {
+/// A device and its address space, whose pages it has written.
+struct Process {
+    space: Arc<AddressSpace>,
+    driver: Arc<SvaDriver>,
+    port: DmaPort,
+}
+
+/// A device with a TLB of so many entries; 0 for none.
+fn process(pages: u64, device_tlb: usize) -> Process {
     let frames = Frames::new(16 << 20).expect("the fixture is well formed");
     let space = AddressSpace::new(Arc::clone(&frames), SpaceId(1), SpaceOptions::default())
         .expect("the fixture is well formed");
     let range = VirtRange::pages(VirtAddr(AREA), pages);
     space.map(range, Backing::PrivateAnonymous, Merging::Off).expect("the fixture is well formed");
-    let unit = Iommu::new(frames, IommuOptions { iotlb_entries: 8192 });
+    let caches = CacheSizes { iotlb: 8192, ..CacheSizes::default() };
+    let unit = VtdOptions { caches, ..VtdOptions::default() };
+    let options = SvaOptions { unit, ..SvaOptions::default() };
+    let driver = SvaDriver::new(frames, options).expect("the fixture is well formed");
     let pasid = Pasid::new(1).expect("the fixture is well formed");
-    unit.bind(pasid, &space).expect("the fixture is well formed");
-    let mut port = DmaPort::new(unit, 0, pasid, Arc::new(Unobserved));
-    let offsets = offsets(pages);
-    for offset in &offsets {
-        port.write(VirtAddr(AREA + offset), *offset).expect("the page is mapped");
+    driver.bind(pasid, &space).expect("the fixture is well formed");
+    let device = driver.attach(0, device_tlb).expect("the fixture is well formed");
+    let mut port = DmaPort::new(&driver, device, pasid, Arc::new(Unobserved));
+    for page in 0..pages {
+        port.write(VirtAddr(AREA + page * PAGE_SIZE), page).expect("the page is mapped");
     }
+    Process { space, driver, port }
+}
+
+fn read(port: &mut DmaPort, offset: u64) -> u64 {
+    port.read(VirtAddr(AREA + offset)).map_or(0, |read| read.value)
+}
+
+fn read_words(bencher: Bencher, pages: u64, device_tlb: usize) {
+    let Process { mut port, .. } = process(pages, device_tlb);
+    let offsets = offsets(pages);
+    bencher
+        .counter(ItemsCount::new(offsets.len()))
+        .bench_local(|| offsets.iter().map(|offset| read(&mut port, *offset)).fold(0, u64::wrapping_add));
+}
+
+#[divan::bench(args = PAGES, min_time = 0.3)]
+fn dma_read(bencher: Bencher, pages: u64) {
+    read_words(bencher, pages, 0);
+}
+
+#[divan::bench(args = PAGES, min_time = 0.3)]
+fn dma_read_through_a_device_tlb(bencher: Bencher, pages: u64) {
+    read_words(bencher, pages, 8192);
+}
+
+/// The IOTLB is emptied before each read; the paging-structure caches stay.
+#[divan::bench(min_time = 0.3)]
+fn dma_read_missed(bencher: Bencher) {
+    let Process { driver, mut port, .. } = process(64, 0);
+    let offsets = offsets(64);
     bencher.counter(ItemsCount::new(offsets.len())).bench_local(|| {
-        let mut read = |offset: &u64| port.read(VirtAddr(AREA + offset)).map_or(0, |read| read.value);
-        offsets.iter().map(&mut read).fold(0, u64::wrapping_add)
+        let mut missed = |offset: &u64| {
+            driver.unit().iotlb().invalidate_all();
+            read(&mut port, *offset)
+        };
+        offsets.iter().map(&mut missed).fold(0, u64::wrapping_add)
     });
+}
+
+/// What a change of so many pages costs its address space: descriptors, doorbell, drain. No device is in an access.
+#[divan::bench(args = [1, 8, 511], min_time = 0.3)]
+fn notification(bencher: Bencher, pages: u64) {
+    let Process { space, mut port, .. } = process(512, 0);
+    port.pause();
+    let range = VirtRange::pages(VirtAddr(AREA), pages);
+    bencher.bench_local(|| space.notifiers().invalidate_secondary(range));
 }
 
 fn plain(pages: u64) -> GuestMemoryMmap<()> {
