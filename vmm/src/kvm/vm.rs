@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use iommu::spec::interrupt::Msi;
 use kvm_bindings::{
-    KVM_CAP_SPLIT_IRQCHIP, KVM_IRQ_ROUTING_MSI, KvmIrqRouting, kvm_enable_cap, kvm_irq_routing_entry,
-    kvm_irq_routing_msi, kvm_msi, kvm_userspace_memory_region,
+    KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X2APIC_API, KVM_IRQ_ROUTING_MSI, KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK,
+    KVM_X2APIC_API_USE_32BIT_IDS, KvmIrqRouting, kvm_enable_cap, kvm_irq_routing_entry, kvm_irq_routing_msi,
+    kvm_msi, kvm_userspace_memory_region,
 };
 use kvm_ioctls::{VcpuFd, VmFd};
 use mmu::memory::PhysicalMemory;
@@ -100,6 +101,7 @@ impl Vm {
             .set_identity_map_address(IDENTITY_MAP_ADDRESS)
             .map_err(VmError::of("KVM_SET_IDENTITY_MAP_ADDR"))?;
         vm.fd.set_tss_address(TASK_SEGMENT_ADDRESS).map_err(VmError::of("KVM_SET_TSS_ADDR"))?;
+        vm.enable_wide_ids().map_err(VmError::of("KVM_CAP_X2APIC_API"))?;
         vm.enable_local_apics(pins).map_err(VmError::of("KVM_CAP_SPLIT_IRQCHIP"))?;
         Ok(vm)
     }
@@ -175,6 +177,13 @@ impl Vm {
         // SAFETY: the region is one shared mapping of that length; `self.memory` keeps it mapped for as long as
         // this machine's file is open, and every vCPU holds a share of it too. No Rust reference covers it.
         unsafe { self.fd.set_user_memory_region(region) }
+    }
+
+    /// Lets KVM heed bits 31:8 of an id in a message: without, whom they name is the local APIC whose id is the rest.
+    fn enable_wide_ids(&self) -> Result<(), kvm_ioctls::Error> {
+        let mut cap = kvm_enable_cap { cap: KVM_CAP_X2APIC_API, ..Default::default() };
+        cap.args[0] = (KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK).into();
+        self.fd.enable_cap(&cap)
     }
 
     fn enable_local_apics(&self, io_apic: IoApicPins) -> Result<(), kvm_ioctls::Error> {
