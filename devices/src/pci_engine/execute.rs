@@ -20,6 +20,8 @@ use crate::worker::Stop;
 const MOST_PAGE_REQUESTS: u32 = 64;
 /// How often the engine looks for an answer to a page request.
 const LOOK_FOR_ANSWER: Duration = Duration::from_micros(50);
+/// How long it leaves a queue of page requests alone that had no place.
+const WAIT_FOR_PLACE: Duration = Duration::from_millis(1);
 /// Bytes moved at a time.
 const PIECE_BYTES: usize = 4096;
 
@@ -30,6 +32,15 @@ pub(super) struct Done {
     pub(super) result: u64,
     /// Bytes moved.
     pub(super) bytes: u32,
+}
+
+/// What became of a page request that was not refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Heard {
+    /// Software says that the page is there.
+    Granted,
+    /// The request had no place, and software never saw it.
+    NoPlace,
 }
 
 impl Place {
@@ -127,18 +138,25 @@ impl Engine {
             if asked == MOST_PAGE_REQUESTS {
                 return Err(fail(Code::PageMissing));
             }
-            asked += 1;
-            self.ask_for_page(Place { address, ..place }, access, stop).map_err(fail)?;
+            match self.ask_for_page(Place { address, ..place }, access, stop).map_err(fail)? {
+                Heard::Granted => asked += 1,
+                Heard::NoPlace if self.gives_up(stop) => return Err(fail(Code::Abandoned)),
+                Heard::NoPlace => thread::sleep(WAIT_FOR_PLACE),
+            }
         }
     }
 
     /// Asks for a page and waits for the answer.
-    fn ask_for_page(&self, place: Place, access: Access, stop: &Stop) -> Result<(), Code> {
+    fn ask_for_page(&self, place: Place, access: Access, stop: &Stop) -> Result<Heard, Code> {
         let group = self.next_group();
         let asked = self.endpoint().request_page(place.pasid, place.address, access, group);
         match asked.map_err(|_| Code::PageRefused)? {
             RequestOutcome::Accepted => {}
-            RequestOutcome::Refused(ResponseCode::Success) => return Ok(()),
+            RequestOutcome::Refused(ResponseCode::Success) => {
+                // The same once more, as an answer.
+                let _answer = self.endpoint().next_response();
+                return Ok(Heard::NoPlace);
+            }
             RequestOutcome::Refused(_) => return Err(Code::PageRefused),
         }
         while !self.gives_up(stop) {
@@ -154,9 +172,9 @@ impl Engine {
         Err(Code::Abandoned)
     }
 
-    fn heed(&self, answer: ResponseCode) -> Result<(), Code> {
+    fn heed(&self, answer: ResponseCode) -> Result<Heard, Code> {
         match answer {
-            ResponseCode::Success => return Ok(()),
+            ResponseCode::Success => return Ok(Heard::Granted),
             ResponseCode::Invalid => {}
             ResponseCode::Failure => self.endpoint().note_page_request_failure(),
         }

@@ -4,6 +4,8 @@
 //! four levels, in which one page can be mapped.
 
 use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
 
 use iommu::vtd::options::VtdOptions;
 use iommu::vtd::{Vtd, Width as UnitWidth};
@@ -31,9 +33,12 @@ const SECOND: u64 = 0x8_c000;
 /// The page, whose entry has number 5.
 const PAGE: u64 = 0x5000;
 const SOURCE: u64 = 8;
-/// Registers of the unit: fault status, tail of the page requests.
+/// Registers of the unit: fault status; head and tail of the page requests, their status and its overflow.
 const FSTS: u64 = 0x34;
+const PQH: u64 = 0xc0;
 const PQT: u64 = 0xc8;
+const PRS: u64 = 0xdc;
+const PRO: u64 = 2;
 
 /// A machine whose engine may do everything, and its unit.
 struct Machine {
@@ -157,6 +162,22 @@ fn a_page_that_is_granted_and_still_missing_is_asked_for_again() {
     machine.wait_for_request(1);
     machine.map(FIRST);
     machine.answer(1, 0);
+    assert_eq!((machine.code(), machine.at(FIRST)), (0, 77));
+}
+
+#[test]
+fn a_page_request_that_had_no_place_is_made_again() {
+    let mut machine = machine();
+    machine.unit.write(PQH, UnitWidth::Bits64, 32);
+    machine.driver.submit(write(77).encode());
+    machine.driver.wait(|_| machine.unit.read(PRS, UnitWidth::Bits32) == PRO);
+    // Longer than answers that do not help are put up with, if they come at once.
+    thread::sleep(Duration::from_millis(100));
+    machine.unit.write(PQH, UnitWidth::Bits64, 0);
+    machine.unit.write(PRS, UnitWidth::Bits32, PRO);
+    machine.wait_for_request(0);
+    machine.map(FIRST);
+    machine.answer(0, 0);
     assert_eq!((machine.code(), machine.at(FIRST)), (0, 77));
 }
 
