@@ -49,7 +49,7 @@ pub const GUESTS: [Guest; 5] = [
     ),
     Guest {
         name: "vtd-test",
-        about: "drives a VT-d unit: every mode, and what each invalidation reaches",
+        about: "drives a VT-d unit: every mode, what each invalidation reaches, interrupts, page requests",
         devices: &["dma-engine", "dma-engine"],
         image: Image::Driver("vtd-test"),
     },

@@ -110,7 +110,7 @@ fn the_driver_passes_with_each_cache_off() {
     if !has_kvm() {
         return;
     }
-    for cache in ["iotlb", "paging", "context", "pasid", "device-tlb"] {
+    for cache in ["iotlb", "paging", "context", "pasid", "interrupt", "device-tlb"] {
         let output = boot("vtd-test", &["--iommu", &format!("vtd,{cache}=0"), "--stale-report", "json"]);
         assert_passed(&output, cache);
         assert_eq!(reported(&output), announced(&output), "{cache}");

@@ -30,6 +30,8 @@ pub struct Caches {
     pub context: Keeps,
     /// PASID entries.
     pub pasid: Keeps,
+    /// Entries of the interrupt remapping table.
+    pub interrupt: Keeps,
     /// A device's own translations.
     pub device_tlb: Keeps,
 }
@@ -54,6 +56,7 @@ impl Caches {
             paging: keeps("paging"),
             context: keeps("context"),
             pasid: keeps("pasid"),
+            interrupt: keeps("interrupt"),
             device_tlb: keeps("device-tlb"),
         }
     }

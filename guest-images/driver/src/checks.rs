@@ -4,8 +4,12 @@
 //! so and passes. Behind `stale` stand the addresses at which the check used a translation on purpose that the tables did
 //! not contain any more, and behind `missing` what it had not invalidated then.
 
+mod bench;
+mod events;
+mod interrupts;
 mod mapped;
 mod matrix;
+mod pages;
 
 use core::fmt;
 
@@ -14,12 +18,14 @@ use crate::console::say;
 use crate::driver::Driver;
 use crate::ending;
 use crate::engine::Outcome;
-use crate::id::Iova;
+use crate::id::{Iova, Vector};
 use crate::memory::{CommandLine, Frame, Memory};
 use crate::space::{Kind, Space};
 
 /// Addresses of devices begin here: where nothing lies that a device reaches untranslated.
 const FIRST: u64 = 0x1_0000_0000;
+/// Vectors below are for exceptions, or for an interrupt controller that nobody uses.
+const FIRST_VECTOR: u8 = 0x30;
 const LARGE_BYTES: u64 = 0x20_0000;
 
 /// All checks of one run.
@@ -30,6 +36,7 @@ pub struct Checks {
     /// What its unit keeps.
     pub caches: Caches,
     next: u64,
+    next_vector: u8,
     number: u32,
     failed: u32,
 }
@@ -122,9 +129,19 @@ pub fn run(memory: Memory, line: &CommandLine) -> ! {
             ending::failed()
         }
     };
-    let mut checks = Checks { driver, caches: Caches::of(line), next: FIRST, number: 0, failed: 0 };
+    let mut checks = Checks {
+        driver,
+        caches: Caches::of(line),
+        next: FIRST,
+        next_vector: FIRST_VECTOR,
+        number: 0,
+        failed: 0,
+    };
     mapped::legacy(&mut checks);
     matrix::legacy(&mut checks);
+    interrupts::all(&mut checks);
+    events::all(&mut checks);
+    pages::all(&mut checks);
     checks.conclude()
 }
 
@@ -166,12 +183,23 @@ impl Checks {
 
     /// A page of `space` that nothing else uses, mapped to its first frame. Pages follow one another.
     pub fn page(&mut self, space: &Space) -> Page {
+        let page = self.missing_page(space);
+        self.driver.map(space, page.at, page.old);
+        page
+    }
+
+    /// The same, not mapped.
+    pub fn missing_page(&mut self, space: &Space) -> Page {
         let at = Iova(self.next);
         self.next += crate::memory::FRAME_BYTES;
         let memory = &mut self.driver.memory;
-        let page = Page { space: *space, at, old: memory.page(at.0 | 1), new: memory.page(at.0 | 2) };
-        self.driver.map(space, at, page.old);
-        page
+        Page { space: *space, at, old: memory.page(at.0 | 1), new: memory.page(at.0 | 2) }
+    }
+
+    /// A vector that nothing else uses.
+    pub fn vector(&mut self) -> Vector {
+        self.next_vector += 1;
+        Vector(self.next_vector - 1)
     }
 
     /// 2 MiB of addresses that nothing else uses.
@@ -197,4 +225,12 @@ impl Checks {
         let expected = if keeps == Keeps::Never { page.new_word() } else { page.old_word() };
         if holds { Ok(old) } else { Err(Complaint { when, at: page.at, found, expected }) }
     }
+}
+
+/// Nothing more to say if `found` is what is expected.
+fn expect(when: &'static str, at: Iova, found: Outcome, expected: Outcome) -> Result<Note, Complaint> {
+    if found == expected {
+        return Ok(Note::Held);
+    }
+    Err(Complaint { when, at, found, expected: expected.unwrap_or_default() })
 }

@@ -1,9 +1,10 @@
 //! What a driver puts into the invalidation queue.
 //!
 //! Invariant: as for entries, the layouts are this driver's own. Source: VT-d 6.5.2.1 (context cache), 6.5.2.2 (PASID
-//! cache), 6.5.2.3 (IOTLB), 6.5.2.4 (PASID-based IOTLB), 6.5.2.5 and 6.5.2.6 (device TLB), 6.5.2.8 (wait).
+//! cache), 6.5.2.3 (IOTLB), 6.5.2.4 (PASID-based IOTLB), 6.5.2.5 and 6.5.2.6 (device TLB), 6.5.2.7 (interrupt entries), 6.5.2.8
+//! (wait).
 
-use crate::id::{Domain, Iova, Pasid, Source};
+use crate::id::{Domain, Index, Iova, Pasid, Source};
 
 /// The four words of a descriptor; in legacy mode the last two do not exist.
 pub type Words = [u64; 4];
@@ -61,6 +62,26 @@ pub enum Invalidation {
     DeviceTlbOfPasid(Source, Pasid),
     /// Those of one page.
     DeviceTlbPageOfPasid(Source, Pasid, Iova),
+    /// All interrupt entries.
+    InterruptEntries,
+    /// 2^`log2` of them, of which the first is a multiple of that.
+    InterruptEntriesFrom {
+        /// The first.
+        first: Index,
+        /// How many, as a power of two.
+        log2: u32,
+    },
+}
+
+/// What a wait does besides writing its status.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Also {
+    /// Nothing.
+    Nothing,
+    /// It raises the completion event (IF).
+    Interrupt,
+    /// Page requests that are under way are written to their queue before (PD), and it fences (FN).
+    DrainRequests,
 }
 
 /// In IOTLB descriptors of legacy kind: reads and writes that are under way are waited for.
@@ -122,15 +143,24 @@ impl Invalidation {
             Self::DeviceTlbPageOfPasid(source, pasid, page) => {
                 narrow(8, 0, (source.0 as u64) << 16 | process(pasid), page.page())
             }
+            Self::InterruptEntries => narrow(4, 0, 0, 0),
+            Self::InterruptEntriesFrom { first, log2 } => {
+                narrow(4, 1, (first.0 as u64) << 32 | (log2 as u64) << 27, 0)
+            }
         }
     }
 }
 
 /// A wait that writes `value` to `place` when everything before it is done.
 #[must_use]
-pub const fn wait(place: u64, value: u32) -> Words {
+pub const fn wait(place: u64, value: u32, also: Also) -> Words {
     const STATUS: u64 = 1 << 5;
-    [5 | STATUS | (value as u64) << 32, place, 0, 0]
+    let also = match also {
+        Also::Nothing => 0,
+        Also::Interrupt => 1 << 4,
+        Also::DrainRequests => 1 << 6 | 1 << 7,
+    };
+    [5 | STATUS | also | (value as u64) << 32, place, 0, 0]
 }
 
 const fn narrow(kind: u64, granularity: u64, low: u64, high: u64) -> Words {

@@ -3,11 +3,12 @@
 //! Invariant: what the tables say of a function or a process was flushed when [`attach`](Driver::attach) returns; a page that
 //! is mapped, remapped or unmapped is flushed as far as the [`Policy`] wants it. Source: VT-d 6.2 (what is cached), 9.1 to 9.6.
 
-use crate::descriptor::Invalidation;
+use crate::descriptor::{Also, Invalidation};
 use crate::engine::{Engine, Job, Outcome, Target};
 use crate::entry::{self, DeviceTlb, Translation};
 use crate::id::{Domain, Iova, Pasid, Source};
 use crate::memory::{Frame, Memory};
+use crate::page_request::{Answer, Asked};
 use crate::policy::Policy;
 use crate::queue::Queue;
 use crate::space::{Change, Space};
@@ -110,6 +111,22 @@ impl Driver {
         }
     }
 
+    /// Lets a process be nobody's, and forgets what it was. Requests for its pages may still be under way.
+    ///
+    /// # Panics
+    /// If it is none.
+    pub fn detach(&mut self, space: &Space) {
+        let pasid = space.pasid.expect("a process has a PASID");
+        self.engines[self.number(space.source)].pasids.store(u64::from(pasid.0) * 8, 0);
+        self.invalidate(&[
+            Invalidation::PasidEntry(space.domain, pasid),
+            Invalidation::PasidIotlb(space.domain, pasid),
+        ]);
+        if space.device_tlb == DeviceTlb::On {
+            self.invalidate(&[Invalidation::DeviceTlbOfPasid(space.source, pasid)]);
+        }
+    }
+
     /// Writes the entry that leads to `space`, and flushes nothing.
     pub fn write_entry(&self, space: &Space) {
         let number = self.number(space.source);
@@ -196,6 +213,16 @@ impl Driver {
         self.queue.invalidate(&self.unit, invalidations);
     }
 
+    /// Waits for nothing, and lets the wait do `also`.
+    pub fn wait(&mut self, also: Also) {
+        self.queue.carry_out(&self.unit, core::iter::empty(), also);
+    }
+
+    /// Answers a page request.
+    pub fn answer(&mut self, asked: &Asked, answer: Answer) {
+        self.queue.carry_out(&self.unit, [asked.answer(answer)].into_iter(), Also::Nothing);
+    }
+
     /// Forgets everything, everywhere.
     pub fn flush_all(&mut self) {
         self.invalidate(&[Invalidation::Contexts]);
@@ -235,6 +262,11 @@ impl Driver {
 
     fn number(&self, source: Source) -> usize {
         (0..ENGINES).find(|number| self.source(*number) == source).unwrap_or_default()
+    }
+
+    /// The engine number `number`.
+    pub fn engine_number(&mut self, number: usize) -> &mut Engine {
+        &mut self.engines[number].engine
     }
 
     /// The engine of `space`.

@@ -3,6 +3,11 @@
 //! Invariant: [`run`](Engine::run) returns when every job has its completion record. Ring and records are reached by
 //! requests without PASID, at the addresses where they lie. Source: docs/dma-engine.md.
 
+mod interrupts;
+mod pages;
+
+pub use interrupts::Slot;
+
 use crate::hardware::{load32, store32, store64};
 use crate::id::{Iova, Pasid, Source};
 use crate::memory::{Frame, Memory};
@@ -25,11 +30,14 @@ const ENTRIES: u64 = 1 << ENTRIES_LOG2;
 const DESCRIPTOR_WORDS: u64 = 8;
 const RECORD_WORDS: u64 = 2;
 /// Operations and flags, in the first word.
+const NOTHING: u64 = 0;
 const READ: u64 = 1;
 const WRITE: u64 = 2;
 const SOURCE_PASID: u64 = 1 << 8;
 const DESTINATION_PASID: u64 = 1 << 9;
 const COMPLETION: u64 = 1 << 11;
+const INTERRUPT: u64 = 1 << 12;
+const VECTOR_SHIFT: u32 = 16;
 const PASID_SHIFT: u32 = 32;
 /// Bytes that a job moves.
 const LEN_BYTES: u64 = 8;
@@ -38,6 +46,8 @@ const CONTROL_OF_ATS: u16 = 6;
 const CONTROL_OF_PASID: u16 = 6;
 const ATS_ON: u16 = 1 << 15;
 const PASID_ON: u16 = 1;
+
+const NOWHERE: Target = Target { pasid: None, at: Iova(0) };
 
 /// An address of the device, in whose name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,17 +58,26 @@ pub struct Target {
     pub at: Iova,
 }
 
-/// One word that is moved.
+/// One word that is moved, or nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Job {
     /// Out of memory.
     Read(Target),
     /// Into it.
     Write(Target, u64),
+    /// No word; an interrupt at its end.
+    Interrupt(Slot),
+    /// No word.
+    Nothing,
 }
 
 /// How a job ended: with the word that was read, 0 for a write, or with the engine's code.
 pub type Outcome = Result<u64, u8>;
+
+/// Jobs that were begun, by the first one's place in the ring.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "jobs end"]
+pub struct Begun<const N: usize>(u64);
 
 /// One engine.
 #[derive(Debug)]
@@ -124,14 +143,23 @@ impl Engine {
 
     /// Does `jobs` one after the other.
     pub fn run<const N: usize>(&mut self, jobs: [Job; N]) -> [Outcome; N] {
+        let begun = self.begin(jobs);
+        self.end(begun)
+    }
+
+    /// Lets it do `jobs` while the caller does something else.
+    pub fn begin<const N: usize>(&mut self, jobs: [Job; N]) -> Begun<N> {
         assert!((N as u64) < ENTRIES, "the ring has {ENTRIES} entries");
         let first = self.tail;
-        for job in jobs {
-            self.put(job);
-        }
+        jobs.into_iter().for_each(|job| self.put(job));
         store32(self.registers + TAIL, u32::try_from(self.tail).unwrap_or_default());
-        let mut number = first;
-        jobs.map(|_| {
+        Begun(first)
+    }
+
+    /// Waits until they are done.
+    pub fn end<const N: usize>(&self, begun: Begun<N>) -> [Outcome; N] {
+        let Begun(mut number) = begun;
+        [(); N].map(|()| {
             let outcome = self.outcome(number);
             number = (number + 1) % ENTRIES;
             outcome
@@ -144,6 +172,8 @@ impl Engine {
         let (operation, target, pasid_flag, operand) = match job {
             Job::Read(target) => (READ, target, SOURCE_PASID, 0),
             Job::Write(target, word) => (WRITE, target, DESTINATION_PASID, word),
+            Job::Interrupt(slot) => (NOTHING | INTERRUPT | u64::from(slot.0) << VECTOR_SHIFT, NOWHERE, 0, 0),
+            Job::Nothing => (NOTHING, NOWHERE, 0, 0),
         };
         let pasid = target.pasid.map_or(0, |pasid| pasid_flag | u64::from(pasid.0) << PASID_SHIFT);
         let words = [

@@ -14,6 +14,14 @@ pub struct Pasid(pub u32);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Source(pub u16);
 
+/// An entry of the interrupt remapping table, as messages name it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Index(pub u16);
+
+/// An interrupt, as the processor takes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Vector(pub u8);
+
 /// An address as a device issues it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Iova(pub u64);

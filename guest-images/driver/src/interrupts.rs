@@ -2,6 +2,7 @@
 //!
 //! Invariant: the stubs add and nobody takes away, so whoever waits for an interrupt compares with a count from before.
 
+use crate::id::Vector;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Interrupts by vector.
@@ -9,6 +10,6 @@ pub(crate) static COUNTS: [AtomicU64; 256] = [const { AtomicU64::new(0) }; 256];
 
 /// How often `vector` was taken.
 #[must_use]
-pub fn count(vector: u8) -> u64 {
-    COUNTS[usize::from(vector)].load(Ordering::Relaxed)
+pub fn count(vector: Vector) -> u64 {
+    COUNTS[usize::from(vector.0)].load(Ordering::Relaxed)
 }

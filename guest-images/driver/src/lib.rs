@@ -6,11 +6,12 @@
 //! one thread, one processor. On a host the crate is a library whose tables and descriptors have tests.
 //!
 //! Read in this order: [`memory`] and `hardware` (what it stands on), [`entry`] and [`descriptor`] (what a unit
-//! reads), [`mod@unit`], [`queue`], [`tables`], [`space`], [`policy`] (what is flushed after a change), [`engine`], [`driver`],
+//! reads), [`interrupt_entry`] and [`apic`] (interrupts on their way), [`mod@unit`], [`queue`], [`tables`], [`space`], [`policy`] (what is flushed after a change), [`engine`], [`driver`],
 //! then [`checks`].
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(guest, no_main)]
 
+pub mod apic;
 pub mod caches;
 pub mod checks;
 pub mod console;
@@ -20,8 +21,10 @@ pub mod ending;
 pub mod engine;
 pub mod entry;
 pub mod id;
+pub mod interrupt_entry;
 pub mod interrupts;
 pub mod memory;
+pub mod page_request;
 pub mod pci;
 pub mod policy;
 pub mod queue;

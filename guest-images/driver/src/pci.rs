@@ -3,7 +3,7 @@
 //! Invariant: registers are accessed by their own width. Source: PCI Local Bus 3.0, 6.1 and 6.2.5; PCI Express 4.0, 7.2.2
 //! (window), 7.6.3 (extended capabilities).
 
-use crate::hardware::{load8, load16, load32, store16};
+use crate::hardware::{load8, load16, load32, store16, store32};
 use crate::id::Source;
 
 /// Where the window of bus 0 begins. One page for each function.
@@ -14,6 +14,7 @@ const IDENTITY: u16 = 0x00;
 const COMMAND: u16 = 0x04;
 const BAR_0: u16 = 0x10;
 const CAPABILITIES: u16 = 0x34;
+const INTERRUPT_LINE: u16 = 0x3c;
 const EXTENDED: u16 = 0x100;
 /// In COMMAND: the function answers in memory, and may reach it.
 const MEMORY: u16 = 1 << 1;
@@ -38,6 +39,8 @@ pub enum Capability {
 impl Capability {
     /// Message-signalled interrupts.
     pub const MSI: Self = Self::Near(0x05);
+    /// The same, with a table.
+    pub const MSIX: Self = Self::Near(0x11);
     /// Address translation services.
     pub const ATS: Self = Self::Extended(0x0f);
     /// Page requests.
@@ -70,6 +73,12 @@ impl Function {
         let low = self.read32(BAR_0);
         let high = if low & WIDE != 0 { self.read32(BAR_0 + 4) } else { 0 };
         u64::from(high) << 32 | u64::from(low & !FLAGS)
+    }
+
+    /// Which input of the I/O APIC its line leads to, as the firmware left it.
+    #[must_use]
+    pub fn line(self) -> u8 {
+        self.read8(INTERRUPT_LINE)
     }
 
     /// Where its capability lies, if it has it.
@@ -130,5 +139,10 @@ impl Function {
     /// Writes 16 bits.
     pub fn write16(self, register: u16, value: u16) {
         store16(self.place(register), value);
+    }
+
+    /// Writes 32 bits.
+    pub fn write32(self, register: u16, value: u32) {
+        store32(self.place(register), value);
     }
 }

@@ -1,9 +1,9 @@
 //! The invalidation queue, as the driver fills it.
 //!
-//! Invariant: [`invalidate`](Queue::invalidate) returns when the unit has written the status of a wait behind everything
+//! Invariant: [`carry_out`](Queue::carry_out) returns when the unit has written the status of a wait behind everything
 //! that was asked for. Source: VT-d 6.5.2.
 
-use crate::descriptor::{Invalidation, Words, wait};
+use crate::descriptor::{Also, Invalidation, Words, wait};
 use crate::memory::{FRAME_BYTES, Frame, Memory};
 use crate::patience::wait_until;
 use crate::unit::{Mode, Unit};
@@ -31,9 +31,14 @@ impl Queue {
 
     /// Asks for `invalidations` in their order and waits for them.
     pub fn invalidate(&mut self, unit: &Unit, invalidations: &[Invalidation]) {
-        invalidations.iter().for_each(|invalidation| self.put(invalidation.encode()));
+        self.carry_out(unit, invalidations.iter().map(|invalidation| invalidation.encode()), Also::Nothing);
+    }
+
+    /// Lets `unit` carry out `descriptors` and the wait behind them.
+    pub fn carry_out(&mut self, unit: &Unit, descriptors: impl Iterator<Item = Words>, also: Also) {
+        descriptors.for_each(|descriptor| self.put(descriptor));
         self.waits += 1;
-        self.put(wait(self.status.address(), self.waits));
+        self.put(wait(self.status.address(), self.waits, also));
         unit.ring(self.tail);
         wait_until("an invalidation", || self.status.load(0) == u64::from(self.waits));
     }

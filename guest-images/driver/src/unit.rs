@@ -3,6 +3,14 @@
 //! Invariant: a command is over when its status bit says so, and not before this returns. Source: VT-d 11.4.2 (CAP),
 //! 11.4.3 (ECAP), 11.4.4 (GCMD, GSTS), 11.4.5 (RTADDR), 11.4.7 (FSTS), 11.4.9 (IQT, IQA), 11.4.14 (FRCD).
 
+mod events;
+mod interrupts;
+mod requests;
+
+pub use events::Event;
+pub use interrupts::Ids;
+pub use requests::Requests;
+
 use crate::hardware::{load32, load64, store32, store64};
 use crate::id::{Iova, Source};
 use crate::memory::Frame;
@@ -102,8 +110,7 @@ impl Unit {
     pub fn set_root(&self, root: Frame, mode: Mode) {
         let kind = if mode == Mode::Scalable { SCALABLE_TABLES } else { 0 };
         store64(BASE + RTADDR, root.address() | kind);
-        store32(BASE + GCMD, self.lasting() | ROOT_TABLE);
-        wait_until("the root table", || self.status() & ROOT_TABLE != 0);
+        self.command(ROOT_TABLE);
     }
 
     /// Takes over an empty queue of one frame.
@@ -139,9 +146,20 @@ impl Unit {
         })
     }
 
+    /// Takes every fault that is recorded.
+    pub fn forget_faults(&self) {
+        while self.take_fault().is_some() {}
+    }
+
     /// Where CAP.FRO says that a fault record lies.
     const fn record(&self, number: u64) -> u64 {
         BASE + (self.capability >> 24 & 0x3ff) * 16 + number * 16
+    }
+
+    /// Takes something over.
+    fn command(&self, bit: u32) {
+        store32(BASE + GCMD, self.lasting() | bit);
+        wait_until("a command of the unit", || self.status() & bit != 0);
     }
 
     fn switch(&self, bit: u32, on: bool) {

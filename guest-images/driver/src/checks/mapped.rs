@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing is stale here.
 
-use super::{Checks, Complaint, Note};
+use super::{Checks, Complaint, Note, expect};
 use crate::entry::Levels;
 use crate::id::{Domain, Iova, Pasid};
 use crate::space::{Kind, Space};
@@ -73,16 +73,4 @@ fn absent(checks: &mut Checks, space: &Space) -> Result<Note, Complaint> {
         }),
         None => Err(Complaint { when: "recorded", at: beyond, found: Ok(0), expected: 1 }),
     }
-}
-
-fn expect(
-    when: &'static str,
-    at: Iova,
-    found: crate::engine::Outcome,
-    expected: crate::engine::Outcome,
-) -> Result<Note, Complaint> {
-    if found == expected {
-        return Ok(Note::Held);
-    }
-    Err(Complaint { when, at, found, expected: expected.unwrap_or_default() })
 }

@@ -1,6 +1,6 @@
 //! Descriptors, held against words written by hand.
 
-use super::{Hint, Invalidation, Pages, wait};
+use super::{Also, Hint, Invalidation, Pages, wait};
 use crate::id::{Domain, Iova, Pasid, Source};
 
 const DOMAIN: Domain = Domain(7);
@@ -31,5 +31,5 @@ fn descriptors_are_the_words_that_a_driver_would_write_by_hand() {
     ] {
         assert_eq!(invalidation.encode(), [low, high, 0, 0], "{invalidation:?}");
     }
-    assert_eq!(wait(0x5004, 9), [0x9_0000_0025, 0x5004, 0, 0]);
+    assert_eq!(wait(0x5004, 9, Also::Nothing), [0x9_0000_0025, 0x5004, 0, 0]);
 }
