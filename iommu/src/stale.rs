@@ -7,6 +7,7 @@
 //! Read in this order: this file (what a report says), [`watch`] (how it is noticed), `judge` (why no invalidation
 //! covered it, and which would have), `text` and `json`.
 
+pub mod interrupt;
 mod json;
 mod judge;
 mod mixer;
@@ -67,6 +68,8 @@ pub enum Why {
     OtherPasid,
     /// It named other pages.
     OtherPages,
+    /// It named other interrupt entries.
+    OtherEntries,
     /// It named another device.
     OtherDevice,
     /// It was for a device TLB; the IOTLB kept the translation.

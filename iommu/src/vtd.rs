@@ -52,7 +52,7 @@ pub(crate) use self::trail::Trail;
 pub(crate) use self::walk::Path;
 
 use self::device_tlb::Device;
-use self::interrupts::{InterruptMode, MsiSink};
+use self::interrupts::{CachedInterrupt, InterruptMode, MsiSink};
 use self::options::VtdOptions;
 use self::queue::Queue;
 use self::registers::Registers;
@@ -66,6 +66,7 @@ use crate::spec::command::{RootTable, TableMode};
 use crate::spec::fault::FaultReason;
 use crate::spec::id::SourceId;
 use crate::stale::StaleUse;
+use crate::stale::interrupt::StaleInterrupt;
 use crate::stale::watch::Watch;
 
 /// In [`Vtd::mode`], beside RTADDR: translation is on.
@@ -88,7 +89,7 @@ pub struct Vtd {
     /// Pages whose walk failed; used with CAP.CM only.
     absent: TableCache<(Tag, VirtAddr, Access), FaultReason>,
     interrupt_mode: RwLock<InterruptMode>,
-    interrupt_entries: TableCache<u16, [u64; 2]>,
+    interrupt_entries: TableCache<u16, CachedInterrupt>,
     devices: RwLock<HashMap<SourceId, Arc<Device>>>,
     requests: Mutex<Requests>,
     queue: Mutex<Queue>,
@@ -145,7 +146,13 @@ impl Vtd {
         self.watch.as_ref().map(Watch::take).unwrap_or_default()
     }
 
-    /// Stale uses that were noticed so far, also those that nobody took in time.
+    /// The uses of stale interrupt entries that were noticed since this was asked last, oldest first.
+    #[must_use]
+    pub fn take_stale_interrupts(&self) -> Vec<StaleInterrupt> {
+        self.watch.as_ref().map(Watch::take_interrupts).unwrap_or_default()
+    }
+
+    /// Stale uses that were noticed so far, of translations and of interrupt entries, also those that nobody took in time.
     #[must_use]
     pub fn stale_use_count(&self) -> u64 {
         self.watch.as_ref().map_or(0, Watch::count)

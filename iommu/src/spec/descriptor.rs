@@ -313,6 +313,17 @@ impl IotlbScope {
 }
 
 impl EntryScope {
+    /// Whether it names the entry of this index.
+    #[must_use]
+    pub fn covers(self, entry: u16) -> bool {
+        match self {
+            Self::Global => true,
+            Self::Index { index, log2_count } => {
+                u32::from(entry ^ index).checked_shr(log2_count).unwrap_or_default() == 0
+            }
+        }
+    }
+
     const fn decode(word: u64) -> Self {
         if bit(word, 4) {
             Self::Index { index: field16(word, 32), log2_count: field32(word, 27, 5) }

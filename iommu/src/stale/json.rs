@@ -16,6 +16,7 @@ impl StaleUse {
     pub fn to_json(&self) -> String {
         json!({
             "event": "stale-use",
+            "kind": "translation",
             "source": self.requester.source.to_string(),
             "pasid": self.requester.pasid.map(|pasid| pasid.number()),
             "domain": self.space.domain.0,
@@ -41,7 +42,7 @@ impl StaleUse {
     }
 }
 
-fn hex(word: u64) -> String {
+pub(super) fn hex(word: u64) -> String {
     format!("{word:#x}")
 }
 
@@ -53,11 +54,11 @@ fn translation(translation: &Translation) -> Value {
     })
 }
 
-fn moment(moment: Moment) -> Value {
+pub(super) fn moment(moment: Moment) -> Value {
     json!({ "event": moment.event, "ms": moment.elapsed.as_secs_f64() * 1e3 })
 }
 
-fn missed(missed: &Missed) -> Value {
+pub(super) fn missed(missed: &Missed) -> Value {
     json!({
         "at": moment(missed.at),
         "invalidation": InWords(&missed.invalidation).to_string(),

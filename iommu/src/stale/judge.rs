@@ -30,6 +30,13 @@ pub(super) fn missed(entry: &Entry, received: &Received) -> Missed {
     Missed { at: received.at, invalidation: received.invalidation, why }
 }
 
+/// What `received` was to the cached interrupt entry of this index.
+pub(super) fn missed_interrupt(index: u16, received: &Received) -> Missed {
+    let covers = matches!(received.invalidation, Descriptor::InterruptEntries(scope) if scope.covers(index));
+    let why = if received.carried_out && !covers { Why::OtherEntries } else { Why::NotCarriedOut };
+    Missed { at: received.at, invalidation: received.invalidation, why }
+}
+
 fn why(entry: &Entry, received: &Received) -> Why {
     let came_before = received.at.event < entry.filled;
     match received.invalidation {

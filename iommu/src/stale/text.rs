@@ -11,7 +11,7 @@ use mmu::cache::Translation;
 use crate::spec::descriptor::{
     ContextScope, Descriptor, DevicePasid, DeviceSpan, EntryScope, Hint, IotlbScope, PageSpan, PasidScope,
 };
-use crate::stale::{Change, Holder, Moment, StaleUse, Why};
+use crate::stale::{Change, Holder, Missed, Moment, StaleUse, Why};
 
 /// Invalidations that are shown at most; JSON has them all.
 const MOST_SHOWN: usize = 16;
@@ -24,23 +24,29 @@ impl fmt::Display for StaleUse {
         self.write_headline(f)?;
         write!(f, "\n  filled {}, used {}", self.filled, self.used)?;
         write!(f, "\n  changed: {}", self.change)?;
-        if self.forgotten > 0 {
-            write!(f, "\n  received since, after {} that are not remembered:", self.forgotten)?;
-        } else if self.received.is_empty() {
-            write!(f, "\n  no invalidation was received since")?;
-        } else {
-            write!(f, "\n  received since:")?;
-        }
-        let earlier = self.received.len().saturating_sub(MOST_SHOWN);
-        if earlier > 0 {
-            write!(f, "\n    {earlier} earlier ones, none of which helped")?;
-        }
-        for missed in &self.received[earlier..] {
-            write!(f, "\n    {}: {}: {}", missed.at, InWords(&missed.invalidation), missed.why)?;
-        }
+        write_received(f, &self.received, self.forgotten)?;
         write!(f, "\n  would have helped:")?;
         self.remedy.iter().try_for_each(|remedy| write!(f, "\n    {}", InWords(remedy)))
     }
+}
+
+/// The invalidations that did not help.
+pub(super) fn write_received(f: &mut fmt::Formatter<'_>, received: &[Missed], forgotten: u64) -> fmt::Result {
+    if forgotten > 0 {
+        write!(f, "\n  received since, after {forgotten} that are not remembered:")?;
+    } else if received.is_empty() {
+        write!(f, "\n  no invalidation was received since")?;
+    } else {
+        write!(f, "\n  received since:")?;
+    }
+    let earlier = received.len().saturating_sub(MOST_SHOWN);
+    if earlier > 0 {
+        write!(f, "\n    {earlier} earlier ones, none of which helped")?;
+    }
+    for missed in &received[earlier..] {
+        write!(f, "\n    {}: {}: {}", missed.at, InWords(&missed.invalidation), missed.why)?;
+    }
+    Ok(())
 }
 
 impl StaleUse {
@@ -108,6 +114,7 @@ impl fmt::Display for Why {
             Self::OtherDomain => "another domain",
             Self::OtherPasid => "another PASID, or none",
             Self::OtherPages => "other pages",
+            Self::OtherEntries => "other entries",
             Self::OtherDevice => "another device",
             Self::DeviceTlbOnly => "for a device TLB only, the IOTLB kept it",
             Self::IotlbOnly => "for the IOTLB only, the device TLB kept it",

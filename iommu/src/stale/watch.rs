@@ -5,7 +5,11 @@
 //! the tables really say something else for the request, and if the cache still holds it. What is remembered is bounded;
 //! what was forgotten is not reported.
 
-use std::collections::{HashMap, VecDeque};
+mod interrupts;
+mod ledger;
+mod log;
+
+use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -17,6 +21,12 @@ use mmu::cache::{Tag, Translation};
 use mmu::memory::PhysicalMemory;
 use parking_lot::Mutex;
 
+pub(crate) use self::interrupts::InterruptUse;
+pub(crate) use self::log::Received;
+
+use self::interrupts::Interrupts;
+use self::ledger::{Ledger, Meeting};
+use self::log::Log;
 use crate::pasid::Pasid;
 use crate::spec::descriptor::Descriptor;
 use crate::spec::id::SourceId;
@@ -60,13 +70,8 @@ pub struct StaleOptions {
 
 /// Fills that are remembered at most.
 const MOST_FILLS: usize = 1 << 20;
-/// Invalidations that are remembered at most.
-const MOST_INVALIDATIONS: usize = 4096;
 /// Reports that wait to be taken at most.
 const MOST_REPORTS: usize = 1024;
-/// Pairs of entry and change that are remembered at most.
-const MOST_CHANGES: usize = 1 << 16;
-
 /// Where a translation is held.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Place {
@@ -100,14 +105,6 @@ struct Fill {
     filled: Moment,
 }
 
-/// An invalidation as it was received.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Received {
-    pub(crate) at: Moment,
-    pub(crate) invalidation: Descriptor,
-    pub(crate) carried_out: bool,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -121,30 +118,14 @@ pub(crate) struct Watch {
 #[derive(Debug, Default)]
 struct State {
     fills: HashMap<FillKey, Fill, BuildHasherDefault<Mixer>>,
-    received: VecDeque<Received>,
-    dropped: Dropped,
-    changes: HashMap<(FillKey, Change), Seen>,
-    /// Event of the last wait that completed.
+    log: Log,
+    ledger: Ledger<(FillKey, Change)>,
+    interrupts: Interrupts,
+    /// Event of the last wait that completed; 0 if none has.
     last_wait: u64,
     reports: Vec<StaleUse>,
     /// Reports so far, kept or not.
     count: u64,
-}
-
-/// Invalidations that are not remembered any more.
-#[derive(Clone, Copy, Debug, Default)]
-struct Dropped {
-    count: u64,
-    /// Event of the newest.
-    newest: u64,
-}
-
-/// A change that a use met.
-#[derive(Clone, Copy, Debug)]
-struct Seen {
-    /// Event of the first use after it.
-    first: u64,
-    is_reported: bool,
 }
 
 /// One use of a cached translation.
@@ -213,12 +194,11 @@ impl Watch {
     pub(crate) fn received(&self, invalidation: Descriptor, carried_out: bool) {
         let received = Received { at: self.happen(), invalidation, carried_out };
         let mut state = self.state.lock();
-        if state.received.len() == MOST_INVALIDATIONS
-            && let Some(oldest) = state.received.pop_front()
-        {
-            state.dropped = Dropped { count: state.dropped.count + 1, newest: oldest.at.event };
-        }
-        state.received.push_back(received);
+        let log = match invalidation {
+            Descriptor::InterruptEntries(_) => &mut state.interrupts.log,
+            _ => &mut state.log,
+        };
+        log.push(received);
     }
 
     /// A wait completed.
@@ -264,7 +244,9 @@ impl Watch {
         let key = FillKey::new(used.place, used.request.address, used.hit.size);
         let mut state = self.state.lock();
         let Some(fill) = state.fills.get(&key).cloned() else { return };
-        if fill.translation != used.hit || !state.is_due((key, change), moment.event, self.options.patience) {
+        let (event, patience) = (moment.event, self.options.patience);
+        let meeting = Meeting { event, last_wait: state.last_wait, patience };
+        if fill.translation != used.hit || !state.ledger.is_due((key, change), meeting) {
             return;
         }
         let holder = match used.place {
@@ -280,7 +262,7 @@ impl Watch {
             filled: fill.filled.event,
             change,
         };
-        let since = state.received.iter().filter(|received| received.at.event >= change.read_at);
+        let since = state.log.since(change.read_at);
         let report = StaleUse {
             requester: used.requester,
             request: *used.request,
@@ -292,7 +274,7 @@ impl Watch {
             used: moment,
             change,
             received: since.map(|received| judge::missed(&entry, received)).collect(),
-            forgotten: if state.dropped.newest >= change.read_at { state.dropped.count } else { 0 },
+            forgotten: state.log.forgotten_since(change.read_at),
             remedy: judge::remedy(&entry),
         };
         state.count += 1;
@@ -343,18 +325,5 @@ impl State {
             self.fills.clear();
         }
         self.fills.insert(key, fill);
-    }
-
-    /// Whether a change that a use met just now is to be reported; only once.
-    fn is_due(&mut self, change: (FillKey, Change), event: u64, patience: Patience) -> bool {
-        if self.changes.len() >= MOST_CHANGES {
-            self.changes.clear();
-        }
-        let last_wait = self.last_wait;
-        let seen = self.changes.entry(change).or_insert(Seen { first: event, is_reported: false });
-        let is_ripe = patience == Patience::FirstUse || last_wait >= seen.first && last_wait != 0;
-        let is_due = is_ripe && !seen.is_reported;
-        seen.is_reported |= is_due;
-        is_due
     }
 }

@@ -10,6 +10,8 @@ use crate::spec::command::InterruptTable;
 use crate::spec::fault::{AddressType, FaultReason, FaultRecord};
 use crate::spec::id::SourceId;
 use crate::spec::interrupt::{ENTRY_BYTES, Format, InterruptEntry, Msi};
+use crate::stale::Moment;
+use crate::stale::watch::{InterruptUse, Watch};
 use crate::vtd::Vtd;
 use crate::vtd::options::CachingMode;
 
@@ -38,6 +40,14 @@ pub(super) struct InterruptMode {
     pub(super) table: InterruptTable,
     pub(super) enabled: bool,
     pub(super) compatibility: bool,
+}
+
+/// An entry as it was read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct CachedInterrupt {
+    entry: InterruptEntry,
+    /// When; none if nobody wants to know.
+    filled: Option<Moment>,
 }
 
 /// Why an interrupt is blocked.
@@ -106,24 +116,51 @@ impl Vtd {
         }
         let index = u16::try_from(index).ok().filter(|&index| u32::from(index) < mode.table.count);
         let index = index.ok_or(FaultReason::InterruptIndex)?;
-        let entry = self.interrupt_entry(mode.table, index)?;
+        let entry = self.interrupt_entry(mode.table, index, source)?;
         check(entry, mode.table, source)
             .map_err(|reason| Blocked { reason, hides_faults: entry.hides_faults() })?;
         Ok(entry.message(mode.table.x2apic))
     }
 
-    fn interrupt_entry(&self, table: InterruptTable, index: u16) -> Result<InterruptEntry, FaultReason> {
+    fn interrupt_entry(
+        &self,
+        table: InterruptTable,
+        index: u16,
+        source: InterruptSource,
+    ) -> Result<InterruptEntry, FaultReason> {
+        let place = table.base.offset(u64::from(index) * ENTRY_BYTES);
         if let Some(cached) = self.interrupt_entries.get(&index) {
-            return Ok(InterruptEntry(cached));
+            self.check_interrupt(table, index, source, cached);
+            return Ok(cached.entry);
         }
         let ticket = self.interrupt_entries.ticket();
-        let place = table.base.offset(u64::from(index) * ENTRY_BYTES);
         let entry = self.read_entry(place).ok_or(FaultReason::InterruptTableAccess)?;
         let sound = entry.is_present() && !entry.has_reserved(table.x2apic);
         if sound || self.options.caching_mode == CachingMode::AlsoAbsent {
-            self.interrupt_entries.fill(ticket, index, entry.0);
+            let filled = self.watch.as_ref().map(Watch::filled_interrupt);
+            self.interrupt_entries.fill(ticket, index, CachedInterrupt { entry, filled });
         }
         Ok(entry)
+    }
+
+    /// Reports the use of a cached entry if the table makes something else of the interrupt, and the cache still has it.
+    fn check_interrupt(
+        &self,
+        table: InterruptTable,
+        index: u16,
+        source: InterruptSource,
+        cached: CachedInterrupt,
+    ) {
+        let (Some(watch), Some(filled)) = (&self.watch, cached.filled) else { return };
+        let place = table.base.offset(u64::from(index) * ENTRY_BYTES);
+        let now = self.read_entry(place);
+        let becomes =
+            |entry: InterruptEntry| check(entry, table, source).map(|()| entry.message(table.x2apic));
+        let agrees = now.is_some_and(|now| becomes(now) == becomes(cached.entry));
+        if !agrees && self.interrupt_entries.get(&index) == Some(cached) {
+            let (source, cached, now) = (source.id(), cached.entry.0, now.map(|now| now.0));
+            watch.report_interrupt(&InterruptUse { source, index, cached, filled, place, now });
+        }
     }
 
     /// Both words, of one moment if software lets them be.

@@ -100,11 +100,6 @@ impl Vtd {
     }
 
     pub(super) fn invalidate_interrupts(&self, scope: EntryScope) {
-        self.interrupt_entries.invalidate(|entry, _| match scope {
-            EntryScope::Global => true,
-            EntryScope::Index { index, log2_count } => {
-                u32::from(entry ^ index).checked_shr(log2_count).unwrap_or_default() == 0
-            }
-        });
+        self.interrupt_entries.invalidate(|entry, _| scope.covers(*entry));
     }
 }

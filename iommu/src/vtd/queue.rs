@@ -141,8 +141,7 @@ impl Vtd {
     }
 
     pub(super) fn tell_watch(&self, descriptor: Descriptor, verdict: Verdict) {
-        let concerns = descriptor.invalidates() && !matches!(descriptor, Descriptor::InterruptEntries(_));
-        if let Some(watch) = self.watch.as_ref().filter(|_| concerns) {
+        if let Some(watch) = self.watch.as_ref().filter(|_| descriptor.invalidates()) {
             watch.received(descriptor, verdict == Verdict::Execute);
         }
     }

@@ -1,0 +1,99 @@
+//! The use of an interrupt remapping entry that the table no longer contains.
+//!
+//! Invariant: it names the invalidation that is missing as surely as a [`StaleUse`](super::StaleUse) does: of this very
+//! entry, or of all.
+
+use std::fmt;
+
+use mmu::address::PhysAddr;
+use serde_json::json;
+
+use crate::spec::descriptor::{Descriptor, EntryScope};
+use crate::spec::id::SourceId;
+use crate::spec::interrupt::InterruptEntry;
+use crate::stale::json::{hex, missed, moment};
+use crate::stale::text::{InWords, write_received};
+use crate::stale::{Missed, Moment};
+
+/// See the module.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StaleInterrupt {
+    /// Who sent the interrupt, or on whose behalf.
+    pub source: SourceId,
+    /// Which entry it named.
+    pub index: u16,
+    /// Where that lies.
+    pub place: PhysAddr,
+    /// What it said when it was cached.
+    pub cached: [u64; 2],
+    /// What it says; none if it cannot be read any more.
+    pub now: Option<[u64; 2]>,
+    /// When it was cached.
+    pub filled: Moment,
+    /// When it was used.
+    pub used: Moment,
+    /// Every invalidation of interrupt entries received since, in order.
+    pub received: Vec<Missed>,
+    /// Invalidations since then that are not remembered any more.
+    pub forgotten: u64,
+}
+
+impl StaleInterrupt {
+    /// The smallest invalidation that would have helped.
+    #[must_use]
+    pub const fn remedy(&self) -> Descriptor {
+        Descriptor::InterruptEntries(EntryScope::Index { index: self.index, log2_count: 0 })
+    }
+
+    /// The report as one line.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let words = |entry: [u64; 2]| entry.map(hex);
+        json!({
+            "event": "stale-use",
+            "kind": "interrupt",
+            "source": self.source.to_string(),
+            "index": self.index,
+            "at": hex(self.place.0),
+            "cached": words(self.cached),
+            "now": self.now.map(words),
+            "filled": moment(self.filled),
+            "used": moment(self.used),
+            "received": self.received.iter().map(missed).collect::<Vec<_>>(),
+            "forgotten": self.forgotten,
+            "remedy": [InWords(&self.remedy()).to_string()],
+        })
+        .to_string()
+    }
+}
+
+impl fmt::Display for StaleInterrupt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stale use: {} sent an interrupt through the cached entry {}", self.source, self.index)?;
+        write!(f, ", which was {}", Entry(Some(self.cached)))?;
+        write!(f, ", where the table has {}", Entry(self.now))?;
+        write!(f, "\n  filled {}, used {}", self.filled, self.used)?;
+        write!(f, "\n  changed: interrupt entry at {}", self.place)?;
+        write_received(f, &self.received, self.forgotten)?;
+        write!(f, "\n  would have helped:\n    {}", InWords(&self.remedy()))
+    }
+}
+
+/// An entry in words.
+struct Entry(Option<[u64; 2]>);
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(words) = self.0 else { return f.write_str("nothing, outside memory") };
+        let entry = InterruptEntry(words);
+        if !entry.is_present() {
+            return f.write_str("none");
+        }
+        // With the field as it stands: what it means depends on the mode.
+        write!(f, "vector {:#x} for destination {:#x}", words[0] >> 16 & 0xff, words[0] >> 32)?;
+        write!(f, " ({:#x} {:#x})", words[1], words[0])
+    }
+}
+
+#[cfg(test)]
+mod tests;

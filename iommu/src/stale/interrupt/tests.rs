@@ -1,0 +1,151 @@
+//! Interrupts through entries that changed while they were cached.
+
+use mmu::address::PhysAddr;
+
+use super::StaleInterrupt;
+use crate::spec::descriptor::{Descriptor, EntryScope};
+use crate::spec::interrupt::Msi;
+use crate::stale::Why;
+use crate::stale::watch::{Patience, StaleOptions, Watching};
+use crate::vtd::Width;
+use crate::vtd::interrupts::InterruptSource;
+use crate::vtd::knobs::Fault;
+use crate::vtd::options::VtdOptions;
+use crate::vtd::tests::driver::{Driver, OTHER_DOMAIN, SOURCE, Words, invalidations};
+
+const INDEX: u16 = 3;
+const MESSAGE: Msi = Msi { address: 0xfee0_0010 | (INDEX as u64) << 5, data: 0 };
+
+/// An entry with this vector for APIC 5.
+const fn entry(vector: u64) -> u64 {
+    1 | vector << 16 | 5 << 40
+}
+
+const fn of_entry(index: u64) -> Words {
+    [0x14 | index << 32, 0, 0, 0]
+}
+
+struct Scene {
+    driver: Driver,
+    place: PhysAddr,
+}
+
+impl Scene {
+    /// A device has used its entry, which is cached.
+    fn new() -> Self {
+        let stale = StaleOptions { watching: Watching::EveryUse, patience: Patience::FirstUse };
+        let mut driver = Driver::legacy_with(VtdOptions { stale, ..VtdOptions::default() });
+        let table = driver.frame();
+        driver.unit.write(0xb8, Width::Bits64, table.0 | 7);
+        driver.command_once(1 << 24);
+        driver.set_command(1 << 25);
+        let mut scene = Self { driver, place: table.offset(u64::from(INDEX) * 16) };
+        scene.set(entry(0x41));
+        scene.send();
+        scene
+    }
+
+    fn set(&mut self, word: u64) {
+        self.driver.memory.store(self.place, word);
+    }
+
+    fn send(&self) {
+        let _sent = self.driver.unit.interrupt(InterruptSource::Function(SOURCE), MESSAGE);
+    }
+
+    fn reports(&self) -> Vec<StaleInterrupt> {
+        self.send();
+        self.driver.unit.take_stale_interrupts()
+    }
+
+    /// The only report, of a use before and one after `descriptors` and a wait.
+    fn report_after(&mut self, descriptors: &[Words]) -> StaleInterrupt {
+        assert_eq!(self.reports(), [], "software may still be about to invalidate");
+        self.driver.invalidate(descriptors);
+        let mut reports = self.reports();
+        assert_eq!(reports.len(), 1);
+        reports.remove(0)
+    }
+}
+
+#[test]
+fn a_changed_entry_that_is_used_across_a_wait_is_reported_once() {
+    let mut scene = Scene::new();
+    scene.set(entry(0x42));
+    let report = scene.report_after(&[]);
+    assert_eq!((report.source, report.index, report.place), (SOURCE, INDEX, scene.place));
+    assert_eq!((report.cached, report.now), ([entry(0x41), 0], Some([entry(0x42), 0])));
+    assert_eq!(report.received, []);
+    let scope = EntryScope::Index { index: INDEX, log2_count: 0 };
+    assert_eq!(report.remedy(), Descriptor::InterruptEntries(scope));
+    assert_eq!(scene.reports(), [], "the same entry and the same change");
+    assert_eq!(scene.driver.unit.stale_use_count(), 1);
+    scene.set(entry(0x43));
+    assert_eq!(scene.report_after(&[]).now, Some([entry(0x43), 0]), "another change");
+}
+
+#[test]
+fn an_entry_that_is_invalidated_in_time_is_not_reported() {
+    let mut scene = Scene::new();
+    scene.set(entry(0x42));
+    scene.send();
+    scene.driver.invalidate(&[of_entry(u64::from(INDEX))]);
+    assert_eq!(scene.reports(), []);
+}
+
+#[test]
+fn each_invalidation_that_missed_is_told() {
+    let mut scene = Scene::new();
+    scene.set(0);
+    scene.driver.unit.break_queue(Fault::Drop { nth: 3 });
+    let report = scene.report_after(&[
+        of_entry(u64::from(INDEX) + 1),
+        invalidations::domain(OTHER_DOMAIN),
+        of_entry(u64::from(INDEX)),
+    ]);
+    let why: Vec<_> = report.received.iter().map(|missed| missed.why).collect();
+    assert_eq!(why, [Why::OtherEntries, Why::NotCarriedOut], "translations are another matter");
+}
+
+#[test]
+fn bits_that_change_nothing_are_no_change() {
+    let mut scene = Scene::new();
+    scene.set(entry(0x41) | 1 << 8);
+    scene.send();
+    scene.driver.invalidate(&[]);
+    assert_eq!(scene.reports(), [], "a software bit");
+}
+
+#[test]
+fn the_text_and_the_json_say_what_is_missing() {
+    let mut scene = Scene::new();
+    scene.set(0);
+    let report = scene.report_after(&[of_entry(4)]);
+    let text = report.to_string();
+    let expected = [
+        "stale use: 00:03.0 sent an interrupt through the cached entry 3, which was vector 0x41 for destination 0x500",
+        ", where the table has none\n",
+        ": interrupt entries, 2^0 around 4: other entries",
+        "\n  would have helped:\n    interrupt entries, 2^0 around 3",
+    ];
+    for part in expected {
+        assert!(text.contains(part), "{text}");
+    }
+    let value: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+    assert_eq!((&value["kind"], &value["index"]), (&"interrupt".into(), &3.into()));
+    assert_eq!(value["remedy"][0], "interrupt entries, 2^0 around 3");
+}
+
+#[test]
+fn invalidations_of_interrupt_entries_do_not_clutter_reports_of_translations() {
+    use crate::vtd::tests::driver::{DOMAIN, PAGE, SECOND_STAGE, load};
+    let mut scene = Scene::new();
+    let table = scene.driver.attach_legacy(SOURCE, DOMAIN, 0);
+    scene.driver.map(SECOND_STAGE, table, PAGE, 1);
+    let mut port = scene.driver.port();
+    load(&mut port).unwrap();
+    scene.driver.map(SECOND_STAGE, table, PAGE, 2);
+    scene.driver.invalidate(&[of_entry(4)]);
+    load(&mut port).unwrap();
+    assert_eq!(scene.driver.unit.take_stale_uses()[0].received, []);
+}
