@@ -3,6 +3,7 @@
 //! Invariant: what the unit noticed is printed soon after, and all of it before the summary; the summary counts also
 //! what was too much to print. Standard error only: standard output is the guest's.
 
+use std::fmt::Display;
 use std::io::{Write, stderr};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use iommu::stale::StaleUse;
+use iommu::stale::interrupt::StaleInterrupt;
 use iommu::vtd::Vtd;
 use serde_json::json;
 
@@ -30,6 +32,15 @@ pub(super) enum Format {
     Json,
     /// Not at all
     Off,
+}
+
+impl Format {
+    fn text<T: Display>(self, report: &T, json: impl Fn(&T) -> String) -> String {
+        match self {
+            Self::Json => json(report),
+            Self::Text | Self::Off => report.to_string(),
+        }
+    }
 }
 
 /// What the first stale use does to the guest.
@@ -80,18 +91,14 @@ impl Reports {
     }
 
     fn print_new(&mut self) {
-        for stale in self.unit.take_stale_uses() {
+        let (uses, interrupts) = (self.unit.take_stale_uses(), self.unit.take_stale_interrupts());
+        let uses = uses.iter().map(|stale| self.format.text(stale, StaleUse::to_json));
+        let interrupts = interrupts.iter().map(|stale| self.format.text(stale, StaleInterrupt::to_json));
+        for text in uses.chain(interrupts).collect::<Vec<_>>() {
             if self.printed < MOST_PRINTED {
                 self.printed += 1;
-                self.print(&self.text(&stale));
+                self.print(&text);
             }
-        }
-    }
-
-    fn text(&self, stale: &StaleUse) -> String {
-        match self.format {
-            Format::Json => stale.to_json(),
-            Format::Text | Format::Off => stale.to_string(),
         }
     }
 
