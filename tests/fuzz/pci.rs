@@ -32,6 +32,8 @@ const REGISTERS: [u64; 24] = [
     0x2c, 0x38, 0x1000, 0x1008, 0x100c, 0x2000, 0x3ff8,
 ];
 const RING: u64 = 0x8000;
+/// How often the engine is given the processor before something else is done.
+const MOST_LOOKS: u32 = 10;
 
 pub(super) fn run(choices: &mut Choices<'_>, census: &mut Census) {
     let rig = Rig::new(choices.of(&[Way::Direct, Way::Passing, Way::Walled]));
@@ -240,8 +242,8 @@ fn run_the_engine(rig: &Rig, choices: &mut Choices<'_>, census: &mut Census) {
     let tail = choices.below(4);
     store(0x20, Width::Dword, choices.spoil(tail, 8));
     store(0x08, Width::Dword, 1);
-    // Mostly it is done by then; an answer to a page request never comes.
-    for _ in 0..200 {
+    // Mostly it is done by then, unless others want the processor too; an answer to a page request never comes.
+    for _ in 0..MOST_LOOKS {
         if load(0x0c) & 3 == 0 && load(0x20) == load(0x24) {
             break;
         }

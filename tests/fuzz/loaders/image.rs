@@ -76,6 +76,9 @@ const LINUX_FIELDS: [(usize, usize); 11] = [
 const ADDRESSES_FIELDS: [(usize, usize); 8] =
     [(0x20, 4), (0x24, 4), (0x28, 4), (0x2c, 4), (0x30, 4), (0x34, 4), (0x38, 4), (0x3c, 4)];
 
+/// Headers of every kind lie in as many bytes.
+const HEADS: u64 = 0x300;
+
 impl Image {
     pub(super) fn new(choices: &mut Choices<'_>) -> Self {
         choices.of(&[
@@ -111,6 +114,14 @@ impl Image {
             if let Some(field) = bytes.get_mut(at..at + len) {
                 field.copy_from_slice(&value[..len]);
             }
+        }
+        if choices.one_in(4) {
+            let at = usize::try_from(choices.below(HEADS)).unwrap_or(0);
+            bytes
+                .get_mut(at..)
+                .and_then(<[u8]>::first_mut)
+                .into_iter()
+                .for_each(|byte| *byte = choices.byte());
         }
         if choices.one_in(8) {
             let end = choices.word() % (bytes.len() as u64 + 1);

@@ -179,26 +179,3 @@ fn an_initrd_that_does_not_fit_is_refused() {
     payload.command_line = "x".repeat(1 << 20);
     assert!(matches!(load(&memory(), &payload), Err(BootError::TooLarge { .. })));
 }
-
-/// Every byte of every image, cut and changed: loading ends in a line or in an entry.
-#[test]
-fn no_bytes_of_an_image_break_the_loader() {
-    let mut random = fastrand::Rng::with_seed(7);
-    let memory = memory();
-    for image in
-        [BareImage::Edu.elf(ElfWidth::Bits32), BareImage::Edu.elf(ElfWidth::Bits64), pvh(), bzimage()]
-    {
-        for _ in 0..400 {
-            let mut changed = image.clone();
-            let end = if random.bool() { changed.len() } else { random.usize(..changed.len()) };
-            changed.truncate(end);
-            for _ in 0..random.usize(1..4) {
-                let heads = changed.len().min(0x300);
-                if let Some(byte) = changed.get_mut(random.usize(..heads.max(1))) {
-                    *byte = if random.bool() { 0xff } else { random.u8(..) };
-                }
-            }
-            let _loaded = load(&memory, &payload(changed));
-        }
-    }
-}
