@@ -34,7 +34,7 @@ pub(super) fn run(choices: &mut Choices<'_>, census: &mut Census) {
         devices: Vec::new(),
     };
     let image = Image::new(choices);
-    let payload = payload(image.bytes(choices), choices);
+    let payload = payload(image.bytes(choices), options.memory_bytes, choices);
     let memory = PhysicalMemory::new(options.memory_bytes).expect("some MiB can be mapped");
     let entry = match boot::load(&memory, &payload) {
         Ok(entry) => entry,
@@ -56,11 +56,12 @@ pub(super) fn run(choices: &mut Choices<'_>, census: &mut Census) {
     assert!(regions.windows(2).all(|pair| pair[0].range.end <= pair[1].range.start), "{regions:?}");
 }
 
-/// The image with whatever goes with it.
-fn payload(bytes: Vec<u8>, choices: &mut Choices<'_>) -> Payload {
+/// The image with whatever goes with it; a module may be so large that it just fits above the image, or does not.
+fn payload(bytes: Vec<u8>, memory_bytes: u64, choices: &mut Choices<'_>) -> Payload {
     let initrd = choices.one_in(2).then(|| {
-        let pages = choices.of(&[0, 1, 3, 40, 300, 900]);
-        let len = pages * 4096 + usize::from(choices.byte());
+        let most = memory_bytes - map::HIGH_MEMORY;
+        let len = choices.of(&[0, 1, 0x3000, most / 2, most - 0x2400, most - 0x1400, most]);
+        let len = usize::try_from(len).unwrap_or(0);
         let first = choices.byte();
         File { name: "initrd".into(), bytes: (first..=u8::MAX).cycle().take(len).collect() }
     });

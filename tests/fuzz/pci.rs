@@ -1,8 +1,9 @@
 //! Configuration space by ports and by memory, BARs moved anywhere, the registers of every device, and their DMA.
 //!
 //! Rules: what identifies a function stays, and its capability lists end; an address is answered by the function whose
-//! BAR says so, by the lower number if there are two, and by nobody else; behind a unit that blocks everything memory
-//! stays as it is. The DMA engine's thread works beside all this, so here the same bytes do only nearly the same again.
+//! BAR says so, by the lower number if there are two, and by nobody else; memory stays as it is behind a unit that blocks
+//! everything, and while nobody is bus master. The DMA engine's thread works beside all this, so here the same bytes do
+//! only nearly the same again.
 
 mod rig;
 
@@ -33,18 +34,28 @@ const REGISTERS: [u64; 24] = [
 ];
 const RING: u64 = 0x8000;
 /// How often the engine is given the processor before something else is done.
-const MOST_LOOKS: u32 = 10;
+const MOST_LOOKS: u32 = 4;
 
 pub(super) fn run(choices: &mut Choices<'_>, census: &mut Census) {
     let rig = Rig::new(choices.of(&[Way::Direct, Way::Passing, Way::Walled]));
     let identity = FUNCTIONS.map(|function| identity(&rig, function));
+    let mut engine_has_run = false;
     while !choices.is_over() {
         match choices.below(9) {
             0 | 1 => configure(&rig, choices),
             2 => move_a_bar(&rig, choices, census),
             8 => enable(&rig, choices),
-            3 => run_the_engine(&rig, choices, census),
-            4 => transfer(&rig, choices),
+            3 => {
+                engine_has_run = true;
+                run_the_engine(&rig, choices, census);
+            }
+            4 if engine_has_run || has_master(&rig) => transfer(&rig, choices),
+            4 => {
+                let before = rig.memory_bytes();
+                transfer(&rig, choices);
+                assert!(rig.memory_bytes() == before, "memory has changed, and nobody is bus master");
+                census.note("not bus master");
+            }
             _ => access(&rig, choices, census),
         }
     }
@@ -88,7 +99,7 @@ fn configure(rig: &Rig, choices: &mut Choices<'_>) {
     let function = choices.of(&FUNCTIONS);
     let offset = match choices.below(4) {
         0 => choices.below(0x1000),
-        1 => choices.of(&[0x04, 0x05, 0x0c, 0x3c, 0x34, 0x40]),
+        1 => choices.of(&[0x04, 0x05, 0x0c, 0x3c, 0x34, 0x40, 0xff, 0xff9, 0xffe, 0xfff]),
         // The capabilities.
         2 => 0x40 + choices.below(0x80),
         _ => 0x100 + choices.below(0x20),
@@ -188,6 +199,11 @@ fn access(rig: &Rig, choices: &mut Choices<'_>, census: &mut Census) {
 fn base(rig: &Rig, function: u8) -> u64 {
     let width = if function == ENGINE { Width::Qword } else { Width::Dword };
     config(rig, function, 0x10, width) & !0xf
+}
+
+/// Whether any function may issue requests.
+fn has_master(rig: &Rig) -> bool {
+    FUNCTIONS.into_iter().any(|function| config(rig, function, 0x04, Width::Word) & 4 != 0)
 }
 
 /// A transfer of one of the simple devices.

@@ -117,7 +117,7 @@ impl Fuzz {
 
     fn write(&self, choices: &mut Choices<'_>) {
         let offset = match choices.below(8) {
-            0 => choices.number(),
+            0 => choices.of(&[0xff8, 0xffc, 0x1000, 0x1004, 0x1_0000, u64::MAX - 7]),
             1 => choices.of(&KNOWN) + choices.below(9),
             2 => RECORDS + 4 * choices.below(4 * RECORD_COUNT + 4),
             _ => choices.of(&KNOWN),

@@ -76,6 +76,11 @@ const LINUX_FIELDS: [(usize, usize); 11] = [
 const ADDRESSES_FIELDS: [(usize, usize); 8] =
     [(0x20, 4), (0x24, 4), (0x28, 4), (0x2c, 4), (0x30, 4), (0x34, 4), (0x38, 4), (0x3c, 4)];
 
+/// Where something lies already: the image, what the guest is told, the ACPI tables; and the end of memory.
+const PLACES: [u64; 8] = [0xf800, 0x1_0000, 0x1_0020, 0xd_ff00, 0xe_0000, 0x10_0000, 0x10_1000, 0x1f_ff00];
+/// In a program header.
+const LOAD: u32 = 1;
+
 /// Headers of every kind lie in as many bytes.
 const HEADS: u64 = 0x300;
 
@@ -100,14 +105,14 @@ impl Image {
     pub(super) fn bytes(self, choices: &mut Choices<'_>) -> Vec<u8> {
         let bare = choices.of(&[BareImage::Hello, BareImage::Echo, BareImage::Edu]);
         let (mut bytes, fields) = match self {
-            Self::Elf32 => (bare.elf(ElfWidth::Bits32), &ELF32_FIELDS[..]),
+            Self::Elf32 => (two_segments(bare.elf(ElfWidth::Bits32)), &ELF32_FIELDS[..]),
             Self::Elf64 => (bare.elf(ElfWidth::Bits64), &ELF64_FIELDS[..]),
             Self::Pvh => (bare.pvh(), &ELF64_FIELDS[..]),
             Self::Linux => (bare.bzimage(), &LINUX_FIELDS[..]),
             Self::Addresses => (addresses(), &ADDRESSES_FIELDS[..]),
             Self::Nothing => (b"\x7fELF\x01\x01".to_vec(), &ELF32_FIELDS[..]),
         };
-        for _ in 0..choices.below(4) {
+        for _ in 0..choices.of(&[0, 1, 1, 1, 2, 3]) {
             let (at, len) = choices.of(fields);
             let before = value_of(bytes.get(at..at + len).unwrap_or_default());
             let value = new_value(before, choices).to_le_bytes();
@@ -136,14 +141,24 @@ impl Image {
 
 /// An address near the ends of things, a length, a flag, or nearly what was there.
 fn new_value(before: u64, choices: &mut Choices<'_>) -> u64 {
-    match choices.below(6) {
+    match choices.below(7) {
         0 => choices.number(),
         1 => before.wrapping_add(choices.number()),
         2 => choices.spoil(before, 1),
         3 => (choices.below(8) << 20).wrapping_sub(choices.below(0x100)),
-        4 => choices.below(0x100) << 12,
+        4 => choices.of(&PLACES).wrapping_add(choices.number()),
+        5 => choices.of(&PLACES),
         _ => choices.below(200),
     }
+}
+
+/// With a second segment of 64 bytes.
+fn two_segments(mut elf32: Vec<u8>) -> Vec<u8> {
+    elf32[44] = 2;
+    for (at, word) in (84..).step_by(4).zip([LOAD, 0x1000, 0x11_0000, 0x11_0000, 0x40, 0x80]) {
+        elf32[at..at + 4].copy_from_slice(&word.to_le_bytes());
+    }
+    elf32
 }
 
 /// A Multiboot header at 0x20 with five addresses, before and behind which there is some more.
@@ -190,7 +205,7 @@ pub(super) fn segments<'image>(image: &'image [u8], entry: &Entry) -> Vec<(u64, 
     let first = field(headers, word);
     (0..field(count, 2))
         .filter_map(|number| usize::try_from(first + number * step).ok())
-        .filter(|at| field(*at, 4) == 1)
+        .filter(|at| field(*at, 4) == u64::from(LOAD))
         .map(|at| (field(at + physical, word), piece(field(at + offset, word), field(at + file_bytes, word))))
         .filter(|(_, bytes)| !bytes.is_empty())
         .collect()

@@ -13,6 +13,7 @@ use devices::upstream::{Direct, Remapped, Upstream};
 use iommu::vtd::interrupts::MsiSink;
 use iommu::vtd::options::VtdOptions;
 use iommu::vtd::{Vtd, Width};
+use mmu::address::PhysAddr;
 use mmu::memory::{MIN_MEMORY_BYTES, PhysicalMemory};
 
 use crate::fuzz::Census;
@@ -62,18 +63,19 @@ impl Rig {
         Self { way, memory, bus, bridge, sent }
     }
 
-    /// Ends the devices' threads and looks what they have left.
-    pub(super) fn finish(self, census: &mut Census) {
-        let Self { way, memory, bus, bridge, sent } = self;
-        drop((bus, bridge));
-        sent.check(census);
-        if way == Way::Walled {
-            let mut bytes = vec![0; usize::try_from(MEMORY_BYTES).unwrap_or(0)];
-            memory.read_bytes(mmu::address::PhysAddr(0), &mut bytes);
-            assert!(
-                bytes.iter().all(|byte| *byte == 0),
-                "a device has written through a unit that blocks it"
-            );
+    /// All of memory.
+    pub(super) fn memory_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![0; usize::try_from(MEMORY_BYTES).unwrap_or(0)];
+        self.memory.read_bytes(PhysAddr(0), &mut bytes);
+        bytes
+    }
+
+    /// Looks what the devices have left.
+    pub(super) fn finish(&self, census: &mut Census) {
+        self.sent.check(census);
+        if self.way == Way::Walled {
+            let is_zero = self.memory_bytes().iter().all(|byte| *byte == 0);
+            assert!(is_zero, "a device has written through a unit that blocks it");
             census.note("walled off");
         }
     }

@@ -59,6 +59,17 @@ struct Walk<'a> {
     address: u64,
     write: bool,
     look: Look,
+    /// What the unit sets on the way, and where: a table may be met again as another one.
+    marked: Vec<(u64, u64)>,
+}
+
+/// An entry of the first stage, where it was found.
+#[derive(Clone, Copy)]
+struct Entry {
+    place: u64,
+    word: u64,
+    /// Whether it may be marked.
+    writable: bool,
 }
 
 /// Looks where the request goes.
@@ -71,15 +82,18 @@ pub(super) fn look(
 ) -> Look {
     let write = access == Access::Write;
     let look = Look { has_pasid: pasid.is_some(), ..Look::BLOCKED };
-    let mut walk = Walk { memory: tables.memory, address: address.0, write, look };
+    let mut walk = Walk { memory: tables.memory, address: address.0, write, look, marked: Vec::new() };
     let reached = route(tables, source, pasid).and_then(|route| walk.follow(route));
     let is_mark_denied = walk.look.is_mark_denied;
-    Look { reached: reached.filter(|_| !is_mark_denied), ..walk.look }
+    let marks = !walk.marked.is_empty();
+    Look { reached: reached.filter(|_| !is_mark_denied), marks, ..walk.look }
 }
 
 impl Walk<'_> {
     fn load(&self, place: u64) -> Option<u64> {
-        self.memory.try_load(PhysAddr(place))
+        let word = self.memory.try_load(PhysAddr(place))?;
+        let here = self.marked.iter().filter(|(marked, _)| *marked == place);
+        Some(here.fold(word, |word, (_, marks)| word | marks))
     }
 
     /// Through whatever the route leads through.
@@ -157,7 +171,8 @@ impl Walk<'_> {
         let mut allowed = u64::MAX;
         for level in (1..=levels).rev() {
             let shift = 3 + 9 * level;
-            let entry = self.load(table + (self.address >> shift & 0x1ff) * 8)?;
+            let place = table + (self.address >> shift & 0x1ff) * 8;
+            let entry = self.load(place)?;
             let is_leaf = level == 1 || entry & LARGE != 0;
             let inside = (1_u64 << shift) - 1;
             let has_reserved = level > 1 && is_leaf && (level > 3 || entry & FRAME & inside & !0x1000 != 0);
@@ -168,16 +183,16 @@ impl Walk<'_> {
             allowed &= entry;
             if is_leaf {
                 let own = entry & FRAME & !inside | self.address & inside;
-                return self.leaf(nest, own, allowed, (entry, writable));
+                return self.leaf(nest, own, allowed, Entry { place, word: entry, writable });
             }
-            self.mark(entry, 0x20, writable)?;
+            self.mark(Entry { place, word: entry, writable }, 0x20)?;
             (table, writable) = self.first_table(nest, entry & FRAME)?;
         }
         None
     }
 
-    /// `entry` is the leaf, with whether it may be marked.
-    fn leaf(&mut self, nest: Option<Second>, own: u64, allowed: u64, entry: (u64, bool)) -> Option<u64> {
+    /// `entry` is the leaf.
+    fn leaf(&mut self, nest: Option<Second>, own: u64, allowed: u64, entry: Entry) -> Option<u64> {
         if allowed & 4 == 0 || self.write && allowed & 2 == 0 {
             return None;
         }
@@ -188,18 +203,20 @@ impl Walk<'_> {
                 (allowed & self.needed() != 0).then_some(reached)?
             }
         };
-        self.mark(entry.0, if self.write { 0x60 } else { 0x20 }, entry.1)?;
+        self.mark(entry, if self.write { 0x60 } else { 0x20 })?;
         Some(reached)
     }
 
     /// Whether the walk goes on: `marks` are set in the entry, or can be.
-    fn mark(&mut self, entry: u64, marks: u64, writable: bool) -> Option<()> {
-        if entry & marks == marks {
+    fn mark(&mut self, entry: Entry, marks: u64) -> Option<()> {
+        if entry.word & marks == marks {
             return Some(());
         }
-        self.look.marks |= writable;
-        self.look.is_mark_denied |= !writable;
-        writable.then_some(())
+        if entry.writable {
+            self.marked.push((entry.place, marks));
+        }
+        self.look.is_mark_denied |= !entry.writable;
+        entry.writable.then_some(())
     }
 }
 
