@@ -38,6 +38,8 @@ pub struct Moment {
 pub enum Holder {
     /// The unit's IOTLB.
     Iotlb,
+    /// The unit's caches of table entries, through which a walk came to it just now.
+    TableCaches,
     /// The device's TLB.
     DeviceTlb,
 }

@@ -22,7 +22,11 @@ impl StaleUse {
             "domain": self.space.domain.0,
             "address": hex(self.request.address.0),
             "access": match self.request.access { Access::Read => "read", Access::Write => "write" },
-            "held_by": match self.holder { Holder::Iotlb => "iotlb", Holder::DeviceTlb => "device-tlb" },
+            "held_by": match self.holder {
+                Holder::Iotlb => "iotlb",
+                Holder::TableCaches => "table-caches",
+                Holder::DeviceTlb => "device-tlb",
+            },
             "cached": translation(&self.cached),
             "now": match &self.now { Ok(now) => translation(now), Err(_) => Value::Null },
             "fault": self.now.err().map(|reason| json!({ "code": reason.code(), "reason": reason.to_string() })),

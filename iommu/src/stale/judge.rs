@@ -22,6 +22,8 @@ pub(super) struct Entry {
     /// Event of its fill.
     pub(super) filled: u64,
     pub(super) change: Change,
+    /// Whether a PASID table is on the way to it: there is none in legacy mode.
+    pub(super) has_pasid_table: bool,
 }
 
 /// What `received` was to `entry`.
@@ -94,7 +96,7 @@ fn device_mismatch(entry: &Entry, scope: &DeviceScope) -> Option<Why> {
     if scope.source != entry.requester.source {
         return Some(Why::OtherDevice);
     }
-    if entry.holder == Holder::Iotlb {
+    if entry.holder != Holder::DeviceTlb {
         return Some(Why::DeviceTlbOnly);
     }
     if !scope.pasid.covers(entry.requester.pasid) {
@@ -157,7 +159,8 @@ fn table_remedy(entry: &Entry) -> Vec<Descriptor> {
     match entry.change.table {
         Table::Root | Table::Context => {
             let device = ContextScope::Device { source: entry.requester.source, ignored_bits: 0 };
-            vec![Descriptor::ContextCache(device), pasids]
+            let contexts = Descriptor::ContextCache(device);
+            if entry.has_pasid_table { vec![contexts, pasids] } else { vec![contexts] }
         }
         Table::PasidDirectory | Table::Pasid => vec![pasids],
         Table::FirstStage { .. } | Table::SecondStage { .. } => Vec::new(),

@@ -156,6 +156,40 @@ fn a_kept_pasid_entry_is_told() {
     assert!(matches!(report.remedy[..], [Descriptor::PasidCache(_), Descriptor::Iotlb { .. }]));
 }
 
+#[test]
+fn a_use_that_walks_through_a_cached_table_entry_is_reported_at_once() {
+    for iotlb in [CacheSizes::default().iotlb, 0] {
+        let caches = CacheSizes { iotlb, ..CacheSizes::default() };
+        let mut driver = Driver::scalable_with(VtdOptions { caches, ..options(EVERY_USE) });
+        let directory = driver.attach_scalable(SOURCE);
+        let table = driver.first_stage(directory, 5, DOMAIN);
+        driver.map(FIRST_STAGE, table, PAGE, 1);
+        let mut port = driver.port();
+        load_at(&mut port, Some(pasid(5)), PAGE).unwrap();
+        let other = driver.first_stage(directory, 5, DOMAIN);
+        driver.map(FIRST_STAGE, other, PAGE, 2);
+        driver.invalidate(&[invalidations::pasid(DOMAIN, 5)]);
+        assert_eq!(load_at(&mut port, Some(pasid(5)), PAGE), Ok(1));
+        let reports = driver.unit.take_stale_uses();
+        let [report] = &reports[..] else { panic!("IOTLB {iotlb}: {reports:?}") };
+        assert_eq!((report.holder, report.change.table), (Holder::TableCaches, Table::Pasid));
+    }
+}
+
+#[test]
+fn in_legacy_mode_no_pasid_cache_is_asked_for() {
+    let mut driver = Driver::legacy_with(options(EVERY_USE));
+    let table = driver.attach_legacy(SOURCE, DOMAIN, 0);
+    driver.map(SECOND_STAGE, table, PAGE, 1);
+    let mut port = driver.port();
+    load(&mut port).unwrap();
+    let other = driver.attach_legacy(SOURCE, DOMAIN, 0);
+    driver.map(SECOND_STAGE, other, PAGE, 2);
+    load(&mut port).unwrap();
+    let report = driver.unit.take_stale_uses().remove(0);
+    assert!(matches!(report.remedy[..], [Descriptor::ContextCache(_), Descriptor::Iotlb { .. }]), "{report}");
+}
+
 fn device_scene() -> (Driver, Port, PhysAddr) {
     let mut driver = Driver::legacy_with(options(EVERY_USE));
     let table = driver.attach_legacy(SOURCE, DOMAIN, 1);

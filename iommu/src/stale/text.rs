@@ -87,6 +87,7 @@ impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Iotlb => "the IOTLB",
+            Self::TableCaches => "cached table entries",
             Self::DeviceTlb => "its device TLB",
         })
     }

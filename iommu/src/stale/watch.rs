@@ -34,7 +34,7 @@ use crate::stale::judge::{self, Entry};
 use crate::stale::mixer::Mixer;
 use crate::stale::{Change, Holder, Moment, StaleUse};
 use crate::vtd::port::Request;
-use crate::vtd::{Path, Reading, Requester, SpaceKey, Stages, Trail};
+use crate::vtd::{Path, Reading, Requester, SpaceKey, Stages, Table, Trail};
 
 /// Which uses are looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -76,6 +76,8 @@ const MOST_REPORTS: usize = 1024;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Place {
     Iotlb(Tag),
+    /// Nowhere until a walk found it a moment ago, which began at that event; what it read itself is no older.
+    Walked(Tag, u64),
     DeviceTlb(SourceId, Option<Pasid>),
 }
 
@@ -151,8 +153,26 @@ pub(crate) enum Look {
     Changed(Change),
 }
 
+impl Origin {
+    /// Whether a PASID entry led to it, as in scalable mode.
+    fn has_pasid_table(&self) -> bool {
+        self.route.readings().iter().any(|reading| reading.table == Table::Pasid)
+    }
+}
+
+impl Place {
+    /// Whether something there may rest on `reading` after the entry has changed.
+    fn may_outlive(self, reading: &Reading) -> bool {
+        match self {
+            Self::Walked(_, began) => reading.read_at < began,
+            Self::Iotlb(_) | Self::DeviceTlb(..) => true,
+        }
+    }
+}
+
 impl FillKey {
     fn new(place: Place, address: VirtAddr, size: PageSize) -> Self {
+        let place = if let Place::Walked(tag, _) = place { Place::Iotlb(tag) } else { place };
         Self { place, page: VirtAddr(address.0 & !(size.bytes() - 1)), size }
     }
 }
@@ -201,6 +221,11 @@ impl Watch {
         log.push(received);
     }
 
+    /// Whether no invalidation came since that event: one that is under way waits for whoever walked before it.
+    pub(crate) fn has_received_nothing_since(&self, event: u64) -> bool {
+        self.state.lock().log.since(event).next().is_none()
+    }
+
     /// A wait completed.
     pub(crate) fn waited(&self) {
         self.state.lock().last_wait = self.happen().event;
@@ -223,7 +248,8 @@ impl Watch {
         let Some(fill) = state.fills.get(&key) else { return Look::Unknown };
         let Origin { route, path, .. } = &fill.origin;
         // What the requester's own route rests on comes last: whoever filled it may have been another.
-        let mut readings = [route, &path.walk, used.route].into_iter().flat_map(Trail::readings);
+        let readings = [route, &path.walk, used.route].into_iter().flat_map(Trail::readings);
+        let mut readings = readings.filter(|reading| used.place.may_outlive(reading));
         let change = readings.find_map(|reading| self.change(reading));
         let led_elsewhere = || if path.stages == used.stages { None } else { parting(route, used.route) };
         match change.or_else(led_elsewhere) {
@@ -251,6 +277,7 @@ impl Watch {
         }
         let holder = match used.place {
             Place::Iotlb(_) => Holder::Iotlb,
+            Place::Walked(..) => Holder::TableCaches,
             Place::DeviceTlb(..) => Holder::DeviceTlb,
         };
         let entry = Entry {
@@ -261,6 +288,7 @@ impl Watch {
             holder,
             filled: fill.filled.event,
             change,
+            has_pasid_table: fill.origin.has_pasid_table(),
         };
         let since = state.log.since(change.read_at);
         let report = StaleUse {

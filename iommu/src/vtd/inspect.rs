@@ -69,6 +69,7 @@ impl Vtd {
             return past.ok().filter(|_| now == Ok(used.hit)).map(|past| past.path);
         }
         let is_held = match used.place {
+            Place::Walked(_, began) => watch.has_received_nothing_since(began),
             Place::Iotlb(tag) => self.iotlb.contains(tag, address) == Some(used.hit),
             Place::DeviceTlb(source, pasid) => {
                 self.device(source).is_some_and(|device| device.cached(pasid, address) == Some(used.hit))

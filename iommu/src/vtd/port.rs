@@ -26,7 +26,6 @@ use crate::spec::fault::{AddressType, FaultReason, FaultRecord};
 use crate::spec::id::SourceId;
 use crate::spec::interrupt::Msi;
 use crate::spec::page_request::{PageRequest, Wants};
-use crate::stale::Holder;
 use crate::stale::watch::{Place, Use};
 use crate::vtd::Vtd;
 use crate::vtd::device_tlb::Device;
@@ -343,11 +342,14 @@ impl Wiring {
                 continue;
             }
             let is_ahead = address_type == AddressType::TranslationRequest;
-            let holder = if is_ahead { Holder::DeviceTlb } else { Holder::Iotlb };
             let spectator = self.spectator.as_ref().map(|spectator| (spectator, Instant::now()));
-            let walked = walk.finish(request, holder);
+            let walked = walk.finish(request);
+            let place = walk.place();
             if let (Ok(found), Some((spectator, began))) = (&walked, spectator) {
                 spectator.saw(began, request.address, *found);
+            }
+            if let (Ok(found), Some(place)) = (walked, place) {
+                self.watch_use(request, place, found);
             }
             return walked.map_err(|reason| Stopped {
                 // A device that asks ahead is told that it may not; nothing is recorded.

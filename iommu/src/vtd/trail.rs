@@ -118,6 +118,11 @@ impl Recorder {
         Self { readings: Some(Vec::new()), now }
     }
 
+    /// Events before the first reading.
+    pub(crate) const fn began(&self) -> u64 {
+        self.now
+    }
+
     /// Notes what stood at `place`.
     pub(crate) fn note(&mut self, table: Table, place: PhysAddr, value: u64, leaf: bool) {
         if let Some(readings) = &mut self.readings {

@@ -2,12 +2,11 @@
 
 use mmu::address::Access;
 
-use crate::stale::Holder;
 use crate::stale::watch::{Patience, Place, StaleOptions, Use, Watching};
 use crate::vtd::options::VtdOptions;
 use crate::vtd::port::memo::Memos;
 use crate::vtd::port::walk::Walk;
-use crate::vtd::port::{Ats, Request};
+use crate::vtd::port::{Ats, Port, Request};
 use crate::vtd::route::Requester;
 use crate::vtd::tests::driver::invalidations;
 use crate::vtd::tests::driver::{DOMAIN, Driver, PAGE, SECOND_STAGE, SOURCE, load};
@@ -29,7 +28,7 @@ fn a_walk_whose_route_ended_before_its_tickets_fills_nothing() {
     let section = port.iotlb.enter();
     let mut walk = Walk::begin(&driver.unit, &section, &memo);
     assert!(walk.is_overtaken());
-    walk.finish(&READ, Holder::Iotlb).unwrap();
+    walk.finish(&READ).unwrap();
     drop(section);
 
     assert_eq!(load(&mut port), Ok(2), "not what the old route led to");
@@ -46,7 +45,7 @@ fn a_walk_with_a_current_route_fills() {
     let section = port.iotlb.enter();
     let mut walk = Walk::begin(&driver.unit, &section, &memo);
     assert!(!walk.is_overtaken());
-    let found = walk.finish(&READ, Holder::Iotlb).unwrap();
+    let found = walk.finish(&READ).unwrap();
     drop(section);
     assert_eq!(driver.unit.iotlb.contains(memo.tag(Ats::Disabled).unwrap(), PAGE), Some(found));
 }
@@ -76,6 +75,61 @@ fn a_use_that_an_invalidation_overtook_is_not_reported() {
     driver.submit(&[invalidations::pages(DOMAIN, PAGE, 0)]);
     driver.unit.check_use(&used);
     assert_eq!(driver.unit.take_stale_uses(), [], "the wait would have drained it");
+}
+
+/// A device whose context entry was read, and then led elsewhere.
+fn misled() -> (Driver, Port) {
+    let stale = StaleOptions { watching: Watching::EveryUse, patience: Patience::FirstUse };
+    let mut driver = Driver::legacy_with(VtdOptions { stale, ..VtdOptions::default() });
+    let table = driver.attach_legacy(SOURCE, DOMAIN, 0);
+    driver.map(SECOND_STAGE, table, PAGE, 1);
+    let mut port = driver.port();
+    load(&mut port).unwrap();
+    let other = driver.attach_legacy(SOURCE, DOMAIN, 0);
+    driver.map(SECOND_STAGE, other, PAGE, 2);
+    driver.invalidate(&[invalidations::domain(DOMAIN)]);
+    (driver, port)
+}
+
+/// Walks, lets something happen, and then looks at the use that the walk was for.
+fn reports_after_a_walk(driver: &mut Driver, port: &mut Port, happens: impl FnOnce(&mut Driver)) -> usize {
+    let memo = port.wiring.memos.find(&driver.unit, None).unwrap().clone();
+    let section = port.iotlb.enter();
+    let mut walk = Walk::begin(&driver.unit, &section, &memo);
+    let hit = walk.finish(&READ).unwrap();
+    let place = walk.place().unwrap();
+    happens(driver);
+    let requester = Requester { source: SOURCE, pasid: None };
+    let (route, stages) = (&memo.trail, memo.space.stages);
+    driver.unit.check_use(&Use { requester, request: &READ, place, hit, route, stages });
+    drop(section);
+    driver.unit.take_stale_uses().len()
+}
+
+#[test]
+fn a_walk_is_a_use_of_what_was_cached_before_it() {
+    let (mut driver, mut port) = misled();
+    assert_eq!(reports_after_a_walk(&mut driver, &mut port, |_| ()), 1);
+}
+
+#[test]
+fn a_walk_that_an_invalidation_overtook_is_not_reported() {
+    let (mut driver, mut port) = misled();
+    let flush = |driver: &mut Driver| driver.submit(&[invalidations::all_contexts(), invalidations::all()]);
+    assert_eq!(reports_after_a_walk(&mut driver, &mut port, flush), 0);
+}
+
+#[test]
+fn what_a_walk_read_itself_was_no_use_of_anything_cached() {
+    let stale = StaleOptions { watching: Watching::EveryUse, patience: Patience::FirstUse };
+    let mut driver = Driver::legacy_with(VtdOptions { stale, ..VtdOptions::default() });
+    let table = driver.attach_legacy(SOURCE, DOMAIN, 0);
+    driver.map(SECOND_STAGE, table, PAGE, 1);
+    let mut port = driver.port();
+    let remap = |driver: &mut Driver| {
+        driver.map(SECOND_STAGE, table, PAGE, 2);
+    };
+    assert_eq!(reports_after_a_walk(&mut driver, &mut port, remap), 0);
 }
 
 #[test]

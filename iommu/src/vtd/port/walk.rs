@@ -12,8 +12,7 @@ use mmu::step::Permission;
 use mmu::trace::{Action, Agent, Event, Observer};
 
 use crate::spec::fault::FaultReason;
-use crate::stale::Holder;
-use crate::stale::watch::Origin;
+use crate::stale::watch::{Origin, Place};
 use crate::vtd::Vtd;
 use crate::vtd::options::CachingMode;
 use crate::vtd::port::Request;
@@ -67,24 +66,30 @@ impl<'a> Walk<'a> {
         self.is_overtaken
     }
 
-    /// Walks for `holder`, and fills what may be filled.
-    pub(super) fn finish(&mut self, request: &Request, holder: Holder) -> Result<Translation, FaultReason> {
+    /// Walks, and fills what may be filled.
+    pub(super) fn finish(&mut self, request: &Request) -> Result<Translation, FaultReason> {
         if let Some(reason) = self.known_absent(request) {
             return Err(reason);
         }
         let walked = self.walker.walk(&self.space, request.address, request.access);
         match walked {
-            Ok(found) => self.fill(request.address, found, holder),
+            Ok(found) => self.fill(request.address, found),
             Err(reason) => self.fill_absent(request, reason),
         }
         walked
     }
 
-    fn fill(&self, address: VirtAddr, found: Translation, holder: Holder) {
+    /// What was found, as somebody holds it who uses it now.
+    pub(super) fn place(&self) -> Option<Place> {
+        Some(Place::Walked(self.space.tag?, self.walker.recorder.began()))
+    }
+
+    fn fill(&self, address: VirtAddr, found: Translation) {
         let (Some(tag), Some(ticket)) = (self.space.tag, self.ticket) else { return };
-        // A device keeps what it asked for whether the IOTLB does or not.
-        let is_kept = self.section.fill(ticket, address, found) || holder == Holder::DeviceTlb;
-        if let (true, Some(watch), Some(key)) = (is_kept, &self.unit.watch, self.memo.key) {
+        // What the IOTLB does not keep is used once, and perhaps kept by the device.
+        let is_newest =
+            self.section.fill(ticket, address, found) || self.section.lookup(tag, address).is_none();
+        if let (true, Some(watch), Some(key)) = (is_newest, &self.unit.watch, self.memo.key) {
             let (route, path) = (self.memo.trail.clone(), self.walker.path(&self.space));
             watch.filled(tag, address, found, Origin { space: key, route, path });
         }
