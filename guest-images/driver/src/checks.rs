@@ -9,24 +9,33 @@ mod events;
 mod interrupts;
 mod mapped;
 mod matrix;
+mod order;
 mod pages;
+mod upper;
 
 use core::fmt;
 
 use crate::caches::{Caches, Keeps};
 use crate::console::say;
+use crate::descriptor::Hint;
 use crate::driver::Driver;
 use crate::ending;
 use crate::engine::Outcome;
-use crate::id::{Iova, Vector};
-use crate::memory::{CommandLine, Frame, Memory};
-use crate::space::{Kind, Space};
+use crate::entry::Levels;
+use crate::id::{Domain, Iova, Pasid, Vector};
+use crate::memory::{CommandLine, FRAME_BYTES, Frame, Memory};
+use crate::space::{Change, Changed, Kind, Space};
+use crate::unit::Mode;
 
 /// Addresses of devices begin here: where nothing lies that a device reaches untranslated.
 const FIRST: u64 = 0x1_0000_0000;
 /// Vectors below are for exceptions, or for an interrupt controller that nobody uses.
 const FIRST_VECTOR: u8 = 0x30;
 const LARGE_BYTES: u64 = 0x20_0000;
+/// Domains begin behind this one.
+const FIRST_DOMAIN: Domain = Domain(0x100);
+/// A process, where one is enough.
+const PROCESS: Pasid = Pasid(1);
 
 /// All checks of one run.
 #[derive(Debug)]
@@ -37,6 +46,7 @@ pub struct Checks {
     pub caches: Caches,
     next: u64,
     next_vector: u8,
+    last_domain: Domain,
     number: u32,
     failed: u32,
 }
@@ -55,6 +65,34 @@ pub enum Note {
 /// Invalidations, by what they are of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Missing(pub &'static str);
+
+/// Who holds a stale translation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Holder {
+    /// The unit.
+    Unit,
+    /// The device.
+    Device,
+}
+
+impl Missing {
+    /// The least after the change of a page table's entry.
+    #[must_use]
+    pub const fn after(change: &Change, holder: Holder) -> Self {
+        Self(match (change.entry, change.hint, holder) {
+            (Changed::SecondStage, Hint::LeavesOnly, Holder::Unit) => "iotlb-page",
+            (Changed::SecondStage, Hint::LeavesOnly, Holder::Device) => "iotlb-page+device-tlb",
+            (Changed::SecondStage, Hint::EveryLevel, Holder::Unit) => "iotlb-tables",
+            (Changed::SecondStage, Hint::EveryLevel, Holder::Device) => "iotlb-tables+device-tlb",
+            (Changed::FirstStage, Hint::LeavesOnly, Holder::Unit) => "pasid-iotlb-page",
+            (Changed::FirstStage, Hint::LeavesOnly, Holder::Device) => "pasid-iotlb-page+device-tlb",
+            (Changed::FirstStage, Hint::EveryLevel, Holder::Unit) => "pasid-iotlb-tables",
+            (Changed::FirstStage, Hint::EveryLevel, Holder::Device) => "pasid-iotlb-tables+device-tlb",
+            (Changed::BelowFirstStage, _, Holder::Unit) => "iotlb-domain",
+            (Changed::BelowFirstStage, _, Holder::Device) => "iotlb-domain+device-tlb",
+        })
+    }
+}
 
 /// Why a check failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -133,16 +171,51 @@ pub fn run(memory: Memory, line: &CommandLine) -> ! {
         driver,
         caches: Caches::of(line),
         next: FIRST,
+        last_domain: FIRST_DOMAIN,
         next_vector: FIRST_VECTOR,
         number: 0,
         failed: 0,
     };
-    mapped::legacy(&mut checks);
-    matrix::legacy(&mut checks);
+    legacy(&mut checks);
+    scalable(&mut checks);
     interrupts::all(&mut checks);
     events::all(&mut checks);
     pages::all(&mut checks);
     checks.conclude()
+}
+
+fn legacy(checks: &mut Checks) {
+    mapped::legacy(checks);
+    matrix::legacy(checks);
+    let second = Kind::Second(Levels::Four);
+    order::wrong(checks, "legacy", second, None);
+    upper::paging(checks, "legacy", second, None);
+    upper::context(checks);
+}
+
+fn scalable(checks: &mut Checks) {
+    if !checks.driver.unit.has_scalable_mode() {
+        return checks.note(format_args!("scalable mode"), Ok(Note::Absent("the unit does not offer it")));
+    }
+    checks.driver.switch(Mode::Scalable);
+    mapped::scalable(checks);
+    matrix::scalable_second(checks);
+    if !checks.driver.has_pasids() {
+        return checks.note(format_args!("processes"), Ok(Note::Absent("the engine does not name any")));
+    }
+    for (name, kind) in [
+        ("scalable-second", Kind::Second(Levels::Four)),
+        ("scalable-first", Kind::First(Levels::Four)),
+        ("nested", Kind::Nested),
+    ] {
+        checks.driver.switch(Mode::Scalable);
+        if !matches!(kind, Kind::Second(_)) {
+            matrix::processes(checks, name, kind);
+            order::wrong(checks, name, kind, Some(PROCESS));
+        }
+        upper::paging(checks, name, kind, Some(PROCESS));
+        upper::pasid(checks, name, kind, PROCESS);
+    }
 }
 
 impl Checks {
@@ -169,16 +242,16 @@ impl Checks {
         ending::failed()
     }
 
-    /// An address space of the engine `number`, in which nothing is mapped.
-    pub fn space(
-        &mut self,
-        number: usize,
-        kind: Kind,
-        domain: crate::id::Domain,
-        pasid: Option<crate::id::Pasid>,
-    ) -> Space {
-        let source = self.driver.source(number);
+    /// An address space of the engine `number`, in a domain of its own, in which nothing is mapped.
+    pub fn space(&mut self, number: usize, kind: Kind, pasid: Option<Pasid>) -> Space {
+        let (source, domain) = (self.driver.source(number), self.domain());
         Space::new(&mut self.driver.memory, kind, source, domain, pasid)
+    }
+
+    /// A domain that nobody else has: two second stages in one would be an error of the driver.
+    pub fn domain(&mut self) -> Domain {
+        self.last_domain.0 += 1;
+        self.last_domain
     }
 
     /// A page of `space` that nothing else uses, mapped to its first frame. Pages follow one another.
@@ -191,7 +264,19 @@ impl Checks {
     /// The same, not mapped.
     pub fn missing_page(&mut self, space: &Space) -> Page {
         let at = Iova(self.next);
-        self.next += crate::memory::FRAME_BYTES;
+        self.next += FRAME_BYTES;
+        self.page_at(space, at)
+    }
+
+    /// The same, with a table of leaves of its own.
+    pub fn page_alone(&mut self, space: &Space) -> Page {
+        let at = self.large_page();
+        let page = self.page_at(space, at);
+        self.driver.map(space, at, page.old);
+        page
+    }
+
+    fn page_at(&mut self, space: &Space, at: Iova) -> Page {
         let memory = &mut self.driver.memory;
         Page { space: *space, at, old: memory.page(at.0 | 1), new: memory.page(at.0 | 2) }
     }
@@ -200,6 +285,15 @@ impl Checks {
     pub fn vector(&mut self) -> Vector {
         self.next_vector += 1;
         Vector(self.next_vector - 1)
+    }
+
+    /// What a check says that used a stale translation of `page`, if what it rested on was `kept`.
+    #[must_use]
+    pub fn stale_if(&self, kept: Keeps, page: &Page, missing: Missing) -> Note {
+        match kept {
+            Keeps::Always => Note::Stale([Some(page.at), None], missing),
+            _ => Note::Held,
+        }
     }
 
     /// 2 MiB of addresses that nothing else uses.

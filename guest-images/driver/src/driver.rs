@@ -40,7 +40,6 @@ struct Port {
     engine: Engine,
     directory: Frame,
     pasids: Frame,
-    device_tlb: DeviceTlb,
 }
 
 /// What the machine lacks.
@@ -76,9 +75,6 @@ impl Driver {
         self.queue = Queue::start(&self.unit, &mut self.memory, mode);
         self.contexts = self.memory.frame();
         let root = self.memory.page(entry::link(self.contexts.address()));
-        for port in &mut self.engines {
-            (port.directory, port.pasids) = (self.memory.frame(), self.memory.frame());
-        }
         self.unit.set_root(root, mode);
         (0..ENGINES).for_each(|number| self.introduce(number));
         self.flush_all();
@@ -86,12 +82,13 @@ impl Driver {
     }
 
     /// In scalable mode: gives an engine a directory whose PASID 0 lets addresses pass.
-    fn introduce(&self, number: usize) {
+    fn introduce(&mut self, number: usize) {
         if self.mode == Mode::Scalable {
-            let port = &self.engines[number];
+            let port = &mut self.engines[number];
+            (port.directory, port.pasids) = (self.memory.frame(), self.memory.frame());
             port.directory.store(0, entry::link(port.pasids.address()));
             self.write_pasid(number, Pasid(0), Translation::PassThrough, OWN_DOMAIN);
-            self.write_context(number, entry::scalable_context(port.directory.address(), port.device_tlb));
+            self.point_to_directory(number, DeviceTlb::Off);
         }
     }
 
@@ -103,12 +100,9 @@ impl Driver {
                 space.map(&mut self.memory, Iova(frame.address()), frame);
             }
         }
-        self.engines[number].device_tlb = space.device_tlb;
         self.write_entry(space);
         self.flush_all();
-        if self.unit.has_device_tlbs() {
-            self.engines[number].engine.translate_ahead(space.device_tlb == DeviceTlb::On);
-        }
+        self.engines[number].engine.translate_ahead(space.device_tlb);
     }
 
     /// Lets a process be nobody's, and forgets what it was. Requests for its pages may still be under way.
@@ -136,13 +130,21 @@ impl Driver {
             }
             (Mode::Legacy, _) => panic!("legacy mode has no first stage"),
             (Mode::Scalable, translation) => {
-                self.introduce_again(number, space.device_tlb);
+                self.point_to_directory(number, space.device_tlb);
                 self.write_pasid(number, space.pasid.unwrap_or(Pasid(0)), translation, space.domain);
             }
         }
     }
 
-    fn introduce_again(&self, number: usize, device_tlb: DeviceTlb) {
+    /// In scalable mode: lets an engine's context entry lead to another directory, in which `space` alone is attached, and
+    /// flushes nothing.
+    pub fn write_directory(&mut self, space: &Space) {
+        let number = self.number(space.source);
+        self.introduce(number);
+        self.write_entry(space);
+    }
+
+    fn point_to_directory(&self, number: usize, device_tlb: DeviceTlb) {
         let directory = self.engines[number].directory.address();
         self.write_context(number, entry::scalable_context(directory, device_tlb));
     }
@@ -249,9 +251,20 @@ impl Driver {
     // Devices.
 
     fn stop_translating_ahead(&mut self, number: usize) {
-        self.engines[number].device_tlb = DeviceTlb::Off;
-        self.engines[number].engine.translate_ahead(false);
+        self.engines[number].engine.translate_ahead(DeviceTlb::Off);
         self.flush_device(number);
+    }
+
+    /// Whether the engines can name processes.
+    #[must_use]
+    pub fn has_pasids(&self) -> bool {
+        self.unit.has_scalable_mode() && self.engines.iter().all(|port| port.engine.has_pasids())
+    }
+
+    /// Whether the engines can translate ahead, and the unit lets them.
+    #[must_use]
+    pub fn has_device_tlbs(&self) -> bool {
+        self.unit.has_device_tlbs() && self.engines.iter().all(|port| port.engine.has_device_tlb())
     }
 
     /// What requests of an engine carry.
@@ -291,6 +304,6 @@ impl Driver {
 impl Port {
     fn start(memory: &mut Memory, number: usize) -> Option<Self> {
         let engine = Engine::start(memory, number)?;
-        Some(Self { engine, directory: memory.frame(), pasids: memory.frame(), device_tlb: DeviceTlb::Off })
+        Some(Self { engine, directory: memory.frame(), pasids: memory.frame() })
     }
 }

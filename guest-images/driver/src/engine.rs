@@ -8,6 +8,7 @@ mod pages;
 
 pub use interrupts::Slot;
 
+use crate::entry::DeviceTlb;
 use crate::hardware::{load32, store32, store64};
 use crate::id::{Iova, Pasid, Source};
 use crate::memory::{Frame, Memory};
@@ -83,6 +84,9 @@ pub struct Begun<const N: usize>(u64);
 #[derive(Debug)]
 pub struct Engine {
     function: Function,
+    /// Where its capabilities lie.
+    ats: Option<u16>,
+    pasid: Option<u16>,
     registers: u64,
     ring: Frame,
     records: Frame,
@@ -94,11 +98,14 @@ impl Engine {
     pub fn start(memory: &mut Memory, number: usize) -> Option<Self> {
         let function = Function::all(VENDOR, DEVICE).nth(number)?;
         function.enable();
-        if let Some(at) = function.capability(Capability::PASID) {
+        let (ats, pasid) = (function.capability(Capability::ATS), function.capability(Capability::PASID));
+        if let Some(at) = pasid {
             function.write16(at + CONTROL_OF_PASID, PASID_ON);
         }
         let engine = Self {
             function,
+            ats,
+            pasid,
             registers: function.bar(),
             ring: memory.frame(),
             records: memory.frame(),
@@ -128,17 +135,23 @@ impl Engine {
         [self.ring, self.records]
     }
 
-    /// Lets it translate ahead, or not. Whether it can.
-    pub fn translate_ahead(&self, on: bool) -> bool {
-        let Some(at) = self.function.capability(Capability::ATS) else { return false };
-        self.function.write16(at + CONTROL_OF_ATS, if on { ATS_ON } else { 0 });
-        true
+    /// Lets it translate ahead, or not; nothing happens if it cannot.
+    pub fn translate_ahead(&self, device_tlb: DeviceTlb) {
+        if let Some(at) = self.ats {
+            self.function.write16(at + CONTROL_OF_ATS, if device_tlb == DeviceTlb::On { ATS_ON } else { 0 });
+        }
+    }
+
+    /// Whether it can translate ahead.
+    #[must_use]
+    pub const fn has_device_tlb(&self) -> bool {
+        self.ats.is_some()
     }
 
     /// Whether it can name processes.
     #[must_use]
-    pub fn has_pasids(&self) -> bool {
-        self.function.capability(Capability::PASID).is_some()
+    pub const fn has_pasids(&self) -> bool {
+        self.pasid.is_some()
     }
 
     /// Does `jobs` one after the other.

@@ -102,14 +102,14 @@ pub const fn least(entry: Changed) -> Granularity {
     }
 }
 
-/// That much of the IOTLB, around the change of a leaf.
+/// That much of the IOTLB.
 ///
 /// # Panics
 /// If it is to be that of a process and there is none.
 #[must_use]
 pub fn in_iotlb(granularity: Granularity, change: &Change) -> Invalidation {
     let pasid = || change.pasid.expect("a first stage belongs to a process");
-    let pages = Pages::leaf(change.at);
+    let pages = Pages { start: change.at, log2: 0, hint: change.hint };
     match granularity {
         Granularity::Global => Invalidation::Iotlb,
         Granularity::Domain => Invalidation::IotlbOf(change.domain),

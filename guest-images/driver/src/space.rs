@@ -3,6 +3,7 @@
 //! Invariant: a change is an entry that was written and a [`Change`] that says which translations rest on it; nothing is
 //! invalidated here.
 
+use crate::descriptor::Hint;
 use crate::entry::{DeviceTlb, Levels, Stage, Translation};
 use crate::id::{Domain, Iova, Pasid, Source};
 use crate::memory::{Frame, Memory};
@@ -22,6 +23,8 @@ pub enum Kind {
 /// What a nested space's first stage leads to: second-stage addresses from here on. Below, the second stage maps memory as it
 /// lies, in large pages, for the first stage's own tables.
 const INNER: u64 = 0x40_0000_0000;
+/// For pages that it was led to later.
+const ANEW: u64 = 2 * INNER;
 const LARGE_BYTES: u64 = 0x20_0000;
 
 /// See the module.
@@ -39,14 +42,14 @@ pub struct Space {
     second: Option<Tables>,
 }
 
-/// What kind of entry changed, as invalidations distinguish it.
+/// Whose entry changed, as invalidations distinguish it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Changed {
-    /// A leaf of a second stage that stands alone.
+    /// A second stage's that stands alone.
     SecondStage,
-    /// A leaf of a first stage.
+    /// A first stage's.
     FirstStage,
-    /// A leaf of a second stage below a first one: which of the first stage's addresses lead there nobody knows.
+    /// A second stage's below a first one: which of the first stage's addresses lead there nobody knows.
     BelowFirstStage,
 }
 
@@ -65,6 +68,8 @@ pub struct Change {
     pub at: Iova,
     /// See there.
     pub entry: Changed,
+    /// Whether it was a leaf.
+    pub hint: Hint,
 }
 
 impl Space {
@@ -87,6 +92,12 @@ impl Space {
             Kind::Nested => Some(Tables::new(memory, Stage::First, Levels::Four)),
         };
         Self { source, device_tlb: DeviceTlb::Off, domain, pasid, first, second }
+    }
+
+    /// Another space of the same domain, and so with the same second stage, in which nothing is mapped.
+    pub fn sibling(&self, memory: &mut Memory, pasid: Option<Pasid>) -> Self {
+        let first = self.first.map(|first| Tables::new(memory, Stage::First, first.levels()));
+        Self { pasid, first, ..*self }
     }
 
     /// The same space, of a function that keeps translations itself or does not.
@@ -129,40 +140,44 @@ impl Space {
         }
     }
 
-    /// Lets a page that is mapped lead to `frame`, by an entry of the stage that the device's addresses meet first.
+    /// Lets a page that is mapped lead to `frame`, by a leaf of the stage that the device's addresses meet first.
     pub fn remap(&self, memory: &mut Memory, at: Iova, frame: Frame) -> Change {
-        let entry = match self.inner() {
-            Some(inner) => {
-                // The far half of what the first stage leads to is for pages that were mapped anew.
-                let between = Iova(2 * INNER + at.0);
-                inner.map(memory, between, frame.address());
-                self.outer().map(memory, at, between.0);
-                Changed::FirstStage
-            }
-            None => {
-                self.outer().map(memory, at, frame.address());
-                if self.first.is_some() { Changed::FirstStage } else { Changed::SecondStage }
-            }
-        };
-        self.change(at, entry)
+        let address = self.anew(memory, at, frame);
+        self.outer().map(memory, at, address);
+        self.change(at, Hint::LeavesOnly)
     }
 
-    /// The same, by an entry of the last stage.
+    /// The same, by an entry above the leaf: the table is replaced, and the old one says what it said.
+    pub fn replace_table(&self, memory: &mut Memory, at: Iova, frame: Frame) -> Change {
+        let address = self.anew(memory, at, frame);
+        self.outer().replace_table(memory, at, address);
+        self.change(at, Hint::EveryLevel)
+    }
+
+    /// The same, by a leaf of the last stage.
     pub fn remap_below(&self, memory: &mut Memory, at: Iova, frame: Frame) -> Change {
         let Some(inner) = self.inner() else { return self.remap(memory, at, frame) };
         inner.map(memory, Iova(INNER + at.0), frame.address());
-        self.change(at, Changed::BelowFirstStage)
+        Change { entry: Changed::BelowFirstStage, ..self.change(at, Hint::LeavesOnly) }
     }
 
     /// Lets a page lead nowhere.
     pub fn unmap(&self, memory: &mut Memory, at: Iova) -> Change {
         self.outer().unmap(memory, at);
-        self.change(at, if self.first.is_some() { Changed::FirstStage } else { Changed::SecondStage })
+        self.change(at, Hint::LeavesOnly)
     }
 
-    const fn change(&self, at: Iova, entry: Changed) -> Change {
-        let Self { source, device_tlb, domain, pasid, .. } = *self;
-        Change { source, device_tlb, domain, pasid, at, entry }
+    /// What an entry of the first stage that is met says to lead to `frame`; below, a page is mapped anew if need be.
+    fn anew(&self, memory: &mut Memory, at: Iova, frame: Frame) -> u64 {
+        let Some(inner) = self.inner() else { return frame.address() };
+        inner.map(memory, Iova(ANEW + at.0), frame.address());
+        ANEW + at.0
+    }
+
+    const fn change(&self, at: Iova, hint: Hint) -> Change {
+        let Self { source, device_tlb, domain, pasid, first, .. } = *self;
+        let entry = if first.is_some() { Changed::FirstStage } else { Changed::SecondStage };
+        Change { source, device_tlb, domain, pasid, at, entry, hint }
     }
 
     /// The second stage below a first one.

@@ -4,10 +4,9 @@
 
 use super::{Checks, Complaint, Note, expect};
 use crate::entry::Levels;
-use crate::id::{Domain, Iova, Pasid};
+use crate::id::{Iova, Pasid};
 use crate::space::{Kind, Space};
 
-const DOMAIN: Domain = Domain(4);
 /// The engine's code for a request that the unit blocked.
 const BLOCKED: u8 = 4;
 
@@ -19,17 +18,42 @@ pub(super) fn legacy(checks: &mut Checks) {
         all(checks, name, kind, None);
     }
     let source = checks.driver.source(0);
-    checks.driver.let_pass(source, DOMAIN);
+    let domain = checks.domain();
+    checks.driver.let_pass(source, domain);
     let frame = checks.driver.memory.page(7);
-    let space = checks.space(0, Kind::Second(Levels::Four), DOMAIN, None);
+    let space = checks.space(0, Kind::Second(Levels::Four), None);
     let found = checks.driver.read(&space, Iova(frame.address()));
     let outcome = expect("passed", Iova(frame.address()), found, Ok(7));
     checks.note(format_args!("legacy, pass-through"), outcome);
 }
 
+/// In scalable mode, for requests without PASID and for processes.
+pub(super) fn scalable(checks: &mut Checks) {
+    let frame = checks.driver.memory.page(7);
+    let space = checks.space(0, Kind::Second(Levels::Four), None);
+    let found = checks.driver.read(&space, Iova(frame.address()));
+    let outcome = expect("passed", Iova(frame.address()), found, Ok(7));
+    checks.note(format_args!("scalable, pass-through"), outcome);
+    let process = Some(Pasid(4)).filter(|_| checks.driver.has_pasids());
+    for (name, kind, pasid) in [
+        ("scalable-second, 3 levels", Kind::Second(Levels::Three), None),
+        ("scalable-second, 4 levels", Kind::Second(Levels::Four), None),
+        ("scalable-second of a process", Kind::Second(Levels::Four), process),
+        ("scalable-first, 4 levels", Kind::First(Levels::Four), process),
+        ("scalable-first, 5 levels", Kind::First(Levels::Five), process),
+        ("nested", Kind::Nested, process),
+    ] {
+        if kind == Kind::First(Levels::Five) && !checks.driver.unit.has_five_levels() {
+            checks.note(format_args!("{name}"), Ok(Note::Absent("the unit has none so deep")));
+        } else {
+            all(checks, name, kind, pasid);
+        }
+    }
+}
+
 /// Mapped, written, large, absent.
 fn all(checks: &mut Checks, name: &str, kind: Kind, pasid: Option<Pasid>) {
-    let space = checks.space(0, kind, DOMAIN, pasid);
+    let space = checks.space(0, kind, pasid);
     checks.driver.attach(&space);
     let outcome = mapped(checks, &space);
     checks.note(format_args!("{name}: mapped"), outcome);

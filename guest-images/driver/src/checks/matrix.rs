@@ -4,15 +4,13 @@
 //! they were; an invalidation of its granularity reaches the page, and not the bystander, which was chosen so.
 //! Source: VT-d 6.5.2.3, 6.5.2.4 (what each granularity takes), 6.5.2.5 (order).
 
-use super::{Checks, Complaint, Missing, Note, Page};
+use super::{Checks, Complaint, Holder, Missing, Note, Page};
 use crate::caches::Keeps;
 use crate::entry::{DeviceTlb, Levels};
-use crate::id::Domain;
-use crate::policy::{Granularity, Policy, in_device, in_iotlb, least};
+use crate::id::Pasid;
+use crate::policy::{Granularity, Policy, in_device, in_iotlb};
 use crate::space::{Change, Kind, Space};
 
-const DOMAIN: Domain = Domain(1);
-const OTHER_DOMAIN: Domain = Domain(2);
 const GRANULARITIES: [(Granularity, &str); 5] = [
     (Granularity::Global, "global"),
     (Granularity::Domain, "domain"),
@@ -31,17 +29,52 @@ struct Part {
     device_tlb: DeviceTlb,
 }
 
-/// Legacy mode.
+/// Legacy mode: two engines, because one has one domain.
 pub(super) fn legacy(checks: &mut Checks) {
-    for device_tlb in [DeviceTlb::Off, DeviceTlb::On] {
-        if device_tlb == DeviceTlb::On && !checks.driver.unit.has_device_tlbs() {
-            return checks
-                .note(format_args!("legacy, device TLB"), Ok(Note::Absent("the unit has no device TLBs")));
+    each_holder(checks, "legacy", |checks, device_tlb| Part {
+        name: "legacy",
+        own: checks.space(0, Kind::Second(Levels::Three), None),
+        other_domain: checks.space(1, Kind::Second(Levels::Four), None),
+        other_pasid: None,
+        device_tlb,
+    });
+}
+
+/// A second stage in scalable mode, for requests without PASID.
+pub(super) fn scalable_second(checks: &mut Checks) {
+    each_holder(checks, "scalable-second", |checks, device_tlb| Part {
+        name: "scalable-second",
+        own: checks.space(0, Kind::Second(Levels::Four), None),
+        other_domain: checks.space(1, Kind::Second(Levels::Three), None),
+        other_pasid: None,
+        device_tlb,
+    });
+}
+
+/// Processes: all of one engine.
+pub(super) fn processes(checks: &mut Checks, name: &'static str, kind: Kind) {
+    each_holder(checks, name, |checks, device_tlb| {
+        let own = checks.space(0, kind, Some(Pasid(1)));
+        Part {
+            name,
+            own,
+            other_domain: checks.space(0, kind, Some(Pasid(2))),
+            other_pasid: Some(own.sibling(&mut checks.driver.memory, Some(Pasid(3)))),
+            device_tlb,
         }
+    });
+}
+
+fn each_holder(checks: &mut Checks, name: &str, part: impl Fn(&mut Checks, DeviceTlb) -> Part) {
+    for device_tlb in [DeviceTlb::Off, DeviceTlb::On] {
+        if device_tlb == DeviceTlb::On && !checks.driver.has_device_tlbs() {
+            return checks.note(format_args!("{name} device-tlb"), Ok(Note::Absent("no device TLBs")));
+        }
+        let part = part(checks, device_tlb);
         let with = |space: Space| space.with(device_tlb);
-        let own = with(checks.space(0, Kind::Second(Levels::Three), DOMAIN, None));
-        let other_domain = with(checks.space(1, Kind::Second(Levels::Four), OTHER_DOMAIN, None));
-        run(checks, &Part { name: "legacy", own, other_domain, other_pasid: None, device_tlb });
+        let Part { own, other_domain, other_pasid, .. } = part;
+        let (own, other_domain, other_pasid) = (with(own), with(other_domain), other_pasid.map(with));
+        run(checks, &Part { own, other_domain, other_pasid, ..part });
     }
 }
 
@@ -130,13 +163,6 @@ fn stale(checks: &Checks, part: &Part, change: &Change, pages: [Option<Page>; 2]
         return Note::Held;
     }
     let by_device = checks.caches.device(part.device_tlb) == Keeps::Always;
-    let missing = match (least(change.entry), by_device) {
-        (Granularity::Page, false) => "iotlb-page",
-        (Granularity::Page, true) => "iotlb-page+device-tlb",
-        (Granularity::PageInPasid, false) => "pasid-iotlb-page",
-        (Granularity::PageInPasid, true) => "pasid-iotlb-page+device-tlb",
-        (_, false) => "iotlb-domain",
-        (_, true) => "iotlb-domain+device-tlb",
-    };
-    Note::Stale(pages.map(|page| page.map(|page| page.at)), Missing(missing))
+    let holder = if by_device { Holder::Device } else { Holder::Unit };
+    Note::Stale(pages.map(|page| page.map(|page| page.at)), Missing::after(change, holder))
 }

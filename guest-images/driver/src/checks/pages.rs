@@ -9,7 +9,7 @@ use crate::caches::Keeps;
 use crate::descriptor::Also;
 use crate::engine::{Begun, Job, Target};
 use crate::entry::{DeviceTlb, Levels};
-use crate::id::{Domain, Iova, Pasid, Vector};
+use crate::id::{Iova, Pasid, Vector};
 use crate::interrupt_entry::Message;
 use crate::interrupts;
 use crate::page_request::{Answer, Asked};
@@ -18,7 +18,6 @@ use crate::policy::Policy;
 use crate::space::{Kind, Space};
 use crate::unit::{Event, Mode, Requests};
 
-const DOMAIN: Domain = Domain(5);
 const PASID: Pasid = Pasid(3);
 const DOOMED: Pasid = Pasid(4);
 /// The engine's codes: blocked by the unit, asked for a page and was refused.
@@ -75,7 +74,7 @@ fn run(checks: &mut Checks) {
 
 /// A process in which nothing is mapped, of an engine that may ask.
 fn process(checks: &mut Checks, pasid: Pasid) -> Space {
-    let space = checks.space(0, Kind::First(Levels::Four), DOMAIN, Some(pasid)).with(DeviceTlb::On);
+    let space = checks.space(0, Kind::First(Levels::Four), Some(pasid)).with(DeviceTlb::On);
     checks.driver.attach(&space);
     let _can_ask = checks.driver.engine_number(0).ask_for_pages(true);
     space

@@ -1,7 +1,7 @@
 //! What each policy flushes.
 
 use super::{Granularity, Policy};
-use crate::descriptor::{Invalidation, Pages};
+use crate::descriptor::{Hint, Invalidation, Pages};
 use crate::entry::DeviceTlb;
 use crate::id::{Domain, Iova, Pasid, Source};
 use crate::space::{Change, Changed};
@@ -10,7 +10,7 @@ const AT: Iova = Iova(0x5000);
 
 fn change(entry: Changed, device_tlb: DeviceTlb) -> Change {
     let pasid = (entry != Changed::SecondStage).then_some(Pasid(4));
-    Change { source: Source(8), device_tlb, domain: Domain(1), pasid, at: AT, entry }
+    Change { source: Source(8), device_tlb, domain: Domain(1), pasid, at: AT, entry, hint: Hint::LeavesOnly }
 }
 
 #[test]
