@@ -24,6 +24,9 @@ impl Vtd {
     /// What software reads at `offset` from the unit's base; 0 where nothing is.
     #[must_use]
     pub fn read(&self, offset: u64, width: Width) -> u64 {
+        if [Register::FAULT_STATUS, Register::QUEUE_HEAD].iter().any(|asks| u64::from(asks.0) == offset) {
+            self.run_queue_asked();
+        }
         self.registers.lock().read(offset, width)
     }
 

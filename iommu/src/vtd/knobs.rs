@@ -29,6 +29,8 @@ pub(super) enum Gate {
     Open,
     /// So many descriptors more.
     Held { admitted: u64 },
+    /// When software looks, and no further than it wrote by then.
+    Lazy,
 }
 
 /// What is wrong with the queue.
@@ -55,7 +57,7 @@ pub(super) enum Verdict {
 
 impl Gate {
     pub(super) fn admits(self) -> bool {
-        self != Self::Held { admitted: 0 }
+        !matches!(self, Self::Held { admitted: 0 } | Self::Lazy)
     }
 
     pub(super) fn count(&mut self) {
@@ -97,6 +99,12 @@ impl Vtd {
     pub fn hold_queue(&self, admitted: u64) {
         self.queue.lock().gate = Gate::Held { admitted };
         self.run_queue();
+    }
+
+    /// From now on the queue runs only when software looks whether it is done, by reading FSTS or IQH: as late as a
+    /// queue may be, and never later than a driver that waits. What nobody waits for is not carried out.
+    pub fn run_queue_when_asked(&self) {
+        self.queue.lock().gate = Gate::Lazy;
     }
 
     /// Lets the queue run on.

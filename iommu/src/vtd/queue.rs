@@ -50,11 +50,18 @@ impl Vtd {
     /// Executes what lies between head and tail.
     pub(super) fn run_queue(&self) {
         let mut queue = self.queue.lock();
-        let places = self.ring_places();
-        for _ in 0..places {
+        for _ in 0..self.ring_places() {
             if !queue.gate.admits() || self.step(&mut queue) == Progress::Blocked {
                 return;
             }
+        }
+    }
+
+    /// Software reads a register that tells whether the queue is done.
+    pub(super) fn run_queue_asked(&self) {
+        let mut queue = self.queue.lock();
+        if queue.gate == Gate::Lazy {
+            let _blocked = (0..self.ring_places()).find(|_| self.step(&mut queue) == Progress::Blocked);
         }
     }
 
@@ -101,10 +108,7 @@ impl Vtd {
         if tail % width_bytes != 0 {
             return Err(QueueError::Alignment);
         }
-        // Software may have moved the queue under the head.
-        let head = head % address.len_bytes / width_bytes * width_bytes;
-        let next = (head + width_bytes) % address.len_bytes;
-        Ok(Some(Place { address: address.base.offset(head), width_bytes, next }))
+        Ok(Some(Place::new(&address, head)))
     }
 
     /// Wide descriptors come with scalable mode: a unit that has it takes them in legacy mode too.
@@ -232,6 +236,15 @@ impl Vtd {
         registers.set_long(Register::QUEUE_ERROR, status::time_out(device.source()));
         drop(registers);
         self.raise_fault_status(status::TIME_OUT_ERROR);
+    }
+}
+
+impl Place {
+    /// The place at `head` of the queue at `address`, which software may have moved under the head.
+    fn new(address: &QueueAddress, head: u64) -> Self {
+        let QueueAddress { base, len_bytes, width_bytes } = *address;
+        let head = head % len_bytes / width_bytes * width_bytes;
+        Self { address: base.offset(head), width_bytes, next: (head + width_bytes) % len_bytes }
     }
 }
 

@@ -25,7 +25,7 @@ use thiserror::Error;
 
 use super::ending::{End, Ending};
 use super::interrupts::Interrupts;
-use super::options::{Answers, DeviceKind, IommuKind, MachineOptions, UnitOptions};
+use super::options::{Answers, DeviceKind, IommuKind, MachineOptions, QueueRuns, UnitOptions};
 use super::remapping::UnitRegisters;
 use crate::boot::map;
 use crate::kvm::{Access, Vm};
@@ -243,8 +243,10 @@ fn turn_knobs(unit: &Vtd, options: &UnitOptions) {
     if let Some(fault) = options.fault {
         unit.break_queue(fault);
     }
-    if let Some(admitted) = options.queue_stops_after {
-        unit.hold_queue(admitted);
+    match options.queue {
+        QueueRuns::AtOnce => {}
+        QueueRuns::UpTo(admitted) => unit.hold_queue(admitted),
+        QueueRuns::WhenAsked => unit.run_queue_when_asked(),
     }
 }
 

@@ -44,10 +44,22 @@ pub struct UnitOptions {
     pub device_tlb_entries: usize,
     /// An error of its queue, once.
     pub fault: Option<Fault>,
-    /// Descriptors that its queue executes before it stands still; none if it never does.
-    pub queue_stops_after: Option<u64>,
+    /// When its queue runs.
+    pub queue: QueueRuns,
     /// Whether devices answer.
     pub answers: Answers,
+}
+
+/// When a unit executes what software queued.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum QueueRuns {
+    /// At the doorbell.
+    #[default]
+    AtOnce,
+    /// At the doorbell, so many descriptors; then it stands still.
+    UpTo(u64),
+    /// When software looks whether it is done.
+    WhenAsked,
 }
 
 /// Whether devices carry out and answer what their TLBs are told.
@@ -76,7 +88,7 @@ impl Default for UnitOptions {
             vtd: VtdOptions { stale, ..VtdOptions::default() },
             device_tlb_entries: 64,
             fault: None,
-            queue_stops_after: None,
+            queue: QueueRuns::default(),
             answers: Answers::default(),
         }
     }

@@ -191,6 +191,22 @@ fn narrow_descriptors_do_not_suit_scalable_mode() {
 }
 
 #[test]
+fn a_queue_that_runs_when_asked_runs_when_its_head_or_the_fault_status_is_read() {
+    for (asked, width) in [(0x34, Width::Bits32), (IQH, Width::Bits64)] {
+        let mut driver = Driver::legacy();
+        driver.unit.run_queue_when_asked();
+        let wait = driver.wait();
+        driver.submit(&[invalidations::all(), wait]);
+        assert!(!driver.waited(), "nobody looked");
+        let _status = driver.read_word(0x1c);
+        assert!(!driver.waited(), "GSTS tells nothing of it");
+        let _value = driver.unit.read(asked, width);
+        assert!(driver.waited(), "{asked:#x}");
+        assert_eq!(driver.read(IQH), driver.tail());
+    }
+}
+
+#[test]
 fn a_held_queue_goes_on_when_it_is_released() {
     let mut driver = Driver::legacy();
     driver.unit.hold_queue(1);

@@ -9,7 +9,7 @@ use iommu::vtd::knobs::Fault;
 use iommu::vtd::options::{CacheSizes, CachingMode};
 
 use super::super::say;
-use crate::machine::options::{Answers, IommuKind, UnitOptions};
+use crate::machine::options::{Answers, IommuKind, QueueRuns, UnitOptions};
 
 /// Entries of a cache at most.
 const MOST_ENTRIES: usize = 1 << 20;
@@ -32,7 +32,7 @@ const fn key(
     Key { name, values, about, set }
 }
 
-const KEYS: [Key; 18] = [
+const KEYS: [Key; 19] = [
     key("caching-mode", "on|off", "what is not present is cached too (CAP.CM)", |unit, value| {
         unit.vtd.caching_mode = if on(value)? { CachingMode::AlsoAbsent } else { CachingMode::PresentOnly };
         Some(())
@@ -86,8 +86,14 @@ const KEYS: [Key; 18] = [
         |unit, value| put(&mut unit.fault, nth(value).map(|nth| Some(Fault::Postpone { nth }))),
     ),
     key("hold-queue", "N", "the queue stands still after N descriptors", |unit, value| {
-        put(&mut unit.queue_stops_after, value.parse().ok().map(Some))
+        put(&mut unit.queue, value.parse().ok().map(QueueRuns::UpTo))
     }),
+    key(
+        "queue",
+        "at-once|when-asked",
+        "when it runs: at the doorbell, or not before FSTS or IQH is read",
+        |unit, value| put(&mut unit.queue, queue(value)),
+    ),
     key("answers", "prompt|late|never", "when devices answer invalidations of their TLBs", |unit, value| {
         put(&mut unit.answers, answers(value))
     }),
@@ -150,6 +156,14 @@ fn caches(value: &str) -> Option<CacheSizes> {
     match value {
         "off" => Some(CacheSizes::OFF),
         "never-evict" => Some(CacheSizes::NEVER_EVICT),
+        _ => None,
+    }
+}
+
+fn queue(value: &str) -> Option<QueueRuns> {
+    match value {
+        "at-once" => Some(QueueRuns::AtOnce),
+        "when-asked" => Some(QueueRuns::WhenAsked),
         _ => None,
     }
 }

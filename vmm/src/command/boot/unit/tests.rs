@@ -7,7 +7,7 @@ use iommu::vtd::knobs::Fault;
 use iommu::vtd::options::{CacheSizes, CachingMode};
 
 use super::{KEYS, help, parse};
-use crate::machine::options::{Answers, IommuKind, UnitOptions};
+use crate::machine::options::{Answers, IommuKind, QueueRuns, UnitOptions};
 
 fn unit(text: &str) -> UnitOptions {
     match parse(text) {
@@ -45,7 +45,9 @@ fn every_size_sets_its_own_cache() {
 fn every_knob_is_understood() {
     assert_eq!(unit("vtd,drop=2").fault, Some(Fault::Drop { nth: 2 }));
     assert_eq!(unit("vtd,drop=2,postpone=3").fault, Some(Fault::Postpone { nth: 3 }));
-    assert_eq!(unit("vtd,hold-queue=0").queue_stops_after, Some(0));
+    assert_eq!(unit("vtd,hold-queue=0").queue, QueueRuns::UpTo(0));
+    assert_eq!(unit("vtd,queue=when-asked").queue, QueueRuns::WhenAsked);
+    assert_eq!(unit("vtd,queue=when-asked,queue=at-once").queue, QueueRuns::AtOnce);
     assert_eq!(unit("vtd,answers=late").answers, Answers::Late);
     assert_eq!(unit("vtd,answers=never").answers, Answers::Never);
     assert_eq!(unit("vtd,caches=never-evict").vtd.caches, CacheSizes::NEVER_EVICT);
