@@ -5,11 +5,12 @@
 //! entry and change. Whoever does not watch pays nothing.
 //!
 //! Read in this order: this file (what a report says), [`watch`] (how it is noticed), `judge` (why no invalidation
-//! covered it, and which would have), `text` and `json`.
+//! covered it, and which would have), [`Mistake`] (what of it the driver's author is to be told), `text` and `json`.
 
 pub mod interrupt;
 mod json;
 mod judge;
+mod mistake;
 mod mixer;
 mod text;
 pub mod watch;
@@ -18,6 +19,8 @@ use std::time::Duration;
 
 use mmu::address::{PhysAddr, VirtAddr};
 use mmu::cache::Translation;
+
+pub use mistake::Mistake;
 
 use crate::spec::descriptor::Descriptor;
 use crate::spec::fault::FaultReason;
@@ -126,7 +129,9 @@ pub struct StaleUse {
     pub received: Vec<Missed>,
     /// Invalidations since then that are not remembered any more.
     pub forgotten: u64,
-    /// The smallest invalidations that would have helped, in their order.
+    /// What was queued and not carried out yet, in its order.
+    pub queued: Vec<Descriptor>,
+    /// The smallest invalidations that would have helped, in their order; only a wait if they are queued.
     pub remedy: Vec<Descriptor>,
 }
 

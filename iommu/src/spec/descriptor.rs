@@ -121,7 +121,7 @@ pub enum EntryScope {
 }
 
 /// What to do when everything ahead is complete.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Wait {
     /// SW: the word to write, and where.
     pub status: Option<(PhysAddr, u32)>,

@@ -40,6 +40,8 @@ impl StaleUse {
             },
             "received": self.received.iter().map(missed).collect::<Vec<_>>(),
             "forgotten": self.forgotten,
+            "queued": self.queued.iter().map(|queued| InWords(queued).to_string()).collect::<Vec<_>>(),
+            "mistake": self.mistake().name(),
             "remedy": self.remedy.iter().map(|remedy| InWords(remedy).to_string()).collect::<Vec<_>>(),
         })
         .to_string()

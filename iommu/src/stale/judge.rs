@@ -6,7 +6,7 @@
 use mmu::address::{PageSize, VirtAddr, VirtRange};
 
 use crate::spec::descriptor::{
-    ContextScope, Descriptor, DeviceScope, DeviceSpan, Hint, IotlbScope, PageSpan, PasidScope,
+    ContextScope, Descriptor, DeviceScope, DeviceSpan, Hint, IotlbScope, PageSpan, PasidScope, Wait,
 };
 use crate::stale::watch::Received;
 use crate::stale::{Change, Holder, Missed, Why};
@@ -62,14 +62,19 @@ fn why(entry: &Entry, received: &Received) -> Why {
 
 /// Why a translation that an IOTLB invalidation covered is there again, or still.
 fn refilled(entry: &Entry, scope: IotlbScope) -> Why {
-    let hint = match scope {
-        IotlbScope::Pages(_, span) | IotlbScope::PasidPages(_, _, span) => span.hint,
-        _ => Hint::EveryLevel,
-    };
     match entry.change.table {
-        Table::FirstStage { .. } | Table::SecondStage { .. } if hint == Hint::LeavesOnly => Why::HintSet,
+        Table::FirstStage { .. } | Table::SecondStage { .. } if hint(scope) == Hint::LeavesOnly => {
+            Why::HintSet
+        }
         Table::FirstStage { .. } | Table::SecondStage { .. } => Why::NotCarriedOut,
         _ => Why::TableEntryKept,
+    }
+}
+
+const fn hint(scope: IotlbScope) -> Hint {
+    match scope {
+        IotlbScope::Pages(_, span) | IotlbScope::PasidPages(_, _, span) => span.hint,
+        IotlbScope::Global | IotlbScope::Domain(_) | IotlbScope::Pasid(..) => Hint::EveryLevel,
     }
 }
 
@@ -136,8 +141,33 @@ fn pages(entry: &Entry) -> VirtRange {
     VirtRange::pages(entry.page, entry.size.bytes() / PageSize::Size4K.bytes())
 }
 
-/// The smallest invalidations that would have taken the translation away and kept it from coming back.
-pub(super) fn remedy(entry: &Entry) -> Vec<Descriptor> {
+/// The smallest invalidations that would have taken the translation away and kept it from coming back. If what is
+/// `queued` does that, only a wait for it.
+pub(super) fn remedy(entry: &Entry, queued: &[Descriptor]) -> Vec<Descriptor> {
+    let least = least(entry);
+    let is_queued =
+        |kind: &Descriptor| queued.iter().any(|queued| same_kind(kind, queued) && covers(entry, queued));
+    if least.iter().all(is_queued) { vec![Descriptor::Wait(Wait::default())] } else { least }
+}
+
+fn same_kind(one: &Descriptor, other: &Descriptor) -> bool {
+    std::mem::discriminant(one) == std::mem::discriminant(other)
+}
+
+/// Whether an invalidation is one of those that the entry needs.
+fn covers(entry: &Entry, invalidation: &Descriptor) -> bool {
+    match invalidation {
+        Descriptor::Iotlb { scope, .. } => {
+            iotlb_mismatch(entry, *scope).is_none() && (entry.change.leaf || hint(*scope) == Hint::EveryLevel)
+        }
+        Descriptor::DeviceTlb(scope) => device_mismatch(entry, scope).is_none(),
+        Descriptor::ContextCache(scope) => context_mismatch(entry, *scope).is_none(),
+        Descriptor::PasidCache(scope) => pasid_mismatch(entry, *scope).is_none(),
+        Descriptor::InterruptEntries(_) | Descriptor::Wait(_) | Descriptor::PageGroupResponse(_) => false,
+    }
+}
+
+fn least(entry: &Entry) -> Vec<Descriptor> {
     let mut remedy = table_remedy(entry);
     remedy.push(Descriptor::Iotlb { scope: iotlb_remedy(entry), drains: true });
     if entry.holder == Holder::DeviceTlb {

@@ -24,7 +24,12 @@ impl fmt::Display for StaleUse {
         self.write_headline(f)?;
         write!(f, "\n  filled {}, used {}", self.filled, self.used)?;
         write!(f, "\n  changed: {}", self.change)?;
+        write!(f, "\n  mistake: {}", self.mistake())?;
         write_received(f, &self.received, self.forgotten)?;
+        if !self.queued.is_empty() {
+            write!(f, "\n  queued, not carried out yet:")?;
+        }
+        self.queued.iter().take(MOST_SHOWN).try_for_each(|queued| write!(f, "\n    {}", InWords(queued)))?;
         write!(f, "\n  would have helped:")?;
         self.remedy.iter().try_for_each(|remedy| write!(f, "\n    {}", InWords(remedy)))
     }
@@ -151,7 +156,7 @@ impl fmt::Display for InWords<'_> {
             Descriptor::InterruptEntries(EntryScope::Index { index, log2_count }) => {
                 write!(f, "interrupt entries, 2^{log2_count} around {index}")
             }
-            Descriptor::Wait(_) => f.write_str("wait"),
+            Descriptor::Wait(_) => f.write_str("wait for what is queued"),
             Descriptor::PasidCache(scope) => match scope {
                 PasidScope::Global => f.write_str("PASID cache, all"),
                 PasidScope::Domain(domain) => write!(f, "PASID cache, {domain}"),

@@ -259,12 +259,13 @@ impl Watch {
         }
     }
 
-    /// Reports a use, of which the tables say `now`.
+    /// Reports a use, of which the tables say `now`, and for which invalidations may still be `queued`.
     pub(crate) fn report(
         &self,
         used: &Use<'_>,
         change: Change,
         now: Result<Translation, crate::spec::fault::FaultReason>,
+        queued: Vec<Descriptor>,
     ) {
         let moment = self.moment();
         let key = FillKey::new(used.place, used.request.address, used.hit.size);
@@ -303,7 +304,8 @@ impl Watch {
             change,
             received: since.map(|received| judge::missed(&entry, received)).collect(),
             forgotten: state.log.forgotten_since(change.read_at),
-            remedy: judge::remedy(&entry),
+            remedy: judge::remedy(&entry, &queued),
+            queued,
         };
         state.count += 1;
         if state.reports.len() < MOST_REPORTS {

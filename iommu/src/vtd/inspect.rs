@@ -76,7 +76,7 @@ impl Vtd {
             }
         };
         if is_held {
-            watch.report(used, change, now);
+            watch.report(used, change, now, self.queued());
         }
         None
     }

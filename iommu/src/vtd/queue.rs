@@ -5,6 +5,7 @@
 //! it lies until software clears the error. One doorbell executes each place of the ring at most once.
 //! Source: VT-d 6.5.2 (queue), 6.5.2.8 (wait), 6.5.2.9 and 6.5.2.10 (errors, order).
 
+use std::iter::successors;
 use std::sync::Arc;
 
 use mmu::address::PhysAddr;
@@ -63,6 +64,17 @@ impl Vtd {
         if queue.gate == Gate::Lazy {
             let _blocked = (0..self.ring_places()).find(|_| self.step(&mut queue) == Progress::Blocked);
         }
+    }
+
+    /// What lies between head and tail, as far as it can be read, in its order.
+    pub(super) fn queued(&self) -> Vec<Descriptor> {
+        let registers = self.registers.lock();
+        let address = QueueAddress::decode(registers.long(Register::QUEUE_ADDRESS));
+        let tail = registers.long(Register::QUEUE_TAIL);
+        let first = self.next_place(&registers).ok().flatten();
+        drop(registers);
+        let behind = |place: &Place| (place.next != tail).then(|| Place::new(&address, place.next));
+        successors(first, behind).map_while(|place| self.fetch(&place).ok()).collect()
     }
 
     fn ring_places(&self) -> u64 {

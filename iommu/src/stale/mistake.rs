@@ -1,0 +1,155 @@
+//! What the author of the driver is to be told: of all that a report lists, the one thing to mend.
+//!
+//! Invariant: a mistake is named only if an invalidation was meant for the page; of many the nearest to being right, and of
+//! equals the last. What flushed other pages or other domains is no mistake, but work for somebody else.
+
+use std::fmt;
+
+use mmu::address::{PageSize, VirtRange};
+
+use crate::spec::descriptor::{Descriptor, DeviceSpan, IotlbScope};
+use crate::stale::text::InWords;
+use crate::stale::{Missed, StaleUse, Why};
+
+/// See the module.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mistake<'a> {
+    /// Nothing was invalidated for the page.
+    NothingInvalidated,
+    /// The right invalidations are queued, and no wait behind them.
+    NotWaitedFor,
+    /// The right invalidations are queued, and a wait behind them that is not over.
+    WaitNotOver,
+    /// An invalidation was meant for the page and did not help.
+    Missed(&'a StaleUse, &'a Missed),
+}
+
+impl StaleUse {
+    /// What to mend.
+    #[must_use]
+    pub fn mistake(&self) -> Mistake<'_> {
+        if matches!(self.remedy[..], [Descriptor::Wait(_)]) {
+            let is_waited_for = self.queued.iter().any(|queued| matches!(queued, Descriptor::Wait(_)));
+            return if is_waited_for { Mistake::WaitNotOver } else { Mistake::NotWaitedFor };
+        }
+        let ranked = self.received.iter().filter_map(|missed| Some((self.nearness(missed)?, missed)));
+        match ranked.max_by_key(|(nearness, _)| *nearness) {
+            Some((_, missed)) => Mistake::Missed(self, missed),
+            None => Mistake::NothingInvalidated,
+        }
+    }
+
+    /// How near an invalidation was to being right; none if it was meant for something else.
+    fn nearness(&self, missed: &Missed) -> Option<u32> {
+        match self.why(missed) {
+            Why::NotCarriedOut => Some(9),
+            Why::BeforeIotlb => Some(8),
+            Why::HintSet => Some(7),
+            Why::TableEntryKept => Some(6),
+            Why::IotlbOnly => Some(5),
+            Why::OtherPasid if self.is_page_named(&missed.invalidation) => Some(4),
+            Why::OtherDomain if self.is_page_named(&missed.invalidation) => Some(3),
+            Why::DeviceTlbOnly if self.is_page_named(&missed.invalidation) => Some(2),
+            Why::TableEntriesOnly => Some(1),
+            Why::OtherPasid
+            | Why::OtherDomain
+            | Why::DeviceTlbOnly
+            | Why::OtherPages
+            | Why::OtherDevice
+            | Why::OtherEntries => None,
+        }
+    }
+
+    /// Why it did not help. That it came too early is no mistake where nothing came behind it.
+    fn why(&self, missed: &Missed) -> Why {
+        let is_iotlb_told = || self.received.iter().any(|it| it.why == Why::IotlbOnly && it.at > missed.at);
+        match missed.why {
+            Why::BeforeIotlb if !is_iotlb_told() => Why::DeviceTlbOnly,
+            why => why,
+        }
+    }
+
+    fn is_page_named(&self, invalidation: &Descriptor) -> bool {
+        let range = match invalidation {
+            Descriptor::Iotlb {
+                scope: IotlbScope::Pages(_, span) | IotlbScope::PasidPages(_, _, span),
+                ..
+            } => span.range(),
+            Descriptor::DeviceTlb(scope) => match scope.span {
+                DeviceSpan::Range(range) => range,
+                DeviceSpan::All => return true,
+            },
+            _ => return false,
+        };
+        let pages = self.cached.size.bytes() / PageSize::Size4K.bytes();
+        range.overlaps(VirtRange::pages(self.page(), pages))
+    }
+}
+
+impl Mistake<'_> {
+    /// In one word, for tools.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NothingInvalidated => "nothing-invalidated",
+            Self::NotWaitedFor => "not-waited-for",
+            Self::WaitNotOver => "wait-not-over",
+            Self::Missed(stale, missed) => match stale.why(missed) {
+                Why::OtherDomain => "other-domain",
+                Why::OtherPasid => "other-pasid",
+                Why::OtherPages => "other-pages",
+                Why::OtherDevice => "other-device",
+                Why::OtherEntries => "other-entries",
+                Why::DeviceTlbOnly => "iotlb-forgotten",
+                Why::IotlbOnly => "device-tlb-forgotten",
+                Why::BeforeIotlb => "device-tlb-first",
+                Why::HintSet => "hint-set",
+                Why::TableEntryKept => "table-entry-kept",
+                Why::TableEntriesOnly => "translations-kept",
+                Why::NotCarriedOut => "not-carried-out",
+            },
+        }
+    }
+}
+
+impl fmt::Display for Mistake<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NothingInvalidated => f.write_str("nothing was invalidated for the page"),
+            Self::NotWaitedFor => {
+                f.write_str("the invalidation is queued and nothing waits for it: it was not carried out yet")
+            }
+            Self::WaitNotOver => f.write_str(
+                "the invalidation is queued, and the page was used before the wait behind it was over",
+            ),
+            Self::Missed(stale, missed) => write_missed(f, stale, missed),
+        }
+    }
+}
+
+fn write_missed(f: &mut fmt::Formatter<'_>, stale: &StaleUse, missed: &Missed) -> fmt::Result {
+    write!(f, "\"{}\" ", InWords(&missed.invalidation))?;
+    let table = stale.change.table;
+    match stale.why(missed) {
+        Why::OtherDomain => write!(f, "names another domain; the translation belongs to {}", stale.space.domain),
+        Why::OtherPasid => match stale.space.pasid {
+            Some(pasid) => write!(f, "names another process; the translation belongs to {pasid}"),
+            None => f.write_str("names a process; the translation belongs to the whole domain"),
+        },
+        Why::HintSet => write!(f, "has IH set, which promises that only leaves changed, and a {table} changed"),
+        Why::BeforeIotlb => f.write_str(
+            "came before the IOTLB's: the device took the old translation again; its TLB is to be invalidated last",
+        ),
+        Why::IotlbOnly => f.write_str("came alone: the device keeps translations itself, and was not told behind it"),
+        Why::DeviceTlbOnly => f.write_str("reached the device; the IOTLB was not told before it"),
+        Why::TableEntryKept => write!(f, "came without one for the cached copy of the {table} that changed"),
+        Why::TableEntriesOnly => {
+            write!(f, "came without one for the translations that rest on the {table}")
+        }
+        Why::NotCarriedOut => f.write_str("was not carried out, or not answered yet"),
+        Why::OtherPages | Why::OtherDevice | Why::OtherEntries => f.write_str("was meant for something else"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

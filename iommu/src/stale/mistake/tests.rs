@@ -1,0 +1,129 @@
+//! One mistake of a driver each, and what it is called.
+
+use mmu::address::PAGE_SIZE;
+
+use crate::spec::descriptor::Descriptor;
+use crate::stale::StaleUse;
+use crate::stale::watch::{Patience, StaleOptions, Watching};
+use crate::vtd::options::VtdOptions;
+use crate::vtd::port::{Ats, Port};
+use crate::vtd::tests::driver::invalidations::{self, IH};
+use crate::vtd::tests::driver::{
+    DOMAIN, Driver, FIRST_STAGE, OTHER_DOMAIN, PAGE, SOURCE, Words, load_at, pasid,
+};
+
+/// A device that has read a page of PASID 5, of which an entry of `level` was changed since.
+struct Scene {
+    driver: Driver,
+    port: Port,
+}
+
+fn scene(level: u32, ats: Ats) -> Scene {
+    let stale = StaleOptions { watching: Watching::EveryUse, patience: Patience::FirstUse };
+    let mut driver = Driver::scalable_with(VtdOptions { stale, ..VtdOptions::default() });
+    let directory = driver.attach_scalable(SOURCE);
+    let table = driver.first_stage(directory, 5, DOMAIN);
+    driver.map(FIRST_STAGE, table, PAGE, 1);
+    let mut port = driver.ats_port();
+    port.set_ats(ats);
+    load_at(&mut port, Some(pasid(5)), PAGE).unwrap();
+    let changed = driver.place(FIRST_STAGE, table, PAGE, level);
+    driver.memory.store(changed, 0);
+    driver.map(FIRST_STAGE, table, PAGE, 2);
+    Scene { driver, port }
+}
+
+impl Scene {
+    /// The last report, of uses after each of `batches`.
+    fn report(&mut self, batches: &[&[Words]]) -> StaleUse {
+        for batch in batches {
+            self.driver.invalidate(batch);
+            load_at(&mut self.port, Some(pasid(5)), PAGE).unwrap();
+        }
+        self.last()
+    }
+
+    fn last(&self) -> StaleUse {
+        self.driver.unit.take_stale_uses().pop().expect("the use was stale")
+    }
+}
+
+fn name(level: u32, ats: Ats, batches: &[&[Words]]) -> &'static str {
+    scene(level, ats).report(batches).mistake().name()
+}
+
+#[test]
+fn each_mistake_has_its_name() {
+    let (off, on) = (Ats::Disabled, Ats::Enabled);
+    let right = invalidations::pasid_pages(DOMAIN, 5, PAGE, IH);
+    let device = invalidations::device_pasid_page(SOURCE, 5, PAGE);
+    let elsewhere = invalidations::pasid_pages(DOMAIN, 5, PAGE.offset(PAGE_SIZE), IH);
+    let other_domain = invalidations::pasid_pages(OTHER_DOMAIN, 5, PAGE, IH);
+    let other_pasid = invalidations::pasid_pages(DOMAIN, 6, PAGE, IH);
+    assert_eq!(name(1, off, &[&[]]), "nothing-invalidated");
+    assert_eq!(name(1, off, &[&[elsewhere]]), "nothing-invalidated");
+    assert_eq!(name(1, off, &[&[invalidations::pasid(OTHER_DOMAIN, 5)]]), "nothing-invalidated");
+    assert_eq!(name(1, off, &[&[other_domain, elsewhere]]), "other-domain");
+    assert_eq!(name(1, off, &[&[other_pasid, other_domain]]), "other-pasid");
+    assert_eq!(name(1, off, &[&[invalidations::pasid_entry(DOMAIN, 5)]]), "translations-kept");
+    assert_eq!(name(2, off, &[&[right], &[]]), "hint-set");
+    assert_eq!(name(1, on, &[&[right]]), "device-tlb-forgotten");
+    assert_eq!(name(1, on, &[&[device]]), "iotlb-forgotten");
+    assert_eq!(name(1, on, &[&[device, other_domain]]), "other-domain");
+    assert_eq!(name(1, on, &[&[device], &[right]]), "device-tlb-first");
+}
+
+#[test]
+fn what_is_queued_is_told_and_only_a_wait_is_missing() {
+    let right = invalidations::pasid_pages(DOMAIN, 5, PAGE, IH);
+    for (waits, expected) in [(false, "not-waited-for"), (true, "wait-not-over")] {
+        let mut scene = scene(1, Ats::Disabled);
+        scene.driver.unit.run_queue_when_asked();
+        let wait = scene.driver.wait();
+        scene.driver.submit(&[right, wait][..=usize::from(waits)]);
+        assert_eq!(load_at(&mut scene.port, Some(pasid(5)), PAGE), Ok(1));
+        let report = scene.last();
+        assert_eq!(report.mistake().name(), expected);
+        assert!(matches!(report.remedy[..], [Descriptor::Wait(_)]), "{report}");
+        assert!(matches!(report.queued[0], Descriptor::Iotlb { .. }));
+        assert!(report.to_string().contains("\n  queued, not carried out yet:\n    PASID IOTLB, domain 7"));
+    }
+}
+
+#[test]
+fn what_is_queued_and_would_not_help_is_no_excuse() {
+    for useless in [
+        invalidations::pasid_pages(OTHER_DOMAIN, 5, PAGE, IH),
+        invalidations::device_pasid_page(SOURCE, 5, PAGE),
+        invalidations::pasid_entry(DOMAIN, 5),
+    ] {
+        let mut scene = scene(1, Ats::Disabled);
+        scene.driver.unit.run_queue_when_asked();
+        scene.driver.submit(&[useless]);
+        assert_eq!(load_at(&mut scene.port, Some(pasid(5)), PAGE), Ok(1));
+        let report = scene.last();
+        assert_eq!(report.mistake().name(), "nothing-invalidated");
+        assert!(matches!(report.remedy[..], [Descriptor::Iotlb { .. }]), "{report}");
+    }
+    let mut scene = scene(2, Ats::Disabled);
+    scene.driver.unit.run_queue_when_asked();
+    scene.driver.submit(&[invalidations::pasid_pages(DOMAIN, 5, PAGE, IH)]);
+    assert_eq!(load_at(&mut scene.port, Some(pasid(5)), PAGE), Ok(1));
+    assert_eq!(scene.last().mistake().name(), "nothing-invalidated", "IH is set over a changed table");
+}
+
+#[test]
+fn a_mistake_says_what_is_wrong_and_whose_the_translation_is() {
+    let text = |level, ats, batches: &[&[Words]]| scene(level, ats).report(batches).mistake().to_string();
+    let right = invalidations::pasid_pages(DOMAIN, 5, PAGE, IH);
+    let device = invalidations::device_pasid_page(SOURCE, 5, PAGE);
+    assert_eq!(text(1, Ats::Disabled, &[&[]]), "nothing was invalidated for the page");
+    assert_eq!(
+        text(1, Ats::Disabled, &[&[invalidations::pasid_pages(OTHER_DOMAIN, 5, PAGE, IH)]]),
+        "\"PASID IOTLB, domain 8, PASID 5, 1 pages from 0x40201000, IH 1\" names another domain; \
+         the translation belongs to domain 7"
+    );
+    assert!(text(2, Ats::Disabled, &[&[right], &[]]).ends_with("and a first-stage entry of level 2 changed"));
+    let first = text(1, Ats::Enabled, &[&[device], &[right]]);
+    assert!(first.contains("came before the IOTLB's"), "{first}");
+}
