@@ -5,7 +5,8 @@
 //! entry and change. Whoever does not watch pays nothing.
 //!
 //! Read in this order: this file (what a report says), [`watch`] (how it is noticed), `judge` (why no invalidation
-//! covered it, and which would have), [`Mistake`] (what of it the driver's author is to be told), `text` and `json`.
+//! covered it, and which would have), [`Mistake`] (what of it the driver's author is to be told), `text` and `json`;
+//! [`interrupt`] is the same of interrupt entries, [`unused`] what nobody has used yet.
 
 pub mod interrupt;
 mod json;
@@ -13,6 +14,7 @@ mod judge;
 mod mistake;
 mod mixer;
 mod text;
+pub mod unused;
 pub mod watch;
 
 use std::time::Duration;

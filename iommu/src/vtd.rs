@@ -8,8 +8,9 @@
 //! Read in this order: [`options`], `registers` and `command` (what software says), `route` and `walk` (how an address is
 //! translated), [`port`] (who asks), `invalidate` and `queue` (what is forgotten, and when that is complete),
 //! `device_tlb`, `faults`, `requests`, [`interrupts`]; [`knobs`] make the hardware late or faulty, `inspect`
-//! looks past the caches.
+//! looks past the caches, `audit` at all that they hold.
 
+mod audit;
 mod command;
 mod device_tlb;
 mod event;

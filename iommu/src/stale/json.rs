@@ -8,7 +8,7 @@ use mmu::cache::Translation;
 use serde_json::{Value, json};
 
 use crate::stale::text::InWords;
-use crate::stale::{Holder, Missed, Moment, StaleUse};
+use crate::stale::{Change, Holder, Missed, Moment, StaleUse};
 
 impl StaleUse {
     /// The report as one line.
@@ -22,22 +22,13 @@ impl StaleUse {
             "domain": self.space.domain.0,
             "address": hex(self.request.address.0),
             "access": match self.request.access { Access::Read => "read", Access::Write => "write" },
-            "held_by": match self.holder {
-                Holder::Iotlb => "iotlb",
-                Holder::TableCaches => "table-caches",
-                Holder::DeviceTlb => "device-tlb",
-            },
+            "held_by": holder(self.holder),
             "cached": translation(&self.cached),
             "now": match &self.now { Ok(now) => translation(now), Err(_) => Value::Null },
             "fault": self.now.err().map(|reason| json!({ "code": reason.code(), "reason": reason.to_string() })),
             "filled": moment(self.filled),
             "used": moment(self.used),
-            "change": {
-                "entry": self.change.table.to_string(),
-                "at": hex(self.change.place.0),
-                "was": hex(self.change.was),
-                "is": self.change.is.map(hex),
-            },
+            "change": change(&self.change),
             "received": self.received.iter().map(missed).collect::<Vec<_>>(),
             "forgotten": self.forgotten,
             "queued": self.queued.iter().map(|queued| InWords(queued).to_string()).collect::<Vec<_>>(),
@@ -52,7 +43,24 @@ pub(super) fn hex(word: u64) -> String {
     format!("{word:#x}")
 }
 
-fn translation(translation: &Translation) -> Value {
+pub(super) const fn holder(holder: Holder) -> &'static str {
+    match holder {
+        Holder::Iotlb => "iotlb",
+        Holder::TableCaches => "table-caches",
+        Holder::DeviceTlb => "device-tlb",
+    }
+}
+
+pub(super) fn change(change: &Change) -> Value {
+    json!({
+        "entry": change.table.to_string(),
+        "at": hex(change.place.0),
+        "was": hex(change.was),
+        "is": change.is.map(hex),
+    })
+}
+
+pub(super) fn translation(translation: &Translation) -> Value {
     json!({
         "page": hex(translation.pfn.address().0),
         "bytes": translation.size.bytes(),

@@ -190,6 +190,40 @@ fn in_legacy_mode_no_pasid_cache_is_asked_for() {
     assert!(matches!(report.remedy[..], [Descriptor::ContextCache(_), Descriptor::Iotlb { .. }]), "{report}");
 }
 
+/// What changed and what is missing when a table above the page tables changes in scalable mode.
+fn missing_after(change: impl Fn(&mut Driver, PhysAddr)) -> (Table, Vec<Descriptor>) {
+    let mut driver = Driver::scalable_with(options(EVERY_USE));
+    let directory = driver.attach_scalable(SOURCE);
+    let table = driver.second_stage(directory, 0, DOMAIN);
+    driver.map(SECOND_STAGE, table, PAGE, 1);
+    let mut port = driver.port();
+    load(&mut port).unwrap();
+    change(&mut driver, directory);
+    driver.invalidate(&[invalidations::all()]);
+    load(&mut port).unwrap();
+    let report = driver.unit.take_stale_uses().remove(0);
+    assert_eq!(report.received[0].why, Why::TableEntryKept);
+    (report.change.table, report.remedy)
+}
+
+#[test]
+fn a_kept_context_entry_is_told_in_scalable_mode() {
+    let (table, remedy) = missing_after(|driver, _| {
+        driver.attach_scalable(SOURCE);
+    });
+    assert_eq!(table, Table::Context);
+    let Some(Descriptor::ContextCache(scope)) = remedy.first() else { panic!("{remedy:?}") };
+    assert_eq!(*scope, ContextScope::Device { source: SOURCE, ignored_bits: 0 });
+    assert!(matches!(remedy[1..], [Descriptor::PasidCache(_), Descriptor::Iotlb { .. }]), "{remedy:?}");
+}
+
+#[test]
+fn a_kept_pasid_directory_entry_is_told() {
+    let (table, remedy) = missing_after(|driver, directory| driver.memory.store(directory, 0));
+    assert_eq!(table, Table::PasidDirectory);
+    assert!(matches!(remedy[..], [Descriptor::PasidCache(_), Descriptor::Iotlb { .. }]), "{remedy:?}");
+}
+
 fn device_scene() -> (Driver, Port, PhysAddr) {
     let mut driver = Driver::legacy_with(options(EVERY_USE));
     let table = driver.attach_legacy(SOURCE, DOMAIN, 1);

@@ -79,7 +79,7 @@ const fn verb(access: Access) -> &'static str {
     }
 }
 
-fn page(translation: &Translation) -> String {
+pub(super) fn page(translation: &Translation) -> String {
     let size = match translation.size {
         PageSize::Size4K => "4K",
         PageSize::Size2M => "2M",

@@ -9,7 +9,7 @@ mod interrupts;
 mod ledger;
 mod log;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasherDefault;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -92,6 +92,8 @@ pub(crate) struct FillKey {
 /// What a cached translation rests on.
 #[derive(Clone, Debug)]
 pub(crate) struct Origin {
+    /// For whom it was filled.
+    pub(crate) requester: Requester,
     /// Whose it is.
     pub(crate) space: SpaceKey,
     /// The entries that led to its tables.
@@ -160,7 +162,35 @@ impl Origin {
     }
 }
 
+/// A cached translation under which something changed.
+#[derive(Debug)]
+pub(crate) struct Suspect {
+    pub(crate) requester: Requester,
+    pub(crate) place: Place,
+    pub(crate) page: VirtAddr,
+    pub(crate) cached: Translation,
+    pub(crate) space: SpaceKey,
+    pub(crate) filled: Moment,
+    pub(crate) change: Change,
+}
+
 impl Place {
+    pub(crate) const fn holder(self) -> Holder {
+        match self {
+            Self::Iotlb(_) => Holder::Iotlb,
+            Self::Walked(..) => Holder::TableCaches,
+            Self::DeviceTlb(..) => Holder::DeviceTlb,
+        }
+    }
+
+    /// The device whose TLB it is, and for which process.
+    const fn device(self) -> Option<Requester> {
+        match self {
+            Self::Iotlb(_) | Self::Walked(..) => None,
+            Self::DeviceTlb(source, pasid) => Some(Requester { source, pasid }),
+        }
+    }
+
     /// Whether something there may rest on `reading` after the entry has changed.
     fn may_outlive(self, reading: &Reading) -> bool {
         match self {
@@ -205,7 +235,9 @@ impl Watch {
         let mut state = self.state.lock();
         let origin = FillKey::new(Place::Iotlb(from), address, translation.size);
         if let Some(origin) = state.fills.get(&origin).cloned() {
-            let fill = Fill { filled: self.happen(), translation, ..origin };
+            let requester = place.device().unwrap_or(origin.origin.requester);
+            let origin = Origin { requester, ..origin.origin };
+            let fill = Fill { origin, translation, filled: self.happen() };
             state.remember(FillKey::new(place, address, translation.size), fill);
         }
     }
@@ -276,11 +308,7 @@ impl Watch {
         if fill.translation != used.hit || !state.ledger.is_due((key, change), meeting) {
             return;
         }
-        let holder = match used.place {
-            Place::Iotlb(_) => Holder::Iotlb,
-            Place::Walked(..) => Holder::TableCaches,
-            Place::DeviceTlb(..) => Holder::DeviceTlb,
-        };
+        let holder = used.place.holder();
         let entry = Entry {
             requester: used.requester,
             space: fill.origin.space,
@@ -311,6 +339,28 @@ impl Watch {
         if state.reports.len() < MOST_REPORTS {
             state.reports.push(report);
         }
+    }
+
+    /// What is remembered to be cached although something changed under it, if no use of it was met since.
+    pub(crate) fn suspects(&self) -> Vec<Suspect> {
+        let state = self.state.lock();
+        let met: HashSet<_> = state.ledger.changes().map(|(key, _)| *key).collect();
+        let unmet = state.fills.iter().filter(|(key, _)| !met.contains(key));
+        unmet.filter_map(|(key, fill)| self.suspect(key, fill)).collect()
+    }
+
+    fn suspect(&self, key: &FillKey, fill: &Fill) -> Option<Suspect> {
+        let Origin { requester, space, route, path, .. } = &fill.origin;
+        let mut readings = [route, &path.walk].into_iter().flat_map(Trail::readings);
+        Some(Suspect {
+            requester: *requester,
+            place: key.place,
+            page: key.page,
+            cached: fill.translation,
+            space: *space,
+            filled: fill.filled,
+            change: readings.find_map(|reading| self.change(reading))?,
+        })
     }
 
     fn change(&self, reading: &Reading) -> Option<Change> {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: looking changes nothing, neither a cache nor a mark in a table.
 
+use mmu::address::VirtAddr;
 use mmu::cache::Translation;
 
 use crate::spec::fault::FaultReason;
@@ -68,17 +69,24 @@ impl Vtd {
         if agrees {
             return past.ok().filter(|_| now == Ok(used.hit)).map(|past| past.path);
         }
-        let is_held = match used.place {
-            Place::Walked(_, began) => watch.has_received_nothing_since(began),
-            Place::Iotlb(tag) => self.iotlb.contains(tag, address) == Some(used.hit),
-            Place::DeviceTlb(source, pasid) => {
-                self.device(source).is_some_and(|device| device.cached(pasid, address) == Some(used.hit))
-            }
-        };
-        if is_held {
+        if self.holds(used.place, address, used.hit) {
             watch.report(used, change, now, self.queued());
         }
         None
+    }
+
+    /// Whether the cache still says so.
+    pub(super) fn holds(&self, place: Place, address: VirtAddr, hit: Translation) -> bool {
+        let cached = match place {
+            Place::Walked(_, began) => {
+                return self.watch.as_ref().is_some_and(|watch| watch.has_received_nothing_since(began));
+            }
+            Place::Iotlb(tag) => self.iotlb.contains(tag, address),
+            Place::DeviceTlb(source, pasid) => {
+                self.device(source).and_then(|device| device.cached(pasid, address))
+            }
+        };
+        cached == Some(hit)
     }
 
     fn remember(&self) -> Recorder {

@@ -42,6 +42,11 @@ impl<K> Default for Ledger<K> {
 }
 
 impl<K: Eq + Hash> Ledger<K> {
+    /// Those that were met.
+    pub(super) fn changes(&self) -> impl Iterator<Item = &K> {
+        self.changes.keys()
+    }
+
     /// Whether a change that a use met just now is to be reported.
     pub(super) fn is_due(&mut self, change: K, meeting: Meeting) -> bool {
         if self.changes.len() >= MOST_CHANGES {

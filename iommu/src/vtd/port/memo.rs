@@ -26,7 +26,7 @@ const MEMOS: usize = 8;
 /// A route, ready for use.
 #[derive(Clone, Debug)]
 pub(super) struct Memo {
-    pasid: Option<Pasid>,
+    pub(super) requester: Requester,
     /// The epoch in which it may be used again; 0 is none.
     valid_in: u64,
     pub(super) found_in: u64,
@@ -85,7 +85,7 @@ impl Memo {
         let requester = Requester { source: device.source(), pasid };
         let route = unit.route(requester, Reach::Caches, unit.recorder())?;
         Ok(Self {
-            pasid,
+            requester,
             valid_in: if keeps { epoch } else { 0 },
             found_in: epoch,
             space: unit.space(&route),
@@ -101,7 +101,7 @@ impl Memo {
 
     #[inline(always)]
     fn serves(&self, pasid: Option<Pasid>, epoch: u64) -> bool {
-        self.valid_in == epoch && self.pasid == pasid
+        self.valid_in == epoch && self.requester.pasid == pasid
     }
 
     /// The tag of its translations in the cache that is asked first; none if they are not there, or if the route does
@@ -134,7 +134,7 @@ impl Memo {
     #[cold]
     fn check_interrupt_range(&self) -> Result<(), FaultReason> {
         let is_off = self.key.is_none();
-        match (self.pasid, self.space.stages) {
+        match (self.requester.pasid, self.space.stages) {
             _ if is_off => Ok(()),
             (None, _) => Err(FaultReason::NoInterrupt),
             (Some(_), Stages::Identity) => Err(FaultReason::ScalableInterruptRange),

@@ -90,8 +90,9 @@ impl<'a> Walk<'a> {
         let is_newest =
             self.section.fill(ticket, address, found) || self.section.lookup(tag, address).is_none();
         if let (true, Some(watch), Some(key)) = (is_newest, &self.unit.watch, self.memo.key) {
-            let (route, path) = (self.memo.trail.clone(), self.walker.path(&self.space));
-            watch.filled(tag, address, found, Origin { space: key, route, path });
+            let Memo { requester, trail, .. } = self.memo;
+            let (route, path) = (trail.clone(), self.walker.path(&self.space));
+            watch.filled(tag, address, found, Origin { requester: *requester, space: key, route, path });
         }
     }
 
