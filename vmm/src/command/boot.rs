@@ -6,10 +6,10 @@
 mod device;
 mod guest;
 mod reports;
+mod screen;
 mod unit;
 
 use std::fs;
-use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use iommu::vtd::Vtd;
 use log::LevelFilter;
 
 use reports::{Format, Reports, Severity};
+use screen::Screen;
 
 use super::{UNUSABLE, complain, size};
 use crate::boot::{File, Payload};
@@ -142,9 +143,9 @@ impl BootArguments {
         }
     }
 
-    fn reports(&self, unit: Arc<Vtd>) -> Reports {
+    fn reports(&self, unit: Arc<Vtd>, screen: Arc<Screen>) -> Reports {
         let severity = if self.stale_fatal { Severity::Fatal } else { Severity::Reported };
-        Reports::new(unit, self.stale_report, severity)
+        Reports::new(unit, self.stale_report, severity, screen)
     }
 }
 
@@ -163,7 +164,9 @@ fn read(path: &Path) -> Result<File, String> {
 
 /// Boots, and gives the exit status.
 pub(super) fn run(arguments: &BootArguments) -> ExitCode {
-    match start(arguments).and_then(|machine| watch(machine, arguments).map_err(|error| error.to_string())) {
+    let screen = Screen::of_process();
+    let started = start(arguments, &screen);
+    match started.and_then(|machine| watch(machine, arguments, screen).map_err(|error| error.to_string())) {
         Ok(status) => status.into(),
         Err(message) => {
             complain(message);
@@ -172,17 +175,17 @@ pub(super) fn run(arguments: &BootArguments) -> ExitCode {
     }
 }
 
-fn start(arguments: &BootArguments) -> Result<Machine, String> {
+fn start(arguments: &BootArguments, screen: &Arc<Screen>) -> Result<Machine, String> {
     let (options, payload) = (arguments.options()?, arguments.payload()?);
-    Machine::new(&options, &payload, Box::new(Terminal)).map_err(|error| error.to_string())
+    Machine::new(&options, &payload, screen.guest_side()).map_err(|error| error.to_string())
 }
 
 /// Runs the guest to its end, reports the stale uses of the unit, if there is one, and gives the exit status.
-fn watch(machine: Machine, arguments: &BootArguments) -> Result<u8, MachineError> {
+fn watch(machine: Machine, arguments: &BootArguments, screen: Arc<Screen>) -> Result<u8, MachineError> {
     let console = Console { timeout: arguments.timeout.map(Duration::from_secs_f64) };
     let is_watched = |unit: &Arc<Vtd>| unit.options().stale.watching != Watching::Off;
     let Some(unit) = machine.unit().filter(is_watched) else { return machine.run(console, None).map(status) };
-    let mut reports = arguments.reports(unit);
+    let mut reports = arguments.reports(unit, screen);
     let own = status(reports.watching(|round| machine.run(console, Some(round)))?);
     if reports.conclude() {
         complain("the guest ends with its first stale use");
@@ -204,21 +207,5 @@ fn status(ending: Ending) -> u8 {
             complain(error);
             BROKE_DOWN
         }
-    }
-}
-
-/// Standard output, each byte at once: a guest may stop at any of them.
-struct Terminal;
-
-impl Write for Terminal {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let mut out = stdout().lock();
-        out.write_all(bytes)?;
-        out.flush()?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        stdout().flush()
     }
 }

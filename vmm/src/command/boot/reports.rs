@@ -1,27 +1,33 @@
 //! The reports of stale uses while a guest runs and when it has ended.
 //!
 //! Invariant: what the unit noticed is printed soon after, and all of it before the summary; the summary counts also
-//! what was too much to print. Standard error only: standard output is the guest's.
+//! what was too much to print. A report waits a moment for the guest to end its line, and no longer.
 
 use std::fmt::Display;
-use std::io::{Write, stderr};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use iommu::stale::StaleUse;
 use iommu::stale::interrupt::StaleInterrupt;
+use iommu::stale::unused::Unused;
 use iommu::vtd::Vtd;
 use serde_json::json;
 
+use super::screen::Screen;
 use crate::machine::console::Round;
 use crate::machine::ending::Ending;
 
 /// How often the unit is asked.
 const EVERY: Duration = Duration::from_millis(20);
+/// How long a report waits for the end of the guest's line: a prompt has none.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// Reports that are printed at most: a guest must not fill a disk.
 const MOST_PRINTED: u64 = 1000;
+
+/// Cached translations that are listed at most when the guest has ended.
+const MOST_UNUSED: usize = 8;
 
 /// How stale uses are reported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -57,13 +63,18 @@ pub(super) struct Reports {
     unit: Arc<Vtd>,
     format: Format,
     severity: Severity,
+    screen: Arc<Screen>,
+    pending: Vec<String>,
+    /// Since when the oldest of them waits.
+    waiting_since: Option<Instant>,
+    /// Those that are pending count.
     printed: u64,
 }
 
 impl Reports {
-    /// Those of `unit`, of which none has been taken.
-    pub(super) fn new(unit: Arc<Vtd>, format: Format, severity: Severity) -> Self {
-        Self { unit, format, severity, printed: 0 }
+    /// Those of `unit`, of which none has been taken, on `screen`.
+    pub(super) fn new(unit: Arc<Vtd>, format: Format, severity: Severity, screen: Arc<Screen>) -> Self {
+        Self { unit, format, severity, screen, pending: Vec::new(), waiting_since: None, printed: 0 }
     }
 
     /// Lends itself to a machine that runs.
@@ -72,7 +83,10 @@ impl Reports {
     }
 
     fn look(&mut self) -> ControlFlow<Ending> {
-        self.print_new();
+        self.take_new();
+        if !self.has_to_wait() {
+            self.print_pending();
+        }
         match self.is_fatal() {
             true => ControlFlow::Break(Ending::StaleUse),
             false => ControlFlow::Continue(()),
@@ -81,8 +95,10 @@ impl Reports {
 
     /// Prints the rest and the summary. Whether a stale use decides the exit status, however the guest ended.
     pub(super) fn conclude(mut self) -> bool {
-        self.print_new();
-        self.print(&self.summary());
+        self.take_new();
+        self.pending.extend(self.unused());
+        self.pending.push(self.summary());
+        self.print_pending();
         self.is_fatal()
     }
 
@@ -90,15 +106,41 @@ impl Reports {
         self.severity == Severity::Fatal && self.unit.stale_use_count() > 0
     }
 
-    fn print_new(&mut self) {
+    fn take_new(&mut self) {
         let (uses, interrupts) = (self.unit.take_stale_uses(), self.unit.take_stale_interrupts());
         let uses = uses.iter().map(|stale| self.format.text(stale, StaleUse::to_json));
         let interrupts = interrupts.iter().map(|stale| self.format.text(stale, StaleInterrupt::to_json));
         for text in uses.chain(interrupts).collect::<Vec<_>>() {
             if self.printed < MOST_PRINTED {
                 self.printed += 1;
-                self.print(&text);
+                self.pending.push(text);
             }
+        }
+    }
+
+    fn has_to_wait(&mut self) -> bool {
+        if self.pending.is_empty() || !self.screen.is_line_open() {
+            return false;
+        }
+        self.waiting_since.get_or_insert_with(Instant::now).elapsed() < PATIENCE
+    }
+
+    fn print_pending(&mut self) {
+        self.waiting_since = None;
+        for text in self.pending.drain(..) {
+            if self.format != Format::Off {
+                self.screen.report(&text);
+            }
+        }
+    }
+
+    /// What is cached in vain. No stale use, so nothing depends on it.
+    fn unused(&self) -> Vec<String> {
+        let unused = self.unit.audit();
+        match self.format {
+            Format::Json => unused.iter().map(Unused::to_json).take(MOST_UNUSED).collect(),
+            Format::Text if !unused.is_empty() => vec![note(&unused)],
+            Format::Text | Format::Off => Vec::new(),
         }
     }
 
@@ -113,11 +155,14 @@ impl Reports {
             _ => format!("stale uses: {count}"),
         }
     }
+}
 
-    /// Nobody may be there to read it.
-    fn print(&self, text: &str) {
-        if self.format != Format::Off {
-            let _read = writeln!(stderr().lock(), "{text}");
-        }
-    }
+fn note(unused: &[Unused]) -> String {
+    let count = unused.len();
+    let listed: String = unused.iter().take(MOST_UNUSED).map(|unused| format!("\n  {unused}")).collect();
+    let rest = if count > MOST_UNUSED { "\n  ..." } else { "" };
+    format!(
+        "note: {count} cached translations no longer agree with the tables, and no use of them was seen since: uses that \
+         wait to happen, unless the guest ended before it came to invalidate them{listed}{rest}"
+    )
 }
