@@ -37,7 +37,7 @@ const fn bare(
 }
 
 /// The guests, the smallest first.
-pub const GUESTS: [Guest; 5] = [
+pub const GUESTS: [Guest; 6] = [
     bare("hello", "says hello", &[], BareImage::Hello),
     bare("echo", "puts out what it is told, up to a `.`", &[], BareImage::Echo),
     bare("edu", "drives edu: registers, transfers, MSI, INTx", &["edu"], BareImage::Edu),
@@ -52,6 +52,12 @@ pub const GUESTS: [Guest; 5] = [
         about: "drives a VT-d unit: every mode, what each invalidation reaches, interrupts, page requests",
         devices: &["dma-engine", "dma-engine"],
         image: Image::Driver("vtd-test"),
+    },
+    Guest {
+        name: "vtd-race",
+        about: "reads for a process while its pages move; --cmdline reads=N says how often",
+        devices: &["dma-engine", "dma-engine"],
+        image: Image::Driver("vtd-race"),
     },
 ];
 

@@ -4,6 +4,7 @@
 //! so and passes. Behind `stale` stand the addresses at which the check used a translation on purpose that the tables did
 //! not contain any more, and behind `missing` what it had not invalidated then.
 
+mod ahead;
 mod bench;
 mod events;
 mod interrupts;
@@ -11,6 +12,7 @@ mod mapped;
 mod matrix;
 mod order;
 mod pages;
+mod race;
 mod upper;
 
 use core::fmt;
@@ -160,27 +162,20 @@ impl Page {
 
 /// Runs them all and ends the machine.
 pub fn run(memory: Memory, line: &CommandLine) -> ! {
-    let driver = match Driver::start(memory) {
-        Ok(driver) => driver,
-        Err(lacking) => {
-            say!("FAILED the machine lacks: {lacking:?}");
-            ending::failed()
-        }
-    };
-    let mut checks = Checks {
-        driver,
-        caches: Caches::of(line),
-        next: FIRST,
-        last_domain: FIRST_DOMAIN,
-        next_vector: FIRST_VECTOR,
-        number: 0,
-        failed: 0,
-    };
+    let mut checks = Checks::begin(memory, line);
     legacy(&mut checks);
     scalable(&mut checks);
+    ahead::all(&mut checks);
     interrupts::all(&mut checks);
     events::all(&mut checks);
     pages::all(&mut checks);
+    checks.conclude()
+}
+
+/// Lets devices read while pages move, and ends the machine. `reads=` says how often.
+pub fn run_race(memory: Memory, line: &CommandLine) -> ! {
+    let mut checks = Checks::begin(memory, line);
+    race::all(&mut checks, line.number("reads"));
     checks.conclude()
 }
 
@@ -219,6 +214,25 @@ fn scalable(checks: &mut Checks) {
 }
 
 impl Checks {
+    fn begin(memory: Memory, line: &CommandLine) -> Self {
+        let driver = match Driver::start(memory) {
+            Ok(driver) => driver,
+            Err(lacking) => {
+                say!("FAILED the machine lacks: {lacking:?}");
+                ending::failed()
+            }
+        };
+        Self {
+            driver,
+            caches: Caches::of(line),
+            next: FIRST,
+            last_domain: FIRST_DOMAIN,
+            next_vector: FIRST_VECTOR,
+            number: 0,
+            failed: 0,
+        }
+    }
+
     /// Counts a check and says how it went.
     pub fn note(&mut self, name: fmt::Arguments<'_>, outcome: Result<Note, Complaint>) {
         self.number += 1;

@@ -19,11 +19,13 @@ const VENDOR: u16 = 0x1234;
 const DEVICE: u16 = 0x0a17;
 /// Registers.
 const CONTROL: u64 = 0x08;
+const STATUS: u64 = 0x0c;
 const RING_ADDRESS: u64 = 0x10;
 const RING_SIZE: u64 = 0x18;
 const TAIL: u64 = 0x20;
 const RUN: u32 = 1;
 const RESET: u32 = 2;
+const HALTED: u32 = 2;
 /// Entries of the ring, which fills a frame, as a power of two.
 const ENTRIES_LOG2: u32 = 6;
 const ENTRIES: u64 = 1 << ENTRIES_LOG2;
@@ -40,7 +42,7 @@ const COMPLETION: u64 = 1 << 11;
 const INTERRUPT: u64 = 1 << 12;
 const VECTOR_SHIFT: u32 = 16;
 const PASID_SHIFT: u32 = 32;
-/// Bytes that a job moves.
+/// Bytes that a job moves which moves a word.
 const LEN_BYTES: u64 = 8;
 /// Capabilities' control registers, behind their heads, and their bits.
 const CONTROL_OF_ATS: u16 = 6;
@@ -66,6 +68,13 @@ pub enum Job {
     Read(Target),
     /// Into it.
     Write(Target, u64),
+    /// Many words out of memory, which are added up.
+    Sum {
+        /// The first.
+        from: Target,
+        /// How much, a multiple of 8.
+        len_bytes: u32,
+    },
     /// No word; an interrupt at its end.
     Interrupt(Slot),
     /// No word.
@@ -113,6 +122,17 @@ impl Engine {
         };
         engine.reset();
         Some(engine)
+    }
+
+    /// Waits until it has given up: its ring could not be read.
+    pub fn wait_for_halt(&self) {
+        wait_until("the engine's halt", || load32(self.registers + STATUS) & HALTED != 0);
+    }
+
+    /// Begins anew with an empty ring.
+    pub fn restart(&mut self) {
+        self.tail = 0;
+        self.reset();
     }
 
     fn reset(&self) {
@@ -169,6 +189,14 @@ impl Engine {
         Begun(first)
     }
 
+    /// How many of them are done.
+    #[must_use]
+    pub fn over<const N: usize>(&self, begun: Begun<N>) -> usize {
+        let Begun(first) = begun;
+        let is_over = |number: &u64| self.records.load(number % ENTRIES * RECORD_WORDS + 1) != 0;
+        (first..).take(N).take_while(is_over).count()
+    }
+
     /// Waits until they are done.
     pub fn end<const N: usize>(&self, begun: Begun<N>) -> [Outcome; N] {
         let Begun(mut number) = begun;
@@ -183,17 +211,18 @@ impl Engine {
         let record = self.tail * RECORD_WORDS;
         self.records.store(record + 1, 0);
         let (operation, target, pasid_flag, operand) = match job {
-            Job::Read(target) => (READ, target, SOURCE_PASID, 0),
+            Job::Read(target) | Job::Sum { from: target, .. } => (READ, target, SOURCE_PASID, 0),
             Job::Write(target, word) => (WRITE, target, DESTINATION_PASID, word),
             Job::Interrupt(slot) => (NOTHING | INTERRUPT | u64::from(slot.0) << VECTOR_SHIFT, NOWHERE, 0, 0),
             Job::Nothing => (NOTHING, NOWHERE, 0, 0),
         };
+        let len_bytes = if let Job::Sum { len_bytes, .. } = job { len_bytes.into() } else { LEN_BYTES };
         let pasid = target.pasid.map_or(0, |pasid| pasid_flag | u64::from(pasid.0) << PASID_SHIFT);
         let words = [
             operation | COMPLETION | pasid,
             target.at.0,
             target.at.0,
-            LEN_BYTES,
+            len_bytes,
             operand,
             0,
             self.records.place(record),

@@ -44,8 +44,9 @@ use memory::{CommandLine, Memory};
 pub fn run(memory: Memory, line: &CommandLine) -> ! {
     match line.value("run") {
         Some("vtd-test") => checks::run(memory, line),
+        Some("vtd-race") => checks::run_race(memory, line),
         other => {
-            say!("FAILED no program `{}`; there is vtd-test", other.unwrap_or_default());
+            say!("FAILED no program `{}`; there is vtd-test, vtd-race", other.unwrap_or_default());
             ending::failed()
         }
     }

@@ -4,12 +4,12 @@
 //! Source: VT-d 5.1 (remapping), 6.2.6 and 6.5.2.7 (cache of entries), 7.2.2 (faults).
 
 use super::bench::Bench;
-use super::{Checks, Complaint, Note};
+use super::{Checks, Complaint, Missing, Note};
 use crate::apic;
 use crate::caches::Keeps;
 use crate::descriptor::Invalidation;
 use crate::engine::Slot;
-use crate::id::{Index, Source};
+use crate::id::{Index, Iova, Source};
 use crate::interrupt_entry::{Admits, Destination, Message, entry, line_naming, silent};
 use crate::unit::Ids;
 
@@ -139,61 +139,43 @@ fn absent(bench: &mut Bench<'_>) -> Result<Note, Complaint> {
 }
 
 fn one_forgotten(bench: &mut Bench<'_>) -> Result<Note, Complaint> {
-    let admits = Admits::Function(bench.source());
-    let neighbour = bench.index();
-    changed(
-        bench,
-        admits,
-        |index, bench| {
-            bench
-                .checks
-                .driver
-                .invalidate(&[Invalidation::InterruptEntriesFrom { first: neighbour, log2: 0 }]);
-            bench.send(Message::naming(index));
-        },
-        |index, bench| {
-            let first = Index(index.0 & !3);
-            bench.checks.driver.invalidate(&[Invalidation::InterruptEntriesFrom { first, log2: 2 }]);
-        },
-    )
+    let neighbour = |index: Index| Invalidation::InterruptEntriesFrom { first: Index(index.0 ^ 1), log2: 0 };
+    let four = |index: Index| Invalidation::InterruptEntriesFrom { first: Index(index.0 & !3), log2: 2 };
+    changed(bench, neighbour, four)
 }
 
 fn all_forgotten(bench: &mut Bench<'_>) -> Result<Note, Complaint> {
-    let admits = Admits::Function(bench.source());
-    changed(
-        bench,
-        admits,
-        |index, bench| bench.send(Message::naming(index)),
-        |_, bench| {
-            bench.checks.driver.invalidate(&[Invalidation::InterruptEntries]);
-        },
-    )
+    changed(bench, |_| Invalidation::Iotlb, |_| Invalidation::InterruptEntries)
 }
 
-/// An entry that is changed leads where it led, also after `useless`, and elsewhere after `useful`.
+/// An entry that is changed leads where it led, also when something `useless` was forgotten, and elsewhere after something
+/// `useful`.
 fn changed(
     bench: &mut Bench<'_>,
-    admits: Admits,
-    useless: impl Fn(Index, &mut Bench<'_>),
-    useful: impl Fn(Index, &mut Bench<'_>),
+    useless: impl Fn(Index) -> Invalidation,
+    useful: impl Fn(Index) -> Invalidation,
 ) -> Result<Note, Complaint> {
+    let admits = Admits::Function(bench.source());
     let (index, old) = bench.entry(admits);
     bench.send(Message::naming(index));
     bench.expect_taken("at first", old, 1)?;
     let new = bench.checks.vector();
     bench.write(index, entry(new, Destination::PROCESSOR, admits));
-    useless(index, bench);
-    let (to_old, to_new) = match bench.checks.caches.interrupt {
-        Keeps::Always => (2, 0),
-        Keeps::Never => (1, 1),
+    bench.send(Message::naming(index));
+    bench.checks.driver.invalidate(&[useless(index)]);
+    bench.send(Message::naming(index));
+    let (to_old, to_new, note) = match bench.checks.caches.interrupt {
+        Keeps::Always => (3, 0, Note::Stale([Some(Iova(index.0.into())), None], Missing("interrupt-entry"))),
+        Keeps::Never => (1, 2, Note::Held),
         Keeps::Maybe => return Ok(Note::Absent("the cache of entries is small")),
     };
     bench.expect_taken("changed, to the old vector", old, to_old)?;
     bench.expect_taken("changed, to the new vector", new, to_new)?;
-    useful(index, bench);
+    bench.checks.driver.invalidate(&[useful(index)]);
     bench.send(Message::naming(index));
     bench.expect_taken("flushed, to the new vector", new, to_new + 1)?;
-    bench.expect_taken("flushed, to the old vector", old, to_old)
+    bench.expect_taken("flushed, to the old vector", old, to_old)?;
+    Ok(note)
 }
 
 /// Messages that name no entry: blocked until they are let pass.
