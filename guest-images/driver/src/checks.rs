@@ -8,6 +8,7 @@ mod ahead;
 mod bench;
 mod events;
 mod interrupts;
+mod leaves;
 mod mapped;
 mod matrix;
 mod note;
@@ -27,7 +28,7 @@ use crate::ending;
 use crate::engine::Outcome;
 use crate::entry::Levels;
 use crate::id::{Domain, Iova, Pasid, Vector};
-use crate::memory::{CommandLine, FRAME_BYTES, Frame, Memory};
+use crate::memory::{CommandLine, FRAME_BYTES, Frame, LARGE_BYTES, Memory};
 use crate::space::{Kind, Space};
 use crate::unit::Mode;
 
@@ -35,7 +36,6 @@ use crate::unit::Mode;
 const FIRST: u64 = 0x1_0000_0000;
 /// Vectors below are for exceptions, or for an interrupt controller that nobody uses.
 const FIRST_VECTOR: u8 = 0x30;
-const LARGE_BYTES: u64 = 0x20_0000;
 /// Domains begin behind this one.
 const FIRST_DOMAIN: Domain = Domain(0x100);
 /// A process, where one is enough.
@@ -85,6 +85,7 @@ impl Page {
 /// Runs them all and ends the machine.
 pub fn run(memory: Memory, line: &CommandLine) -> ! {
     let mut checks = Checks::begin(memory, line);
+    mapped::found(&mut checks);
     legacy(&mut checks);
     scalable(&mut checks);
     ahead::all(&mut checks);
@@ -105,6 +106,7 @@ fn legacy(checks: &mut Checks) {
     mapped::legacy(checks);
     matrix::legacy(checks);
     let second = Kind::Second(Levels::Four);
+    leaves::all(checks, "legacy", second, None);
     order::wrong(checks, "legacy", second, None);
     upper::paging(checks, "legacy", second, None);
     upper::context(checks);
@@ -130,6 +132,7 @@ fn scalable(checks: &mut Checks) {
             matrix::processes(checks, name, kind);
             order::wrong(checks, name, kind, Some(PROCESS));
         }
+        leaves::all(checks, name, kind, Some(PROCESS));
         upper::paging(checks, name, kind, Some(PROCESS));
         upper::pasid(checks, name, kind, PROCESS);
     }

@@ -1,15 +1,15 @@
 //! Memory and ports by their numbers: the only file of the program that reaches them.
 //!
 //! Invariant: an access to memory lies inside a range that belongs to nobody else: the free memory behind the image, the
-//! boot loader's pages (read only), or the addresses of devices. What lies elsewhere is refused by a panic. Until
-//! [`own`] is called there is no free memory, so on a host nothing is ever accessed.
+//! boot loader's and the firmware's pages (read only), or the addresses of devices. What lies elsewhere is refused by a
+//! panic. Until [`own`] is called there is no free memory, so on a host nothing is ever accessed.
 #![expect(unsafe_code, reason = "memory that devices share, and ports")]
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
-/// Where the boot loader leaves what it tells: below the first MiB.
-const LOADER_END: u64 = 0xa_0000;
+/// Where boot loader and firmware leave what they tell: the first MiB.
+const LOADER_END: u64 = 0x10_0000;
 /// Registers of devices lie from here on, below 4 GiB.
 const DEVICES: u64 = 0xc000_0000;
 const DEVICES_END: u64 = 1 << 32;

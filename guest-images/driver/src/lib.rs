@@ -11,6 +11,7 @@
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(guest, no_main)]
 
+pub mod acpi;
 pub mod apic;
 pub mod caches;
 pub mod checks;

@@ -7,6 +7,8 @@ use crate::hardware::{load8, load32, load64, own, store64};
 
 /// Bytes of a frame.
 pub const FRAME_BYTES: u64 = 0x1000;
+/// Bytes of a large page.
+pub const LARGE_BYTES: u64 = 0x20_0000;
 /// Words of a frame.
 pub const FRAME_WORDS: u64 = FRAME_BYTES / 8;
 /// Of the loader's information: KiB above the first MiB, the command line's address.
@@ -87,6 +89,18 @@ impl Memory {
         assert!(start + FRAME_BYTES <= self.end, "memory ends at {:#x}; give the machine more", self.end);
         self.next = start + FRAME_BYTES;
         Frame(start)
+    }
+
+    /// The first frame of 2 MiB, which begin at a multiple of that.
+    ///
+    /// # Panics
+    /// As [`frame`](Self::frame).
+    pub fn large_page(&mut self) -> Frame {
+        self.next = self.next.next_multiple_of(LARGE_BYTES);
+        let first = self.frame();
+        self.next = first.0 + LARGE_BYTES;
+        assert!(self.next <= self.end, "memory ends at {:#x}; give the machine more", self.end);
+        first
     }
 
     /// A frame whose first word is `word`.

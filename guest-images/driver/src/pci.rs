@@ -7,7 +7,7 @@ use crate::hardware::{load8, load16, load32, store16, store32};
 use crate::id::Source;
 
 /// Where the window of bus 0 begins. One page for each function.
-const WINDOW: u64 = 0xe000_0000;
+pub(crate) const WINDOW: u64 = 0xe000_0000;
 const DEVICES: u16 = 32;
 /// Registers.
 const IDENTITY: u16 = 0x00;

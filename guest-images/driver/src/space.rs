@@ -6,7 +6,7 @@
 use crate::descriptor::Hint;
 use crate::entry::{DeviceTlb, Levels, Stage, Translation};
 use crate::id::{Domain, Iova, Pasid, Source};
-use crate::memory::{Frame, Memory};
+use crate::memory::{Frame, LARGE_BYTES, Memory};
 use crate::tables::Tables;
 
 /// Which tables a space has.
@@ -25,7 +25,6 @@ pub enum Kind {
 const INNER: u64 = 0x40_0000_0000;
 /// For pages that it was led to later.
 const ANEW: u64 = 2 * INNER;
-const LARGE_BYTES: u64 = 0x20_0000;
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]
@@ -159,6 +158,18 @@ impl Space {
         let Some(inner) = self.inner() else { return self.remap(memory, at, frame) };
         inner.map(memory, Iova(INNER + at.0), frame.address());
         Change { entry: Changed::BelowFirstStage, ..self.change(at, Hint::LeavesOnly) }
+    }
+
+    /// Lets 2 MiB that are mapped lead to `frame`. Below a first stage, memory is reached as it lies.
+    pub fn remap_large(&self, memory: &mut Memory, at: Iova, frame: Frame) -> Change {
+        self.outer().map_large(memory, at, frame.address());
+        self.change(at, Hint::LeavesOnly)
+    }
+
+    /// Whether its translations belong to a process, and not to the domain alone.
+    #[must_use]
+    pub const fn is_of_process(&self) -> bool {
+        self.first.is_some()
     }
 
     /// Lets a page lead nowhere.

@@ -16,7 +16,8 @@ use crate::id::{Iova, Source};
 use crate::memory::Frame;
 use crate::patience::wait_until;
 
-const BASE: u64 = 0xfed9_0000;
+/// Where its registers lie.
+pub(crate) const BASE: u64 = 0xfed9_0000;
 const CAP: u64 = 0x08;
 const ECAP: u64 = 0x10;
 const GCMD: u64 = 0x18;

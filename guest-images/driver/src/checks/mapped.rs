@@ -3,12 +3,26 @@
 //! Invariant: nothing is stale here.
 
 use super::{Checks, Complaint, Note, expect};
+use crate::acpi;
 use crate::entry::Levels;
 use crate::id::{Iova, Pasid};
+use crate::pci;
 use crate::space::{Kind, Space};
+use crate::unit;
 
 /// The engine's code for a request that the unit blocked.
-const BLOCKED: u8 = 4;
+pub(super) const BLOCKED: u8 = 4;
+
+/// The firmware's tables name the unit, and the window in which the engines were found.
+pub(super) fn found(checks: &mut Checks) {
+    for (name, at, found) in [
+        ("unit", unit::BASE, acpi::remapping_unit()),
+        ("configuration window", pci::WINDOW, acpi::configuration_window()),
+    ] {
+        let outcome = expect("named", Iova(at), found.ok_or(0), Ok(at));
+        checks.note(format_args!("ACPI, {name}"), outcome);
+    }
+}
 
 /// In legacy mode.
 pub(super) fn legacy(checks: &mut Checks) {
@@ -87,14 +101,19 @@ fn absent(checks: &mut Checks, space: &Space) -> Result<Note, Complaint> {
     let beyond = Iova(at.0 + 0x4000_0000);
     let found = checks.driver.read(space, beyond);
     expect("read", beyond, found, Err(BLOCKED))?;
+    expect_fault(checks, space, beyond)
+}
+
+/// The fault of a request of `space` there must be recorded.
+pub(super) fn expect_fault(checks: &Checks, space: &Space, at: Iova) -> Result<Note, Complaint> {
     match checks.driver.unit.take_fault() {
-        Some(fault) if fault.source == space.source && fault.page == beyond => Ok(Note::Held),
+        Some(fault) if fault.source == space.source && fault.page == at => Ok(Note::Held),
         Some(fault) => Err(Complaint {
             when: "recorded",
             at: fault.page,
             found: Ok(fault.reason.into()),
-            expected: beyond.0,
+            expected: at.0,
         }),
-        None => Err(Complaint { when: "recorded", at: beyond, found: Ok(0), expected: 1 }),
+        None => Err(Complaint { when: "recorded", at, found: Ok(0), expected: 1 }),
     }
 }
