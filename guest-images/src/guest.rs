@@ -17,6 +17,8 @@ pub struct Guest {
     pub about: &'static str,
     /// The devices that it drives, as `afterimage boot --device` takes them.
     pub devices: &'static [&'static str],
+    /// What it needs of the unit, as `afterimage boot --iommu vtd,` takes it; empty if nothing.
+    pub unit: &'static str,
     image: Image,
 }
 
@@ -25,6 +27,8 @@ enum Image {
     Bare(BareImage),
     /// The driver, and which of its programs.
     Driver(&'static str),
+    /// Its workload, with the mistake that the guest is named after.
+    Bug,
 }
 
 const fn bare(
@@ -33,11 +37,22 @@ const fn bare(
     devices: &'static [&'static str],
     image: BareImage,
 ) -> Guest {
-    Guest { name, about, devices, image: Image::Bare(image) }
+    Guest { name, about, devices, unit: "", image: Image::Bare(image) }
 }
 
+const fn driver(name: &'static str, about: &'static str, unit: &'static str, image: Image) -> Guest {
+    Guest { name, about, devices: &["dma-engine", "dma-engine"], unit, image }
+}
+
+const fn bug(name: &'static str, about: &'static str, unit: &'static str) -> Guest {
+    driver(name, about, unit, Image::Bug)
+}
+
+/// What the name of a driver with a mistake begins with; the rest is the mistake's.
+const BUG: &str = "vtd-bug-";
+
 /// The guests, the smallest first.
-pub const GUESTS: [Guest; 6] = [
+pub const GUESTS: [Guest; 16] = [
     bare("hello", "says hello", &[], BareImage::Hello),
     bare("echo", "puts out what it is told, up to a `.`", &[], BareImage::Echo),
     bare("edu", "drives edu: registers, transfers, MSI, INTx", &["edu"], BareImage::Edu),
@@ -47,18 +62,33 @@ pub const GUESTS: [Guest; 6] = [
         &["iommu-testdev"],
         BareImage::Testdev,
     ),
-    Guest {
-        name: "vtd-test",
-        about: "drives a VT-d unit: every mode, what each invalidation reaches, interrupts, page requests",
-        devices: &["dma-engine", "dma-engine"],
-        image: Image::Driver("vtd-test"),
-    },
-    Guest {
-        name: "vtd-race",
-        about: "reads for a process while its pages move; --cmdline reads=N says how often",
-        devices: &["dma-engine", "dma-engine"],
-        image: Image::Driver("vtd-race"),
-    },
+    driver(
+        "vtd-test",
+        "drives a VT-d unit: every mode, what each invalidation reaches, interrupts, page requests",
+        "",
+        Image::Driver("vtd-test"),
+    ),
+    driver(
+        "vtd-race",
+        "reads for a process while its pages move; --cmdline reads=N says how often",
+        "",
+        Image::Driver("vtd-race"),
+    ),
+    driver(
+        "vtd-driver",
+        "maps, uses, unmaps and maps again, as drivers do, without a mistake",
+        "",
+        Image::Driver("workload"),
+    ),
+    bug("vtd-bug-missing-flush", "unmaps pages without an invalidation", ""),
+    bug("vtd-bug-wrong-domain", "invalidates unmapped pages in another domain", ""),
+    bug("vtd-bug-wrong-pasid", "invalidates unmapped pages of another process", ""),
+    bug("vtd-bug-ih-after-table-change", "sets IH where a page table was replaced", ""),
+    bug("vtd-bug-device-tlb-first", "invalidates the device's TLB before the IOTLB", "report=after-wait"),
+    bug("vtd-bug-device-tlb-forgotten", "invalidates the IOTLB and not the device's TLB", ""),
+    bug("vtd-bug-no-wait", "waits for no invalidation", "queue=when-asked"),
+    bug("vtd-bug-free-before-wait", "gives pages back before the wait is over", "queue=when-asked"),
+    bug("vtd-bug-pasid-entry-kept", "changes PASID entries and keeps their cached copies", ""),
 ];
 
 impl Guest {
@@ -73,7 +103,7 @@ impl Guest {
     pub fn file(&self) -> Vec<u8> {
         match self.image {
             Image::Bare(image) => image.elf(ElfWidth::Bits32),
-            Image::Driver(_) => DRIVER.to_vec(),
+            Image::Driver(_) | Image::Bug => DRIVER.to_vec(),
         }
     }
 
@@ -83,6 +113,10 @@ impl Guest {
         match self.image {
             Image::Bare(_) => None,
             Image::Driver(program) => Some(format!("run={program}")),
+            // Once is enough to see it.
+            Image::Bug => {
+                Some(format!("run=workload rounds=1 bug={}", self.name.strip_prefix(BUG).unwrap_or_default()))
+            }
         }
     }
 }

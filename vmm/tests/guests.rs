@@ -3,6 +3,11 @@
 //!
 //! Invariant: what a guest says it used stale on purpose and what the unit reported are the same, address by address.
 
+#[cfg(test)]
+mod guests {
+    mod bugs;
+}
+
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};

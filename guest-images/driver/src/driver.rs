@@ -10,7 +10,7 @@ use crate::id::{Domain, Iova, Pasid, Source};
 use crate::memory::{Frame, Memory};
 use crate::page_request::{Answer, Asked};
 use crate::policy::Policy;
-use crate::queue::Queue;
+use crate::queue::{Queue, Waiting};
 use crate::space::{Change, Space};
 use crate::unit::{Mode, Unit};
 
@@ -213,6 +213,13 @@ impl Driver {
     /// Invalidates in that order, and waits.
     pub fn invalidate(&mut self, invalidations: &[Invalidation]) {
         self.queue.invalidate(&self.unit, invalidations);
+    }
+
+    /// The same, with a wait as `waiting` has it; nothing happens if there are no invalidations.
+    pub fn submit(&mut self, invalidations: &[Invalidation], waiting: Waiting) {
+        if !invalidations.is_empty() {
+            self.queue.submit(&self.unit, invalidations, waiting);
+        }
     }
 
     /// Waits for nothing, and lets the wait do `also`.

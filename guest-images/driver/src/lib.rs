@@ -7,12 +7,13 @@
 //!
 //! Read in this order: [`memory`] and `hardware` (what it stands on), [`entry`] and [`descriptor`] (what a unit
 //! reads), [`interrupt_entry`] and [`apic`] (interrupts on their way), [`mod@unit`], [`queue`], [`tables`], [`space`], [`policy`] (what is flushed after a change), [`engine`], [`driver`],
-//! then [`checks`].
+//! then [`checks`], and [`mod@bug`] before [`workload`].
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(guest, no_main)]
 
 pub mod acpi;
 pub mod apic;
+pub mod bug;
 pub mod caches;
 pub mod checks;
 pub mod console;
@@ -32,6 +33,7 @@ pub mod queue;
 pub mod space;
 pub mod tables;
 pub mod unit;
+pub mod workload;
 
 mod hardware;
 mod patience;
@@ -46,8 +48,9 @@ pub fn run(memory: Memory, line: &CommandLine) -> ! {
     match line.value("run") {
         Some("vtd-test") => checks::run(memory, line),
         Some("vtd-race") => checks::run_race(memory, line),
+        Some("workload") => workload::run(memory, line),
         other => {
-            say!("FAILED no program `{}`; there is vtd-test, vtd-race", other.unwrap_or_default());
+            say!("FAILED no program `{}`; there is vtd-test, vtd-race, workload", other.unwrap_or_default());
             ending::failed()
         }
     }

@@ -39,6 +39,8 @@ const SCALABLE_TABLES: u64 = 1 << 10;
 const WIDE_DESCRIPTORS: u64 = 1 << 11;
 /// In FSTS: bits that are cleared by writing them; the record that is next.
 const ALL_FAULTS: u32 = 0x7f;
+/// IQE, ITE.
+const QUEUE_STOPPED: u32 = 1 << 4 | 1 << 6;
 const FIRST_RECORD: u32 = 8;
 /// In a record's last word: it is in use.
 const RECORD_IN_USE: u64 = 1 << 63;
@@ -132,6 +134,12 @@ impl Unit {
     #[must_use]
     pub fn fault_status(&self) -> u32 {
         load32(BASE + FSTS)
+    }
+
+    /// Ends the program if the unit stopped the queue for an error: waits behind it will never be over.
+    pub fn expect_queue_to_run(&self) {
+        let status = self.fault_status();
+        assert!(status & QUEUE_STOPPED == 0, "the unit stopped the queue, FSTS {status:#x}");
     }
 
     /// Takes the fault that stands in the record that FSTS names, if any, and clears all of FSTS.

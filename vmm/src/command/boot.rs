@@ -39,7 +39,8 @@ pub(super) struct BootArguments {
     #[arg(long, value_name = "FILE", required_unless_present = "guest")]
     kernel: Option<PathBuf>,
     /// Instead of an image, a guest that comes with this program; `afterimage guests` lists them. It brings its own
-    /// devices, unless --device names others, and is told what the unit caches
+    /// devices, unless --device names others, and what it needs of the unit, unless --iommu says otherwise, and is told
+    /// what the unit caches
     #[arg(long, value_name = "NAME", conflicts_with = "kernel", value_parser = guest::parse)]
     guest: Option<Guest>,
     /// A file for it: Linux's initrd, otherwise its first module
@@ -57,7 +58,7 @@ pub(super) struct BootArguments {
     /// What devices reach memory through: none, or vtd[,KEY=VALUE]...; `--iommu help` lists the keys: what the unit
     /// offers, how large its caches are, and what goes wrong in it
     #[arg(long, value_name = "KIND", default_value = "vtd", value_parser = unit::parse)]
-    iommu: IommuKind,
+    iommu: unit::Words,
     /// A device for the PCI bus: edu[,dma-mask=MASK], iommu-testdev, dma-engine[,ats=off][,pri=off][,pasid=off]
     #[arg(long = "device", value_name = "KIND", value_parser = device::parse)]
     devices: Vec<DeviceKind>,
@@ -110,7 +111,7 @@ impl BootArguments {
             (Some(kernel), _) => {
                 Ok(Payload { kernel: read(kernel)?, initrd, command_line: self.cmdline.clone() })
             }
-            (None, Some(guest)) => Ok(guest::payload(guest, self.iommu, initrd, &self.cmdline)),
+            (None, Some(guest)) => Ok(guest::payload(guest, self.iommu()?, initrd, &self.cmdline)),
             (None, None) => Err("nothing to boot; give --kernel or --guest".to_owned()),
         }
     }
@@ -127,20 +128,25 @@ impl BootArguments {
         Ok(MachineOptions {
             memory_bytes: self.memory,
             processors: self.cpus,
-            iommu: self.watched_iommu(),
+            iommu: self.watched_iommu()?,
             devices: self.devices()?,
         })
     }
 
+    /// What the guest needs, and what the user adds or changes.
+    fn iommu(&self) -> Result<IommuKind, String> {
+        self.iommu.on_top_of(self.guest.map_or("", |guest| guest.unit))
+    }
+
     /// What nobody wants to know of is not watched for.
-    fn watched_iommu(&self) -> IommuKind {
-        match self.iommu {
+    fn watched_iommu(&self) -> Result<IommuKind, String> {
+        Ok(match self.iommu()? {
             IommuKind::Vtd(mut unit) if self.stale_report == Format::Off && !self.stale_fatal => {
                 unit.vtd.stale.watching = Watching::Off;
                 IommuKind::Vtd(unit)
             }
             other => other,
-        }
+        })
     }
 
     fn reports(&self, unit: Arc<Vtd>, screen: Arc<Screen>) -> Reports {

@@ -8,8 +8,9 @@ use super::say;
 
 /// Lists them, a line each.
 pub(super) fn run() -> ExitCode {
+    let width = GUESTS.map(|guest| guest.name.len()).into_iter().max().unwrap_or_default();
     for guest in GUESTS {
-        say(format_args!("{:12} {}", guest.name, guest.about));
+        say(format_args!("{:width$}  {}", guest.name, guest.about));
     }
     ExitCode::SUCCESS
 }

@@ -105,13 +105,28 @@ const KEYS: [Key; 19] = [
     ),
 ];
 
-/// The kind that `text` describes. `help` lists the keys and ends the program, as `--help` does.
-pub(super) fn parse(text: &str) -> Result<IommuKind, String> {
+/// A kind and its keys, which are understood.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Words(String);
+
+impl Words {
+    /// What they describe, where `own` holds unless they say otherwise.
+    pub(super) fn on_top_of(&self, own: &str) -> Result<IommuKind, String> {
+        match self.0.strip_prefix("vtd") {
+            Some(added) if !own.is_empty() => kind(&format!("vtd,{own}{added}")),
+            _ => kind(&self.0),
+        }
+    }
+}
+
+/// Looks whether `text` describes a kind. `help` lists the keys and ends the program, as `--help` does.
+pub(super) fn parse(text: &str) -> Result<Words, String> {
     if text == "help" {
         say(help());
         std::process::exit(0);
     }
-    kind(text).map_err(|wrong| format!("{wrong}; `--iommu help` lists what there is"))
+    kind(text).map_err(|wrong| format!("{wrong}; `--iommu help` lists what there is"))?;
+    Ok(Words(text.to_owned()))
 }
 
 fn kind(text: &str) -> Result<IommuKind, String> {

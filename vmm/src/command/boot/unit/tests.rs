@@ -9,8 +9,13 @@ use iommu::vtd::options::{CacheSizes, CachingMode};
 use super::{KEYS, help, parse};
 use crate::machine::options::{Answers, IommuKind, QueueRuns, UnitOptions};
 
+/// What `text` describes on top of nothing.
+fn kind(text: &str) -> Result<IommuKind, String> {
+    parse(text)?.on_top_of("")
+}
+
 fn unit(text: &str) -> UnitOptions {
-    match parse(text) {
+    match kind(text) {
         Ok(IommuKind::Vtd(unit)) => unit,
         other => panic!("{text}: {other:?}"),
     }
@@ -18,8 +23,8 @@ fn unit(text: &str) -> UnitOptions {
 
 #[test]
 fn every_option_is_understood() {
-    assert_eq!(parse("none"), Ok(IommuKind::None));
-    assert_eq!(parse("vtd"), Ok(IommuKind::default()));
+    assert_eq!(kind("none"), Ok(IommuKind::None));
+    assert_eq!(kind("vtd"), Ok(IommuKind::default()));
     let text = "vtd,caching-mode=on,scalable=off,five-levels=off,device-tlbs=off,page-requests=off,\
         interrupt-remapping=off,caches=off,iotlb=5,device-tlb=7";
     let unit = unit(text);
@@ -63,6 +68,18 @@ fn a_report_is_told_which_uses_it_looks_at_and_when_they_count() {
     assert_eq!(stale("vtd,report=after-wait"), every(Patience::AfterWait));
     assert_eq!(stale("vtd,report=one-in-16").watching, one_in(16));
     assert_eq!(stale("vtd,report=one-in-16,report=first-use"), every(Patience::FirstUse), "the last counts");
+}
+
+#[test]
+fn what_a_guest_needs_holds_unless_the_user_says_otherwise() {
+    let on_top = |text: &str, own| match parse(text).and_then(|words| words.on_top_of(own)) {
+        Ok(IommuKind::Vtd(unit)) => Some((unit.queue, unit.device_tlb_entries)),
+        _ => None,
+    };
+    let own = "queue=when-asked,device-tlb=7";
+    assert_eq!(on_top("vtd", own), Some((QueueRuns::WhenAsked, 7)));
+    assert_eq!(on_top("vtd,queue=at-once", own), Some((QueueRuns::AtOnce, 7)));
+    assert_eq!(on_top("none", own), None);
 }
 
 #[test]

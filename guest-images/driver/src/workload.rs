@@ -1,0 +1,179 @@
+//! What drivers do all day: pages are mapped, used by a device, unmapped and given to somebody else; tables are replaced, and
+//! processes. With `bug=NAME` the driver makes one mistake.
+//!
+//! Invariant: without a bug each transfer reaches the page that is mapped when it begins, and the program ends with success
+//! only then. With one it always does: what the mistake leads to is told, and what the unit thinks of it is not asked.
+
+mod tenant;
+
+use crate::bug::{self, Bug, Plan};
+use crate::console::say;
+use crate::driver::Driver;
+use crate::ending;
+use crate::memory::{CommandLine, Memory};
+use crate::unit::Mode;
+use tenant::{MOST, Tenant, tenants};
+
+/// Rounds, unless `rounds=N` says otherwise.
+const ROUNDS: u64 = 16;
+
+/// See the module.
+struct Workload {
+    driver: Driver,
+    bug: Option<Bug>,
+    tenants: [Option<Tenant>; MOST],
+    tally: Tally,
+}
+
+/// Where transfers went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Tally {
+    /// All.
+    all: u64,
+    /// To or from a page that was not mapped any more.
+    astray: u64,
+    /// Nowhere.
+    blocked: u64,
+}
+
+/// Runs it and ends the machine.
+pub fn run(memory: Memory, line: &CommandLine) -> ! {
+    let bug = match Bug::wanted(line.value("bug")) {
+        Ok(bug) => bug,
+        Err(unknown) => {
+            say!("FAILED {unknown}");
+            ending::failed()
+        }
+    };
+    let mut driver = match Driver::start(memory) {
+        Ok(driver) => driver,
+        Err(lacking) => {
+            say!("FAILED the machine lacks: {lacking:?}");
+            ending::failed()
+        }
+    };
+    if driver.unit.has_scalable_mode() {
+        driver.switch(Mode::Scalable);
+    }
+    let tenants = tenants(&mut driver);
+    let mut workload = Workload { driver, bug, tenants, tally: Tally::default() };
+    (0..line.number("rounds").unwrap_or(ROUNDS)).for_each(|_| workload.round());
+    workload.conclude()
+}
+
+impl Workload {
+    fn round(&mut self) {
+        self.each(Self::map_and_use);
+        self.each(Self::unmap_and_give_back);
+        self.each(Self::map_again_and_use);
+        // Somebody waits for something of his own.
+        self.driver.invalidate(&[]);
+        self.each(Self::use_again);
+        self.each(Self::replace_table_and_use);
+        self.each(Self::replace_process_and_use);
+        self.each(Self::clean_up);
+    }
+
+    fn each(&mut self, act: impl Fn(&mut Self, &mut Tenant)) {
+        for number in 0..MOST {
+            if let Some(mut tenant) = self.tenants[number] {
+                act(self, &mut tenant);
+                self.tenants[number] = Some(tenant);
+            }
+        }
+    }
+
+    fn map_and_use(&mut self, tenant: &mut Tenant) {
+        // A device that comes too early is blocked.
+        let _too_early = self.driver.write(&tenant.space, tenant.at, 0);
+        self.map(tenant);
+        self.transfer(tenant);
+    }
+
+    fn unmap_and_give_back(&mut self, tenant: &mut Tenant) {
+        let change = tenant.space.unmap(&mut self.driver.memory, tenant.at);
+        self.carry_out(tenant, &bug::unmapped(self.bug, &change));
+        tenant.give_back();
+    }
+
+    fn map_again_and_use(&mut self, tenant: &mut Tenant) {
+        self.map(tenant);
+        self.transfer(tenant);
+    }
+
+    fn use_again(&mut self, tenant: &mut Tenant) {
+        self.transfer(tenant);
+    }
+
+    fn replace_table_and_use(&mut self, tenant: &mut Tenant) {
+        let next = tenant.give_back();
+        let change = tenant.space.replace_table(&mut self.driver.memory, tenant.at, next);
+        self.carry_out(tenant, &bug::table_replaced(self.bug, &change));
+        self.transfer(tenant);
+    }
+
+    fn replace_process_and_use(&mut self, tenant: &mut Tenant) {
+        let Some(pasid) = tenant.space.pasid else { return };
+        let next = tenant.give_back();
+        tenant.space = tenant.space.sibling(&mut self.driver.memory, Some(pasid));
+        tenant.space.map(&mut self.driver.memory, tenant.at, next);
+        self.driver.write_entry(&tenant.space);
+        self.carry_out(tenant, &bug::process_replaced(self.bug, &tenant.space, pasid));
+        self.transfer(tenant);
+    }
+
+    /// As the driver without bugs does it.
+    fn clean_up(&mut self, tenant: &mut Tenant) {
+        let change = tenant.space.unmap(&mut self.driver.memory, tenant.at);
+        self.carry_out(tenant, &bug::unmapped(None, &change));
+        tenant.give_back();
+    }
+
+    fn map(&mut self, tenant: &Tenant) {
+        tenant.space.map(&mut self.driver.memory, tenant.at, tenant.own());
+        if self.driver.unit.caches_absent() {
+            self.carry_out(tenant, &bug::mapped(self.bug));
+        }
+    }
+
+    /// The device does not stand still while the driver waits for the first of two lists.
+    fn carry_out(&mut self, tenant: &Tenant, plan: &Plan) {
+        let [first, then] = plan.lists;
+        self.driver.submit(first.items(), plan.waiting);
+        if !then.items().is_empty() {
+            let _meanwhile = self.driver.read(&tenant.space, tenant.at);
+            self.driver.submit(then.items(), plan.waiting);
+        }
+    }
+
+    /// Lets the device write to the tenant's page and read it again.
+    fn transfer(&mut self, tenant: &Tenant) {
+        self.tally.all += 1;
+        let word = self.tally.all;
+        let written = self.driver.write(&tenant.space, tenant.at, word);
+        let read = self.driver.read(&tenant.space, tenant.at);
+        if written.is_err() || read.is_err() {
+            self.tally.blocked += 1;
+        } else if tenant.own().load(0) != word || read != Ok(word) {
+            self.tally.astray += 1;
+        }
+    }
+
+    fn conclude(&self) -> ! {
+        let Tally { all, astray, blocked } = self.tally;
+        match self.bug {
+            Some(bug) => say!(
+                "vtd-bug-{}: {bug}; of {all} transfers {astray} met a page that has another owner by now, {blocked} were blocked",
+                bug.name()
+            ),
+            None if astray + blocked == 0 => say!("passed: {all} transfers reached their pages"),
+            None => {
+                say!(
+                    "FAILED: of {all} transfers {astray} met a page that has another owner by now, {blocked} were blocked"
+                );
+                ending::failed()
+            }
+        }
+        ending::passed()
+    }
+}

@@ -1,0 +1,178 @@
+//! Drivers with one mistake each, and the driver without: what the unit reports of them.
+//!
+//! Invariant: a mistake is named in every report, in so many reports in every run; the same workload on the same unit
+//! without the mistake has none.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::{boot, has_kvm, text};
+
+/// What is expected of a driver with a mistake.
+struct Expected {
+    guest: &'static str,
+    /// What tools are told, and in how many reports.
+    mistake: &'static str,
+    reports: usize,
+    /// What people are told.
+    says: &'static str,
+}
+
+const fn expected(
+    guest: &'static str,
+    mistake: &'static str,
+    reports: usize,
+    says: &'static str,
+) -> Expected {
+    Expected { guest, mistake, reports, says }
+}
+
+/// Two drivers and three processes use pages, three of them through a device TLB. What comes from the IOTLB is met again in
+/// the device's.
+const EXPECTED: [Expected; 9] = [
+    expected("vtd-bug-missing-flush", "nothing-invalidated", 5, "nothing was invalidated for the page"),
+    expected(
+        "vtd-bug-wrong-domain",
+        "other-domain",
+        8,
+        "\"IOTLB, domain 17, 1 pages from 0x140000000, IH 1\" names another domain; the translation belongs to domain 16",
+    ),
+    expected(
+        "vtd-bug-wrong-pasid",
+        "other-pasid",
+        3,
+        "\"PASID IOTLB, domain 64, PASID 4, 1 pages from 0x240000000, IH 1\" names another process; \
+         the translation belongs to PASID 3",
+    ),
+    expected(
+        "vtd-bug-ih-after-table-change",
+        "hint-set",
+        8,
+        "IH 1\" has IH set, which promises that only leaves changed, and a first-stage entry of level 2 changed",
+    ),
+    expected(
+        "vtd-bug-device-tlb-first",
+        "device-tlb-first",
+        3,
+        "\"device TLB of 00:02.0, PASID 1, 1 pages from 0x1c0000000\" came before the IOTLB's",
+    ),
+    expected(
+        "vtd-bug-device-tlb-forgotten",
+        "device-tlb-forgotten",
+        3,
+        "\"IOTLB, domain 32, 1 pages from 0x180000000, IH 1\" came alone: the device keeps translations itself",
+    ),
+    expected("vtd-bug-no-wait", "not-waited-for", 5, "the invalidation is queued and nothing waits for it"),
+    expected(
+        "vtd-bug-free-before-wait",
+        "wait-not-over",
+        5,
+        "the invalidation is queued, and the page was used before the wait behind it was over",
+    ),
+    expected(
+        "vtd-bug-pasid-entry-kept",
+        "table-entry-kept",
+        5,
+        "\"PASID IOTLB, domain 48, PASID 1\" came without one for the cached copy of the PASID entry that changed",
+    ),
+];
+
+/// The mistakes of all stale uses.
+fn mistakes(output: &Output) -> Vec<String> {
+    let reports = text(&output.stderr);
+    let events = reports.lines().map(|line| serde_json::from_str(line).expect("each line is an object"));
+    events
+        .filter(|report: &Value| report["event"] == "stale-use")
+        .map(|report| report["mistake"].as_str().expect("a report names the mistake").to_owned())
+        .collect()
+}
+
+#[test]
+fn every_report_of_a_driver_with_a_mistake_names_it() {
+    if !has_kvm() {
+        return;
+    }
+    for Expected { guest, mistake, reports, .. } in EXPECTED {
+        let output = boot(guest, &["--stale-report", "json"]);
+        assert_eq!(mistakes(&output), vec![mistake; reports], "{guest}");
+        assert_eq!(output.status.code(), Some(0), "{guest}");
+        let told = text(&output.stdout);
+        assert!(told.starts_with(&format!("{guest}: ")) && told.lines().count() == 1, "{told}");
+        assert!(!told.contains(" 0 met a page "), "data is where it belongs: {told}");
+    }
+}
+
+#[test]
+fn people_are_told_what_to_mend() {
+    if !has_kvm() {
+        return;
+    }
+    for Expected { guest, says, .. } in EXPECTED {
+        let told = text(&boot(guest, &[]).stderr);
+        let mut mistakes = told.lines().filter_map(|line| line.strip_prefix("  mistake: "));
+        assert!(mistakes.any(|mistake| mistake.contains(says)), "{guest}: {told}");
+    }
+}
+
+#[test]
+fn without_its_mistake_a_driver_has_no_report_on_the_same_unit() {
+    if !has_kvm() {
+        return;
+    }
+    for Expected { guest, .. } in EXPECTED {
+        assert_right(&boot(guest, &["--cmdline", "bug=none", "--stale-report", "json"]), guest);
+    }
+}
+
+#[test]
+fn a_driver_without_mistakes_has_no_report_on_any_unit() {
+    if !has_kvm() {
+        return;
+    }
+    for unit in [
+        "vtd",
+        "vtd,caches=never-evict,device-tlb=4096",
+        "vtd,iotlb=2,paging=2,context=1,pasid=1,device-tlb=2",
+        "vtd,caches=off,device-tlb=0",
+        "vtd,queue=when-asked",
+        "vtd,caching-mode=on",
+        "vtd,answers=late",
+        "vtd,report=after-wait",
+        "vtd,device-tlbs=off",
+        "vtd,scalable=off",
+    ] {
+        // A late answer takes some milliseconds.
+        let rounds = if unit.ends_with("=late") { "rounds=1" } else { "" };
+        assert_right(
+            &boot("vtd-driver", &["--iommu", unit, "--cmdline", rounds, "--stale-report", "json"]),
+            unit,
+        );
+    }
+}
+
+fn assert_right(output: &Output, what: &str) {
+    let told = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{what}: {told}\n{}", text(&output.stderr));
+    assert!(told.starts_with("passed: "), "{what}: {told}");
+    assert_eq!(mistakes(output), [""; 0], "{what}");
+}
+
+#[test]
+fn a_mistake_ends_the_guest_if_it_is_fatal() {
+    if !has_kvm() {
+        return;
+    }
+    assert_eq!(boot("vtd-bug-missing-flush", &["--stale-fatal"]).status.code(), Some(4));
+    assert_eq!(boot("vtd-driver", &["--stale-fatal"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_mistake_that_nobody_makes_is_refused() {
+    if !has_kvm() {
+        return;
+    }
+    let output = boot("vtd-driver", &["--cmdline", "bug=no-such"]);
+    assert!(text(&output.stdout).starts_with("FAILED no bug `no-such`; there is none, missing-flush,"));
+    assert_eq!(output.status.code(), Some(3));
+}
