@@ -169,7 +169,7 @@ impl TranslationCache {
         self.counters.snapshot(&self.sequences, &self.generations)
     }
 
-    #[inline]
+    #[inline(always)]
     fn lookup(&self, tag: Tag, address: VirtAddr) -> Option<Translation> {
         if let Some(value) = self.find(tag, address, PageSize::Size4K) {
             return Some(value.translation(PageSize::Size4K));

@@ -73,7 +73,7 @@ impl DmaPort {
     ///
     /// # Errors
     /// [`Blocked`]; nothing is in flight then.
-    #[inline]
+    #[inline(always)]
     pub fn translate(
         &mut self,
         address: VirtAddr,
@@ -90,13 +90,11 @@ impl DmaPort {
     /// [`DmaError`] when the page is refused.
     #[inline]
     pub fn read(&mut self, address: VirtAddr) -> Result<Accessed, DmaError> {
-        loop {
-            let blocked = match self.translate(address, Access::Read) {
-                Ok(in_flight) => return Ok(in_flight.load()),
-                Err(blocked) => blocked,
-            };
-            self.request_page(blocked)?;
-        }
+        let blocked = match self.translate(address, Access::Read) {
+            Ok(in_flight) => return Ok(in_flight.load()),
+            Err(blocked) => blocked,
+        };
+        self.ask(blocked, |in_flight| in_flight.load())
     }
 
     /// Writes the aligned word at `address`, requesting its page as often as it takes.
@@ -105,13 +103,11 @@ impl DmaPort {
     /// [`DmaError`] when the page is refused.
     #[inline]
     pub fn write(&mut self, address: VirtAddr, value: u64) -> Result<Accessed, DmaError> {
-        loop {
-            let blocked = match self.translate(address, Access::Write) {
-                Ok(in_flight) => return Ok(in_flight.store(value)),
-                Err(blocked) => blocked,
-            };
-            self.request_page(blocked)?;
-        }
+        let blocked = match self.translate(address, Access::Write) {
+            Ok(in_flight) => return Ok(in_flight.store(value)),
+            Err(blocked) => blocked,
+        };
+        self.ask(blocked, |in_flight| in_flight.store(value))
     }
 
     /// What the device would use for `address` without asking anybody for a walk, stale or not: its TLB's entry, or
@@ -132,8 +128,25 @@ impl DmaPort {
         self.port.pause();
     }
 
-    /// A page that is missing or protected is asked for.
+    /// Requests the page and tries again, until the access succeeds or the page is refused.
     #[cold]
+    fn ask(
+        &mut self,
+        blocked: Blocked,
+        finish: impl FnOnce(InFlight<'_, Held<'_>>) -> Accessed,
+    ) -> Result<Accessed, DmaError> {
+        let Request { address, access, .. } = blocked.request;
+        let mut blocked = blocked;
+        loop {
+            self.request_page(blocked)?;
+            match self.translate(address, access) {
+                Ok(in_flight) => return Ok(finish(in_flight)),
+                Err(again) => blocked = again,
+            }
+        }
+    }
+
+    /// A page that is missing or protected is asked for.
     fn request_page(&mut self, blocked: Blocked) -> Result<(), DmaError> {
         if !can_be_mended(blocked.reason) {
             return Err(blocked.into());

@@ -84,7 +84,6 @@ pub struct Port {
 struct Wiring {
     unit: Arc<Vtd>,
     device: Arc<Device>,
-    ats: Ats,
     /// If the unit watches for stale uses.
     vigil: Option<Vigil>,
     memos: Memos,
@@ -116,7 +115,6 @@ impl Vtd {
                 unit: Arc::clone(self),
                 memos: Memos::new(&device),
                 device,
-                ats: Ats::Disabled,
                 vigil: Vigil::new(self.options.stale.watching),
                 spectator: None,
             },
@@ -133,7 +131,7 @@ impl Port {
 
     /// Switches the device's TLB. What it holds stays; software flushes it.
     pub fn set_ats(&mut self, ats: Ats) {
-        self.wiring.ats = ats;
+        self.wiring.memos.set_ats(ats);
     }
 
     /// From now on `observer` is told of the port's walks, as those of `agent`.
@@ -145,8 +143,8 @@ impl Port {
     /// its TLB's translation, without it the IOTLB's.
     #[must_use]
     pub fn cached(&self, pasid: Option<Pasid>, address: VirtAddr) -> Option<Translation> {
-        let Wiring { unit, device, ats, .. } = &self.wiring;
-        if *ats == Ats::Enabled {
+        let Wiring { unit, device, memos, .. } = &self.wiring;
+        if memos.ats() == Ats::Enabled {
             return device.cached(pasid, address);
         }
         let route = unit.route(Requester { source: device.source(), pasid }, Reach::Tables, Recorder::OFF);
@@ -163,24 +161,23 @@ impl Port {
     ///
     /// # Errors
     /// [`Blocked`], recorded in the fault log unless the tables hide it, or the device asked ahead (ATS).
-    #[inline]
+    #[inline(always)]
     pub fn translate(&mut self, request: Request) -> Result<InFlight<'_>, Blocked> {
         let Self { iotlb, device_tlb, wiring } = self;
-        let (section, behind) = match wiring.ats {
+        let (section, behind) = match wiring.memos.ats() {
             Ats::Disabled => (iotlb.enter(), None),
             Ats::Enabled => (device_tlb.enter(), Some(iotlb)),
         };
         let found = match (wiring.quick(&section, &request), behind) {
-            (Some(hit), _) => Ok(hit),
-            (None, Some(iotlb)) => wiring.ahead(&section, iotlb, &request),
-            (None, None) => wiring.through_iotlb(&section, &request, AddressType::Untranslated),
+            (Some(address), _) => Ok(address),
+            (None, Some(iotlb)) => wiring.ahead(&section, iotlb, &request).map(at(&request)),
+            (None, None) => {
+                let found = wiring.through_iotlb(&section, &request, AddressType::Untranslated);
+                found.map(at(&request))
+            }
         };
         match found {
-            Ok(found) => Ok(InFlight {
-                _section: section,
-                memory: &wiring.unit.memory,
-                address: found.physical(request.address),
-            }),
+            Ok(address) => Ok(InFlight { _section: section, memory: &wiring.unit.memory, address }),
             Err(stopped) => {
                 // Recording takes a lock, and may interrupt.
                 drop(section);
@@ -236,17 +233,20 @@ impl Wiring {
     /// The common case: a hit that serves, under a route that is known, and is known not to be stale if somebody wants
     /// to know. Everything else goes the long way, which starts over.
     #[inline(always)]
-    fn quick(&mut self, section: &Section<'_>, request: &Request) -> Option<Translation> {
-        let memo = self.memos.valid(&self.unit, request.pasid)?;
-        let tag = memo.tag(self.ats).filter(|_| !Msi::is_address(request.address.0))?;
-        if memo.space.stages == Stages::Identity {
-            return Some(identity(request.address));
+    fn quick(&mut self, section: &Section<'_>, request: &Request) -> Option<PhysAddr> {
+        let shortcut = self.memos.shortcut(&self.unit, request.pasid)?;
+        if Msi::is_address(request.address.0) {
+            return None;
         }
-        let hit = section.lookup(tag, request.address).filter(|hit| serves(*hit, request.access))?;
-        let Some(vigil) = &mut self.vigil else { return Some(hit) };
+        if shortcut.is_identity {
+            return Some(PhysAddr(request.address.0));
+        }
+        let hit = section.lookup(shortcut.tag, request.address).filter(|hit| serves(*hit, request.access))?;
+        let Some(vigil) = &mut self.vigil else { return Some(hit.physical(request.address)) };
         vigil.count();
+        let memo = self.memos.valid(&self.unit, request.pasid)?;
         let passes = !vigil.is_looking() || vigil.vouches(&self.unit.memory, memo, request, hit);
-        passes.then_some(hit)
+        passes.then_some(hit.physical(request.address))
     }
 
     /// Through the device's TLB; what it does not have it asks the unit for.
@@ -393,6 +393,12 @@ impl Wiring {
         }
         Blocked { requester: source, request: *request, reason }
     }
+}
+
+/// Where a translation of the request's page leads it.
+fn at(request: &Request) -> impl Fn(Translation) -> PhysAddr {
+    let address = request.address;
+    move |found| found.physical(address)
 }
 
 /// A hit that would store without D set must walk again, to set it.

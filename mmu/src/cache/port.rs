@@ -66,7 +66,8 @@ impl CachePort {
 impl Section<'_> {
     /// The translation of `address`, stale or not; none if there is no entry (or it was being changed).
     #[must_use]
-    #[inline]
+    // Called, it would return a translation through memory, and its user would wait for the stores.
+    #[inline(always)]
     pub fn lookup(&self, tag: Tag, address: VirtAddr) -> Option<Translation> {
         self.cache.lookup(tag, address)
     }

@@ -27,7 +27,7 @@ const MEMOS: usize = 8;
 #[derive(Clone, Debug)]
 pub(super) struct Memo {
     pub(super) requester: Requester,
-    /// The epoch in which it may be used again; 0 is none.
+    /// The epoch in which it may be used again; 0 is none, as epochs count from 1.
     valid_in: u64,
     pub(super) found_in: u64,
     pub(super) space: Space,
@@ -43,15 +43,56 @@ pub(super) struct Memo {
     pub(super) words: Box<[Witness]>,
 }
 
+/// What a hit needs of a memo, small and apart from the rest: each access reads it.
+#[derive(Clone, Copy)]
+pub(super) struct Shortcut {
+    /// 0 if there is none.
+    valid_in: u64,
+    pasid: Option<Pasid>,
+    /// The tag of its translations in the cache that is asked first.
+    pub(super) tag: Tag,
+    /// Its addresses are physical.
+    pub(super) is_identity: bool,
+}
+
 /// See the module.
 pub(super) struct Memos {
     device: Arc<Device>,
+    ats: Ats,
+    shortcuts: [Shortcut; MEMOS],
     memos: [Option<Memo>; MEMOS],
+}
+
+impl Shortcut {
+    const NONE: Self = Self { valid_in: 0, pasid: None, tag: Tag(0), is_identity: false };
 }
 
 impl Memos {
     pub(super) fn new(device: &Arc<Device>) -> Self {
-        Self { device: Arc::clone(device), memos: [const { None }; MEMOS] }
+        Self {
+            device: Arc::clone(device),
+            ats: Ats::Disabled,
+            shortcuts: [Shortcut::NONE; MEMOS],
+            memos: [const { None }; MEMOS],
+        }
+    }
+
+    /// Whether the device's TLB is asked first.
+    #[inline(always)]
+    pub(super) fn ats(&self) -> Ats {
+        self.ats
+    }
+
+    pub(super) fn set_ats(&mut self, ats: Ats) {
+        self.ats = ats;
+        self.shortcuts = [Shortcut::NONE; MEMOS];
+    }
+
+    /// What a hit of a request with `pasid` needs of its route, if that was found in this epoch.
+    #[inline(always)]
+    pub(super) fn shortcut(&self, unit: &Vtd, pasid: Option<Pasid>) -> Option<Shortcut> {
+        let shortcut = &self.shortcuts[index(pasid)];
+        (shortcut.valid_in == unit.epoch() && shortcut.pasid == pasid).then_some(*shortcut)
     }
 
     /// The route of requests with `pasid`, if it was found in this epoch.
@@ -69,6 +110,7 @@ impl Memos {
             Some(memo) => memo,
             None => Memo::look_up(unit, &self.device, pasid, epoch)?,
         };
+        self.shortcuts[index(pasid)] = memo.shortcut(self.ats);
         Ok(place.insert(memo))
     }
 }
@@ -99,6 +141,16 @@ impl Memo {
         })
     }
 
+    fn shortcut(&self, ats: Ats) -> Shortcut {
+        let is_identity = self.space.stages == Stages::Identity;
+        self.tag(ats).map_or(Shortcut::NONE, |tag| Shortcut {
+            valid_in: self.valid_in,
+            pasid: self.requester.pasid,
+            tag,
+            is_identity,
+        })
+    }
+
     #[inline(always)]
     fn serves(&self, pasid: Option<Pasid>, epoch: u64) -> bool {
         self.valid_in == epoch && self.requester.pasid == pasid
@@ -106,7 +158,6 @@ impl Memo {
 
     /// The tag of its translations in the cache that is asked first; none if they are not there, or if the route does
     /// not let the device use what is there.
-    #[inline(always)]
     pub(super) fn tag(&self, ats: Ats) -> Option<Tag> {
         match ats {
             Ats::Disabled => self.space.tag,
