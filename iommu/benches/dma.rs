@@ -60,16 +60,17 @@ fn process(pages: u64, device_tlb: usize) -> Process {
     Process { space, driver, port }
 }
 
+#[inline(always)]
 fn read(port: &mut DmaPort, offset: u64) -> u64 {
-    port.read(VirtAddr(AREA + offset)).map_or(0, |read| read.value)
+    port.read(VirtAddr(AREA + offset)).expect("the page is mapped").value
 }
 
 fn read_words(bencher: Bencher, pages: u64, device_tlb: usize) {
-    let Process { mut port, .. } = process(pages, device_tlb);
+    let mut process = process(pages, device_tlb);
     let offsets = offsets(pages);
-    bencher
-        .counter(ItemsCount::new(offsets.len()))
-        .bench_local(|| offsets.iter().map(|offset| read(&mut port, *offset)).fold(0, u64::wrapping_add));
+    bencher.counter(ItemsCount::new(offsets.len())).bench_local(|| {
+        offsets.iter().map(|offset| read(&mut process.port, *offset)).fold(0, u64::wrapping_add)
+    });
 }
 
 #[divan::bench(args = PAGES, min_time = 0.3)]
@@ -85,12 +86,12 @@ fn dma_read_through_a_device_tlb(bencher: Bencher, pages: u64) {
 /// The IOTLB is emptied before each read; the paging-structure caches stay.
 #[divan::bench(min_time = 0.3)]
 fn dma_read_missed(bencher: Bencher) {
-    let Process { driver, mut port, .. } = process(64, 0);
+    let mut process = process(64, 0);
     let offsets = offsets(64);
     bencher.counter(ItemsCount::new(offsets.len())).bench_local(|| {
         let mut missed = |offset: &u64| {
-            driver.unit().iotlb().invalidate_all();
-            read(&mut port, *offset)
+            process.driver.unit().iotlb().invalidate_all();
+            read(&mut process.port, *offset)
         };
         offsets.iter().map(&mut missed).fold(0, u64::wrapping_add)
     });
@@ -99,10 +100,10 @@ fn dma_read_missed(bencher: Bencher) {
 /// What a change of so many pages costs its address space: descriptors, doorbell, drain. No device is in an access.
 #[divan::bench(args = [1, 8, 511], min_time = 0.3)]
 fn notification(bencher: Bencher, pages: u64) {
-    let Process { space, mut port, .. } = process(512, 0);
-    port.pause();
+    let mut process = process(512, 0);
+    process.port.pause();
     let range = VirtRange::pages(VirtAddr(AREA), pages);
-    bencher.bench_local(|| space.notifiers().invalidate_secondary(range));
+    bencher.bench_local(|| process.space.notifiers().invalidate_secondary(range));
 }
 
 fn plain(pages: u64) -> GuestMemoryMmap<()> {
