@@ -106,12 +106,15 @@ impl Memos {
     pub(super) fn find(&mut self, unit: &Vtd, pasid: Option<Pasid>) -> Result<&Memo, Refusal> {
         let epoch = unit.epoch();
         let place = &mut self.memos[index(pasid)];
-        let memo = match place.take().filter(|memo| memo.serves(pasid, epoch)) {
+        if place.as_ref().is_some_and(|memo| !memo.serves(pasid, epoch)) {
+            *place = None;
+        }
+        let memo = match place {
             Some(memo) => memo,
-            None => Memo::look_up(unit, &self.device, pasid, epoch)?,
+            None => place.insert(Memo::look_up(unit, &self.device, pasid, epoch)?),
         };
         self.shortcuts[index(pasid)] = memo.shortcut(self.ats);
-        Ok(place.insert(memo))
+        Ok(memo)
     }
 }
 

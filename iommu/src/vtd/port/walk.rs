@@ -32,8 +32,14 @@ impl Spectator {
     pub(super) fn saw(&self, began: Instant, address: VirtAddr, found: Translation) {
         let permission = if found.permission.write { Permission::ReadWrite } else { Permission::ReadOnly };
         let frame = Some(found.physical(address).pfn());
-        let event = Event::now(self.agent, Action::Walk(permission), address.page(), frame);
-        self.observer.record(Event { at: began, ..event });
+        self.observer.record(Event {
+            at: began,
+            agent: self.agent,
+            action: Action::Walk(permission),
+            page: address.page(),
+            frame,
+            new_frame: None,
+        });
     }
 }
 
