@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod guests {
     mod bugs;
+    mod page;
 }
 
 use std::collections::BTreeSet;
