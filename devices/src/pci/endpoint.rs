@@ -114,6 +114,25 @@ impl Endpoint {
         })
     }
 
+    /// Tells software that the function has stopped using `pasid` (a stop marker). No answer comes.
+    ///
+    /// # Errors
+    /// [`DmaFault`] if nobody takes page requests of this function.
+    pub fn mark_stop(&self, pasid: Pasid) -> Result<(), DmaFault> {
+        self.admit(Some(pasid))?;
+        let marker = PageRequest {
+            source: self.source,
+            pasid: Some(pasid),
+            address: VirtAddr(0),
+            wants: Wants::default(),
+            group: 0,
+            last: true,
+            private_data: None,
+        };
+        // One that finds no place is lost, and software that has seen the overflow does not wait for it.
+        self.port.lock().request_page(marker).map(|_| ())
+    }
+
     /// The oldest answer to a page request that was not taken yet.
     pub fn next_response(&self) -> Option<PageGroupResponse> {
         self.port.lock().next_response()

@@ -87,6 +87,8 @@ pub(super) enum Operation {
     Copy { source: Place, destination: Place, len_bytes: u32 },
     /// One atomic operation; the result is what stood there before.
     Atomic { destination: Place, operation: Atomic },
+    /// Says that the engine has stopped using a process.
+    Stop { pasid: Pasid },
 }
 
 /// A descriptor that was understood.
@@ -158,6 +160,7 @@ impl Fields {
             4 => atomic(Atomic::FetchAdd(word)),
             5 => atomic(Atomic::Swap(word)),
             6 => atomic(Atomic::CompareAndSwap { compare, swap: word }),
+            7 => Operation::Stop { pasid: self.pasid.ok_or(Code::BadDescriptor)? },
             _ => return Err(Code::BadDescriptor),
         };
         match operation {

@@ -6,6 +6,7 @@
 use std::thread;
 use std::time::Duration;
 
+use iommu::pasid::Pasid;
 use iommu::spec::page_request::ResponseCode;
 use iommu::vtd::RequestOutcome;
 use mmu::address::{Access, VirtAddr};
@@ -83,7 +84,17 @@ impl Engine {
                 done.bytes = 8;
                 Ok(())
             }
+            Operation::Stop { pasid } => self.mark_stop(pasid),
         }
+    }
+
+    /// Every earlier descriptor is over, so this one is the last that the process hears of.
+    fn mark_stop(&self, pasid: Pasid) -> Result<(), Fault> {
+        let fail = |code| Fault { code, address: VirtAddr(0), pasid: Some(pasid), access: Access::Read };
+        if !self.endpoint().may_request_pages() {
+            return Err(fail(Code::Unsupported));
+        }
+        self.endpoint().mark_stop(pasid).map_err(|fault| fail(fault.into()))
     }
 
     /// Calls `step` with each piece and its offset, until one fails.

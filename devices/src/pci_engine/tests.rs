@@ -164,7 +164,7 @@ fn what_a_descriptor_must_not_say_has_a_code() {
     let mut driver = driver();
     let end = driver.rig.memory.len_bytes();
     for (code, words) in [
-        (1, Words { operation: 7, ..Words::default() }),
+        (1, Words { operation: 8, ..Words::default() }),
         (1, Words { reserved: 1, ..Words::default() }),
         (1, Words { flags: 0b10_0000, ..Words::default() }),
         (1, Words { pasid: 1 << 20, ..Words::default() }),

@@ -195,6 +195,18 @@ fn a_refused_page_fails_the_descriptor_and_a_failure_is_noted() {
 }
 
 #[test]
+fn a_stop_marker_is_told_and_not_answered() {
+    let mut machine = machine();
+    let stop = Words { operation: 7, pasid: 5, ..Words::default() };
+    assert_eq!(machine.driver.run(stop).0, 0);
+    let request = [0, 8].map(|offset| machine.at(REQUESTS + offset));
+    assert_eq!(request, [1 | 1 << 8 | SOURCE << 16 | 5 << 32, 0b100], "the last of its group, for nothing");
+    let at = machine.driver.rig.endpoint.config().find(PRI).unwrap();
+    machine.driver.rig.endpoint.configure(at + 4, Width::Word, 0);
+    assert_eq!(machine.driver.run(stop).0, 5);
+}
+
+#[test]
 fn a_reset_gives_up_waiting_for_a_page() {
     let mut machine = machine();
     machine.driver.submit(write(77).encode());
