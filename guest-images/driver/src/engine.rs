@@ -36,6 +36,7 @@ const RECORD_WORDS: u64 = 2;
 const NOTHING: u64 = 0;
 const READ: u64 = 1;
 const WRITE: u64 = 2;
+const STOP: u64 = 7;
 const SOURCE_PASID: u64 = 1 << 8;
 const DESTINATION_PASID: u64 = 1 << 9;
 const COMPLETION: u64 = 1 << 11;
@@ -75,6 +76,8 @@ pub enum Job {
         /// How much, a multiple of 8.
         len_bytes: u32,
     },
+    /// No word; says that the process is not used any more (a stop marker).
+    Stop(Pasid),
     /// No word; an interrupt at its end.
     Interrupt(Slot),
     /// No word.
@@ -214,6 +217,7 @@ impl Engine {
             Job::Read(target) | Job::Sum { from: target, .. } => (READ, target, SOURCE_PASID, 0),
             Job::Write(target, word) => (WRITE, target, DESTINATION_PASID, word),
             Job::Interrupt(slot) => (NOTHING | INTERRUPT | u64::from(slot.0) << VECTOR_SHIFT, NOWHERE, 0, 0),
+            Job::Stop(pasid) => (STOP, Target { pasid: Some(pasid), at: Iova(0) }, 0, 0),
             Job::Nothing => (NOTHING, NOWHERE, 0, 0),
         };
         let len_bytes = if let Job::Sum { len_bytes, .. } = job { len_bytes.into() } else { LEN_BYTES };

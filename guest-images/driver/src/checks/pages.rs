@@ -19,18 +19,20 @@ use crate::space::{Kind, Space};
 use crate::unit::{Event, Mode, Requests};
 
 const PASID: Pasid = Pasid(3);
+const STOPPED: Pasid = Pasid(6);
 const DOOMED: Pasid = Pasid(4);
 /// The engine's codes: blocked by the unit, asked for a page and was refused.
 const REFUSED: u8 = 8;
 
 type Check = fn(&mut Pager<'_>) -> Result<Note, Complaint>;
 
-const CHECKS: [(&str, Check); 6] = [
+const CHECKS: [(&str, Check); 7] = [
     ("granted", granted),
     ("granted too early", too_early),
     ("event", event),
     ("refused", refused),
     ("overflow", overflow),
+    ("stop marker", stopped),
     ("torn down", torn_down),
 ];
 
@@ -206,6 +208,24 @@ fn overflow(pager: &mut Pager<'_>) -> Result<Note, Complaint> {
     pager.grant(&page, &asked);
     pager.expect_end("read", &page, begun, Ok(page.old_word()))?;
     expect("overflow is over", page.at, Ok(pager.requests.has_overflowed().into()), Ok(0))
+}
+
+/// A device that has stopped says so behind all its requests, and needs no answer.
+fn stopped(pager: &mut Pager<'_>) -> Result<Note, Complaint> {
+    let space = process(pager.checks, STOPPED);
+    let page = pager.checks.missing_page(&space);
+    let begun = pager.read(&page);
+    let asked = pager.asked(&page, false)?;
+    pager.grant(&page, &asked);
+    pager.expect_end("read", &page, begun, Ok(page.old_word()))?;
+    let [found] = pager.checks.driver.engine(&space).run([Job::Stop(STOPPED)]);
+    expect("stop", page.at, found, Ok(0))?;
+    let marker = pager.requests.wait();
+    let is_right = marker.is_stop_marker() && marker.pasid == space.pasid && marker.source == space.source;
+    expect("marker", page.at, Ok(is_right.into()), Ok(1))?;
+    pager.checks.driver.detach(&space);
+    pager.checks.driver.wait(Also::DrainRequests);
+    expect("left in the queue", page.at, Ok(pager.requests.take().is_some().into()), Ok(0))
 }
 
 /// A process goes while its page is asked for: nothing of it is left in the queue, and nothing of it is translated.
