@@ -25,6 +25,10 @@ pub(super) fn all(checks: &mut Checks, name: &str, kind: Kind, pasid: Option<Pas
     checks.note(format_args!("{name}, range"), outcome);
     let outcome = large(checks, &space);
     checks.note(format_args!("{name}, 2 MiB remapped"), outcome);
+    if space.is_of_process() {
+        let outcome = other_page(checks, &space);
+        checks.note(format_args!("{name}, another page of the domain"), outcome);
+    }
 }
 
 /// A page that leads nowhere is reached until it is flushed, and then it is a fault.
@@ -103,5 +107,17 @@ fn large(checks: &mut Checks, space: &Space) -> Result<Note, Complaint> {
     let inside = Iova(at.0 + 5 * FRAME_BYTES);
     checks.driver.invalidate(&[pages_of(space, Pages::leaf(inside))]);
     checks.expect("a page of it flushed", &page, Keeps::Never)?;
+    Ok(checks.stale_if(checks.caches.iotlb, &page, Missing::after(&change, Holder::Unit)))
+}
+
+/// A page of a domain is one of its second stage: all that has a first stage goes, because any of it may lead there.
+fn other_page(checks: &mut Checks, space: &Space) -> Result<Note, Complaint> {
+    let page = checks.page(space);
+    let other = checks.large_page();
+    checks.expect("mapped", &page, Keeps::Always)?;
+    let change = checks.driver.remap(space, page.at, page.new, Policy::Nothing);
+    checks.expect("remapped", &page, checks.caches.iotlb)?;
+    checks.driver.invalidate(&[Invalidation::IotlbPages(space.domain, Pages::leaf(other))]);
+    checks.expect("another page flushed", &page, Keeps::Never)?;
     Ok(checks.stale_if(checks.caches.iotlb, &page, Missing::after(&change, Holder::Unit)))
 }
