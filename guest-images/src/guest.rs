@@ -52,7 +52,7 @@ const fn bug(name: &'static str, about: &'static str, unit: &'static str) -> Gue
 const BUG: &str = "vtd-bug-";
 
 /// The guests, the smallest first.
-pub const GUESTS: [Guest; 16] = [
+pub const GUESTS: [Guest; 17] = [
     bare("hello", "says hello", &[], BareImage::Hello),
     bare("echo", "puts out what it is told, up to a `.`", &[], BareImage::Echo),
     bare("edu", "drives edu: registers, transfers, MSI, INTx", &["edu"], BareImage::Edu),
@@ -88,6 +88,7 @@ pub const GUESTS: [Guest; 16] = [
     bug("vtd-bug-device-tlb-forgotten", "invalidates the IOTLB and not the device's TLB", ""),
     bug("vtd-bug-no-wait", "waits for no invalidation", "queue=when-asked"),
     bug("vtd-bug-free-before-wait", "gives pages back before the wait is over", "queue=when-asked"),
+    bug("vtd-bug-cm-map-without-flush", "maps without an invalidation though CAP.CM is 1", "caching-mode=on"),
     bug("vtd-bug-pasid-entry-kept", "changes PASID entries and keeps their cached copies", ""),
 ];
 

@@ -19,7 +19,7 @@ pub mod watch;
 
 use std::time::Duration;
 
-use mmu::address::{PhysAddr, VirtAddr};
+use mmu::address::{PageSize, PhysAddr, VirtAddr};
 use mmu::cache::Translation;
 
 pub use mistake::Mistake;
@@ -117,8 +117,8 @@ pub struct StaleUse {
     pub holder: Holder,
     /// Whose translation it is, as invalidations name it.
     pub space: SpaceKey,
-    /// What it says.
-    pub cached: Translation,
+    /// What it says; with CAP.CM, that there is none.
+    pub cached: Result<Translation, FaultReason>,
     /// What the tables say.
     pub now: Result<Translation, FaultReason>,
     /// When it was filled.
@@ -141,7 +141,12 @@ impl StaleUse {
     /// The first address of the page that is cached.
     #[must_use]
     pub fn page(&self) -> VirtAddr {
-        VirtAddr(self.request.address.0 & !(self.cached.size.bytes() - 1))
+        VirtAddr(self.request.address.0 & !(self.size().bytes() - 1))
+    }
+
+    /// How large that is.
+    pub(crate) fn size(&self) -> PageSize {
+        self.cached.map_or(PageSize::Size4K, |cached| cached.size)
     }
 }
 

@@ -7,6 +7,7 @@ use mmu::address::Access;
 use mmu::cache::Translation;
 use serde_json::{Value, json};
 
+use crate::spec::fault::FaultReason;
 use crate::stale::text::InWords;
 use crate::stale::{Change, Holder, Missed, Moment, StaleUse};
 
@@ -23,9 +24,10 @@ impl StaleUse {
             "address": hex(self.request.address.0),
             "access": match self.request.access { Access::Read => "read", Access::Write => "write" },
             "held_by": holder(self.holder),
-            "cached": translation(&self.cached),
-            "now": match &self.now { Ok(now) => translation(now), Err(_) => Value::Null },
-            "fault": self.now.err().map(|reason| json!({ "code": reason.code(), "reason": reason.to_string() })),
+            "cached": self.cached.as_ref().map_or(Value::Null, translation),
+            "refused": self.cached.err().map(fault),
+            "now": self.now.as_ref().map_or(Value::Null, translation),
+            "fault": self.now.err().map(fault),
             "filled": moment(self.filled),
             "used": moment(self.used),
             "change": change(&self.change),
@@ -66,6 +68,10 @@ pub(super) fn translation(translation: &Translation) -> Value {
         "bytes": translation.size.bytes(),
         "write": translation.permission.write,
     })
+}
+
+fn fault(reason: FaultReason) -> Value {
+    json!({ "code": reason.code(), "reason": reason.to_string() })
 }
 
 pub(super) fn moment(moment: Moment) -> Value {

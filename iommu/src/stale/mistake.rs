@@ -81,7 +81,7 @@ impl StaleUse {
             },
             _ => return false,
         };
-        let pages = self.cached.size.bytes() / PageSize::Size4K.bytes();
+        let pages = self.size().bytes() / PageSize::Size4K.bytes();
         range.overlaps(VirtRange::pages(self.page(), pages))
     }
 }

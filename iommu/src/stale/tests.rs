@@ -75,7 +75,7 @@ fn a_use_after_a_change_without_any_invalidation_is_reported_once() {
     let [report] = &reports[..] else { panic!("{reports:?}") };
     assert_eq!((report.requester.source, report.requester.pasid), (SOURCE, Some(pasid(5))));
     assert_eq!((report.request.address, report.holder), (PAGE, Holder::Iotlb));
-    assert_ne!(report.cached.pfn, report.now.unwrap().pfn);
+    assert_ne!(report.cached.unwrap().pfn, report.now.unwrap().pfn);
     assert_eq!((report.change.table, report.change.place), (Table::FirstStage { level: 1 }, place));
     assert_eq!(report.received, []);
     assert_eq!(report.remedy.len(), 1);

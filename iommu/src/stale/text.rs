@@ -61,9 +61,13 @@ impl StaleUse {
             write!(f, " with {pasid}")?;
         }
         let (verb, holder) = (verb(self.request.access), self.holder);
-        write!(f, " {verb} {} through {holder}, reached {}", self.request.address, page(&self.cached))?;
+        write!(f, " {verb} {} through {holder}, ", self.request.address)?;
+        match &self.cached {
+            Ok(cached) => write!(f, "reached {}", page(cached))?,
+            Err(reason) => write!(f, "was refused because {reason}")?,
+        }
         match &self.now {
-            Ok(now) if now.pfn == self.cached.pfn && now.size == self.cached.size => {
+            Ok(now) if self.cached.is_ok_and(|cached| now.pfn == cached.pfn && now.size == cached.size) => {
                 f.write_str(", which the tables protect now")
             }
             Ok(now) => write!(f, ", where the tables have {}", page(now)),

@@ -5,6 +5,7 @@
 //! the tables really say something else for the request, and if the cache still holds it. What is remembered is bounded;
 //! what was forgotten is not reported.
 
+mod absent;
 mod interrupts;
 mod ledger;
 mod log;
@@ -21,14 +22,17 @@ use mmu::cache::{Tag, Translation};
 use mmu::memory::PhysicalMemory;
 use parking_lot::Mutex;
 
+pub(crate) use self::absent::AbsentKey;
 pub(crate) use self::interrupts::InterruptUse;
 pub(crate) use self::log::Received;
 
+use self::absent::Absence;
 use self::interrupts::Interrupts;
 use self::ledger::{Ledger, Meeting};
 use self::log::Log;
 use crate::pasid::Pasid;
 use crate::spec::descriptor::Descriptor;
+use crate::spec::fault::FaultReason;
 use crate::spec::id::SourceId;
 use crate::stale::judge::{self, Entry};
 use crate::stale::mixer::Mixer;
@@ -122,6 +126,7 @@ pub(crate) struct Watch {
 #[derive(Debug, Default)]
 struct State {
     fills: HashMap<FillKey, Fill, BuildHasherDefault<Mixer>>,
+    absences: HashMap<AbsentKey, Absence>,
     log: Log,
     ledger: Ledger<(FillKey, Change)>,
     interrupts: Interrupts,
@@ -153,6 +158,19 @@ pub(crate) enum Look {
     Unchanged(Path),
     /// One changed.
     Changed(Change),
+}
+
+/// What a use of something cached has shown.
+struct Finding<'a> {
+    requester: Requester,
+    request: &'a Request,
+    holder: Holder,
+    key: FillKey,
+    origin: &'a Origin,
+    filled: Moment,
+    cached: Result<Translation, FaultReason>,
+    change: Change,
+    now: Result<Translation, FaultReason>,
 }
 
 impl Origin {
@@ -296,39 +314,57 @@ impl Watch {
         &self,
         used: &Use<'_>,
         change: Change,
-        now: Result<Translation, crate::spec::fault::FaultReason>,
+        now: Result<Translation, FaultReason>,
         queued: Vec<Descriptor>,
     ) {
-        let moment = self.moment();
         let key = FillKey::new(used.place, used.request.address, used.hit.size);
         let mut state = self.state.lock();
-        let Some(fill) = state.fills.get(&key).cloned() else { return };
-        let (event, patience) = (moment.event, self.options.patience);
-        let meeting = Meeting { event, last_wait: state.last_wait, patience };
-        if fill.translation != used.hit || !state.ledger.is_due((key, change), meeting) {
+        let Some(fill) = state.fills.get(&key).cloned().filter(|fill| fill.translation == used.hit) else {
+            return;
+        };
+        let finding = Finding {
+            requester: used.requester,
+            request: used.request,
+            holder: used.place.holder(),
+            key,
+            origin: &fill.origin,
+            filled: fill.filled,
+            cached: Ok(used.hit),
+            change,
+            now,
+        };
+        self.tell(&mut state, &finding, queued);
+    }
+
+    /// Makes a report of a finding, unless there was one or it is too early.
+    fn tell(&self, state: &mut State, finding: &Finding<'_>, queued: Vec<Descriptor>) {
+        let Finding { requester, request, holder, key, origin, filled, cached, change, now } = *finding;
+        let used = self.moment();
+        let meeting =
+            Meeting { event: used.event, last_wait: state.last_wait, patience: self.options.patience };
+        if !state.ledger.is_due((key, change), meeting) {
             return;
         }
-        let holder = used.place.holder();
         let entry = Entry {
-            requester: used.requester,
-            space: fill.origin.space,
+            requester,
+            space: origin.space,
             page: key.page,
             size: key.size,
             holder,
-            filled: fill.filled.event,
+            filled: filled.event,
             change,
-            has_pasid_table: fill.origin.has_pasid_table(),
+            has_pasid_table: origin.has_pasid_table(),
         };
         let since = state.log.since(change.read_at);
         let report = StaleUse {
-            requester: used.requester,
-            request: *used.request,
+            requester,
+            request: *request,
             holder,
-            space: fill.origin.space,
-            cached: used.hit,
+            space: origin.space,
+            cached,
             now,
-            filled: fill.filled,
-            used: moment,
+            filled,
+            used,
             change,
             received: since.map(|received| judge::missed(&entry, received)).collect(),
             forgotten: state.log.forgotten_since(change.read_at),

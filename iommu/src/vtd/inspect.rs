@@ -6,7 +6,7 @@ use mmu::address::VirtAddr;
 use mmu::cache::Translation;
 
 use crate::spec::fault::FaultReason;
-use crate::stale::watch::{Look, Place, Use, Watch};
+use crate::stale::watch::{AbsentKey, Look, Place, Use, Watch};
 use crate::vtd::Vtd;
 use crate::vtd::port::Request;
 use crate::vtd::route::{Reach, Requester};
@@ -48,6 +48,20 @@ impl Vtd {
         let mut walker = Walker::begin(&self.memory, &self.paging, Reach::Tables, self.remember());
         let translation = walker.walk(&space, request.address, request.access);
         Ok(Past { translation, route: route.trail, path: walker.path(&space) })
+    }
+
+    /// Reports a refusal for a cached reason if the tables let the request pass by now.
+    pub(super) fn check_absent(
+        &self,
+        requester: Requester,
+        request: &Request,
+        key: AbsentKey,
+        reason: FaultReason,
+    ) {
+        let Some(watch) = &self.watch else { return };
+        if let Ok(now) = self.inspect(requester, request).translation {
+            watch.report_absent((requester, request, key), reason, now, self.queued());
+        }
     }
 
     /// Reports the use of a cached translation if the tables say something else by now, and the cache still has it.

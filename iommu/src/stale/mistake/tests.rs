@@ -5,7 +5,7 @@ use mmu::address::PAGE_SIZE;
 use crate::spec::descriptor::Descriptor;
 use crate::stale::StaleUse;
 use crate::stale::watch::{Patience, StaleOptions, Watching};
-use crate::vtd::options::VtdOptions;
+use crate::vtd::options::{CachingMode, VtdOptions};
 use crate::vtd::port::{Ats, Port};
 use crate::vtd::tests::driver::invalidations::{self, IH};
 use crate::vtd::tests::driver::{
@@ -71,6 +71,32 @@ fn each_mistake_has_its_name() {
     assert_eq!(name(1, on, &[&[device]]), "iotlb-forgotten");
     assert_eq!(name(1, on, &[&[device, other_domain]]), "other-domain");
     assert_eq!(name(1, on, &[&[device], &[right]]), "device-tlb-first");
+}
+
+#[test]
+fn with_caching_mode_a_page_that_was_absent_is_stale_until_it_is_flushed() {
+    let stale = StaleOptions { watching: Watching::EveryUse, patience: Patience::FirstUse };
+    let caching_mode = CachingMode::AlsoAbsent;
+    let mut driver = Driver::scalable_with(VtdOptions { caching_mode, stale, ..VtdOptions::default() });
+    let directory = driver.attach_scalable(SOURCE);
+    let table = driver.first_stage(directory, 5, DOMAIN);
+    let mut port = driver.port();
+    let mut refused = |driver: &Driver| {
+        let is_refused = load_at(&mut port, Some(pasid(5)), PAGE).is_err();
+        (is_refused, driver.unit.take_stale_uses())
+    };
+    assert_eq!(refused(&driver), (true, Vec::new()), "it is not there");
+    assert_eq!(refused(&driver), (true, Vec::new()), "it still is not");
+    driver.map(FIRST_STAGE, table, PAGE, 1);
+    let (is_refused, reports) = refused(&driver);
+    let [report] = &reports[..] else { panic!("{reports:?}") };
+    assert!(is_refused && report.cached.is_err() && report.now.is_ok());
+    assert_eq!(report.mistake().name(), "nothing-invalidated");
+    assert!(report.to_string().contains(" through the IOTLB, was refused because "), "{report}");
+    assert!(serde_json::from_str::<serde_json::Value>(&report.to_json()).is_ok());
+    assert_eq!(refused(&driver), (true, Vec::new()), "once is enough");
+    driver.invalidate(&[invalidations::pasid(DOMAIN, 5)]);
+    assert_eq!(refused(&driver), (false, Vec::new()));
 }
 
 #[test]

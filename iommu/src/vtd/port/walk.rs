@@ -6,13 +6,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use mmu::address::{Access, VirtAddr};
+use mmu::address::VirtAddr;
 use mmu::cache::{FillTicket, Section, Translation};
 use mmu::step::Permission;
 use mmu::trace::{Action, Agent, Event, Observer};
 
 use crate::spec::fault::FaultReason;
-use crate::stale::watch::{Origin, Place};
+use crate::stale::watch::{AbsentKey, Origin, Place};
 use crate::vtd::Vtd;
 use crate::vtd::options::CachingMode;
 use crate::vtd::port::Request;
@@ -75,6 +75,7 @@ impl<'a> Walk<'a> {
     /// Walks, and fills what may be filled.
     pub(super) fn finish(&mut self, request: &Request) -> Result<Translation, FaultReason> {
         if let Some(reason) = self.known_absent(request) {
+            self.watch_absent(request, reason);
             return Err(reason);
         }
         let walked = self.walker.walk(&self.space, request.address, request.access);
@@ -95,10 +96,8 @@ impl<'a> Walk<'a> {
         // What the IOTLB does not keep is used once, and perhaps kept by the device.
         let is_newest =
             self.section.fill(ticket, address, found) || self.section.lookup(tag, address).is_none();
-        if let (true, Some(watch), Some(key)) = (is_newest, &self.unit.watch, self.memo.key) {
-            let Memo { requester, trail, .. } = self.memo;
-            let (route, path) = (trail.clone(), self.walker.path(&self.space));
-            watch.filled(tag, address, found, Origin { requester: *requester, space: key, route, path });
+        if let (true, Some(watch), Some(origin)) = (is_newest, &self.unit.watch, self.origin()) {
+            watch.filled(tag, address, found, origin);
         }
     }
 
@@ -107,12 +106,31 @@ impl<'a> Walk<'a> {
     }
 
     fn fill_absent(&self, request: &Request, reason: FaultReason) {
-        if let Some(key) = self.absent_key(request) {
-            self.unit.absent.fill(self.absent, key, reason);
+        let Some(key) = self.absent_key(request) else { return };
+        let _evicting = self.unit.absent.fill(self.absent, key, reason);
+        if let (Some(watch), Some(origin)) = (&self.unit.watch, self.origin()) {
+            watch.filled_absent(key, origin);
         }
     }
 
-    fn absent_key(&self, request: &Request) -> Option<(mmu::cache::Tag, VirtAddr, Access)> {
+    /// What was found rests on this, if it may be cached.
+    fn origin(&self) -> Option<Origin> {
+        let Memo { requester, trail, key, .. } = self.memo;
+        Some(Origin {
+            requester: *requester,
+            space: (*key)?,
+            route: trail.clone(),
+            path: self.walker.path(&self.space),
+        })
+    }
+
+    fn watch_absent(&self, request: &Request, reason: FaultReason) {
+        if let Some(key) = self.absent_key(request) {
+            self.unit.check_absent(self.memo.requester, request, key, reason);
+        }
+    }
+
+    fn absent_key(&self, request: &Request) -> Option<AbsentKey> {
         let caches = self.unit.options.caching_mode == CachingMode::AlsoAbsent;
         let tag = self.space.tag.filter(|_| caches)?;
         Some((tag, request.address.page(), request.access))
