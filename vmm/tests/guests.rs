@@ -189,6 +189,18 @@ fn without_a_unit_or_its_engines_the_driver_says_what_is_lacking() {
 }
 
 #[test]
+fn an_exception_of_the_driver_is_told_and_ends_the_machine() {
+    if !has_kvm() {
+        return;
+    }
+    // Of two programs the last one counts.
+    let output = boot("vtd-test", &["--cmdline", "run=breakdown"]);
+    let told = text(&output.stdout);
+    assert!(told.starts_with("FAILED exception 6 (error 0x0) at 0x10"), "{told}");
+    assert_eq!(output.status.code(), Some(5), "{told}");
+}
+
+#[test]
 fn a_small_guest_brings_its_device() {
     if !has_kvm() {
         return;

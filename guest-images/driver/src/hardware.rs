@@ -91,3 +91,9 @@ pub(crate) fn out_all(port: u16, bytes: &[u8]) {
         );
     }
 }
+
+/// Executes what is no instruction, so that it is seen how the program breaks down.
+pub(crate) fn break_down() -> ! {
+    // SAFETY: the exception does not return.
+    unsafe { asm!("ud2", options(noreturn, nomem, nostack)) }
+}

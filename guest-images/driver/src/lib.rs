@@ -49,6 +49,7 @@ pub fn run(memory: Memory, line: &CommandLine) -> ! {
         Some("vtd-test") => checks::run(memory, line),
         Some("vtd-race") => checks::run_race(memory, line),
         Some("workload") => workload::run(memory, line),
+        Some("breakdown") => hardware::break_down(),
         other => {
             say!("FAILED no program `{}`; there is vtd-test, vtd-race, workload", other.unwrap_or_default());
             ending::failed()
