@@ -11,6 +11,7 @@ pub use interrupts::Slot;
 use crate::entry::DeviceTlb;
 use crate::hardware::{load32, store32, store64};
 use crate::id::{Iova, Pasid, Source};
+use crate::interrupt_entry::Message;
 use crate::memory::{Frame, Memory};
 use crate::patience::wait_until;
 use crate::pci::{Capability, Function};
@@ -45,6 +46,8 @@ const VECTOR_SHIFT: u32 = 16;
 const PASID_SHIFT: u32 = 32;
 /// Bytes that a job moves which moves a word.
 const LEN_BYTES: u64 = 8;
+/// Bytes of an interrupt.
+const MESSAGE_BYTES: u64 = 4;
 /// Capabilities' control registers, behind their heads, and their bits.
 const CONTROL_OF_ATS: u16 = 6;
 const CONTROL_OF_PASID: u16 = 6;
@@ -76,6 +79,8 @@ pub enum Job {
         /// How much, a multiple of 8.
         len_bytes: u32,
     },
+    /// An interrupt, written like any word, of half the length.
+    Message(Message),
     /// No word; says that the process is not used any more (a stop marker).
     Stop(Pasid),
     /// No word; an interrupt at its end.
@@ -217,10 +222,17 @@ impl Engine {
             Job::Read(target) | Job::Sum { from: target, .. } => (READ, target, SOURCE_PASID, 0),
             Job::Write(target, word) => (WRITE, target, DESTINATION_PASID, word),
             Job::Interrupt(slot) => (NOTHING | INTERRUPT | u64::from(slot.0) << VECTOR_SHIFT, NOWHERE, 0, 0),
+            Job::Message(Message { address, data }) => {
+                (WRITE, Target { pasid: None, at: Iova(address) }, 0, data.into())
+            }
             Job::Stop(pasid) => (STOP, Target { pasid: Some(pasid), at: Iova(0) }, 0, 0),
             Job::Nothing => (NOTHING, NOWHERE, 0, 0),
         };
-        let len_bytes = if let Job::Sum { len_bytes, .. } = job { len_bytes.into() } else { LEN_BYTES };
+        let len_bytes = match job {
+            Job::Sum { len_bytes, .. } => len_bytes.into(),
+            Job::Message(_) => MESSAGE_BYTES,
+            _ => LEN_BYTES,
+        };
         let pasid = target.pasid.map_or(0, |pasid| pasid_flag | u64::from(pasid.0) << PASID_SHIFT);
         let words = [
             operation | COMPLETION | pasid,

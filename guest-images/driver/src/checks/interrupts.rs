@@ -4,11 +4,11 @@
 //! Source: VT-d 5.1 (remapping), 6.2.6 and 6.5.2.7 (cache of entries), 7.2.2 (faults).
 
 use super::bench::Bench;
-use super::{Checks, Complaint, Missing, Note};
+use super::{Checks, Complaint, Missing, Note, expect};
 use crate::apic;
 use crate::caches::Keeps;
 use crate::descriptor::Invalidation;
-use crate::engine::Slot;
+use crate::engine::{Job, Slot, Target};
 use crate::id::{Index, Iova, Source};
 use crate::interrupt_entry::{Admits, Destination, Message, entry, line_naming, silent};
 use crate::unit::Ids;
@@ -19,15 +19,19 @@ const ABSENT: u8 = 0x22;
 const RESERVED: u8 = 0x24;
 const DIRECT: u8 = 0x25;
 const FOREIGN: u8 = 0x26;
+const NO_MESSAGE: u8 = 0x29;
+/// The engine's code for a request that the unit blocked.
+const BLOCKED: u8 = 4;
 /// The first index that a table of one frame does not have.
 const BEYOND: Index = Index(256);
 
 type Check = fn(&mut Bench<'_>) -> Result<Note, Complaint>;
 
-const CHECKS: [(&str, Check); 9] = [
+const CHECKS: [(&str, Check); 10] = [
     ("msi", msi),
     ("msi-x", msix),
     ("line", line),
+    ("write", write),
     ("source", source),
     ("absent", absent),
     ("entry cache, one", one_forgotten),
@@ -85,6 +89,26 @@ fn line(bench: &mut Bench<'_>) -> Result<Note, Complaint> {
     let taken = bench.expect_taken("sent", vector, 1);
     apic::disconnect(pin);
     taken
+}
+
+/// A write of a message's length where messages go is one; nothing else reaches anything there.
+fn write(bench: &mut Bench<'_>) -> Result<Note, Complaint> {
+    let own = bench.source();
+    let (index, vector) = bench.entry(Admits::Function(own));
+    let message = Message::naming(index);
+    let at = Iova(message.address);
+    let [written] = bench.engine().run([Job::Message(message)]);
+    expect("written", at, written, Ok(0))?;
+    bench.expect_taken("written", vector, 1)?;
+    let target = Target { pasid: None, at };
+    let [wide, read] = bench.engine().run([Job::Write(target, message.data.into()), Job::Read(target)]);
+    expect("a word", at, wide, Err(BLOCKED))?;
+    expect("read", at, read, Err(BLOCKED))?;
+    for when in ["a word's fault", "a read's fault"] {
+        let fault = bench.checks.driver.unit.take_fault();
+        expect(when, at, fault.map(|fault| fault.reason.into()).ok_or(0), Ok(NO_MESSAGE.into()))?;
+    }
+    bench.expect_taken("no messages", vector, 1)
 }
 
 /// Whom an entry admits: this function, this device, this bus; and whom not.
