@@ -11,6 +11,7 @@ use crate::id::{Domain, Pasid};
 use crate::policy::{List, Policy, in_device, in_iotlb, least};
 use crate::queue::Waiting;
 use crate::space::{Change, Space};
+use crate::unit::Mode;
 
 /// See the module.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +36,8 @@ pub enum Bug {
     MapWithoutFlush,
     /// A PASID entry is changed, and its cached copy stays.
     PasidEntryKept,
+    /// The same with a context entry.
+    ContextEntryKept,
 }
 
 /// What a driver does after a change: one list, or one after the other while the device goes on working.
@@ -57,7 +60,7 @@ impl Plan {
 }
 
 /// All of them.
-pub const BUGS: [Bug; 10] = [
+pub const BUGS: [Bug; 11] = [
     Bug::MissingFlush,
     Bug::WrongDomain,
     Bug::WrongPasid,
@@ -68,6 +71,7 @@ pub const BUGS: [Bug; 10] = [
     Bug::FreeBeforeWait,
     Bug::MapWithoutFlush,
     Bug::PasidEntryKept,
+    Bug::ContextEntryKept,
 ];
 
 impl Bug {
@@ -96,6 +100,7 @@ impl Bug {
             Self::FreeBeforeWait => "free-before-wait",
             Self::MapWithoutFlush => "cm-map-without-flush",
             Self::PasidEntryKept => "pasid-entry-kept",
+            Self::ContextEntryKept => "context-entry-kept",
         }
     }
 }
@@ -127,6 +132,7 @@ impl fmt::Display for Bug {
                 "maps pages that were absent and invalidates nothing, though CAP.CM is 1"
             }
             Self::PasidEntryKept => "lets PASIDs lead to other tables and keeps the cached PASID entries",
+            Self::ContextEntryKept => "moves devices to other domains and keeps the cached context entries",
         })
     }
 }
@@ -187,6 +193,22 @@ pub fn process_replaced(bug: Option<Bug>, space: &Space, pasid: Pasid) -> Plan {
     Plan::right(match space.device_tlb {
         DeviceTlb::Off => list,
         DeviceTlb::On => list.with(Invalidation::DeviceTlbOfPasid(space.source, pasid)),
+    })
+}
+
+/// After a device was moved from `space` to another: what led there is forgotten, and what was translated there.
+#[must_use]
+pub fn device_moved(bug: Option<Bug>, space: &Space, mode: Mode) -> Plan {
+    let list = match (bug, mode) {
+        (Some(Bug::ContextEntryKept), _) => List::new(),
+        (_, Mode::Legacy) => List::new().with(Invalidation::Context(space.domain, space.source)),
+        // Requests without PASID have PASID 0.
+        (_, Mode::Scalable) => List::new().with(Invalidation::PasidEntry(space.domain, Pasid(0))),
+    };
+    let list = list.with(Invalidation::IotlbOf(space.domain));
+    Plan::right(match space.device_tlb {
+        DeviceTlb::Off => list,
+        DeviceTlb::On => list.with(Invalidation::DeviceTlb(space.source)),
     })
 }
 

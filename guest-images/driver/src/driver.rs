@@ -95,11 +95,7 @@ impl Driver {
     /// Lets an engine's requests, or those with the space's PASID, be translated by `space`, and forgets what was before.
     pub fn attach(&mut self, space: &Space) {
         let number = self.number(space.source);
-        if space.pasid.is_none() {
-            for frame in self.engines[number].engine.own_frames() {
-                space.map(&mut self.memory, Iova(frame.address()), frame);
-            }
-        }
+        self.lend_ring(space);
         self.write_entry(space);
         self.flush_all();
         self.engines[number].engine.translate_ahead(space.device_tlb);
@@ -118,6 +114,21 @@ impl Driver {
         ]);
         if space.device_tlb == DeviceTlb::On {
             self.invalidate(&[Invalidation::DeviceTlbOfPasid(space.source, pasid)]);
+        }
+    }
+
+    /// Which tables the unit reads.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Maps what an engine itself reaches in a space for requests without PASID.
+    pub fn lend_ring(&mut self, space: &Space) {
+        if space.pasid.is_none() {
+            for frame in self.engine(space).own_frames() {
+                space.map(&mut self.memory, Iova(frame.address()), frame);
+            }
         }
     }
 

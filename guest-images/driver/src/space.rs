@@ -99,6 +99,12 @@ impl Space {
         Self { pasid, first, ..*self }
     }
 
+    /// A space of another domain, like this one, which has a second stage alone; nothing is mapped in it.
+    pub fn successor(&self, memory: &mut Memory, domain: Domain) -> Self {
+        let second = self.second.map(|second| Tables::new(memory, Stage::Second, second.levels()));
+        Self { domain, second, ..*self }
+    }
+
     /// The same space, of a function that keeps translations itself or does not.
     #[must_use]
     pub const fn with(self, device_tlb: DeviceTlb) -> Self {

@@ -70,7 +70,7 @@ impl Workload {
         self.driver.invalidate(&[]);
         self.each(Self::use_again);
         self.each(Self::replace_table_and_use);
-        self.each(Self::replace_process_and_use);
+        self.each(Self::replace_space_and_use);
         self.each(Self::clean_up);
     }
 
@@ -112,13 +112,21 @@ impl Workload {
         self.transfer(tenant);
     }
 
-    fn replace_process_and_use(&mut self, tenant: &mut Tenant) {
-        let Some(pasid) = tenant.space.pasid else { return };
-        let next = tenant.give_back();
-        tenant.space = tenant.space.sibling(&mut self.driver.memory, Some(pasid));
-        tenant.space.map(&mut self.driver.memory, tenant.at, next);
-        self.driver.write_entry(&tenant.space);
-        self.carry_out(tenant, &bug::process_replaced(self.bug, &tenant.space, pasid));
+    /// Another process under the same PASID, or another domain of a device.
+    fn replace_space_and_use(&mut self, tenant: &mut Tenant) {
+        let (next, old, memory) = (tenant.give_back(), tenant.space, &mut self.driver.memory);
+        let (space, plan) = match old.pasid {
+            Some(pasid) => (old.sibling(memory, Some(pasid)), bug::process_replaced(self.bug, &old, pasid)),
+            None => (
+                old.successor(memory, tenant.other_domain()),
+                bug::device_moved(self.bug, &old, self.driver.mode()),
+            ),
+        };
+        tenant.space = space;
+        space.map(&mut self.driver.memory, tenant.at, next);
+        self.driver.lend_ring(&space);
+        self.driver.write_entry(&space);
+        self.carry_out(tenant, &plan);
         self.transfer(tenant);
     }
 

@@ -30,7 +30,7 @@ const fn expected(
 
 /// Two drivers and three processes use pages, three of them through a device TLB. What comes from the IOTLB is met again in
 /// the device's.
-const EXPECTED: [Expected; 10] = [
+const EXPECTED: [Expected; 11] = [
     expected("vtd-bug-missing-flush", "nothing-invalidated", 5, "nothing was invalidated for the page"),
     expected(
         "vtd-bug-wrong-domain",
@@ -81,6 +81,12 @@ const EXPECTED: [Expected; 10] = [
         "table-entry-kept",
         5,
         "\"PASID IOTLB, domain 48, PASID 1\" came without one for the cached copy of the PASID entry that changed",
+    ),
+    expected(
+        "vtd-bug-context-entry-kept",
+        "table-entry-kept",
+        3,
+        "\"IOTLB, domain 16\" came without one for the cached copy of the context entry that changed",
     ),
 ];
 

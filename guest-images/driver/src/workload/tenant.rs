@@ -58,6 +58,11 @@ impl Tenant {
         self.frames[self.own]
     }
 
+    /// A domain that it has in turn with its own, and nobody else.
+    pub(super) const fn other_domain(&self) -> Domain {
+        Domain(self.space.domain.0 ^ 0x100)
+    }
+
     /// Gives its page to somebody else, and takes another.
     pub(super) const fn give_back(&mut self) -> Frame {
         self.own = (self.own + 1) % FRAMES;
