@@ -60,11 +60,12 @@ impl StaleUse {
         if let Some(pasid) = self.requester.pasid {
             write!(f, " with {pasid}")?;
         }
-        let (verb, holder) = (verb(self.request.access), self.holder);
-        write!(f, " {verb} {} through {holder}, ", self.request.address)?;
+        let (access, address, holder) = (self.request.access, self.request.address, self.holder);
         match &self.cached {
-            Ok(cached) => write!(f, "reached {}", page(cached))?,
-            Err(reason) => write!(f, "was refused because {reason}")?,
+            Ok(cached) => {
+                write!(f, " {} {address} through {holder}, reached {}", verb(access), page(cached))?
+            }
+            Err(reason) => write!(f, " was refused {address} by {holder}, because {reason}")?,
         }
         match &self.now {
             Ok(now) if self.cached.is_ok_and(|cached| now.pfn == cached.pfn && now.size == cached.size) => {

@@ -69,7 +69,9 @@ fn each_mistake_has_its_name() {
     assert_eq!(name(2, off, &[&[right], &[]]), "hint-set");
     assert_eq!(name(1, on, &[&[right]]), "device-tlb-forgotten");
     assert_eq!(name(1, on, &[&[device]]), "iotlb-forgotten");
+    assert_eq!(name(1, on, &[&[device], &[]]), "iotlb-forgotten", "told too early, and nobody told later");
     assert_eq!(name(1, on, &[&[device, other_domain]]), "other-domain");
+    assert_eq!(name(1, on, &[&[device, other_domain], &[]]), "other-domain");
     assert_eq!(name(1, on, &[&[device], &[right]]), "device-tlb-first");
 }
 
@@ -92,7 +94,7 @@ fn with_caching_mode_a_page_that_was_absent_is_stale_until_it_is_flushed() {
     let [report] = &reports[..] else { panic!("{reports:?}") };
     assert!(is_refused && report.cached.is_err() && report.now.is_ok());
     assert_eq!(report.mistake().name(), "nothing-invalidated");
-    assert!(report.to_string().contains(" through the IOTLB, was refused because "), "{report}");
+    assert!(report.to_string().contains(" was refused 0x40201000 by the IOTLB, because "), "{report}");
     assert!(serde_json::from_str::<serde_json::Value>(&report.to_json()).is_ok());
     assert_eq!(refused(&driver), (true, Vec::new()), "once is enough");
     driver.invalidate(&[invalidations::pasid(DOMAIN, 5)]);
