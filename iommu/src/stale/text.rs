@@ -62,11 +62,9 @@ impl StaleUse {
         }
         let (access, address, holder) = (self.request.access, self.request.address, self.holder);
         match &self.cached {
-            Ok(cached) => {
-                write!(f, " {} {address} through {holder}, reached {}", verb(access), page(cached))?
-            }
-            Err(reason) => write!(f, " was refused {address} by {holder}, because {reason}")?,
-        }
+            Ok(cached) => write!(f, " {} {address} through {holder}, reached {}", verb(access), page(cached)),
+            Err(reason) => write!(f, " was refused {address} by {holder}, because {reason}"),
+        }?;
         match &self.now {
             Ok(now) if self.cached.is_ok_and(|cached| now.pfn == cached.pfn && now.size == cached.size) => {
                 f.write_str(", which the tables protect now")
