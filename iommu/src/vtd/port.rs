@@ -195,9 +195,15 @@ impl Port {
         let access = if request.wants.write { Access::Write } else { Access::Read };
         let asked = Request { pasid: request.pasid, address: request.address, access };
         let request = PageRequest { source: self.source(), ..request };
+        // In flight until it is in the ring: whoever takes the PASID away drains, and then finds it there.
+        let section = self.iotlb.enter();
         let admitted = self.wiring.admit_page_request(&asked);
-        admitted.map_err(|stopped| self.wiring.block(&asked, stopped))?;
-        Ok(self.wiring.unit.receive_request(request))
+        let received = admitted.map(|()| self.wiring.unit.receive_request(request));
+        drop(section);
+        self.pause();
+        let (outcome, message) = received.map_err(|stopped| self.wiring.block(&asked, stopped))?;
+        self.wiring.unit.send(message);
+        Ok(outcome)
     }
 
     /// Tells software that the device has stopped using `pasid` (a stop marker). No answer comes.

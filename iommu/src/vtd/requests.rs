@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use crate::spec::command::RequestQueue;
 use crate::spec::descriptor::PageGroupResponse;
+use crate::spec::interrupt::Msi;
 use crate::spec::page_request::{PageRequest, REQUEST_BYTES, ResponseCode};
 use crate::spec::register::Register;
 use crate::spec::status;
@@ -35,17 +36,17 @@ pub enum RequestOutcome {
 }
 
 impl Vtd {
-    /// Takes a request that the tables admit.
-    pub(super) fn receive_request(&self, request: PageRequest) -> RequestOutcome {
+    /// Takes a request that the tables admit. The message, if there is one, must be sent when nothing is in flight.
+    pub(super) fn receive_request(&self, request: PageRequest) -> (RequestOutcome, Option<Msi>) {
         if !is_sound(&request) {
             self.answer(&request, ResponseCode::Invalid);
-            return RequestOutcome::Refused(ResponseCode::Invalid);
+            return (RequestOutcome::Refused(ResponseCode::Invalid), None);
         }
         {
             let mut requests = self.requests.lock();
             if requests.held && requests.received.len() < MOST_HELD {
                 requests.received.push_back(request);
-                return RequestOutcome::Accepted;
+                return (RequestOutcome::Accepted, None);
             }
         }
         self.deliver(request)
@@ -55,22 +56,22 @@ impl Vtd {
     pub(super) fn deliver_requests(&self) {
         let received = std::mem::take(&mut self.requests.lock().received);
         for request in received {
-            self.deliver(request);
+            let (_outcome, message) = self.deliver(request);
+            self.send(message);
         }
     }
 
-    fn deliver(&self, request: PageRequest) -> RequestOutcome {
+    fn deliver(&self, request: PageRequest) -> (RequestOutcome, Option<Msi>) {
         let mut registers = self.registers.lock();
         let written = self.write_request(&mut registers, &request);
         let message = if written.happened { Event::REQUEST.happen(&mut registers) } else { None };
         drop(registers);
-        self.send(message);
         if written.fits {
-            return RequestOutcome::Accepted;
+            return (RequestOutcome::Accepted, message);
         }
         // The device asks again if it still needs the page.
         self.answer(&request, ResponseCode::Success);
-        RequestOutcome::Refused(ResponseCode::Success)
+        (RequestOutcome::Refused(ResponseCode::Success), message)
     }
 
     fn write_request(&self, registers: &mut Registers, request: &PageRequest) -> Written {
