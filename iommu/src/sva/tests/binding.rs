@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use mmu::address::{Access, VirtAddr};
-use mmu::address_space::SpaceOptions;
+use mmu::address_space::{SpaceId, SpaceOptions};
+use mmu::program::Line;
 use mmu::table::Levels;
+use mmu::trace::{Event, Observer};
 
 use super::fixture::{Fixture, PAGE, PAGES, ahead, fixture, fixture_with, page, pasid, port, request, space};
 use crate::pasid::{PASID_COUNT, Pasid};
@@ -155,27 +157,50 @@ fn rule_14_an_unbinding_leaves_no_page_request_unanswered() {
     assert_eq!(fixture.driver.answer_requests(), 0);
 }
 
+/// Holds up the first step of an operation until it is told to go on.
+#[derive(Default)]
+struct Gate {
+    reached: AtomicBool,
+    open: AtomicBool,
+}
+
+impl Observer for Gate {
+    fn record(&self, _: Event) {}
+
+    fn before(&self, _: VirtAddr, _: &Line) {
+        self.reached.store(true, Ordering::SeqCst);
+        wait_for(&self.open);
+    }
+}
+
+fn wait_for(flag: &AtomicBool) {
+    while !flag.load(Ordering::SeqCst) {
+        thread::yield_now();
+    }
+}
+
 #[test]
 fn an_address_space_may_end_with_the_answer_to_its_last_request() {
-    let Fixture { driver, space, cpu, port } = fixture();
-    drop((cpu, port));
+    let gate = Arc::<Gate>::default();
+    let options =
+        SpaceOptions { observer: Arc::clone(&gate) as Arc<dyn Observer>, ..SpaceOptions::default() };
+    let Fixture { driver, space, mut cpu, port } = fixture_with(SvaOptions::default(), options, 0);
+    cpu.store(PAGE, 1).unwrap();
+    let child = space.fork(SpaceId(2)).unwrap();
     let device = driver.attach(1, 64).unwrap();
     let mut raw = driver.unit().port(device.source(), 64);
-    let stop = AtomicBool::new(false);
+    raw.request_page(request(PAGE, 7, true)).unwrap();
     thread::scope(|scope| {
-        scope.spawn(|| {
-            while !stop.load(Ordering::SeqCst) {
-                driver.answer_requests();
-            }
-        });
-        for number in 0..PAGES {
-            raw.request_page(request(page(number), 7, true)).unwrap();
-        }
-        drop(space);
-        stop.store(true, Ordering::SeqCst);
+        let answering = scope.spawn(|| driver.answer_requests());
+        wait_for(&gate.reached);
+        // Whoever answers is the last who holds it.
+        drop((cpu, port, space));
+        gate.open.store(true, Ordering::SeqCst);
+        assert_eq!(answering.join().unwrap(), 1);
     });
-    driver.answer_requests();
-    assert_eq!(std::iter::from_fn(|| raw.next_response()).count() as u64, PAGES);
+    assert_eq!(raw.next_response().map(|response| response.code), Some(ResponseCode::Success));
+    assert!(driver.bindings.space(pasid()).is_none());
+    drop(child);
 }
 
 #[test]
@@ -196,7 +221,7 @@ fn binding_and_unbinding_race_with_accesses_and_changes() {
                 if stop.load(Ordering::SeqCst) {
                     break;
                 }
-                let child = space.fork(mmu::address_space::SpaceId(2)).unwrap();
+                let child = space.fork(SpaceId(2)).unwrap();
                 cpu.store(PAGE, value).unwrap();
                 drop(child);
             }

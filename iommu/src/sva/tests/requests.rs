@@ -4,7 +4,8 @@ use mmu::address_space::SpaceOptions;
 
 use super::fixture::{PAGE, PAGES, ahead, fixture, fixture_with, page, pasid, request};
 use crate::spec::page_request::ResponseCode;
-use crate::sva::{RequestCounts, SvaOptions};
+use crate::spec::register::Register;
+use crate::sva::{RequestCounts, SvaOptions, mmio};
 use crate::vtd::RequestOutcome;
 use crate::vtd::port::{Ats, Port};
 
@@ -30,6 +31,8 @@ fn a_fault_becomes_a_page_request_that_the_address_space_answers() {
         assert_eq!(fixture.port.page_requests(), 1);
         let counts = RequestCounts { requests: 1, responses: 1, overflows: 0 };
         assert_eq!(fixture.driver.request_counts(), counts);
+        let faults = mmio::word(fixture.driver.unit(), Register::FAULT_STATUS);
+        assert_eq!(faults, 0, "a page that is asked for is no fault to record");
     }
 }
 
