@@ -33,7 +33,7 @@ mod walk;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mmu::address::{Access, VirtAddr};
 use mmu::cache::{Tag, TranslationCache};
@@ -94,6 +94,8 @@ pub struct Vtd {
     devices: RwLock<HashMap<SourceId, Arc<Device>>>,
     requests: Mutex<Requests>,
     queue: Mutex<Queue>,
+    /// The machine ends: no descriptor is executed any more.
+    is_off: AtomicBool,
     watch: Option<Watch>,
 }
 
@@ -120,6 +122,7 @@ impl Vtd {
             devices: RwLock::default(),
             requests: Mutex::default(),
             queue: Mutex::default(),
+            is_off: AtomicBool::new(false),
         })
     }
 

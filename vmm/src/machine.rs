@@ -17,6 +17,7 @@ pub mod remapping;
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use iommu::vtd::Vtd;
 use mmu::memory::{MemoryError, PhysicalMemory};
@@ -89,7 +90,7 @@ impl Machine {
         let processor = |id| Processor::new(&system, &vm, id, count, &entry);
         let processors: Vec<_> =
             VcpuId::first(options.processors.into()).map(processor).collect::<Result<_, _>>()?;
-        end.stops(processors.iter().map(Processor::handle).collect());
+        end.stops(processors.iter().map(Processor::handle).collect(), board.unit().cloned());
         Ok(Self { processors, board, end })
     }
 
@@ -106,8 +107,10 @@ impl Machine {
     pub fn run(self, console: Console, round: Option<Round<'_>>) -> Result<Ending, MachineError> {
         let Self { processors, board, end } = self;
         let mut threads = Vec::new();
-        for processor in processors {
-            match start(processor, Arc::clone(&board), Arc::clone(&end)) {
+        let late = board.lateness().map(|every| answer_late(every, Arc::clone(&board), Arc::clone(&end)));
+        let starts = processors.into_iter().map(|it| start(it, Arc::clone(&board), Arc::clone(&end)));
+        for started in starts.chain(late) {
+            match started {
                 Ok(thread) => threads.push(thread),
                 Err(source) => {
                     end.finish(Ending::Left);
@@ -117,10 +120,10 @@ impl Machine {
             }
         }
         let watched = console.watch(&board, &end, round);
-        let ending = end.wait_over();
+        end.finish(Ending::Left);
         join(threads);
         watched.map_err(|source| MachineError::Host { what: "events", source })?;
-        Ok(ending)
+        Ok(end.take())
     }
 }
 
@@ -132,6 +135,17 @@ fn start(mut processor: Processor, board: Arc<Board>, end: Arc<End>) -> io::Resu
     thread::Builder::new().name(name).spawn(move || {
         if let Err(error) = processor.run(|access| board.serve(access)) {
             end.finish(Ending::Broken(error));
+        }
+    })
+}
+
+/// Lets the devices that are late answer, on a thread of its own: a whole queue may wait for them, and the console must
+/// see meanwhile that the guest's time is over.
+fn answer_late(every: Duration, board: Arc<Board>, end: Arc<End>) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name("late devices".to_owned()).spawn(move || {
+        while !end.is_over() {
+            board.catch_up();
+            thread::sleep(every);
         }
     })
 }

@@ -7,6 +7,7 @@
 
 use std::iter::successors;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use mmu::address::PhysAddr;
 
@@ -50,19 +51,27 @@ enum Progress {
 impl Vtd {
     /// Executes what lies between head and tail.
     pub(super) fn run_queue(&self) {
-        let mut queue = self.queue.lock();
-        for _ in 0..self.ring_places() {
-            if !queue.gate.admits() || self.step(&mut queue) == Progress::Blocked {
-                return;
-            }
-        }
+        self.run_queue_while(Gate::admits);
     }
 
     /// Software reads a register that tells whether the queue is done.
     pub(super) fn run_queue_asked(&self) {
+        self.run_queue_while(|gate| gate == Gate::Lazy);
+    }
+
+    /// The machine ends: a queue that runs stops before its next descriptor, and none runs again. A ring can hold so much
+    /// work that whoever rang the doorbell would not come back in time.
+    pub fn power_off(&self) {
+        self.is_off.store(true, Ordering::Release);
+    }
+
+    fn run_queue_while(&self, admits: impl Fn(Gate) -> bool) {
         let mut queue = self.queue.lock();
-        if queue.gate == Gate::Lazy {
-            let _blocked = (0..self.ring_places()).find(|_| self.step(&mut queue) == Progress::Blocked);
+        for _ in 0..self.ring_places() {
+            let goes_on = admits(queue.gate) && !self.is_off.load(Ordering::Acquire);
+            if !goes_on || self.step(&mut queue) == Progress::Blocked {
+                return;
+            }
         }
     }
 

@@ -130,14 +130,19 @@ impl Board {
         self.unit.as_ref().map(|unit| &unit.0)
     }
 
-    /// The devices that are late answer now. When they are to be asked again, if there are any.
-    pub fn catch_up(&self) -> Option<Duration> {
-        let unit = self.unit()?;
+    /// How often the devices that are late are to answer, if there are any.
+    #[must_use]
+    pub fn lateness(&self) -> Option<Duration> {
+        (!self.late.is_empty()).then_some(LATENESS)
+    }
+
+    /// The devices that are late answer now.
+    pub fn catch_up(&self) {
+        let Some(unit) = self.unit() else { return };
         for source in &self.late {
             unit.release_device_tlb(*source);
             unit.hold_device_tlb(*source);
         }
-        (!self.late.is_empty()).then_some(LATENESS)
     }
 
     /// Answers a processor.

@@ -47,7 +47,7 @@ struct Watcher<'machine> {
 }
 
 impl Console {
-    /// Passes input to the board, lets late devices answer, and makes rounds if there are any, until the end has come.
+    /// Passes input to the board, and makes rounds if there are any, until the end has come.
     pub(super) fn watch(self, board: &Board, end: &End, mut round: Option<Round<'_>>) -> io::Result<()> {
         let begun = Instant::now();
         let raw = RawTerminal::enter();
@@ -70,8 +70,7 @@ impl Console {
                 end.finish(ending);
             }
             let every = round.as_ref().map(|round| round.every);
-            let late = board.catch_up();
-            let wait = [wait, left, every, late].into_iter().flatten().min();
+            let wait = [wait, left, every].into_iter().flatten().min();
             events.run_with_timeout(milliseconds(wait)).map_err(other)?;
         }
         Ok(())

@@ -1,10 +1,12 @@
 //! How a guest ends, and telling everybody.
 //!
-//! Invariant: the first ending counts. From then on no processor enters the guest again.
+//! Invariant: the first ending counts. From then on no processor enters the guest again, and the remapping unit executes
+//! no invalidation: a processor that waits for its queue comes back.
 
 use std::io;
 use std::sync::Arc;
 
+use iommu::vtd::Vtd;
 use parking_lot::Mutex;
 use vmm_sys_util::eventfd::EventFd;
 
@@ -40,6 +42,7 @@ pub struct End {
 struct State {
     ending: Option<Ending>,
     processors: Vec<VcpuHandle>,
+    unit: Option<Arc<Vtd>>,
 }
 
 impl End {
@@ -51,9 +54,11 @@ impl End {
         Ok(Arc::new(Self { state: Mutex::default(), wake: EventFd::new(libc::EFD_NONBLOCK)? }))
     }
 
-    /// It stops these processors.
-    pub(super) fn stops(&self, processors: Vec<VcpuHandle>) {
-        self.state.lock().processors = processors;
+    /// It stops these processors, and the unit if there is one.
+    pub(super) fn stops(&self, processors: Vec<VcpuHandle>, unit: Option<Arc<Vtd>>) {
+        let mut state = self.state.lock();
+        state.processors = processors;
+        state.unit = unit;
     }
 
     /// Ends the machine, unless it has ended already.
@@ -61,6 +66,9 @@ impl End {
         let mut state = self.state.lock();
         state.ending.get_or_insert(ending);
         state.processors.iter().for_each(VcpuHandle::request_stop);
+        if let Some(unit) = &state.unit {
+            unit.power_off();
+        }
         if let Err(error) = self.wake.write(1) {
             log::debug!("the end was told before: {error}");
         }
@@ -78,9 +86,8 @@ impl End {
         &self.wake
     }
 
-    /// The ending; [`Ending::Left`] if nothing else had ended the machine.
-    pub(super) fn wait_over(&self) -> Ending {
-        self.finish(Ending::Left);
+    /// The ending that has come. To be asked when nobody looks any more whether it has.
+    pub(super) fn take(&self) -> Ending {
         self.state.lock().ending.take().unwrap_or(Ending::Left)
     }
 }
