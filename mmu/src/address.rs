@@ -39,7 +39,7 @@ pub enum PageSize {
 }
 
 /// What an access wants to do.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Access {
     /// A load.
     Read,

@@ -18,6 +18,7 @@
 
 mod entry;
 mod generations;
+mod leftovers;
 mod port;
 mod sequences;
 mod set;
@@ -36,14 +37,16 @@ use std::sync::Arc;
 use self::entry::{Key, Value};
 pub use self::entry::{Permission, Tag, Translation};
 use self::generations::Generations;
+use self::leftovers::Leftovers;
 pub use self::port::{CachePort, FillTicket, Section};
-use self::sequences::Sequences;
+use self::sequences::{Fills, Sequences};
 use self::set::{Installed, Set, WAYS};
 pub use self::statistics::CacheStatistics;
 use self::statistics::Counters;
 use self::table::Table;
 use crate::address::{PageSize, VirtAddr, VirtRange};
 use crate::drain::Drain;
+use crate::sync::Mutex;
 
 /// Pages of a range that [`TranslationCache::invalidate_range`] invalidates one by one: one table of leaves.
 pub const RANGE_LIMIT_PAGES: u64 = 512;
@@ -54,6 +57,7 @@ pub struct TranslationCache {
     sets: Table<Set>,
     generations: Generations,
     sequences: Sequences,
+    leftovers: Mutex<Leftovers>,
     capacity: usize,
     counters: Counters,
     drain: Arc<Drain>,
@@ -74,6 +78,7 @@ impl TranslationCache {
             sets: Table::zeroed(sets),
             generations: Generations::new(),
             sequences: Sequences::new(),
+            leftovers: Mutex::new(Leftovers::default()),
             capacity: if entries == 0 { 0 } else { sets * WAYS },
             counters: Counters::default(),
             drain: Drain::new(),
@@ -121,14 +126,17 @@ impl TranslationCache {
     }
 
     /// Issues the invalidation of every page that overlaps `range`, and of no other, however long the range is: beyond
-    /// [`RANGE_LIMIT_PAGES`] it looks at the whole cache once.
+    /// [`RANGE_LIMIT_PAGES`] it looks at the whole cache, if there was a fill since it did so last.
     pub fn invalidate_exactly(&self, tag: Tag, range: VirtRange) {
         if range.start >= range.end || range.page_count() <= RANGE_LIMIT_PAGES {
             return self.invalidate_range(tag, range);
         }
-        self.sequences.advance(tag);
-        let concerns = |key: Key| key.tag() == tag && key.range().overlaps(range);
-        self.sets.iter().for_each(|set| set.lock().remove_where(concerns));
+        // Held from the advance on: who finds that nothing was filled must find what was noted, too.
+        let mut leftovers = self.leftovers.lock();
+        if self.sequences.advance_looking(tag) == Fills::Some {
+            leftovers.note(self.sets.iter().flat_map(|set| set.lock().keys()));
+        }
+        leftovers.take(tag, range).into_iter().for_each(|key| self.forget(Some(key)));
     }
 
     /// Issues the invalidation of every translation of `tag`, in constant time.
@@ -204,7 +212,7 @@ impl TranslationCache {
         if self.capacity == 0 {
             return false;
         }
-        self.sequences.note_size(ticket.tag, translation.size);
+        self.sequences.note_fill(ticket.tag, translation.size);
         let mut set = self.sets.get(key.index()).lock();
         if !self.is_current(&ticket) {
             self.counters.count_discarded();

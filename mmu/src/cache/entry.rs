@@ -9,7 +9,7 @@
 //! value  63..24 frame number | 23 dirty | 22 execute | 21 write | 20 read | 19..0 generation
 //! ```
 
-use crate::address::{Access, PageSize, Pfn, PhysAddr, VirtAddr, VirtRange};
+use crate::address::{Access, PageSize, Pfn, PhysAddr, VirtAddr};
 
 /// Half of the 57-bit address space: added, it turns canonical addresses into 0..2^57.
 const CANONICAL_BIAS: u64 = 1 << 56;
@@ -53,8 +53,8 @@ pub struct Translation {
     pub dirty: bool,
 }
 
-/// A packed (tag, page, size); never 0.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// A packed (tag, page, size); never 0. Those of a tag and a size are in the order of their pages.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Key(pub(super) u64);
 
 /// A packed translation with the generation it belongs to.
@@ -110,14 +110,6 @@ impl Key {
     pub(super) const fn index(self) -> usize {
         let folded = self.0 ^ self.0 >> 17 ^ (self.0 >> TAG_SHIFT).wrapping_mul(0x9e37_79b1);
         folded as usize
-    }
-
-    /// The page packed in.
-    pub(super) fn range(self) -> VirtRange {
-        let size = PageSize::of_level(u32::try_from(self.0 >> SIZE_SHIFT).unwrap_or_default());
-        let number = self.0 & ((1 << TAG_SHIFT) - 1);
-        let start = size.map_or(0, |size| (number * size.bytes()).wrapping_sub(CANONICAL_BIAS));
-        VirtRange::pages(VirtAddr(start), size.map_or(0, |size| size.bytes() / PageSize::Size4K.bytes()))
     }
 
     /// The tag packed in.

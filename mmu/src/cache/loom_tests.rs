@@ -9,8 +9,8 @@ use loom::thread;
 
 use super::entry::{Key, Value};
 use super::set::Set;
-use super::{CachePort, Permission, Tag, Translation, TranslationCache};
-use crate::address::{PageSize, Pfn, VirtAddr};
+use super::{CachePort, Permission, RANGE_LIMIT_PAGES, Tag, Translation, TranslationCache};
+use crate::address::{PageSize, Pfn, VirtAddr, VirtRange};
 
 const TAG: Tag = Tag(1);
 const PAGE: VirtAddr = VirtAddr(0x20_3000);
@@ -30,6 +30,10 @@ type Invalidate = fn(&TranslationCache);
 
 fn page(cache: &TranslationCache) {
     cache.invalidate_page(TAG, PAGE);
+}
+
+fn long_range(cache: &TranslationCache) {
+    cache.invalidate_exactly(TAG, VirtRange::pages(VirtAddr(0), 2 * RANGE_LIMIT_PAGES));
 }
 
 fn tag(cache: &TranslationCache) {
@@ -121,6 +125,17 @@ fn the_first_fill_of_a_large_page_cannot_outlive_a_page_invalidation() {
 #[test]
 fn a_fill_cannot_outlive_a_tag_invalidation() {
     fill_against(tag, PageSize::Size4K, None);
+}
+
+#[test]
+fn a_fill_cannot_outlive_the_invalidation_of_a_long_range() {
+    fill_against(long_range, PageSize::Size4K, None);
+}
+
+#[test]
+fn a_fill_cannot_outlive_a_second_look_at_the_cache() {
+    let twice: Invalidate = |cache| [(), ()].iter().for_each(|()| long_range(cache));
+    fill_against(twice, PageSize::Size4K, None);
 }
 
 #[test]

@@ -157,10 +157,10 @@ impl Locked<'_> {
         }
     }
 
-    /// Empties the ways whose key `concerns` names.
-    pub(super) fn remove_where(&mut self, concerns: impl Fn(Key) -> bool) {
-        let taken = |way: &&Pair| way.key() != EMPTY && concerns(Key(way.key()));
-        self.set.ways().iter().filter(taken).for_each(|way| way.store(EMPTY, 0));
+    /// The keys of the ways that hold something.
+    pub(super) fn keys(&self) -> impl Iterator<Item = Key> + use<> {
+        let keys: [u64; WAYS] = std::array::from_fn(|index| self.set.ways()[index].key());
+        keys.into_iter().filter(|key| *key != EMPTY).map(Key)
     }
 
     /// Empties all ways.

@@ -341,3 +341,38 @@ fn an_exact_invalidation_discards_a_fill_whose_walk_it_overtook() {
     cache.invalidate_exactly(TAG, VirtRange::pages(page(0), 2 * RANGE_LIMIT_PAGES));
     assert!(!section.fill(ticket, page(3), small(3)));
 }
+
+#[test]
+fn a_second_look_finds_what_was_filled_after_the_first_and_what_the_first_left() {
+    let (cache, mut port) = cache(4096);
+    let long = 2 * RANGE_LIMIT_PAGES;
+    let [first, second] = [0, long].map(|number| VirtRange::pages(page(number), long));
+    fill(&mut port, TAG, page(0), small(1));
+    fill(&mut port, TAG, page(long), small(2));
+    fill(&mut port, OTHER, page(long), small(3));
+    cache.invalidate_exactly(TAG, first);
+    fill(&mut port, TAG, page(1), small(4));
+    cache.invalidate_exactly(OTHER, first);
+    assert_eq!(
+        [0, 1, long].map(|number| lookup(&mut port, TAG, page(number)).is_some()),
+        [false, true, true]
+    );
+    cache.invalidate_exactly(TAG, first);
+    assert_eq!(lookup(&mut port, TAG, page(1)), None, "filled between two looks");
+    cache.invalidate_exactly(TAG, second);
+    assert_eq!(lookup(&mut port, TAG, page(long)), None, "noted by the look before");
+    assert_eq!(lookup(&mut port, OTHER, page(long)), Some(small(3)));
+    cache.invalidate_exactly(OTHER, VirtRange { start: VirtAddr(0), end: VirtAddr(u64::MAX) });
+    assert_eq!(lookup(&mut port, OTHER, page(long)), None);
+}
+
+#[test]
+fn an_exact_invalidation_takes_the_pages_at_both_ends_of_the_addresses() {
+    let (cache, mut port) = cache(64);
+    let ends = [0, (1 << 56) - PAGE_SIZE, u64::MAX << 56, 0u64.wrapping_sub(PAGE_SIZE)].map(VirtAddr);
+    for size in [PageSize::Size4K, PageSize::Size2M, PageSize::Size1G] {
+        ends.iter().for_each(|end| assert!(fill(&mut port, TAG, *end, translation(0x40000, size))));
+        cache.invalidate_exactly(TAG, VirtRange { start: VirtAddr(0), end: VirtAddr(u64::MAX) });
+        assert_eq!(ends.map(|end| lookup(&mut port, TAG, end)), [None; 4], "{size:?}");
+    }
+}
