@@ -73,6 +73,9 @@ use crate::stale::watch::Watch;
 /// In [`Vtd::mode`], beside RTADDR: translation is on.
 const TRANSLATING: u64 = 1;
 
+/// A page whose walk failed, and for what.
+type AbsentKey = (Tag, VirtAddr, Access);
+
 /// One remapping unit, for every function of a machine.
 pub struct Vtd {
     memory: Arc<PhysicalMemory>,
@@ -88,7 +91,7 @@ pub struct Vtd {
     iotlb: Arc<TranslationCache>,
     paging: PagingCache,
     /// Pages whose walk failed; used with CAP.CM only.
-    absent: TableCache<(Tag, VirtAddr, Access), FaultReason>,
+    absent: TableCache<AbsentKey, FaultReason>,
     interrupt_mode: RwLock<InterruptMode>,
     interrupt_entries: TableCache<u16, CachedInterrupt>,
     devices: RwLock<HashMap<SourceId, Arc<Device>>>,

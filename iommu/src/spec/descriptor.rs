@@ -8,6 +8,8 @@
 mod encode;
 mod span;
 
+use std::ops::RangeInclusive;
+
 use mmu::address::PhysAddr;
 
 use super::id::{DomainId, SourceId};
@@ -316,10 +318,17 @@ impl EntryScope {
     /// Whether it names the entry of this index.
     #[must_use]
     pub fn covers(self, entry: u16) -> bool {
+        self.indices().contains(&entry)
+    }
+
+    /// The entries that it names.
+    #[must_use]
+    pub fn indices(self) -> RangeInclusive<u16> {
         match self {
-            Self::Global => true,
+            Self::Global => 0..=u16::MAX,
             Self::Index { index, log2_count } => {
-                u32::from(entry ^ index).checked_shr(log2_count).unwrap_or_default() == 0
+                let ignored = u16::MAX.checked_shl(log2_count).map_or(u16::MAX, |kept| !kept);
+                index & !ignored..=index | ignored
             }
         }
     }

@@ -5,13 +5,17 @@
 //! Source: VT-d 6.5.2.1 to 6.5.2.4, 6.2.5 (paging-structure caches), Table "invalidation granularity".
 
 use std::collections::HashSet;
+use std::ops::Range;
 
-use mmu::address::{VirtAddr, VirtRange};
+use mmu::address::{Access, VirtAddr, VirtRange};
 use mmu::cache::Tag;
 
 use crate::spec::descriptor::{ContextScope, EntryScope, Hint, IotlbScope, PageSpan, PasidScope};
-use crate::vtd::Vtd;
 use crate::vtd::tags::{SpaceKey, StageKind};
+use crate::vtd::walk::PagingKey;
+use crate::vtd::{AbsentKey, Vtd};
+
+const EVERY_ADDRESS: VirtRange = VirtRange { start: VirtAddr(0), end: VirtAddr(u64::MAX) };
 
 /// What goes of one address space.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,30 +80,35 @@ impl Vtd {
         if tags.is_empty() {
             return;
         }
-        self.paging.invalidate(|key, _| tags.contains(&key.tag));
-        self.absent.invalidate(|(tag, ..), _| tags.contains(tag));
+        self.paging.invalidate_within(tags.iter().map(|tag| PagingKey::of(*tag)));
+        self.absent.invalidate_within(tags.iter().map(|tag| absent(*tag, EVERY_ADDRESS)));
         tags.iter().for_each(|&tag| self.iotlb.invalidate_tag(tag));
     }
 
     fn forget_span(&self, tag: Tag, span: PageSpan) {
-        let VirtRange { start, end } = span.range();
+        let range = span.range();
         if span.hint == Hint::EveryLevel {
-            let last = VirtAddr(end.0 - 1);
-            self.paging.invalidate(|key, _| key.tag == tag && key.meets(start, last));
+            self.paging.invalidate_within(PagingKey::above(tag, range));
         }
-        self.absent.invalidate(|(absent, page, _), _| *absent == tag && span.range().contains(*page));
-        self.iotlb.invalidate_exactly(tag, span.range());
+        self.absent.invalidate_within([absent(tag, range)]);
+        self.iotlb.invalidate_exactly(tag, range);
     }
 
     /// Forgets one page that a device found wanting.
     pub(super) fn forget_page(&self, tag: Option<Tag>, address: VirtAddr) {
         if let Some(tag) = tag {
-            self.absent.invalidate(|(absent, page, _), _| *absent == tag && *page == address.page());
+            let page = address.page();
+            self.absent.invalidate_within([(tag, page, Access::Read)..=(tag, page, Access::Write)]);
             self.iotlb.invalidate_page(tag, address);
         }
     }
 
     pub(super) fn invalidate_interrupts(&self, scope: EntryScope) {
-        self.interrupt_entries.invalidate(|entry, _| scope.covers(*entry));
+        self.interrupt_entries.invalidate_within([scope.indices()]);
     }
+}
+
+/// The keys of pages of `tag` in `range` whose walk failed.
+const fn absent(tag: Tag, range: VirtRange) -> Range<AbsentKey> {
+    (tag, range.start, Access::Read)..(tag, range.end, Access::Read)
 }

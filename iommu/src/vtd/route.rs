@@ -26,7 +26,7 @@ use crate::vtd::tags::SpaceKey;
 use crate::vtd::trail::{Recorder, Table, Trail};
 
 /// Who asks, and in whose name.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Requester {
     /// The function.
     pub source: SourceId,

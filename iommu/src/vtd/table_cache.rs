@@ -2,10 +2,11 @@
 //!
 //! Invariant: what is filled was read after the fill's ticket was taken, and nothing was invalidated since: so an
 //! invalidation, once issued, is not undone by a walk that it overtook. The oldest entry makes room for a new one.
-//! A lock is enough here: whoever comes here missed the IOTLB and is about to walk.
+//! A lock is enough here: whoever comes here missed the IOTLB and is about to walk. An invalidation that names keys costs
+//! what it finds, however much else is cached.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::Hash;
+use std::collections::BTreeMap;
+use std::ops::RangeBounds;
 
 use parking_lot::Mutex;
 
@@ -22,10 +23,17 @@ pub(crate) struct Ticket(u64);
 
 #[derive(Debug)]
 struct Inner<K, V> {
-    entries: HashMap<K, V>,
-    /// Keys as they came; those that were invalidated meanwhile too, until they are at the front.
-    arrivals: VecDeque<K>,
+    entries: BTreeMap<K, Entry<V>>,
+    /// Keys by their arrival.
+    arrivals: BTreeMap<u64, K>,
+    next_arrival: u64,
     invalidations: u64,
+}
+
+#[derive(Debug)]
+struct Entry<V> {
+    value: V,
+    arrival: u64,
 }
 
 /// What became of a fill.
@@ -37,9 +45,10 @@ pub(crate) enum Filled {
     Evicting,
 }
 
-impl<K: Eq + Hash + Clone, V: Clone> TableCache<K, V> {
+impl<K: Ord + Clone, V: Clone> TableCache<K, V> {
     pub(crate) fn new(capacity: usize) -> Self {
-        let inner = Inner { entries: HashMap::new(), arrivals: VecDeque::new(), invalidations: 0 };
+        let (entries, arrivals) = (BTreeMap::new(), BTreeMap::new());
+        let inner = Inner { entries, arrivals, next_arrival: 0, invalidations: 0 };
         Self { capacity, inner: Mutex::new(inner) }
     }
 
@@ -52,7 +61,7 @@ impl<K: Eq + Hash + Clone, V: Clone> TableCache<K, V> {
         if self.capacity == 0 {
             return None;
         }
-        self.inner.lock().entries.get(key).cloned()
+        self.inner.lock().entries.get(key).map(|entry| entry.value.clone())
     }
 
     pub(crate) fn fill(&self, ticket: Ticket, key: K, value: V) -> Filled {
@@ -60,28 +69,54 @@ impl<K: Eq + Hash + Clone, V: Clone> TableCache<K, V> {
         if self.capacity == 0 || inner.invalidations != ticket.0 {
             return Filled::Beside;
         }
-        if inner.entries.insert(key.clone(), value).is_none() {
-            inner.arrivals.push_back(key);
-        }
+        inner.put(key, value);
         inner.make_room(self.capacity)
     }
 
-    /// Drops the entries that `concerns` names.
+    /// Drops the entries that `concerns` names; looks at all of them.
     pub(crate) fn invalidate(&self, concerns: impl Fn(&K, &V) -> bool) {
         let mut inner = self.inner.lock();
         inner.invalidations += 1;
-        let Inner { entries, arrivals, .. } = &mut *inner;
-        entries.retain(|key, value| !concerns(key, value));
-        arrivals.retain(|key| entries.contains_key(key));
+        let named = inner.entries.iter().filter(|(key, entry)| concerns(key, &entry.value));
+        let named: Vec<K> = named.map(|(key, _)| key.clone()).collect();
+        named.iter().for_each(|key| inner.remove(key));
+    }
+
+    /// Drops the entries whose keys are in one of `ranges`.
+    pub(crate) fn invalidate_within(&self, ranges: impl IntoIterator<Item = impl RangeBounds<K>>) {
+        let mut inner = self.inner.lock();
+        inner.invalidations += 1;
+        for range in ranges {
+            let named: Vec<K> = inner.entries.range(range).map(|(key, _)| key.clone()).collect();
+            named.iter().for_each(|key| inner.remove(key));
+        }
     }
 }
 
-impl<K: Eq + Hash, V> Inner<K, V> {
+impl<K: Ord + Clone, V> Inner<K, V> {
+    /// Whatever replaces an entry is as old as that.
+    fn put(&mut self, key: K, value: V) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.value = value;
+            return;
+        }
+        let arrival = self.next_arrival;
+        self.next_arrival += 1;
+        self.arrivals.insert(arrival, key.clone());
+        self.entries.insert(key, Entry { value, arrival });
+    }
+
+    fn remove(&mut self, key: &K) {
+        if let Some(entry) = self.entries.remove(key) {
+            self.arrivals.remove(&entry.arrival);
+        }
+    }
+
     fn make_room(&mut self, capacity: usize) -> Filled {
         if self.entries.len() <= capacity {
             return Filled::Beside;
         }
-        if let Some(oldest) = self.arrivals.pop_front() {
+        if let Some((_, oldest)) = self.arrivals.pop_first() {
             self.entries.remove(&oldest);
         }
         Filled::Evicting

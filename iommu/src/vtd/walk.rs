@@ -7,7 +7,9 @@
 mod first;
 mod second;
 
-use mmu::address::{Access, PageSize, Pfn, PhysAddr, VirtAddr};
+use std::ops::RangeInclusive;
+
+use mmu::address::{Access, PageSize, Pfn, PhysAddr, VirtAddr, VirtRange};
 use mmu::cache::{Permission, Tag, Translation};
 use mmu::memory::PhysicalMemory;
 
@@ -22,8 +24,11 @@ pub(crate) use self::second::Obstacle;
 /// The paging-structure caches, all levels together.
 pub(crate) type PagingCache = TableCache<PagingKey, PagingEntry>;
 
+/// Levels of a table at most.
+const MOST_LEVELS: u32 = 5;
+
 /// Which table an entry leads to: that of `level`, for the addresses that begin with `prefix`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct PagingKey {
     pub(crate) tag: Tag,
     pub(crate) level: u32,
@@ -83,10 +88,15 @@ impl PagingKey {
         12 + 9 * level
     }
 
-    /// Whether an address between `first` and `last` begins with the prefix.
-    pub(crate) const fn meets(&self, first: VirtAddr, last: VirtAddr) -> bool {
-        let shift = Self::shift(self.level);
-        first.0 >> shift <= self.prefix && self.prefix <= last.0 >> shift
+    /// The keys of `tag` of the tables for addresses of `range`.
+    pub(crate) fn above(tag: Tag, range: VirtRange) -> impl Iterator<Item = RangeInclusive<Self>> {
+        let last = VirtAddr(range.end.0 - 1);
+        (1..MOST_LEVELS).map(move |level| Self::new(tag, level, range.start)..=Self::new(tag, level, last))
+    }
+
+    /// All keys of `tag`.
+    pub(crate) const fn of(tag: Tag) -> RangeInclusive<Self> {
+        Self { tag, level: 0, prefix: 0 }..=Self { tag, level: MOST_LEVELS, prefix: u64::MAX }
     }
 }
 

@@ -30,3 +30,17 @@ fn a_cache_without_entries_is_off() {
     assert_eq!(cache.fill(cache.ticket(), 1, 1), Filled::Beside);
     assert_eq!(cache.get(&1), None);
 }
+
+#[test]
+fn an_invalidation_of_keys_takes_those_and_makes_their_room_free() {
+    let cache = TableCache::new(4);
+    (0..4).for_each(|key| assert_eq!(cache.fill(cache.ticket(), key, key), Filled::Beside));
+    let ticket = cache.ticket();
+    cache.invalidate_within([1..=1, 3..=9]);
+    assert_eq!([0, 1, 2, 3].map(|key| cache.get(&key)), [Some(0), None, Some(2), None]);
+    cache.fill(ticket, 1, 1);
+    assert_eq!(cache.get(&1), None, "the invalidation overtook it");
+    let filled = [4, 5, 6].map(|key| cache.fill(cache.ticket(), key, key));
+    assert_eq!(filled, [Filled::Beside, Filled::Beside, Filled::Evicting]);
+    assert_eq!([0, 2].map(|key| cache.get(&key)), [None, Some(2)], "the oldest that was left");
+}
