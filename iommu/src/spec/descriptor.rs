@@ -234,7 +234,8 @@ fn pasid_iotlb(words: [u64; 2]) -> Option<Descriptor> {
     let pasid = pasid(words[0])?;
     let scope = match field(words[0], 4, 2) {
         2 => IotlbScope::Pasid(domain, pasid),
-        3 => IotlbScope::PasidPages(domain, pasid, PageSpan::decode(words[1]).checked()?),
+        // CAP.MAMV does not count here (VT-d 11.4.2): any mask is legal.
+        3 => IotlbScope::PasidPages(domain, pasid, PageSpan::decode(words[1])),
         _ => return None,
     };
     Some(Descriptor::Iotlb { scope, drains: true })

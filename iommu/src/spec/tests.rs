@@ -170,6 +170,16 @@ fn a_descriptor_with_something_unknown_is_refused() {
 }
 
 #[test]
+fn with_a_pasid_any_address_mask_is_legal() {
+    for (mask, end) in [(19, 2 << 30), (35, 1 << 47), (51, 1 << 63), (52, u64::MAX), (63, u64::MAX)] {
+        let Ok(Descriptor::Iotlb { scope: IotlbScope::PasidPages(_, _, span), .. }) = wide(0x36, mask) else {
+            panic!("AM {mask} is not understood")
+        };
+        assert_eq!(span.range(), VirtRange { start: VirtAddr(0), end: VirtAddr(end) }, "AM {mask}");
+    }
+}
+
+#[test]
 fn the_lowest_zero_bit_of_a_device_span_is_its_size() {
     let two_pages = DeviceSpan::Range(VirtRange::pages(VirtAddr(0x4000), 2));
     assert_eq!(DeviceSpan::decode(0x4000, true), two_pages);

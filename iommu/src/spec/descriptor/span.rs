@@ -1,13 +1,14 @@
 //! The addresses that an invalidation names: 2^n pages, aligned to their number.
 //!
-//! Invariant: a span's range never wraps: [`PageSpan::checked`] refuses what is larger than the unit offers, and a
-//! [`DeviceSpan`] that is too large for a range is everything. Source: VT-d 6.5.2.3 (AM, IH), 6.5.2.5 (S); PCIe 10.3.1.
+//! Invariant: a span's range never wraps: one that is too large is every address. [`PageSpan::checked`] refuses what is
+//! larger than the unit offers, which counts for the second stage only: with PASIDs any mask is legal.
+//! Source: VT-d 6.5.2.3 (AM, IH), 6.5.2.5 (S), 11.4.2 (MAMV); PCIe 10.3.1.
 
 use mmu::address::{PAGE_SHIFT, PAGE_SIZE, VirtAddr, VirtRange};
 
 use crate::spec::{bit, field32};
 
-/// CAP.MAMV: the largest address mask, in pages as a power of two (1 GiB).
+/// CAP.MAMV: the largest address mask without a PASID, in pages as a power of two (1 GiB).
 pub const MAX_ADDRESS_MASK: u32 = 18;
 
 /// The sized address word of a device-TLB invalidation that spares nothing.
@@ -110,6 +111,9 @@ impl DeviceSpan {
 
 /// The 2^`log2_pages` pages around `address`. The last byte of the address space is left out, so that the end fits.
 const fn aligned(address: VirtAddr, log2_pages: u32) -> VirtRange {
+    if log2_pages + PAGE_SHIFT >= u64::BITS {
+        return VirtRange { start: VirtAddr(0), end: VirtAddr(u64::MAX) };
+    }
     let len_bytes = PAGE_SIZE << log2_pages;
     let start = address.0 & !(len_bytes - 1);
     VirtRange { start: VirtAddr(start), end: VirtAddr(start.saturating_add(len_bytes)) }
