@@ -2,7 +2,9 @@
 //!
 //! Invariant: the address register keeps all 32 bits, the two lowest among them; the register number of a data access
 //! is that of the address register with the port's two low bits ORed in. So software that writes an unaligned number and
-//! always uses 0xcfc reaches the register it means. Sources: PCI 3.0, 3.2.2.3.2; PCI Express 4.0, 7.2.2.
+//! always uses 0xcfc reaches the register it means. An access ends with the 4 aligned bytes that it begins in: for what
+//! lies behind them a processor makes another, of ports that nobody answers. So none reaches beyond the first 256 bytes
+//! of a function. Sources: PCI 3.0, 3.2.2.3.2; PCI Express 4.0, 7.2.2.
 
 use std::sync::Arc;
 
@@ -45,7 +47,11 @@ impl HostBridge {
     pub fn read_port(&self, port: u16, width: Width) -> u64 {
         match self.target(port) {
             _ if port == ADDRESS_PORT && width == Width::Dword => (*self.address.lock()).into(),
-            Some((source, offset)) => self.bus.read_config(source, offset, width),
+            Some((source, offset)) => {
+                let low = parts(offset, width)
+                    .map(|(at, part, shift)| (self.bus.read_config(source, at, part) ^ part.ones()) << shift);
+                width.ones() ^ low.sum::<u64>()
+            }
             None => width.ones(),
         }
     }
@@ -56,7 +62,9 @@ impl HostBridge {
         if port == ADDRESS_PORT && width == Width::Dword {
             *self.address.lock() = u32::from_le_bytes([a, b, c, d]);
         } else if let Some((source, offset)) = self.target(port) {
-            self.bus.write_config(source, offset, width, value);
+            for (at, part, shift) in parts(offset, width) {
+                self.bus.write_config(source, at, part, value >> shift & part.ones());
+            }
         }
     }
 
@@ -68,6 +76,14 @@ impl HostBridge {
         let source = SourceId(u16::from_le_bytes([function, bus]));
         (address & ENABLE != 0).then(|| (source, u16::from(register) | within))
     }
+}
+
+/// The accesses that are made of one of `width` at `offset`, with the places of their values in its value: itself if it
+/// stays within 4 aligned bytes, otherwise one of each byte before their end.
+fn parts(offset: u16, width: Width) -> impl Iterator<Item = (u16, Width, u16)> {
+    let (len_bytes, left) = (u16::from(width.bytes()), 4 - offset % 4);
+    let (count, part) = if len_bytes <= left { (1, width) } else { (left, Width::Byte) };
+    (0..count).map(move |index| (offset + index, part, 8 * index))
 }
 
 const _: () = assert!(CONVENTIONAL_BYTES == 256, "the address register holds 8 bits of it");
