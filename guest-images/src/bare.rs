@@ -9,6 +9,7 @@ mod echo;
 mod edu;
 mod elf;
 mod hello;
+mod hypercall;
 mod testdev;
 mod triple_fault;
 
@@ -31,6 +32,9 @@ pub enum BareImage {
     /// Drives an `iommu-testdev` device through a VT-d unit in legacy mode: a page that is mapped, one that is mapped
     /// elsewhere without an invalidation, and the invalidation. Ends as [`Edu`](Self::Edu) does.
     Testdev,
+    /// Asks the hypervisor for something that does not exist, by either vendor's instruction. Ends with [`PASSED`],
+    /// whether they come back or are invalid opcodes.
+    Hypercall,
     /// Breaks down at once.
     TripleFault,
 }
@@ -85,6 +89,7 @@ impl BareImage {
             Self::Echo => echo::code(),
             Self::Edu => edu::code(),
             Self::Testdev => testdev::code(),
+            Self::Hypercall => hypercall::code(),
             Self::TripleFault => triple_fault::code(),
         }
     }

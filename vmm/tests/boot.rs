@@ -260,6 +260,15 @@ fn a_guest_that_breaks_down_ends_with_3_and_its_registers() {
 }
 
 #[test]
+fn a_hypercall_comes_back_or_is_an_invalid_opcode() {
+    if !has_kvm() {
+        return;
+    }
+    let output = boot(&file("hypercall", &BareImage::Hypercall.elf(ElfWidth::Bits32)), &[]);
+    assert_eq!(output.status.code(), passed(), "{}", text(&output.stderr));
+}
+
+#[test]
 fn what_cannot_boot_is_said_in_one_line() {
     let edu = file("edu-usage", &BareImage::Edu.elf(ElfWidth::Bits32));
     let junk = file("junk", b"no image");

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use iommu::spec::interrupt::Msi;
 use kvm_bindings::{
-    KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X2APIC_API, KVM_IRQ_ROUTING_MSI, KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK,
-    KVM_X2APIC_API_USE_32BIT_IDS, KvmIrqRouting, kvm_enable_cap, kvm_irq_routing_entry, kvm_irq_routing_msi,
-    kvm_msi, kvm_userspace_memory_region,
+    KVM_CAP_DISABLE_QUIRKS2, KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X2APIC_API, KVM_IRQ_ROUTING_MSI,
+    KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK, KVM_X2APIC_API_USE_32BIT_IDS, KVM_X86_QUIRK_FIX_HYPERCALL_INSN,
+    KvmIrqRouting, kvm_enable_cap, kvm_irq_routing_entry, kvm_irq_routing_msi, kvm_msi,
+    kvm_userspace_memory_region,
 };
 use kvm_ioctls::{VcpuFd, VmFd};
 use mmu::memory::PhysicalMemory;
@@ -102,6 +103,7 @@ impl Vm {
             .map_err(VmError::of("KVM_SET_IDENTITY_MAP_ADDR"))?;
         vm.fd.set_tss_address(TASK_SEGMENT_ADDRESS).map_err(VmError::of("KVM_SET_TSS_ADDR"))?;
         vm.enable_wide_ids().map_err(VmError::of("KVM_CAP_X2APIC_API"))?;
+        vm.leave_hypercalls_alone().map_err(VmError::of("KVM_CAP_DISABLE_QUIRKS2"))?;
         vm.enable_local_apics(pins).map_err(VmError::of("KVM_CAP_SPLIT_IRQCHIP"))?;
         Ok(vm)
     }
@@ -183,6 +185,19 @@ impl Vm {
     fn enable_wide_ids(&self) -> Result<(), kvm_ioctls::Error> {
         let mut cap = kvm_enable_cap { cap: KVM_CAP_X2APIC_API, ..Default::default() };
         cap.args[0] = (KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK).into();
+        self.fd.enable_cap(&cap)
+    }
+
+    /// Makes the other vendor's hypercall an invalid opcode, as Documentation/virt/kvm/api.rst describes. Otherwise KVM
+    /// writes its own over it, which fails in code that is read-only, and never ends where KVM emulates the guest's kernel.
+    fn leave_hypercalls_alone(&self) -> Result<(), kvm_ioctls::Error> {
+        let known = self.fd.check_extension_raw(KVM_CAP_DISABLE_QUIRKS2.into());
+        let known = u32::try_from(known).unwrap_or_default();
+        if known & KVM_X86_QUIRK_FIX_HYPERCALL_INSN == 0 {
+            return Ok(());
+        }
+        let mut cap = kvm_enable_cap { cap: KVM_CAP_DISABLE_QUIRKS2, ..Default::default() };
+        cap.args[0] = KVM_X86_QUIRK_FIX_HYPERCALL_INSN.into();
         self.fd.enable_cap(&cap)
     }
 
