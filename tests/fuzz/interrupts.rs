@@ -1,18 +1,20 @@
 //! The I/O APIC's registers and inputs, the entries that remap its messages, and the serial port beside it.
 //!
 //! Rules: an input that is masked sends nothing; one that is level triggered sends once until its end comes or software
-//! writes its entry; a message goes to the local APICs, remapped or not; input that the serial port took is no more
+//! writes its entry; a message goes to the local APICs, remapped or not, and to nobody if its index is beyond the
+//! remapping table, whatever lies there; input that the serial port took is no more
 //! than what was offered.
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use devices::bus::{Registers, Width};
 use devices::interrupt::{Level, Pin, Pins, Wire};
 use devices::io_apic::{IoApic, Outlet, PINS, Trigger};
 use devices::serial::{PORTS, Serial};
 use iommu::spec::id::SourceId;
-use iommu::spec::interrupt::Msi;
+use iommu::spec::interrupt::{Format, Msi};
 use iommu::vtd::interrupts::{InterruptSource, MsiSink};
 use iommu::vtd::{Vtd, Width as UnitWidth};
 use parking_lot::Mutex;
@@ -22,7 +24,7 @@ use super::rig::{self, Rig, Sent};
 use super::{Census, Choices};
 
 pub(super) const EXPECTED: &[&str] =
-    &["forwarded", "remapped", "blocked", "masked", "end of interrupt", "serial", "interrupt"];
+    &["forwarded", "remapped", "blocked", "beyond", "masked", "end of interrupt", "serial", "interrupt"];
 
 const SOURCE: SourceId = SourceId::new(0xf0, 31, 0);
 const SELECT: u64 = 0x00;
@@ -32,19 +34,27 @@ const END: u64 = 0x40;
 const MASKED: u64 = 1 << 16;
 const WAITING: u64 = 1 << 14;
 const LEVEL: u64 = 1 << 15;
-/// Entries of the remapping table that are used.
-const ENTRIES: u64 = 16;
+/// Entries of the remapping table; behind them lies what looks like more.
+const ENTRIES: u64 = layout::INTERRUPT_ENTRIES;
 
 /// Takes what the I/O APIC sends through the unit, and remembers which inputs sent.
 struct Way {
     unit: Arc<Vtd>,
     sent: Arc<Sent>,
     forwarded: Mutex<Vec<(Pin, Trigger, bool)>>,
+    beyond: AtomicU64,
 }
 
 impl Outlet for Way {
     fn forward(&self, pin: Pin, message: Msi, trigger: Trigger) {
         let remapped = self.unit.remap(InterruptSource::IoApic(SOURCE), message);
+        if matches!(message.format(), Format::Remappable { index } if u64::from(index) >= ENTRIES) {
+            assert!(
+                remapped.is_err(),
+                "the table has {ENTRIES} entries, and {message:x?} became {remapped:x?}"
+            );
+            self.beyond.fetch_add(1, Ordering::Relaxed);
+        }
         self.forwarded.lock().push((pin, trigger, remapped.is_ok()));
         if let Ok(message) = remapped {
             self.sent.send(message);
@@ -65,13 +75,16 @@ pub(super) fn run(choices: &mut Choices<'_>, census: &mut Census) {
     let layout = Layout::new(&rig.memory, Mode::Legacy);
     layout::start(&rig.unit, Mode::Legacy);
     let (unit, sent) = (Arc::clone(&rig.unit), Arc::clone(&rig.sent));
-    let way = Arc::new(Way { unit, sent, forwarded: Mutex::default() });
+    let way = Arc::new(Way { unit, sent, forwarded: Mutex::default(), beyond: AtomicU64::new(0) });
     let io_apic = IoApic::new(way.clone());
     let line = Wire::new(io_apic.clone(), Pin(devices::serial::PIN)).line();
     let serial = Serial::new(line, Box::new(io::sink()));
     let mut fuzz = Fuzz { rig, layout, way, io_apic, serial };
     while !choices.is_over() {
         fuzz.turn(choices, census);
+    }
+    if fuzz.way.beyond.load(Ordering::Relaxed) > 0 {
+        census.note("beyond");
     }
     fuzz.rig.sent.check(census);
 }
@@ -156,7 +169,7 @@ impl Fuzz {
 
     /// An entry of the table, and what is cached of it.
     fn remap(&mut self, choices: &mut Choices<'_>) {
-        let index = choices.below(ENTRIES);
+        let index = choices.below(ENTRIES + 2);
         let low = 1
             | choices.below(2) << 4
             | choices.below(8) << 5

@@ -21,6 +21,8 @@ const PASIDS: u64 = 4;
 pub(super) const QUEUE: u64 = 5;
 pub(super) const REQUESTS: u64 = 6;
 pub(super) const INTERRUPTS: u64 = 7;
+/// Entries of the interrupt remapping table, which is larger than that.
+pub(super) const INTERRUPT_ENTRIES: u64 = 16;
 pub(super) const STATUS: u64 = 8;
 /// The table of level `n` of the first stage lies in frame `FIRST_STAGE + n`, and so for the second.
 const FIRST_STAGE: u64 = 16;
@@ -219,7 +221,7 @@ pub(super) fn start(unit: &Vtd, mode: Mode) {
     let command = |value| unit.write(0x18, Width::Bits32, value);
     write(0x20, ROOT << 12 | is_scalable << 10);
     write(0x90, QUEUE << 12 | is_scalable << 11);
-    write(0xb8, INTERRUPTS << 12 | 5);
+    write(0xb8, INTERRUPTS << 12 | u64::from(INTERRUPT_ENTRIES.ilog2() - 1));
     write(0xd0, REQUESTS << 12);
     for (control, vector) in [(0x38, 0x30), (0xa0, 0x31), (0xe0, 0x32)] {
         write(control, vector << 32);

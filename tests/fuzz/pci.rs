@@ -2,7 +2,7 @@
 //!
 //! Rules: what identifies a function stays, and its capability lists end; an address is answered by the function whose
 //! BAR says so, by the lower number if there are two, and by nobody else; memory stays as it is behind a unit that blocks
-//! everything, and while nobody is bus master. The DMA engine's thread works beside all this, so here the same bytes do
+//! everything, and while nobody is bus master; no interrupt leaves before somebody is. The DMA engine's thread works beside all this, so here the same bytes do
 //! only nearly the same again.
 
 mod rig;
@@ -16,7 +16,7 @@ use self::rig::{MEMORY_BYTES, Rig, Way};
 use super::{Census, Choices};
 
 pub(super) const EXPECTED: &[&str] =
-    &["answered", "nobody", "edu", "engine", "moved", "executed", "walled off", "interrupt"];
+    &["answered", "nobody", "edu", "engine", "moved", "executed", "walled off", "interrupt", "silent"];
 
 const WIDTHS: [Width; 4] = [Width::Byte, Width::Word, Width::Dword, Width::Qword];
 /// The functions on the bus, by their numbers.
@@ -32,6 +32,9 @@ const REGISTERS: [u64; 24] = [
     0x00, 0x04, 0x08, 0x20, 0x24, 0x60, 0x64, 0x80, 0x88, 0x90, 0x98, 0x0c, 0x10, 0x14, 0x18, 0x1c, 0x28,
     0x2c, 0x38, 0x1000, 0x1008, 0x100c, 0x2000, 0x3ff8,
 ];
+/// In the command register: memory space is decoded; requests may be issued.
+const DECODING: u64 = 2;
+const MASTER: u64 = 4;
 const RING: u64 = 0x8000;
 /// How often the engine is given the processor before something else is done.
 const MOST_LOOKS: u32 = 4;
@@ -39,15 +42,16 @@ const MOST_LOOKS: u32 = 4;
 pub(super) fn run(choices: &mut Choices<'_>, census: &mut Census) {
     let rig = Rig::new(choices.of(&[Way::Direct, Way::Passing, Way::Walled]));
     let identity = FUNCTIONS.map(|function| identity(&rig, function));
-    let mut engine_has_run = false;
+    let command = if choices.one_in(4) { DECODING } else { DECODING | MASTER };
+    let (mut engine_has_run, mut has_been_master) = (false, false);
     while !choices.is_over() {
         match choices.below(9) {
             0 | 1 => configure(&rig, choices),
-            2 => move_a_bar(&rig, choices, census),
-            8 => enable(&rig, choices),
+            2 => move_a_bar(&rig, command, choices, census),
+            8 => enable(&rig, command, choices),
             3 => {
                 engine_has_run = true;
-                run_the_engine(&rig, choices, census);
+                run_the_engine(&rig, command, choices, census);
             }
             4 if engine_has_run || has_master(&rig) => transfer(&rig, choices),
             4 => {
@@ -57,6 +61,11 @@ pub(super) fn run(choices: &mut Choices<'_>, census: &mut Census) {
                 census.note("not bus master");
             }
             _ => access(&rig, choices, census),
+        }
+        has_been_master |= has_master(&rig);
+        if !has_been_master {
+            assert_eq!(rig.sent.count(), 0, "an interrupt has left, and nobody was bus master");
+            census.note("silent");
         }
     }
     assert_eq!(
@@ -126,14 +135,17 @@ fn configure(rig: &Rig, choices: &mut Choices<'_>) {
 }
 
 /// What a driver enables: messages to anywhere, and translating ahead, pages and processes.
-fn enable(rig: &Rig, choices: &mut Choices<'_>) {
+fn enable(rig: &Rig, command: u64, choices: &mut Choices<'_>) {
     let write = |function, offset, width, value| rig.bridge.write(ecam(function) + offset, width, value);
     let to = if choices.one_in(4) { choices.number() } else { 0xfee0_0000 | choices.below(16) << 12 };
     for (function, msi) in [(EDU, 0x40), (ENGINE, 0x7c)] {
+        write(function, 0x04, Width::Word, choices.of(&[command, DECODING]));
         write(function, msi + 4, Width::Qword, to);
         write(function, msi + 2, Width::Word, choices.below(2));
     }
-    let vector = base(rig, ENGINE).wrapping_add(0x1000 + 16 * choices.below(8));
+    // The first is that of a halt.
+    let number = if choices.one_in(2) { 0 } else { choices.below(8) };
+    let vector = base(rig, ENGINE).wrapping_add(0x1000 + 16 * number);
     for (offset, value) in [(0, to), (8, 0x41), (12, choices.below(2))] {
         let _answered = rig.bus.write(vector.wrapping_add(offset), Width::Dword, value);
     }
@@ -146,12 +158,12 @@ fn enable(rig: &Rig, choices: &mut Choices<'_>) {
     }
 }
 
-fn move_a_bar(rig: &Rig, choices: &mut Choices<'_>, census: &mut Census) {
+fn move_a_bar(rig: &Rig, command: u64, choices: &mut Choices<'_>, census: &mut Census) {
     let function = choices.of(&FUNCTIONS);
     let to = if choices.one_in(4) { choices.number() } else { choices.of(&PLACES) };
     rig.bridge.write(ecam(function) + 0x10, choices.of(&[Width::Dword, Width::Qword]), to);
-    // Memory decoding and bus mastering, mostly on.
-    rig.bridge.write(ecam(function) + 0x04, Width::Word, choices.spoil(6, 4));
+    // Mostly on.
+    rig.bridge.write(ecam(function) + 0x04, Width::Word, choices.spoil(command, 4));
     census.note("moved");
 }
 
@@ -236,8 +248,8 @@ fn transfer(rig: &Rig, choices: &mut Choices<'_>) {
 }
 
 /// Descriptors, a ring, and the doorbell.
-fn run_the_engine(rig: &Rig, choices: &mut Choices<'_>, census: &mut Census) {
-    rig.bridge.write(ecam(ENGINE) + 0x04, Width::Word, choices.spoil(6, 8));
+fn run_the_engine(rig: &Rig, command: u64, choices: &mut Choices<'_>, census: &mut Census) {
+    rig.bridge.write(ecam(ENGINE) + 0x04, Width::Word, choices.spoil(command, 8));
     if rig.way != Way::Walled {
         for entry in 0..=choices.below(4) {
             for (at, word) in (0..).step_by(8).zip(descriptor(choices)) {

@@ -46,10 +46,15 @@ impl MsiSink for Sent {
 }
 
 impl Sent {
+    /// How many there were.
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
     /// Asserts that all of them were messages, and notes whether there were any.
     pub(super) fn check(&self, census: &mut Census) {
         assert_eq!(self.stray.load(Ordering::Relaxed), 0, "a message went where no local APIC is");
-        if self.count.load(Ordering::Relaxed) > 0 {
+        if self.count() > 0 {
             census.note("interrupt");
         }
     }

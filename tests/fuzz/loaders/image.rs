@@ -139,15 +139,16 @@ impl Image {
     }
 }
 
-/// An address near the ends of things, a length, a flag, or nearly what was there.
+/// An address near the ends of things, among them that of all numbers; a length, a flag, or nearly what was there.
 fn new_value(before: u64, choices: &mut Choices<'_>) -> u64 {
-    match choices.below(7) {
+    match choices.below(8) {
         0 => choices.number(),
         1 => before.wrapping_add(choices.number()),
         2 => choices.spoil(before, 1),
         3 => (choices.below(8) << 20).wrapping_sub(choices.below(0x100)),
         4 => choices.of(&PLACES).wrapping_add(choices.number()),
         5 => choices.of(&PLACES),
+        6 => 0_u64.wrapping_sub(1 + choices.below(0x40)),
         _ => choices.below(200),
     }
 }

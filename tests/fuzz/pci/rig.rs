@@ -39,7 +39,7 @@ pub(super) struct Rig {
     pub(super) memory: Arc<PhysicalMemory>,
     pub(super) bus: Arc<PciBus>,
     pub(super) bridge: HostBridge,
-    sent: Arc<Sent>,
+    pub(super) sent: Arc<Sent>,
 }
 
 /// Nobody looks at the lines.
