@@ -127,11 +127,11 @@ pub struct StaleUse {
     pub used: Moment,
     /// What changed since.
     pub change: Change,
-    /// Every invalidation received since the changed entry was read, in order.
+    /// The newest invalidations received since the changed entry was read, in order.
     pub received: Vec<Missed>,
-    /// Invalidations since then that are not remembered any more.
+    /// Earlier ones since then that are not listed.
     pub forgotten: u64,
-    /// What was queued and not carried out yet, in its order.
+    /// The first of what was queued and not carried out yet, in its order.
     pub queued: Vec<Descriptor>,
     /// The smallest invalidations that would have helped, in their order; only a wait if they are queued.
     pub remedy: Vec<Descriptor>,

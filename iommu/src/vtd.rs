@@ -165,6 +165,12 @@ impl Vtd {
         self.watch.as_ref().map_or(0, Watch::count)
     }
 
+    /// Cached translations that were too many to be watched for stale uses.
+    #[must_use]
+    pub fn unwatched_count(&self) -> u64 {
+        self.watch.as_ref().map_or(0, Watch::forgotten)
+    }
+
     /// Readings are recorded only if somebody wants to know of stale uses.
     fn recorder(&self) -> Recorder {
         self.watch.as_ref().map_or(Recorder::OFF, |watch| Recorder::on(watch.now()))

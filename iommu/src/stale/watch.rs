@@ -9,9 +9,9 @@ mod absent;
 mod interrupts;
 mod ledger;
 mod log;
+mod remembered;
 
-use std::collections::{HashMap, HashSet};
-use std::hash::BuildHasherDefault;
+use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,12 +30,12 @@ use self::absent::Absence;
 use self::interrupts::Interrupts;
 use self::ledger::{Ledger, Meeting};
 use self::log::Log;
+use self::remembered::{Remembered, Rests};
 use crate::pasid::Pasid;
 use crate::spec::descriptor::Descriptor;
 use crate::spec::fault::FaultReason;
 use crate::spec::id::SourceId;
 use crate::stale::judge::{self, Entry};
-use crate::stale::mixer::Mixer;
 use crate::stale::{Change, Holder, Moment, StaleUse};
 use crate::vtd::port::Request;
 use crate::vtd::{Path, Reading, Requester, SpaceKey, Stages, Table, Trail};
@@ -72,10 +72,10 @@ pub struct StaleOptions {
     pub patience: Patience,
 }
 
-/// Fills that are remembered at most.
-const MOST_FILLS: usize = 1 << 20;
 /// Reports that wait to be taken at most.
 const MOST_REPORTS: usize = 1024;
+/// Descriptors of the queue that a report lists at most.
+const MOST_QUEUED: usize = 64;
 /// Where a translation is held.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Place {
@@ -125,8 +125,8 @@ pub(crate) struct Watch {
 
 #[derive(Debug, Default)]
 struct State {
-    fills: HashMap<FillKey, Fill, BuildHasherDefault<Mixer>>,
-    absences: HashMap<AbsentKey, Absence>,
+    fills: Remembered<FillKey, Fill>,
+    absences: Remembered<AbsentKey, Absence>,
     log: Log,
     ledger: Ledger<(FillKey, Change)>,
     interrupts: Interrupts,
@@ -171,6 +171,12 @@ struct Finding<'a> {
     cached: Result<Translation, FaultReason>,
     change: Change,
     now: Result<Translation, FaultReason>,
+}
+
+impl Rests for Fill {
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
 }
 
 impl Origin {
@@ -245,7 +251,7 @@ impl Watch {
     /// A translation was read from the tables and cached.
     pub(crate) fn filled(&self, tag: Tag, address: VirtAddr, translation: Translation, origin: Origin) {
         let fill = Fill { origin, translation, filled: self.happen() };
-        self.state.lock().remember(FillKey::new(Place::Iotlb(tag), address, translation.size), fill);
+        self.state.lock().fills.insert(FillKey::new(Place::Iotlb(tag), address, translation.size), fill);
     }
 
     /// A device cached what the IOTLB told it.
@@ -256,14 +262,14 @@ impl Watch {
             let requester = place.device().unwrap_or(origin.origin.requester);
             let origin = Origin { requester, ..origin.origin };
             let fill = Fill { origin, translation, filled: self.happen() };
-            state.remember(FillKey::new(place, address, translation.size), fill);
+            state.fills.insert(FillKey::new(place, address, translation.size), fill);
         }
     }
 
     /// An invalidation was received. To be told before it is carried out.
     pub(crate) fn received(&self, invalidation: Descriptor, carried_out: bool) {
-        let received = Received { at: self.happen(), invalidation, carried_out };
         let mut state = self.state.lock();
+        let received = Received { at: self.happen(), invalidation, carried_out };
         let log = match invalidation {
             Descriptor::InterruptEntries(_) => &mut state.interrupts.log,
             _ => &mut state.log,
@@ -289,6 +295,12 @@ impl Watch {
     /// Reports so far, also those that nobody took in time.
     pub(crate) fn count(&self) -> u64 {
         self.state.lock().count
+    }
+
+    /// Cached translations that had to be forgotten, so that uses of them were not looked at.
+    pub(crate) fn forgotten(&self) -> u64 {
+        let state = self.state.lock();
+        state.fills.forgotten() + state.absences.forgotten()
     }
 
     /// Whether something changed under the translation that is being used.
@@ -369,7 +381,7 @@ impl Watch {
             received: since.map(|received| judge::missed(&entry, received)).collect(),
             forgotten: state.log.forgotten_since(change.read_at),
             remedy: judge::remedy(&entry, &queued),
-            queued,
+            queued: queued.into_iter().take(MOST_QUEUED).collect(),
         };
         state.count += 1;
         if state.reports.len() < MOST_REPORTS {
@@ -433,13 +445,4 @@ fn parting(before: &Trail, now: &Trail) -> Option<Change> {
         is: Some(now.value),
         read_at: before.read_at,
     })
-}
-
-impl State {
-    fn remember(&mut self, key: FillKey, fill: Fill) {
-        if self.fills.len() >= MOST_FILLS {
-            self.fills.clear();
-        }
-        self.fills.insert(key, fill);
-    }
 }

@@ -8,7 +8,7 @@ use mmu::cache::{Tag, Translation};
 
 use crate::spec::descriptor::Descriptor;
 use crate::spec::fault::FaultReason;
-use crate::stale::watch::{FillKey, Finding, MOST_FILLS, Origin, Place, Watch};
+use crate::stale::watch::{FillKey, Finding, Origin, Place, Rests, Watch};
 use crate::stale::{Holder, Moment};
 use crate::vtd::port::Request;
 use crate::vtd::{Requester, Trail};
@@ -23,15 +23,17 @@ pub(super) struct Absence {
     filled: Moment,
 }
 
+impl Rests for Absence {
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
+}
+
 impl Watch {
     /// A walk failed, and that was cached.
     pub(crate) fn filled_absent(&self, key: AbsentKey, origin: Origin) {
         let absence = Absence { origin, filled: self.happen() };
-        let mut state = self.state.lock();
-        if state.absences.len() >= MOST_FILLS {
-            state.absences.clear();
-        }
-        state.absences.insert(key, absence);
+        self.state.lock().absences.insert(key, absence);
     }
 
     /// Reports that a request was refused for a cached `reason`, and that the tables let it pass `now`.

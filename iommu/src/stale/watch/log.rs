@@ -10,6 +10,9 @@ use crate::stale::Moment;
 /// Invalidations that are remembered at most.
 const MOST_INVALIDATIONS: usize = 4096;
 
+/// Of these the ones that a report tells at most.
+const MOST_TOLD: usize = 128;
+
 /// An invalidation as it was received.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Received {
@@ -38,13 +41,25 @@ impl Log {
         self.received.push_back(received);
     }
 
-    /// Those from `event` on.
+    /// The newest of those from `event` on.
     pub(super) fn since(&self, event: u64) -> impl Iterator<Item = &Received> {
-        self.received.iter().filter(move |received| received.at.event >= event)
+        self.received.range(self.first_told(event)..)
     }
 
-    /// How many are forgotten, if any of them came from `event` on.
+    /// How many are forgotten, if any of them came from `event` on; and those that are too many to be told.
     pub(super) fn forgotten_since(&self, event: u64) -> u64 {
-        if self.newest_forgotten >= event { self.forgotten } else { 0 }
+        let gone = if self.newest_forgotten >= event { self.forgotten } else { 0 };
+        gone + (self.first_told(event) - self.first(event)) as u64
+    }
+
+    fn first(&self, event: u64) -> usize {
+        self.received.partition_point(|received| received.at.event < event)
+    }
+
+    fn first_told(&self, event: u64) -> usize {
+        self.first(event).max(self.received.len().saturating_sub(MOST_TOLD))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,6 +97,7 @@ impl Reports {
     pub(super) fn conclude(mut self) -> bool {
         self.take_new();
         self.pending.extend(self.unused());
+        self.pending.extend(self.unwatched());
         self.pending.push(self.summary());
         self.print_pending();
         self.is_fatal()
@@ -110,12 +111,11 @@ impl Reports {
         let (uses, interrupts) = (self.unit.take_stale_uses(), self.unit.take_stale_interrupts());
         let uses = uses.iter().map(|stale| self.format.text(stale, StaleUse::to_json));
         let interrupts = interrupts.iter().map(|stale| self.format.text(stale, StaleInterrupt::to_json));
-        for text in uses.chain(interrupts).collect::<Vec<_>>() {
-            if self.printed < MOST_PRINTED {
-                self.printed += 1;
-                self.pending.push(text);
-            }
-        }
+        // What is too much is not even put into words.
+        let room = usize::try_from(MOST_PRINTED - self.printed).unwrap_or(usize::MAX);
+        let new: Vec<_> = uses.chain(interrupts).take(room).collect();
+        self.printed += new.len() as u64;
+        self.pending.extend(new);
     }
 
     fn has_to_wait(&mut self) -> bool {
@@ -142,6 +142,18 @@ impl Reports {
             Format::Text if !unused.is_empty() => vec![note(&unused)],
             Format::Text | Format::Off => Vec::new(),
         }
+    }
+
+    /// What the unit could not keep in mind.
+    fn unwatched(&self) -> Option<String> {
+        let count = self.unit.unwatched_count();
+        (count > 0).then(|| match self.format {
+            Format::Json => json!({ "event": "unwatched", "count": count }).to_string(),
+            Format::Text | Format::Off => format!(
+                "note: {count} cached translations were too many to keep in mind; if they were used when they were stale, \
+                 that was not noticed"
+            ),
+        })
     }
 
     fn summary(&self) -> String {
