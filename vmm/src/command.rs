@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod files;
 mod guests;
+mod messages;
 mod minimize;
 mod outcome;
 mod progress;
@@ -62,7 +63,7 @@ pub fn main() -> ExitCode {
         Some(Command::Boot(boot)) => boot.log_level(),
         _ => LevelFilter::Error,
     };
-    env_logger::Builder::from_env(env_logger::Env::new().filter_or("AFTERIMAGE_LOG", level.as_str())).init();
+    messages::init(level);
     // Without a command the arguments are the demonstration's.
     match arguments.command {
         Some(Command::Demo(demo)) => demo::run(&demo),
