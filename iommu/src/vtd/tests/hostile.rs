@@ -2,25 +2,25 @@
 
 use std::sync::{Arc, Weak};
 
-use mmu::address::{Access, PhysAddr};
+use mmu::address::{Access, PhysAddr, VirtAddr};
 use mmu::memory::PhysicalMemory;
 use parking_lot::Mutex;
 
-use super::driver::{Driver, SOURCE};
+use super::driver::{DOMAIN, Driver, PAGE, SECOND_STAGE, SOURCE, invalidations, load};
 use crate::spec::interrupt::Msi;
 use crate::vtd::interrupts::MsiSink;
-use crate::vtd::options::VtdOptions;
+use crate::vtd::options::{CacheSizes, VtdOptions};
 use crate::vtd::port::Request;
 use crate::vtd::{Vtd, Width};
 
 #[test]
 fn a_table_that_contains_itself_ends_the_walk() {
     let mut driver = Driver::legacy();
-    let table = driver.attach_legacy(SOURCE, super::driver::DOMAIN, 0);
+    let table = driver.attach_legacy(SOURCE, DOMAIN, 0);
     for index in 0..512 {
         driver.memory.store(table.offset(index * 8), table.0 | 3);
     }
-    let request = Request { pasid: None, address: super::driver::PAGE, access: Access::Read };
+    let request = Request { pasid: None, address: PAGE, access: Access::Read };
     assert_eq!(driver.port().translate(request).unwrap().address().pfn(), table.pfn());
 }
 
@@ -70,4 +70,29 @@ fn a_queue_that_runs_when_the_machine_ends_stops_before_its_next_descriptor() {
         (0x10, 0),
         "and nothing brings it back"
     );
+}
+
+#[test]
+fn a_ring_of_wide_invalidations_costs_what_is_cached_and_not_what_could_be() {
+    const RING: PhysAddr = PhysAddr(4 << 20);
+    const DESCRIPTORS: u64 = 0x7fff;
+    const QIE: u64 = 1 << 26;
+    let options = VtdOptions { caches: CacheSizes::NEVER_EVICT, ..VtdOptions::default() };
+    let mut driver = Driver::legacy_with(options);
+    let table = driver.attach_legacy(SOURCE, DOMAIN, 0);
+    driver.map(SECOND_STAGE, table, PAGE, 1);
+    let mut port = driver.port();
+    assert_eq!(load(&mut port), Ok(1));
+    driver.unmap(SECOND_STAGE, table, PAGE);
+    let [low, high, ..] = invalidations::pages(DOMAIN, VirtAddr(0x8000_0000), 18);
+    for index in 0..DESCRIPTORS {
+        driver.memory.store(RING.offset(16 * index), low);
+        driver.memory.store(RING.offset(16 * index + 8), high);
+    }
+    driver.clear_command(QIE);
+    driver.unit.write(0x90, Width::Bits64, RING.0 | 7);
+    driver.set_command(QIE);
+    driver.unit.write(0x88, Width::Bits64, 16 * DESCRIPTORS);
+    assert_eq!(driver.read(0x80), 16 * DESCRIPTORS);
+    assert_eq!(load(&mut port), Ok(1), "all of them were for other pages");
 }
