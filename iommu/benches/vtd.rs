@@ -113,7 +113,7 @@ fn unit(stage: Stage, pages: u64, stale: StaleOptions) -> Arc<Vtd> {
 
 fn offsets(pages: u64) -> Vec<u64> {
     let mut random = fastrand::Rng::with_seed(1);
-    (0..READS).map(|_| random.u64(0..pages) * PAGE_SIZE).collect()
+    (0..READS).map(|_| random.u64(0..pages * PAGE_SIZE / 8) * 8).collect()
 }
 
 fn read(port: &mut Port, pasid: Option<Pasid>, offset: u64) -> u64 {

@@ -250,7 +250,7 @@ impl Wiring {
         let hit = section.lookup(shortcut.tag, request.address).filter(|hit| serves(*hit, request.access))?;
         let Some(vigil) = &mut self.vigil else { return Some(hit.physical(request.address)) };
         vigil.count();
-        let memo = self.memos.valid(&self.unit, request.pasid)?;
+        let memo = self.memos.behind_shortcut(request.pasid)?;
         let passes = !vigil.is_looking() || vigil.vouches(&self.unit.memory, memo, request, hit);
         passes.then_some(hit.physical(request.address))
     }

@@ -49,12 +49,14 @@ pub struct Reading {
 }
 
 /// What a reading says without its story: enough to see that it still holds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Witness {
-    /// In [`PhysicalMemory::words`](mmu::memory::PhysicalMemory::words).
-    index: usize,
+    /// What stood there, with the marks set.
     value: u64,
-    mask: u64,
+    /// In [`PhysicalMemory::words`](mmu::memory::PhysicalMemory::words).
+    index: u32,
+    /// Bits that may change: all of them are low ones, and entries that lead to tables of pages have none.
+    marks: u32,
 }
 
 /// The readings that a cached entry rests on, shared by all that rest on the same.
@@ -85,9 +87,11 @@ impl Reading {
     }
 
     fn witness(&self) -> Witness {
-        // What no index reaches no word stands for.
-        let index = usize::try_from(self.place.0 / 8).unwrap_or(usize::MAX);
-        Witness { index, value: self.value, mask: !self.marks() }
+        // What no index reaches no word stands for: then every use is looked at the long way.
+        let index = u32::try_from(self.place.0 / 8).unwrap_or(u32::MAX);
+        #[expect(clippy::cast_possible_truncation, reason = "A and D are bits 5 and 6")]
+        let marks = self.marks() as u32;
+        Witness { value: self.value | self.marks(), index, marks }
     }
 }
 
@@ -95,7 +99,14 @@ impl Witness {
     /// Whether the word still says what it said.
     #[inline(always)]
     pub(crate) fn stands(self, words: &[AtomicU64]) -> bool {
-        words.get(self.index).is_some_and(|now| (self.value ^ now.load(Ordering::Acquire)) & self.mask == 0)
+        let word = words.get(self.index as usize);
+        word.is_some_and(|now| now.load(Ordering::Acquire) | u64::from(self.marks) == self.value)
+    }
+
+    /// The same for a word that has no marks: those of a route, where a comparison less counts.
+    #[inline(always)]
+    pub(crate) fn stands_unmarked(self, words: &[AtomicU64]) -> bool {
+        words.get(self.index as usize).is_some_and(|now| now.load(Ordering::Acquire) == self.value)
     }
 }
 

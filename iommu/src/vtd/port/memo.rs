@@ -95,11 +95,10 @@ impl Memos {
         (shortcut.valid_in == unit.epoch() && shortcut.pasid == pasid).then_some(*shortcut)
     }
 
-    /// The route of requests with `pasid`, if it was found in this epoch.
+    /// The route behind a [`shortcut`](Self::shortcut) for `pasid`.
     #[inline(always)]
-    pub(super) fn valid(&self, unit: &Vtd, pasid: Option<Pasid>) -> Option<&Memo> {
-        let memo = self.memos[index(pasid)].as_ref()?;
-        memo.serves(pasid, unit.epoch()).then_some(memo)
+    pub(super) fn behind_shortcut(&self, pasid: Option<Pasid>) -> Option<&Memo> {
+        self.memos[index(pasid)].as_ref()
     }
 
     /// The route of requests with `pasid`, as of now.

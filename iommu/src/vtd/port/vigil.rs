@@ -4,13 +4,12 @@
 //! a hit that says the same is not stale, whatever was changed, invalidated and filled in between; no proof need ever
 //! be taken back. A hit without a proof is looked at the long way, which may leave one.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::Arc;
 
-use mmu::address::{Pfn, VirtAddr};
+use mmu::address::Pfn;
 use mmu::cache::{Permission, Translation};
 use mmu::memory::PhysicalMemory;
 
-use crate::pasid::Pasid;
 use crate::stale::watch::Watching;
 use crate::vtd::port::Request;
 use crate::vtd::port::memo::Memo;
@@ -19,27 +18,47 @@ use crate::vtd::walk::Path;
 
 /// Pages that a port has proofs for at most; those of two pages that meet in one place take turns.
 const PROOFS: usize = 1 << 11;
+/// Pages below one table.
+const NEIGHBOURS: u64 = 1 << 9;
+/// Tables whose pages share what they rest on above the leaf.
+const TABLES: usize = 1 << 4;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Vigil {
-    proofs: Box<[Option<Proof>]>,
+    proofs: Box<[Option<Proof>; PROOFS]>,
+    /// What proofs of late rest on above their leaves.
+    above: [Arc<[Witness]>; TABLES],
     /// It looks at one request in so many.
     one_in: u32,
     /// Requests since it last looked; 0 while it looks.
     turn: u32,
 }
 
-/// Why a page's translation is not stale.
+/// Why a page's translation is not stale. A use reads one, so it fills a line of the processor's cache and no more.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 struct Proof {
-    page: VirtAddr,
-    pasid: Option<Pasid>,
+    subject: Subject,
     /// The epoch of the route.
     found_in: u64,
     frame: Pfn,
+    leaf: Witness,
+    /// Neighbouring pages share it.
+    above: Arc<[Witness]>,
     permission: Permission,
-    words: Box<[Witness]>,
+}
+
+/// Which page, and whose, in one word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Subject(u64);
+
+impl Subject {
+    /// An address that translates is canonical: its bit 63, which has no room, is its bit 62.
+    #[inline(always)]
+    fn of(request: &Request) -> Self {
+        Self(request.address.page().0 << 1 | request.pasid.map_or(0, |pasid| u64::from(pasid.number()) + 1))
+    }
 }
 
 impl Vigil {
@@ -50,13 +69,16 @@ impl Vigil {
             Watching::EveryUse => 1,
             Watching::Sampled(one_in) => one_in.get(),
         };
-        Some(Self { proofs: vec![None; PROOFS].into(), one_in, turn: one_in - 1 })
+        let above = std::array::from_fn(|_| Arc::default());
+        Some(Self { proofs: Box::new([const { None }; PROOFS]), above, one_in, turn: one_in - 1 })
     }
 
     /// To be told of each request.
     #[inline(always)]
     pub(super) fn count(&mut self) {
-        self.turn = if self.turn + 1 == self.one_in { 0 } else { self.turn + 1 };
+        if self.one_in != 1 {
+            self.turn = if self.turn + 1 == self.one_in { 0 } else { self.turn + 1 };
+        }
     }
 
     /// Whether it looks at this request.
@@ -75,36 +97,47 @@ impl Vigil {
         hit: Translation,
     ) -> bool {
         let Some(proof) = &self.proofs[index(request)] else { return false };
-        proof.page == request.address.page()
-            && proof.pasid == request.pasid
+        let words = memory.words();
+        proof.subject == Subject::of(request)
             && proof.found_in == memo.found_in
             && proof.frame == hit.physical(request.address).pfn()
             && proof.permission.allows(request.access)
-            && stand(&memo.words, memory.words())
-            && stand(&proof.words, memory.words())
+            && all(&memo.words, |witness| witness.stands_unmarked(words))
+            && all(&proof.above, |witness| witness.stands(words))
+            && proof.leaf.stands(words)
     }
 
     /// The tables say `translation` for the request, by `path`.
     pub(super) fn learn(&mut self, memo: &Memo, request: &Request, translation: Translation, path: &Path) {
+        let words = path.walk.witnesses();
         // By another route they may say something else.
-        if path.stages == memo.space.stages {
+        if let Some((leaf, above)) = words.split_last().filter(|_| path.stages == memo.space.stages) {
             self.proofs[index(request)] = Some(Proof {
-                page: request.address.page(),
-                pasid: request.pasid,
+                subject: Subject::of(request),
                 found_in: memo.found_in,
                 frame: translation.physical(request.address).pfn(),
+                leaf: *leaf,
+                above: self.share(request, above),
                 permission: translation.permission,
-                words: path.walk.witnesses(),
             });
         }
+    }
+
+    /// `above`, and the same one for pages below the same table.
+    fn share(&mut self, request: &Request, above: &[Witness]) -> Arc<[Witness]> {
+        let place = &mut self.above[(request.address.vpn() / NEIGHBOURS) as usize % TABLES];
+        if **place != *above {
+            *place = above.into();
+        }
+        Arc::clone(place)
     }
 }
 
 #[inline(always)]
-fn stand(witnesses: &[Witness], words: &[AtomicU64]) -> bool {
-    // Not `all`, which becomes a call of its own.
+fn all(witnesses: &[Witness], stands: impl Fn(Witness) -> bool) -> bool {
+    // Not the method of that name, which becomes a call of its own.
     for witness in witnesses {
-        if !witness.stands(words) {
+        if !stands(*witness) {
             return false;
         }
     }
