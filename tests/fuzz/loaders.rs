@@ -26,7 +26,19 @@ const INITRD: u64 = 0x218;
 const INITRD_BYTES: u64 = 0x21c;
 const LINE: u64 = 0x228;
 
+/// Images that one input holds at most: each takes few decisions.
+const MOST_IMAGES: usize = 4;
+
 pub(super) fn run(choices: &mut Choices<'_>, census: &mut Census) {
+    for _ in 0..MOST_IMAGES {
+        load(choices, census);
+        if choices.is_over() {
+            return;
+        }
+    }
+}
+
+fn load(choices: &mut Choices<'_>, census: &mut Census) {
     let options = MachineOptions {
         memory_bytes: (2 + choices.below(6)) << 20,
         processors: 1 + choices.below(64).to_le_bytes()[0],
