@@ -41,8 +41,12 @@ fn tag(cache: &TranslationCache) {
 }
 
 fn model(check: impl Fn() + Sync + Send + 'static) {
+    model_with(2, check);
+}
+
+fn model_with(preemptions: usize, check: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
+    builder.preemption_bound = Some(preemptions);
     builder.check(check);
 }
 
@@ -132,10 +136,25 @@ fn a_fill_cannot_outlive_the_invalidation_of_a_long_range() {
     fill_against(long_range, PageSize::Size4K, None);
 }
 
+/// A walk begins while the cache is looked at, which is full of fills: the next look must know of its fill.
 #[test]
 fn a_fill_cannot_outlive_a_second_look_at_the_cache() {
-    let twice: Invalidate = |cache| [(), ()].iter().for_each(|()| long_range(cache));
-    fill_against(twice, PageSize::Size4K, None);
+    model_with(3, || {
+        let world = World::new(None);
+        let mut port = world.cache.port();
+        world.walk(&mut port, PageSize::Size4K);
+        let other = Arc::clone(&world);
+        let walker = thread::spawn(move || {
+            other.walk(&mut port, PageSize::Size4K);
+            port
+        });
+        long_range(&world.cache);
+        world.entry.store(NEW, Ordering::Relaxed);
+        long_range(&world.cache);
+        drop(walker.join());
+        let found = world.cache.contains(TAG, PAGE);
+        assert!(found.is_none_or(|found| found.pfn != Pfn(OLD)), "the second look missed a fill");
+    });
 }
 
 #[test]
