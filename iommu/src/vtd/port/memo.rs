@@ -51,7 +51,7 @@ pub(super) struct Shortcut {
     pasid: Option<Pasid>,
     /// The tag of its translations in the cache that is asked first.
     pub(super) tag: Tag,
-    /// Its addresses are physical.
+    /// Its addresses are physical, and no cache is asked.
     pub(super) is_identity: bool,
 }
 
@@ -144,7 +144,8 @@ impl Memo {
     }
 
     fn shortcut(&self, ats: Ats) -> Shortcut {
-        let is_identity = self.space.stages == Stages::Identity;
+        // A device that translates ahead keeps these too, and uses what it keeps.
+        let is_identity = ats == Ats::Disabled && self.space.stages == Stages::Identity;
         self.tag(ats).map_or(Shortcut::NONE, |tag| Shortcut {
             valid_in: self.valid_in,
             pasid: self.requester.pasid,

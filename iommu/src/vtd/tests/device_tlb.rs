@@ -207,3 +207,18 @@ fn rule_04_a_global_invalidation_takes_every_pasid_and_leaves_what_has_none() {
     driver.invalidate(&[invalidations::all(), [low, high | 1, 0, 0]]);
     assert_eq!(names.map(|name| load_at(&mut port, name, PAGE).unwrap()), [1, 2, 2]);
 }
+
+#[test]
+fn what_a_device_keeps_itself_goes_before_a_route_that_lets_pass() {
+    let mut driver = Driver::scalable();
+    let directory = driver.attach_scalable(SOURCE);
+    let table = driver.first_stage(directory, 5, DOMAIN);
+    driver.map(FIRST_STAGE, table, PAGE, 8);
+    let mut port = driver.ats_port();
+    assert_eq!(load_at(&mut port, Some(pasid(5)), PAGE), Ok(8));
+    driver.pass_through(directory, 5);
+    driver.invalidate(&[invalidations::pasid_entry(DOMAIN, 5), invalidations::pasid(DOMAIN, 5)]);
+    for _ in 0..3 {
+        assert_eq!(load_at(&mut port, Some(pasid(5)), PAGE), Ok(8), "nobody told the device");
+    }
+}
