@@ -43,7 +43,7 @@ pub struct Moment {
 pub enum Holder {
     /// The unit's IOTLB.
     Iotlb,
-    /// The unit's caches of table entries, through which a walk came to it just now.
+    /// The unit's caches of table entries, through which a walk came to it just now, or which let the address pass.
     TableCaches,
     /// The device's TLB.
     DeviceTlb,

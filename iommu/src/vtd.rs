@@ -50,7 +50,7 @@ pub use self::trail::{Reading, Table};
 pub(crate) use self::invalidate::{Extent, extent};
 pub(crate) use self::route::Stages;
 pub(crate) use self::trail::Trail;
-pub(crate) use self::walk::Path;
+pub(crate) use self::walk::{Path, identity};
 
 use self::device_tlb::Device;
 use self::interrupts::{CachedInterrupt, InterruptMode, MsiSink};

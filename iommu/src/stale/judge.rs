@@ -52,11 +52,20 @@ fn why(entry: &Entry, received: &Received) -> Why {
             None if came_before => Why::BeforeIotlb,
             None => Why::NotCarriedOut,
         },
-        Descriptor::ContextCache(scope) => context_mismatch(entry, scope).unwrap_or(Why::TableEntriesOnly),
-        Descriptor::PasidCache(scope) => pasid_mismatch(entry, scope).unwrap_or(Why::TableEntriesOnly),
+        Descriptor::ContextCache(scope) => context_mismatch(entry, scope).unwrap_or_else(|| half_told(entry)),
+        Descriptor::PasidCache(scope) => pasid_mismatch(entry, scope).unwrap_or_else(|| half_told(entry)),
         Descriptor::InterruptEntries(_) | Descriptor::Wait(_) | Descriptor::PageGroupResponse(_) => {
             Why::TableEntriesOnly
         }
+    }
+}
+
+/// Why invalidations of some cached table entries were not enough: others were kept, or what rests on them.
+fn half_told(entry: &Entry) -> Why {
+    match entry.change.table {
+        Table::FirstStage { .. } | Table::SecondStage { .. } => Why::TableEntriesOnly,
+        _ if entry.holder == Holder::TableCaches => Why::TableEntryKept,
+        _ => Why::TableEntriesOnly,
     }
 }
 

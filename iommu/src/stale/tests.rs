@@ -1,5 +1,7 @@
 //! Stale uses, one for each way to forget an invalidation, and the reports of them.
 
+mod passing;
+
 use std::num::NonZeroU32;
 
 use mmu::address::{PAGE_SIZE, PhysAddr};

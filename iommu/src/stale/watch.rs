@@ -38,7 +38,7 @@ use crate::spec::id::SourceId;
 use crate::stale::judge::{self, Entry};
 use crate::stale::{Change, Holder, Moment, StaleUse};
 use crate::vtd::port::Request;
-use crate::vtd::{Path, Reading, Requester, SpaceKey, Stages, Table, Trail};
+use crate::vtd::{Path, Reading, Requester, SpaceKey, Stages, Table, Trail, identity};
 
 /// Which uses are looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -83,9 +83,11 @@ pub(crate) enum Place {
     /// Nowhere until a walk found it a moment ago, which began at that event; what it read itself is no older.
     Walked(Tag, u64),
     DeviceTlb(SourceId, Option<Pasid>),
+    /// Nowhere: a route that is cached until that epoch ends says that nothing translates the requester's addresses.
+    Route(Requester, u64),
 }
 
-/// A cached translation, by where it is held and what it translates.
+/// A cached translation, by where it is held and what it translates; a route, which is one for all pages, by its page 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct FillKey {
     place: Place,
@@ -179,6 +181,13 @@ impl Rests for Fill {
     }
 }
 
+impl Fill {
+    /// Whether it is what the use found; a route says the same of every page.
+    fn says(&self, used: &Use<'_>) -> bool {
+        matches!(used.place, Place::Route(..)) || self.translation == used.hit
+    }
+}
+
 impl Origin {
     /// Whether a PASID entry led to it, as in scalable mode.
     fn has_pasid_table(&self) -> bool {
@@ -202,7 +211,7 @@ impl Place {
     pub(crate) const fn holder(self) -> Holder {
         match self {
             Self::Iotlb(_) => Holder::Iotlb,
-            Self::Walked(..) => Holder::TableCaches,
+            Self::Walked(..) | Self::Route(..) => Holder::TableCaches,
             Self::DeviceTlb(..) => Holder::DeviceTlb,
         }
     }
@@ -210,7 +219,7 @@ impl Place {
     /// The device whose TLB it is, and for which process.
     const fn device(self) -> Option<Requester> {
         match self {
-            Self::Iotlb(_) | Self::Walked(..) => None,
+            Self::Iotlb(_) | Self::Walked(..) | Self::Route(..) => None,
             Self::DeviceTlb(source, pasid) => Some(Requester { source, pasid }),
         }
     }
@@ -219,15 +228,20 @@ impl Place {
     fn may_outlive(self, reading: &Reading) -> bool {
         match self {
             Self::Walked(_, began) => reading.read_at < began,
-            Self::Iotlb(_) | Self::DeviceTlb(..) => true,
+            Self::Iotlb(_) | Self::DeviceTlb(..) | Self::Route(..) => true,
         }
     }
 }
 
 impl FillKey {
     fn new(place: Place, address: VirtAddr, size: PageSize) -> Self {
-        let place = if let Place::Walked(tag, _) = place { Place::Iotlb(tag) } else { place };
-        Self { place, page: VirtAddr(address.0 & !(size.bytes() - 1)), size }
+        let page = first_address(address, size);
+        let (place, page) = match place {
+            Place::Walked(tag, _) => (Place::Iotlb(tag), page),
+            Place::Route(requester, _) => (Place::Route(requester, 0), VirtAddr(0)),
+            Place::Iotlb(_) | Place::DeviceTlb(..) => (place, page),
+        };
+        Self { place, page, size }
     }
 }
 
@@ -254,10 +268,27 @@ impl Watch {
         self.state.lock().fills.insert(FillKey::new(Place::Iotlb(tag), address, translation.size), fill);
     }
 
-    /// A device cached what the IOTLB told it.
-    pub(crate) fn filled_ahead(&self, from: Tag, place: Place, address: VirtAddr, translation: Translation) {
+    /// A request passes by a route that is held at `place` and translates nothing.
+    pub(crate) fn passed(&self, place: Place, origin: Origin) {
+        let translation = identity(VirtAddr(0));
+        let key = FillKey::new(place, VirtAddr(0), translation.size);
         let mut state = self.state.lock();
-        let origin = FillKey::new(Place::Iotlb(from), address, translation.size);
+        let is_known = |fill: &Fill| fill.origin.route.readings() == origin.route.readings();
+        if !state.fills.get(&key).is_some_and(is_known) {
+            state.fills.insert(key, Fill { origin, translation, filled: self.happen() });
+        }
+    }
+
+    /// A device cached what the unit told it.
+    pub(crate) fn filled_ahead(
+        &self,
+        from: Place,
+        place: Place,
+        address: VirtAddr,
+        translation: Translation,
+    ) {
+        let mut state = self.state.lock();
+        let origin = FillKey::new(from, address, translation.size);
         if let Some(origin) = state.fills.get(&origin).cloned() {
             let requester = place.device().unwrap_or(origin.origin.requester);
             let origin = Origin { requester, ..origin.origin };
@@ -316,7 +347,7 @@ impl Watch {
         let led_elsewhere = || if path.stages == used.stages { None } else { parting(route, used.route) };
         match change.or_else(led_elsewhere) {
             Some(change) => Look::Changed(change),
-            None if fill.translation == used.hit => Look::Unchanged(path.clone()),
+            None if fill.says(used) => Look::Unchanged(path.clone()),
             None => Look::Unknown,
         }
     }
@@ -331,9 +362,7 @@ impl Watch {
     ) {
         let key = FillKey::new(used.place, used.request.address, used.hit.size);
         let mut state = self.state.lock();
-        let Some(fill) = state.fills.get(&key).cloned().filter(|fill| fill.translation == used.hit) else {
-            return;
-        };
+        let Some(fill) = state.fills.get(&key).cloned().filter(|fill| fill.says(used)) else { return };
         let finding = Finding {
             requester: used.requester,
             request: used.request,
@@ -360,7 +389,7 @@ impl Watch {
         let entry = Entry {
             requester,
             space: origin.space,
-            page: key.page,
+            page: first_address(request.address, key.size),
             size: key.size,
             holder,
             filled: filled.event,
@@ -433,8 +462,13 @@ impl Watch {
     }
 }
 
+/// Where the page of that size begins that `address` lies in.
+const fn first_address(address: VirtAddr, size: PageSize) -> VirtAddr {
+    VirtAddr(address.0 & !(size.bytes() - 1))
+}
+
 /// Where two routes part: no entry changed, but software moved the tables that begin the route.
-fn parting(before: &Trail, now: &Trail) -> Option<Change> {
+pub(crate) fn parting(before: &Trail, now: &Trail) -> Option<Change> {
     let mut pairs = before.readings().iter().zip(now.readings());
     let (before, now) = pairs.find(|(before, now)| (before.place, before.value) != (now.place, now.value))?;
     Some(Change {

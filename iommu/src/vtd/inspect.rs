@@ -6,7 +6,7 @@ use mmu::address::VirtAddr;
 use mmu::cache::Translation;
 
 use crate::spec::fault::FaultReason;
-use crate::stale::watch::{AbsentKey, Look, Place, Use, Watch};
+use crate::stale::watch::{AbsentKey, Look, Place, Use, Watch, parting};
 use crate::vtd::Vtd;
 use crate::vtd::port::Request;
 use crate::vtd::route::{Reach, Requester};
@@ -71,8 +71,10 @@ impl Vtd {
         let watch = self.watch.as_ref()?;
         let change = match watch.look(used) {
             Look::Unknown => return None,
+            // What a route of unchanged entries says may still be told by no table any more.
+            Look::Unchanged(_) if matches!(used.place, Place::Route(..)) => None,
             Look::Unchanged(path) => return Some(path),
-            Look::Changed(change) => change,
+            Look::Changed(change) => Some(change),
         };
         let past = self.look_past(used.requester, used.request);
         let now = past.as_ref().map_or_else(|reason| Err(*reason), |past| past.translation);
@@ -83,6 +85,7 @@ impl Vtd {
         if agrees {
             return past.ok().filter(|_| now == Ok(used.hit)).map(|past| past.path);
         }
+        let change = change.or_else(|| parting(used.route, &past.ok()?.route))?;
         if self.holds(used.place, address, used.hit) {
             watch.report(used, change, now, self.queued());
         }
@@ -95,6 +98,7 @@ impl Vtd {
             Place::Walked(_, began) => {
                 return self.watch.as_ref().is_some_and(|watch| watch.has_received_nothing_since(began));
             }
+            Place::Route(_, epoch) => return epoch == self.epoch(),
             Place::Iotlb(tag) => self.iotlb.contains(tag, address),
             Place::DeviceTlb(source, pasid) => {
                 self.device(source).and_then(|device| device.cached(pasid, address))

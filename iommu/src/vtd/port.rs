@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mmu::address::{Access, PhysAddr, VirtAddr};
-use mmu::cache::{CachePort, Section, Tag, Translation};
+use mmu::cache::{CachePort, Section, Translation};
 use mmu::memory::PhysicalMemory;
 use mmu::trace::{Agent, Observer};
 use thiserror::Error;
@@ -35,7 +35,7 @@ use crate::vtd::port::walk::{Spectator, Walk};
 use crate::vtd::requests::RequestOutcome;
 use crate::vtd::route::{Reach, Refusal, Requester, Stages};
 use crate::vtd::trail::Recorder;
-use crate::vtd::walk::identity;
+use crate::vtd::walk::{Path, identity};
 
 /// Routes that may be overtaken by an invalidation before a translation goes uncached.
 const ATTEMPTS: usize = 4;
@@ -244,10 +244,11 @@ impl Wiring {
         if Msi::is_address(request.address.0) {
             return None;
         }
-        if shortcut.is_identity {
-            return Some(PhysAddr(request.address.0));
-        }
-        let hit = section.lookup(shortcut.tag, request.address).filter(|hit| serves(*hit, request.access))?;
+        let hit = if shortcut.is_identity {
+            identity(request.address)
+        } else {
+            section.lookup(shortcut.tag, request.address).filter(|hit| serves(*hit, request.access))?
+        };
         let Some(vigil) = &mut self.vigil else { return Some(hit.physical(request.address)) };
         vigil.count();
         let memo = self.memos.behind_shortcut(request.pasid)?;
@@ -277,7 +278,7 @@ impl Wiring {
         iotlb.pause();
         let found = found?;
         if section.fill(ticket, request.address, found) && self.vigil.is_some() {
-            let from = self.admit(request, AddressType::TranslationRequest)?.space.tag;
+            let from = self.admit(request, AddressType::TranslationRequest)?.place();
             self.watch_refill(from, request, found);
         }
         Ok(found)
@@ -292,6 +293,7 @@ impl Wiring {
     ) -> Result<Translation, Stopped> {
         let space = &self.admit(request, address_type)?.space;
         if space.stages == Stages::Identity {
+            self.watch_passing(request);
             return Ok(identity(request.address));
         }
         let hit = space.tag.and_then(|tag| Some((tag, section.lookup(tag, request.address)?)));
@@ -315,7 +317,17 @@ impl Wiring {
         }
     }
 
-    fn watch_refill(&self, from: Option<Tag>, request: &Request, found: Translation) {
+    /// The request passes because its route says that nothing translates it.
+    fn watch_passing(&mut self, request: &Request) {
+        let Some(watch) = &self.unit.watch else { return };
+        let Ok(memo) = self.memos.find(&self.unit, request.pasid) else { return };
+        if let (Some(place), Some(origin)) = (memo.place(), memo.origin(Path::identity())) {
+            watch.passed(place, origin);
+            self.watch_use(request, place, identity(request.address));
+        }
+    }
+
+    fn watch_refill(&self, from: Option<Place>, request: &Request, found: Translation) {
         if let (Some(watch), Some(from)) = (&self.unit.watch, from) {
             watch.filled_ahead(from, self.device_place(request), request.address, found);
         }

@@ -70,6 +70,13 @@ pub(crate) struct Path {
     pub(crate) walk: Trail,
 }
 
+impl Path {
+    /// No stage and no entry: the address is physical.
+    pub(crate) fn identity() -> Self {
+        Self { stages: Stages::Identity, walk: Trail::default() }
+    }
+}
+
 /// One walk.
 pub(crate) struct Walker<'a> {
     memory: &'a PhysicalMemory,

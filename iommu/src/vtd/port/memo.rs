@@ -12,13 +12,14 @@ use mmu::cache::Tag;
 use crate::pasid::Pasid;
 use crate::spec::fault::{AddressType, FaultReason};
 use crate::spec::interrupt::Msi;
+use crate::stale::watch::{Origin, Place};
 use crate::vtd::Vtd;
 use crate::vtd::device_tlb::Device;
 use crate::vtd::port::Ats;
 use crate::vtd::route::{Dialect, Reach, Refusal, Requester, Stages};
 use crate::vtd::tags::SpaceKey;
 use crate::vtd::trail::{Trail, Witness};
-use crate::vtd::walk::Space;
+use crate::vtd::walk::{Path, Space};
 
 /// Memos of a port, one for each PASID modulo this.
 const MEMOS: usize = 8;
@@ -166,6 +167,19 @@ impl Memo {
             Ats::Disabled => self.space.tag,
             Ats::Enabled => self.device_tag.filter(|_| self.has_device_tlb),
         }
+    }
+
+    /// Where the unit holds what it says of the route's requests; none if it does not.
+    pub(super) fn place(&self) -> Option<Place> {
+        match self.space.stages {
+            Stages::Identity => Some(Place::Route(self.requester, self.valid_in)),
+            _ => self.space.tag.map(Place::Iotlb),
+        }
+    }
+
+    /// What is found by that way rests on this, if it may be cached.
+    pub(super) fn origin(&self, path: Path) -> Option<Origin> {
+        Some(Origin { requester: self.requester, space: self.key?, route: self.trail.clone(), path })
     }
 
     /// Whether the route admits requests of that type to that address.

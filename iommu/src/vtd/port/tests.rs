@@ -1,6 +1,6 @@
 //! What a port does between a look at a route and a use of it, step by step: no test can hit these moments from outside.
 
-use mmu::address::Access;
+use mmu::address::{Access, PhysAddr};
 
 use crate::stale::watch::{Patience, Place, StaleOptions, Use, Watching};
 use crate::vtd::options::VtdOptions;
@@ -10,6 +10,7 @@ use crate::vtd::port::{Ats, Port, Request};
 use crate::vtd::route::Requester;
 use crate::vtd::tests::driver::invalidations;
 use crate::vtd::tests::driver::{DOMAIN, Driver, PAGE, SECOND_STAGE, SOURCE, load};
+use crate::vtd::walk::identity;
 
 const READ: Request = Request { pasid: None, address: PAGE, access: Access::Read };
 
@@ -130,6 +131,42 @@ fn what_a_walk_read_itself_was_no_use_of_anything_cached() {
         driver.map(SECOND_STAGE, table, PAGE, 2);
     };
     assert_eq!(reports_after_a_walk(&mut driver, &mut port, remap), 0);
+}
+
+#[test]
+fn a_page_that_passes_is_proved_until_a_word_of_its_route_changes() {
+    let stale = StaleOptions { watching: Watching::EveryUse, patience: Patience::FirstUse };
+    let mut driver = Driver::legacy_with(VtdOptions { stale, ..VtdOptions::default() });
+    driver.attach_legacy(SOURCE, DOMAIN, 2);
+    let mut port = driver.port();
+    load(&mut port).unwrap();
+    let passes = |port: &mut Port| port.wiring.quick(&port.iotlb.enter(), &READ);
+    assert_eq!(passes(&mut port), Some(PhysAddr(PAGE.0)), "at a look at the words");
+    driver.attach_legacy(SOURCE, DOMAIN, 0);
+    assert_eq!(passes(&mut port), None, "somebody has to look closer");
+}
+
+/// Reports of a use of a route that let the page pass, if something happened between the change and the use.
+fn reports_of_passing(happens: impl FnOnce(&mut Driver)) -> usize {
+    let stale = StaleOptions { watching: Watching::EveryUse, patience: Patience::FirstUse };
+    let mut driver = Driver::legacy_with(VtdOptions { stale, ..VtdOptions::default() });
+    driver.attach_legacy(SOURCE, DOMAIN, 2);
+    let mut port = driver.port();
+    load(&mut port).unwrap();
+    let memo = port.wiring.memos.find(&driver.unit, None).unwrap().clone();
+    driver.attach_legacy(SOURCE, DOMAIN, 0);
+    happens(&mut driver);
+    let requester = Requester { source: SOURCE, pasid: None };
+    let (route, stages) = (&memo.trail, memo.space.stages);
+    let (place, hit) = (memo.place().unwrap(), identity(PAGE));
+    driver.unit.check_use(&Use { requester, request: &READ, place, hit, route, stages });
+    driver.unit.take_stale_uses().len()
+}
+
+#[test]
+fn a_route_that_an_invalidation_overtook_is_not_reported() {
+    assert_eq!(reports_of_passing(|_| ()), 1);
+    assert_eq!(reports_of_passing(|driver| driver.submit(&[invalidations::all_contexts()])), 0);
 }
 
 #[test]

@@ -109,7 +109,9 @@ impl Vigil {
 
     /// The tables say `translation` for the request, by `path`.
     pub(super) fn learn(&mut self, memo: &Memo, request: &Request, translation: Translation, path: &Path) {
-        let words = path.walk.witnesses();
+        let walked = path.walk.witnesses();
+        // Where nothing is walked the route's last word says so.
+        let words = if walked.is_empty() { &memo.words } else { &walked };
         // By another route they may say something else.
         if let Some((leaf, above)) = words.split_last().filter(|_| path.stages == memo.space.stages) {
             self.proofs[index(request)] = Some(Proof {

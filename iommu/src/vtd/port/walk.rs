@@ -115,13 +115,7 @@ impl<'a> Walk<'a> {
 
     /// What was found rests on this, if it may be cached.
     fn origin(&self) -> Option<Origin> {
-        let Memo { requester, trail, key, .. } = self.memo;
-        Some(Origin {
-            requester: *requester,
-            space: (*key)?,
-            route: trail.clone(),
-            path: self.walker.path(&self.space),
-        })
+        self.memo.origin(self.walker.path(&self.space))
     }
 
     fn watch_absent(&self, request: &Request, reason: FaultReason) {
