@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use guest_images::Guest;
 use guest_images::layout::MAX_VCPUS;
 use iommu::stale::watch::Watching;
@@ -34,14 +34,15 @@ use crate::machine::{Machine, MachineError};
 
 /// What can be booted, and in what.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").args(["kernel", "guest"]).required(true)))]
 pub(super) struct BootArguments {
     /// The image: Multiboot 1 (ELF of 32 or 64 bits), an ELF file with a PVH note, or a Linux bzImage
-    #[arg(long, value_name = "FILE", required_unless_present = "guest")]
+    #[arg(long, value_name = "FILE")]
     kernel: Option<PathBuf>,
     /// Instead of an image, a guest that comes with this program; `afterimage guests` lists them. It brings its own
     /// devices, unless --device names others, and what it needs of the unit, unless --iommu says otherwise, and is told
     /// what the unit caches
-    #[arg(long, value_name = "NAME", conflicts_with = "kernel", value_parser = guest::parse)]
+    #[arg(long, value_name = "NAME", value_parser = guest::parse)]
     guest: Option<Guest>,
     /// A file for it: Linux's initrd, otherwise its first module
     #[arg(long, value_name = "FILE")]
