@@ -16,6 +16,9 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use vmm::kvm::{System, SystemError};
 
+/// The status of a driver one of whose checks failed.
+const FAILED: i32 = 5;
+
 fn afterimage(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_afterimage"))
         .args(arguments)
@@ -145,7 +148,7 @@ fn reads_that_race_with_moves_find_each_page_where_it_is_or_was() {
     // The first ones are not of moves.
     let fails = |nth| {
         let unit = format!("vtd,drop={nth}");
-        boot("vtd-race", &["--cmdline", "reads=1000", "--iommu", &unit]).status.code() == Some(3)
+        boot("vtd-race", &["--cmdline", "reads=1000", "--iommu", &unit]).status.code() == Some(FAILED)
     };
     assert!((52..62).any(fails), "a move whose invalidation is not carried out is noticed");
 }
@@ -172,7 +175,7 @@ fn the_driver_notices_invalidations_that_are_not_carried_out() {
         let output = boot("vtd-test", &["--iommu", &format!("vtd,drop={nth}")]);
         let told = text(&output.stdout);
         assert!(told.contains("\nFAILED ") && told.contains("flushed: 0x1008"), "{nth}: {told}");
-        assert_eq!(output.status.code(), Some(3), "{nth}");
+        assert_eq!(output.status.code(), Some(FAILED), "{nth}");
     }
 }
 
@@ -181,10 +184,13 @@ fn without_a_unit_or_its_engines_the_driver_says_what_is_lacking() {
     if !has_kvm() {
         return;
     }
-    for (arguments, lacking) in [(["--iommu", "none"], "Unit"), (["--device", "edu"], "Engine")] {
+    for (arguments, lacking) in [
+        (["--iommu", "none"], "there is no remapping unit; boot with --iommu vtd"),
+        (["--device", "edu"], "there are fewer than 2 DMA engines; boot with --device dma-engine for each"),
+    ] {
         let output = boot("vtd-test", &arguments);
-        assert_eq!(text(&output.stdout), format!("FAILED the machine lacks: {lacking}\n"));
-        assert_eq!(output.status.code(), Some(3));
+        assert_eq!(text(&output.stdout), format!("FAILED {lacking}\n"));
+        assert_eq!(output.status.code(), Some(FAILED));
     }
 }
 
@@ -197,7 +203,7 @@ fn an_exception_of_the_driver_is_told_and_ends_the_machine() {
     let output = boot("vtd-test", &["--cmdline", "run=breakdown"]);
     let told = text(&output.stdout);
     assert!(told.starts_with("FAILED exception 6 (error 0x0) at 0x10"), "{told}");
-    assert_eq!(output.status.code(), Some(5), "{told}");
+    assert_eq!(output.status.code(), Some(7), "{told}");
 }
 
 #[test]
@@ -227,7 +233,7 @@ fn wrong_usage_says_what_there_is() {
     for (arguments, expected) in [
         (&["boot", "--guest", "nobody"][..], "there is hello, echo"),
         (&["boot", "--guest", "hello", "--kernel", "file"], "cannot be used with"),
-        (&["boot"], "--kernel <FILE>"),
+        (&["boot"], "--kernel <FILE>|--guest <NAME>"),
     ] {
         let output = afterimage(arguments);
         let message = text(&output.stderr);

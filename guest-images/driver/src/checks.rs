@@ -143,7 +143,7 @@ impl Checks {
         let driver = match Driver::start(memory) {
             Ok(driver) => driver,
             Err(lacking) => {
-                say!("FAILED the machine lacks: {lacking:?}");
+                say!("FAILED {lacking}");
                 ending::failed()
             }
         };

@@ -3,6 +3,8 @@
 //! Invariant: what the tables say of a function or a process was flushed when [`attach`](Driver::attach) returns; a page that
 //! is mapped, remapped or unmapped is flushed as far as the [`Policy`] wants it. Source: VT-d 6.2 (what is cached), 9.1 to 9.6.
 
+use core::fmt;
+
 use crate::descriptor::{Also, Invalidation};
 use crate::engine::{Engine, Job, Outcome, Target};
 use crate::entry::{self, DeviceTlb, Translation};
@@ -49,6 +51,18 @@ pub enum Lacking {
     Unit,
     /// An engine.
     Engine,
+}
+
+impl fmt::Display for Lacking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unit => f.write_str("there is no remapping unit; boot with --iommu vtd"),
+            Self::Engine => write!(
+                f,
+                "there are fewer than {ENGINES} DMA engines; boot with --device dma-engine for each"
+            ),
+        }
+    }
 }
 
 impl Driver {

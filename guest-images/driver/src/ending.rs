@@ -10,10 +10,10 @@ use crate::hardware::{out8, out32};
 const SLEEP_PORT: u16 = 0x600;
 const POWER_OFF: u8 = 5 << 2 | 1 << 5;
 const DEBUG_EXIT: u16 = 0xf4;
-/// What is written there if a check failed.
-const FAILED: u32 = 1;
-/// If the program itself broke down.
-const BROKEN: u32 = 2;
+/// What is written there if a check failed. Not 1, whose status, 3, is that of a guest that broke down.
+const FAILED: u32 = 2;
+/// If the program itself cannot go on.
+const BROKEN: u32 = 3;
 
 /// Everything held.
 pub fn passed() -> ! {

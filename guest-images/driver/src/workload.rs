@@ -48,7 +48,7 @@ pub fn run(memory: Memory, line: &CommandLine) -> ! {
     let mut driver = match Driver::start(memory) {
         Ok(driver) => driver,
         Err(lacking) => {
-            say!("FAILED the machine lacks: {lacking:?}");
+            say!("FAILED {lacking}");
             ending::failed()
         }
     };

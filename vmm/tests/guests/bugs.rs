@@ -7,7 +7,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::{boot, has_kvm, text};
+use crate::{FAILED, boot, has_kvm, text};
 
 /// What is expected of a driver with a mistake.
 struct Expected {
@@ -187,5 +187,5 @@ fn a_mistake_that_nobody_makes_is_refused() {
     }
     let output = boot("vtd-driver", &["--cmdline", "bug=no-such"]);
     assert!(text(&output.stdout).starts_with("FAILED no bug `no-such`; there is none, missing-flush,"));
-    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(output.status.code(), Some(FAILED));
 }
