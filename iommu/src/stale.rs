@@ -22,7 +22,7 @@ use std::time::Duration;
 use mmu::address::{PageSize, PhysAddr, VirtAddr};
 use mmu::cache::Translation;
 
-pub use mistake::Mistake;
+pub use mistake::{Mistake, Thing};
 
 use crate::spec::descriptor::Descriptor;
 use crate::spec::fault::FaultReason;

@@ -322,6 +322,14 @@ impl EntryScope {
         self.indices().contains(&entry)
     }
 
+    /// Whether it names entries right beside the entry of this index: another, or too few.
+    #[must_use]
+    pub fn is_beside(self, entry: u16) -> bool {
+        let (start, end) = self.indices().into_inner();
+        let count = (end - start).saturating_add(1);
+        !self.covers(entry) && (start.saturating_sub(count)..=end.saturating_add(count)).contains(&entry)
+    }
+
     /// The entries that it names.
     #[must_use]
     pub fn indices(self) -> RangeInclusive<u16> {

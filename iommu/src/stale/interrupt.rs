@@ -8,11 +8,11 @@ use std::fmt;
 use mmu::address::PhysAddr;
 use serde_json::json;
 
-use crate::spec::descriptor::{Descriptor, EntryScope};
+use crate::spec::descriptor::Descriptor;
 use crate::spec::id::SourceId;
 use crate::spec::interrupt::InterruptEntry;
 use crate::stale::json::{hex, missed, moment};
-use crate::stale::text::{InWords, write_received};
+use crate::stale::text::{InWords, write_queued, write_received};
 use crate::stale::{Missed, Moment};
 
 /// See the module.
@@ -36,15 +36,13 @@ pub struct StaleInterrupt {
     pub received: Vec<Missed>,
     /// Invalidations since then that are not remembered any more.
     pub forgotten: u64,
+    /// The first of what was queued and not carried out yet, in its order.
+    pub queued: Vec<Descriptor>,
+    /// The smallest invalidation that would have helped; only a wait if it is queued.
+    pub remedy: Descriptor,
 }
 
 impl StaleInterrupt {
-    /// The smallest invalidation that would have helped.
-    #[must_use]
-    pub const fn remedy(&self) -> Descriptor {
-        Descriptor::InterruptEntries(EntryScope::Index { index: self.index, log2_count: 0 })
-    }
-
     /// The report as one line.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -61,7 +59,9 @@ impl StaleInterrupt {
             "used": moment(self.used),
             "received": self.received.iter().map(missed).collect::<Vec<_>>(),
             "forgotten": self.forgotten,
-            "remedy": [InWords(&self.remedy()).to_string()],
+            "queued": self.queued.iter().map(|queued| InWords(queued).to_string()).collect::<Vec<_>>(),
+            "mistake": self.mistake().name(),
+            "remedy": [InWords(&self.remedy).to_string()],
         })
         .to_string()
     }
@@ -74,8 +74,10 @@ impl fmt::Display for StaleInterrupt {
         write!(f, ", where the table has {}", Entry(self.now))?;
         write!(f, "\n  filled {}, used {}", self.filled, self.used)?;
         write!(f, "\n  changed: interrupt entry at {}", self.place)?;
+        write!(f, "\n  mistake: {}", self.mistake())?;
         write_received(f, &self.received, self.forgotten)?;
-        write!(f, "\n  would have helped:\n    {}", InWords(&self.remedy()))
+        write_queued(f, &self.queued)?;
+        write!(f, "\n  would have helped:\n    {}", InWords(&self.remedy))
     }
 }
 

@@ -6,7 +6,8 @@
 use mmu::address::{PageSize, VirtAddr, VirtRange};
 
 use crate::spec::descriptor::{
-    ContextScope, Descriptor, DeviceScope, DeviceSpan, Hint, IotlbScope, PageSpan, PasidScope, Wait,
+    ContextScope, Descriptor, DeviceScope, DeviceSpan, EntryScope, Hint, IotlbScope, PageSpan, PasidScope,
+    Wait,
 };
 use crate::stale::watch::Received;
 use crate::stale::{Change, Holder, Missed, Why};
@@ -34,9 +35,25 @@ pub(super) fn missed(entry: &Entry, received: &Received) -> Missed {
 
 /// What `received` was to the cached interrupt entry of this index.
 pub(super) fn missed_interrupt(index: u16, received: &Received) -> Missed {
-    let covers = matches!(received.invalidation, Descriptor::InterruptEntries(scope) if scope.covers(index));
-    let why = if received.carried_out && !covers { Why::OtherEntries } else { Why::NotCarriedOut };
+    let why = if received.carried_out && !covers_interrupt(index, &received.invalidation) {
+        Why::OtherEntries
+    } else {
+        Why::NotCarriedOut
+    };
     Missed { at: received.at, invalidation: received.invalidation, why }
+}
+
+fn covers_interrupt(index: u16, invalidation: &Descriptor) -> bool {
+    matches!(invalidation, Descriptor::InterruptEntries(scope) if scope.covers(index))
+}
+
+/// As [`remedy`], of the cached interrupt entry of this index.
+pub(super) fn remedy_interrupt(index: u16, queued: &[Descriptor]) -> Descriptor {
+    if queued.iter().any(|queued| covers_interrupt(index, queued)) {
+        Descriptor::Wait(Wait::default())
+    } else {
+        Descriptor::InterruptEntries(EntryScope::Index { index, log2_count: 0 })
+    }
 }
 
 fn why(entry: &Entry, received: &Received) -> Why {

@@ -1,6 +1,6 @@
 //! What the author of the driver is to be told: of all that a report lists, the one thing to mend.
 //!
-//! Invariant: a mistake is named only if an invalidation was meant for the page; of many the nearest to being right, and of
+//! Invariant: a mistake is named only if an invalidation was meant for the page or the interrupt entry; of many the nearest to being right, and of
 //! equals the last. What flushed other pages or other domains is no mistake, but work for somebody else.
 
 use std::fmt;
@@ -8,20 +8,32 @@ use std::fmt;
 use mmu::address::{PageSize, VirtRange};
 
 use crate::spec::descriptor::{Descriptor, DeviceSpan, IotlbScope};
+use crate::stale::interrupt::StaleInterrupt;
 use crate::stale::text::InWords;
 use crate::stale::{Missed, StaleUse, Why};
 
 /// See the module.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mistake<'a> {
-    /// Nothing was invalidated for the page.
-    NothingInvalidated,
+    /// Nothing was invalidated for it.
+    NothingInvalidated(Thing),
     /// The right invalidations are queued, and no wait behind them.
     NotWaitedFor,
     /// The right invalidations are queued, and a wait behind them that is not over.
-    WaitNotOver,
+    WaitNotOver(Thing),
     /// An invalidation was meant for the page and did not help.
     Missed(&'a StaleUse, &'a Missed),
+    /// An invalidation was meant for the interrupt entry and did not help.
+    MissedEntry(&'a StaleInterrupt, &'a Missed),
+}
+
+/// What was stale.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Thing {
+    /// The translation of a page.
+    Page,
+    /// An interrupt remapping entry.
+    InterruptEntry,
 }
 
 impl StaleUse {
@@ -29,13 +41,12 @@ impl StaleUse {
     #[must_use]
     pub fn mistake(&self) -> Mistake<'_> {
         if matches!(self.remedy[..], [Descriptor::Wait(_)]) {
-            let is_waited_for = self.queued.iter().any(|queued| matches!(queued, Descriptor::Wait(_)));
-            return if is_waited_for { Mistake::WaitNotOver } else { Mistake::NotWaitedFor };
+            return Mistake::unfinished(Thing::Page, &self.queued);
         }
         let ranked = self.received.iter().filter_map(|missed| Some((self.nearness(missed)?, missed)));
         match ranked.max_by_key(|(nearness, _)| *nearness) {
             Some((_, missed)) => Mistake::Missed(self, missed),
-            None => Mistake::NothingInvalidated,
+            None => Mistake::NothingInvalidated(Thing::Page),
         }
     }
 
@@ -86,43 +97,89 @@ impl StaleUse {
     }
 }
 
+impl StaleInterrupt {
+    /// What to mend.
+    #[must_use]
+    pub fn mistake(&self) -> Mistake<'_> {
+        if matches!(self.remedy, Descriptor::Wait(_)) {
+            return Mistake::unfinished(Thing::InterruptEntry, &self.queued);
+        }
+        let ranked = self.received.iter().filter_map(|missed| Some((self.nearness(missed)?, missed)));
+        match ranked.max_by_key(|(nearness, _)| *nearness) {
+            Some((_, missed)) => Mistake::MissedEntry(self, missed),
+            None => Mistake::NothingInvalidated(Thing::InterruptEntry),
+        }
+    }
+
+    /// As for translations. Nothing but the index tells whom an invalidation was meant for.
+    fn nearness(&self, missed: &Missed) -> Option<u32> {
+        match missed.invalidation {
+            Descriptor::InterruptEntries(scope) if scope.covers(self.index) => Some(2),
+            Descriptor::InterruptEntries(scope) if scope.is_beside(self.index) => Some(1),
+            _ => None,
+        }
+    }
+}
+
 impl Mistake<'_> {
+    /// The right invalidations are `queued`.
+    fn unfinished(thing: Thing, queued: &[Descriptor]) -> Self {
+        let is_waited_for = queued.iter().any(|queued| matches!(queued, Descriptor::Wait(_)));
+        if is_waited_for { Self::WaitNotOver(thing) } else { Self::NotWaitedFor }
+    }
+
     /// In one word, for tools.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Self::NothingInvalidated => "nothing-invalidated",
+            Self::NothingInvalidated(_) => "nothing-invalidated",
             Self::NotWaitedFor => "not-waited-for",
-            Self::WaitNotOver => "wait-not-over",
-            Self::Missed(stale, missed) => match stale.why(missed) {
-                Why::OtherDomain => "other-domain",
-                Why::OtherPasid => "other-pasid",
-                Why::OtherPages => "other-pages",
-                Why::OtherDevice => "other-device",
-                Why::OtherEntries => "other-entries",
-                Why::DeviceTlbOnly => "iotlb-forgotten",
-                Why::IotlbOnly => "device-tlb-forgotten",
-                Why::BeforeIotlb => "device-tlb-first",
-                Why::HintSet => "hint-set",
-                Why::TableEntryKept => "table-entry-kept",
-                Why::TableEntriesOnly => "translations-kept",
-                Why::NotCarriedOut => "not-carried-out",
-            },
+            Self::WaitNotOver(_) => "wait-not-over",
+            Self::Missed(stale, missed) => name(stale.why(missed)),
+            Self::MissedEntry(_, missed) => name(missed.why),
         }
+    }
+}
+
+const fn name(why: Why) -> &'static str {
+    match why {
+        Why::OtherDomain => "other-domain",
+        Why::OtherPasid => "other-pasid",
+        Why::OtherPages => "other-pages",
+        Why::OtherDevice => "other-device",
+        Why::OtherEntries => "other-entries",
+        Why::DeviceTlbOnly => "iotlb-forgotten",
+        Why::IotlbOnly => "device-tlb-forgotten",
+        Why::BeforeIotlb => "device-tlb-first",
+        Why::HintSet => "hint-set",
+        Why::TableEntryKept => "table-entry-kept",
+        Why::TableEntriesOnly => "translations-kept",
+        Why::NotCarriedOut => "not-carried-out",
+    }
+}
+
+impl fmt::Display for Thing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Page => "page",
+            Self::InterruptEntry => "interrupt entry",
+        })
     }
 }
 
 impl fmt::Display for Mistake<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NothingInvalidated => f.write_str("nothing was invalidated for the page"),
+            Self::NothingInvalidated(thing) => write!(f, "nothing was invalidated for the {thing}"),
             Self::NotWaitedFor => {
                 f.write_str("the invalidation is queued and nothing waits for it: it was not carried out yet")
             }
-            Self::WaitNotOver => f.write_str(
-                "the invalidation is queued, and the page was used before the wait behind it was over",
+            Self::WaitNotOver(thing) => write!(
+                f,
+                "the invalidation is queued, and the {thing} was used before the wait behind it was over"
             ),
             Self::Missed(stale, missed) => write_missed(f, stale, missed),
+            Self::MissedEntry(stale, missed) => write_missed_entry(f, stale, missed),
         }
     }
 }
@@ -148,6 +205,16 @@ fn write_missed(f: &mut fmt::Formatter<'_>, stale: &StaleUse, missed: &Missed) -
         }
         Why::NotCarriedOut => f.write_str("was not carried out, or not answered yet"),
         Why::OtherPages | Why::OtherDevice | Why::OtherEntries => f.write_str("was meant for something else"),
+    }
+}
+
+fn write_missed_entry(f: &mut fmt::Formatter<'_>, stale: &StaleInterrupt, missed: &Missed) -> fmt::Result {
+    write!(f, "\"{}\" ", InWords(&missed.invalidation))?;
+    match missed.why {
+        Why::OtherEntries => {
+            write!(f, "names other entries; the interrupt came through entry {}", stale.index)
+        }
+        _ => f.write_str("was not carried out"),
     }
 }
 

@@ -26,13 +26,18 @@ impl fmt::Display for StaleUse {
         write!(f, "\n  changed: {}", self.change)?;
         write!(f, "\n  mistake: {}", self.mistake())?;
         write_received(f, &self.received, self.forgotten)?;
-        if !self.queued.is_empty() {
-            write!(f, "\n  queued, not carried out yet:")?;
-        }
-        self.queued.iter().take(MOST_SHOWN).try_for_each(|queued| write!(f, "\n    {}", InWords(queued)))?;
+        write_queued(f, &self.queued)?;
         write!(f, "\n  would have helped:")?;
         self.remedy.iter().try_for_each(|remedy| write!(f, "\n    {}", InWords(remedy)))
     }
+}
+
+/// What the unit has not come to yet.
+pub(super) fn write_queued(f: &mut fmt::Formatter<'_>, queued: &[Descriptor]) -> fmt::Result {
+    if !queued.is_empty() {
+        write!(f, "\n  queued, not carried out yet:")?;
+    }
+    queued.iter().take(MOST_SHOWN).try_for_each(|queued| write!(f, "\n    {}", InWords(queued)))
 }
 
 /// The invalidations that did not help.

@@ -159,7 +159,8 @@ impl Vtd {
         let agrees = now.is_some_and(|now| becomes(now) == becomes(cached.entry));
         if !agrees && self.interrupt_entries.get(&index) == Some(cached) {
             let (source, cached, now) = (source.id(), cached.entry.0, now.map(|now| now.0));
-            watch.report_interrupt(&InterruptUse { source, index, cached, filled, place, now });
+            let used = InterruptUse { source, index, cached, filled, place, now };
+            watch.report_interrupt(&used, self.queued());
         }
     }
 

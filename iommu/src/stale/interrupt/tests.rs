@@ -3,7 +3,7 @@
 use mmu::address::PhysAddr;
 
 use super::StaleInterrupt;
-use crate::spec::descriptor::{Descriptor, EntryScope};
+use crate::spec::descriptor::{Descriptor, EntryScope, Wait};
 use crate::spec::interrupt::Msi;
 use crate::stale::Why;
 use crate::stale::watch::{Patience, StaleOptions, Watching};
@@ -77,7 +77,7 @@ fn a_changed_entry_that_is_used_across_a_wait_is_reported_once() {
     assert_eq!((report.cached, report.now), ([entry(0x41), 0], Some([entry(0x42), 0])));
     assert_eq!(report.received, []);
     let scope = EntryScope::Index { index: INDEX, log2_count: 0 };
-    assert_eq!(report.remedy(), Descriptor::InterruptEntries(scope));
+    assert_eq!(report.remedy, Descriptor::InterruptEntries(scope));
     assert_eq!(scene.reports(), [], "the same entry and the same change");
     assert_eq!(scene.driver.unit.stale_use_count(), 1);
     scene.set(entry(0x43));
@@ -126,6 +126,7 @@ fn the_text_and_the_json_say_what_is_missing() {
         "stale use: 00:03.0 sent an interrupt through the cached entry 3, which was vector 0x41 for destination 0x500",
         ", where the table has none\n",
         ": interrupt entries, 2^0 around 4: other entries",
+        "\n  mistake: \"interrupt entries, 2^0 around 4\" names other entries; the interrupt came through entry 3\n",
         "\n  would have helped:\n    interrupt entries, 2^0 around 3",
     ];
     for part in expected {
@@ -134,6 +135,53 @@ fn the_text_and_the_json_say_what_is_missing() {
     let value: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
     assert_eq!((&value["kind"], &value["index"]), (&"interrupt".into(), &3.into()));
     assert_eq!(value["remedy"][0], "interrupt entries, 2^0 around 3");
+    assert_eq!(value["mistake"], "other-entries");
+}
+
+/// What the report after these invalidations calls the mistake.
+fn mistake_after(descriptors: &[Words]) -> &'static str {
+    let mut scene = Scene::new();
+    scene.set(entry(0x42));
+    scene.report_after(descriptors).mistake().name()
+}
+
+#[test]
+fn an_invalidation_beside_the_entry_was_meant_for_it() {
+    let two_from_0 = [0x14 | 1 << 27, 0, 0, 0];
+    assert_eq!(mistake_after(&[two_from_0]), "other-entries", "too few");
+    assert_eq!(mistake_after(&[of_entry(2)]), "other-entries");
+    assert_eq!(mistake_after(&[of_entry(5)]), "nothing-invalidated", "somebody else's");
+    assert_eq!(mistake_after(&[]), "nothing-invalidated");
+}
+
+#[test]
+fn an_invalidation_that_was_dropped_is_the_mistake_whatever_else_came() {
+    let mut scene = Scene::new();
+    scene.set(0);
+    scene.driver.unit.break_queue(Fault::Drop { nth: 1 });
+    let report = scene.report_after(&[of_entry(u64::from(INDEX)), of_entry(4)]);
+    assert_eq!(report.mistake().name(), "not-carried-out");
+    assert!(report.to_string().contains("2^0 around 3\" was not carried out"), "{report}");
+}
+
+#[test]
+fn an_invalidation_that_is_queued_was_not_waited_for() {
+    for (waits, mistake) in [(0, "not-waited-for"), (1, "wait-not-over")] {
+        let mut scene = Scene::new();
+        scene.set(entry(0x42));
+        scene.send();
+        scene.driver.invalidate(&[]);
+        scene.driver.unit.hold_queue(0);
+        scene.driver.put(&[of_entry(u64::from(INDEX))]);
+        let wait = scene.driver.wait();
+        scene.driver.submit(&vec![wait; waits]);
+        let reports = scene.reports();
+        let [report] = &reports[..] else { panic!("{reports:?}") };
+        assert_eq!(report.mistake().name(), mistake);
+        assert_eq!(report.remedy, Descriptor::Wait(Wait::default()));
+        let queued = Descriptor::InterruptEntries(EntryScope::Index { index: INDEX, log2_count: 0 });
+        assert_eq!(report.queued[0], queued);
+    }
 }
 
 #[test]

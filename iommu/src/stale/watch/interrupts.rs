@@ -5,12 +5,13 @@
 
 use mmu::address::PhysAddr;
 
+use crate::spec::descriptor::Descriptor;
 use crate::spec::id::SourceId;
 use crate::stale::interrupt::StaleInterrupt;
 use crate::stale::judge;
 use crate::stale::watch::ledger::{Ledger, Meeting};
 use crate::stale::watch::log::Log;
-use crate::stale::watch::{MOST_REPORTS, Patience, Watch};
+use crate::stale::watch::{MOST_QUEUED, MOST_REPORTS, Patience, Watch};
 use crate::stale::{Missed, Moment};
 
 /// The use of a cached entry, of which the table says something else.
@@ -38,8 +39,8 @@ impl Watch {
         self.happen()
     }
 
-    /// Reports the use of a stale entry.
-    pub(crate) fn report_interrupt(&self, used: &InterruptUse) {
+    /// Reports the use of a stale entry, for which invalidations may still be `queued`.
+    pub(crate) fn report_interrupt(&self, used: &InterruptUse, queued: Vec<Descriptor>) {
         let moment = self.moment();
         let mut state = self.state.lock();
         let meeting =
@@ -62,6 +63,8 @@ impl Watch {
             used: moment,
             received,
             forgotten: log.forgotten_since(since),
+            remedy: judge::remedy_interrupt(used.index, &queued),
+            queued: queued.into_iter().take(MOST_QUEUED).collect(),
         };
         if state.interrupts.reports.len() < MOST_REPORTS {
             state.interrupts.reports.push(report);
