@@ -6,7 +6,7 @@
 //! one thread, one processor. On a host the crate is a library whose tables and descriptors have tests.
 //!
 //! Read in this order: [`memory`] and `hardware` (what it stands on), [`entry`] and [`descriptor`] (what a unit
-//! reads), [`interrupt_entry`] and [`apic`] (interrupts on their way), [`mod@unit`], [`queue`], [`tables`], [`space`], [`policy`] (what is flushed after a change), [`engine`], [`driver`],
+//! reads), [`interrupt_entry`], [`interrupt_table`] and [`apic`] (interrupts on their way), [`mod@unit`], [`queue`], [`tables`], [`space`], [`policy`] (what is flushed after a change), [`engine`], [`driver`],
 //! then [`checks`], and [`mod@bug`] before [`workload`].
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(guest, no_main)]
@@ -24,6 +24,7 @@ pub mod engine;
 pub mod entry;
 pub mod id;
 pub mod interrupt_entry;
+pub mod interrupt_table;
 pub mod interrupts;
 pub mod memory;
 pub mod page_request;

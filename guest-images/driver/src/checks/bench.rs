@@ -9,8 +9,8 @@ use crate::descriptor::Invalidation;
 use crate::engine::{Engine, Slot};
 use crate::id::{Domain, Index, Iova, Source, Vector};
 use crate::interrupt_entry::{Admits, Destination, Message, entry};
+use crate::interrupt_table::InterruptTable;
 use crate::interrupts;
-use crate::memory::Frame;
 use crate::unit::{Ids, Mode};
 
 const DOMAIN: Domain = Domain(6);
@@ -20,7 +20,7 @@ const MOST_LOOKS: u32 = 10_000;
 /// See the module.
 pub(super) struct Bench<'a> {
     pub(super) checks: &'a mut Checks,
-    table: Frame,
+    table: InterruptTable,
     next: u16,
 }
 
@@ -31,7 +31,7 @@ impl<'a> Bench<'a> {
         checks.driver.switch(Mode::Legacy);
         let source = checks.driver.source(0);
         checks.driver.let_pass(source, DOMAIN);
-        let table = checks.driver.memory.frame();
+        let table = InterruptTable::new(&mut checks.driver.memory);
         let mut bench = Self { checks, table, next: 1 };
         bench.take_over(Ids::Xapic);
         bench.checks.driver.unit.remap_interrupts(true);
@@ -40,8 +40,7 @@ impl<'a> Bench<'a> {
 
     /// Lets the unit read the table, with ids of that width.
     pub(super) fn take_over(&mut self, ids: Ids) {
-        self.checks.driver.unit.set_interrupt_table(self.table, ids);
-        self.checks.driver.invalidate(&[Invalidation::InterruptEntries]);
+        self.table.hand_over(&mut self.checks.driver, ids);
     }
 
     /// Lets interrupts and addresses pass again.
@@ -79,11 +78,8 @@ impl<'a> Bench<'a> {
     }
 
     /// Writes an entry.
-    pub(super) fn write(&self, index: Index, [low, high]: [u64; 2]) {
-        let at = u64::from(index.0) * 2;
-        self.table.store(at, 0);
-        self.table.store(at + 1, high);
-        self.table.store(at, low);
+    pub(super) fn write(&self, index: Index, words: [u64; 2]) {
+        self.table.write(index, words);
     }
 
     /// Lets the engine interrupt by MSI.
