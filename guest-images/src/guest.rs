@@ -52,7 +52,7 @@ const fn bug(name: &'static str, about: &'static str, unit: &'static str) -> Gue
 const BUG: &str = "vtd-bug-";
 
 /// The guests, the smallest first.
-pub const GUESTS: [Guest; 18] = [
+pub const GUESTS: [Guest; 19] = [
     bare("hello", "says hello", &[], BareImage::Hello),
     bare("echo", "puts out what it is told, up to a `.`", &[], BareImage::Echo),
     bare("edu", "drives edu: registers, transfers, MSI, INTx", &["edu"], BareImage::Edu),
@@ -91,6 +91,7 @@ pub const GUESTS: [Guest; 18] = [
     bug("vtd-bug-cm-map-without-flush", "maps without an invalidation though CAP.CM is 1", "caching-mode=on"),
     bug("vtd-bug-pasid-entry-kept", "changes PASID entries and keeps their cached copies", ""),
     bug("vtd-bug-context-entry-kept", "moves devices and keeps their cached context entries", "scalable=off"),
+    bug("vtd-bug-interrupt-entry-kept", "moves interrupts and keeps their cached entries", ""),
 ];
 
 impl Guest {

@@ -7,7 +7,7 @@ use core::fmt;
 
 use crate::descriptor::{Hint, Invalidation};
 use crate::entry::DeviceTlb;
-use crate::id::{Domain, Pasid};
+use crate::id::{Domain, Index, Pasid};
 use crate::policy::{List, Policy, in_device, in_iotlb, least};
 use crate::queue::Waiting;
 use crate::space::{Change, Space};
@@ -38,6 +38,8 @@ pub enum Bug {
     PasidEntryKept,
     /// The same with a context entry.
     ContextEntryKept,
+    /// The same with an interrupt entry.
+    InterruptEntryKept,
 }
 
 /// What a driver does after a change: one list, or one after the other while the device goes on working.
@@ -60,7 +62,7 @@ impl Plan {
 }
 
 /// All of them.
-pub const BUGS: [Bug; 11] = [
+pub const BUGS: [Bug; 12] = [
     Bug::MissingFlush,
     Bug::WrongDomain,
     Bug::WrongPasid,
@@ -72,6 +74,7 @@ pub const BUGS: [Bug; 11] = [
     Bug::MapWithoutFlush,
     Bug::PasidEntryKept,
     Bug::ContextEntryKept,
+    Bug::InterruptEntryKept,
 ];
 
 impl Bug {
@@ -101,6 +104,7 @@ impl Bug {
             Self::MapWithoutFlush => "cm-map-without-flush",
             Self::PasidEntryKept => "pasid-entry-kept",
             Self::ContextEntryKept => "context-entry-kept",
+            Self::InterruptEntryKept => "interrupt-entry-kept",
         }
     }
 }
@@ -133,6 +137,7 @@ impl fmt::Display for Bug {
             }
             Self::PasidEntryKept => "lets PASIDs lead to other tables and keeps the cached PASID entries",
             Self::ContextEntryKept => "moves devices to other domains and keeps the cached context entries",
+            Self::InterruptEntryKept => "moves interrupts to other vectors and keeps the cached entries",
         })
     }
 }
@@ -209,6 +214,15 @@ pub fn device_moved(bug: Option<Bug>, space: &Space, mode: Mode) -> Plan {
     Plan::right(match space.device_tlb {
         DeviceTlb::Off => list,
         DeviceTlb::On => list.with(Invalidation::DeviceTlb(space.source)),
+    })
+}
+
+/// After the interrupt entry `index` got another vector.
+#[must_use]
+pub fn interrupt_moved(bug: Option<Bug>, index: Index) -> Plan {
+    Plan::right(match bug {
+        Some(Bug::InterruptEntryKept) => List::new(),
+        _ => List::new().with(Invalidation::InterruptEntriesFrom { first: index, log2: 0 }),
     })
 }
 

@@ -1,17 +1,21 @@
 //! What drivers do all day: pages are mapped, used by a device, unmapped and given to somebody else; tables are replaced, and
-//! processes. With `bug=NAME` the driver makes one mistake.
+//! processes; interrupts move to other vectors. With `bug=NAME` the driver makes one mistake.
 //!
-//! Invariant: without a bug each transfer reaches the page that is mapped when it begins, and the program ends with success
-//! only then. With one it always does: what the mistake leads to is told, and what the unit thinks of it is not asked.
+//! Invariant: without a bug each transfer reaches the page that is mapped when it begins and each interrupt the vector that
+//! the table has then, and the program ends with success only then. With one it always does: what the mistake leads to is told, and what the unit thinks of it is not asked.
 
+mod line;
 mod tenant;
+
+use core::fmt;
 
 use crate::bug::{self, Bug, Plan};
 use crate::console::say;
-use crate::driver::Driver;
+use crate::driver::{Driver, ENGINES};
 use crate::ending;
 use crate::memory::{CommandLine, Memory};
 use crate::unit::Mode;
+use line::{Line, lines};
 use tenant::{MOST, Tenant, tenants};
 
 /// Rounds, unless `rounds=N` says otherwise.
@@ -22,10 +26,11 @@ struct Workload {
     driver: Driver,
     bug: Option<Bug>,
     tenants: [Option<Tenant>; MOST],
+    lines: [Option<Line>; ENGINES],
     tally: Tally,
 }
 
-/// Where transfers went.
+/// Where transfers and interrupts went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Tally {
     /// All.
@@ -34,6 +39,10 @@ struct Tally {
     astray: u64,
     /// Nowhere.
     blocked: u64,
+    /// Interrupts.
+    interrupts: u64,
+    /// To a vector that is another's by now, or to none.
+    misled: u64,
 }
 
 /// Runs it and ends the machine.
@@ -56,7 +65,8 @@ pub fn run(memory: Memory, line: &CommandLine) -> ! {
         driver.switch(Mode::Scalable);
     }
     let tenants = tenants(&mut driver);
-    let mut workload = Workload { driver, bug, tenants, tally: Tally::default() };
+    let lines = lines(&mut driver);
+    let mut workload = Workload { driver, bug, tenants, lines, tally: Tally::default() };
     (0..line.number("rounds").unwrap_or(ROUNDS)).for_each(|_| workload.round());
     workload.conclude()
 }
@@ -66,9 +76,11 @@ impl Workload {
         self.each(Self::map_and_use);
         self.each(Self::unmap_and_give_back);
         self.each(Self::map_again_and_use);
+        self.move_interrupts();
         // Somebody waits for something of his own.
         self.driver.invalidate(&[]);
         self.each(Self::use_again);
+        self.interrupt();
         self.each(Self::replace_table_and_use);
         self.each(Self::replace_space_and_use);
         self.each(Self::clean_up);
@@ -130,6 +142,24 @@ impl Workload {
         self.transfer(tenant);
     }
 
+    fn move_interrupts(&mut self) {
+        self.interrupt();
+        for line in self.lines.iter_mut().flatten() {
+            line.move_over(&self.driver);
+            let plan = bug::interrupt_moved(self.bug, line.index);
+            self.driver.submit(plan.lists[0].items(), plan.waiting);
+        }
+        self.interrupt();
+    }
+
+    /// Lets each engine interrupt.
+    fn interrupt(&mut self) {
+        for line in self.lines.iter().flatten() {
+            self.tally.interrupts += 1;
+            self.tally.misled += u64::from(!line.arrives(&mut self.driver));
+        }
+    }
+
     /// As the driver without bugs does it.
     fn clean_up(&mut self, tenant: &mut Tenant) {
         let change = tenant.space.unmap(&mut self.driver.memory, tenant.at);
@@ -168,20 +198,28 @@ impl Workload {
     }
 
     fn conclude(&self) -> ! {
-        let Tally { all, astray, blocked } = self.tally;
+        let Tally { all, astray, blocked, interrupts, misled } = self.tally;
         match self.bug {
-            Some(bug) => say!(
-                "vtd-bug-{}: {bug}; of {all} transfers {astray} met a page that has another owner by now, {blocked} were blocked",
-                bug.name()
-            ),
-            None if astray + blocked == 0 => say!("passed: {all} transfers reached their pages"),
+            Some(bug) => say!("vtd-bug-{}: {bug}; {}", bug.name(), self.tally),
+            None if astray + blocked + misled == 0 => {
+                say!("passed: {all} transfers reached their pages, {interrupts} interrupts their vectors");
+            }
             None => {
-                say!(
-                    "FAILED: of {all} transfers {astray} met a page that has another owner by now, {blocked} were blocked"
-                );
+                say!("FAILED: {}", self.tally);
                 ending::failed()
             }
         }
         ending::passed()
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { all, astray, blocked, interrupts, misled } = self;
+        write!(
+            f,
+            "of {all} transfers {astray} met a page that has another owner by now, {blocked} were blocked"
+        )?;
+        write!(f, "; of {interrupts} interrupts {misled} missed their vectors")
     }
 }

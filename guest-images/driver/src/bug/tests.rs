@@ -1,9 +1,9 @@
 //! A bug is where it belongs and nowhere else.
 
-use super::{BUGS, Bug, Plan, table_replaced, unmapped};
+use super::{BUGS, Bug, Plan, interrupt_moved, table_replaced, unmapped};
 use crate::descriptor::Hint;
 use crate::entry::DeviceTlb;
-use crate::id::{Domain, Iova, Pasid, Source};
+use crate::id::{Domain, Index, Iova, Pasid, Source};
 use crate::queue::Waiting;
 use crate::space::{Change, Changed};
 
@@ -38,7 +38,11 @@ fn each_bug_errs_in_one_operation() {
         let errs_after_unmap = !is_same(&unmapped(Some(bug), &leaf), &unmapped(None, &leaf));
         let errs_after_replacing =
             !is_same(&table_replaced(Some(bug), &table), &table_replaced(None, &table));
-        let elsewhere = matches!(bug, Bug::MapWithoutFlush | Bug::PasidEntryKept | Bug::ContextEntryKept);
+        let errs_after_moving =
+            !is_same(&interrupt_moved(Some(bug), Index(1)), &interrupt_moved(None, Index(1)));
+        let elsewhere = errs_after_moving
+            || matches!(bug, Bug::MapWithoutFlush | Bug::PasidEntryKept | Bug::ContextEntryKept);
+        assert_eq!(errs_after_moving, bug == Bug::InterruptEntryKept, "{bug:?}");
         assert_eq!(errs_after_replacing, bug == Bug::HintAfterTableChange, "{bug:?}");
         assert_eq!(errs_after_unmap, !errs_after_replacing && !elsewhere, "{bug:?}");
     }
