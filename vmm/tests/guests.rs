@@ -79,7 +79,7 @@ fn reported(output: &Output) -> Stale {
 
 /// An invalidation of a report, in the guest's words.
 fn kind(remedy: &str) -> &'static str {
-    let is_of_pages = remedy.contains(" pages from ");
+    let is_of_pages = remedy.contains(", page ") || remedy.contains(" pages from ");
     match remedy {
         _ if remedy.starts_with("device TLB of ") => "device-tlb",
         _ if remedy.starts_with("interrupt entries") => "interrupt-entry",

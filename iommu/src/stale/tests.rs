@@ -391,7 +391,7 @@ fn the_text_says_what_happened_and_what_is_missing() {
         "stale use: 00:03.0 with PASID 5 read 0x40201000 through the IOTLB, reached 4K page ",
         "\n  changed: first-stage entry of level 1 at 0x",
         ": PASID IOTLB, domain 8, PASID 5: another domain",
-        "\n  would have helped:\n    PASID IOTLB, domain 7, PASID 5, 1 pages from 0x40201000, IH 1",
+        "\n  would have helped:\n    PASID IOTLB, domain 7, PASID 5, page 0x40201000, IH 1",
     ];
     for part in expected {
         assert!(text.contains(part), "{text}");
@@ -409,7 +409,7 @@ fn the_json_is_one_line_with_the_same_facts() {
     assert_eq!(value["address"], "0x40201000");
     assert_eq!(value["held_by"], "iotlb");
     assert_eq!(value["received"][0]["why"], "another domain");
-    assert_eq!(value["remedy"][0], "PASID IOTLB, domain 7, PASID 5, 1 pages from 0x40201000, IH 1");
+    assert_eq!(value["remedy"][0], "PASID IOTLB, domain 7, PASID 5, page 0x40201000, IH 1");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use mmu::address::{Access, PageSize};
+use mmu::address::{Access, PageSize, VirtRange};
 use mmu::cache::Translation;
 
 use crate::spec::descriptor::{
@@ -156,7 +156,8 @@ impl fmt::Display for InWords<'_> {
                 match scope.span {
                     DeviceSpan::All => f.write_str(", all"),
                     DeviceSpan::Range(range) => {
-                        write!(f, ", {} pages from {}", range.page_count(), range.start)
+                        f.write_str(", ")?;
+                        write_pages(f, range)
                     }
                 }
             }
@@ -200,10 +201,16 @@ fn write_iotlb(f: &mut fmt::Formatter<'_>, scope: IotlbScope) -> fmt::Result {
 }
 
 fn write_span(f: &mut fmt::Formatter<'_>, span: PageSpan) -> fmt::Result {
-    let range = span.range();
-    let hint = match span.hint {
-        Hint::EveryLevel => "IH 0",
-        Hint::LeavesOnly => "IH 1",
-    };
-    write!(f, "{} pages from {}, {hint}", range.page_count(), range.start)
+    write_pages(f, span.range())?;
+    f.write_str(match span.hint {
+        Hint::EveryLevel => ", IH 0",
+        Hint::LeavesOnly => ", IH 1",
+    })
+}
+
+fn write_pages(f: &mut fmt::Formatter<'_>, range: VirtRange) -> fmt::Result {
+    match range.page_count() {
+        1 => write!(f, "page {}", range.start),
+        count => write!(f, "{count} pages from {}", range.start),
+    }
 }

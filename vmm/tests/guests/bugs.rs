@@ -36,13 +36,13 @@ const EXPECTED: [Expected; 12] = [
         "vtd-bug-wrong-domain",
         "other-domain",
         8,
-        "\"IOTLB, domain 17, 1 pages from 0x140000000, IH 1\" names another domain; the translation belongs to domain 16",
+        "\"IOTLB, domain 17, page 0x140000000, IH 1\" names another domain; the translation belongs to domain 16",
     ),
     expected(
         "vtd-bug-wrong-pasid",
         "other-pasid",
         3,
-        "\"PASID IOTLB, domain 64, PASID 4, 1 pages from 0x240000000, IH 1\" names another process; \
+        "\"PASID IOTLB, domain 64, PASID 4, page 0x240000000, IH 1\" names another process; \
          the translation belongs to PASID 3",
     ),
     expected(
@@ -55,13 +55,13 @@ const EXPECTED: [Expected; 12] = [
         "vtd-bug-device-tlb-first",
         "device-tlb-first",
         3,
-        "\"device TLB of 00:02.0, PASID 1, 1 pages from 0x1c0000000\" came before the IOTLB's",
+        "\"device TLB of 00:02.0, PASID 1, page 0x1c0000000\" came before the IOTLB's",
     ),
     expected(
         "vtd-bug-device-tlb-forgotten",
         "device-tlb-forgotten",
         3,
-        "\"IOTLB, domain 32, 1 pages from 0x180000000, IH 1\" came alone: the device keeps translations itself",
+        "\"IOTLB, domain 32, page 0x180000000, IH 1\" came alone: the device keeps translations itself",
     ),
     expected("vtd-bug-no-wait", "not-waited-for", 5, "the invalidation is queued and nothing waits for it"),
     expected(

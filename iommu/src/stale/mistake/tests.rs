@@ -148,7 +148,7 @@ fn a_mistake_says_what_is_wrong_and_whose_the_translation_is() {
     assert_eq!(text(1, Ats::Disabled, &[&[]]), "nothing was invalidated for the page");
     assert_eq!(
         text(1, Ats::Disabled, &[&[invalidations::pasid_pages(OTHER_DOMAIN, 5, PAGE, IH)]]),
-        "\"PASID IOTLB, domain 8, PASID 5, 1 pages from 0x40201000, IH 1\" names another domain; \
+        "\"PASID IOTLB, domain 8, PASID 5, page 0x40201000, IH 1\" names another domain; \
          the translation belongs to domain 7"
     );
     assert!(text(2, Ats::Disabled, &[&[right], &[]]).ends_with("and a first-stage entry of level 2 changed"));
