@@ -45,6 +45,8 @@ impl MsiSink for Nobody {
 enum Stage {
     Second,
     FirstWithPasid,
+    /// Nothing: addresses pass.
+    PassThrough,
 }
 
 impl Stage {
@@ -61,6 +63,11 @@ impl Stage {
                 memory.store(PhysAddr(context + 8), 2 | 7 << 8);
                 memory.store(PhysAddr(context), TABLES | 1 << 2 | 1);
             }
+            Self::PassThrough => {
+                let context = CONTEXTS + u64::from(SOURCE.devfn()) * 16;
+                memory.store(PhysAddr(context + 8), 2 | 7 << 8);
+                memory.store(PhysAddr(context), 2 << 2 | 1);
+            }
             Self::FirstWithPasid => {
                 let context = CONTEXTS + u64::from(SOURCE.devfn()) * 32;
                 memory.store(PhysAddr(context), DIRECTORY | 0b1101);
@@ -76,15 +83,23 @@ impl Stage {
     /// What an entry has set that is present and allows all.
     const fn flags(self) -> u64 {
         match self {
-            Self::Second => 0b11,
+            Self::Second | Self::PassThrough => 0b11,
             Self::FirstWithPasid => 0b111,
+        }
+    }
+
+    /// Where the device sees its pages.
+    const fn area(self) -> u64 {
+        match self {
+            Self::Second | Self::FirstWithPasid => AREA,
+            Self::PassThrough => FIRST_PAGE,
         }
     }
 
     /// RTADDR.
     const fn root(self) -> u64 {
         match self {
-            Self::Second => ROOT,
+            Self::Second | Self::PassThrough => ROOT,
             Self::FirstWithPasid => ROOT | 1 << 10,
         }
     }
@@ -116,8 +131,9 @@ fn offsets(pages: u64) -> Vec<u64> {
     (0..READS).map(|_| random.u64(0..pages * PAGE_SIZE / 8) * 8).collect()
 }
 
-fn read(port: &mut Port, pasid: Option<Pasid>, offset: u64) -> u64 {
-    let request = Request { pasid, address: VirtAddr(AREA + offset), access: Access::Read };
+fn read(port: &mut Port, stage: Stage, offset: u64) -> u64 {
+    let address = VirtAddr(stage.area() + offset);
+    let request = Request { pasid: stage.pasid(), address, access: Access::Read };
     port.translate(request).expect("the page is mapped").load()
 }
 
@@ -126,7 +142,7 @@ fn read_words(bencher: Bencher, stage: Stage, pages: u64, stale: StaleOptions, a
     let mut port = unit.port(SOURCE, 8192);
     port.set_ats(ats);
     let offsets = offsets(pages);
-    let mut word = |offset: &u64| read(&mut port, stage.pasid(), *offset);
+    let mut word = |offset: &u64| read(&mut port, stage, *offset);
     bencher
         .counter(ItemsCount::new(offsets.len()))
         .bench_local(|| offsets.iter().map(&mut word).fold(0, u64::wrapping_add));
@@ -152,6 +168,16 @@ fn word_with_pasid(bencher: Bencher, pages: u64) {
 #[divan::bench(args = PAGES, min_time = 0.3)]
 fn word_with_pasid_watched(bencher: Bencher, pages: u64) {
     read_words(bencher, Stage::FirstWithPasid, pages, WATCHED, Ats::Disabled);
+}
+
+#[divan::bench(args = PAGES, min_time = 0.3)]
+fn word_passing(bencher: Bencher, pages: u64) {
+    read_words(bencher, Stage::PassThrough, pages, StaleOptions::default(), Ats::Disabled);
+}
+
+#[divan::bench(args = PAGES, min_time = 0.3)]
+fn word_passing_watched(bencher: Bencher, pages: u64) {
+    read_words(bencher, Stage::PassThrough, pages, WATCHED, Ats::Disabled);
 }
 
 #[divan::bench(args = PAGES, min_time = 0.3)]
@@ -182,7 +208,7 @@ fn word_missed(bencher: Bencher) {
     bencher.counter(ItemsCount::new(offsets.len())).bench_local(|| {
         let mut missed = |offset: &u64| {
             unit.iotlb().invalidate_all();
-            read(&mut port, None, *offset)
+            read(&mut port, Stage::Second, *offset)
         };
         offsets.iter().map(&mut missed).fold(0, u64::wrapping_add)
     });

@@ -244,20 +244,28 @@ impl Wiring {
         if Msi::is_address(request.address.0) {
             return None;
         }
-        let hit = if shortcut.is_identity {
-            // By itself: put into a page and taken out again, an address costs a tenth of such an access.
-            if self.vigil.is_none() {
-                return Some(PhysAddr(request.address.0));
-            }
-            identity(request.address)
-        } else {
-            section.lookup(shortcut.tag, request.address).filter(|hit| serves(*hit, request.access))?
-        };
+        if shortcut.is_identity {
+            return self.pass(request);
+        }
+        let hit = section.lookup(shortcut.tag, request.address).filter(|hit| serves(*hit, request.access))?;
         let Some(vigil) = &mut self.vigil else { return Some(hit.physical(request.address)) };
         vigil.count();
         let memo = self.memos.behind_shortcut(request.pasid)?;
         let passes = !vigil.is_looking() || vigil.vouches(&self.unit.memory, memo, request, hit);
         passes.then_some(hit.physical(request.address))
+    }
+
+    /// An address that passes as it is.
+    #[inline(always)]
+    fn pass(&mut self, request: &Request) -> Option<PhysAddr> {
+        if let Some(vigil) = &mut self.vigil {
+            vigil.count();
+            let memo = self.memos.behind_shortcut(request.pasid)?;
+            if vigil.is_looking() && !vigil.vouches_for_passing(&self.unit.memory, memo) {
+                return None;
+            }
+        }
+        Some(PhysAddr(request.address.0))
     }
 
     /// Through the device's TLB; what it does not have it asks the unit for.

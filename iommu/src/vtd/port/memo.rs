@@ -5,6 +5,7 @@
 //! switched off, there is no memo either.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use mmu::address::VirtAddr;
 use mmu::cache::Tag;
@@ -41,7 +42,7 @@ pub(super) struct Memo {
     pub(super) hides_faults: bool,
     pub(super) trail: Trail,
     /// The trail's words; none if nothing is watched.
-    pub(super) words: Box<[Witness]>,
+    pub(super) words: Box<[[Witness; 4]]>,
 }
 
 /// What a hit needs of a memo, small and apart from the rest: each access reads it.
@@ -123,7 +124,28 @@ fn index(pasid: Option<Pasid>) -> usize {
     pasid.map_or(0, |pasid| pasid.number() as usize % MEMOS)
 }
 
+/// Four together, because comparing them costs less so; the last one fills up.
+fn fours(witnesses: &[Witness]) -> Box<[[Witness; 4]]> {
+    let at = |place: usize| witnesses[place.min(witnesses.len() - 1)];
+    (0..witnesses.len()).step_by(4).map(|first| std::array::from_fn(|place| at(first + place))).collect()
+}
+
 impl Memo {
+    /// Whether every word of the route still says what it said.
+    #[inline(always)]
+    pub(super) fn stands(&self, words: &[AtomicU64]) -> bool {
+        for [first, second, third, fourth] in &self.words {
+            let stands = first.stands_unmarked(words)
+                && second.stands_unmarked(words)
+                && third.stands_unmarked(words)
+                && fourth.stands_unmarked(words);
+            if !stands {
+                return false;
+            }
+        }
+        true
+    }
+
     fn look_up(unit: &Vtd, device: &Device, pasid: Option<Pasid>, epoch: u64) -> Result<Self, Refusal> {
         let caches = unit.options.caches;
         let keeps = caches.context != 0 && (caches.pasid != 0 || !unit.options.scalable_mode);
@@ -139,7 +161,7 @@ impl Memo {
             has_device_tlb: route.has_device_tlb,
             has_page_requests: route.has_page_requests,
             hides_faults: route.hides_faults,
-            words: route.trail.witnesses(),
+            words: fours(&route.trail.witnesses()),
             trail: route.trail,
         })
     }

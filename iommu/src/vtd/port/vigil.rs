@@ -10,6 +10,7 @@ use mmu::address::Pfn;
 use mmu::cache::{Permission, Translation};
 use mmu::memory::PhysicalMemory;
 
+use crate::pasid::Pasid;
 use crate::stale::watch::Watching;
 use crate::vtd::port::Request;
 use crate::vtd::port::memo::Memo;
@@ -22,6 +23,8 @@ const PROOFS: usize = 1 << 11;
 const NEIGHBOURS: u64 = 1 << 9;
 /// Tables whose pages share what they rest on above the leaf.
 const TABLES: usize = 1 << 4;
+/// Routes that let addresses pass and are known to be right, one for each PASID modulo this.
+const PASSING: usize = 1 << 3;
 
 /// See the module.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub(super) struct Vigil {
     proofs: Box<[Option<Proof>; PROOFS]>,
     /// What proofs of late rest on above their leaves.
     above: [Arc<[Witness]>; TABLES],
+    /// Whose route lets addresses pass by right, and in which epoch it was found.
+    passing: [Option<(Option<Pasid>, u64)>; PASSING],
     /// It looks at one request in so many.
     one_in: u32,
     /// Requests since it last looked; 0 while it looks.
@@ -70,7 +75,13 @@ impl Vigil {
             Watching::Sampled(one_in) => one_in.get(),
         };
         let above = std::array::from_fn(|_| Arc::default());
-        Some(Self { proofs: Box::new([const { None }; PROOFS]), above, one_in, turn: one_in - 1 })
+        Some(Self {
+            proofs: Box::new([const { None }; PROOFS]),
+            above,
+            passing: [None; PASSING],
+            one_in,
+            turn: one_in - 1,
+        })
     }
 
     /// To be told of each request.
@@ -102,27 +113,41 @@ impl Vigil {
             && proof.found_in == memo.found_in
             && proof.frame == hit.physical(request.address).pfn()
             && proof.permission.allows(request.access)
-            && all(&memo.words, |witness| witness.stands_unmarked(words))
+            && memo.stands(words)
             && all(&proof.above, |witness| witness.stands(words))
             && proof.leaf.stands(words)
     }
 
     /// The tables say `translation` for the request, by `path`.
     pub(super) fn learn(&mut self, memo: &Memo, request: &Request, translation: Translation, path: &Path) {
+        // By another route they may say something else.
+        if path.stages != memo.space.stages {
+            return;
+        }
         let walked = path.walk.witnesses();
         // Where nothing is walked the route's last word says so.
-        let words = if walked.is_empty() { &memo.words } else { &walked };
-        // By another route they may say something else.
-        if let Some((leaf, above)) = words.split_last().filter(|_| path.stages == memo.space.stages) {
-            self.proofs[index(request)] = Some(Proof {
-                subject: Subject::of(request),
-                found_in: memo.found_in,
-                frame: translation.physical(request.address).pfn(),
-                leaf: *leaf,
-                above: self.share(request, above),
-                permission: translation.permission,
-            });
+        let Some((leaf, above)) = walked.split_last().or(memo.words.last().map(|[.., last]| (last, &[][..])))
+        else {
+            return;
+        };
+        if walked.is_empty() {
+            self.passing[passing_index(memo)] = Some((memo.requester.pasid, memo.found_in));
         }
+        self.proofs[index(request)] = Some(Proof {
+            subject: Subject::of(request),
+            found_in: memo.found_in,
+            frame: translation.physical(request.address).pfn(),
+            leaf: *leaf,
+            above: self.share(request, above),
+            permission: translation.permission,
+        });
+    }
+
+    /// The same for a route that lets addresses pass, whatever the page is.
+    #[inline(always)]
+    pub(super) fn vouches_for_passing(&self, memory: &PhysicalMemory, memo: &Memo) -> bool {
+        let words = memory.words();
+        self.passing[passing_index(memo)] == Some((memo.requester.pasid, memo.found_in)) && memo.stands(words)
     }
 
     /// `above`, and the same one for pages below the same table.
@@ -144,6 +169,11 @@ fn all(witnesses: &[Witness], stands: impl Fn(Witness) -> bool) -> bool {
         }
     }
     true
+}
+
+#[inline(always)]
+fn passing_index(memo: &Memo) -> usize {
+    memo.requester.pasid.map_or(0, |pasid| pasid.number() as usize % PASSING)
 }
 
 /// Neighbouring pages lie beside each other, those of different PASIDs apart.
