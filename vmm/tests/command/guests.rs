@@ -1,41 +1,19 @@
-//! The guests that come with the program, run by `afterimage boot --guest`. Without /dev/kvm, tests that need it say
-//! "skipped: ..." and pass.
+//! The guests that come with the program, run by `afterimage boot --guest`.
 //!
 //! Invariant: what a guest says it used stale on purpose and what the unit reported are the same, address by address.
 
-#[cfg(test)]
-mod guests {
-    mod bugs;
-    mod page;
-}
+mod bugs;
+mod page;
 
 use std::collections::BTreeSet;
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use serde_json::Value;
-use vmm::kvm::{System, SystemError};
+
+use crate::{afterimage, has_kvm, text};
 
 /// The status of a driver one of whose checks failed.
 const FAILED: i32 = 5;
-
-fn afterimage(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_afterimage"))
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .expect("the command was built")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("output is UTF-8")
-}
-
-fn has_kvm() -> bool {
-    let say =
-        |error: &SystemError| writeln!(std::io::stdout(), "skipped: {error}").expect("a test can be read");
-    System::open().inspect_err(say).is_ok()
-}
 
 fn boot(guest: &str, arguments: &[&str]) -> Output {
     afterimage(&[&["boot", "--timeout", "60", "--guest", guest], arguments].concat())

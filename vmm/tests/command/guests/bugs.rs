@@ -7,7 +7,8 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::{FAILED, boot, has_kvm, text};
+use super::{FAILED, boot};
+use crate::{has_kvm, text};
 
 /// What is expected of a driver with a mistake.
 struct Expected {

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use guest_images::guest::GUESTS;
 
-use crate::{boot, has_kvm, text};
+use super::boot;
+use crate::{has_kvm, text};
 
 /// Devices' addresses begin here; below lie frames, which move when the image grows.
 const FIRST_DEVICE_ADDRESS: u64 = 1 << 32;

@@ -1,4 +1,4 @@
-//! `afterimage boot`, as its users meet it. Without /dev/kvm, tests that need it say "skipped: ..." and pass.
+//! `afterimage boot` of images of our own, as its users meet it.
 //!
 //! Invariant: exit statuses and output are asserted, never times; every guest has a timeout.
 
@@ -8,7 +8,8 @@ use std::process::{Command, Output, Stdio};
 
 use guest_images::bare::{BareImage, ElfWidth, PASSED};
 use serde_json::{Value, json};
-use vmm::kvm::{System, SystemError};
+
+use crate::{has_kvm, text};
 
 /// A file of this test's own.
 fn file(name: &str, bytes: &[u8]) -> PathBuf {
@@ -25,16 +26,6 @@ fn boot(kernel: &Path, arguments: &[&str]) -> Output {
         .stdin(Stdio::null())
         .output()
         .expect("the command was built")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("output is UTF-8")
-}
-
-fn has_kvm() -> bool {
-    let say =
-        |error: &SystemError| writeln!(std::io::stdout(), "skipped: {error}").expect("a test can be read");
-    System::open().inspect_err(say).is_ok()
 }
 
 /// What an image that passed leaves as the status.
