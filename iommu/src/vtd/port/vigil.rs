@@ -1,4 +1,5 @@
-//! What a port that is watched has seen to be true: pages, and the words that make the tables say so.
+//! What a port that is watched has seen to be true: pages, routes that let addresses pass, and the words that make the
+//! tables say so.
 //!
 //! Invariant: while the words of a proof and of its route stand, the tables translate the page to what the proof says. So
 //! a hit that says the same is not stale, whatever was changed, invalidated and filled in between; no proof need ever
@@ -118,6 +119,13 @@ impl Vigil {
             && proof.leaf.stands(words)
     }
 
+    /// The same for a route that lets addresses pass, whatever the page is.
+    #[inline(always)]
+    pub(super) fn vouches_for_passing(&self, memory: &PhysicalMemory, memo: &Memo) -> bool {
+        let words = memory.words();
+        self.passing[passing_index(memo)] == Some((memo.requester.pasid, memo.found_in)) && memo.stands(words)
+    }
+
     /// The tables say `translation` for the request, by `path`.
     pub(super) fn learn(&mut self, memo: &Memo, request: &Request, translation: Translation, path: &Path) {
         // By another route they may say something else.
@@ -141,13 +149,6 @@ impl Vigil {
             above: self.share(request, above),
             permission: translation.permission,
         });
-    }
-
-    /// The same for a route that lets addresses pass, whatever the page is.
-    #[inline(always)]
-    pub(super) fn vouches_for_passing(&self, memory: &PhysicalMemory, memo: &Memo) -> bool {
-        let words = memory.words();
-        self.passing[passing_index(memo)] == Some((memo.requester.pasid, memo.found_in)) && memo.stands(words)
     }
 
     /// `above`, and the same one for pages below the same table.
