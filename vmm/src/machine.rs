@@ -107,7 +107,8 @@ impl Machine {
     pub fn run(self, console: Console, round: Option<Round<'_>>) -> Result<Ending, MachineError> {
         let Self { processors, board, end } = self;
         let mut threads = Vec::new();
-        let late = board.lateness().map(|every| answer_late(every, Arc::clone(&board), Arc::clone(&end)));
+        let late = board.lateness().into_iter();
+        let late = late.map(|every| answer_late(every, Arc::clone(&board), Arc::clone(&end)));
         let starts = processors.into_iter().map(|it| start(it, Arc::clone(&board), Arc::clone(&end)));
         for started in starts.chain(late) {
             match started {
