@@ -33,10 +33,10 @@ fn every_scenario_is_what_it_expects_however_it_is_explored() {
         assert_eq!(found, explore(Reductions::NONE, Threads::One), "{name}: without reductions");
         match expect {
             Some(Expect::Proved) => assert_eq!(found, "proved", "{name}"),
-            Some(Expect::Violation { steps: Some(steps) }) => {
+            Some(Expect::Violation { steps: Some(steps), .. }) => {
                 assert_eq!(found, format!("violation in {steps} steps"), "{name}");
             }
-            Some(Expect::Violation { steps: None }) => {
+            Some(Expect::Violation { steps: None, .. }) => {
                 assert!(found.starts_with("violation"), "{name}: {found}");
             }
             None => panic!("{name} does not say what is expected"),

@@ -225,9 +225,10 @@ impl Lowering<'_> {
             symmetries: symmetry::of(&agents),
             agents,
             properties: self.properties,
+            marks: Vec::new(),
         };
         replay(&model, &self.scenario.trace, self.source).map_err(|diagnostic| vec![diagnostic])?;
-        let expect = self.scenario.expect.as_ref().map(|expect: &Spanned<Expect>| expect.node);
+        let expect = self.scenario.expect.as_ref().map(|expect: &Spanned<Expect>| expect.node.clone());
         Ok(Lowered { name: self.scenario.name.node.clone(), model, expect, lasting, roles })
     }
 

@@ -19,6 +19,10 @@ pub struct Pc(pub u16);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct PropertyId(pub u16);
 
+/// Index of a mark in [`Model::marks`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct MarkId(pub u16);
+
 /// One variable.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Variable {
@@ -78,6 +82,8 @@ pub struct Alternative {
     pub text: String,
     /// Line of the source it came from, 1-based; 0 for none.
     pub line: u32,
+    /// What has happened once it is taken.
+    pub marks: Vec<MarkId>,
 }
 
 /// One place of a program: if no alternative's guard holds, the agent waits.
@@ -109,6 +115,9 @@ pub enum Check {
     Finally(Vec<Vec<Guard>>),
     /// Some agent that is not spontaneous has not ended and nobody can take a step.
     Deadlock,
+    /// From some state on, whatever is done, the agents that are not spontaneous do not all end, and somebody can always
+    /// take a step.
+    Livelock,
 }
 
 /// Something that must not happen, or must hold.
@@ -118,6 +127,30 @@ pub struct Property {
     pub text: String,
     /// When it is looked at.
     pub check: Check,
+    /// Line of the source that asks for it, 1-based; 0 for one that is built in and that nobody asked for.
+    pub line: u32,
+}
+
+/// Something that some run should do: what is proved says less than it seems if none does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Mark {
+    /// A statement of a program is taken to its end.
+    Statement(Statement),
+    /// The event behind the `after` of a property happens.
+    After(PropertyId),
+}
+
+/// A statement of an agent's program.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Statement {
+    /// Index of the agent.
+    pub agent: usize,
+    /// Row of the agent's own column, 1-based; 0 if it stands in none.
+    pub row: u32,
+    /// Line of the source, 1-based; 0 for none.
+    pub line: u32,
+    /// As it is written.
+    pub text: String,
 }
 
 /// Parts of a model that are interchangeable: exchanging two of them gives the same model.
@@ -147,4 +180,6 @@ pub struct Model {
     pub properties: Vec<Property>,
     /// Which agents are interchangeable.
     pub symmetries: Vec<Symmetry>,
+    /// What runs should do.
+    pub marks: Vec<Mark>,
 }

@@ -28,6 +28,7 @@ pub(crate) fn why(lowered: &Lowered, trace: &Trace, broken: PropertyId) -> Vec<S
         Check::Step => of_step(&run),
         Check::Always(any) | Check::Finally(any) => of_formula(&run, any),
         Check::Deadlock => of_deadlock(&run),
+        Check::Livelock => Vec::new(),
     }
 }
 

@@ -45,12 +45,17 @@ pub fn cow_n(size: Size, order: Order) -> Model {
     let own = |device| (0..size.pages).map(|page| vars.iotlb(device, page)).collect();
     let member = |device| Member { agents: vec![usize::from(device) + 2], vars: own(device) };
     let members = (0..size.devices).map(member).collect();
-    let stale = Property { text: "nobody reads old contents after the store".to_owned(), check: Check::Step };
+    let stale = Property {
+        text: "nobody reads old contents after the store".to_owned(),
+        check: Check::Step,
+        line: 0,
+    };
     Model {
         variables: vars.variables(),
         agents,
         properties: vec![stale],
         symmetries: vec![Symmetry { members }],
+        marks: Vec::new(),
     }
 }
 
@@ -236,5 +241,13 @@ impl Program {
 
 /// A step; where it leads is for the caller to say.
 fn step(name: &str, page: u16, guard: Vec<Guard>, updates: Vec<Update>) -> Alternative {
-    Alternative { guard, updates, next: Pc(0), violates: None, text: format!("{name} {page}"), line: 0 }
+    Alternative {
+        guard,
+        updates,
+        next: Pc(0),
+        violates: None,
+        text: format!("{name} {page}"),
+        line: 0,
+        marks: Vec::new(),
+    }
 }

@@ -208,7 +208,7 @@ fn observed(model: &Model) -> (Bits, Bits) {
         match &property.check {
             Check::Always(any) => read_by(any).for_each(|var| always.insert(var)),
             Check::Finally(any) => read_by(any).for_each(|var| finally.insert(var)),
-            Check::Step | Check::Deadlock => {}
+            Check::Step | Check::Deadlock | Check::Livelock => {}
         }
     }
     (always, finally)

@@ -28,7 +28,7 @@ impl<W: Word> Properties<W> {
                 Check::Always(any) => properties.always.push((id, conditions(layout, any))),
                 Check::Finally(any) => properties.finally.push((id, conditions(layout, any))),
                 Check::Deadlock => properties.deadlock = properties.deadlock.or(Some(id)),
-                Check::Step => {}
+                Check::Step | Check::Livelock => {}
             }
         }
         properties

@@ -151,7 +151,7 @@ impl State {
     pub fn broken(&self, model: &Model) -> Option<PropertyId> {
         let fails = |any: &[Vec<Guard>]| !any.iter().any(|all| all.iter().all(|guard| self.holds(guard)));
         let broken = |check: &Check| match check {
-            Check::Step => false,
+            Check::Step | Check::Livelock => false,
             Check::Always(any) => fails(any),
             Check::Finally(any) => self.ended(model) && fails(any),
             Check::Deadlock => !self.ended(model) && self.steps(model).is_empty(),

@@ -30,7 +30,7 @@ impl Exchange<'_> {
         let agent = |index| self.keeps_agent(&model.agents[index], &model.agents[self.agent(index)]);
         let formula = |check: &Check| match check {
             Check::Always(any) | Check::Finally(any) => self.keeps_formula(any),
-            Check::Step | Check::Deadlock => true,
+            Check::Step | Check::Deadlock | Check::Livelock => true,
         };
         self.0.vars.iter().zip(&self.1.vars).all(alike)
             && (0..model.agents.len()).all(agent)

@@ -18,9 +18,9 @@ use super::diagnostic::Diagnostic;
 use super::line::{Line, lines};
 use super::span::{Name, Span, Spanned};
 use super::suggest::did_you_mean;
-use super::syntax::{Row, Scenario};
+use super::syntax::{Row, Rows, Scenario, Unreached};
 use super::token::tokens;
-use super::variant::{Edit, Rows, edit, inherit};
+use super::variant::{Edit, edit, inherit};
 use block::Blocks;
 use cursor::{Cursor, Parsed};
 use table::{Table, head, row, table};
@@ -31,9 +31,36 @@ pub(crate) use step::{made, on_page};
 
 /// Every word that a line at the left margin may begin with.
 const KEYWORDS: &[&str] = &[
-    "scenario", "like", "about", "source", "page", "mm", "pasid", "frame", "swap", "table", "pmd", "map",
-    "refs", "cpu", "vcpu", "device", "var", "option", "race", "trace", "agent", "never", "always", "finally",
-    "expect", "replace", "drop", "move", "lock",
+    "scenario",
+    "like",
+    "about",
+    "source",
+    "page",
+    "mm",
+    "pasid",
+    "frame",
+    "swap",
+    "table",
+    "pmd",
+    "map",
+    "refs",
+    "cpu",
+    "vcpu",
+    "device",
+    "var",
+    "option",
+    "race",
+    "trace",
+    "agent",
+    "never",
+    "always",
+    "finally",
+    "expect",
+    "unreached",
+    "replace",
+    "drop",
+    "move",
+    "lock",
 ];
 
 /// A scenario before `like` is resolved.
@@ -169,7 +196,8 @@ impl<'a> Parser<'a> {
             "never" | "always" | "finally" => {
                 scenario.properties.push(property::property(keyword, &mut cursor, self.source)?);
             }
-            "expect" => scenario.expect = Some(property::expect(&mut cursor)?),
+            "expect" => scenario.expect = Some(property::expect(&mut cursor, self.source)?),
+            "unreached" => scenario.unreached.push(unreached(&mut cursor, line.span())?),
             "option" => scenario.options.push(declaration::option(&mut cursor)?),
             "replace" | "drop" | "move" => {
                 let edit = variation(keyword, &mut cursor, block, &mut self.diagnostics)?;
@@ -243,16 +271,11 @@ fn variation(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Parsed<Edit> {
     let form = match keyword {
-        "replace" => "replace CPU.4..8",
+        "replace" => "replace CPU.4 to 7",
         "drop" => "drop CPU.7",
         _ => "move CPU.7 before 4",
     };
-    let start = cursor.here();
-    let agent = cursor.name("an agent", form)?;
-    cursor.sign(".", form)?;
-    let from = cursor.number(form)?.node;
-    let to = if cursor.eat("..") { cursor.number(form)?.node } else { from.saturating_add(1) };
-    let rows = Rows { agent, from, to, span: cursor.since(start) };
+    let rows = rows(cursor, form)?;
     let edit = match keyword {
         "replace" => {
             Edit::Replace(rows, block.iter().map(|line| row(*line, diagnostics)).collect::<Vec<Row>>())
@@ -267,6 +290,49 @@ fn variation(
     };
     cursor.done(form)?;
     Ok(edit)
+}
+
+/// `CPU.4`, or `CPU.4 to 7`.
+fn rows(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Rows> {
+    let start = cursor.here();
+    let agent = cursor.name("an agent", form)?;
+    cursor.sign(".", form)?;
+    let first = cursor.number(form)?.node;
+    if cursor.peek().is_some_and(|token| token.is("..")) {
+        return Err(half_open(cursor, &agent.node, first));
+    }
+    let last = if cursor.eat_word("to") { cursor.number(form)?.node } else { first };
+    let span = cursor.since(start);
+    if last < first {
+        let message = format!("row {last} does not come after row {first}");
+        return Err(Diagnostic::new(span, message, "write the smaller number first"));
+    }
+    Ok(Rows { agent, first, last, span })
+}
+
+/// Ranges of rows once ended before their second number: whoever still writes them so is told.
+fn half_open(cursor: &mut Cursor<'_>, agent: &str, first: u32) -> Diagnostic {
+    let start = cursor.here();
+    cursor.eat("..");
+    let end = cursor.number("replace CPU.4 to 7").map_or(first.saturating_add(1), |end| end.node);
+    let rows = match end.saturating_sub(1) {
+        last if last > first => format!("{agent}.{first} to {last}"),
+        _ => format!("{agent}.{first}"),
+    };
+    let help = format!("write `{rows}`, if row {end} is not meant");
+    Diagnostic::new(cursor.since(start), "rows are no range with `..`", help)
+}
+
+/// `unreached CPU.4, T0.2 to 3 "why"`.
+fn unreached(cursor: &mut Cursor<'_>, line: Span) -> Parsed<Unreached> {
+    const FORM: &str = "unreached CPU.4, T0.2 to 3 \"nobody else takes the lock\"";
+    let mut found = vec![rows(cursor, FORM)?];
+    while cursor.eat(",") {
+        found.push(rows(cursor, FORM)?);
+    }
+    let Some(reason) = cursor.quoted() else { return Err(cursor.expected("a reason in quotes", FORM)) };
+    cursor.done(FORM)?;
+    Ok(Unreached { rows: found, reason: reason.node, span: line })
 }
 
 fn blank(name: Name) -> Scenario {
@@ -290,6 +356,7 @@ fn blank(name: Name) -> Scenario {
         agents: Vec::new(),
         properties: Vec::new(),
         expect: None,
+        unreached: Vec::new(),
         trace: Vec::new(),
     }
 }

@@ -1,10 +1,10 @@
-//! Conditions as they are written.
+//! Conditions and rows as they are written.
 //!
 //! Invariant: what is printed is read again as the same condition.
 
 use std::fmt;
 
-use super::syntax::{Comparison, Condition, Operand, Term};
+use super::syntax::{Comparison, Condition, Operand, Rows, Term};
 use super::vocabulary::SAME;
 
 impl fmt::Display for Condition {
@@ -53,6 +53,15 @@ impl fmt::Display for Operand {
             0 => Ok(()),
             less if less < 0 => write!(f, " - {}", -less),
             more => write!(f, " + {more}"),
+        }
+    }
+}
+
+impl fmt::Display for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.first, self.last) {
+            (first, last) if first == last => write!(f, "row {first}"),
+            (first, last) => write!(f, "rows {first} to {last}"),
         }
     }
 }

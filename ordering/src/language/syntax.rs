@@ -47,6 +47,8 @@ pub struct Scenario {
     pub properties: Vec<Property>,
     /// What is expected to be answered.
     pub expect: Option<Spanned<Expect>>,
+    /// Rows that no order is said to take.
+    pub unreached: Vec<Unreached>,
     /// Exactly one order.
     pub trace: Vec<Row>,
 }
@@ -410,13 +412,39 @@ pub enum Action {
 }
 
 /// The expected answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Expect {
     /// No order breaks a property.
     Proved,
     /// Some does, the shortest in so many steps.
     Violation {
+        /// The property, as it is written; any that the scenario asks for if it is left out.
+        of: Option<Name>,
         /// The length of the shortest counterexample.
         steps: Option<u32>,
     },
+}
+
+/// Rows that no order takes, by design.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unreached {
+    /// Which, at least one.
+    pub rows: Vec<Rows>,
+    /// Why that is as it should be.
+    pub reason: String,
+    /// Where it is said.
+    pub span: Span,
+}
+
+/// Some adjacent rows of an agent's column.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rows {
+    /// Whose.
+    pub agent: Name,
+    /// The first, from 1.
+    pub first: u32,
+    /// The last; not before the first.
+    pub last: u32,
+    /// Where that is written.
+    pub span: Span,
 }

@@ -1,25 +1,11 @@
 //! Variants: a scenario that is like another, with rows replaced, dropped or moved.
 //!
-//! Invariant: rows are counted from 1, as they stand in the agent's own column, and `a..b` ends before row `b`. Edits
-//! are made in the order in which they are written, each on the result of the one before.
+//! Invariant: rows are counted from 1, as they stand in the agent's own column; `4 to 7` means both and those between.
+//! Edits are made in the order in which they are written, each on the result of the one before.
 
 use super::diagnostic::Diagnostic;
-use super::span::{Name, Span};
 use super::suggest::did_you_mean;
-use super::syntax::{Row, Scenario};
-
-/// A range of an agent's rows.
-#[derive(Clone, Debug)]
-pub(crate) struct Rows {
-    /// Whose.
-    pub(crate) agent: Name,
-    /// The first, from 1.
-    pub(crate) from: u32,
-    /// One past the last.
-    pub(crate) to: u32,
-    /// Where that is written.
-    pub(crate) span: Span,
-}
+use super::syntax::{Row, Rows, Scenario};
 
 /// One edit.
 #[derive(Clone, Debug)]
@@ -78,21 +64,20 @@ pub(crate) fn edit(scenario: &mut Scenario, edit: &Edit) -> Result<(), Diagnosti
         return Err(Diagnostic::new(place.agent.span, message, help));
     };
     let rows = &mut agent.rows;
-    let (from, to) = (place.from as usize, place.to as usize);
-    if from == 0 || to < from || to > rows.len() + 1 {
-        let message = format!("{} has no rows {from}..{to}, it has {}", place.agent.node, rows.len());
-        let help = "rows are counted from 1, and `a..b` ends before row b";
-        return Err(Diagnostic::new(place.span, message, help));
+    let (first, last) = (place.first as usize, place.last as usize);
+    if first == 0 || last > rows.len() {
+        let message = format!("{} has no {place}, it has {} rows", place.agent.node, rows.len());
+        return Err(Diagnostic::new(place.span, message, "rows are counted from 1"));
     }
-    let taken: Vec<Row> = rows.drain(from - 1..to - 1).collect();
+    let taken: Vec<Row> = rows.drain(first - 1..last).collect();
     match edit {
         Edit::Drop(_) => {}
-        Edit::Replace(_, new) => drop(rows.splice(from - 1..from - 1, shifted(new, &taken))),
+        Edit::Replace(_, new) => drop(rows.splice(first - 1..first - 1, shifted(new, &taken))),
         Edit::Move(_, before) => {
             let before = *before as usize;
-            let target = if before >= to { before - (to - from) } else { before };
-            if before == 0 || (from < before && before < to) || target > rows.len() + 1 {
-                let message = format!("rows {from}..{to} cannot be moved before row {before}");
+            let target = if before > last { before - taken.len() } else { before };
+            if before == 0 || (first < before && before <= last) || target > rows.len() + 1 {
+                let message = format!("{place} cannot be moved before row {before}");
                 return Err(Diagnostic::new(
                     place.span,
                     message,

@@ -103,6 +103,7 @@ fn then(one: &Way, other: &Way, state: &State) -> Result<Option<Way>, CannotMerg
         .copied()
         .collect::<Vec<_>>();
     let happens = [one.happens.clone(), other.happens.clone()].concat();
+    let marks = [one.marks.as_slice(), &other.marks].concat();
     Ok(Some(Way {
         guard,
         updates,
@@ -110,6 +111,7 @@ fn then(one: &Way, other: &Way, state: &State) -> Result<Option<Way>, CannotMerg
         violates: other.violates,
         text: text.join("; "),
         happens,
+        marks,
     }))
 }
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use crate::language::span::Name;
 use crate::language::{Diagnostic, did_you_mean};
-use crate::model::{Alternative, Guard, Instruction, Pc, PropertyId, Update};
+use crate::model::{Alternative, Guard, Instruction, MarkId, Pc, PropertyId, Update};
 
 use super::event::Happening;
 
@@ -39,6 +39,8 @@ pub(super) struct Way {
     pub(super) text: String,
     /// What an event of a property may name.
     pub(super) happens: Vec<Happening>,
+    /// What has happened once it is taken.
+    pub(super) marks: Vec<MarkId>,
 }
 
 /// A place of the program.
@@ -63,7 +65,15 @@ pub(super) struct Builder {
 impl Way {
     /// A way on to the next node.
     pub(super) fn new(guard: Vec<Guard>, updates: Vec<Update>, text: impl Into<String>) -> Self {
-        Self { guard, updates, goal: Goal::Next, violates: None, text: text.into(), happens: Vec::new() }
+        Self {
+            guard,
+            updates,
+            goal: Goal::Next,
+            violates: None,
+            text: text.into(),
+            happens: Vec::new(),
+            marks: Vec::new(),
+        }
     }
 
     pub(super) fn to(mut self, goal: Goal) -> Self {
@@ -235,6 +245,7 @@ impl Numbering<'_> {
                     violates: way.violates,
                     text: way.text.clone(),
                     line: *line,
+                    marks: way.marks.clone(),
                 });
             }
         }
@@ -247,6 +258,7 @@ impl Numbering<'_> {
                 violates: None,
                 text,
                 line: 0,
+                marks: Vec::new(),
             });
         }
         alternatives

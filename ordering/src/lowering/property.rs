@@ -15,8 +15,8 @@ use super::state::Key;
 use super::{Lowering, NEVER_HAPPENS};
 
 impl Lowering<'_> {
-    fn add(&mut self, text: String, check: Check) -> PropertyId {
-        self.properties.push(Property { text, check });
+    fn add(&mut self, text: String, check: Check, line: u32) -> PropertyId {
+        self.properties.push(Property { text, check, line });
         // At most as many as MOST_THINGS and the built-in ones.
         PropertyId(u16::try_from(self.properties.len() - 1).unwrap_or(u16::MAX))
     }
@@ -30,7 +30,7 @@ impl Lowering<'_> {
             }
             let deadlock = property == BuiltIn::Deadlock;
             let check = if deadlock { Check::Deadlock } else { Check::Step };
-            let id = Some(self.add(format!("never {name}"), check));
+            let id = Some(self.add(format!("never {name}"), check, 0));
             match property {
                 BuiltIn::FreedFrame => found.freed = id,
                 BuiltIn::FreedTable => found.walked = id,
@@ -44,13 +44,17 @@ impl Lowering<'_> {
 
     pub(super) fn property(&mut self, index: usize) -> Result<(), Diagnostic> {
         let property = &self.scenario.properties[index];
-        let text = property.text.clone();
+        let (text, line) = (property.text.clone(), property.span.line(self.source));
         match &property.node {
             Question::BuiltIn(built_in) => {
                 if !self.options.is_on(*built_in) {
                     let help = "leave the property out, or the option that switches it off";
                     return Err(Diagnostic::new(property.span, "an option switches this property off", help));
                 }
+                self.properties
+                    .iter_mut()
+                    .filter(|known| known.text == text)
+                    .for_each(|known| known.line = line);
             }
             Question::Always(condition) | Question::Finally(condition) => {
                 let (names, hardware, state) = (self.names, self.hardware, &mut self.state);
@@ -70,14 +74,14 @@ impl Lowering<'_> {
                             .map(|slot| vec![Guard::IsNot(slot, 0)]),
                     );
                 }
-                self.add(text, if always { Check::Always(ways) } else { Check::Finally(ways) });
+                self.add(text, if always { Check::Always(ways) } else { Check::Finally(ways) }, line);
             }
             Question::Never { event, after, until } => {
                 for event in [Some(event), after.as_ref(), until.as_ref()].into_iter().flatten() {
                     self.known(event)?;
                 }
                 let ghost = after.as_ref().map(|_| self.state.var(&Key::Ghost(self.watches.len())));
-                let property = self.add(text, Check::Step);
+                let property = self.add(text, Check::Step, line);
                 let (event, after, until) = (event.clone(), after.clone(), until.clone());
                 self.watches.push(Watch { property, event, after, until, ghost, seen: [false; 2] });
             }

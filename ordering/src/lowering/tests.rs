@@ -40,7 +40,7 @@ fn unexpected(lowered: &Lowered, source: &str) -> Option<String> {
     }
     let fits = match (lowered.expect, &found) {
         (Some(Expect::Proved), Found::Proved(_)) => true,
-        (Some(Expect::Violation { steps }), Found::Violated(_, trace)) => {
+        (Some(Expect::Violation { steps, .. }), Found::Violated(_, trace)) => {
             steps.is_none_or(|steps| steps as usize == trace.len())
         }
         _ => false,

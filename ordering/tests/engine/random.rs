@@ -74,7 +74,8 @@ pub(crate) fn model(seed: u64) -> Model {
         let visible = shape.visible_to_singles(random);
         agents.push(agent(random, &shape, &visible, format!("s{index}")));
     }
-    let mut model = Model { variables, agents, properties: properties(random, &shape), symmetries };
+    let mut model =
+        Model { variables, agents, properties: properties(random, &shape), symmetries, marks: Vec::new() };
     if seed % 8 == 7 {
         widen(random, &mut model, shape.twins);
     }
@@ -205,7 +206,15 @@ fn alternative(random: &mut Random, shape: &Shape, visible: &[Var], pc: usize, l
     // A violation without a guard would be found at once.
     let violates = (guard.len() > 1 && random.one_in(3))
         .then(|| PropertyId(index_of(random.below(shape.step_properties))));
-    Alternative { guard, updates, next: Pc(index_of(next)), violates, text: "step".to_owned(), line: 0 }
+    Alternative {
+        guard,
+        updates,
+        next: Pc(index_of(next)),
+        violates,
+        text: "step".to_owned(),
+        line: 0,
+        marks: Vec::new(),
+    }
 }
 
 fn guard(random: &mut Random, shape: &Shape, visible: &[Var]) -> Guard {
@@ -249,7 +258,7 @@ fn properties(random: &mut Random, shape: &Shape) -> Vec<Property> {
     if random.one_in(4) {
         checks.push(Check::Deadlock);
     }
-    checks.into_iter().map(|check| Property { text: "property".to_owned(), check }).collect()
+    checks.into_iter().map(|check| Property { text: "property".to_owned(), check, line: 0 }).collect()
 }
 
 fn number(value: usize) -> u32 {

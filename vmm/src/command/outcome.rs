@@ -93,15 +93,15 @@ impl Checked {
         let outcome = engine::explore(&packed, options);
         let time = begun.elapsed();
         let disagrees = if cross { disagreement(&packed, options, &outcome) } else { None };
-        let expect = lowered.expect.unwrap_or(Expect::Proved);
+        let expect = lowered.expect.clone().unwrap_or(Expect::Proved);
         Ok(Self { lowered, expect, packed, outcome, time, disagrees })
     }
 
     /// Whether the verdict is the expected one, and the searches agreed.
     pub(super) fn is_as_expected(&self) -> bool {
-        let expected = match (self.expect, &self.outcome.verdict) {
+        let expected = match (&self.expect, &self.outcome.verdict) {
             (Expect::Proved, Verdict::Proved) => true,
-            (Expect::Violation { steps }, Verdict::Violated { trace, .. }) => {
+            (Expect::Violation { steps, .. }, Verdict::Violated { trace, .. }) => {
                 steps.is_none_or(|steps| usize::try_from(steps) == Ok(trace.steps.len()))
             }
             _ => false,
@@ -147,7 +147,7 @@ impl Checked {
         Row {
             scenario: &self.lowered.name,
             verdict: verdict_name(&self.outcome.verdict),
-            expected: expected_name(self.expect),
+            expected: expected_name(&self.expect),
             as_expected: self.is_as_expected(),
             steps,
             property,
@@ -185,7 +185,7 @@ fn verdict_name(verdict: &Verdict) -> &'static str {
     }
 }
 
-fn expected_name(expect: Expect) -> &'static str {
+fn expected_name(expect: &Expect) -> &'static str {
     match expect {
         Expect::Proved => "PROVED",
         Expect::Violation { .. } => "VIOLATED",
@@ -214,8 +214,8 @@ impl fmt::Display for Checked {
             self.lowered.name
         )?;
         if !self.is_as_expected() {
-            write!(f, "   <-- EXPECTED {}", expected_name(self.expect))?;
-            if let Expect::Violation { steps: Some(steps) } = self.expect {
+            write!(f, "   <-- EXPECTED {}", expected_name(&self.expect))?;
+            if let Expect::Violation { steps: Some(steps), .. } = &self.expect {
                 write!(f, " in {steps} steps")?;
             }
         }

@@ -86,8 +86,8 @@ fn row(entry: &Entry) -> Row<'_> {
 fn expected(entry: &Entry) -> String {
     match entry.lowered.expect {
         None | Some(Expect::Proved) => "proved".to_owned(),
-        Some(Expect::Violation { steps: None }) => "violation".to_owned(),
-        Some(Expect::Violation { steps: Some(steps) }) => format!("violation in {steps} steps"),
+        Some(Expect::Violation { steps: None, .. }) => "violation".to_owned(),
+        Some(Expect::Violation { steps: Some(steps), .. }) => format!("violation in {steps} steps"),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Invariant: an event is read up to `after`, `until` or the end of the line, and keeps the words it was written with.
 
 use super::super::diagnostic::Diagnostic;
-use super::super::span::Spanned;
+use super::super::span::{Name, Spanned};
 use super::super::syntax::{Action, BuiltIn, Event, Expect, Property, Question};
 use super::super::token::Token;
 use super::super::vocabulary::find;
@@ -103,12 +103,13 @@ fn words(cursor: &mut Cursor<'_>, start: super::super::span::Span, source: &str)
 }
 
 /// What stands behind `expect`.
-pub(super) fn expect(cursor: &mut Cursor<'_>) -> Parsed<Spanned<Expect>> {
-    const FORM: &str = "expect proved, or expect violation in 9 steps";
+pub(super) fn expect(cursor: &mut Cursor<'_>, source: &str) -> Parsed<Spanned<Expect>> {
+    const FORM: &str = "expect proved, or expect violation of never deadlock in 9 steps";
     let start = cursor.here();
     let expected = if cursor.eat_word("proved") {
         Expect::Proved
     } else if cursor.eat_word("violation") {
+        let of = if cursor.eat_word("of") { Some(named(cursor, source, FORM)?) } else { None };
         let mut steps = None;
         if cursor.eat_word("in") {
             steps = Some(cursor.number(FORM)?.node);
@@ -116,10 +117,23 @@ pub(super) fn expect(cursor: &mut Cursor<'_>) -> Parsed<Spanned<Expect>> {
                 return Err(cursor.expected("`steps`", FORM));
             }
         }
-        Expect::Violation { steps }
+        Expect::Violation { of, steps }
     } else {
         return Err(cursor.expected("`proved` or `violation`", FORM));
     };
     cursor.done(FORM)?;
     Ok(Spanned::new(expected, cursor.since(start)))
+}
+
+/// A property as it is written, up to `in 9 steps` or the end of the line.
+fn named(cursor: &mut Cursor<'_>, source: &str, form: &str) -> Parsed<Name> {
+    let start = cursor.here();
+    while cursor.peek_word() != Some("in") && cursor.next().is_some() {}
+    let span = cursor.since(start);
+    let text = normal(span.text(source));
+    if !["never ", "always ", "finally "].iter().any(|keyword| text.starts_with(keyword)) {
+        let message = format!("`{text}` is no property");
+        return Err(Diagnostic::new(start, message, format!("write the property as it stands: `{form}`")));
+    }
+    Ok(Spanned::new(text, span))
 }
