@@ -64,7 +64,7 @@ never use of a freed frame
 
 scenario variant
 like base
-replace CPU.3..4
+replace CPU.3
   ptep_clear_flush A
   set_pte A -> new rw
   store A = 1

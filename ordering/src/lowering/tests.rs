@@ -38,7 +38,7 @@ fn unexpected(lowered: &Lowered, source: &str) -> Option<String> {
     {
         return Some(format!("{}: {found:#?}", lowered.name));
     }
-    let fits = match (lowered.expect, &found) {
+    let fits = match (&lowered.expect, &found) {
         (Some(Expect::Proved), Found::Proved(_)) => true,
         (Some(Expect::Violation { steps, .. }), Found::Violated(_, trace)) => {
             steps.is_none_or(|steps| steps as usize == trace.len())

@@ -306,13 +306,13 @@ error: `load` needs a TLB, and agent `mm` runs on no CPU
 fn a_variant_names_its_base_and_rows_that_are_there() {
     let source = format!("{}scenario t\nlike s\ndrop CPU.9\n\nscenario u\nlike r\n", in_column("load A"));
     let expected = r#"
-error: CPU has no rows 9..10, it has 3
+error: CPU has no row 9, it has 3 rows
   --> a.scn:16:6
    |
 16 | drop CPU.9
    |      ^^^^^
    |
-   = help: rows are counted from 1, and `a..b` ends before row b
+   = help: rows are counted from 1
 
 error: there is no scenario `r`
   --> a.scn:19:6
