@@ -3,7 +3,7 @@
 //! A model is [compiled](compile()) into tables over states of one machine word, then [explored](explore()) level by
 //! level. Reading order: [`replay`] (what a model means), `reach` and `pruned` (what cannot happen), `layout`, `condition`
 //! and `tables` (the packed model), `expand`, `set` and `search`, then the reductions `liveness`, `symmetry` and
-//! `persistent`, and what comes after a search: `trace`, `witness`, `counting`.
+//! `persistent`, and what comes after a search: `livelock`, `coverage`, `trace`, `round`, `witness`, `counting`.
 //!
 //! Invariant: a verdict is exact. States are compared whole, a limit that was hit is never called a proof, and the
 //! outcome does not depend on the number of threads.
@@ -14,9 +14,11 @@ mod bits;
 mod cases;
 mod condition;
 mod counting;
+mod coverage;
 pub mod cow_n;
 mod expand;
 mod layout;
+mod livelock;
 mod liveness;
 mod options;
 mod outcome;
@@ -25,6 +27,7 @@ mod properties;
 mod pruned;
 mod reach;
 pub mod replay;
+mod round;
 mod search;
 mod set;
 mod symmetry;
@@ -37,9 +40,12 @@ use std::fmt;
 
 use thiserror::Error;
 
+use self::expand::Broken;
 pub use self::options::{Counting, Options, Reduction, Reductions, Threads, Visited};
-pub use self::outcome::{Bound, Interleavings, Length, Outcome, Statistics, Step, Trace, Verdict};
-use self::search::{End, Searched};
+pub use self::outcome::{
+    Bound, Coverage, Interleavings, Length, Outcome, Round, Statistics, Step, Trace, Verdict,
+};
+use self::search::{End, Plan, Searched};
 use self::tables::Tables;
 use self::word::Word;
 use crate::model::{Model, ModelError};
@@ -166,16 +172,13 @@ fn explore_tables<W: Word>(model: &Model, tables: &Tables<W>, options: &Options)
     let searched = Searched::run(tables, &plan);
     match searched.end {
         End::Full => {
-            Outcome { verdict: Verdict::BoundHit { what: bound }, statistics: searched.statistics() }
+            let verdict = Verdict::BoundHit { what: bound };
+            Outcome { verdict, statistics: searched.statistics(), coverage: None }
         }
-        End::Exhausted => {
-            let mut statistics = searched.statistics();
-            drop(searched);
-            if options.interleavings == Counting::On {
-                statistics.interleavings = counting::interleavings(tables, &plan);
-            }
-            Outcome { verdict: Verdict::Proved, statistics }
-        }
+        End::Exhausted => match livelock::find(tables, &plan, &searched) {
+            Some(found) => hopeless(model, tables, &plan, &searched, &found),
+            None => proved(model, tables, options, &plan, searched),
+        },
         End::Broken(found) if options.reductions.persistent_sets == Reduction::On => {
             let again = Searched::run(tables, &plan.shortest(found.depth));
             match again.end {
@@ -186,6 +189,43 @@ fn explore_tables<W: Word>(model: &Model, tables: &Tables<W>, options: &Options)
             }
         }
         End::Broken(found) => searched.violated(model, tables, &plan, &found, Length::Shortest),
+    }
+}
+
+/// No state breaks a property, and from each an end can be reached.
+fn proved<W: Word>(
+    model: &Model,
+    tables: &Tables<W>,
+    options: &Options,
+    plan: &Plan,
+    searched: Searched<W>,
+) -> Outcome {
+    let coverage = Some(coverage::coverage(model, tables, plan, &searched));
+    let mut statistics = searched.statistics();
+    drop(searched);
+    if options.interleavings == Counting::On {
+        statistics.interleavings = counting::interleavings(tables, plan);
+    }
+    Outcome { verdict: Verdict::Proved, statistics, coverage }
+}
+
+/// The search came to a state from which no end can be reached; the nearest one is looked for without persistent sets.
+fn hopeless<W: Word>(
+    model: &Model,
+    tables: &Tables<W>,
+    plan: &Plan,
+    searched: &Searched<W>,
+    found: &Broken<W>,
+) -> Outcome {
+    if plan.reductions.persistent_sets == Reduction::Off {
+        return searched.violated(model, tables, plan, found, Length::Shortest);
+    }
+    let plan = plan.without_persistent_sets();
+    let again = Searched::run(tables, &plan);
+    let nearest = (again.end == End::Exhausted).then(|| livelock::find(tables, &plan, &again)).flatten();
+    match nearest {
+        Some(nearest) => again.violated(model, tables, &plan, &nearest, Length::Shortest),
+        None => searched.violated(model, tables, &plan, found, Length::PerhapsLonger),
     }
 }
 

@@ -4,6 +4,7 @@
 //! and of several the least, so that the order in which states are expanded does not show.
 
 use super::cases::{Choice, Kind};
+use super::coverage::Seen;
 use super::layout::Field;
 use super::persistent::{Agents, Chooser};
 use super::symmetry::canonical;
@@ -35,6 +36,7 @@ pub(super) struct Expander<'t, W> {
     agents: Agents,
     pub(super) transitions: u64,
     pub(super) broken: Option<Broken<W>>,
+    pub(super) seen: Seen,
 }
 
 impl<'t, W: Word> Expander<'t, W> {
@@ -49,6 +51,7 @@ impl<'t, W: Word> Expander<'t, W> {
             agents: (1 << tables.counters.len()) - 1,
             transitions: 0,
             broken: None,
+            seen: Seen::nothing(tables.ways.len()),
         }
     }
 
@@ -81,6 +84,7 @@ impl<'t, W: Word> Expander<'t, W> {
     pub(super) fn expand(&mut self, state: W, depth: usize, mut successor: impl FnMut(W)) {
         let before = self.transitions;
         self.locate(state);
+        self.seen.end |= self.tables.properties.ended(state);
         if self.tables.properties.concern_states() {
             self.note(self.tables.properties.broken(state), depth, state, None);
         }
@@ -115,6 +119,7 @@ impl<'t, W: Word> Expander<'t, W> {
             };
             if let Some(after) = after {
                 transitions += 1;
+                self.seen.ways[choice.way as usize] = true;
                 successor(canonical(after & (kept | choice.live), symmetries));
             }
         });

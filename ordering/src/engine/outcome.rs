@@ -5,11 +5,12 @@
 use super::expand::{Broken, Expander};
 use super::options;
 use super::replay::{Change, State};
+use super::round;
 use super::search::{Plan, Searched};
 use super::tables::Tables;
 use super::trace;
 use super::word::Word;
-use crate::model::{Model, Pc, PropertyId};
+use crate::model::{MarkId, Model, Pc, PropertyId};
 
 /// A verdict and what it cost.
 #[derive(Clone, PartialEq, Debug)]
@@ -18,6 +19,19 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// What was searched.
     pub statistics: Statistics,
+    /// Of a model that is proved, what its runs do.
+    pub coverage: Option<Coverage>,
+}
+
+/// What some run does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Coverage {
+    /// The marks that none was seen to carry.
+    pub unseen: Vec<MarkId>,
+    /// Whether one was seen in which all agents whose end is awaited end.
+    pub end: bool,
+    /// Whether what was not seen never happens; else the search for it hit the limit.
+    pub complete: bool,
 }
 
 /// What is true of a model.
@@ -72,6 +86,17 @@ pub struct Trace {
     pub steps: Vec<Step>,
     /// The state after them.
     pub last: State,
+    /// How it goes on for ever, if that is what it shows.
+    pub round: Option<Round>,
+}
+
+/// Steps that are taken again and again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Round {
+    /// From the end of the run to the state in which the steps begin.
+    pub lead: Vec<Step>,
+    /// From that state back to it, at least one.
+    pub cycle: Vec<Step>,
 }
 
 /// A step of a run.
@@ -135,8 +160,11 @@ impl<W: Word> Searched<W> {
     ) -> Outcome {
         let mut expander = Expander::new(tables, plan.without_persistent_sets().reductions);
         let moves = trace::to(self, &mut expander, tables.initial, broken);
-        let trace = trace::shown(model, &moves);
+        let mut trace = trace::shown(model, &moves);
+        if tables.properties.livelock() == Some(broken.property) {
+            trace.round = round::round(model, &trace.last);
+        }
         let verdict = Verdict::Violated { property: broken.property, trace, length };
-        Outcome { verdict, statistics: self.statistics() }
+        Outcome { verdict, statistics: self.statistics(), coverage: None }
     }
 }

@@ -14,6 +14,7 @@ pub(super) struct Properties<W> {
     always: Vec<(PropertyId, Vec<Condition<W>>)>,
     finally: Vec<(PropertyId, Vec<Condition<W>>)>,
     deadlock: Option<PropertyId>,
+    livelock: Option<PropertyId>,
     /// That all agents whose end is awaited have ended; none if that cannot be.
     ended: Option<Condition<W>>,
 }
@@ -21,14 +22,16 @@ pub(super) struct Properties<W> {
 impl<W: Word> Properties<W> {
     pub(super) fn of(pruned: &Pruned<'_>, layout: &Layout) -> Self {
         let ended = ended(pruned, layout);
-        let mut properties = Self { always: Vec::new(), finally: Vec::new(), deadlock: None, ended };
+        let mut properties =
+            Self { always: Vec::new(), finally: Vec::new(), deadlock: None, livelock: None, ended };
         for (property, index) in pruned.model.properties.iter().zip(0..) {
             let id = PropertyId(index);
             match &property.check {
                 Check::Always(any) => properties.always.push((id, conditions(layout, any))),
                 Check::Finally(any) => properties.finally.push((id, conditions(layout, any))),
                 Check::Deadlock => properties.deadlock = properties.deadlock.or(Some(id)),
-                Check::Step | Check::Livelock => {}
+                Check::Livelock => properties.livelock = properties.livelock.or(Some(id)),
+                Check::Step => {}
             }
         }
         properties
@@ -52,6 +55,11 @@ impl<W: Word> Properties<W> {
         let always = self.always.iter().find(broken);
         let finally = if self.ended(state) { self.finally.iter().find(broken) } else { None };
         always.into_iter().chain(finally).map(|(id, _)| *id).min()
+    }
+
+    /// The property that a state breaks from which nobody can end any more.
+    pub(super) fn livelock(&self) -> Option<PropertyId> {
+        self.livelock
     }
 
     /// The property that a state breaks in which nobody can move.

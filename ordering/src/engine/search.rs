@@ -4,6 +4,7 @@
 //! the order inside a level: a level is finished before anything is concluded, and a limit is a number of states.
 
 use super::Reductions;
+use super::coverage::Seen;
 use super::expand::{Broken, Expander};
 use super::options::Visited;
 use super::set::Set;
@@ -56,6 +57,8 @@ pub(super) struct Searched<W> {
     pub(super) states: usize,
     /// Steps taken, likewise.
     pub(super) transitions: u64,
+    /// What was seen, likewise.
+    pub(super) seen: Seen,
 }
 
 /// The states whose hashes begin with the shard's number.
@@ -70,6 +73,7 @@ struct Shard<W> {
 struct Level<W> {
     transitions: u64,
     broken: Option<Broken<W>>,
+    seen: Seen,
 }
 
 impl Plan {
@@ -82,13 +86,14 @@ impl Plan {
 }
 
 impl<W: Word> Level<W> {
-    fn of(expander: &Expander<'_, W>) -> Self {
-        Self { transitions: expander.transitions, broken: expander.broken }
+    fn of(expander: Expander<'_, W>) -> Self {
+        Self { transitions: expander.transitions, broken: expander.broken, seen: expander.seen }
     }
 
-    fn and(self, other: &Self) -> Self {
+    fn and(mut self, other: &Self) -> Self {
+        self.seen.add(&other.seen);
         let broken = self.broken.into_iter().chain(other.broken).min();
-        Self { transitions: self.transitions + other.transitions, broken }
+        Self { transitions: self.transitions + other.transitions, broken, ..self }
     }
 }
 
@@ -120,6 +125,18 @@ impl<W: Word> Searched<W> {
         &self.shards[0].set
     }
 
+    /// Numbers below which all places are.
+    pub(super) fn capacity(&self) -> usize {
+        self.shards.iter().map(|shard| shard.set.capacity()).sum()
+    }
+
+    /// The number of a state that was found, which no other has.
+    pub(super) fn place(&self, state: W) -> Option<usize> {
+        let owner = owner(state, self.shards.len());
+        let before: usize = self.shards[..owner].iter().map(|shard| shard.set.capacity()).sum();
+        self.shards[owner].set.slot(state).map(|slot| before + slot)
+    }
+
     fn start(tables: &Tables<W>, plan: &Plan) -> Self {
         let bits = if plan.shards == Shards::One { 0 } else { 1 };
         let shard = |_| Shard { set: Set::new(bits), levels: Vec::new(), fresh: Vec::new() };
@@ -128,7 +145,8 @@ impl<W: Word> Searched<W> {
         let owner = owner(initial, shards.len());
         shards[owner].insert(&[initial]);
         shards.iter_mut().for_each(Shard::next_level);
-        Self { end: End::Exhausted, shards, states: 1, transitions: 0 }
+        let seen = Seen::nothing(tables.ways.len());
+        Self { end: End::Exhausted, shards, states: 1, transitions: 0, seen }
     }
 
     fn width(&self) -> usize {
@@ -151,6 +169,7 @@ impl<W: Word> Searched<W> {
         self.end = level.broken.map_or(End::Exhausted, End::Broken);
         self.states = found;
         self.transitions += level.transitions;
+        self.seen.add(&level.seen);
         self.shards.iter_mut().for_each(Shard::next_level);
     }
 }
@@ -197,7 +216,7 @@ fn alone<W: Word>(shards: &mut [Shard<W>], tables: &Tables<W>, plan: &Plan, dept
         }
     }
     deliver(&mut outboxes, shards, 1);
-    Level::of(&expander)
+    Level::of(expander)
 }
 
 /// Expands a level of the only shard.
@@ -220,7 +239,7 @@ fn one_shard<W: Word>(shard: &mut Shard<W>, tables: &Tables<W>, plan: &Plan, dep
     if let Some(level) = shard.levels.last_mut() {
         *level = states;
     }
-    Level::of(&expander)
+    Level::of(expander)
 }
 
 /// Inserts what waits in the boxes that hold at least so much; how many states were new.

@@ -19,6 +19,8 @@ use crate::model::{Model, PropertyId, Symmetry, Update, Var};
 #[derive(Clone, Debug)]
 pub(super) struct Tables<W> {
     pub(super) layout: Layout,
+    /// The declared symmetries that hold.
+    pub(super) symmetries: Vec<Symmetry>,
     pub(super) initial: W,
     pub(super) counters: Vec<Counter>,
     pub(super) ways: Vec<Entry<W>>,
@@ -139,6 +141,7 @@ impl<W: Word> Tables<W> {
             properties: Properties::of(&pruned, &layout),
             counters,
             layout,
+            symmetries: symmetries.into_iter().cloned().collect(),
         })
     }
 }

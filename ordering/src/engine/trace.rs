@@ -35,7 +35,7 @@ pub(super) fn shown(model: &Model, moves: &[Move]) -> Trace {
         let Move { agent, pc, alternative } = *taken;
         Step { agent, pc, alternative, changes }
     };
-    Trace { steps: moves.iter().zip(changes).map(step).collect(), last }
+    Trace { steps: moves.iter().zip(changes).map(step).collect(), last, round: None }
 }
 
 /// The canonical states from after the start to `last`.

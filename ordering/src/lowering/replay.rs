@@ -111,7 +111,7 @@ fn shown(model: &Model, moves: &[Move]) -> Replayed {
         broken = way.violates.or_else(|| after.broken(model));
         state = after;
     }
-    Replayed { trace: Trace { steps, last: state }, broken }
+    Replayed { trace: Trace { steps, last: state, round: None }, broken }
 }
 
 /// The ways on of an agent.

@@ -4,8 +4,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use ordering::engine::replay::State;
-use ordering::model::{Model, PropertyId};
+use ordering::engine::replay::{Move, State};
+use ordering::model::{Alternative, Check, MarkId, Model, PropertyId};
 
 /// What it found.
 #[derive(Clone, PartialEq, Debug)]
@@ -14,19 +14,26 @@ pub(crate) struct Found {
     pub(crate) broken: Option<(usize, PropertyId)>,
     pub(crate) states: usize,
     pub(crate) transitions: u64,
+    /// Marks that no step carries that was taken.
+    pub(crate) unseen: Vec<MarkId>,
+    /// Whether all agents whose end is awaited have ended in some state.
+    pub(crate) end: bool,
 }
 
 /// Explores every state, level by level; none if there are more than `limit`.
 pub(crate) fn explore(model: &Model, limit: usize) -> Option<Found> {
     let start = State::initial(model);
     let mut seen = HashSet::from([start.clone()]);
-    let (mut level, mut found) = (vec![start], Found { broken: None, states: 1, transitions: 0 });
-    let mut depth = 0;
-    while !level.is_empty() && found.broken.is_none() {
+    let mut levels = vec![vec![start]];
+    let mut found = Found { broken: None, states: 1, transitions: 0, unseen: Vec::new(), end: false };
+    let mut carried = HashSet::new();
+    while levels.last().is_some_and(|level| !level.is_empty()) && found.broken.is_none() {
+        let (depth, level) = (levels.len() - 1, levels.last().expect("there is a level"));
         let mut next = Vec::new();
         let here = level.iter().filter_map(|state| state.broken(model)).min().map(|id| (depth, id));
         let mut taken = None;
-        for state in &level {
+        for state in level {
+            found.end |= state.ended(model);
             for (step, alternative) in state.steps(model) {
                 found.transitions += 1;
                 if let Some(id) = alternative.violates {
@@ -36,6 +43,7 @@ pub(crate) fn explore(model: &Model, limit: usize) -> Option<Found> {
                         }));
                     continue;
                 }
+                carried.extend(alternative.marks.iter().copied());
                 let after = state.after(step.agent, alternative);
                 if seen.insert(after.clone()) {
                     next.push(after);
@@ -47,9 +55,32 @@ pub(crate) fn explore(model: &Model, limit: usize) -> Option<Found> {
         if found.states > limit {
             return None;
         }
-        (level, depth) = (next, depth + 1);
+        levels.push(next);
     }
+    found.broken = found.broken.or_else(|| livelock(model, &levels));
+    found.unseen = (0..).map(MarkId).take(model.marks.len()).filter(|mark| !carried.contains(mark)).collect();
     Some(found)
+}
+
+/// The depth of the first state from which neither an end nor a state without steps can be reached.
+fn livelock(model: &Model, levels: &[Vec<State>]) -> Option<(usize, PropertyId)> {
+    let index = model.properties.iter().position(|property| property.check == Check::Livelock)?;
+    let mut hopeful: HashSet<&State> = HashSet::new();
+    loop {
+        let before = hopeful.len();
+        for state in levels.iter().flatten() {
+            let steps = state.steps(model);
+            let next = |(step, way): &(Move, &Alternative)| hopeful.contains(&state.after(step.agent, way));
+            if state.ended(model) || steps.is_empty() || steps.iter().any(next) {
+                hopeful.insert(state);
+            }
+        }
+        if hopeful.len() == before {
+            break;
+        }
+    }
+    let depth = levels.iter().position(|level| level.iter().any(|state| !hopeful.contains(state)))?;
+    Some((depth, PropertyId(u16::try_from(index).expect("few properties"))))
 }
 
 /// The number of runs from the start until nobody can move; none if a run can return to a state.

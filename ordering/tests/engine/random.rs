@@ -3,8 +3,8 @@
 //! Invariant: the same seed gives the same model.
 
 use ordering::model::{
-    Agent, Alternative, Check, Guard, Instruction, Member, Model, Pc, Property, PropertyId, Symmetry, Update,
-    Var, Variable,
+    Agent, Alternative, Check, Guard, Instruction, Mark, MarkId, Member, Model, Pc, Property, PropertyId,
+    Statement, Symmetry, Update, Var, Variable,
 };
 
 /// Marsaglia's xorshift.
@@ -79,7 +79,23 @@ pub(crate) fn model(seed: u64) -> Model {
     if seed % 8 == 7 {
         widen(random, &mut model, shape.twins);
     }
+    mark(random, &mut model);
     model
+}
+
+/// Marks for all ways: one of its own each, or one that a few ways share.
+fn mark(random: &mut Random, model: &mut Model) {
+    let mut count = 0;
+    for (agent, program) in model.agents.iter_mut().enumerate() {
+        for way in program.program.iter_mut().flat_map(|instruction| &mut instruction.alternatives) {
+            if count == 0 || !random.one_in(4) {
+                let text = format!("way {count}");
+                model.marks.push(Mark::Statement(Statement { agent, row: 0, line: 0, text }));
+                count += 1;
+            }
+            way.marks = vec![MarkId(index_of(count - 1))];
+        }
+    }
 }
 
 /// Flags that make a state too large for 63 bits.
@@ -257,6 +273,9 @@ fn properties(random: &mut Random, shape: &Shape) -> Vec<Property> {
     }
     if random.one_in(4) {
         checks.push(Check::Deadlock);
+    }
+    if random.one_in(2) {
+        checks.push(Check::Livelock);
     }
     checks.into_iter().map(|check| Property { text: "property".to_owned(), check, line: 0 }).collect()
 }

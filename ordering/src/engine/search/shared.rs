@@ -125,6 +125,6 @@ impl<W: Word> Worker<'_, W> {
             self.shard.insert(&states);
             self.found.fetch_add(self.shard.set.len() - before, Ordering::Relaxed);
         }
-        Level::of(&self.expander)
+        Level::of(self.expander)
     }
 }
