@@ -125,8 +125,8 @@ pub fn explore(packed: &Packed, options: &Options) -> Outcome {
 #[must_use]
 pub fn witness(packed: &Packed, max_states: usize) -> Option<Trace> {
     let moves = match &packed.tables {
-        Width::Narrow(tables) => witness::find(tables, max_states),
-        Width::Wide(tables) => witness::find(tables, max_states),
+        Width::Narrow(tables) => witness::find(&packed.model, tables, max_states),
+        Width::Wide(tables) => witness::find(&packed.model, tables, max_states),
     };
     moves.map(|moves| trace::shown(&packed.model, &moves))
 }

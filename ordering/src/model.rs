@@ -91,6 +91,16 @@ pub struct Alternative {
 pub struct Instruction {
     /// The ways on.
     pub alternatives: Vec<Alternative>,
+    /// Whether the agent may stop here for good: then it has ended as long as it goes no further.
+    pub may_end: bool,
+}
+
+impl Agent {
+    /// Whether an agent that is there has ended.
+    #[must_use]
+    pub fn ends_at(&self, at: Pc) -> bool {
+        self.program.get(usize::from(at.0)).is_none_or(|instruction| instruction.may_end)
+    }
 }
 
 /// Somebody who takes steps.

@@ -167,7 +167,7 @@ impl Vars {
                 next: Pc(again),
                 ..step("load", page, vec![Guard::Is(tlb, NONE)], vec![])
             });
-            reader.agent.program.push(Instruction { alternatives: load });
+            reader.agent.program.push(Instruction { alternatives: load, may_end: false });
         }
         reader.agent
     }
@@ -179,7 +179,7 @@ impl Vars {
             let (walk, next) = (program.here(), program.here() + 1 + self.size.pages);
             let walks =
                 pages.clone().flat_map(|page| self.device_walk(device, page, Pc(walk + 1 + page))).collect();
-            program.agent.program.push(Instruction { alternatives: walks });
+            program.agent.program.push(Instruction { alternatives: walks, may_end: false });
             for page in pages.clone() {
                 let tlb = self.iotlb(device, page);
                 let mut read = self.read("dma_read", page, tlb, next);
@@ -187,7 +187,7 @@ impl Vars {
                     next: Pc(next),
                     ..step("dma_read", page, vec![Guard::Is(tlb, NONE)], vec![])
                 });
-                program.agent.program.push(Instruction { alternatives: read });
+                program.agent.program.push(Instruction { alternatives: read, may_end: false });
             }
         }
         program.agent
@@ -235,7 +235,7 @@ impl Program {
     fn add_choice(&mut self, mut alternatives: Vec<Alternative>) {
         let next = Pc(self.here() + 1);
         alternatives.iter_mut().for_each(|alternative| alternative.next = next);
-        self.agent.program.push(Instruction { alternatives });
+        self.agent.program.push(Instruction { alternatives, may_end: false });
     }
 }
 

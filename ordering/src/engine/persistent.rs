@@ -10,7 +10,8 @@
 //! there changes nothing for readers, and who can only store what is already there changes nothing for those that read
 //! it next.
 //!
-//! A property of states acts like one more agent, which reads the property's variables and moves when it is broken.
+//! A property of states acts like one more agent, which reads the property's variables and moves when it is broken. Who
+//! may stop and goes on takes from those that look at the end what they wait for, so it is not independent of them.
 //!
 //! Source: Godefroid, Partial-Order Methods for the Verification of Concurrent Systems, 1996, chapter 4; Kurshan and
 //! others, Static Partial Order Reduction, 1998.
@@ -76,22 +77,24 @@ pub(super) struct Dependence<W> {
     finally: W,
     /// Agents whose end is awaited.
     awaited: Agents,
-    /// For each agent, the place where it has ended.
-    ends: Vec<Option<usize>>,
+    /// By place, whether its agent has ended there.
+    ends: Vec<bool>,
+    /// Whether it matters when all agents whose end is awaited have ended.
+    end_matters: bool,
 }
 
 impl<W: Word> Dependence<W> {
     /// `places` is, for each place, its range of `ways`.
     pub(super) fn of(pruned: &Pruned<'_>, layout: &Layout, ways: &[Entry<W>], places: &[(u32, u32)]) -> Self {
-        let agents = 0..pruned.model.agents.len();
-        let awaited = agents.clone().filter(|&agent| !pruned.model.agents[agent].spontaneous);
+        let awaited = (0..pruned.model.agents.len()).filter(|&agent| !pruned.model.agents[agent].spontaneous);
         let (always, finally) = observed(pruned.model);
         Self {
             futures: futures(ways, places),
             always: layout.mask(&always),
             finally: layout.mask(&finally),
             awaited: awaited.fold(0, |set, agent| set | 1 << agent),
-            ends: agents.map(|agent| pruned.end(agent)).collect(),
+            ends: (0..pruned.places.len()).map(|place| pruned.is_end(place)).collect(),
+            end_matters: end_matters(pruned.model),
         }
     }
 
@@ -110,7 +113,7 @@ impl<W: Word> Dependence<W> {
 
     /// Whom an agent's choices drag into its set: everybody who can ever conflict with them.
     #[inline]
-    fn dragged(&self, next: &Next<W>, later: &[Later<W>]) -> Agents {
+    fn dragged(&self, agent: usize, place: u32, next: &Next<W>, later: &[Later<W>]) -> Agents {
         let (mut set, mut bit) = (0, 1);
         for other in later {
             set |= if next.conflicts(other) { bit } else { 0 };
@@ -118,6 +121,9 @@ impl<W: Word> Dependence<W> {
         }
         if next.changes & (self.always | self.finally) != W::ZERO {
             set |= self.concerned(next);
+        }
+        if self.end_matters && self.ends[place as usize] && self.awaited >> agent & 1 == 1 {
+            set |= FINALLY;
         }
         set
     }
@@ -137,13 +143,15 @@ impl<W: Word> Dependence<W> {
     }
 
     /// Agents without whose steps no property of the end can break from here on: somebody who has not ended, and if all
-    /// have, whoever can still change a variable.
+    /// have, whoever can still change a variable or go on.
     fn enablers(&self, at: &[u32], later: &[Later<W>]) -> Agents {
-        let running =
-            |&agent: &usize| self.awaited >> agent & 1 == 1 && self.ends[agent] != Some(at[agent] as usize);
-        match (0..at.len()).find(running) {
+        let awaited = |&agent: &usize| self.awaited >> agent & 1 == 1;
+        match (0..at.len()).filter(awaited).find(|&agent| !self.ends[at[agent] as usize]) {
             Some(agent) => 1 << agent,
-            None => changers(self.finally, later),
+            None => {
+                let stopped = (0..at.len()).filter(awaited).filter(|&agent| later[agent].writes != W::ZERO);
+                stopped.fold(changers(self.finally, later), |set, agent| set | 1 << agent)
+            }
         }
     }
 }
@@ -198,6 +206,11 @@ fn futures<W: Word>(ways: &[Entry<W>], places: &[(u32, u32)]) -> Vec<Future<W>> 
         }
     }
     futures
+}
+
+/// Whether a property asks when all agents whose end is awaited have ended.
+fn end_matters(model: &Model) -> bool {
+    model.properties.iter().any(|property| matches!(property.check, Check::Finally(_) | Check::Livelock))
 }
 
 /// The variables that properties read which hold always, and those which hold at the end.

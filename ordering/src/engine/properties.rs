@@ -3,7 +3,7 @@
 //! Invariant: of several broken properties the one with the lowest index is reported.
 
 use super::condition::Condition;
-use super::layout::Layout;
+use super::layout::{Field, Layout};
 use super::pruned::Pruned;
 use super::word::Word;
 use crate::model::{Check, Guard, PropertyId};
@@ -15,13 +15,42 @@ pub(super) struct Properties<W> {
     finally: Vec<(PropertyId, Vec<Condition<W>>)>,
     deadlock: Option<PropertyId>,
     livelock: Option<PropertyId>,
-    /// That all agents whose end is awaited have ended; none if that cannot be.
-    ended: Option<Condition<W>>,
+    ended: Ended<W>,
+}
+
+/// That all agents whose end is awaited have ended.
+#[derive(Clone, Debug)]
+struct Ended<W> {
+    /// Of those that can end at one place only.
+    at: Condition<W>,
+    /// Of the others, by place.
+    among: Vec<(Field, Box<[bool]>)>,
+}
+
+impl<W: Word> Ended<W> {
+    fn of(pruned: &Pruned<'_>, layout: &Layout) -> Self {
+        let (mut at, mut among) = (Vec::new(), Vec::new());
+        let awaited = (0..pruned.model.agents.len()).filter(|&agent| !pruned.model.agents[agent].spontaneous);
+        for agent in awaited {
+            let ends: Box<[bool]> = pruned.of_agent(agent).map(|place| pruned.is_end(place)).collect();
+            let mut places = (0..).zip(&ends).filter(|(_, end)| **end);
+            match (places.next(), places.next()) {
+                (Some((only, _)), None) => at.push((layout.counters[agent], only)),
+                (None | Some(_), _) => among.push((layout.counters[agent], ends)),
+            }
+        }
+        Self { at: Condition::all(at), among }
+    }
+
+    #[inline]
+    fn holds(&self, state: W) -> bool {
+        self.at.holds(state) && self.among.iter().all(|(field, ends)| ends[field.read(state) as usize])
+    }
 }
 
 impl<W: Word> Properties<W> {
     pub(super) fn of(pruned: &Pruned<'_>, layout: &Layout) -> Self {
-        let ended = ended(pruned, layout);
+        let ended = Ended::of(pruned, layout);
         let mut properties =
             Self { always: Vec::new(), finally: Vec::new(), deadlock: None, livelock: None, ended };
         for (property, index) in pruned.model.properties.iter().zip(0..) {
@@ -46,7 +75,7 @@ impl<W: Word> Properties<W> {
     /// Whether the run may end here.
     #[inline]
     pub(super) fn ended(&self, state: W) -> bool {
-        self.ended.as_ref().is_some_and(|ended| ended.holds(state))
+        self.ended.holds(state)
     }
 
     /// The first formula that is broken.
@@ -70,13 +99,4 @@ impl<W: Word> Properties<W> {
 
 fn conditions<W: Word>(layout: &Layout, any: &[Vec<Guard>]) -> Vec<Condition<W>> {
     any.iter().filter_map(|all| Condition::of(layout, all)).collect()
-}
-
-fn ended<W: Word>(pruned: &Pruned<'_>, layout: &Layout) -> Option<Condition<W>> {
-    let awaited = (0..pruned.model.agents.len()).filter(|&agent| !pruned.model.agents[agent].spontaneous);
-    let fields = awaited.map(|agent| {
-        let place = pruned.end(agent)? - pruned.first[agent];
-        Some((layout.counters[agent], super::tables::number(place)))
-    });
-    Some(Condition::all(fields.collect::<Option<Vec<_>>>()?))
 }

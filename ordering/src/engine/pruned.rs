@@ -50,10 +50,10 @@ impl<'m> Pruned<'m> {
         self.first[agent]..self.first[agent + 1]
     }
 
-    /// The place where the agent has ended, if it can end.
-    pub(super) fn end(&self, agent: usize) -> Option<usize> {
-        let length = self.model.agents[agent].program.len();
-        self.of_agent(agent).find(|&place| self.places[place].pc == length)
+    /// Whether an agent has ended at this place of its own.
+    pub(super) fn is_end(&self, place: usize) -> bool {
+        let Place { agent, pc, .. } = self.places[place];
+        self.model.agents[agent].program.get(pc).is_none_or(|instruction| instruction.may_end)
     }
 
     fn add_agent(&mut self, agent: usize) {

@@ -143,7 +143,7 @@ impl State {
     #[must_use]
     pub fn ended(&self, model: &Model) -> bool {
         let awaited = model.agents.iter().zip(&self.at).filter(|(agent, _)| !agent.spontaneous);
-        awaited.into_iter().all(|(agent, at)| usize::from(at.0) == agent.program.len())
+        awaited.into_iter().all(|(agent, at)| agent.ends_at(*at))
     }
 
     /// The first property that the state itself breaks.

@@ -47,7 +47,8 @@ impl Exchange<'_> {
         agent.spontaneous == image.spontaneous
             && agent.program.len() == image.program.len()
             && agent.program.iter().zip(&image.program).all(|(one, other)| {
-                one.alternatives.len() == other.alternatives.len()
+                one.may_end == other.may_end
+                    && one.alternatives.len() == other.alternatives.len()
                     && one.alternatives.iter().zip(&other.alternatives).all(same)
             })
     }

@@ -124,7 +124,7 @@ impl Builder {
         })
     }
 
-    /// The instructions. Who is not spontaneous and may stop here or go on takes a step to stop.
+    /// The instructions.
     pub(super) fn finish(&self, spontaneous: bool) -> Vec<Instruction> {
         let mut numbering = Numbering {
             builder: self,
@@ -134,7 +134,7 @@ impl Builder {
             spontaneous,
         };
         let start = numbering.place(0);
-        let mut found: Vec<Vec<Alternative>> = Vec::new();
+        let mut found: Vec<Instruction> = Vec::new();
         if start.is_none() {
             return Vec::new();
         }
@@ -145,15 +145,12 @@ impl Builder {
             at += 1;
         }
         let end = pc(found.len());
-        let ends = |mut alternative: Alternative| {
+        for alternative in found.iter_mut().flat_map(|instruction| &mut instruction.alternatives) {
             if alternative.next == END {
                 alternative.next = end;
             }
-            alternative
-        };
-        let instruction =
-            |ways: Vec<Alternative>| Instruction { alternatives: ways.into_iter().map(ends).collect() };
-        found.into_iter().map(instruction).collect()
+        }
+        found
     }
 
     /// The steps that may come next at `node`, and whether the program may end there.
@@ -220,7 +217,7 @@ impl Numbering<'_> {
             return None;
         }
         steps.sort_unstable();
-        // Hardware may stop anywhere: that needs no step.
+        // Hardware may stop anywhere.
         let set = (steps, ends && !self.spontaneous);
         if let Some(known) = self.pcs.get(&set) {
             return Some(*known);
@@ -231,7 +228,7 @@ impl Numbering<'_> {
         Some(new)
     }
 
-    fn instruction(&mut self, (steps, ends): &(Vec<usize>, bool)) -> Vec<Alternative> {
+    fn instruction(&mut self, (steps, may_end): &(Vec<usize>, bool)) -> Instruction {
         let mut alternatives = Vec::new();
         for step in steps {
             let builder = self.builder;
@@ -249,18 +246,6 @@ impl Numbering<'_> {
                 });
             }
         }
-        if *ends {
-            let text = "end".to_owned();
-            alternatives.push(Alternative {
-                guard: Vec::new(),
-                updates: Vec::new(),
-                next: END,
-                violates: None,
-                text,
-                line: 0,
-                marks: Vec::new(),
-            });
-        }
-        alternatives
+        Instruction { alternatives, may_end: *may_end }
     }
 }

@@ -76,7 +76,8 @@ impl Renaming {
         let same = one.spontaneous == other.spontaneous
             && one.program.len() == other.program.len()
             && one.program.iter().zip(&other.program).all(|(one, other)| {
-                one.alternatives.len() == other.alternatives.len()
+                one.may_end == other.may_end
+                    && one.alternatives.len() == other.alternatives.len()
                     && one.alternatives.iter().zip(&other.alternatives).all(|pair| renaming.alternative(pair))
             });
         same.then_some(renaming)

@@ -54,7 +54,7 @@ impl Job {
                 }
             }
             if stands {
-                let ended = usize::from(state.at[agent].0) == model.agents[agent].program.len();
+                let ended = model.agents[agent].ends_at(state.at[agent]);
                 ends.insert(End { broken: None, ended, left });
             }
             if known.len() > MOST_STATES {

@@ -205,7 +205,7 @@ fn agent(random: &mut Random, shape: &Shape, visible: &[Var], name: String) -> A
 fn instruction(random: &mut Random, shape: &Shape, visible: &[Var], pc: usize, length: usize) -> Instruction {
     let count = [1, 1, 1, 2, 2, 3][random.below(6)];
     let alternatives = (0..count).map(|_| alternative(random, shape, visible, pc, length)).collect();
-    Instruction { alternatives }
+    Instruction { alternatives, may_end: random.one_in(8) }
 }
 
 fn alternative(random: &mut Random, shape: &Shape, visible: &[Var], pc: usize, length: usize) -> Alternative {

@@ -92,12 +92,12 @@ impl<'t, W: Word> Chooser<'t, W> {
         }
         let (mut steps, mut bit): (_, Agents) = (0, 1);
         (self.goes_back, self.violating) = (0, 0);
-        for ((view, later), &place) in self.views.iter_mut().zip(&self.later).zip(at) {
+        for (agent, ((view, later), &place)) in self.views.iter_mut().zip(&self.later).zip(at).enumerate() {
             let changed_by_others = by_several | by_one & !later.changes;
             let (next, tally) = self.tables.next(place, state, changed_by_others);
             *view = View {
                 count: tally.of(Tally::CHOICE),
-                dragged: self.tables.dependence.dragged(&next, &self.later),
+                dragged: self.tables.dependence.dragged(agent, place, &next, &self.later),
             };
             if tally == Tally::CHOICE && view.dragged & !bit == 0 {
                 return Sight::Alone(bit);

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::{Alternative, Check, Guard, Model, Update};
+use crate::model::{Alternative, Check, Guard, Model, Pc, Update};
 
 /// What was found.
 #[derive(Debug, PartialEq, Eq)]
@@ -113,7 +113,7 @@ pub(crate) fn explore(model: &Model, most: usize) -> Found {
 
 fn bad_state(model: &Model, state: &State) -> Option<String> {
     let ended = |(index, agent): (usize, &crate::model::Agent)| {
-        agent.spontaneous || state[model.variables.len() + index] as usize >= agent.program.len()
+        agent.spontaneous || agent.ends_at(Pc(u16::try_from(state[model.variables.len() + index]).unwrap()))
     };
     let broken = model.properties.iter().find(|property| match &property.check {
         Check::Always(ways) => !any(ways, state),
