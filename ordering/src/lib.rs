@@ -4,9 +4,10 @@
 //! here what `mmu` does when it executes it; operations are the programs that are written there.
 //!
 //! Read in this order: [`language`] (what can be written), [`model`] (what is explored), [`lowering`] (from one to the
-//! other), [`engine`] (every interleaving), [`counterexample`], `why` and [`trace`] (what is shown, of a model and of the
+//! other), [`engine`] (every interleaving), [`answer`] (what that says), [`counterexample`], `why` and [`trace`] (what is shown, of a model and of the
 //! live machine), [`minimize`] (the weakest order that is still safe), [`catalogue`] (the scenarios that are there).
 
+pub mod answer;
 pub mod catalogue;
 pub mod counterexample;
 pub mod engine;

@@ -11,11 +11,13 @@ mod buffer;
 mod condition;
 mod entry;
 mod event;
+mod expectation;
 mod fifo;
 mod habits;
 mod hardware;
 mod hidden;
 mod initial;
+mod mark;
 mod mentioned;
 mod names;
 mod operation;
@@ -38,11 +40,12 @@ mod visit;
 mod walk;
 mod written;
 
+use crate::answer::Unreached;
 use crate::engine::TooLarge;
 use crate::language::Diagnostic;
 use crate::language::span::{Span, Spanned};
 use crate::language::syntax::{Agent as Column, Expect, Scenario, Statement, UserKind};
-use crate::model::{Agent, Model, Property, Var};
+use crate::model::{Agent, Model, Property, PropertyId, Var};
 
 pub(crate) use operation::expand;
 pub use replay::{Replayed, replay};
@@ -54,6 +57,7 @@ use entry::Entries;
 use event::Watch;
 use hardware::Hardware;
 use initial::initial;
+use mark::Marks;
 use mentioned::Mentioned;
 use names::{Meaning, Names, UserId};
 use options::Options;
@@ -81,6 +85,10 @@ pub struct Lowered {
     pub model: Model,
     /// The expected answer.
     pub expect: Option<Expect>,
+    /// The property that is expected to break, if it is named.
+    pub expected_property: Option<PropertyId>,
+    /// Rows that no order is said to take.
+    pub unreached: Vec<Unreached>,
     /// The variables that last: page table, frames, locks, what programs declare; no caches, and nobody's memory.
     pub lasting: Vec<Var>,
     /// What each variable is to a reader.
@@ -116,6 +124,7 @@ pub fn lower(scenario: &Scenario, source: &str) -> Result<Lowered, Vec<Diagnosti
         hardware: &hardware,
         properties: Vec::new(),
         watches: Vec::new(),
+        marks: Marks::default(),
         diagnostics,
     };
     lowering.run()
@@ -179,6 +188,7 @@ struct Lowering<'a> {
     options: Options,
     properties: Vec<Property>,
     watches: Vec<Watch>,
+    marks: Marks,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -201,6 +211,7 @@ impl Lowering<'_> {
             Ok(hidden) => agents.extend(hidden),
             Err(diagnostic) => self.diagnostics.push(diagnostic),
         }
+        let (expected_property, unreached) = (self.expected_property(), self.unreached());
         // What a program in error would have done may be what a property waits for.
         if self.diagnostics.is_empty() {
             self.never_seen();
@@ -225,11 +236,12 @@ impl Lowering<'_> {
             symmetries: symmetry::of(&agents),
             agents,
             properties: self.properties,
-            marks: Vec::new(),
+            marks: self.marks.all,
         };
         replay(&model, &self.scenario.trace, self.source).map_err(|diagnostic| vec![diagnostic])?;
         let expect = self.scenario.expect.as_ref().map(|expect: &Spanned<Expect>| expect.node.clone());
-        Ok(Lowered { name: self.scenario.name.node.clone(), model, expect, lasting, roles })
+        let name = self.scenario.name.node.clone();
+        Ok(Lowered { name, model, expect, expected_property, unreached, lasting, roles })
     }
 
     fn agent(&mut self, index: usize, column: &Column, built_in: Properties) -> Result<Agent, Diagnostic> {
@@ -259,6 +271,7 @@ impl Lowering<'_> {
             hardware: self.hardware,
             properties,
             watches: &mut self.watches,
+            marks: &mut self.marks,
             diagnostics: &mut self.diagnostics,
             locks: &self.survey.locks,
             survey: self.survey,
@@ -271,6 +284,7 @@ impl Lowering<'_> {
             handles: Vec::new(),
             route: Route::Memory,
             indivisible: false,
+            unmarked: false,
             builder: Builder::default(),
             too_long: false,
             ways: 0,

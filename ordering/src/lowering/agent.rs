@@ -16,6 +16,7 @@ use super::condition::{Conditions, Ways};
 use super::event::{Watch, watch};
 use super::habits::Habits;
 use super::hardware::Hardware;
+use super::mark::Marks;
 use super::names::{ANY, FrameId, Meaning, Names, PageId, UserId};
 use super::operation::expand;
 use super::options::Options;
@@ -48,6 +49,7 @@ pub(super) struct Emitter<'a> {
     pub(super) hardware: &'a Hardware,
     pub(super) properties: Properties,
     pub(super) watches: &'a mut [Watch],
+    pub(super) marks: &'a mut Marks,
     pub(super) diagnostics: &'a mut Vec<Diagnostic>,
     /// The locks that any agent takes.
     pub(super) locks: &'a [String],
@@ -68,6 +70,8 @@ pub(super) struct Emitter<'a> {
     pub(super) route: Route,
     /// Whether it is a part of a step that is taken as one.
     pub(super) indivisible: bool,
+    /// Whether it is a part of something that is marked as a whole.
+    pub(super) unmarked: bool,
     pub(super) builder: Builder,
     pub(super) too_long: bool,
     /// The ways of all its steps so far.
@@ -124,23 +128,27 @@ impl Emitter<'_> {
         self.route = Route::of(&statement.node);
         match &statement.node {
             Node::Step(step) => self.on_pages(step, statement.span, line)?,
-            Node::Operation(operation) => self.operation(operation, statement.span)?,
+            Node::Operation(operation) => self.operation(operation, statement.span, line)?,
             Node::Assign(name, how, operand) => self.assign(name, *how, operand, statement.span, line)?,
             Node::Repeat(least, most, body) => self.repeat(*least, *most, body, statement.span),
             Node::Choice(ways) => self.choice(ways),
-            Node::If(condition, then, otherwise) => self.branch(condition, then, otherwise, line)?,
+            Node::If(condition, then, otherwise) => {
+                self.branch(condition, then, otherwise, (statement.span, line))?;
+            }
             Node::When(condition, body) => {
                 let ways = self.condition(condition, true)?;
                 let text = format!("when {condition}");
                 let way = |guard: Vec<Guard>| Way::new(guard, Vec::new(), text.as_str());
-                let ways = ways.into_iter().map(way).collect();
+                let (ways, node) = (ways.into_iter().map(way).collect(), self.builder.nodes.len());
                 self.step(ways, line);
+                self.mark(node, statement.span, line, text);
                 self.block(body);
             }
             Node::Check(condition, label) => {
                 let label = self.builder.named(label)?;
-                let text = format!("check {condition}");
+                let (text, node) = (format!("check {condition}"), self.builder.nodes.len());
                 self.test(condition, &text, Goal::Label(label), line)?;
+                self.mark_test(node, (statement.span, line, text), &[], &[]);
             }
             Node::Goto(label) => {
                 let label = self.builder.named(label)?;
@@ -161,7 +169,10 @@ impl Emitter<'_> {
         let translates =
             matches!(step.verb, Verb::Walk | Verb::Load | Verb::Store | Verb::DmaRead | Verb::DmaWrite);
         let Some(any) = step.page.as_ref().filter(|page| translates && page.node == ANY) else {
-            return self.checked(step, span, line);
+            let node = self.builder.nodes.len();
+            self.checked(step, span, line)?;
+            self.mark(node, span, line, step.text.clone());
+            return Ok(());
         };
         let on = |page: &Name| {
             let text = step.text.replacen(ANY, &page.node, 1);
@@ -228,10 +239,14 @@ impl Emitter<'_> {
         condition: &Condition,
         then: &[Statement],
         otherwise: &[Statement],
-        line: u32,
+        (span, line): (Span, u32),
     ) -> Result<(), Diagnostic> {
-        let (no, out) = (self.builder.label(), self.builder.label());
-        let tested = self.test(condition, &format!("if {condition}"), Goal::Label(no), line);
+        let (no, out, node) = (self.builder.label(), self.builder.label(), self.builder.nodes.len());
+        let text = format!("if {condition}");
+        let tested = self.test(condition, &text, Goal::Label(no), line);
+        if tested.is_ok() {
+            self.mark_test(node, (span, line, text), then, otherwise);
+        }
         self.block(then);
         if !otherwise.is_empty() {
             self.silent(vec![Goal::Label(out)]);
@@ -292,13 +307,17 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn operation(&mut self, operation: &Operation, span: Span) -> Result<(), Diagnostic> {
+    fn operation(&mut self, operation: &Operation, span: Span, line: u32) -> Result<(), Diagnostic> {
         let body = expand(operation, span)?;
         self.names.page(&operation.page)?;
         for frame in [&operation.old, &operation.new].into_iter().flatten() {
             self.names.frame(frame)?;
         }
+        let node = self.builder.nodes.len();
+        let part = std::mem::replace(&mut self.unmarked, true);
         self.block(&body);
+        self.unmarked = part;
+        self.mark(node, span, line, super::text(self.source, span));
         Ok(())
     }
 
@@ -344,7 +363,9 @@ impl Emitter<'_> {
                 ways.push(Way::new(guard, Vec::new(), text.as_str()).violating(self.properties.range));
             }
         }
+        let node = self.builder.nodes.len();
         self.step(ways, line);
+        self.mark(node, span, line, text);
         Ok(())
     }
 

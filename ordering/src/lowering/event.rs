@@ -6,7 +6,7 @@
 use crate::language::syntax::{Action, Comparison, Event};
 use crate::language::vocabulary::Verb;
 
-use crate::model::{Guard, PropertyId, Update, Var};
+use crate::model::{Guard, MarkId, PropertyId, Update, Var};
 
 use super::names::{FrameId, Meaning, Names, PageId};
 use super::program::Way;
@@ -63,6 +63,8 @@ pub(super) struct Watch {
     pub(super) until: Option<Event>,
     /// Remembers that `after` has happened.
     pub(super) ghost: Option<Var>,
+    /// What says that `after` happens.
+    pub(super) mark: Option<MarkId>,
     /// Whether any step could be the event, and any `after`.
     pub(super) seen: [bool; 2],
 }
@@ -73,10 +75,11 @@ pub(super) fn watch(way: Way, agent: &str, names: &Names, watches: &mut [Watch])
     let is = |event: &Event| happens.iter().any(|one| matches(event, agent, one, names));
     let mut rest = Some(way);
     let mut found = Vec::new();
-    let mut remembers = Vec::new();
+    let (mut remembers, mut marks) = (Vec::new(), Vec::new());
     for watch in watches {
         if watch.after.as_ref().is_some_and(&is) {
             watch.seen[1] = true;
+            marks.extend(watch.mark);
             remembers.extend(watch.ghost.map(|ghost| Update::Set(ghost, 1)));
         } else if watch.until.as_ref().is_some_and(&is) {
             remembers.extend(watch.ghost.map(|ghost| Update::Set(ghost, 0)));
@@ -98,6 +101,7 @@ pub(super) fn watch(way: Way, agent: &str, names: &Names, watches: &mut [Watch])
     found.extend(rest);
     for way in &mut found {
         way.updates.extend(remembers.iter().copied());
+        way.marks.extend(&marks);
     }
     found
 }

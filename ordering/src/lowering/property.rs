@@ -82,8 +82,9 @@ impl Lowering<'_> {
                 }
                 let ghost = after.as_ref().map(|_| self.state.var(&Key::Ghost(self.watches.len())));
                 let property = self.add(text, Check::Step, line);
+                let mark = after.as_ref().map(|_| self.marks.after(property));
                 let (event, after, until) = (event.clone(), after.clone(), until.clone());
-                self.watches.push(Watch { property, event, after, until, ghost, seen: [false; 2] });
+                self.watches.push(Watch { property, event, after, until, ghost, mark, seen: [false; 2] });
             }
         }
         Ok(())

@@ -59,6 +59,16 @@ pub enum ModelError {
         /// The index.
         index: u16,
     },
+    /// A mark that does not exist.
+    #[error("{place}: carries mark {index} of {count}")]
+    NoMark {
+        /// Where it stands.
+        place: String,
+        /// The index.
+        index: u16,
+        /// Marks of the model.
+        count: usize,
+    },
     /// Two updates of one variable in one alternative.
     #[error("{place}: {name} is written twice in one step: keep one of the updates")]
     WrittenTwice {
@@ -137,7 +147,11 @@ impl Model {
         }
         let programs = self.agents.iter().map(|agent| (agent.name.as_str(), agent.program.len()));
         let domains = self.variables.iter().map(|variable| (variable.name.as_str(), variable.values.len()));
-        let tables = [("the list of variables", self.variables.len()), ("properties", self.properties.len())];
+        let tables = [
+            ("the list of variables", self.variables.len()),
+            ("properties", self.properties.len()),
+            ("statements", self.marks.len()),
+        ];
         match programs.chain(domains).chain(tables).find(|&(_, count)| count > usize::from(u16::MAX)) {
             Some((what, count)) => Err(ModelError::TooMany { what: what.to_owned(), count }),
             None => Ok(()),
@@ -168,6 +182,10 @@ impl Model {
             if property.is_none_or(|property| property.check != Check::Step) {
                 return Err(ModelError::NoStepProperty { place: place.into(), index: broken.0 });
             }
+        }
+        if let Some(mark) = alternative.marks.iter().find(|mark| usize::from(mark.0) >= self.marks.len()) {
+            let (index, count) = (mark.0, self.marks.len());
+            return Err(ModelError::NoMark { place: place.into(), index, count });
         }
         alternative.guard.iter().try_for_each(|guard| self.validate_guard(place, guard))?;
         alternative.updates.iter().try_for_each(|update| self.validate_update(place, update))?;

@@ -1,0 +1,88 @@
+//! Proofs of nothing, and expectations that are met for another reason.
+
+use super::{Answer, Answered};
+use crate::engine::{Options, Reductions, compile, explore};
+use crate::lowering::load;
+
+/// The answer to the only scenario of a text, which must be the same without reductions.
+fn answer(text: &str) -> Answer {
+    let (_, lowered) = load(text).expect("it loads").remove(0);
+    let packed = compile(&lowered.model).expect("it fits");
+    let answer = |reductions| {
+        let options = Options { reductions, ..Options::default() };
+        Answer::new(&lowered, &explore(&packed, &options))
+    };
+    let reduced = answer(Reductions::ALL);
+    assert_eq!(reduced, answer(Reductions::NONE), "a reduction hides something");
+    reduced
+}
+
+const VACUOUS: &str = "scenario vacuous
+page A
+frame old = 1, new = 0 free
+map A -> old ro
+cpu T0
+device D
+var x = 0..1
+race
+T0                | D
+if x == 1:        | dma_read A
+  pte_clear A     |
+  alloc new       |
+  set_pte A -> new rw |
+  store A = 2     |
+
+never D reads A == 1 after T0 writes A == 2
+expect proved
+";
+
+#[test]
+fn a_proof_whose_after_never_happens_is_vacuous() {
+    let answer = answer(VACUOUS);
+    assert_eq!(answer.answered, Answered::Vacuous);
+    assert_eq!(answer.empty[0].why, "what stands behind its `after` happens in no order");
+    let untaken: Vec<_> = answer.untaken.iter().map(|one| (one.statement.row, one.statement.line)).collect();
+    assert_eq!(untaken, [(2, 11), (3, 12), (4, 13), (5, 14)]);
+    assert!(!answer.is_as_expected());
+}
+
+#[test]
+fn rows_that_are_said_to_be_unreached_do_not_make_a_vacuous_proof_one() {
+    let answer = answer(&format!("{VACUOUS}unreached T0.2 to 5 \"nobody sets x\"\n"));
+    assert_eq!(answer.faults, ["expected PROVED, found VACUOUS"]);
+}
+
+#[test]
+fn rows_that_no_order_takes_are_said_or_not_as_expected() {
+    let text = VACUOUS.replace("after T0 writes A == 2", "").replace("D reads A == 1", "D reads A == 2");
+    let said = |rows: &str| answer(&format!("{text}unreached T0.{rows} \"nobody sets x\"\n")).faults;
+    assert_eq!(answer(&text).faults.len(), 4);
+    assert_eq!(said("2 to 5"), <[&str; 0]>::default());
+    assert_eq!(said("2 to 4"), ["no order takes `store A = 2`, row 5 of T0, line 14"]);
+    assert_eq!(
+        said("1 to 5"),
+        ["row 1 of T0 is said to be unreached (line 18), and some order takes it"]
+    );
+}
+
+#[test]
+fn a_vcpu_whose_shadow_entry_nobody_sets_takes_no_step() {
+    let answer = answer(
+        "scenario vcpu-that-never-loads
+page A
+frame f = 1
+map A -> f rw
+cpu T0
+vcpu V0
+agent T0
+  zap_spte A
+  pte_clear A
+  put f
+agent V0 spontaneous
+  load A
+never use of a freed frame
+expect proved
+",
+    );
+    assert_eq!(answer.faults, ["no order takes `load A`, row 1 of V0, line 12"]);
+}
