@@ -59,10 +59,7 @@ fn rows_that_no_order_takes_are_said_or_not_as_expected() {
     assert_eq!(answer(&text).faults.len(), 4);
     assert_eq!(said("2 to 5"), <[&str; 0]>::default());
     assert_eq!(said("2 to 4"), ["no order takes `store A = 2`, row 5 of T0, line 14"]);
-    assert_eq!(
-        said("1 to 5"),
-        ["row 1 of T0 is said to be unreached (line 18), and some order takes it"]
-    );
+    assert_eq!(said("1 to 5"), ["row 1 of T0 is said to be unreached (line 18), and some order takes it"]);
 }
 
 #[test]

@@ -383,8 +383,12 @@ pub enum BuiltIn {
     FreedTable,
     /// Nobody unlocks what he has not locked.
     Unlock,
+    /// Nobody goes on from an upper entry into a page-table page that it does not name.
+    UnlinkedTable,
     /// Somebody can always go on.
     Deadlock,
+    /// Whatever has been done, those whose end is awaited can still end.
+    Livelock,
     /// No count and no variable leaves its range.
     Range,
 }

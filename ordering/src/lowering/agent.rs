@@ -29,6 +29,7 @@ use super::survey::Survey;
 pub(super) struct Properties {
     pub(super) freed: Option<PropertyId>,
     pub(super) walked: Option<PropertyId>,
+    pub(super) unlinked: Option<PropertyId>,
     pub(super) unlock: Option<PropertyId>,
     pub(super) range: Option<PropertyId>,
 }

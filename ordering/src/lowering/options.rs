@@ -29,7 +29,9 @@ pub(super) struct Options {
     freed: bool,
     walked: bool,
     unlock: bool,
+    unlinked: bool,
     deadlock: bool,
+    livelock: bool,
     range: bool,
 }
 
@@ -56,7 +58,9 @@ impl Options {
             freed: !is("use_after_free", "off"),
             walked: !is("walk_after_free", "off"),
             unlock: !is("unlock", "off"),
+            unlinked: !is("walk_unlinked", "off"),
             deadlock: !is("deadlock", "off"),
+            livelock: !is("livelock", "off"),
             range: !is("range", "off"),
         }
     }
@@ -67,7 +71,9 @@ impl Options {
             BuiltIn::FreedFrame => self.freed,
             BuiltIn::FreedTable => self.walked,
             BuiltIn::Unlock => self.unlock,
+            BuiltIn::UnlinkedTable => self.unlinked,
             BuiltIn::Deadlock => self.deadlock,
+            BuiltIn::Livelock => self.livelock,
             BuiltIn::Range => self.range,
         }
     }

@@ -25,18 +25,27 @@ impl Lowering<'_> {
         let mut found = Properties::default();
         for &(name, property) in BUILT_IN {
             let tables = self.names.frames.contains(&FrameKind::Table);
-            if !self.options.is_on(property) || (property == BuiltIn::FreedTable && !tables) {
+            let of_tables = matches!(property, BuiltIn::FreedTable | BuiltIn::UnlinkedTable);
+            if !self.options.is_on(property) || (of_tables && !tables) {
                 continue;
             }
-            let deadlock = property == BuiltIn::Deadlock;
-            let check = if deadlock { Check::Deadlock } else { Check::Step };
+            let check = match property {
+                BuiltIn::Deadlock => Check::Deadlock,
+                BuiltIn::Livelock => Check::Livelock,
+                BuiltIn::FreedFrame
+                | BuiltIn::FreedTable
+                | BuiltIn::UnlinkedTable
+                | BuiltIn::Unlock
+                | BuiltIn::Range => Check::Step,
+            };
             let id = Some(self.add(format!("never {name}"), check, 0));
             match property {
                 BuiltIn::FreedFrame => found.freed = id,
                 BuiltIn::FreedTable => found.walked = id,
                 BuiltIn::Unlock => found.unlock = id,
                 BuiltIn::Range => found.range = id,
-                BuiltIn::Deadlock => {}
+                BuiltIn::UnlinkedTable => found.unlinked = id,
+                BuiltIn::Deadlock | BuiltIn::Livelock => {}
             }
         }
         found

@@ -230,6 +230,22 @@ impl Emitter<'_> {
         ways
     }
 
+    /// `ways` of a kernel's step on the entry of `page`: none of them while the upper entry does not name its table.
+    pub(super) fn linked(&mut self, page: PageId, mut ways: Vec<Way>, at: &At<'_>) -> Vec<Way> {
+        let uppers = &self.hardware.uppers;
+        let (Some(above), Some(table)) = (uppers.above(page), uppers.table(page)) else { return ways };
+        if self.properties.unlinked.is_none() {
+            return ways;
+        }
+        let pmd = self.state.var(&Key::Pmd(above));
+        let value = self.state.domains.entries.table(table);
+        ways.iter_mut().for_each(|way| way.guard.push(Guard::Is(pmd, value)));
+        let text = format!("{} in unlinked {}", at.step.text, self.state.domains.frames[table.0]);
+        let unlinked = Way::new(vec![Guard::IsNot(pmd, value)], Vec::new(), text);
+        ways.push(unlinked.violating(self.properties.unlinked));
+        ways
+    }
+
     /// The step that reads the entry of `page` in a page-table page that is free.
     pub(super) fn in_freed_table(&self, guard: Vec<Guard>, page: PageId, text: &str) -> Way {
         let table = self.hardware.uppers.table(page);

@@ -50,8 +50,14 @@ pub const OPTIONS: &[(&str, &[&str], &str)] = &[
     ("evict", &["on", "off"], "whether a cache may lose an entry at any time, and walk again"),
     ("use_after_free", &["on", "off"], "whether the use of a freed frame is a violation"),
     ("walk_after_free", &["on", "off"], "whether the walk of a freed page-table page is a violation"),
+    (
+        "walk_unlinked",
+        &["on", "off"],
+        "whether a step on the entry of a page is a violation while the upper entry does not name its table",
+    ),
     ("unlock", &["on", "off"], "whether an unlock without lock is a violation"),
     ("deadlock", &["on", "off"], "whether it is a violation that nobody can go on"),
+    ("livelock", &["on", "off"], "whether it is a violation that steps go on for ever and nobody can end"),
     ("range", &["on", "off"], "whether a count that leaves its range is a violation, or waits"),
 ];
 

@@ -18,7 +18,9 @@ pub(crate) const BUILT_IN: &[(&str, BuiltIn)] = &[
     ("use of a freed frame", BuiltIn::FreedFrame),
     ("walk of a freed page-table page", BuiltIn::FreedTable),
     ("unlock without lock", BuiltIn::Unlock),
+    ("walk of an unlinked page-table page", BuiltIn::UnlinkedTable),
     ("deadlock", BuiltIn::Deadlock),
+    ("livelock", BuiltIn::Livelock),
     ("out of range", BuiltIn::Range),
 ];
 

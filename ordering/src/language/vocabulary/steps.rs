@@ -249,10 +249,10 @@ pub const STEPS: &[Entry] = &[
     ),
     step(
         Verb::GupFast,
-        "gup_fast PAGE [write] [pin] => HANDLE",
+        "gup_fast PAGE [write] [pin] [leaf] => HANDLE",
         Actor::Kernel,
         ["pte, refs", "orig, refs, pins, handle"],
-        "gup_fast_pte_range: read, try_grab_folio_fast, re-check",
+        "gup_fast_pte_range: read, try_grab_folio_fast, re-check; with `leaf` of the own entry alone: gup_hugepte",
     ),
     step(
         Verb::TryGet,

@@ -2,7 +2,8 @@
 //!
 //! Invariant: three steps (read the entry, take a reference, look again), each of which can fail and then leaves the
 //! handle empty and no reference behind; `try_get` is the second of them. Under an upper entry that is read first, and
-//! looked at again last; if it maps a frame itself, it is the entry. Source: mm/gup.c gup_fast_pte_range.
+//! looked at again last, unless the step says `leaf`; if it maps a frame itself, it is the entry. Source: mm/gup.c
+//! gup_fast_pte_range; gup_hugepte until 6.11, which looked again at the entry of the huge page alone.
 
 use crate::language::Diagnostic;
 use crate::language::entry::Bit;
@@ -29,6 +30,8 @@ struct Gup {
     need: Need,
     /// Whether the reference pins.
     pin: bool,
+    /// Whether the upper entry is left out when it looks again.
+    leaf: bool,
     /// Where to go on with an empty handle.
     out: Goal,
 }
@@ -103,6 +106,7 @@ impl Emitter<'_> {
             handle: self.state.var(&Key::Handle(self.agent, name.clone())),
             need: if at.step.write { Need::Store } else { Need::Load },
             pin: at.step.pin,
+            leaf: at.step.leaf,
             out,
         })
     }
@@ -178,11 +182,12 @@ impl Emitter<'_> {
         ways
     }
 
-    /// Looks at the upper entry, and if that is the same, at the entry.
+    /// Looks at the upper entry, unless that is left out, and if that is the same, at the entry.
     fn gup_again(&mut self, gup: &Gup, at: &At<'_>) -> Vec<Way> {
         let text = &at.step.text;
         let refs = gup.upper.and_then(|_| self.table_refs(gup.page));
-        let above = gup.upper.map(|(pmd, seen)| Guard::Same(pmd, seen));
+        let upper = gup.upper.filter(|_| !gup.leaf);
+        let above = upper.map(|(pmd, seen)| Guard::Same(pmd, seen));
         let freed: Vec<Guard> = above.into_iter().chain(refs.map(|refs| Guard::Is(refs, 0))).collect();
         let below: Vec<Guard> = above.into_iter().chain(refs.map(|refs| Guard::IsNot(refs, 0))).collect();
         let same = [below.as_slice(), &[Guard::Same(gup.pte, gup.orig)]].concat();
@@ -190,7 +195,7 @@ impl Emitter<'_> {
         let mut ways = vec![same.happening(at.happening())];
         ways.extend(refs.map(|_| self.in_freed_table(freed, gup.page, &format!("{text}: re-check"))));
         let other = [below.as_slice(), &[Guard::Differ(gup.pte, gup.orig)]].concat();
-        let differ = gup.upper.map(|(pmd, seen)| vec![Guard::Differ(pmd, seen)]);
+        let differ = upper.map(|(pmd, seen)| vec![Guard::Differ(pmd, seen)]);
         for differ in differ.into_iter().chain([other]) {
             ways.extend(self.gup_drop(gup, &differ, &format!("{text}: re-check fails")));
         }

@@ -51,8 +51,12 @@ impl Emitter<'_> {
             _ => self.change_ways(self.page(at)?, orig, at),
         };
         let ways = match height {
-            Height::Leaf if at.step.verb != Verb::ChangePte => self.in_table(self.page(at)?, ways, at),
-            _ => ways,
+            Height::Leaf if at.step.verb != Verb::ChangePte => {
+                let page = self.page(at)?;
+                let linked = self.linked(page, ways, at);
+                self.in_table(page, linked, at)
+            }
+            Height::Leaf | Height::Upper => ways,
         };
         self.step(ways, at.line);
         Ok(())

@@ -76,7 +76,7 @@ pub(crate) fn explore(model: &Model, most: usize) -> Found {
             for (index, agent) in model.agents.iter().enumerate() {
                 let pc = variables + index;
                 let Some(instruction) = agent.program.get(state[pc] as usize) else { continue };
-                all_ended &= agent.spontaneous;
+                all_ended &= agent.spontaneous || instruction.may_end;
                 for alternative in &instruction.alternatives {
                     if !alternative.guard.iter().all(|guard| holds(guard, state)) {
                         continue;
