@@ -81,6 +81,8 @@ const MOST_THINGS: usize = 60;
 pub struct Lowered {
     /// Its name.
     pub name: String,
+    /// Line of the source on which it begins, 1-based.
+    pub line: u32,
     /// What the explorer explores.
     pub model: Model,
     /// The expected answer.
@@ -241,7 +243,8 @@ impl Lowering<'_> {
         replay(&model, &self.scenario.trace, self.source).map_err(|diagnostic| vec![diagnostic])?;
         let expect = self.scenario.expect.as_ref().map(|expect: &Spanned<Expect>| expect.node.clone());
         let name = self.scenario.name.node.clone();
-        Ok(Lowered { name, model, expect, expected_property, unreached, lasting, roles })
+        let line = self.scenario.name.span.line(self.source);
+        Ok(Lowered { name, line, model, expect, expected_property, unreached, lasting, roles })
     }
 
     fn agent(&mut self, index: usize, column: &Column, built_in: Properties) -> Result<Agent, Diagnostic> {

@@ -83,3 +83,82 @@ expect proved
     );
     assert_eq!(answer.faults, ["no order takes `load A`, row 1 of V0, line 12"]);
 }
+
+/// A fault handler that looks whether anything was invalidated, and invalidates itself each time.
+const RETRIES: &str = "scenario retries
+page A
+frame f = 0
+map A -> f ro
+cpu T0
+var sequence = 0..1
+agent T0
+again:
+  sequence = 1
+  check sequence == 0 else again
+  load A
+finally sequence == 0
+";
+
+#[test]
+fn a_loop_that_never_ends_is_a_violation_that_shows_its_round() {
+    let (_, lowered) =
+        load(&format!("{RETRIES}expect violation of never livelock in 0 steps")).unwrap().remove(0);
+    let outcome = explore(&compile(&lowered.model).unwrap(), &Options::default());
+    assert!(Answer::new(&lowered, &outcome).is_as_expected());
+    let crate::engine::Verdict::Violated { trace, .. } = outcome.verdict else { panic!("it never ends") };
+    let round = trace.round.expect("it goes round");
+    assert_eq!((round.lead.len(), round.cycle.len()), (1, 2));
+}
+
+#[test]
+fn a_finally_that_no_order_reaches_is_vacuous() {
+    let answer = answer(&format!("{RETRIES}option livelock = off\nunreached T0.4 \"it never ends\""));
+    assert_eq!(answer.answered, Answered::Vacuous);
+    assert_eq!(answer.empty[0].why, "no order comes to an end, which is where it looks");
+}
+
+#[test]
+fn a_branch_that_only_jumps_is_told_when_nobody_takes_it() {
+    let text = |body: &str| format!("scenario s\nvar x = 0..1\nagent p\n{body}\nfinally x == 1\n");
+    let goto = text("  if x == 1: goto out\n  x = 1\nout:");
+    assert_eq!(answer(&goto).faults, ["no order takes `goto out`, row 1 of p, line 4"]);
+    let choice = text("  { when x == 1; x = 1 } | x = 1");
+    assert_eq!(
+        answer(&choice).faults,
+        ["no order takes `when x == 1`, row 1 of p, line 4", "no order takes `x = 1`, row 1 of p, line 4"]
+    );
+}
+
+#[test]
+fn who_may_stop_needs_no_step_for_it() {
+    let text = "scenario s
+page A
+frame f0 = 0
+map A -> f0 ro
+cpu C, T
+agent C
+  store A = 2
+agent T
+  repeat 0..2:
+    load A
+never deadlock
+expect violation of never deadlock in 3 steps
+";
+    assert!(answer(text).is_as_expected(), "the repeat ends without a step, and the store waits");
+}
+
+#[test]
+fn a_violation_of_another_property_is_not_the_expected_one() {
+    let text = |expect: &str| {
+        format!(
+            "scenario s\npage A\nframe f = 1\nmap A -> f rw\ncpu T0, T1\nagent T0\n  pte_clear A\n  put f\n  \
+             flush_tlb A\nagent T1 spontaneous\n  load A\nnever deadlock\nexpect violation{expect}\n"
+        )
+    };
+    assert!(answer(&text("")).faults[0].starts_with("`never use of a freed frame` broke, which is built in"));
+    assert!(answer(&text(" of never use of a freed frame in 4 steps")).is_as_expected());
+    assert_eq!(
+        answer(&text(" of never deadlock")).faults,
+        ["expected to break is `never deadlock`, broken is `never use of a freed frame`"]
+    );
+}

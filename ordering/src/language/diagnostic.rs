@@ -35,6 +35,14 @@ impl Diagnostic {
         self
     }
 
+    /// Line and column of its place in `source`, both from 1; a column is a letter.
+    #[must_use]
+    pub fn place(&self, source: &str) -> (u32, usize) {
+        let start = boundaries(self.span, source).start;
+        let line = source[..start].rfind('\n').map_or(0, |end| end + 1);
+        (self.span.line(source), source[line..start].chars().count() + 1)
+    }
+
     /// As it is shown, without a line end behind it and without colour.
     #[must_use]
     pub fn render(&self, file: &str, source: &str) -> String {

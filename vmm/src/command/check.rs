@@ -81,24 +81,27 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
             return UNUSABLE.into();
         }
     };
-    let mut wrong_files = 0;
-    let mut checked = Vec::new();
+    let (mut wrong_files, mut checked) = (Vec::new(), Vec::new());
     for source in &sources {
+        if !arguments.json {
+            let line = if checked.is_empty() && wrong_files.is_empty() { "" } else { "\n" };
+            say(format_args!("{line}{}", source.name));
+        }
         let wrong = check_file(source, arguments, &mut checked);
         if !wrong.is_empty() {
             let shown = render_all(&wrong, &source.name, &source.text);
             complain(format_args!("{} cannot be checked:\n{shown}", source.name));
-            wrong_files += 1;
+            wrong_files.push((source, wrong));
         }
     }
     if arguments.json {
-        say(outcome::json(&checked));
-    } else if wrong_files > 0 {
-        say(format_args!("\n{wrong_files} of {} files could not be checked.", sources.len()));
-    } else {
+        say(outcome::json(&checked, &wrong_files));
+    } else if wrong_files.is_empty() {
         say(outcome::conclusion(&checked));
+    } else {
+        say(format_args!("\n{} of {} files could not be checked.", wrong_files.len(), sources.len()));
     }
-    match (wrong_files, checked.iter().all(Checked::is_as_expected)) {
+    match (wrong_files.len(), checked.iter().all(Checked::is_as_expected)) {
         (0, true) => ExitCode::SUCCESS,
         (0, false) => ExitCode::FAILURE,
         _ => UNUSABLE.into(),
@@ -114,7 +117,8 @@ fn check_file(source: &Source, arguments: &CheckArguments, checked: &mut Vec<Che
     let mut wrong = Vec::new();
     for (scenario, lowered) in loaded {
         let progress = Progress::search(lowered.name.clone(), &VISITED);
-        let explored = Checked::explore(&scenario, lowered, &arguments.options(), arguments.cross_check);
+        let explored =
+            Checked::explore(&source.name, &scenario, lowered, &arguments.options(), arguments.cross_check);
         drop(progress);
         match explored {
             Ok(one) => {

@@ -1,24 +1,32 @@
 //! One scenario's verdict, beside the one that was expected.
 //!
-//! Invariant: without an `expect` a scenario is expected to be proved; a bound that was hit is never as expected.
+//! Invariant: without an `expect` a scenario is expected to be proved; a bound that was hit is never as expected, and
+//! neither is an answer that a search without reductions does not give.
+
+mod json;
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use ordering::counterexample::{Changed, Table};
+use ordering::answer::{Answer, Answered};
+use ordering::counterexample::Table;
 use ordering::engine::{self, Bound, Counting, Interleavings, Options, Outcome, Packed, Reductions, Verdict};
 use ordering::language::Diagnostic;
 use ordering::language::syntax::{Expect, Scenario};
 use ordering::lowering::{Lowered, too_large};
 use serde::Serialize;
 
+pub(super) use json::json;
+
 /// States that the search for a witness may visit.
 const WITNESS_STATES: usize = 1_000_000;
 
 /// A scenario that was explored.
 pub(super) struct Checked {
+    /// The file that it stands in, as it is shown.
+    file: String,
     lowered: Lowered,
-    expect: Expect,
+    answer: Answer,
     packed: Packed,
     outcome: Outcome,
     time: Duration,
@@ -26,63 +34,10 @@ pub(super) struct Checked {
     disagrees: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Report<'a> {
-    scenarios: Vec<Row<'a>>,
-}
-
-#[derive(Serialize)]
-struct Row<'a> {
-    scenario: &'a str,
-    verdict: &'static str,
-    expected: &'static str,
-    as_expected: bool,
-    steps: Option<usize>,
-    property: Option<String>,
-    /// Why it breaks, a sentence each.
-    why: Vec<String>,
-    trace: Vec<TraceRow>,
-    states: usize,
-    transitions: u64,
-    interleavings: Option<f64>,
-    bytes: usize,
-    time_us: u128,
-}
-
-/// A step of the counterexample.
-#[derive(Serialize)]
-struct TraceRow {
-    agent: String,
-    step: String,
-    changes: Vec<Change>,
-    /// Of the file, 1-based; none for hardware that acts by itself.
-    line: Option<u32>,
-}
-
-#[derive(Serialize)]
-struct Change {
-    variable: String,
-    old: String,
-    new: String,
-}
-
-fn trace_row((agent, row): (&str, &ordering::counterexample::Row)) -> TraceRow {
-    let change = |change: &Changed| Change {
-        variable: change.variable.clone(),
-        old: change.old.clone(),
-        new: change.new.clone(),
-    };
-    TraceRow {
-        agent: agent.to_owned(),
-        step: row.text.clone(),
-        changes: row.changes.iter().map(change).collect(),
-        line: (row.line > 0).then_some(row.line),
-    }
-}
-
 impl Checked {
     /// Explores one scenario.
     pub(super) fn explore(
+        file: &str,
         scenario: &Scenario,
         lowered: Lowered,
         options: &Options,
@@ -93,20 +48,41 @@ impl Checked {
         let outcome = engine::explore(&packed, options);
         let time = begun.elapsed();
         let disagrees = if cross { disagreement(&packed, options, &outcome) } else { None };
-        let expect = lowered.expect.clone().unwrap_or(Expect::Proved);
-        Ok(Self { lowered, expect, packed, outcome, time, disagrees })
+        let answer = Answer::new(&lowered, &outcome);
+        Ok(Self { file: file.to_owned(), lowered, answer, packed, outcome, time, disagrees })
     }
 
     /// Whether the verdict is the expected one, and the searches agreed.
     pub(super) fn is_as_expected(&self) -> bool {
-        let expected = match (&self.expect, &self.outcome.verdict) {
-            (Expect::Proved, Verdict::Proved) => true,
-            (Expect::Violation { steps, .. }, Verdict::Violated { trace, .. }) => {
-                steps.is_none_or(|steps| usize::try_from(steps) == Ok(trace.steps.len()))
-            }
-            _ => false,
+        self.faults().next().is_none()
+    }
+
+    /// What is not as it should be, a sentence each.
+    fn faults(&self) -> impl Iterator<Item = &str> {
+        self.answer.faults.iter().chain(&self.disagrees).map(String::as_str)
+    }
+
+    /// What belongs below its line: what a proof leaves open, and what is not as expected.
+    pub(super) fn remarks(&self) -> Vec<String> {
+        let text = |property: ordering::model::PropertyId| {
+            let property = &self.lowered.model.properties[usize::from(property.0)];
+            format!("`{}` (line {})", property.text, property.line)
         };
-        expected && self.disagrees.is_none()
+        let mut remarks = Vec::new();
+        if self.answer.answered == Answered::Vacuous {
+            remarks.extend(
+                self.answer
+                    .empty
+                    .iter()
+                    .map(|empty| format!("vacuous: {}: {}", text(empty.property), empty.why)),
+            );
+        }
+        let said = self.answer.untaken.iter().filter_map(|untaken| {
+            untaken.said.as_ref().map(|reason| format!("no order takes {untaken}, as it says: {reason}"))
+        });
+        remarks.extend(said);
+        remarks.extend(self.faults().map(|fault| format!("NOT AS EXPECTED: {fault}")));
+        remarks
     }
 
     /// The trace of its violation.
@@ -133,36 +109,6 @@ impl Checked {
         let bits: Vec<String> = bits.map(|(name, bits)| format!("{name} {bits}")).collect();
         format!("    {} bits a state: {}", self.packed.state_bits(), bits.join(", "))
     }
-
-    fn row(&self) -> Row<'_> {
-        let (steps, property) = match &self.outcome.verdict {
-            Verdict::Violated { trace, property, .. } => {
-                let property = &self.lowered.model.properties[usize::from(property.0)];
-                (Some(trace.steps.len()), Some(property.text.clone()))
-            }
-            _ => (None, None),
-        };
-        let statistics = self.outcome.statistics;
-        let table = self.counterexample();
-        Row {
-            scenario: &self.lowered.name,
-            verdict: verdict_name(&self.outcome.verdict),
-            expected: expected_name(&self.expect),
-            as_expected: self.is_as_expected(),
-            steps,
-            property,
-            why: table.as_ref().map(|table| table.why().to_vec()).unwrap_or_default(),
-            trace: table.iter().flat_map(Table::rows).map(trace_row).collect(),
-            states: statistics.states,
-            transitions: statistics.transitions,
-            interleavings: match statistics.interleavings {
-                Interleavings::Count(count) => Some(count),
-                _ => None,
-            },
-            bytes: statistics.bytes,
-            time_us: self.time.as_micros(),
-        }
-    }
 }
 
 /// Explores once more, with the reductions the other way round, and says what differs.
@@ -171,24 +117,21 @@ fn disagreement(packed: &Packed, options: &Options, outcome: &Outcome) -> Option
     let other = engine::explore(packed, &Options { reductions, interleavings: Counting::Off, ..*options });
     let summary = |outcome: &Outcome| match &outcome.verdict {
         Verdict::Violated { trace, .. } => format!("VIOLATED in {} steps", trace.steps.len()),
-        other => verdict_name(other).to_owned(),
+        Verdict::BoundHit { .. } => Answered::BoundHit.to_string(),
+        Verdict::Proved => match &outcome.coverage {
+            Some(coverage) if !coverage.end => format!("PROVED, {} unseen, no end", coverage.unseen.len()),
+            Some(coverage) => format!("PROVED, unseen {:?}", coverage.unseen),
+            None => Answered::Proved.to_string(),
+        },
     };
     let (this, that) = (summary(outcome), summary(&other));
-    (this != that).then(|| format!("{that} with reductions the other way round"))
+    (this != that).then(|| format!("{this}, and {that} with reductions the other way round"))
 }
 
-fn verdict_name(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Proved => "PROVED",
-        Verdict::Violated { .. } => "VIOLATED",
-        Verdict::BoundHit { .. } => "BOUND HIT",
-    }
-}
-
-fn expected_name(expect: &Expect) -> &'static str {
-    match expect {
-        Expect::Proved => "PROVED",
-        Expect::Violation { .. } => "VIOLATED",
+fn expected_name(lowered: &Lowered) -> &'static str {
+    match lowered.expect {
+        None | Some(Expect::Proved) => "PROVED",
+        Some(Expect::Violation { .. }) => "VIOLATED",
     }
 }
 
@@ -198,7 +141,7 @@ impl fmt::Display for Checked {
             Verdict::Violated { trace, .. } => format!("VIOLATED in {} steps", trace.steps.len()),
             Verdict::BoundHit { what: Bound::States { count } } => format!("BOUND HIT: {count} states"),
             Verdict::BoundHit { what: Bound::Memory { bytes } } => format!("BOUND HIT: {bytes} bytes"),
-            Verdict::Proved => "PROVED".to_owned(),
+            Verdict::Proved => self.answer.answered.to_string(),
         };
         let interleavings = match self.outcome.statistics.interleavings {
             Interleavings::Count(count) if count < 1e6 => format!("{count}"),
@@ -213,34 +156,22 @@ impl fmt::Display for Checked {
             "{:40} {verdict:20} {states:>9} states {interleavings:>10} orders {time_ms:>8.2} ms",
             self.lowered.name
         )?;
-        if !self.is_as_expected() {
-            write!(f, "   <-- EXPECTED {}", expected_name(&self.expect))?;
-            if let Expect::Violation { steps: Some(steps), .. } = &self.expect {
-                write!(f, " in {steps} steps")?;
-            }
-        }
-        match &self.disagrees {
-            Some(other) => write!(f, "   <-- {other}"),
-            None => Ok(()),
-        }
+        let mark = if self.is_as_expected() { "" } else { "   <-- NOT AS EXPECTED" };
+        f.write_str(mark)?;
+        self.remarks().iter().try_for_each(|remark| write!(f, "\n    {remark}"))
     }
 }
 
 /// One sentence about all of them.
 pub(super) fn conclusion(checked: &[Checked]) -> String {
-    let wrong: Vec<&str> =
-        checked.iter().filter(|one| !one.is_as_expected()).map(|one| one.lowered.name.as_str()).collect();
+    let place = |one: &Checked| format!("{} ({}:{})", one.lowered.name, one.file, one.lowered.line);
+    let wrong: Vec<String> = checked.iter().filter(|one| !one.is_as_expected()).map(place).collect();
     let count = checked.len();
     if wrong.is_empty() {
         format!("\n{count} scenarios, each with the expected verdict.")
     } else {
         format!("\n{} of {count} scenarios NOT AS EXPECTED: {}.", wrong.len(), wrong.join(", "))
     }
-}
-
-/// All of them as one object.
-pub(super) fn json(checked: &[Checked]) -> String {
-    as_json(&Report { scenarios: checked.iter().map(Checked::row).collect() })
 }
 
 /// An object of numbers and names, as it is printed.

@@ -120,7 +120,7 @@ fn show(entry: &Entry) -> ExitCode {
         say(format_args!("# its programs, with what it takes over from {}\n{}", like.node, entry.programs()));
     }
     let options = Options { interleavings: Counting::On, ..Options::default() };
-    match Checked::explore(&entry.scenario, entry.lowered.clone(), &options, false) {
+    match Checked::explore(entry.file.path, &entry.scenario, entry.lowered.clone(), &options, false) {
         Ok(checked) => {
             say(&checked);
             checked.counterexample().iter().for_each(|table| say(format_args!("\n{table}")));

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use ordering::answer::Answer;
 use ordering::catalogue::Entry;
 use ordering::engine::{self, Options, Outcome, Reductions, Verdict};
 
@@ -55,9 +56,11 @@ fn explored(entry: &Entry) -> (String, String) {
     let Ok(packed) = engine::compile(&entry.lowered.model) else {
         return ("too large".to_owned(), String::new());
     };
-    let Outcome { verdict, statistics } = engine::explore(&packed, &options);
+    let outcome = engine::explore(&packed, &options);
+    let answer = Answer::new(&entry.lowered, &outcome);
+    let Outcome { verdict, statistics, coverage: _ } = outcome;
     match verdict {
-        Verdict::Proved => ("proved".to_owned(), statistics.states.to_string()),
+        Verdict::Proved => (answer.answered.to_string().to_lowercase(), statistics.states.to_string()),
         Verdict::Violated { trace, .. } => {
             (format!("violation in {} steps", trace.steps.len()), statistics.states.to_string())
         }

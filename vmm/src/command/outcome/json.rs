@@ -1,0 +1,187 @@
+//! What was found of scenarios, as one JSON object.
+//!
+//! Invariant: a field keeps its meaning while [`SCHEMA`] stays; new fields may come. Lines and rows count from 1.
+
+use ordering::answer::{Answered, Untaken};
+use ordering::counterexample::{self, Changed, Table};
+use ordering::engine::{Interleavings, Verdict};
+use ordering::language::Diagnostic;
+use ordering::model::PropertyId;
+use serde::Serialize;
+
+use super::super::files::Source;
+use super::{Checked, as_json, expected_name};
+
+/// Goes up when a field goes or means something else.
+const SCHEMA: u32 = 2;
+
+/// Everything that one call has found.
+#[derive(Serialize)]
+struct Report<'a> {
+    schema: u32,
+    scenarios: Vec<Scenario<'a>>,
+    errors: Vec<Error<'a>>,
+}
+
+#[derive(Serialize)]
+struct Scenario<'a> {
+    file: &'a str,
+    line: u32,
+    scenario: &'a str,
+    verdict: String,
+    expected: &'static str,
+    as_expected: bool,
+    /// What is not as expected, a sentence each.
+    faults: Vec<String>,
+    /// The length of the counterexample.
+    steps: Option<usize>,
+    /// The property that breaks.
+    property: Option<&'a str>,
+    /// The line that asks for it; none if it is built in and nobody does.
+    property_line: Option<u32>,
+    /// Why it breaks, a sentence each.
+    why: Vec<String>,
+    trace: Vec<Row>,
+    /// What makes a proof vacuous.
+    vacuous: Vec<Vacuous<'a>>,
+    /// Statements that no order takes.
+    unreached: Vec<Unreached<'a>>,
+    /// Whether all orders were looked through for them; none if it is no proof.
+    unreached_is_complete: Option<bool>,
+    states: usize,
+    transitions: u64,
+    interleavings: Option<f64>,
+    bytes: usize,
+    time_us: u128,
+}
+
+#[derive(Serialize)]
+struct Vacuous<'a> {
+    property: &'a str,
+    line: Option<u32>,
+    why: &'a str,
+}
+
+#[derive(Serialize)]
+struct Unreached<'a> {
+    agent: &'a str,
+    row: u32,
+    line: u32,
+    text: &'a str,
+    /// The scenario's reason, if it says that this is so.
+    said: Option<&'a str>,
+}
+
+/// A step of the counterexample.
+#[derive(Serialize)]
+struct Row {
+    agent: String,
+    step: String,
+    changes: Vec<Change>,
+    /// Of the file; none for hardware that acts by itself.
+    line: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Change {
+    variable: String,
+    old: String,
+    new: String,
+}
+
+#[derive(Serialize)]
+struct Error<'a> {
+    file: &'a str,
+    line: u32,
+    column: usize,
+    message: &'a str,
+    help: &'a str,
+}
+
+/// All of `checked`, and what is wrong with the files that could not be.
+pub(in super::super) fn json(checked: &[Checked], wrong: &[(&Source, Vec<Diagnostic>)]) -> String {
+    let error = |source: &'_ Source, diagnostic: &Diagnostic| diagnostic.place(&source.text);
+    let errors = wrong.iter().flat_map(|(source, diagnostics)| {
+        diagnostics.iter().map(move |diagnostic| {
+            let (line, column) = error(source, diagnostic);
+            let (message, help) = (diagnostic.message.as_str(), diagnostic.help.as_str());
+            Error { file: &source.name, line, column, message, help }
+        })
+    });
+    let scenarios = checked.iter().map(scenario).collect();
+    as_json(&Report { schema: SCHEMA, scenarios, errors: errors.collect() })
+}
+
+fn scenario(checked: &Checked) -> Scenario<'_> {
+    let (lowered, answer, statistics) = (&checked.lowered, &checked.answer, checked.outcome.statistics);
+    let (steps, broken) = match &checked.outcome.verdict {
+        Verdict::Violated { trace, property, .. } => (Some(trace.steps.len()), Some(*property)),
+        Verdict::Proved | Verdict::BoundHit { .. } => (None, None),
+    };
+    let table = checked.counterexample();
+    Scenario {
+        file: &checked.file,
+        line: lowered.line,
+        scenario: &lowered.name,
+        verdict: answer.answered.to_string(),
+        expected: expected_name(lowered),
+        as_expected: checked.is_as_expected(),
+        faults: checked.faults().map(str::to_owned).collect(),
+        steps,
+        property: broken.map(|property| property_text(checked, property)),
+        property_line: broken.and_then(|property| property_line(checked, property)),
+        why: table.as_ref().map_or_else(Vec::new, |table| table.why().to_vec()),
+        trace: table.iter().flat_map(Table::rows).map(row).collect(),
+        vacuous: match answer.answered {
+            Answered::Vacuous => answer
+                .empty
+                .iter()
+                .map(|empty| Vacuous {
+                    property: property_text(checked, empty.property),
+                    line: property_line(checked, empty.property),
+                    why: &empty.why,
+                })
+                .collect(),
+            Answered::Proved | Answered::Violated | Answered::BoundHit => Vec::new(),
+        },
+        unreached: answer.untaken.iter().map(unreached).collect(),
+        unreached_is_complete: checked.outcome.coverage.as_ref().map(|coverage| coverage.complete),
+        states: statistics.states,
+        transitions: statistics.transitions,
+        interleavings: match statistics.interleavings {
+            Interleavings::Count(count) => Some(count),
+            Interleavings::Cyclic | Interleavings::NotCounted => None,
+        },
+        bytes: statistics.bytes,
+        time_us: checked.time.as_micros(),
+    }
+}
+
+fn unreached(untaken: &Untaken) -> Unreached<'_> {
+    let statement = &untaken.statement;
+    let (agent, text, said) = (&untaken.agent, &statement.text, untaken.said.as_deref());
+    Unreached { agent, row: statement.row, line: statement.line, text, said }
+}
+
+fn property_text(checked: &Checked, property: PropertyId) -> &str {
+    &checked.lowered.model.properties[usize::from(property.0)].text
+}
+
+fn property_line(checked: &Checked, property: PropertyId) -> Option<u32> {
+    let line = checked.lowered.model.properties[usize::from(property.0)].line;
+    (line > 0).then_some(line)
+}
+
+fn row((agent, row): (&str, &counterexample::Row)) -> Row {
+    let change = |change: &Changed| Change {
+        variable: change.variable.clone(),
+        old: change.old.clone(),
+        new: change.new.clone(),
+    };
+    Row {
+        agent: agent.to_owned(),
+        step: row.text.clone(),
+        changes: row.changes.iter().map(change).collect(),
+        line: (row.line > 0).then_some(row.line),
+    }
+}
