@@ -7,6 +7,7 @@ mod block;
 mod condition;
 mod cursor;
 mod declaration;
+mod edit;
 mod entry;
 mod property;
 mod step;
@@ -18,11 +19,12 @@ use super::diagnostic::Diagnostic;
 use super::line::{Line, lines};
 use super::span::{Name, Span, Spanned};
 use super::suggest::did_you_mean;
-use super::syntax::{Row, Rows, Scenario, Unreached};
+use super::syntax::Scenario;
 use super::token::tokens;
 use super::variant::{Edit, edit, inherit};
 use block::Blocks;
 use cursor::{Cursor, Parsed};
+use edit::{unreached, variation};
 use table::{Table, head, row, table};
 
 pub use declaration::OPTIONS;
@@ -262,77 +264,6 @@ fn resolve(
         inherit(scenario, base);
     }
     edits.iter().try_for_each(|one| edit(scenario, one))
-}
-
-fn variation(
-    keyword: &str,
-    cursor: &mut Cursor<'_>,
-    block: &[Line<'_>],
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Parsed<Edit> {
-    let form = match keyword {
-        "replace" => "replace CPU.4 to 7",
-        "drop" => "drop CPU.7",
-        _ => "move CPU.7 before 4",
-    };
-    let rows = rows(cursor, form)?;
-    let edit = match keyword {
-        "replace" => {
-            Edit::Replace(rows, block.iter().map(|line| row(*line, diagnostics)).collect::<Vec<Row>>())
-        }
-        "drop" => Edit::Drop(rows),
-        _ => {
-            if !cursor.eat_word("before") {
-                return Err(cursor.expected("`before` and a row", form));
-            }
-            Edit::Move(rows, cursor.number(form)?.node)
-        }
-    };
-    cursor.done(form)?;
-    Ok(edit)
-}
-
-/// `CPU.4`, or `CPU.4 to 7`.
-fn rows(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Rows> {
-    let start = cursor.here();
-    let agent = cursor.name("an agent", form)?;
-    cursor.sign(".", form)?;
-    let first = cursor.number(form)?.node;
-    if cursor.peek().is_some_and(|token| token.is("..")) {
-        return Err(half_open(cursor, &agent.node, first));
-    }
-    let last = if cursor.eat_word("to") { cursor.number(form)?.node } else { first };
-    let span = cursor.since(start);
-    if last < first {
-        let message = format!("row {last} does not come after row {first}");
-        return Err(Diagnostic::new(span, message, "write the smaller number first"));
-    }
-    Ok(Rows { agent, first, last, span })
-}
-
-/// Ranges of rows once ended before their second number: whoever still writes them so is told.
-fn half_open(cursor: &mut Cursor<'_>, agent: &str, first: u32) -> Diagnostic {
-    let start = cursor.here();
-    cursor.eat("..");
-    let end = cursor.number("replace CPU.4 to 7").map_or(first.saturating_add(1), |end| end.node);
-    let rows = match end.saturating_sub(1) {
-        last if last > first => format!("{agent}.{first} to {last}"),
-        _ => format!("{agent}.{first}"),
-    };
-    let help = format!("write `{rows}`, if row {end} is not meant");
-    Diagnostic::new(cursor.since(start), "rows are no range with `..`", help)
-}
-
-/// `unreached CPU.4, T0.2 to 3 "why"`.
-fn unreached(cursor: &mut Cursor<'_>, line: Span) -> Parsed<Unreached> {
-    const FORM: &str = "unreached CPU.4, T0.2 to 3 \"nobody else takes the lock\"";
-    let mut found = vec![rows(cursor, FORM)?];
-    while cursor.eat(",") {
-        found.push(rows(cursor, FORM)?);
-    }
-    let Some(reason) = cursor.quoted() else { return Err(cursor.expected("a reason in quotes", FORM)) };
-    cursor.done(FORM)?;
-    Ok(Unreached { rows: found, reason: reason.node, span: line })
 }
 
 fn blank(name: Name) -> Scenario {
