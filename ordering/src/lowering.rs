@@ -39,9 +39,9 @@ mod walk;
 mod written;
 
 use crate::engine::TooLarge;
-use crate::language::Diagnostic;
 use crate::language::span::{Span, Spanned};
 use crate::language::syntax::{Agent as Column, Expect, Scenario, Statement, UserKind};
+use crate::language::{Blamed, Diagnostic, File, parse};
 use crate::model::{Agent, Model, Property, Var};
 
 pub(crate) use operation::expand;
@@ -126,22 +126,17 @@ pub fn lower(scenario: &Scenario, source: &str) -> Result<Lowered, Vec<Diagnosti
 /// # Errors
 /// Everything that is wrong with any of them.
 pub fn load(source: &str) -> Result<Vec<(Scenario, Lowered)>, Vec<Diagnostic>> {
-    let file = crate::language::parse(source);
-    let mut diagnostics = file.diagnostics;
-    let mut more = Vec::new();
+    let File { scenarios, mut diagnostics } = parse(source);
+    let mut blamed = Blamed::default();
     let mut found = Vec::new();
-    for scenario in file.scenarios {
+    for scenario in scenarios {
+        // A line that could not be read may be the one that declares what others name.
+        if !scenario.whole {
+            continue;
+        }
         match lower(&scenario, source) {
             Ok(lowered) => found.push((scenario, lowered)),
-            Err(new) => more.extend(new),
-        }
-    }
-    // A line that could not be read may be the one that a property waits for.
-    let unread = !diagnostics.is_empty();
-    for one in more.into_iter().filter(|one| !unread || one.label != NEVER_HAPPENS) {
-        // A variant repeats what is wrong with its base.
-        if !diagnostics.contains(&one) {
-            diagnostics.push(one);
+            Err(wrong) => diagnostics.extend(blamed.own(&scenario, wrong)),
         }
     }
     if diagnostics.is_empty() { Ok(found) } else { Err(diagnostics) }

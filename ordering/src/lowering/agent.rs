@@ -120,7 +120,7 @@ impl Emitter<'_> {
     }
 
     fn statement(&mut self, statement: &Statement) -> Result<(), Diagnostic> {
-        let line = statement.span.line(self.source);
+        let line = statement.span.line;
         self.route = Route::of(&statement.node);
         match &statement.node {
             Node::Step(step) => self.on_pages(step, statement.span, line)?,
@@ -293,12 +293,11 @@ impl Emitter<'_> {
     }
 
     fn operation(&mut self, operation: &Operation, span: Span) -> Result<(), Diagnostic> {
-        let body = expand(operation, span)?;
-        self.names.page(&operation.page)?;
-        for frame in [&operation.old, &operation.new].into_iter().flatten() {
+        self.names.page(operation.page())?;
+        for frame in operation.frames() {
             self.names.frame(frame)?;
         }
-        self.block(&body);
+        self.block(&expand(operation, span));
         Ok(())
     }
 

@@ -44,7 +44,7 @@ impl Lowering<'_> {
 
     pub(super) fn property(&mut self, index: usize) -> Result<(), Diagnostic> {
         let property = &self.scenario.properties[index];
-        let (text, line) = (property.text.clone(), property.span.line(self.source));
+        let (text, line) = (property.text.clone(), property.span.line);
         match &property.node {
             Question::BuiltIn(built_in) => {
                 if !self.options.is_on(*built_in) {

@@ -5,29 +5,25 @@
 use super::super::diagnostic::Diagnostic;
 use super::super::line::Line;
 use super::super::span::Span;
-use super::super::syntax::{Row, Rows, Unreached};
+use super::super::syntax::{Rows, Unreached};
 use super::super::variant::Edit;
 use super::cursor::{Cursor, Parsed};
-use super::table::row;
+use super::keyword::Edited;
+use super::table::program;
 
+/// What stands behind `replace`, `drop` or `move`, with the rows below it.
 pub(super) fn variation(
-    keyword: &str,
+    edited: Edited,
     cursor: &mut Cursor<'_>,
     block: &[Line<'_>],
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Parsed<Edit> {
-    let form = match keyword {
-        "replace" => "replace CPU.4 to 7",
-        "drop" => "drop CPU.7",
-        _ => "move CPU.7 before 4",
-    };
+    let form = edited.form();
     let rows = rows(cursor, form)?;
-    let edit = match keyword {
-        "replace" => {
-            Edit::Replace(rows, block.iter().map(|line| row(*line, diagnostics)).collect::<Vec<Row>>())
-        }
-        "drop" => Edit::Drop(rows),
-        _ => {
+    let edit = match edited {
+        Edited::Replace => Edit::Replace(rows, program(block, diagnostics)),
+        Edited::Drop => Edit::Drop(rows),
+        Edited::Move => {
             if !cursor.eat_word("before") {
                 return Err(cursor.expected("`before` and a row", form));
             }
@@ -61,10 +57,8 @@ fn half_open(cursor: &mut Cursor<'_>, agent: &str, first: u32) -> Diagnostic {
     let start = cursor.here();
     cursor.eat("..");
     let end = cursor.number("replace CPU.4 to 7").map_or(first.saturating_add(1), |end| end.node);
-    let rows = match end.saturating_sub(1) {
-        last if last > first => format!("{agent}.{first} to {last}"),
-        _ => format!("{agent}.{first}"),
-    };
+    let last = end.saturating_sub(1);
+    let rows = if last > first { format!("{agent}.{first} to {last}") } else { format!("{agent}.{first}") };
     let help = format!("write `{rows}`, if row {end} is not meant");
     Diagnostic::new(cursor.since(start), "rows are no range with `..`", help)
 }

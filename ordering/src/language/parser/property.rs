@@ -9,6 +9,7 @@ use super::super::token::Token;
 use super::super::vocabulary::find;
 use super::condition::{comparison, condition};
 use super::cursor::{Cursor, Parsed};
+use super::keyword::Asked;
 use super::step::normal;
 
 const EVENT: &str = "never IOMMU reads A == 0 after CPU store A";
@@ -23,12 +24,12 @@ pub(crate) const BUILT_IN: &[(&str, BuiltIn)] = &[
 ];
 
 /// What stands behind `never`, `always` or `finally`.
-pub(super) fn property(keyword: &str, cursor: &mut Cursor<'_>, source: &str) -> Parsed<Property> {
+pub(super) fn property(asked: Asked, cursor: &mut Cursor<'_>, source: &str) -> Parsed<Property> {
     let start = cursor.here();
-    let node = match keyword {
-        "always" => Question::Always(condition(cursor)?),
-        "finally" => Question::Finally(condition(cursor)?),
-        _ => never(cursor, source)?,
+    let (keyword, node) = match asked {
+        Asked::Never => ("never", never(cursor, source)?),
+        Asked::Always => ("always", Question::Always(condition(cursor)?)),
+        Asked::Finally => ("finally", Question::Finally(condition(cursor)?)),
     };
     cursor.done(EVENT)?;
     let span = cursor.since(start);
