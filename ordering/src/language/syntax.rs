@@ -455,6 +455,13 @@ pub enum Action {
     Writes(Name, Option<(Comparison, u32)>),
     /// A step, as far as it is written: a trailing part may be left out.
     Step(Verb, String),
+    /// An assignment, in whole.
+    Assigns {
+        /// What is assigned to.
+        variable: Name,
+        /// `done = 1`, with one blank between two words.
+        text: String,
+    },
 }
 
 /// The expected answer.

@@ -13,7 +13,7 @@ use crate::model::{Guard, PropertyId, Update};
 use super::atomic::merged;
 use super::buffer::Route;
 use super::condition::{Conditions, Ways};
-use super::event::{Watch, watch};
+use super::event::{Happening, Watch, watch};
 use super::habits::Habits;
 use super::hardware::Hardware;
 use super::names::{ANY, FrameId, Meaning, Names, PageId, UserId};
@@ -309,10 +309,8 @@ impl Emitter<'_> {
         span: Span,
         line: u32,
     ) -> Result<(), Diagnostic> {
-        let Some(Meaning::Variable(index)) = self.names.meaning(&name.node) else {
-            let help = format!("declare it: `var {} = 0..1`", name.node);
-            return Err(Diagnostic::new(name.span, format!("there is no variable `{}`", name.node), help));
-        };
+        let index = self.names.variable(name)?;
+        let happens = Happening::Assign(format!("{} {how} {operand}", name.node));
         let var = self.state.var(&Key::User(index));
         let text = super::text(self.source, span);
         let (read, values): (Option<_>, Vec<i64>) = match (&operand.term, how) {
@@ -322,25 +320,26 @@ impl Emitter<'_> {
                 (Some(var), self.range(index, -i64::from(*number)))
             }
             (Term::Entry(other), Assignment::Set) => {
-                match other.word().and_then(|name| self.names.meaning(&name.node)) {
-                    Some(Meaning::Variable(from)) => {
-                        (Some(self.state.var(&Key::User(from))), self.range(from, 0))
-                    }
-                    _ => return Err(no_value(operand.span)),
-                }
+                let named = other.word().and_then(|name| self.names.meaning(&name.node));
+                let Some(Meaning::Variable(from)) = named else { return Err(no_value(operand.span)) };
+                (Some(self.state.var(&Key::User(from))), self.range(from, 0))
             }
-            _ => return Err(no_value(operand.span)),
+            (Term::Entry(_), Assignment::Add | Assignment::Subtract) | (Term::Call(..), _) => {
+                return Err(no_value(operand.span));
+            }
         };
         let mut ways = Vec::new();
         for (seen, value) in (0..).zip(values) {
             let guard: Vec<_> = read.map(|read| Guard::Is(read, seen)).into_iter().collect();
             let (_, least, most) = self.state.domains.variables[index];
             let fits = (i64::from(least)..=i64::from(most)).contains(&(value + operand.plus));
+            let way = |updates| Way::new(guard, updates, text.as_str()).happening(happens.clone());
             if fits {
-                let new = u32::try_from(value + operand.plus - i64::from(least)).unwrap_or(0);
-                ways.push(Way::new(guard, vec![Update::Set(var, new)], text.as_str()));
+                let new = u32::try_from(value + operand.plus - i64::from(least));
+                let new = new.expect("a value that fits is not below the least");
+                ways.push(way(vec![Update::Set(var, new)]));
             } else if self.properties.range.is_some() {
-                ways.push(Way::new(guard, Vec::new(), text.as_str()).violating(self.properties.range));
+                ways.push(way(Vec::new()).violating(self.properties.range));
             }
         }
         self.step(ways, line);

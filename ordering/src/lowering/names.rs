@@ -121,6 +121,14 @@ impl Names {
         }
     }
 
+    pub(super) fn variable(&self, name: &Name) -> Result<usize, Diagnostic> {
+        if let Some(Meaning::Variable(index)) = self.meaning(&name.node) {
+            return Ok(index);
+        }
+        let help = format!("declare it: `var {} = 0..1`", name.node);
+        Err(Diagnostic::new(name.span, format!("there is no variable `{}`", name.node), help))
+    }
+
     pub(super) fn mm(&self, name: &Name) -> Result<MmId, Diagnostic> {
         match self.meaning(&name.node) {
             Some(Meaning::Mm(id)) => Ok(id),

@@ -104,6 +104,9 @@ impl Lowering<'_> {
         {
             return self.names.frame(place).map(drop);
         }
+        if let Action::Assigns { variable, .. } = &event.action {
+            return self.names.variable(variable).map(drop);
+        }
         Ok(())
     }
 

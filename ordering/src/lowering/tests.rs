@@ -2,6 +2,7 @@
 
 mod devices;
 mod entries;
+mod events;
 mod explorer;
 mod meaning;
 mod ordering;

@@ -19,8 +19,9 @@ use super::entry::{bits, entry as written};
 pub(super) fn simple(cursor: &mut Cursor<'_>, source: &str) -> Parsed<Statement> {
     let start = cursor.here();
     let word = cursor.name("a step", "lock ptl(A)")?;
-    if cursor.peek().is_some_and(|sign| ["=", "+=", "-="].iter().any(|assign| sign.is(assign))) {
-        return assignment(cursor, word);
+    if is_assigned(cursor) {
+        let (how, value) = assignment(cursor)?;
+        return Ok(Statement { node: Node::Assign(word, how, value), span: cursor.since(start) });
     }
     let node = if let Some(entry) = find(&word.node) {
         let mut step = step(cursor, entry)?;
@@ -44,9 +45,14 @@ pub(super) fn normal(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn assignment(cursor: &mut Cursor<'_>, name: Name) -> Parsed<Statement> {
+/// Whether the word before is assigned to.
+pub(super) fn is_assigned(cursor: &Cursor<'_>) -> bool {
+    cursor.peek().is_some_and(|sign| ["=", "+=", "-="].iter().any(|assign| sign.is(assign)))
+}
+
+/// What stands behind the variable.
+pub(super) fn assignment(cursor: &mut Cursor<'_>) -> Parsed<(Assignment, Operand)> {
     const FORM: &str = "x = 1";
-    let start = name.span;
     let how = match () {
         () if cursor.eat("=") => Assignment::Set,
         () if cursor.eat("+=") => Assignment::Add,
@@ -63,7 +69,7 @@ fn assignment(cursor: &mut Cursor<'_>, name: Name) -> Parsed<Statement> {
             "write `x += 1`, or choose by `if`",
         ));
     }
-    Ok(Statement { node: Node::Assign(name, how, value), span: cursor.since(start) })
+    Ok((how, value))
 }
 
 fn empty(verb: Verb) -> Step {
