@@ -9,6 +9,7 @@ mod ordering;
 mod spaces;
 mod speculation;
 mod store_buffers;
+mod switched_off;
 mod symmetry;
 mod tables;
 

@@ -33,11 +33,27 @@ pub const OPTIONS: &[(&str, &[&str], &str)] = &[
     ("memory", &["sc", "tso"], "whether a plain store is seen by all at once, or waits in a store buffer"),
     ("speculation", &["off", "on"], "whether hardware walks at any time, for what programs translate"),
     ("evict", &["on", "off"], "whether a cache may lose an entry at any time, and walk again"),
-    ("use_after_free", &["on", "off"], "whether the use of a freed frame is a violation"),
-    ("walk_after_free", &["on", "off"], "whether the walk of a freed page-table page is a violation"),
-    ("unlock", &["on", "off"], "whether an unlock without lock is a violation"),
+    (
+        "use_after_free",
+        &["on", "off"],
+        "whether the use of a freed frame is a violation, or goes on and counts nothing",
+    ),
+    (
+        "walk_after_free",
+        &["on", "off"],
+        "whether the walk of a freed page-table page is a violation, or goes on with what it says",
+    ),
+    (
+        "unlock",
+        &["on", "off"],
+        "whether an unlock without lock is a violation, or goes on and releases nothing",
+    ),
     ("deadlock", &["on", "off"], "whether it is a violation that nobody can go on"),
-    ("range", &["on", "off"], "whether a count that leaves its range is a violation, or waits"),
+    (
+        "range",
+        &["on", "off"],
+        "whether a count that leaves its range is a violation, or waits until it would not",
+    ),
 ];
 
 /// Reads a declaration into `scenario`; the line is at its second word.
