@@ -49,7 +49,7 @@ impl Entry {
     /// The lines of the file from its `scenario` line to the next one, without the remarks that belong to that.
     #[must_use]
     pub fn written(&self) -> String {
-        let first = self.scenario.name.span.line(self.file.text) as usize - 1;
+        let first = self.scenario.name.span.line as usize - 1;
         let lines = self.file.text.lines().skip(first);
         let own = lines.enumerate().take_while(|(at, line)| *at == 0 || !line.starts_with("scenario "));
         let own: Vec<&str> = own.map(|(_, line)| line).collect();

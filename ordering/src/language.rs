@@ -16,10 +16,11 @@ pub mod token;
 mod variant;
 pub mod vocabulary;
 
-pub use diagnostic::{Diagnostic, render_all};
-pub(crate) use parser::{BUILT_IN, made, on_page};
+pub use diagnostic::{Diagnostic, Second, render_all};
+pub(crate) use parser::{BUILT_IN, declared_twice, made, on_page};
 pub use parser::{File, OPTIONS, parse};
 pub use suggest::{did_you_mean, nearest};
+pub(crate) use variant::Blamed;
 
 #[cfg(test)]
 mod tests;

@@ -42,9 +42,9 @@ mod written;
 
 use crate::answer::Unreached;
 use crate::engine::TooLarge;
-use crate::language::Diagnostic;
 use crate::language::span::{Span, Spanned};
 use crate::language::syntax::{Agent as Column, Expect, Scenario, Statement, UserKind};
+use crate::language::{Blamed, Diagnostic, File, parse};
 use crate::model::{Agent, Model, Property, PropertyId, Var};
 
 pub(crate) use operation::expand;
@@ -137,22 +137,17 @@ pub fn lower(scenario: &Scenario, source: &str) -> Result<Lowered, Vec<Diagnosti
 /// # Errors
 /// Everything that is wrong with any of them.
 pub fn load(source: &str) -> Result<Vec<(Scenario, Lowered)>, Vec<Diagnostic>> {
-    let file = crate::language::parse(source);
-    let mut diagnostics = file.diagnostics;
-    let mut more = Vec::new();
+    let File { scenarios, mut diagnostics } = parse(source);
+    let mut blamed = Blamed::default();
     let mut found = Vec::new();
-    for scenario in file.scenarios {
+    for scenario in scenarios {
+        // A line that could not be read may be the one that declares what others name.
+        if !scenario.whole {
+            continue;
+        }
         match lower(&scenario, source) {
             Ok(lowered) => found.push((scenario, lowered)),
-            Err(new) => more.extend(new),
-        }
-    }
-    // A line that could not be read may be the one that a property waits for.
-    let unread = !diagnostics.is_empty();
-    for one in more.into_iter().filter(|one| !unread || one.label != NEVER_HAPPENS) {
-        // A variant repeats what is wrong with its base.
-        if !diagnostics.contains(&one) {
-            diagnostics.push(one);
+            Err(wrong) => diagnostics.extend(blamed.own(&scenario, wrong)),
         }
     }
     if diagnostics.is_empty() { Ok(found) } else { Err(diagnostics) }
@@ -243,7 +238,7 @@ impl Lowering<'_> {
         replay(&model, &self.scenario.trace, self.source).map_err(|diagnostic| vec![diagnostic])?;
         let expect = self.scenario.expect.as_ref().map(|expect: &Spanned<Expect>| expect.node.clone());
         let name = self.scenario.name.node.clone();
-        let line = self.scenario.name.span.line(self.source);
+        let line = self.scenario.name.span.line;
         Ok(Lowered { name, line, model, expect, expected_property, unreached, lasting, roles })
     }
 

@@ -1,15 +1,28 @@
 //! What is wrong with a scenario file, and how it is shown: place, line, caret, one line of help.
 //!
-//! Invariant: a diagnostic names one place and one remedy. Rendering never fails, whatever the source holds.
+//! Invariant: a diagnostic names one place and one remedy, and a second place where two do not fit together. Rendering
+//! never fails, whatever the source holds, and looks at no line but those that it shows.
 
 use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
 
 use super::span::Span;
 
+/// Errors at most that are shown of one file.
+const MOST_SHOWN: usize = 200;
+
+/// Another place that has to do with an error.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Second {
+    /// Where.
+    pub span: Span,
+    /// What is there.
+    pub label: String,
+}
+
 /// One error.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Diagnostic {
     /// What is wrong, lower case, with the values.
     pub message: String,
@@ -17,6 +30,8 @@ pub struct Diagnostic {
     pub span: Span,
     /// What is said beside the caret; may be empty.
     pub label: String,
+    /// The other place, if two do not fit together.
+    pub second: Option<Second>,
     /// What to do about it.
     pub help: String,
 }
@@ -25,7 +40,7 @@ impl Diagnostic {
     /// An error at `span` with its remedy.
     #[must_use]
     pub fn new(span: Span, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { message: message.into(), span, label: String::new(), help: help.into() }
+        Self { message: message.into(), span, label: String::new(), second: None, help: help.into() }
     }
 
     /// The same with words beside the caret.
@@ -40,7 +55,14 @@ impl Diagnostic {
     pub fn place(&self, source: &str) -> (u32, usize) {
         let start = boundaries(self.span, source).start;
         let line = source[..start].rfind('\n').map_or(0, |end| end + 1);
-        (self.span.line(source), source[line..start].chars().count() + 1)
+        (self.span.line, source[line..start].chars().count() + 1)
+    }
+
+    /// The same with another place, and words beside that.
+    #[must_use]
+    pub fn with_second(mut self, span: Span, label: impl Into<String>) -> Self {
+        self.second = Some(Second { span, label: label.into() });
+        self
     }
 
     /// As it is shown, without a line end behind it and without colour.
@@ -56,12 +78,37 @@ impl Diagnostic {
     }
 
     fn render_with(&self, renderer: &Renderer, file: &str, source: &str) -> String {
-        let caret = AnnotationKind::Primary.span(boundaries(self.span, source)).label(self.label.as_str());
-        let snippet = Snippet::source(source).path(file).annotation(caret);
-        let title = Level::ERROR.primary_title(self.message.as_str());
-        let group = title.element(snippet).element(Level::HELP.message(self.help.as_str()));
-        renderer.render(&[group])
+        let mut group = Level::ERROR.primary_title(self.message.as_str()).element(excerpt(
+            AnnotationKind::Primary,
+            self.span,
+            &self.label,
+            file,
+            source,
+        ));
+        if let Some(second) = &self.second {
+            group = group.element(excerpt(AnnotationKind::Context, second.span, &second.label, file, source));
+        }
+        renderer.render(&[group.element(Level::HELP.message(self.help.as_str()))])
     }
+}
+
+/// The lines that `span` covers, with it marked.
+fn excerpt<'t>(
+    kind: AnnotationKind,
+    span: Span,
+    label: &'t str,
+    file: &'t str,
+    source: &'t str,
+) -> Snippet<'t, Annotation<'t>> {
+    let place = boundaries(span, source);
+    let start = source[..place.start].rfind('\n').map_or(0, |end| end + 1);
+    let end = source[place.end..].find('\n').map_or(source.len(), |length| place.end + length);
+    // A byte-order mark belongs to no line.
+    let mark =
+        source[start..place.start].len() - source[start..place.start].trim_start_matches('\u{feff}').len();
+    let from = start + mark;
+    let caret = kind.span(place.start - from..place.end - from).label(label);
+    Snippet::source(&source[from..end]).line_start(span.line as usize).path(file).annotation(caret)
 }
 
 /// All of `diagnostics` in the order of their places, with an empty line between two.
@@ -69,7 +116,11 @@ impl Diagnostic {
 pub fn render_all(diagnostics: &[Diagnostic], file: &str, source: &str) -> String {
     let mut sorted: Vec<_> = diagnostics.iter().collect();
     sorted.sort_by_key(|diagnostic| diagnostic.span);
-    sorted.iter().map(|one| one.render(file, source)).collect::<Vec<_>>().join("\n\n")
+    let mut shown: Vec<_> = sorted.iter().take(MOST_SHOWN).map(|one| one.render(file, source)).collect();
+    if let more @ 1.. = sorted.len().saturating_sub(MOST_SHOWN) {
+        shown.push(format!("and {more} more errors"));
+    }
+    shown.join("\n\n")
 }
 
 /// The nearest range of `source` that can be cut out of it.

@@ -1,7 +1,8 @@
 //! The lines of a source without their remarks, and the cells of a table's rows.
 //!
-//! Invariant: a line or a cell knows at which byte of the source its text begins.
+//! Invariant: a line or a cell knows its number, and at which byte of the source its text begins.
 
+use super::diagnostic::Diagnostic;
 use super::span::Span;
 
 /// A line or a cell: its text, and where that begins.
@@ -11,18 +12,36 @@ pub(super) struct Line<'a> {
     pub(super) text: &'a str,
     /// The byte at which it begins.
     pub(super) start: usize,
+    /// The 1-based number of the line.
+    pub(super) number: u32,
 }
 
-/// Every line of `source`.
-#[must_use]
-pub(super) fn lines(source: &str) -> Vec<Line<'_>> {
-    let mut start = 0;
+/// What some editors put at the beginning of a file.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// Every line of `source`, without a byte-order mark; a line may end with a carriage return and a line feed.
+///
+/// # Errors
+/// If a carriage return ends no line: then nobody can say what the lines are.
+pub(super) fn lines(source: &str) -> Result<Vec<Line<'_>>, Diagnostic> {
+    let begins = source.strip_prefix(BYTE_ORDER_MARK).unwrap_or(source);
+    let mut start = source.len() - begins.len();
     let mut found = Vec::new();
-    for text in source.split_inclusive('\n') {
-        found.push(Line { text: without_remark(text).trim_end(), start });
+    for (number, text) in (1..).zip(begins.split_inclusive('\n')) {
+        let line = Line { text: without_remark(text).trim_end(), start, number };
+        if let Some(at) = lone_return(text) {
+            return Err(line.with_lone_return(at));
+        }
+        found.push(line);
         start += text.len();
     }
-    found
+    Ok(found)
+}
+
+/// The first carriage return of a line that does not stand before its line feed.
+fn lone_return(text: &str) -> Option<usize> {
+    let at = text.find('\r')?;
+    (text[at..] != *"\r\n").then_some(at)
 }
 
 /// The text before a `#` that stands outside of quotes.
@@ -40,48 +59,56 @@ fn without_remark(text: &str) -> &str {
 
 impl<'a> Line<'a> {
     /// Whether nothing stands on it.
-    #[must_use]
     pub(super) fn is_blank(&self) -> bool {
         self.text.trim().is_empty()
     }
 
+    /// The blanks it begins with.
+    pub(super) fn margin(&self) -> &'a str {
+        &self.text[..self.text.len() - self.text.trim_start().len()]
+    }
+
     /// How many blanks it begins with.
-    #[must_use]
     pub(super) fn indent(&self) -> usize {
-        self.text.len() - self.text.trim_start().len()
+        self.margin().len()
+    }
+
+    fn with_lone_return(&self, at: usize) -> Diagnostic {
+        let span = Span::new(self.start + at, self.start + at + 1, self.number);
+        let message = "a carriage return stands here, and no line feed behind it";
+        Diagnostic::new(
+            span,
+            message,
+            "end the lines with line feeds, as `tr '\\r' '\\n'` does for old files",
+        )
     }
 
     /// Its first word, if it begins with one.
-    #[must_use]
     pub(super) fn first_word(&self) -> &'a str {
         let text = self.text.trim_start();
-        let end = text.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
-        &text[..end.unwrap_or(text.len())]
+        let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+        &text[..text.len() - text.trim_start_matches(is_part).len()]
     }
 
     /// What stands behind its first word.
-    #[must_use]
     pub(super) fn rest(&self) -> Line<'a> {
         let from = self.indent() + self.first_word().len();
-        Line { text: &self.text[from..], start: self.start + from }.trimmed()
+        Line { text: &self.text[from..], start: self.start + from, ..*self }.trimmed()
     }
 
     /// The same without blanks at its beginning.
-    #[must_use]
     pub(super) fn trimmed(&self) -> Line<'a> {
         let indent = self.indent();
-        Line { text: self.text[indent..].trim_end(), start: self.start + indent }
+        Line { text: self.text[indent..].trim_end(), start: self.start + indent, ..*self }
     }
 
     /// Where its text stands, without the blanks around it.
-    #[must_use]
     pub(super) fn span(&self) -> Span {
         let trimmed = self.trimmed();
-        Span::new(trimmed.start, trimmed.start + trimmed.text.len())
+        Span::new(trimmed.start, trimmed.start + trimmed.text.len(), self.number)
     }
 
     /// Its cells: what stands between `|`; `||` is no border.
-    #[must_use]
     pub(super) fn cells(&self) -> Vec<Line<'a>> {
         let bytes = self.text.as_bytes();
         let mut found = Vec::new();
@@ -101,6 +128,6 @@ impl<'a> Line<'a> {
     }
 
     fn cell(&self, from: usize, to: usize) -> Line<'a> {
-        Line { text: self.text[from..to].trim_end(), start: self.start + from }
+        Line { text: self.text[from..to].trim_end(), start: self.start + from, ..*self }
     }
 }

@@ -7,8 +7,11 @@ mod block;
 mod condition;
 mod cursor;
 mod declaration;
+mod edit;
 mod entry;
+mod keyword;
 mod property;
+mod said;
 mod step;
 mod table;
 
@@ -18,55 +21,33 @@ use super::diagnostic::Diagnostic;
 use super::line::{Line, lines};
 use super::span::{Name, Span, Spanned};
 use super::suggest::did_you_mean;
-use super::syntax::{Row, Rows, Scenario, Unreached};
+use super::syntax::Scenario;
 use super::token::tokens;
-use super::variant::{Edit, edit, inherit};
+use super::variant::{Blamed, Edit, edit, inherit, size};
 use block::Blocks;
 use cursor::{Cursor, Parsed};
-use table::{Table, head, row, table};
+use edit::{unreached, variation};
+use keyword::{Edited, Keyword};
+use said::Said;
+use table::{Table, head, program, table};
 
 pub use declaration::OPTIONS;
 pub(crate) use property::BUILT_IN;
+pub(crate) use said::declared_twice;
 pub(crate) use step::{made, on_page};
 
-/// Every word that a line at the left margin may begin with.
-const KEYWORDS: &[&str] = &[
-    "scenario",
-    "like",
-    "about",
-    "source",
-    "page",
-    "mm",
-    "pasid",
-    "frame",
-    "swap",
-    "table",
-    "pmd",
-    "map",
-    "refs",
-    "cpu",
-    "vcpu",
-    "device",
-    "var",
-    "option",
-    "race",
-    "trace",
-    "agent",
-    "never",
-    "always",
-    "finally",
-    "expect",
-    "unreached",
-    "replace",
-    "drop",
-    "move",
-    "lock",
-];
+/// Rows of a program at most.
+pub(crate) const MOST_ROWS: usize = 4096;
+/// Scenarios at most that a wrong name is compared with.
+const MOST_NEIGHBOURS: usize = 64;
+/// What variants of one file may take over together, in rows and declarations.
+const MOST_TAKEN_OVER: usize = 250_000;
 
 /// A scenario before `like` is resolved.
 struct Draft {
     scenario: Scenario,
     edits: Vec<Edit>,
+    said: Said,
 }
 
 /// What a file says: its scenarios, without those parts that are in error, and the errors.
@@ -81,11 +62,18 @@ pub struct File {
 /// Reads a whole file.
 #[must_use]
 pub fn parse(source: &str) -> File {
-    let lines = lines(source);
+    let lines = match lines(source) {
+        Ok(lines) => lines,
+        Err(unreadable) => return File { scenarios: Vec::new(), diagnostics: vec![unreadable] },
+    };
     let mut parser = Parser { source, lines: &lines, at: 0, drafts: Vec::new(), diagnostics: Vec::new() };
     while parser.at < lines.len() {
+        let known = parser.diagnostics.len();
         if let Err(diagnostic) = parser.line() {
             parser.diagnostics.push(diagnostic);
+        }
+        if let (true, Some(draft)) = (parser.diagnostics.len() > known, parser.drafts.last_mut()) {
+            draft.scenario.whole = false;
         }
     }
     parser.finish()
@@ -107,22 +95,18 @@ impl<'a> Parser<'a> {
         if line.is_blank() {
             return Ok(());
         }
-        let keyword = line.first_word();
-        if keyword == "scenario" {
-            let name = declaration::title(line, keyword)?;
-            self.drafts.push(Draft { scenario: blank(name), edits: Vec::new() });
-            return Ok(());
-        }
-        if !KEYWORDS.contains(&keyword) {
-            let help =
-                "a scenario's lines begin with page, frame, map, cpu, device, race, agent, never, expect, …";
-            let word = line.text.split_whitespace().next().unwrap_or_default();
-            let span = Span::new(line.span().start, line.span().start + word.len());
-            let message = format!("no line begins with `{word}`");
-            return Err(Diagnostic::new(span, message, did_you_mean(word, KEYWORDS, help)));
+        let Some(keyword) = Keyword::named(line.first_word()) else { return Err(no_keyword(&line)) };
+        if keyword == Keyword::Scenario {
+            let name = declaration::title(line, "scenario");
+            // What stands below a name that cannot be read belongs to that scenario all the same.
+            let known = name.as_ref().map_or(nameless(&line), Name::clone);
+            self.drafts.push(Draft { scenario: blank(known), edits: Vec::new(), said: Said::default() });
+            return name.map(drop);
         }
         let block = self.block(keyword);
         if self.drafts.is_empty() {
+            let scenario = blank(nameless(&line));
+            self.drafts.push(Draft { scenario, edits: Vec::new(), said: Said::default() });
             let help = "begin with `scenario NAME`";
             return Err(Diagnostic::new(line.span(), "this line belongs to no scenario", help));
         }
@@ -130,84 +114,113 @@ impl<'a> Parser<'a> {
     }
 
     /// The lines that belong to the one before.
-    fn block(&mut self, keyword: &str) -> Vec<Line<'a>> {
-        let start = self.at;
+    fn block(&mut self, keyword: Keyword) -> Vec<Line<'a>> {
+        let mut found: Vec<Line<'a>> = Vec::new();
         let is_label =
             |line: &Line<'_>| line.text.ends_with(':') && line.text.len() == line.first_word().len() + 1;
         while let Some(line) = self.lines.get(self.at) {
-            let margin = line.indent() == 0;
-            let declares = margin && KEYWORDS.contains(&line.first_word()) && line.cells().len() == 1;
             let belongs = match keyword {
-                "race" | "trace" => {
-                    let empty = self.lines[start..self.at].iter().all(Line::is_blank);
+                Keyword::Race | Keyword::Trace => {
                     // A line that holds a remark only does not end a table.
                     let remark = self.source[line.start..].starts_with('#');
-                    (remark || !line.is_blank()) && (empty || !declares || is_lock(line))
+                    let ends =
+                        found.first().is_some_and(|head| Keyword::ends_a_table(line, head.cells().len()));
+                    (remark || !line.is_blank()) && !ends
                 }
-                "agent" | "replace" => line.is_blank() || !margin || is_label(line),
-                _ => false,
+                Keyword::Agent | Keyword::Edits(Edited::Replace) => {
+                    line.is_blank() || line.indent() > 0 || is_label(line)
+                }
+                Keyword::Scenario
+                | Keyword::Like
+                | Keyword::About
+                | Keyword::Source
+                | Keyword::Declares(_)
+                | Keyword::Option
+                | Keyword::Asks(_)
+                | Keyword::Expect
+                | Keyword::Unreached
+                | Keyword::Edits(Edited::Drop | Edited::Move)
+                | Keyword::Lock => false,
             };
             if !belongs {
                 break;
             }
             self.at += 1;
+            if !line.is_blank() {
+                found.push(*line);
+            }
         }
-        let found = &self.lines[start..self.at];
-        found.iter().filter(|line| !line.is_blank()).copied().collect()
+        found
     }
 
-    fn item(&mut self, keyword: &str, line: Line<'a>, block: &[Line<'a>]) -> Parsed<()> {
-        let Some(draft) = self.drafts.last_mut() else { return Ok(()) };
-        let scenario = &mut draft.scenario;
-        let rest = line.rest();
-        if keyword == "like" {
-            scenario.like = Some(declaration::title(line, keyword)?);
-            return Ok(());
+    fn item(&mut self, keyword: Keyword, line: Line<'a>, block: &[Line<'a>]) -> Parsed<()> {
+        let Some(Draft { scenario, edits, said }) = self.drafts.last_mut() else { return Ok(()) };
+        if keyword == Keyword::Like {
+            scenario.like = Some(declaration::title(line, "like")?);
+            return said.once("like", line.span());
         }
-        if keyword == "about" || keyword == "source" {
-            let text = Some(rest.text.trim_matches('"').to_owned());
-            *(if keyword == "about" { &mut scenario.about } else { &mut scenario.source }) = text;
-            return Ok(());
+        if let Some(row) = block.get(MOST_ROWS) {
+            return Err(too_many_rows(row, block.len()));
         }
-        let tokens = tokens(rest.text, rest.start, &mut self.diagnostics);
+        let tokens = tokens(line.rest())?;
         let mut cursor = Cursor::new(&tokens, line.span());
         match keyword {
-            "race" | "trace" => {
-                cursor.done(keyword)?;
-                if block.is_empty() {
-                    let help = "put the names of the agents on the next line, with `|` between them";
-                    return Err(Diagnostic::new(line.span(), "this table has no rows", help));
-                }
-                let kind = if keyword == "race" { Table::Race } else { Table::Trace };
-                let read = table(kind, block, &mut self.diagnostics);
-                if kind == Table::Race {
-                    scenario.agents.extend(read.agents);
-                } else {
-                    scenario.trace.extend(read.rows);
+            Keyword::Scenario | Keyword::Like => {}
+            Keyword::About => {
+                scenario.about = Some(sentence(&mut cursor, "about \"ptep_clear_flush() without _notify\"")?);
+                said.once("about", line.span())?;
+            }
+            Keyword::Source => {
+                scenario.source = Some(sentence(&mut cursor, "source \"mm/memory.c wp_page_copy()\"")?);
+                said.once("source", line.span())?;
+            }
+            Keyword::Race => {
+                cursor.done("race")?;
+                let read = table(Table::Race, filled(block, &line)?, &mut self.diagnostics);
+                for agent in read.agents {
+                    said.once(format!("agent {}", agent.name.node), agent.name.span)?;
+                    scenario.agents.push(agent);
                 }
             }
-            "agent" => {
+            Keyword::Trace => {
+                cursor.done("trace")?;
+                let read = table(Table::Trace, filled(block, &line)?, &mut self.diagnostics);
+                said.once("trace", line.span())?;
+                scenario.trace = read.rows;
+            }
+            Keyword::Agent => {
                 let mut agent = head(&mut cursor, "agent ksmd on CPU0")?;
                 cursor.eat(":");
                 cursor.done("agent ksmd on CPU0")?;
-                agent.rows = block.iter().map(|line| row(*line, &mut self.diagnostics)).collect();
+                said.once(format!("agent {}", agent.name.node), agent.name.span)?;
+                agent.rows = program(block, &mut self.diagnostics);
                 scenario.agents.push(agent);
             }
-            "never" | "always" | "finally" => {
-                scenario.properties.push(property::property(keyword, &mut cursor, self.source)?);
+            Keyword::Asks(asked) => {
+                let property = property::property(asked, &mut cursor, self.source)?;
+                said.once(property.text.as_str(), property.span)?;
+                scenario.properties.push(property);
             }
-            "expect" => scenario.expect = Some(property::expect(&mut cursor, self.source)?),
-            "unreached" => scenario.unreached.push(unreached(&mut cursor, line.span())?),
-            "option" => scenario.options.push(declaration::option(&mut cursor)?),
-            "replace" | "drop" | "move" => {
-                let edit = variation(keyword, &mut cursor, block, &mut self.diagnostics)?;
-                draft.edits.push(edit);
+            Keyword::Expect => {
+                scenario.expect = Some(property::expect(&mut cursor, self.source)?);
+                said.once("expect", line.span())?;
             }
-            "lock" => {
+            Keyword::Unreached => scenario.unreached.push(unreached(&mut cursor, line.span())?),
+            Keyword::Option => {
+                let option = declaration::option(&mut cursor)?;
+                said.once(format!("option {}", option.0.node), line.span())?;
+                scenario.options.push(option);
+            }
+            Keyword::Edits(edited) => {
+                edits.push(variation(edited, &mut cursor, block, &mut self.diagnostics)?);
+            }
+            Keyword::Lock => {
                 let help = "locks need no declaration: `lock NAME` is a step, put it into a program";
                 return Err(Diagnostic::new(line.span(), "a step stands outside of every program", help));
             }
-            _ => declaration::declaration(keyword, &mut cursor, scenario)?,
+            Keyword::Declares(declared) => {
+                declaration::declaration(declared, &mut cursor, scenario, said)?;
+            }
         }
         Ok(())
     }
@@ -216,35 +229,37 @@ impl<'a> Parser<'a> {
     fn finish(mut self) -> File {
         let mut scenarios: Vec<Scenario> = Vec::new();
         let mut known: HashMap<String, usize> = HashMap::new();
-        for draft in std::mem::take(&mut self.drafts) {
-            let mut scenario = draft.scenario;
-            if let Err(diagnostic) = resolve(&mut scenario, &draft.edits, &known, &scenarios) {
-                self.diagnostics.push(diagnostic);
+        let mut blamed = Blamed::default();
+        let mut taken_over = 0;
+        for Draft { mut scenario, edits, .. } in std::mem::take(&mut self.drafts) {
+            let mut wrong = Vec::new();
+            match resolve(&mut scenario, &edits, &known, &scenarios, &mut taken_over) {
+                Ok(()) => {
+                    for agent in &mut scenario.agents {
+                        agent.body = Blocks::of(self.source, &mut wrong).program(&agent.rows);
+                    }
+                }
+                Err(diagnostic) => wrong.push(diagnostic),
             }
-            for agent in &mut scenario.agents {
-                let mut blocks = Blocks { source: self.source, diagnostics: &mut self.diagnostics };
-                agent.body = blocks.program(&agent.rows);
+            scenario.whole &= wrong.is_empty();
+            self.diagnostics.extend(blamed.own(&scenario, wrong));
+            if scenario.name.node.is_empty() {
+                continue;
             }
-            if known.insert(scenario.name.node.clone(), scenarios.len()).is_some() {
+            if let Some(first) = known.insert(scenario.name.node.clone(), scenarios.len()) {
                 let message = format!("there is a scenario `{}` above", scenario.name.node);
-                self.diagnostics.push(Diagnostic::new(scenario.name.span, message, "give it another name"));
+                let twice = Diagnostic::new(scenario.name.span, message, "give it another name");
+                self.diagnostics.push(twice.with_second(scenarios[first].name.span, "here"));
             }
             scenarios.push(scenario);
         }
-        let mut diagnostics: Vec<Diagnostic> = Vec::new();
-        for diagnostic in self.diagnostics {
-            // What a variant takes over is read again, and found wrong again.
-            if !diagnostics.contains(&diagnostic) {
-                diagnostics.push(diagnostic);
-            }
+        if scenarios.is_empty() && self.diagnostics.is_empty() {
+            let place = self.lines.last().map_or(Span::new(0, 0, 1), |last| last.span());
+            let help = "begin with `scenario NAME`; docs/language.md has a first one";
+            self.diagnostics.push(Diagnostic::new(place, "there is no scenario in this file", help));
         }
-        File { scenarios, diagnostics }
+        File { scenarios, diagnostics: self.diagnostics }
     }
-}
-
-/// Whether a row of a table begins with the step `lock`, which is no declaration there.
-fn is_lock(line: &Line<'_>) -> bool {
-    line.first_word() == "lock"
 }
 
 fn resolve(
@@ -252,92 +267,66 @@ fn resolve(
     edits: &[Edit],
     known: &HashMap<String, usize>,
     above: &[Scenario],
+    taken_over: &mut usize,
 ) -> Parsed<()> {
     if let Some(like) = scenario.like.clone() {
         let Some(base) = known.get(&like.node).and_then(|index| above.get(*index)) else {
-            let names: Vec<_> = known.keys().map(String::as_str).collect();
-            let help = did_you_mean(&like.node, &names, "it must stand above, in the same file");
+            let near = above.iter().rev().take(MOST_NEIGHBOURS).map(|one| one.name.node.as_str());
+            let help =
+                did_you_mean(&like.node, &near.collect::<Vec<_>>(), "it must stand above, in the same file");
             return Err(Diagnostic::new(like.span, format!("there is no scenario `{}`", like.node), help));
         };
+        *taken_over += size(base);
+        if *taken_over > MOST_TAKEN_OVER {
+            let message = "the variants of this file take over too much to be explored";
+            let help = format!("together they may take over {MOST_TAKEN_OVER} rows and declarations");
+            return Err(Diagnostic::new(like.span, message, help));
+        }
+        scenario.whole &= base.whole;
         inherit(scenario, base);
     }
     edits.iter().try_for_each(|one| edit(scenario, one))
 }
 
-fn variation(
-    keyword: &str,
-    cursor: &mut Cursor<'_>,
-    block: &[Line<'_>],
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Parsed<Edit> {
-    let form = match keyword {
-        "replace" => "replace CPU.4 to 7",
-        "drop" => "drop CPU.7",
-        _ => "move CPU.7 before 4",
-    };
-    let rows = rows(cursor, form)?;
-    let edit = match keyword {
-        "replace" => {
-            Edit::Replace(rows, block.iter().map(|line| row(*line, diagnostics)).collect::<Vec<Row>>())
-        }
-        "drop" => Edit::Drop(rows),
-        _ => {
-            if !cursor.eat_word("before") {
-                return Err(cursor.expected("`before` and a row", form));
-            }
-            Edit::Move(rows, cursor.number(form)?.node)
-        }
-    };
+fn no_keyword(line: &Line<'_>) -> Diagnostic {
+    let start = line.trimmed();
+    let word = start.text.split_whitespace().next().expect("a line that is not blank has a word");
+    let span = Span::new(start.start, start.start + word.len(), line.number);
+    let help = "a scenario's lines begin with page, frame, map, cpu, device, race, agent, never, expect, …";
+    let message = format!("no line begins with `{word}`");
+    Diagnostic::new(span, message, did_you_mean(word, &Keyword::words(), help))
+}
+
+fn too_many_rows(row: &Line<'_>, count: usize) -> Diagnostic {
+    let message = format!("this block has {count} rows: too many to explore");
+    Diagnostic::new(row.span(), message, format!("a program has at most {MOST_ROWS} rows; use `repeat`"))
+}
+
+/// The rows of a table, its head first.
+fn filled<'b, 'a>(block: &'b [Line<'a>], line: &Line<'_>) -> Parsed<&'b [Line<'a>]> {
+    if block.is_empty() {
+        let help = "put the names of the agents on the next line, with `|` between them";
+        return Err(Diagnostic::new(line.span(), "this table has no rows", help));
+    }
+    Ok(block)
+}
+
+/// What stands behind `about` and `source`.
+fn sentence(cursor: &mut Cursor<'_>, form: &str) -> Parsed<String> {
+    let Some(text) = cursor.quoted() else { return Err(cursor.expected("a text in quotes", form)) };
     cursor.done(form)?;
-    Ok(edit)
+    Ok(text.node)
 }
 
-/// `CPU.4`, or `CPU.4 to 7`.
-fn rows(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Rows> {
-    let start = cursor.here();
-    let agent = cursor.name("an agent", form)?;
-    cursor.sign(".", form)?;
-    let first = cursor.number(form)?.node;
-    if cursor.peek().is_some_and(|token| token.is("..")) {
-        return Err(half_open(cursor, &agent.node, first));
-    }
-    let last = if cursor.eat_word("to") { cursor.number(form)?.node } else { first };
-    let span = cursor.since(start);
-    if last < first {
-        let message = format!("row {last} does not come after row {first}");
-        return Err(Diagnostic::new(span, message, "write the smaller number first"));
-    }
-    Ok(Rows { agent, first, last, span })
-}
-
-/// Ranges of rows once ended before their second number: whoever still writes them so is told.
-fn half_open(cursor: &mut Cursor<'_>, agent: &str, first: u32) -> Diagnostic {
-    let start = cursor.here();
-    cursor.eat("..");
-    let end = cursor.number("replace CPU.4 to 7").map_or(first.saturating_add(1), |end| end.node);
-    let rows = match end.saturating_sub(1) {
-        last if last > first => format!("{agent}.{first} to {last}"),
-        _ => format!("{agent}.{first}"),
-    };
-    let help = format!("write `{rows}`, if row {end} is not meant");
-    Diagnostic::new(cursor.since(start), "rows are no range with `..`", help)
-}
-
-/// `unreached CPU.4, T0.2 to 3 "why"`.
-fn unreached(cursor: &mut Cursor<'_>, line: Span) -> Parsed<Unreached> {
-    const FORM: &str = "unreached CPU.4, T0.2 to 3 \"nobody else takes the lock\"";
-    let mut found = vec![rows(cursor, FORM)?];
-    while cursor.eat(",") {
-        found.push(rows(cursor, FORM)?);
-    }
-    let Some(reason) = cursor.quoted() else { return Err(cursor.expected("a reason in quotes", FORM)) };
-    cursor.done(FORM)?;
-    Ok(Unreached { rows: found, reason: reason.node, span: line })
+/// A scenario whose name could not be read.
+fn nameless(line: &Line<'_>) -> Name {
+    Spanned::new(String::new(), line.span())
 }
 
 fn blank(name: Name) -> Scenario {
     Scenario {
-        name: Spanned::new(name.node, name.span),
+        name,
+        whole: true,
         like: None,
         about: None,
         source: None,

@@ -1,10 +1,10 @@
-//! Conditions and rows as they are written.
+//! Conditions, assignments and rows as they are written.
 //!
 //! Invariant: what is printed is read again as the same condition.
 
 use std::fmt;
 
-use super::syntax::{Comparison, Condition, Operand, Rows, Term};
+use super::syntax::{Assignment, Comparison, Condition, Operand, Rows, Term};
 use super::vocabulary::SAME;
 
 impl fmt::Display for Condition {
@@ -20,6 +20,16 @@ impl fmt::Display for Condition {
                 features.iter().try_for_each(|feature| write!(f, " {feature}"))
             }
         }
+    }
+}
+
+impl fmt::Display for Assignment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Set => "=",
+            Self::Add => "+=",
+            Self::Subtract => "-=",
+        })
     }
 }
 
@@ -43,9 +53,10 @@ impl fmt::Display for Operand {
             Term::Entry(entry) => entry.fmt(f)?,
             Term::Call(name, arguments) => {
                 let names: Vec<_> = arguments.iter().map(|argument| argument.node.as_str()).collect();
-                match name.node.as_str() {
-                    same if SAME.contains(&same) => write!(f, "{same} {}", names.join(", "))?,
-                    other => write!(f, "{other}({})", names.join(", "))?,
+                if SAME.contains(&name.node.as_str()) {
+                    write!(f, "{} {}", name.node, names.join(", "))?;
+                } else {
+                    write!(f, "{}({})", name.node, names.join(", "))?;
                 }
             }
         }

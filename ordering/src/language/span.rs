@@ -1,6 +1,7 @@
 //! Where something stands in a source text.
 //!
-//! Invariant: a span is a range of bytes of the text it was made from, and both ends are character boundaries.
+//! Invariant: a span is a range of bytes of the text it was made from, and both ends are character boundaries. It knows
+//! its line from the start: whoever counted lines again for each place would be quadratic in the length of the file.
 
 use std::ops::Range;
 
@@ -11,6 +12,8 @@ pub struct Span {
     pub start: usize,
     /// One past the last byte.
     pub end: usize,
+    /// The 1-based line of the first byte.
+    pub line: u32,
 }
 
 /// Something with its place.
@@ -26,29 +29,26 @@ pub struct Spanned<T> {
 pub type Name = Spanned<String>;
 
 impl Span {
-    /// The bytes from `start` up to `end`.
+    /// The bytes from `start` up to `end`, of that line.
     #[must_use]
-    pub const fn new(start: usize, end: usize) -> Self {
-        Self { start, end }
+    pub const fn new(start: usize, end: usize, line: u32) -> Self {
+        Self { start, end, line }
     }
 
     /// The smallest span that holds both.
     #[must_use]
     pub fn to(self, other: Self) -> Self {
-        Self { start: self.start.min(other.start), end: self.end.max(other.end) }
+        let first = self.min(other);
+        Self { end: self.end.max(other.end), ..first }
     }
 
-    /// The 1-based line of its first byte.
-    #[must_use]
-    pub fn line(self, source: &str) -> u32 {
-        let before = source.bytes().take(self.start).filter(|byte| *byte == b'\n').count();
-        u32::try_from(before + 1).unwrap_or(u32::MAX)
-    }
-
-    /// The text it covers; empty if it is not a range of `source`.
+    /// The text it covers.
+    ///
+    /// # Panics
+    /// If it was made from another text than `source`.
     #[must_use]
     pub fn text(self, source: &str) -> &str {
-        source.get(Range::from(self)).unwrap_or("")
+        source.get(Range::from(self)).expect("a span is a range of the text that it was made from")
     }
 }
 

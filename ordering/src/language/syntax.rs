@@ -11,6 +11,8 @@ use super::vocabulary::Verb;
 pub struct Scenario {
     /// Its name.
     pub name: Name,
+    /// Whether every line of it could be read. If not, what else is wrong with it may only follow from that.
+    pub whole: bool,
     /// The scenario it is a variant of.
     pub like: Option<Name>,
     /// One sentence.
@@ -274,17 +276,61 @@ pub enum LockMode {
 
 /// An operation of the memory manager.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Operation {
-    /// `wp_page_copy`, `ksm_merge`, …
-    pub name: Name,
-    /// The order of its steps; the right one if it is left out.
+pub enum Operation {
+    /// `ptep_clear_flush A`, perhaps with `_notify`.
+    ClearFlush {
+        /// `A`.
+        page: Name,
+        /// Whether the devices are told.
+        notify: bool,
+    },
+    /// `wp_page_copy "ORDER" A old -> new`
+    WpPageCopy(Replacement),
+    /// `ksm_merge "ORDER" A old -> new`
+    KsmMerge(Replacement),
+    /// `ksm_stabilize A old`
+    KsmStabilize {
+        /// `A`.
+        page: Name,
+        /// `old`.
+        old: Name,
+    },
+}
+
+/// A page that is to be mapped to another frame.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Replacement {
+    /// The order of the steps, which is one that the operation has; the right one if it is left out.
     pub order: Option<Name>,
-    /// `A`.
+    /// The page.
     pub page: Name,
-    /// `old`.
-    pub old: Option<Name>,
-    /// `new`.
-    pub new: Option<Name>,
+    /// The frame that is mapped.
+    pub old: Name,
+    /// The frame that takes its place.
+    pub new: Name,
+}
+
+impl Operation {
+    /// The page whose entry is changed.
+    #[must_use]
+    pub const fn page(&self) -> &Name {
+        match self {
+            Self::ClearFlush { page, .. } | Self::KsmStabilize { page, .. } => page,
+            Self::WpPageCopy(replacement) | Self::KsmMerge(replacement) => &replacement.page,
+        }
+    }
+
+    /// The frames that it names.
+    #[must_use]
+    pub fn frames(&self) -> Vec<&Name> {
+        match self {
+            Self::ClearFlush { .. } => Vec::new(),
+            Self::WpPageCopy(replacement) | Self::KsmMerge(replacement) => {
+                vec![&replacement.old, &replacement.new]
+            }
+            Self::KsmStabilize { old, .. } => vec![old],
+        }
+    }
 }
 
 /// Something that holds or does not.
@@ -413,6 +459,13 @@ pub enum Action {
     Writes(Name, Option<(Comparison, u32)>),
     /// A step, as far as it is written: a trailing part may be left out.
     Step(Verb, String),
+    /// An assignment, in whole.
+    Assigns {
+        /// What is assigned to.
+        variable: Name,
+        /// `done = 1`, with one blank between two words.
+        text: String,
+    },
 }
 
 /// The expected answer.

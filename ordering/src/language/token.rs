@@ -1,9 +1,9 @@
 //! The words and signs of one line.
 //!
-//! Invariant: every byte of the line is a blank, part of a token, or part of a diagnostic; nothing is dropped in
-//! silence.
+//! Invariant: every byte of the line is a blank or part of a token, or the line is refused; nothing is dropped in silence.
 
 use super::diagnostic::Diagnostic;
+use super::line::Line;
 use super::span::Span;
 
 /// What a token is.
@@ -34,8 +34,12 @@ pub const SIGNS: [&str; 27] = [
     ";", "|", "(", ")", "{", "}", ".", "/",
 ];
 
-/// The tokens of `text`, which begins at byte `start` of the source.
-pub(super) fn tokens(text: &str, start: usize, diagnostics: &mut Vec<Diagnostic>) -> Vec<Token> {
+/// The tokens of a line or a cell.
+///
+/// # Errors
+/// The first of its words that is none. What stands around it is not read: it would be found wrong for that reason alone.
+pub(super) fn tokens(line: Line<'_>) -> Result<Vec<Token>, Diagnostic> {
+    let text = line.text;
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(first) = text[at..].chars().next() {
@@ -60,17 +64,16 @@ pub(super) fn tokens(text: &str, start: usize, diagnostics: &mut Vec<Diagnostic>
             at += sign.map_or(first.len_utf8(), str::len);
             sign.map(Kind::Sign)
         };
-        let span = Span::new(start + begun, start + at);
-        match kind {
-            Some(kind) => found.push(Token { kind, span }),
-            None => diagnostics.push(unreadable(&text[begun..at], span)),
-        }
+        let span = Span::new(line.start + begun, line.start + at, line.number);
+        let kind = kind.ok_or_else(|| unreadable(&text[begun..at], span))?;
+        found.push(Token { kind, span });
     }
-    found
+    Ok(found)
 }
 
+/// How long the beginning of `text` is that consists of such letters.
 fn length(text: &str, is_part: impl Fn(char) -> bool) -> usize {
-    text.find(|letter| !is_part(letter)).unwrap_or(text.len())
+    text.len() - text.trim_start_matches(is_part).len()
 }
 
 fn unreadable(text: &str, span: Span) -> Diagnostic {
@@ -97,7 +100,7 @@ impl Token {
     pub fn word(&self) -> Option<&str> {
         match &self.kind {
             Kind::Word(word) => Some(word),
-            _ => None,
+            Kind::Number(_) | Kind::Text(_) | Kind::Sign(_) => None,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 pub use steps::STEPS;
 
-/// What a step does; one variant for each row of [`STEPS`].
+/// What a step does; one variant for each row of [`STEPS`], in their order.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Verb {
     /// Take a lock.
@@ -60,6 +60,10 @@ pub enum Verb {
     FlushTlbMm,
     /// Invalidate the devices' TLBs of a whole address space.
     NotifyMm,
+    /// Flush the CPUs' TLBs of everything under an upper entry.
+    FlushPmd,
+    /// Invalidate the devices' TLBs of everything under an upper entry.
+    NotifyPmd,
     /// Write a PASID entry.
     SetPasid,
     /// Invalidate the devices' PASID caches.
@@ -68,10 +72,6 @@ pub enum Verb {
     IotlbInvPasid,
     /// Invalidate the device TLB entries of a PASID.
     DevtlbInvPasid,
-    /// Flush the CPUs' TLBs of everything under an upper entry.
-    FlushPmd,
-    /// Invalidate the devices' TLBs of everything under an upper entry.
-    NotifyPmd,
     /// Wait for what was posted.
     InvWait,
     /// Ask for a page, and wait for the response.
@@ -164,13 +164,59 @@ pub struct Entry {
     pub kernel: &'static str,
 }
 
-/// Names that stand for several steps, with them.
-pub const OPERATIONS: &[(&str, &str)] = &[
-    ("ptep_clear_flush PAGE", "pte_clear, flush_tlb"),
-    ("ptep_clear_flush_notify PAGE", "pte_clear, flush_tlb, notify"),
-    ("wp_page_copy [ORDER] PAGE FRAME -> FRAME", "the program of mm/memory.c, in the named order"),
-    ("ksm_merge [ORDER] PAGE FRAME -> FRAME", "the program of mm/ksm.c, in the named order"),
-    ("ksm_stabilize PAGE FRAME", "the first half of ksm_merge"),
+/// Names that stand for several steps; one variant for each row of [`OPERATIONS`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum OperationVerb {
+    /// Empty an entry and flush the CPUs.
+    PtepClearFlush,
+    /// And tell the devices.
+    PtepClearFlushNotify,
+    /// Break the sharing of a page.
+    WpPageCopy,
+    /// Share a page with one of the same content.
+    KsmMerge,
+    /// Make a page one that can be shared.
+    KsmStabilize,
+}
+
+/// An operation.
+#[derive(Clone, Copy, Debug)]
+pub struct OperationEntry {
+    /// Which.
+    pub verb: OperationVerb,
+    /// How it is written, as the form of a step.
+    pub form: &'static str,
+    /// What it stands for.
+    pub steps: &'static str,
+}
+
+/// All operations, in the order of the reference page.
+pub const OPERATIONS: &[OperationEntry] = &[
+    OperationEntry {
+        verb: OperationVerb::PtepClearFlush,
+        form: "ptep_clear_flush PAGE",
+        steps: "pte_clear, flush_tlb",
+    },
+    OperationEntry {
+        verb: OperationVerb::PtepClearFlushNotify,
+        form: "ptep_clear_flush_notify PAGE",
+        steps: "pte_clear, flush_tlb, notify",
+    },
+    OperationEntry {
+        verb: OperationVerb::WpPageCopy,
+        form: "wp_page_copy [ORDER] PAGE FRAME -> FRAME",
+        steps: "the program of mm/memory.c, in the named order",
+    },
+    OperationEntry {
+        verb: OperationVerb::KsmMerge,
+        form: "ksm_merge [ORDER] PAGE FRAME -> FRAME",
+        steps: "the program of mm/ksm.c, in the named order",
+    },
+    OperationEntry {
+        verb: OperationVerb::KsmStabilize,
+        form: "ksm_stabilize PAGE FRAME",
+        steps: "the first half of ksm_merge",
+    },
 ];
 
 /// What a condition can look at, with what it finds.
@@ -204,16 +250,37 @@ impl Entry {
     /// The word it begins with.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        self.form.split(' ').next().unwrap_or(self.form)
+        first_word(self.form)
     }
 }
+
+impl OperationEntry {
+    /// The word it begins with.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        first_word(self.form)
+    }
+}
+
+fn first_word(form: &'static str) -> &'static str {
+    form.split_once(' ').map_or(form, |(word, _)| word)
+}
+
+/// A verb is its row: they stand in one order, and none is left out.
+const _: () = {
+    assert!(STEPS.len() == Verb::MarkStable as usize + 1, "a verb has no row");
+    let mut row = 0;
+    while row < STEPS.len() {
+        assert!(STEPS[row].verb as usize == row, "the rows stand in the order of the verbs");
+        row += 1;
+    }
+};
 
 impl Verb {
     /// Its row.
     #[must_use]
     pub fn entry(self) -> &'static Entry {
-        // The first row stands in for one that is missing; a test counts them.
-        STEPS.iter().find(|entry| entry.verb == self).unwrap_or(&STEPS[0])
+        &STEPS[self as usize]
     }
 
     /// The word it is written with.
@@ -229,16 +296,16 @@ pub fn find(word: &str) -> Option<&'static Entry> {
     STEPS.iter().find(|entry| entry.name() == word)
 }
 
-/// The form of the operation that begins with `word`.
+/// The row of the operation that begins with `word`.
 #[must_use]
-pub fn find_operation(word: &str) -> Option<&'static str> {
-    OPERATIONS.iter().map(|(form, _)| *form).find(|form| form.split(' ').next() == Some(word))
+pub fn find_operation(word: &str) -> Option<&'static OperationEntry> {
+    OPERATIONS.iter().find(|entry| entry.name() == word)
 }
 
 /// Every word that a statement may begin with.
 #[must_use]
 pub fn words() -> Vec<&'static str> {
-    let operations = OPERATIONS.iter().filter_map(|(form, _)| form.split(' ').next());
+    let operations = OPERATIONS.iter().map(OperationEntry::name);
     let control = ["repeat", "if", "when", "goto", "check", "atomic", "end"];
     STEPS.iter().map(Entry::name).chain(operations).chain(control).collect()
 }

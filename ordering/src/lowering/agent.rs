@@ -13,7 +13,7 @@ use crate::model::{Guard, PropertyId, Update};
 use super::atomic::merged;
 use super::buffer::Route;
 use super::condition::{Conditions, Ways};
-use super::event::{Watch, watch};
+use super::event::{Happening, Watch, watch};
 use super::habits::Habits;
 use super::hardware::Hardware;
 use super::mark::Marks;
@@ -125,11 +125,11 @@ impl Emitter<'_> {
     }
 
     fn statement(&mut self, statement: &Statement) -> Result<(), Diagnostic> {
-        let line = statement.span.line(self.source);
+        let line = statement.span.line;
         self.route = Route::of(&statement.node);
         match &statement.node {
             Node::Step(step) => self.on_pages(step, statement.span, line)?,
-            Node::Operation(operation) => self.operation(operation, statement.span, line)?,
+            Node::Operation(operation) => self.operation(operation, statement.span)?,
             Node::Assign(name, how, operand) => self.assign(name, *how, operand, statement.span, line)?,
             Node::Repeat(least, most, body) => self.repeat(*least, *most, body, statement.span),
             Node::Choice(ways) => self.choice(ways),
@@ -142,14 +142,14 @@ impl Emitter<'_> {
                 let way = |guard: Vec<Guard>| Way::new(guard, Vec::new(), text.as_str());
                 let (ways, node) = (ways.into_iter().map(way).collect(), self.builder.nodes.len());
                 self.step(ways, line);
-                self.mark(node, statement.span, line, text);
+                self.mark(node, statement.span, text);
                 self.block(body);
             }
             Node::Check(condition, label) => {
                 let label = self.builder.named(label)?;
                 let (text, node) = (format!("check {condition}"), self.builder.nodes.len());
                 self.test(condition, &text, Goal::Label(label), line)?;
-                self.mark_test(node, (statement.span, line, text), &[], &[]);
+                self.mark_test(node, (statement.span, text), &[], &[]);
             }
             Node::Goto(label) => {
                 let label = self.builder.named(label)?;
@@ -172,7 +172,7 @@ impl Emitter<'_> {
         let Some(any) = step.page.as_ref().filter(|page| translates && page.node == ANY) else {
             let node = self.builder.nodes.len();
             self.checked(step, span, line)?;
-            self.mark(node, span, line, step.text.clone());
+            self.mark(node, span, step.text.clone());
             return Ok(());
         };
         let on = |page: &Name| {
@@ -246,7 +246,7 @@ impl Emitter<'_> {
         let text = format!("if {condition}");
         let tested = self.test(condition, &text, Goal::Label(no), line);
         if tested.is_ok() {
-            self.mark_test(node, (span, line, text), then, otherwise);
+            self.mark_test(node, (span, text), then, otherwise);
         }
         self.block(then);
         if !otherwise.is_empty() {
@@ -308,17 +308,16 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn operation(&mut self, operation: &Operation, span: Span, line: u32) -> Result<(), Diagnostic> {
-        let body = expand(operation, span)?;
-        self.names.page(&operation.page)?;
-        for frame in [&operation.old, &operation.new].into_iter().flatten() {
+    fn operation(&mut self, operation: &Operation, span: Span) -> Result<(), Diagnostic> {
+        self.names.page(operation.page())?;
+        for frame in operation.frames() {
             self.names.frame(frame)?;
         }
         let node = self.builder.nodes.len();
         let part = std::mem::replace(&mut self.unmarked, true);
-        self.block(&body);
+        self.block(&expand(operation, span));
         self.unmarked = part;
-        self.mark(node, span, line, super::text(self.source, span));
+        self.mark(node, span, super::text(self.source, span));
         Ok(())
     }
 
@@ -330,10 +329,8 @@ impl Emitter<'_> {
         span: Span,
         line: u32,
     ) -> Result<(), Diagnostic> {
-        let Some(Meaning::Variable(index)) = self.names.meaning(&name.node) else {
-            let help = format!("declare it: `var {} = 0..1`", name.node);
-            return Err(Diagnostic::new(name.span, format!("there is no variable `{}`", name.node), help));
-        };
+        let index = self.names.variable(name)?;
+        let happens = Happening::Assign(format!("{} {how} {operand}", name.node));
         let var = self.state.var(&Key::User(index));
         let text = super::text(self.source, span);
         let (read, values): (Option<_>, Vec<i64>) = match (&operand.term, how) {
@@ -343,30 +340,31 @@ impl Emitter<'_> {
                 (Some(var), self.range(index, -i64::from(*number)))
             }
             (Term::Entry(other), Assignment::Set) => {
-                match other.word().and_then(|name| self.names.meaning(&name.node)) {
-                    Some(Meaning::Variable(from)) => {
-                        (Some(self.state.var(&Key::User(from))), self.range(from, 0))
-                    }
-                    _ => return Err(no_value(operand.span)),
-                }
+                let named = other.word().and_then(|name| self.names.meaning(&name.node));
+                let Some(Meaning::Variable(from)) = named else { return Err(no_value(operand.span)) };
+                (Some(self.state.var(&Key::User(from))), self.range(from, 0))
             }
-            _ => return Err(no_value(operand.span)),
+            (Term::Entry(_), Assignment::Add | Assignment::Subtract) | (Term::Call(..), _) => {
+                return Err(no_value(operand.span));
+            }
         };
         let mut ways = Vec::new();
         for (seen, value) in (0..).zip(values) {
             let guard: Vec<_> = read.map(|read| Guard::Is(read, seen)).into_iter().collect();
             let (_, least, most) = self.state.domains.variables[index];
             let fits = (i64::from(least)..=i64::from(most)).contains(&(value + operand.plus));
+            let way = |updates| Way::new(guard, updates, text.as_str()).happening(happens.clone());
             if fits {
-                let new = u32::try_from(value + operand.plus - i64::from(least)).unwrap_or(0);
-                ways.push(Way::new(guard, vec![Update::Set(var, new)], text.as_str()));
+                let new = u32::try_from(value + operand.plus - i64::from(least));
+                let new = new.expect("a value that fits is not below the least");
+                ways.push(way(vec![Update::Set(var, new)]));
             } else if self.properties.range.is_some() {
-                ways.push(Way::new(guard, Vec::new(), text.as_str()).violating(self.properties.range));
+                ways.push(way(Vec::new()).violating(self.properties.range));
             }
         }
         let node = self.builder.nodes.len();
         self.step(ways, line);
-        self.mark(node, span, line, text);
+        self.mark(node, span, text);
         Ok(())
     }
 

@@ -20,6 +20,8 @@ pub(super) enum Happening {
     Write(Option<PageId>, FrameId, u32),
     /// A step, with its text in the scenario.
     Step(Verb, String),
+    /// An assignment, with one blank between two words.
+    Assign(String),
 }
 
 /// Whether `event` names what `agent` does.
@@ -37,7 +39,8 @@ pub(super) fn matches(event: &Event, who: &str, happening: &Happening, names: &N
             text.strip_prefix("write ").and_then(|place| names.meaning(place)) == page.map(Meaning::Page)
         }
         (Action::Step(verb, text), Happening::Step(taken, shown)) => verb == taken && begins(shown, text),
-        _ => false,
+        (Action::Assigns { text, .. }, Happening::Assign(shown)) => text == shown,
+        (Action::Reads(..) | Action::Writes(..) | Action::Step(..) | Action::Assigns { .. }, _) => false,
     }
 }
 

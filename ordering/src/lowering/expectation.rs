@@ -38,7 +38,7 @@ impl Lowering<'_> {
                         first: rows.first,
                         last: rows.last,
                         reason: said.reason.clone(),
-                        line: rows.span.line(self.source),
+                        line: rows.span.line,
                     }),
                     Err(diagnostic) => self.diagnostics.push(diagnostic),
                 }

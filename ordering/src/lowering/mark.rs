@@ -26,21 +26,14 @@ impl Marks {
         self.add(Mark::After(property))
     }
 
-    fn statement(
-        &mut self,
-        scenario: &Scenario,
-        agent: AgentId,
-        span: Span,
-        line: u32,
-        text: String,
-    ) -> MarkId {
+    fn statement(&mut self, scenario: &Scenario, agent: AgentId, span: Span, text: String) -> MarkId {
         let key = (agent, span.start, text);
         if let Some(known) = self.statements.get(&key) {
             return *known;
         }
         let rows = scenario.agents.get(agent).map_or(&[][..], |agent| &agent.rows);
         let row = row(rows, span);
-        let new = self.add(Mark::Statement(Statement { agent, row, line, text: key.2.clone() }));
+        let new = self.add(Mark::Statement(Statement { agent, row, line: span.line, text: key.2.clone() }));
         self.statements.insert(key, new);
         new
     }
@@ -61,27 +54,26 @@ fn row(rows: &[Row], span: Span) -> u32 {
 
 impl Emitter<'_> {
     /// Marks the ways that leave the statement whose nodes begin at `start`.
-    pub(super) fn mark(&mut self, start: usize, span: Span, line: u32, text: String) {
+    pub(super) fn mark(&mut self, start: usize, span: Span, text: String) {
         let end = self.builder.nodes.len();
-        self.mark_nodes(start, end, span, line, text);
+        self.mark_nodes(start, end, span, text);
     }
 
     /// Marks the ways of one node, and those into a branch that takes no step of its own.
     pub(super) fn mark_test(
         &mut self,
         node: usize,
-        (span, line, text): (Span, u32, String),
+        (span, text): (Span, String),
         then: &[Written],
         otherwise: &[Written],
     ) {
         if self.unmarked {
             return;
         }
-        self.mark_nodes(node, node + 1, span, line, text);
+        self.mark_nodes(node, node + 1, span, text);
         for (branch, holds) in [(then, true), (otherwise, false)] {
             let Some((silent, shown)) = branch.first().and_then(silent) else { continue };
-            let line = silent.line(self.source);
-            let mark = self.statement_mark(silent, line, shown);
+            let mark = self.statement_mark(silent, shown);
             if let Some(Place::Step(ways, _)) = self.builder.nodes.get_mut(node) {
                 let taken = |way: &&mut Way| (way.goal == Goal::Next) == holds;
                 ways.iter_mut().filter(taken).for_each(|way| way.marks.push(mark));
@@ -89,11 +81,11 @@ impl Emitter<'_> {
         }
     }
 
-    fn mark_nodes(&mut self, start: usize, end: usize, span: Span, line: u32, text: String) {
+    fn mark_nodes(&mut self, start: usize, end: usize, span: Span, text: String) {
         if self.unmarked {
             return;
         }
-        let mark = self.statement_mark(span, line, text);
+        let mark = self.statement_mark(span, text);
         for node in start..end {
             let Some(Place::Step(ways, _)) = self.builder.nodes.get(node) else { continue };
             let leaves: Vec<bool> = ways
@@ -109,8 +101,8 @@ impl Emitter<'_> {
         }
     }
 
-    fn statement_mark(&mut self, span: Span, line: u32, text: String) -> MarkId {
-        self.marks.statement(self.scenario, self.agent, span, line, text)
+    fn statement_mark(&mut self, span: Span, text: String) -> MarkId {
+        self.marks.statement(self.scenario, self.agent, span, text)
     }
 }
 

@@ -4,9 +4,9 @@
 
 use std::collections::HashMap;
 
-use crate::language::span::Name;
+use crate::language::span::{Name, Spanned};
 use crate::language::syntax::{FrameKind, Scenario, UserKind};
-use crate::language::{Diagnostic, did_you_mean};
+use crate::language::{Diagnostic, declared_twice, did_you_mean};
 
 /// Index of a page.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -75,10 +75,13 @@ impl Names {
         }
         let pmds = scenario.pmds.iter().enumerate().map(|(id, one)| (&one.0, Meaning::Pmd(PmdId(id))));
         let spaces = mms.chain(pasids).chain(pmds);
+        let mut places = HashMap::new();
         for (name, meaning) in pages.chain(frames).chain(users).chain(variables).chain(spaces) {
-            if names.meanings.insert(name.node.clone(), meaning).is_some() {
-                let message = format!("`{}` is declared already", name.node);
-                diagnostics.push(Diagnostic::new(name.span, message, "give one of the two another name"));
+            names.meanings.insert(name.node.clone(), meaning);
+            if let Some(place) = places.insert(&name.node, name.span) {
+                let (first, second) = (place.min(name.span), place.max(name.span));
+                let name = Spanned::new(name.node.clone(), second);
+                diagnostics.push(declared_twice(&name, first));
             }
         }
         names.frames = scenario.frames.iter().map(|frame| frame.kind).collect();
@@ -116,6 +119,14 @@ impl Names {
             _ => Err(self
                 .undeclared(name, "frame", "frame old = 0", |meaning| matches!(meaning, Meaning::Frame(_)))),
         }
+    }
+
+    pub(super) fn variable(&self, name: &Name) -> Result<usize, Diagnostic> {
+        if let Some(Meaning::Variable(index)) = self.meaning(&name.node) {
+            return Ok(index);
+        }
+        let help = format!("declare it: `var {} = 0..1`", name.node);
+        Err(Diagnostic::new(name.span, format!("there is no variable `{}`", name.node), help))
     }
 
     pub(super) fn mm(&self, name: &Name) -> Result<MmId, Diagnostic> {

@@ -10,41 +10,39 @@ use mmu::step::{Condition as Check, Permission as Allows, Role, Step as Kernel};
 use crate::language::entry::{Bit, Change, Written};
 use crate::language::span::{Name, Span, Spanned};
 use crate::language::syntax::{
-    Comparison, Condition, Lock, LockMode, Node, Operand, Operation, Statement, Step, Term,
+    Comparison, Condition, Lock, LockMode, Node, Operand, Operation, Replacement, Statement, Step, Term,
 };
 use crate::language::vocabulary::Verb;
-use crate::language::{Diagnostic, did_you_mean, made, on_page};
+use crate::language::{made, on_page};
 
 /// The steps that `operation` stands for.
-pub(crate) fn expand(operation: &Operation, span: Span) -> Result<Vec<Statement>, Diagnostic> {
-    let page = &operation.page;
-    let one = |verb| on_page(verb, page, span);
-    let clear = vec![one(Verb::PteClear), one(Verb::FlushTlb)];
-    let (program, holds_new) = match operation.name.node.as_str() {
-        "ptep_clear_flush" => return Ok(clear),
-        "ptep_clear_flush_notify" => return Ok([clear, vec![one(Verb::Notify)]].concat()),
-        "wp_page_copy" => (ordered(operation, cow::orders())?, false),
-        "ksm_merge" => (ordered(operation, ksm::orders())?, true),
-        _ => (ksm::stabilize(), false),
-    };
-    let Some(old) = &operation.old else { return Ok(Vec::new()) };
-    let frames = Frames { page, old, new: operation.new.as_ref().unwrap_or(old), span };
-    Ok(frames.program(&program, holds_new))
+pub(crate) fn expand(operation: &Operation, span: Span) -> Vec<Statement> {
+    match operation {
+        Operation::ClearFlush { page, notify } => {
+            let tell = notify.then_some(Verb::Notify);
+            let verbs = [Verb::PteClear, Verb::FlushTlb].into_iter().chain(tell);
+            verbs.map(|verb| on_page(verb, page, span)).collect()
+        }
+        Operation::WpPageCopy(Replacement { order, page, old, new }) => {
+            let program = ordered(order.as_ref(), cow::orders());
+            Frames { page, old, new, span }.program(&program, false)
+        }
+        Operation::KsmMerge(Replacement { order, page, old, new }) => {
+            let program = ordered(order.as_ref(), ksm::orders());
+            Frames { page, old, new, span }.program(&program, true)
+        }
+        Operation::KsmStabilize { page, old } => {
+            // Its program names no other frame.
+            Frames { page, old, new: old, span }.program(&ksm::stabilize(), false)
+        }
+    }
 }
 
-fn ordered(operation: &Operation, orders: Vec<Order>) -> Result<Program, Diagnostic> {
-    let Some(wanted) = &operation.order else {
-        return orders.into_iter().next().map(|order| order.program).ok_or_else(|| {
-            Diagnostic::new(operation.name.span, "this operation has no order", "name another operation")
-        });
-    };
-    let names: Vec<_> = orders.iter().map(|order| order.name).collect();
-    let help = did_you_mean(&wanted.node, &names, &format!("there are {}", names.join(", ")));
-    let found = orders.into_iter().find(|order| order.name == wanted.node);
-    found.map(|order| order.program).ok_or_else(|| {
-        let message = format!("`{}` has no order \"{}\"", operation.name.node, wanted.node);
-        Diagnostic::new(wanted.span, message, help)
-    })
+/// The program in the named order, or in the first, which is the right one.
+fn ordered(wanted: Option<&Name>, orders: Vec<Order>) -> Program {
+    let is_wanted = |order: &Order| wanted.is_none_or(|wanted| order.name == wanted.node);
+    let found = orders.into_iter().find(is_wanted);
+    found.expect("the parser takes only orders that the operation has").program
 }
 
 struct Frames<'a> {

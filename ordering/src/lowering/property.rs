@@ -53,7 +53,7 @@ impl Lowering<'_> {
 
     pub(super) fn property(&mut self, index: usize) -> Result<(), Diagnostic> {
         let property = &self.scenario.properties[index];
-        let (text, line) = (property.text.clone(), property.span.line(self.source));
+        let (text, line) = (property.text.clone(), property.span.line);
         match &property.node {
             Question::BuiltIn(built_in) => {
                 if !self.options.is_on(*built_in) {
@@ -113,6 +113,9 @@ impl Lowering<'_> {
             && !matches!(self.names.meaning(&place.node), Some(Meaning::Page(_) | Meaning::Frame(_)))
         {
             return self.names.frame(place).map(drop);
+        }
+        if let Action::Assigns { variable, .. } = &event.action {
+            return self.names.variable(variable).map(drop);
         }
         Ok(())
     }

@@ -81,7 +81,7 @@ impl Emitter<'_> {
         let mut ways = Vec::new();
         for (value, posted) in (1..).zip(&self.survey.posted) {
             let step = Step { text: posted.text().to_owned(), post: false, ..posted.step.clone() };
-            let at = At { step: &step, span: posted.span, line: posted.span.line(self.source) };
+            let at = At { step: &step, span: posted.span, line: posted.span.line };
             let effects = self.emptied(&at)?;
             for first in 0..reach {
                 let guard = vec![Guard::Is(slots.0[first], value)];

@@ -42,12 +42,6 @@ pub(super) fn sizes(scenario: &Scenario, diagnostics: &mut Vec<Diagnostic>) {
             "add a `race` table or an `agent`, or say what it is `like`",
         ));
     }
-    for (index, agent) in scenario.agents.iter().enumerate() {
-        if scenario.agents[..index].iter().any(|earlier| earlier.name.node == agent.name.node) {
-            let message = format!("there is an agent `{}` already", agent.name.node);
-            diagnostics.push(Diagnostic::new(agent.name.span, message, "give it another name"));
-        }
-    }
 }
 
 /// The error for more entries than can be explored: each bit that is mentioned doubles their number.

@@ -20,8 +20,10 @@ use crate::model::{Guard, Update};
 use super::access::Access;
 use super::agent::Emitter;
 use super::event::Happening;
-use super::names::PageId;
+use super::habits::Section;
+use super::names::{PageId, UserId};
 use super::program::Way;
+use frame::Count;
 
 /// A step, and where it stands.
 pub(super) struct At<'s> {
@@ -52,20 +54,19 @@ impl Emitter<'_> {
     pub(super) fn one(&mut self, step: &Step, span: Span, line: u32) -> Result<(), Diagnostic> {
         let at = At { step, span, line };
         match step.verb {
-            Verb::Lock | Verb::Trylock | Verb::Unlock => self.locking(&at),
+            Verb::Lock => self.lock(&at),
+            Verb::Trylock => self.trylock(&at),
+            Verb::Unlock => self.unlock(&at),
             Verb::Fence => {
                 self.step(vec![at.way(Vec::new(), Vec::new())], at.line);
                 Ok(())
             }
-            Verb::IrqOff
-            | Verb::IrqOn
-            | Verb::RcuReadLock
-            | Verb::RcuReadUnlock
-            | Verb::IpiSync
-            | Verb::SynchronizeRcu => {
-                self.section_step(&at);
-                Ok(())
-            }
+            Verb::IrqOff => self.enter(Section::Interrupts, &at),
+            Verb::IrqOn => self.leave(Section::Interrupts, &at),
+            Verb::RcuReadLock => self.enter(Section::Rcu, &at),
+            Verb::RcuReadUnlock => self.leave(Section::Rcu, &at),
+            Verb::IpiSync => self.ipi_sync(&at),
+            Verb::SynchronizeRcu => self.synchronize_rcu(&at),
             Verb::PteRead
             | Verb::PteClear
             | Verb::PteModify
@@ -75,54 +76,62 @@ impl Emitter<'_> {
             | Verb::PmdClear
             | Verb::PmdModify
             | Verb::SetPmd => self.table_step(&at),
-            Verb::FlushTlb
-            | Verb::Notify
+            Verb::FlushTlb | Verb::FlushTlbMm | Verb::FlushPmd => self.flush(&at),
+            Verb::Notify
             | Verb::IotlbInv
             | Verb::DevtlbInv
             | Verb::FlushVcpus
-            | Verb::FlushTlbMm
             | Verb::NotifyMm
-            | Verb::FlushPmd
             | Verb::NotifyPmd
             | Verb::PasidInv
             | Verb::IotlbInvPasid
-            | Verb::DevtlbInvPasid
-            | Verb::NotifyStart
-            | Verb::NotifyEnd => self.invalidation(&at),
-            Verb::Walk | Verb::Load | Verb::Store | Verb::DmaRead | Verb::DmaWrite => self.translated(&at),
+            | Verb::DevtlbInvPasid => self.invalidation(&at),
+            Verb::NotifyStart => self.notify_start(&at),
+            Verb::NotifyEnd => self.notify_end(&at),
+            Verb::Walk => self.walking(&at),
+            Verb::Load | Verb::DmaRead => self.translated(Access::Read, &at),
+            Verb::Store | Verb::DmaWrite => {
+                self.translated(Access::Write(at.filled(at.step.value.as_ref())?.node), &at)
+            }
             Verb::ZapSpte | Verb::SetSpte => self.shadow(&at),
             Verb::SetPasid => self.set_pasid(&at),
-            Verb::PageRequest | Verb::PageResponse | Verb::DrainRequests => self.page_request(&at),
+            Verb::PageRequest => self.page_request(&at),
+            Verb::PageResponse => self.page_response(&at),
+            Verb::DrainRequests => self.drain_requests(&at),
             Verb::InvWait => self.wait(&at),
             Verb::GupFast => self.gup_fast(&at),
             Verb::TryGet => self.try_get(&at),
             Verb::Write | Verb::Read => self.direct(&at),
             Verb::Copy => self.copy(&at),
-            Verb::Alloc
-            | Verb::Get
-            | Verb::Put
-            | Verb::Pin
-            | Verb::Unpin
-            | Verb::Map
-            | Verb::Unmap
-            | Verb::Free
-            | Verb::MarkStable => self.count(&at),
+            Verb::Alloc => self.count(Count::Alloc, &at),
+            Verb::Get => self.count(Count::Get, &at),
+            Verb::Put => self.count(Count::Put, &at),
+            Verb::Pin => self.count(Count::Pin, &at),
+            Verb::Unpin => self.count(Count::Unpin, &at),
+            Verb::Map => self.count(Count::Map, &at),
+            Verb::Unmap => self.count(Count::Unmap, &at),
+            Verb::Free => self.count(Count::Free, &at),
+            Verb::MarkStable => self.count(Count::MarkStable, &at),
         }
     }
 
-    /// Steps through the agent's own cache.
-    fn translated(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+    /// Whose cache a step goes through, and for which page.
+    fn translation(&self, at: &At<'_>) -> Result<(UserId, PageId), Diagnostic> {
         let user = self.own_user(at.step.verb, at.span)?;
         let page = self.page(at)?;
         self.hardware.spaces.check(user, page, at.filled(at.step.page.as_ref())?)?;
-        let access = match at.step.verb {
-            Verb::Walk => {
-                self.walk(user, page, &at.step.text, at.line);
-                return Ok(());
-            }
-            Verb::Store | Verb::DmaWrite => Access::Write(at.filled(at.step.value.as_ref())?.node),
-            _ => Access::Read,
-        };
+        Ok((user, page))
+    }
+
+    fn walking(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+        let (user, page) = self.translation(at)?;
+        self.walk(user, page, &at.step.text, at.line);
+        Ok(())
+    }
+
+    /// Steps through the agent's own cache.
+    fn translated(&mut self, access: Access, at: &At<'_>) -> Result<(), Diagnostic> {
+        let (user, page) = self.translation(at)?;
         self.access(user, page, access, (at.step.verb, &at.step.text), at.line);
         Ok(())
     }
@@ -133,7 +142,11 @@ impl Emitter<'_> {
 
     /// Both ways, if leaving the range is a violation; else the second waits.
     fn or_out_of_range(&self, way: Way, outside: Way) -> Vec<Way> {
+        std::iter::once(way).chain(self.out_of_range(outside)).collect()
+    }
+
+    fn out_of_range(&self, outside: Way) -> Option<Way> {
         let range = self.properties.range;
-        std::iter::once(way).chain(range.map(|_| outside.violating(range))).collect()
+        range.map(|_| outside.violating(range))
     }
 }

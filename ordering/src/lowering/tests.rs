@@ -2,12 +2,14 @@
 
 mod devices;
 mod entries;
+mod events;
 mod explorer;
 mod meaning;
 mod ordering;
 mod spaces;
 mod speculation;
 mod store_buffers;
+mod switched_off;
 mod symmetry;
 mod tables;
 

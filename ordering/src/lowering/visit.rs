@@ -13,8 +13,7 @@ pub(super) fn visit(statements: &[Statement], times: u32, each: &mut dyn FnMut(&
         each(statement, times);
         match &statement.node {
             Node::Operation(operation) => {
-                // An operation that cannot be expanded is reported where it is lowered.
-                visit(&expand(operation, statement.span).unwrap_or_default(), times, each);
+                visit(&expand(operation, statement.span), times, each);
             }
             Node::Repeat(_, most, body) => visit(body, times.saturating_mul(*most), each),
             Node::Choice(ways) => ways.iter().for_each(|way| visit(way, times, each)),
@@ -23,7 +22,12 @@ pub(super) fn visit(statements: &[Statement], times: u32, each: &mut dyn FnMut(&
                 visit(otherwise, times, each);
             }
             Node::When(_, body) | Node::Atomic(body) => visit(body, times, each),
-            _ => {}
+            Node::Step(_)
+            | Node::Assign(..)
+            | Node::Check(..)
+            | Node::Goto(_)
+            | Node::Label(_)
+            | Node::End => {}
         }
     }
 }

@@ -106,7 +106,7 @@ fn written_out(body: &[Statement]) -> Vec<Statement> {
             continue;
         };
         // An operation that has no steps is an error that the scenario was refused for.
-        let mut steps = expand(operation, statement.span).unwrap_or_default();
+        let mut steps = expand(operation, statement.span);
         let own: BTreeSet<String> = steps.iter().filter_map(label_of).collect();
         let times = found.len();
         let mut renamed = |name: &Name| match own.contains(&name.node) && taken.contains(&name.node) {

@@ -74,7 +74,7 @@ fn sections() -> Vec<Section> {
         Section { title: "STEPS, and the kernel's name", words: STEPS.iter().map(step).collect() },
         Section {
             title: "OPERATIONS, and what they stand for",
-            words: OPERATIONS.iter().map(plain).collect(),
+            words: OPERATIONS.iter().map(|entry| Word::new(entry.form, entry.steps)).collect(),
         },
         Section { title: "LOOKS, in conditions", words: LOOKS.iter().map(plain).collect() },
         Section {

@@ -3,26 +3,38 @@
 //! Invariant: a row that cannot be read costs that row only. `;` puts statements in sequence, `|` between two
 //! statements (in a table: `or`) chooses one of them, and binds tighter.
 
+use std::collections::HashMap;
+
 use super::super::diagnostic::Diagnostic;
-use super::super::span::Spanned;
+use super::super::span::{Name, Span, Spanned};
 use super::super::syntax::{Condition, Node, Operand, Row, Statement, Term};
 use super::super::token::Token;
+use super::MOST_ROWS;
 use super::condition::condition;
 use super::cursor::{Cursor, Parsed};
 use super::step::simple;
 
 /// How deep blocks and braces may nest.
 const DEPTH: usize = 32;
+/// Statements of a program at most.
+const MOST_STATEMENTS: usize = MOST_ROWS;
 
 /// Reads rows as statements.
 pub(crate) struct Blocks<'a> {
     /// The source the rows came from.
-    pub(crate) source: &'a str,
+    source: &'a str,
     /// What could not be read.
-    pub(crate) diagnostics: &'a mut Vec<Diagnostic>,
+    diagnostics: &'a mut Vec<Diagnostic>,
+    /// How many statements have been read.
+    statements: usize,
 }
 
-impl Blocks<'_> {
+impl<'a> Blocks<'a> {
+    /// Reads rows that came from `source`.
+    pub(crate) fn of(source: &'a str, diagnostics: &'a mut Vec<Diagnostic>) -> Self {
+        Self { source, diagnostics, statements: 0 }
+    }
+
     /// All of `rows`.
     pub(crate) fn program(&mut self, rows: &[Row]) -> Vec<Statement> {
         self.rows(rows, 0)
@@ -31,16 +43,29 @@ impl Blocks<'_> {
     fn rows(&mut self, rows: &[Row], depth: usize) -> Vec<Statement> {
         let mut found = Vec::new();
         let mut at = 0;
-        while let Some(row) = rows.get(at) {
-            let deeper = rows[at + 1..].iter().take_while(|next| next.indent > row.indent).count();
+        // How far to the right the last row stands that could not be read, and so cannot have its `else`.
+        let mut unread: Option<usize> = None;
+        while let Some(row) = rows.get(at).filter(|_| self.statements <= MOST_STATEMENTS) {
             let opens = row.tokens.last().is_some_and(|last| last.is(":")) && label(&row.tokens).is_none();
-            let body = if opens { &rows[at + 1..=at + deeper] } else { &[] };
+            let deeper = || rows[at + 1..].iter().take_while(|next| next.indent > row.indent).count();
+            let body = if opens { &rows[at + 1..=at + deeper()] } else { &[] };
             at += 1 + body.len();
-            match self.row(row, body, depth) {
-                Ok(statements) => attach(&mut found, statements, self.diagnostics),
-                Err(diagnostic) => self.diagnostics.push(diagnostic),
+            // What has no words was found unreadable before.
+            let read = if row.tokens.is_empty() { None } else { Some(self.row(row, body, depth)) };
+            match read {
+                Some(Ok(statements)) => {
+                    let orphan = attach(&mut found, statements).filter(|_| unread != Some(row.indent));
+                    self.diagnostics.extend(orphan);
+                    unread = unread.filter(|indent| *indent < row.indent);
+                }
+                Some(Err(diagnostic)) => {
+                    self.diagnostics.push(diagnostic);
+                    unread = Some(row.indent);
+                }
+                None => unread = Some(row.indent),
             }
         }
+        self.diagnostics.extend(labels_said_twice(&found));
         found
     }
 
@@ -80,30 +105,35 @@ impl Blocks<'_> {
         if depth > DEPTH {
             return Err(Diagnostic::new(start, "this block nests too deep", "use labels and `goto`"));
         }
+        self.statements += 1;
+        if self.statements > MOST_STATEMENTS {
+            let message =
+                format!("this program has more than {MOST_STATEMENTS} statements: too many to explore");
+            return Err(Diagnostic::new(start, message, "use `repeat`, or fewer of them"));
+        }
         if cursor.peek().is_some_and(|token| token.is("{")) {
             return self.braces(cursor, depth);
         }
-        let word = cursor.peek_word().unwrap_or_default();
-        let node = match word {
-            "repeat" => self.repeat(cursor, body, depth)?,
-            "if" => {
+        let node = match cursor.peek_word().map_or(Opening::Simple, Opening::of) {
+            Opening::Repeat => self.repeat(cursor, body, depth)?,
+            Opening::If => {
                 cursor.next();
                 let condition = condition(cursor)?;
                 Node::If(condition, self.body(cursor, body, depth)?, Vec::new())
             }
-            "else" => {
+            Opening::Else => {
                 cursor.next();
                 // Stands alone only until it is attached to the `if` before it.
                 let never = Operand { term: Term::Number(0), plus: 0, span: start };
                 Node::If(Condition::Truth(never), Vec::new(), self.body(cursor, body, depth)?)
             }
-            "when" => {
+            Opening::When => {
                 cursor.next();
                 let condition = condition(cursor)?;
                 let colon = cursor.peek().is_some_and(|token| token.is(":"));
                 Node::When(condition, if colon { self.body(cursor, body, depth)? } else { Vec::new() })
             }
-            "check" => {
+            Opening::Check => {
                 cursor.next();
                 let condition = condition(cursor)?;
                 let label = if cursor.eat_word("else") {
@@ -113,21 +143,21 @@ impl Blocks<'_> {
                 };
                 Node::Check(condition, label)
             }
-            "goto" => {
+            Opening::Goto => {
                 cursor.next();
                 Node::Goto(cursor.name("a label", "goto out")?)
             }
-            "end" => {
+            Opening::End => {
                 cursor.next();
                 Node::End
             }
-            "atomic" => {
+            Opening::Atomic => {
                 cursor.next();
                 let braces = cursor.peek().is_some_and(|token| token.is("{"));
                 let body = if braces { self.braces(cursor, depth)? } else { self.body(cursor, body, depth)? };
                 Node::Atomic(body)
             }
-            _ => return Ok(vec![simple(cursor, self.source)?]),
+            Opening::Simple => return Ok(vec![simple(cursor, self.source)?]),
         };
         Ok(vec![Statement { node, span: cursor.since(start) }])
     }
@@ -182,8 +212,55 @@ impl Blocks<'_> {
     }
 }
 
-/// Appends, with an `else` put into the `if` before it.
-fn attach(found: &mut Vec<Statement>, new: Vec<Statement>, diagnostics: &mut Vec<Diagnostic>) {
+/// The errors for labels that stand twice in one block.
+fn labels_said_twice(block: &[Statement]) -> Vec<Diagnostic> {
+    let mut places = HashMap::new();
+    let twice = |name: &Name, first: Span| {
+        let message = format!("the label `{}` stands twice in this block", name.node);
+        Diagnostic::new(name.span, message, "give one of the two another name").with_second(first, "here too")
+    };
+    let labels = block.iter().filter_map(|statement| label_of(&statement.node));
+    labels.filter_map(|name| places.insert(&name.node, name.span).map(|first| twice(name, first))).collect()
+}
+
+const fn label_of(node: &Node) -> Option<&Name> {
+    if let Node::Label(name) = node { Some(name) } else { None }
+}
+
+/// What a statement begins with.
+#[derive(Clone, Copy)]
+enum Opening {
+    Repeat,
+    If,
+    Else,
+    When,
+    Check,
+    Goto,
+    End,
+    Atomic,
+    /// A step, an operation or an assignment.
+    Simple,
+}
+
+impl Opening {
+    fn of(word: &str) -> Self {
+        match word {
+            "repeat" => Self::Repeat,
+            "if" => Self::If,
+            "else" => Self::Else,
+            "when" => Self::When,
+            "check" => Self::Check,
+            "goto" => Self::Goto,
+            "end" => Self::End,
+            "atomic" => Self::Atomic,
+            _ => Self::Simple,
+        }
+    }
+}
+
+/// Appends, with an `else` put into the `if` before it; what is said of one that belongs to none.
+fn attach(found: &mut Vec<Statement>, new: Vec<Statement>) -> Option<Diagnostic> {
+    let mut orphan = None;
     for statement in new {
         let alone = matches!(&statement.node, Node::If(_, then, _) if then.is_empty());
         if !alone {
@@ -191,23 +268,21 @@ fn attach(found: &mut Vec<Statement>, new: Vec<Statement>, diagnostics: &mut Vec
             continue;
         }
         let Node::If(_, _, otherwise) = statement.node else { continue };
-        match found.last_mut().map(|last| &mut last.node) {
-            Some(Node::If(_, then, place)) if place.is_empty() && !then.is_empty() => *place = otherwise,
-            _ => diagnostics.push(Diagnostic::new(
-                statement.span,
-                "this `else` belongs to no `if`",
-                "put it on the line after the body of an `if`, as far to the left",
-            )),
+        if let Some(Node::If(_, then, place)) = found.last_mut().map(|last| &mut last.node)
+            && place.is_empty()
+            && !then.is_empty()
+        {
+            *place = otherwise;
+        } else {
+            let help = "put it on the line after the body of an `if`, as far to the left";
+            orphan = Some(Diagnostic::new(statement.span, "this `else` belongs to no `if`", help));
         }
     }
+    orphan
 }
 
 /// The name of a row that is nothing but a label.
 pub(super) fn label(tokens: &[Token]) -> Option<&str> {
-    match tokens {
-        [name, colon] if colon.is(":") => {
-            name.word().filter(|word| !["else", "repeat", "atomic"].contains(word))
-        }
-        _ => None,
-    }
+    let [name, colon] = tokens else { return None };
+    name.word().filter(|word| colon.is(":") && !["else", "repeat", "atomic"].contains(word))
 }

@@ -18,7 +18,8 @@ const DEPTH: usize = 32;
 /// A whole condition.
 pub(super) fn condition(cursor: &mut Cursor<'_>) -> Parsed<Condition> {
     let mut rest = cursor.clone();
-    let joins = std::iter::from_fn(|| rest.next()).filter(|token| token.is("&&") || token.is("||")).count();
+    let own = std::iter::from_fn(|| rest.next()).take_while(|token| !token.is(";") && !token.is(":"));
+    let joins = own.filter(|token| token.is("&&") || token.is("||")).count();
     if joins > DEPTH {
         let help = "split it into several `if` lines";
         return Err(Diagnostic::new(cursor.here(), "this line joins too many conditions", help));

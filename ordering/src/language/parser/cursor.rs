@@ -22,7 +22,7 @@ impl<'t> Cursor<'t> {
     /// At the beginning of `tokens`, which belong to the line at `line`.
     pub(super) fn new(tokens: &'t [Token], line: Span) -> Self {
         let end = tokens.last().map_or(line.end, |last| last.span.end);
-        Self { tokens, at: 0, end: Span::new(end, end) }
+        Self { tokens, at: 0, end: Span { start: end, end, ..line } }
     }
 
     pub(super) fn peek(&self) -> Option<&'t Token> {
@@ -73,23 +73,19 @@ impl<'t> Cursor<'t> {
     }
 
     pub(super) fn name(&mut self, what: &str, form: &str) -> Parsed<Name> {
-        match self.peek() {
-            Some(Token { kind: Kind::Word(word), span }) => {
-                self.at += 1;
-                Ok(Spanned::new(word.clone(), *span))
-            }
-            _ => Err(self.expected(what, form)),
-        }
+        let Some(Token { kind: Kind::Word(word), span }) = self.peek() else {
+            return Err(self.expected(what, form));
+        };
+        self.at += 1;
+        Ok(Spanned::new(word.clone(), *span))
     }
 
     pub(super) fn number(&mut self, form: &str) -> Parsed<Spanned<u32>> {
-        match self.peek() {
-            Some(Token { kind: Kind::Number(number), span }) => {
-                self.at += 1;
-                Ok(Spanned::new(*number, *span))
-            }
-            _ => Err(self.expected("a number", form)),
-        }
+        let Some(Token { kind: Kind::Number(number), span }) = self.peek() else {
+            return Err(self.expected("a number", form));
+        };
+        self.at += 1;
+        Ok(Spanned::new(*number, *span))
     }
 
     /// Takes a text in quotes if it comes next.

@@ -8,23 +8,8 @@ use super::super::suggest::did_you_mean;
 use super::super::syntax::{Frame, FrameKind, Mapping, Scenario, User, UserKind, Variable};
 use super::cursor::{Cursor, Parsed};
 use super::entry::entry;
-
-/// The first words of the lines that declare something.
-pub(super) const DECLARATIONS: &[(&str, &str)] = &[
-    ("page", "page A in P under M, B"),
-    ("mm", "mm P, C"),
-    ("pasid", "pasid X -> P"),
-    ("frame", "frame old = 0, new = 0 free"),
-    ("swap", "swap s0 = 0"),
-    ("table", "table T, U free"),
-    ("pmd", "pmd M -> T"),
-    ("map", "map A -> old ro"),
-    ("refs", "refs old = 2"),
-    ("cpu", "cpu CPU0, CPU1"),
-    ("vcpu", "vcpu V0"),
-    ("device", "device IOMMU ats"),
-    ("var", "var pending = 0..3"),
-];
+use super::keyword::Declared;
+use super::said::Said;
 
 /// Options: their values, the one that holds if nothing is said first, and what they assume.
 pub const OPTIONS: &[(&str, &[&str], &str)] = &[
@@ -48,63 +33,120 @@ pub const OPTIONS: &[(&str, &[&str], &str)] = &[
     ("memory", &["sc", "tso"], "whether a plain store is seen by all at once, or waits in a store buffer"),
     ("speculation", &["off", "on"], "whether hardware walks at any time, for what programs translate"),
     ("evict", &["on", "off"], "whether a cache may lose an entry at any time, and walk again"),
-    ("use_after_free", &["on", "off"], "whether the use of a freed frame is a violation"),
-    ("walk_after_free", &["on", "off"], "whether the walk of a freed page-table page is a violation"),
+    (
+        "use_after_free",
+        &["on", "off"],
+        "whether the use of a freed frame is a violation, or goes on and counts nothing",
+    ),
+    (
+        "walk_after_free",
+        &["on", "off"],
+        "whether the walk of a freed page-table page is a violation, or goes on with what it says",
+    ),
     (
         "walk_unlinked",
         &["on", "off"],
         "whether a step on the entry of a page is a violation while the upper entry does not name its table",
     ),
-    ("unlock", &["on", "off"], "whether an unlock without lock is a violation"),
+    (
+        "unlock",
+        &["on", "off"],
+        "whether an unlock without lock is a violation, or goes on and releases nothing",
+    ),
     ("deadlock", &["on", "off"], "whether it is a violation that nobody can go on"),
     ("livelock", &["on", "off"], "whether it is a violation that steps go on for ever and nobody can end"),
-    ("range", &["on", "off"], "whether a count that leaves its range is a violation, or waits"),
+    (
+        "range",
+        &["on", "off"],
+        "whether a count that leaves its range is a violation, or waits until it would not",
+    ),
 ];
 
-/// Reads the declaration that begins with `keyword` into `scenario`; the line is at its second word.
-pub(super) fn declaration(keyword: &str, cursor: &mut Cursor<'_>, scenario: &mut Scenario) -> Parsed<()> {
-    let form = DECLARATIONS.iter().find(|(word, _)| *word == keyword).map_or("", |(_, form)| form);
+/// Reads a declaration into `scenario`; the line is at its second word.
+pub(super) fn declaration(
+    declared: Declared,
+    cursor: &mut Cursor<'_>,
+    scenario: &mut Scenario,
+    said: &mut Said,
+) -> Parsed<()> {
+    let form = declared.form();
     loop {
-        match keyword {
-            "page" => {
-                let page = cursor.name("the name of a page", form)?;
-                if cursor.eat_word("in") {
-                    scenario.homes.push((page.clone(), cursor.name("an address space", form)?));
-                }
-                if cursor.eat_word("under") {
-                    scenario.above.push((page.clone(), cursor.name("an upper entry", form)?));
-                }
-                scenario.pages.push(page);
-            }
-            "mm" => scenario.mms.push(cursor.name("the name of an address space", form)?),
-            "pasid" => {
-                let pasid = cursor.name("the name of a PASID", form)?;
-                let names = cursor.eat("->") && !cursor.eat_word("none");
-                let mm = if names { Some(cursor.name("an address space", form)?) } else { None };
-                scenario.pasids.push((pasid, mm));
-            }
-            "frame" => scenario.frames.push(frame(cursor, FrameKind::Frame, form)?),
-            "swap" => scenario.frames.push(frame(cursor, FrameKind::Slot, form)?),
-            "table" => scenario.frames.push(table(cursor, form)?),
-            "pmd" => {
-                let mapping = mapping(cursor, "an upper entry", form)?;
-                scenario.pmds.push((mapping.page, mapping.entry));
-            }
-            "map" => scenario.maps.push(mapping(cursor, "a page", form)?),
-            "refs" => {
-                let frame = cursor.name("a frame", form)?;
-                cursor.sign("=", form)?;
-                scenario.refs.push((frame, cursor.number(form)?));
-            }
-            "cpu" => scenario.users.push(user(cursor, UserKind::Cpu, form)?),
-            "vcpu" => scenario.users.push(user(cursor, UserKind::Vcpu, form)?),
-            "device" => scenario.users.push(user(cursor, UserKind::Device, form)?),
-            _ => scenario.variables.push(variable(cursor, form)?),
-        }
+        one(declared, cursor, scenario, said)?;
         if !cursor.eat(",") {
             return cursor.done(form);
         }
     }
+}
+
+/// What stands between two commas.
+fn one(declared: Declared, cursor: &mut Cursor<'_>, scenario: &mut Scenario, said: &mut Said) -> Parsed<()> {
+    let form = declared.form();
+    match declared {
+        Declared::Page => {
+            let page = cursor.name("the name of a page", form)?;
+            if cursor.eat_word("in") {
+                scenario.homes.push((page.clone(), cursor.name("an address space", form)?));
+            }
+            if cursor.eat_word("under") {
+                scenario.above.push((page.clone(), cursor.name("an upper entry", form)?));
+            }
+            said.declare(&page)?;
+            scenario.pages.push(page);
+        }
+        Declared::Mm => {
+            let mm = cursor.name("the name of an address space", form)?;
+            said.declare(&mm)?;
+            scenario.mms.push(mm);
+        }
+        Declared::Pasid => {
+            let pasid = cursor.name("the name of a PASID", form)?;
+            let names = cursor.eat("->") && !cursor.eat_word("none");
+            let mm = if names { Some(cursor.name("an address space", form)?) } else { None };
+            said.declare(&pasid)?;
+            scenario.pasids.push((pasid, mm));
+        }
+        Declared::Frame => framed(frame(cursor, FrameKind::Frame, form)?, scenario, said)?,
+        Declared::Swap => framed(frame(cursor, FrameKind::Slot, form)?, scenario, said)?,
+        Declared::Table => framed(table(cursor, form)?, scenario, said)?,
+        Declared::Pmd => {
+            let Mapping { page: pmd, entry } = mapping(cursor, "an upper entry", form)?;
+            said.declare(&pmd)?;
+            scenario.pmds.push((pmd, entry));
+        }
+        Declared::Map => {
+            let mapping = mapping(cursor, "a page", form)?;
+            said.once(format!("map {}", mapping.page.node), mapping.page.span)?;
+            scenario.maps.push(mapping);
+        }
+        Declared::Refs => {
+            let frame = cursor.name("a frame", form)?;
+            cursor.sign("=", form)?;
+            let count = cursor.number(form)?;
+            said.once(format!("refs {}", frame.node), frame.span)?;
+            scenario.refs.push((frame, count));
+        }
+        Declared::Cpu => translating(user(cursor, UserKind::Cpu, form)?, scenario, said)?,
+        Declared::Vcpu => translating(user(cursor, UserKind::Vcpu, form)?, scenario, said)?,
+        Declared::Device => translating(user(cursor, UserKind::Device, form)?, scenario, said)?,
+        Declared::Var => {
+            let variable = variable(cursor, form)?;
+            said.declare(&variable.name)?;
+            scenario.variables.push(variable);
+        }
+    }
+    Ok(())
+}
+
+fn framed(frame: Frame, scenario: &mut Scenario, said: &mut Said) -> Parsed<()> {
+    said.declare(&frame.name)?;
+    scenario.frames.push(frame);
+    Ok(())
+}
+
+fn translating(user: User, scenario: &mut Scenario, said: &mut Said) -> Parsed<()> {
+    said.declare(&user.name)?;
+    scenario.users.push(user);
+    Ok(())
 }
 
 fn table(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Frame> {

@@ -9,7 +9,8 @@ use super::super::token::Token;
 use super::super::vocabulary::find;
 use super::condition::{comparison, condition};
 use super::cursor::{Cursor, Parsed};
-use super::step::normal;
+use super::keyword::Asked;
+use super::step::{assignment, is_assigned, normal};
 
 const EVENT: &str = "never IOMMU reads A == 0 after CPU store A";
 
@@ -25,12 +26,12 @@ pub(crate) const BUILT_IN: &[(&str, BuiltIn)] = &[
 ];
 
 /// What stands behind `never`, `always` or `finally`.
-pub(super) fn property(keyword: &str, cursor: &mut Cursor<'_>, source: &str) -> Parsed<Property> {
+pub(super) fn property(asked: Asked, cursor: &mut Cursor<'_>, source: &str) -> Parsed<Property> {
     let start = cursor.here();
-    let node = match keyword {
-        "always" => Question::Always(condition(cursor)?),
-        "finally" => Question::Finally(condition(cursor)?),
-        _ => never(cursor, source)?,
+    let (keyword, node) = match asked {
+        Asked::Never => ("never", never(cursor, source)?),
+        Asked::Always => ("always", Question::Always(condition(cursor)?)),
+        Asked::Finally => ("finally", Question::Finally(condition(cursor)?)),
     };
     cursor.done(EVENT)?;
     let span = cursor.since(start);
@@ -54,12 +55,23 @@ fn never(cursor: &mut Cursor<'_>, source: &str) -> Parsed<Question> {
 
 fn event(cursor: &mut Cursor<'_>, source: &str) -> Parsed<Event> {
     let start = cursor.here();
+    let mut behind = cursor.clone();
+    behind.next();
     let begins = |word: &str| ["reads", "writes"].contains(&word) || find(word).is_some();
     let mut agent = None;
-    if cursor.peek_word().is_some_and(|word| !begins(word)) {
+    if cursor.peek_word().is_some_and(|word| !begins(word)) && !is_assigned(&behind) {
         agent = Some(cursor.name("somebody or something that happens", EVENT)?);
     }
     let word = cursor.name("something that happens", EVENT)?;
+    if is_assigned(cursor) {
+        let (how, value) = assignment(cursor)?;
+        let text = format!("{} {how} {value}", word.node);
+        return Ok(Event {
+            agent,
+            action: Action::Assigns { variable: word, text },
+            span: cursor.since(start),
+        });
+    }
     let to = cursor.eat_word("to");
     let action = match word.node.as_str() {
         "reads" => access(cursor, Action::Reads)?,
@@ -78,7 +90,7 @@ fn unknown(word: &Spanned<String>) -> Diagnostic {
     Diagnostic::new(
         word.span,
         message,
-        "write `NAME reads A == 0`, `NAME writes A`, or a step such as `put old`",
+        "write `NAME reads A == 0`, `NAME writes A`, `done = 1`, or a step such as `put old`",
     )
 }
 

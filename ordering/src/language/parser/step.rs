@@ -2,11 +2,15 @@
 //!
 //! Invariant: there is no code for a single step here; a new row of the vocabulary is enough.
 
+use mmu::operation::{Order, cow, ksm};
+
 use super::super::diagnostic::Diagnostic;
 use super::super::span::{Name, Span};
 use super::super::suggest::did_you_mean;
-use super::super::syntax::{Assignment, Lock, LockMode, Node, Operand, Operation, Statement, Step, Term};
-use super::super::vocabulary::{Entry, Verb, find, find_operation, words};
+use super::super::syntax::{
+    Assignment, Lock, LockMode, Node, Operand, Operation, Replacement, Statement, Step, Term,
+};
+use super::super::vocabulary::{Entry, OperationEntry, OperationVerb, Verb, find, find_operation, words};
 use super::condition::operand;
 use super::cursor::{Cursor, Parsed};
 use super::entry::{bits, entry as written};
@@ -15,17 +19,16 @@ use super::entry::{bits, entry as written};
 pub(super) fn simple(cursor: &mut Cursor<'_>, source: &str) -> Parsed<Statement> {
     let start = cursor.here();
     let word = cursor.name("a step", "lock ptl(A)")?;
-    if cursor.peek().is_some_and(|sign| ["=", "+=", "-="].iter().any(|assign| sign.is(assign))) {
-        return assignment(cursor, word);
+    if is_assigned(cursor) {
+        let (how, value) = assignment(cursor)?;
+        return Ok(Statement { node: Node::Assign(word, how, value), span: cursor.since(start) });
     }
-    let node = if word.node == "ptep_clear_flush" || word.node == "ptep_clear_flush_notify" {
-        clear_flush(cursor, word)?
-    } else if let Some(entry) = find(&word.node) {
+    let node = if let Some(entry) = find(&word.node) {
         let mut step = step(cursor, entry)?;
         step.text = normal(cursor.since(start).text(source));
         Node::Step(Box::new(step))
-    } else if find_operation(&word.node).is_some() {
-        operation(cursor, word)?
+    } else if let Some(entry) = find_operation(&word.node) {
+        Node::Operation(operation(cursor, entry)?)
     } else {
         return Err(unknown(&word));
     };
@@ -42,9 +45,14 @@ pub(super) fn normal(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn assignment(cursor: &mut Cursor<'_>, name: Name) -> Parsed<Statement> {
+/// Whether the word before is assigned to.
+pub(super) fn is_assigned(cursor: &Cursor<'_>) -> bool {
+    cursor.peek().is_some_and(|sign| ["=", "+=", "-="].iter().any(|assign| sign.is(assign)))
+}
+
+/// What stands behind the variable.
+pub(super) fn assignment(cursor: &mut Cursor<'_>) -> Parsed<(Assignment, Operand)> {
     const FORM: &str = "x = 1";
-    let start = name.span;
     let how = match () {
         () if cursor.eat("=") => Assignment::Set,
         () if cursor.eat("+=") => Assignment::Add,
@@ -61,7 +69,7 @@ fn assignment(cursor: &mut Cursor<'_>, name: Name) -> Parsed<Statement> {
             "write `x += 1`, or choose by `if`",
         ));
     }
-    Ok(Statement { node: Node::Assign(name, how, value), span: cursor.since(start) })
+    Ok((how, value))
 }
 
 fn empty(verb: Verb) -> Step {
@@ -137,24 +145,43 @@ fn share(step: &mut Step) {
     }
 }
 
-fn clear_flush(cursor: &mut Cursor<'_>, word: Name) -> Parsed<Node> {
-    let form = find_operation(&word.node).unwrap_or_default();
-    let page = cursor.name("a page", form)?;
-    Ok(Node::Operation(Operation { name: word, order: None, page, old: None, new: None }))
+fn operation(cursor: &mut Cursor<'_>, entry: &OperationEntry) -> Parsed<Operation> {
+    Ok(match entry.verb {
+        OperationVerb::PtepClearFlush => {
+            Operation::ClearFlush { page: cursor.name("a page", entry.form)?, notify: false }
+        }
+        OperationVerb::PtepClearFlushNotify => {
+            Operation::ClearFlush { page: cursor.name("a page", entry.form)?, notify: true }
+        }
+        OperationVerb::WpPageCopy => Operation::WpPageCopy(replacement(cursor, entry, &cow::orders())?),
+        OperationVerb::KsmMerge => Operation::KsmMerge(replacement(cursor, entry, &ksm::orders())?),
+        OperationVerb::KsmStabilize => {
+            if let Some(order) = cursor.quoted() {
+                let help = format!("write `{}`, or `ksm_merge`, which has some", entry.form);
+                return Err(Diagnostic::new(order.span, "`ksm_stabilize` has no orders", help));
+            }
+            let page = cursor.name("a page", entry.form)?;
+            Operation::KsmStabilize { page, old: cursor.name("the frame that is mapped", entry.form)? }
+        }
+    })
 }
 
-fn operation(cursor: &mut Cursor<'_>, word: Name) -> Parsed<Node> {
-    let form = find_operation(&word.node).unwrap_or_default();
+/// `["ORDER"] A old -> new`
+fn replacement(cursor: &mut Cursor<'_>, entry: &OperationEntry, orders: &[Order]) -> Parsed<Replacement> {
     let order = cursor.quoted();
-    let page = cursor.name("a page", form)?;
-    let old = Some(cursor.name("the frame that is mapped", form)?);
-    let new = if form.contains("->") {
-        cursor.sign("->", form)?;
-        Some(cursor.name("the frame that takes its place", form)?)
-    } else {
-        None
-    };
-    Ok(Node::Operation(Operation { name: word, order, page, old, new }))
+    if let Some(wanted) = &order
+        && !orders.iter().any(|order| order.name == wanted.node)
+    {
+        let names: Vec<_> = orders.iter().map(|order| order.name).collect();
+        let help = did_you_mean(&wanted.node, &names, &format!("there are {}", names.join(", ")));
+        let message = format!("`{}` has no order \"{}\"", entry.name(), wanted.node);
+        return Err(Diagnostic::new(wanted.span, message, help));
+    }
+    let page = cursor.name("a page", entry.form)?;
+    let old = cursor.name("the frame that is mapped", entry.form)?;
+    cursor.sign("->", entry.form)?;
+    let new = cursor.name("the frame that takes its place", entry.form)?;
+    Ok(Replacement { order, page, old, new })
 }
 
 /// One simple step that is made, not read: `verb` on `page`.

@@ -5,7 +5,7 @@
 
 use super::super::diagnostic::Diagnostic;
 use super::super::line::Line;
-use super::super::span::{Name, Spanned};
+use super::super::span::{Name, Span, Spanned};
 use super::super::syntax::{Agent, Row};
 use super::super::token::tokens;
 use super::cursor::{Cursor, Parsed};
@@ -32,13 +32,15 @@ pub(super) fn table(kind: Table, lines: &[Line<'_>], diagnostics: &mut Vec<Diagn
     let Some((head, body)) = lines.split_first() else { return read };
     let heads = head.cells();
     for cell in &heads {
-        let remark = kind == Table::Trace && cell.text.trim() == "state change";
-        match column(*cell, diagnostics) {
-            _ if remark => {}
+        if kind == Table::Trace && cell.text.trim() == "state change" {
+            continue;
+        }
+        match column(*cell) {
             Ok(agent) => read.agents.push(agent),
             Err(diagnostic) => diagnostics.push(diagnostic),
         }
     }
+    let mut margins = vec![Margin::default(); heads.len()];
     for line in body {
         let cells = line.cells();
         let missing = kind == Table::Trace && cells.len() + 1 == heads.len();
@@ -47,20 +49,69 @@ pub(super) fn table(kind: Table, lines: &[Line<'_>], diagnostics: &mut Vec<Diagn
             continue;
         }
         // A column that could not be read leaves fewer agents than cells; that is an error already.
-        for (agent, cell) in read.agents.iter_mut().zip(&cells).filter(|(_, cell)| !cell.is_blank()) {
-            let row = row(*cell, diagnostics);
+        let columns = read.agents.iter_mut().zip(&mut margins).zip(&cells);
+        for ((agent, margin), cell) in columns.filter(|(_, cell)| !cell.is_blank()) {
             match kind {
-                Table::Race => agent.rows.push(row),
-                Table::Trace => read.rows.push(Row { agent: Some(agent.name.clone()), ..row }),
+                Table::Race => {
+                    margin.takes(cell, diagnostics);
+                    agent.rows.push(row(*cell, diagnostics));
+                }
+                Table::Trace => {
+                    read.rows.push(Row { agent: Some(agent.name.clone()), ..row(*cell, diagnostics) });
+                }
             }
         }
     }
+    let mixed = read.agents.iter_mut().zip(margins).filter(|(_, margin)| margin.mixed);
+    mixed.for_each(|(agent, _)| unreadable(&mut agent.rows));
     read
 }
 
-/// The words of a cell or a line.
+/// Leaves rows without words: what is wrong with them is reported.
+fn unreadable(rows: &mut [Row]) {
+    rows.iter_mut().for_each(|row| row.tokens.clear());
+}
+
+/// The rows of a program that stand on lines of their own.
+pub(super) fn program(lines: &[Line<'_>], diagnostics: &mut Vec<Diagnostic>) -> Vec<Row> {
+    let mut margin = Margin::default();
+    lines.iter().for_each(|line| margin.takes(line, diagnostics));
+    let mut rows: Vec<Row> = lines.iter().map(|line| row(*line, diagnostics)).collect();
+    if margin.mixed {
+        unreadable(&mut rows);
+    }
+    rows
+}
+
+/// What the rows of one program are indented with. A tab is no certain number of blanks, so rows that use both could not
+/// be compared.
+#[derive(Clone, Default)]
+struct Margin {
+    first: Option<(char, Span)>,
+    mixed: bool,
+}
+
+impl Margin {
+    fn takes(&mut self, line: &Line<'_>, diagnostics: &mut Vec<Diagnostic>) {
+        for blank in line.margin().chars() {
+            let (first, place) = *self.first.get_or_insert((blank, line.span()));
+            if blank != first && !self.mixed {
+                self.mixed = true;
+                let named = |blank| if blank == '\t' { "tabs" } else { "blanks" };
+                let message = "tabs and blanks are mixed at the beginning of the rows of one program";
+                let mixed = Diagnostic::new(line.span(), message, "use blanks alone");
+                diagnostics.push(mixed.with_label(named(blank)).with_second(place, named(first)));
+            }
+        }
+    }
+}
+
+/// The words of a cell or a line; none if one of them cannot be read, which is reported.
 pub(super) fn row(cell: Line<'_>, diagnostics: &mut Vec<Diagnostic>) -> Row {
-    let tokens = tokens(cell.text, cell.start, diagnostics);
+    let tokens = tokens(cell).unwrap_or_else(|unreadable| {
+        diagnostics.push(unreadable);
+        Vec::new()
+    });
     Row { agent: None, indent: cell.indent(), tokens, span: cell.span() }
 }
 
@@ -70,8 +121,8 @@ fn wrong_number(line: &Line<'_>, found: usize, expected: usize) -> Diagnostic {
     Diagnostic::new(line.span(), message, help)
 }
 
-fn column(cell: Line<'_>, diagnostics: &mut Vec<Diagnostic>) -> Parsed<Agent> {
-    let tokens = tokens(cell.text, cell.start, diagnostics);
+fn column(cell: Line<'_>) -> Parsed<Agent> {
+    let tokens = tokens(cell)?;
     let mut cursor = Cursor::new(&tokens, cell.span());
     let mut agent = head(&mut cursor, "CPU | IOMMU")?;
     agent.in_table = true;

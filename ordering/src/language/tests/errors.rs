@@ -4,7 +4,11 @@
 
 mod devices;
 mod entries;
+mod files;
+mod rows;
 mod tables;
+mod twice;
+mod variants;
 
 use crate::engine::{Biggest, TooLarge};
 use crate::language::render_all;
@@ -288,6 +292,29 @@ error: `wp_page_copy` has no order "no-flsh"
 }
 
 #[test]
+fn an_operation_without_orders_takes_none() {
+    let source = format!("{HEAD}agent mm\n  ksm_stabilize \"nonsense\" A old\n  ptep_clear_flush \"x\" A\n");
+    let expected = r#"
+error: `ksm_stabilize` has no orders
+ --> a.scn:8:17
+  |
+8 |   ksm_stabilize "nonsense" A old
+  |                 ^^^^^^^^^^
+  |
+  = help: write `ksm_stabilize PAGE FRAME`, or `ksm_merge`, which has some
+
+error: "x" stands where a page is expected
+ --> a.scn:9:20
+  |
+9 |   ptep_clear_flush "x" A
+  |                    ^^^
+  |
+  = help: write `ptep_clear_flush PAGE`
+"#;
+    assert_eq!(shown(&source), expected.trim_matches('\n'));
+}
+
+#[test]
 fn an_agent_without_a_cpu_cannot_load() {
     let source = format!("{HEAD}agent mm\n  load A\n");
     let expected = r#"
@@ -338,14 +365,6 @@ error: no line begins with `farme`
   | ^^^^^
   |
   = help: did you mean `frame`?
-
-error: the line ends where a number is expected
- --> a.scn:8:10
-  |
-8 | frame x = $
-  |          ^
-  |
-  = help: write `frame old = 0, new = 0 free`
 
 error: `$` means nothing here
  --> a.scn:8:11

@@ -1,11 +1,10 @@
 //! Steps on frames themselves: contents past every translation, references, map counts.
 //!
 //! Invariant: a frame is free when its last reference is dropped. Who then reads, writes, takes or drops it breaks the
-//! built-in property.
+//! built-in property; with that switched off, whoever takes or drops it goes on, and nothing is counted.
 
 use crate::language::Diagnostic;
-use crate::language::vocabulary::Verb;
-use crate::model::{Guard, PropertyId, Update};
+use crate::model::{Guard, Update, Var};
 
 use super::super::access::Access;
 use super::super::agent::Emitter;
@@ -14,6 +13,20 @@ use super::super::names::FrameId;
 use super::super::program::Way;
 use super::super::state::Key;
 use super::At;
+
+/// What a step does to what holds a frame.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Count {
+    Alloc,
+    Get,
+    Put,
+    Pin,
+    Unpin,
+    Map,
+    Unmap,
+    Free,
+    MarkStable,
+}
 
 impl Emitter<'_> {
     /// An access past every translation, to a frame or through a handle.
@@ -68,7 +81,7 @@ impl Emitter<'_> {
     }
 
     /// Steps that change what holds a frame.
-    pub(super) fn count(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+    pub(super) fn count(&mut self, count: Count, at: &At<'_>) -> Result<(), Diagnostic> {
         let mut ways = Vec::new();
         for target in self.targets(at.filled(at.step.frame.as_ref())?)? {
             let Some(frame) = target.frame else {
@@ -77,7 +90,7 @@ impl Emitter<'_> {
             };
             // Through a handle, properties look for the step by the frame's own name too.
             let named = format!("{} {}", at.step.verb.name(), self.state.domains.frames[frame.0]);
-            for mut way in self.count_ways(frame, &target.guard, at) {
+            for mut way in self.count_ways(count, frame, &target.guard, at) {
                 if named != at.step.text {
                     way = way.happening(Happening::Step(at.step.verb, named.clone()));
                 }
@@ -88,45 +101,53 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn count_ways(&mut self, frame: FrameId, guard: &[Guard], at: &At<'_>) -> Vec<Way> {
-        let freed: Option<PropertyId> = self.properties.freed;
+    fn count_ways(&mut self, count: Count, frame: FrameId, guard: &[Guard], at: &At<'_>) -> Vec<Way> {
         let with = |guards: &[Guard], updates: Vec<Update>| at.way([guard, guards].concat(), updates);
-        if at.step.verb == Verb::MarkStable && !self.frees {
+        if count == Count::MarkStable && !(self.frees && self.properties.freed.is_some()) {
             return vec![with(&[], self.stable(frame, 1))];
         }
         let refs = self.state.var(&Key::Refs(frame));
         let most = self.state.domains.most_refs;
-        let gone = with(&[Guard::Is(refs, 0)], Vec::new()).violating(freed);
-        let gone = freed.map(|_| gone);
-        let (held, full) = ([Guard::IsNot(refs, 0), Guard::Below(refs, most)], [Guard::Is(refs, most)]);
-        let pins = matches!(at.step.verb, Verb::Pin | Verb::Unpin);
-        let counted = if pins { Key::Pins(frame) } else { Key::Mapcount(frame) };
-        let mut ways = match at.step.verb {
-            Verb::Alloc => {
+        let (is_free, live) = (Guard::Is(refs, 0), Guard::IsNot(refs, 0));
+        let (room, full) = (Guard::Below(refs, most), Guard::Is(refs, most));
+        let mut ways = match count {
+            Count::Alloc => {
                 let fresh = [vec![Update::Set(refs, 1)], self.stable(frame, 0)].concat();
-                return vec![with(&[Guard::Is(refs, 0)], fresh)];
+                return vec![with(&[is_free], fresh)];
             }
-            Verb::MarkStable => vec![with(&[Guard::IsNot(refs, 0)], self.stable(frame, 1))],
-            Verb::Get => {
-                self.or_out_of_range(with(&held, vec![Update::Increment(refs)]), with(&full, Vec::new()))
+            Count::MarkStable => vec![with(&[live], self.stable(frame, 1))],
+            Count::Get => {
+                let way = with(&[live, room], vec![Update::Increment(refs)]);
+                self.or_out_of_range(way, with(&[full], Vec::new()))
             }
-            Verb::Put => vec![with(&[Guard::IsNot(refs, 0)], vec![Update::Decrement(refs)])],
-            Verb::Free => vec![with(&[Guard::IsNot(refs, 0)], vec![Update::Set(refs, 0)])],
-            Verb::Map | Verb::Pin => {
-                let count = self.state.var(&counted);
-                let guards = [held[0], held[1], Guard::Below(count, most)];
-                let both = vec![Update::Increment(refs), Update::Increment(count)];
-                self.or_out_of_range(with(&guards, both), with(&full, Vec::new()))
+            Count::Put => vec![with(&[live], vec![Update::Decrement(refs)])],
+            Count::Free => vec![with(&[live], vec![Update::Set(refs, 0)])],
+            Count::Map | Count::Pin => {
+                let counted = self.counted(count, frame);
+                let both = vec![Update::Increment(refs), Update::Increment(counted)];
+                let way = with(&[live, room, Guard::Below(counted, most)], both);
+                let too_often = with(&[live, room, Guard::Is(counted, most)], Vec::new());
+                let mut ways = self.or_out_of_range(way, with(&[full], Vec::new()));
+                ways.extend(self.out_of_range(too_often));
+                ways
             }
-            _ => {
-                let count = self.state.var(&counted);
-                let both = vec![Update::Decrement(refs), Update::Decrement(count)];
-                let unmapped = with(&[Guard::IsNot(refs, 0), Guard::Is(count, 0)], Vec::new());
-                self.or_out_of_range(with(&[Guard::IsNot(refs, 0), Guard::IsNot(count, 0)], both), unmapped)
+            Count::Unmap | Count::Unpin => {
+                let counted = self.counted(count, frame);
+                let both = vec![Update::Decrement(refs), Update::Decrement(counted)];
+                let none = with(&[live, Guard::Is(counted, 0)], Vec::new());
+                self.or_out_of_range(with(&[live, Guard::IsNot(counted, 0)], both), none)
             }
         };
-        ways.extend(gone);
+        // Where that is no violation, the step goes on and counts nothing: nobody holds the frame that it could count for.
+        let freed = self.properties.freed;
+        ways.push(with(&[is_free], Vec::new()).violating(freed));
         ways
+    }
+
+    /// The count that such a step changes beside the references.
+    fn counted(&mut self, count: Count, frame: FrameId) -> Var {
+        let pins = matches!(count, Count::Pin | Count::Unpin);
+        self.state.var(&if pins { Key::Pins(frame) } else { Key::Mapcount(frame) })
     }
 
     /// Makes the frame a KSM page or an ordinary one; nothing if no frame ever becomes one.

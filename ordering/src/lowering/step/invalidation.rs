@@ -18,38 +18,111 @@ use super::super::round::Party;
 use super::super::state::{Key, NONE};
 use super::At;
 
-/// What a step empties; `leaf` leaves out what is kept of upper entries.
+/// Which caches a step empties.
+#[derive(Clone, Copy)]
+enum Emptied {
+    Cpus,
+    Vcpus,
+    Devices,
+    Iotlbs,
+    DeviceTlbs,
+    PasidCaches,
+}
+
+impl Emptied {
+    fn by(verb: Verb) -> Option<Self> {
+        match verb {
+            Verb::FlushTlb | Verb::FlushTlbMm | Verb::FlushPmd => Some(Self::Cpus),
+            Verb::FlushVcpus => Some(Self::Vcpus),
+            Verb::Notify | Verb::NotifyMm | Verb::NotifyPmd => Some(Self::Devices),
+            Verb::IotlbInv | Verb::IotlbInvPasid => Some(Self::Iotlbs),
+            Verb::DevtlbInv | Verb::DevtlbInvPasid => Some(Self::DeviceTlbs),
+            Verb::PasidInv => Some(Self::PasidCaches),
+            Verb::Lock
+            | Verb::Trylock
+            | Verb::Unlock
+            | Verb::Fence
+            | Verb::IrqOff
+            | Verb::IrqOn
+            | Verb::IpiSync
+            | Verb::RcuReadLock
+            | Verb::RcuReadUnlock
+            | Verb::SynchronizeRcu
+            | Verb::PteRead
+            | Verb::PteClear
+            | Verb::SetPte
+            | Verb::PteModify
+            | Verb::PmdRead
+            | Verb::PmdClear
+            | Verb::SetPmd
+            | Verb::PmdModify
+            | Verb::SetPasid
+            | Verb::InvWait
+            | Verb::PageRequest
+            | Verb::PageResponse
+            | Verb::DrainRequests
+            | Verb::NotifyStart
+            | Verb::NotifyEnd
+            | Verb::ChangePte
+            | Verb::ZapSpte
+            | Verb::SetSpte
+            | Verb::Walk
+            | Verb::Load
+            | Verb::Store
+            | Verb::DmaRead
+            | Verb::DmaWrite
+            | Verb::GupFast
+            | Verb::TryGet
+            | Verb::Write
+            | Verb::Read
+            | Verb::Copy
+            | Verb::Alloc
+            | Verb::Get
+            | Verb::Put
+            | Verb::Pin
+            | Verb::Unpin
+            | Verb::Map
+            | Verb::Unmap
+            | Verb::Free
+            | Verb::MarkStable => None,
+        }
+    }
+
+    /// The levels of them; `leaf` leaves out what is kept of upper entries.
+    fn levels(self, leaf: bool) -> &'static [Level] {
+        match (self, leaf) {
+            (Self::Cpus, false) => &[Level::Tlb, Level::CpuUpper],
+            (Self::Cpus, true) => &[Level::Tlb],
+            (Self::Vcpus, _) => &[Level::VcpuTlb],
+            (Self::Devices, false) => &[Level::Iotlb, Level::DeviceTlb, Level::DeviceUpper],
+            (Self::Devices, true) => &[Level::Iotlb, Level::DeviceTlb],
+            (Self::Iotlbs, false) => &[Level::Iotlb, Level::DeviceUpper],
+            (Self::Iotlbs, true) => &[Level::Iotlb],
+            (Self::DeviceTlbs, _) => &[Level::DeviceTlb],
+            (Self::PasidCaches, _) => &[],
+        }
+    }
+}
+
+/// What a step empties.
 fn levels(step: &Step) -> &'static [Level] {
-    let all: &[Level] = match step.verb {
-        Verb::FlushTlb | Verb::FlushTlbMm | Verb::FlushPmd => &[Level::Tlb, Level::CpuUpper],
-        Verb::FlushVcpus => return &[Level::VcpuTlb],
-        Verb::IotlbInv | Verb::IotlbInvPasid => &[Level::Iotlb, Level::DeviceUpper],
-        Verb::DevtlbInv | Verb::DevtlbInvPasid => return &[Level::DeviceTlb],
-        _ => &[Level::Iotlb, Level::DeviceTlb, Level::DeviceUpper],
-    };
-    if step.leaf { &all[..all.len() - 1] } else { all }
+    Emptied::by(step.verb).expect("a step that empties no caches is lowered elsewhere").levels(step.leaf)
 }
 
 impl Emitter<'_> {
     pub(super) fn invalidation(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
         if at.step.post {
-            // What is posted and cannot be done is reported here, and not by the hardware that would do it.
-            self.emptied(at)?;
-            self.post(at);
-            return Ok(());
+            return self.posted(at);
         }
-        match at.step.verb {
-            Verb::FlushTlb | Verb::FlushTlbMm | Verb::FlushPmd => self.flush(at)?,
-            Verb::NotifyStart | Verb::NotifyEnd => {
-                let page = self.page(at)?;
-                let ways = self.range_ways(page, at);
-                self.step(ways, at.line);
-            }
-            _ => {
-                let updates = self.emptied(at)?;
-                self.step(vec![at.way(Vec::new(), updates)], at.line);
-            }
-        }
+        let updates = self.emptied(at)?;
+        self.step(vec![at.way(Vec::new(), updates)], at.line);
+        Ok(())
+    }
+
+    fn posted(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+        // What is posted and cannot be done is reported here, and not by the hardware that would do it.
+        self.emptied(at)?;
+        self.post(at);
         Ok(())
     }
 
@@ -63,7 +136,10 @@ impl Emitter<'_> {
         Ok(self.forget(&pages, levels(at.step), &users))
     }
 
-    fn flush(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+    pub(super) fn flush(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+        if at.step.post {
+            return self.posted(at);
+        }
         let (pages, users) = self.reach(at)?;
         let levels = levels(at.step);
         let cpus: Vec<UserId> = self.names.users_of(UserKind::Cpu).collect();
@@ -95,22 +171,35 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn range_ways(&mut self, page: PageId, at: &At<'_>) -> Vec<Way> {
+    pub(super) fn notify_start(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+        let page = self.page(at)?;
         let count = self.state.var(&Key::InProgress(page));
         let most = self.state.domains.most_ranges;
-        // A fault that began before the end is retried: its sequence number has changed.
+        let mut updates = self.retried(page);
+        if !self.hardware.explicit_shadow {
+            updates.push(Update::Set(self.state.var(&Key::Spte(page)), NONE));
+        }
+        updates.push(Update::Increment(count));
+        let way = at.way(vec![Guard::Below(count, most)], updates);
+        let ways = self.or_out_of_range(way, at.way(vec![Guard::Is(count, most)], Vec::new()));
+        self.step(ways, at.line);
+        Ok(())
+    }
+
+    pub(super) fn notify_end(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+        let page = self.page(at)?;
+        let count = self.state.var(&Key::InProgress(page));
+        let mut updates = self.retried(page);
+        updates.push(Update::Decrement(count));
+        let way = at.way(vec![Guard::IsNot(count, 0)], updates);
+        let ways = self.or_out_of_range(way, at.way(vec![Guard::Is(count, 0)], Vec::new()));
+        self.step(ways, at.line);
+        Ok(())
+    }
+
+    /// A fault that began before the end is retried: its sequence number has changed.
+    fn retried(&mut self, page: PageId) -> Vec<Update> {
         let users: Vec<UserId> = self.names.users_of(UserKind::Vcpu).collect();
-        let mut updates = self.forget(&[page], &[Level::Shadow], &users);
-        let (guard, outside, change) = if at.step.verb == Verb::NotifyStart {
-            if !self.hardware.explicit_shadow {
-                updates.push(Update::Set(self.state.var(&Key::Spte(page)), NONE));
-            }
-            (Guard::Below(count, most), Guard::Is(count, most), Update::Increment(count))
-        } else {
-            (Guard::IsNot(count, 0), Guard::Is(count, 0), Update::Decrement(count))
-        };
-        updates.push(change);
-        let way = |guard, updates| at.way(vec![guard], updates);
-        self.or_out_of_range(way(guard, updates), way(outside, Vec::new()))
+        self.forget(&[page], &[Level::Shadow], &users)
     }
 }

@@ -6,7 +6,6 @@
 
 use crate::language::span::Span;
 use crate::language::syntax::{Lock, LockMode};
-use crate::language::vocabulary::Verb;
 use crate::language::{Diagnostic, did_you_mean};
 use crate::model::{Guard, Update, Var};
 
@@ -16,29 +15,37 @@ use super::super::state::{Key, number};
 use super::At;
 
 impl Emitter<'_> {
-    /// `lock`, `trylock` and `unlock`.
-    pub(super) fn locking(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
-        let lock = at.filled(at.step.lock.as_ref())?;
-        let holder = self.holder(lock, at.span)?;
-        let name = lock.text();
-        let ways = match at.step.verb {
-            Verb::Unlock => self.release(holder, &name, at),
-            verb => {
-                let busy = self.busy(holder, &name, lock.mode);
-                let free = busy.iter().map(|guard| opposite(*guard)).collect();
-                let taken = at.way(free, vec![self.take(holder, name, lock.mode)]);
-                let mut ways = vec![taken];
-                if verb == Verb::Trylock {
-                    let label = self.builder.named(at.filled(at.step.label.as_ref())?)?;
-                    let text = format!("{}: no", at.step.text);
-                    let failed = |guard| Way::new(vec![guard], Vec::new(), text.as_str());
-                    ways.extend(busy.into_iter().map(|guard| failed(guard).to(Goal::Label(label))));
-                }
-                ways
-            }
-        };
+    pub(super) fn lock(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+        let (way, _) = self.taking(at)?;
+        self.step(vec![way], at.line);
+        Ok(())
+    }
+
+    pub(super) fn trylock(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+        let (taken, busy) = self.taking(at)?;
+        let label = self.builder.named(at.filled(at.step.label.as_ref())?)?;
+        let text = format!("{}: no", at.step.text);
+        let failed = |guard| Way::new(vec![guard], Vec::new(), text.as_str()).to(Goal::Label(label));
+        let ways = std::iter::once(taken).chain(busy.into_iter().map(failed)).collect();
         self.step(ways, at.line);
         Ok(())
+    }
+
+    pub(super) fn unlock(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+        let lock = at.filled(at.step.lock.as_ref())?;
+        let holder = self.holder(lock, at.span)?;
+        let ways = self.release(holder, &lock.text(), at);
+        self.step(ways, at.line);
+        Ok(())
+    }
+
+    /// The way to take the lock, and what keeps this agent from it.
+    fn taking(&mut self, at: &At<'_>) -> Result<(Way, Vec<Guard>), Diagnostic> {
+        let lock = at.filled(at.step.lock.as_ref())?;
+        let (holder, name) = (self.holder(lock, at.span)?, lock.text());
+        let busy = self.busy(holder, &name, lock.mode);
+        let free = busy.iter().map(|guard| opposite(*guard)).collect();
+        Ok((at.way(free, vec![self.take(holder, name, lock.mode)]), busy))
     }
 
     /// Each of these keeps this agent from taking the lock.
@@ -72,8 +79,8 @@ impl Emitter<'_> {
             ways.push(at.way(guard.collect(), vec![Update::Set(shares, 0)]));
             wrong.push(Guard::IsNot(shares, 1));
         }
-        let unlock = self.properties.unlock;
-        ways.extend(unlock.map(|_| at.way(wrong, Vec::new()).violating(unlock)));
+        // Where that is no violation, the step goes on, and whoever holds the lock holds it still.
+        ways.push(at.way(wrong, Vec::new()).violating(self.properties.unlock));
         ways
     }
 
@@ -83,6 +90,7 @@ impl Emitter<'_> {
             match lock.name.node.as_str() {
                 "ptl" => drop(self.names.page(name)?),
                 "page" => drop(self.names.frame(name)?),
+                // Any other word is a lock of that name.
                 _ => {}
             }
         }
@@ -102,6 +110,8 @@ fn opposite(guard: Guard) -> Guard {
     match guard {
         Guard::Is(var, value) => Guard::IsNot(var, value),
         Guard::IsNot(var, value) => Guard::Is(var, value),
-        other => other,
+        Guard::Below(..) | Guard::Same(..) | Guard::Differ(..) => {
+            panic!("a lock is held or not: {guard:?} has no opposite")
+        }
     }
 }

@@ -4,7 +4,6 @@
 //! translation: the device walks anew. Source: PCIe ATS, page request interface; drivers/iommu/intel/prq.c.
 
 use crate::language::Diagnostic;
-use crate::language::vocabulary::Verb;
 use crate::model::{Guard, Update};
 
 use super::super::agent::Emitter;
@@ -14,34 +13,30 @@ use super::super::state::{Key, number};
 use super::At;
 
 impl Emitter<'_> {
-    pub(super) fn page_request(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
-        match at.step.verb {
-            Verb::PageRequest => self.request(at),
-            Verb::PageResponse => {
-                let page = self.page(at)?;
-                if !self.survey.requested.contains(&self.state.domains.pages[page.0]) {
-                    return Err(never_requested(at));
-                }
-                let open = self.state.var(&Key::Requested(page));
-                self.step(vec![at.way(vec![Guard::IsNot(open, 0)], vec![Update::Set(open, 0)])], at.line);
-                Ok(())
-            }
-            _ => {
-                let pages: Vec<PageId> =
-                    self.survey.requested.iter().filter_map(|page| self.names.page_named(page)).collect();
-                if pages.is_empty() {
-                    return Err(never_requested(at));
-                }
-                let none = pages.into_iter().map(|page| Guard::Is(self.state.var(&Key::Requested(page)), 0));
-                let way = at.way(none.collect(), Vec::new());
-                self.step(vec![way], at.line);
-                Ok(())
-            }
+    pub(super) fn page_response(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+        let page = self.page(at)?;
+        if !self.survey.requested.contains(&self.state.domains.pages[page.0]) {
+            return Err(never_requested(at));
         }
+        let open = self.state.var(&Key::Requested(page));
+        self.step(vec![at.way(vec![Guard::IsNot(open, 0)], vec![Update::Set(open, 0)])], at.line);
+        Ok(())
+    }
+
+    pub(super) fn drain_requests(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+        let pages: Vec<PageId> =
+            self.survey.requested.iter().filter_map(|page| self.names.page_named(page)).collect();
+        if pages.is_empty() {
+            return Err(never_requested(at));
+        }
+        let none = pages.into_iter().map(|page| Guard::Is(self.state.var(&Key::Requested(page)), 0));
+        let way = at.way(none.collect(), Vec::new());
+        self.step(vec![way], at.line);
+        Ok(())
     }
 
     /// Queue it, and wait for the response. A device whose PASID names another address space is refused.
-    fn request(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+    pub(super) fn page_request(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
         let (user, page) = (self.own_user(at.step.verb, at.span)?, self.page(at)?);
         self.hardware.spaces.check(user, page, at.filled(at.step.page.as_ref())?)?;
         let (open, me) = (self.state.var(&Key::Requested(page)), number(self.agent) + 1);

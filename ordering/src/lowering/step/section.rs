@@ -4,7 +4,7 @@
 //! Interrupts off are a read side of RCU too, and `gup_fast` runs with interrupts off. Source: kernel/smp.c,
 //! Documentation/RCU.
 
-use crate::language::vocabulary::Verb;
+use crate::language::Diagnostic;
 use crate::model::{Guard, Update};
 
 use super::super::agent::Emitter;
@@ -14,30 +14,36 @@ use super::super::state::Key;
 use super::At;
 
 impl Emitter<'_> {
-    pub(super) fn section_step(&mut self, at: &At<'_>) {
-        match at.step.verb {
-            Verb::IrqOff | Verb::IrqOn => self.section(Section::Interrupts, at),
-            Verb::RcuReadLock | Verb::RcuReadUnlock => self.section(Section::Rcu, at),
-            Verb::IpiSync => {
-                let answers = self.interrupted();
-                self.round(answers, &[Section::Interrupts], at);
-            }
-            _ => {
-                let sections = [Section::Interrupts, Section::Rcu];
-                let answers = self.read(&sections);
-                self.round(answers, &sections, at);
-            }
-        }
+    pub(super) fn ipi_sync(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+        let answers = self.interrupted();
+        self.round(answers, &[Section::Interrupts], at);
+        Ok(())
     }
 
-    fn section(&mut self, section: Section, at: &At<'_>) {
-        let var = self.state.var(&Key::Section(section, self.agent));
-        let enters = matches!(at.step.verb, Verb::IrqOff | Verb::RcuReadLock);
-        let (now, then) = if enters { (0, 1) } else { (1, 0) };
-        let mut guard = vec![Guard::Is(var, now)];
-        if at.step.verb == Verb::IrqOff {
+    pub(super) fn synchronize_rcu(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+        let sections = [Section::Interrupts, Section::Rcu];
+        let answers = self.read(&sections);
+        self.round(answers, &sections, at);
+        Ok(())
+    }
+
+    pub(super) fn enter(&mut self, section: Section, at: &At<'_>) -> Result<(), Diagnostic> {
+        let mut guard = Vec::new();
+        if section == Section::Interrupts {
             guard.extend(self.undisturbed());
         }
+        self.section(section, (0, 1), guard, at);
+        Ok(())
+    }
+
+    pub(super) fn leave(&mut self, section: Section, at: &At<'_>) -> Result<(), Diagnostic> {
+        self.section(section, (1, 0), Vec::new(), at);
+        Ok(())
+    }
+
+    fn section(&mut self, section: Section, (now, then): (u32, u32), more: Vec<Guard>, at: &At<'_>) {
+        let var = self.state.var(&Key::Section(section, self.agent));
+        let guard = std::iter::once(Guard::Is(var, now)).chain(more).collect();
         let way = at.way(guard, vec![Update::Set(var, then)]);
         let twice = at.way(vec![Guard::Is(var, then)], Vec::new());
         let ways = self.or_out_of_range(way, twice);

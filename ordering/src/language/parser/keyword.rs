@@ -1,0 +1,153 @@
+//! The words that a line at the left margin may begin with.
+//!
+//! Invariant: this table is the only list of them; a word that also begins a step is one inside of a program.
+
+use super::super::line::Line;
+use super::super::vocabulary::{find, find_operation};
+
+/// What a line is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Keyword {
+    Scenario,
+    Like,
+    About,
+    Source,
+    Declares(Declared),
+    Option,
+    Race,
+    Trace,
+    Agent,
+    Asks(Asked),
+    Expect,
+    Unreached,
+    Edits(Edited),
+    /// No line, but a step that beginners put there.
+    Lock,
+}
+
+/// What a line declares.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Declared {
+    Page,
+    Mm,
+    Pasid,
+    Frame,
+    Swap,
+    Table,
+    Pmd,
+    Map,
+    Refs,
+    Cpu,
+    Vcpu,
+    Device,
+    Var,
+}
+
+/// What a property asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Asked {
+    Never,
+    Always,
+    Finally,
+}
+
+/// What a variant does to rows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Edited {
+    Replace,
+    Drop,
+    Move,
+}
+
+/// All of them.
+const KEYWORDS: &[(&str, Keyword)] = &[
+    ("scenario", Keyword::Scenario),
+    ("like", Keyword::Like),
+    ("about", Keyword::About),
+    ("source", Keyword::Source),
+    ("page", Keyword::Declares(Declared::Page)),
+    ("mm", Keyword::Declares(Declared::Mm)),
+    ("pasid", Keyword::Declares(Declared::Pasid)),
+    ("frame", Keyword::Declares(Declared::Frame)),
+    ("swap", Keyword::Declares(Declared::Swap)),
+    ("table", Keyword::Declares(Declared::Table)),
+    ("pmd", Keyword::Declares(Declared::Pmd)),
+    ("map", Keyword::Declares(Declared::Map)),
+    ("refs", Keyword::Declares(Declared::Refs)),
+    ("cpu", Keyword::Declares(Declared::Cpu)),
+    ("vcpu", Keyword::Declares(Declared::Vcpu)),
+    ("device", Keyword::Declares(Declared::Device)),
+    ("var", Keyword::Declares(Declared::Var)),
+    ("option", Keyword::Option),
+    ("race", Keyword::Race),
+    ("trace", Keyword::Trace),
+    ("agent", Keyword::Agent),
+    ("never", Keyword::Asks(Asked::Never)),
+    ("always", Keyword::Asks(Asked::Always)),
+    ("finally", Keyword::Asks(Asked::Finally)),
+    ("expect", Keyword::Expect),
+    ("unreached", Keyword::Unreached),
+    ("replace", Keyword::Edits(Edited::Replace)),
+    ("drop", Keyword::Edits(Edited::Drop)),
+    ("move", Keyword::Edits(Edited::Move)),
+    ("lock", Keyword::Lock),
+];
+
+impl Keyword {
+    /// The keyword that is written so.
+    pub(super) fn named(word: &str) -> Option<Self> {
+        KEYWORDS.iter().find(|(known, _)| *known == word).map(|(_, keyword)| *keyword)
+    }
+
+    /// The words of all.
+    pub(super) fn words() -> Vec<&'static str> {
+        KEYWORDS.iter().map(|(word, _)| *word).collect()
+    }
+
+    /// Whether a line ends a table of so many columns: it begins like a line, and cannot be a row.
+    pub(super) fn ends_a_table(line: &Line<'_>, columns: usize) -> bool {
+        let may_be_a_row =
+            line.indent() > 0 || line.cells().len() > 1 || (columns == 1 && is_statement(line));
+        !may_be_a_row && Self::named(line.first_word()).is_some_and(|keyword| keyword != Self::Lock)
+    }
+}
+
+impl Declared {
+    /// How it is written.
+    pub(super) const fn form(self) -> &'static str {
+        match self {
+            Self::Page => "page A in P under M, B",
+            Self::Mm => "mm P, C",
+            Self::Pasid => "pasid X -> P",
+            Self::Frame => "frame old = 0, new = 0 free",
+            Self::Swap => "swap s0 = 0",
+            Self::Table => "table T, U free",
+            Self::Pmd => "pmd M -> T",
+            Self::Map => "map A -> old ro",
+            Self::Refs => "refs old = 2",
+            Self::Cpu => "cpu CPU0, CPU1",
+            Self::Vcpu => "vcpu V0",
+            Self::Device => "device IOMMU ats",
+            Self::Var => "var pending = 0..3",
+        }
+    }
+}
+
+impl Edited {
+    /// How it is written.
+    pub(super) const fn form(self) -> &'static str {
+        match self {
+            Self::Replace => "replace CPU.4 to 7",
+            Self::Drop => "drop CPU.7",
+            Self::Move => "move CPU.7 before 4",
+        }
+    }
+}
+
+/// Whether a line begins as a statement does: with a step, with a label, or with what is assigned to.
+fn is_statement(line: &Line<'_>) -> bool {
+    let (word, rest) = (line.first_word(), line.rest().text);
+    let assigns = ["+=", "-="].iter().any(|sign| rest.starts_with(sign))
+        || (rest.starts_with('=') && !rest.starts_with("=="));
+    find(word).is_some() || find_operation(word).is_some() || rest == ":" || assigns
+}
