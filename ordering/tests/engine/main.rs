@@ -5,3 +5,4 @@ mod naive;
 mod outcomes;
 mod random;
 mod reductions;
+mod scenarios;
