@@ -54,3 +54,31 @@ fn what_stands_further_right_belongs_to_the_row_above() {
     assert_eq!(body.len(), 2);
     assert!(matches!(&body[0].node, Node::Repeat(0, 2, inner) if inner.len() == 2));
 }
+
+/// The lines of the page that are indented by four, in one piece for each run of them.
+fn examples(page: &str) -> Vec<String> {
+    let mut found = vec![String::new()];
+    for line in page.lines() {
+        match line.strip_prefix("    ") {
+            Some(code) => found.last_mut().unwrap().push_str(&format!("{code}\n")),
+            None if line.is_empty() => found.last_mut().unwrap().push('\n'),
+            None => found.push(String::new()),
+        }
+    }
+    found.into_iter().filter(|piece| piece.trim_start().starts_with("scenario ")).collect()
+}
+
+#[test]
+fn the_first_scenario_of_the_reference_page_is_what_it_says() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/language.md");
+    let examples = examples(&std::fs::read_to_string(page).unwrap());
+    assert_eq!(examples.len(), 1, "the page has a first scenario: {examples:?}");
+    let loaded = crate::lowering::load(&examples[0]).expect("it loads");
+    assert_eq!(loaded.len(), 2);
+    for (_, lowered) in loaded {
+        let packed = crate::engine::compile(&lowered.model).expect("it fits");
+        let outcome = crate::engine::explore(&packed, &crate::engine::Options::default());
+        let answer = crate::answer::Answer::new(&lowered, &outcome);
+        assert!(answer.is_as_expected(), "{}: {:?}", lowered.name, answer.faults);
+    }
+}
