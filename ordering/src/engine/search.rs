@@ -159,7 +159,7 @@ impl<W: Word> Searched<W> {
             Shards::Two { threads_from } if self.width() >= threads_from => {
                 shared::level(&mut self.shards, tables, plan, depth)
             }
-            _ => alone(&mut self.shards, tables, plan, depth),
+            Shards::One | Shards::Two { .. } => alone(&mut self.shards, tables, plan, depth),
         };
         let found: usize = self.shards.iter().map(|shard| shard.set.len()).sum();
         if found > plan.max_states {

@@ -81,12 +81,13 @@ fn violating<W: Word>(expander: &mut Expander<'_, W>, state: W, broken: &Broken<
         expander.steps(state).into_iter().filter(|(entry, _)| entry.violates == Some(broken.property));
     let origins: Vec<Origin> = breaks.map(|(entry, _)| entry.origin).collect();
     let same = origins.contains(&step).then_some(step);
-    same.or_else(|| origins.into_iter().min()).unwrap_or(step).into()
+    let exchanged = || origins.iter().copied().min();
+    same.or_else(exchanged).expect("some agent takes the violating step").into()
 }
 
 impl From<Origin> for Move {
     fn from(origin: Origin) -> Self {
-        let pc = Pc(u16::try_from(origin.pc).unwrap_or(u16::MAX));
+        let pc = Pc(u16::try_from(origin.pc).expect("a validated program has fewer instructions"));
         Self { agent: origin.agent, pc, alternative: origin.alternative }
     }
 }

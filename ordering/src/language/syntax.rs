@@ -193,6 +193,14 @@ pub enum Node {
     End,
 }
 
+impl Node {
+    /// The name of the label that it is.
+    #[must_use]
+    pub const fn label(&self) -> Option<&Name> {
+        if let Self::Label(name) = self { Some(name) } else { None }
+    }
+}
+
 /// How a variable is changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Assignment {

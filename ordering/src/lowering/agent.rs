@@ -82,10 +82,7 @@ pub(super) struct Emitter<'a> {
 impl Emitter<'_> {
     /// All of `statements`, as a block with labels of its own.
     pub(super) fn block(&mut self, statements: &[Statement]) {
-        let labels = statements.iter().filter_map(|statement| match &statement.node {
-            Node::Label(name) => Some(name),
-            _ => None,
-        });
+        let labels = statements.iter().filter_map(|statement| statement.node.label());
         self.builder.open_block(labels);
         for statement in statements {
             if self.is_too_long(statement.span) {

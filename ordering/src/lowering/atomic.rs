@@ -70,7 +70,7 @@ pub(super) fn merged(
 /// `one` and then `other`; none if the guards exclude each other.
 fn then(one: &Way, other: &Way, state: &State) -> Result<Option<Way>, CannotMerge> {
     let held = held(&one.updates);
-    let now = |var: Var| held.get(&var).copied().unwrap_or(Held::Was(var, 0));
+    let now = |var: Var| held.get(&var).map_or(Held::Was(var, 0), |held| *held);
     let mut guard = one.guard.clone();
     for test in &other.guard {
         match before(*test, &now)? {
@@ -90,8 +90,8 @@ fn then(one: &Way, other: &Way, state: &State) -> Result<Option<Way>, CannotMerg
         let (var, value) = match *update {
             Update::Set(var, value) => (var, Held::Value(value)),
             Update::Copy { to, from } => (to, now(from)),
-            Update::Increment(var) => (var, plus(now(var), 1)),
-            Update::Decrement(var) => (var, plus(now(var), -1)),
+            Update::Increment(var) => (var, plus(now(var), 1)?),
+            Update::Decrement(var) => (var, plus(now(var), -1)?),
         };
         after.insert(var, value);
     }
@@ -125,10 +125,14 @@ fn held(updates: &[Update]) -> BTreeMap<Var, Held> {
     updates.iter().map(value).collect()
 }
 
-fn plus(held: Held, number: i64) -> Held {
+/// What is held with a number added; a value below zero is none that one step can write.
+fn plus(held: Held, number: i64) -> Result<Held, CannotMerge> {
     match held {
-        Held::Value(value) => Held::Value(u32::try_from(i64::from(value) + number).unwrap_or(0)),
-        Held::Was(var, already) => Held::Was(var, already + number),
+        Held::Value(value) => {
+            let sum = u32::try_from(i64::from(value) + number);
+            sum.map(Held::Value).map_err(|_| CannotMerge)
+        }
+        Held::Was(var, already) => Ok(Held::Was(var, already + number)),
     }
 }
 
@@ -176,7 +180,7 @@ fn pair(one: Held, other: Held, same: bool) -> Result<Option<Option<Guard>>, Can
         (Held::Was(one, 0), Held::Was(other, 0)) => {
             Ok(Some(Some(if same { Guard::Same(one, other) } else { Guard::Differ(one, other) })))
         }
-        _ => Err(CannotMerge),
+        (Held::Value(_), Held::Was(..)) | (Held::Was(..), Held::Value(_) | Held::Was(..)) => Err(CannotMerge),
     }
 }
 
@@ -199,7 +203,10 @@ fn contradicts(guard: &[Guard]) -> bool {
         (Guard::Same(a, b), Guard::Differ(c, d)) | (Guard::Differ(a, b), Guard::Same(c, d)) => {
             (a, b) == (c, d)
         }
-        _ => false,
+        (
+            Guard::Is(..) | Guard::IsNot(..) | Guard::Below(..) | Guard::Same(..) | Guard::Differ(..),
+            Guard::Is(..) | Guard::IsNot(..) | Guard::Below(..) | Guard::Same(..) | Guard::Differ(..),
+        ) => false,
     };
     guard.iter().enumerate().any(|(index, one)| guard[index + 1..].iter().any(|other| excludes(one, other)))
 }

@@ -13,6 +13,9 @@ use super::agent::Emitter;
 use super::program::{Goal, Place, Way};
 use super::state::AgentId;
 
+/// Stands for all that are too many to be numbered: a model with so many is refused.
+const LAST: MarkId = MarkId(u16::MAX);
+
 /// The marks of a scenario.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
@@ -39,8 +42,7 @@ impl Marks {
     }
 
     fn add(&mut self, mark: Mark) -> MarkId {
-        // Whatever has more is refused as too large.
-        let id = MarkId(u16::try_from(self.all.len()).unwrap_or(u16::MAX));
+        let id = u16::try_from(self.all.len()).map_or(LAST, MarkId);
         self.all.push(mark);
         id
     }

@@ -176,7 +176,8 @@ impl Builder {
         match goal {
             Goal::Next => at + 1,
             Goal::Stay => at,
-            Goal::Label(label) => self.labels[label].unwrap_or(self.nodes.len()),
+            // A label that is not bound yet comes behind everything there is.
+            Goal::Label(label) => self.labels[label].map_or(self.nodes.len(), |node| node),
             Goal::End => self.nodes.len(),
         }
     }
@@ -186,7 +187,8 @@ impl Builder {
 const END: Pc = Pc(u16::MAX);
 
 fn pc(index: usize) -> Pc {
-    Pc(u16::try_from(index).unwrap_or(u16::MAX))
+    // A program that is longer is refused before it is explored.
+    u16::try_from(index).map_or(END, Pc)
 }
 
 /// Instructions are numbered as they are reached; an instruction is a set of steps to choose from.
@@ -234,7 +236,7 @@ impl Numbering<'_> {
             let builder = self.builder;
             let Some(Place::Step(ways, line)) = builder.nodes.get(*step) else { continue };
             for way in ways {
-                let next = self.place(builder.target(*step, way.goal)).unwrap_or(END);
+                let next = self.place(builder.target(*step, way.goal)).map_or(END, |place| place);
                 alternatives.push(Alternative {
                     guard: way.guard.clone(),
                     updates: way.updates.clone(),

@@ -17,8 +17,8 @@ use super::{Lowering, NEVER_HAPPENS};
 impl Lowering<'_> {
     fn add(&mut self, text: String, check: Check, line: u32) -> PropertyId {
         self.properties.push(Property { text, check, line });
-        // At most as many as MOST_THINGS and the built-in ones.
-        PropertyId(u16::try_from(self.properties.len() - 1).unwrap_or(u16::MAX))
+        let index = u16::try_from(self.properties.len() - 1);
+        PropertyId(index.expect("there are at most as many as MOST_THINGS and the built-in ones"))
     }
 
     pub(super) fn built_in(&mut self) -> Properties {

@@ -48,7 +48,8 @@ impl Emitter<'_> {
                 };
                 entries.all().map(way).collect()
             }
-            _ => self.change_ways(self.page(at)?, orig, at),
+            Verb::ChangePte => self.change_ways(self.page(at)?, orig, at),
+            other => unreachable!("{} is no step on an entry", other.name()),
         };
         let ways = match height {
             Height::Leaf if at.step.verb != Verb::ChangePte => {
