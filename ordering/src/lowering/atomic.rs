@@ -127,7 +127,10 @@ fn held(updates: &[Update]) -> BTreeMap<Var, Held> {
 
 fn plus(held: Held, number: i64) -> Held {
     match held {
-        Held::Value(value) => Held::Value(u32::try_from(i64::from(value) + number).unwrap_or(0)),
+        Held::Value(value) => {
+            let sum = u32::try_from(i64::from(value) + number);
+            Held::Value(sum.expect("a count that is decremented is guarded not to be 0"))
+        }
         Held::Was(var, already) => Held::Was(var, already + number),
     }
 }
@@ -176,7 +179,7 @@ fn pair(one: Held, other: Held, same: bool) -> Result<Option<Option<Guard>>, Can
         (Held::Was(one, 0), Held::Was(other, 0)) => {
             Ok(Some(Some(if same { Guard::Same(one, other) } else { Guard::Differ(one, other) })))
         }
-        _ => Err(CannotMerge),
+        (Held::Value(_) | Held::Was(..), _) => Err(CannotMerge),
     }
 }
 
@@ -199,7 +202,9 @@ fn contradicts(guard: &[Guard]) -> bool {
         (Guard::Same(a, b), Guard::Differ(c, d)) | (Guard::Differ(a, b), Guard::Same(c, d)) => {
             (a, b) == (c, d)
         }
-        _ => false,
+        (Guard::Is(..) | Guard::IsNot(..) | Guard::Below(..) | Guard::Same(..) | Guard::Differ(..), _) => {
+            false
+        }
     };
     guard.iter().enumerate().any(|(index, one)| guard[index + 1..].iter().any(|other| excludes(one, other)))
 }

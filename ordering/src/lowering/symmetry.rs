@@ -122,7 +122,10 @@ impl Renaming {
             | (Guard::Differ(one, left), Guard::Differ(other, right)) => {
                 self.var(one, other) && self.var(left, right)
             }
-            _ => false,
+            (
+                Guard::Is(..) | Guard::IsNot(..) | Guard::Below(..) | Guard::Same(..) | Guard::Differ(..),
+                _,
+            ) => false,
         }
     }
 
@@ -134,7 +137,7 @@ impl Renaming {
             }
             (Update::Increment(one), Update::Increment(other))
             | (Update::Decrement(one), Update::Decrement(other)) => self.var(one, other),
-            _ => false,
+            (Update::Set(..) | Update::Copy { .. } | Update::Increment(_) | Update::Decrement(_), _) => false,
         }
     }
 

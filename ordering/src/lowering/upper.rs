@@ -142,23 +142,20 @@ impl Uppers {
 
 /// The page-table page that an entry names.
 fn table_of(entry: &Written, names: &Names) -> Option<FrameId> {
+    let (frame, kind) = frame_of(entry, names)?;
+    (kind == FrameKind::Table).then_some(frame)
+}
+
+/// The frame that an entry names, and what that is.
+fn frame_of(entry: &Written, names: &Names) -> Option<(FrameId, FrameKind)> {
     let Base::Name(name) = &entry.base else { return None };
-    match names.meaning(&name.node) {
-        Some(Meaning::Frame(frame)) if names.frames[frame.0] == FrameKind::Table => Some(frame),
-        _ => None,
-    }
+    let Some(Meaning::Frame(frame)) = names.meaning(&name.node) else { return None };
+    Some((frame, names.frames[frame.0]))
 }
 
 /// Upper entries alone name page-table pages, and are huge if they map a frame.
 pub(super) fn fits(written: &Written, height: Height, names: &Names) -> Result<(), Diagnostic> {
-    let what = match &written.base {
-        Base::Name(name) => names.meaning(&name.node),
-        _ => None,
-    };
-    let kind = match what {
-        Some(Meaning::Frame(frame)) => Some(names.frames[frame.0]),
-        _ => None,
-    };
+    let kind = frame_of(written, names).map(|(_, kind)| kind);
     let huge = written.change.said().has(Bit::Huge);
     let small = matches!(written.base, Base::Name(_)) && !huge && !written.like_orig;
     let (message, help) = match (height, kind) {
@@ -175,7 +172,7 @@ pub(super) fn fits(written: &Written, height: Height, names: &Names) -> Result<(
             let help = format!("write `{written} huge`, or name a page-table page");
             ("an upper entry that maps a frame is huge", help)
         }
-        _ => return Ok(()),
+        (Height::Leaf | Height::Upper, _) => return Ok(()),
     };
     Err(Diagnostic::new(written.span, message, help))
 }
