@@ -2,6 +2,7 @@
 //!
 //! Invariant: every file of that folder is here, in the order of the names, and a scenario's name names one scenario.
 
+use crate::language::render_all;
 use crate::language::syntax::Scenario;
 use crate::lowering::{self, Lowered};
 
@@ -34,11 +35,16 @@ pub fn text_of(path: &str) -> Option<&'static str> {
     FILES.iter().find(|file| file.path == path).map(|file| file.text)
 }
 
-/// Every scenario. A file with errors has none; a test sees to it that there is no such file.
+/// Every scenario.
+///
+/// # Panics
+/// If a file of the catalogue has errors; a test sees to it that there is none.
 #[must_use]
 pub fn entries() -> Vec<Entry> {
     let of_file = |file: &File| {
-        let loaded = lowering::load(file.text).unwrap_or_default();
+        let loaded = lowering::load(file.text).unwrap_or_else(|wrong| {
+            panic!("the catalogue is part of the program:\n{}", render_all(&wrong, file.path, file.text))
+        });
         let entry = |(scenario, lowered)| Entry { file: *file, scenario, lowered };
         loaded.into_iter().map(entry).collect::<Vec<_>>()
     };
@@ -62,11 +68,11 @@ impl Entry {
     #[must_use]
     pub fn programs(&self) -> String {
         let agent = |agent: &crate::language::syntax::Agent| {
-            let on = agent.on.as_ref().map(|on| format!(" on {}", on.node)).unwrap_or_default();
+            let on = agent.on.as_ref().map_or(String::new(), |on| format!(" on {}", on.node));
             let spontaneous = if agent.spontaneous { " spontaneous" } else { "" };
-            let margin = agent.rows.iter().map(|row| row.indent).min().unwrap_or(0);
+            let margin = agent.rows.iter().map(|row| row.indent).min();
             let row = |row: &crate::language::syntax::Row| {
-                let indent = row.indent - margin + 2;
+                let indent = row.indent - margin.expect("a program with a row has a margin") + 2;
                 format!("{:indent$}{}\n", "", row.span.text(self.file.text))
             };
             let rows: String = agent.rows.iter().map(row).collect();

@@ -59,7 +59,7 @@ use hardware::Hardware;
 use initial::initial;
 use mark::Marks;
 use mentioned::Mentioned;
-use names::{Meaning, Names, UserId};
+use names::{Meaning, Names};
 use options::Options;
 use program::Builder;
 use sizes::{sizes, too_many_entries};
@@ -243,11 +243,12 @@ impl Lowering<'_> {
     }
 
     fn agent(&mut self, index: usize, column: &Column, built_in: Properties) -> Result<Agent, Diagnostic> {
-        let named = column.on.as_ref().unwrap_or(&column.name);
-        let user = match self.names.meaning(&named.node) {
-            Some(Meaning::User(id)) => Some(id),
-            _ if column.in_table || column.on.is_some() => Some(self.declared(column)?),
-            _ => None,
+        let user = if let Some(Meaning::User(id)) = self.names.meaning(&column.place().node) {
+            Some(id)
+        } else if column.in_table || column.on.is_some() {
+            Some(self.names.user(column.place())?)
+        } else {
+            None
         };
         let device = user.is_some_and(|user| self.names.kinds[user.0] == UserKind::Device);
         let spontaneous = column.spontaneous || device;
@@ -287,10 +288,6 @@ impl Lowering<'_> {
             too_long: false,
             ways: 0,
         }
-    }
-
-    fn declared(&self, column: &Column) -> Result<UserId, Diagnostic> {
-        self.names.user(column.on.as_ref().unwrap_or(&column.name))
     }
 }
 

@@ -88,8 +88,10 @@ fn first_event(before: &[Event], victim: Agent, names: &Names) -> usize {
     let walks = |event: &Event| {
         event.agent == victim && matches!(event.action, Action::Walk(_)) && event.frame == names.old
     };
-    let operation = before.iter().rposition(begins).unwrap_or(0);
-    before.iter().rposition(walks).map_or(operation, |walk| walk.min(operation))
+    let operation = before.iter().rposition(begins);
+    let walk = before.iter().rposition(walks);
+    // Without an operation the story begins with the first event.
+    operation.map_or(0, |operation| walk.map_or(operation, |walk| walk.min(operation)))
 }
 
 /// A third party matters if it stored; a jump that was taken is seen by where it led.
@@ -123,7 +125,7 @@ impl fmt::Display for Trace {
         let Names { page, old, new } = self.names;
         writeln!(f, "page A = {page}, old = frame {}, new = frame {}", frame(old), frame(new))?;
         let width = |cell: fn(&Row) -> &str, title: &str| {
-            self.rows.iter().map(|row| cell(row).len()).chain([title.len()]).max().unwrap_or(0)
+            self.rows.iter().map(|row| cell(row).len()).fold(title.len(), usize::max)
         };
         let left = width(|row| &row.left, "CPU");
         let right = width(|row| &row.right, &self.victim);

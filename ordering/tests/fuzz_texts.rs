@@ -21,7 +21,7 @@ const STATES: usize = 4000;
 /// Bytes of a search.
 const BYTES: usize = 4 << 20;
 
-const PIECES: [&str; 36] = [
+const PIECES: [&str; 42] = [
     "|",
     "||",
     ":",
@@ -48,7 +48,13 @@ const PIECES: [&str; 36] = [
     "goto out",
     "expect proved\n",
     "like ",
-    "replace CPU.0..9\n",
+    "replace CPU.1 to 9\n",
+    "never T done = 1\n",
+    "option use_after_free = off\n",
+    "ksm_stabilize A old",
+    "\t",
+    "\r\n",
+    "\u{feff}",
     "never ",
     "always ",
     "finally ",

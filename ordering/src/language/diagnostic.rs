@@ -31,7 +31,7 @@ pub struct Diagnostic {
     /// What is said beside the caret; may be empty.
     pub label: String,
     /// The other place, if two do not fit together.
-    pub second: Option<Second>,
+    pub second: Option<Box<Second>>,
     /// What to do about it.
     pub help: String,
 }
@@ -61,7 +61,7 @@ impl Diagnostic {
     /// The same with another place, and words beside that.
     #[must_use]
     pub fn with_second(mut self, span: Span, label: impl Into<String>) -> Self {
-        self.second = Some(Second { span, label: label.into() });
+        self.second = Some(Box::new(Second { span, label: label.into() }));
         self
     }
 

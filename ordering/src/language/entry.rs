@@ -271,10 +271,8 @@ impl Written {
     /// The name that it is, if it is nothing but a name.
     #[must_use]
     pub fn word(&self) -> Option<&Name> {
-        match &self.base {
-            Base::Name(name) if !self.migration && !self.like_orig && self.change.is_empty() => Some(name),
-            _ => None,
-        }
+        let Base::Name(name) = &self.base else { return None };
+        (!self.migration && !self.like_orig && self.change.is_empty()).then_some(name)
     }
 
     /// Whether its bits are taken from the remembered entry.

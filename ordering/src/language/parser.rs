@@ -21,7 +21,7 @@ use super::diagnostic::Diagnostic;
 use super::line::{Line, lines};
 use super::span::{Name, Span, Spanned};
 use super::suggest::did_you_mean;
-use super::syntax::Scenario;
+use super::syntax::{Agent, Scenario};
 use super::token::tokens;
 use super::variant::{Blamed, Edit, edit, inherit, size};
 use block::Blocks;
@@ -110,7 +110,10 @@ impl<'a> Parser<'a> {
             let help = "begin with `scenario NAME`";
             return Err(Diagnostic::new(line.span(), "this line belongs to no scenario", help));
         }
-        self.item(keyword, line, &block)
+        match block.get(MOST_ROWS) {
+            Some(row) => Err(too_many_rows(row, block.len())),
+            None => self.item(keyword, line, &block),
+        }
     }
 
     /// The lines that belong to the one before.
@@ -159,42 +162,34 @@ impl<'a> Parser<'a> {
             scenario.like = Some(declaration::title(line, "like")?);
             return said.once("like", line.span());
         }
-        if let Some(row) = block.get(MOST_ROWS) {
-            return Err(too_many_rows(row, block.len()));
-        }
         let tokens = tokens(line.rest())?;
         let mut cursor = Cursor::new(&tokens, line.span());
         match keyword {
             Keyword::Scenario | Keyword::Like => {}
             Keyword::About => {
-                scenario.about = Some(sentence(&mut cursor, "about \"ptep_clear_flush() without _notify\"")?);
                 said.once("about", line.span())?;
+                scenario.about = Some(sentence(&mut cursor, "about \"ptep_clear_flush() without _notify\"")?);
             }
             Keyword::Source => {
-                scenario.source = Some(sentence(&mut cursor, "source \"mm/memory.c wp_page_copy()\"")?);
                 said.once("source", line.span())?;
+                scenario.source = Some(sentence(&mut cursor, "source \"mm/memory.c wp_page_copy()\"")?);
             }
             Keyword::Race => {
                 cursor.done("race")?;
                 let read = table(Table::Race, filled(block, &line)?, &mut self.diagnostics);
-                for agent in read.agents {
-                    said.once(format!("agent {}", agent.name.node), agent.name.span)?;
-                    scenario.agents.push(agent);
-                }
+                read.agents.into_iter().try_for_each(|agent| acting(agent, scenario, said))?;
             }
             Keyword::Trace => {
                 cursor.done("trace")?;
-                let read = table(Table::Trace, filled(block, &line)?, &mut self.diagnostics);
                 said.once("trace", line.span())?;
-                scenario.trace = read.rows;
+                scenario.trace = table(Table::Trace, filled(block, &line)?, &mut self.diagnostics).rows;
             }
             Keyword::Agent => {
                 let mut agent = head(&mut cursor, "agent ksmd on CPU0")?;
                 cursor.eat(":");
                 cursor.done("agent ksmd on CPU0")?;
-                said.once(format!("agent {}", agent.name.node), agent.name.span)?;
                 agent.rows = program(block, &mut self.diagnostics);
-                scenario.agents.push(agent);
+                acting(agent, scenario, said)?;
             }
             Keyword::Asks(asked) => {
                 let property = property::property(asked, &mut cursor, self.source)?;
@@ -202,8 +197,8 @@ impl<'a> Parser<'a> {
                 scenario.properties.push(property);
             }
             Keyword::Expect => {
-                scenario.expect = Some(property::expect(&mut cursor, self.source)?);
                 said.once("expect", line.span())?;
+                scenario.expect = Some(property::expect(&mut cursor, self.source)?);
             }
             Keyword::Unreached => scenario.unreached.push(unreached(&mut cursor, line.span())?),
             Keyword::Option => {
@@ -214,13 +209,8 @@ impl<'a> Parser<'a> {
             Keyword::Edits(edited) => {
                 edits.push(variation(edited, &mut cursor, block, &mut self.diagnostics)?);
             }
-            Keyword::Lock => {
-                let help = "locks need no declaration: `lock NAME` is a step, put it into a program";
-                return Err(Diagnostic::new(line.span(), "a step stands outside of every program", help));
-            }
-            Keyword::Declares(declared) => {
-                declaration::declaration(declared, &mut cursor, scenario, said)?;
-            }
+            Keyword::Lock => return Err(step_outside(&line)),
+            Keyword::Declares(declared) => declaration::declaration(declared, &mut cursor, scenario, said)?,
         }
         Ok(())
     }
@@ -286,6 +276,17 @@ fn resolve(
         inherit(scenario, base);
     }
     edits.iter().try_for_each(|one| edit(scenario, one))
+}
+
+fn acting(agent: Agent, scenario: &mut Scenario, said: &mut Said) -> Parsed<()> {
+    said.once(format!("agent {}", agent.name.node), agent.name.span)?;
+    scenario.agents.push(agent);
+    Ok(())
+}
+
+fn step_outside(line: &Line<'_>) -> Diagnostic {
+    let help = "locks need no declaration: `lock NAME` is a step, put it into a program";
+    Diagnostic::new(line.span(), "a step stands outside of every program", help)
 }
 
 fn no_keyword(line: &Line<'_>) -> Diagnostic {

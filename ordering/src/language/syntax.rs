@@ -2,9 +2,13 @@
 //!
 //! Invariant: names are not resolved here. Every name and every statement knows its place in the source.
 
+mod operation;
+
 use super::entry::{Change, Feature, Written};
 use super::span::{Name, Span, Spanned};
 use super::vocabulary::Verb;
+
+pub use operation::{Operation, Replacement};
 
 /// One scenario of a file, with what `like` took over already in place.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -140,6 +144,14 @@ pub struct Agent {
     pub rows: Vec<Row>,
     /// Its statements.
     pub body: Vec<Statement>,
+}
+
+impl Agent {
+    /// The CPU, vCPU or device that it runs on.
+    #[must_use]
+    pub fn place(&self) -> &Name {
+        self.on.as_ref().unwrap_or(&self.name)
+    }
 }
 
 /// A line of a program or a row of a trace.
@@ -280,65 +292,6 @@ pub enum LockMode {
     Exclusive,
     /// By any number of agents.
     Shared,
-}
-
-/// An operation of the memory manager.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Operation {
-    /// `ptep_clear_flush A`, perhaps with `_notify`.
-    ClearFlush {
-        /// `A`.
-        page: Name,
-        /// Whether the devices are told.
-        notify: bool,
-    },
-    /// `wp_page_copy "ORDER" A old -> new`
-    WpPageCopy(Replacement),
-    /// `ksm_merge "ORDER" A old -> new`
-    KsmMerge(Replacement),
-    /// `ksm_stabilize A old`
-    KsmStabilize {
-        /// `A`.
-        page: Name,
-        /// `old`.
-        old: Name,
-    },
-}
-
-/// A page that is to be mapped to another frame.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Replacement {
-    /// The order of the steps, which is one that the operation has; the right one if it is left out.
-    pub order: Option<Name>,
-    /// The page.
-    pub page: Name,
-    /// The frame that is mapped.
-    pub old: Name,
-    /// The frame that takes its place.
-    pub new: Name,
-}
-
-impl Operation {
-    /// The page whose entry is changed.
-    #[must_use]
-    pub const fn page(&self) -> &Name {
-        match self {
-            Self::ClearFlush { page, .. } | Self::KsmStabilize { page, .. } => page,
-            Self::WpPageCopy(replacement) | Self::KsmMerge(replacement) => &replacement.page,
-        }
-    }
-
-    /// The frames that it names.
-    #[must_use]
-    pub fn frames(&self) -> Vec<&Name> {
-        match self {
-            Self::ClearFlush { .. } => Vec::new(),
-            Self::WpPageCopy(replacement) | Self::KsmMerge(replacement) => {
-                vec![&replacement.old, &replacement.new]
-            }
-            Self::KsmStabilize { old, .. } => vec![old],
-        }
-    }
 }
 
 /// Something that holds or does not.

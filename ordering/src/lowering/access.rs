@@ -148,7 +148,8 @@ impl Emitter<'_> {
         match access {
             Access::Write(value) => {
                 live.extend(self.drained());
-                let index = self.state.content(value).unwrap_or(0);
+                let known = self.state.content(value);
+                let index = known.expect("the survey has collected every value that is written");
                 let write = Happening::Write(page, frame, value);
                 let way = Way::new(live, vec![Update::Set(content, index)], text);
                 ways.push(way.happening(step).happening(write));

@@ -42,11 +42,21 @@ impl Route {
         match node {
             Node::Step(step) => Self::of_step(step.verb),
             Node::Assign(_, Assignment::Add | Assignment::Subtract, _) => Self::Drained,
-            _ => Self::Buffer,
+            Node::Assign(_, Assignment::Set, _)
+            | Node::Operation(_)
+            | Node::Repeat(..)
+            | Node::Choice(_)
+            | Node::If(..)
+            | Node::When(..)
+            | Node::Check(..)
+            | Node::Goto(_)
+            | Node::Label(_)
+            | Node::Atomic(_)
+            | Node::End => Self::Buffer,
         }
     }
 
-    /// Of the steps that are not named here, all wait.
+    /// Of a step.
     fn of_step(verb: Verb) -> Self {
         match verb {
             Verb::SetPte
@@ -61,7 +71,49 @@ impl Route {
             | Verb::RcuReadLock
             | Verb::RcuReadUnlock => Self::Buffer,
             Verb::Walk | Verb::Load | Verb::Store | Verb::DmaRead | Verb::DmaWrite => Self::Memory,
-            _ => Self::Drained,
+            Verb::Lock
+            | Verb::Trylock
+            | Verb::Fence
+            | Verb::IpiSync
+            | Verb::SynchronizeRcu
+            | Verb::PteClear
+            | Verb::PteModify
+            | Verb::PmdClear
+            | Verb::PmdModify
+            | Verb::FlushTlb
+            | Verb::Notify
+            | Verb::IotlbInv
+            | Verb::DevtlbInv
+            | Verb::FlushTlbMm
+            | Verb::NotifyMm
+            | Verb::FlushPmd
+            | Verb::NotifyPmd
+            | Verb::SetPasid
+            | Verb::PasidInv
+            | Verb::IotlbInvPasid
+            | Verb::DevtlbInvPasid
+            | Verb::InvWait
+            | Verb::PageRequest
+            | Verb::PageResponse
+            | Verb::DrainRequests
+            | Verb::NotifyStart
+            | Verb::NotifyEnd
+            | Verb::ChangePte
+            | Verb::ZapSpte
+            | Verb::SetSpte
+            | Verb::FlushVcpus
+            | Verb::TryGet
+            | Verb::Write
+            | Verb::Copy
+            | Verb::Alloc
+            | Verb::Get
+            | Verb::Put
+            | Verb::Pin
+            | Verb::Unpin
+            | Verb::Map
+            | Verb::Unmap
+            | Verb::Free
+            | Verb::MarkStable => Self::Drained,
         }
     }
 }

@@ -113,7 +113,7 @@ impl Conditions<'_> {
         }
         let all = |value: Value| match value {
             Value::Entry(entry) => features.iter().all(|feature| entry.has(*feature)),
-            _ => false,
+            Value::Number(_) | Value::Nothing | Value::Space(_) => false,
         };
         Ok(self.allowed(&side, |value| all(value) == wanted))
     }
@@ -164,7 +164,8 @@ impl Conditions<'_> {
             return vec![Vec::new()];
         }
         if allowed.len() + 1 == count && count > 2 {
-            let missing = (0..count).find(|index| !allowed.contains(index)).unwrap_or(0);
+            let missing = (0..count).find(|index| !allowed.contains(index));
+            let missing = missing.expect("one value of them all is not allowed");
             return vec![vec![Guard::IsNot(var, number(missing))]];
         }
         if allowed.len() > 1 && allowed.iter().enumerate().all(|(place, index)| place == *index) {
@@ -226,7 +227,15 @@ impl Conditions<'_> {
                     values: (*least..=*most).map(|v| Value::Number(v.into())).collect(),
                 })
             }
-            _ => {
+            Some(
+                Meaning::Page(_)
+                | Meaning::User(_)
+                | Meaning::Mm(_)
+                | Meaning::Pasid(_)
+                | Meaning::Pmd(_)
+                | Meaning::Variable(_),
+            )
+            | None => {
                 let message = format!("there is no variable, handle or frame `{}`", name.node);
                 let help = format!("declare it: `var {} = 0..1`", name.node);
                 Err(Diagnostic::new(name.span, message, help))
@@ -237,10 +246,10 @@ impl Conditions<'_> {
     /// What the agent remembers of an entry, or of an upper entry.
     fn remembered(&self, look: &Name, place: &Name) -> Result<Key, Diagnostic> {
         let agent = self.agent.ok_or_else(|| nobody_looks(look))?;
-        match self.names.meaning(&place.node) {
-            Some(Meaning::Pmd(pmd)) => Ok(Key::PmdOrig(agent, pmd)),
-            _ => Ok(Key::Orig(agent, self.names.page(place)?)),
+        if let Some(Meaning::Pmd(pmd)) = self.names.meaning(&place.node) {
+            return Ok(Key::PmdOrig(agent, pmd));
         }
+        Ok(Key::Orig(agent, self.names.page(place)?))
     }
 
     fn call(&mut self, name: &Name, arguments: &[Name]) -> Result<Side, Diagnostic> {
@@ -283,7 +292,25 @@ impl Conditions<'_> {
             | Key::InProgress(_)
             | Key::Requested(_)
             | Key::Stable(_) => Value::Number(index.into()),
-            _ => Value::Entry(self.state.domains.entries.get(index).into()),
+            Key::Pte(..)
+            | Key::Pmd(..)
+            | Key::Pwc(..)
+            | Key::Tlb(..)
+            | Key::InFlight(..)
+            | Key::DeviceTlb(..)
+            | Key::Completion(..)
+            | Key::Spte(..)
+            | Key::Slot(..)
+            | Key::Lock(..)
+            | Key::Shares(..)
+            | Key::Store(..)
+            | Key::Section(..)
+            | Key::Awaits(..)
+            | Key::User(..)
+            | Key::Handle(..)
+            | Key::Orig(..)
+            | Key::PmdOrig(..)
+            | Key::Ghost(..) => Value::Entry(self.state.domains.entries.get(index).into()),
         };
         Ok(Side { var: Some(var), values: (0..self.state.size(var)).map(value).collect() })
     }
@@ -300,7 +327,7 @@ fn holds(left: Value, how: Comparison, right: Value) -> bool {
         (Value::Space(left), Value::Space(right)) => (left == right) == (how == Comparison::Equal),
         (Value::Number(left), Value::Number(right)) => how.holds(left, right),
         (Value::Entry(left), Value::Entry(right)) => left.same(right) == (how == Comparison::Equal),
-        _ => false,
+        (Value::Space(_) | Value::Number(_) | Value::Entry(_), _) => false,
     }
 }
 

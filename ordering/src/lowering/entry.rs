@@ -71,9 +71,9 @@ impl Entry {
         if self.kind == Kind::Present { Self { kind: Kind::Migration, ..self } } else { self }
     }
 
-    fn rank(self) -> u8 {
+    fn rank(self) -> usize {
         let usable = [Need::Load, Need::Store].into_iter().filter(|need| self.usable(*need).is_some());
-        u8::from(self.kind != Kind::None) + u8::try_from(usable.count()).unwrap_or(0)
+        usize::from(self.kind != Kind::None) + usable.count()
     }
 }
 
@@ -163,16 +163,17 @@ impl Entries {
         }
     }
 
+    /// The entry with that value, which is one of the domain.
     pub(super) fn get(&self, value: u32) -> Entry {
-        self.all.get(value as usize).copied().unwrap_or(Entry::NONE)
+        self.all[value as usize]
     }
 
+    /// The value of an entry, without the bits for which there is no room.
     pub(super) fn value(&self, entry: Entry) -> u32 {
-        let bits = match entry.kind {
-            Kind::Marker => Entry::MARKER.bits,
-            kind => entry.bits.and(self.bits).and(kind.bits()),
-        };
-        number(self.all.iter().position(|known| *known == Entry { bits, ..entry }).unwrap_or(0))
+        let fits = entry.bits.and(self.bits).and(entry.kind.bits());
+        let bits = if entry.kind == Kind::Marker { Entry::MARKER.bits } else { fits };
+        let found = self.all.iter().position(|known| *known == Entry { bits, ..entry });
+        number(found.expect("whatever a scenario mentions is in the domain of its entries"))
     }
 
     /// The value of an entry with that bit too; nothing if the domain does not have it.
@@ -202,7 +203,7 @@ fn shown(entry: Entry, frames: &[String]) -> String {
         Kind::Swap | Kind::Table => {
             format!("{name} {}", Change { clear: Bits::NONE, ..said }).trim_end().to_owned()
         }
-        _ => format!("{name} {said}"),
+        Kind::None | Kind::Marker | Kind::Present => format!("{name} {said}"),
     }
 }
 

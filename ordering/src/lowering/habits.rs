@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::language::syntax::{Agent, LockMode, Scenario, Step, UserKind};
+use crate::language::syntax::{Agent, Lock, LockMode, Scenario, Step, UserKind};
 use crate::language::vocabulary::Verb;
 
 use super::buffer::Buffer;
@@ -73,24 +73,18 @@ impl Habits {
     }
 
     fn step(&mut self, step: &Step, options: Options) {
-        match (step.verb, &step.lock) {
-            (Verb::IrqOff, _) => drop(self.sections.insert(Section::Interrupts)),
-            (Verb::RcuReadLock, _) => drop(self.sections.insert(Section::Rcu)),
-            (Verb::IpiSync, _) => self.interrupts = true,
-            (Verb::FlushTlb | Verb::FlushTlbMm | Verb::FlushPmd, _) => {
-                self.interrupts |= options.flush == Flush::Ipi;
-            }
-            (Verb::SynchronizeRcu, _) => self.waits_for_readers = true,
-            (Verb::GupFast, _) => self.gup_masks = true,
-            (_, Some(lock)) if lock.mode == LockMode::Shared => drop(self.shares.insert(lock.text())),
-            _ => {}
-        }
+        let flushes = [Verb::FlushTlb, Verb::FlushTlbMm, Verb::FlushPmd].contains(&step.verb);
+        self.interrupts |= step.verb == Verb::IpiSync || (flushes && options.flush == Flush::Ipi);
+        self.waits_for_readers |= step.verb == Verb::SynchronizeRcu;
+        self.gup_masks |= step.verb == Verb::GupFast;
+        self.sections.extend((step.verb == Verb::IrqOff).then_some(Section::Interrupts));
+        self.sections.extend((step.verb == Verb::RcuReadLock).then_some(Section::Rcu));
+        let shared = step.lock.as_ref().filter(|lock| lock.mode == LockMode::Shared);
+        self.shares.extend(shared.map(Lock::text));
     }
 }
 
 fn cpu(agent: &Agent, names: &Names) -> Option<UserId> {
-    match names.meaning(&agent.on.as_ref().unwrap_or(&agent.name).node) {
-        Some(Meaning::User(user)) if names.kinds[user.0] == UserKind::Cpu => Some(user),
-        _ => None,
-    }
+    let Some(Meaning::User(user)) = names.meaning(&agent.place().node) else { return None };
+    (names.kinds[user.0] == UserKind::Cpu).then_some(user)
 }

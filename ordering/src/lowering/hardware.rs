@@ -132,7 +132,7 @@ impl Hardware {
             ("devtlb", Caches::Iotlb) if !self.device_tlbs => Some(Key::Tlb(user, page)),
             ("vtlb", Caches::VcpuTlb) => Some(Key::Tlb(user, page)),
             ("tlb" | "iotlb", caches) if caches != Caches::Shadow => Some(Key::Tlb(user, page)),
-            _ => None,
+            (_, Caches::Tlb | Caches::Shadow | Caches::VcpuTlb | Caches::Iotlb | Caches::DeviceTlb) => None,
         }
     }
 }
@@ -210,7 +210,16 @@ impl Emitter<'_> {
                 let above = self.hardware.uppers.above(page);
                 (above.map(|above| Key::Pwc(user, above)), walk, false)
             }
-            _ => return Vec::new(),
+            (
+                Level::Tlb
+                | Level::VcpuTlb
+                | Level::Shadow
+                | Level::Iotlb
+                | Level::DeviceTlb
+                | Level::CpuUpper
+                | Level::DeviceUpper,
+                _,
+            ) => return Vec::new(),
         };
         let discarded = (self.options.split_walk && drains).then_some(in_flight);
         let keys = cache.into_iter().chain(discarded);

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use crate::language::Diagnostic;
 use crate::language::entry::Kind;
-use crate::language::syntax::{Mapping, Question, Scenario};
+use crate::language::syntax::{Mapping, Property, Question, Scenario};
 
 use super::MOST_VALUES;
 use super::entry::{Entries, Entry};
@@ -31,16 +31,15 @@ pub(super) fn initial(
     let mut values = HashMap::new();
     let counted = entries_and_counts(scenario, names, &hardware.uppers, &entries, &mut values, diagnostics);
     for (id, frame) in (0..).map(FrameId).zip(&scenario.frames) {
-        let content = contents.binary_search(&frame.content).unwrap_or(0);
+        let content = contents.binary_search(&frame.content);
+        let content = content.expect("the survey has collected the contents at the start");
         values.insert(Key::Content(id), number(content));
     }
     for (index, variable) in scenario.variables.iter().enumerate() {
         values.insert(Key::User(index), variable.initial - variable.least);
     }
-    let ghosts = scenario.properties.iter().filter_map(|property| match &property.node {
-        Question::Never { after: Some(after), .. } => Some(after.span),
-        _ => None,
-    });
+    let remembers = |property: &&Property| matches!(&property.node, Question::Never { after: Some(_), .. });
+    let ghosts = scenario.properties.iter().filter(remembers);
     let posted = |one: &Posted| format!("{} of {}", one.text(), scenario.agents[one.agent].name.node);
     values.extend(hardware.spaces.starts());
     let domains = Domains {
@@ -123,7 +122,7 @@ fn entries_and_counts(
         values.insert(Key::Refs(id), refs[id.0]);
         values.insert(Key::Mapcount(id), mapcounts[id.0]);
     }
-    refs.into_iter().chain(mapcounts).max().unwrap_or(0)
+    refs.into_iter().chain(mapcounts).fold(0, u32::max)
 }
 
 /// The page whose entry is said.

@@ -32,7 +32,14 @@ impl Mentioned {
                 Node::If(condition, ..) | Node::When(condition, _) | Node::Check(condition, _) => {
                     found.condition(condition);
                 }
-                _ => {}
+                Node::Operation(_)
+                | Node::Assign(..)
+                | Node::Repeat(..)
+                | Node::Choice(_)
+                | Node::Goto(_)
+                | Node::Label(_)
+                | Node::Atomic(_)
+                | Node::End => {}
             });
         }
         found

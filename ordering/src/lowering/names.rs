@@ -100,25 +100,20 @@ impl Names {
     }
 
     pub(super) fn page_named(&self, name: &str) -> Option<PageId> {
-        match self.meaning(name) {
-            Some(Meaning::Page(id)) => Some(id),
-            _ => None,
-        }
+        if let Some(Meaning::Page(id)) = self.meaning(name) { Some(id) } else { None }
     }
 
     pub(super) fn page(&self, name: &Name) -> Result<PageId, Diagnostic> {
-        match self.meaning(&name.node) {
-            Some(Meaning::Page(id)) => Ok(id),
-            _ => Err(self.undeclared(name, "page", "page A", |meaning| matches!(meaning, Meaning::Page(_)))),
-        }
+        let is = |meaning: &Meaning| matches!(meaning, Meaning::Page(_));
+        self.page_named(&name.node).ok_or_else(|| self.undeclared(name, "page", "page A", is))
     }
 
     pub(super) fn frame(&self, name: &Name) -> Result<FrameId, Diagnostic> {
-        match self.meaning(&name.node) {
-            Some(Meaning::Frame(id)) => Ok(id),
-            _ => Err(self
-                .undeclared(name, "frame", "frame old = 0", |meaning| matches!(meaning, Meaning::Frame(_)))),
+        if let Some(Meaning::Frame(id)) = self.meaning(&name.node) {
+            return Ok(id);
         }
+        let is = |meaning: &Meaning| matches!(meaning, Meaning::Frame(_));
+        Err(self.undeclared(name, "frame", "frame old = 0", is))
     }
 
     pub(super) fn variable(&self, name: &Name) -> Result<usize, Diagnostic> {
@@ -130,48 +125,42 @@ impl Names {
     }
 
     pub(super) fn mm(&self, name: &Name) -> Result<MmId, Diagnostic> {
-        match self.meaning(&name.node) {
-            Some(Meaning::Mm(id)) => Ok(id),
-            _ => {
-                Err(self
-                    .undeclared(name, "address space", "mm P", |meaning| matches!(meaning, Meaning::Mm(_))))
-            }
+        if let Some(Meaning::Mm(id)) = self.meaning(&name.node) {
+            return Ok(id);
         }
+        let is = |meaning: &Meaning| matches!(meaning, Meaning::Mm(_));
+        Err(self.undeclared(name, "address space", "mm P", is))
     }
 
     pub(super) fn pasid(&self, name: &Name) -> Result<PasidId, Diagnostic> {
-        match self.meaning(&name.node) {
-            Some(Meaning::Pasid(id)) => Ok(id),
-            _ => {
-                Err(self.undeclared(name, "PASID", "pasid X", |meaning| matches!(meaning, Meaning::Pasid(_))))
-            }
+        if let Some(Meaning::Pasid(id)) = self.meaning(&name.node) {
+            return Ok(id);
         }
+        let is = |meaning: &Meaning| matches!(meaning, Meaning::Pasid(_));
+        Err(self.undeclared(name, "PASID", "pasid X", is))
     }
 
     pub(super) fn pmd(&self, name: &Name) -> Result<PmdId, Diagnostic> {
-        match self.meaning(&name.node) {
-            Some(Meaning::Pmd(id)) => Ok(id),
-            _ => {
-                let is = |meaning: &Meaning| matches!(meaning, Meaning::Pmd(_));
-                Err(self.undeclared(name, "upper entry", "pmd M -> T", is))
-            }
+        if let Some(Meaning::Pmd(id)) = self.meaning(&name.node) {
+            return Ok(id);
         }
+        let is = |meaning: &Meaning| matches!(meaning, Meaning::Pmd(_));
+        Err(self.undeclared(name, "upper entry", "pmd M -> T", is))
     }
 
     pub(super) fn user(&self, name: &Name) -> Result<UserId, Diagnostic> {
-        match self.meaning(&name.node) {
-            Some(Meaning::User(id)) => Ok(id),
-            _ => Err(self.undeclared(name, "CPU or device", "cpu CPU0", |meaning| {
-                matches!(meaning, Meaning::User(_))
-            })),
+        if let Some(Meaning::User(id)) = self.meaning(&name.node) {
+            return Ok(id);
         }
+        let is = |meaning: &Meaning| matches!(meaning, Meaning::User(_));
+        Err(self.undeclared(name, "CPU or device", "cpu CPU0", is))
     }
 
     fn undeclared(&self, name: &Name, what: &str, form: &str, is: fn(&Meaning) -> bool) -> Diagnostic {
         let mut known: Vec<_> =
             self.meanings.iter().filter(|(_, meaning)| is(meaning)).map(|(name, _)| name.as_str()).collect();
         known.sort_unstable();
-        let declare = form.split(' ').next().unwrap_or_default();
+        let (declare, _) = form.split_once(' ').expect("a declaration is a word and a name");
         let rest = form.split_once(" -> ").map_or(String::new(), |(_, rest)| format!(" -> {rest}"));
         let help = did_you_mean(&name.node, &known, &format!("declare it: `{declare} {}{rest}`", name.node));
         Diagnostic::new(name.span, format!("there is no {what} `{}`", name.node), help)

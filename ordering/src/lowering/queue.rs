@@ -32,7 +32,7 @@ pub(super) struct Posted {
 impl Posted {
     /// As it is done.
     pub(super) fn text(&self) -> &str {
-        self.step.text.strip_suffix(" post").unwrap_or(&self.step.text)
+        self.step.text.strip_suffix(" post").expect("what is posted says so at its end")
     }
 }
 
@@ -48,7 +48,7 @@ impl Emitter<'_> {
             .posted
             .iter()
             .position(|one| one.agent == self.agent && one.step.text == at.step.text);
-        let value = number(posted.unwrap_or(0)) + 1;
+        let value = number(posted.expect("the survey has seen whatever is posted")) + 1;
         let ways = self.slots().append(value).map(|(room, update)| at.way(room, vec![update])).collect();
         self.step(ways, at.line);
     }

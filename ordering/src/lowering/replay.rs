@@ -77,7 +77,8 @@ fn taken(
             if !is(way, text) || blocking(way, state).is_some() {
                 continue;
             }
-            let pc = Pc(u16::try_from(state[model.variables.len() + agent]).unwrap_or(u16::MAX));
+            let place = u16::try_from(state[model.variables.len() + agent]);
+            let pc = Pc(place.expect("a place of a program was numbered with 16 bits"));
             let moves = [moves.as_slice(), &[Move { agent, pc, alternative }]].concat();
             if way.violates.is_some() {
                 breaking.push(moves.clone());

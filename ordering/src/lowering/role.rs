@@ -66,8 +66,7 @@ impl Roles {
             roles[usize::from(var.0)] = role(key, state, hardware);
         }
         let entries = &state.domains.entries;
-        let values = u32::try_from(entries.len()).unwrap_or(u32::MAX);
-        Self { roles, grants: (0..values).map(|value| grants(entries.get(value))).collect() }
+        Self { roles, grants: entries.all().map(|(_, entry)| grants(entry)).collect() }
     }
 
     /// What the variable is.
@@ -79,10 +78,20 @@ impl Roles {
     /// Whether what a cache holds may be used while its table says `says`: it reaches the same frame, and allows no more.
     #[must_use]
     pub fn agree(&self, cache: Var, holds: u32, says: u32) -> bool {
-        let grants = |value: u32| self.grants.get(value as usize).copied().unwrap_or_default();
+        let grants = |value: u32| self.grants[value as usize];
         match self.role(cache) {
             Role::Cache { of: Copied::Above, .. } => holds == says,
-            _ => grants(holds).iter().zip(grants(says)).all(|(own, now)| own.is_none() || *own == now),
+            Role::Cache { of: Copied::Leaf, .. }
+            | Role::Table
+            | Role::OnTheWay
+            | Role::Buffer(_)
+            | Role::Event
+            | Role::References(_)
+            | Role::Section(_)
+            | Role::Queue
+            | Role::Other => {
+                grants(holds).iter().zip(grants(says)).all(|(own, now)| own.is_none() || *own == now)
+            }
         }
     }
 }
@@ -125,6 +134,18 @@ fn role(key: &Key, state: &State, hardware: &Hardware) -> Role {
         Key::Refs(frame) => Role::References(domains.frames[frame.0].clone()),
         Key::Section(_, agent) => Role::Section(*agent),
         Key::Slot(_) => Role::Queue,
-        _ => Role::Other,
+        Key::InProgress(..)
+        | Key::Content(..)
+        | Key::Mapcount(..)
+        | Key::Pins(..)
+        | Key::Stable(..)
+        | Key::Requested(..)
+        | Key::Lock(..)
+        | Key::Shares(..)
+        | Key::Awaits(..)
+        | Key::User(..)
+        | Key::Handle(..)
+        | Key::Orig(..)
+        | Key::PmdOrig(..) => Role::Other,
     }
 }

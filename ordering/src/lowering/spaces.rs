@@ -6,7 +6,6 @@
 use crate::language::Diagnostic;
 use crate::language::span::Name;
 use crate::language::syntax::{Scenario, Step};
-use crate::language::vocabulary::Verb;
 use crate::model::{Guard, Update, Var};
 
 use super::agent::Emitter;
@@ -125,25 +124,22 @@ impl Spaces {
 }
 
 impl Emitter<'_> {
-    /// The pages and the users of which a step empties caches.
+    /// The pages and the users of which a step empties caches: what its form names.
     pub(super) fn reach(&self, at: &At<'_>) -> Result<(Vec<PageId>, Vec<UserId>), Diagnostic> {
         let spaces = &self.hardware.spaces;
         let users = || (0..self.names.kinds.len()).map(UserId).collect();
-        let Step { verb, page, mm, pasid, pmd, .. } = at.step;
-        match verb {
-            Verb::FlushTlbMm | Verb::NotifyMm => {
-                Ok((spaces.pages(self.names.mm(at.filled(mm.as_ref())?)?), users()))
-            }
-            Verb::PasidInv | Verb::IotlbInvPasid | Verb::DevtlbInvPasid => {
-                let pages = (0..spaces.homes.len()).map(PageId).collect();
-                Ok((pages, spaces.users(self.names.pasid(at.filled(pasid.as_ref())?)?)))
-            }
-            Verb::FlushPmd | Verb::NotifyPmd => {
-                let pmd = self.names.pmd(at.filled(pmd.as_ref())?)?;
-                Ok((self.hardware.uppers.pages(pmd), users()))
-            }
-            _ => Ok((vec![self.names.page(at.filled(page.as_ref())?)?], users())),
+        let Step { page, mm, pasid, pmd, .. } = at.step;
+        if let Some(mm) = mm {
+            return Ok((spaces.pages(self.names.mm(mm)?), users()));
         }
+        if let Some(pasid) = pasid {
+            let pages = (0..spaces.homes.len()).map(PageId).collect();
+            return Ok((pages, spaces.users(self.names.pasid(pasid)?)));
+        }
+        if let Some(pmd) = pmd {
+            return Ok((self.hardware.uppers.pages(self.names.pmd(pmd)?), users()));
+        }
+        Ok((vec![self.names.page(at.filled(page.as_ref())?)?], users()))
     }
 
     /// `set_pasid X -> P`.

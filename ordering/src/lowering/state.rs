@@ -122,12 +122,15 @@ pub(super) struct State {
     initial: HashMap<Key, u32>,
 }
 
-/// The value of an entry that maps nothing.
+/// The value of an entry that maps nothing, and what every variable holds at the start if nothing is said.
 pub(super) const NONE: u32 = 0;
+/// The number of all variables beyond those that can be numbered: a scenario with so many is refused when all of it is
+/// lowered.
+const BEYOND: u16 = u16::MAX;
 
 /// An index as a value of a domain; domains are far smaller than the limit.
 pub(super) fn number(index: usize) -> u32 {
-    u32::try_from(index).unwrap_or(u32::MAX)
+    u32::try_from(index).expect("a domain has far fewer values than there are numbers")
 }
 
 impl Domains {
@@ -177,18 +180,14 @@ impl State {
 
     /// The variable that stands for `key`.
     pub(super) fn var(&mut self, key: &Key) -> Var {
-        let shared = match key {
-            Key::Pte(page) => Some(Key::Pte(self.domains.leaves[page.0])),
-            _ => None,
-        };
-        let key = shared.as_ref().unwrap_or(key);
+        let leaf = if let Key::Pte(page) = key { Some(Key::Pte(self.domains.leaves[page.0])) } else { None };
+        let key = leaf.as_ref().unwrap_or(key);
         if let Some(found) = self.index.get(key) {
             return *found;
         }
         let (name, values) = self.describe(key);
-        // The lowering refuses scenarios with more variables than can be numbered.
-        let var = Var(u16::try_from(self.variables.len()).unwrap_or(u16::MAX));
-        let initial = self.initial.get(key).copied().unwrap_or(0);
+        let var = Var(u16::try_from(self.variables.len()).unwrap_or(BEYOND));
+        let initial = self.initial.get(key).map_or(NONE, |value| *value);
         self.variables.push(Variable { name, values, initial });
         self.index.insert(key.clone(), var);
         var

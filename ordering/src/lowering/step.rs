@@ -57,10 +57,7 @@ impl Emitter<'_> {
             Verb::Lock => self.lock(&at),
             Verb::Trylock => self.trylock(&at),
             Verb::Unlock => self.unlock(&at),
-            Verb::Fence => {
-                self.step(vec![at.way(Vec::new(), Vec::new())], at.line);
-                Ok(())
-            }
+            Verb::Fence => self.fence(&at),
             Verb::IrqOff => self.enter(Section::Interrupts, &at),
             Verb::IrqOn => self.leave(Section::Interrupts, &at),
             Verb::RcuReadLock => self.enter(Section::Rcu, &at),
@@ -113,6 +110,11 @@ impl Emitter<'_> {
             Verb::Free => self.count(Count::Free, &at),
             Verb::MarkStable => self.count(Count::MarkStable, &at),
         }
+    }
+
+    fn fence(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+        self.step(vec![at.way(Vec::new(), Vec::new())], at.line);
+        Ok(())
     }
 
     /// Whose cache a step goes through, and for which page.

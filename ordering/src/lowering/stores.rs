@@ -44,7 +44,14 @@ fn mentioned(node: &Node) -> Vec<&Name> {
         Node::If(condition, ..) | Node::When(condition, _) | Node::Check(condition, _) => {
             words(condition, &mut found);
         }
-        _ => {}
+        Node::Step(_)
+        | Node::Operation(_)
+        | Node::Repeat(..)
+        | Node::Choice(_)
+        | Node::Goto(_)
+        | Node::Label(_)
+        | Node::Atomic(_)
+        | Node::End => {}
     }
     found
 }
@@ -64,14 +71,14 @@ fn words<'c>(condition: &'c Condition, found: &mut Vec<&'c Name>) {
 fn word(operand: &Operand) -> Option<&Name> {
     match &operand.term {
         Term::Entry(written) => written.word(),
-        _ => None,
+        Term::Number(_) | Term::Call(..) => None,
     }
 }
 
 /// The store buffer of `agent`; a device has none.
 pub(super) fn buffer(agent: &Agent, names: &Names, shared: &Shared) -> Buffer {
     let mut stores = Stores { names, shared, places: Vec::new(), count: 0 };
-    let on = names.meaning(&agent.on.as_ref().unwrap_or(&agent.name).node);
+    let on = names.meaning(&agent.place().node);
     if matches!(on, Some(Meaning::User(user)) if names.kinds[user.0] == UserKind::Device) {
         return Buffer::default();
     }
@@ -82,7 +89,14 @@ pub(super) fn buffer(agent: &Agent, names: &Names, shared: &Shared) -> Buffer {
         Node::Goto(name) | Node::Check(_, name) => loops |= labels.contains(&name.node),
         Node::Assign(name, Assignment::Set, _) => stores.assignment(name, times),
         Node::Step(step) => stores.step(step, times),
-        _ => {}
+        Node::Assign(_, Assignment::Add | Assignment::Subtract, _)
+        | Node::Operation(_)
+        | Node::Repeat(..)
+        | Node::Choice(_)
+        | Node::If(..)
+        | Node::When(..)
+        | Node::Atomic(_)
+        | Node::End => {}
     });
     let slots = match stores.count {
         0 => 0,
@@ -109,19 +123,16 @@ impl Stores<'_> {
     }
 
     fn step(&mut self, step: &Step, times: u32) {
-        match (step.verb, &step.page, &step.lock) {
-            (Verb::SetPte, Some(page), _) => {
-                if let Ok(page) = self.names.page(page) {
-                    self.at(Key::Pte(page), times);
-                }
-            }
-            (Verb::SetPmd, ..) => {
-                if let Some(Ok(pmd)) = step.pmd.as_ref().map(|pmd| self.names.pmd(pmd)) {
-                    self.at(Key::Pmd(pmd), times);
-                }
-            }
-            (Verb::Unlock, _, Some(lock)) => self.at(Key::Lock(lock.text()), times),
-            _ => {}
+        let place = if step.verb == Verb::SetPte {
+            step.page.as_ref().and_then(|page| self.names.page(page).ok()).map(Key::Pte)
+        } else if step.verb == Verb::SetPmd {
+            step.pmd.as_ref().and_then(|pmd| self.names.pmd(pmd).ok()).map(Key::Pmd)
+        } else {
+            let released = step.lock.as_ref().filter(|_| step.verb == Verb::Unlock);
+            released.map(|lock| Key::Lock(lock.text()))
+        };
+        if let Some(place) = place {
+            self.at(place, times);
         }
     }
 

@@ -110,7 +110,43 @@ impl Survey {
             Verb::Put | Verb::Unpin | Verb::Unmap | Verb::Free => self.frees = true,
             Verb::MarkStable => self.stabilizes = true,
             Verb::Lock | Verb::Trylock => self.locks.extend(step.lock.as_ref().map(Lock::text)),
-            _ => {}
+            Verb::Unlock
+            | Verb::Fence
+            | Verb::IrqOff
+            | Verb::IrqOn
+            | Verb::IpiSync
+            | Verb::RcuReadLock
+            | Verb::RcuReadUnlock
+            | Verb::SynchronizeRcu
+            | Verb::PteRead
+            | Verb::PteClear
+            | Verb::SetPte
+            | Verb::PteModify
+            | Verb::PmdRead
+            | Verb::PmdClear
+            | Verb::SetPmd
+            | Verb::PmdModify
+            | Verb::FlushTlb
+            | Verb::Notify
+            | Verb::FlushTlbMm
+            | Verb::NotifyMm
+            | Verb::FlushPmd
+            | Verb::NotifyPmd
+            | Verb::SetPasid
+            | Verb::PasidInv
+            | Verb::InvWait
+            | Verb::PageResponse
+            | Verb::DrainRequests
+            | Verb::NotifyEnd
+            | Verb::ChangePte
+            | Verb::Walk
+            | Verb::Load
+            | Verb::Store
+            | Verb::DmaRead
+            | Verb::DmaWrite
+            | Verb::Write
+            | Verb::Read
+            | Verb::Copy => {}
         }
     }
 }

@@ -123,7 +123,10 @@ impl Renaming {
             | (Guard::Differ(one, left), Guard::Differ(other, right)) => {
                 self.var(one, other) && self.var(left, right)
             }
-            _ => false,
+            (
+                Guard::Is(..) | Guard::IsNot(..) | Guard::Below(..) | Guard::Same(..) | Guard::Differ(..),
+                _,
+            ) => false,
         }
     }
 
@@ -135,7 +138,7 @@ impl Renaming {
             }
             (Update::Increment(one), Update::Increment(other))
             | (Update::Decrement(one), Update::Decrement(other)) => self.var(one, other),
-            _ => false,
+            (Update::Set(..) | Update::Copy { .. } | Update::Increment(_) | Update::Decrement(_), _) => false,
         }
     }
 

@@ -129,7 +129,7 @@ impl Model {
             }
         }
         for index in 0..self.variables.len() {
-            let var = Var(u16::try_from(index).unwrap_or(u16::MAX));
+            let var = Var(u16::try_from(index).expect("sizes that cannot be numbered were refused"));
             self.validate_value("initial value", var, self.variables[index].initial)?;
         }
         self.agents.iter().try_for_each(|agent| self.validate_agent(agent))?;

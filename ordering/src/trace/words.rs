@@ -75,6 +75,15 @@ fn step_change(step: Step) -> String {
         Step::RangeStart => "spte[A]: -, blocked".to_owned(),
         Step::RangeEnd => "spte[A]: may be filled".to_owned(),
         Step::Put(role) => format!("{role}: one reference less"),
-        _ => String::new(),
+        Step::Allocate
+        | Step::LockPage(..)
+        | Step::UnlockPage(..)
+        | Step::Copy
+        | Step::LockTable
+        | Step::UnlockTable
+        | Step::ChangePte
+        | Step::MarkStable(..)
+        | Step::Map(..)
+        | Step::Unmap(..) => String::new(),
     }
 }

@@ -91,6 +91,15 @@ fn a_variant_says_again_what_its_base_says() {
 }
 
 #[test]
+fn a_variant_that_declares_twice_what_its_base_declares_is_shown_at_both_places() {
+    let found = places("scenario r\nframe f\nagent p\n  fence\n\nscenario s\nlike r\nframe f = 1, f = 2\n");
+    assert_eq!(found, ["error: `f` is declared already @ 8:14 @ 8:7"]);
+    let found =
+        places("scenario r\nagent p\n  fence\n\nscenario s\nlike r\nagent p\n  end\nagent p\n  end\n");
+    assert_eq!(found, ["error: `agent p` is said twice @ 9:7 @ 7:7"]);
+}
+
+#[test]
 fn a_name_that_stands_for_two_things_through_a_base_is_shown_at_both_places() {
     let found = places("scenario r\npage A\nagent p\n  fence\n\nscenario s\nlike r\nframe A\n");
     assert_eq!(found, ["error: `A` is declared already @ 8:7 @ 2:6"]);
