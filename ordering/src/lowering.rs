@@ -46,7 +46,7 @@ use crate::model::{Agent, Model, Property, Var};
 
 pub(crate) use operation::expand;
 pub use replay::{Replayed, replay};
-pub use role::{Copied, Role, Roles};
+pub use role::{Cached, Copied, Gate, Role, Roles, Source};
 
 use agent::{Emitter, Properties};
 use buffer::Route;
