@@ -17,9 +17,17 @@ pub struct Table {
     /// The names of the agents that take part.
     columns: Vec<String>,
     rows: Vec<Row>,
-    /// The property that the last row breaks.
-    broken: Option<String>,
+    broken: Option<Broken>,
     why: Vec<String>,
+}
+
+/// The property that the last row of a run breaks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Broken {
+    /// As it was written.
+    pub text: String,
+    /// Line of the source that asks for it, 1-based; 0 for one that is built in and that nobody asked for.
+    pub line: u32,
 }
 
 /// A step of the run.
@@ -54,10 +62,17 @@ impl Table {
         agents.sort_unstable();
         agents.dedup();
         let columns = agents.iter().map(|agent| model.agents[*agent].name.clone()).collect();
-        let column = |step: &Step| agents.iter().position(|agent| *agent == step.agent).unwrap_or(0);
+        let column = |step: &Step| {
+            let column = agents.iter().position(|agent| *agent == step.agent);
+            column.expect("whoever takes a step has a column")
+        };
         let rows = trace.steps.iter().map(|step| row(model, step, column(step))).collect();
-        let why = broken.map(|property| why(lowered, trace, property)).unwrap_or_default();
-        let broken = broken.map(|property| model.properties[usize::from(property.0)].text.clone());
+        // A run that breaks nothing needs no reason.
+        let why = broken.map_or_else(Vec::new, |property| why(lowered, trace, property));
+        let broken = broken.map(|property| {
+            let property = &model.properties[usize::from(property.0)];
+            Broken { text: property.text.clone(), line: property.line }
+        });
         Self { columns, rows, broken, why }
     }
 
@@ -70,6 +85,12 @@ impl Table {
     /// Its steps, each with the name of who takes it.
     pub fn rows(&self) -> impl Iterator<Item = (&str, &Row)> {
         self.rows.iter().map(|row| (self.columns[row.column].as_str(), row))
+    }
+
+    /// The property that its last row breaks, if it breaks one.
+    #[must_use]
+    pub fn broken(&self) -> Option<&Broken> {
+        self.broken.as_ref()
     }
 
     /// Why the property breaks, a sentence each; rows are counted from 1.
@@ -91,11 +112,20 @@ fn row(model: &Model, step: &Step, column: usize) -> Row {
     let taken = &instruction.alternatives[step.alternative];
     let changed = |change: &Change| {
         let variable = &model.variables[usize::from(change.var.0)];
-        let value = |value: u32| variable.values.get(value as usize).map_or("?", String::as_str).to_owned();
+        let value = |value: u32| variable.values[value as usize].clone();
         Changed { variable: variable.name.clone(), old: value(change.old), new: value(change.new) }
     };
     let changes = step.changes.iter().map(changed).collect();
     Row { column, text: taken.text.clone(), changes, line: taken.line }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{} (built in)", self.text),
+            line => write!(f, "{} (line {line})", self.text),
+        }
+    }
 }
 
 impl fmt::Display for Table {

@@ -45,6 +45,31 @@ fn a_counterexample_appended_to_its_scenario_is_read_again_and_holds() {
     }
 }
 
+#[test]
+fn the_property_that_breaks_is_named_with_its_line_or_as_built_in() {
+    for (asked, line, shown) in [
+        ("", 0, "# VIOLATION: never use of a freed frame (built in)\n"),
+        ("never use of a freed frame\n", 10, "# VIOLATION: never use of a freed frame (line 10)\n"),
+        ("never T1 load A\n", 10, "# VIOLATION: never T1 load A (line 10)\n"),
+    ] {
+        let source = format!(
+            "scenario s\npage A\nframe f = 0\nmap A -> f rw\ncpu T0, T1\nagent T0\n  put f\n\
+             agent T1\n  load A\n{asked}"
+        );
+        let (_, lowered) = lowering::load(&source).unwrap().remove(0);
+        let packed = engine::compile(&lowered.model).unwrap();
+        let Verdict::Violated { property, trace, .. } = engine::explore(&packed, &Options::default()).verdict
+        else {
+            panic!("the frame is freed under its user");
+        };
+        let table = Table::new(&lowered, &trace, Some(property));
+        assert_eq!(table.broken().map(|broken| broken.line), Some(line), "{asked}");
+        let printed = table.to_string();
+        assert!(printed.contains(shown), "no `{shown}` in:\n{printed}");
+        lowering::load(&format!("{source}\n{printed}")).expect("what is printed is read again");
+    }
+}
+
 const LINES: &str = "scenario base
 page A
 frame old = 0, new = 0
