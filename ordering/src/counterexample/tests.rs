@@ -172,6 +172,18 @@ fn every_counterexample_of_the_catalogue_replays_from_the_rows_of_its_program() 
     assert!(replayed >= 200, "only {replayed} traces");
 }
 
+#[test]
+fn of_two_readings_the_one_that_is_printed_is_shown() {
+    let source = "scenario s\npage A\nframe f = 3, g = 4\nmap A -> f rw\ncpu T0\ndevice DEV\noption walk = split\n\
+                  agent T0\n  set_pte A -> g rw\nagent DEV\n  walk A\n  walk A\n\ntrace\nT0 | DEV\n\
+                   | walk A: read\nset_pte A -> g rw |\n | walk A: fill\n | walk A\n";
+    let (scenario, lowered) = lowering::load(source).expect("it loads").remove(0);
+    let found = lowering::replay(&lowered.model, &scenario.trace, source).expect("it can happen");
+    let table = Table::new(&lowered, &found.trace, None);
+    let shown: Vec<&str> = table.rows().map(|(_, row)| row.text.as_str()).collect();
+    assert_eq!(shown, ["walk A: read", "set_pte A -> g rw", "walk A: fill", "walk A"]);
+}
+
 /// A frame that is freed under its user, by `rows` of a device, with the last row put so.
 fn freed(device: &str, rows: &str) -> Result<Option<String>, String> {
     let source = format!(

@@ -103,6 +103,15 @@ fn whoever_waits_for_ever_has_a_reason() {
         let said = told(&source);
         assert!(said.contains(words), "no `{words}` in:\n{said}");
     }
+    let round = "option flush = ipi\nagent T0\n  flush_tlb A\nagent T1\n  irq_off\n  when x == 1\n";
+    let said = told(&format!("scenario s\n{things}{round}never deadlock\n"));
+    let waits = said.split("; ").next().expect("a split yields at least one piece");
+    assert!(
+        waits.ends_with(": T0.awaits[T1] is yes since row 2 (T0: flush_tlb A: send)")
+            || waits.ends_with("T1.irq_off is yes since row 1 (T1: irq_off)"),
+        "{said}"
+    );
+    assert!(!said.contains("awaits[T0]"), "{said}");
     let nothing = told("scenario s\npage A\ncpu T0\nagent T0\n  load A\nnever deadlock\n");
     assert!(nothing.contains("T0 waits at a step that no entry ever allows"), "{nothing}");
     let range = "agent T0\n  notify_start A\n  when x == 1\nagent V0 on V0\n  load A\n";
@@ -196,6 +205,18 @@ fn the_step_that_is_missing_is_one_that_the_scenario_speaks_of() {
 }
 
 #[test]
+fn a_page_that_shares_its_table_is_compared_with_the_entry_that_it_shares() {
+    let said = told(
+        "scenario s\npage A under M, B under N\ntable T\nframe f = 5\npmd M -> T, N -> T\nmap A -> f rw\n\
+         cpu T0, T1\nagent T0\n  pte_clear A\n  flush_tlb A\n  put f\nagent T1 spontaneous\n  load B\n\
+         never use of a freed frame\n",
+    );
+    for words in ["relies on tlb[T1][B] = f rw", "pte[A] has not said so since", "`flush_tlb B` is missing"] {
+        assert!(said.contains(words), "no `{words}` in:\n{said}");
+    }
+}
+
+#[test]
 fn every_violation_of_the_catalogue_has_a_reason_and_what_is_missing_or_that_no_cache_is_stale() {
     let (mut seen, mut relies, mut missing) = (0, 0, 0);
     for entry in entries() {
@@ -247,6 +268,7 @@ fn the_cache_nearest_to_the_table_is_to_blame_as_long_as_it_holds() {
         ("posted-and-not-waited-for", "iotlb_inv A post) only put it into the queue"),
         ("pmd-unshare-without-flush", "pmd[MP] has not said so since row 4 (parent: pmd_clear MP)"),
         ("pmd-unshare-without-flush", "nothing emptied tlb[CPU0][A] after row 4: `flush_pmd MP` is missing"),
+        ("pmd-unshare-flushes-after-it-drops", "pmd[MP] has not said so since row 4 (parent: pmd_clear MP)"),
         ("pasid-device-tlb-forgotten", "`devtlb_inv_pasid X` is missing"),
         ("superpage-without-invalidation", "`iotlb_inv A` is missing"),
         ("table-freed-under-a-walk", "(CPU: notify_pmd M) did not stop the walk that had read it in row 2"),

@@ -84,7 +84,11 @@ fn waits(run: &Run<'_>, known: &Agent, pc: Pc, instruction: &Instruction) -> Str
 /// For each thing that the agent could do there, the way of which most holds.
 fn nearest<'r>(run: &Run<'_>, instruction: &'r Instruction) -> Vec<&'r Alternative> {
     let mut found: Vec<(&Alternative, usize)> = Vec::new();
-    for way in &instruction.alternatives {
+    // Who has answered is not waited for.
+    let answered = |way: &Alternative| {
+        way.text.ends_with(" answers") && way.guard.first().is_some_and(|asked| !holds(run, asked))
+    };
+    for way in instruction.alternatives.iter().filter(|way| !answered(way)) {
         let held = way.guard.iter().take_while(|guard| holds(run, guard)).count();
         match found.iter_mut().find(|(known, _)| written(&known.text) == written(&way.text)) {
             Some(known) if known.1 < held => *known = (way, held),
