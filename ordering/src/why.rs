@@ -196,5 +196,4 @@ fn stores(run: &Run<'_>, row: usize) -> bool {
 }
 
 #[cfg(test)]
-#[cfg(test)]
 mod tests;
