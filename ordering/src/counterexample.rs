@@ -17,9 +17,20 @@ pub struct Table {
     /// The names of the agents that take part.
     columns: Vec<String>,
     rows: Vec<Row>,
-    /// The property that the last row breaks.
-    broken: Option<String>,
+    /// How it goes on for ever behind them: once, and then again and again.
+    lead: Vec<Row>,
+    cycle: Vec<Row>,
+    broken: Option<Broken>,
     why: Vec<String>,
+}
+
+/// The property that the last row of a run breaks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Broken {
+    /// As it was written.
+    pub text: String,
+    /// Line of the source that asks for it, 1-based; 0 for one that is built in and that nobody asked for.
+    pub line: u32,
 }
 
 /// A step of the run.
@@ -50,18 +61,31 @@ impl Table {
     #[must_use]
     pub fn new(lowered: &Lowered, trace: &Trace, broken: Option<PropertyId>) -> Self {
         let model = &lowered.model;
-        let mut agents: Vec<usize> = trace.steps.iter().map(|step| step.agent).collect();
+        let (lead, cycle) = match &trace.round {
+            Some(round) => (round.lead.as_slice(), round.cycle.as_slice()),
+            None => (&[][..], &[][..]),
+        };
+        let all = trace.steps.iter().chain(lead).chain(cycle);
+        let mut agents: Vec<usize> = all.map(|step| step.agent).collect();
         agents.sort_unstable();
         agents.dedup();
         let columns = agents.iter().map(|agent| model.agents[*agent].name.clone()).collect();
-        let column = |step: &Step| agents.iter().position(|agent| *agent == step.agent).unwrap_or(0);
-        let rows = trace.steps.iter().map(|step| row(model, step, column(step))).collect();
-        let why = broken.map(|property| why(lowered, trace, property)).unwrap_or_default();
-        let broken = broken.map(|property| model.properties[usize::from(property.0)].text.clone());
-        Self { columns, rows, broken, why }
+        let column = |step: &Step| {
+            let column = agents.iter().position(|agent| *agent == step.agent);
+            column.expect("whoever takes a step has a column")
+        };
+        let shown = |steps: &[Step]| steps.iter().map(|step| row(model, step, column(step))).collect();
+        let (rows, lead, cycle) = (shown(&trace.steps), shown(lead), shown(cycle));
+        // A run that breaks nothing needs no reason.
+        let why = broken.map_or_else(Vec::new, |property| why(lowered, trace, property));
+        let broken = broken.map(|property| {
+            let property = &model.properties[usize::from(property.0)];
+            Broken { text: property.text.clone(), line: property.line }
+        });
+        Self { columns, rows, lead, cycle, broken, why }
     }
 
-    /// How many steps the run has.
+    /// How many steps the run has; a round behind it does not count.
     #[must_use]
     pub fn steps(&self) -> usize {
         self.rows.len()
@@ -69,7 +93,41 @@ impl Table {
 
     /// Its steps, each with the name of who takes it.
     pub fn rows(&self) -> impl Iterator<Item = (&str, &Row)> {
-        self.rows.iter().map(|row| (self.columns[row.column].as_str(), row))
+        self.rows.iter().map(|row| self.named(row))
+    }
+
+    /// The steps behind it that are taken once and then again and again, each with the name of who takes it, if it goes
+    /// on for ever.
+    pub fn round(&self) -> [Vec<(&str, &Row)>; 2] {
+        [&self.lead, &self.cycle].map(|rows| rows.iter().map(|row| self.named(row)).collect())
+    }
+
+    fn named<'t>(&'t self, row: &'t Row) -> (&'t str, &'t Row) {
+        (&self.columns[row.column], row)
+    }
+
+    /// All rows, in their order.
+    fn all(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().chain(&self.lead).chain(&self.cycle)
+    }
+
+    /// The remarks that stand before the row with this index.
+    fn remarks(&self, index: usize) -> Vec<&'static str> {
+        let mut found = Vec::new();
+        let goes_on = !self.cycle.is_empty();
+        if goes_on && index == self.rows.len() {
+            found.push("# from here on, whatever is done, not all can end; a way to go on for ever:");
+        }
+        if goes_on && index == self.rows.len() + self.lead.len() {
+            found.push("# again and again:");
+        }
+        found
+    }
+
+    /// The property that its last row breaks, if it breaks one.
+    #[must_use]
+    pub fn broken(&self) -> Option<&Broken> {
+        self.broken.as_ref()
     }
 
     /// Why the property breaks, a sentence each; rows are counted from 1.
@@ -91,22 +149,30 @@ fn row(model: &Model, step: &Step, column: usize) -> Row {
     let taken = &instruction.alternatives[step.alternative];
     let changed = |change: &Change| {
         let variable = &model.variables[usize::from(change.var.0)];
-        let value = |value: u32| variable.values.get(value as usize).map_or("?", String::as_str).to_owned();
+        let value = |value: u32| variable.values[value as usize].clone();
         Changed { variable: variable.name.clone(), old: value(change.old), new: value(change.new) }
     };
     let changes = step.changes.iter().map(changed).collect();
     Row { column, text: taken.text.clone(), changes, line: taken.line }
 }
 
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{} (built in)", self.text),
+            line => write!(f, "{} (line {line})", self.text),
+        }
+    }
+}
+
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = |column: usize| {
-            let cells =
-                self.rows.iter().filter(|row| row.column == column).map(|row| row.text.chars().count());
+            let cells = self.all().filter(|row| row.column == column).map(|row| row.text.chars().count());
             cells.chain([self.columns[column].chars().count()]).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
-        let changes: Vec<String> = self.rows.iter().map(Row::change).collect();
+        let changes: Vec<String> = self.all().map(Row::change).collect();
         let widest = changes.iter().map(|change| change.chars().count()).max().unwrap_or(0);
         let print = |f: &mut fmt::Formatter<'_>, cells: &[&str], change: &str| {
             let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$} | "));
@@ -116,7 +182,8 @@ impl fmt::Display for Table {
         let names: Vec<&str> = self.columns.iter().map(String::as_str).collect();
         writeln!(f, "trace")?;
         print(f, &names, "state change")?;
-        for ((row, change), number) in self.rows.iter().zip(&changes).zip(1..) {
+        for ((row, change), number) in self.all().zip(&changes).zip(1..) {
+            self.remarks(number - 1).iter().try_for_each(|remark| writeln!(f, "{remark}"))?;
             let mut cells = vec![""; self.columns.len()];
             cells[row.column] = &row.text;
             // Hardware that acts by itself stands on no line.

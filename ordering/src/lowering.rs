@@ -49,7 +49,7 @@ use crate::model::{Agent, Model, Property, PropertyId, Var};
 
 pub(crate) use operation::expand;
 pub use replay::{Replayed, replay};
-pub use role::{Copied, Role, Roles};
+pub use role::{Cached, Copied, Gate, Role, Roles, Source};
 
 use agent::{Emitter, Properties};
 use buffer::Route;

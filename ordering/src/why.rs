@@ -1,25 +1,27 @@
 //! Why a run breaks its property, in a few sentences: what the last step relied on, since which row that is so, and
 //! which step is missing that would have kept it from being so.
 //!
-//! Invariant: every sentence is read from the model and the run; what cannot be told from them is not said.
+//! Invariant: every sentence is read from the model and the run; what cannot be told from them is not said. A violation
+//! has a reason, and says what is missing or that no cache has to do with it.
 //!
-//! Reading order: `run` (the states that it passes), `stale` (caches that are behind their tables), `missing` (what
-//! would have emptied them).
+//! Reading order: `run` (the states that it passes), `facts` (what was so), `stale` (caches that are behind their
+//! tables), `missing` (what would have emptied them), `reference` (who should have waited), `waiting` (who still does).
 
+mod facts;
 mod missing;
+mod reference;
 mod run;
 mod stale;
+mod waiting;
 
 use crate::engine::Trace;
 use crate::lowering::{Lowered, Role};
 use crate::model::{Check, Guard, PropertyId, Update, Var};
 
-use missing::missing;
+use facts::{Unchanged, any_changed, events, facts, late_stores, looks, outdated};
+use missing::{behind_walk, missing};
 use run::Run;
-use stale::Stale;
-
-/// Facts of a formula that are told at most.
-const MOST_FACTS: usize = 4;
+use stale::{How, Stale};
 
 /// Why `trace` breaks `broken`: sentences for people.
 pub(crate) fn why(lowered: &Lowered, trace: &Trace, broken: PropertyId) -> Vec<String> {
@@ -27,86 +29,157 @@ pub(crate) fn why(lowered: &Lowered, trace: &Trace, broken: PropertyId) -> Vec<S
     match &lowered.model.properties[usize::from(broken.0)].check {
         Check::Step => of_step(&run),
         Check::Always(any) | Check::Finally(any) => of_formula(&run, any),
-        Check::Deadlock => of_deadlock(&run),
-        Check::Livelock => Vec::new(),
+        Check::Deadlock => vec![because(&waiting::of_deadlock(&run))],
+        Check::Livelock => vec![because(&waiting::of_livelock(&run))],
     }
+}
+
+fn because(told: &[String]) -> String {
+    format!("why: {}", told.join("; "))
 }
 
 /// The last step did what must not be done.
 fn of_step(run: &Run<'_>) -> Vec<String> {
-    let Some(last) = run.steps.len().checked_sub(1) else { return Vec::new() };
-    let mut told = Vec::new();
-    let mut missing = match stale_use(run, last) {
-        Some(stale) => {
-            told.push(relied(run, &stale, last));
-            Some(missing(run, &stale, last))
+    let last = run.steps.len().checked_sub(1).expect("a property that steps break is broken by one");
+    let (mut told, mut missing) = (Vec::new(), None);
+    if let Some(stale) = stale_use(run, last, How::Allowing) {
+        told.push(relied(run, &stale, last));
+        missing = Some(self::missing(run, &stale, last));
+    } else if let Some((relies, stopped)) = behind_walk(run, last) {
+        told.push(relies);
+        missing = Some(stopped);
+    } else {
+        told.extend(facts(run, run.way(last).guard.iter(), last, Unchanged::Instead, &[]));
+        if run.goes_through(last).next().is_none() {
+            missing = reference::unguarded(run, last);
         }
-        None => {
-            told.push(facts(run, run.way(last).guard.iter(), last));
-            if run.goes_through(last).next().is_none() { unguarded(run, last) } else { None }
-        }
-    };
-    told.extend(events(run, last));
-    if missing.is_none() {
-        missing = stray_store(run, last, &mut told);
     }
+    told.extend(events(run, last));
+    let missing = missing.or_else(|| used_before(run, last, &mut told));
+    let handle = || run.holding(last).find(|var| matches!(run.role(*var), Role::Handle(_)));
+    let missing = missing.or_else(|| reference::missing(run, handle()?, last));
     told.extend(late_stores(run));
-    sentences(told, missing)
+    if missing.is_none() {
+        told.extend(outdated(run, last + 1));
+    }
+    if missing.is_none() && !any_changed(run, last) {
+        told.splice(..0, looks(run, last));
+    }
+    if told.is_empty() {
+        told.push(format!("{} can be taken", run.row(last)));
+    }
+    sentences(run, &told, missing)
 }
 
 /// A state is not as it should be.
 fn of_formula(run: &Run<'_>, any: &[Vec<Guard>]) -> Vec<String> {
     let end = run.steps.len();
-    let mut told = vec![facts(run, any.iter().flatten(), end)];
-    let cached = any.iter().flatten().flat_map(looked_at).filter_map(|var| Stale::of(run, var, end));
-    let missing = cached.map(|stale| missing(run, &stale, end)).next();
-    let missing = missing.or_else(|| stray_store(run, end, &mut told));
+    let guards = || any.iter().flatten();
+    let stale = |how| guards().flat_map(looked_at).find_map(|var| Stale::of(run, var, end, how));
+    let stale = stale(How::Allowing).or_else(|| stale(How::Whole));
+    let but: Vec<Var> = stale.iter().map(|stale| stale.cache).collect();
+    let mut told = facts(run, guards(), end, Unchanged::Told, &but);
+    if end == 0 {
+        let so = told.iter().map(|fact| fact.trim_end_matches(" from the start")).collect::<Vec<_>>();
+        told = vec![format!("at the start, {}", so.join("; "))];
+    }
+    let mut missing = None;
+    if let Some(stale) = &stale {
+        let (cache, holds) = (run.name(stale.cache), run.shown(stale.cache, end));
+        told.push(format!("whoever uses {cache} relies on {holds}, {}", origin(run, stale)));
+        missing = Some(self::missing(run, stale, end));
+    }
+    let missing = missing.or_else(|| used_before(run, end, &mut told));
+    let missing = missing.or_else(|| reference::missing(run, handle(run, any)?, end));
     told.extend(late_stores(run));
-    sentences(told, missing)
+    if missing.is_none() {
+        told.extend(outdated(run, end));
+    }
+    sentences(run, &told, missing)
 }
 
-/// The last store before `row` that went through a stale cache: told, and what is missing for it.
-fn stray_store(run: &Run<'_>, row: usize, told: &mut Vec<String>) -> Option<String> {
-    let stray = |row: usize| Some((row, stale_use(run, row)?));
-    let (row, stale) = (0..row).rev().filter(|row| stores(run, *row)).find_map(stray)?;
+/// The reference that a formula counts, or else the last one through which the run writes.
+fn handle(run: &Run<'_>, any: &[Vec<Guard>]) -> Option<Var> {
+    let end = run.steps.len();
+    let counted = |var: Var| match run.role(var) {
+        Role::Counted(frame) | Role::References(frame) => Some(frame),
+        Role::Table
+        | Role::Cache(_)
+        | Role::Buffer(_)
+        | Role::OnTheWay(_)
+        | Role::Event
+        | Role::Handle(_)
+        | Role::Remembered { .. }
+        | Role::Section { .. }
+        | Role::Queue
+        | Role::Other => None,
+    };
+    let frames: Vec<&String> = any.iter().flatten().flat_map(looked_at).filter_map(counted).collect();
+    let mut handles = run.vars().filter(|var| matches!(run.role(*var), Role::Handle(_)));
+    let counted = handles.find(|var| frames.iter().any(|frame| *frame == run.shown(*var, end)));
+    counted.or_else(|| (0..end).rev().find_map(|row| written_through(run, row)))
+}
+
+/// The reference through which the step of a row writes.
+fn written_through(run: &Run<'_>, row: usize) -> Option<Var> {
+    let writes = |update: &Update| *run.role(update.written()) == Role::Other;
+    let mut handles = run.holding(row).filter(|var| matches!(run.role(*var), Role::Handle(_)));
+    handles.next().filter(|_| run.way(row).updates.iter().any(writes))
+}
+
+/// The last row before `row` that used a stale cache, a store if there is one: told, and what is missing for it.
+fn used_before(run: &Run<'_>, row: usize, told: &mut Vec<String>) -> Option<String> {
+    let last = |how, only: &dyn Fn(usize) -> bool| {
+        let used = |row: usize| Some((row, stale_use(run, row, how)?));
+        (0..row).rev().filter(|row| only(*row)).find_map(used)
+    };
+    let found = last(How::Allowing, &|row| stores(run, row)).or_else(|| last(How::Allowing, &|_| true));
+    let (row, stale) = found.or_else(|| last(How::Whole, &|_| true))?;
     told.push(relied(run, &stale, row));
     Some(missing(run, &stale, row))
 }
 
-/// Everybody waits.
-fn of_deadlock(run: &Run<'_>) -> Vec<String> {
-    let end = run.steps.len();
-    let waits = |(agent, known): (usize, &crate::model::Agent)| {
-        let instruction = known.program.get(usize::from(run.state(end).at[agent].0))?;
-        let way = instruction.alternatives.first().filter(|_| !known.spontaneous)?;
-        let facts = facts(run, way.guard.iter(), end);
-        Some(format!("{} waits for `{}`: {facts}", known.name, way.text))
-    };
-    sentences(run.model().agents.iter().enumerate().filter_map(waits).collect(), None)
+/// The reasons, and what is missing; if nothing is, that caches have nothing to do with it.
+fn sentences(run: &Run<'_>, told: &[String], missing: Option<String>) -> Vec<String> {
+    let rest =
+        missing.map_or_else(|| format!("no cache is stale: {}", uses(run)), |it| format!("missing: {it}"));
+    vec![because(told), rest]
 }
 
-fn sentences(told: Vec<String>, missing: Option<String>) -> Vec<String> {
-    let told: Vec<String> = told.into_iter().filter(|fact| !fact.is_empty()).collect();
-    let why = (!told.is_empty()).then(|| format!("why: {}", told.join("; ")));
-    why.into_iter().chain(missing.map(|missing| format!("missing: {missing}"))).collect()
+/// How the run uses caches, none of which is stale.
+fn uses(run: &Run<'_>) -> String {
+    let rows = 0..run.steps.len();
+    let used = rows.rev().find_map(|row| Some((row, run.goes_through(row).next()?)));
+    let Some((row, cache)) = used else { return "no row goes through one".to_owned() };
+    let table = run.cached(cache).and_then(|cached| cached.sources().last());
+    match table {
+        Some(table) => {
+            let (name, table) = (run.name(cache), run.name(table.var));
+            format!("{} is the last to go through one, and {name} allows no more than {table}", run.row(row))
+        }
+        None => format!("no program ever writes what {} is copied from", run.name(cache)),
+    }
 }
 
-/// The stale cache that the step of `row` goes through.
-fn stale_use(run: &Run<'_>, row: usize) -> Option<Stale> {
-    run.goes_through(row).find_map(|cache| Stale::of(run, cache, row))
+/// The stale cache that the step of `row` goes through; of a look, that it looks at.
+fn stale_use(run: &Run<'_>, row: usize, how: How) -> Option<Stale> {
+    let looks =
+        run.way(row).guard.iter().flat_map(looked_at).filter(|_| run.is_look(row) && how == How::Whole);
+    run.goes_through(row).chain(looks).find_map(|cache| Stale::of(run, cache, row, how))
 }
 
 fn relied(run: &Run<'_>, stale: &Stale, row: usize) -> String {
-    let (cache, table) = (stale.cache, stale.table);
-    let holds = run.shown(cache, row);
-    format!(
-        "row {} relies on {} = {holds}, of row {}; {} has not said so since {}",
-        row + 1,
-        run.name(cache),
-        stale.filled + 1,
-        run.name(table),
-        run.row(stale.changed)
-    )
+    let (cache, holds) = (run.name(stale.cache), run.shown(stale.cache, row));
+    format!("row {} relies on {cache} = {holds}, {}", row + 1, origin(run, stale))
+}
+
+/// From where a stale cache has what it holds.
+fn origin(run: &Run<'_>, stale: &Stale) -> String {
+    let (filled, table) = (stale.filled + 1, run.name(stale.table));
+    match stale.changed {
+        Some(changed) => format!("of row {filled}; {table} has not said so since {}", run.row(changed)),
+        None => format!("of row {filled}; {table} never said so"),
+    }
 }
 
 fn looked_at(guard: &Guard) -> Vec<Var> {
@@ -114,79 +187,6 @@ fn looked_at(guard: &Guard) -> Vec<Var> {
         Guard::Is(var, _) | Guard::IsNot(var, _) | Guard::Below(var, _) => vec![var],
         Guard::Same(one, other) | Guard::Differ(one, other) => vec![one, other],
     }
-}
-
-/// What the variables of the guards are, those that changed in the run.
-fn facts<'g>(run: &Run<'_>, guards: impl Iterator<Item = &'g Guard>, row: usize) -> String {
-    let mut vars: Vec<Var> = Vec::new();
-    for var in guards.flat_map(looked_at) {
-        let told = matches!(run.role(var), Role::Event | Role::References(_) | Role::Buffer(_));
-        if !told && !vars.contains(&var) && run.since(var, row).is_some() {
-            vars.push(var);
-        }
-    }
-    let facts = vars.into_iter().take(MOST_FACTS).map(|var| run.fact(var, row));
-    facts.collect::<Vec<_>>().join("; ")
-}
-
-/// Plain stores that reached memory behind what their agent did next.
-fn late_stores(run: &Run<'_>) -> Vec<String> {
-    let mut found = Vec::new();
-    for agent in 0..run.model().agents.len() {
-        let own = |row: &usize| run.steps[*row].agent == agent;
-        let buffer = |row: &usize| {
-            run.steps[*row].changes.iter().any(|change| *run.role(change.var) == Role::Buffer(agent))
-        };
-        let moved: Vec<usize> = (0..run.steps.len()).filter(buffer).collect();
-        let stored = moved.iter().filter(|row| own(row));
-        let reached = moved.iter().filter(|row| !own(row));
-        // Stores leave the buffer in their order.
-        for (stored, reached) in stored.zip(reached) {
-            let next = (stored + 1..*reached).rfind(|row| own(row) && !moved.contains(row));
-            found.extend(next.map(|next| {
-                let (stored, next) = (run.row(*stored), run.row(next));
-                format!("{stored} reached memory in row {} only, behind {next}", reached + 1)
-            }));
-        }
-    }
-    found
-}
-
-/// The free frames that a step uses, and what had happened that the property names.
-fn events(run: &Run<'_>, row: usize) -> Vec<String> {
-    let event = |guard: &Guard| match *guard {
-        Guard::Is(var, 0) => match run.role(var) {
-            Role::References(frame) => {
-                let since = run.since(var, row).map_or_else(|| "the start".to_owned(), |row| run.row(row));
-                Some(format!("{frame} is free since {since}"))
-            }
-            _ => None,
-        },
-        Guard::Is(var, _) if *run.role(var) == Role::Event => {
-            run.set(var, 1, row).map(|since| format!("{} came before", run.row(since)))
-        }
-        _ => None,
-    };
-    run.way(row).guard.iter().filter_map(event).collect()
-}
-
-/// A frame that is used without a cache in between: what could have kept it.
-fn unguarded(run: &Run<'_>, row: usize) -> Option<String> {
-    let freed = run.way(row).guard.iter().find_map(|guard| match *guard {
-        Guard::Is(var, 0) if matches!(run.role(var), Role::References(_)) => run.since(var, row),
-        _ => None,
-    })?;
-    let user = run.steps[row].agent;
-    let name = &run.model().agents[user].name;
-    let sections = (0..).map(Var).take(run.model().variables.len());
-    let inside = sections
-        .filter(|var| *run.role(*var) == Role::Section(user))
-        .find_map(|var| (run.value(var, freed) != 0).then(|| run.since(var, freed)).flatten());
-    let freed = freed + 1;
-    Some(match inside {
-        Some(since) => format!("row {freed} did not wait for {name}, who is inside since {}", run.row(since)),
-        None => format!("{name} holds no reference, and nothing made row {freed} wait for it"),
-    })
 }
 
 /// Whether the step of a row goes through a translation and writes to what is behind it.

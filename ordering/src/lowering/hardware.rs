@@ -65,7 +65,7 @@ pub(super) struct Hardware {
     pub(super) uppers: Uppers,
     users: Vec<Caches>,
     /// Whether device TLBs are apart from IOTLBs.
-    device_tlbs: bool,
+    pub(super) device_tlbs: bool,
     /// Whether programs zap and set shadow entries themselves.
     pub(super) explicit_shadow: bool,
 }

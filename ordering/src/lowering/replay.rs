@@ -1,22 +1,20 @@
 //! A `trace` held against the scenario's programs: each row must be able to happen where it stands.
 //!
 //! Invariant: a row that could be taken in several ways is taken in all of them; it is refused only if no earlier
-//! choice makes it possible. A refusal says what the step waits for.
+//! choice makes it possible. A row is what a trace prints or what the program says; of several readings of a trace, the
+//! one that takes most rows as they are printed is shown. A refusal says what the step waits for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::engine::replay::Move;
-use crate::engine::{self, Step, Trace};
+use crate::engine::replay::{Move, State};
+use crate::engine::{Step, Trace};
 use crate::language::span::Name;
 use crate::language::syntax::Row;
 use crate::language::{Diagnostic, did_you_mean};
-use crate::model::{Alternative, Guard, Model, Pc, PropertyId, Update, Var};
+use crate::model::{Alternative, Guard, Model, PropertyId, Var};
 
 /// States that are followed at once.
 const MOST: usize = 4096;
-
-/// Values of the variables, then the places of the agents.
-type State = Vec<u32>;
 
 /// A trace that can happen.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,8 +25,16 @@ pub struct Replayed {
     pub broken: Option<PropertyId>,
 }
 
-/// The states that the rows so far can lead to, each with a way there.
-type Reached = BTreeMap<State, Vec<Move>>;
+/// A way through the rows so far.
+#[derive(Clone)]
+struct Reading {
+    /// Rows that say less than a trace would print.
+    short: usize,
+    moves: Vec<Move>,
+}
+
+/// The states that the rows so far can lead to, each with the best way there.
+type Reached = BTreeMap<State, Reading>;
 
 /// Takes the steps of `rows`, a trace that was read from `source`. Of several ways to read it, one whose last row breaks
 /// a property is taken, if there is one.
@@ -36,19 +42,20 @@ type Reached = BTreeMap<State, Vec<Move>>;
 /// # Errors
 /// The first row that cannot happen.
 pub fn replay(model: &Model, rows: &[Row], source: &str) -> Result<Replayed, Diagnostic> {
-    let mut start: State = model.variables.iter().map(|variable| variable.initial).collect();
-    start.extend(model.agents.iter().map(|_| 0));
-    let mut reached = Reached::from([(start, Vec::new())]);
+    let start = Reading { short: 0, moves: Vec::new() };
+    let mut reached = Reached::from([(State::initial(model), start)]);
     let mut breaking = Vec::new();
     for row in rows {
         let Some(name) = &row.agent else { continue };
         let agent = named(model, name)?;
         (reached, breaking) = taken(model, &reached, agent, row, &super::text(source, row.span))?;
     }
-    let ways: Vec<Replayed> = breaking.iter().chain(reached.values()).map(|way| shown(model, way)).collect();
+    let mut readings: Vec<&Reading> = breaking.iter().chain(reached.values()).collect();
+    readings.sort_by_key(|reading| reading.short);
+    let ways: Vec<Replayed> = readings.into_iter().map(|reading| shown(model, &reading.moves)).collect();
     let whole = |way: &&Replayed| way.broken.is_some() && way.trace.steps.len() == length(rows);
     let best = ways.iter().find(whole).or(ways.first());
-    Ok(best.cloned().unwrap_or_else(|| shown(model, &[])))
+    Ok(best.cloned().expect("a trace without a refused row leads somewhere"))
 }
 
 fn length(rows: &[Row]) -> usize {
@@ -70,20 +77,19 @@ fn taken(
     agent: usize,
     row: &Row,
     text: &str,
-) -> Result<(Reached, Vec<Vec<Move>>), Diagnostic> {
+) -> Result<(Reached, Vec<Reading>), Diagnostic> {
     let (mut next, mut breaking) = (Reached::new(), Vec::new());
-    for (state, moves) in reached {
-        for (alternative, way) in at(model, state, agent).iter().enumerate() {
-            if !is(way, text) || blocking(way, state).is_some() {
-                continue;
-            }
-            let place = u16::try_from(state[model.variables.len() + agent]);
-            let pc = Pc(place.expect("a place of a program was numbered with 16 bits"));
-            let moves = [moves.as_slice(), &[Move { agent, pc, alternative }]].concat();
+    for (state, reading) in reached {
+        for (taken, way) in state.steps_of(agent, model).filter(|(_, way)| is(way, text)) {
+            let short = reading.short + usize::from(way.text != text);
+            let further = Reading { short, moves: [reading.moves.as_slice(), &[taken]].concat() };
             if way.violates.is_some() {
-                breaking.push(moves.clone());
+                breaking.push(further.clone());
             }
-            next.entry(applied(model, state, agent, way)).or_insert(moves);
+            let after = state.after(agent, way);
+            if next.get(&after).is_none_or(|known| known.short > short) {
+                next.insert(after, further);
+            }
         }
     }
     if next.is_empty() {
@@ -98,7 +104,7 @@ fn taken(
 
 /// The steps up to the first that breaks a property.
 fn shown(model: &Model, moves: &[Move]) -> Replayed {
-    let mut state = engine::replay::State::initial(model);
+    let mut state = State::initial(model);
     let mut steps = Vec::new();
     let mut broken = state.broken(model);
     for taken in moves {
@@ -117,17 +123,25 @@ fn shown(model: &Model, moves: &[Move]) -> Replayed {
 
 /// The ways on of an agent.
 fn at<'m>(model: &'m Model, state: &State, agent: usize) -> &'m [Alternative] {
-    let pc = state[model.variables.len() + agent] as usize;
-    model.agents[agent].program.get(pc).map_or(&[], |instruction| &instruction.alternatives)
+    let instruction = model.agents[agent].program.get(usize::from(state.at[agent].0));
+    instruction.map_or(&[], |instruction| &instruction.alternatives)
 }
 
-/// Whether a row says this; what a read returns may be left out.
+/// Whether a row says this. It may leave out what became of the step: what a read returned, that the frame was free or
+/// that there was none, which of its parts it is. Of a look, `if C` is that C held; `check C else L` may be either.
 fn is(way: &Alternative, text: &str) -> bool {
-    way.text.strip_prefix(text).is_some_and(|rest| rest.is_empty() || rest.starts_with(" = "))
+    let looks = ["if ", "when ", "check "].iter().any(|look| text.starts_with(look));
+    let (text, either) = match text.rsplit_once(" else ") {
+        Some((look, _)) if looks => (look, true),
+        Some(_) | None => (text, !looks),
+    };
+    let Some(rest) = way.text.strip_prefix(text) else { return false };
+    let said = rest.is_empty() || rest.starts_with(" = ") || rest.starts_with(" in freed ");
+    said || either && rest.starts_with(": ")
 }
 
 fn value(state: &State, var: Var) -> u32 {
-    state[usize::from(var.0)]
+    state.values[usize::from(var.0)]
 }
 
 /// The first guard that does not hold, and how many do before it.
@@ -140,21 +154,6 @@ fn blocking(way: &Alternative, state: &State) -> Option<(usize, Guard)> {
         Guard::Below(var, bound) => value(state, var) >= bound,
     };
     way.guard.iter().enumerate().find(|(_, guard)| fails(guard)).map(|(index, guard)| (index, *guard))
-}
-
-fn applied(model: &Model, state: &State, agent: usize, way: &Alternative) -> State {
-    let mut next = state.clone();
-    for update in &way.updates {
-        let (var, new) = match *update {
-            Update::Set(var, new) => (var, new),
-            Update::Copy { to, from } => (to, value(state, from)),
-            Update::Increment(var) => (var, value(state, var).saturating_add(1)),
-            Update::Decrement(var) => (var, value(state, var).saturating_sub(1)),
-        };
-        next[usize::from(var.0)] = new;
-    }
-    next[model.variables.len() + agent] = u32::from(way.next.0);
-    next
 }
 
 fn refused(model: &Model, reached: &Reached, agent: usize, row: &Row, text: &str) -> Diagnostic {

@@ -6,34 +6,44 @@ use crate::language::entry::Bit;
 use crate::model::Var;
 
 use super::entry::{Entry, Need};
+use super::habits::Section;
 use super::hardware::{Caches, Hardware};
-use super::names::PageId;
-use super::state::{Key, State};
+use super::names::{PageId, PmdId, UserId};
+use super::state::{Key, NONE, State};
 
 /// What a variable is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Role {
-    /// What caches must agree with: a page-table entry, the entry of a PASID.
+    /// What caches must agree with: a page-table entry, an upper entry, the entry of a PASID.
     Table,
     /// A copy of a table, which accesses go through.
-    Cache {
-        /// What is copied.
-        of: Copied,
-        /// The table, if the scenario has a variable for it.
-        table: Option<Var>,
-        /// The step that is made to empty it.
-        emptied_by: String,
-    },
+    Cache(Cached),
     /// A slot of the store buffer of the agent with that index.
     Buffer(usize),
     /// What a walk has read and not installed yet.
-    OnTheWay,
+    OnTheWay(Option<Gate>),
     /// Whether the event behind a property's `after` has happened.
     Event,
     /// References to a frame with this name: it is free if there are none.
     References(String),
-    /// Whether the agent with that index is where others wait for him: interrupts off, or an RCU read side.
-    Section(usize),
+    /// Mappings or pins of a frame with this name.
+    Counted(String),
+    /// The reference that the agent with that index has got from an entry.
+    Handle(usize),
+    /// The entry that an agent last saw or wrote.
+    Remembered {
+        /// Index of the agent.
+        agent: usize,
+        /// Where the entry is, if the scenario has a variable for it.
+        of: Option<Var>,
+    },
+    /// Whether the agent with that index is where others wait for him.
+    Section {
+        /// Index of the agent.
+        agent: usize,
+        /// The step that waits for him.
+        awaited_by: &'static str,
+    },
     /// A place of the invalidation queue.
     Queue,
     /// Anything else.
@@ -47,6 +57,66 @@ pub enum Copied {
     Leaf,
     /// The entry of a PASID or of a table above, which walks go through: it is compared whole.
     Above,
+}
+
+/// A cache, and what stands behind it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cached {
+    /// What is copied.
+    pub of: Copied,
+    /// Where the entry is, if it has a place of its own.
+    pub entry: Option<Source>,
+    /// The upper entry on the way to it; one that names no table stands for the entry itself.
+    pub upper: Option<Gate>,
+    /// The PASID entry on the way to it.
+    pub space: Option<Gate>,
+}
+
+/// A table behind a cache.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Source {
+    /// The table.
+    pub var: Var,
+    /// The step that is made to empty the cache when the table changes.
+    pub emptied_by: String,
+}
+
+/// A table above others.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Gate {
+    /// The table.
+    pub source: Source,
+    /// The value that leads to the entry; none if nothing does.
+    pub opens: Option<u32>,
+}
+
+impl Cached {
+    /// The tables behind it, from above.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        let above = [&self.space, &self.upper].into_iter().flatten().map(|gate| &gate.source);
+        above.chain(&self.entry)
+    }
+
+    /// The step that is made to empty it when `table` changes.
+    #[must_use]
+    pub fn emptied_by(&self, table: Var) -> Option<&str> {
+        let own = self.sources().find(|source| source.var == table);
+        own.or_else(|| self.sources().last()).map(|source| source.emptied_by.as_str())
+    }
+
+    /// What the tables say, by the values of all variables; none if they have no variables.
+    #[must_use]
+    pub fn says(&self, values: &[u32]) -> Option<u32> {
+        let value = |source: &Source| values[usize::from(source.var.0)];
+        let shut = |gate: &Gate| Some(value(&gate.source)) != gate.opens;
+        if self.space.as_ref().is_some_and(shut) {
+            return Some(NONE);
+        }
+        match self.upper.as_ref().filter(|upper| shut(upper)) {
+            Some(upper) => Some(value(&upper.source)),
+            None => self.entry.as_ref().map(value),
+        }
+    }
 }
 
 /// The roles of all variables.
@@ -65,8 +135,7 @@ impl Roles {
         for (key, var) in state.keys() {
             roles[usize::from(var.0)] = role(key, state, hardware);
         }
-        let entries = &state.domains.entries;
-        Self { roles, grants: entries.all().map(|(_, entry)| grants(entry)).collect() }
+        Self { roles, grants: state.domains.entries.all().map(|(_, entry)| grants(entry)).collect() }
     }
 
     /// What the variable is.
@@ -75,24 +144,23 @@ impl Roles {
         &self.roles[usize::from(var.0)]
     }
 
-    /// Whether what a cache holds may be used while its table says `says`: it reaches the same frame, and allows no more.
+    /// Whether what a cache holds may be used while its tables say `says`: it reaches the same frame, and allows no more.
     #[must_use]
-    pub fn agree(&self, cache: Var, holds: u32, says: u32) -> bool {
-        let grants = |value: u32| self.grants[value as usize];
-        match self.role(cache) {
-            Role::Cache { of: Copied::Above, .. } => holds == says,
-            Role::Cache { of: Copied::Leaf, .. }
-            | Role::Table
-            | Role::OnTheWay
-            | Role::Buffer(_)
-            | Role::Event
-            | Role::References(_)
-            | Role::Section(_)
-            | Role::Queue
-            | Role::Other => {
-                grants(holds).iter().zip(grants(says)).all(|(own, now)| own.is_none() || *own == now)
+    pub fn agree(&self, of: Copied, holds: u32, says: u32) -> bool {
+        match of {
+            Copied::Above => holds == says,
+            Copied::Leaf => {
+                let (own, now) = (self.grants[holds as usize], self.grants[says as usize]);
+                own.iter().zip(now).all(|(own, now)| own.is_none() || *own == now)
             }
         }
+    }
+
+    /// Whether an entry can be loaded from, and stored to.
+    #[must_use]
+    pub fn allows(&self, entry: u32) -> [bool; 2] {
+        let [load, store, _] = self.grants[entry as usize];
+        [load.is_some(), store.is_some()]
     }
 }
 
@@ -102,50 +170,125 @@ fn grants(entry: Entry) -> [Option<usize>; 3] {
 }
 
 fn role(key: &Key, state: &State, hardware: &Hardware) -> Role {
-    let domains = &state.domains;
-    let copy = |of, table: Key, step: &str, name: &str| {
-        let emptied_by = format!("{step} {name}");
-        Role::Cache { of, table: state.known(&table), emptied_by }
-    };
-    let cache = |page: &PageId, step| copy(Copied::Leaf, Key::Pte(*page), step, &domains.pages[page.0]);
+    let behind = Behind { state, hardware };
     match key {
         Key::Pte(_) | Key::Pmd(_) | Key::Pasid(_) => Role::Table,
-        Key::Tlb(user, page) => match hardware.of(*user) {
-            Caches::Tlb => cache(page, "flush_tlb"),
-            // A vCPU's hardware walks the shadow page table.
-            Caches::VcpuTlb => copy(Copied::Leaf, Key::Spte(*page), "flush_vcpus", &domains.pages[page.0]),
-            Caches::DeviceTlb => cache(page, "iotlb_inv"),
-            Caches::Iotlb | Caches::Shadow => cache(page, "notify"),
-        },
-        Key::DeviceTlb(_, page) => cache(page, "devtlb_inv"),
-        Key::Spte(page) if hardware.explicit_shadow => cache(page, "zap_spte"),
-        Key::Spte(page) => cache(page, "notify_start"),
-        Key::Pwc(user, pmd) => {
-            let step = if hardware.of(*user) == Caches::Tlb { "flush_pmd" } else { "notify_pmd" };
-            copy(Copied::Above, Key::Pmd(*pmd), step, &domains.pmds[pmd.0])
-        }
-        Key::PasidCache(user) => match hardware.spaces.bound(*user) {
-            Some(id) => copy(Copied::Above, Key::Pasid(id), "pasid_inv", &domains.pasids[id.0]),
-            None => Role::Other,
-        },
-        Key::InFlight(..) | Key::Completion(..) => Role::OnTheWay,
+        Key::Tlb(user, page) => Role::Cache(behind.tlb(*user, *page)),
+        Key::DeviceTlb(user, page) => Role::Cache(behind.device_tlb(*user, *page)),
+        Key::Spte(page) => Role::Cache(behind.shadow(*page)),
+        Key::Pwc(user, pmd) => Role::Cache(behind.upper_cache(*user, *pmd)),
+        Key::PasidCache(user) => Role::Cache(behind.pasid_cache(*user)),
+        Key::InFlight(user, page) => Role::OnTheWay(behind.upper(*page, behind.pmd_step(*user, *page))),
+        Key::Completion(..) => Role::OnTheWay(None),
         Key::Store(agent, _) => Role::Buffer(*agent),
         Key::Ghost(_) => Role::Event,
-        Key::Refs(frame) => Role::References(domains.frames[frame.0].clone()),
-        Key::Section(_, agent) => Role::Section(*agent),
+        Key::Refs(frame) => Role::References(state.domains.frames[frame.0].clone()),
+        Key::Mapcount(frame) | Key::Pins(frame) => Role::Counted(state.domains.frames[frame.0].clone()),
+        Key::Handle(agent, _) => Role::Handle(*agent),
+        Key::Orig(agent, page) => {
+            let of = state.known(&Key::Pte(state.domains.leaves[page.0]));
+            Role::Remembered { agent: *agent, of }
+        }
+        Key::PmdOrig(agent, pmd) => Role::Remembered { agent: *agent, of: state.known(&Key::Pmd(*pmd)) },
+        Key::Section(Section::Interrupts, agent) => Role::Section { agent: *agent, awaited_by: "ipi_sync" },
+        Key::Section(Section::Rcu, agent) => Role::Section { agent: *agent, awaited_by: "synchronize_rcu" },
         Key::Slot(_) => Role::Queue,
-        Key::InProgress(..)
-        | Key::Content(..)
-        | Key::Mapcount(..)
-        | Key::Pins(..)
-        | Key::Stable(..)
-        | Key::Requested(..)
-        | Key::Lock(..)
+        Key::InProgress(_)
+        | Key::Content(_)
+        | Key::Stable(_)
+        | Key::Requested(_)
+        | Key::Lock(_)
         | Key::Shares(..)
         | Key::Awaits(..)
-        | Key::User(..)
-        | Key::Handle(..)
-        | Key::Orig(..)
-        | Key::PmdOrig(..) => Role::Other,
+        | Key::User(_) => Role::Other,
+    }
+}
+
+/// The tables behind caches.
+struct Behind<'a> {
+    state: &'a State,
+    hardware: &'a Hardware,
+}
+
+impl Behind<'_> {
+    fn tlb(&self, user: UserId, page: PageId) -> Cached {
+        let name = &self.state.domains.pages[page.0];
+        let step = match self.hardware.of(user) {
+            // A vCPU's hardware walks the shadow page table.
+            Caches::VcpuTlb => {
+                let entry = self.source(&Key::Spte(page), format!("flush_vcpus {name}"));
+                return Cached { of: Copied::Leaf, entry, upper: None, space: None };
+            }
+            Caches::Tlb => "flush_tlb",
+            Caches::DeviceTlb => "iotlb_inv",
+            Caches::Iotlb if self.hardware.device_tlbs => "iotlb_inv",
+            Caches::Iotlb | Caches::Shadow => "notify",
+        };
+        let space = self.space(user, page, "iotlb_inv_pasid");
+        self.leaf(page, &format!("{step} {name}"), self.pmd_step(user, page), space)
+    }
+
+    fn device_tlb(&self, user: UserId, page: PageId) -> Cached {
+        let step = format!("devtlb_inv {}", self.state.domains.pages[page.0]);
+        self.leaf(page, &step, Some(step.clone()), self.space(user, page, "devtlb_inv_pasid"))
+    }
+
+    fn shadow(&self, page: PageId) -> Cached {
+        let verb = if self.hardware.explicit_shadow { "zap_spte" } else { "notify_start" };
+        let step = format!("{verb} {}", self.state.domains.pages[page.0]);
+        self.leaf(page, &step, Some(step.clone()), None)
+    }
+
+    fn leaf(&self, page: PageId, step: &str, pmd_step: Option<String>, space: Option<Gate>) -> Cached {
+        let entry = self.source(&Key::Pte(self.state.domains.leaves[page.0]), step.to_owned());
+        Cached { of: Copied::Leaf, entry, upper: self.upper(page, pmd_step), space }
+    }
+
+    fn upper_cache(&self, user: UserId, pmd: PmdId) -> Cached {
+        let first = self.hardware.uppers.pages(pmd).first().copied();
+        let step = first.and_then(|page| self.pmd_step(user, page));
+        let entry = step.and_then(|step| self.source(&Key::Pmd(pmd), step));
+        Cached { of: Copied::Above, entry, upper: None, space: None }
+    }
+
+    fn pasid_cache(&self, user: UserId) -> Cached {
+        let id = self.hardware.spaces.bound(user);
+        let entry = id.and_then(|id| {
+            let step = format!("pasid_inv {}", self.state.domains.pasids[id.0]);
+            self.source(&Key::Pasid(id), step)
+        });
+        Cached { of: Copied::Above, entry, upper: None, space: None }
+    }
+
+    /// The step that empties what `user` keeps of the upper entry of `page`, if there is one.
+    fn pmd_step(&self, user: UserId, page: PageId) -> Option<String> {
+        let d = &self.state.domains;
+        let pmd = &d.pmds[self.hardware.uppers.above(page)?.0];
+        Some(match self.hardware.of(user) {
+            Caches::Tlb => format!("flush_pmd {pmd}"),
+            Caches::Iotlb | Caches::DeviceTlb if self.hardware.device_tlbs => {
+                format!("iotlb_inv {}", d.pages[page.0])
+            }
+            Caches::Iotlb | Caches::DeviceTlb | Caches::Shadow | Caches::VcpuTlb => {
+                format!("notify_pmd {pmd}")
+            }
+        })
+    }
+
+    fn upper(&self, page: PageId, step: Option<String>) -> Option<Gate> {
+        let uppers = &self.hardware.uppers;
+        let source = self.source(&Key::Pmd(uppers.above(page)?), step?)?;
+        let opens = uppers.table(page).map(|table| self.state.domains.entries.table(table));
+        Some(Gate { source, opens })
+    }
+
+    fn space(&self, user: UserId, page: PageId, verb: &str) -> Option<Gate> {
+        let (id, names) = self.hardware.spaces.names(user, page)?;
+        let step = format!("{verb} {}", self.state.domains.pasids[id.0]);
+        Some(Gate { source: self.source(&Key::Pasid(id), step)?, opens: Some(names) })
+    }
+
+    fn source(&self, key: &Key, emptied_by: String) -> Option<Source> {
+        self.state.known(key).map(|var| Source { var, emptied_by })
     }
 }

@@ -99,6 +99,11 @@ impl Spaces {
         Some((Guard::Is(entry, mm), Guard::IsNot(entry, mm)))
     }
 
+    /// The PASID that a user's accesses have, and what its entry must say for them to reach `page`.
+    pub(super) fn names(&self, user: UserId, page: PageId) -> Option<(PasidId, u32)> {
+        Some((self.bound(user)?, named(self.homes[page.0])))
+    }
+
     /// What `user` needs to walk to `page`, if it has a PASID.
     pub(super) fn pasid(&self, user: UserId, page: PageId, state: &mut State) -> Option<Pasid> {
         let id = self.bound[user.0]?;

@@ -23,41 +23,87 @@ struct Remover<'a> {
 /// What is missing for `stale` not to be, in a sentence about the run up to `row`.
 pub(super) fn missing(run: &Run<'_>, stale: &Stale, row: usize) -> String {
     // Whoever still holds it fills the others again: the one nearest to the table comes first.
-    let holds = |(var, since): &(Var, usize)| match run.role(*var) {
-        Role::Cache { .. } if run.since(*var, row) == Some(*since) => Stale::of(run, *var, row),
-        _ => None,
+    let holds = |(var, since): &(Var, usize)| match run.cached(*var) {
+        Some(_) if run.since(*var, row) == Some(*since) => Stale::of(run, *var, row, stale.how),
+        Some(_) | None => None,
     };
     if let Some(nearer) = stale.through.iter().rev().find_map(holds) {
         return missing(run, &nearer, row);
     }
-    let nothing = format!("nothing emptied {} after row {}", run.name(stale.cache), stale.changed + 1);
+    let Some(changed) = stale.changed else { return made_up(run, stale, row) };
+    let nothing = format!("nothing emptied {} after row {}", run.name(stale.cache), changed + 1);
     let removers = removers(run, stale.cache);
     if let Some(outstanding) = outstanding(run, &removers, row) {
         return format!("{nothing}: {outstanding}");
     }
-    match run.set(stale.cache, NOTHING, row) {
-        Some(early) => too_early(run, stale, early),
-        None => format!("{nothing}: {}", left_out(run, &removers, stale.cache)),
+    if let Some(early) = run.set(stale.cache, NOTHING, row) {
+        let again = from_memory(run, stale.read).map_or_else(String::new, |from| format!(", with {from}"));
+        return format!("{}{again}", too_early(run, stale, early, changed));
+    }
+    match from_memory(run, stale.read).filter(|_| changed < stale.filled) {
+        Some(from) => {
+            let (filled, changed) = (run.row(stale.filled), run.row(changed));
+            format!(
+                "{filled} filled {} with {from}, and did not look again after {changed}",
+                run.name(stale.cache)
+            )
+        }
+        None => format!("{nothing}: {}", left_out(run, &removers, stale)),
     }
 }
 
-/// It came in row `early`, before the cache was filled.
-fn too_early(run: &Run<'_>, stale: &Stale, early: usize) -> String {
+/// What was cached never stood in the table.
+fn made_up(run: &Run<'_>, stale: &Stale, row: usize) -> String {
+    let (filled, table) = (run.row(stale.filled), run.name(stale.table));
+    format!(
+        "{filled} filled {} with what {table} never said: {}",
+        run.name(stale.cache),
+        run.fact(stale.table, row)
+    )
+}
+
+/// What the step of `row` wrote from what its agent remembered, and since when that remembers it.
+fn from_memory(run: &Run<'_>, row: usize) -> Option<String> {
+    let agent = run.steps[row].agent;
+    let remembers = |var: &Var| match run.role(*var) {
+        Role::Handle(own) | Role::Remembered { agent: own, .. } => *own == agent,
+        Role::Table
+        | Role::Cache(_)
+        | Role::Buffer(_)
+        | Role::OnTheWay(_)
+        | Role::Event
+        | Role::References(_)
+        | Role::Counted(_)
+        | Role::Section { .. }
+        | Role::Queue
+        | Role::Other => false,
+    };
+    let var = run.way(row).guard.iter().flat_map(looked_at).find(remembers)?;
+    let got = run.written(var, row)?;
+    // A reference is got from an entry that was read before.
+    let read =
+        run.way(got).guard.iter().flat_map(looked_at).find(remembers).and_then(|seen| run.written(seen, got));
+    let read = read.or(Some(got))?;
+    Some(format!("what {} had read in row {}", run.agent(row), read + 1))
+}
+
+/// It came in row `early`, before the cache was filled; its table changed in row `changed`.
+fn too_early(run: &Run<'_>, stale: &Stale, early: usize, changed: usize) -> String {
     let (done, filled) = (run.row(early), run.row(stale.filled));
     let name = run.name(stale.cache);
     let holder = stale.through.iter().find(|(_, since)| *since < early).map(|(var, _)| *var);
     match holder {
-        Some(holder) if *run.role(holder) == Role::OnTheWay => format!(
+        Some(holder) if matches!(run.role(holder), Role::OnTheWay(_)) => format!(
             "{done} did not stop the walk that had read it in row {}: {filled} installed it afterwards",
             stale.read + 1
         ),
         Some(holder) => {
             format!("{done} came too early: {} still held it, and {filled} used that", run.name(holder))
         }
-        None if early < stale.changed => format!(
+        None if early < changed => format!(
             "{done} came too early: {} changed in row {} only, and {filled} filled {name} again",
             run.name(stale.table),
-            stale.changed + 1
+            changed + 1
         ),
         None => format!("{done} came too early: {filled} filled {name} again"),
     }
@@ -76,11 +122,19 @@ fn outstanding(run: &Run<'_>, removers: &[Remover<'_>], row: usize) -> Option<St
 }
 
 /// No step has emptied it, and none will.
-fn left_out(run: &Run<'_>, removers: &[Remover<'_>], cache: Var) -> String {
-    match (removers.iter().find(|remover| work(run, remover).is_none()), run.role(cache)) {
-        (Some(passed), _) => format!("{} was passed over", named(run, passed)),
-        (None, Role::Cache { emptied_by, .. }) => format!("`{emptied_by}` is missing"),
-        (None, _) => "no step does that".to_owned(),
+fn left_out(run: &Run<'_>, removers: &[Remover<'_>], stale: &Stale) -> String {
+    if let Some(passed) = removers.iter().find(|remover| work(run, remover).is_none()) {
+        return format!("{} was passed over", named(run, passed));
+    }
+    let step = run.cached(stale.cache).and_then(|cached| cached.emptied_by(stale.table));
+    let step = step.expect("a stale cache has a table, and a step that is made to empty it");
+    let leaf = format!("{step} leaf");
+    let leaves = steps(run.model(), |way| way.text == leaf || way.text == format!("{leaf} post"));
+    match leaves.first() {
+        Some(leaves) => {
+            format!("{} leaves what is kept of upper entries: `{step}` is missing", named(run, leaves))
+        }
+        None => format!("`{step}` is missing"),
     }
 }
 
@@ -102,7 +156,7 @@ fn removers<'a>(run: &Run<'a>, cache: Var) -> Vec<Remover<'a>> {
     let works: Vec<u32> = found.iter().filter_map(|done| Some(work(run, done)?.1)).collect();
     let puts = |update: &Update| match update {
         Update::Set(var, work) => *run.role(*var) == Role::Queue && works.contains(work),
-        _ => false,
+        Update::Copy { .. } | Update::Increment(_) | Update::Decrement(_) => false,
     };
     found.extend(steps(run.model(), |way| way.updates.iter().any(puts)));
     found
@@ -122,7 +176,7 @@ fn steps(model: &Model, wanted: impl Fn(&Alternative) -> bool) -> Vec<Remover<'_
 
 fn fills(run: &Run<'_>, way: &Alternative) -> bool {
     way.updates.iter().any(|update| {
-        let copies = matches!(run.role(update.written()), Role::Cache { .. } | Role::OnTheWay);
+        let copies = matches!(run.role(update.written()), Role::Cache(_) | Role::OnTheWay(_));
         copies && !matches!(update, Update::Set(_, NOTHING))
     })
 }
@@ -131,7 +185,7 @@ fn fills(run: &Run<'_>, way: &Alternative) -> bool {
 fn work(run: &Run<'_>, remover: &Remover<'_>) -> Option<(Var, u32)> {
     remover.way.guard.iter().find_map(|guard| match *guard {
         Guard::Is(var, work) if work != NOTHING && *run.role(var) == Role::Queue => Some((var, work)),
-        _ => None,
+        Guard::Is(..) | Guard::IsNot(..) | Guard::Same(..) | Guard::Differ(..) | Guard::Below(..) => None,
     })
 }
 
@@ -149,8 +203,8 @@ fn reachable(model: &Model, remover: &Remover<'_>, at: Pc) -> bool {
         if pc == remover.pc {
             return true;
         }
-        let next = program.get(usize::from(pc.0)).map_or(&[][..], |instruction| &instruction.alternatives);
-        for way in next {
+        // Behind the last instruction is the end.
+        for way in program.get(usize::from(pc.0)).iter().flat_map(|instruction| &instruction.alternatives) {
             if !known.contains(&way.next) {
                 known.push(way.next);
                 open.push(way.next);
@@ -158,4 +212,48 @@ fn reachable(model: &Model, remover: &Remover<'_>, at: Pc) -> bool {
         }
     }
     false
+}
+
+/// A walk that goes on from an upper entry that it has kept in flight: what it relies on, and what did not stop it.
+pub(super) fn behind_walk(run: &Run<'_>, row: usize) -> Option<(String, String)> {
+    let kept = |var: Var| match run.role(var) {
+        Role::OnTheWay(Some(gate)) if gate.opens == Some(run.value(var, row)) => Some((var, gate)),
+        Role::OnTheWay(_)
+        | Role::Table
+        | Role::Cache(_)
+        | Role::Buffer(_)
+        | Role::Event
+        | Role::References(_)
+        | Role::Counted(_)
+        | Role::Handle(_)
+        | Role::Remembered { .. }
+        | Role::Section { .. }
+        | Role::Queue
+        | Role::Other => None,
+    };
+    let (walk, gate) = run.holding(row).find_map(kept)?;
+    let (pmd, read) = (gate.source.var, run.since(walk, row)?);
+    let changed = run.since(pmd, row).filter(|changed| *changed > read)?;
+    let (holds, name) = (run.shown(walk, row), run.name(walk));
+    let since = format!("{} has not said so since {}", run.name(pmd), run.row(changed));
+    let relies = format!("row {} relies on {name} = {holds}, of row {}; {since}", row + 1, read + 1);
+    // The paging-structure cache that the same walk has filled, or gone through.
+    let way = run.way(read);
+    let touched = way.updates.iter().map(Update::written).chain(way.guard.iter().flat_map(looked_at));
+    let of_pmd =
+        |var: &Var| run.cached(*var).is_some_and(|cached| cached.sources().any(|table| table.var == pmd));
+    let emptied: Vec<Update> = touched.filter(of_pmd).map(|cache| Update::Set(cache, NOTHING)).collect();
+    let empties = |row: &usize| run.way(*row).updates.iter().any(|update| emptied.contains(update));
+    let invalidated = (changed + 1..row).find(empties);
+    let stopped = match invalidated {
+        Some(done) => {
+            format!("{} did not stop the walk that had read it in row {}", run.row(done), read + 1)
+        }
+        None => format!(
+            "nothing stopped the walk after row {}: `{}` is missing",
+            changed + 1,
+            gate.source.emptied_by
+        ),
+    };
+    Some((relies, stopped))
 }

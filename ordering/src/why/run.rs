@@ -4,7 +4,7 @@
 
 use crate::engine::replay::State;
 use crate::engine::{Step, Trace};
-use crate::lowering::{Lowered, Role};
+use crate::lowering::{Cached, Lowered, Role};
 use crate::model::{Alternative, Guard, Model, Update, Var};
 
 /// A run of a scenario.
@@ -33,6 +33,29 @@ impl<'a> Run<'a> {
         self.lowered.roles.role(var)
     }
 
+    /// The variable as a cache, if it is one.
+    pub(super) fn cached(&self, var: Var) -> Option<&'a Cached> {
+        match self.role(var) {
+            Role::Cache(cached) => Some(cached),
+            Role::Table
+            | Role::Buffer(_)
+            | Role::OnTheWay(_)
+            | Role::Event
+            | Role::References(_)
+            | Role::Counted(_)
+            | Role::Handle(_)
+            | Role::Remembered { .. }
+            | Role::Section { .. }
+            | Role::Queue
+            | Role::Other => None,
+        }
+    }
+
+    /// All variables.
+    pub(super) fn vars(&self) -> impl Iterator<Item = Var> + use<> {
+        (0..).map(Var).take(self.model().variables.len())
+    }
+
     /// The way that was taken in a row.
     pub(super) fn way(&self, row: usize) -> &'a Alternative {
         taken(self.model(), &self.steps[row])
@@ -53,20 +76,38 @@ impl<'a> Run<'a> {
         (0..row).rev().find(|row| self.value(var, *row) != self.value(var, row + 1))
     }
 
+    /// The last row before `row` that wrote the variable, whether that changed it or not.
+    pub(super) fn written(&self, var: Var, row: usize) -> Option<usize> {
+        (0..row).rev().find(|row| self.way(*row).updates.iter().any(|update| update.written() == var))
+    }
+
     /// The last row before `row` that wrote `value` to the variable, whether that changed it or not.
     pub(super) fn set(&self, var: Var, value: u32, row: usize) -> Option<usize> {
         (0..row).rev().find(|row| self.way(*row).updates.contains(&Update::Set(var, value)))
     }
 
     /// The caches that a row goes through, with what they hold.
-    pub(super) fn goes_through(&self, row: usize) -> impl Iterator<Item = Var> + '_ {
-        let through = |guard: &Guard| match guard {
-            Guard::Is(var, value) if *value != 0 && matches!(self.role(*var), Role::Cache { .. }) => {
-                Some(*var)
-            }
-            _ => None,
+    pub(super) fn goes_through(&self, row: usize) -> impl Iterator<Item = Var> + use<'a, '_> {
+        self.holding(row).filter(|var| self.cached(*var).is_some())
+    }
+
+    /// The variables that must hold something for the way of a row.
+    pub(super) fn holding(&self, row: usize) -> impl Iterator<Item = Var> + use<'a> {
+        let held = |guard: &Guard| match *guard {
+            Guard::Is(var, value) if value != 0 => Some(var),
+            Guard::Is(..) | Guard::IsNot(..) | Guard::Same(..) | Guard::Differ(..) | Guard::Below(..) => None,
         };
-        self.way(row).guard.iter().filter_map(through)
+        self.way(row).guard.iter().filter_map(held)
+    }
+
+    /// Whether the row only looks.
+    pub(super) fn is_look(&self, row: usize) -> bool {
+        let text = &self.way(row).text;
+        ["if ", "when ", "check "].iter().any(|look| text.starts_with(look))
+    }
+
+    pub(super) fn agent(&self, row: usize) -> &'a str {
+        &self.model().agents[self.steps[row].agent].name
     }
 
     pub(super) fn name(&self, var: Var) -> &'a str {
@@ -79,21 +120,22 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn shown(&self, var: Var, row: usize) -> &'a str {
-        let values = &self.model().variables[usize::from(var.0)].values;
-        values.get(self.value(var, row) as usize).map_or("?", String::as_str)
+        &self.model().variables[usize::from(var.0)].values[self.value(var, row) as usize]
     }
 
     /// A row in words.
     pub(super) fn row(&self, row: usize) -> String {
-        let agent = &self.model().agents[self.steps[row].agent].name;
-        format!("row {} ({agent}: {})", row + 1, self.way(row).text)
+        format!("row {} ({}: {})", row + 1, self.agent(row), self.way(row).text)
     }
 
     /// What the variable is before `row`, and since when.
     pub(super) fn fact(&self, var: Var, row: usize) -> String {
-        let since = self.since(var, row).map(|since| self.row(since));
-        let since = since.map_or_else(|| "from the start".to_owned(), |since| format!("since {since}"));
-        format!("{} {since}", self.is(var, row))
+        let is = self.is(var, row);
+        match (self.since(var, row), self.written(var, row)) {
+            (Some(since), _) => format!("{is} since {}", self.row(since)),
+            (None, Some(written)) => format!("{is}, as {} wrote", self.row(written)),
+            (None, None) => format!("{is} from the start"),
+        }
     }
 }
 

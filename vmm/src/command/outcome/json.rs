@@ -42,6 +42,8 @@ struct Scenario<'a> {
     /// Why it breaks, a sentence each.
     why: Vec<String>,
     trace: Vec<Row>,
+    /// Behind a trace that goes on for ever: steps that are taken once, and those that are then taken again and again.
+    round: Option<Round>,
     /// What makes a proof vacuous.
     vacuous: Vec<Vacuous<'a>>,
     /// Statements that no order takes.
@@ -80,6 +82,12 @@ struct Row {
     changes: Vec<Change>,
     /// Of the file; none for hardware that acts by itself.
     line: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Round {
+    lead: Vec<Row>,
+    cycle: Vec<Row>,
 }
 
 #[derive(Serialize)]
@@ -132,6 +140,7 @@ fn scenario(checked: &Checked) -> Scenario<'_> {
         property_line: broken.and_then(|property| property_line(checked, property)),
         why: table.as_ref().map_or_else(Vec::new, |table| table.why().to_vec()),
         trace: table.iter().flat_map(Table::rows).map(row).collect(),
+        round: table.as_ref().and_then(round),
         vacuous: match answer.answered {
             Answered::Vacuous => answer
                 .empty
@@ -170,6 +179,11 @@ fn property_text(checked: &Checked, property: PropertyId) -> &str {
 fn property_line(checked: &Checked, property: PropertyId) -> Option<u32> {
     let line = checked.lowered.model.properties[usize::from(property.0)].line;
     (line > 0).then_some(line)
+}
+
+fn round(table: &Table) -> Option<Round> {
+    let [lead, cycle] = table.round().map(|rows| rows.into_iter().map(row).collect::<Vec<_>>());
+    (!cycle.is_empty()).then_some(Round { lead, cycle })
 }
 
 fn row((agent, row): (&str, &counterexample::Row)) -> Row {
