@@ -78,7 +78,7 @@ impl Roles {
     /// Whether what a cache holds may be used while its table says `says`: it reaches the same frame, and allows no more.
     #[must_use]
     pub fn agree(&self, cache: Var, holds: u32, says: u32) -> bool {
-        let grants = |value: u32| self.grants[value as usize];
+        let grants = |value: u32| self.grants.get(value as usize);
         match self.role(cache) {
             Role::Cache { of: Copied::Above, .. } => holds == says,
             Role::Cache { of: Copied::Leaf, .. }
@@ -90,7 +90,9 @@ impl Roles {
             | Role::Section(_)
             | Role::Queue
             | Role::Other => {
-                grants(holds).iter().zip(grants(says)).all(|(own, now)| own.is_none() || *own == now)
+                // What is no entry of a page, such as that of a PASID, is compared as it is.
+                let (Some(own), Some(now)) = (grants(holds), grants(says)) else { return holds == says };
+                own.iter().zip(now).all(|(own, now)| own.is_none() || own == now)
             }
         }
     }
