@@ -2,7 +2,7 @@
 //!
 //! Invariant: breadth first over whole states in a hash set, no reduction; so a counterexample is a shortest one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::model::{Alternative, Check, Guard, Model, Pc, Update};
 
@@ -65,6 +65,8 @@ pub(crate) fn explore(model: &Model, most: usize) -> Found {
     start.extend(model.agents.iter().map(|_| 0));
     let mut back: Back = HashMap::from([(start.clone(), None)]);
     let mut level = vec![start];
+    let mut order = level.clone();
+    let mut edges: Vec<(State, State)> = Vec::new();
     while !level.is_empty() {
         let mut next_level = Vec::new();
         for state in &level {
@@ -92,6 +94,7 @@ pub(crate) fn explore(model: &Model, most: usize) -> Found {
                         );
                     }
                     let next = applied(alternative, state, pc, model);
+                    edges.push((state.clone(), next.clone()));
                     if !back.contains_key(&next) {
                         back.insert(next.clone(), Some((state.clone(), text)));
                         next_level.push(next);
@@ -106,18 +109,50 @@ pub(crate) fn explore(model: &Model, most: usize) -> Found {
                 return Found::TooMany;
             }
         }
+        order.extend(next_level.iter().cloned());
         level = next_level;
     }
-    Found::Proved(back.len())
+    match (livelock(model), doomed(model, &order, &edges)) {
+        (Some(property), Some(state)) => Found::Violated(property, path(&back, state)),
+        _ => Found::Proved(back.len()),
+    }
+}
+
+fn livelock(model: &Model) -> Option<String> {
+    let found = model.properties.iter().find(|property| property.check == Check::Livelock);
+    found.map(|property| property.text.clone())
+}
+
+/// The first state from which no order ends, and none comes to a state in which nobody can go on.
+fn doomed<'a>(model: &Model, order: &'a [State], edges: &[(State, State)]) -> Option<&'a State> {
+    let mut before: HashMap<&State, Vec<&State>> = HashMap::new();
+    for (from, to) in edges {
+        before.entry(to).or_default().push(from);
+    }
+    let moves: HashSet<&State> = edges.iter().map(|(from, _)| from).collect();
+    let comes_to_rest = |state: &&State| all_ended(model, state) || !moves.contains(*state);
+    let mut open: Vec<&State> = order.iter().filter(comes_to_rest).collect();
+    let mut ends: HashSet<&State> = open.iter().copied().collect();
+    while let Some(state) = open.pop() {
+        for from in before.get(state).into_iter().flatten() {
+            if ends.insert(from) {
+                open.push(from);
+            }
+        }
+    }
+    order.iter().find(|state| !ends.contains(state))
+}
+
+fn all_ended(model: &Model, state: &State) -> bool {
+    model.agents.iter().enumerate().all(|(index, agent)| {
+        agent.spontaneous || agent.ends_at(Pc(u16::try_from(state[model.variables.len() + index]).unwrap()))
+    })
 }
 
 fn bad_state(model: &Model, state: &State) -> Option<String> {
-    let ended = |(index, agent): (usize, &crate::model::Agent)| {
-        agent.spontaneous || agent.ends_at(Pc(u16::try_from(state[model.variables.len() + index]).unwrap()))
-    };
     let broken = model.properties.iter().find(|property| match &property.check {
         Check::Always(ways) => !any(ways, state),
-        Check::Finally(ways) => model.agents.iter().enumerate().all(ended) && !any(ways, state),
+        Check::Finally(ways) => all_ended(model, state) && !any(ways, state),
         _ => false,
     });
     broken.map(|property| property.text.clone())
