@@ -1,0 +1,369 @@
+//! Translate and use: walks, caches, and accesses through them.
+//!
+//! Invariant: an actor is an agent, or the walker of a place, which is no agent. What it has read of an entry and not
+//! yet put into a cache is on its way, and is done with before anything else. Source: docs/language.md, "Steps".
+
+use super::command::{Command, Touch};
+use super::{Mistake, Promela};
+use crate::oracle::entry::Bit;
+use crate::oracle::flow::Place;
+use crate::oracle::program::Statement;
+use crate::oracle::setting::Place as Where;
+use crate::oracle::step::{Access, Page, Step};
+
+/// Whoever translates, where in its program, and for what.
+struct Walk {
+    actor: usize,
+    place: Where,
+    page: usize,
+    write: bool,
+    /// Goes on here while it is not done.
+    here: Command,
+    /// Goes on here when the cache is filled.
+    then: Command,
+}
+
+impl<'s> Promela<'s> {
+    /// The places that have a walker of their own.
+    fn walkers(&self) -> Vec<Where> {
+        if !self.option("speculation", "on") {
+            return Vec::new();
+        }
+        let cpus = (0..self.scenario.cpus).map(Where::Cpu);
+        cpus.chain((0..self.scenario.devices.len()).map(Where::Device)).collect()
+    }
+
+    pub(super) fn actors(&self) -> usize {
+        self.scenario.agents.len() + self.walkers().len()
+    }
+
+    pub(super) fn actor_place(&self, actor: usize) -> Where {
+        match self.scenario.agents.get(actor) {
+            Some(agent) => agent.place,
+            None => self.walkers()[actor - self.scenario.agents.len()],
+        }
+    }
+
+    /// The cache that a walk fills.
+    fn filled(&self, place: Where, page: usize) -> String {
+        match place {
+            Where::Cpu(cpu) => self.cached("tlb", cpu, page),
+            Where::Device(device) => self.cached("iotlb", device, page),
+            Where::Vcpu(vcpu) if self.is_explicit_vcpu() => self.cached("vtlb", vcpu, page),
+            Where::Vcpu(_) => format!("spte[{page}]"),
+            Where::Nowhere => panic!("who runs nowhere has no cache"),
+        }
+    }
+
+    /// The cache that an access goes through.
+    fn used(&self, place: Where, page: usize) -> String {
+        match place {
+            Where::Device(device) if self.is_apart(device) => self.cached("devtlb", device, page),
+            Where::Cpu(_) | Where::Device(_) | Where::Vcpu(_) | Where::Nowhere => self.filled(place, page),
+        }
+    }
+
+    /// What a walk reads.
+    fn source(&self, place: Where, page: usize) -> String {
+        match place {
+            Where::Vcpu(_) if self.is_explicit_vcpu() => format!("spte[{page}]"),
+            Where::Cpu(_) | Where::Device(_) | Where::Vcpu(_) | Where::Nowhere => format!("pte[{page}]"),
+        }
+    }
+
+    fn allows(&self, entry: &str, write: bool) -> String {
+        match write {
+            true => format!("({} && ({entry} & {}) != 0)", self.things().present(entry), Bit::Rw.mask()),
+            false => self.things().present(entry),
+        }
+    }
+
+    fn is_split(&self) -> bool {
+        self.option("walk", "split")
+    }
+
+    /// When the actor may walk although nothing forces it to, or must.
+    fn may_fill(&self, cache: &str, write: bool) -> String {
+        match self.option("evict", "off") {
+            true => format!("!{}", self.allows(cache, write)),
+            false => "true".to_owned(),
+        }
+    }
+
+    /// The steps that fill the caches.
+    fn walk(&self, walk: &Walk) -> Vec<Command> {
+        let Walk { place, page, write, .. } = walk;
+        let used = self.used(*place, *page);
+        let wanted = self.may_fill(&used, *write);
+        let filled = self.filled(*place, *page);
+        let fills = format!("{wanted} && {}", self.may_fill(&filled, *write));
+        let mut commands = self.before_walk(walk, &fills);
+        commands.extend(self.fill(walk, &fills, &filled));
+        if used != filled {
+            commands.extend(self.translate_for_device(walk, &wanted, &filled, &used));
+        }
+        commands
+    }
+
+    /// The entry of the PASID, and the upper entry.
+    fn before_walk(&self, walk: &Walk, wanted: &str) -> Vec<Command> {
+        let mut commands = Vec::new();
+        if let Some(cache) = self.pasid_cache(walk.place) {
+            let read = walk.here.clone().when(wanted).when(&format!("{cache} == 0 && pasid != 0"));
+            commands.push(read.effect(&format!("{cache} = pasid")));
+        }
+        if let (Some(pmd), Some(cache)) = (self.scenario.pages[walk.page].pmd, self.upper_cache(walk)) {
+            let entry = format!("pmd[{pmd}]");
+            let again = self.looks_at_upper_again(walk, &cache);
+            let read = walk.here.clone().when(wanted).when(&self.things().is_table(&entry)).when(&again);
+            let read = self.through_pasid(walk, read);
+            commands.push(read.effect(&format!("{cache} = {entry}")));
+        }
+        commands
+    }
+
+    fn looks_at_upper_again(&self, walk: &Walk, cache: &str) -> String {
+        match self.option("evict", "off") {
+            true => format!("({cache} == 0 || !{})", self.allows(&format!("pte[{}]", walk.page), walk.write)),
+            false => "true".to_owned(),
+        }
+    }
+
+    fn pasid_cache(&self, place: Where) -> Option<String> {
+        match place {
+            Where::Device(device) if self.scenario.devices[device].pasid => Some(format!("pasidc[{device}]")),
+            Where::Device(_) | Where::Cpu(_) | Where::Vcpu(_) | Where::Nowhere => None,
+        }
+    }
+
+    fn mm_number(&self, page: usize) -> usize {
+        self.scenario.pages[page].mm.map_or(0, |mm| mm.0 + 1)
+    }
+
+    fn through_pasid(&self, walk: &Walk, command: Command) -> Command {
+        match self.pasid_cache(walk.place) {
+            Some(cache) => command.when(&format!("{cache} == {}", self.mm_number(walk.page))),
+            None => command,
+        }
+    }
+
+    fn upper_cache(&self, walk: &Walk) -> Option<String> {
+        let (pmd, count) = (self.scenario.pages[walk.page].pmd?, self.scenario.pmds.len());
+        match walk.place {
+            Where::Cpu(cpu) => Some(format!("pwc[{}]", cpu * count + pmd)),
+            Where::Device(device) => Some(format!("pwd[{}]", device * count + pmd)),
+            Where::Vcpu(_) | Where::Nowhere => None,
+        }
+    }
+
+    fn fill(&self, walk: &Walk, wanted: &str, filled: &str) -> Vec<Command> {
+        let source = self.source(walk.place, walk.page);
+        let explicit = matches!(walk.place, Where::Vcpu(_)) && self.is_explicit_vcpu();
+        let guard = |command: Command| {
+            let command = self.through_pasid(walk, command.when(wanted));
+            let waits = matches!(walk.place, Where::Vcpu(_)) && !explicit;
+            if waits { command.when(&format!("inprog[{}] == 0", walk.page)) } else { command }
+        };
+        let walkers_only_change =
+            |command: Command, entry: &str| match walk.actor < self.scenario.agents.len() {
+                true => command,
+                false => command.when(&format!("{filled} != {entry}")),
+            };
+        let mut ways = Vec::new();
+        match self.scenario.pages[walk.page].pmd.filter(|_| !explicit) {
+            None => ways.push((self.allows(&source, walk.write), source.clone(), false)),
+            Some(pmd) => {
+                let upper = format!("pmd[{pmd}]");
+                let cache = self.upper_cache(walk);
+                let through = cache.clone().unwrap_or_else(|| self.things().is_table(&upper));
+                ways.push((
+                    format!("{through} && {}", self.allows(&source, walk.write)),
+                    source.clone(),
+                    true,
+                ));
+                let again = cache.map_or("true".to_owned(), |cache| self.looks_at_upper_again(walk, &cache));
+                ways.push((format!("{again} && {}", self.allows(&upper, walk.write)), upper, false));
+            }
+        }
+        let mut commands = Vec::new();
+        for (allowed, entry, through_table) in ways {
+            let table = |command| match through_table {
+                true => self.walks_table(command, walk.page, "true"),
+                false => command,
+            };
+            let young = match self.says("young") {
+                true => format!("{entry} = ({entry} | {})", Bit::Young.mask()),
+                false => "skip".to_owned(),
+            };
+            let base = if self.is_split() { &walk.here } else { &walk.then };
+            let command =
+                table(walkers_only_change(guard(base.clone()).when(&allowed), &entry)).effect(&young);
+            let (actor, code) = (walk.actor, walk.page * 2 + 1);
+            commands.push(match self.is_split() {
+                true => {
+                    command.effect(&format!("wk[{actor}] = {entry}")).effect(&format!("wp[{actor}] = {code}"))
+                }
+                false => command.effect(&format!("{filled} = {entry}")),
+            });
+        }
+        if self.is_split() {
+            commands.push(self.arrives(walk, walk.page * 2 + 1, filled, &walk.then));
+        }
+        commands
+    }
+
+    /// What is on its way comes into the cache.
+    fn arrives(&self, walk: &Walk, code: usize, cache: &str, base: &Command) -> Command {
+        let actor = walk.actor;
+        let mut command = base.clone().when(&format!("wp[{actor}] == {code}"));
+        command.is_fill = true;
+        if let Some(here) = walk.here.to {
+            command.from = vec![here];
+        }
+        if matches!(walk.place, Where::Vcpu(_)) && !self.is_explicit_vcpu() {
+            command = command.when(&format!("inprog[{}] == 0", walk.page));
+        }
+        command
+            .effect(&format!("{cache} = wk[{actor}]"))
+            .effect(&format!("wk[{actor}] = 0"))
+            .effect(&format!("wp[{actor}] = 0"))
+    }
+
+    fn translate_for_device(&self, walk: &Walk, wanted: &str, iotlb: &str, devtlb: &str) -> Vec<Command> {
+        let (actor, code) = (walk.actor, walk.page * 2 + 2);
+        let command = walk.here.clone().when(wanted).when(&self.allows(iotlb, walk.write));
+        let command = match actor < self.scenario.agents.len() {
+            true => command,
+            false => command.when(&format!("{devtlb} != {iotlb}")),
+        };
+        match self.is_split() {
+            false => vec![command.effect(&format!("{devtlb} = {iotlb}"))],
+            true => {
+                let asked = command
+                    .effect(&format!("wk[{actor}] = {iotlb}"))
+                    .effect(&format!("wp[{actor}] = {code}"));
+                vec![asked, self.arrives(walk, code, devtlb, &walk.here)]
+            }
+        }
+    }
+
+    /// `walk A` as a statement.
+    pub(super) fn walk_statement(&mut self, agent: usize, place: &Place<'s>, page: Page) {
+        let at = self.place(agent);
+        let here = Self::command(agent, place, place.here);
+        let then = Self::command(agent, place, place.then);
+        let filled = self.filled(at, page.0);
+        let walk = Walk { actor: agent, place: at, page: page.0, write: false, here, then: then.clone() };
+        let fills = self.may_fill(&filled, false);
+        let mut commands = self.before_walk(&walk, &fills);
+        commands.extend(self.fill(&walk, &fills, &filled));
+        commands.push(then.when(&format!("{filled} != 0")).effect("skip"));
+        self.commands.extend(commands);
+    }
+
+    /// A load, a store or DMA.
+    pub(super) fn access(&mut self, agent: usize, place: &Place<'s>, step: &Step, page: Page) {
+        let Step::Access { how, .. } = step else { panic!("{step} is no access") };
+        let write = match how {
+            Access::Write(value) => Some(*value),
+            Access::Read => None,
+            Access::Walk | Access::Ats => panic!("{step} uses nothing"),
+        };
+        let at = self.place(agent);
+        let here = Self::command(agent, place, place.here);
+        let walk = Walk {
+            actor: agent,
+            place: at,
+            page: page.0,
+            write: write.is_some(),
+            here: here.clone(),
+            then: here.clone(),
+        };
+        let skips = self.mistake == Mistake::StoreSkipsTlb && write.is_some();
+        let cache = if skips { self.source(at, page.0) } else { self.used(at, page.0) };
+        let mut commands = self.walk(&walk);
+        let clean = format!("({cache} & {}) == 0", Bit::Dirty.mask());
+        let dirty_matters = write.is_some() && self.says("dirty");
+        let allowed = self.allows(&cache, write.is_some());
+        if dirty_matters {
+            commands.push(self.set_dirty(here.when(&allowed).when(&clean), at, page.0, &cache));
+        }
+        let mut command = Self::command(agent, place, place.then).named(&step.to_string()).when(&allowed);
+        if dirty_matters {
+            command = command.when(&format!("!({clean})"));
+        }
+        let frame = format!("({cache} & 15)");
+        command = self.use_after_free(command, &frame, "true").touch(Touch {
+            is_write: write.is_some(),
+            page: Some(page.0),
+            frame: frame.clone(),
+            value: write.map_or_else(|| format!("content[{frame}]"), |value| value.to_string()),
+            happens: "true".to_owned(),
+        });
+        if let Some(value) = write {
+            command = command.effect(&format!("content[{frame}] = {value}"));
+        }
+        commands.push(command);
+        self.commands.extend(commands);
+    }
+
+    /// The bit is set in the page table and in the cache, or the cached entry is dropped.
+    fn set_dirty(&self, command: Command, place: Where, page: usize, cache: &str) -> Command {
+        let (entry, bit) = (self.source(place, page), Bit::Dirty.mask());
+        let same = format!("({} && ({entry} & 15) == ({cache} & 15))", self.allows(&entry, true));
+        command
+            .effect(&format!("tmp = {same}"))
+            .effect(&format!("{cache} = (tmp -> ({cache} | {bit}) : 0)"))
+            .effect(&format!("{entry} = (tmp -> ({entry} | {bit}) : {entry})"))
+            .effect("tmp = 0")
+    }
+
+    /// The walkers' steps.
+    pub(super) fn speculation(&mut self) {
+        for (number, place) in self.walkers().into_iter().enumerate() {
+            let actor = self.scenario.agents.len() + number;
+            for page in self.translated(place) {
+                let nobody = Command::default();
+                let walk =
+                    Walk { actor, place, page, write: false, here: nobody.clone(), then: nobody.clone() };
+                let commands = self.walk(&walk).into_iter().map(|command| match command.is_fill {
+                    true => command,
+                    false => command.when(&format!("wp[{actor}] == 0")),
+                });
+                let commands: Vec<_> = commands.collect();
+                self.commands.extend(commands);
+            }
+        }
+    }
+
+    /// The pages that the programs of this place translate.
+    fn translated(&self, place: Where) -> Vec<usize> {
+        let of = |page: usize| {
+            self.scenario.agents.iter().enumerate().any(|(number, agent)| {
+                agent.place == place
+                    && self
+                        .does(number, &|step| matches!(step, Step::Access { page: of, .. } if of.0 == page))
+            })
+        };
+        (0..self.scenario.pages.len()).filter(|page| of(*page)).collect()
+    }
+
+    pub(super) fn page_request(&mut self, agent: usize, place: &Place<'s>, page: Page) {
+        let waits = self.fresh(agent);
+        let Where::Device(device) = self.place(agent) else { panic!("a device asks") };
+        let named = match self.scenario.devices[device].pasid {
+            true => format!("pasid == {}", self.mm_number(page.0)),
+            false => "true".to_owned(),
+        };
+        let text = Statement::Step(Step::PageRequest(page)).line();
+        let asks = Self::command(agent, place, waits)
+            .named(&text)
+            .when(&named)
+            .effect(&format!("req[{}] = 1", page.0));
+        let refused = Self::command(agent, place, place.then).when(&format!("!({named})")).named(&text);
+        let answered =
+            Command { agent: Some(agent), from: vec![waits], to: Some(place.then), ..Command::default() }
+                .when(&format!("req[{}] == 0", page.0));
+        self.commands.extend([asks, refused, answered]);
+    }
+}

@@ -1,0 +1,340 @@
+//! The steps of the kernel that are one transition each, and GUP-fast.
+//!
+//! Invariant: a step on an entry walks the page-table page in which it lies. Source: docs/language.md, "Steps".
+
+use super::command::Command;
+use super::{Mistake, Promela};
+use crate::oracle::entry::{Bit, Entry, Target};
+use crate::oracle::flow::Place;
+use crate::oracle::setting::Place as Where;
+use crate::oracle::step::{Lock, Page, Step};
+
+impl<'s> Promela<'s> {
+    fn lock(lock: Lock) -> usize {
+        match lock {
+            Lock::Ptl(page) => page.0,
+            Lock::Named(number) => 4 + number,
+        }
+    }
+
+    pub(super) fn lock_is_free(&self, agent: usize, lock: Lock, shared: bool) -> String {
+        let number = Self::lock(lock);
+        match (self.mistake == Mistake::LockIsFree, shared) {
+            (true, _) => "true".to_owned(),
+            (false, true) => format!("(lkx[{number}] == 0 && (lks[{number}] & {}) == 0)", 1 << agent),
+            (false, false) => format!("(lkx[{number}] == 0 && lks[{number}] == 0)"),
+        }
+    }
+
+    pub(super) fn take_lock(&self, agent: usize, lock: Lock, shared: bool) -> String {
+        let number = Self::lock(lock);
+        match shared {
+            true => format!("lks[{number}] = (lks[{number}] | {})", 1 << agent),
+            false => format!("lkx[{number}] = {}", agent + 1),
+        }
+    }
+
+    fn unlock(&self, command: Command, agent: usize, lock: Lock) -> Command {
+        let number = Self::lock(lock);
+        let (alone, shared) =
+            (format!("lkx[{number}] == {}", agent + 1), format!("(lks[{number}] & {}) != 0", 1 << agent));
+        let command = match self.option("unlock", "off") {
+            true => command,
+            false => command.bad(&format!("!({alone} || {shared})")),
+        };
+        command
+            .effect(&format!("lkx[{number}] = ({alone} -> 0 : lkx[{number}])"))
+            .effect(&format!("lks[{number}] = (lks[{number}] & {})", 255 ^ (1 << agent)))
+    }
+
+    /// The references of the page-table page in which the page's entry lies.
+    pub(super) fn table(&self, page: usize) -> Option<u16> {
+        let pmd = self.scenario.pages[page].pmd?;
+        let table = self.scenario.pmds[pmd].target;
+        self.things().number(table)
+    }
+
+    pub(super) fn walks_table(&self, command: Command, page: usize, when: &str) -> Command {
+        match self.table(page) {
+            Some(table) if !self.option("walk_after_free", "off") => {
+                command.bad(&format!("({when}) && refs[{table}] == 0"))
+            }
+            Some(_) | None => command,
+        }
+    }
+
+    fn entry(&self, agent: usize, page: Page, entry: &Entry) -> String {
+        let handle = |handle: usize| format!("h[{handle}]");
+        self.things().expression(entry, &self.orig(agent, page.0), &handle)
+    }
+
+    fn pte_step(&self, command: Command, agent: usize, page: Page, new: Option<&str>) -> Command {
+        let (pte, orig) = (format!("pte[{}]", page.0), self.orig(agent, page.0));
+        let command = self.walks_table(command, page.0, "true").effect(&format!("{orig} = {pte}"));
+        match new {
+            Some(new) => command.effect(&format!("{pte} = {new}")),
+            None => command,
+        }
+    }
+
+    fn set_pte(&self, command: Command, agent: usize, page: Page, entry: &Entry) -> Command {
+        let (pte, orig) = (format!("pte[{}]", page.0), self.orig(agent, page.0));
+        let new = self.entry(agent, page, entry);
+        let unless = match entry.target {
+            Target::Handle(handle) => format!("h[{handle}] != 0"),
+            Target::Nothing
+            | Target::Marker
+            | Target::Frame(_)
+            | Target::Slot(_)
+            | Target::Table(_)
+            | Target::Orig => "true".to_owned(),
+        };
+        self.walks_table(command, page.0, &unless)
+            .effect(&format!("tmp = ({unless} -> {new} : {pte})"))
+            .effect(&format!("{orig} = ({unless} -> tmp : {orig})"))
+            .effect(&format!("{pte} = tmp"))
+            .effect("tmp = 0")
+    }
+
+    fn modified(&self, entry: &str, change: &[(Bit, bool)]) -> String {
+        let entry_of =
+            Entry { migration: false, target: Target::Orig, like_orig: false, bits: change.to_vec() };
+        self.things().expression(&entry_of, entry, &|_| String::new())
+    }
+
+    fn pmd_step(&self, command: Command, agent: usize, pmd: usize, new: Option<&str>) -> Command {
+        let command = command.effect(&format!("{} = pmd[{pmd}]", self.orig_pmd(agent, pmd)));
+        match new {
+            Some(new) => command.effect(&format!("pmd[{pmd}] = {new}")),
+            None => command,
+        }
+    }
+
+    fn set_pmd(&self, command: Command, agent: usize, pmd: usize, entry: &Entry) -> Command {
+        let orig = self.orig_pmd(agent, pmd);
+        let new = self.things().expression(entry, &orig, &|handle| format!("h[{handle}]"));
+        command
+            .effect(&format!("tmp = {new}"))
+            .effect(&format!("{orig} = tmp"))
+            .effect(&format!("pmd[{pmd}] = tmp"))
+            .effect("tmp = 0")
+    }
+
+    /// Faults of vCPUs that have begun on this page begin again.
+    fn retry_faults(&self, command: Command, page: Page) -> Command {
+        if self.is_explicit_vcpu() {
+            return command;
+        }
+        let on_vcpu = (0..self.scenario.agents.len()).filter(|a| matches!(self.place(*a), Where::Vcpu(_)));
+        on_vcpu.fold(command, |command, actor| command.effects(&Self::discard(actor, page.0, false)))
+    }
+
+    pub(super) fn simple(&self, command: Command, agent: usize, step: &Step) -> Command {
+        let command = command.named(&step.to_string());
+        match step {
+            Step::Lock(lock, shared) => command
+                .when(&self.lock_is_free(agent, *lock, *shared))
+                .effect(&self.take_lock(agent, *lock, *shared)),
+            Step::Unlock(lock) => self.unlock(command, agent, *lock),
+            Step::Fence => command.effect("skip"),
+            Step::IrqOff | Step::IrqOn | Step::RcuReadLock | Step::RcuReadUnlock => {
+                self.section(command, agent, step)
+            }
+            Step::PteRead(page) => self.pte_step(command, agent, *page, None),
+            Step::PteClear(page) => self.pte_step(command, agent, *page, Some("0")),
+            Step::SetPte(page, entry) => self.set_pte(command, agent, *page, entry),
+            Step::PteModify(page, change) => {
+                let new = self.modified(&format!("pte[{}]", page.0), change);
+                self.pte_step(command, agent, *page, Some(&new))
+            }
+            Step::PmdRead(pmd) => self.pmd_step(command, agent, *pmd, None),
+            Step::PmdClear(pmd) => self.pmd_step(command, agent, *pmd, Some("0")),
+            Step::SetPmd(pmd, entry) => self.set_pmd(command, agent, *pmd, entry),
+            Step::SetPasid(mm) => command.effect(&format!("pasid = {}", mm.map_or(0, |mm| mm.0 + 1))),
+            Step::InvWait => self.inv_wait(command, agent),
+            Step::PageResponse(page) => {
+                command.when(&format!("req[{}] != 0", page.0)).effect(&format!("req[{}] = 0", page.0))
+            }
+            Step::DrainRequests => self
+                .pages()
+                .fold(command, |command, page| command.when(&format!("req[{}] == 0", page.0)))
+                .effect("skip"),
+            Step::NotifyStart(_)
+            | Step::NotifyEnd(_)
+            | Step::ChangePte(_)
+            | Step::ZapSpte(_)
+            | Step::SetSpte(..) => self.notifier(command, agent, step),
+            Step::Write(held, value) => self.write(command, *held, *value),
+            Step::Read(held) => self.read(command, *held),
+            Step::Copy(from, to) => self.copy(command, *from, *to),
+            Step::Count(count, held) => self.count(command, *count, *held),
+            Step::MarkStable(frame) => {
+                command.effect(&format!("stable[{}] = 1", crate::oracle::entry::Things::frame(*frame)))
+            }
+            Step::Invalidate { what, leaf, post: false } => command.effects(&self.reach(*what, *leaf, None)),
+            Step::Invalidate { post: true, .. }
+            | Step::IpiSync
+            | Step::SynchronizeRcu
+            | Step::PageRequest(_)
+            | Step::Access { .. }
+            | Step::GupFast { .. }
+            | Step::TryGet { .. }
+            | Step::ClearFlush(_)
+            | Step::ClearFlushNotify(_) => panic!("{step} is no single transition"),
+        }
+    }
+
+    fn notifier(&self, command: Command, agent: usize, step: &Step) -> Command {
+        match step {
+            Step::NotifyStart(page) => {
+                let command = command.effect(&format!("inprog[{0}] = inprog[{0}] + 1", page.0));
+                match self.is_explicit_vcpu() {
+                    true => command,
+                    false => self.retry_faults(command.effect(&format!("spte[{}] = 0", page.0)), *page),
+                }
+            }
+            Step::NotifyEnd(page) => {
+                let count = format!("inprog[{}]", page.0);
+                let command = self
+                    .in_range(command, &format!("{count} > 0"))
+                    .effect(&format!("{count} = ({count} > 0 -> {count} - 1 : 0)"));
+                self.retry_faults(command, *page)
+            }
+            Step::ChangePte(page) => {
+                let (spte, orig) = (format!("spte[{}]", page.0), self.orig(agent, page.0));
+                let stays =
+                    format!("({} && ({orig} & {}) == 0)", self.things().present(&orig), Bit::Rw.mask());
+                command.effect(&format!("{spte} = (({spte} != 0 && {stays}) -> {orig} : 0)"))
+            }
+            Step::ZapSpte(page) => command.effect(&format!("spte[{}] = 0", page.0)),
+            Step::SetSpte(page, entry) => {
+                let unless = match entry.target {
+                    Target::Handle(handle) => format!("h[{handle}] != 0"),
+                    Target::Nothing
+                    | Target::Marker
+                    | Target::Frame(_)
+                    | Target::Slot(_)
+                    | Target::Table(_)
+                    | Target::Orig => "true".to_owned(),
+                };
+                let (spte, new) = (format!("spte[{}]", page.0), self.entry(agent, *page, entry));
+                command.effect(&format!("{spte} = ({unless} -> {new} : {spte})"))
+            }
+            _ => panic!("{step} tells no vCPU"),
+        }
+    }
+
+    /// When a reference can be taken of what this entry maps.
+    fn can_get(&self, entry: &str, write: bool) -> String {
+        let mut all = vec![
+            self.things().present(entry),
+            format!("({entry} & {}) == 0", Bit::Special.mask()),
+            format!("refs[{entry} & 15] > 0"),
+        ];
+        if write {
+            all.push(format!("({entry} & {}) != 0", Bit::Rw.mask()));
+        }
+        format!("({})", all.join(" && "))
+    }
+
+    fn get(command: Command, entry: &str, pin: bool, handle: usize) -> Command {
+        let command = command
+            .effect(&format!("refs[{entry} & 15] = refs[{entry} & 15] + 1"))
+            .effect(&format!("h[{handle}] = ({entry} & 15)"));
+        if pin { command.effect(&format!("pins[{entry} & 15] = pins[{entry} & 15] + 1")) } else { command }
+    }
+
+    pub(super) fn try_get_statement(&mut self, agent: usize, place: &Place<'s>, step: &Step) {
+        let Step::TryGet { page, write, pin, handle } = step else { panic!("{step} takes no reference") };
+        let orig = self.orig(agent, page.0);
+        let can = self.can_get(&orig, *write);
+        let text = step.to_string();
+        let base = Self::command(agent, place, place.then).named(&text);
+        let taken = Self::get(base.clone().when(&can), &orig, *pin, *handle);
+        let failed = base.when(&format!("!{can}")).effect(&format!("h[{handle}] = 0"));
+        self.commands.extend([taken, failed]);
+    }
+
+    pub(super) fn gup_fast(
+        &mut self,
+        agent: usize,
+        place: &Place<'s>,
+        page: Page,
+        (write, pin): (bool, bool),
+        handle: usize,
+    ) {
+        let Some(pmd) = self.scenario.pages[page.0].pmd else {
+            let begin = Self::command(agent, place, self.pcs[agent]);
+            let begin = self.gup_begins(begin, agent);
+            let orig = self.orig(agent, page.0);
+            let same = format!("pte[{}] == {orig}", page.0);
+            let look = self.fresh(agent);
+            self.commands.push(begin.effect(&format!("{orig} = pte[{}]", page.0)));
+            self.gup_takes(agent, look, place.then, &orig, (write, pin), handle, &same, None);
+            return;
+        };
+        let read = self.fresh(agent);
+        let small = self.fresh(agent);
+        let (origm, orig) = (self.orig_pmd(agent, pmd), self.orig(agent, page.0));
+        let table = self.things().is_table(&origm);
+        let begin = self.gup_begins(Self::command(agent, place, read), agent);
+        self.commands.push(begin.effect(&format!("{origm} = pmd[{pmd}]")));
+        let at = |to| Command { agent: Some(agent), from: vec![read], to: Some(to), ..Command::default() };
+        let walk = self.walks_table(at(small).when(&table), page.0, "true");
+        self.commands.push(walk.effect(&format!("{orig} = pte[{}]", page.0)));
+        let same_pmd = format!("pmd[{pmd}] == {origm}");
+        let same = format!("{same_pmd} && pte[{}] == {orig}", page.0);
+        self.gup_takes(
+            agent,
+            small,
+            place.then,
+            &orig,
+            (write, pin),
+            handle,
+            &same,
+            Some((page.0, &same_pmd)),
+        );
+        let before = self.commands.len();
+        self.gup_takes(agent, read, place.then, &origm, (write, pin), handle, &same_pmd, None);
+        for command in self.commands[before..].iter_mut().filter(|command| command.from == [read]) {
+            command.guards.push(format!("(!{table})"));
+        }
+    }
+
+    /// From `look` a reference is taken of what `entry` maps, and given back if it is no longer the `same`.
+    #[expect(clippy::too_many_arguments, reason = "two kinds of entries, each with its names")]
+    fn gup_takes(
+        &mut self,
+        agent: usize,
+        look: usize,
+        then: usize,
+        entry: &str,
+        (write, pin): (bool, bool),
+        handle: usize,
+        same: &str,
+        walks: Option<(usize, &str)>,
+    ) {
+        let again = self.fresh(agent);
+        let at =
+            |from, to| Command { agent: Some(agent), from: vec![from], to: Some(to), ..Command::default() };
+        let can = self.can_get(entry, write);
+        let taken = Self::get(at(look, again).when(&can), entry, pin, handle);
+        let failed = at(look, then).when(&format!("!{can}")).effect(&format!("h[{handle}] = 0"));
+        let failed = self.gup_ends(failed, agent);
+        let walk = |command| match walks {
+            Some((page, when)) => self.walks_table(command, page, when),
+            None => command,
+        };
+        let kept = self.gup_ends(walk(at(again, then).when(same)), agent);
+        let held = format!("h[{handle}]");
+        let dropped = walk(at(again, then).when(&format!("!({same})")));
+        let dropped = self.use_after_free(dropped, &held, "true");
+        let dropped = dropped.effect(&format!("refs[{held}] = (refs[{held}] > 0 -> refs[{held}] - 1 : 0)"));
+        let dropped = match pin {
+            true => dropped.effect(&format!("pins[{held}] = (pins[{held}] > 0 -> pins[{held}] - 1 : 0)")),
+            false => dropped,
+        };
+        let dropped = self.gup_ends(dropped.effect(&format!("{held} = 0")), agent);
+        self.commands.extend([taken, failed, kept, dropped]);
+    }
+}
