@@ -46,7 +46,8 @@ pub(super) struct Flow<'s> {
     pub(super) start: usize,
 }
 
-const END: usize = 0;
+/// The node at which a program has ended.
+pub(super) const END: usize = 0;
 
 impl<'s> Flow<'s> {
     pub(super) fn of(body: &'s [Statement]) -> Self {
@@ -148,9 +149,18 @@ impl<'s> Flow<'s> {
         places
     }
 
-    /// Where the program may have ended.
-    pub(super) fn ends(&self) -> Vec<usize> {
-        self.from(END)
+    fn acts(&self, node: usize) -> bool {
+        self.reached(node).iter().any(|place| matches!(self.nodes[*place], Node::Act { .. }))
+    }
+
+    /// Where the program has ended.
+    pub(super) fn ended(&self) -> Vec<usize> {
+        self.from(END).into_iter().filter(|node| !self.acts(*node)).collect()
+    }
+
+    /// Where the program may end, or go on.
+    pub(super) fn may_end(&self) -> Vec<usize> {
+        self.from(END).into_iter().filter(|node| self.acts(*node)).collect()
     }
 
     pub(super) fn len(&self) -> usize {

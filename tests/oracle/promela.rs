@@ -17,7 +17,7 @@ mod text;
 
 pub(super) use text::translate;
 
-use super::flow::{Act, Flow, Place};
+use super::flow::{Act, END, Flow, Place};
 use super::program::{Change, Statement};
 use super::setting::{Place as Where, Scenario};
 use super::step::{Access, Invalidation, Page, Step};
@@ -89,6 +89,12 @@ impl<'s> Promela<'s> {
         self.scenario.agents[agent].place
     }
 
+    /// Whether its end is waited for: it is not spontaneous.
+    fn is_awaited(&self, agent: usize) -> bool {
+        let agent = &self.scenario.agents[agent];
+        !agent.spontaneous && !matches!(agent.place, Where::Device(_))
+    }
+
     fn pages(&self) -> impl Iterator<Item = Page> + use<> {
         (0..self.scenario.pages.len()).map(Page)
     }
@@ -103,6 +109,12 @@ impl<'s> Promela<'s> {
         for agent in 0..self.scenario.agents.len() {
             for place in self.flows[agent].places() {
                 self.act(agent, &place);
+            }
+            // Whoever may end or go on takes a step to end.
+            let from = self.flows[agent].may_end();
+            if !from.is_empty() && self.is_awaited(agent) {
+                let end = Command { agent: Some(agent), from, to: Some(END), ..Command::default() };
+                self.commands.push(end.effect("skip"));
             }
         }
     }

@@ -71,11 +71,16 @@ impl<'s> Promela<'s> {
         }
     }
 
-    fn allows(&self, entry: &str, write: bool) -> String {
+    pub(super) fn allows(&self, entry: &str, write: bool) -> String {
         match write {
             true => format!("({} && ({entry} & {}) != 0)", self.things().present(entry), Bit::Rw.mask()),
             false => self.things().present(entry),
         }
+    }
+
+    /// What a walk marks.
+    fn young(&self) -> u16 {
+        if self.says("young") { Bit::Young.mask() } else { 0 }
     }
 
     fn is_split(&self) -> bool {
@@ -117,6 +122,8 @@ impl<'s> Promela<'s> {
             let again = self.looks_at_upper_again(walk, &cache);
             let read = walk.here.clone().when(wanted).when(&self.things().is_table(&entry)).when(&again);
             let read = self.through_pasid(walk, read);
+            // What is cached already is not read again: that would be no step.
+            let read = read.when(&format!("{cache} != {entry}"));
             commands.push(read.effect(&format!("{cache} = {entry}")));
         }
         commands
@@ -161,14 +168,15 @@ impl<'s> Promela<'s> {
         let explicit = matches!(walk.place, Where::Vcpu(_)) && self.is_explicit_vcpu();
         let guard = |command: Command| {
             let command = self.through_pasid(walk, command.when(wanted));
-            let waits = matches!(walk.place, Where::Vcpu(_)) && !explicit;
+            // In two steps it may begin while the range is open, and is then begun again.
+            let waits = matches!(walk.place, Where::Vcpu(_)) && !explicit && !self.is_split();
             if waits { command.when(&format!("inprog[{}] == 0", walk.page)) } else { command }
         };
-        let walkers_only_change =
-            |command: Command, entry: &str| match walk.actor < self.scenario.agents.len() {
-                true => command,
-                false => command.when(&format!("{filled} != {entry}")),
-            };
+        // Walking anew to what is cached already would be no step; as a statement it is.
+        let changes = |command: Command, entry: &str| match walk.here.to == walk.then.to {
+            true => command.when(&format!("{filled} != ({entry} | {})", self.young())),
+            false => command,
+        };
         let mut ways = Vec::new();
         match self.scenario.pages[walk.page].pmd.filter(|_| !explicit) {
             None => ways.push((self.allows(&source, walk.write), source.clone(), false)),
@@ -191,13 +199,9 @@ impl<'s> Promela<'s> {
                 true => self.walks_table(command, walk.page, "true"),
                 false => command,
             };
-            let young = match self.says("young") {
-                true => format!("{entry} = ({entry} | {})", Bit::Young.mask()),
-                false => "skip".to_owned(),
-            };
+            let young = format!("{entry} = ({entry} | {})", self.young());
             let base = if self.is_split() { &walk.here } else { &walk.then };
-            let command =
-                table(walkers_only_change(guard(base.clone()).when(&allowed), &entry)).effect(&young);
+            let command = table(changes(guard(base.clone()).when(&allowed), &entry)).effect(&young);
             let (actor, code) = (walk.actor, walk.page * 2 + 1);
             commands.push(match self.is_split() {
                 true => {
@@ -232,10 +236,7 @@ impl<'s> Promela<'s> {
     fn translate_for_device(&self, walk: &Walk, wanted: &str, iotlb: &str, devtlb: &str) -> Vec<Command> {
         let (actor, code) = (walk.actor, walk.page * 2 + 2);
         let command = walk.here.clone().when(wanted).when(&self.allows(iotlb, walk.write));
-        let command = match actor < self.scenario.agents.len() {
-            true => command,
-            false => command.when(&format!("{devtlb} != {iotlb}")),
-        };
+        let command = command.when(&format!("{devtlb} != {iotlb}"));
         match self.is_split() {
             false => vec![command.effect(&format!("{devtlb} = {iotlb}"))],
             true => {

@@ -21,8 +21,8 @@ pub(super) struct Touch {
 #[derive(Clone, Debug)]
 pub(super) enum Line {
     Effect(String),
-    /// The step as it is written.
-    Named(String),
+    /// The step as it is written, and an expression: whether it happens at all.
+    Named(String, String),
     Touch(Touch),
 }
 
@@ -60,8 +60,12 @@ impl Command {
         self.effect(&format!("bad = (bad || ({condition}))"))
     }
 
-    pub(super) fn named(mut self, text: &str) -> Self {
-        self.lines.push(Line::Named(text.to_owned()));
+    pub(super) fn named(self, text: &str) -> Self {
+        self.named_if(text, "true")
+    }
+
+    pub(super) fn named_if(mut self, text: &str, happens: &str) -> Self {
+        self.lines.push(Line::Named(text.to_owned(), happens.to_owned()));
         self
     }
 

@@ -11,9 +11,9 @@ impl Promela<'_> {
     /// When this line of this command is the event; None if it never is.
     fn happens(agent: Option<usize>, line: &Line, event: &Event) -> Option<String> {
         match (line, event) {
-            (Line::Named(step), Event::Step(who, text)) => {
+            (Line::Named(step, happens), Event::Step(who, text)) => {
                 let named = step == text || step.starts_with(&format!("{text} "));
-                (named && is_by(agent, *who)).then(|| "true".to_owned())
+                (named && is_by(agent, *who)).then(|| happens.clone())
             }
             (Line::Touch(touch), Event::Reads(who, what, value)) => {
                 (!touch.is_write && is_by(agent, *who)).then(|| touches(touch, *what, *value))?
@@ -21,7 +21,7 @@ impl Promela<'_> {
             (Line::Touch(touch), Event::Writes(who, what, value)) => {
                 (touch.is_write && is_by(agent, *who)).then(|| touches(touch, *what, *value))?
             }
-            (Line::Named(_), Event::Reads(..) | Event::Writes(..))
+            (Line::Named(..), Event::Reads(..) | Event::Writes(..))
             | (Line::Touch(_), Event::Step(..))
             | (Line::Effect(_), _) => None,
         }

@@ -7,7 +7,17 @@ use super::{Mistake, Promela};
 use crate::oracle::entry::{Bit, Entry, Target};
 use crate::oracle::flow::Place;
 use crate::oracle::setting::Place as Where;
-use crate::oracle::step::{Lock, Page, Step};
+use crate::oracle::step::{Held, Lock, Page, Step};
+
+/// When the step does anything: through an empty handle it does not.
+fn happens(step: &Step) -> String {
+    match step {
+        Step::Write(Held::Handle(handle), _)
+        | Step::Read(Held::Handle(handle))
+        | Step::Count(_, Held::Handle(handle)) => format!("(h[{handle}] != 0)"),
+        _ => "true".to_owned(),
+    }
+}
 
 impl<'s> Promela<'s> {
     fn lock(lock: Lock) -> usize {
@@ -130,7 +140,7 @@ impl<'s> Promela<'s> {
     }
 
     pub(super) fn simple(&self, command: Command, agent: usize, step: &Step) -> Command {
-        let command = command.named(&step.to_string());
+        let command = command.named_if(&step.to_string(), &happens(step));
         match step {
             Step::Lock(lock, shared) => command
                 .when(&self.lock_is_free(agent, *lock, *shared))
@@ -269,7 +279,8 @@ impl<'s> Promela<'s> {
             let orig = self.orig(agent, page.0);
             let same = format!("pte[{}] == {orig}", page.0);
             let look = self.fresh(agent);
-            self.commands.push(begin.effect(&format!("{orig} = pte[{}]", page.0)));
+            let pte = format!("pte[{}]", page.0);
+            self.gup_reads(begin, (agent, place.then), &pte, &orig, write, handle);
             self.gup_takes(agent, look, place.then, &orig, (write, pin), handle, &same, None);
             return;
         };
@@ -281,7 +292,7 @@ impl<'s> Promela<'s> {
         self.commands.push(begin.effect(&format!("{origm} = pmd[{pmd}]")));
         let at = |to| Command { agent: Some(agent), from: vec![read], to: Some(to), ..Command::default() };
         let walk = self.walks_table(at(small).when(&table), page.0, "true");
-        self.commands.push(walk.effect(&format!("{orig} = pte[{}]", page.0)));
+        self.gup_reads(walk, (agent, place.then), &format!("pte[{}]", page.0), &orig, write, handle);
         let same_pmd = format!("pmd[{pmd}] == {origm}");
         let same = format!("{same_pmd} && pte[{}] == {orig}", page.0);
         self.gup_takes(
@@ -299,6 +310,25 @@ impl<'s> Promela<'s> {
         for command in self.commands[before..].iter_mut().filter(|command| command.from == [read]) {
             command.guards.push(format!("(!{table})"));
         }
+    }
+
+    /// The entry is read; if hardware could not use it, that is all.
+    fn gup_reads(
+        &mut self,
+        command: Command,
+        (agent, then): (usize, usize),
+        pte: &str,
+        orig: &str,
+        write: bool,
+        handle: usize,
+    ) {
+        let special = Bit::Special.mask();
+        let usable = format!("({} && ({pte} & {special}) == 0)", self.allows(pte, write));
+        let reads = format!("{orig} = {pte}");
+        let fails = Command { to: Some(then), ..command.clone() };
+        let fails = fails.when(&format!("!{usable}")).effect(&reads).effect(&format!("h[{handle}] = 0"));
+        let fails = self.gup_ends(fails, agent);
+        self.commands.extend([command.when(&usable).effect(&reads), fails]);
     }
 
     /// From `look` a reference is taken of what `entry` maps, and given back if it is no longer the `same`.

@@ -88,9 +88,10 @@ impl<'s> Promela<'s> {
     pub(super) fn ipi_sync(&mut self, agent: usize, place: &Place<'s>) {
         let round = self.rounds.len();
         self.rounds.push((agent, None));
-        let mask = self.targets_who_switch_off();
+        let mask = self.targets_who_switch_off() & !(1 << self.target(agent));
         self.commands.push(
             Self::command(agent, place, place.then)
+                .when(&format!("ioff[{agent}] == 0"))
                 .named("ipi_sync")
                 .effect(&format!("ipi[{agent}] = {mask}"))
                 .effect(&format!("ipiw[{agent}] = {round}")),
@@ -110,10 +111,11 @@ impl<'s> Promela<'s> {
 
     pub(super) fn synchronize_rcu(&mut self, agent: usize, place: &Place<'s>) {
         let mask = (0..self.scenario.agents.len())
-            .filter(|other| self.holds_up(*other))
+            .filter(|other| *other != agent && self.holds_up(*other))
             .fold(0, |mask, other| mask | 1 << other);
         self.commands.push(
             Self::command(agent, place, place.then)
+                .when(&format!("ioff[{agent}] == 0 && rcu[{agent}] == 0"))
                 .named("synchronize_rcu")
                 .effect(&format!("gp[{agent}] = {mask}")),
         );

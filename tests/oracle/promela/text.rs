@@ -143,13 +143,9 @@ impl Promela<'_> {
 
     fn ended(&self) -> String {
         let mut all = vec!["true".to_owned()];
-        for (number, agent) in self.scenario.agents.iter().enumerate() {
-            let spontaneous =
-                agent.spontaneous || matches!(agent.place, crate::oracle::setting::Place::Device(_));
-            if !spontaneous {
-                all.push(Self::is_at(number, &self.flows[number].ends()));
-                all.push(format!("ipi[{number}] == 0 && gp[{number}] == 0"));
-            }
+        for agent in (0..self.scenario.agents.len()).filter(|agent| self.is_awaited(*agent)) {
+            all.push(Self::is_at(agent, &self.flows[agent].ended()));
+            all.push(format!("ipi[{agent}] == 0 && gp[{agent}] == 0"));
         }
         format!("({})", all.join(" && "))
     }
