@@ -6,6 +6,7 @@
 //! Source: docs/language.md; the files below say which part each.
 
 mod access;
+mod buffer;
 mod command;
 mod condition;
 mod count;
@@ -21,6 +22,7 @@ use super::flow::{Act, END, Flow, Place};
 use super::program::{Change, Statement};
 use super::setting::{Place as Where, Scenario};
 use super::step::{Access, Invalidation, Page, Step};
+use buffer::Cell;
 use command::Command;
 
 /// A deliberate mistake of the translation, with which a test shows that the comparison notices one.
@@ -49,6 +51,8 @@ pub(super) struct Promela<'s> {
     posts: Vec<(usize, Invalidation, bool)>,
     /// The rounds of interrupts that flush: the agent, and what it flushes.
     rounds: Vec<(usize, Option<(Invalidation, bool)>)>,
+    /// Who stores plainly to what.
+    stores: Vec<(usize, Cell)>,
 }
 
 impl<'s> Promela<'s> {
@@ -65,6 +69,7 @@ impl<'s> Promela<'s> {
             commands: Vec::new(),
             posts: Vec::new(),
             rounds: Vec::new(),
+            stores: Vec::new(),
         }
     }
 
@@ -108,7 +113,15 @@ impl<'s> Promela<'s> {
     fn agents(&mut self) {
         for agent in 0..self.scenario.agents.len() {
             for place in self.flows[agent].places() {
-                self.act(agent, &place);
+                let before = self.commands.len();
+                match self.plain_store(agent, &place) {
+                    Some(command) => self.commands.push(command),
+                    None => self.act(agent, &place),
+                }
+                if self.is_tso() && self.waits_for_buffer(&place.act) {
+                    let empty = Self::is_empty(agent);
+                    self.commands[before..].iter_mut().for_each(|command| command.guards.push(empty.clone()));
+                }
             }
             // Whoever may end or go on takes a step to end.
             let from = self.flows[agent].may_end();
@@ -155,17 +168,25 @@ impl<'s> Promela<'s> {
     }
 
     fn assign(&self, command: Command, agent: usize, var: usize, change: &Change) -> Command {
-        let range = self.scenario.vars[var];
-        let value = match change {
+        let value = self.assigned(agent, var, change);
+        let inside = self.inside(var, &value);
+        self.in_range(command, &inside)
+            .effect(&format!("x[{var}] = ({inside} -> {value} : x[{var}])"))
+            .named(&Statement::Assign(var, change.clone()).line())
+    }
+
+    fn assigned(&self, agent: usize, var: usize, change: &Change) -> String {
+        match change {
             Change::Set(value) => value.to_string(),
             Change::Copy(look) => self.look(agent, look),
             Change::Add(by) => format!("(x[{var}] + {by})"),
             Change::Subtract(by) => format!("(x[{var}] - {by})"),
-        };
-        let inside = format!("({value} >= {} && {value} <= {})", range.least, range.greatest);
-        self.in_range(command, &inside)
-            .effect(&format!("x[{var}] = ({inside} -> {value} : x[{var}])"))
-            .named(&Statement::Assign(var, change.clone()).line())
+        }
+    }
+
+    fn inside(&self, var: usize, value: &str) -> String {
+        let range = self.scenario.vars[var];
+        format!("({value} >= {} && {value} <= {})", range.least, range.greatest)
     }
 
     /// The command happens in range only, or breaks the built-in property.

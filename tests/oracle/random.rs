@@ -32,9 +32,10 @@ pub(super) enum Theme {
     Counts,
     Control,
     Posted,
+    Tso,
 }
 
-pub(super) const THEMES: [Theme; 15] = [
+pub(super) const THEMES: [Theme; 16] = [
     Theme::Cpu,
     Theme::Device,
     Theme::Apart,
@@ -50,6 +51,7 @@ pub(super) const THEMES: [Theme; 15] = [
     Theme::Counts,
     Theme::Control,
     Theme::Posted,
+    Theme::Tso,
 ];
 
 /// Draws a scenario.

@@ -302,6 +302,9 @@ impl<'s> Promela<'s> {
             happens: "true".to_owned(),
         });
         if let Some(value) = write {
+            if self.is_tso() {
+                command = command.when(&Self::is_empty(agent));
+            }
             command = command.effect(&format!("content[{frame}] = {value}"));
         }
         commands.push(command);

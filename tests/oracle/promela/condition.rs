@@ -3,6 +3,7 @@
 //! Invariant: a look changes nothing and breaks nothing. Source: docs/language.md, "Programs" and "Entries".
 
 use super::Promela;
+use super::buffer::Cell;
 use crate::oracle::entry::{Entry, MIGRATION, Target, Things};
 use crate::oracle::program::{Condition, Feature, Look};
 
@@ -24,10 +25,10 @@ impl Promela<'_> {
         let table =
             |number: usize| self.things().number(Target::Table(number)).expect("a table has a number");
         match look {
-            Look::Var(var) => format!("x[{var}]"),
+            Look::Var(var) => self.seen(agent, Cell::Var(*var)),
             Look::Handle(handle) => format!("h[{handle}]"),
-            Look::Pte(page) => format!("pte[{}]", page.0),
-            Look::Pmd(pmd) => format!("pmd[{pmd}]"),
+            Look::Pte(page) => self.seen(agent, Cell::Pte(page.0)),
+            Look::Pmd(pmd) => self.seen(agent, Cell::Pmd(*pmd)),
             Look::Spte(page) => format!("spte[{}]", page.0),
             Look::Tlb(cpu, page) => self.cached("tlb", *cpu, page.0),
             Look::Iotlb(device, page) => self.cached("iotlb", *device, page.0),
@@ -42,8 +43,12 @@ impl Promela<'_> {
             Look::Stable(frame) => format!("stable[{}]", Things::frame(*frame)),
             Look::InProgress(page) => format!("inprog[{}]", page.0),
             Look::Requested(page) => format!("req[{}]", page.0),
-            Look::PteSame(page) => format!("(pte[{}] == {})", page.0, self.orig(agent, page.0)),
-            Look::PmdSame(pmd) => format!("(pmd[{pmd}] == {})", self.orig_pmd(agent, *pmd)),
+            Look::PteSame(page) => {
+                format!("({} == {})", self.seen(agent, Cell::Pte(page.0)), self.orig(agent, page.0))
+            }
+            Look::PmdSame(pmd) => {
+                format!("({} == {})", self.seen(agent, Cell::Pmd(*pmd)), self.orig_pmd(agent, *pmd))
+            }
         }
     }
 

@@ -20,7 +20,7 @@ fn happens(step: &Step) -> String {
 }
 
 impl<'s> Promela<'s> {
-    fn lock(lock: Lock) -> usize {
+    pub(super) fn lock(lock: Lock) -> usize {
         match lock {
             Lock::Ptl(page) => page.0,
             Lock::Named(number) => 4 + number,
@@ -73,7 +73,7 @@ impl<'s> Promela<'s> {
         }
     }
 
-    fn entry(&self, agent: usize, page: Page, entry: &Entry) -> String {
+    pub(super) fn entry(&self, agent: usize, page: Page, entry: &Entry) -> String {
         let handle = |handle: usize| format!("h[{handle}]");
         self.things().expression(entry, &self.orig(agent, page.0), &handle)
     }
@@ -90,15 +90,7 @@ impl<'s> Promela<'s> {
     fn set_pte(&self, command: Command, agent: usize, page: Page, entry: &Entry) -> Command {
         let (pte, orig) = (format!("pte[{}]", page.0), self.orig(agent, page.0));
         let new = self.entry(agent, page, entry);
-        let unless = match entry.target {
-            Target::Handle(handle) => format!("h[{handle}] != 0"),
-            Target::Nothing
-            | Target::Marker
-            | Target::Frame(_)
-            | Target::Slot(_)
-            | Target::Table(_)
-            | Target::Orig => "true".to_owned(),
-        };
+        let unless = Self::unless(entry);
         self.walks_table(command, page.0, &unless)
             .effect(&format!("tmp = ({unless} -> {new} : {pte})"))
             .effect(&format!("{orig} = ({unless} -> tmp : {orig})"))
@@ -218,15 +210,7 @@ impl<'s> Promela<'s> {
             }
             Step::ZapSpte(page) => command.effect(&format!("spte[{}] = 0", page.0)),
             Step::SetSpte(page, entry) => {
-                let unless = match entry.target {
-                    Target::Handle(handle) => format!("h[{handle}] != 0"),
-                    Target::Nothing
-                    | Target::Marker
-                    | Target::Frame(_)
-                    | Target::Slot(_)
-                    | Target::Table(_)
-                    | Target::Orig => "true".to_owned(),
-                };
+                let unless = Self::unless(entry);
                 let (spte, new) = (format!("spte[{}]", page.0), self.entry(agent, *page, entry));
                 command.effect(&format!("{spte} = ({unless} -> {new} : {spte})"))
             }

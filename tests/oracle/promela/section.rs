@@ -139,7 +139,7 @@ impl<'s> Promela<'s> {
                 let asked: Vec<_> = agents.clone().filter(|other| self.holds_up(*other)).collect();
                 for other in asked {
                     let outside = format!(
-                        "(gp[{sender}] & {}) != 0 && ioff[{other}] == 0 && rcu[{other}] == 0",
+                        "(gp[{sender}] & {}) != 0 && ioff[{other}] == 0 && rcu[{other}] == 0 && bn[{other}] == 0",
                         1 << other
                     );
                     let effect = format!("gp[{sender}] = (gp[{sender}] & {})", 0x7fff ^ (1 << other));
@@ -158,7 +158,7 @@ impl<'s> Promela<'s> {
         let bit = 1 << target;
         let mut command = Command::default().when(&format!("(ipi[{sender}] & {bit}) != 0"));
         for agent in on {
-            command = command.when(&format!("ioff[{agent}] == 0"));
+            command = command.when(&format!("ioff[{agent}] == 0")).when(&Self::is_empty(agent));
         }
         command = command.effect(&format!("ipi[{sender}] = (ipi[{sender}] & {})", 0x7fff ^ bit));
         for (number, (agent, flush)) in self.rounds.iter().enumerate() {

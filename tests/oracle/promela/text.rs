@@ -9,12 +9,16 @@ use super::{Mistake, Promela};
 use crate::oracle::entry::{Target, Things};
 use crate::oracle::setting::{Property, Scenario};
 
+/// Who looks for a property: no agent, who sees memory.
+const PROPERTY: usize = usize::MAX;
+
 /// The scenario in Promela.
 pub(in crate::oracle) fn translate(scenario: &Scenario, mistake: Mistake) -> String {
     let mut promela = Promela::new(scenario, mistake);
     promela.agents();
     promela.answers();
     promela.queue();
+    promela.buffers();
     promela.speculation();
     let mut text = promela.variables();
     text += &promela.process();
@@ -68,6 +72,9 @@ impl Promela<'_> {
             ("byte", "q", self.posts.len().max(6)),
             ("byte", "qo", agents),
             ("byte", "pasidc", devices),
+            ("byte", "bk", agents * 4),
+            ("short", "bv", agents * 4),
+            ("byte", "bn", agents),
         ];
         for (kind, name, length) in arrays {
             line(&mut text, &format!("{kind} {name}[{}];", length.max(1)));
@@ -178,10 +185,15 @@ impl Promela<'_> {
         for property in &self.scenario.properties {
             match property {
                 Property::Always(condition) => {
-                    line(&mut text, &format!(":: (!{}) -> assert(false)", self.condition(0, condition)));
+                    line(
+                        &mut text,
+                        &format!(":: (!{}) -> assert(false)", self.condition(PROPERTY, condition)),
+                    );
                 }
                 Property::Finally(condition) => {
-                    let broken = format!("{ended} && !{}", self.condition(0, condition));
+                    let empty =
+                        (0..self.scenario.agents.len()).map(Self::is_empty).collect::<Vec<_>>().join(" && ");
+                    let broken = format!("{ended} && {empty} && !{}", self.condition(PROPERTY, condition));
                     line(&mut text, &format!(":: ({broken}) -> assert(false)"));
                 }
                 Property::Never { .. } => {}

@@ -171,6 +171,7 @@ impl Draw {
             Theme::Cpu | Theme::Device | Theme::Apart | Theme::Bits | Theme::Swap => {
                 vec![self.change(agent), self.invalidated()]
             }
+            Theme::Tso => self.stored(agent),
             Theme::Posted => vec![self.invalidated(), step(Step::InvWait)],
             Theme::Control if !self.scenario.vars.is_empty() => vec![self.assignment()],
             Theme::Control | Theme::Counts => {
@@ -191,6 +192,17 @@ impl Draw {
             Theme::Upper => self.upper_step(),
             Theme::Gup => self.gup(agent),
             Theme::Sections => self.section(agent),
+        }
+    }
+
+    /// Plain stores, and what comes behind them.
+    fn stored(&mut self, agent: usize) -> Vec<Statement> {
+        let page = self.page();
+        match self.rng.u32(0..5) {
+            0 => vec![step(Step::SetPte(page, self.entry(agent)))],
+            1 => vec![step(Step::Fence)],
+            _ if self.scenario.vars.is_empty() => vec![step(Step::SetPte(page, self.entry(agent)))],
+            _ => vec![self.assignment(), self.assignment()],
         }
     }
 

@@ -132,6 +132,9 @@ impl Draw {
             self.set(2, "inv_drains", "off");
             self.set(2, "ats_drains", "off");
         }
+        if self.has(Theme::Tso) {
+            self.scenario.options.push(("memory", "tso"));
+        }
         self.set(6, "speculation", "on");
         self.set(3, "deadlock", "off");
         self.set(10, "use_after_free", "off");
