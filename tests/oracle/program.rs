@@ -148,6 +148,26 @@ pub(super) enum Statement {
 }
 
 impl Statement {
+    /// Whether it may raise a count. How far a count goes is not written down, so such a statement is not gone back to.
+    pub(super) fn may_count(&self) -> bool {
+        match self {
+            Self::Step(step) => matches!(
+                step,
+                Step::Count(..) | Step::GupFast { .. } | Step::TryGet { .. } | Step::NotifyStart(_)
+            ),
+            Self::Repeat(_, _, body) | Self::Atomic(body) => body.iter().any(Self::may_count),
+            Self::If(_, then, other) => then.iter().chain(other).any(Self::may_count),
+            Self::Choice(branches) => branches.iter().flatten().any(Self::may_count),
+            Self::Trylock(..)
+            | Self::Assign(..)
+            | Self::When(_)
+            | Self::Check(..)
+            | Self::Goto(_)
+            | Self::Label(_)
+            | Self::End => false,
+        }
+    }
+
     /// Whether it can stand in a sequence.
     pub(super) const fn is_on_one_line(&self) -> bool {
         !matches!(self, Self::Repeat(..) | Self::If(..) | Self::Label(_) | Self::Choice(_))

@@ -87,7 +87,8 @@ impl<'s> Promela<'s> {
     }
 
     fn is_apart(&self, device: usize) -> bool {
-        self.scenario.devices[device].ats && (self.says("iotlb_inv") || self.says("devtlb_inv"))
+        let words = ["iotlb_inv", "devtlb_inv", "iotlb_inv_pasid", "devtlb_inv_pasid"];
+        self.scenario.devices[device].ats && words.iter().any(|word| self.says(word))
     }
 
     fn place(&self, agent: usize) -> Where {
@@ -197,6 +198,7 @@ impl<'s> Promela<'s> {
     fn atomic(&mut self, agent: usize, place: &Place<'s>, body: &'s [Statement]) {
         let mut command = Self::command(agent, place, place.then);
         for statement in body {
+            command = command.begin();
             command = match statement {
                 Statement::Step(step) => self.simple(command, agent, step),
                 Statement::Assign(var, change) => self.assign(command, agent, *var, change),

@@ -296,7 +296,7 @@ impl<'s> Promela<'s> {
         let frame = format!("({cache} & 15)");
         command = self.use_after_free(command, &frame, "true").touch(Touch {
             is_write: write.is_some(),
-            page: Some(page.0),
+            page: Some((page.0 + 1).to_string()),
             frame: frame.clone(),
             value: write.map_or_else(|| format!("content[{frame}]"), |value| value.to_string()),
             happens: "true".to_owned(),

@@ -147,6 +147,8 @@ impl<'s> Promela<'s> {
             Act::Step(step) => !matches!(
                 step,
                 Step::Read(_)
+                    | Step::PteRead(_)
+                    | Step::PmdRead(_)
                     | Step::IrqOff
                     | Step::IrqOn
                     | Step::RcuReadLock

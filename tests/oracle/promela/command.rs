@@ -7,8 +7,8 @@
 #[derive(Clone, Debug)]
 pub(super) struct Touch {
     pub(super) is_write: bool,
-    /// Through which page, if through one.
-    pub(super) page: Option<usize>,
+    /// An expression: through which page, counted from 1, if through one.
+    pub(super) page: Option<String>,
     /// An expression: the number of the frame.
     pub(super) frame: String,
     /// An expression: what is read or written.
@@ -20,6 +20,8 @@ pub(super) struct Touch {
 /// A line of a command, in the order in which they are done.
 #[derive(Clone, Debug)]
 pub(super) enum Line {
+    /// A step of several that are taken as one begins.
+    Begin,
     Effect(String),
     /// The step as it is written, and an expression: whether it happens at all.
     Named(String, String),
@@ -43,6 +45,11 @@ pub(super) struct Command {
 impl Command {
     pub(super) fn when(mut self, guard: &str) -> Self {
         self.guards.push(format!("({guard})"));
+        self
+    }
+
+    pub(super) fn begin(mut self) -> Self {
+        self.lines.push(Line::Begin);
         self
     }
 

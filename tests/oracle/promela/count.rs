@@ -13,7 +13,7 @@ pub(super) struct Object {
     number: String,
     /// Whether there is any.
     some: String,
-    page: Option<usize>,
+    page: Option<String>,
 }
 
 impl Promela<'_> {
@@ -26,9 +26,11 @@ impl Promela<'_> {
                 let number = self.things().number(Target::Table(table)).expect("a table has a number");
                 Object { number: number.to_string(), some: "true".to_owned(), page: None }
             }
-            Held::Handle(handle) => {
-                Object { number: format!("h[{handle}]"), some: format!("(h[{handle}] != 0)"), page: None }
-            }
+            Held::Handle(handle) => Object {
+                number: format!("h[{handle}]"),
+                some: format!("(h[{handle}] != 0)"),
+                page: Some(format!("hp[{handle}]")),
+            },
         }
     }
 
@@ -48,21 +50,26 @@ impl Promela<'_> {
         let keeps = self.mistake == Mistake::PutKeeps;
         let put = if keeps { "skip".to_owned() } else { drop_one("refs", &number, &some) };
         let free = |command| self.use_after_free(command, &number, &some);
+        // Where the use is none, the count still has none to give.
+        let drops = |command| match self.option("use_after_free", "off") {
+            true => self.in_range(command, &format!("!{some} || refs[{number}] > 0")),
+            false => free(command),
+        };
         match count {
             Count::Alloc => command
                 .when(&format!("refs[{number}] == 0"))
                 .effect(&format!("refs[{number}] = 1"))
                 .effect(&format!("stable[{number}] = 0")),
             Count::Get => free(command).effect(&add("refs", "+")),
-            Count::Put => free(command).effect(&put),
+            Count::Put => drops(command).effect(&put),
             Count::Pin => free(command).effect(&add("refs", "+")).effect(&add("pins", "+")),
             Count::Unpin => self
-                .in_range(free(command), &format!("!{some} || pins[{number}] > 0"))
+                .in_range(drops(command), &format!("!{some} || pins[{number}] > 0"))
                 .effect(&put)
                 .effect(&drop_one("pins", &number, &some)),
             Count::Map => free(command).effect(&add("refs", "+")).effect(&add("mapc", "+")),
             Count::Unmap => self
-                .in_range(free(command), &format!("!{some} || mapc[{number}] > 0"))
+                .in_range(drops(command), &format!("!{some} || mapc[{number}] > 0"))
                 .effect(&put)
                 .effect(&drop_one("mapc", &number, &some)),
             Count::Free => free(command).effect(&format!("refs[{number}] = 0")),
@@ -92,6 +99,11 @@ impl Promela<'_> {
             value,
             happens: some,
         })
+    }
+
+    pub(super) fn mark_stable(&self, command: Command, frame: usize) -> Command {
+        let number = Things::frame(frame).to_string();
+        self.use_after_free(command, &number, "true").effect(&format!("stable[{number}] = 1"))
     }
 
     pub(super) fn copy(&self, command: Command, from: usize, to: usize) -> Command {

@@ -23,44 +23,43 @@ impl Promela<'_> {
             }
             (Line::Named(..), Event::Reads(..) | Event::Writes(..))
             | (Line::Touch(_), Event::Step(..))
-            | (Line::Effect(_), _) => None,
+            | (Line::Effect(_) | Line::Begin, _) => None,
         }
     }
 
-    /// What the lines of a command do, events included.
+    /// What the lines of a command do, events included. A step that is both the event and what it comes after breaks
+    /// nothing by itself; the steps of an `atomic` come one after the other.
     pub(super) fn effects(&self, command: &Command) -> Vec<String> {
         let mut text = Vec::new();
         let mut behind = Vec::new();
         for line in &command.lines {
-            if let Line::Effect(effect) = line {
-                text.push(effect.clone());
-                continue;
-            }
-            for (number, property) in self.scenario.properties.iter().enumerate() {
-                let Property::Never { what, after, until } = property else { continue };
-                if let Some(when) = Self::happens(command.agent, line, what) {
-                    let armed = if after.is_some() { format!("arm{number} && ") } else { String::new() };
-                    text.push(format!("bad = (bad || ({armed}{when}))"));
-                }
-                let noted = |event: &Option<Event>, word: &str| {
-                    let when = Self::happens(command.agent, line, event.as_ref()?)?;
-                    Some(format!("{word}{number} = ({word}{number} || {when})"))
-                };
-                text.extend(noted(after, "on"));
-                text.extend(noted(until, "off"));
-                let sets = noted(after, "on").is_some() || noted(until, "off").is_some();
-                if sets && !behind.contains(&number) {
-                    behind.push(number);
-                }
+            match line {
+                Line::Begin => text.append(&mut behind),
+                Line::Effect(effect) => text.push(effect.clone()),
+                Line::Named(..) | Line::Touch(_) => self.see(command.agent, line, &mut text, &mut behind),
             }
         }
-        if self.mistake != Mistake::EventNeverArms {
-            for number in &behind {
-                text.push(format!("arm{number} = (on{number} -> 1 : (off{number} -> 0 : arm{number}))"));
-            }
-        }
-        text.extend(behind.iter().flat_map(|number| [format!("on{number} = 0"), format!("off{number} = 0")]));
+        text.append(&mut behind);
         text
+    }
+
+    fn see(&self, agent: Option<usize>, line: &Line, text: &mut Vec<String>, behind: &mut Vec<String>) {
+        for (number, property) in self.scenario.properties.iter().enumerate() {
+            let Property::Never { what, after, until } = property else { continue };
+            if let Some(when) = Self::happens(agent, line, what) {
+                let armed = if after.is_some() { format!("arm{number} && ") } else { String::new() };
+                text.push(format!("bad = (bad || ({armed}{when}))"));
+            }
+            let noted = |event: &Option<Event>| Self::happens(agent, line, event.as_ref()?);
+            for (flag, value, when) in [("off", 0, noted(until)), ("on", 1, noted(after))] {
+                let Some(when) = when else { continue };
+                text.push(format!("{flag}{number} = ({flag}{number} || {when})"));
+                if self.mistake != Mistake::EventNeverArms {
+                    behind.push(format!("arm{number} = ({flag}{number} -> {value} : arm{number})"));
+                }
+                behind.push(format!("{flag}{number} = 0"));
+            }
+        }
     }
 }
 
@@ -71,8 +70,7 @@ fn is_by(agent: Option<usize>, who: Option<usize>) -> bool {
 fn touches(touch: &Touch, what: Touched, value: Option<(&'static str, u8)>) -> Option<String> {
     let mut all = vec![touch.happens.clone()];
     match what {
-        Touched::Page(page) if touch.page == Some(page.0) => {}
-        Touched::Page(_) => return None,
+        Touched::Page(page) => all.push(format!("({} == {})", touch.page.as_ref()?, page.0 + 1)),
         Touched::Frame(frame) => all.push(format!("({} == {})", touch.frame, Things::frame(frame))),
     }
     if let Some((sign, value)) = value {

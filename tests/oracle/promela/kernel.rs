@@ -2,6 +2,7 @@
 //!
 //! Invariant: a step on an entry walks the page-table page in which it lies. Source: docs/language.md, "Steps".
 
+use super::buffer::Cell;
 use super::command::Command;
 use super::{Mistake, Promela};
 use crate::oracle::entry::{Bit, Entry, Target};
@@ -78,13 +79,10 @@ impl<'s> Promela<'s> {
         self.things().expression(entry, &self.orig(agent, page.0), &handle)
     }
 
-    fn pte_step(&self, command: Command, agent: usize, page: Page, new: Option<&str>) -> Command {
+    fn pte_step(&self, command: Command, agent: usize, page: Page, new: &str) -> Command {
         let (pte, orig) = (format!("pte[{}]", page.0), self.orig(agent, page.0));
         let command = self.walks_table(command, page.0, "true").effect(&format!("{orig} = {pte}"));
-        match new {
-            Some(new) => command.effect(&format!("{pte} = {new}")),
-            None => command,
-        }
+        command.effect(&format!("{pte} = {new}"))
     }
 
     fn set_pte(&self, command: Command, agent: usize, page: Page, entry: &Entry) -> Command {
@@ -104,12 +102,9 @@ impl<'s> Promela<'s> {
         self.things().expression(&entry_of, entry, &|_| String::new())
     }
 
-    fn pmd_step(&self, command: Command, agent: usize, pmd: usize, new: Option<&str>) -> Command {
+    fn pmd_step(&self, command: Command, agent: usize, pmd: usize, new: &str) -> Command {
         let command = command.effect(&format!("{} = pmd[{pmd}]", self.orig_pmd(agent, pmd)));
-        match new {
-            Some(new) => command.effect(&format!("pmd[{pmd}] = {new}")),
-            None => command,
-        }
+        command.effect(&format!("pmd[{pmd}] = {new}"))
     }
 
     fn set_pmd(&self, command: Command, agent: usize, pmd: usize, entry: &Entry) -> Command {
@@ -142,15 +137,22 @@ impl<'s> Promela<'s> {
             Step::IrqOff | Step::IrqOn | Step::RcuReadLock | Step::RcuReadUnlock => {
                 self.section(command, agent, step)
             }
-            Step::PteRead(page) => self.pte_step(command, agent, *page, None),
-            Step::PteClear(page) => self.pte_step(command, agent, *page, Some("0")),
+            Step::PteRead(page) => {
+                let orig = self.orig(agent, page.0);
+                let seen = self.seen(agent, Cell::Pte(page.0));
+                self.walks_table(command, page.0, "true").effect(&format!("{orig} = {seen}"))
+            }
+            Step::PteClear(page) => self.pte_step(command, agent, *page, "0"),
             Step::SetPte(page, entry) => self.set_pte(command, agent, *page, entry),
             Step::PteModify(page, change) => {
                 let new = self.modified(&format!("pte[{}]", page.0), change);
-                self.pte_step(command, agent, *page, Some(&new))
+                self.pte_step(command, agent, *page, &new)
             }
-            Step::PmdRead(pmd) => self.pmd_step(command, agent, *pmd, None),
-            Step::PmdClear(pmd) => self.pmd_step(command, agent, *pmd, Some("0")),
+            Step::PmdRead(pmd) => {
+                let seen = self.seen(agent, Cell::Pmd(*pmd));
+                command.effect(&format!("{} = {seen}", self.orig_pmd(agent, *pmd)))
+            }
+            Step::PmdClear(pmd) => self.pmd_step(command, agent, *pmd, "0"),
             Step::SetPmd(pmd, entry) => self.set_pmd(command, agent, *pmd, entry),
             Step::SetPasid(mm) => command.effect(&format!("pasid = {}", mm.map_or(0, |mm| mm.0 + 1))),
             Step::InvWait => self.inv_wait(command, agent),
@@ -170,9 +172,7 @@ impl<'s> Promela<'s> {
             Step::Read(held) => self.read(command, *held),
             Step::Copy(from, to) => self.copy(command, *from, *to),
             Step::Count(count, held) => self.count(command, *count, *held),
-            Step::MarkStable(frame) => {
-                command.effect(&format!("stable[{}] = 1", crate::oracle::entry::Things::frame(*frame)))
-            }
+            Step::MarkStable(frame) => self.mark_stable(command, *frame),
             Step::Invalidate { what, leaf, post: false } => command.effects(&self.reach(*what, *leaf, None)),
             Step::Invalidate { post: true, .. }
             | Step::IpiSync
@@ -231,10 +231,10 @@ impl<'s> Promela<'s> {
         format!("({})", all.join(" && "))
     }
 
-    fn get(command: Command, entry: &str, pin: bool, handle: usize) -> Command {
+    fn get(command: Command, entry: &str, page: Page, pin: bool, handle: usize) -> Command {
         let command = command
             .effect(&format!("refs[{entry} & 15] = refs[{entry} & 15] + 1"))
-            .effect(&format!("h[{handle}] = ({entry} & 15)"));
+            .effect(&format!("h[{handle}] = ({entry} & 15); hp[{handle}] = {}", page.0 + 1));
         if pin { command.effect(&format!("pins[{entry} & 15] = pins[{entry} & 15] + 1")) } else { command }
     }
 
@@ -244,7 +244,7 @@ impl<'s> Promela<'s> {
         let can = self.can_get(&orig, *write);
         let text = step.to_string();
         let base = Self::command(agent, place, place.then).named(&text);
-        let taken = Self::get(base.clone().when(&can), &orig, *pin, *handle);
+        let taken = Self::get(base.clone().when(&can), &orig, *page, *pin, *handle);
         let failed = base.when(&format!("!{can}")).effect(&format!("h[{handle}] = 0"));
         self.commands.extend([taken, failed]);
     }
@@ -265,7 +265,7 @@ impl<'s> Promela<'s> {
             let look = self.fresh(agent);
             let pte = format!("pte[{}]", page.0);
             self.gup_reads(begin, (agent, place.then), &pte, &orig, write, handle);
-            self.gup_takes(agent, look, place.then, &orig, (write, pin), handle, &same, None);
+            self.gup_takes(agent, look, place.then, page, &orig, (write, pin), handle, &same, None);
             return;
         };
         let read = self.fresh(agent);
@@ -283,6 +283,7 @@ impl<'s> Promela<'s> {
             agent,
             small,
             place.then,
+            page,
             &orig,
             (write, pin),
             handle,
@@ -290,7 +291,7 @@ impl<'s> Promela<'s> {
             Some((page.0, &same_pmd)),
         );
         let before = self.commands.len();
-        self.gup_takes(agent, read, place.then, &origm, (write, pin), handle, &same_pmd, None);
+        self.gup_takes(agent, read, place.then, page, &origm, (write, pin), handle, &same_pmd, None);
         for command in self.commands[before..].iter_mut().filter(|command| command.from == [read]) {
             command.guards.push(format!("(!{table})"));
         }
@@ -322,6 +323,7 @@ impl<'s> Promela<'s> {
         agent: usize,
         look: usize,
         then: usize,
+        page: Page,
         entry: &str,
         (write, pin): (bool, bool),
         handle: usize,
@@ -332,7 +334,7 @@ impl<'s> Promela<'s> {
         let at =
             |from, to| Command { agent: Some(agent), from: vec![from], to: Some(to), ..Command::default() };
         let can = self.can_get(entry, write);
-        let taken = Self::get(at(look, again).when(&can), entry, pin, handle);
+        let taken = Self::get(at(look, again).when(&can), entry, page, pin, handle);
         let failed = at(look, then).when(&format!("!{can}")).effect(&format!("h[{handle}] = 0"));
         let failed = self.gup_ends(failed, agent);
         let walk = |command| match walks {

@@ -63,6 +63,7 @@ impl Promela<'_> {
             ("byte", "req", pages),
             ("short", "x", scenario.vars.len()),
             ("byte", "h", 4),
+            ("byte", "hp", 4),
             ("byte", "ioff", agents),
             ("byte", "rcu", agents),
             ("short", "ipi", agents),

@@ -316,7 +316,7 @@ impl Draw {
                 let least = self.rng.usize(0..2);
                 body.push(Statement::Repeat(least, self.rng.usize(least.max(1)..3), inner));
             }
-            5 => {
+            5 if !body.iter().any(Statement::may_count) => {
                 body.insert(0, Statement::Label("again"));
                 let back = Statement::If(self.condition(looker), vec![Statement::Goto("again")], Vec::new());
                 body.push(back);
