@@ -115,10 +115,11 @@ impl<'s> Promela<'s> {
         for agent in 0..self.scenario.agents.len() {
             for place in self.flows[agent].places() {
                 let before = self.commands.len();
-                match self.plain_store(agent, &place) {
-                    Some(command) => self.commands.push(command),
-                    None => self.act(agent, &place),
+                if let Some(command) = self.plain_store(agent, &place) {
+                    self.commands.push(command);
+                    continue;
                 }
+                self.act(agent, &place);
                 if self.is_tso() && self.waits_for_buffer(&place.act) {
                     let empty = Self::is_empty(agent);
                     self.commands[before..].iter_mut().for_each(|command| command.guards.push(empty.clone()));

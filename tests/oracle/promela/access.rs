@@ -253,12 +253,17 @@ impl<'s> Promela<'s> {
         let at = self.place(agent);
         let here = Self::command(agent, place, place.here);
         let then = Self::command(agent, place, place.then);
-        let filled = self.filled(at, page.0);
+        let (filled, used) = (self.filled(at, page.0), self.used(at, page.0));
         let walk = Walk { actor: agent, place: at, page: page.0, write: false, here, then: then.clone() };
-        let fills = self.may_fill(&filled, false);
+        let wanted = self.may_fill(&used, false);
+        let fills = format!("{wanted} && {}", self.may_fill(&filled, false));
         let mut commands = self.before_walk(&walk, &fills);
         commands.extend(self.fill(&walk, &fills, &filled));
-        commands.push(then.when(&format!("{filled} != 0")).effect("skip"));
+        if used != filled {
+            commands.extend(self.translate_for_device(&walk, &wanted, &filled, &used));
+        }
+        // What an access would go through is there already.
+        commands.push(then.when(&format!("{used} != 0")).effect("skip"));
         self.commands.extend(commands);
     }
 

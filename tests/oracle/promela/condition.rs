@@ -32,6 +32,8 @@ impl Promela<'_> {
             Look::Spte(page) => format!("spte[{}]", page.0),
             Look::Tlb(cpu, page) => self.cached("tlb", *cpu, page.0),
             Look::Iotlb(device, page) => self.cached("iotlb", *device, page.0),
+            // Where it is not apart, the IOTLB stands for both.
+            Look::Devtlb(device, page) if !self.is_apart(*device) => self.cached("iotlb", *device, page.0),
             Look::Devtlb(device, page) => self.cached("devtlb", *device, page.0),
             Look::Vtlb(vcpu, page) => self.cached("vtlb", *vcpu, page.0),
             Look::Orig(page) => self.orig(agent, page.0),

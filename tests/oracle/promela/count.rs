@@ -42,6 +42,14 @@ impl Promela<'_> {
         }
     }
 
+    /// Who counts references of what is free breaks the property, or waits if there is none.
+    fn counted(&self, command: Command, number: &str, some: &str) -> Command {
+        match self.option("use_after_free", "off") {
+            true => command.when(&format!("!{some} || refs[{number}] > 0")),
+            false => self.use_after_free(command, number, some),
+        }
+    }
+
     pub(super) fn count(&self, command: Command, count: Count, held: Held) -> Command {
         let Object { number, some, .. } = self.object(held);
         let add = |array: &str, sign: &str| {
@@ -49,11 +57,11 @@ impl Promela<'_> {
         };
         let keeps = self.mistake == Mistake::PutKeeps;
         let put = if keeps { "skip".to_owned() } else { drop_one("refs", &number, &some) };
-        let free = |command| self.use_after_free(command, &number, &some);
-        // Where the use is none, the count still has none to give.
-        let drops = |command| match self.option("use_after_free", "off") {
-            true => self.in_range(command, &format!("!{some} || refs[{number}] > 0")),
-            false => free(command),
+        let free = |command| self.counted(command, &number, &some);
+        // What is free breaks one property, and not the other one, too.
+        let less = |command, array: &str| {
+            let inside = format!("!{some} || {array}[{number}] > 0 || refs[{number}] == 0");
+            self.in_range(free(command), &inside)
         };
         match count {
             Count::Alloc => command
@@ -61,17 +69,11 @@ impl Promela<'_> {
                 .effect(&format!("refs[{number}] = 1"))
                 .effect(&format!("stable[{number}] = 0")),
             Count::Get => free(command).effect(&add("refs", "+")),
-            Count::Put => drops(command).effect(&put),
+            Count::Put => free(command).effect(&put),
             Count::Pin => free(command).effect(&add("refs", "+")).effect(&add("pins", "+")),
-            Count::Unpin => self
-                .in_range(drops(command), &format!("!{some} || pins[{number}] > 0"))
-                .effect(&put)
-                .effect(&drop_one("pins", &number, &some)),
+            Count::Unpin => less(command, "pins").effect(&put).effect(&drop_one("pins", &number, &some)),
             Count::Map => free(command).effect(&add("refs", "+")).effect(&add("mapc", "+")),
-            Count::Unmap => self
-                .in_range(drops(command), &format!("!{some} || mapc[{number}] > 0"))
-                .effect(&put)
-                .effect(&drop_one("mapc", &number, &some)),
+            Count::Unmap => less(command, "mapc").effect(&put).effect(&drop_one("mapc", &number, &some)),
             Count::Free => free(command).effect(&format!("refs[{number}] = 0")),
         }
     }
@@ -103,7 +105,7 @@ impl Promela<'_> {
 
     pub(super) fn mark_stable(&self, command: Command, frame: usize) -> Command {
         let number = Things::frame(frame).to_string();
-        self.use_after_free(command, &number, "true").effect(&format!("stable[{number}] = 1"))
+        self.counted(command, &number, "true").effect(&format!("stable[{number}] = 1"))
     }
 
     pub(super) fn copy(&self, command: Command, from: usize, to: usize) -> Command {

@@ -79,16 +79,17 @@ impl<'s> Promela<'s> {
         }
     }
 
-    fn targets_who_switch_off(&self) -> u16 {
+    /// Who can keep this sender waiting.
+    fn targets_who_switch_off(&self, sender: usize) -> u16 {
         (0..self.scenario.agents.len())
-            .filter(|agent| self.switches_off(*agent))
+            .filter(|agent| *agent != sender && self.switches_off(*agent))
             .fold(0, |mask, agent| mask | 1 << self.target(agent))
     }
 
     pub(super) fn ipi_sync(&mut self, agent: usize, place: &Place<'s>) {
         let round = self.rounds.len();
         self.rounds.push((agent, None));
-        let mask = self.targets_who_switch_off() & !(1 << self.target(agent));
+        let mask = self.targets_who_switch_off(agent);
         self.commands.push(
             Self::command(agent, place, place.then)
                 .when(&format!("ioff[{agent}] == 0"))
@@ -101,7 +102,7 @@ impl<'s> Promela<'s> {
     pub(super) fn flush_by_ipi(&mut self, agent: usize, place: &Place<'s>, what: Invalidation, leaf: bool) {
         let round = self.rounds.len();
         self.rounds.push((agent, Some((what, leaf))));
-        let mask = self.targets_who_switch_off() | ((1 << self.scenario.cpus) - 1);
+        let mask = self.targets_who_switch_off(agent) | ((1 << self.scenario.cpus) - 1);
         self.commands.push(
             Self::command(agent, place, place.then)
                 .effect(&format!("ipi[{agent}] = {mask}"))
