@@ -27,4 +27,6 @@ mod oracle {
     mod spin;
 
     mod agreement;
+    mod census;
+    mod shrink;
 }

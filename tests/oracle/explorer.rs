@@ -2,23 +2,37 @@
 //!
 //! Invariant: only what a user of the crate sees is used: a text goes in, a verdict comes out.
 
-use ordering::engine::{self, Options, Reductions, Verdict};
+use ordering::engine::{self, Options, Verdict};
 use ordering::{language, lowering};
 
 use super::spin::Answer;
 
-/// What a search may look at before it is too large for Spin, too.
-pub(super) fn decide(source: &str, reductions: Reductions) -> Result<(Answer, String), String> {
-    let loaded = lowering::load(source).map_err(|found| language::render_all(&found, "random", source))?;
-    let [(_, lowered)] = &loaded[..] else { return Err("it is one scenario".to_owned()) };
-    let packed = engine::compile(&lowered.model).map_err(|error| format!("{error:?}"))?;
-    let options = Options { reductions, ..Options::default() };
-    match engine::explore(&packed, &options).verdict {
-        Verdict::Proved => Ok((Answer::NotViolated, "proved".to_owned())),
+/// What the explorer finds.
+pub(super) struct Found {
+    pub(super) answer: Answer,
+    /// The property that is broken, or `proved`.
+    pub(super) property: String,
+}
+
+/// Why it finds nothing.
+pub(super) enum Trouble {
+    /// The language does not accept the scenario.
+    Refused(String),
+    GaveUp,
+}
+
+pub(super) fn decide(source: &str) -> Result<Found, Trouble> {
+    let loaded = lowering::load(source)
+        .map_err(|found| Trouble::Refused(language::render_all(&found, "random", source)))?;
+    let [(_, lowered)] = &loaded[..] else { panic!("the text is one scenario") };
+    let packed = engine::compile(&lowered.model).expect("a small scenario fits");
+    match engine::explore(&packed, &Options::default()).verdict {
+        // Whoever adds a verdict says here whether it is a violation.
+        Verdict::Proved => Ok(Found { answer: Answer::NotViolated, property: "proved".to_owned() }),
         Verdict::Violated { property, trace, .. } => {
-            let text = &lowered.model.properties[usize::from(property.0)].text;
-            Ok((Answer::Violated(trace.steps.len()), text.clone()))
+            let property = lowered.model.properties[usize::from(property.0)].text.clone();
+            Ok(Found { answer: Answer::Violated(trace.steps.len()), property })
         }
-        Verdict::BoundHit { .. } => Err("the explorer gave up".to_owned()),
+        Verdict::BoundHit { .. } => Err(Trouble::GaveUp),
     }
 }

@@ -38,6 +38,19 @@ pub(super) enum Mistake {
     DeadlockUnseen,
 }
 
+impl Mistake {
+    /// All that is a mistake.
+    pub(super) const ALL: [Self; 7] = [
+        Self::FlushForgets,
+        Self::StoreSkipsTlb,
+        Self::LockIsFree,
+        Self::PutKeeps,
+        Self::NotifyForgets,
+        Self::EventNeverArms,
+        Self::DeadlockUnseen,
+    ];
+}
+
 /// The translation of one scenario.
 pub(super) struct Promela<'s> {
     pub(super) scenario: &'s Scenario,

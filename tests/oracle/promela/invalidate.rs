@@ -165,9 +165,9 @@ impl<'s> Promela<'s> {
             what,
             Invalidation::FlushTlb(_) | Invalidation::FlushTlbMm(_) | Invalidation::FlushPmd(_)
         );
-        // An address space without pages has nothing to flush.
-        let of_cpus = of_cpus && !self.pages_of(what).is_empty();
-        if of_cpus && self.option("flush", "ipi") {
+        // By interrupts, an address space without pages is flushed in one step, as there is nothing to flush.
+        let has_pages = !self.pages_of(what).is_empty();
+        if of_cpus && has_pages && self.option("flush", "ipi") {
             self.flush_by_ipi(agent, place, what, leaf);
         } else if of_cpus && self.option("flush", "split") && self.scenario.cpus > 1 {
             self.flush_one_by_one(agent, place, what, leaf);
