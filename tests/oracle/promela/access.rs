@@ -1,7 +1,7 @@
 //! Translate and use: walks, caches, and accesses through them.
 //!
-//! Invariant: an actor is an agent, or the walker of a place, which is no agent. What it has read of an entry and not
-//! yet put into a cache is on its way, and is done with before anything else. Source: docs/language.md, "Steps".
+//! Invariant: what has been read of an entry and is not yet in the cache is on its way, one walk for each place and page,
+//! whoever has begun it. Source: docs/language.md, "Steps".
 
 use super::command::{Command, Touch};
 use super::{Mistake, Promela};
@@ -13,7 +13,6 @@ use crate::oracle::step::{Access, Page, Step};
 
 /// Whoever translates, where in its program, and for what.
 struct Walk {
-    actor: usize,
     place: Where,
     page: usize,
     write: bool,
@@ -31,17 +30,6 @@ impl<'s> Promela<'s> {
         }
         let cpus = (0..self.scenario.cpus).map(Where::Cpu);
         cpus.chain((0..self.scenario.devices.len()).map(Where::Device)).collect()
-    }
-
-    pub(super) fn actors(&self) -> usize {
-        self.scenario.agents.len() + self.walkers().len()
-    }
-
-    pub(super) fn actor_place(&self, actor: usize) -> Where {
-        match self.scenario.agents.get(actor) {
-            Some(agent) => agent.place,
-            None => self.walkers()[actor - self.scenario.agents.len()],
-        }
     }
 
     /// The cache that a walk fills.
@@ -114,7 +102,13 @@ impl<'s> Promela<'s> {
     fn before_walk(&self, walk: &Walk, wanted: &str) -> Vec<Command> {
         let mut commands = Vec::new();
         if let Some(cache) = self.pasid_cache(walk.place) {
-            let read = walk.here.clone().when(wanted).when(&format!("{cache} == 0 && pasid != 0"));
+            // The program reads it only when the walk behind it could go on at that moment; the document does not say so.
+            let usable = match self.scenario.pages[walk.page].pmd {
+                Some(_) => "true".to_owned(),
+                None => self.allows(&self.source(walk.place, walk.page), walk.write),
+            };
+            let named = format!("{cache} == 0 && pasid == {}", self.mm_number(walk.page));
+            let read = walk.here.clone().when(wanted).when(&named).when(&usable);
             commands.push(read.effect(&format!("{cache} = pasid")));
         }
         if let (Some(pmd), Some(cache)) = (self.scenario.pages[walk.page].pmd, self.upper_cache(walk)) {
@@ -194,56 +188,70 @@ impl<'s> Promela<'s> {
             }
         }
         let mut commands = Vec::new();
+        let way = self.way(walk.place, walk.page);
         for (allowed, entry, through_table) in ways {
-            let table = |command| match through_table {
-                true => self.walks_table(command, walk.page, "true"),
-                false => command,
-            };
             let young = format!("{entry} = ({entry} | {})", self.young());
             let base = if self.is_split() { &walk.here } else { &walk.then };
-            let command = table(changes(guard(base.clone()).when(&allowed), &entry)).effect(&young);
-            let (actor, code) = (walk.actor, walk.page * 2 + 1);
-            commands.push(match self.is_split() {
-                true => {
-                    command.effect(&format!("wk[{actor}] = {entry}")).effect(&format!("wp[{actor}] = {code}"))
+            let mut command = changes(guard(base.clone()).when(&allowed), &entry);
+            if let Some(table) = self.table(walk.page).filter(|_| through_table) {
+                // A walk that comes to a free table is broken, whatever it finds there.
+                if !self.option("walk_after_free", "off") {
+                    command = command.when(&format!("refs[{table}] > 0"));
+                    let through = self.upper_cache(walk).unwrap_or_else(|| {
+                        self.things().is_table(&format!(
+                            "pmd[{}]",
+                            self.scenario.pages[walk.page].pmd.expect("it has one")
+                        ))
+                    });
+                    let freed = guard(walk.here.clone()).when(&through).when(&format!("refs[{table}] == 0"));
+                    commands.push(freed.bad("true"));
                 }
+            }
+            let command = command.effect(&young);
+            commands.push(match self.is_split() {
+                true => command.when(&format!("{way} == 0")).effect(&format!("{way} = {entry}")),
                 false => command.effect(&format!("{filled} = {entry}")),
             });
         }
         if self.is_split() {
-            commands.push(self.arrives(walk, walk.page * 2 + 1, filled, &walk.then));
+            commands.push(self.arrives(walk, &way, filled, &walk.then));
         }
         commands
     }
 
+    /// Where a walk of this place is on its way; whoever runs there goes on with it.
+    pub(super) fn way(&self, place: Where, page: usize) -> String {
+        let before = match place {
+            Where::Cpu(cpu) => cpu,
+            Where::Device(device) => self.scenario.cpus + device,
+            Where::Vcpu(vcpu) => self.scenario.cpus + self.scenario.devices.len() + vcpu,
+            Where::Nowhere => panic!("who runs nowhere does not walk"),
+        };
+        self.cached("wk", before, page)
+    }
+
     /// What is on its way comes into the cache.
-    fn arrives(&self, walk: &Walk, code: usize, cache: &str, base: &Command) -> Command {
-        let actor = walk.actor;
-        let mut command = base.clone().when(&format!("wp[{actor}] == {code}"));
-        command.is_fill = true;
-        if let Some(here) = walk.here.to {
-            command.from = vec![here];
-        }
+    fn arrives(&self, walk: &Walk, way: &str, cache: &str, base: &Command) -> Command {
+        let mut command = base.clone().when(&format!("{way} != 0"));
         if matches!(walk.place, Where::Vcpu(_)) && !self.is_explicit_vcpu() {
             command = command.when(&format!("inprog[{}] == 0", walk.page));
         }
-        command
-            .effect(&format!("{cache} = wk[{actor}]"))
-            .effect(&format!("wk[{actor}] = 0"))
-            .effect(&format!("wp[{actor}] = 0"))
+        command.effect(&format!("{cache} = {way}")).effect(&format!("{way} = 0"))
     }
 
     fn translate_for_device(&self, walk: &Walk, wanted: &str, iotlb: &str, devtlb: &str) -> Vec<Command> {
-        let (actor, code) = (walk.actor, walk.page * 2 + 2);
-        let command = walk.here.clone().when(wanted).when(&self.allows(iotlb, walk.write));
+        let Where::Device(device) = walk.place else { panic!("a device asks for translations") };
+        let way = self.cached("ak", device, walk.page);
+        let split = self.is_split();
+        let base = if split { &walk.here } else { &walk.then };
+        let command = base.clone().when(wanted).when(&self.allows(iotlb, walk.write));
         let command = command.when(&format!("{devtlb} != {iotlb}"));
-        match self.is_split() {
+        match split {
             false => vec![command.effect(&format!("{devtlb} = {iotlb}"))],
             true => {
-                let asked = command
-                    .effect(&format!("wk[{actor}] = {iotlb}"))
-                    .effect(&format!("wp[{actor}] = {code}"));
-                vec![asked, self.arrives(walk, code, devtlb, &walk.here)]
+                let asked = command.when(&format!("{way} == 0")).effect(&format!("{way} = {iotlb}"));
+                let arrived = walk.then.clone().when(&format!("{way} != 0"));
+                vec![asked, arrived.effect(&format!("{devtlb} = {way}")).effect(&format!("{way} = 0"))]
             }
         }
     }
@@ -254,13 +262,17 @@ impl<'s> Promela<'s> {
         let here = Self::command(agent, place, place.here);
         let then = Self::command(agent, place, place.then);
         let (filled, used) = (self.filled(at, page.0), self.used(at, page.0));
-        let walk = Walk { actor: agent, place: at, page: page.0, write: false, here, then: then.clone() };
         let wanted = self.may_fill(&used, false);
         let fills = format!("{wanted} && {}", self.may_fill(&filled, false));
+        // Where the device TLB is apart, the statement is over when that is filled.
+        let apart = used != filled;
+        let walked = if apart { here.clone() } else { then.clone() };
+        let walk = Walk { place: at, page: page.0, write: false, here: here.clone(), then: walked };
         let mut commands = self.before_walk(&walk, &fills);
         commands.extend(self.fill(&walk, &fills, &filled));
-        if used != filled {
-            commands.extend(self.translate_for_device(&walk, &wanted, &filled, &used));
+        if apart {
+            let ats = Walk { then: then.clone(), ..walk };
+            commands.extend(self.translate_for_device(&ats, &wanted, &filled, &used));
         }
         // What an access would go through is there already.
         commands.push(then.when(&format!("{used} != 0")).effect("skip"));
@@ -277,14 +289,8 @@ impl<'s> Promela<'s> {
         };
         let at = self.place(agent);
         let here = Self::command(agent, place, place.here);
-        let walk = Walk {
-            actor: agent,
-            place: at,
-            page: page.0,
-            write: write.is_some(),
-            here: here.clone(),
-            then: here.clone(),
-        };
+        let walk =
+            Walk { place: at, page: page.0, write: write.is_some(), here: here.clone(), then: here.clone() };
         let skips = self.mistake == Mistake::StoreSkipsTlb && write.is_some();
         let cache = if skips { self.source(at, page.0) } else { self.used(at, page.0) };
         let mut commands = self.walk(&walk);
@@ -329,17 +335,11 @@ impl<'s> Promela<'s> {
 
     /// The walkers' steps.
     pub(super) fn speculation(&mut self) {
-        for (number, place) in self.walkers().into_iter().enumerate() {
-            let actor = self.scenario.agents.len() + number;
+        for place in self.walkers() {
             for page in self.translated(place) {
                 let nobody = Command::default();
-                let walk =
-                    Walk { actor, place, page, write: false, here: nobody.clone(), then: nobody.clone() };
-                let commands = self.walk(&walk).into_iter().map(|command| match command.is_fill {
-                    true => command,
-                    false => command.when(&format!("wp[{actor}] == 0")),
-                });
-                let commands: Vec<_> = commands.collect();
+                let walk = Walk { place, page, write: false, here: nobody.clone(), then: nobody.clone() };
+                let commands = self.walk(&walk);
                 self.commands.extend(commands);
             }
         }

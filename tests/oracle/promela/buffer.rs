@@ -130,6 +130,22 @@ impl<'s> Promela<'s> {
         }
     }
 
+    /// Whether the agent stores plainly: then it can keep those waiting who want its buffer empty.
+    pub(super) fn has_buffer(&self, agent: usize) -> bool {
+        let plain = |act: &Act<'_>| match act {
+            Act::Step(Step::SetPte(..) | Step::SetPmd(..)) => true,
+            Act::Step(Step::Unlock(lock)) => !self.is_shared(*lock),
+            Act::Assign(var, Change::Set(_) | Change::Copy(_)) => !self.is_register(*var),
+            Act::Assign(_, Change::Add(_) | Change::Subtract(_))
+            | Act::Step(_)
+            | Act::Trylock(..)
+            | Act::Test(_)
+            | Act::When(_)
+            | Act::Atomic(_) => false,
+        };
+        self.is_tso() && self.flows[agent].places().iter().any(|place| plain(&place.act))
+    }
+
     /// Whether anybody takes it shared.
     fn is_shared(&self, lock: Lock) -> bool {
         let shared = |step: &Step| *step == Step::Lock(lock, true);

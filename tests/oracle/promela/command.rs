@@ -38,8 +38,6 @@ pub(super) struct Command {
     pub(super) to: Option<usize>,
     pub(super) guards: Vec<String>,
     pub(super) lines: Vec<Line>,
-    /// It goes on with a walk that has begun; others wait until that is over.
-    pub(super) is_fill: bool,
 }
 
 impl Command {

@@ -33,15 +33,6 @@ impl<'s> Promela<'s> {
         }
     }
 
-    /// The lines with which a walk or a translation of this actor that is on its way is discarded.
-    pub(super) fn discard(actor: usize, page: usize, ats: bool) -> Vec<String> {
-        let code = page * 2 + 1 + usize::from(ats);
-        vec![
-            format!("wk[{actor}] = (wp[{actor}] == {code} -> 0 : wk[{actor}])"),
-            format!("wp[{actor}] = (wp[{actor}] == {code} -> 0 : wp[{actor}])"),
-        ]
-    }
-
     fn upper(&self, what: Invalidation, pages: &[usize]) -> Vec<usize> {
         match what {
             Invalidation::FlushPmd(pmd) | Invalidation::NotifyPmd(pmd) => vec![pmd],
@@ -60,17 +51,11 @@ impl<'s> Promela<'s> {
         }
     }
 
-    fn actors_on(&self, place: Where) -> Vec<usize> {
-        (0..self.actors()).filter(|actor| self.actor_place(*actor) == place).collect()
-    }
-
     fn reach_cpu(&self, cpu: usize, what: Invalidation, leaf: bool) -> Vec<String> {
         let pages = self.pages_of(what);
         let mut lines: Vec<_> =
             pages.iter().map(|page| format!("{} = 0", self.cached("tlb", cpu, *page))).collect();
-        for actor in self.actors_on(Where::Cpu(cpu)) {
-            lines.extend(pages.iter().flat_map(|page| Self::discard(actor, *page, false)));
-        }
+        lines.extend(pages.iter().map(|page| format!("{} = 0", self.way(Where::Cpu(cpu), *page))));
         if !leaf {
             let count = self.scenario.pmds.len();
             lines
@@ -92,7 +77,6 @@ impl<'s> Promela<'s> {
         };
         let pages = self.pages_of(what);
         let mut lines = Vec::new();
-        let actors = self.actors_on(Where::Device(device));
         let drains =
             [iotlb && !self.option("inv_drains", "off"), devtlb && !self.option("ats_drains", "off")];
         for page in &pages {
@@ -102,10 +86,11 @@ impl<'s> Promela<'s> {
             if devtlb {
                 lines.push(format!("{} = 0", self.cached("devtlb", device, *page)));
             }
-            for actor in &actors {
-                for ats in [false, true].into_iter().filter(|ats| drains[usize::from(*ats)]) {
-                    lines.extend(Self::discard(*actor, *page, ats));
-                }
+            if drains[0] {
+                lines.push(format!("{} = 0", self.way(Where::Device(device), *page)));
+            }
+            if drains[1] {
+                lines.push(format!("{} = 0", self.cached("ak", device, *page)));
             }
         }
         if iotlb && !leaf {
@@ -130,9 +115,7 @@ impl<'s> Promela<'s> {
             Invalidation::FlushVcpus(page) => {
                 for vcpu in 0..self.scenario.vcpus {
                     lines.push(format!("{} = 0", self.cached("vtlb", vcpu, page.0)));
-                    for actor in self.actors_on(Where::Vcpu(vcpu)) {
-                        lines.extend(Self::discard(actor, page.0, false));
-                    }
+                    lines.push(format!("{} = 0", self.way(Where::Vcpu(vcpu), page.0)));
                 }
             }
             Invalidation::Notify(_)

@@ -122,8 +122,8 @@ impl<'s> Promela<'s> {
         if self.is_explicit_vcpu() {
             return command;
         }
-        let on_vcpu = (0..self.scenario.agents.len()).filter(|a| matches!(self.place(*a), Where::Vcpu(_)));
-        on_vcpu.fold(command, |command, actor| command.effects(&Self::discard(actor, page.0, false)))
+        let ways = (0..self.scenario.vcpus).map(|vcpu| self.way(Where::Vcpu(vcpu), page.0));
+        ways.fold(command, |command, way| command.effect(&format!("{way} = 0")))
     }
 
     pub(super) fn simple(&self, command: Command, agent: usize, step: &Step) -> Command {

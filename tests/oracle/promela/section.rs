@@ -41,6 +41,7 @@ impl<'s> Promela<'s> {
 
     fn switches_off(&self, agent: usize) -> bool {
         self.does(agent, &|step| matches!(step, Step::IrqOff | Step::GupFast { .. }))
+            || self.has_buffer(agent)
     }
 
     /// Whether anybody waits for those who have switched interrupts off.

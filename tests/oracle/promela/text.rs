@@ -50,8 +50,8 @@ impl Promela<'_> {
             ("short", "origm", agents * pmds),
             ("short", "pwc", cpus * pmds),
             ("short", "pwd", devices * pmds),
-            ("short", "wk", self.actors()),
-            ("byte", "wp", self.actors()),
+            ("short", "wk", (cpus + devices + vcpus) * pages),
+            ("short", "ak", devices * pages),
             ("byte", "refs", 16),
             ("byte", "mapc", 16),
             ("byte", "pins", 16),
@@ -163,9 +163,6 @@ impl Promela<'_> {
         if let Some(agent) = command.agent {
             all.push(Self::is_at(agent, &command.from));
             all.push(format!("ipi[{agent}] == 0 && gp[{agent}] == 0"));
-            if !command.is_fill {
-                all.push(format!("wp[{agent}] == 0"));
-            }
         }
         all.join(" && ")
     }
