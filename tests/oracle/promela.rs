@@ -130,6 +130,7 @@ impl<'s> Promela<'s> {
                 let before = self.commands.len();
                 if let Some(command) = self.plain_store(agent, &place) {
                     self.commands.push(command);
+                    self.locked_unlock(agent, &place);
                     continue;
                 }
                 self.act(agent, &place);

@@ -6,6 +6,7 @@
 mod kernel;
 mod look;
 mod property;
+mod replacement;
 mod things;
 mod user;
 
@@ -109,6 +110,10 @@ impl Draw {
             Place::Vcpu(_) | Place::Cpu(_) if number > 0 => self.rng.u32(0..3) > 0,
             Place::Vcpu(_) | Place::Cpu(_) | Place::Nowhere => false,
         };
+        if number == 0 && self.rng.u32(0..5) < 2 {
+            self.scenario.agents[number].body = self.replacement();
+            return;
+        }
         let length = self.rng.usize(2..5);
         let mut body: Vec<Statement> = Vec::new();
         while body.len() < length {

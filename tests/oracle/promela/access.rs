@@ -102,12 +102,12 @@ impl<'s> Promela<'s> {
     fn before_walk(&self, walk: &Walk, wanted: &str) -> Vec<Command> {
         let mut commands = Vec::new();
         if let Some(cache) = self.pasid_cache(walk.place) {
-            // The program reads it only when the walk behind it could go on at that moment; the document does not say so.
+            // The explorer reads it only while the page's entry is present; docs/language.md does not say so.
             let usable = match self.scenario.pages[walk.page].pmd {
                 Some(_) => "true".to_owned(),
-                None => self.allows(&self.source(walk.place, walk.page), walk.write),
+                None => self.things().present(&self.source(walk.place, walk.page)),
             };
-            let named = format!("{cache} == 0 && pasid == {}", self.mm_number(walk.page));
+            let named = format!("{cache} == 0 && pasid != 0");
             let read = walk.here.clone().when(wanted).when(&named).when(&usable);
             commands.push(read.effect(&format!("{cache} = pasid")));
         }

@@ -76,7 +76,8 @@ impl<'s> Promela<'s> {
             self.stores.push((agent, cell));
         }
         let place = format!("{} + bn[{agent}]", agent * SLOTS);
-        format!("bk[{place}] = {}; bv[{place}] = {value}; bn[{agent}] = bn[{agent}] + 1", cell.key())
+        // The value first: it may be what the agent sees.
+        format!("bv[{place}] = {value}; bk[{place}] = {}; bn[{agent}] = bn[{agent}] + 1", cell.key())
     }
 
     /// The act as a plain store, if it is one; what else it does is done at once.
@@ -111,7 +112,7 @@ impl<'s> Promela<'s> {
                 let lines = [format!("tmp = {new}"), format!("{orig} = tmp"), push, "tmp = 0".to_owned()];
                 Some(base.when(&room).named(&step.to_string()).effects(&lines))
             }
-            Act::Step(step @ Step::Unlock(lock)) if !self.is_shared(*lock) => {
+            Act::Step(step @ Step::Unlock(lock)) => {
                 let cell = Cell::Lock(Self::lock(*lock));
                 let held = format!("{} == {}", self.seen(agent, cell), agent + 1);
                 let push = self.push(agent, cell, "0");
@@ -119,7 +120,8 @@ impl<'s> Promela<'s> {
                     true => base,
                     false => base.bad(&format!("!({held})")),
                 };
-                Some(base.when(&room).named(&step.to_string()).effect(&push))
+                let shared = Self::holds_shared(agent, *lock);
+                Some(base.when(&room).when(&format!("!({shared})")).named(&step.to_string()).effect(&push))
             }
             Act::Step(_)
             | Act::Trylock(..)
@@ -133,8 +135,7 @@ impl<'s> Promela<'s> {
     /// Whether the agent stores plainly: then it can keep those waiting who want its buffer empty.
     pub(super) fn has_buffer(&self, agent: usize) -> bool {
         let plain = |act: &Act<'_>| match act {
-            Act::Step(Step::SetPte(..) | Step::SetPmd(..)) => true,
-            Act::Step(Step::Unlock(lock)) => !self.is_shared(*lock),
+            Act::Step(Step::SetPte(..) | Step::SetPmd(..) | Step::Unlock(_)) => true,
             Act::Assign(var, Change::Set(_) | Change::Copy(_)) => !self.is_register(*var),
             Act::Assign(_, Change::Add(_) | Change::Subtract(_))
             | Act::Step(_)
@@ -146,18 +147,24 @@ impl<'s> Promela<'s> {
         self.is_tso() && self.flows[agent].places().iter().any(|place| plain(&place.act))
     }
 
-    /// Whether anybody takes it shared.
-    fn is_shared(&self, lock: Lock) -> bool {
-        let shared = |step: &Step| *step == Step::Lock(lock, true);
-        (0..self.scenario.agents.len()).any(|agent| self.does(agent, &shared))
-            || self.text.contains(&format!("trylock {lock} shared"))
+    fn holds_shared(agent: usize, lock: Lock) -> String {
+        format!("(lks[{}] & {}) != 0", Self::lock(lock), 1 << agent)
+    }
+
+    /// The unlock of a lock that is held shared is no plain store.
+    pub(super) fn locked_unlock(&mut self, agent: usize, place: &Place<'s>) {
+        if let Act::Step(step @ Step::Unlock(lock)) = &place.act {
+            let command = self.simple(Self::command(agent, place, place.then), agent, step);
+            let shared = Self::holds_shared(agent, *lock);
+            self.commands.push(command.when(&shared).when(&Self::is_empty(agent)));
+        }
     }
 
     /// Whether the act waits until its agent's buffer is empty.
     pub(super) fn waits_for_buffer(&self, act: &Act<'_>) -> bool {
         match act {
             Act::Test(_) | Act::When(_) => false,
-            Act::Assign(var, Change::Add(_) | Change::Subtract(_)) => !self.is_register(*var),
+            Act::Assign(_, Change::Add(_) | Change::Subtract(_)) => true,
             Act::Assign(..) => false,
             Act::Trylock(..) | Act::Atomic(_) => true,
             Act::Step(step) => !matches!(

@@ -31,19 +31,19 @@ impl Promela<'_> {
     /// nothing by itself; the steps of an `atomic` come one after the other.
     pub(super) fn effects(&self, command: &Command) -> Vec<String> {
         let mut text = Vec::new();
-        let mut behind = Vec::new();
+        let mut behind = Behind::default();
         for line in &command.lines {
             match line {
-                Line::Begin => text.append(&mut behind),
+                Line::Begin => behind.append_to(&mut text),
                 Line::Effect(effect) => text.push(effect.clone()),
                 Line::Named(..) | Line::Touch(_) => self.see(command.agent, line, &mut text, &mut behind),
             }
         }
-        text.append(&mut behind);
+        behind.append_to(&mut text);
         text
     }
 
-    fn see(&self, agent: Option<usize>, line: &Line, text: &mut Vec<String>, behind: &mut Vec<String>) {
+    fn see(&self, agent: Option<usize>, line: &Line, text: &mut Vec<String>, behind: &mut Behind) {
         for (number, property) in self.scenario.properties.iter().enumerate() {
             let Property::Never { what, after, until } = property else { continue };
             if let Some(when) = Self::happens(agent, line, what) {
@@ -51,15 +51,29 @@ impl Promela<'_> {
                 text.push(format!("bad = (bad || ({armed}{when}))"));
             }
             let noted = |event: &Option<Event>| Self::happens(agent, line, event.as_ref()?);
-            for (flag, value, when) in [("off", 0, noted(until)), ("on", 1, noted(after))] {
-                let Some(when) = when else { continue };
-                text.push(format!("{flag}{number} = ({flag}{number} || {when})"));
-                if self.mistake != Mistake::EventNeverArms {
-                    behind.push(format!("arm{number} = ({flag}{number} -> {value} : arm{number})"));
-                }
-                behind.push(format!("{flag}{number} = 0"));
+            if let Some(when) = noted(until) {
+                text.push(format!("off{number} = (off{number} || {when})"));
+                behind.ends.push(format!("arm{number} = (off{number} -> 0 : arm{number}); off{number} = 0"));
+            }
+            if let Some(when) = noted(after).filter(|_| self.mistake != Mistake::EventNeverArms) {
+                text.push(format!("on{number} = (on{number} || {when})"));
+                behind.begins.push(format!("arm{number} = (on{number} -> 1 : arm{number}); on{number} = 0"));
             }
         }
+    }
+}
+
+/// What is remembered of a step's events when it is over. What begins in the step in which it ends has begun.
+#[derive(Default)]
+struct Behind {
+    ends: Vec<String>,
+    begins: Vec<String>,
+}
+
+impl Behind {
+    fn append_to(&mut self, text: &mut Vec<String>) {
+        text.append(&mut self.ends);
+        text.append(&mut self.begins);
     }
 }
 

@@ -101,9 +101,7 @@ impl Promela<'_> {
                 (0..scenario.agents.len())
                     .map(|agent| format!("{} = pte[{number}]", self.orig(agent, number))),
             );
-            if let Some(target) =
-                things.number(entry.target).filter(|_| !matches!(entry.target, Target::Table(_)))
-            {
+            if let Some(target) = things.number(entry.target).filter(|_| !entry.migration) {
                 refs[usize::from(target)] += 1;
             }
         }
@@ -114,6 +112,7 @@ impl Promela<'_> {
                 (0..scenario.agents.len())
                     .map(|agent| format!("{} = pmd[{number}]", self.orig_pmd(agent, number))),
             );
+            // Behind `migration` nothing is mapped.
             if let Some(target) = things.number(entry.target) {
                 refs[usize::from(target)] += 1;
             }

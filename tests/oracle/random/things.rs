@@ -136,7 +136,9 @@ impl Draw {
             self.scenario.options.push(("memory", "tso"));
         }
         self.set(6, "speculation", "on");
-        self.set(3, "deadlock", "off");
+        if !self.once_in(3) {
+            self.set(1, "deadlock", "off");
+        }
         self.set(10, "use_after_free", "off");
         self.set(10, "range", "off");
     }
