@@ -3,6 +3,7 @@
 //! Invariant: what the language refuses is no scenario, and few are refused; of the others both sides say the same. The
 //! comparison can fail: a mistake in the translation is noticed.
 
+use std::fmt;
 use std::ops::Range;
 
 use super::census::Census;
@@ -19,7 +20,6 @@ const SEEDS: Range<u64> = 0..200;
 const UNNOTICED: u64 = 200;
 
 /// What both sides say of a scenario.
-#[derive(Debug)]
 pub(super) enum Outcome {
     Refused(String),
     Agreed { answer: Answer, property: String },
@@ -65,11 +65,23 @@ fn compiler() -> Option<&'static str> {
     found
 }
 
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(why) => write!(f, "refused: {why}"),
+            Self::Agreed { answer, property } => write!(f, "both: {answer:?}, {property}"),
+            Self::Disagreed { ours, property, spin } => {
+                write!(f, "the explorer: {ours:?}, {property}\nSpin: {spin:?}")
+            }
+        }
+    }
+}
+
 fn failure(seed: u64, scenario: &Scenario, compiler: &str) -> String {
     let least = shrunk(scenario, compiler);
     let said = outcome(&least, Mistake::None, compiler);
     format!(
-        "seed {seed}, its shortest part that still fails:\n{least}{said:#?}\nAFTERIMAGE_ORACLE={seed}..{} cargo test \
+        "seed {seed}, its shortest part that still fails:\n{least}{said}\nAFTERIMAGE_ORACLE={seed}..{} cargo test \
          -p afterimage-tests --test oracle spin_and -- --nocapture\n",
         seed + 1
     )

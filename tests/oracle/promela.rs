@@ -238,7 +238,6 @@ impl<'s> Promela<'s> {
     fn step(&mut self, agent: usize, place: &Place<'s>, step: &'s Step) {
         match step {
             Step::Access { how: Access::Walk, page, .. } => self.walk_statement(agent, place, *page),
-            Step::Access { how: Access::Ats, .. } => panic!("it is drawn as a part of an access only"),
             Step::Access { how: Access::Read | Access::Write(_), page, .. } => {
                 self.access(agent, place, step, *page);
             }

@@ -129,7 +129,6 @@ impl fmt::Display for Invalidation {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Access {
     Walk,
-    Ats,
     Read,
     Write(u8),
 }
@@ -248,7 +247,6 @@ impl fmt::Display for Step {
             Self::SetSpte(page, entry) => write!(f, "set_spte {page} -> {entry}"),
             Self::Access { how, page, dma } => match (how, dma) {
                 (Access::Walk, _) => write!(f, "walk {page}"),
-                (Access::Ats, _) => write!(f, "ats {page}"),
                 (Access::Read, true) => write!(f, "dma_read {page}"),
                 (Access::Read, false) => write!(f, "load {page}"),
                 (Access::Write(value), true) => write!(f, "dma_write {page} = {value}"),

@@ -178,11 +178,7 @@ impl<'s> Promela<'s> {
                 let upper = format!("pmd[{pmd}]");
                 let cache = self.upper_cache(walk);
                 let through = cache.clone().unwrap_or_else(|| self.things().is_table(&upper));
-                ways.push((
-                    format!("{through} && {}", self.allows(&source, walk.write)),
-                    source.clone(),
-                    true,
-                ));
+                ways.push((format!("{through} && {}", self.allows(&source, walk.write)), source, true));
                 let again = cache.map_or("true".to_owned(), |cache| self.looks_at_upper_again(walk, &cache));
                 ways.push((format!("{again} && {}", self.allows(&upper, walk.write)), upper, false));
             }
@@ -267,7 +263,7 @@ impl<'s> Promela<'s> {
         // Where the device TLB is apart, the statement is over when that is filled.
         let apart = used != filled;
         let walked = if apart { here.clone() } else { then.clone() };
-        let walk = Walk { place: at, page: page.0, write: false, here: here.clone(), then: walked };
+        let walk = Walk { place: at, page: page.0, write: false, here, then: walked };
         let mut commands = self.before_walk(&walk, &fills);
         commands.extend(self.fill(&walk, &fills, &filled));
         if apart {
@@ -285,7 +281,7 @@ impl<'s> Promela<'s> {
         let write = match how {
             Access::Write(value) => Some(*value),
             Access::Read => None,
-            Access::Walk | Access::Ats => panic!("{step} uses nothing"),
+            Access::Walk => panic!("{step} uses nothing"),
         };
         let at = self.place(agent);
         let here = Self::command(agent, place, place.here);

@@ -176,7 +176,7 @@ impl<'s> Promela<'s> {
                     | Step::IrqOn
                     | Step::RcuReadLock
                     | Step::RcuReadUnlock
-                    | Step::Access { how: Access::Walk | Access::Read | Access::Write(_) | Access::Ats, .. }
+                    | Step::Access { how: Access::Walk | Access::Read | Access::Write(_), .. }
                     | Step::PageRequest(_)
             ),
         }

@@ -12,11 +12,14 @@ use crate::oracle::step::{Held, Lock, Page, Step};
 
 /// When the step does anything: through an empty handle it does not.
 fn happens(step: &Step) -> String {
-    match step {
-        Step::Write(Held::Handle(handle), _)
-        | Step::Read(Held::Handle(handle))
-        | Step::Count(_, Held::Handle(handle)) => format!("(h[{handle}] != 0)"),
-        _ => "true".to_owned(),
+    let through = if let Step::Write(held, _) | Step::Read(held) | Step::Count(_, held) = step {
+        Some(*held)
+    } else {
+        None
+    };
+    match through {
+        Some(Held::Handle(handle)) => format!("(h[{handle}] != 0)"),
+        Some(Held::Frame(_) | Held::Table(_)) | None => "true".to_owned(),
     }
 }
 
@@ -163,11 +166,11 @@ impl<'s> Promela<'s> {
                 .pages()
                 .fold(command, |command, page| command.when(&format!("req[{}] == 0", page.0)))
                 .effect("skip"),
-            Step::NotifyStart(_)
-            | Step::NotifyEnd(_)
-            | Step::ChangePte(_)
-            | Step::ZapSpte(_)
-            | Step::SetSpte(..) => self.notifier(command, agent, step),
+            Step::NotifyStart(page) => self.notify_start(command, *page),
+            Step::NotifyEnd(page) => self.notify_end(command, *page),
+            Step::ChangePte(page) => self.change_pte(command, agent, *page),
+            Step::ZapSpte(page) => command.effect(&format!("spte[{}] = 0", page.0)),
+            Step::SetSpte(page, entry) => self.set_spte(command, agent, *page, entry),
             Step::Write(held, value) => self.write(command, *held, *value),
             Step::Read(held) => self.read(command, *held),
             Step::Copy(from, to) => self.copy(command, *from, *to),
@@ -186,36 +189,32 @@ impl<'s> Promela<'s> {
         }
     }
 
-    fn notifier(&self, command: Command, agent: usize, step: &Step) -> Command {
-        match step {
-            Step::NotifyStart(page) => {
-                let command = command.effect(&format!("inprog[{0}] = inprog[{0}] + 1", page.0));
-                match self.is_explicit_vcpu() {
-                    true => command,
-                    false => self.retry_faults(command.effect(&format!("spte[{}] = 0", page.0)), *page),
-                }
-            }
-            Step::NotifyEnd(page) => {
-                let count = format!("inprog[{}]", page.0);
-                let command = self
-                    .in_range(command, &format!("{count} > 0"))
-                    .effect(&format!("{count} = ({count} > 0 -> {count} - 1 : 0)"));
-                self.retry_faults(command, *page)
-            }
-            Step::ChangePte(page) => {
-                let (spte, orig) = (format!("spte[{}]", page.0), self.orig(agent, page.0));
-                let stays =
-                    format!("({} && ({orig} & {}) == 0)", self.things().present(&orig), Bit::Rw.mask());
-                command.effect(&format!("{spte} = (({spte} != 0 && {stays}) -> {orig} : 0)"))
-            }
-            Step::ZapSpte(page) => command.effect(&format!("spte[{}] = 0", page.0)),
-            Step::SetSpte(page, entry) => {
-                let unless = Self::unless(entry);
-                let (spte, new) = (format!("spte[{}]", page.0), self.entry(agent, *page, entry));
-                command.effect(&format!("{spte} = ({unless} -> {new} : {spte})"))
-            }
-            _ => panic!("{step} tells no vCPU"),
+    fn notify_start(&self, command: Command, page: Page) -> Command {
+        let command = command.effect(&format!("inprog[{0}] = inprog[{0}] + 1", page.0));
+        match self.is_explicit_vcpu() {
+            true => command,
+            false => self.retry_faults(command.effect(&format!("spte[{}] = 0", page.0)), page),
         }
+    }
+
+    fn notify_end(&self, command: Command, page: Page) -> Command {
+        let count = format!("inprog[{}]", page.0);
+        let command = self
+            .in_range(command, &format!("{count} > 0"))
+            .effect(&format!("{count} = ({count} > 0 -> {count} - 1 : 0)"));
+        self.retry_faults(command, page)
+    }
+
+    fn set_spte(&self, command: Command, agent: usize, page: Page, entry: &Entry) -> Command {
+        let unless = Self::unless(entry);
+        let (spte, new) = (format!("spte[{}]", page.0), self.entry(agent, page, entry));
+        command.effect(&format!("{spte} = ({unless} -> {new} : {spte})"))
+    }
+
+    fn change_pte(&self, command: Command, agent: usize, page: Page) -> Command {
+        let (spte, orig) = (format!("spte[{}]", page.0), self.orig(agent, page.0));
+        let stays = format!("({} && ({orig} & {}) == 0)", self.things().present(&orig), Bit::Rw.mask());
+        command.effect(&format!("{spte} = (({spte} != 0 && {stays}) -> {orig} : 0)"))
     }
 
     /// When a reference can be taken of what this entry maps.

@@ -118,6 +118,9 @@ impl Draw {
                 looks.push(Look::Devtlb(0, page));
             }
         }
+        if self.has(Theme::Upper) && self.once_in(4) {
+            return Look::Pmd(0);
+        }
         looks.swap_remove(self.rng.usize(0..looks.len()))
     }
 
@@ -129,6 +132,9 @@ impl Draw {
             2 => {
                 let mut features = vec![Feature::Bit(Bit::Rw), Feature::Present];
                 features.extend(self.more_bits().into_iter().map(Feature::Bit));
+                if self.has(Theme::Upper) {
+                    features.push(Feature::Table);
+                }
                 if self.has(Theme::Swap) {
                     features.extend([Feature::Swap, Feature::Migration, Feature::Marker]);
                 }
@@ -165,12 +171,19 @@ impl Draw {
         if self.has(Theme::Requests) {
             looks.push(Look::Requested(page));
         }
-        if let Looker::Agent(_) = looker {
+        if let Looker::Agent(agent) = looker {
             looks.push(Look::PteSame(page));
+            if self.has(Theme::Upper) {
+                looks.push(Look::PmdSame(0));
+            }
+            let handle = self.handles.iter().find(|(owner, _)| *owner == agent);
+            looks.extend(handle.map(|(_, handle)| Look::Handle(*handle)));
         }
         let look = looks.swap_remove(self.rng.usize(0..looks.len()));
         match look {
-            Look::PteSame(_) | Look::Requested(_) | Look::Stable(_) => Condition::Holds(look),
+            Look::PteSame(_) | Look::PmdSame(_) | Look::Handle(_) | Look::Requested(_) | Look::Stable(_) => {
+                Condition::Holds(look)
+            }
             Look::Refs(frame) if self.once_in(3) => Condition::Numbers(look, "==", Look::Mapcount(frame)),
             _ => {
                 let sign = self.one(&["==", "!=", "<", ">", "<=", ">="]);

@@ -4,7 +4,7 @@ use super::Draw;
 use super::look::Looker;
 use crate::oracle::program::Statement;
 use crate::oracle::setting::{Event, Property, Touched};
-use crate::oracle::step::{Access, Held, Step};
+use crate::oracle::step::{Access, Held, Page, Step};
 
 fn steps(body: &[Statement], found: &mut Vec<Step>) {
     for statement in body {
@@ -45,41 +45,41 @@ impl Draw {
         let (agent, step) = all[self.rng.usize(0..all.len())].clone();
         let who = if self.once_in(4) { None } else { Some(agent) };
         let value = |draw: &mut Self| draw.rng.bool().then(|| (draw.one(&["==", "!="]), draw.rng.u8(0..4)));
-        match &step {
-            Step::Access { how: Access::Read, page, .. } => {
-                let what = if self.once_in(3) { Touched::Frame(self.frame()) } else { Touched::Page(*page) };
-                Some(Event::Reads(who, what, value(self)))
-            }
-            Step::Access { how: Access::Write(written), page, .. } => {
-                let what = if self.once_in(3) { Touched::Frame(self.frame()) } else { Touched::Page(*page) };
-                let value = self.once_in(3).then_some(("==", *written));
-                if self.once_in(3) {
-                    let text = step.to_string();
-                    return Some(Event::Step(who, text));
-                }
-                Some(Event::Writes(who, what, value))
-            }
-            Step::Read(Held::Frame(frame)) => Some(Event::Reads(who, Touched::Frame(*frame), value(self))),
-            Step::Write(Held::Frame(frame), _) => Some(Event::Writes(who, Touched::Frame(*frame), None)),
-            Step::Write(Held::Handle(_), _) => Some(Event::Writes(who, Touched::Frame(self.frame()), None)),
-            _ if self.is_one_step(&step) => Some(Event::Step(who, step.to_string())),
-            _ => None,
+        let near = |draw: &mut Self, page: Page| match draw.once_in(3) {
+            true => Touched::Frame(draw.frame()),
+            false => Touched::Page(page),
+        };
+        if let Step::Access { how: Access::Read, page, .. } = step {
+            return Some(Event::Reads(who, near(self, page), value(self)));
         }
+        if let Step::Access { how: Access::Write(written), page, .. } = step
+            && self.rng.u32(0..3) > 0
+        {
+            return Some(Event::Writes(who, near(self, page), self.once_in(3).then_some(("==", written))));
+        }
+        if let Step::Read(Held::Frame(frame)) = step {
+            return Some(Event::Reads(who, Touched::Frame(frame), value(self)));
+        }
+        if let Step::Write(held, _) = step {
+            let frame = if let Held::Frame(frame) = held { frame } else { self.frame() };
+            return Some(Event::Writes(who, Touched::Frame(frame), None));
+        }
+        self.is_one_step(&step).then(|| Event::Step(who, step.to_string()))
     }
 
     fn is_one_step(&self, step: &Step) -> bool {
         let several = self.scenario.options.iter().any(|(name, _)| *name == "flush");
-        match step {
-            Step::Access { how: Access::Walk | Access::Ats, .. }
-            | Step::GupFast { .. }
-            | Step::PageRequest(_)
-            | Step::ClearFlush(_)
-            | Step::ClearFlushNotify(_)
-            | Step::IpiSync
-            | Step::SynchronizeRcu => false,
-            Step::Invalidate { .. } => !several,
-            _ => true,
-        }
+        let never = matches!(
+            step,
+            Step::Access { how: Access::Walk, .. }
+                | Step::GupFast { .. }
+                | Step::PageRequest(_)
+                | Step::ClearFlush(_)
+                | Step::ClearFlushNotify(_)
+                | Step::IpiSync
+                | Step::SynchronizeRcu
+        );
+        !(never || several && matches!(step, Step::Invalidate { .. }))
     }
 
     fn never(&mut self) -> Option<Property> {
