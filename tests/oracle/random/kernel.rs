@@ -92,7 +92,7 @@ impl Draw {
                 | Invalidation::FlushPmd(_)
                 | Invalidation::NotifyPmd(_)
         );
-        let leaf = self.has(Theme::Upper) && may_leaf && self.once_in(3);
+        let leaf = self.has(Theme::Upper) && may_leaf && self.once_in(2);
         let by_interrupt = self.scenario.options.iter().any(|(name, _)| *name == "flush")
             && matches!(
                 what,

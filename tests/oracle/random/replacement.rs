@@ -35,6 +35,9 @@ impl Draw {
         if self.has(Theme::Sections) && self.rng.bool() {
             steps.push(if self.rng.bool() { Step::IpiSync } else { Step::SynchronizeRcu });
         }
+        if self.has(Theme::Requests) && self.rng.bool() {
+            steps.push(Step::DrainRequests);
+        }
         steps.push(Step::Count(Count::Put, Held::Frame(old)));
         if self.has(Theme::Upper) && self.rng.bool() {
             steps.push(Step::Count(Count::Put, Held::Table(0)));
@@ -52,7 +55,8 @@ impl Draw {
     fn tell_everybody(&mut self, page: Page, steps: &mut Vec<Step>) {
         let at_once = |what| Step::Invalidate { what, leaf: false, post: false };
         if self.has(Theme::Upper) {
-            steps.push(at_once(Invalidation::FlushPmd(0)));
+            let leaf = self.once_in(3);
+            steps.push(Step::Invalidate { what: Invalidation::FlushPmd(0), leaf, post: false });
         }
         steps.push(at_once(Invalidation::FlushTlb(page)));
         if !self.scenario.devices.is_empty() {
