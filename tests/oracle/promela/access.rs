@@ -321,11 +321,23 @@ impl<'s> Promela<'s> {
     /// The bit is set in the page table and in the cache, or the cached entry is dropped.
     fn set_dirty(&self, command: Command, place: Where, page: usize, cache: &str) -> Command {
         let (entry, bit) = (self.source(place, page), Bit::Dirty.mask());
-        let same = format!("({} && ({entry} & 15) == ({cache} & 15))", self.allows(&entry, true));
+        let same =
+            |entry: &str| format!("({} && ({entry} & 15) == ({cache} & 15))", self.allows(entry, true));
+        // A huge translation is marked in the upper entry from which it came.
+        let upper = self.scenario.pages[page].pmd.map(|pmd| format!("pmd[{pmd}]"));
+        let mut command = command.effect(&format!("tmp = {}", same(&entry)));
+        if let Some(upper) = &upper {
+            command = command
+                .effect(&format!(
+                    "tmp = ({} -> 2 : ({} -> tmp : 0))",
+                    same(upper),
+                    self.things().is_table(upper)
+                ))
+                .effect(&format!("{upper} = (tmp == 2 -> ({upper} | {bit}) : {upper})"));
+        }
         command
-            .effect(&format!("tmp = {same}"))
-            .effect(&format!("{cache} = (tmp -> ({cache} | {bit}) : 0)"))
-            .effect(&format!("{entry} = (tmp -> ({entry} | {bit}) : {entry})"))
+            .effect(&format!("{cache} = (tmp != 0 -> ({cache} | {bit}) : 0)"))
+            .effect(&format!("{entry} = (tmp == 1 -> ({entry} | {bit}) : {entry})"))
             .effect("tmp = 0")
     }
 
