@@ -1,0 +1,155 @@
+//! What there is in a random scenario, and what it assumes.
+
+use super::{Draw, Theme};
+use crate::oracle::entry::{Bit, Entry, Target};
+use crate::oracle::setting::{DeviceOf, FrameOf, PageOf, Scenario, VarOf};
+use crate::oracle::step::Mm;
+
+pub(super) const fn nothing() -> Scenario {
+    Scenario {
+        mms: 0,
+        pages: Vec::new(),
+        frames: Vec::new(),
+        slots: Vec::new(),
+        tables: Vec::new(),
+        pmds: Vec::new(),
+        cpus: 1,
+        vcpus: 0,
+        devices: Vec::new(),
+        pasid: None,
+        vars: Vec::new(),
+        options: Vec::new(),
+        agents: Vec::new(),
+        properties: Vec::new(),
+    }
+}
+
+impl Draw {
+    pub(super) fn things(&mut self) {
+        let pasid = self.has(Theme::Pasid);
+        if pasid || self.once_in(6) {
+            self.scenario.mms = self.rng.usize(1..3);
+        }
+        self.frames();
+        self.upper();
+        self.pages();
+        self.scenario.cpus = self.rng.usize(1..3);
+        if self.has(Theme::Vcpu) || self.has(Theme::ExplicitVcpu) {
+            self.scenario.vcpus = self.rng.usize(1..3);
+        }
+        self.devices();
+        if pasid {
+            let mm = Mm(self.rng.usize(0..self.scenario.mms));
+            self.scenario.pasid = Some(if self.once_in(5) { None } else { Some(mm) });
+        }
+        for _ in 0..self.rng.usize(0..3) {
+            let greatest = self.rng.u8(1..3);
+            self.scenario.vars.push(VarOf { least: 0, greatest, start: self.rng.u8(0..=greatest) });
+        }
+    }
+
+    fn frames(&mut self) {
+        let count = self.rng.usize(2..4);
+        for number in 0..count {
+            let free = number > 0 && self.once_in(3);
+            let content = u8::try_from(number).expect("few frames");
+            let refs = (!free && self.once_in(5)).then_some(2);
+            self.scenario.frames.push(FrameOf { content, free, refs });
+        }
+        if self.has(Theme::Swap) {
+            self.scenario.slots.push(self.rng.bool());
+        }
+    }
+
+    fn upper(&mut self) {
+        if self.has(Theme::Upper) {
+            self.scenario.tables.push(false);
+            self.scenario.pmds.push(Entry::of(Target::Table(0)));
+        }
+    }
+
+    fn pages(&mut self) {
+        let count = self.rng.usize(1..3);
+        for _ in 0..count {
+            let mm = (self.scenario.mms > 0).then(|| Mm(self.rng.usize(0..self.scenario.mms)));
+            let pmd = (self.has(Theme::Upper) && self.rng.u32(0..4) > 0).then_some(0);
+            let map = if self.once_in(5) { None } else { Some(self.mapping()) };
+            self.scenario.pages.push(PageOf { mm, pmd, map });
+        }
+        if self.has(Theme::Upper) {
+            self.scenario.pages[0].pmd = Some(0);
+        }
+        // What is mapped is held; whoever has `refs` has at least as many as there are mappings.
+        let mapped: Vec<_> = self.scenario.pages.iter().filter_map(|page| page.map.as_ref()).collect();
+        let targets: Vec<_> = mapped.iter().map(|entry| entry.target).collect();
+        for target in targets {
+            match target {
+                Target::Frame(frame) => self.scenario.frames[frame].free = false,
+                Target::Slot(slot) => self.scenario.slots[slot] = false,
+                Target::Nothing | Target::Marker | Target::Table(_) | Target::Handle(_) | Target::Orig => {}
+            }
+        }
+    }
+
+    fn mapping(&mut self) -> Entry {
+        if self.has(Theme::Swap) && self.once_in(3) {
+            return self.entry_without_orig();
+        }
+        let frame = self.rng.usize(0..self.scenario.frames.len());
+        let rw = self.rng.bool();
+        self.with_bits(Entry::of(Target::Frame(frame)).with(Bit::Rw, rw))
+    }
+
+    fn devices(&mut self) {
+        let pasid = self.has(Theme::Pasid);
+        let any = [Theme::Device, Theme::Apart, Theme::Pasid, Theme::Requests, Theme::Posted];
+        if any.into_iter().any(|theme| self.has(theme)) {
+            let ats = self.has(Theme::Apart) || self.rng.bool();
+            self.scenario.devices.push(DeviceOf { ats, pasid });
+            if self.once_in(3) {
+                let other = DeviceOf { ats: self.rng.bool(), pasid: pasid && self.rng.bool() };
+                self.scenario.devices.push(other);
+            }
+        }
+    }
+
+    fn set(&mut self, of: u32, name: &'static str, value: &'static str) {
+        if self.once_in(of) {
+            self.scenario.options.push((name, value));
+        }
+    }
+
+    pub(super) fn options(&mut self) {
+        self.set(2, "evict", "off");
+        if !self.has(Theme::Upper) {
+            self.set(3, "walk", "split");
+        }
+        let flush = self.one(&["whole", "whole", "split", "ipi"]);
+        if flush != "whole" {
+            self.scenario.options.push(("flush", flush));
+        }
+        if self.scenario.option("walk", "split") && !self.scenario.devices.is_empty() {
+            self.set(2, "inv_drains", "off");
+            self.set(2, "ats_drains", "off");
+        }
+        if self.has(Theme::Tso) {
+            self.scenario.options.push(("memory", "tso"));
+        }
+        self.set(6, "speculation", "on");
+        if !self.once_in(3) {
+            self.set(1, "deadlock", "off");
+        }
+        self.set(10, "use_after_free", "off");
+        self.set(10, "range", "off");
+    }
+
+    /// The options of what the programs turn out to do.
+    pub(super) fn options_of_steps(&mut self) {
+        if self.has(Theme::Posted) {
+            self.set(2, "queue", "ordered");
+        }
+        if self.has(Theme::Upper) {
+            self.set(6, "walk_after_free", "off");
+        }
+    }
+}
