@@ -148,13 +148,15 @@ fn replayed(put: impl Fn(&str) -> String) -> usize {
         };
         let name = &entry.lowered.name;
         let mut table = Table::new(&entry.lowered, &trace, Some(property));
-        table.rows.iter_mut().for_each(|row| row.text = put(&row.text));
+        for rows in [&mut table.rows, &mut table.lead, &mut table.cycle] {
+            rows.iter_mut().for_each(|row| row.text = put(&row.text));
+        }
         let source = format!("{}\nscenario again\nlike {name}\n\n{table}", entry.file.text);
         let scenario = parse(&source).scenarios.pop().expect("the last scenario of the file");
         let model = &entry.lowered.model;
         let found = lowering::replay(model, &scenario.trace, &source)
             .unwrap_or_else(|wrong| panic!("{name}:\n{}", wrong.render("again", &source)));
-        assert_eq!(found.trace.steps.len(), trace.steps.len(), "{name}:\n{table}");
+        assert_eq!(found.trace.steps.len(), table.all().count(), "{name}:\n{table}");
         // That nobody can end is seen by no single order.
         let forever = model.properties[usize::from(property.0)].check == Check::Livelock;
         assert!(found.broken.is_some() || forever, "{name}:\n{table}");

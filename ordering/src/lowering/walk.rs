@@ -34,8 +34,8 @@ impl Emitter<'_> {
         let mut ways = Vec::new();
         for (index, hop) in path.iter().enumerate() {
             let rest = &path[index..];
-            let only = if let [case] = hop.cases.as_slice() { Some(case.from) } else { None };
-            ways.extend(self.pasid_reads(hop, &self.lacking(rest, only, need)));
+            // Whoever may walk reads the PASID's entry first, whatever he then finds.
+            ways.extend(self.pasid_reads(hop, &self.lacking(rest, None, need)));
             for case in &hop.cases {
                 let mut guard = case.guard.clone();
                 guard.extend(hop.pasid.as_ref().map(|pasid| pasid.names_mm));

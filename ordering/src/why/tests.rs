@@ -4,6 +4,7 @@ use super::why;
 use crate::catalogue::entries;
 use crate::engine::{self, Options, Verdict};
 use crate::lowering;
+use crate::model::Check;
 
 /// A program of `mm` against a device that reads twice, and what is said of it.
 fn said(option: &str, mm: &str) -> String {
@@ -91,7 +92,7 @@ fn whoever_waits_for_ever_has_a_reason() {
         ("alloc f", "T0 waits for `alloc f`: refs[f] is 1 from the start"),
         ("when x == 1", "T0 waits for `when x == 1`: x is 0 from the start"),
         ("when x == 1 && pte(A)", "T0 waits for `when (x == 1 && pte(A))`: x is 0 from the start"),
-        ("unmap f\n  unmap f", "T0 waits for `unmap f`: refs[f] is 0 since row 1 (T0: unmap f)"),
+        ("unmap g", "T0 waits for `unmap g`: mapcount[g] is 0 from the start"),
         ("notify_end A", "T0 waits for `notify_end A`: in_progress[A] is 0 from the start"),
         ("lock l shared\n  lock l", "T0 waits for `lock l`: T0.l is yes since row 1 (T0: lock l shared)"),
         (
@@ -226,6 +227,10 @@ fn every_violation_of_the_catalogue_has_a_reason_and_what_is_missing_or_that_no_
             continue;
         };
         let (name, said) = (&entry.lowered.name, why(&entry.lowered, &trace, property));
+        if entry.lowered.model.properties[usize::from(property.0)].check == Check::Livelock {
+            assert!(said[0].contains("never ends"), "{name}: {said:?}");
+            continue;
+        }
         let [reason, rest] = said.as_slice() else { panic!("{name}: {said:?}") };
         assert!(reason.strip_prefix("why: ").is_some_and(|reason| !reason.is_empty()), "{name}: {reason}");
         for fact in reason.split("; ") {
@@ -237,10 +242,7 @@ fn every_violation_of_the_catalogue_has_a_reason_and_what_is_missing_or_that_no_
         relies += usize::from(reason.contains("relies on"));
         missing += usize::from(stale);
     }
-    assert!(
-        seen >= 200 && relies * 3 >= seen * 2 - 10 && missing * 4 >= seen * 3 - 10,
-        "{seen} {relies} {missing}"
-    );
+    assert!(seen >= 214 && relies >= 140 && missing >= 161, "{seen} {relies} {missing}");
 }
 
 /// What is said of a scenario of the catalogue.

@@ -102,13 +102,8 @@ impl<'s> Promela<'s> {
     fn before_walk(&self, walk: &Walk, wanted: &str) -> Vec<Command> {
         let mut commands = Vec::new();
         if let Some(cache) = self.pasid_cache(walk.place) {
-            // The explorer reads it only while the page's entry is present; docs/language.md does not say so.
-            let usable = match self.scenario.pages[walk.page].pmd {
-                Some(_) => "true".to_owned(),
-                None => self.things().present(&self.source(walk.place, walk.page)),
-            };
             let named = format!("{cache} == 0 && pasid != 0");
-            let read = walk.here.clone().when(wanted).when(&named).when(&usable);
+            let read = walk.here.clone().when(wanted).when(&named);
             commands.push(read.effect(&format!("{cache} = pasid")));
         }
         if let (Some(pmd), Some(cache)) = (self.scenario.pages[walk.page].pmd, self.upper_cache(walk)) {

@@ -98,10 +98,26 @@ fn a_request_through_a_pasid_that_names_another_space_is_refused() {
 #[test]
 fn a_clean_entry_is_made_dirty_through_the_pasid_entry_again() {
     let program = "agent D\n  dma_read A; when x == 1; dma_write A = 1\nagent C\n  when devtlb(D, A); pasid_inv X; x = 1\n\
-                   agent looks\n  if pte(A) has dirty: end\nnever D writes A";
+                   agent looks\n  if pte(A) has dirty: end\noption evict = off\nnever D writes A";
     let steps = breaks(program);
     assert!(steps.contains(&"D: set_dirty A: refused".to_owned()), "{steps:?}");
     assert_eq!(steps.iter().filter(|step| *step == "D: read X").count(), 2, "{steps:?}");
     let moved = program.replace("pasid_inv X", "set_pasid X -> Q; pasid_inv X");
     is_proved(&format!("{moved}\noption deadlock = off"));
+}
+
+#[test]
+fn a_device_reads_its_pasid_entry_also_where_its_walk_then_finds_nothing() {
+    let early = "agent C\n  set_pasid X -> none\n  set_pte A -> f rw\nagent D\n  dma_read A\nnever D reads A after C set_pasid X -> none";
+    let text = format!(
+        "scenario s\nmm P\npage A in P\nframe f = 1\npasid X -> P\ncpu K\ndevice D pasid X\n{early}\n"
+    );
+    let (_, lowered) = super::load(&text).expect("it loads").remove(0);
+    let Found::Violated(_, steps) = explore(&lowered.model, MOST) else {
+        panic!("the entry that was read first is kept");
+    };
+    assert_eq!(
+        steps,
+        ["D: read X", "C: set_pasid X -> none", "C: set_pte A -> f rw", "D: walk A", "D: dma_read A = 1"]
+    );
 }
