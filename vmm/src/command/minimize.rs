@@ -1,7 +1,9 @@
 //! `afterimage minimize`: the weakest order of a program that is still safe.
 //!
-//! Invariant: what is called proved was explored; where it was a part of the orders, the part is named.
+//! Invariant: what is called proved was judged, and what is called needed no proved order does without.
 
+mod conclusion;
+mod refusal;
 mod report;
 
 use std::path::PathBuf;
@@ -33,7 +35,7 @@ pub(super) struct MinimizeArguments {
     /// Print one JSON object instead of the report
     #[arg(long)]
     json: bool,
-    /// Orders that are explored one by one, where all at once are too many
+    /// Orders that are explored once more by themselves, at most; all were judged at once before
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     orders: u32,
     /// States of one exploration at most
