@@ -6,8 +6,9 @@
 //! the proved orders are exactly those that keep it. The proved orders need not be those of one set: then the report says
 //! so.
 //!
-//! Reading order: `rows`, `order`, `job`, `judge`, `hub`, `world`, `lattice`, `search`, `variant`.
+//! Reading order: `rows`, `order`, `job`, `judge`, `every`, `hub`, `world`, `lattice`, `search`, `variant`.
 
+mod every;
 mod hub;
 mod job;
 mod judge;
@@ -153,6 +154,8 @@ pub struct Limits {
     pub options: Options,
     /// Orders that are explored by themselves at most.
     pub singly: u32,
+    /// States of all orders at once at most.
+    pub at_once: usize,
 }
 
 /// Searches the weakest order of an agent's program in a scenario that was read from `source`.
@@ -184,7 +187,7 @@ pub fn minimize(
     }
     let singly = usize::try_from(limits.singly).expect("a word holds it");
     let (dropped, order) = dropped(&judge, &rows, own);
-    let search = Search { rows: &rows, judge: &judge, singly };
+    let search = Search { rows: &rows, judge: &judge, singly, at_once: limits.at_once };
     let mut found = search.run(&order);
     let mut variants = Variants::new(scenario, &scenario.agents[index], &rows, source);
     for refused in

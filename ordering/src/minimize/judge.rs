@@ -11,9 +11,10 @@ use crate::language::Diagnostic;
 use crate::language::syntax::{Scenario, Statement};
 use crate::lowering::{Lowered, lower, lower_made};
 
+use super::every::every;
 use super::hub::Hub;
 use super::job::{Job, Turned, outcomes};
-use super::order::{Rows, bit};
+use super::order::{Orders, Rows, bit};
 use super::rows::Row;
 use super::world::{Company, World};
 
@@ -82,23 +83,37 @@ impl<'a> Judge<'a> {
         other_job.or_else(|| self.explore(in_order(self.rows, order)))
     }
 
+    /// Whether all of the orders are proved, judged as one program: none if it is too large, or if one of them may be
+    /// refused.
+    pub(super) fn every(&self, orders: &Orders) -> Option<()> {
+        for (outcome, turned) in self.outcomes(orders.present) {
+            if self.job(outcome, &turned, every(&turned.rows, orders)?).is_some() {
+                return None;
+            }
+        }
+        match self.explore(every(self.rows, orders)?) {
+            None => Some(()),
+            Some(_) => None,
+        }
+    }
+
     /// The runs of all orders of the rows in `present`: of everybody, and of the agent alone for each outcome of its
     /// looks. None if the orders can only be judged one by one.
-    pub(super) fn worlds(&self, present: Rows) -> Option<Vec<World>> {
+    pub(super) fn worlds(&self, present: Rows, most_states: usize) -> Option<Vec<World>> {
         let mut worlds = Vec::new();
         for (outcome, turned) in self.outcomes(present) {
             let job = self.jobs[outcome].ends()?.clone();
-            worlds.push(self.world(&turned.rows, present, Company::Alone(job))?);
+            worlds.push(self.world(&turned.rows, present, Company::Alone(job), most_states)?);
         }
-        worlds.push(self.world(self.rows, present, Company::All)?);
+        worlds.push(self.world(self.rows, present, Company::All, most_states)?);
         Some(worlds)
     }
 
-    fn world(&self, rows: &[Row], present: Rows, company: Company) -> Option<World> {
+    fn world(&self, rows: &[Row], present: Rows, company: Company, most_states: usize) -> Option<World> {
         let hub = Hub::of(rows, present)?;
         let lowered = lower_made(&self.with(hub.body.clone()), self.source).ok()?;
         let places = hub.places(&lowered.model.agents[self.agent].program, self.source)?;
-        Some(World::new(lowered, self.agent, places, company))
+        Some(World::new(lowered, self.agent, places, company, most_states))
     }
 
     /// The outcomes of looks; a look that is left out goes no way but on.

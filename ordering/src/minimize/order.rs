@@ -69,6 +69,11 @@ impl Orders {
         fewer
     }
 
+    /// Whether all of them keep `need`.
+    pub(super) fn keeps(&self, need: Need) -> bool {
+        self.before[need.then] & bit(need.first) != 0
+    }
+
     /// What comes before `row`.
     pub(super) fn before(&self, row: usize) -> Rows {
         self.before[row]
@@ -120,7 +125,7 @@ impl Orders {
     }
 
     /// Every set of rows that may have been done, the empty one first; none if there are more than `most`.
-    fn sets(&self, most: usize) -> Option<Vec<Rows>> {
+    pub(super) fn sets(&self, most: usize) -> Option<Vec<Rows>> {
         let mut found = vec![0];
         let mut known = BTreeSet::from([0]);
         let mut at = 0;

@@ -13,9 +13,9 @@ use super::world::Full;
 use super::{Bond, PartialOrder, Refused, Shape, Standing};
 
 /// For all orders at once.
-const ALL: Effort = Effort { nodes: 60_000, visits: 40_000_000 };
+const ALL: Effort = Effort { nodes: 30_000, visits: 6_000_000 };
 /// For one question.
-const ONE: Effort = Effort { nodes: 5_000, visits: 1_000_000 };
+const ONE: Effort = Effort { nodes: 3_000, visits: 200_000 };
 /// How often the explorer may find something in what was judged already.
 const MOST_ROUNDS: usize = 8;
 /// Sets of needs at most.
@@ -35,17 +35,23 @@ pub(super) struct Search<'a> {
     pub(super) judge: &'a Judge<'a>,
     /// Orders that are explored by themselves.
     pub(super) singly: usize,
+    /// States of all orders at once.
+    pub(super) at_once: usize,
 }
 
 impl<'a> Search<'a> {
     /// Whatever is called proved was judged with all other orders; and a part of it once more, by the explorer itself.
     pub(super) fn run(&self, order: &[usize]) -> Found {
+        if order.is_empty() {
+            let nothing = PartialOrder { needs: Vec::new(), orders: Some(1), explored: 1 };
+            return Found { shape: Shape::One, sets: vec![nothing] };
+        }
         let mut lattice = self.lattice(order);
         let mut judged: BTreeMap<Vec<usize>, bool> = BTreeMap::new();
         for _ in 0..MOST_ROUNDS {
             let (shape, sets) = match lattice.all(ALL) {
                 Ok(proved) => self.decided(&mut lattice, &proved, order),
-                Err(Full) => (Shape::Unknown, vec![self.grown(&mut lattice, order)]),
+                Err(Full) => (Shape::Unknown, vec![self.narrowed(order)]),
             };
             for one in sets.iter().flat_map(|set| set.some(self.singly.div_ceil(sets.len()))) {
                 judged.entry(one.clone()).or_insert_with(|| self.judge.order(&one).is_none());
@@ -79,7 +85,7 @@ impl<'a> Search<'a> {
     }
 
     pub(super) fn lattice(&self, order: &[usize]) -> Lattice<'a> {
-        Lattice::new(self.judge, self.chain(order), self.singly)
+        Lattice::new(self.judge, self.chain(order), self.singly, self.at_once)
     }
 
     fn stays(&self, row: usize) -> bool {
@@ -133,8 +139,58 @@ impl<'a> Search<'a> {
             // Once refused, always refused: fewer needs leave more orders.
             tried.insert(need);
             let fewer = orders.without(need);
-            if lattice.refused(&fewer, ONE) == Ok(None) {
+            if lattice.refused(&fewer, ALL) == Ok(None) {
                 orders = fewer;
+            }
+        }
+        orders
+    }
+
+    /// A set all of whose orders are proved, where not all orders can be judged: what the moves of single rows need, and
+    /// then one pair after the other of the program's own order, until all that is left is proved at once.
+    fn narrowed(&self, order: &[usize]) -> Orders {
+        let mut orders = self.moves(order);
+        while self.judge.every(&orders).is_none() {
+            let pairs = order.iter().enumerate().flat_map(|(at, first)| {
+                order[at + 1..].iter().map(move |then| Need { first: *first, then: *then })
+            });
+            let open: Vec<Need> = pairs.filter(|need| !orders.keeps(*need)).collect();
+            let with =
+                |count: usize| open[..count].iter().fold(orders.clone(), |more, need| more.with(*need));
+            // With so many of the pairs it is not proved, with so many it is: all of them leave the own order.
+            let (mut few, mut enough) = (0, open.len());
+            while enough - few > 1 {
+                let middle = few.midpoint(enough);
+                if self.judge.every(&with(middle)).is_some() { enough = middle } else { few = middle }
+            }
+            if enough == 0 {
+                return orders;
+            }
+            orders = orders.with(open[enough - 1]);
+        }
+        orders
+    }
+
+    /// What is needed if each row is moved by itself, as far as it goes.
+    fn moves(&self, order: &[usize]) -> Orders {
+        let mut orders = self.chain(order);
+        for at in (0..order.len()).filter(|at| !self.stays(order[*at])) {
+            let later: Vec<usize> = (at + 1..order.len()).collect();
+            let earlier: Vec<usize> = (0..at).rev().collect();
+            for places in [later, earlier] {
+                let (mut moved, mut from) = (order.to_vec(), at);
+                for to in places {
+                    let need = Need { first: moved[from.min(to)], then: moved[from.max(to)] };
+                    moved.swap(from, to);
+                    from = to;
+                    if orders.keeps(need) {
+                        break;
+                    }
+                    if self.judge.order(&moved).is_some() {
+                        orders = orders.with(need);
+                        break;
+                    }
+                }
             }
         }
         orders
@@ -151,7 +207,7 @@ impl<'a> Search<'a> {
         let asked = set.covers().into_iter().filter(|need| self.is_asked(*need));
         let bond = |need: Need| Bond {
             need,
-            standing: self.standing(lattice, set, shape, need),
+            standing: self.standing(lattice, shape, need),
             without: self.without(lattice, set, need),
         };
         let needs = asked.map(bond).collect();
@@ -159,13 +215,12 @@ impl<'a> Search<'a> {
         PartialOrder { needs, orders: set.count(MOST_COUNTED), explored }
     }
 
-    fn standing(&self, lattice: &mut Lattice<'a>, set: &Orders, shape: &Shape, need: Need) -> Standing {
+    fn standing(&self, lattice: &mut Lattice<'a>, shape: &Shape, need: Need) -> Standing {
         let reversed = Need { first: need.then, then: need.first };
         let chain = lattice.chain.clone();
         let needed = match shape {
             Shape::One => true,
             Shape::Several { .. } | Shape::Unknown => {
-                debug_assert!(set.before(need.then) & super::order::bit(need.first) != 0);
                 lattice.proved(&chain.with(reversed), &[], ONE) == Ok(None)
             }
         };

@@ -14,8 +14,6 @@ use crate::model::{Pc, PropertyId};
 use super::hub::{Exit, Places};
 use super::job::{End, left};
 
-/// States of a world at most.
-const MOST_STATES: usize = 400_000;
 /// States of all beliefs together at most.
 const MOST_BELIEVED: usize = 60_000_000;
 
@@ -64,14 +62,23 @@ pub(super) struct World {
     known: HashMap<Belief, BeliefId>,
     taken: HashMap<(BeliefId, usize), Option<BeliefId>>,
     finished: HashMap<BeliefId, bool>,
+    most_states: usize,
     /// States that may still be visited for the question that is asked.
     visits: usize,
     believed: usize,
 }
 
 impl World {
-    pub(super) fn new(lowered: Lowered, agent: usize, places: Places, company: Company) -> Self {
+    /// With so many states at most.
+    pub(super) fn new(
+        lowered: Lowered,
+        agent: usize,
+        places: Places,
+        company: Company,
+        most_states: usize,
+    ) -> Self {
         Self {
+            most_states,
             lowered,
             agent,
             places,
@@ -250,7 +257,7 @@ impl World {
         if let Some(known) = self.numbers.get(&packed) {
             return Ok(*known);
         }
-        if self.states.len() >= MOST_STATES {
+        if self.states.len() >= self.most_states {
             return Err(Full);
         }
         let new = u32::try_from(self.states.len()).expect("states are bounded");

@@ -20,6 +20,9 @@ use super::files::{self, Source};
 use super::progress::Progress;
 use super::{UNUSABLE, complain, say};
 
+/// States of all orders at once, some hundred bytes each.
+const AT_ONCE: usize = 400_000;
+
 /// What can be asked of an order.
 #[derive(Debug, Args)]
 pub(super) struct MinimizeArguments {
@@ -65,6 +68,7 @@ fn found(arguments: &MinimizeArguments) -> Result<ExitCode, String> {
     let limits = Limits {
         options: Options { max_states: arguments.max_states, ..Options::default() },
         singly: arguments.orders,
+        at_once: AT_ONCE,
     };
     let progress = Progress::start(format!("{}, {}", scenario.name.node, arguments.agent));
     let weakest = minimize(scenario, &source.text, &arguments.agent, &limits);
