@@ -49,8 +49,6 @@ pub(super) struct Lattice<'a> {
     singly: usize,
     /// Nodes that may still be made for the question that is asked.
     allowance: usize,
-    /// Whether every order was judged.
-    decided: bool,
 }
 
 /// All proved orders.
@@ -74,7 +72,6 @@ impl<'a> Lattice<'a> {
             excluded: Vec::new(),
             singly,
             allowance: 0,
-            decided: false,
         }
     }
 
@@ -84,12 +81,6 @@ impl<'a> Lattice<'a> {
         self.nodes.clear();
         self.numbers.clear();
         self.edges.clear();
-        self.decided = false;
-    }
-
-    /// Whether every order was judged.
-    pub(super) fn is_decided(&self) -> bool {
-        self.decided
     }
 
     /// The node before all rows, for a question that may make so many more.
@@ -234,7 +225,6 @@ impl<'a> Lattice<'a> {
             }
             layers.push(next);
         }
-        self.decided = true;
         let (counts, come_before) = self.counted(&layers);
         // The program's own order is one of them, so there are no rows of which none comes first.
         let kept = |first: &usize, then: &usize| come_before[*first] & bit(*then) == 0;

@@ -5,6 +5,8 @@ mod brute;
 mod random;
 mod variants;
 
+use std::collections::BTreeSet;
+
 use super::rows::rows;
 use super::{Bond, Limits, MinimizeError, Need, PartialOrder, Refusal, Shape, Weakest, minimize};
 use crate::catalogue::{Entry, entries};
@@ -161,4 +163,28 @@ fn a_scenario_that_is_not_proved_has_no_weakest_order() {
     assert!(matches!(found, Err(MinimizeError::NotProved { .. })), "{found:?}");
     let found = minimize(&entry.scenario, entry.file.text, "GPU", &limits());
     assert!(matches!(found, Err(MinimizeError::NoAgent { .. })), "{found:?}");
+}
+
+#[test]
+fn the_needs_of_the_catalogue_are_exactly_the_orders_that_are_proved_by_themselves() {
+    let mut compared = BTreeSet::new();
+    for entry in entries() {
+        for (index, agent) in entry.scenario.agents.iter().enumerate() {
+            if !(3..=8).contains(&rows(agent, entry.file.text).len()) {
+                continue;
+            }
+            let name = agent.name.node.as_str();
+            let Ok(found) = minimize(&entry.scenario, entry.file.text, name, &limits()) else { continue };
+            if found.total.is_none_or(|total| !(6..=24).contains(&total)) {
+                continue;
+            }
+            let context = format!("{}, {name}", entry.lowered.name);
+            let tried =
+                brute::tried(&entry.scenario, entry.file.text, index, &brute::left(&found), &limits());
+            brute::compare(&found, &tried, &context);
+            compared.insert(context);
+        }
+    }
+    println!("{} programs: {compared:#?}", compared.len());
+    assert!(compared.len() >= 12, "{compared:#?}");
 }
