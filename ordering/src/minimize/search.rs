@@ -13,7 +13,7 @@ use super::world::Full;
 use super::{Bond, PartialOrder, Refused, Shape, Standing};
 
 /// For all orders at once.
-pub(super) const ALL: Effort = Effort { nodes: 30_000, visits: 6_000_000 };
+pub(super) const ALL: Effort = Effort { nodes: 30_000, visits: 3_000_000 };
 /// For one question.
 const ONE: Effort = Effort { nodes: 3_000, visits: 200_000 };
 /// How often the explorer may find something in what was judged already.

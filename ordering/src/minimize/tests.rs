@@ -125,7 +125,7 @@ fn replace_page_may_notify_late_and_write_protect_page_may_not() {
     assert!(known.contains(&"flush_tlb A < put anon".to_owned()), "{known:#?}");
     assert!(!known.iter().any(|need| need.starts_with("notify A < set_pte A -> ksm")), "{known:#?}");
     assert!(!known.iter().any(|need| need.starts_with("flush_tlb A < set_pte A -> ksm")), "{known:#?}");
-    assert_eq!(found.shape, Shape::One);
+    assert_eq!(found.shape, Shape::Unknown, "its orders are too many to be judged");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use super::progress::Progress;
 use super::{UNUSABLE, complain, say};
 
 /// States of all orders at once, some hundred bytes each.
-const AT_ONCE: usize = 400_000;
+const AT_ONCE: usize = 200_000;
 
 /// What can be asked of an order.
 #[derive(Debug, Args)]
@@ -39,7 +39,7 @@ pub(super) struct MinimizeArguments {
     #[arg(long)]
     json: bool,
     /// Orders that are explored once more by themselves, at most; all were judged at once before
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     orders: u32,
     /// States of one exploration at most
     #[arg(long, value_name = "N", default_value_t = 20_000_000)]
