@@ -103,7 +103,7 @@ impl World {
     /// Before all rows; none if a property breaks without any.
     pub(super) fn start(&mut self) -> Result<Option<BeliefId>, Full> {
         let start = self.number(&State::initial(&self.lowered.model))?;
-        self.reached(vec![start], BTreeSet::new())
+        self.reached(&[start], BTreeSet::new())
     }
 
     /// After one more row; none if it is refused.
@@ -124,7 +124,7 @@ impl World {
                 None => *number,
             });
         }
-        let found = self.reached(begun, ends)?;
+        let found = self.reached(&begun, ends)?;
         self.taken.insert((belief, row), found);
         Ok(found)
     }
@@ -150,7 +150,7 @@ impl World {
             }
             ended.push(self.number(&state)?);
         }
-        let well = self.reached(ended, BTreeSet::new())?.is_some();
+        let well = self.reached(&ended, BTreeSet::new())?.is_some();
         let as_before = match &self.company {
             Company::All => true,
             Company::Alone(job) => *job == ends,
@@ -160,7 +160,7 @@ impl World {
     }
 
     /// The states outside of rows that can be reached; none if a run on the way is refused.
-    fn reached(&mut self, from: Vec<u32>, mut ends: BTreeSet<End>) -> Result<Option<BeliefId>, Full> {
+    fn reached(&mut self, from: &[u32], mut ends: BTreeSet<End>) -> Result<Option<BeliefId>, Full> {
         let mut seen: HashSet<u32> = from.iter().copied().collect();
         let mut open: Vec<u32> = seen.iter().copied().collect();
         let mut outside = Vec::new();
