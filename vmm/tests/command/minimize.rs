@@ -51,7 +51,7 @@ fn proved_orders_of_no_set_of_needs_are_said_to_be_that() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let shown = text(&output.stdout);
     for part in [
-        "\n# kept: 1 `a = 1` before 3 `c = 1`; else: finally !e\n",
+        "\n# kept: 2 `b = 1` before 3 `c = 1`; else: finally !e\n",
         "\n# set 2 of needs, kept by 3 orders:\n",
         "\n4 of 6 orders are proved, and no set of needs says which",
         "nothing is needed in all of them",
