@@ -72,7 +72,7 @@ fn the_program_of_wp_page_copy_needs_the_same() {
     let found = weakest("wp-page-copy", "mm");
     for need in [
         "copy old -> new < set_pte A -> new rw",
-        "notify_start A < set_pte A -> new rw",
+        "notify_start A < pte_clear A",
         "pte_clear A < flush_tlb A",
         "pte_clear A < notify A",
         "pte_clear A < notify_end A",
