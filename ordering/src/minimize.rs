@@ -193,7 +193,7 @@ pub fn minimize(
     for refused in
         found.sets.iter_mut().flat_map(|set| &mut set.needs).filter_map(|bond| bond.without.as_mut())
     {
-        (refused.name, refused.variant) = variants.of(&refused.order);
+        (refused.name, refused.variant) = variants.of(&refused.order, &refused.refusal);
     }
     let total = search.total(&order);
     let explored = judge.explored.get();

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use crate::language::parse;
 use crate::language::syntax::{Agent, Scenario};
 
+use super::judge::Refusal;
 use super::rows::Row;
 
 /// Names variants of one scenario.
@@ -27,7 +28,7 @@ impl<'a> Variants<'a> {
     }
 
     /// The name of the variant with that order, and what it says if it has not been written yet.
-    pub(super) fn of(&mut self, order: &[usize]) -> (String, Option<String>) {
+    pub(super) fn of(&mut self, order: &[usize], refusal: &Refusal) -> (String, Option<String>) {
         if let Some((_, name)) = self.named.iter().find(|(known, _)| known == order) {
             return (name.clone(), None);
         }
@@ -37,7 +38,10 @@ impl<'a> Variants<'a> {
         let name = name.expect("a file has fewer names than there are numbers");
         self.taken.insert(name.clone());
         self.named.push((order.to_vec(), name.clone()));
-        let text = self.text(&name, order);
+        let mut text = self.text(&name, order);
+        if let Refusal::Violated { property, .. } = refusal {
+            text.push_str(&format!("expect violation of {property}\n"));
+        }
         (name, Some(text))
     }
 
