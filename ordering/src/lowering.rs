@@ -102,6 +102,27 @@ pub struct Lowered {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn lower(scenario: &Scenario, source: &str) -> Result<Lowered, Vec<Diagnostic>> {
+    lower_as(scenario, source, NeverSeen::Reported)
+}
+
+/// Lowers a scenario with a program that nobody wrote: that a property's event is no step of it is no error of the text.
+///
+/// # Errors
+/// Everything else that is wrong with it.
+pub(crate) fn lower_made(scenario: &Scenario, source: &str) -> Result<Lowered, Vec<Diagnostic>> {
+    lower_as(scenario, source, NeverSeen::Accepted)
+}
+
+/// What becomes of an event that no step is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum NeverSeen {
+    /// It is an error.
+    Reported,
+    /// It is none.
+    Accepted,
+}
+
+fn lower_as(scenario: &Scenario, source: &str, never_seen: NeverSeen) -> Result<Lowered, Vec<Diagnostic>> {
     let mut diagnostics = Vec::new();
     let names = Names::new(scenario, &mut diagnostics);
     sizes(scenario, &mut diagnostics);
@@ -127,6 +148,7 @@ pub fn lower(scenario: &Scenario, source: &str) -> Result<Lowered, Vec<Diagnosti
         properties: Vec::new(),
         watches: Vec::new(),
         marks: Marks::default(),
+        never_seen,
         diagnostics,
     };
     lowering.run()
@@ -186,6 +208,7 @@ struct Lowering<'a> {
     properties: Vec<Property>,
     watches: Vec<Watch>,
     marks: Marks,
+    never_seen: NeverSeen,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -210,7 +233,7 @@ impl Lowering<'_> {
         }
         let (expected_property, unreached) = (self.expected_property(), self.unreached());
         // What a program in error would have done may be what a property waits for.
-        if self.diagnostics.is_empty() {
+        if self.diagnostics.is_empty() && self.never_seen == NeverSeen::Reported {
             self.never_seen();
         }
         let longest =

@@ -1,16 +1,16 @@
 //! One program that takes the rows in every order that is left: its places are the sets of rows that have been done.
 //!
-//! Invariant: each of its runs is a run of one of the orders, and each run of each order is one of its runs. Which row
-//! comes next is decided in a step of its own, so an order that waits for ever is met. A jump to a label skips what the
-//! order has before that label: any of the sets that end just before it.
+//! Invariant: each run of each order is one of its runs, so if it is proved all of them are. Which row comes next is decided
+//! in a step of its own, so an order that waits for ever is met; nobody reads its runs, for they have steps that no order
+//! has. A jump to a label skips what the order has before that label: any of the sets that end just before it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::language::span::{Name, Span, Spanned};
 use crate::language::syntax::{Comparison, Condition, Node, Operand, Statement, Term};
 
 use super::order::{Orders, Rows, bit};
-use super::rows::{Row, redirect};
+use super::rows::{Row, label_of, redirect};
 
 /// Sets of rows at most.
 pub(super) const MOST_SETS: usize = 3_000;
@@ -18,8 +18,7 @@ pub(super) const MOST_SETS: usize = 3_000;
 /// The program of all `orders`; none if it is too large.
 pub(super) fn every(rows: &[Row], orders: &Orders) -> Option<Vec<Statement>> {
     let sets = orders.sets(MOST_SETS)?;
-    let mut program =
-        Every { rows, orders, before: orders.before(), jumps: BTreeSet::new(), open: Vec::new() };
+    let mut program = Every { rows, orders, jumps: BTreeSet::new(), open: Vec::new() };
     let mut body = Vec::new();
     for done in &sets {
         body.push(at(Node::Label(place(*done))));
@@ -39,7 +38,6 @@ pub(super) fn every(rows: &[Row], orders: &Orders) -> Option<Vec<Statement>> {
 struct Every<'a> {
     rows: &'a [Row],
     orders: &'a Orders,
-    before: Vec<Rows>,
     jumps: BTreeSet<(Rows, String)>,
     open: Vec<(Rows, String)>,
 }
@@ -47,7 +45,7 @@ struct Every<'a> {
 impl Every<'_> {
     /// What may come once `done` have been.
     fn at(&mut self, done: Rows) -> Node {
-        let next = self.orders.next(&self.before, done);
+        let next: Vec<usize> = self.orders.next(done).collect();
         let decided = next.len() > 1;
         let mut ways = Vec::new();
         for row in next {
@@ -63,17 +61,12 @@ impl Every<'_> {
     /// A row from its statement `first` on, and what comes after it.
     fn from(&mut self, row: usize, first: usize, done: Rows) -> Vec<Statement> {
         let after = done | bit(row);
-        let inside: BTreeMap<&str, ()> = self.rows[row].statements[first..]
-            .iter()
-            .filter_map(|one| match &one.node {
-                Node::Label(name) => Some((name.node.as_str(), ())),
-                _ => None,
-            })
-            .collect();
+        let inside: BTreeSet<String> =
+            self.rows[row].statements[first..].iter().filter_map(label_of).collect();
         let mut statements = self.rows[row].statements[first..].to_vec();
         let (jumps, open) = (&mut self.jumps, &mut self.open);
         let mut target = |name: &Name| {
-            if inside.contains_key(name.node.as_str()) {
+            if inside.contains(&name.node) {
                 return name.clone();
             }
             if jumps.insert((after, name.node.clone())) {
@@ -92,7 +85,7 @@ impl Every<'_> {
             row.statements.iter().position(|one| matches!(&one.node, Node::Label(name) if name.node == label))
         };
         let mut ways = Vec::new();
-        for row in self.orders.next(&self.before, done) {
+        for row in self.orders.next(done).collect::<Vec<_>>() {
             if let Some(first) = stands(&self.rows[row]) {
                 ways.push(self.from(row, first + 1, done));
                 continue;

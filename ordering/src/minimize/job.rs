@@ -17,14 +17,14 @@ use super::rows::Row;
 const MOST_STATES: usize = 50_000;
 
 /// One way it can end.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct End {
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct End {
     /// The property that the agent breaks by itself.
-    broken: Option<String>,
+    pub(super) broken: Option<String>,
     /// Whether it has come to its end, or waits for somebody.
-    ended: bool,
+    pub(super) ended: bool,
     /// What has another value than at the start.
-    left: BTreeMap<String, String>,
+    pub(super) left: BTreeMap<String, String>,
 }
 
 /// All ways it can end; none if there are too many.
@@ -64,6 +64,11 @@ impl Job {
         Self(Some(ends))
     }
 
+    /// How it ends; none if there are too many ways.
+    pub(super) fn ends(&self) -> Option<&BTreeSet<End>> {
+        self.0.as_ref()
+    }
+
     /// What another program does instead; none if it is the same.
     pub(super) fn difference(&self, other: &Self) -> Option<String> {
         let (Some(own), Some(others)) = (&self.0, &other.0) else {
@@ -78,13 +83,14 @@ impl Job {
     }
 }
 
-fn left(lowered: &Lowered, state: &State) -> BTreeMap<String, String> {
+/// What lasts of a state, as far as it is not as it was at the start.
+pub(super) fn left(lowered: &Lowered, state: &State) -> BTreeMap<String, String> {
     let shown = |var: &Var| {
         let index = usize::from(var.0);
         let variable = &lowered.model.variables[index];
         let value = state.values[index];
-        let name = variable.values.get(value as usize).cloned().unwrap_or_default();
-        (value != variable.initial).then(|| (variable.name.clone(), name))
+        let name = variable.values.get(value as usize).expect("a variable has a value of its domain");
+        (value != variable.initial).then(|| (variable.name.clone(), name.clone()))
     };
     lowered.lasting.iter().filter_map(shown).collect()
 }
@@ -149,6 +155,15 @@ fn turned(statements: &[Statement]) -> Vec<(&'static str, Vec<Statement>)> {
             let way = |body: &Vec<Statement>| one(Node::Choice(vec![body.clone()]));
             vec![("holds", way(then)), ("does not hold", way(otherwise))]
         }
-        _ => Vec::new(),
+        Node::Step(_)
+        | Node::Operation(_)
+        | Node::Assign(..)
+        | Node::Repeat(..)
+        | Node::Choice(_)
+        | Node::When(..)
+        | Node::Goto(_)
+        | Node::Label(_)
+        | Node::Atomic(_)
+        | Node::End => Vec::new(),
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::language::span::{Name, Spanned};
-use crate::language::syntax::{Node, Statement};
+use crate::language::syntax::{self, Agent, Node, Statement};
 use crate::language::vocabulary::{Actor, Verb};
 use crate::lowering::expand;
 
@@ -30,19 +30,45 @@ pub struct Row {
     /// Whether it may be left out.
     pub(super) optional: bool,
     pub(super) statements: Vec<Statement>,
+    /// The lines that say the same in a program, the first of them not indented.
+    pub(super) lines: Vec<String>,
 }
 
 /// The rows of a program.
-pub(super) fn rows(body: &[Statement], source: &str) -> Vec<Row> {
-    let body = written_out(body);
+pub(super) fn rows(agent: &Agent, source: &str) -> Vec<Row> {
+    let (body, made) = written_out(&agent.body);
     let mut found = Vec::new();
     let mut at = 0;
     while at < body.len() {
         let end = piece(&body, at);
-        found.push(row(&body[at..end], source));
+        let as_written = |at: usize| match made[at] {
+            true => vec![text(&body[at], source)],
+            false => lines(&body[at], &agent.rows, source),
+        };
+        found.push(Row { lines: (at..end).flat_map(as_written).collect(), ..row(&body[at..end], source) });
         at = end;
     }
     found
+}
+
+/// A statement of the file with the lines below that belong to it.
+fn lines(statement: &Statement, rows: &[syntax::Row], source: &str) -> Vec<String> {
+    let first = statement.span.text(source).to_owned();
+    let is_label = matches!(statement.node, Node::Label(_));
+    let around =
+        |row: &syntax::Row| row.span.start <= statement.span.start && statement.span.end <= row.span.end;
+    let at = rows.iter().position(around).expect("a statement stands on a row of its agent");
+    let below = |from: usize| rows[from..].iter().take_while(|row| row.indent > rows[at].indent).count();
+    let body = if first.ends_with(':') && !is_label { below(at + 1) } else { 0 };
+    let mut end = at + 1 + body;
+    if matches!(&statement.node, Node::If(_, _, otherwise) if !otherwise.is_empty()) {
+        end += 1 + below(end + 1);
+    }
+    let indented = |row: &syntax::Row| {
+        let indent = row.indent - rows[at].indent;
+        format!("{:indent$}{}", "", row.span.text(source))
+    };
+    std::iter::once(first).chain(rows[at + 1..end].iter().map(indented)).collect()
 }
 
 /// One past the last statement of the piece that begins at `at`.
@@ -57,13 +83,22 @@ fn piece(body: &[Statement], at: usize) -> usize {
         let ahead = match &statement.node {
             Node::Goto(name) => label(&name.node),
             Node::End => Some(body.len() - 1),
-            _ => None,
+            Node::Step(_)
+            | Node::Operation(_)
+            | Node::Assign(..)
+            | Node::Repeat(..)
+            | Node::Choice(_)
+            | Node::If(..)
+            | Node::When(..)
+            | Node::Check(..)
+            | Node::Label(_)
+            | Node::Atomic(_) => None,
         };
         let back = |from: &usize| {
             jumps(&body[*from]).iter().filter_map(|name| label(name)).any(|target| target == next)
         };
         let looped = (next + 1..body.len()).filter(back).max();
-        end = ahead.into_iter().chain(looped).map(|last| last + 1).chain([end]).max().unwrap_or(end);
+        end = ahead.into_iter().chain(looped).map(|last| last + 1).fold(end, usize::max);
         next += 1;
     }
     end
@@ -78,6 +113,7 @@ fn row(statements: &[Statement], source: &str) -> Row {
         mobility: if plain { Mobility::Moves } else { Mobility::Stays },
         optional: plain || check,
         statements: statements.to_vec(),
+        lines: Vec::new(),
     }
 }
 
@@ -92,20 +128,29 @@ fn is_plain(statement: &Statement) -> bool {
         Node::Assign(..) => true,
         Node::When(_, body) => body.is_empty(),
         Node::Atomic(body) => body.iter().all(is_plain),
-        _ => false,
+        Node::Operation(_)
+        | Node::Repeat(..)
+        | Node::Choice(_)
+        | Node::If(..)
+        | Node::Check(..)
+        | Node::Goto(_)
+        | Node::Label(_)
+        | Node::End => false,
     }
 }
 
-/// The program with its operations as their steps; an operation's labels get names of their own if they are taken.
-fn written_out(body: &[Statement]) -> Vec<Statement> {
+/// The program with its operations as their steps, and which statements are those; an operation's labels get names of
+/// their own if they are taken.
+fn written_out(body: &[Statement]) -> (Vec<Statement>, Vec<bool>) {
     let mut found: Vec<Statement> = Vec::new();
+    let mut made = Vec::new();
     let mut taken: BTreeSet<String> = body.iter().filter_map(label_of).collect();
     for statement in body {
         let Node::Operation(operation) = &statement.node else {
             found.push(statement.clone());
+            made.push(false);
             continue;
         };
-        // An operation that has no steps is an error that the scenario was refused for.
         let mut steps = expand(operation, statement.span);
         let own: BTreeSet<String> = steps.iter().filter_map(label_of).collect();
         let times = found.len();
@@ -115,15 +160,37 @@ fn written_out(body: &[Statement]) -> Vec<Statement> {
         };
         steps.iter_mut().for_each(|step| rename(step, &mut renamed));
         taken.extend(own);
+        made.extend(steps.iter().map(|_| true));
         found.extend(steps);
     }
-    found
+    (found, made)
 }
 
-fn label_of(statement: &Statement) -> Option<String> {
-    match &statement.node {
-        Node::Label(name) => Some(name.node.clone()),
-        _ => None,
+/// The name of a label.
+pub(super) fn label_of(statement: &Statement) -> Option<String> {
+    if let Node::Label(name) = &statement.node { Some(name.node.clone()) } else { None }
+}
+
+/// The labels of the blocks inside of `statement`.
+pub(super) fn labels_inside(statement: &Statement) -> Vec<String> {
+    blocks(&statement.node)
+        .flat_map(|inner| label_of(inner).into_iter().chain(labels_inside(inner)))
+        .collect()
+}
+
+/// The statements of the blocks of `node`.
+fn blocks(node: &Node) -> Box<dyn Iterator<Item = &Statement> + '_> {
+    match node {
+        Node::Repeat(_, _, body) | Node::When(_, body) | Node::Atomic(body) => Box::new(body.iter()),
+        Node::If(_, then, otherwise) => Box::new(then.iter().chain(otherwise)),
+        Node::Choice(ways) => Box::new(ways.iter().flatten()),
+        Node::Step(_)
+        | Node::Operation(_)
+        | Node::Assign(..)
+        | Node::Check(..)
+        | Node::Goto(_)
+        | Node::Label(_)
+        | Node::End => Box::new(std::iter::empty()),
     }
 }
 
@@ -171,6 +238,12 @@ fn text(statement: &Statement, source: &str) -> String {
             let steps: Vec<String> = body.iter().map(|step| text(step, source)).collect();
             format!("atomic {{ {} }}", steps.join("; "))
         }
-        _ => statement.span.text(source).split_whitespace().collect::<Vec<_>>().join(" "),
+        Node::Operation(_)
+        | Node::Assign(..)
+        | Node::Repeat(..)
+        | Node::Choice(_)
+        | Node::If(..)
+        | Node::When(..)
+        | Node::End => statement.span.text(source).split_whitespace().collect::<Vec<_>>().join(" "),
     }
 }

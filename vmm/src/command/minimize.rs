@@ -1,7 +1,9 @@
 //! `afterimage minimize`: the weakest order of a program that is still safe.
 //!
-//! Invariant: what is called proved was explored; where it was a part of the orders, the part is named.
+//! Invariant: what is called proved was judged, and what is called needed no proved order does without.
 
+mod conclusion;
+mod refusal;
 mod report;
 
 use std::path::PathBuf;
@@ -18,6 +20,9 @@ use super::files::{self, Source};
 use super::progress::Progress;
 use super::{UNUSABLE, complain, say};
 
+/// States of all orders at once, some hundred bytes each.
+const AT_ONCE: usize = 200_000;
+
 /// What can be asked of an order.
 #[derive(Debug, Args)]
 pub(super) struct MinimizeArguments {
@@ -33,8 +38,8 @@ pub(super) struct MinimizeArguments {
     /// Print one JSON object instead of the report
     #[arg(long)]
     json: bool,
-    /// Orders that are explored one by one, where all at once are too many
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Orders that are explored once more by themselves, at most; all were judged at once before
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     orders: u32,
     /// States of one exploration at most
     #[arg(long, value_name = "N", default_value_t = 20_000_000)]
@@ -63,6 +68,7 @@ fn found(arguments: &MinimizeArguments) -> Result<ExitCode, String> {
     let limits = Limits {
         options: Options { max_states: arguments.max_states, ..Options::default() },
         singly: arguments.orders,
+        at_once: AT_ONCE,
     };
     let progress = Progress::start(format!("{}, {}", scenario.name.node, arguments.agent));
     let weakest = minimize(scenario, &source.text, &arguments.agent, &limits);

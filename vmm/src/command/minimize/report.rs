@@ -1,11 +1,16 @@
 //! The weakest order as it is shown: the program row by row, then what happens without each need.
 //!
-//! Invariant: rows are counted from 1, as the program stands with its operations written out.
+//! Invariant: rows are counted from 1, as the program stands with its operations written out. What stands below the first
+//! table can be put below the scenarios of the file: sentences are remarks, and each counterexample is a variant of the
+//! scenario with its trace.
 
 use std::fmt;
 
-use ordering::minimize::{Coverage, Mobility, Need, Refusal, Weakest};
+use ordering::minimize::{Bond, Mobility, Need, PartialOrder, Shape, Standing, Weakest};
 use serde::Serialize;
+
+use super::conclusion::count;
+use super::refusal::Without;
 
 /// Everything that is shown.
 #[derive(Serialize)]
@@ -13,12 +18,36 @@ pub(super) struct Report {
     scenario: String,
     agent: String,
     rows: Vec<Row>,
+    /// Whether the proved orders are exactly those that keep the needs, or of no single set, or were not all judged.
+    pub(super) shape: Which,
+    /// Orders of the rows that are left; none if they are too many to count.
+    pub(super) all_orders: Option<u128>,
+    /// How many of them are proved; none if that was not decided or counted.
+    pub(super) proved_orders: Option<u128>,
+    /// How many of the proved ones keep one of the sets that are shown.
+    pub(super) covered_orders: Option<u128>,
+    /// What every proved order keeps, where more than one set is needed to say which they are.
+    pub(super) common: Vec<Pair>,
     needs: Vec<Reason>,
     /// Orders that keep the needs; none if they are too many to count.
-    orders: Option<u128>,
-    /// How many of them were explored, if not all.
+    pub(super) orders: Option<u128>,
+    /// How many of them were explored by themselves too, if not all.
     explored_orders: Option<usize>,
+    /// Other sets of needs, where one says not all.
+    pub(super) others: Vec<Set>,
     explorations: usize,
+}
+
+/// What the proved orders are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Which {
+    /// Those that keep the needs.
+    One,
+    /// Those of no single set of needs.
+    Several,
+    /// They were not all judged.
+    Unknown,
 }
 
 #[derive(Serialize)]
@@ -32,44 +61,63 @@ struct Row {
     before: Vec<usize>,
 }
 
+/// Another set of needs.
+#[derive(Serialize)]
+pub(super) struct Set {
+    needs: Vec<Reason>,
+    orders: Option<u128>,
+}
+
+/// One row before another.
+#[derive(Serialize)]
+pub(super) struct Pair {
+    pub(super) first: usize,
+    pub(super) then: usize,
+}
+
 #[derive(Serialize)]
 struct Reason {
     first: usize,
     then: usize,
-    without: String,
-    trace: Option<String>,
+    /// Whether no proved order has it the other way round.
+    needed: bool,
+    /// None if it could not be decided whether the other needs are enough.
+    #[serde(flatten)]
+    without: Option<Without>,
 }
 
 impl Report {
     /// The report of what was found.
     pub(super) fn new(scenario: &str, agent: &str, weakest: &Weakest) -> Self {
-        let needs: Vec<Need> = weakest.needs.iter().map(|(need, _)| *need).collect();
-        let row = |(index, row): (usize, &ordering::minimize::Row)| {
-            let group = weakest.dropped.iter().find(|group| group.contains(&index));
-            Row {
-                row: index + 1,
-                text: row.text.clone(),
-                stays: row.mobility == Mobility::Stays,
-                dropped_with: group.into_iter().flatten().map(|row| row + 1).collect(),
-                after: needs.iter().filter(|need| need.then == index).map(|need| need.first + 1).collect(),
-                before: needs.iter().filter(|need| need.first == index).map(|need| need.then + 1).collect(),
+        let (first, others) =
+            weakest.sets.split_first().expect("there is the set of the program's own order");
+        let pair = |need: &Need| Pair { first: need.first + 1, then: need.then + 1 };
+        let (shape, proved, covered, common) = match &weakest.shape {
+            Shape::One => (Which::One, first.orders, first.orders, Vec::new()),
+            Shape::Several { proved, covered, common } => {
+                (Which::Several, *proved, *covered, common.iter().map(pair).collect())
             }
+            Shape::Unknown => (Which::Unknown, None, None, Vec::new()),
         };
+        let is_all = first.orders == u128::try_from(first.explored).ok();
         Self {
             scenario: scenario.to_owned(),
             agent: agent.to_owned(),
-            rows: weakest.rows.iter().enumerate().map(row).collect(),
-            needs: weakest.needs.iter().map(|(need, refusal)| reason(*need, refusal)).collect(),
-            orders: weakest.orders,
-            explored_orders: match weakest.coverage {
-                Coverage::All => None,
-                Coverage::Some(count) => Some(count),
-            },
+            rows: rows(weakest, first),
+            shape,
+            all_orders: weakest.total,
+            proved_orders: proved,
+            covered_orders: covered,
+            common,
+            needs: first.needs.iter().map(reason).collect(),
+            orders: first.orders,
+            explored_orders: (!is_all).then_some(first.explored),
+            others: others.iter().map(set).collect(),
             explorations: weakest.explored,
         }
     }
 
-    fn named(&self, row: usize) -> String {
+    pub(super) fn named(&self, row: usize) -> String {
         const WIDEST: usize = 44;
         let text = &self.rows[row - 1].text;
         match text.char_indices().nth(WIDEST) {
@@ -98,27 +146,48 @@ impl Report {
         }
     }
 
-    fn conclusion(&self) -> String {
-        let count = self.orders.map_or_else(|| "uncounted".to_owned(), |count| count.to_string());
-        match (self.explored_orders, self.orders) {
-            (None, Some(1)) => "This is the only order that keeps them, and it is proved.".to_owned(),
-            (None, _) => format!("All {count} orders that keep them are proved."),
-            (Some(0), _) => format!("BOUND HIT: the {count} orders that keep them are too many to explore."),
-            (Some(explored), _) => format!(
-                "BOUND HIT: of the {count} orders that keep them {explored}, evenly spread, were explored; each is proved."
-            ),
+    /// The needs of one set, each with what happens without it.
+    fn reasons(&self, f: &mut fmt::Formatter<'_>, reasons: &[Reason]) -> fmt::Result {
+        for reason in reasons {
+            let (first, then) = (self.named(reason.first), self.named(reason.then));
+            let word = if reason.needed { "needed" } else { "kept" };
+            write!(f, "\n# {word}: {first} before {then}; ")?;
+            match &reason.without {
+                Some(without) => without.write(f)?,
+                None => writeln!(f, "whether the rest is enough was not decided")?,
+            }
         }
+        Ok(())
     }
 }
 
-fn reason(need: Need, refusal: &Refusal) -> Reason {
-    let (without, trace) = match refusal {
-        Refusal::Violated { property, trace } => (property.clone(), Some(trace.to_string())),
-        Refusal::OtherJob(job) => (format!("it does something else: {job}"), None),
-        Refusal::Meaningless(why) => (format!("the scenario says nothing any more: {why}"), None),
-        Refusal::BoundHit => ("more states than were allowed".to_owned(), None),
+fn rows(weakest: &Weakest, set: &PartialOrder) -> Vec<Row> {
+    let needs: Vec<Need> = set.needs.iter().map(|bond| bond.need).collect();
+    let row = |(index, row): (usize, &ordering::minimize::Row)| {
+        let group = weakest.dropped.iter().find(|group| group.contains(&index));
+        Row {
+            row: index + 1,
+            text: row.text.clone(),
+            stays: row.mobility == Mobility::Stays,
+            dropped_with: group.into_iter().flatten().map(|row| row + 1).collect(),
+            after: needs.iter().filter(|need| need.then == index).map(|need| need.first + 1).collect(),
+            before: needs.iter().filter(|need| need.first == index).map(|need| need.then + 1).collect(),
+        }
     };
-    Reason { first: need.first + 1, then: need.then + 1, without, trace }
+    weakest.rows.iter().enumerate().map(row).collect()
+}
+
+fn set(set: &PartialOrder) -> Set {
+    Set { needs: set.needs.iter().map(reason).collect(), orders: set.orders }
+}
+
+fn reason(bond: &Bond) -> Reason {
+    Reason {
+        first: bond.need.first + 1,
+        then: bond.need.then + 1,
+        needed: bond.standing == Standing::Needed,
+        without: bond.without.as_ref().map(Without::of),
+    }
 }
 
 impl fmt::Display for Report {
@@ -130,13 +199,10 @@ impl fmt::Display for Report {
         for row in &self.rows {
             writeln!(f, "{:3}  {:width$}  {}", row.row, row.text, self.places(row))?;
         }
-        for reason in &self.needs {
-            let (first, then) = (self.named(reason.first), self.named(reason.then));
-            writeln!(f, "\n{first} before {then}; else: {}", reason.without)?;
-            if let Some(trace) = &reason.trace {
-                let indented: String = trace.lines().map(|line| format!("    {line}\n")).collect();
-                write!(f, "{indented}")?;
-            }
+        self.reasons(f, &self.needs)?;
+        for (number, other) in (2..).zip(&self.others) {
+            writeln!(f, "\n# set {number} of needs, kept by {} orders:", count(other.orders))?;
+            self.reasons(f, &other.needs)?;
         }
         write!(f, "\n{}", self.conclusion())
     }
