@@ -41,9 +41,9 @@ impl<'t, W: Word> Ways<'t, W> {
         let mut ways = Self { set, expander, pending: vec![0; slots], runs: vec![0.0; slots] };
         for state in (0..=searched.depth()).flat_map(|depth| searched.states_at(depth)) {
             let (pending, set) = (&mut ways.pending, ways.set);
-            ways.expander.expand(state, 0, |successor| {
+            ways.expander.expand_counted(state, 0, |successor, times| {
                 if let Some(slot) = set.slot(successor) {
-                    pending[slot] += 1;
+                    pending[slot] += times;
                 }
             });
         }
@@ -70,10 +70,10 @@ impl<'t, W: Word> Ways<'t, W> {
     fn pass_on(&mut self, state: W, runs: f64, ready: &mut Vec<W>) -> bool {
         let (set, pending, sums) = (self.set, &mut self.pending, &mut self.runs);
         let before = self.expander.transitions;
-        self.expander.expand(state, 0, |successor| {
+        self.expander.expand_counted(state, 0, |successor, times| {
             let Some(slot) = set.slot(successor) else { return };
-            sums[slot] += runs;
-            pending[slot] -= 1;
+            sums[slot] += runs * f64::from(times);
+            pending[slot] -= times;
             if pending[slot] == 0 {
                 ready.push(successor);
             }
