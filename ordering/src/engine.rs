@@ -37,7 +37,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-pub use self::options::{Counting, Options, Reduction, Reductions, Threads, Visited};
+pub use self::options::{Counting, Options, Reduction, Reductions, Stop, Threads, Visited};
 pub use self::outcome::{Bound, Interleavings, Length, Outcome, Statistics, Step, Trace, Verdict};
 use self::search::{End, Searched};
 use self::tables::Tables;
@@ -115,12 +115,12 @@ pub fn explore(packed: &Packed, options: &Options) -> Outcome {
 }
 
 /// One complete run: every agent whose end is awaited ends, and nothing breaks. None if there is no such run, or none
-/// among `max_states` states.
+/// within the limits; its states are reduced as can be, whatever the options say.
 #[must_use]
-pub fn witness(packed: &Packed, max_states: usize) -> Option<Trace> {
+pub fn witness(packed: &Packed, options: &Options) -> Option<Trace> {
     let moves = match &packed.tables {
-        Width::Narrow(tables) => witness::find(tables, max_states),
-        Width::Wide(tables) => witness::find(tables, max_states),
+        Width::Narrow(tables) => witness::find(tables, options),
+        Width::Wide(tables) => witness::find(tables, options),
     };
     moves.map(|moves| trace::shown(&packed.model, &moves))
 }
@@ -165,22 +165,22 @@ fn explore_tables<W: Word>(model: &Model, tables: &Tables<W>, options: &Options)
     let (plan, bound) = options.plan::<W>();
     let searched = Searched::run(tables, &plan);
     match searched.end {
-        End::Full => {
-            Outcome { verdict: Verdict::BoundHit { what: bound }, statistics: searched.statistics() }
-        }
+        End::Full => searched.bound_hit(bound),
+        End::Stopped => searched.bound_hit(Bound::Stopped),
         End::Exhausted => {
             let mut statistics = searched.statistics();
             drop(searched);
             if options.interleavings == Counting::On {
-                statistics.interleavings = counting::interleavings(tables, &plan);
+                statistics.interleavings = counting::interleavings(tables, options);
             }
             Outcome { verdict: Verdict::Proved, statistics }
         }
         End::Broken(found) if options.reductions.persistent_sets == Reduction::On => {
-            let again = Searched::run(tables, &plan.shortest(found.depth));
+            let beside = options.plan_beside::<W>(searched.states);
+            let again = Searched::run(tables, &beside.shortest(found.depth));
             match again.end {
                 End::Broken(shortest) => again.violated(model, tables, &plan, &shortest, Length::Shortest),
-                End::Exhausted | End::Full => {
+                End::Exhausted | End::Full | End::Stopped => {
                     searched.violated(model, tables, &plan, &found, Length::PerhapsLonger)
                 }
             }

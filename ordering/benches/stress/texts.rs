@@ -74,10 +74,13 @@ fn unlike_loads(cpus: usize) -> Stress {
 fn locks(agents: usize) -> Stress {
     let head = format!("var {}", list(agents, |agent| format!("x{agent} = 0..2")));
     let each = |one: usize| {
-        let lock = if one % 2 == 0 { "a" } else { "b" };
+        let lock = if one.is_multiple_of(2) { "a" } else { "b" };
         let rows =
             [format!("lock {lock}"), format!("x{one} = 1"), format!("x{one} = 0"), format!("unlock {lock}")];
-        agent(&format!("T{one}"), rows.into_iter().chain((one % 3 == 0).then(|| format!("x{one} = 2"))))
+        agent(
+            &format!("T{one}"),
+            rows.into_iter().chain(one.is_multiple_of(3).then(|| format!("x{one} = 2"))),
+        )
     };
     let property = "always x0 == 0 || x2 == 0 || x4 == 0 || x1 == 0 || x3 != 2";
     Stress { name: format!("{agents} agents, 2 locks"), text: text(&head, (0..agents).map(each), property) }

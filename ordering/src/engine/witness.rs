@@ -2,50 +2,76 @@
 //!
 //! Invariant: no state is tried twice, so the search ends; the run breaks no property on its way.
 
-use super::Reduction;
-use super::Reductions;
 use super::expand::Expander;
+use super::options::{Options, Stop};
 use super::replay::Move;
 use super::set::Set;
 use super::tables::{Origin, Tables};
 use super::word::Word;
+use super::{Reduction, Reductions};
 
-/// The steps of a complete run.
-pub(super) fn find<W: Word>(tables: &Tables<W>, max_states: usize) -> Option<Vec<Move>> {
+/// The way to the state at hand, and what was not tried beside it.
+struct Path<W> {
+    moves: Vec<Move>,
+    /// For each state of the way, where its untried steps begin.
+    begins: Vec<usize>,
+    /// The next one to try is the last.
+    untried: Vec<(Origin, W)>,
+}
+
+/// The steps of a complete run; none if there is none, or if a limit was hit.
+pub(super) fn find<W: Word>(tables: &Tables<W>, options: &Options) -> Option<Vec<Move>> {
     let reductions = Reductions { persistent_sets: Reduction::Off, ..Reductions::ALL };
     let mut expander = Expander::new(tables, reductions);
     let (mut seen, mut fresh) = (Set::new(0), Vec::new());
-    let mut path: Vec<Move> = Vec::new();
     seen.insert_all(&[expander.canonical(tables.initial)], &mut fresh);
-    let mut open = vec![untried(&mut expander, tables.initial)];
     if tables.properties.ended(tables.initial) {
-        return Some(path);
+        return Some(Vec::new());
     }
-    while let Some(steps) = open.last_mut() {
-        let Some((origin, state)) = steps.pop() else {
-            open.pop();
-            path.pop();
-            continue;
-        };
-        let known = seen.len();
+    let mut path = Path { moves: Vec::new(), begins: Vec::new(), untried: Vec::new() };
+    path.open(&mut expander, tables.initial);
+    while let Some((origin, state)) = path.next() {
+        fresh.clear();
         seen.insert_all(&[expander.canonical(state)], &mut fresh);
-        if seen.len() == known || tables.properties.broken(state).is_some() {
+        if fresh.is_empty() || tables.properties.broken(state).is_some() {
             continue;
         }
-        path.push(origin.into());
+        path.moves.push(origin.into());
         if tables.properties.ended(state) {
-            return Some(path);
+            return Some(path.moves);
         }
-        if seen.len() > max_states {
+        path.open(&mut expander, state);
+        let used = seen.bytes_while_doubling().saturating_add(path.bytes());
+        let stopped = options.stop.is_some_and(Stop::is_set);
+        if stopped || used > options.memory_bytes || seen.len() > options.max_states {
             return None;
         }
-        open.push(untried(&mut expander, state));
     }
     None
 }
 
-/// The steps from a state that violate nothing; the next one to try is the last.
-fn untried<W: Word>(expander: &mut Expander<'_, W>, state: W) -> Vec<(Origin, W)> {
-    let harmless = expander.steps(state).into_iter().filter(|(entry, _)| entry.violates.is_none());
-    harmless.map(|(entry, after)| (entry.origin, after)).rev().collect()
+impl<W: Word> Path<W> {
+    /// Goes on to a state: its steps that violate nothing are untried.
+    fn open(&mut self, expander: &mut Expander<'_, W>, state: W) {
+        self.begins.push(self.untried.len());
+        let harmless = expander.steps(state).into_iter().filter(|(entry, _)| entry.violates.is_none());
+        self.untried.extend(harmless.map(|(entry, after)| (entry.origin, after)).rev());
+    }
+
+    /// The next step to try, after going back to where there is one.
+    fn next(&mut self) -> Option<(Origin, W)> {
+        while *self.begins.last()? == self.untried.len() {
+            self.begins.pop();
+            self.moves.pop();
+        }
+        self.untried.pop()
+    }
+
+    /// Twice what it holds: a list that grows is copied.
+    fn bytes(&self) -> usize {
+        let untried = self.untried.capacity() * size_of::<(Origin, W)>();
+        2 * (untried
+            + self.moves.capacity() * size_of::<Move>()
+            + self.begins.capacity() * size_of::<usize>())
+    }
 }
