@@ -50,7 +50,8 @@ fn measure(stress: &Stress, shortest: Duration) {
     for (_, lowered) in loaded {
         let (packed, compiled) = timed(|| compile(&lowered.model).expect("a scenario's model fits"));
         if shortest.is_zero() {
-            assert_eq!(explore(&packed, &Options::default()).verdict, Verdict::Proved, "{}", stress.name);
+            let outcome = explore(&packed, &Options { max_states: STATES, ..Options::default() });
+            assert!(!matches!(outcome.verdict, Verdict::Violated { .. }), "{}", stress.name);
         }
         let name = if stress.name.is_empty() { &lowered.name } else { &stress.name };
         row(name, &packed, compiled, shortest);

@@ -1,7 +1,7 @@
 //! Scenarios that press on one thing each: many agents alike, many agents that are not, wide states, many ways at a
 //! place, long loops.
 //!
-//! Invariant: each is proved, and its text is a function of the numbers that it is given.
+//! Invariant: none is refuted, and its text is a function of the numbers that it is given.
 
 use std::fmt::Write;
 
@@ -26,6 +26,8 @@ pub(super) fn all() -> Vec<Stress> {
         own(12, 1),
         shared(5, 4),
         shared(9, 1),
+        noted(5, 3),
+        noted(9, 6),
         wide(6),
         ways(3, 8),
         loops(3, 60),
@@ -113,6 +115,21 @@ fn shared(agents: usize, steps: usize) -> Stress {
     Stress {
         name: format!("{agents} agents, one number, {steps} steps"),
         text: text(&head, (0..agents).map(each), &property),
+    }
+}
+
+/// The same with a number of which much more is expected than comes: as many ways at each place as it has values.
+fn noted(agents: usize, steps: usize) -> Stress {
+    let head = format!("var n = 0..250, {}", list(agents, |agent| format!("x{agent} = 0..{}", agent + 1)));
+    let each = |one: usize| {
+        let noted = |step: usize| {
+            [format!("if n > {}: x{one} = {}", one + step, 1 + step % (one + 1)), "n += 1".to_owned()]
+        };
+        agent(&format!("T{one}"), (0..steps).flat_map(noted))
+    };
+    Stress {
+        name: format!("{agents} agents that note a number, {steps} steps"),
+        text: text(&head, (0..agents).map(each), "always n < 250"),
     }
 }
 

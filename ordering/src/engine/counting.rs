@@ -12,6 +12,8 @@ use super::set::Set;
 use super::tables::Tables;
 use super::word::Word;
 
+const FOUND: &str = "a search that is exhausted has found each successor";
+
 /// What is kept beside each slot of the set.
 const BESIDE: usize = size_of::<u32>() + size_of::<f64>();
 
@@ -52,9 +54,7 @@ impl<'t, W: Word> Ways<'t, W> {
                 return None;
             }
             expander.expand_counted(state, 0, |successor, times| {
-                if let Some(slot) = set.slot(successor) {
-                    pending[slot] += times;
-                }
+                pending[set.slot(successor).expect(FOUND)] += times;
             });
         }
         let set = searched.into_set();
@@ -72,7 +72,7 @@ impl<'t, W: Word> Ways<'t, W> {
                 return Interleavings::NotCounted;
             }
             counted += 1;
-            let runs = self.set.slot(state).map_or(0.0, |slot| self.runs[slot]);
+            let runs = self.runs[self.set.slot(state).expect(FOUND)];
             if !self.pass_on(state, runs, &mut ready) {
                 complete += runs;
             }
@@ -85,7 +85,7 @@ impl<'t, W: Word> Ways<'t, W> {
         let (set, pending, sums) = (&self.set, &mut self.pending, &mut self.runs);
         let before = self.expander.transitions;
         self.expander.expand_counted(state, 0, |successor, times| {
-            let Some(slot) = set.slot(successor) else { return };
+            let slot = set.slot(successor).expect(FOUND);
             sums[slot] += runs * f64::from(times);
             pending[slot] -= times;
             if pending[slot] == 0 {

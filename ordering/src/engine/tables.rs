@@ -252,7 +252,7 @@ fn initial<W: Word>(layout: &Layout, model: &Model) -> W {
     })
 }
 
-/// A table's index: validated models are far smaller than 2^32.
+/// A table's index.
 pub(super) fn number(index: usize) -> u32 {
-    u32::try_from(index).unwrap_or(u32::MAX)
+    u32::try_from(index).expect("a table of a model that was validated has fewer than 2^32 rows")
 }
