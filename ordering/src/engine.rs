@@ -41,11 +41,12 @@ use std::fmt;
 use thiserror::Error;
 
 use self::expand::Broken;
-pub use self::options::{Counting, Options, Reduction, Reductions, Threads, Visited};
+use self::livelock::Hope;
+pub use self::options::{Counting, Options, Reduction, Reductions, Stop, Threads, Visited};
 pub use self::outcome::{
     Bound, Coverage, Interleavings, Length, Outcome, Round, Statistics, Step, Trace, Verdict,
 };
-use self::search::{End, Plan, Searched};
+use self::search::{End, Searched};
 use self::tables::Tables;
 use self::word::Word;
 use crate::model::{Model, ModelError};
@@ -121,12 +122,12 @@ pub fn explore(packed: &Packed, options: &Options) -> Outcome {
 }
 
 /// One complete run: every agent whose end is awaited ends, and nothing breaks. None if there is no such run, or none
-/// among `max_states` states.
+/// within the limits; its states are reduced as can be, whatever the options say.
 #[must_use]
-pub fn witness(packed: &Packed, max_states: usize) -> Option<Trace> {
+pub fn witness(packed: &Packed, options: &Options) -> Option<Trace> {
     let moves = match &packed.tables {
-        Width::Narrow(tables) => witness::find(&packed.model, tables, max_states),
-        Width::Wide(tables) => witness::find(&packed.model, tables, max_states),
+        Width::Narrow(tables) => witness::find(&packed.model, tables, options),
+        Width::Wide(tables) => witness::find(&packed.model, tables, options),
     };
     moves.map(|moves| trace::shown(&packed.model, &moves))
 }
@@ -171,19 +172,19 @@ fn explore_tables<W: Word>(model: &Model, tables: &Tables<W>, options: &Options)
     let (plan, bound) = options.plan::<W>();
     let searched = Searched::run(tables, &plan);
     match searched.end {
-        End::Full => {
-            let verdict = Verdict::BoundHit { what: bound };
-            Outcome { verdict, statistics: searched.statistics(), coverage: None }
-        }
+        End::Full => searched.bound_hit(bound),
+        End::Stopped => searched.bound_hit(Bound::Stopped),
         End::Exhausted => match livelock::find(tables, &plan, &searched) {
-            Some(found) => hopeless(model, tables, &plan, &searched, &found),
-            None => proved(model, tables, options, &plan, searched),
+            Hope::Everywhere => proved(model, tables, options, searched),
+            Hope::Lost(found) => hopeless(model, tables, options, &searched, &found),
+            Hope::Unknown => searched.bound_hit(Bound::Stopped),
         },
         End::Broken(found) if options.reductions.persistent_sets == Reduction::On => {
-            let again = Searched::run(tables, &plan.shortest(found.depth));
+            let beside = options.plan_beside::<W>(searched.states);
+            let again = Searched::run(tables, &beside.shortest(found.depth));
             match again.end {
                 End::Broken(shortest) => again.violated(model, tables, &plan, &shortest, Length::Shortest),
-                End::Exhausted | End::Full => {
+                End::Exhausted | End::Full | End::Stopped => {
                     searched.violated(model, tables, &plan, &found, Length::PerhapsLonger)
                 }
             }
@@ -193,18 +194,13 @@ fn explore_tables<W: Word>(model: &Model, tables: &Tables<W>, options: &Options)
 }
 
 /// No state breaks a property, and from each an end can be reached.
-fn proved<W: Word>(
-    model: &Model,
-    tables: &Tables<W>,
-    options: &Options,
-    plan: &Plan,
-    searched: Searched<W>,
-) -> Outcome {
-    let coverage = Some(coverage::coverage(model, tables, plan, &searched));
+fn proved<W: Word>(model: &Model, tables: &Tables<W>, options: &Options, searched: Searched<W>) -> Outcome {
+    let beside = options.plan_beside::<W>(searched.states);
+    let coverage = Some(coverage::coverage(model, tables, &beside, &searched));
     let mut statistics = searched.statistics();
     drop(searched);
     if options.interleavings == Counting::On {
-        statistics.interleavings = counting::interleavings(tables, plan);
+        statistics.interleavings = counting::interleavings(tables, options);
     }
     Outcome { verdict: Verdict::Proved, statistics, coverage }
 }
@@ -213,20 +209,22 @@ fn proved<W: Word>(
 fn hopeless<W: Word>(
     model: &Model,
     tables: &Tables<W>,
-    plan: &Plan,
+    options: &Options,
     searched: &Searched<W>,
     found: &Broken<W>,
 ) -> Outcome {
+    let plan = options.plan_beside::<W>(searched.states);
     if plan.reductions.persistent_sets == Reduction::Off {
-        return searched.violated(model, tables, plan, found, Length::Shortest);
+        return searched.violated(model, tables, &plan, found, Length::Shortest);
     }
     let plan = plan.without_persistent_sets();
     let again = Searched::run(tables, &plan);
-    let nearest = (again.end == End::Exhausted).then(|| livelock::find(tables, &plan, &again)).flatten();
-    match nearest {
-        Some(nearest) => again.violated(model, tables, &plan, &nearest, Length::Shortest),
-        None => searched.violated(model, tables, &plan, found, Length::PerhapsLonger),
+    if again.end == End::Exhausted
+        && let Hope::Lost(nearest) = livelock::find(tables, &plan, &again)
+    {
+        return again.violated(model, tables, &plan, &nearest, Length::Shortest);
     }
+    searched.violated(model, tables, &plan, found, Length::PerhapsLonger)
 }
 
 #[cfg(test)]

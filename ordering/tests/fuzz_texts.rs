@@ -156,7 +156,7 @@ fn search(lowered: &Lowered, text: &str, census: &mut Census) {
     match &reduced.verdict {
         Verdict::Proved => {
             census.proved += 1;
-            if let Some(run) = witness(&packed, STATES) {
+            if let Some(run) = witness(&packed, &Options { max_states: STATES, ..Options::default() }) {
                 assert!(run.last.ended(&lowered.model), "{}: a witness must be complete", lowered.name);
             }
         }

@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod files;
 mod guests;
+mod limit;
 mod messages;
 mod minimize;
 mod outcome;

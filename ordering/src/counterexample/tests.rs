@@ -104,7 +104,7 @@ fn lines(source: &str, scenario: usize) -> Vec<(String, u32)> {
     let packed = engine::compile(&lowered.model).expect("it is small");
     let (trace, broken) = match engine::explore(&packed, &Options::default()).verdict {
         Verdict::Violated { property, trace, .. } => (trace, Some(property)),
-        _ => (engine::witness(&packed, 10_000).expect("it ends"), None),
+        _ => (engine::witness(&packed, &Options::default()).expect("it ends"), None),
     };
     let table = Table::new(&lowered, &trace, broken);
     table.rows.iter().map(|row| (row.text.clone(), row.line)).collect()

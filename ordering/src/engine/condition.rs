@@ -220,7 +220,7 @@ impl<W: Word> Condition<W> {
             Slot::Constant(held) => when(*held < bound),
             Slot::Coded(field, codes) => {
                 let below = codes.partition_point(|&value| value < bound);
-                match u32::try_from(below).unwrap_or(u32::MAX) {
+                match super::tables::number(below) {
                     0 => None,
                     1 => self.is_code(*field, 0),
                     _ if below == codes.len() => Some(()),

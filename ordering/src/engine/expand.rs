@@ -5,9 +5,8 @@
 
 use super::cases::{Choice, Kind};
 use super::coverage::Seen;
-use super::layout::Field;
 use super::persistent::{Agents, Chooser};
-use super::symmetry::canonical;
+use super::symmetry::{Alike, canonical};
 use super::tables::{Entry, Origin, Tables};
 use super::word::Word;
 use super::{Reduction, Reductions};
@@ -28,10 +27,12 @@ pub(super) struct Broken<W> {
 pub(super) struct Expander<'t, W> {
     tables: &'t Tables<W>,
     reductions: Reductions,
-    symmetries: &'t [Vec<Field>],
+    symmetries: &'t [Alike<W>],
     chooser: Chooser<'t, W>,
     /// Place of each agent in the state at hand.
     at: Vec<u32>,
+    /// For how many agents each stands in the state at hand, itself included.
+    times: Vec<u32>,
     /// All agents, without the observers.
     agents: Agents,
     pub(super) transitions: u64,
@@ -45,9 +46,10 @@ impl<'t, W: Word> Expander<'t, W> {
         Self {
             tables,
             reductions,
-            symmetries: if symmetric { &tables.layout.blocks } else { &[] },
+            symmetries: if symmetric { &tables.alike } else { &[] },
             chooser: Chooser::new(tables),
             at: vec![0; tables.counters.len()],
+            times: vec![1; tables.counters.len()],
             agents: (1 << tables.counters.len()) - 1,
             transitions: 0,
             broken: None,
@@ -63,7 +65,7 @@ impl<'t, W: Word> Expander<'t, W> {
             let live = |kept: W, &place: &u32| kept | self.tables.live[place as usize];
             cleared = state & self.at.iter().fold(self.tables.kept, live);
         }
-        canonical(cleared, self.symmetries)
+        canonical(cleared, !W::ZERO, self.symmetries)
     }
 
     /// Every step from a state in the order of the model, with the state after it as it is, not canonical.
@@ -82,6 +84,12 @@ impl<'t, W: Word> Expander<'t, W> {
     /// Hands every successor to `successor` and notes what is broken; `depth` is the state's own.
     #[inline]
     pub(super) fn expand(&mut self, state: W, depth: usize, mut successor: impl FnMut(W)) {
+        self.expand_counted(state, depth, |after, _| successor(after));
+    }
+
+    /// The same, with how many agents lead to the successor that way: those that are alike are tried once.
+    #[inline]
+    pub(super) fn expand_counted(&mut self, state: W, depth: usize, mut successor: impl FnMut(W, u32)) {
         let before = self.transitions;
         self.locate(state);
         self.seen.end |= self.tables.properties.ended(state);
@@ -93,6 +101,7 @@ impl<'t, W: Word> Expander<'t, W> {
         } else {
             Agents::MAX
         };
+        self.gather(state, chosen);
         if chosen == Agents::MAX {
             (0..self.at.len()).for_each(|agent| self.expand_agent(agent, state, depth, &mut successor));
         } else {
@@ -108,33 +117,50 @@ impl<'t, W: Word> Expander<'t, W> {
     }
 
     #[inline(always)]
-    fn expand_agent(&mut self, agent: usize, state: W, depth: usize, successor: &mut impl FnMut(W)) {
+    fn expand_agent(&mut self, agent: usize, state: W, depth: usize, successor: &mut impl FnMut(W, u32)) {
+        let times = self.times[agent];
+        if times == 0 {
+            return;
+        }
         let (tables, symmetries) = (self.tables, self.symmetries);
         let kept = self.kept_without(agent);
         let mut transitions = 0;
         tables.cases.for_each(self.at[agent], state, |choice| {
             let after = match choice.kind {
                 Kind::Plain => Some(choice.apply(state)),
-                Kind::Special => self.take(choice, state, depth),
+                Kind::Special => self.take(choice, state, depth, times),
             };
             if let Some(after) = after {
                 transitions += 1;
                 self.seen.ways[choice.way as usize] = true;
-                successor(canonical(after & (kept | choice.live), symmetries));
+                let after = after & (kept | choice.live);
+                successor(canonical(after, after ^ state, symmetries), times);
             }
         });
-        self.transitions += transitions;
+        self.transitions += transitions * u64::from(times);
+    }
+
+    /// Of agents that are alike in this state, lets the first stand for all that move.
+    #[inline]
+    fn gather(&mut self, state: W, chosen: Agents) {
+        if self.symmetries.is_empty() {
+            return;
+        }
+        self.times.fill(1);
+        for alike in self.symmetries {
+            alike.gather(state, |agent| chosen >> agent & 1 == 1, &mut self.times);
+        }
     }
 
     /// The state after a choice that is not plain, if it can be taken and has one.
     #[cold]
-    fn take(&mut self, choice: &Choice<W>, state: W, depth: usize) -> Option<W> {
+    fn take(&mut self, choice: &Choice<W>, state: W, depth: usize, times: u32) -> Option<W> {
         let entry = &self.tables.ways[choice.way as usize];
         if !entry.guard.holds(state) {
             return None;
         }
         if entry.violates.is_some() {
-            self.transitions += 1;
+            self.transitions += u64::from(times);
             self.note(entry.violates, depth + 1, state, Some(entry.origin));
             return None;
         }

@@ -142,7 +142,8 @@ fn width(count: usize) -> u32 {
 fn slots(pruned: &Pruned<'_>) -> Vec<Slot> {
     let number = |value: usize| super::tables::number(value);
     let slot = |own: &Bits| match own.len() {
-        0 | 1 => Slot::Constant(own.iter().next().map_or(0, number)),
+        0 => unreachable!("a variable can have at least the value that it has at the start"),
+        1 => Slot::Constant(own.iter().next().map_or_else(|| unreachable!("there is one"), number)),
         count => Slot::Coded(Field { shift: 0, bits: width(count) }, own.iter().map(number).collect()),
     };
     pruned.reach.values.iter().map(slot).collect()

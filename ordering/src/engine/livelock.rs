@@ -10,68 +10,88 @@ use super::tables::Tables;
 use super::word::Word;
 use crate::model::PropertyId;
 
-/// The hopeless state that is reached first, if there is one.
-pub(super) fn find<W: Word>(tables: &Tables<W>, plan: &Plan, searched: &Searched<W>) -> Option<Broken<W>> {
-    let property = tables.properties.livelock()?;
+const FOUND: &str = "a search that is exhausted has found each successor";
+
+/// Whether an end can be reached from everywhere.
+pub(super) enum Hope<W> {
+    /// It can, or nobody asks.
+    Everywhere,
+    /// Not from this state, which is the first.
+    Lost(Broken<W>),
+    /// The search was told to stop.
+    Unknown,
+}
+
+/// Looks for a state from which no end can be reached.
+pub(super) fn find<W: Word>(tables: &Tables<W>, plan: &Plan, searched: &Searched<W>) -> Hope<W> {
+    let Some(property) = tables.properties.livelock() else { return Hope::Everywhere };
     // Without a way back in a program every run ends.
     if tables.ways.iter().all(|way| !way.back) {
-        return None;
+        return Hope::Everywhere;
     }
-    let mut hopes = Hopes::of(tables, plan, searched);
-    while hopes.sweep() {}
-    hopes.hopeless(property)
+    let expander = Expander::new(tables, plan.reductions);
+    let hopeful = vec![false; searched.capacity()];
+    let mut hopes = Hopes { plan, searched, tables, expander, hopeful };
+    loop {
+        match hopes.sweep() {
+            None => return Hope::Unknown,
+            Some(true) => {}
+            Some(false) => return hopes.lost(property),
+        }
+    }
 }
 
 struct Hopes<'s, W> {
+    plan: &'s Plan,
     searched: &'s Searched<W>,
     tables: &'s Tables<W>,
     expander: Expander<'s, W>,
     /// By place in the search: whether an end, or a state without a step, can be reached.
     hopeful: Vec<bool>,
-    /// The states that are not known to be hopeful, by depth.
-    open: Vec<Vec<W>>,
 }
 
-impl<'s, W: Word> Hopes<'s, W> {
-    fn of(tables: &'s Tables<W>, plan: &Plan, searched: &'s Searched<W>) -> Self {
-        let open = (0..=searched.depth()).map(|depth| searched.states_at(depth).collect()).collect();
-        let expander = Expander::new(tables, plan.reductions);
-        Self { searched, tables, expander, hopeful: vec![false; searched.capacity()], open }
-    }
-
-    /// Looks once at each state that is open, those of the greatest depth first; whether one turned out hopeful.
-    fn sweep(&mut self) -> bool {
+impl<W: Word> Hopes<'_, W> {
+    /// Looks once at each state that is not known to be hopeful, those of the greatest depth first; whether one turned out
+    /// to be. None if it was told to stop.
+    fn sweep(&mut self) -> Option<bool> {
         let mut grown = false;
-        for depth in (0..self.open.len()).rev() {
-            let states = std::mem::take(&mut self.open[depth]);
-            let before = states.len();
-            self.open[depth] = states.into_iter().filter(|state| !self.becomes_hopeful(*state)).collect();
-            grown |= self.open[depth].len() < before;
+        let searched = self.searched;
+        for state in (0..=searched.depth()).rev().flat_map(|depth| searched.states_at(depth)) {
+            let place = self.place(state);
+            if !self.hopeful[place] && self.becomes_hopeful(state) {
+                self.hopeful[place] = true;
+                grown = true;
+            }
+            if self.plan.is_stopped() {
+                return None;
+            }
         }
-        grown
+        Some(grown)
     }
 
     fn becomes_hopeful(&mut self, state: W) -> bool {
-        let (searched, hopeful) = (self.searched, &self.hopeful);
-        let mut hope = self.tables.properties.ended(state);
-        if !hope {
-            let before = self.expander.transitions;
-            // The depth is that of nothing: a proved model has no violation to note.
-            self.expander.expand(state, 0, |successor| {
-                hope |= searched.place(successor).is_some_and(|place| hopeful[place]);
-            });
-            hope |= self.expander.transitions == before;
+        if self.tables.properties.ended(state) {
+            return true;
         }
-        if hope && let Some(place) = searched.place(state) {
-            self.hopeful[place] = true;
-        }
-        hope
+        let (searched, hopeful, mut hope) = (self.searched, &self.hopeful, false);
+        let before = self.expander.transitions;
+        // The depth is that of nothing: a proved model has no violation to note.
+        self.expander.expand(state, 0, |successor| {
+            hope |= hopeful[searched.place(successor).expect(FOUND)];
+        });
+        hope || self.expander.transitions == before
     }
 
-    fn hopeless(&self, property: PropertyId) -> Option<Broken<W>> {
-        let least = |(depth, states): (usize, &Vec<W>)| {
-            states.iter().min().map(|state| Broken { depth, property, state: *state, step: None })
+    fn lost(&self, property: PropertyId) -> Hope<W> {
+        let open = |state: &W| !self.hopeful[self.place(*state)];
+        let least = |depth| {
+            let state = self.searched.states_at(depth).filter(open).min()?;
+            Some(Broken { depth, property, state, step: None })
         };
-        self.open.iter().enumerate().find_map(least)
+        (0..=self.searched.depth()).find_map(least).map_or(Hope::Everywhere, Hope::Lost)
+    }
+
+    fn place(&self, state: W) -> usize {
+        self.searched.place(state).expect(FOUND)
     }
 }

@@ -1,9 +1,9 @@
 //! What a search may use and how far it may go.
 //!
-//! Invariant: both limits are turned into one number of states, so that where a search stops does not depend on when
-//! which table grew.
+//! Invariant: states and memory are turned into one number of states, so that where a search stops does not depend on when
+//! which table grew. Only who is told to stop from outside stops anywhere.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::outcome::Bound;
 use super::search::{Plan, Shards};
@@ -60,6 +60,10 @@ const WORTH_A_THREAD: usize = 1 << 14;
 #[derive(Debug, Default)]
 pub struct Visited(AtomicUsize);
 
+/// Tells a search to stop, from another thread: the engine knows no clock.
+#[derive(Debug, Default)]
+pub struct Stop(AtomicBool);
+
 /// How to explore.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -67,7 +71,8 @@ pub struct Options {
     pub reductions: Reductions,
     /// States at most.
     pub max_states: usize,
-    /// Bytes at most, for the set of states and the list of levels.
+    /// Bytes at most, for everything that grows with the states: the set, also while it doubles, the list of levels, and
+    /// what is kept beside each state to count runs.
     pub memory_bytes: usize,
     /// Threads.
     pub threads: Threads,
@@ -75,6 +80,28 @@ pub struct Options {
     pub interleavings: Counting,
     /// Told of states as they are found.
     pub watched: Option<&'static Visited>,
+    /// Tells it to stop.
+    pub stop: Option<&'static Stop>,
+}
+
+impl Stop {
+    /// Go on.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
+    /// Stop, or go on.
+    pub fn set(&self, stop: bool) {
+        self.0.store(stop, Ordering::Relaxed);
+    }
+
+    /// Whether to stop.
+    #[inline]
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Visited {
@@ -115,6 +142,7 @@ impl Default for Options {
             threads: Threads::One,
             interleavings: Counting::Off,
             watched: None,
+            stop: None,
         }
     }
 }
@@ -122,7 +150,7 @@ impl Default for Options {
 impl Options {
     /// The plan, and which bound it is that stops it.
     pub(super) fn plan<W: Word>(&self) -> (Plan, Bound) {
-        let within_memory = states_within::<W>(self.memory_bytes);
+        let within_memory = states_within::<W>(self.memory_bytes, 0);
         let bound = if within_memory < self.max_states {
             Bound::Memory { bytes: self.memory_bytes }
         } else {
@@ -138,8 +166,21 @@ impl Options {
                 Threads::TwoFrom { states } => Shards::Two { threads_from: states },
             },
             watched: self.watched,
+            stop: self.stop,
         };
         (plan, bound)
+    }
+
+    /// The plan for a search whose states have `beside` bytes more for each slot of the set.
+    pub(super) fn plan_with<W: Word>(&self, beside: usize) -> Plan {
+        let within_memory = states_within::<W>(self.memory_bytes, beside);
+        Plan { max_states: within_memory.min(self.max_states), ..self.plan::<W>().0 }
+    }
+
+    /// The plan for a second search, while so many states of the first are still there.
+    pub(super) fn plan_beside<W: Word>(&self, states: usize) -> Plan {
+        let left = self.memory_bytes.saturating_sub(bytes_of::<W>(states));
+        Self { memory_bytes: left, ..*self }.plan_with::<W>(0)
     }
 }
 
@@ -160,17 +201,29 @@ pub(super) fn bytes_of<W: Word>(states: usize) -> usize {
     set::bytes_of::<W>(states).saturating_add(states.saturating_mul(size_of::<W>()))
 }
 
-/// States for which there is room, the smaller set that is copied from while the set grows included.
-fn states_within<W: Word>(bytes: usize) -> usize {
-    let fits = |states: usize| bytes_of::<W>(states).saturating_add(set::bytes_of::<W>(states) / 2) <= bytes;
+/// States that may be found beyond the limit before that is noticed: what is under way between two threads.
+const OVERSHOOT: usize = 1 << 14;
+
+/// States for which there is room, with `beside` bytes for each slot of the set.
+fn states_within<W: Word>(bytes: usize, beside: usize) -> usize {
     let (mut low, mut high) = (0, bytes / size_of::<W>() + 1);
     while high - low > 1 {
         let middle = low.midpoint(high);
-        if fits(middle) {
+        if peak_of::<W>(middle, beside) <= bytes {
             low = middle;
         } else {
             high = middle;
         }
     }
     low
+}
+
+/// Bytes that so many states take at most at one time, however many threads there are: the smaller set that is copied from
+/// is there while the set grows, and what is beside the slots is there after that.
+fn peak_of<W: Word>(states: usize, beside: usize) -> usize {
+    let over = OVERSHOOT.min(states / 8);
+    let set = set::bytes_of::<W>(states + over).max(2 * set::bytes_of::<W>(states / 2 + over));
+    let growing = set / 2;
+    let counting = (set / size_of::<W>()).saturating_mul(beside);
+    set.saturating_add(growing.max(counting)).saturating_add((states + over).saturating_mul(size_of::<W>()))
 }

@@ -68,6 +68,8 @@ pub enum Bound {
         /// The limit in bytes.
         bytes: usize,
     },
+    /// Whoever watches said to stop.
+    Stopped,
 }
 
 /// Whether a trace is a shortest one.
@@ -126,6 +128,8 @@ pub struct Statistics {
     pub depth: usize,
     /// Bytes of the set and of the levels.
     pub bytes: usize,
+    /// New states in the last level that was finished, and in the one before: whether they still grow.
+    pub last_levels: [usize; 2],
 }
 
 /// The number of runs from the start until nobody can move.
@@ -147,7 +151,13 @@ impl<W: Word> Searched<W> {
             interleavings: Interleavings::NotCounted,
             depth: self.depth(),
             bytes: options::bytes_of::<W>(self.states),
+            last_levels: [self.depth().checked_sub(1), Some(self.depth())]
+                .map(|depth| depth.map_or(0, |depth| self.states_at(depth).count())),
         }
+    }
+
+    pub(super) fn bound_hit(&self, what: Bound) -> Outcome {
+        Outcome { verdict: Verdict::BoundHit { what }, statistics: self.statistics(), coverage: None }
     }
 
     pub(super) fn violated(

@@ -48,7 +48,7 @@ impl Reach {
         let singles = |one: &Bits, other: &Bits| one.len() == 1 && one == other;
         let differ = |guard: &Guard| match *guard {
             Guard::Differ(a, b) => a != b && !singles(&self.before(agent, pc, a), &self.before(agent, pc, b)),
-            _ => true,
+            Guard::Is(..) | Guard::IsNot(..) | Guard::Same(..) | Guard::Below(..) => true,
         };
         let reads = alternative.guard.iter().flat_map(|guard| guard.reads()).flatten();
         let changed = alternative.updates.iter().filter_map(Update::read);
@@ -151,7 +151,8 @@ impl Reach {
                     let other = self.before(agent, pc, if one == var { other } else { one });
                     values.retain(|held| other.contains(held));
                 }
-                _ => {}
+                Guard::Is(..) | Guard::IsNot(..) | Guard::Same(..) | Guard::Differ(..) | Guard::Below(..) => {
+                }
             }
         }
         let last = self.capacity(var).saturating_sub(1);
@@ -159,7 +160,7 @@ impl Reach {
             match *update {
                 Update::Increment(of) if of == var => values.retain(|held| held < last),
                 Update::Decrement(of) if of == var => values.retain(|held| held > 0),
-                _ => {}
+                Update::Set(..) | Update::Copy { .. } | Update::Increment(_) | Update::Decrement(_) => {}
             }
         }
         values
@@ -190,7 +191,7 @@ fn writers(model: &Model) -> Vec<Writer> {
             *writer = match *writer {
                 Writer::Nobody => Writer::Only(index),
                 Writer::Only(only) if only == index => Writer::Only(index),
-                _ => Writer::Several,
+                Writer::Only(_) | Writer::Several => Writer::Several,
             };
         }
     }

@@ -6,7 +6,7 @@
 use super::Reductions;
 use super::coverage::Seen;
 use super::expand::{Broken, Expander};
-use super::options::Visited;
+use super::options::{Stop, Visited};
 use super::set::Set;
 use super::tables::Tables;
 use super::word::Word;
@@ -26,6 +26,7 @@ pub(super) struct Plan {
     pub(super) max_depth: usize,
     pub(super) shards: Shards,
     pub(super) watched: Option<&'static Visited>,
+    pub(super) stop: Option<&'static Stop>,
 }
 
 /// In how many parts the set is kept; each has a thread while the level is large.
@@ -47,6 +48,8 @@ pub(super) enum End<W> {
     Broken(Broken<W>),
     /// There are more states than the plan allows.
     Full,
+    /// It was told to stop.
+    Stopped,
 }
 
 /// A finished search.
@@ -74,9 +77,17 @@ struct Level<W> {
     transitions: u64,
     broken: Option<Broken<W>>,
     seen: Seen,
+    /// Whether it was told to stop on its way.
+    stopped: bool,
 }
 
 impl Plan {
+    /// Whether to stop.
+    #[inline]
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.is_some_and(Stop::is_set)
+    }
+
     /// Tells whoever watches.
     fn found(&self, states: usize) {
         if let Some(watched) = self.watched {
@@ -86,14 +97,15 @@ impl Plan {
 }
 
 impl<W: Word> Level<W> {
-    fn of(expander: Expander<'_, W>) -> Self {
-        Self { transitions: expander.transitions, broken: expander.broken, seen: expander.seen }
+    fn of(expander: Expander<'_, W>, stopped: bool) -> Self {
+        Self { transitions: expander.transitions, broken: expander.broken, seen: expander.seen, stopped }
     }
 
     fn and(mut self, other: &Self) -> Self {
         self.seen.add(&other.seen);
         let broken = self.broken.into_iter().chain(other.broken).min();
-        Self { transitions: self.transitions + other.transitions, broken, ..self }
+        let stopped = self.stopped || other.stopped;
+        Self { transitions: self.transitions + other.transitions, broken, stopped, ..self }
     }
 }
 
@@ -137,6 +149,11 @@ impl<W: Word> Searched<W> {
         self.shards[owner].set.slot(state).map(|slot| before + slot)
     }
 
+    /// The set of a search that has one shard, without its levels.
+    pub(super) fn into_set(mut self) -> Set<W> {
+        self.shards.swap_remove(0).set
+    }
+
     fn start(tables: &Tables<W>, plan: &Plan) -> Self {
         let bits = if plan.shards == Shards::One { 0 } else { 1 };
         let shard = |_| Shard { set: Set::new(bits), levels: Vec::new(), fresh: Vec::new() };
@@ -164,6 +181,11 @@ impl<W: Word> Searched<W> {
         let found: usize = self.shards.iter().map(|shard| shard.set.len()).sum();
         if found > plan.max_states {
             self.end = End::Full;
+            return;
+        }
+        // What broke did so, also in a level that was not finished; none before it did.
+        if level.stopped && level.broken.is_none() {
+            self.end = End::Stopped;
             return;
         }
         self.end = level.broken.map_or(End::Exhausted, End::Broken);
@@ -198,9 +220,14 @@ fn alone<W: Word>(shards: &mut [Shard<W>], tables: &Tables<W>, plan: &Plan, dept
     let mut outboxes: Vec<Vec<W>> = shards.iter().map(|_| Vec::with_capacity(2 * BATCH)).collect();
     let count = shards.len();
     let mut found = shards.iter().map(|shard| shard.set.len()).sum::<usize>();
+    let mut stopped = false;
     for source in 0..count {
         let states = shards[source].levels.last_mut().map(std::mem::take).unwrap_or_default();
         for &state in &states {
+            stopped |= plan.is_stopped();
+            if stopped {
+                break;
+            }
             expander.expand(state, depth, |successor| outboxes[owner(successor, count)].push(successor));
             let new = deliver(&mut outboxes, shards, BATCH);
             found += new;
@@ -216,7 +243,7 @@ fn alone<W: Word>(shards: &mut [Shard<W>], tables: &Tables<W>, plan: &Plan, dept
         }
     }
     deliver(&mut outboxes, shards, 1);
-    Level::of(expander)
+    Level::of(expander, stopped)
 }
 
 /// Expands a level of the only shard.
@@ -224,7 +251,12 @@ fn one_shard<W: Word>(shard: &mut Shard<W>, tables: &Tables<W>, plan: &Plan, dep
     let mut expander = Expander::new(tables, plan.reductions);
     let mut outbox: Vec<W> = Vec::with_capacity(2 * BATCH);
     let states = shard.levels.last_mut().map(std::mem::take).unwrap_or_default();
+    let mut stopped = false;
     for &state in &states {
+        stopped = plan.is_stopped();
+        if stopped {
+            break;
+        }
         expander.expand(state, depth, |successor| outbox.push(successor));
         if outbox.len() >= BATCH {
             shard.insert(&outbox);
@@ -239,7 +271,7 @@ fn one_shard<W: Word>(shard: &mut Shard<W>, tables: &Tables<W>, plan: &Plan, dep
     if let Some(level) = shard.levels.last_mut() {
         *level = states;
     }
-    Level::of(expander)
+    Level::of(expander, stopped)
 }
 
 /// Inserts what waits in the boxes that hold at least so much; how many states were new.

@@ -30,6 +30,11 @@ impl<W: Word> Set<W> {
         self.len
     }
 
+    /// Bytes that it takes when it grows next.
+    pub(super) fn bytes_while_doubling(&self) -> usize {
+        3 * self.slots.len() * size_of::<W>()
+    }
+
     /// Slots in use or free: every key's slot is below.
     pub(super) fn capacity(&self) -> usize {
         self.slots.len()

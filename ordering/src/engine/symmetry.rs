@@ -129,32 +129,90 @@ fn update_key(update: &Update) -> UpdateKey {
     }
 }
 
-/// The state with the blocks of each symmetry in ascending order.
+/// The members of a symmetry, as they lie in a state.
+#[derive(Clone, Debug)]
+pub(super) struct Alike<W> {
+    /// For each member, its block.
+    blocks: Vec<Field>,
+    /// The bits of each block.
+    masks: Vec<W>,
+    /// The agents of each member; those at the same place of two members are exchanged.
+    agents: Vec<Vec<usize>>,
+}
+
+impl<W: Word> Alike<W> {
+    pub(super) fn of(symmetry: &Symmetry, blocks: &[Field]) -> Self {
+        Self {
+            blocks: blocks.to_vec(),
+            masks: blocks.iter().map(|block| block.mask()).collect(),
+            agents: symmetry.members.iter().map(|member| member.agents.clone()).collect(),
+        }
+    }
+
+    /// Where neighbours have the same contents, what one agent can do is what its like can do: of those that move,
+    /// the first is made to stand for all. `times` says for each agent for how many it stands.
+    #[inline]
+    pub(super) fn gather(&self, state: W, moves: impl Fn(usize) -> bool, times: &mut [u32]) {
+        for (last, pair) in self.blocks.windows(2).enumerate().rev() {
+            if block(state, pair[0]) != block(state, pair[1]) {
+                continue;
+            }
+            for (&first, &second) in self.agents[last].iter().zip(&self.agents[last + 1]) {
+                if moves(first) && moves(second) {
+                    times[first] += std::mem::take(&mut times[second]);
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn sort(&self, state: W, changed: W) -> W {
+        match self.blocks.as_slice() {
+            &[one, other] => sort_two(state, one, other).0,
+            blocks => self.sort_many(state, changed, blocks),
+        }
+    }
+
+    /// Insertion from the first block that changed on, until what comes behind the last one is in its place.
+    fn sort_many(&self, mut state: W, changed: W, blocks: &[Field]) -> W {
+        let is_changed = |mask: &W| *mask & changed != W::ZERO;
+        let Some(first) = self.masks.iter().position(is_changed) else { return state };
+        for index in first.max(1)..blocks.len() {
+            let mut moved = false;
+            for pair in blocks[..=index].windows(2).rev() {
+                let (after, exchanged) = sort_two(state, pair[0], pair[1]);
+                if !exchanged {
+                    break;
+                }
+                (state, moved) = (after, true);
+            }
+            if !moved && !self.masks[index..].iter().any(is_changed) {
+                break;
+            }
+        }
+        state
+    }
+}
+
+/// The state with the blocks of each symmetry in ascending order, if they were before the bits that are `changed`.
 #[inline]
-pub(super) fn canonical<W: Word>(state: W, symmetries: &[Vec<Field>]) -> W {
-    symmetries.iter().fold(state, |state, blocks| match blocks.as_slice() {
-        &[one, other] => sort_two(state, one, other),
-        blocks => sort_many(state, blocks),
-    })
+pub(super) fn canonical<W: Word>(state: W, changed: W, symmetries: &[Alike<W>]) -> W {
+    symmetries.iter().fold(state, |state, alike| alike.sort(state, changed))
 }
 
 #[inline]
-fn sort_two<W: Word>(state: W, one: Field, other: Field) -> W {
+fn block<W: Word>(state: W, block: Field) -> W {
+    state >> block.shift & block.low_mask()
+}
+
+/// The state with the two in order, and whether that is another one.
+#[inline]
+fn sort_two<W: Word>(state: W, one: Field, other: Field) -> (W, bool) {
     let low = one.low_mask::<W>();
     let (first, second) = (state >> one.shift & low, state >> other.shift & low);
     if first <= second {
-        return state;
+        return (state, false);
     }
     let rest = state & !(low << one.shift | low << other.shift);
-    rest | second << one.shift | first << other.shift
-}
-
-/// Insertion by exchanges of neighbours: there are few members, and they are nearly in order after one step.
-fn sort_many<W: Word>(mut state: W, blocks: &[Field]) -> W {
-    for sorted in 1..blocks.len() {
-        for pair in blocks[..=sorted].windows(2).rev() {
-            state = sort_two(state, pair[0], pair[1]);
-        }
-    }
-    state
+    (rest | second << one.shift | first << other.shift, true)
 }

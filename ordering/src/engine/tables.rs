@@ -11,7 +11,7 @@ use super::liveness;
 use super::persistent::{self, Dependence};
 use super::properties::Properties;
 use super::pruned::{Pruned, Way};
-use super::symmetry;
+use super::symmetry::{self, Alike};
 use super::word::Word;
 use crate::model::{Model, PropertyId, Symmetry, Update, Var};
 
@@ -30,6 +30,8 @@ pub(super) struct Tables<W> {
     /// The fields that are never dropped.
     pub(super) kept: W,
     pub(super) dependence: Dependence<W>,
+    /// Who is interchangeable.
+    pub(super) alike: Vec<Alike<W>>,
     pub(super) properties: Properties<W>,
 }
 
@@ -131,7 +133,9 @@ impl<W: Word> Tables<W> {
         let live: Vec<W> = liveness::live(&pruned).iter().map(|live| layout.mask(live)).collect();
         let kept = W::occupied() | layout.mask(&liveness::observed(model));
         let dependence = Dependence::of(&pruned, &layout, &ways, &places);
+        let alike = symmetries.iter().zip(&layout.blocks).map(|(one, blocks)| Alike::of(one, blocks));
         Ok(Self {
+            alike: alike.collect(),
             initial: W::occupied() | initial(&layout, model),
             cases: Cases::of(&layout, &ways, &places, &live, &dependence.written(&pruned)),
             ways,
@@ -251,7 +255,7 @@ fn initial<W: Word>(layout: &Layout, model: &Model) -> W {
     })
 }
 
-/// A table's index: validated models are far smaller than 2^32.
+/// A table's index.
 pub(super) fn number(index: usize) -> u32 {
-    u32::try_from(index).unwrap_or(u32::MAX)
+    u32::try_from(index).expect("a table of a model that was validated has fewer than 2^32 rows")
 }

@@ -2,57 +2,86 @@
 //!
 //! Invariant: no state is tried twice, so the search ends; the run breaks no property on its way.
 
-use super::Reduction;
-use super::Reductions;
 use super::expand::Expander;
+use super::options::{Options, Stop};
 use super::replay::Move;
 use super::set::Set;
 use super::tables::{Origin, Tables};
 use super::word::Word;
+use super::{Reduction, Reductions};
 use crate::model::Model;
 
-/// The steps of a complete run; of those that may stop or go on, one that goes on.
-pub(super) fn find<W: Word>(model: &Model, tables: &Tables<W>, max_states: usize) -> Option<Vec<Move>> {
+/// The way to the state at hand, and what was not tried beside it.
+struct Path<W> {
+    moves: Vec<Move>,
+    /// For each state of the way, where its untried steps begin.
+    begins: Vec<usize>,
+    /// The next one to try is the last.
+    untried: Vec<(Origin, W)>,
+}
+
+/// The steps of a complete run; of those that may stop or go on, one that goes on. None if there is none, or if a limit was
+/// hit before one was found.
+pub(super) fn find<W: Word>(model: &Model, tables: &Tables<W>, options: &Options) -> Option<Vec<Move>> {
     let reductions = Reductions { persistent_sets: Reduction::Off, ..Reductions::ALL };
     let mut expander = Expander::new(tables, reductions);
     let (mut seen, mut fresh) = (Set::new(0), Vec::new());
-    let (mut path, mut stopped): (Vec<Move>, Option<Vec<Move>>) = (Vec::new(), None);
-    let goes_on =
-        |steps: &[(Origin, W)]| steps.iter().any(|(origin, _)| !model.agents[origin.agent].spontaneous);
     seen.insert_all(&[expander.canonical(tables.initial)], &mut fresh);
-    let mut state = tables.initial;
-    let mut open: Vec<Vec<(Origin, W)>> = Vec::new();
+    let mut path = Path { moves: Vec::new(), begins: Vec::new(), untried: Vec::new() };
+    let (mut state, mut stopped) = (tables.initial, None);
     loop {
-        let steps = untried(&mut expander, state);
+        path.open(&mut expander, state);
         if tables.properties.ended(state) {
-            if !goes_on(&steps) {
-                return Some(path);
+            if !path.goes_on(model) {
+                return Some(path.moves);
             }
-            stopped = stopped.or_else(|| Some(path.clone()));
+            stopped = stopped.or_else(|| Some(path.moves.clone()));
         }
-        open.push(steps);
+        let used = seen.bytes_while_doubling().saturating_add(path.bytes());
+        let told = options.stop.is_some_and(Stop::is_set);
+        if told || used > options.memory_bytes || seen.len() > options.max_states {
+            return stopped;
+        }
         state = loop {
-            let Some(steps) = open.last_mut() else { return stopped };
-            let Some((origin, state)) = steps.pop() else {
-                open.pop();
-                path.pop();
-                continue;
-            };
-            let known = seen.len();
+            let Some((origin, state)) = path.next() else { return stopped };
+            fresh.clear();
             seen.insert_all(&[expander.canonical(state)], &mut fresh);
-            if seen.len() > max_states {
-                return stopped;
-            }
-            if seen.len() > known && tables.properties.broken(state).is_none() {
-                path.push(origin.into());
+            if !fresh.is_empty() && tables.properties.broken(state).is_none() {
+                path.moves.push(origin.into());
                 break state;
             }
         };
     }
 }
 
-/// The steps from a state that violate nothing; the next one to try is the last.
-fn untried<W: Word>(expander: &mut Expander<'_, W>, state: W) -> Vec<(Origin, W)> {
-    let harmless = expander.steps(state).into_iter().filter(|(entry, _)| entry.violates.is_none());
-    harmless.map(|(entry, after)| (entry.origin, after)).rev().collect()
+impl<W: Word> Path<W> {
+    /// Goes on to a state: its steps that violate nothing are untried.
+    fn open(&mut self, expander: &mut Expander<'_, W>, state: W) {
+        self.begins.push(self.untried.len());
+        let harmless = expander.steps(state).into_iter().filter(|(entry, _)| entry.violates.is_none());
+        self.untried.extend(harmless.map(|(entry, after)| (entry.origin, after)).rev());
+    }
+
+    /// Whether an agent whose end is awaited can go on from the state at hand.
+    fn goes_on(&self, model: &Model) -> bool {
+        let here = self.begins.last().map_or(&[][..], |begin| &self.untried[*begin..]);
+        here.iter().any(|(origin, _)| !model.agents[origin.agent].spontaneous)
+    }
+
+    /// The next step to try, after going back to where there is one.
+    fn next(&mut self) -> Option<(Origin, W)> {
+        while *self.begins.last()? == self.untried.len() {
+            self.begins.pop();
+            self.moves.pop();
+        }
+        self.untried.pop()
+    }
+
+    /// Twice what it holds: a list that grows is copied.
+    fn bytes(&self) -> usize {
+        let untried = self.untried.capacity() * size_of::<(Origin, W)>();
+        2 * (untried
+            + self.moves.capacity() * size_of::<Move>()
+            + self.begins.capacity() * size_of::<usize>())
+    }
 }

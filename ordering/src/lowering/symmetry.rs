@@ -113,32 +113,34 @@ impl Renaming {
     }
 
     fn guard(&mut self, one: Guard, other: Guard) -> bool {
-        match (one, other) {
-            (Guard::Is(one, value), Guard::Is(other, wanted))
-            | (Guard::IsNot(one, value), Guard::IsNot(other, wanted))
-            | (Guard::Below(one, value), Guard::Below(other, wanted)) => {
-                value == wanted && self.var(one, other)
+        match one {
+            Guard::Is(one, value) => {
+                matches!(other, Guard::Is(other, wanted) if value == wanted && self.var(one, other))
             }
-            (Guard::Same(one, left), Guard::Same(other, right))
-            | (Guard::Differ(one, left), Guard::Differ(other, right)) => {
-                self.var(one, other) && self.var(left, right)
+            Guard::IsNot(one, value) => {
+                matches!(other, Guard::IsNot(other, wanted) if value == wanted && self.var(one, other))
             }
-            (
-                Guard::Is(..) | Guard::IsNot(..) | Guard::Below(..) | Guard::Same(..) | Guard::Differ(..),
-                _,
-            ) => false,
+            Guard::Below(one, value) => {
+                matches!(other, Guard::Below(other, wanted) if value == wanted && self.var(one, other))
+            }
+            Guard::Same(one, left) => {
+                matches!(other, Guard::Same(other, right) if self.var(one, other) && self.var(left, right))
+            }
+            Guard::Differ(one, left) => {
+                matches!(other, Guard::Differ(other, right) if self.var(one, other) && self.var(left, right))
+            }
         }
     }
 
     fn update(&mut self, one: Update, other: Update) -> bool {
-        match (one, other) {
-            (Update::Set(one, value), Update::Set(other, wanted)) => value == wanted && self.var(one, other),
-            (Update::Copy { to: one, from: left }, Update::Copy { to: other, from: right }) => {
-                self.var(one, other) && self.var(left, right)
+        match one {
+            Update::Set(one, value) => {
+                matches!(other, Update::Set(other, wanted) if value == wanted && self.var(one, other))
             }
-            (Update::Increment(one), Update::Increment(other))
-            | (Update::Decrement(one), Update::Decrement(other)) => self.var(one, other),
-            (Update::Set(..) | Update::Copy { .. } | Update::Increment(_) | Update::Decrement(_), _) => false,
+            Update::Copy { to, from } => matches!(other, Update::Copy { to: other, from: theirs }
+                if self.var(to, other) && self.var(from, theirs)),
+            Update::Increment(one) => matches!(other, Update::Increment(other) if self.var(one, other)),
+            Update::Decrement(one) => matches!(other, Update::Decrement(other) if self.var(one, other)),
         }
     }
 

@@ -127,7 +127,8 @@ fn who_never_ends_is_told_with_its_line() {
                   agent T0\n  again:\n    pte_read A\n    check pte_same A else again\nagent T1 spontaneous\n  load A\n";
     let (_, lowered) = lowering::load(source).expect("it loads").remove(0);
     let packed = engine::compile(&lowered.model).expect("it is small");
-    let mut trace = engine::witness(&packed, 10_000).expect("it ends");
+    let mut trace =
+        engine::witness(&packed, &Options { max_states: 10_000, ..Options::default() }).expect("it ends");
     trace.steps.truncate(1);
     let said = super::waiting::of_livelock(&super::Run::new(&lowered, &trace));
     assert_eq!(said, ["T0 is at `check pte_same A` (line 9) and never ends"]);

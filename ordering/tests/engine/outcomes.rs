@@ -33,7 +33,7 @@ fn a_limit_of_memory_is_named_and_kept() {
 #[test]
 fn a_witness_is_a_complete_run() {
     let model = protocol(4);
-    let run = witness(&compile(&model).unwrap(), 1 << 20).unwrap();
+    let run = witness(&compile(&model).unwrap(), &Options::default()).unwrap();
     assert!(run.last.ended(&model));
 }
 

@@ -175,7 +175,7 @@ fn check_proved(model: &Model, seed: u64, states: usize, census: &mut Census) {
         Some(runs) => assert!(is_count(counted, runs), "seed {seed}: {counted:?}, expected {runs}"),
     }
     census.serious += u64::from(counted != Interleavings::Count(1.0) && can_break(model));
-    if let Some(run) = witness(&packed, usize::MAX) {
+    if let Some(run) = witness(&packed, &Options::default()) {
         assert!(run.last.ended(model), "seed {seed}: a witness must be complete");
     }
 }

@@ -4,19 +4,23 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
-use ordering::engine::{Counting, Options, Reductions, Threads, Visited};
+use ordering::engine::{Counting, Options, Reductions, Stop, Threads, Visited};
 use ordering::language::{Diagnostic, render_all};
 use ordering::lowering::load;
 
 use super::files::{self, Source};
+use super::limit::Limit;
 use super::outcome::{self, Checked};
 use super::progress::Progress;
 use super::{UNUSABLE, complain, say, size};
 
 /// What the search that runs has found.
 static VISITED: Visited = Visited::new();
+/// Set when the time of the search that runs is over.
+static STOP: Stop = Stop::new();
 
 /// What can be asked of the explorer.
 #[derive(Debug, Args)]
@@ -45,12 +49,20 @@ pub(super) struct CheckArguments {
     /// Threads of the search
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
     threads: u8,
-    /// Memory for the states of one scenario, such as 512M or 2G
+    /// Memory for the search of one scenario, such as 512M or 2G
     #[arg(long, default_value = "2G", value_parser = bytes)]
     memory: usize,
     /// States of one scenario at most
     #[arg(long, value_name = "N")]
     max_states: Option<usize>,
+    /// Time for one scenario; a search that it ends is no proof
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    time: Option<Duration>,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.filter(|time| !time.is_zero()).ok_or_else(|| "give seconds, such as 60 or 0.5".to_owned())
 }
 
 /// What the states of one scenario need at least.
@@ -68,6 +80,7 @@ impl CheckArguments {
             threads: if self.threads == 2 { Threads::Two } else { Threads::One },
             interleavings: Counting::On,
             watched: Some(&VISITED),
+            stop: self.time.map(|_| &STOP),
         }
     }
 }
@@ -117,8 +130,10 @@ fn check_file(source: &Source, arguments: &CheckArguments, checked: &mut Vec<Che
     let mut wrong = Vec::new();
     for (scenario, lowered) in loaded {
         let progress = Progress::search(lowered.name.clone(), &VISITED);
+        let limit = arguments.time.map(|time| Limit::start(time, &STOP));
         let explored =
             Checked::explore(&source.name, &scenario, lowered, &arguments.options(), arguments.cross_check);
+        drop(limit);
         drop(progress);
         match explored {
             Ok(one) => {
@@ -136,6 +151,7 @@ fn check_file(source: &Source, arguments: &CheckArguments, checked: &mut Vec<Che
 
 /// What belongs below a scenario's line.
 fn show(one: &Checked, arguments: &CheckArguments) {
+    one.growth().iter().for_each(say);
     if arguments.stats {
         say(one.bits());
     }
@@ -143,6 +159,6 @@ fn show(one: &Checked, arguments: &CheckArguments) {
         one.counterexample().iter().for_each(|table| say(format_args!("\n{table}")));
     }
     if arguments.witness {
-        one.witness().iter().for_each(|table| say(format_args!("\n{table}")));
+        one.witness(&arguments.options()).iter().for_each(|table| say(format_args!("\n{table}")));
     }
 }

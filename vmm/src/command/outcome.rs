@@ -52,6 +52,18 @@ impl Checked {
         Ok(Self { file: file.to_owned(), lowered, answer, packed, outcome, time, disagrees })
     }
 
+    /// After a limit: how far the search came, and what bounds the rest.
+    pub(super) fn growth(&self) -> Option<String> {
+        let Verdict::BoundHit { .. } = self.outcome.verdict else { return None };
+        let statistics = &self.outcome.statistics;
+        let [before, last] = statistics.last_levels;
+        let trend = if last > before { "still growing" } else { "no longer growing" };
+        let (depth, bits) = (statistics.depth, self.packed.state_bits());
+        Some(format!(
+            "  {depth} steps deep, {last} new states at the last step after {before} ({trend}); of at most 2^{bits}"
+        ))
+    }
+
     /// Whether the verdict is the expected one, and the searches agreed.
     pub(super) fn is_as_expected(&self) -> bool {
         self.faults().next().is_none()
@@ -96,9 +108,10 @@ impl Checked {
     }
 
     /// A complete run of a scenario that is proved.
-    pub(super) fn witness(&self) -> Option<Table> {
+    pub(super) fn witness(&self, options: &Options) -> Option<Table> {
         let proved = self.outcome.verdict == Verdict::Proved;
-        let trace = proved.then(|| engine::witness(&self.packed, WITNESS_STATES))??;
+        let trace = proved
+            .then(|| engine::witness(&self.packed, &Options { max_states: WITNESS_STATES, ..*options }))??;
         Some(Table::new(&self.lowered, &trace, None))
     }
 
@@ -139,8 +152,7 @@ impl fmt::Display for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = match &self.outcome.verdict {
             Verdict::Violated { trace, .. } => format!("VIOLATED in {} steps", trace.steps.len()),
-            Verdict::BoundHit { what: Bound::States { count } } => format!("BOUND HIT: {count} states"),
-            Verdict::BoundHit { what: Bound::Memory { bytes } } => format!("BOUND HIT: {bytes} bytes"),
+            Verdict::BoundHit { what } => format!("BOUND HIT: {}", option_of(*what)),
             Verdict::Proved => self.answer.answered.to_string(),
         };
         let interleavings = match self.outcome.statistics.interleavings {
@@ -159,6 +171,15 @@ impl fmt::Display for Checked {
         let mark = if self.is_as_expected() { "" } else { "   <-- NOT AS EXPECTED" };
         f.write_str(mark)?;
         self.remarks().iter().try_for_each(|remark| write!(f, "\n    {remark}"))
+    }
+}
+
+/// What would have to be larger.
+fn option_of(bound: Bound) -> &'static str {
+    match bound {
+        Bound::States { .. } => "--max-states",
+        Bound::Memory { .. } => "--memory",
+        Bound::Stopped => "--time",
     }
 }
 

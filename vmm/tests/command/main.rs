@@ -2,6 +2,7 @@
 
 mod boot;
 mod guests;
+mod limits;
 mod minimize;
 mod replay;
 mod steps;

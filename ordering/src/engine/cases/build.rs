@@ -6,8 +6,14 @@ use super::super::word::Word;
 use super::{Case, Cases, Choice, Kind, Outlook, PARTS, Part, Switch, Tally};
 use crate::model::PropertyId;
 
-/// Bits of a switch's fields together, at most.
+/// Bits of a switch's fields together, at most, where different ways read different ones of them.
 const BITS: u32 = 6;
+/// The same where the ways all read the same fields, and are many.
+const MOST_BITS: u32 = 10;
+/// Cases for each way, at most, where they are many.
+const CASES_FOR_A_WAY: usize = 16;
+/// Guards that are looked at to fill in the large switches, at most: ways that are left over are tested.
+const BUDGET: usize = 1 << 24;
 
 /// Some ways of a place, and the fields that they read.
 struct Group<'e, W> {
@@ -36,41 +42,41 @@ impl<W: Word> Cases<W> {
         fields.sort_by_key(|known| known.field.shift);
         let mut cases =
             Self { places: Vec::new(), switches: Vec::new(), cases: Vec::new(), choices: Vec::new() };
+        let mut budget = BUDGET;
         for &(begin, end) in places {
             let first = number(cases.switches.len());
             for group in groups(&fields, ways, begin..end) {
-                cases.add(&group, live, written);
+                cases.add(&group, live, written, &mut budget);
             }
             cases.places.push((first, number(cases.switches.len())));
         }
         cases
     }
 
-    fn add(&mut self, group: &Group<'_, W>, live: &[W], written: &[W]) {
-        let first = number(self.cases.len());
-        if !group.fits() {
-            self.switches.push(Switch { first, ..Switch::default() });
-            self.add_tested(group, live);
+    fn add(&mut self, group: &Group<'_, W>, live: &[W], written: &[W], budget: &mut usize) {
+        if !group.fits(budget) {
+            group.ways.iter().for_each(|way| self.add_tested(way, live));
             return;
         }
         let parts = group.parts();
-        self.switches.push(Switch { parts, first });
+        self.switches.push(Switch { parts, first: number(self.cases.len()) });
         let contents: Vec<Option<W>> =
             (0..1 << group.bits()).map(|case| group.contents(&parts, case)).collect();
         let effects: Vec<Option<Vec<Effect<W>>>> =
             contents.iter().map(|&partial| Some(group.effects(partial?))).collect();
-        for (case, &partial) in contents.iter().enumerate() {
+        let deciding = group.deciding(&parts, &effects, written);
+        for (&partial, deciding) in contents.iter().zip(deciding) {
             let taken: Vec<_> = partial.map_or_else(Vec::new, |partial| group.taken(partial).collect());
-            let deciding = group.deciding(&parts, &effects, case, written);
             self.add_case(&taken, deciding, |&(way, entry)| {
                 Choice::of(entry, way, live[entry.next as usize], partial.unwrap_or(W::ZERO))
             });
         }
     }
 
-    fn add_tested(&mut self, group: &Group<'_, W>, live: &[W]) {
-        let ways: Vec<_> = group.ways.iter().collect();
-        self.add_case(&ways, [W::ZERO; PARTS], |&(way, entry)| Choice {
+    /// A way that has a switch to itself, and is tested.
+    fn add_tested(&mut self, way: &(u32, &Entry<W>), live: &[W]) {
+        self.switches.push(Switch { first: number(self.cases.len()), ..Switch::default() });
+        self.add_case(&[way], [W::ZERO; PARTS], |&(way, entry)| Choice {
             kind: Kind::Special,
             ..Choice::of(entry, way, live[entry.next as usize], W::ZERO)
         });
@@ -135,15 +141,26 @@ impl<'e, W: Word> Group<'e, W> {
         self.fields.iter().map(|known| known.field.bits).sum()
     }
 
-    fn fits(&self) -> bool {
-        self.fields.len() <= PARTS && self.bits() <= BITS
+    fn fits(&self, budget: &mut usize) -> bool {
+        if self.fields.len() > PARTS || self.bits() > MOST_BITS {
+            return false;
+        }
+        let cases = 1_usize << self.bits();
+        if self.bits() <= BITS {
+            return true;
+        }
+        let work = cases * self.ways.len();
+        let pays = cases <= CASES_FOR_A_WAY * self.ways.len() && work <= *budget;
+        *budget -= if pays { work } else { 0 };
+        pays
     }
 
     fn has_room_for(&self, fields: &[Known]) -> bool {
         let alike = fields.iter().any(|known| self.fields.contains(known)) || fields.is_empty();
         let mut joined = Group::<W> { fields: self.fields.clone(), ways: Vec::new() };
         joined.extend(fields);
-        alike && joined.fits()
+        alike && joined.fields.len() <= PARTS && joined.bits() <= BITS
+            || fields.len() == self.fields.len() && fields == self.fields
     }
 
     fn join(&mut self, fields: &[Known], way: u32, entry: &'e Entry<W>) {
@@ -188,33 +205,50 @@ impl<'e, W: Word> Group<'e, W> {
         self.taken(partial).map(effect).collect()
     }
 
-    /// The smallest sets of fields that decide a case, those first that few agents write.
+    /// For each case the smallest sets of fields that decide it, those first that few agents write.
     ///
-    /// A set decides it if every case that agrees there has the same effects.
+    /// A set decides a case if every case that agrees there has the same effects.
     fn deciding(
         &self,
         parts: &[Part; PARTS],
         effects: &[Option<Vec<Effect<W>>>],
-        case: usize,
         written: &[W],
-    ) -> [W; PARTS] {
-        let decides = |set: &u32| {
-            let bits = |(_, part): (usize, &Part)| part.mask as usize;
-            let chosen = parts.iter().enumerate().filter(|(index, _)| set >> index & 1 == 1);
-            let agreed = chosen.map(bits).sum::<usize>();
-            let like = |other: &usize| (other ^ case) & agreed == 0 && effects[*other].is_some();
-            (0..effects.len()).filter(like).all(|other| effects[other] == effects[case])
-        };
-        let sets: Vec<u32> = (0..1 << self.fields.len()).filter(decides).collect();
-        let smallest = |set: &&u32| !sets.iter().any(|other| other != *set && other & *set == *other);
+    ) -> Vec<[W; PARTS]> {
+        let uniform: Vec<Vec<bool>> =
+            (0..1 << self.fields.len()).map(|set| uniform(agreed(parts, set), effects)).collect();
         let fields = |set: &u32| {
             let chosen = self.fields.iter().enumerate().filter(|(index, _)| set >> index & 1 == 1);
             chosen.fold(W::ZERO, |mask, (_, known)| mask | known.field.mask())
         };
-        let mut fields: Vec<W> = sets.iter().filter(smallest).map(fields).collect();
-        fields.sort_by_key(|fields| written.iter().filter(|writes| **writes & *fields != W::ZERO).count());
-        let mut deciding = [fields.first().copied().unwrap_or(W::ZERO); PARTS];
-        deciding.iter_mut().zip(fields).for_each(|(slot, fields)| *slot = fields);
-        deciding
+        let writers = |fields: &W| written.iter().filter(|writes| **writes & *fields != W::ZERO).count();
+        let decided = |case: usize| {
+            let decides = |set: &u32| uniform[*set as usize][case & agreed(parts, *set)];
+            let sets: Vec<u32> = (0..1 << self.fields.len()).filter(decides).collect();
+            let smallest = |set: &&u32| !sets.iter().any(|other| other != *set && other & *set == *other);
+            let mut fields: Vec<W> = sets.iter().filter(smallest).map(fields).collect();
+            fields.sort_by_key(writers);
+            let mut deciding = [*fields.first().expect("all fields together decide every case"); PARTS];
+            deciding.iter_mut().zip(fields).for_each(|(slot, fields)| *slot = fields);
+            deciding
+        };
+        (0..effects.len()).map(decided).collect()
     }
+}
+
+/// The bits of a case's number that say what these parts are.
+fn agreed(parts: &[Part; PARTS], set: u32) -> usize {
+    let chosen = parts.iter().enumerate().filter(|(index, _)| set >> index & 1 == 1);
+    chosen.map(|(_, part)| part.mask as usize).sum()
+}
+
+/// For each number under the mask, whether the cases that have it have the same effects.
+fn uniform<W: Word>(mask: usize, effects: &[Option<Vec<Effect<W>>>]) -> Vec<bool> {
+    let mut first: Vec<Option<&Vec<Effect<W>>>> = vec![None; effects.len()];
+    let mut uniform = vec![true; effects.len()];
+    for (case, effects) in effects.iter().enumerate() {
+        let Some(effects) = effects else { continue };
+        let known = *first[case & mask].get_or_insert(effects);
+        uniform[case & mask] &= known == effects;
+    }
+    uniform
 }

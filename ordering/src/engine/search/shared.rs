@@ -35,6 +35,7 @@ pub(super) fn level<W: Word>(
         mail: Mail { inbox, outbox, leaving: Vec::with_capacity(MESSAGE) },
         found: &found,
         plan,
+        stopped: false,
         expander: Expander::new(tables, plan.reductions),
     };
     let first = worker(0, first, first_inbox, to_second);
@@ -54,6 +55,7 @@ struct Worker<'a, W> {
     /// States found by both.
     found: &'a AtomicUsize,
     plan: &'a Plan,
+    stopped: bool,
     expander: Expander<'a, W>,
 }
 
@@ -82,7 +84,11 @@ impl<W: Word> Worker<'_, W> {
             if self.mail.leaving.len() >= MESSAGE {
                 self.send();
             }
-            if self.found.load(Ordering::Relaxed) > self.plan.max_states {
+            if self.is_full() {
+                break;
+            }
+            self.stopped = self.plan.is_stopped();
+            if self.stopped {
                 break;
             }
         }
@@ -94,11 +100,12 @@ impl<W: Word> Worker<'_, W> {
         self.finish()
     }
 
+    fn is_full(&self) -> bool {
+        self.found.load(Ordering::Relaxed) > self.plan.max_states
+    }
+
     fn insert(&mut self, states: &[W]) {
-        let before = self.shard.set.len();
-        self.shard.insert(states);
-        let new = self.shard.set.len() - before;
-        self.plan.found(self.found.fetch_add(new, Ordering::Relaxed) + new);
+        insert(self.shard, states, self.found, self.plan);
     }
 
     fn take_in(&mut self) {
@@ -121,10 +128,19 @@ impl<W: Word> Worker<'_, W> {
         let Mail { inbox, outbox, .. } = self.mail;
         drop(outbox);
         for states in inbox {
-            let before = self.shard.set.len();
-            self.shard.insert(&states);
-            self.found.fetch_add(self.shard.set.len() - before, Ordering::Relaxed);
+            insert(self.shard, &states, self.found, self.plan);
         }
-        Level::of(self.expander)
+        Level::of(self.expander, self.stopped)
     }
+}
+
+/// Inserts nothing if there are too many already: the search has failed, and its memory is used up.
+fn insert<W: Word>(shard: &mut Shard<W>, states: &[W], found: &AtomicUsize, plan: &Plan) {
+    if found.load(Ordering::Relaxed) > plan.max_states {
+        return;
+    }
+    let before = shard.set.len();
+    shard.insert(states);
+    let new = shard.set.len() - before;
+    plan.found(found.fetch_add(new, Ordering::Relaxed) + new);
 }
