@@ -46,7 +46,7 @@ pub use self::options::{Counting, Options, Reduction, Reductions, Stop, Threads,
 pub use self::outcome::{
     Bound, Coverage, Interleavings, Length, Outcome, Round, Statistics, Step, Trace, Verdict,
 };
-use self::search::{End, Searched};
+use self::search::{End, Plan, Searched};
 use self::tables::Tables;
 use self::word::Word;
 use crate::model::{Model, ModelError};
@@ -168,9 +168,35 @@ impl Packed {
     }
 }
 
+/// States after which it is asked whether persistent sets are worth their time.
+const PROBED: usize = 1024;
+
+/// The search that answers, and the options it was made with: without persistent sets where those leave out too few of the
+/// first states to be worth the time of choosing them. What is decided so depends on the model and the limits alone.
+fn searched<W: Word>(tables: &Tables<W>, options: &Options) -> (Searched<W>, Options) {
+    let (plan, _) = options.plan::<W>();
+    if options.reductions.persistent_sets == Reduction::Off {
+        return (Searched::run(tables, &plan), *options);
+    }
+    let begun = Searched::begin(tables, &plan, PROBED);
+    if !begun.is_open(&plan) {
+        return (begun.go_on(tables, &plan), *options);
+    }
+    // As deep as that without them: whether there are many more states.
+    let worthwhile = begun.states.saturating_mul(3) / 2;
+    let plain = Plan { max_states: worthwhile.min(plan.max_states), ..plan.shortest(begun.depth() - 1) };
+    if Searched::run(tables, &plain).end != End::Exhausted {
+        return (begun.go_on(tables, &plan), *options);
+    }
+    drop(begun);
+    let off = Reductions { persistent_sets: Reduction::Off, ..options.reductions };
+    let options = Options { reductions: off, ..*options };
+    (Searched::run(tables, &options.plan::<W>().0), options)
+}
+
 fn explore_tables<W: Word>(model: &Model, tables: &Tables<W>, options: &Options) -> Outcome {
-    let (plan, bound) = options.plan::<W>();
-    let searched = Searched::run(tables, &plan);
+    let (searched, options) = searched(tables, options);
+    let (options, (plan, bound)) = (&options, options.plan::<W>());
     match searched.end {
         End::Full => searched.bound_hit(bound),
         End::Stopped => searched.bound_hit(Bound::Stopped),

@@ -2,7 +2,8 @@
 //!
 //! Invariant: it is looked for in a graph that was searched to the end. A state is hopeless if none of those that can be
 //! reached from it is an end or has no step. Persistent sets keep this: a run of the model is the beginning of one that
-//! takes the same steps in another order in the reduced graph, and an agent that has ended stays so.
+//! takes the same steps in another order in the reduced graph, and who stops may go on there. Steps of the model that the
+//! reduced graph leaves out count, too, where they lead from one of its states to another.
 
 use super::expand::{Broken, Expander};
 use super::search::{Plan, Searched};
@@ -10,7 +11,7 @@ use super::tables::Tables;
 use super::word::Word;
 use crate::model::PropertyId;
 
-const FOUND: &str = "a search that is exhausted has found each successor";
+const FOUND: &str = "a search has a place for each state that it found";
 
 /// Whether an end can be reached from everywhere.
 pub(super) enum Hope<W> {
@@ -29,7 +30,8 @@ pub(super) fn find<W: Word>(tables: &Tables<W>, plan: &Plan, searched: &Searched
     if tables.ways.iter().all(|way| !way.back) {
         return Hope::Everywhere;
     }
-    let expander = Expander::new(tables, plan.reductions);
+    // All steps are looked at: choosing some would cost more than they do.
+    let expander = Expander::new(tables, plan.without_persistent_sets().reductions);
     let hopeful = vec![false; searched.capacity()];
     let mut hopes = Hopes { plan, searched, tables, expander, hopeful };
     loop {
@@ -77,7 +79,7 @@ impl<W: Word> Hopes<'_, W> {
         let before = self.expander.transitions;
         // The depth is that of nothing: a proved model has no violation to note.
         self.expander.expand(state, 0, |successor| {
-            hope |= hopeful[searched.place(successor).expect(FOUND)];
+            hope |= searched.place(successor).is_some_and(|place| hopeful[place]);
         });
         hope || self.expander.transitions == before
     }

@@ -98,7 +98,8 @@ impl Plan {
 
 impl<W: Word> Level<W> {
     fn of(expander: Expander<'_, W>, stopped: bool) -> Self {
-        Self { transitions: expander.transitions, broken: expander.broken, seen: expander.seen, stopped }
+        let Expander { transitions, broken, seen, .. } = expander;
+        Self { transitions, broken, seen, stopped }
     }
 
     fn and(mut self, other: &Self) -> Self {
@@ -112,14 +113,32 @@ impl<W: Word> Level<W> {
 impl<W: Word> Searched<W> {
     /// Searches from the initial state.
     pub(super) fn run(tables: &Tables<W>, plan: &Plan) -> Self {
+        Self::start(tables, plan).go_on(tables, plan)
+    }
+
+    /// Searches level by level until there are so many states, or it is over.
+    pub(super) fn begin(tables: &Tables<W>, plan: &Plan, states: usize) -> Self {
         let mut searched = Self::start(tables, plan);
-        while searched.end == End::Exhausted && searched.depth() <= plan.max_depth && searched.width() > 0 {
+        while searched.is_open(plan) && searched.states < states {
             searched.level(tables, plan);
         }
-        if searched.width() == 0 && searched.depth() > 0 {
-            searched.shards.iter_mut().for_each(|shard| drop(shard.levels.pop()));
-        }
         searched
+    }
+
+    /// Searches to the end.
+    pub(super) fn go_on(mut self, tables: &Tables<W>, plan: &Plan) -> Self {
+        while self.is_open(plan) {
+            self.level(tables, plan);
+        }
+        if self.width() == 0 && self.depth() > 0 {
+            self.shards.iter_mut().for_each(|shard| drop(shard.levels.pop()));
+        }
+        self
+    }
+
+    /// Whether there is a level to expand.
+    pub(super) fn is_open(&self, plan: &Plan) -> bool {
+        self.end == End::Exhausted && self.depth() <= plan.max_depth && self.width() > 0
     }
 
     /// The depth of the last level.

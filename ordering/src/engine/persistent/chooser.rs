@@ -7,6 +7,9 @@ use super::super::tables::{Entry, Tables};
 use super::super::word::Word;
 use super::{Agents, Later, Next};
 
+/// Sets that are built in a state at most: each may come to all agents.
+const TRIES: u32 = 8;
+
 /// Chooses the agents whose steps are tried.
 pub(in super::super) struct Chooser<'t, W> {
     tables: &'t Tables<W>,
@@ -39,17 +42,21 @@ impl<'t, W: Word> Chooser<'t, W> {
         }
     }
 
-    /// The persistent set with the fewest steps that does not go back, or all agents; `at` is where they are.
+    /// Of the first persistent sets that do not go back, the one with the fewest steps, or all agents; `at` is where they are.
     pub(in super::super) fn choose(&mut self, state: W, at: &[u32]) -> Agents {
         let mut fewest = match self.look_at(state, at) {
             Sight::Alone(agent) => return agent,
             Sight::Steps(all) => all,
         };
-        let mut best = Agents::MAX;
+        let (mut best, mut tries) = (Agents::MAX, 0);
         for start in 0..at.len() {
+            if tries == TRIES {
+                break;
+            }
             // A set has at least the steps of the agent that it is built from.
             let own = self.views[start].count;
             let promising = own != 0 && own < fewest;
+            tries += u32::from(promising);
             if let Some((set, count)) = promising.then(|| self.closure(start, fewest, at)).flatten() {
                 (best, fewest) = (set, count);
             }
