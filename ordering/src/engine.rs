@@ -46,6 +46,7 @@ pub use self::options::{Counting, Options, Reduction, Reductions, Stop, Threads,
 pub use self::outcome::{
     Bound, Coverage, Interleavings, Length, Outcome, Round, Statistics, Step, Trace, Verdict,
 };
+use self::pruned::Pruned;
 use self::search::{End, Plan, Searched};
 use self::tables::Tables;
 use self::word::Word;
@@ -82,6 +83,15 @@ pub enum TooLarge {
     /// The model is not well formed.
     #[error(transparent)]
     Malformed(#[from] ModelError),
+    /// It was told to stop before the model was packed.
+    #[error("the time was over before the model was packed")]
+    Stopped,
+}
+
+impl TooLarge {
+    fn unless_stopped(stop: Option<&Stop>) -> Result<(), Self> {
+        if stop.is_some_and(Stop::is_set) { Err(Self::Stopped) } else { Ok(()) }
+    }
 }
 
 /// The variables that take the most bits, with their bits, the biggest first.
@@ -101,10 +111,21 @@ impl fmt::Display for Biggest {
 ///
 /// If the model is not well formed, or if a state takes more than 127 bits.
 pub fn compile(model: &Model) -> Result<Packed, TooLarge> {
+    compile_until(model, None)
+}
+
+/// The same, unless it is told to stop.
+///
+/// # Errors
+///
+/// Likewise, and if it was told to stop.
+pub fn compile_until(model: &Model, stop: Option<&Stop>) -> Result<Packed, TooLarge> {
     model.validate()?;
-    let tables = match Tables::of(model) {
+    let pruned = Pruned::of(model, stop)?;
+    let tables = match Tables::of(model, &pruned, stop) {
         Ok(tables) => Width::Narrow(tables),
-        Err(_) => Width::Wide(Tables::of(model)?),
+        Err(TooLarge::Bits { .. }) => Width::Wide(Tables::of(model, &pruned, stop)?),
+        Err(other @ (TooLarge::Malformed(_) | TooLarge::Stopped)) => return Err(other),
     };
     Ok(Packed { model: model.clone(), tables })
 }

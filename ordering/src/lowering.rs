@@ -185,6 +185,10 @@ pub fn too_large(scenario: &Scenario, error: &TooLarge) -> Diagnostic {
             let help = format!("leave out what no property needs; the largest are {biggest}");
             Diagnostic::new(name.span, message, help)
         }
+        TooLarge::Stopped => {
+            let message = format!("`{}` was not packed in time", name.node);
+            Diagnostic::new(name.span, message, "allow more time, or use fewer variables and values")
+        }
         TooLarge::Malformed(error) => {
             let message = format!("`{}` cannot be explored: {error}", name.node);
             Diagnostic::new(name.span, message, "use fewer agents, pages, frames and repeats")

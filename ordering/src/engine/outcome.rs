@@ -143,6 +143,22 @@ pub enum Interleavings {
     NotCounted,
 }
 
+impl Outcome {
+    /// Of a model that was not packed in time.
+    #[must_use]
+    pub const fn stopped() -> Self {
+        let statistics = Statistics {
+            states: 0,
+            transitions: 0,
+            interleavings: Interleavings::NotCounted,
+            depth: 0,
+            bytes: 0,
+            last_levels: [0; 2],
+        };
+        Self { verdict: Verdict::BoundHit { what: Bound::Stopped }, statistics, coverage: None }
+    }
+}
+
 impl<W: Word> Searched<W> {
     pub(super) fn statistics(&self) -> Statistics {
         Statistics {

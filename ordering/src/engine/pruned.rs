@@ -4,6 +4,7 @@
 //! least one place, and its first one is where it starts.
 
 use super::reach::Reach;
+use super::{Stop, TooLarge};
 use crate::model::{Alternative, Model, Update};
 
 /// A model without what cannot happen.
@@ -35,14 +36,14 @@ pub(super) struct Way<'m> {
 }
 
 impl<'m> Pruned<'m> {
-    pub(super) fn of(model: &'m Model) -> Self {
-        let reach = Reach::of(model);
+    pub(super) fn of(model: &'m Model, stop: Option<&Stop>) -> Result<Self, TooLarge> {
+        let reach = Reach::of(model, stop)?;
         let mut pruned = Self { model, reach, places: Vec::new(), first: vec![0] };
         for agent in 0..model.agents.len() {
             pruned.add_agent(agent);
             pruned.first.push(pruned.places.len());
         }
-        pruned
+        Ok(pruned)
     }
 
     /// The places of an agent.

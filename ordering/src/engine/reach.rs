@@ -5,6 +5,7 @@
 //! one agent writes is followed through that agent's program; any other has one set for the whole run.
 
 use super::bits::Bits;
+use super::{Stop, TooLarge};
 use crate::model::{Alternative, Guard, Model, Pc, Update, Var};
 
 /// What can be reached.
@@ -31,10 +32,10 @@ enum Writer {
 
 impl Reach {
     /// The fixpoint over `model`.
-    pub(super) fn of(model: &Model) -> Self {
+    pub(super) fn of(model: &Model, stop: Option<&Stop>) -> Result<Self, TooLarge> {
         let mut reach = Self::start(model);
-        while reach.pass(model) {}
-        reach
+        while reach.pass(model, stop)? {}
+        Ok(reach)
     }
 
     /// Instructions that the agent can reach, in their order, the end included.
@@ -75,10 +76,11 @@ impl Reach {
     }
 
     /// Takes every alternative once; whether anything new was reached.
-    fn pass(&mut self, model: &Model) -> bool {
+    fn pass(&mut self, model: &Model, stop: Option<&Stop>) -> Result<bool, TooLarge> {
         let mut grown = false;
         for (index, agent) in model.agents.iter().enumerate() {
             for (pc, instruction) in agent.program.iter().enumerate() {
+                TooLarge::unless_stopped(stop)?;
                 for alternative in &instruction.alternatives {
                     if self.places[index][pc].is_some() && self.possible(index, pc, alternative) {
                         grown |= self.take(index, pc, alternative);
@@ -86,7 +88,7 @@ impl Reach {
                 }
             }
         }
-        grown
+        Ok(grown)
     }
 
     fn take(&mut self, agent: usize, pc: usize, alternative: &Alternative) -> bool {

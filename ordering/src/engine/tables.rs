@@ -2,7 +2,6 @@
 //!
 //! Invariant: an alternative's entry does to a packed state what the alternative does to the state it stands for.
 
-use super::TooLarge;
 use super::bits::Bits;
 use super::cases::{Cases, Tally};
 use super::condition::{Condition, Translation, code};
@@ -13,6 +12,7 @@ use super::properties::Properties;
 use super::pruned::{Pruned, Way};
 use super::symmetry::{self, Alike};
 use super::word::Word;
+use super::{Stop, TooLarge};
 use crate::model::{Model, PropertyId, Symmetry, Update, Var};
 
 /// A compiled model.
@@ -123,26 +123,25 @@ impl<W: Word> Entry<W> {
 }
 
 impl<W: Word> Tables<W> {
-    pub(super) fn of(model: &Model) -> Result<Self, TooLarge> {
-        let pruned = Pruned::of(model);
+    pub(super) fn of(model: &Model, pruned: &Pruned<'_>, stop: Option<&Stop>) -> Result<Self, TooLarge> {
         let symmetries: Vec<&Symmetry> = symmetry::that_hold(model);
-        let layout = Layout::of(&pruned, &symmetries, W::BITS)?;
+        let layout = Layout::of(pruned, &symmetries, W::BITS)?;
         let fields = layout.counters.iter().zip(&pruned.first);
         let counters: Vec<Counter> = fields.map(|(&field, &first)| Counter::of(field, first)).collect();
-        let (ways, places) = ways(&pruned, &layout, &counters);
-        let live: Vec<W> = liveness::live(&pruned).iter().map(|live| layout.mask(live)).collect();
+        let (ways, places) = ways(pruned, &layout, &counters);
+        let live: Vec<W> = liveness::live(pruned).iter().map(|live| layout.mask(live)).collect();
         let kept = W::occupied() | layout.mask(&liveness::observed(model));
-        let dependence = Dependence::of(&pruned, &layout, &ways, &places);
+        let dependence = Dependence::of(pruned, &layout, &ways, &places);
         let alike = symmetries.iter().zip(&layout.blocks).map(|(one, blocks)| Alike::of(one, blocks));
         Ok(Self {
             alike: alike.collect(),
             initial: W::occupied() | initial(&layout, model),
-            cases: Cases::of(&layout, &ways, &places, &live, &dependence.written(&pruned)),
+            cases: Cases::of(&layout, &ways, &places, &live, &dependence.written(pruned), stop)?,
             ways,
             live,
             kept: counters.iter().fold(kept, |kept, counter| kept | counter.field.mask()),
             dependence,
-            properties: Properties::of(&pruned, &layout),
+            properties: Properties::of(pruned, &layout),
             counters,
             layout,
             symmetries: symmetries.into_iter().cloned().collect(),

@@ -1,6 +1,7 @@
 //! Claims about both widths of words; everything else is tested from outside.
 
 use super::cow_n::{Order, Size, cow_n};
+use super::pruned::Pruned;
 use super::tables::Tables;
 use super::{Counting, Options, Outcome, Reductions, explore_tables};
 use crate::model::Model;
@@ -8,8 +9,9 @@ use crate::model::Model;
 /// The outcomes in both widths; a wide state takes more bytes.
 fn both(model: &Model, reductions: Reductions) -> [Outcome; 2] {
     let options = Options { reductions, interleavings: Counting::On, ..Options::default() };
-    let narrow = explore_tables(model, &Tables::<u64>::of(model).unwrap(), &options);
-    let mut wide = explore_tables(model, &Tables::<u128>::of(model).unwrap(), &options);
+    let pruned = Pruned::of(model, None).unwrap();
+    let narrow = explore_tables(model, &Tables::<u64>::of(model, &pruned, None).unwrap(), &options);
+    let mut wide = explore_tables(model, &Tables::<u128>::of(model, &pruned, None).unwrap(), &options);
     assert!(wide.statistics.bytes > narrow.statistics.bytes);
     wide.statistics.bytes = narrow.statistics.bytes;
     [narrow, wide]

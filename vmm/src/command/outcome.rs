@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use ordering::answer::{Answer, Answered};
 use ordering::counterexample::Table;
-use ordering::engine::{self, Bound, Counting, Interleavings, Options, Outcome, Packed, Reductions, Verdict};
+use ordering::engine::{
+    self, Bound, Counting, Interleavings, Options, Outcome, Packed, Reductions, TooLarge, Verdict,
+};
 use ordering::language::Diagnostic;
 use ordering::language::syntax::{Expect, Scenario};
 use ordering::lowering::{Lowered, too_large};
@@ -27,7 +29,8 @@ pub(super) struct Checked {
     file: String,
     lowered: Lowered,
     answer: Answer,
-    packed: Packed,
+    /// None if the time was over before.
+    packed: Option<Packed>,
     outcome: Outcome,
     time: Duration,
     /// What a search without reductions said, if it was asked and said something else.
@@ -44,10 +47,18 @@ impl Checked {
         cross: bool,
     ) -> Result<Self, Diagnostic> {
         let begun = Instant::now();
-        let packed = engine::compile(&lowered.model).map_err(|error| too_large(scenario, &error))?;
-        let outcome = engine::explore(&packed, options);
+        let packed = match engine::compile_until(&lowered.model, options.stop) {
+            Ok(packed) => Some(packed),
+            Err(TooLarge::Stopped) => None,
+            Err(error @ (TooLarge::Bits { .. } | TooLarge::Malformed(_))) => {
+                return Err(too_large(scenario, &error));
+            }
+        };
+        let explored = packed.as_ref().map(|packed| engine::explore(packed, options));
+        let outcome = explored.unwrap_or_else(Outcome::stopped);
         let time = begun.elapsed();
-        let disagrees = if cross { disagreement(&packed, options, &outcome) } else { None };
+        let crossed = packed.as_ref().filter(|_| cross);
+        let disagrees = crossed.and_then(|packed| disagreement(packed, options, &outcome));
         let answer = Answer::new(&lowered, &outcome);
         Ok(Self { file: file.to_owned(), lowered, answer, packed, outcome, time, disagrees })
     }
@@ -58,7 +69,8 @@ impl Checked {
         let statistics = &self.outcome.statistics;
         let [before, last] = statistics.last_levels;
         let trend = if last > before { "still growing" } else { "no longer growing" };
-        let (depth, bits) = (statistics.depth, self.packed.state_bits());
+        let Some(packed) = &self.packed else { return Some("  the model was not packed in time".to_owned()) };
+        let (depth, bits) = (statistics.depth, packed.state_bits());
         Some(format!(
             "  {depth} steps deep, {last} new states at the last step after {before} ({trend}); of at most 2^{bits}"
         ))
@@ -110,17 +122,20 @@ impl Checked {
     /// A complete run of a scenario that is proved.
     pub(super) fn witness(&self, options: &Options) -> Option<Table> {
         let proved = self.outcome.verdict == Verdict::Proved;
-        let trace = proved
-            .then(|| engine::witness(&self.packed, &Options { max_states: WITNESS_STATES, ..*options }))??;
+        let trace = proved.then(|| {
+            let options = Options { max_states: WITNESS_STATES, ..*options };
+            engine::witness(self.packed.as_ref()?, &options)
+        })??;
         Some(Table::new(&self.lowered, &trace, None))
     }
 
     /// The bits of its state.
     pub(super) fn bits(&self) -> String {
         let variables = self.lowered.model.variables.iter().map(|variable| variable.name.as_str());
-        let bits = variables.zip(self.packed.bits()).filter(|(_, bits)| *bits > 0);
+        let Some(packed) = &self.packed else { return "    the model was not packed in time".to_owned() };
+        let bits = variables.zip(packed.bits()).filter(|(_, bits)| *bits > 0);
         let bits: Vec<String> = bits.map(|(name, bits)| format!("{name} {bits}")).collect();
-        format!("    {} bits a state: {}", self.packed.state_bits(), bits.join(", "))
+        format!("    {} bits a state: {}", packed.state_bits(), bits.join(", "))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::super::layout::{Field, Layout, Slot};
 use super::super::tables::{Entry, number};
 use super::super::word::Word;
+use super::super::{Stop, TooLarge};
 use super::{Case, Cases, Choice, Kind, Outlook, PARTS, Part, Switch, Tally};
 use crate::model::PropertyId;
 
@@ -37,20 +38,22 @@ impl<W: Word> Cases<W> {
         places: &[(u32, u32)],
         live: &[W],
         written: &[W],
-    ) -> Self {
+        stop: Option<&Stop>,
+    ) -> Result<Self, TooLarge> {
         let mut fields: Vec<Known> = layout.slots.iter().filter_map(Known::of).collect();
         fields.sort_by_key(|known| known.field.shift);
         let mut cases =
             Self { places: Vec::new(), switches: Vec::new(), cases: Vec::new(), choices: Vec::new() };
         let mut budget = BUDGET;
         for &(begin, end) in places {
+            TooLarge::unless_stopped(stop)?;
             let first = number(cases.switches.len());
             for group in groups(&fields, ways, begin..end) {
                 cases.add(&group, live, written, &mut budget);
             }
             cases.places.push((first, number(cases.switches.len())));
         }
-        cases
+        Ok(cases)
     }
 
     fn add(&mut self, group: &Group<'_, W>, live: &[W], written: &[W], budget: &mut usize) {

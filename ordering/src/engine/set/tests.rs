@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::super::Reductions;
 use super::super::cow_n::{Order, Size, cow_n};
 use super::super::options::Options;
+use super::super::pruned::Pruned;
 use super::super::search::Searched;
 use super::super::tables::Tables;
 use super::super::word::Word;
@@ -55,7 +56,7 @@ fn a_table_is_never_more_than_three_quarters_full() {
 #[test]
 fn states_of_a_protocol_are_found_within_two_probes() {
     let model = cow_n(Size { pages: 3, devices: 1, reads: 3 }, Order::NotifyFirst);
-    let tables = Tables::<u64>::of(&model).unwrap();
+    let tables = Tables::<u64>::of(&model, &Pruned::of(&model, None).unwrap(), None).unwrap();
     let options = Options { reductions: Reductions::NONE, ..Options::default() };
     let searched = Searched::run(&tables, &options.plan::<u64>().0);
     let set = searched.set();
