@@ -169,11 +169,11 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = |column: usize| {
             let cells = self.all().filter(|row| row.column == column).map(|row| row.text.chars().count());
-            cells.chain([self.columns[column].chars().count()]).max().unwrap_or(0)
+            cells.chain([self.columns[column].chars().count()]).fold(0, usize::max)
         };
         let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
         let changes: Vec<String> = self.all().map(Row::change).collect();
-        let widest = changes.iter().map(|change| change.chars().count()).max().unwrap_or(0);
+        let widest = changes.iter().map(|change| change.chars().count()).fold(0, usize::max);
         let print = |f: &mut fmt::Formatter<'_>, cells: &[&str], change: &str| {
             let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$} | "));
             let text: String = padded.chain([change.to_owned()]).collect();

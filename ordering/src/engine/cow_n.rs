@@ -225,7 +225,7 @@ impl Program {
 
     /// The number of the next instruction.
     fn here(&self) -> u16 {
-        u16::try_from(self.agent.program.len()).unwrap_or(u16::MAX)
+        u16::try_from(self.agent.program.len()).expect("the protocol is small")
     }
 
     fn add(&mut self, step: Alternative) {

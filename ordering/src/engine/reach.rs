@@ -171,7 +171,7 @@ impl Reach {
     fn before(&self, agent: usize, pc: usize, var: Var) -> Bits {
         match &self.places[agent][pc] {
             Some(place) if self.writers[at(var)] == Writer::Only(agent) => place[at(var)].clone(),
-            _ => self.values[at(var)].clone(),
+            Some(_) | None => self.values[at(var)].clone(),
         }
     }
 

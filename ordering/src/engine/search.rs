@@ -13,6 +13,8 @@ use super::word::Word;
 
 mod shared;
 
+const BEGUN: &str = "a search begins with a level";
+
 /// Successors that are collected before they are inserted.
 const BATCH: usize = 1024;
 
@@ -241,7 +243,7 @@ fn alone<W: Word>(shards: &mut [Shard<W>], tables: &Tables<W>, plan: &Plan, dept
     let mut found = shards.iter().map(|shard| shard.set.len()).sum::<usize>();
     let mut stopped = false;
     for source in 0..count {
-        let states = shards[source].levels.last_mut().map(std::mem::take).unwrap_or_default();
+        let states = shards[source].levels.last_mut().map(std::mem::take).expect(BEGUN);
         for &state in &states {
             stopped |= plan.is_stopped();
             if stopped {
@@ -269,7 +271,7 @@ fn alone<W: Word>(shards: &mut [Shard<W>], tables: &Tables<W>, plan: &Plan, dept
 fn one_shard<W: Word>(shard: &mut Shard<W>, tables: &Tables<W>, plan: &Plan, depth: usize) -> Level<W> {
     let mut expander = Expander::new(tables, plan.reductions);
     let mut outbox: Vec<W> = Vec::with_capacity(2 * BATCH);
-    let states = shard.levels.last_mut().map(std::mem::take).unwrap_or_default();
+    let states = shard.levels.last_mut().map(std::mem::take).expect(BEGUN);
     let mut stopped = false;
     for &state in &states {
         stopped = plan.is_stopped();

@@ -94,7 +94,8 @@ impl<W: Word> Entry<W> {
     pub(super) fn apply(&self, state: W) -> W {
         let mut after = (state & !self.clear | self.set).plus(self.add);
         for copy in &self.copies {
-            after = after | copy.to.put(copy.from.read(state).unwrap_or(0));
+            // Contents that no state has at this place may be without a code; what they become is never looked at.
+            after = after | copy.to.put(copy.from.read(state).map_or(0, |code| code));
         }
         after
     }
@@ -226,7 +227,8 @@ impl<W: Word> Entry<W> {
 
     fn assign(&mut self, field: Field, codes: &[u32], value: u32) {
         self.clear = self.clear | field.mask();
-        self.set = self.set | field.put(code(codes, value).unwrap_or(0));
+        self.set =
+            self.set | field.put(code(codes, value).expect("what a way writes is a value of its variable"));
     }
 }
 
@@ -250,7 +252,9 @@ fn initial<W: Word>(layout: &Layout, model: &Model) -> W {
     let fields = layout.slots.iter().zip(&model.variables);
     fields.fold(W::ZERO, |state, (slot, variable)| match slot {
         Slot::Constant(_) => state,
-        Slot::Coded(field, codes) => state | field.put(code(codes, variable.initial).unwrap_or(0)),
+        Slot::Coded(field, codes) => {
+            state | field.put(code(codes, variable.initial).expect("a variable has its value at the start"))
+        }
     })
 }
 

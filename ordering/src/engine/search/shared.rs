@@ -11,7 +11,7 @@ use std::thread;
 use super::super::expand::Expander;
 use super::super::tables::Tables;
 use super::super::word::Word;
-use super::{Level, Plan, Shard, alone, owner};
+use super::{BEGUN, Level, Plan, Shard, alone, owner};
 
 /// States in a message.
 const MESSAGE: usize = 4096;
@@ -68,7 +68,7 @@ struct Mail<W> {
 
 impl<W: Word> Worker<'_, W> {
     fn run(mut self, depth: usize) -> Level<W> {
-        let states = self.shard.levels.last_mut().map(std::mem::take).unwrap_or_default();
+        let states = self.shard.levels.last_mut().map(std::mem::take).expect(BEGUN);
         let mut staying = Vec::with_capacity(2 * MESSAGE);
         let own = self.own;
         for &state in &states {
