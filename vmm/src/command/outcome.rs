@@ -144,7 +144,7 @@ fn disagreement(packed: &Packed, options: &Options, outcome: &Outcome) -> Option
     let reductions = if options.reductions == Reductions::NONE { Reductions::ALL } else { Reductions::NONE };
     let other = engine::explore(packed, &Options { reductions, interleavings: Counting::Off, ..*options });
     let summary = |outcome: &Outcome| match &outcome.verdict {
-        Verdict::Violated { trace, .. } => format!("VIOLATED in {} steps", trace.steps.len()),
+        Verdict::Violated { trace, .. } => violated_in(trace.steps.len()),
         Verdict::BoundHit { .. } => Answered::BoundHit.to_string(),
         Verdict::Proved => match &outcome.coverage {
             Some(coverage) if !coverage.end => format!("PROVED, {} unseen, no end", coverage.unseen.len()),
@@ -154,6 +154,11 @@ fn disagreement(packed: &Packed, options: &Options, outcome: &Outcome) -> Option
     };
     let (this, that) = (summary(outcome), summary(&other));
     (this != that).then(|| format!("{this}, and {that} with reductions the other way round"))
+}
+
+/// The length of a counterexample in words.
+fn violated_in(steps: usize) -> String {
+    format!("VIOLATED in {steps} step{}", if steps == 1 { "" } else { "s" })
 }
 
 fn expected_name(lowered: &Lowered) -> &'static str {
@@ -166,7 +171,7 @@ fn expected_name(lowered: &Lowered) -> &'static str {
 impl fmt::Display for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = match &self.outcome.verdict {
-            Verdict::Violated { trace, .. } => format!("VIOLATED in {} steps", trace.steps.len()),
+            Verdict::Violated { trace, .. } => violated_in(trace.steps.len()),
             Verdict::BoundHit { what } => format!("BOUND HIT: {}", option_of(*what)),
             Verdict::Proved => self.answer.answered.to_string(),
         };
