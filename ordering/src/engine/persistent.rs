@@ -143,15 +143,13 @@ impl<W: Word> Dependence<W> {
     }
 
     /// Agents without whose steps no property of the end can break from here on: somebody who has not ended, and if all
-    /// have, whoever can still change a variable or go on.
+    /// have, whoever can still change a variable.
     fn enablers(&self, at: &[u32], later: &[Later<W>]) -> Agents {
         let awaited = |&agent: &usize| self.awaited >> agent & 1 == 1;
         match (0..at.len()).filter(awaited).find(|&agent| !self.ends[at[agent] as usize]) {
             Some(agent) => 1 << agent,
-            None => {
-                let stopped = (0..at.len()).filter(awaited).filter(|&agent| later[agent].writes != W::ZERO);
-                stopped.fold(changers(self.finally, later), |set, agent| set | 1 << agent)
-            }
+            // Who could go on and changes nothing that they look at finds them as they are now, when he has come to his end.
+            None => changers(self.finally, later),
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use ordering::engine::cow_n::{Order, Size, cow_n};
 use ordering::engine::{Bound, Options, Reductions, Threads, TooLarge, Verdict, compile, explore, witness};
-use ordering::model::{Guard, Model, Pc, Var, Variable};
+use ordering::model::{
+    Agent, Alternative, Check, Guard, Instruction, Member, Model, Pc, Property, Symmetry, Update, Var,
+    Variable,
+};
 
 fn protocol(pages: u16) -> Model {
     cow_n(Size { pages, devices: 2, reads: 3 }, Order::NotifyFirst)
@@ -46,7 +49,7 @@ fn a_state_that_does_not_fit_names_the_biggest_variables() {
         model.variables.push(Variable { name: format!("counter{index}"), values, initial: 0 });
         let var = Var(u16::try_from(model.variables.len() - 1).unwrap());
         let agent = &mut model.agents[0].program[0].alternatives[0];
-        agent.updates.push(ordering::model::Update::Increment(var));
+        agent.updates.push(Update::Increment(var));
     }
     let Err(TooLarge::Bits { bits, limit, biggest }) = compile(&model) else { panic!("it cannot fit") };
     assert!(bits > limit);
@@ -63,4 +66,56 @@ fn a_malformed_model_is_refused_with_the_place() {
         message,
         "writer instruction 0 `lock 0`: value 7 is outside the domain of lock, which has 2 values"
     );
+}
+
+const X: Var = Var(0);
+const Y: Var = Var(1);
+
+fn step(updates: Vec<Update>, next: u16, may_end: bool) -> Instruction {
+    let (guard, text, marks) = (Vec::new(), "step".to_owned(), Vec::new());
+    let way = Alternative { guard, updates, next: Pc(next), violates: None, text, line: 0, marks };
+    Instruction { alternatives: vec![way], may_end }
+}
+
+/// Two agents with a flag each, and a formula over the flags that holds at the end.
+fn flags(programs: [Vec<Instruction>; 2], formula: Vec<Vec<Guard>>) -> Model {
+    let values = || ["0", "1"].map(str::to_owned).to_vec();
+    let variable = |name: &str| Variable { name: name.to_owned(), values: values(), initial: 0 };
+    let agent = |program| Agent { name: "agent".to_owned(), program, spontaneous: false };
+    let finally = Property { text: "finally".to_owned(), check: Check::Finally(formula), line: 0 };
+    Model {
+        variables: vec![variable("x"), variable("y")],
+        agents: programs.map(agent).to_vec(),
+        properties: vec![finally],
+        ..Model::default()
+    }
+}
+
+/// The first may stop at once, or go on by a step that nobody sees and then set x; the second sets y.
+fn may_stop() -> Model {
+    let first = vec![step(Vec::new(), 1, true), step(vec![Update::Set(X, 1)], 2, false)];
+    let second = vec![step(vec![Update::Set(Y, 1)], 1, false)];
+    flags([first, second], vec![vec![Guard::Is(Y, 0)], vec![Guard::Is(X, 1)]])
+}
+
+#[test]
+fn agents_of_which_one_may_stop_are_not_alike() {
+    let sets = |var, may_end| vec![step(vec![Update::Set(var, 1)], 1, may_end)];
+    let mut model = flags([sets(X, false), sets(Y, true)], vec![vec![Guard::Is(X, 1), Guard::Is(Y, 1)]]);
+    let member = |agent, var| Member { agents: vec![agent], vars: vec![var] };
+    model.symmetries = vec![Symmetry { members: vec![member(0, X), member(1, Y)] }];
+    let packed = compile(&model).unwrap();
+    assert_eq!(packed.symmetries(), 0);
+    assert!(matches!(explore(&packed, &Options::default()).verdict, Verdict::Violated { .. }));
+}
+
+#[test]
+fn who_may_stop_is_not_made_to_go_on_before_the_end_is_looked_at() {
+    for reductions in [Reductions::ALL, Reductions::NONE] {
+        let outcome = explore(&compile(&may_stop()).unwrap(), &Options { reductions, ..Options::default() });
+        let Verdict::Violated { trace, .. } = outcome.verdict else {
+            panic!("X stops and Y sets y: {reductions:?}")
+        };
+        assert_eq!(trace.steps.len(), 1, "{reductions:?}");
+    }
 }
