@@ -4,6 +4,8 @@
 //! Invariant: the translator is written from docs/language.md alone and shares nothing with the crate `ordering`: no
 //! parser, no table of steps, no search. A scenario has an AST of its own here.
 //!
+//! `never livelock` is no safety property: it is not compared, and every scenario switches it off.
+//!
 //! A scenario is named by its seed. `AFTERIMAGE_ORACLE=first..last` tries other ones, as many as one likes; a failure
 //! prints the seed, the scenario with the fewest rows that still fails, what either side says, and the line that replays
 //! it. Without `spin` or a C compiler the tests say so and pass, except where `CI` is `true`.

@@ -17,7 +17,7 @@ use super::{explorer, random, spin};
 const SEEDS: Range<u64> = 0..200;
 
 /// How many seeds a mistake may stay unnoticed.
-const UNNOTICED: u64 = 200;
+const UNNOTICED: u64 = 1000;
 
 /// What both sides say of a scenario.
 pub(super) enum Outcome {

@@ -8,7 +8,7 @@ use super::setting::Scenario;
 use super::spin::Answer;
 
 /// What must occur, as it is written.
-const WANTED: [&str; 66] = [
+const WANTED: [&str; 69] = [
     "evict = off",
     "walk = split",
     "flush = split",
@@ -21,6 +21,9 @@ const WANTED: [&str; 66] = [
     "deadlock = off",
     "range = off",
     "use_after_free = off",
+    "unlock = off",
+    "walk_unlinked = off",
+    "pmd M1",
     "device D0 ats",
     "pasid X",
     "under M0",
@@ -77,6 +80,10 @@ const WANTED: [&str; 66] = [
     "ptep_clear_flush",
 ];
 
+/// What is rare by nature, and must occur at least `OFTEN` times.
+const RARE: [&str; 4] = ["drain_requests", "page_response ", "fence", " leaf"];
+const OFTEN: usize = 5;
+
 /// What must occur among the properties.
 const PROPERTIES: [&str; 4] = ["always ", "finally ", " after ", " until "];
 
@@ -124,6 +131,8 @@ impl Census {
         let missing: Vec<_> =
             WANTED.into_iter().chain(PROPERTIES).filter(|word| !self.words.contains_key(word)).collect();
         assert!(missing.is_empty(), "no random scenario says {missing:?}; change what is drawn");
+        let rare: Vec<_> = RARE.into_iter().filter(|word| self.words[word] < OFTEN).collect();
+        assert!(rare.is_empty(), "fewer than {OFTEN} random scenarios say {rare:?}; change what is drawn");
         let refused: usize = self.refused.values().map(|(count, _)| count).sum();
         let decided = self.violated + self.not_violated;
         assert!(refused * 4 < decided, "{refused} scenarios are refused, {decided} are not\n{self}");
@@ -142,11 +151,11 @@ fn own(property: &str) -> String {
 impl fmt::Display for Census {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { violated, not_violated, disagreed, .. } = self;
-        writeln!(f, "{violated} violated, {not_violated} not, {disagreed} in dispute")?;
-        self.broken.iter().try_for_each(|(property, count)| writeln!(f, "  {count:5} {property}"))?;
+        write!(f, "{violated} violated, {not_violated} not, {disagreed} in dispute")?;
+        self.broken.iter().try_for_each(|(property, count)| write!(f, "; {count} {property}"))?;
         for (why, (count, seed)) in &self.refused {
-            writeln!(f, "  {count:5} refused: {why} (seed {seed})")?;
+            write!(f, "; {count} refused: {why} (seed {seed})")?;
         }
-        self.words.iter().try_for_each(|(word, count)| write!(f, "{}: {count}, ", word.trim()))
+        self.words.iter().try_for_each(|(word, count)| write!(f, "; {}: {count}", word.trim()))
     }
 }

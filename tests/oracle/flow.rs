@@ -149,18 +149,9 @@ impl<'s> Flow<'s> {
         places
     }
 
-    fn acts(&self, node: usize) -> bool {
-        self.reached(node).iter().any(|place| matches!(self.nodes[*place], Node::Act { .. }))
-    }
-
-    /// Where the program has ended.
+    /// Where the program has ended, or may end: whoever stands there has ended as long as he goes no further.
     pub(super) fn ended(&self) -> Vec<usize> {
-        self.from(END).into_iter().filter(|node| !self.acts(*node)).collect()
-    }
-
-    /// Where the program may end, or go on.
-    pub(super) fn may_end(&self) -> Vec<usize> {
-        self.from(END).into_iter().filter(|node| self.acts(*node)).collect()
+        self.from(END)
     }
 
     pub(super) fn len(&self) -> usize {

@@ -18,7 +18,7 @@ mod text;
 
 pub(super) use text::translate;
 
-use super::flow::{Act, END, Flow, Place};
+use super::flow::{Act, Flow, Place};
 use super::program::{Change, Statement};
 use super::setting::{Place as Where, Scenario};
 use super::step::{Access, Invalidation, Page, Step};
@@ -36,11 +36,13 @@ pub(super) enum Mistake {
     NotifyForgets,
     EventNeverArms,
     DeadlockUnseen,
+    UnlinkedUnseen,
+    PasidUnread,
 }
 
 impl Mistake {
     /// All that is a mistake.
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::FlushForgets,
         Self::StoreSkipsTlb,
         Self::LockIsFree,
@@ -48,6 +50,8 @@ impl Mistake {
         Self::NotifyForgets,
         Self::EventNeverArms,
         Self::DeadlockUnseen,
+        Self::UnlinkedUnseen,
+        Self::PasidUnread,
     ];
 }
 
@@ -138,12 +142,6 @@ impl<'s> Promela<'s> {
                     let empty = Self::is_empty(agent);
                     self.commands[before..].iter_mut().for_each(|command| command.guards.push(empty.clone()));
                 }
-            }
-            // Whoever may end or go on takes a step to end.
-            let from = self.flows[agent].may_end();
-            if !from.is_empty() && self.is_awaited(agent) {
-                let end = Command { agent: Some(agent), from, to: Some(END), ..Command::default() };
-                self.commands.push(end.effect("skip"));
             }
         }
     }
@@ -241,9 +239,7 @@ impl<'s> Promela<'s> {
             Step::Access { how: Access::Read | Access::Write(_), page, .. } => {
                 self.access(agent, place, step, *page);
             }
-            Step::GupFast { page, write, pin, handle } => {
-                self.gup_fast(agent, place, *page, (*write, *pin), *handle);
-            }
+            Step::GupFast { .. } => self.gup_fast(agent, place, step),
             Step::TryGet { .. } => self.try_get_statement(agent, place, step),
             Step::IpiSync => self.ipi_sync(agent, place),
             Step::SynchronizeRcu => self.synchronize_rcu(agent, place),

@@ -14,6 +14,7 @@ use fastrand::Rng;
 
 use super::program::Statement;
 use super::setting::{Agent, Place, Scenario};
+use super::step::{Invalidation, Step};
 
 /// What a scenario is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -111,7 +112,9 @@ impl Draw {
             Place::Vcpu(_) | Place::Cpu(_) | Place::Nowhere => false,
         };
         if number == 0 && self.rng.u32(0..5) < 2 {
-            self.scenario.agents[number].body = self.replacement();
+            let mut body = self.replacement();
+            body.extend(self.brought().map(Statement::Step));
+            self.scenario.agents[number].body = body;
             return;
         }
         let length = self.rng.usize(2..5);
@@ -123,7 +126,41 @@ impl Draw {
         if !matches!(place, Place::Device(_)) {
             body = self.controlled(number, body);
         }
+        if self.themes[0] == Theme::Requests && place == Place::Device(0) {
+            body.insert(0, Statement::Step(Step::PageRequest(self.page())));
+        }
+        if number == 0 {
+            let place = self.rng.usize(0..=body.len());
+            let brought = self.brought();
+            body.splice(place..place, brought.map(Statement::Step));
+        }
         self.scenario.agents[number].body = body;
+    }
+
+    /// A step that would be rare otherwise.
+    fn brought(&mut self) -> Option<Step> {
+        let page = self.page();
+        match self.themes[0] {
+            Theme::Requests if self.rng.bool() => Some(Step::DrainRequests),
+            Theme::Requests => Some(Step::PageResponse(page)),
+            Theme::Tso => Some(Step::Fence),
+            Theme::Upper => {
+                Some(Step::Invalidate { what: Invalidation::FlushTlb(page), leaf: true, post: false })
+            }
+            Theme::Cpu
+            | Theme::Device
+            | Theme::Apart
+            | Theme::Vcpu
+            | Theme::ExplicitVcpu
+            | Theme::Pasid
+            | Theme::Gup
+            | Theme::Sections
+            | Theme::Bits
+            | Theme::Swap
+            | Theme::Counts
+            | Theme::Control
+            | Theme::Posted => None,
+        }
     }
 }
 

@@ -102,6 +102,16 @@ impl Scenario {
         self.options.iter().any(|(known, set)| *known == name && *set == value)
     }
 
+    /// The first page that has the same entry: where upper entries name one table, their first pages have one, and so on.
+    pub(super) fn entry_of(&self, page: usize) -> usize {
+        let Some(pmd) = self.pages[page].pmd else { return page };
+        let below = |pmd| (0..self.pages.len()).filter(move |other| self.pages[*other].pmd == Some(pmd));
+        let nth = below(pmd).position(|other| other == page).expect("it is below its upper entry");
+        let table = self.pmds[pmd].target;
+        let same = (0..self.pmds.len()).filter(|other| self.pmds[*other].target == table);
+        same.filter_map(|pmd| below(pmd).nth(nth)).next().expect("the page itself is one")
+    }
+
     pub(super) fn things(&self) -> Things {
         Things { frames: self.frames.len(), slots: self.slots.len(), tables: self.tables.len() }
     }

@@ -177,6 +177,7 @@ pub(super) enum Step {
         page: Page,
         write: bool,
         pin: bool,
+        leaf: bool,
         handle: usize,
     },
     TryGet {
@@ -252,8 +253,9 @@ impl fmt::Display for Step {
                 (Access::Write(value), true) => write!(f, "dma_write {page} = {value}"),
                 (Access::Write(value), false) => write!(f, "store {page} = {value}"),
             },
-            Self::GupFast { page, write, pin, handle } => {
-                write!(f, "gup_fast {page}{}{} => h{handle}", flag(*write, " write"), flag(*pin, " pin"))
+            Self::GupFast { page, write, pin, leaf, handle } => {
+                let (write, pin) = (flag(*write, " write"), flag(*pin, " pin"));
+                write!(f, "gup_fast {page}{write}{pin}{} => h{handle}", flag(*leaf, " leaf"))
             }
             Self::TryGet { page, write, pin, handle } => {
                 write!(f, "try_get {page}{}{} => h{handle}", flag(*write, " write"), flag(*pin, " pin"))

@@ -55,7 +55,7 @@ impl<'s> Promela<'s> {
     fn source(&self, place: Where, page: usize) -> String {
         match place {
             Where::Vcpu(_) if self.is_explicit_vcpu() => format!("spte[{page}]"),
-            Where::Cpu(_) | Where::Device(_) | Where::Vcpu(_) | Where::Nowhere => format!("pte[{page}]"),
+            Where::Cpu(_) | Where::Device(_) | Where::Vcpu(_) | Where::Nowhere => self.pte(page),
         }
     }
 
@@ -120,7 +120,7 @@ impl<'s> Promela<'s> {
 
     fn looks_at_upper_again(&self, walk: &Walk, cache: &str) -> String {
         match self.option("evict", "off") {
-            true => format!("({cache} == 0 || !{})", self.allows(&format!("pte[{}]", walk.page), walk.write)),
+            true => format!("({cache} == 0 || !{})", self.allows(&self.pte(walk.page), walk.write)),
             false => "true".to_owned(),
         }
     }
@@ -138,8 +138,10 @@ impl<'s> Promela<'s> {
 
     fn through_pasid(&self, walk: &Walk, command: Command) -> Command {
         match self.pasid_cache(walk.place) {
-            Some(cache) => command.when(&format!("{cache} == {}", self.mm_number(walk.page))),
-            None => command,
+            Some(cache) if self.mistake != Mistake::PasidUnread => {
+                command.when(&format!("{cache} == {}", self.mm_number(walk.page)))
+            }
+            Some(_) | None => command,
         }
     }
 

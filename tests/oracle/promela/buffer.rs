@@ -31,7 +31,7 @@ impl Cell {
         }
     }
 
-    fn memory(self) -> String {
+    pub(super) fn memory(self) -> String {
         match self {
             Self::Var(var) => format!("x[{var}]"),
             Self::Pte(page) => format!("pte[{page}]"),
@@ -99,8 +99,8 @@ impl<'s> Promela<'s> {
                 let orig = self.orig(agent, page.0);
                 let new = self.entry(agent, *page, entry);
                 let unless = Self::unless(entry);
-                let base = self.walks_table(base, page.0, &unless);
-                let push = self.push(agent, Cell::Pte(page.0), "tmp");
+                let base = self.comes_to_entry(base, page.0, &unless);
+                let push = self.push(agent, self.pte_cell(*page), "tmp");
                 let stores = format!("if :: ({unless}) -> {orig} = tmp; {push} :: else -> skip fi");
                 let lines = [format!("tmp = {new}"), stores, "tmp = 0".to_owned()];
                 Some(base.when(&room).named(&step.to_string()).effects(&lines))
@@ -115,9 +115,12 @@ impl<'s> Promela<'s> {
             Act::Step(step @ Step::Unlock(lock)) => {
                 let cell = Cell::Lock(Self::lock(*lock));
                 let held = format!("{} == {}", self.seen(agent, cell), agent + 1);
-                let push = self.push(agent, cell, "0");
+                let mut push = self.push(agent, cell, "0");
                 let base = match self.option("unlock", "off") {
-                    true => base,
+                    true => {
+                        push = format!("if :: ({held}) -> {push} :: else -> skip fi");
+                        base
+                    }
                     false => base.bad(&format!("!({held})")),
                 };
                 let shared = Self::holds_shared(agent, *lock);

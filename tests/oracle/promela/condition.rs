@@ -6,10 +6,20 @@ use super::Promela;
 use super::buffer::Cell;
 use crate::oracle::entry::{Entry, MIGRATION, Target, Things};
 use crate::oracle::program::{Condition, Feature, Look};
+use crate::oracle::step::Page;
 
 impl Promela<'_> {
     pub(super) fn orig(&self, agent: usize, page: usize) -> String {
         format!("orig[{}]", agent * self.scenario.pages.len() + page)
+    }
+
+    /// The page's entry. Where two upper entries name one table, their pages have the same.
+    pub(super) fn pte(&self, page: usize) -> String {
+        self.pte_cell(Page(page)).memory()
+    }
+
+    pub(super) fn pte_cell(&self, page: Page) -> Cell {
+        Cell::Pte(self.scenario.entry_of(page.0))
     }
 
     pub(super) fn orig_pmd(&self, agent: usize, pmd: usize) -> String {
@@ -27,7 +37,7 @@ impl Promela<'_> {
         match look {
             Look::Var(var) => self.seen(agent, Cell::Var(*var)),
             Look::Handle(handle) => format!("h[{handle}]"),
-            Look::Pte(page) => self.seen(agent, Cell::Pte(page.0)),
+            Look::Pte(page) => self.seen(agent, self.pte_cell(*page)),
             Look::Pmd(pmd) => self.seen(agent, Cell::Pmd(*pmd)),
             Look::Spte(page) => format!("spte[{}]", page.0),
             Look::Tlb(cpu, page) => self.cached("tlb", *cpu, page.0),
@@ -46,7 +56,7 @@ impl Promela<'_> {
             Look::InProgress(page) => format!("inprog[{}]", page.0),
             Look::Requested(page) => format!("req[{}]", page.0),
             Look::PteSame(page) => {
-                format!("({} == {})", self.seen(agent, Cell::Pte(page.0)), self.orig(agent, page.0))
+                format!("({} == {})", self.seen(agent, self.pte_cell(*page)), self.orig(agent, page.0))
             }
             Look::PmdSame(pmd) => {
                 format!("({} == {})", self.seen(agent, Cell::Pmd(*pmd)), self.orig_pmd(agent, *pmd))

@@ -42,22 +42,16 @@ impl Promela<'_> {
         }
     }
 
-    /// Who counts references of what is free breaks the property, or waits if there is none.
-    fn counted(&self, command: Command, number: &str, some: &str) -> Command {
-        match self.option("use_after_free", "off") {
-            true => command.when(&format!("!{some} || refs[{number}] > 0")),
-            false => self.use_after_free(command, number, some),
-        }
-    }
-
     pub(super) fn count(&self, command: Command, count: Count, held: Held) -> Command {
         let Object { number, some, .. } = self.object(held);
         let add = |array: &str, sign: &str| {
-            format!("{array}[{number}] = ({some} -> {array}[{number}] {sign} 1 : {array}[{number}])")
+            // What is free is not counted.
+            let counts = format!("({some} && refs[{number}] > 0)");
+            format!("{array}[{number}] = ({counts} -> {array}[{number}] {sign} 1 : {array}[{number}])")
         };
         let keeps = self.mistake == Mistake::PutKeeps;
         let put = if keeps { "skip".to_owned() } else { drop_one("refs", &number, &some) };
-        let free = |command| self.counted(command, &number, &some);
+        let free = |command| self.use_after_free(command, &number, &some);
         // What is free breaks one property, and not the other one, too.
         let less = |command, array: &str| {
             let inside = format!("!{some} || {array}[{number}] > 0 || refs[{number}] == 0");
@@ -71,9 +65,9 @@ impl Promela<'_> {
             Count::Get => free(command).effect(&add("refs", "+")),
             Count::Put => free(command).effect(&put),
             Count::Pin => free(command).effect(&add("refs", "+")).effect(&add("pins", "+")),
-            Count::Unpin => less(command, "pins").effect(&put).effect(&drop_one("pins", &number, &some)),
+            Count::Unpin => less(command, "pins").effect(&drop_one("pins", &number, &some)).effect(&put),
             Count::Map => free(command).effect(&add("refs", "+")).effect(&add("mapc", "+")),
-            Count::Unmap => less(command, "mapc").effect(&put).effect(&drop_one("mapc", &number, &some)),
+            Count::Unmap => less(command, "mapc").effect(&drop_one("mapc", &number, &some)).effect(&put),
             Count::Free => free(command).effect(&format!("refs[{number}] = 0")),
         }
     }
@@ -105,7 +99,7 @@ impl Promela<'_> {
 
     pub(super) fn mark_stable(&self, command: Command, frame: usize) -> Command {
         let number = Things::frame(frame).to_string();
-        self.counted(command, &number, "true").effect(&format!("stable[{number}] = 1"))
+        self.use_after_free(command, &number, "true").effect(&format!("stable[{number}] = 1"))
     }
 
     pub(super) fn copy(&self, command: Command, from: usize, to: usize) -> Command {
@@ -125,8 +119,8 @@ impl Promela<'_> {
     }
 }
 
-fn drop_one(array: &str, number: &str, some: &str) -> String {
-    format!(
-        "{array}[{number}] = (({some} && {array}[{number}] > 0) -> {array}[{number}] - 1 : {array}[{number}])"
-    )
+/// One less, if there is one; what is free is not counted. References come last.
+pub(super) fn drop_one(array: &str, number: &str, some: &str) -> String {
+    let counts = format!("({some} && refs[{number}] > 0 && {array}[{number}] > 0)");
+    format!("{array}[{number}] = ({counts} -> {array}[{number}] - 1 : {array}[{number}])")
 }

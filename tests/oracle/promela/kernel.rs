@@ -4,6 +4,7 @@
 
 use super::buffer::Cell;
 use super::command::Command;
+use super::count::drop_one;
 use super::{Mistake, Promela};
 use crate::oracle::entry::{Bit, Entry, Target};
 use crate::oracle::flow::Place;
@@ -77,22 +78,35 @@ impl<'s> Promela<'s> {
         }
     }
 
+    /// A step on the entry of a page: its table must be there, and linked.
+    pub(super) fn comes_to_entry(&self, command: Command, page: usize, when: &str) -> Command {
+        let command = self.walks_table(command, page, when);
+        let unseen = self.mistake == Mistake::UnlinkedUnseen || self.option("walk_unlinked", "off");
+        match self.scenario.pages[page].pmd {
+            Some(pmd) if !unseen => {
+                let linked = self.things().is_table(&format!("pmd[{pmd}]"));
+                command.bad(&format!("({when}) && !{linked}"))
+            }
+            Some(_) | None => command,
+        }
+    }
+
     pub(super) fn entry(&self, agent: usize, page: Page, entry: &Entry) -> String {
         let handle = |handle: usize| format!("h[{handle}]");
         self.things().expression(entry, &self.orig(agent, page.0), &handle)
     }
 
     fn pte_step(&self, command: Command, agent: usize, page: Page, new: &str) -> Command {
-        let (pte, orig) = (format!("pte[{}]", page.0), self.orig(agent, page.0));
-        let command = self.walks_table(command, page.0, "true").effect(&format!("{orig} = {pte}"));
+        let (pte, orig) = (self.pte(page.0), self.orig(agent, page.0));
+        let command = self.comes_to_entry(command, page.0, "true").effect(&format!("{orig} = {pte}"));
         command.effect(&format!("{pte} = {new}"))
     }
 
     fn set_pte(&self, command: Command, agent: usize, page: Page, entry: &Entry) -> Command {
-        let (pte, orig) = (format!("pte[{}]", page.0), self.orig(agent, page.0));
+        let (pte, orig) = (self.pte(page.0), self.orig(agent, page.0));
         let new = self.entry(agent, page, entry);
         let unless = Self::unless(entry);
-        self.walks_table(command, page.0, &unless)
+        self.comes_to_entry(command, page.0, &unless)
             .effect(&format!("tmp = ({unless} -> {new} : {pte})"))
             .effect(&format!("{orig} = ({unless} -> tmp : {orig})"))
             .effect(&format!("{pte} = tmp"))
@@ -142,13 +156,13 @@ impl<'s> Promela<'s> {
             }
             Step::PteRead(page) => {
                 let orig = self.orig(agent, page.0);
-                let seen = self.seen(agent, Cell::Pte(page.0));
-                self.walks_table(command, page.0, "true").effect(&format!("{orig} = {seen}"))
+                let seen = self.seen(agent, self.pte_cell(*page));
+                self.comes_to_entry(command, page.0, "true").effect(&format!("{orig} = {seen}"))
             }
             Step::PteClear(page) => self.pte_step(command, agent, *page, "0"),
             Step::SetPte(page, entry) => self.set_pte(command, agent, *page, entry),
             Step::PteModify(page, change) => {
-                let new = self.modified(&format!("pte[{}]", page.0), change);
+                let new = self.modified(&self.pte(page.0), change);
                 self.pte_step(command, agent, *page, &new)
             }
             Step::PmdRead(pmd) => {
@@ -248,21 +262,15 @@ impl<'s> Promela<'s> {
         self.commands.extend([taken, failed]);
     }
 
-    pub(super) fn gup_fast(
-        &mut self,
-        agent: usize,
-        place: &Place<'s>,
-        page: Page,
-        (write, pin): (bool, bool),
-        handle: usize,
-    ) {
+    pub(super) fn gup_fast(&mut self, agent: usize, place: &Place<'s>, step: &Step) {
+        let Step::GupFast { page, write, pin, leaf, handle } = *step else { panic!("{step} is no gup_fast") };
         let Some(pmd) = self.scenario.pages[page.0].pmd else {
             let begin = Self::command(agent, place, self.pcs[agent]);
             let begin = self.gup_begins(begin, agent);
             let orig = self.orig(agent, page.0);
-            let same = format!("pte[{}] == {orig}", page.0);
+            let same = format!("{} == {orig}", self.pte(page.0));
             let look = self.fresh(agent);
-            let pte = format!("pte[{}]", page.0);
+            let pte = self.pte(page.0);
             self.gup_reads(begin, (agent, place.then), &pte, &orig, write, handle);
             self.gup_takes(agent, look, place.then, page, &orig, (write, pin), handle, &same, None);
             return;
@@ -275,9 +283,12 @@ impl<'s> Promela<'s> {
         self.commands.push(begin.effect(&format!("{origm} = pmd[{pmd}]")));
         let at = |to| Command { agent: Some(agent), from: vec![read], to: Some(to), ..Command::default() };
         let walk = self.walks_table(at(small).when(&table), page.0, "true");
-        self.gup_reads(walk, (agent, place.then), &format!("pte[{}]", page.0), &orig, write, handle);
+        self.gup_reads(walk, (agent, place.then), &self.pte(page.0), &orig, write, handle);
         let same_pmd = format!("pmd[{pmd}] == {origm}");
-        let same = format!("{same_pmd} && pte[{}] == {orig}", page.0);
+        let same_pte = format!("{} == {orig}", self.pte(page.0));
+        // With `leaf` nobody looks at the upper entry again.
+        let same_pmd_too = if leaf { "true" } else { &same_pmd };
+        let same = format!("{same_pmd_too} && {same_pte}");
         self.gup_takes(
             agent,
             small,
@@ -287,7 +298,7 @@ impl<'s> Promela<'s> {
             (write, pin),
             handle,
             &same,
-            Some((page.0, &same_pmd)),
+            Some((page.0, same_pmd_too)),
         );
         let before = self.commands.len();
         self.gup_takes(agent, read, place.then, page, &origm, (write, pin), handle, &same_pmd, None);
@@ -344,11 +355,11 @@ impl<'s> Promela<'s> {
         let held = format!("h[{handle}]");
         let dropped = walk(at(again, then).when(&format!("!({same})")));
         let dropped = self.use_after_free(dropped, &held, "true");
-        let dropped = dropped.effect(&format!("refs[{held}] = (refs[{held}] > 0 -> refs[{held}] - 1 : 0)"));
         let dropped = match pin {
-            true => dropped.effect(&format!("pins[{held}] = (pins[{held}] > 0 -> pins[{held}] - 1 : 0)")),
+            true => dropped.effect(&drop_one("pins", &held, "true")),
             false => dropped,
         };
+        let dropped = dropped.effect(&drop_one("refs", &held, "true"));
         let dropped = self.gup_ends(dropped.effect(&format!("{held} = 0")), agent);
         self.commands.extend([taken, failed, kept, dropped]);
     }

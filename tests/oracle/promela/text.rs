@@ -96,14 +96,14 @@ impl Promela<'_> {
         for (number, page) in scenario.pages.iter().enumerate() {
             let Some(entry) = &page.map else { continue };
             let value = things.expression(entry, "0", &|_| "0".to_owned());
-            lines.push(format!("pte[{number}] = {value}"));
-            lines.extend(
-                (0..scenario.agents.len())
-                    .map(|agent| format!("{} = pte[{number}]", self.orig(agent, number))),
-            );
+            lines.push(format!("{} = {value}", self.pte(number)));
             if let Some(target) = things.number(entry.target).filter(|_| !entry.migration) {
                 refs[usize::from(target)] += 1;
             }
+        }
+        for page in 0..scenario.pages.len() {
+            let agents = 0..scenario.agents.len();
+            lines.extend(agents.map(|agent| format!("{} = {}", self.orig(agent, page), self.pte(page))));
         }
         for (number, entry) in scenario.pmds.iter().enumerate() {
             let value = things.expression(entry, "0", &|_| "0".to_owned());

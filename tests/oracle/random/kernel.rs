@@ -65,9 +65,10 @@ impl Draw {
             }
         }
         if self.has(Theme::Upper) {
-            all.extend([Invalidation::FlushPmd(0), Invalidation::FlushPmd(0)]);
+            let pmd = self.pmd();
+            all.extend([Invalidation::FlushPmd(pmd), Invalidation::FlushPmd(pmd)]);
             if !self.scenario.devices.is_empty() {
-                all.push(Invalidation::NotifyPmd(0));
+                all.push(Invalidation::NotifyPmd(pmd));
             }
         }
         if self.has(Theme::Pasid) {
@@ -148,9 +149,10 @@ impl Draw {
             self.handles.len() - 1
         });
         let (page, write, pin) = (self.page(), self.rng.bool(), self.once_in(3));
+        let leaf = self.scenario.pages[page.0].pmd.is_some() && self.once_in(2);
         let mut body = match self.rng.u32(0..3) {
             0 => vec![step(Step::PteRead(page)), step(Step::TryGet { page, write, pin, handle })],
-            _ => vec![step(Step::GupFast { page, write, pin, handle })],
+            _ => vec![step(Step::GupFast { page, write, pin, leaf, handle })],
         };
         let used = match self.rng.u32(0..3) {
             0 => Step::Read(Held::Handle(handle)),
@@ -229,16 +231,16 @@ impl Draw {
     }
 
     fn upper_step(&mut self) -> Vec<Statement> {
-        let frame = self.frame();
+        let (frame, pmd) = (self.frame(), self.pmd());
         vec![step(match self.rng.u32(0..6) {
-            0 | 1 => Step::PmdClear(0),
-            2 => Step::SetPmd(0, Entry::of(Target::Table(0))),
+            0 | 1 => Step::PmdClear(pmd),
+            2 => Step::SetPmd(pmd, Entry::of(Target::Table(0))),
             3 => {
                 let huge = Entry::of(Target::Frame(frame)).with(Bit::Rw, self.rng.bool());
-                Step::SetPmd(0, huge.with(Bit::Huge, true))
+                Step::SetPmd(pmd, huge.with(Bit::Huge, true))
             }
-            4 => Step::PmdRead(0),
-            _ => Step::SetPmd(0, Entry::of(Target::Orig)),
+            4 => Step::PmdRead(pmd),
+            _ => Step::SetPmd(pmd, Entry::of(Target::Orig)),
         })]
     }
 

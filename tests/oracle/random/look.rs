@@ -17,6 +17,10 @@ impl Draw {
         Page(self.rng.usize(0..self.scenario.pages.len()))
     }
 
+    pub(super) fn pmd(&mut self) -> usize {
+        self.rng.usize(0..self.scenario.pmds.len())
+    }
+
     pub(super) fn frame(&mut self) -> usize {
         self.rng.usize(0..self.scenario.frames.len())
     }
@@ -119,7 +123,7 @@ impl Draw {
             }
         }
         if self.has(Theme::Upper) && self.once_in(4) {
-            return Look::Pmd(0);
+            return Look::Pmd(self.pmd());
         }
         looks.swap_remove(self.rng.usize(0..looks.len()))
     }
@@ -174,7 +178,7 @@ impl Draw {
         if let Looker::Agent(agent) = looker {
             looks.push(Look::PteSame(page));
             if self.has(Theme::Upper) {
-                looks.push(Look::PmdSame(0));
+                looks.push(Look::PmdSame(self.pmd()));
             }
             let handle = self.handles.iter().find(|(owner, _)| *owner == agent);
             looks.extend(handle.map(|(_, handle)| Look::Handle(*handle)));

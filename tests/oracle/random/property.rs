@@ -6,10 +6,18 @@ use crate::oracle::program::Statement;
 use crate::oracle::setting::{Event, Property, Touched};
 use crate::oracle::step::{Access, Held, Page, Step};
 
-fn steps(body: &[Statement], found: &mut Vec<Step>) {
+/// What an event may name: a step, or an assignment in whole.
+#[derive(Clone)]
+enum Named {
+    Step(Step),
+    Assignment(String),
+}
+
+fn steps(body: &[Statement], found: &mut Vec<Named>) {
     for statement in body {
         match statement {
-            Statement::Step(step) => found.push(step.clone()),
+            Statement::Step(step) => found.push(Named::Step(step.clone())),
+            Statement::Assign(..) => found.push(Named::Assignment(statement.line())),
             Statement::Repeat(_, _, body) | Statement::Atomic(body) => steps(body, found),
             Statement::If(_, then, other) => {
                 steps(then, found);
@@ -17,7 +25,6 @@ fn steps(body: &[Statement], found: &mut Vec<Step>) {
             }
             Statement::Choice(branches) => branches.iter().for_each(|branch| steps(branch, found)),
             Statement::Trylock(..)
-            | Statement::Assign(..)
             | Statement::When(_)
             | Statement::Check(..)
             | Statement::Goto(_)
@@ -28,8 +35,8 @@ fn steps(body: &[Statement], found: &mut Vec<Step>) {
 }
 
 impl Draw {
-    /// Every step of the programs, with its agent.
-    fn all_steps(&self) -> Vec<(usize, Step)> {
+    /// Every step and assignment of the programs, with its agent.
+    fn all_steps(&self) -> Vec<(usize, Named)> {
         let mut all = Vec::new();
         for (agent, program) in self.scenario.agents.iter().enumerate() {
             let mut found = Vec::new();
@@ -44,6 +51,10 @@ impl Draw {
         let all = self.all_steps();
         let (agent, step) = all[self.rng.usize(0..all.len())].clone();
         let who = if self.once_in(4) { None } else { Some(agent) };
+        let step = match step {
+            Named::Step(step) => step,
+            Named::Assignment(text) => return Some(Event::Step(who, text)),
+        };
         let value = |draw: &mut Self| draw.rng.bool().then(|| (draw.one(&["==", "!="]), draw.rng.u8(0..4)));
         let near = |draw: &mut Self, page: Page| match draw.once_in(3) {
             true => Touched::Frame(draw.frame()),

@@ -64,12 +64,14 @@ impl Draw {
     fn upper(&mut self) {
         if self.has(Theme::Upper) {
             self.scenario.tables.push(false);
-            self.scenario.pmds.push(Entry::of(Target::Table(0)));
+            let count = if self.once_in(3) { 2 } else { 1 };
+            self.scenario.pmds.extend(vec![Entry::of(Target::Table(0)); count]);
         }
     }
 
     fn pages(&mut self) {
-        let count = self.rng.usize(1..3);
+        let shared = self.scenario.pmds.len() > 1;
+        let count = if shared { 2 } else { self.rng.usize(1..3) };
         for _ in 0..count {
             let mm = (self.scenario.mms > 0).then(|| Mm(self.rng.usize(0..self.scenario.mms)));
             let pmd = (self.has(Theme::Upper) && self.rng.u32(0..4) > 0).then_some(0);
@@ -78,6 +80,10 @@ impl Draw {
         }
         if self.has(Theme::Upper) {
             self.scenario.pages[0].pmd = Some(0);
+        }
+        if shared {
+            // Its entry is the one of the first page, and is said once.
+            self.scenario.pages[1] = PageOf { pmd: Some(1), map: None, ..self.scenario.pages[1].clone() };
         }
         // What is mapped is held; whoever has `refs` has at least as many as there are mappings.
         let mapped: Vec<_> = self.scenario.pages.iter().filter_map(|page| page.map.as_ref()).collect();
@@ -120,10 +126,10 @@ impl Draw {
     }
 
     pub(super) fn options(&mut self) {
+        // A state alone does not say whether steps go on for ever: this is not compared.
+        self.set(1, "livelock", "off");
         self.set(2, "evict", "off");
-        if !self.has(Theme::Upper) {
-            self.set(3, "walk", "split");
-        }
+        self.set(3, "walk", "split");
         let flush = self.one(&["whole", "whole", "split", "ipi"]);
         if flush != "whole" {
             self.scenario.options.push(("flush", flush));
@@ -139,7 +145,8 @@ impl Draw {
         if !self.once_in(3) {
             self.set(1, "deadlock", "off");
         }
-        self.set(10, "use_after_free", "off");
+        self.set(6, "use_after_free", "off");
+        self.set(6, "unlock", "off");
         self.set(10, "range", "off");
     }
 
@@ -150,6 +157,7 @@ impl Draw {
         }
         if self.has(Theme::Upper) {
             self.set(6, "walk_after_free", "off");
+            self.set(3, "walk_unlinked", "off");
         }
     }
 }
