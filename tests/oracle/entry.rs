@@ -194,7 +194,8 @@ impl Things {
         let base = match entry.target {
             Target::Orig => format!("({orig})"),
             Target::Handle(number) => handle(number),
-            Target::Nothing | Target::Marker | Target::Frame(_) | Target::Slot(_) | Target::Table(_) => {
+            Target::Marker => (MARKER | Bit::UffdWp.mask()).to_string(),
+            Target::Nothing | Target::Frame(_) | Target::Slot(_) | Target::Table(_) => {
                 self.number(entry.target).expect("it is known").to_string()
             }
         };

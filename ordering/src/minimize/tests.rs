@@ -255,3 +255,17 @@ fn the_needs_of_the_catalogue_are_exactly_the_orders_that_are_proved_by_themselv
     println!("{} programs: {compared:#?}", compared.len());
     assert!(compared.len() >= 12, "{compared:#?}");
 }
+
+#[test]
+fn a_proof_of_nothing_is_no_proof_to_begin_with() {
+    let source = "scenario s\npage A\nframe f = 1, g = 0\nmap A -> f rw\ncpu T0, T1\nvar x = 0..1\nagent T0\n  \
+                  if x == 1: store A = 2\n  x = 0\nagent T1 spontaneous\n  load A\n\
+                  never T1 reads A == 1 after T0 writes A == 2\n";
+    let (scenario, _) = load(source).expect("it loads").remove(0);
+    match minimize(&scenario, source, "T0", &limits()) {
+        Err(MinimizeError::NotProved { refusal, .. }) => {
+            assert!(matches!(*refusal, Refusal::Meaningless(_)), "{refusal:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
