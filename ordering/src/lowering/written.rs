@@ -24,6 +24,10 @@ pub(super) fn fresh(written: &Written, height: Height, names: &Names) -> Result<
     fits(written, height, names)?;
     let entry = match &written.base {
         Base::Name(name) => of_frame(written, names.frame(name)?, names)?,
+        Base::Marker if written.change.clear.has(Bit::UffdWp) => {
+            let message = "a marker without `uffd_wp` says nothing";
+            return Err(Diagnostic::new(written.span, message, "write `none`"));
+        }
         Base::Marker => Entry::MARKER,
         Base::None | Base::Orig => Entry::NONE,
     };

@@ -40,6 +40,20 @@ error: a `swap` entry has no bit `dirty`
 }
 
 #[test]
+fn a_marker_has_its_mark() {
+    let expected = r#"
+error: a marker without `uffd_wp` says nothing
+  --> a.scn:11:16
+   |
+11 |   set_pte A -> marker -uffd_wp
+   |                ^^^^^^^^^^^^^^^
+   |
+   = help: write `none`
+"#;
+    assert_shown(&with("set_pte A -> marker -uffd_wp"), expected);
+}
+
+#[test]
 fn what_is_no_entry_has_no_bits() {
     let expected = r#"
 error: this is no entry, and has no bits
