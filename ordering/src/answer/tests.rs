@@ -129,6 +129,23 @@ fn a_branch_that_only_jumps_is_told_when_nobody_takes_it() {
     );
 }
 
+/// A mark that nobody sets would accuse the jump.
+#[test]
+fn a_branch_that_only_jumps_is_taken_with_its_look() {
+    let text = "scenario s\nvar x = 0..1, y = 0..1\nagent p\n  if x == 1: goto out\n  y = 1\nout:\nagent q\n  x = 1\n\
+                finally x == 1\n";
+    assert_eq!(answer(text).faults, Vec::<String>::new());
+}
+
+/// The TLB's clean entry lets the store look at the table, which refuses it: a look is no store.
+#[test]
+fn who_only_looks_for_a_store_has_not_stored() {
+    let text = "scenario s\npage A\nframe f = 0\nmap A -> f rw -dirty\ncpu C0, C1\nvar done = 0..1\nagent T0 on C0\n  \
+                pte_read A\n  pte_modify A ro\n  done = 1\nagent later on C1 spontaneous\n  load A\n  when done\n  \
+                store A = 2\nfinally done\n";
+    assert_eq!(answer(text).faults, ["no order takes `store A = 2`, row 3 of later, line 14"]);
+}
+
 #[test]
 fn who_may_stop_needs_no_step_for_it() {
     let text = "scenario s
