@@ -65,21 +65,8 @@ fn copied(update: &Update) -> Option<Var> {
 }
 
 fn outdated_memory(run: &Run<'_>, var: Var, used: usize) -> Option<String> {
-    let table = match run.role(var) {
-        Role::Remembered { agent, of } if *agent == run.steps[used].agent => (*of)?,
-        Role::Remembered { .. }
-        | Role::Table
-        | Role::Cache(_)
-        | Role::Buffer(_)
-        | Role::OnTheWay(_)
-        | Role::Event
-        | Role::References(_)
-        | Role::Counted(_)
-        | Role::Handle(_)
-        | Role::Section { .. }
-        | Role::Queue
-        | Role::Other => return None,
-    };
+    let Role::Remembered { agent, of } = run.role(var) else { return None };
+    let table = (*of).filter(|_| *agent == run.steps[used].agent)?;
     let (read, changed) = (run.written(var, used)?, run.since(table, used)?);
     // Whoever has changed the entry himself knows what he took from it.
     let by_others = run.steps[changed].agent != run.steps[used].agent;

@@ -216,20 +216,9 @@ fn reachable(model: &Model, remover: &Remover<'_>, at: Pc) -> bool {
 
 /// A walk that goes on from an upper entry that it has kept in flight: what it relies on, and what did not stop it.
 pub(super) fn behind_walk(run: &Run<'_>, row: usize) -> Option<(String, String)> {
-    let kept = |var: Var| match run.role(var) {
-        Role::OnTheWay(Some(gate)) if gate.opens == Some(run.value(var, row)) => Some((var, gate)),
-        Role::OnTheWay(_)
-        | Role::Table
-        | Role::Cache(_)
-        | Role::Buffer(_)
-        | Role::Event
-        | Role::References(_)
-        | Role::Counted(_)
-        | Role::Handle(_)
-        | Role::Remembered { .. }
-        | Role::Section { .. }
-        | Role::Queue
-        | Role::Other => None,
+    let kept = |var: Var| {
+        let Role::OnTheWay(Some(gate)) = run.role(var) else { return None };
+        (gate.opens == Some(run.value(var, row))).then_some((var, gate))
     };
     let (walk, gate) = run.holding(row).find_map(kept)?;
     let (pmd, read) = (gate.source.var, run.since(walk, row)?);

@@ -68,22 +68,10 @@ fn remembered(run: &Run<'_>, user: usize, taken: usize, by: usize) -> Option<Rem
 
 /// The entries that `user` remembers before `row`, each with the row in which it read it.
 fn memories<'r>(run: &'r Run<'_>, user: usize, row: usize) -> impl Iterator<Item = (Var, usize)> + 'r {
-    run.vars().filter_map(move |var| match run.role(var) {
-        Role::Remembered { agent, of: Some(table) } if *agent == user => {
-            Some((*table, run.written(var, row)?))
-        }
-        Role::Remembered { .. }
-        | Role::Table
-        | Role::Cache(_)
-        | Role::Buffer(_)
-        | Role::OnTheWay(_)
-        | Role::Event
-        | Role::References(_)
-        | Role::Counted(_)
-        | Role::Handle(_)
-        | Role::Section { .. }
-        | Role::Queue
-        | Role::Other => None,
+    run.vars().filter_map(move |var| {
+        let Role::Remembered { agent, of } = run.role(var) else { return None };
+        let table = (*of).filter(|_| *agent == user)?;
+        Some((table, run.written(var, row)?))
     })
 }
 
@@ -124,22 +112,9 @@ fn in_gup_fast(run: &Run<'_>, user: usize, row: usize) -> bool {
 
 /// Where `user` is inside before `row`, and the step that waits for that.
 fn section(run: &Run<'_>, user: usize, row: usize) -> Option<(Var, &'static str)> {
-    run.vars().find_map(|var| match run.role(var) {
-        Role::Section { agent, awaited_by } if *agent == user && run.value(var, row) != 0 => {
-            Some((var, *awaited_by))
-        }
-        Role::Section { .. }
-        | Role::Table
-        | Role::Cache(_)
-        | Role::Buffer(_)
-        | Role::OnTheWay(_)
-        | Role::Event
-        | Role::References(_)
-        | Role::Counted(_)
-        | Role::Handle(_)
-        | Role::Remembered { .. }
-        | Role::Queue
-        | Role::Other => None,
+    run.vars().find_map(|var| {
+        let Role::Section { agent, awaited_by } = run.role(var) else { return None };
+        (*agent == user && run.value(var, row) != 0).then_some((var, *awaited_by))
     })
 }
 

@@ -35,20 +35,7 @@ impl<'a> Run<'a> {
 
     /// The variable as a cache, if it is one.
     pub(super) fn cached(&self, var: Var) -> Option<&'a Cached> {
-        match self.role(var) {
-            Role::Cache(cached) => Some(cached),
-            Role::Table
-            | Role::Buffer(_)
-            | Role::OnTheWay(_)
-            | Role::Event
-            | Role::References(_)
-            | Role::Counted(_)
-            | Role::Handle(_)
-            | Role::Remembered { .. }
-            | Role::Section { .. }
-            | Role::Queue
-            | Role::Other => None,
-        }
+        if let Role::Cache(cached) = self.role(var) { Some(cached) } else { None }
     }
 
     /// All variables.
