@@ -84,7 +84,7 @@ pub const GUESTS: [Guest; 19] = [
     bug("vtd-bug-wrong-domain", "invalidates unmapped pages in another domain", ""),
     bug("vtd-bug-wrong-pasid", "invalidates unmapped pages of another process", ""),
     bug("vtd-bug-ih-after-table-change", "sets IH where a page table was replaced", ""),
-    bug("vtd-bug-device-tlb-first", "invalidates the device's TLB before the IOTLB", "report=after-wait"),
+    bug("vtd-bug-device-tlb-first", "invalidates the device's TLB before the IOTLB", ""),
     bug("vtd-bug-device-tlb-forgotten", "invalidates the IOTLB and not the device's TLB", ""),
     bug("vtd-bug-no-wait", "waits for no invalidation", "queue=when-asked"),
     bug("vtd-bug-free-before-wait", "gives pages back before the wait is over", "queue=when-asked"),

@@ -10,7 +10,7 @@ use divan::counter::ItemsCount;
 use iommu::pasid::Pasid;
 use iommu::spec::id::SourceId;
 use iommu::spec::interrupt::Msi;
-use iommu::stale::watch::{Patience, StaleOptions, Watching};
+use iommu::stale::watch::{Judging, StaleOptions, Watching};
 use iommu::vtd::interrupts::MsiSink;
 use iommu::vtd::options::{CacheSizes, VtdOptions};
 use iommu::vtd::port::{Ats, Port, Request};
@@ -148,7 +148,7 @@ fn read_words(bencher: Bencher, stage: Stage, pages: u64, stale: StaleOptions, a
         .bench_local(|| offsets.iter().map(&mut word).fold(0, u64::wrapping_add));
 }
 
-const WATCHED: StaleOptions = StaleOptions { watching: Watching::EveryUse, patience: Patience::FirstUse };
+const WATCHED: StaleOptions = StaleOptions { watching: Watching::EveryUse, judging: Judging::AtOnce };
 
 #[divan::bench(args = PAGES, min_time = 0.3)]
 fn word(bencher: Bencher, pages: u64) {

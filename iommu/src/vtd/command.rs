@@ -82,6 +82,14 @@ impl Vtd {
     fn command(&self) {
         let changed = self.take_over(&mut self.registers.lock());
         self.forget_routes();
+        let moves = command::TRANSLATION | command::INTERRUPTS;
+        if let Some(watch) = self
+            .watch
+            .as_ref()
+            .filter(|_| changed.took_root || (changed.went_on | changed.went_off) & moves != 0)
+        {
+            watch.moved_root();
+        }
         if changed.went_off & command::TRANSLATION != 0 {
             self.iotlb.drain();
         }
@@ -102,7 +110,8 @@ impl Vtd {
         self.take_over_root(registers, wanted);
         self.take_over_interrupts(registers, wanted);
         registers.set(Register::GLOBAL_STATUS, after);
-        Changed { went_on: after & !before, went_off: before & !after }
+        let took_root = wanted & (command::ROOT_TABLE | command::INTERRUPT_TABLE) != 0;
+        Changed { took_root, went_on: after & !before, went_off: before & !after }
     }
 
     /// The bits of GCMD that ECAP lets software use.
@@ -145,6 +154,7 @@ impl Vtd {
         if let Some(scope) = context_command(wanted) {
             self.tell_watch(Descriptor::ContextCache(scope), Verdict::Execute);
             self.invalidate_contexts(scope);
+            self.tell_waited();
         }
         self.registers.lock().set_long(Register::CONTEXT_COMMAND, context_command_done(wanted));
     }
@@ -166,12 +176,15 @@ impl Vtd {
         if iotlb_command_drains(wanted) {
             self.iotlb.drain();
         }
+        self.tell_waited();
         self.registers.lock().set_long(Register::IOTLB_INVALIDATE, iotlb_command_done(wanted));
     }
 }
 
 /// Status bits that a command changed.
 struct Changed {
+    /// A root table or an interrupt table was taken over.
+    took_root: bool,
     went_on: u32,
     went_off: u32,
 }

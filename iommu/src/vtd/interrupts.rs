@@ -135,6 +135,9 @@ impl Vtd {
         }
         let ticket = self.interrupt_entries.ticket();
         let entry = self.read_entry(place).ok_or(FaultReason::InterruptTableAccess)?;
+        if let Some(watch) = &self.watch {
+            watch.read_interrupt(source.id(), index, place, entry.0);
+        }
         let sound = entry.is_present() && !entry.has_reserved(table.x2apic);
         if sound || self.options.caching_mode == CachingMode::AlsoAbsent {
             let filled = self.watch.as_ref().map(Watch::filled_interrupt);
@@ -143,7 +146,7 @@ impl Vtd {
         Ok(entry)
     }
 
-    /// Reports the use of a cached entry if the table makes something else of the interrupt, and the cache still has it.
+    /// Tells of the use of a cached entry if the table makes something else of the interrupt, and the cache still has it.
     fn check_interrupt(
         &self,
         table: InterruptTable,
@@ -160,7 +163,7 @@ impl Vtd {
         if !agrees && self.interrupt_entries.get(&index) == Some(cached) {
             let (source, cached, now) = (source.id(), cached.entry.0, now.map(|now| now.0));
             let used = InterruptUse { source, index, cached, filled, place, now };
-            watch.report_interrupt(&used, self.queued());
+            watch.meet_interrupt(&used, &self.queued());
         }
     }
 

@@ -26,7 +26,7 @@ use crate::spec::fault::{AddressType, FaultReason, FaultRecord};
 use crate::spec::id::SourceId;
 use crate::spec::interrupt::Msi;
 use crate::spec::page_request::{PageRequest, Wants};
-use crate::stale::watch::{Place, Use};
+use crate::stale::watch::{Place, Use, Walked};
 use crate::vtd::Vtd;
 use crate::vtd::device_tlb::Device;
 use crate::vtd::port::memo::{Memo, Memos};
@@ -329,6 +329,15 @@ impl Wiring {
         }
     }
 
+    fn watch_walk(&mut self, walked: &Walked<'_>) {
+        let Some(vigil) = self.vigil.as_mut().filter(|vigil| vigil.is_looking()) else { return };
+        let path = self.unit.check_walk(walked);
+        let Ok(memo) = self.memos.find(&self.unit, walked.request.pasid) else { return };
+        if let (Some(path), Ok(found)) = (path, walked.outcome) {
+            vigil.learn(memo, walked.request, found, &path);
+        }
+    }
+
     /// The request passes because its route says that nothing translates it.
     fn watch_passing(&mut self, request: &Request) {
         let Some(watch) = &self.unit.watch else { return };
@@ -374,12 +383,12 @@ impl Wiring {
             let is_ahead = address_type == AddressType::TranslationRequest;
             let spectator = self.spectator.as_ref().map(|spectator| (spectator, Instant::now()));
             let walked = walk.finish(request);
-            let place = walk.place();
+            let looked_for = walk.walked(request, walked);
             if let (Ok(found), Some((spectator, began))) = (&walked, spectator) {
                 spectator.saw(began, request.address, *found);
             }
-            if let (Ok(found), Some(place)) = (walked, place) {
-                self.watch_use(request, place, found);
+            if let Some(looked_for) = looked_for {
+                self.watch_walk(&looked_for);
             }
             return walked.map_err(|reason| Stopped {
                 // A device that asks ahead is told that it may not; nothing is recorded.

@@ -167,7 +167,15 @@ impl Vtd {
 
     pub(super) fn tell_watch(&self, descriptor: Descriptor, verdict: Verdict) {
         if let Some(watch) = self.watch.as_ref().filter(|_| descriptor.invalidates()) {
+            self.look_at_refusals(watch);
             watch.received(descriptor, verdict == Verdict::Execute);
+        }
+    }
+
+    /// What was invalidated until now is complete.
+    pub(super) fn tell_waited(&self) {
+        if let Some(watch) = &self.watch {
+            watch.waited();
         }
     }
 
@@ -203,9 +211,7 @@ impl Vtd {
         if wait.drains_requests {
             self.deliver_requests();
         }
-        if let Some(watch) = &self.watch {
-            watch.waited();
-        }
+        self.tell_waited();
         if let Some((address, data)) = wait.status {
             self.write_status(address, data);
         }

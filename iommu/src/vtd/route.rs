@@ -143,6 +143,8 @@ pub(crate) struct Found {
     pub(crate) route: Result<Route, Refusal>,
     /// Whether an entry made room for another, so that routes found before may rest on what is not cached any more.
     pub(crate) evicted: bool,
+    /// What was read on the way, whether it led somewhere or not.
+    pub(crate) read: Trail,
 }
 
 impl Refusal {
@@ -193,7 +195,7 @@ impl Routes {
             TableMode::Scalable => self.scalable(&mut lookup),
             TableMode::Invalid => Err(Refusal::open(FaultReason::RootTableMode)),
         };
-        Found { route, evicted: lookup.evicted }
+        Found { route, evicted: lookup.evicted, read: lookup.recorder.trail() }
     }
 
     /// Drops cached context entries.

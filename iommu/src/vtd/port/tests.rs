@@ -2,7 +2,9 @@
 
 use mmu::address::{Access, PhysAddr};
 
-use crate::stale::watch::{Patience, Place, StaleOptions, Use, Watching};
+use std::time::Duration;
+
+use crate::stale::watch::{Judging, Place, StaleOptions, Use, Watching};
 use crate::vtd::options::VtdOptions;
 use crate::vtd::port::memo::Memos;
 use crate::vtd::port::walk::Walk;
@@ -53,7 +55,7 @@ fn a_walk_with_a_current_route_fills() {
 
 #[test]
 fn a_use_that_an_invalidation_overtook_is_not_reported() {
-    let stale = StaleOptions { watching: Watching::EveryUse, patience: Patience::FirstUse };
+    let stale = StaleOptions { watching: Watching::EveryUse, judging: Judging::AtOnce };
     let mut driver = Driver::legacy_with(VtdOptions { stale, ..VtdOptions::default() });
     let table = driver.attach_legacy(SOURCE, DOMAIN, 0);
     driver.map(SECOND_STAGE, table, PAGE, 1);
@@ -80,7 +82,11 @@ fn a_use_that_an_invalidation_overtook_is_not_reported() {
 
 /// A device whose context entry was read, and then led elsewhere.
 fn misled() -> (Driver, Port) {
-    let stale = StaleOptions { watching: Watching::EveryUse, patience: Patience::FirstUse };
+    misled_with(Judging::AtOnce)
+}
+
+fn misled_with(judging: Judging) -> (Driver, Port) {
+    let stale = StaleOptions { watching: Watching::EveryUse, judging };
     let mut driver = Driver::legacy_with(VtdOptions { stale, ..VtdOptions::default() });
     let table = driver.attach_legacy(SOURCE, DOMAIN, 0);
     driver.map(SECOND_STAGE, table, PAGE, 1);
@@ -97,13 +103,13 @@ fn reports_after_a_walk(driver: &mut Driver, port: &mut Port, happens: impl FnOn
     let memo = port.wiring.memos.find(&driver.unit, None).unwrap().clone();
     let section = port.iotlb.enter();
     let mut walk = Walk::begin(&driver.unit, &section, &memo);
-    let hit = walk.finish(&READ).unwrap();
-    let place = walk.place().unwrap();
-    happens(driver);
-    let requester = Requester { source: SOURCE, pasid: None };
-    let (route, stages) = (&memo.trail, memo.space.stages);
-    driver.unit.check_use(&Use { requester, request: &READ, place, hit, route, stages });
+    let outcome = walk.finish(&READ);
+    let walked = walk.walked(&READ, outcome).unwrap();
+    // So that a wait does not wait for this very thread.
     drop(section);
+    happens(driver);
+    driver.unit.check_walk(&walked);
+    driver.unit.judge_the_rest();
     driver.unit.take_stale_uses().len()
 }
 
@@ -118,11 +124,20 @@ fn a_walk_that_an_invalidation_overtook_is_not_reported() {
     let (mut driver, mut port) = misled();
     let flush = |driver: &mut Driver| driver.submit(&[invalidations::all_contexts(), invalidations::all()]);
     assert_eq!(reports_after_a_walk(&mut driver, &mut port, flush), 0);
+    let (mut driver, mut port) = misled_with(Judging::Late(Duration::MAX));
+    let flush = |driver: &mut Driver| driver.submit(&[invalidations::all()]);
+    assert_eq!(reports_after_a_walk(&mut driver, &mut port, flush), 1, "somebody else's invalidation");
+    let (mut driver, mut port) = misled_with(Judging::Late(Duration::MAX));
+    let flush = |driver: &mut Driver| {
+        let wait = driver.wait();
+        driver.submit(&[invalidations::all_contexts(), invalidations::all(), wait]);
+    };
+    assert_eq!(reports_after_a_walk(&mut driver, &mut port, flush), 0, "its own, which is complete");
 }
 
 #[test]
 fn what_a_walk_read_itself_was_no_use_of_anything_cached() {
-    let stale = StaleOptions { watching: Watching::EveryUse, patience: Patience::FirstUse };
+    let stale = StaleOptions { watching: Watching::EveryUse, judging: Judging::AtOnce };
     let mut driver = Driver::legacy_with(VtdOptions { stale, ..VtdOptions::default() });
     let table = driver.attach_legacy(SOURCE, DOMAIN, 0);
     driver.map(SECOND_STAGE, table, PAGE, 1);
@@ -135,7 +150,7 @@ fn what_a_walk_read_itself_was_no_use_of_anything_cached() {
 
 #[test]
 fn a_page_that_passes_is_proved_until_a_word_of_its_route_changes() {
-    let stale = StaleOptions { watching: Watching::EveryUse, patience: Patience::FirstUse };
+    let stale = StaleOptions { watching: Watching::EveryUse, judging: Judging::AtOnce };
     let mut driver = Driver::legacy_with(VtdOptions { stale, ..VtdOptions::default() });
     driver.attach_legacy(SOURCE, DOMAIN, 2);
     let mut port = driver.port();
@@ -148,7 +163,7 @@ fn a_page_that_passes_is_proved_until_a_word_of_its_route_changes() {
 
 /// Reports of a use of a route that let the page pass, if something happened between the change and the use.
 fn reports_of_passing(happens: impl FnOnce(&mut Driver)) -> usize {
-    let stale = StaleOptions { watching: Watching::EveryUse, patience: Patience::FirstUse };
+    let stale = StaleOptions { watching: Watching::EveryUse, judging: Judging::AtOnce };
     let mut driver = Driver::legacy_with(VtdOptions { stale, ..VtdOptions::default() });
     driver.attach_legacy(SOURCE, DOMAIN, 2);
     let mut port = driver.port();

@@ -12,7 +12,7 @@ use mmu::step::Permission;
 use mmu::trace::{Action, Agent, Event, Observer};
 
 use crate::spec::fault::FaultReason;
-use crate::stale::watch::{AbsentKey, Origin, Place};
+use crate::stale::watch::{AbsentKey, Origin, Walked};
 use crate::vtd::Vtd;
 use crate::vtd::options::CachingMode;
 use crate::vtd::port::Request;
@@ -53,6 +53,8 @@ pub(super) struct Walk<'a> {
     absent: Ticket,
     walker: Walker<'a>,
     is_overtaken: bool,
+    /// That it fails was cached.
+    was_known: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -60,11 +62,11 @@ impl<'a> Walk<'a> {
     pub(super) fn begin(unit: &'a Vtd, section: &'a Section<'a>, memo: &'a Memo) -> Self {
         let ticket = memo.space.tag.map(|tag| section.begin_fill(tag));
         let absent = unit.absent.ticket();
-        let walker = Walker::begin(&unit.memory, &unit.paging, Reach::Caches, unit.recorder());
+        let walker = Walker::begin(&unit.memory, &unit.paging, Reach::Caches, unit.walk_recorder());
         // After the tickets: what is invalidated for a route that changes from here on is not filled either.
         let is_overtaken = unit.epoch() != memo.found_in;
         let space = if is_overtaken { memo.space.untagged() } else { memo.space };
-        Self { unit, section, memo, space, ticket, absent, walker, is_overtaken }
+        Self { unit, section, memo, space, ticket, absent, walker, is_overtaken, was_known: false }
     }
 
     /// Whether the route may be another one by now.
@@ -76,6 +78,7 @@ impl<'a> Walk<'a> {
     pub(super) fn finish(&mut self, request: &Request) -> Result<Translation, FaultReason> {
         if let Some(reason) = self.known_absent(request) {
             self.watch_absent(request, reason);
+            self.was_known = true;
             return Err(reason);
         }
         let walked = self.walker.walk(&self.space, request.address, request.access);
@@ -86,9 +89,20 @@ impl<'a> Walk<'a> {
         walked
     }
 
-    /// What was found, as somebody holds it who uses it now.
-    pub(super) fn place(&self) -> Option<Place> {
-        Some(Place::Walked(self.space.tag?, self.walker.recorder.began()))
+    /// The walk as whoever watches is told of it; none if nothing of it may be cached, or if a cache knew the outcome.
+    pub(super) fn walked<'b>(
+        &self,
+        request: &'b Request,
+        outcome: Result<Translation, FaultReason>,
+    ) -> Option<Walked<'b>> {
+        Some(Walked {
+            requester: self.memo.requester,
+            request,
+            tag: self.space.tag.filter(|_| !self.was_known)?,
+            began: self.walker.recorder.began(),
+            origin: self.origin()?,
+            outcome,
+        })
     }
 
     fn fill(&self, address: VirtAddr, found: Translation) {

@@ -3,8 +3,9 @@
 //! Invariant: [`KEYS`] is all there is: what is understood, what `help` lists and what an error offers come from it.
 
 use std::fmt::Write;
+use std::time::Duration;
 
-use iommu::stale::watch::{Patience, StaleOptions, Watching};
+use iommu::stale::watch::{Judging, StaleOptions, Watching};
 use iommu::vtd::knobs::Fault;
 use iommu::vtd::options::{CacheSizes, CachingMode};
 
@@ -32,7 +33,7 @@ const fn key(
     Key { name, values, about, set }
 }
 
-const KEYS: [Key; 19] = [
+const KEYS: [Key; 20] = [
     key("caching-mode", "on|off", "what is not present is cached too (CAP.CM)", |unit, value| {
         unit.vtd.caching_mode = if on(value)? { CachingMode::AlsoAbsent } else { CachingMode::PresentOnly };
         Some(())
@@ -99,10 +100,13 @@ const KEYS: [Key; 19] = [
     }),
     key(
         "report",
-        "first-use|after-wait|one-in-N",
-        "a stale use counts at once, if it outlives a wait, or if a sample meets it",
-        |unit, value| put(&mut unit.vtd.stale, stale(value)),
+        "late|first-use|one-in-N",
+        "a stale use counts if no invalidation follows, or at once; or late, in a sample",
+        |unit, value| report(&mut unit.vtd.stale, value),
     ),
+    key("patience", "TIME", "how long one may follow, such as 50ms or 2s; for report=late", |unit, value| {
+        put(&mut unit.vtd.stale.judging, time(value).map(Judging::Late))
+    }),
 ];
 
 /// A kind and its keys, which are understood.
@@ -192,13 +196,32 @@ fn answers(value: &str) -> Option<Answers> {
     }
 }
 
-fn stale(value: &str) -> Option<StaleOptions> {
-    let (watching, patience) = match value {
-        "first-use" => (Watching::EveryUse, Patience::FirstUse),
-        "after-wait" => (Watching::EveryUse, Patience::AfterWait),
-        sample => (Watching::Sampled(sample.strip_prefix("one-in-")?.parse().ok()?), Patience::FirstUse),
+fn report(stale: &mut StaleOptions, value: &str) -> Option<()> {
+    let judging = match stale.judging {
+        Judging::AtOnce => Judging::default(),
+        late @ Judging::Late(_) => late,
     };
-    Some(StaleOptions { watching, patience })
+    let late = StaleOptions { watching: Watching::EveryUse, judging };
+    *stale = match value {
+        "late" => late,
+        "first-use" => StaleOptions { judging: Judging::AtOnce, ..late },
+        sample => StaleOptions {
+            watching: Watching::Sampled(sample.strip_prefix("one-in-")?.parse().ok()?),
+            ..late
+        },
+    };
+    Some(())
+}
+
+/// A number of milliseconds or seconds with its unit.
+fn time(value: &str) -> Option<Duration> {
+    let (number, unit) = value.split_at(value.find(|it: char| !it.is_ascii_digit())?);
+    let number = number.parse().ok()?;
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        _ => None,
+    }
 }
 
 /// Counted from 1.

@@ -4,7 +4,7 @@ use mmu::address::{PAGE_SIZE, PhysAddr};
 
 use super::PROOFS;
 use crate::spec::id::SourceId;
-use crate::stale::watch::{Patience, StaleOptions, Watching};
+use crate::stale::watch::{Judging, StaleOptions, Watching};
 use crate::stale::{Holder, StaleUse};
 use crate::vtd::options::VtdOptions;
 use crate::vtd::port::Port;
@@ -17,7 +17,7 @@ use crate::vtd::{Table, Width};
 const SIBLING: SourceId = SourceId(SOURCE.0 ^ 1);
 
 fn options() -> VtdOptions {
-    let stale = StaleOptions { watching: Watching::EveryUse, patience: Patience::FirstUse };
+    let stale = StaleOptions { watching: Watching::EveryUse, judging: Judging::AtOnce };
     VtdOptions { stale, ..VtdOptions::default() }
 }
 

@@ -1,8 +1,9 @@
 //! What `--iommu` understands, and what it says of the rest.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
-use iommu::stale::watch::{Patience, StaleOptions, Watching};
+use iommu::stale::watch::{Judging, StaleOptions, Watching};
 use iommu::vtd::knobs::Fault;
 use iommu::vtd::options::{CacheSizes, CachingMode};
 
@@ -61,13 +62,15 @@ fn every_knob_is_understood() {
 #[test]
 fn a_report_is_told_which_uses_it_looks_at_and_when_they_count() {
     let stale = |text| unit(text).vtd.stale;
-    let every = |patience| StaleOptions { watching: Watching::EveryUse, patience };
+    let every = |judging| StaleOptions { watching: Watching::EveryUse, judging };
+    let late = |millis| every(Judging::Late(Duration::from_millis(millis)));
     let one_in = |uses| Watching::Sampled(NonZeroU32::new(uses).expect("the uses are counted from 1"));
-    assert_eq!(stale("vtd"), every(Patience::FirstUse));
-    assert_eq!(stale("vtd,report=first-use"), every(Patience::FirstUse));
-    assert_eq!(stale("vtd,report=after-wait"), every(Patience::AfterWait));
+    assert_eq!(stale("vtd"), late(50));
+    assert_eq!(stale("vtd,patience=2s,report=late"), late(2000));
+    assert_eq!(stale("vtd,report=first-use,patience=7ms"), late(7));
+    assert_eq!(stale("vtd,report=first-use"), every(Judging::AtOnce));
     assert_eq!(stale("vtd,report=one-in-16").watching, one_in(16));
-    assert_eq!(stale("vtd,report=one-in-16,report=first-use"), every(Patience::FirstUse), "the last counts");
+    assert_eq!(stale("vtd,report=one-in-16,report=first-use"), every(Judging::AtOnce), "the last counts");
 }
 
 #[test]

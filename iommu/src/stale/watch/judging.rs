@@ -1,0 +1,280 @@
+//! From a use to a report: whether a use is kept or judged at once, what ends the waiting, and what a report is made of.
+//!
+//! Invariant: a use is judged only if the tables said something else when it was met, and if its invalidation is not under
+//! way: whoever has queued an invalidation and a wait may take as long as the unit does. A report lists what was
+//! received until it was judged, so an invalidation that came after the use and did not help is named as well.
+
+use mmu::address::VirtRange;
+use mmu::cache::Translation;
+
+use crate::spec::descriptor::{Descriptor, IotlbScope};
+use crate::spec::fault::FaultReason;
+use crate::stale::judge::{self, Entry};
+use crate::stale::watch::docket::{Case, Subject};
+use crate::stale::watch::fill::{FillKey, Origin, first_address};
+use crate::stale::watch::{Judging, MOST_QUEUED, MOST_REPORTS, State, Watch};
+use crate::stale::{Change, Ground, Holder, Kind, Meant, Moment, StaleUse};
+use crate::vtd::Requester;
+use crate::vtd::port::Request;
+
+/// Refusals that are looked at again with an invalidation at most.
+const MOST_REFUSALS: usize = 64;
+
+/// A cached entry, what changed under it, and what was done with it.
+pub(crate) type CaseKey = (FillKey, Change, Kind);
+
+/// What a use of something cached has shown.
+#[derive(Clone, Debug)]
+pub(super) struct Finding {
+    pub(super) kind: Kind,
+    pub(super) requester: Requester,
+    pub(super) request: Request,
+    pub(super) holder: Holder,
+    pub(super) key: FillKey,
+    pub(super) origin: Origin,
+    pub(super) filled: Moment,
+    pub(super) cached: Result<Translation, FaultReason>,
+    pub(super) change: Change,
+    pub(super) now: Result<Translation, FaultReason>,
+}
+
+/// A finding with what its judge has to know.
+#[derive(Clone, Debug)]
+pub(super) struct Stale {
+    finding: Finding,
+    entry: Entry,
+}
+
+impl Subject for Stale {
+    fn needs(&self) -> Vec<Descriptor> {
+        judge::least(&self.entry)
+    }
+
+    fn is_served(&self, need: &Descriptor, invalidation: &Descriptor) -> bool {
+        judge::is_served(&self.entry, need, invalidation)
+    }
+}
+
+impl Stale {
+    fn new(finding: Finding) -> Self {
+        let entry = Entry {
+            requester: finding.requester,
+            space: finding.origin.space,
+            page: first_address(finding.request.address, finding.key.size),
+            size: finding.key.size,
+            holder: finding.holder,
+            filled: finding.filled.event,
+            change: finding.change,
+            is_absence: finding.kind == Kind::Translation && finding.cached.is_err(),
+            has_pasid_table: finding.origin.has_pasid_table(),
+        };
+        Self { finding, entry }
+    }
+
+    fn key(&self) -> CaseKey {
+        (self.finding.key, self.finding.change, self.finding.kind)
+    }
+
+    /// Whether the tables lead the page to another frame, which somebody may use by now.
+    fn has_moved(&self) -> bool {
+        let Finding { cached, now, request, kind, .. } = &self.finding;
+        match (cached, now) {
+            (Ok(cached), Ok(now)) => {
+                *kind == Kind::Translation
+                    && cached.physical(request.address) != now.physical(request.address)
+            }
+            (Ok(_) | Err(_), Ok(_) | Err(_)) => false,
+        }
+    }
+
+    /// Whether an invalidation takes this out of where it was held, so that one which came before it was filled says
+    /// nothing.
+    fn is_of_holder(&self, invalidation: &Descriptor) -> bool {
+        match self.finding.holder {
+            Holder::Iotlb => matches!(invalidation, Descriptor::Iotlb { .. }),
+            Holder::DeviceTlb => matches!(invalidation, Descriptor::DeviceTlb(_)),
+            Holder::TableCaches => false,
+        }
+    }
+
+    /// The frames that it leads to.
+    fn frames(&self) -> Option<VirtRange> {
+        self.finding.cached.ok().filter(|_| self.finding.kind == Kind::Translation).map(frames)
+    }
+
+    /// Why a walk of `origin` that found `found` shows that the frame or the table is somebody else's by now.
+    fn is_reused(&self, found: Translation, origin: &Origin) -> Option<Ground> {
+        if let Kind::Table(table) = self.finding.kind {
+            return frames(found).contains(address(table)).then_some(Ground::TableReused);
+        }
+        let own = self.frames()?;
+        let is_mapped = origin.space != self.finding.origin.space
+            && found.permission.write
+            && frames(found).overlaps(own);
+        let is_walked =
+            origin.path.walk.readings().iter().any(|reading| own.contains(address(reading.place)));
+        (is_mapped || is_walked).then_some(Ground::FrameReused)
+    }
+}
+
+impl Watch {
+    /// A stale use was met. With judging at once it is reported now, and otherwise kept, for `queued` tells what software
+    /// has asked for and the unit has not come to yet.
+    pub(super) fn meet(&self, state: &mut State, finding: Finding, queued: &[Descriptor]) {
+        let stale = Stale::new(finding);
+        let key = stale.key();
+        if state.docket.count_use(&key) || !state.has_news(&stale, self.now()) {
+            return;
+        }
+        let mut case = Case::new(stale, self.moment());
+        let Stale { finding, entry } = case.subject.clone();
+        for received in state.log.all_since(finding.change.read_at).filter(|received| received.carried_out) {
+            let is_too_old =
+                received.at.event < finding.filled.event && case.subject.is_of_holder(&received.invalidation);
+            if !is_too_old {
+                case.hear(&received.invalidation, received.at.event);
+            }
+        }
+        let ground = match self.options.judging {
+            Judging::AtOnce => Some(Ground::AtOnce),
+            Judging::Late(_) if case.is_over(state.last_wait) => return,
+            Judging::Late(_) => {
+                let is_flushing = state
+                    .log
+                    .all_since(state.last_wait)
+                    .any(|received| judge::missed(&entry, received, |_| false).meant == Meant::ForThis);
+                (case.subject.has_moved() && !is_flushing).then_some(Ground::PageMoved)
+            }
+        };
+        match ground {
+            Some(ground) => self.report(state, (key, case, ground), queued),
+            None => state.docket.keep(key, case),
+        }
+    }
+
+    /// Whether somebody uses as something else what stale uses led to.
+    pub(super) fn charge_reuse(&self, state: &mut State, found: Translation, origin: &Origin) {
+        let now = self.now();
+        for ground in [Ground::FrameReused, Ground::TableReused] {
+            state.docket.charge(ground, now, |_, stale| stale.is_reused(found, origin) == Some(ground));
+        }
+    }
+
+    /// Some of the refusals that wait to be judged, with what the tables said when they were met.
+    pub(crate) fn open_refusals(
+        &self,
+    ) -> Vec<(CaseKey, Requester, Request, Result<Translation, FaultReason>)> {
+        let state = self.state.lock();
+        let refusals = state.docket.open().filter(|(_, stale)| stale.entry.is_absence);
+        let told = refusals
+            .map(|(key, Stale { finding, .. })| (*key, finding.requester, finding.request, finding.now));
+        told.take(MOST_REFUSALS).collect()
+    }
+
+    /// The page of that refusal was changed again, and nothing was invalidated in between.
+    pub(crate) fn charge_changed_again(&self, refusal: &CaseKey) {
+        let now = self.now();
+        self.state.lock().docket.charge(Ground::ChangedAgain, now, |key, _| key == refusal);
+    }
+
+    /// Reports the kept uses whose time is over, or all if nothing comes any more. `queued` is what is queued by now.
+    pub(crate) fn judge(&self, is_end: bool, queued: impl FnOnce() -> Vec<Descriptor>) {
+        let Judging::Late(patience) = self.options.judging else { return };
+        let mut state = self.state.lock();
+        if state.docket.is_empty() && state.interrupts.docket.is_empty() {
+            return;
+        }
+        let now = self.moment().elapsed;
+        let state = &mut *state;
+        let (cases, interrupts) = if is_end {
+            (state.docket.rest(), state.interrupts.docket.rest())
+        } else {
+            (state.docket.due(now, patience), state.interrupts.docket.due(now, patience))
+        };
+        if cases.is_empty() && interrupts.is_empty() {
+            return;
+        }
+        let queued = queued();
+        for (key, case, ground) in cases {
+            match (case.is_under_way(&queued) && !ground.is_evidence(), is_end) {
+                (false, _) => self.report(state, (key, case, ground), &queued),
+                (true, false) => state.docket.put_back(key, case),
+                (true, true) => state.docket.leave_unjudged(),
+            }
+        }
+        for (key, case, ground) in interrupts {
+            match (case.is_under_way(&queued), is_end) {
+                (false, _) => self.report_interrupt(state, (key, case, ground), &queued),
+                (true, false) => state.interrupts.docket.put_back(key, case),
+                (true, true) => state.interrupts.docket.leave_unjudged(),
+            }
+        }
+    }
+
+    /// Makes a report, unless the mistake was told before.
+    fn report(&self, state: &mut State, judged: (CaseKey, Case<Stale>, Ground), queued: &[Descriptor]) {
+        let (key, case, ground) = judged;
+        let until = case.until();
+        let Stale { finding, entry } = case.subject;
+        let is_idle = |invalidation: &Descriptor| state.is_idle(invalidation);
+        let missed = |received: &_| judge::missed(&entry, received, is_idle);
+        let weight = |missed: &_| judge::weight(&entry, missed);
+        let (received, forgotten) = state.log.told_of(finding.change.read_at..until, missed, weight);
+        let in_place = state.images.torn(&finding.origin, &finding.change, &self.memory, self.moment());
+        let report = StaleUse {
+            kind: finding.kind,
+            ground,
+            uses: case.uses,
+            requester: finding.requester,
+            request: finding.request,
+            holder: finding.holder,
+            space: finding.origin.space,
+            cached: finding.cached,
+            now: finding.now,
+            filled: finding.filled,
+            used: case.used,
+            change: finding.change,
+            in_place,
+            received,
+            forgotten,
+            remedy: judge::remedy(&entry, queued),
+            queued: queued.iter().take(MOST_QUEUED).copied().collect(),
+        };
+        if !state.docket.tell(key, report.mistake().name(), self.now()) {
+            return;
+        }
+        state.count += 1;
+        if state.reports.len() < MOST_REPORTS {
+            state.reports.push(report);
+        }
+    }
+}
+
+impl State {
+    /// Whether there is something to say of a subject: it was not told of, or was invalidated in vain since.
+    fn has_news(&mut self, stale: &Stale, now: u64) -> bool {
+        let Some(told) = self.docket.told(&stale.key()) else { return true };
+        let since = std::mem::replace(&mut told.looked_until, now);
+        self.log
+            .all_since(since)
+            .any(|received| judge::missed(&stale.entry, received, |_| false).meant == Meant::ForThis)
+    }
+
+    /// Whether nobody was seen to use anything of what an IOTLB invalidation names.
+    fn is_idle(&self, invalidation: &Descriptor) -> bool {
+        let Descriptor::Iotlb { scope, .. } = invalidation else { return false };
+        let is_named = |origin: &Origin| crate::vtd::extent(*scope, &origin.space).is_some();
+        let is_used = self.fills.iter().any(|(_, fill)| is_named(&fill.origin));
+        *scope != IotlbScope::Global && !is_used
+    }
+}
+
+/// The frames of a translation, as a range of addresses.
+fn frames(translation: Translation) -> VirtRange {
+    let start = mmu::address::VirtAddr(translation.pfn.address().0);
+    VirtRange { start, end: start.offset(translation.size.bytes()) }
+}
+
+fn address(place: mmu::address::PhysAddr) -> mmu::address::VirtAddr {
+    mmu::address::VirtAddr(place.0)
+}
