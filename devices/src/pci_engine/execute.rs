@@ -143,7 +143,7 @@ impl Engine {
             };
             let address = fault.address().unwrap_or(place.address);
             let fail = |code| Fault { code, address, pasid: place.pasid, access };
-            if !matches!(fault, DmaFault::Blocked(_)) || !self.endpoint().may_request_pages() {
+            if !may_come(fault) || !self.endpoint().may_request_pages() {
                 return Err(fail(fault.into()));
             }
             if asked == MOST_PAGE_REQUESTS {
@@ -190,6 +190,14 @@ impl Engine {
             ResponseCode::Failure => self.endpoint().note_page_request_failure(),
         }
         Err(Code::PageRefused)
+    }
+}
+
+/// Whether the page may be there when it has been asked for. A translation that is refused for good is no missing page.
+fn may_come(fault: DmaFault) -> bool {
+    match fault {
+        DmaFault::Blocked(blocked) => blocked.reason.is_recoverable(),
+        DmaFault::NotBusMaster | DmaFault::PasidDisabled(_) | DmaFault::Unsupported { .. } => false,
     }
 }
 

@@ -371,7 +371,6 @@ impl Wiring {
             if walk.is_overtaken() && attempts < ATTEMPTS {
                 continue;
             }
-            let is_ahead = address_type == AddressType::TranslationRequest;
             let spectator = self.spectator.as_ref().map(|spectator| (spectator, Instant::now()));
             let walked = walk.finish(request);
             let place = walk.place();
@@ -382,8 +381,7 @@ impl Wiring {
                 self.watch_use(request, place, found);
             }
             return walked.map_err(|reason| Stopped {
-                // A device that asks ahead is told that it may not; nothing is recorded.
-                refusal: Refusal { reason, hides_faults: memo.hides_faults || is_ahead },
+                refusal: Refusal { reason, hides_faults: memo.hides_faults },
                 address_type,
             });
         }
@@ -409,16 +407,18 @@ impl Wiring {
 
     #[cold]
     fn block(&self, request: &Request, stopped: Stopped) -> Blocked {
-        let reason = stopped.refusal.reason;
+        let Stopped { refusal: Refusal { reason, hides_faults }, address_type } = stopped;
         let source = self.device.source();
-        if !stopped.refusal.hides_faults {
+        // A device that asks ahead for what may yet come is told that it may not have it, and that is all.
+        let is_answer = address_type == AddressType::TranslationRequest && reason.is_recoverable();
+        if !hides_faults && !is_answer {
             self.unit.record_fault(&FaultRecord {
                 reason,
                 source,
                 pasid: request.pasid,
                 address: request.address,
                 access: request.access,
-                address_type: stopped.address_type,
+                address_type,
             });
         }
         Blocked { requester: source, request: *request, reason }

@@ -226,6 +226,21 @@ fn without_page_requests_a_missing_page_is_a_fault() {
 }
 
 #[test]
+fn a_page_that_is_refused_for_good_is_not_asked_for() {
+    let mut machine = machine();
+    // A large page whose frame is not aligned.
+    machine.driver.rig.memory.store(PhysAddr(LEVELS[1]), LEVELS[0] | 0x2087);
+    assert_eq!(machine.driver.run(write(77)).0, 4);
+    assert_eq!(machine.requests(), 0);
+    let record = machine.unit.read(0x228, UnitWidth::Bits64);
+    assert_eq!(
+        (record >> 32 & 0xff, record >> 60 & 3),
+        (0x72, 1),
+        "a translation request met a reserved bit"
+    );
+}
+
+#[test]
 fn a_kept_translation_is_used_until_iotlb_and_device_tlb_are_invalidated() {
     let mut machine = machine();
     machine.map(FIRST);

@@ -163,6 +163,39 @@ fn a_device_that_asks_ahead_for_what_is_not_there_causes_no_fault() {
 }
 
 #[test]
+fn a_translation_that_is_refused_for_good_is_recorded_as_a_translation_request() {
+    let mut driver = Driver::scalable();
+    let directory = driver.attach_scalable(SOURCE);
+    let table = driver.first_stage(directory, 0, DOMAIN);
+    driver.map(FIRST_STAGE, table, PAGE, 1);
+    let place = driver.place(FIRST_STAGE, table, PAGE, 2);
+    let entry = driver.memory.load(place);
+    let mut port = driver.ats_port();
+    driver.memory.store(place, 0);
+    assert_eq!(load(&mut port).unwrap_err().reason, FaultReason::FirstStageNotPresent);
+    assert_eq!(driver.read_word(0x34), 0, "it may come");
+    // A large page whose frame is not aligned.
+    driver.memory.store(place, entry | 0x2080);
+    assert_eq!(load(&mut port).unwrap_err().reason, FaultReason::FirstStageReserved);
+    assert_eq!(driver.read(0x228) >> 60 & 3, 1, "a translation request");
+    assert_eq!(driver.read(0x228) >> 32 & 0xff, 0x72);
+}
+
+#[test]
+fn who_asks_ahead_in_the_name_of_nobody_is_told_so_and_no_more() {
+    let mut driver = Driver::scalable();
+    let directory = driver.attach_scalable(SOURCE);
+    let reason = |port: &mut Port| load_at(port, Some(pasid(6)), PAGE).unwrap_err().reason;
+    assert_eq!(reason(&mut driver.ats_port()), FaultReason::DirectoryNotPresent);
+    assert_eq!(driver.read(0x228) >> 32, 0, "nothing is recorded");
+    assert_eq!(reason(&mut driver.port()), FaultReason::DirectoryNotPresent);
+    assert_eq!(driver.read(0x228) >> 32 & 0xff, 0x51, "without ATS it is a fault");
+    driver.memory.store(directory, 0b101);
+    assert_eq!(reason(&mut driver.ats_port()), FaultReason::DirectoryReserved);
+    assert_eq!(driver.read(0x238) >> 32 & 0xff, 0x52, "an entry that is wrong is one with ATS, too");
+}
+
+#[test]
 fn a_device_asks_again_before_its_first_write() {
     let mut driver = Driver::scalable();
     let directory = driver.attach_scalable(SOURCE);
