@@ -1,10 +1,13 @@
 //! What the unit knows of a device: its TLB, whether it has answered, and what it has been answered.
 //!
 //! Invariant: the TLB belongs to the device; the unit only asks it to forget, and the device's answer means that the
-//! entries are gone **and** that no access through them is in flight. Source: PCIe 10.3 (ATS), 10.4 (PRI); VT-d 4.
+//! entries are gone **and** that no access through them is in flight. Nothing that it holds outlives a change of its
+//! Enable bit, and nothing that was asked for before comes in behind it. Source: PCIe 10.3 (ATS), 10.3.7 (what
+//! invalidates all of the TLB without being asked), 10.4 (PRI); VT-d 4.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mmu::address::VirtAddr;
 use mmu::cache::{Translation, TranslationCache};
@@ -13,6 +16,8 @@ use parking_lot::Mutex;
 use crate::pasid::Pasid;
 use crate::spec::descriptor::{DeviceScope, DeviceSpan, PageGroupResponse};
 use crate::spec::id::SourceId;
+use crate::vtd::Vtd;
+use crate::vtd::port::Ats;
 use crate::vtd::tags::Tags;
 
 /// Answers that wait for a device at most; one that never looks loses the oldest.
@@ -26,6 +31,10 @@ pub(crate) struct Device {
     source: SourceId,
     cache: Arc<TranslationCache>,
     tags: Tags<Option<Pasid>>,
+    /// Whether it asks its TLB first.
+    is_ahead: AtomicBool,
+    /// Held while that changes.
+    turn: Mutex<()>,
     late: Mutex<Late>,
     responses: Mutex<VecDeque<PageGroupResponse>>,
 }
@@ -45,6 +54,8 @@ impl Device {
             source,
             cache: Arc::new(TranslationCache::new(entries)),
             tags: Tags::new(),
+            is_ahead: AtomicBool::new(false),
+            turn: Mutex::default(),
             late: Mutex::default(),
             responses: Mutex::default(),
         }
@@ -60,6 +71,12 @@ impl Device {
 
     pub(super) fn tags(&self) -> &Tags<Option<Pasid>> {
         &self.tags
+    }
+
+    /// Whether it translates ahead. Whoever asks inside a section of its TLB and is told that it does is waited for by
+    /// whoever changes that.
+    pub(super) fn ats(&self) -> Ats {
+        if self.is_ahead.load(Ordering::Acquire) { Ats::Enabled } else { Ats::Disabled }
     }
 
     /// The device is told to forget.
@@ -123,6 +140,17 @@ impl Device {
         self.drain();
     }
 
+    /// Everything goes, what it was told to forget and has not forgotten yet among it.
+    fn forget_everything(&self) {
+        let mut late = self.late.lock();
+        late.scopes.clear();
+        late.everything = false;
+        // Under the lock: what it is told from now on it is told afterwards.
+        self.cache.invalidate_all();
+        drop(late);
+        self.drain();
+    }
+
     /// What it was told is not waited for any more, and never carried out.
     pub(super) fn give_up(&self) {
         let mut late = self.late.lock();
@@ -140,5 +168,35 @@ impl Device {
 
     pub(super) fn next_response(&self) -> Option<PageGroupResponse> {
         self.responses.lock().pop_front()
+    }
+
+    /// Answers that are on their way reach nobody.
+    pub(super) fn drop_responses(&self) {
+        self.responses.lock().clear();
+    }
+}
+
+impl Vtd {
+    /// The Enable bit of the device's ATS capability, for all of its ports. When it changes everything in its TLB goes,
+    /// and when this returns no access through what went is in flight. Software relies on it when the bit goes from 0
+    /// to 1; what is held while it is 0 nobody can use, so it goes at once.
+    pub(super) fn switch_ats(&self, device: &Device, ats: Ats) {
+        let turn = device.turn.lock();
+        if device.ats() == ats {
+            return;
+        }
+        if ats == Ats::Disabled {
+            device.is_ahead.store(false, Ordering::Release);
+            // No port uses what it remembers of the TLB, but asks again what it is to ask.
+            self.forget_routes();
+        }
+        device.forget_everything();
+        if ats == Ats::Enabled {
+            device.is_ahead.store(true, Ordering::Release);
+            self.forget_routes();
+        }
+        drop(turn);
+        // A wait may have stood for what is gone now.
+        self.run_queue();
     }
 }

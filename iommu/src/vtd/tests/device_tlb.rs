@@ -1,5 +1,7 @@
 //! Device TLBs: translations that a device keeps, and how they are taken from it.
 
+mod enable;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mmu::address::{Access, PAGE_SIZE, PhysAddr};
@@ -9,7 +11,7 @@ use super::driver::{DOMAIN, Driver, FIRST_STAGE, PAGE, SECOND_STAGE, SOURCE, loa
 use crate::spec::fault::FaultReason;
 use crate::spec::id::SourceId;
 use crate::vtd::knobs::Fault;
-use crate::vtd::port::{Port, Request};
+use crate::vtd::port::{Ats, Port, Request};
 
 /// A device that has read a page through its TLB, and the page's table. The page has been mapped anew since.
 fn stale() -> (Driver, Port, PhysAddr) {
@@ -188,7 +190,9 @@ fn who_asks_ahead_in_the_name_of_nobody_is_told_so_and_no_more() {
     let reason = |port: &mut Port| load_at(port, Some(pasid(6)), PAGE).unwrap_err().reason;
     assert_eq!(reason(&mut driver.ats_port()), FaultReason::DirectoryNotPresent);
     assert_eq!(driver.read(0x228) >> 32, 0, "nothing is recorded");
-    assert_eq!(reason(&mut driver.port()), FaultReason::DirectoryNotPresent);
+    let mut port = driver.port();
+    port.set_ats(Ats::Disabled);
+    assert_eq!(reason(&mut port), FaultReason::DirectoryNotPresent);
     assert_eq!(driver.read(0x228) >> 32 & 0xff, 0x51, "without ATS it is a fault");
     driver.memory.store(directory, 0b101);
     assert_eq!(reason(&mut driver.ats_port()), FaultReason::DirectoryReserved);
