@@ -14,6 +14,7 @@ use mmu::address::{Access, VirtAddr};
 use super::descriptor::{Code, Operation, Place};
 use super::run::Engine;
 use super::state::Fault;
+use crate::pci::endpoint::page_requests::PageGroup;
 use crate::upstream::DmaFault;
 use crate::worker::Stop;
 
@@ -170,7 +171,8 @@ impl Engine {
             }
             RequestOutcome::Refused(_) => return Err(Code::PageRefused),
         }
-        while !self.gives_up(stop) {
+        let asked = PageGroup { pasid: place.pasid, group };
+        while self.endpoint().awaits(asked) && !self.gives_up(stop) {
             match self.endpoint().next_response() {
                 Some(response) if response.group == group && response.pasid == place.pasid => {
                     return self.heed(response.code);
@@ -180,7 +182,11 @@ impl Engine {
                 None => thread::sleep(LOOK_FOR_ANSWER),
             }
         }
-        Err(Code::Abandoned)
+        if self.gives_up(stop) {
+            self.endpoint().give_up_page_requests();
+            return Err(Code::Abandoned);
+        }
+        Err(Code::PageRefused)
     }
 
     fn heed(&self, answer: ResponseCode) -> Result<Heard, Code> {

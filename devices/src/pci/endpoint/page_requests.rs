@@ -13,6 +13,15 @@ use super::Endpoint;
 use crate::pci::capability::address_translation;
 use crate::upstream::DmaFault;
 
+/// By what a device knows the answer to a page request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct PageGroup {
+    /// In whose name it asked.
+    pub(crate) pasid: Option<Pasid>,
+    /// A number of its own.
+    pub(crate) group: u16,
+}
+
 impl Endpoint {
     /// Whether the function may ask for pages: it translates ahead and has PRI enabled.
     #[must_use]
@@ -34,9 +43,9 @@ impl Endpoint {
         access: Access,
         group: u16,
     ) -> Result<RequestOutcome, DmaFault> {
-        self.admit(pasid)?;
         let write = access == Access::Write;
-        self.port.lock().request_page(PageRequest {
+        let mut way = self.way(pasid)?;
+        let outcome = way.request_page(PageRequest {
             source: self.source,
             pasid,
             address: address.page(),
@@ -44,7 +53,11 @@ impl Endpoint {
             group,
             last: true,
             private_data: None,
-        })
+        })?;
+        // With the way still held, so that whoever gives up requests finds this one.
+        *self.outstanding.lock() =
+            (outcome == RequestOutcome::Accepted).then_some(PageGroup { pasid, group });
+        Ok(outcome)
     }
 
     /// Tells software that the function has stopped using `pasid` (a stop marker). No answer comes.
@@ -52,7 +65,6 @@ impl Endpoint {
     /// # Errors
     /// [`DmaFault`] if nobody takes page requests of this function.
     pub fn mark_stop(&self, pasid: Pasid) -> Result<(), DmaFault> {
-        self.admit(Some(pasid))?;
         let marker = PageRequest {
             source: self.source,
             pasid: Some(pasid),
@@ -63,12 +75,38 @@ impl Endpoint {
             private_data: None,
         };
         // One that finds no place is lost, and software that has seen the overflow does not wait for it.
-        self.port.lock().request_page(marker).map(|_| ())
+        self.way(Some(pasid))?.request_page(marker).map(|_| ())
     }
 
     /// The oldest answer to a page request that was not taken yet.
     pub fn next_response(&self) -> Option<PageGroupResponse> {
-        self.port.lock().next_response()
+        let response = self.port.lock().next_response()?;
+        let PageGroupResponse { pasid, group, .. } = response;
+        if self.awaits(PageGroup { pasid, group }) {
+            *self.outstanding.lock() = None;
+            self.show_page_requests();
+        }
+        Some(response)
+    }
+
+    /// Whether this page request waits for its answer, and has not been given up.
+    pub(crate) fn awaits(&self, asked: PageGroup) -> bool {
+        *self.outstanding.lock() == Some(asked)
+    }
+
+    /// No answer to what was asked for is waited for any more; one that is on its way reaches nobody.
+    pub fn give_up_page_requests(&self) {
+        let mut port = self.port.lock();
+        port.drop_responses();
+        *self.outstanding.lock() = None;
+        drop(port);
+        self.show_page_requests();
+    }
+
+    pub(super) fn show_page_requests(&self) {
+        let mut config = self.config();
+        let is_outstanding = self.outstanding.lock().is_some();
+        address_translation::show_pri_stopped(&mut config, is_outstanding);
     }
 
     /// Notes in the configuration space that a page request was answered by a failure.
