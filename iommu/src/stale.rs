@@ -23,6 +23,7 @@ use mmu::address::{PageSize, PhysAddr, VirtAddr};
 use mmu::cache::Translation;
 
 pub use mistake::{Mistake, Thing};
+pub(crate) use text::InWords;
 
 use crate::spec::descriptor::Descriptor;
 use crate::spec::fault::FaultReason;

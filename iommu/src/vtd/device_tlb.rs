@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use mmu::address::VirtAddr;
 use mmu::cache::{Translation, TranslationCache};
@@ -39,12 +40,16 @@ pub(crate) struct Device {
     responses: Mutex<VecDeque<PageGroupResponse>>,
 }
 
+/// An invalidation, and when the device was told.
+type Told = (DeviceScope, Instant);
+
 /// Invalidations that a device has received and not yet carried out.
 #[derive(Debug, Default)]
 struct Late {
     holds: bool,
-    scopes: Vec<DeviceScope>,
-    everything: bool,
+    scopes: Vec<Told>,
+    /// Those beyond, of which only the first is known: everything goes.
+    everything: Option<Told>,
 }
 
 impl Device {
@@ -86,10 +91,11 @@ impl Device {
             drop(late);
             return self.forget(scope);
         }
+        let told = (*scope, Instant::now());
         if late.scopes.len() < MOST_LATE {
-            late.scopes.push(*scope);
+            late.scopes.push(told);
         } else {
-            late.everything = true;
+            late.everything.get_or_insert(told);
         }
     }
 
@@ -121,8 +127,13 @@ impl Device {
 
     /// Whether it has been told something that it has not carried out.
     pub(super) fn owes_answer(&self) -> bool {
+        self.oldest_unanswered().is_some()
+    }
+
+    /// What it was told first of all that it has not carried out, and when.
+    pub(super) fn oldest_unanswered(&self) -> Option<Told> {
         let late = self.late.lock();
-        late.everything || !late.scopes.is_empty()
+        late.scopes.first().copied().or(late.everything)
     }
 
     /// From now on it takes its time.
@@ -133,8 +144,8 @@ impl Device {
     /// It carries out what it was told, and takes its time no longer.
     pub(super) fn catch_up(&self) {
         let Late { scopes, everything, .. } = std::mem::take(&mut *self.late.lock());
-        scopes.iter().for_each(|scope| self.forget(scope));
-        if everything {
+        scopes.iter().for_each(|(scope, _)| self.forget(scope));
+        if everything.is_some() {
             self.cache.invalidate_all();
         }
         self.drain();
@@ -144,7 +155,7 @@ impl Device {
     fn forget_everything(&self) {
         let mut late = self.late.lock();
         late.scopes.clear();
-        late.everything = false;
+        late.everything = None;
         // Under the lock: what it is told from now on it is told afterwards.
         self.cache.invalidate_all();
         drop(late);
@@ -155,7 +166,7 @@ impl Device {
     pub(super) fn give_up(&self) {
         let mut late = self.late.lock();
         late.scopes.clear();
-        late.everything = false;
+        late.everything = None;
     }
 
     pub(super) fn take_response(&self, response: PageGroupResponse) {
