@@ -25,6 +25,7 @@ use mmu::address::{PageSize, PhysAddr, VirtAddr};
 use mmu::cache::Translation;
 
 pub use mistake::{Mistake, Thing};
+pub(crate) use text::InWords;
 
 use self::in_place::ChangedInPlace;
 use crate::spec::descriptor::Descriptor;

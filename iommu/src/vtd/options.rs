@@ -2,6 +2,8 @@
 //!
 //! Invariant: CAP and ECAP say exactly what the rest of the unit does with these options.
 
+use std::time::Duration;
+
 use crate::spec::capability as bits;
 use crate::spec::descriptor::MAX_ADDRESS_MASK;
 use crate::stale::watch::StaleOptions;
@@ -54,6 +56,8 @@ pub struct VtdOptions {
     pub page_requests: bool,
     /// Interrupt remapping is offered.
     pub interrupt_remapping: bool,
+    /// How long a device may take to answer an invalidation of its TLB; for ever if there is none.
+    pub answer_time_out: Option<Duration>,
     /// See there.
     pub caches: CacheSizes,
     /// Whether stale uses are watched for.
@@ -84,6 +88,7 @@ impl Default for VtdOptions {
             device_tlb: true,
             page_requests: true,
             interrupt_remapping: true,
+            answer_time_out: None,
             caches: CacheSizes::default(),
             stale: StaleOptions::default(),
         }

@@ -173,6 +173,28 @@ fn without_a_unit_or_its_engines_the_driver_says_what_is_lacking() {
 }
 
 #[test]
+fn a_device_that_never_answers_is_named_and_the_driver_sees_the_time_out() {
+    if !has_kvm() {
+        return;
+    }
+    let unit = "vtd,answers=never,answer-timeout=50ms";
+    let output = boot("vtd-test", &["--iommu", unit]);
+    let (told, report) = (text(&output.stdout), text(&output.stderr));
+    assert!(told.contains("the unit stopped the queue, FSTS 0x40"), "{told}");
+    assert_eq!(
+        report.lines().next(),
+        Some(
+            "time-out: invalidation of device TLB of 00:01.0, all, not answered after 50ms: FSTS.ITE, and the wait behind \
+             it is aborted"
+        )
+    );
+    let output = boot("vtd-test", &["--iommu", unit, "--stale-report", "json"]);
+    let report = text(&output.stderr);
+    let first: Value = serde_json::from_str(report.lines().next().expect("a report")).expect("an object");
+    assert_eq!((&first["event"], &first["source"]), (&"time-out".into(), &"00:01.0".into()), "{report}");
+}
+
+#[test]
 fn an_exception_of_the_driver_is_told_and_ends_the_machine() {
     if !has_kvm() {
         return;

@@ -132,6 +132,26 @@ fn a_device_tlb_is_told_after_the_iotlb_and_both_are_waited_for() {
 }
 
 #[test]
+fn a_device_tlb_that_is_switched_off_needs_no_invalidation() {
+    for is_off_first in [false, true] {
+        let mut scene = unmapped_with(PATIENT, Ats::Enabled);
+        scene.use_it();
+        if is_off_first {
+            scene.port.set_ats(Ats::Disabled);
+        }
+        scene.driver.invalidate(&[RIGHT()]);
+        assert_eq!(scene.tally().dropped, u64::from(is_off_first));
+        scene.port.set_ats(Ats::Disabled);
+        scene.port.set_ats(Ats::Enabled);
+        assert_eq!((scene.tally().dropped, scene.rest()), (1, Vec::new()));
+    }
+    let mut scene = unmapped_with(PATIENT, Ats::Enabled);
+    scene.use_it();
+    scene.port.set_ats(Ats::Disabled);
+    assert_eq!(scene.last().mistake().name(), "nothing-invalidated", "the IOTLB is still to be told");
+}
+
+#[test]
 fn a_use_while_software_waits_is_nobodys_mistake_however_late_the_unit_is() {
     for stale in [PATIENT, IMPATIENT] {
         let mut scene = unmapped_with(stale, Ats::Disabled);

@@ -10,8 +10,10 @@ use iommu::vtd::knobs::Fault;
 use iommu::vtd::options::{CacheSizes, CachingMode};
 
 use super::super::say;
-use crate::machine::options::{Answers, IommuKind, QueueRuns, UnitOptions};
+use crate::machine::options::{AnswerTimeOut, Answers, IommuKind, QueueRuns, UnitOptions};
 
+/// An hour.
+const MOST_TIME_OUT: Duration = Duration::from_secs(3_600);
 /// Entries of a cache at most.
 const MOST_ENTRIES: usize = 1 << 20;
 
@@ -33,7 +35,7 @@ const fn key(
     Key { name, values, about, set }
 }
 
-const KEYS: [Key; 20] = [
+const KEYS: [Key; 21] = [
     key("caching-mode", "on|off", "what is not present is cached too (CAP.CM)", |unit, value| {
         unit.vtd.caching_mode = if on(value)? { CachingMode::AlsoAbsent } else { CachingMode::PresentOnly };
         Some(())
@@ -98,6 +100,12 @@ const KEYS: [Key; 20] = [
     key("answers", "prompt|late|never", "when devices answer invalidations of their TLBs", |unit, value| {
         put(&mut unit.answers, answers(value))
     }),
+    key(
+        "answer-timeout",
+        "TIME|off",
+        "when the unit gives up a device that has not answered (FSTS.ITE): 500ms, 2s; 1s if they never answer, else off",
+        |unit, value| put(&mut unit.answer_time_out, answer_time_out(value)),
+    ),
     key(
         "report",
         "late|first-use|one-in-N",
@@ -194,6 +202,14 @@ fn answers(value: &str) -> Option<Answers> {
         "never" => Some(Answers::Never),
         _ => None,
     }
+}
+
+fn answer_time_out(value: &str) -> Option<AnswerTimeOut> {
+    if value == "off" {
+        return Some(AnswerTimeOut::Never);
+    }
+    let limit = time(value)?;
+    (Duration::from_millis(1)..=MOST_TIME_OUT).contains(&limit).then_some(AnswerTimeOut::After(limit))
 }
 
 fn report(stale: &mut StaleOptions, value: &str) -> Option<()> {
