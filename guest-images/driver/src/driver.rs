@@ -99,6 +99,9 @@ impl Driver {
     pub fn attach(&mut self, space: &Space) {
         let number = self.number(space.source);
         self.lend_ring(space);
+        if self.make_way(space) {
+            self.flush_all();
+        }
         self.write_entry(space);
         self.flush_all();
         self.engines[number].engine.translate_ahead(space.device_tlb);

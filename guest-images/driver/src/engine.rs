@@ -134,7 +134,20 @@ impl Engine {
 
     /// Waits until it has given up: its ring could not be read.
     pub fn wait_for_halt(&self) {
-        wait_until("the engine's halt", || load32(self.registers + STATUS) & HALTED != 0);
+        wait_until("the engine's halt", || self.has_halted());
+    }
+
+    /// Whether it has given up.
+    #[must_use]
+    pub fn has_halted(&self) -> bool {
+        load32(self.registers + STATUS) & HALTED != 0
+    }
+
+    /// Gives it something to do that it cannot even read, and lets it begin anew when it has given up.
+    pub fn expect_to_halt(&mut self) {
+        let _never = self.begin([Job::Nothing]);
+        self.wait_for_halt();
+        self.restart();
     }
 
     /// Begins anew with an empty ring.

@@ -137,8 +137,12 @@ impl Workload {
         tenant.space = space;
         space.map(&mut self.driver.memory, tenant.at, next);
         self.driver.lend_ring(&space);
-        self.driver.write_entry(&space);
+        self.driver.make_way(&space);
         self.carry_out(tenant, &plan);
+        self.driver.write_entry(&space);
+        if self.driver.unit.caches_absent() {
+            self.driver.flush_all();
+        }
         self.transfer(tenant);
     }
 
