@@ -5,9 +5,8 @@
 //! the table has then, and the program ends with success only then. With one it always does: what the mistake leads to is told, and what the unit thinks of it is not asked.
 
 mod line;
+pub(crate) mod tally;
 mod tenant;
-
-use core::fmt;
 
 use crate::bug::{self, Bug, Plan};
 use crate::console::say;
@@ -16,6 +15,7 @@ use crate::ending;
 use crate::memory::{CommandLine, Memory};
 use crate::unit::Mode;
 use line::{Line, lines};
+use tally::Tally;
 use tenant::{MOST, Tenant, tenants};
 
 /// Rounds, unless `rounds=N` says otherwise.
@@ -28,21 +28,6 @@ struct Workload {
     tenants: [Option<Tenant>; MOST],
     lines: [Option<Line>; ENGINES],
     tally: Tally,
-}
-
-/// Where transfers and interrupts went.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Tally {
-    /// All.
-    all: u64,
-    /// To or from a page that was not mapped any more.
-    astray: u64,
-    /// Nowhere.
-    blocked: u64,
-    /// Interrupts.
-    interrupts: u64,
-    /// To a vector that is another's by now, or to none.
-    misled: u64,
 }
 
 /// Runs it and ends the machine.
@@ -68,7 +53,7 @@ pub fn run(memory: Memory, line: &CommandLine) -> ! {
     let lines = lines(&mut driver);
     let mut workload = Workload { driver, bug, tenants, lines, tally: Tally::default() };
     (0..line.number("rounds").unwrap_or(ROUNDS)).for_each(|_| workload.round());
-    workload.conclude()
+    workload.tally.conclude(bug)
 }
 
 impl Workload {
@@ -199,31 +184,5 @@ impl Workload {
         } else if tenant.own().load(0) != word || read != Ok(word) {
             self.tally.astray += 1;
         }
-    }
-
-    fn conclude(&self) -> ! {
-        let Tally { all, astray, blocked, interrupts, misled } = self.tally;
-        match self.bug {
-            Some(bug) => say!("vtd-bug-{}: {bug}; {}", bug.name(), self.tally),
-            None if astray + blocked + misled == 0 => {
-                say!("passed: {all} transfers reached their pages, {interrupts} interrupts their vectors");
-            }
-            None => {
-                say!("FAILED: {}", self.tally);
-                ending::failed()
-            }
-        }
-        ending::passed()
-    }
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { all, astray, blocked, interrupts, misled } = self;
-        write!(
-            f,
-            "of {all} transfers {astray} met a page that has another owner by now, {blocked} were blocked"
-        )?;
-        write!(f, "; of {interrupts} interrupts {misled} missed their vectors")
     }
 }
