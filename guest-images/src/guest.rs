@@ -52,7 +52,7 @@ const fn bug(name: &'static str, about: &'static str, unit: &'static str) -> Gue
 const BUG: &str = "vtd-bug-";
 
 /// The guests, the smallest first.
-pub const GUESTS: [Guest; 19] = [
+pub const GUESTS: [Guest; 22] = [
     bare("hello", "says hello", &[], BareImage::Hello),
     bare("echo", "puts out what it is told, up to a `.`", &[], BareImage::Echo),
     bare("edu", "drives edu: registers, transfers, MSI, INTx", &["edu"], BareImage::Edu),
@@ -92,6 +92,17 @@ pub const GUESTS: [Guest; 19] = [
     bug("vtd-bug-pasid-entry-kept", "changes PASID entries and keeps their cached copies", ""),
     bug("vtd-bug-context-entry-kept", "moves devices and keeps their cached context entries", "scalable=off"),
     bug("vtd-bug-interrupt-entry-kept", "moves interrupts and keeps their cached entries", ""),
+    bug("vtd-bug-pasid-entry-in-place", "changes PASID entries that are present, word by word", "pasid=0"),
+    bug(
+        "vtd-bug-context-entry-in-place",
+        "changes context entries that are present, word by word",
+        "scalable=off,context=0",
+    ),
+    bug(
+        "vtd-bug-interrupt-entry-in-place",
+        "changes interrupt entries that are present, half by half",
+        "interrupt=0",
+    ),
 ];
 
 impl Guest {

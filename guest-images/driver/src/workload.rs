@@ -8,7 +8,7 @@ mod line;
 pub(crate) mod tally;
 mod tenant;
 
-use crate::bug::{self, Bug, Plan};
+use crate::bug::{self, Bug, Plan, Replacing};
 use crate::console::say;
 use crate::driver::{Driver, ENGINES};
 use crate::ending;
@@ -69,6 +69,7 @@ impl Workload {
         self.each(Self::replace_table_and_use);
         self.each(Self::replace_space_and_use);
         self.each(Self::clean_up);
+        self.exchange_interrupts();
     }
 
     fn each(&mut self, act: impl Fn(&mut Self, &mut Tenant)) {
@@ -122,13 +123,29 @@ impl Workload {
         tenant.space = space;
         space.map(&mut self.driver.memory, tenant.at, next);
         self.driver.lend_ring(&space);
-        self.driver.make_way(&space);
-        self.carry_out(tenant, &plan);
-        self.driver.write_entry(&space);
+        let how = match old.pasid {
+            Some(_) => Replacing::InOrder,
+            None => bug::device_moves(self.bug, self.driver.mode()),
+        };
+        match how {
+            Replacing::InOrder => self.replace_in_order(tenant, &plan),
+            Replacing::InPlace => {
+                self.driver.write_entry_in_place(&space, |driver| {
+                    let _meanwhile = driver.read(&old, tenant.at);
+                });
+                self.carry_out(tenant, &plan);
+            }
+        }
+        self.transfer(tenant);
+    }
+
+    fn replace_in_order(&mut self, tenant: &Tenant, plan: &Plan) {
+        self.driver.make_way(&tenant.space);
+        self.carry_out(tenant, plan);
+        self.driver.write_entry(&tenant.space);
         if self.driver.unit.caches_absent() {
             self.driver.flush_all();
         }
-        self.transfer(tenant);
     }
 
     fn move_interrupts(&mut self) {
@@ -144,9 +161,24 @@ impl Workload {
     /// Lets each engine interrupt.
     fn interrupt(&mut self) {
         for line in self.lines.iter().flatten() {
-            self.tally.interrupts += 1;
-            self.tally.misled += u64::from(!line.arrives(&mut self.driver));
+            self.tally.count_interrupt(line.arrives(&mut self.driver));
         }
+    }
+
+    /// The interrupt entry of each device becomes the other's.
+    fn exchange_interrupts(&mut self) {
+        let [Some(first), Some(second)] = &mut self.lines else { return };
+        match bug::interrupts_exchanged(self.bug) {
+            Replacing::InOrder => Line::exchange(first, second, &mut self.driver),
+            Replacing::InPlace => {
+                for (last, next) in [(&*first, &*second), (&*second, &*first)] {
+                    self.tally.count_interrupt(last.give_entry_to(next, &mut self.driver));
+                }
+                self.driver.invalidate(&[first.forgotten(), second.forgotten()]);
+                first.take_entry_of(second, &mut self.driver);
+            }
+        }
+        self.interrupt();
     }
 
     /// As the driver without bugs does it.

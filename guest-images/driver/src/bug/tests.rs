@@ -1,11 +1,14 @@
 //! A bug is where it belongs and nowhere else.
 
-use super::{BUGS, Bug, Plan, interrupt_moved, table_replaced, unmapped};
+use super::{
+    BUGS, Bug, Plan, Replacing, device_moves, interrupt_moved, interrupts_exchanged, table_replaced, unmapped,
+};
 use crate::descriptor::Hint;
 use crate::entry::DeviceTlb;
 use crate::id::{Domain, Index, Iova, Pasid, Source};
 use crate::queue::Waiting;
 use crate::space::{Change, Changed};
+use crate::unit::Mode;
 
 fn change(hint: Hint) -> Change {
     Change {
@@ -40,7 +43,18 @@ fn each_bug_errs_in_one_operation() {
             !is_same(&table_replaced(Some(bug), &table), &table_replaced(None, &table));
         let errs_after_moving =
             !is_same(&interrupt_moved(Some(bug), Index(1)), &interrupt_moved(None, Index(1)));
+        let moves_wrongly =
+            [Mode::Legacy, Mode::Scalable].map(|mode| device_moves(Some(bug), mode) == Replacing::InPlace);
+        let exchanges_wrongly = interrupts_exchanged(Some(bug)) == Replacing::InPlace;
+        assert_eq!(
+            moves_wrongly,
+            [bug == Bug::ContextEntryInPlace, bug == Bug::PasidEntryInPlace],
+            "{bug:?}"
+        );
+        assert_eq!(exchanges_wrongly, bug == Bug::InterruptEntryInPlace, "{bug:?}");
         let elsewhere = errs_after_moving
+            || moves_wrongly != [false; 2]
+            || exchanges_wrongly
             || matches!(bug, Bug::MapWithoutFlush | Bug::PasidEntryKept | Bug::ContextEntryKept);
         assert_eq!(errs_after_moving, bug == Bug::InterruptEntryKept, "{bug:?}");
         assert_eq!(errs_after_replacing, bug == Bug::HintAfterTableChange, "{bug:?}");

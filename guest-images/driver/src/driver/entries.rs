@@ -49,6 +49,10 @@ impl<const N: usize> Entry<N> {
         }
     }
 
+    fn write_second(&self) {
+        self.table.store(self.first + 1, self.words[1]);
+    }
+
     /// The words from number `from` on, and the first one behind them.
     fn write_from(&self, from: usize) {
         let words = (self.first..).zip(self.words);
@@ -90,6 +94,22 @@ impl Driver {
                 self.pasid_of(space).write();
             }
         }
+    }
+
+    /// Writes the entry that leads to `space` over the one that stands there and is present, and flushes nothing: first its
+    /// second word, with the domain, then the others. The device does `meanwhile` between them, and meets words of both.
+    /// This is a mistake.
+    pub fn write_entry_in_place(&mut self, space: &Space, meanwhile: impl FnOnce(&mut Self)) {
+        match self.mode {
+            Mode::Legacy => self.write_in_place(self.context_of(space), meanwhile),
+            Mode::Scalable => self.write_in_place(self.pasid_of(space), meanwhile),
+        }
+    }
+
+    fn write_in_place<const N: usize>(&mut self, entry: Entry<N>, meanwhile: impl FnOnce(&mut Self)) {
+        entry.write_second();
+        meanwhile(self);
+        entry.write_from(2);
     }
 
     /// In scalable mode: lets an engine's context entry lead to another directory, in which `space` alone is attached, and

@@ -25,6 +25,12 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Counts an interrupt, which came by its vector or did not.
+    pub(crate) fn count_interrupt(&mut self, arrived: bool) {
+        self.interrupts += 1;
+        self.misled += u64::from(!arrived);
+    }
+
     /// Says it, and ends the machine.
     pub(crate) fn conclude(self, bug: Option<Bug>) -> ! {
         let Self { all, astray, blocked, interrupts, misled } = self;
