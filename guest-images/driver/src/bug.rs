@@ -47,6 +47,17 @@ pub enum Bug {
     ContextEntryInPlace,
     /// The same with an interrupt entry.
     InterruptEntryInPlace,
+    /// A device is detached, and its cached context entry stays.
+    ContextCacheForgotten,
+}
+
+/// What is forgotten by registers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Forgotten {
+    /// All context entries.
+    Contexts,
+    /// All translations.
+    Translations,
 }
 
 /// How another entry comes to stand where one is.
@@ -78,7 +89,7 @@ impl Plan {
 }
 
 /// All of them.
-pub const BUGS: [Bug; 15] = [
+pub const BUGS: [Bug; 16] = [
     Bug::MissingFlush,
     Bug::WrongDomain,
     Bug::WrongPasid,
@@ -94,6 +105,7 @@ pub const BUGS: [Bug; 15] = [
     Bug::PasidEntryInPlace,
     Bug::ContextEntryInPlace,
     Bug::InterruptEntryInPlace,
+    Bug::ContextCacheForgotten,
 ];
 
 impl Bug {
@@ -127,6 +139,7 @@ impl Bug {
             Self::PasidEntryInPlace => "pasid-entry-in-place",
             Self::ContextEntryInPlace => "context-entry-in-place",
             Self::InterruptEntryInPlace => "interrupt-entry-in-place",
+            Self::ContextCacheForgotten => "context-cache-forgotten",
         }
     }
 }
@@ -165,6 +178,7 @@ impl fmt::Display for Bug {
             Self::InterruptEntryInPlace => {
                 "gives interrupt entries to other devices half by half while they are present"
             }
+            Self::ContextCacheForgotten => "detaches devices and invalidates the IOTLB alone",
         })
     }
 }
@@ -261,6 +275,15 @@ pub fn interrupts_exchanged(bug: Option<Bug>) -> Replacing {
     match bug {
         Some(Bug::InterruptEntryInPlace) => Replacing::InPlace,
         _ => Replacing::InOrder,
+    }
+}
+
+/// After a device was detached, by a driver without a queue.
+#[must_use]
+pub const fn detached(bug: Option<Bug>) -> &'static [Forgotten] {
+    match bug {
+        Some(Bug::ContextCacheForgotten) => &[Forgotten::Translations],
+        _ => &[Forgotten::Contexts, Forgotten::Translations],
     }
 }
 

@@ -113,7 +113,7 @@ impl Driver {
     /// If it is none.
     pub fn detach(&mut self, space: &Space) {
         let pasid = space.pasid.expect("a process has a PASID");
-        self.engines[self.number(space.source)].pasids.store(u64::from(pasid.0) * 8, 0);
+        self.clear_entry(space);
         self.invalidate(&[
             Invalidation::PasidEntry(space.domain, pasid),
             Invalidation::PasidIotlb(space.domain, pasid),

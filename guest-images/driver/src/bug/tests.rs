@@ -1,7 +1,8 @@
 //! A bug is where it belongs and nowhere else.
 
 use super::{
-    BUGS, Bug, Plan, Replacing, device_moves, interrupt_moved, interrupts_exchanged, table_replaced, unmapped,
+    BUGS, Bug, Plan, Replacing, detached, device_moves, interrupt_moved, interrupts_exchanged,
+    table_replaced, unmapped,
 };
 use crate::descriptor::Hint;
 use crate::entry::DeviceTlb;
@@ -52,9 +53,12 @@ fn each_bug_errs_in_one_operation() {
             "{bug:?}"
         );
         assert_eq!(exchanges_wrongly, bug == Bug::InterruptEntryInPlace, "{bug:?}");
+        let detaches_wrongly = detached(Some(bug)) != detached(None);
+        assert_eq!(detaches_wrongly, bug == Bug::ContextCacheForgotten, "{bug:?}");
         let elsewhere = errs_after_moving
             || moves_wrongly != [false; 2]
             || exchanges_wrongly
+            || detaches_wrongly
             || matches!(bug, Bug::MapWithoutFlush | Bug::PasidEntryKept | Bug::ContextEntryKept);
         assert_eq!(errs_after_moving, bug == Bug::InterruptEntryKept, "{bug:?}");
         assert_eq!(errs_after_replacing, bug == Bug::HintAfterTableChange, "{bug:?}");

@@ -85,6 +85,14 @@ impl Driver {
         }
     }
 
+    /// Takes P from the entry that leads to `space`, and flushes nothing.
+    pub fn clear_entry(&self, space: &Space) {
+        match self.mode {
+            Mode::Legacy => self.context_of(space).clear(),
+            Mode::Scalable => self.pasid_of(space).clear(),
+        }
+    }
+
     /// Writes the entry that leads to `space`, and flushes nothing.
     pub fn write_entry(&self, space: &Space) {
         match self.mode {
