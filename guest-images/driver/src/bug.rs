@@ -49,6 +49,8 @@ pub enum Bug {
     InterruptEntryInPlace,
     /// A device is detached, and its cached context entry stays.
     ContextCacheForgotten,
+    /// Pages in the middle of a large one are unmapped, and the first of them is invalidated.
+    LargePageHalfFlushed,
 }
 
 /// What is forgotten by registers.
@@ -89,7 +91,7 @@ impl Plan {
 }
 
 /// All of them.
-pub const BUGS: [Bug; 16] = [
+pub const BUGS: [Bug; 17] = [
     Bug::MissingFlush,
     Bug::WrongDomain,
     Bug::WrongPasid,
@@ -106,6 +108,7 @@ pub const BUGS: [Bug; 16] = [
     Bug::ContextEntryInPlace,
     Bug::InterruptEntryInPlace,
     Bug::ContextCacheForgotten,
+    Bug::LargePageHalfFlushed,
 ];
 
 impl Bug {
@@ -140,6 +143,7 @@ impl Bug {
             Self::ContextEntryInPlace => "context-entry-in-place",
             Self::InterruptEntryInPlace => "interrupt-entry-in-place",
             Self::ContextCacheForgotten => "context-cache-forgotten",
+            Self::LargePageHalfFlushed => "large-page-half-flushed",
         }
     }
 }
@@ -179,6 +183,7 @@ impl fmt::Display for Bug {
                 "gives interrupt entries to other devices half by half while they are present"
             }
             Self::ContextCacheForgotten => "detaches devices and invalidates the IOTLB alone",
+            Self::LargePageHalfFlushed => "unmaps the middle of large pages and invalidates one page of it",
         })
     }
 }
@@ -217,6 +222,16 @@ pub fn unmapped(bug: Option<Bug>, change: &Change) -> Plan {
         Some(Bug::FreeBeforeWait) => Plan::of(right, Waiting::Later),
         _ => Plan::right(right),
     }
+}
+
+/// After the middle of a large page was unmapped. A unit may keep a large page in pieces, and drops those alone that an
+/// invalidation names.
+#[must_use]
+pub fn middle_unmapped(bug: Option<Bug>, change: &Change) -> Plan {
+    Plan::right(match bug {
+        Some(Bug::LargePageHalfFlushed) => Policy::Right.after(&Change { pages_log2: 0, ..*change }),
+        _ => Policy::Right.after(change),
+    })
 }
 
 /// After a table was replaced.

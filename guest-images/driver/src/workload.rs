@@ -4,6 +4,7 @@
 //! Invariant: without a bug each transfer reaches the page that is mapped when it begins and each interrupt the vector that
 //! the table has then, and the program ends with success only then. With one it always does: what the mistake leads to is told, and what the unit thinks of it is not asked.
 
+mod large;
 mod line;
 pub(crate) mod tally;
 mod tenant;
@@ -70,6 +71,7 @@ impl Workload {
         self.each(Self::replace_space_and_use);
         self.each(Self::clean_up);
         self.exchange_interrupts();
+        self.each(Self::unmap_middle_and_use);
     }
 
     fn each(&mut self, act: impl Fn(&mut Self, &mut Tenant)) {

@@ -2,7 +2,7 @@
 
 use super::{
     BUGS, Bug, Plan, Replacing, detached, device_moves, interrupt_moved, interrupts_exchanged,
-    table_replaced, unmapped,
+    middle_unmapped, table_replaced, unmapped,
 };
 use crate::descriptor::Hint;
 use crate::entry::DeviceTlb;
@@ -18,6 +18,7 @@ fn change(hint: Hint) -> Change {
         domain: Domain(1),
         pasid: Some(Pasid(4)),
         at: Iova(0x5000),
+        pages_log2: 0,
         entry: Changed::FirstStage,
         hint,
     }
@@ -53,12 +54,16 @@ fn each_bug_errs_in_one_operation() {
             "{bug:?}"
         );
         assert_eq!(exchanges_wrongly, bug == Bug::InterruptEntryInPlace, "{bug:?}");
+        let large = Change { pages_log2: 9, ..table };
+        let splits_wrongly = !is_same(&middle_unmapped(Some(bug), &large), &middle_unmapped(None, &large));
+        assert_eq!(splits_wrongly, bug == Bug::LargePageHalfFlushed, "{bug:?}");
         let detaches_wrongly = detached(Some(bug)) != detached(None);
         assert_eq!(detaches_wrongly, bug == Bug::ContextCacheForgotten, "{bug:?}");
         let elsewhere = errs_after_moving
             || moves_wrongly != [false; 2]
             || exchanges_wrongly
             || detaches_wrongly
+            || splits_wrongly
             || matches!(bug, Bug::MapWithoutFlush | Bug::PasidEntryKept | Bug::ContextEntryKept);
         assert_eq!(errs_after_moving, bug == Bug::InterruptEntryKept, "{bug:?}");
         assert_eq!(errs_after_replacing, bug == Bug::HintAfterTableChange, "{bug:?}");
