@@ -201,7 +201,7 @@ fn a_small_guest_brings_its_device() {
 #[test]
 fn guests_are_listed_by_name() {
     let listed = text(&afterimage(&["guests"]).stdout);
-    for name in ["hello", "echo", "edu", "testdev", "vtd-test", "vtd-race"] {
+    for name in ["hello", "echo", "edu", "testdev", "vtd-test", "vtd-race", "vtd-detach"] {
         assert!(listed.lines().any(|line| line.split(' ').next() == Some(name)), "{name}: {listed}");
     }
 }
