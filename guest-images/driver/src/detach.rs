@@ -13,7 +13,6 @@ use crate::engine::{Job, Target};
 use crate::entry::Levels;
 use crate::id::{Domain, Iova};
 use crate::memory::{CommandLine, Frame, Memory};
-use crate::patience::wait_until;
 use crate::space::{Kind, Space};
 use crate::workload::tally::Tally;
 
@@ -94,12 +93,8 @@ impl Detach {
 
     /// The device has not been told that it is detached.
     fn try_in_vain(&mut self) {
-        let engine = self.driver.engine(&self.space);
-        let begun = engine.begin([Job::Write(Target { pasid: None, at: AT }, u64::MAX)]);
-        wait_until("the engine's end or halt", || engine.over(begun) == 1 || engine.has_halted());
-        if engine.has_halted() {
-            engine.restart();
-        } else {
+        let job = Job::Write(Target { pasid: None, at: AT }, u64::MAX);
+        if !self.driver.engine(&self.space).gives_up(job) {
             self.tally.all += 1;
             self.tally.astray += 1;
         }
