@@ -27,8 +27,8 @@ enum Image {
     Bare(BareImage),
     /// The driver, and which of its programs.
     Driver(&'static str),
-    /// Its workload, with the mistake that the guest is named after.
-    Bug,
+    /// One of its programs, with the mistake that the guest is named after.
+    Bug(&'static str),
 }
 
 const fn bare(
@@ -45,14 +45,14 @@ const fn driver(name: &'static str, about: &'static str, unit: &'static str, ima
 }
 
 const fn bug(name: &'static str, about: &'static str, unit: &'static str) -> Guest {
-    driver(name, about, unit, Image::Bug)
+    driver(name, about, unit, Image::Bug("workload"))
 }
 
 /// What the name of a driver with a mistake begins with; the rest is the mistake's.
 const BUG: &str = "vtd-bug-";
 
 /// The guests, the smallest first.
-pub const GUESTS: [Guest; 19] = [
+pub const GUESTS: [Guest; 24] = [
     bare("hello", "says hello", &[], BareImage::Hello),
     bare("echo", "puts out what it is told, up to a `.`", &[], BareImage::Echo),
     bare("edu", "drives edu: registers, transfers, MSI, INTx", &["edu"], BareImage::Edu),
@@ -80,6 +80,12 @@ pub const GUESTS: [Guest; 19] = [
         "",
         Image::Driver("workload"),
     ),
+    driver(
+        "vtd-detach",
+        "attaches a device and detaches it, by registers alone, without a mistake",
+        "",
+        Image::Driver("detach"),
+    ),
     bug("vtd-bug-missing-flush", "unmaps pages without an invalidation", ""),
     bug("vtd-bug-wrong-domain", "invalidates unmapped pages in another domain", ""),
     bug("vtd-bug-wrong-pasid", "invalidates unmapped pages of another process", ""),
@@ -92,6 +98,23 @@ pub const GUESTS: [Guest; 19] = [
     bug("vtd-bug-pasid-entry-kept", "changes PASID entries and keeps their cached copies", ""),
     bug("vtd-bug-context-entry-kept", "moves devices and keeps their cached context entries", "scalable=off"),
     bug("vtd-bug-interrupt-entry-kept", "moves interrupts and keeps their cached entries", ""),
+    bug("vtd-bug-pasid-entry-in-place", "changes PASID entries that are present, word by word", "pasid=0"),
+    bug(
+        "vtd-bug-context-entry-in-place",
+        "changes context entries that are present, word by word",
+        "scalable=off,context=0",
+    ),
+    bug(
+        "vtd-bug-interrupt-entry-in-place",
+        "changes interrupt entries that are present, half by half",
+        "interrupt=0",
+    ),
+    driver(
+        "vtd-bug-context-cache-forgotten",
+        "detaches a device by registers and invalidates the IOTLB alone",
+        "",
+        Image::Bug("detach"),
+    ),
 ];
 
 impl Guest {
@@ -106,7 +129,7 @@ impl Guest {
     pub fn file(&self) -> Vec<u8> {
         match self.image {
             Image::Bare(image) => image.elf(ElfWidth::Bits32),
-            Image::Driver(_) | Image::Bug => DRIVER.to_vec(),
+            Image::Driver(_) | Image::Bug(_) => DRIVER.to_vec(),
         }
     }
 
@@ -117,8 +140,9 @@ impl Guest {
             Image::Bare(_) => None,
             Image::Driver(program) => Some(format!("run={program}")),
             // Once is enough to see it.
-            Image::Bug => {
-                Some(format!("run=workload rounds=1 bug={}", self.name.strip_prefix(BUG).unwrap_or_default()))
+            Image::Bug(program) => {
+                let mistake = self.name.strip_prefix(BUG).unwrap_or_default();
+                Some(format!("run={program} rounds=1 bug={mistake}"))
             }
         }
     }

@@ -1,12 +1,12 @@
 //! docs/drivers.md: what it shows is what the program prints.
 //!
-//! Invariant: every driver with a mistake has its report on the page; only moments and the addresses of frames may differ.
+//! Invariant: every driver with a mistake that is reported has its report on the page; only moments and the addresses of frames may differ.
 
 use std::path::Path;
 
 use guest_images::guest::GUESTS;
 
-use super::boot;
+use super::{boot, bugs::UNREPORTED};
 use crate::{has_kvm, text};
 
 /// Devices' addresses begin here; below lie frames, which move when the image grows.
@@ -55,7 +55,8 @@ fn the_page_shows_the_reports_that_are_printed() {
         return;
     }
     let page = page();
-    for guest in GUESTS.iter().filter(|guest| guest.name.starts_with("vtd-bug-")) {
+    let is_reported = |name: &str| name.starts_with("vtd-bug-") && !UNREPORTED.contains(&name);
+    for guest in GUESTS.iter().filter(|guest| is_reported(guest.name)) {
         let printed = first_report(&text(&boot(guest.name, &[]).stderr));
         let shown = shown(&page, guest.name);
         assert_eq!(
