@@ -73,8 +73,9 @@ pub enum Judging {
     Late(Duration),
 }
 
-/// How long software may take between a change and the end of its invalidation.
-pub const PATIENCE: Duration = Duration::from_millis(50);
+/// How long software may take between a use and the next of the invalidations that it needs: a processor that is about
+/// to invalidate may have to wait for its turn on a busy host.
+pub const PATIENCE: Duration = Duration::from_millis(250);
 
 /// How stale uses are watched for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -201,11 +202,11 @@ impl Watch {
         let received = Received { at: self.happen(), invalidation, carried_out };
         state.images.look(&invalidation, &self.memory, received.at);
         if let Descriptor::InterruptEntries(_) = invalidation {
-            state.interrupts.receive(received);
+            state.interrupts.receive(received, &self.memory);
         } else {
             state.log.push(received);
             if carried_out {
-                state.docket.hear(&invalidation, received.at.event);
+                state.docket.hear(&invalidation, received.at);
             }
         }
     }
@@ -331,7 +332,13 @@ impl Watch {
             requester: walked.requester,
             request: *walked.request,
             holder: Holder::TableCaches,
-            key: FillKey::new(walked.place(), walked.request.address, size),
+            key: match kind {
+                // Which page it was on the way to does not matter.
+                Kind::Table(_) => FillKey::new(walked.place(), VirtAddr(0), size),
+                Kind::Translation | Kind::Refusal => {
+                    FillKey::new(walked.place(), walked.request.address, size)
+                }
+            },
             origin: walked.origin.clone(),
             filled: Moment { event: change.read_at, ..self.moment() },
             cached: walked.outcome,

@@ -192,6 +192,21 @@ fn an_invalidation_that_is_queued_was_not_waited_for() {
 }
 
 #[test]
+fn an_invalidation_of_a_later_change_is_too_late_for_an_earlier_one() {
+    for (words, reports) in [(entry(0x42), 0), (entry(0x43), 1), (0, 1)] {
+        let mut scene = Scene::new();
+        scene.set(entry(0x42));
+        scene.send();
+        scene.set(words);
+        scene.driver.invalidate(&[of_entry(u64::from(INDEX))]);
+        let found = scene.driver.unit.take_stale_interrupts();
+        assert_eq!(found.len(), reports, "{words:#x}: {found:?}");
+        assert!(found.iter().all(|report| report.mistake().name() == "nothing-invalidated"));
+        assert_eq!(scene.driver.unit.tally().dropped, 1 - reports as u64);
+    }
+}
+
+#[test]
 fn an_interrupt_while_software_waits_is_nobodys_mistake() {
     let mut scene = Scene::with(Judging::Late(Duration::ZERO));
     scene.set(entry(0x42));

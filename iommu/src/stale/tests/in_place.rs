@@ -148,6 +148,17 @@ fn the_right_order_is_no_change_in_place() {
 }
 
 #[test]
+fn an_entry_that_was_clear_at_any_invalidation_was_not_changed_in_place() {
+    let mut scene = Scene::context(64);
+    scene.clear();
+    scene.driver.invalidate(&[invalidations::domain(DOMAIN)]);
+    scene.store(1);
+    scene.store(0);
+    scene.flush();
+    assert_eq!(scene.changes(), [], "what was forgotten is another invalidation");
+}
+
+#[test]
 fn one_store_is_no_change_in_place() {
     let mut scene = Scene::pasid(0);
     scene.store(0);

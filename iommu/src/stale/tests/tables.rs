@@ -79,6 +79,8 @@ fn a_freed_table_that_is_read_is_reported_whatever_it_holds() {
         );
         assert!(text.starts_with(&expected), "{text}");
         assert_eq!(report.remedy.len(), 1);
+        let _refused = load_at(&mut scene.port, Some(pasid(5)), PAGE.offset(4 * PAGE_SIZE));
+        assert_eq!(scene.driver.unit.take_stale_uses(), [], "the same table on the way to another page");
     }
 }
 

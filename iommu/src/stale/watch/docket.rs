@@ -52,6 +52,8 @@ pub(super) struct Case<S> {
     /// The first use.
     pub(super) used: Moment,
     pub(super) uses: u64,
+    /// When software was seen to do something about it, or the first use.
+    since: Duration,
     ground: Option<(Ground, u64)>,
 }
 
@@ -102,14 +104,17 @@ impl<K, S> Default for Docket<K, S> {
 impl<S: Subject> Case<S> {
     pub(super) fn new(subject: S, used: Moment) -> Self {
         let needs = subject.needs().into_iter().map(|invalidation| Need { invalidation, came: None });
-        Self { needs: needs.collect(), subject, used, uses: 1, ground: None }
+        Self { needs: needs.collect(), subject, since: used.elapsed, used, uses: 1, ground: None }
     }
 
-    /// An invalidation was carried out, at that event.
-    pub(super) fn hear(&mut self, invalidation: &Descriptor, event: u64) {
+    /// An invalidation was carried out. If it was waited for, software is at it, and has time for the next.
+    pub(super) fn hear(&mut self, invalidation: &Descriptor, at: Moment) {
         for need in &mut self.needs {
             if self.subject.is_served(&need.invalidation, invalidation) {
-                need.came = Some(event);
+                if need.came.is_none() {
+                    self.since = self.since.max(at.elapsed);
+                }
+                need.came = Some(at.event);
             }
         }
     }
@@ -190,13 +195,13 @@ impl<K: Eq + Hash + Clone, S: Subject> Docket<K, S> {
     }
 
     /// An invalidation is carried out.
-    pub(super) fn hear(&mut self, invalidation: &Descriptor, event: u64) {
-        self.open.values_mut().for_each(|case| case.hear(invalidation, event));
+    pub(super) fn hear(&mut self, invalidation: &Descriptor, at: Moment) {
+        self.open.values_mut().for_each(|case| case.hear(invalidation, at));
     }
 
     /// What `invalidation` is for was emptied and drained by something else, so that nobody has to wait for that.
     pub(super) fn empty(&mut self, invalidation: &Descriptor, last_wait: u64) {
-        self.hear(invalidation, EMPTIED);
+        self.hear(invalidation, Moment { event: EMPTIED, elapsed: Duration::ZERO });
         self.complete(last_wait);
     }
 
@@ -224,7 +229,7 @@ impl<K: Eq + Hash + Clone, S: Subject> Docket<K, S> {
 
     /// Takes out the cases that are to be judged at `now`, oldest first.
     pub(super) fn due(&mut self, now: Duration, patience: Duration) -> Vec<(K, Case<S>, Ground)> {
-        let is_over = |case: &Case<S>| now.saturating_sub(case.used.elapsed) >= patience;
+        let is_over = |case: &Case<S>| now.saturating_sub(case.since) >= patience;
         let ground = |case: &Case<S>| case.charged().or_else(|| is_over(case).then_some(Ground::TimeOver));
         self.take(ground)
     }

@@ -16,6 +16,8 @@ use crate::stale::watch::fill::Origin;
 use crate::stale::{Change, Moment};
 use crate::vtd::{Reading, Requester, Table, Trail};
 
+/// P, in the first word of each of these entries.
+const PRESENT: u64 = 1;
 /// Images at most.
 const MOST_IMAGES: usize = 1 << 12;
 /// Changes that are remembered for reports of what was read in between.
@@ -89,8 +91,9 @@ impl Images {
         self.compare(place, image);
     }
 
-    /// An invalidation is received: the entries that it is for are looked at.
+    /// An invalidation is received: the entries that it is for are looked at, and those that are clear forgotten.
     pub(super) fn look(&mut self, invalidation: &Descriptor, memory: &PhysicalMemory, now: Moment) {
+        self.known.retain(|place, _| memory.try_load(*place).is_some_and(|word| word & PRESENT != 0));
         let concerned = self.known.iter().filter(|(_, image)| image.is_concerned(invalidation));
         let places: Vec<PhysAddr> = concerned.map(|(place, _)| *place).collect();
         for place in places {
@@ -152,7 +155,7 @@ impl Images {
     fn compare(&mut self, place: PhysAddr, mut image: Image) {
         let known =
             self.known.get(&place).filter(|known| known.above == image.above && image.entry == known.entry);
-        let is_present = image.words.first().is_some_and(|word| word & 1 != 0);
+        let is_present = image.words.first().is_some_and(|word| word & PRESENT != 0);
         if !is_present {
             self.known.remove(&place);
             return;

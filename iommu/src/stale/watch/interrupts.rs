@@ -4,6 +4,7 @@
 //! the change and the end of its invalidation is nobody's mistake, unless uses are judged at once.
 
 use mmu::address::PhysAddr;
+use mmu::memory::PhysicalMemory;
 
 use crate::spec::descriptor::Descriptor;
 use crate::spec::id::SourceId;
@@ -48,17 +49,27 @@ impl Subject for InterruptUse {
 }
 
 impl InterruptUse {
+    /// The entry as it lies in memory.
+    fn words(&self, memory: &PhysicalMemory) -> Option<[u64; 2]> {
+        Some([memory.try_load(self.place)?, memory.try_load(self.place.offset(8))?])
+    }
+
     const fn key(&self) -> InterruptKey {
         (self.index, self.cached, self.now)
     }
 }
 
 impl Interrupts {
-    /// An invalidation of interrupt entries was received.
-    pub(super) fn receive(&mut self, received: Received) {
+    /// An invalidation of interrupt entries was received. If an entry is not what it was when the stale one was used, the
+    /// invalidation is for what was done to it since.
+    pub(super) fn receive(&mut self, received: Received, memory: &PhysicalMemory) {
+        let is_for = |used: &InterruptUse| judge::covers_interrupt(used.index, &received.invalidation);
+        self.docket.charge(Ground::ChangedAgain, received.at.event, |_, used| {
+            is_for(used) && used.words(memory) != used.now
+        });
         self.log.push(received);
         if received.carried_out {
-            self.docket.hear(&received.invalidation, received.at.event);
+            self.docket.hear(&received.invalidation, received.at);
         }
     }
 
@@ -94,7 +105,7 @@ impl Watch {
         }
         let mut case = Case::new(*used, moment);
         for received in interrupts.log.all_since(used.filled.event).filter(|received| received.carried_out) {
-            case.hear(&received.invalidation, received.at.event);
+            case.hear(&received.invalidation, received.at);
         }
         match self.options.judging {
             Judging::AtOnce => self.report_interrupt(&mut state, (used.key(), case, Ground::AtOnce), queued),

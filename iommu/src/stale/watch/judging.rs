@@ -132,7 +132,7 @@ impl Watch {
             let is_too_old =
                 received.at.event < finding.filled.event && case.subject.is_of_holder(&received.invalidation);
             if !is_too_old {
-                case.hear(&received.invalidation, received.at.event);
+                case.hear(&received.invalidation, received.at);
             }
         }
         let ground = match self.options.judging {

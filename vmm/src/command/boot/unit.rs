@@ -112,9 +112,12 @@ const KEYS: [Key; 21] = [
         "a stale use counts if no invalidation follows, or at once; or late, in a sample",
         |unit, value| report(&mut unit.vtd.stale, value),
     ),
-    key("patience", "TIME", "how long one may follow, such as 50ms or 2s; for report=late", |unit, value| {
-        put(&mut unit.vtd.stale.judging, time(value).map(Judging::Late))
-    }),
+    key(
+        "patience",
+        "TIME",
+        "how long that may take, such as 50ms; 250ms, with report=late",
+        |unit, value| put(&mut unit.vtd.stale.judging, time(value).map(Judging::Late)),
+    ),
 ];
 
 /// A kind and its keys, which are understood.

@@ -43,11 +43,11 @@ fn is_open(docket: &Docket<u64, Both>) -> bool {
 #[test]
 fn a_case_is_dropped_when_all_that_it_needs_is_complete() {
     let mut docket = docket();
-    docket.hear(&IOTLB, 1);
-    docket.hear(&CONTEXTS, 2);
+    docket.hear(&IOTLB, at(1));
+    docket.hear(&CONTEXTS, at(2));
     docket.complete(3);
     assert!(is_open(&docket), "one is missing");
-    docket.hear(&PASIDS, 4);
+    docket.hear(&PASIDS, at(4));
     assert!(is_open(&docket), "nobody waited for it");
     docket.complete(4);
     assert!(is_open(&docket), "a wait that came before it");
@@ -69,8 +69,8 @@ fn a_case_is_due_when_its_time_is_over_or_there_is_a_ground() {
     assert!(charged.due(ms(1), PATIENCE).is_empty());
     charged.charge(Ground::FrameReused, 1, |key, _| *key == 7);
     charged.charge(Ground::TableReused, 2, |_, _| true);
-    charged.hear(&IOTLB, 1);
-    charged.hear(&PASIDS, 1);
+    charged.hear(&IOTLB, at(1));
+    charged.hear(&PASIDS, at(1));
     charged.complete(2);
     assert_eq!(
         charged.due(ms(2), PATIENCE)[0].2,
@@ -81,12 +81,22 @@ fn a_case_is_due_when_its_time_is_over_or_there_is_a_ground() {
 }
 
 #[test]
+fn an_invalidation_that_was_waited_for_gives_time_for_the_next() {
+    let ms = Duration::from_millis;
+    let mut docket = docket();
+    docket.hear(&IOTLB, at(4));
+    assert!(docket.due(ms(8), PATIENCE).is_empty());
+    docket.hear(&IOTLB, at(8));
+    assert_eq!(docket.due(ms(9), PATIENCE).len(), 1, "the same again is no progress");
+}
+
+#[test]
 fn software_has_done_its_part_when_it_waits_for_all_that_is_needed() {
     let mut case = Case::new(Both, at(0));
     assert!(!case.is_under_way(&[PASIDS, WAIT]));
     assert!(!case.is_under_way(&[PASIDS, IOTLB]));
     assert!(case.is_under_way(&[PASIDS, IOTLB, WAIT]));
-    case.hear(&IOTLB, 1);
+    case.hear(&IOTLB, at(1));
     assert!(case.is_under_way(&[PASIDS, WAIT]));
 }
 

@@ -79,7 +79,7 @@ fn a_report_is_told_which_uses_it_looks_at_and_when_they_count() {
     let every = |judging| StaleOptions { watching: Watching::EveryUse, judging };
     let late = |millis| every(Judging::Late(Duration::from_millis(millis)));
     let one_in = |uses| Watching::Sampled(NonZeroU32::new(uses).expect("the uses are counted from 1"));
-    assert_eq!(stale("vtd"), late(50));
+    assert_eq!(stale("vtd"), late(250));
     assert_eq!(stale("vtd,patience=2s,report=late"), late(2000));
     assert_eq!(stale("vtd,report=first-use,patience=7ms"), late(7));
     assert_eq!(stale("vtd,report=first-use"), every(Judging::AtOnce));
