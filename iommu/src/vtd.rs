@@ -7,7 +7,7 @@
 //!
 //! Read in this order: [`options`], `registers` and `command` (what software says), `route` and `walk` (how an address is
 //! translated), [`port`] (who asks), `invalidate` and `queue` (what is forgotten, and when that is complete),
-//! `device_tlb`, `faults`, `requests`, [`interrupts`]; [`knobs`] make the hardware late or faulty, `inspect`
+//! `device_tlb`, `time_out`, `faults`, `requests`, [`interrupts`]; [`knobs`] make the hardware late or faulty, `inspect`
 //! looks past the caches, `audit` at all that they hold.
 
 mod audit;
@@ -27,6 +27,7 @@ mod requests;
 mod route;
 mod table_cache;
 mod tags;
+mod time_out;
 mod trail;
 mod walk;
 
@@ -45,6 +46,7 @@ pub use self::registers::{REGISTER_BYTES, Width};
 pub use self::requests::RequestOutcome;
 pub use self::route::Requester;
 pub use self::tags::{SpaceKey, StageKind};
+pub use self::time_out::TimeOut;
 pub use self::trail::{Reading, Table};
 
 pub(crate) use self::invalidate::{Extent, extent};
@@ -97,6 +99,7 @@ pub struct Vtd {
     devices: RwLock<HashMap<SourceId, Arc<Device>>>,
     requests: Mutex<Requests>,
     queue: Mutex<Queue>,
+    time_outs: Mutex<Vec<TimeOut>>,
     /// The machine ends: no descriptor is executed any more.
     is_off: AtomicBool,
     watch: Option<Watch>,
@@ -125,6 +128,7 @@ impl Vtd {
             devices: RwLock::default(),
             requests: Mutex::default(),
             queue: Mutex::default(),
+            time_outs: Mutex::default(),
             is_off: AtomicBool::new(false),
         })
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use iommu::spec::interrupt::Msi;
 use iommu::stale::watch::{Patience, StaleOptions, Watching};
 use iommu::vtd::interrupts::MsiSink;
-use iommu::vtd::options::{CacheSizes, CachingMode, VtdOptions};
+use iommu::vtd::options::{CacheSizes, CachingMode, LargePages, VtdOptions};
 use iommu::vtd::{Vtd, Width};
 use mmu::memory::PhysicalMemory;
 
@@ -93,5 +93,7 @@ pub(super) fn options(choices: &mut Choices<'_>) -> VtdOptions {
             watching: choices.of(&[Watching::Off, Watching::EveryUse]),
             patience: choices.of(&[Patience::FirstUse, Patience::AfterWait]),
         },
+        answer_time_out: None,
+        large_pages: choices.of(&[LargePages::Whole, LargePages::InPieces]),
     }
 }

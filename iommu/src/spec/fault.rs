@@ -240,6 +240,76 @@ impl FaultReason {
     pub const fn code(self) -> u8 {
         self as u8
     }
+
+    /// Whether a translation request that fails for this is answered with "no permission" and leaves no record, so that
+    /// the device may ask for the page: what is not present or not allowed. Anything else is refused and recorded.
+    /// Source: VT-d 7.2.3 and 7.3, column "translation request" of the tables of conditions.
+    #[must_use]
+    pub const fn is_recoverable(self) -> bool {
+        match self {
+            Self::WriteNotAllowed
+            | Self::ReadNotAllowed
+            | Self::DirectoryNotPresent
+            | Self::PasidNotPresent
+            | Self::FirstStageNotPresent
+            | Self::NestedRootRead
+            | Self::NestedEntryRead
+            | Self::NestedEntryWrite
+            | Self::SecondStageNotPresent
+            | Self::NotUser
+            | Self::ScalableWriteNotAllowed
+            | Self::ScalableReadNotAllowed => true,
+            Self::RootNotPresent
+            | Self::ContextNotPresent
+            | Self::ContextInvalid
+            | Self::BeyondWidth
+            | Self::TableAccess
+            | Self::RootAccess
+            | Self::ContextAccess
+            | Self::RootReserved
+            | Self::ContextReserved
+            | Self::EntryReserved
+            | Self::DeviceTlbBlocked
+            | Self::InterruptRange
+            | Self::InterruptRequestReserved
+            | Self::InterruptIndex
+            | Self::InterruptNotPresent
+            | Self::InterruptTableAccess
+            | Self::InterruptEntryReserved
+            | Self::CompatibilityBlocked
+            | Self::InterruptSource
+            | Self::NoInterrupt
+            | Self::RootTableMode
+            | Self::PasidInLegacyMode
+            | Self::PageRequestInLegacyMode
+            | Self::ScalableRootAccess
+            | Self::ScalableRootNotPresent
+            | Self::ScalableRootReserved
+            | Self::ScalableContextAccess
+            | Self::ScalableContextNotPresent
+            | Self::ScalableContextReserved
+            | Self::DeviceTlbDisabled
+            | Self::PasidDisabled
+            | Self::PasidTooLarge
+            | Self::PageRequestDisabled
+            | Self::RequesterPasid
+            | Self::DirectoryAccess
+            | Self::DirectoryReserved
+            | Self::PasidAccess
+            | Self::PasidReserved
+            | Self::PasidInvalid
+            | Self::FirstStageAccess
+            | Self::FirstStageReserved
+            | Self::FirstStageRoot
+            | Self::NestedBeyondWidth
+            | Self::SecondStageAccess
+            | Self::SecondStageReserved
+            | Self::SecondStageRoot
+            | Self::NotCanonical
+            | Self::ScalableBeyondWidth
+            | Self::ScalableInterruptRange => false,
+        }
+    }
 }
 
 impl AddressType {

@@ -201,7 +201,7 @@ fn least(entry: &Entry) -> Vec<Descriptor> {
         remedy.push(Descriptor::DeviceTlb(DeviceScope {
             source,
             pasid: pasid.into(),
-            span: DeviceSpan::Range(pages(entry)),
+            span: needed(entry).into(),
         }));
     }
     remedy
@@ -223,11 +223,19 @@ fn table_remedy(entry: &Entry) -> Vec<Descriptor> {
     }
 }
 
+/// The pages that the invalidation has to name: those of the cached translation; if it is a piece of a large page that is
+/// gone, all of that.
+fn needed(entry: &Entry) -> PageSpan {
+    let gone = entry.change.large_page(entry.space.stage).filter(|_| !entry.change.leads_to_table());
+    let size = gone.unwrap_or(entry.size);
+    let log2_pages = (size.bytes() / PageSize::Size4K.bytes()).trailing_zeros();
+    let hint = if entry.change.leaf { Hint::LeavesOnly } else { Hint::EveryLevel };
+    PageSpan { address: VirtAddr(entry.page.0 & !(size.bytes() - 1)), log2_pages, hint }
+}
+
 fn iotlb_remedy(entry: &Entry) -> IotlbScope {
     let SpaceKey { domain, pasid, stage } = entry.space;
-    let log2_pages = (entry.size.bytes() / PageSize::Size4K.bytes()).trailing_zeros();
-    let hint = if entry.change.leaf { Hint::LeavesOnly } else { Hint::EveryLevel };
-    let span = PageSpan { address: entry.page, log2_pages, hint };
+    let span = needed(entry);
     match (entry.change.table, pasid) {
         (Table::FirstStage { .. }, Some(pasid)) => IotlbScope::PasidPages(domain, pasid, span),
         (Table::SecondStage { .. }, _) if stage == StageKind::Second => IotlbScope::Pages(domain, span),

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use mmu::address::{PageSize, VirtRange};
+use mmu::address::{PageSize, VirtAddr, VirtRange};
 
 use crate::spec::descriptor::{Descriptor, DeviceSpan, IotlbScope};
 use crate::stale::interrupt::StaleInterrupt;
@@ -62,6 +62,7 @@ impl StaleUse {
             Why::OtherDomain if self.is_page_named(&missed.invalidation) => Some(3),
             Why::DeviceTlbOnly if self.is_page_named(&missed.invalidation) => Some(2),
             Why::TableEntriesOnly => Some(1),
+            Why::OtherPages if self.is_in_large_page(&missed.invalidation) => Some(0),
             Why::OtherPasid
             | Why::OtherDomain
             | Why::DeviceTlbOnly
@@ -81,20 +82,32 @@ impl StaleUse {
     }
 
     fn is_page_named(&self, invalidation: &Descriptor) -> bool {
-        let range = match invalidation {
-            Descriptor::Iotlb {
-                scope: IotlbScope::Pages(_, span) | IotlbScope::PasidPages(_, _, span),
-                ..
-            } => span.range(),
-            Descriptor::DeviceTlb(scope) => match scope.span {
-                DeviceSpan::Range(range) => range,
-                DeviceSpan::All => return true,
-            },
-            _ => return false,
-        };
-        let pages = self.size().bytes() / PageSize::Size4K.bytes();
-        range.overlaps(VirtRange::pages(self.page(), pages))
+        names(invalidation, self.page(), self.size())
     }
+
+    /// Whether it was for other pieces of the large page that changed, of which a piece was cached.
+    fn is_in_large_page(&self, invalidation: &Descriptor) -> bool {
+        let is_in = |size: PageSize| {
+            let page = VirtAddr(self.request.address.0 & !(size.bytes() - 1));
+            names(invalidation, page, size)
+        };
+        self.change.large_page(self.space.stage).is_some_and(is_in)
+    }
+}
+
+/// Whether an invalidation names addresses of a page.
+fn names(invalidation: &Descriptor, page: VirtAddr, size: PageSize) -> bool {
+    let range = match invalidation {
+        Descriptor::Iotlb {
+            scope: IotlbScope::Pages(_, span) | IotlbScope::PasidPages(_, _, span), ..
+        } => span.range(),
+        Descriptor::DeviceTlb(scope) => match scope.span {
+            DeviceSpan::Range(range) => range,
+            DeviceSpan::All => return true,
+        },
+        _ => return false,
+    };
+    range.overlaps(VirtRange::pages(page, size.bytes() / PageSize::Size4K.bytes()))
 }
 
 impl StaleInterrupt {
@@ -135,7 +148,11 @@ impl Mistake<'_> {
             Self::NothingInvalidated(_) => "nothing-invalidated",
             Self::NotWaitedFor => "not-waited-for",
             Self::WaitNotOver(_) => "wait-not-over",
-            Self::Missed(stale, missed) => name(stale.why(missed)),
+            Self::Missed(stale, missed) => match stale.why(missed) {
+                // Of those of other pages only these are named.
+                Why::OtherPages => "part-of-large-page",
+                why => name(why),
+            },
             Self::MissedEntry(_, missed) => name(missed.why),
         }
     }
@@ -204,7 +221,11 @@ fn write_missed(f: &mut fmt::Formatter<'_>, stale: &StaleUse, missed: &Missed) -
             write!(f, "came without one for the translations that rest on the {table}")
         }
         Why::NotCarriedOut => f.write_str("was not carried out, or not answered yet"),
-        Why::OtherPages | Why::OtherDevice | Why::OtherEntries => f.write_str("was meant for something else"),
+        Why::OtherPages => write!(
+            f,
+            "names only some of the pages that the {table} mapped; a large page may be cached in pieces"
+        ),
+        Why::OtherDevice | Why::OtherEntries => f.write_str("was meant for something else"),
     }
 }
 

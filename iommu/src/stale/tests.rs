@@ -1,6 +1,7 @@
 //! Stale uses, one for each way to forget an invalidation, and the reports of them.
 
 mod passing;
+mod pieces;
 
 use std::num::NonZeroU32;
 

@@ -17,7 +17,7 @@ use crate::stale::{Change, Holder, Missed, Moment, StaleUse, Why};
 const MOST_SHOWN: usize = 16;
 
 /// A descriptor in words.
-pub(super) struct InWords<'a>(pub(super) &'a Descriptor);
+pub(crate) struct InWords<'a>(pub(crate) &'a Descriptor);
 
 impl fmt::Display for StaleUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -25,6 +25,7 @@ impl Vtd {
     #[must_use]
     pub fn read(&self, offset: u64, width: Width) -> u64 {
         if [Register::FAULT_STATUS, Register::QUEUE_HEAD].iter().any(|asks| u64::from(asks.0) == offset) {
+            self.give_up_unanswered();
             self.run_queue_asked();
         }
         self.registers.lock().read(offset, width)

@@ -19,7 +19,7 @@ use crate::spec::descriptor::{ContextScope, PasidScope};
 use crate::spec::fault::FaultReason;
 use crate::spec::id::SourceId;
 use crate::spec::paging::SecondStageLevels;
-use crate::spec::pasid_entry::{ExecuteDisable, PasidEntry};
+use crate::spec::pasid_entry::PasidEntry;
 use crate::vtd::options::{CachingMode, VtdOptions};
 use crate::vtd::table_cache::{Filled, TableCache, Ticket};
 use crate::vtd::tags::SpaceKey;
@@ -39,8 +39,6 @@ pub struct Requester {
 pub(crate) struct FirstStage {
     /// Its root.
     pub(crate) root: Root,
-    /// Whether its entries may have XD set.
-    pub(crate) execute_disable: ExecuteDisable,
 }
 
 /// A second-stage table.

@@ -136,7 +136,8 @@ fn the_driver_looks_for_no_more_than_the_unit_offers() {
     if !has_kvm() {
         return;
     }
-    for absent in ["scalable=off", "device-tlbs=off", "five-levels=off", "caching-mode=on"] {
+    for absent in ["scalable=off", "device-tlbs=off", "five-levels=off", "caching-mode=on", "split-large=on"]
+    {
         let output = boot("vtd-test", &["--iommu", &format!("vtd,{absent}"), "--stale-report", "json"]);
         assert_passed(&output, absent);
         assert_eq!(reported(&output), announced(&output), "{absent}");
@@ -170,6 +171,28 @@ fn without_a_unit_or_its_engines_the_driver_says_what_is_lacking() {
         assert_eq!(text(&output.stdout), format!("FAILED {lacking}\n"));
         assert_eq!(output.status.code(), Some(FAILED));
     }
+}
+
+#[test]
+fn a_device_that_never_answers_is_named_and_the_driver_sees_the_time_out() {
+    if !has_kvm() {
+        return;
+    }
+    let unit = "vtd,answers=never,answer-timeout=50ms";
+    let output = boot("vtd-test", &["--iommu", unit]);
+    let (told, report) = (text(&output.stdout), text(&output.stderr));
+    assert!(told.contains("the unit stopped the queue, FSTS 0x40"), "{told}");
+    assert_eq!(
+        report.lines().next(),
+        Some(
+            "time-out: invalidation of device TLB of 00:01.0, all, not answered after 50ms: FSTS.ITE, and the wait behind \
+             it is aborted"
+        )
+    );
+    let output = boot("vtd-test", &["--iommu", unit, "--stale-report", "json"]);
+    let report = text(&output.stderr);
+    let first: Value = serde_json::from_str(report.lines().next().expect("a report")).expect("an object");
+    assert_eq!((&first["event"], &first["source"]), (&"time-out".into(), &"00:01.0".into()), "{report}");
 }
 
 #[test]

@@ -15,6 +15,7 @@ use mmu::memory::PhysicalMemory;
 use super::{Driver, RECORD, Words, drive, r};
 use crate::bus::Width;
 use crate::pci::capability::address_translation::{ATS, PASID, PRI};
+use crate::pci::config::{command, header};
 use crate::pci_engine::{PciEngine, PciEngineOptions};
 use crate::rig::Rig;
 use crate::upstream::Remapped;
@@ -25,14 +26,14 @@ const DIRECTORY: u64 = 0x8_2000;
 const PASIDS: u64 = 0x8_3000;
 /// Page tables, from the leaf's level up.
 const LEVELS: [u64; 4] = [0x8_7000, 0x8_6000, 0x8_5000, 0x8_4000];
-const REQUESTS: u64 = 0x8_8000;
+pub(super) const REQUESTS: u64 = 0x8_8000;
 const QUEUE: u64 = 0x8_9000;
 const WAITED: u64 = 0x8_a000;
-const FIRST: u64 = 0x8_b000;
-const SECOND: u64 = 0x8_c000;
+pub(super) const FIRST: u64 = 0x8_b000;
+pub(super) const SECOND: u64 = 0x8_c000;
 /// The page, whose entry has number 5.
 const PAGE: u64 = 0x5000;
-const SOURCE: u64 = 8;
+pub(super) const SOURCE: u64 = 8;
 /// Registers of the unit: fault status; head and tail of the page requests, their status and its overflow.
 const FSTS: u64 = 0x34;
 const PQH: u64 = 0xc0;
@@ -41,9 +42,9 @@ const PRS: u64 = 0xdc;
 const PRO: u64 = 2;
 
 /// A machine whose engine may do everything, and its unit.
-struct Machine {
-    driver: Driver,
-    unit: Arc<Vtd>,
+pub(super) struct Machine {
+    pub(super) driver: Driver,
+    pub(super) unit: Arc<Vtd>,
     queued: u64,
 }
 
@@ -64,7 +65,7 @@ fn write_tables(memory: &PhysicalMemory) {
     }
 }
 
-fn machine() -> Machine {
+pub(super) fn machine() -> Machine {
     let made = OnceLock::new();
     let rig = Rig::behind(
         |memory, seen| {
@@ -82,15 +83,13 @@ fn machine() -> Machine {
     for command in [1 << 30, 1 << 26, 1 << 31 | 1 << 26] {
         unit.write(0x18, UnitWidth::Bits32, command);
     }
-    for (id, offset, value) in [(PASID, 6, 1), (ATS, 6, 1 << 15), (PRI, 12, 1), (PRI, 4, 1)] {
-        let at = rig.endpoint.config().find(id).expect("the engine has it");
-        rig.endpoint.configure(at + offset, Width::Word, value);
-    }
-    Machine { driver: drive(rig), unit, queued: 0 }
+    let machine = Machine { driver: drive(rig), unit, queued: 0 };
+    machine.enable();
+    machine
 }
 
 /// A write to the page in the name of PASID 5.
-fn write(value: u64) -> Words {
+pub(super) fn write(value: u64) -> Words {
     Words {
         operation: 2,
         flags: 2,
@@ -103,16 +102,24 @@ fn write(value: u64) -> Words {
 }
 
 impl Machine {
-    fn map(&self, frame: u64) {
+    /// Lets the engine do everything.
+    pub(super) fn enable(&self) {
+        self.driver.configure(header::COMMAND, command::MEMORY | command::BUS_MASTER);
+        for (id, offset, value) in [(PASID, 6, 1), (ATS, 6, 1 << 15), (PRI, 12, 1), (PRI, 4, 1)] {
+            self.driver.configure_capability(id, offset, value);
+        }
+    }
+
+    pub(super) fn map(&self, frame: u64) {
         self.driver.rig.memory.store(PhysAddr(LEVELS[0] + 5 * 8), frame | 7);
     }
 
-    fn at(&self, address: u64) -> u64 {
+    pub(super) fn at(&self, address: u64) -> u64 {
         self.driver.rig.memory.load(PhysAddr(address))
     }
 
     /// Puts a descriptor into the unit's queue, and rings.
-    fn queue(&mut self, low: u64, high: u64) {
+    pub(super) fn queue(&mut self, low: u64, high: u64) {
         for (offset, word) in [(0, low), (8, high)] {
             self.driver.rig.memory.store(PhysAddr(QUEUE + self.queued + offset), word);
         }
@@ -124,12 +131,12 @@ impl Machine {
         self.unit.read(PQT, UnitWidth::Bits64) / 32
     }
 
-    fn wait_for_request(&self, number: u64) {
+    pub(super) fn wait_for_request(&self, number: u64) {
         self.driver.wait(|_| self.requests() > number);
     }
 
     /// Answers page request number `number`.
-    fn answer(&mut self, number: u64, code: u64) {
+    pub(super) fn answer(&mut self, number: u64, code: u64) {
         self.wait_for_request(number);
         let request = [0, 8].map(|offset| self.at(REQUESTS + number * 32 + offset));
         assert_eq!(request[0], 1 | 1 << 8 | SOURCE << 16 | 5 << 32, "with PASID 5");
@@ -137,7 +144,7 @@ impl Machine {
         self.queue(9 | 1 << 4 | code << 12 | SOURCE << 16 | 5 << 32, request[1] & 0x1ff << 3);
     }
 
-    fn code(&self) -> u64 {
+    pub(super) fn code(&self) -> u64 {
         self.driver.wait(|driver| driver.load(r::HEAD) == driver.tail);
         self.at(RECORD + 8) >> 8 & 0xff
     }
@@ -223,6 +230,21 @@ fn without_page_requests_a_missing_page_is_a_fault() {
     machine.driver.rig.endpoint.configure(at + 4, Width::Word, 0);
     assert_eq!(machine.driver.run(write(77)).0, 4);
     assert_eq!(machine.requests(), 0);
+}
+
+#[test]
+fn a_page_that_is_refused_for_good_is_not_asked_for() {
+    let mut machine = machine();
+    // A large page whose frame is not aligned.
+    machine.driver.rig.memory.store(PhysAddr(LEVELS[1]), LEVELS[0] | 0x2087);
+    assert_eq!(machine.driver.run(write(77)).0, 4);
+    assert_eq!(machine.requests(), 0);
+    let record = machine.unit.read(0x228, UnitWidth::Bits64);
+    assert_eq!(
+        (record >> 32 & 0xff, record >> 60 & 3),
+        (0x72, 1),
+        "a translation request met a reserved bit"
+    );
 }
 
 #[test]

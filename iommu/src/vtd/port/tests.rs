@@ -170,6 +170,40 @@ fn a_route_that_an_invalidation_overtook_is_not_reported() {
 }
 
 #[test]
+fn a_translation_that_was_asked_for_before_ats_was_switched_on_is_not_kept() {
+    let mut driver = Driver::legacy();
+    let table = driver.attach_legacy(SOURCE, DOMAIN, 1);
+    driver.map(SECOND_STAGE, table, PAGE, 1);
+    let mut port = driver.ats_port();
+    let tag = port.wiring.device.tags().of(None).unwrap();
+    let ticket = port.device_tlb.enter().begin_fill(tag);
+    port.device_tlb.pause();
+    port.set_ats(Ats::Disabled);
+    port.set_ats(Ats::Enabled);
+    assert!(!port.device_tlb.enter().fill(ticket, PAGE, identity(PAGE)), "the answer is late");
+    let section = port.device_tlb.enter();
+    assert!(section.fill(section.begin_fill(tag), PAGE, identity(PAGE)));
+}
+
+#[test]
+fn what_came_in_while_ats_was_being_switched_off_is_used_by_nobody() {
+    let mut driver = Driver::legacy();
+    let table = driver.attach_legacy(SOURCE, DOMAIN, 1);
+    driver.map(SECOND_STAGE, table, PAGE, 1);
+    let mut port = driver.ats_port();
+    load(&mut port).unwrap();
+    assert!(port.wiring.quick(&port.device_tlb.enter(), &READ).is_some());
+    driver.port().set_ats(Ats::Disabled);
+    // The answer to a port that asked before the bit changed and was still waited for.
+    let tag = port.wiring.device.tags().of(None).unwrap();
+    let section = port.device_tlb.enter();
+    assert!(section.fill(section.begin_fill(tag), PAGE, identity(PAGE)));
+    drop(section);
+    assert_eq!(port.wiring.quick(&port.device_tlb.enter(), &READ), None);
+    assert_eq!(load(&mut port), Ok(1));
+}
+
+#[test]
 fn a_device_that_translates_ahead_leaves_the_iotlb_after_a_miss() {
     let mut driver = Driver::legacy();
     let table = driver.attach_legacy(SOURCE, DOMAIN, 1);

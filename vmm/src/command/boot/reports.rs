@@ -1,4 +1,4 @@
-//! The reports of stale uses while a guest runs and when it has ended.
+//! The reports of stale uses, and of devices that do not answer, while a guest runs and when it has ended.
 //!
 //! Invariant: what the unit noticed is printed soon after, and all of it before the summary; the summary counts also
 //! what was too much to print. A report waits a moment for the guest to end its line, and no longer.
@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use iommu::stale::StaleUse;
 use iommu::stale::interrupt::StaleInterrupt;
 use iommu::stale::unused::Unused;
-use iommu::vtd::Vtd;
+use iommu::vtd::{TimeOut, Vtd};
 use serde_json::json;
 
 use super::screen::Screen;
@@ -69,12 +69,23 @@ pub(super) struct Reports {
     waiting_since: Option<Instant>,
     /// Those that are pending count.
     printed: u64,
+    /// Devices that did not answer, as they were told.
+    time_outs: u64,
 }
 
 impl Reports {
     /// Those of `unit`, of which none has been taken, on `screen`.
     pub(super) fn new(unit: Arc<Vtd>, format: Format, severity: Severity, screen: Arc<Screen>) -> Self {
-        Self { unit, format, severity, screen, pending: Vec::new(), waiting_since: None, printed: 0 }
+        Self {
+            unit,
+            format,
+            severity,
+            screen,
+            pending: Vec::new(),
+            waiting_since: None,
+            printed: 0,
+            time_outs: 0,
+        }
     }
 
     /// Lends itself to a machine that runs.
@@ -115,6 +126,17 @@ impl Reports {
         let room = usize::try_from(MOST_PRINTED - self.printed).unwrap_or(usize::MAX);
         let new: Vec<_> = uses.chain(interrupts).take(room).collect();
         self.printed += new.len() as u64;
+        self.pending.extend(new);
+        self.take_time_outs();
+    }
+
+    /// No stale uses, so nothing depends on them.
+    fn take_time_outs(&mut self) {
+        let room = usize::try_from(MOST_PRINTED - self.time_outs).unwrap_or(usize::MAX);
+        let time_outs = self.unit.take_time_outs();
+        let new = time_outs.iter().map(|told| self.format.text(told, TimeOut::to_json)).take(room);
+        let new: Vec<_> = new.collect();
+        self.time_outs += new.len() as u64;
         self.pending.extend(new);
     }
 

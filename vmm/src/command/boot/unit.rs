@@ -3,14 +3,17 @@
 //! Invariant: [`KEYS`] is all there is: what is understood, what `help` lists and what an error offers come from it.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use iommu::stale::watch::{Patience, StaleOptions, Watching};
 use iommu::vtd::knobs::Fault;
-use iommu::vtd::options::{CacheSizes, CachingMode};
+use iommu::vtd::options::{CacheSizes, CachingMode, LargePages};
 
 use super::super::say;
-use crate::machine::options::{Answers, IommuKind, QueueRuns, UnitOptions};
+use crate::machine::options::{AnswerTimeOut, Answers, IommuKind, QueueRuns, UnitOptions};
 
+/// An hour.
+const MOST_TIME_OUT_MS: u64 = 3_600_000;
 /// Entries of a cache at most.
 const MOST_ENTRIES: usize = 1 << 20;
 
@@ -32,7 +35,7 @@ const fn key(
     Key { name, values, about, set }
 }
 
-const KEYS: [Key; 19] = [
+const KEYS: [Key; 21] = [
     key("caching-mode", "on|off", "what is not present is cached too (CAP.CM)", |unit, value| {
         unit.vtd.caching_mode = if on(value)? { CachingMode::AlsoAbsent } else { CachingMode::PresentOnly };
         Some(())
@@ -52,6 +55,16 @@ const KEYS: [Key; 19] = [
     key("interrupt-remapping", "on|off", "interrupts are remapped", |unit, value| {
         put(&mut unit.vtd.interrupt_remapping, on(value))
     }),
+    key(
+        "split-large",
+        "on|off",
+        "of large pages caches keep the 4 KiB pieces that are used",
+        |unit, value| {
+            let is_split = on(value)?;
+            unit.vtd.large_pages = if is_split { LargePages::InPieces } else { LargePages::Whole };
+            Some(())
+        },
+    ),
     key(
         "caches",
         "off|never-evict",
@@ -97,6 +110,12 @@ const KEYS: [Key; 19] = [
     key("answers", "prompt|late|never", "when devices answer invalidations of their TLBs", |unit, value| {
         put(&mut unit.answers, answers(value))
     }),
+    key(
+        "answer-timeout",
+        "TIME|off",
+        "when the unit gives up a device that has not answered (FSTS.ITE): 500ms, 2s; 1s if they never answer, else off",
+        |unit, value| put(&mut unit.answer_time_out, answer_time_out(value)),
+    ),
     key(
         "report",
         "first-use|after-wait|one-in-N",
@@ -190,6 +209,18 @@ fn answers(value: &str) -> Option<Answers> {
         "never" => Some(Answers::Never),
         _ => None,
     }
+}
+
+fn answer_time_out(value: &str) -> Option<AnswerTimeOut> {
+    if value == "off" {
+        return Some(AnswerTimeOut::Never);
+    }
+    let (number, unit_ms) = match value.strip_suffix("ms") {
+        Some(number) => (number, 1),
+        None => (value.strip_suffix('s')?, 1000),
+    };
+    let limit_ms = number.parse::<u64>().ok()?.checked_mul(unit_ms)?;
+    (1..=MOST_TIME_OUT_MS).contains(&limit_ms).then(|| AnswerTimeOut::After(Duration::from_millis(limit_ms)))
 }
 
 fn stale(value: &str) -> Option<StaleOptions> {

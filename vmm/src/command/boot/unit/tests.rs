@@ -1,10 +1,11 @@
 //! What `--iommu` understands, and what it says of the rest.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use iommu::stale::watch::{Patience, StaleOptions, Watching};
 use iommu::vtd::knobs::Fault;
-use iommu::vtd::options::{CacheSizes, CachingMode};
+use iommu::vtd::options::{CacheSizes, CachingMode, LargePages};
 
 use super::{KEYS, help, parse};
 use crate::machine::options::{Answers, IommuKind, QueueRuns, UnitOptions};
@@ -55,6 +56,22 @@ fn every_knob_is_understood() {
     assert_eq!(unit("vtd,queue=when-asked,queue=at-once").queue, QueueRuns::AtOnce);
     assert_eq!(unit("vtd,answers=late").answers, Answers::Late);
     assert_eq!(unit("vtd,answers=never").answers, Answers::Never);
+    assert_eq!(unit("vtd,split-large=on").vtd.large_pages, LargePages::InPieces);
+    assert_eq!(unit("vtd,split-large=on,split-large=off"), UnitOptions::default());
+    let second = Some(Duration::from_secs(1));
+    for (text, limit) in [
+        ("vtd", None),
+        ("vtd,answers=late", None),
+        ("vtd,answers=never", second),
+        ("vtd,answer-timeout=off,answers=never", None),
+        ("vtd,answers=never,answer-timeout=500ms", Some(Duration::from_millis(500))),
+        ("vtd,answers=late,answer-timeout=2s", Some(Duration::from_secs(2))),
+    ] {
+        assert_eq!(unit(text).answer_time_out(), limit, "{text}");
+    }
+    for wrong in ["0s", "1", "s", "-1s", "1.5s", "3601s", "99999999999999999999ms"] {
+        assert!(kind(&format!("vtd,answer-timeout={wrong}")).is_err(), "{wrong}");
+    }
     assert_eq!(unit("vtd,caches=never-evict").vtd.caches, CacheSizes::NEVER_EVICT);
 }
 
