@@ -52,7 +52,7 @@ const fn bug(name: &'static str, about: &'static str, unit: &'static str) -> Gue
 const BUG: &str = "vtd-bug-";
 
 /// The guests, the smallest first.
-pub const GUESTS: [Guest; 24] = [
+pub const GUESTS: [Guest; 25] = [
     bare("hello", "says hello", &[], BareImage::Hello),
     bare("echo", "puts out what it is told, up to a `.`", &[], BareImage::Echo),
     bare("edu", "drives edu: registers, transfers, MSI, INTx", &["edu"], BareImage::Edu),
@@ -114,6 +114,11 @@ pub const GUESTS: [Guest; 24] = [
         "detaches a device by registers and invalidates the IOTLB alone",
         "",
         Image::Bug("detach"),
+    ),
+    bug(
+        "vtd-bug-large-page-half-flushed",
+        "unmaps the middle of large pages and invalidates one page of it",
+        "split-large=on",
     ),
 ];
 

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use mmu::address::{PageSize, PhysAddr, VirtAddr};
 use mmu::cache::Translation;
+use mmu::pte::Pte;
 
 pub use mistake::{Mistake, Thing};
 pub(crate) use text::InWords;
@@ -30,8 +31,9 @@ pub(crate) use text::InWords;
 use self::in_place::ChangedInPlace;
 use crate::spec::descriptor::Descriptor;
 use crate::spec::fault::FaultReason;
+use crate::spec::paging::SecondStageEntry;
 use crate::vtd::port::Request;
-use crate::vtd::{Requester, SpaceKey, Table};
+use crate::vtd::{Requester, SpaceKey, StageKind, Table};
 
 /// When something happened: events are fills and invalidations.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -202,6 +204,33 @@ pub struct StaleUse {
     pub queued: Vec<Descriptor>,
     /// The smallest invalidations that would have helped, in their order; only a wait if they are queued.
     pub remedy: Vec<Descriptor>,
+}
+
+impl Change {
+    /// The size of the large page that the entry mapped, if it did, among the addresses that requests name: those of the
+    /// second stage are others where `stages` are nested.
+    pub(crate) fn large_page(&self, stages: StageKind) -> Option<PageSize> {
+        let level = match (self.table, stages) {
+            (Table::FirstStage { level }, StageKind::First | StageKind::Second | StageKind::Nested)
+            | (Table::SecondStage { level }, StageKind::Second) => level,
+            (Table::SecondStage { .. }, StageKind::First | StageKind::Nested)
+            | (Table::Root | Table::Context | Table::PasidDirectory | Table::Pasid, _) => return None,
+        };
+        PageSize::of_level(level).filter(|_| self.leaf && level > 1)
+    }
+
+    /// Whether the entry leads to another table now, which may map some of the pages as before.
+    pub(crate) fn leads_to_table(&self) -> bool {
+        let Some(is) = self.is else { return false };
+        match self.table {
+            Table::FirstStage { level } => Pte(is).is_present() && level > 1 && is & Pte::LARGE == 0,
+            Table::SecondStage { level } => {
+                let entry = SecondStageEntry(is);
+                entry.is_present() && !entry.is_leaf(level)
+            }
+            Table::Root | Table::Context | Table::PasidDirectory | Table::Pasid => true,
+        }
+    }
 }
 
 impl StaleUse {

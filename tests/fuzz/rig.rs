@@ -10,7 +10,7 @@ use std::time::Duration;
 use iommu::spec::interrupt::Msi;
 use iommu::stale::watch::{Judging, StaleOptions, Watching};
 use iommu::vtd::interrupts::MsiSink;
-use iommu::vtd::options::{CacheSizes, CachingMode, VtdOptions};
+use iommu::vtd::options::{CacheSizes, CachingMode, LargePages, VtdOptions};
 use iommu::vtd::{Vtd, Width};
 use mmu::memory::PhysicalMemory;
 
@@ -94,5 +94,7 @@ pub(super) fn options(choices: &mut Choices<'_>) -> VtdOptions {
             watching: choices.of(&[Watching::Off, Watching::EveryUse]),
             judging: choices.of(&[Judging::AtOnce, Judging::Late(Duration::ZERO), Judging::default()]),
         },
+        answer_time_out: None,
+        large_pages: choices.of(&[LargePages::Whole, LargePages::InPieces]),
     }
 }

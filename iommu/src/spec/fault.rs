@@ -247,67 +247,38 @@ impl FaultReason {
     #[must_use]
     pub const fn is_recoverable(self) -> bool {
         match self {
-            Self::WriteNotAllowed
-            | Self::ReadNotAllowed
-            | Self::DirectoryNotPresent
+            // What is not present, or not allowed.
+            Self::WriteNotAllowed | Self::ReadNotAllowed => true,
+            Self::DirectoryNotPresent
             | Self::PasidNotPresent
             | Self::FirstStageNotPresent
-            | Self::NestedRootRead
-            | Self::NestedEntryRead
-            | Self::NestedEntryWrite
-            | Self::SecondStageNotPresent
-            | Self::NotUser
-            | Self::ScalableWriteNotAllowed
-            | Self::ScalableReadNotAllowed => true,
-            Self::RootNotPresent
-            | Self::ContextNotPresent
-            | Self::ContextInvalid
-            | Self::BeyondWidth
-            | Self::TableAccess
-            | Self::RootAccess
-            | Self::ContextAccess
-            | Self::RootReserved
-            | Self::ContextReserved
-            | Self::EntryReserved
-            | Self::DeviceTlbBlocked
-            | Self::InterruptRange
-            | Self::InterruptRequestReserved
-            | Self::InterruptIndex
-            | Self::InterruptNotPresent
-            | Self::InterruptTableAccess
-            | Self::InterruptEntryReserved
-            | Self::CompatibilityBlocked
-            | Self::InterruptSource
-            | Self::NoInterrupt
-            | Self::RootTableMode
-            | Self::PasidInLegacyMode
-            | Self::PageRequestInLegacyMode
-            | Self::ScalableRootAccess
-            | Self::ScalableRootNotPresent
-            | Self::ScalableRootReserved
-            | Self::ScalableContextAccess
-            | Self::ScalableContextNotPresent
-            | Self::ScalableContextReserved
-            | Self::DeviceTlbDisabled
-            | Self::PasidDisabled
-            | Self::PasidTooLarge
-            | Self::PageRequestDisabled
-            | Self::RequesterPasid
-            | Self::DirectoryAccess
-            | Self::DirectoryReserved
-            | Self::PasidAccess
-            | Self::PasidReserved
-            | Self::PasidInvalid
-            | Self::FirstStageAccess
-            | Self::FirstStageReserved
-            | Self::FirstStageRoot
-            | Self::NestedBeyondWidth
-            | Self::SecondStageAccess
-            | Self::SecondStageReserved
-            | Self::SecondStageRoot
-            | Self::NotCanonical
-            | Self::ScalableBeyondWidth
-            | Self::ScalableInterruptRange => false,
+            | Self::SecondStageNotPresent => true,
+            Self::NestedRootRead | Self::NestedEntryRead | Self::NestedEntryWrite => true,
+            Self::NotUser | Self::ScalableWriteNotAllowed | Self::ScalableReadNotAllowed => true,
+            // Root and context.
+            Self::RootNotPresent | Self::RootAccess | Self::RootReserved | Self::RootTableMode => false,
+            Self::ScalableRootNotPresent | Self::ScalableRootAccess | Self::ScalableRootReserved => false,
+            Self::ContextNotPresent | Self::ContextInvalid | Self::ContextAccess | Self::ContextReserved => {
+                false
+            }
+            Self::ScalableContextNotPresent | Self::ScalableContextAccess => false,
+            Self::ScalableContextReserved | Self::RequesterPasid => false,
+            // What the context does not let the device do.
+            Self::DeviceTlbBlocked | Self::DeviceTlbDisabled | Self::PasidInLegacyMode => false,
+            Self::PageRequestInLegacyMode | Self::PageRequestDisabled | Self::PasidDisabled => false,
+            // The PASID's entries.
+            Self::PasidTooLarge | Self::DirectoryAccess | Self::DirectoryReserved => false,
+            Self::PasidAccess | Self::PasidReserved | Self::PasidInvalid => false,
+            // Page tables, and where they lead.
+            Self::TableAccess | Self::EntryReserved | Self::FirstStageRoot | Self::FirstStageAccess => false,
+            Self::FirstStageReserved | Self::NestedBeyondWidth => false,
+            Self::SecondStageRoot | Self::SecondStageAccess | Self::SecondStageReserved => false,
+            Self::BeyondWidth | Self::NotCanonical | Self::ScalableBeyondWidth => false,
+            Self::InterruptRange | Self::ScalableInterruptRange => false,
+            // No translation is asked for.
+            Self::NoInterrupt | Self::InterruptRequestReserved | Self::InterruptIndex => false,
+            Self::InterruptNotPresent | Self::InterruptTableAccess => false,
+            Self::InterruptEntryReserved | Self::InterruptSource | Self::CompatibilityBlocked => false,
         }
     }
 }

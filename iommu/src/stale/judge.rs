@@ -61,8 +61,18 @@ fn meant(entry: &Entry, invalidation: &Descriptor, why: Why, is_idle: impl Fn(&D
             // Who else uses that domain or process has a right to it.
             None => Meant::Perhaps,
         },
+        Why::OtherPages if names_large_page(entry, invalidation) => Meant::ForThis,
         Why::OtherPages | Why::OtherDevice | Why::OtherEntries => Meant::ForOthers,
     }
+}
+
+/// Whether an invalidation names other pieces of the large page that changed, of which a piece is cached.
+fn names_large_page(entry: &Entry, invalidation: &Descriptor) -> bool {
+    let large = entry.change.large_page(entry.space.stage).map(|size| {
+        let start = VirtAddr(entry.page.0 & !(size.bytes() - 1));
+        VirtRange::pages(start, size.bytes() / PageSize::Size4K.bytes())
+    });
+    named_pages(invalidation).is_some_and(|named| large.is_some_and(|large| named.overlaps(large)))
 }
 
 /// Whether it is for all that a device keeps without a PASID, which is what software sends that means everything.
@@ -292,7 +302,7 @@ pub(super) fn least(entry: &Entry) -> Vec<Descriptor> {
         remedy.push(Descriptor::DeviceTlb(DeviceScope {
             source,
             pasid: pasid.into(),
-            span: DeviceSpan::Range(pages(entry)),
+            span: needed(entry).into(),
         }));
     }
     remedy
@@ -314,11 +324,19 @@ fn table_remedy(entry: &Entry) -> Vec<Descriptor> {
     }
 }
 
+/// The pages that the invalidation has to name: those of the cached translation; if it is a piece of a large page that is
+/// gone, all of that.
+fn needed(entry: &Entry) -> PageSpan {
+    let gone = entry.change.large_page(entry.space.stage).filter(|_| !entry.change.leads_to_table());
+    let size = gone.unwrap_or(entry.size);
+    let log2_pages = (size.bytes() / PageSize::Size4K.bytes()).trailing_zeros();
+    let hint = if entry.change.leaf { Hint::LeavesOnly } else { Hint::EveryLevel };
+    PageSpan { address: VirtAddr(entry.page.0 & !(size.bytes() - 1)), log2_pages, hint }
+}
+
 fn iotlb_remedy(entry: &Entry) -> IotlbScope {
     let SpaceKey { domain, pasid, stage } = entry.space;
-    let log2_pages = (entry.size.bytes() / PageSize::Size4K.bytes()).trailing_zeros();
-    let hint = if entry.change.leaf { Hint::LeavesOnly } else { Hint::EveryLevel };
-    let span = PageSpan { address: entry.page, log2_pages, hint };
+    let span = needed(entry);
     match (entry.change.table, pasid) {
         (Table::FirstStage { .. }, Some(pasid)) => IotlbScope::PasidPages(domain, pasid, span),
         (Table::SecondStage { .. }, _) if stage == StageKind::Second => IotlbScope::Pages(domain, span),

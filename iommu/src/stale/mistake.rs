@@ -73,7 +73,9 @@ impl StaleUse {
             Why::OtherDomain => Some(3),
             Why::DeviceTlbOnly => Some(2),
             Why::TableEntriesOnly => Some(1),
-            Why::OtherPages | Why::OtherDevice | Why::OtherEntries => None,
+            // Other pieces of the large page that changed.
+            Why::OtherPages => Some(0),
+            Why::OtherDevice | Why::OtherEntries => None,
         }
     }
 
@@ -126,7 +128,11 @@ impl Mistake<'_> {
             Self::ChangedInPlace(_) => "changed-in-place",
             Self::NotWaitedFor => "not-waited-for",
             Self::WaitNotOver(_) => "wait-not-over",
-            Self::Missed(stale, missed) => name(stale.why(missed)),
+            Self::Missed(stale, missed) => match stale.why(missed) {
+                // Of those of other pages only these are named.
+                Why::OtherPages => "part-of-large-page",
+                why => name(why),
+            },
             Self::MissedEntry(_, missed) => name(missed.why),
         }
     }
@@ -200,7 +206,11 @@ fn write_missed(f: &mut fmt::Formatter<'_>, stale: &StaleUse, missed: &Missed) -
             write!(f, "came without one for the translations that rest on the {table}")
         }
         Why::NotCarriedOut => f.write_str("was not carried out, or not answered yet"),
-        Why::OtherPages | Why::OtherDevice | Why::OtherEntries => f.write_str("was meant for something else"),
+        Why::OtherPages => write!(
+            f,
+            "names only some of the pages that the {table} mapped; a large page may be cached in pieces"
+        ),
+        Why::OtherDevice | Why::OtherEntries => f.write_str("was meant for something else"),
     }
 }
 

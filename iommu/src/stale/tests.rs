@@ -3,6 +3,7 @@
 mod in_place;
 mod late;
 mod passing;
+mod pieces;
 mod tables;
 
 use std::num::NonZeroU32;

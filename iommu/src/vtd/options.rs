@@ -26,6 +26,16 @@ pub enum CachingMode {
     AlsoAbsent,
 }
 
+/// How a page that is larger than 4 KiB is cached, by the unit and by devices that ask it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LargePages {
+    /// As one entry, which goes if an invalidation touches any of it.
+    #[default]
+    Whole,
+    /// Each 4 KiB of it when they are used, as hardware may: what an invalidation does not name stays.
+    InPieces,
+}
+
 /// Entries of each cache; 0 switches one off.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CacheSizes {
@@ -59,6 +69,8 @@ pub struct VtdOptions {
     /// How long a device may take to answer an invalidation of its TLB; for ever if there is none.
     pub answer_time_out: Option<Duration>,
     /// See there.
+    pub large_pages: LargePages,
+    /// See there.
     pub caches: CacheSizes,
     /// Whether stale uses are watched for.
     pub stale: StaleOptions,
@@ -89,6 +101,7 @@ impl Default for VtdOptions {
             page_requests: true,
             interrupt_remapping: true,
             answer_time_out: None,
+            large_pages: LargePages::default(),
             caches: CacheSizes::default(),
             stale: StaleOptions::default(),
         }

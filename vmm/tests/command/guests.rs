@@ -136,7 +136,8 @@ fn the_driver_looks_for_no_more_than_the_unit_offers() {
     if !has_kvm() {
         return;
     }
-    for absent in ["scalable=off", "device-tlbs=off", "five-levels=off", "caching-mode=on"] {
+    for absent in ["scalable=off", "device-tlbs=off", "five-levels=off", "caching-mode=on", "split-large=on"]
+    {
         let output = boot("vtd-test", &["--iommu", &format!("vtd,{absent}"), "--stale-report", "json"]);
         assert_passed(&output, absent);
         assert_eq!(reported(&output), announced(&output), "{absent}");

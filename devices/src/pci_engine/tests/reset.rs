@@ -105,17 +105,16 @@ fn a_reset_ends_the_wait_for_a_page_and_the_answer_reaches_nobody() {
 #[test]
 fn nothing_of_a_descriptor_is_carried_out_when_the_function_has_been_reset() {
     let mut driver = driver();
-    let (place, len) = (0x4_0000, 0x8_0000);
+    let (place, mut after) = (0x4_0000, vec![0; 0x8_0000]);
     for _ in 0..20 {
         let words =
-            Words { operation: 2, destination: place, len_bytes: len, operand: !0, ..Words::default() };
+            Words { operation: 2, destination: place, len_bytes: 0x8_0000, operand: !0, ..Words::default() };
         driver.submit(words.encode());
         driver.wait(|driver| driver.rig.memory.load(PhysAddr(place)) != 0);
         driver.reset_function();
         driver.configure(header::COMMAND, command::MEMORY | command::BUS_MASTER);
-        driver.rig.memory.write_bytes(PhysAddr(place), &vec![0; len as usize]);
+        driver.rig.memory.write_bytes(PhysAddr(place), &vec![0; after.len()]);
         thread::sleep(Duration::from_millis(1));
-        let mut after = vec![0; len as usize];
         driver.rig.memory.read_bytes(PhysAddr(place), &mut after);
         assert!(after.iter().all(|byte| *byte == 0));
         driver.start();

@@ -1,12 +1,13 @@
 //! One miss of the IOTLB: a walk, and what is cached of it.
 //!
 //! Invariant: the tickets are taken before anything is read, and nothing is filled on the strength of a route that
-//! ended meanwhile: such a walk has no tags. Failures are cached with CAP.CM only. Source: VT-d 6.1, 6.2.4.
+//! ended meanwhile: such a walk has no tags. Failures are cached with CAP.CM only. Of a large page only the piece that is
+//! used may be kept. Source: VT-d 6.1, 6.2.4.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use mmu::address::VirtAddr;
+use mmu::address::{PageSize, VirtAddr};
 use mmu::cache::{FillTicket, Section, Translation};
 use mmu::step::Permission;
 use mmu::trace::{Action, Agent, Event, Observer};
@@ -14,7 +15,7 @@ use mmu::trace::{Action, Agent, Event, Observer};
 use crate::spec::fault::FaultReason;
 use crate::stale::watch::{AbsentKey, Origin, Walked};
 use crate::vtd::Vtd;
-use crate::vtd::options::CachingMode;
+use crate::vtd::options::{CachingMode, LargePages};
 use crate::vtd::port::Request;
 use crate::vtd::port::memo::Memo;
 use crate::vtd::route::Reach;
@@ -82,6 +83,10 @@ impl<'a> Walk<'a> {
             return Err(reason);
         }
         let walked = self.walker.walk(&self.space, request.address, request.access);
+        let walked = walked.map(|found| match self.unit.options.large_pages {
+            LargePages::Whole => found,
+            LargePages::InPieces => piece(found, request.address),
+        });
         match walked {
             Ok(found) => self.fill(request.address, found),
             Err(reason) => self.fill_absent(request, reason),
@@ -143,4 +148,9 @@ impl<'a> Walk<'a> {
         let tag = self.space.tag.filter(|_| caches)?;
         Some((tag, request.address.page(), request.access))
     }
+}
+
+/// The 4 KiB at `address` of what was found.
+const fn piece(found: Translation, address: VirtAddr) -> Translation {
+    Translation { pfn: found.physical(address).pfn(), size: PageSize::Size4K, ..found }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use iommu::stale::watch::{Judging, StaleOptions, Watching};
 use iommu::vtd::knobs::Fault;
-use iommu::vtd::options::{CacheSizes, CachingMode};
+use iommu::vtd::options::{CacheSizes, CachingMode, LargePages};
 
 use super::super::say;
 use crate::machine::options::{AnswerTimeOut, Answers, IommuKind, QueueRuns, UnitOptions};
@@ -35,7 +35,7 @@ const fn key(
     Key { name, values, about, set }
 }
 
-const KEYS: [Key; 21] = [
+const KEYS: [Key; 22] = [
     key("caching-mode", "on|off", "what is not present is cached too (CAP.CM)", |unit, value| {
         unit.vtd.caching_mode = if on(value)? { CachingMode::AlsoAbsent } else { CachingMode::PresentOnly };
         Some(())
@@ -55,6 +55,16 @@ const KEYS: [Key; 21] = [
     key("interrupt-remapping", "on|off", "interrupts are remapped", |unit, value| {
         put(&mut unit.vtd.interrupt_remapping, on(value))
     }),
+    key(
+        "split-large",
+        "on|off",
+        "of large pages caches keep the 4 KiB pieces that are used",
+        |unit, value| {
+            let is_split = on(value)?;
+            unit.vtd.large_pages = if is_split { LargePages::InPieces } else { LargePages::Whole };
+            Some(())
+        },
+    ),
     key(
         "caches",
         "off|never-evict",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use iommu::stale::watch::{Judging, StaleOptions, Watching};
 use iommu::vtd::knobs::Fault;
-use iommu::vtd::options::{CacheSizes, CachingMode};
+use iommu::vtd::options::{CacheSizes, CachingMode, LargePages};
 
 use super::{KEYS, help, parse};
 use crate::machine::options::{Answers, IommuKind, QueueRuns, UnitOptions};
@@ -56,6 +56,8 @@ fn every_knob_is_understood() {
     assert_eq!(unit("vtd,queue=when-asked,queue=at-once").queue, QueueRuns::AtOnce);
     assert_eq!(unit("vtd,answers=late").answers, Answers::Late);
     assert_eq!(unit("vtd,answers=never").answers, Answers::Never);
+    assert_eq!(unit("vtd,split-large=on").vtd.large_pages, LargePages::InPieces);
+    assert_eq!(unit("vtd,split-large=on,split-large=off"), UnitOptions::default());
     let second = Some(Duration::from_secs(1));
     for (text, limit) in [
         ("vtd", None),
