@@ -134,8 +134,10 @@ pub enum Why {
     OtherPasid,
     /// It named other pages.
     OtherPages,
-    /// It named other interrupt entries.
+    /// It named other interrupt entries, which had not changed since software spoke of them last.
     OtherEntries,
+    /// It named other interrupt entries, and was or may have been meant for those.
+    EntriesOfTheirOwn,
     /// It named another device.
     OtherDevice,
     /// It was for a device TLB; the IOTLB kept the translation.

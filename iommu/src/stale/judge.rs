@@ -9,7 +9,7 @@ use crate::spec::descriptor::{
     ContextScope, Descriptor, DevicePasid, DeviceScope, DeviceSpan, EntryScope, Hint, IotlbScope, PageSpan,
     PasidScope, Wait,
 };
-use crate::stale::watch::Received;
+use crate::stale::watch::{Received, Since};
 use crate::stale::{Change, Holder, Meant, Missed, Why};
 use crate::vtd::{Extent, Requester, SpaceKey, StageKind, Table, extent};
 
@@ -39,9 +39,15 @@ pub(super) fn missed(entry: &Entry, received: &Received, is_idle: impl Fn(&Descr
 
 /// What `received` was to the cached interrupt entry of this index.
 pub(super) fn missed_interrupt(index: u16, received: &Received) -> Missed {
-    let is_meant = covers_interrupt(index, &received.invalidation);
-    let (why, meant) =
-        if is_meant { (Why::NotCarriedOut, Meant::ForThis) } else { (Why::OtherEntries, Meant::ForOthers) };
+    let is_beside =
+        matches!(received.invalidation, Descriptor::InterruptEntries(scope) if scope.is_beside(index));
+    let (why, meant) = match received.since {
+        _ if covers_interrupt(index, &received.invalidation) => (Why::NotCarriedOut, Meant::ForThis),
+        // Who names entries beside this one that have not changed has mistaken the number.
+        Since::Unchanged if is_beside => (Why::OtherEntries, Meant::ForThis),
+        Since::Unchanged => (Why::OtherEntries, Meant::ForOthers),
+        Since::PerhapsChanged => (Why::EntriesOfTheirOwn, Meant::ForOthers),
+    };
     Missed { at: received.at, invalidation: received.invalidation, why, meant }
 }
 
@@ -62,7 +68,7 @@ fn meant(entry: &Entry, invalidation: &Descriptor, why: Why, is_idle: impl Fn(&D
             None => Meant::Perhaps,
         },
         Why::OtherPages if names_large_page(entry, invalidation) => Meant::ForThis,
-        Why::OtherPages | Why::OtherDevice | Why::OtherEntries => Meant::ForOthers,
+        Why::OtherPages | Why::OtherDevice | Why::OtherEntries | Why::EntriesOfTheirOwn => Meant::ForOthers,
     }
 }
 

@@ -75,7 +75,7 @@ impl StaleUse {
             Why::TableEntriesOnly => Some(1),
             // Other pieces of the large page that changed.
             Why::OtherPages => Some(0),
-            Why::OtherDevice | Why::OtherEntries => None,
+            Why::OtherDevice | Why::OtherEntries | Why::EntriesOfTheirOwn => None,
         }
     }
 
@@ -103,12 +103,12 @@ impl StaleInterrupt {
         }
     }
 
-    /// As for translations. Nothing but the index tells whom an invalidation was meant for.
+    /// As for translations: who names this entry was nearer than who names others by mistake.
     fn nearness(&self, missed: &Missed) -> Option<u32> {
-        match missed.invalidation {
-            Descriptor::InterruptEntries(scope) if scope.covers(self.index) => Some(2),
-            Descriptor::InterruptEntries(scope) if scope.is_beside(self.index) => Some(1),
-            _ => None,
+        match (missed.meant, missed.why) {
+            (Meant::ForThis, Why::OtherEntries) => Some(1),
+            (Meant::ForThis, _) => Some(2),
+            (Meant::Perhaps | Meant::ForOthers, _) => None,
         }
     }
 }
@@ -145,6 +145,7 @@ const fn name(why: Why) -> &'static str {
         Why::OtherPages => "other-pages",
         Why::OtherDevice => "other-device",
         Why::OtherEntries => "other-entries",
+        Why::EntriesOfTheirOwn => "entries-of-their-own",
         Why::DeviceTlbOnly => "iotlb-forgotten",
         Why::IotlbOnly => "device-tlb-forgotten",
         Why::BeforeIotlb => "device-tlb-first",
@@ -210,7 +211,9 @@ fn write_missed(f: &mut fmt::Formatter<'_>, stale: &StaleUse, missed: &Missed) -
             f,
             "names only some of the pages that the {table} mapped; a large page may be cached in pieces"
         ),
-        Why::OtherDevice | Why::OtherEntries => f.write_str("was meant for something else"),
+        Why::OtherDevice | Why::OtherEntries | Why::EntriesOfTheirOwn => {
+            f.write_str("was meant for something else")
+        }
     }
 }
 

@@ -178,6 +178,7 @@ impl fmt::Display for Why {
             Self::OtherPasid => "another PASID, or none",
             Self::OtherPages => "other pages",
             Self::OtherEntries => "other entries",
+            Self::EntriesOfTheirOwn => "other entries, which may have changed themselves",
             Self::OtherDevice => "another device",
             Self::DeviceTlbOnly => "for a device TLB only, the IOTLB kept it",
             Self::IotlbOnly => "for the IOTLB only, the device TLB kept it",

@@ -11,6 +11,7 @@
 
 mod absent;
 mod docket;
+mod entries;
 mod fill;
 mod images;
 mod interrupts;
@@ -31,6 +32,7 @@ use parking_lot::Mutex;
 
 pub(crate) use self::absent::AbsentKey;
 pub use self::docket::Tally;
+pub(crate) use self::entries::Since;
 pub(crate) use self::fill::{Look, Origin, Place, Suspect, Use, Walked, parting};
 pub(crate) use self::interrupts::InterruptUse;
 pub(crate) use self::log::Received;
@@ -195,19 +197,16 @@ impl Watch {
         self.state.lock().images.forget();
     }
 
-    /// An invalidation was received. To be told before it is carried out.
+    /// An invalidation of anything but interrupt entries was received. To be told before it is carried out.
     pub(crate) fn received(&self, invalidation: Descriptor, carried_out: bool) {
         let mut state = self.state.lock();
         let state = &mut *state;
-        let received = Received { at: self.happen(), invalidation, carried_out };
+        let since = Since::PerhapsChanged;
+        let received = Received { at: self.happen(), invalidation, carried_out, since };
         state.images.look(&invalidation, &self.memory, received.at);
-        if let Descriptor::InterruptEntries(_) = invalidation {
-            state.interrupts.receive(received, &self.memory);
-        } else {
-            state.log.push(received);
-            if carried_out {
-                state.docket.hear(&invalidation, received.at);
-            }
+        state.log.push(received);
+        if carried_out {
+            state.docket.hear(&invalidation, received.at);
         }
     }
 

@@ -135,7 +135,11 @@ impl Vtd {
     fn take_over_interrupts(&self, registers: &Registers, wanted: u32) {
         let mut mode = self.interrupt_mode.write();
         let table = if wanted & command::INTERRUPT_TABLE != 0 {
-            InterruptTable::decode(registers.long(Register::INTERRUPT_TABLE))
+            let table = InterruptTable::decode(registers.long(Register::INTERRUPT_TABLE));
+            if let Some(watch) = &self.watch {
+                watch.entries_begin(table.count, self.entries_of(table));
+            }
+            table
         } else {
             mode.table
         };

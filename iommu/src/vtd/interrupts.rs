@@ -7,6 +7,7 @@
 use mmu::address::{Access, PhysAddr, VirtAddr};
 
 use crate::spec::command::InterruptTable;
+use crate::spec::descriptor::EntryScope;
 use crate::spec::fault::{AddressType, FaultReason, FaultRecord};
 use crate::spec::id::SourceId;
 use crate::spec::interrupt::{ENTRY_BYTES, Format, InterruptEntry, Msi};
@@ -164,6 +165,20 @@ impl Vtd {
             let (source, cached, now) = (source.id(), cached.entry.0, now.map(|now| now.0));
             let used = InterruptUse { source, index, cached, filled, place, now };
             watch.meet_interrupt(&used, &self.queued());
+        }
+    }
+
+    /// The watch looks at what an invalidation names.
+    pub(super) fn tell_of_entries(&self, watch: &Watch, scope: EntryScope, carried_out: bool) {
+        let table = self.interrupt_mode.read().table;
+        watch.received_of_entries(scope, carried_out, table.count, self.entries_of(table));
+    }
+
+    /// The words of a table's entries.
+    pub(super) fn entries_of(&self, table: InterruptTable) -> impl Fn(u16) -> Option<[u64; 2]> {
+        move |index| {
+            let place = table.base.offset(u64::from(index) * ENTRY_BYTES);
+            self.read_entry(place).map(|entry| entry.0)
         }
     }
 

@@ -155,6 +155,43 @@ fn mistake_after(descriptors: &[Words]) -> &'static str {
 }
 
 #[test]
+fn an_invalidation_beside_the_entry_was_meant_for_a_neighbour_that_changed() {
+    let neighbour = |scene: &Scene| scene.place.offset(16);
+    let mut scene = Scene::new();
+    scene.set(entry(0x42));
+    scene.driver.memory.store(neighbour(&scene), entry(0x51));
+    let report = scene.report_after(&[of_entry(4)]);
+    assert_eq!(report.mistake().name(), "nothing-invalidated", "it was right, and due");
+    assert_eq!(report.received[0].why, Why::EntriesOfTheirOwn);
+    assert!(
+        report.to_string().contains("mistake: nothing was invalidated for the interrupt entry"),
+        "{report}"
+    );
+    // Now nothing of the neighbour's is due.
+    scene.set(entry(0x43));
+    let report = scene.report_after(&[of_entry(4)]);
+    assert_eq!(report.mistake().name(), "other-entries");
+    assert_eq!(report.received[1].why, Why::OtherEntries);
+    // And a neighbour of which nothing was known since the table was set up is nobody's mistake.
+    scene.driver.unit.write(0xb8, Width::Bits64, (scene.place.0 & !0xfff) | 0xf);
+    scene.driver.command_once(1 << 24);
+    for (index, mistake) in [(1022, "other-entries"), (1024, "nothing-invalidated")] {
+        let [used, named] = [index + 1, index];
+        let message = Msi { address: 0xfee0_0010 | (used << 5), data: 0 };
+        let place = PhysAddr((scene.place.0 & !0xfff) + used * 16);
+        let send = || scene.driver.unit.interrupt(InterruptSource::Function(SOURCE), message).is_ok();
+        scene.driver.memory.store(place, entry(0x61));
+        assert!(send());
+        scene.driver.memory.store(place, entry(0x62));
+        assert!(send());
+        scene.driver.invalidate(&[of_entry(named)]);
+        let _sent = scene.driver.unit.interrupt(InterruptSource::Function(SOURCE), message);
+        let reports = scene.driver.unit.take_stale_interrupts();
+        assert_eq!(reports[0].mistake().name(), mistake, "{index}");
+    }
+}
+
+#[test]
 fn an_invalidation_beside_the_entry_was_meant_for_it() {
     let two_from_0 = [0x14 | 1 << 27, 0, 0, 0];
     assert_eq!(mistake_after(&[two_from_0]), "other-entries", "too few");

@@ -6,11 +6,12 @@
 use mmu::address::PhysAddr;
 use mmu::memory::PhysicalMemory;
 
-use crate::spec::descriptor::Descriptor;
+use crate::spec::descriptor::{Descriptor, EntryScope};
 use crate::spec::id::SourceId;
 use crate::stale::interrupt::StaleInterrupt;
 use crate::stale::judge;
 use crate::stale::watch::docket::{Case, Docket, Subject};
+use crate::stale::watch::entries::Entries;
 use crate::stale::watch::log::{Log, Received};
 use crate::stale::watch::{Judging, MOST_QUEUED, MOST_REPORTS, State, Watch};
 use crate::stale::{Ground, Meant, Moment};
@@ -34,6 +35,7 @@ pub(super) type InterruptKey = (u16, [u64; 2], Option<[u64; 2]>);
 #[derive(Debug, Default)]
 pub(super) struct Interrupts {
     log: Log,
+    entries: Entries,
     pub(super) docket: Docket<InterruptKey, InterruptUse>,
     reports: Vec<StaleInterrupt>,
 }
@@ -86,6 +88,26 @@ impl Watch {
     /// An interrupt entry was read from the table and cached.
     pub(crate) fn filled_interrupt(&self) -> Moment {
         self.happen()
+    }
+
+    /// Software has set up a table of `count` entries.
+    pub(crate) fn entries_begin(&self, count: u32, read: impl Fn(u16) -> Option<[u64; 2]>) {
+        self.state.lock().interrupts.entries.begin(count, read);
+    }
+
+    /// An invalidation of entries was received, in a table of `count`. To be told before it is carried out.
+    pub(crate) fn received_of_entries(
+        &self,
+        scope: EntryScope,
+        carried_out: bool,
+        count: u32,
+        read: impl Fn(u16) -> Option<[u64; 2]>,
+    ) {
+        let mut state = self.state.lock();
+        let since = state.interrupts.entries.spoken_of(scope, count, read);
+        let (at, invalidation) = (self.happen(), Descriptor::InterruptEntries(scope));
+        state.images.look(&invalidation, &self.memory, at);
+        state.interrupts.receive(Received { at, invalidation, carried_out, since }, &self.memory);
     }
 
     /// An interrupt entry was read from the table, for an interrupt of `source`.

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::spec::descriptor::Descriptor;
+use crate::stale::watch::entries::Since;
 use crate::stale::{Missed, Moment};
 
 /// Invalidations that are remembered at most.
@@ -20,6 +21,8 @@ pub(crate) struct Received {
     pub(crate) at: Moment,
     pub(crate) invalidation: Descriptor,
     pub(crate) carried_out: bool,
+    /// Of what it names, if that is interrupt entries.
+    pub(crate) since: Since,
 }
 
 /// See the module.

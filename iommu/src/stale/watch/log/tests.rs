@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Log, MOST_INVALIDATIONS, MOST_TOLD, Received};
 use crate::spec::descriptor::{Descriptor, IotlbScope};
+use crate::stale::watch::Since;
 use crate::stale::{Meant, Missed, Moment, Why};
 
 fn log_of(count: usize) -> Log {
@@ -11,7 +12,7 @@ fn log_of(count: usize) -> Log {
     for event in 0..count as u64 {
         let at = Moment { event, elapsed: Duration::ZERO };
         let invalidation = Descriptor::Iotlb { scope: IotlbScope::Global, drains: true };
-        log.push(Received { at, invalidation, carried_out: true });
+        log.push(Received { at, invalidation, carried_out: true, since: Since::PerhapsChanged });
     }
     log
 }
