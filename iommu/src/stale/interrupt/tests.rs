@@ -186,6 +186,7 @@ fn an_invalidation_beside_the_entry_was_meant_for_a_neighbour_that_changed() {
         assert!(send());
         scene.driver.invalidate(&[of_entry(named)]);
         let _sent = scene.driver.unit.interrupt(InterruptSource::Function(SOURCE), message);
+        scene.driver.unit.judge_the_rest();
         let reports = scene.driver.unit.take_stale_interrupts();
         assert_eq!(reports[0].mistake().name(), mistake, "{index}");
     }
