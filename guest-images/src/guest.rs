@@ -65,7 +65,8 @@ pub const GUESTS: [Guest; 25] = [
     driver(
         "vtd-test",
         "drives a VT-d unit: every mode, what each invalidation reaches, interrupts, page requests",
-        "",
+        // It tells each stale use itself, before it invalidates.
+        "report=first-use",
         Image::Driver("vtd-test"),
     ),
     driver(
@@ -118,7 +119,8 @@ pub const GUESTS: [Guest; 25] = [
     bug(
         "vtd-bug-large-page-half-flushed",
         "unmaps the middle of large pages and invalidates one page of it",
-        "split-large=on",
+        // The rest goes with the domain soon after.
+        "split-large=on,report=first-use",
     ),
 ];
 

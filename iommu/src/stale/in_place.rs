@@ -99,10 +99,10 @@ impl fmt::Display for ChangedInPlace {
             write!(f, "\n  read in between, neither the old nor the new entry:")?;
             between.iter().try_for_each(|word| write!(f, " {word:#x}"))?;
         }
+        let count = self.words().count();
         write!(
             f,
-            "\n  mistake: {} words of a present entry were changed by several stores",
-            self.words().count()
+            "\n  mistake: {count} words were changed by as many stores, and P was clear at no invalidation before"
         )?;
         write!(f, "\n  would have helped:\n    clear P, invalidate, wait; then the other words, P last")
     }

@@ -339,7 +339,7 @@ impl Watch {
                 }
             },
             origin: walked.origin.clone(),
-            filled: Moment { event: change.read_at, ..self.moment() },
+            filled: self.moment(),
             cached: walked.outcome,
             change,
             now,

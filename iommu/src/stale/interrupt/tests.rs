@@ -231,11 +231,20 @@ fn an_invalidation_that_is_queued_was_not_waited_for() {
 
 #[test]
 fn an_invalidation_of_a_later_change_is_too_late_for_an_earlier_one() {
-    for (words, reports) in [(entry(0x42), 0), (entry(0x43), 1), (0, 1)] {
+    let (present, again) = (entry(0x42), entry(0x43));
+    for (then, high, finally, reports) in [
+        (present, 0, present, 0),
+        (present, 0, again, 1),
+        (present, 0, 0, 1),
+        (present, 7, present, 0),
+        (0, 0, again, 0),
+    ] {
+        let words = finally;
         let mut scene = Scene::new();
-        scene.set(entry(0x42));
+        scene.set(then);
         scene.send();
-        scene.set(words);
+        scene.driver.memory.store(scene.place.offset(8), high);
+        scene.set(finally);
         scene.driver.invalidate(&[of_entry(u64::from(INDEX))]);
         let found = scene.driver.unit.take_stale_interrupts();
         assert_eq!(found.len(), reports, "{words:#x}: {found:?}");

@@ -8,6 +8,7 @@ use mmu::memory::PhysicalMemory;
 
 use crate::spec::descriptor::{Descriptor, EntryScope};
 use crate::spec::id::SourceId;
+use crate::spec::interrupt::InterruptEntry;
 use crate::stale::interrupt::StaleInterrupt;
 use crate::stale::judge;
 use crate::stale::watch::docket::{Case, Docket, Subject};
@@ -51,9 +52,11 @@ impl Subject for InterruptUse {
 }
 
 impl InterruptUse {
-    /// The entry as it lies in memory.
-    fn words(&self, memory: &PhysicalMemory) -> Option<[u64; 2]> {
-        Some([memory.try_load(self.place)?, memory.try_load(self.place.offset(8))?])
+    /// Whether software has written another vector or destination since the use, or taken them away, although the entry
+    /// was present then. One whose halves are written one after the other has not changed twice.
+    fn was_changed_again(&self, memory: &PhysicalMemory) -> bool {
+        let was_present = self.now.filter(|&words| InterruptEntry(words).is_present());
+        was_present.is_some_and(|[low, _]| memory.try_load(self.place) != Some(low))
     }
 
     const fn key(&self) -> InterruptKey {
@@ -62,12 +65,12 @@ impl InterruptUse {
 }
 
 impl Interrupts {
-    /// An invalidation of interrupt entries was received. If an entry is not what it was when the stale one was used, the
-    /// invalidation is for what was done to it since.
+    /// An invalidation of interrupt entries was received. If an entry was changed again since the stale one was used,
+    /// the invalidation is for that change.
     pub(super) fn receive(&mut self, received: Received, memory: &PhysicalMemory) {
         let is_for = |used: &InterruptUse| judge::covers_interrupt(used.index, &received.invalidation);
         self.docket.charge(Ground::ChangedAgain, received.at.event, |_, used| {
-            is_for(used) && used.words(memory) != used.now
+            is_for(used) && used.was_changed_again(memory)
         });
         self.log.push(received);
         if received.carried_out {
