@@ -68,6 +68,7 @@ impl StaleUse {
             Why::BeforeIotlb => Some(8),
             Why::HintSet => Some(7),
             Why::TableEntryKept => Some(6),
+            Why::IotlbOnly if self.is_device_told() => Some(1),
             Why::IotlbOnly => Some(5),
             Why::OtherPasid => Some(4),
             Why::OtherDomain => Some(3),
@@ -77,6 +78,13 @@ impl StaleUse {
             Why::OtherPages => Some(0),
             Why::OtherDevice | Why::OtherEntries | Why::EntriesOfTheirOwn => None,
         }
+    }
+
+    /// Whether the device was told something, which was meant for this and did not help.
+    fn is_device_told(&self) -> bool {
+        let is_for_device = |missed: &&Missed| matches!(missed.invalidation, Descriptor::DeviceTlb(_));
+        let mut told = self.received.iter().filter(is_for_device);
+        told.any(|missed| missed.meant == Meant::ForThis && missed.why == Why::OtherPasid)
     }
 
     /// Why it did not help. That it came too early is no mistake where nothing came behind it.

@@ -18,8 +18,6 @@ const FRAME: u64 = 0x000f_ffff_ffff_f000;
 const LARGE: u64 = 1 << 7;
 /// In a leaf of the second stage; reserved above.
 const SNOOP: u64 = 1 << 11;
-/// In the register-like word of the first stage: entries may have bit 63 set.
-const NXE: u64 = 1 << 5;
 
 /// What came of a look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -176,7 +174,6 @@ impl Walk<'_> {
             let is_leaf = level == 1 || entry & LARGE != 0;
             let inside = (1_u64 << shift) - 1;
             let has_reserved = level > 1 && is_leaf && (level > 3 || entry & FRAME & inside & !0x1000 != 0);
-            let has_reserved = has_reserved || entry >> 63 != 0 && register & NXE == 0;
             if entry & 1 == 0 || has_reserved {
                 return None;
             }

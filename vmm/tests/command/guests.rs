@@ -35,12 +35,13 @@ fn announced(output: &Output) -> Stale {
     stale
 }
 
-/// What the unit reported.
+/// What the unit reported of pages and interrupts; what walks read on the way is not announced.
 fn reported(output: &Output) -> Stale {
     let mut stale = Stale::new();
+    let mut told = BTreeSet::new();
     for line in text(&output.stderr).lines() {
         let report: Value = serde_json::from_str(line).expect("each line is an object");
-        if report["event"] != "stale-use" {
+        if report["event"] != "stale-use" || ["refusal", "table"].iter().any(|kind| report["kind"] == *kind) {
             continue;
         }
         let remedies = report["remedy"].as_array().expect("remedies are a list");
@@ -50,7 +51,11 @@ fn reported(output: &Output) -> Stale {
             Some(index) => format!("{index:#x}"),
             None => report["address"].as_str().expect("an address is a string").to_owned(),
         };
-        assert!(stale.insert((address, missing.join("+"))), "reported twice: {line}");
+        let found = (address, missing.join("+"));
+        // An invalidation in vain is a mistake of its own.
+        let mistake = report["mistake"].as_str().expect("a report names the mistake").to_owned();
+        assert!(told.insert((found.clone(), mistake)), "reported twice: {line}");
+        stale.insert(found);
     }
     stale
 }
@@ -106,9 +111,9 @@ fn the_driver_passes_with_each_cache_off() {
         assert_passed(&output, cache);
         assert_eq!(reported(&output), announced(&output), "{cache}");
     }
-    let output = boot("vtd-test", &["--iommu", "vtd,caches=off,device-tlb=0", "--stale-fatal"]);
+    let output = boot("vtd-test", &["--iommu", "vtd,caches=off,device-tlb=0", "--stale-report", "json"]);
     assert_passed(&output, "no cache at all");
-    assert!(announced(&output).is_empty());
+    assert!(announced(&output).is_empty() && reported(&output).is_empty());
 }
 
 #[test]
@@ -117,7 +122,7 @@ fn reads_that_race_with_moves_find_each_page_where_it_is_or_was() {
         return;
     }
     // A use between the change and its invalidation is no error of a driver whose devices do not stop.
-    for unit in ["vtd,report=after-wait", "vtd,report=after-wait,iotlb=0,device-tlb=0"] {
+    for unit in ["vtd", "vtd,iotlb=0,device-tlb=0"] {
         let output =
             boot("vtd-race", &["--cmdline", "reads=1000", "--iommu", unit, "--stale-report", "json"]);
         assert_passed(&output, unit);

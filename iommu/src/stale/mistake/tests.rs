@@ -70,6 +70,8 @@ fn each_mistake_has_its_name() {
     assert_eq!(name(1, off, &[&[invalidations::pasid_entry(DOMAIN, 5)]]), "translations-kept");
     assert_eq!(name(2, off, &[&[right], &[]]), "hint-set");
     assert_eq!(name(1, on, &[&[right]]), "device-tlb-forgotten");
+    let without_pasid = invalidations::device_span(SOURCE, u64::MAX << 12);
+    assert_eq!(name(1, on, &[&[right, without_pasid]]), "other-pasid", "the device was told, of no process");
     assert_eq!(name(1, on, &[&[device]]), "iotlb-forgotten");
     assert_eq!(name(1, on, &[&[device], &[]]), "iotlb-forgotten", "told too early, and nobody told later");
     assert_eq!(name(1, on, &[&[device, other_domain]]), "other-domain");
