@@ -15,6 +15,7 @@ use crate::pci::capability::{address_translation, msix};
 use crate::pci::config::{command, header};
 use crate::rig::Rig;
 
+mod giving_up;
 mod pages;
 
 const RING: u64 = 0x1_0000;

@@ -3,9 +3,10 @@
 //! The tables are written word by word, as in VT-d 9: requests without PASID pass through; PASID 5 has a first stage of
 //! four levels, in which one page can be mapped.
 
+use std::sync::mpsc::channel;
 use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use iommu::vtd::options::VtdOptions;
 use iommu::vtd::{Vtd, Width as UnitWidth};
@@ -214,6 +215,48 @@ fn a_reset_gives_up_waiting_for_a_page() {
     machine.driver.store(r::CONTROL, r::RESET.into());
     machine.driver.wait(|driver| driver.load(r::CONTROL) == 0);
     assert_eq!(machine.driver.load(r::EXECUTED), 0);
+}
+
+/// Longer than it takes to give up, if that is what is done.
+const SOON: Duration = Duration::from_secs(5);
+
+#[test]
+fn a_reset_gives_up_asking_where_there_is_no_place() {
+    let mut machine = machine();
+    machine.unit.write(PQH, UnitWidth::Bits64, 32);
+    machine.driver.submit(write(77).encode());
+    machine.driver.wait(|_| machine.unit.read(PRS, UnitWidth::Bits32) == PRO);
+    machine.driver.store(r::CONTROL, r::RESET.into());
+    let begun = Instant::now();
+    while machine.driver.load(r::CONTROL) != 0 && begun.elapsed() < SOON {
+        thread::yield_now();
+    }
+    let is_reset = machine.driver.load(r::CONTROL) == 0;
+    // So that there is an end of it in any case.
+    machine.unit.write(PQH, UnitWidth::Bits64, 0);
+    machine.unit.write(PRS, UnitWidth::Bits32, PRO);
+    assert!(is_reset, "it still asks");
+}
+
+#[test]
+fn an_engine_that_goes_waits_for_no_answer() {
+    let mut machine = machine();
+    machine.driver.submit(write(77).encode());
+    machine.wait_for_request(0);
+    let (unit, (gone, told)) = (Arc::clone(&machine.unit), channel());
+    let (queue, head) = (machine.queued, machine.at(REQUESTS + 8) & 0x1ff << 3);
+    let memory = Arc::clone(&machine.driver.rig.memory);
+    let going = thread::spawn(move || {
+        drop(machine);
+        gone.send(())
+    });
+    let has_gone = told.recv_timeout(SOON).is_ok();
+    // So that there is an end of it in any case: the page is refused.
+    memory.store(PhysAddr(QUEUE + queue), 9 | 1 << 4 | 1 << 12 | SOURCE << 16 | 5 << 32);
+    memory.store(PhysAddr(QUEUE + queue + 8), head);
+    unit.write(0x88, UnitWidth::Bits64, queue + 32);
+    assert!(going.join().is_ok());
+    assert!(has_gone, "its thread waits for an answer");
 }
 
 #[test]
