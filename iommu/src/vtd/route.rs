@@ -220,6 +220,16 @@ impl Routes {
         });
     }
 
+    #[cfg(test)]
+    pub(crate) fn while_contexts_are_held(&self, meanwhile: impl FnOnce()) {
+        self.contexts.while_held(meanwhile);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn while_pasids_are_held(&self, meanwhile: impl FnOnce()) {
+        self.pasids.while_held(meanwhile);
+    }
+
     /// Whether something that was read may be cached.
     fn keeps(&self, lookup: &Lookup<'_>, valid: bool) -> bool {
         lookup.reach == Reach::Caches && (valid || self.options.caching_mode == CachingMode::AlsoAbsent)

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use mmu::address::{Access, PhysAddr};
 use mmu::trace::{Agent, Event, Observer, Unobserved};
 
+use crate::spec::descriptor::{ContextScope, PasidScope};
 use crate::spec::id::SourceId;
 use crate::spec::page_request::{PageRequest, Wants};
 use crate::stale::watch::{Patience, Place, StaleOptions, Use, Watching};
@@ -43,6 +45,66 @@ fn a_walk_whose_route_ended_before_its_tickets_fills_nothing() {
     drop(section);
 
     assert_eq!(load(&mut port), Ok(2), "not what the old route led to");
+}
+
+#[test]
+fn a_route_that_ends_behind_the_tickets_is_noticed_too() {
+    let mut driver = Driver::legacy();
+    let table = driver.attach_legacy(SOURCE, DOMAIN, 0);
+    driver.map(SECOND_STAGE, table, PAGE, 1);
+    let mut port = driver.port();
+    let mut memos = Memos::new(&port.wiring.device);
+    let memo = memos.find(&driver.unit, None).unwrap().clone();
+    let section = port.iotlb.enter();
+    let mut walk = Walk::begin(&driver.unit, &section, &memo);
+    assert!(!walk.is_overtaken());
+    driver.unit.invalidate_contexts(ContextScope::Global);
+    assert!(walk.is_overtaken());
+    let found = walk.finish(&READ).unwrap();
+    assert_eq!(walk.place(), None, "{found:?} is used once and kept by nobody");
+    drop(section);
+    assert_eq!(driver.unit.iotlb.contains(memo.tag(Ats::Disabled).unwrap(), PAGE), None);
+}
+
+/// Lets `invalidate` run up to the cache that `hold` holds, and tells whether routes are looked up again by then.
+fn forgets_routes_before(
+    driver: &Driver,
+    hold: impl FnOnce(&dyn Fn()),
+    invalidate: impl Fn(&Vtd) + Send + Sync,
+) -> bool {
+    let before = driver.unit.epoch();
+    let (begun, forgot) = (AtomicBool::new(false), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        hold(&|| {
+            scope.spawn(|| {
+                begun.store(true, Ordering::SeqCst);
+                invalidate(&driver.unit);
+            });
+            while !begun.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            // It does not get further than the cache; how far it gets nobody sees, so it is given time.
+            std::thread::sleep(Duration::from_millis(30));
+            forgot.store(driver.unit.epoch() != before, Ordering::SeqCst);
+        });
+    });
+    assert_ne!(driver.unit.epoch(), before, "in the end they are");
+    forgot.load(Ordering::SeqCst)
+}
+
+#[test]
+fn routes_are_looked_up_again_when_what_they_rest_on_is_gone_and_not_before() {
+    let mut driver = Driver::scalable();
+    let directory = driver.attach_scalable(SOURCE);
+    let table = driver.first_stage(directory, 5, DOMAIN);
+    driver.map(FIRST_STAGE, table, PAGE, 1);
+    load_at(&mut driver.port(), Some(pasid(5)), PAGE).unwrap();
+    let contexts = |meanwhile: &dyn Fn()| driver.unit.routes.while_contexts_are_held(meanwhile);
+    let global = |unit: &Vtd| unit.invalidate_contexts(ContextScope::Global);
+    assert!(!forgets_routes_before(&driver, contexts, global));
+    let pasids = |meanwhile: &dyn Fn()| driver.unit.routes.while_pasids_are_held(meanwhile);
+    let global = |unit: &Vtd| unit.invalidate_pasids(PasidScope::Global);
+    assert!(!forgets_routes_before(&driver, pasids, global));
 }
 
 #[test]
