@@ -204,7 +204,7 @@ impl Routes {
                 context.mode == TableMode::Scalable || LegacyContext(context.words).domain() == domain
             }
             ContextScope::Device { source: named, ignored_bits } => {
-                (source.0 ^ named.0) & !((1 << ignored_bits) - 1) == 0
+                ContextScope::concerns(named, ignored_bits, *source)
             }
         });
     }
