@@ -11,7 +11,7 @@ use super::{PciEngine, PciEngineOptions};
 use crate::bus::Width;
 use crate::interrupt::Level;
 use crate::pci::Function;
-use crate::pci::capability::{address_translation, msix};
+use crate::pci::capability::{address_translation, msi, msix};
 use crate::pci::config::{command, header};
 use crate::rig::Rig;
 
@@ -65,14 +65,20 @@ fn driver() -> Driver {
 }
 
 fn drive(rig: Rig<PciEngine>) -> Driver {
-    let driver = Driver { rig, tail: 0 };
-    driver.store(r::RING_ADDRESS, RING);
-    driver.store(r::RING_SIZE, 3);
-    driver.store(r::CONTROL, r::RUN.into());
+    let mut driver = Driver { rig, tail: 0 };
+    driver.start_over();
     driver
 }
 
 impl Driver {
+    /// What a driver does after a reset.
+    fn start_over(&mut self) {
+        self.tail = 0;
+        self.store(r::RING_ADDRESS, RING);
+        self.store(r::RING_SIZE, 3);
+        self.store(r::CONTROL, r::RUN.into());
+    }
+
     fn store(&self, register: u16, value: u64) {
         let width = if register == r::RING_ADDRESS { Width::Qword } else { Width::Dword };
         self.rig.device.write(0, register.into(), width, value);
@@ -178,6 +184,8 @@ fn what_a_descriptor_must_not_say_has_a_code() {
         assert_eq!(driver.run(words).0, code);
     }
     assert_eq!(driver.load(r::FAILED), 9);
+    let most = Words { operation: 1, len_bytes: 1 << 20, ..Words::default() };
+    assert_eq!(driver.run(most).0, 0, "as many bytes as a descriptor may move");
 }
 
 #[test]
@@ -224,6 +232,21 @@ fn it_interrupts_by_the_line_until_the_reason_is_cleared() {
     driver.wait(|driver| *driver.rig.seen.levels.lock() == [Level::High]);
     driver.store(r::INTERRUPT_STATUS, r::INTERRUPT_DONE.into());
     assert_eq!(*driver.rig.seen.levels.lock(), [Level::High, Level::Low]);
+}
+
+#[test]
+fn a_line_that_is_high_goes_down_when_messages_take_its_place() {
+    for (id, enable) in [(msi::ID, 1), (msix::ID, 1 << 15)] {
+        let mut driver = driver();
+        driver.store(r::INTERRUPT_ENABLE, r::INTERRUPT_DONE.into());
+        driver.run(Words { flags: 0b1_0000, ..Words::default() });
+        driver.wait(|driver| *driver.rig.seen.levels.lock() == [Level::High]);
+        let at = driver.rig.endpoint.config().find(id).unwrap();
+        driver.rig.endpoint.configure(at + 2, Width::Word, enable);
+        assert_eq!(*driver.rig.seen.levels.lock(), [Level::High, Level::Low]);
+        driver.rig.endpoint.configure(at + 2, Width::Word, 0);
+        assert_eq!(driver.rig.seen.levels.lock().last(), Some(&Level::High), "the reason still stands");
+    }
 }
 
 #[test]

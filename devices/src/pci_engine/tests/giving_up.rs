@@ -18,35 +18,49 @@ use mmu::memory::PhysicalMemory;
 use parking_lot::Mutex;
 
 use super::{Driver, PENDING, RECORD, Words, drive, r};
+use crate::bus::Width;
+use crate::pci::Function;
+use crate::pci::capability::msix;
 use crate::pci_engine::{PciEngine, PciEngineOptions};
 use crate::rig::{Rig, Seen};
 use crate::upstream::{Atomic, Direct, DmaFault, Port, Upstream};
 
 const DESTINATION: u64 = 0x4_0000;
 
-/// Memory, whose writes from [`DESTINATION`] on wait until they are let in.
+/// Memory, whose writes from [`DESTINATION`] on wait until they are let in, and so do interrupts.
 struct Gated {
     direct: Direct,
-    gate: Mutex<Option<Gate>>,
+    gate: Arc<Gate>,
 }
 
-/// Tells where a write is about to go, and waits.
+/// Tells where something is about to go, and waits.
 struct Gate {
     arrived: Sender<u64>,
-    let_in: Receiver<()>,
+    let_in: Mutex<Receiver<()>>,
 }
 
 struct GatedPort {
     port: Box<dyn Port>,
-    gate: Option<Gate>,
+    gate: Arc<Gate>,
+}
+
+impl Gate {
+    fn pass(&self, address: u64) {
+        if address >= DESTINATION {
+            // Nobody is there any more if the test has failed.
+            let _gone = self.arrived.send(address);
+            let _gone = self.let_in.lock().recv();
+        }
+    }
 }
 
 impl Upstream for Gated {
     fn port(&self, source: SourceId) -> Box<dyn Port> {
-        Box::new(GatedPort { port: self.direct.port(source), gate: self.gate.lock().take() })
+        Box::new(GatedPort { port: self.direct.port(source), gate: Arc::clone(&self.gate) })
     }
 
     fn send(&self, source: SourceId, message: Msi) {
+        self.gate.pass(message.address);
         self.direct.send(source, message);
     }
 }
@@ -57,11 +71,7 @@ impl Port for GatedPort {
     }
 
     fn write(&mut self, pasid: Option<Pasid>, address: VirtAddr, bytes: &[u8]) -> Result<(), DmaFault> {
-        if let Some(gate) = self.gate.as_ref().filter(|_| address.0 >= DESTINATION) {
-            // Nobody is there any more if the test has failed.
-            let _gone = gate.arrived.send(address.0);
-            let _gone = gate.let_in.recv();
-        }
+        self.gate.pass(address.0);
         self.port.write(pasid, address, bytes)
     }
 
@@ -92,11 +102,11 @@ struct Machine {
 
 fn machine() -> Machine {
     let ((arriving, arrived), (let_in, entering)) = (channel(), channel());
-    let gate = Gate { arrived: arriving, let_in: entering };
+    let gate = Arc::new(Gate { arrived: arriving, let_in: Mutex::new(entering) });
     let rig = Rig::behind(
         |memory: Arc<PhysicalMemory>, seen: Arc<Seen>| {
             let direct = Direct::new(memory, Arc::new(move |message| seen.send(message)));
-            Arc::new(Gated { direct, gate: Mutex::new(Some(gate)) })
+            Arc::new(Gated { direct, gate })
         },
         PciEngine::config(PciEngineOptions::default()),
         |endpoint, _| PciEngine::start(endpoint).expect("the host has a thread"),
@@ -158,4 +168,39 @@ fn without_a_reset_every_piece_comes_and_the_record_behind_them() {
     }
     machine.driver.wait(|driver| driver.load(r::EXECUTED) == 1);
     assert_eq!(machine.record(), 1 | 2 * 4096 << 32);
+}
+
+#[test]
+fn a_reset_that_is_under_way_is_not_taken_back() {
+    let mut machine = machine();
+    machine.driver.submit(write(8).encode());
+    assert_eq!(machine.arrived.recv(), Ok(DESTINATION));
+    machine.driver.store(r::CONTROL, r::RESET.into());
+    machine.driver.store(r::CONTROL, r::RUN.into());
+    machine.let_in.send(()).unwrap();
+    machine.driver.wait(|driver| driver.load(r::CONTROL) & u64::from(r::RESET) == 0);
+    assert_eq!(machine.driver.load(r::CONTROL), 0, "it was put back");
+    assert_eq!(machine.record(), PENDING);
+}
+
+#[test]
+fn the_result_is_written_before_the_status_and_the_interrupt_leaves_when_head_has_passed() {
+    const COMPLETION: u64 = DESTINATION + 0x1000;
+    let mut machine = machine();
+    let at = machine.driver.rig.endpoint.config().find(msix::ID).unwrap();
+    for (offset, value) in [(0x1000, 0xfee0_0000), (0x1008, 0x41), (0x100c, 0)] {
+        machine.driver.rig.device.write(0, offset, Width::Dword, value);
+    }
+    machine.driver.rig.endpoint.configure(at + 2, Width::Word, 1 << 15);
+    let mut words = Words { flags: 0b1_0000, ..write(8) }.encode();
+    words[6] = COMPLETION;
+    machine.driver.submit(words);
+    for address in [DESTINATION, COMPLETION, COMPLETION + 8] {
+        assert_eq!(machine.arrived.recv(), Ok(address));
+        assert_eq!(machine.driver.load(r::HEAD), 0);
+        machine.let_in.send(()).unwrap();
+    }
+    assert_eq!(machine.arrived.recv(), Ok(0xfee0_0000));
+    assert_eq!(machine.driver.load(r::HEAD), 1);
+    machine.let_in.send(()).unwrap();
 }

@@ -239,6 +239,32 @@ fn a_reset_gives_up_asking_where_there_is_no_place() {
 }
 
 #[test]
+fn an_answer_to_what_a_reset_has_given_up_is_none_to_what_is_asked_since() {
+    let mut machine = machine();
+    machine.driver.submit(write(77).encode());
+    machine.wait_for_request(0);
+    machine.driver.store(r::CONTROL, r::RESET.into());
+    machine.driver.wait(|driver| driver.load(r::CONTROL) == 0);
+    machine.driver.start_over();
+    machine.driver.submit(write(78).encode());
+    machine.wait_for_request(1);
+    machine.map(FIRST);
+    // Refused, and late.
+    machine.answer(0, 1);
+    machine.answer(1, 0);
+    assert_eq!((machine.code(), machine.at(FIRST)), (0, 78));
+}
+
+#[test]
+fn a_page_that_is_granted_again_and_again_and_never_there_is_missing() {
+    let mut machine = machine();
+    machine.driver.submit(write(77).encode());
+    (0..64).for_each(|number| machine.answer(number, 0));
+    machine.driver.wait(|driver| driver.load(r::HEAD) == driver.tail || machine.requests() > 64);
+    assert_eq!((machine.code(), machine.requests()), (9, 64));
+}
+
+#[test]
 fn an_engine_that_goes_waits_for_no_answer() {
     let mut machine = machine();
     machine.driver.submit(write(77).encode());
@@ -264,6 +290,15 @@ fn without_page_requests_a_missing_page_is_a_fault() {
     let mut machine = machine();
     let at = machine.driver.rig.endpoint.config().find(PRI).unwrap();
     machine.driver.rig.endpoint.configure(at + 4, Width::Word, 0);
+    assert_eq!(machine.driver.run(write(77)).0, 4);
+    assert_eq!(machine.requests(), 0);
+}
+
+#[test]
+fn whoever_may_have_no_request_outstanding_asks_for_no_page() {
+    let mut machine = machine();
+    let at = machine.driver.rig.endpoint.config().find(PRI).unwrap();
+    machine.driver.rig.endpoint.configure(at + 12, Width::Dword, 0);
     assert_eq!(machine.driver.run(write(77)).0, 4);
     assert_eq!(machine.requests(), 0);
 }
