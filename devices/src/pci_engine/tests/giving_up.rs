@@ -167,7 +167,7 @@ fn without_a_reset_every_piece_comes_and_the_record_behind_them() {
         machine.let_in.send(()).unwrap();
     }
     machine.driver.wait(|driver| driver.load(r::EXECUTED) == 1);
-    assert_eq!(machine.record(), 1 | 2 * 4096 << 32);
+    assert_eq!(machine.record(), 1 | (2 * 4096) << 32);
 }
 
 #[test]
