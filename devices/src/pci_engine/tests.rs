@@ -10,11 +10,12 @@ use super::register as r;
 use super::{PciEngine, PciEngineOptions};
 use crate::bus::Width;
 use crate::interrupt::Level;
-use crate::pci::capability::{CapabilityId, address_translation, msix};
+use crate::pci::capability::{CapabilityId, address_translation, msi, msix};
 use crate::pci::config::{command, header};
 use crate::pci::{Function, bus};
 use crate::rig::Rig;
 
+mod giving_up;
 mod pages;
 mod reset;
 
@@ -201,6 +202,8 @@ fn what_a_descriptor_must_not_say_has_a_code() {
         assert_eq!(driver.run(words).0, code);
     }
     assert_eq!(driver.load(r::FAILED), 9);
+    let most = Words { operation: 1, len_bytes: 1 << 20, ..Words::default() };
+    assert_eq!(driver.run(most).0, 0, "as many bytes as a descriptor may move");
 }
 
 #[test]
@@ -247,6 +250,21 @@ fn it_interrupts_by_the_line_until_the_reason_is_cleared() {
     driver.wait(|driver| *driver.rig.seen.levels.lock() == [Level::High]);
     driver.store(r::INTERRUPT_STATUS, r::INTERRUPT_DONE.into());
     assert_eq!(*driver.rig.seen.levels.lock(), [Level::High, Level::Low]);
+}
+
+#[test]
+fn a_line_that_is_high_goes_down_when_messages_take_its_place() {
+    for (id, enable) in [(msi::ID, 1), (msix::ID, 1 << 15)] {
+        let mut driver = driver();
+        driver.store(r::INTERRUPT_ENABLE, r::INTERRUPT_DONE.into());
+        driver.run(Words { flags: 0b1_0000, ..Words::default() });
+        driver.wait(|driver| *driver.rig.seen.levels.lock() == [Level::High]);
+        let at = driver.rig.endpoint.config().find(id).unwrap();
+        driver.rig.endpoint.configure(at + 2, Width::Word, enable);
+        assert_eq!(*driver.rig.seen.levels.lock(), [Level::High, Level::Low]);
+        driver.rig.endpoint.configure(at + 2, Width::Word, 0);
+        assert_eq!(driver.rig.seen.levels.lock().last(), Some(&Level::High), "the reason still stands");
+    }
 }
 
 #[test]

@@ -243,7 +243,7 @@ fn device_mismatch(entry: &Entry, scope: &DeviceScope) -> Option<Why> {
 fn context_mismatch(entry: &Entry, scope: ContextScope) -> Option<Why> {
     match scope {
         ContextScope::Device { source, ignored_bits }
-            if (source.0 ^ entry.requester.source.0) >> ignored_bits != 0 =>
+            if !ContextScope::concerns(source, ignored_bits, entry.requester.source) =>
         {
             Some(Why::OtherDevice)
         }

@@ -134,11 +134,24 @@ impl Vtd {
             self.check_interrupt(table, index, source, cached);
             return Ok(cached.entry);
         }
+        self.read_and_keep(table, index, || {
+            let entry = self.read_entry(place)?;
+            if let Some(watch) = &self.watch {
+                watch.read_interrupt(source.id(), index, place, entry.0);
+            }
+            Some(entry)
+        })
+    }
+
+    /// What `read` reads; it is kept if it is sound, unless it was invalidated since before it was read.
+    fn read_and_keep(
+        &self,
+        table: InterruptTable,
+        index: u16,
+        read: impl FnOnce() -> Option<InterruptEntry>,
+    ) -> Result<InterruptEntry, FaultReason> {
         let ticket = self.interrupt_entries.ticket();
-        let entry = self.read_entry(place).ok_or(FaultReason::InterruptTableAccess)?;
-        if let Some(watch) = &self.watch {
-            watch.read_interrupt(source.id(), index, place, entry.0);
-        }
+        let entry = read().ok_or(FaultReason::InterruptTableAccess)?;
         let sound = entry.is_present() && !entry.has_reserved(table.x2apic);
         if sound || self.options.caching_mode == CachingMode::AlsoAbsent {
             let filled = self.watch.as_ref().map(Watch::filled_interrupt);
@@ -182,18 +195,8 @@ impl Vtd {
         }
     }
 
-    /// Both words, of one moment if software lets them be.
     fn read_entry(&self, place: PhysAddr) -> Option<InterruptEntry> {
-        let mut low = self.memory.try_load(place)?;
-        for _ in 0..ATTEMPTS {
-            let high = self.memory.try_load(place.offset(8))?;
-            let again = self.memory.try_load(place)?;
-            if again == low {
-                return Some(InterruptEntry([low, high]));
-            }
-            low = again;
-        }
-        Some(InterruptEntry([low, self.memory.try_load(place.offset(8))?]))
+        words(|offset| self.memory.try_load(place.offset(offset))).map(InterruptEntry)
     }
 
     fn record_interrupt_fault(&self, source: SourceId, message: Msi, reason: FaultReason) {
@@ -212,6 +215,20 @@ impl Vtd {
     }
 }
 
+/// Both words of an entry, of one moment if software lets them be.
+fn words(mut load: impl FnMut(u64) -> Option<u64>) -> Option<[u64; 2]> {
+    let mut low = load(0)?;
+    for _ in 0..ATTEMPTS {
+        let high = load(8)?;
+        let again = load(0)?;
+        if again == low {
+            return Some([low, high]);
+        }
+        low = again;
+    }
+    Some([low, load(8)?])
+}
+
 fn check(entry: InterruptEntry, table: InterruptTable, source: InterruptSource) -> Result<(), FaultReason> {
     if !entry.is_present() {
         return Err(FaultReason::InterruptNotPresent);
@@ -223,3 +240,6 @@ fn check(entry: InterruptEntry, table: InterruptTable, source: InterruptSource) 
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -204,7 +204,7 @@ impl Routes {
                 context.mode == TableMode::Scalable || LegacyContext(context.words).domain() == domain
             }
             ContextScope::Device { source: named, ignored_bits } => {
-                (source.0 ^ named.0) & !((1 << ignored_bits) - 1) == 0
+                ContextScope::concerns(named, ignored_bits, *source)
             }
         });
     }
@@ -218,6 +218,16 @@ impl Routes {
                 cached.entry.domain() == domain && requester.pasid == Some(pasid)
             }
         });
+    }
+
+    #[cfg(test)]
+    pub(crate) fn while_contexts_are_held(&self, meanwhile: impl FnOnce()) {
+        self.contexts.while_held(meanwhile);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn while_pasids_are_held(&self, meanwhile: impl FnOnce()) {
+        self.pasids.while_held(meanwhile);
     }
 
     /// Whether something that was read may be cached.

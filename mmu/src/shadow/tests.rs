@@ -126,6 +126,42 @@ fn without_the_sequence_retry_a_fault_installs_a_stale_mapping() {
     assert_ne!(stale.pfn(), mapped.pfn(), "the shadow shows the old frame for good");
 }
 
+/// COW is broken after a guest's fault has looked the page up, and before it has anything in hand. Whether it may
+/// install what it found, and what is mapped by then.
+fn fault_whose_page_goes_behind_its_look_up(retry: Retry) -> (bool, Pte, Pte) {
+    let mut guest = guest(retry);
+    guest.cpu.store(PAGE, 1).unwrap();
+    let _child = guest.space.fork(SpaceId(2)).unwrap();
+    let cpu = &mut guest.cpu;
+    let pending = guest.shadow.begin_fault_by(PAGE, |space| {
+        let found = space.page(PAGE, Access::Read)?;
+        cpu.store(PAGE, 2)?;
+        Ok(found)
+    });
+    let installs = guest.shadow.finish_fault(&pending.unwrap(), Agent::Vcpu(0), |_| {});
+    (installs, guest.shadow.installed(PAGE), guest.space.entry(PAGE))
+}
+
+#[test]
+fn what_is_invalidated_behind_the_look_up_is_not_installed() {
+    let (installs, installed, _) = fault_whose_page_goes_behind_its_look_up(Retry::BySequence);
+    assert_eq!((installs, installed), (false, Pte::NONE));
+    let (installs, stale, mapped) = fault_whose_page_goes_behind_its_look_up(Retry::Never);
+    assert!(installs);
+    assert_ne!(stale.pfn(), mapped.pfn(), "the old frame, for good");
+}
+
+#[test]
+fn a_fault_whose_own_look_up_breaks_cow_is_tried_again() {
+    let mut guest = guest(Retry::BySequence);
+    guest.cpu.store(PAGE, 1).unwrap();
+    let _child = guest.space.fork(SpaceId(2)).unwrap();
+    for installs in [false, true] {
+        let pending = guest.shadow.begin_fault(PAGE, Access::Write).unwrap();
+        assert_eq!(guest.shadow.finish_fault(&pending, Agent::Vcpu(0), |_| {}), installs);
+    }
+}
+
 #[test]
 fn a_fault_waits_for_an_invalidation_of_its_own_page_only() {
     let mut guest = guest(Retry::BySequence);

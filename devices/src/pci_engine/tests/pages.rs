@@ -3,9 +3,10 @@
 //! The tables are written word by word, as in VT-d 9: requests without PASID pass through; PASID 5 has a first stage of
 //! four levels, in which one page can be mapped.
 
+use std::sync::mpsc::channel;
 use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use iommu::vtd::options::VtdOptions;
 use iommu::vtd::{Vtd, Width as UnitWidth};
@@ -223,6 +224,74 @@ fn a_reset_gives_up_waiting_for_a_page() {
     assert_eq!(machine.driver.load(r::EXECUTED), 0);
 }
 
+/// Longer than it takes to give up, if that is what is done.
+const SOON: Duration = Duration::from_secs(5);
+
+#[test]
+fn a_reset_gives_up_asking_where_there_is_no_place() {
+    let mut machine = machine();
+    machine.unit.write(PQH, UnitWidth::Bits64, 32);
+    machine.driver.submit(write(77).encode());
+    machine.driver.wait(|_| machine.unit.read(PRS, UnitWidth::Bits32) == PRO);
+    machine.driver.store(r::CONTROL, r::RESET.into());
+    let begun = Instant::now();
+    while machine.driver.load(r::CONTROL) != 0 && begun.elapsed() < SOON {
+        thread::yield_now();
+    }
+    let is_reset = machine.driver.load(r::CONTROL) == 0;
+    // So that there is an end of it in any case.
+    machine.unit.write(PQH, UnitWidth::Bits64, 0);
+    machine.unit.write(PRS, UnitWidth::Bits32, PRO);
+    assert!(is_reset, "it still asks");
+}
+
+#[test]
+fn an_answer_to_what_a_reset_has_given_up_is_none_to_what_is_asked_since() {
+    let mut machine = machine();
+    machine.driver.submit(write(77).encode());
+    machine.wait_for_request(0);
+    machine.driver.store(r::CONTROL, r::RESET.into());
+    machine.driver.wait(|driver| driver.load(r::CONTROL) == 0);
+    machine.driver.start();
+    machine.driver.submit(write(78).encode());
+    machine.wait_for_request(1);
+    machine.map(FIRST);
+    // Refused, and late.
+    machine.answer(0, 1);
+    machine.answer(1, 0);
+    assert_eq!((machine.code(), machine.at(FIRST)), (0, 78));
+}
+
+#[test]
+fn a_page_that_is_granted_again_and_again_and_never_there_is_missing() {
+    let mut machine = machine();
+    machine.driver.submit(write(77).encode());
+    (0..64).for_each(|number| machine.answer(number, 0));
+    machine.driver.wait(|driver| driver.load(r::HEAD) == driver.tail || machine.requests() > 64);
+    assert_eq!((machine.code(), machine.requests()), (9, 64));
+}
+
+#[test]
+fn an_engine_that_goes_waits_for_no_answer() {
+    let mut machine = machine();
+    machine.driver.submit(write(77).encode());
+    machine.wait_for_request(0);
+    let (unit, (gone, told)) = (Arc::clone(&machine.unit), channel());
+    let (queue, head) = (machine.queued, machine.at(REQUESTS + 8) & 0x1ff << 3);
+    let memory = Arc::clone(&machine.driver.rig.memory);
+    let going = thread::spawn(move || {
+        drop(machine);
+        gone.send(())
+    });
+    let has_gone = told.recv_timeout(SOON).is_ok();
+    // So that there is an end of it in any case: the page is refused.
+    memory.store(PhysAddr(QUEUE + queue), 9 | 1 << 4 | 1 << 12 | SOURCE << 16 | 5 << 32);
+    memory.store(PhysAddr(QUEUE + queue + 8), head);
+    unit.write(0x88, UnitWidth::Bits64, queue + 32);
+    assert!(going.join().is_ok());
+    assert!(has_gone, "its thread waits for an answer");
+}
+
 #[test]
 fn without_page_requests_a_missing_page_is_a_fault() {
     let mut machine = machine();
@@ -245,6 +314,15 @@ fn a_page_that_is_refused_for_good_is_not_asked_for() {
         (0x72, 1),
         "a translation request met a reserved bit"
     );
+}
+
+#[test]
+fn whoever_may_have_no_request_outstanding_asks_for_no_page() {
+    let mut machine = machine();
+    let at = machine.driver.rig.endpoint.config().find(PRI).unwrap();
+    machine.driver.rig.endpoint.configure(at + 12, Width::Dword, 0);
+    assert_eq!(machine.driver.run(write(77)).0, 4);
+    assert_eq!(machine.requests(), 0);
 }
 
 #[test]

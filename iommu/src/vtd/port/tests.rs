@@ -1,19 +1,29 @@
 //! What a port does between a look at a route and a use of it, step by step: no test can hit these moments from outside.
 
-use mmu::address::{Access, PhysAddr};
-
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use mmu::address::{Access, PhysAddr};
+use mmu::trace::{Agent, Event, Observer, Unobserved};
+
+use crate::spec::descriptor::{ContextScope, PasidScope};
+use crate::spec::id::SourceId;
+use crate::spec::page_request::{PageRequest, Wants};
 use crate::stale::watch::{Judging, Place, StaleOptions, Use, Watching};
+use crate::vtd::Vtd;
 use crate::vtd::options::VtdOptions;
 use crate::vtd::port::memo::Memos;
 use crate::vtd::port::walk::Walk;
 use crate::vtd::port::{Ats, Port, Request};
 use crate::vtd::route::Requester;
 use crate::vtd::tests::driver::invalidations;
-use crate::vtd::tests::driver::{DOMAIN, Driver, PAGE, SECOND_STAGE, SOURCE, load};
+use crate::vtd::tests::driver::{
+    DOMAIN, Driver, FIRST_STAGE, PAGE, SECOND_STAGE, SOURCE, load, load_at, pasid,
+};
 use crate::vtd::walk::identity;
 
+const SIBLING: SourceId = SourceId(SOURCE.0 ^ 1);
 const READ: Request = Request { pasid: None, address: PAGE, access: Access::Read };
 
 #[test]
@@ -35,6 +45,66 @@ fn a_walk_whose_route_ended_before_its_tickets_fills_nothing() {
     drop(section);
 
     assert_eq!(load(&mut port), Ok(2), "not what the old route led to");
+}
+
+#[test]
+fn a_route_that_ends_behind_the_tickets_is_noticed_too() {
+    let mut driver = Driver::legacy();
+    let table = driver.attach_legacy(SOURCE, DOMAIN, 0);
+    driver.map(SECOND_STAGE, table, PAGE, 1);
+    let mut port = driver.port();
+    let mut memos = Memos::new(&port.wiring.device);
+    let memo = memos.find(&driver.unit, None).unwrap().clone();
+    let section = port.iotlb.enter();
+    let mut walk = Walk::begin(&driver.unit, &section, &memo);
+    assert!(!walk.is_overtaken());
+    driver.unit.invalidate_contexts(ContextScope::Global);
+    assert!(walk.is_overtaken());
+    let found = walk.finish(&READ).unwrap();
+    assert!(walk.walked(&READ, Ok(found)).is_none(), "{found:?} is used once and kept by nobody");
+    drop(section);
+    assert_eq!(driver.unit.iotlb.contains(memo.tag(Ats::Disabled).unwrap(), PAGE), None);
+}
+
+/// Lets `invalidate` run up to the cache that `hold` holds, and tells whether routes are looked up again by then.
+fn forgets_routes_before(
+    driver: &Driver,
+    hold: impl FnOnce(&dyn Fn()),
+    invalidate: impl Fn(&Vtd) + Send + Sync,
+) -> bool {
+    let before = driver.unit.epoch();
+    let (begun, forgot) = (AtomicBool::new(false), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        hold(&|| {
+            scope.spawn(|| {
+                begun.store(true, Ordering::SeqCst);
+                invalidate(&driver.unit);
+            });
+            while !begun.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            // It does not get further than the cache; how far it gets nobody sees, so it is given time.
+            std::thread::sleep(Duration::from_millis(30));
+            forgot.store(driver.unit.epoch() != before, Ordering::SeqCst);
+        });
+    });
+    assert_ne!(driver.unit.epoch(), before, "in the end they are");
+    forgot.load(Ordering::SeqCst)
+}
+
+#[test]
+fn routes_are_looked_up_again_when_what_they_rest_on_is_gone_and_not_before() {
+    let mut driver = Driver::scalable();
+    let directory = driver.attach_scalable(SOURCE);
+    let table = driver.first_stage(directory, 5, DOMAIN);
+    driver.map(FIRST_STAGE, table, PAGE, 1);
+    load_at(&mut driver.port(), Some(pasid(5)), PAGE).unwrap();
+    let contexts = |meanwhile: &dyn Fn()| driver.unit.routes.while_contexts_are_held(meanwhile);
+    let global = |unit: &Vtd| unit.invalidate_contexts(ContextScope::Global);
+    assert!(!forgets_routes_before(&driver, contexts, global));
+    let pasids = |meanwhile: &dyn Fn()| driver.unit.routes.while_pasids_are_held(meanwhile);
+    let global = |unit: &Vtd| unit.invalidate_pasids(PasidScope::Global);
+    assert!(!forgets_routes_before(&driver, pasids, global));
 }
 
 #[test]
@@ -227,4 +297,115 @@ fn a_device_that_translates_ahead_leaves_the_iotlb_after_a_miss() {
     load(&mut port).unwrap();
     assert!(port.iotlb.is_paused(), "the IOTLB's drains need not ask about it");
     assert!(!port.device_tlb.is_paused());
+}
+
+#[test]
+fn a_page_request_is_in_flight_until_it_lies_in_the_ring() {
+    let mut driver = Driver::scalable();
+    let directory = driver.attach_scalable(SOURCE);
+    let table = driver.first_stage(directory, 5, DOMAIN);
+    driver.map(FIRST_STAGE, table, PAGE, 1);
+    let mut port = driver.ats_port();
+    load_at(&mut port, Some(pasid(5)), PAGE).unwrap();
+    let request = PageRequest {
+        source: SOURCE,
+        pasid: Some(pasid(5)),
+        address: PAGE,
+        wants: Wants { read: true, ..Wants::default() },
+        group: 3,
+        last: true,
+        private_data: None,
+    };
+    let unit = Arc::clone(&driver.unit);
+    let device = unit.device(SOURCE).unwrap();
+    let drained = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // The unit takes no request while this is held.
+        let requests = unit.requests.lock();
+        scope.spawn(|| port.request_page(request).unwrap());
+        while device.cached(Some(pasid(5)), PAGE).is_some() {
+            std::thread::yield_now();
+        }
+        // It has been admitted: it has forgotten the page that it asks for.
+        scope.spawn(|| {
+            unit.iotlb().drain();
+            drained.store(true, Ordering::SeqCst);
+        });
+        while unit.iotlb().draining() == 0 && !drained.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        assert!(!drained.load(Ordering::SeqCst), "whoever drains would not find it in the ring");
+        drop(requests);
+    });
+    assert_eq!(driver.read(0xc8), 32);
+}
+
+/// Makes a device forget everything whenever a walk has found something.
+struct Forgetful(Arc<Vtd>);
+
+impl Observer for Forgetful {
+    fn record(&self, _: Event) {
+        let device = self.0.device(SOURCE).unwrap();
+        device.cache().invalidate_all();
+    }
+}
+
+#[test]
+fn what_a_device_was_told_to_forget_while_it_asked_it_does_not_keep() {
+    let mut driver = Driver::legacy();
+    let table = driver.attach_legacy(SOURCE, DOMAIN, 1);
+    driver.map(SECOND_STAGE, table, PAGE, 1);
+    let mut port = driver.ats_port();
+    port.observe(Agent::Device(0), Arc::new(Forgetful(Arc::clone(&driver.unit))));
+    load(&mut port).unwrap();
+    assert_eq!(port.cached(None, PAGE), None, "the answer was on its way");
+    port.observe(Agent::Device(0), Arc::new(Unobserved));
+    load(&mut port).unwrap();
+    assert_ne!(port.cached(None, PAGE), None);
+}
+
+/// A device with a first stage for each of these PASIDs, in which [`PAGE`] holds their number.
+fn processes(driver: &mut Driver, numbers: &[u32]) {
+    let directory = driver.attach_scalable(SOURCE);
+    for number in numbers {
+        let table = driver.first_stage(directory, *number, DOMAIN);
+        driver.map(FIRST_STAGE, table, PAGE, u64::from(*number) + 100);
+    }
+}
+
+fn read(port: &mut Port, number: Option<u32>) -> u64 {
+    load_at(port, number.map(pasid), PAGE).unwrap()
+}
+
+#[test]
+fn processes_whose_routes_are_kept_in_one_place_do_not_get_each_others_pages() {
+    let mut driver = Driver::scalable();
+    processes(&mut driver, &[0, 5, 8, 13]);
+    for mut port in [driver.port(), driver.ats_port()] {
+        for _ in 0..3 {
+            for (number, seen) in
+                [(Some(5), 105), (Some(13), 113), (None, 100), (Some(8), 108), (Some(0), 100)]
+            {
+                assert_eq!(read(&mut port, number), seen);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_known_of_a_route_is_not_used_in_the_other_cache() {
+    let mut driver = Driver::scalable();
+    processes(&mut driver, &[0, 5, 6]);
+    // So that the unit and the device number the processes in different ways.
+    let [own, other] = [SOURCE, SIBLING].map(|source| driver.context_place(source));
+    driver.memory.store(other, driver.memory.load(own));
+    read(&mut driver.unit.port(SIBLING, 0), None);
+    let mut port = driver.unit.port(SOURCE, 64);
+    for _ in 0..2 {
+        assert_eq!(read(&mut port, Some(5)), 105);
+        port.set_ats(Ats::Enabled);
+        assert_eq!((read(&mut port, Some(6)), read(&mut port, Some(5))), (106, 105));
+        port.set_ats(Ats::Disabled);
+        assert_eq!((read(&mut port, Some(6)), read(&mut port, Some(5))), (106, 105));
+    }
 }

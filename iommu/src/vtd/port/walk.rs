@@ -53,7 +53,6 @@ pub(super) struct Walk<'a> {
     ticket: Option<FillTicket>,
     absent: Ticket,
     walker: Walker<'a>,
-    is_overtaken: bool,
     /// That it fails was cached.
     was_known: bool,
 }
@@ -64,19 +63,20 @@ impl<'a> Walk<'a> {
         let ticket = memo.space.tag.map(|tag| section.begin_fill(tag));
         let absent = unit.absent.ticket();
         let walker = Walker::begin(&unit.memory, &unit.paging, Reach::Caches, unit.walk_recorder());
-        // After the tickets: what is invalidated for a route that changes from here on is not filled either.
-        let is_overtaken = unit.epoch() != memo.found_in;
-        let space = if is_overtaken { memo.space.untagged() } else { memo.space };
-        Self { unit, section, memo, space, ticket, absent, walker, is_overtaken, was_known: false }
+        Self { unit, section, memo, space: memo.space, ticket, absent, walker, was_known: false }
     }
 
-    /// Whether the route may be another one by now.
+    /// Whether the route may be another one by now. Asked behind the tickets: what is invalidated for a route that
+    /// changes from here on is not filled either.
     pub(super) fn is_overtaken(&self) -> bool {
-        self.is_overtaken
+        self.unit.epoch() != self.memo.found_in
     }
 
     /// Walks, and fills what may be filled.
     pub(super) fn finish(&mut self, request: &Request) -> Result<Translation, FaultReason> {
+        if self.is_overtaken() {
+            self.space = self.memo.space.untagged();
+        }
         if let Some(reason) = self.known_absent(request) {
             self.watch_absent(request, reason);
             self.was_known = true;

@@ -215,3 +215,6 @@ fn own_translation(leaf: &Leaf, access: Access) -> Result<Translation, FaultReas
     let found = Translation { pfn: Pfn(frame), size, permission, dirty: false };
     allow(found, Dialect::Scalable, access)
 }
+
+#[cfg(test)]
+mod tests;

@@ -135,6 +135,21 @@ fn a_page_that_was_filled_again_is_not_vouched_for_by_the_old_words() {
 }
 
 #[test]
+fn nor_is_one_that_another_thread_of_the_device_filled_again() {
+    let mut scene = Scene::proved();
+    let mut other = scene.driver.port();
+    let leaf = scene.leaf();
+    let before = scene.driver.memory.load(leaf);
+    scene.driver.map(SECOND_STAGE, scene.table, PAGE, 2);
+    scene.driver.invalidate(&[invalidations::pages(DOMAIN, PAGE, 0)]);
+    assert_eq!(load(&mut other), Ok(2));
+    // The words of the proof stand again, and the IOTLB says something else.
+    scene.driver.memory.store(leaf, before);
+    assert_eq!(load(&mut scene.port), Ok(2));
+    assert_eq!(scene.reports().len(), 1);
+}
+
+#[test]
 fn nor_by_the_words_of_another_root_table() {
     let mut scene = Scene::proved();
     let leaf = scene.leaf();
@@ -163,6 +178,21 @@ fn nor_by_words_that_a_route_led_to_for_a_while() {
     scene.driver.memory.store(context, before);
     scene.driver.map(SECOND_STAGE, scene.table, PAGE, 2);
     assert_eq!(scene.reported(), Table::SecondStage { level: 1 });
+}
+
+#[test]
+fn nor_by_the_words_that_the_route_before_led_to() {
+    let mut scene = Scene::proved();
+    let leaf = scene.leaf();
+    let frame = PhysAddr(scene.driver.memory.load(leaf) & !0xfff);
+    let place = scene.move_root(frame);
+    // The IOTLB keeps the page, and the new tables say the same of it.
+    scene.driver.invalidate(&[invalidations::all_contexts()]);
+    scene.use_it();
+    assert_eq!(scene.reports(), []);
+    let other = scene.driver.frame();
+    scene.driver.memory.store(place, other.0 | SECOND_STAGE.leaf);
+    assert_eq!(scene.reported(), Table::Root, "the old leaf still says what the proof says");
 }
 
 #[test]
@@ -216,6 +246,19 @@ fn a_proof_for_reads_is_none_for_writes() {
     scene.driver.memory.store(leaf, writable & !2);
     store(&mut scene.port, 3).unwrap();
     assert_eq!(scene.reports().len(), 1);
+}
+
+#[test]
+fn a_proof_that_a_page_may_be_read_hides_no_write() {
+    let mut scene = Scene::proved();
+    let leaf = scene.leaf();
+    scene.driver.memory.store(leaf, scene.driver.memory.load(leaf) & !2);
+    scene.use_it();
+    assert_eq!(scene.reports(), [], "reads may go on");
+    store(&mut scene.port, 2).unwrap();
+    let reports = scene.reports();
+    assert_eq!(reports.len(), 1, "the IOTLB still lets it write");
+    assert_eq!(reports[0].change.table, Table::SecondStage { level: 1 });
 }
 
 #[test]
