@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use mmu::address::VirtAddr;
+use mmu::address::{PageSize, VirtAddr};
 use mmu::cache::{Tag, Translation};
 use mmu::memory::PhysicalMemory;
 use parking_lot::Mutex;
@@ -50,7 +50,7 @@ use crate::spec::fault::FaultReason;
 use crate::spec::id::SourceId;
 use crate::stale::in_place::ChangedInPlace;
 use crate::stale::{Change, Holder, Kind, Moment, StaleUse};
-use crate::vtd::{Reading, Requester, Trail, identity};
+use crate::vtd::{Reading, Requester, SpaceKey, Trail, identity};
 
 /// Which uses are looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -112,6 +112,8 @@ pub(crate) struct Watch {
 #[derive(Debug, Default)]
 struct State {
     fills: Remembered<FillKey, Fill>,
+    /// Whose translations were filled: as many as there are tags, at most.
+    spaces: HashSet<SpaceKey>,
     absences: Remembered<AbsentKey, Absence>,
     log: Log,
     docket: Docket<CaseKey, Stale>,
@@ -154,6 +156,7 @@ impl Watch {
             self.charge_reuse(&mut state, translation, &origin);
         }
         let key = FillKey::new(Place::Iotlb(tag), address, translation.size);
+        state.spaces.insert(origin.space);
         state.fills.insert(key, Fill { origin, translation, filled });
     }
 
@@ -325,7 +328,7 @@ impl Watch {
         now: Result<Translation, FaultReason>,
         queued: &[Descriptor],
     ) {
-        let size = walked.outcome.map_or(mmu::address::PageSize::Size4K, |found| found.size);
+        let size = walked.outcome.map_or(PageSize::Size4K, |found| found.size);
         let finding = Finding {
             kind,
             requester: walked.requester,

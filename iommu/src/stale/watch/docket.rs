@@ -57,6 +57,9 @@ pub(super) struct Case<S> {
     ground: Option<(Ground, u64)>,
 }
 
+/// A case with its key and the ground to judge it.
+pub(super) type Judged<K, S> = (K, Case<S>, Ground);
+
 /// An invalidation that is waited for.
 #[derive(Debug)]
 struct Need {
@@ -154,11 +157,6 @@ impl<K: Eq + Hash + Clone, S: Subject> Docket<K, S> {
         Tally { open: self.open.len() as u64, ..self.counts }
     }
 
-    /// A case ends without a judgement.
-    pub(super) fn leave_unjudged(&mut self) {
-        self.counts.unjudged += 1;
-    }
-
     /// Whether nothing waits to be judged.
     pub(super) fn is_empty(&self) -> bool {
         self.open.is_empty()
@@ -189,9 +187,23 @@ impl<K: Eq + Hash + Clone, S: Subject> Docket<K, S> {
         self.open.insert(key, case);
     }
 
-    /// Keeps a case that was taken out too early.
-    pub(super) fn put_back(&mut self, key: K, case: Case<S>) {
-        self.open.insert(key, case);
+    /// Of cases that were taken out, those that are to be reported. Those whose invalidation is under way stay open, and
+    /// without a judgement if nothing comes any more.
+    pub(super) fn excuse(
+        &mut self,
+        taken: Vec<Judged<K, S>>,
+        queued: &[Descriptor],
+        is_end: bool,
+    ) -> Vec<Judged<K, S>> {
+        let is_excused =
+            |(_, case, ground): &Judged<K, S>| !ground.is_evidence() && case.is_under_way(queued);
+        let (excused, guilty): (Vec<_>, Vec<_>) = taken.into_iter().partition(is_excused);
+        if is_end {
+            self.counts.unjudged += excused.len() as u64;
+        } else {
+            self.open.extend(excused.into_iter().map(|(key, case, _)| (key, case)));
+        }
+        guilty
     }
 
     /// An invalidation is carried out.
@@ -228,18 +240,18 @@ impl<K: Eq + Hash + Clone, S: Subject> Docket<K, S> {
     }
 
     /// Takes out the cases that are to be judged at `now`, oldest first.
-    pub(super) fn due(&mut self, now: Duration, patience: Duration) -> Vec<(K, Case<S>, Ground)> {
+    pub(super) fn due(&mut self, now: Duration, patience: Duration) -> Vec<Judged<K, S>> {
         let is_over = |case: &Case<S>| now.saturating_sub(case.since) >= patience;
         let ground = |case: &Case<S>| case.charged().or_else(|| is_over(case).then_some(Ground::TimeOver));
         self.take(ground)
     }
 
     /// Takes out all cases, oldest first: nothing comes any more.
-    pub(super) fn rest(&mut self) -> Vec<(K, Case<S>, Ground)> {
+    pub(super) fn rest(&mut self) -> Vec<Judged<K, S>> {
         self.take(|case| Some(case.charged().unwrap_or(Ground::TheEnd)))
     }
 
-    fn take(&mut self, ground: impl Fn(&Case<S>) -> Option<Ground>) -> Vec<(K, Case<S>, Ground)> {
+    fn take(&mut self, ground: impl Fn(&Case<S>) -> Option<Ground>) -> Vec<Judged<K, S>> {
         let due = self.open.iter().filter(|(_, case)| ground(case).is_some());
         let keys: Vec<K> = due.map(|(key, _)| key.clone()).collect();
         let taken = keys.into_iter().filter_map(|key| {

@@ -11,7 +11,7 @@ use crate::spec::id::SourceId;
 use crate::spec::interrupt::InterruptEntry;
 use crate::stale::interrupt::StaleInterrupt;
 use crate::stale::judge;
-use crate::stale::watch::docket::{Case, Docket, Subject};
+use crate::stale::watch::docket::{Case, Docket, Judged, Subject};
 use crate::stale::watch::entries::Entries;
 use crate::stale::watch::log::{Log, Received};
 use crate::stale::watch::{Judging, MOST_QUEUED, MOST_REPORTS, State, Watch};
@@ -143,7 +143,7 @@ impl Watch {
     pub(super) fn report_interrupt(
         &self,
         state: &mut State,
-        (key, case, ground): (InterruptKey, Case<InterruptUse>, Ground),
+        (key, case, ground): Judged<InterruptKey, InterruptUse>,
         queued: &[Descriptor],
     ) {
         let used = case.subject;

@@ -4,18 +4,18 @@
 //! way: whoever has queued an invalidation and a wait may take as long as the unit does. A report lists what was
 //! received until it was judged, so an invalidation that came after the use and did not help is named as well.
 
-use mmu::address::VirtRange;
+use mmu::address::{PhysAddr, VirtAddr, VirtRange};
 use mmu::cache::Translation;
 
 use crate::spec::descriptor::{Descriptor, IotlbScope};
 use crate::spec::fault::FaultReason;
 use crate::stale::judge::{self, Entry};
-use crate::stale::watch::docket::{Case, Subject};
+use crate::stale::watch::docket::{Case, Judged, Subject};
 use crate::stale::watch::fill::{FillKey, Origin, first_address};
 use crate::stale::watch::{Judging, MOST_QUEUED, MOST_REPORTS, State, Watch};
 use crate::stale::{Change, Ground, Holder, Kind, Meant, Moment, StaleUse};
-use crate::vtd::Requester;
 use crate::vtd::port::Request;
+use crate::vtd::{Requester, extent};
 
 /// Refusals that are looked at again with an invalidation at most.
 const MOST_REFUSALS: usize = 64;
@@ -195,24 +195,16 @@ impl Watch {
             return;
         }
         let queued = queued();
-        for (key, case, ground) in cases {
-            match (case.is_under_way(&queued) && !ground.is_evidence(), is_end) {
-                (false, _) => self.report(state, (key, case, ground), &queued),
-                (true, false) => state.docket.put_back(key, case),
-                (true, true) => state.docket.leave_unjudged(),
-            }
+        for judged in state.docket.excuse(cases, &queued, is_end) {
+            self.report(state, judged, &queued);
         }
-        for (key, case, ground) in interrupts {
-            match (case.is_under_way(&queued), is_end) {
-                (false, _) => self.report_interrupt(state, (key, case, ground), &queued),
-                (true, false) => state.interrupts.docket.put_back(key, case),
-                (true, true) => state.interrupts.docket.leave_unjudged(),
-            }
+        for judged in state.interrupts.docket.excuse(interrupts, &queued, is_end) {
+            self.report_interrupt(state, judged, &queued);
         }
     }
 
     /// Makes a report, unless the mistake was told before.
-    fn report(&self, state: &mut State, judged: (CaseKey, Case<Stale>, Ground), queued: &[Descriptor]) {
+    fn report(&self, state: &mut State, judged: Judged<CaseKey, Stale>, queued: &[Descriptor]) {
         let (key, case, ground) = judged;
         let until = case.until();
         let Stale { finding, entry } = case.subject;
@@ -263,18 +255,18 @@ impl State {
     /// Whether nobody was seen to use anything of what an IOTLB invalidation names.
     fn is_idle(&self, invalidation: &Descriptor) -> bool {
         let Descriptor::Iotlb { scope, .. } = invalidation else { return false };
-        let is_named = |origin: &Origin| crate::vtd::extent(*scope, &origin.space).is_some();
-        let is_used = self.fills.iter().any(|(_, fill)| is_named(&fill.origin));
+        let is_used = self.spaces.iter().any(|space| extent(*scope, space).is_some());
         *scope != IotlbScope::Global && !is_used
     }
 }
 
 /// The frames of a translation, as a range of addresses.
 fn frames(translation: Translation) -> VirtRange {
-    let start = mmu::address::VirtAddr(translation.pfn.address().0);
+    let start = address(translation.pfn.address());
     VirtRange { start, end: start.offset(translation.size.bytes()) }
 }
 
-fn address(place: mmu::address::PhysAddr) -> mmu::address::VirtAddr {
-    mmu::address::VirtAddr(place.0)
+/// A place in memory, as a bound of such a range.
+const fn address(place: PhysAddr) -> VirtAddr {
+    VirtAddr(place.0)
 }
