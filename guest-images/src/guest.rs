@@ -37,13 +37,17 @@ const fn bare(
     devices: &'static [&'static str],
     image: BareImage,
 ) -> Guest {
-    Guest { name, about, devices, unit: "", image: Image::Bare(image) }
+    // It tells a stale use itself, before it invalidates.
+    let unit = if matches!(image, BareImage::Testdev) { "report=first-use" } else { "" };
+    Guest { name, about, devices, unit, image: Image::Bare(image) }
 }
 
 const fn driver(name: &'static str, about: &'static str, unit: &'static str, image: Image) -> Guest {
     Guest { name, about, devices: &["dma-engine", "dma-engine"], unit, image }
 }
 
+/// Where a later wait, or a flush of everything, would excuse the mistake, every use before an invalidation is to count: the
+/// devices idle while the driver unmaps.
 const fn bug(name: &'static str, about: &'static str, unit: &'static str) -> Guest {
     driver(name, about, unit, Image::Bug("workload"))
 }
@@ -93,8 +97,12 @@ pub const GUESTS: [Guest; 25] = [
     bug("vtd-bug-ih-after-table-change", "sets IH where a page table was replaced", ""),
     bug("vtd-bug-device-tlb-first", "invalidates the device's TLB before the IOTLB", ""),
     bug("vtd-bug-device-tlb-forgotten", "invalidates the IOTLB and not the device's TLB", ""),
-    bug("vtd-bug-no-wait", "waits for no invalidation", "queue=when-asked"),
-    bug("vtd-bug-free-before-wait", "gives pages back before the wait is over", "queue=when-asked"),
+    bug("vtd-bug-no-wait", "waits for no invalidation", "queue=when-asked,report=first-use"),
+    bug(
+        "vtd-bug-free-before-wait",
+        "gives pages back before the wait is over",
+        "queue=when-asked,report=first-use",
+    ),
     bug("vtd-bug-cm-map-without-flush", "maps without an invalidation though CAP.CM is 1", "caching-mode=on"),
     bug("vtd-bug-pasid-entry-kept", "changes PASID entries and keeps their cached copies", ""),
     bug("vtd-bug-context-entry-kept", "moves devices and keeps their cached context entries", "scalable=off"),

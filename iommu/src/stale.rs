@@ -71,13 +71,11 @@ pub enum Kind {
 pub enum Ground {
     /// Every use between a change and its invalidation does.
     AtOnce,
-    /// The page led elsewhere already, and no invalidation of the page was under way.
-    PageMoved,
     /// The frame was mapped writable in another address space, or was walked as a table, before the invalidation.
     FrameReused,
     /// The table was mapped as a page before the invalidation.
     TableReused,
-    /// The page was changed again before an invalidation of it came.
+    /// The page or the interrupt entry was changed again before an invalidation of it came, which is for that change then.
     ChangedAgain,
     /// The invalidation was not completed within the time that software has.
     TimeOver,
@@ -89,9 +87,7 @@ impl Ground {
     /// Whether something was seen that makes it too late for an invalidation, so that nothing is waited for.
     pub(crate) const fn is_evidence(self) -> bool {
         match self {
-            Self::AtOnce | Self::PageMoved | Self::FrameReused | Self::TableReused | Self::ChangedAgain => {
-                true
-            }
+            Self::AtOnce | Self::FrameReused | Self::TableReused | Self::ChangedAgain => true,
             Self::TimeOver | Self::TheEnd => false,
         }
     }

@@ -71,7 +71,6 @@ impl Ground {
     pub const fn name(self) -> &'static str {
         match self {
             Self::AtOnce => "at-once",
-            Self::PageMoved => "page-moved",
             Self::FrameReused => "frame-reused",
             Self::TableReused => "table-reused",
             Self::ChangedAgain => "changed-again",

@@ -48,14 +48,22 @@ impl StaleUse {
         if matches!(self.remedy[..], [Descriptor::Wait(_)]) {
             return Mistake::unfinished(Thing::Page, &self.queued);
         }
-        let ranked = self.received.iter().filter_map(|missed| Some((self.nearness(missed)?, missed)));
-        match ranked.max_by_key(|(nearness, _)| *nearness) {
-            Some((_, missed)) => Mistake::Missed(self, missed),
+        // What came behind the use is for a later change, if anything before was for this one.
+        let nearest = self.nearest(self.used.event).or_else(|| self.nearest(u64::MAX));
+        match nearest {
+            Some(missed) => Mistake::Missed(self, missed),
             None => {
                 let instead = self.received.iter().rfind(|missed| missed.meant == Meant::Perhaps);
                 Mistake::NothingInvalidated(Thing::Page, instead)
             }
         }
+    }
+
+    /// Of what came until that event, what was the nearest to being right.
+    fn nearest(&self, until: u64) -> Option<&Missed> {
+        let came = self.received.iter().filter(|missed| missed.at.event <= until);
+        let ranked = came.filter_map(|missed| Some((self.nearness(missed)?, missed)));
+        ranked.max_by_key(|(nearness, _)| *nearness).map(|(_, missed)| missed)
     }
 
     /// How near an invalidation was to being right; none if it was meant for something else.
@@ -89,7 +97,9 @@ impl StaleUse {
 
     /// Why it did not help. That it came too early is no mistake where nothing came behind it.
     fn why(&self, missed: &Missed) -> Why {
-        let is_iotlb_told = || self.received.iter().any(|it| it.why == Why::IotlbOnly && it.at > missed.at);
+        let is_of_use = |it: &Missed| it.at.event <= self.used.event;
+        let is_behind = |it: &&Missed| it.at > missed.at && is_of_use(it) == is_of_use(missed);
+        let is_iotlb_told = || self.received.iter().filter(is_behind).any(|it| it.why == Why::IotlbOnly);
         match missed.why {
             Why::BeforeIotlb if !is_iotlb_told() => Why::DeviceTlbOnly,
             why => why,

@@ -81,10 +81,9 @@ impl fmt::Display for Ground {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::AtOnce => "every use between a change and its invalidation is to count",
-            Self::PageMoved => "the page led elsewhere already, and nothing was being invalidated for it",
             Self::FrameReused => "the frame was somebody else's before an invalidation was complete",
             Self::TableReused => "the table was mapped as a page before an invalidation was complete",
-            Self::ChangedAgain => "the page was changed again before an invalidation of it came",
+            Self::ChangedAgain => "it was changed again before an invalidation of it came",
             Self::TimeOver => "no invalidation that helps was complete in time",
             Self::TheEnd => "no invalidation that helps was complete when the guest ended",
         })

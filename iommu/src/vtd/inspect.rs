@@ -5,11 +5,11 @@
 use mmu::address::{PAGE_SIZE, PhysAddr, VirtAddr};
 use mmu::cache::Translation;
 
+use crate::spec::descriptor::Descriptor;
 use crate::spec::fault::FaultReason;
 use crate::stale::Kind;
 use crate::stale::watch::{AbsentKey, Look, Place, Use, Walked, Watch, parting};
 use crate::vtd::Vtd;
-use crate::vtd::options::CachingMode;
 use crate::vtd::port::Request;
 use crate::vtd::route::{Reach, Requester};
 use crate::vtd::trail::{Reading, Recorder, Trail};
@@ -66,16 +66,11 @@ impl Vtd {
         }
     }
 
-    /// Looks whether pages were changed again of which a failure is cached that was out of date: with an invalidation,
-    /// which is for that change then.
-    pub(super) fn look_at_refusals(&self, watch: &Watch) {
-        if self.options.caching_mode == CachingMode::PresentOnly {
-            return;
-        }
-        for (refusal, requester, request, before) in watch.open_refusals() {
-            if self.inspect(requester, &request).translation != before {
-                watch.charge_changed_again(&refusal);
-            }
+    /// Looks whether pages were changed again since stale uses of them, of which an invalidation comes only now: it is for the
+    /// later change, and came too late for the earlier one.
+    pub(super) fn look_again(&self, watch: &Watch, invalidation: &Descriptor) {
+        for (key, requester, request) in watch.concerned(invalidation) {
+            watch.charge_changed_again(&key, self.inspect(requester, &request).translation);
         }
     }
 

@@ -180,7 +180,7 @@ impl Vtd {
 
     pub(super) fn tell_watch(&self, descriptor: Descriptor, verdict: Verdict) {
         if let Some(watch) = self.watch.as_ref().filter(|_| descriptor.invalidates()) {
-            self.look_at_refusals(watch);
+            self.look_again(watch, &descriptor);
             let carried_out = verdict == Verdict::Execute;
             match descriptor {
                 Descriptor::InterruptEntries(scope) => self.tell_of_entries(watch, scope, carried_out),

@@ -17,8 +17,8 @@ use crate::stale::{Change, Ground, Holder, Kind, Meant, Moment, StaleUse};
 use crate::vtd::port::Request;
 use crate::vtd::{Requester, extent};
 
-/// Refusals that are looked at again with an invalidation at most.
-const MOST_REFUSALS: usize = 64;
+/// Cases that are looked at again with an invalidation at most.
+const MOST_CONCERNED: usize = 64;
 
 /// A cached entry, what changed under it, and what was done with it.
 pub(crate) type CaseKey = (FillKey, Change, Kind);
@@ -75,16 +75,11 @@ impl Stale {
         (self.finding.key, self.finding.change, self.finding.kind)
     }
 
-    /// Whether the tables lead the page to another frame, which somebody may use by now.
-    fn has_moved(&self) -> bool {
-        let Finding { cached, now, request, kind, .. } = &self.finding;
-        match (cached, now) {
-            (Ok(cached), Ok(now)) => {
-                *kind == Kind::Translation
-                    && cached.physical(request.address) != now.physical(request.address)
-            }
-            (Ok(_) | Err(_), Ok(_) | Err(_)) => false,
-        }
+    /// Whether the page leads elsewhere than when the stale use was met, although it led somewhere then.
+    fn was_changed_again(&self, now: Result<Translation, FaultReason>) -> bool {
+        let address = self.finding.request.address;
+        let leads = |to: Translation| to.physical(address);
+        self.finding.now.is_ok_and(|before| now.map(leads) != Ok(leads(before)))
     }
 
     /// Whether an invalidation takes this out of where it was held, so that one which came before it was filled says
@@ -127,7 +122,7 @@ impl Watch {
             return;
         }
         let mut case = Case::new(stale, self.moment());
-        let Stale { finding, entry } = case.subject.clone();
+        let Stale { finding, .. } = case.subject.clone();
         for received in state.log.all_since(finding.change.read_at).filter(|received| received.carried_out) {
             let is_too_old =
                 received.at.event < finding.filled.event && case.subject.is_of_holder(&received.invalidation);
@@ -135,20 +130,11 @@ impl Watch {
                 case.hear(&received.invalidation, received.at);
             }
         }
-        let ground = match self.options.judging {
-            Judging::AtOnce => Some(Ground::AtOnce),
-            Judging::Late(_) if case.is_over(state.last_wait) => return,
-            Judging::Late(_) => {
-                let is_flushing = state
-                    .log
-                    .all_since(state.last_wait)
-                    .any(|received| judge::missed(&entry, received, |_| false).meant == Meant::ForThis);
-                (case.subject.has_moved() && !is_flushing).then_some(Ground::PageMoved)
-            }
-        };
-        match ground {
-            Some(ground) => self.report(state, (key, case, ground), queued),
-            None => state.docket.keep(key, case),
+        match self.options.judging {
+            Judging::AtOnce => self.report(state, (key, case, Ground::AtOnce), queued),
+            // What a walk found may be invalidated by the time that somebody looks at it.
+            Judging::Late(_) if case.is_over(state.last_wait) => {}
+            Judging::Late(_) => state.docket.keep(key, case),
         }
     }
 
@@ -160,21 +146,23 @@ impl Watch {
         }
     }
 
-    /// Some of the refusals that wait to be judged, with what the tables said when they were met.
-    pub(crate) fn open_refusals(
-        &self,
-    ) -> Vec<(CaseKey, Requester, Request, Result<Translation, FaultReason>)> {
+    /// What was used of the cases that an invalidation is for and that led somewhere by the tables; not too many.
+    pub(crate) fn concerned(&self, invalidation: &Descriptor) -> Vec<(CaseKey, Requester, Request)> {
         let state = self.state.lock();
-        let refusals = state.docket.open().filter(|(_, stale)| stale.entry.is_absence);
-        let told = refusals
-            .map(|(key, Stale { finding, .. })| (*key, finding.requester, finding.request, finding.now));
-        told.take(MOST_REFUSALS).collect()
+        let led = state.docket.open().filter(|(_, stale)| stale.finding.now.is_ok());
+        let concerned =
+            led.filter(|(_, stale)| stale.needs().iter().any(|need| stale.is_served(need, invalidation)));
+        let used = concerned.map(|(key, Stale { finding, .. })| (*key, finding.requester, finding.request));
+        used.take(MOST_CONCERNED).collect()
     }
 
-    /// The page of that refusal was changed again, and nothing was invalidated in between.
-    pub(crate) fn charge_changed_again(&self, refusal: &CaseKey) {
-        let now = self.now();
-        self.state.lock().docket.charge(Ground::ChangedAgain, now, |key, _| key == refusal);
+    /// With an invalidation that is for it, the tables say `now` of what was used in this case. If they lead it elsewhere than
+    /// when it was used, nothing was invalidated in between.
+    pub(crate) fn charge_changed_again(&self, key: &CaseKey, now: Result<Translation, FaultReason>) {
+        let event = self.now();
+        let mut state = self.state.lock();
+        let is_it = |other: &CaseKey, stale: &Stale| other == key && stale.was_changed_again(now);
+        state.docket.charge(Ground::ChangedAgain, event, is_it);
     }
 
     /// Reports the kept uses whose time is over, or all if nothing comes any more. `queued` is what is queued by now.
@@ -195,11 +183,15 @@ impl Watch {
             return;
         }
         let queued = queued();
+        // What is queued by now is too late for whom something speaks against.
+        let still_queued = |ground: Ground| if ground.is_evidence() { &[][..] } else { &queued };
         for judged in state.docket.excuse(cases, &queued, is_end) {
-            self.report(state, judged, &queued);
+            let queued = still_queued(judged.2);
+            self.report(state, judged, queued);
         }
         for judged in state.interrupts.docket.excuse(interrupts, &queued, is_end) {
-            self.report_interrupt(state, judged, &queued);
+            let queued = still_queued(judged.2);
+            self.report_interrupt(state, judged, queued);
         }
     }
 
