@@ -3,8 +3,12 @@
 use std::sync::Arc;
 
 use super::filled;
-use crate::address::{PageSize, Pfn, VirtAddr};
+use crate::address::{PageSize, Pfn, VirtAddr, VirtRange};
+use crate::address_space::{AddressSpace, SpaceId, SpaceOptions};
+use crate::area::{Backing, Merging};
 use crate::cache::{Permission, Tag, Translation, TranslationCache};
+use crate::cpu::Cpu;
+use crate::frame::Frames;
 
 const TAG: Tag = Tag(1);
 const PAGE: VirtAddr = VirtAddr(0x4000);
@@ -30,4 +34,18 @@ fn what_is_invalidated_during_a_walk_is_not_filled_in() {
     assert_eq!(cached_after(|cache| cache.invalidate_page(TAG, PAGE)), None);
     assert_eq!(cached_after(|cache| cache.invalidate_tag(TAG)), None);
     assert_eq!(cached_after(TranslationCache::invalidate_all), None);
+}
+
+#[test]
+fn a_store_through_a_translation_that_is_not_dirty_walks_again() {
+    let frames = Frames::new(1 << 20).unwrap();
+    let space = AddressSpace::new(frames, SpaceId(1), SpaceOptions::default()).unwrap();
+    space.map(VirtRange::page(PAGE), Backing::PrivateAnonymous, Merging::Off).unwrap();
+    let mut cpu = Cpu::new(0, Arc::clone(&space));
+    cpu.load(PAGE).unwrap();
+    let cached = cpu.cached(PAGE).unwrap();
+    assert!(cached.permission.write && !cached.dirty, "{cached:?}");
+    cpu.store(PAGE, 1).unwrap();
+    assert!(space.entry(PAGE).is_dirty());
+    assert!(cpu.cached(PAGE).unwrap().dirty);
 }

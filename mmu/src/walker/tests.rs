@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{FaultReason, walk};
+use super::{FaultReason, descend, mark_leaf, walk};
 use crate::address::{Access, PageSize, Pfn, VirtAddr};
 use crate::frame::{FrameState, Frames};
 use crate::memory::MIN_MEMORY_BYTES;
@@ -66,6 +66,42 @@ fn permissions_of_all_levels_count() {
     let upper = fixture.frames.memory().load(top);
     fixture.frames.memory().store(top, upper & !Pte::WRITE);
     assert_eq!(fixture.walk(PAGE, Access::Write), Err(FaultReason::Protection));
+}
+
+#[test]
+fn permissions_of_all_levels_count_also_where_everything_is_marked() {
+    for level in 1..=4 {
+        for (missing, access) in [(Pte::WRITE, Access::Write), (Pte::USER, Access::Read)] {
+            let (fixture, _) = mapped(Levels::Four, Pte::PRESENT | Pte::USER | Pte::WRITE);
+            fixture.walk(PAGE, Access::Write).unwrap();
+            let memory = fixture.frames.memory();
+            let mut table = fixture.table.root().table.address();
+            for upper in (level + 1..=4).rev() {
+                table = Pte(memory.load(table.offset(PAGE.table_index(upper) * 8))).pfn().address();
+            }
+            let place = table.offset(PAGE.table_index(level) * 8);
+            let word = memory.load(place);
+            memory.store(place, word & !missing);
+            assert_eq!(fixture.walk(PAGE, access), Err(FaultReason::Protection), "level {level}");
+            memory.store(place, word);
+        }
+    }
+}
+
+#[test]
+fn a_leaf_that_changed_since_it_was_read_is_not_marked_and_not_used() {
+    let (fixture, frame) = mapped(Levels::Four, Pte::PRESENT | Pte::USER | Pte::WRITE);
+    let memory = fixture.frames.memory();
+    let found = descend(memory, fixture.table.root(), PAGE).unwrap();
+    let slot = fixture.table.slot(PAGE).unwrap();
+    let read = fixture.entry();
+    for now in [Pte::NONE, Pte::leaf(Pfn(frame.0 + 1)), read.with(Pte::ACCESSED)] {
+        fixture.table.store(slot, now);
+        assert_eq!(mark_leaf(memory, &found, Access::Write), None, "the walk starts over");
+        assert_eq!(fixture.entry(), now);
+    }
+    fixture.table.store(slot, read);
+    assert_eq!(mark_leaf(memory, &found, Access::Write), Some(read.with(Pte::ACCESSED | Pte::DIRTY)));
 }
 
 #[test]
