@@ -136,7 +136,10 @@ fn a_large_leaf_ends_the_walk() {
     let middle = Pte(memory.load(upper.address().offset(PAGE.table_index(3) * 8))).pfn();
     let place = middle.address().offset(PAGE.table_index(2) * 8);
     memory.store(place, 0x20_0000 | Pte::PRESENT | Pte::USER | Pte::LARGE);
-    let found = fixture.walk(PAGE, Access::Read).unwrap();
-    assert_eq!((found.pfn, found.size), (Pfn(0x200), PageSize::Size2M));
-    assert_eq!(found.physical(PAGE).0, 0x20_3000);
+    for seen in ["that nobody has used", "that is marked"] {
+        let found = fixture.walk(PAGE, Access::Read).unwrap();
+        assert_eq!((found.pfn, found.size), (Pfn(0x200), PageSize::Size2M), "a leaf {seen}");
+        assert_eq!(found.physical(PAGE).0, 0x20_3000);
+    }
+    assert!(Pte(memory.load(place)).is_young());
 }
