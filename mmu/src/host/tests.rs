@@ -11,7 +11,7 @@ use super::process_barrier;
 /// Far more than it takes to see a store overtaken by a load, where nothing prevents it.
 const ROUNDS: u64 = 100_000;
 /// On a machine that is busy with something else, fewer.
-const ENOUGH: Duration = Duration::from_secs(1);
+const ENOUGH: Duration = Duration::from_secs(3);
 /// The round of who has stopped.
 const STOPPED: u64 = u64::MAX;
 

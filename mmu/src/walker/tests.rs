@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{FaultReason, descend, mark_leaf, walk};
-use crate::address::{Access, PageSize, Pfn, VirtAddr};
+use crate::address::{Access, PageSize, Pfn, PhysAddr, VirtAddr};
 use crate::frame::{FrameState, Frames};
 use crate::memory::MIN_MEMORY_BYTES;
 use crate::pte::Pte;
@@ -135,11 +135,14 @@ fn a_large_leaf_ends_the_walk() {
     let upper = Pte(memory.load(fixture.table.root().table.address())).pfn();
     let middle = Pte(memory.load(upper.address().offset(PAGE.table_index(3) * 8))).pfn();
     let place = middle.address().offset(PAGE.table_index(2) * 8);
-    memory.store(place, 0x20_0000 | Pte::PRESENT | Pte::USER | Pte::LARGE);
+    // What lies in the page looks like a table of leaves.
+    let bytes = Pte::leaf(Pfn(5)).with(Pte::ACCESSED);
+    memory.store(PhysAddr(PAGE.table_index(1) * 8), bytes.0);
+    memory.store(place, Pte::PRESENT | Pte::USER | Pte::LARGE);
     for seen in ["that nobody has used", "that is marked"] {
         let found = fixture.walk(PAGE, Access::Read).unwrap();
-        assert_eq!((found.pfn, found.size), (Pfn(0x200), PageSize::Size2M), "a leaf {seen}");
-        assert_eq!(found.physical(PAGE).0, 0x20_3000);
+        assert_eq!((found.pfn, found.size), (Pfn(0), PageSize::Size2M), "a leaf {seen}");
+        assert_eq!(found.physical(PAGE).0, 0x3000);
     }
     assert!(Pte(memory.load(place)).is_young());
 }

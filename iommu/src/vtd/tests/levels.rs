@@ -131,3 +131,24 @@ fn two_entries_that_allow_different_things_allow_nothing() {
         assert_eq!(allowed(&mut driver.port(), with, PAGE), [false, false]);
     }
 }
+
+#[test]
+fn a_refusal_that_is_cached_is_one_of_its_access_only() {
+    use crate::vtd::options::{CachingMode, VtdOptions};
+    let options = VtdOptions { caching_mode: CachingMode::AlsoAbsent, ..VtdOptions::default() };
+    for (bit, may) in [(WRITE, [true, false]), (READ, [false, true])] {
+        let mut driver = Driver::legacy_with(options);
+        let table = driver.attach_legacy(SOURCE, DOMAIN, 0);
+        driver.map(SECOND_STAGE, table, PAGE, 1);
+        let place = driver.place(SECOND_STAGE, table, PAGE, 1);
+        driver.memory.store(place, driver.memory.load(place) & !bit);
+        let mut port = driver.port();
+        for _ in 0..2 {
+            let mut seen = [Access::Write, Access::Read].map(|access| {
+                port.translate(Request { pasid: None, address: PAGE, access }).map(|_in_flight| ()).is_ok()
+            });
+            seen.reverse();
+            assert_eq!(seen, may);
+        }
+    }
+}
