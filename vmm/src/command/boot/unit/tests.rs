@@ -121,7 +121,10 @@ fn what_is_not_understood_says_what_is() {
         ("vtd,iotlb=1048577", "give iotlb=ENTRIES"),
         ("vtd,scalable=1", "give scalable=on|off"),
         ("vtd,drop=0", "give drop=N"),
-        ("vtd,report=one-in-0", "give report=first-use|after-wait|one-in-N"),
+        ("vtd,report=one-in-0", "give report=late|first-use|one-in-N"),
+        ("vtd,report=after-wait", "give report=late|first-use|one-in-N"),
+        ("vtd,patience=50", "give patience=TIME"),
+        ("vtd,patience=ms", "give patience=TIME"),
         ("vtd,x=1", "no key `x`"),
     ] {
         let wrong = parse(text).expect_err(text);
