@@ -223,7 +223,7 @@ impl Image {
             (Changed::Table(_), Descriptor::ContextCache(scope)) => match scope {
                 ContextScope::Global | ContextScope::Domain(_) => true,
                 ContextScope::Device { source: named, ignored_bits } => {
-                    (source.0 ^ named.0) >> ignored_bits == 0
+                    ContextScope::concerns(*named, *ignored_bits, source)
                 }
             },
             (Changed::Table(Table::Pasid), Descriptor::PasidCache(scope)) => match scope {
