@@ -142,24 +142,30 @@ impl Endpoint {
 
     /// A store of configuration software, with what follows for the line.
     pub(crate) fn configure(&self, offset: u16, width: Width, value: u64) -> Configured {
-        let (ahead, gives_up, resets) = {
+        let (gives_up, resets) = {
             let mut config = self.config();
             config.write(offset, width, value);
-            let gives_up = address_translation::take_pri_reset(&mut config);
-            (address_translation::ats_is_enabled(&config), gives_up, express::take_reset(&mut config))
+            (address_translation::take_pri_reset(&mut config), express::take_reset(&mut config))
         };
         if resets {
             self.begin_reset();
             return Configured::Reset;
         }
-        // A request that was admitted before holds the port to its end.
-        self.port.lock().set_ats(if ahead { Ats::Enabled } else { Ats::Disabled });
+        self.follow_ats();
         if gives_up {
             self.give_up_page_requests();
         }
         self.show_page_requests();
         self.drive_line();
         Configured::Stored
+    }
+
+    /// The port translates ahead if configuration space says so. It is asked with the port held, which also whoever was
+    /// admitted before holds to the end of his request: so of two processors that write, the port follows the last.
+    fn follow_ats(&self) {
+        let mut port = self.port.lock();
+        let ahead = address_translation::ats_is_enabled(&self.config());
+        port.set_ats(if ahead { Ats::Enabled } else { Ats::Disabled });
     }
 
     /// Configuration space is as after power-on, nothing is in flight and nothing is kept. Whatever the device does in
