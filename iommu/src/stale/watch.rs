@@ -45,9 +45,10 @@ use self::interrupts::Interrupts;
 use self::judging::{CaseKey, Finding, Stale};
 use self::log::Log;
 use self::remembered::Remembered;
+use crate::pasid::Pasid;
 use crate::spec::descriptor::{Descriptor, DevicePasid, DeviceScope, DeviceSpan};
 use crate::spec::fault::FaultReason;
-use crate::spec::id::SourceId;
+use crate::spec::id::{DomainId, SourceId};
 use crate::stale::in_place::ChangedInPlace;
 use crate::stale::{Change, Holder, Kind, Moment, StaleUse};
 use crate::vtd::{Reading, Requester, SpaceKey, Trail, identity};
@@ -71,7 +72,9 @@ pub enum Judging {
     /// may be using, as shared address spaces and VFIO do, is accused of uses that hardware allows.
     AtOnce,
     /// When it is sure that no invalidation comes in time: not within so long, or too late for what was done with the page.
-    /// An invalidation that was asked for and is waited for may take as long as the unit does.
+    /// An invalidation that was asked for and is waited for may take as long as the unit does. Between two looks
+    /// ([`Vtd::take_stale_uses`](crate::vtd::Vtd::take_stale_uses)) half of it passes at most: whoever stops the whole
+    /// program stops software, too.
     Late(Duration),
 }
 
@@ -106,14 +109,15 @@ pub(crate) struct Watch {
     start: Instant,
     events: AtomicU64,
     memory: Arc<PhysicalMemory>,
+    /// Under it nothing else is locked and nobody is waited for: the register file's lock may be held by whoever takes it.
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     fills: Remembered<FillKey, Fill>,
-    /// Whose translations were filled: as many as there are tags, at most.
-    spaces: HashSet<SpaceKey>,
+    /// Whose translations were filled: domains, and processes of them; as many as there are tags, at most, twice.
+    users: HashSet<(DomainId, Option<Pasid>)>,
     absences: Remembered<AbsentKey, Absence>,
     log: Log,
     docket: Docket<CaseKey, Stale>,
@@ -121,6 +125,8 @@ struct State {
     images: Images,
     /// Event of the last wait that completed; 0 if none has.
     last_wait: u64,
+    /// When the cases were looked at.
+    looked: Duration,
     reports: Vec<StaleUse>,
     /// Reports so far, kept or not.
     count: u64,
@@ -156,7 +162,8 @@ impl Watch {
             self.charge_reuse(&mut state, translation, &origin);
         }
         let key = FillKey::new(Place::Iotlb(tag), address, translation.size);
-        state.spaces.insert(origin.space);
+        let SpaceKey { domain, pasid, .. } = origin.space;
+        state.users.extend([(domain, None), (domain, pasid)]);
         state.fills.insert(key, Fill { origin, translation, filled });
     }
 

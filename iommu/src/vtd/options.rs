@@ -68,7 +68,7 @@ pub struct VtdOptions {
     pub interrupt_remapping: bool,
     /// How long a device may take to answer an invalidation of its TLB; for ever if there is none.
     pub answer_time_out: Option<Duration>,
-    /// See there.
+    /// How a large page is cached.
     pub large_pages: LargePages,
     /// See there.
     pub caches: CacheSizes,

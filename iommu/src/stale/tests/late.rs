@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::{EVERY_USE, Scene, options, scene_with};
+use mmu::address::PhysAddr;
+
 use crate::pasid::Pasid;
 use crate::stale::watch::{Judging, StaleOptions, Tally};
 use crate::stale::{Ground, StaleUse};
@@ -243,6 +245,45 @@ fn a_frame_that_is_somebody_elses_counts_before_the_invalidation() {
         let found: Vec<_> = scene.rest().iter().map(|report| report.ground).collect();
         assert_eq!(found, grounds, "what is shared is read-only");
     }
+}
+
+/// The frame that the device still reaches is another process's table, before the page is invalidated.
+#[test]
+fn a_frame_that_is_walked_as_a_table_counts_before_the_invalidation() {
+    let mut scene = unmapped();
+    scene.use_it();
+    let table = frame_of(&scene.port, 5);
+    let other = scene.driver.first_stage(scene.directory, 6, OTHER_DOMAIN);
+    let link = scene.driver.place(FIRST_STAGE, other, PAGE, 2);
+    scene.driver.memory.store(link, table | 7);
+    let leaf = scene.driver.frame().0 | 5;
+    scene.driver.memory.store(PhysAddr(table).offset(PAGE.table_index(1) * 8), leaf);
+    load_at(&mut scene.port, Some(pasid(6)), PAGE).unwrap();
+    scene.driver.invalidate(&[RIGHT()]);
+    let grounds: Vec<_> = scene.rest().iter().map(|report| report.ground).collect();
+    assert_eq!(grounds, [Ground::FrameReused]);
+}
+
+#[test]
+fn a_large_page_may_hold_the_tables_of_others_all_the_time() {
+    let mut driver = Driver::scalable_with(options(PATIENT));
+    let directory = driver.attach_scalable(SOURCE);
+    let table = driver.first_stage(directory, 5, DOMAIN);
+    let leaf = driver.place(FIRST_STAGE, table, PAGE, 2);
+    driver.memory.store(leaf, 0x87);
+    let mut port = driver.port();
+    load_at(&mut port, Some(pasid(5)), PAGE).unwrap();
+    driver.memory.store(leaf, 0);
+    load_at(&mut port, Some(pasid(5)), PAGE).unwrap();
+    let other = driver.first_stage(directory, 6, OTHER_DOMAIN);
+    driver.map(FIRST_STAGE, other, PAGE, 9);
+    let read_only = driver.place(FIRST_STAGE, other, PAGE, 1);
+    driver.memory.store(read_only, driver.memory.load(read_only) & !2);
+    load_at(&mut port, Some(pasid(6)), PAGE).unwrap();
+    driver.invalidate(&[RIGHT()]);
+    driver.unit.judge_the_rest();
+    assert_eq!(driver.unit.take_stale_uses(), []);
+    assert_eq!((driver.unit.tally().kept, driver.unit.tally().dropped), (1, 1));
 }
 
 fn frame_of(port: &Port, number: u32) -> u64 {

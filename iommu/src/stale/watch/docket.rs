@@ -17,8 +17,8 @@ use crate::stale::{Ground, Moment};
 
 /// Open cases at most.
 const MOST_OPEN: usize = 1 << 12;
-/// Instead of an event: what was to be invalidated is gone already.
-const EMPTIED: u64 = 0;
+/// Cases that are judged at once at most, while nothing has ended: the others come next.
+const MOST_AT_ONCE: usize = 1 << 8;
 /// Judged cases that are remembered at most.
 const MOST_CLOSED: usize = 1 << 16;
 
@@ -64,8 +64,18 @@ pub(super) type Judged<K, S> = (K, Case<S>, Ground);
 #[derive(Debug)]
 struct Need {
     invalidation: Descriptor,
-    /// Event of its coming, or [`EMPTIED`]; none until then.
-    came: Option<u64>,
+    came: Came,
+}
+
+/// What became of an invalidation that is waited for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Came {
+    /// It did not come.
+    NotYet,
+    /// It was carried out at that event, and is complete with the next wait.
+    At(u64),
+    /// Nobody has to wait for it: what it is for was emptied and drained by something else.
+    Needless,
 }
 
 /// What was told of a subject and a change.
@@ -106,7 +116,7 @@ impl<K, S> Default for Docket<K, S> {
 
 impl<S: Subject> Case<S> {
     pub(super) fn new(subject: S, used: Moment) -> Self {
-        let needs = subject.needs().into_iter().map(|invalidation| Need { invalidation, came: None });
+        let needs = subject.needs().into_iter().map(|invalidation| Need { invalidation, came: Came::NotYet });
         Self { needs: needs.collect(), subject, since: used.elapsed, used, uses: 1, ground: None }
     }
 
@@ -114,16 +124,36 @@ impl<S: Subject> Case<S> {
     pub(super) fn hear(&mut self, invalidation: &Descriptor, at: Moment) {
         for need in &mut self.needs {
             if self.subject.is_served(&need.invalidation, invalidation) {
-                if need.came.is_none() {
+                if need.came == Came::NotYet {
                     self.since = self.since.max(at.elapsed);
                 }
-                need.came = Some(at.event);
+                need.came = Came::At(at.event);
             }
         }
     }
 
+    /// What `invalidation` is for was emptied.
+    fn empty(&mut self, invalidation: &Descriptor) {
+        for need in &mut self.needs {
+            if self.subject.is_served(&need.invalidation, invalidation) {
+                need.came = Came::Needless;
+            }
+        }
+    }
+
+    /// Whether `invalidation` is one that it needs.
+    fn needs(&self, invalidation: &Descriptor) -> bool {
+        self.needs.iter().any(|need| self.subject.is_served(&need.invalidation, invalidation))
+    }
+
     fn charged(&self) -> Option<Ground> {
         self.ground.map(|(ground, _)| ground)
+    }
+
+    /// Why it is to be judged at `now`, if it is.
+    fn due(&self, now: Duration, patience: Duration) -> Option<Ground> {
+        let is_over = now.saturating_sub(self.since) >= patience;
+        self.charged().or(is_over.then_some(Ground::TimeOver))
     }
 
     /// Event from which on invalidations come too late; none if the case waited for them until now.
@@ -131,18 +161,28 @@ impl<S: Subject> Case<S> {
         self.ground.map_or(u64::MAX, |(_, event)| event)
     }
 
-    /// Whether everything came or is `queued`, and a wait with it: then software has done its part.
+    /// Whether everything came or is `queued`, and a wait behind it: then software has done its part.
     pub(super) fn is_under_way(&self, queued: &[Descriptor]) -> bool {
-        let is_coming = |need: &Need| {
-            let is_queued = |queued| self.subject.is_served(&need.invalidation, queued);
-            need.came.is_some() || queued.iter().any(is_queued)
+        // How many descriptors of the queue have to be carried out for it.
+        let carried_out = |need: &Need| match need.came {
+            Came::At(_) | Came::Needless => Some(0),
+            Came::NotYet => {
+                let is_it = |queued: &Descriptor| self.subject.is_served(&need.invalidation, queued);
+                queued.iter().position(is_it).map(|place| place + 1)
+            }
         };
-        self.needs.iter().all(is_coming) && queued.iter().any(|queued| matches!(queued, Descriptor::Wait(_)))
+        let last = self.needs.iter().try_fold(0, |last, need| Some(carried_out(need)?.max(last)));
+        let is_wait = |queued: &Descriptor| matches!(queued, Descriptor::Wait(_));
+        last.is_some_and(|last| queued[last..].iter().any(is_wait))
     }
 
     /// Whether everything came, and was waited for at `last_wait`.
     pub(super) fn is_over(&self, last_wait: u64) -> bool {
-        self.needs.iter().all(|need| need.came.is_some_and(|came| came == EMPTIED || came < last_wait))
+        self.needs.iter().all(|need| match need.came {
+            Came::NotYet => false,
+            Came::At(event) => event < last_wait,
+            Came::Needless => true,
+        })
     }
 }
 
@@ -213,7 +253,7 @@ impl<K: Eq + Hash + Clone, S: Subject> Docket<K, S> {
 
     /// What `invalidation` is for was emptied and drained by something else, so that nobody has to wait for that.
     pub(super) fn empty(&mut self, invalidation: &Descriptor, last_wait: u64) {
-        self.hear(invalidation, Moment { event: EMPTIED, elapsed: Duration::ZERO });
+        self.open.values_mut().for_each(|case| case.empty(invalidation));
         self.complete(last_wait);
     }
 
@@ -224,44 +264,52 @@ impl<K: Eq + Hash + Clone, S: Subject> Docket<K, S> {
         self.counts.dropped += (before - self.open.len()) as u64;
     }
 
-    /// Since `event` there is a ground to judge the cases that `concerns` names.
-    pub(super) fn charge(&mut self, ground: Ground, event: u64, concerns: impl Fn(&K, &S) -> bool) {
-        for (key, case) in &mut self.open {
-            if case.ground.is_none() && concerns(key, &case.subject) {
-                case.ground = Some((ground, event));
-            }
+    /// Since `event` there may be a `ground` to judge cases; the first one counts.
+    pub(super) fn charge(&mut self, event: u64, ground: impl Fn(&K, &S) -> Option<Ground>) {
+        for (key, case) in self.open.iter_mut().filter(|(_, case)| case.ground.is_none()) {
+            case.ground = ground(key, &case.subject).map(|ground| (ground, event));
         }
     }
 
-    /// The cases that nothing is charged with yet.
-    pub(super) fn open(&self) -> impl Iterator<Item = (&K, &S)> {
-        let open = self.open.iter().filter(|(_, case)| case.ground.is_none());
+    /// The cases that an invalidation is for and that nothing is charged with yet.
+    pub(super) fn concerned(&self, invalidation: &Descriptor) -> impl Iterator<Item = (&K, &S)> {
+        let open = self.open.iter().filter(|(_, case)| case.ground.is_none() && case.needs(invalidation));
         open.map(|(key, case)| (key, &case.subject))
     }
 
-    /// Takes out the cases that are to be judged at `now`, oldest first.
+    /// Nobody looked between `looked` and `now`: no more of it counts than `most`.
+    pub(super) fn postpone(&mut self, looked: Duration, now: Duration, most: Duration) {
+        for case in self.open.values_mut() {
+            let unseen = now.saturating_sub(case.since.max(looked));
+            case.since += unseen.saturating_sub(most);
+        }
+    }
+
+    /// Whether a case is to be judged at `now`.
+    pub(super) fn is_due(&self, now: Duration, patience: Duration) -> bool {
+        self.open.values().any(|case| case.due(now, patience).is_some())
+    }
+
+    /// Takes out cases that are to be judged at `now`, oldest first; not too many, because each costs a report.
     pub(super) fn due(&mut self, now: Duration, patience: Duration) -> Vec<Judged<K, S>> {
-        let is_over = |case: &Case<S>| now.saturating_sub(case.since) >= patience;
-        let ground = |case: &Case<S>| case.charged().or_else(|| is_over(case).then_some(Ground::TimeOver));
-        self.take(ground)
+        self.take(MOST_AT_ONCE, |case| case.due(now, patience))
     }
 
     /// Takes out all cases, oldest first: nothing comes any more.
     pub(super) fn rest(&mut self) -> Vec<Judged<K, S>> {
-        self.take(|case| Some(case.charged().unwrap_or(Ground::TheEnd)))
+        self.take(usize::MAX, |case| case.charged().or(Some(Ground::TheEnd)))
     }
 
-    fn take(&mut self, ground: impl Fn(&Case<S>) -> Option<Ground>) -> Vec<Judged<K, S>> {
-        let due = self.open.iter().filter(|(_, case)| ground(case).is_some());
-        let keys: Vec<K> = due.map(|(key, _)| key.clone()).collect();
-        let taken = keys.into_iter().filter_map(|key| {
+    fn take(&mut self, most: usize, ground: impl Fn(&Case<S>) -> Option<Ground>) -> Vec<Judged<K, S>> {
+        let due = self.open.iter().filter_map(|(key, case)| Some((case.used, ground(case)?, key.clone())));
+        let mut due: Vec<_> = due.collect();
+        due.sort_by_key(|(used, ..)| *used);
+        due.truncate(most);
+        let taken = due.into_iter().filter_map(|(_, ground, key)| {
             let case = self.open.remove(&key)?;
-            let ground = ground(&case)?;
             Some((key, case, ground))
         });
-        let mut taken: Vec<_> = taken.collect();
-        taken.sort_by_key(|(_, case, _)| case.used);
-        taken
+        taken.collect()
     }
 
     /// Whether a mistake was not told of it yet; from now on it was.

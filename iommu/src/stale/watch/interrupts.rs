@@ -69,8 +69,8 @@ impl Interrupts {
     /// the invalidation is for that change.
     pub(super) fn receive(&mut self, received: Received, memory: &PhysicalMemory) {
         let is_for = |used: &InterruptUse| judge::covers_interrupt(used.index, &received.invalidation);
-        self.docket.charge(Ground::ChangedAgain, received.at.event, |_, used| {
-            is_for(used) && used.was_changed_again(memory)
+        self.docket.charge(received.at.event, |_, used| {
+            (is_for(used) && used.was_changed_again(memory)).then_some(Ground::ChangedAgain)
         });
         self.log.push(received);
         if received.carried_out {

@@ -4,6 +4,9 @@
 //! way: whoever has queued an invalidation and a wait may take as long as the unit does. A report lists what was
 //! received until it was judged, so an invalidation that came after the use and did not help is named as well.
 
+use std::mem;
+use std::time::Duration;
+
 use mmu::address::{PhysAddr, VirtAddr, VirtRange};
 use mmu::cache::Translation;
 
@@ -14,8 +17,8 @@ use crate::stale::watch::docket::{Case, Judged, Subject};
 use crate::stale::watch::fill::{FillKey, Origin, first_address};
 use crate::stale::watch::{Judging, MOST_QUEUED, MOST_REPORTS, State, Watch};
 use crate::stale::{Change, Ground, Holder, Kind, Meant, Moment, StaleUse};
+use crate::vtd::Requester;
 use crate::vtd::port::Request;
-use crate::vtd::{Requester, extent};
 
 /// Cases that are looked at again with an invalidation at most.
 const MOST_CONCERNED: usize = 64;
@@ -98,7 +101,7 @@ impl Stale {
     }
 
     /// Why a walk of `origin` that found `found` shows that the frame or the table is somebody else's by now.
-    fn is_reused(&self, found: Translation, origin: &Origin) -> Option<Ground> {
+    fn reused(&self, found: Translation, origin: &Origin) -> Option<Ground> {
         if let Kind::Table(table) = self.finding.kind {
             return frames(found).contains(address(table)).then_some(Ground::TableReused);
         }
@@ -106,9 +109,11 @@ impl Stale {
         let is_mapped = origin.space != self.finding.origin.space
             && found.permission.write
             && frames(found).overlaps(own);
+        // A large page may hold tables all the time.
+        let is_small = own.page_count() == 1;
         let is_walked =
             origin.path.walk.readings().iter().any(|reading| own.contains(address(reading.place)));
-        (is_mapped || is_walked).then_some(Ground::FrameReused)
+        (is_mapped || is_small && is_walked).then_some(Ground::FrameReused)
     }
 }
 
@@ -141,18 +146,14 @@ impl Watch {
     /// Whether somebody uses as something else what stale uses led to.
     pub(super) fn charge_reuse(&self, state: &mut State, found: Translation, origin: &Origin) {
         let now = self.now();
-        for ground in [Ground::FrameReused, Ground::TableReused] {
-            state.docket.charge(ground, now, |_, stale| stale.is_reused(found, origin) == Some(ground));
-        }
+        state.docket.charge(now, |_, stale| stale.reused(found, origin));
     }
 
     /// What was used of the cases that an invalidation is for and that led somewhere by the tables; not too many.
     pub(crate) fn concerned(&self, invalidation: &Descriptor) -> Vec<(CaseKey, Requester, Request)> {
         let state = self.state.lock();
-        let led = state.docket.open().filter(|(_, stale)| stale.finding.now.is_ok());
-        let concerned =
-            led.filter(|(_, stale)| stale.needs().iter().any(|need| stale.is_served(need, invalidation)));
-        let used = concerned.map(|(key, Stale { finding, .. })| (*key, finding.requester, finding.request));
+        let led = state.docket.concerned(invalidation).filter(|(_, stale)| stale.finding.now.is_ok());
+        let used = led.map(|(key, Stale { finding, .. })| (*key, finding.requester, finding.request));
         used.take(MOST_CONCERNED).collect()
     }
 
@@ -162,27 +163,24 @@ impl Watch {
         let event = self.now();
         let mut state = self.state.lock();
         let is_it = |other: &CaseKey, stale: &Stale| other == key && stale.was_changed_again(now);
-        state.docket.charge(Ground::ChangedAgain, event, is_it);
+        state.docket.charge(event, |other, stale| is_it(other, stale).then_some(Ground::ChangedAgain));
     }
 
     /// Reports the kept uses whose time is over, or all if nothing comes any more. `queued` is what is queued by now.
     pub(crate) fn judge(&self, is_end: bool, queued: impl FnOnce() -> Vec<Descriptor>) {
         let Judging::Late(patience) = self.options.judging else { return };
-        let mut state = self.state.lock();
-        if state.docket.is_empty() && state.interrupts.docket.is_empty() {
+        let now = self.moment().elapsed;
+        if !self.state.lock().look(now, if is_end { Duration::ZERO } else { patience }) {
             return;
         }
-        let now = self.moment().elapsed;
-        let state = &mut *state;
+        // Software may be at the queue's registers, and be waiting for the state.
+        let queued = queued();
+        let state = &mut *self.state.lock();
         let (cases, interrupts) = if is_end {
             (state.docket.rest(), state.interrupts.docket.rest())
         } else {
             (state.docket.due(now, patience), state.interrupts.docket.due(now, patience))
         };
-        if cases.is_empty() && interrupts.is_empty() {
-            return;
-        }
-        let queued = queued();
         // What is queued by now is too late for whom something speaks against.
         let still_queued = |ground: Ground| if ground.is_evidence() { &[][..] } else { &queued };
         for judged in state.docket.excuse(cases, &queued, is_end) {
@@ -235,10 +233,18 @@ impl Watch {
 }
 
 impl State {
+    /// Whether a case is to be judged at `now`. Of the time since the last look, half the patience counts at most.
+    fn look(&mut self, now: Duration, patience: Duration) -> bool {
+        let (looked, most) = (mem::replace(&mut self.looked, now), patience / 2);
+        self.docket.postpone(looked, now, most);
+        self.interrupts.docket.postpone(looked, now, most);
+        self.docket.is_due(now, patience) || self.interrupts.docket.is_due(now, patience)
+    }
+
     /// Whether there is something to say of a subject: it was not told of, or was invalidated in vain since.
     fn has_news(&mut self, stale: &Stale, now: u64) -> bool {
         let Some(told) = self.docket.told(&stale.key()) else { return true };
-        let since = std::mem::replace(&mut told.looked_until, now);
+        let since = mem::replace(&mut told.looked_until, now);
         self.log
             .all_since(since)
             .any(|received| judge::missed(&stale.entry, received, |_| false).meant == Meant::ForThis)
@@ -247,8 +253,11 @@ impl State {
     /// Whether nobody was seen to use anything of what an IOTLB invalidation names.
     fn is_idle(&self, invalidation: &Descriptor) -> bool {
         let Descriptor::Iotlb { scope, .. } = invalidation else { return false };
-        let is_used = self.spaces.iter().any(|space| extent(*scope, space).is_some());
-        *scope != IotlbScope::Global && !is_used
+        match *scope {
+            IotlbScope::Domain(domain) => !self.users.contains(&(domain, None)),
+            IotlbScope::Pasid(domain, pasid) => !self.users.contains(&(domain, Some(pasid))),
+            IotlbScope::Global | IotlbScope::Pages(..) | IotlbScope::PasidPages(..) => false,
+        }
     }
 }
 
@@ -262,3 +271,6 @@ fn frames(translation: Translation) -> VirtRange {
 const fn address(place: PhysAddr) -> VirtAddr {
     VirtAddr(place.0)
 }
+
+#[cfg(test)]
+mod tests;

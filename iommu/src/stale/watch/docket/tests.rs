@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Case, Docket, MOST_OPEN, Subject};
+use super::{Case, Docket, MOST_AT_ONCE, MOST_OPEN, Subject};
 use crate::spec::descriptor::{ContextScope, Descriptor, IotlbScope, PasidScope, Wait};
 use crate::stale::{Ground, Moment};
 
@@ -65,10 +65,10 @@ fn a_case_is_due_when_its_time_is_over_or_there_is_a_ground() {
     assert_eq!(first.due(ms(5), PATIENCE)[0].2, Ground::TimeOver);
     assert!(first.due(ms(9), PATIENCE).is_empty(), "once");
     let mut charged = docket();
-    charged.charge(Ground::TableReused, 1, |_, _| false);
+    charged.charge(1, |_, _| None);
     assert!(charged.due(ms(1), PATIENCE).is_empty());
-    charged.charge(Ground::FrameReused, 1, |key, _| *key == 7);
-    charged.charge(Ground::TableReused, 2, |_, _| true);
+    charged.charge(1, |key, _| (*key == 7).then_some(Ground::FrameReused));
+    charged.charge(2, |_, _| Some(Ground::TableReused));
     charged.hear(&IOTLB, at(1));
     charged.hear(&PASIDS, at(1));
     charged.complete(2);
@@ -95,6 +95,7 @@ fn software_has_done_its_part_when_it_waits_for_all_that_is_needed() {
     let mut case = Case::new(Both, at(0));
     assert!(!case.is_under_way(&[PASIDS, WAIT]));
     assert!(!case.is_under_way(&[PASIDS, IOTLB]));
+    assert!(!case.is_under_way(&[WAIT, PASIDS, IOTLB]) && !case.is_under_way(&[PASIDS, WAIT, IOTLB]));
     assert!(case.is_under_way(&[PASIDS, IOTLB, WAIT]));
     case.hear(&IOTLB, at(1));
     assert!(case.is_under_way(&[PASIDS, WAIT]));
@@ -119,6 +120,10 @@ fn what_is_too_much_is_counted() {
     let mut docket = Docket::default();
     (0..MOST_OPEN as u64 + 3).for_each(|key| docket.keep(key, Case::new(Both, at(key))));
     assert_eq!((docket.tally().open, docket.tally().unjudged), (MOST_OPEN as u64, 3));
+    let (ms, after) = (Duration::from_millis, MOST_OPEN as u64 * 2);
+    let first: Vec<_> = docket.due(ms(after), PATIENCE).iter().map(|(key, ..)| *key).collect();
+    assert_eq!(first, (0..MOST_AT_ONCE as u64).collect::<Vec<_>>(), "the oldest, and no more at once");
+    assert!(docket.is_due(ms(after), PATIENCE) && !docket.is_due(ms(1), PATIENCE));
     let order: Vec<_> = docket.rest().iter().map(|(key, ..)| *key).collect();
     assert!(order.is_sorted(), "the oldest first");
 }
