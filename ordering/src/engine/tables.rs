@@ -101,7 +101,7 @@ impl<W: Word> Entry<W> {
         after
     }
 
-    /// The fields that it reads.
+    /// The fields that it reads, with those that it counts in.
     pub(super) fn reads(&self) -> W {
         let reads = self.guard.fields() | self.counted;
         self.copies.iter().fold(reads, |reads, copy| reads | copy.from.mask())
