@@ -9,7 +9,7 @@ use super::persistent::{Agents, Chooser};
 use super::symmetry::{Alike, canonical};
 use super::tables::{Entry, Origin, Tables};
 use super::word::Word;
-use super::{Reduction, Reductions};
+use super::{PersistentSets, Reduction, Reductions};
 use crate::model::PropertyId;
 
 /// A violation: the least in this order is reported.
@@ -102,7 +102,7 @@ impl<'t, W: Word> Expander<'t, W> {
         if self.tables.properties.concern_states() {
             self.note(self.tables.properties.broken(state), depth, state, None);
         }
-        let chosen = if self.reductions.persistent_sets == Reduction::On {
+        let chosen = if self.reductions.persistent_sets != PersistentSets::Off {
             self.choose(state, depth)
         } else {
             Agents::MAX
