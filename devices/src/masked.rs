@@ -39,6 +39,13 @@ impl MaskedBytes {
         }
     }
 
+    /// Sets every bit that software may change or clear to 0.
+    pub fn reset(&mut self) {
+        for (at, byte) in self.bytes.iter_mut().enumerate() {
+            *byte &= !(self.writable[at] | self.clears[at]);
+        }
+    }
+
     /// Software may change the bits of `mask` at `offset`.
     pub fn allow(&mut self, offset: u16, mask: &[u8]) {
         join(&mut self.writable, offset, mask);

@@ -129,6 +129,10 @@ impl Function for PciEngine {
         }
     }
 
+    fn reset(&self) {
+        self.engine.reset(&self.worker);
+    }
+
     fn configured(&self) {
         self.engine.endpoint().send_unmasked(self.engine.table());
         self.worker.wake();

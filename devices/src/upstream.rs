@@ -57,6 +57,13 @@ pub trait Port: Send {
     /// Switches translating ahead.
     fn set_ats(&mut self, ats: Ats);
 
+    /// The function was reset: what it kept of translations is gone and used by no request in flight, and it translates
+    /// no more ahead.
+    fn reset(&mut self);
+
+    /// The function has given up its page requests: answers that are on their way reach nobody.
+    fn drop_responses(&mut self);
+
     /// Asks software for a page.
     ///
     /// # Errors

@@ -27,8 +27,8 @@ enum Image {
     Bare(BareImage),
     /// The driver, and which of its programs.
     Driver(&'static str),
-    /// Its workload, with the mistake that the guest is named after.
-    Bug,
+    /// One of its programs, with the mistake that the guest is named after.
+    Bug(&'static str),
 }
 
 const fn bare(
@@ -37,22 +37,26 @@ const fn bare(
     devices: &'static [&'static str],
     image: BareImage,
 ) -> Guest {
-    Guest { name, about, devices, unit: "", image: Image::Bare(image) }
+    // It tells a stale use itself, before it invalidates.
+    let unit = if matches!(image, BareImage::Testdev) { "report=first-use" } else { "" };
+    Guest { name, about, devices, unit, image: Image::Bare(image) }
 }
 
 const fn driver(name: &'static str, about: &'static str, unit: &'static str, image: Image) -> Guest {
     Guest { name, about, devices: &["dma-engine", "dma-engine"], unit, image }
 }
 
+/// Where a later wait, or a flush of everything, would excuse the mistake, every use before an invalidation is to count: the
+/// devices idle while the driver unmaps.
 const fn bug(name: &'static str, about: &'static str, unit: &'static str) -> Guest {
-    driver(name, about, unit, Image::Bug)
+    driver(name, about, unit, Image::Bug("workload"))
 }
 
 /// What the name of a driver with a mistake begins with; the rest is the mistake's.
 const BUG: &str = "vtd-bug-";
 
 /// The guests, the smallest first.
-pub const GUESTS: [Guest; 19] = [
+pub const GUESTS: [Guest; 25] = [
     bare("hello", "says hello", &[], BareImage::Hello),
     bare("echo", "puts out what it is told, up to a `.`", &[], BareImage::Echo),
     bare("edu", "drives edu: registers, transfers, MSI, INTx", &["edu"], BareImage::Edu),
@@ -65,7 +69,8 @@ pub const GUESTS: [Guest; 19] = [
     driver(
         "vtd-test",
         "drives a VT-d unit: every mode, what each invalidation reaches, interrupts, page requests",
-        "",
+        // It tells each stale use itself, before it invalidates.
+        "report=first-use",
         Image::Driver("vtd-test"),
     ),
     driver(
@@ -80,18 +85,51 @@ pub const GUESTS: [Guest; 19] = [
         "",
         Image::Driver("workload"),
     ),
+    driver(
+        "vtd-detach",
+        "attaches a device and detaches it, by registers alone, without a mistake",
+        "",
+        Image::Driver("detach"),
+    ),
     bug("vtd-bug-missing-flush", "unmaps pages without an invalidation", ""),
     bug("vtd-bug-wrong-domain", "invalidates unmapped pages in another domain", ""),
     bug("vtd-bug-wrong-pasid", "invalidates unmapped pages of another process", ""),
     bug("vtd-bug-ih-after-table-change", "sets IH where a page table was replaced", ""),
-    bug("vtd-bug-device-tlb-first", "invalidates the device's TLB before the IOTLB", "report=after-wait"),
+    bug("vtd-bug-device-tlb-first", "invalidates the device's TLB before the IOTLB", ""),
     bug("vtd-bug-device-tlb-forgotten", "invalidates the IOTLB and not the device's TLB", ""),
-    bug("vtd-bug-no-wait", "waits for no invalidation", "queue=when-asked"),
-    bug("vtd-bug-free-before-wait", "gives pages back before the wait is over", "queue=when-asked"),
+    bug("vtd-bug-no-wait", "waits for no invalidation", "queue=when-asked,report=first-use"),
+    bug(
+        "vtd-bug-free-before-wait",
+        "gives pages back before the wait is over",
+        "queue=when-asked,report=first-use",
+    ),
     bug("vtd-bug-cm-map-without-flush", "maps without an invalidation though CAP.CM is 1", "caching-mode=on"),
     bug("vtd-bug-pasid-entry-kept", "changes PASID entries and keeps their cached copies", ""),
     bug("vtd-bug-context-entry-kept", "moves devices and keeps their cached context entries", "scalable=off"),
     bug("vtd-bug-interrupt-entry-kept", "moves interrupts and keeps their cached entries", ""),
+    bug("vtd-bug-pasid-entry-in-place", "changes PASID entries that are present, word by word", "pasid=0"),
+    bug(
+        "vtd-bug-context-entry-in-place",
+        "changes context entries that are present, word by word",
+        "scalable=off,context=0",
+    ),
+    bug(
+        "vtd-bug-interrupt-entry-in-place",
+        "changes interrupt entries that are present, half by half",
+        "interrupt=0",
+    ),
+    driver(
+        "vtd-bug-context-cache-forgotten",
+        "detaches a device by registers and invalidates the IOTLB alone",
+        "",
+        Image::Bug("detach"),
+    ),
+    bug(
+        "vtd-bug-large-page-half-flushed",
+        "unmaps the middle of large pages and invalidates one page of it",
+        // The rest goes with the domain soon after.
+        "split-large=on,report=first-use",
+    ),
 ];
 
 impl Guest {
@@ -106,7 +144,7 @@ impl Guest {
     pub fn file(&self) -> Vec<u8> {
         match self.image {
             Image::Bare(image) => image.elf(ElfWidth::Bits32),
-            Image::Driver(_) | Image::Bug => DRIVER.to_vec(),
+            Image::Driver(_) | Image::Bug(_) => DRIVER.to_vec(),
         }
     }
 
@@ -117,8 +155,9 @@ impl Guest {
             Image::Bare(_) => None,
             Image::Driver(program) => Some(format!("run={program}")),
             // Once is enough to see it.
-            Image::Bug => {
-                Some(format!("run=workload rounds=1 bug={}", self.name.strip_prefix(BUG).unwrap_or_default()))
+            Image::Bug(program) => {
+                let mistake = self.name.strip_prefix(BUG).unwrap_or_default();
+                Some(format!("run={program} rounds=1 bug={mistake}"))
             }
         }
     }

@@ -1,13 +1,15 @@
 //! The stale-use report: a device used a translation that the tables no longer contain, and this is the invalidation
 //! that is missing.
 //!
-//! Invariant: a report is made of what was read, cached, changed and received, never of time alone; one for each cached
-//! entry and change. Whoever does not watch pays nothing.
+//! Invariant: a report is made of what was read, cached, changed and received; time only ends the waiting for an
+//! invalidation. A cached entry and its change have one report for each mistake. Whoever does not watch pays nothing.
 //!
-//! Read in this order: this file (what a report says), [`watch`] (how it is noticed), `judge` (why no invalidation
-//! covered it, and which would have), [`Mistake`] (what of it the driver's author is to be told), `text` and `json`;
-//! [`interrupt`] is the same of interrupt entries, [`unused`] what nobody has used yet.
+//! Read in this order: this file (what a report says), [`watch`] (how a use is noticed, kept and judged), `judge` (why no
+//! invalidation covered it, and which would have), [`Mistake`] (what of it the driver's author is to be told), `text` and
+//! `json`; [`interrupt`] is the same of interrupt entries, [`in_place`] entries that were changed while they were present,
+//! [`unused`] what nobody has used yet.
 
+pub mod in_place;
 pub mod interrupt;
 mod json;
 mod judge;
@@ -21,13 +23,17 @@ use std::time::Duration;
 
 use mmu::address::{PageSize, PhysAddr, VirtAddr};
 use mmu::cache::Translation;
+use mmu::pte::Pte;
 
 pub use mistake::{Mistake, Thing};
+pub(crate) use text::InWords;
 
+use self::in_place::ChangedInPlace;
 use crate::spec::descriptor::Descriptor;
 use crate::spec::fault::FaultReason;
+use crate::spec::paging::SecondStageEntry;
 use crate::vtd::port::Request;
-use crate::vtd::{Requester, SpaceKey, Table};
+use crate::vtd::{Requester, SpaceKey, StageKind, Table};
 
 /// When something happened: events are fills and invalidations.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -47,6 +53,55 @@ pub enum Holder {
     TableCaches,
     /// The device's TLB.
     DeviceTlb,
+}
+
+/// What a device did with what was cached.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Kind {
+    /// It reached memory by a translation, or was refused by a cached failure.
+    Translation,
+    /// Its request was refused by a walk through cached table entries.
+    Refusal,
+    /// The walk of its request read the table at this address, which the tables do not lead to any more.
+    Table(PhysAddr),
+}
+
+/// Why a use counts.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Ground {
+    /// Every use between a change and its invalidation does.
+    AtOnce,
+    /// The frame was mapped writable in another address space, or was walked as a table, before the invalidation.
+    FrameReused,
+    /// The table was mapped as a page before the invalidation.
+    TableReused,
+    /// The page or the interrupt entry was changed again before an invalidation of it came, which is for that change then.
+    ChangedAgain,
+    /// The invalidation was not completed within the time that software has.
+    TimeOver,
+    /// The invalidation was not completed when the guest ended.
+    TheEnd,
+}
+
+impl Ground {
+    /// Whether something was seen that makes it too late for an invalidation, so that nothing is waited for.
+    pub(crate) const fn is_evidence(self) -> bool {
+        match self {
+            Self::AtOnce | Self::FrameReused | Self::TableReused | Self::ChangedAgain => true,
+            Self::TimeOver | Self::TheEnd => false,
+        }
+    }
+}
+
+/// For what an invalidation that did not help was meant.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Meant {
+    /// For something else.
+    ForOthers,
+    /// For something else, or for this: nobody can tell.
+    Perhaps,
+    /// For this.
+    ForThis,
 }
 
 /// A table entry that says something else than it did when it was read.
@@ -75,8 +130,10 @@ pub enum Why {
     OtherPasid,
     /// It named other pages.
     OtherPages,
-    /// It named other interrupt entries.
+    /// It named other interrupt entries, which had not changed since software spoke of them last.
     OtherEntries,
+    /// It named other interrupt entries, and was or may have been meant for those.
+    EntriesOfTheirOwn,
     /// It named another device.
     OtherDevice,
     /// It was for a device TLB; the IOTLB kept the translation.
@@ -104,11 +161,19 @@ pub struct Missed {
     pub invalidation: Descriptor,
     /// Why it did not help.
     pub why: Why,
+    /// What it was for.
+    pub meant: Meant,
 }
 
 /// The use of a translation that the tables no longer contain.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StaleUse {
+    /// What was done with it.
+    pub kind: Kind,
+    /// Why it counts.
+    pub ground: Ground,
+    /// Uses of it since the change, until it was judged.
+    pub uses: u64,
     /// Who used it.
     pub requester: Requester,
     /// Where, and for what.
@@ -117,24 +182,53 @@ pub struct StaleUse {
     pub holder: Holder,
     /// Whose translation it is, as invalidations name it.
     pub space: SpaceKey,
-    /// What it says; with CAP.CM, that there is none.
+    /// What it says; of a refusal, and of a failure that is cached with CAP.CM, why there is none.
     pub cached: Result<Translation, FaultReason>,
     /// What the tables say.
     pub now: Result<Translation, FaultReason>,
     /// When it was filled.
     pub filled: Moment,
-    /// When it was used.
+    /// When it was first used after the change.
     pub used: Moment,
     /// What changed since.
     pub change: Change,
-    /// The newest invalidations received since the changed entry was read, in order.
+    /// If the entry that it rests on was read while software changed it piece by piece: that change.
+    pub in_place: Option<ChangedInPlace>,
+    /// The invalidations received since the changed entry was read, in order: of many the ones that concern the page most.
     pub received: Vec<Missed>,
-    /// Earlier ones since then that are not listed.
+    /// Others since then that are not listed.
     pub forgotten: u64,
     /// The first of what was queued and not carried out yet, in its order.
     pub queued: Vec<Descriptor>,
     /// The smallest invalidations that would have helped, in their order; only a wait if they are queued.
     pub remedy: Vec<Descriptor>,
+}
+
+impl Change {
+    /// The size of the large page that the entry mapped, if it did, among the addresses that requests name: those of the
+    /// second stage are others where `stages` are nested.
+    pub(crate) fn large_page(&self, stages: StageKind) -> Option<PageSize> {
+        let level = match (self.table, stages) {
+            (Table::FirstStage { level }, StageKind::First | StageKind::Second | StageKind::Nested)
+            | (Table::SecondStage { level }, StageKind::Second) => level,
+            (Table::SecondStage { .. }, StageKind::First | StageKind::Nested)
+            | (Table::Root | Table::Context | Table::PasidDirectory | Table::Pasid, _) => return None,
+        };
+        PageSize::of_level(level).filter(|_| self.leaf && level > 1)
+    }
+
+    /// Whether the entry leads to another table now, which may map some of the pages as before.
+    pub(crate) fn leads_to_table(&self) -> bool {
+        let Some(is) = self.is else { return false };
+        match self.table {
+            Table::FirstStage { level } => Pte(is).is_present() && level > 1 && is & Pte::LARGE == 0,
+            Table::SecondStage { level } => {
+                let entry = SecondStageEntry(is);
+                entry.is_present() && !entry.is_leaf(level)
+            }
+            Table::Root | Table::Context | Table::PasidDirectory | Table::Pasid => true,
+        }
+    }
 }
 
 impl StaleUse {

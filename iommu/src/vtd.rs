@@ -7,7 +7,7 @@
 //!
 //! Read in this order: [`options`], `registers` and `command` (what software says), `route` and `walk` (how an address is
 //! translated), [`port`] (who asks), `invalidate` and `queue` (what is forgotten, and when that is complete),
-//! `device_tlb`, `faults`, `requests`, [`interrupts`]; [`knobs`] make the hardware late or faulty, `inspect`
+//! `device_tlb`, `time_out`, `faults`, `requests`, [`interrupts`]; [`knobs`] make the hardware late or faulty, `inspect`
 //! looks past the caches, `audit` at all that they hold.
 
 mod audit;
@@ -27,6 +27,7 @@ mod requests;
 mod route;
 mod table_cache;
 mod tags;
+mod time_out;
 mod trail;
 mod walk;
 
@@ -45,6 +46,7 @@ pub use self::registers::{REGISTER_BYTES, Width};
 pub use self::requests::RequestOutcome;
 pub use self::route::Requester;
 pub use self::tags::{SpaceKey, StageKind};
+pub use self::time_out::TimeOut;
 pub use self::trail::{Reading, Table};
 
 pub(crate) use self::invalidate::{Extent, extent};
@@ -67,8 +69,9 @@ use crate::spec::command::{RootTable, TableMode};
 use crate::spec::fault::FaultReason;
 use crate::spec::id::SourceId;
 use crate::stale::StaleUse;
+use crate::stale::in_place::ChangedInPlace;
 use crate::stale::interrupt::StaleInterrupt;
-use crate::stale::watch::Watch;
+use crate::stale::watch::{Tally, Watch};
 
 /// In [`Vtd::mode`], beside RTADDR: translation is on.
 const TRANSLATING: u64 = 1;
@@ -97,6 +100,7 @@ pub struct Vtd {
     devices: RwLock<HashMap<SourceId, Arc<Device>>>,
     requests: Mutex<Requests>,
     queue: Mutex<Queue>,
+    time_outs: Mutex<Vec<TimeOut>>,
     /// The machine ends: no descriptor is executed any more.
     is_off: AtomicBool,
     watch: Option<Watch>,
@@ -125,6 +129,7 @@ impl Vtd {
             devices: RwLock::default(),
             requests: Mutex::default(),
             queue: Mutex::default(),
+            time_outs: Mutex::default(),
             is_off: AtomicBool::new(false),
         })
     }
@@ -150,19 +155,53 @@ impl Vtd {
     /// The stale uses that were noticed since this was asked last, oldest first.
     #[must_use]
     pub fn take_stale_uses(&self) -> Vec<StaleUse> {
+        self.judge();
         self.watch.as_ref().map(Watch::take).unwrap_or_default()
     }
 
     /// The uses of stale interrupt entries that were noticed since this was asked last, oldest first.
     #[must_use]
     pub fn take_stale_interrupts(&self) -> Vec<StaleInterrupt> {
+        self.judge();
         self.watch.as_ref().map(Watch::take_interrupts).unwrap_or_default()
     }
 
     /// Stale uses that were noticed so far, of translations and of interrupt entries, also those that nobody took in time.
     #[must_use]
     pub fn stale_use_count(&self) -> u64 {
+        self.judge();
         self.watch.as_ref().map_or(0, Watch::count)
+    }
+
+    /// The entries that software was seen to change while they were present, since this was asked last, oldest first.
+    #[must_use]
+    pub fn take_changes_in_place(&self) -> Vec<ChangedInPlace> {
+        self.watch.as_ref().map(Watch::take_changed).unwrap_or_default()
+    }
+
+    /// Changes of entries in place that were seen so far, also those that nobody took in time.
+    #[must_use]
+    pub fn change_in_place_count(&self) -> u64 {
+        self.watch.as_ref().map_or(0, Watch::changed_count)
+    }
+
+    /// What became of the uses that were kept until they could be judged.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.watch.as_ref().map(Watch::tally).unwrap_or_default()
+    }
+
+    /// No invalidation comes any more: the uses that wait to be judged count, unless software waits for the unit.
+    pub fn judge_the_rest(&self) {
+        if let Some(watch) = &self.watch {
+            watch.judge(true, || self.queued());
+        }
+    }
+
+    fn judge(&self) {
+        if let Some(watch) = &self.watch {
+            watch.judge(false, || self.queued());
+        }
     }
 
     /// Cached translations that were too many to be watched for stale uses.
@@ -174,6 +213,11 @@ impl Vtd {
     /// Readings are recorded only if somebody wants to know of stale uses.
     fn recorder(&self) -> Recorder {
         self.watch.as_ref().map_or(Recorder::OFF, |watch| Recorder::on(watch.now()))
+    }
+
+    /// The same for a walk, which tells what it reads itself from what was read before it.
+    fn walk_recorder(&self) -> Recorder {
+        self.watch.as_ref().map_or(Recorder::OFF, |watch| Recorder::on(watch.begin_walk()))
     }
 
     #[inline]
@@ -208,9 +252,13 @@ impl Vtd {
             return Ok(Route::untranslated());
         }
         let root = self.offered(RootTable::decode(mode));
-        let Found { route, evicted } = self.routes.find(&self.memory, root, requester, reach, recorder);
+        let now = recorder.began();
+        let Found { route, evicted, read } = self.routes.find(&self.memory, root, requester, reach, recorder);
         if evicted {
             self.forget_routes();
+        }
+        if let (Some(watch), Reach::Caches) = (&self.watch, reach) {
+            watch.read_route(requester, &read, now);
         }
         route
     }

@@ -132,3 +132,7 @@ fn membarrier(command: libc::c_int) -> bool {
     let status = unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) };
     status == 0
 }
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;

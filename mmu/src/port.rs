@@ -132,9 +132,9 @@ impl Wiring {
         access: Access,
     ) -> Result<Translation, Fault> {
         let at = Instant::now();
-        let ticket = section.begin_fill(context.tag);
-        let walked = walk(self.frames.memory(), context.root, address, access)?;
-        section.fill(ticket, address, walked);
+        let walked = filled(section, context.tag, address, || {
+            walk(self.frames.memory(), context.root, address, access)
+        })?;
         let permission =
             if walked.permission.write { step::Permission::ReadWrite } else { step::Permission::ReadOnly };
         let action = Action::Walk(permission);
@@ -142,6 +142,19 @@ impl Wiring {
         self.observer.record(Event { at, ..Event::now(self.agent, action, address.page(), frame) });
         Ok(walked)
     }
+}
+
+/// What `walk` finds, and it is filled in, unless it was invalidated since the walk began.
+fn filled(
+    section: &Section<'_>,
+    tag: Tag,
+    address: VirtAddr,
+    walk: impl FnOnce() -> Result<Translation, Fault>,
+) -> Result<Translation, Fault> {
+    let ticket = section.begin_fill(tag);
+    let walked = walk()?;
+    section.fill(ticket, address, walked);
+    Ok(walked)
 }
 
 impl<'port, Held> InFlight<'port, Held> {
@@ -192,3 +205,7 @@ impl fmt::Debug for Port {
         f.debug_struct("Port").field("agent", &self.wiring.agent).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;

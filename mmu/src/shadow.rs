@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use thiserror::Error;
 
 use crate::address::{Access, VirtAddr, VirtRange};
-use crate::address_space::{AddressSpace, FaultError};
+use crate::address_space::{AddressSpace, FaultError, MappedPage};
 use crate::frame::FrameRef;
 use crate::notifier::{Invalidation, InvalidationSequence, MmuNotifier, SequenceSnapshot, WouldBlock};
 use crate::pte::Pte;
@@ -144,12 +144,22 @@ impl ShadowMmu {
     /// # Errors
     /// [`ShadowError`] if there is nothing to be had at the address.
     pub fn begin_fault(&self, address: VirtAddr, access: Access) -> Result<PendingFault, ShadowError> {
+        self.begin_fault_by(address, |space| space.page(address, access))
+    }
+
+    /// The same, with the look-up to be made: a test lets something happen behind it.
+    fn begin_fault_by(
+        &self,
+        address: VirtAddr,
+        look_up: impl FnOnce(&AddressSpace) -> Result<MappedPage, FaultError>,
+    ) -> Result<PendingFault, ShadowError> {
         if !self.window.contains(address) {
             return Err(ShadowError::OutsideWindow { address, window: self.window });
         }
+        // Before the look-up: what is invalidated from here on may be what it finds.
         let since = self.sequence.snapshot();
         let space = self.space.upgrade().ok_or(ShadowError::Ended)?;
-        let found = space.page(address, access)?;
+        let found = look_up(&space)?;
         let writable = found.entry.is_writable() && found.entry.is_dirty();
         let permission = if writable { Permission::ReadWrite } else { Permission::ReadOnly };
         Ok(PendingFault { page: address.page(), since, frame: found.frame, permission })

@@ -1,7 +1,7 @@
-//! The atomics, locks and barriers that [`drain`](crate::drain) and [`cache`](crate::cache) are written on:
-//! the standard library's, or loom's under `--cfg loom`.
+//! The atomics, locks and barriers that [`drain`](crate::drain), [`cache`](crate::cache) and the notifiers' sequence are
+//! written on: the standard library's, or loom's under `--cfg loom`.
 //!
-//! Invariant: those two modules take every primitive that orders memory from here, so that the model checker
+//! Invariant: those modules take every primitive that orders memory from here, so that the model checker
 //! sees exactly the protocol that runs. membarrier(2) is outside loom's model; there the light and the heavy half
 //! of the asymmetric barrier are both a sequentially consistent fence, which is what the pair guarantees
 //! (C++ P1202, `asymmetric_thread_fence_light` and `_heavy`).

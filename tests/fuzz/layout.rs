@@ -3,7 +3,7 @@
 //! Invariant: it knows bit numbers by itself. What is not spoilt translates: a device at [`SOURCES`], with the PASIDs 0
 //! (first stage), 1 (second), 2 (nested), 3 (none), 4 (first, five levels), an address made of [`INDICES`].
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use iommu::spec::id::SourceId;
@@ -60,10 +60,14 @@ pub(super) struct Layout {
     named: HashSet<u64>,
     /// The same of large pages, without the bits of the frame that lie inside.
     named_large: HashSet<u64>,
+    /// What was laid out, by its place.
+    sound: HashMap<PhysAddr, u64>,
 }
 
 /// The frame bits of a table entry.
 const FRAME: u64 = 0x000f_ffff_ffff_f000;
+/// What an entry allows, in both stages: present or R, R/W or W, U/S.
+const ALLOWS: u64 = 7;
 /// The entry is a large page.
 const LARGE: u64 = 1 << 7;
 /// Frames of large pages, as powers of two.
@@ -73,51 +77,57 @@ impl Layout {
     /// Sound tables.
     pub(super) fn new(memory: &Arc<PhysicalMemory>, mode: Mode) -> Self {
         let memory = Arc::clone(memory);
-        let mut layout = Self { memory, mode, named: HashSet::new(), named_large: HashSet::new() };
-        layout.put_contexts();
+        let mut layout =
+            Self { memory, mode, named: HashSet::new(), named_large: HashSet::new(), sound: HashMap::new() };
+        layout.lay_contexts();
         for (pasid, words) in (0..).zip(pasid_entries()) {
             for (at, word) in (0..).step_by(8).zip(words) {
-                layout.put(place(PASIDS, pasid * 8).offset(at), word);
+                layout.lay(place(PASIDS, pasid * 8).offset(at), word);
             }
         }
-        layout.put(place(DIRECTORY, 0), PASIDS << 12 | 1);
+        layout.lay(place(DIRECTORY, 0), PASIDS << 12 | 1);
         for index in INDICES {
             for level in 2..=5 {
-                layout.put(place(FIRST_STAGE + level, index), (FIRST_STAGE + level - 1) << 12 | 7);
+                layout.lay(place(FIRST_STAGE + level, index), (FIRST_STAGE + level - 1) << 12 | 7);
             }
             for level in 2..=4 {
-                layout.put(place(SECOND_STAGE + level, index), (SECOND_STAGE + level - 1) << 12 | 3);
+                layout.lay(place(SECOND_STAGE + level, index), (SECOND_STAGE + level - 1) << 12 | 3);
             }
-            layout.put(place(FIRST_STAGE + 1, index), (DATA + index) << 12 | 7);
+            layout.lay(place(FIRST_STAGE + 1, index), (DATA + index) << 12 | 7);
         }
         // One to one, so that the first stage's tables are where the nested one looks for them.
         for frame in 0..FRAMES {
-            layout.put(place(SECOND_STAGE + 1, frame), frame << 12 | 3);
+            layout.lay(place(SECOND_STAGE + 1, frame), frame << 12 | 3);
         }
         layout
     }
 
-    fn put_contexts(&mut self) {
+    fn lay_contexts(&mut self) {
         for half in [0, 1] {
-            self.put(place(ROOT, half), CONTEXTS << 12 | 1);
+            self.lay(place(ROOT, half), CONTEXTS << 12 | 1);
         }
         for source in SOURCES {
             let devfn = u64::from(source.devfn());
             match self.mode {
                 Mode::Legacy => {
                     let words = [(SECOND_STAGE + 4) << 12 | 1 << 2 | 1, 2 | 1 << 8];
-                    self.put_words(place(CONTEXTS, devfn * 2), words);
+                    self.lay_words(place(CONTEXTS, devfn * 2), words);
                 }
                 Mode::Scalable => {
-                    self.put_words(place(CONTEXTS, devfn % 128 * 4), [DIRECTORY << 12 | 0b11101, 0]);
+                    self.lay_words(place(CONTEXTS, devfn % 128 * 4), [DIRECTORY << 12 | 0b11101, 0]);
                 }
             }
         }
     }
 
-    fn put_words(&mut self, place: PhysAddr, words: [u64; 2]) {
-        self.put(place, words[0]);
-        self.put(place.offset(8), words[1]);
+    fn lay_words(&mut self, place: PhysAddr, words: [u64; 2]) {
+        self.lay(place, words[0]);
+        self.lay(place.offset(8), words[1]);
+    }
+
+    fn lay(&mut self, place: PhysAddr, word: u64) {
+        self.sound.insert(place, word);
+        self.put(place, word);
     }
 
     /// Stores a word, and remembers what it may name.
@@ -156,17 +166,27 @@ impl Layout {
             SECOND_STAGE + 1,
             SECOND_STAGE + 2,
             SECOND_STAGE + 3,
+            SECOND_STAGE + 4,
         ]);
         let place = self.entry(table, choices);
-        let word = match choices.below(6) {
+        let word = match choices.below(12) {
             0 | 1 => choices.spoil(self.memory.load(place), 1),
             2 => 0,
             // A link to any of the tables, itself among them, or to data.
             3 => choices.below(FRAMES) << 12 | choices.of(&[1, 3, 7]),
             4 => choices.below(4) << choices.of(&[21, 30]) | 0x80 | choices.of(&[1, 3, 7]),
+            // What was there allows something else: a level that forbids what the others allow is rare otherwise.
+            5..=7 => self.sound_at(place) & !ALLOWS | choices.of(&[1, 2, 3, 5, 7]),
+            // A driver mends it: tables that are spoilt more and more lead nowhere.
+            8..=10 => self.sound_at(place),
             _ => choices.number(),
         };
         self.put(place, word);
+    }
+
+    /// What was laid out there, if anything was.
+    fn sound_at(&self, place: PhysAddr) -> u64 {
+        self.sound.get(&place).copied().unwrap_or_default()
     }
 
     fn entry(&self, table: u64, choices: &mut Choices<'_>) -> PhysAddr {

@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use iommu::spec::interrupt::Msi;
-use iommu::stale::watch::{Patience, StaleOptions, Watching};
+use iommu::stale::watch::{Judging, StaleOptions, Watching};
 use iommu::vtd::interrupts::MsiSink;
-use iommu::vtd::options::{CacheSizes, CachingMode, VtdOptions};
+use iommu::vtd::options::{CacheSizes, CachingMode, LargePages, VtdOptions};
 use iommu::vtd::{Vtd, Width};
 use mmu::memory::PhysicalMemory;
 
@@ -91,7 +92,9 @@ pub(super) fn options(choices: &mut Choices<'_>) -> VtdOptions {
         caches: choices.of(&[CacheSizes::default(), TINY, CacheSizes::OFF]),
         stale: StaleOptions {
             watching: choices.of(&[Watching::Off, Watching::EveryUse]),
-            patience: choices.of(&[Patience::FirstUse, Patience::AfterWait]),
+            judging: choices.of(&[Judging::AtOnce, Judging::Late(Duration::ZERO), Judging::default()]),
         },
+        answer_time_out: None,
+        large_pages: choices.of(&[LargePages::Whole, LargePages::InPieces]),
     }
 }

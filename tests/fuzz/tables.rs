@@ -31,6 +31,7 @@ pub(super) const EXPECTED: &[&str] = &[
     "page request",
     "outside memory",
     "stale",
+    "denied above a leaf",
 ];
 
 /// Entries of a device's TLB, if anything is cached at all.
@@ -167,6 +168,9 @@ impl Fuzz {
         let source = SOURCES[which];
         let expected = look(&self.tables(), source, pasid.map(Pasid::number), address, access);
         self.inspect(Requester { source, pasid }, &request, &expected);
+        if expected.is_denied_above {
+            census.note("denied above a leaf");
+        }
         let (port, ats) = &mut self.ports[which];
         let admitted = expected.reached.filter(|_| expected.admits(address, *ats));
         let got = match port.translate(request) {

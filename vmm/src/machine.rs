@@ -108,7 +108,7 @@ impl Machine {
         let Self { processors, board, end } = self;
         let mut threads = Vec::new();
         let late = board.lateness().into_iter();
-        let late = late.map(|every| answer_late(every, Arc::clone(&board), Arc::clone(&end)));
+        let late = late.map(|every| look_after_late(every, Arc::clone(&board), Arc::clone(&end)));
         let starts = processors.into_iter().map(|it| start(it, Arc::clone(&board), Arc::clone(&end)));
         for started in starts.chain(late) {
             match started {
@@ -140,12 +140,12 @@ fn start(mut processor: Processor, board: Arc<Board>, end: Arc<End>) -> io::Resu
     })
 }
 
-/// Lets the devices that are late answer, on a thread of its own: a whole queue may wait for them, and the console must
+/// Lets the devices that are late answer, and the unit give up those that never do, on a thread of its own: a whole queue may wait for them, and the console must
 /// see meanwhile that the guest's time is over.
-fn answer_late(every: Duration, board: Arc<Board>, end: Arc<End>) -> io::Result<JoinHandle<()>> {
+fn look_after_late(every: Duration, board: Arc<Board>, end: Arc<End>) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("late devices".to_owned()).spawn(move || {
         while !end.is_over() {
-            board.catch_up();
+            board.look_after_late();
             thread::sleep(every);
         }
     })

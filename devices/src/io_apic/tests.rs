@@ -107,3 +107,15 @@ fn the_end_of_interrupt_register_ends_one_too() {
     chip.write(0x40, Width::Dword, 0x60);
     assert_eq!(sent.0.lock().len(), 2);
 }
+
+#[test]
+fn a_line_that_stays_high_is_one_edge() {
+    let (chip, sent) = chip();
+    store(&chip, 0x10 + 2 * 4, 0x34);
+    for level in [Level::High, Level::High, Level::Low, Level::Low] {
+        chip.set(Pin(4), level);
+    }
+    assert_eq!(sent.0.lock().len(), 1);
+    chip.set(Pin(4), Level::High);
+    assert_eq!(sent.0.lock().len(), 2);
+}

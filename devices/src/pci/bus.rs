@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use super::bar::BarRange;
 use super::config::{ConfigSpace, command, header};
-use super::endpoint::Endpoint;
+use super::endpoint::{Configured, Endpoint};
 use crate::bus::Width;
 use crate::interrupt::Wire;
 use crate::upstream::Upstream;
@@ -30,6 +30,9 @@ pub trait Function: Send + Sync {
     fn write(&self, bar: u8, offset: u64, width: Width, value: u64);
     /// Software has written to configuration space.
     fn configured(&self) {}
+    /// The function was reset, its configuration space already: on return the device is as after power-on, and uses nothing
+    /// of what it was told before.
+    fn reset(&self) {}
 }
 
 /// Device numbers of a bus.
@@ -115,8 +118,7 @@ impl PciBus {
     /// A store to configuration space.
     pub fn write_config(&self, source: SourceId, offset: u16, width: Width, value: u64) {
         let Some(slot) = self.slot(source) else { return };
-        slot.endpoint.configure(offset, width, value);
-        slot.function.configured();
+        configure(&slot.endpoint, &*slot.function, offset, width, value);
         self.overlaps.check(source, &self.decoded());
     }
 
@@ -157,6 +159,15 @@ impl PciBus {
         };
         self.slots.iter().flat_map(of).collect()
     }
+}
+
+/// A store to configuration space, and what the device has to be told of it.
+pub(crate) fn configure(endpoint: &Endpoint, function: &dyn Function, offset: u16, width: Width, value: u64) {
+    if endpoint.configure(offset, width, value) == Configured::Reset {
+        function.reset();
+        endpoint.end_reset();
+    }
+    function.configured();
 }
 
 #[cfg(test)]

@@ -157,6 +157,11 @@ impl ConfigSpace {
         self.registers.write(offset, width, value);
     }
 
+    /// Every bit that software may change or clear is 0 again, as after power-on.
+    pub fn reset(&mut self) {
+        self.registers.reset();
+    }
+
     /// Where the capability `id` lies.
     #[must_use]
     pub fn find(&self, id: CapabilityId) -> Option<u16> {

@@ -1,24 +1,26 @@
 //! What a device model holds of its own function: configuration, the way to memory, interrupts.
 //!
-//! Invariant: a request leaves only while the command register makes the function a bus master; an interrupt leaves as
+//! Invariant: a request leaves only while the command register makes the function a bus master, and when a write to
+//! configuration space is over, no request is in flight that it forbids; an interrupt leaves as
 //! MSI-X or MSI if that is enabled, else by the line, and the line is low while INTx is disabled. A message is a write
 //! like any other: by a bus master, and to memory if its address is no interrupt's. Source: PCI 3.0, 6.2.2 and 6.8.
 
+pub(crate) mod page_requests;
+
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use iommu::pasid::Pasid;
-use iommu::spec::descriptor::PageGroupResponse;
 use iommu::spec::id::SourceId;
 use iommu::spec::interrupt::Msi;
-use iommu::spec::page_request::{PageRequest, Wants};
-use iommu::vtd::RequestOutcome;
 use iommu::vtd::port::Ats;
-use mmu::address::{Access, VirtAddr};
+use mmu::address::VirtAddr;
 use parking_lot::{Mutex, MutexGuard};
 
+use self::page_requests::PageGroup;
 use super::capability::msix::{self, Vector};
-use super::capability::{address_translation, msi};
+use super::capability::{address_translation, express, msi};
 use super::config::{ConfigSpace, command};
 use crate::bus::Width;
 use crate::interrupt::{Level, Line};
@@ -33,6 +35,20 @@ pub struct Endpoint {
     line: Line,
     /// Whether the device asks for its interrupt by the line.
     asked: Mutex<Level>,
+    /// The page request that waits for its answer.
+    outstanding: Mutex<Option<PageGroup>>,
+    /// The device does not know yet that the function was reset.
+    is_resetting: AtomicBool,
+}
+
+/// What a store to configuration space has done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Configured {
+    /// What stands there.
+    Stored,
+    /// It has begun a reset of the function, of which the device has to be told before
+    /// [`end_reset`](Endpoint::end_reset).
+    Reset,
 }
 
 impl Endpoint {
@@ -40,7 +56,16 @@ impl Endpoint {
     #[must_use]
     pub fn new(source: SourceId, config: ConfigSpace, upstream: Arc<dyn Upstream>, line: Line) -> Self {
         let port = Mutex::new(upstream.port(source));
-        Self { source, config: Mutex::new(config), upstream, port, line, asked: Mutex::new(Level::Low) }
+        Self {
+            source,
+            config: Mutex::new(config),
+            upstream,
+            port,
+            line,
+            asked: Mutex::new(Level::Low),
+            outstanding: Mutex::default(),
+            is_resetting: AtomicBool::new(false),
+        }
     }
 
     /// Where it is.
@@ -59,8 +84,7 @@ impl Endpoint {
     /// # Errors
     /// [`DmaFault`] of the first page that faults.
     pub fn read(&self, pasid: Option<Pasid>, address: VirtAddr, bytes: &mut [u8]) -> Result<(), DmaFault> {
-        self.admit(pasid)?;
-        self.port.lock().read(pasid, address, bytes)
+        self.way(pasid)?.read(pasid, address, bytes)
     }
 
     /// Writes any bytes anywhere, page by page.
@@ -68,8 +92,7 @@ impl Endpoint {
     /// # Errors
     /// [`DmaFault`] of the first page that faults.
     pub fn write(&self, pasid: Option<Pasid>, address: VirtAddr, bytes: &[u8]) -> Result<(), DmaFault> {
-        self.admit(pasid)?;
-        self.port.lock().write(pasid, address, bytes)
+        self.way(pasid)?.write(pasid, address, bytes)
     }
 
     /// One atomic operation; what stood there before.
@@ -77,70 +100,7 @@ impl Endpoint {
     /// # Errors
     /// [`DmaFault`], also for an address that is no multiple of 8.
     pub fn atomic(&self, pasid: Option<Pasid>, at: VirtAddr, operation: Atomic) -> Result<u64, DmaFault> {
-        self.admit(pasid)?;
-        self.port.lock().atomic(pasid, at, operation)
-    }
-
-    /// Whether the function may ask for pages: it translates ahead and has PRI enabled.
-    #[must_use]
-    pub fn may_request_pages(&self) -> bool {
-        let config = self.config();
-        address_translation::pri_is_enabled(&config)
-            && address_translation::ats_is_enabled(&config)
-            && address_translation::pri_allocation(&config) > 0
-    }
-
-    /// Asks software for the page at `address`, as a group of one.
-    ///
-    /// # Errors
-    /// [`DmaFault`] if nobody takes page requests of this function.
-    pub fn request_page(
-        &self,
-        pasid: Option<Pasid>,
-        address: VirtAddr,
-        access: Access,
-        group: u16,
-    ) -> Result<RequestOutcome, DmaFault> {
-        self.admit(pasid)?;
-        let write = access == Access::Write;
-        self.port.lock().request_page(PageRequest {
-            source: self.source,
-            pasid,
-            address: address.page(),
-            wants: Wants { read: true, write, ..Wants::default() },
-            group,
-            last: true,
-            private_data: None,
-        })
-    }
-
-    /// Tells software that the function has stopped using `pasid` (a stop marker). No answer comes.
-    ///
-    /// # Errors
-    /// [`DmaFault`] if nobody takes page requests of this function.
-    pub fn mark_stop(&self, pasid: Pasid) -> Result<(), DmaFault> {
-        self.admit(Some(pasid))?;
-        let marker = PageRequest {
-            source: self.source,
-            pasid: Some(pasid),
-            address: VirtAddr(0),
-            wants: Wants::default(),
-            group: 0,
-            last: true,
-            private_data: None,
-        };
-        // One that finds no place is lost, and software that has seen the overflow does not wait for it.
-        self.port.lock().request_page(marker).map(|_| ())
-    }
-
-    /// The oldest answer to a page request that was not taken yet.
-    pub fn next_response(&self) -> Option<PageGroupResponse> {
-        self.port.lock().next_response()
-    }
-
-    /// Notes in the configuration space that a page request was answered by a failure.
-    pub fn note_page_request_failure(&self) {
-        address_translation::note_pri_failure(&mut self.config());
+        self.way(pasid)?.atomic(pasid, at, operation)
     }
 
     /// Interrupts: by a message if MSI is enabled, else the line is high until [`lower`](Self::lower).
@@ -181,16 +141,52 @@ impl Endpoint {
     }
 
     /// A store of configuration software, with what follows for the line.
-    pub(crate) fn configure(&self, offset: u16, width: Width, value: u64) {
-        let ahead = {
+    pub(crate) fn configure(&self, offset: u16, width: Width, value: u64) -> Configured {
+        let (ahead, gives_up, resets) = {
             let mut config = self.config();
             config.write(offset, width, value);
-            let stopped = !address_translation::pri_is_enabled(&config);
-            address_translation::set_pri_stopped(&mut config, stopped);
-            address_translation::ats_is_enabled(&config)
+            let gives_up = address_translation::take_pri_reset(&mut config);
+            (address_translation::ats_is_enabled(&config), gives_up, express::take_reset(&mut config))
         };
+        if resets {
+            self.begin_reset();
+            return Configured::Reset;
+        }
+        // A request that was admitted before holds the port to its end.
         self.port.lock().set_ats(if ahead { Ats::Enabled } else { Ats::Disabled });
+        if gives_up {
+            self.give_up_page_requests();
+        }
+        self.show_page_requests();
         self.drive_line();
+        Configured::Stored
+    }
+
+    /// Configuration space is as after power-on, nothing is in flight and nothing is kept. Whatever the device does in
+    /// ignorance of that reaches nobody.
+    fn begin_reset(&self) {
+        self.is_resetting.store(true, Ordering::Release);
+        express::reset(&mut self.config());
+        self.port.lock().reset();
+        self.give_up_page_requests();
+        self.drive_line();
+    }
+
+    /// The device is as after power-on, too.
+    pub(crate) fn end_reset(&self) {
+        let mut asked = self.asked.lock();
+        *asked = Level::Low;
+        self.is_resetting.store(false, Ordering::Release);
+        drop(asked);
+        self.drive_line();
+    }
+
+    /// The way to memory, for a request that may leave. Looked at with the port held, so that whoever forbids requests can
+    /// wait for those that were admitted.
+    fn way(&self, pasid: Option<Pasid>) -> Result<MutexGuard<'_, Box<dyn Port>>, DmaFault> {
+        let port = self.port.lock();
+        self.admit(pasid)?;
+        Ok(port)
     }
 
     /// Whether a request of the function may leave.
@@ -209,7 +205,7 @@ impl Endpoint {
 
     fn send(&self, message: Msi) {
         let sent = if Msi::is_address(message.address) {
-            self.admit(None).map(|()| self.upstream.send(self.source, message))
+            self.way(None).map(|_held| self.upstream.send(self.source, message))
         } else {
             self.write(None, VirtAddr(message.address), &message.data.to_le_bytes())
         };
@@ -227,8 +223,10 @@ impl Endpoint {
         // Held throughout, so that the line ends at the level of the last change.
         let asked = self.asked.lock();
         let mut config = self.config();
-        config.set_interrupt_status(*asked == Level::High);
-        let off = config.command() & command::INTX_DISABLE != 0
+        let is_resetting = self.is_resetting.load(Ordering::Acquire);
+        config.set_interrupt_status(*asked == Level::High && !is_resetting);
+        let off = is_resetting
+            || config.command() & command::INTX_DISABLE != 0
             || msi::message(&config).is_some()
             || msix::is_enabled(&config);
         drop(config);
@@ -241,3 +239,6 @@ impl fmt::Debug for Endpoint {
         f.debug_struct("Endpoint").field("source", &self.source).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

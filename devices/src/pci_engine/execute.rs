@@ -14,6 +14,7 @@ use mmu::address::{Access, VirtAddr};
 use super::descriptor::{Code, Operation, Place};
 use super::run::Engine;
 use super::state::Fault;
+use crate::pci::endpoint::page_requests::PageGroup;
 use crate::upstream::DmaFault;
 use crate::worker::Stop;
 
@@ -143,7 +144,7 @@ impl Engine {
             };
             let address = fault.address().unwrap_or(place.address);
             let fail = |code| Fault { code, address, pasid: place.pasid, access };
-            if !matches!(fault, DmaFault::Blocked(_)) || !self.endpoint().may_request_pages() {
+            if !may_come(fault) || !self.endpoint().may_request_pages() {
                 return Err(fail(fault.into()));
             }
             if asked == MOST_PAGE_REQUESTS {
@@ -170,7 +171,8 @@ impl Engine {
             }
             RequestOutcome::Refused(_) => return Err(Code::PageRefused),
         }
-        while !self.gives_up(stop) {
+        let asked = PageGroup { pasid: place.pasid, group };
+        while self.endpoint().awaits(asked) && !self.gives_up(stop) {
             match self.endpoint().next_response() {
                 Some(response) if response.group == group && response.pasid == place.pasid => {
                     return self.heed(response.code);
@@ -180,7 +182,11 @@ impl Engine {
                 None => thread::sleep(LOOK_FOR_ANSWER),
             }
         }
-        Err(Code::Abandoned)
+        if self.gives_up(stop) {
+            self.endpoint().give_up_page_requests();
+            return Err(Code::Abandoned);
+        }
+        Err(Code::PageRefused)
     }
 
     fn heed(&self, answer: ResponseCode) -> Result<Heard, Code> {
@@ -190,6 +196,14 @@ impl Engine {
             ResponseCode::Failure => self.endpoint().note_page_request_failure(),
         }
         Err(Code::PageRefused)
+    }
+}
+
+/// Whether the page may be there when it has been asked for. A translation that is refused for good is no missing page.
+fn may_come(fault: DmaFault) -> bool {
+    match fault {
+        DmaFault::Blocked(blocked) => blocked.reason.is_recoverable(),
+        DmaFault::NotBusMaster | DmaFault::PasidDisabled(_) | DmaFault::Unsupported { .. } => false,
     }
 }
 

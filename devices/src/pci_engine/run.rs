@@ -6,10 +6,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use iommu::pasid::Pasid;
 use mmu::address::{Access, VirtAddr};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::VECTORS;
 use super::descriptor::{Code, Descriptor, LEN_BYTES, Place};
@@ -18,15 +19,20 @@ use super::register as r;
 use super::state::{Fault, Next, State};
 use crate::pci::Endpoint;
 use crate::pci::capability::msix::{Table, Vector};
-use crate::worker::Stop;
+use crate::worker::{Stop, Worker};
 
 /// In a completion record's status word: it is there. Above it the code (bits 15:8) and the bytes moved (63:32).
 const PRESENT: u64 = 1;
+
+/// How often whoever waits for the thread looks whether it has ended.
+const LOOK_FOR_END: Duration = Duration::from_millis(10);
 
 /// What software's side and the thread share.
 pub(super) struct Engine {
     endpoint: Arc<Endpoint>,
     state: Mutex<State>,
+    /// The thread has put the registers back.
+    is_reset: Condvar,
     table: Table,
     /// Page requests so far; their groups' numbers come from it.
     page_requests: AtomicU16,
@@ -37,6 +43,7 @@ impl Engine {
         Self {
             endpoint,
             state: Mutex::new(State::new()),
+            is_reset: Condvar::new(),
             table: Table::new(VECTORS),
             page_requests: AtomicU16::new(0),
         }
@@ -67,12 +74,26 @@ impl Engine {
                 Next::Nothing => thread::park(),
                 Next::Reset => {
                     *self.state() = State::new();
+                    self.is_reset.notify_all();
                     self.drive_interrupt();
                 }
                 Next::Halt => self.halt(),
                 Next::Execute { pasid, entry, index } => self.serve(pasid, entry, index, stop),
             }
         }
+    }
+
+    /// The function was reset. Returns when the thread has left what it was doing and the registers are put back: it looks
+    /// for that between two pieces of a descriptor, and while it waits for a page.
+    pub(super) fn reset(&self, worker: &Worker<()>) {
+        let mut state = self.state();
+        state.ask_for_reset();
+        worker.wake();
+        while state.is_resetting() && !worker.is_finished() {
+            self.is_reset.wait_for(&mut state, LOOK_FOR_END);
+        }
+        drop(state);
+        self.table.reset();
     }
 
     /// Whether to leave the descriptor at hand.

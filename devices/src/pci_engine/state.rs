@@ -100,6 +100,11 @@ impl State {
         Next::Execute { pasid, entry, index }
     }
 
+    /// As software asks for it in CONTROL.
+    pub(super) fn ask_for_reset(&mut self) {
+        self.raise(r::CONTROL, r::RESET);
+    }
+
     /// Whether the descriptor at hand is to be given up.
     pub(super) fn is_resetting(&self) -> bool {
         self.get(r::CONTROL) & r::RESET != 0

@@ -10,12 +10,14 @@ use super::register as r;
 use super::{PciEngine, PciEngineOptions};
 use crate::bus::Width;
 use crate::interrupt::Level;
-use crate::pci::Function;
-use crate::pci::capability::{address_translation, msix};
+use crate::pci::capability::{CapabilityId, address_translation, msi, msix};
 use crate::pci::config::{command, header};
+use crate::pci::{Function, bus};
 use crate::rig::Rig;
 
+mod giving_up;
 mod pages;
+mod reset;
 
 const RING: u64 = 0x1_0000;
 const RECORD: u64 = 0x2_0000;
@@ -64,14 +66,20 @@ fn driver() -> Driver {
 }
 
 fn drive(rig: Rig<PciEngine>) -> Driver {
-    let driver = Driver { rig, tail: 0 };
-    driver.store(r::RING_ADDRESS, RING);
-    driver.store(r::RING_SIZE, 3);
-    driver.store(r::CONTROL, r::RUN.into());
+    let mut driver = Driver { rig, tail: 0 };
+    driver.start();
     driver
 }
 
 impl Driver {
+    /// Sets an engine that was reset going.
+    fn start(&mut self) {
+        self.tail = 0;
+        self.store(r::RING_ADDRESS, RING);
+        self.store(r::RING_SIZE, 3);
+        self.store(r::CONTROL, r::RUN.into());
+    }
+
     fn store(&self, register: u16, value: u64) {
         let width = if register == r::RING_ADDRESS { Width::Qword } else { Width::Dword };
         self.rig.device.write(0, register.into(), width, value);
@@ -79,6 +87,23 @@ impl Driver {
 
     fn load(&self, register: u16) -> u64 {
         self.rig.device.read(0, register.into(), Width::Dword)
+    }
+
+    /// Software writes to configuration space.
+    fn configure(&self, offset: u16, value: u16) {
+        bus::configure(&self.rig.endpoint, &*self.rig.device, offset, Width::Word, value.into());
+    }
+
+    /// What stands in the capability `id`.
+    fn of_capability(&self, id: CapabilityId, offset: u16) -> u16 {
+        let config = self.rig.endpoint.config();
+        config.get16(config.find(id).expect("the engine has it") + offset)
+    }
+
+    /// Software writes to the capability `id`.
+    fn configure_capability(&self, id: CapabilityId, offset: u16, value: u16) {
+        let at = self.rig.endpoint.config().find(id).expect("the engine has it");
+        self.configure(at + offset, value);
     }
 
     /// Puts a descriptor into the ring and rings the doorbell.
@@ -177,6 +202,8 @@ fn what_a_descriptor_must_not_say_has_a_code() {
         assert_eq!(driver.run(words).0, code);
     }
     assert_eq!(driver.load(r::FAILED), 9);
+    let most = Words { operation: 1, len_bytes: 1 << 20, ..Words::default() };
+    assert_eq!(driver.run(most).0, 0, "as many bytes as a descriptor may move");
 }
 
 #[test]
@@ -223,6 +250,21 @@ fn it_interrupts_by_the_line_until_the_reason_is_cleared() {
     driver.wait(|driver| *driver.rig.seen.levels.lock() == [Level::High]);
     driver.store(r::INTERRUPT_STATUS, r::INTERRUPT_DONE.into());
     assert_eq!(*driver.rig.seen.levels.lock(), [Level::High, Level::Low]);
+}
+
+#[test]
+fn a_line_that_is_high_goes_down_when_messages_take_its_place() {
+    for (id, enable) in [(msi::ID, 1), (msix::ID, 1 << 15)] {
+        let mut driver = driver();
+        driver.store(r::INTERRUPT_ENABLE, r::INTERRUPT_DONE.into());
+        driver.run(Words { flags: 0b1_0000, ..Words::default() });
+        driver.wait(|driver| *driver.rig.seen.levels.lock() == [Level::High]);
+        let at = driver.rig.endpoint.config().find(id).unwrap();
+        driver.rig.endpoint.configure(at + 2, Width::Word, enable);
+        assert_eq!(*driver.rig.seen.levels.lock(), [Level::High, Level::Low]);
+        driver.rig.endpoint.configure(at + 2, Width::Word, 0);
+        assert_eq!(driver.rig.seen.levels.lock().last(), Some(&Level::High), "the reason still stands");
+    }
 }
 
 #[test]

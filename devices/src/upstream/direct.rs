@@ -75,6 +75,10 @@ impl Port for Direct {
 
     fn set_ats(&mut self, _: Ats) {}
 
+    fn reset(&mut self) {}
+
+    fn drop_responses(&mut self) {}
+
     fn request_page(&mut self, request: PageRequest) -> Result<RequestOutcome, DmaFault> {
         Err(DmaFault::Unsupported { address: request.address, len_bytes: 0 })
     }

@@ -76,6 +76,14 @@ impl Port for vtd::port::Port {
         Self::set_ats(self, ats);
     }
 
+    fn reset(&mut self) {
+        Self::reset(self);
+    }
+
+    fn drop_responses(&mut self) {
+        Self::drop_responses(self);
+    }
+
     fn request_page(&mut self, request: PageRequest) -> Result<RequestOutcome, DmaFault> {
         Ok(Self::request_page(self, request)?)
     }

@@ -1,7 +1,8 @@
 //! Drivers with one mistake each.
 //!
 //! Invariant: a bug is one arm of one operation; everything else is done as by the driver without bugs. Source: VT-d 6.1
-//! (CAP.CM), 6.2.4 (IH), 6.5.2 (what is to be invalidated after a change), 6.5.2.5 (order), 6.5.2.8 (wait).
+//! (CAP.CM), 6.2.4 (IH), 6.5.2 (what is to be invalidated after a change), 6.5.2.5 (order), 6.5.2.8 (wait), 6.5.3 (how an
+//! entry is changed).
 
 use core::fmt;
 
@@ -40,6 +41,34 @@ pub enum Bug {
     ContextEntryKept,
     /// The same with an interrupt entry.
     InterruptEntryKept,
+    /// A PASID entry becomes another word by word, while it is present.
+    PasidEntryInPlace,
+    /// The same with a context entry.
+    ContextEntryInPlace,
+    /// The same with an interrupt entry.
+    InterruptEntryInPlace,
+    /// A device is detached, and its cached context entry stays.
+    ContextCacheForgotten,
+    /// Pages in the middle of a large one are unmapped, and the first of them is invalidated.
+    LargePageHalfFlushed,
+}
+
+/// What is forgotten by registers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Forgotten {
+    /// All context entries.
+    Contexts,
+    /// All translations.
+    Translations,
+}
+
+/// How another entry comes to stand where one is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Replacing {
+    /// P is cleared, what is kept is forgotten, the other one is written.
+    InOrder,
+    /// It is written over the first, word by word, and what is kept is forgotten then.
+    InPlace,
 }
 
 /// What a driver does after a change: one list, or one after the other while the device goes on working.
@@ -62,7 +91,7 @@ impl Plan {
 }
 
 /// All of them.
-pub const BUGS: [Bug; 12] = [
+pub const BUGS: [Bug; 17] = [
     Bug::MissingFlush,
     Bug::WrongDomain,
     Bug::WrongPasid,
@@ -75,6 +104,11 @@ pub const BUGS: [Bug; 12] = [
     Bug::PasidEntryKept,
     Bug::ContextEntryKept,
     Bug::InterruptEntryKept,
+    Bug::PasidEntryInPlace,
+    Bug::ContextEntryInPlace,
+    Bug::InterruptEntryInPlace,
+    Bug::ContextCacheForgotten,
+    Bug::LargePageHalfFlushed,
 ];
 
 impl Bug {
@@ -105,6 +139,11 @@ impl Bug {
             Self::PasidEntryKept => "pasid-entry-kept",
             Self::ContextEntryKept => "context-entry-kept",
             Self::InterruptEntryKept => "interrupt-entry-kept",
+            Self::PasidEntryInPlace => "pasid-entry-in-place",
+            Self::ContextEntryInPlace => "context-entry-in-place",
+            Self::InterruptEntryInPlace => "interrupt-entry-in-place",
+            Self::ContextCacheForgotten => "context-cache-forgotten",
+            Self::LargePageHalfFlushed => "large-page-half-flushed",
         }
     }
 }
@@ -138,6 +177,13 @@ impl fmt::Display for Bug {
             Self::PasidEntryKept => "lets PASIDs lead to other tables and keeps the cached PASID entries",
             Self::ContextEntryKept => "moves devices to other domains and keeps the cached context entries",
             Self::InterruptEntryKept => "moves interrupts to other vectors and keeps the cached entries",
+            Self::PasidEntryInPlace => "changes PASID entries word by word while they are present",
+            Self::ContextEntryInPlace => "changes context entries word by word while they are present",
+            Self::InterruptEntryInPlace => {
+                "gives interrupt entries to other devices half by half while they are present"
+            }
+            Self::ContextCacheForgotten => "detaches devices and invalidates the IOTLB alone",
+            Self::LargePageHalfFlushed => "unmaps the middle of large pages and invalidates one page of it",
         })
     }
 }
@@ -178,6 +224,16 @@ pub fn unmapped(bug: Option<Bug>, change: &Change) -> Plan {
     }
 }
 
+/// After the middle of a large page was unmapped. A unit may keep a large page in pieces, and drops those alone that an
+/// invalidation names.
+#[must_use]
+pub fn middle_unmapped(bug: Option<Bug>, change: &Change) -> Plan {
+    Plan::right(match bug {
+        Some(Bug::LargePageHalfFlushed) => Policy::Right.after(&Change { pages_log2: 0, ..*change }),
+        _ => Policy::Right.after(change),
+    })
+}
+
 /// After a table was replaced.
 #[must_use]
 pub fn table_replaced(bug: Option<Bug>, change: &Change) -> Plan {
@@ -215,6 +271,35 @@ pub fn device_moved(bug: Option<Bug>, space: &Space, mode: Mode) -> Plan {
         DeviceTlb::Off => list,
         DeviceTlb::On => list.with(Invalidation::DeviceTlb(space.source)),
     })
+}
+
+/// How the entry that leads to a device's tables becomes another one.
+#[must_use]
+pub fn device_moves(bug: Option<Bug>, mode: Mode) -> Replacing {
+    match (bug, mode) {
+        (Some(Bug::PasidEntryInPlace), Mode::Scalable) | (Some(Bug::ContextEntryInPlace), Mode::Legacy) => {
+            Replacing::InPlace
+        }
+        _ => Replacing::InOrder,
+    }
+}
+
+/// How an interrupt entry of one device becomes another's.
+#[must_use]
+pub fn interrupts_exchanged(bug: Option<Bug>) -> Replacing {
+    match bug {
+        Some(Bug::InterruptEntryInPlace) => Replacing::InPlace,
+        _ => Replacing::InOrder,
+    }
+}
+
+/// After a device was detached, by a driver without a queue.
+#[must_use]
+pub const fn detached(bug: Option<Bug>) -> &'static [Forgotten] {
+    match bug {
+        Some(Bug::ContextCacheForgotten) => &[Forgotten::Translations],
+        _ => &[Forgotten::Contexts, Forgotten::Translations],
+    }
 }
 
 /// After the interrupt entry `index` got another vector.

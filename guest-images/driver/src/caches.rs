@@ -34,6 +34,8 @@ pub struct Caches {
     pub interrupt: Keeps,
     /// A device's own translations.
     pub device_tlb: Keeps,
+    /// The pages of a large page beside those that an invalidation names.
+    pub pieces: Keeps,
 }
 
 impl Keeps {
@@ -47,7 +49,7 @@ impl Keeps {
 }
 
 impl Caches {
-    /// As `line` says by `iotlb=ENTRIES` and so on.
+    /// As `line` says by `iotlb=ENTRIES` and so on, and by `split-large=1`.
     #[must_use]
     pub fn of(line: &CommandLine) -> Self {
         let keeps = |name| Keeps::of(line.number(name));
@@ -58,6 +60,7 @@ impl Caches {
             pasid: keeps("pasid"),
             interrupt: keeps("interrupt"),
             device_tlb: keeps("device-tlb"),
+            pieces: if line.number("split-large") == Some(1) { keeps("iotlb") } else { Keeps::Never },
         }
     }
 
@@ -89,6 +92,13 @@ mod tests {
         let kept = [caches.iotlb, caches.paging, caches.context, caches.pasid];
         assert_eq!(kept, [Keeps::Never, Keeps::Maybe, Keeps::Always, Keeps::Always]);
         assert_eq!(caches.translation(DeviceTlb::On), Keeps::Never);
+    }
+
+    #[test]
+    fn what_is_left_of_a_large_page_is_kept_where_pieces_are() {
+        let pieces = |line| Caches::of(&CommandLine::new(line)).pieces;
+        assert_eq!((pieces(""), pieces("split-large=1")), (Keeps::Never, Keeps::Always));
+        assert_eq!(pieces("iotlb=0 split-large=1"), Keeps::Never);
     }
 
     #[test]

@@ -3,12 +3,14 @@
 //! Invariant: what the tables say of a function or a process was flushed when [`attach`](Driver::attach) returns; a page that
 //! is mapped, remapped or unmapped is flushed as far as the [`Policy`] wants it. Source: VT-d 6.2 (what is cached), 9.1 to 9.6.
 
+mod entries;
+
 use core::fmt;
 
 use crate::descriptor::{Also, Invalidation};
 use crate::engine::{Engine, Job, Outcome, Target};
-use crate::entry::{self, DeviceTlb, Translation};
-use crate::id::{Domain, Iova, Pasid, Source};
+use crate::entry::{self, DeviceTlb};
+use crate::id::{Iova, Pasid, Source};
 use crate::memory::{Frame, Memory};
 use crate::page_request::{Answer, Asked};
 use crate::policy::Policy;
@@ -18,8 +20,6 @@ use crate::unit::{Mode, Unit};
 
 /// Engines of the machine.
 pub const ENGINES: usize = 2;
-/// The domain of requests without PASID, where they are let pass.
-const OWN_DOMAIN: Domain = Domain(0x3f);
 /// Processes that are ever attached: below this.
 const PASIDS: u32 = 8;
 
@@ -95,21 +95,13 @@ impl Driver {
         self.unit.translate(true);
     }
 
-    /// In scalable mode: gives an engine a directory whose PASID 0 lets addresses pass.
-    fn introduce(&mut self, number: usize) {
-        if self.mode == Mode::Scalable {
-            let port = &mut self.engines[number];
-            (port.directory, port.pasids) = (self.memory.frame(), self.memory.frame());
-            port.directory.store(0, entry::link(port.pasids.address()));
-            self.write_pasid(number, Pasid(0), Translation::PassThrough, OWN_DOMAIN);
-            self.point_to_directory(number, DeviceTlb::Off);
-        }
-    }
-
     /// Lets an engine's requests, or those with the space's PASID, be translated by `space`, and forgets what was before.
     pub fn attach(&mut self, space: &Space) {
         let number = self.number(space.source);
         self.lend_ring(space);
+        if self.make_way(space) {
+            self.flush_all();
+        }
         self.write_entry(space);
         self.flush_all();
         self.engines[number].engine.translate_ahead(space.device_tlb);
@@ -121,7 +113,7 @@ impl Driver {
     /// If it is none.
     pub fn detach(&mut self, space: &Space) {
         let pasid = space.pasid.expect("a process has a PASID");
-        self.engines[self.number(space.source)].pasids.store(u64::from(pasid.0) * 8, 0);
+        self.clear_entry(space);
         self.invalidate(&[
             Invalidation::PasidEntry(space.domain, pasid),
             Invalidation::PasidIotlb(space.domain, pasid),
@@ -144,56 +136,6 @@ impl Driver {
                 space.map(&mut self.memory, Iova(frame.address()), frame);
             }
         }
-    }
-
-    /// Writes the entry that leads to `space`, and flushes nothing.
-    pub fn write_entry(&self, space: &Space) {
-        let number = self.number(space.source);
-        match (self.mode, space.translation()) {
-            (Mode::Legacy, Translation::Second(table, levels)) => {
-                self.write_context(number, entry::context(table, levels, space.domain, space.device_tlb));
-            }
-            (Mode::Legacy, _) => panic!("legacy mode has no first stage"),
-            (Mode::Scalable, translation) => {
-                self.point_to_directory(number, space.device_tlb);
-                self.write_pasid(number, space.pasid.unwrap_or(Pasid(0)), translation, space.domain);
-            }
-        }
-    }
-
-    /// In scalable mode: lets an engine's context entry lead to another directory, in which `space` alone is attached, and
-    /// flushes nothing.
-    pub fn write_directory(&mut self, space: &Space) {
-        let number = self.number(space.source);
-        self.introduce(number);
-        self.write_entry(space);
-    }
-
-    fn point_to_directory(&self, number: usize, device_tlb: DeviceTlb) {
-        let directory = self.engines[number].directory.address();
-        self.write_context(number, entry::scalable_context(directory, device_tlb));
-    }
-
-    /// In legacy mode: lets an engine's addresses pass.
-    pub fn let_pass(&mut self, source: Source, domain: Domain) {
-        self.write_context(self.number(source), entry::pass_through_context(domain));
-        self.flush_all();
-    }
-
-    fn write_context(&self, number: usize, words: [u64; 2]) {
-        let stride = if self.mode == Mode::Scalable { 4 } else { 2 };
-        let index = self.source(number).devfn() * stride;
-        self.contexts.store(index + 1, words[1]);
-        self.contexts.store(index, words[0]);
-    }
-
-    fn write_pasid(&self, number: usize, pasid: Pasid, translation: Translation, domain: Domain) {
-        assert!(pasid.0 < PASIDS, "flush_all knows of {PASIDS} processes");
-        let [first, second, third] = entry::pasid(translation, domain);
-        let (table, index) = (self.engines[number].pasids, u64::from(pasid.0) * 8);
-        table.store(index + 1, second);
-        table.store(index + 2, third);
-        table.store(index, first);
     }
 
     // Pages.

@@ -134,7 +134,22 @@ impl Engine {
 
     /// Waits until it has given up: its ring could not be read.
     pub fn wait_for_halt(&self) {
-        wait_until("the engine's halt", || load32(self.registers + STATUS) & HALTED != 0);
+        wait_until("the engine's halt", || self.has_halted());
+    }
+
+    /// Gives it a job in a ring that it should not reach. Whether it gave up: then it begins anew. Otherwise it did the job.
+    pub fn gives_up(&mut self, job: Job) -> bool {
+        let begun = self.begin([job]);
+        wait_until("the engine's end or halt", || self.over(begun) == 1 || self.has_halted());
+        let halted = self.has_halted();
+        if halted {
+            self.restart();
+        }
+        halted
+    }
+
+    fn has_halted(&self) -> bool {
+        load32(self.registers + STATUS) & HALTED != 0
     }
 
     /// Begins anew with an empty ring.

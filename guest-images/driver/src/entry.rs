@@ -68,6 +68,12 @@ impl Levels {
     }
 }
 
+/// P, in an entry's first word.
+#[must_use]
+pub const fn is_present(first: u64) -> bool {
+    first & PRESENT != 0
+}
+
 /// An entry of the root table, of the directory of PASIDs: where the next table lies.
 #[must_use]
 pub const fn link(table: u64) -> u64 {
@@ -102,7 +108,7 @@ pub const fn scalable_context(directory: u64, device_tlb: DeviceTlb) -> [u64; 2]
     [directory | device_tlb | PASIDS | PRESENT, 0]
 }
 
-/// The first three words of a PASID entry; the others are 0. The second and third word are to be written before the first.
+/// The first three words of a PASID entry; the others are 0. The first is to be written last.
 #[must_use]
 pub const fn pasid(translation: Translation, domain: Domain) -> [u64; 3] {
     let (first, second, kind) = match translation {

@@ -7,7 +7,7 @@
 //!
 //! Read in this order: [`memory`] and `hardware` (what it stands on), [`entry`] and [`descriptor`] (what a unit
 //! reads), [`interrupt_entry`], [`interrupt_table`] and [`apic`] (interrupts on their way), [`mod@unit`], [`queue`], [`tables`], [`space`], [`policy`] (what is flushed after a change), [`engine`], [`driver`],
-//! then [`checks`], and [`mod@bug`] before [`workload`].
+//! then [`checks`], and [`mod@bug`] before [`workload`] and [`detach`].
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(guest, no_main)]
 
@@ -18,6 +18,7 @@ pub mod caches;
 pub mod checks;
 pub mod console;
 pub mod descriptor;
+pub mod detach;
 pub mod driver;
 pub mod ending;
 pub mod engine;
@@ -50,9 +51,13 @@ pub fn run(memory: Memory, line: &CommandLine) -> ! {
         Some("vtd-test") => checks::run(memory, line),
         Some("vtd-race") => checks::run_race(memory, line),
         Some("workload") => workload::run(memory, line),
+        Some("detach") => detach::run(memory, line),
         Some("breakdown") => hardware::break_down(),
         other => {
-            say!("FAILED no program `{}`; there is vtd-test, vtd-race, workload", other.unwrap_or_default());
+            say!(
+                "FAILED no program `{}`; there is vtd-test, vtd-race, workload, detach",
+                other.unwrap_or_default()
+            );
             ending::failed()
         }
     }

@@ -9,6 +9,8 @@ use crate::hardware::{load8, load32, load64, own, store64};
 pub const FRAME_BYTES: u64 = 0x1000;
 /// Bytes of a large page.
 pub const LARGE_BYTES: u64 = 0x20_0000;
+/// Frames of a large page, as a power of two.
+pub const LARGE_PAGES_LOG2: u32 = (LARGE_BYTES / FRAME_BYTES).trailing_zeros();
 /// Words of a frame.
 pub const FRAME_WORDS: u64 = FRAME_BYTES / 8;
 /// Of the loader's information: KiB above the first MiB, the command line's address.
@@ -47,6 +49,12 @@ impl Frame {
     #[must_use]
     pub(crate) const fn at(address: u64) -> Self {
         Self(address)
+    }
+
+    /// The frame number `number` of the large page that begins with this one.
+    #[must_use]
+    pub const fn within(self, number: u64) -> Self {
+        Self(self.0 + number * FRAME_BYTES)
     }
 
     /// Reads its word number `index`.

@@ -109,7 +109,7 @@ pub const fn least(entry: Changed) -> Granularity {
 #[must_use]
 pub fn in_iotlb(granularity: Granularity, change: &Change) -> Invalidation {
     let pasid = || change.pasid.expect("a first stage belongs to a process");
-    let pages = Pages { start: change.at, log2: 0, hint: change.hint };
+    let pages = Pages { start: change.at, log2: change.pages_log2, hint: change.hint };
     match granularity {
         Granularity::Global => Invalidation::Iotlb,
         Granularity::Domain => Invalidation::IotlbOf(change.domain),
@@ -119,12 +119,14 @@ pub fn in_iotlb(granularity: Granularity, change: &Change) -> Invalidation {
     }
 }
 
-/// The page in the device's TLB.
+/// The page in the device's TLB; instead of several, all.
 #[must_use]
 pub const fn in_device(change: &Change) -> Invalidation {
-    match change.pasid {
-        Some(pasid) => Invalidation::DeviceTlbPageOfPasid(change.source, pasid, change.at),
-        None => Invalidation::DeviceTlbPage(change.source, change.at),
+    match (change.pasid, change.pages_log2) {
+        (Some(pasid), 0) => Invalidation::DeviceTlbPageOfPasid(change.source, pasid, change.at),
+        (None, 0) => Invalidation::DeviceTlbPage(change.source, change.at),
+        (Some(pasid), _) => Invalidation::DeviceTlbOfPasid(change.source, pasid),
+        (None, _) => Invalidation::DeviceTlb(change.source),
     }
 }
 

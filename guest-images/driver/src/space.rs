@@ -6,7 +6,7 @@
 use crate::descriptor::Hint;
 use crate::entry::{DeviceTlb, Levels, Stage, Translation};
 use crate::id::{Domain, Iova, Pasid, Source};
-use crate::memory::{Frame, LARGE_BYTES, Memory};
+use crate::memory::{Frame, LARGE_BYTES, LARGE_PAGES_LOG2, Memory};
 use crate::tables::Tables;
 
 /// Which tables a space has.
@@ -63,8 +63,10 @@ pub struct Change {
     pub domain: Domain,
     /// The process of the requests.
     pub pasid: Option<Pasid>,
-    /// The page, as the device names it.
+    /// The page, as the device names it, or the first of several.
     pub at: Iova,
+    /// How many, as a power of two: those within the multiple of that many.
+    pub pages_log2: u32,
     /// See there.
     pub entry: Changed,
     /// Whether it was a leaf.
@@ -172,6 +174,19 @@ impl Space {
         self.change(at, Hint::LeavesOnly)
     }
 
+    /// Lets `pages` from `at` on lead nowhere, which are in the middle of 2 MiB that are mapped as one. The other pages stay,
+    /// each with an entry of its own.
+    pub fn unmap_middle(&self, memory: &mut Memory, at: Iova, pages: u64) -> Change {
+        self.outer().split_large(memory, at, pages);
+        Change { pages_log2: LARGE_PAGES_LOG2, ..self.change(at, Hint::EveryLevel) }
+    }
+
+    /// Lets 2 MiB lead nowhere.
+    pub fn unmap_large(&self, memory: &mut Memory, at: Iova) -> Change {
+        self.outer().unmap_large(memory, at);
+        Change { pages_log2: LARGE_PAGES_LOG2, ..self.change(at, Hint::EveryLevel) }
+    }
+
     /// Whether its translations belong to a process, and not to the domain alone.
     #[must_use]
     pub const fn is_of_process(&self) -> bool {
@@ -194,7 +209,7 @@ impl Space {
     const fn change(&self, at: Iova, hint: Hint) -> Change {
         let Self { source, device_tlb, domain, pasid, first, .. } = *self;
         let entry = if first.is_some() { Changed::FirstStage } else { Changed::SecondStage };
-        Change { source, device_tlb, domain, pasid, at, entry, hint }
+        Change { source, device_tlb, domain, pasid, at, pages_log2: 0, entry, hint }
     }
 
     /// The second stage below a first one.

@@ -81,6 +81,22 @@ impl Tables {
         self.slot(memory, at, 1).store(0);
     }
 
+    /// Maps nothing at the 2 MiB of `at`.
+    pub fn unmap_large(&self, memory: &mut Memory, at: Iova) {
+        self.slot(memory, at, 2).store(0);
+    }
+
+    /// Puts a table in the place of the large page of `at`, which says the same but for `pages` from `at` on: they are absent.
+    pub fn split_large(&self, memory: &mut Memory, at: Iova, pages: u64) {
+        let large = self.slot(memory, at, 2);
+        let (first, table) = (Frame::at(Stage::address(large.load())), memory.frame());
+        let absent = at.index(1)..at.index(1) + pages;
+        for index in (0..crate::memory::FRAME_WORDS).filter(|index| !absent.contains(index)) {
+            table.store(index, self.stage.page(first.within(index).address()));
+        }
+        large.store(self.stage.link(table.address()));
+    }
+
     /// Puts a copy of the lowest table for `at` in its place, in which `at` is mapped to `address`: the leaf that was there
     /// stays as it was, and the entry above it changes.
     pub fn replace_table(&self, memory: &mut Memory, at: Iova, address: u64) {

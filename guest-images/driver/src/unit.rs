@@ -3,6 +3,7 @@
 //! Invariant: a command is over when its status bit says so, and not before this returns. Source: VT-d 11.4.2 (CAP),
 //! 11.4.3 (ECAP), 11.4.4 (GCMD, GSTS), 11.4.5 (RTADDR), 11.4.7 (FSTS), 11.4.9 (IQT, IQA), 11.4.14 (FRCD).
 
+mod commands;
 mod events;
 mod interrupts;
 mod requests;

@@ -4,18 +4,19 @@
 //! Invariant: without a bug each transfer reaches the page that is mapped when it begins and each interrupt the vector that
 //! the table has then, and the program ends with success only then. With one it always does: what the mistake leads to is told, and what the unit thinks of it is not asked.
 
+mod large;
 mod line;
+pub(crate) mod tally;
 mod tenant;
 
-use core::fmt;
-
-use crate::bug::{self, Bug, Plan};
+use crate::bug::{self, Bug, Plan, Replacing};
 use crate::console::say;
 use crate::driver::{Driver, ENGINES};
 use crate::ending;
 use crate::memory::{CommandLine, Memory};
 use crate::unit::Mode;
 use line::{Line, lines};
+use tally::Tally;
 use tenant::{MOST, Tenant, tenants};
 
 /// Rounds, unless `rounds=N` says otherwise.
@@ -28,21 +29,6 @@ struct Workload {
     tenants: [Option<Tenant>; MOST],
     lines: [Option<Line>; ENGINES],
     tally: Tally,
-}
-
-/// Where transfers and interrupts went.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Tally {
-    /// All.
-    all: u64,
-    /// To or from a page that was not mapped any more.
-    astray: u64,
-    /// Nowhere.
-    blocked: u64,
-    /// Interrupts.
-    interrupts: u64,
-    /// To a vector that is another's by now, or to none.
-    misled: u64,
 }
 
 /// Runs it and ends the machine.
@@ -68,7 +54,7 @@ pub fn run(memory: Memory, line: &CommandLine) -> ! {
     let lines = lines(&mut driver);
     let mut workload = Workload { driver, bug, tenants, lines, tally: Tally::default() };
     (0..line.number("rounds").unwrap_or(ROUNDS)).for_each(|_| workload.round());
-    workload.conclude()
+    workload.tally.conclude(bug)
 }
 
 impl Workload {
@@ -84,6 +70,8 @@ impl Workload {
         self.each(Self::replace_table_and_use);
         self.each(Self::replace_space_and_use);
         self.each(Self::clean_up);
+        self.exchange_interrupts();
+        self.each(Self::unmap_middle_and_use);
     }
 
     fn each(&mut self, act: impl Fn(&mut Self, &mut Tenant)) {
@@ -137,9 +125,29 @@ impl Workload {
         tenant.space = space;
         space.map(&mut self.driver.memory, tenant.at, next);
         self.driver.lend_ring(&space);
-        self.driver.write_entry(&space);
-        self.carry_out(tenant, &plan);
+        let how = match old.pasid {
+            Some(_) => Replacing::InOrder,
+            None => bug::device_moves(self.bug, self.driver.mode()),
+        };
+        match how {
+            Replacing::InOrder => self.replace_in_order(tenant, &plan),
+            Replacing::InPlace => {
+                self.driver.write_entry_in_place(&space, |driver| {
+                    let _meanwhile = driver.read(&old, tenant.at);
+                });
+                self.carry_out(tenant, &plan);
+            }
+        }
         self.transfer(tenant);
+    }
+
+    fn replace_in_order(&mut self, tenant: &Tenant, plan: &Plan) {
+        self.driver.make_way(&tenant.space);
+        self.carry_out(tenant, plan);
+        self.driver.write_entry(&tenant.space);
+        if self.driver.unit.caches_absent() {
+            self.driver.flush_all();
+        }
     }
 
     fn move_interrupts(&mut self) {
@@ -155,9 +163,24 @@ impl Workload {
     /// Lets each engine interrupt.
     fn interrupt(&mut self) {
         for line in self.lines.iter().flatten() {
-            self.tally.interrupts += 1;
-            self.tally.misled += u64::from(!line.arrives(&mut self.driver));
+            self.tally.count_interrupt(line.arrives(&mut self.driver));
         }
+    }
+
+    /// The interrupt entry of each device becomes the other's.
+    fn exchange_interrupts(&mut self) {
+        let [Some(first), Some(second)] = &mut self.lines else { return };
+        match bug::interrupts_exchanged(self.bug) {
+            Replacing::InOrder => Line::exchange(first, second, &mut self.driver),
+            Replacing::InPlace => {
+                for (last, next) in [(&*first, &*second), (&*second, &*first)] {
+                    self.tally.count_interrupt(last.give_entry_to(next, &mut self.driver));
+                }
+                self.driver.invalidate(&[first.forgotten(), second.forgotten()]);
+                first.take_entry_of(second, &mut self.driver);
+            }
+        }
+        self.interrupt();
     }
 
     /// As the driver without bugs does it.
@@ -195,31 +218,5 @@ impl Workload {
         } else if tenant.own().load(0) != word || read != Ok(word) {
             self.tally.astray += 1;
         }
-    }
-
-    fn conclude(&self) -> ! {
-        let Tally { all, astray, blocked, interrupts, misled } = self.tally;
-        match self.bug {
-            Some(bug) => say!("vtd-bug-{}: {bug}; {}", bug.name(), self.tally),
-            None if astray + blocked + misled == 0 => {
-                say!("passed: {all} transfers reached their pages, {interrupts} interrupts their vectors");
-            }
-            None => {
-                say!("FAILED: {}", self.tally);
-                ending::failed()
-            }
-        }
-        ending::passed()
-    }
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { all, astray, blocked, interrupts, misled } = self;
-        write!(
-            f,
-            "of {all} transfers {astray} met a page that has another owner by now, {blocked} were blocked"
-        )?;
-        write!(f, "; of {interrupts} interrupts {misled} missed their vectors")
     }
 }

@@ -51,7 +51,7 @@ pub enum ContextScope {
     Global,
     /// Those of a domain; in scalable mode, where context entries name none, all.
     Domain(DomainId),
-    /// Those of a function, the lowest `ignored_bits` bits of whose number do not count.
+    /// Those of a function, of the three bits of whose number the highest `ignored_bits` do not count.
     Device {
         /// The function.
         source: SourceId,
@@ -287,6 +287,14 @@ impl From<Option<Pasid>> for DevicePasid {
 }
 
 impl ContextScope {
+    /// Whether a device-selective invalidation of `named` is one of `source`: FM leaves bit 2 of the function's number
+    /// out, or bits 2 and 1, or all three (VT-d 6.5.2.1).
+    #[must_use]
+    pub const fn concerns(named: SourceId, ignored_bits: u32, source: SourceId) -> bool {
+        let ignored = 0b111 & !(0b111 >> ignored_bits);
+        (named.0 ^ source.0) & !ignored == 0
+    }
+
     /// Of a granularity G or CIRG and the fields beside it.
     pub(super) const fn decode(
         granularity: u32,

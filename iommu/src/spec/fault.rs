@@ -240,6 +240,47 @@ impl FaultReason {
     pub const fn code(self) -> u8 {
         self as u8
     }
+
+    /// Whether a translation request that fails for this is answered with "no permission" and leaves no record, so that
+    /// the device may ask for the page: what is not present or not allowed. Anything else is refused and recorded.
+    /// Source: VT-d 7.2.3 and 7.3, column "translation request" of the tables of conditions.
+    #[must_use]
+    pub const fn is_recoverable(self) -> bool {
+        match self {
+            // What is not present, or not allowed.
+            Self::WriteNotAllowed | Self::ReadNotAllowed => true,
+            Self::DirectoryNotPresent
+            | Self::PasidNotPresent
+            | Self::FirstStageNotPresent
+            | Self::SecondStageNotPresent => true,
+            Self::NestedRootRead | Self::NestedEntryRead | Self::NestedEntryWrite => true,
+            Self::NotUser | Self::ScalableWriteNotAllowed | Self::ScalableReadNotAllowed => true,
+            // Root and context.
+            Self::RootNotPresent | Self::RootAccess | Self::RootReserved | Self::RootTableMode => false,
+            Self::ScalableRootNotPresent | Self::ScalableRootAccess | Self::ScalableRootReserved => false,
+            Self::ContextNotPresent | Self::ContextInvalid | Self::ContextAccess | Self::ContextReserved => {
+                false
+            }
+            Self::ScalableContextNotPresent | Self::ScalableContextAccess => false,
+            Self::ScalableContextReserved | Self::RequesterPasid => false,
+            // What the context does not let the device do.
+            Self::DeviceTlbBlocked | Self::DeviceTlbDisabled | Self::PasidInLegacyMode => false,
+            Self::PageRequestInLegacyMode | Self::PageRequestDisabled | Self::PasidDisabled => false,
+            // The PASID's entries.
+            Self::PasidTooLarge | Self::DirectoryAccess | Self::DirectoryReserved => false,
+            Self::PasidAccess | Self::PasidReserved | Self::PasidInvalid => false,
+            // Page tables, and where they lead.
+            Self::TableAccess | Self::EntryReserved | Self::FirstStageRoot | Self::FirstStageAccess => false,
+            Self::FirstStageReserved | Self::NestedBeyondWidth => false,
+            Self::SecondStageRoot | Self::SecondStageAccess | Self::SecondStageReserved => false,
+            Self::BeyondWidth | Self::NotCanonical | Self::ScalableBeyondWidth => false,
+            Self::InterruptRange | Self::ScalableInterruptRange => false,
+            // No translation is asked for.
+            Self::NoInterrupt | Self::InterruptRequestReserved | Self::InterruptIndex => false,
+            Self::InterruptNotPresent | Self::InterruptTableAccess => false,
+            Self::InterruptEntryReserved | Self::InterruptSource | Self::CompatibilityBlocked => false,
+        }
+    }
 }
 
 impl AddressType {

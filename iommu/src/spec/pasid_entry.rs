@@ -1,6 +1,7 @@
 //! The PASID directory and the PASID table: which tables a process, or a device as a whole, is translated through.
 //!
-//! Invariant: as in [`context`](super::context). Source: VT-d 9.5 (directory entry), 9.6 (table entry).
+//! Invariant: as in [`context`](super::context). What once were NXE and its like are neither checked nor heeded: old
+//! software sets them, new software does not. Source: VT-d 9.5 (directory entry), 9.6 (table entry).
 
 use mmu::address::{Pfn, PhysAddr};
 use mmu::table::{Levels, Root};
@@ -16,8 +17,6 @@ use crate::pasid::Pasid;
 pub const DIRECTORY_ENTRY_BYTES: u64 = 8;
 /// Bytes of a table entry.
 pub const PASID_ENTRY_BYTES: u64 = 64;
-/// NXE, in the third word.
-const NO_EXECUTE_ENABLE: u64 = 1 << 5;
 /// PASIDs of one table.
 const TABLE_BITS: u32 = 6;
 
@@ -40,15 +39,6 @@ pub enum PasidTranslation {
     Nested,
     /// 100: none.
     PassThrough,
-}
-
-/// What bit 63 of a first-stage entry is (NXE).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum ExecuteDisable {
-    /// NXE = 0: reserved.
-    Reserved,
-    /// NXE = 1: XD. It forbids what no request here asks for.
-    Meant,
 }
 
 /// The index of `pasid` in the directory.
@@ -95,14 +85,14 @@ impl PasidEntry {
     /// Not present, and its faults are not recorded.
     pub const ABSENT_AND_SILENT: Self = Self([1 << 1, 0, 0]);
 
-    /// The present entry of a process whose addresses go through the first-stage table `root`, which has XD.
+    /// The present entry of a process whose addresses go through the first-stage table `root`.
     #[must_use]
     pub const fn of_first_stage(domain: DomainId, root: Root) -> Self {
         let depth = match root.levels {
             Levels::Four => 0,
             Levels::Five => 1 << 2,
         };
-        Self([1 << 6 | 1, domain.0 as u64, root.table.0 << 12 | NO_EXECUTE_ENABLE | depth])
+        Self([1 << 6 | 1, domain.0 as u64, root.table.0 << 12 | depth])
     }
 
     /// P.
@@ -156,12 +146,6 @@ impl PasidEntry {
     #[must_use]
     pub const fn domain(self) -> DomainId {
         DomainId(field16(self.0[1], 0))
-    }
-
-    /// NXE.
-    #[must_use]
-    pub const fn execute_disable(self) -> ExecuteDisable {
-        if self.0[2] & NO_EXECUTE_ENABLE != 0 { ExecuteDisable::Meant } else { ExecuteDisable::Reserved }
     }
 
     /// FLPTPTR and FLPM: the first-stage table; its frame is a guest address if the translation is nested.

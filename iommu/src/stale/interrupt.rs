@@ -12,12 +12,16 @@ use crate::spec::descriptor::Descriptor;
 use crate::spec::id::SourceId;
 use crate::spec::interrupt::InterruptEntry;
 use crate::stale::json::{hex, missed, moment};
-use crate::stale::text::{InWords, write_queued, write_received};
-use crate::stale::{Missed, Moment};
+use crate::stale::text::{InWords, Uses, write_queued, write_received};
+use crate::stale::{Ground, Missed, Moment};
 
 /// See the module.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StaleInterrupt {
+    /// Why it counts.
+    pub ground: Ground,
+    /// Uses of it since the change, until it was judged.
+    pub uses: u64,
     /// Who sent the interrupt, or on whose behalf.
     pub source: SourceId,
     /// Which entry it named.
@@ -57,6 +61,8 @@ impl StaleInterrupt {
             "now": self.now.map(words),
             "filled": moment(self.filled),
             "used": moment(self.used),
+            "uses": self.uses,
+            "judged": self.ground.name(),
             "received": self.received.iter().map(missed).collect::<Vec<_>>(),
             "forgotten": self.forgotten,
             "queued": self.queued.iter().map(|queued| InWords(queued).to_string()).collect::<Vec<_>>(),
@@ -72,7 +78,8 @@ impl fmt::Display for StaleInterrupt {
         write!(f, "stale use: {} sent an interrupt through the cached entry {}", self.source, self.index)?;
         write!(f, ", which was {}", Entry(Some(self.cached)))?;
         write!(f, ", where the table has {}", Entry(self.now))?;
-        write!(f, "\n  filled {}, used {}", self.filled, self.used)?;
+        write!(f, "\n  filled {}, used {}", self.filled, Uses(self.used, self.uses))?;
+        write!(f, "\n  counts because {}", self.ground)?;
         write!(f, "\n  changed: interrupt entry at {}", self.place)?;
         write!(f, "\n  mistake: {}", self.mistake())?;
         write_received(f, &self.received, self.forgotten)?;

@@ -8,8 +8,9 @@ use mmu::cache::Translation;
 use serde_json::{Value, json};
 
 use crate::spec::fault::FaultReason;
+use crate::stale::in_place::ChangedInPlace;
 use crate::stale::text::InWords;
-use crate::stale::{Change, Holder, Missed, Moment, StaleUse};
+use crate::stale::{Change, Ground, Holder, Kind, Missed, Moment, StaleUse};
 
 impl StaleUse {
     /// The report as one line.
@@ -17,7 +18,15 @@ impl StaleUse {
     pub fn to_json(&self) -> String {
         json!({
             "event": "stale-use",
-            "kind": "translation",
+            "kind": match self.kind {
+                Kind::Translation => "translation",
+                Kind::Refusal => "refusal",
+                Kind::Table(_) => "table",
+            },
+            "table": match self.kind {
+                Kind::Table(table) => Some(hex(table.0)),
+                Kind::Translation | Kind::Refusal => None,
+            },
             "source": self.requester.source.to_string(),
             "pasid": self.requester.pasid.map(|pasid| pasid.number()),
             "domain": self.space.domain.0,
@@ -30,7 +39,10 @@ impl StaleUse {
             "fault": self.now.err().map(fault),
             "filled": moment(self.filled),
             "used": moment(self.used),
+            "uses": self.uses,
+            "judged": self.ground.name(),
             "change": change(&self.change),
+            "in_place": self.in_place.as_ref().map(ChangedInPlace::value),
             "received": self.received.iter().map(missed).collect::<Vec<_>>(),
             "forgotten": self.forgotten,
             "queued": self.queued.iter().map(|queued| InWords(queued).to_string()).collect::<Vec<_>>(),
@@ -50,6 +62,21 @@ pub(super) const fn holder(holder: Holder) -> &'static str {
         Holder::Iotlb => "iotlb",
         Holder::TableCaches => "table-caches",
         Holder::DeviceTlb => "device-tlb",
+    }
+}
+
+impl Ground {
+    /// In one word, for tools.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AtOnce => "at-once",
+            Self::FrameReused => "frame-reused",
+            Self::TableReused => "table-reused",
+            Self::ChangedAgain => "changed-again",
+            Self::TimeOver => "time-over",
+            Self::TheEnd => "the-end",
+        }
     }
 }
 

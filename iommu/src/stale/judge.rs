@@ -6,14 +6,15 @@
 use mmu::address::{PageSize, VirtAddr, VirtRange};
 
 use crate::spec::descriptor::{
-    ContextScope, Descriptor, DeviceScope, DeviceSpan, EntryScope, Hint, IotlbScope, PageSpan, PasidScope,
-    Wait,
+    ContextScope, Descriptor, DevicePasid, DeviceScope, DeviceSpan, EntryScope, Hint, IotlbScope, PageSpan,
+    PasidScope, Wait,
 };
-use crate::stale::watch::Received;
-use crate::stale::{Change, Holder, Missed, Why};
+use crate::stale::watch::{Received, Since};
+use crate::stale::{Change, Holder, Meant, Missed, Why};
 use crate::vtd::{Extent, Requester, SpaceKey, StageKind, Table, extent};
 
 /// A stale translation.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     pub(super) requester: Requester,
     pub(super) space: SpaceKey,
@@ -23,27 +24,115 @@ pub(super) struct Entry {
     /// Event of its fill.
     pub(super) filled: u64,
     pub(super) change: Change,
+    /// Whether it says that there is nothing: no table leads on from that.
+    pub(super) is_absence: bool,
     /// Whether a PASID table is on the way to it: there is none in legacy mode.
     pub(super) has_pasid_table: bool,
 }
 
-/// What `received` was to `entry`.
-pub(super) fn missed(entry: &Entry, received: &Received) -> Missed {
-    let why = if received.carried_out { why(entry, received) } else { Why::NotCarriedOut };
-    Missed { at: received.at, invalidation: received.invalidation, why }
+/// What `received` was to `entry`. `is_idle` tells whether nobody was seen to use anything of what a scope names.
+pub(super) fn missed(entry: &Entry, received: &Received, is_idle: impl Fn(&Descriptor) -> bool) -> Missed {
+    let why = why(entry, received);
+    let meant = meant(entry, &received.invalidation, why, is_idle);
+    Missed { at: received.at, invalidation: received.invalidation, why, meant }
 }
 
 /// What `received` was to the cached interrupt entry of this index.
 pub(super) fn missed_interrupt(index: u16, received: &Received) -> Missed {
-    let why = if received.carried_out && !covers_interrupt(index, &received.invalidation) {
-        Why::OtherEntries
-    } else {
-        Why::NotCarriedOut
+    let is_beside =
+        matches!(received.invalidation, Descriptor::InterruptEntries(scope) if scope.is_beside(index));
+    let (why, meant) = match received.since {
+        _ if covers_interrupt(index, &received.invalidation) => (Why::NotCarriedOut, Meant::ForThis),
+        // Who names entries beside this one that have not changed has mistaken the number.
+        Since::Unchanged if is_beside => (Why::OtherEntries, Meant::ForThis),
+        Since::Unchanged => (Why::OtherEntries, Meant::ForOthers),
+        Since::PerhapsChanged => (Why::EntriesOfTheirOwn, Meant::ForOthers),
     };
-    Missed { at: received.at, invalidation: received.invalidation, why }
+    Missed { at: received.at, invalidation: received.invalidation, why, meant }
 }
 
-fn covers_interrupt(index: u16, invalidation: &Descriptor) -> bool {
+/// For what an invalidation was meant that did not help, and why.
+fn meant(entry: &Entry, invalidation: &Descriptor, why: Why, is_idle: impl Fn(&Descriptor) -> bool) -> Meant {
+    match why {
+        Why::NotCarriedOut
+        | Why::BeforeIotlb
+        | Why::HintSet
+        | Why::TableEntryKept
+        | Why::IotlbOnly
+        | Why::TableEntriesOnly => Meant::ForThis,
+        Why::OtherPasid | Why::OtherDomain | Why::DeviceTlbOnly => match named_pages(invalidation) {
+            Some(range) if range.overlaps(pages(entry)) => Meant::ForThis,
+            Some(_) => Meant::ForOthers,
+            None if is_whole_device(invalidation) || is_idle(invalidation) => Meant::ForThis,
+            // Who else uses that domain or process has a right to it.
+            None => Meant::Perhaps,
+        },
+        Why::OtherPages if names_large_page(entry, invalidation) => Meant::ForThis,
+        Why::OtherPages | Why::OtherDevice | Why::OtherEntries | Why::EntriesOfTheirOwn => Meant::ForOthers,
+    }
+}
+
+/// Whether an invalidation names other pieces of the large page that changed, of which a piece is cached.
+fn names_large_page(entry: &Entry, invalidation: &Descriptor) -> bool {
+    let large = entry.change.large_page(entry.space.stage).map(|size| {
+        let start = VirtAddr(entry.page.0 & !(size.bytes() - 1));
+        VirtRange::pages(start, size.bytes() / PageSize::Size4K.bytes())
+    });
+    named_pages(invalidation).is_some_and(|named| large.is_some_and(|large| named.overlaps(large)))
+}
+
+/// Whether it is for all that a device keeps without a PASID, which is what software sends that means everything.
+const fn is_whole_device(invalidation: &Descriptor) -> bool {
+    matches!(
+        invalidation,
+        Descriptor::DeviceTlb(DeviceScope { pasid: DevicePasid::Without, span: DeviceSpan::All, .. })
+    )
+}
+
+/// How much an invalidation has to do with `entry`: of many received the highest are told, of equals the last.
+pub(super) fn weight(entry: &Entry, missed: &Missed) -> u64 {
+    match (missed.meant, missed.why) {
+        (Meant::ForThis, _) => u64::MAX,
+        (Meant::Perhaps, _) => u64::MAX - 1,
+        // Other pages of the same address space, the nearest first.
+        (Meant::ForOthers, Why::OtherPages) => {
+            u64::MAX
+                - 2
+                - named_pages(&missed.invalidation).map_or(u64::MAX >> 1, |range| distance(entry, range))
+        }
+        (Meant::ForOthers, _) => 0,
+    }
+}
+
+/// Pages between those of `entry` and `range`.
+fn distance(entry: &Entry, range: VirtRange) -> u64 {
+    let own = pages(entry);
+    let before = own.start.0.saturating_sub(range.end.0);
+    let behind = range.start.0.saturating_sub(own.end.0);
+    before.max(behind) / PageSize::Size4K.bytes()
+}
+
+/// The pages that an invalidation names; none if it is for all of somebody's.
+fn named_pages(invalidation: &Descriptor) -> Option<VirtRange> {
+    match invalidation {
+        Descriptor::Iotlb {
+            scope: IotlbScope::Pages(_, span) | IotlbScope::PasidPages(_, _, span), ..
+        } => Some(span.range()),
+        Descriptor::DeviceTlb(DeviceScope { span: DeviceSpan::Range(range), .. }) => Some(*range),
+        Descriptor::Iotlb {
+            scope: IotlbScope::Global | IotlbScope::Domain(_) | IotlbScope::Pasid(..),
+            ..
+        }
+        | Descriptor::DeviceTlb(DeviceScope { span: DeviceSpan::All, .. })
+        | Descriptor::ContextCache(_)
+        | Descriptor::PasidCache(_)
+        | Descriptor::InterruptEntries(_)
+        | Descriptor::Wait(_)
+        | Descriptor::PageGroupResponse(_) => None,
+    }
+}
+
+pub(super) fn covers_interrupt(index: u16, invalidation: &Descriptor) -> bool {
     matches!(invalidation, Descriptor::InterruptEntries(scope) if scope.covers(index))
 }
 
@@ -58,19 +147,29 @@ pub(super) fn remedy_interrupt(index: u16, queued: &[Descriptor]) -> Descriptor 
 
 fn why(entry: &Entry, received: &Received) -> Why {
     let came_before = received.at.event < entry.filled;
+    let is_left = !received.carried_out;
     match received.invalidation {
         Descriptor::Iotlb { scope, .. } => match iotlb_mismatch(entry, scope) {
             Some(why) => why,
+            None if is_left => Why::NotCarriedOut,
             None if entry.holder == Holder::DeviceTlb && !came_before => Why::IotlbOnly,
             None => refilled(entry, scope),
         },
         Descriptor::DeviceTlb(scope) => match device_mismatch(entry, &scope) {
             Some(why) => why,
-            None if came_before => Why::BeforeIotlb,
+            None if came_before && !is_left => Why::BeforeIotlb,
             None => Why::NotCarriedOut,
         },
-        Descriptor::ContextCache(scope) => context_mismatch(entry, scope).unwrap_or_else(|| half_told(entry)),
-        Descriptor::PasidCache(scope) => pasid_mismatch(entry, scope).unwrap_or_else(|| half_told(entry)),
+        Descriptor::ContextCache(scope) => match context_mismatch(entry, scope) {
+            Some(why) => why,
+            None if is_left => Why::NotCarriedOut,
+            None => half_told(entry),
+        },
+        Descriptor::PasidCache(scope) => match pasid_mismatch(entry, scope) {
+            Some(why) => why,
+            None if is_left => Why::NotCarriedOut,
+            None => half_told(entry),
+        },
         Descriptor::InterruptEntries(_) | Descriptor::Wait(_) | Descriptor::PageGroupResponse(_) => {
             Why::TableEntriesOnly
         }
@@ -89,7 +188,9 @@ fn half_told(entry: &Entry) -> Why {
 /// Why a translation that an IOTLB invalidation covered is there again, or still.
 fn refilled(entry: &Entry, scope: IotlbScope) -> Why {
     match entry.change.table {
-        Table::FirstStage { .. } | Table::SecondStage { .. } if hint(scope) == Hint::LeavesOnly => {
+        Table::FirstStage { .. } | Table::SecondStage { .. }
+            if hint(scope) == Hint::LeavesOnly && !entry.is_absence =>
+        {
             Why::HintSet
         }
         Table::FirstStage { .. } | Table::SecondStage { .. } => Why::NotCarriedOut,
@@ -142,7 +243,7 @@ fn device_mismatch(entry: &Entry, scope: &DeviceScope) -> Option<Why> {
 fn context_mismatch(entry: &Entry, scope: ContextScope) -> Option<Why> {
     match scope {
         ContextScope::Device { source, ignored_bits }
-            if (source.0 ^ entry.requester.source.0) >> ignored_bits != 0 =>
+            if !ContextScope::concerns(source, ignored_bits, entry.requester.source) =>
         {
             Some(Why::OtherDevice)
         }
@@ -171,9 +272,13 @@ fn pages(entry: &Entry) -> VirtRange {
 /// `queued` does that, only a wait for it.
 pub(super) fn remedy(entry: &Entry, queued: &[Descriptor]) -> Vec<Descriptor> {
     let least = least(entry);
-    let is_queued =
-        |kind: &Descriptor| queued.iter().any(|queued| same_kind(kind, queued) && covers(entry, queued));
+    let is_queued = |need: &Descriptor| queued.iter().any(|queued| is_served(entry, need, queued));
     if least.iter().all(is_queued) { vec![Descriptor::Wait(Wait::default())] } else { least }
+}
+
+/// Whether `invalidation` does what `need`, one of the [`least`], is for.
+pub(super) fn is_served(entry: &Entry, need: &Descriptor, invalidation: &Descriptor) -> bool {
+    same_kind(need, invalidation) && covers(entry, invalidation)
 }
 
 fn same_kind(one: &Descriptor, other: &Descriptor) -> bool {
@@ -184,7 +289,8 @@ fn same_kind(one: &Descriptor, other: &Descriptor) -> bool {
 fn covers(entry: &Entry, invalidation: &Descriptor) -> bool {
     match invalidation {
         Descriptor::Iotlb { scope, .. } => {
-            iotlb_mismatch(entry, *scope).is_none() && (entry.change.leaf || hint(*scope) == Hint::EveryLevel)
+            let is_enough = entry.change.leaf || entry.is_absence || hint(*scope) == Hint::EveryLevel;
+            iotlb_mismatch(entry, *scope).is_none() && is_enough
         }
         Descriptor::DeviceTlb(scope) => device_mismatch(entry, scope).is_none(),
         Descriptor::ContextCache(scope) => context_mismatch(entry, *scope).is_none(),
@@ -193,7 +299,8 @@ fn covers(entry: &Entry, invalidation: &Descriptor) -> bool {
     }
 }
 
-fn least(entry: &Entry) -> Vec<Descriptor> {
+/// The invalidations that it takes to be rid of the translation, none of which can be left out.
+pub(super) fn least(entry: &Entry) -> Vec<Descriptor> {
     let mut remedy = table_remedy(entry);
     remedy.push(Descriptor::Iotlb { scope: iotlb_remedy(entry), drains: true });
     if entry.holder == Holder::DeviceTlb {
@@ -201,7 +308,7 @@ fn least(entry: &Entry) -> Vec<Descriptor> {
         remedy.push(Descriptor::DeviceTlb(DeviceScope {
             source,
             pasid: pasid.into(),
-            span: DeviceSpan::Range(pages(entry)),
+            span: needed(entry).into(),
         }));
     }
     remedy
@@ -223,11 +330,19 @@ fn table_remedy(entry: &Entry) -> Vec<Descriptor> {
     }
 }
 
+/// The pages that the invalidation has to name: those of the cached translation; if it is a piece of a large page that is
+/// gone, all of that.
+fn needed(entry: &Entry) -> PageSpan {
+    let gone = entry.change.large_page(entry.space.stage).filter(|_| !entry.change.leads_to_table());
+    let size = gone.unwrap_or(entry.size);
+    let log2_pages = (size.bytes() / PageSize::Size4K.bytes()).trailing_zeros();
+    let hint = if entry.change.leaf { Hint::LeavesOnly } else { Hint::EveryLevel };
+    PageSpan { address: VirtAddr(entry.page.0 & !(size.bytes() - 1)), log2_pages, hint }
+}
+
 fn iotlb_remedy(entry: &Entry) -> IotlbScope {
     let SpaceKey { domain, pasid, stage } = entry.space;
-    let log2_pages = (entry.size.bytes() / PageSize::Size4K.bytes()).trailing_zeros();
-    let hint = if entry.change.leaf { Hint::LeavesOnly } else { Hint::EveryLevel };
-    let span = PageSpan { address: entry.page, log2_pages, hint };
+    let span = needed(entry);
     match (entry.change.table, pasid) {
         (Table::FirstStage { .. }, Some(pasid)) => IotlbScope::PasidPages(domain, pasid, span),
         (Table::SecondStage { .. }, _) if stage == StageKind::Second => IotlbScope::Pages(domain, span),

@@ -1,22 +1,24 @@
 //! What the author of the driver is to be told: of all that a report lists, the one thing to mend.
 //!
-//! Invariant: a mistake is named only if an invalidation was meant for the page or the interrupt entry; of many the nearest to being right, and of
-//! equals the last. What flushed other pages or other domains is no mistake, but work for somebody else.
+//! Invariant: a mistake is named only if an invalidation was meant for the page or the interrupt entry; of many the nearest
+//! to being right, and of equals the last. What flushed other pages, or all of a domain or process that others use, is no
+//! mistake, but work for somebody else: such a one is mentioned at most.
 
 use std::fmt;
 
-use mmu::address::{PageSize, VirtRange};
-
-use crate::spec::descriptor::{Descriptor, DeviceSpan, IotlbScope};
+use crate::spec::descriptor::Descriptor;
+use crate::stale::in_place::ChangedInPlace;
 use crate::stale::interrupt::StaleInterrupt;
 use crate::stale::text::InWords;
-use crate::stale::{Missed, StaleUse, Why};
+use crate::stale::{Meant, Missed, StaleUse, Why};
 
 /// See the module.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mistake<'a> {
-    /// Nothing was invalidated for it.
-    NothingInvalidated(Thing),
+    /// Nothing was invalidated for it. What came instead is not known to have been meant for it.
+    NothingInvalidated(Thing, Option<&'a Missed>),
+    /// The entry that it rests on was read while software changed it piece by piece.
+    ChangedInPlace(&'a ChangedInPlace),
     /// The right invalidations are queued, and no wait behind them.
     NotWaitedFor,
     /// The right invalidations are queued, and a wait behind them that is not over.
@@ -40,60 +42,68 @@ impl StaleUse {
     /// What to mend.
     #[must_use]
     pub fn mistake(&self) -> Mistake<'_> {
+        if let Some(change) = &self.in_place {
+            return Mistake::ChangedInPlace(change);
+        }
         if matches!(self.remedy[..], [Descriptor::Wait(_)]) {
             return Mistake::unfinished(Thing::Page, &self.queued);
         }
-        let ranked = self.received.iter().filter_map(|missed| Some((self.nearness(missed)?, missed)));
-        match ranked.max_by_key(|(nearness, _)| *nearness) {
-            Some((_, missed)) => Mistake::Missed(self, missed),
-            None => Mistake::NothingInvalidated(Thing::Page),
+        // What came behind the use is for a later change, if anything before was for this one.
+        let nearest = self.nearest(self.used.event).or_else(|| self.nearest(u64::MAX));
+        match nearest {
+            Some(missed) => Mistake::Missed(self, missed),
+            None => {
+                let instead = self.received.iter().rfind(|missed| missed.meant == Meant::Perhaps);
+                Mistake::NothingInvalidated(Thing::Page, instead)
+            }
         }
+    }
+
+    /// Of what came until that event, what was the nearest to being right.
+    fn nearest(&self, until: u64) -> Option<&Missed> {
+        let came = self.received.iter().filter(|missed| missed.at.event <= until);
+        let ranked = came.filter_map(|missed| Some((self.nearness(missed)?, missed)));
+        ranked.max_by_key(|(nearness, _)| *nearness).map(|(_, missed)| missed)
     }
 
     /// How near an invalidation was to being right; none if it was meant for something else.
     fn nearness(&self, missed: &Missed) -> Option<u32> {
+        if missed.meant != Meant::ForThis {
+            return None;
+        }
         match self.why(missed) {
             Why::NotCarriedOut => Some(9),
             Why::BeforeIotlb => Some(8),
             Why::HintSet => Some(7),
             Why::TableEntryKept => Some(6),
+            Why::IotlbOnly if self.is_device_told() => Some(1),
             Why::IotlbOnly => Some(5),
-            Why::OtherPasid if self.is_page_named(&missed.invalidation) => Some(4),
-            Why::OtherDomain if self.is_page_named(&missed.invalidation) => Some(3),
-            Why::DeviceTlbOnly if self.is_page_named(&missed.invalidation) => Some(2),
+            Why::OtherPasid => Some(4),
+            Why::OtherDomain => Some(3),
+            Why::DeviceTlbOnly => Some(2),
             Why::TableEntriesOnly => Some(1),
-            Why::OtherPasid
-            | Why::OtherDomain
-            | Why::DeviceTlbOnly
-            | Why::OtherPages
-            | Why::OtherDevice
-            | Why::OtherEntries => None,
+            // Other pieces of the large page that changed.
+            Why::OtherPages => Some(0),
+            Why::OtherDevice | Why::OtherEntries | Why::EntriesOfTheirOwn => None,
         }
+    }
+
+    /// Whether the device was told something, which was meant for this and did not help.
+    fn is_device_told(&self) -> bool {
+        let is_for_device = |missed: &&Missed| matches!(missed.invalidation, Descriptor::DeviceTlb(_));
+        let mut told = self.received.iter().filter(is_for_device);
+        told.any(|missed| missed.meant == Meant::ForThis && missed.why == Why::OtherPasid)
     }
 
     /// Why it did not help. That it came too early is no mistake where nothing came behind it.
     fn why(&self, missed: &Missed) -> Why {
-        let is_iotlb_told = || self.received.iter().any(|it| it.why == Why::IotlbOnly && it.at > missed.at);
+        let is_of_use = |it: &Missed| it.at.event <= self.used.event;
+        let is_behind = |it: &&Missed| it.at > missed.at && is_of_use(it) == is_of_use(missed);
+        let is_iotlb_told = || self.received.iter().filter(is_behind).any(|it| it.why == Why::IotlbOnly);
         match missed.why {
             Why::BeforeIotlb if !is_iotlb_told() => Why::DeviceTlbOnly,
             why => why,
         }
-    }
-
-    fn is_page_named(&self, invalidation: &Descriptor) -> bool {
-        let range = match invalidation {
-            Descriptor::Iotlb {
-                scope: IotlbScope::Pages(_, span) | IotlbScope::PasidPages(_, _, span),
-                ..
-            } => span.range(),
-            Descriptor::DeviceTlb(scope) => match scope.span {
-                DeviceSpan::Range(range) => range,
-                DeviceSpan::All => return true,
-            },
-            _ => return false,
-        };
-        let pages = self.size().bytes() / PageSize::Size4K.bytes();
-        range.overlaps(VirtRange::pages(self.page(), pages))
     }
 }
 
@@ -107,16 +117,16 @@ impl StaleInterrupt {
         let ranked = self.received.iter().filter_map(|missed| Some((self.nearness(missed)?, missed)));
         match ranked.max_by_key(|(nearness, _)| *nearness) {
             Some((_, missed)) => Mistake::MissedEntry(self, missed),
-            None => Mistake::NothingInvalidated(Thing::InterruptEntry),
+            None => Mistake::NothingInvalidated(Thing::InterruptEntry, None),
         }
     }
 
-    /// As for translations. Nothing but the index tells whom an invalidation was meant for.
+    /// As for translations: who names this entry was nearer than who names others by mistake.
     fn nearness(&self, missed: &Missed) -> Option<u32> {
-        match missed.invalidation {
-            Descriptor::InterruptEntries(scope) if scope.covers(self.index) => Some(2),
-            Descriptor::InterruptEntries(scope) if scope.is_beside(self.index) => Some(1),
-            _ => None,
+        match (missed.meant, missed.why) {
+            (Meant::ForThis, Why::OtherEntries) => Some(1),
+            (Meant::ForThis, _) => Some(2),
+            (Meant::Perhaps | Meant::ForOthers, _) => None,
         }
     }
 }
@@ -132,10 +142,15 @@ impl Mistake<'_> {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Self::NothingInvalidated(_) => "nothing-invalidated",
+            Self::NothingInvalidated(..) => "nothing-invalidated",
+            Self::ChangedInPlace(_) => "changed-in-place",
             Self::NotWaitedFor => "not-waited-for",
             Self::WaitNotOver(_) => "wait-not-over",
-            Self::Missed(stale, missed) => name(stale.why(missed)),
+            Self::Missed(stale, missed) => match stale.why(missed) {
+                // Of those of other pages only these are named.
+                Why::OtherPages => "part-of-large-page",
+                why => name(why),
+            },
             Self::MissedEntry(_, missed) => name(missed.why),
         }
     }
@@ -148,6 +163,7 @@ const fn name(why: Why) -> &'static str {
         Why::OtherPages => "other-pages",
         Why::OtherDevice => "other-device",
         Why::OtherEntries => "other-entries",
+        Why::EntriesOfTheirOwn => "entries-of-their-own",
         Why::DeviceTlbOnly => "iotlb-forgotten",
         Why::IotlbOnly => "device-tlb-forgotten",
         Why::BeforeIotlb => "device-tlb-first",
@@ -170,7 +186,12 @@ impl fmt::Display for Thing {
 impl fmt::Display for Mistake<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NothingInvalidated(thing) => write!(f, "nothing was invalidated for the {thing}"),
+            Self::NothingInvalidated(thing, instead) => {
+                write!(f, "nothing was invalidated for the {thing}")?;
+                let Some(missed) = instead else { return Ok(()) };
+                write!(f, "; what came is \"{}\": {}", InWords(&missed.invalidation), missed.why)
+            }
+            Self::ChangedInPlace(change) => write_in_place(f, change),
             Self::NotWaitedFor => {
                 f.write_str("the invalidation is queued and nothing waits for it: it was not carried out yet")
             }
@@ -204,8 +225,23 @@ fn write_missed(f: &mut fmt::Formatter<'_>, stale: &StaleUse, missed: &Missed) -
             write!(f, "came without one for the translations that rest on the {table}")
         }
         Why::NotCarriedOut => f.write_str("was not carried out, or not answered yet"),
-        Why::OtherPages | Why::OtherDevice | Why::OtherEntries => f.write_str("was meant for something else"),
+        Why::OtherPages => write!(
+            f,
+            "names only some of the pages that the {table} mapped; a large page may be cached in pieces"
+        ),
+        Why::OtherDevice | Why::OtherEntries | Why::EntriesOfTheirOwn => {
+            f.write_str("was meant for something else")
+        }
     }
+}
+
+fn write_in_place(f: &mut fmt::Formatter<'_>, change: &ChangedInPlace) -> fmt::Result {
+    write!(f, "the {} at {} was changed while it was present, word by word (", change.entry, change.place)?;
+    for (number, word) in change.words().enumerate() {
+        let comma = if number == 0 { "" } else { ", " };
+        write!(f, "{comma}{word}: {:#x} -> {:#x}", change.old[word], change.new[word])?;
+    }
+    f.write_str("), and read in between: neither the old nor the new entry. Clear P, invalidate, wait, then write the rest")
 }
 
 fn write_missed_entry(f: &mut fmt::Formatter<'_>, stale: &StaleInterrupt, missed: &Missed) -> fmt::Result {

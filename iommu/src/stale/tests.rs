@@ -1,12 +1,16 @@
 //! Stale uses, one for each way to forget an invalidation, and the reports of them.
 
+mod in_place;
+mod late;
 mod passing;
+mod pieces;
+mod tables;
 
 use std::num::NonZeroU32;
 
 use mmu::address::{PAGE_SIZE, PhysAddr};
 
-use super::watch::{Patience, StaleOptions, Watching};
+use super::watch::{Judging, StaleOptions, Watching};
 use super::{Holder, StaleUse, Why};
 use crate::spec::descriptor::{ContextScope, Descriptor, Hint, IotlbScope};
 use crate::spec::id::SourceId;
@@ -19,7 +23,7 @@ use crate::vtd::tests::driver::{
 };
 use crate::vtd::{StageKind, Table, Width};
 
-const EVERY_USE: StaleOptions = StaleOptions { watching: Watching::EveryUse, patience: Patience::FirstUse };
+const EVERY_USE: StaleOptions = StaleOptions { watching: Watching::EveryUse, judging: Judging::AtOnce };
 
 fn options(stale: StaleOptions) -> VtdOptions {
     VtdOptions { stale, ..VtdOptions::default() }
@@ -357,15 +361,6 @@ fn a_write_through_a_page_that_has_become_read_only_is_reported() {
 }
 
 #[test]
-fn with_patience_a_use_is_reported_when_software_has_waited() {
-    let mut scene = scene_with(StaleOptions { patience: Patience::AfterWait, ..EVERY_USE });
-    assert_eq!(scene.reports(), [], "software may still be at it");
-    assert_eq!(scene.reports(), []);
-    scene.driver.invalidate(&[invalidations::pasid(DOMAIN, 6)]);
-    assert_eq!(scene.reports().len(), 1);
-}
-
-#[test]
 fn a_sample_looks_at_one_use_in_so_many() {
     let sampled = Watching::Sampled(NonZeroU32::new(4).unwrap());
     let mut scene = scene_with(StaleOptions { watching: sampled, ..EVERY_USE });
@@ -413,13 +408,15 @@ fn the_json_is_one_line_with_the_same_facts() {
 }
 
 #[test]
-fn the_text_shows_the_last_of_many_invalidations_and_counts_all() {
-    let many = [invalidations::pasid(OTHER_DOMAIN, 5); 20];
+fn the_text_shows_some_of_many_invalidations_and_counts_all() {
+    let mut many = [invalidations::pasid_pages(OTHER_DOMAIN, 5, PAGE.offset(PAGE_SIZE), 0); 20];
+    many[1] = invalidations::pasid_pages(OTHER_DOMAIN, 5, PAGE, 0);
     let (report, why) = scene().report_after(&many);
     let text = report.to_string();
     assert_eq!(why.len(), 20);
     assert_eq!(text.matches(": another domain").count(), 16, "{text}");
-    assert!(text.contains("\n    4 earlier ones, none of which helped\n"), "{text}");
+    assert!(text.contains("\n    4 that are not shown, none of which helped\n"), "{text}");
+    assert_eq!(text.matches("page 0x40201000, IH 0").count(), 2, "the one that names the page: {text}");
 }
 
 #[test]

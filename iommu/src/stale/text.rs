@@ -1,7 +1,7 @@
 //! A report for people.
 //!
 //! Invariant: the first line says who used what and what it should have been; the rest says why, oldest first, and of
-//! many invalidations the last ones.
+//! many invalidations those that were meant for the page, and the last ones.
 
 use std::fmt;
 
@@ -11,18 +11,19 @@ use mmu::cache::Translation;
 use crate::spec::descriptor::{
     ContextScope, Descriptor, DevicePasid, DeviceSpan, EntryScope, Hint, IotlbScope, PageSpan, PasidScope,
 };
-use crate::stale::{Change, Holder, Missed, Moment, StaleUse, Why};
+use crate::stale::{Change, Ground, Holder, Kind, Missed, Moment, StaleUse, Why};
 
 /// Invalidations that are shown at most; JSON has them all.
 const MOST_SHOWN: usize = 16;
 
 /// A descriptor in words.
-pub(super) struct InWords<'a>(pub(super) &'a Descriptor);
+pub(crate) struct InWords<'a>(pub(crate) &'a Descriptor);
 
 impl fmt::Display for StaleUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write_headline(f)?;
-        write!(f, "\n  filled {}, used {}", self.filled, self.used)?;
+        write!(f, "\n  filled {}, used {}", self.filled, Uses(self.used, self.uses))?;
+        write!(f, "\n  counts because {}", self.ground)?;
         write!(f, "\n  changed: {}", self.change)?;
         write!(f, "\n  mistake: {}", self.mistake())?;
         write_received(f, &self.received, self.forgotten)?;
@@ -49,14 +50,44 @@ pub(super) fn write_received(f: &mut fmt::Formatter<'_>, received: &[Missed], fo
     } else {
         write!(f, "\n  received since:")?;
     }
-    let earlier = received.len().saturating_sub(MOST_SHOWN);
-    if earlier > 0 {
-        write!(f, "\n    {earlier} earlier ones, none of which helped")?;
+    let left_out = received.len().saturating_sub(MOST_SHOWN);
+    let mut shown: Vec<&Missed> = received.iter().collect();
+    if left_out > 0 {
+        write!(f, "\n    {left_out} that are not shown, none of which helped")?;
+        shown.sort_by_key(|missed| (missed.meant, missed.at));
+        shown.drain(..left_out);
+        shown.sort_by_key(|missed| missed.at);
     }
-    for missed in &received[earlier..] {
+    for missed in shown {
         write!(f, "\n    {}: {}: {}", missed.at, InWords(&missed.invalidation), missed.why)?;
     }
     Ok(())
+}
+
+/// When something was used first, and how often.
+pub(super) struct Uses(pub(super) Moment, pub(super) u64);
+
+impl fmt::Display for Uses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1 {
+            1 => write!(f, "{}", self.0),
+            2 => write!(f, "{} and once more", self.0),
+            uses => write!(f, "{} and {} times more", self.0, uses - 1),
+        }
+    }
+}
+
+impl fmt::Display for Ground {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AtOnce => "every use between a change and its invalidation is to count",
+            Self::FrameReused => "the frame was somebody else's before an invalidation was complete",
+            Self::TableReused => "the table was mapped as a page before an invalidation was complete",
+            Self::ChangedAgain => "it was changed again before an invalidation of it came",
+            Self::TimeOver => "no invalidation that helps was complete in time",
+            Self::TheEnd => "no invalidation that helps was complete when the guest ended",
+        })
+    }
 }
 
 impl StaleUse {
@@ -66,8 +97,18 @@ impl StaleUse {
             write!(f, " with {pasid}")?;
         }
         let (access, address, holder) = (self.request.access, self.request.address, self.holder);
+        if let Kind::Table(table) = self.kind {
+            return write!(
+                f,
+                " made the unit read the page table at {table}, which the tables do not lead to any more, to {} {address}",
+                infinitive(access)
+            );
+        }
         match &self.cached {
             Ok(cached) => write!(f, " {} {address} through {holder}, reached {}", verb(access), page(cached)),
+            Err(reason) if self.kind == Kind::Refusal => {
+                write!(f, " was refused {address} through {holder}, because {reason}")
+            }
             Err(reason) => write!(f, " was refused {address} by {holder}, because {reason}"),
         }?;
         match &self.now {
@@ -77,6 +118,13 @@ impl StaleUse {
             Ok(now) => write!(f, ", where the tables have {}", page(now)),
             Err(reason) => write!(f, ", but now {reason}"),
         }
+    }
+}
+
+const fn infinitive(access: Access) -> &'static str {
+    match access {
+        Access::Read => "read",
+        Access::Write => "write",
     }
 }
 
@@ -129,6 +177,7 @@ impl fmt::Display for Why {
             Self::OtherPasid => "another PASID, or none",
             Self::OtherPages => "other pages",
             Self::OtherEntries => "other entries",
+            Self::EntriesOfTheirOwn => "other entries, which may have changed themselves",
             Self::OtherDevice => "another device",
             Self::DeviceTlbOnly => "for a device TLB only, the IOTLB kept it",
             Self::IotlbOnly => "for the IOTLB only, the device TLB kept it",

@@ -1,13 +1,21 @@
 //! How stale uses are noticed: every fill is remembered with the entries it rests on, and a use compares them with
 //! memory.
 //!
-//! Invariant: a fill whose entries all stand unchanged is not stale; one of whose entries changed is reported only if
+//! Invariant: a fill whose entries all stand unchanged is not stale; a use of one whose entries changed counts only if
 //! the tables really say something else for the request, and if the cache still holds it. What is remembered is bounded;
 //! what was forgotten is not reported.
+//!
+//! Read in this order: `fill` (what is remembered), this file (how a use is looked at), `judging` and `docket` (what is
+//! kept until it can be judged), `log` (invalidations), `absent` and `interrupts` (the same of failures and of interrupt
+//! entries), `images` (entries that are changed while they are present).
 
 mod absent;
+mod docket;
+mod entries;
+mod fill;
+mod images;
 mod interrupts;
-mod ledger;
+mod judging;
 mod log;
 mod remembered;
 
@@ -15,7 +23,7 @@ use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mmu::address::{PageSize, VirtAddr};
 use mmu::cache::{Tag, Translation};
@@ -23,22 +31,26 @@ use mmu::memory::PhysicalMemory;
 use parking_lot::Mutex;
 
 pub(crate) use self::absent::AbsentKey;
+pub use self::docket::Tally;
+pub(crate) use self::entries::Since;
+pub(crate) use self::fill::{Look, Origin, Place, Suspect, Use, Walked, parting};
 pub(crate) use self::interrupts::InterruptUse;
 pub(crate) use self::log::Received;
 
 use self::absent::Absence;
+use self::docket::Docket;
+use self::fill::{Fill, FillKey};
+use self::images::Images;
 use self::interrupts::Interrupts;
-use self::ledger::{Ledger, Meeting};
+use self::judging::{CaseKey, Finding, Stale};
 use self::log::Log;
-use self::remembered::{Remembered, Rests};
-use crate::pasid::Pasid;
-use crate::spec::descriptor::Descriptor;
+use self::remembered::Remembered;
+use crate::spec::descriptor::{Descriptor, DevicePasid, DeviceScope, DeviceSpan};
 use crate::spec::fault::FaultReason;
 use crate::spec::id::SourceId;
-use crate::stale::judge::{self, Entry};
-use crate::stale::{Change, Holder, Moment, StaleUse};
-use crate::vtd::port::Request;
-use crate::vtd::{Path, Reading, Requester, SpaceKey, Stages, Table, Trail, identity};
+use crate::stale::in_place::ChangedInPlace;
+use crate::stale::{Change, Holder, Kind, Moment, StaleUse};
+use crate::vtd::{Reading, Requester, SpaceKey, Trail, identity};
 
 /// Which uses are looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -52,67 +64,39 @@ pub enum Watching {
     Sampled(NonZeroU32),
 }
 
-/// When a stale use is reported.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Patience {
-    /// At the first use after the change: right for drivers that stop a device before they unmap.
-    #[default]
-    FirstUse,
-    /// When it is used again after software has waited for invalidations since: right for shared address spaces, where
-    /// devices use pages while they are unmapped.
-    AfterWait,
+/// When a stale use counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Judging {
+    /// At the first use after the change: for drivers that stop a device before they unmap. Whoever unmaps what a device
+    /// may be using, as shared address spaces and VFIO do, is accused of uses that hardware allows.
+    AtOnce,
+    /// When it is sure that no invalidation comes in time: not within so long, or too late for what was done with the page.
+    /// An invalidation that was asked for and is waited for may take as long as the unit does.
+    Late(Duration),
 }
+
+/// How long software may take between a use and the next of the invalidations that it needs: a processor that is about
+/// to invalidate may have to wait for its turn on a busy host.
+pub const PATIENCE: Duration = Duration::from_millis(250);
 
 /// How stale uses are watched for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct StaleOptions {
-    /// See there.
+    /// Which uses are looked at.
     pub watching: Watching,
-    /// See there.
-    pub patience: Patience,
+    /// When one counts.
+    pub judging: Judging,
 }
 
 /// Reports that wait to be taken at most.
 const MOST_REPORTS: usize = 1024;
 /// Descriptors of the queue that a report lists at most.
 const MOST_QUEUED: usize = 64;
-/// Where a translation is held.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Place {
-    Iotlb(Tag),
-    /// Nowhere until a walk found it a moment ago, which began at that event; what it read itself is no older.
-    Walked(Tag, u64),
-    DeviceTlb(SourceId, Option<Pasid>),
-    /// Nowhere: a route that is cached until that epoch ends says that nothing translates the requester's addresses.
-    Route(Requester, u64),
-}
 
-/// A cached translation, by where it is held and what it translates; a route, which is one for all pages, by its page 0.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct FillKey {
-    place: Place,
-    page: VirtAddr,
-    size: PageSize,
-}
-
-/// What a cached translation rests on.
-#[derive(Clone, Debug)]
-pub(crate) struct Origin {
-    /// For whom it was filled.
-    pub(crate) requester: Requester,
-    /// Whose it is.
-    pub(crate) space: SpaceKey,
-    /// The entries that led to its tables.
-    pub(crate) route: Trail,
-    /// The walk through them.
-    pub(crate) path: Path,
-}
-
-#[derive(Clone, Debug)]
-struct Fill {
-    origin: Origin,
-    translation: Translation,
-    filled: Moment,
+impl Default for Judging {
+    fn default() -> Self {
+        Self::Late(PATIENCE)
+    }
 }
 
 /// See the module.
@@ -128,121 +112,18 @@ pub(crate) struct Watch {
 #[derive(Debug, Default)]
 struct State {
     fills: Remembered<FillKey, Fill>,
+    /// Whose translations were filled: as many as there are tags, at most.
+    spaces: HashSet<SpaceKey>,
     absences: Remembered<AbsentKey, Absence>,
     log: Log,
-    ledger: Ledger<(FillKey, Change)>,
+    docket: Docket<CaseKey, Stale>,
     interrupts: Interrupts,
+    images: Images,
     /// Event of the last wait that completed; 0 if none has.
     last_wait: u64,
     reports: Vec<StaleUse>,
     /// Reports so far, kept or not.
     count: u64,
-}
-
-/// One use of a cached translation.
-pub(crate) struct Use<'a> {
-    pub(crate) requester: Requester,
-    pub(crate) request: &'a Request,
-    pub(crate) place: Place,
-    pub(crate) hit: Translation,
-    /// The entries by which the requester is translated.
-    pub(crate) route: &'a Trail,
-    /// What they lead to.
-    pub(crate) stages: Stages,
-}
-
-/// What a look at the words under a cached translation shows.
-#[derive(Debug)]
-pub(crate) enum Look {
-    /// Nothing: it is not remembered.
-    Unknown,
-    /// They all stand, and the translation is what they say.
-    Unchanged(Path),
-    /// One changed.
-    Changed(Change),
-}
-
-/// What a use of something cached has shown.
-struct Finding<'a> {
-    requester: Requester,
-    request: &'a Request,
-    holder: Holder,
-    key: FillKey,
-    origin: &'a Origin,
-    filled: Moment,
-    cached: Result<Translation, FaultReason>,
-    change: Change,
-    now: Result<Translation, FaultReason>,
-}
-
-impl Rests for Fill {
-    fn origin(&self) -> &Origin {
-        &self.origin
-    }
-}
-
-impl Fill {
-    /// Whether it is what the use found; a route says the same of every page.
-    fn says(&self, used: &Use<'_>) -> bool {
-        matches!(used.place, Place::Route(..)) || self.translation == used.hit
-    }
-}
-
-impl Origin {
-    /// Whether a PASID entry led to it, as in scalable mode.
-    fn has_pasid_table(&self) -> bool {
-        self.route.readings().iter().any(|reading| reading.table == Table::Pasid)
-    }
-}
-
-/// A cached translation under which something changed.
-#[derive(Debug)]
-pub(crate) struct Suspect {
-    pub(crate) requester: Requester,
-    pub(crate) place: Place,
-    pub(crate) page: VirtAddr,
-    pub(crate) cached: Translation,
-    pub(crate) space: SpaceKey,
-    pub(crate) filled: Moment,
-    pub(crate) change: Change,
-}
-
-impl Place {
-    pub(crate) const fn holder(self) -> Holder {
-        match self {
-            Self::Iotlb(_) => Holder::Iotlb,
-            Self::Walked(..) | Self::Route(..) => Holder::TableCaches,
-            Self::DeviceTlb(..) => Holder::DeviceTlb,
-        }
-    }
-
-    /// The device whose TLB it is, and for which process.
-    const fn device(self) -> Option<Requester> {
-        match self {
-            Self::Iotlb(_) | Self::Walked(..) | Self::Route(..) => None,
-            Self::DeviceTlb(source, pasid) => Some(Requester { source, pasid }),
-        }
-    }
-
-    /// Whether something there may rest on `reading` after the entry has changed.
-    fn may_outlive(self, reading: &Reading) -> bool {
-        match self {
-            Self::Walked(_, began) => reading.read_at < began,
-            Self::Iotlb(_) | Self::DeviceTlb(..) | Self::Route(..) => true,
-        }
-    }
-}
-
-impl FillKey {
-    fn new(place: Place, address: VirtAddr, size: PageSize) -> Self {
-        let page = first_address(address, size);
-        let (place, page) = match place {
-            Place::Walked(tag, _) => (Place::Iotlb(tag), page),
-            Place::Route(requester, _) => (Place::Route(requester, 0), VirtAddr(0)),
-            Place::Iotlb(_) | Place::DeviceTlb(..) => (place, page),
-        };
-        Self { place, page, size }
-    }
 }
 
 impl Watch {
@@ -262,10 +143,21 @@ impl Watch {
         self.events.load(Ordering::Acquire)
     }
 
+    /// A walk begins: whatever was read until now is older than what it reads. Returns the events until then.
+    pub(crate) fn begin_walk(&self) -> u64 {
+        self.happen().event + 1
+    }
+
     /// A translation was read from the tables and cached.
     pub(crate) fn filled(&self, tag: Tag, address: VirtAddr, translation: Translation, origin: Origin) {
-        let fill = Fill { origin, translation, filled: self.happen() };
-        self.state.lock().fills.insert(FillKey::new(Place::Iotlb(tag), address, translation.size), fill);
+        let filled = self.happen();
+        let mut state = self.state.lock();
+        if !state.docket.is_empty() {
+            self.charge_reuse(&mut state, translation, &origin);
+        }
+        let key = FillKey::new(Place::Iotlb(tag), address, translation.size);
+        state.spaces.insert(origin.space);
+        state.fills.insert(key, Fill { origin, translation, filled });
     }
 
     /// A request passes by a route that is held at `place` and translates nothing.
@@ -297,25 +189,45 @@ impl Watch {
         }
     }
 
-    /// An invalidation was received. To be told before it is carried out.
+    /// The entries on the way to a requester's tables were read, as far as `trail` says that it was now.
+    pub(crate) fn read_route(&self, requester: Requester, trail: &Trail, now: u64) {
+        let now = Moment { event: now, ..self.moment() };
+        self.state.lock().images.read(requester, trail, now);
+    }
+
+    /// Software moved the root table, or switched translation.
+    pub(crate) fn moved_root(&self) {
+        self.state.lock().images.forget();
+    }
+
+    /// An invalidation of anything but interrupt entries was received. To be told before it is carried out.
     pub(crate) fn received(&self, invalidation: Descriptor, carried_out: bool) {
         let mut state = self.state.lock();
-        let received = Received { at: self.happen(), invalidation, carried_out };
-        let log = match invalidation {
-            Descriptor::InterruptEntries(_) => &mut state.interrupts.log,
-            _ => &mut state.log,
-        };
-        log.push(received);
+        let state = &mut *state;
+        let since = Since::PerhapsChanged;
+        let received = Received { at: self.happen(), invalidation, carried_out, since };
+        state.images.look(&invalidation, &self.memory, received.at);
+        state.log.push(received);
+        if carried_out {
+            state.docket.hear(&invalidation, received.at);
+        }
     }
 
-    /// Whether no invalidation came since that event: one that is under way waits for whoever walked before it.
-    pub(crate) fn has_received_nothing_since(&self, event: u64) -> bool {
-        self.state.lock().log.since(event).next().is_none()
+    /// The device's TLB was emptied and drained by the device itself.
+    pub(crate) fn emptied(&self, source: SourceId) {
+        let scope = DeviceScope { source, pasid: DevicePasid::Every, span: DeviceSpan::All };
+        let mut state = self.state.lock();
+        let last_wait = state.last_wait;
+        state.docket.empty(&Descriptor::DeviceTlb(scope), last_wait);
     }
 
-    /// A wait completed.
+    /// A wait completed, or what was asked for in a register: what was received until now is complete.
     pub(crate) fn waited(&self) {
-        self.state.lock().last_wait = self.happen().event;
+        let mut state = self.state.lock();
+        let event = self.happen().event;
+        state.last_wait = event;
+        state.docket.complete(event);
+        state.interrupts.docket.complete(event);
     }
 
     /// The reports since this was asked last.
@@ -323,15 +235,40 @@ impl Watch {
         std::mem::take(&mut self.state.lock().reports)
     }
 
-    /// Reports so far, also those that nobody took in time.
+    /// The changes in place since this was asked last.
+    pub(crate) fn take_changed(&self) -> Vec<ChangedInPlace> {
+        self.state.lock().images.take()
+    }
+
+    /// Stale uses so far, also those that nobody took in time.
     pub(crate) fn count(&self) -> u64 {
         self.state.lock().count
+    }
+
+    /// Changes in place so far.
+    pub(crate) fn changed_count(&self) -> u64 {
+        self.state.lock().images.count()
+    }
+
+    /// What became of the uses that were kept until they could be judged.
+    pub(crate) fn tally(&self) -> Tally {
+        let state = self.state.lock();
+        state.docket.tally() + state.interrupts.docket.tally()
     }
 
     /// Cached translations that had to be forgotten, so that uses of them were not looked at.
     pub(crate) fn forgotten(&self) -> u64 {
         let state = self.state.lock();
         state.fills.forgotten() + state.absences.forgotten()
+    }
+
+    /// Whether a walk that began at that event can still be looked at. What came since may have ended its mistake, which
+    /// is seen at once only by whoever judges late.
+    pub(crate) fn may_look_at_walk(&self, began: u64) -> bool {
+        match self.options.judging {
+            Judging::AtOnce => self.state.lock().log.all_since(began).next().is_none(),
+            Judging::Late(_) => true,
+        }
     }
 
     /// Whether something changed under the translation that is being used.
@@ -341,8 +278,7 @@ impl Watch {
         let Some(fill) = state.fills.get(&key) else { return Look::Unknown };
         let Origin { route, path, .. } = &fill.origin;
         // What the requester's own route rests on comes last: whoever filled it may have been another.
-        let readings = [route, &path.walk, used.route].into_iter().flat_map(Trail::readings);
-        let mut readings = readings.filter(|reading| used.place.may_outlive(reading));
+        let mut readings = fill.origin.readings().chain(used.route.readings());
         let change = readings.find_map(|reading| self.change(reading));
         let led_elsewhere = || if path.stages == used.stages { None } else { parting(route, used.route) };
         match change.or_else(led_elsewhere) {
@@ -352,91 +288,85 @@ impl Watch {
         }
     }
 
-    /// Reports a use, of which the tables say `now`, and for which invalidations may still be `queued`.
-    pub(crate) fn report(
+    /// What changed of the entries that a walk took out of caches, if anything did.
+    pub(crate) fn look_above(&self, walked: &Walked<'_>) -> Option<Change> {
+        walked.cached_readings().find_map(|reading| self.change(reading))
+    }
+
+    /// A use was met, of which the tables say `now`, and for which invalidations may still be `queued`.
+    pub(crate) fn meet_use(
         &self,
         used: &Use<'_>,
         change: Change,
         now: Result<Translation, FaultReason>,
-        queued: Vec<Descriptor>,
+        queued: &[Descriptor],
     ) {
         let key = FillKey::new(used.place, used.request.address, used.hit.size);
         let mut state = self.state.lock();
         let Some(fill) = state.fills.get(&key).cloned().filter(|fill| fill.says(used)) else { return };
         let finding = Finding {
+            kind: Kind::Translation,
             requester: used.requester,
-            request: used.request,
+            request: *used.request,
             holder: used.place.holder(),
             key,
-            origin: &fill.origin,
+            origin: fill.origin,
             filled: fill.filled,
             cached: Ok(used.hit),
             change,
             now,
         };
-        self.tell(&mut state, &finding, queued);
+        self.meet(&mut state, finding, queued);
     }
 
-    /// Makes a report of a finding, unless there was one or it is too early.
-    fn tell(&self, state: &mut State, finding: &Finding<'_>, queued: Vec<Descriptor>) {
-        let Finding { requester, request, holder, key, origin, filled, cached, change, now } = *finding;
-        let used = self.moment();
-        let meeting =
-            Meeting { event: used.event, last_wait: state.last_wait, patience: self.options.patience };
-        if !state.ledger.is_due((key, change), meeting) {
-            return;
-        }
-        let entry = Entry {
-            requester,
-            space: origin.space,
-            page: first_address(request.address, key.size),
-            size: key.size,
-            holder,
-            filled: filled.event,
+    /// The same of a walk through entries that are out of date.
+    pub(crate) fn meet_walk(
+        &self,
+        walked: &Walked<'_>,
+        kind: Kind,
+        change: Change,
+        now: Result<Translation, FaultReason>,
+        queued: &[Descriptor],
+    ) {
+        let size = walked.outcome.map_or(PageSize::Size4K, |found| found.size);
+        let finding = Finding {
+            kind,
+            requester: walked.requester,
+            request: *walked.request,
+            holder: Holder::TableCaches,
+            key: match kind {
+                // Which page it was on the way to does not matter.
+                Kind::Table(_) => FillKey::new(walked.place(), VirtAddr(0), size),
+                Kind::Translation | Kind::Refusal => {
+                    FillKey::new(walked.place(), walked.request.address, size)
+                }
+            },
+            origin: walked.origin.clone(),
+            filled: self.moment(),
+            cached: walked.outcome,
             change,
-            has_pasid_table: origin.has_pasid_table(),
-        };
-        let since = state.log.since(change.read_at);
-        let report = StaleUse {
-            requester,
-            request: *request,
-            holder,
-            space: origin.space,
-            cached,
             now,
-            filled,
-            used,
-            change,
-            received: since.map(|received| judge::missed(&entry, received)).collect(),
-            forgotten: state.log.forgotten_since(change.read_at),
-            remedy: judge::remedy(&entry, &queued),
-            queued: queued.into_iter().take(MOST_QUEUED).collect(),
         };
-        state.count += 1;
-        if state.reports.len() < MOST_REPORTS {
-            state.reports.push(report);
-        }
+        self.meet(&mut self.state.lock(), finding, queued);
     }
 
     /// What is remembered to be cached although something changed under it, if no use of it was met since.
     pub(crate) fn suspects(&self) -> Vec<Suspect> {
         let state = self.state.lock();
-        let met: HashSet<_> = state.ledger.changes().map(|(key, _)| *key).collect();
+        let met: HashSet<_> = state.docket.keys().map(|(key, ..)| *key).collect();
         let unmet = state.fills.iter().filter(|(key, _)| !met.contains(key));
         unmet.filter_map(|(key, fill)| self.suspect(key, fill)).collect()
     }
 
     fn suspect(&self, key: &FillKey, fill: &Fill) -> Option<Suspect> {
-        let Origin { requester, space, route, path, .. } = &fill.origin;
-        let mut readings = [route, &path.walk].into_iter().flat_map(Trail::readings);
         Some(Suspect {
-            requester: *requester,
+            requester: fill.origin.requester,
             place: key.place,
             page: key.page,
             cached: fill.translation,
-            space: *space,
+            space: fill.origin.space,
             filled: fill.filled,
-            change: readings.find_map(|reading| self.change(reading))?,
+            change: fill.origin.readings().find_map(|reading| self.change(reading))?,
         })
     }
 
@@ -460,23 +390,4 @@ impl Watch {
     fn moment(&self) -> Moment {
         Moment { event: self.now(), elapsed: self.start.elapsed() }
     }
-}
-
-/// Where the page of that size begins that `address` lies in.
-const fn first_address(address: VirtAddr, size: PageSize) -> VirtAddr {
-    VirtAddr(address.0 & !(size.bytes() - 1))
-}
-
-/// Where two routes part: no entry changed, but software moved the tables that begin the route.
-pub(crate) fn parting(before: &Trail, now: &Trail) -> Option<Change> {
-    let mut pairs = before.readings().iter().zip(now.readings());
-    let (before, now) = pairs.find(|(before, now)| (before.place, before.value) != (now.place, now.value))?;
-    Some(Change {
-        table: now.table,
-        place: now.place,
-        leaf: false,
-        was: before.value,
-        is: Some(now.value),
-        read_at: before.read_at,
-    })
 }

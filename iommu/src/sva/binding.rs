@@ -207,3 +207,6 @@ impl MmuNotifier for SharedVirtualAddressing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

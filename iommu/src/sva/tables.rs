@@ -1,8 +1,9 @@
 //! The tables that the unit reads: root, context, PASID directory, PASID tables.
 //!
-//! Invariant: an entry is present only when everything it leads to is; its word with P is written last, and goes
-//! first. All devices share one PASID directory: a process that is bound may be used by each of them.
-//! Source: drivers/iommu/intel/pasid.c `intel_pasid_setup_first_level`, `intel_pasid_tear_down_entry`.
+//! Invariant: an entry is present only when everything it leads to is; its word with P is written last. One that goes
+//! loses P alone, so that a unit that is reading its words meets none that nobody meant; they are written again when the unit
+//! has forgotten it. All devices share one PASID directory: a process that is bound may be used by each of them.
+//! Source: VT-d 6.5.3.3; drivers/iommu/intel/pasid.c `intel_pasid_setup_first_level`, `intel_pasid_tear_down_entry`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,7 +56,7 @@ impl Tables {
         let table = below(&self.frames, &mut self.contexts, offset, link, |table| RootEntry::to(table).0)?;
         let place = table.offset(u64::from(source.devfn() % SCALABLE_HALF) * SCALABLE_CONTEXT_BYTES);
         let ScalableContext([low, high]) = ScalableContext::of(self.directory.pfn().address(), admits);
-        self.store(place, &[low, high]);
+        self.write(place, &[low, high]);
         Ok(())
     }
 
@@ -67,21 +68,32 @@ impl Tables {
         Ok(())
     }
 
-    /// Writes the entry of a PASID that was prepared; another has none and needs none.
+    /// Writes the entry of a PASID that was prepared; another has none and needs none. Before a present entry is written
+    /// over an absent one, the unit has to have forgotten what stood there.
     pub(super) fn set(&self, pasid: Pasid, entry: PasidEntry) {
-        if let Some(table) = self.pasids.get(&directory_index(pasid)) {
-            let place = table.pfn().address().offset(table_index(pasid) * PASID_ENTRY_BYTES);
-            // Not present while its fields change.
-            self.frames.memory().store(place, 0);
-            self.store(place, &entry.0);
+        let Some(place) = self.place(pasid) else { return };
+        if entry.is_present() {
+            self.write(place, &entry.0);
+        } else {
+            self.frames.memory().store(place, entry.0[0]);
         }
     }
 
-    /// The first word last.
-    fn store(&self, place: PhysAddr, words: &[u64]) {
-        for (index, word) in words.iter().enumerate().rev() {
-            self.frames.memory().store(place.offset(index as u64 * 8), *word);
+    fn place(&self, pasid: Pasid) -> Option<PhysAddr> {
+        let table = self.pasids.get(&directory_index(pasid))?;
+        Some(table.pfn().address().offset(table_index(pasid) * PASID_ENTRY_BYTES))
+    }
+
+    /// A present entry, the first word last; nothing if it stands there.
+    fn write(&self, place: PhysAddr, words: &[u64]) {
+        let memory = self.frames.memory();
+        let places = || words.iter().enumerate().map(|(index, word)| (place.offset(index as u64 * 8), *word));
+        if places().all(|(place, word)| memory.load(place) == word) {
+            return;
         }
+        // Not present while its fields change.
+        memory.store(place, 0);
+        places().rev().for_each(|(place, word)| memory.store(place, word));
     }
 }
 
@@ -102,3 +114,6 @@ fn below(
     known.insert(key, table);
     Ok(address)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 mod binding;
 mod coherence;
-mod fixture;
+pub(super) mod fixture;
 mod flush;
 mod overflow;
 mod requests;

@@ -25,6 +25,7 @@ impl Vtd {
     #[must_use]
     pub fn read(&self, offset: u64, width: Width) -> u64 {
         if [Register::FAULT_STATUS, Register::QUEUE_HEAD].iter().any(|asks| u64::from(asks.0) == offset) {
+            self.give_up_unanswered();
             self.run_queue_asked();
         }
         self.registers.lock().read(offset, width)
@@ -82,6 +83,14 @@ impl Vtd {
     fn command(&self) {
         let changed = self.take_over(&mut self.registers.lock());
         self.forget_routes();
+        let moves = command::TRANSLATION | command::INTERRUPTS;
+        if let Some(watch) = self
+            .watch
+            .as_ref()
+            .filter(|_| changed.took_root || (changed.went_on | changed.went_off) & moves != 0)
+        {
+            watch.moved_root();
+        }
         if changed.went_off & command::TRANSLATION != 0 {
             self.iotlb.drain();
         }
@@ -102,7 +111,8 @@ impl Vtd {
         self.take_over_root(registers, wanted);
         self.take_over_interrupts(registers, wanted);
         registers.set(Register::GLOBAL_STATUS, after);
-        Changed { went_on: after & !before, went_off: before & !after }
+        let took_root = wanted & (command::ROOT_TABLE | command::INTERRUPT_TABLE) != 0;
+        Changed { took_root, went_on: after & !before, went_off: before & !after }
     }
 
     /// The bits of GCMD that ECAP lets software use.
@@ -125,7 +135,11 @@ impl Vtd {
     fn take_over_interrupts(&self, registers: &Registers, wanted: u32) {
         let mut mode = self.interrupt_mode.write();
         let table = if wanted & command::INTERRUPT_TABLE != 0 {
-            InterruptTable::decode(registers.long(Register::INTERRUPT_TABLE))
+            let table = InterruptTable::decode(registers.long(Register::INTERRUPT_TABLE));
+            if let Some(watch) = &self.watch {
+                watch.entries_begin(table.count, self.entries_of(table));
+            }
+            table
         } else {
             mode.table
         };
@@ -145,6 +159,7 @@ impl Vtd {
         if let Some(scope) = context_command(wanted) {
             self.tell_watch(Descriptor::ContextCache(scope), Verdict::Execute);
             self.invalidate_contexts(scope);
+            self.tell_waited();
         }
         self.registers.lock().set_long(Register::CONTEXT_COMMAND, context_command_done(wanted));
     }
@@ -166,12 +181,15 @@ impl Vtd {
         if iotlb_command_drains(wanted) {
             self.iotlb.drain();
         }
+        self.tell_waited();
         self.registers.lock().set_long(Register::IOTLB_INVALIDATE, iotlb_command_done(wanted));
     }
 }
 
 /// Status bits that a command changed.
 struct Changed {
+    /// A root table or an interrupt table was taken over.
+    took_root: bool,
     went_on: u32,
     went_off: u32,
 }

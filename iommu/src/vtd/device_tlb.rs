@@ -1,10 +1,14 @@
 //! What the unit knows of a device: its TLB, whether it has answered, and what it has been answered.
 //!
 //! Invariant: the TLB belongs to the device; the unit only asks it to forget, and the device's answer means that the
-//! entries are gone **and** that no access through them is in flight. Source: PCIe 10.3 (ATS), 10.4 (PRI); VT-d 4.
+//! entries are gone **and** that no access through them is in flight. Nothing that it holds outlives a change of its
+//! Enable bit, and nothing that was asked for before comes in behind it. Source: PCIe 10.3 (ATS), 10.3.7 (what
+//! invalidates all of the TLB without being asked), 10.4 (PRI); VT-d 4.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use mmu::address::VirtAddr;
 use mmu::cache::{Translation, TranslationCache};
@@ -13,6 +17,8 @@ use parking_lot::Mutex;
 use crate::pasid::Pasid;
 use crate::spec::descriptor::{DeviceScope, DeviceSpan, PageGroupResponse};
 use crate::spec::id::SourceId;
+use crate::vtd::Vtd;
+use crate::vtd::port::Ats;
 use crate::vtd::tags::Tags;
 
 /// Answers that wait for a device at most; one that never looks loses the oldest.
@@ -26,16 +32,24 @@ pub(crate) struct Device {
     source: SourceId,
     cache: Arc<TranslationCache>,
     tags: Tags<Option<Pasid>>,
+    /// Whether it asks its TLB first.
+    is_ahead: AtomicBool,
+    /// Held while that changes.
+    turn: Mutex<()>,
     late: Mutex<Late>,
     responses: Mutex<VecDeque<PageGroupResponse>>,
 }
+
+/// An invalidation, and when the device was told.
+type Told = (DeviceScope, Instant);
 
 /// Invalidations that a device has received and not yet carried out.
 #[derive(Debug, Default)]
 struct Late {
     holds: bool,
-    scopes: Vec<DeviceScope>,
-    everything: bool,
+    scopes: Vec<Told>,
+    /// Those beyond, of which only the first is known: everything goes.
+    everything: Option<Told>,
 }
 
 impl Device {
@@ -45,6 +59,8 @@ impl Device {
             source,
             cache: Arc::new(TranslationCache::new(entries)),
             tags: Tags::new(),
+            is_ahead: AtomicBool::new(false),
+            turn: Mutex::default(),
             late: Mutex::default(),
             responses: Mutex::default(),
         }
@@ -62,6 +78,12 @@ impl Device {
         &self.tags
     }
 
+    /// Whether it translates ahead. Whoever asks inside a section of its TLB and is told that it does is waited for by
+    /// whoever changes that.
+    pub(super) fn ats(&self) -> Ats {
+        if self.is_ahead.load(Ordering::Acquire) { Ats::Enabled } else { Ats::Disabled }
+    }
+
     /// The device is told to forget.
     pub(super) fn invalidate(&self, scope: &DeviceScope) {
         let mut late = self.late.lock();
@@ -69,10 +91,11 @@ impl Device {
             drop(late);
             return self.forget(scope);
         }
+        let told = (*scope, Instant::now());
         if late.scopes.len() < MOST_LATE {
-            late.scopes.push(*scope);
+            late.scopes.push(told);
         } else {
-            late.everything = true;
+            late.everything.get_or_insert(told);
         }
     }
 
@@ -104,8 +127,13 @@ impl Device {
 
     /// Whether it has been told something that it has not carried out.
     pub(super) fn owes_answer(&self) -> bool {
+        self.oldest_unanswered().is_some()
+    }
+
+    /// What it was told first of all that it has not carried out, and when.
+    pub(super) fn oldest_unanswered(&self) -> Option<Told> {
         let late = self.late.lock();
-        late.everything || !late.scopes.is_empty()
+        late.scopes.first().copied().or(late.everything)
     }
 
     /// From now on it takes its time.
@@ -116,10 +144,21 @@ impl Device {
     /// It carries out what it was told, and takes its time no longer.
     pub(super) fn catch_up(&self) {
         let Late { scopes, everything, .. } = std::mem::take(&mut *self.late.lock());
-        scopes.iter().for_each(|scope| self.forget(scope));
-        if everything {
+        scopes.iter().for_each(|(scope, _)| self.forget(scope));
+        if everything.is_some() {
             self.cache.invalidate_all();
         }
+        self.drain();
+    }
+
+    /// Everything goes, what it was told to forget and has not forgotten yet among it.
+    fn forget_everything(&self) {
+        let mut late = self.late.lock();
+        late.scopes.clear();
+        late.everything = None;
+        // Under the lock: what it is told from now on it is told afterwards.
+        self.cache.invalidate_all();
+        drop(late);
         self.drain();
     }
 
@@ -127,7 +166,7 @@ impl Device {
     pub(super) fn give_up(&self) {
         let mut late = self.late.lock();
         late.scopes.clear();
-        late.everything = false;
+        late.everything = None;
     }
 
     pub(super) fn take_response(&self, response: PageGroupResponse) {
@@ -140,5 +179,38 @@ impl Device {
 
     pub(super) fn next_response(&self) -> Option<PageGroupResponse> {
         self.responses.lock().pop_front()
+    }
+
+    /// Answers that are on their way reach nobody.
+    pub(super) fn drop_responses(&self) {
+        self.responses.lock().clear();
+    }
+}
+
+impl Vtd {
+    /// The Enable bit of the device's ATS capability, for all of its ports. When it changes everything in its TLB goes,
+    /// and when this returns no access through what went is in flight. Software relies on it when the bit goes from 0
+    /// to 1; what is held while it is 0 nobody can use, so it goes at once.
+    pub(super) fn switch_ats(&self, device: &Device, ats: Ats) {
+        let turn = device.turn.lock();
+        if device.ats() == ats {
+            return;
+        }
+        if ats == Ats::Disabled {
+            device.is_ahead.store(false, Ordering::Release);
+            // No port uses what it remembers of the TLB, but asks again what it is to ask.
+            self.forget_routes();
+        }
+        device.forget_everything();
+        if let Some(watch) = &self.watch {
+            watch.emptied(device.source());
+        }
+        if ats == Ats::Enabled {
+            device.is_ahead.store(true, Ordering::Release);
+            self.forget_routes();
+        }
+        drop(turn);
+        // A wait may have stood for what is gone now.
+        self.run_queue();
     }
 }

@@ -7,6 +7,7 @@
 use mmu::address::{Access, PhysAddr, VirtAddr};
 
 use crate::spec::command::InterruptTable;
+use crate::spec::descriptor::EntryScope;
 use crate::spec::fault::{AddressType, FaultReason, FaultRecord};
 use crate::spec::id::SourceId;
 use crate::spec::interrupt::{ENTRY_BYTES, Format, InterruptEntry, Msi};
@@ -133,8 +134,24 @@ impl Vtd {
             self.check_interrupt(table, index, source, cached);
             return Ok(cached.entry);
         }
+        self.read_and_keep(table, index, || {
+            let entry = self.read_entry(place)?;
+            if let Some(watch) = &self.watch {
+                watch.read_interrupt(source.id(), index, place, entry.0);
+            }
+            Some(entry)
+        })
+    }
+
+    /// What `read` reads; it is kept if it is sound, unless it was invalidated since before it was read.
+    fn read_and_keep(
+        &self,
+        table: InterruptTable,
+        index: u16,
+        read: impl FnOnce() -> Option<InterruptEntry>,
+    ) -> Result<InterruptEntry, FaultReason> {
         let ticket = self.interrupt_entries.ticket();
-        let entry = self.read_entry(place).ok_or(FaultReason::InterruptTableAccess)?;
+        let entry = read().ok_or(FaultReason::InterruptTableAccess)?;
         let sound = entry.is_present() && !entry.has_reserved(table.x2apic);
         if sound || self.options.caching_mode == CachingMode::AlsoAbsent {
             let filled = self.watch.as_ref().map(Watch::filled_interrupt);
@@ -143,7 +160,7 @@ impl Vtd {
         Ok(entry)
     }
 
-    /// Reports the use of a cached entry if the table makes something else of the interrupt, and the cache still has it.
+    /// Tells of the use of a cached entry if the table makes something else of the interrupt, and the cache still has it.
     fn check_interrupt(
         &self,
         table: InterruptTable,
@@ -160,22 +177,26 @@ impl Vtd {
         if !agrees && self.interrupt_entries.get(&index) == Some(cached) {
             let (source, cached, now) = (source.id(), cached.entry.0, now.map(|now| now.0));
             let used = InterruptUse { source, index, cached, filled, place, now };
-            watch.report_interrupt(&used, self.queued());
+            watch.meet_interrupt(&used, &self.queued());
         }
     }
 
-    /// Both words, of one moment if software lets them be.
-    fn read_entry(&self, place: PhysAddr) -> Option<InterruptEntry> {
-        let mut low = self.memory.try_load(place)?;
-        for _ in 0..ATTEMPTS {
-            let high = self.memory.try_load(place.offset(8))?;
-            let again = self.memory.try_load(place)?;
-            if again == low {
-                return Some(InterruptEntry([low, high]));
-            }
-            low = again;
+    /// The watch looks at what an invalidation names.
+    pub(super) fn tell_of_entries(&self, watch: &Watch, scope: EntryScope, carried_out: bool) {
+        let table = self.interrupt_mode.read().table;
+        watch.received_of_entries(scope, carried_out, table.count, self.entries_of(table));
+    }
+
+    /// The words of a table's entries.
+    pub(super) fn entries_of(&self, table: InterruptTable) -> impl Fn(u16) -> Option<[u64; 2]> {
+        move |index| {
+            let place = table.base.offset(u64::from(index) * ENTRY_BYTES);
+            self.read_entry(place).map(|entry| entry.0)
         }
-        Some(InterruptEntry([low, self.memory.try_load(place.offset(8))?]))
+    }
+
+    fn read_entry(&self, place: PhysAddr) -> Option<InterruptEntry> {
+        words(|offset| self.memory.try_load(place.offset(offset))).map(InterruptEntry)
     }
 
     fn record_interrupt_fault(&self, source: SourceId, message: Msi, reason: FaultReason) {
@@ -194,6 +215,20 @@ impl Vtd {
     }
 }
 
+/// Both words of an entry, of one moment if software lets them be.
+fn words(mut load: impl FnMut(u64) -> Option<u64>) -> Option<[u64; 2]> {
+    let mut low = load(0)?;
+    for _ in 0..ATTEMPTS {
+        let high = load(8)?;
+        let again = load(0)?;
+        if again == low {
+            return Some([low, high]);
+        }
+        low = again;
+    }
+    Some([low, load(8)?])
+}
+
 fn check(entry: InterruptEntry, table: InterruptTable, source: InterruptSource) -> Result<(), FaultReason> {
     if !entry.is_present() {
         return Err(FaultReason::InterruptNotPresent);
@@ -205,3 +240,6 @@ fn check(entry: InterruptEntry, table: InterruptTable, source: InterruptSource) 
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -137,7 +137,7 @@ impl Vtd {
     /// The device has not answered in time: FSTS.ITE.
     pub fn time_out_device_tlb(&self, source: SourceId) {
         if let Some(device) = self.device(source) {
-            self.abort_waits(&device);
+            let _fate = self.abort_waits(&mut self.queue.lock(), &device);
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Invariant: CAP and ECAP say exactly what the rest of the unit does with these options.
 
+use std::time::Duration;
+
 use crate::spec::capability as bits;
 use crate::spec::descriptor::MAX_ADDRESS_MASK;
 use crate::stale::watch::StaleOptions;
@@ -22,6 +24,16 @@ pub enum CachingMode {
     PresentOnly,
     /// 1: it is, and stays so until it is invalidated.
     AlsoAbsent,
+}
+
+/// How a page that is larger than 4 KiB is cached, by the unit and by devices that ask it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LargePages {
+    /// As one entry, which goes if an invalidation touches any of it.
+    #[default]
+    Whole,
+    /// Each 4 KiB of it when they are used, as hardware may: what an invalidation does not name stays.
+    InPieces,
 }
 
 /// Entries of each cache; 0 switches one off.
@@ -54,6 +66,10 @@ pub struct VtdOptions {
     pub page_requests: bool,
     /// Interrupt remapping is offered.
     pub interrupt_remapping: bool,
+    /// How long a device may take to answer an invalidation of its TLB; for ever if there is none.
+    pub answer_time_out: Option<Duration>,
+    /// See there.
+    pub large_pages: LargePages,
     /// See there.
     pub caches: CacheSizes,
     /// Whether stale uses are watched for.
@@ -84,6 +100,8 @@ impl Default for VtdOptions {
             device_tlb: true,
             page_requests: true,
             interrupt_remapping: true,
+            answer_time_out: None,
+            large_pages: LargePages::default(),
             caches: CacheSizes::default(),
             stale: StaleOptions::default(),
         }

@@ -26,7 +26,7 @@ use crate::spec::fault::{AddressType, FaultReason, FaultRecord};
 use crate::spec::id::SourceId;
 use crate::spec::interrupt::Msi;
 use crate::spec::page_request::{PageRequest, Wants};
-use crate::stale::watch::{Place, Use};
+use crate::stale::watch::{Place, Use, Walked};
 use crate::vtd::Vtd;
 use crate::vtd::device_tlb::Device;
 use crate::vtd::port::memo::{Memo, Memos};
@@ -63,7 +63,7 @@ pub struct Blocked {
     pub reason: FaultReason,
 }
 
-/// Whether a device translates ahead (the ATS capability's Enable bit).
+/// Whether a device translates ahead (the ATS capability's Enable bit, which all of its ports share).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Ats {
     /// Every request is untranslated.
@@ -129,9 +129,23 @@ impl Port {
         self.wiring.device.source()
     }
 
-    /// Switches the device's TLB. What it holds stays; software flushes it.
+    /// Switches the device's TLB, for all ports of the device. If that changes anything, the TLB is empty afterwards, and no
+    /// access through what it held is in flight (PCIe 10.3.7).
     pub fn set_ats(&mut self, ats: Ats) {
-        self.wiring.memos.set_ats(ats);
+        let Wiring { unit, device, .. } = &self.wiring;
+        unit.switch_ats(device, ats);
+    }
+
+    /// The device was reset: it translates no more ahead, its TLB is empty, and answers to its page requests that are on
+    /// their way reach nobody.
+    pub fn reset(&mut self) {
+        self.set_ats(Ats::Disabled);
+        self.drop_responses();
+    }
+
+    /// The device has given up its page requests: answers that are on their way reach nobody.
+    pub fn drop_responses(&mut self) {
+        self.wiring.device.drop_responses();
     }
 
     /// From now on `observer` is told of the port's walks, as those of `agent`.
@@ -143,8 +157,8 @@ impl Port {
     /// its TLB's translation, without it the IOTLB's.
     #[must_use]
     pub fn cached(&self, pasid: Option<Pasid>, address: VirtAddr) -> Option<Translation> {
-        let Wiring { unit, device, memos, .. } = &self.wiring;
-        if memos.ats() == Ats::Enabled {
+        let Wiring { unit, device, .. } = &self.wiring;
+        if device.ats() == Ats::Enabled {
             return device.cached(pasid, address);
         }
         let route = unit.route(Requester { source: device.source(), pasid }, Reach::Tables, Recorder::OFF);
@@ -164,17 +178,21 @@ impl Port {
     #[inline(always)]
     pub fn translate(&mut self, request: Request) -> Result<InFlight<'_>, Blocked> {
         let Self { iotlb, device_tlb, wiring } = self;
-        let (section, behind) = match wiring.memos.ats() {
+        let (section, behind) = match wiring.memos.ats_now(&wiring.unit) {
             Ats::Disabled => (iotlb.enter(), None),
             Ats::Enabled => (device_tlb.enter(), Some(iotlb)),
         };
-        let found = match (wiring.quick(&section, &request), behind) {
-            (Some(address), _) => Ok(address),
-            (None, Some(iotlb)) => wiring.ahead(&section, iotlb, &request).map(at(&request)),
-            (None, None) => {
-                let found = wiring.through_iotlb(&section, &request, AddressType::Untranslated);
-                found.map(at(&request))
+        let (section, found) = match (wiring.quick(&section, &request), behind) {
+            (Some(address), _) => (section, Ok(address)),
+            (None, Some(iotlb)) if wiring.device.ats() == Ats::Enabled => {
+                let found = wiring.ahead(&section, iotlb, &request).map(at(&request));
+                (section, found)
             }
+            (None, Some(iotlb)) => {
+                drop(section);
+                wiring.untranslated(iotlb.enter(), &request)
+            }
+            (None, None) => wiring.untranslated(section, &request),
         };
         match found {
             Ok(address) => Ok(InFlight { _section: section, memory: &wiring.unit.memory, address }),
@@ -296,7 +314,17 @@ impl Wiring {
         Ok(found)
     }
 
+    /// As a request that the unit translates.
     #[cold]
+    fn untranslated<'a>(
+        &mut self,
+        section: Section<'a>,
+        request: &Request,
+    ) -> (Section<'a>, Result<PhysAddr, Stopped>) {
+        let found = self.through_iotlb(&section, request, AddressType::Untranslated);
+        (section, found.map(at(request)))
+    }
+
     fn through_iotlb(
         &mut self,
         section: &Section<'_>,
@@ -326,6 +354,15 @@ impl Wiring {
         let used = Use { requester, request, place, hit, route, stages };
         if let Some(path) = self.unit.check_use(&used) {
             vigil.learn(memo, request, hit, &path);
+        }
+    }
+
+    fn watch_walk(&mut self, walked: &Walked<'_>) {
+        let Some(vigil) = self.vigil.as_mut().filter(|vigil| vigil.is_looking()) else { return };
+        let path = self.unit.check_walk(walked);
+        let Ok(memo) = self.memos.find(&self.unit, walked.request.pasid) else { return };
+        if let (Some(path), Ok(found)) = (path, walked.outcome) {
+            vigil.learn(memo, walked.request, found, &path);
         }
     }
 
@@ -371,19 +408,17 @@ impl Wiring {
             if walk.is_overtaken() && attempts < ATTEMPTS {
                 continue;
             }
-            let is_ahead = address_type == AddressType::TranslationRequest;
             let spectator = self.spectator.as_ref().map(|spectator| (spectator, Instant::now()));
             let walked = walk.finish(request);
-            let place = walk.place();
+            let looked_for = walk.walked(request, walked);
             if let (Ok(found), Some((spectator, began))) = (&walked, spectator) {
                 spectator.saw(began, request.address, *found);
             }
-            if let (Ok(found), Some(place)) = (walked, place) {
-                self.watch_use(request, place, found);
+            if let Some(looked_for) = looked_for {
+                self.watch_walk(&looked_for);
             }
             return walked.map_err(|reason| Stopped {
-                // A device that asks ahead is told that it may not; nothing is recorded.
-                refusal: Refusal { reason, hides_faults: memo.hides_faults || is_ahead },
+                refusal: Refusal { reason, hides_faults: memo.hides_faults },
                 address_type,
             });
         }
@@ -409,16 +444,18 @@ impl Wiring {
 
     #[cold]
     fn block(&self, request: &Request, stopped: Stopped) -> Blocked {
-        let reason = stopped.refusal.reason;
+        let Stopped { refusal: Refusal { reason, hides_faults }, address_type } = stopped;
         let source = self.device.source();
-        if !stopped.refusal.hides_faults {
+        // A device that asks ahead for what may yet come is told that it may not have it, and that is all.
+        let is_answer = address_type == AddressType::TranslationRequest && reason.is_recoverable();
+        if !hides_faults && !is_answer {
             self.unit.record_fault(&FaultRecord {
                 reason,
                 source,
                 pasid: request.pasid,
                 address: request.address,
                 access: request.access,
-                address_type: stopped.address_type,
+                address_type,
             });
         }
         Blocked { requester: source, request: *request, reason }

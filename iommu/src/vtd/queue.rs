@@ -30,6 +30,8 @@ pub(super) struct Queue {
     undrained: bool,
     /// So may accesses through these devices' TLBs.
     told: Vec<Arc<Device>>,
+    /// The wait at the head was fetched, and waits for a device.
+    is_waiting: bool,
 }
 
 /// Where the next descriptor lies.
@@ -38,6 +40,15 @@ struct Place {
     width_bytes: u64,
     /// IQH when it is done.
     next: u64,
+}
+
+/// What became of a pending wait when a device was given up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum WaitFate {
+    /// There was none.
+    NonePending,
+    /// The head lies behind it, and its status is never written.
+    Aborted,
 }
 
 /// Whether the queue can go on.
@@ -105,7 +116,9 @@ impl Vtd {
             Err(error) => return self.stop_queue(error),
         };
         queue.gate.count();
-        if self.execute_with_mischief(queue, descriptor) == Progress::Blocked {
+        let progress = self.execute_with_mischief(queue, descriptor);
+        queue.is_waiting = progress == Progress::Blocked;
+        if progress == Progress::Blocked {
             return Progress::Blocked;
         }
         self.registers.lock().set_long(Register::QUEUE_HEAD, place.next);
@@ -167,7 +180,19 @@ impl Vtd {
 
     pub(super) fn tell_watch(&self, descriptor: Descriptor, verdict: Verdict) {
         if let Some(watch) = self.watch.as_ref().filter(|_| descriptor.invalidates()) {
-            watch.received(descriptor, verdict == Verdict::Execute);
+            self.look_again(watch, &descriptor);
+            let carried_out = verdict == Verdict::Execute;
+            match descriptor {
+                Descriptor::InterruptEntries(scope) => self.tell_of_entries(watch, scope, carried_out),
+                other => watch.received(other, carried_out),
+            }
+        }
+    }
+
+    /// What was invalidated until now is complete.
+    pub(super) fn tell_waited(&self) {
+        if let Some(watch) = &self.watch {
+            watch.waited();
         }
     }
 
@@ -203,9 +228,7 @@ impl Vtd {
         if wait.drains_requests {
             self.deliver_requests();
         }
-        if let Some(watch) = &self.watch {
-            watch.waited();
-        }
+        self.tell_waited();
         if let Some((address, data)) = wait.status {
             self.write_status(address, data);
         }
@@ -242,21 +265,21 @@ impl Vtd {
         Progress::Blocked
     }
 
-    /// A device does not answer: its invalidations are given up, the wait that stands at the head is aborted, and
-    /// the queue stops until software clears the error.
-    pub(super) fn abort_waits(&self, device: &Device) {
-        let mut queue = self.queue.lock();
+    /// A device does not answer: its invalidations are given up, a wait that is pending is aborted, and the queue stops
+    /// until software clears the error. Other devices that have not answered yet are waited for by the next wait.
+    pub(super) fn abort_waits(&self, queue: &mut Queue, device: &Device) -> WaitFate {
         device.give_up();
-        queue.told.clear();
+        queue.told.retain(|told| told.source() != device.source());
         let mut registers = self.registers.lock();
-        if let Ok(Some(place)) = self.next_place(&registers)
-            && matches!(self.fetch(&place), Ok(Descriptor::Wait(_)))
-        {
+        let next = self.next_place(&registers).ok().flatten();
+        let aborted = next.filter(|_| std::mem::take(&mut queue.is_waiting));
+        if let Some(place) = &aborted {
             registers.set_long(Register::QUEUE_HEAD, place.next);
         }
         registers.set_long(Register::QUEUE_ERROR, status::time_out(device.source()));
         drop(registers);
         self.raise_fault_status(status::TIME_OUT_ERROR);
+        if aborted.is_some() { WaitFate::Aborted } else { WaitFate::NonePending }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::spec::descriptor::{ContextScope, PasidScope};
 use crate::spec::fault::FaultReason;
 use crate::spec::id::SourceId;
 use crate::spec::paging::SecondStageLevels;
-use crate::spec::pasid_entry::{ExecuteDisable, PasidEntry};
+use crate::spec::pasid_entry::PasidEntry;
 use crate::vtd::options::{CachingMode, VtdOptions};
 use crate::vtd::table_cache::{Filled, TableCache, Ticket};
 use crate::vtd::tags::SpaceKey;
@@ -39,8 +39,6 @@ pub struct Requester {
 pub(crate) struct FirstStage {
     /// Its root.
     pub(crate) root: Root,
-    /// Whether its entries may have XD set.
-    pub(crate) execute_disable: ExecuteDisable,
 }
 
 /// A second-stage table.
@@ -143,6 +141,8 @@ pub(crate) struct Found {
     pub(crate) route: Result<Route, Refusal>,
     /// Whether an entry made room for another, so that routes found before may rest on what is not cached any more.
     pub(crate) evicted: bool,
+    /// What was read on the way, whether it led somewhere or not.
+    pub(crate) read: Trail,
 }
 
 impl Refusal {
@@ -193,7 +193,7 @@ impl Routes {
             TableMode::Scalable => self.scalable(&mut lookup),
             TableMode::Invalid => Err(Refusal::open(FaultReason::RootTableMode)),
         };
-        Found { route, evicted: lookup.evicted }
+        Found { route, evicted: lookup.evicted, read: lookup.recorder.trail() }
     }
 
     /// Drops cached context entries.
@@ -204,7 +204,7 @@ impl Routes {
                 context.mode == TableMode::Scalable || LegacyContext(context.words).domain() == domain
             }
             ContextScope::Device { source: named, ignored_bits } => {
-                (source.0 ^ named.0) & !((1 << ignored_bits) - 1) == 0
+                ContextScope::concerns(named, ignored_bits, *source)
             }
         });
     }
@@ -218,6 +218,16 @@ impl Routes {
                 cached.entry.domain() == domain && requester.pasid == Some(pasid)
             }
         });
+    }
+
+    #[cfg(test)]
+    pub(crate) fn while_contexts_are_held(&self, meanwhile: impl FnOnce()) {
+        self.contexts.while_held(meanwhile);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn while_pasids_are_held(&self, meanwhile: impl FnOnce()) {
+        self.pasids.while_held(meanwhile);
     }
 
     /// Whether something that was read may be cached.

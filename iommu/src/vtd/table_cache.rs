@@ -73,6 +73,13 @@ impl<K: Ord + Clone, V: Clone> TableCache<K, V> {
         inner.make_room(self.capacity)
     }
 
+    /// Does something while nobody else gets at the cache.
+    #[cfg(test)]
+    pub(crate) fn while_held(&self, meanwhile: impl FnOnce()) {
+        let _inner = self.inner.lock();
+        meanwhile();
+    }
+
     /// Drops the entries that `concerns` names; looks at all of them.
     pub(crate) fn invalidate(&self, concerns: impl Fn(&K, &V) -> bool) {
         let mut inner = self.inner.lock();

@@ -121,3 +121,7 @@ impl AddressSpace {
             && self.frames.refcount(leaf.pfn) == 1
     }
 }
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;

@@ -2,7 +2,7 @@
 //! at what is mapped.
 
 use super::{AddressSpace, FaultError};
-use crate::address::{Access, VirtAddr};
+use crate::address::{Access, Pfn, VirtAddr};
 use crate::area::Merging;
 use crate::frame::FrameRef;
 use crate::pte::Pte;
@@ -46,13 +46,21 @@ impl AddressSpace {
     /// read again once the frame is held (GUP-fast).
     #[must_use]
     pub fn mapped_page(&self, address: VirtAddr) -> Option<MappedPage> {
+        self.mapped_page_held_by(address, |pfn| self.frames.try_reference(pfn))
+    }
+
+    fn mapped_page_held_by(
+        &self,
+        address: VirtAddr,
+        mut hold: impl FnMut(Pfn) -> Option<FrameRef>,
+    ) -> Option<MappedPage> {
         let slot = self.table.slot(address.page())?;
         loop {
             let entry = self.table.load(slot);
             if !entry.is_present() {
                 return None;
             }
-            let Some(frame) = self.frames.try_reference(entry.pfn()) else { continue };
+            let Some(frame) = hold(entry.pfn()) else { continue };
             // Accessed and dirty bits may have been set meanwhile: they do not change which frame it is.
             let again = self.table.load(slot);
             if again.without(Pte::ACCESSED | Pte::DIRTY) == entry.without(Pte::ACCESSED | Pte::DIRTY) {
@@ -107,3 +115,7 @@ impl AddressSpace {
         pages
     }
 }
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;

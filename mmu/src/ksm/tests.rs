@@ -200,3 +200,31 @@ fn a_store_between_the_compare_and_the_replacement_is_not_lost() {
     assert_eq!(ksm.statistics().merged, 0, "the store came in between");
     assert_eq!(cpu.load(page(1)).unwrap().value, 9);
 }
+
+#[test]
+fn a_ksm_page_of_the_same_checksum_and_other_contents_is_passed_over() {
+    let mut fixture = fixture();
+    fixture.merge_all(7);
+    let (like, frames) = (fixture.frame(0), Arc::clone(fixture.space.frames()));
+    // As if contents had collided: a KSM page that is another one comes first under that checksum.
+    let unlike = frames.allocate(FrameState::Ksm).unwrap();
+    let checksum = frames.memory().checksum(like);
+    fixture.ksm.indexes.lock().stable.get_mut(&checksum).unwrap().insert(0, unlike.pfn());
+    fixture.cpu.store(page(3), 8).unwrap();
+    fixture.cpu.store(page(3), 7).unwrap();
+    assert_eq!(fixture.ksm.scan_page(&fixture.space, page(3)), Ok(Scanned::Merged(like)));
+}
+
+#[test]
+fn a_page_that_two_spaces_share_already_is_no_candidate_for_itself() {
+    let mut fixture = fixture();
+    fixture.cpu.store(PAGE, 7).unwrap();
+    let child = fixture.space.fork(SpaceId(2)).unwrap();
+    for _ in 0..2 {
+        for space in [&fixture.space, &child] {
+            let seen = fixture.ksm.scan_page(space, PAGE).unwrap();
+            assert!(matches!(seen, Scanned::Changing | Scanned::Alone), "{seen:?}");
+        }
+    }
+    assert_eq!(fixture.space.frames().state(fixture.frame(0)), FrameState::Anonymous);
+}

@@ -7,7 +7,10 @@
 //! under (KVM's mmu_lock): else the invalidation may begin between the answer and the installation.
 //! Source: virt/kvm/kvm_main.c `mmu_invalidate_retry`, mm/mmu_notifier.c `mmu_interval_read_retry`.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
+
+#[cfg(all(test, loom))]
+mod loom_tests;
 
 /// Invalidations in progress and completed.
 #[derive(Debug, Default)]

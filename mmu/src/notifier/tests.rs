@@ -106,3 +106,28 @@ fn release_tells_and_forgets() {
     chain.release();
     assert_eq!(subscriber.0.load(Ordering::SeqCst), 1);
 }
+
+#[test]
+fn every_subscriber_is_asked_whether_a_page_was_used() {
+    /// Says that it was, and counts how often it is asked.
+    #[derive(Default)]
+    struct Young(AtomicU64);
+    impl MmuNotifier for Young {
+        fn clear_flush_young(&self, _: VirtRange) -> bool {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            true
+        }
+        fn clear_young(&self, _: VirtRange) -> bool {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            true
+        }
+    }
+    let chain = NotifierChain::default();
+    let subscribers = [(); 3].map(|()| Arc::new(Young::default()));
+    for subscriber in &subscribers {
+        chain.subscribe(Arc::clone(subscriber) as Arc<dyn MmuNotifier>);
+    }
+    let page = VirtRange::page(VirtAddr(0x1000));
+    assert!(chain.clear_young(page) && chain.clear_flush_young(page));
+    assert!(subscribers.iter().all(|asked| asked.0.load(Ordering::SeqCst) == 2), "marks are left");
+}

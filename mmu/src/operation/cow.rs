@@ -89,7 +89,29 @@ pub fn orders() -> Vec<Order> {
 
 #[cfg(test)]
 mod tests {
-    use super::orders;
+    use super::{SET, orders, wp_page_copy};
+    use crate::program::Line;
+    use crate::step::{Role, Step};
+
+    #[test]
+    fn a_page_is_cleared_flushed_notified_and_only_then_replaced_and_given_up() {
+        let program = wp_page_copy();
+        let place = |step: Step| program.lines().iter().position(|line| *line == Line::Step(step));
+        let order = [
+            Step::RangeStart,
+            Step::LockTable,
+            Step::ClearPte,
+            Step::FlushTlb,
+            Step::Notify,
+            SET,
+            Step::Unmap(Role::Old),
+            Step::UnlockTable,
+            Step::RangeEnd,
+            Step::Put(Role::Old),
+        ];
+        let places: Vec<_> = order.iter().map(|step| place(*step).unwrap()).collect();
+        assert!(places.is_sorted(), "{places:?}");
+    }
 
     #[test]
     fn only_the_first_order_is_right() {

@@ -136,3 +136,6 @@ impl SoftwareVcpu {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests;

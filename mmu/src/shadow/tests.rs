@@ -1,14 +1,16 @@
 //! The shadow page table against its primary.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
-use super::{Retry, ShadowError, ShadowMmu, SoftwareShadow};
+use parking_lot::Mutex;
+
+use super::{Retry, ShadowError, ShadowHardware, ShadowMmu, ShadowPage, SoftwareShadow};
 use crate::address::{Access, PAGE_SIZE, VirtAddr, VirtRange};
 use crate::address_space::{AddressSpace, SpaceId, SpaceOptions};
 use crate::area::{Backing, Merging};
 use crate::cpu::Cpu;
 use crate::frame::Frames;
-use crate::notifier::MmuNotifier;
+use crate::notifier::{Blocking, Invalidation, InvalidationKind, MmuNotifier};
 use crate::pte::Pte;
 use crate::shadow::SoftwareVcpu;
 use crate::trace::{Agent, Unobserved};
@@ -126,18 +128,49 @@ fn without_the_sequence_retry_a_fault_installs_a_stale_mapping() {
     assert_ne!(stale.pfn(), mapped.pfn(), "the shadow shows the old frame for good");
 }
 
+/// COW is broken after a guest's fault has looked the page up, and before it has anything in hand. Whether it may
+/// install what it found, and what is mapped by then.
+fn fault_whose_page_goes_behind_its_look_up(retry: Retry) -> (bool, Pte, Pte) {
+    let mut guest = guest(retry);
+    guest.cpu.store(PAGE, 1).unwrap();
+    let _child = guest.space.fork(SpaceId(2)).unwrap();
+    let cpu = &mut guest.cpu;
+    let pending = guest.shadow.begin_fault_by(PAGE, |space| {
+        let found = space.page(PAGE, Access::Read)?;
+        cpu.store(PAGE, 2)?;
+        Ok(found)
+    });
+    let installs = guest.shadow.finish_fault(&pending.unwrap(), Agent::Vcpu(0), |_| {});
+    (installs, guest.shadow.installed(PAGE), guest.space.entry(PAGE))
+}
+
+#[test]
+fn what_is_invalidated_behind_the_look_up_is_not_installed() {
+    let (installs, installed, _) = fault_whose_page_goes_behind_its_look_up(Retry::BySequence);
+    assert_eq!((installs, installed), (false, Pte::NONE));
+    let (installs, stale, mapped) = fault_whose_page_goes_behind_its_look_up(Retry::Never);
+    assert!(installs);
+    assert_ne!(stale.pfn(), mapped.pfn(), "the old frame, for good");
+}
+
+#[test]
+fn a_fault_whose_own_look_up_breaks_cow_is_tried_again() {
+    let mut guest = guest(Retry::BySequence);
+    guest.cpu.store(PAGE, 1).unwrap();
+    let _child = guest.space.fork(SpaceId(2)).unwrap();
+    for installs in [false, true] {
+        let pending = guest.shadow.begin_fault(PAGE, Access::Write).unwrap();
+        assert_eq!(guest.shadow.finish_fault(&pending, Agent::Vcpu(0), |_| {}), installs);
+    }
+}
+
 #[test]
 fn a_fault_waits_for_an_invalidation_of_its_own_page_only() {
     let mut guest = guest(Retry::BySequence);
     guest.cpu.store(PAGE, 1).unwrap();
     let other = PAGE.offset(PAGE_SIZE);
     guest.cpu.store(other, 1).unwrap();
-    let invalidation = crate::notifier::Invalidation {
-        range: VirtRange::page(PAGE),
-        kind: crate::notifier::InvalidationKind::Clear,
-        blocking: crate::notifier::Blocking::Allowed,
-    };
-    let open = guest.space.notifiers().start(invalidation).unwrap();
+    let open = guest.space.notifiers().start(clearing(VirtRange::page(PAGE))).unwrap();
     let concerned = guest.shadow.begin_fault(PAGE, Access::Read).unwrap();
     let unconcerned = guest.shadow.begin_fault(other, Access::Read).unwrap();
     assert!(!guest.shadow.finish_fault(&concerned, Agent::Vcpu(0), |_| {}));
@@ -146,6 +179,72 @@ fn a_fault_waits_for_an_invalidation_of_its_own_page_only() {
     assert!(!guest.shadow.finish_fault(&concerned, Agent::Vcpu(0), |_| {}), "the sequence moved");
     let again = guest.shadow.begin_fault(PAGE, Access::Read).unwrap();
     assert!(guest.shadow.finish_fault(&again, Agent::Vcpu(0), |_| {}));
+}
+
+fn clearing(pages: VirtRange) -> Invalidation {
+    Invalidation { range: pages, kind: InvalidationKind::Clear, blocking: Blocking::Allowed }
+}
+
+#[test]
+fn a_fault_waits_for_every_invalidation_of_its_page_that_is_in_progress() {
+    let guest = guest(Retry::BySequence);
+    let chain = guest.space.notifiers();
+    let [first, last] = [VirtRange::page(PAGE), VirtRange::pages(PAGE.offset(4 * PAGE_SIZE), 4)];
+    let installs = |page: u64| {
+        let pending = guest.shadow.begin_fault(PAGE.offset(page * PAGE_SIZE), Access::Read).unwrap();
+        guest.shadow.finish_fault(&pending, Agent::Vcpu(0), |_| {})
+    };
+    for (outer, inner) in [(first, last), (last, first)] {
+        let outer = chain.start(clearing(outer)).unwrap();
+        let inner = chain.start(clearing(inner)).unwrap();
+        assert_eq!([0, 4, 7].map(installs), [false; 3]);
+        inner.end();
+        assert_eq!([0, 4, 7].map(installs), [false; 3], "one is still open, which of them is not known");
+        outer.end();
+        assert_eq!([0, 4, 7].map(installs), [true; 3]);
+        guest.shadow.release();
+    }
+}
+
+#[test]
+fn an_entry_that_is_replaced_in_place_overtakes_a_fault() {
+    let mut guest = guest(Retry::BySequence);
+    guest.cpu.store(PAGE, 1).unwrap();
+    let pending = guest.shadow.begin_fault(PAGE, Access::Read).unwrap();
+    guest.space.notifiers().change_pte(PAGE, guest.space.entry(PAGE));
+    assert!(!guest.shadow.finish_fault(&pending, Agent::Vcpu(0), |_| {}));
+    assert_eq!(guest.shadow.installed(PAGE), Pte::NONE);
+}
+
+/// Looks at each zap whether faults are held up by then.
+#[derive(Default)]
+struct Looking {
+    shadow: OnceLock<Weak<ShadowMmu>>,
+    seen: Mutex<Vec<bool>>,
+}
+
+impl ShadowHardware for Looking {
+    fn zap(&self, _: &[ShadowPage]) {
+        let shadow = self.shadow.get().and_then(Weak::upgrade).unwrap();
+        self.seen.lock().push(shadow.is_invalidating());
+    }
+}
+
+#[test]
+fn a_start_counts_itself_in_before_it_zaps() {
+    let mut guest = guest(Retry::BySequence);
+    let window = VirtRange::pages(PAGE, 8);
+    let hardware = Arc::new(Looking::default());
+    let slots = guest.hardware.slots(window).unwrap();
+    let shadow = ShadowMmu::new(&guest.space, Arc::clone(&hardware) as _, window, slots, Retry::BySequence);
+    hardware.shadow.set(Arc::downgrade(&shadow)).unwrap();
+    guest.cpu.store(PAGE, 1).unwrap();
+    let pending = shadow.begin_fault(PAGE, Access::Read).unwrap();
+    assert!(shadow.finish_fault(&pending, Agent::Vcpu(0), |_| {}));
+    let invalidation = clearing(VirtRange::page(PAGE));
+    shadow.invalidate_range_start(&invalidation).unwrap();
+    assert_eq!(*hardware.seen.lock(), [true], "else a fault gets in behind the zap");
+    shadow.invalidate_range_end(&invalidation);
 }
 
 #[test]

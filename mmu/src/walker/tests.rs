@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{FaultReason, walk};
-use crate::address::{Access, PageSize, Pfn, VirtAddr};
+use super::{FaultReason, descend, mark_leaf, walk};
+use crate::address::{Access, PageSize, Pfn, PhysAddr, VirtAddr};
 use crate::frame::{FrameState, Frames};
 use crate::memory::MIN_MEMORY_BYTES;
 use crate::pte::Pte;
@@ -69,6 +69,42 @@ fn permissions_of_all_levels_count() {
 }
 
 #[test]
+fn permissions_of_all_levels_count_also_where_everything_is_marked() {
+    for level in 1..=4 {
+        for (missing, access) in [(Pte::WRITE, Access::Write), (Pte::USER, Access::Read)] {
+            let (fixture, _) = mapped(Levels::Four, Pte::PRESENT | Pte::USER | Pte::WRITE);
+            fixture.walk(PAGE, Access::Write).unwrap();
+            let memory = fixture.frames.memory();
+            let mut table = fixture.table.root().table.address();
+            for upper in (level + 1..=4).rev() {
+                table = Pte(memory.load(table.offset(PAGE.table_index(upper) * 8))).pfn().address();
+            }
+            let place = table.offset(PAGE.table_index(level) * 8);
+            let word = memory.load(place);
+            memory.store(place, word & !missing);
+            assert_eq!(fixture.walk(PAGE, access), Err(FaultReason::Protection), "level {level}");
+            memory.store(place, word);
+        }
+    }
+}
+
+#[test]
+fn a_leaf_that_changed_since_it_was_read_is_not_marked_and_not_used() {
+    let (fixture, frame) = mapped(Levels::Four, Pte::PRESENT | Pte::USER | Pte::WRITE);
+    let memory = fixture.frames.memory();
+    let found = descend(memory, fixture.table.root(), PAGE).unwrap();
+    let slot = fixture.table.slot(PAGE).unwrap();
+    let read = fixture.entry();
+    for now in [Pte::NONE, Pte::leaf(Pfn(frame.0 + 1)), read.with(Pte::ACCESSED)] {
+        fixture.table.store(slot, now);
+        assert_eq!(mark_leaf(memory, &found, Access::Write), None, "the walk starts over");
+        assert_eq!(fixture.entry(), now);
+    }
+    fixture.table.store(slot, read);
+    assert_eq!(mark_leaf(memory, &found, Access::Write), Some(read.with(Pte::ACCESSED | Pte::DIRTY)));
+}
+
+#[test]
 fn what_is_not_there_faults_with_its_level() {
     let (fixture, _) = mapped(Levels::Four, Pte::PRESENT | Pte::USER);
     let next = PAGE.offset(0x1000);
@@ -99,8 +135,14 @@ fn a_large_leaf_ends_the_walk() {
     let upper = Pte(memory.load(fixture.table.root().table.address())).pfn();
     let middle = Pte(memory.load(upper.address().offset(PAGE.table_index(3) * 8))).pfn();
     let place = middle.address().offset(PAGE.table_index(2) * 8);
-    memory.store(place, 0x20_0000 | Pte::PRESENT | Pte::USER | Pte::LARGE);
-    let found = fixture.walk(PAGE, Access::Read).unwrap();
-    assert_eq!((found.pfn, found.size), (Pfn(0x200), PageSize::Size2M));
-    assert_eq!(found.physical(PAGE).0, 0x20_3000);
+    // What lies in the page looks like a table of leaves.
+    let bytes = Pte::leaf(Pfn(5)).with(Pte::ACCESSED);
+    memory.store(PhysAddr(PAGE.table_index(1) * 8), bytes.0);
+    memory.store(place, Pte::PRESENT | Pte::USER | Pte::LARGE);
+    for seen in ["that nobody has used", "that is marked"] {
+        let found = fixture.walk(PAGE, Access::Read).unwrap();
+        assert_eq!((found.pfn, found.size), (Pfn(0), PageSize::Size2M), "a leaf {seen}");
+        assert_eq!(found.physical(PAGE).0, 0x3000);
+    }
+    assert!(Pte(memory.load(place)).is_young());
 }

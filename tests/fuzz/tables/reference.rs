@@ -18,8 +18,6 @@ const FRAME: u64 = 0x000f_ffff_ffff_f000;
 const LARGE: u64 = 1 << 7;
 /// In a leaf of the second stage; reserved above.
 const SNOOP: u64 = 1 << 11;
-/// In the register-like word of the first stage: entries may have bit 63 set.
-const NXE: u64 = 1 << 5;
 
 /// What came of a look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,6 +30,8 @@ pub(super) struct Look {
     pub(super) marks: bool,
     /// Whether a bit had to be set that the second stage protects.
     pub(super) is_mark_denied: bool,
+    /// Whether a level above a leaf forbids what the leaf allows.
+    pub(super) is_denied_above: bool,
     has_device_tlb: bool,
     has_pasid: bool,
 }
@@ -42,6 +42,7 @@ impl Look {
         way: "blocked",
         marks: false,
         is_mark_denied: false,
+        is_denied_above: false,
         has_device_tlb: false,
         has_pasid: false,
     };
@@ -121,7 +122,7 @@ impl Walk<'_> {
     }
 
     /// Where the second stage leads, and what it allows, which is something.
-    fn second(&self, stage: Second, address: u64) -> Option<(u64, u64)> {
+    fn second(&mut self, stage: Second, address: u64) -> Option<(u64, u64)> {
         if address >> (12 + 9 * stage.levels) != 0 {
             return None;
         }
@@ -144,13 +145,14 @@ impl Walk<'_> {
             if level > 3 || level > 1 && entry & FRAME & inside != 0 {
                 return None;
             }
+            self.look.is_denied_above |= entry & !allowed & self.needed() != 0;
             return (allowed & 3 != 0).then_some((entry & FRAME | address & inside, allowed & 3));
         }
         None
     }
 
     /// Where a first-stage table lies, and whether its entries may be marked.
-    fn first_table(&self, nest: Option<Second>, address: u64) -> Option<(u64, bool)> {
+    fn first_table(&mut self, nest: Option<Second>, address: u64) -> Option<(u64, bool)> {
         let Some(second) = nest else { return Some((address, true)) };
         let (reached, allowed) = self.second(second, address)?;
         (allowed & 1 != 0).then_some((reached, allowed & 2 != 0))
@@ -176,7 +178,6 @@ impl Walk<'_> {
             let is_leaf = level == 1 || entry & LARGE != 0;
             let inside = (1_u64 << shift) - 1;
             let has_reserved = level > 1 && is_leaf && (level > 3 || entry & FRAME & inside & !0x1000 != 0);
-            let has_reserved = has_reserved || entry >> 63 != 0 && register & NXE == 0;
             if entry & 1 == 0 || has_reserved {
                 return None;
             }
@@ -193,6 +194,7 @@ impl Walk<'_> {
 
     /// `entry` is the leaf.
     fn leaf(&mut self, nest: Option<Second>, own: u64, allowed: u64, entry: Entry) -> Option<u64> {
+        self.look.is_denied_above |= entry.word & !allowed & if self.write { 6 } else { 4 } != 0;
         if allowed & 4 == 0 || self.write && allowed & 2 == 0 {
             return None;
         }

@@ -193,8 +193,10 @@ fn watch(machine: Machine, arguments: &BootArguments, screen: Arc<Screen>) -> Re
     let is_watched = |unit: &Arc<Vtd>| unit.options().stale.watching != Watching::Off;
     let Some(unit) = machine.unit().filter(is_watched) else { return machine.run(console, None).map(status) };
     let mut reports = arguments.reports(unit, screen);
-    let own = status(reports.watching(|round| machine.run(console, Some(round)))?);
-    if reports.conclude() {
+    let ending = reports.watching(|round| machine.run(console, Some(round)))?;
+    let ended_by_itself = ending.is_of_guest();
+    let own = status(ending);
+    if reports.conclude(ended_by_itself) {
         complain("the guest ends with its first stale use");
         return Ok(STALE_USE);
     }

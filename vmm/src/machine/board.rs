@@ -19,6 +19,7 @@ use devices::pci_engine::PciEngine;
 use devices::serial::{self, Output, Serial};
 use devices::upstream::{Direct, Remapped, Upstream};
 use iommu::spec::id::SourceId;
+use iommu::vtd::options::VtdOptions;
 use iommu::vtd::{REGISTER_BYTES, Vtd};
 use mmu::memory::PhysicalMemory;
 use thiserror::Error;
@@ -69,8 +70,10 @@ pub(super) const SLEEP_STATUS_PORT: u16 = 0x601;
 pub(super) const POWER_OFF_TYPE: u8 = 5;
 const POWER_OFF: u64 = (POWER_OFF_TYPE as u64) << 2 | 1 << 5;
 
-/// How long a device that is late lets an invalidation wait, at most.
+/// How long a device that is late lets an invalidation wait, at most; and how often the time of devices that have not
+/// answered is looked at.
 const LATENESS: Duration = Duration::from_millis(20);
+const SHORTEST_LOOK: Duration = Duration::from_millis(1);
 
 /// The devices of a machine.
 pub struct Board {
@@ -130,15 +133,18 @@ impl Board {
         self.unit.as_ref().map(|unit| &unit.0)
     }
 
-    /// How often the devices that are late are to answer, if there are any.
+    /// How often [`look_after_late`](Self::look_after_late) is to be called, if ever.
     #[must_use]
     pub fn lateness(&self) -> Option<Duration> {
-        (!self.late.is_empty()).then_some(LATENESS)
+        let limit = self.unit().and_then(|unit| unit.options().answer_time_out);
+        let every = limit.map(|limit| limit.clamp(SHORTEST_LOOK, LATENESS));
+        if self.late.is_empty() { every } else { Some(LATENESS) }
     }
 
-    /// The devices that are late answer now.
-    pub fn catch_up(&self) {
+    /// The devices that are late answer now; one whose time is over is given up.
+    pub fn look_after_late(&self) {
         let Some(unit) = self.unit() else { return };
+        unit.give_up_unanswered();
         for source in &self.late {
             unit.release_device_tlb(*source);
             unit.hold_device_tlb(*source);
@@ -236,7 +242,8 @@ fn upstream(vm: &Vm, kind: IommuKind, interrupts: &Arc<Interrupts>) -> (Arc<dyn 
     match kind {
         IommuKind::None => (Arc::new(Direct::new(memory, interrupts.sink())), None),
         IommuKind::Vtd(options) => {
-            let unit = Vtd::new(memory, options.vtd, interrupts.clone());
+            let vtd = VtdOptions { answer_time_out: options.answer_time_out(), ..options.vtd };
+            let unit = Vtd::new(memory, vtd, interrupts.clone());
             turn_knobs(&unit, &options);
             interrupts.remap_by(Arc::clone(&unit));
             (Arc::new(Remapped::new(Arc::clone(&unit), options.device_tlb_entries)), Some(unit))

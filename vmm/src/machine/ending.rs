@@ -31,6 +31,17 @@ pub enum Ending {
     Broken(ProcessorError),
 }
 
+impl Ending {
+    /// Whether the guest ended by itself, and was not stopped in the middle of something.
+    #[must_use]
+    pub const fn is_of_guest(&self) -> bool {
+        match self {
+            Self::Exit(_) | Self::Reset | Self::PoweredOff => true,
+            Self::Left | Self::StaleUse | Self::TimedOut | Self::Broken(_) => false,
+        }
+    }
+}
+
 /// The end of one machine, to come or come already.
 #[derive(Debug)]
 pub struct End {

@@ -1,5 +1,7 @@
 //! What a machine can have.
 
+use std::time::Duration;
+
 use devices::edu::EduOptions;
 use devices::pci_engine::PciEngineOptions;
 use iommu::stale::watch::{StaleOptions, Watching};
@@ -12,6 +14,9 @@ use crate::boot::map;
 pub const MIN_MEMORY_BYTES: u64 = 2 << 20;
 /// The most: it ends below the place of devices.
 pub const MAX_MEMORY_BYTES: u64 = map::HOLE;
+
+/// Hardware gives a device 60 to 90 seconds (PCIe 10.3.4); nobody who tries his driver waits for that.
+const NEVER_IS_TOLD_AFTER: Duration = Duration::from_secs(1);
 
 /// How a machine is built.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,6 +53,20 @@ pub struct UnitOptions {
     pub queue: QueueRuns,
     /// Whether devices answer.
     pub answers: Answers,
+    /// How long the unit waits for that.
+    pub answer_time_out: AnswerTimeOut,
+}
+
+/// How long a unit waits for a device's answer before it gives it up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum AnswerTimeOut {
+    /// A second where devices never answer, otherwise for ever.
+    #[default]
+    AsAnswers,
+    /// For ever.
+    Never,
+    /// For so long.
+    After(Duration),
 }
 
 /// When a unit executes what software queued.
@@ -70,8 +89,20 @@ pub enum Answers {
     Prompt,
     /// When the machine comes round to it, some milliseconds later.
     Late,
-    /// Never: a wait behind such an invalidation never completes.
+    /// Never: a wait behind such an invalidation is aborted when the unit gives the device up.
     Never,
+}
+
+impl UnitOptions {
+    /// How long the unit waits for a device's answer, if not for ever.
+    #[must_use]
+    pub const fn answer_time_out(&self) -> Option<Duration> {
+        match (self.answer_time_out, self.answers) {
+            (AnswerTimeOut::After(limit), _) => Some(limit),
+            (AnswerTimeOut::AsAnswers, Answers::Never) => Some(NEVER_IS_TOLD_AFTER),
+            (AnswerTimeOut::AsAnswers, Answers::Prompt | Answers::Late) | (AnswerTimeOut::Never, _) => None,
+        }
+    }
 }
 
 impl Default for IommuKind {
@@ -90,6 +121,7 @@ impl Default for UnitOptions {
             fault: None,
             queue: QueueRuns::default(),
             answers: Answers::default(),
+            answer_time_out: AnswerTimeOut::default(),
         }
     }
 }

@@ -3,13 +3,15 @@
 //! Invariant: the test stands in for the guest's driver, and nobody else touches the unit.
 
 use std::io::{Write, sink, stdout};
+use std::thread::sleep;
+use std::time::Duration;
 
 use devices::edu::EduOptions;
 use guest_images::bare::{BareImage, ElfWidth};
 use iommu::vtd::{Vtd, Width};
 use mmu::address::PhysAddr;
 
-use super::options::{Answers, DeviceKind, IommuKind, MachineOptions, UnitOptions};
+use super::options::{AnswerTimeOut, Answers, DeviceKind, IommuKind, MachineOptions, UnitOptions};
 use super::{Ending, Machine, MachineError};
 use crate::boot::{File, Payload};
 
@@ -19,7 +21,10 @@ const STATUS: u64 = 0x18_1000;
 const SOURCE: u64 = 1 << 3;
 
 fn machine(answers: Answers) -> Option<Machine> {
-    let unit = UnitOptions { answers, ..UnitOptions::default() };
+    machine_with(UnitOptions { answers, ..UnitOptions::default() })
+}
+
+fn machine_with(unit: UnitOptions) -> Option<Machine> {
     let options = MachineOptions {
         memory_bytes: 4 << 20,
         processors: 1,
@@ -63,10 +68,25 @@ fn a_wait_completes_when_the_device_answers_and_no_sooner() {
         let unit = machine.unit().expect("it has one");
         invalidate(&unit);
         assert_eq!(has_waited(&unit), at_once, "{answers:?}");
-        machine.board.catch_up();
+        machine.board.look_after_late();
         let is_late = machine.board.lateness().is_some();
-        assert_eq!((has_waited(&unit), is_late), (later, answers == Answers::Late), "{answers:?}");
+        assert_eq!((has_waited(&unit), is_late), (later, answers != Answers::Prompt), "{answers:?}");
     }
+}
+
+#[test]
+fn a_device_is_given_up_although_no_processor_asks() {
+    let answer_time_out = AnswerTimeOut::After(Duration::from_millis(5));
+    let unit = UnitOptions { answers: Answers::Never, answer_time_out, ..UnitOptions::default() };
+    let Some(machine) = machine_with(unit) else { return };
+    let unit = machine.unit().expect("it has one");
+    assert_eq!(machine.board.lateness(), Some(Duration::from_millis(5)));
+    invalidate(&unit);
+    sleep(Duration::from_millis(6));
+    assert_eq!(unit.take_time_outs(), []);
+    machine.board.look_after_late();
+    assert_eq!(unit.take_time_outs().len(), 1);
+    assert!(!has_waited(&unit));
 }
 
 #[test]

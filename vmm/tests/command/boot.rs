@@ -84,7 +84,9 @@ fn a_page_that_was_not_invalidated_is_still_used_until_it_is() {
 /// The image that rewrites an entry without an invalidation, on a bus with its device.
 fn boot_testdev(name: &str, arguments: &[&str]) -> Output {
     let image = file(name, &BareImage::Testdev.elf(ElfWidth::Bits32));
-    boot(&image, &[&["--device", "iommu-testdev"], arguments].concat())
+    // The guest tells a stale use itself, before it invalidates.
+    let unit = if arguments.contains(&"--iommu") { &[][..] } else { &["--iommu", "vtd,report=first-use"] };
+    boot(&image, &[&["--device", "iommu-testdev"], unit, arguments].concat())
 }
 
 #[test]
@@ -118,7 +120,7 @@ fn a_stale_use_is_reported_to_tools_as_one_object_a_line() {
     let [report, summary] = &lines[..] else { panic!("{lines:?}") };
     assert_eq!((&report["event"], &report["source"]), (&json!("stale-use"), &json!("00:01.0")));
     assert_eq!((&report["cached"]["page"], &report["now"]["page"]), (&json!("0x187000"), &json!("0x188000")));
-    assert_eq!(summary, &json!({ "event": "stale-uses", "count": 1, "printed": 1 }));
+    assert_eq!(summary, &json!({ "event": "stale-uses", "count": 1, "changes_in_place": 0, "printed": 1 }));
 }
 
 #[test]
@@ -157,10 +159,13 @@ fn an_invalidation_that_a_knob_drops_is_in_the_report_of_what_it_left() {
     if !has_kvm() {
         return;
     }
-    let output = boot_testdev("testdev-kept", &["--iommu", "vtd,report=after-wait"]);
-    assert_eq!(text(&output.stderr), "stale uses: none\n", "the invalidation came before the wait");
-    let output = boot_testdev("testdev-drop", &["--iommu", "vtd,drop=1,report=after-wait"]);
+    let summary = |output: &Output| text(&output.stderr).lines().last().unwrap_or_default().to_owned();
+    assert_eq!(summary(&boot_testdev("testdev-kept", &[])), "stale uses: 1", "before its invalidation");
+    let output = boot_testdev("testdev-late", &["--iommu", "vtd"]);
+    assert_eq!(summary(&output), "stale uses: none", "which came in time");
+    let output = boot_testdev("testdev-drop", &["--iommu", "vtd,drop=1,report=first-use"]);
     let report = text(&output.stderr);
+    assert_eq!(summary(&output), "stale uses: 2", "and after it, which is a mistake of its own");
     assert_eq!(output.status.code(), Some(5 << 1 | 1), "the page is stale after its invalidation: {report}");
     assert!(report.contains("IOTLB, domain 1, page 0x0, IH 0: not carried out"), "{report}");
 }
@@ -170,7 +175,7 @@ fn a_fatal_stale_use_ends_a_guest_that_would_wait_for_ever() {
     if !has_kvm() {
         return;
     }
-    let held = ["--iommu", "vtd,hold-queue=0", "--stale-fatal"];
+    let held = ["--iommu", "vtd,hold-queue=0,report=first-use", "--stale-fatal"];
     let output = boot_testdev("testdev-held", &held);
     assert_eq!(text(&output.stdout), "iommu-testdev driver\n", "its wait never completes");
     let message = text(&output.stderr);

@@ -32,6 +32,8 @@ const ATS_PAGE_ALIGNED: u16 = 1 << 5;
 const ATS_QUEUE_DEPTH: u16 = 0;
 
 const PRI_ENABLE: u16 = 1 << 0;
+/// Gives up the requests that are outstanding, while PRI is off. Reads as 0.
+const PRI_RESET: u16 = 1 << 1;
 const PRI_RESPONSE_FAILURE: u16 = 1 << 0;
 const PRI_UNEXPECTED_GROUP: u16 = 1 << 1;
 const PRI_STOPPED: u16 = 1 << 8;
@@ -55,7 +57,7 @@ pub fn ats() -> Capability {
 #[must_use]
 pub fn pri(outstanding: u32) -> Capability {
     Capability::new(PRI, 16)
-        .writable_at(PRI_CONTROL, PRI_ENABLE.to_le_bytes())
+        .writable_at(PRI_CONTROL, (PRI_ENABLE | PRI_RESET).to_le_bytes())
         .constant(PRI_STATUS, (PRI_STOPPED | PRI_RESPONSE_PASID).to_le_bytes())
         .cleared_at(PRI_STATUS, (PRI_RESPONSE_FAILURE | PRI_UNEXPECTED_GROUP).to_le_bytes())
         .constant(PRI_CAPACITY, outstanding.to_le_bytes())
@@ -88,8 +90,17 @@ pub fn pri_allocation(config: &ConfigSpace) -> u32 {
     config.find(PRI).map_or(0, |at| config.get32(at + PRI_ALLOCATION))
 }
 
-/// Shows whether page requests are outstanding while PRI is off.
-pub fn set_pri_stopped(config: &mut ConfigSpace, stopped: bool) {
+/// Whether software has just had the page requests given up that are outstanding; it is taken note of once.
+pub fn take_pri_reset(config: &mut ConfigSpace) -> bool {
+    let Some(at) = config.find(PRI) else { return false };
+    let control = config.get16(at + PRI_CONTROL);
+    config.set16(at + PRI_CONTROL, control & !PRI_RESET);
+    control & (PRI_RESET | PRI_ENABLE) == PRI_RESET
+}
+
+/// Shows that PRI has stopped: it is off, and no page request is outstanding.
+pub fn show_pri_stopped(config: &mut ConfigSpace, is_request_outstanding: bool) {
+    let stopped = !pri_is_enabled(config) && !is_request_outstanding;
     set_pri_status(config, PRI_STOPPED, stopped);
 }
 

@@ -83,8 +83,12 @@ impl Table {
     /// All masked, none pending.
     #[must_use]
     pub fn new(vectors: u16) -> Self {
-        let reset = Entry { words: [0, 0, 0, MASKED], pending: false };
-        Self { entries: Mutex::new(vec![reset; usize::from(vectors)]) }
+        Self { entries: Mutex::new(vec![Entry::RESET; usize::from(vectors)]) }
+    }
+
+    /// All masked, none pending, as after power-on.
+    pub fn reset(&self) {
+        self.entries.lock().fill(Entry::RESET);
     }
 
     /// The message to send for `vector` now; none if it is masked, and then it is pending.
@@ -165,6 +169,8 @@ fn place(offset: u64) -> Option<(usize, usize)> {
 }
 
 impl Entry {
+    const RESET: Self = Self { words: [0, 0, 0, MASKED], pending: false };
+
     const fn is_masked(&self) -> bool {
         self.words[3] & MASKED != 0
     }

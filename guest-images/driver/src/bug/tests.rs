@@ -1,11 +1,15 @@
 //! A bug is where it belongs and nowhere else.
 
-use super::{BUGS, Bug, Plan, interrupt_moved, table_replaced, unmapped};
+use super::{
+    BUGS, Bug, Plan, Replacing, detached, device_moves, interrupt_moved, interrupts_exchanged,
+    middle_unmapped, table_replaced, unmapped,
+};
 use crate::descriptor::Hint;
 use crate::entry::DeviceTlb;
 use crate::id::{Domain, Index, Iova, Pasid, Source};
 use crate::queue::Waiting;
 use crate::space::{Change, Changed};
+use crate::unit::Mode;
 
 fn change(hint: Hint) -> Change {
     Change {
@@ -14,6 +18,7 @@ fn change(hint: Hint) -> Change {
         domain: Domain(1),
         pasid: Some(Pasid(4)),
         at: Iova(0x5000),
+        pages_log2: 0,
         entry: Changed::FirstStage,
         hint,
     }
@@ -40,7 +45,25 @@ fn each_bug_errs_in_one_operation() {
             !is_same(&table_replaced(Some(bug), &table), &table_replaced(None, &table));
         let errs_after_moving =
             !is_same(&interrupt_moved(Some(bug), Index(1)), &interrupt_moved(None, Index(1)));
+        let moves_wrongly =
+            [Mode::Legacy, Mode::Scalable].map(|mode| device_moves(Some(bug), mode) == Replacing::InPlace);
+        let exchanges_wrongly = interrupts_exchanged(Some(bug)) == Replacing::InPlace;
+        assert_eq!(
+            moves_wrongly,
+            [bug == Bug::ContextEntryInPlace, bug == Bug::PasidEntryInPlace],
+            "{bug:?}"
+        );
+        assert_eq!(exchanges_wrongly, bug == Bug::InterruptEntryInPlace, "{bug:?}");
+        let large = Change { pages_log2: 9, ..table };
+        let splits_wrongly = !is_same(&middle_unmapped(Some(bug), &large), &middle_unmapped(None, &large));
+        assert_eq!(splits_wrongly, bug == Bug::LargePageHalfFlushed, "{bug:?}");
+        let detaches_wrongly = detached(Some(bug)) != detached(None);
+        assert_eq!(detaches_wrongly, bug == Bug::ContextCacheForgotten, "{bug:?}");
         let elsewhere = errs_after_moving
+            || moves_wrongly != [false; 2]
+            || exchanges_wrongly
+            || detaches_wrongly
+            || splits_wrongly
             || matches!(bug, Bug::MapWithoutFlush | Bug::PasidEntryKept | Bug::ContextEntryKept);
         assert_eq!(errs_after_moving, bug == Bug::InterruptEntryKept, "{bug:?}");
         assert_eq!(errs_after_replacing, bug == Bug::HintAfterTableChange, "{bug:?}");

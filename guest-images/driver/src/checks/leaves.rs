@@ -92,7 +92,7 @@ const fn pages_of(space: &Space, pages: Pages) -> Invalidation {
     }
 }
 
-/// What is cached of 2 MiB goes with any page in it.
+/// What is cached of 2 MiB goes with any page in it, unless it is cached in pieces; and with all of them.
 fn large(checks: &mut Checks, space: &Space) -> Result<Note, Complaint> {
     let at = checks.large_page();
     let frames = [checks.driver.memory.large_page(), checks.driver.memory.large_page()];
@@ -106,7 +106,9 @@ fn large(checks: &mut Checks, space: &Space) -> Result<Note, Complaint> {
     checks.expect("remapped", &page, checks.caches.iotlb)?;
     let inside = Iova(at.0 + 5 * FRAME_BYTES);
     checks.driver.invalidate(&[pages_of(space, Pages::leaf(inside))]);
-    checks.expect("a page of it flushed", &page, Keeps::Never)?;
+    checks.expect("a page of it flushed", &page, checks.caches.pieces)?;
+    checks.driver.invalidate(&[pages_of(space, Pages { log2: 9, ..Pages::leaf(at) })]);
+    checks.expect("all of it flushed", &page, Keeps::Never)?;
     Ok(checks.stale_if(checks.caches.iotlb, &page, Missing::after(&change, Holder::Unit)))
 }
 

@@ -1,12 +1,16 @@
 //! Entries above the leaves: of page tables, of PASID tables, of context tables. Each is cached apart from translations, and
 //! an invalidation of translations alone leads back to what was.
 //!
-//! Invariant: what is changed leads to a second table that says the same but for one page. Source: VT-d 6.2.2 (context cache),
-//! 6.2.3 (PASID cache), 6.2.5 (paging structures), 6.5.2.1 to 6.5.2.4.
+//! Invariant: what is changed leads to a second table that says the same but for one page. Where `replaced` is checked, an
+//! entry becomes another without an invalidation between, as no driver may do it: what is kept of the first is what is
+//! looked for. `in order` is how it is done. Source: VT-d 6.2.2 (context cache), 6.2.3 (PASID cache), 6.2.5 (paging
+//! structures), 6.5.2.1 to 6.5.2.4, 6.5.3.1 to 6.5.3.3 (order).
 
-use super::{Checks, Complaint, Holder, Missing, Note};
+use super::mapped::{BLOCKED, expect_fault};
+use super::{Checks, Complaint, Holder, Missing, Note, Page, expect};
 use crate::caches::Keeps;
 use crate::descriptor::{Hint, Invalidation};
+use crate::engine::Job;
 use crate::entry::{Levels, Translation};
 use crate::id::Pasid;
 use crate::policy::{List, Policy, in_iotlb, least};
@@ -48,17 +52,22 @@ enum Entry {
 pub(super) fn context(checks: &mut Checks) {
     let outcome = replaced(checks, Kind::Second(Levels::Four), None, Entry::Context);
     checks.note(format_args!("legacy, context entry replaced"), outcome);
+    let outcome = in_order(checks, Kind::Second(Levels::Four), None, Entry::Context);
+    checks.note(format_args!("legacy, context entry replaced in order"), outcome);
 }
 
 /// The entries of scalable mode.
 pub(super) fn pasid(checks: &mut Checks, name: &str, kind: Kind, pasid: Pasid) {
     let outcome = replaced(checks, kind, Some(pasid), Entry::Pasid);
     checks.note(format_args!("{name}, PASID entry replaced"), outcome);
+    let outcome = in_order(checks, kind, Some(pasid), Entry::Pasid);
+    checks.note(format_args!("{name}, PASID entry replaced in order"), outcome);
     let outcome = replaced(checks, kind, Some(pasid), Entry::Directory);
     checks.note(format_args!("{name}, PASID directory replaced"), outcome);
 }
 
-fn replaced(checks: &mut Checks, kind: Kind, pasid: Option<Pasid>, entry: Entry) -> Result<Note, Complaint> {
+/// A page of a space, and another space that takes its place and in which the page leads to its second frame.
+fn pair(checks: &mut Checks, kind: Kind, pasid: Option<Pasid>) -> Result<(Page, Space), Complaint> {
     let old = checks.space(0, kind, pasid);
     let new = match kind {
         Kind::Second(_) => checks.space(0, kind, pasid),
@@ -70,11 +79,16 @@ fn replaced(checks: &mut Checks, kind: Kind, pasid: Option<Pasid>, entry: Entry)
     let page = checks.page_alone(&old);
     checks.driver.remap(&new, page.at, page.new, Policy::Nothing);
     checks.expect("mapped", &page, Keeps::Always)?;
+    Ok((page, new))
+}
+
+fn replaced(checks: &mut Checks, kind: Kind, pasid: Option<Pasid>, entry: Entry) -> Result<Note, Complaint> {
+    let (page, new) = pair(checks, kind, pasid)?;
     match entry {
         Entry::Context | Entry::Pasid => checks.driver.write_entry(&new),
         Entry::Directory => checks.driver.write_directory(&new),
     }
-    let all = entry.flush(&old);
+    let all = entry.flush(&page.space);
     // Without the first, which is the one of the entry that changed.
     checks.driver.invalidate(&all.items()[1..]);
     let kept = entry.kept(checks);
@@ -82,6 +96,34 @@ fn replaced(checks: &mut Checks, kind: Kind, pasid: Option<Pasid>, entry: Entry)
     checks.driver.invalidate(all.items());
     checks.expect("all flushed", &page, Keeps::Never)?;
     Ok(checks.stale_if(kept, &page, entry.missing(kind)))
+}
+
+/// P goes, what is kept goes, the device is refused; the other entry comes.
+fn in_order(checks: &mut Checks, kind: Kind, pasid: Option<Pasid>, entry: Entry) -> Result<Note, Complaint> {
+    let (page, new) = pair(checks, kind, pasid)?;
+    let old = page.space;
+    checks.driver.make_way(&new);
+    checks.driver.invalidate(entry.flush(&old).items());
+    checks.driver.unit.forget_faults();
+    let found = match entry {
+        Entry::Pasid => checks.driver.read(&old, page.at),
+        // Its ring is behind the entry, too.
+        Entry::Context | Entry::Directory if checks.driver.engine(&old).gives_up(Job::Nothing) => {
+            Err(BLOCKED)
+        }
+        Entry::Context | Entry::Directory => Ok(0),
+    };
+    expect("P clear, flushed", page.at, found, Err(BLOCKED))?;
+    if entry == Entry::Pasid {
+        expect_fault(checks, &old, page.at)?;
+    }
+    checks.driver.unit.forget_faults();
+    checks.driver.write_entry(&new);
+    if checks.driver.unit.caches_absent() {
+        checks.driver.flush_all();
+    }
+    checks.expect("P set", &page, Keeps::Never)?;
+    Ok(Note::Held)
 }
 
 impl Entry {

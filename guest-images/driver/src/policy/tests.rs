@@ -10,7 +10,16 @@ const AT: Iova = Iova(0x5000);
 
 fn change(entry: Changed, device_tlb: DeviceTlb) -> Change {
     let pasid = (entry != Changed::SecondStage).then_some(Pasid(4));
-    Change { source: Source(8), device_tlb, domain: Domain(1), pasid, at: AT, entry, hint: Hint::LeavesOnly }
+    Change {
+        source: Source(8),
+        device_tlb,
+        domain: Domain(1),
+        pasid,
+        at: AT,
+        pages_log2: 0,
+        entry,
+        hint: Hint::LeavesOnly,
+    }
 }
 
 #[test]

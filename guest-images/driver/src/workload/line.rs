@@ -1,9 +1,12 @@
 //! An interrupt of each engine, and the vectors that it comes by in turn.
 //!
-//! Invariant: a vector serves one engine. What the table has of an engine changes only here, and whoever changes it invalidates
-//! it. Source: VT-d 5.1 (remapping), 6.5.2.7 (cache of entries).
+//! Invariant: a vector serves one engine; an entry of the table serves one at a time. What the table has of an engine changes
+//! only here, and whoever changes it invalidates it. Source: VT-d 5.1 (remapping), 6.5.2.7 (cache of entries).
+
+use core::mem;
 
 use crate::apic;
+use crate::descriptor::Invalidation;
 use crate::driver::{Driver, ENGINES};
 use crate::engine::Slot;
 use crate::id::{Index, Vector};
@@ -14,6 +17,9 @@ use crate::unit::Ids;
 
 const FIRST_INDEX: u16 = 1;
 const FIRST_VECTOR: u8 = 0x40;
+/// All that lines come by: two for each engine.
+const VECTORS: [Vector; 2 * ENGINES] =
+    [Vector(FIRST_VECTOR), Vector(FIRST_VECTOR + 1), Vector(FIRST_VECTOR + 2), Vector(FIRST_VECTOR + 3)];
 /// Looks at the counts at most. Each takes as long as an exit of the guest.
 const MOST_LOOKS: u32 = 10_000;
 
@@ -56,22 +62,67 @@ impl Line {
         self.write(driver);
     }
 
-    fn write(&self, driver: &Driver) {
-        let admits = Admits::Function(driver.source(self.engine));
-        self.table.write(self.index, entry(self.vector, Destination::PROCESSOR, admits));
+    /// Exchanges the entries of two lines in the order that is right: both are absent, and forgotten, before they are
+    /// written.
+    pub(super) fn exchange(first: &mut Self, second: &mut Self, driver: &mut Driver) {
+        let both = [first.forgotten(), second.forgotten()];
+        first.table.clear(first.index);
+        second.table.clear(second.index);
+        driver.invalidate(&both);
+        first.take_entry_of(second, driver);
+        first.write(driver);
+        second.write(driver);
+        if driver.unit.caches_absent() {
+            driver.invalidate(&both);
+        }
     }
 
-    /// Lets the engine interrupt. Whether that came by the vector of the table.
+    /// Writes what `next` wants over this line's entry, half by half. The device interrupts between them, whether that came
+    /// by the vector that is still its own.
+    pub(super) fn give_entry_to(&self, next: &Self, driver: &mut Driver) -> bool {
+        let (words, mut arrived) = (next.words(driver), true);
+        self.table.write_in_place(self.index, words, || arrived = self.arrives(driver));
+        arrived
+    }
+
+    /// The lines' entries are each other's by now: the devices are told.
+    pub(super) fn take_entry_of(&mut self, other: &mut Self, driver: &mut Driver) {
+        mem::swap(&mut self.index, &mut other.index);
+        for line in [self, other] {
+            driver.engine_number(line.engine).interrupt_by_msi(Message::naming(line.index));
+        }
+    }
+
+    /// What takes its entry out of the unit's cache.
+    pub(super) const fn forgotten(&self) -> Invalidation {
+        Invalidation::InterruptEntriesFrom { first: self.index, log2: 0 }
+    }
+
+    fn write(&self, driver: &Driver) {
+        self.table.write(self.index, self.words(driver));
+    }
+
+    fn words(&self, driver: &Driver) -> [u64; 2] {
+        let admits = Admits::Function(driver.source(self.engine));
+        entry(self.vector, Destination::PROCESSOR, admits)
+    }
+
+    /// Lets the engine interrupt. Whether that came by its vector, and by no other.
     pub(super) fn arrives(&self, driver: &mut Driver) -> bool {
-        let counts = || [self.vector, self.other].map(interrupts::count);
-        let [right, wrong] = counts();
+        let before = counts();
         driver.engine_number(self.engine).interrupt(Slot(0));
         for _ in 0..MOST_LOOKS {
             let _exits = driver.unit.fault_status();
-            if counts() != [right, wrong] {
+            if counts() != before {
                 break;
             }
         }
-        counts() == [right + 1, wrong]
+        let came = VECTORS.map(|vector| u64::from(vector == self.vector));
+        counts() == core::array::from_fn(|at| before[at] + came[at])
     }
+}
+
+/// How often each vector was taken.
+fn counts() -> [u64; VECTORS.len()] {
+    VECTORS.map(interrupts::count)
 }

@@ -6,7 +6,7 @@
 use crate::driver::Driver;
 use crate::entry::{DeviceTlb, Levels};
 use crate::id::{Domain, Iova, Pasid};
-use crate::memory::Frame;
+use crate::memory::{Frame, LARGE_BYTES};
 use crate::space::{Kind, Space};
 
 /// Tenants at most.
@@ -25,6 +25,10 @@ pub(super) struct Tenant {
     pub(super) at: Iova,
     frames: [Frame; FRAMES],
     own: usize,
+    /// Where its large page is.
+    pub(super) large_at: Iova,
+    /// Its first frame.
+    pub(super) large: Frame,
 }
 
 /// Who is there: on the first engine without device TLB, on the second with it. Two processes share a domain.
@@ -38,6 +42,8 @@ pub(super) fn tenants(driver: &mut Driver) -> [Option<Tenant>; MOST] {
         (1, first, Domain(0x30), Some(Pasid(2)), device_tlb),
         (0, first, Domain(0x40), Some(Pasid(3)), DeviceTlb::Off),
     ];
+    // At once, because each begins at a multiple of its length.
+    let mut large = [(); MOST].map(|()| driver.memory.large_page()).into_iter();
     let mut at = FIRST;
     all.map(|(engine, kind, domain, pasid, device_tlb)| {
         if pasid.is_some() && !driver.has_pasids() {
@@ -48,7 +54,8 @@ pub(super) fn tenants(driver: &mut Driver) -> [Option<Tenant>; MOST] {
         driver.attach(&space);
         at += STRIDE;
         let frames = core::array::from_fn(|_| driver.memory.frame());
-        Some(Tenant { space, at: Iova(at), frames, own: 0 })
+        let large_at = Iova(at + LARGE_BYTES);
+        Some(Tenant { space, at: Iova(at), frames, own: 0, large_at, large: large.next()? })
     })
 }
 

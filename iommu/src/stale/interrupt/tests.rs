@@ -1,12 +1,14 @@
 //! Interrupts through entries that changed while they were cached.
 
+use std::time::Duration;
+
 use mmu::address::PhysAddr;
 
 use super::StaleInterrupt;
 use crate::spec::descriptor::{Descriptor, EntryScope, Wait};
 use crate::spec::interrupt::Msi;
 use crate::stale::Why;
-use crate::stale::watch::{Patience, StaleOptions, Watching};
+use crate::stale::watch::{Judging, StaleOptions, Watching};
 use crate::vtd::Width;
 use crate::vtd::interrupts::InterruptSource;
 use crate::vtd::knobs::Fault;
@@ -33,7 +35,11 @@ struct Scene {
 impl Scene {
     /// A device has used its entry, which is cached.
     fn new() -> Self {
-        let stale = StaleOptions { watching: Watching::EveryUse, patience: Patience::FirstUse };
+        Self::with(Judging::Late(Duration::MAX))
+    }
+
+    fn with(judging: Judging) -> Self {
+        let stale = StaleOptions { watching: Watching::EveryUse, judging };
         let mut driver = Driver::legacy_with(VtdOptions { stale, ..VtdOptions::default() });
         let table = driver.frame();
         driver.unit.write(0xb8, Width::Bits64, table.0 | 7);
@@ -53,14 +59,17 @@ impl Scene {
         let _sent = self.driver.unit.interrupt(InterruptSource::Function(SOURCE), MESSAGE);
     }
 
+    /// What is left when nothing is invalidated any more, after another use.
     fn reports(&self) -> Vec<StaleInterrupt> {
         self.send();
+        self.driver.unit.judge_the_rest();
         self.driver.unit.take_stale_interrupts()
     }
 
     /// The only report, of a use before and one after `descriptors` and a wait.
     fn report_after(&mut self, descriptors: &[Words]) -> StaleInterrupt {
-        assert_eq!(self.reports(), [], "software may still be about to invalidate");
+        self.send();
+        assert_eq!(self.driver.unit.take_stale_interrupts(), [], "software may still be about to invalidate");
         self.driver.invalidate(descriptors);
         let mut reports = self.reports();
         assert_eq!(reports.len(), 1);
@@ -146,6 +155,44 @@ fn mistake_after(descriptors: &[Words]) -> &'static str {
 }
 
 #[test]
+fn an_invalidation_beside_the_entry_was_meant_for_a_neighbour_that_changed() {
+    let neighbour = |scene: &Scene| scene.place.offset(16);
+    let mut scene = Scene::new();
+    scene.set(entry(0x42));
+    scene.driver.memory.store(neighbour(&scene), entry(0x51));
+    let report = scene.report_after(&[of_entry(4)]);
+    assert_eq!(report.mistake().name(), "nothing-invalidated", "it was right, and due");
+    assert_eq!(report.received[0].why, Why::EntriesOfTheirOwn);
+    assert!(
+        report.to_string().contains("mistake: nothing was invalidated for the interrupt entry"),
+        "{report}"
+    );
+    // Now nothing of the neighbour's is due.
+    scene.set(entry(0x43));
+    let report = scene.report_after(&[of_entry(4)]);
+    assert_eq!(report.mistake().name(), "other-entries");
+    assert_eq!(report.received[1].why, Why::OtherEntries);
+    // And a neighbour of which nothing was known since the table was set up is nobody's mistake.
+    scene.driver.unit.write(0xb8, Width::Bits64, (scene.place.0 & !0xfff) | 0xf);
+    scene.driver.command_once(1 << 24);
+    for (index, mistake) in [(1022, "other-entries"), (1024, "nothing-invalidated")] {
+        let [used, named] = [index + 1, index];
+        let message = Msi { address: 0xfee0_0010 | (used << 5), data: 0 };
+        let place = PhysAddr((scene.place.0 & !0xfff) + used * 16);
+        let send = || scene.driver.unit.interrupt(InterruptSource::Function(SOURCE), message).is_ok();
+        scene.driver.memory.store(place, entry(0x61));
+        assert!(send());
+        scene.driver.memory.store(place, entry(0x62));
+        assert!(send());
+        scene.driver.invalidate(&[of_entry(named)]);
+        let _sent = scene.driver.unit.interrupt(InterruptSource::Function(SOURCE), message);
+        scene.driver.unit.judge_the_rest();
+        let reports = scene.driver.unit.take_stale_interrupts();
+        assert_eq!(reports[0].mistake().name(), mistake, "{index}");
+    }
+}
+
+#[test]
 fn an_invalidation_beside_the_entry_was_meant_for_it() {
     let two_from_0 = [0x14 | 1 << 27, 0, 0, 0];
     assert_eq!(mistake_after(&[two_from_0]), "other-entries", "too few");
@@ -167,10 +214,8 @@ fn an_invalidation_that_was_dropped_is_the_mistake_whatever_else_came() {
 #[test]
 fn an_invalidation_that_is_queued_was_not_waited_for() {
     for (waits, mistake) in [(0, "not-waited-for"), (1, "wait-not-over")] {
-        let mut scene = Scene::new();
+        let mut scene = Scene::with(Judging::AtOnce);
         scene.set(entry(0x42));
-        scene.send();
-        scene.driver.invalidate(&[]);
         scene.driver.unit.hold_queue(0);
         scene.driver.put(&[of_entry(u64::from(INDEX))]);
         let wait = scene.driver.wait();
@@ -185,6 +230,42 @@ fn an_invalidation_that_is_queued_was_not_waited_for() {
 }
 
 #[test]
+fn an_invalidation_of_a_later_change_is_too_late_for_an_earlier_one() {
+    let (present, again) = (entry(0x42), entry(0x43));
+    for (then, high, finally, reports) in [
+        (present, 0, present, 0),
+        (present, 0, again, 1),
+        (present, 0, 0, 1),
+        (present, 7, present, 0),
+        (0, 0, again, 0),
+    ] {
+        let words = finally;
+        let mut scene = Scene::new();
+        scene.set(then);
+        scene.send();
+        scene.driver.memory.store(scene.place.offset(8), high);
+        scene.set(finally);
+        scene.driver.invalidate(&[of_entry(u64::from(INDEX))]);
+        let found = scene.driver.unit.take_stale_interrupts();
+        assert_eq!(found.len(), reports, "{words:#x}: {found:?}");
+        assert!(found.iter().all(|report| report.mistake().name() == "nothing-invalidated"));
+        assert_eq!(scene.driver.unit.tally().dropped, 1 - reports as u64);
+    }
+}
+
+#[test]
+fn an_interrupt_while_software_waits_is_nobodys_mistake() {
+    let mut scene = Scene::with(Judging::Late(Duration::ZERO));
+    scene.set(entry(0x42));
+    scene.driver.unit.hold_queue(0);
+    scene.driver.put(&[of_entry(u64::from(INDEX))]);
+    let wait = scene.driver.wait();
+    scene.driver.submit(&[wait]);
+    assert_eq!(scene.reports(), []);
+    assert_eq!(scene.driver.unit.tally().unjudged, 1);
+}
+
+#[test]
 fn invalidations_of_interrupt_entries_do_not_clutter_reports_of_translations() {
     use crate::vtd::tests::driver::{DOMAIN, PAGE, SECOND_STAGE, load};
     let mut scene = Scene::new();
@@ -195,5 +276,6 @@ fn invalidations_of_interrupt_entries_do_not_clutter_reports_of_translations() {
     scene.driver.map(SECOND_STAGE, table, PAGE, 2);
     scene.driver.invalidate(&[of_entry(4)]);
     load(&mut port).unwrap();
+    scene.driver.unit.judge_the_rest();
     assert_eq!(scene.driver.unit.take_stale_uses()[0].received, []);
 }

@@ -1,10 +1,12 @@
 //! One mistake of a driver each, and what it is called.
 
+use std::time::Duration;
+
 use mmu::address::PAGE_SIZE;
 
 use crate::spec::descriptor::Descriptor;
 use crate::stale::StaleUse;
-use crate::stale::watch::{Patience, StaleOptions, Watching};
+use crate::stale::watch::{Judging, StaleOptions, Watching};
 use crate::vtd::options::{CachingMode, VtdOptions};
 use crate::vtd::port::{Ats, Port};
 use crate::vtd::tests::driver::invalidations::{self, IH};
@@ -19,7 +21,7 @@ struct Scene {
 }
 
 fn scene(level: u32, ats: Ats) -> Scene {
-    let stale = StaleOptions { watching: Watching::EveryUse, patience: Patience::FirstUse };
+    let stale = StaleOptions { watching: Watching::EveryUse, judging: Judging::AtOnce };
     let mut driver = Driver::scalable_with(VtdOptions { stale, ..VtdOptions::default() });
     let directory = driver.attach_scalable(SOURCE);
     let table = driver.first_stage(directory, 5, DOMAIN);
@@ -62,12 +64,14 @@ fn each_mistake_has_its_name() {
     let other_pasid = invalidations::pasid_pages(DOMAIN, 6, PAGE, IH);
     assert_eq!(name(1, off, &[&[]]), "nothing-invalidated");
     assert_eq!(name(1, off, &[&[elsewhere]]), "nothing-invalidated");
-    assert_eq!(name(1, off, &[&[invalidations::pasid(OTHER_DOMAIN, 5)]]), "nothing-invalidated");
+    assert_eq!(name(1, off, &[&[invalidations::pasid(OTHER_DOMAIN, 5)]]), "other-domain");
     assert_eq!(name(1, off, &[&[other_domain, elsewhere]]), "other-domain");
     assert_eq!(name(1, off, &[&[other_pasid, other_domain]]), "other-pasid");
     assert_eq!(name(1, off, &[&[invalidations::pasid_entry(DOMAIN, 5)]]), "translations-kept");
     assert_eq!(name(2, off, &[&[right], &[]]), "hint-set");
     assert_eq!(name(1, on, &[&[right]]), "device-tlb-forgotten");
+    let without_pasid = invalidations::device_span(SOURCE, u64::MAX << 12);
+    assert_eq!(name(1, on, &[&[right, without_pasid]]), "other-pasid", "the device was told, of no process");
     assert_eq!(name(1, on, &[&[device]]), "iotlb-forgotten");
     assert_eq!(name(1, on, &[&[device], &[]]), "iotlb-forgotten", "told too early, and nobody told later");
     assert_eq!(name(1, on, &[&[device, other_domain]]), "other-domain");
@@ -77,7 +81,7 @@ fn each_mistake_has_its_name() {
 
 #[test]
 fn with_caching_mode_a_page_that_was_absent_is_stale_until_it_is_flushed() {
-    let stale = StaleOptions { watching: Watching::EveryUse, patience: Patience::FirstUse };
+    let stale = StaleOptions { watching: Watching::EveryUse, judging: Judging::AtOnce };
     let caching_mode = CachingMode::AlsoAbsent;
     let mut driver = Driver::scalable_with(VtdOptions { caching_mode, stale, ..VtdOptions::default() });
     let directory = driver.attach_scalable(SOURCE);
@@ -99,6 +103,29 @@ fn with_caching_mode_a_page_that_was_absent_is_stale_until_it_is_flushed() {
     assert_eq!(refused(&driver), (true, Vec::new()), "once is enough");
     driver.invalidate(&[invalidations::pasid(DOMAIN, 5)]);
     assert_eq!(refused(&driver), (false, Vec::new()));
+}
+
+#[test]
+fn with_caching_mode_a_page_may_be_refused_until_it_is_flushed_and_no_longer() {
+    for (remaps, reports) in [(false, 0), (true, 1)] {
+        let stale = StaleOptions { watching: Watching::EveryUse, judging: Judging::Late(Duration::MAX) };
+        let caching_mode = CachingMode::AlsoAbsent;
+        let mut driver = Driver::scalable_with(VtdOptions { caching_mode, stale, ..VtdOptions::default() });
+        let directory = driver.attach_scalable(SOURCE);
+        let table = driver.first_stage(directory, 5, DOMAIN);
+        let mut port = driver.port();
+        assert!(load_at(&mut port, Some(pasid(5)), PAGE).is_err());
+        driver.map(FIRST_STAGE, table, PAGE, 1);
+        assert!(load_at(&mut port, Some(pasid(5)), PAGE).is_err());
+        if remaps {
+            driver.map(FIRST_STAGE, table, PAGE, 2);
+        }
+        driver.invalidate(&[invalidations::pasid_pages(DOMAIN, 5, PAGE, IH)]);
+        let found = driver.unit.take_stale_uses();
+        assert_eq!(found.len(), reports, "{found:?}");
+        assert!(found.iter().all(|report| report.mistake().name() == "nothing-invalidated"), "{found:?}");
+        assert_eq!(driver.unit.tally().dropped, 1 - reports as u64);
+    }
 }
 
 #[test]

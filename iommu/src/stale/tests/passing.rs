@@ -1,11 +1,13 @@
 //! Uses of cached routes that let addresses pass untranslated, after software has given the requester tables.
 
+use std::time::Duration;
+
 use mmu::address::{PAGE_SIZE, PhysAddr, VirtAddr};
 
 use super::{EVERY_USE, options};
 use crate::pasid::Pasid;
 use crate::spec::descriptor::{ContextScope, Descriptor, PasidScope};
-use crate::stale::watch::{Patience, StaleOptions};
+use crate::stale::watch::{Judging, StaleOptions};
 use crate::stale::{Holder, StaleUse, Why};
 use crate::vtd::Table;
 use crate::vtd::options::{CacheSizes, VtdOptions};
@@ -194,13 +196,18 @@ fn a_device_tlb_that_keeps_what_passed_is_told() {
 }
 
 #[test]
-fn with_patience_a_route_is_told_when_software_has_waited() {
-    let stale = StaleOptions { patience: Patience::AfterWait, ..EVERY_USE };
+fn a_route_may_be_used_until_it_is_invalidated() {
+    let stale = StaleOptions { judging: Judging::Late(Duration::MAX), ..EVERY_USE };
     let mut scene = Scene::legacy_with(options(stale));
-    scene.translate();
+    let place = scene.driver.context_place(SOURCE);
+    scene.driver.memory.store(place, 0);
     scene.use_it();
-    assert_eq!(scene.driver.unit.take_stale_uses(), [], "software may still be at it");
-    assert_eq!(scene.reports_after(&[]).len(), 1);
+    scene.driver.invalidate(&[invalidations::context_of(SOURCE)]);
+    assert_eq!(scene.driver.unit.tally().dropped, 0, "the IOTLB is not told");
+    scene.driver.invalidate(&[invalidations::all()]);
+    assert_eq!(scene.driver.unit.tally().dropped, 1);
+    scene.driver.unit.judge_the_rest();
+    assert_eq!(scene.driver.unit.take_stale_uses(), []);
 }
 
 #[test]

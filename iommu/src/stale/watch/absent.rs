@@ -1,6 +1,6 @@
 //! What was not there, and is: failures that a unit with CAP.CM caches, as they are used after software has mapped the page.
 //!
-//! Invariant: as for translations: a failure is remembered with the entries that it rests on, and its use is reported if one
+//! Invariant: as for translations: a failure is remembered with the entries that it rests on, and its use is met if one
 //! of them changed and the tables now let the request pass. Source: VT-d 6.1.
 
 use mmu::address::{Access, PageSize, VirtAddr};
@@ -8,10 +8,13 @@ use mmu::cache::{Tag, Translation};
 
 use crate::spec::descriptor::Descriptor;
 use crate::spec::fault::FaultReason;
-use crate::stale::watch::{FillKey, Finding, Origin, Place, Rests, Watch};
-use crate::stale::{Holder, Moment};
+use crate::stale::watch::fill::FillKey;
+use crate::stale::watch::judging::Finding;
+use crate::stale::watch::remembered::Rests;
+use crate::stale::watch::{Origin, Place, Watch};
+use crate::stale::{Holder, Kind, Moment};
+use crate::vtd::Requester;
 use crate::vtd::port::Request;
-use crate::vtd::{Requester, Trail};
 
 /// A failure, as it is cached: whose, where, at what.
 pub(crate) type AbsentKey = (Tag, VirtAddr, Access);
@@ -36,29 +39,29 @@ impl Watch {
         self.state.lock().absences.insert(key, absence);
     }
 
-    /// Reports that a request was refused for a cached `reason`, and that the tables let it pass `now`.
-    pub(crate) fn report_absent(
+    /// A request was refused for a cached `reason`, and the tables let it pass `now`.
+    pub(crate) fn meet_absent(
         &self,
         (requester, request, key): (Requester, &Request, AbsentKey),
         reason: FaultReason,
         now: Translation,
-        queued: Vec<Descriptor>,
+        queued: &[Descriptor],
     ) {
         let mut state = self.state.lock();
         let Some(Absence { origin, filled }) = state.absences.get(&key).cloned() else { return };
-        let mut readings = [&origin.route, &origin.path.walk].into_iter().flat_map(Trail::readings);
-        let Some(change) = readings.find_map(|reading| self.change(reading)) else { return };
+        let Some(change) = origin.readings().find_map(|reading| self.change(reading)) else { return };
         let finding = Finding {
+            kind: Kind::Translation,
             requester,
-            request,
+            request: *request,
             holder: Holder::Iotlb,
             key: FillKey::new(Place::Iotlb(key.0), key.1, PageSize::Size4K),
-            origin: &origin,
+            origin,
             filled,
             cached: Err(reason),
             change,
             now: Ok(now),
         };
-        self.tell(&mut state, &finding, queued);
+        self.meet(&mut state, finding, queued);
     }
 }

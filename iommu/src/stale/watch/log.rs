@@ -3,12 +3,14 @@
 //! Invariant: they stand in their order, and of those that are not remembered any more the number is.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use crate::spec::descriptor::Descriptor;
-use crate::stale::Moment;
+use crate::stale::watch::entries::Since;
+use crate::stale::{Missed, Moment};
 
 /// Invalidations that are remembered at most.
-const MOST_INVALIDATIONS: usize = 4096;
+const MOST_INVALIDATIONS: usize = 1 << 13;
 
 /// Of these the ones that a report tells at most.
 const MOST_TOLD: usize = 128;
@@ -19,6 +21,8 @@ pub(crate) struct Received {
     pub(crate) at: Moment,
     pub(crate) invalidation: Descriptor,
     pub(crate) carried_out: bool,
+    /// Of what it names, if that is interrupt entries.
+    pub(crate) since: Since,
 }
 
 /// See the module.
@@ -41,23 +45,33 @@ impl Log {
         self.received.push_back(received);
     }
 
-    /// The newest of those from `event` on.
-    pub(super) fn since(&self, event: u64) -> impl Iterator<Item = &Received> {
-        self.received.range(self.first_told(event)..)
+    /// Those from `event` on that are remembered.
+    pub(super) fn all_since(&self, event: u64) -> impl Iterator<Item = &Received> {
+        self.received.range(self.first(event)..)
     }
 
-    /// How many are forgotten, if any of them came from `event` on; and those that are too many to be told.
-    pub(super) fn forgotten_since(&self, event: u64) -> u64 {
-        let gone = if self.newest_forgotten >= event { self.forgotten } else { 0 };
-        gone + (self.first_told(event) - self.first(event)) as u64
+    /// What those of `events` were to something, and how many are left out: of too many those of the most `weight` are
+    /// told, of equals the newest.
+    pub(super) fn told_of(
+        &self,
+        events: Range<u64>,
+        missed: impl Fn(&Received) -> Missed,
+        weight: impl Fn(&Missed) -> u64,
+    ) -> (Vec<Missed>, u64) {
+        let gone = if self.newest_forgotten >= events.start { self.forgotten } else { 0 };
+        let told = self.all_since(events.start).take_while(|received| received.at.event < events.end);
+        let mut told: Vec<_> = told.map(missed).collect();
+        let too_many = told.len().saturating_sub(MOST_TOLD);
+        if too_many > 0 {
+            told.sort_by_cached_key(|missed| (weight(missed), missed.at));
+            told.drain(..too_many);
+            told.sort_by_key(|missed| missed.at);
+        }
+        (told, gone + too_many as u64)
     }
 
     fn first(&self, event: u64) -> usize {
         self.received.partition_point(|received| received.at.event < event)
-    }
-
-    fn first_told(&self, event: u64) -> usize {
-        self.first(event).max(self.received.len().saturating_sub(MOST_TOLD))
     }
 }
 

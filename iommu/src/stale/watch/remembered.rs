@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash};
 
-use super::Origin;
 use crate::stale::mixer::Mixer;
+use crate::stale::watch::Origin;
 use crate::vtd::Trail;
 
 /// Bytes that it takes at most, but for the spare room of the table.

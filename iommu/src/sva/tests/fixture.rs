@@ -14,39 +14,39 @@ use crate::spec::page_request::{PageRequest, Wants};
 use crate::sva::port::DmaPort;
 use crate::sva::{SvaDriver, SvaOptions};
 
-pub(super) const PAGE: VirtAddr = VirtAddr(0x4000_0000);
-pub(super) const PAGES: u64 = 8;
+pub(in crate::sva) const PAGE: VirtAddr = VirtAddr(0x4000_0000);
+pub(in crate::sva) const PAGES: u64 = 8;
 /// Entries of a device's TLB.
-pub(super) const DEVICE_TLB: usize = 64;
+pub(in crate::sva) const DEVICE_TLB: usize = 64;
 
-pub(super) struct Fixture {
-    pub(super) driver: Arc<SvaDriver>,
-    pub(super) space: Arc<AddressSpace>,
-    pub(super) cpu: Cpu,
-    pub(super) port: DmaPort,
+pub(in crate::sva) struct Fixture {
+    pub(in crate::sva) driver: Arc<SvaDriver>,
+    pub(in crate::sva) space: Arc<AddressSpace>,
+    pub(in crate::sva) cpu: Cpu,
+    pub(in crate::sva) port: DmaPort,
 }
 
-pub(super) fn pasid() -> Pasid {
+pub(in crate::sva) fn pasid() -> Pasid {
     Pasid::new(5).unwrap()
 }
 
-pub(super) fn page(number: u64) -> VirtAddr {
+pub(in crate::sva) fn page(number: u64) -> VirtAddr {
     PAGE.offset(number * PAGE_SIZE)
 }
 
-pub(super) fn space(frames: &Arc<Frames>, number: u16, options: SpaceOptions) -> Arc<AddressSpace> {
+pub(in crate::sva) fn space(frames: &Arc<Frames>, number: u16, options: SpaceOptions) -> Arc<AddressSpace> {
     let space = AddressSpace::new(Arc::clone(frames), SpaceId(number), options).unwrap();
     space.map(VirtRange::pages(PAGE, PAGES), Backing::PrivateAnonymous, Merging::Off).unwrap();
     space
 }
 
 /// The port of device `number`, with a TLB of so many entries.
-pub(super) fn port(driver: &Arc<SvaDriver>, number: u16, tlb: usize, pasid: Pasid) -> DmaPort {
+pub(in crate::sva) fn port(driver: &Arc<SvaDriver>, number: u16, tlb: usize, pasid: Pasid) -> DmaPort {
     let device = driver.attach(number, tlb).unwrap();
     DmaPort::new(driver, device, pasid, Arc::new(Unobserved))
 }
 
-pub(super) fn fixture_with(options: SvaOptions, of_space: SpaceOptions, tlb: usize) -> Fixture {
+pub(in crate::sva) fn fixture_with(options: SvaOptions, of_space: SpaceOptions, tlb: usize) -> Fixture {
     let frames = Frames::new(8 << 20).unwrap();
     let space = space(&frames, 1, of_space);
     let driver = SvaDriver::new(frames, options).unwrap();
@@ -55,27 +55,27 @@ pub(super) fn fixture_with(options: SvaOptions, of_space: SpaceOptions, tlb: usi
     Fixture { cpu: Cpu::new(0, Arc::clone(&space)), driver, space, port }
 }
 
-pub(super) fn fixture() -> Fixture {
+pub(in crate::sva) fn fixture() -> Fixture {
     fixture_with(SvaOptions::default(), SpaceOptions::default(), 0)
 }
 
 /// One whose device has a TLB.
-pub(super) fn ahead(options: SvaOptions) -> Fixture {
+pub(in crate::sva) fn ahead(options: SvaOptions) -> Fixture {
     fixture_with(options, SpaceOptions::default(), DEVICE_TLB)
 }
 
 impl Fixture {
-    pub(super) fn is_cached(&self, page: VirtAddr) -> bool {
+    pub(in crate::sva) fn is_cached(&self, page: VirtAddr) -> bool {
         self.port.cached(page).is_some()
     }
 
-    pub(super) fn invalidate(&self, page: VirtAddr) {
+    pub(in crate::sva) fn invalidate(&self, page: VirtAddr) {
         self.space.notifiers().invalidate_secondary(VirtRange::page(page));
     }
 }
 
 /// A request for a page that a device wants to store to.
-pub(super) fn request(address: VirtAddr, group: u16, last: bool) -> PageRequest {
+pub(in crate::sva) fn request(address: VirtAddr, group: u16, last: bool) -> PageRequest {
     PageRequest {
         source: crate::spec::id::SourceId(0),
         pasid: Some(pasid()),

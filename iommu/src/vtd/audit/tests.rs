@@ -3,7 +3,7 @@
 use mmu::address::{PAGE_SIZE, PhysAddr};
 
 use crate::stale::Holder;
-use crate::stale::watch::{Patience, StaleOptions, Watching};
+use crate::stale::watch::{Judging, StaleOptions, Watching};
 use crate::vtd::options::VtdOptions;
 use crate::vtd::port::Port;
 use crate::vtd::tests::driver::invalidations;
@@ -11,7 +11,7 @@ use crate::vtd::tests::driver::{DOMAIN, Driver, PAGE, SECOND_STAGE, SOURCE, load
 use crate::vtd::{Requester, Table};
 
 fn scene(open: impl Fn(&Driver) -> Port) -> (Driver, Port, PhysAddr) {
-    let stale = StaleOptions { watching: Watching::EveryUse, patience: Patience::FirstUse };
+    let stale = StaleOptions { watching: Watching::EveryUse, judging: Judging::AtOnce };
     let mut driver = Driver::legacy_with(VtdOptions { stale, ..VtdOptions::default() });
     let table = driver.attach_legacy(SOURCE, DOMAIN, 1);
     driver.map(SECOND_STAGE, table, PAGE, 1);

@@ -60,7 +60,10 @@ pub(super) struct Shortcut {
 /// See the module.
 pub(super) struct Memos {
     device: Arc<Device>,
+    /// The device's, as it was at the first look in the epoch `seen`: its change ends the epoch, so that all shortcuts of
+    /// an epoch are for the same cache.
     ats: Ats,
+    seen: u64,
     shortcuts: [Shortcut; MEMOS],
     memos: [Option<Memo>; MEMOS],
 }
@@ -74,6 +77,7 @@ impl Memos {
         Self {
             device: Arc::clone(device),
             ats: Ats::Disabled,
+            seen: 0,
             shortcuts: [Shortcut::NONE; MEMOS],
             memos: [const { None }; MEMOS],
         }
@@ -81,13 +85,17 @@ impl Memos {
 
     /// Whether the device's TLB is asked first.
     #[inline(always)]
-    pub(super) fn ats(&self) -> Ats {
+    pub(super) fn ats_now(&mut self, unit: &Vtd) -> Ats {
+        self.follow(unit.epoch());
         self.ats
     }
 
-    pub(super) fn set_ats(&mut self, ats: Ats) {
-        self.ats = ats;
-        self.shortcuts = [Shortcut::NONE; MEMOS];
+    #[inline(always)]
+    fn follow(&mut self, epoch: u64) {
+        if self.seen != epoch {
+            self.seen = epoch;
+            self.ats = self.device.ats();
+        }
     }
 
     /// What a hit of a request with `pasid` needs of its route, if that was found in this epoch.
@@ -106,6 +114,7 @@ impl Memos {
     /// The route of requests with `pasid`, as of now.
     pub(super) fn find(&mut self, unit: &Vtd, pasid: Option<Pasid>) -> Result<&Memo, Refusal> {
         let epoch = unit.epoch();
+        self.follow(epoch);
         let place = &mut self.memos[index(pasid)];
         if place.as_ref().is_some_and(|memo| !memo.serves(pasid, epoch)) {
             *place = None;

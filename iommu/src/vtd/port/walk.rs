@@ -1,20 +1,21 @@
 //! One miss of the IOTLB: a walk, and what is cached of it.
 //!
 //! Invariant: the tickets are taken before anything is read, and nothing is filled on the strength of a route that
-//! ended meanwhile: such a walk has no tags. Failures are cached with CAP.CM only. Source: VT-d 6.1, 6.2.4.
+//! ended meanwhile: such a walk has no tags. Failures are cached with CAP.CM only. Of a large page only the piece that is
+//! used may be kept. Source: VT-d 6.1, 6.2.4.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use mmu::address::VirtAddr;
+use mmu::address::{PageSize, VirtAddr};
 use mmu::cache::{FillTicket, Section, Translation};
 use mmu::step::Permission;
 use mmu::trace::{Action, Agent, Event, Observer};
 
 use crate::spec::fault::FaultReason;
-use crate::stale::watch::{AbsentKey, Origin, Place};
+use crate::stale::watch::{AbsentKey, Origin, Walked};
 use crate::vtd::Vtd;
-use crate::vtd::options::CachingMode;
+use crate::vtd::options::{CachingMode, LargePages};
 use crate::vtd::port::Request;
 use crate::vtd::port::memo::Memo;
 use crate::vtd::route::Reach;
@@ -52,7 +53,8 @@ pub(super) struct Walk<'a> {
     ticket: Option<FillTicket>,
     absent: Ticket,
     walker: Walker<'a>,
-    is_overtaken: bool,
+    /// That it fails was cached.
+    was_known: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -60,25 +62,31 @@ impl<'a> Walk<'a> {
     pub(super) fn begin(unit: &'a Vtd, section: &'a Section<'a>, memo: &'a Memo) -> Self {
         let ticket = memo.space.tag.map(|tag| section.begin_fill(tag));
         let absent = unit.absent.ticket();
-        let walker = Walker::begin(&unit.memory, &unit.paging, Reach::Caches, unit.recorder());
-        // After the tickets: what is invalidated for a route that changes from here on is not filled either.
-        let is_overtaken = unit.epoch() != memo.found_in;
-        let space = if is_overtaken { memo.space.untagged() } else { memo.space };
-        Self { unit, section, memo, space, ticket, absent, walker, is_overtaken }
+        let walker = Walker::begin(&unit.memory, &unit.paging, Reach::Caches, unit.walk_recorder());
+        Self { unit, section, memo, space: memo.space, ticket, absent, walker, was_known: false }
     }
 
-    /// Whether the route may be another one by now.
+    /// Whether the route may be another one by now. Asked behind the tickets: what is invalidated for a route that
+    /// changes from here on is not filled either.
     pub(super) fn is_overtaken(&self) -> bool {
-        self.is_overtaken
+        self.unit.epoch() != self.memo.found_in
     }
 
     /// Walks, and fills what may be filled.
     pub(super) fn finish(&mut self, request: &Request) -> Result<Translation, FaultReason> {
+        if self.is_overtaken() {
+            self.space = self.memo.space.untagged();
+        }
         if let Some(reason) = self.known_absent(request) {
             self.watch_absent(request, reason);
+            self.was_known = true;
             return Err(reason);
         }
         let walked = self.walker.walk(&self.space, request.address, request.access);
+        let walked = walked.map(|found| match self.unit.options.large_pages {
+            LargePages::Whole => found,
+            LargePages::InPieces => piece(found, request.address),
+        });
         match walked {
             Ok(found) => self.fill(request.address, found),
             Err(reason) => self.fill_absent(request, reason),
@@ -86,9 +94,20 @@ impl<'a> Walk<'a> {
         walked
     }
 
-    /// What was found, as somebody holds it who uses it now.
-    pub(super) fn place(&self) -> Option<Place> {
-        Some(Place::Walked(self.space.tag?, self.walker.recorder.began()))
+    /// The walk as whoever watches is told of it; none if nothing of it may be cached, or if a cache knew the outcome.
+    pub(super) fn walked<'b>(
+        &self,
+        request: &'b Request,
+        outcome: Result<Translation, FaultReason>,
+    ) -> Option<Walked<'b>> {
+        Some(Walked {
+            requester: self.memo.requester,
+            request,
+            tag: self.space.tag.filter(|_| !self.was_known)?,
+            began: self.walker.recorder.began(),
+            origin: self.origin()?,
+            outcome,
+        })
     }
 
     fn fill(&self, address: VirtAddr, found: Translation) {
@@ -129,4 +148,9 @@ impl<'a> Walk<'a> {
         let tag = self.space.tag.filter(|_| caches)?;
         Some((tag, request.address.page(), request.access))
     }
+}
+
+/// The 4 KiB at `address` of what was found.
+const fn piece(found: Translation, address: VirtAddr) -> Translation {
+    Translation { pfn: found.physical(address).pfn(), size: PageSize::Size4K, ..found }
 }

@@ -79,7 +79,7 @@ impl Routes {
         if root.levels == Levels::Five && !self.options.five_levels {
             return Err(FaultReason::PasidInvalid);
         }
-        Ok(FirstStage { root, execute_disable: entry.execute_disable() })
+        Ok(FirstStage { root })
     }
 
     fn of_pasid_entry(

@@ -1,5 +1,7 @@
 //! Device TLBs: translations that a device keeps, and how they are taken from it.
 
+mod enable;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mmu::address::{Access, PAGE_SIZE, PhysAddr};
@@ -9,7 +11,7 @@ use super::driver::{DOMAIN, Driver, FIRST_STAGE, PAGE, SECOND_STAGE, SOURCE, loa
 use crate::spec::fault::FaultReason;
 use crate::spec::id::SourceId;
 use crate::vtd::knobs::Fault;
-use crate::vtd::port::{Port, Request};
+use crate::vtd::port::{Ats, Port, Request};
 
 /// A device that has read a page through its TLB, and the page's table. The page has been mapped anew since.
 fn stale() -> (Driver, Port, PhysAddr) {
@@ -160,6 +162,41 @@ fn a_device_that_asks_ahead_for_what_is_not_there_causes_no_fault() {
     let blocked = load_at(&mut port, None, PAGE.offset(PAGE_SIZE)).unwrap_err();
     assert_eq!(blocked.reason, FaultReason::ReadNotAllowed);
     assert_eq!(driver.read_word(0x34), 0);
+}
+
+#[test]
+fn a_translation_that_is_refused_for_good_is_recorded_as_a_translation_request() {
+    let mut driver = Driver::scalable();
+    let directory = driver.attach_scalable(SOURCE);
+    let table = driver.first_stage(directory, 0, DOMAIN);
+    driver.map(FIRST_STAGE, table, PAGE, 1);
+    let place = driver.place(FIRST_STAGE, table, PAGE, 2);
+    let entry = driver.memory.load(place);
+    let mut port = driver.ats_port();
+    driver.memory.store(place, 0);
+    assert_eq!(load(&mut port).unwrap_err().reason, FaultReason::FirstStageNotPresent);
+    assert_eq!(driver.read_word(0x34), 0, "it may come");
+    // A large page whose frame is not aligned.
+    driver.memory.store(place, entry | 0x2080);
+    assert_eq!(load(&mut port).unwrap_err().reason, FaultReason::FirstStageReserved);
+    assert_eq!(driver.read(0x228) >> 60 & 3, 1, "a translation request");
+    assert_eq!(driver.read(0x228) >> 32 & 0xff, 0x72);
+}
+
+#[test]
+fn who_asks_ahead_in_the_name_of_nobody_is_told_so_and_no_more() {
+    let mut driver = Driver::scalable();
+    let directory = driver.attach_scalable(SOURCE);
+    let reason = |port: &mut Port| load_at(port, Some(pasid(6)), PAGE).unwrap_err().reason;
+    assert_eq!(reason(&mut driver.ats_port()), FaultReason::DirectoryNotPresent);
+    assert_eq!(driver.read(0x228) >> 32, 0, "nothing is recorded");
+    let mut port = driver.port();
+    port.set_ats(Ats::Disabled);
+    assert_eq!(reason(&mut port), FaultReason::DirectoryNotPresent);
+    assert_eq!(driver.read(0x228) >> 32 & 0xff, 0x51, "without ATS it is a fault");
+    driver.memory.store(directory, 0b101);
+    assert_eq!(reason(&mut driver.ats_port()), FaultReason::DirectoryReserved);
+    assert_eq!(driver.read(0x238) >> 32 & 0xff, 0x52, "an entry that is wrong is one with ATS, too");
 }
 
 #[test]

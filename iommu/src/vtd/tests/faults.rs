@@ -80,6 +80,20 @@ fn a_full_log_overflows_and_records_nothing_until_that_is_cleared() {
 }
 
 #[test]
+fn records_are_written_behind_those_in_use_and_not_where_there_is_room_before() {
+    let (driver, mut port) = driver();
+    for page in 0..6 {
+        load_at(&mut port, None, PAGE.offset(page * PAGE_SIZE)).unwrap_err();
+    }
+    [0, 1].iter().for_each(|index| clear_record(&driver, *index));
+    assert_eq!(driver.read_word(FSTS) >> 8, 2, "the oldest");
+    load(&mut port).unwrap_err();
+    let is_used = |index: u64| driver.read(RECORDS + index * 16 + 8) >> 63 != 0;
+    let used: Vec<_> = (0..8).filter(|index| is_used(*index)).collect();
+    assert_eq!(used, [2, 3, 4, 5, 6]);
+}
+
+#[test]
 fn a_masked_event_waits_and_is_forgotten_when_software_looks_by_itself() {
     let (driver, mut port) = driver();
     driver.write_word(0x38, 1 << 31);

@@ -93,6 +93,17 @@ fn sources_are_checked_by_function_by_bits_and_by_bus() {
     assert!(!admits(1 << 18 | this, sibling));
     assert!(admits(1 << 18 | 1 << 16 | this, sibling), "SQ ignores bit 2");
     assert!(admits(2 << 18 | 0x0003, SourceId::new(2, 0, 0)), "buses 0 to 3");
+    assert!(admits(2 << 18 | 0x0003, SourceId::new(3, 31, 7)), "the last one too");
+    assert!(admits(2 << 18 | 0x0102, SourceId::new(1, 0, 0)), "and the first");
+    assert!(!admits(2 << 18 | 0x0102, SourceId::new(0, 31, 7)));
+    // Functions of the number, as bits of it that count less and less.
+    for (qualifier, ignored) in [(0, 0), (1, 0b100), (2, 0b110), (3, 0b111)] {
+        for function in 0..8 {
+            let check = 1 << 18 | qualifier << 16 | this;
+            let seen = admits(check, SourceId(SOURCE.0 ^ function));
+            assert_eq!(seen, function & !ignored == 0, "SQ {qualifier}, function {function}");
+        }
+    }
     assert!(!admits(2 << 18 | 0x0003, SourceId::new(4, 0, 0)));
 }
 
@@ -136,6 +147,25 @@ fn an_entry_is_cached_until_it_is_invalidated() {
     driver.submit(&[[0x14 | 2 << 27 | 1 << 32, 0, 0, 0]]);
     let blocked = driver.unit.remap(FUNCTION, message(3));
     assert_eq!(blocked, Err(FaultReason::InterruptNotPresent), "entries 0 to 3 were");
+}
+
+#[test]
+fn an_entry_that_admits_nothing_is_not_cached_unless_the_unit_caches_such() {
+    use crate::vtd::options::CachingMode;
+    for (caching_mode, seen) in [(CachingMode::PresentOnly, true), (CachingMode::AlsoAbsent, false)] {
+        let mut driver = Driver::legacy_with(VtdOptions { caching_mode, ..VtdOptions::default() });
+        let table = driver.frame();
+        driver.unit.write(0xb8, Width::Bits64, table.0 | 7);
+        driver.command_once(SIRTP);
+        driver.set_command(IRE);
+        for refused in [[0, 0], [ENTRY[0], 1 << 20]] {
+            set(&driver, table, 3, refused);
+            driver.submit(&[INVALIDATE_ALL]);
+            driver.unit.remap(FUNCTION, message(3)).unwrap_err();
+            set(&driver, table, 3, ENTRY);
+            assert_eq!(driver.unit.remap(FUNCTION, message(3)).is_ok(), seen, "{refused:x?}");
+        }
+    }
 }
 
 #[test]

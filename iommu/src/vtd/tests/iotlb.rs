@@ -1,5 +1,6 @@
 //! The IOTLB and the paging-structure caches: what stays, what goes, and when it has gone.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mmu::address::{Access, PAGE_SIZE, VirtAddr};
@@ -198,7 +199,7 @@ fn rule_09_a_wait_does_not_complete_while_an_access_through_the_old_translation_
     let wait = driver.wait();
     driver.put(&[invalidations::pages(DOMAIN, PAGE, 0), wait]);
     let rung = AtomicBool::new(false);
-    let unit = std::sync::Arc::clone(&driver.unit);
+    let unit = Arc::clone(&driver.unit);
     let tail = driver.tail();
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -345,4 +346,31 @@ fn the_registers_invalidate_without_the_queue() {
     assert_eq!(load(&mut port), Ok(2));
     let answer = driver.read(0xf8);
     assert_eq!((answer >> 63, answer >> 57 & 3), (0, 3), "done, by pages");
+}
+
+#[test]
+fn the_register_waits_for_accesses_in_flight_if_it_is_asked_to_drain() {
+    const GLOBAL: u64 = 1 << 63 | 1 << 60;
+    for drains in [1 << 48, 1 << 49, 3 << 48] {
+        let mut driver = Driver::legacy();
+        let table = driver.attach_legacy(SOURCE, DOMAIN, 0);
+        driver.map(SECOND_STAGE, table, PAGE, 1);
+        let mut port = driver.port();
+        let in_flight = port.translate(Request { pasid: None, address: PAGE, access: Access::Read }).unwrap();
+        let unit = Arc::clone(&driver.unit);
+        let written = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                unit.write(0xf8, Width::Bits64, GLOBAL | drains);
+                written.store(true, Ordering::SeqCst);
+            });
+            while unit.iotlb().draining() == 0 {
+                assert!(!written.load(Ordering::SeqCst), "it did not wait");
+                std::thread::yield_now();
+            }
+            assert_eq!(driver.read(0xf8) >> 63, 1, "it is not done");
+            assert_eq!(in_flight.load(), 1);
+        });
+        assert_eq!(driver.read(0xf8) >> 63, 0);
+    }
 }

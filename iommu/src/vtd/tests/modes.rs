@@ -133,6 +133,35 @@ fn rule_17_with_a_pasid_the_range_is_an_address_like_any_other_unless_nothing_tr
 }
 
 #[test]
+fn rule_17_without_a_pasid_the_range_is_refused_also_where_every_other_address_passes() {
+    let mut driver = Driver::legacy();
+    driver.attach_legacy(SOURCE, DOMAIN, 2);
+    let mut port = driver.port();
+    for _ in 0..2 {
+        assert_eq!(load(&mut port), Ok(u64::MAX), "an address passes, and so does every one behind it");
+        assert_eq!(load_at(&mut port, None, IN_RANGE).unwrap_err().reason, FaultReason::NoInterrupt);
+    }
+}
+
+#[test]
+fn rule_17_without_a_pasid_the_range_is_refused_though_the_domain_has_a_page_there() {
+    let mut driver = Driver::scalable();
+    let directory = driver.attach_scalable(SOURCE);
+    let table = driver.second_stage(directory, 0, DOMAIN);
+    driver.map(SECOND_STAGE, table, PAGE, 1);
+    driver.map(SECOND_STAGE, table, IN_RANGE, 2);
+    let [from, to] = [0, 5].map(|number| driver.pasid_place(directory, number));
+    for offset in [8, 16, 0] {
+        driver.memory.store(to.offset(offset), driver.memory.load(from.offset(offset)));
+    }
+    for mut port in [driver.port(), driver.ats_port()] {
+        assert_eq!(load_at(&mut port, Some(pasid(5)), IN_RANGE), Ok(2), "the second stage has no PASID");
+        assert_eq!(load(&mut port), Ok(1), "the route without one is known");
+        assert_eq!(load_at(&mut port, None, IN_RANGE).unwrap_err().reason, FaultReason::NoInterrupt);
+    }
+}
+
+#[test]
 fn rule_17_no_table_leads_into_the_interrupt_range() {
     let reasons = |level, leaf: u64, address| {
         let mut legacy = Driver::legacy();

@@ -75,6 +75,20 @@ fn rule_07_the_queue_stands_at_a_bad_descriptor_until_the_error_is_cleared() {
 }
 
 #[test]
+fn rule_07_a_descriptor_that_was_mended_is_not_looked_at_before_the_error_is_cleared() {
+    let mut driver = Driver::legacy();
+    let wait = driver.wait();
+    driver.submit(&[[0xf, 0, 0, 0], wait]);
+    assert_eq!(driver.read_word(FSTS) & IQE, IQE);
+    let queue = driver.read(0x90) & !0xfff;
+    driver.memory.store(mmu::address::PhysAddr(queue), invalidations::all()[0]);
+    driver.ring();
+    assert_eq!((driver.read(IQH), driver.waited()), (0, false), "the queue stands");
+    driver.write_word(FSTS, IQE);
+    assert!(driver.waited());
+}
+
+#[test]
 fn rule_07_a_queue_error_is_a_fault_event() {
     let mut driver = Driver::legacy();
     driver.write_word(0x3c, 0x30);

@@ -9,7 +9,6 @@ use mmu::cache::{Permission, Tag, Translation};
 use mmu::pte::Pte;
 
 use crate::spec::fault::FaultReason;
-use crate::spec::pasid_entry::ExecuteDisable;
 use crate::vtd::route::{Dialect, FirstStage, Reach, SecondStage};
 use crate::vtd::trail::Table;
 use crate::vtd::walk::{Obstacle, PagingEntry, Space, TablePlace, Walker, allow};
@@ -134,8 +133,7 @@ impl Walker<'_> {
         if !entry.is_present() {
             return Err(FaultReason::FirstStageNotPresent);
         }
-        let is_disable_reserved = goal.stage.execute_disable == ExecuteDisable::Reserved;
-        if has_reserved(entry, level) || is_disable_reserved && entry.0 & Pte::NO_EXECUTE != 0 {
+        if has_reserved(entry, level) {
             return Err(FaultReason::FirstStageReserved);
         }
         Ok(entry)
@@ -196,7 +194,8 @@ fn is_leaf(entry: Pte, level: u32) -> bool {
     level == 1 || entry.0 & Pte::LARGE != 0
 }
 
-/// PS where no page is that large, and address bits inside a large page (bit 12 is PAT).
+/// PS where no page is that large, and address bits inside a large page (bit 12 is PAT). XD forbids what no request here
+/// asks for, and is ignored whatever the PASID entry says (VT-d 9.8; NXE is deprecated).
 fn has_reserved(entry: Pte, level: u32) -> bool {
     let large = entry.0 & Pte::LARGE != 0;
     match PageSize::of_level(level) {
@@ -216,3 +215,6 @@ fn own_translation(leaf: &Leaf, access: Access) -> Result<Translation, FaultReas
     let found = Translation { pfn: Pfn(frame), size, permission, dirty: false };
     allow(found, Dialect::Scalable, access)
 }
+
+#[cfg(test)]
+mod tests;

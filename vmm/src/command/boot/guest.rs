@@ -5,6 +5,7 @@
 
 use guest_images::Guest;
 use guest_images::guest::GUESTS;
+use iommu::vtd::options::LargePages;
 
 use crate::boot::{File, Payload};
 use crate::machine::options::{DeviceKind, IommuKind};
@@ -31,8 +32,12 @@ pub(super) fn payload(guest: Guest, iommu: IommuKind, initrd: Option<File>, adde
 fn unit(iommu: IommuKind) -> String {
     let IommuKind::Vtd(unit) = iommu else { return "iommu=none".to_owned() };
     let caches = unit.vtd.caches;
+    let pieces = match unit.vtd.large_pages {
+        LargePages::Whole => "",
+        LargePages::InPieces => " split-large=1",
+    };
     format!(
-        "iotlb={} paging={} context={} pasid={} interrupt={} device-tlb={}",
+        "iotlb={} paging={} context={} pasid={} interrupt={} device-tlb={}{pieces}",
         caches.iotlb, caches.paging, caches.context, caches.pasid, caches.interrupt, unit.device_tlb_entries
     )
 }

@@ -1,4 +1,4 @@
-//! The reports of stale uses while a guest runs and when it has ended.
+//! The reports of stale uses, and of devices that do not answer, while a guest runs and when it has ended.
 //!
 //! Invariant: what the unit noticed is printed soon after, and all of it before the summary; the summary counts also
 //! what was too much to print. A report waits a moment for the guest to end its line, and no longer.
@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use iommu::stale::StaleUse;
+use iommu::stale::in_place::ChangedInPlace;
 use iommu::stale::interrupt::StaleInterrupt;
 use iommu::stale::unused::Unused;
-use iommu::vtd::Vtd;
+use iommu::stale::watch::Tally;
+use iommu::vtd::{TimeOut, Vtd};
 use serde_json::json;
 
 use super::screen::Screen;
@@ -69,12 +71,23 @@ pub(super) struct Reports {
     waiting_since: Option<Instant>,
     /// Those that are pending count.
     printed: u64,
+    /// Devices that did not answer, as they were told.
+    time_outs: u64,
 }
 
 impl Reports {
     /// Those of `unit`, of which none has been taken, on `screen`.
     pub(super) fn new(unit: Arc<Vtd>, format: Format, severity: Severity, screen: Arc<Screen>) -> Self {
-        Self { unit, format, severity, screen, pending: Vec::new(), waiting_since: None, printed: 0 }
+        Self {
+            unit,
+            format,
+            severity,
+            screen,
+            pending: Vec::new(),
+            waiting_since: None,
+            printed: 0,
+            time_outs: 0,
+        }
     }
 
     /// Lends itself to a machine that runs.
@@ -93,9 +106,14 @@ impl Reports {
         }
     }
 
-    /// Prints the rest and the summary. Whether a stale use decides the exit status, however the guest ended.
-    pub(super) fn conclude(mut self) -> bool {
+    /// Prints the rest and the summary. Whether a stale use decides the exit status, however the guest ended. Of a guest
+    /// that was stopped nobody knows what it was about to invalidate.
+    pub(super) fn conclude(mut self, ended_by_itself: bool) -> bool {
+        if ended_by_itself {
+            self.unit.judge_the_rest();
+        }
         self.take_new();
+        self.pending.extend(self.judged());
         self.pending.extend(self.unused());
         self.pending.extend(self.unwatched());
         self.pending.push(self.summary());
@@ -104,17 +122,35 @@ impl Reports {
     }
 
     fn is_fatal(&self) -> bool {
-        self.severity == Severity::Fatal && self.unit.stale_use_count() > 0
+        self.severity == Severity::Fatal && self.count() > 0
+    }
+
+    /// Stale uses and changes in place so far.
+    fn count(&self) -> u64 {
+        self.unit.stale_use_count() + self.unit.change_in_place_count()
     }
 
     fn take_new(&mut self) {
         let (uses, interrupts) = (self.unit.take_stale_uses(), self.unit.take_stale_interrupts());
         let uses = uses.iter().map(|stale| self.format.text(stale, StaleUse::to_json));
         let interrupts = interrupts.iter().map(|stale| self.format.text(stale, StaleInterrupt::to_json));
+        let changes = self.unit.take_changes_in_place();
+        let changes = changes.iter().map(|change| self.format.text(change, ChangedInPlace::to_json));
         // What is too much is not even put into words.
         let room = usize::try_from(MOST_PRINTED - self.printed).unwrap_or(usize::MAX);
-        let new: Vec<_> = uses.chain(interrupts).take(room).collect();
+        let new: Vec<_> = changes.chain(uses).chain(interrupts).take(room).collect();
         self.printed += new.len() as u64;
+        self.pending.extend(new);
+        self.take_time_outs();
+    }
+
+    /// No stale uses, so nothing depends on them.
+    fn take_time_outs(&mut self) {
+        let room = usize::try_from(MOST_PRINTED - self.time_outs).unwrap_or(usize::MAX);
+        let time_outs = self.unit.take_time_outs();
+        let new = time_outs.iter().map(|told| self.format.text(told, TimeOut::to_json)).take(room);
+        let new: Vec<_> = new.collect();
+        self.time_outs += new.len() as u64;
         self.pending.extend(new);
     }
 
@@ -144,6 +180,27 @@ impl Reports {
         }
     }
 
+    /// What became of the uses that did not count at once, if there were any.
+    fn judged(&self) -> Option<String> {
+        let Tally { kept, dropped, unjudged, open } = self.unit.tally();
+        if kept == 0 {
+            return None;
+        }
+        if self.format == Format::Json {
+            let value = json!({
+                "event": "judged", "kept": kept, "dropped": dropped, "unjudged": unjudged, "open": open,
+            });
+            return Some(value.to_string());
+        }
+        let mut text = format!(
+            "note: {kept} changed entries were used before their invalidation was complete; {dropped} were invalidated in time"
+        );
+        if open + unjudged > 0 {
+            text += &format!(", of {} nobody can say", open + unjudged);
+        }
+        Some(text)
+    }
+
     /// What the unit could not keep in mind.
     fn unwatched(&self) -> Option<String> {
         let count = self.unit.unwatched_count();
@@ -157,15 +214,22 @@ impl Reports {
     }
 
     fn summary(&self) -> String {
-        let (count, printed) = (self.unit.stale_use_count(), self.printed);
-        match (self.format, count) {
-            (Format::Json, _) => {
-                json!({ "event": "stale-uses", "count": count, "printed": printed }).to_string()
-            }
-            (_, 0) => "stale uses: none".to_owned(),
-            _ if printed < count => format!("stale uses: {count}, of which {printed} are printed"),
-            _ => format!("stale uses: {count}"),
+        let (uses, changes) = (self.unit.stale_use_count(), self.unit.change_in_place_count());
+        let (count, printed) = (self.count(), self.printed);
+        if self.format == Format::Json {
+            return json!({
+                "event": "stale-uses", "count": uses, "changes_in_place": changes, "printed": printed,
+            })
+            .to_string();
         }
+        let mut text = if uses == 0 { "stale uses: none".to_owned() } else { format!("stale uses: {uses}") };
+        if changes > 0 {
+            text += &format!("; entries changed in place: {changes}");
+        }
+        if printed < count {
+            text += &format!(", of which {printed} are printed");
+        }
+        text
     }
 }
 

@@ -3,14 +3,17 @@
 //! Invariant: [`KEYS`] is all there is: what is understood, what `help` lists and what an error offers come from it.
 
 use std::fmt::Write;
+use std::time::Duration;
 
-use iommu::stale::watch::{Patience, StaleOptions, Watching};
+use iommu::stale::watch::{Judging, StaleOptions, Watching};
 use iommu::vtd::knobs::Fault;
-use iommu::vtd::options::{CacheSizes, CachingMode};
+use iommu::vtd::options::{CacheSizes, CachingMode, LargePages};
 
 use super::super::say;
-use crate::machine::options::{Answers, IommuKind, QueueRuns, UnitOptions};
+use crate::machine::options::{AnswerTimeOut, Answers, IommuKind, QueueRuns, UnitOptions};
 
+/// An hour.
+const MOST_TIME_OUT: Duration = Duration::from_secs(3_600);
 /// Entries of a cache at most.
 const MOST_ENTRIES: usize = 1 << 20;
 
@@ -32,7 +35,7 @@ const fn key(
     Key { name, values, about, set }
 }
 
-const KEYS: [Key; 19] = [
+const KEYS: [Key; 22] = [
     key("caching-mode", "on|off", "what is not present is cached too (CAP.CM)", |unit, value| {
         unit.vtd.caching_mode = if on(value)? { CachingMode::AlsoAbsent } else { CachingMode::PresentOnly };
         Some(())
@@ -52,6 +55,16 @@ const KEYS: [Key; 19] = [
     key("interrupt-remapping", "on|off", "interrupts are remapped", |unit, value| {
         put(&mut unit.vtd.interrupt_remapping, on(value))
     }),
+    key(
+        "split-large",
+        "on|off",
+        "of large pages caches keep the 4 KiB pieces that are used",
+        |unit, value| {
+            let is_split = on(value)?;
+            unit.vtd.large_pages = if is_split { LargePages::InPieces } else { LargePages::Whole };
+            Some(())
+        },
+    ),
     key(
         "caches",
         "off|never-evict",
@@ -98,10 +111,22 @@ const KEYS: [Key; 19] = [
         put(&mut unit.answers, answers(value))
     }),
     key(
+        "answer-timeout",
+        "TIME|off",
+        "when the unit gives up a device that has not answered (FSTS.ITE): 500ms, 2s; 1s if they never answer, else off",
+        |unit, value| put(&mut unit.answer_time_out, answer_time_out(value)),
+    ),
+    key(
         "report",
-        "first-use|after-wait|one-in-N",
-        "a stale use counts at once, if it outlives a wait, or if a sample meets it",
-        |unit, value| put(&mut unit.vtd.stale, stale(value)),
+        "late|first-use|one-in-N",
+        "a stale use counts if no invalidation follows, or at once; or late, in a sample",
+        |unit, value| report(&mut unit.vtd.stale, value),
+    ),
+    key(
+        "patience",
+        "TIME",
+        "how long that may take, such as 50ms; 250ms, with report=late",
+        |unit, value| put(&mut unit.vtd.stale.judging, time(value).map(Judging::Late)),
     ),
 ];
 
@@ -192,13 +217,40 @@ fn answers(value: &str) -> Option<Answers> {
     }
 }
 
-fn stale(value: &str) -> Option<StaleOptions> {
-    let (watching, patience) = match value {
-        "first-use" => (Watching::EveryUse, Patience::FirstUse),
-        "after-wait" => (Watching::EveryUse, Patience::AfterWait),
-        sample => (Watching::Sampled(sample.strip_prefix("one-in-")?.parse().ok()?), Patience::FirstUse),
+fn answer_time_out(value: &str) -> Option<AnswerTimeOut> {
+    if value == "off" {
+        return Some(AnswerTimeOut::Never);
+    }
+    let limit = time(value)?;
+    (Duration::from_millis(1)..=MOST_TIME_OUT).contains(&limit).then_some(AnswerTimeOut::After(limit))
+}
+
+fn report(stale: &mut StaleOptions, value: &str) -> Option<()> {
+    let judging = match stale.judging {
+        Judging::AtOnce => Judging::default(),
+        late @ Judging::Late(_) => late,
     };
-    Some(StaleOptions { watching, patience })
+    let late = StaleOptions { watching: Watching::EveryUse, judging };
+    *stale = match value {
+        "late" => late,
+        "first-use" => StaleOptions { judging: Judging::AtOnce, ..late },
+        sample => StaleOptions {
+            watching: Watching::Sampled(sample.strip_prefix("one-in-")?.parse().ok()?),
+            ..late
+        },
+    };
+    Some(())
+}
+
+/// A number of milliseconds or seconds with its unit.
+fn time(value: &str) -> Option<Duration> {
+    let (number, unit) = value.split_at(value.find(|it: char| !it.is_ascii_digit())?);
+    let number = number.parse().ok()?;
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        _ => None,
+    }
 }
 
 /// Counted from 1.

@@ -58,3 +58,15 @@ fn what_lies_outside_the_table_is_nothing() {
     }
     assert_eq!(table.read(16, Width::Qword), MESSAGE.address);
 }
+
+#[test]
+fn a_function_that_does_not_use_it_sends_nothing_that_it_held_back() {
+    let (table, mut config) = (table(), enabled());
+    assert_eq!(table.take(Vector(1), &config), None);
+    let at = config.find(super::ID).unwrap();
+    config.write(at + 2, Width::Word, 0);
+    table.write(28, Width::Dword, 0);
+    assert!(table.unmasked(&config).is_empty());
+    config.write(at + 2, Width::Word, 1 << 15);
+    assert_eq!(table.unmasked(&config), [MESSAGE]);
+}

@@ -4,7 +4,7 @@ use mmu::address::{PAGE_SIZE, PhysAddr};
 
 use super::PROOFS;
 use crate::spec::id::SourceId;
-use crate::stale::watch::{Patience, StaleOptions, Watching};
+use crate::stale::watch::{Judging, StaleOptions, Watching};
 use crate::stale::{Holder, StaleUse};
 use crate::vtd::options::VtdOptions;
 use crate::vtd::port::Port;
@@ -17,7 +17,7 @@ use crate::vtd::{Table, Width};
 const SIBLING: SourceId = SourceId(SOURCE.0 ^ 1);
 
 fn options() -> VtdOptions {
-    let stale = StaleOptions { watching: Watching::EveryUse, patience: Patience::FirstUse };
+    let stale = StaleOptions { watching: Watching::EveryUse, judging: Judging::AtOnce };
     VtdOptions { stale, ..VtdOptions::default() }
 }
 
@@ -135,6 +135,21 @@ fn a_page_that_was_filled_again_is_not_vouched_for_by_the_old_words() {
 }
 
 #[test]
+fn nor_is_one_that_another_thread_of_the_device_filled_again() {
+    let mut scene = Scene::proved();
+    let mut other = scene.driver.port();
+    let leaf = scene.leaf();
+    let before = scene.driver.memory.load(leaf);
+    scene.driver.map(SECOND_STAGE, scene.table, PAGE, 2);
+    scene.driver.invalidate(&[invalidations::pages(DOMAIN, PAGE, 0)]);
+    assert_eq!(load(&mut other), Ok(2));
+    // The words of the proof stand again, and the IOTLB says something else.
+    scene.driver.memory.store(leaf, before);
+    assert_eq!(load(&mut scene.port), Ok(2));
+    assert_eq!(scene.reports().len(), 1);
+}
+
+#[test]
 fn nor_by_the_words_of_another_root_table() {
     let mut scene = Scene::proved();
     let leaf = scene.leaf();
@@ -163,6 +178,30 @@ fn nor_by_words_that_a_route_led_to_for_a_while() {
     scene.driver.memory.store(context, before);
     scene.driver.map(SECOND_STAGE, scene.table, PAGE, 2);
     assert_eq!(scene.reported(), Table::SecondStage { level: 1 });
+}
+
+#[test]
+fn nor_by_the_words_that_the_route_before_led_to() {
+    let mut scene = Scene::proved();
+    let next = PAGE.offset(PAGE_SIZE);
+    scene.driver.map(SECOND_STAGE, scene.table, next, 7);
+    let use_next = |scene: &mut Scene| use_thrice(|| load_at(&mut scene.port, None, next).unwrap());
+    assert_eq!(use_next(&mut scene), 7);
+    let [frame, frame_of_next] = [PAGE, next].map(|page| {
+        let leaf = scene.driver.place(SECOND_STAGE, scene.table, page, 1);
+        PhysAddr(scene.driver.memory.load(leaf) & !0xfff)
+    });
+    // The IOTLB keeps both pages, and the new tables say the same of them.
+    let place = scene.move_root(frame).offset(8);
+    scene.driver.memory.store(place, frame_of_next.0 | SECOND_STAGE.leaf);
+    scene.driver.invalidate(&[invalidations::all_contexts()]);
+    // With the first page the port gets to know the new route; of the next one it has the old proof.
+    scene.use_it();
+    assert_eq!(scene.reports(), []);
+    let other = scene.driver.frame();
+    scene.driver.memory.store(place, other.0 | SECOND_STAGE.leaf);
+    assert_eq!(use_next(&mut scene), 7);
+    assert_eq!(scene.reports().len(), 1, "the old leaf still says what the proof says");
 }
 
 #[test]
@@ -214,6 +253,26 @@ fn a_proof_for_reads_is_none_for_writes() {
     scene.driver.invalidate(&flush);
     store(&mut scene.port, 2).unwrap();
     scene.driver.memory.store(leaf, writable & !2);
+    store(&mut scene.port, 3).unwrap();
+    assert_eq!(scene.reports().len(), 1);
+}
+
+#[test]
+fn a_proof_that_a_page_may_be_read_hides_no_write() {
+    let mut scene = Scene::proved();
+    let mut other = scene.driver.port();
+    let leaf = scene.leaf();
+    let writable = scene.driver.memory.load(leaf);
+    let flush = [invalidations::pages(DOMAIN, PAGE, 0)];
+    scene.driver.memory.store(leaf, writable & !2);
+    scene.driver.invalidate(&flush);
+    scene.use_it();
+    scene.driver.memory.store(leaf, writable);
+    scene.driver.invalidate(&flush);
+    store(&mut other, 2).unwrap();
+    // The words of the proof stand again, and what another thread has filled still lets the device write.
+    scene.driver.memory.store(leaf, writable & !2);
+    assert_eq!(scene.reports(), []);
     store(&mut scene.port, 3).unwrap();
     assert_eq!(scene.reports().len(), 1);
 }

@@ -28,6 +28,8 @@ fn a_driver_is_told_its_program_and_the_caches() {
     assert!(told("vtd-test").ends_with(" device-tlb=64 more"));
     assert!(told("vtd-driver").starts_with("run=workload iotlb="), "{}", told("vtd-driver"));
     assert!(told("vtd-bug-no-wait").starts_with("run=workload rounds=1 bug=no-wait iotlb="));
+    let detached = told("vtd-bug-context-cache-forgotten");
+    assert!(detached.starts_with("run=detach rounds=1 bug=context-cache-forgotten iotlb="), "{detached}");
     assert_eq!(told("hello"), "more");
     assert!(parse("nobody").unwrap_err().contains("there is hello, echo"));
 }

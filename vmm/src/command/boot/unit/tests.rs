@@ -1,10 +1,11 @@
 //! What `--iommu` understands, and what it says of the rest.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
-use iommu::stale::watch::{Patience, StaleOptions, Watching};
+use iommu::stale::watch::{Judging, StaleOptions, Watching};
 use iommu::vtd::knobs::Fault;
-use iommu::vtd::options::{CacheSizes, CachingMode};
+use iommu::vtd::options::{CacheSizes, CachingMode, LargePages};
 
 use super::{KEYS, help, parse};
 use crate::machine::options::{Answers, IommuKind, QueueRuns, UnitOptions};
@@ -55,19 +56,37 @@ fn every_knob_is_understood() {
     assert_eq!(unit("vtd,queue=when-asked,queue=at-once").queue, QueueRuns::AtOnce);
     assert_eq!(unit("vtd,answers=late").answers, Answers::Late);
     assert_eq!(unit("vtd,answers=never").answers, Answers::Never);
+    assert_eq!(unit("vtd,split-large=on").vtd.large_pages, LargePages::InPieces);
+    assert_eq!(unit("vtd,split-large=on,split-large=off"), UnitOptions::default());
+    let second = Some(Duration::from_secs(1));
+    for (text, limit) in [
+        ("vtd", None),
+        ("vtd,answers=late", None),
+        ("vtd,answers=never", second),
+        ("vtd,answer-timeout=off,answers=never", None),
+        ("vtd,answers=never,answer-timeout=500ms", Some(Duration::from_millis(500))),
+        ("vtd,answers=late,answer-timeout=2s", Some(Duration::from_secs(2))),
+    ] {
+        assert_eq!(unit(text).answer_time_out(), limit, "{text}");
+    }
+    for wrong in ["0s", "1", "s", "-1s", "1.5s", "3601s", "99999999999999999999ms"] {
+        assert!(kind(&format!("vtd,answer-timeout={wrong}")).is_err(), "{wrong}");
+    }
     assert_eq!(unit("vtd,caches=never-evict").vtd.caches, CacheSizes::NEVER_EVICT);
 }
 
 #[test]
 fn a_report_is_told_which_uses_it_looks_at_and_when_they_count() {
     let stale = |text| unit(text).vtd.stale;
-    let every = |patience| StaleOptions { watching: Watching::EveryUse, patience };
+    let every = |judging| StaleOptions { watching: Watching::EveryUse, judging };
+    let late = |millis| every(Judging::Late(Duration::from_millis(millis)));
     let one_in = |uses| Watching::Sampled(NonZeroU32::new(uses).expect("the uses are counted from 1"));
-    assert_eq!(stale("vtd"), every(Patience::FirstUse));
-    assert_eq!(stale("vtd,report=first-use"), every(Patience::FirstUse));
-    assert_eq!(stale("vtd,report=after-wait"), every(Patience::AfterWait));
+    assert_eq!(stale("vtd"), late(250));
+    assert_eq!(stale("vtd,patience=2s,report=late"), late(2000));
+    assert_eq!(stale("vtd,report=first-use,patience=7ms"), late(7));
+    assert_eq!(stale("vtd,report=first-use"), every(Judging::AtOnce));
     assert_eq!(stale("vtd,report=one-in-16").watching, one_in(16));
-    assert_eq!(stale("vtd,report=one-in-16,report=first-use"), every(Patience::FirstUse), "the last counts");
+    assert_eq!(stale("vtd,report=one-in-16,report=first-use"), every(Judging::AtOnce), "the last counts");
 }
 
 #[test]
@@ -102,7 +121,10 @@ fn what_is_not_understood_says_what_is() {
         ("vtd,iotlb=1048577", "give iotlb=ENTRIES"),
         ("vtd,scalable=1", "give scalable=on|off"),
         ("vtd,drop=0", "give drop=N"),
-        ("vtd,report=one-in-0", "give report=first-use|after-wait|one-in-N"),
+        ("vtd,report=one-in-0", "give report=late|first-use|one-in-N"),
+        ("vtd,report=after-wait", "give report=late|first-use|one-in-N"),
+        ("vtd,patience=50", "give patience=TIME"),
+        ("vtd,patience=ms", "give patience=TIME"),
         ("vtd,x=1", "no key `x`"),
     ] {
         let wrong = parse(text).expect_err(text);

@@ -1,0 +1,192 @@
+//! What is remembered of a cached translation: where it is held, whose it is, and what it rests on.
+//!
+//! Invariant: a key names one translation of one cache; a walk that has just found something is the IOTLB's, whether
+//! the IOTLB kept it or not.
+
+use mmu::address::{PageSize, VirtAddr};
+use mmu::cache::{Tag, Translation};
+
+use crate::pasid::Pasid;
+use crate::spec::fault::FaultReason;
+use crate::spec::id::SourceId;
+use crate::stale::watch::remembered::Rests;
+use crate::stale::{Change, Holder, Moment};
+use crate::vtd::port::Request;
+use crate::vtd::{Path, Reading, Requester, SpaceKey, Stages, Table, Trail};
+
+/// Where a translation is held.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Place {
+    Iotlb(Tag),
+    /// Nowhere until a walk found it a moment ago, which began at that event; what it read itself is no older.
+    Walked(Tag, u64),
+    DeviceTlb(SourceId, Option<Pasid>),
+    /// Nowhere: a route that is cached until that epoch ends says that nothing translates the requester's addresses.
+    Route(Requester, u64),
+}
+
+/// A cached translation, by where it is held and what it translates; a route, which is one for all pages, by its page 0.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct FillKey {
+    pub(super) place: Place,
+    pub(super) page: VirtAddr,
+    pub(super) size: PageSize,
+}
+
+/// What a cached translation rests on.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// For whom it was filled.
+    pub(crate) requester: Requester,
+    /// Whose it is.
+    pub(crate) space: SpaceKey,
+    /// The entries that led to its tables.
+    pub(crate) route: Trail,
+    /// The walk through them.
+    pub(crate) path: Path,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Fill {
+    pub(super) origin: Origin,
+    pub(super) translation: Translation,
+    pub(super) filled: Moment,
+}
+
+/// One use of a cached translation.
+pub(crate) struct Use<'a> {
+    pub(crate) requester: Requester,
+    pub(crate) request: &'a Request,
+    pub(crate) place: Place,
+    pub(crate) hit: Translation,
+    /// The entries by which the requester is translated.
+    pub(crate) route: &'a Trail,
+    /// What they lead to.
+    pub(crate) stages: Stages,
+}
+
+/// One walk, and what came of it.
+pub(crate) struct Walked<'a> {
+    pub(crate) requester: Requester,
+    pub(crate) request: &'a Request,
+    /// Whose translations it looked for.
+    pub(crate) tag: Tag,
+    /// Events before its first reading.
+    pub(crate) began: u64,
+    pub(crate) origin: Origin,
+    pub(crate) outcome: Result<Translation, FaultReason>,
+}
+
+/// What a look at the words under a cached translation shows.
+#[derive(Debug)]
+pub(crate) enum Look {
+    /// Nothing: it is not remembered.
+    Unknown,
+    /// They all stand, and the translation is what they say.
+    Unchanged(Path),
+    /// One changed.
+    Changed(Change),
+}
+
+/// A cached translation under which something changed.
+#[derive(Debug)]
+pub(crate) struct Suspect {
+    pub(crate) requester: Requester,
+    pub(crate) place: Place,
+    pub(crate) page: VirtAddr,
+    pub(crate) cached: Translation,
+    pub(crate) space: SpaceKey,
+    pub(crate) filled: Moment,
+    pub(crate) change: Change,
+}
+
+impl Rests for Fill {
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
+}
+
+impl Fill {
+    /// Whether it is what the use found; a route says the same of every page.
+    pub(super) fn says(&self, used: &Use<'_>) -> bool {
+        matches!(used.place, Place::Route(..)) || self.translation == used.hit
+    }
+}
+
+impl Origin {
+    /// Whether a PASID entry led to it, as in scalable mode.
+    pub(super) fn has_pasid_table(&self) -> bool {
+        self.route.readings().iter().any(|reading| reading.table == Table::Pasid)
+    }
+
+    /// Every entry that it rests on, in the order of reading.
+    pub(super) fn readings(&self) -> impl Iterator<Item = &Reading> {
+        [&self.route, &self.path.walk].into_iter().flat_map(Trail::readings)
+    }
+}
+
+impl Walked<'_> {
+    /// Where what it found is held by somebody who uses it now.
+    pub(crate) const fn place(&self) -> Place {
+        Place::Walked(self.tag, self.began)
+    }
+
+    /// The entries that came out of a cache.
+    pub(super) fn cached_readings(&self) -> impl Iterator<Item = &Reading> {
+        self.origin.readings().filter(|reading| reading.read_at < self.began)
+    }
+
+    /// The entries that the walk loaded itself, in their order.
+    pub(crate) fn own_readings(&self) -> impl Iterator<Item = &Reading> {
+        self.origin.path.walk.readings().iter().filter(|reading| reading.read_at >= self.began)
+    }
+}
+
+impl Place {
+    pub(crate) const fn holder(self) -> Holder {
+        match self {
+            Self::Iotlb(_) => Holder::Iotlb,
+            Self::Walked(..) | Self::Route(..) => Holder::TableCaches,
+            Self::DeviceTlb(..) => Holder::DeviceTlb,
+        }
+    }
+
+    /// The device whose TLB it is, and for which process.
+    pub(super) const fn device(self) -> Option<Requester> {
+        match self {
+            Self::Iotlb(_) | Self::Walked(..) | Self::Route(..) => None,
+            Self::DeviceTlb(source, pasid) => Some(Requester { source, pasid }),
+        }
+    }
+}
+
+impl FillKey {
+    pub(super) fn new(place: Place, address: VirtAddr, size: PageSize) -> Self {
+        let page = first_address(address, size);
+        let (place, page) = match place {
+            Place::Walked(tag, _) => (Place::Iotlb(tag), page),
+            Place::Route(requester, _) => (Place::Route(requester, 0), VirtAddr(0)),
+            Place::Iotlb(_) | Place::DeviceTlb(..) => (place, page),
+        };
+        Self { place, page, size }
+    }
+}
+
+/// Where the page of that size begins that `address` lies in.
+pub(super) const fn first_address(address: VirtAddr, size: PageSize) -> VirtAddr {
+    VirtAddr(address.0 & !(size.bytes() - 1))
+}
+
+/// Where two routes part: no entry changed, but software moved the tables that begin the route.
+pub(crate) fn parting(before: &Trail, now: &Trail) -> Option<Change> {
+    let mut pairs = before.readings().iter().zip(now.readings());
+    let (before, now) = pairs.find(|(before, now)| (before.place, before.value) != (now.place, now.value))?;
+    Some(Change {
+        table: now.table,
+        place: now.place,
+        leaf: false,
+        was: before.value,
+        is: Some(now.value),
+        read_at: before.read_at,
+    })
+}
