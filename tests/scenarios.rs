@@ -30,6 +30,7 @@ fn every_scenario_is_what_it_expects_however_it_is_explored() {
         };
         let found = explore(Reductions::ALL, Threads::One);
         assert_eq!(found, explore(Reductions::ALL, Threads::Two), "{name}: two threads");
+        assert_eq!(found, explore(Reductions::PAYING, Threads::One), "{name}: as far as they pay");
         assert_eq!(found, explore(Reductions::NONE, Threads::One), "{name}: without reductions");
         match expect {
             Some(Expect::Proved) => assert_eq!(found, "proved", "{name}"),

@@ -42,7 +42,7 @@ use thiserror::Error;
 
 use self::expand::Broken;
 use self::livelock::Hope;
-pub use self::options::{Counting, Options, Reduction, Reductions, Stop, Threads, Visited};
+pub use self::options::{Counting, Options, PersistentSets, Reduction, Reductions, Stop, Threads, Visited};
 pub use self::outcome::{
     Bound, Coverage, Interleavings, Length, Outcome, Round, Statistics, Step, Trace, Verdict,
 };
@@ -189,30 +189,56 @@ impl Packed {
     }
 }
 
-/// States after which it is asked whether persistent sets are worth their time.
-const PROBED: usize = 1024;
+/// Of the states that were found without persistent sets, one in so many is looked at first with them.
+const LOOKED_AT: usize = 16;
+/// Persistent sets pay if they leave at most so many states, of so many: a state costs up to twice as much with them.
+const PAYING: [usize; 2] = [4, 7];
+/// And if from the first states to all of them they do not lose more than this part of what they are worth: otherwise they
+/// are worth nothing in the end.
+const LASTING: usize = 2;
 
-/// The search that answers, and the options it was made with: without persistent sets where those leave out too few of the
-/// first states to be worth the time of choosing them. What is decided so depends on the model and the limits alone.
+/// The search that answers, and the options it was made with: with persistent sets or without, nothing to be asked.
+/// What is decided depends on the model and the limits alone.
 fn searched<W: Word>(tables: &Tables<W>, options: &Options) -> (Searched<W>, Options) {
-    let (plan, _) = options.plan::<W>();
-    if options.reductions.persistent_sets == Reduction::Off {
-        return (Searched::run(tables, &plan), *options);
+    let at = match options.reductions.persistent_sets {
+        PersistentSets::Off | PersistentSets::On => {
+            return (Searched::run(tables, &options.plan::<W>().0), *options);
+        }
+        PersistentSets::Asked { at } => at,
+    };
+    let (with, without) = (options.with(PersistentSets::On), options.with(PersistentSets::Off));
+    let plan = without.plan::<W>().0;
+    let plain = Searched::start(tables, &plan).until(at, tables, &plan);
+    // Where there is room for few states, with them it may be enough.
+    if plain.end == End::Full {
+        return (Searched::run(tables, &with.plan::<W>().0), with);
     }
-    let begun = Searched::begin(tables, &plan, PROBED);
-    if !begun.is_open(&plan) {
-        return (begun.go_on(tables, &plan), *options);
+    if plain.is_open(&plan)
+        && let Some(reduced) = few(tables, &with, &plain)
+    {
+        drop(plain);
+        return (reduced.go_on(tables, &with.plan::<W>().0), with);
     }
-    // As deep as that without them: whether there are many more states.
-    let worthwhile = begun.states.saturating_mul(3) / 2;
-    let plain = Plan { max_states: worthwhile.min(plan.max_states), ..plan.shortest(begun.depth() - 1) };
-    if Searched::run(tables, &plain).end != End::Exhausted {
-        return (begun.go_on(tables, &plan), *options);
+    (plain.go_on(tables, &plan), without)
+}
+
+/// The levels of `plain` with persistent sets, if these leave out so much that it is worth the time of choosing them.
+fn few<W: Word>(tables: &Tables<W>, with: &Options, plain: &Searched<W>) -> Option<Searched<W>> {
+    let [left, of] = PAYING;
+    let room = with.plan_beside::<W>(plain.states).max_states;
+    let most = |states: usize| Plan { max_states: room.min(states * left / of), ..with.plan::<W>().0 };
+    let (depth, states) = plain.depth_of(plain.states / LOOKED_AT);
+    let plan = most(states);
+    let first = Searched::start(tables, &plan).down_to(depth, tables, &plan);
+    if first.end != End::Exhausted {
+        return None;
     }
-    drop(begun);
-    let off = Reductions { persistent_sets: Reduction::Off, ..options.reductions };
-    let options = Options { reductions: off, ..*options };
-    (Searched::run(tables, &options.plan::<W>().0), options)
+    let found = first.states;
+    let plan = most(plain.states);
+    let begun = first.down_to(plain.depth(), tables, &plan);
+    // States without persistent sets for each with them, in the first levels and in the others.
+    let lasting = (plain.states - states) * LASTING * found >= states * (begun.states - found);
+    (begun.end == End::Exhausted && lasting).then_some(begun)
 }
 
 fn explore_tables<W: Word>(model: &Model, tables: &Tables<W>, options: &Options) -> Outcome {
@@ -226,7 +252,7 @@ fn explore_tables<W: Word>(model: &Model, tables: &Tables<W>, options: &Options)
             Hope::Lost(found) => hopeless(model, tables, options, &searched, &found),
             Hope::Unknown => searched.bound_hit(Bound::Stopped),
         },
-        End::Broken(found) if options.reductions.persistent_sets == Reduction::On => {
+        End::Broken(found) if options.reductions.persistent_sets != PersistentSets::Off => {
             let beside = options.plan_beside::<W>(searched.states);
             let again = Searched::run(tables, &beside.shortest(found.depth));
             match again.end {
@@ -261,7 +287,7 @@ fn hopeless<W: Word>(
     found: &Broken<W>,
 ) -> Outcome {
     let plan = options.plan_beside::<W>(searched.states);
-    if plan.reductions.persistent_sets == Reduction::Off {
+    if plan.reductions.persistent_sets == PersistentSets::Off {
         return searched.violated(model, tables, &plan, found, Length::Shortest);
     }
     let plan = plan.without_persistent_sets();

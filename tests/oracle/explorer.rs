@@ -2,7 +2,7 @@
 //!
 //! Invariant: only what a user of the crate sees is used: a text goes in, a verdict comes out.
 
-use ordering::engine::{self, Options, Verdict};
+use ordering::engine::{self, Options, Reductions, Verdict};
 use ordering::{language, lowering};
 
 use super::spin::Answer;
@@ -26,7 +26,9 @@ pub(super) fn decide(source: &str) -> Result<Found, Trouble> {
         .map_err(|found| Trouble::Refused(language::render_all(&found, "random", source)))?;
     let [(_, lowered)] = &loaded[..] else { panic!("the text is one scenario") };
     let packed = engine::compile(&lowered.model).expect("a small scenario fits");
-    match engine::explore(&packed, &Options::default()).verdict {
+    // All of them: a small scenario is over before it is asked whether they pay.
+    let options = Options { reductions: Reductions::ALL, ..Options::default() };
+    match engine::explore(&packed, &options).verdict {
         // Whoever adds a verdict says here whether it is a violation.
         Verdict::Proved => Ok(Found { answer: Answer::NotViolated, property: "proved".to_owned() }),
         Verdict::Violated { property, trace, .. } => {

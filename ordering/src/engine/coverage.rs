@@ -8,7 +8,7 @@ use super::outcome::Coverage;
 use super::search::{End, Plan, Searched};
 use super::tables::{Origin, Tables};
 use super::word::Word;
-use super::{Reduction, Reductions};
+use super::{PersistentSets, Reduction, Reductions};
 use crate::model::{MarkId, Model, Symmetry};
 
 /// What a search has seen.
@@ -39,7 +39,7 @@ pub(super) fn coverage<W: Word>(
     searched: &Searched<W>,
 ) -> Coverage {
     let (unseen, end) = unseen(model, tables, plan.reductions, &searched.seen);
-    let whole = plan.reductions.persistent_sets == Reduction::Off;
+    let whole = plan.reductions.persistent_sets == PersistentSets::Off;
     if whole || (unseen.is_empty() && end) {
         return Coverage { unseen, end, complete: true };
     }

@@ -9,7 +9,7 @@ use super::persistent::{Agents, Chooser};
 use super::symmetry::{Alike, canonical};
 use super::tables::{Entry, Origin, Tables};
 use super::word::Word;
-use super::{Reduction, Reductions};
+use super::{PersistentSets, Reduction, Reductions};
 use crate::model::PropertyId;
 
 /// A violation: the least in this order is reported.
@@ -33,6 +33,10 @@ pub(super) struct Expander<'t, W> {
     at: Vec<u32>,
     /// For how many agents each stands in the state at hand, itself included.
     times: Vec<u32>,
+    /// Fields that are kept in the state at hand whichever agent moves.
+    kept: W,
+    /// Fields that one agent alone may still read, as far as they are not kept.
+    live_once: W,
     /// All agents, without the observers.
     agents: Agents,
     pub(super) transitions: u64,
@@ -50,6 +54,8 @@ impl<'t, W: Word> Expander<'t, W> {
             chooser: Chooser::new(tables),
             at: vec![0; tables.counters.len()],
             times: vec![1; tables.counters.len()],
+            kept: !W::ZERO,
+            live_once: W::ZERO,
             agents: (1 << tables.counters.len()) - 1,
             transitions: 0,
             broken: None,
@@ -91,12 +97,12 @@ impl<'t, W: Word> Expander<'t, W> {
     #[inline]
     pub(super) fn expand_counted(&mut self, state: W, depth: usize, mut successor: impl FnMut(W, u32)) {
         let before = self.transitions;
-        self.locate(state);
+        self.look_at(state);
         self.seen.end |= self.tables.properties.ended(state);
         if self.tables.properties.concern_states() {
             self.note(self.tables.properties.broken(state), depth, state, None);
         }
-        let chosen = if self.reductions.persistent_sets == Reduction::On {
+        let chosen = if self.reductions.persistent_sets != PersistentSets::Off {
             self.choose(state, depth)
         } else {
             Agents::MAX
@@ -122,10 +128,10 @@ impl<'t, W: Word> Expander<'t, W> {
         if times == 0 {
             return;
         }
-        let (tables, symmetries) = (self.tables, self.symmetries);
-        let kept = self.kept_without(agent);
+        let (tables, symmetries, place) = (self.tables, self.symmetries, self.at[agent]);
+        let kept = self.kept_without(place);
         let mut transitions = 0;
-        tables.cases.for_each(self.at[agent], state, |choice| {
+        tables.cases.for_each(place, state, |choice| {
             let after = match choice.kind {
                 Kind::Plain => Some(choice.apply(state)),
                 Kind::Special => self.take(choice, state, depth, times),
@@ -179,6 +185,23 @@ impl<'t, W: Word> Expander<'t, W> {
         chosen
     }
 
+    /// Locates the agents, and finds out what is kept.
+    #[inline]
+    fn look_at(&mut self, state: W) {
+        if self.reductions.liveness == Reduction::Off {
+            self.locate(state);
+            return;
+        }
+        let (mut kept, mut live_once) = (self.tables.kept, W::ZERO);
+        for (place, counter) in self.at.iter_mut().zip(&self.tables.counters) {
+            *place = counter.place(state);
+            let live = self.tables.live[*place as usize];
+            kept = kept | live_once & live;
+            live_once = live_once | live;
+        }
+        (self.kept, self.live_once) = (kept, live_once);
+    }
+
     #[inline]
     fn locate(&mut self, state: W) {
         for (place, counter) in self.at.iter_mut().zip(&self.tables.counters) {
@@ -186,15 +209,10 @@ impl<'t, W: Word> Expander<'t, W> {
         }
     }
 
-    /// Fields that are kept whatever this agent does.
+    /// Fields that are kept whatever the agent at this place does.
     #[inline]
-    fn kept_without(&self, agent: usize) -> W {
-        if self.reductions.liveness == Reduction::Off {
-            return !W::ZERO;
-        }
-        let live = |kept: W, &place: &u32| kept | self.tables.live[place as usize];
-        let (before, after) = (&self.at[..agent], &self.at[agent + 1..]);
-        after.iter().fold(before.iter().fold(self.tables.kept, live), live)
+    fn kept_without(&self, place: u32) -> W {
+        self.kept | self.live_once & !self.tables.live[place as usize]
     }
 
     fn note(&mut self, property: Option<PropertyId>, depth: usize, state: W, step: Option<Origin>) {

@@ -27,8 +27,26 @@ pub struct Reductions {
     /// Interchangeable agents count once.
     pub symmetry: Reduction,
     /// Where steps do not concern each other, try one order of them.
-    pub persistent_sets: Reduction,
+    pub persistent_sets: PersistentSets,
 }
+
+/// Whether persistent sets are used: a state costs more with them, so they pay only where they leave out many.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PersistentSets {
+    /// They are not.
+    Off,
+    /// They are, from the first state on.
+    On,
+    /// The search begins without them. When it has so many states and is not over, its first levels are searched with
+    /// them, and the rest is if those leave out enough.
+    Asked {
+        /// States.
+        at: usize,
+    },
+}
+
+/// States after which it pays to ask: what is asked takes a tenth of the time at most.
+const WORTH_ASKING: usize = 1 << 13;
 
 /// Whether the interleavings of a proved model are counted: a second search without persistent sets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -124,19 +142,27 @@ impl Visited {
 }
 
 impl Reductions {
-    /// All of them.
+    /// All of them, whether they pay or not.
     pub const ALL: Self =
-        Self { liveness: Reduction::On, symmetry: Reduction::On, persistent_sets: Reduction::On };
+        Self { liveness: Reduction::On, symmetry: Reduction::On, persistent_sets: PersistentSets::On };
+    /// All of them, as far as they pay.
+    pub const PAYING: Self =
+        Self { persistent_sets: PersistentSets::Asked { at: WORTH_ASKING }, ..Self::ALL };
     /// None of them: every state of the model.
     pub const NONE: Self =
-        Self { liveness: Reduction::Off, symmetry: Reduction::Off, persistent_sets: Reduction::Off };
+        Self { liveness: Reduction::Off, symmetry: Reduction::Off, persistent_sets: PersistentSets::Off };
+
+    /// These with persistent sets as given.
+    pub(super) fn with(self, persistent_sets: PersistentSets) -> Self {
+        Self { persistent_sets, ..self }
+    }
 }
 
 impl Default for Options {
-    /// All reductions, one thread, 2 GiB.
+    /// All reductions as far as they pay, one thread, 2 GiB.
     fn default() -> Self {
         Self {
-            reductions: Reductions::ALL,
+            reductions: Reductions::PAYING,
             max_states: usize::MAX,
             memory_bytes: 2 << 30,
             threads: Threads::One,
@@ -148,6 +174,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// These with persistent sets as given.
+    pub(super) fn with(&self, persistent_sets: PersistentSets) -> Self {
+        Self { reductions: self.reductions.with(persistent_sets), ..*self }
+    }
+
     /// The plan, and which bound it is that stops it.
     pub(super) fn plan<W: Word>(&self) -> (Plan, Bound) {
         let within_memory = states_within::<W>(self.memory_bytes, 0);
@@ -191,8 +222,7 @@ impl Plan {
     }
 
     pub(super) fn without_persistent_sets(&self) -> Self {
-        let reductions = Reductions { persistent_sets: Reduction::Off, ..self.reductions };
-        Self { reductions, ..*self }
+        Self { reductions: self.reductions.with(PersistentSets::Off), ..*self }
     }
 }
 

@@ -56,6 +56,24 @@ impl Reach {
         reads.chain(changed).all(one) && alternative.guard.iter().all(differ)
     }
 
+    /// Whether the guard holds whenever the agent is there, so that it need not be looked at.
+    pub(super) fn certain(&self, agent: usize, pc: usize, guard: &Guard) -> bool {
+        let values = |var: Var| self.before(agent, pc, var);
+        match *guard {
+            Guard::Is(var, value) => values(var).iter().all(|held| held == value as usize),
+            Guard::IsNot(var, value) => !values(var).contains(value as usize),
+            Guard::Below(var, bound) => values(var).iter().all(|held| held < bound as usize),
+            Guard::Same(one, other) => {
+                let (one, other) = (values(one), values(other));
+                one.len() == 1 && one == other
+            }
+            Guard::Differ(one, other) => {
+                let other = values(other);
+                !values(one).iter().any(|held| other.contains(held))
+            }
+        }
+    }
+
     fn start(model: &Model) -> Self {
         let values = model.variables.iter().map(|variable| {
             let mut bits = Bits::none(variable.values.len());

@@ -118,13 +118,20 @@ impl<W: Word> Searched<W> {
         Self::start(tables, plan).go_on(tables, plan)
     }
 
-    /// Searches level by level until there are so many states, or it is over.
-    pub(super) fn begin(tables: &Tables<W>, plan: &Plan, states: usize) -> Self {
-        let mut searched = Self::start(tables, plan);
-        while searched.is_open(plan) && searched.states < states {
-            searched.level(tables, plan);
+    /// Searches on until there are so many states, or it is over.
+    pub(super) fn until(mut self, states: usize, tables: &Tables<W>, plan: &Plan) -> Self {
+        while self.is_open(plan) && self.states < states {
+            self.level(tables, plan);
         }
-        searched
+        self
+    }
+
+    /// Searches on to this depth, or until it is over.
+    pub(super) fn down_to(mut self, depth: usize, tables: &Tables<W>, plan: &Plan) -> Self {
+        while self.is_open(plan) && self.depth() < depth {
+            self.level(tables, plan);
+        }
+        self
     }
 
     /// Searches to the end.
@@ -146,6 +153,16 @@ impl<W: Word> Searched<W> {
     /// The depth of the last level.
     pub(super) fn depth(&self) -> usize {
         self.shards[0].levels.len() - 1
+    }
+
+    /// The depth to which there are at most so many states, and how many there are.
+    pub(super) fn depth_of(&self, most: usize) -> (usize, usize) {
+        let states = |depth: usize| self.shards.iter().map(|shard| shard.levels[depth].len()).sum::<usize>();
+        let sums = (0..=self.depth()).scan(0, |sum, depth| {
+            *sum += states(depth);
+            Some((depth, *sum))
+        });
+        sums.take_while(|(_, sum)| *sum <= most).last().unwrap_or((0, states(0)))
     }
 
     /// The states of one level.
@@ -175,7 +192,8 @@ impl<W: Word> Searched<W> {
         self.shards.swap_remove(0).set
     }
 
-    fn start(tables: &Tables<W>, plan: &Plan) -> Self {
+    /// The initial state alone.
+    pub(super) fn start(tables: &Tables<W>, plan: &Plan) -> Self {
         let bits = if plan.shards == Shards::One { 0 } else { 1 };
         let shard = |_| Shard { set: Set::new(bits), levels: Vec::new(), fresh: Vec::new() };
         let mut shards: Vec<Shard<W>> = (0..1 << bits).map(shard).collect();

@@ -10,10 +10,11 @@ use super::liveness;
 use super::persistent::{self, Dependence};
 use super::properties::Properties;
 use super::pruned::{Pruned, Way};
+use super::reach::Reach;
 use super::symmetry::{self, Alike};
 use super::word::Word;
 use super::{Stop, TooLarge};
-use crate::model::{Model, PropertyId, Symmetry, Update, Var};
+use crate::model::{Guard, Model, PropertyId, Symmetry, Update, Var};
 
 /// A compiled model.
 #[derive(Clone, Debug)]
@@ -100,9 +101,10 @@ impl<W: Word> Entry<W> {
         after
     }
 
-    /// The fields that it reads.
+    /// The fields that it reads, with those that it counts in.
     pub(super) fn reads(&self) -> W {
-        self.copies.iter().fold(self.guard.fields(), |reads, copy| reads | copy.from.mask())
+        let reads = self.guard.fields() | self.counted;
+        self.copies.iter().fold(reads, |reads, copy| reads | copy.from.mask())
     }
 
     /// The fields that it writes, its agent's place included.
@@ -162,7 +164,7 @@ fn ways<W: Word>(
         let first = number(ways.len());
         for (way, &back) in place.ways.iter().zip(backward) {
             let origin = Origin { agent: place.agent, pc: place.pc, alternative: way.index };
-            ways.extend(Entry::of(layout, counters[origin.agent], way, back, origin));
+            ways.extend(Entry::of(layout, &pruned.reach, counters[origin.agent], way, back, origin));
         }
         places.push((first, number(ways.len())));
     }
@@ -173,6 +175,7 @@ impl<W: Word> Entry<W> {
     /// None if the way can never be taken.
     fn of(
         layout: &Layout,
+        reach: &Reach,
         Counter { field, first, .. }: Counter,
         way: &Way<'_>,
         back: bool,
@@ -180,7 +183,8 @@ impl<W: Word> Entry<W> {
     ) -> Option<Self> {
         let guards = way.alternative.guard.iter().copied();
         let bounds = way.alternative.updates.iter().filter_map(|update| layout.bound(update));
-        let guards: Vec<_> = guards.chain(bounds).collect();
+        let certain = |guard: &Guard| reach.certain(origin.agent, origin.pc, guard);
+        let guards: Vec<_> = guards.chain(bounds).filter(|guard| !certain(guard)).collect();
         let next = number(way.next);
         let mut entry = Self {
             guard: Condition::of(layout, &guards)?,

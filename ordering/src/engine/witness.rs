@@ -8,7 +8,7 @@ use super::replay::Move;
 use super::set::Set;
 use super::tables::{Origin, Tables};
 use super::word::Word;
-use super::{Reduction, Reductions};
+use super::{PersistentSets, Reductions};
 use crate::model::Model;
 
 /// The way to the state at hand, and what was not tried beside it.
@@ -23,7 +23,7 @@ struct Path<W> {
 /// The steps of a complete run; of those that may stop or go on, one that goes on. None if there is none, or if a limit was
 /// hit before one was found.
 pub(super) fn find<W: Word>(model: &Model, tables: &Tables<W>, options: &Options) -> Option<Vec<Move>> {
-    let reductions = Reductions { persistent_sets: Reduction::Off, ..Reductions::ALL };
+    let reductions = Reductions::ALL.with(PersistentSets::Off);
     let mut expander = Expander::new(tables, reductions);
     let (mut seen, mut fresh) = (Set::new(0), Vec::new());
     seen.insert_all(&[expander.canonical(tables.initial)], &mut fresh);

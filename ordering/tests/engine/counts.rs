@@ -2,7 +2,7 @@
 
 use ordering::engine::cow_n::{Order, Size, cow_n};
 use ordering::engine::{
-    Counting, Interleavings, Options, Outcome, Reductions, Threads, Verdict, compile, explore,
+    Counting, Interleavings, Options, Outcome, PersistentSets, Reductions, Threads, Verdict, compile, explore,
 };
 
 fn explored((pages, devices, reads): (u16, u16, u16), order: Order, options: &Options) -> Outcome {
@@ -31,7 +31,7 @@ fn two_threads_find_the_same_states_as_one() {
 
 #[test]
 fn the_late_notification_is_refuted_in_nine_steps_by_every_search() {
-    for reductions in [Reductions::ALL, Reductions::NONE] {
+    for reductions in [Reductions::ALL, Reductions::PAYING, Reductions::NONE] {
         for threads in [Threads::One, Threads::Two] {
             let options = Options { reductions, threads, ..Options::default() };
             let Verdict::Violated { trace, .. } = explored((4, 2, 3), Order::NotifyLast, &options).verdict
@@ -43,11 +43,35 @@ fn the_late_notification_is_refuted_in_nine_steps_by_every_search() {
     }
 }
 
+fn states((pages, devices, reads): (u16, u16, u16), persistent_sets: PersistentSets, limit: usize) -> usize {
+    let reductions = Reductions { persistent_sets, ..Reductions::ALL };
+    let options = Options { reductions, max_states: limit, ..Options::default() };
+    let outcome = explored((pages, devices, reads), Order::NotifyFirst, &options);
+    assert_eq!(outcome.verdict, Verdict::Proved);
+    outcome.statistics.states
+}
+
+#[test]
+fn persistent_sets_are_not_chosen_in_a_search_that_is_over_before_it_is_asked() {
+    let (size, all) = ((2, 1, 2), usize::MAX);
+    let [off, on] = [PersistentSets::Off, PersistentSets::On].map(|sets| states(size, sets, all));
+    assert!(on < off);
+    assert_eq!(states(size, PersistentSets::Asked { at: off + 1 }, all), off);
+    assert_eq!(states(size, PersistentSets::Asked { at: off / 2 }, all), on);
+}
+
+#[test]
+fn persistent_sets_are_chosen_where_there_is_room_for_no_more_states() {
+    let size = (2, 1, 2);
+    let on = states(size, PersistentSets::On, usize::MAX);
+    assert_eq!(states(size, PersistentSets::Asked { at: usize::MAX }, on), on);
+}
+
 #[test]
 fn the_largest_proof_has_ten_to_the_twenty_seven_interleavings() {
     let options = Options { interleavings: Counting::On, ..Options::default() };
     let outcome = explored((4, 2, 3), Order::NotifyFirst, &options);
-    assert_eq!(outcome.verdict, Verdict::Proved);
+    assert_eq!((outcome.verdict, outcome.statistics.states), (Verdict::Proved, 100_486));
     let Interleavings::Count(runs) = outcome.statistics.interleavings else { panic!("cow-n has no cycles") };
     assert!((4.275e27..4.285e27).contains(&runs), "{runs}");
 }

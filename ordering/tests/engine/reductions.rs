@@ -4,8 +4,8 @@
 
 use ordering::engine::replay::{Move, replay};
 use ordering::engine::{
-    Counting, Interleavings, Length, Options, Outcome, Reduction, Reductions, Step, Threads, Trace, Verdict,
-    compile, explore, witness,
+    Counting, Interleavings, Length, Options, Outcome, PersistentSets, Reduction, Reductions, Step, Threads,
+    Trace, Verdict, compile, explore, witness,
 };
 use ordering::model::{Check, Model, PropertyId};
 
@@ -15,18 +15,23 @@ use crate::{naive, random};
 const MODELS: u64 = 3000;
 /// Larger models are passed over.
 const STATES: usize = 20_000;
+/// So early that small models come to it.
+const ASKED: PersistentSets = PersistentSets::Asked { at: 40 };
 
 fn reductions() -> impl Iterator<Item = Reductions> {
     let switch = |bits: u32, bit: u32| if bits >> bit & 1 == 1 { Reduction::On } else { Reduction::Off };
-    (0..8).map(move |bits| Reductions {
-        liveness: switch(bits, 0),
-        symmetry: switch(bits, 1),
-        persistent_sets: switch(bits, 2),
+    let persistent_sets = [PersistentSets::Off, PersistentSets::On, ASKED];
+    persistent_sets.into_iter().flat_map(move |persistent_sets| {
+        (0..4).map(move |bits| Reductions {
+            liveness: switch(bits, 0),
+            symmetry: switch(bits, 1),
+            persistent_sets,
+        })
     })
 }
 
 fn any_reductions(seed: u64) -> Reductions {
-    reductions().nth((seed % 8) as usize).unwrap_or(Reductions::ALL)
+    reductions().nth((seed % 12) as usize).unwrap_or(Reductions::ALL)
 }
 
 /// Tells what the models were like, so that the test cannot become vacuous.
@@ -40,6 +45,9 @@ struct Census {
     proved: u64,
     symmetric: u64,
     reduced: u64,
+    /// Where persistent sets matter and are asked about: used, and not.
+    asked: u64,
+    refused: u64,
     /// With more than 63 bits.
     wide: u64,
     /// Proved, with a mark that no run carries.
@@ -62,6 +70,8 @@ fn every_combination_of_reductions_agrees_with_the_plain_explorer() {
     assert!(census.violated * 5 >= models, "a fifth of the models must be violated: {census:?}");
     assert!(census.proved * 10 >= models, "a tenth of the models must be proved with effort: {census:?}");
     assert!(census.reduced * 10 >= models, "persistent sets must matter in a tenth: {census:?}");
+    assert!(census.asked * 20 >= models, "asked, they must be used in a twentieth: {census:?}");
+    assert!(census.refused * 20 >= models, "asked, they must be refused in a twentieth: {census:?}");
     assert!(census.symmetric * 10 >= models, "symmetry must be used in a tenth: {census:?}");
     assert!(census.wide * 20 >= models, "a twentieth must be wide: {census:?}");
     assert!(census.serious * 2 >= models, "half of the models must put a property at stake: {census:?}");
@@ -76,7 +86,7 @@ fn compare(seed: u64, census: &mut Census) {
     census.explored += 1;
     census.symmetric += packed.symmetries() as u64;
     census.wide += u64::from(packed.state_bits() > 63);
-    let mut unreduced = 0;
+    let (mut unreduced, mut with) = (0, 0);
     for reductions in reductions() {
         let options = Options { reductions, ..Options::default() };
         let outcome = explore(&packed, &options);
@@ -88,12 +98,22 @@ fn compare(seed: u64, census: &mut Census) {
             assert_eq!(counts, (expected.states, expected.transitions), "{context}");
             unreduced = expected.states;
         }
-        if reductions.persistent_sets == Reduction::On
-            && reductions.liveness == Reduction::Off
-            && reductions.symmetry == Reduction::Off
-            && expected.broken.is_none()
-        {
-            census.reduced += u64::from(outcome.statistics.states < unreduced);
+        let alone = reductions.liveness == Reduction::Off && reductions.symmetry == Reduction::Off;
+        if alone && expected.broken.is_none() {
+            let states = outcome.statistics.states;
+            match reductions.persistent_sets {
+                PersistentSets::Off => {}
+                PersistentSets::On => {
+                    census.reduced += u64::from(states < unreduced);
+                    with = states;
+                }
+                PersistentSets::Asked { .. } if with < unreduced => {
+                    assert!([with, unreduced].contains(&states), "{context}");
+                    census.asked += u64::from(states == with);
+                    census.refused += u64::from(states == unreduced);
+                }
+                PersistentSets::Asked { .. } => {}
+            }
         }
         let two = explore(&packed, &Options { threads: Threads::Two, ..options });
         assert_eq!(two, outcome, "{context}: two shards differ from one");

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use ordering::engine::{Options, Reduction, Reductions, Verdict, compile, explore};
+use ordering::engine::{Options, PersistentSets, Reduction, Reductions, Verdict, compile, explore};
 use ordering::language::render_all;
 use ordering::lowering::load;
 use ordering::model::Check;
@@ -77,8 +77,10 @@ fn compare(seed: u64, census: &mut Census) {
     census.choices += u64::from(text.contains(" | "));
     census.uppers += u64::from(text.contains("pmd_"));
     census.loops += u64::from(text.contains("again"));
-    let other = Reductions { liveness: on(seed), symmetry: on(seed / 2), persistent_sets: on(seed / 4) };
-    for reductions in [Reductions::ALL, Reductions::NONE, other] {
+    let asked = PersistentSets::Asked { at: 1 << (seed / 8 % 10) };
+    let persistent_sets = if (seed / 4).is_multiple_of(2) { PersistentSets::On } else { asked };
+    let other = Reductions { liveness: on(seed), symmetry: on(seed / 2), persistent_sets };
+    for reductions in [Reductions::ALL, Reductions::NONE, Reductions::PAYING, other] {
         let outcome = explore(&packed, &Options { reductions, ..Options::default() });
         let context = format!("seed {seed}, {reductions:?}\n{text}");
         match (&outcome.verdict, expected.broken) {

@@ -74,7 +74,7 @@ fn bytes(text: &str) -> Result<usize, String> {
 impl CheckArguments {
     fn options(&self) -> Options {
         Options {
-            reductions: if self.no_reduce { Reductions::NONE } else { Reductions::ALL },
+            reductions: if self.no_reduce { Reductions::NONE } else { Reductions::PAYING },
             max_states: self.max_states.unwrap_or(usize::MAX),
             memory_bytes: self.memory,
             threads: if self.threads == 2 { Threads::Two } else { Threads::One },
