@@ -37,6 +37,36 @@ pub(super) fn missed(entry: &Entry, received: &Received, is_idle: impl Fn(&Descr
     Missed { at: received.at, invalidation: received.invalidation, why, meant }
 }
 
+/// Whether `received` empties a device's TLB behind an invalidation of the IOTLB that came before the entry was read:
+/// both were for what had changed until then. `before` is what came before it, the newest first.
+pub(super) fn ends_earlier_flush<'log>(
+    entry: &Entry,
+    received: &Received,
+    before: impl Iterator<Item = &'log Received>,
+) -> bool {
+    if !matches!(received.invalidation, Descriptor::DeviceTlb(_)) {
+        return false;
+    }
+    let mut halves = before.filter_map(|earlier| match earlier.invalidation {
+        Descriptor::Iotlb { scope, .. } => {
+            let is_for_it = earlier.carried_out && iotlb_mismatch(entry, scope).is_none();
+            is_for_it.then_some(earlier.at.event < entry.change.read_at)
+        }
+        // It has had its own.
+        Descriptor::DeviceTlb(scope) => {
+            let is_for_it =
+                scope.source == entry.requester.source && other_translation(entry, &scope).is_none();
+            is_for_it.then_some(false)
+        }
+        Descriptor::ContextCache(_)
+        | Descriptor::PasidCache(_)
+        | Descriptor::InterruptEntries(_)
+        | Descriptor::Wait(_)
+        | Descriptor::PageGroupResponse(_) => None,
+    });
+    halves.next() == Some(true)
+}
+
 /// What `received` was to the cached interrupt entry of this index.
 pub(super) fn missed_interrupt(index: u16, received: &Received) -> Missed {
     let is_beside =
@@ -231,12 +261,17 @@ fn device_mismatch(entry: &Entry, scope: &DeviceScope) -> Option<Why> {
     if entry.holder != Holder::DeviceTlb {
         return Some(Why::DeviceTlbOnly);
     }
+    other_translation(entry, scope)
+}
+
+/// Why an invalidation of the right device's TLB is not for the page.
+fn other_translation(entry: &Entry, scope: &DeviceScope) -> Option<Why> {
     if !scope.pasid.covers(entry.requester.pasid) {
         return Some(Why::OtherPasid);
     }
     match scope.span {
         DeviceSpan::Range(range) if !range.overlaps(pages(entry)) => Some(Why::OtherPages),
-        _ => None,
+        DeviceSpan::Range(_) | DeviceSpan::All => None,
     }
 }
 

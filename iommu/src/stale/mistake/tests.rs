@@ -14,6 +14,8 @@ use crate::vtd::tests::driver::{
     DOMAIN, Driver, FIRST_STAGE, OTHER_DOMAIN, PAGE, SOURCE, Words, load_at, pasid,
 };
 
+const EVERY_USE: StaleOptions = StaleOptions { watching: Watching::EveryUse, judging: Judging::AtOnce };
+
 /// A device that has read a page of PASID 5, of which an entry of `level` was changed since.
 struct Scene {
     driver: Driver,
@@ -21,8 +23,7 @@ struct Scene {
 }
 
 fn scene(level: u32, ats: Ats) -> Scene {
-    let stale = StaleOptions { watching: Watching::EveryUse, judging: Judging::AtOnce };
-    let mut driver = Driver::scalable_with(VtdOptions { stale, ..VtdOptions::default() });
+    let mut driver = Driver::scalable_with(VtdOptions { stale: EVERY_USE, ..VtdOptions::default() });
     let directory = driver.attach_scalable(SOURCE);
     let table = driver.first_stage(directory, 5, DOMAIN);
     driver.map(FIRST_STAGE, table, PAGE, 1);
@@ -77,6 +78,35 @@ fn each_mistake_has_its_name() {
     assert_eq!(name(1, on, &[&[device, other_domain]]), "other-domain");
     assert_eq!(name(1, on, &[&[device, other_domain], &[]]), "other-domain");
     assert_eq!(name(1, on, &[&[device], &[right]]), "device-tlb-first");
+}
+
+/// The unit may read an entry between the two halves of a flush that is for what changed before.
+#[test]
+fn the_second_half_of_an_earlier_flush_was_meant_for_what_changed_before() {
+    let right = invalidations::pasid_pages(DOMAIN, 5, PAGE, IH);
+    let elsewhere = invalidations::pasid_pages(DOMAIN, 5, PAGE.offset(PAGE_SIZE), IH);
+    let device = invalidations::device_pasid_page(SOURCE, 5, PAGE);
+    for (before, name) in [
+        (&[right][..], "nothing-invalidated"),
+        (&[right, invalidations::pasid_entry(DOMAIN, 6), elsewhere], "nothing-invalidated"),
+        (&[], "iotlb-forgotten"),
+        (&[elsewhere], "iotlb-forgotten"),
+        (&[right, device], "iotlb-forgotten"),
+    ] {
+        let mut driver = Driver::scalable_with(VtdOptions { stale: EVERY_USE, ..VtdOptions::default() });
+        let directory = driver.attach_scalable(SOURCE);
+        let table = driver.first_stage(directory, 5, DOMAIN);
+        driver.map(FIRST_STAGE, table, PAGE, 1);
+        let mut port = driver.port();
+        driver.invalidate(before);
+        load_at(&mut port, Some(pasid(5)), PAGE).unwrap();
+        driver.invalidate(&[device]);
+        driver.map(FIRST_STAGE, table, PAGE, 2);
+        load_at(&mut port, Some(pasid(5)), PAGE).unwrap();
+        let reports = driver.unit.take_stale_uses();
+        let names: Vec<_> = reports.iter().map(|report| report.mistake().name()).collect();
+        assert_eq!(names, [name], "{before:x?}");
+    }
 }
 
 #[test]

@@ -15,8 +15,8 @@ use crate::spec::fault::FaultReason;
 use crate::stale::judge::{self, Entry};
 use crate::stale::watch::docket::{Case, Judged, Subject};
 use crate::stale::watch::fill::{FillKey, Origin, first_address};
-use crate::stale::watch::{Judging, MOST_QUEUED, MOST_REPORTS, State, Watch};
-use crate::stale::{Change, Ground, Holder, Kind, Meant, Moment, StaleUse};
+use crate::stale::watch::{Judging, MOST_QUEUED, MOST_REPORTS, Received, State, Watch};
+use crate::stale::{Change, Ground, Holder, Kind, Meant, Missed, Moment, StaleUse, Why};
 use crate::vtd::Requester;
 use crate::vtd::port::Request;
 
@@ -198,8 +198,7 @@ impl Watch {
         let (key, case, ground) = judged;
         let until = case.until();
         let Stale { finding, entry } = case.subject;
-        let is_idle = |invalidation: &Descriptor| state.is_idle(invalidation);
-        let missed = |received: &_| judge::missed(&entry, received, is_idle);
+        let missed = |received: &_| state.missed(&entry, received);
         let weight = |missed: &_| judge::weight(&entry, missed);
         let (received, forgotten) = state.log.told_of(finding.change.read_at..until, missed, weight);
         let in_place = state.images.torn(&finding.origin, &finding.change, &self.memory, self.moment());
@@ -245,9 +244,17 @@ impl State {
     fn has_news(&mut self, stale: &Stale, now: u64) -> bool {
         let Some(told) = self.docket.told(&stale.key()) else { return true };
         let since = mem::replace(&mut told.looked_until, now);
-        self.log
-            .all_since(since)
-            .any(|received| judge::missed(&stale.entry, received, |_| false).meant == Meant::ForThis)
+        self.log.all_since(since).any(|received| self.missed(&stale.entry, received).meant == Meant::ForThis)
+    }
+
+    /// What an invalidation was to a stale translation.
+    fn missed(&self, entry: &Entry, received: &Received) -> Missed {
+        let missed = judge::missed(entry, received, |invalidation| self.is_idle(invalidation));
+        let is_alone = matches!(missed.why, Why::DeviceTlbOnly | Why::BeforeIotlb);
+        if is_alone && judge::ends_earlier_flush(entry, received, self.log.all_before(received.at.event)) {
+            return Missed { meant: Meant::ForOthers, ..missed };
+        }
+        missed
     }
 
     /// Whether nobody was seen to use anything of what an IOTLB invalidation names.

@@ -50,6 +50,11 @@ impl Log {
         self.received.range(self.first(event)..)
     }
 
+    /// Those before `event` that are remembered, the newest first.
+    pub(super) fn all_before(&self, event: u64) -> impl Iterator<Item = &Received> {
+        self.received.range(..self.first(event)).rev()
+    }
+
     /// What those of `events` were to something, and how many are left out: of too many those of the most `weight` are
     /// told, of equals the newest.
     pub(super) fn told_of(
