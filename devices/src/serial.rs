@@ -1,10 +1,11 @@
 //! A 16550 at the first serial port.
 //!
 //! Invariant: every byte of an access of any width goes to the register that the access names; input that the guest has
-//! not taken is refused, so that whoever reads it from the user waits. Source: the 16550's registers, as `vm-superio`
-//! models them.
+//! not taken is refused, so that whoever reads it from the user waits. No processor waits for whoever reads the output:
+//! while there is no room, the transmitter says that it is busy, and what is sent in spite of that is lost. Source: the
+//! 16550's registers, as `vm-superio` models them, but for a busy transmitter and a carrier that is gone.
 
-use std::io::Write;
+use std::io::{self, Sink, Write};
 
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -20,12 +21,64 @@ pub const PORTS: u16 = 8;
 /// The input of the I/O APIC that it interrupts by.
 pub const PIN: u8 = 4;
 
+/// Offsets of registers.
+const INTERRUPT_ENABLE: u8 = 1;
+const LINE_CONTROL: u8 = 3;
+const LINE_STATUS: u8 = 5;
+const MODEM_STATUS: u8 = 6;
+/// Line control: the first two registers are the divisor's.
+const DIVISOR_LATCH: u8 = 1 << 7;
+/// Line status: the holding register is empty, and the shift register, too.
+const TRANSMITTER_EMPTY: u8 = 1 << 5 | 1 << 6;
+/// Modem status: the carrier is detected.
+const CARRIER: u8 = 1 << 7;
+
+/// Where the port's output goes.
+pub trait Transmit: Send {
+    /// Takes bytes in their order, and does not wait for whoever reads them.
+    fn send(&mut self, bytes: &[u8]);
+    /// Whether the next byte is not lost.
+    fn has_room(&self) -> bool;
+}
+
 /// The port's output.
-pub type Output = Box<dyn Write + Send>;
+pub type Output = Box<dyn Transmit>;
 
 /// The port.
 pub struct Serial {
-    uart: Mutex<Uart<Edge, NoEvents, Output>>,
+    port: Mutex<Port>,
+}
+
+struct Port {
+    uart: Uart<Edge, NoEvents, Sender>,
+    /// The guest was told that the transmitter is busy, and waits perhaps.
+    was_busy: bool,
+    /// Nobody will ever offer input again.
+    is_hung_up: bool,
+    /// Bytes of input that the port keeps at most.
+    fifo_bytes: usize,
+}
+
+/// What the model of the port writes to.
+struct Sender(Output);
+
+impl Write for Sender {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Transmit for Sink {
+    fn send(&mut self, _: &[u8]) {}
+
+    fn has_room(&self) -> bool {
+        true
+    }
 }
 
 /// A 16550 interrupts by an edge.
@@ -49,36 +102,77 @@ impl Serial {
     /// A port that writes to `output` and interrupts by `line`.
     #[must_use]
     pub fn new(line: Line, output: Output) -> Self {
-        Self { uart: Mutex::new(Uart::new(Edge(line), output)) }
+        let uart = Uart::new(Edge(line), Sender(output));
+        let fifo_bytes = uart.fifo_capacity();
+        Self { port: Mutex::new(Port { uart, was_busy: false, is_hung_up: false, fifo_bytes }) }
     }
 
     /// An `in` from the port `offset` ports on.
     pub fn read(&self, offset: u8, bytes: &mut [u8]) {
-        let mut uart = self.uart.lock();
-        bytes.fill_with(|| uart.read(offset));
+        let mut port = self.port.lock();
+        bytes.fill_with(|| port.read(offset));
     }
 
     /// An `out` to the port `offset` ports on.
     pub fn write(&self, offset: u8, bytes: &[u8]) {
-        let mut uart = self.uart.lock();
-        for byte in bytes {
-            if let Err(error) = uart.write(offset, *byte) {
-                log::debug!("serial port: {byte:#04x} is lost: {error:?}");
-            }
-        }
+        let mut port = self.port.lock();
+        bytes.iter().for_each(|byte| port.write(offset, *byte));
     }
 
     /// Offers input; how much of it the guest's buffer took.
     pub fn offer(&self, input: &[u8]) -> usize {
-        let mut uart = self.uart.lock();
+        let uart = &mut self.port.lock().uart;
         let room = uart.fifo_capacity().min(input.len());
-        // Full is the only other way to fail, and there was room.
-        uart.enqueue_raw_bytes(&input[..room]).unwrap_or(0)
+        if let Err(error) = uart.enqueue_raw_bytes(&input[..room]) {
+            // Full is the only way to fail, and there was room.
+            log::debug!("serial port: input is offered again: {error:?}");
+            return 0;
+        }
+        room
     }
 
-    /// Whether input would be taken.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.uart.lock().fifo_capacity() > 0
+    /// Input is over: the carrier goes when the guest has taken what there is.
+    pub fn hang_up(&self) {
+        self.port.lock().is_hung_up = true;
+    }
+
+    /// To be called again and again: a guest that was told of a busy transmitter is interrupted when there is room.
+    pub fn look(&self) {
+        self.port.lock().look();
     }
 }
+
+impl Port {
+    fn read(&mut self, offset: u8) -> u8 {
+        let value = self.uart.read(offset);
+        match offset {
+            LINE_STATUS if !self.uart.writer().0.has_room() => {
+                self.was_busy = true;
+                value & !TRANSMITTER_EMPTY
+            }
+            MODEM_STATUS if self.is_hung_up && self.uart.fifo_capacity() == self.fifo_bytes => {
+                value & !CARRIER
+            }
+            _ => value,
+        }
+    }
+
+    fn write(&mut self, offset: u8, value: u8) {
+        if let Err(error) = self.uart.write(offset, value) {
+            log::debug!("serial port: {value:#04x} is lost: {error:?}");
+        }
+    }
+
+    fn look(&mut self) {
+        let is_divisor = self.uart.read(LINE_CONTROL) & DIVISOR_LATCH != 0;
+        if self.was_busy && !is_divisor && self.uart.writer().0.has_room() {
+            self.was_busy = false;
+            // An interrupt that is enabled while its reason is there is raised.
+            let enabled = self.uart.read(INTERRUPT_ENABLE);
+            self.write(INTERRUPT_ENABLE, enabled);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ mod bzimage;
 mod echo;
 mod edu;
 mod elf;
+mod flood;
 mod hello;
 mod hypercall;
 mod testdev;
@@ -23,7 +24,8 @@ const HEADER_BYTES: u32 = 12;
 pub enum BareImage {
     /// Says hello and ends with [`PASSED`].
     Hello,
-    /// Puts out again what comes in on the serial port, and ends with [`PASSED`] at the first `.`.
+    /// Puts out again what comes in on the serial port, and ends with [`PASSED`] at the first `.`, or when the carrier has
+    /// gone.
     Echo,
     /// Drives an `edu` device: registers, transfers, MSI, INTx; the last two also through a VT-d unit, if there is one.
     /// Ends with [`PASSED`], or with the number of the check
@@ -35,6 +37,8 @@ pub enum BareImage {
     /// Asks the hypervisor for something that does not exist, by either vendor's instruction. Ends with [`PASSED`],
     /// whether they come back or are invalid opcodes.
     Hypercall,
+    /// Writes to the serial port for ever.
+    Flood,
     /// Breaks down at once.
     TripleFault,
 }
@@ -48,8 +52,8 @@ pub enum ElfWidth {
     Bits64,
 }
 
-/// What an image writes to the debug exit when every check has passed; checks have lower numbers.
-pub const PASSED: u32 = 0x40;
+/// What an image writes to the debug exit when every check has passed; checks have numbers from 1 on.
+pub const PASSED: u32 = 0;
 
 impl BareImage {
     /// The image as a file.
@@ -89,6 +93,7 @@ impl BareImage {
             Self::Echo => echo::code(),
             Self::Edu => edu::code(),
             Self::Testdev => testdev::code(),
+            Self::Flood => flood::code(),
             Self::Hypercall => hypercall::code(),
             Self::TripleFault => triple_fault::code(),
         }

@@ -1,6 +1,7 @@
 //! `echo`: gives back what it is told.
 //!
-//! Invariant: it asks the line status before it reads, so no byte is made up and none is lost.
+//! Invariant: it asks the line status before it reads, so no byte is made up and none is lost; it ends when the carrier
+//! has gone and nothing is left.
 #![expect(unsafe_code, reason = "the program is assembled by global_asm!")]
 
 use std::arch::global_asm;
@@ -24,17 +25,22 @@ afterimage_bare_echo_start:
 1:  movw $0x3fd, %dx
     inb %dx, %al
     testb $1, %al                       # data ready
-    jz 1b
-    movw $0x3f8, %dx
+    jnz 2f
+    movw $0x3fe, %dx
+    inb %dx, %al
+    testb $0x80, %al                    # carrier
+    jnz 1b
+    jmp 3f
+2:  movw $0x3f8, %dx
     inb %dx, %al
     outb %al, %dx
     cmpb ${END}, %al
     jne 1b
-    movl ${PASSED}, %eax
+3:  movl ${PASSED}, %eax
     movw $0xf4, %dx
     outl %eax, %dx
-2:  hlt
-    jmp 2b
+4:  hlt
+    jmp 4b
 afterimage_bare_echo_end:
     .code64
     .popsection
