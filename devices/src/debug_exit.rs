@@ -7,9 +7,17 @@ pub const PORT: u16 = 0xf4;
 /// How many ports it takes.
 pub const PORTS: u16 = 4;
 
-/// The process's exit status when the guest writes `value`: odd, so that it is never 0.
+/// What the guest said, of at most four bytes.
 #[must_use]
-pub const fn status(value: u64) -> u8 {
+pub const fn value(written: u64) -> u32 {
+    let [a, b, c, d, ..] = written.to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}
+
+/// The process's exit status for tests that were written for this device: odd, so that it is never 0; the lowest seven
+/// bits of `value` are seen.
+#[must_use]
+pub const fn status(value: u32) -> u8 {
     let [low, ..] = value.to_le_bytes();
     low << 1 | 1
 }

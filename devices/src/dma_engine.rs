@@ -49,7 +49,8 @@ impl<W: Work> DmaEngine<W> {
     /// # Errors
     /// What the host says if it has no thread left.
     pub fn start(number: u16, port: DmaPort, work: W) -> io::Result<Self> {
-        let worker = Worker::start(format!("dma-engine-{number}"), |stop| run(port, work, stop))?;
+        // Whoever joins it is told of its panic.
+        let worker = Worker::start(format!("dma-engine-{number}"), |_| {}, |stop| run(port, work, stop))?;
         Ok(Self { number, worker })
     }
 

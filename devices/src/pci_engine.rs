@@ -91,15 +91,18 @@ impl PciEngine {
         config
     }
 
-    /// The function at `endpoint`, idle.
+    /// The function at `endpoint`, idle. If its thread panics, `alarm` is told the thread's name.
     ///
     /// # Errors
     /// What the host says if it has no thread left.
-    pub fn start(endpoint: Arc<Endpoint>) -> io::Result<Arc<Self>> {
+    pub fn start(
+        endpoint: Arc<Endpoint>,
+        alarm: impl FnOnce(&str) + Send + 'static,
+    ) -> io::Result<Arc<Self>> {
         let name = format!("dma-engine {}", endpoint.source());
         let engine = Arc::new(Engine::new(endpoint));
         let own = Arc::clone(&engine);
-        let worker = Worker::start(name, move |stop| own.run(stop))?;
+        let worker = Worker::start(name, alarm, move |stop| own.run(stop))?;
         Ok(Arc::new(Self { engine, worker }))
     }
 }

@@ -23,6 +23,20 @@ pub struct Stop(Arc<AtomicBool>);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Panicked;
 
+/// Tells of a panic.
+struct Alarm<F: FnOnce(&str)> {
+    name: String,
+    tell: Option<F>,
+}
+
+impl<F: FnOnce(&str)> Drop for Alarm<F> {
+    fn drop(&mut self) {
+        if let Some(tell) = self.tell.take().filter(|_| thread::panicking()) {
+            tell(&self.name);
+        }
+    }
+}
+
 impl Stop {
     /// Whether it is to end.
     #[must_use]
@@ -32,14 +46,23 @@ impl Stop {
 }
 
 impl<T: Send + 'static> Worker<T> {
-    /// Starts a thread called `name` on `work`, which ends soon after a stop is requested.
+    /// Starts a thread called `name` on `work`, which ends soon after a stop is requested. If `work` panics, `alarm` is told
+    /// the name, when all that `work` held has been let go of.
     ///
     /// # Errors
     /// What the host says if it has no thread left.
-    pub fn start(name: String, work: impl FnOnce(&Stop) -> T + Send + 'static) -> io::Result<Self> {
+    pub fn start(
+        name: String,
+        alarm: impl FnOnce(&str) + Send + 'static,
+        work: impl FnOnce(&Stop) -> T + Send + 'static,
+    ) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let seen = Stop(Arc::clone(&stop));
-        let thread = thread::Builder::new().name(name).spawn(move || work(&seen))?;
+        let alarm = Alarm { name: name.clone(), tell: Some(alarm) };
+        let thread = thread::Builder::new().name(name).spawn(move || {
+            let _alarm = alarm;
+            work(&seen)
+        })?;
         Ok(Self { stop, thread: Some(thread) })
     }
 
@@ -81,5 +104,25 @@ impl<T> Drop for Worker<T> {
             // Its panic, if any, has been printed by its own thread.
             let _ended = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::{Panicked, Worker};
+
+    #[test]
+    fn a_panic_is_told_to_the_alarm_and_an_end_is_not() {
+        let (sender, told) = channel();
+        let alarm = |sender: std::sync::mpsc::Sender<String>| {
+            move |name: &str| sender.send(name.to_owned()).expect("somebody listens")
+        };
+        let good = Worker::start("good".to_owned(), alarm(sender.clone()), |_| 7);
+        assert_eq!(good.expect("there is a thread").join(), Ok(7));
+        let bad = Worker::<()>::start("bad".to_owned(), alarm(sender), |_| panic!("on purpose"));
+        assert_eq!(bad.expect("there is a thread").join(), Err(Panicked));
+        assert_eq!(told.iter().collect::<Vec<_>>(), ["bad"]);
     }
 }

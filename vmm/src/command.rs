@@ -1,5 +1,6 @@
 //! The command line. Exit status: 0 when everything was as expected, 1 when not, 2 for wrong usage or a machine that
-//! cannot run it; of `boot` the guest's own.
+//! cannot run it, 7 when what is to be said cannot be written, 141 when its reader has gone away; `boot` has a table of its
+//! own.
 
 mod boot;
 mod check;
@@ -16,7 +17,7 @@ mod size;
 mod steps;
 mod zoo;
 
-use std::io::{Write, stderr, stdout};
+use std::io::{ErrorKind, Write, stderr, stdout};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -55,16 +56,23 @@ enum Command {
 
 /// Nothing can be shown: wrong usage, or a machine that cannot.
 const UNUSABLE: u8 = 2;
+/// The host lacks something, such as room on a disk.
+const HOST: u8 = 7;
+/// Whoever read what is said has gone away: as if SIGPIPE had ended the program.
+const READER_GONE: u8 = 141;
 
 /// Runs the command of the process's arguments.
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let level = match &arguments.command {
-        Some(Command::Boot(boot)) => boot.log_level(),
-        _ => LevelFilter::Error,
+        Some(Command::Boot(_)) => None,
+        _ => Some(LevelFilter::Error),
     };
-    messages::init(level);
+    // A run of a guest has messages that wait for nobody.
+    if let Some(level) = level {
+        messages::init(level, None);
+    }
     // Without a command the arguments are the demonstration's.
     match arguments.command {
         Some(Command::Demo(demo)) => demo::run(&demo),
@@ -84,9 +92,13 @@ fn complain(message: impl std::fmt::Display) {
     let _read = writeln!(stderr(), "afterimage: {message}");
 }
 
-/// What was asked for, on standard output. A reader that went away ends the program, as it ends any filter.
+/// What was asked for, on standard output. A reader that went away ends the program, as it ends any filter; so does a disk
+/// that is full.
 fn say(text: impl std::fmt::Display) {
-    if writeln!(stdout(), "{text}").is_err() {
-        std::process::exit(i32::from(UNUSABLE));
+    let Err(error) = writeln!(stdout(), "{text}") else { return };
+    let is_gone = error.kind() == ErrorKind::BrokenPipe;
+    if !is_gone {
+        complain(format_args!("standard output cannot be written: {error}"));
     }
+    std::process::exit(i32::from(if is_gone { READER_GONE } else { HOST }));
 }

@@ -10,3 +10,4 @@ pub mod command;
 pub mod demo;
 pub mod kvm;
 pub mod machine;
+pub mod spool;

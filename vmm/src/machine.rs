@@ -1,7 +1,7 @@
 //! The machine around a guest that somebody else wrote: processors, a PCI bus with devices, serial port, debug exit.
 //!
 //! Invariant: the guest runs from [`Machine::run`]'s beginning to its end and not beyond it: when it returns, every
-//! thread of the machine has ended. Whatever the guest does is an access for the [`board`] or an [`Ending`].
+//! thread of the machine has ended, or is named. Whatever the guest does is an access for the [`board`] or an [`Ending`].
 //!
 //! Read in this order: [`options`] (what a machine can have), [`board`] (who answers which access), [`remapping`],
 //! [`interrupts`], [`acpi`] (what the guest is told of all this), [`ending`], [`console`].
@@ -13,10 +13,11 @@ pub mod ending;
 pub mod interrupts;
 pub mod options;
 pub mod remapping;
+mod threads;
 
 use std::io;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use iommu::vtd::Vtd;
@@ -25,11 +26,14 @@ use thiserror::Error;
 
 use crate::boot::{self, BootError, Payload};
 use crate::kvm::vm::IoApicPins;
-use crate::kvm::{Count, Processor, ProcessorError, System, SystemError, VcpuId, Vm, VmError};
+use crate::kvm::{
+    Count, Processor, ProcessorError, ProcessorReport, System, SystemError, VcpuId, Vm, VmError,
+};
 use board::{Board, BoardError};
 use console::{Console, Round};
 use ending::{End, Ending};
 use options::MachineOptions;
+use threads::Threads;
 
 /// Why a machine could not be built.
 #[derive(Debug, Error)]
@@ -69,6 +73,17 @@ pub struct Machine {
     end: Arc<End>,
 }
 
+/// How a run went.
+#[derive(Debug)]
+pub struct Run {
+    /// How it ended.
+    pub ending: Ending,
+    /// Where the processors were, if the ending asks for it.
+    pub places: Vec<(VcpuId, ProcessorReport)>,
+    /// Threads that did not end with the machine, which is a mistake of ours.
+    pub behind: Vec<String>,
+}
+
 impl Machine {
     /// Builds the machine and loads `payload`; its serial port writes to `output`.
     ///
@@ -104,58 +119,65 @@ impl Machine {
     ///
     /// # Errors
     /// [`MachineError::Host`] if there is no thread or no event left for it.
-    pub fn run(self, console: Console, round: Option<Round<'_>>) -> Result<Ending, MachineError> {
+    pub fn run(self, console: Console, mut round: Round<'_>) -> Result<Run, MachineError> {
         let Self { processors, board, end } = self;
-        let mut threads = Vec::new();
-        let late = board.lateness().into_iter();
-        let late = late.map(|every| look_after_late(every, Arc::clone(&board), Arc::clone(&end)));
-        let starts = processors.into_iter().map(|it| start(it, Arc::clone(&board), Arc::clone(&end)));
-        for started in starts.chain(late) {
-            match started {
-                Ok(thread) => threads.push(thread),
-                Err(source) => {
-                    end.finish(Ending::Left);
-                    join(threads);
-                    return Err(MachineError::Host { what: "a thread", source });
-                }
-            }
-        }
-        let watched = console.watch(&board, &end, round);
+        let mut threads = Threads::new(&end);
+        let started = start(&mut threads, processors, &board, &end);
+        let watched = started.and_then(|()| {
+            console
+                .watch(&board, &end, &mut round)
+                .map_err(|source| MachineError::Host { what: "events", source })
+        });
         end.finish(Ending::Left);
-        join(threads);
-        watched.map_err(|source| MachineError::Host { what: "events", source })?;
-        Ok(end.take())
+        let left = threads.join();
+        watched?;
+        let places = left.results.into_iter().flatten().collect();
+        Ok(Run { ending: end.take(), places, behind: left.behind })
     }
 }
 
 /// As many as the I/O APIC of the devices has.
 const IO_APIC_PINS: IoApicPins = IoApicPins(devices::io_apic::PINS);
 
-fn start(mut processor: Processor, board: Arc<Board>, end: Arc<End>) -> io::Result<JoinHandle<()>> {
-    let name = processor.handle().id().to_string();
-    thread::Builder::new().name(name).spawn(move || {
-        if let Err(error) = processor.run(|access| board.serve(access)) {
-            end.finish(Ending::Broken(error));
-        }
-    })
-}
+/// Where a processor was, of those that were asked.
+type Place = Option<(VcpuId, ProcessorReport)>;
 
-/// Lets the devices that are late answer, and the unit give up those that never do, on a thread of its own: a whole queue may wait for them, and the console must
-/// see meanwhile that the guest's time is over.
-fn look_after_late(every: Duration, board: Arc<Board>, end: Arc<End>) -> io::Result<JoinHandle<()>> {
-    thread::Builder::new().name("late devices".to_owned()).spawn(move || {
-        while !end.is_over() {
-            board.look_after_late();
-            thread::sleep(every);
-        }
-    })
-}
-
-fn join(threads: Vec<JoinHandle<()>>) {
-    for thread in threads {
-        // Its panic, if any, has been printed by its own thread.
-        let _ended = thread.join();
+fn start(
+    threads: &mut Threads<Place>,
+    processors: Vec<Processor>,
+    board: &Arc<Board>,
+    end: &Arc<End>,
+) -> Result<(), MachineError> {
+    let refused = |source| MachineError::Host { what: "a thread", source };
+    for processor in processors {
+        let (board, end) = (Arc::clone(board), Arc::clone(end));
+        let name = processor.handle().id().to_string();
+        threads.start(name, move || run_processor(processor, &board, &end)).map_err(refused)?;
     }
+    if let Some(every) = board.lateness() {
+        let (board, end) = (Arc::clone(board), Arc::clone(end));
+        threads
+            .start("late devices".to_owned(), move || look_after_late(every, &board, &end))
+            .map_err(refused)?;
+    }
+    Ok(())
+}
+
+fn run_processor(mut processor: Processor, board: &Board, end: &End) -> Place {
+    if let Err(error) = processor.run(|access| board.serve(access)) {
+        end.finish(Ending::Broken(error));
+    }
+    end.asks_where().then(|| (processor.handle().id(), processor.report("stopped".to_owned())))
+}
+
+/// Lets the devices that are late answer, and the unit give up those that never do, on a thread of its own: a whole queue
+/// may wait for them, and the console must see meanwhile that the guest's time is over.
+fn look_after_late(every: Duration, board: &Board, end: &End) -> Place {
+    while !end.is_over() {
+        board.look_after_late();
+        thread::sleep(every);
+    }
+    None
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ struct Driver {
 
 fn driver() -> Driver {
     let config = PciEngine::config(PciEngineOptions::default());
-    drive(Rig::new(config, |endpoint, _| PciEngine::start(endpoint).expect("the host has a thread")))
+    drive(Rig::new(config, |endpoint, _| PciEngine::start(endpoint, |_| {}).expect("the host has a thread")))
 }
 
 fn drive(rig: Rig<PciEngine>) -> Driver {

@@ -102,7 +102,7 @@ fn attach_all(bus: &mut PciBus, memory: &Arc<PhysicalMemory>) -> Result<(), Fail
         Ok::<_, BusFull>(IommuTestdev::new(endpoint, Arc::clone(memory)))
     })?;
     let config = PciEngine::config(PciEngineOptions::default());
-    bus.attach(config, |endpoint| PciEngine::start(endpoint).map_err(|_| Failed))?;
+    bus.attach(config, |endpoint| PciEngine::start(endpoint, |_| {}).map_err(|_| Failed))?;
     Ok(())
 }
 

@@ -1,19 +1,18 @@
 //! `afterimage boot`: a guest that somebody else wrote, in a machine of its own.
 //!
-//! Invariant: the exit status is the guest's own if it gave one; 0 if it restarted the machine, powered it off, or the user left, 124 if
-//! its time was over, 2 if it was never started, 3 if it broke down, 4 if a stale use was to end it and one happened.
+//! Invariant: what is asked for here is what [`run`] does; how a run ended is its exit status ([`status`]).
 
 mod device;
 mod guest;
 mod reports;
+mod run;
 mod screen;
+mod status;
 mod unit;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 use guest_images::Guest;
@@ -25,15 +24,14 @@ use log::LevelFilter;
 use reports::{Format, Reports, Severity};
 use screen::Screen;
 
-use super::{UNUSABLE, complain, size};
+use super::size;
 use crate::boot::{File, Payload};
-use crate::machine::console::Console;
-use crate::machine::ending::Ending;
 use crate::machine::options::{DeviceKind, IommuKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions};
-use crate::machine::{Machine, MachineError};
+pub(super) use run::run;
 
 /// What can be booted, and in what.
 #[derive(Debug, Args)]
+#[command(after_help = status::TABLE)]
 #[command(group(ArgGroup::new("what").args(["kernel", "guest"]).required(true)))]
 pub(super) struct BootArguments {
     /// The image: Multiboot 1 (ELF of 32 or 64 bits), an ELF file with a PVH note, or a Linux bzImage
@@ -66,23 +64,23 @@ pub(super) struct BootArguments {
     /// How uses of stale translations are reported on standard error
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
     stale_report: Format,
-    /// The first stale use ends the guest, with exit status 4
+    /// Where else, as one object a line: a file, or a descriptor that is open already
+    #[arg(long, value_name = "FILE|fd:N")]
+    stale_report_file: Option<String>,
+    /// The first stale use ends the guest
     #[arg(long)]
     stale_fatal: bool,
     /// The most seconds that the guest may take
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<f64>,
+    /// What a guest's word at the debug exit means
+    #[arg(long, value_name = "WHOSE", value_enum, default_value = "verdict")]
+    exit_code: status::ExitCode,
     /// What is told on standard error while it runs
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     log: LevelFilter,
 }
 
-/// The guest broke down.
-const BROKE_DOWN: u8 = 3;
-/// A stale use ended it. The guest's own statuses are odd.
-const STALE_USE: u8 = 4;
-/// Its time was over; the status that timeout(1) uses.
-const TIMED_OUT: u8 = 124;
 /// Larger files are no images.
 const MOST_FILE_BYTES: u64 = MAX_MEMORY_BYTES;
 /// A year is enough for anybody, and fits every clock.
@@ -142,12 +140,28 @@ impl BootArguments {
     /// What nobody wants to know of is not watched for.
     fn watched_iommu(&self) -> Result<IommuKind, String> {
         Ok(match self.iommu()? {
-            IommuKind::Vtd(mut unit) if self.stale_report == Format::Off && !self.stale_fatal => {
+            IommuKind::Vtd(mut unit) if !self.is_watched() => {
                 unit.vtd.stale.watching = Watching::Off;
                 IommuKind::Vtd(unit)
             }
             other => other,
         })
+    }
+
+    fn is_watched(&self) -> bool {
+        self.stale_report != Format::Off || self.stale_fatal || self.stale_report_file.is_some()
+    }
+
+    /// The file for tools, open, and what it is called.
+    fn report_file(&self) -> Result<Option<(String, fs::File)>, String> {
+        let Some(name) = &self.stale_report_file else { return Ok(None) };
+        let opened = match name.strip_prefix("fd:").map(str::parse::<u16>) {
+            None => fs::File::create(name),
+            Some(Ok(number)) => fs::File::options().append(true).open(format!("/proc/self/fd/{number}")),
+            Some(Err(_)) => return Err(format!("--stale-report-file {name}: give fd:N, such as fd:3")),
+        };
+        let file = opened.map_err(|error| format!("cannot write {name}: {error}"))?;
+        Ok(Some((name.clone(), file)))
     }
 
     fn reports(&self, unit: Arc<Vtd>, screen: Arc<Screen>) -> Reports {
@@ -167,54 +181,4 @@ fn read(path: &Path) -> Result<File, String> {
     }
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     Ok(File { name, bytes: fs::read(path).map_err(cannot)? })
-}
-
-/// Boots, and gives the exit status.
-pub(super) fn run(arguments: &BootArguments) -> ExitCode {
-    let screen = Screen::of_process();
-    let started = start(arguments, &screen);
-    match started.and_then(|machine| watch(machine, arguments, screen).map_err(|error| error.to_string())) {
-        Ok(status) => status.into(),
-        Err(message) => {
-            complain(message);
-            UNUSABLE.into()
-        }
-    }
-}
-
-fn start(arguments: &BootArguments, screen: &Arc<Screen>) -> Result<Machine, String> {
-    let (options, payload) = (arguments.options()?, arguments.payload()?);
-    Machine::new(&options, &payload, screen.guest_side()).map_err(|error| error.to_string())
-}
-
-/// Runs the guest to its end, reports the stale uses of the unit, if there is one, and gives the exit status.
-fn watch(machine: Machine, arguments: &BootArguments, screen: Arc<Screen>) -> Result<u8, MachineError> {
-    let console = Console { timeout: arguments.timeout.map(Duration::from_secs_f64) };
-    let is_watched = |unit: &Arc<Vtd>| unit.options().stale.watching != Watching::Off;
-    let Some(unit) = machine.unit().filter(is_watched) else { return machine.run(console, None).map(status) };
-    let mut reports = arguments.reports(unit, screen);
-    let ending = reports.watching(|round| machine.run(console, Some(round)))?;
-    let ended_by_itself = ending.is_of_guest();
-    let own = status(ending);
-    if reports.conclude(ended_by_itself) {
-        complain("the guest ends with its first stale use");
-        return Ok(STALE_USE);
-    }
-    Ok(own)
-}
-
-fn status(ending: Ending) -> u8 {
-    match ending {
-        Ending::Exit(status) => status,
-        Ending::Reset | Ending::PoweredOff | Ending::Left => 0,
-        Ending::StaleUse => STALE_USE,
-        Ending::TimedOut => {
-            complain("the guest's time is over");
-            TIMED_OUT
-        }
-        Ending::Broken(error) => {
-            complain(error);
-            BROKE_DOWN
-        }
-    }
 }

@@ -7,6 +7,8 @@ mod entry;
 mod error;
 
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use mmu::memory::PhysicalMemory;
@@ -67,6 +69,8 @@ pub struct Processor {
 enum Left {
     Served,
     Interrupted,
+    /// KVM has no room or no thread at the moment.
+    Refused,
     Unexpected(String),
     Failed(kvm_ioctls::Error),
 }
@@ -102,10 +106,16 @@ impl Processor {
     /// # Errors
     /// [`ProcessorError::Guest`] if the guest cannot go on, [`ProcessorError::Run`] if KVM_RUN itself fails.
     pub fn run(&mut self, mut serve: impl FnMut(Access<'_>)) -> Result<(), ProcessorError> {
+        let mut refusals = Refusals::default();
         while !self.handle.is_stopping() {
-            match self.enter(&mut serve) {
+            let left = self.enter(&mut serve);
+            if !matches!(left, Left::Refused) {
+                refusals = Refusals::default();
+            }
+            match left {
                 Left::Served | Left::Interrupted => {}
-                Left::Unexpected(what) => return Err(self.report(what)),
+                Left::Refused => refusals.rest(self.id),
+                Left::Unexpected(what) => return Err(self.broken(what)),
                 Left::Failed(source) => return Err(ProcessorError::Run { vcpu: self.id, source }),
             }
         }
@@ -128,9 +138,38 @@ impl Processor {
         left
     }
 
-    fn report(&self, what: String) -> ProcessorError {
-        let report = Report::collect(&self.fd, &self.memory, what);
-        ProcessorError::Guest { vcpu: self.id, report: Box::new(report) }
+    /// Where it is, outside the guest, and that it `is` so.
+    #[must_use]
+    pub fn report(&self, is: String) -> Report {
+        Report::collect(&self.fd, &self.memory, is)
+    }
+
+    fn broken(&self, what: String) -> ProcessorError {
+        ProcessorError::Guest { vcpu: self.id, report: Box::new(self.report(what)) }
+    }
+}
+
+/// EAGAIN in a row.
+#[derive(Default)]
+struct Refusals(u32);
+
+impl Refusals {
+    /// As many as a processor may meet without anything being wrong.
+    const FEW: u32 = 100;
+    const REST: Duration = Duration::from_millis(10);
+
+    /// One more. From many on, the host gets time, and its user a line.
+    fn rest(&mut self, vcpu: VcpuId) {
+        self.0 = self.0.saturating_add(1);
+        if self.0 == Self::FEW {
+            log::warn!(
+                "{vcpu}: KVM_RUN answers EAGAIN again and again: the host lacks something that KVM needs, perhaps a \
+                 thread or memory; look at `ulimit -u`, the limits of the control group, and the kernel's log"
+            );
+        }
+        if self.0 >= Self::FEW {
+            thread::sleep(Self::REST);
+        }
     }
 }
 
@@ -148,7 +187,9 @@ impl Left {
                 return Self::Unexpected("KVM cannot emulate an instruction".to_owned());
             }
             Ok(other) => return Self::Unexpected(format!("unhandled exit: {other:?}")),
-            Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => return Self::Interrupted,
+            Err(error) if error.errno() == libc::EINTR => return Self::Interrupted,
+            // A processor that waits for its start, once for each signal; or a host that cannot.
+            Err(error) if error.errno() == libc::EAGAIN => return Self::Refused,
             Err(error) => return Self::Failed(error),
         };
         serve(access);

@@ -110,7 +110,7 @@ impl Board {
         bus.attach(BridgeFunction::config(), |_| Ok::<_, BusFull>(Arc::new(BridgeFunction)))?;
         let mut sources = Vec::new();
         for device in &options.devices {
-            sources.push(attach(&mut bus, *device, vm.memory())?);
+            sources.push(attach(&mut bus, *device, vm.memory(), Arc::clone(&end))?);
         }
         let unit = unit.map(UnitRegisters);
         let late = late(unit.as_ref(), options.iommu, sources);
@@ -186,7 +186,7 @@ impl Board {
             (RESET_PORT, Some(Width::Byte)) if value & RESET_BIT != 0 => self.end.finish(Ending::Reset),
             (KEYBOARD_PORT, Some(Width::Byte)) if value == KEYBOARD_RESET => self.end.finish(Ending::Reset),
             (SLEEP_PORT, Some(Width::Byte)) if value == POWER_OFF => self.end.finish(Ending::PoweredOff),
-            (debug_exit::PORT, Some(_)) => self.end.finish(Ending::Exit(debug_exit::status(value))),
+            (debug_exit::PORT, Some(_)) => self.end.finish(Ending::Exit(debug_exit::value(value))),
             (host_bridge::ADDRESS_PORT..=host_bridge::LAST_PORT, Some(width)) => {
                 self.bridge.write_port(port, width, value);
             }
@@ -291,6 +291,7 @@ fn attach(
     bus: &mut PciBus,
     device: DeviceKind,
     memory: &Arc<PhysicalMemory>,
+    end: Arc<End>,
 ) -> Result<SourceId, BoardError> {
     let source = match device {
         DeviceKind::Edu(options) => bus.attach(Edu::config(), |endpoint| Ok(Edu::new(endpoint, options))),
@@ -298,7 +299,8 @@ fn attach(
             bus.attach(IommuTestdev::config(), |endpoint| Ok(IommuTestdev::new(endpoint, Arc::clone(memory))))
         }
         DeviceKind::DmaEngine(options) => bus.attach(PciEngine::config(options), |endpoint| {
-            PciEngine::start(endpoint).map_err(BoardError::Thread)
+            let alarm = move |name: &str| end.finish(Ending::ThreadPanicked(name.to_owned()));
+            PciEngine::start(endpoint, alarm).map_err(BoardError::Thread)
         }),
     }?;
     log::info!("{source}: {device:?}");

@@ -1,79 +1,98 @@
-//! The user's side of the serial port: standard input, and how long all may take.
+//! The user's side of the serial port: standard input, signals, and how long all may take.
 //!
-//! Invariant: input that the guest has not taken is kept here and nothing more is read; the terminal is as it was when
-//! the console is gone.
+//! Invariant: input that the guest has not taken is kept here, and no more of it than [`MOST_KEPT`]; the terminal is as it
+//! was when the console is gone. The end comes whatever anybody reads or writes.
 
+mod input;
 mod keys;
+mod signals;
+mod terminal;
 
-use std::fs::File;
-use std::io::{self, IsTerminal, Read, stdin};
+use std::io;
+use std::mem;
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
 use event_manager::{EventManager, EventOps, EventSet, Events, MutEventSubscriber, SubscriberOps};
-use vmm_sys_util::terminal::Terminal;
 
 use super::board::Board;
 use super::ending::{End, Ending};
+use input::{Input, Waiting};
 use keys::{Key, Keys};
+pub use signals::Signals;
+use terminal::RawTerminal;
 
 /// How often kept input is offered again.
 const RETRY: Duration = Duration::from_millis(10);
+/// Bytes of input that are kept at most.
+const MOST_KEPT: usize = 1 << 12;
 
-/// Where input comes from, and how long it may take.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+/// What ends a run from outside.
+#[derive(Debug, Default)]
 pub struct Console {
     /// The guest's time.
     pub timeout: Option<Duration>,
+    /// Signals that end it.
+    pub signals: Signals,
 }
 
 /// What is done again and again while the guest runs.
 pub struct Round<'user> {
     /// How often, at least.
     pub every: Duration,
-    /// Does it, and may end the guest.
-    pub act: &'user mut dyn FnMut() -> ControlFlow<Ending>,
+    /// Does it, and may end the guest; is given texts for the user, such as the help.
+    pub act: &'user mut dyn FnMut(&[String]) -> ControlFlow<Ending>,
 }
 
 /// What the event manager calls.
 struct Watcher<'machine> {
-    /// Standard input, without the buffer that the standard library keeps.
-    input: Option<File>,
+    input: Input,
     keys: Keys,
     kept: Vec<u8>,
+    /// Whether the event manager tells of input.
+    is_watched: bool,
+    notes: Vec<String>,
     board: &'machine Board,
     end: &'machine End,
 }
 
 impl Console {
-    /// Passes input to the board, and makes rounds if there are any, until the end has come.
-    pub(super) fn watch(self, board: &Board, end: &End, mut round: Option<Round<'_>>) -> io::Result<()> {
+    /// Passes input to the board, and makes rounds, until the end has come.
+    pub(super) fn watch(self, board: &Board, end: &End, round: &mut Round<'_>) -> io::Result<()> {
         let begun = Instant::now();
-        let raw = RawTerminal::enter();
-        let keys = Keys::new(raw.is_some());
-        let input = stdin().as_fd().try_clone_to_owned().ok().map(File::from);
-        let watcher = Watcher { input, keys, kept: Vec::new(), board, end };
+        let terminal = RawTerminal::enter();
+        let watcher = Watcher::new(terminal.is_some(), board, end);
         let other = |error: event_manager::Error| io::Error::other(format!("{error:?}"));
         let mut events = EventManager::new().map_err(other)?;
         let id = events.add_subscriber(watcher);
         while !end.is_over() {
             let watcher = events.subscriber_mut(id).map_err(other)?;
             let wait = watcher.offer_again();
-            let left = self.timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
-            if left == Some(Duration::ZERO) {
-                end.finish(Ending::TimedOut);
-            }
-            if let Some(round) = &mut round
-                && let ControlFlow::Break(ending) = (round.act)()
-            {
+            let notes = mem::take(&mut watcher.notes);
+            let read_again = watcher.read_again();
+            board.serial().look();
+            if let ControlFlow::Break(ending) = (round.act)(&notes) {
                 end.finish(ending);
             }
-            let every = round.as_ref().map(|round| round.every);
-            let wait = [wait, left, every].into_iter().flatten().min();
+            let left = self.timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
+            if let Some(ending) = self.ending(left) {
+                end.finish(ending);
+            }
+            if let Some(file) = read_again {
+                let input = Events::new_raw(file, EventSet::IN);
+                events.event_ops(id).and_then(|mut ops| ops.add(input)).map_err(other)?;
+            }
+            let wait = [wait, left, Some(round.every)].into_iter().flatten().min();
             events.run_with_timeout(milliseconds(wait)).map_err(other)?;
         }
         Ok(())
+    }
+
+    /// How the guest ends, whose time is `left`, if it is to.
+    fn ending(&self, left: Option<Duration>) -> Option<Ending> {
+        let is_over = (left == Some(Duration::ZERO)).then_some(Ending::TimedOut);
+        is_over.or_else(|| self.signals.received().map(Ending::Signal))
     }
 }
 
@@ -82,44 +101,78 @@ fn milliseconds(wait: Option<Duration>) -> i32 {
     wait.map_or(-1, |wait| i32::try_from(wait.as_millis()).map_or(i32::MAX, |wait| wait.saturating_add(1)))
 }
 
-impl Watcher<'_> {
-    /// When to come back, if input is still kept.
-    fn offer_again(&mut self) -> Option<Duration> {
-        let taken = self.board.serial().offer(&self.kept);
-        self.kept.drain(..taken);
-        (!self.kept.is_empty()).then_some(RETRY)
+impl<'machine> Watcher<'machine> {
+    fn new(is_terminal: bool, board: &'machine Board, end: &'machine End) -> Self {
+        let notes = if is_terminal { vec![keys::HINT.to_owned()] } else { Vec::new() };
+        Self {
+            input: Input::open(),
+            keys: Keys::new(is_terminal),
+            kept: Vec::new(),
+            is_watched: false,
+            notes,
+            board,
+            end,
+        }
     }
 
-    fn read(&mut self, ops: &mut EventOps<'_>) {
+    /// When to come back, if input is still kept or a file may have more.
+    fn offer_again(&mut self) -> Option<Duration> {
+        if self.kept.is_empty() && self.input.waiting() == Waiting::Never {
+            self.read();
+        }
+        let taken = self.board.serial().offer(&self.kept);
+        self.kept.drain(..taken);
+        let is_unfinished = !self.kept.is_empty() || self.input.waiting() == Waiting::Never;
+        is_unfinished.then_some(RETRY)
+    }
+
+    /// Takes what there is. Whoever has a terminal can leave however much the guest has not read.
+    fn read(&mut self) {
         let mut buffer = [0; 64];
-        let Some(input) = &mut self.input else { return };
-        match input.read(&mut buffer) {
-            Ok(0) | Err(_) => {
-                let gone = Events::new(&*input, EventSet::IN);
-                if let Err(error) = ops.remove(gone) {
-                    log::debug!("standard input is over: {error:?}");
-                }
-                self.input = None;
-            }
-            Ok(len) => {
-                for byte in &buffer[..len] {
-                    match self.keys.press(*byte) {
-                        Key::Nothing => {}
-                        Key::Byte(byte) => self.kept.push(byte),
-                        Key::Leave => self.end.finish(Ending::Left),
-                    }
-                }
+        let read = self.input.read(&mut buffer);
+        for byte in &buffer[..read] {
+            match self.keys.press(*byte) {
+                Key::Nothing => {}
+                Key::Byte(byte) if self.kept.len() < MOST_KEPT => self.kept.push(byte),
+                Key::Byte(_) => log::debug!("a key is lost: the guest does not read"),
+                Key::Help => self.notes.push(keys::HELP.to_owned()),
+                Key::Leave => self.end.finish(Ending::Left),
             }
         }
+        if self.input.waiting() == Waiting::Over {
+            self.board.serial().hang_up();
+        }
+    }
+
+    /// The file whose input nobody waits for because the guest had no place for it, if the guest has taken all: it is
+    /// waited for from now on.
+    fn read_again(&mut self) -> Option<RawFd> {
+        let is_free = !self.is_watched && self.kept.is_empty();
+        let file = self.input.file().filter(|_| is_free && self.input.waiting() == Waiting::ForMore)?;
+        self.is_watched = true;
+        Some(file.as_raw_fd())
+    }
+
+    /// Of a terminal every key is looked at; others wait until the guest has taken what they gave.
+    fn is_full(&self) -> bool {
+        self.keys == Keys::Plain && !self.kept.is_empty()
     }
 }
 
 impl MutEventSubscriber for Watcher<'_> {
     fn process(&mut self, events: Events, ops: &mut EventOps<'_>) {
-        let is_input = self.input.as_ref().is_some_and(|input| input.as_raw_fd() == events.fd());
-        // The end is seen by the loop itself. What is kept goes first.
-        if is_input && self.kept.is_empty() {
-            self.read(ops);
+        // The end is seen by the loop itself.
+        if self.input.file().is_none_or(|file| file.as_raw_fd() != events.fd()) {
+            return;
+        }
+        self.read();
+        let taken = self.board.serial().offer(&self.kept);
+        self.kept.drain(..taken);
+        if self.is_full() || self.input.waiting() == Waiting::Over {
+            self.is_watched = false;
+            if let Err(error) = ops.remove(Events::new_raw(events.fd(), EventSet::IN)) {
+                log::debug!("standard input is not waited for: {error:?}");
+            }
         }
     }
 
@@ -127,28 +180,11 @@ impl MutEventSubscriber for Watcher<'_> {
         if let Err(error) = ops.add(Events::new(self.end.wake(), EventSet::IN)) {
             log::warn!("nothing will tell of the end: {error:?}");
         }
-        let Some(input) = &self.input else { return };
-        if let Err(error) = ops.add(Events::new(input, EventSet::IN)) {
-            log::debug!("standard input is no terminal and no pipe, so the guest gets none: {error:?}");
-            self.input = None;
-        }
-    }
-}
-
-/// While it lives, the terminal passes every key on as it is pressed.
-struct RawTerminal;
-
-impl RawTerminal {
-    fn enter() -> Option<Self> {
-        let is_raw = stdin().is_terminal() && stdin().lock().set_raw_mode().is_ok();
-        is_raw.then_some(Self)
-    }
-}
-
-impl Drop for RawTerminal {
-    fn drop(&mut self) {
-        if let Err(error) = stdin().lock().set_canon_mode() {
-            log::warn!("the terminal stays raw ({error}); `stty sane` mends it");
+        let Some(file) = self.input.file() else { return };
+        match ops.add(Events::new(file, EventSet::IN)) {
+            Ok(()) => self.is_watched = true,
+            // No terminal and no pipe: a file, which never lets anybody wait.
+            Err(_) => self.input.never_waits(),
         }
     }
 }

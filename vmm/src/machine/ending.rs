@@ -15,8 +15,8 @@ use crate::kvm::{ProcessorError, VcpuHandle};
 /// How a guest ended.
 #[derive(Debug)]
 pub enum Ending {
-    /// It wrote to the debug exit; the status that stands for what it wrote.
-    Exit(u8),
+    /// It wrote this to the debug exit.
+    Exit(u32),
     /// It restarted the machine, which counts as its end.
     Reset,
     /// It powered the machine off.
@@ -29,6 +29,17 @@ pub enum Ending {
     TimedOut,
     /// It cannot go on.
     Broken(ProcessorError),
+    /// The program was told to end by this signal.
+    Signal(i32),
+    /// What it says, or what is said of it, cannot be written any more.
+    Unheard {
+        /// Where to.
+        file: String,
+        /// Why.
+        reason: io::ErrorKind,
+    },
+    /// A thread of this program, called so, panicked: a mistake of ours.
+    ThreadPanicked(String),
 }
 
 impl Ending {
@@ -37,7 +48,30 @@ impl Ending {
     pub const fn is_of_guest(&self) -> bool {
         match self {
             Self::Exit(_) | Self::Reset | Self::PoweredOff => true,
-            Self::Left | Self::StaleUse | Self::TimedOut | Self::Broken(_) => false,
+            Self::Left
+            | Self::StaleUse
+            | Self::TimedOut
+            | Self::Broken(_)
+            | Self::Signal(_)
+            | Self::Unheard { .. }
+            | Self::ThreadPanicked(_) => false,
+        }
+    }
+
+    /// Whether somebody wants to know where the processors were: perhaps the guest hangs.
+    #[must_use]
+    pub const fn asks_where(&self) -> bool {
+        match self {
+            Self::TimedOut => true,
+            Self::Signal(signal) => *signal == libc::SIGQUIT,
+            Self::Exit(_)
+            | Self::Reset
+            | Self::PoweredOff
+            | Self::Left
+            | Self::StaleUse
+            | Self::Broken(_)
+            | Self::Unheard { .. }
+            | Self::ThreadPanicked(_) => false,
         }
     }
 }
@@ -89,6 +123,12 @@ impl End {
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.state.lock().ending.is_some()
+    }
+
+    /// Whether it has come, and somebody wants to know where the processors were.
+    #[must_use]
+    pub fn asks_where(&self) -> bool {
+        self.state.lock().ending.as_ref().is_some_and(Ending::asks_where)
     }
 
     /// Readable from the end on.

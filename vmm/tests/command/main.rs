@@ -1,6 +1,7 @@
 //! The command line, as its users meet it. Without /dev/kvm, tests that need it say "skipped: ..." and pass.
 
 mod boot;
+mod ending;
 mod guests;
 mod limits;
 mod minimize;

@@ -117,7 +117,7 @@ fn machine() -> Machine {
             Arc::new(Gated { direct, gate })
         },
         PciEngine::config(PciEngineOptions::default()),
-        |endpoint, _| PciEngine::start(endpoint).expect("the host has a thread"),
+        |endpoint, _| PciEngine::start(endpoint, |_| {}).expect("the host has a thread"),
     );
     Machine { let_in, arrived, driver: drive(rig) }
 }

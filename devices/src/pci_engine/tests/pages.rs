@@ -74,7 +74,7 @@ pub(super) fn machine() -> Machine {
             Arc::new(Remapped::new(Arc::clone(unit), 16))
         },
         PciEngine::config(PciEngineOptions::default()),
-        |endpoint, _| PciEngine::start(endpoint).expect("the host has a thread"),
+        |endpoint, _| PciEngine::start(endpoint, |_| {}).expect("the host has a thread"),
     );
     let unit = Arc::clone(made.get().expect("made with the rig"));
     write_tables(&rig.memory);

@@ -1,7 +1,8 @@
 //! The reports of stale uses, and of devices that do not answer, while a guest runs and when it has ended.
 //!
 //! Invariant: what the unit noticed is printed soon after, and all of it before the summary; the summary counts also
-//! what was too much to print. A report waits a moment for the guest to end its line, and no longer.
+//! what was too much to print, of each kind for itself. A report waits a moment for the guest to end its line, and no
+//! longer. A file of reports has every object at once, and nothing else.
 
 use std::fmt::Display;
 use std::ops::ControlFlow;
@@ -18,14 +19,11 @@ use iommu::vtd::{TimeOut, Vtd};
 use serde_json::json;
 
 use super::screen::Screen;
-use crate::machine::console::Round;
 use crate::machine::ending::Ending;
 
-/// How often the unit is asked.
-const EVERY: Duration = Duration::from_millis(20);
 /// How long a report waits for the end of the guest's line: a prompt has none.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// Reports that are printed at most: a guest must not fill a disk.
+/// Reports of a kind that are printed at most: a guest must not fill a disk.
 const MOST_PRINTED: u64 = 1000;
 
 /// Cached translations that are listed at most when the guest has ended.
@@ -42,14 +40,16 @@ pub(super) enum Format {
     Off,
 }
 
-impl Format {
-    fn text<T: Display>(self, report: &T, json: impl Fn(&T) -> String) -> String {
-        match self {
-            Self::Json => json(report),
-            Self::Text | Self::Off => report.to_string(),
-        }
-    }
+/// Kinds of reports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    ChangeInPlace,
+    Use,
+    Interrupt,
+    TimeOut,
 }
+
+const KINDS: usize = 4;
 
 /// What the first stale use does to the guest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,33 +69,18 @@ pub(super) struct Reports {
     pending: Vec<String>,
     /// Since when the oldest of them waits.
     waiting_since: Option<Instant>,
-    /// Those that are pending count.
-    printed: u64,
-    /// Devices that did not answer, as they were told.
-    time_outs: u64,
+    /// Of each kind; those that are pending count.
+    printed: [u64; KINDS],
 }
 
 impl Reports {
     /// Those of `unit`, of which none has been taken, on `screen`.
     pub(super) fn new(unit: Arc<Vtd>, format: Format, severity: Severity, screen: Arc<Screen>) -> Self {
-        Self {
-            unit,
-            format,
-            severity,
-            screen,
-            pending: Vec::new(),
-            waiting_since: None,
-            printed: 0,
-            time_outs: 0,
-        }
+        Self { unit, format, severity, screen, pending: Vec::new(), waiting_since: None, printed: [0; KINDS] }
     }
 
-    /// Lends itself to a machine that runs.
-    pub(super) fn watching<T>(&mut self, run: impl FnOnce(Round<'_>) -> T) -> T {
-        run(Round { every: EVERY, act: &mut || self.look() })
-    }
-
-    fn look(&mut self) -> ControlFlow<Ending> {
+    /// Tells what is new, and ends the guest if that is to.
+    pub(super) fn look(&mut self) -> ControlFlow<Ending> {
         self.take_new();
         if !self.has_to_wait() {
             self.print_pending();
@@ -106,19 +91,19 @@ impl Reports {
         }
     }
 
-    /// Prints the rest and the summary. Whether a stale use decides the exit status, however the guest ended. Of a guest
-    /// that was stopped nobody knows what it was about to invalidate.
-    pub(super) fn conclude(mut self, ended_by_itself: bool) -> bool {
+    /// Prints the rest and the summary. How many stale uses there were. Of a guest that was stopped nobody knows what it was
+    /// about to invalidate.
+    pub(super) fn conclude(mut self, ended_by_itself: bool) -> u64 {
         if ended_by_itself {
             self.unit.judge_the_rest();
         }
         self.take_new();
-        self.pending.extend(self.judged());
-        self.pending.extend(self.unused());
-        self.pending.extend(self.unwatched());
-        self.pending.push(self.summary());
+        self.tell_judged();
+        self.tell_unused();
+        self.tell_unwatched();
+        self.tell_summary();
         self.print_pending();
-        self.is_fatal()
+        self.count()
     }
 
     fn is_fatal(&self) -> bool {
@@ -131,27 +116,43 @@ impl Reports {
     }
 
     fn take_new(&mut self) {
-        let (uses, interrupts) = (self.unit.take_stale_uses(), self.unit.take_stale_interrupts());
-        let uses = uses.iter().map(|stale| self.format.text(stale, StaleUse::to_json));
-        let interrupts = interrupts.iter().map(|stale| self.format.text(stale, StaleInterrupt::to_json));
-        let changes = self.unit.take_changes_in_place();
-        let changes = changes.iter().map(|change| self.format.text(change, ChangedInPlace::to_json));
-        // What is too much is not even put into words.
-        let room = usize::try_from(MOST_PRINTED - self.printed).unwrap_or(usize::MAX);
-        let new: Vec<_> = changes.chain(uses).chain(interrupts).take(room).collect();
-        self.printed += new.len() as u64;
-        self.pending.extend(new);
-        self.take_time_outs();
+        let (changes, uses) = (self.unit.take_changes_in_place(), self.unit.take_stale_uses());
+        let (interrupts, time_outs) = (self.unit.take_stale_interrupts(), self.unit.take_time_outs());
+        self.tell_all(Kind::ChangeInPlace, &changes, ChangedInPlace::to_json);
+        self.tell_all(Kind::Use, &uses, StaleUse::to_json);
+        self.tell_all(Kind::Interrupt, &interrupts, StaleInterrupt::to_json);
+        // No stale uses, so nothing depends on them.
+        self.tell_all(Kind::TimeOut, &time_outs, TimeOut::to_json);
     }
 
-    /// No stale uses, so nothing depends on them.
-    fn take_time_outs(&mut self) {
-        let room = usize::try_from(MOST_PRINTED - self.time_outs).unwrap_or(usize::MAX);
-        let time_outs = self.unit.take_time_outs();
-        let new = time_outs.iter().map(|told| self.format.text(told, TimeOut::to_json)).take(room);
-        let new: Vec<_> = new.collect();
-        self.time_outs += new.len() as u64;
-        self.pending.extend(new);
+    fn tell_all<T: Display>(&mut self, kind: Kind, reports: &[T], json: impl Fn(&T) -> String) {
+        for report in reports {
+            let printed = &mut self.printed[kind as usize];
+            // What is too much is not even put into words.
+            if *printed == MOST_PRINTED {
+                return;
+            }
+            *printed += 1;
+            self.tell(|| report.to_string(), || json(report));
+        }
+    }
+
+    fn tell(&mut self, text: impl FnOnce() -> String, json: impl FnOnce() -> String) {
+        match (self.format, self.screen.has_file()) {
+            (Format::Off, false) => {}
+            (Format::Text, false) => self.pending.push(text()),
+            (Format::Json, false) => self.pending.push(json()),
+            (Format::Off, true) => self.screen.record(&json()),
+            (Format::Text, true) => {
+                self.screen.record(&json());
+                self.pending.push(text());
+            }
+            (Format::Json, true) => {
+                let json = json();
+                self.screen.record(&json);
+                self.pending.push(json);
+            }
+        }
     }
 
     fn has_to_wait(&mut self) -> bool {
@@ -164,72 +165,66 @@ impl Reports {
     fn print_pending(&mut self) {
         self.waiting_since = None;
         for text in self.pending.drain(..) {
-            if self.format != Format::Off {
-                self.screen.report(&text);
-            }
+            self.screen.report(&text);
         }
     }
 
     /// What is cached in vain. No stale use, so nothing depends on it.
-    fn unused(&self) -> Vec<String> {
+    fn tell_unused(&mut self) {
         let unused = self.unit.audit();
-        match self.format {
-            Format::Json => unused.iter().map(Unused::to_json).take(MOST_UNUSED).collect(),
-            Format::Text if !unused.is_empty() => vec![note(&unused)],
-            Format::Text | Format::Off => Vec::new(),
+        if unused.is_empty() {
+            return;
         }
+        let objects: Vec<_> = unused.iter().map(Unused::to_json).take(MOST_UNUSED).collect();
+        self.tell(|| note(&unused), || objects.join("\n"));
     }
 
     /// What became of the uses that did not count at once, if there were any.
-    fn judged(&self) -> Option<String> {
+    fn tell_judged(&mut self) {
         let Tally { kept, dropped, unjudged, open } = self.unit.tally();
         if kept == 0 {
-            return None;
+            return;
         }
-        if self.format == Format::Json {
-            let value = json!({
-                "event": "judged", "kept": kept, "dropped": dropped, "unjudged": unjudged, "open": open,
-            });
-            return Some(value.to_string());
-        }
+        let object = json!({
+            "event": "judged", "kept": kept, "dropped": dropped, "unjudged": unjudged, "open": open,
+        });
         let mut text = format!(
             "note: {kept} changed entries were used before their invalidation was complete; {dropped} were invalidated in time"
         );
         if open + unjudged > 0 {
             text += &format!(", of {} nobody can say", open + unjudged);
         }
-        Some(text)
+        self.tell(|| text, || object.to_string());
     }
 
     /// What the unit could not keep in mind.
-    fn unwatched(&self) -> Option<String> {
+    fn tell_unwatched(&mut self) {
         let count = self.unit.unwatched_count();
-        (count > 0).then(|| match self.format {
-            Format::Json => json!({ "event": "unwatched", "count": count }).to_string(),
-            Format::Text | Format::Off => format!(
-                "note: {count} cached translations were too many to keep in mind; if they were used when they were stale, \
-                 that was not noticed"
-            ),
-        })
+        if count == 0 {
+            return;
+        }
+        let text = format!(
+            "note: {count} cached translations were too many to keep in mind; if they were used when they were stale, \
+             that was not noticed"
+        );
+        self.tell(|| text, || json!({ "event": "unwatched", "count": count }).to_string());
     }
 
-    fn summary(&self) -> String {
+    fn tell_summary(&mut self) {
         let (uses, changes) = (self.unit.stale_use_count(), self.unit.change_in_place_count());
-        let (count, printed) = (self.count(), self.printed);
-        if self.format == Format::Json {
-            return json!({
-                "event": "stale-uses", "count": uses, "changes_in_place": changes, "printed": printed,
-            })
-            .to_string();
-        }
+        let told = [Kind::ChangeInPlace, Kind::Use, Kind::Interrupt];
+        let printed: u64 = told.iter().map(|kind| self.printed[*kind as usize]).sum();
         let mut text = if uses == 0 { "stale uses: none".to_owned() } else { format!("stale uses: {uses}") };
         if changes > 0 {
             text += &format!("; entries changed in place: {changes}");
         }
-        if printed < count {
+        if printed < self.count() {
             text += &format!(", of which {printed} are printed");
         }
-        text
+        let object = json!({
+            "event": "stale-uses", "count": uses, "changes_in_place": changes, "printed": printed,
+        });
+        self.tell(|| text, || object.to_string());
     }
 }
 

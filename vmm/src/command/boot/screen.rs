@@ -1,93 +1,141 @@
-//! What the user sees: the guest's serial line on standard output, and reports on standard error.
+//! What the user sees: the guest's serial line on standard output, and reports and messages on standard error.
 //!
-//! Invariant: the guest's bytes are passed on at once, since it may stop at any of them. Where both go to a terminal, no
-//! report begins inside a line, and no byte of the guest's comes inside a report.
+//! Invariant: the guest's bytes are passed on at once, since it may stop at any of them, and nobody waits for whoever
+//! reads. Where both go to one terminal or file, no report begins inside a line, and no byte of the guest's comes inside
+//! a report.
 
-use std::io::{self, IsTerminal, Write, stderr, stdout};
+use std::fs::File;
+use std::io::{self, Write, stderr, stdout};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use rustix::fs::fstat;
+
+use crate::machine::ending::Ending;
+use crate::spool::{Account, Patience, Spool};
 
 /// See the module.
-pub(super) struct Screen(Mutex<Inner>);
-
-/// The guest's side of it.
-pub(super) struct GuestSide(Arc<Screen>);
-
-struct Inner {
-    guest: Box<dyn Write + Send>,
-    reports: Box<dyn Write + Send>,
+pub(super) struct Screen {
+    guest: Spool,
+    reports: Spool,
     mingling: Mingling,
-    /// The guest has begun a line and not ended it.
-    is_line_open: bool,
+    /// For tools, and what it is called.
+    file: Option<(String, Spool)>,
 }
 
 /// Whether both sides meet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Mingling {
-    /// Files or pipes: whoever mixes them does so knowingly.
+    /// Different files or pipes: whoever mixes them does so knowingly.
     Apart,
-    /// On a terminal.
+    /// One terminal, file or pipe.
     Together,
 }
 
+/// For messages of the program, which are reports.
+pub(super) struct Messages(Spool);
+
+const GUEST: &str = "standard output";
+const REPORTS: &str = "standard error";
+
 impl Screen {
-    /// Standard output and standard error.
-    pub(super) fn of_process() -> Arc<Self> {
-        let meet = stdout().is_terminal() && stderr().is_terminal();
-        let mingling = if meet { Mingling::Together } else { Mingling::Apart };
-        Self::new(Box::new(stdout()), Box::new(stderr()), mingling)
+    /// Standard output and standard error, and a file for tools if there is one.
+    ///
+    /// # Errors
+    /// What the host says if it has no thread left.
+    pub(super) fn of_process(file: Option<(String, File)>) -> io::Result<Arc<Self>> {
+        let (guest, reports) = (File::from(stdout().as_fd().try_clone_to_owned()?), stderr());
+        let reports = File::from(reports.as_fd().try_clone_to_owned()?);
+        let mingling = if is_same(&guest, &reports) { Mingling::Together } else { Mingling::Apart };
+        let start = |(name, file)| Spool::start("report file", file).map(|spool| (name, spool));
+        let file = file.map(start).transpose()?;
+        Ok(Arc::new(Self { file, ..Self::new(guest, reports, mingling)? }))
     }
 
-    fn new(guest: Box<dyn Write + Send>, reports: Box<dyn Write + Send>, mingling: Mingling) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Inner { guest, reports, mingling, is_line_open: false })))
+    fn new(
+        guest: impl Write + Send + 'static,
+        reports: impl Write + Send + 'static,
+        mingling: Mingling,
+    ) -> io::Result<Self> {
+        let guest = Spool::start("output", guest)?;
+        let reports = match mingling {
+            Mingling::Together => guest.clone(),
+            Mingling::Apart => Spool::start("reports", reports)?,
+        };
+        Ok(Self { guest, reports, mingling, file: None })
     }
 
     /// For the machine's serial port.
-    pub(super) fn guest_side(self: &Arc<Self>) -> Box<GuestSide> {
-        Box::new(GuestSide(Arc::clone(self)))
+    pub(super) fn guest_side(&self) -> Box<Spool> {
+        Box::new(self.guest.clone())
+    }
+
+    /// For the logger.
+    pub(super) fn messages(&self) -> Box<Messages> {
+        Box::new(Messages(self.reports.clone()))
     }
 
     /// Whether a report would have to break into a line.
     pub(super) fn is_line_open(&self) -> bool {
-        let inner = self.0.lock();
-        inner.mingling == Mingling::Together && inner.is_line_open
+        self.mingling == Mingling::Together && self.guest.is_line_open()
     }
 
     /// Prints `text` on lines of its own. Nobody may be there to read it.
     pub(super) fn report(&self, text: &str) {
-        let mut inner = self.0.lock();
-        let _read = inner.report(text);
+        self.reports.put_lines(text);
+    }
+
+    /// Whether tools are told.
+    pub(super) fn has_file(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Tells tools an object, or some, a line each.
+    pub(super) fn record(&self, json: &str) {
+        if let Some((_, file)) = &self.file {
+            file.put_lines(json);
+        }
+    }
+
+    /// The end of the guest if nobody can be told anything any more.
+    pub(super) fn failure(&self) -> Option<Ending> {
+        let ending = |file: &str, reason| Ending::Unheard { file: file.to_owned(), reason };
+        let file = self.file.iter().map(|(name, spool)| (name.as_str(), spool));
+        let mut all = [(GUEST, &self.guest), (REPORTS, &self.reports)].into_iter().chain(file);
+        all.find_map(|(name, spool)| Some(ending(name, spool.failure()?)))
+    }
+
+    /// Waits until everything is written, as long as `patience` lasts, and says what was lost.
+    pub(super) fn settle(&self, patience: Patience) {
+        let file = self.file.iter().map(|(name, spool)| (name.as_str(), spool));
+        for (name, spool) in [(GUEST, &self.guest)].into_iter().chain(file) {
+            let Account { lost, unwritten, failure } = spool.settle(patience);
+            if failure.is_none() && lost + unwritten > 0 {
+                let lost = lost + unwritten;
+                self.report(&format!(
+                    "afterimage: {name}: {lost} bytes are lost, because nobody read them in time"
+                ));
+            }
+        }
+        // Nobody is left to be told of a failure.
+        let _account = self.reports.settle(patience);
     }
 }
 
-impl Inner {
-    fn report(&mut self, text: &str) -> io::Result<()> {
-        if self.mingling == Mingling::Apart {
-            return writeln!(self.reports, "{text}");
-        }
-        if std::mem::take(&mut self.is_line_open) {
-            write!(self.reports, "\r\n")?;
-        }
-        // While the guest runs the terminal is raw: nobody else returns the carriage.
-        write!(self.reports, "{}\r\n", text.replace('\n', "\r\n"))?;
-        self.reports.flush()
-    }
+fn is_same(one: &File, other: &File) -> bool {
+    let identity = |file: &File| fstat(file).ok().map(|about| (about.st_dev, about.st_ino));
+    identity(one).is_some_and(|one| Some(one) == identity(other))
 }
 
-impl Write for GuestSide {
+impl Write for Messages {
+    /// One message, as the logger writes it.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut inner = self.0.0.lock();
-        inner.guest.write_all(bytes)?;
-        inner.guest.flush()?;
-        if let Some(last) = bytes.last() {
-            inner.is_line_open = *last != b'\n';
-        }
+        self.0.put_lines(String::from_utf8_lossy(bytes).trim_end());
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.0.lock().guest.flush()
+        Ok(())
     }
 }
 

@@ -1,9 +1,15 @@
 //! Ctrl-A, and what comes after it.
 //!
-//! Invariant: at a terminal, Ctrl-A x leaves and Ctrl-A Ctrl-A is one Ctrl-A for the guest; of anything else that is not
-//! a terminal every byte is the guest's.
+//! Invariant: at a terminal, Ctrl-A x leaves, Ctrl-A h helps and Ctrl-A Ctrl-A is one Ctrl-A for the guest; of anything
+//! else that is not a terminal every byte is the guest's.
 
 const CONTROL_A: u8 = 1;
+
+/// What is said at the beginning.
+pub(super) const HINT: &str = "keys go to the guest; Ctrl-A x leaves it, Ctrl-A h helps";
+/// What Ctrl-A h says.
+pub(super) const HELP: &str =
+    "Ctrl-A x  leave the guest\nCtrl-A h  this help\nCtrl-A Ctrl-A  Ctrl-A for the guest";
 
 /// What a byte of input means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,6 +18,8 @@ pub(super) enum Key {
     Nothing,
     /// A byte for the guest.
     Byte(u8),
+    /// The user asks what there is.
+    Help,
     /// The user leaves.
     Leave,
 }
@@ -41,10 +49,14 @@ impl Keys {
                 Key::Nothing
             }
             (Self::Plain | Self::Open, byte) => Key::Byte(byte),
-            (Self::Escaped, b'x' | b'X') => Key::Leave,
             (Self::Escaped, byte) => {
                 *self = Self::Open;
-                if byte == CONTROL_A { Key::Byte(byte) } else { Key::Nothing }
+                match byte {
+                    b'x' | b'X' => Key::Leave,
+                    b'h' | b'H' | b'?' => Key::Help,
+                    CONTROL_A => Key::Byte(byte),
+                    _ => Key::Nothing,
+                }
             }
         }
     }
@@ -57,7 +69,7 @@ mod tests {
     #[test]
     fn control_a_leaves_or_is_doubled_at_a_terminal() {
         let mut keys = Keys::new(true);
-        let pressed = [1, 1, b'x', 1, b'c', b'x', 1, b'x'].map(|byte| keys.press(byte));
+        let pressed = [1, 1, b'x', 1, b'c', b'x', 1, b'h', 1, b'x'].map(|byte| keys.press(byte));
         let expected = [
             Key::Nothing,
             Key::Byte(1),
@@ -65,6 +77,8 @@ mod tests {
             Key::Nothing,
             Key::Nothing,
             Key::Byte(b'x'),
+            Key::Nothing,
+            Key::Help,
             Key::Nothing,
             Key::Leave,
         ];

@@ -1,0 +1,118 @@
+//! Readers that read, that do not, and that are gone.
+
+use std::io::{self, ErrorKind, Write};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use devices::serial::Transmit;
+use parking_lot::Mutex;
+
+use super::{Account, MOST_WAITING, Patience, Spool};
+
+/// For what comes.
+const LONG: Patience = Patience { idle: Duration::from_secs(60), total: Duration::from_secs(60) };
+/// For what does not.
+const SHORT: Patience = Patience { idle: Duration::from_millis(5), total: Duration::from_millis(5) };
+
+/// A file that takes what it is allowed to, and fails when nobody allows anything any more.
+struct Gate {
+    allowed: Receiver<io::Result<usize>>,
+    written: Written,
+}
+
+impl Write for Gate {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let allowed = self.allowed.recv().map_err(|_| ErrorKind::BrokenPipe)??;
+        let len = allowed.min(bytes.len());
+        self.written.lock().extend_from_slice(&bytes[..len]);
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+type Written = Arc<Mutex<Vec<u8>>>;
+
+fn gate() -> (Spool, Sender<io::Result<usize>>, Written) {
+    let (sender, allowed) = channel();
+    let written = Arc::new(Mutex::default());
+    let file = Gate { allowed, written: Arc::clone(&written) };
+    (Spool::start("test", file).expect("there is a thread"), sender, written)
+}
+
+#[test]
+fn all_is_written_in_its_order_to_a_file_that_takes_it_in_pieces() {
+    let (spool, gate, written) = gate();
+    spool.put(b"abc");
+    spool.put(b"def");
+    let refusals = [ErrorKind::Interrupted, ErrorKind::WouldBlock].map(|kind| Err(kind.into()));
+    let all = [1, 4].map(Ok).into_iter().chain(refusals).chain([6, 6].map(Ok));
+    all.for_each(|allowed| gate.send(allowed).expect("the thread waits"));
+    assert_eq!(spool.settle(LONG), Account::default());
+    assert_eq!(*written.lock(), b"abcdef");
+}
+
+#[test]
+fn whoever_writes_does_not_wait_for_whoever_reads() {
+    let (spool, gate, written) = gate();
+    let piece = vec![b'x'; MOST_WAITING / 2];
+    let mut sender = spool.clone();
+    sender.send(b"x");
+    while spool.0.state.lock().taken == 0 {
+        thread::yield_now();
+    }
+    (0..8).for_each(|_| sender.send(&piece));
+    let most = MOST_WAITING as u64;
+    assert_eq!(spool.settle(SHORT), Account { lost: 3 * most, unwritten: most + 1, failure: None });
+    assert!(!sender.has_room());
+    // The reader is back.
+    let all = MOST_WAITING + 1;
+    (0..=all / 1000).for_each(|_| gate.send(Ok(1 << 16)).expect("the thread waits"));
+    assert_eq!(spool.settle(LONG).unwritten, 0);
+    assert!(sender.has_room() && written.lock().len() == all);
+}
+
+#[test]
+fn a_reader_that_is_gone_is_told_and_stops_nobody() {
+    let (spool, gate, _) = gate();
+    drop(gate);
+    let mut sender = spool.clone();
+    sender.send(b"abc");
+    let account = spool.settle(LONG);
+    assert_eq!(account, Account { lost: 0, unwritten: 3, failure: Some(ErrorKind::BrokenPipe) });
+    assert_eq!(spool.failure(), Some(ErrorKind::BrokenPipe));
+    sender.send(b"de");
+    assert!(sender.has_room(), "the guest goes on");
+    assert_eq!(spool.settle(SHORT).lost, 2);
+}
+
+#[test]
+fn a_text_has_lines_of_its_own_and_is_there_whole_or_not_at_all() {
+    let (spool, gate, written) = gate();
+    spool.put_lines("first");
+    spool.put(b"guest");
+    assert!(spool.is_line_open());
+    spool.put_lines("second\nthird");
+    spool.put_lines(&"x".repeat(MOST_WAITING));
+    assert!(!spool.is_line_open());
+    (0..9).for_each(|_| gate.send(Ok(100)).expect("the thread waits"));
+    let account = spool.settle(LONG);
+    assert_eq!((account.lost, account.unwritten), (MOST_WAITING as u64 + 1, 0));
+    assert_eq!(String::from_utf8_lossy(&written.lock()), "first\nguest\nsecond\nthird\n");
+}
+
+#[test]
+fn the_wait_ends_when_nothing_is_taken_and_goes_on_while_something_is() {
+    let (spool, gate, _) = gate();
+    spool.put(&[0; 8]);
+    let patience = Patience { idle: Duration::from_secs(60), total: Duration::from_millis(5) };
+    assert_eq!(spool.settle(patience).unwritten, 8, "in all");
+    let patience = Patience { idle: Duration::from_millis(5), total: Duration::from_secs(60) };
+    assert_eq!(spool.settle(patience).unwritten, 8, "while nothing is taken");
+    gate.send(Ok(8)).expect("the thread waits");
+    assert_eq!(spool.settle(LONG).unwritten, 0);
+}

@@ -1,0 +1,214 @@
+//! The end of a run, whatever its readers, its host and its users do: status and message.
+//!
+//! Invariant: no time is asserted but that the command ends; whoever would hang is killed after a minute and fails.
+
+use std::fs::File;
+use std::io::{PipeReader, PipeWriter, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use guest_images::bare::{BareImage, ElfWidth};
+use rustix::pipe::fcntl_setpipe_size;
+use serde_json::Value;
+
+use crate::{afterimage, has_kvm, text};
+
+/// As much as any machine takes.
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn image(name: &str, image: BareImage) -> String {
+    let path = format!("{}/{name}", env!("CARGO_TARGET_TMPDIR"));
+    std::fs::write(&path, image.elf(ElfWidth::Bits32)).expect("the target folder can be written");
+    path
+}
+
+/// `afterimage boot` of a guest that writes for ever.
+fn flood(name: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_afterimage"));
+    command.args(["boot", "--kernel", &image(name, BareImage::Flood)]).args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// One that is soon full.
+fn narrow_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, writer) = std::io::pipe().expect("there are descriptors");
+    fcntl_setpipe_size(&writer, 4096).expect("a page is not too little");
+    (reader, writer)
+}
+
+/// The status, of a command that nobody reads until it has ended.
+fn status(child: &mut Child) -> Option<i32> {
+    let begun = Instant::now();
+    while begun.elapsed() < MINUTE {
+        if let Some(status) = child.try_wait().expect("the child is ours") {
+            assert_eq!(status.signal(), None);
+            return status.code();
+        }
+        sleep(Duration::from_millis(5));
+    }
+    child.kill().expect("the child is ours");
+    panic!("it does not end");
+}
+
+fn told(child: &mut Child) -> String {
+    let mut told = String::new();
+    child.stderr.take().expect("it is piped").read_to_string(&mut told).expect("it is text");
+    told
+}
+
+#[test]
+fn a_reader_that_does_not_read_does_not_keep_the_end_away() {
+    if !has_kvm() {
+        return;
+    }
+    let (_reader, writer) = narrow_pipe();
+    let mut child = flood("flood-unread", &["--timeout", "3"])
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command was built");
+    assert_eq!(status(&mut child), Some(124));
+    let told = told(&mut child);
+    assert!(told.contains("standard output: ") && told.contains(" bytes are lost"), "{told}");
+}
+
+#[test]
+fn nobody_reads_anything_and_the_run_ends() {
+    if !has_kvm() {
+        return;
+    }
+    let (_reader, writer) = narrow_pipe();
+    let mut child = flood("flood-mute", &["--timeout", "3"])
+        .stdout(writer.try_clone().expect("there are descriptors"))
+        .stderr(writer)
+        .spawn()
+        .expect("the command was built");
+    assert_eq!(status(&mut child), Some(124));
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_run_with_141() {
+    if !has_kvm() {
+        return;
+    }
+    let mut child = flood("flood-left", &[])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command was built");
+    let mut some = [0; 1000];
+    let mut reader = child.stdout.take().expect("it is piped");
+    reader.read_exact(&mut some).expect("the guest writes");
+    drop(reader);
+    assert_eq!(status(&mut child), Some(141));
+    let told = told(&mut child);
+    assert!(told.contains("whoever read it has gone away"), "{told}");
+}
+
+#[test]
+fn a_disk_that_is_full_ends_every_command_with_7() {
+    let full = || File::options().write(true).open("/dev/full").expect("Linux has it");
+    let mut commands =
+        vec![vec!["zoo"], vec!["steps"], vec!["guests"], vec!["check", "--json", "../tests/scenarios/cow"]];
+    if has_kvm() {
+        commands.push(vec!["boot", "--guest", "hello"]);
+    }
+    for arguments in commands {
+        let output = Command::new(env!("CARGO_BIN_EXE_afterimage"))
+            .args(&arguments)
+            .stdin(Stdio::null())
+            .stdout(full())
+            .output()
+            .expect("the command was built");
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(7), "{arguments:?}: {told}");
+        assert!(told.contains("standard output cannot be written"), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
+fn a_signal_ends_the_run_in_order() {
+    if !has_kvm() {
+        return;
+    }
+    for (signal, number) in [("TERM", 15), ("INT", 2), ("HUP", 1), ("QUIT", 3)] {
+        let mut child = flood(&format!("flood-{signal}"), &[])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the command was built");
+        // The guest runs.
+        let mut some = [0; 10];
+        child.stdout.as_mut().expect("it is piped").read_exact(&mut some).expect("the guest writes");
+        let id = child.id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &id]).status().expect("there is kill(1)");
+        assert!(sent.success());
+        assert_eq!(status(&mut child), Some(128 + number), "{signal}");
+        let told = told(&mut child);
+        assert!(told.contains("stale uses: none\n"), "{signal}: {told}");
+        assert_eq!(told.contains("vCPU 0 stopped at rip 0x1010"), signal == "QUIT", "{signal}: {told}");
+    }
+}
+
+#[test]
+fn where_a_guest_was_whose_time_was_over_is_told() {
+    if !has_kvm() {
+        return;
+    }
+    let output = flood("flood-late", &["--timeout", "0.3", "--cpus", "2"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .output()
+        .expect("the command was built");
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(124), "{told}");
+    assert!(told.contains("vCPU 0 stopped at rip 0x1010") && told.contains("vCPU 1 stopped"), "{told}");
+}
+
+#[test]
+fn input_that_is_over_hangs_up() {
+    if !has_kvm() {
+        return;
+    }
+    // A pipe, a file and nothing at all.
+    let output = afterimage(&["boot", "--timeout", "60", "--guest", "echo"]);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), ""));
+    let path = format!("{}/echo-input", env!("CARGO_TARGET_TMPDIR"));
+    let input = "0123456789".repeat(100);
+    std::fs::write(&path, &input).expect("the target folder can be written");
+    let output = Command::new(env!("CARGO_BIN_EXE_afterimage"))
+        .args(["boot", "--timeout", "60", "--guest", "echo"])
+        .stdin(File::open(&path).expect("it was written"))
+        .output()
+        .expect("the command was built");
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), input));
+}
+
+#[test]
+fn a_file_of_reports_has_objects_and_nothing_else() {
+    if !has_kvm() {
+        return;
+    }
+    let path = format!("{}/reports.json", env!("CARGO_TARGET_TMPDIR"));
+    let output = afterimage(&[
+        "boot",
+        "--guest",
+        "vtd-bug-missing-flush",
+        "--stale-report-file",
+        &path,
+        "--stale-report",
+        "off",
+    ]);
+    assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(4), ""));
+    let written = std::fs::read_to_string(&path).expect("it was written");
+    let objects: Vec<Value> =
+        written.lines().map(|line| serde_json::from_str(line).expect("each line is an object")).collect();
+    assert!(objects.iter().any(|object| object["event"] == "stale-use"), "{written}");
+    assert_eq!(objects.last().expect("there is a summary")["event"], "stale-uses");
+    for wrong in ["fd:x", "/no/such/folder/file"] {
+        let output = afterimage(&["boot", "--guest", "hello", "--stale-report-file", wrong]);
+        assert_eq!(output.status.code(), Some(2), "{wrong}");
+    }
+}
