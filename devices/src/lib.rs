@@ -16,6 +16,8 @@ pub mod iommu_testdev;
 pub mod masked;
 pub mod pci;
 pub mod pci_engine;
+pub mod port92;
+pub mod pvpanic;
 pub mod serial;
 pub mod upstream;
 pub mod worker;

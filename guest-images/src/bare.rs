@@ -1,8 +1,8 @@
 //! Whole images for a machine of their own: no operating system, no firmware, one file each.
 //!
 //! Invariant: an image is at most one frame, linked at [`LOAD_ADDRESS`], with a Multiboot 1 header in its first 12 bytes
-//! and its entry behind it; it starts in 32-bit protected mode without paging, ends by the debug exit (port 0xf4), and
-//! says on the serial port (0x3f8) what it is. Sources: Multiboot Specification 0.6.96; Documentation/arch/x86/boot.rst.
+//! and its entry behind it; it starts in 32-bit protected mode without paging, ends by the debug exit (port 0xf4) or
+//! as its name says, and says on the serial port (0x3f8) what it is. Sources: Multiboot Specification 0.6.96; Documentation/arch/x86/boot.rst.
 
 mod bzimage;
 mod echo;
@@ -10,6 +10,8 @@ mod edu;
 mod elf;
 mod hello;
 mod hypercall;
+mod panic;
+mod reset;
 mod testdev;
 mod triple_fault;
 
@@ -35,6 +37,10 @@ pub enum BareImage {
     /// Asks the hypervisor for something that does not exist, by either vendor's instruction. Ends with [`PASSED`],
     /// whether they come back or are invalid opcodes.
     Hypercall,
+    /// Says to a pvpanic device that it panicked; ends with 0 if the device is not there.
+    Panic,
+    /// Restarts the machine by a jump to ffff:0000 in real mode.
+    Reset,
     /// Breaks down at once.
     TripleFault,
 }
@@ -90,6 +96,8 @@ impl BareImage {
             Self::Edu => edu::code(),
             Self::Testdev => testdev::code(),
             Self::Hypercall => hypercall::code(),
+            Self::Panic => panic::code(),
+            Self::Reset => reset::code(),
             Self::TripleFault => triple_fault::code(),
         }
     }

@@ -5,7 +5,7 @@
 //!
 //! Three protocols, told apart by the image itself: [`multiboot`] (a header in its first 8 KiB), [`linux`] (a bzImage),
 //! [`pvh`] (a note in an ELF file). All of them start in 32-bit protected mode.
-//! Read in this order: [`map`] (who lies where), [`room`] (writing without colliding), [`elf`], then the protocols.
+//! Read in this order: [`map`] (who lies where), [`reset`], [`room`] (writing without colliding), [`elf`], then the protocols.
 
 pub mod elf;
 pub mod linux;
@@ -16,6 +16,7 @@ pub mod room;
 
 mod bytes;
 mod error;
+mod reset;
 
 use mmu::memory::PhysicalMemory;
 
@@ -51,6 +52,7 @@ pub struct Payload {
 pub fn load(memory: &PhysicalMemory, payload: &Payload) -> Result<Entry, BootError> {
     let mut room = Room::new(memory);
     room.take("ACPI tables", map::ACPI, map::ACPI_BYTES)?;
+    reset::write(&mut room)?;
     let image = &payload.kernel.bytes;
     let entry = if let Some(header) = multiboot::find(image) {
         multiboot::load(&mut room, payload, header)?

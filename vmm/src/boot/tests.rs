@@ -95,6 +95,14 @@ fn a_multiboot_image_with_addresses_in_its_header_is_loaded_there() {
     }
 }
 
+#[test]
+fn a_jump_to_ffff_0_finds_code_that_resets() {
+    let memory = memory();
+    load(&memory, &payload(BareImage::Hello.elf(ElfWidth::Bits32))).unwrap();
+    // mov al, 0xfe; out 0x64, al
+    assert_eq!(word(&memory, 0xf_fff0), u32::from_le_bytes([0xb0, 0xfe, 0xe6, 0x64]));
+}
+
 fn pvh() -> Vec<u8> {
     BareImage::Hello.pvh()
 }

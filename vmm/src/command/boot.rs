@@ -1,7 +1,7 @@
 //! `afterimage boot`: a guest that somebody else wrote, in a machine of its own.
 //!
 //! Invariant: the exit status is the guest's own if it gave one; 0 if it restarted the machine, powered it off, or the user left, 124 if
-//! its time was over, 2 if it was never started, 3 if it broke down, 4 if a stale use was to end it and one happened.
+//! its time was over, 2 if it was never started, 3 if it broke down or panicked, 4 if a stale use was to end it and one happened.
 
 mod device;
 mod guest;
@@ -208,6 +208,10 @@ fn status(ending: Ending) -> u8 {
         Ending::Exit(status) => status,
         Ending::Reset | Ending::PoweredOff | Ending::Left => 0,
         Ending::StaleUse => STALE_USE,
+        Ending::Panicked => {
+            complain("the guest panicked");
+            BROKE_DOWN
+        }
         Ending::TimedOut => {
             complain("the guest's time is over");
             TIMED_OUT

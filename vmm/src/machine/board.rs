@@ -24,6 +24,7 @@ use iommu::vtd::{REGISTER_BYTES, Vtd};
 use mmu::memory::PhysicalMemory;
 use thiserror::Error;
 
+use super::chipset::Chipset;
 use super::ending::{End, Ending};
 use super::interrupts::Interrupts;
 use super::options::{Answers, DeviceKind, IommuKind, MachineOptions, QueueRuns, UnitOptions};
@@ -84,6 +85,7 @@ pub struct Board {
     /// Devices that answer invalidations of their TLBs late.
     late: Vec<SourceId>,
     serial: Serial,
+    chipset: Chipset,
     end: Arc<End>,
 }
 
@@ -118,7 +120,8 @@ impl Board {
         let bus = Arc::new(bus);
         let bridge = HostBridge::new(Arc::clone(&bus));
         let serial = Serial::new(wire(Pin(serial::PIN)).line(), output);
-        Ok(Self { bus, bridge, io_apic, unit, late, serial, end })
+        let chipset = Chipset::new(Arc::clone(&end));
+        Ok(Self { bus, bridge, io_apic, unit, late, serial, chipset, end })
     }
 
     /// The serial port, for its input.
@@ -166,6 +169,9 @@ impl Board {
         if let Some(offset) = offset(port, serial::PORT, serial::PORTS) {
             return self.serial.read(offset, bytes);
         }
+        if self.chipset.read(port, bytes).is_some() {
+            return;
+        }
         let value = match (port, Width::of(bytes.len())) {
             (host_bridge::ADDRESS_PORT..=host_bridge::LAST_PORT, Some(width)) => {
                 self.bridge.read_port(port, width)
@@ -180,6 +186,9 @@ impl Board {
     fn write_port(&self, port: u16, bytes: &[u8]) {
         if let Some(offset) = offset(port, serial::PORT, serial::PORTS) {
             return self.serial.write(offset, bytes);
+        }
+        if self.chipset.write(port, bytes).is_some() {
+            return;
         }
         let value = value_of(bytes);
         match (port, Width::of(bytes.len())) {

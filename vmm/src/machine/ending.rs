@@ -21,6 +21,8 @@ pub enum Ending {
     Reset,
     /// It powered the machine off.
     PoweredOff,
+    /// Its kernel panicked, and said so.
+    Panicked,
     /// The user left.
     Left,
     /// It let a device use a stale translation, and that was to end it.
@@ -36,7 +38,7 @@ impl Ending {
     #[must_use]
     pub const fn is_of_guest(&self) -> bool {
         match self {
-            Self::Exit(_) | Self::Reset | Self::PoweredOff => true,
+            Self::Exit(_) | Self::Reset | Self::PoweredOff | Self::Panicked => true,
             Self::Left | Self::StaleUse | Self::TimedOut | Self::Broken(_) => false,
         }
     }

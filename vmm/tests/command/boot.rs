@@ -256,6 +256,29 @@ fn a_guest_that_breaks_down_ends_with_3_and_its_registers() {
 }
 
 #[test]
+fn a_jump_to_the_reset_vector_ends_with_0() {
+    if !has_kvm() {
+        return;
+    }
+    let output = boot(&file("reset", &BareImage::Reset.elf(ElfWidth::Bits32)), &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_panic_that_is_told_ends_with_3_at_once() {
+    if !has_kvm() {
+        return;
+    }
+    let output = boot(&file("panic", &BareImage::Panic.elf(ElfWidth::Bits32)), &[]);
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{message}");
+    assert!(
+        message.contains("its crash kernel goes on") && message.contains("the guest panicked"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_hypercall_comes_back_or_is_an_invalid_opcode() {
     if !has_kvm() {
         return;

@@ -45,6 +45,15 @@ fn every_table_is_found_and_its_checksum_holds() {
 }
 
 #[test]
+fn the_panic_port_has_the_name_that_drivers_look_for() {
+    let tables = tables(1, IommuKind::None);
+    let table = named(&tables, b"DSDT").unwrap();
+    let at = table.windows(8).position(|name| name == b"QEMU0001").expect("it is there");
+    // Its only resource: an I/O port, 16 bits decoded.
+    assert!(table[at..at + 40].windows(8).any(|bytes| bytes == [0x47, 1, 5, 5, 5, 5, 1, 1]));
+}
+
+#[test]
 fn the_unit_is_named_if_there_is_one() {
     let with = tables(1, IommuKind::default());
     let table = named(&with, b"DMAR").unwrap();
