@@ -13,6 +13,7 @@ mod hypercall;
 mod panic;
 mod reset;
 mod testdev;
+mod timers;
 mod triple_fault;
 
 /// Where images are linked.
@@ -34,6 +35,8 @@ pub enum BareImage {
     /// Drives an `iommu-testdev` device through a VT-d unit in legacy mode: a page that is mapped, one that is mapped
     /// elsewhere without an invalidation, and the invalidation. Ends as [`Edu`](Self::Edu) does.
     Testdev,
+    /// Asks the timers of a PC, one of which interrupts, its masked 8259 and `pc-testdev`. Ends as [`Edu`](Self::Edu) does.
+    Timers,
     /// Asks the hypervisor for something that does not exist, by either vendor's instruction. Ends with [`PASSED`],
     /// whether they come back or are invalid opcodes.
     Hypercall,
@@ -95,6 +98,7 @@ impl BareImage {
             Self::Echo => echo::code(),
             Self::Edu => edu::code(),
             Self::Testdev => testdev::code(),
+            Self::Timers => timers::code(),
             Self::Hypercall => hypercall::code(),
             Self::Panic => panic::code(),
             Self::Reset => reset::code(),

@@ -8,6 +8,7 @@ fn the_header_stands_in_the_first_eight_kibibytes_and_the_entry_behind_it() {
         BareImage::Hello,
         BareImage::Edu,
         BareImage::Testdev,
+        BareImage::Timers,
         BareImage::Hypercall,
         BareImage::Panic,
         BareImage::Reset,

@@ -279,6 +279,17 @@ fn a_panic_that_is_told_ends_with_3_at_once() {
 }
 
 #[test]
+fn a_kernel_can_calibrate_mask_and_be_interrupted_by_a_timer() {
+    if !has_kvm() {
+        return;
+    }
+    for iommu in ["none", "vtd"] {
+        let output = boot(&file("timers", &BareImage::Timers.elf(ElfWidth::Bits32)), &["--iommu", iommu]);
+        assert_eq!(output.status.code(), passed(), "{iommu}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
 fn a_hypercall_comes_back_or_is_an_invalid_opcode() {
     if !has_kvm() {
         return;
