@@ -78,7 +78,12 @@ fn payload(bytes: Vec<u8>, memory_bytes: u64, choices: &mut Choices<'_>) -> Payl
         File { name: "initrd".into(), bytes: (first..=u8::MAX).cycle().take(len).collect() }
     });
     let words = choices.of(&[0, 0, 1, 5, 300, 90_000]);
-    Payload { kernel: File { name: "kernel".into(), bytes }, initrd, command_line: "quiet ".repeat(words) }
+    Payload {
+        kernel: File { name: "kernel".into(), bytes },
+        initrd,
+        modules: Vec::new(),
+        command_line: "quiet ".repeat(words),
+    }
 }
 
 /// What the guest finds.

@@ -33,7 +33,7 @@ fn machine_with(unit: UnitOptions) -> Option<Machine> {
     };
     let bytes = BareImage::Hello.elf(ElfWidth::Bits32);
     let kernel = File { name: "hello".to_owned(), bytes };
-    let payload = Payload { kernel, initrd: None, command_line: String::new() };
+    let payload = Payload { kernel, initrd: None, modules: Vec::new(), command_line: String::new() };
     match Machine::new(&options, &payload, Box::new(sink())) {
         Ok(machine) => Some(machine),
         Err(MachineError::System(error)) => {
