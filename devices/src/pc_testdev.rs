@@ -41,17 +41,17 @@ impl PcTestdev {
     /// An `in` from byte `offset` of the word.
     pub fn read_word(&self, offset: u16, bytes: &mut [u8]) {
         let word = self.word.lock();
-        for (byte, at) in bytes.iter_mut().zip(usize::from(offset)..) {
-            *byte = word[at % word.len()];
+        let indices = indices(offset, bytes.len());
+        for (byte, at) in bytes.iter_mut().zip(indices) {
+            *byte = word[at];
         }
     }
 
     /// An `out` to byte `offset` of the word.
     pub fn write_word(&self, offset: u16, bytes: &[u8]) {
         let mut word = self.word.lock();
-        for (byte, at) in bytes.iter().zip(usize::from(offset)..) {
-            let len = word.len();
-            word[at % len] = *byte;
+        for (byte, at) in bytes.iter().zip(indices(offset, bytes.len())) {
+            word[at] = *byte;
         }
     }
 
@@ -85,6 +85,12 @@ impl Registers for PcTestdev {
     }
 }
 
+/// Which bytes of the word an access of `len` bytes moves. More than the word has are a string of accesses to one byte.
+fn indices(offset: u16, len: usize) -> impl Iterator<Item = usize> {
+    let step = if len > usize::from(WORD_BYTES) { 0 } else { 1 };
+    (0..len).map(move |number| (usize::from(offset) + number * step) % usize::from(WORD_BYTES))
+}
+
 fn span(offset: u64, width: Width) -> Option<Range<usize>> {
     let start = usize::try_from(offset).ok()?;
     Some(start..start.checked_add(width.bytes().into())?)
@@ -114,12 +120,15 @@ mod tests {
         let device = PcTestdev::new(Vec::new());
         device.write_word(0, &[0x78, 0x56, 0x34, 0x12]);
         device.write_word(2, &[0xaa]);
-        let mut bytes = [0; 6];
+        let mut bytes = [0; 4];
         device.read_word(1, &mut bytes);
-        assert_eq!(bytes, [0x56, 0xaa, 0x12, 0x78, 0x56, 0xaa]);
-        device.write_word(u16::MAX, &[0; 9]);
-        device.read_word(u16::MAX, &mut bytes);
-        assert_eq!(bytes, [0; 6]);
+        assert_eq!(bytes, [0x56, 0xaa, 0x12, 0x78]);
+        let mut string = [0; 6];
+        device.read_word(1, &mut string);
+        assert_eq!(string, [0x56; 6], "a string instruction reads one port");
+        device.write_word(u16::MAX, &[1, 2, 3, 4, 5]);
+        device.read_word(0, &mut bytes);
+        assert_eq!(bytes, [0x78, 0x56, 0xaa, 5]);
     }
 
     #[test]
