@@ -1,9 +1,9 @@
 //! The I/O APIC: lines in, messages out.
 //!
 //! Invariant: a level-triggered input sends one message and then waits, with its remote IRR set, for the end of that
-//! interrupt; if the line is still high then, it sends again. An edge is sent once, or kept for the unmasking. Messages
-//! leave like any device's, so that a remapping unit can translate them. Sources: Intel 82093AA; VT-d 5.1.5.1 for the
-//! form of its messages.
+//! interrupt; if the line is still high then, it sends again. An edge is sent once; one that comes while its input is
+//! masked or level triggered is ignored. Messages leave like any device's, so that a remapping unit can translate them.
+//! Sources: Intel 82093AA, 3.2.4 (bit 16 for masked edges); VT-d 5.1.5.1 for the form of its messages.
 
 mod entry;
 
@@ -66,15 +66,13 @@ struct State {
 struct Input {
     entry: Entry,
     level: Level,
-    /// An edge that came while it was masked.
-    edge: bool,
 }
 
 impl IoApic {
     /// All inputs masked.
     #[must_use]
     pub fn new(outlet: Arc<dyn Outlet>) -> Arc<Self> {
-        let input = Input { entry: Entry::RESET, level: Level::Low, edge: false };
+        let input = Input { entry: Entry::RESET, level: Level::Low };
         Arc::new(Self {
             outlet,
             state: Mutex::new(State { select: 0, id: 0, inputs: [input; PINS as usize] }),
@@ -87,20 +85,18 @@ impl IoApic {
         let ended = |input: &&mut Input| input.entry.is_waiting() && input.entry.vector() == vector;
         for (input, pin) in state.inputs.iter_mut().zip(0..).filter(|(input, _)| ended(input)) {
             input.entry.set_waiting(false);
-            self.serve(Pin(pin), input);
+            self.serve(Pin(pin), input, input.level);
         }
     }
 
-    /// Sends what is due.
-    fn serve(&self, pin: Pin, input: &mut Input) {
-        if input.entry.is_masked() {
-            return;
-        }
-        let due = match input.entry.trigger() {
-            Trigger::Edge => std::mem::take(&mut input.edge),
-            Trigger::Level => input.level == Level::High && !input.entry.is_waiting(),
-        };
-        if due {
+    /// Sends what is due, now that the line is as it is and was at `before`.
+    fn serve(&self, pin: Pin, input: &mut Input, before: Level) {
+        let due = input.level == Level::High
+            && match input.entry.trigger() {
+                Trigger::Edge => before == Level::Low,
+                Trigger::Level => !input.entry.is_waiting(),
+            };
+        if due && !input.entry.is_masked() {
             input.entry.set_waiting(input.entry.trigger() == Trigger::Level);
             self.outlet.forward(pin, input.entry.message(), input.entry.trigger());
         }
@@ -128,7 +124,7 @@ impl IoApic {
         }
         // Fits: there are 24 pins.
         let Ok(pin) = u8::try_from(pin) else { return };
-        self.serve(Pin(pin), input);
+        self.serve(Pin(pin), input, input.level);
     }
 }
 
@@ -143,9 +139,8 @@ impl Pins for IoApic {
     fn set(&self, pin: Pin, level: Level) {
         let mut state = self.state.lock();
         let Some(input) = state.inputs.get_mut(usize::from(pin.0)) else { return };
-        input.edge |= input.level == Level::Low && level == Level::High;
-        input.level = level;
-        self.serve(pin, input);
+        let before = std::mem::replace(&mut input.level, level);
+        self.serve(pin, input, before);
     }
 }
 

@@ -1,8 +1,8 @@
 //! Whole images for a machine of their own: no operating system, no firmware, one file each.
 //!
 //! Invariant: an image is at most one frame, linked at [`LOAD_ADDRESS`], with a Multiboot 1 header in its first 12 bytes
-//! and its entry behind it; it starts in 32-bit protected mode without paging, ends by the debug exit (port 0xf4), and
-//! says on the serial port (0x3f8) what it is. Sources: Multiboot Specification 0.6.96; Documentation/arch/x86/boot.rst.
+//! and its entry behind it; it starts in 32-bit protected mode without paging, ends by the debug exit (port 0xf4) or
+//! as its name says, and says on the serial port (0x3f8) what it is. Sources: Multiboot Specification 0.6.96; Documentation/arch/x86/boot.rst.
 
 mod bzimage;
 mod echo;
@@ -11,7 +11,10 @@ mod elf;
 mod flood;
 mod hello;
 mod hypercall;
+mod panic;
+mod reset;
 mod testdev;
+mod timers;
 mod triple_fault;
 
 /// Where images are linked.
@@ -34,11 +37,17 @@ pub enum BareImage {
     /// Drives an `iommu-testdev` device through a VT-d unit in legacy mode: a page that is mapped, one that is mapped
     /// elsewhere without an invalidation, and the invalidation. Ends as [`Edu`](Self::Edu) does.
     Testdev,
+    /// Asks the timers of a PC, one of which interrupts, its masked 8259 and `pc-testdev`. Ends as [`Edu`](Self::Edu) does.
+    Timers,
     /// Asks the hypervisor for something that does not exist, by either vendor's instruction. Ends with [`PASSED`],
     /// whether they come back or are invalid opcodes.
     Hypercall,
     /// Writes to the serial port for ever.
     Flood,
+    /// Says to a pvpanic device that it panicked; ends with 0 if the device is not there.
+    Panic,
+    /// Restarts the machine by a jump to ffff:0000 in real mode.
+    Reset,
     /// Breaks down at once.
     TripleFault,
 }
@@ -94,7 +103,10 @@ impl BareImage {
             Self::Edu => edu::code(),
             Self::Testdev => testdev::code(),
             Self::Flood => flood::code(),
+            Self::Timers => timers::code(),
             Self::Hypercall => hypercall::code(),
+            Self::Panic => panic::code(),
+            Self::Reset => reset::code(),
             Self::TripleFault => triple_fault::code(),
         }
     }

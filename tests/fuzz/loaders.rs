@@ -8,7 +8,7 @@ mod image;
 
 use mmu::address::PhysAddr;
 use mmu::memory::PhysicalMemory;
-use vmm::boot::{self, File, Payload, map};
+use vmm::boot::{self, File, Module, Payload, map};
 use vmm::kvm::Entry;
 use vmm::machine::acpi;
 use vmm::machine::options::{IommuKind, MachineOptions};
@@ -16,7 +16,8 @@ use vmm::machine::options::{IommuKind, MachineOptions};
 use self::image::Image;
 use super::{Census, Choices};
 
-pub(super) const EXPECTED: &[&str] = &["multiboot", "pvh", "bzImage", "refused", "module", "segment"];
+pub(super) const EXPECTED: &[&str] =
+    &["multiboot", "pvh", "bzImage", "refused", "module", "segment", "further module"];
 
 /// What EAX holds if it was a Multiboot image.
 const MULTIBOOT: u32 = 0x2bad_b002;
@@ -78,7 +79,23 @@ fn payload(bytes: Vec<u8>, memory_bytes: u64, choices: &mut Choices<'_>) -> Payl
         File { name: "initrd".into(), bytes: (first..=u8::MAX).cycle().take(len).collect() }
     });
     let words = choices.of(&[0, 0, 1, 5, 300, 90_000]);
-    Payload { kernel: File { name: "kernel".into(), bytes }, initrd, command_line: "quiet ".repeat(words) }
+    let further = if choices.one_in(4) { 1 + choices.below(3) } else { 0 };
+    let modules = (0..further).map(|_| module(choices)).collect();
+    let kernel = File { name: "kernel".into(), bytes };
+    Payload { kernel, initrd, modules, command_line: "quiet ".repeat(words) }
+}
+
+fn module(choices: &mut Choices<'_>) -> Module {
+    let len = choices.of(&[0, 1, 0xfff, 0x1000, 0x1001]);
+    let file = File { name: "module".into(), bytes: vec![choices.byte(); len] };
+    Module { file, command_line: "word ".repeat(choices.of(&[0, 1, 3000])) }
+}
+
+/// A module as the guest is told of it.
+struct Told {
+    start: u64,
+    end: u64,
+    line: u64,
 }
 
 /// What the guest finds.
@@ -121,10 +138,10 @@ impl Guest<'_> {
         census.note("multiboot");
         let line = format!("kernel {}", self.payload.command_line);
         self.check_line(self.word(told + 16), line.trim_end());
-        if self.word(told + 20) != 0 {
-            let module = self.word(told + 24);
-            self.check_module(self.word(module), self.word(module + 4), census);
-        }
+        let list = self.word(told + 24);
+        let element = |at| Told { start: self.word(at), end: self.word(at + 4), line: self.word(at + 8) };
+        let modules: Vec<_> = (0..self.word(told + 20)).map(|number| element(list + 16 * number)).collect();
+        self.check_modules(&modules, census);
         let end = self.word(told + 48) + self.word(told + 44);
         assert!(map::INFORMATION.contains(&end), "the memory map ends at {end:#x}");
     }
@@ -133,8 +150,8 @@ impl Guest<'_> {
         census.note("bzImage");
         self.check_line(self.word(told + LINE), &self.payload.command_line);
         let start = self.word(told + INITRD);
-        if self.payload.initrd.is_some() {
-            self.check_module(start, start + self.word(told + INITRD_BYTES), census);
+        if let Some(initrd) = &self.payload.initrd {
+            self.check_module(start, start + self.word(told + INITRD_BYTES), &initrd.bytes, census);
         }
     }
 
@@ -142,10 +159,14 @@ impl Guest<'_> {
         census.note("pvh");
         assert_eq!(self.word(told), PVH_MAGIC);
         self.check_line(self.word(told + 24), &self.payload.command_line);
-        if self.word(told + 12) != 0 {
-            let module = self.word(told + 16);
-            self.check_module(self.word(module), self.word(module) + self.word(module + 8), census);
-        }
+        let list = self.word(told + 16);
+        let element = |at| Told {
+            start: self.word(at),
+            end: self.word(at) + self.word(at + 8),
+            line: self.word(at + 16),
+        };
+        let modules: Vec<_> = (0..self.word(told + 12)).map(|number| element(list + 32 * number)).collect();
+        self.check_modules(&modules, census);
     }
 
     fn check_line(&self, at: u64, line: &str) {
@@ -153,9 +174,29 @@ impl Guest<'_> {
         assert!(self.holds(at, &expected), "the command line at {at:#x} is not what was given");
     }
 
-    fn check_module(&self, start: u64, end: u64, census: &mut Census) {
+    /// The initrd and the modules behind it, each where the guest is told, none over another.
+    fn check_modules(&self, told: &[Told], census: &mut Census) {
+        let first = self.payload.initrd.iter().map(|file| (file, ""));
+        let further = self.payload.modules.iter().map(|module| (&module.file, module.command_line.as_str()));
+        let given: Vec<_> = first.chain(further).collect();
+        assert_eq!(told.len(), given.len(), "so many modules were given");
+        for (told, (file, line)) in told.iter().zip(given) {
+            self.check_module(told.start, told.end, &file.bytes, census);
+            self.check_line(told.line, format!("{} {line}", file.name).trim_end());
+        }
+        if told.len() > 1 {
+            census.note("further module");
+        }
+        let mut ranges: Vec<_> = told.iter().map(|told| (told.start, told.end)).collect();
+        ranges.sort_unstable();
+        assert!(
+            ranges.windows(2).all(|pair| pair[0].1 <= pair[1].0),
+            "modules lie over each other: {ranges:x?}"
+        );
+    }
+
+    fn check_module(&self, start: u64, end: u64, given: &[u8], census: &mut Census) {
         census.note("module");
-        let given = self.payload.initrd.as_ref().map_or(&[][..], |file| &file.bytes);
         assert_eq!(end - start, given.len() as u64, "the module has another length");
         assert!(self.holds(start, given), "the module at {start:#x} is not what was given");
     }

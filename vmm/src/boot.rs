@@ -5,7 +5,7 @@
 //!
 //! Three protocols, told apart by the image itself: [`multiboot`] (a header in its first 8 KiB), [`linux`] (a bzImage),
 //! [`pvh`] (a note in an ELF file). All of them start in 32-bit protected mode.
-//! Read in this order: [`map`] (who lies where), [`room`] (writing without colliding), [`elf`], then the protocols.
+//! Read in this order: [`map`] (who lies where), [`firmware`], [`room`] (writing without colliding), [`elf`], then the protocols.
 
 pub mod elf;
 pub mod linux;
@@ -16,6 +16,7 @@ pub mod room;
 
 mod bytes;
 mod error;
+mod firmware;
 
 use mmu::memory::PhysicalMemory;
 
@@ -40,8 +41,33 @@ pub struct Payload {
     pub kernel: File,
     /// A file that it is given: Multiboot's and PVH's first module, Linux's initrd.
     pub initrd: Option<File>,
+    /// Further modules, which Linux's own protocol does not have.
+    pub modules: Vec<Module>,
     /// What it is told.
     pub command_line: String,
+}
+
+/// A file for a kernel, and what the kernel is told about it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Module {
+    /// The file.
+    pub file: File,
+    /// What stands behind its name.
+    pub command_line: String,
+}
+
+impl Payload {
+    /// All modules, in order: the file, and its name with what is told about it, ended by 0.
+    fn all_modules(&self) -> impl Iterator<Item = (&File, Vec<u8>)> {
+        let first = self.initrd.iter().map(|file| (file, ""));
+        let further = self.modules.iter().map(|module| (&module.file, module.command_line.as_str()));
+        first.chain(further).map(|(file, told)| (file, with_name(&file.name, told)))
+    }
+}
+
+/// By convention the first word names the file.
+fn with_name(name: &str, told: &str) -> Vec<u8> {
+    format!("{name} {told}").trim_end().bytes().chain([0]).collect()
 }
 
 /// Puts `payload` into `memory`.
@@ -51,6 +77,7 @@ pub struct Payload {
 pub fn load(memory: &PhysicalMemory, payload: &Payload) -> Result<Entry, BootError> {
     let mut room = Room::new(memory);
     room.take("ACPI tables", map::ACPI, map::ACPI_BYTES)?;
+    firmware::write(&mut room)?;
     let image = &payload.kernel.bytes;
     let entry = if let Some(header) = multiboot::find(image) {
         multiboot::load(&mut room, payload, header)?
@@ -61,7 +88,9 @@ pub fn load(memory: &PhysicalMemory, payload: &Payload) -> Result<Entry, BootErr
     } else {
         return Err(BootError::Unknown { file: payload.kernel.name.clone() });
     };
-    with_descriptors(&mut room, entry)
+    let entry = with_descriptors(&mut room, entry)?;
+    firmware::write_low(&mut room)?;
+    Ok(entry)
 }
 
 /// A flat code segment and a flat data segment (Intel SDM vol. 3, 3.4.5).

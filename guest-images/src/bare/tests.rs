@@ -4,9 +4,16 @@ use super::{BareImage, ElfWidth, LOAD_ADDRESS};
 
 #[test]
 fn the_header_stands_in_the_first_eight_kibibytes_and_the_entry_behind_it() {
-    for image in
-        [BareImage::Hello, BareImage::Edu, BareImage::Testdev, BareImage::Hypercall, BareImage::TripleFault]
-    {
+    for image in [
+        BareImage::Hello,
+        BareImage::Edu,
+        BareImage::Testdev,
+        BareImage::Timers,
+        BareImage::Hypercall,
+        BareImage::Panic,
+        BareImage::Reset,
+        BareImage::TripleFault,
+    ] {
         for (width, entry_at) in [(ElfWidth::Bits32, 24), (ElfWidth::Bits64, 24)] {
             let file = image.elf(width);
             let header = file.windows(4).position(|word| word == 0x1bad_b002_u32.to_le_bytes()).unwrap();

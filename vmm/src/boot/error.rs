@@ -25,6 +25,14 @@ pub enum BootError {
         /// What is wrong.
         what: String,
     },
+    /// A module for a protocol that has none.
+    #[error("{file} is a bzImage, which takes no module {module}; give --initrd")]
+    NoModules {
+        /// The image.
+        file: String,
+        /// The first module.
+        module: String,
+    },
     /// More than there is memory.
     #[error(
         "{what} needs {:#x}..{:#x}, but memory ends at {memory_bytes:#x}; give more --memory", .range.start, .range.end

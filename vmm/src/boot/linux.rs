@@ -53,6 +53,12 @@ pub fn is_bzimage(image: &[u8]) -> bool {
 /// [`BootError`] in one line.
 pub fn load(room: &mut Room<'_>, payload: &Payload) -> Result<Entry, BootError> {
     let image = &payload.kernel.bytes;
+    if let Some(module) = payload.modules.first() {
+        return Err(BootError::NoModules {
+            file: payload.kernel.name.clone(),
+            module: module.file.name.clone(),
+        });
+    }
     let header = Header::of(image).map_err(|what| BootError::Malformed {
         file: payload.kernel.name.clone(),
         format: "bzImage",

@@ -30,18 +30,30 @@ pub fn load(room: &mut Room<'_>, payload: &Payload) -> Result<Entry, BootError> 
     Ok(Entry { rip, ebx: start_info(room, payload)?, ..Entry::default() })
 }
 
+/// How many modules there are, and where their list lies: 0 if it has no element.
+fn modules(room: &mut Room<'_>, payload: &Payload) -> Result<(u32, u64), BootError> {
+    let (mut count, mut list) = (0, Vec::new());
+    for (file, told) in payload.all_modules() {
+        let range = room.module(&file.name, &file.bytes, room.memory_bytes())?;
+        let told = room.information("module's command line", &told)?;
+        list.extend(
+            [range.start, range.end - range.start, told, 0]
+                .iter()
+                .flat_map(|field| u64::from(*field).to_le_bytes()),
+        );
+        count += 1;
+    }
+    let at = if list.is_empty() { 0 } else { room.information("module list", &list)? };
+    Ok((count, at.into()))
+}
+
 fn start_info(room: &mut Room<'_>, payload: &Payload) -> Result<u32, BootError> {
     let mut block = [0; 56];
     put(&mut block, 0, MAGIC.to_le_bytes());
     put(&mut block, 4, VERSION.to_le_bytes());
-    if let Some(initrd) = &payload.initrd {
-        let range = room.module(&initrd.name, &initrd.bytes, room.memory_bytes())?;
-        let mut module = [0; 32];
-        put(&mut module, 0, u64::from(range.start).to_le_bytes());
-        put(&mut module, 8, u64::from(range.end - range.start).to_le_bytes());
-        put(&mut block, 12, 1_u32.to_le_bytes());
-        put(&mut block, 16, u64::from(room.information("module list", &module)?).to_le_bytes());
-    }
+    let (count, modules) = modules(room, payload)?;
+    put(&mut block, 12, count.to_le_bytes());
+    put(&mut block, 16, modules.to_le_bytes());
     let line: Vec<u8> = payload.command_line.bytes().chain([0]).collect();
     put(&mut block, 24, u64::from(room.information("command line", &line)?).to_le_bytes());
     put(&mut block, 32, map::ACPI.to_le_bytes());

@@ -70,13 +70,39 @@ impl<'memory> Room<'memory> {
         Ok(())
     }
 
+    /// Whether nobody has any of it, and it is memory.
+    #[must_use]
+    pub fn is_free(&self, start: u64, len_bytes: u64) -> bool {
+        let range = start..start.saturating_add(len_bytes);
+        range.end <= self.memory_bytes() && self.end_of_overlap(&range).is_none()
+    }
+
+    /// Where a piece ends that has some of `range`.
+    fn end_of_overlap(&self, range: &Range<u64>) -> Option<u64> {
+        let overlaps = |piece: &&Range<u64>| piece.start < range.end && range.start < piece.end;
+        self.pieces.iter().map(|(piece, _)| piece).find(overlaps).map(|piece| piece.end)
+    }
+
+    /// The first place from `start` on, aligned to `align` bytes, that nobody has.
+    fn first_free(&self, start: u64, len_bytes: u64, align: u64) -> Range<u64> {
+        let mut start = start.next_multiple_of(align);
+        loop {
+            let range = start..start.saturating_add(len_bytes);
+            match self.end_of_overlap(&range) {
+                // A piece ends behind the beginning of what it overlaps, so this ends.
+                Some(end) => start = end.next_multiple_of(align),
+                None => return range,
+            }
+        }
+    }
+
     /// Puts something that the guest is to read where its image does not lie: aligned to 16 bytes, below 1 MiB.
     ///
     /// # Errors
     /// As [`take`](Self::take), when that part of memory is full.
     pub fn information(&mut self, what: &str, bytes: &[u8]) -> Result<u32, BootError> {
         let len_bytes = (bytes.len() as u64).next_multiple_of(16);
-        let range = self.information..self.information.saturating_add(len_bytes);
+        let range = self.first_free(self.information, len_bytes, 16);
         let memory_bytes = map::INFORMATION.end;
         let Some(start) = u32::try_from(range.start).ok().filter(|_| range.end <= memory_bytes) else {
             return Err(BootError::TooLarge { what: what.to_owned(), range, memory_bytes });
@@ -84,6 +110,23 @@ impl<'memory> Room<'memory> {
         self.put(what, range.start, bytes)?;
         self.information = range.end;
         Ok(start)
+    }
+
+    /// Puts a module right behind everything that lies above 1 MiB, at the beginning of a page; where that ends above
+    /// memory, into the first gap.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub fn module_behind(&mut self, what: &str, bytes: &[u8]) -> Result<Range<u32>, BootError> {
+        let len_bytes = bytes.len() as u64;
+        let end = self.pieces.iter().map(|(piece, _)| piece.end).fold(map::HIGH_MEMORY, u64::max);
+        let mut range = self.first_free(end, len_bytes, PAGE_SIZE);
+        if range.end > self.memory_bytes() {
+            range = self.first_free(map::HIGH_MEMORY, len_bytes, PAGE_SIZE);
+        }
+        self.put(what, range.start, bytes)?;
+        let below_4g = |address| u32::try_from(address).unwrap_or_else(|_| unreachable!("memory ends below"));
+        Ok(below_4g(range.start)..below_4g(range.end))
     }
 
     /// Puts a module as high as it goes below `limit`, at the beginning of a page.

@@ -6,7 +6,7 @@ use guest_images::bare::{BareImage, ElfWidth, LOAD_ADDRESS};
 use mmu::address::PhysAddr;
 use mmu::memory::PhysicalMemory;
 
-use super::{BootError, File, Payload, load, map};
+use super::{BootError, File, Module, Payload, load, map};
 use crate::kvm::Entry;
 
 const MEMORY_BYTES: u64 = 4 << 20;
@@ -16,13 +16,22 @@ fn memory() -> PhysicalMemory {
 }
 
 fn payload(bytes: Vec<u8>) -> Payload {
-    Payload { kernel: File { name: "kernel".into(), bytes }, initrd: None, command_line: "a b".into() }
+    Payload {
+        kernel: File { name: "kernel".into(), bytes },
+        initrd: None,
+        modules: Vec::new(),
+        command_line: "a b".into(),
+    }
 }
 
 fn refusal(bytes: Vec<u8>) -> String {
     let error = load(&memory(), &payload(bytes)).unwrap_err().to_string();
     assert!(!error.contains('\n') && error.contains("kernel"), "{error}");
     error
+}
+
+fn refusal_of(bytes: Vec<u8>) -> BootError {
+    load(&memory(), &payload(bytes)).unwrap_err()
 }
 
 fn word(memory: &PhysicalMemory, at: u32) -> u32 {
@@ -70,6 +79,99 @@ fn a_multiboot_image_of_either_width_is_loaded_and_told_what_there_is() {
     }
 }
 
+fn module(name: &str, len: usize, command_line: &str) -> Module {
+    let file = File { name: name.into(), bytes: vec![name.as_bytes()[0]; len] };
+    Module { file, command_line: command_line.into() }
+}
+
+#[test]
+fn modules_follow_the_image_page_by_page_and_each_is_told_its_own_line() {
+    let memory = memory();
+    let mut payload = payload(BareImage::Hello.elf(ElfWidth::Bits32));
+    payload.initrd = Some(File { name: "first".into(), bytes: vec![1; 0x1001] });
+    payload.modules = vec![module("second", 5, "x y"), module("third", 0x1000, "")];
+    let information = load(&memory, &payload).unwrap().ebx;
+    assert_eq!(word(&memory, information + 20), 3);
+    let list = word(&memory, information + 24);
+    let found: Vec<_> = (list..list + 48)
+        .step_by(16)
+        .map(|at| (word(&memory, at), word(&memory, at + 4), text(&memory, word(&memory, at + 8))))
+        .collect();
+    let expected = [
+        (0x10_2000, 0x10_3001, "first"),
+        (0x10_4000, 0x10_4005, "second x y"),
+        (0x10_5000, 0x10_6000, "third"),
+    ];
+    assert_eq!(found, expected.map(|(start, end, line)| (start, end, line.to_owned())));
+    assert_eq!(word(&memory, 0x10_4000), u32::from_le_bytes(*b"ssss"));
+}
+
+#[test]
+fn a_module_goes_below_an_image_that_ends_where_memory_ends() {
+    let memory = memory();
+    let image = with(&BareImage::Hello.elf(ElfWidth::Bits32), 52 + 12, 0x3f_f000_u32.to_le_bytes());
+    let mut payload = payload(image);
+    payload.modules = vec![module("m", 0x2000, "")];
+    let information = load(&memory, &payload).unwrap().ebx;
+    assert_eq!(word(&memory, word(&memory, information + 24)), 0x10_0000);
+}
+
+#[test]
+fn pvh_takes_several_modules_and_a_bzimage_none() {
+    let memory = memory();
+    let mut payload = payload(pvh());
+    payload.modules = vec![module("one", 9, "1"), module("two", 8, "2")];
+    let information = load(&memory, &payload).unwrap().ebx;
+    assert_eq!(word(&memory, information + 12), 2);
+    let list = word(&memory, information + 16);
+    let second = list + 32;
+    assert_eq!(
+        (word(&memory, second + 8), word(&memory, word(&memory, second))),
+        (8, u32::from_le_bytes(*b"tttt"))
+    );
+    assert_eq!(text(&memory, word(&memory, list + 16)), "one 1");
+    payload.kernel.bytes = bzimage();
+    let error = load(&memory, &payload).unwrap_err().to_string();
+    assert!(error.contains("takes no module one; give --initrd"), "{error}");
+}
+
+#[test]
+fn what_a_guest_is_told_goes_where_its_image_does_not_lie() {
+    let memory = memory();
+    let image = BareImage::Hello.elf(ElfWidth::Bits32);
+    let image = with(&with(&image, 52 + 12, 0x8000_u32.to_le_bytes()), 52 + 20, 0x9000_u32.to_le_bytes());
+    let information = load(&memory, &payload(image.clone())).unwrap().ebx;
+    assert!(information >= 0x1_1000, "{information:#x}");
+    assert_eq!(text(&memory, word(&memory, information + 16)), "kernel a b");
+    let covered = refusal_of(with(&image, 52 + 20, 0x9_7000_u32.to_le_bytes()));
+    assert!(matches!(covered, BootError::TooLarge { .. }), "{covered}");
+}
+
+#[test]
+fn a_service_of_the_firmware_says_that_it_is_not_there() {
+    let memory = memory();
+    load(&memory, &payload(BareImage::Hello.elf(ElfWidth::Bits32))).unwrap();
+    let vector = |number: u32| {
+        let [a, b, c, d] = word(&memory, 4 * number).to_le_bytes();
+        u32::from(u16::from_le_bytes([c, d])) << 4 | u32::from(u16::from_le_bytes([a, b]))
+    };
+    // push bp; mov bp, sp; or byte [bp + 6], carry
+    assert_eq!(word(&memory, vector(0x13)), u32::from_le_bytes([0x55, 0x89, 0xe5, 0x80]));
+    assert_eq!(word(&memory, vector(0x12)), u32::from_le_bytes([0xb8, 0x7f, 0x02, 0xcf]), "639 KiB");
+    assert_eq!((word(&memory, 0x400) & 0xffff, word(&memory, 0x40e) & 0xffff), (0x3f8, 0x9fc0));
+    assert_eq!(word(&memory, 0x413) & 0xffff, 639);
+}
+
+#[test]
+fn an_image_may_lie_where_the_firmware_has_its_tables() {
+    let memory = memory();
+    let image = with(&BareImage::Hello.elf(ElfWidth::Bits32), 52 + 12, 0x100_u32.to_le_bytes());
+    load(&memory, &payload(image)).unwrap();
+    assert_eq!(word(&memory, 0x100), 0x1bad_b002);
+    assert_eq!(word(&memory, 0), 0, "no table over or around it");
+    assert_eq!(word(&memory, 0x413) & 0xffff, 639, "the data area is free");
+}
+
 /// The number of elements, each with a length of 20 in front.
 fn memory_map(memory: &PhysicalMemory, information: u32) -> usize {
     let (len, start) = (word(memory, information + 44), word(memory, information + 48));
@@ -93,6 +195,14 @@ fn a_multiboot_image_with_addresses_in_its_header_is_loaded_there() {
     for (at, wrong) in [(44, 0x30_0000_u32), (48, 0), (52, 1), (48, 0x20_0020)] {
         assert!(refusal(with(&image, at, wrong.to_le_bytes())).contains("do not fit together"), "{at}");
     }
+}
+
+#[test]
+fn a_jump_to_ffff_0_finds_code_that_resets() {
+    let memory = memory();
+    load(&memory, &payload(BareImage::Hello.elf(ElfWidth::Bits32))).unwrap();
+    // mov al, 0xfe; out 0x64, al
+    assert_eq!(word(&memory, 0xf_fff0), u32::from_le_bytes([0xb0, 0xfe, 0xe6, 0x64]));
 }
 
 fn pvh() -> Vec<u8> {
@@ -174,7 +284,10 @@ fn an_initrd_that_does_not_fit_is_refused() {
     payload.initrd = Some(File { name: "initrd".into(), bytes: vec![0; 5 << 20] });
     assert!(matches!(load(&memory(), &payload), Err(BootError::TooLarge { .. })));
     payload.initrd = Some(File { name: "initrd".into(), bytes: vec![0; (3 << 20) - 0x800] });
+    assert!(matches!(load(&memory(), &payload), Err(BootError::TooLarge { .. })));
+    payload.kernel.bytes = pvh();
     assert!(matches!(load(&memory(), &payload), Err(BootError::Overlap { .. })));
+    payload.kernel.bytes = BareImage::Edu.elf(ElfWidth::Bits32);
     payload.initrd = None;
     payload.command_line = "x".repeat(1 << 20);
     assert!(matches!(load(&memory(), &payload), Err(BootError::TooLarge { .. })));

@@ -25,7 +25,7 @@ use reports::{Format, Reports, Severity};
 use screen::Screen;
 
 use super::size;
-use crate::boot::{File, Payload};
+use crate::boot::{File, Module, Payload};
 use crate::machine::options::{DeviceKind, IommuKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions};
 pub(super) use run::run;
 
@@ -45,6 +45,9 @@ pub(super) struct BootArguments {
     /// A file for it: Linux's initrd, otherwise its first module
     #[arg(long, value_name = "FILE")]
     initrd: Option<PathBuf>,
+    /// A further module of a Multiboot or PVH image, and what stands behind its name
+    #[arg(long = "module", value_name = "FILE[,TEXT]")]
+    modules: Vec<String>,
     /// What it is told
     #[arg(long, value_name = "TEXT", default_value = "")]
     cmdline: String,
@@ -106,11 +109,12 @@ impl BootArguments {
 
     fn payload(&self) -> Result<Payload, String> {
         let initrd = self.initrd.as_deref().map(read).transpose()?;
+        let modules = self.modules.iter().map(|text| module(text)).collect::<Result<_, _>>()?;
         match (&self.kernel, self.guest) {
             (Some(kernel), _) => {
-                Ok(Payload { kernel: read(kernel)?, initrd, command_line: self.cmdline.clone() })
+                Ok(Payload { kernel: read(kernel)?, initrd, modules, command_line: self.cmdline.clone() })
             }
-            (None, Some(guest)) => Ok(guest::payload(guest, self.iommu()?, initrd, &self.cmdline)),
+            (None, Some(guest)) => Ok(guest::payload(guest, self.iommu()?, initrd, modules, &self.cmdline)),
             (None, None) => Err("nothing to boot; give --kernel or --guest".to_owned()),
         }
     }
@@ -168,6 +172,11 @@ impl BootArguments {
         let severity = if self.stale_fatal { Severity::Fatal } else { Severity::Reported };
         Reports::new(unit, self.stale_report, severity, screen)
     }
+}
+
+fn module(text: &str) -> Result<Module, String> {
+    let (file, told) = text.split_once(',').unwrap_or((text, ""));
+    Ok(Module { file: read(Path::new(file))?, command_line: told.to_owned() })
 }
 
 fn read(path: &Path) -> Result<File, String> {

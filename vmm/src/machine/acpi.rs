@@ -1,24 +1,24 @@
-//! ACPI tables: how a guest's operating system finds processors, interrupts, PCI and the remapping unit.
+//! ACPI tables: how a guest's operating system finds processors, interrupts, timers, its console, PCI and the remapping
+//! unit.
 //!
 //! Invariant: every table lies in [`map::ACPI`]'s pages, the root pointer first; what they say is what the board does.
-//! The machine is hardware-reduced: it has no fixed ACPI hardware but two registers, to sleep and to reset. Source: ACPI
-//! 6.5, chapter 5; VT-d 8.
+//! Source: ACPI 6.5, chapter 5; VT-d 8.
 
+mod console;
 mod dmar;
 mod dsdt;
+mod fadt;
+mod madt;
+mod root;
 
 use acpi_tables::Aml;
-use acpi_tables::fadt::{FADTBuilder, Flags};
+use acpi_tables::facs::FACS;
 use acpi_tables::gas::{AccessSize, AddressSpace, GAS};
-use acpi_tables::madt::{EnabledStatus, IoApic, LocalInterruptController, MADT, ProcessorLocalApic};
 use acpi_tables::mcfg::MCFG;
 use acpi_tables::rsdp::Rsdp;
-use acpi_tables::xsdt::XSDT;
-use devices::io_apic;
 use mmu::address::PhysAddr;
 use mmu::memory::PhysicalMemory;
 
-use super::board::{RESET_PORT, RESET_VALUE, SLEEP_PORT, SLEEP_STATUS_PORT};
 use super::options::{IommuKind, MachineOptions};
 use crate::boot::map;
 
@@ -26,23 +26,31 @@ use crate::boot::map;
 const OEM: [u8; 6] = *b"AFTIMG";
 const OEM_TABLE: [u8; 8] = *b"MACHINE\0";
 const OEM_REVISION: u32 = 1;
+/// The first table behind the root pointer, which is aligned to 64 bytes.
+const FACS_OFFSET: u64 = 64;
+const _: () = assert!(size_of::<Rsdp>() as u64 <= FACS_OFFSET, "the root pointer ends before it");
 
 /// Writes the tables.
 ///
 /// # Panics
 /// If they outgrow their pages, which at most 64 processors cannot bring about.
 pub fn write(memory: &PhysicalMemory, options: &MachineOptions) {
-    let mut writer = Writer { memory, next: map::ACPI + Rsdp::len().next_multiple_of(16) as u64 };
+    let mut writer = Writer { memory, next: map::ACPI + FACS_OFFSET };
+    let facs = writer.aml(&FACS::new());
     let dsdt = writer.table(&dsdt::table(options.processors));
-    let mut root = XSDT::new(OEM, OEM_TABLE, OEM_REVISION);
-    root.add_entry(writer.aml(&fixed(dsdt)));
-    root.add_entry(writer.aml(&processors(options.processors)));
-    root.add_entry(writer.aml(&configuration_space()));
+    let mut tables = vec![
+        writer.aml(&fadt::table(dsdt, facs)),
+        writer.table(&madt::table(options.processors)),
+        writer.aml(&configuration_space()),
+        writer.table(&console::redirection()),
+        writer.table(&console::debug_port()),
+    ];
     if let IommuKind::Vtd(unit) = options.iommu {
-        root.add_entry(writer.table(&dmar::table(&unit.vtd)));
+        tables.push(writer.table(&dmar::table(&unit.vtd)));
     }
-    let root = writer.aml(&root);
-    memory.write_bytes(PhysAddr(map::ACPI), &bytes(&Rsdp::new(OEM, root)));
+    let older_list = writer.table(&root::older_list(&tables));
+    let list = writer.table(&root::list_of_tables(&tables));
+    memory.write_bytes(PhysAddr(map::ACPI), &root::pointer(older_list, list));
 }
 
 /// Puts one table behind the other.
@@ -72,30 +80,8 @@ fn bytes(table: &dyn Aml) -> Vec<u8> {
     bytes
 }
 
-fn fixed(dsdt: u64) -> acpi_tables::fadt::FADT {
-    let mut table = FADTBuilder::new(OEM, OEM_TABLE, OEM_REVISION)
-        .dsdt_64(dsdt)
-        .flag(Flags::HwReducedAcpi)
-        .flag(Flags::ResetRegSup);
-    table.reset_reg = port(RESET_PORT);
-    table.reset_value = RESET_VALUE;
-    table.sleep_control_reg = port(SLEEP_PORT);
-    table.sleep_status_reg = port(SLEEP_STATUS_PORT);
-    table.finalize()
-}
-
 fn port(number: u16) -> GAS {
     GAS::new(AddressSpace::SystemIo, 8, 0, AccessSize::ByteAccess, number.into())
-}
-
-fn processors(count: u8) -> MADT {
-    let mut table =
-        MADT::new(OEM, OEM_TABLE, OEM_REVISION, LocalInterruptController::Address(low(map::LOCAL_APICS)));
-    for id in 0..count {
-        table.add_structure(ProcessorLocalApic::new(id, id, EnabledStatus::Enabled));
-    }
-    table.add_structure(IoApic::new(0, low(io_apic::ADDRESS), 0));
-    table
 }
 
 fn configuration_space() -> MCFG {

@@ -12,6 +12,7 @@ use devices::edu::Edu;
 use devices::interrupt::{Pin, Wire};
 use devices::io_apic::{self, IoApic};
 use devices::iommu_testdev::IommuTestdev;
+use devices::pc_testdev;
 use devices::pci::PciBus;
 use devices::pci::bus::{BusFull, NoRoom, Reserved, Window};
 use devices::pci::host_bridge::{self, BridgeFunction, HostBridge};
@@ -24,6 +25,7 @@ use iommu::vtd::{REGISTER_BYTES, Vtd};
 use mmu::memory::PhysicalMemory;
 use thiserror::Error;
 
+use super::chipset::Chipset;
 use super::ending::{End, Ending};
 use super::interrupts::Interrupts;
 use super::options::{Answers, DeviceKind, IommuKind, MachineOptions, QueueRuns, UnitOptions};
@@ -43,6 +45,9 @@ pub enum BoardError {
     /// No thread for a device.
     #[error("the host refuses a thread for a DMA engine: {0}; give fewer")]
     Thread(std::io::Error),
+    /// No thread for the timer.
+    #[error("the host refuses a thread for the timer: {0}; end other programs")]
+    Timer(std::io::Error),
 }
 
 /// The first of the inputs of the I/O APIC that PCI devices interrupt by, and how many there are.
@@ -84,6 +89,7 @@ pub struct Board {
     /// Devices that answer invalidations of their TLBs late.
     late: Vec<SourceId>,
     serial: Serial,
+    chipset: Chipset,
     end: Arc<End>,
 }
 
@@ -101,7 +107,8 @@ impl Board {
         let interrupts = Interrupts::new(Arc::clone(vm));
         let io_apic = IoApic::new(interrupts.clone());
         let (upstream, unit) = upstream(vm, options.iommu, &interrupts);
-        let wire = |pin| Wire::new(io_apic.clone(), pin);
+        let wires: Vec<Wire> = (0..io_apic::PINS).map(|pin| Wire::new(io_apic.clone(), Pin(pin))).collect();
+        let wire = |pin: Pin| wires[usize::from(pin.0)].clone();
         let mut bus = PciBus::new(
             upstream,
             (0..PCI_PINS).map(|device| wire(pci_pin(device))).collect(),
@@ -110,7 +117,7 @@ impl Board {
         bus.attach(BridgeFunction::config(), |_| Ok::<_, BusFull>(Arc::new(BridgeFunction)))?;
         let mut sources = Vec::new();
         for device in &options.devices {
-            sources.push(attach(&mut bus, *device, vm.memory(), Arc::clone(&end))?);
+            sources.push(attach(&mut bus, *device, vm.memory(), &end)?);
         }
         let unit = unit.map(UnitRegisters);
         let late = late(unit.as_ref(), options.iommu, sources);
@@ -118,7 +125,8 @@ impl Board {
         let bus = Arc::new(bus);
         let bridge = HostBridge::new(Arc::clone(&bus));
         let serial = Serial::new(wire(Pin(serial::PIN)).line(), output);
-        Ok(Self { bus, bridge, io_apic, unit, late, serial, end })
+        let chipset = Chipset::new(&wires, Arc::clone(&end)).map_err(BoardError::Timer)?;
+        Ok(Self { bus, bridge, io_apic, unit, late, serial, chipset, end })
     }
 
     /// The serial port, for its input.
@@ -166,6 +174,9 @@ impl Board {
         if let Some(offset) = offset(port, serial::PORT, serial::PORTS) {
             return self.serial.read(offset, bytes);
         }
+        if self.chipset.read(port, bytes).is_some() {
+            return;
+        }
         let value = match (port, Width::of(bytes.len())) {
             (host_bridge::ADDRESS_PORT..=host_bridge::LAST_PORT, Some(width)) => {
                 self.bridge.read_port(port, width)
@@ -180,6 +191,12 @@ impl Board {
     fn write_port(&self, port: u16, bytes: &[u8]) {
         if let Some(offset) = offset(port, serial::PORT, serial::PORTS) {
             return self.serial.write(offset, bytes);
+        }
+        if port == pc_testdev::OUTPUT_PORT {
+            return self.serial.write(0, bytes);
+        }
+        if self.chipset.write(port, bytes).is_some() {
+            return;
         }
         let value = value_of(bytes);
         match (port, Width::of(bytes.len())) {
@@ -225,9 +242,10 @@ impl Board {
     fn fixed(&self, address: u64) -> Option<(&dyn Registers, u64)> {
         let unit =
             self.unit.as_ref().map(|unit| (unit as &dyn Registers, map::REMAPPING_UNIT, REGISTER_BYTES));
-        let ranges: [(&dyn Registers, u64, u64); 2] = [
+        let ranges: [(&dyn Registers, u64, u64); 3] = [
             (&*self.io_apic, io_apic::ADDRESS, io_apic::LEN_BYTES),
             (&self.bridge, map::ECAM, host_bridge::ECAM_BYTES_PER_BUS),
+            (self.chipset.test_memory(), pc_testdev::ADDRESS, pc_testdev::LEN_BYTES.into()),
         ];
         ranges.into_iter().chain(unit).find_map(|(registers, start, len_bytes)| {
             let offset = address.checked_sub(start).filter(|offset| *offset < len_bytes)?;
@@ -284,6 +302,7 @@ fn reserved(options: &MachineOptions) -> Vec<Reserved> {
         reserved("the I/O APIC", io_apic::ADDRESS, io_apic::LEN_BYTES),
         reserved("the remapping unit", map::REMAPPING_UNIT, REGISTER_BYTES),
         reserved("the local APICs", map::LOCAL_APICS, 1 << 20),
+        reserved("the test device", pc_testdev::ADDRESS, pc_testdev::LEN_BYTES.into()),
     ]
 }
 
@@ -291,7 +310,7 @@ fn attach(
     bus: &mut PciBus,
     device: DeviceKind,
     memory: &Arc<PhysicalMemory>,
-    end: Arc<End>,
+    end: &Arc<End>,
 ) -> Result<SourceId, BoardError> {
     let source = match device {
         DeviceKind::Edu(options) => bus.attach(Edu::config(), |endpoint| Ok(Edu::new(endpoint, options))),
@@ -299,8 +318,7 @@ fn attach(
             bus.attach(IommuTestdev::config(), |endpoint| Ok(IommuTestdev::new(endpoint, Arc::clone(memory))))
         }
         DeviceKind::DmaEngine(options) => bus.attach(PciEngine::config(options), |endpoint| {
-            let alarm = move |name: &str| end.finish(Ending::ThreadPanicked(name.to_owned()));
-            PciEngine::start(endpoint, alarm).map_err(BoardError::Thread)
+            PciEngine::start(endpoint, end.alarm()).map_err(BoardError::Thread)
         }),
     }?;
     log::info!("{source}: {device:?}");

@@ -21,6 +21,8 @@ pub enum Ending {
     Reset,
     /// It powered the machine off.
     PoweredOff,
+    /// Its kernel panicked, and said so.
+    Panicked,
     /// The user left.
     Left,
     /// It let a device use a stale translation, and that was to end it.
@@ -48,7 +50,9 @@ impl Ending {
     pub const fn is_of_guest(&self) -> bool {
         match self {
             Self::Exit(_) | Self::Reset | Self::PoweredOff => true,
-            Self::Left
+            // Perhaps in the middle of something.
+            Self::Panicked
+            | Self::Left
             | Self::StaleUse
             | Self::TimedOut
             | Self::Broken(_)
@@ -67,6 +71,7 @@ impl Ending {
             Self::Exit(_)
             | Self::Reset
             | Self::PoweredOff
+            | Self::Panicked
             | Self::Left
             | Self::StaleUse
             | Self::Broken(_)
@@ -117,6 +122,12 @@ impl End {
         if let Err(error) = self.wake.write(1) {
             log::debug!("the end was told before: {error}");
         }
+    }
+
+    /// Ends the machine when a thread has panicked whose name it is told.
+    pub(super) fn alarm(self: &Arc<Self>) -> impl FnOnce(&str) + Send + 'static {
+        let end = Arc::clone(self);
+        move |name: &str| end.finish(Ending::ThreadPanicked(name.to_owned()))
     }
 
     /// Whether it has come.

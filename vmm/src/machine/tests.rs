@@ -14,6 +14,7 @@ use mmu::address::PhysAddr;
 use super::options::{AnswerTimeOut, Answers, DeviceKind, IommuKind, MachineOptions, UnitOptions};
 use super::{Ending, Machine, MachineError};
 use crate::boot::{File, Payload};
+use crate::kvm::Access;
 
 const QUEUE: u64 = 0x18_0000;
 const STATUS: u64 = 0x18_1000;
@@ -33,7 +34,7 @@ fn machine_with(unit: UnitOptions) -> Option<Machine> {
     };
     let bytes = BareImage::Hello.elf(ElfWidth::Bits32);
     let kernel = File { name: "hello".to_owned(), bytes };
-    let payload = Payload { kernel, initrd: None, command_line: String::new() };
+    let payload = Payload { kernel, initrd: None, modules: Vec::new(), command_line: String::new() };
     match Machine::new(&options, &payload, Box::new(sink())) {
         Ok(machine) => Some(machine),
         Err(MachineError::System(error)) => {
@@ -96,4 +97,40 @@ fn the_end_stops_a_queue_that_a_processor_waits_for() {
     machine.end.finish(Ending::TimedOut);
     invalidate(&unit);
     assert!(!has_waited(&unit), "nothing was carried out after the end");
+}
+
+#[test]
+fn an_access_of_any_width_at_any_port_is_harmless() {
+    let Some(machine) = machine(Answers::Prompt) else { return };
+    for byte in [0xff, 0x36] {
+        for port in 0..=u16::MAX {
+            for len in [0, 1, 2, 3, 4, 8, 40] {
+                let mut bytes = [byte; 40];
+                machine.board.serve(Access::Out { port, bytes: &bytes[..len] });
+                machine.board.serve(Access::In { port, bytes: &mut bytes[..len] });
+            }
+        }
+    }
+    let (mut mask, mut free) = ([0], [0]);
+    machine.board.serve(Access::Out { port: 0x21, bytes: &[0x5a] });
+    machine.board.serve(Access::In { port: 0x21, bytes: &mut mask });
+    machine.board.serve(Access::In { port: 0x70, bytes: &mut free });
+    assert_eq!((mask, free), ([0x5a], [0xff]), "it still answers, and nobody where nothing is");
+}
+
+#[test]
+fn what_ends_a_guest_is_told_apart() {
+    for (port, value, expected) in [
+        (0x64, 0xfe, "Reset"),
+        (0x92, 0x01, "Reset"),
+        (0xcf9, 0x06, "Reset"),
+        (0x505, 0x01, "Panicked"),
+        (0x505, 0x02, "Left"),
+        (0x92, 0x02, "Left"),
+        (0x600, 0x34, "PoweredOff"),
+    ] {
+        let Some(machine) = machine(Answers::Prompt) else { return };
+        machine.board.serve(Access::Out { port, bytes: &[value] });
+        assert_eq!(format!("{:?}", machine.end.take()), expected, "{value:#x} to port {port:#x}");
+    }
 }

@@ -265,6 +265,40 @@ fn a_guest_that_breaks_down_ends_with_3_and_its_registers() {
 }
 
 #[test]
+fn a_jump_to_the_reset_vector_ends_with_6() {
+    if !has_kvm() {
+        return;
+    }
+    let output = boot(&file("reset", &BareImage::Reset.elf(ElfWidth::Bits32)), &[]);
+    assert_eq!(output.status.code(), Some(6), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_panic_that_is_told_ends_with_5_at_once() {
+    if !has_kvm() {
+        return;
+    }
+    let output = boot(&file("panic", &BareImage::Panic.elf(ElfWidth::Bits32)), &[]);
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(5), "{message}");
+    assert!(
+        message.contains("its crash kernel goes on") && message.contains("the guest's kernel panicked"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_kernel_can_calibrate_mask_and_be_interrupted_by_a_timer() {
+    if !has_kvm() {
+        return;
+    }
+    for iommu in ["none", "vtd"] {
+        let output = boot(&file("timers", &BareImage::Timers.elf(ElfWidth::Bits32)), &["--iommu", iommu]);
+        assert_eq!(output.status.code(), PASSED, "{iommu}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
 fn a_hypercall_comes_back_or_is_an_invalid_opcode() {
     if !has_kvm() {
         return;

@@ -1,10 +1,10 @@
-//! What a Multiboot image is told: memory, command line, module.
+//! What a Multiboot image is told: memory, command line, modules.
 //!
 //! Source: Multiboot Specification 0.6.96, 3.3.
 
 use crate::boot::bytes::put;
 use crate::boot::room::Room;
-use crate::boot::{BootError, Payload, map};
+use crate::boot::{BootError, Payload, map, with_name};
 
 /// Bytes of the structure that EBX points to.
 const LEN_BYTES: usize = 88;
@@ -25,13 +25,11 @@ pub(super) fn write(room: &mut Room<'_>, payload: &Payload) -> Result<u32, BootE
     field(0, MEMORY | COMMAND_LINE | MODULES | MEMORY_MAP | LOADER_NAME);
     field(4, kibibytes(map::CONVENTIONAL_END));
     field(8, kibibytes(room.memory_bytes().saturating_sub(map::HIGH_MEMORY)));
-    // By convention the first word names the image.
-    let line = format!("{} {}", payload.kernel.name, payload.command_line);
-    field(16, text(room, "command line", line.trim_end())?);
-    if let Some(module) = module(room, payload)? {
-        field(20, 1);
-        field(24, module);
-    }
+    let line = with_name(&payload.kernel.name, &payload.command_line);
+    field(16, room.information("command line", &line)?);
+    let (count, modules) = modules(room, payload)?;
+    field(20, count);
+    field(24, modules);
     let memory_map = memory_map(room.memory_bytes());
     field(44, u32::try_from(memory_map.len()).unwrap_or(u32::MAX));
     field(48, room.information("memory map", &memory_map)?);
@@ -43,19 +41,18 @@ fn kibibytes(len_bytes: u64) -> u32 {
     u32::try_from(len_bytes / 1024).unwrap_or(u32::MAX)
 }
 
-fn text(room: &mut Room<'_>, what: &str, text: &str) -> Result<u32, BootError> {
-    let bytes: Vec<u8> = text.bytes().chain([0]).collect();
-    room.information(what, &bytes)
-}
-
-/// The list of modules, which has one element or does not exist.
-fn module(room: &mut Room<'_>, payload: &Payload) -> Result<Option<u32>, BootError> {
-    let Some(initrd) = &payload.initrd else { return Ok(None) };
-    let range = room.module(&initrd.name, &initrd.bytes, room.memory_bytes())?;
-    let name = text(room, "module name", &initrd.name)?;
-    let element: Vec<u8> =
-        [range.start, range.end, name, 0].iter().flat_map(|field| field.to_le_bytes()).collect();
-    room.information("module list", &element).map(Some)
+/// How many modules there are, and where their list lies: 0 if it has no element. They lie behind the image, as other
+/// loaders put them: kernels put themselves behind the last one.
+fn modules(room: &mut Room<'_>, payload: &Payload) -> Result<(u32, u32), BootError> {
+    let (mut count, mut list) = (0, Vec::new());
+    for (file, told) in payload.all_modules() {
+        let range = room.module_behind(&file.name, &file.bytes)?;
+        let told = room.information("module's command line", &told)?;
+        list.extend([range.start, range.end, told, 0].iter().flat_map(|field| field.to_le_bytes()));
+        count += 1;
+    }
+    let at = if list.is_empty() { 0 } else { room.information("module list", &list)? };
+    Ok((count, at))
 }
 
 /// Elements of 24 bytes, each with the length of its rest in front.

@@ -7,7 +7,7 @@ use guest_images::Guest;
 use guest_images::guest::GUESTS;
 use iommu::vtd::options::LargePages;
 
-use crate::boot::{File, Payload};
+use crate::boot::{File, Module, Payload};
 use crate::machine::options::{DeviceKind, IommuKind};
 
 /// The guest called `name`.
@@ -22,10 +22,16 @@ pub(super) fn devices(guest: Guest) -> Result<Vec<DeviceKind>, String> {
 }
 
 /// Its image, told what it must know, and behind that what the user adds.
-pub(super) fn payload(guest: Guest, iommu: IommuKind, initrd: Option<File>, added: &str) -> Payload {
+pub(super) fn payload(
+    guest: Guest,
+    iommu: IommuKind,
+    initrd: Option<File>,
+    modules: Vec<Module>,
+    added: &str,
+) -> Payload {
     let told = guest.command_line().map(|line| format!("{line} {} ", unit(iommu))).unwrap_or_default();
     let kernel = File { name: guest.name.to_owned(), bytes: guest.file() };
-    Payload { kernel, initrd, command_line: format!("{told}{added}") }
+    Payload { kernel, initrd, modules, command_line: format!("{told}{added}") }
 }
 
 /// The unit's caches, in the words of `--iommu`.

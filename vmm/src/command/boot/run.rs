@@ -122,7 +122,7 @@ const fn of_error(error: &MachineError) -> u8 {
         MachineError::System(_)
         | MachineError::Memory(_)
         | MachineError::Vm(_)
-        | MachineError::Board(BoardError::Thread(_))
+        | MachineError::Board(BoardError::Thread(_) | BoardError::Timer(_))
         | MachineError::Processor(_)
         | MachineError::Host { .. } => status::HOST,
     }

@@ -16,6 +16,8 @@ pub(super) const GUEST_FAILED: u8 = 1;
 pub(super) const BROKE_DOWN: u8 = 3;
 /// A device used a stale translation, or an entry was changed in place.
 pub(super) const STALE_USE: u8 = 4;
+/// The guest's kernel panicked, and said so.
+pub(super) const PANICKED: u8 = 5;
 /// The guest restarted the machine.
 pub(super) const RESTARTED: u8 = 6;
 /// The host lacks something, or this program is wrong.
@@ -35,6 +37,7 @@ Exit status:
   2    wrong usage: an argument, an image that does not boot
   3    the guest broke down: triple fault, or what KVM cannot emulate
   4    a stale use was reported, however the guest ended
+  5    the guest's kernel panicked, and said so (pvpanic)
   6    the guest restarted the machine
   7    the host lacks something (KVM, memory, room on a disk), or this program is wrong
   124  the guest's time (--timeout) was over
@@ -58,6 +61,7 @@ pub(super) fn of(ending: &Ending, stale: u64, code: ExitCode) -> (u8, Option<Str
         Ending::Exit(_) => code == ExitCode::Verdict,
         Ending::Reset
         | Ending::PoweredOff
+        | Ending::Panicked
         | Ending::Left
         | Ending::StaleUse
         | Ending::TimedOut
@@ -71,6 +75,7 @@ fn own(ending: &Ending, code: ExitCode) -> (u8, Option<String>) {
     match ending {
         Ending::Exit(value) => exit(*value, code),
         Ending::Reset => (RESTARTED, Some("the guest restarted the machine".to_owned())),
+        Ending::Panicked => (PANICKED, Some("the guest's kernel panicked".to_owned())),
         Ending::PoweredOff | Ending::Left => (0, None),
         Ending::StaleUse => (STALE_USE, Some("the guest ends with its first stale use".to_owned())),
         Ending::TimedOut => (TIMED_OUT, Some("the guest's time is over".to_owned())),

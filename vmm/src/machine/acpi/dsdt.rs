@@ -1,4 +1,4 @@
-//! DSDT: the PCI bus with its windows and interrupt pins, the serial port, the processors, and how to power off.
+//! DSDT: the PCI bus with its windows and interrupt pins, the serial port, pvpanic, the processors, and how to power off.
 //!
 //! Source: ACPI 6.5, 5.2.11.1, 6.2.13 (_PRT), 7.4.2 (_S5); PCI Firmware 3.3, 4.1.2.
 
@@ -9,7 +9,7 @@ use acpi_tables::aml::{
 use acpi_tables::sdt::Sdt;
 use acpi_tables::{Aml, AmlSink};
 use devices::pci::host_bridge::{ADDRESS_PORT, PORTS};
-use devices::serial;
+use devices::{pvpanic, serial};
 
 use super::{OEM, OEM_REVISION, OEM_TABLE, low};
 use crate::boot::map;
@@ -40,9 +40,9 @@ fn power_off() -> Name {
 
 fn system_bus(processors: u8) -> Vec<u8> {
     let bus = Raw(pci_bus());
-    let port = Raw(serial_port());
+    let (port, panic) = (Raw(serial_port()), Raw(panic_port()));
     let processors: Vec<Raw> = (0..processors).map(|id| Raw(processor(id))).collect();
-    let mut children: Vec<&dyn Aml> = vec![&bus, &port];
+    let mut children: Vec<&dyn Aml> = vec![&bus, &port, &panic];
     children.extend(processors.iter().map(|processor| processor as &dyn Aml));
     aml(&Scope::new("_SB_".into(), children))
 }
@@ -115,6 +115,19 @@ fn serial_port() -> Vec<u8> {
             &name("_HID", &EISAName::new("PNP0501")),
             &name("_UID", &Zero {}),
             &name("_CRS", &ResourceTemplate::new(vec![&ports, &interrupt])),
+        ],
+    ))
+}
+
+/// Without a state, a device is there and works (ACPI 6.5, 6.3.7).
+fn panic_port() -> Vec<u8> {
+    let port = IO::new(pvpanic::PORT, pvpanic::PORT, 1, 1);
+    aml(&Device::new(
+        "PEVT".into(),
+        vec![
+            &name("_HID", &pvpanic::ACPI_ID),
+            &name("_UID", &Zero {}),
+            &name("_CRS", &ResourceTemplate::new(vec![&port])),
         ],
     ))
 }

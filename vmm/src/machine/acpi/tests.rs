@@ -20,10 +20,15 @@ fn tables(processors: u8, iommu: IommuKind) -> Vec<Vec<u8>> {
     let pointer = read(map::ACPI, 36);
     assert!(pointer.starts_with(b"RSD PTR ") && sum(&pointer) == 0 && sum(&pointer[..20]) == 0);
     let root = table(value_of(&pointer[24..32]));
-    let mut found: Vec<_> = root[36..].chunks(8).map(|entry| table(value_of(entry))).collect();
+    let older = table(value_of(&pointer[16..20]));
+    let entries = |list: &[u8], len| list[36..].chunks(len).map(value_of).collect::<Vec<_>>();
+    assert_eq!(entries(&older, 4), entries(&root, 8));
+    let mut found: Vec<_> = entries(&root, 8).into_iter().map(table).collect();
     let fixed = found.iter().find(|table| table.starts_with(b"FACP")).unwrap();
-    found.push(table(value_of(&fixed[140..148])));
-    found.push(root);
+    assert_eq!(value_of(&fixed[40..44]), value_of(&fixed[140..148]), "either address of the DSDT");
+    let (facs, dsdt) = (value_of(&fixed[36..40]), value_of(&fixed[140..148]));
+    assert!(facs.is_multiple_of(64));
+    found.extend([table(facs), table(dsdt), older, root]);
     found
 }
 
@@ -38,10 +43,53 @@ fn named<'tables>(tables: &'tables [Vec<u8>], name: &[u8]) -> Option<&'tables Ve
 #[test]
 fn every_table_is_found_and_its_checksum_holds() {
     let tables = tables(3, IommuKind::default());
-    for name in [b"FACP", b"APIC", b"MCFG", b"DMAR", b"DSDT", b"XSDT"] {
+    for name in [b"FACP", b"APIC", b"MCFG", b"DMAR", b"DSDT", b"XSDT", b"RSDT", b"SPCR", b"DBG2"] {
         let table = named(&tables, name).unwrap_or_else(|| panic!("no {}", name.escape_ascii()));
         assert_eq!(sum(table), 0, "{}", name.escape_ascii());
     }
+}
+
+#[test]
+fn the_timer_interrupts_at_pin_2_beside_a_pair_of_8259() {
+    let tables = tables(1, IommuKind::None);
+    let table = named(&tables, b"APIC").unwrap();
+    assert_eq!((value_of(&table[40..44]), &table[64..]), (1, &[2, 10, 0, 0, 2, 0, 0, 0, 0, 0][..]));
+}
+
+#[test]
+fn what_is_not_there_is_not_looked_for_and_what_is_has_its_port() {
+    let tables = tables(1, IommuKind::None);
+    let fixed = named(&tables, b"FACP").unwrap();
+    assert_eq!(value_of(&fixed[109..111]), 0x24, "no VGA, no clock in CMOS, no keyboard controller");
+    assert_eq!(value_of(&fixed[112..116]), 1 << 20 | 1 << 10, "hardware-reduced, a reset register");
+    assert_eq!((value_of(&fixed[76..80]), fixed[91]), (0x608, 4));
+    assert_eq!(fixed[208..220], [1, 32, 0, 3, 8, 6, 0, 0, 0, 0, 0, 0]);
+    assert_eq!((fixed[116], value_of(&fixed[120..128]), fixed[128]), (1, 0xcf9, 6));
+}
+
+#[test]
+fn the_console_is_found_by_either_table() {
+    let tables = tables(1, IommuKind::None);
+    let spcr = named(&tables, b"SPCR").unwrap();
+    assert_eq!((spcr.len(), spcr[36], spcr[58]), (80, 0, 7));
+    let port = [1, 8, 0, 1, 0xf8, 3, 0, 0, 0, 0, 0, 0];
+    assert_eq!((&spcr[40..52], value_of(&spcr[54..58])), (&port[..], 4));
+    let dbg2 = named(&tables, b"DBG2").unwrap();
+    let [devices, count] = [36, 40].map(|at| usize::try_from(value_of(&dbg2[at..at + 4])).unwrap());
+    let device = &dbg2[devices..];
+    let half = |at: usize| usize::try_from(value_of(&device[at..at + 2])).unwrap();
+    assert_eq!((count, half(1), half(12), half(14)), (1, device.len(), 0x8000, 0));
+    assert_eq!((&device[half(18)..half(18) + 12], device[half(20)]), (&port[..], 8));
+    assert_eq!(&device[half(6)..half(6) + half(4)], b"\\_SB.COM1\0");
+}
+
+#[test]
+fn the_panic_port_has_the_name_that_drivers_look_for() {
+    let tables = tables(1, IommuKind::None);
+    let table = named(&tables, b"DSDT").unwrap();
+    let at = table.windows(8).position(|name| name == b"QEMU0001").expect("it is there");
+    // Its only resource: an I/O port, 16 bits decoded.
+    assert!(table[at..at + 40].windows(8).any(|bytes| bytes == [0x47, 1, 5, 5, 5, 5, 1, 1]));
 }
 
 #[test]
@@ -59,6 +107,6 @@ fn there_is_an_entry_for_each_processor_and_room_for_the_most() {
     for processors in [1, 64] {
         let tables = tables(processors, IommuKind::default());
         let table = named(&tables, b"APIC").unwrap();
-        assert_eq!(table.len(), 44 + 8 * usize::from(processors) + 12);
+        assert_eq!(table.len(), 44 + 8 * usize::from(processors) + 12 + 10);
     }
 }

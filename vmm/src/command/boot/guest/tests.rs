@@ -23,7 +23,8 @@ fn what_a_guest_needs_of_the_unit_exists() {
 
 #[test]
 fn a_driver_is_told_its_program_and_the_caches() {
-    let told = |name| payload(parse(name).unwrap(), IommuKind::default(), None, "more").command_line;
+    let told =
+        |name| payload(parse(name).unwrap(), IommuKind::default(), None, Vec::new(), "more").command_line;
     assert!(told("vtd-test").starts_with("run=vtd-test iotlb=1024 paging=256 "), "{}", told("vtd-test"));
     assert!(told("vtd-test").ends_with(" device-tlb=64 more"));
     assert!(told("vtd-driver").starts_with("run=workload iotlb="), "{}", told("vtd-driver"));

@@ -17,6 +17,7 @@ fn each_ending_has_its_status_and_a_stale_use_goes_before_what_the_guest_says() 
         (Ending::Exit(1), 1, 4),
         (Ending::Exit(0x80), 1, 4),
         (Ending::Exit(0x100), 1, 4),
+        (Ending::Panicked, 5, 4),
         (Ending::Reset, 6, 4),
         (Ending::PoweredOff, 0, 4),
         (Ending::Left, 0, 4),

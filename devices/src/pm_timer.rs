@@ -1,0 +1,66 @@
+//! ACPI's power management timer: a counter that runs since the machine was made.
+//!
+//! Invariant: it has 24 bits, as the FADT says by what it does not say; writes do nothing. Source: ACPI 6.5, 4.8.3.3.
+
+use std::time::{Duration, Instant};
+
+/// Its first port.
+pub const PORT: u16 = 0x608;
+/// How many ports it takes.
+pub const PORTS: u16 = 4;
+
+const FREQUENCY_HZ: u128 = 3_579_545;
+const NANOSECONDS: u128 = 1_000_000_000;
+
+/// The timer.
+#[derive(Debug)]
+pub struct PmTimer {
+    started: Instant,
+}
+
+impl Default for PmTimer {
+    fn default() -> Self {
+        Self { started: Instant::now() }
+    }
+}
+
+impl PmTimer {
+    /// An `in` from the port `offset` ports on: the bytes of one moment.
+    pub fn read(&self, offset: u16, bytes: &mut [u8]) {
+        let now = value(self.started.elapsed());
+        for (byte, at) in bytes.iter_mut().zip(usize::from(offset)..) {
+            *byte = now[at % now.len()];
+        }
+    }
+}
+
+fn value(elapsed: Duration) -> [u8; 4] {
+    let ticks = elapsed.as_nanos() * FREQUENCY_HZ / NANOSECONDS;
+    let [a, b, c, ..] = ticks.to_le_bytes();
+    [a, b, c, 0]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{PmTimer, value};
+
+    #[test]
+    fn it_counts_at_its_frequency_in_24_bits() {
+        let at = |seconds| u32::from_le_bytes(value(Duration::from_secs(seconds)));
+        assert_eq!([0, 1, 4].map(at), [0, 3_579_545, 4 * 3_579_545]);
+        assert_eq!(at(5), 5 * 3_579_545 - (1 << 24));
+        assert!(at(u64::MAX) < 1 << 24);
+    }
+
+    #[test]
+    fn bytes_are_those_of_the_port_that_was_named() {
+        let timer = PmTimer::default();
+        let mut bytes = [1; 9];
+        timer.read(3, &mut bytes);
+        assert_eq!((bytes[0], bytes[4], bytes[8]), (0, 0, 0), "the highest byte, again and again");
+        timer.read(u16::MAX, &mut bytes[..1]);
+        assert_eq!(bytes[0], 0);
+    }
+}
