@@ -96,10 +96,24 @@ impl PciEngine {
     /// # Errors
     /// What the host says if it has no thread left.
     pub fn start(endpoint: Arc<Endpoint>) -> io::Result<Arc<Self>> {
+        Self::start_with(endpoint, || {})
+    }
+
+    /// The same, whose thread does `first` before anything else.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_with(
+        endpoint: Arc<Endpoint>,
+        first: impl FnOnce() + Send + 'static,
+    ) -> io::Result<Arc<Self>> {
         let name = format!("dma-engine {}", endpoint.source());
         let engine = Arc::new(Engine::new(endpoint));
         let own = Arc::clone(&engine);
-        let worker = Worker::start(name, move |stop| own.run(stop))?;
+        let worker = Worker::start(name, move |stop| {
+            first();
+            own.run(stop);
+        })?;
         Ok(Arc::new(Self { engine, worker }))
     }
 }
