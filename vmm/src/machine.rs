@@ -26,6 +26,7 @@ use thiserror::Error;
 use crate::boot::{self, BootError, Payload};
 use crate::kvm::vm::IoApicPins;
 use crate::kvm::{Count, Processor, ProcessorError, System, SystemError, VcpuId, Vm, VmError};
+use crate::sandbox::{Role, Sandbox, SandboxError};
 use board::{Board, BoardError};
 use console::{Console, Round};
 use ending::{End, Ending};
@@ -52,6 +53,9 @@ pub enum MachineError {
     /// No processor.
     #[error(transparent)]
     Processor(#[from] ProcessorError),
+    /// It cannot be fenced in.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
     /// The host has no thread, descriptor or the like left.
     #[error("the host refuses {what}: {source}")]
     Host {
@@ -67,6 +71,7 @@ pub struct Machine {
     processors: Vec<Processor>,
     board: Arc<Board>,
     end: Arc<End>,
+    sandbox: Sandbox,
 }
 
 impl Machine {
@@ -79,10 +84,12 @@ impl Machine {
         payload: &Payload,
         output: devices::serial::Output,
     ) -> Result<Self, MachineError> {
+        let system = System::open()?;
+        // The last path was opened, and nothing of the image was looked at.
+        options.sandbox.confine()?;
         let memory = Arc::new(PhysicalMemory::new(options.memory_bytes)?);
         let entry = boot::load(&memory, payload)?;
         acpi::write(&memory, options);
-        let system = System::open()?;
         let vm = Arc::new(Vm::with_io_apic(&system, Arc::clone(&memory), IO_APIC_PINS)?);
         let end = End::new().map_err(|source| MachineError::Host { what: "an event", source })?;
         let board = Arc::new(Board::new(&vm, options, Arc::clone(&end), output)?);
@@ -91,7 +98,7 @@ impl Machine {
         let processors: Vec<_> =
             VcpuId::first(options.processors.into()).map(processor).collect::<Result<_, _>>()?;
         end.stops(processors.iter().map(Processor::handle).collect(), board.unit().cloned());
-        Ok(Self { processors, board, end })
+        Ok(Self { processors, board, end, sandbox: options.sandbox })
     }
 
     /// The remapping unit, if there is one.
@@ -105,11 +112,12 @@ impl Machine {
     /// # Errors
     /// [`MachineError::Host`] if there is no thread or no event left for it.
     pub fn run(self, console: Console, round: Option<Round<'_>>) -> Result<Ending, MachineError> {
-        let Self { processors, board, end } = self;
+        let Self { processors, board, end, sandbox } = self;
         let mut threads = Vec::new();
         let late = board.lateness().into_iter();
-        let late = late.map(|every| look_after_late(every, Arc::clone(&board), Arc::clone(&end)));
-        let starts = processors.into_iter().map(|it| start(it, Arc::clone(&board), Arc::clone(&end)));
+        let late = late.map(|every| look_after_late(every, Arc::clone(&board), Arc::clone(&end), sandbox));
+        let starts =
+            processors.into_iter().map(|it| start(it, Arc::clone(&board), Arc::clone(&end), sandbox));
         for started in starts.chain(late) {
             match started {
                 Ok(thread) => threads.push(thread),
@@ -120,6 +128,7 @@ impl Machine {
                 }
             }
         }
+        sandbox.enter(Role::Console);
         let watched = console.watch(&board, &end, round);
         end.finish(Ending::Left);
         join(threads);
@@ -131,9 +140,15 @@ impl Machine {
 /// As many as the I/O APIC of the devices has.
 const IO_APIC_PINS: IoApicPins = IoApicPins(devices::io_apic::PINS);
 
-fn start(mut processor: Processor, board: Arc<Board>, end: Arc<End>) -> io::Result<JoinHandle<()>> {
+fn start(
+    mut processor: Processor,
+    board: Arc<Board>,
+    end: Arc<End>,
+    sandbox: Sandbox,
+) -> io::Result<JoinHandle<()>> {
     let name = processor.handle().id().to_string();
     thread::Builder::new().name(name).spawn(move || {
+        sandbox.enter(Role::Vcpu);
         if let Err(error) = processor.run(|access| board.serve(access)) {
             end.finish(Ending::Broken(error));
         }
@@ -142,8 +157,14 @@ fn start(mut processor: Processor, board: Arc<Board>, end: Arc<End>) -> io::Resu
 
 /// Lets the devices that are late answer, and the unit give up those that never do, on a thread of its own: a whole queue may wait for them, and the console must
 /// see meanwhile that the guest's time is over.
-fn look_after_late(every: Duration, board: Arc<Board>, end: Arc<End>) -> io::Result<JoinHandle<()>> {
+fn look_after_late(
+    every: Duration,
+    board: Arc<Board>,
+    end: Arc<End>,
+    sandbox: Sandbox,
+) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("late devices".to_owned()).spawn(move || {
+        sandbox.enter(Role::LateDevices);
         while !end.is_over() {
             board.look_after_late();
             thread::sleep(every);

@@ -1,7 +1,8 @@
 //! `afterimage boot`: a guest that somebody else wrote, in a machine of its own.
 //!
 //! Invariant: the exit status is the guest's own if it gave one; 0 if it restarted the machine, powered it off, or the user left, 124 if
-//! its time was over, 2 if it was never started, 3 if it broke down, 4 if a stale use was to end it and one happened.
+//! its time was over, 2 if it was never started, 3 if it broke down, 4 if a stale use was to end it and one happened, 126 if the
+//! sandbox refused a system call.
 
 mod device;
 mod guest;
@@ -31,6 +32,7 @@ use crate::machine::console::Console;
 use crate::machine::ending::Ending;
 use crate::machine::options::{DeviceKind, IommuKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions};
 use crate::machine::{Machine, MachineError};
+use crate::sandbox::{self, Sandbox};
 
 /// What can be booted, and in what.
 #[derive(Debug, Args)]
@@ -72,6 +74,10 @@ pub(super) struct BootArguments {
     /// The most seconds that the guest may take
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<f64>,
+    /// What becomes of a system call that the program does not need; also whether it gives up privileges, paths and
+    /// descriptors
+    #[arg(long, value_name = "MODE", value_enum, default_value = "on")]
+    sandbox: sandbox::Mode,
     /// What is told on standard error while it runs
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     log: LevelFilter,
@@ -125,12 +131,13 @@ impl BootArguments {
         }
     }
 
-    fn options(&self) -> Result<MachineOptions, String> {
+    fn options(&self, sandbox: Sandbox) -> Result<MachineOptions, String> {
         Ok(MachineOptions {
             memory_bytes: self.memory,
             processors: self.cpus,
             iommu: self.watched_iommu()?,
             devices: self.devices()?,
+            sandbox,
         })
     }
 
@@ -171,8 +178,10 @@ fn read(path: &Path) -> Result<File, String> {
 
 /// Boots, and gives the exit status.
 pub(super) fn run(arguments: &BootArguments) -> ExitCode {
+    // Before anything is opened.
+    let sandbox = Sandbox::begin(arguments.sandbox).map_err(|error| error.to_string());
     let screen = Screen::of_process();
-    let started = start(arguments, &screen);
+    let started = sandbox.and_then(|sandbox| start(arguments, sandbox, &screen));
     match started.and_then(|machine| watch(machine, arguments, screen).map_err(|error| error.to_string())) {
         Ok(status) => status.into(),
         Err(message) => {
@@ -182,8 +191,8 @@ pub(super) fn run(arguments: &BootArguments) -> ExitCode {
     }
 }
 
-fn start(arguments: &BootArguments, screen: &Arc<Screen>) -> Result<Machine, String> {
-    let (options, payload) = (arguments.options()?, arguments.payload()?);
+fn start(arguments: &BootArguments, sandbox: Sandbox, screen: &Arc<Screen>) -> Result<Machine, String> {
+    let (options, payload) = (arguments.options(sandbox)?, arguments.payload()?);
     Machine::new(&options, &payload, screen.guest_side()).map_err(|error| error.to_string())
 }
 

@@ -30,6 +30,7 @@ use super::options::{Answers, DeviceKind, IommuKind, MachineOptions, QueueRuns, 
 use super::remapping::UnitRegisters;
 use crate::boot::map;
 use crate::kvm::{Access, Vm};
+use crate::sandbox::{Role, Sandbox};
 
 /// Why the devices do not fit.
 #[derive(Debug, Error)]
@@ -110,7 +111,7 @@ impl Board {
         bus.attach(BridgeFunction::config(), |_| Ok::<_, BusFull>(Arc::new(BridgeFunction)))?;
         let mut sources = Vec::new();
         for device in &options.devices {
-            sources.push(attach(&mut bus, *device, vm.memory())?);
+            sources.push(attach(&mut bus, *device, vm.memory(), options.sandbox)?);
         }
         let unit = unit.map(UnitRegisters);
         let late = late(unit.as_ref(), options.iommu, sources);
@@ -291,6 +292,7 @@ fn attach(
     bus: &mut PciBus,
     device: DeviceKind,
     memory: &Arc<PhysicalMemory>,
+    sandbox: Sandbox,
 ) -> Result<SourceId, BoardError> {
     let source = match device {
         DeviceKind::Edu(options) => bus.attach(Edu::config(), |endpoint| Ok(Edu::new(endpoint, options))),
@@ -298,7 +300,7 @@ fn attach(
             bus.attach(IommuTestdev::config(), |endpoint| Ok(IommuTestdev::new(endpoint, Arc::clone(memory))))
         }
         DeviceKind::DmaEngine(options) => bus.attach(PciEngine::config(options), |endpoint| {
-            PciEngine::start(endpoint).map_err(BoardError::Thread)
+            PciEngine::start_with(endpoint, move || sandbox.enter(Role::Engine)).map_err(BoardError::Thread)
         }),
     }?;
     log::info!("{source}: {device:?}");
