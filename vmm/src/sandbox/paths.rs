@@ -17,13 +17,10 @@ const NEWEST: ABI = ABI::V6;
 pub(super) fn close() -> Result<(), SandboxError> {
     let status = forbid().map_err(io::Error::other).map_err(SandboxError::of("forbid all paths"))?;
     static TOLD: Once = Once::new();
-    match status {
-        RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => {}
-        RulesetStatus::NotEnforced => {
-            TOLD.call_once(|| {
-                log::info!("this kernel has no Landlock; paths are refused by the filters alone")
-            });
-        }
+    if status == RulesetStatus::NotEnforced {
+        TOLD.call_once(|| {
+            log::info!("this kernel has no Landlock; paths are refused by the filters alone");
+        });
     }
     Ok(())
 }

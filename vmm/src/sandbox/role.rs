@@ -81,7 +81,7 @@ const EVERYBODY: &[Call] = &[
     Call::of(libc::SYS_write),
     Call::of(libc::SYS_writev),
     Call::of(libc::SYS_close),
-    Call::when(libc::SYS_fcntl, When::Second(libc::F_GETFD as u32)),
+    Call::fcntl(libc::F_GETFD),
     // Signals: the kick of a processor, abort, and Rust's handler of SIGSEGV, which lets a crash be one.
     Call::of(libc::SYS_getpid),
     Call::of(libc::SYS_gettid),
@@ -91,31 +91,29 @@ const EVERYBODY: &[Call] = &[
     Call::of(libc::SYS_rt_sigreturn),
     Call::of(libc::SYS_sigaltstack),
     // Its end, before which a refused call gives the terminal back.
-    Call::when(libc::SYS_ioctl, When::OnInput(libc::TCSETS as u32)),
-    Call::when(libc::SYS_ioctl, When::OnInput(libc::TCSETS2 as u32)),
+    Call::when(libc::SYS_ioctl, When::OnInput(request::TCSETS)),
+    Call::when(libc::SYS_ioctl, When::OnInput(request::TCSETS2)),
     Call::of(libc::SYS_exit),
     Call::of(libc::SYS_exit_group),
 ];
 
 const VCPU: &[Call] = &[
-    Call::when(libc::SYS_ioctl, When::Second(request::KVM_RUN)),
-    Call::when(libc::SYS_ioctl, When::Second(request::KVM_SIGNAL_MSI)),
-    Call::when(libc::SYS_ioctl, When::Second(request::KVM_SET_GSI_ROUTING)),
+    Call::ioctl(request::KVM_RUN),
+    Call::ioctl(request::KVM_SIGNAL_MSI),
+    Call::ioctl(request::KVM_SET_GSI_ROUTING),
     // The report of a guest that cannot go on.
-    Call::when(libc::SYS_ioctl, When::Second(request::KVM_GET_REGS)),
-    Call::when(libc::SYS_ioctl, When::Second(request::KVM_GET_SREGS)),
-    Call::when(libc::SYS_ioctl, When::Second(request::KVM_TRANSLATE)),
+    Call::ioctl(request::KVM_GET_REGS),
+    Call::ioctl(request::KVM_GET_SREGS),
+    Call::ioctl(request::KVM_TRANSLATE),
 ];
 
-const INTERRUPTING: &[Call] = &[
-    Call::when(libc::SYS_ioctl, When::Second(request::KVM_SIGNAL_MSI)),
-    Call::when(libc::SYS_ioctl, When::Second(request::KVM_SET_GSI_ROUTING)),
-];
+const INTERRUPTING: &[Call] =
+    &[Call::ioctl(request::KVM_SIGNAL_MSI), Call::ioctl(request::KVM_SET_GSI_ROUTING)];
 
 const CONSOLE: &[Call] = &[
     // Input is an interrupt.
-    Call::when(libc::SYS_ioctl, When::Second(request::KVM_SIGNAL_MSI)),
-    Call::when(libc::SYS_ioctl, When::Second(request::KVM_SET_GSI_ROUTING)),
+    Call::ioctl(request::KVM_SIGNAL_MSI),
+    Call::ioctl(request::KVM_SET_GSI_ROUTING),
     // Events.
     Call::of(libc::SYS_epoll_create1),
     Call::of(libc::SYS_epoll_ctl),
@@ -130,15 +128,15 @@ const CONSOLE: &[Call] = &[
     // Standard input, and the terminal's modes.
     Call::of(libc::SYS_read),
     Call::of(libc::SYS_readv),
-    Call::when(libc::SYS_fcntl, When::Second(libc::F_DUPFD_CLOEXEC as u32)),
-    Call::when(libc::SYS_fcntl, When::Second(libc::F_GETFL as u32)),
-    Call::when(libc::SYS_fcntl, When::Second(libc::F_SETFL as u32)),
-    Call::when(libc::SYS_ioctl, When::Second(libc::TCGETS as u32)),
-    Call::when(libc::SYS_ioctl, When::Second(libc::TCGETS2 as u32)),
-    Call::when(libc::SYS_ioctl, When::Second(libc::TCSETS as u32)),
-    Call::when(libc::SYS_ioctl, When::Second(libc::TCSETS2 as u32)),
-    Call::when(libc::SYS_ioctl, When::Second(libc::TCSETSW as u32)),
-    Call::when(libc::SYS_ioctl, When::Second(libc::TCSETSF as u32)),
+    Call::fcntl(libc::F_DUPFD_CLOEXEC),
+    Call::fcntl(libc::F_GETFL),
+    Call::fcntl(libc::F_SETFL),
+    Call::ioctl(request::TCGETS),
+    Call::ioctl(request::TCGETS2),
+    Call::ioctl(request::TCSETS),
+    Call::ioctl(request::TCSETS2),
+    Call::ioctl(request::TCSETSW),
+    Call::ioctl(request::TCSETSF),
 ];
 
 const OUTPUT: &[Call] = &[
@@ -147,8 +145,8 @@ const OUTPUT: &[Call] = &[
     // A reader that is slow, or whose pipe does not block.
     Call::of(libc::SYS_poll),
     Call::of(libc::SYS_ppoll),
-    Call::when(libc::SYS_fcntl, When::Second(libc::F_GETFL as u32)),
-    Call::when(libc::SYS_fcntl, When::Second(libc::F_SETFL as u32)),
+    Call::fcntl(libc::F_GETFL),
+    Call::fcntl(libc::F_SETFL),
 ];
 
 /// Calls by which the standard library looks for itself when a panic is to show its way. They fail, and the message comes

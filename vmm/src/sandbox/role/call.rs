@@ -37,6 +37,16 @@ impl Call {
         Self { number, when: Some(when) }
     }
 
+    /// An ioctl with this request, of any file.
+    pub(super) const fn ioctl(request: u32) -> Self {
+        Self::when(libc::SYS_ioctl, When::Second(request))
+    }
+
+    /// An fcntl with this command.
+    pub(super) const fn fcntl(command: libc::c_int) -> Self {
+        Self::when(libc::SYS_fcntl, When::Second(command.cast_unsigned()))
+    }
+
     /// What the filter is made of; none if any arguments will do.
     pub(in crate::sandbox) fn rule(self) -> Result<Option<SeccompRule>, BackendError> {
         self.when.map(|when| SeccompRule::new(when.conditions()?)).transpose()
