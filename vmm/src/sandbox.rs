@@ -2,8 +2,8 @@
 //! of its threads.
 //!
 //! Invariant: what is given up never comes back. A thread that has [entered](Sandbox::enter) holds no capability, reaches
-//! no path, and makes the calls of its [`Role`] alone; a kernel that cannot promise that is an error, not a warning.
-//! Landlock is the exception: without it a path is still refused, by the filter.
+//! no path, and makes the calls of its [`Role`] alone (or has the others logged, if asked to); a kernel that cannot promise
+//! that is an error. Landlock is the exception: without it a path is still refused, by the filter.
 //!
 //! Read in this order: [`descriptors`], [`privileges`], [`paths`] (what is given up), [`role`] (who may make which call),
 //! [`filter`] (how the kernel is told), [`violation`] (what a refused call ends with).

@@ -13,7 +13,7 @@ use super::{Status, alone, assert_survived, say};
 use crate::boot::{File as Image, Payload};
 use crate::machine::options::{IommuKind, MachineOptions};
 use crate::machine::{Machine, MachineError};
-use crate::sandbox::{Mode, Role, Sandbox, descriptors};
+use crate::sandbox::{Mode, Role, Sandbox, descriptors, privileges};
 
 /// A descriptor that nobody owns.
 pub(super) fn foreign() -> RawFd {
@@ -59,13 +59,14 @@ fn raise_all() {
 fn no_capability_stays_in_any_set() {
     const SETS: [&str; 4] = ["CapInh", "CapPrm", "CapEff", "CapAmb"];
     let test = "given_up::no_capability_stays_in_any_set";
-    for case in ["confined", "entered", "off"] {
+    for case in ["dropped", "confined", "entered", "off"] {
         let act = || {
             raise_all();
             let held = capabilities(None).expect("a thread may look at itself").permitted;
             let (before, status, bounding) =
                 (Status::of_thread().values(SETS), Status::of_thread(), Status::of_thread());
             match case {
+                "dropped" => privileges::drop_all().expect("a thread may give up"),
                 "confined" => Sandbox { mode: Mode::On }.confine().expect("a thread may give up"),
                 "entered" => Sandbox { mode: Mode::Log }.enter(Role::Engine),
                 _ => Sandbox::OFF.enter(Role::Engine),
