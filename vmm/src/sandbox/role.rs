@@ -149,8 +149,9 @@ const OUTPUT: &[Call] = &[
     Call::fcntl(libc::F_SETFL),
 ];
 
-/// Calls by which the standard library looks for itself when a panic is to show its way. They fail, and the message comes
-/// out without names: a panic is no attack.
+/// Calls by which the standard library looks for itself when a panic is to show its way, and the C library for the number of
+/// CPUs when its ninth arena is due. They fail, the message comes out without names, and sched_getaffinity is asked instead:
+/// neither is an attack.
 pub(super) const ANSWERED_WITH_AN_ERROR: &[libc::c_long] = &[
     libc::SYS_open,
     libc::SYS_openat,

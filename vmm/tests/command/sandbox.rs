@@ -162,6 +162,15 @@ fn no_guest_needs_what_is_refused() {
 }
 
 #[test]
+fn sixty_four_processors_allocate_as_two_do() {
+    if !has_kvm() {
+        return;
+    }
+    let output = afterimage(&["boot", "--timeout", "60", "--guest", "hello", "--cpus", "64"]);
+    assert_eq!((text(&output.stdout).as_str(), output.status.code()), ("hello\n", Some(129)), "{output:?}");
+}
+
+#[test]
 fn a_guest_that_breaks_down_is_reported_with_its_registers() {
     if !has_kvm() {
         return;
