@@ -5,8 +5,8 @@
 //! no path, and makes the calls of its [`Role`] alone (or has the others logged, if asked to); a kernel that cannot promise
 //! that is an error. Landlock is the exception: without it a path is still refused, by the filter.
 //!
-//! Read in this order: [`descriptors`], [`privileges`], [`paths`] (what is given up), [`role`] (who may make which call),
-//! [`filter`] (how the kernel is told), [`violation`] (what a refused call ends with).
+//! Read in this order: `descriptors`, `privileges`, `paths` (what is given up), `role` (who may make which call),
+//! `filter` (how the kernel is told), `violation` (what a refused call ends with).
 
 mod descriptors;
 mod filter;
