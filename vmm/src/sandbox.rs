@@ -79,7 +79,10 @@ impl Sandbox {
             violation::install().map_err(SandboxError::of("handle SIGSYS"))?;
         }
         if mode == Mode::Log {
-            log::warn!("system calls that are refused otherwise are logged by the kernel, as type=1326");
+            log::warn!(
+                "a system call that is on no list is carried out, and the kernel logs it as type=1326: see journalctl -k, \
+                 dmesg or ausearch -m SECCOMP"
+            );
         }
         Ok(Self { mode })
     }

@@ -10,8 +10,8 @@ use landlock::{ABI, Access, AccessFs, Ruleset, RulesetAttr, RulesetError, Rulese
 
 use super::SandboxError;
 
-/// What the newest kernel knows; an older one does what it can.
-const NEWEST: ABI = ABI::V6;
+/// All that can be forbidden; an older kernel forbids what it knows.
+const NEWEST: ABI = ABI::V10;
 
 /// Closes all of them.
 pub(super) fn close() -> Result<(), SandboxError> {
