@@ -9,7 +9,7 @@ use std::thread;
 use iommu::sva::port::DmaPort;
 use thiserror::Error;
 
-use crate::worker::{Panicked, Stop, Worker};
+use crate::worker::{Hooks, Panicked, Stop, Worker};
 
 /// What a piece of work says when it is asked to go on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,7 +50,8 @@ impl<W: Work> DmaEngine<W> {
     /// What the host says if it has no thread left.
     pub fn start(number: u16, port: DmaPort, work: W) -> io::Result<Self> {
         // Whoever joins it is told of its panic.
-        let worker = Worker::start(format!("dma-engine-{number}"), |_| {}, |stop| run(port, work, stop))?;
+        let worker =
+            Worker::start(format!("dma-engine-{number}"), Hooks::default(), |stop| run(port, work, stop))?;
         Ok(Self { number, worker })
     }
 

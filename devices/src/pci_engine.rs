@@ -23,7 +23,7 @@ use crate::pci::capability::msix::{self, Place};
 use crate::pci::capability::{address_translation, express, msi};
 use crate::pci::config::Identity;
 use crate::pci::{ConfigSpace, Endpoint, Function};
-use crate::worker::Worker;
+use crate::worker::{Hooks, Worker};
 use run::Engine;
 
 /// Vectors of MSI-X.
@@ -91,18 +91,15 @@ impl PciEngine {
         config
     }
 
-    /// The function at `endpoint`, idle. If its thread panics, `alarm` is told the thread's name.
+    /// The function at `endpoint`, idle, with a thread that has `hooks`.
     ///
     /// # Errors
     /// What the host says if it has no thread left.
-    pub fn start(
-        endpoint: Arc<Endpoint>,
-        alarm: impl FnOnce(&str) + Send + 'static,
-    ) -> io::Result<Arc<Self>> {
+    pub fn start(endpoint: Arc<Endpoint>, hooks: Hooks) -> io::Result<Arc<Self>> {
         let name = format!("dma-engine {}", endpoint.source());
         let engine = Arc::new(Engine::new(endpoint));
         let own = Arc::clone(&engine);
-        let worker = Worker::start(name, alarm, move |stop| own.run(stop))?;
+        let worker = Worker::start(name, hooks, move |stop| own.run(stop))?;
         Ok(Arc::new(Self { engine, worker }))
     }
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::interrupt::Line;
-use crate::worker::{Stop, Worker};
+use crate::worker::{Hooks, Stop, Worker};
 use counter::Ticks;
 use timer::{Channel, Timer};
 
@@ -46,14 +46,14 @@ struct Shared {
 }
 
 impl Pit {
-    /// A timer whose channel 0 interrupts by `line`. If its thread panics, `alarm` is told the thread's name.
+    /// A timer whose channel 0 interrupts by `line`, with a thread that has `hooks`.
     ///
     /// # Errors
     /// What the host says if it has no thread left.
-    pub fn start(line: Line, alarm: impl FnOnce(&str) + Send + 'static) -> io::Result<Self> {
+    pub fn start(line: Line, hooks: Hooks) -> io::Result<Self> {
         let shared = Arc::new(Shared { timer: Mutex::default(), started: Instant::now() });
         let own = Arc::clone(&shared);
-        let worker = Worker::start("timer".to_owned(), alarm, move |stop| own.interrupt(stop, &line))?;
+        let worker = Worker::start("timer".to_owned(), hooks, move |stop| own.interrupt(stop, &line))?;
         Ok(Self { shared, worker })
     }
 

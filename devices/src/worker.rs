@@ -3,6 +3,7 @@
 //! Invariant: a worker's thread does not outlive it, and a wake-up that comes while it works is not lost. What it left,
 //! or that it panicked, is told by [`Worker::join`].
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,13 +24,35 @@ pub struct Stop(Arc<AtomicBool>);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Panicked;
 
-/// Tells of a panic.
-struct Alarm<F: FnOnce(&str)> {
-    name: String,
-    tell: Option<F>,
+/// What is done in a thread besides its work.
+#[derive(Default)]
+pub struct Hooks {
+    begin: Option<Box<dyn FnOnce() + Send>>,
+    alarm: Option<Box<dyn FnOnce(&str) + Send>>,
 }
 
-impl<F: FnOnce(&str)> Drop for Alarm<F> {
+impl Hooks {
+    /// `begin` comes before the work. If either panics, `alarm` is told the thread's name, when all that they held has been
+    /// let go of.
+    #[must_use]
+    pub fn new(begin: impl FnOnce() + Send + 'static, alarm: impl FnOnce(&str) + Send + 'static) -> Self {
+        Self { begin: Some(Box::new(begin)), alarm: Some(Box::new(alarm)) }
+    }
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks").finish_non_exhaustive()
+    }
+}
+
+/// Tells of a panic.
+struct Alarm {
+    name: String,
+    tell: Option<Box<dyn FnOnce(&str) + Send>>,
+}
+
+impl Drop for Alarm {
     fn drop(&mut self) {
         if let Some(tell) = self.tell.take().filter(|_| thread::panicking()) {
             tell(&self.name);
@@ -46,21 +69,24 @@ impl Stop {
 }
 
 impl<T: Send + 'static> Worker<T> {
-    /// Starts a thread called `name` on `work`, which ends soon after a stop is requested. If `work` panics, `alarm` is told
-    /// the name, when all that `work` held has been let go of.
+    /// Starts a thread called `name` on `work`, which ends soon after a stop is requested.
     ///
     /// # Errors
     /// What the host says if it has no thread left.
     pub fn start(
         name: String,
-        alarm: impl FnOnce(&str) + Send + 'static,
+        hooks: Hooks,
         work: impl FnOnce(&Stop) -> T + Send + 'static,
     ) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let seen = Stop(Arc::clone(&stop));
-        let alarm = Alarm { name: name.clone(), tell: Some(alarm) };
+        let Hooks { begin, alarm } = hooks;
+        let alarm = Alarm { name: name.clone(), tell: alarm };
         let thread = thread::Builder::new().name(name).spawn(move || {
             let _alarm = alarm;
+            if let Some(begin) = begin {
+                begin();
+            }
             work(&seen)
         })?;
         Ok(Self { stop, thread: Some(thread) })
@@ -109,20 +135,24 @@ impl<T> Drop for Worker<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::{Sender, channel};
 
-    use super::{Panicked, Worker};
+    use super::{Hooks, Panicked, Worker};
 
     #[test]
-    fn a_panic_is_told_to_the_alarm_and_an_end_is_not() {
+    fn every_thread_begins_and_a_panic_alone_is_told() {
         let (sender, told) = channel();
-        let alarm = |sender: std::sync::mpsc::Sender<String>| {
-            move |name: &str| sender.send(name.to_owned()).expect("somebody listens")
+        let hooks = |sender: Sender<String>| {
+            let begun = sender.clone();
+            Hooks::new(
+                move || begun.send("begun".to_owned()).expect("somebody listens"),
+                move |name| sender.send(name.to_owned()).expect("somebody listens"),
+            )
         };
-        let good = Worker::start("good".to_owned(), alarm(sender.clone()), |_| 7);
+        let good = Worker::start("good".to_owned(), hooks(sender.clone()), |_| 7);
         assert_eq!(good.expect("there is a thread").join(), Ok(7));
-        let bad = Worker::<()>::start("bad".to_owned(), alarm(sender), |_| panic!("on purpose"));
+        let bad = Worker::<()>::start("bad".to_owned(), hooks(sender), |_| panic!("on purpose"));
         assert_eq!(bad.expect("there is a thread").join(), Err(Panicked));
-        assert_eq!(told.iter().collect::<Vec<_>>(), ["bad"]);
+        assert_eq!(told.iter().collect::<Vec<_>>(), ["begun", "begun", "bad"]);
     }
 }

@@ -25,7 +25,7 @@ pub(crate) struct SharedMapping {
 }
 
 impl SharedMapping {
-    /// Maps `len_bytes` (a multiple of the page size) of zeroes; large pages are advised, not required.
+    /// Maps `len_bytes` (a multiple of the page size) of zeroes; large pages are advised, not required. A core dump leaves it out.
     pub(crate) fn new(len_bytes: usize) -> io::Result<Self> {
         let memfd = memfd_create("afterimage-memory", MemfdFlags::CLOEXEC)?;
         ftruncate(&memfd, len_bytes as u64)?;
@@ -36,6 +36,8 @@ impl SharedMapping {
         if let Err(error) = advised {
             log::debug!("no large pages under physical memory: {error}");
         }
+        // SAFETY: as above. A dump of this program is for its bugs, and what a guest holds is nobody else's.
+        unsafe { madvise(region.as_ptr().cast(), len_bytes, Advice::LinuxDontDump) }?;
         Ok(Self { region })
     }
 

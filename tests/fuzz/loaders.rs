@@ -12,6 +12,7 @@ use vmm::boot::{self, File, Module, Payload, map};
 use vmm::kvm::Entry;
 use vmm::machine::acpi;
 use vmm::machine::options::{IommuKind, MachineOptions};
+use vmm::sandbox::Sandbox;
 
 use self::image::Image;
 use super::{Census, Choices};
@@ -45,6 +46,7 @@ fn load(choices: &mut Choices<'_>, census: &mut Census) {
         processors: 1 + choices.below(64).to_le_bytes()[0],
         iommu: choices.of(&[IommuKind::None, IommuKind::default()]),
         devices: Vec::new(),
+        sandbox: Sandbox::OFF,
     };
     let image = Image::new(choices);
     let payload = payload(image.bytes(choices), options.memory_bytes, choices);

@@ -30,6 +30,7 @@ use crate::kvm::vm::IoApicPins;
 use crate::kvm::{
     Count, Processor, ProcessorError, ProcessorReport, System, SystemError, VcpuId, Vm, VmError,
 };
+use crate::sandbox::{Role, Sandbox, SandboxError};
 use board::{Board, BoardError};
 use console::{Console, Round};
 use ending::{End, Ending};
@@ -57,6 +58,9 @@ pub enum MachineError {
     /// No processor.
     #[error(transparent)]
     Processor(#[from] ProcessorError),
+    /// It cannot be fenced in.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
     /// The host has no thread, descriptor or the like left.
     #[error("the host refuses {what}: {source}")]
     Host {
@@ -72,6 +76,7 @@ pub struct Machine {
     processors: Vec<Processor>,
     board: Arc<Board>,
     end: Arc<End>,
+    sandbox: Sandbox,
 }
 
 /// How a run went.
@@ -95,10 +100,12 @@ impl Machine {
         payload: &Payload,
         output: devices::serial::Output,
     ) -> Result<Self, MachineError> {
+        let system = System::open()?;
+        // The last path was opened, and nothing of the image was looked at.
+        options.sandbox.confine()?;
         let memory = Arc::new(PhysicalMemory::new(options.memory_bytes)?);
         let entry = boot::load(&memory, payload)?;
         acpi::write(&memory, options);
-        let system = System::open()?;
         let vm = Arc::new(Vm::with_io_apic(&system, Arc::clone(&memory), IO_APIC_PINS)?);
         let end = End::new().map_err(|source| MachineError::Host { what: "an event", source })?;
         let board = Arc::new(Board::new(&vm, options, Arc::clone(&end), output)?);
@@ -107,7 +114,7 @@ impl Machine {
         let processors: Vec<_> =
             VcpuId::first(options.processors.into()).map(processor).collect::<Result<_, _>>()?;
         end.stops(processors.iter().map(Processor::handle).collect(), board.unit().cloned());
-        Ok(Self { processors, board, end })
+        Ok(Self { processors, board, end, sandbox: options.sandbox })
     }
 
     /// The remapping unit, if there is one.
@@ -121,9 +128,10 @@ impl Machine {
     /// # Errors
     /// [`MachineError::Host`] if there is no thread or no event left for it.
     pub fn run(self, console: Console, mut round: Round<'_>) -> Result<Run, MachineError> {
-        let Self { processors, board, end } = self;
+        let Self { processors, board, end, sandbox } = self;
         let mut threads = Threads::new(&end);
-        let started = start(&mut threads, processors, &board, &end);
+        let started = start(&mut threads, processors, &board, &end, sandbox);
+        sandbox.enter(Role::Console);
         let watched = started.and_then(|()| {
             console
                 .watch(&board, &end, &mut round)
@@ -148,18 +156,25 @@ fn start(
     processors: Vec<Processor>,
     board: &Arc<Board>,
     end: &Arc<End>,
+    sandbox: Sandbox,
 ) -> Result<(), MachineError> {
     let refused = |source| MachineError::Host { what: "a thread", source };
     for processor in processors {
         let (board, end) = (Arc::clone(board), Arc::clone(end));
         let name = processor.handle().id().to_string();
-        threads.start(name, move || run_processor(processor, &board, &end)).map_err(refused)?;
+        let work = move || {
+            sandbox.enter(Role::Vcpu);
+            run_processor(processor, &board, &end)
+        };
+        threads.start(name, work).map_err(refused)?;
     }
     if let Some(every) = board.lateness() {
         let (board, end) = (Arc::clone(board), Arc::clone(end));
-        threads
-            .start("late devices".to_owned(), move || look_after_late(every, &board, &end))
-            .map_err(refused)?;
+        let work = move || {
+            sandbox.enter(Role::LateDevices);
+            look_after_late(every, &board, &end)
+        };
+        threads.start("late devices".to_owned(), work).map_err(refused)?;
     }
     Ok(())
 }

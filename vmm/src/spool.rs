@@ -65,14 +65,22 @@ struct State {
 }
 
 impl Spool {
-    /// Starts the thread `name`, which writes to `file`. The thread ends with the process: a write may never return.
+    /// Starts the thread `name`, which does `begin` and then writes to `file`. The thread ends with the process: a write may
+    /// never return.
     ///
     /// # Errors
     /// What the host says if it has no thread left.
-    pub fn start(name: &str, file: impl Write + Send + 'static) -> io::Result<Self> {
+    pub fn start(
+        name: &str,
+        begin: impl FnOnce() + Send + 'static,
+        file: impl Write + Send + 'static,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
         let own = Arc::clone(&shared);
-        thread::Builder::new().name(name.to_owned()).spawn(move || own.write_on(file))?;
+        thread::Builder::new().name(name.to_owned()).spawn(move || {
+            begin();
+            own.write_on(file);
+        })?;
         Ok(Self(shared))
     }
 

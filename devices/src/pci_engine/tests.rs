@@ -14,6 +14,7 @@ use crate::pci::capability::{CapabilityId, address_translation, msi, msix};
 use crate::pci::config::{command, header};
 use crate::pci::{Function, bus};
 use crate::rig::Rig;
+use crate::worker::Hooks;
 
 mod giving_up;
 mod pages;
@@ -62,7 +63,9 @@ struct Driver {
 
 fn driver() -> Driver {
     let config = PciEngine::config(PciEngineOptions::default());
-    drive(Rig::new(config, |endpoint, _| PciEngine::start(endpoint, |_| {}).expect("the host has a thread")))
+    drive(Rig::new(config, |endpoint, _| {
+        PciEngine::start(endpoint, Hooks::default()).expect("the host has a thread")
+    }))
 }
 
 fn drive(rig: Rig<PciEngine>) -> Driver {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::{Pit, SHORTEST};
 use crate::interrupt::{Level, Pin, Pins, Wire};
+use crate::worker::Hooks;
 
 #[derive(Default)]
 struct Edges(AtomicU32);
@@ -37,7 +38,7 @@ impl Edges {
 
 fn pit() -> (Pit, Arc<Edges>) {
     let edges = Arc::new(Edges::default());
-    let pit = Pit::start(Wire::new(edges.clone(), Pin(super::PIN)).line(), |_| {}).unwrap();
+    let pit = Pit::start(Wire::new(edges.clone(), Pin(super::PIN)).line(), Hooks::default()).unwrap();
     (pit, edges)
 }
 

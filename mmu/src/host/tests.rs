@@ -1,12 +1,13 @@
-//! The barrier on every CPU, on the CPUs at hand: loom models only what it is supposed to do.
+//! The barrier on every CPU, on the CPUs at hand: loom models only what it is supposed to do. And what the mapping is told.
 //!
 //! Invariant: no test fails because of how threads are scheduled. Threads that never run at the same time see nothing.
 
+use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::process_barrier;
+use super::{SharedMapping, process_barrier};
 
 /// Far more than it takes to see a store overtaken by a load, where nothing prevents it.
 const ROUNDS: u64 = 100_000;
@@ -89,4 +90,15 @@ fn behind_the_barrier_no_store_is_hidden_from_both_sides() {
         shared.wait(process_barrier)
     });
     assert_eq!(missed, 0);
+}
+
+#[test]
+fn a_core_dump_leaves_physical_memory_out() {
+    let mapping = SharedMapping::new(1 << 20).expect("some memory can be mapped");
+    let maps = fs::read_to_string("/proc/self/smaps").expect("a process may look at itself");
+    let begin = format!("{:x}-", mapping.address());
+    let own = maps.lines().skip_while(|line| !line.starts_with(&begin));
+    let flags = own.skip(1).find_map(|line| line.strip_prefix("VmFlags:")).expect("it is mapped");
+    // proc(5): do not include area into core dump.
+    assert!(flags.split_whitespace().any(|flag| flag == "dd"), "{flags}");
 }

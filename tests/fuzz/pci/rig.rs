@@ -10,6 +10,7 @@ use devices::pci::bus::{BusFull, Window};
 use devices::pci::host_bridge::{BridgeFunction, HostBridge};
 use devices::pci_engine::{PciEngine, PciEngineOptions};
 use devices::upstream::{Direct, Remapped, Upstream};
+use devices::worker::Hooks;
 use iommu::vtd::interrupts::MsiSink;
 use iommu::vtd::options::VtdOptions;
 use iommu::vtd::{Vtd, Width};
@@ -102,7 +103,7 @@ fn attach_all(bus: &mut PciBus, memory: &Arc<PhysicalMemory>) -> Result<(), Fail
         Ok::<_, BusFull>(IommuTestdev::new(endpoint, Arc::clone(memory)))
     })?;
     let config = PciEngine::config(PciEngineOptions::default());
-    bus.attach(config, |endpoint| PciEngine::start(endpoint, |_| {}).map_err(|_| Failed))?;
+    bus.attach(config, |endpoint| PciEngine::start(endpoint, Hooks::default()).map_err(|_| Failed))?;
     Ok(())
 }
 

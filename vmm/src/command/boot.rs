@@ -27,6 +27,7 @@ use screen::Screen;
 use super::size;
 use crate::boot::{File, Module, Payload};
 use crate::machine::options::{DeviceKind, IommuKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions};
+use crate::sandbox::{self, Sandbox};
 pub(super) use run::run;
 
 /// What can be booted, and in what.
@@ -79,6 +80,10 @@ pub(super) struct BootArguments {
     /// What a guest's word at the debug exit means
     #[arg(long, value_name = "WHOSE", value_enum, default_value = "verdict")]
     exit_code: status::ExitCode,
+    /// What becomes of a system call that the program does not need; also whether it gives up privileges, paths and
+    /// descriptors
+    #[arg(long, value_name = "MODE", value_enum, default_value = "on")]
+    sandbox: sandbox::Mode,
     /// What is told on standard error while it runs
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     log: LevelFilter,
@@ -127,12 +132,13 @@ impl BootArguments {
         }
     }
 
-    fn options(&self) -> Result<MachineOptions, String> {
+    fn options(&self, sandbox: Sandbox) -> Result<MachineOptions, String> {
         Ok(MachineOptions {
             memory_bytes: self.memory,
             processors: self.cpus,
             iommu: self.watched_iommu()?,
             devices: self.devices()?,
+            sandbox,
         })
     }
 

@@ -19,6 +19,7 @@ use devices::pci::host_bridge::{self, BridgeFunction, HostBridge};
 use devices::pci_engine::PciEngine;
 use devices::serial::{self, Output, Serial};
 use devices::upstream::{Direct, Remapped, Upstream};
+use devices::worker::Hooks;
 use iommu::spec::id::SourceId;
 use iommu::vtd::options::VtdOptions;
 use iommu::vtd::{REGISTER_BYTES, Vtd};
@@ -32,6 +33,7 @@ use super::options::{Answers, DeviceKind, IommuKind, MachineOptions, QueueRuns, 
 use super::remapping::UnitRegisters;
 use crate::boot::map;
 use crate::kvm::{Access, Vm};
+use crate::sandbox::Role;
 
 /// Why the devices do not fit.
 #[derive(Debug, Error)]
@@ -115,9 +117,11 @@ impl Board {
             reserved(options),
         );
         bus.attach(BridgeFunction::config(), |_| Ok::<_, BusFull>(Arc::new(BridgeFunction)))?;
+        let sandbox = options.sandbox;
+        let hooks = || Hooks::new(move || sandbox.enter(Role::Engine), end.alarm());
         let mut sources = Vec::new();
         for device in &options.devices {
-            sources.push(attach(&mut bus, *device, vm.memory(), &end)?);
+            sources.push(attach(&mut bus, *device, vm.memory(), &hooks)?);
         }
         let unit = unit.map(UnitRegisters);
         let late = late(unit.as_ref(), options.iommu, sources);
@@ -125,7 +129,7 @@ impl Board {
         let bus = Arc::new(bus);
         let bridge = HostBridge::new(Arc::clone(&bus));
         let serial = Serial::new(wire(Pin(serial::PIN)).line(), output);
-        let chipset = Chipset::new(&wires, Arc::clone(&end)).map_err(BoardError::Timer)?;
+        let chipset = Chipset::new(&wires, Arc::clone(&end), hooks()).map_err(BoardError::Timer)?;
         Ok(Self { bus, bridge, io_apic, unit, late, serial, chipset, end })
     }
 
@@ -310,7 +314,7 @@ fn attach(
     bus: &mut PciBus,
     device: DeviceKind,
     memory: &Arc<PhysicalMemory>,
-    end: &Arc<End>,
+    hooks: &dyn Fn() -> Hooks,
 ) -> Result<SourceId, BoardError> {
     let source = match device {
         DeviceKind::Edu(options) => bus.attach(Edu::config(), |endpoint| Ok(Edu::new(endpoint, options))),
@@ -318,7 +322,7 @@ fn attach(
             bus.attach(IommuTestdev::config(), |endpoint| Ok(IommuTestdev::new(endpoint, Arc::clone(memory))))
         }
         DeviceKind::DmaEngine(options) => bus.attach(PciEngine::config(options), |endpoint| {
-            PciEngine::start(endpoint, end.alarm()).map_err(BoardError::Thread)
+            PciEngine::start(endpoint, hooks()).map_err(BoardError::Thread)
         }),
     }?;
     log::info!("{source}: {device:?}");

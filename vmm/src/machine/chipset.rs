@@ -14,6 +14,7 @@ use devices::pit::{self, Pit};
 use devices::pm_timer::{self, PmTimer};
 use devices::port92::{self, Port92, Request};
 use devices::pvpanic;
+use devices::worker::Hooks;
 
 use super::ending::{End, Ending};
 
@@ -41,13 +42,13 @@ enum Part {
 }
 
 impl Chipset {
-    /// All in the state that firmware would leave them in; `wires` lead to the inputs of the I/O APIC, from the first on.
+    /// All in the state that firmware would leave them in; the timer's thread has `hooks`, `wires` lead to the inputs of the I/O APIC, from the first on.
     ///
     /// # Errors
     /// What the host says if it has no thread left.
-    pub(super) fn new(wires: &[Wire], end: Arc<End>) -> io::Result<Self> {
+    pub(super) fn new(wires: &[Wire], end: Arc<End>, hooks: Hooks) -> io::Result<Self> {
         Ok(Self {
-            pit: Pit::start(wires[usize::from(pit::PIN)].line(), end.alarm())?,
+            pit: Pit::start(wires[usize::from(pit::PIN)].line(), hooks)?,
             pm_timer: PmTimer::default(),
             pics: Pics::default(),
             port92: Port92::default(),

@@ -9,6 +9,7 @@ use iommu::vtd::knobs::Fault;
 use iommu::vtd::options::VtdOptions;
 
 use crate::boot::map;
+use crate::sandbox::Sandbox;
 
 /// The least memory that a machine has: the first MiB is not all memory.
 pub const MIN_MEMORY_BYTES: u64 = 2 << 20;
@@ -29,6 +30,8 @@ pub struct MachineOptions {
     pub iommu: IommuKind,
     /// Devices on the bus, in the order of their numbers from 1 on.
     pub devices: Vec<DeviceKind>,
+    /// The fence around its threads.
+    pub sandbox: Sandbox,
 }
 
 /// What stands between devices and memory.

@@ -15,6 +15,7 @@ use super::options::{AnswerTimeOut, Answers, DeviceKind, IommuKind, MachineOptio
 use super::{Ending, Machine, MachineError};
 use crate::boot::{File, Payload};
 use crate::kvm::Access;
+use crate::sandbox::Sandbox;
 
 const QUEUE: u64 = 0x18_0000;
 const STATUS: u64 = 0x18_1000;
@@ -31,6 +32,7 @@ fn machine_with(unit: UnitOptions) -> Option<Machine> {
         processors: 1,
         iommu: IommuKind::Vtd(unit),
         devices: vec![DeviceKind::Edu(EduOptions::default())],
+        sandbox: Sandbox::OFF,
     };
     let bytes = BareImage::Hello.elf(ElfWidth::Bits32);
     let kernel = File { name: "hello".to_owned(), bytes };

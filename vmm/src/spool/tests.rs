@@ -41,7 +41,7 @@ fn gate() -> (Spool, Sender<io::Result<usize>>, Written) {
     let (sender, allowed) = channel();
     let written = Arc::new(Mutex::default());
     let file = Gate { allowed, written: Arc::clone(&written) };
-    (Spool::start("test", file).expect("there is a thread"), sender, written)
+    (Spool::start("test", || {}, file).expect("there is a thread"), sender, written)
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod guests;
 mod limits;
 mod minimize;
 mod replay;
+mod sandbox;
 mod steps;
 mod zoo;
 

@@ -24,6 +24,7 @@ use crate::pci::capability::msix;
 use crate::pci_engine::{PciEngine, PciEngineOptions};
 use crate::rig::{Rig, Seen};
 use crate::upstream::{Atomic, Direct, DmaFault, Port, Upstream};
+use crate::worker::Hooks;
 
 const DESTINATION: u64 = 0x4_0000;
 
@@ -117,7 +118,7 @@ fn machine() -> Machine {
             Arc::new(Gated { direct, gate })
         },
         PciEngine::config(PciEngineOptions::default()),
-        |endpoint, _| PciEngine::start(endpoint, |_| {}).expect("the host has a thread"),
+        |endpoint, _| PciEngine::start(endpoint, Hooks::default()).expect("the host has a thread"),
     );
     Machine { let_in, arrived, driver: drive(rig) }
 }

@@ -20,6 +20,7 @@ use crate::pci::config::{command, header};
 use crate::pci_engine::{PciEngine, PciEngineOptions};
 use crate::rig::Rig;
 use crate::upstream::Remapped;
+use crate::worker::Hooks;
 
 const ROOT: u64 = 0x8_0000;
 const CONTEXT: u64 = 0x8_1000;
@@ -74,7 +75,7 @@ pub(super) fn machine() -> Machine {
             Arc::new(Remapped::new(Arc::clone(unit), 16))
         },
         PciEngine::config(PciEngineOptions::default()),
-        |endpoint, _| PciEngine::start(endpoint, |_| {}).expect("the host has a thread"),
+        |endpoint, _| PciEngine::start(endpoint, Hooks::default()).expect("the host has a thread"),
     );
     let unit = Arc::clone(made.get().expect("made with the rig"));
     write_tables(&rig.memory);

@@ -4,7 +4,9 @@
 //! bounded time, and is said in the order guest, reports, summary, message.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::io;
 use std::ops::ControlFlow;
+use std::os::fd::AsRawFd;
 use std::panic;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use crate::machine::board::BoardError;
 use crate::machine::console::{Console, Round, Signals};
 use crate::machine::ending::Ending;
 use crate::machine::{Machine, MachineError, Run};
+use crate::sandbox::Sandbox;
 use crate::spool::Patience;
 
 /// How often the unit is asked, and the screen.
@@ -36,13 +39,8 @@ type Verdict = (u8, Option<String>);
 
 /// Boots, and gives the exit status.
 pub(in crate::command) fn run(arguments: &BootArguments) -> ExitCode {
-    let host =
-        |error: std::io::Error| (status::HOST, format!("the host refuses a thread or a signal: {error}"));
-    let file = arguments.report_file().map_err(|message| (UNUSABLE, message));
-    let screen = file.and_then(|file| Screen::of_process(file).map_err(host));
-    let started = screen.and_then(|screen| Ok((screen, Signals::receive().map_err(host)?)));
-    let (screen, signals) = match started {
-        Ok(started) => started,
+    let (screen, signals, sandbox) = match prepare(arguments) {
+        Ok(prepared) => prepared,
         Err((status, message)) => {
             complain(message);
             return status.into();
@@ -50,10 +48,21 @@ pub(in crate::command) fn run(arguments: &BootArguments) -> ExitCode {
     };
     messages::init(arguments.log_level(), Some(screen.messages()));
     tell_panics(&screen);
-    let (ending, (status, message)) = carry_out(arguments, &screen, signals);
+    let (ending, (status, message)) = carry_out(arguments, &screen, signals, sandbox);
     tell(&screen, message);
     screen.settle(if ending.is_none_or(|ending| ending.is_of_guest()) { PATIENT } else { HURRIED });
     finish(&screen, status).into()
+}
+
+/// What a run needs before there is a machine. Of descriptors that were there before, the reports' alone is kept.
+fn prepare(arguments: &BootArguments) -> Result<(Arc<Screen>, Signals, Sandbox), (u8, String)> {
+    let host = |error: io::Error| (status::HOST, format!("the host refuses a thread or a signal: {error}"));
+    let file = arguments.report_file().map_err(|message| (UNUSABLE, message))?;
+    let kept = file.as_ref().map(|(_, file)| file.as_raw_fd());
+    let sandbox =
+        Sandbox::begin(arguments.sandbox, kept).map_err(|error| (status::HOST, error.to_string()))?;
+    let screen = Screen::of_process(file, sandbox).map_err(host)?;
+    Ok((screen, Signals::receive().map_err(host)?, sandbox))
 }
 
 fn tell(screen: &Screen, message: Option<String>) {
@@ -85,8 +94,13 @@ fn tell_panics(screen: &Arc<Screen>) {
     }));
 }
 
-fn carry_out(arguments: &BootArguments, screen: &Arc<Screen>, signals: Signals) -> (Option<Ending>, Verdict) {
-    let machine = match build(arguments, screen) {
+fn carry_out(
+    arguments: &BootArguments,
+    screen: &Arc<Screen>,
+    signals: Signals,
+    sandbox: Sandbox,
+) -> (Option<Ending>, Verdict) {
+    let machine = match build(arguments, screen, sandbox) {
         Ok(machine) => machine,
         Err((status, message)) => return (None, (status, Some(message))),
     };
@@ -107,9 +121,9 @@ fn carry_out(arguments: &BootArguments, screen: &Arc<Screen>, signals: Signals) 
     }
 }
 
-fn build(arguments: &BootArguments, screen: &Screen) -> Result<Machine, (u8, String)> {
+fn build(arguments: &BootArguments, screen: &Screen, sandbox: Sandbox) -> Result<Machine, (u8, String)> {
     let wrong = |message| (UNUSABLE, message);
-    let options = arguments.options().map_err(wrong)?;
+    let options = arguments.options(sandbox).map_err(wrong)?;
     let payload = arguments.payload().map_err(wrong)?;
     Machine::new(&options, &payload, screen.guest_side())
         .map_err(|error| (of_error(&error), error.to_string()))
@@ -124,6 +138,7 @@ const fn of_error(error: &MachineError) -> u8 {
         | MachineError::Vm(_)
         | MachineError::Board(BoardError::Thread(_) | BoardError::Timer(_))
         | MachineError::Processor(_)
+        | MachineError::Sandbox(_)
         | MachineError::Host { .. } => status::HOST,
     }
 }

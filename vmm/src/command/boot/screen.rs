@@ -12,6 +12,7 @@ use std::sync::Arc;
 use rustix::fs::fstat;
 
 use crate::machine::ending::Ending;
+use crate::sandbox::{Role, Sandbox};
 use crate::spool::{Account, Patience, Spool};
 
 /// See the module.
@@ -39,28 +40,32 @@ const GUEST: &str = "standard output";
 const REPORTS: &str = "standard error";
 
 impl Screen {
-    /// Standard output and standard error, and a file for tools if there is one.
+    /// Standard output and standard error, and a file for tools if there is one; written by threads in `sandbox`.
     ///
     /// # Errors
     /// What the host says if it has no thread left.
-    pub(super) fn of_process(file: Option<(String, File)>) -> io::Result<Arc<Self>> {
+    pub(super) fn of_process(file: Option<(String, File)>, sandbox: Sandbox) -> io::Result<Arc<Self>> {
         let (guest, reports) = (File::from(stdout().as_fd().try_clone_to_owned()?), stderr());
         let reports = File::from(reports.as_fd().try_clone_to_owned()?);
         let mingling = if is_same(&guest, &reports) { Mingling::Together } else { Mingling::Apart };
-        let start = |(name, file)| Spool::start("report file", file).map(|spool| (name, spool));
+        let start = |(name, file)| {
+            Spool::start("report file", move || sandbox.enter(Role::Output), file).map(|spool| (name, spool))
+        };
         let file = file.map(start).transpose()?;
-        Ok(Arc::new(Self { file, ..Self::new(guest, reports, mingling)? }))
+        Ok(Arc::new(Self { file, ..Self::new(guest, reports, mingling, sandbox)? }))
     }
 
     fn new(
         guest: impl Write + Send + 'static,
         reports: impl Write + Send + 'static,
         mingling: Mingling,
+        sandbox: Sandbox,
     ) -> io::Result<Self> {
-        let guest = Spool::start("output", guest)?;
+        let begin = move || sandbox.enter(Role::Output);
+        let guest = Spool::start("output", begin, guest)?;
         let reports = match mingling {
             Mingling::Together => guest.clone(),
-            Mingling::Apart => Spool::start("reports", reports)?,
+            Mingling::Apart => Spool::start("reports", begin, reports)?,
         };
         Ok(Self { guest, reports, mingling, file: None })
     }

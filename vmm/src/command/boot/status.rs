@@ -40,6 +40,7 @@ Exit status:
   5    the guest's kernel panicked, and said so (pvpanic)
   6    the guest restarted the machine
   7    the host lacks something (KVM, memory, room on a disk), or this program is wrong
+  126  the sandbox refused a system call, which is a mistake of this program
   124  the guest's time (--timeout) was over
   128+N  signal N ended the run; 141 if whoever read the output went away
 With --exit-code guest, a guest that used the debug exit ends with (value << 1 | 1), as tests written for it expect.";

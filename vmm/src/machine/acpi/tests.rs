@@ -7,10 +7,20 @@ use mmu::memory::PhysicalMemory;
 use super::write;
 use crate::boot::map;
 use crate::machine::options::{IommuKind, MachineOptions};
+use crate::sandbox::Sandbox;
 
 fn tables(processors: u8, iommu: IommuKind) -> Vec<Vec<u8>> {
     let memory = PhysicalMemory::new(2 << 20).unwrap();
-    write(&memory, &MachineOptions { memory_bytes: 2 << 20, processors, iommu, devices: Vec::new() });
+    write(
+        &memory,
+        &MachineOptions {
+            memory_bytes: 2 << 20,
+            processors,
+            iommu,
+            devices: Vec::new(),
+            sandbox: Sandbox::OFF,
+        },
+    );
     let read = |at: u64, len: usize| {
         let mut bytes = vec![0; len];
         memory.read_bytes(PhysAddr(at), &mut bytes);

@@ -9,6 +9,7 @@ use devices::serial::Transmit;
 use parking_lot::Mutex;
 
 use super::{Mingling, Screen, is_same};
+use crate::sandbox::Sandbox;
 use crate::spool::Patience;
 
 /// What was written, in its order.
@@ -34,7 +35,7 @@ impl Write for Paper {
 /// What is seen on either side when the guest writes some pieces and a report follows each.
 fn seen(mingling: Mingling, pieces: &[&str]) -> (String, String) {
     let (one, other) = (Paper::default(), Paper::default());
-    let screen = Screen::new(one.clone(), other.clone(), mingling).expect("there are threads");
+    let screen = Screen::new(one.clone(), other.clone(), mingling, Sandbox::OFF).expect("there are threads");
     let mut guest = screen.guest_side();
     for piece in pieces {
         guest.send(piece.as_bytes());

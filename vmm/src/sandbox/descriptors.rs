@@ -1,0 +1,44 @@
+//! Descriptors that the program was started with and knows nothing of: a shell's, a supervisor's, a build tool's.
+//!
+//! Invariant: afterwards nothing above standard error is open but what the caller named. Source: close_range(2), proc(5) on /proc/self/fd.
+#![expect(unsafe_code, reason = "closes descriptors by number, before anybody owns one")]
+
+use std::fs;
+use std::io;
+use std::os::fd::RawFd;
+
+/// The first that is not a standard stream.
+const FIRST: libc::c_uint = 3;
+
+/// Closes all but `kept`.
+pub(super) fn close_foreign(kept: Option<RawFd>) -> io::Result<()> {
+    let kept = kept.map(RawFd::cast_unsigned).filter(|kept| *kept >= FIRST);
+    let closed = match kept {
+        None => close_range(FIRST, libc::c_uint::MAX),
+        Some(FIRST) => close_range(FIRST + 1, libc::c_uint::MAX),
+        Some(kept) => close_range(FIRST, kept - 1) && close_range(kept + 1, libc::c_uint::MAX),
+    };
+    if closed { Ok(()) } else { close_listed(kept.map(libc::c_uint::cast_signed)) }
+}
+
+/// Whether the kernel knows how.
+fn close_range(first: libc::c_uint, last: libc::c_uint) -> bool {
+    // SAFETY: close_range takes three integers. The caller has opened nothing yet but what is kept, so nobody owns what is
+    // closed.
+    unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) == 0 }
+}
+
+/// The same for a kernel before 5.9.
+pub(super) fn close_listed(kept: Option<RawFd>) -> io::Result<()> {
+    let listed = fs::read_dir("/proc/self/fd")?;
+    let number = |entry: io::Result<fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse::<RawFd>().ok();
+    // Whole before the first is closed: the listing itself is one of them, and gone by then.
+    let foreign: Vec<_> =
+        listed.filter_map(number).filter(|fd| *fd >= FIRST.cast_signed() && Some(*fd) != kept).collect();
+    for fd in foreign {
+        // SAFETY: close takes an integer. Nobody owns it, as above; that of the listing is closed already, which is
+        // an error without consequences.
+        let _closed = unsafe { libc::close(fd) };
+    }
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! The requests of ioctl that a running machine makes: KVM's, and the terminal's modes.
+//!
+//! Source: Documentation/virt/kvm/api.rst, and include/uapi/linux/kvm.h for the numbers; ioctl_tty(2).
+
+use kvm_bindings::{KVMIO, kvm_irq_routing, kvm_msi, kvm_regs, kvm_sregs, kvm_translation};
+use vmm_sys_util::ioctl::{_IOC_NONE, _IOC_READ, _IOC_WRITE, ioctl_expr};
+
+/// A request has 32 bits, whatever the C library passes it as.
+const fn word(request: libc::c_ulong) -> u32 {
+    assert!(request >> 32 == 0, "the kernel looks at 32 bits");
+    #[expect(clippy::cast_possible_truncation, reason = "the rest is 0")]
+    let request = request as u32;
+    request
+}
+
+/// KVM's request `number`, which passes a `T`.
+const fn kvm<T>(direction: u32, number: u32) -> u32 {
+    word(ioctl_expr(direction, KVMIO, number, word(size_of::<T>() as u64)))
+}
+
+pub(in crate::sandbox) const KVM_RUN: u32 = kvm::<()>(_IOC_NONE, 0x80);
+pub(in crate::sandbox) const KVM_GET_REGS: u32 = kvm::<kvm_regs>(_IOC_READ, 0x81);
+pub(in crate::sandbox) const KVM_GET_SREGS: u32 = kvm::<kvm_sregs>(_IOC_READ, 0x83);
+pub(in crate::sandbox) const KVM_TRANSLATE: u32 = kvm::<kvm_translation>(_IOC_READ | _IOC_WRITE, 0x85);
+pub(in crate::sandbox) const KVM_SET_GSI_ROUTING: u32 = kvm::<kvm_irq_routing>(_IOC_WRITE, 0x6a);
+pub(in crate::sandbox) const KVM_SIGNAL_MSI: u32 = kvm::<kvm_msi>(_IOC_WRITE, 0xa5);
+
+/// The modes by the C library's structure, and by the kernel's newer one.
+pub(in crate::sandbox) const TCGETS: u32 = word(libc::TCGETS);
+pub(in crate::sandbox) const TCSETS: u32 = word(libc::TCSETS);
+pub(in crate::sandbox) const TCSETSW: u32 = word(libc::TCSETSW);
+pub(in crate::sandbox) const TCSETSF: u32 = word(libc::TCSETSF);
+pub(in crate::sandbox) const TCGETS2: u32 = word(libc::TCGETS2);
+pub(in crate::sandbox) const TCSETS2: u32 = word(libc::TCSETS2);
