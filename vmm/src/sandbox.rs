@@ -1,9 +1,9 @@
-//! The fence around a guest that somebody else wrote: what the process gives up, and which system calls are left to each
-//! of its threads.
+//! The fence around a guest that somebody else wrote: what the process gives up, and which system calls are left to
+//! each of its threads.
 //!
-//! Invariant: what is given up never comes back. A thread that has [entered](Sandbox::enter) holds no capability, reaches
-//! no path, and makes the calls of its [`Role`] alone (or has the others logged, if asked to); a kernel that cannot promise
-//! that is an error. Landlock is the exception: without it a path is still refused, by the filter.
+//! Invariant: what is given up never comes back. A thread that has [entered](Sandbox::enter) holds no capability,
+//! reaches no path, and makes the calls of its [`Role`] alone (or has the others logged, if asked to); a kernel that
+//! cannot promise that is an error. Landlock is the exception: without it a path is still refused, by the filter.
 //!
 //! Read in this order: `descriptors`, `privileges`, `paths` (what is given up), `role` (who may make which call),
 //! `filter` (how the kernel is told), `violation` (what a refused call ends with).
@@ -101,8 +101,9 @@ impl Sandbox {
         paths::close()
     }
 
-    /// Leaves this thread the system calls of `role`, and takes from it what [`confine`](Self::confine) takes, for whoever
-    /// was started before. A thread that cannot be fenced in must not go on: then the program ends, with one line.
+    /// Leaves this thread the system calls of `role`, and takes from it what [`confine`](Self::confine) takes, for
+    /// whoever was started before. A thread that cannot be fenced in must not go on: then the program ends, with one
+    /// line.
     pub fn enter(self, role: Role) {
         if let Err(error) = self.try_enter(role) {
             let _read = writeln!(stderr(), "afterimage: {error}");

@@ -1,7 +1,8 @@
 //! The filter of a thread: its role's list, as a program for the kernel.
 //!
-//! Invariant: a call that is on no list is trapped or logged, as the mode says, and never simply fails, but for those that
-//! the runtime makes when a panic is to be told. Source: seccomp(2), Documentation/userspace-api/seccomp_filter.rst.
+//! Invariant: a call that is on no list is trapped or logged, as the mode says, and never simply fails, but for those
+//! that the runtime makes when a panic is to be told. Source: seccomp(2),
+//! Documentation/userspace-api/seccomp_filter.rst.
 #![expect(unsafe_code, reason = "asks seccomp(2) what it can do")]
 
 use std::collections::BTreeMap;

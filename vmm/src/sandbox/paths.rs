@@ -1,7 +1,7 @@
 //! Paths: none can be opened any more, made, removed or renamed, by this thread and those that it starts.
 //!
-//! Invariant: what is open stays usable. Where the kernel lacks Landlock the filters still refuse every call that names a
-//! path, so that is told and no error. Source: Documentation/userspace-api/landlock.rst.
+//! Invariant: what is open stays usable. Where the kernel lacks Landlock the filters still refuse every call that
+//! names a path, so that is told and no error. Source: Documentation/userspace-api/landlock.rst.
 
 use std::io;
 use std::sync::Once;

@@ -1,8 +1,8 @@
 //! Which system calls each kind of thread makes.
 //!
-//! Invariant: a list holds what its threads were seen to make (strace, over every guest and option), and what the runtime
-//! and the allocator make when they come to it; nothing by which a path, a socket, another process or code is reached.
-//! Numbers are x86-64's.
+//! Invariant: a list holds what its threads were seen to make (strace, over every guest, on pipes and on a terminal),
+//! and what the runtime and the allocator make when they come to it; nothing by which a path, a socket, another
+//! process or code is reached. Numbers are x86-64's.
 
 pub(super) mod call;
 pub(super) mod request;
@@ -149,9 +149,9 @@ const OUTPUT: &[Call] = &[
     Call::fcntl(libc::F_SETFL),
 ];
 
-/// Calls by which the standard library looks for itself when a panic is to show its way, and the C library for the number of
-/// CPUs when its ninth arena is due. They fail, the message comes out without names, and sched_getaffinity is asked instead:
-/// neither is an attack.
+/// Calls by which the standard library looks for itself when a panic is to show its way, and the C library for the
+/// number of CPUs when its ninth arena is due. They fail, the message comes out without names, and sched_getaffinity
+/// is asked instead: neither is an attack.
 pub(super) const ANSWERED_WITH_AN_ERROR: &[libc::c_long] = &[
     libc::SYS_open,
     libc::SYS_openat,

@@ -18,8 +18,8 @@ const CASE: &str = "AFTERIMAGE_TEST_CASE";
 /// The status of a process that came to its end.
 const SURVIVED: i32 = 40;
 
-/// What a process puts out in which `test`, the calling one, does `act` on a thread called "fenced" and nothing else. None
-/// in such a process itself, where it is another case's turn.
+/// What a process puts out in which `test`, the calling one, does `act` on a thread called "fenced" and nothing else.
+/// None in such a process itself, where it is another case's turn.
 fn alone(test: &str, case: &str, act: impl FnOnce() + Send) -> Option<Output> {
     alone_on(Stdio::null(), test, case, act)
 }

@@ -1,8 +1,8 @@
 //! The end of a thread that makes a call which is on no list: the kernel sends it SIGSYS instead.
 //!
-//! Invariant: the handler calls nothing that is not safe in a signal handler, takes no lock and allocates nothing, for the
-//! thread may hold any lock and be anywhere; and it makes only calls that every list has. Source: seccomp(2) on
-//! SECCOMP_RET_TRAP, signal-safety(7).
+//! Invariant: the handler calls nothing that is not safe in a signal handler, takes no lock and allocates nothing,
+//! for the thread may hold any lock and be anywhere; and it makes only calls that every list has. Source: seccomp(2)
+//! on SECCOMP_RET_TRAP, signal-safety(7).
 #![expect(unsafe_code, reason = "a signal handler reads what the kernel says and ends the process")]
 
 use std::cell::Cell;

@@ -1,5 +1,5 @@
-//! The fence around `afterimage boot`, seen from outside: what a running guest's process holds, and that nothing which a
-//! guest needs is refused.
+//! The fence around `afterimage boot`, seen from outside: what a running guest's process holds, and that nothing
+//! which a guest needs is refused.
 //!
 //! Invariant: the default is the fence; a test that lowers it says so.
 

@@ -1,7 +1,7 @@
 //! Guests of a user who has nothing but the right to /dev/kvm.
 //!
-//! Invariant: nothing of the machine is changed: the user's /dev/kvm is a node of its own, which only the processes of the
-//! test see, in a mount namespace that goes with them.
+//! Invariant: nothing of the machine is changed: the user's /dev/kvm is a node of its own, which only the processes
+//! of the test see, in a mount namespace that goes with them.
 
 use std::fs;
 use std::io::{Write, stdout};
@@ -15,8 +15,8 @@ use crate::{afterimage, has_kvm, text};
 /// Nobody, on every Linux.
 const NOBODY: &str = "65534";
 
-/// Puts a copy of the node over /dev/kvm, which belongs to the user, and shows the command where he may go; then becomes
-/// him. A mount that is refused ends it with 77.
+/// Puts a copy of the node over /dev/kvm, which belongs to the user, and shows the command where he may go; then
+/// becomes him. A mount that is refused ends it with 77.
 const BECOME: &str = r#"
 set -e
 folder=$1 command=$2 user=$3
