@@ -1,5 +1,8 @@
 //! Uses that are kept until they can be judged: what a right driver does has no report, and every mistake still has one.
 
+mod again;
+mod before;
+
 use std::time::Duration;
 
 use super::{EVERY_USE, Scene, options, scene_with};

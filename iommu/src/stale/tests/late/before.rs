@@ -1,0 +1,65 @@
+//! Uses that come behind an invalidation: what of it counts for them.
+
+use super::{PATIENT, RIGHT, unmapped, unmapped_with};
+use crate::stale::Holder;
+use crate::stale::tests::{Scene, options};
+use crate::vtd::knobs::Fault;
+use crate::vtd::port::{Ats, Port};
+use crate::vtd::tests::driver::invalidations;
+use crate::vtd::tests::driver::{DOMAIN, Driver, FIRST_STAGE, PAGE, SOURCE, load_at, pasid};
+
+#[test]
+fn what_was_not_carried_out_before_the_use_is_no_excuse() {
+    let mut scene = unmapped();
+    scene.driver.unit.break_queue(Fault::Drop { nth: 1 });
+    scene.driver.invalidate(&[RIGHT()]);
+    scene.use_it();
+    assert_eq!(scene.last().mistake().name(), "not-carried-out");
+}
+
+/// A device that has read a page of PASID 5, whose entry leads to other tables by now.
+fn replaced(open: fn(&Driver) -> Port) -> Scene {
+    let mut driver = Driver::scalable_with(options(PATIENT));
+    let directory = driver.attach_scalable(SOURCE);
+    let table = driver.first_stage(directory, 5, DOMAIN);
+    driver.map(FIRST_STAGE, table, PAGE, 1);
+    let mut port = open(&driver);
+    load_at(&mut port, Some(pasid(5)), PAGE).unwrap();
+    let table = driver.first_stage(directory, 5, DOMAIN);
+    driver.map(FIRST_STAGE, table, PAGE, 2);
+    Scene { driver, port, directory, table }
+}
+
+#[test]
+fn an_iotlb_that_was_told_before_it_took_the_translation_again_is_to_be_told_again() {
+    let mut scene = replaced(Driver::port);
+    scene.driver.invalidate(&[invalidations::pasid(DOMAIN, 5)]);
+    assert_eq!(scene.use_it(), 1, "through the PASID entry that is cached");
+    scene.driver.invalidate(&[invalidations::pasid_entry(DOMAIN, 5)]);
+    assert_eq!(scene.use_it(), 1);
+    let report = scene.last();
+    assert_eq!((report.holder, report.mistake().name()), (Holder::Iotlb, "table-entry-kept"));
+}
+
+#[test]
+fn a_device_tlb_that_was_told_before_it_took_the_translation_again_is_to_be_told_again() {
+    let mut scene = unmapped_with(PATIENT, Ats::Enabled);
+    scene.driver.invalidate(&[invalidations::device_pasid_page(SOURCE, 5, PAGE)]);
+    assert_eq!((scene.use_it(), scene.use_it()), (1, 1), "from the IOTLB, and from its own TLB");
+    scene.driver.invalidate(&[RIGHT()]);
+    let report = scene.last();
+    assert_eq!(report.holder, Holder::DeviceTlb);
+    assert!(report.received[0].at < report.filled);
+}
+
+/// The translation that the IOTLB took again is another matter: whoever uses that is looked at by itself.
+#[test]
+fn of_what_a_device_keeps_the_iotlb_may_have_been_told_before_it_was_filled() {
+    let mut scene = replaced(Driver::ats_port);
+    let device = invalidations::device_pasid(SOURCE, 5);
+    scene.driver.invalidate(&[invalidations::pasid(DOMAIN, 5), device]);
+    assert_eq!((scene.use_it(), scene.use_it()), (1, 1));
+    scene.driver.invalidate(&[invalidations::pasid_entry(DOMAIN, 5), device]);
+    assert_eq!((scene.tally().kept, scene.tally().dropped), (2, 2));
+    assert_eq!(scene.rest(), []);
+}
