@@ -1,31 +1,60 @@
-//! What is locked while a case is judged: nothing that software may be holding.
+//! What is locked while a case is judged: nothing that software may be holding; what ends the waiting, and what came before.
 
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
-use mmu::address::PhysAddr;
+use mmu::address::{Access, PhysAddr, VirtAddr};
+use mmu::cache::Tag;
 use mmu::memory::PhysicalMemory;
 
-use crate::spec::id::SourceId;
-use crate::stale::Moment;
-use crate::stale::watch::{InterruptUse, Judging, StaleOptions, Watch, Watching};
+use crate::spec::descriptor::EntryScope;
+use crate::spec::fault::FaultReason;
+use crate::spec::id::{DomainId, SourceId};
+use crate::stale::watch::{InterruptUse, Judging, Origin, StaleOptions, Walked, Watch, Watching};
+use crate::stale::{Change, Kind, Moment};
+use crate::vtd::port::Request;
+use crate::vtd::{Path, Requester, SpaceKey, StageKind, Table, Trail, identity};
+
+const START: Moment = Moment { event: 0, elapsed: Duration::ZERO };
 
 /// A watch with a case that is due.
 fn watch() -> Watch {
-    watch_for(Duration::ZERO)
+    let watch = watch_for(Duration::ZERO);
+    watch.meet_interrupt(&used(START), &[]);
+    watch
 }
 
-/// A watch with a case that is due when it was there for `patience`.
+/// A watch whose cases are due when they were there for `patience`.
 fn watch_for(patience: Duration) -> Watch {
     let judging = Judging::Late(patience);
     let memory = Arc::new(PhysicalMemory::new(2 << 20).unwrap());
-    let watch = Watch::new(StaleOptions { watching: Watching::EveryUse, judging }, &memory).unwrap();
-    let filled = Moment { event: 0, elapsed: Duration::ZERO };
+    Watch::new(StaleOptions { watching: Watching::EveryUse, judging }, &memory).unwrap()
+}
+
+/// The use of an interrupt entry that was cached then, and is clear by now.
+fn used(filled: Moment) -> InterruptUse {
     let (source, place) = (SourceId::new(0, 3, 0), PhysAddr(0));
-    let used = InterruptUse { source, index: 0, cached: [1, 0], filled, place, now: Some([0, 0]) };
-    watch.meet_interrupt(&used, &[]);
-    watch
+    InterruptUse { source, index: 0, cached: [1, 0], filled, place, now: Some([0, 0]) }
+}
+
+/// The same of a translation.
+fn meet_walk(watch: &Watch) {
+    let (source, address) = (SourceId::new(0, 3, 0), VirtAddr(0));
+    let requester = Requester { source, pasid: None };
+    let space = SpaceKey { domain: DomainId(1), pasid: None, stage: StageKind::Second };
+    let path = Path::identity();
+    let walked = Walked {
+        requester,
+        request: &Request { pasid: None, address, access: Access::Read },
+        tag: Tag(1),
+        began: 1,
+        origin: Origin { requester, space, route: Trail::default(), path },
+        outcome: Ok(identity(address)),
+    };
+    let (table, place) = (Table::SecondStage { level: 1 }, PhysAddr(0));
+    let change = Change { table, place, leaf: true, was: 1, is: Some(0), read_at: 0 };
+    watch.meet_walk(&walked, Kind::Translation, change, Err(FaultReason::ReadNotAllowed), &[]);
 }
 
 #[test]
@@ -57,11 +86,40 @@ fn the_queue_is_not_looked_at_for_nothing() {
 #[test]
 fn time_in_which_nobody_looked_counts_half_the_patience_at_most() {
     const PATIENCE: Duration = Duration::from_millis(20);
-    let watch = watch_for(PATIENCE);
-    sleep(PATIENCE * 2);
-    watch.judge(false, || panic!("nothing is due"));
-    assert_eq!(watch.count(), 0, "stopped");
-    sleep(PATIENCE * 2);
-    watch.judge(false, Vec::new);
-    assert_eq!(watch.count(), 1, "looked at twice, half the patience apart");
+    let interrupt = |watch: &Watch| watch.meet_interrupt(&used(START), &[]);
+    for meet in [interrupt, meet_walk] {
+        let watch = watch_for(PATIENCE);
+        meet(&watch);
+        sleep(PATIENCE * 2);
+        watch.judge(false, || panic!("nothing is due"));
+        assert_eq!(watch.count(), 0, "stopped");
+        sleep(PATIENCE * 2);
+        watch.judge(false, Vec::new);
+        assert_eq!(watch.count(), 1, "looked at twice, half the patience apart");
+    }
+}
+
+/// Between the look at an entry and the case the queue may run.
+#[test]
+fn what_was_invalidated_since_an_interrupt_entry_was_cached_counts_and_nothing_before() {
+    let receive = |watch: &Watch| watch.received_of_entries(EntryScope::Global, true, 1, |_| None);
+    let watch = watch_for(Duration::MAX);
+    receive(&watch);
+    watch.waited();
+    watch.meet_interrupt(&used(START), &[]);
+    assert_eq!(watch.tally().kept, 0, "it is over");
+
+    let watch = watch_for(Duration::MAX);
+    receive(&watch);
+    watch.meet_interrupt(&used(START), &[]);
+    assert_eq!(watch.tally().open, 1, "nobody has waited for it");
+    watch.waited();
+    assert_eq!(watch.tally().dropped, 1);
+
+    let watch = watch_for(Duration::MAX);
+    receive(&watch);
+    watch.waited();
+    watch.meet_interrupt(&used(watch.filled_interrupt()), &[]);
+    watch.waited();
+    assert_eq!(watch.tally().open, 1, "it was cached since");
 }
