@@ -123,11 +123,9 @@ impl<S: Subject> Case<S> {
     /// An invalidation was carried out. If it was waited for, software is at it, and has time for the next.
     pub(super) fn hear(&mut self, invalidation: &Descriptor, at: Moment) {
         for need in &mut self.needs {
-            if self.subject.is_served(&need.invalidation, invalidation) {
-                if need.came == Came::NotYet {
-                    self.since = self.since.max(at.elapsed);
-                    need.came = Came::At(at.event);
-                }
+            if need.came == Came::NotYet && self.subject.is_served(&need.invalidation, invalidation) {
+                self.since = self.since.max(at.elapsed);
+                need.came = Came::At(at.event);
             }
         }
     }
