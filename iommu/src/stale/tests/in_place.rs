@@ -9,7 +9,9 @@ use crate::vtd::interrupts::InterruptSource;
 use crate::vtd::options::{CacheSizes, VtdOptions};
 use crate::vtd::port::Port;
 use crate::vtd::tests::driver::invalidations;
-use crate::vtd::tests::driver::{DOMAIN, Driver, OTHER_DOMAIN, PAGE, SECOND_STAGE, SOURCE, Words, load};
+use crate::vtd::tests::driver::{
+    DOMAIN, Driver, OTHER_DOMAIN, PAGE, SECOND_STAGE, SOURCE, Words, load, load_at,
+};
 use crate::vtd::{Table, Width};
 
 /// A device whose requests go through a second stage, and the words that would make it another one.
@@ -243,5 +245,38 @@ fn an_interrupt_entry_that_one_wide_store_may_have_replaced_is_not() {
         interrupt.store(NEW, &[0, 1]);
         interrupt.send();
         assert_eq!(interrupt.changes_after_flush(), []);
+    }
+}
+
+#[test]
+fn a_use_of_what_was_read_before_is_no_use_of_what_was_read_between_two_stores() {
+    let mut scene = Scene::context(0);
+    // A bit that hardware ignores, so that the domain stays.
+    scene.new[1] = scene.old[1] | 1 << 3;
+    let (table, next) = (PhysAddr(scene.old[0] & !0xfff), PAGE.offset(0x1000));
+    scene.driver.map(SECOND_STAGE, table, next, 1);
+    scene.store(1);
+    assert_eq!(load_at(&mut scene.port, None, next), Ok(1));
+    scene.store(0);
+    for (page, is_torn) in [(PAGE, false), (next, true)] {
+        assert_eq!(load_at(&mut scene.port, None, page), Ok(1));
+        let reports = scene.driver.unit.take_stale_uses();
+        assert_eq!(reports.iter().map(|it| it.in_place.is_some()).collect::<Vec<_>>(), [is_torn]);
+    }
+}
+
+#[test]
+fn an_invalidation_of_something_else_takes_no_store_for_a_whole_change() {
+    for other in [
+        invalidations::pasid_entry(OTHER_DOMAIN, 0),
+        invalidations::all(),
+        invalidations::device_page(SOURCE, PAGE),
+    ] {
+        let mut scene = Scene::pasid(64);
+        scene.store(0);
+        scene.driver.invalidate(&[other]);
+        scene.store(1);
+        scene.flush();
+        assert_eq!(scene.change().words().collect::<Vec<_>>(), [0, 1], "{other:x?}");
     }
 }

@@ -4,21 +4,24 @@ use std::time::Duration;
 
 use mmu::address::PhysAddr;
 
-use super::{Changed, Images, MOST_CHANGES, MOST_IMAGES, MOST_REPORTS, PRESENT};
-use crate::spec::id::SourceId;
+use super::{Changed, Image, Images, MOST_CHANGES, MOST_IMAGES, MOST_REPORTS, PRESENT};
+use crate::pasid::Pasid;
+use crate::spec::descriptor::{ContextScope, Descriptor, EntryScope, IotlbScope, PasidScope};
+use crate::spec::id::{DomainId, SourceId};
 use crate::stale::Moment;
-use crate::vtd::Requester;
+use crate::vtd::{Requester, Table};
 
 const PLACE: PhysAddr = PhysAddr(0x1000);
 const OLD: [u64; 2] = [PRESENT | 0x40 << 16, 0];
 const BETWEEN: [u64; 2] = [PRESENT | 0x50 << 16, 0];
 const NEW: [u64; 2] = [PRESENT | 0x50 << 16, 8];
+const START: Moment = Moment { event: 0, elapsed: Duration::ZERO };
 
 /// The interrupt entry of `index`, which lies at `place`, is read.
 fn read(images: &mut Images, index: usize, place: PhysAddr, words: [u64; 2]) {
     let index = u16::try_from(index).unwrap();
     let requester = Requester { source: SourceId::new(0, 3, 0), pasid: None };
-    images.read_interrupt((requester, index, place), words, Moment { event: 0, elapsed: Duration::ZERO });
+    images.read_interrupt((requester, index, place), words, START);
 }
 
 #[test]
@@ -64,4 +67,36 @@ fn however_many_entries_are_read_and_changed_what_is_kept_is_bounded() {
     }
     assert_eq!((images.count(), images.changes.len()), (changes as u64, MOST_CHANGES));
     assert_eq!((images.take().len(), images.take().len()), (MOST_REPORTS, 0));
+}
+
+#[test]
+fn an_invalidation_is_for_an_entry_as_it_was_and_as_it_became() {
+    let (source, domains) = (SourceId::new(0, 3, 0), [DomainId(7), DomainId(8), DomainId(9)]);
+    let words = |domain: DomainId| vec![PRESENT, u64::from(domain.0), 0];
+    let pasid = |number| Pasid::new(number).unwrap();
+    let image = Image {
+        entry: Changed::Table(Table::Pasid),
+        requester: Requester { source, pasid: Some(pasid(5)) },
+        words: words(domains[1]),
+        above: Vec::new(),
+        read: START,
+        before: Some((words(domains[0]), START)),
+    };
+    let contexts = |source| ContextScope::Device { source, ignored_bits: 0 };
+    for (invalidation, is_for_it) in [
+        (Descriptor::PasidCache(PasidScope::Global), true),
+        (Descriptor::PasidCache(PasidScope::Domain(domains[0])), true),
+        (Descriptor::PasidCache(PasidScope::Domain(domains[1])), true),
+        (Descriptor::PasidCache(PasidScope::Domain(domains[2])), false),
+        (Descriptor::PasidCache(PasidScope::Pasid(domains[0], pasid(5))), true),
+        (Descriptor::PasidCache(PasidScope::Pasid(domains[0], pasid(6))), false),
+        (Descriptor::PasidCache(PasidScope::Pasid(domains[2], pasid(5))), false),
+        (Descriptor::ContextCache(ContextScope::Domain(domains[2])), true),
+        (Descriptor::ContextCache(contexts(source)), true),
+        (Descriptor::ContextCache(contexts(SourceId(source.0 ^ 1))), false),
+        (Descriptor::InterruptEntries(EntryScope::Global), false),
+        (Descriptor::Iotlb { scope: IotlbScope::Global, drains: true }, false),
+    ] {
+        assert_eq!(image.is_concerned(&invalidation), is_for_it, "{invalidation:?}");
+    }
 }
