@@ -318,25 +318,28 @@ fn a_second_mistake_of_the_same_change_is_told_too() {
 
 #[test]
 fn whoever_flushes_all_of_a_domain_that_others_use_is_mentioned_and_not_accused() {
-    let whole = invalidations::pasid(OTHER_DOMAIN, 6);
-    let mut scene = unmapped();
-    scene.use_it();
-    scene.driver.invalidate(&[whole]);
-    let report = scene.last();
-    assert_eq!(report.mistake().name(), "other-domain", "nobody uses that domain");
+    for (whole, named) in [
+        (invalidations::pasid(OTHER_DOMAIN, 6), "PASID IOTLB, domain 8, PASID 6"),
+        (invalidations::domain(OTHER_DOMAIN), "IOTLB, domain 8"),
+    ] {
+        let mut scene = unmapped();
+        scene.use_it();
+        scene.driver.invalidate(&[whole]);
+        assert_eq!(scene.last().mistake().name(), "other-domain", "nobody uses that domain");
 
-    let mut scene = unmapped();
-    let other = scene.driver.first_stage(scene.directory, 6, OTHER_DOMAIN);
-    scene.driver.map(FIRST_STAGE, other, PAGE, 9);
-    load_at(&mut scene.port, Some(pasid(6)), PAGE).unwrap();
-    scene.use_it();
-    scene.driver.invalidate(&[whole]);
-    let report = scene.last();
-    assert_eq!(report.mistake().name(), "nothing-invalidated");
-    assert_eq!(
-        report.mistake().to_string(),
-        "nothing was invalidated for the page; what came is \"PASID IOTLB, domain 8, PASID 6\": another domain"
-    );
+        let mut scene = unmapped();
+        let other = scene.driver.first_stage(scene.directory, 6, OTHER_DOMAIN);
+        scene.driver.map(FIRST_STAGE, other, PAGE, 9);
+        load_at(&mut scene.port, Some(pasid(6)), PAGE).unwrap();
+        scene.use_it();
+        scene.driver.invalidate(&[whole]);
+        let report = scene.last();
+        assert_eq!(report.mistake().name(), "nothing-invalidated");
+        assert_eq!(
+            report.mistake().to_string(),
+            format!("nothing was invalidated for the page; what came is \"{named}\": another domain")
+        );
+    }
 }
 
 #[test]
