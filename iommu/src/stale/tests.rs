@@ -4,7 +4,6 @@ mod in_place;
 mod late;
 mod passing;
 mod pieces;
-mod shared;
 mod tables;
 
 use std::num::NonZeroU32;

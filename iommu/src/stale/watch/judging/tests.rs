@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
-use mmu::address::{Access, PhysAddr, VirtAddr};
-use mmu::cache::Tag;
+use mmu::address::{Access, PAGE_SIZE, PhysAddr, VirtAddr};
+use mmu::cache::{Tag, Translation};
 use mmu::memory::PhysicalMemory;
 
 use crate::spec::descriptor::EntryScope;
 use crate::spec::fault::FaultReason;
 use crate::spec::id::{DomainId, SourceId};
-use crate::stale::watch::{InterruptUse, Judging, Origin, StaleOptions, Walked, Watch, Watching};
+use crate::stale::watch::{
+    InterruptUse, Judging, Look, Origin, Place, StaleOptions, Use, Walked, Watch, Watching,
+};
 use crate::stale::{Change, Kind, Moment};
 use crate::vtd::port::Request;
-use crate::vtd::{Path, Requester, SpaceKey, StageKind, Table, Trail, identity};
+use crate::vtd::{Path, Requester, SpaceKey, StageKind, Stages, Table, Trail, identity};
 
 const START: Moment = Moment { event: 0, elapsed: Duration::ZERO };
 
@@ -38,23 +40,30 @@ fn used(filled: Moment) -> InterruptUse {
     InterruptUse { source, index: 0, cached: [1, 0], filled, place, now: Some([0, 0]) }
 }
 
-/// The same of a translation.
-fn meet_walk(watch: &Watch) {
-    let (source, address) = (SourceId::new(0, 3, 0), VirtAddr(0));
-    let requester = Requester { source, pasid: None };
+const REQUESTER: Requester = Requester { source: SourceId::new(0, 3, 0), pasid: None };
+const READ: Request = Request { pasid: None, address: VirtAddr(0), access: Access::Read };
+const DENIED: Result<Translation, FaultReason> = Err(FaultReason::ReadNotAllowed);
+
+/// A leaf that was cleared.
+const CHANGE: Change = Change {
+    table: Table::SecondStage { level: 1 },
+    place: PhysAddr(0),
+    leaf: true,
+    was: 1,
+    is: Some(0),
+    read_at: 0,
+};
+
+fn origin() -> Origin {
     let space = SpaceKey { domain: DomainId(1), pasid: None, stage: StageKind::Second };
-    let path = Path::identity();
-    let walked = Walked {
-        requester,
-        request: &Request { pasid: None, address, access: Access::Read },
-        tag: Tag(1),
-        began: 1,
-        origin: Origin { requester, space, route: Trail::default(), path },
-        outcome: Ok(identity(address)),
-    };
-    let (table, place) = (Table::SecondStage { level: 1 }, PhysAddr(0));
-    let change = Change { table, place, leaf: true, was: 1, is: Some(0), read_at: 0 };
-    watch.meet_walk(&walked, Kind::Translation, change, Err(FaultReason::ReadNotAllowed), &[]);
+    Origin { requester: REQUESTER, space, route: Trail::default(), path: Path::identity() }
+}
+
+/// The same of a translation, which a walk found.
+fn meet_walk(watch: &Watch) {
+    let (tag, outcome) = (Tag(1), Ok(identity(READ.address)));
+    let walked = Walked { requester: REQUESTER, request: &READ, tag, began: 1, origin: origin(), outcome };
+    watch.meet_walk(&walked, Kind::Translation, CHANGE, DENIED, &[]);
 }
 
 #[test]
@@ -122,4 +131,19 @@ fn what_was_invalidated_since_an_interrupt_entry_was_cached_counts_and_nothing_b
     watch.meet_interrupt(&used(watch.filled_interrupt()), &[]);
     watch.waited();
     assert_eq!(watch.tally().open, 1, "it was cached since");
+}
+
+#[test]
+fn a_use_of_what_another_has_the_place_of_by_now_is_not_looked_at() {
+    let [old, new] = [0, PAGE_SIZE].map(|address| identity(VirtAddr(address)));
+    for (hit, is_known) in [(old, false), (new, true)] {
+        let watch = watch_for(Duration::MAX);
+        watch.filled(Tag(1), READ.address, new, origin());
+        let (route, stages) = (&Trail::default(), Stages::Identity);
+        let used =
+            Use { requester: REQUESTER, request: &READ, place: Place::Iotlb(Tag(1)), hit, route, stages };
+        assert_eq!(matches!(watch.look(&used), Look::Unchanged(_)), is_known);
+        watch.meet_use(&used, CHANGE, DENIED, &[]);
+        assert_eq!(watch.tally().kept, u64::from(is_known));
+    }
 }
