@@ -186,6 +186,22 @@ fn tables_that_are_replaced_as_a_whole_are_compared_with_nothing() {
     assert_eq!(scene.changes(), []);
 }
 
+#[test]
+fn a_table_that_nothing_leads_to_any_more_may_be_written_as_anybody_likes() {
+    let mut scene = Scene::context(64);
+    let root = scene.driver.root_place(SOURCE);
+    let (other, index) = (scene.driver.frame(), scene.place.0 & 0xfff);
+    for word in 0..2 {
+        let place = other.offset(index + word * 8);
+        scene.driver.memory.store(place, scene.old[usize::try_from(word).unwrap()]);
+    }
+    scene.driver.memory.store(root, other.0 | 1);
+    scene.store(0);
+    scene.store(1);
+    scene.flush();
+    assert_eq!(scene.changes(), []);
+}
+
 /// A device's interrupt entry, of which the low word holds the vector and the high word the source.
 struct Interrupt {
     driver: Driver,

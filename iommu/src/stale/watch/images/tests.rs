@@ -9,7 +9,7 @@ use crate::pasid::Pasid;
 use crate::spec::descriptor::{ContextScope, Descriptor, EntryScope, IotlbScope, PasidScope};
 use crate::spec::id::{DomainId, SourceId};
 use crate::stale::Moment;
-use crate::vtd::{Requester, Table};
+use crate::vtd::{Recorder, Requester, Table};
 
 const PLACE: PhysAddr = PhysAddr(0x1000);
 const OLD: [u64; 2] = [PRESENT | 0x40 << 16, 0];
@@ -43,6 +43,35 @@ fn an_entry_is_compared_with_no_other_that_lay_in_its_place() {
     read(&mut images, 4, PLACE, BETWEEN);
     read(&mut images, 4, PLACE, NEW);
     assert_eq!(images.take(), []);
+}
+
+/// A context entry is read `now`, at [`PLACE`], to which this root entry leads; it was read at `event` really. Returns how
+/// many changes that shows.
+fn changes(images: &mut Images, root: u64, words: [u64; 2], event: u64, now: u64) -> usize {
+    let requester = Requester { source: SourceId::new(0, 3, 0), pasid: None };
+    let mut recorder = Recorder::on(event);
+    recorder.note(Table::Root, PhysAddr(0), root, false);
+    for (word, place) in words.into_iter().zip([PLACE, PLACE.offset(8)]) {
+        recorder.note(Table::Context, place, word, false);
+    }
+    images.read(requester, &recorder.trail(), Moment { event: now, ..START });
+    images.take().len()
+}
+
+#[test]
+fn an_entry_that_came_out_of_a_cache_says_nothing_of_what_lies_there_now() {
+    let mut images = Images::default();
+    assert_eq!(changes(&mut images, 1, OLD, 1, 1), 0);
+    assert_eq!(changes(&mut images, 1, NEW, 2, 5), 0, "it was read before");
+    assert_eq!(changes(&mut images, 1, NEW, 5, 5), 1);
+}
+
+#[test]
+fn an_entry_to_which_another_way_leads_is_another_one() {
+    let mut images = Images::default();
+    assert_eq!(changes(&mut images, 1, OLD, 1, 1), 0);
+    assert_eq!(changes(&mut images, 3, NEW, 2, 2), 0);
+    assert_eq!(changes(&mut images, 3, OLD, 3, 3), 1);
 }
 
 #[test]
