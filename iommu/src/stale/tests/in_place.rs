@@ -3,6 +3,7 @@
 use mmu::address::PhysAddr;
 
 use super::{EVERY_USE, options};
+use crate::spec::id::SourceId;
 use crate::spec::interrupt::Msi;
 use crate::stale::in_place::{Changed, ChangedInPlace};
 use crate::vtd::interrupts::InterruptSource;
@@ -13,6 +14,8 @@ use crate::vtd::tests::driver::{
     DOMAIN, Driver, OTHER_DOMAIN, PAGE, SECOND_STAGE, SOURCE, Words, load, load_at,
 };
 use crate::vtd::{Table, Width};
+
+const OTHER: SourceId = SourceId(SOURCE.0 ^ 8);
 
 /// A device whose requests go through a second stage, and the words that would make it another one.
 struct Scene {
@@ -279,6 +282,25 @@ fn a_use_of_what_was_read_before_is_no_use_of_what_was_read_between_two_stores()
         let reports = scene.driver.unit.take_stale_uses();
         assert_eq!(reports.iter().map(|it| it.in_place.is_some()).collect::<Vec<_>>(), [is_torn]);
     }
+}
+
+#[test]
+fn a_use_of_what_was_read_between_two_stores_shows_the_second_of_them() {
+    let mut scene = Scene::context(1);
+    scene.new[1] = scene.old[1] | 1 << 3;
+    // Another device takes the place in the cache.
+    scene.driver.attach_legacy(OTHER, OTHER_DOMAIN, 0);
+    let _blocked = load(&mut scene.driver.unit.port(OTHER, 0));
+    scene.store(1);
+    let (table, next) = (PhysAddr(scene.old[0] & !0xfff), PAGE.offset(0x1000));
+    scene.driver.map(SECOND_STAGE, table, next, 1);
+    assert_eq!(load_at(&mut scene.port, None, next), Ok(1));
+    scene.store(0);
+    assert_eq!(scene.changes(), [], "nobody has read it since");
+    assert_eq!(load_at(&mut scene.port, None, next), Ok(1));
+    let mistakes: Vec<_> =
+        scene.driver.unit.take_stale_uses().iter().map(|report| report.mistake().name()).collect();
+    assert_eq!(mistakes, ["changed-in-place"]);
 }
 
 #[test]

@@ -3,10 +3,13 @@
 use super::{PATIENT, RIGHT, unmapped, unmapped_with};
 use crate::stale::Holder;
 use crate::stale::tests::{Scene, options};
+use crate::vtd::Width;
 use crate::vtd::knobs::Fault;
 use crate::vtd::port::{Ats, Port};
 use crate::vtd::tests::driver::invalidations;
-use crate::vtd::tests::driver::{DOMAIN, Driver, FIRST_STAGE, PAGE, SOURCE, load_at, pasid};
+use crate::vtd::tests::driver::{
+    DOMAIN, Driver, FIRST_STAGE, PAGE, SECOND_STAGE, SOURCE, load, load_at, pasid,
+};
 
 #[test]
 fn what_was_not_carried_out_before_the_use_is_no_excuse() {
@@ -15,6 +18,27 @@ fn what_was_not_carried_out_before_the_use_is_no_excuse() {
     scene.driver.invalidate(&[RIGHT()]);
     scene.use_it();
     assert_eq!(scene.last().mistake().name(), "not-carried-out");
+}
+
+#[test]
+fn what_is_carried_out_late_counts_from_then_on() {
+    let mut scene = unmapped();
+    scene.driver.unit.break_queue(Fault::Postpone { nth: 1 });
+    scene.use_it();
+    scene.driver.submit(&[RIGHT()]);
+    assert_eq!(scene.tally().open, 1);
+    scene.driver.invalidate(&[]);
+    assert_eq!((scene.tally().dropped, scene.rest()), (1, Vec::new()));
+}
+
+#[test]
+fn what_lies_in_a_queue_that_is_off_is_no_excuse() {
+    let mut scene = unmapped();
+    scene.use_it();
+    scene.driver.clear_command(1 << 26);
+    let wait = scene.driver.wait();
+    scene.driver.submit(&[RIGHT(), wait]);
+    assert_eq!(scene.last().mistake().name(), "nothing-invalidated");
 }
 
 /// A device that has read a page of PASID 5, whose entry leads to other tables by now.
@@ -62,4 +86,24 @@ fn of_what_a_device_keeps_the_iotlb_may_have_been_told_before_it_was_filled() {
     scene.driver.invalidate(&[invalidations::pasid_entry(DOMAIN, 5), device]);
     assert_eq!((scene.tally().kept, scene.tally().dropped), (2, 2));
     assert_eq!(scene.rest(), []);
+}
+
+#[test]
+fn each_command_in_a_register_is_complete_by_itself() {
+    const GO: u64 = 1 << 63;
+    let (contexts, iotlb) = ((0x28, GO | 1 << 61), (0xf8, GO | 1 << 60));
+    for commands in [[contexts, iotlb], [iotlb, contexts]] {
+        let mut driver = Driver::legacy_with(options(PATIENT));
+        let table = driver.attach_legacy(SOURCE, DOMAIN, 0);
+        driver.map(SECOND_STAGE, table, PAGE, 1);
+        let mut port = driver.port();
+        load(&mut port).unwrap();
+        driver.attach_legacy(SOURCE, DOMAIN, 0);
+        assert_eq!(load(&mut port), Ok(1));
+        let open = commands.map(|(register, command)| {
+            driver.unit.write(register, Width::Bits64, command);
+            driver.unit.tally().open
+        });
+        assert_eq!(open, [1, 0], "{commands:x?}");
+    }
 }

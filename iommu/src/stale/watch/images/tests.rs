@@ -37,6 +37,15 @@ fn what_is_read_again_and_again_between_two_stores_is_one_reading() {
 }
 
 #[test]
+fn a_word_that_is_stored_twice_is_no_change_by_parts() {
+    let mut images = Images::default();
+    for words in [OLD, BETWEEN, [PRESENT | 0x60 << 16, 0]] {
+        read(&mut images, 3, PLACE, words);
+    }
+    assert_eq!(images.take(), []);
+}
+
+#[test]
 fn an_entry_is_compared_with_no_other_that_lay_in_its_place() {
     let mut images = Images::default();
     read(&mut images, 3, PLACE, OLD);
