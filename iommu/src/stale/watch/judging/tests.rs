@@ -8,11 +8,12 @@ use mmu::address::{Access, PAGE_SIZE, PhysAddr, VirtAddr};
 use mmu::cache::{Tag, Translation};
 use mmu::memory::PhysicalMemory;
 
-use crate::spec::descriptor::EntryScope;
+use crate::spec::descriptor::{Descriptor, EntryScope, Wait};
 use crate::spec::fault::FaultReason;
 use crate::spec::id::{DomainId, SourceId};
 use crate::stale::watch::{
-    InterruptUse, Judging, Look, Origin, Place, StaleOptions, Use, Walked, Watch, Watching,
+    InterruptUse, Judging, Look, MOST_QUEUED, MOST_REPORTS, Origin, Place, StaleOptions, Use, Walked, Watch,
+    Watching,
 };
 use crate::stale::{Change, Kind, Moment};
 use crate::vtd::port::Request;
@@ -29,7 +30,10 @@ fn watch() -> Watch {
 
 /// A watch whose cases are due when they were there for `patience`.
 fn watch_for(patience: Duration) -> Watch {
-    let judging = Judging::Late(patience);
+    watch_with(Judging::Late(patience))
+}
+
+fn watch_with(judging: Judging) -> Watch {
     let memory = Arc::new(PhysicalMemory::new(2 << 20).unwrap());
     Watch::new(StaleOptions { watching: Watching::EveryUse, judging }, &memory).unwrap()
 }
@@ -61,9 +65,14 @@ fn origin() -> Origin {
 
 /// The same of a translation, which a walk found.
 fn meet_walk(watch: &Watch) {
-    let (tag, outcome) = (Tag(1), Ok(identity(READ.address)));
-    let walked = Walked { requester: REQUESTER, request: &READ, tag, began: 1, origin: origin(), outcome };
-    watch.meet_walk(&walked, Kind::Translation, CHANGE, DENIED, &[]);
+    meet_walk_at(watch, READ.address, &[]);
+}
+
+fn meet_walk_at(watch: &Watch, address: VirtAddr, queued: &[Descriptor]) {
+    let (request, origin) = (&Request { address, ..READ }, origin());
+    let (tag, outcome) = (Tag(1), Ok(identity(address)));
+    let walked = Walked { requester: REQUESTER, request, tag, began: 1, origin, outcome };
+    watch.meet_walk(&walked, Kind::Translation, CHANGE, DENIED, queued);
 }
 
 #[test]
@@ -146,4 +155,20 @@ fn a_use_of_what_another_has_the_place_of_by_now_is_not_looked_at() {
         watch.meet_use(&used, CHANGE, DENIED, &[]);
         assert_eq!(watch.tally().kept, u64::from(is_known));
     }
+}
+
+#[test]
+fn reports_that_nobody_takes_are_bounded_and_so_is_what_they_list_as_queued() {
+    let watch = watch_with(Judging::AtOnce);
+    let queued = [Descriptor::Wait(Wait::default()); MOST_QUEUED + 5];
+    let uses = u16::try_from(MOST_REPORTS).unwrap() + 5;
+    for index in 0..uses {
+        meet_walk_at(&watch, VirtAddr(u64::from(index) * PAGE_SIZE), &queued);
+        watch.meet_interrupt(&InterruptUse { index, ..used(START) }, &queued);
+    }
+    assert_eq!(watch.count(), u64::from(uses) * 2);
+    let (walks, interrupts) = (watch.take(), watch.take_interrupts());
+    assert_eq!((walks.len(), interrupts.len()), (MOST_REPORTS, MOST_REPORTS));
+    assert!(walks.iter().all(|report| report.queued.len() == MOST_QUEUED));
+    assert!(interrupts.iter().all(|report| report.queued.len() == MOST_QUEUED));
 }
