@@ -3,6 +3,7 @@
 use mmu::address::PhysAddr;
 
 use super::{EVERY_USE, options};
+use crate::spec::descriptor::Descriptor;
 use crate::spec::id::SourceId;
 use crate::spec::interrupt::Msi;
 use crate::stale::in_place::{Changed, ChangedInPlace};
@@ -297,10 +298,12 @@ fn a_use_of_what_was_read_between_two_stores_shows_the_second_of_them() {
     assert_eq!(load_at(&mut scene.port, None, next), Ok(1));
     scene.store(0);
     assert_eq!(scene.changes(), [], "nobody has read it since");
+    scene.driver.unit.hold_queue(0);
+    scene.driver.submit(&[invalidations::context_of(SOURCE), invalidations::all()]);
     assert_eq!(load_at(&mut scene.port, None, next), Ok(1));
-    let mistakes: Vec<_> =
-        scene.driver.unit.take_stale_uses().iter().map(|report| report.mistake().name()).collect();
-    assert_eq!(mistakes, ["changed-in-place"]);
+    let reports = scene.driver.unit.take_stale_uses();
+    assert_eq!(reports.iter().map(|it| it.mistake().name()).collect::<Vec<_>>(), ["changed-in-place"]);
+    assert!(matches!(reports[0].remedy[..], [Descriptor::Wait(_)]), "what is queued mends something else");
 }
 
 #[test]

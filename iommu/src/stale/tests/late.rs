@@ -92,6 +92,7 @@ fn a_use_of_what_nobody_invalidates_counts_when_its_time_is_over() {
 
 #[test]
 fn only_the_invalidation_that_helps_ends_the_waiting() {
+    let elsewhere = invalidations::pasid_pages(DOMAIN, 5, PAGE.offset(4096), IH);
     for (useless, mistake) in [
         (invalidations::pasid_pages(OTHER_DOMAIN, 5, PAGE, IH), "other-domain"),
         (invalidations::pasid_pages(DOMAIN, 6, PAGE, IH), "other-pasid"),
@@ -100,7 +101,7 @@ fn only_the_invalidation_that_helps_ends_the_waiting() {
     ] {
         let mut scene = unmapped();
         scene.use_it();
-        scene.driver.invalidate(&[useless]);
+        scene.driver.invalidate(&[elsewhere, useless]);
         assert_eq!(scene.tally().dropped, 0);
         assert_eq!(scene.last().mistake().name(), mistake, "it came after the use");
     }

@@ -6,9 +6,9 @@ use crate::stale::tests::{Scene, options};
 use crate::vtd::Width;
 use crate::vtd::knobs::Fault;
 use crate::vtd::port::{Ats, Port};
-use crate::vtd::tests::driver::invalidations;
+use crate::vtd::tests::driver::invalidations::{self, IH};
 use crate::vtd::tests::driver::{
-    DOMAIN, Driver, FIRST_STAGE, PAGE, SECOND_STAGE, SOURCE, load, load_at, pasid,
+    DOMAIN, Driver, FIRST_STAGE, OTHER_DOMAIN, PAGE, SECOND_STAGE, SOURCE, load, load_at, pasid,
 };
 
 #[test]
@@ -106,4 +106,20 @@ fn each_command_in_a_register_is_complete_by_itself() {
         });
         assert_eq!(open, [1, 0], "{commands:x?}");
     }
+}
+
+#[test]
+fn what_comes_behind_the_use_is_for_a_later_change_if_anything_came_before() {
+    let elsewhere = invalidations::pasid_pages(DOMAIN, 5, PAGE.offset(4096), IH);
+    let mut scene = unmapped();
+    scene.driver.invalidate(&[invalidations::pasid_pages(OTHER_DOMAIN, 5, PAGE, IH)]);
+    scene.use_it();
+    scene.driver.invalidate(&[elsewhere, invalidations::pasid_pages(DOMAIN, 6, PAGE, IH)]);
+    assert_eq!(scene.last().mistake().name(), "other-domain", "though another process is a nearer miss");
+
+    let mut scene = unmapped_with(PATIENT, Ats::Enabled);
+    scene.driver.invalidate(&[invalidations::device_pasid_page(SOURCE, 5, PAGE)]);
+    assert_eq!((scene.use_it(), scene.use_it()), (1, 1));
+    scene.driver.invalidate(&[elsewhere, RIGHT()]);
+    assert_eq!(scene.last().mistake().name(), "iotlb-forgotten", "nor was the device told too early then");
 }
