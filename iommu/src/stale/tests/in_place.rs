@@ -191,6 +191,17 @@ fn tables_that_are_replaced_as_a_whole_are_compared_with_nothing() {
 }
 
 #[test]
+fn while_translation_is_off_entries_may_be_written_as_anybody_likes() {
+    let mut scene = Scene::context(0);
+    scene.driver.disable_translation();
+    scene.store(0);
+    scene.store(1);
+    scene.driver.set_command(1 << 31);
+    assert_eq!(load(&mut scene.port), Ok(2));
+    assert_eq!(scene.changes(), []);
+}
+
+#[test]
 fn a_table_that_nothing_leads_to_any_more_may_be_written_as_anybody_likes() {
     let mut scene = Scene::context(64);
     let root = scene.driver.root_place(SOURCE);

@@ -333,7 +333,7 @@ fn whoever_flushes_all_of_a_domain_that_others_use_is_mentioned_and_not_accused(
         scene.driver.map(FIRST_STAGE, other, PAGE, 9);
         load_at(&mut scene.port, Some(pasid(6)), PAGE).unwrap();
         scene.use_it();
-        scene.driver.invalidate(&[whole]);
+        scene.driver.invalidate(&[invalidations::pasid(OTHER_DOMAIN, 6), whole]);
         let report = scene.last();
         assert_eq!(report.mistake().name(), "nothing-invalidated");
         assert_eq!(
