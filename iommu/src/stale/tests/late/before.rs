@@ -41,6 +41,16 @@ fn what_lies_in_a_queue_that_is_off_is_no_excuse() {
     assert_eq!(scene.last().mistake().name(), "nothing-invalidated");
 }
 
+#[test]
+fn what_lies_behind_a_bad_descriptor_is_no_excuse() {
+    let mut scene = unmapped();
+    scene.use_it();
+    scene.driver.unit.hold_queue(0);
+    let wait = scene.driver.wait();
+    scene.driver.submit(&[[0xf, 0, 0, 0], RIGHT(), wait]);
+    assert_eq!(scene.last().mistake().name(), "nothing-invalidated", "the queue will stop before it");
+}
+
 /// A device that has read a page of PASID 5, whose entry leads to other tables by now.
 fn replaced(open: fn(&Driver) -> Port) -> Scene {
     let mut driver = Driver::scalable_with(options(PATIENT));
