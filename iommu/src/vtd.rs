@@ -51,7 +51,7 @@ pub use self::trail::{Reading, Table};
 
 pub(crate) use self::invalidate::{Extent, extent};
 pub(crate) use self::route::Stages;
-pub(crate) use self::trail::Trail;
+pub(crate) use self::trail::{Recorder, Trail};
 pub(crate) use self::walk::{Path, identity};
 
 use self::device_tlb::Device;
@@ -63,7 +63,6 @@ use self::requests::Requests;
 use self::route::{Found, Reach, Refusal, Route, Routes};
 use self::table_cache::TableCache;
 use self::tags::Tags;
-use self::trail::Recorder;
 use self::walk::{PagingCache, Space};
 use crate::spec::command::{RootTable, TableMode};
 use crate::spec::fault::FaultReason;

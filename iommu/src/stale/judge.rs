@@ -386,3 +386,6 @@ fn iotlb_remedy(entry: &Entry) -> IotlbScope {
         (_, None) => IotlbScope::Domain(domain),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,8 +98,9 @@ impl StaleUse {
     /// Why it did not help. That it came too early is no mistake where nothing came behind it.
     fn why(&self, missed: &Missed) -> Why {
         let is_of_use = |it: &Missed| it.at.event <= self.used.event;
-        let is_behind = |it: &&Missed| it.at > missed.at && is_of_use(it) == is_of_use(missed);
-        let is_iotlb_told = || self.received.iter().filter(is_behind).any(|it| it.why == Why::IotlbOnly);
+        // The device took the translation between the two.
+        let is_iotlb_told =
+            || self.received.iter().any(|it| it.why == Why::IotlbOnly && is_of_use(it) == is_of_use(missed));
         match missed.why {
             Why::BeforeIotlb if !is_iotlb_told() => Why::DeviceTlbOnly,
             why => why,

@@ -48,8 +48,8 @@ type Told = (DeviceScope, Instant);
 struct Late {
     holds: bool,
     scopes: Vec<Told>,
-    /// Those beyond, of which only the first is known: everything goes.
-    everything: Option<Told>,
+    /// There were more of them: everything goes.
+    everything: bool,
 }
 
 impl Device {
@@ -91,11 +91,10 @@ impl Device {
             drop(late);
             return self.forget(scope);
         }
-        let told = (*scope, Instant::now());
         if late.scopes.len() < MOST_LATE {
-            late.scopes.push(told);
+            late.scopes.push((*scope, Instant::now()));
         } else {
-            late.everything.get_or_insert(told);
+            late.everything = true;
         }
     }
 
@@ -132,8 +131,7 @@ impl Device {
 
     /// What it was told first of all that it has not carried out, and when.
     pub(super) fn oldest_unanswered(&self) -> Option<Told> {
-        let late = self.late.lock();
-        late.scopes.first().copied().or(late.everything)
+        self.late.lock().scopes.first().copied()
     }
 
     /// From now on it takes its time.
@@ -145,7 +143,7 @@ impl Device {
     pub(super) fn catch_up(&self) {
         let Late { scopes, everything, .. } = std::mem::take(&mut *self.late.lock());
         scopes.iter().for_each(|(scope, _)| self.forget(scope));
-        if everything.is_some() {
+        if everything {
             self.cache.invalidate_all();
         }
         self.drain();
@@ -155,7 +153,7 @@ impl Device {
     fn forget_everything(&self) {
         let mut late = self.late.lock();
         late.scopes.clear();
-        late.everything = None;
+        late.everything = false;
         // Under the lock: what it is told from now on it is told afterwards.
         self.cache.invalidate_all();
         drop(late);
@@ -166,7 +164,7 @@ impl Device {
     pub(super) fn give_up(&self) {
         let mut late = self.late.lock();
         late.scopes.clear();
-        late.everything = None;
+        late.everything = false;
     }
 
     pub(super) fn take_response(&self, response: PageGroupResponse) {

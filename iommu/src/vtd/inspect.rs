@@ -142,12 +142,9 @@ impl Vtd {
     }
 }
 
-/// Whether the tables lead a request to where `hit` does, if they let it pass.
+/// Whether the tables lead a request to where `hit` does; if they do not let it pass there is no `now`.
 fn agree(request: &Request, hit: Translation, now: Result<Translation, FaultReason>) -> bool {
-    now.is_ok_and(|now| {
-        now.physical(request.address) == hit.physical(request.address)
-            && now.permission.allows(request.access)
-    })
+    now.is_ok_and(|now| now.physical(request.address) == hit.physical(request.address))
 }
 
 /// The first table that a walk read itself and that is not on the way by the tables as they are.

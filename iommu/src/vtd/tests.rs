@@ -5,6 +5,7 @@
 
 mod bounds;
 mod coherence;
+mod concerned;
 mod contexts;
 mod device_tlb;
 pub(crate) mod driver;

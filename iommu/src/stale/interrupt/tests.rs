@@ -7,8 +7,8 @@ use mmu::address::PhysAddr;
 use super::StaleInterrupt;
 use crate::spec::descriptor::{Descriptor, EntryScope, Wait};
 use crate::spec::interrupt::Msi;
-use crate::stale::Why;
 use crate::stale::watch::{Judging, StaleOptions, Watching};
+use crate::stale::{Ground, Why};
 use crate::vtd::Width;
 use crate::vtd::interrupts::InterruptSource;
 use crate::vtd::knobs::Fault;
@@ -278,4 +278,53 @@ fn invalidations_of_interrupt_entries_do_not_clutter_reports_of_translations() {
     load(&mut port).unwrap();
     scene.driver.unit.judge_the_rest();
     assert_eq!(scene.driver.unit.take_stale_uses()[0].received, []);
+}
+
+#[test]
+fn an_invalidation_of_another_entry_says_nothing_of_a_later_change() {
+    let mut scene = Scene::new();
+    scene.set(entry(0x42));
+    scene.send();
+    scene.set(entry(0x43));
+    scene.driver.invalidate(&[of_entry(4)]);
+    assert_eq!(scene.driver.unit.take_stale_interrupts(), []);
+    scene.driver.invalidate(&[of_entry(u64::from(INDEX))]);
+    let grounds: Vec<_> = scene.driver.unit.take_stale_interrupts().iter().map(|it| it.ground).collect();
+    assert_eq!(grounds, [Ground::ChangedAgain]);
+}
+
+#[test]
+fn an_invalidation_that_was_not_carried_out_ends_nothing_whenever_it_came() {
+    for is_used_first in [false, true] {
+        let mut scene = Scene::new();
+        scene.driver.unit.break_queue(Fault::Drop { nth: 1 });
+        scene.set(entry(0x42));
+        if is_used_first {
+            scene.send();
+        }
+        scene.driver.invalidate(&[of_entry(u64::from(INDEX))]);
+        scene.send();
+        assert_eq!((scene.driver.unit.tally().kept, scene.driver.unit.tally().open), (1, 1));
+        let mistakes: Vec<_> = scene.reports().iter().map(|report| report.mistake().name()).collect();
+        assert_eq!(mistakes, ["not-carried-out"]);
+    }
+}
+
+#[test]
+fn a_second_mistake_of_the_same_entry_is_told_too() {
+    let mut scene = Scene::with(Judging::Late(Duration::ZERO));
+    scene.set(entry(0x42));
+    let told_and_kept = |scene: &Scene| {
+        scene.send();
+        let reports = scene.driver.unit.take_stale_interrupts();
+        let mistakes: Vec<_> = reports.iter().map(|report| report.mistake().name()).collect();
+        (mistakes, scene.driver.unit.tally().kept)
+    };
+    assert_eq!(told_and_kept(&scene), (vec!["nothing-invalidated"], 1));
+    assert_eq!(told_and_kept(&scene), (vec![], 1), "nothing new");
+    scene.driver.invalidate(&[of_entry(4)]);
+    assert_eq!(told_and_kept(&scene), (vec!["other-entries"], 2));
+    assert_eq!(told_and_kept(&scene), (vec![], 2), "that was looked at");
+    scene.driver.invalidate(&[of_entry(4)]);
+    assert_eq!(told_and_kept(&scene), (vec![], 3), "the same mistake again");
 }

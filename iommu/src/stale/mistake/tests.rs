@@ -208,6 +208,11 @@ fn a_mistake_says_what_is_wrong_and_whose_the_translation_is() {
         "\"PASID IOTLB, domain 8, PASID 5, page 0x40201000, IH 1\" names another domain; \
          the translation belongs to domain 7"
     );
+    let twice = [IH, 0].map(|hint| invalidations::pasid_pages(OTHER_DOMAIN, 5, PAGE, hint));
+    assert!(
+        text(1, Ats::Disabled, &[&twice]).contains(", IH 0\" names another domain"),
+        "the last of equals"
+    );
     assert!(text(2, Ats::Disabled, &[&[right], &[]]).ends_with("and a first-stage entry of level 2 changed"));
     let first = text(1, Ats::Enabled, &[&[device], &[right]]);
     assert!(first.contains("came before the IOTLB's"), "{first}");

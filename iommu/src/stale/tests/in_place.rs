@@ -3,14 +3,20 @@
 use mmu::address::PhysAddr;
 
 use super::{EVERY_USE, options};
+use crate::spec::descriptor::Descriptor;
+use crate::spec::id::SourceId;
 use crate::spec::interrupt::Msi;
 use crate::stale::in_place::{Changed, ChangedInPlace};
 use crate::vtd::interrupts::InterruptSource;
 use crate::vtd::options::{CacheSizes, VtdOptions};
 use crate::vtd::port::Port;
 use crate::vtd::tests::driver::invalidations;
-use crate::vtd::tests::driver::{DOMAIN, Driver, OTHER_DOMAIN, PAGE, SECOND_STAGE, SOURCE, Words, load};
+use crate::vtd::tests::driver::{
+    DOMAIN, Driver, OTHER_DOMAIN, PAGE, SECOND_STAGE, SOURCE, Words, load, load_at,
+};
 use crate::vtd::{Table, Width};
+
+const OTHER: SourceId = SourceId(SOURCE.0 ^ 8);
 
 /// A device whose requests go through a second stage, and the words that would make it another one.
 struct Scene {
@@ -184,6 +190,33 @@ fn tables_that_are_replaced_as_a_whole_are_compared_with_nothing() {
     assert_eq!(scene.changes(), []);
 }
 
+#[test]
+fn while_translation_is_off_entries_may_be_written_as_anybody_likes() {
+    let mut scene = Scene::context(0);
+    scene.driver.disable_translation();
+    scene.store(0);
+    scene.store(1);
+    scene.driver.set_command(1 << 31);
+    assert_eq!(load(&mut scene.port), Ok(2));
+    assert_eq!(scene.changes(), []);
+}
+
+#[test]
+fn a_table_that_nothing_leads_to_any_more_may_be_written_as_anybody_likes() {
+    let mut scene = Scene::context(64);
+    let root = scene.driver.root_place(SOURCE);
+    let (other, index) = (scene.driver.frame(), scene.place.0 & 0xfff);
+    for word in 0..2 {
+        let place = other.offset(index + word * 8);
+        scene.driver.memory.store(place, scene.old[usize::try_from(word).unwrap()]);
+    }
+    scene.driver.memory.store(root, other.0 | 1);
+    scene.store(0);
+    scene.store(1);
+    scene.flush();
+    assert_eq!(scene.changes(), []);
+}
+
 /// A device's interrupt entry, of which the low word holds the vector and the high word the source.
 struct Interrupt {
     driver: Driver,
@@ -243,5 +276,59 @@ fn an_interrupt_entry_that_one_wide_store_may_have_replaced_is_not() {
         interrupt.store(NEW, &[0, 1]);
         interrupt.send();
         assert_eq!(interrupt.changes_after_flush(), []);
+    }
+}
+
+#[test]
+fn a_use_of_what_was_read_before_is_no_use_of_what_was_read_between_two_stores() {
+    let mut scene = Scene::context(0);
+    // A bit that hardware ignores, so that the domain stays.
+    scene.new[1] = scene.old[1] | 1 << 3;
+    let (table, next) = (PhysAddr(scene.old[0] & !0xfff), PAGE.offset(0x1000));
+    scene.driver.map(SECOND_STAGE, table, next, 1);
+    scene.store(1);
+    assert_eq!(load_at(&mut scene.port, None, next), Ok(1));
+    scene.store(0);
+    for (page, is_torn) in [(PAGE, false), (next, true)] {
+        assert_eq!(load_at(&mut scene.port, None, page), Ok(1));
+        let reports = scene.driver.unit.take_stale_uses();
+        assert_eq!(reports.iter().map(|it| it.in_place.is_some()).collect::<Vec<_>>(), [is_torn]);
+    }
+}
+
+#[test]
+fn a_use_of_what_was_read_between_two_stores_shows_the_second_of_them() {
+    let mut scene = Scene::context(1);
+    scene.new[1] = scene.old[1] | 1 << 3;
+    // Another device takes the place in the cache.
+    scene.driver.attach_legacy(OTHER, OTHER_DOMAIN, 0);
+    let _blocked = load(&mut scene.driver.unit.port(OTHER, 0));
+    scene.store(1);
+    let (table, next) = (PhysAddr(scene.old[0] & !0xfff), PAGE.offset(0x1000));
+    scene.driver.map(SECOND_STAGE, table, next, 1);
+    assert_eq!(load_at(&mut scene.port, None, next), Ok(1));
+    scene.store(0);
+    assert_eq!(scene.changes(), [], "nobody has read it since");
+    scene.driver.unit.hold_queue(0);
+    scene.driver.submit(&[invalidations::context_of(SOURCE), invalidations::all()]);
+    assert_eq!(load_at(&mut scene.port, None, next), Ok(1));
+    let reports = scene.driver.unit.take_stale_uses();
+    assert_eq!(reports.iter().map(|it| it.mistake().name()).collect::<Vec<_>>(), ["changed-in-place"]);
+    assert!(matches!(reports[0].remedy[..], [Descriptor::Wait(_)]), "what is queued mends something else");
+}
+
+#[test]
+fn an_invalidation_of_something_else_takes_no_store_for_a_whole_change() {
+    for other in [
+        invalidations::pasid_entry(OTHER_DOMAIN, 0),
+        invalidations::all(),
+        invalidations::device_page(SOURCE, PAGE),
+    ] {
+        let mut scene = Scene::pasid(64);
+        scene.store(0);
+        scene.driver.invalidate(&[other]);
+        scene.store(1);
+        scene.flush();
+        assert_eq!(scene.change().words().collect::<Vec<_>>(), [0, 1], "{other:x?}");
     }
 }

@@ -1,5 +1,8 @@
 //! Uses that are kept until they can be judged: what a right driver does has no report, and every mistake still has one.
 
+mod again;
+mod before;
+
 use std::time::Duration;
 
 use super::{EVERY_USE, Scene, options, scene_with};
@@ -89,6 +92,7 @@ fn a_use_of_what_nobody_invalidates_counts_when_its_time_is_over() {
 
 #[test]
 fn only_the_invalidation_that_helps_ends_the_waiting() {
+    let elsewhere = invalidations::pasid_pages(DOMAIN, 5, PAGE.offset(4096), IH);
     for (useless, mistake) in [
         (invalidations::pasid_pages(OTHER_DOMAIN, 5, PAGE, IH), "other-domain"),
         (invalidations::pasid_pages(DOMAIN, 6, PAGE, IH), "other-pasid"),
@@ -97,7 +101,7 @@ fn only_the_invalidation_that_helps_ends_the_waiting() {
     ] {
         let mut scene = unmapped();
         scene.use_it();
-        scene.driver.invalidate(&[useless]);
+        scene.driver.invalidate(&[elsewhere, useless]);
         assert_eq!(scene.tally().dropped, 0);
         assert_eq!(scene.last().mistake().name(), mistake, "it came after the use");
     }
@@ -315,25 +319,28 @@ fn a_second_mistake_of_the_same_change_is_told_too() {
 
 #[test]
 fn whoever_flushes_all_of_a_domain_that_others_use_is_mentioned_and_not_accused() {
-    let whole = invalidations::pasid(OTHER_DOMAIN, 6);
-    let mut scene = unmapped();
-    scene.use_it();
-    scene.driver.invalidate(&[whole]);
-    let report = scene.last();
-    assert_eq!(report.mistake().name(), "other-domain", "nobody uses that domain");
+    for (whole, named) in [
+        (invalidations::pasid(OTHER_DOMAIN, 6), "PASID IOTLB, domain 8, PASID 6"),
+        (invalidations::domain(OTHER_DOMAIN), "IOTLB, domain 8"),
+    ] {
+        let mut scene = unmapped();
+        scene.use_it();
+        scene.driver.invalidate(&[whole]);
+        assert_eq!(scene.last().mistake().name(), "other-domain", "nobody uses that domain");
 
-    let mut scene = unmapped();
-    let other = scene.driver.first_stage(scene.directory, 6, OTHER_DOMAIN);
-    scene.driver.map(FIRST_STAGE, other, PAGE, 9);
-    load_at(&mut scene.port, Some(pasid(6)), PAGE).unwrap();
-    scene.use_it();
-    scene.driver.invalidate(&[whole]);
-    let report = scene.last();
-    assert_eq!(report.mistake().name(), "nothing-invalidated");
-    assert_eq!(
-        report.mistake().to_string(),
-        "nothing was invalidated for the page; what came is \"PASID IOTLB, domain 8, PASID 6\": another domain"
-    );
+        let mut scene = unmapped();
+        let other = scene.driver.first_stage(scene.directory, 6, OTHER_DOMAIN);
+        scene.driver.map(FIRST_STAGE, other, PAGE, 9);
+        load_at(&mut scene.port, Some(pasid(6)), PAGE).unwrap();
+        scene.use_it();
+        scene.driver.invalidate(&[invalidations::pasid(OTHER_DOMAIN, 6), whole]);
+        let report = scene.last();
+        assert_eq!(report.mistake().name(), "nothing-invalidated");
+        assert_eq!(
+            report.mistake().to_string(),
+            format!("nothing was invalidated for the page; what came is \"{named}\": another domain")
+        );
+    }
 }
 
 #[test]

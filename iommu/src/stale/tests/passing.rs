@@ -7,6 +7,7 @@ use mmu::address::{PAGE_SIZE, PhysAddr, VirtAddr};
 use super::{EVERY_USE, options};
 use crate::pasid::Pasid;
 use crate::spec::descriptor::{ContextScope, Descriptor, PasidScope};
+use crate::spec::id::SourceId;
 use crate::stale::watch::{Judging, StaleOptions};
 use crate::stale::{Holder, StaleUse, Why};
 use crate::vtd::Table;
@@ -93,9 +94,19 @@ fn a_context_entry_that_still_lets_everything_pass_is_told() {
     assert_eq!(report.cached.unwrap().physical(scene.place), PhysAddr(scene.place.0));
     assert_ne!(report.now.unwrap().physical(scene.place), PhysAddr(scene.place.0));
     assert_eq!((report.received[0].why, report.mistake().name()), (Why::TableEntryKept, "table-entry-kept"));
+    assert!(report.filled < report.received[0].at, "when it was found first, however often it was used");
     let device = ContextScope::Device { source: SOURCE, ignored_bits: 0 };
     assert_eq!(report.remedy[0], Descriptor::ContextCache(device));
     assert!(matches!(report.remedy[1..], [Descriptor::Iotlb { .. }]), "{report}");
+}
+
+#[test]
+fn a_route_that_is_looked_up_again_is_the_same_one() {
+    let mut scene = Scene::legacy();
+    scene.translate();
+    scene.report_after(&[]);
+    let other = SourceId(SOURCE.0 ^ 8);
+    assert_eq!(scene.reports_after(&[invalidations::context_of(other)]), [], "it was told");
 }
 
 #[test]

@@ -157,3 +157,17 @@ fn the_tables_of_a_process_that_ended_are_not_to_be_read() {
     assert!(is_refused && matches!(report.kind, Kind::Table(_)), "{report}");
     assert_eq!(report.change.table, Table::Pasid);
 }
+
+#[test]
+fn a_hint_keeps_what_a_mapped_page_is_refused_through() {
+    let mut scene = scene(LATE);
+    scene.unlink();
+    scene.driver.map(FIRST_STAGE, scene.table, PAGE, 2);
+    assert_eq!(scene.try_it(), (true, Vec::new()));
+    scene.driver.invalidate(&[invalidations::pasid_pages(DOMAIN, 5, PAGE, invalidations::IH)]);
+    assert_eq!(scene.driver.unit.tally().dropped, 0);
+    scene.driver.unit.judge_the_rest();
+    let reports = scene.driver.unit.take_stale_uses();
+    let told: Vec<_> = reports.iter().map(|report| (report.kind, report.mistake().name())).collect();
+    assert_eq!(told, [(Kind::Refusal, "hint-set")]);
+}

@@ -72,7 +72,7 @@ struct Need {
 enum Came {
     /// It did not come.
     NotYet,
-    /// It was carried out at that event, and is complete with the next wait.
+    /// It was carried out first at that event, and is complete with the next wait.
     At(u64),
     /// Nobody has to wait for it: what it is for was emptied and drained by something else.
     Needless,
@@ -123,10 +123,8 @@ impl<S: Subject> Case<S> {
     /// An invalidation was carried out. If it was waited for, software is at it, and has time for the next.
     pub(super) fn hear(&mut self, invalidation: &Descriptor, at: Moment) {
         for need in &mut self.needs {
-            if self.subject.is_served(&need.invalidation, invalidation) {
-                if need.came == Came::NotYet {
-                    self.since = self.since.max(at.elapsed);
-                }
+            if need.came == Came::NotYet && self.subject.is_served(&need.invalidation, invalidation) {
+                self.since = self.since.max(at.elapsed);
                 need.came = Came::At(at.event);
             }
         }

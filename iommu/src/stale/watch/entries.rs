@@ -51,3 +51,6 @@ impl Entries {
         since
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -190,3 +190,6 @@ pub(crate) fn parting(before: &Trail, now: &Trail) -> Option<Change> {
         read_at: before.read_at,
     })
 }
+
+#[cfg(test)]
+mod tests;

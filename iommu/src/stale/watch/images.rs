@@ -257,3 +257,6 @@ impl Image {
 fn says(words: &[u64], group: &[Reading]) -> bool {
     words.iter().copied().eq(group.iter().map(|reading| reading.value))
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,17 +95,12 @@ impl Stale {
         }
     }
 
-    /// The frames that it leads to.
-    fn frames(&self) -> Option<VirtRange> {
-        self.finding.cached.ok().filter(|_| self.finding.kind == Kind::Translation).map(frames)
-    }
-
     /// Why a walk of `origin` that found `found` shows that the frame or the table is somebody else's by now.
     fn reused(&self, found: Translation, origin: &Origin) -> Option<Ground> {
         if let Kind::Table(table) = self.finding.kind {
             return frames(found).contains(address(table)).then_some(Ground::TableReused);
         }
-        let own = self.frames()?;
+        let own = self.finding.cached.ok().map(frames)?;
         let is_mapped = origin.space != self.finding.origin.space
             && found.permission.write
             && frames(found).overlaps(own);

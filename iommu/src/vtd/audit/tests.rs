@@ -2,10 +2,11 @@
 
 use mmu::address::{PAGE_SIZE, PhysAddr};
 
+use crate::spec::id::SourceId;
 use crate::stale::Holder;
 use crate::stale::watch::{Judging, StaleOptions, Watching};
 use crate::vtd::options::VtdOptions;
-use crate::vtd::port::Port;
+use crate::vtd::port::{Ats, Port};
 use crate::vtd::tests::driver::invalidations;
 use crate::vtd::tests::driver::{DOMAIN, Driver, PAGE, SECOND_STAGE, SOURCE, load, load_at};
 use crate::vtd::{Requester, Table};
@@ -80,4 +81,22 @@ fn it_is_told_by_address_in_text_and_as_json() {
     let value: serde_json::Value = serde_json::from_str(&found[0].to_json()).unwrap();
     assert_eq!((&value["event"], &value["kind"]), (&"stale-entry".into(), &"unused".into()));
     assert_eq!(value["now"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_device_that_keeps_what_another_has_fetched_is_named_itself() {
+    let other = SourceId(SOURCE.0 ^ 8);
+    let (mut driver, _port, table) = scene(|driver| driver.unit.port(SOURCE, 0));
+    let [own, place] = [SOURCE, other].map(|source| driver.context_place(source));
+    for word in [8, 0] {
+        driver.memory.store(place.offset(word), driver.memory.load(own.offset(word)));
+    }
+    let mut port = driver.unit.port(other, 64);
+    port.set_ats(Ats::Enabled);
+    load(&mut port).unwrap();
+    driver.map(SECOND_STAGE, table, PAGE, 2);
+    driver.invalidate(&[invalidations::pages(DOMAIN, PAGE, 0)]);
+    let found = driver.unit.audit();
+    let named: Vec<_> = found.iter().map(|unused| (unused.requester.source, unused.holder)).collect();
+    assert_eq!(named, [(other, Holder::DeviceTlb)]);
 }

@@ -190,6 +190,19 @@ fn a_walk_is_a_use_of_what_was_cached_before_it() {
 }
 
 #[test]
+fn a_route_that_was_read_right_before_the_walk_was_cached_before_it() {
+    let stale = StaleOptions { watching: Watching::EveryUse, judging: Judging::AtOnce };
+    let mut driver = Driver::legacy_with(VtdOptions { stale, ..VtdOptions::default() });
+    let table = driver.attach_legacy(SOURCE, DOMAIN, 0);
+    driver.map(SECOND_STAGE, table, PAGE, 1);
+    let mut port = driver.port();
+    port.wiring.memos.find(&driver.unit, None).unwrap();
+    let other = driver.attach_legacy(SOURCE, DOMAIN, 0);
+    driver.map(SECOND_STAGE, other, PAGE, 2);
+    assert_eq!(reports_after_a_walk(&mut driver, &mut port, |_| ()), 1);
+}
+
+#[test]
 fn a_walk_that_an_invalidation_overtook_is_not_reported() {
     let (mut driver, mut port) = misled();
     let flush = |driver: &mut Driver| driver.submit(&[invalidations::all_contexts(), invalidations::all()]);

@@ -3,6 +3,7 @@
 mod enable;
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use mmu::address::{Access, PAGE_SIZE, PhysAddr};
 
@@ -10,7 +11,9 @@ use super::driver::invalidations;
 use super::driver::{DOMAIN, Driver, FIRST_STAGE, PAGE, SECOND_STAGE, SOURCE, load, load_at, pasid, store};
 use crate::spec::fault::FaultReason;
 use crate::spec::id::SourceId;
+use crate::stale::watch::{Judging, StaleOptions, Watching};
 use crate::vtd::knobs::Fault;
+use crate::vtd::options::VtdOptions;
 use crate::vtd::port::{Ats, Port, Request};
 
 /// A device that has read a page through its TLB, and the page's table. The page has been mapped anew since.
@@ -88,6 +91,35 @@ fn rule_04_a_device_has_not_answered_while_it_uses_what_it_was_told_to_forget() 
         assert_eq!(in_flight.load(), 1);
     });
     assert!(driver.waited());
+}
+
+#[test]
+fn a_stale_use_is_excused_when_the_device_has_answered_and_not_before() {
+    let stale = StaleOptions { watching: Watching::EveryUse, judging: Judging::Late(Duration::MAX) };
+    let mut driver = Driver::legacy_with(VtdOptions { stale, ..VtdOptions::default() });
+    let table = driver.attach_legacy(SOURCE, DOMAIN, 1);
+    driver.map(SECOND_STAGE, table, PAGE, 1);
+    let mut port = driver.ats_port();
+    load(&mut port).unwrap();
+    driver.map(SECOND_STAGE, table, PAGE, 2);
+    let in_flight = port.translate(Request { pasid: None, address: PAGE, access: Access::Read }).unwrap();
+    let wait = driver.wait();
+    driver.put(&[invalidations::all(), invalidations::device_page(SOURCE, PAGE), wait]);
+    let rung = AtomicBool::new(false);
+    let (tail, device) = (driver.tail(), driver.unit.device(SOURCE).unwrap());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            driver.unit.write(0x88, crate::vtd::Width::Bits64, tail);
+            rung.store(true, Ordering::SeqCst);
+        });
+        while device.cache().draining() == 0 {
+            assert!(!rung.load(Ordering::SeqCst), "the doorbell returned without waiting");
+            std::thread::yield_now();
+        }
+        assert_eq!(driver.unit.tally().open, 1);
+        assert_eq!(in_flight.load(), 1);
+    });
+    assert_eq!((driver.unit.tally().open, driver.unit.tally().dropped), (0, 1));
 }
 
 #[test]

@@ -176,11 +176,16 @@ impl Driver {
 
     // Tables.
 
+    /// Where the root entry of `source` lies.
+    pub(crate) fn root_place(&self, source: SourceId) -> PhysAddr {
+        let half = u64::from(self.width_bytes == 32 && source.devfn() >= 128) * 8;
+        self.root.offset(u64::from(source.bus()) * 16 + half)
+    }
+
     /// Where the context entry of `source` lies; the table is linked if it is not.
     pub(crate) fn context_place(&mut self, source: SourceId) -> PhysAddr {
         let scalable = self.width_bytes == 32;
-        let half = u64::from(scalable && source.devfn() >= 128) * 8;
-        let root_place = self.root.offset(u64::from(source.bus()) * 16 + half);
+        let root_place = self.root_place(source);
         if self.memory.load(root_place) == 0 {
             let table = self.frame();
             self.memory.store(root_place, table.0 | 1);

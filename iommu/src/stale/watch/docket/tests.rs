@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Case, Docket, MOST_AT_ONCE, MOST_OPEN, Subject};
+use super::{Case, Docket, MOST_AT_ONCE, MOST_CLOSED, MOST_OPEN, Subject};
 use crate::spec::descriptor::{ContextScope, Descriptor, IotlbScope, PasidScope, Wait};
 use crate::stale::{Ground, Moment};
 
@@ -78,6 +78,18 @@ fn a_case_is_due_when_its_time_is_over_or_there_is_a_ground() {
         "the first ground, whatever came after it"
     );
     assert_eq!(docket().rest()[0].2, Ground::TheEnd);
+    let mut late = docket();
+    late.charge(1, |_, _| Some(Ground::FrameReused));
+    assert_eq!(late.due(ms(9), PATIENCE)[0].2, Ground::FrameReused, "though its time is over, too");
+}
+
+#[test]
+fn a_case_with_a_ground_is_looked_at_no_more() {
+    let mut docket = docket();
+    let concerned = |docket: &Docket<u64, Both>, by| docket.concerned(by).count();
+    assert_eq!((concerned(&docket, &IOTLB), concerned(&docket, &CONTEXTS)), (1, 0));
+    docket.charge(1, |_, _| Some(Ground::ChangedAgain));
+    assert_eq!(concerned(&docket, &IOTLB), 0);
 }
 
 #[test]
@@ -88,6 +100,36 @@ fn an_invalidation_that_was_waited_for_gives_time_for_the_next() {
     assert!(docket.due(ms(8), PATIENCE).is_empty());
     docket.hear(&IOTLB, at(8));
     assert_eq!(docket.due(ms(9), PATIENCE).len(), 1, "the same again is no progress");
+}
+
+#[test]
+fn only_what_nobody_saw_of_a_case_is_postponed() {
+    let ms = Duration::from_millis;
+    // From when on a case of 8 ms is due, if of the time between two looks 2 ms count.
+    for (looked, now, due) in [(0, 9, 13), (0, 10, 13), (0, 14, 17), (10, 12, 13), (10, 20, 21)] {
+        let mut docket = Docket::default();
+        docket.keep(7, Case::new(Both, at(8)));
+        docket.postpone(ms(looked), ms(now), ms(2));
+        let is_due = |at| docket.is_due(ms(at), PATIENCE);
+        assert_eq!((is_due(due - 1), is_due(due)), (false, true), "{looked}, {now}");
+    }
+}
+
+#[test]
+fn what_was_emptied_need_not_be_asked_for() {
+    let mut case = Case::new(Both, at(0));
+    case.empty(&IOTLB);
+    assert!(case.is_under_way(&[PASIDS, WAIT]) && !case.is_under_way(&[WAIT]));
+}
+
+#[test]
+fn what_is_complete_stays_so_when_it_comes_again() {
+    let mut docket = docket();
+    docket.hear(&IOTLB, at(1));
+    docket.complete(2);
+    docket.hear(&IOTLB, at(3));
+    docket.empty(&PASIDS, 2);
+    assert!(!is_open(&docket), "nobody has to wait for the second one");
 }
 
 #[test]
@@ -113,6 +155,16 @@ fn a_mistake_is_told_once_of_a_change() {
     let mut docket = docket();
     assert!(docket.tell(7, "one", 3) && !docket.tell(7, "one", 4) && docket.tell(7, "other", 5));
     assert_eq!(docket.told(&7).map(|told| told.looked_until), Some(5));
+}
+
+#[test]
+fn what_was_told_of_too_many_changes_is_forgotten() {
+    let mut docket = Docket::<u64, Both>::default();
+    for key in 0..=MOST_CLOSED as u64 {
+        assert!(docket.tell(key, "one", 0));
+    }
+    assert!(docket.keys().count() <= MOST_CLOSED);
+    assert!(!docket.tell(MOST_CLOSED as u64, "one", 0), "the newest is remembered");
 }
 
 #[test]

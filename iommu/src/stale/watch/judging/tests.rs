@@ -1,31 +1,78 @@
-//! What is locked while a case is judged: nothing that software may be holding.
+//! What is locked while a case is judged: nothing that software may be holding; what ends the waiting, and what came before.
 
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
-use mmu::address::PhysAddr;
+use mmu::address::{Access, PAGE_SIZE, PhysAddr, VirtAddr};
+use mmu::cache::{Tag, Translation};
 use mmu::memory::PhysicalMemory;
 
-use crate::spec::id::SourceId;
-use crate::stale::Moment;
-use crate::stale::watch::{InterruptUse, Judging, StaleOptions, Watch, Watching};
+use crate::spec::descriptor::{Descriptor, EntryScope, Wait};
+use crate::spec::fault::FaultReason;
+use crate::spec::id::{DomainId, SourceId};
+use crate::stale::watch::{
+    InterruptUse, Judging, Look, MOST_QUEUED, MOST_REPORTS, Origin, Place, StaleOptions, Use, Walked, Watch,
+    Watching,
+};
+use crate::stale::{Change, Kind, Moment};
+use crate::vtd::port::Request;
+use crate::vtd::{Path, Requester, SpaceKey, StageKind, Stages, Table, Trail, identity};
+
+const START: Moment = Moment { event: 0, elapsed: Duration::ZERO };
 
 /// A watch with a case that is due.
 fn watch() -> Watch {
-    watch_for(Duration::ZERO)
+    let watch = watch_for(Duration::ZERO);
+    watch.meet_interrupt(&used(START), &[]);
+    watch
 }
 
-/// A watch with a case that is due when it was there for `patience`.
+/// A watch whose cases are due when they were there for `patience`.
 fn watch_for(patience: Duration) -> Watch {
-    let judging = Judging::Late(patience);
+    watch_with(Judging::Late(patience))
+}
+
+fn watch_with(judging: Judging) -> Watch {
     let memory = Arc::new(PhysicalMemory::new(2 << 20).unwrap());
-    let watch = Watch::new(StaleOptions { watching: Watching::EveryUse, judging }, &memory).unwrap();
-    let filled = Moment { event: 0, elapsed: Duration::ZERO };
+    Watch::new(StaleOptions { watching: Watching::EveryUse, judging }, &memory).unwrap()
+}
+
+/// The use of an interrupt entry that was cached then, and is clear by now.
+fn used(filled: Moment) -> InterruptUse {
     let (source, place) = (SourceId::new(0, 3, 0), PhysAddr(0));
-    let used = InterruptUse { source, index: 0, cached: [1, 0], filled, place, now: Some([0, 0]) };
-    watch.meet_interrupt(&used, &[]);
-    watch
+    InterruptUse { source, index: 0, cached: [1, 0], filled, place, now: Some([0, 0]) }
+}
+
+const REQUESTER: Requester = Requester { source: SourceId::new(0, 3, 0), pasid: None };
+const READ: Request = Request { pasid: None, address: VirtAddr(0), access: Access::Read };
+const DENIED: Result<Translation, FaultReason> = Err(FaultReason::ReadNotAllowed);
+
+/// A leaf that was cleared.
+const CHANGE: Change = Change {
+    table: Table::SecondStage { level: 1 },
+    place: PhysAddr(0),
+    leaf: true,
+    was: 1,
+    is: Some(0),
+    read_at: 0,
+};
+
+fn origin() -> Origin {
+    let space = SpaceKey { domain: DomainId(1), pasid: None, stage: StageKind::Second };
+    Origin { requester: REQUESTER, space, route: Trail::default(), path: Path::identity() }
+}
+
+/// The same of a translation, which a walk found.
+fn meet_walk(watch: &Watch) {
+    meet_walk_at(watch, READ.address, &[]);
+}
+
+fn meet_walk_at(watch: &Watch, address: VirtAddr, queued: &[Descriptor]) {
+    let (request, origin) = (&Request { address, ..READ }, origin());
+    let (tag, outcome) = (Tag(1), Ok(identity(address)));
+    let walked = Walked { requester: REQUESTER, request, tag, began: 1, origin, outcome };
+    watch.meet_walk(&walked, Kind::Translation, CHANGE, DENIED, queued);
 }
 
 #[test]
@@ -57,11 +104,71 @@ fn the_queue_is_not_looked_at_for_nothing() {
 #[test]
 fn time_in_which_nobody_looked_counts_half_the_patience_at_most() {
     const PATIENCE: Duration = Duration::from_millis(20);
-    let watch = watch_for(PATIENCE);
-    sleep(PATIENCE * 2);
-    watch.judge(false, || panic!("nothing is due"));
-    assert_eq!(watch.count(), 0, "stopped");
-    sleep(PATIENCE * 2);
-    watch.judge(false, Vec::new);
-    assert_eq!(watch.count(), 1, "looked at twice, half the patience apart");
+    let interrupt = |watch: &Watch| watch.meet_interrupt(&used(START), &[]);
+    for meet in [interrupt, meet_walk] {
+        let watch = watch_for(PATIENCE);
+        meet(&watch);
+        sleep(PATIENCE * 2);
+        watch.judge(false, || panic!("nothing is due"));
+        assert_eq!(watch.count(), 0, "stopped");
+        sleep(PATIENCE * 2);
+        watch.judge(false, Vec::new);
+        assert_eq!(watch.count(), 1, "looked at twice, half the patience apart");
+    }
+}
+
+/// Between the look at an entry and the case the queue may run.
+#[test]
+fn what_was_invalidated_since_an_interrupt_entry_was_cached_counts_and_nothing_before() {
+    let receive = |watch: &Watch| watch.received_of_entries(EntryScope::Global, true, 1, |_| None);
+    let watch = watch_for(Duration::MAX);
+    receive(&watch);
+    watch.waited();
+    watch.meet_interrupt(&used(START), &[]);
+    assert_eq!(watch.tally().kept, 0, "it is over");
+
+    let watch = watch_for(Duration::MAX);
+    receive(&watch);
+    watch.meet_interrupt(&used(START), &[]);
+    assert_eq!(watch.tally().open, 1, "nobody has waited for it");
+    watch.waited();
+    assert_eq!(watch.tally().dropped, 1);
+
+    let watch = watch_for(Duration::MAX);
+    receive(&watch);
+    watch.waited();
+    watch.meet_interrupt(&used(watch.filled_interrupt()), &[]);
+    watch.waited();
+    assert_eq!(watch.tally().open, 1, "it was cached since");
+}
+
+#[test]
+fn a_use_of_what_another_has_the_place_of_by_now_is_not_looked_at() {
+    let [old, new] = [0, PAGE_SIZE].map(|address| identity(VirtAddr(address)));
+    for (hit, is_known) in [(old, false), (new, true)] {
+        let watch = watch_for(Duration::MAX);
+        watch.filled(Tag(1), READ.address, new, origin());
+        let (route, stages) = (&Trail::default(), Stages::Identity);
+        let used =
+            Use { requester: REQUESTER, request: &READ, place: Place::Iotlb(Tag(1)), hit, route, stages };
+        assert_eq!(matches!(watch.look(&used), Look::Unchanged(_)), is_known);
+        watch.meet_use(&used, CHANGE, DENIED, &[]);
+        assert_eq!(watch.tally().kept, u64::from(is_known));
+    }
+}
+
+#[test]
+fn reports_that_nobody_takes_are_bounded_and_so_is_what_they_list_as_queued() {
+    let watch = watch_with(Judging::AtOnce);
+    let queued = [Descriptor::Wait(Wait::default()); MOST_QUEUED + 5];
+    let uses = u16::try_from(MOST_REPORTS).unwrap() + 5;
+    for index in 0..uses {
+        meet_walk_at(&watch, VirtAddr(u64::from(index) * PAGE_SIZE), &queued);
+        watch.meet_interrupt(&InterruptUse { index, ..used(START) }, &queued);
+    }
+    assert_eq!(watch.count(), u64::from(uses) * 2);
+    let (walks, interrupts) = (watch.take(), watch.take_interrupts());
+    assert_eq!((walks.len(), interrupts.len()), (MOST_REPORTS, MOST_REPORTS));
+    assert!(walks.iter().all(|report| report.queued.len() == MOST_QUEUED));
+    assert!(interrupts.iter().all(|report| report.queued.len() == MOST_QUEUED));
 }

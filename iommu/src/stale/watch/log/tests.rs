@@ -56,3 +56,11 @@ fn what_came_before_is_neither_told_nor_counted() {
     assert_eq!(told(from + 3), (0, 0));
     assert_eq!(log.told_of(from..from + 2, missed, |_| 0).0.len(), 2, "nor what came too late");
 }
+
+#[test]
+fn what_is_not_remembered_is_counted_if_any_of_it_came_since() {
+    let log = log_of(MOST_INVALIDATIONS + 9);
+    let left_out = (MOST_INVALIDATIONS - MOST_TOLD) as u64;
+    let told = |from| log.told_of(from..u64::MAX, missed, |_| 0).1;
+    assert_eq!((told(8), told(9)), (left_out + 9, left_out));
+}

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use mmu::address::{PAGE_SIZE, PageSize, Pfn, VirtAddr};
+use mmu::address::{PAGE_SIZE, PageSize, Pfn, PhysAddr, VirtAddr};
 use mmu::cache::{Permission, Tag, Translation};
 
 use super::{MOST_BYTES, Remembered};
 use crate::spec::id::{DomainId, SourceId};
 use crate::stale::Moment;
 use crate::stale::watch::{Fill, FillKey, Origin, Place};
-use crate::vtd::{Path, Requester, SpaceKey, StageKind, Stages, Trail};
+use crate::vtd::{Path, Reading, Recorder, Requester, SpaceKey, StageKind, Stages, Table, Trail};
 
 type Fills = Remembered<FillKey, Fill>;
 
@@ -46,4 +46,14 @@ fn what_replaces_another_takes_its_room() {
     let room = MOST_BYTES / Fills::bytes_of(&fill);
     (0..2 * room).for_each(|_| fills.insert(key(1), fill.clone()));
     assert_eq!((fills.iter().count(), fills.forgotten()), (1, 0));
+}
+
+#[test]
+fn the_entries_that_it_rests_on_take_room_as_well() {
+    let mut recorder = Recorder::on(0);
+    recorder.note(Table::Context, PhysAddr(0), 1, false);
+    let (none, one) = (fill(), recorder.trail());
+    let mut both = none.clone();
+    (both.origin.route, both.origin.path.walk) = (one.clone(), one);
+    assert_eq!(Fills::bytes_of(&both), Fills::bytes_of(&none) + 2 * size_of::<Reading>());
 }

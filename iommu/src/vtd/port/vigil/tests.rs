@@ -1,13 +1,13 @@
 //! Proofs hide nothing: whatever changes after uses that were proved clean is reported, once.
 
-use mmu::address::{PAGE_SIZE, PhysAddr};
+use mmu::address::{Access, PAGE_SIZE, PhysAddr};
 
 use super::PROOFS;
 use crate::spec::id::SourceId;
 use crate::stale::watch::{Judging, StaleOptions, Watching};
 use crate::stale::{Holder, StaleUse};
 use crate::vtd::options::VtdOptions;
-use crate::vtd::port::Port;
+use crate::vtd::port::{Port, Request};
 use crate::vtd::tests::driver::invalidations;
 use crate::vtd::tests::driver::{
     DOMAIN, Driver, FIRST_STAGE, OTHER_DOMAIN, PAGE, SECOND_STAGE, SOURCE, load, load_at, pasid, store,
@@ -274,6 +274,30 @@ fn a_proof_that_a_page_may_be_read_hides_no_write() {
     scene.driver.memory.store(leaf, writable & !2);
     assert_eq!(scene.reports(), []);
     store(&mut scene.port, 3).unwrap();
+    assert_eq!(scene.reports().len(), 1);
+}
+
+#[test]
+fn a_read_that_the_tables_still_allow_proves_no_write_that_they_do_not() {
+    let mut scene = Scene::proved();
+    store(&mut scene.port, 1).unwrap();
+    let leaf = scene.leaf();
+    scene.driver.memory.store(leaf, scene.driver.memory.load(leaf) & !2);
+    assert_eq!((scene.use_it(), scene.reports()), (1, Vec::new()));
+    store(&mut scene.port, 2).unwrap();
+    assert_eq!(scene.reports().len(), 1);
+}
+
+#[test]
+fn nor_does_one_that_a_walk_found_allowed_by_an_entry_that_is_cached() {
+    let mut scene = Scene::proved();
+    let next = PAGE.offset(PAGE_SIZE);
+    scene.driver.map(SECOND_STAGE, scene.table, next, 7);
+    let upper = scene.driver.place(SECOND_STAGE, scene.table, PAGE, 2);
+    scene.driver.memory.store(upper, scene.driver.memory.load(upper) & !2);
+    assert_eq!((load_at(&mut scene.port, None, next), scene.reports()), (Ok(7), Vec::new()));
+    let request = Request { pasid: None, address: next, access: Access::Write };
+    scene.port.translate(request).unwrap().store(8);
     assert_eq!(scene.reports().len(), 1);
 }
 

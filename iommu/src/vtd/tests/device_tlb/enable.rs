@@ -93,6 +93,24 @@ fn what_a_late_device_was_told_to_forget_is_forgotten() {
 }
 
 #[test]
+fn so_is_what_is_too_much_for_a_late_device_and_nothing_that_it_takes_later() {
+    let (mut driver, mut port, _) = stale();
+    driver.unit.hold_device_tlb(SOURCE);
+    driver.submit(&[invalidations::all()]);
+    for _ in 0..20 {
+        driver.submit(&[invalidations::device_page(SOURCE, PAGE); 60]);
+    }
+    let wait = driver.wait();
+    driver.submit(&[wait]);
+    assert!(!driver.waited());
+    off_and_on(&mut port);
+    assert!(driver.waited());
+    assert_eq!(load(&mut port), Ok(2));
+    driver.unit.release_device_tlb(SOURCE);
+    assert!(driver.unit.device(SOURCE).unwrap().cached(None, PAGE).is_some(), "nobody asked for that");
+}
+
+#[test]
 fn what_is_gone_is_neither_reported_nor_listed() {
     let stale = StaleOptions { watching: Watching::EveryUse, judging: Judging::AtOnce };
     let mut driver = Driver::legacy_with(VtdOptions { stale, ..VtdOptions::default() });
