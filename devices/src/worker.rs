@@ -24,11 +24,14 @@ pub struct Stop(Arc<AtomicBool>);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Panicked;
 
+type Begin = Box<dyn FnOnce() + Send>;
+type Tell = Box<dyn FnOnce(&str) + Send>;
+
 /// What is done in a thread besides its work.
 #[derive(Default)]
 pub struct Hooks {
-    begin: Option<Box<dyn FnOnce() + Send>>,
-    alarm: Option<Box<dyn FnOnce(&str) + Send>>,
+    begin: Option<Begin>,
+    alarm: Option<Tell>,
 }
 
 impl Hooks {
@@ -49,7 +52,7 @@ impl fmt::Debug for Hooks {
 /// Tells of a panic.
 struct Alarm {
     name: String,
-    tell: Option<Box<dyn FnOnce(&str) + Send>>,
+    tell: Option<Tell>,
 }
 
 impl Drop for Alarm {

@@ -84,12 +84,14 @@ pub(super) fn missed_interrupt(index: u16, received: &Received) -> Missed {
 /// For what an invalidation was meant that did not help, and why.
 fn meant(entry: &Entry, invalidation: &Descriptor, why: Why, is_idle: impl Fn(&Descriptor) -> bool) -> Meant {
     match why {
-        Why::NotCarriedOut
-        | Why::BeforeIotlb
-        | Why::HintSet
-        | Why::TableEntryKept
-        | Why::IotlbOnly
-        | Why::TableEntriesOnly => Meant::ForThis,
+        Why::NotCarriedOut | Why::BeforeIotlb | Why::HintSet | Why::TableEntryKept | Why::IotlbOnly => {
+            Meant::ForThis
+        }
+        // Whoever changes entries of a stage has no reason for it, and others that attach or detach have.
+        Why::TableEntriesOnly => match entry.change.table {
+            Table::FirstStage { .. } | Table::SecondStage { .. } => Meant::Perhaps,
+            Table::Root | Table::Context | Table::PasidDirectory | Table::Pasid => Meant::ForThis,
+        },
         Why::OtherPasid | Why::OtherDomain | Why::DeviceTlbOnly => match named_pages(invalidation) {
             Some(range) if range.overlaps(pages(entry)) => Meant::ForThis,
             Some(_) => Meant::ForOthers,

@@ -68,7 +68,11 @@ fn each_mistake_has_its_name() {
     assert_eq!(name(1, off, &[&[invalidations::pasid(OTHER_DOMAIN, 5)]]), "other-domain");
     assert_eq!(name(1, off, &[&[other_domain, elsewhere]]), "other-domain");
     assert_eq!(name(1, off, &[&[other_pasid, other_domain]]), "other-pasid");
-    assert_eq!(name(1, off, &[&[invalidations::pasid_entry(DOMAIN, 5)]]), "translations-kept");
+    assert_eq!(
+        name(1, off, &[&[invalidations::pasid_entry(DOMAIN, 5)]]),
+        "nothing-invalidated",
+        "somebody attaches"
+    );
     assert_eq!(name(2, off, &[&[right], &[]]), "hint-set");
     assert_eq!(name(1, on, &[&[right]]), "device-tlb-forgotten");
     let without_pasid = invalidations::device_span(SOURCE, u64::MAX << 12);
@@ -78,6 +82,25 @@ fn each_mistake_has_its_name() {
     assert_eq!(name(1, on, &[&[device, other_domain]]), "other-domain");
     assert_eq!(name(1, on, &[&[device, other_domain], &[]]), "other-domain");
     assert_eq!(name(1, on, &[&[device], &[right]]), "device-tlb-first");
+}
+
+#[test]
+fn whoever_takes_a_process_away_has_to_name_its_translations_too() {
+    let mut driver = Driver::scalable_with(VtdOptions { stale: EVERY_USE, ..VtdOptions::default() });
+    let directory = driver.attach_scalable(SOURCE);
+    let table = driver.first_stage(directory, 5, DOMAIN);
+    driver.map(FIRST_STAGE, table, PAGE, 1);
+    let mut port = driver.port();
+    load_at(&mut port, Some(pasid(5)), PAGE).unwrap();
+    let entry = driver.pasid_place(directory, 5);
+    driver.memory.store(entry, 0);
+    driver.invalidate(&[invalidations::pasid_entry(DOMAIN, 5)]);
+    let table = driver.first_stage(directory, 5, DOMAIN);
+    driver.map(FIRST_STAGE, table, PAGE, 2);
+    assert_eq!(load_at(&mut port, Some(pasid(5)), PAGE).unwrap(), 1);
+    let reports = driver.unit.take_stale_uses();
+    let names: Vec<_> = reports.iter().map(|report| report.mistake().name()).collect();
+    assert_eq!(names, ["translations-kept"]);
 }
 
 /// The unit may read an entry between the two halves of a flush that is for what changed before.

@@ -97,7 +97,7 @@ fn only_the_invalidation_that_helps_ends_the_waiting() {
         (invalidations::pasid_pages(OTHER_DOMAIN, 5, PAGE, IH), "other-domain"),
         (invalidations::pasid_pages(DOMAIN, 6, PAGE, IH), "other-pasid"),
         (invalidations::device_pasid_page(SOURCE, 5, PAGE), "iotlb-forgotten"),
-        (invalidations::pasid_entry(DOMAIN, 5), "translations-kept"),
+        (invalidations::pasid_entry(DOMAIN, 5), "nothing-invalidated"),
     ] {
         let mut scene = unmapped();
         scene.use_it();
