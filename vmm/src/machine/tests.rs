@@ -134,3 +134,12 @@ fn what_ends_a_guest_is_told_apart() {
         assert_eq!(format!("{:?}", machine.end.take()), expected, "{value:#x} to port {port:#x}");
     }
 }
+
+#[test]
+fn the_clock_answers_at_its_ports() {
+    let Some(machine) = machine(Answers::Prompt) else { return };
+    let mut valid = [0];
+    machine.board.serve(Access::Out { port: 0x70, bytes: &[0x0d] });
+    machine.board.serve(Access::In { port: 0x71, bytes: &mut valid });
+    assert_eq!(valid, [0x80], "its battery is good");
+}
