@@ -21,6 +21,7 @@ pub(super) fn table(dsdt: u64, facs: u64) -> FADT {
         .firmware_ctrl_32(low(facs))
         .flag(Flags::HwReducedAcpi)
         .flag(Flags::ResetRegSup)
+        .flag(Flags::TmrValExt)
         // The clock wakes nobody.
         .flag(Flags::FixRtc);
     // Kernels of ACPI 1.0 know no address of 64 bits.
