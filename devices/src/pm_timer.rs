@@ -59,12 +59,8 @@ mod tests {
         let timer = PmTimer::default();
         let mut bytes = [1; 9];
         timer.read(3, &mut bytes);
-        assert_eq!(
-            (bytes[0], bytes[4], bytes[8]),
-            (0, 0, 0),
-            "the highest byte, which stays 0 for some seconds"
-        );
-        timer.read(u16::MAX, &mut bytes[..1]);
-        assert_eq!(bytes[0], 0);
+        assert_eq!((bytes[4], bytes[8]), (bytes[0], bytes[0]), "one moment, again and again");
+        timer.read(u16::MAX, &mut bytes);
+        timer.read(0, &mut []);
     }
 }
