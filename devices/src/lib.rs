@@ -7,6 +7,7 @@
 //! [`worker`] (a device's own thread), then the devices.
 
 pub mod bus;
+pub mod cmos_clock;
 pub mod debug_exit;
 pub mod dma_engine;
 pub mod edu;

@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use devices::bus::Registers;
+use devices::cmos_clock::{self, CmosClock};
 use devices::interrupt::Wire;
 use devices::pc_testdev::{self, PcTestdev};
 use devices::pic::{self, Pics};
@@ -22,6 +23,7 @@ use super::ending::{End, Ending};
 pub(super) struct Chipset {
     pit: Pit,
     pm_timer: PmTimer,
+    clock: CmosClock,
     pics: Pics,
     port92: Port92,
     testdev: PcTestdev,
@@ -34,6 +36,7 @@ enum Part {
     Pit(u16),
     PitGate,
     PmTimer(u16),
+    Clock(u16),
     Pic(pic::Register),
     Port92,
     Pvpanic,
@@ -50,6 +53,7 @@ impl Chipset {
         Ok(Self {
             pit: Pit::start(wires[usize::from(pit::PIN)].line(), hooks)?,
             pm_timer: PmTimer::default(),
+            clock: CmosClock::default(),
             pics: Pics::default(),
             port92: Port92::default(),
             testdev: PcTestdev::new(wires.iter().map(Wire::line).collect()),
@@ -68,6 +72,7 @@ impl Chipset {
             Part::Pit(offset) => self.pit.read(offset, bytes),
             Part::PitGate => bytes.fill_with(|| self.pit.read_gate()),
             Part::PmTimer(offset) => self.pm_timer.read(offset, bytes),
+            Part::Clock(offset) => bytes.fill_with(|| self.clock.read(offset)),
             Part::Pic(register) => bytes.fill_with(|| self.pics.read(register)),
             Part::Port92 => bytes.fill_with(|| self.port92.read()),
             Part::Pvpanic => bytes.fill(pvpanic::SUPPORTED),
@@ -83,6 +88,7 @@ impl Chipset {
             Part::Pit(offset) => self.pit.write(offset, bytes),
             Part::PitGate => bytes.iter().for_each(|byte| self.pit.write_gate(*byte)),
             Part::PmTimer(_) => {}
+            Part::Clock(offset) => bytes.iter().for_each(|byte| self.clock.write(offset, *byte)),
             Part::Pic(register) => bytes.iter().for_each(|byte| self.pics.write(register, *byte)),
             Part::Port92 => bytes.iter().for_each(|byte| self.write_port92(*byte)),
             Part::Pvpanic => bytes.iter().for_each(|byte| self.write_pvpanic(*byte)),
@@ -102,10 +108,12 @@ impl Chipset {
         }
         let pit = || within(pit::PORT, pit::PORTS).map(Part::Pit);
         let pm_timer = || within(pm_timer::PORT, pm_timer::PORTS).map(Part::PmTimer);
+        let clock = || within(cmos_clock::PORT, cmos_clock::PORTS).map(Part::Clock);
         let word = |first| within(first, pc_testdev::WORD_BYTES).map(Part::TestWord);
         let line = || within(pc_testdev::LINE_PORT, self.testdev.lines()).map(Part::TestLine);
         pit()
             .or_else(pm_timer)
+            .or_else(clock)
             .or_else(|| pic::Register::at(port).map(Part::Pic))
             .or_else(|| pc_testdev::WORD_PORTS.into_iter().find_map(word))
             .or_else(line)

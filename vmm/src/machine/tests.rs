@@ -116,7 +116,7 @@ fn an_access_of_any_width_at_any_port_is_harmless() {
     let (mut mask, mut free) = ([0], [0]);
     machine.board.serve(Access::Out { port: 0x21, bytes: &[0x5a] });
     machine.board.serve(Access::In { port: 0x21, bytes: &mut mask });
-    machine.board.serve(Access::In { port: 0x70, bytes: &mut free });
+    machine.board.serve(Access::In { port: 0x60, bytes: &mut free });
     assert_eq!((mask, free), ([0x5a], [0xff]), "it still answers, and nobody where nothing is");
 }
 
@@ -135,4 +135,13 @@ fn what_ends_a_guest_is_told_apart() {
         machine.board.serve(Access::Out { port, bytes: &[value] });
         assert_eq!(format!("{:?}", machine.end.take()), expected, "{value:#x} to port {port:#x}");
     }
+}
+
+#[test]
+fn the_clock_answers_at_its_ports() {
+    let Some(machine) = machine(Answers::Prompt) else { return };
+    let mut valid = [0];
+    machine.board.serve(Access::Out { port: 0x70, bytes: &[0x0d] });
+    machine.board.serve(Access::In { port: 0x71, bytes: &mut valid });
+    assert_eq!(valid, [0x80], "its battery is good");
 }

@@ -311,11 +311,15 @@ fn a_hypercall_comes_back_or_is_an_invalid_opcode() {
 fn what_cannot_boot_is_said_in_one_line() {
     let edu = file("edu-usage", &BareImage::Edu.elf(ElfWidth::Bits32));
     let junk = file("junk", b"no image");
+    let bzimage = file("bzimage-usage", &BareImage::Hello.bzimage());
+    let edu_name = edu.to_str().expect("it is text");
     for (kernel, arguments, expected) in [
         (Path::new("no-such-file"), &[][..], "cannot read no-such-file"),
         (Path::new("/dev/zero"), &[], "is no file"),
         (&junk, &[], "no image that boots here"),
         (&edu, &["--initrd", "no-such-initrd"], "cannot read no-such-initrd"),
+        (&edu, &["--module", "no-such-module,words"], "cannot read no-such-module:"),
+        (&bzimage, &["--module", edu_name], "takes no module edu-usage; give --initrd"),
     ] {
         let output = boot(kernel, arguments);
         let message = text(&output.stderr);

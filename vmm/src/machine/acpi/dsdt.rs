@@ -1,4 +1,4 @@
-//! DSDT: the PCI bus with its windows and interrupt pins, the serial port, pvpanic, the processors, and how to power off.
+//! DSDT: the PCI bus with its windows and interrupt pins, the serial port, pvpanic, the clock, the processors, and how to power off.
 //!
 //! Source: ACPI 6.5, 5.2.11.1, 6.2.13 (_PRT), 7.4.2 (_S5); PCI Firmware 3.3, 4.1.2.
 
@@ -9,7 +9,7 @@ use acpi_tables::aml::{
 use acpi_tables::sdt::Sdt;
 use acpi_tables::{Aml, AmlSink};
 use devices::pci::host_bridge::{ADDRESS_PORT, PORTS};
-use devices::{pvpanic, serial};
+use devices::{cmos_clock, pvpanic, serial};
 
 use super::{OEM, OEM_REVISION, OEM_TABLE, low};
 use crate::boot::map;
@@ -40,9 +40,9 @@ fn power_off() -> Name {
 
 fn system_bus(processors: u8) -> Vec<u8> {
     let bus = Raw(pci_bus());
-    let (port, panic) = (Raw(serial_port()), Raw(panic_port()));
+    let (port, panic, clock) = (Raw(serial_port()), Raw(panic_port()), Raw(clock()));
     let processors: Vec<Raw> = (0..processors).map(|id| Raw(processor(id))).collect();
-    let mut children: Vec<&dyn Aml> = vec![&bus, &port, &panic];
+    let mut children: Vec<&dyn Aml> = vec![&bus, &port, &panic, &clock];
     children.extend(processors.iter().map(|processor| processor as &dyn Aml));
     aml(&Scope::new("_SB_".into(), children))
 }
@@ -115,6 +115,19 @@ fn serial_port() -> Vec<u8> {
             &name("_HID", &EISAName::new("PNP0501")),
             &name("_UID", &Zero {}),
             &name("_CRS", &ResourceTemplate::new(vec![&ports, &interrupt])),
+        ],
+    ))
+}
+
+/// It has no interrupt.
+fn clock() -> Vec<u8> {
+    let ports = IO::new(cmos_clock::PORT, cmos_clock::PORT, 1, cmos_clock::PORTS.to_le_bytes()[0]);
+    aml(&Device::new(
+        "RTC_".into(),
+        vec![
+            &name("_HID", &EISAName::new("PNP0B00")),
+            &name("_UID", &Zero {}),
+            &name("_CRS", &ResourceTemplate::new(vec![&ports])),
         ],
     ))
 }

@@ -70,8 +70,13 @@ fn the_timer_interrupts_at_pin_2_beside_a_pair_of_8259() {
 fn what_is_not_there_is_not_looked_for_and_what_is_has_its_port() {
     let tables = tables(1, IommuKind::None);
     let fixed = named(&tables, b"FACP").unwrap();
-    assert_eq!(value_of(&fixed[109..111]), 0x24, "no VGA, no clock in CMOS, no keyboard controller");
-    assert_eq!(value_of(&fixed[112..116]), 1 << 20 | 1 << 10, "hardware-reduced, a reset register");
+    assert_eq!(value_of(&fixed[109..111]), 0x04, "no VGA, no keyboard controller");
+    assert_eq!(fixed[108], 0x32, "the century of the clock");
+    assert_eq!(
+        value_of(&fixed[112..116]),
+        1 << 20 | 1 << 10 | 1 << 8 | 1 << 6,
+        "hardware-reduced, a reset register, a timer of 32 bits"
+    );
     assert_eq!((value_of(&fixed[76..80]), fixed[91]), (0x608, 4));
     assert_eq!(fixed[208..220], [1, 32, 0, 3, 8, 6, 0, 0, 0, 0, 0, 0]);
     assert_eq!((fixed[116], value_of(&fixed[120..128]), fixed[128]), (1, 0xcf9, 6));
