@@ -12,7 +12,7 @@
 
 mod audit;
 mod command;
-mod device_tlb;
+pub(crate) mod device_tlb;
 mod event;
 mod faults;
 mod inspect;

@@ -59,9 +59,9 @@ impl StaleUse {
         }
     }
 
-    /// Of what came until that event, what was the nearest to being right.
+    /// Of what came before that event, what was the nearest to being right.
     fn nearest(&self, until: u64) -> Option<&Missed> {
-        let came = self.received.iter().filter(|missed| missed.at.event <= until);
+        let came = self.received.iter().filter(|missed| missed.at.event < until);
         let ranked = came.filter_map(|missed| Some((self.nearness(missed)?, missed)));
         ranked.max_by_key(|(nearness, _)| *nearness).map(|(_, missed)| missed)
     }
@@ -97,6 +97,7 @@ impl StaleUse {
 
     /// Why it did not help. That it came too early is no mistake where nothing came behind it.
     fn why(&self, missed: &Missed) -> Why {
+        // What came right behind the use was on its way.
         let is_of_use = |it: &Missed| it.at.event <= self.used.event;
         // The device took the translation between the two.
         let is_iotlb_told =

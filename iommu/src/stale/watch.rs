@@ -51,6 +51,7 @@ use crate::spec::fault::FaultReason;
 use crate::spec::id::{DomainId, SourceId};
 use crate::stale::in_place::ChangedInPlace;
 use crate::stale::{Change, Holder, Kind, Moment, StaleUse};
+use crate::vtd::device_tlb::GivenUp;
 use crate::vtd::{Reading, Requester, SpaceKey, Trail, identity};
 
 /// Which uses are looked at.
@@ -226,6 +227,14 @@ impl Watch {
         let mut state = self.state.lock();
         let last_wait = state.last_wait;
         state.docket.empty(&Descriptor::DeviceTlb(scope), last_wait);
+    }
+
+    /// The device never carries out what it was told last.
+    pub(crate) fn given_up(&self, source: SourceId, given_up: GivenUp) {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let events = state.log.take_back(source, given_up, state.last_wait);
+        state.docket.take_back(&events);
     }
 
     /// A wait completed, or what was asked for in a register: what was received until now is complete.

@@ -6,6 +6,7 @@
 //! invalidates all of the TLB without being asked), 10.4 (PRI); VT-d 4.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -50,6 +51,15 @@ struct Late {
     scopes: Vec<Told>,
     /// There were more of them: everything goes.
     everything: bool,
+}
+
+/// Invalidations that a device never carried out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum GivenUp {
+    /// So many, the last ones that it was told.
+    Newest(usize),
+    /// All that nobody has waited for: there were too many to count.
+    AllUnwaited,
 }
 
 impl Device {
@@ -141,11 +151,14 @@ impl Device {
 
     /// It carries out what it was told, and takes its time no longer.
     pub(super) fn catch_up(&self) {
-        let Late { scopes, everything, .. } = std::mem::take(&mut *self.late.lock());
+        let mut late = self.late.lock();
+        let Late { scopes, everything, .. } = mem::take(&mut *late);
+        // Under the lock: whoever sees no debt sees none of what was to be forgotten.
         scopes.iter().for_each(|(scope, _)| self.forget(scope));
         if everything {
             self.cache.invalidate_all();
         }
+        drop(late);
         self.drain();
     }
 
@@ -160,11 +173,12 @@ impl Device {
         self.drain();
     }
 
-    /// What it was told is not waited for any more, and never carried out.
-    pub(super) fn give_up(&self) {
+    /// What it was told is not waited for any more, and never carried out; how much that was.
+    pub(super) fn give_up(&self) -> GivenUp {
         let mut late = self.late.lock();
+        let newest = late.scopes.len();
         late.scopes.clear();
-        late.everything = false;
+        if mem::take(&mut late.everything) { GivenUp::AllUnwaited } else { GivenUp::Newest(newest) }
     }
 
     pub(super) fn take_response(&self, response: PageGroupResponse) {

@@ -268,7 +268,10 @@ impl Vtd {
     /// A device does not answer: its invalidations are given up, a wait that is pending is aborted, and the queue stops
     /// until software clears the error. Other devices that have not answered yet are waited for by the next wait.
     pub(super) fn abort_waits(&self, queue: &mut Queue, device: &Device) -> WaitFate {
-        device.give_up();
+        let given_up = device.give_up();
+        if let Some(watch) = &self.watch {
+            watch.given_up(device.source(), given_up);
+        }
         queue.told.retain(|told| told.source() != device.source());
         let mut registers = self.registers.lock();
         let next = self.next_place(&registers).ok().flatten();

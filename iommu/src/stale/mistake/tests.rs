@@ -85,6 +85,25 @@ fn each_mistake_has_its_name() {
 }
 
 #[test]
+fn what_came_right_behind_the_use_goes_behind_what_came_before() {
+    let stale = StaleOptions { judging: Judging::Late(Duration::MAX), ..EVERY_USE };
+    let mut driver = Driver::scalable_with(VtdOptions { stale, ..VtdOptions::default() });
+    let directory = driver.attach_scalable(SOURCE);
+    let table = driver.first_stage(directory, 5, DOMAIN);
+    driver.map(FIRST_STAGE, table, PAGE, 1);
+    let mut port = driver.port();
+    load_at(&mut port, Some(pasid(5)), PAGE).unwrap();
+    driver.unmap(FIRST_STAGE, table, PAGE);
+    driver.submit(&[invalidations::pasid_pages(OTHER_DOMAIN, 5, PAGE, IH)]);
+    load_at(&mut port, Some(pasid(5)), PAGE).unwrap();
+    driver.submit(&[invalidations::pasid_pages(DOMAIN, 6, PAGE, IH)]);
+    driver.unit.judge_the_rest();
+    let reports = driver.unit.take_stale_uses();
+    let names: Vec<_> = reports.iter().map(|report| report.mistake().name()).collect();
+    assert_eq!(names, ["other-domain"]);
+}
+
+#[test]
 fn whoever_takes_a_process_away_has_to_name_its_translations_too() {
     let mut driver = Driver::scalable_with(VtdOptions { stale: EVERY_USE, ..VtdOptions::default() });
     let directory = driver.attach_scalable(SOURCE);

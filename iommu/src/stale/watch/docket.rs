@@ -255,6 +255,15 @@ impl<K: Eq + Hash + Clone, S: Subject> Docket<K, S> {
         self.complete(last_wait);
     }
 
+    /// What came at these events was not carried out.
+    pub(super) fn take_back(&mut self, events: &[u64]) {
+        for need in self.open.values_mut().flat_map(|case| &mut case.needs) {
+            if matches!(need.came, Came::At(event) if events.contains(&event)) {
+                need.came = Came::NotYet;
+            }
+        }
+    }
+
     /// What was invalidated before `event` is complete.
     pub(super) fn complete(&mut self, event: u64) {
         let before = self.open.len();

@@ -6,8 +6,10 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::spec::descriptor::Descriptor;
+use crate::spec::id::SourceId;
 use crate::stale::watch::entries::Since;
 use crate::stale::{Missed, Moment};
+use crate::vtd::device_tlb::GivenUp;
 
 /// Invalidations that are remembered at most.
 const MOST_INVALIDATIONS: usize = 1 << 13;
@@ -43,6 +45,26 @@ impl Log {
             self.newest_forgotten = oldest.at.event;
         }
         self.received.push_back(received);
+    }
+
+    /// What the device of `source` was told last was not carried out; at which events that came. `waited` is the event of the
+    /// last wait that was over.
+    pub(super) fn take_back(&mut self, source: SourceId, given_up: GivenUp, waited: u64) -> Vec<u64> {
+        let (most, since) = match given_up {
+            GivenUp::Newest(count) => (count, 0),
+            GivenUp::AllUnwaited => (usize::MAX, waited),
+        };
+        let is_told = |received: &&mut Received| {
+            received.carried_out
+                && received.at.event >= since
+                && matches!(received.invalidation, Descriptor::DeviceTlb(scope) if scope.source == source)
+        };
+        let told = self.received.iter_mut().rev().filter(is_told).take(most);
+        told.map(|received| {
+            received.carried_out = false;
+            received.at.event
+        })
+        .collect()
     }
 
     /// Those from `event` on that are remembered.
