@@ -191,7 +191,15 @@ fn a_time_that_is_over_ends_a_guest_that_is_fenced_in() {
     if !has_kvm() {
         return;
     }
-    let output = afterimage(&["boot", "--timeout", "0.2", "--guest", "echo", "--cpus", "2"]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_afterimage"))
+        .args(["boot", "--timeout", "0.2", "--guest", "echo", "--cpus", "2"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command was built");
+    // Input that is over would end it.
+    let _input = child.stdin.take();
+    let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(124), "{}", text(&output.stderr));
 }
 

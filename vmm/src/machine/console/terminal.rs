@@ -7,7 +7,7 @@
 use std::io::stdin;
 
 use rustix::process::getpgrp;
-use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetpgrp, tcsetattr};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 
 /// See the module.
 pub(super) struct RawTerminal {
@@ -18,10 +18,11 @@ impl RawTerminal {
     /// None if there is no terminal, or if it is somebody else's.
     pub(super) fn enter() -> Option<Self> {
         let input = stdin();
-        if !isatty(&input) || tcgetpgrp(&input).ok() != Some(getpgrp()) {
+        let found = tcgetattr(&input).ok()?;
+        // A terminal that controls nobody is whoever's has it open.
+        if tcgetpgrp(&input).is_ok_and(|foreground| foreground != getpgrp()) {
             return None;
         }
-        let found = tcgetattr(&input).ok()?;
         let mut raw = found.clone();
         raw.make_raw();
         raw.output_modes = found.output_modes;
