@@ -32,16 +32,16 @@ pub(super) const READER_GONE: u8 = crate::command::READER_GONE;
 /// Listed by `--help`.
 pub(super) const TABLE: &str = "\
 Exit status:
-  0    the guest said success (debug exit 0) or powered off, or its user left it; and no stale use was seen
+  0    the guest said success (debug exit 0), powered off, or its user left it; no stale use was seen
   1    the guest said failure (debug exit, any other value)
   2    wrong usage: an argument, an image that does not boot
   3    the guest broke down: triple fault, or what KVM cannot emulate
-  4    a stale use was reported, however the guest ended
+  4    a stale use was reported, whatever of 0 to 6 and 124 it would be otherwise
   5    the guest's kernel panicked, and said so (pvpanic)
   6    the guest restarted the machine
   7    the host lacks something (KVM, memory, room on a disk), or this program is wrong
-  126  the sandbox refused a system call, which is a mistake of this program
   124  the guest's time (--timeout) was over
+  126  the sandbox refused a system call, which is a mistake of this program
   128+N  signal N ended the run; 141 if whoever read the output went away
 With --exit-code guest, a guest that used the debug exit ends with (value << 1 | 1), as tests written for it expect.";
 
