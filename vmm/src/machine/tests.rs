@@ -3,14 +3,17 @@
 //! Invariant: the test stands in for the guest's driver, and nobody else touches the unit.
 
 use std::io::{Write, sink, stdout};
+use std::ops::ControlFlow;
 use std::thread::sleep;
 use std::time::Duration;
 
 use devices::edu::EduOptions;
+use devices::serial::{Output, Transmit};
 use guest_images::bare::{BareImage, ElfWidth};
 use iommu::vtd::{Vtd, Width};
 use mmu::address::PhysAddr;
 
+use super::console::{Console, Round};
 use super::options::{AnswerTimeOut, Answers, DeviceKind, IommuKind, MachineOptions, UnitOptions};
 use super::{Ending, Machine, MachineError};
 use crate::boot::{File, Payload};
@@ -27,6 +30,10 @@ fn machine(answers: Answers) -> Option<Machine> {
 }
 
 fn machine_with(unit: UnitOptions) -> Option<Machine> {
+    machine_that_says(unit, Box::new(sink()))
+}
+
+fn machine_that_says(unit: UnitOptions, output: Output) -> Option<Machine> {
     let options = MachineOptions {
         memory_bytes: 4 << 20,
         processors: 1,
@@ -37,7 +44,7 @@ fn machine_with(unit: UnitOptions) -> Option<Machine> {
     let bytes = BareImage::Hello.elf(ElfWidth::Bits32);
     let kernel = File { name: "hello".to_owned(), bytes };
     let payload = Payload { kernel, initrd: None, modules: Vec::new(), command_line: String::new() };
-    match Machine::new(&options, &payload, Box::new(sink())) {
+    match Machine::new(&options, &payload, output) {
         Ok(machine) => Some(machine),
         Err(MachineError::System(error)) => {
             writeln!(stdout(), "skipped: {error}").expect("a test can be read");
@@ -144,4 +151,28 @@ fn the_clock_answers_at_its_ports() {
     machine.board.serve(Access::Out { port: 0x70, bytes: &[0x0d] });
     machine.board.serve(Access::In { port: 0x71, bytes: &mut valid });
     assert_eq!(valid, [0x80], "its battery is good");
+}
+
+/// A reader that is a mistake of ours.
+struct Panics;
+
+impl Transmit for Panics {
+    fn send(&mut self, _: &[u8]) {
+        panic!("on purpose");
+    }
+
+    fn has_room(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_processor_whose_thread_panics_ends_the_machine() {
+    let Some(machine) = machine_that_says(UnitOptions::default(), Box::new(Panics)) else { return };
+    let console = Console { timeout: Some(Duration::from_secs(60)), ..Console::default() };
+    let mut act = |_: &[String]| ControlFlow::Continue(());
+    let run = machine.run(console, Round { every: Duration::from_millis(5), act: &mut act });
+    let run = run.expect("the host has threads");
+    assert!(matches!(&run.ending, Ending::ThreadPanicked(name) if name == "vCPU 0"), "{run:?}");
+    assert_eq!(run.behind, Vec::<String>::new());
 }
