@@ -14,10 +14,15 @@ const DEVICE: &str = "/dev/kvm";
 const API_VERSION: i32 = 12;
 
 /// What is needed, by the names of the kernel's documentation.
-const CAPABILITIES: [(Cap, &str); 7] = [
+const CAPABILITIES: [(Cap, &str); 12] = [
     (Cap::UserMemory, "KVM_CAP_USER_MEMORY"),
+    (Cap::SetTssAddr, "KVM_CAP_SET_TSS_ADDR"),
+    (Cap::SetIdentityMapAddr, "KVM_CAP_SET_IDENTITY_MAP_ADDR"),
+    (Cap::ExtCpuid, "KVM_CAP_EXT_CPUID"),
     (Cap::Irqchip, "KVM_CAP_IRQCHIP"),
     (Cap::SplitIrqchip, "KVM_CAP_SPLIT_IRQCHIP"),
+    (Cap::IrqRouting, "KVM_CAP_IRQ_ROUTING"),
+    (Cap::X2ApicApi, "KVM_CAP_X2APIC_API"),
     (Cap::SignalMsi, "KVM_CAP_SIGNAL_MSI"),
     (Cap::MpState, "KVM_CAP_MP_STATE"),
     (Cap::SyncRegs, "KVM_CAP_SYNC_REGS"),
@@ -72,10 +77,8 @@ impl System {
         if found != API_VERSION {
             return Err(SystemError::Version { found });
         }
-        match CAPABILITIES.iter().find(|(cap, _)| !kvm.check_extension(*cap)) {
-            Some((_, name)) => Err(SystemError::Capability { name }),
-            None => Ok(Self { kvm }),
-        }
+        check(|cap| kvm.check_extension(cap))?;
+        Ok(Self { kvm })
     }
 
     /// Whether this KVM runs guests without hardware virtualization (the `kvm-pvm` module): CPL0 is emulated and
@@ -88,6 +91,14 @@ impl System {
     /// The ioctl interface.
     pub(super) fn kvm(&self) -> &Kvm {
         &self.kvm
+    }
+}
+
+/// Whether this KVM, which `has` some capabilities, has all that are needed.
+fn check(has: impl Fn(Cap) -> bool) -> Result<(), SystemError> {
+    match CAPABILITIES.iter().find(|(cap, _)| !has(*cap)) {
+        Some((_, name)) => Err(SystemError::Capability { name }),
+        None => Ok(()),
     }
 }
 
