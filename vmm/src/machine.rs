@@ -4,7 +4,7 @@
 //! thread of the machine has ended, or is named. Whatever the guest does is an access for the [`board`] or an [`Ending`].
 //!
 //! Read in this order: [`options`] (what a machine can have), [`board`] (who answers which access), [`chipset`], [`remapping`],
-//! [`interrupts`], [`acpi`] (what the guest is told of all this), [`ending`], [`console`].
+//! `unanswered`, [`interrupts`], [`acpi`] (what the guest is told of all this), [`ending`], [`console`].
 
 pub mod acpi;
 pub mod board;
@@ -15,6 +15,7 @@ pub mod interrupts;
 pub mod options;
 pub mod remapping;
 mod threads;
+mod unanswered;
 
 use std::io;
 use std::sync::Arc;

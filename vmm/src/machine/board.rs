@@ -31,6 +31,7 @@ use super::ending::{End, Ending};
 use super::interrupts::Interrupts;
 use super::options::{Answers, DeviceKind, IommuKind, MachineOptions, QueueRuns, UnitOptions};
 use super::remapping::UnitRegisters;
+use super::unanswered::{self, Kind, Unanswered};
 use crate::boot::map;
 use crate::kvm::{Access, Vm};
 use crate::sandbox::Role;
@@ -92,6 +93,7 @@ pub struct Board {
     late: Vec<SourceId>,
     serial: Serial,
     chipset: Chipset,
+    unanswered: Unanswered,
     end: Arc<End>,
 }
 
@@ -130,7 +132,8 @@ impl Board {
         let bridge = HostBridge::new(Arc::clone(&bus));
         let serial = Serial::new(wire(Pin(serial::PIN)).line(), output);
         let chipset = Chipset::new(&wires, Arc::clone(&end), hooks()).map_err(BoardError::Timer)?;
-        Ok(Self { bus, bridge, io_apic, unit, late, serial, chipset, end })
+        let unanswered = Unanswered::default();
+        Ok(Self { bus, bridge, io_apic, unit, late, serial, chipset, unanswered, end })
     }
 
     /// The serial port, for its input.
@@ -187,7 +190,10 @@ impl Board {
             }
             // No keyboard, and its controller has nothing to give and takes everything; nobody has slept.
             (KEYBOARD_PORT | SLEEP_PORT | SLEEP_STATUS_PORT, _) => 0,
-            _ => return bytes.fill(0xff),
+            _ => {
+                self.tell_unanswered(Kind::In, port.into(), bytes.len());
+                return bytes.fill(0xff);
+            }
         };
         fill(bytes, value);
     }
@@ -211,35 +217,49 @@ impl Board {
             (host_bridge::ADDRESS_PORT..=host_bridge::LAST_PORT, Some(width)) => {
                 self.bridge.write_port(port, width, value);
             }
-            _ => {}
+            (KEYBOARD_PORT | SLEEP_PORT | SLEEP_STATUS_PORT, _) => {}
+            _ => self.tell_unanswered(Kind::Out, port.into(), bytes.len()),
         }
     }
 
     fn load(&self, address: u64, bytes: &mut [u8]) {
-        match Width::of(bytes.len()) {
-            Some(width) => fill(bytes, self.read(address, width)),
-            None => bytes.fill(0xff),
+        match Width::of(bytes.len()).and_then(|width| self.read(address, width)) {
+            Some(value) => fill(bytes, value),
+            None => {
+                self.tell_unanswered(Kind::Load, address, bytes.len());
+                bytes.fill(0xff);
+            }
         }
     }
 
     fn store(&self, address: u64, bytes: &[u8]) {
-        if let Some(width) = Width::of(bytes.len()) {
-            self.write(address, width, value_of(bytes));
+        let written = Width::of(bytes.len()).and_then(|width| self.write(address, width, value_of(bytes)));
+        if written.is_none() {
+            self.tell_unanswered(Kind::Store, address, bytes.len());
         }
     }
 
-    fn read(&self, address: u64, width: Width) -> u64 {
+    /// None if nobody answers.
+    fn read(&self, address: u64, width: Width) -> Option<u64> {
         match self.fixed(address) {
-            Some((registers, offset)) => registers.read(offset, width),
-            None => self.bus.read(address, width).unwrap_or(width.ones()),
+            Some((registers, offset)) => Some(registers.read(offset, width)),
+            None => self.bus.read(address, width),
         }
     }
 
-    fn write(&self, address: u64, width: Width, value: u64) {
+    /// None if nobody takes it.
+    fn write(&self, address: u64, width: Width, value: u64) -> Option<()> {
         match self.fixed(address) {
-            Some((registers, offset)) => registers.write(offset, width, value),
-            None => self.bus.write(address, width, value).unwrap_or_default(),
+            Some((registers, offset)) => {
+                registers.write(offset, width, value);
+                Some(())
+            }
+            None => self.bus.write(address, width, value),
         }
+    }
+
+    fn tell_unanswered(&self, kind: Kind, address: u64, len_bytes: usize) {
+        self.unanswered.tell(unanswered::Access { kind, address, len_bytes });
     }
 
     /// The registers that no BAR moves, which go before any BAR.
