@@ -102,7 +102,7 @@ impl Machine {
         output: devices::serial::Output,
     ) -> Result<Self, MachineError> {
         let system = System::open()?;
-        // The last path was opened, and nothing of the image was looked at.
+        // The last path was opened, and of the image nothing but its marks was looked at.
         options.sandbox.confine()?;
         let memory = Arc::new(PhysicalMemory::new(options.memory_bytes)?);
         let entry = boot::load(&memory, payload)?;

@@ -381,3 +381,24 @@ fn accesses_that_nobody_answers_are_told_once_to_whoever_asks() {
     }
     assert_eq!(text(&boot(&image, &[]).stderr).matches("nobody answers").count(), 0);
 }
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(bytes).expect("a vector takes everything");
+    packed.finish().expect("a vector takes everything")
+}
+
+#[test]
+fn an_image_that_is_packed_is_unpacked_unless_that_is_more_than_memory() {
+    if !has_kvm() {
+        return;
+    }
+    let image = file("hello.gz", &gzip(&BareImage::Hello.elf(ElfWidth::Bits32)));
+    let output = boot(&image, &[]);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (PASSED, "hello\n"));
+    let bomb = file("bomb.gz", &gzip(&vec![0; (2 << 20) + 1]));
+    let output = boot(&bomb, &["--memory", "2M"]);
+    let told = text(&output.stderr);
+    assert_eq!((output.status.code(), told.lines().count()), (Some(2), 1), "{told}");
+    assert!(told.contains("bomb.gz, unpacked, has more than the 2097152 bytes of memory"), "{told}");
+}

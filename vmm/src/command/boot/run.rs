@@ -124,14 +124,15 @@ fn carry_out(
 fn build(arguments: &BootArguments, screen: &Screen, sandbox: Sandbox) -> Result<Machine, (u8, String)> {
     let wrong = |message| (UNUSABLE, message);
     let options = arguments.options(sandbox).map_err(wrong)?;
-    let payload = arguments.payload().map_err(wrong)?;
+    let payload = arguments.payload()?;
     Machine::new(&options, &payload, screen.guest_side())
         .map_err(|error| (of_error(&error), error.to_string()))
 }
 
 /// Whether the arguments are wrong, or the host.
-const fn of_error(error: &MachineError) -> u8 {
+fn of_error(error: &MachineError) -> u8 {
     match error {
+        MachineError::Boot(error) if error.is_of_host() => status::HOST,
         MachineError::Boot(_) | MachineError::Board(BoardError::Full(_) | BoardError::NoRoom(_)) => UNUSABLE,
         MachineError::System(_)
         | MachineError::Memory(_)
