@@ -20,6 +20,7 @@ mod zoo;
 use std::env;
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use log::LevelFilter;
@@ -65,6 +66,8 @@ const READER_GONE: u8 = 141;
 /// Runs the command of the process's arguments.
 #[must_use]
 pub fn main() -> ExitCode {
+    // A file that may not grow is an answer to a write, not the end of the program. Without a handler it ends it.
+    let _handled = signal_hook::flag::register(libc::SIGXFSZ, Arc::default());
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(told) => return answer(&told),

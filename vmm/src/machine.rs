@@ -31,6 +31,7 @@ use crate::kvm::vm::IoApicPins;
 use crate::kvm::{
     Count, Processor, ProcessorError, ProcessorReport, System, SystemError, VcpuId, Vm, VmError,
 };
+use crate::remedy::remedy;
 use crate::sandbox::{Role, Sandbox, SandboxError};
 use board::{Board, BoardError};
 use console::{Console, Round};
@@ -63,7 +64,7 @@ pub enum MachineError {
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     /// The host has no thread, descriptor or the like left.
-    #[error("the host refuses {what}: {source}")]
+    #[error("the host refuses {what}: {source}; {}", remedy(source, "see the kernel log"))]
     Host {
         /// What was asked for.
         what: &'static str,

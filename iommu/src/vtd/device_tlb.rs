@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use mmu::address::VirtAddr;
-use mmu::cache::{Translation, TranslationCache};
+use mmu::cache::{CacheError, Translation, TranslationCache};
 use parking_lot::Mutex;
 
 use crate::pasid::Pasid;
@@ -64,16 +64,19 @@ pub(crate) enum GivenUp {
 
 impl Device {
     /// A device with a TLB of `entries`; 0 for none.
-    pub(super) fn new(source: SourceId, entries: usize) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// [`CacheError`] if the host has no room for it.
+    pub(super) fn new(source: SourceId, entries: usize) -> Result<Self, CacheError> {
+        Ok(Self {
             source,
-            cache: Arc::new(TranslationCache::new(entries)),
+            cache: Arc::new(TranslationCache::try_new(entries)?),
             tags: Tags::new(),
             is_ahead: AtomicBool::new(false),
             turn: Mutex::default(),
             late: Mutex::default(),
             responses: Mutex::default(),
-        }
+        })
     }
 
     pub(super) fn source(&self) -> SourceId {

@@ -9,12 +9,13 @@ mod memo;
 mod vigil;
 mod walk;
 
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
 use mmu::address::{Access, PhysAddr, VirtAddr};
-use mmu::cache::{CachePort, Section, Translation};
+use mmu::cache::{CacheError, CachePort, Section, Translation};
 use mmu::memory::PhysicalMemory;
 use mmu::trace::{Agent, Observer};
 use thiserror::Error;
@@ -99,15 +100,32 @@ pub struct InFlight<'port> {
 }
 
 impl Vtd {
-    /// A port of the function `source`. The first one decides how many entries the device's TLB has; 0 is none.
+    /// Gives the function `source` a TLB of `device_tlb_entries`, unless it has one; 0 is none. Its ports need no more
+    /// room of the host for it.
+    ///
+    /// # Errors
+    /// [`CacheError`] if the host has no room.
+    pub fn admit(&self, source: SourceId, device_tlb_entries: usize) -> Result<(), CacheError> {
+        self.known_or_new(source, device_tlb_entries).map(|_| ())
+    }
+
+    fn known_or_new(&self, source: SourceId, tlb_entries: usize) -> Result<Arc<Device>, CacheError> {
+        Ok(match self.devices.write().entry(source) {
+            Entry::Occupied(known) => Arc::clone(known.get()),
+            Entry::Vacant(place) => Arc::clone(place.insert(Arc::new(Device::new(source, tlb_entries)?))),
+        })
+    }
+
+    /// A port of the function `source`. Who first names it decides how many entries the device's TLB has; 0 is none.
+    ///
+    /// # Panics
+    /// If the host has no room for that TLB; not if it was [admitted](Self::admit).
     #[must_use]
     pub fn port(self: &Arc<Self>, source: SourceId, device_tlb_entries: usize) -> Port {
-        let device = Arc::clone(
-            self.devices
-                .write()
-                .entry(source)
-                .or_insert_with(|| Arc::new(Device::new(source, device_tlb_entries))),
-        );
+        let device = match self.known_or_new(source, device_tlb_entries) {
+            Ok(device) => device,
+            Err(error) => panic!("{source}: {error}"),
+        };
         Port {
             iotlb: self.iotlb.port(),
             device_tlb: device.cache().port(),

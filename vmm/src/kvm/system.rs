@@ -8,6 +8,8 @@ use std::path::Path;
 use kvm_ioctls::{Cap, Kvm};
 use thiserror::Error;
 
+use crate::remedy::remedy;
+
 /// Where KVM is.
 const DEVICE: &str = "/dev/kvm";
 /// The only API version that was ever stable.
@@ -41,7 +43,7 @@ pub enum SystemError {
     #[error("{DEVICE} may not be opened; join its group (usually: usermod -aG kvm $USER) or run as root")]
     Forbidden,
     /// It could not be opened for another reason.
-    #[error("cannot open {DEVICE}: {source}; see the kernel log for kvm's own words")]
+    #[error("cannot open {DEVICE}: {source}; {}", remedy(source, "see the kernel log for kvm's own words"))]
     Open {
         /// The kernel's answer.
         source: kvm_ioctls::Error,

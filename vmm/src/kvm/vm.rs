@@ -19,6 +19,7 @@ use mmu::memory::PhysicalMemory;
 use thiserror::Error;
 
 use super::{System, VcpuId};
+use crate::remedy::remedy;
 
 /// Messages to this address are interrupts (Intel SDM vol. 3, 12.11.1); bits 12 to 19 name the APIC.
 const MSI_ADDRESS: u32 = 0xfee0_0000;
@@ -27,13 +28,14 @@ const MSI_ADDRESS: u32 = 0xfee0_0000;
 const TASK_SEGMENT_ADDRESS: usize = 0xfffb_d000;
 const IDENTITY_MAP_ADDRESS: u64 = 0xfffb_c000;
 
+/// What to do about a KVM that does not say what it lacks.
+const OTHERS: &str = "end other programs that use KVM, or see the kernel log";
+
 /// Why a machine could not be made or could not deliver.
 #[derive(Debug, Error)]
 pub enum VmError {
     /// An ioctl failed.
-    #[error(
-        "{operation} failed: {source}; end other programs that use KVM or much memory, or look at the kernel log"
-    )]
+    #[error("{operation} failed: {source}; {}", remedy(source, OTHERS))]
     Kvm {
         /// The ioctl's name.
         operation: &'static str,

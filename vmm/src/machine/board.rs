@@ -23,6 +23,7 @@ use devices::worker::Hooks;
 use iommu::spec::id::SourceId;
 use iommu::vtd::options::VtdOptions;
 use iommu::vtd::{REGISTER_BYTES, Vtd};
+use mmu::cache::CacheError;
 use mmu::memory::PhysicalMemory;
 use thiserror::Error;
 
@@ -34,6 +35,7 @@ use super::remapping::UnitRegisters;
 use super::unanswered::{self, Kind, Unanswered};
 use crate::boot::map;
 use crate::kvm::{Access, Vm};
+use crate::remedy::remedy;
 use crate::sandbox::Role;
 
 /// Why the devices do not fit.
@@ -45,11 +47,14 @@ pub enum BoardError {
     /// Too large.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
+    /// No room for a cache of translations.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     /// No thread for a device.
-    #[error("the host refuses a thread for a DMA engine: {0}; give fewer")]
+    #[error("the host refuses a thread for a DMA engine: {error}; {}", remedy(.0, "give fewer"), error = .0)]
     Thread(std::io::Error),
     /// No thread for the timer.
-    #[error("the host refuses a thread for the timer: {0}; end other programs")]
+    #[error("the host refuses a thread for the timer: {error}; {}", remedy(.0, "end other programs"), error = .0)]
     Timer(std::io::Error),
 }
 
@@ -110,7 +115,7 @@ impl Board {
     ) -> Result<Self, BoardError> {
         let interrupts = Interrupts::new(Arc::clone(vm));
         let io_apic = IoApic::new(interrupts.clone());
-        let (upstream, unit) = upstream(vm, options.iommu, &interrupts);
+        let (upstream, unit) = upstream(vm, options.iommu, &interrupts)?;
         let wires: Vec<Wire> = (0..io_apic::PINS).map(|pin| Wire::new(io_apic.clone(), Pin(pin))).collect();
         let wire = |pin: Pin| wires[usize::from(pin.0)].clone();
         let mut bus = PciBus::new(
@@ -118,14 +123,16 @@ impl Board {
             (0..PCI_PINS).map(|device| wire(pci_pin(device))).collect(),
             reserved(options),
         );
+        let unit = unit.map(UnitRegisters);
+        admit(&bus, unit.as_ref(), options.iommu)?;
         bus.attach(BridgeFunction::config(), |_| Ok::<_, BusFull>(Arc::new(BridgeFunction)))?;
         let sandbox = options.sandbox;
         let hooks = || Hooks::new(move || sandbox.enter(Role::Engine), end.alarm());
         let mut sources = Vec::new();
         for device in &options.devices {
+            admit(&bus, unit.as_ref(), options.iommu)?;
             sources.push(attach(&mut bus, *device, vm.memory(), &hooks)?);
         }
-        let unit = unit.map(UnitRegisters);
         let late = late(unit.as_ref(), options.iommu, sources);
         bus.place_bars(Window { start: map::HOLE, end: map::HOLE_END })?;
         let bus = Arc::new(bus);
@@ -279,18 +286,27 @@ impl Board {
 }
 
 /// What is upstream of the devices, and the unit if it is one.
-fn upstream(vm: &Vm, kind: IommuKind, interrupts: &Arc<Interrupts>) -> (Arc<dyn Upstream>, Option<Arc<Vtd>>) {
+/// The way of devices to memory, and what stands in it.
+type Way = (Arc<dyn Upstream>, Option<Arc<Vtd>>);
+
+fn upstream(vm: &Vm, kind: IommuKind, interrupts: &Arc<Interrupts>) -> Result<Way, CacheError> {
     let memory = Arc::clone(vm.memory());
-    match kind {
+    Ok(match kind {
         IommuKind::None => (Arc::new(Direct::new(memory, interrupts.sink())), None),
         IommuKind::Vtd(options) => {
             let vtd = VtdOptions { answer_time_out: options.answer_time_out(), ..options.vtd };
-            let unit = Vtd::new(memory, vtd, interrupts.clone());
+            let unit = Vtd::try_new(memory, vtd, interrupts.clone())?;
             turn_knobs(&unit, &options);
             interrupts.remap_by(Arc::clone(&unit));
             (Arc::new(Remapped::new(Arc::clone(&unit), options.device_tlb_entries)), Some(unit))
         }
-    }
+    })
+}
+
+/// Makes the TLB of the function that comes next, before it asks for its way to memory: that asks the host for nothing.
+fn admit(bus: &PciBus, unit: Option<&UnitRegisters>, kind: IommuKind) -> Result<(), BoardError> {
+    let (Some(unit), IommuKind::Vtd(options)) = (unit, kind) else { return Ok(()) };
+    Ok(unit.0.admit(bus.next_source()?, options.device_tlb_entries)?)
 }
 
 fn turn_knobs(unit: &Vtd, options: &UnitOptions) {

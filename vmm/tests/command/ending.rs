@@ -253,3 +253,40 @@ fn a_file_of_reports_has_objects_and_nothing_else() {
         assert_eq!(output.status.code(), Some(2), "{wrong}");
     }
 }
+
+/// The command below a limit of its shell's: status, and what it said on standard error.
+fn limited(limit: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new("bash")
+        .args(["-c", &format!("ulimit {limit}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_afterimage")])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("there is bash");
+    (output.status.code(), text(&output.stderr))
+}
+
+#[test]
+fn a_host_that_has_too_little_is_one_line_with_what_to_do_and_status_7() {
+    if !has_kvm() {
+        return;
+    }
+    let hello = ["boot", "--guest", "hello"];
+    let wide = ["boot", "--guest", "hello", "--memory", "2M", "--iommu", "vtd,device-tlb=1048576"];
+    let devices = ["--device", "edu"].repeat(25);
+    let demo = ["demo", "--cpu", "software", "--operation", "cow", "--seconds", "0.1"];
+    for (limit, arguments, what) in [
+        ("-v 100000", &hello[..], "physical memory: Cannot allocate memory (os error 12); ask for less"),
+        ("-v 400000", &[&wide[..], &devices].concat(), "for a translation cache: Cannot allocate memory"),
+        ("-f 1000", &hello, "physical memory: File too large (os error 27); ask for less"),
+        ("-f 1000", &demo, "physical memory: File too large (os error 27); ask for less"),
+    ] {
+        let (status, told) = limited(limit, arguments);
+        assert_eq!((status, told.lines().count()), (Some(7), 1), "{limit}: {told}");
+        assert!(told.contains(what), "{limit}: {told}");
+    }
+    for descriptors in 4..20 {
+        let (status, told) = limited(&format!("-n {descriptors}"), &hello);
+        assert!(matches!(status, Some(0 | 7)), "{descriptors}: {status:?} {told}");
+        assert_eq!(told.contains("raise `ulimit -n`"), status == Some(7), "{descriptors}: {told}");
+    }
+}

@@ -24,6 +24,7 @@ use crate::machine::board::BoardError;
 use crate::machine::console::{Console, Round, Signals};
 use crate::machine::ending::Ending;
 use crate::machine::{Machine, MachineError, Run};
+use crate::remedy::remedy;
 use crate::sandbox::Sandbox;
 use crate::spool::Patience;
 
@@ -56,7 +57,10 @@ pub(in crate::command) fn run(arguments: &BootArguments) -> ExitCode {
 
 /// What a run needs before there is a machine. Of descriptors that were there before, the reports' alone is kept.
 fn prepare(arguments: &BootArguments) -> Result<(Arc<Screen>, Signals, Sandbox), (u8, String)> {
-    let host = |error: io::Error| (status::HOST, format!("the host refuses a thread or a signal: {error}"));
+    let host = |error: io::Error| {
+        let remedy = remedy(&error, "see the kernel log");
+        (status::HOST, format!("the host refuses a thread or a signal: {error}; {remedy}"))
+    };
     let file = arguments.report_file().map_err(|message| (UNUSABLE, message))?;
     let kept = file.as_ref().map(|(_, file)| file.as_raw_fd());
     let sandbox =
@@ -137,7 +141,7 @@ fn of_error(error: &MachineError) -> u8 {
         MachineError::System(_)
         | MachineError::Memory(_)
         | MachineError::Vm(_)
-        | MachineError::Board(BoardError::Thread(_) | BoardError::Timer(_))
+        | MachineError::Board(BoardError::Cache(_) | BoardError::Thread(_) | BoardError::Timer(_))
         | MachineError::Processor(_)
         | MachineError::Sandbox(_)
         | MachineError::Host { .. } => status::HOST,

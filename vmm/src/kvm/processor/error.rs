@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::kvm::registers::Registers;
 use crate::kvm::{VcpuId, VmError};
+use crate::remedy::remedy;
 
 /// Bytes shown at RIP, fewer at the end of a page.
 const CODE_BYTES: u64 = 16;
@@ -27,7 +28,10 @@ pub enum ProcessorError {
         source: VmError,
     },
     /// Its first state was refused.
-    #[error("{vcpu}: {operation} failed: {source}; this KVM does not take a guest in protected mode")]
+    #[error(
+        "{vcpu}: {operation} failed: {source}; {}",
+        remedy(source, "this KVM does not take a guest in protected mode")
+    )]
     Setup {
         /// Which one.
         vcpu: VcpuId,
@@ -37,7 +41,7 @@ pub enum ProcessorError {
         source: kvm_ioctls::Error,
     },
     /// KVM_RUN failed.
-    #[error("{vcpu}: KVM_RUN failed: {source}; {}", remedy(source))]
+    #[error("{vcpu}: KVM_RUN failed: {source}; {}", remedy(source, "see the kernel log for kvm's own words"))]
     Run {
         /// Which one.
         vcpu: VcpuId,
@@ -67,13 +71,6 @@ impl ProcessorError {
 
     pub(super) fn setup(vcpu: VcpuId, operation: &'static str, source: kvm_ioctls::Error) -> Self {
         Self::Setup { vcpu, operation, source }
-    }
-}
-
-fn remedy(source: &kvm_ioctls::Error) -> &'static str {
-    match source.errno() {
-        libc::ENOMEM => "the host has no memory left: end other programs, or give the guest less",
-        _ => "see the kernel log for kvm's own words",
     }
 }
 
