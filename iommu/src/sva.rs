@@ -19,8 +19,10 @@ mod tables;
 
 use std::sync::Arc;
 
+use mmu::cache::CacheError;
 use mmu::frame::{Frames, OutOfFrames};
 use parking_lot::{Mutex, RwLock};
+use thiserror::Error;
 
 pub use self::binding::BindError;
 use self::binding::Bindings;
@@ -60,6 +62,17 @@ pub struct SvaOptions {
     pub unit: VtdOptions,
     /// See there.
     pub flush_order: FlushOrder,
+}
+
+/// Why there is no unit, or no device.
+#[derive(Debug, Error)]
+pub enum SvaError {
+    /// No frame for its tables and rings.
+    #[error(transparent)]
+    OutOfFrames(#[from] OutOfFrames),
+    /// No room for its caches.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
 }
 
 /// A function that may use what is bound.
@@ -113,11 +126,11 @@ impl SvaDriver {
     /// A unit in front of `frames`, translating, with nothing bound.
     ///
     /// # Errors
-    /// [`OutOfFrames`] if there is no room for its tables and rings.
-    pub fn new(frames: Arc<Frames>, options: SvaOptions) -> Result<Arc<Self>, OutOfFrames> {
+    /// [`SvaError`] if there is no room for its tables, rings and caches.
+    pub fn new(frames: Arc<Frames>, options: SvaOptions) -> Result<Arc<Self>, SvaError> {
         let options_of_unit =
             VtdOptions { scalable_mode: true, device_tlb: true, page_requests: true, ..options.unit };
-        let unit = Vtd::new(Arc::clone(frames.memory()), options_of_unit, Arc::new(Polled));
+        let unit = Vtd::try_new(Arc::clone(frames.memory()), options_of_unit, Arc::new(Polled))?;
         let tables = Tables::new(&frames)?;
         let queue = InvalidationQueue::new(&unit, &frames)?;
         let requests = Requests::new(&unit, &frames)?;
@@ -137,9 +150,10 @@ impl SvaDriver {
     /// Lets device `number` use what is bound. With entries in a TLB of its own it translates ahead (ATS); 0 is none.
     ///
     /// # Errors
-    /// [`OutOfFrames`] if there is no frame for its context table.
-    pub fn attach(&self, number: u16, device_tlb_entries: usize) -> Result<SvaDevice, OutOfFrames> {
+    /// [`SvaError`] if there is no frame for its context table, or no room for its TLB.
+    pub fn attach(&self, number: u16, device_tlb_entries: usize) -> Result<SvaDevice, SvaError> {
         let device = SvaDevice { source: SourceId(number), number, device_tlb_entries };
+        self.unit.admit(device.source, device_tlb_entries)?;
         let caches = device.ats() == Ats::Enabled;
         self.tables.lock().attach(
             device.source,

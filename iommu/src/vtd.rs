@@ -37,7 +37,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mmu::address::{Access, VirtAddr};
-use mmu::cache::{Tag, TranslationCache};
+use mmu::cache::{CacheError, Tag, TranslationCache};
 use mmu::memory::PhysicalMemory;
 use parking_lot::{Mutex, RwLock};
 
@@ -107,10 +107,28 @@ pub struct Vtd {
 
 impl Vtd {
     /// A unit after reset, in front of `memory`. Its interrupts, and those that it remaps, go to `sink`.
+    ///
+    /// # Panics
+    /// If the host has no room for its IOTLB. [`try_new`](Self::try_new) says so.
     #[must_use]
     pub fn new(memory: Arc<PhysicalMemory>, options: VtdOptions, sink: Arc<dyn MsiSink>) -> Arc<Self> {
+        match Self::try_new(memory, options, sink) {
+            Ok(unit) => unit,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// As [`new`](Self::new).
+    ///
+    /// # Errors
+    /// [`CacheError`] if the host has no room for its IOTLB.
+    pub fn try_new(
+        memory: Arc<PhysicalMemory>,
+        options: VtdOptions,
+        sink: Arc<dyn MsiSink>,
+    ) -> Result<Arc<Self>, CacheError> {
         let caches = options.caches;
-        Arc::new(Self {
+        Ok(Arc::new(Self {
             watch: Watch::new(options.stale, &memory),
             memory,
             options,
@@ -120,7 +138,7 @@ impl Vtd {
             epoch: AtomicU64::new(1),
             routes: Routes::new(&options),
             tags: Tags::new(),
-            iotlb: Arc::new(TranslationCache::new(caches.iotlb)),
+            iotlb: Arc::new(TranslationCache::try_new(caches.iotlb)?),
             paging: TableCache::new(caches.paging),
             absent: TableCache::new(caches.iotlb),
             interrupt_mode: RwLock::new(InterruptMode::OFF),
@@ -130,7 +148,7 @@ impl Vtd {
             queue: Mutex::default(),
             time_outs: Mutex::default(),
             is_off: AtomicBool::new(false),
-        })
+        }))
     }
 
     /// What it stands in front of.

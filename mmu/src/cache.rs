@@ -31,8 +31,11 @@ mod loom_tests;
 #[cfg(not(loom))]
 mod tests;
 
+use std::io;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+
+use thiserror::Error;
 
 use self::entry::{Key, Value};
 pub use self::entry::{Permission, Tag, Translation};
@@ -47,6 +50,18 @@ use self::table::Table;
 use crate::address::{PageSize, VirtAddr, VirtRange};
 use crate::drain::Drain;
 use crate::sync::Mutex;
+
+/// Why there is no cache.
+#[derive(Debug, Error)]
+#[error(
+    "the host maps no {len_bytes} bytes for a translation cache: {source}; raise `ulimit -v`, or make the cache smaller"
+)]
+pub struct CacheError {
+    /// What was asked for, in bytes.
+    pub len_bytes: usize,
+    /// The host's answer.
+    pub source: io::Error,
+}
 
 /// Pages of a range that [`TranslationCache::invalidate_range`] invalidates one by one: one table of leaves.
 pub const RANGE_LIMIT_PAGES: u64 = 512;
@@ -70,13 +85,24 @@ impl TranslationCache {
     /// ([`capacity`](Self::capacity) says how many it is). 0 switches it off: each lookup misses, no fill installs.
     ///
     /// # Panics
-    /// If the host has no address space left for 24 bytes an entry.
+    /// If the host has no address space left for 24 bytes an entry. [`try_new`](Self::try_new) says so.
     #[must_use]
     pub fn new(entries: usize) -> Self {
+        match Self::try_new(entries) {
+            Ok(cache) => cache,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// As [`new`](Self::new).
+    ///
+    /// # Errors
+    /// [`CacheError`] if the host has no address space left for 24 bytes an entry.
+    pub fn try_new(entries: usize) -> Result<Self, CacheError> {
         let sets = entries.div_ceil(WAYS).next_power_of_two();
-        Self {
-            sets: Table::zeroed(sets),
-            generations: Generations::new(),
+        Ok(Self {
+            sets: Table::zeroed(sets)?,
+            generations: Generations::new()?,
             sequences: Sequences::new(),
             leftovers: Mutex::new(Leftovers::default()),
             capacity: if entries == 0 { 0 } else { sets * WAYS },
@@ -84,7 +110,7 @@ impl TranslationCache {
             drain: Drain::new(),
             #[cfg(all(test, loom))]
             weakness: None,
-        }
+        })
     }
 
     /// Registers a user of the cache; one for each thread that accesses through it.

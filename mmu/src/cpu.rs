@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::address::{Access, VirtAddr};
 use crate::address_space::{AddressSpace, FaultError};
-use crate::cache::{Translation, TranslationCache};
+use crate::cache::{CacheError, Translation, TranslationCache};
 use crate::port::{Accessed, Context, InFlight, Port};
 use crate::trace::{Action, Agent, Event};
 use crate::walker::Fault;
@@ -25,12 +25,26 @@ pub struct Cpu {
 
 impl Cpu {
     /// CPU `number` with an empty TLB, known to `space` from now on.
+    ///
+    /// # Panics
+    /// If the host has no room for its TLB. [`try_new`](Self::try_new) says so.
     #[must_use]
     pub fn new(number: u16, space: Arc<AddressSpace>) -> Self {
-        let tlb = Arc::new(TranslationCache::new(CPU_TLB_ENTRIES));
+        match Self::try_new(number, space) {
+            Ok(cpu) => cpu,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// As [`new`](Self::new).
+    ///
+    /// # Errors
+    /// [`CacheError`] if the host has no room for its TLB.
+    pub fn try_new(number: u16, space: Arc<AddressSpace>) -> Result<Self, CacheError> {
+        let tlb = Arc::new(TranslationCache::try_new(CPU_TLB_ENTRIES)?);
         space.add_tlb(Arc::clone(&tlb));
         let port = Port::new(&tlb, Arc::clone(space.frames()), Agent::Cpu(number), space.shared_observer());
-        Self { space, tlb, port }
+        Ok(Self { space, tlb, port })
     }
 
     /// Loads the aligned word at `address`, faulting as often as it takes.

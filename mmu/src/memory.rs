@@ -30,7 +30,9 @@ pub enum MemoryError {
         bytes: u64,
     },
     /// The host kernel refused the mapping.
-    #[error("cannot map {bytes} bytes of physical memory: {source}; ask for less memory")]
+    #[error(
+        "cannot map {bytes} bytes of physical memory: {source}; ask for less, or raise `ulimit -v` or `ulimit -f`"
+    )]
     Map {
         /// Bytes asked for.
         bytes: u64,

@@ -5,12 +5,14 @@
 //!
 //! Three protocols, told apart by the image itself: [`multiboot`] (a header in its first 8 KiB), [`linux`] (a bzImage),
 //! [`pvh`] (a note in an ELF file). All of them start in 32-bit protected mode.
-//! Read in this order: [`map`] (who lies where), [`firmware`], [`room`] (writing without colliding), [`elf`], then the protocols.
+//! Read in this order: [`map`] (who lies where), [`firmware`], [`room`] (writing without colliding), [`packed`], [`elf`], then the
+//! protocols.
 
 pub mod elf;
 pub mod linux;
 pub mod map;
 pub mod multiboot;
+pub mod packed;
 pub mod pvh;
 pub mod room;
 
@@ -23,6 +25,7 @@ use mmu::memory::PhysicalMemory;
 pub use error::BootError;
 
 use crate::kvm::processor::{CODE_SELECTOR, DATA_SELECTOR, Entry};
+use packed::Packing;
 use room::Room;
 
 /// A file that goes into the guest.
@@ -78,19 +81,38 @@ pub fn load(memory: &PhysicalMemory, payload: &Payload) -> Result<Entry, BootErr
     let mut room = Room::new(memory);
     room.take("ACPI tables", map::ACPI, map::ACPI_BYTES)?;
     firmware::write(&mut room)?;
-    let image = &payload.kernel.bytes;
-    let entry = if let Some(header) = multiboot::find(image) {
-        multiboot::load(&mut room, payload, header)?
-    } else if linux::is_bzimage(image) {
-        linux::load(&mut room, payload)?
-    } else if elf::is_elf(image) {
-        pvh::load(&mut room, payload)?
-    } else {
-        return Err(BootError::Unknown { file: payload.kernel.name.clone() });
+    let entry = match Packing::of(&payload.kernel.bytes) {
+        None => load_image(&mut room, &payload.kernel, payload)?,
+        Some(packing) => {
+            let unpacked = packed::unpack(&payload.kernel, packing, memory.len_bytes())?;
+            load_image(&mut room, &unpacked, payload)?
+        }
     };
     let entry = with_descriptors(&mut room, entry)?;
     firmware::write_low(&mut room)?;
     Ok(entry)
+}
+
+fn load_image(room: &mut Room<'_>, kernel: &File, payload: &Payload) -> Result<Entry, BootError> {
+    let image = &kernel.bytes;
+    if let Some(header) = multiboot::find(image) {
+        multiboot::load(room, kernel, payload, header)
+    } else if linux::is_bzimage(image) {
+        linux::load(room, kernel, payload)
+    } else if elf::is_elf(image) {
+        pvh::load(room, kernel, payload)
+    } else {
+        Err(BootError::Unknown { file: kernel.name.clone() })
+    }
+}
+
+/// Whether a file that begins with `head`, its first 8 KiB at least, may be an image, packed or not.
+#[must_use]
+pub fn is_image(head: &[u8]) -> bool {
+    Packing::of(head).is_some()
+        || multiboot::find(head).is_some()
+        || linux::is_bzimage(head)
+        || elf::is_elf(head)
 }
 
 /// A flat code segment and a flat data segment (Intel SDM vol. 3, 3.4.5).

@@ -17,8 +17,10 @@ mod size;
 mod steps;
 mod zoo;
 
-use std::io::{ErrorKind, Write, stderr, stdout};
+use std::env;
+use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use log::LevelFilter;
@@ -64,7 +66,12 @@ const READER_GONE: u8 = 141;
 /// Runs the command of the process's arguments.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    // A file that may not grow is an answer to a write, not the end of the program. Without a handler it ends it.
+    let _handled = signal_hook::flag::register(libc::SIGXFSZ, Arc::default());
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(told) => return answer(&told),
+    };
     let level = match &arguments.command {
         Some(Command::Boot(_)) => None,
         _ => Some(LevelFilter::Error),
@@ -85,6 +92,25 @@ pub fn main() -> ExitCode {
         Some(Command::Steps(steps)) => steps::run(&steps),
         None => demo::run(&arguments.demo),
     }
+}
+
+/// Says what clap has to say: help and version as any output, and what is wrong with the arguments on standard error.
+fn answer(told: &clap::Error) -> ExitCode {
+    if told.use_stderr() {
+        // Nobody may be there to read it.
+        let _read = told.print();
+        return UNUSABLE.into();
+    }
+    let text = told.render();
+    let text = if is_coloured() { text.ansi().to_string() } else { text.to_string() };
+    say(text.trim_end());
+    ExitCode::SUCCESS
+}
+
+/// Whether standard output shows colours, and nobody forbids them (no-color.org).
+fn is_coloured() -> bool {
+    let is_forbidden = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    stdout().is_terminal() && !is_forbidden && env::var_os("TERM").is_some_and(|name| name != "dumb")
 }
 
 /// One line for the user, on standard error; nobody may be there to read it.

@@ -13,3 +13,5 @@ pub mod kvm;
 pub mod machine;
 pub mod sandbox;
 pub mod spool;
+
+mod remedy;

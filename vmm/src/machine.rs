@@ -4,7 +4,7 @@
 //! thread of the machine has ended, or is named. Whatever the guest does is an access for the [`board`] or an [`Ending`].
 //!
 //! Read in this order: [`options`] (what a machine can have), [`board`] (who answers which access), [`chipset`], [`remapping`],
-//! [`interrupts`], [`acpi`] (what the guest is told of all this), [`ending`], [`console`].
+//! `unanswered`, [`interrupts`], [`acpi`] (what the guest is told of all this), [`ending`], [`console`].
 
 pub mod acpi;
 pub mod board;
@@ -15,6 +15,7 @@ pub mod interrupts;
 pub mod options;
 pub mod remapping;
 mod threads;
+mod unanswered;
 
 use std::io;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::kvm::vm::IoApicPins;
 use crate::kvm::{
     Count, Processor, ProcessorError, ProcessorReport, System, SystemError, VcpuId, Vm, VmError,
 };
+use crate::remedy::remedy;
 use crate::sandbox::{Role, Sandbox, SandboxError};
 use board::{Board, BoardError};
 use console::{Console, Round};
@@ -62,7 +64,7 @@ pub enum MachineError {
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     /// The host has no thread, descriptor or the like left.
-    #[error("the host refuses {what}: {source}")]
+    #[error("the host refuses {what}: {source}; {}", remedy(source, "see the kernel log"))]
     Host {
         /// What was asked for.
         what: &'static str,
@@ -101,7 +103,7 @@ impl Machine {
         output: devices::serial::Output,
     ) -> Result<Self, MachineError> {
         let system = System::open()?;
-        // The last path was opened, and nothing of the image was looked at.
+        // The last path was opened, and of the image nothing but its marks was looked at.
         options.sandbox.confine()?;
         let memory = Arc::new(PhysicalMemory::new(options.memory_bytes)?);
         let entry = boot::load(&memory, payload)?;

@@ -22,6 +22,7 @@ use std::process::exit;
 use clap::ValueEnum;
 use thiserror::Error;
 
+use crate::remedy::remedy;
 pub use role::Role;
 pub use violation::STATUS;
 
@@ -41,7 +42,7 @@ pub enum Mode {
 #[derive(Debug, Error)]
 pub enum SandboxError {
     /// The kernel cannot filter, or the filter of a role is none.
-    #[error("the kernel filters no system calls of {what}: {source}; run with --sandbox off")]
+    #[error("the kernel filters no system calls of {what}: {source}; {WITHOUT}")]
     Filter {
         /// Whose calls.
         what: &'static str,
@@ -49,7 +50,7 @@ pub enum SandboxError {
         source: io::Error,
     },
     /// Something cannot be given up.
-    #[error("cannot {what}: {source}; run with --sandbox off")]
+    #[error("cannot {what}: {source}; {}", remedy(source, WITHOUT))]
     GiveUp {
         /// What was tried.
         what: &'static str,
@@ -107,7 +108,7 @@ impl Sandbox {
     pub fn enter(self, role: Role) {
         if let Err(error) = self.try_enter(role) {
             let _read = writeln!(stderr(), "afterimage: {error}");
-            exit(UNUSABLE);
+            exit(HOST);
         }
     }
 
@@ -121,8 +122,10 @@ impl Sandbox {
     }
 }
 
-/// The status of a machine that cannot be.
-const UNUSABLE: i32 = 2;
+/// The status of a host that lacks something.
+const HOST: i32 = 7;
+/// What to do about a kernel that has no fence.
+const WITHOUT: &str = "run with --sandbox off";
 
 impl SandboxError {
     /// For `map_err`: the error of what was tried.

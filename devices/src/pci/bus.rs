@@ -70,6 +70,15 @@ impl PciBus {
         Self { slots: Vec::new(), upstream, wires, overlaps: Overlaps::new(reserved) }
     }
 
+    /// Where the next function is put.
+    ///
+    /// # Errors
+    /// [`BusFull`] when there is no place.
+    pub fn next_source(&self) -> Result<SourceId, BusFull> {
+        let device = u8::try_from(self.slots.len()).ok().filter(|device| *device < DEVICES);
+        Ok(SourceId::new(0, device.ok_or(BusFull)?, 0))
+    }
+
     /// Puts a function at the next device number.
     ///
     /// # Errors
@@ -79,9 +88,8 @@ impl PciBus {
         config: ConfigSpace,
         make: impl FnOnce(Arc<Endpoint>) -> Result<Arc<F>, E>,
     ) -> Result<SourceId, E> {
-        let device = u8::try_from(self.slots.len()).map_err(|_| BusFull)?;
-        let source = if device < DEVICES { SourceId::new(0, device, 0) } else { return Err(BusFull.into()) };
-        let wire = &self.wires[usize::from(device) % self.wires.len()];
+        let source = self.next_source()?;
+        let wire = &self.wires[self.slots.len() % self.wires.len()];
         let mut config = config;
         if config.get16(header::INTERRUPT_PIN - 1) >> 8 != 0 {
             config.set(header::INTERRUPT_LINE, &[wire.pin().0]);

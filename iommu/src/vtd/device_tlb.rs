@@ -6,13 +6,14 @@
 //! invalidates all of the TLB without being asked), 10.4 (PRI); VT-d 4.
 
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use mmu::address::VirtAddr;
-use mmu::cache::{Translation, TranslationCache};
+use mmu::cache::{CacheError, Translation, TranslationCache};
 use parking_lot::Mutex;
 
 use crate::pasid::Pasid;
@@ -64,16 +65,19 @@ pub(crate) enum GivenUp {
 
 impl Device {
     /// A device with a TLB of `entries`; 0 for none.
-    pub(super) fn new(source: SourceId, entries: usize) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// [`CacheError`] if the host has no room for it.
+    pub(super) fn new(source: SourceId, entries: usize) -> Result<Self, CacheError> {
+        Ok(Self {
             source,
-            cache: Arc::new(TranslationCache::new(entries)),
+            cache: Arc::new(TranslationCache::try_new(entries)?),
             tags: Tags::new(),
             is_ahead: AtomicBool::new(false),
             turn: Mutex::default(),
             late: Mutex::default(),
             responses: Mutex::default(),
-        }
+        })
     }
 
     pub(super) fn source(&self) -> SourceId {
@@ -200,6 +204,26 @@ impl Device {
 }
 
 impl Vtd {
+    /// Gives the function `source` a TLB of `device_tlb_entries`, unless it has one; 0 is none. Its ports need no more
+    /// room of the host for it.
+    ///
+    /// # Errors
+    /// [`CacheError`] if the host has no room.
+    pub fn admit(&self, source: SourceId, device_tlb_entries: usize) -> Result<(), CacheError> {
+        self.known_or_new(source, device_tlb_entries).map(|_| ())
+    }
+
+    pub(super) fn known_or_new(
+        &self,
+        source: SourceId,
+        tlb_entries: usize,
+    ) -> Result<Arc<Device>, CacheError> {
+        Ok(match self.devices.write().entry(source) {
+            Entry::Occupied(known) => Arc::clone(known.get()),
+            Entry::Vacant(place) => Arc::clone(place.insert(Arc::new(Device::new(source, tlb_entries)?))),
+        })
+    }
+
     /// The Enable bit of the device's ATS capability, for all of its ports. When it changes everything in its TLB goes,
     /// and when this returns no access through what went is in flight. Software relies on it when the bit goes from 0
     /// to 1; what is held while it is 0 nobody can use, so it goes at once.

@@ -99,15 +99,16 @@ pub struct InFlight<'port> {
 }
 
 impl Vtd {
-    /// A port of the function `source`. The first one decides how many entries the device's TLB has; 0 is none.
+    /// A port of the function `source`. Who first names it decides how many entries the device's TLB has; 0 is none.
+    ///
+    /// # Panics
+    /// If the host has no room for that TLB; not if it was [admitted](Self::admit).
     #[must_use]
     pub fn port(self: &Arc<Self>, source: SourceId, device_tlb_entries: usize) -> Port {
-        let device = Arc::clone(
-            self.devices
-                .write()
-                .entry(source)
-                .or_insert_with(|| Arc::new(Device::new(source, device_tlb_entries))),
-        );
+        let device = match self.known_or_new(source, device_tlb_entries) {
+            Ok(device) => device,
+            Err(error) => panic!("{source}: {error}"),
+        };
         Port {
             iotlb: self.iotlb.port(),
             device_tlb: device.cache().port(),

@@ -10,6 +10,7 @@
 //! advance. Between an entry's birth and the scrub that removes it lie at most two intervals, fewer than
 //! [`GENERATIONS`].
 
+use super::CacheError;
 use super::entry::{GENERATIONS, Tag};
 use super::set::Set;
 use super::table::Table;
@@ -44,17 +45,17 @@ pub(super) struct Advances {
 }
 
 impl Generations {
-    pub(super) fn new() -> Self {
+    pub(super) fn new() -> Result<Self, CacheError> {
         Self::with_scrub_interval(SCRUB_INTERVAL)
     }
 
     /// For the proof that the scrub is needed.
-    pub(super) fn with_scrub_interval(interval: u64) -> Self {
-        Self {
+    pub(super) fn with_scrub_interval(interval: u64) -> Result<Self, CacheError> {
+        Ok(Self {
             common: AtomicU64::new(0),
-            tags: Table::zeroed(1),
+            tags: Table::zeroed(1)?,
             advances: Mutex::new(Advances { tag: 0, all: 0, scrubs: 0, until_scrub: interval, interval }),
-        }
+        })
     }
 
     /// The generation of `tag`; the ways keep its low bits.

@@ -12,11 +12,14 @@ pub(super) use self::modelled::Table;
 
 #[cfg(not(loom))]
 mod mapped {
+    use std::io;
     use std::marker::PhantomData;
 
     use rustix::mm::{Advice, madvise};
     use vm_memory::MmapRegion;
+    use vm_memory::mmap::MmapRegionError;
 
+    use crate::cache::CacheError;
     use crate::cache::set::Set;
     use crate::sync::AtomicU64;
 
@@ -44,15 +47,18 @@ mod mapped {
 
     impl<T: Zeroed> Table<T> {
         /// Maps `len` elements; a power of two.
-        pub(in crate::cache) fn zeroed(len: usize) -> Self {
+        pub(in crate::cache) fn zeroed(len: usize) -> Result<Self, CacheError> {
             assert!(len.is_power_of_two(), "a table of {len} elements cannot be indexed by a mask");
             let len_bytes = len.saturating_mul(size_of::<T>());
-            let region = match MmapRegion::new(len_bytes) {
-                Ok(region) => region,
-                Err(error) => panic!("cannot map {len_bytes} bytes for a translation cache: {error}"),
-            };
+            let region = MmapRegion::new(len_bytes).map_err(|error| CacheError {
+                len_bytes,
+                source: match error {
+                    MmapRegionError::Mmap(source) => source,
+                    other => io::Error::other(other),
+                },
+            })?;
             advise_large_pages(&region);
-            Self { region, mask: len - 1, elements: PhantomData }
+            Ok(Self { region, mask: len - 1, elements: PhantomData })
         }
 
         /// The element at 0, which every table has.
@@ -99,8 +105,8 @@ mod modelled {
     pub(in crate::cache) struct Table<T>(Vec<T>);
 
     impl<T: Default> Table<T> {
-        pub(in crate::cache) fn zeroed(len: usize) -> Self {
-            Self((0..len).map(|_| T::default()).collect())
+        pub(in crate::cache) fn zeroed(len: usize) -> Result<Self, crate::cache::CacheError> {
+            Ok(Self((0..len).map(|_| T::default()).collect()))
         }
 
         pub(in crate::cache) fn first(&self) -> &T {

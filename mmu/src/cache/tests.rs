@@ -290,7 +290,7 @@ fn a_dead_entry_stays_dead_when_generations_wrap() {
 #[test]
 fn control_without_the_scrub_a_dead_entry_comes_alive() {
     let mut cache = TranslationCache::new(3);
-    cache.generations = Generations::with_scrub_interval(u64::MAX);
+    cache.generations = Generations::with_scrub_interval(u64::MAX).unwrap();
     assert_eq!(after_a_wrap(cache).1, Some(small(1)));
 }
 
@@ -375,4 +375,12 @@ fn an_exact_invalidation_takes_the_pages_at_both_ends_of_the_addresses() {
         cache.invalidate_exactly(TAG, VirtRange { start: VirtAddr(0), end: VirtAddr(u64::MAX) });
         assert_eq!(ends.map(|end| lookup(&mut port, TAG, end)), [None; 4], "{size:?}");
     }
+}
+
+#[test]
+fn a_cache_that_the_host_has_no_room_for_is_an_error_that_says_how_much_and_what_to_do() {
+    let error = TranslationCache::try_new(usize::MAX / 4).expect_err("no host has that");
+    assert_eq!(error.len_bytes, usize::MAX);
+    let told = error.to_string();
+    assert!(told.contains("for a translation cache") && told.contains("raise `ulimit -v`"), "{told}");
 }

@@ -9,7 +9,7 @@ use parking_lot::RwLock;
 
 use super::{Install, ShadowError, ShadowHardware, ShadowMmu, ShadowPage};
 use crate::address::{Access, VirtAddr, VirtRange};
-use crate::cache::{Tag, Translation, TranslationCache};
+use crate::cache::{CacheError, Tag, Translation, TranslationCache};
 use crate::cpu::CPU_TLB_ENTRIES;
 use crate::frame::{Frames, OutOfFrames};
 use crate::port::{Accessed, Context, Port};
@@ -59,17 +59,19 @@ impl SoftwareShadow {
     }
 
     /// Adds vCPU `number`, which runs on `shadow`.
-    #[must_use]
+    ///
+    /// # Errors
+    /// [`CacheError`] if the host has no room for its TLB.
     pub fn vcpu(
         self: &Arc<Self>,
         number: u16,
         shadow: Arc<ShadowMmu>,
         observer: Arc<dyn Observer>,
-    ) -> SoftwareVcpu {
-        let tlb = Arc::new(TranslationCache::new(CPU_TLB_ENTRIES));
+    ) -> Result<SoftwareVcpu, CacheError> {
+        let tlb = Arc::new(TranslationCache::try_new(CPU_TLB_ENTRIES)?);
         self.tlbs.write().push(Arc::clone(&tlb));
         let port = Port::new(&tlb, Arc::clone(&self.frames), Agent::Vcpu(number), observer);
-        SoftwareVcpu { shadow, hardware: Arc::clone(self), port }
+        Ok(SoftwareVcpu { shadow, hardware: Arc::clone(self), port })
     }
 }
 

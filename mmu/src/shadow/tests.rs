@@ -39,7 +39,7 @@ fn guest(retry: Retry) -> Guest {
 
 impl Guest {
     fn vcpu(&self) -> SoftwareVcpu {
-        self.hardware.vcpu(0, Arc::clone(&self.shadow), Arc::new(Unobserved))
+        self.hardware.vcpu(0, Arc::clone(&self.shadow), Arc::new(Unobserved)).unwrap()
     }
 }
 
@@ -286,7 +286,7 @@ fn leaving_the_window_is_an_error_with_both() {
 #[test]
 fn the_end_of_the_address_space_ends_the_guests_use_of_it() {
     let Guest { space, shadow, hardware, mut cpu } = guest(Retry::BySequence);
-    let mut vcpu = hardware.vcpu(0, Arc::clone(&shadow), Arc::new(Unobserved));
+    let mut vcpu = hardware.vcpu(0, Arc::clone(&shadow), Arc::new(Unobserved)).unwrap();
     cpu.store(PAGE, 1).unwrap();
     load(&mut vcpu, PAGE);
     drop(cpu);

@@ -77,7 +77,9 @@ impl Stage {
     }
 
     pub(super) fn vcpu(&self) -> SoftwareVcpu {
-        self.hardware.vcpu(0, Arc::clone(&self.shadow), Arc::new(Unobserved))
+        self.hardware
+            .vcpu(0, Arc::clone(&self.shadow), Arc::new(Unobserved))
+            .expect("the host has room for a TLB")
     }
 
     pub(super) fn device(&self) -> DmaPort {

@@ -55,4 +55,52 @@ pub enum BootError {
         /// Over what.
         other: String,
     },
+    /// Packed in a way that is not unpacked here.
+    #[error("{file} is a {format}, which is not unpacked here; unpack it first: {command} -k {file}")]
+    Packed {
+        /// Which file.
+        file: String,
+        /// What it is.
+        format: &'static str,
+        /// What unpacks it.
+        command: &'static str,
+    },
+    /// More than there is memory, when it is unpacked.
+    #[error(
+        "{file}, unpacked, has more than the {most_bytes} bytes of memory; give more --memory, or unpack it first: {command} -k {file}"
+    )]
+    UnpackedTooLarge {
+        /// Which file.
+        file: String,
+        /// What there is.
+        most_bytes: u64,
+        /// What unpacks it.
+        command: &'static str,
+    },
+    /// What unpacks it says that it is broken, or needs too much memory.
+    #[error("{file} is a {format} that cannot be unpacked here: {what}; try {command} -k {file}")]
+    Unpacking {
+        /// Which file.
+        file: String,
+        /// What it is.
+        format: &'static str,
+        /// What unpacks it.
+        command: &'static str,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The host has no memory for what is unpacked.
+    #[error("the host has no memory to unpack {file}; give this program more (`ulimit -v`), or end others")]
+    NoHostMemory {
+        /// Which file.
+        file: String,
+    },
+}
+
+impl BootError {
+    /// Whether the host is to blame, and not a file.
+    #[must_use]
+    pub fn is_of_host(&self) -> bool {
+        matches!(self, Self::NoHostMemory { .. })
+    }
 }

@@ -5,7 +5,7 @@
 
 use super::bytes::{put, u8_at, u16_at, u32_at, u64_at};
 use super::room::Room;
-use super::{BootError, Payload, map};
+use super::{BootError, File, Payload, map};
 use crate::kvm::processor::Entry;
 
 /// Offsets in the image and, the same, in the block of parameters.
@@ -47,20 +47,17 @@ pub fn is_bzimage(image: &[u8]) -> bool {
     u32_at(image, field::MAGIC) == Some(MAGIC)
 }
 
-/// Loads the image, its initrd and what it is told.
+/// Loads `kernel`, the image of `payload` unpacked, its initrd and what it is told.
 ///
 /// # Errors
 /// [`BootError`] in one line.
-pub fn load(room: &mut Room<'_>, payload: &Payload) -> Result<Entry, BootError> {
-    let image = &payload.kernel.bytes;
+pub fn load(room: &mut Room<'_>, kernel: &File, payload: &Payload) -> Result<Entry, BootError> {
+    let image = &kernel.bytes;
     if let Some(module) = payload.modules.first() {
-        return Err(BootError::NoModules {
-            file: payload.kernel.name.clone(),
-            module: module.file.name.clone(),
-        });
+        return Err(BootError::NoModules { file: kernel.name.clone(), module: module.file.name.clone() });
     }
     let header = Header::of(image).map_err(|what| BootError::Malformed {
-        file: payload.kernel.name.clone(),
+        file: kernel.name.clone(),
         format: "bzImage",
         what,
     })?;
@@ -68,11 +65,11 @@ pub fn load(room: &mut Room<'_>, payload: &Payload) -> Result<Entry, BootError> 
     if line.len() > header.command_line_bytes {
         let what =
             format!("it takes a command line of {} bytes, not of {}", header.command_line_bytes, line.len());
-        return Err(BootError::Malformed { file: payload.kernel.name.clone(), format: "bzImage", what });
+        return Err(BootError::Malformed { file: kernel.name.clone(), format: "bzImage", what });
     }
-    let kernel = image.get(header.kernel_at..).unwrap_or_default();
-    room.put(&payload.kernel.name, map::HIGH_MEMORY, kernel)?;
-    check_working_room(room, &payload.kernel.name, &header, kernel.len())?;
+    let protected = image.get(header.kernel_at..).unwrap_or_default();
+    room.put(&kernel.name, map::HIGH_MEMORY, protected)?;
+    check_working_room(room, &kernel.name, &header, protected.len())?;
     let mut parameters = header.parameters(image);
     put(&mut parameters, field::COMMAND_LINE, room.information("command line", &line)?.to_le_bytes());
     if let Some(initrd) = &payload.initrd {

@@ -8,7 +8,7 @@ mod information;
 use super::bytes::u32_at;
 use super::elf::{Elf, is_elf};
 use super::room::Room;
-use super::{BootError, Payload};
+use super::{BootError, File, Payload};
 use crate::kvm::processor::Entry;
 
 const MAGIC: u32 = 0x1bad_b002;
@@ -41,44 +41,49 @@ pub fn find(image: &[u8]) -> Option<Header> {
     })
 }
 
-/// Loads the image, its module and what it is told.
+/// Loads `kernel`, the image of `payload` unpacked, its module and what it is told.
 ///
 /// # Errors
 /// [`BootError`] in one line.
-pub fn load(room: &mut Room<'_>, payload: &Payload, header: Header) -> Result<Entry, BootError> {
+pub fn load(
+    room: &mut Room<'_>,
+    kernel: &File,
+    payload: &Payload,
+    header: Header,
+) -> Result<Entry, BootError> {
     let unknown = header.flags & REQUIRED & !(PAGE_ALIGN | MEMORY_INFORMATION);
     if unknown != 0 {
-        return Err(malformed(payload, format!("it asks for {unknown:#x} in its flags, which is not there")));
+        return Err(malformed(kernel, format!("it asks for {unknown:#x} in its flags, which is not there")));
     }
     let rip = if header.flags & ADDRESSES != 0 {
-        load_by_addresses(room, payload, header)?
-    } else if is_elf(&payload.kernel.bytes) {
-        let elf = Elf::parse(&payload.kernel)?;
+        load_by_addresses(room, kernel, header)?
+    } else if is_elf(&kernel.bytes) {
+        let elf = Elf::parse(kernel)?;
         elf.load(room)?;
         u32::try_from(elf.entry)
-            .map_err(|_| malformed(payload, format!("its entry {:#x} is above 4 GiB", elf.entry)))?
+            .map_err(|_| malformed(kernel, format!("its entry {:#x} is above 4 GiB", elf.entry)))?
     } else {
-        return Err(malformed(payload, "it is no ELF file, and its header has no addresses"));
+        return Err(malformed(kernel, "it is no ELF file, and its header has no addresses"));
     };
     let ebx = information::write(room, payload)?;
     Ok(Entry { rip, eax: LOADER_MAGIC, ebx, ..Entry::default() })
 }
 
-fn malformed(payload: &Payload, what: impl Into<String>) -> BootError {
-    BootError::Malformed { file: payload.kernel.name.clone(), format: "Multiboot image", what: what.into() }
+fn malformed(kernel: &File, what: impl Into<String>) -> BootError {
+    BootError::Malformed { file: kernel.name.clone(), format: "Multiboot image", what: what.into() }
 }
 
 /// Loads what lies around the header as its five addresses say; where to start.
-fn load_by_addresses(room: &mut Room<'_>, payload: &Payload, header: Header) -> Result<u32, BootError> {
-    let image = &payload.kernel.bytes;
+fn load_by_addresses(room: &mut Room<'_>, kernel: &File, header: Header) -> Result<u32, BootError> {
+    let image = &kernel.bytes;
     let field = |number: usize| {
         u32_at(image, header.offset + 12 + 4 * number)
-            .ok_or_else(|| malformed(payload, "it ends within its header"))
+            .ok_or_else(|| malformed(kernel, "it ends within its header"))
     };
     let (own, load, load_end, bss_end) = (field(0)?, field(1)?, field(2)?, field(3)?);
     let wrong = || {
         let what = format!("header {own:#x}, load {load:#x}..{load_end:#x}, bss end {bss_end:#x}");
-        malformed(payload, format!("its addresses do not fit together: {what}"))
+        malformed(kernel, format!("its addresses do not fit together: {what}"))
     };
     let before = usize::try_from(own.checked_sub(load).ok_or_else(wrong)?).map_err(|_| wrong())?;
     let start = header.offset.checked_sub(before).ok_or_else(wrong)?;
@@ -87,9 +92,9 @@ fn load_by_addresses(room: &mut Room<'_>, payload: &Payload, header: Header) -> 
         end => usize::try_from(end.checked_sub(load).ok_or_else(wrong)?).map_err(|_| wrong())?,
     };
     let bytes = start.checked_add(len).and_then(|end| image.get(start..end)).ok_or_else(wrong)?;
-    room.put(&payload.kernel.name, load.into(), bytes)?;
+    room.put(&kernel.name, load.into(), bytes)?;
     let end = u64::from(load) + len as u64;
     let bss_bytes = u64::from(bss_end).saturating_sub(end);
-    room.take(&payload.kernel.name, end, bss_bytes)?;
+    room.take(&kernel.name, end, bss_bytes)?;
     field(4)
 }

@@ -5,7 +5,7 @@
 use super::bytes::{array, put};
 use super::elf::Elf;
 use super::room::Room;
-use super::{BootError, Payload, map};
+use super::{BootError, File, Payload, map};
 use crate::kvm::processor::Entry;
 
 /// The note's owner and kind.
@@ -16,13 +16,13 @@ const MAGIC: u32 = 0x336e_c578;
 /// With a memory map.
 const VERSION: u32 = 1;
 
-/// Loads the image, its module and what it is told.
+/// Loads `kernel`, the image of `payload` unpacked, its module and what it is told.
 ///
 /// # Errors
 /// [`BootError`] in one line; [`BootError::Unknown`] without the note.
-pub fn load(room: &mut Room<'_>, payload: &Payload) -> Result<Entry, BootError> {
-    let elf = Elf::parse(&payload.kernel)?;
-    let unknown = || BootError::Unknown { file: payload.kernel.name.clone() };
+pub fn load(room: &mut Room<'_>, kernel: &File, payload: &Payload) -> Result<Entry, BootError> {
+    let elf = Elf::parse(kernel)?;
+    let unknown = || BootError::Unknown { file: kernel.name.clone() };
     let note = elf.note(OWNER, PHYSICAL_ENTRY).ok_or_else(unknown)?;
     // Four bytes, or eight of which an address below 4 GiB needs four.
     let rip = array(note, 0).map(u32::from_le_bytes).ok_or_else(unknown)?;

@@ -4,6 +4,7 @@
 
 mod device;
 mod guest;
+mod image;
 mod reports;
 mod run;
 mod screen;
@@ -21,11 +22,12 @@ use iommu::stale::watch::Watching;
 use iommu::vtd::Vtd;
 use log::LevelFilter;
 
+use image::Refusal;
 use reports::{Format, Reports, Severity};
 use screen::Screen;
 
-use super::size;
-use crate::boot::{File, Module, Payload};
+use super::{UNUSABLE, size};
+use crate::boot::{Module, Payload};
 use crate::machine::options::{DeviceKind, IommuKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions};
 use crate::sandbox::{self, Sandbox};
 pub(super) use run::run;
@@ -35,7 +37,8 @@ pub(super) use run::run;
 #[command(after_help = status::TABLE)]
 #[command(group(ArgGroup::new("what").args(["kernel", "guest"]).required(true)))]
 pub(super) struct BootArguments {
-    /// The image: Multiboot 1 (ELF of 32 or 64 bits), an ELF file with a PVH note, or a Linux bzImage
+    /// The image: Multiboot 1 (ELF of 32 or 64 bits), an ELF file with a PVH note, or a Linux bzImage; also
+    /// packed by gzip, Zstandard, xz or LZ4
     #[arg(long, value_name = "FILE")]
     kernel: Option<PathBuf>,
     /// Instead of an image, a guest that comes with this program; `afterimage guests` lists them. It brings its own
@@ -89,8 +92,6 @@ pub(super) struct BootArguments {
     log: LevelFilter,
 }
 
-/// Larger files are no images.
-const MOST_FILE_BYTES: u64 = MAX_MEMORY_BYTES;
 /// A year is enough for anybody, and fits every clock.
 const MAX_SECONDS: f64 = 31_536_000.0;
 
@@ -112,15 +113,22 @@ impl BootArguments {
         self.log
     }
 
-    fn payload(&self) -> Result<Payload, String> {
-        let initrd = self.initrd.as_deref().map(read).transpose()?;
-        let modules = self.modules.iter().map(|text| module(text)).collect::<Result<_, _>>()?;
+    fn payload(&self) -> Result<Payload, Refusal> {
+        let wrong = |message| (UNUSABLE, message);
+        let initrd = self.initrd.as_deref().map(|path| image::module(path, self.memory)).transpose()?;
+        let modules = self.modules.iter().map(|text| module(text, self.memory)).collect::<Result<_, _>>()?;
         match (&self.kernel, self.guest) {
-            (Some(kernel), _) => {
-                Ok(Payload { kernel: read(kernel)?, initrd, modules, command_line: self.cmdline.clone() })
+            (Some(kernel), _) => Ok(Payload {
+                kernel: image::kernel(kernel)?,
+                initrd,
+                modules,
+                command_line: self.cmdline.clone(),
+            }),
+            (None, Some(guest)) => {
+                let iommu = self.iommu().map_err(wrong)?;
+                Ok(guest::payload(guest, iommu, initrd, modules, &self.cmdline))
             }
-            (None, Some(guest)) => Ok(guest::payload(guest, self.iommu()?, initrd, modules, &self.cmdline)),
-            (None, None) => Err("nothing to boot; give --kernel or --guest".to_owned()),
+            (None, None) => Err(wrong("nothing to boot; give --kernel or --guest".to_owned())),
         }
     }
 
@@ -180,20 +188,7 @@ impl BootArguments {
     }
 }
 
-fn module(text: &str) -> Result<Module, String> {
+fn module(text: &str, memory_bytes: u64) -> Result<Module, Refusal> {
     let (file, told) = text.split_once(',').unwrap_or((text, ""));
-    Ok(Module { file: read(Path::new(file))?, command_line: told.to_owned() })
-}
-
-fn read(path: &Path) -> Result<File, String> {
-    let cannot = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
-    let about = fs::metadata(path).map_err(cannot)?;
-    if !about.is_file() {
-        return Err(format!("{} is no file; give an image", path.display()));
-    }
-    if about.len() > MOST_FILE_BYTES {
-        return Err(format!("{} has {} bytes, more than any memory", path.display(), about.len()));
-    }
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    Ok(File { name, bytes: fs::read(path).map_err(cannot)? })
+    Ok(Module { file: image::module(Path::new(file), memory_bytes)?, command_line: told.to_owned() })
 }

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use guest_images::layout::MAX_VCPUS;
 
 use super::progress::Progress;
-use super::{UNUSABLE, complain, say};
+use super::{HOST, UNUSABLE, complain, say};
 use crate::demo::guest::CpuKind;
 use crate::demo::options::{DemoOptions, Operation, Trial, trials};
 use crate::demo::report::{json, table, trace};
@@ -109,7 +109,7 @@ fn demonstrate(demonstration: &Demonstration, cpu: CpuKind, as_json: bool) -> Ex
             }
             Err(error) => {
                 complain(format_args!("{} {}: {error}", trial.operation.name(), trial.order.name));
-                return UNUSABLE.into();
+                return if error.is_of_host() { HOST } else { UNUSABLE }.into();
             }
         }
     }

@@ -52,8 +52,11 @@ pub enum GuestError {
     /// No frames for its tables.
     #[error(transparent)]
     OutOfFrames(#[from] mmu::frame::OutOfFrames),
+    /// No room for a TLB.
+    #[error(transparent)]
+    Cache(#[from] mmu::cache::CacheError),
     /// The host has no thread left.
-    #[error("cannot start a thread for a vCPU: {0}")]
+    #[error("cannot start a thread for a vCPU: {error}; {}", crate::remedy::remedy(.0, "end other programs"), error = .0)]
     Thread(#[from] std::io::Error),
 }
 

@@ -46,10 +46,12 @@ enum Moment {
 
 impl<'stage> Operator<'stage> {
     /// The operator of `stage`, who gives turns in `windows`; its choices come from `seed`.
-    #[must_use]
-    pub fn new(stage: &'stage Stage, windows: &'stage Windows, seed: u64) -> Self {
-        let cpu = Cpu::new(OPERATOR, Arc::clone(&stage.space));
-        Self { stage, windows, cpu, random: fastrand::Rng::with_seed(seed) }
+    ///
+    /// # Errors
+    /// [`StageError::Cache`] if the host has no room for its CPU.
+    pub fn new(stage: &'stage Stage, windows: &'stage Windows, seed: u64) -> Result<Self, StageError> {
+        let cpu = Cpu::try_new(OPERATOR, Arc::clone(&stage.space))?;
+        Ok(Self { stage, windows, cpu, random: fastrand::Rng::with_seed(seed) })
     }
 
     /// Shares all pages with a child and breaks COW on each by `break_cow`, while users whose turn it is write.

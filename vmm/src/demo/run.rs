@@ -132,7 +132,7 @@ impl Demonstration {
         recorder: &Recorder,
         begun: Instant,
     ) -> Result<Option<u64>, StageError> {
-        let mut operator = Operator::new(stage, recorder.windows(), self.options.seed);
+        let mut operator = Operator::new(stage, recorder.windows(), self.options.seed)?;
         let mut merged = None;
 
         while !self.has_seen_enough(trial, recorder, begun.elapsed()) {

@@ -12,10 +12,11 @@ use devices::dma_engine::{DmaEngine, Progress, Work};
 use guest_images::layout::{AREA_PAGES, AREA_VA, CONTROL_VA};
 use iommu::pasid::{BadPasid, Pasid};
 use iommu::sva::port::DmaPort;
-use iommu::sva::{BindError, SvaDriver, SvaOptions};
+use iommu::sva::{BindError, SvaDriver, SvaError, SvaOptions};
 use mmu::address::{VirtAddr, VirtRange};
 use mmu::address_space::{AddressSpace, SpaceId, SpaceOptions};
 use mmu::area::{Backing, BadRange, Merging, SharedObject};
+use mmu::cache::CacheError;
 use mmu::cpu::Cpu;
 use mmu::frame::{Frames, OutOfFrames};
 use mmu::memory::MemoryError;
@@ -30,6 +31,7 @@ use super::guest::{CpuKind, Guest, GuestError, GuestParts};
 use super::party::{Party, UserError};
 use super::recorder::Recorder;
 use super::tally::{Counts, Tally};
+use crate::remedy::remedy;
 
 /// Pages under test.
 pub const PAGES: u64 = 4;
@@ -80,6 +82,12 @@ pub enum StageError {
     /// The address space's layout is wrong.
     #[error(transparent)]
     Range(#[from] BadRange),
+    /// No room for a TLB.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The unit or a device has no room.
+    #[error(transparent)]
+    Sva(#[from] SvaError),
     /// The PASID is wrong.
     #[error(transparent)]
     Pasid(#[from] BadPasid),
@@ -98,7 +106,7 @@ pub enum StageError {
         source: UserError,
     },
     /// The host has no thread left.
-    #[error("cannot start a thread: {0}")]
+    #[error("cannot start a thread: {error}; {}", remedy(.0, "end other programs"), error = .0)]
     Thread(#[from] std::io::Error),
     /// A user did not take its turn.
     #[error("{agent} made no progress for 2 s: it did not write page {page} in its turn; {activity}")]
@@ -110,6 +118,35 @@ pub enum StageError {
         /// What it does.
         activity: String,
     },
+}
+
+impl StageError {
+    /// Whether the host lacks memory or threads.
+    #[must_use]
+    pub fn is_of_host(&self) -> bool {
+        match self {
+            Self::Memory(_)
+            | Self::Cache(_)
+            | Self::Sva(SvaError::Cache(_))
+            | Self::Thread(_)
+            | Self::Guest(GuestError::Cache(_) | GuestError::Thread(_)) => true,
+            Self::OutOfFrames(_)
+            | Self::Sva(SvaError::OutOfFrames(_))
+            | Self::Range(_)
+            | Self::Pasid(_)
+            | Self::Bind(_)
+            | Self::Guest(
+                GuestError::System(_)
+                | GuestError::Vm(_)
+                | GuestError::Vcpu(_)
+                | GuestError::Zap(_)
+                | GuestError::User(_)
+                | GuestError::OutOfFrames(_),
+            )
+            | Self::User { .. }
+            | Self::NoProgress { .. } => false,
+        }
+    }
 }
 
 /// One address space and everybody on it.
@@ -182,7 +219,7 @@ impl Stage {
     fn start_cpu(&mut self, number: u16) -> Result<(), StageError> {
         let user = User::of(Agent::Cpu(number));
         let party = self.party(user);
-        let cpu = Cpu::new(number, Arc::clone(&self.space));
+        let cpu = Cpu::try_new(number, Arc::clone(&self.space))?;
         let trouble = self.trouble.clone();
         let builder = thread::Builder::new().name(format!("cpu-{number}"));
         self.cpus.push(builder.spawn(move || run_cpu(cpu, party, user.agent, &trouble))?);

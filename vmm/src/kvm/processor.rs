@@ -16,6 +16,7 @@ use mmu::memory::PhysicalMemory;
 use super::vcpu::{VcpuHandle, signal};
 use super::{System, VcpuId, Vm};
 pub use entry::{CODE_SELECTOR, Count, DATA_SELECTOR, Entry};
+use error::When;
 pub use error::{ProcessorError, Report};
 
 /// An access of the guest that the machine around it is to answer.
@@ -71,6 +72,7 @@ enum Left {
     Interrupted,
     /// KVM has no room or no thread at the moment.
     Refused,
+    TripleFault,
     Unexpected(String),
     Failed(kvm_ioctls::Error),
 }
@@ -115,7 +117,10 @@ impl Processor {
             match left {
                 Left::Served | Left::Interrupted => {}
                 Left::Refused => refusals.rest(self.id),
-                Left::Unexpected(what) => return Err(self.broken(what)),
+                Left::TripleFault => {
+                    return Err(self.broken("shutdown (triple fault)".to_owned(), When::TripleFault));
+                }
+                Left::Unexpected(what) => return Err(self.broken(what, When::Guest)),
                 Left::Failed(source) => return Err(ProcessorError::Run { vcpu: self.id, source }),
             }
         }
@@ -141,11 +146,12 @@ impl Processor {
     /// Where it is, outside the guest, and that it `is` so.
     #[must_use]
     pub fn report(&self, is: String) -> Report {
-        Report::collect(&self.fd, &self.memory, is)
+        Report::collect(&self.fd, &self.memory, is, When::Guest)
     }
 
-    fn broken(&self, what: String) -> ProcessorError {
-        ProcessorError::Guest { vcpu: self.id, report: Box::new(self.report(what)) }
+    fn broken(&self, what: String, when: When) -> ProcessorError {
+        let report = Report::collect(&self.fd, &self.memory, what, when);
+        ProcessorError::Guest { vcpu: self.id, report: Box::new(report) }
     }
 }
 
@@ -182,7 +188,7 @@ impl Left {
             Ok(VcpuExit::MmioWrite(address, bytes)) => Access::Store { address, bytes },
             Ok(VcpuExit::IoapicEoi(vector)) => Access::EndOfInterrupt { vector },
             Ok(VcpuExit::Intr | VcpuExit::IrqWindowOpen) => return Self::Interrupted,
-            Ok(VcpuExit::Shutdown) => return Self::Unexpected("shutdown (triple fault)".to_owned()),
+            Ok(VcpuExit::Shutdown) => return Self::TripleFault,
             Ok(VcpuExit::InternalError) => {
                 return Self::Unexpected("KVM cannot emulate an instruction".to_owned());
             }

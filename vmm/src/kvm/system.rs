@@ -8,16 +8,23 @@ use std::path::Path;
 use kvm_ioctls::{Cap, Kvm};
 use thiserror::Error;
 
+use crate::remedy::remedy;
+
 /// Where KVM is.
 const DEVICE: &str = "/dev/kvm";
 /// The only API version that was ever stable.
 const API_VERSION: i32 = 12;
 
 /// What is needed, by the names of the kernel's documentation.
-const CAPABILITIES: [(Cap, &str); 7] = [
+const CAPABILITIES: [(Cap, &str); 12] = [
     (Cap::UserMemory, "KVM_CAP_USER_MEMORY"),
+    (Cap::SetTssAddr, "KVM_CAP_SET_TSS_ADDR"),
+    (Cap::SetIdentityMapAddr, "KVM_CAP_SET_IDENTITY_MAP_ADDR"),
+    (Cap::ExtCpuid, "KVM_CAP_EXT_CPUID"),
     (Cap::Irqchip, "KVM_CAP_IRQCHIP"),
     (Cap::SplitIrqchip, "KVM_CAP_SPLIT_IRQCHIP"),
+    (Cap::IrqRouting, "KVM_CAP_IRQ_ROUTING"),
+    (Cap::X2ApicApi, "KVM_CAP_X2APIC_API"),
     (Cap::SignalMsi, "KVM_CAP_SIGNAL_MSI"),
     (Cap::MpState, "KVM_CAP_MP_STATE"),
     (Cap::SyncRegs, "KVM_CAP_SYNC_REGS"),
@@ -36,7 +43,7 @@ pub enum SystemError {
     #[error("{DEVICE} may not be opened; join its group (usually: usermod -aG kvm $USER) or run as root")]
     Forbidden,
     /// It could not be opened for another reason.
-    #[error("cannot open {DEVICE}: {source}; see the kernel log for kvm's own words")]
+    #[error("cannot open {DEVICE}: {source}; {}", remedy(source, "see the kernel log for kvm's own words"))]
     Open {
         /// The kernel's answer.
         source: kvm_ioctls::Error,
@@ -72,10 +79,8 @@ impl System {
         if found != API_VERSION {
             return Err(SystemError::Version { found });
         }
-        match CAPABILITIES.iter().find(|(cap, _)| !kvm.check_extension(*cap)) {
-            Some((_, name)) => Err(SystemError::Capability { name }),
-            None => Ok(Self { kvm }),
-        }
+        check(|cap| kvm.check_extension(cap))?;
+        Ok(Self { kvm })
     }
 
     /// Whether this KVM runs guests without hardware virtualization (the `kvm-pvm` module): CPL0 is emulated and
@@ -88,6 +93,14 @@ impl System {
     /// The ioctl interface.
     pub(super) fn kvm(&self) -> &Kvm {
         &self.kvm
+    }
+}
+
+/// Whether this KVM, which `has` some capabilities, has all that are needed.
+fn check(has: impl Fn(Cap) -> bool) -> Result<(), SystemError> {
+    match CAPABILITIES.iter().find(|(cap, _)| !has(*cap)) {
+        Some((_, name)) => Err(SystemError::Capability { name }),
+        None => Ok(()),
     }
 }
 

@@ -19,6 +19,7 @@ use mmu::memory::PhysicalMemory;
 use thiserror::Error;
 
 use super::{System, VcpuId};
+use crate::remedy::remedy;
 
 /// Messages to this address are interrupts (Intel SDM vol. 3, 12.11.1); bits 12 to 19 name the APIC.
 const MSI_ADDRESS: u32 = 0xfee0_0000;
@@ -27,12 +28,23 @@ const MSI_ADDRESS: u32 = 0xfee0_0000;
 const TASK_SEGMENT_ADDRESS: usize = 0xfffb_d000;
 const IDENTITY_MAP_ADDRESS: u64 = 0xfffb_c000;
 
+/// What to do about a KVM that does not say what it lacks.
+const OTHERS: &str = "end other programs that use KVM, or see the kernel log";
+
 /// Why a machine could not be made or could not deliver.
 #[derive(Debug, Error)]
 pub enum VmError {
     /// An ioctl failed.
-    #[error("{operation} failed: {source}; is another program holding KVM's resources?")]
+    #[error("{operation} failed: {source}; {}", remedy(source, OTHERS))]
     Kvm {
+        /// The ioctl's name.
+        operation: &'static str,
+        /// The kernel's answer.
+        source: kvm_ioctls::Error,
+    },
+    /// KVM does not take an interrupt, or what interrupts are to be, as the guest has programmed it.
+    #[error("KVM does not take what the guest asks of interrupts: {operation} failed: {source}")]
+    Refused {
         /// The ioctl's name.
         operation: &'static str,
         /// The kernel's answer.
@@ -137,7 +149,7 @@ impl Vm {
     /// Sends `message` to the local APICs; whether one of them took it.
     ///
     /// # Errors
-    /// [`VmError::Kvm`] if KVM knows no such message.
+    /// [`VmError::Refused`] if KVM knows no such message.
     pub fn send(&self, message: Msi) -> Result<Delivered, VmError> {
         let [a, b, c, d, e, f, g, h] = message.address.to_le_bytes();
         let msi = kvm_msi {
@@ -146,7 +158,7 @@ impl Vm {
             data: message.data,
             ..Default::default()
         };
-        let taken = self.fd.signal_msi(msi).map_err(VmError::of("KVM_SIGNAL_MSI"))?;
+        let taken = self.fd.signal_msi(msi).map_err(VmError::refused("KVM_SIGNAL_MSI"))?;
         Ok(if taken > 0 { Delivered::Taken } else { Delivered::Lost })
     }
 
@@ -160,7 +172,7 @@ impl Vm {
             (0..).zip(messages).filter_map(|(pin, message)| Some(route(pin, (*message)?))).collect();
         let table =
             KvmIrqRouting::from_entries(&entries).map_err(|_| VmError::Routes { count: entries.len() })?;
-        self.fd.set_gsi_routing(&table).map_err(VmError::of("KVM_SET_GSI_ROUTING"))
+        self.fd.set_gsi_routing(&table).map_err(VmError::refused("KVM_SET_GSI_ROUTING"))
     }
 
     /// Makes the vCPU's file.
@@ -225,4 +237,15 @@ impl VmError {
     fn of(operation: &'static str) -> impl Fn(kvm_ioctls::Error) -> Self {
         move |source| Self::Kvm { operation, source }
     }
+
+    /// The same, where the guest chose what is asked for, unless the host has no room.
+    fn refused(operation: &'static str) -> impl Fn(kvm_ioctls::Error) -> Self {
+        move |source| match source.errno() {
+            libc::ENOMEM => Self::Kvm { operation, source },
+            _ => Self::Refused { operation, source },
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

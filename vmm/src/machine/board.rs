@@ -23,6 +23,7 @@ use devices::worker::Hooks;
 use iommu::spec::id::SourceId;
 use iommu::vtd::options::VtdOptions;
 use iommu::vtd::{REGISTER_BYTES, Vtd};
+use mmu::cache::CacheError;
 use mmu::memory::PhysicalMemory;
 use thiserror::Error;
 
@@ -31,8 +32,10 @@ use super::ending::{End, Ending};
 use super::interrupts::Interrupts;
 use super::options::{Answers, DeviceKind, IommuKind, MachineOptions, QueueRuns, UnitOptions};
 use super::remapping::UnitRegisters;
+use super::unanswered::{self, Kind, Unanswered};
 use crate::boot::map;
 use crate::kvm::{Access, Vm};
+use crate::remedy::remedy;
 use crate::sandbox::Role;
 
 /// Why the devices do not fit.
@@ -44,11 +47,14 @@ pub enum BoardError {
     /// Too large.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
+    /// No room for a cache of translations.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     /// No thread for a device.
-    #[error("the host refuses a thread for a DMA engine: {0}; give fewer")]
+    #[error("the host refuses a thread for a DMA engine: {error}; {}", remedy(.0, "give fewer"), error = .0)]
     Thread(std::io::Error),
     /// No thread for the timer.
-    #[error("the host refuses a thread for the timer: {0}; end other programs")]
+    #[error("the host refuses a thread for the timer: {error}; {}", remedy(.0, "end other programs"), error = .0)]
     Timer(std::io::Error),
 }
 
@@ -92,6 +98,7 @@ pub struct Board {
     late: Vec<SourceId>,
     serial: Serial,
     chipset: Chipset,
+    unanswered: Unanswered,
     end: Arc<End>,
 }
 
@@ -108,7 +115,7 @@ impl Board {
     ) -> Result<Self, BoardError> {
         let interrupts = Interrupts::new(Arc::clone(vm));
         let io_apic = IoApic::new(interrupts.clone());
-        let (upstream, unit) = upstream(vm, options.iommu, &interrupts);
+        let (upstream, unit) = upstream(vm, options.iommu, &interrupts)?;
         let wires: Vec<Wire> = (0..io_apic::PINS).map(|pin| Wire::new(io_apic.clone(), Pin(pin))).collect();
         let wire = |pin: Pin| wires[usize::from(pin.0)].clone();
         let mut bus = PciBus::new(
@@ -116,21 +123,24 @@ impl Board {
             (0..PCI_PINS).map(|device| wire(pci_pin(device))).collect(),
             reserved(options),
         );
+        let unit = unit.map(UnitRegisters);
+        admit(&bus, unit.as_ref(), options.iommu)?;
         bus.attach(BridgeFunction::config(), |_| Ok::<_, BusFull>(Arc::new(BridgeFunction)))?;
         let sandbox = options.sandbox;
         let hooks = || Hooks::new(move || sandbox.enter(Role::Engine), end.alarm());
         let mut sources = Vec::new();
         for device in &options.devices {
+            admit(&bus, unit.as_ref(), options.iommu)?;
             sources.push(attach(&mut bus, *device, vm.memory(), &hooks)?);
         }
-        let unit = unit.map(UnitRegisters);
         let late = late(unit.as_ref(), options.iommu, sources);
         bus.place_bars(Window { start: map::HOLE, end: map::HOLE_END })?;
         let bus = Arc::new(bus);
         let bridge = HostBridge::new(Arc::clone(&bus));
         let serial = Serial::new(wire(Pin(serial::PIN)).line(), output);
         let chipset = Chipset::new(&wires, Arc::clone(&end), hooks()).map_err(BoardError::Timer)?;
-        Ok(Self { bus, bridge, io_apic, unit, late, serial, chipset, end })
+        let unanswered = Unanswered::default();
+        Ok(Self { bus, bridge, io_apic, unit, late, serial, chipset, unanswered, end })
     }
 
     /// The serial port, for its input.
@@ -187,7 +197,10 @@ impl Board {
             }
             // No keyboard, and its controller has nothing to give and takes everything; nobody has slept.
             (KEYBOARD_PORT | SLEEP_PORT | SLEEP_STATUS_PORT, _) => 0,
-            _ => return bytes.fill(0xff),
+            _ => {
+                self.tell_unanswered(Kind::In, port.into(), bytes.len());
+                return bytes.fill(0xff);
+            }
         };
         fill(bytes, value);
     }
@@ -211,35 +224,49 @@ impl Board {
             (host_bridge::ADDRESS_PORT..=host_bridge::LAST_PORT, Some(width)) => {
                 self.bridge.write_port(port, width, value);
             }
-            _ => {}
+            (KEYBOARD_PORT | SLEEP_PORT | SLEEP_STATUS_PORT, _) => {}
+            _ => self.tell_unanswered(Kind::Out, port.into(), bytes.len()),
         }
     }
 
     fn load(&self, address: u64, bytes: &mut [u8]) {
-        match Width::of(bytes.len()) {
-            Some(width) => fill(bytes, self.read(address, width)),
-            None => bytes.fill(0xff),
+        match Width::of(bytes.len()).and_then(|width| self.read(address, width)) {
+            Some(value) => fill(bytes, value),
+            None => {
+                self.tell_unanswered(Kind::Load, address, bytes.len());
+                bytes.fill(0xff);
+            }
         }
     }
 
     fn store(&self, address: u64, bytes: &[u8]) {
-        if let Some(width) = Width::of(bytes.len()) {
-            self.write(address, width, value_of(bytes));
+        let written = Width::of(bytes.len()).and_then(|width| self.write(address, width, value_of(bytes)));
+        if written.is_none() {
+            self.tell_unanswered(Kind::Store, address, bytes.len());
         }
     }
 
-    fn read(&self, address: u64, width: Width) -> u64 {
+    /// None if nobody answers.
+    fn read(&self, address: u64, width: Width) -> Option<u64> {
         match self.fixed(address) {
-            Some((registers, offset)) => registers.read(offset, width),
-            None => self.bus.read(address, width).unwrap_or(width.ones()),
+            Some((registers, offset)) => Some(registers.read(offset, width)),
+            None => self.bus.read(address, width),
         }
     }
 
-    fn write(&self, address: u64, width: Width, value: u64) {
+    /// None if nobody takes it.
+    fn write(&self, address: u64, width: Width, value: u64) -> Option<()> {
         match self.fixed(address) {
-            Some((registers, offset)) => registers.write(offset, width, value),
-            None => self.bus.write(address, width, value).unwrap_or_default(),
+            Some((registers, offset)) => {
+                registers.write(offset, width, value);
+                Some(())
+            }
+            None => self.bus.write(address, width, value),
         }
+    }
+
+    fn tell_unanswered(&self, kind: Kind, address: u64, len_bytes: usize) {
+        self.unanswered.tell(unanswered::Access { kind, address, len_bytes });
     }
 
     /// The registers that no BAR moves, which go before any BAR.
@@ -259,18 +286,27 @@ impl Board {
 }
 
 /// What is upstream of the devices, and the unit if it is one.
-fn upstream(vm: &Vm, kind: IommuKind, interrupts: &Arc<Interrupts>) -> (Arc<dyn Upstream>, Option<Arc<Vtd>>) {
+/// The way of devices to memory, and what stands in it.
+type Way = (Arc<dyn Upstream>, Option<Arc<Vtd>>);
+
+fn upstream(vm: &Vm, kind: IommuKind, interrupts: &Arc<Interrupts>) -> Result<Way, CacheError> {
     let memory = Arc::clone(vm.memory());
-    match kind {
+    Ok(match kind {
         IommuKind::None => (Arc::new(Direct::new(memory, interrupts.sink())), None),
         IommuKind::Vtd(options) => {
             let vtd = VtdOptions { answer_time_out: options.answer_time_out(), ..options.vtd };
-            let unit = Vtd::new(memory, vtd, interrupts.clone());
+            let unit = Vtd::try_new(memory, vtd, interrupts.clone())?;
             turn_knobs(&unit, &options);
             interrupts.remap_by(Arc::clone(&unit));
             (Arc::new(Remapped::new(Arc::clone(&unit), options.device_tlb_entries)), Some(unit))
         }
-    }
+    })
+}
+
+/// Makes the TLB of the function that comes next, before it asks for its way to memory: that asks the host for nothing.
+fn admit(bus: &PciBus, unit: Option<&UnitRegisters>, kind: IommuKind) -> Result<(), BoardError> {
+    let (Some(unit), IommuKind::Vtd(options)) = (unit, kind) else { return Ok(()) };
+    Ok(unit.0.admit(bus.next_source()?, options.device_tlb_entries)?)
 }
 
 fn turn_knobs(unit: &Vtd, options: &UnitOptions) {

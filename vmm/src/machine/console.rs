@@ -63,7 +63,10 @@ impl Console {
         let begun = Instant::now();
         let seat = Seat::take();
         let watcher = Watcher::new(&seat, board, end);
-        let other = |error: event_manager::Error| io::Error::other(format!("{error:?}"));
+        let other = |error: event_manager::Error| match error {
+            event_manager::Error::EventFd(error) | event_manager::Error::Epoll(error) => error.into(),
+            other => io::Error::other(format!("{other:?}")),
+        };
         let mut events = EventManager::new().map_err(other)?;
         let id = events.add_subscriber(watcher);
         while !end.is_over() {

@@ -347,3 +347,58 @@ fn wrong_usage_says_what_was_given_and_what_is_accepted() {
         assert!(message.contains(expected), "{arguments:?}: {message}");
     }
 }
+
+/// A flat image with a header in front, whose addresses say where it goes.
+fn flat(code: &[u8]) -> Vec<u8> {
+    let (magic, flags, address) = (0x1bad_b002_u32, 1_u32 << 16, 0x10_0000_u32);
+    let sum = 0_u32.wrapping_sub(magic).wrapping_sub(flags);
+    let header = [magic, flags, sum, address, address, 0, 0, address + 32];
+    header.iter().flat_map(|word| word.to_le_bytes()).chain(code.iter().copied()).collect()
+}
+
+#[test]
+fn accesses_that_nobody_answers_are_told_once_to_whoever_asks() {
+    if !has_kvm() {
+        return;
+    }
+    // mov dx, 0x2e8; in al, dx; in al, dx; out dx, ax; mov eax, [0xd0000000]; mov [0xd0000000], ax; xor eax, eax;
+    // out 0xf4, al; hlt
+    let code = [
+        0x66, 0xba, 0xe8, 0x02, 0xec, 0xec, 0x66, 0xef, 0xa1, 0, 0, 0, 0xd0, 0x66, 0xa3, 0, 0, 0, 0xd0, 0x31,
+        0xc0, 0xe6, 0xf4, 0xf4,
+    ];
+    let image = file("unanswered", &flat(&code));
+    let output = boot(&image, &["--log", "info"]);
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), PASSED, "{told}");
+    for line in [
+        "in of 1 byte from port 0x2e8",
+        "out of 2 bytes to port 0x2e8",
+        "load of 4 bytes from 0xd0000000",
+        "store of 2 bytes to 0xd0000000",
+    ] {
+        assert_eq!(told.matches(&format!("nobody answers: {line}\n")).count(), 1, "{line}: {told}");
+    }
+    assert_eq!(text(&boot(&image, &[]).stderr).matches("nobody answers").count(), 0);
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(bytes).expect("a vector takes everything");
+    packed.finish().expect("a vector takes everything")
+}
+
+#[test]
+fn an_image_that_is_packed_is_unpacked_unless_that_is_more_than_memory() {
+    if !has_kvm() {
+        return;
+    }
+    let image = file("hello.gz", &gzip(&BareImage::Hello.elf(ElfWidth::Bits32)));
+    let output = boot(&image, &[]);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (PASSED, "hello\n"));
+    let bomb = file("bomb.gz", &gzip(&vec![0; (2 << 20) + 1]));
+    let output = boot(&bomb, &["--memory", "2M"]);
+    let told = text(&output.stderr);
+    assert_eq!((output.status.code(), told.lines().count()), (Some(2), 1), "{told}");
+    assert!(told.contains("bomb.gz, unpacked, has more than the 2097152 bytes of memory"), "{told}");
+}

@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -110,22 +110,63 @@ fn a_reader_that_goes_away_ends_the_run_with_141() {
 #[test]
 fn a_disk_that_is_full_ends_every_command_with_7() {
     let full = || File::options().write(true).open("/dev/full").expect("Linux has it");
-    let mut commands =
-        vec![vec!["zoo"], vec!["steps"], vec!["guests"], vec!["check", "--json", "../tests/scenarios/cow"]];
-    if has_kvm() {
-        commands.push(vec!["boot", "--guest", "hello"]);
-    }
-    for arguments in commands {
-        let output = Command::new(env!("CARGO_BIN_EXE_afterimage"))
-            .args(&arguments)
-            .stdin(Stdio::null())
-            .stdout(full())
-            .output()
-            .expect("the command was built");
+    for arguments in that_say_something() {
+        let output = afterimage_into(&arguments, full().into());
         let told = text(&output.stderr);
         assert_eq!(output.status.code(), Some(7), "{arguments:?}: {told}");
         assert!(told.contains("standard output cannot be written"), "{arguments:?}: {told}");
     }
+}
+
+#[test]
+fn a_reader_that_is_gone_ends_every_command_with_141() {
+    for arguments in that_say_something() {
+        let (reader, writer) = std::io::pipe().expect("there are descriptors");
+        drop(reader);
+        let output = afterimage_into(&arguments, writer.into());
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(141), "{arguments:?}: {told}");
+        assert!(!told.contains("panicked"), "{arguments:?}: {told}");
+    }
+}
+
+fn afterimage_into(arguments: &[&str], stdout: Stdio) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_afterimage"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        .output()
+        .expect("the command was built")
+}
+
+/// Commands of every kind, with as little to do as there can be.
+fn that_say_something() -> Vec<Vec<&'static str>> {
+    let scenario = "../tests/scenarios/cow";
+    let broken = "../tests/scenarios/litmus/store-buffers.scn";
+    let minimize = ["minimize", "../tests/scenarios/zap/madv-dontneed.scn", "--agent", "T0"];
+    let demo = ["demo", "--cpu", "software", "--operation", "cow", "--order", "no-flush", "--seconds", "0.1"];
+    let mut commands = vec![
+        vec!["--help"],
+        vec!["--version"],
+        vec!["boot", "--help"],
+        vec!["help", "check"],
+        vec!["boot", "--guest", "hello", "--iommu", "help"],
+        vec!["zoo"],
+        vec!["zoo", "--json"],
+        vec!["steps"],
+        vec!["guests"],
+        vec!["check", scenario],
+        vec!["check", "--json", scenario],
+        vec!["replay", broken],
+        minimize.to_vec(),
+        [&minimize[..], &["--json"]].concat(),
+        demo.to_vec(),
+        [&demo[..], &["--json"]].concat(),
+    ];
+    if has_kvm() {
+        commands.push(vec!["boot", "--guest", "hello"]);
+    }
+    commands
 }
 
 #[test]
@@ -238,4 +279,41 @@ fn a_file_that_may_grow_no_more_ends_the_run_with_7() {
     let told = text(&output.stderr);
     assert_eq!(output.status.code(), Some(7), "{told}");
     assert!(told.contains("standard output cannot be written: file too large"), "{told}");
+}
+
+/// The command below a limit of its shell's: status, and what it said on standard error.
+fn limited(limit: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new("bash")
+        .args(["-c", &format!("ulimit {limit}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_afterimage")])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("there is bash");
+    (output.status.code(), text(&output.stderr))
+}
+
+#[test]
+fn a_host_that_has_too_little_is_one_line_with_what_to_do_and_status_7() {
+    if !has_kvm() {
+        return;
+    }
+    let hello = ["boot", "--guest", "hello"];
+    let wide = ["boot", "--guest", "hello", "--memory", "2M", "--iommu", "vtd,device-tlb=1048576"];
+    let devices = ["--device", "edu"].repeat(25);
+    let demo = ["demo", "--cpu", "software", "--operation", "cow", "--seconds", "0.1"];
+    for (limit, arguments, what) in [
+        ("-v 100000", &hello[..], "physical memory: Cannot allocate memory (os error 12); ask for less"),
+        ("-v 400000", &[&wide[..], &devices].concat(), "for a translation cache: Cannot allocate memory"),
+        ("-f 1000", &hello, "physical memory: File too large (os error 27); ask for less"),
+        ("-f 1000", &demo, "physical memory: File too large (os error 27); ask for less"),
+    ] {
+        let (status, told) = limited(limit, arguments);
+        assert_eq!((status, told.lines().count()), (Some(7), 1), "{limit}: {told}");
+        assert!(told.contains(what), "{limit}: {told}");
+    }
+    for descriptors in 4..20 {
+        let (status, told) = limited(&format!("-n {descriptors}"), &hello);
+        assert!(matches!(status, Some(0 | 7)), "{descriptors}: {status:?} {told}");
+        assert_eq!(told.contains("raise `ulimit -n`"), status == Some(7), "{descriptors}: {told}");
+    }
 }

@@ -117,3 +117,16 @@ fn the_interrupt_line_register_names_the_wire() {
     assert_eq!(line, 0x0110);
     assert_eq!(command::MEMORY, 2);
 }
+
+#[test]
+fn the_next_function_is_put_where_the_bus_says_and_nowhere_when_it_is_full() {
+    let mut bus = bus(0);
+    for device in 0..32 {
+        let next = bus.next_source().unwrap();
+        assert_eq!(next, SourceId::new(0, device, 0));
+        let identity = Identity { vendor: 1, device: 2, class: [0; 3], revision: 0 };
+        let function = |_: Arc<Endpoint>| Ok::<_, BusFull>(Arc::new(Numbered(0)));
+        assert_eq!(bus.attach(ConfigSpace::new(identity), function).unwrap(), next);
+    }
+    assert!(bus.next_source().is_err());
+}

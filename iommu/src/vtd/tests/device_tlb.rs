@@ -12,8 +12,9 @@ use super::driver::{DOMAIN, Driver, FIRST_STAGE, PAGE, SECOND_STAGE, SOURCE, loa
 use crate::spec::fault::FaultReason;
 use crate::spec::id::SourceId;
 use crate::stale::watch::{Judging, StaleOptions, Watching};
+use crate::vtd::Vtd;
 use crate::vtd::knobs::Fault;
-use crate::vtd::options::VtdOptions;
+use crate::vtd::options::{CacheSizes, VtdOptions};
 use crate::vtd::port::{Ats, Port, Request};
 
 /// A device that has read a page through its TLB, and the page's table. The page has been mapped anew since.
@@ -290,4 +291,16 @@ fn what_a_device_keeps_itself_goes_before_a_route_that_lets_pass() {
     for _ in 0..3 {
         assert_eq!(load_at(&mut port, Some(pasid(5)), PAGE), Ok(8), "nobody told the device");
     }
+}
+
+#[test]
+fn who_admits_a_device_hears_of_a_host_without_room_and_decides_the_size_of_its_tlb() {
+    let driver = Driver::legacy();
+    assert!(driver.unit.admit(SOURCE, usize::MAX / 4).is_err());
+    assert!(driver.unit.admit(SOURCE, 3).is_ok());
+    assert!(driver.unit.admit(SOURCE, usize::MAX / 4).is_ok(), "it has one");
+    let _port = driver.unit.port(SOURCE, usize::MAX / 4);
+    let caches = CacheSizes { iotlb: usize::MAX / 4, ..CacheSizes::default() };
+    let options = VtdOptions { caches, ..VtdOptions::default() };
+    assert!(Vtd::try_new(driver.memory, options, driver.interrupts).is_err());
 }

@@ -26,7 +26,7 @@ fn a_zap_waits_for_the_access_of_a_vcpu() {
     let slots = hardware.slots(window).unwrap();
     let shadow = ShadowMmu::new(&space, Arc::clone(&hardware) as _, window, slots, Retry::BySequence);
     space.notifiers().subscribe(Arc::clone(&shadow) as Arc<dyn MmuNotifier>);
-    let mut vcpu = hardware.vcpu(0, Arc::clone(&shadow), Arc::new(Unobserved));
+    let mut vcpu = hardware.vcpu(0, Arc::clone(&shadow), Arc::new(Unobserved)).unwrap();
     while vcpu.load(PAGE).unwrap().is_none() {}
 
     let context = Context { tag: GUEST, root: hardware.table.root() };

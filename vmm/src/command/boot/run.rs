@@ -24,6 +24,7 @@ use crate::machine::board::BoardError;
 use crate::machine::console::{Console, Round, Signals};
 use crate::machine::ending::Ending;
 use crate::machine::{Machine, MachineError, Run};
+use crate::remedy::remedy;
 use crate::sandbox::Sandbox;
 use crate::spool::Patience;
 
@@ -67,7 +68,10 @@ pub(in crate::command) fn run(arguments: &BootArguments) -> ExitCode {
 
 /// What a run needs before there is a machine. Of descriptors that were there before, the reports' alone is kept.
 fn prepare(arguments: &BootArguments) -> Result<(Arc<Screen>, Signals, Sandbox), (u8, String)> {
-    let host = |error: io::Error| (status::HOST, format!("the host refuses a thread or a signal: {error}"));
+    let host = |error: io::Error| {
+        let remedy = remedy(&error, "see the kernel log");
+        (status::HOST, format!("the host refuses a thread or a signal: {error}; {remedy}"))
+    };
     let file = arguments.report_file().map_err(|message| (UNUSABLE, message))?;
     let kept = file.as_ref().map(|(_, file)| file.as_raw_fd());
     let sandbox =
@@ -135,19 +139,20 @@ fn carry_out(
 fn build(arguments: &BootArguments, screen: &Screen, sandbox: Sandbox) -> Result<Machine, (u8, String)> {
     let wrong = |message| (UNUSABLE, message);
     let options = arguments.options(sandbox).map_err(wrong)?;
-    let payload = arguments.payload().map_err(wrong)?;
+    let payload = arguments.payload()?;
     Machine::new(&options, &payload, screen.guest_side())
         .map_err(|error| (of_error(&error), error.to_string()))
 }
 
 /// Whether the arguments are wrong, or the host.
-const fn of_error(error: &MachineError) -> u8 {
+fn of_error(error: &MachineError) -> u8 {
     match error {
+        MachineError::Boot(error) if error.is_of_host() => status::HOST,
         MachineError::Boot(_) | MachineError::Board(BoardError::Full(_) | BoardError::NoRoom(_)) => UNUSABLE,
         MachineError::System(_)
         | MachineError::Memory(_)
         | MachineError::Vm(_)
-        | MachineError::Board(BoardError::Thread(_) | BoardError::Timer(_))
+        | MachineError::Board(BoardError::Cache(_) | BoardError::Thread(_) | BoardError::Timer(_))
         | MachineError::Processor(_)
         | MachineError::Sandbox(_)
         | MachineError::Host { .. } => status::HOST,

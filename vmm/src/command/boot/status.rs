@@ -80,6 +80,7 @@ fn own(ending: &Ending, code: ExitCode) -> (u8, Option<String>) {
         Ending::PoweredOff | Ending::Left => (0, None),
         Ending::StaleUse => (STALE_USE, Some("the guest ends with its first stale use".to_owned())),
         Ending::TimedOut => (TIMED_OUT, Some("the guest's time is over".to_owned())),
+        Ending::Broken(error) if error.is_of_host() => (HOST, Some(error.to_string())),
         Ending::Broken(error) => (BROKE_DOWN, Some(error.to_string())),
         Ending::Signal(signal) => (signalled(*signal), Some(format!("signal {signal} ends the guest"))),
         Ending::Unheard { file, reason: ErrorKind::BrokenPipe } => {

@@ -62,7 +62,7 @@ impl SoftwareGuest {
 
     fn start_vcpu(&mut self, number: u16, shadow: &Arc<ShadowMmu>) -> Result<(), GuestError> {
         let observer = Arc::clone(&self.parts.observer);
-        let vcpu = self.hardware.vcpu(number, Arc::clone(shadow), Arc::clone(&observer));
+        let vcpu = self.hardware.vcpu(number, Arc::clone(shadow), Arc::clone(&observer))?;
         let user = User::of(Agent::Vcpu(number));
         let tally = Arc::clone(&self.tallies[usize::from(number)]);
         let party = Party::new(user, self.parts.pages, tally, observer);

@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::kvm::registers::Registers;
 use crate::kvm::{VcpuId, VmError};
+use crate::remedy::remedy;
 
 /// Bytes shown at RIP, fewer at the end of a page.
 const CODE_BYTES: u64 = 16;
@@ -27,7 +28,10 @@ pub enum ProcessorError {
         source: VmError,
     },
     /// Its first state was refused.
-    #[error("{vcpu}: {operation} failed: {source}; this KVM does not take a guest in protected mode")]
+    #[error(
+        "{vcpu}: {operation} failed: {source}; {}",
+        remedy(source, "this KVM does not take a guest in protected mode")
+    )]
     Setup {
         /// Which one.
         vcpu: VcpuId,
@@ -37,7 +41,7 @@ pub enum ProcessorError {
         source: kvm_ioctls::Error,
     },
     /// KVM_RUN failed.
-    #[error("{vcpu}: KVM_RUN failed: {source}; see the kernel log for kvm's own words")]
+    #[error("{vcpu}: KVM_RUN failed: {source}; {}", remedy(source, "see the kernel log for kvm's own words"))]
     Run {
         /// Which one.
         vcpu: VcpuId,
@@ -55,6 +59,16 @@ pub enum ProcessorError {
 }
 
 impl ProcessorError {
+    /// Whether the host is to blame, and not what the guest does.
+    #[must_use]
+    pub fn is_of_host(&self) -> bool {
+        match self {
+            Self::Create { .. } | Self::Setup { .. } => true,
+            Self::Run { source, .. } => source.errno() == libc::ENOMEM,
+            Self::Guest { .. } => false,
+        }
+    }
+
     pub(super) fn setup(vcpu: VcpuId, operation: &'static str, source: kvm_ioctls::Error) -> Self {
         Self::Setup { vcpu, operation, source }
     }
@@ -66,17 +80,40 @@ pub struct Report {
     exit: String,
     registers: Option<Registers>,
     code: Option<Vec<u8>>,
+    when: When,
 }
 
+/// What the registers of a report are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum When {
+    /// The guest's own.
+    Guest,
+    /// Those after a triple fault, as far as KVM leaves them alone.
+    TripleFault,
+}
+
+/// Where a processor is after a reset (Intel SDM vol. 3, table 10-1).
+const RESET_RIP: u64 = 0xfff0;
+const RESET_CODE_BASE: u64 = 0xffff_0000;
+
 impl Report {
-    pub(super) fn collect(fd: &VcpuFd, memory: &PhysicalMemory, exit: String) -> Self {
+    pub(super) fn collect(fd: &VcpuFd, memory: &PhysicalMemory, exit: String, when: When) -> Self {
         let registers = Registers::of(fd).ok();
         let code = registers.and_then(|registers| {
             let linear = registers.special.cs.base.wrapping_add(registers.general.rip);
             let translated = fd.translate_gva(linear).ok().filter(|translated| translated.valid != 0)?;
             code_at(memory, PhysAddr(translated.physical_address))
         });
-        Self { exit, registers, code }
+        Self { exit, registers, code, when }
+    }
+
+    /// Whether KVM has put the processor into its first state before it told of the triple fault, as it does on AMD
+    /// (arch/x86/kvm/svm/svm.c, shutdown_interception()).
+    fn is_after_reset(&self) -> bool {
+        let at_reset = |registers: &Registers| {
+            registers.general.rip == RESET_RIP && registers.special.cs.base == RESET_CODE_BASE
+        };
+        self.when == When::TripleFault && self.registers.as_ref().is_some_and(at_reset)
     }
 }
 
@@ -91,6 +128,10 @@ fn code_at(memory: &PhysicalMemory, at: PhysAddr) -> Option<Vec<u8>> {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.registers {
+            Some(registers) if self.is_after_reset() => {
+                let where_is_gone = "KVM has reset the processor: these are its registers after that, and where the guest was is not known";
+                return write!(f, "{}; {where_is_gone}\n{registers}  code at rip: not known", self.exit);
+            }
             Some(registers) => writeln!(f, "{} at rip {:#x}\n{registers}", self.exit, registers.general.rip)?,
             None => writeln!(f, "{}\n  registers: KVM gives none", self.exit)?,
         }
@@ -100,3 +141,6 @@ impl fmt::Display for Report {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,3 +29,26 @@ fn a_missing_capability_is_named() {
         "/dev/kvm lacks KVM_CAP_SIGNAL_MSI; use a newer kernel or another KVM module"
     );
 }
+
+/// Every `enable_cap` and every ioctl of this module that not all kernels have.
+#[test]
+fn a_kvm_without_a_capability_that_is_used_is_refused() {
+    for missing in [
+        Cap::UserMemory,
+        Cap::SetTssAddr,
+        Cap::SetIdentityMapAddr,
+        Cap::ExtCpuid,
+        Cap::Irqchip,
+        Cap::SplitIrqchip,
+        Cap::IrqRouting,
+        Cap::X2ApicApi,
+        Cap::SignalMsi,
+        Cap::MpState,
+        Cap::SyncRegs,
+        Cap::ImmediateExit,
+    ] {
+        let checked = check(|cap| cap as u32 != missing as u32);
+        assert!(matches!(checked, Err(SystemError::Capability { .. })), "{missing:?}: {checked:?}");
+    }
+    assert!(check(|_| true).is_ok());
+}

@@ -12,6 +12,7 @@ use thiserror::Error;
 use super::Vcpu;
 use crate::kvm::registers::Registers;
 use crate::kvm::{VcpuId, VmError};
+use crate::remedy::remedy;
 
 /// Bytes shown at RIP; none of them crosses a page in the images.
 const CODE_BYTES: usize = 16;
@@ -28,7 +29,10 @@ pub enum VcpuError {
         source: VmError,
     },
     /// Its first state was refused.
-    #[error("{vcpu}: {operation} failed: {source}; this KVM does not take a long-mode guest at CPL3")]
+    #[error(
+        "{vcpu}: {operation} failed: {source}; {}",
+        remedy(source, "this KVM does not take a long-mode guest at CPL3")
+    )]
     Setup {
         /// Which one.
         vcpu: VcpuId,

@@ -42,7 +42,7 @@ fn a_thread_whose_filter_is_refused_ends_the_program() {
     };
     let Some(output) = alone(test, "full", act) else { return };
     let told = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert_eq!(output.status.code(), Some(7), "{told}");
     let (begins, ends) = ("afterimage: the kernel filters no system calls of processors", "--sandbox off\n");
     assert!(told.starts_with(begins) && told.ends_with(ends) && told.lines().count() == 1, "{told}");
 }

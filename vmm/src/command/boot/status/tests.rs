@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 
 use super::{ExitCode, of};
+use crate::kvm::{ProcessorError, VcpuId};
 use crate::machine::ending::Ending;
 
 fn status(ending: &Ending, stale: u64, code: ExitCode) -> u8 {
@@ -11,6 +12,9 @@ fn status(ending: &Ending, stale: u64, code: ExitCode) -> u8 {
 
 #[test]
 fn each_ending_has_its_status_and_a_stale_use_goes_before_what_the_guest_says() {
+    let failed = |errno| {
+        Ending::Broken(ProcessorError::Run { vcpu: VcpuId::FIRST, source: kvm_ioctls::Error::new(errno) })
+    };
     let unheard = |reason| Ending::Unheard { file: "a file".to_owned(), reason };
     for (ending, without, with) in [
         (Ending::Exit(0), 0, 4),
@@ -23,6 +27,8 @@ fn each_ending_has_its_status_and_a_stale_use_goes_before_what_the_guest_says() 
         (Ending::Left, 0, 4),
         (Ending::StaleUse, 4, 4),
         (Ending::TimedOut, 124, 4),
+        (failed(libc::EINVAL), 3, 4),
+        (failed(libc::ENOMEM), 7, 4),
         (Ending::Signal(libc::SIGTERM), 143, 143),
         (Ending::Signal(libc::SIGQUIT), 131, 131),
         (unheard(ErrorKind::BrokenPipe), 141, 141),
