@@ -125,12 +125,14 @@ const CONSOLE: &[Call] = &[
     Call::of(libc::SYS_timerfd_create),
     Call::of(libc::SYS_timerfd_settime),
     Call::of(libc::SYS_signalfd4),
-    // Standard input, and the terminal's modes.
+    // Standard input, whether the terminal is ours, and its modes.
     Call::of(libc::SYS_read),
     Call::of(libc::SYS_readv),
     Call::fcntl(libc::F_DUPFD_CLOEXEC),
     Call::fcntl(libc::F_GETFL),
     Call::fcntl(libc::F_SETFL),
+    Call::of(libc::SYS_getpgrp),
+    Call::ioctl(request::TIOCGPGRP),
     Call::ioctl(request::TCGETS),
     Call::ioctl(request::TCGETS2),
     Call::ioctl(request::TCSETS),

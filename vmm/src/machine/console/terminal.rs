@@ -4,10 +4,10 @@
 //! when it is gone, the terminal is as it was found. What is written to it is treated as before. A program in the
 //! background leaves the terminal to others.
 
-use std::io::stdin;
+use std::io::{IsTerminal, stdin};
 
 use rustix::process::getpgrp;
-use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetpgrp, tcsetattr};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 
 /// See the module.
 pub(super) struct RawTerminal {
@@ -18,7 +18,7 @@ impl RawTerminal {
     /// None if there is no terminal, or if it is somebody else's.
     pub(super) fn enter() -> Option<Self> {
         let input = stdin();
-        if !isatty(&input) || tcgetpgrp(&input).ok() != Some(getpgrp()) {
+        if !input.is_terminal() || tcgetpgrp(&input).ok() != Some(getpgrp()) {
             return None;
         }
         let found = tcgetattr(&input).ok()?;

@@ -32,3 +32,5 @@ pub(in crate::sandbox) const TCSETSW: u32 = word(libc::TCSETSW);
 pub(in crate::sandbox) const TCSETSF: u32 = word(libc::TCSETSF);
 pub(in crate::sandbox) const TCGETS2: u32 = word(libc::TCGETS2);
 pub(in crate::sandbox) const TCSETS2: u32 = word(libc::TCSETS2);
+/// Whose terminal it is.
+pub(in crate::sandbox) const TIOCGPGRP: u32 = word(libc::TIOCGPGRP);
