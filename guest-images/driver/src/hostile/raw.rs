@@ -6,6 +6,7 @@
 
 use core::arch::asm;
 
+#[cfg(guest)]
 use super::random::REACHED_END;
 use crate::memory::LARGE_BYTES;
 
@@ -13,7 +14,9 @@ use crate::memory::LARGE_BYTES;
 const FIRST_REACHED: u64 = 0xd000_0000 / LARGE_BYTES;
 const REACHED: u64 = 64;
 /// Of an entry: where a large page begins, and the bits that `start.rs` sets.
+#[cfg(guest)]
 const ADDRESS: u64 = (REACHED_END - 1) & !(LARGE_BYTES - 1);
+#[cfg(guest)]
 const LARGE: u64 = 0xe7;
 
 macro_rules! access {
@@ -123,8 +126,8 @@ pub(super) fn reach(number: u64, address: u64) -> u64 {
 
 /// As on a guest, but nothing is mapped.
 #[cfg(not(guest))]
-pub(super) const fn reach(number: u64, address: u64) -> u64 {
-    (FIRST_REACHED + number % REACHED) * LARGE_BYTES | address & ADDRESS & LARGE
+pub(super) const fn reach(number: u64, _: u64) -> u64 {
+    (FIRST_REACHED + number % REACHED) * LARGE_BYTES
 }
 
 /// Goes on there.

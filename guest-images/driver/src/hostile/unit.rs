@@ -84,7 +84,7 @@ fn begin_queue(guest: &mut Hostile, queue: u64) {
     store32(BASE + GCMD, 0);
     store32(BASE + FSTS, 0x7f);
     store64(BASE + IQT, 0);
-    store64(BASE + IQA, base | guest.random.below(SIZE + 1) | guest.random.below(2) * WIDE);
+    store64(BASE + IQA, base | guest.random.below(SIZE + 1) | guest.random.pick(&[0, WIDE]));
     store32(BASE + GCMD, QUEUE);
     for _ in 0..16 {
         store64(BASE + IQT, guest.random.below(0x10_0000) / 32 * 32);
@@ -111,6 +111,9 @@ pub(super) fn requests(guest: &mut Hostile) {
 
 /// Root, context, PASID and page tables that are each other, and that lie in devices.
 pub(super) fn tables(guest: &mut Hostile) {
+    if guest.random.rarely(2) {
+        return one_table(guest);
+    }
     let tables = [guest.random.page(), guest.random.page(), guest.random.table()];
     for table in &tables[..2] {
         for word in (*table..table + FRAME_BYTES).step_by(8) {
@@ -119,13 +122,31 @@ pub(super) fn tables(guest: &mut Hostile) {
             store64(word, next | if guest.random.rarely(2) { PRESENT } else { bits });
         }
     }
-    let root = guest.random.pick(&tables);
-    store64(BASE + RTADDR, root | guest.random.below(2) * SCALABLE);
+    let root = guest.random.pick(&tables) | guest.random.pick(&[0, SCALABLE]);
+    translate(guest, root);
+    super::engine::ring(guest);
+}
+
+/// A frame that is all tables of legacy mode at once, the page that they lead to, and the ring in it.
+fn one_table(guest: &mut Hostile) {
+    let frame = guest.random.page();
+    for word in (frame..frame + FRAME_BYTES).step_by(16) {
+        store64(word, frame | 1);
+        // Four levels, and a domain; of the root entry nothing.
+        store64(word + 8, if word == frame { 0 } else { 0x1_0002 });
+    }
+    translate(guest, frame);
+    for function in guest.engines.into_iter().flatten() {
+        super::engine::run(guest, function.bar(), 0);
+    }
+}
+
+fn translate(guest: &mut Hostile, root: u64) {
+    store64(BASE + RTADDR, root);
     store32(BASE + GCMD, ROOT_TABLE);
     store64(BASE + CCMD, 1 << 63 | guest.random.next() >> 1);
     store64(BASE + IOTLB, 1 << 63 | guest.random.next() >> 1);
     store32(BASE + GCMD, TRANSLATION);
-    super::engine::ring(guest);
 }
 
 /// Interrupt entries of garbage, in tables anywhere.
