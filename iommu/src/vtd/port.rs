@@ -410,7 +410,7 @@ impl Wiring {
             }
             let spectator = self.spectator.as_ref().map(|spectator| (spectator, Instant::now()));
             let walked = walk.finish(request);
-            let looked_for = walk.walked(request, walked);
+            let looked_for = self.vigil.as_ref().and_then(|_| walk.walked(request, walked));
             if let (Ok(found), Some((spectator, began))) = (&walked, spectator) {
                 spectator.saw(began, request.address, *found);
             }

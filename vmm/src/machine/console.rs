@@ -21,7 +21,7 @@ use super::ending::{End, Ending};
 use input::{Input, Waiting};
 use keys::{Key, Keys};
 pub use signals::Signals;
-use terminal::RawTerminal;
+use terminal::Seat;
 
 /// How often kept input is offered again.
 const RETRY: Duration = Duration::from_millis(10);
@@ -61,8 +61,8 @@ impl Console {
     /// Passes input to the board, and makes rounds, until the end has come.
     pub(super) fn watch(self, board: &Board, end: &End, round: &mut Round<'_>) -> io::Result<()> {
         let begun = Instant::now();
-        let terminal = RawTerminal::enter();
-        let watcher = Watcher::new(terminal.is_some(), board, end);
+        let seat = Seat::take();
+        let watcher = Watcher::new(&seat, board, end);
         let other = |error: event_manager::Error| io::Error::other(format!("{error:?}"));
         let mut events = EventManager::new().map_err(other)?;
         let id = events.add_subscriber(watcher);
@@ -102,14 +102,18 @@ fn milliseconds(wait: Option<Duration>) -> i32 {
 }
 
 impl<'machine> Watcher<'machine> {
-    fn new(is_terminal: bool, board: &'machine Board, end: &'machine End) -> Self {
-        let notes = if is_terminal { vec![keys::HINT.to_owned()] } else { Vec::new() };
+    fn new(seat: &Seat, board: &'machine Board, end: &'machine End) -> Self {
+        let (input, note) = match seat {
+            Seat::Plain => (Input::open(), None),
+            Seat::Raw { .. } => (Input::open(), Some(keys::HINT)),
+            Seat::Elsewhere => (Input::none(), Some(keys::ELSEWHERE)),
+        };
         Self {
-            input: Input::open(),
-            keys: Keys::new(is_terminal),
+            input,
+            keys: Keys::new(matches!(seat, Seat::Raw { .. })),
             kept: Vec::new(),
             is_watched: false,
-            notes,
+            notes: note.into_iter().map(str::to_owned).collect(),
             board,
             end,
         }

@@ -212,3 +212,30 @@ fn a_file_of_reports_has_objects_and_nothing_else() {
         assert_eq!(output.status.code(), Some(2), "{wrong}");
     }
 }
+
+#[test]
+fn a_file_that_may_grow_no_more_ends_the_run_with_7() {
+    if !has_kvm() {
+        return;
+    }
+    // More than the machine's memory, which is a file, too; in units of 1024 bytes.
+    let script = "ulimit -f 8192; exec \"$0\" boot --memory 4M --timeout 60 --kernel \"$1\" >> \"$2\"";
+    let path = format!("{}/limited", env!("CARGO_TARGET_TMPDIR"));
+    File::create(&path)
+        .and_then(|file| file.set_len((8 << 20) - 100))
+        .expect("the target folder can be written");
+    let output = Command::new("bash")
+        .args([
+            "-c",
+            script,
+            env!("CARGO_BIN_EXE_afterimage"),
+            &image("flood-limited", BareImage::Flood),
+            &path,
+        ])
+        .stdin(Stdio::null())
+        .output()
+        .expect("there is a shell");
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(7), "{told}");
+    assert!(told.contains("standard output cannot be written: file too large"), "{told}");
+}

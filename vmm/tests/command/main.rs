@@ -9,6 +9,7 @@ mod minimize;
 mod replay;
 mod sandbox;
 mod steps;
+mod terminal;
 mod zoo;
 
 use std::io::Write;

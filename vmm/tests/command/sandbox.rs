@@ -8,7 +8,6 @@ mod unprivileged;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -16,9 +15,9 @@ use std::time::Duration;
 
 use guest_images::bare::{BareImage, ElfWidth};
 use guest_images::guest::GUESTS;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use vmm::sandbox;
 
+use crate::terminal::terminal;
 use crate::{afterimage, has_kvm, text};
 
 /// How often a program is looked at that is not yet what it will be.
@@ -191,17 +190,16 @@ fn a_time_that_is_over_ends_a_guest_that_is_fenced_in() {
     if !has_kvm() {
         return;
     }
-    let output = afterimage(&["boot", "--timeout", "0.2", "--guest", "echo", "--cpus", "2"]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_afterimage"))
+        .args(["boot", "--timeout", "0.2", "--guest", "echo", "--cpus", "2"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command was built");
+    // Input that is over would end it.
+    let _input = child.stdin.take();
+    let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(124), "{}", text(&output.stderr));
-}
-
-/// A terminal: where a user would sit, and what a program is given.
-fn terminal() -> (OwnedFd, File) {
-    let near = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("the host has terminals");
-    grantpt(&near).expect("it is ours");
-    unlockpt(&near).expect("it is ours");
-    let name = ptsname(&near, Vec::new()).expect("it has a name").into_string().expect("a plain name");
-    (near, File::options().read(true).write(true).open(name).expect("it can be opened"))
 }
 
 #[test]

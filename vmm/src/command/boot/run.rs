@@ -7,7 +7,7 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::AsRawFd;
-use std::panic;
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -48,7 +48,18 @@ pub(in crate::command) fn run(arguments: &BootArguments) -> ExitCode {
     };
     messages::init(arguments.log_level(), Some(screen.messages()));
     tell_panics(&screen);
-    let (ending, (status, message)) = carry_out(arguments, &screen, signals, sandbox);
+    // Told by the hook, but not written yet: a thread does that, which ends with the process.
+    let carried_out =
+        panic::catch_unwind(AssertUnwindSafe(|| carry_out(arguments, &screen, signals, sandbox)));
+    let (ending, (status, message)) = carried_out.unwrap_or_else(|_| {
+        (
+            None,
+            (
+                status::HOST,
+                Some("this program panicked, which is a mistake in it: please report it".to_owned()),
+            ),
+        )
+    });
     tell(&screen, message);
     screen.settle(if ending.is_none_or(|ending| ending.is_of_guest()) { PATIENT } else { HURRIED });
     finish(&screen, status).into()

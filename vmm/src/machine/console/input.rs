@@ -32,6 +32,11 @@ impl Input {
         Self { file, waiting }
     }
 
+    /// None at all.
+    pub(super) fn none() -> Self {
+        Self { file: None, waiting: Waiting::Over }
+    }
+
     pub(super) fn file(&self) -> Option<&File> {
         self.file.as_ref()
     }

@@ -7,6 +7,8 @@ const CONTROL_A: u8 = 1;
 
 /// What is said at the beginning.
 pub(super) const HINT: &str = "keys go to the guest; Ctrl-A x leaves it, Ctrl-A h helps";
+/// What is said instead to whoever has put the program into the background.
+pub(super) const ELSEWHERE: &str = "the terminal is another program's, so no keys go to the guest";
 /// What Ctrl-A h says.
 pub(super) const HELP: &str =
     "Ctrl-A x  leave the guest\nCtrl-A h  this help\nCtrl-A Ctrl-A  Ctrl-A for the guest";

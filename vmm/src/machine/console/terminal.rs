@@ -4,7 +4,7 @@
 //! when it is gone, the terminal is as it was found. What is written to it is treated as before. A program in the
 //! background leaves the terminal to others.
 
-use std::io::{IsTerminal, stdin};
+use std::io::stdin;
 
 use rustix::process::getpgrp;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
@@ -14,22 +14,33 @@ pub(super) struct RawTerminal {
     found: Termios,
 }
 
-impl RawTerminal {
-    /// None if there is no terminal, or if it is somebody else's.
-    pub(super) fn enter() -> Option<Self> {
+/// What standard input is.
+pub(super) enum Seat {
+    /// No terminal, or one whose keys arrive line by line.
+    Plain,
+    /// A terminal that has been made raw, and is given back when this goes.
+    Raw { _terminal: RawTerminal },
+    /// A terminal that another program is in the foreground of: whoever reads it is stopped.
+    Elsewhere,
+}
+
+impl Seat {
+    /// Takes it.
+    pub(super) fn take() -> Self {
         let input = stdin();
-        if !input.is_terminal() || tcgetpgrp(&input).ok() != Some(getpgrp()) {
-            return None;
+        let Ok(found) = tcgetattr(&input) else { return Self::Plain };
+        // A terminal that controls nobody is whoever's has it open.
+        if tcgetpgrp(&input).is_ok_and(|foreground| foreground != getpgrp()) {
+            return Self::Elsewhere;
         }
-        let found = tcgetattr(&input).ok()?;
         let mut raw = found.clone();
         raw.make_raw();
         raw.output_modes = found.output_modes;
         match tcsetattr(&input, OptionalActions::Now, &raw) {
-            Ok(()) => Some(Self { found }),
+            Ok(()) => Self::Raw { _terminal: RawTerminal { found } },
             Err(error) => {
                 log::warn!("the terminal cannot be made raw ({error}); keys arrive line by line");
-                None
+                Self::Plain
             }
         }
     }

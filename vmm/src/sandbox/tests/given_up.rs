@@ -48,8 +48,8 @@ fn foreign_descriptors_are_closed_and_standard_streams_are_not() {
 #[test]
 fn the_descriptor_that_is_named_is_kept() {
     let test = "given_up::the_descriptor_that_is_named_is_kept";
-    type Way = (&'static str, fn(RawFd));
-    let ways: [Way; 2] = [
+    type Close = fn(RawFd);
+    let ways: [(&str, Close); 2] = [
         ("range", |fd| drop(Sandbox::begin(Mode::On, Some(fd)))),
         ("listed", |fd| descriptors::close_listed(Some(fd)).expect("/proc is there")),
     ];
