@@ -91,6 +91,14 @@ fn a_reader_that_is_gone_is_told_and_stops_nobody() {
 }
 
 #[test]
+fn a_file_that_takes_no_byte_has_failed() {
+    let (spool, gate, _written) = gate();
+    spool.put(b"abc");
+    gate.send(Ok(0)).expect("the thread waits");
+    assert_eq!(spool.settle(LONG).failure, Some(ErrorKind::WriteZero));
+}
+
+#[test]
 fn a_text_has_lines_of_its_own_and_is_there_whole_or_not_at_all() {
     let (spool, gate, written) = gate();
     spool.put_lines("first");
