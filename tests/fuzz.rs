@@ -1,11 +1,11 @@
-//! Hostile input: whatever a guest writes, whatever an image holds, is data.
+//! Hostile input: whatever a guest writes, whatever an image or a scenario holds, is data.
 //!
 //! Invariant: a target is a function of bytes, and of nothing else. The bytes are decisions ([`Choices`]): which
 //! register, which entry, which bit of it is wrong; so any bytes are an input, most inputs are nearly right, and the
 //! same bytes do the same again. A target panics if something panics, hangs, or breaks one of the rules that it states.
 //!
 //! Read in this order: [`choices`], [`census`], `rig` and `layout` (a unit, and tables for it), then the targets:
-//! `registers`, `tables` with its `reference`, `pci`, `interrupts`, `loaders`.
+//! `registers`, `tables` with its `reference`, `pci`, `interrupts`, `loaders`, `scenarios`.
 
 pub mod census;
 pub mod choices;
@@ -16,6 +16,7 @@ mod loaders;
 mod pci;
 mod registers;
 mod rig;
+mod scenarios;
 mod tables;
 
 pub use census::Census;
@@ -44,5 +45,8 @@ pub const INTERRUPTS: Target =
 /// The loaders of images.
 pub const LOADERS: Target = Target { name: "loaders", run: loaders::run, expects: loaders::EXPECTED };
 
+/// The text of scenarios.
+pub const SCENARIOS: Target = Target { name: "scenarios", run: scenarios::run, expects: scenarios::EXPECTED };
+
 /// All of them.
-pub const TARGETS: [Target; 5] = [REGISTERS, TABLES, PCI, INTERRUPTS, LOADERS];
+pub const TARGETS: [Target; 6] = [REGISTERS, TABLES, PCI, INTERRUPTS, LOADERS, SCENARIOS];

@@ -36,4 +36,9 @@ mod fuzz_seeds {
     fn an_image_is_loaded_where_it_says_or_refused_in_one_line() {
         drive(&fuzz::LOADERS);
     }
+
+    #[test]
+    fn a_text_is_scenarios_or_what_is_wrong_is_said() {
+        drive(&fuzz::SCENARIOS);
+    }
 }

@@ -105,7 +105,8 @@ impl Shared {
 
     /// Interrupts whenever channel 0's output has risen.
     fn interrupt(&self, stop: &Stop, line: &Line) {
-        let mut seen = self.now();
+        // The guest may have asked before this thread came to its first turn.
+        let mut seen = Ticks(0);
         let mut last: Option<Instant> = None;
         while !stop.is_requested() {
             let due = self.timer.lock().next_interrupt(seen);

@@ -138,7 +138,11 @@ impl<T> Drop for Worker<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc::{Sender, channel};
+    use std::thread::{park, sleep};
+    use std::time::Duration;
 
     use super::{Hooks, Panicked, Worker};
 
@@ -157,5 +161,19 @@ mod tests {
         let bad = Worker::<()>::start("bad".to_owned(), hooks(sender), |_| panic!("on purpose"));
         assert_eq!(bad.expect("there is a thread").join(), Err(Panicked));
         assert_eq!(told.iter().collect::<Vec<_>>(), ["begun", "begun", "bad"]);
+    }
+    #[test]
+    fn a_worker_that_is_dropped_has_ended() {
+        let has_ended = Arc::new(AtomicBool::new(false));
+        let ends = Arc::clone(&has_ended);
+        let worker = Worker::start("dropped".to_owned(), Hooks::default(), move |stop| {
+            while !stop.is_requested() {
+                park();
+            }
+            sleep(Duration::from_millis(50));
+            ends.store(true, Ordering::Release);
+        });
+        drop(worker.expect("there is a thread"));
+        assert!(has_ended.load(Ordering::Acquire));
     }
 }

@@ -37,9 +37,21 @@ impl Edges {
 }
 
 fn pit() -> (Pit, Arc<Edges>) {
+    pit_with(Hooks::default())
+}
+
+fn pit_with(hooks: Hooks) -> (Pit, Arc<Edges>) {
     let edges = Arc::new(Edges::default());
-    let pit = Pit::start(Wire::new(edges.clone(), Pin(super::PIN)).line(), Hooks::default()).unwrap();
+    let pit = Pit::start(Wire::new(edges.clone(), Pin(super::PIN)).line(), hooks).unwrap();
     (pit, edges)
+}
+
+#[test]
+fn what_is_asked_before_the_thread_runs_interrupts() {
+    let (pit, edges) = pit_with(Hooks::new(|| thread::sleep(Duration::from_millis(50)), |_| {}));
+    pit.write(3, &[0x30]);
+    pit.write(0, &[100, 0]);
+    assert!(edges.reach(1));
 }
 
 #[test]

@@ -16,8 +16,9 @@ use crate::memory::{Frame, Memory};
 use crate::patience::wait_until;
 use crate::pci::{Capability, Function};
 
-const VENDOR: u16 = 0x1234;
-const DEVICE: u16 = 0x0a17;
+/// Which function it is.
+pub(crate) const VENDOR: u16 = 0x1234;
+pub(crate) const DEVICE: u16 = 0x0a17;
 /// Registers.
 const CONTROL: u64 = 0x08;
 const STATUS: u64 = 0x0c;

@@ -7,7 +7,7 @@
 //!
 //! Read in this order: [`memory`] and `hardware` (what it stands on), [`entry`] and [`descriptor`] (what a unit
 //! reads), [`interrupt_entry`], [`interrupt_table`] and [`apic`] (interrupts on their way), [`mod@unit`], [`queue`], [`tables`], [`space`], [`policy`] (what is flushed after a change), [`engine`], [`driver`],
-//! then [`checks`], and [`mod@bug`] before [`workload`] and [`detach`].
+//! then [`checks`], and [`mod@bug`] before [`workload`] and [`detach`]; [`hostile`] is no driver at all.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(guest, no_main)]
 
@@ -23,6 +23,7 @@ pub mod driver;
 pub mod ending;
 pub mod engine;
 pub mod entry;
+pub mod hostile;
 pub mod id;
 pub mod interrupt_entry;
 pub mod interrupt_table;
@@ -52,6 +53,7 @@ pub fn run(memory: Memory, line: &CommandLine) -> ! {
         Some("vtd-race") => checks::run_race(memory, line),
         Some("workload") => workload::run(memory, line),
         Some("detach") => detach::run(memory, line),
+        Some("hostile") => hostile::run(memory, line),
         Some("breakdown") => hardware::break_down(),
         other => {
             say!(

@@ -12,11 +12,11 @@ use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use crate::console::say;
 use crate::ending;
-use crate::interrupts::COUNTS;
+use crate::id::Vector;
+use crate::interrupts::{self, COUNTS, GATES, KERNEL_CODE};
 use crate::memory::Memory;
 
 /// Segment selectors, as the table in the assembler has them.
-const KERNEL_CODE: u64 = 0x08;
 const USER_CODE: u64 = 0x10 | 3;
 const USER_DATA: u64 = 0x18 | 3;
 const TASK: u64 = 0x20;
@@ -29,15 +29,11 @@ const STACK_BYTES: usize = 0x1_0000;
 const EXCEPTIONS: u64 = 32;
 /// Bytes from one gate's stub to the next.
 const STUB_BYTES: u64 = 16;
-/// A present 64-bit interrupt gate to CPL0, in the upper half of a gate's first doubleword pair.
-const INTERRUPT_GATE: u64 = 0x8e00;
 
 /// Where the boot loader's information lies.
 static INFORMATION: AtomicU32 = AtomicU32::new(0);
 /// Vector, error code, RIP and CR2 of an exception.
 static TRAP: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
-/// The interrupt descriptor table: 256 gates of 16 bytes.
-static GATES: [AtomicU64; 512] = [const { AtomicU64::new(0) }; 512];
 /// The task segment: RSP0 in its second and third word, the offset of the port map in the last one's upper half, and the
 /// map, in which every port is allowed.
 static TASK_SEGMENT: [AtomicU32; TASK_WORDS] = [const { AtomicU32::new(0) }; TASK_WORDS];
@@ -74,11 +70,8 @@ unsafe extern "C" {
 
 /// The program's first instruction at CPL3.
 extern "C" fn enter() -> ! {
-    for (vector, gate) in (0_u64..).zip(GATES.chunks_exact(2)) {
-        let stub = guest_stubs as *const () as u64 + vector * STUB_BYTES;
-        let low = stub & 0xffff | KERNEL_CODE << 16 | INTERRUPT_GATE << 32 | (stub >> 16 & 0xffff) << 48;
-        gate[0].store(low, Ordering::Relaxed);
-        gate[1].store(stub >> 32, Ordering::Relaxed);
+    for vector in 0..=u8::MAX {
+        interrupts::lead(Vector(vector), guest_stubs as *const () as u64 + u64::from(vector) * STUB_BYTES);
     }
     let end = (&raw const guest_end) as u64;
     let (memory, command_line) = Memory::begin(INFORMATION.load(Ordering::Relaxed).into(), end);
@@ -209,6 +202,7 @@ guest_level_3:
     .set number, number + 1
     .endr
     .fill 508, 8, 0
+    .globl guest_level_2
 guest_level_2:
     .set number, 0
     .rept 2048

@@ -91,6 +91,29 @@ fn a_reader_that_is_gone_is_told_and_stops_nobody() {
 }
 
 #[test]
+fn a_guest_goes_on_when_the_file_failed_that_its_bytes_wait_for() {
+    let (spool, gate, _) = gate();
+    let mut sender = spool.clone();
+    sender.send(b"x");
+    while spool.0.state.lock().taken == 0 {
+        thread::yield_now();
+    }
+    sender.send(&vec![b'x'; MOST_WAITING]);
+    assert!(!sender.has_room());
+    drop(gate);
+    assert_eq!(spool.settle(LONG).failure, Some(ErrorKind::BrokenPipe));
+    assert!(sender.has_room());
+}
+
+#[test]
+fn a_file_that_takes_no_byte_has_failed() {
+    let (spool, gate, _written) = gate();
+    spool.put(b"abc");
+    gate.send(Ok(0)).expect("the thread waits");
+    assert_eq!(spool.settle(LONG).failure, Some(ErrorKind::WriteZero));
+}
+
+#[test]
 fn a_text_has_lines_of_its_own_and_is_there_whole_or_not_at_all() {
     let (spool, gate, written) = gate();
     spool.put_lines("first");

@@ -170,6 +170,23 @@ fn that_say_something() -> Vec<Vec<&'static str>> {
 }
 
 #[test]
+fn reports_that_cannot_be_written_end_the_guest_with_7() {
+    if !has_kvm() {
+        return;
+    }
+    let full = File::options().write(true).open("/dev/full").expect("Linux has it");
+    let told = "run=workload bug=missing-flush rounds=1000000000";
+    let mut child = Command::new(env!("CARGO_BIN_EXE_afterimage"))
+        .args(["boot", "--guest", "vtd-driver", "--cmdline", told])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(full)
+        .spawn()
+        .expect("the command was built");
+    assert_eq!(status(&mut child), Some(7));
+}
+
+#[test]
 fn a_signal_ends_the_run_in_order() {
     if !has_kvm() {
         return;

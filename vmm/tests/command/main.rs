@@ -3,6 +3,7 @@
 mod boot;
 mod ending;
 mod guests;
+mod hostile;
 mod limits;
 mod minimize;
 mod replay;

@@ -119,6 +119,21 @@ fn every_thread_of_a_running_guest_is_fenced_in() {
 }
 
 #[test]
+fn a_timer_that_nobody_asks_sleeps() {
+    if !has_kvm() {
+        return;
+    }
+    let echo = Echo::start(&[]);
+    let sleeps = || echo.threads("State:").get("timer").is_some_and(|state| state.starts_with('S'));
+    // One that looks again and again never does.
+    assert!((0..LOOKS).any(|_| sleeps() || {
+        sleep(BETWEEN_LOOKS);
+        false
+    }));
+    assert_eq!(echo.end().1, Some(0));
+}
+
+#[test]
 fn a_guest_without_a_fence_has_none() {
     if !has_kvm() {
         return;

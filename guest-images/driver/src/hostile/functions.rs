@@ -1,0 +1,123 @@
+//! Functions on the PCI bus: configuration space, BARs, resets, registers.
+//!
+//! Invariant: the bridge is a function like others.
+
+use super::Hostile;
+use super::raw::{
+    in8, in16, in32, load8, load16, load32, load64, out8, out16, out32, store8, store16, store32, store64,
+};
+use crate::engine::{DEVICE, VENDOR};
+use crate::pci::{Capability, Function, WINDOW};
+
+const ADDRESS_PORT: u16 = 0xcf8;
+const DATA_PORT: u16 = 0xcfc;
+const BARS: u16 = 0x10;
+const COMMAND: u16 = 0x04;
+/// Functions that are there, and some more.
+const FUNCTIONS: u64 = 8;
+/// edu, iommu-testdev.
+const EDU: (u16, u16) = (0x1234, 0x11e8);
+const TESTDEV: (u16, u16) = (0x1b36, 0x0005);
+/// PCI Express: its control register, and the bit that resets the function.
+const EXPRESS: Capability = Capability::Near(0x10);
+const DEVICE_CONTROL: u16 = 8;
+const RESET: u16 = 1 << 15;
+const ATS_CONTROL: u16 = 6;
+const PRI_CONTROL: u16 = 4;
+
+fn place(guest: &mut Hostile, register: u64) -> u64 {
+    WINDOW + guest.random.below(FUNCTIONS) * 0x8000 + register
+}
+
+/// A load or store of any width, aligned or not.
+pub(super) fn access(guest: &mut Hostile, address: u64) {
+    let value = guest.random.next();
+    match guest.random.below(8) {
+        0 => _ = load8(address),
+        1 => _ = load16(address),
+        2 => _ = load32(address),
+        3 => _ = load64(address),
+        4 => store8(address, value as u8),
+        5 => store16(address, value as u16),
+        6 => store32(address, value as u32),
+        _ => store64(address, value),
+    }
+}
+
+/// Configuration space through the window and through the ports.
+pub(super) fn configuration(guest: &mut Hostile) {
+    let register = guest.random.below(0x1000);
+    let address = place(guest, register);
+    access(guest, address);
+    let value = guest.random.word();
+    match guest.random.below(4) {
+        0 => out32(ADDRESS_PORT, value),
+        1 => out32(ADDRESS_PORT, 1 << 31 | value & 0xffff),
+        // The second of them is also reset control, for bytes.
+        2 => out8(ADDRESS_PORT + guest.random.half() % 2 * 2, value as u8),
+        _ => out16(ADDRESS_PORT + guest.random.half() % 4, value as u16),
+    }
+    let port = DATA_PORT + guest.random.half() % 4;
+    match guest.random.below(6) {
+        0 => out8(port, value as u8),
+        1 => out16(port, value as u16),
+        2 => out32(port, value),
+        3 => _ = in8(port),
+        4 => _ = in16(port),
+        _ => _ = in32(port),
+    }
+}
+
+/// A BAR over memory, over the unit, over another BAR, at the end of all addresses; and accesses there.
+pub(super) fn bars(guest: &mut Hostile) {
+    let config = place(guest, 0);
+    let bar = config + u64::from(BARS) + guest.random.below(6) * 4;
+    let low = [0, 0x10_0000, guest.end, guest.end - 0x1000];
+    let at = if guest.random.rarely(3) { guest.random.pick(&low) } else { guest.random.place() };
+    store32(bar, at as u32);
+    if guest.random.rarely(2) {
+        store32(bar + 4, (at >> 32) as u32);
+    }
+    store16(config + u64::from(COMMAND), guest.random.half());
+    let offset = guest.random.below(0x20_0000);
+    // What is memory may be the program's.
+    let reached = match at >> 32 {
+        0 if at >= guest.end => at.wrapping_add(offset & 0x3fff).min(0xffff_fff8),
+        0 => return,
+        _ => guest.reach(at) + offset,
+    };
+    access(guest, reached);
+}
+
+/// Functions are reset, and their translations switched on and off, while they work.
+pub(super) fn resets(guest: &mut Hostile) {
+    super::engine::ring(guest);
+    for function in guest.engines.into_iter().flatten() {
+        if let Some(express) = function.capability(EXPRESS).filter(|_| guest.random.rarely(2)) {
+            let bar = function.bar();
+            function.write16(express + DEVICE_CONTROL, RESET);
+            function.write32(BARS, bar as u32);
+            function.write32(BARS + 4, (bar >> 32) as u32);
+            function.enable();
+        }
+        for (capability, control) in [(Capability::ATS, ATS_CONTROL), (Capability::PRI, PRI_CONTROL)] {
+            if let Some(at) = function.capability(capability) {
+                function.write16(at + control, guest.random.half() & 0x8003);
+            }
+        }
+    }
+}
+
+/// Registers of devices, wherever the firmware placed them.
+pub(super) fn registers(guest: &mut Hostile) {
+    let kinds = [(VENDOR, DEVICE), EDU, TESTDEV];
+    let (vendor, device) = guest.random.pick(&kinds);
+    for function in Function::all(vendor, device) {
+        function.enable();
+        for _ in 0..64 {
+            let offset = guest.random.pick(&[0x80, 0x100, 0x4000]);
+            let address = function.bar() + guest.random.below(offset);
+            access(guest, address);
+        }
+    }
+}
