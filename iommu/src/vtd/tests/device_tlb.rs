@@ -302,5 +302,5 @@ fn who_admits_a_device_hears_of_a_host_without_room_and_decides_the_size_of_its_
     let _port = driver.unit.port(SOURCE, usize::MAX / 4);
     let caches = CacheSizes { iotlb: usize::MAX / 4, ..CacheSizes::default() };
     let options = VtdOptions { caches, ..VtdOptions::default() };
-    assert!(Vtd::try_new(driver.memory.clone(), options, driver.interrupts.clone()).is_err());
+    assert!(Vtd::try_new(driver.memory.clone(), options, driver.interrupts).is_err());
 }
