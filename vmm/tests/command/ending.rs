@@ -174,16 +174,20 @@ fn reports_that_cannot_be_written_end_the_guest_with_7() {
     if !has_kvm() {
         return;
     }
-    let full = File::options().write(true).open("/dev/full").expect("Linux has it");
+    let full = || File::options().write(true).open("/dev/full").expect("Linux has it");
     let told = "run=workload bug=missing-flush rounds=1000000000";
-    let mut child = Command::new(env!("CARGO_BIN_EXE_afterimage"))
-        .args(["boot", "--guest", "vtd-driver", "--cmdline", told])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(full)
-        .spawn()
-        .expect("the command was built");
-    assert_eq!(status(&mut child), Some(7));
+    let to_file: &[&str] = &["--stale-report", "off", "--stale-report-file", "/dev/full"];
+    for (arguments, errors) in [(&[][..], full().into()), (to_file, Stdio::null())] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_afterimage"))
+            .args(["boot", "--guest", "vtd-driver", "--cmdline", told])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(errors)
+            .spawn()
+            .expect("the command was built");
+        assert_eq!(status(&mut child), Some(7), "{arguments:?}");
+    }
 }
 
 #[test]
