@@ -6,6 +6,7 @@ use guest_images::bare::{BareImage, ElfWidth, LOAD_ADDRESS};
 use mmu::address::PhysAddr;
 use mmu::memory::PhysicalMemory;
 
+use super::room::Room;
 use super::{BootError, File, Module, Payload, load, map};
 use crate::kvm::Entry;
 
@@ -243,6 +244,7 @@ fn a_bzimage_is_entered_at_its_kernel_with_its_parameters() {
 #[test]
 fn a_bzimage_that_is_old_cut_or_too_large_is_refused() {
     assert!(refusal(with(&bzimage(), 0x206, [2, 2])).contains("boot protocol 0x202"));
+    assert!(refusal(with(&bzimage(), 0x211, [0])).contains("with flags 0x0"));
     assert!(refusal(bzimage()[..0x240].to_vec()).contains("it ends"));
     assert!(refusal(bzimage()[..5 * 512].to_vec()).contains("it ends before its kernel"));
     assert!(refusal(with(&bzimage(), 0x238, [1, 0, 0, 0])).contains("a command line of 2 bytes, not of 4"));
@@ -276,6 +278,21 @@ fn a_multiboot_image_that_asks_for_a_video_mode_is_refused() {
     let image = with(&image, 0x1004, flags.to_le_bytes());
     let image = with(&image, 0x1008, 0_u32.wrapping_sub(0x1bad_b002 + flags).to_le_bytes());
     assert!(refusal(image).contains("asks for 0x4"));
+}
+
+#[test]
+fn a_multiboot_header_whose_sum_is_wrong_is_none() {
+    let image = BareImage::Edu.elf(ElfWidth::Bits32);
+    let error = refusal_of(with(&image, 0x1008, [0; 4]));
+    assert!(matches!(error, BootError::Unknown { .. }), "{error}");
+}
+
+#[test]
+fn an_image_of_too_many_pieces_is_refused() {
+    let memory = memory();
+    let mut room = Room::new(&memory);
+    let taken = (0..1000).take_while(|number| room.take("a piece", number * 16, 16).is_ok()).count();
+    assert_eq!(taken, 256);
 }
 
 #[test]

@@ -118,6 +118,16 @@ fn the_unit_is_named_if_there_is_one() {
 }
 
 #[test]
+fn that_interrupts_can_be_remapped_is_told_if_they_can() {
+    let flags = |interrupt_remapping| {
+        let IommuKind::Vtd(mut unit) = IommuKind::default() else { unreachable!("there is a unit") };
+        unit.vtd.interrupt_remapping = interrupt_remapping;
+        named(&tables(1, IommuKind::Vtd(unit)), b"DMAR").map(|table| table[37])
+    };
+    assert_eq!([true, false].map(flags), [Some(1), Some(0)]);
+}
+
+#[test]
 fn there_is_an_entry_for_each_processor_and_room_for_the_most() {
     for processors in [1, 64] {
         let tables = tables(processors, IommuKind::default());
