@@ -1,7 +1,7 @@
 //! 8254 interval timer, and the bits of port 0x61 that belong to it.
 //!
 //! Invariant: what software reads follows from what it wrote and from the time alone. Channel 0 interrupts by an edge as
-//! often as [`SHORTEST`] allows; periods that the host was late for are one interrupt. Sources: Intel 82C54 data sheet;
+//! often as `SHORTEST` allows; periods that the host was late for are one interrupt. Sources: Intel 82C54 data sheet;
 //! IBM PC AT Technical Reference for port 0x61.
 
 mod counter;

@@ -5,7 +5,7 @@
 //!
 //! Three protocols, told apart by the image itself: [`multiboot`] (a header in its first 8 KiB), [`linux`] (a bzImage),
 //! [`pvh`] (a note in an ELF file). All of them start in 32-bit protected mode.
-//! Read in this order: [`map`] (who lies where), [`firmware`], [`room`] (writing without colliding), [`packed`], [`elf`], then the
+//! Read in this order: [`map`] (who lies where), `firmware`, [`room`] (writing without colliding), [`packed`], [`elf`], then the
 //! protocols.
 
 pub mod elf;

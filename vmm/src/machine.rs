@@ -3,7 +3,7 @@
 //! Invariant: the guest runs from [`Machine::run`]'s beginning to its end and not beyond it: when it returns, every
 //! thread of the machine has ended, or is named. Whatever the guest does is an access for the [`board`] or an [`Ending`].
 //!
-//! Read in this order: [`options`] (what a machine can have), [`board`] (who answers which access), [`chipset`], [`remapping`],
+//! Read in this order: [`options`] (what a machine can have), [`board`] (who answers which access), `chipset`, [`remapping`],
 //! `unanswered`, [`interrupts`], [`acpi`] (what the guest is told of all this), [`ending`], [`console`].
 
 pub mod acpi;

@@ -1,7 +1,7 @@
 //! Images that were packed as a whole: gzip, Zstandard, xz and LZ4, unpacked by crates without a line of C.
 //!
 //! Invariant: unpacking takes no more memory than what is unpacked may have, which is the guest's own, and a dictionary of
-//! at most that or [`LEAST_DICTIONARY_BYTES`]. A bzImage is no packed image: it unpacks itself (Linux's boot protocol).
+//! at most that or `LEAST_DICTIONARY_BYTES`. A bzImage is no packed image: it unpacks itself (Linux's boot protocol).
 //! Source: RFC 1952, RFC 8878, "The .xz File Format" 1.2.1, LZ4 frame format 1.6.4 and its legacy frame.
 
 use std::io::{self, ErrorKind, Read};

@@ -1,6 +1,6 @@
 //! The user's side of the serial port: standard input, signals, and how long all may take.
 //!
-//! Invariant: input that the guest has not taken is kept here, and no more of it than [`MOST_KEPT`]; the terminal is as it
+//! Invariant: input that the guest has not taken is kept here, and no more of it than `MOST_KEPT`; the terminal is as it
 //! was when the console is gone. The end comes whatever anybody reads or writes.
 
 mod input;
