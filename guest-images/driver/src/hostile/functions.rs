@@ -4,7 +4,7 @@
 
 use super::Hostile;
 use super::raw::{
-    in8, in16, in32, load8, load16, load32, load64, out8, out16, out32, store8, store16, store32, store64,
+    at_port, load8, load16, load32, load64, out8, out16, out32, store8, store16, store32, store64,
 };
 use crate::engine::{DEVICE, VENDOR};
 use crate::pci::{Capability, Function, WINDOW};
@@ -58,14 +58,7 @@ pub(super) fn configuration(guest: &mut Hostile) {
         _ => out16(ADDRESS_PORT + guest.random.half() % 4, value as u16),
     }
     let port = DATA_PORT + guest.random.half() % 4;
-    match guest.random.below(6) {
-        0 => out8(port, value as u8),
-        1 => out16(port, value as u16),
-        2 => out32(port, value),
-        3 => _ = in8(port),
-        4 => _ = in16(port),
-        _ => _ = in32(port),
-    }
+    at_port(guest.random.below(6), port, value);
 }
 
 /// A BAR over memory, over the unit, over another BAR, at the end of all addresses; and accesses there.

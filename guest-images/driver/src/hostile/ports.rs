@@ -4,7 +4,7 @@
 
 use super::Hostile;
 use super::raw::{
-    in_bytes, in_doublewords, in_words, in8, in16, in32, out_bytes, out_doublewords, out_words, out8, out16,
+    at_port, in_bytes, in_doublewords, in_words, in8, out_bytes, out_doublewords, out_words, out8, out16,
     out32,
 };
 
@@ -32,14 +32,7 @@ fn port(guest: &mut Hostile) -> u16 {
 /// One access.
 pub(super) fn any(guest: &mut Hostile) {
     let (port, value) = (port(guest), guest.random.word());
-    match guest.random.below(6) {
-        0 => out8(port, value as u8),
-        1 => out16(port, value as u16),
-        2 => out32(port, value),
-        3 => _ = in8(port),
-        4 => _ = in16(port),
-        _ => _ = in32(port),
-    }
+    at_port(guest.random.below(6), port, value);
 }
 
 /// Many, by one instruction.

@@ -140,3 +140,15 @@ pub(super) fn jump(address: u64) -> ! {
 pub(super) fn trap() -> ! {
     crate::hardware::break_down()
 }
+
+/// The access of that number, of six: each width, out of the port and into it.
+pub(super) fn at_port(number: u64, port: u16, value: u32) {
+    match number {
+        0 => out8(port, value as u8),
+        1 => out16(port, value as u16),
+        2 => out32(port, value),
+        3 => _ = in8(port),
+        4 => _ = in16(port),
+        _ => _ = in32(port),
+    }
+}
