@@ -107,6 +107,7 @@ impl Sandbox {
     /// line.
     pub fn enter(self, role: Role) {
         if let Err(error) = self.try_enter(role) {
+            violation::give_terminal_back();
             let _read = writeln!(stderr(), "afterimage: {error}");
             exit(HOST);
         }

@@ -98,11 +98,16 @@ extern "C" fn on_refused(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut lib
     unsafe { libc::_exit(STATUS.into()) }
 }
 
-fn tell(number: libc::c_int) {
+/// The terminal is as the program found it.
+pub(super) fn give_terminal_back() {
     if let Some(modes) = TERMINAL.get() {
         // The program ends anyway.
         let _restored = tcsetattr(stdio::stdin(), OptionalActions::Now, modes);
     }
+}
+
+fn tell(number: libc::c_int) {
+    give_terminal_back();
     let line = line(number, NAME.get().text());
     let _read = rustix::io::write(stdio::stderr(), line.written());
 }
