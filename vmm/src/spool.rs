@@ -116,10 +116,10 @@ impl Spool {
         self.0.state.lock().failure
     }
 
-    /// Waits until everything is written, as long as `patience` lasts.
+    /// Waits until everything is written, as long as `patience` lasts, which began at `begun` for all queues of a run: readers
+    /// that do not read are not waited for one after the other.
     #[must_use]
-    pub fn settle(&self, patience: Patience) -> Account {
-        let begun = Instant::now();
+    pub fn settle(&self, begun: Instant, patience: Patience) -> Account {
         let mut state = self.0.state.lock();
         let mut first = None;
         while state.unwritten() > 0 && state.failure.is_none() {

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use devices::serial::Transmit;
 use parking_lot::Mutex;
@@ -52,7 +52,7 @@ fn all_is_written_in_its_order_to_a_file_that_takes_it_in_pieces() {
     let refusals = [ErrorKind::Interrupted, ErrorKind::WouldBlock].map(|kind| Err(kind.into()));
     let all = [1, 4].map(Ok).into_iter().chain(refusals).chain([6, 6].map(Ok));
     all.for_each(|allowed| gate.send(allowed).expect("the thread waits"));
-    assert_eq!(spool.settle(LONG), Account::default());
+    assert_eq!(spool.settle(Instant::now(), LONG), Account::default());
     assert_eq!(*written.lock(), b"abcdef");
 }
 
@@ -67,12 +67,15 @@ fn whoever_writes_does_not_wait_for_whoever_reads() {
     }
     (0..8).for_each(|_| sender.send(&piece));
     let most = MOST_WAITING as u64;
-    assert_eq!(spool.settle(SHORT), Account { lost: 3 * most, unwritten: most + 1, failure: None });
+    assert_eq!(
+        spool.settle(Instant::now(), SHORT),
+        Account { lost: 3 * most, unwritten: most + 1, failure: None }
+    );
     assert!(!sender.has_room());
     // The reader is back.
     let all = MOST_WAITING + 1;
     (0..=all / 1000).for_each(|_| gate.send(Ok(1 << 16)).expect("the thread waits"));
-    assert_eq!(spool.settle(LONG).unwritten, 0);
+    assert_eq!(spool.settle(Instant::now(), LONG).unwritten, 0);
     assert!(sender.has_room() && written.lock().len() == all);
 }
 
@@ -82,12 +85,12 @@ fn a_reader_that_is_gone_is_told_and_stops_nobody() {
     drop(gate);
     let mut sender = spool.clone();
     sender.send(b"abc");
-    let account = spool.settle(LONG);
+    let account = spool.settle(Instant::now(), LONG);
     assert_eq!(account, Account { lost: 0, unwritten: 3, failure: Some(ErrorKind::BrokenPipe) });
     assert_eq!(spool.failure(), Some(ErrorKind::BrokenPipe));
     sender.send(b"de");
     assert!(sender.has_room(), "the guest goes on");
-    assert_eq!(spool.settle(SHORT).lost, 2);
+    assert_eq!(spool.settle(Instant::now(), SHORT).lost, 2);
 }
 
 #[test]
@@ -101,7 +104,7 @@ fn a_guest_goes_on_when_the_file_failed_that_its_bytes_wait_for() {
     sender.send(&vec![b'x'; MOST_WAITING]);
     assert!(!sender.has_room());
     drop(gate);
-    assert_eq!(spool.settle(LONG).failure, Some(ErrorKind::BrokenPipe));
+    assert_eq!(spool.settle(Instant::now(), LONG).failure, Some(ErrorKind::BrokenPipe));
     assert!(sender.has_room());
 }
 
@@ -110,7 +113,7 @@ fn a_file_that_takes_no_byte_has_failed() {
     let (spool, gate, _written) = gate();
     spool.put(b"abc");
     gate.send(Ok(0)).expect("the thread waits");
-    assert_eq!(spool.settle(LONG).failure, Some(ErrorKind::WriteZero));
+    assert_eq!(spool.settle(Instant::now(), LONG).failure, Some(ErrorKind::WriteZero));
 }
 
 #[test]
@@ -123,7 +126,7 @@ fn a_text_has_lines_of_its_own_and_is_there_whole_or_not_at_all() {
     spool.put_lines(&"x".repeat(MOST_WAITING));
     assert!(!spool.is_line_open());
     (0..9).for_each(|_| gate.send(Ok(100)).expect("the thread waits"));
-    let account = spool.settle(LONG);
+    let account = spool.settle(Instant::now(), LONG);
     assert_eq!((account.lost, account.unwritten), (MOST_WAITING as u64 + 1, 0));
     assert_eq!(String::from_utf8_lossy(&written.lock()), "first\nguest\nsecond\nthird\n");
 }
@@ -133,9 +136,9 @@ fn the_wait_ends_when_nothing_is_taken_and_goes_on_while_something_is() {
     let (spool, gate, _) = gate();
     spool.put(&[0; 8]);
     let patience = Patience { idle: Duration::from_secs(60), total: Duration::from_millis(5) };
-    assert_eq!(spool.settle(patience).unwritten, 8, "in all");
+    assert_eq!(spool.settle(Instant::now(), patience).unwritten, 8, "in all");
     let patience = Patience { idle: Duration::from_millis(5), total: Duration::from_secs(60) };
-    assert_eq!(spool.settle(patience).unwritten, 8, "while nothing is taken");
+    assert_eq!(spool.settle(Instant::now(), patience).unwritten, 8, "while nothing is taken");
     gate.send(Ok(8)).expect("the thread waits");
-    assert_eq!(spool.settle(LONG).unwritten, 0);
+    assert_eq!(spool.settle(Instant::now(), LONG).unwritten, 0);
 }

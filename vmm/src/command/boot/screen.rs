@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, Write, stderr, stdout};
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rustix::fs::fstat;
 
@@ -112,9 +113,10 @@ impl Screen {
 
     /// Waits until everything is written, as long as `patience` lasts, and says what was lost.
     pub(super) fn settle(&self, patience: Patience) {
+        let begun = Instant::now();
         let file = self.file.iter().map(|(name, spool)| (name.as_str(), spool));
         for (name, spool) in [(GUEST, &self.guest)].into_iter().chain(file) {
-            let Account { lost, unwritten, failure } = spool.settle(patience);
+            let Account { lost, unwritten, failure } = spool.settle(begun, patience);
             if failure.is_none() && lost + unwritten > 0 {
                 let lost = lost + unwritten;
                 self.report(&format!(
@@ -123,7 +125,7 @@ impl Screen {
             }
         }
         // Nobody is left to be told of a failure.
-        let _account = self.reports.settle(patience);
+        let _account = self.reports.settle(begun, patience);
     }
 }
 
