@@ -12,6 +12,7 @@ mod status;
 mod unit;
 
 use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -173,12 +174,20 @@ impl BootArguments {
     /// The file for tools, open, and what it is called.
     fn report_file(&self) -> Result<Option<(String, fs::File)>, String> {
         let Some(name) = &self.stale_report_file else { return Ok(None) };
+        let mut how = fs::File::options();
+        // Whoever opens a pipe that nobody reads would wait for a reader.
+        how.custom_flags(libc::O_NONBLOCK);
         let opened = match name.strip_prefix("fd:").map(str::parse::<u16>) {
-            None => fs::File::create(name),
-            Some(Ok(number)) => fs::File::options().append(true).open(format!("/proc/self/fd/{number}")),
+            None => how.write(true).create(true).truncate(true).open(name),
+            Some(Ok(number)) => how.append(true).open(format!("/proc/self/fd/{number}")),
             Some(Err(_)) => return Err(format!("--stale-report-file {name}: give fd:N, such as fd:3")),
         };
-        let file = opened.map_err(|error| format!("cannot write {name}: {error}"))?;
+        let file = opened.map_err(|error| match error.raw_os_error() {
+            Some(libc::ENXIO) => {
+                format!("cannot write {name}: nobody reads the pipe; start its reader first")
+            }
+            _ => format!("cannot write {name}: {error}"),
+        })?;
         Ok(Some((name.clone(), file)))
     }
 

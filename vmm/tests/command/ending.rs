@@ -269,9 +269,14 @@ fn a_file_of_reports_has_objects_and_nothing_else() {
         written.lines().map(|line| serde_json::from_str(line).expect("each line is an object")).collect();
     assert!(objects.iter().any(|object| object["event"] == "stale-use"), "{written}");
     assert_eq!(objects.last().expect("there is a summary")["event"], "stale-uses");
-    for wrong in ["fd:x", "/no/such/folder/file"] {
+    // Nobody reads this one, and nobody waits until somebody does.
+    let pipe = format!("{}/reports-pipe-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    let made = Command::new("mkfifo").arg(&pipe).status().expect("there is mkfifo(1)");
+    assert!(made.success());
+    for wrong in ["fd:x", "/no/such/folder/file", &pipe] {
         let output = afterimage(&["boot", "--guest", "hello", "--stale-report-file", wrong]);
         assert_eq!(output.status.code(), Some(2), "{wrong}");
+        assert_eq!(text(&output.stderr).contains("start its reader first"), wrong == pipe, "{output:?}");
     }
 }
 
