@@ -24,10 +24,13 @@ pub const PIN: u8 = 4;
 /// Offsets of registers.
 const INTERRUPT_ENABLE: u8 = 1;
 const LINE_CONTROL: u8 = 3;
+const MODEM_CONTROL: u8 = 4;
 const LINE_STATUS: u8 = 5;
 const MODEM_STATUS: u8 = 6;
 /// Line control: the first two registers are the divisor's.
 const DIVISOR_LATCH: u8 = 1 << 7;
+/// Modem control: what is sent is received.
+const LOOP: u8 = 1 << 4;
 /// Line status: the holding register is empty, and the shift register, too.
 const TRANSMITTER_EMPTY: u8 = 1 << 5 | 1 << 6;
 /// Modem status: the carrier is detected.
@@ -37,8 +40,8 @@ const CARRIER: u8 = 1 << 7;
 pub trait Transmit: Send {
     /// Takes bytes in their order, and does not wait for whoever reads them.
     fn send(&mut self, bytes: &[u8]);
-    /// Whether the next byte is not lost.
-    fn has_room(&self) -> bool;
+    /// How many bytes more are not lost.
+    fn room_bytes(&self) -> usize;
 }
 
 /// The port's output.
@@ -76,8 +79,8 @@ impl Write for Sender {
 impl Transmit for Sink {
     fn send(&mut self, _: &[u8]) {}
 
-    fn has_room(&self) -> bool {
-        true
+    fn room_bytes(&self) -> usize {
+        usize::MAX
     }
 }
 
@@ -119,6 +122,15 @@ impl Serial {
         bytes.iter().for_each(|byte| port.write(offset, *byte));
     }
 
+    /// Bytes one after the other for the first register; how many of them it took. Half of the room is left, so that what
+    /// is sent byte by byte behind them is lost no sooner than without them.
+    pub fn write_string(&self, bytes: &[u8]) -> usize {
+        let mut port = self.port.lock();
+        let taken = bytes.len().min(port.uart.writer().0.room_bytes() / 2);
+        port.write_string(&bytes[..taken]);
+        taken
+    }
+
     /// Offers input; how much of it the guest's buffer took.
     pub fn offer(&self, input: &[u8]) -> usize {
         let uart = &mut self.port.lock().uart;
@@ -143,10 +155,14 @@ impl Serial {
 }
 
 impl Port {
+    fn has_room(&self) -> bool {
+        self.uart.writer().0.room_bytes() > 0
+    }
+
     fn read(&mut self, offset: u8) -> u8 {
         let value = self.uart.read(offset);
         match offset {
-            LINE_STATUS if !self.uart.writer().0.has_room() => {
+            LINE_STATUS if !self.has_room() => {
                 self.was_busy = true;
                 value & !TRANSMITTER_EMPTY
             }
@@ -163,9 +179,22 @@ impl Port {
         }
     }
 
+    /// For the first register. The guest runs behind the last of them, and sees that one's interrupt only.
+    fn write_string(&mut self, bytes: &[u8]) {
+        let is_sent =
+            self.uart.read(LINE_CONTROL) & DIVISOR_LATCH == 0 && self.uart.read(MODEM_CONTROL) & LOOP == 0;
+        match bytes.split_last() {
+            Some((last, others)) if is_sent => {
+                self.uart.writer_mut().0.send(others);
+                self.write(0, *last);
+            }
+            _ => bytes.iter().for_each(|byte| self.write(0, *byte)),
+        }
+    }
+
     fn look(&mut self) {
         let is_divisor = self.uart.read(LINE_CONTROL) & DIVISOR_LATCH != 0;
-        if self.was_busy && !is_divisor && self.uart.writer().0.has_room() {
+        if self.was_busy && !is_divisor && self.has_room() {
             self.was_busy = false;
             // An interrupt that is enabled while its reason is there is raised.
             let enabled = self.uart.read(INTERRUPT_ENABLE);

@@ -11,6 +11,7 @@ mod elf;
 mod flood;
 mod hello;
 mod hypercall;
+mod outs;
 mod panic;
 mod reset;
 mod testdev;
@@ -44,6 +45,8 @@ pub enum BareImage {
     Hypercall,
     /// Writes to the serial port for ever.
     Flood,
+    /// Puts [`outs_text`] out on the serial port, by one instruction, and ends with [`PASSED`].
+    Outs,
     /// Says to a pvpanic device that it panicked; ends with 0 if the device is not there.
     Panic,
     /// Restarts the machine by a jump to ffff:0000 in real mode.
@@ -63,6 +66,12 @@ pub enum ElfWidth {
 
 /// What an image writes to the debug exit when every check has passed; checks have numbers from 1 on.
 pub const PASSED: u32 = 0;
+
+/// What [`BareImage::Outs`] puts out: some 60 KiB.
+#[must_use]
+pub fn outs_text() -> Vec<u8> {
+    outs::text()
+}
 
 impl BareImage {
     /// The image as a file.
@@ -103,6 +112,7 @@ impl BareImage {
             Self::Edu => edu::code(),
             Self::Testdev => testdev::code(),
             Self::Flood => flood::code(),
+            Self::Outs => outs::code(),
             Self::Timers => timers::code(),
             Self::Hypercall => hypercall::code(),
             Self::Panic => panic::code(),

@@ -1,4 +1,4 @@
-//! What leaving the guest costs: a hypercall, a page fault, a kick of running vCPUs.
+//! What leaving the guest costs: a hypercall, a page fault, a kick of running vCPUs, a string to the serial port.
 //!
 //! Invariant: each figure is a round trip seen from the host, with nothing done in between; a kick counts until the
 //! stub has acknowledged it or the vCPU is outside. With as many vCPUs as CPUs the waiter naps, and that shows.
@@ -10,11 +10,17 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use devices::interrupt::{Level, Pin, Pins, Wire};
+use devices::serial::{self, Serial};
 use guest_images::Program;
+use guest_images::bare::{BareImage, ElfWidth, outs_text};
 use guest_images::layout::{AREA_VA, probe_stats};
 use mmu::address::{Pfn, VirtAddr};
 use mmu::memory::PhysicalMemory;
 use mmu::pte::Pte;
+use vmm::boot::{self, File, Payload};
+use vmm::kvm::vm::IoApicPins;
+use vmm::kvm::{Access, Count, Processor};
 use vmm::kvm::{Exit, GuestSpace, Install, PageSet, System, Vcpu, VcpuHandle, VcpuId, Vm, ZapPort};
 
 type Failure = Box<dyn std::error::Error>;
@@ -23,6 +29,7 @@ const MEMORY_BYTES: u64 = 8 << 20;
 /// The frame behind the shadow window's first page, beyond those that a guest is built from.
 const FRAME: Pfn = Pfn(1024);
 const SAMPLES: usize = 3000;
+const STRINGS: usize = 100;
 /// Before each sample, so that a kicked vCPU is back at its program.
 const PAUSE: Duration = Duration::from_micros(50);
 
@@ -62,7 +69,44 @@ fn run() -> Result<(), Failure> {
             kicks(&system, vcpu_count, &page)?,
         )?;
     }
+    row(&mut out, &format!("rep outsb of {} bytes", outs_text().len()), strings(&system)?)?;
     Ok(())
+}
+
+/// Interrupts that nobody takes.
+struct Unheard;
+
+impl Pins for Unheard {
+    fn set(&self, _: Pin, _: Level) {}
+}
+
+/// How long a guest takes for one string to the serial port, from its first byte to what comes behind the last.
+fn strings(system: &System) -> Result<Vec<Duration>, Failure> {
+    (0..STRINGS).map(|_| string(system)).collect()
+}
+
+fn string(system: &System) -> Result<Duration, Failure> {
+    let memory = Arc::new(PhysicalMemory::new(MEMORY_BYTES)?);
+    let kernel = File { name: "outs".to_owned(), bytes: BareImage::Outs.elf(ElfWidth::Bits32) };
+    let payload = Payload { kernel, initrd: None, modules: Vec::new(), command_line: String::new() };
+    let entry = boot::load(&memory, &payload)?;
+    let vm = Vm::with_io_apic(system, memory, IoApicPins(24))?;
+    let mut processor = Processor::new(system, &vm, VcpuId::FIRST, Count(1), &entry)?;
+    let line = Wire::new(Arc::new(Unheard), Pin(serial::PIN)).line();
+    let (serial, handle) = (Serial::new(line, Box::new(io::sink())), processor.handle());
+    let (mut begun, mut took) = (None, Duration::ZERO);
+    processor.run(|access| match access {
+        Access::Out { port: serial::PORT, bytes } => {
+            begun.get_or_insert_with(Instant::now);
+            serial.write(0, bytes);
+        }
+        Access::OutString { bytes, taken, .. } => *taken = serial.write_string(bytes),
+        _ => {
+            took = begun.map_or(took, |begun| begun.elapsed());
+            handle.request_stop();
+        }
+    })?;
+    Ok(took)
 }
 
 fn row(out: &mut impl Write, name: &str, mut samples: Vec<Duration>) -> io::Result<()> {

@@ -205,10 +205,10 @@ impl Transmit for Spool {
         self.put(bytes);
     }
 
-    fn has_room(&self) -> bool {
+    fn room_bytes(&self) -> usize {
         let state = self.0.state.lock();
         // A file that takes nothing any more lets the guest go on.
-        state.room() > 0 || state.failure.is_some()
+        if state.failure.is_some() { MOST_WAITING } else { state.room() }
     }
 }
 

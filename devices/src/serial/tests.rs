@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use super::{CARRIER, DIVISOR_LATCH, INTERRUPT_ENABLE, LINE_CONTROL, LINE_STATUS, MODEM_STATUS, Serial};
-use super::{TRANSMITTER_EMPTY, Transmit};
+use super::{CARRIER, DIVISOR_LATCH, INTERRUPT_ENABLE, LINE_CONTROL, LINE_STATUS, LOOP, MODEM_CONTROL};
+use super::{MODEM_STATUS, Serial, TRANSMITTER_EMPTY, Transmit};
 use crate::interrupt::{Level, Pin, Pins, Wire};
 
 const TRANSMITTER_INTERRUPT: u8 = 1 << 1;
@@ -27,8 +27,8 @@ impl Transmit for Paper {
         self.room.fetch_sub(room, Ordering::Relaxed);
     }
 
-    fn has_room(&self) -> bool {
-        self.room.load(Ordering::Relaxed) > 0
+    fn room_bytes(&self) -> usize {
+        self.room.load(Ordering::Relaxed)
     }
 }
 
@@ -88,6 +88,33 @@ fn whoever_was_told_of_a_busy_transmitter_is_interrupted_when_there_is_room() {
     port.look();
     port.look();
     assert_eq!(interrupted(), before + 1);
+}
+
+#[test]
+fn a_string_leaves_half_of_the_room() {
+    let (port, paper, edges) = port(9);
+    port.write(INTERRUPT_ENABLE, &[TRANSMITTER_INTERRUPT]);
+    read(&port, INTERRUPT_IDENTIFICATION);
+    let before = edges.0.load(Ordering::Relaxed);
+    assert_eq!(port.write_string(b"abcdefghij"), 4);
+    assert_eq!(edges.0.load(Ordering::Relaxed), before + 1, "the transmitter is empty again");
+    assert_eq!(port.write_string(b"efg"), 2);
+    assert_eq!((port.write_string(b""), &**paper.sent.lock()), (0, &b"abcdef"[..]));
+    paper.room.store(1, Ordering::Relaxed);
+    assert_eq!(port.write_string(b"g"), 0, "it is sent as a byte");
+}
+
+#[test]
+fn a_string_is_sent_only_where_its_bytes_are() {
+    let (port, paper, _) = port(100);
+    port.write(LINE_CONTROL, &[DIVISOR_LATCH]);
+    assert_eq!(port.write_string(b"abc"), 3);
+    assert_eq!((read(&port, 0), paper.sent.lock().len()), (b'c', 0), "it is the divisor");
+    port.write(LINE_CONTROL, &[0]);
+    port.write(MODEM_CONTROL, &[LOOP]);
+    assert_eq!(port.write_string(b"abc"), 3);
+    let back = [read(&port, 0), read(&port, 0), read(&port, 0)];
+    assert_eq!((back, paper.sent.lock().len()), (*b"abc", 0), "it comes back");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod entry;
 mod error;
+mod string;
 
 use std::sync::Arc;
 use std::thread;
@@ -18,6 +19,7 @@ use super::{System, VcpuId, Vm};
 pub use entry::{CODE_SELECTOR, Count, DATA_SELECTOR, Entry};
 use error::When;
 pub use error::{ProcessorError, Report};
+use string::Strings;
 
 /// An access of the guest that the machine around it is to answer.
 #[derive(PartialEq, Eq, Debug)]
@@ -35,6 +37,15 @@ pub enum Access<'a> {
         port: u16,
         /// As for `In`.
         bytes: &'a [u8],
+    },
+    /// The next bytes of a `rep outsb` to a port, one access each.
+    OutString {
+        /// The port.
+        port: u16,
+        /// 4,095 at most.
+        bytes: &'a [u8],
+        /// How many of the first were taken, for the answer, which is 0 until then; the others come again, one by one.
+        taken: &'a mut usize,
     },
     /// A load from what is not memory; the bytes, 8 at most, are for the answer.
     Load {
@@ -64,6 +75,7 @@ pub struct Processor {
     id: VcpuId,
     handle: VcpuHandle,
     memory: Arc<PhysicalMemory>,
+    strings: Strings,
 }
 
 /// How KVM_RUN ended, if not by an access.
@@ -94,7 +106,8 @@ impl Processor {
         entry::identify(system, &fd, id, count)
             .and_then(|()| if id == VcpuId::FIRST { entry.apply(&fd) } else { Ok(()) })
             .map_err(|(operation, source)| ProcessorError::setup(id, operation, source))?;
-        Ok(Self { fd, id, handle: VcpuHandle::new(id), memory: Arc::clone(vm.memory()) })
+        let memory = Arc::clone(vm.memory());
+        Ok(Self { fd, id, handle: VcpuHandle::new(id), memory, strings: Strings::default() })
     }
 
     /// For other threads: to stop it.
@@ -137,9 +150,11 @@ impl Processor {
         }
         let exit = self.fd.run();
         drop(entered);
+        let byte_for = byte_for(&exit);
         let left = Left::of(exit, serve);
         drop(armed);
         self.fd.set_kvm_immediate_exit(0);
+        self.strings.follow(byte_for, &self.fd, &self.memory, serve);
         left
     }
 
@@ -176,6 +191,14 @@ impl Refusals {
         if self.0 >= Self::FEW {
             thread::sleep(Self::REST);
         }
+    }
+}
+
+/// The port of an `out` of one byte.
+const fn byte_for(exit: &Result<VcpuExit<'_>, kvm_ioctls::Error>) -> Option<u16> {
+    match exit {
+        Ok(VcpuExit::IoOut(port, [_])) => Some(*port),
+        _ => None,
     }
 }
 

@@ -178,6 +178,7 @@ impl Board {
         match access {
             Access::In { port, bytes } => self.read_port(port, bytes),
             Access::Out { port, bytes } => self.write_port(port, bytes),
+            Access::OutString { port, bytes, taken } => *taken = self.write_string(port, bytes),
             Access::Load { address, bytes } => self.load(address, bytes),
             Access::Store { address, bytes } => self.store(address, bytes),
             Access::EndOfInterrupt { vector } => self.io_apic.end_of_interrupt(vector),
@@ -226,6 +227,14 @@ impl Board {
             }
             (KEYBOARD_PORT | SLEEP_PORT | SLEEP_STATUS_PORT, _) => {}
             _ => self.tell_unanswered(Kind::Out, port.into(), bytes.len()),
+        }
+    }
+
+    /// How many of the bytes, one access each, the serial port took.
+    fn write_string(&self, port: u16, bytes: &[u8]) -> usize {
+        match port {
+            serial::PORT | pc_testdev::OUTPUT_PORT => self.serial.write_string(bytes),
+            _ => 0,
         }
     }
 

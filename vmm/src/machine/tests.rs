@@ -161,8 +161,8 @@ impl Transmit for Panics {
         panic!("on purpose");
     }
 
-    fn has_room(&self) -> bool {
-        true
+    fn room_bytes(&self) -> usize {
+        usize::MAX
     }
 }
 

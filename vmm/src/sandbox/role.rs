@@ -101,8 +101,9 @@ const VCPU: &[Call] = &[
     Call::ioctl(request::KVM_RUN),
     Call::ioctl(request::KVM_SIGNAL_MSI),
     Call::ioctl(request::KVM_SET_GSI_ROUTING),
-    // The report of a guest that cannot go on.
+    // Strings that are put out page by page, and the report of a guest that cannot go on.
     Call::ioctl(request::KVM_GET_REGS),
+    Call::ioctl(request::KVM_SET_REGS),
     Call::ioctl(request::KVM_GET_SREGS),
     Call::ioctl(request::KVM_TRANSLATE),
 ];

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use guest_images::bare::{BareImage, ElfWidth};
+use guest_images::bare::{BareImage, ElfWidth, outs_text};
 use serde_json::{Value, json};
 
 use crate::{has_kvm, text};
@@ -47,6 +47,16 @@ fn an_image_of_either_width_drives_edu() {
         assert_eq!(text(&output.stdout), expected, "{name}: {}", text(&output.stderr));
         assert_eq!(output.status.code(), PASSED, "{name}");
     }
+}
+
+#[test]
+fn a_string_is_put_out_whole_within_the_fence() {
+    if !has_kvm() {
+        return;
+    }
+    let output = boot(&file("outs", &BareImage::Outs.elf(ElfWidth::Bits32)), &[]);
+    assert_eq!(output.status.code(), PASSED, "{}", text(&output.stderr));
+    assert!(output.stdout == outs_text(), "{} bytes", output.stdout.len());
 }
 
 #[test]

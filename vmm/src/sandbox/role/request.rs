@@ -20,6 +20,7 @@ const fn kvm<T>(direction: u32, number: u32) -> u32 {
 
 pub(in crate::sandbox) const KVM_RUN: u32 = kvm::<()>(_IOC_NONE, 0x80);
 pub(in crate::sandbox) const KVM_GET_REGS: u32 = kvm::<kvm_regs>(_IOC_READ, 0x81);
+pub(in crate::sandbox) const KVM_SET_REGS: u32 = kvm::<kvm_regs>(_IOC_WRITE, 0x82);
 pub(in crate::sandbox) const KVM_GET_SREGS: u32 = kvm::<kvm_sregs>(_IOC_READ, 0x83);
 pub(in crate::sandbox) const KVM_TRANSLATE: u32 = kvm::<kvm_translation>(_IOC_READ | _IOC_WRITE, 0x85);
 pub(in crate::sandbox) const KVM_SET_GSI_ROUTING: u32 = kvm::<kvm_irq_routing>(_IOC_WRITE, 0x6a);
