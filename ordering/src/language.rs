@@ -1,7 +1,7 @@
 //! The scenario language: text in, scenarios and diagnostics out.
 //!
 //! Invariant: no text makes it panic, and every error of a file is reported in one go. It resolves no names; what a
-//! scenario means is [`crate::lowering`]'s. Reading order: [`vocabulary`], [`entry`], [`syntax`], [`parse`].
+//! scenario means is [`crate::lowering`]'s. Reading order: [`steps::table`], [`entry`], [`syntax`], [`parse`].
 //! Reference: docs/language.md.
 
 pub mod diagnostic;
@@ -14,10 +14,9 @@ mod suggest;
 pub mod syntax;
 pub mod token;
 mod variant;
-pub mod vocabulary;
 
 pub use diagnostic::{Diagnostic, Second, render_all};
-pub(crate) use parser::{BUILT_IN, declared_twice, made, on_page};
+pub(crate) use parser::{BUILT_IN, declared_twice};
 pub use parser::{File, OPTIONS, parse};
 pub use suggest::{did_you_mean, nearest};
 pub(crate) use variant::Blamed;

@@ -43,7 +43,7 @@ mod written;
 use crate::answer::Unreached;
 use crate::engine::TooLarge;
 use crate::language::span::{Span, Spanned};
-use crate::language::syntax::{Agent as Column, Expect, Scenario, Statement, UserKind};
+use crate::language::syntax::{Agent as Column, Expect, Scenario, Statement, Step, UserKind};
 use crate::language::{Blamed, Diagnostic, File, parse};
 use crate::model::{Agent, Model, Property, PropertyId, Var};
 
@@ -321,9 +321,10 @@ impl Lowering<'_> {
 /// The handles that a program takes, with the pages behind them.
 fn handles_of(body: &[Statement], names: &Names) -> Vec<(String, Option<names::PageId>)> {
     let mut found = Vec::new();
-    visit_steps(body, &mut |step, _, _| {
-        let page = step.page.as_ref().and_then(|page| names.page(page).ok());
-        found.extend(step.handle.as_ref().map(|handle| (handle.node.clone(), page)));
+    visit_steps(body, &mut |spoken, _, _| {
+        if let Step::GupFast { page, handle, .. } | Step::TryGet { page, handle, .. } = &spoken.step {
+            found.push((handle.node.clone(), names.page(page).ok()));
+        }
     });
     found
 }

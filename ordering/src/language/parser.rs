@@ -34,7 +34,6 @@ use table::{Table, head, program, table};
 pub use declaration::OPTIONS;
 pub(crate) use property::BUILT_IN;
 pub(crate) use said::declared_twice;
-pub(crate) use step::{made, on_page};
 
 /// Rows of a program at most.
 pub(crate) const MOST_ROWS: usize = 4096;

@@ -4,8 +4,9 @@
 
 use std::fmt;
 
-use super::syntax::{Assignment, Comparison, Condition, Operand, Rows, Term};
-use super::vocabulary::SAME;
+use steps::table::SAME;
+
+use super::syntax::{Assignment, Comparison, Condition, Lock, Operand, Rows, Term};
 
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -19,6 +20,15 @@ impl fmt::Display for Condition {
                 write!(f, "{operand} has")?;
                 features.iter().try_for_each(|feature| write!(f, " {feature}"))
             }
+        }
+    }
+}
+
+impl fmt::Display for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.argument {
+            Some(argument) => write!(f, "{}({argument})", self.name),
+            None => self.name.fmt(f),
         }
     }
 }

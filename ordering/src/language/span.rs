@@ -3,6 +3,7 @@
 //! Invariant: a span is a range of bytes of the text it was made from, and both ends are character boundaries. It knows
 //! its line from the start: whoever counted lines again for each place would be quadratic in the length of the file.
 
+use std::fmt;
 use std::ops::Range;
 
 /// A range of bytes of the source.
@@ -55,6 +56,12 @@ impl Span {
 impl From<Span> for Range<usize> {
     fn from(span: Span) -> Self {
         span.start..span.end
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Spanned<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.node.fmt(f)
     }
 }
 

@@ -4,9 +4,12 @@
 
 mod operation;
 
-use super::entry::{Change, Feature, Written};
+use steps::Names;
+use steps::entry::Feature;
+use steps::table::Verb;
+
+use super::entry::Written;
 use super::span::{Name, Span, Spanned};
-use super::vocabulary::Verb;
 
 pub use operation::{Operation, Replacement};
 
@@ -180,7 +183,7 @@ pub struct Statement {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Node {
     /// One step.
-    Step(Box<Step>),
+    Step(Box<Spoken>),
     /// Several steps by one name.
     Operation(Operation),
     /// `x = 1`, `x += 1`, `x -= 1`.
@@ -224,44 +227,33 @@ pub enum Assignment {
     Subtract,
 }
 
-/// A step with what stands at its places; which of them are filled is what the form of its verb says.
+/// What steps name in a scenario: words, each with its place.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Step {
+pub struct Words;
+
+impl Names for Words {
+    type Page = Name;
+    type Frame = Name;
+    type Pmd = Name;
+    type Mm = Name;
+    type MmOrNone = Name;
+    type Pasid = Name;
+    type Lock = Lock;
+    type Handle = Name;
+    type Label = Name;
+    type Entry = Written;
+    type Value = Spanned<u32>;
+}
+
+/// A step of a scenario.
+pub type Step = steps::Step<Words>;
+
+/// A step as it stands in a program.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Spoken {
     /// What it does.
-    pub verb: Verb,
-    /// PAGE.
-    pub page: Option<Name>,
-    /// FRAME, the first, or a handle.
-    pub frame: Option<Name>,
-    /// FRAME, the second.
-    pub to: Option<Name>,
-    /// ENTRY.
-    pub entry: Option<Written>,
-    /// BITS.
-    pub bits: Option<Change>,
-    /// LOCK, such as `ptl(A)`.
-    pub lock: Option<Lock>,
-    /// VALUE.
-    pub value: Option<Spanned<u32>>,
-    /// HANDLE.
-    pub handle: Option<Name>,
-    /// `[write]`.
-    pub write: bool,
-    /// MM.
-    pub mm: Option<Name>,
-    /// PASID.
-    pub pasid: Option<Name>,
-    /// PMD.
-    pub pmd: Option<Name>,
-    /// `[leaf]`: not the entries above.
-    pub leaf: bool,
-    /// `[post]`: into the queue.
-    pub post: bool,
-    /// LABEL.
-    pub label: Option<Name>,
-    /// `[pin]`.
-    pub pin: bool,
-    /// As it is shown in a trace.
+    pub step: Step,
+    /// As it is shown in a trace: as it was written, with one blank between two words.
     pub text: String,
 }
 
@@ -272,26 +264,14 @@ pub struct Lock {
     pub name: Name,
     /// What it protects.
     pub argument: Option<Name>,
-    /// Whether others may hold it at the same time.
-    pub mode: LockMode,
 }
 
 impl Lock {
     /// As it is written: `ptl(A)`.
     #[must_use]
     pub fn text(&self) -> String {
-        let argument = self.argument.as_ref().map_or(String::new(), |name| format!("({})", name.node));
-        format!("{}{argument}", self.name.node)
+        self.to_string()
     }
-}
-
-/// How a lock is taken.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum LockMode {
-    /// By one agent.
-    Exclusive,
-    /// By any number of agents.
-    Shared,
 }
 
 /// Something that holds or does not.

@@ -2,8 +2,9 @@
 
 mod errors;
 
+use steps::table::{STEPS, find, table};
+
 use super::syntax::{Expect, Node};
-use super::vocabulary::{STEPS, find, table};
 use super::{OPTIONS, parse};
 
 #[test]

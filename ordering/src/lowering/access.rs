@@ -4,9 +4,10 @@
 //! has none walks, and waits while the page table (for a vCPU: the open range) has none for him. If entries have dirty
 //! bits, a clean one is made dirty in the page table before it is stored through, which fails if that has changed.
 
+use steps::entry::Bit;
+use steps::table::Verb;
+
 use crate::language::Diagnostic;
-use crate::language::entry::Bit;
-use crate::language::vocabulary::Verb;
 use crate::model::{Guard, Update};
 
 use super::agent::Emitter;

@@ -2,12 +2,14 @@
 //!
 //! Invariant: a statement that cannot be lowered is reported and left out; the ones after it are still looked at.
 
+use steps::table::Actor;
+
 use crate::language::Diagnostic;
-use crate::language::span::{Name, Span, Spanned};
+use crate::language::span::{Name, Span};
 use crate::language::syntax::{
-    Assignment, Condition, FrameKind, Node, Operand, Operation, Scenario, Statement, Step, Term, UserKind,
+    Assignment, Condition, FrameKind, Node, Operand, Operation, Scenario, Spoken, Statement, Step, Term,
+    UserKind,
 };
-use crate::language::vocabulary::{Actor, Verb};
 use crate::model::{Guard, PropertyId, Update};
 
 use super::atomic::merged;
@@ -22,6 +24,7 @@ use super::operation::expand;
 use super::options::Options;
 use super::program::{Builder, Goal, MOST_NODES, MOST_WAYS, Place, Way};
 use super::state::{AgentId, Key, State, number};
+use super::step::At;
 use super::survey::Survey;
 
 /// The built-in properties that are on.
@@ -125,7 +128,7 @@ impl Emitter<'_> {
         let line = statement.span.line;
         self.route = Route::of(&statement.node);
         match &statement.node {
-            Node::Step(step) => self.on_pages(step, statement.span, line)?,
+            Node::Step(spoken) => self.on_pages(spoken, statement.span, line)?,
             Node::Operation(operation) => self.operation(operation, statement.span)?,
             Node::Assign(name, how, operand) => self.assign(name, *how, operand, statement.span, line)?,
             Node::Repeat(least, most, body) => self.repeat(*least, *most, body, statement.span),
@@ -163,39 +166,42 @@ impl Emitter<'_> {
     }
 
     /// A step; `any` is a choice between all pages.
-    fn on_pages(&mut self, step: &Step, span: Span, line: u32) -> Result<(), Diagnostic> {
-        let translates =
-            matches!(step.verb, Verb::Walk | Verb::Load | Verb::Store | Verb::DmaRead | Verb::DmaWrite);
-        let Some(any) = step.page.as_ref().filter(|page| translates && page.node == ANY) else {
+    fn on_pages(&mut self, spoken: &Spoken, span: Span, line: u32) -> Result<(), Diagnostic> {
+        let is_any = |spoken: &mut Spoken| translated(&mut spoken.step).is_some_and(|page| page.node == ANY);
+        if !is_any(&mut spoken.clone()) {
             let node = self.builder.nodes.len();
-            self.checked(step, span, line)?;
-            self.mark(node, span, step.text.clone());
+            self.checked(spoken, span, line)?;
+            self.mark(node, span, spoken.text.clone());
             return Ok(());
-        };
+        }
         let on = |page: &Name| {
-            let text = step.text.replacen(ANY, &page.node, 1);
-            let page = Some(Spanned::new(page.node.clone(), any.span));
-            vec![Statement { node: Node::Step(Box::new(Step { page, text, ..step.clone() })), span }]
+            let mut one = spoken.clone();
+            one.text = spoken.text.replacen(ANY, &page.node, 1);
+            if let Some(any) = translated(&mut one.step) {
+                any.node.clone_from(&page.node);
+            }
+            vec![Statement { node: Node::Step(Box::new(one)), span }]
         };
         let ways: Vec<_> = self.scenario.pages.iter().map(on).collect();
         self.choice(&ways);
         Ok(())
     }
 
-    fn checked(&mut self, step: &Step, span: Span, line: u32) -> Result<(), Diagnostic> {
-        let entry = step.verb.entry();
+    fn checked(&mut self, spoken: &Spoken, span: Span, line: u32) -> Result<(), Diagnostic> {
+        let at = At::of(spoken, span, line);
+        let row = at.verb.row();
         let kind = self.user.map(|user| self.names.kinds[user.0]);
-        let fits = match entry.actor {
+        let fits = match row.actor {
             Actor::Anybody | Actor::Translating => true,
             Actor::Kernel => kind != Some(UserKind::Device),
             Actor::Cpu => kind != Some(UserKind::Device),
             Actor::Device => kind == Some(UserKind::Device),
         };
         if fits {
-            return self.one(step, span, line);
+            return self.one(&spoken.step, &at);
         }
-        let (name, who) = (entry.name(), &self.name);
-        if entry.actor == Actor::Device {
+        let (name, who) = (row.name(), &self.name);
+        if row.actor == Actor::Device {
             let message = format!("`{name}` is a step of a device, and `{who}` is none");
             let instead = if name == "dma_write" { "store" } else { "load" };
             return Err(Diagnostic::new(
@@ -387,6 +393,43 @@ impl Emitter<'_> {
     /// The page behind a handle.
     pub(super) fn page_of(&self, name: &Name) -> Option<PageId> {
         self.handles.iter().find(|(handle, _)| *handle == name.node).and_then(|(_, page)| *page)
+    }
+}
+
+/// The page that a step goes to through its agent's own cache.
+const fn translated(step: &mut Step) -> Option<&mut Name> {
+    match step {
+        Step::Walk(page)
+        | Step::Load(page)
+        | Step::Store(page, _)
+        | Step::DmaRead(page)
+        | Step::DmaWrite(page, _) => Some(page),
+        Step::Lock(..)
+        | Step::Trylock(..)
+        | Step::Unlock(_)
+        | Step::Fence
+        | Step::Enter(_)
+        | Step::Leave(_)
+        | Step::IpiSync
+        | Step::SynchronizeRcu
+        | Step::Entry(..)
+        | Step::Invalidate(_)
+        | Step::SetPasid(..)
+        | Step::InvWait
+        | Step::PageRequest(_)
+        | Step::PageResponse(_)
+        | Step::DrainRequests
+        | Step::NotifyStart(_)
+        | Step::NotifyEnd(_)
+        | Step::ChangePte(_)
+        | Step::ZapSpte(_)
+        | Step::SetSpte(..)
+        | Step::GupFast { .. }
+        | Step::TryGet { .. }
+        | Step::Write(..)
+        | Step::Read(_)
+        | Step::Copy(..)
+        | Step::Count(..) => None,
     }
 }
 

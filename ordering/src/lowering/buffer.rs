@@ -5,9 +5,10 @@
 //! comes behind all stores before it. Source: Sewell and others, x86-TSO, 2010; Intel SDM volume 3, chapter "memory
 //! ordering".
 
+use steps::EntryOf;
+
 use crate::language::Diagnostic;
-use crate::language::syntax::{Assignment, Node};
-use crate::language::vocabulary::Verb;
+use crate::language::syntax::{Assignment, Node, Step};
 use crate::model::{Guard, Update, Var};
 
 use super::agent::Emitter;
@@ -40,7 +41,7 @@ pub(super) enum Route {
 impl Route {
     pub(super) fn of(node: &Node) -> Self {
         match node {
-            Node::Step(step) => Self::of_step(step.verb),
+            Node::Step(spoken) => Self::of_step(&spoken.step),
             Node::Assign(_, Assignment::Add | Assignment::Subtract, _) => Self::Drained,
             Node::Assign(_, Assignment::Set, _)
             | Node::Operation(_)
@@ -57,63 +58,38 @@ impl Route {
     }
 
     /// Of a step.
-    fn of_step(verb: Verb) -> Self {
-        match verb {
-            Verb::SetPte
-            | Verb::PteRead
-            | Verb::SetPmd
-            | Verb::PmdRead
-            | Verb::Unlock
-            | Verb::Read
-            | Verb::GupFast
-            | Verb::IrqOff
-            | Verb::IrqOn
-            | Verb::RcuReadLock
-            | Verb::RcuReadUnlock => Self::Buffer,
-            Verb::Walk | Verb::Load | Verb::Store | Verb::DmaRead | Verb::DmaWrite => Self::Memory,
-            Verb::Lock
-            | Verb::Trylock
-            | Verb::Fence
-            | Verb::IpiSync
-            | Verb::SynchronizeRcu
-            | Verb::PteClear
-            | Verb::PteModify
-            | Verb::PmdClear
-            | Verb::PmdModify
-            | Verb::FlushTlb
-            | Verb::Notify
-            | Verb::IotlbInv
-            | Verb::DevtlbInv
-            | Verb::FlushTlbMm
-            | Verb::NotifyMm
-            | Verb::FlushPmd
-            | Verb::NotifyPmd
-            | Verb::SetPasid
-            | Verb::PasidInv
-            | Verb::IotlbInvPasid
-            | Verb::DevtlbInvPasid
-            | Verb::InvWait
-            | Verb::PageRequest
-            | Verb::PageResponse
-            | Verb::DrainRequests
-            | Verb::NotifyStart
-            | Verb::NotifyEnd
-            | Verb::ChangePte
-            | Verb::ZapSpte
-            | Verb::SetSpte
-            | Verb::FlushVcpus
-            | Verb::TryGet
-            | Verb::Write
-            | Verb::Copy
-            | Verb::Alloc
-            | Verb::Get
-            | Verb::Put
-            | Verb::Pin
-            | Verb::Unpin
-            | Verb::Map
-            | Verb::Unmap
-            | Verb::Free
-            | Verb::MarkStable => Self::Drained,
+    const fn of_step(step: &Step) -> Self {
+        match step {
+            Step::Entry(_, EntryOf::Set(_) | EntryOf::Read)
+            | Step::Unlock(_)
+            | Step::Read(_)
+            | Step::GupFast { .. }
+            | Step::Enter(_)
+            | Step::Leave(_) => Self::Buffer,
+            Step::Walk(_) | Step::Load(_) | Step::Store(..) | Step::DmaRead(_) | Step::DmaWrite(..) => {
+                Self::Memory
+            }
+            Step::Entry(_, EntryOf::Clear | EntryOf::Modify(_))
+            | Step::Lock(..)
+            | Step::Trylock(..)
+            | Step::Fence
+            | Step::IpiSync
+            | Step::SynchronizeRcu
+            | Step::Invalidate(_)
+            | Step::SetPasid(..)
+            | Step::InvWait
+            | Step::PageRequest(_)
+            | Step::PageResponse(_)
+            | Step::DrainRequests
+            | Step::NotifyStart(_)
+            | Step::NotifyEnd(_)
+            | Step::ChangePte(_)
+            | Step::ZapSpte(_)
+            | Step::SetSpte(..)
+            | Step::TryGet { .. }
+            | Step::Write(..)
+            | Step::Copy(..)
+            | Step::Count(..) => Self::Drained,
         }
     }
 }

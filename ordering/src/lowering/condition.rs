@@ -3,11 +3,13 @@
 //! Invariant: the conjunctions hold in exactly the states in which the condition does. Entries are compared as far as
 //! both sides say: one equals a frame if it maps it, whatever it allows.
 
+use steps::entry::{Change, Feature, Kind};
+use steps::table::{LOOKS, SAME};
+
 use crate::language::Diagnostic;
-use crate::language::entry::{Base, Change, Feature, Kind, Written};
+use crate::language::entry::{Base, Written};
 use crate::language::span::{Name, Span};
 use crate::language::syntax::{Comparison, Condition, Operand, Term};
-use crate::language::vocabulary::{LOOKS, SAME};
 use crate::model::{Guard, Var};
 
 use super::entry::{Entry, Pattern};

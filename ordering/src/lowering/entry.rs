@@ -4,7 +4,8 @@
 //! and it is sorted by what hardware can do with an entry: nothing, load, store. A bit for which an entry has no room,
 //! or that nobody mentions, is lost. Source: mm/memory.c, mm/mprotect.c change_pte_range, include/linux/swapops.h.
 
-use crate::language::entry::{Bit, Bits, Change, Feature, Kind};
+use steps::entry::{Bit, Bits, Change, Feature, Kind};
+
 use crate::language::syntax::FrameKind;
 use crate::model::{Guard, Var};
 

@@ -3,8 +3,9 @@
 //! Invariant: a value in an event is compared with the value that was read or written, never with a frame's later
 //! content.
 
+use steps::table::Verb;
+
 use crate::language::syntax::{Action, Comparison, Event};
-use crate::language::vocabulary::Verb;
 
 use crate::model::{Guard, MarkId, PropertyId, Update, Var};
 

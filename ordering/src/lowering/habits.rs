@@ -4,8 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::language::syntax::{Agent, Lock, LockMode, Scenario, Step, UserKind};
-use crate::language::vocabulary::Verb;
+use steps::{CacheKind, LockMode, Section};
+
+use crate::language::syntax::{Agent, Scenario, Step, UserKind};
 
 use super::buffer::Buffer;
 use super::names::{Meaning, Names, UserId};
@@ -14,15 +15,6 @@ use super::round::Party;
 use super::state::AgentId;
 use super::stores::{Shared, buffer};
 use super::visit::visit_steps;
-
-/// A stretch of a program that others can wait for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(super) enum Section {
-    /// Its interrupts are off.
-    Interrupts,
-    /// It reads under RCU.
-    Rcu,
-}
 
 /// One agent's.
 #[derive(Clone, Debug, Default)]
@@ -63,7 +55,7 @@ impl Habits {
 
     fn of(agent: &Agent, names: &Names, options: Options) -> Self {
         let mut habits = Self { cpu: cpu(agent, names), ..Self::default() };
-        visit_steps(&agent.body, &mut |step, _, _| habits.step(step, options));
+        visit_steps(&agent.body, &mut |spoken, _, _| habits.step(&spoken.step, options));
         habits
     }
 
@@ -73,14 +65,45 @@ impl Habits {
     }
 
     fn step(&mut self, step: &Step, options: Options) {
-        let flushes = [Verb::FlushTlb, Verb::FlushTlbMm, Verb::FlushPmd].contains(&step.verb);
-        self.interrupts |= step.verb == Verb::IpiSync || (flushes && options.flush == Flush::Ipi);
-        self.waits_for_readers |= step.verb == Verb::SynchronizeRcu;
-        self.gup_masks |= step.verb == Verb::GupFast;
-        self.sections.extend((step.verb == Verb::IrqOff).then_some(Section::Interrupts));
-        self.sections.extend((step.verb == Verb::RcuReadLock).then_some(Section::Rcu));
-        let shared = step.lock.as_ref().filter(|lock| lock.mode == LockMode::Shared);
-        self.shares.extend(shared.map(Lock::text));
+        match step {
+            Step::IpiSync => self.interrupts = true,
+            Step::Invalidate(invalidation) => {
+                let interrupts = options.flush == Flush::Ipi && invalidation.caches() == CacheKind::Cpus;
+                self.interrupts |= interrupts;
+            }
+            Step::SynchronizeRcu => self.waits_for_readers = true,
+            Step::GupFast { .. } => self.gup_masks = true,
+            Step::Enter(section) => drop(self.sections.insert(*section)),
+            Step::Lock(lock, LockMode::Shared) | Step::Trylock(lock, LockMode::Shared, _) => {
+                self.shares.insert(lock.text());
+            }
+            Step::Lock(_, LockMode::Exclusive)
+            | Step::Trylock(_, LockMode::Exclusive, _)
+            | Step::Unlock(_)
+            | Step::Fence
+            | Step::Leave(_)
+            | Step::Entry(..)
+            | Step::SetPasid(..)
+            | Step::InvWait
+            | Step::PageRequest(_)
+            | Step::PageResponse(_)
+            | Step::DrainRequests
+            | Step::NotifyStart(_)
+            | Step::NotifyEnd(_)
+            | Step::ChangePte(_)
+            | Step::ZapSpte(_)
+            | Step::SetSpte(..)
+            | Step::Walk(_)
+            | Step::Load(_)
+            | Step::Store(..)
+            | Step::DmaRead(_)
+            | Step::DmaWrite(..)
+            | Step::TryGet { .. }
+            | Step::Write(..)
+            | Step::Read(_)
+            | Step::Copy(..)
+            | Step::Count(..) => {}
+        }
     }
 }
 

@@ -4,8 +4,9 @@
 
 use std::collections::HashMap;
 
+use steps::entry::Kind;
+
 use crate::language::Diagnostic;
-use crate::language::entry::Kind;
 use crate::language::syntax::{Mapping, Property, Question, Scenario};
 
 use super::MOST_VALUES;

@@ -2,7 +2,10 @@
 //!
 //! Invariant: whatever an entry, a change of bits or a condition names is found, wherever it stands.
 
-use crate::language::entry::{Base, Bits, Change, Feature, Kind, Written};
+use steps::EntryOf;
+use steps::entry::{Bits, Change, Feature, Kind};
+
+use crate::language::entry::{Base, Written};
 use crate::language::syntax::{Condition, Node, Operand, Question, Scenario, Step, Term};
 
 use super::visit::visit;
@@ -28,7 +31,7 @@ impl Mentioned {
         }
         for agent in &scenario.agents {
             visit(&agent.body, 1, &mut |statement, _| match &statement.node {
-                Node::Step(step) => found.step(step),
+                Node::Step(spoken) => found.step(&spoken.step),
                 Node::If(condition, ..) | Node::When(condition, _) | Node::Check(condition, _) => {
                     found.condition(condition);
                 }
@@ -46,8 +49,40 @@ impl Mentioned {
     }
 
     fn step(&mut self, step: &Step) {
-        step.entry.iter().for_each(|entry| self.written(entry));
-        step.bits.iter().for_each(|bits| self.change(*bits));
+        match step {
+            Step::Entry(_, EntryOf::Set(entry)) | Step::SetSpte(_, entry) => self.written(entry),
+            Step::Entry(_, EntryOf::Modify(change)) => self.change(*change),
+            Step::Entry(_, EntryOf::Read | EntryOf::Clear)
+            | Step::Lock(..)
+            | Step::Trylock(..)
+            | Step::Unlock(_)
+            | Step::Fence
+            | Step::Enter(_)
+            | Step::Leave(_)
+            | Step::IpiSync
+            | Step::SynchronizeRcu
+            | Step::Invalidate(_)
+            | Step::SetPasid(..)
+            | Step::InvWait
+            | Step::PageRequest(_)
+            | Step::PageResponse(_)
+            | Step::DrainRequests
+            | Step::NotifyStart(_)
+            | Step::NotifyEnd(_)
+            | Step::ChangePte(_)
+            | Step::ZapSpte(_)
+            | Step::Walk(_)
+            | Step::Load(_)
+            | Step::Store(..)
+            | Step::DmaRead(_)
+            | Step::DmaWrite(..)
+            | Step::GupFast { .. }
+            | Step::TryGet { .. }
+            | Step::Write(..)
+            | Step::Read(_)
+            | Step::Copy(..)
+            | Step::Count(..) => {}
+        }
     }
 
     fn written(&mut self, written: &Written) {

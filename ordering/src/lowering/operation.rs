@@ -6,22 +6,23 @@
 use mmu::operation::{Order, cow, ksm};
 use mmu::program::{Line, Program};
 use mmu::step::{Condition as Check, Permission as Allows, Role, Step as Kernel};
+use steps::entry::{Bit, Change};
+use steps::{Count, Depth, Emptied, EntryOf, Invalidation, LockMode, Place, Range};
 
-use crate::language::entry::{Bit, Change, Written};
+use crate::language::entry::Written;
 use crate::language::span::{Name, Span, Spanned};
 use crate::language::syntax::{
-    Comparison, Condition, Lock, LockMode, Node, Operand, Operation, Replacement, Statement, Step, Term,
+    Comparison, Condition, Lock, Node, Operand, Operation, Replacement, Spoken, Statement, Step, Term, Words,
 };
-use crate::language::vocabulary::Verb;
-use crate::language::{made, on_page};
 
 /// The steps that `operation` stands for.
 pub(crate) fn expand(operation: &Operation, span: Span) -> Vec<Statement> {
     match operation {
         Operation::ClearFlush { page, notify } => {
-            let tell = notify.then_some(Verb::Notify);
-            let verbs = [Verb::PteClear, Verb::FlushTlb].into_iter().chain(tell);
-            verbs.map(|verb| on_page(verb, page, span)).collect()
+            let clear = Step::Entry(Place::Pte(page.clone()), EntryOf::Clear);
+            let tell = notify.then(|| invalidate(Emptied::Devices(of(page))));
+            let steps = [clear, invalidate(Emptied::Cpus(of(page)))].into_iter().chain(tell);
+            steps.map(|step| statement(step, span)).collect()
         }
         Operation::WpPageCopy(Replacement { order, page, old, new }) => {
             let program = ordered(order.as_ref(), cow::orders());
@@ -45,6 +46,20 @@ fn ordered(wanted: Option<&Name>, orders: Vec<Order>) -> Program {
     found.expect("the parser takes only orders that the operation has").program
 }
 
+/// A step that is made, not read.
+fn statement(step: Step, span: Span) -> Statement {
+    let text = step.to_string();
+    Statement { node: Node::Step(Box::new(Spoken { step, text })), span }
+}
+
+fn of(page: &Name) -> Range<Words> {
+    Range::Page(page.clone(), Depth::All)
+}
+
+fn invalidate(emptied: Emptied<Words>) -> Step {
+    Step::Invalidate(Invalidation { emptied, posted: false })
+}
+
 struct Frames<'a> {
     page: &'a Name,
     old: &'a Name,
@@ -56,17 +71,17 @@ impl Frames<'_> {
     fn program(&self, program: &Program, holds_new: bool) -> Vec<Statement> {
         let over = self.name("operation_over");
         let mut take = vec![
-            on_page(Verb::PteRead, self.page, self.span),
+            self.step(self.entry(EntryOf::Read)),
             self.at(Node::Check(self.compare("pte", self.page, Comparison::Equal, self.old), over.clone())),
-            self.frame(Verb::Get, self.old),
+            self.count(Count::Get, self.old),
         ];
         if holds_new {
-            take.push(self.frame(Verb::Get, self.new));
+            take.push(self.count(Count::Get, self.new));
         }
         let mut found = vec![self.at(Node::Atomic(take))];
         found.extend(program.lines().iter().map(|line| self.line(line)));
         if holds_new {
-            found.push(self.frame(Verb::Put, self.new));
+            found.push(self.count(Count::Put, self.new));
         }
         found.push(self.at(Node::Label(over)));
         found
@@ -87,16 +102,20 @@ impl Frames<'_> {
         }
     }
 
-    fn frame(&self, verb: Verb, frame: &Name) -> Statement {
-        let step = made(verb, format!("{} {}", verb.name(), frame.node));
-        self.at(Node::Step(Box::new(Step { frame: Some(frame.clone()), ..step })))
+    fn step(&self, step: Step) -> Statement {
+        statement(step, self.span)
     }
 
-    fn lock(&self, verb: Verb, name: &str, argument: &Name) -> Statement {
-        let step = made(verb, format!("{} {name}({})", verb.name(), argument.node));
-        let argument = Some(argument.clone());
-        let lock = Lock { name: self.name(name), argument, mode: LockMode::Exclusive };
-        self.at(Node::Step(Box::new(Step { lock: Some(lock), ..step })))
+    fn entry(&self, what: EntryOf<Words>) -> Step {
+        Step::Entry(Place::Pte(self.page.clone()), what)
+    }
+
+    fn count(&self, count: Count, frame: &Name) -> Statement {
+        self.step(Step::Count(count, frame.clone()))
+    }
+
+    fn lock(&self, name: &str, argument: &Name) -> Lock {
+        Lock { name: self.name(name), argument: Some(argument.clone()) }
     }
 
     fn call(&self, name: &str, argument: &Name, plus: i64) -> Operand {
@@ -110,7 +129,7 @@ impl Frames<'_> {
 
     fn line(&self, line: &Line) -> Statement {
         match *line {
-            Line::Step(step) => self.step(step),
+            Line::Step(step) => self.kernel(step),
             Line::Check(check, label) => self.at(Node::Check(self.check(check), self.name(label.0))),
             Line::Goto(label) => self.at(Node::Goto(self.name(label.0))),
             Line::Label(label) => self.at(Node::Label(self.name(label.0))),
@@ -131,40 +150,31 @@ impl Frames<'_> {
         }
     }
 
-    fn step(&self, step: Kernel) -> Statement {
-        let page = |verb| on_page(verb, self.page, self.span);
-        match step {
-            Kernel::Allocate => self.frame(Verb::Alloc, self.new),
-            Kernel::LockPage(role) => self.lock(Verb::Lock, "page", self.role(role)),
-            Kernel::UnlockPage(role) => self.lock(Verb::Unlock, "page", self.role(role)),
-            Kernel::LockTable => self.lock(Verb::Lock, "ptl", self.page),
-            Kernel::UnlockTable => self.lock(Verb::Unlock, "ptl", self.page),
-            Kernel::RangeStart => page(Verb::NotifyStart),
-            Kernel::RangeEnd => page(Verb::NotifyEnd),
-            Kernel::ClearPte => page(Verb::PteClear),
-            Kernel::FlushTlb => page(Verb::FlushTlb),
-            Kernel::Notify => page(Verb::Notify),
-            Kernel::ChangePte => page(Verb::ChangePte),
-            Kernel::RestorePte => self.set_pte(Written::bare(self.name("orig"))),
-            Kernel::MarkStable(role) => self.frame(Verb::MarkStable, self.role(role)),
-            Kernel::Map(role) => self.frame(Verb::Map, self.role(role)),
-            Kernel::Unmap(role) => self.frame(Verb::Unmap, self.role(role)),
-            Kernel::Put(role) => self.frame(Verb::Put, self.role(role)),
-            Kernel::Copy => {
-                let text = format!("copy {} -> {}", self.old.node, self.new.node);
-                let (frame, to) = (Some(self.old.clone()), Some(self.new.clone()));
-                self.at(Node::Step(Box::new(Step { frame, to, ..made(Verb::Copy, text) })))
-            }
+    fn kernel(&self, step: Kernel) -> Statement {
+        let page = || self.page.clone();
+        self.step(match step {
+            Kernel::Allocate => Step::Count(Count::Alloc, self.new.clone()),
+            Kernel::LockPage(role) => Step::Lock(self.lock("page", self.role(role)), LockMode::Exclusive),
+            Kernel::UnlockPage(role) => Step::Unlock(self.lock("page", self.role(role))),
+            Kernel::LockTable => Step::Lock(self.lock("ptl", self.page), LockMode::Exclusive),
+            Kernel::UnlockTable => Step::Unlock(self.lock("ptl", self.page)),
+            Kernel::RangeStart => Step::NotifyStart(page()),
+            Kernel::RangeEnd => Step::NotifyEnd(page()),
+            Kernel::ClearPte => self.entry(EntryOf::Clear),
+            Kernel::FlushTlb => invalidate(Emptied::Cpus(of(self.page))),
+            Kernel::Notify => invalidate(Emptied::Devices(of(self.page))),
+            Kernel::ChangePte => Step::ChangePte(page()),
+            Kernel::RestorePte => self.entry(EntryOf::Set(Written::bare(self.name("orig")))),
+            Kernel::MarkStable(role) => Step::Count(Count::MarkStable, self.role(role).clone()),
+            Kernel::Map(role) => Step::Count(Count::Map, self.role(role).clone()),
+            Kernel::Unmap(role) => Step::Count(Count::Unmap, self.role(role).clone()),
+            Kernel::Put(role) => Step::Count(Count::Put, self.role(role).clone()),
+            Kernel::Copy => Step::Copy(self.old.clone(), self.new.clone()),
             Kernel::SetPte(role, allows) => {
                 let change = Change::default().say(Bit::Write, allows == Allows::ReadWrite);
-                self.set_pte(Written { change, ..Written::bare(self.role(role).clone()) })
+                let entry = Written { change, ..Written::bare(self.role(role).clone()) };
+                self.entry(EntryOf::Set(entry))
             }
-        }
-    }
-
-    fn set_pte(&self, entry: Written) -> Statement {
-        let step = made(Verb::SetPte, format!("set_pte {} -> {entry}", self.page.node));
-        let page = Some(self.page.clone());
-        self.at(Node::Step(Box::new(Step { page, entry: Some(entry), ..step })))
+        })
     }
 }

@@ -4,9 +4,11 @@
 //! or (`option queue = ordered`) the oldest. Whoever waits goes on when nothing of his own is left; a full queue makes
 //! the next one wait. Source: VT-d queued invalidation, SMMUv3 command queue, TLBI and DSB of arm64.
 
+use steps::Invalidation;
+
 use crate::language::Diagnostic;
 use crate::language::span::Span;
-use crate::language::syntax::Step;
+use crate::language::syntax::Words;
 use crate::model::{Guard, Var};
 
 use super::agent::Emitter;
@@ -25,14 +27,16 @@ pub(super) const MOST_SLOTS: u32 = 6;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Posted {
     pub(super) agent: AgentId,
-    pub(super) step: Step,
+    pub(super) invalidation: Invalidation<Words>,
+    /// As it is posted.
+    pub(super) text: String,
     pub(super) span: Span,
 }
 
 impl Posted {
     /// As it is done.
     pub(super) fn text(&self) -> &str {
-        self.step.text.strip_suffix(" post").expect("what is posted says so at its end")
+        self.text.strip_suffix(" post").expect("what is posted says so at its end")
     }
 }
 
@@ -43,11 +47,7 @@ impl Emitter<'_> {
 
     /// Puts the step behind everything that is in the queue.
     pub(super) fn post(&mut self, at: &At<'_>) {
-        let posted = self
-            .survey
-            .posted
-            .iter()
-            .position(|one| one.agent == self.agent && one.step.text == at.step.text);
+        let posted = self.survey.posted.iter().position(|one| one.agent == self.agent && one.text == at.text);
         let value = number(posted.expect("the survey has seen whatever is posted")) + 1;
         let ways = self.slots().append(value).map(|(room, update)| at.way(room, vec![update])).collect();
         self.step(ways, at.line);
@@ -80,9 +80,9 @@ impl Emitter<'_> {
         let reach = if self.options.ordered_queue { 1 } else { slots.0.len() };
         let mut ways = Vec::new();
         for (value, posted) in (1..).zip(&self.survey.posted) {
-            let step = Step { text: posted.text().to_owned(), post: false, ..posted.step.clone() };
-            let at = At { step: &step, span: posted.span, line: posted.span.line };
-            let effects = self.emptied(&at)?;
+            let verb = posted.invalidation.verb();
+            let at = At { verb, text: posted.text(), span: posted.span, line: posted.span.line };
+            let effects = self.emptied(&posted.invalidation)?;
             for first in 0..reach {
                 let guard = vec![Guard::Is(slots.0[first], value)];
                 let way = at.way(guard, [effects.as_slice(), &slots.take(first)].concat());

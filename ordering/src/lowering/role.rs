@@ -2,11 +2,13 @@
 //!
 //! Invariant: a role says nothing that a step does not; how a cache is filled and emptied is read from the model.
 
-use crate::language::entry::Bit;
+use steps::Section;
+use steps::entry::Bit;
+
 use crate::model::Var;
 
 use super::entry::{Entry, Need};
-use super::habits::Section;
+
 use super::hardware::{Caches, Hardware};
 use super::names::{PageId, PmdId, UserId};
 use super::state::{Key, NONE, State};

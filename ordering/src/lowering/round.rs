@@ -5,12 +5,14 @@
 
 use std::collections::HashSet;
 
+use steps::Section;
+
 use crate::language::syntax::UserKind;
 use crate::model::{Guard, Update, Var};
 
 use super::agent::Emitter;
 use super::buffer::Route;
-use super::habits::Section;
+
 use super::names::UserId;
 use super::program::{Goal, Way};
 use super::state::{AgentId, Key};
@@ -56,7 +58,7 @@ impl Emitter<'_> {
         let awaited: Vec<Var> =
             answers.iter().map(|answer| self.state.var(&Key::Awaits(me, answer.party))).collect();
         let sent = awaited.iter().map(|var| Update::Set(*var, 1)).collect();
-        self.step(vec![Way::new(outside, sent, format!("{}: send", at.step.text))], at.line);
+        self.step(vec![Way::new(outside, sent, format!("{}: send", at.text))], at.line);
         self.route = Route::Memory;
         let mut ways = Vec::new();
         for (answer, var) in answers.into_iter().zip(&awaited) {
@@ -73,7 +75,7 @@ impl Emitter<'_> {
             Party::Cpu(user) => &d.users[user.0],
             Party::CpuOf(agent) | Party::Reader(agent) => &d.agents[agent],
         };
-        let text = format!("{}: {name} answers", at.step.text);
+        let text = format!("{}: {name} answers", at.text);
         let guard = [&[Guard::Is(var, 1)], answer.ready.as_slice()].concat();
         let updates = [answer.updates.as_slice(), &[Update::Set(var, 0)]].concat();
         let way =

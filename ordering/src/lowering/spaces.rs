@@ -3,9 +3,11 @@
 //! Invariant: a device with a PASID walks only what its cached PASID entry names, and caches that entry as its first
 //! walk finds it; nobody but `pasid_inv` makes it look again. Source: VT-d 6.2.3 (PASID cache), mm_struct.
 
+use steps::{Invalidation, Reach};
+
 use crate::language::Diagnostic;
 use crate::language::span::Name;
-use crate::language::syntax::{Scenario, Step};
+use crate::language::syntax::{Scenario, Words};
 use crate::model::{Guard, Update, Var};
 
 use super::agent::Emitter;
@@ -129,28 +131,27 @@ impl Spaces {
 }
 
 impl Emitter<'_> {
-    /// The pages and the users of which a step empties caches: what its form names.
-    pub(super) fn reach(&self, at: &At<'_>) -> Result<(Vec<PageId>, Vec<UserId>), Diagnostic> {
+    /// The pages and the users of which an invalidation empties caches.
+    pub(super) fn reach(
+        &self,
+        invalidation: &Invalidation<Words>,
+    ) -> Result<(Vec<PageId>, Vec<UserId>), Diagnostic> {
         let spaces = &self.hardware.spaces;
         let users = || (0..self.names.kinds.len()).map(UserId).collect();
-        let Step { page, mm, pasid, pmd, .. } = at.step;
-        if let Some(mm) = mm {
-            return Ok((spaces.pages(self.names.mm(mm)?), users()));
-        }
-        if let Some(pasid) = pasid {
-            let pages = (0..spaces.homes.len()).map(PageId).collect();
-            return Ok((pages, spaces.users(self.names.pasid(pasid)?)));
-        }
-        if let Some(pmd) = pmd {
-            return Ok((self.hardware.uppers.pages(self.names.pmd(pmd)?), users()));
-        }
-        Ok((vec![self.names.page(at.filled(page.as_ref())?)?], users()))
+        Ok(match invalidation.reach() {
+            Reach::Page(page) => (vec![self.names.page(page)?], users()),
+            Reach::Under(pmd) => (self.hardware.uppers.pages(self.names.pmd(pmd)?), users()),
+            Reach::Mm(mm) => (spaces.pages(self.names.mm(mm)?), users()),
+            Reach::Pasid(pasid) => {
+                let pages = (0..spaces.homes.len()).map(PageId).collect();
+                (pages, spaces.users(self.names.pasid(pasid)?))
+            }
+        })
     }
 
     /// `set_pasid X -> P`.
-    pub(super) fn set_pasid(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
-        let id = self.names.pasid(at.filled(at.step.pasid.as_ref())?)?;
-        let mm = at.filled(at.step.mm.as_ref())?;
+    pub(super) fn set_pasid(&mut self, pasid: &Name, mm: &Name, at: &At<'_>) -> Result<(), Diagnostic> {
+        let id = self.names.pasid(pasid)?;
         let mm = if mm.node == "none" { None } else { Some(self.names.mm(mm)?) };
         let entry = self.state.var(&Key::Pasid(id));
         self.step(vec![at.way(Vec::new(), vec![Update::Set(entry, named(mm))])], at.line);

@@ -5,11 +5,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use steps::Section;
+
 use crate::model::{Var, Variable};
 
 use super::buffer::Buffer;
 use super::entry::Entries;
-use super::habits::Section;
+
 use super::names::{FrameId, PageId, PasidId, PmdId, UserId};
 use super::round::Party;
 

@@ -1,6 +1,6 @@
-//! What each step reads and writes: the meaning behind the vocabulary.
+//! What each step reads and writes: the meaning behind [`steps::Step`].
 //!
-//! Invariant: one row of the vocabulary has one meaning here; what hardware or the kernel does in two is two nodes.
+//! Invariant: a step has one meaning here; what hardware or the kernel does in two is two nodes.
 
 mod frame;
 mod gup;
@@ -12,103 +12,93 @@ mod shadow;
 mod table;
 
 use crate::language::Diagnostic;
-use crate::language::span::Span;
-use crate::language::syntax::Step;
-use crate::language::vocabulary::Verb;
+use crate::language::span::{Name, Span};
+use crate::language::syntax::{Spoken, Step};
 use crate::model::{Guard, Update};
 
 use super::access::Access;
 use super::agent::Emitter;
 use super::event::Happening;
-use super::habits::Section;
 use super::names::{PageId, UserId};
 use super::program::Way;
-use frame::Count;
+use gup::Asked;
+use steps::CacheKind;
+use steps::table::Verb;
 
-/// A step, and where it stands.
+/// How a step is shown, and where it stands.
+#[derive(Clone, Copy)]
 pub(super) struct At<'s> {
-    pub(super) step: &'s Step,
+    pub(super) verb: Verb,
+    pub(super) text: &'s str,
     pub(super) span: Span,
     pub(super) line: u32,
 }
 
-impl At<'_> {
-    /// What stands at a place of the step's form; the parser has refused a step without it.
-    pub(super) fn filled<'p, T>(&self, place: Option<&'p T>) -> Result<&'p T, Diagnostic> {
-        let help = "docs/language.md has its form";
-        place.ok_or_else(|| Diagnostic::new(self.span, "this step is incomplete", help))
+impl<'s> At<'s> {
+    /// Of a step in a program.
+    pub(super) fn of(spoken: &'s Spoken, span: Span, line: u32) -> Self {
+        Self { verb: spoken.step.verb(), text: &spoken.text, span, line }
     }
+}
 
+impl At<'_> {
     /// The step as properties look for it.
     pub(super) fn happening(&self) -> Happening {
-        Happening::Step(self.step.verb, self.step.text.clone())
+        Happening::Step(self.verb, self.text.to_owned())
     }
 
     pub(super) fn way(&self, guard: Vec<Guard>, updates: Vec<Update>) -> Way {
-        Way::new(guard, updates, self.step.text.as_str()).happening(self.happening())
+        Way::new(guard, updates, self.text).happening(self.happening())
     }
 }
 
 impl Emitter<'_> {
     /// One step that this agent may take.
-    pub(super) fn one(&mut self, step: &Step, span: Span, line: u32) -> Result<(), Diagnostic> {
-        let at = At { step, span, line };
-        match step.verb {
-            Verb::Lock => self.lock(&at),
-            Verb::Trylock => self.trylock(&at),
-            Verb::Unlock => self.unlock(&at),
-            Verb::Fence => self.fence(&at),
-            Verb::IrqOff => self.enter(Section::Interrupts, &at),
-            Verb::IrqOn => self.leave(Section::Interrupts, &at),
-            Verb::RcuReadLock => self.enter(Section::Rcu, &at),
-            Verb::RcuReadUnlock => self.leave(Section::Rcu, &at),
-            Verb::IpiSync => self.ipi_sync(&at),
-            Verb::SynchronizeRcu => self.synchronize_rcu(&at),
-            Verb::PteRead
-            | Verb::PteClear
-            | Verb::PteModify
-            | Verb::SetPte
-            | Verb::ChangePte
-            | Verb::PmdRead
-            | Verb::PmdClear
-            | Verb::PmdModify
-            | Verb::SetPmd => self.table_step(&at),
-            Verb::FlushTlb | Verb::FlushTlbMm | Verb::FlushPmd => self.flush(&at),
-            Verb::Notify
-            | Verb::IotlbInv
-            | Verb::DevtlbInv
-            | Verb::FlushVcpus
-            | Verb::NotifyMm
-            | Verb::NotifyPmd
-            | Verb::PasidInv
-            | Verb::IotlbInvPasid
-            | Verb::DevtlbInvPasid => self.invalidation(&at),
-            Verb::NotifyStart => self.notify_start(&at),
-            Verb::NotifyEnd => self.notify_end(&at),
-            Verb::Walk => self.walking(&at),
-            Verb::Load | Verb::DmaRead => self.translated(Access::Read, &at),
-            Verb::Store | Verb::DmaWrite => {
-                self.translated(Access::Write(at.filled(at.step.value.as_ref())?.node), &at)
+    pub(super) fn one(&mut self, step: &Step, at: &At<'_>) -> Result<(), Diagnostic> {
+        match step {
+            Step::Lock(lock, mode) => self.lock(lock, *mode, at),
+            Step::Trylock(lock, mode, label) => self.trylock(lock, *mode, label, at),
+            Step::Unlock(lock) => self.unlock(lock, at),
+            Step::Fence => self.fence(at),
+            Step::Enter(section) => self.enter(*section, at),
+            Step::Leave(section) => self.leave(*section, at),
+            Step::IpiSync => self.ipi_sync(at),
+            Step::SynchronizeRcu => self.synchronize_rcu(at),
+            Step::Entry(place, what) => self.table_step(place, what, at),
+            Step::ChangePte(page) => self.change_pte(page, at),
+            Step::Invalidate(invalidation) if invalidation.posted => self.posted(invalidation, at),
+            Step::Invalidate(invalidation) => match invalidation.caches() {
+                CacheKind::Cpus => self.flush(invalidation, at),
+                CacheKind::Vcpus
+                | CacheKind::Devices
+                | CacheKind::Iotlbs
+                | CacheKind::DeviceTlbs
+                | CacheKind::PasidCaches => self.invalidation(invalidation, at),
+            },
+            Step::InvWait => self.wait(at),
+            Step::NotifyStart(page) => self.notify_start(page, at),
+            Step::NotifyEnd(page) => self.notify_end(page, at),
+            Step::Walk(page) => self.walking(page, at),
+            Step::Load(page) | Step::DmaRead(page) => self.translated(Access::Read, page, at),
+            Step::Store(page, value) | Step::DmaWrite(page, value) => {
+                self.translated(Access::Write(value.node), page, at)
             }
-            Verb::ZapSpte | Verb::SetSpte => self.shadow(&at),
-            Verb::SetPasid => self.set_pasid(&at),
-            Verb::PageRequest => self.page_request(&at),
-            Verb::PageResponse => self.page_response(&at),
-            Verb::DrainRequests => self.drain_requests(&at),
-            Verb::InvWait => self.wait(&at),
-            Verb::GupFast => self.gup_fast(&at),
-            Verb::TryGet => self.try_get(&at),
-            Verb::Write | Verb::Read => self.direct(&at),
-            Verb::Copy => self.copy(&at),
-            Verb::Alloc => self.count(Count::Alloc, &at),
-            Verb::Get => self.count(Count::Get, &at),
-            Verb::Put => self.count(Count::Put, &at),
-            Verb::Pin => self.count(Count::Pin, &at),
-            Verb::Unpin => self.count(Count::Unpin, &at),
-            Verb::Map => self.count(Count::Map, &at),
-            Verb::Unmap => self.count(Count::Unmap, &at),
-            Verb::Free => self.count(Count::Free, &at),
-            Verb::MarkStable => self.count(Count::MarkStable, &at),
+            Step::ZapSpte(page) => self.zap_spte(page, at),
+            Step::SetSpte(page, entry) => self.set_spte(page, entry, at),
+            Step::SetPasid(pasid, mm) => self.set_pasid(pasid, mm, at),
+            Step::PageRequest(page) => self.page_request(page, at),
+            Step::PageResponse(page) => self.page_response(page, at),
+            Step::DrainRequests => self.drain_requests(at),
+            Step::GupFast { page, write, pin, leaf, handle } => {
+                self.gup_fast(&Asked { page, handle, write: *write, pin: *pin, leaf: *leaf }, at)
+            }
+            Step::TryGet { page, write, pin, handle } => {
+                self.try_get(&Asked { page, handle, write: *write, pin: *pin, leaf: false }, at)
+            }
+            Step::Write(frame, value) => self.direct(frame, Access::Write(value.node), at),
+            Step::Read(frame) => self.direct(frame, Access::Read, at),
+            Step::Copy(from, to) => self.copy(from, to, at),
+            Step::Count(count, frame) => self.count(*count, frame, at),
         }
     }
 
@@ -118,28 +108,24 @@ impl Emitter<'_> {
     }
 
     /// Whose cache a step goes through, and for which page.
-    fn translation(&self, at: &At<'_>) -> Result<(UserId, PageId), Diagnostic> {
-        let user = self.own_user(at.step.verb, at.span)?;
-        let page = self.page(at)?;
-        self.hardware.spaces.check(user, page, at.filled(at.step.page.as_ref())?)?;
+    fn translation(&self, name: &Name, at: &At<'_>) -> Result<(UserId, PageId), Diagnostic> {
+        let user = self.own_user(at.verb, at.span)?;
+        let page = self.names.page(name)?;
+        self.hardware.spaces.check(user, page, name)?;
         Ok((user, page))
     }
 
-    fn walking(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
-        let (user, page) = self.translation(at)?;
-        self.walk(user, page, &at.step.text, at.line);
+    fn walking(&mut self, page: &Name, at: &At<'_>) -> Result<(), Diagnostic> {
+        let (user, page) = self.translation(page, at)?;
+        self.walk(user, page, at.text, at.line);
         Ok(())
     }
 
     /// Steps through the agent's own cache.
-    fn translated(&mut self, access: Access, at: &At<'_>) -> Result<(), Diagnostic> {
-        let (user, page) = self.translation(at)?;
-        self.access(user, page, access, (at.step.verb, &at.step.text), at.line);
+    fn translated(&mut self, access: Access, page: &Name, at: &At<'_>) -> Result<(), Diagnostic> {
+        let (user, page) = self.translation(page, at)?;
+        self.access(user, page, access, (at.verb, at.text), at.line);
         Ok(())
-    }
-
-    fn page(&self, at: &At<'_>) -> Result<PageId, Diagnostic> {
-        self.names.page(at.filled(at.step.page.as_ref())?)
     }
 
     /// Both ways, if leaving the range is a violation; else the second waits.

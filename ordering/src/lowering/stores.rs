@@ -5,9 +5,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use steps::{EntryOf, Place};
+
 use crate::language::span::Name;
 use crate::language::syntax::{Agent, Assignment, Condition, Node, Operand, Scenario, Step, Term, UserKind};
-use crate::language::vocabulary::Verb;
 
 use super::buffer::{Buffer, MOST_SLOTS};
 use super::names::{Meaning, Names};
@@ -88,7 +89,7 @@ pub(super) fn buffer(agent: &Agent, names: &Names, shared: &Shared) -> Buffer {
         Node::Label(name) => drop(labels.insert(name.node.clone())),
         Node::Goto(name) | Node::Check(_, name) => loops |= labels.contains(&name.node),
         Node::Assign(name, Assignment::Set, _) => stores.assignment(name, times),
-        Node::Step(step) => stores.step(step, times),
+        Node::Step(spoken) => stores.step(&spoken.step, times),
         Node::Assign(_, Assignment::Add | Assignment::Subtract, _)
         | Node::Operation(_)
         | Node::Repeat(..)
@@ -122,14 +123,42 @@ impl Stores<'_> {
         }
     }
 
+    /// A place that is not declared is reported where it is lowered.
     fn step(&mut self, step: &Step, times: u32) {
-        let place = if step.verb == Verb::SetPte {
-            step.page.as_ref().and_then(|page| self.names.page(page).ok()).map(Key::Pte)
-        } else if step.verb == Verb::SetPmd {
-            step.pmd.as_ref().and_then(|pmd| self.names.pmd(pmd).ok()).map(Key::Pmd)
-        } else {
-            let released = step.lock.as_ref().filter(|_| step.verb == Verb::Unlock);
-            released.map(|lock| Key::Lock(lock.text()))
+        let place = match step {
+            Step::Entry(Place::Pte(page), EntryOf::Set(_)) => self.names.page(page).ok().map(Key::Pte),
+            Step::Entry(Place::Pmd(pmd), EntryOf::Set(_)) => self.names.pmd(pmd).ok().map(Key::Pmd),
+            Step::Unlock(lock) => Some(Key::Lock(lock.text())),
+            Step::Entry(_, EntryOf::Read | EntryOf::Clear | EntryOf::Modify(_))
+            | Step::Lock(..)
+            | Step::Trylock(..)
+            | Step::Fence
+            | Step::Enter(_)
+            | Step::Leave(_)
+            | Step::IpiSync
+            | Step::SynchronizeRcu
+            | Step::Invalidate(_)
+            | Step::SetPasid(..)
+            | Step::InvWait
+            | Step::PageRequest(_)
+            | Step::PageResponse(_)
+            | Step::DrainRequests
+            | Step::NotifyStart(_)
+            | Step::NotifyEnd(_)
+            | Step::ChangePte(_)
+            | Step::ZapSpte(_)
+            | Step::SetSpte(..)
+            | Step::Walk(_)
+            | Step::Load(_)
+            | Step::Store(..)
+            | Step::DmaRead(_)
+            | Step::DmaWrite(..)
+            | Step::GupFast { .. }
+            | Step::TryGet { .. }
+            | Step::Write(..)
+            | Step::Read(_)
+            | Step::Copy(..)
+            | Step::Count(..) => None,
         };
         if let Some(place) = place {
             self.at(place, times);

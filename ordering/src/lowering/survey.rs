@@ -5,9 +5,10 @@
 
 use std::collections::BTreeSet;
 
+use steps::{CacheKind, Count};
+
 use crate::language::span::Span;
-use crate::language::syntax::{Lock, Scenario, Step};
-use crate::language::vocabulary::Verb;
+use crate::language::syntax::{Scenario, Spoken, Step};
 
 use super::habits::Habits;
 use super::names::Names;
@@ -57,9 +58,9 @@ impl Survey {
         survey.contents.extend(scenario.frames.iter().map(|frame| frame.content));
         for (index, agent) in scenario.agents.iter().enumerate() {
             survey.agent = index;
-            visit_steps(&agent.body, &mut |step, span, times| {
-                survey.step(step, times);
-                survey.post(step, span, times);
+            visit_steps(&agent.body, &mut |spoken, span, times| {
+                survey.step(&spoken.step, times);
+                survey.post(spoken, span, times);
             });
         }
         if survey.contents.is_empty() {
@@ -84,69 +85,56 @@ impl Survey {
         self.posts.min(MOST_SLOTS)
     }
 
-    fn post(&mut self, step: &Step, span: Span, times: u32) {
-        if !step.post {
+    fn post(&mut self, spoken: &Spoken, span: Span, times: u32) {
+        let Step::Invalidate(invalidation) = &spoken.step else { return };
+        if !invalidation.posted {
             return;
         }
         self.posts = self.posts.saturating_add(times);
-        let known = self.posted.iter().any(|one| one.agent == self.agent && one.step.text == step.text);
+        let known = self.posted.iter().any(|one| one.agent == self.agent && one.text == spoken.text);
         if !known {
-            self.posted.push(Posted { agent: self.agent, step: step.clone(), span });
+            let (invalidation, text) = (invalidation.clone(), spoken.text.clone());
+            self.posted.push(Posted { agent: self.agent, invalidation, text, span });
         }
     }
 
     fn step(&mut self, step: &Step, times: u32) {
-        self.contents.extend(step.value.as_ref().map(|value| value.node));
-        match step.verb {
-            Verb::Get | Verb::Pin | Verb::Map | Verb::GupFast | Verb::TryGet | Verb::Alloc => {
-                self.gets = self.gets.saturating_add(times);
+        match step {
+            Step::Count(Count::Get | Count::Pin | Count::Map | Count::Alloc, _)
+            | Step::GupFast { .. }
+            | Step::TryGet { .. } => self.gets = self.gets.saturating_add(times),
+            Step::Count(Count::Put | Count::Unpin | Count::Unmap | Count::Free, _) => self.frees = true,
+            Step::Count(Count::MarkStable, _) => self.stabilizes = true,
+            Step::ZapSpte(_) | Step::SetSpte(..) => self.explicit_shadow = true,
+            Step::Invalidate(invalidation) => match invalidation.caches() {
+                CacheKind::Vcpus => self.explicit_shadow = true,
+                CacheKind::Iotlbs | CacheKind::DeviceTlbs => self.device_tlbs = true,
+                CacheKind::Cpus | CacheKind::Devices | CacheKind::PasidCaches => {}
+            },
+            Step::Store(_, value) | Step::DmaWrite(_, value) | Step::Write(_, value) => {
+                self.contents.insert(value.node);
             }
-            Verb::ZapSpte | Verb::SetSpte | Verb::FlushVcpus => self.explicit_shadow = true,
-            Verb::IotlbInv | Verb::DevtlbInv | Verb::IotlbInvPasid | Verb::DevtlbInvPasid => {
-                self.device_tlbs = true;
-            }
-            Verb::PageRequest => self.requested.extend(step.page.as_ref().map(|page| page.node.clone())),
-            Verb::NotifyStart => self.starts = self.starts.saturating_add(times),
-            Verb::Put | Verb::Unpin | Verb::Unmap | Verb::Free => self.frees = true,
-            Verb::MarkStable => self.stabilizes = true,
-            Verb::Lock | Verb::Trylock => self.locks.extend(step.lock.as_ref().map(Lock::text)),
-            Verb::Unlock
-            | Verb::Fence
-            | Verb::IrqOff
-            | Verb::IrqOn
-            | Verb::IpiSync
-            | Verb::RcuReadLock
-            | Verb::RcuReadUnlock
-            | Verb::SynchronizeRcu
-            | Verb::PteRead
-            | Verb::PteClear
-            | Verb::SetPte
-            | Verb::PteModify
-            | Verb::PmdRead
-            | Verb::PmdClear
-            | Verb::SetPmd
-            | Verb::PmdModify
-            | Verb::FlushTlb
-            | Verb::Notify
-            | Verb::FlushTlbMm
-            | Verb::NotifyMm
-            | Verb::FlushPmd
-            | Verb::NotifyPmd
-            | Verb::SetPasid
-            | Verb::PasidInv
-            | Verb::InvWait
-            | Verb::PageResponse
-            | Verb::DrainRequests
-            | Verb::NotifyEnd
-            | Verb::ChangePte
-            | Verb::Walk
-            | Verb::Load
-            | Verb::Store
-            | Verb::DmaRead
-            | Verb::DmaWrite
-            | Verb::Write
-            | Verb::Read
-            | Verb::Copy => {}
+            Step::PageRequest(page) => drop(self.requested.insert(page.node.clone())),
+            Step::NotifyStart(_) => self.starts = self.starts.saturating_add(times),
+            Step::Lock(lock, _) | Step::Trylock(lock, ..) => self.locks.push(lock.text()),
+            Step::Unlock(_)
+            | Step::Fence
+            | Step::Enter(_)
+            | Step::Leave(_)
+            | Step::IpiSync
+            | Step::SynchronizeRcu
+            | Step::Entry(..)
+            | Step::SetPasid(..)
+            | Step::InvWait
+            | Step::PageResponse(_)
+            | Step::DrainRequests
+            | Step::NotifyEnd(_)
+            | Step::ChangePte(_)
+            | Step::Walk(_)
+            | Step::Load(_)
+            | Step::DmaRead(_)
+            | Step::Read(_)
+            | Step::Copy(..) => {}
         }
     }
 }

@@ -6,11 +6,13 @@
 //! that is free breaks the built-in property. Source: Intel SDM volume 3, "caching translation information"; VT-d,
 //! "paging-structure caches"; mm/mmu_gather.c.
 
+use steps::entry::Bit;
+use steps::{EntryOf, Place};
+
 use crate::language::Diagnostic;
-use crate::language::entry::{Base, Bit, Written};
+use crate::language::entry::{Base, Written};
 use crate::language::span::Name;
-use crate::language::syntax::{FrameKind, Scenario};
-use crate::language::vocabulary::Verb;
+use crate::language::syntax::{FrameKind, Scenario, Step};
 use crate::model::{Guard, Update, Var};
 
 use super::agent::Emitter;
@@ -83,8 +85,8 @@ impl Uppers {
         };
         scenario.pmds.iter().for_each(|(pmd, entry)| found(pmd, entry));
         for agent in &scenario.agents {
-            visit_steps(&agent.body, &mut |step, _, _| {
-                if let (Verb::SetPmd, Some(pmd), Some(entry)) = (step.verb, &step.pmd, &step.entry) {
+            visit_steps(&agent.body, &mut |spoken, _, _| {
+                if let Step::Entry(Place::Pmd(pmd), EntryOf::Set(entry)) = &spoken.step {
                     found(pmd, entry);
                 }
             });
@@ -221,7 +223,7 @@ impl Emitter<'_> {
     pub(super) fn in_table(&mut self, page: PageId, mut ways: Vec<Way>, at: &At<'_>) -> Vec<Way> {
         let Some(refs) = self.table_refs(page) else { return ways };
         ways.iter_mut().for_each(|way| way.guard.push(Guard::IsNot(refs, 0)));
-        ways.push(self.in_freed_table(vec![Guard::Is(refs, 0)], page, &at.step.text));
+        ways.push(self.in_freed_table(vec![Guard::Is(refs, 0)], page, at.text));
         ways
     }
 
@@ -235,7 +237,7 @@ impl Emitter<'_> {
         let pmd = self.state.var(&Key::Pmd(above));
         let value = self.state.domains.entries.table(table);
         ways.iter_mut().for_each(|way| way.guard.push(Guard::Is(pmd, value)));
-        let text = format!("{} in unlinked {}", at.step.text, self.state.domains.frames[table.0]);
+        let text = format!("{} in unlinked {}", at.text, self.state.domains.frames[table.0]);
         let unlinked = Way::new(vec![Guard::IsNot(pmd, value)], Vec::new(), text);
         ways.push(unlinked.violating(self.properties.unlinked));
         ways

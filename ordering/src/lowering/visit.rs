@@ -3,7 +3,7 @@
 //! Invariant: operations are expanded, so whoever counts steps counts what will be lowered.
 
 use crate::language::span::Span;
-use crate::language::syntax::{Node, Statement, Step};
+use crate::language::syntax::{Node, Spoken, Statement};
 
 use super::operation::expand;
 
@@ -33,10 +33,10 @@ pub(super) fn visit(statements: &[Statement], times: u32, each: &mut dyn FnMut(&
 }
 
 /// Calls `each` on every step.
-pub(super) fn visit_steps(statements: &[Statement], each: &mut dyn FnMut(&Step, Span, u32)) {
+pub(super) fn visit_steps(statements: &[Statement], each: &mut dyn FnMut(&Spoken, Span, u32)) {
     visit(statements, 1, &mut |statement, times| {
-        if let Node::Step(step) = &statement.node {
-            each(step, statement.span, times);
+        if let Node::Step(spoken) = &statement.node {
+            each(spoken, statement.span, times);
         }
     });
 }

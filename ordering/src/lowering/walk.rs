@@ -3,7 +3,8 @@
 //! Invariant: each hop is a step, and so is reading a PASID entry or an upper entry before; a split hop is two, and what
 //! is in flight between them is what was read. Whoever has what he needs does not walk.
 
-use crate::language::entry::Bit;
+use steps::entry::Bit;
+
 use crate::model::{Guard, Update, Var};
 
 use super::agent::Emitter;

@@ -3,8 +3,10 @@
 //! Invariant: an entry that has no room for a bit that is said of it is refused, and so is one that maps a frame and does
 //! not say whether it may be stored to.
 
+use steps::entry::{Bit, Kind};
+
 use crate::language::Diagnostic;
-use crate::language::entry::{Base, Bit, Kind, Written};
+use crate::language::entry::{Base, Written};
 use crate::language::syntax::FrameKind;
 
 use super::entry::{Entry, Pattern};

@@ -6,9 +6,10 @@
 
 use std::collections::BTreeSet;
 
+use steps::table::Actor;
+
 use crate::language::span::{Name, Spanned};
-use crate::language::syntax::{self, Agent, Node, Statement};
-use crate::language::vocabulary::{Actor, Verb};
+use crate::language::syntax::{self, Agent, Node, Statement, Step};
 use crate::lowering::expand;
 
 /// Whether a row may be moved.
@@ -120,10 +121,14 @@ fn row(statements: &[Statement], source: &str) -> Row {
 /// Whether it is a step, and no access.
 fn is_plain(statement: &Statement) -> bool {
     match &statement.node {
-        Node::Step(step) => {
-            let access = matches!(step.verb.entry().actor, Actor::Cpu | Actor::Device | Actor::Translating);
-            let jumps = step.label.is_some();
-            !access && !jumps && !matches!(step.verb, Verb::GupFast | Verb::Read | Verb::Write)
+        Node::Step(spoken) => {
+            let actor = spoken.step.verb().row().actor;
+            let access = matches!(actor, Actor::Cpu | Actor::Device | Actor::Translating);
+            let stays = matches!(
+                spoken.step,
+                Step::Trylock(..) | Step::GupFast { .. } | Step::Read(_) | Step::Write(..)
+            );
+            !access && !stays
         }
         Node::Assign(..) => true,
         Node::When(_, body) => body.is_empty(),
@@ -205,7 +210,11 @@ fn rename(statement: &mut Statement, renamed: &mut impl FnMut(&Name) -> Name) {
 pub(super) fn redirect(statement: &mut Statement, target: &mut impl FnMut(&Name) -> Name) {
     match &mut statement.node {
         Node::Check(_, name) | Node::Goto(name) => *name = target(name),
-        Node::Step(step) => step.label.iter_mut().for_each(|name| *name = target(name)),
+        Node::Step(spoken) => {
+            if let Step::Trylock(_, _, label) = &mut spoken.step {
+                *label = target(label);
+            }
+        }
         Node::Repeat(_, _, body) | Node::When(_, body) | Node::Atomic(body) => {
             body.iter_mut().for_each(|inner| redirect(inner, target));
         }
@@ -230,7 +239,7 @@ pub(super) fn jumps(statement: &Statement) -> Vec<String> {
 /// One line that shows a statement.
 fn text(statement: &Statement, source: &str) -> String {
     match &statement.node {
-        Node::Step(step) => step.text.clone(),
+        Node::Step(spoken) => spoken.text.clone(),
         Node::Check(condition, name) => format!("check {condition} else {}", name.node),
         Node::Goto(name) => format!("goto {}", name.node),
         Node::Label(name) => format!("{}:", name.node),

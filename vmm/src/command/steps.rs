@@ -5,8 +5,8 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use ordering::language::vocabulary::{LOOKS, OPERATIONS, STEPS};
 use ordering::language::{OPTIONS, did_you_mean};
+use steps::table::{LOOKS, OPERATIONS, Row, STEPS};
 
 use super::{UNUSABLE, complain, say};
 
@@ -55,7 +55,7 @@ impl Word {
 }
 
 fn sections() -> Vec<Section> {
-    let step = |entry: &ordering::language::vocabulary::Entry| Word {
+    let step = |entry: &Row| Word {
         form: entry.form.to_owned(),
         who: entry.actor.name(),
         meaning: entry.kernel.to_owned(),

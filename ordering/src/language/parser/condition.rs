@@ -2,11 +2,12 @@
 //!
 //! Invariant: nesting is bounded, so that no line can exhaust the stack. `&&` binds tighter than `||`.
 
+use steps::table::SAME;
+
 use super::super::diagnostic::Diagnostic;
 use super::super::span::Spanned;
 use super::super::syntax::{Comparison, Condition, Operand, Term};
 use super::super::token::Kind;
-use super::super::vocabulary::SAME;
 use super::cursor::{Cursor, Parsed};
 use super::entry::{after, features};
 

@@ -2,7 +2,9 @@
 //!
 //! Invariant: words are taken as long as they are bits; whatever follows belongs to somebody else.
 
-use super::super::entry::{Bit, Change, Feature, Written};
+use steps::entry::{Bit, Change, Feature};
+
+use super::super::entry::Written;
 use super::super::span::Name;
 use super::super::suggest::did_you_mean;
 use super::cursor::{Cursor, Parsed};

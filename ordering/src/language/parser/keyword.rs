@@ -2,8 +2,9 @@
 //!
 //! Invariant: this table is the only list of them; a word that also begins a step is one inside of a program.
 
+use steps::table::{find, find_operation};
+
 use super::super::line::Line;
-use super::super::vocabulary::{find, find_operation};
 
 /// What a line is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

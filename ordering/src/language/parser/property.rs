@@ -2,11 +2,12 @@
 //!
 //! Invariant: an event is read up to `after`, `until` or the end of the line, and keeps the words it was written with.
 
+use steps::table::find;
+
 use super::super::diagnostic::Diagnostic;
 use super::super::span::{Name, Spanned};
 use super::super::syntax::{Action, BuiltIn, Event, Expect, Property, Question};
 use super::super::token::Token;
-use super::super::vocabulary::find;
 use super::condition::{comparison, condition};
 use super::cursor::{Cursor, Parsed};
 use super::keyword::Asked;

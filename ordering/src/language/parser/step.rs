@@ -1,16 +1,19 @@
-//! Steps, operations and assignments: read along the form that the vocabulary gives them.
+//! Steps, operations and assignments: read along the form that their rows give them.
 //!
-//! Invariant: there is no code for a single step here; a new row of the vocabulary is enough.
+//! Invariant: there is no code for a single step here: what stands at its places is [`steps::text`]'s.
 
 use mmu::operation::{Order, cow, ksm};
+use steps::entry::Change;
+use steps::table::{OperationRow, OperationVerb, find, find_operation, words};
+use steps::text::{Reader, read};
 
 use super::super::diagnostic::Diagnostic;
-use super::super::span::{Name, Span};
+use super::super::entry::Written;
+use super::super::span::{Name, Spanned};
 use super::super::suggest::did_you_mean;
 use super::super::syntax::{
-    Assignment, Lock, LockMode, Node, Operand, Operation, Replacement, Statement, Step, Term,
+    Assignment, Lock, Node, Operand, Operation, Replacement, Spoken, Statement, Term, Words,
 };
-use super::super::vocabulary::{Entry, OperationEntry, OperationVerb, Verb, find, find_operation, words};
 use super::condition::operand;
 use super::cursor::{Cursor, Parsed};
 use super::entry::{bits, entry as written};
@@ -23,10 +26,9 @@ pub(super) fn simple(cursor: &mut Cursor<'_>, source: &str) -> Parsed<Statement>
         let (how, value) = assignment(cursor)?;
         return Ok(Statement { node: Node::Assign(word, how, value), span: cursor.since(start) });
     }
-    let node = if let Some(entry) = find(&word.node) {
-        let mut step = step(cursor, entry)?;
-        step.text = normal(cursor.since(start).text(source));
-        Node::Step(Box::new(step))
+    let node = if let Some(row) = find(&word.node) {
+        let step = read(row.verb, &mut Places { cursor, form: row.form })?;
+        Node::Step(Box::new(Spoken { step, text: normal(cursor.since(start).text(source)) }))
     } else if let Some(entry) = find_operation(&word.node) {
         Node::Operation(operation(cursor, entry)?)
     } else {
@@ -72,59 +74,76 @@ pub(super) fn assignment(cursor: &mut Cursor<'_>) -> Parsed<(Assignment, Operand
     Ok((how, value))
 }
 
-fn empty(verb: Verb) -> Step {
-    let text = verb.name().to_owned();
-    Step {
-        verb,
-        page: None,
-        frame: None,
-        to: None,
-        entry: None,
-        bits: None,
-        lock: None,
-        value: None,
-        handle: None,
-        write: false,
-        mm: None,
-        pasid: None,
-        pmd: None,
-        leaf: false,
-        post: false,
-        label: None,
-        pin: false,
-        text,
+/// The places of a step, one behind the other.
+struct Places<'c, 's> {
+    cursor: &'c mut Cursor<'s>,
+    form: &'static str,
+}
+
+impl Places<'_, '_> {
+    fn name(&mut self, what: &str) -> Parsed<Name> {
+        self.cursor.name(what, self.form)
     }
 }
 
-/// The places of `entry`'s form, one after the other.
-fn step(cursor: &mut Cursor<'_>, entry: &Entry) -> Parsed<Step> {
-    let form = entry.form;
-    let mut step = empty(entry.verb);
-    for place in form.split(' ').skip(1) {
-        match place {
-            "PAGE" => step.page = Some(cursor.name("a page", form)?),
-            "FRAME" if step.frame.is_none() => step.frame = Some(cursor.name("a frame", form)?),
-            "FRAME" => step.to = Some(cursor.name("a frame", form)?),
-            "MM" => step.mm = Some(cursor.name("an address space", form)?),
-            "PASID" => step.pasid = Some(cursor.name("a PASID", form)?),
-            "PMD" => step.pmd = Some(cursor.name("an upper entry", form)?),
-            "HANDLE" => step.handle = Some(cursor.name("a name for the handle", form)?),
-            "VALUE" => step.value = Some(cursor.number(form)?),
-            "LOCK" => step.lock = Some(lock(cursor, form)?),
-            "ENTRY" => step.entry = Some(written(cursor, "set_pte A -> old rw")?),
-            "BITS" => step.bits = Some(bits(cursor, form)?),
-            "[write]" => step.write = cursor.eat_word("write"),
-            "[leaf]" => step.leaf = cursor.eat_word("leaf"),
-            "[post]" => step.post = cursor.eat_word("post"),
-            "[shared]" if cursor.eat_word("shared") => share(&mut step),
-            "[shared]" => {}
-            "LABEL" => step.label = Some(cursor.name("a label", form)?),
-            "else" if cursor.eat_word("else") => {}
-            "[pin]" => step.pin = cursor.eat_word("pin"),
-            sign => cursor.sign(sign, form)?,
-        }
+impl Reader<Words> for Places<'_, '_> {
+    type Error = Diagnostic;
+
+    fn page(&mut self) -> Parsed<Name> {
+        self.name("a page")
     }
-    Ok(step)
+
+    fn frame(&mut self) -> Parsed<Name> {
+        self.name("a frame")
+    }
+
+    fn pmd(&mut self) -> Parsed<Name> {
+        self.name("an upper entry")
+    }
+
+    fn mm(&mut self) -> Parsed<Name> {
+        self.name("an address space")
+    }
+
+    fn mm_or_none(&mut self) -> Parsed<Name> {
+        self.name("an address space")
+    }
+
+    fn pasid(&mut self) -> Parsed<Name> {
+        self.name("a PASID")
+    }
+
+    fn lock(&mut self) -> Parsed<Lock> {
+        lock(self.cursor, self.form)
+    }
+
+    fn handle(&mut self) -> Parsed<Name> {
+        self.name("a name for the handle")
+    }
+
+    fn label(&mut self) -> Parsed<Name> {
+        self.name("a label")
+    }
+
+    fn entry(&mut self) -> Parsed<Written> {
+        written(self.cursor, "set_pte A -> old rw")
+    }
+
+    fn value(&mut self) -> Parsed<Spanned<u32>> {
+        self.cursor.number(self.form)
+    }
+
+    fn bits(&mut self) -> Parsed<Change> {
+        bits(self.cursor, self.form)
+    }
+
+    fn sign(&mut self, sign: &'static str) -> Parsed<()> {
+        if self.cursor.eat_word(sign) { Ok(()) } else { self.cursor.sign(sign, self.form) }
+    }
+
+    fn flag(&mut self, word: &'static str) -> bool {
+        self.cursor.eat_word(word)
+    }
 }
 
 fn lock(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Lock> {
@@ -136,16 +155,10 @@ fn lock(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Lock> {
     } else {
         None
     };
-    Ok(Lock { name, argument, mode: LockMode::Exclusive })
+    Ok(Lock { name, argument })
 }
 
-fn share(step: &mut Step) {
-    if let Some(lock) = &mut step.lock {
-        lock.mode = LockMode::Shared;
-    }
-}
-
-fn operation(cursor: &mut Cursor<'_>, entry: &OperationEntry) -> Parsed<Operation> {
+fn operation(cursor: &mut Cursor<'_>, entry: &OperationRow) -> Parsed<Operation> {
     Ok(match entry.verb {
         OperationVerb::PtepClearFlush => {
             Operation::ClearFlush { page: cursor.name("a page", entry.form)?, notify: false }
@@ -167,7 +180,7 @@ fn operation(cursor: &mut Cursor<'_>, entry: &OperationEntry) -> Parsed<Operatio
 }
 
 /// `["ORDER"] A old -> new`
-fn replacement(cursor: &mut Cursor<'_>, entry: &OperationEntry, orders: &[Order]) -> Parsed<Replacement> {
+fn replacement(cursor: &mut Cursor<'_>, entry: &OperationRow, orders: &[Order]) -> Parsed<Replacement> {
     let order = cursor.quoted();
     if let Some(wanted) = &order
         && !orders.iter().any(|order| order.name == wanted.node)
@@ -182,17 +195,4 @@ fn replacement(cursor: &mut Cursor<'_>, entry: &OperationEntry, orders: &[Order]
     cursor.sign("->", entry.form)?;
     let new = cursor.name("the frame that takes its place", entry.form)?;
     Ok(Replacement { order, page, old, new })
-}
-
-/// One simple step that is made, not read: `verb` on `page`.
-pub(crate) fn on_page(verb: Verb, page: &Name, span: Span) -> Statement {
-    let mut step = empty(verb);
-    step.text = format!("{} {}", verb.name(), page.node);
-    step.page = Some(page.clone());
-    Statement { node: Node::Step(Box::new(step)), span }
-}
-
-/// A step with nothing at its places yet, shown as `text`.
-pub(crate) fn made(verb: Verb, text: String) -> Step {
-    Step { text, ..empty(verb) }
 }

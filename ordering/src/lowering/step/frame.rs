@@ -3,7 +3,10 @@
 //! Invariant: a frame is free when its last reference is dropped. Who then reads, writes, takes or drops it breaks the
 //! built-in property; with that switched off, whoever takes or drops it goes on, and nothing is counted.
 
+use steps::Count;
+
 use crate::language::Diagnostic;
+use crate::language::span::Name;
 use crate::model::{Guard, Update, Var};
 
 use super::super::access::Access;
@@ -14,51 +17,25 @@ use super::super::program::Way;
 use super::super::state::Key;
 use super::At;
 
-/// What a step does to what holds a frame.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Count {
-    Alloc,
-    Get,
-    Put,
-    Pin,
-    Unpin,
-    Map,
-    Unmap,
-    Free,
-    MarkStable,
-}
-
 impl Emitter<'_> {
     /// An access past every translation, to a frame or through a handle.
-    pub(super) fn direct(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
-        let access = match &at.step.value {
-            Some(value) => Access::Write(value.node),
-            None => Access::Read,
-        };
-        let name = at.filled(at.step.frame.as_ref())?;
+    pub(super) fn direct(&mut self, name: &Name, access: Access, at: &At<'_>) -> Result<(), Diagnostic> {
         let page = self.page_of(name);
         let mut ways = Vec::new();
         for target in self.targets(name)? {
             match target.frame {
                 Some(frame) => {
-                    ways.extend(self.at_frame(
-                        frame,
-                        page,
-                        access,
-                        &target.guard,
-                        (at.step.verb, &at.step.text),
-                    ));
+                    ways.extend(self.at_frame(frame, page, access, &target.guard, (at.verb, at.text)));
                 }
-                None => ways.push(Way::new(target.guard, Vec::new(), format!("{}: no frame", at.step.text))),
+                None => ways.push(Way::new(target.guard, Vec::new(), format!("{}: no frame", at.text))),
             }
         }
         self.step(ways, at.line);
         Ok(())
     }
 
-    pub(super) fn copy(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
-        let from = self.names.frame(at.filled(at.step.frame.as_ref())?)?;
-        let to = self.names.frame(at.filled(at.step.to.as_ref())?)?;
+    pub(super) fn copy(&mut self, from: &Name, to: &Name, at: &At<'_>) -> Result<(), Diagnostic> {
+        let (from, to) = (self.names.frame(from)?, self.names.frame(to)?);
         let (source, target) = (self.state.var(&Key::Content(from)), self.state.var(&Key::Content(to)));
         let mut live = Vec::new();
         let mut ways = Vec::new();
@@ -81,18 +58,18 @@ impl Emitter<'_> {
     }
 
     /// Steps that change what holds a frame.
-    pub(super) fn count(&mut self, count: Count, at: &At<'_>) -> Result<(), Diagnostic> {
+    pub(super) fn count(&mut self, count: Count, name: &Name, at: &At<'_>) -> Result<(), Diagnostic> {
         let mut ways = Vec::new();
-        for target in self.targets(at.filled(at.step.frame.as_ref())?)? {
+        for target in self.targets(name)? {
             let Some(frame) = target.frame else {
-                ways.push(Way::new(target.guard, Vec::new(), format!("{}: no frame", at.step.text)));
+                ways.push(Way::new(target.guard, Vec::new(), format!("{}: no frame", at.text)));
                 continue;
             };
             // Through a handle, properties look for the step by the frame's own name too.
-            let named = format!("{} {}", at.step.verb.name(), self.state.domains.frames[frame.0]);
+            let named = format!("{} {}", at.verb.name(), self.state.domains.frames[frame.0]);
             for mut way in self.count_ways(count, frame, &target.guard, at) {
-                if named != at.step.text {
-                    way = way.happening(Happening::Step(at.step.verb, named.clone()));
+                if named != at.text {
+                    way = way.happening(Happening::Step(at.verb, named.clone()));
                 }
                 ways.push(way);
             }

@@ -5,8 +5,10 @@
 //! looked at again last, unless the step says `leaf`; if it maps a frame itself, it is the entry. Source: mm/gup.c
 //! gup_fast_pte_range; gup_hugepte until 6.11, which looked again at the entry of the huge page alone.
 
+use steps::entry::Bit;
+
 use crate::language::Diagnostic;
-use crate::language::entry::Bit;
+use crate::language::span::Name;
 use crate::model::{Guard, Update, Var};
 
 use super::super::agent::Emitter;
@@ -15,6 +17,15 @@ use super::super::names::{FrameId, PageId};
 use super::super::program::{Goal, Way};
 use super::super::state::{Key, number};
 use super::At;
+
+/// What a step asks for.
+pub(super) struct Asked<'s> {
+    pub(super) page: &'s Name,
+    pub(super) handle: &'s Name,
+    pub(super) write: bool,
+    pub(super) pin: bool,
+    pub(super) leaf: bool,
+}
 
 /// What one call works on.
 #[derive(Clone)]
@@ -48,9 +59,9 @@ impl Gup {
 }
 
 impl Emitter<'_> {
-    pub(super) fn gup_fast(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
+    pub(super) fn gup_fast(&mut self, asked: &Asked<'_>, at: &At<'_>) -> Result<(), Diagnostic> {
         let (start, out) = (self.builder.nodes.len(), self.builder.label());
-        let gup = self.gup(at, Goal::Label(out))?;
+        let gup = self.gup(asked, Goal::Label(out))?;
         let huge = self.builder.label();
         let upper = gup.of_upper();
         if let Some(upper) = &upper {
@@ -78,12 +89,12 @@ impl Emitter<'_> {
         self.step(again, at.line);
     }
 
-    pub(super) fn try_get(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
-        let gup = self.gup(at, Goal::Next)?;
+    pub(super) fn try_get(&mut self, asked: &Asked<'_>, at: &At<'_>) -> Result<(), Diagnostic> {
+        let gup = self.gup(asked, Goal::Next)?;
         let mut ways: Vec<Way> = self
             .gup_unusable(gup.orig, &gup)
             .into_iter()
-            .map(|guard| Way::new(vec![guard], vec![gup.empty()], format!("{}: no frame", at.step.text)))
+            .map(|guard| Way::new(vec![guard], vec![gup.empty()], format!("{}: no frame", at.text)))
             .collect();
         ways.extend(self.gup_grab(&gup, at));
         let ways = ways.into_iter().map(|way| way.happening(at.happening())).collect();
@@ -91,9 +102,9 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn gup(&mut self, at: &At<'_>, out: Goal) -> Result<Gup, Diagnostic> {
-        let page = self.page(at)?;
-        let name = &at.filled(at.step.handle.as_ref())?.node;
+    fn gup(&mut self, asked: &Asked<'_>, out: Goal) -> Result<Gup, Diagnostic> {
+        let page = self.names.page(asked.page)?;
+        let name = &asked.handle.node;
         let above = self.hardware.uppers.above(page);
         let upper = above.map(|above| {
             (self.state.var(&Key::Pmd(above)), self.state.var(&Key::PmdOrig(self.agent, above)))
@@ -104,9 +115,9 @@ impl Emitter<'_> {
             pte: self.state.var(&Key::Pte(page)),
             orig: self.state.var(&Key::Orig(self.agent, page)),
             handle: self.state.var(&Key::Handle(self.agent, name.clone())),
-            need: if at.step.write { Need::Store } else { Need::Load },
-            pin: at.step.pin,
-            leaf: at.step.leaf,
+            need: if asked.write { Need::Store } else { Need::Load },
+            pin: asked.pin,
+            leaf: asked.leaf,
             out,
         })
     }
@@ -129,7 +140,7 @@ impl Emitter<'_> {
 
     /// Reads the upper entry: on to the page's own, or to `huge`.
     fn gup_read_upper(&mut self, gup: &Gup, huge: Goal, at: &At<'_>) -> Vec<Way> {
-        let text = format!("{}: read pmd", at.step.text);
+        let text = format!("{}: read pmd", at.text);
         let way = |guard: Vec<Guard>, updates: Vec<Update>| {
             let seen = Update::Copy { to: gup.orig, from: gup.pte };
             Way::new(guard, std::iter::once(seen).chain(updates).collect(), text.as_str())
@@ -149,7 +160,7 @@ impl Emitter<'_> {
     }
 
     fn gup_read(&mut self, gup: &Gup, at: &At<'_>) -> Vec<Way> {
-        let text = format!("{}: read pte", at.step.text);
+        let text = format!("{}: read pte", at.text);
         let seen = Update::Copy { to: gup.orig, from: gup.pte };
         let fails = |guard| Way::new(vec![guard], vec![seen, gup.empty()], text.as_str()).to(gup.out);
         let mut ways: Vec<_> = self.gup_unusable(gup.pte, gup).into_iter().map(fails).collect();
@@ -165,7 +176,7 @@ impl Emitter<'_> {
             let refs = self.state.var(&Key::Refs(frame));
             let most = self.state.domains.most_refs;
             let is = Guard::Is(gup.orig, value);
-            let text = format!("{}: get {}", at.step.text, self.state.domains.frames[frame.0]);
+            let text = format!("{}: get {}", at.text, self.state.domains.frames[frame.0]);
             let way = |guard, updates| Way::new(guard, updates, text.as_str());
             ways.push(way(vec![is, Guard::Is(refs, 0)], vec![gup.empty()]).to(gup.out));
             let mut live = vec![is, Guard::IsNot(refs, 0), Guard::Below(refs, most)];
@@ -184,7 +195,7 @@ impl Emitter<'_> {
 
     /// Looks at the upper entry, unless that is left out, and if that is the same, at the entry.
     fn gup_again(&mut self, gup: &Gup, at: &At<'_>) -> Vec<Way> {
-        let text = &at.step.text;
+        let text = at.text;
         let refs = gup.upper.and_then(|_| self.table_refs(gup.page));
         let upper = gup.upper.filter(|_| !gup.leaf);
         let above = upper.map(|(pmd, seen)| Guard::Same(pmd, seen));

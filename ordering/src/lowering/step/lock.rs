@@ -4,8 +4,10 @@
 //! releases it breaks the built-in property. Nobody comes before the others: a lock may pass a waiting writer by for
 //! ever, so what is proved does not rest on fairness.
 
-use crate::language::span::Span;
-use crate::language::syntax::{Lock, LockMode};
+use steps::LockMode;
+
+use crate::language::span::{Name, Span};
+use crate::language::syntax::Lock;
 use crate::language::{Diagnostic, did_you_mean};
 use crate::model::{Guard, Update, Var};
 
@@ -15,24 +17,29 @@ use super::super::state::{Key, number};
 use super::At;
 
 impl Emitter<'_> {
-    pub(super) fn lock(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
-        let (way, _) = self.taking(at)?;
+    pub(super) fn lock(&mut self, lock: &Lock, mode: LockMode, at: &At<'_>) -> Result<(), Diagnostic> {
+        let (way, _) = self.taking(lock, mode, at)?;
         self.step(vec![way], at.line);
         Ok(())
     }
 
-    pub(super) fn trylock(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
-        let (taken, busy) = self.taking(at)?;
-        let label = self.builder.named(at.filled(at.step.label.as_ref())?)?;
-        let text = format!("{}: no", at.step.text);
+    pub(super) fn trylock(
+        &mut self,
+        lock: &Lock,
+        mode: LockMode,
+        label: &Name,
+        at: &At<'_>,
+    ) -> Result<(), Diagnostic> {
+        let (taken, busy) = self.taking(lock, mode, at)?;
+        let label = self.builder.named(label)?;
+        let text = format!("{}: no", at.text);
         let failed = |guard| Way::new(vec![guard], Vec::new(), text.as_str()).to(Goal::Label(label));
         let ways = std::iter::once(taken).chain(busy.into_iter().map(failed)).collect();
         self.step(ways, at.line);
         Ok(())
     }
 
-    pub(super) fn unlock(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
-        let lock = at.filled(at.step.lock.as_ref())?;
+    pub(super) fn unlock(&mut self, lock: &Lock, at: &At<'_>) -> Result<(), Diagnostic> {
         let holder = self.holder(lock, at.span)?;
         let ways = self.release(holder, &lock.text(), at);
         self.step(ways, at.line);
@@ -40,12 +47,11 @@ impl Emitter<'_> {
     }
 
     /// The way to take the lock, and what keeps this agent from it.
-    fn taking(&mut self, at: &At<'_>) -> Result<(Way, Vec<Guard>), Diagnostic> {
-        let lock = at.filled(at.step.lock.as_ref())?;
+    fn taking(&mut self, lock: &Lock, mode: LockMode, at: &At<'_>) -> Result<(Way, Vec<Guard>), Diagnostic> {
         let (holder, name) = (self.holder(lock, at.span)?, lock.text());
-        let busy = self.busy(holder, &name, lock.mode);
+        let busy = self.busy(holder, &name, mode);
         let free = busy.iter().map(|guard| opposite(*guard)).collect();
-        Ok((at.way(free, vec![self.take(holder, name, lock.mode)]), busy))
+        Ok((at.way(free, vec![self.take(holder, name, mode)]), busy))
     }
 
     /// Each of these keeps this agent from taking the lock.

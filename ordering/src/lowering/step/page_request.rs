@@ -4,6 +4,7 @@
 //! translation: the device walks anew. Source: PCIe ATS, page request interface; drivers/iommu/intel/prq.c.
 
 use crate::language::Diagnostic;
+use crate::language::span::Name;
 use crate::model::{Guard, Update};
 
 use super::super::agent::Emitter;
@@ -13,10 +14,10 @@ use super::super::state::{Key, number};
 use super::At;
 
 impl Emitter<'_> {
-    pub(super) fn page_response(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
-        let page = self.page(at)?;
+    pub(super) fn page_response(&mut self, name: &Name, at: &At<'_>) -> Result<(), Diagnostic> {
+        let page = self.names.page(name)?;
         if !self.survey.requested.contains(&self.state.domains.pages[page.0]) {
-            return Err(never_requested(at));
+            return Err(never_requested(&format!("`{name}`"), at));
         }
         let open = self.state.var(&Key::Requested(page));
         self.step(vec![at.way(vec![Guard::IsNot(open, 0)], vec![Update::Set(open, 0)])], at.line);
@@ -27,7 +28,7 @@ impl Emitter<'_> {
         let pages: Vec<PageId> =
             self.survey.requested.iter().filter_map(|page| self.names.page_named(page)).collect();
         if pages.is_empty() {
-            return Err(never_requested(at));
+            return Err(never_requested("a page", at));
         }
         let none = pages.into_iter().map(|page| Guard::Is(self.state.var(&Key::Requested(page)), 0));
         let way = at.way(none.collect(), Vec::new());
@@ -36,29 +37,27 @@ impl Emitter<'_> {
     }
 
     /// Queue it, and wait for the response. A device whose PASID names another address space is refused.
-    pub(super) fn page_request(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
-        let (user, page) = (self.own_user(at.step.verb, at.span)?, self.page(at)?);
-        self.hardware.spaces.check(user, page, at.filled(at.step.page.as_ref())?)?;
+    pub(super) fn page_request(&mut self, name: &Name, at: &At<'_>) -> Result<(), Diagnostic> {
+        let (user, page) = self.translation(name, at)?;
         let (open, me) = (self.state.var(&Key::Requested(page)), number(self.agent) + 1);
         let out = self.builder.label();
         let mut queued = vec![Guard::Is(open, 0)];
         let mut ways = Vec::new();
         if let Some((named, other)) = self.hardware.spaces.named_in_memory(user, page, self.state) {
             queued.push(named);
-            let refused = Way::new(vec![other], Vec::new(), format!("{}: refused", at.step.text));
+            let refused = Way::new(vec![other], Vec::new(), format!("{}: refused", at.text));
             ways.push(refused.to(Goal::Label(out)));
         }
         ways.push(at.way(queued, vec![Update::Set(open, me)]));
         self.step(ways, at.line);
-        let answered = format!("{}: answered", at.step.text);
+        let answered = format!("{}: answered", at.text);
         self.step(vec![Way::new(vec![Guard::IsNot(open, me)], Vec::new(), answered)], at.line);
         self.builder.bind(out);
         Ok(())
     }
 }
 
-fn never_requested(at: &At<'_>) -> Diagnostic {
-    let what = at.step.page.as_ref().map_or("a page".to_owned(), |page| format!("`{}`", page.node));
+fn never_requested(what: &str, at: &At<'_>) -> Diagnostic {
     let message = format!("no device ever requests {what}");
     Diagnostic::new(at.span, message, "let a device do it: `page_request A`")
 }

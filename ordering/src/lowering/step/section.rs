@@ -4,11 +4,12 @@
 //! Interrupts off are a read side of RCU too, and `gup_fast` runs with interrupts off. Source: kernel/smp.c,
 //! Documentation/RCU.
 
+use steps::Section;
+
 use crate::language::Diagnostic;
 use crate::model::{Guard, Update};
 
 use super::super::agent::Emitter;
-use super::super::habits::Section;
 use super::super::program::Place;
 use super::super::state::Key;
 use super::At;

@@ -4,7 +4,8 @@
 //! TLBs of their own. Source: virt/kvm/kvm_main.c, kvm_mmu_notifier_invalidate_range_start, mmu_invalidate_retry.
 
 use crate::language::Diagnostic;
-use crate::language::vocabulary::Verb;
+use crate::language::entry::Written;
+use crate::language::span::Name;
 use crate::model::Update;
 
 use super::super::agent::Emitter;
@@ -13,16 +14,17 @@ use super::super::upper::Height;
 use super::At;
 
 impl Emitter<'_> {
-    /// `zap_spte` and `set_spte`.
-    pub(super) fn shadow(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
-        let page = self.page(at)?;
+    pub(super) fn zap_spte(&mut self, page: &Name, at: &At<'_>) -> Result<(), Diagnostic> {
+        let spte = self.state.var(&Key::Spte(self.names.page(page)?));
+        self.step(vec![at.way(Vec::new(), vec![Update::Set(spte, NONE)])], at.line);
+        Ok(())
+    }
+
+    pub(super) fn set_spte(&mut self, page: &Name, entry: &Written, at: &At<'_>) -> Result<(), Diagnostic> {
+        let page = self.names.page(page)?;
         let spte = self.state.var(&Key::Spte(page));
-        if at.step.verb == Verb::ZapSpte {
-            self.step(vec![at.way(Vec::new(), vec![Update::Set(spte, NONE)])], at.line);
-            return Ok(());
-        }
         let orig = self.state.var(&Key::Orig(self.agent, page));
-        let ways = self.entry_ways(at, Height::Leaf, orig, &[spte])?;
+        let ways = self.entry_ways(entry, Height::Leaf, orig, &[spte], at)?;
         self.step(ways, at.line);
         Ok(())
     }

@@ -2,9 +2,13 @@
 //!
 //! Invariant: an agent remembers the entry that it last saw or wrote; after `pte_modify` the one that was there.
 
+use steps::entry::{Bit, Change};
+use steps::{EntryOf, Place};
+
 use crate::language::Diagnostic;
-use crate::language::entry::{Base, Bit, Written};
-use crate::language::vocabulary::Verb;
+use crate::language::entry::{Base, Written};
+use crate::language::span::Name;
+use crate::language::syntax::Words;
 use crate::model::{Guard, Update, Var};
 
 use super::super::agent::Emitter;
@@ -27,38 +31,51 @@ enum New {
 }
 
 impl Emitter<'_> {
-    pub(super) fn table_step(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
-        let (height, keys) = self.place(at)?;
+    pub(super) fn table_step(
+        &mut self,
+        place: &Place<Words>,
+        what: &EntryOf<Words>,
+        at: &At<'_>,
+    ) -> Result<(), Diagnostic> {
+        let (height, keys) = self.place(place)?;
         let [pte, orig] = keys.map(|key| self.state.var(&key));
         let seen = Update::Copy { to: orig, from: pte };
-        let ways = match at.step.verb {
-            Verb::PteRead | Verb::PmdRead => vec![at.way(Vec::new(), vec![seen])],
-            Verb::PteClear | Verb::PmdClear => vec![at.way(Vec::new(), vec![seen, Update::Set(pte, NONE)])],
-            Verb::SetPte | Verb::SetPmd => self.entry_ways(at, height, orig, &[pte, orig])?,
-            Verb::PteModify | Verb::PmdModify => {
-                let change = *at.filled(at.step.bits.as_ref())?;
-                if change.said().has(Bit::Huge) {
-                    let help = "write the new entry with `set_pmd`";
-                    return Err(Diagnostic::new(at.span, "no step makes an entry huge, or small", help));
-                }
-                let entries = &self.state.domains.entries;
-                let way = |(old, entry): (u32, Entry)| {
-                    let new = entries.value(entry.changed(change));
-                    at.way(vec![Guard::Is(pte, old)], vec![Update::Set(orig, old), Update::Set(pte, new)])
-                };
-                entries.all().map(way).collect()
-            }
-            Verb::ChangePte => self.change_ways(self.page(at)?, orig, at),
-            other => unreachable!("{} is no step on an entry", other.name()),
+        let ways = match what {
+            EntryOf::Read => vec![at.way(Vec::new(), vec![seen])],
+            EntryOf::Clear => vec![at.way(Vec::new(), vec![seen, Update::Set(pte, NONE)])],
+            EntryOf::Set(entry) => self.entry_ways(entry, height, orig, &[pte, orig], at)?,
+            EntryOf::Modify(change) => self.modify_ways(*change, pte, orig, at)?,
         };
-        let ways = match height {
-            Height::Leaf if at.step.verb != Verb::ChangePte => {
-                let page = self.page(at)?;
+        let ways = match place {
+            Place::Pte(page) => {
+                let page = self.names.page(page)?;
                 let linked = self.linked(page, ways, at);
                 self.in_table(page, linked, at)
             }
-            Height::Leaf | Height::Upper => ways,
+            Place::Pmd(_) => ways,
         };
+        self.step(ways, at.line);
+        Ok(())
+    }
+
+    fn modify_ways(&self, change: Change, pte: Var, orig: Var, at: &At<'_>) -> Result<Vec<Way>, Diagnostic> {
+        if change.said().has(Bit::Huge) {
+            let help = "write the new entry with `set_pmd`";
+            return Err(Diagnostic::new(at.span, "no step makes an entry huge, or small", help));
+        }
+        let entries = &self.state.domains.entries;
+        let way = |(old, entry): (u32, Entry)| {
+            let new = entries.value(entry.changed(change));
+            at.way(vec![Guard::Is(pte, old)], vec![Update::Set(orig, old), Update::Set(pte, new)])
+        };
+        Ok(entries.all().map(way).collect())
+    }
+
+    pub(super) fn change_pte(&mut self, name: &Name, at: &At<'_>) -> Result<(), Diagnostic> {
+        let page = self.names.page(name)?;
+        self.hardware.uppers.check(page, name)?;
+        let orig = self.state.var(&Key::Orig(self.agent, page));
+        let ways = self.change_ways(page, orig, at);
         self.step(ways, at.line);
         Ok(())
     }
@@ -76,25 +93,29 @@ impl Emitter<'_> {
     }
 
     /// Where the entry stands, and what this agent remembers of it.
-    fn place(&self, at: &At<'_>) -> Result<(Height, [Key; 2]), Diagnostic> {
-        if let Some(pmd) = &at.step.pmd {
-            let pmd = self.names.pmd(pmd)?;
-            return Ok((Height::Upper, [Key::Pmd(pmd), Key::PmdOrig(self.agent, pmd)]));
+    fn place(&self, place: &Place<Words>) -> Result<(Height, [Key; 2]), Diagnostic> {
+        match place {
+            Place::Pmd(pmd) => {
+                let pmd = self.names.pmd(pmd)?;
+                Ok((Height::Upper, [Key::Pmd(pmd), Key::PmdOrig(self.agent, pmd)]))
+            }
+            Place::Pte(name) => {
+                let page = self.names.page(name)?;
+                self.hardware.uppers.check(page, name)?;
+                Ok((Height::Leaf, [Key::Pte(page), Key::Orig(self.agent, page)]))
+            }
         }
-        let page = self.page(at)?;
-        self.hardware.uppers.check(page, at.filled(at.step.page.as_ref())?)?;
-        Ok((Height::Leaf, [Key::Pte(page), Key::Orig(self.agent, page)]))
     }
 
-    /// The ways to write the step's entry to each of `places`.
+    /// The ways to write an entry to each of `places`.
     pub(super) fn entry_ways(
         &mut self,
-        at: &At<'_>,
+        written: &Written,
         height: Height,
         orig: Var,
         places: &[Var],
+        at: &At<'_>,
     ) -> Result<Vec<Way>, Diagnostic> {
-        let written = at.filled(at.step.entry.as_ref())?;
         fits(written, height, self.names)?;
         let new = self.written(written, height, orig)?;
         let way = |(guard, new): (Vec<Guard>, New)| {
@@ -105,7 +126,7 @@ impl Emitter<'_> {
             };
             let updates: Vec<Update> = places.iter().filter_map(update).collect();
             if updates.is_empty() {
-                return Way::new(guard, updates, format!("{}: no frame", at.step.text));
+                return Way::new(guard, updates, format!("{}: no frame", at.text));
             }
             at.way(guard, updates)
         };

@@ -138,7 +138,7 @@ fn large_numbers_end_in_an_error_and_not_in_a_long_run() {
 
 #[test]
 fn every_look_of_the_vocabulary_can_be_used_in_a_condition() {
-    for (form, _) in crate::language::vocabulary::LOOKS {
+    for (form, _) in steps::table::LOOKS {
         let look = form
             .replace("PAGE", "A")
             .replace("FRAME", "f")

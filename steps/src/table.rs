@@ -1,13 +1,13 @@
 //! Every step: how it is written, who may take it, what it reads and writes, and the kernel function it stands for.
 //!
-//! Invariant: this table is the only list of steps. The parser, the suggestions, the lowering and `docs/language.md`
-//! read it. A step of [`mmu::step::Step`] has here the name it is printed with.
+//! Invariant: a [`Step`](crate::Step) has one row here. Whoever reads text, suggests words or prints the reference page
+//! reads the rows.
 
-mod steps;
+mod rows;
 
 use std::fmt::Write as _;
 
-pub use steps::STEPS;
+pub use rows::STEPS;
 
 /// What a step does; one variant for each row of [`STEPS`], in their order.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -149,7 +149,7 @@ pub enum Actor {
 
 /// One row.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry {
+pub struct Row {
     /// What it does.
     pub verb: Verb,
     /// How it is written: its name, signs, and places in capitals; what stands in brackets may be left out.
@@ -181,7 +181,7 @@ pub enum OperationVerb {
 
 /// An operation.
 #[derive(Clone, Copy, Debug)]
-pub struct OperationEntry {
+pub struct OperationRow {
     /// Which.
     pub verb: OperationVerb,
     /// How it is written, as the form of a step.
@@ -191,28 +191,28 @@ pub struct OperationEntry {
 }
 
 /// All operations, in the order of the reference page.
-pub const OPERATIONS: &[OperationEntry] = &[
-    OperationEntry {
+pub const OPERATIONS: &[OperationRow] = &[
+    OperationRow {
         verb: OperationVerb::PtepClearFlush,
         form: "ptep_clear_flush PAGE",
         steps: "pte_clear, flush_tlb",
     },
-    OperationEntry {
+    OperationRow {
         verb: OperationVerb::PtepClearFlushNotify,
         form: "ptep_clear_flush_notify PAGE",
         steps: "pte_clear, flush_tlb, notify",
     },
-    OperationEntry {
+    OperationRow {
         verb: OperationVerb::WpPageCopy,
         form: "wp_page_copy [ORDER] PAGE FRAME -> FRAME",
         steps: "the program of mm/memory.c, in the named order",
     },
-    OperationEntry {
+    OperationRow {
         verb: OperationVerb::KsmMerge,
         form: "ksm_merge [ORDER] PAGE FRAME -> FRAME",
         steps: "the program of mm/ksm.c, in the named order",
     },
-    OperationEntry {
+    OperationRow {
         verb: OperationVerb::KsmStabilize,
         form: "ksm_stabilize PAGE FRAME",
         steps: "the first half of ksm_merge",
@@ -246,7 +246,7 @@ pub const LOOKS: &[(&str, &str)] = &[
 /// Looks that compare with what the agent remembers, and need no parentheses.
 pub const SAME: &[&str] = &["pte_same", "pmd_same"];
 
-impl Entry {
+impl Row {
     /// The word it begins with.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -254,7 +254,7 @@ impl Entry {
     }
 }
 
-impl OperationEntry {
+impl OperationRow {
     /// The word it begins with.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -279,35 +279,35 @@ const _: () = {
 impl Verb {
     /// Its row.
     #[must_use]
-    pub fn entry(self) -> &'static Entry {
+    pub fn row(self) -> &'static Row {
         &STEPS[self as usize]
     }
 
     /// The word it is written with.
     #[must_use]
     pub fn name(self) -> &'static str {
-        self.entry().name()
+        self.row().name()
     }
 }
 
 /// The row of the step that begins with `word`.
 #[must_use]
-pub fn find(word: &str) -> Option<&'static Entry> {
+pub fn find(word: &str) -> Option<&'static Row> {
     STEPS.iter().find(|entry| entry.name() == word)
 }
 
 /// The row of the operation that begins with `word`.
 #[must_use]
-pub fn find_operation(word: &str) -> Option<&'static OperationEntry> {
+pub fn find_operation(word: &str) -> Option<&'static OperationRow> {
     OPERATIONS.iter().find(|entry| entry.name() == word)
 }
 
 /// Every word that a statement may begin with.
 #[must_use]
 pub fn words() -> Vec<&'static str> {
-    let operations = OPERATIONS.iter().map(OperationEntry::name);
+    let operations = OPERATIONS.iter().map(OperationRow::name);
     let control = ["repeat", "if", "when", "goto", "check", "atomic", "end"];
-    STEPS.iter().map(Entry::name).chain(operations).chain(control).collect()
+    STEPS.iter().map(Row::name).chain(operations).chain(control).collect()
 }
 
 /// The steps as a table in Markdown.

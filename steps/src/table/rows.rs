@@ -1,8 +1,8 @@
-//! The rows of the vocabulary.
+//! The rows of the table.
 //!
 //! Invariant: they stand in the order of the reference page.
 
-use super::{Actor, Entry, Verb};
+use super::{Actor, Row, Verb};
 
 const fn step(
     verb: Verb,
@@ -10,12 +10,12 @@ const fn step(
     actor: Actor,
     [reads, writes]: [&'static str; 2],
     kernel: &'static str,
-) -> Entry {
-    Entry { verb, form, actor, reads, writes, kernel }
+) -> Row {
+    Row { verb, form, actor, reads, writes, kernel }
 }
 
 /// All steps, in the order of the reference page.
-pub const STEPS: &[Entry] = &[
+pub const STEPS: &[Row] = &[
     step(
         Verb::Lock,
         "lock LOCK [shared]",
