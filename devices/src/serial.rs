@@ -24,10 +24,13 @@ pub const PIN: u8 = 4;
 /// Offsets of registers.
 const INTERRUPT_ENABLE: u8 = 1;
 const LINE_CONTROL: u8 = 3;
+const MODEM_CONTROL: u8 = 4;
 const LINE_STATUS: u8 = 5;
 const MODEM_STATUS: u8 = 6;
 /// Line control: the first two registers are the divisor's.
 const DIVISOR_LATCH: u8 = 1 << 7;
+/// Modem control: the port hears itself, and its modem status says what it asserts.
+const LOOPBACK: u8 = 1 << 4;
 /// Line status: the holding register is empty, and the shift register, too.
 const TRANSMITTER_EMPTY: u8 = 1 << 5 | 1 << 6;
 /// Modem status: the carrier is detected.
@@ -150,11 +153,15 @@ impl Port {
                 self.was_busy = true;
                 value & !TRANSMITTER_EMPTY
             }
-            MODEM_STATUS if self.is_hung_up && self.uart.fifo_capacity() == self.fifo_bytes => {
-                value & !CARRIER
-            }
+            MODEM_STATUS if !self.has_carrier() => value & !CARRIER,
             _ => value,
         }
+    }
+
+    /// In loopback nobody is at the other end: drivers look for their own signals there to see whether there is a port.
+    fn has_carrier(&mut self) -> bool {
+        let has_input = self.uart.fifo_capacity() < self.fifo_bytes;
+        !self.is_hung_up || has_input || self.uart.read(MODEM_CONTROL) & LOOPBACK != 0
     }
 
     fn write(&mut self, offset: u8, value: u8) {
