@@ -262,7 +262,7 @@ fn no_table_and_no_queue_does_harm() {
     kind("unit", STALE, &[TAKEN]);
     kind("queue", STALE, &[INVALIDATED, QUEUE_STOPPED]);
     kind("waits", STALE, &[INVALIDATED, WAITED]);
-    kind("requests", STALE, &[INVALIDATED, QUEUE_STOPPED, FAULTED]);
+    kind("requests", STALE, &[INVALIDATED, FAULTED]);
     kind("tables", STALE, &[FAULTED, EXECUTED]);
     kind("interrupt-entries", STALE, &[FAULTED, EXECUTED]);
     kind("anything", STALE, &[TAKEN, EXECUTED, INVALIDATED, INTERRUPTED]);

@@ -74,7 +74,8 @@ pub(super) fn configuration(guest: &mut Hostile) {
     let value = guest.random.word();
     match guest.random.below(4) {
         0 => out32(ADDRESS_PORT, value),
-        1 => out32(ADDRESS_PORT, 1 << 31 | value & 0xffff),
+        // Any register, or one of those at the beginning of a function that may be there.
+        1 => out32(ADDRESS_PORT, 1 << 31 | value & guest.random.pick(&[0xffff, 0x383c])),
         // The second of them is also reset control, for bytes.
         2 => out8(ADDRESS_PORT + guest.random.half() % 2 * 2, value as u8),
         _ => out16(ADDRESS_PORT + guest.random.half() % 4, value as u16),

@@ -43,6 +43,9 @@ const WAIT: u64 = 5;
 /// What a wait has beside its kind, and what others have that are of a domain.
 const WAIT_FIELDS: u64 = 0xffff_ffff_0000_0070;
 const FIELDS: u64 = 0xffff_00ff_0070;
+/// Of an answer: PASID, function, code and that there is a PASID; group, and that it is the last one.
+const ANSWER_FIELDS: u64 = 0x000f_ffff_ffff_f010;
+const ANSWER_GROUP: u64 = 0xffc;
 const GROUP_RESPONSE: u64 = 9;
 
 /// What is not checked in the emulated unit is the other half of its registers, one after the other.
@@ -138,14 +141,30 @@ pub(super) fn requests(guest: &mut Hostile) {
     store32(BASE + PRS, guest.random.word());
     store32(BASE + 0xe0, guest.random.word() & 1 << 31);
     let queue = guest.random.page();
-    fill(guest, queue, Some(GROUP_RESPONSE));
+    answers(guest, queue);
     tables(guest);
+    // What stopped the queue before would keep it.
+    store32(BASE + GCMD, 0);
+    store32(BASE + FSTS, 0x7f);
     store64(BASE + IQT, 0);
     store64(BASE + IQA, queue | WIDE);
     store32(BASE + GCMD, TRANSLATION | QUEUE);
     store64(BASE + IQT, FRAME_BYTES - 32);
     super::functions::resets(guest);
     shows(guest);
+}
+
+/// Wide answers for any function and any process, some of them with what is reserved.
+fn answers(guest: &mut Hostile, at: u64) {
+    for word in (at..at + FRAME_BYTES).step_by(32) {
+        let is_sound = !guest.random.rarely(16);
+        let (low, high) = (guest.random.next() & !0xf, guest.random.next());
+        let words =
+            if is_sound { [low & ANSWER_FIELDS, high & ANSWER_GROUP, 0, 0] } else { [low, high, low, high] };
+        for (number, value) in (0_u64..).zip(words) {
+            store64(word + number * 8, if number == 0 { value | GROUP_RESPONSE } else { value });
+        }
+    }
 }
 
 /// Root, context, PASID and page tables that are each other, and that lie in devices.
