@@ -119,3 +119,29 @@ fn who_may_stop_is_not_made_to_go_on_before_the_end_is_looked_at() {
         assert_eq!(trace.steps.len(), 1, "{reductions:?}");
     }
 }
+
+#[test]
+fn a_model_has_as_many_agents_as_are_said() {
+    let agents = |count| {
+        let agent = Agent { name: "agent".to_owned(), program: Vec::new(), spontaneous: false };
+        compile(&Model { agents: vec![agent; count], ..Model::default() })
+    };
+    assert_eq!(explore(&agents(60).unwrap(), &Options::default()).verdict, Verdict::Proved);
+    let refused = agents(61).unwrap_err().to_string();
+    assert_eq!(refused, "the model has 61 agents: at most 60 can be explored");
+}
+
+#[test]
+fn agents_that_begin_otherwise_or_need_not_end_are_not_alike() {
+    let alike = |change: fn(&mut Model)| {
+        let sets = |var| vec![step(vec![Update::Set(var, 1)], 1, false)];
+        let mut model = flags([sets(X), sets(Y)], vec![vec![Guard::Is(X, 1), Guard::Is(Y, 1)]]);
+        let member = |agent, var| Member { agents: vec![agent], vars: vec![var] };
+        model.symmetries = vec![Symmetry { members: vec![member(0, X), member(1, Y)] }];
+        change(&mut model);
+        compile(&model).unwrap().symmetries()
+    };
+    assert_eq!(alike(|_| {}), 1);
+    assert_eq!(alike(|model| model.variables[1].initial = 1), 0);
+    assert_eq!(alike(|model| model.agents[1].spontaneous = true), 0);
+}

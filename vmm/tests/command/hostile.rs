@@ -65,9 +65,11 @@ enum Sign {
     Unanswered(u64),
     /// So much output.
     Output(usize),
+    /// So many bytes of memory that nobody has written to, one after the other.
+    Zeroes(usize),
 }
 
-use Sign::{Begins, Output, Says, Tells, Unanswered};
+use Sign::{Begins, Output, Says, Tells, Unanswered, Zeroes};
 
 impl Run {
     fn shows(&self, sign: Sign) -> bool {
@@ -83,6 +85,7 @@ impl Run {
                 accesses.filter_map(|count| count.parse::<u64>().ok()).any(|count| count >= bytes)
             }
             Output(bytes) => self.said_bytes >= bytes,
+            Zeroes(bytes) => self.said.contains(&"\0".repeat(bytes)),
         }
     }
 }
@@ -220,6 +223,8 @@ const QUEUE_STOPPED: Sign = Says("the unit stopped the queue\n");
 const WAITED: Sign = Says("the unit completed a wait\n");
 const FAULTED: Sign = Says("the unit recorded a fault\n");
 const INTERRUPTED: Sign = Says("an interrupt was taken\n");
+/// Any of these.
+const ANY: Sign = Says("\nhostile: ");
 const AGAINST: Sign = Says("another processor stores too\n");
 
 #[test]
@@ -229,7 +234,7 @@ fn no_port_does_harm() {
     }
     kind("ports", ENDLESS, &[IN, OUT]);
     kind("strings", ENDLESS, &[OUT, STRING]);
-    kind("serial", ENDLESS, &[FLOOD]);
+    kind("serial", ENDLESS, &[Zeroes(200)]);
     kind("warnings", ENDLESS, &[Tells("more than 1000 warnings like the last")]);
     kind("timer", ENDLESS, &[INTERRUPTED]);
     kind("endings", &[0, 1, 5, 6], &[]);
@@ -265,7 +270,7 @@ fn no_table_and_no_queue_does_harm() {
     kind("requests", STALE, &[INVALIDATED, FAULTED]);
     kind("tables", STALE, &[FAULTED, EXECUTED]);
     kind("interrupt-entries", STALE, &[FAULTED, EXECUTED]);
-    kind("anything", STALE, &[TAKEN, EXECUTED, INVALIDATED, INTERRUPTED]);
+    kind("anything", STALE, &[ANY]);
     // Many reports, in words and for tools.
     for format in ["text", "json"] {
         let told = "run=workload bug=missing-flush rounds=20";
