@@ -276,7 +276,7 @@ fn no_table_and_no_queue_does_harm() {
         let told = "run=workload bug=missing-flush rounds=20";
         let arguments = ["--guest", "vtd-driver", "--cmdline", told, "--stale-report", format];
         let guest = (format!("reports-{format}"), arguments.map(str::to_owned).to_vec());
-        judge(&[guest], &[4], &[Output(1)]);
+        judge(&[guest], &[4], &[]);
     }
 }
 
