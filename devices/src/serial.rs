@@ -29,8 +29,8 @@ const LINE_STATUS: u8 = 5;
 const MODEM_STATUS: u8 = 6;
 /// Line control: the first two registers are the divisor's.
 const DIVISOR_LATCH: u8 = 1 << 7;
-/// Modem control: what is sent is received.
-const LOOP: u8 = 1 << 4;
+/// Modem control: the port hears itself, and its modem status says what it asserts.
+const LOOPBACK: u8 = 1 << 4;
 /// Line status: the holding register is empty, and the shift register, too.
 const TRANSMITTER_EMPTY: u8 = 1 << 5 | 1 << 6;
 /// Modem status: the carrier is detected.
@@ -166,11 +166,15 @@ impl Port {
                 self.was_busy = true;
                 value & !TRANSMITTER_EMPTY
             }
-            MODEM_STATUS if self.is_hung_up && self.uart.fifo_capacity() == self.fifo_bytes => {
-                value & !CARRIER
-            }
+            MODEM_STATUS if !self.has_carrier() => value & !CARRIER,
             _ => value,
         }
+    }
+
+    /// In loopback nobody is at the other end: drivers look for their own signals there to see whether there is a port.
+    fn has_carrier(&mut self) -> bool {
+        let has_input = self.uart.fifo_capacity() < self.fifo_bytes;
+        !self.is_hung_up || has_input || self.uart.read(MODEM_CONTROL) & LOOPBACK != 0
     }
 
     fn write(&mut self, offset: u8, value: u8) {
@@ -181,8 +185,8 @@ impl Port {
 
     /// For the first register. The guest runs behind the last of them, and sees that one's interrupt only.
     fn write_string(&mut self, bytes: &[u8]) {
-        let is_sent =
-            self.uart.read(LINE_CONTROL) & DIVISOR_LATCH == 0 && self.uart.read(MODEM_CONTROL) & LOOP == 0;
+        let is_sent = self.uart.read(LINE_CONTROL) & DIVISOR_LATCH == 0
+            && self.uart.read(MODEM_CONTROL) & LOOPBACK == 0;
         match bytes.split_last() {
             Some((last, others)) if is_sent => {
                 self.uart.writer_mut().0.send(others);

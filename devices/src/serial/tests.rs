@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use super::{CARRIER, DIVISOR_LATCH, INTERRUPT_ENABLE, LINE_CONTROL, LINE_STATUS, LOOP, MODEM_CONTROL};
+use super::{CARRIER, DIVISOR_LATCH, INTERRUPT_ENABLE, LINE_CONTROL, LINE_STATUS, LOOPBACK, MODEM_CONTROL};
 use super::{MODEM_STATUS, Serial, TRANSMITTER_EMPTY, Transmit};
 use crate::interrupt::{Level, Pin, Pins, Wire};
 
@@ -111,7 +111,7 @@ fn a_string_is_sent_only_where_its_bytes_are() {
     assert_eq!(port.write_string(b"abc"), 3);
     assert_eq!((read(&port, 0), paper.sent.lock().len()), (b'c', 0), "it is the divisor");
     port.write(LINE_CONTROL, &[0]);
-    port.write(MODEM_CONTROL, &[LOOP]);
+    port.write(MODEM_CONTROL, &[LOOPBACK]);
     assert_eq!(port.write_string(b"abc"), 3);
     let back = [read(&port, 0), read(&port, 0), read(&port, 0)];
     assert_eq!((back, paper.sent.lock().len()), (*b"abc", 0), "it comes back");
@@ -124,5 +124,16 @@ fn the_carrier_goes_when_all_input_was_taken() {
     port.hang_up();
     assert_eq!(read(&port, MODEM_STATUS) & CARRIER, CARRIER);
     (0..64).for_each(|_| assert_eq!(read(&port, 0), 7));
+    assert_eq!(read(&port, MODEM_STATUS) & CARRIER, 0);
+}
+
+/// As Xen looks for the port: request to send and the second output, looped back, are clear to send and the carrier.
+#[test]
+fn a_port_that_hung_up_is_still_found_by_its_loopback() {
+    let (port, ..) = port(1);
+    port.hang_up();
+    port.write(MODEM_CONTROL, &[LOOPBACK | 0b1010]);
+    assert_eq!(read(&port, MODEM_STATUS) & 0xf0, 0x90);
+    port.write(MODEM_CONTROL, &[0b1010]);
     assert_eq!(read(&port, MODEM_STATUS) & CARRIER, 0);
 }

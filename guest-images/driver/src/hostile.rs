@@ -1,7 +1,7 @@
 //! Guests that nobody wants: each does one kind of harm, for as long as it is let.
 //!
 //! Invariant: what a kind does depends on `kind=NAME` and `seed=N` alone, so that a run can be repeated; the monitor ends
-//! it, unless a kind is about ends.
+//! it, unless a kind is about ends. It says so when it has begun, and when its harm shows (`sign.rs`).
 #![expect(clippy::cast_possible_truncation, reason = "what nobody chose may lose its upper bits")]
 
 mod engine;
@@ -11,6 +11,7 @@ mod ports;
 mod processors;
 mod random;
 mod raw;
+mod sign;
 mod unit;
 
 use crate::console::say;
@@ -30,6 +31,8 @@ struct Hostile {
     has_started: bool,
     /// Large pages that were made to reach something.
     reached: u64,
+    /// Signs that were told, a bit each.
+    told: u32,
 }
 
 /// One turn of a kind.
@@ -111,6 +114,7 @@ pub fn run(mut memory: Memory, line: &CommandLine) -> ! {
         engines: [engines.next(), engines.next()],
         has_started: false,
         reached: 0,
+        told: 0,
     };
     say!("hostile: {kind}");
     loop {

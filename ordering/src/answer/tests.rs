@@ -47,6 +47,17 @@ fn a_proof_whose_after_never_happens_is_vacuous() {
 }
 
 #[test]
+fn what_a_limit_kept_from_being_seen_makes_no_proof_vacuous() {
+    let (_, lowered) = load(VACUOUS).expect("it loads").remove(0);
+    let mut outcome = explore(&compile(&lowered.model).expect("it fits"), &Options::default());
+    outcome.coverage.as_mut().expect("it is proved").complete = false;
+    let answer = Answer::new(&lowered, &outcome);
+    assert_eq!(answer.answered, Answered::Proved);
+    let said = "a limit was hit before `never D reads A == 1 after T0 writes A == 2` was seen to be at stake";
+    assert!(answer.faults.iter().any(|fault| fault == said), "{:?}", answer.faults);
+}
+
+#[test]
 fn rows_that_are_said_to_be_unreached_do_not_make_a_vacuous_proof_one() {
     let answer = answer(&format!("{VACUOUS}unreached T0.2 to 5 \"nobody sets x\"\n"));
     assert_eq!(answer.faults, ["expected PROVED, found VACUOUS"]);
@@ -162,6 +173,13 @@ never deadlock
 expect violation of never deadlock in 3 steps
 ";
     assert!(answer(text).is_as_expected(), "the repeat ends without a step, and the store waits");
+}
+
+#[test]
+fn of_two_properties_that_break_at_once_the_first_is_told() {
+    let text = "scenario s\nvar x = 0..1\nagent p\n  x = 1\nfinally x == 0\nalways x == 0\n\
+                expect violation of finally x == 0 in 1 steps\n";
+    assert_eq!(answer(text).faults, [""; 0]);
 }
 
 #[test]

@@ -100,14 +100,44 @@ never DEV reads A == 0 after CPU store A
 
 /// The text of each row of a scenario's counterexample or, if it is proved, of a complete run, with its line.
 fn lines(source: &str, scenario: usize) -> Vec<(String, u32)> {
+    let table = table(source, scenario);
+    table.rows.iter().map(|row| (row.text.clone(), row.line)).collect()
+}
+
+/// A scenario's counterexample or, if it is proved, a complete run.
+fn table(source: &str, scenario: usize) -> Table {
     let (_, lowered) = lowering::load(source).expect("it loads").remove(scenario);
     let packed = engine::compile(&lowered.model).expect("it is small");
     let (trace, broken) = match engine::explore(&packed, &Options::default()).verdict {
         Verdict::Violated { property, trace, .. } => (trace, Some(property)),
         _ => (engine::witness(&packed, &Options::default()).expect("it ends"), None),
     };
-    let table = Table::new(&lowered, &trace, broken);
-    table.rows.iter().map(|row| (row.text.clone(), row.line)).collect()
+    Table::new(&lowered, &trace, broken)
+}
+
+#[test]
+fn hardware_that_acts_by_itself_is_printed_without_a_line() {
+    let printed = table(LINES, 0).to_string();
+    let remark = |text: &str| {
+        let row = printed.lines().find(|row| row.split('|').any(|cell| cell.trim() == text));
+        row.and_then(|row| row.split_once(" # ")).unwrap_or_else(|| panic!("no `{text}` in\n{printed}")).1
+    };
+    assert!(remark("notify A post").ends_with(", line 12"), "{printed}");
+    assert!(!remark("notify A").contains("line"), "{printed}");
+}
+
+#[test]
+fn the_way_to_a_round_is_printed_before_what_is_done_again_and_again() {
+    let source =
+        "scenario s\nvar x = 0..1\nagent p\nagain:\n  x = 1\n  check x == 0 else again\nfinally x == 0\n";
+    let printed = table(source, 0).to_string();
+    let shown: Vec<_> =
+        printed.lines().map(|row| row.split([',', '|']).next().unwrap_or_default().trim()).collect();
+    let [from, again] = ["# from here on", "# again and again:"].map(|remark| {
+        shown.iter().position(|row| *row == remark).unwrap_or_else(|| panic!("no `{remark}` in\n{printed}"))
+    });
+    assert_eq!(shown[from + 1..again], ["x = 1"], "{printed}");
+    assert_eq!(shown[again + 1..again + 3], ["check x == 0: no", "x = 1"], "{printed}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Every error as a person sees it.
 
 mod errors;
+mod limits;
 
 use steps::table::{STEPS, find, table};
 

@@ -7,6 +7,7 @@ mod variants;
 
 use std::collections::BTreeSet;
 
+use super::job::outcomes;
 use super::judge::Judge;
 use super::lattice::Lattice;
 use super::order::Orders;
@@ -15,7 +16,7 @@ use super::search::ALL;
 use super::{Bond, Limits, MinimizeError, Need, PartialOrder, Refusal, Shape, Standing, Weakest, minimize};
 use crate::catalogue::{Entry, entries};
 use crate::engine::Options;
-use crate::language::syntax::Expect;
+use crate::language::syntax::{Expect, Node};
 use crate::language::{parse, render_all};
 use crate::lowering::load;
 
@@ -254,6 +255,52 @@ fn the_needs_of_the_catalogue_are_exactly_the_orders_that_are_proved_by_themselv
     }
     println!("{} programs: {compared:#?}", compared.len());
     assert!(compared.len() >= 12, "{compared:#?}");
+}
+
+#[test]
+fn an_order_that_waits_for_ever_is_met_although_others_go_on() {
+    let source = "scenario s\ncpu C0, C1\nvar a = 0..1, b = 0..1\nagent K on C0\n  a = 1\n  when b == 1\n\
+                  agent G on C1\n  when a == 1; b = 1\nfinally b\nexpect proved\n";
+    let scenario = load(source).expect("it is read").remove(0).0;
+    let rows = rows(&scenario.agents[0], source);
+    let options = limits().options;
+    let judge = Judge::new(&scenario, source, 0, &rows, &options).expect("it loads");
+    assert_eq!(judge.every(&Orders::only(&[0, 1])), Some(()));
+    assert_eq!(judge.every(&Orders::all(0b11)), None);
+}
+
+#[test]
+fn each_outcome_of_a_look_is_what_the_program_does_then() {
+    let source =
+        "scenario s\nvar x = 0..1, a = 0..1, b = 0..1\nagent K\n  if x:\n    a = 1\n  else:\n    b = 1\n";
+    let rows = rows(&parse(source).scenarios[0].agents[0], source);
+    let turned: Vec<_> = outcomes(&rows)
+        .into_iter()
+        .filter(|turned| turned.look.is_some())
+        .filter_map(|turned| {
+            let does = match &turned.rows[0].statements[0].node {
+                Node::Choice(ways) => ways[0][0].span.text(source),
+                other => panic!("{other:?}"),
+            };
+            turned.look.map(|(_, how)| (how, does))
+        })
+        .collect();
+    assert_eq!(turned, [("holds", "a = 1"), ("does not hold", "b = 1")]);
+}
+
+#[test]
+fn as_many_sets_of_rows_are_found_as_are_allowed() {
+    let orders = Orders::all(0b11);
+    assert_eq!(orders.sets(4), Some(vec![0b00, 0b01, 0b10, 0b11]));
+    assert_eq!(orders.sets(3), None);
+}
+
+#[test]
+fn a_jump_finds_its_label_behind_it() {
+    let source = "scenario s\nvar x = 0..1, y = 0..1, z = 0..1\nagent K\n  check x == 0 else out\n  y = 1\nout:\n  z = 1\n\
+                  agent G spontaneous\n  x = 1\nfinally z\nexpect proved\n";
+    let found = of_source(source, "K");
+    assert_eq!(needs(&found), [""; 0], "{:?} {:?}", found.rows, found.shape);
 }
 
 #[test]

@@ -317,3 +317,20 @@ fn lost_stores_freed_frames_and_late_plain_stores_are_told() {
         assert!(said.contains(words), "{scenario}: no `{words}` in:\n{said}");
     }
 }
+
+#[test]
+fn a_late_store_is_behind_what_is_no_store() {
+    let source = "scenario s\nvar a = 0..1, b = 0..1, c = 0..1, r = 0..1, t = 0..1\noption memory = tso\nagent p\n  \
+                  a = 1\n  r = b\n  c = 1\nagent q\n  b = 1\n  fence\n  t = a\n  if c: end\nfinally r || t\n\
+                  trace\np | q | p_buffer | q_buffer\na = 1 | | |\nr = b | | |\nc = 1 | | |\n | b = 1 | |\n \
+                  | | | b = 1 reaches memory\n | fence | |\n | t = a | |\n | | a = 1 reaches memory |\n \
+                  | if c: no | |\n | | c = 1 reaches memory |\n";
+    let (scenario, lowered) = lowering::load(source).expect("it loads").remove(0);
+    let found = lowering::replay(&lowered.model, &scenario.trace, source)
+        .unwrap_or_else(|wrong| panic!("{}", wrong.render("late", source)));
+    let said = why(&lowered, &found.trace, found.broken.expect("both saw nothing")).join("\n");
+    assert!(
+        said.contains("row 1 (p: a = 1) reached memory in row 8 only, behind row 2 (p: r = b)"),
+        "{said}"
+    );
+}

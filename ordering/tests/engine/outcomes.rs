@@ -1,6 +1,7 @@
 //! What the engine says about models that are too large, malformed, or searched within a limit.
 
 use ordering::engine::cow_n::{Order, Size, cow_n};
+use ordering::engine::replay::{Move, replay};
 use ordering::engine::{Bound, Options, Reductions, Threads, TooLarge, Verdict, compile, explore, witness};
 use ordering::model::{
     Agent, Alternative, Check, Guard, Instruction, Member, Model, Pc, Property, Symmetry, Update, Var,
@@ -118,4 +119,61 @@ fn who_may_stop_is_not_made_to_go_on_before_the_end_is_looked_at() {
         };
         assert_eq!(trace.steps.len(), 1, "{reductions:?}");
     }
+}
+
+#[test]
+fn a_model_has_as_many_agents_as_are_said() {
+    let agents = |count| {
+        let agent = Agent { name: "agent".to_owned(), program: Vec::new(), spontaneous: false };
+        compile(&Model { agents: vec![agent; count], ..Model::default() })
+    };
+    assert_eq!(explore(&agents(60).unwrap(), &Options::default()).verdict, Verdict::Proved);
+    let refused = agents(61).unwrap_err().to_string();
+    assert_eq!(refused, "the model has 61 agents: at most 60 can be explored");
+}
+
+#[test]
+fn agents_that_begin_otherwise_or_need_not_end_are_not_alike() {
+    let alike = |change: fn(&mut Model)| {
+        let sets = |var| vec![step(vec![Update::Set(var, 1)], 1, false)];
+        let mut model = flags([sets(X), sets(Y)], vec![vec![Guard::Is(X, 1), Guard::Is(Y, 1)]]);
+        let member = |agent, var| Member { agents: vec![agent], vars: vec![var] };
+        model.symmetries = vec![Symmetry { members: vec![member(0, X), member(1, Y)] }];
+        change(&mut model);
+        compile(&model).unwrap().symmetries()
+    };
+    assert_eq!(alike(|_| {}), 1);
+    assert_eq!(alike(|model| model.variables[1].initial = 1), 0);
+    assert_eq!(alike(|model| model.agents[1].spontaneous = true), 0);
+}
+
+#[test]
+fn an_agent_stands_for_its_like_only_where_both_may_move() {
+    let sets = |var| vec![step(vec![Update::Set(var, 1)], 1, false)];
+    let mut model = flags([sets(X), sets(Y)], Vec::new());
+    model.properties.clear();
+    let member = |agent, var| Member { agents: vec![agent], vars: vec![var] };
+    model.symmetries = vec![Symmetry { members: vec![member(0, X), member(1, Y)] }];
+    let packed = compile(&model).unwrap();
+    assert_eq!(packed.symmetries(), 1);
+    let outcome = explore(&packed, &Options { reductions: Reductions::ALL, ..Options::default() });
+    assert_eq!((outcome.verdict, outcome.statistics.transitions), (Verdict::Proved, 2));
+}
+
+#[test]
+fn a_step_is_replayed_from_where_its_agent_is() {
+    let model = flags([vec![step(Vec::new(), 1, false), step(Vec::new(), 2, false)], Vec::new()], Vec::new());
+    let at = |pc| Move { agent: 0, pc: Pc(pc), alternative: 0 };
+    assert!(replay(&model, &[at(0), at(1)]).is_ok());
+    let refused = replay(&model, &[at(1)]).unwrap_err().to_string();
+    assert_eq!(refused, "row 1: agent is at instruction 0 there, not at 1");
+}
+
+#[test]
+fn a_witness_goes_on_where_it_could_stop() {
+    let stops = vec![step(vec![Update::Set(X, 1)], 1, true)];
+    let mut model = flags([stops, Vec::new()], Vec::new());
+    model.properties.clear();
+    let run = witness(&compile(&model).unwrap(), &Options::default()).unwrap();
+    assert_eq!((run.steps.len(), run.last.values[0]), (1, 1));
 }

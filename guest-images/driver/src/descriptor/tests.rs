@@ -1,7 +1,7 @@
 //! Descriptors, held against words written by hand.
 
 use super::{Also, Hint, Invalidation, Pages, wait};
-use crate::id::{Domain, Iova, Pasid, Source};
+use crate::id::{Domain, Index, Iova, Pasid, Source};
 
 const DOMAIN: Domain = Domain(7);
 const PASID: Pasid = Pasid(0x12345);
@@ -26,10 +26,14 @@ fn descriptors_are_the_words_that_a_driver_would_write_by_hand() {
         (Invalidation::PasidEntries, 0x37, 0),
         (Invalidation::PasidEntriesOf(DOMAIN), 0x7_0007, 0),
         (Invalidation::PasidEntry(DOMAIN, PASID), 0x1_2345_0007_0017, 0),
+        (Invalidation::InterruptEntries, 0x4, 0),
+        (Invalidation::InterruptEntriesFrom { first: Index(3), log2: 2 }, 0x3_1000_0014, 0),
         (Invalidation::DeviceTlbOfPasid(SOURCE, PASID), 0x1_2345_0108_0008, 0x7fff_ffff_ffff_f800),
         (Invalidation::DeviceTlbPageOfPasid(SOURCE, PASID, PAGE), 0x1_2345_0108_0008, 0x1234_5000),
     ] {
         assert_eq!(invalidation.encode(), [low, high, 0, 0], "{invalidation:?}");
     }
     assert_eq!(wait(0x5004, 9, Also::Nothing), [0x9_0000_0025, 0x5004, 0, 0]);
+    assert_eq!(wait(0x5004, 9, Also::Interrupt)[0], 0x9_0000_0035);
+    assert_eq!(wait(0x5004, 9, Also::DrainRequests)[0], 0x9_0000_00e5);
 }

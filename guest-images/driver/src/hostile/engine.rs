@@ -4,6 +4,7 @@
 
 use super::Hostile;
 use super::raw::{load32, store32, store64};
+use super::sign::Sign;
 use crate::pci::Capability;
 
 const CONTROL: u64 = 0x08;
@@ -13,6 +14,7 @@ const RING_ADDRESS: u64 = 0x10;
 const RING_SIZE: u64 = 0x18;
 const RING_PASID: u64 = 0x1c;
 const TAIL: u64 = 0x20;
+const HEAD: u64 = 0x24;
 const INTERRUPT_STATUS: u64 = 0x28;
 const INTERRUPT_ENABLE: u64 = 0x2c;
 const RUN: u32 = 1;
@@ -53,7 +55,12 @@ pub(super) fn ring(guest: &mut Hostile) {
 
 /// Lets the engine with these registers execute what lies there. One that has halted begins anew.
 pub(super) fn run(guest: &mut Hostile, registers: u64, ring: u64) {
-    if load32(registers + STATUS) & HALTED != 0 || guest.random.rarely(8) {
+    let has_halted = load32(registers + STATUS) & HALTED != 0;
+    guest.shows(Sign::Halted, has_halted);
+    if guest.lacks(Sign::Executed) {
+        guest.shows(Sign::Executed, load32(registers + HEAD) != 0);
+    }
+    if has_halted || guest.random.rarely(8) {
         store32(registers + CONTROL, RESET);
     }
     store64(registers + RING_ADDRESS, ring);
@@ -70,14 +77,17 @@ pub(super) fn run(guest: &mut Hostile, registers: u64, ring: u64) {
 
 /// Messages to any processor with any vector: out of the engine's table, and written like any word.
 pub(super) fn messages(guest: &mut Hostile) {
+    crate::apic::enable();
     for function in guest.engines.into_iter().flatten() {
         let registers = function.bar();
         for vector in 0..8 {
             let entry = registers + VECTORS + vector * 16;
-            let address = 0xfee0_0000 | guest.random.next() & 0xf_ffff;
+            let anybody = guest.random.next() & 0xff;
+            let destination = guest.random.pick(&[0, 1, 0xff, anybody]);
+            let address = 0xfee0_0000 | destination << 12 | guest.random.next() & 0xfff;
             store32(entry, if guest.random.rarely(4) { guest.random.word() } else { address as u32 });
             store32(entry + 4, guest.random.pick(&[0, 0, 0, 1, u32::MAX]));
-            store32(entry + 8, guest.random.word() & 0xffff);
+            store32(entry + 8, super::interrupts::entry(guest) & 0xffff);
             store32(entry + 12, 0);
         }
         if let Some(at) = function.capability(Capability::MSIX) {
@@ -85,4 +95,5 @@ pub(super) fn messages(guest: &mut Hostile) {
         }
     }
     ring(guest);
+    guest.shows_interrupts();
 }

@@ -4,8 +4,9 @@
 
 use super::Hostile;
 use super::raw::{
-    at_port, load8, load16, load32, load64, out8, out16, out32, store8, store16, store32, store64,
+    at_port, in32, load8, load16, load32, load64, out8, out16, out32, store8, store16, store32, store64,
 };
+use super::sign::Sign;
 use crate::engine::{DEVICE, VENDOR};
 use crate::pci::{Capability, Function, WINDOW};
 
@@ -32,33 +33,60 @@ fn place(guest: &mut Hostile, register: u64) -> u64 {
 /// A load or store of any width, aligned or not.
 pub(super) fn access(guest: &mut Hostile, address: u64) {
     let value = guest.random.next();
-    match guest.random.below(8) {
-        0 => _ = load8(address),
-        1 => _ = load16(address),
-        2 => _ = load32(address),
-        3 => _ = load64(address),
-        4 => store8(address, value as u8),
-        5 => store16(address, value as u16),
-        6 => store32(address, value as u32),
-        _ => store64(address, value),
+    let kind = guest.random.below(8);
+    match kind {
+        0 => brought(guest, load8(address).into(), u8::MAX.into()),
+        1 => brought(guest, load16(address).into(), u16::MAX.into()),
+        2 => brought(guest, load32(address).into(), u32::MAX.into()),
+        3 => brought(guest, load64(address), u64::MAX),
+        _ => taken(guest, address, |address| match kind {
+            4 => store8(address, value as u8),
+            5 => store16(address, value as u16),
+            6 => store32(address, value as u32),
+            _ => store64(address, value),
+        }),
     }
+}
+
+/// Where nobody answers, a load brings all ones.
+fn brought(guest: &mut Hostile, value: u64, nothing: u64) {
+    guest.shows(Sign::Answered, value != 0 && value != nothing);
+}
+
+/// Looks at the register there before and after what is stored.
+fn taken(guest: &mut Hostile, address: u64, store: impl FnOnce(u64)) {
+    if !guest.lacks(Sign::Taken) {
+        return store(address);
+    }
+    let register = address & !3;
+    let before = load32(register);
+    store(address);
+    guest.shows(Sign::Taken, load32(register) != before);
 }
 
 /// Configuration space through the window and through the ports.
 pub(super) fn configuration(guest: &mut Hostile) {
-    let register = guest.random.below(0x1000);
+    // There are more registers at the beginning.
+    let end = guest.random.pick(&[0x40, 0x100, 0x1000]);
+    let register = guest.random.below(end);
     let address = place(guest, register);
     access(guest, address);
     let value = guest.random.word();
     match guest.random.below(4) {
         0 => out32(ADDRESS_PORT, value),
-        1 => out32(ADDRESS_PORT, 1 << 31 | value & 0xffff),
+        // Any register, or one of those at the beginning of a function that may be there.
+        1 => out32(ADDRESS_PORT, 1 << 31 | value & guest.random.pick(&[0xffff, 0x383c])),
         // The second of them is also reset control, for bytes.
         2 => out8(ADDRESS_PORT + guest.random.half() % 2 * 2, value as u8),
         _ => out16(ADDRESS_PORT + guest.random.half() % 4, value as u16),
     }
     let port = DATA_PORT + guest.random.half() % 4;
     at_port(guest.random.below(6), port, value);
+    if guest.lacks(Sign::TakenFromPort) {
+        let before = in32(DATA_PORT);
+        out32(DATA_PORT, !before);
+        guest.shows(Sign::TakenFromPort, in32(DATA_PORT) != before);
+    }
 }
 
 /// A BAR over memory, over the unit, over another BAR, at the end of all addresses; and accesses there.
@@ -89,6 +117,7 @@ pub(super) fn resets(guest: &mut Hostile) {
         if let Some(express) = function.capability(EXPRESS).filter(|_| guest.random.rarely(2)) {
             let bar = function.bar();
             function.write16(express + DEVICE_CONTROL, RESET);
+            guest.shows(Sign::Reset, function.bar() != bar);
             function.write32(BARS, bar as u32);
             function.write32(BARS + 4, (bar >> 32) as u32);
             function.enable();
@@ -96,6 +125,7 @@ pub(super) fn resets(guest: &mut Hostile) {
         for (capability, control) in [(Capability::ATS, ATS_CONTROL), (Capability::PRI, PRI_CONTROL)] {
             if let Some(at) = function.capability(capability) {
                 function.write16(at + control, guest.random.half() & 0x8003);
+                guest.shows(Sign::Taken, function.read16(at + control) & 0x8001 != 0);
             }
         }
     }

@@ -4,6 +4,7 @@
 
 use super::Hostile;
 use super::raw::{load32, out32, store32};
+use super::sign::Sign;
 
 const IO: u64 = 0xfec0_0000;
 const SELECT: u64 = 0x00;
@@ -17,13 +18,14 @@ const PINS: u16 = 24;
 const MILD: u32 = 0xffff_f9ff;
 
 /// Half of an entry. One that starts or breaks a processor comes late.
-fn entry(guest: &mut Hostile) -> u32 {
+pub(super) fn entry(guest: &mut Hostile) -> u32 {
     let word = guest.random.word() | 0x20;
     if guest.random.rarely(100_000) { word } else { word & MILD }
 }
 
 /// Inputs that go up and down, and entries that send anything anywhere.
 pub(super) fn lines(guest: &mut Hostile) {
+    crate::apic::enable();
     for _ in 0..16 {
         store32(IO + SELECT, guest.random.word() & 0x3f);
         store32(IO + WINDOW, entry(guest));
@@ -31,6 +33,7 @@ pub(super) fn lines(guest: &mut Hostile) {
         store32(IO + END, guest.random.word());
         _ = load32(IO + WINDOW);
     }
+    guest.shows_interrupts();
 }
 
 /// Level-triggered interrupts whose line stays high, and which come again whenever they are ended.
@@ -41,6 +44,7 @@ pub(super) fn storm(guest: &mut Hostile) {
         crate::apic::connect(pin as u8, 1 << 15 | vector);
         out32(LINES + pin, 1);
     }
+    guest.shows_interrupts();
 }
 
 /// The local APIC's registers, and messages of every kind to every processor; those that start or break one come late.
@@ -48,5 +52,6 @@ pub(super) fn local(guest: &mut Hostile) {
     let register = guest.random.below(0x40) * 16;
     let value = entry(guest);
     store32(LOCAL + register, value);
-    _ = load32(LOCAL + register);
+    guest.shows(Sign::Taken, load32(LOCAL + register) == value);
+    guest.shows_interrupts();
 }

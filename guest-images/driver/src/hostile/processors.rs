@@ -9,6 +9,7 @@ use core::hint::spin_loop;
 
 use super::Hostile;
 use super::raw::{jump, load32, store8, store32, trap};
+use super::sign::Sign;
 use crate::id::Vector;
 use crate::interrupts;
 use crate::pci::WINDOW;
@@ -24,8 +25,13 @@ const PAGE: u64 = 8;
 const PLACE: u64 = PAGE << 12;
 /// In it, the registers that both processors use.
 const SHARED: u64 = PLACE + 4;
+/// And what the other one counts.
+const COUNT: u64 = PLACE + 8;
 const INVALID_OPCODE: Vector = Vector(6);
 const PROTECTION: Vector = Vector(13);
+
+/// A port behind which nobody is: the monitor tells of an access, wherever the program cannot say anything.
+const BEACON: u8 = 0xed;
 
 unsafe extern "C" {
     static guest_hostile_fault: u8;
@@ -76,6 +82,7 @@ pub(super) fn against(guest: &mut Hostile) {
         _ = load32(base + offset);
     }
     guest.engines.into_iter().flatten().for_each(crate::pci::Function::enable);
+    guest.shows(Sign::Against, load32(COUNT) != 0);
 }
 
 /// Others are started and stopped while they start.
@@ -145,6 +152,7 @@ guest_hostile_hammer:
     jmp 1f
     .balign 4
 2:  .long 0
+    .long 0                             # COUNT
 3:  .word 15
     .long {PLACE} + 4f - guest_hostile_hammer
     .balign 8
@@ -173,6 +181,7 @@ guest_hostile_hammer:
     andl $0xffc, %ebx
     movl %edi, %es:(%esi, %ebx)
     movl %es:(%esi, %ebx), %eax
+    incl %es:{COUNT}
     movw $0xcf8, %dx
     movl %edi, %eax
     orl $0x80000000, %eax
@@ -185,10 +194,12 @@ guest_hostile_hammer:
     .balign 16
 guest_hostile_halt:
     cli
+    outb %al, ${BEACON}
     hlt
     jmp guest_hostile_halt
     .balign 16
 guest_hostile_calls:
+    outb %al, ${BEACON}
     movl $guest_stack_place, %esp
     rdtsc
     movl %eax, %ebx
@@ -199,6 +210,7 @@ guest_hostile_calls:
     jmp guest_hostile_calls
     .balign 16
 guest_hostile_registers:
+    outb %al, ${BEACON}
     movl $guest_stack_place, %esp
     rdtsc
     movl %eax, %ecx
@@ -213,5 +225,7 @@ guest_hostile_end:
     .popsection
     "#,
     PLACE = const PLACE,
+    COUNT = const COUNT,
+    BEACON = const BEACON,
     options(att_syntax),
 );

@@ -55,3 +55,9 @@ fn an_assignment_that_no_program_makes_can_never_happen() {
     assert_eq!(wrong("z = 1"), ["there is no variable `z`"]);
     assert_eq!(wrong("x ="), ["the line ends where a value is expected"]);
 }
+
+#[test]
+fn a_step_is_not_named_by_the_beginning_of_a_word() {
+    is_proved("frame ff = 0\nagent p\n  put ff\n  if x: put f\nnever put f");
+    breaks("never put ff", "frame ff = 0\nagent p\n  put ff\nnever put ff");
+}

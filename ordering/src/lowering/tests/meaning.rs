@@ -32,6 +32,23 @@ fn nobody_acts_inside_of_an_atomic_block() {
 }
 
 #[test]
+fn an_atomic_block_has_seen_what_it_compares() {
+    let program = |between: &str| {
+        format!(
+            "agent p\n  atomic {{ pte_read A; {between} check pte_same A else out; x = 1 }}\nout:\nfinally x == 1"
+        )
+    };
+    is_proved(&program(""));
+    breaks("finally x == 1", &program("pte_clear A;"));
+}
+
+#[test]
+fn a_number_is_added_and_subtracted() {
+    is_proved("agent p\n  x = 2\nfinally x - 1 == 1");
+    is_proved("agent p\n  x = 2\nfinally x + 1 == 3");
+}
+
+#[test]
 fn an_atomic_block_counts_what_it_has_changed_itself() {
     is_proved("agent p\n  atomic { put f; check refs(f) == 0 else out; x = 1 }\nout:\nfinally x == 1");
     is_proved("agent p\n  atomic { get f; put f }\nfinally refs(f) == 1");

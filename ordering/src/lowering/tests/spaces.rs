@@ -50,6 +50,18 @@ fn a_pasid_entry_stays_cached_until_it_is_invalidated() {
 }
 
 #[test]
+fn an_eviction_lets_a_device_read_the_pasid_entry_again() {
+    let program = |evict: &str| {
+        format!(
+            "agent C\n  when pasidc(D) == P; set_pasid X -> Q; x = 1\nagent after on D\n  when x; dma_read B\n\
+             agent D\n  walk A\nnever after reads B\noption evict = {evict}"
+        )
+    };
+    breaks(&program("on"));
+    is_proved(&program("off"));
+}
+
+#[test]
 fn an_invalidation_of_a_space_reaches_its_pages_and_no_others() {
     let program = |page: &str, mm: &str| {
         format!(

@@ -58,6 +58,16 @@ fn a_full_buffer_waits_and_everything_reaches_memory() {
 }
 
 #[test]
+fn a_store_in_a_loop_waits_more_than_once() {
+    breaks(
+        "finally r || t",
+        "var a = 0..1\nvar b = 0..1\nvar r = 0..1\nvar s = 0..1\nvar t = 0..1\noption memory = tso\n\
+         agent p\nagain:\n  a = 1\n  if s == 0: s = 1; goto again\n  r = b\n\
+         agent q\n  b = 1; fence; t = a\nfinally r || t",
+    );
+}
+
+#[test]
 fn an_agent_sees_its_newest_store_and_the_walker_memory() {
     let head = "option memory = tso\nagent q\n  if pte(A) == f: y = 0\n  if x: y = 0\n";
     is_proved(&format!(

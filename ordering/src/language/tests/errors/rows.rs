@@ -20,6 +20,18 @@ fn edits_name_the_first_and_the_last_row() {
     assert_eq!(rows("drop p.3"), ["lock m", "put old", "put old", "unlock m"]);
     assert_eq!(rows("replace p.2 to 4\n  fence"), ["lock m", "fence", "unlock m"]);
     assert_eq!(rows("move p.1 to 2 before 6"), ["get old", "put old", "unlock m", "lock m", "put old"]);
+    let own = ["lock m", "put old", "get old", "put old", "unlock m"];
+    assert_eq!(rows("move p.2 before 2"), own, "before itself");
+    assert_eq!(rows("move p.2 before 3"), own, "behind itself");
+}
+
+#[test]
+fn what_replaces_a_row_stands_as_far_to_the_right() {
+    let base = "agent p\n  repeat 0..2:\n    get old\n    put old\n\n";
+    let file = parse(&format!("{HEAD}{base}scenario t\nlike s\nreplace p.2\n  fence\n"));
+    assert_eq!(file.diagnostics, []);
+    let body = &file.scenarios[1].agents[0].body;
+    assert!(matches!(&body[..], [one] if matches!(&one.node, Node::Repeat(0, 2, inner) if inner.len() == 2)));
 }
 
 #[test]
