@@ -2,6 +2,8 @@
 //!
 //! Invariant: exit statuses and output are asserted, never times; every guest has a timeout.
 
+mod level;
+
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -171,6 +173,8 @@ fn an_invalidation_that_a_knob_drops_is_in_the_report_of_what_it_left() {
     assert_eq!(summary(&boot_testdev("testdev-kept", &[])), "stale uses: 1", "before its invalidation");
     let output = boot_testdev("testdev-late", &["--iommu", "vtd"]);
     assert_eq!(summary(&output), "stale uses: none", "which came in time");
+    let note = "note: 1 changed entries were used before their invalidation was complete; 1 were invalidated in time\n";
+    assert!(text(&output.stderr).starts_with(note), "{output:?}");
     let output = boot_testdev("testdev-drop", &["--iommu", "vtd,drop=1,report=first-use"]);
     let report = text(&output.stderr);
     assert_eq!(summary(&output), "stale uses: 2", "and after it, which is a mistake of its own");
@@ -190,6 +194,24 @@ fn a_fatal_stale_use_ends_a_guest_that_would_wait_for_ever() {
     let message = text(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{message}");
     assert!(!message.contains("time is over"), "{message}");
+}
+
+#[test]
+fn of_a_guest_that_was_stopped_nobody_judges_what_it_may_yet_have_invalidated() {
+    if !has_kvm() {
+        return;
+    }
+    let image = file("testdev-stopped", &BareImage::Testdev.elf(ElfWidth::Bits32));
+    let output = Command::new(env!("CARGO_BIN_EXE_afterimage"))
+        .args(["boot", "--timeout", "5", "--device", "iommu-testdev", "--kernel"])
+        .arg(image)
+        .args(["--iommu", "vtd,hold-queue=0,patience=3600s"])
+        .stdin(Stdio::null())
+        .output()
+        .expect("the command was built");
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(124), "{told}");
+    assert!(told.contains("; 0 were invalidated in time, of 1 nobody can say\nstale uses: none\n"), "{told}");
 }
 
 #[test]
