@@ -18,6 +18,7 @@ mod violation;
 use std::io::{self, Write, stderr};
 use std::os::fd::RawFd;
 use std::process::exit;
+use std::sync::Once;
 
 use clap::ValueEnum;
 use thiserror::Error;
@@ -106,11 +107,17 @@ impl Sandbox {
     /// whoever was started before. A thread that cannot be fenced in must not go on: then the program ends, with one
     /// line.
     pub fn enter(self, role: Role) {
-        if let Err(error) = self.try_enter(role) {
+        let Err(error) = self.try_enter(role) else { return };
+        // Threads mostly fail together: one speaks, and the others wait here until the program has ended.
+        static FIRST: Once = Once::new();
+        FIRST.call_once(|| {
             violation::give_terminal_back();
-            let _read = writeln!(stderr(), "afterimage: {error}");
+            // Whole, for the writer of reports may have something to say, too.
+            let line = format!("afterimage: {error}\n");
+            let _read = stderr().write_all(line.as_bytes());
             exit(HOST);
-        }
+        });
+        exit(HOST);
     }
 
     fn try_enter(self, role: Role) -> Result<(), SandboxError> {

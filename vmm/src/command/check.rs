@@ -2,6 +2,7 @@
 //!
 //! Invariant: a limit that was hit is never shown as a proof, and an error in a file is never passed over.
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,7 +16,8 @@ use super::files::{self, Source};
 use super::limit::Limit;
 use super::outcome::{self, Checked};
 use super::progress::Progress;
-use super::{UNUSABLE, complain, say, size};
+use super::{HOST, UNUSABLE, complain, say, size};
+use crate::remedy::remedy;
 
 /// What the search that runs has found.
 static VISITED: Visited = Visited::new();
@@ -100,7 +102,14 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
             let line = if checked.is_empty() && wrong_files.is_empty() { "" } else { "\n" };
             say(format_args!("{line}{}", source.name));
         }
-        let wrong = check_file(source, arguments, &mut checked);
+        let wrong = match check_file(source, arguments, &mut checked) {
+            Ok(wrong) => wrong,
+            Err(error) => {
+                let remedy = remedy(&error, "leave out --time");
+                complain(format_args!("the host refuses a thread for --time: {error}; {remedy}"));
+                return HOST.into();
+            }
+        };
         if !wrong.is_empty() {
             let shown = render_all(&wrong, &source.name, &source.text);
             complain(format_args!("{} cannot be checked:\n{shown}", source.name));
@@ -121,16 +130,21 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
     }
 }
 
-/// Checks the scenarios of one file; what is wrong with those that cannot be.
-fn check_file(source: &Source, arguments: &CheckArguments, checked: &mut Vec<Checked>) -> Vec<Diagnostic> {
+/// Checks the scenarios of one file; what is wrong with those that cannot be. An error is the host's, which has no thread
+/// left.
+fn check_file(
+    source: &Source,
+    arguments: &CheckArguments,
+    checked: &mut Vec<Checked>,
+) -> io::Result<Vec<Diagnostic>> {
     let loaded = match load(&source.text) {
         Ok(loaded) => loaded,
-        Err(wrong) => return wrong,
+        Err(wrong) => return Ok(wrong),
     };
     let mut wrong = Vec::new();
     for (scenario, lowered) in loaded {
         let progress = Progress::search(lowered.name.clone(), &VISITED);
-        let limit = arguments.time.map(|time| Limit::start(time, &STOP));
+        let limit = arguments.time.map(|time| Limit::start(time, &STOP)).transpose()?;
         let explored =
             Checked::explore(&source.name, &scenario, lowered, &arguments.options(), arguments.cross_check);
         drop(limit);
@@ -146,7 +160,7 @@ fn check_file(source: &Source, arguments: &CheckArguments, checked: &mut Vec<Che
             Err(diagnostic) => wrong.push(diagnostic),
         }
     }
-    wrong
+    Ok(wrong)
 }
 
 /// What belongs below a scenario's line.

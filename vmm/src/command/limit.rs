@@ -2,6 +2,7 @@
 //!
 //! Invariant: the search is told to stop only while its limit exists, and nobody waits for a limit that is dropped.
 
+use std::io;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -17,15 +18,18 @@ pub(super) struct Limit {
 
 impl Limit {
     /// Tells the search to stop when the time is over.
-    pub(super) fn start(time: Duration, stop: &'static Stop) -> Self {
+    ///
+    /// # Errors
+    /// What the host says if it has no thread left.
+    pub(super) fn start(time: Duration, stop: &'static Stop) -> io::Result<Self> {
         stop.set(false);
         let (ended, waits) = channel();
-        let thread = thread::spawn(move || {
+        let thread = thread::Builder::new().name("limit".to_owned()).spawn(move || {
             if waits.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
                 stop.set(true);
             }
-        });
-        Self { stop, running: Some((ended, thread)) }
+        })?;
+        Ok(Self { stop, running: Some((ended, thread)) })
     }
 }
 

@@ -195,3 +195,6 @@ impl MutEventSubscriber for Watcher<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

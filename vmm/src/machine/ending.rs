@@ -153,3 +153,6 @@ impl End {
         self.state.lock().ending.take().unwrap_or(Ending::Left)
     }
 }
+
+#[cfg(test)]
+mod tests;

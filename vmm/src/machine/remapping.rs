@@ -29,3 +29,6 @@ const fn unit_width(width: Width) -> Option<vtd::Width> {
         Width::Qword => Some(vtd::Width::Bits64),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,13 +19,14 @@ use super::{Ending, Machine, MachineError};
 use crate::boot::{File, Payload};
 use crate::kvm::Access;
 use crate::sandbox::Sandbox;
+use crate::spool::Spool;
 
 const QUEUE: u64 = 0x18_0000;
 const STATUS: u64 = 0x18_1000;
 /// The first device on the bus, 00:01.0.
 const SOURCE: u64 = 1 << 3;
 
-fn machine(answers: Answers) -> Option<Machine> {
+pub(super) fn machine(answers: Answers) -> Option<Machine> {
     machine_with(UnitOptions { answers, ..UnitOptions::default() })
 }
 
@@ -34,6 +35,10 @@ fn machine_with(unit: UnitOptions) -> Option<Machine> {
 }
 
 fn machine_that_says(unit: UnitOptions, output: Output) -> Option<Machine> {
+    machine_of(BareImage::Hello, unit, output)
+}
+
+pub(super) fn machine_of(image: BareImage, unit: UnitOptions, output: Output) -> Option<Machine> {
     let options = MachineOptions {
         memory_bytes: 4 << 20,
         processors: 1,
@@ -41,8 +46,8 @@ fn machine_that_says(unit: UnitOptions, output: Output) -> Option<Machine> {
         devices: vec![DeviceKind::Edu(EduOptions::default())],
         sandbox: Sandbox::OFF,
     };
-    let bytes = BareImage::Hello.elf(ElfWidth::Bits32);
-    let kernel = File { name: "hello".to_owned(), bytes };
+    let bytes = image.elf(ElfWidth::Bits32);
+    let kernel = File { name: "image".to_owned(), bytes };
     let payload = Payload { kernel, initrd: None, modules: Vec::new(), command_line: String::new() };
     match Machine::new(&options, &payload, output) {
         Ok(machine) => Some(machine),
@@ -56,13 +61,20 @@ fn machine_that_says(unit: UnitOptions, output: Output) -> Option<Machine> {
 
 /// Tells the device's TLB to forget page 0, and waits with a status write.
 fn invalidate(unit: &Vtd) {
+    invalidate_as(unit, 0);
+}
+
+/// The same as the pair number `nth` of the queue, which begins with the first.
+fn invalidate_as(unit: &Vtd, nth: u64) {
     let wait = [0x25 | 1 << 32, STATUS];
     for (index, word) in [SOURCE << 32 | 3, 0].into_iter().chain(wait).enumerate() {
-        unit.memory().store(PhysAddr(QUEUE + 8 * index as u64), word);
+        unit.memory().store(PhysAddr(QUEUE + 0x20 * nth + 8 * index as u64), word);
     }
-    unit.write(0x90, Width::Bits64, QUEUE);
-    unit.write(0x18, Width::Bits32, 1 << 26);
-    unit.write(0x88, Width::Bits64, 0x20);
+    if nth == 0 {
+        unit.write(0x90, Width::Bits64, QUEUE);
+        unit.write(0x18, Width::Bits32, 1 << 26);
+    }
+    unit.write(0x88, Width::Bits64, 0x20 * (nth + 1));
 }
 
 fn has_waited(unit: &Vtd) -> bool {
@@ -81,6 +93,30 @@ fn a_wait_completes_when_the_device_answers_and_no_sooner() {
         machine.board.look_after_late();
         let is_late = machine.board.lateness().is_some();
         assert_eq!((has_waited(&unit), is_late), (later, answers != Answers::Prompt), "{answers:?}");
+    }
+}
+
+#[test]
+fn a_device_that_is_late_is_late_each_time() {
+    let Some(machine) = machine(Answers::Late) else { return };
+    let unit = machine.unit().expect("it has one");
+    for nth in 0..3 {
+        unit.memory().store(PhysAddr(STATUS), 0);
+        invalidate_as(&unit, nth);
+        assert!(!has_waited(&unit), "{nth}");
+        machine.board.look_after_late();
+        assert!(has_waited(&unit), "{nth}");
+    }
+}
+
+#[test]
+fn time_outs_are_looked_at_often_enough_and_not_all_the_time() {
+    let ms = Duration::from_millis;
+    for (limit, every) in [(ms(5), ms(5)), (Duration::from_secs(3600), ms(20)), (Duration::ZERO, ms(1))] {
+        let answer_time_out = AnswerTimeOut::After(limit);
+        let unit = UnitOptions { answers: Answers::Never, answer_time_out, ..UnitOptions::default() };
+        let Some(machine) = machine_with(unit) else { return };
+        assert_eq!(machine.board.lateness(), Some(every), "{limit:?}");
     }
 }
 
@@ -131,17 +167,112 @@ fn an_access_of_any_width_at_any_port_is_harmless() {
 fn what_ends_a_guest_is_told_apart() {
     for (port, value, expected) in [
         (0x64, 0xfe, "Reset"),
+        (0x64, 0xff, "Left"),
         (0x92, 0x01, "Reset"),
         (0xcf9, 0x06, "Reset"),
+        (0xcf9, 0x02, "Left"),
         (0x505, 0x01, "Panicked"),
         (0x505, 0x02, "Left"),
         (0x92, 0x02, "Left"),
         (0x600, 0x34, "PoweredOff"),
+        (0x600, 0x14, "Left"),
+        (0x600, 0x24, "Left"),
     ] {
         let Some(machine) = machine(Answers::Prompt) else { return };
         machine.board.serve(Access::Out { port, bytes: &[value] });
         assert_eq!(format!("{:?}", machine.end.take()), expected, "{value:#x} to port {port:#x}");
     }
+}
+
+fn load(machine: &Machine, address: u64) -> u32 {
+    let mut bytes = [0; 4];
+    machine.board.serve(Access::Load { address, bytes: &mut bytes });
+    u32::from_le_bytes(bytes)
+}
+
+fn store(machine: &Machine, address: u64, value: u32) {
+    machine.board.serve(Access::Store { address, bytes: &value.to_le_bytes() });
+}
+
+/// The I/O APIC's select register, and its window.
+const SELECT: u64 = 0xfec0_0000;
+const WINDOW: u64 = 0xfec0_0010;
+
+#[test]
+fn a_line_of_the_test_device_reaches_its_input() {
+    let Some(machine) = machine(Answers::Prompt) else { return };
+    // Input 5: level, unmasked.
+    store(&machine, SELECT, 0x10 + 2 * 5);
+    store(&machine, WINDOW, 0x30 | 1 << 15);
+    let is_sent = |machine: &Machine| load(machine, WINDOW) & 1 << 14 != 0;
+    assert!(!is_sent(&machine));
+    write(&machine, 0x2005, 1);
+    assert!(is_sent(&machine), "remote IRR");
+}
+
+#[test]
+fn registers_that_no_bar_moves_go_before_any_bar() {
+    let Some(machine) = machine(Answers::Prompt) else { return };
+    let configure = |register: u32, value: u32| {
+        for (port, word) in [(0xcf8, 1 << 31 | 1 << 11 | register), (0xcfc, value)] {
+            machine.board.serve(Access::Out { port, bytes: &word.to_le_bytes() });
+        }
+    };
+    // The device decodes memory, elsewhere first.
+    configure(4, 2);
+    configure(0x10, 0xd000_0000);
+    assert_eq!(load(&machine, 0xd000_0000) & 0xff, 0xed, "edu's identification");
+    configure(0x10, 0xfec0_0000);
+    assert_eq!(load(&machine, 0xd000_0000), u32::MAX, "it has moved");
+    store(&machine, SELECT, 1);
+    assert_eq!(load(&machine, SELECT), 1);
+}
+
+/// Reads a byte at `port`.
+fn read(machine: &Machine, port: u16) -> u8 {
+    let mut byte = [0x5a];
+    machine.board.serve(Access::In { port, bytes: &mut byte });
+    byte[0]
+}
+
+fn write(machine: &Machine, port: u16, byte: u8) {
+    machine.board.serve(Access::Out { port, bytes: &[byte] });
+}
+
+#[test]
+fn a_range_of_ports_ends_with_its_last() {
+    let Some(machine) = machine(Answers::Prompt) else { return };
+    for port in [0x44, 0x60c, 0x72, 0xe4, 0xec, 0x400] {
+        write(&machine, port, 0x12);
+        assert_eq!(read(&machine, port), 0xff, "{port:#x}");
+    }
+}
+
+#[test]
+fn what_a_guest_looks_for_answers_at_its_port() {
+    let Some(machine) = machine(Answers::Prompt) else { return };
+    assert_eq!(read(&machine, 0x505), 3, "both events of pvpanic");
+    write(&machine, 0xe1, 0x77);
+    assert_eq!(
+        [0xe1, 0xe9, 0xe2].map(|port| read(&machine, port)),
+        [0x77, 0x77, 0],
+        "the word of pc-testdev"
+    );
+    write(&machine, 0x61, 1);
+    assert_eq!(read(&machine, 0x61) & 3, 1, "the gate of the timer");
+    write(&machine, 0x61, 0);
+    assert_eq!(read(&machine, 0x61) & 3, 0, "the gate of the timer");
+}
+
+#[test]
+fn what_is_written_to_the_test_device_comes_out_of_the_serial_port() {
+    let (reader, writer) = std::io::pipe().expect("there are descriptors");
+    let output = Spool::start("output", || {}, writer).expect("there is a thread");
+    let Some(machine) = machine_that_says(UnitOptions::default(), Box::new(output)) else { return };
+    write(&machine, 0xf1, b'x');
+    let mut first = [0];
+    std::io::Read::read_exact(&mut &reader, &mut first).expect("it comes");
+    assert_eq!(first, *b"x");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use devices::serial::Transmit;
 use parking_lot::Mutex;
 
-use super::{Account, MOST_WAITING, Patience, Spool};
+use super::{Account, MOST_TURN, MOST_WAITING, PIECE, Patience, Spool};
 
 /// For what comes.
 const LONG: Patience = Patience { idle: Duration::from_secs(60), total: Duration::from_secs(60) };
@@ -131,14 +131,84 @@ fn a_text_has_lines_of_its_own_and_is_there_whole_or_not_at_all() {
     assert_eq!(String::from_utf8_lossy(&written.lock()), "first\nguest\nsecond\nthird\n");
 }
 
+/// What is unwritten when the wait is over, which it is within a minute.
+fn unwritten(spool: &Spool, begun: Instant, patience: Patience) -> u64 {
+    let (spool, (tell, settled)) = (spool.clone(), channel());
+    thread::spawn(move || tell.send(spool.settle(begun, patience)).is_ok());
+    settled.recv_timeout(Duration::from_secs(60)).expect("the wait ends").unwritten
+}
+
 #[test]
 fn the_wait_ends_when_nothing_is_taken_and_goes_on_while_something_is() {
     let (spool, gate, _) = gate();
     spool.put(&[0; 8]);
-    let patience = Patience { idle: Duration::from_secs(60), total: Duration::from_millis(5) };
-    assert_eq!(spool.settle(Instant::now(), patience).unwritten, 8, "in all");
-    let patience = Patience { idle: Duration::from_millis(5), total: Duration::from_secs(60) };
-    assert_eq!(spool.settle(Instant::now(), patience).unwritten, 8, "while nothing is taken");
+    let (moment, hour) = (Duration::from_millis(5), Duration::from_secs(3600));
+    let unwritten = |idle, total| unwritten(&spool, Instant::now(), Patience { idle, total });
+    assert_eq!(unwritten(hour, moment), 8, "in all");
+    assert_eq!(unwritten(moment, hour), 8, "while nothing is taken");
     gate.send(Ok(8)).expect("the thread waits");
     assert_eq!(spool.settle(Instant::now(), LONG).unwritten, 0);
+}
+
+#[test]
+fn a_thread_that_never_gets_its_turn_is_not_waited_for_for_ever() {
+    let file = Gate { allowed: channel().1, written: Arc::default() };
+    let (keep, never) = channel::<()>();
+    let begin = move || assert!(never.recv().is_err());
+    let spool = Spool::start("test", begin, file).expect("there is a thread");
+    spool.put(b"abc");
+    let hour = Duration::from_secs(3600);
+    // Nearly all of the time is over.
+    let begun = Instant::now().checked_sub(MOST_TURN.mul_f64(0.99)).unwrap_or_else(Instant::now);
+    assert_eq!(unwritten(&spool, begun, Patience { idle: hour, total: hour }), 3);
+    drop(keep);
+}
+
+/// Until the thread has taken what waits.
+fn wait_until_taken(spool: &Spool) {
+    while spool.0.state.lock().taken == 0 {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn of_a_file_that_is_full_no_more_than_a_piece_is_in_doubt_and_each_piece_is_progress() {
+    let (spool, gate, written) = gate();
+    spool.put(b"x");
+    wait_until_taken(&spool);
+    spool.put(&[0; 3 * PIECE]);
+    [1, usize::MAX].map(Ok).into_iter().for_each(|allowed| gate.send(allowed).expect("the thread waits"));
+    // The first is written, and the second begun.
+    let begun = loop {
+        let state = spool.0.state.lock();
+        if state.taken == 2 * PIECE {
+            break state.writes;
+        }
+        drop(state);
+        thread::yield_now();
+    };
+    thread::sleep(Duration::from_millis(1));
+    gate.send(Ok(usize::MAX)).expect("the thread waits");
+    while spool.0.state.lock().taken > PIECE {
+        thread::yield_now();
+    }
+    assert!(spool.0.state.lock().writes > begun, "the wait begins anew");
+    drop(gate);
+    let account = spool.settle(Instant::now(), LONG);
+    assert_eq!((account.unwritten, account.failure), (PIECE as u64, Some(ErrorKind::BrokenPipe)));
+    assert_eq!(written.lock().len(), 1 + 2 * PIECE);
+}
+
+#[test]
+fn a_write_that_began_long_before_the_end_is_waited_for_from_the_end_on() {
+    let (spool, gate, _) = gate();
+    spool.put(b"x");
+    wait_until_taken(&spool);
+    // Nobody has read for an hour.
+    let hour = Duration::from_secs(3600);
+    spool.0.state.lock().writes = Instant::now().checked_sub(hour).or_else(|| Some(Instant::now()));
+    let settled = thread::spawn(move || spool.settle(Instant::now(), LONG));
+    thread::sleep(Duration::from_millis(20));
+    gate.send(Ok(1)).expect("the thread waits");
+    assert_eq!(settled.join().expect("it settles").unwritten, 0);
 }

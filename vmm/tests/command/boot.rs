@@ -2,7 +2,9 @@
 //!
 //! Invariant: exit statuses and output are asserted, never times; every guest has a timeout.
 
-use std::io::Write;
+mod level;
+
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -181,6 +183,8 @@ fn an_invalidation_that_a_knob_drops_is_in_the_report_of_what_it_left() {
     assert_eq!(summary(&boot_testdev("testdev-kept", &[])), "stale uses: 1", "before its invalidation");
     let output = boot_testdev("testdev-late", &["--iommu", "vtd"]);
     assert_eq!(summary(&output), "stale uses: none", "which came in time");
+    let note = "note: 1 changed entries were used before their invalidation was complete; 1 were invalidated in time\n";
+    assert!(text(&output.stderr).starts_with(note), "{output:?}");
     let output = boot_testdev("testdev-drop", &["--iommu", "vtd,drop=1,report=first-use"]);
     let report = text(&output.stderr);
     assert_eq!(summary(&output), "stale uses: 2", "and after it, which is a mistake of its own");
@@ -200,6 +204,24 @@ fn a_fatal_stale_use_ends_a_guest_that_would_wait_for_ever() {
     let message = text(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{message}");
     assert!(!message.contains("time is over"), "{message}");
+}
+
+#[test]
+fn of_a_guest_that_was_stopped_nobody_judges_what_it_may_yet_have_invalidated() {
+    if !has_kvm() {
+        return;
+    }
+    let image = file("testdev-stopped", &BareImage::Testdev.elf(ElfWidth::Bits32));
+    let output = Command::new(env!("CARGO_BIN_EXE_afterimage"))
+        .args(["boot", "--timeout", "5", "--device", "iommu-testdev", "--kernel"])
+        .arg(image)
+        .args(["--iommu", "vtd,hold-queue=0,patience=3600s"])
+        .stdin(Stdio::null())
+        .output()
+        .expect("the command was built");
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(124), "{told}");
+    assert!(told.contains("; 0 were invalidated in time, of 1 nobody can say\nstale uses: none\n"), "{told}");
 }
 
 #[test]
@@ -226,7 +248,7 @@ fn the_serial_port_takes_more_input_than_its_buffer_holds() {
         .spawn()
         .expect("the command was built");
     // Ctrl-A x is no way out of a pipe.
-    let input = format!("\u{1}x{}.", "0123456789".repeat(30));
+    let input = format!("\u{1}x{}.", "0123456789".repeat(3000));
     let mut stdin = child.stdin.take().expect("it is piped");
     stdin.write_all(input.as_bytes()).expect("the guest reads");
     drop(stdin);
@@ -390,6 +412,64 @@ fn accesses_that_nobody_answers_are_told_once_to_whoever_asks() {
         assert_eq!(told.matches(&format!("nobody answers: {line}\n")).count(), 1, "{line}: {told}");
     }
     assert_eq!(text(&boot(&image, &[]).stderr).matches("nobody answers").count(), 0);
+}
+
+/// `out` of 32 bits: mov dx, port; mov eax, value; out dx, eax.
+fn out(port: u16, value: u32) -> Vec<u8> {
+    let ([low, high], value) = (port.to_le_bytes(), value.to_le_bytes());
+    [&[0x66, 0xba, low, high, 0xb8][..], &value, &[0xef]].concat()
+}
+
+/// xor eax, eax; out 0xf4, al; hlt.
+const PASS: [u8; 5] = [0x31, 0xc0, 0xe6, 0xf4, 0xf4];
+
+#[test]
+fn a_bar_over_anything_that_goes_before_it_is_told() {
+    if !has_kvm() {
+        return;
+    }
+    let places = [
+        (0, "memory"),
+        (0xe000_0000, "the configuration space"),
+        (0xfec0_0000, "the I/O APIC"),
+        (0xfed0_0000, "the remapping unit"),
+        (0xfee0_0000, "the local APICs"),
+        (0xff00_0000, "the test device"),
+    ];
+    // 00:01.0 decodes memory; its BAR goes from place to place.
+    let configure =
+        |register: u32, value| [out(0xcf8, 1 << 31 | 1 << 11 | register), out(0xcfc, value)].concat();
+    let moves = places.iter().flat_map(|(address, _)| configure(0x10, *address));
+    let code: Vec<u8> = configure(4, 2).into_iter().chain(moves).chain(PASS).collect();
+    let output = boot(&file("bars", &flat(&code)), &["--device", "edu"]);
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), PASSED, "{told}");
+    for (_, name) in places {
+        let line = format!(" overlaps {name}, which decodes what they share\n");
+        assert_eq!(told.matches(&line).count(), 1, "{name}: {told}");
+    }
+}
+
+#[test]
+fn where_both_sides_are_one_pipe_no_report_begins_inside_a_line() {
+    if !has_kvm() {
+        return;
+    }
+    // mov dx, 0x3f8; mov al, '>'; out dx, al: a prompt.
+    let code = [&[0x66, 0xba, 0xf8, 0x03, 0xb0, b'>', 0xee][..], &PASS].concat();
+    let (mut reader, writer) = std::io::pipe().expect("there are descriptors");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_afterimage"))
+        .args(["boot", "--timeout", "60", "--kernel"])
+        .arg(file("prompt", &flat(&code)))
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone().expect("there are descriptors"))
+        .stderr(writer)
+        .spawn()
+        .expect("the command was built");
+    let mut shown = String::new();
+    reader.read_to_string(&mut shown).expect("it is text");
+    assert_eq!(child.wait().expect("it ends").code(), PASSED);
+    assert_eq!(shown, ">\nstale uses: none\n");
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {

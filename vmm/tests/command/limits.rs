@@ -122,3 +122,25 @@ fn a_time_that_cannot_be_is_refused() {
         assert!(text(&output.stderr).contains("give seconds, such as 60 or 0.5"), "{}", text(&output.stderr));
     }
 }
+
+#[test]
+fn a_host_without_a_thread_for_the_time_is_one_line_with_what_to_do_and_status_7() {
+    let check = |more: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_afterimage"))
+            .args([&["check", "../tests/scenarios/litmus/store-buffers.scn"], more].concat())
+            // A thread whose stack is larger than all that a process can address.
+            .env("RUST_MIN_STACK", (1_u64 << 48).to_string())
+            .stdin(Stdio::null())
+            .output()
+            .expect("the command was built")
+    };
+    let output = check(&["--time", "60"]);
+    let told = text(&output.stderr);
+    assert_eq!((output.status.code(), told.lines().count()), (Some(7), 1), "{told}");
+    assert!(
+        told.starts_with("afterimage: the host refuses a thread for --time: ")
+            && told.contains("raise `ulimit -u`"),
+        "{told}"
+    );
+    assert_eq!(check(&[]).status.code(), Some(0), "which needs none");
+}

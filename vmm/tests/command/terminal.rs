@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 
 use guest_images::bare::{BareImage, ElfWidth};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -81,6 +81,7 @@ fn every_key_is_the_guests_and_control_a_is_the_commands() {
     let modes = tcgetattr(&seat.far).expect("it is a terminal");
     assert!(!modes.input_modes.intersects(InputModes::ICRNL | InputModes::IXON));
     assert!(!modes.local_modes.intersects(LocalModes::ISIG | LocalModes::ECHO | LocalModes::ICANON));
+    assert_eq!(modes.output_modes, seat.found.output_modes, "what is shown is treated as before");
     // ^C, ^S, ^Q, ^Z.
     seat.press(b"\x03\x13\x11\x1aabc\r");
     seat.see("\x03\x13\x11\x1aabc\r");
@@ -122,4 +123,27 @@ fn a_signal_gives_the_terminal_back() {
     let sent = Command::new("kill").args(["-s", "TERM", &id]).output().expect("there is kill(1)");
     assert!(sent.status.success(), "{}", text(&sent.stderr));
     assert_eq!(seat.end(), Some(143));
+}
+
+/// A shell with job control on a terminal of its own, which has put the command into the background.
+#[test]
+fn in_the_background_the_terminal_is_left_to_others() {
+    if !has_kvm() {
+        return;
+    }
+    let (near, far) = terminal();
+    let found = tcgetattr(&near).expect("it is a terminal");
+    let script = "set -m; \"$0\" boot --timeout 0.5 --guest echo & wait $!; echo \"status $?\"";
+    let output = Command::new("setsid")
+        .args(["--ctty", "--wait", "bash", "-c", script, env!("CARGO_BIN_EXE_afterimage")])
+        .stdin(far)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .output()
+        .expect("there is setsid(1)");
+    let (shown, told) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(shown, "status 124\n", "{told}");
+    assert!(told.contains("the terminal is another program's, so no keys go to the guest\n"), "{told}");
+    let left = tcgetattr(&near).expect("it is a terminal");
+    assert_eq!((left.input_modes, left.local_modes), (found.input_modes, found.local_modes));
 }

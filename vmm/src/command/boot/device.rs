@@ -75,6 +75,19 @@ mod tests {
     }
 
     #[test]
+    fn every_option_of_an_engine_is_its_own() {
+        let all = PciEngineOptions { ats: Offer::Present, pri: Offer::Present, pasid: Offer::Present };
+        for (text, expected) in [
+            ("dma-engine,ats=off", PciEngineOptions { ats: Offer::Absent, ..all }),
+            ("dma-engine,pri=off", PciEngineOptions { pri: Offer::Absent, ..all }),
+            ("dma-engine,pasid=off", PciEngineOptions { pasid: Offer::Absent, ..all }),
+            ("dma-engine,ats=off,pri=off,pasid=off,ats=on,pri=on,pasid=on", all),
+        ] {
+            assert_eq!(parse(text), Ok(DeviceKind::DmaEngine(expected)), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_not_understood_says_what_is() {
         for text in [
             "",

@@ -237,3 +237,6 @@ fn note(unused: &[Unused]) -> String {
          wait to happen, unless the guest ended before it came to invalidate them{listed}{rest}"
     )
 }
+
+#[cfg(test)]
+mod tests;

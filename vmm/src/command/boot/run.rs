@@ -13,9 +13,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use iommu::stale::watch::Watching;
-use iommu::vtd::Vtd;
-
 use super::reports::Reports;
 use super::screen::Screen;
 use super::{BootArguments, status};
@@ -48,22 +45,28 @@ pub(in crate::command) fn run(arguments: &BootArguments) -> ExitCode {
         }
     };
     messages::init(arguments.log_level(), Some(screen.messages()));
-    tell_panics(&screen);
-    // Told by the hook, but not written yet: a thread does that, which ends with the process.
-    let carried_out =
-        panic::catch_unwind(AssertUnwindSafe(|| carry_out(arguments, &screen, signals, sandbox)));
-    let (ending, (status, message)) = carried_out.unwrap_or_else(|_| {
-        (
-            None,
-            (
-                status::HOST,
-                Some("this program panicked, which is a mistake in it: please report it".to_owned()),
-            ),
-        )
-    });
+    let (ending, (status, message)) = guarded(&screen, || carry_out(arguments, &screen, signals, sandbox));
     tell(&screen, message);
-    screen.settle(if ending.is_none_or(|ending| ending.is_of_guest()) { PATIENT } else { HURRIED });
+    screen.settle(patience(ending.as_ref()));
     finish(&screen, status).into()
+}
+
+/// What `work` gives, or that it panicked. From now on each panic is told by the hook, but not written yet: a thread does
+/// that, which ends with the process.
+fn guarded(
+    screen: &Arc<Screen>,
+    work: impl FnOnce() -> (Option<Ending>, Verdict),
+) -> (Option<Ending>, Verdict) {
+    tell_panics(screen);
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let message = "this program panicked, which is a mistake in it: please report it";
+        (None, (status::HOST, Some(message.to_owned())))
+    })
+}
+
+/// With the readers of a run that ended so, or that never began.
+fn patience(ending: Option<&Ending>) -> Patience {
+    if ending.is_none_or(Ending::is_of_guest) { PATIENT } else { HURRIED }
 }
 
 /// What a run needs before there is a machine. Of descriptors that were there before, the reports' alone is kept.
@@ -121,19 +124,21 @@ fn carry_out(
     };
     match watch(machine, arguments, screen, signals) {
         Ok((run, stale)) => {
-            for (vcpu, place) in &run.places {
-                screen.report(&format!("{vcpu} {place}"));
-            }
-            for thread in &run.behind {
-                screen.report(&format!(
-                    "afterimage: the thread \"{thread}\" did not end, which is a mistake: please report it"
-                ));
-            }
+            lines(&run).iter().for_each(|line| screen.report(line));
             let verdict = status::of(&run.ending, stale, arguments.exit_code);
             (Some(run.ending), verdict)
         }
         Err(error) => (None, (of_error(&error), Some(error.to_string()))),
     }
+}
+
+/// What is said of a run beside its verdict.
+fn lines(run: &Run) -> Vec<String> {
+    let behind = |thread: &String| {
+        format!("afterimage: the thread \"{thread}\" did not end, which is a mistake: please report it")
+    };
+    let places = run.places.iter().map(|(vcpu, place)| format!("{vcpu} {place}"));
+    places.chain(run.behind.iter().map(behind)).collect()
 }
 
 fn build(arguments: &BootArguments, screen: &Screen, sandbox: Sandbox) -> Result<Machine, (u8, String)> {
@@ -159,7 +164,8 @@ fn of_error(error: &MachineError) -> u8 {
     }
 }
 
-/// Runs the guest to its end and reports the stale uses of the unit, if there is one that is watched; how many there were.
+/// Runs the guest to its end and reports the stale uses of the unit, if there is one; how many there were. Of a unit that is
+/// not watched there are none.
 fn watch(
     machine: Machine,
     arguments: &BootArguments,
@@ -167,9 +173,7 @@ fn watch(
     signals: Signals,
 ) -> Result<(Run, u64), MachineError> {
     let console = Console { timeout: arguments.timeout.map(Duration::from_secs_f64), signals };
-    let is_watched = |unit: &Arc<Vtd>| unit.options().stale.watching != Watching::Off;
-    let mut reports =
-        machine.unit().filter(is_watched).map(|unit| arguments.reports(unit, Arc::clone(screen)));
+    let mut reports = machine.unit().map(|unit| arguments.reports(unit, Arc::clone(screen)));
     let mut act = |notes: &[String]| look(screen, reports.as_mut(), notes);
     let run = machine.run(console, Round { every: EVERY, act: &mut act })?;
     let ended_by_itself = run.ending.is_of_guest();
@@ -184,3 +188,6 @@ fn look(screen: &Screen, reports: Option<&mut Reports>, notes: &[String]) -> Con
     }
     reports.map_or(ControlFlow::Continue(()), Reports::look)
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ pub(super) struct Screen {
 
 /// Whether both sides meet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Mingling {
+pub(super) enum Mingling {
     /// Different files or pipes: whoever mixes them does so knowingly.
     Apart,
     /// One terminal, file or pipe.
@@ -49,17 +49,15 @@ impl Screen {
         let (guest, reports) = (File::from(stdout().as_fd().try_clone_to_owned()?), stderr());
         let reports = File::from(reports.as_fd().try_clone_to_owned()?);
         let mingling = if is_same(&guest, &reports) { Mingling::Together } else { Mingling::Apart };
-        let start = |(name, file)| {
-            Spool::start("report file", move || sandbox.enter(Role::Output), file).map(|spool| (name, spool))
-        };
-        let file = file.map(start).transpose()?;
-        Ok(Arc::new(Self { file, ..Self::new(guest, reports, mingling, sandbox)? }))
+        Ok(Arc::new(Self::new(guest, reports, mingling, file, sandbox)?))
     }
 
-    fn new(
+    /// The two sides on any files, and the file for tools.
+    pub(super) fn new(
         guest: impl Write + Send + 'static,
         reports: impl Write + Send + 'static,
         mingling: Mingling,
+        file: Option<(String, impl Write + Send + 'static)>,
         sandbox: Sandbox,
     ) -> io::Result<Self> {
         let begin = move || sandbox.enter(Role::Output);
@@ -68,7 +66,9 @@ impl Screen {
             Mingling::Together => guest.clone(),
             Mingling::Apart => Spool::start("reports", begin, reports)?,
         };
-        Ok(Self { guest, reports, mingling, file: None })
+        let start = |(name, file)| Spool::start("report file", begin, file).map(|spool| (name, spool));
+        let file = file.map(start).transpose()?;
+        Ok(Self { guest, reports, mingling, file })
     }
 
     /// For the machine's serial port.
@@ -147,4 +147,4 @@ impl Write for Messages {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -27,9 +27,12 @@ pub(super) struct Input {
 impl Input {
     /// The process's.
     pub(super) fn open() -> Self {
-        let file = stdin().as_fd().try_clone_to_owned().ok().map(File::from);
-        let waiting = if file.is_some() { Waiting::ForMore } else { Waiting::Over };
-        Self { file, waiting }
+        stdin().as_fd().try_clone_to_owned().map_or_else(|_| Self::none(), |file| Self::of(file.into()))
+    }
+
+    /// What `file` gives.
+    pub(super) fn of(file: File) -> Self {
+        Self { file: Some(file), waiting: Waiting::ForMore }
     }
 
     /// None at all.
@@ -68,3 +71,6 @@ impl Input {
         0
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,16 +6,15 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
-use signal_hook::flag::{register, register_usize};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::flag::register_usize;
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct Signals(Arc<AtomicUsize>);
 
 impl Signals {
-    /// From now on SIGTERM, SIGINT, SIGHUP and SIGQUIT are received here, for ever. A file that may grow no more is an error
-    /// of whoever writes, as a disk that is full is.
+    /// From now on SIGTERM, SIGINT, SIGHUP and SIGQUIT are received here, for ever.
     ///
     /// # Errors
     /// What the host says if it refuses.
@@ -25,8 +24,6 @@ impl Signals {
             let number = usize::try_from(signal).map_err(io::Error::other)?;
             register_usize(signal, Arc::clone(&signals.0), number)?;
         }
-        // What SIGXFSZ is about, the write itself says.
-        register(SIGXFSZ, Arc::default())?;
         Ok(signals)
     }
 

@@ -49,3 +49,12 @@ fn processors_that_come_at_once_get_no_line_twice() {
     });
     assert_eq!(told, 50);
 }
+
+#[test]
+fn what_nobody_listens_to_is_not_remembered() {
+    // No test of this process has a logger.
+    assert!(!log_enabled!(Level::Info));
+    let unanswered = Unanswered::default();
+    unanswered.tell(access(Kind::In, 0x2f8, 1));
+    assert!(unanswered.told.lock().is_empty());
+}

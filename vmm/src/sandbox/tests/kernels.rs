@@ -1,12 +1,17 @@
 //! Kernels that lack what a fence is made of, played by a filter that answers for them.
 
 use std::io::{Write, stderr};
+use std::sync::Barrier;
+use std::thread;
 
 use log::{LevelFilter, Log, Metadata, Record};
+use rustix::termios::{LocalModes, tcgetattr};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch, apply_filter};
 
 use super::given_up::{foreign, is_open};
-use super::{alone, assert_survived, text};
+use super::raw::end_slowly;
+use super::refused::{make_raw, terminal};
+use super::{alone, alone_on, assert_survived, text};
 use crate::sandbox::{Mode, Role, Sandbox};
 
 /// Makes the kernel answer `error` to one call from now on.
@@ -45,6 +50,44 @@ fn a_thread_whose_filter_is_refused_ends_the_program() {
     assert_eq!(output.status.code(), Some(7), "{told}");
     let (begins, ends) = ("afterimage: the kernel filters no system calls of processors", "--sandbox off\n");
     assert!(told.starts_with(begins) && told.ends_with(ends) && told.lines().count() == 1, "{told}");
+}
+
+#[test]
+fn threads_that_cannot_be_fenced_in_at_once_end_the_program_with_one_line() {
+    let test = "kernels::threads_that_cannot_be_fenced_in_at_once_end_the_program_with_one_line";
+    let act = || {
+        let sandbox = Sandbox::begin(Mode::On, None).expect("this kernel has filters");
+        answer(libc::SYS_seccomp, libc::ENOMEM);
+        end_slowly();
+        let together = Barrier::new(4);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    together.wait();
+                    sandbox.enter(Role::Output);
+                });
+            }
+        });
+    };
+    let Some(output) = alone(test, "at once", act) else { return };
+    let told = text(&output.stderr);
+    assert_eq!((output.status.code(), told.lines().count()), (Some(7), 1), "{told}");
+}
+
+#[test]
+fn a_terminal_is_given_back_by_a_thread_that_cannot_be_fenced_in() {
+    let test = "kernels::a_terminal_is_given_back_by_a_thread_that_cannot_be_fenced_in";
+    let (near, far) = terminal();
+    let act = || {
+        let sandbox = Sandbox::begin(Mode::On, None).expect("this kernel has filters");
+        make_raw();
+        answer(libc::SYS_seccomp, libc::ENOMEM);
+        sandbox.enter(Role::Vcpu);
+    };
+    let Some(output) = alone_on(far.into(), test, "raw", act) else { return };
+    assert_eq!(output.status.code(), Some(7), "{}", text(&output.stderr));
+    let modes = tcgetattr(&near).expect("it is a terminal").local_modes;
+    assert!(modes.contains(LocalModes::ICANON | LocalModes::ECHO), "{modes:?}");
 }
 
 #[test]

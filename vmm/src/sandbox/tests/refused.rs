@@ -72,13 +72,15 @@ fn a_call_that_is_on_no_list_ends_the_program_with_a_line_that_names_it() {
 }
 
 /// Calls that some roles make, which are named, and others do not.
-const SOME: [(Made, &[Role]); 6] = [
+const SOME: [(Made, &[Role]); 7] = [
     (("ioctl", libc::SYS_ioctl, [NONE, KVM_RUN as i64, 0, 0, 0, 0]), &[Role::Vcpu]),
     (
         ("ioctl", libc::SYS_ioctl, [NONE, KVM_SIGNAL_MSI as i64, 0, 0, 0, 0]),
         &[Role::Vcpu, Role::Engine, Role::LateDevices, Role::Console],
     ),
     (("ioctl", libc::SYS_ioctl, [NONE, libc::TCGETS as i64, 0, 0, 0, 0]), &[Role::Console]),
+    // Of standard input it is everybody's.
+    (("ioctl", libc::SYS_ioctl, [NONE, libc::TCSETS as i64, 0, 0, 0, 0]), &[Role::Console]),
     (("epoll_create1", libc::SYS_epoll_create1, [0; 6]), &[Role::Console]),
     (("read", libc::SYS_read, [NONE, 0, 0, 0, 0, 0]), &[Role::Console, Role::Output]),
     (("poll", libc::SYS_poll, [0; 6]), &[Role::Console, Role::Output]),
@@ -176,8 +178,27 @@ fn what_is_only_logged_or_not_filtered_is_carried_out() {
     }
 }
 
+#[test]
+fn a_signal_that_somebody_else_sent_is_no_refusal() {
+    let test = "refused::a_signal_that_somebody_else_sent_is_no_refusal";
+    let act = || {
+        Sandbox::begin(Mode::On, None).expect("this kernel has filters");
+        let (process, thread) = (i64::from(std::process::id()), call(libc::SYS_gettid, [0; 6]));
+        call(libc::SYS_tgkill, [process, thread, libc::SIGSYS.into(), 0, 0, 0]);
+    };
+    let Some(output) = alone(test, "sent", act) else { return };
+    assert_eq!((text(&output.stderr).as_str(), output.status.code()), ("", Some(STATUS.into())));
+}
+
+/// Does to standard input what the console does.
+pub(super) fn make_raw() {
+    let mut raw = tcgetattr(rustix::stdio::stdin()).expect("it is a terminal");
+    raw.make_raw();
+    tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &raw).expect("it is ours");
+}
+
 /// A terminal's two ends.
-fn terminal() -> (OwnedFd, std::fs::File) {
+pub(super) fn terminal() -> (OwnedFd, std::fs::File) {
     let near = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("the host has terminals");
     grantpt(&near).expect("it is ours");
     unlockpt(&near).expect("it is ours");
@@ -194,9 +215,7 @@ fn a_refusal_gives_the_terminal_back_as_the_program_found_it() {
     for role in Role::ALL {
         let act = || {
             let sandbox = Sandbox::begin(Mode::On, None).expect("this kernel has filters");
-            let mut raw = tcgetattr(rustix::stdio::stdin()).expect("it is a terminal");
-            raw.make_raw();
-            tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &raw).expect("it is ours");
+            make_raw();
             sandbox.enter(role);
             call(libc::SYS_getppid, [0; 6]);
         };

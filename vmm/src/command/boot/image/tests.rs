@@ -32,6 +32,33 @@ fn an_image_is_read_to_its_end_and_a_module_up_to_the_memory_of_the_guest() {
 }
 
 #[test]
+fn an_image_that_is_larger_than_any_memory_is_refused_before_it_is_read() {
+    let path = file("huge", b"\x7fELF", MOST_IMAGE_BYTES + 1);
+    let (status, told) = kernel(&path).map(|file| file.bytes.len()).expect_err("it is too large");
+    assert!(status == UNUSABLE && told.contains("has more than the 3221225472 bytes"), "{told}");
+    fs::remove_file(path).expect("it was made");
+}
+
+#[test]
+fn of_what_is_too_large_by_its_length_nothing_is_read() {
+    let path = file("long", b"\x7fELF", 4096);
+    // A length that is no place for: whoever reserves it fails.
+    let open = Open { len_bytes: 1 << 60, ..Open::of(&path).expect("it is a file") };
+    let (status, told) = open.rest(1 << 59).map(|file| file.bytes.len()).expect_err("it is too large");
+    assert_eq!(status, UNUSABLE, "{told}");
+    fs::remove_file(path).expect("it was made");
+}
+
+#[test]
+fn a_host_without_memory_for_a_file_is_the_hosts_fault() {
+    let path = file("immense", b"\x7fELF", 4096);
+    let open = Open { len_bytes: 1 << 60, ..Open::of(&path).expect("it is a file") };
+    let (status, told) = open.rest(1 << 61).map(|file| file.bytes.len()).expect_err("there is no room");
+    assert!(status == HOST && told.contains("give this program more memory"), "{told}");
+    fs::remove_file(path).expect("it was made");
+}
+
+#[test]
 fn a_file_that_grew_is_not_followed() {
     let path = file("grown", b"\x7fELF", 4096);
     let open = Open::of(&path).expect("it is a file");
