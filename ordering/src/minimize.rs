@@ -200,25 +200,31 @@ pub fn minimize(
     Ok(Weakest { dropped, total, shape: found.shape, sets: found.sets, explored, rows: rows.clone() })
 }
 
-/// The rows that can be left out together, singly or in pairs, and the order of the others.
+/// The rows that can be left out together, singly or in pairs, and the order of the others, of which none can. What was
+/// needed may no longer be when something else is gone, so all are tried again then.
 fn dropped(judge: &Judge<'_>, rows: &[Row], mut order: Vec<usize>) -> (Vec<Vec<usize>>, Vec<usize>) {
-    let optional: Vec<usize> = order.iter().copied().filter(|row| rows[*row].optional).collect();
-    let singles = optional.iter().map(|row| vec![*row]);
-    let pairs = optional.iter().flat_map(|one| {
-        optional.iter().filter(move |other| one < other).map(move |other| vec![*one, *other])
-    });
     let mut dropped = Vec::new();
-    for group in singles.chain(pairs) {
-        if !group.iter().all(|row| order.contains(row)) {
-            continue;
-        }
-        let fewer: Vec<usize> = order.iter().copied().filter(|row| !group.contains(row)).collect();
-        if judge.order(&fewer).is_none() {
-            order = fewer;
-            dropped.push(group);
-        }
+    while let Some(group) = groups(rows, &order).find(|group| judge.order(&without(&order, group)).is_none())
+    {
+        order = without(&order, &group);
+        dropped.push(group);
     }
     (dropped, order)
+}
+
+/// Each row of `order` that may be left out, and then each pair of them.
+fn groups(rows: &[Row], order: &[usize]) -> impl Iterator<Item = Vec<usize>> + use<> {
+    let optional: Vec<usize> = order.iter().copied().filter(|row| rows[*row].optional).collect();
+    let pair = |(first, one): (usize, &usize)| {
+        let others = optional[first + 1..].iter();
+        others.map(|other| vec![*one, *other]).collect::<Vec<_>>()
+    };
+    let pairs: Vec<_> = optional.iter().enumerate().flat_map(pair).collect();
+    optional.into_iter().map(|row| vec![row]).chain(pairs)
+}
+
+fn without(order: &[usize], group: &[usize]) -> Vec<usize> {
+    order.iter().copied().filter(|row| !group.contains(row)).collect()
 }
 
 #[cfg(test)]

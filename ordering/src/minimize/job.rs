@@ -108,7 +108,11 @@ impl End {
             let (new, old) = (value(self, name), value(other, name));
             format!("{name}: {}, not {}", new.unwrap_or_else(as_it_was), old.unwrap_or_else(as_it_was))
         });
-        format!("it leaves {}", differs.collect::<Vec<_>>().join("; "))
+        let differs: Vec<String> = differs.collect();
+        if differs.is_empty() {
+            return "it comes to its end, and waits for nobody".to_owned();
+        }
+        format!("it leaves {}", differs.join("; "))
     }
 }
 

@@ -206,6 +206,27 @@ fn one_of_two_rows_before_a_third_is_no_set_of_needs() {
 }
 
 #[test]
+fn what_was_needed_is_tried_again_when_something_else_is_gone() {
+    // Without the second read the check would fail, as long as there is a check.
+    let source = "scenario looks-for-nobody\npage A\nframe f = 0\nmap A -> f rw\ncpu C0, C1\nagent a on C0\n  \
+                  pte_clear A\n  pte_read A\n  check pte_same A else out\n  set_pte A -> f ro\n  out:\n\
+                  agent b on C1 spontaneous\n  load A\nalways refs(f) == 1\nexpect proved\n";
+    let mut alone = of_source(source, "a").dropped;
+    alone.sort();
+    assert_eq!(alone, [[0], [1], [2]]);
+}
+
+#[test]
+fn an_order_that_waits_for_nobody_is_told_from_one_that_waits() {
+    let source = "scenario posts\npage A\nframe f = 0\nmap A -> f rw\ncpu C\ndevice D\nagent a on C\n  iotlb_inv A post\n  \
+                  inv_wait\nagent b on D spontaneous\n  dma_read A\nalways refs(f) == 1\nexpect proved\n";
+    let found = of_source(source, "a");
+    let refused = found.sets[0].needs[0].without.as_ref().expect("an order was refused");
+    let other = Refusal::OtherJob("it comes to its end, and waits for nobody".to_owned());
+    assert_eq!(refused.refusal, other);
+}
+
+#[test]
 fn an_event_inside_of_a_look_of_the_agent_is_no_error_of_the_text() {
     let source = "scenario after-in-if\npage A\nframe old = 0, new = 0\nmap A -> old rw\ncpu C0, C1\nagent F on C0\n  lock l\n  \
         if pte(A) == old:\n    pte_clear A\n    flush_tlb A\n    copy old -> new\n  unlock l\n\

@@ -139,11 +139,10 @@ impl World {
             Pc(u16::try_from(self.lowered.model.agents[self.agent].program.len())
                 .expect("programs are short"));
         let mut ended = Vec::with_capacity(states.len());
-        let mut lost = false;
         for number in states.iter() {
             let mut state = self.state(*number);
-            // Who still looks for a label finds none: the program cannot be read.
-            lost |= matches!(self.exit(&state), Some(Exit::Landing(_)));
+            let looks_for_label = matches!(self.exit(&state), Some(Exit::Landing(_)));
+            assert!(!looks_for_label, "a label stays behind the jumps to it");
             state.at[self.agent] = end;
             if matches!(self.company, Company::Alone(_)) {
                 ends.insert(End { broken: None, ended: true, left: left(&self.lowered, &state) });
@@ -155,8 +154,8 @@ impl World {
             Company::All => true,
             Company::Alone(job) => *job == ends,
         };
-        self.finished.insert(belief, well && as_before && !lost);
-        Ok(well && as_before && !lost)
+        self.finished.insert(belief, well && as_before);
+        Ok(well && as_before)
     }
 
     /// The states outside of rows that can be reached; none if a run on the way is refused.
