@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::ending::{End, Ending};
 
-/// How long the end waits for its threads.
-const MOST_WAIT: Duration = Duration::from_secs(2);
+/// How long the end waits for its threads, which a busy host lets wait for their turns.
+const MOST_WAIT: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_micros(500);
 
 /// Threads whose results are of one kind.
