@@ -98,7 +98,7 @@ impl Port {
     ) -> Result<InFlight<'_>, Fault> {
         let section = self.cache.enter();
         let translation = match section.lookup(context.tag, address) {
-            Some(hit) if serves(hit, access) => hit,
+            Some(hit) if hit.serves(access) => hit,
             _ => self.wiring.walk_and_fill(&section, context, address, access)?,
         };
         Ok(InFlight::new(section, &self.wiring.frames, translation.physical(address)))
@@ -114,11 +114,6 @@ impl Port {
     pub fn pause(&mut self) {
         self.cache.pause();
     }
-}
-
-#[inline]
-fn serves(hit: Translation, access: Access) -> bool {
-    hit.permission.allows(access) && (access == Access::Read || hit.dirty)
 }
 
 impl Wiring {

@@ -266,7 +266,7 @@ impl Wiring {
         if shortcut.is_identity {
             return self.pass(request);
         }
-        let hit = section.lookup(shortcut.tag, request.address).filter(|hit| serves(*hit, request.access))?;
+        let hit = section.lookup(shortcut.tag, request.address).filter(|hit| hit.serves(request.access))?;
         let Some(vigil) = &mut self.vigil else { return Some(hit.physical(request.address)) };
         vigil.count();
         let memo = self.memos.behind_shortcut(request.pasid)?;
@@ -298,7 +298,7 @@ impl Wiring {
         let Some(tag) = self.device.tags().of(request.pasid) else {
             return self.through_iotlb(&iotlb.enter(), request, AddressType::Untranslated);
         };
-        if let Some(hit) = section.lookup(tag, request.address).filter(|hit| serves(*hit, request.access)) {
+        if let Some(hit) = section.lookup(tag, request.address).filter(|hit| hit.serves(request.access)) {
             self.admit(request, AddressType::Translated)?;
             self.watch_use(request, self.device_place(request), hit);
             return Ok(hit);
@@ -338,7 +338,7 @@ impl Wiring {
             return Ok(identity(request.address));
         }
         let hit = space.tag.and_then(|tag| Some((tag, section.lookup(tag, request.address)?)));
-        match hit.filter(|(_, hit)| serves(*hit, request.access)) {
+        match hit.filter(|(_, hit)| hit.serves(request.access)) {
             Some((tag, hit)) => {
                 self.watch_use(request, Place::Iotlb(tag), hit);
                 Ok(hit)
@@ -467,12 +467,6 @@ impl Wiring {
 fn at(request: &Request) -> impl Fn(Translation) -> PhysAddr {
     let address = request.address;
     move |found| found.physical(address)
-}
-
-/// A hit that would store without D set must walk again, to set it.
-#[inline]
-fn serves(hit: Translation, access: Access) -> bool {
-    hit.permission.allows(access) && (access == Access::Read || hit.dirty)
 }
 
 impl fmt::Debug for Port {

@@ -79,6 +79,13 @@ impl Permission {
 }
 
 impl Translation {
+    /// Whether an access may go through it: a store that finds D clear must walk again, to set it.
+    #[inline]
+    #[must_use]
+    pub fn serves(self, access: Access) -> bool {
+        self.permission.allows(access) && (access == Access::Read || self.dirty)
+    }
+
     /// The physical address of `address`, which lies in the translated page.
     #[must_use]
     #[inline]

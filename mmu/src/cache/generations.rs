@@ -21,7 +21,7 @@ const SCRUB_INTERVAL: u64 = GENERATIONS / 4;
 
 const TAGS: usize = if cfg!(loom) { 2 } else { 1 << 16 };
 
-/// See the module.
+/// The generation of each tag, and that of the cache.
 #[derive(Debug)]
 pub(super) struct Generations {
     /// Read in every lookup, changed by a full invalidation only.

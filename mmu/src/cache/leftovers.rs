@@ -16,7 +16,7 @@ const CANONICAL: [VirtRange; 2] = [
     VirtRange { start: VirtAddr(u64::MAX << 56), end: VirtAddr(u64::MAX) },
 ];
 
-/// See the module.
+/// Keys that the last look left in the cache.
 #[derive(Debug, Default)]
 pub(super) struct Leftovers(BTreeSet<Key>);
 

@@ -31,7 +31,7 @@ pub(super) enum Fills {
     Some,
 }
 
-/// See the module.
+/// The sequences of all pages, several of which share one.
 #[derive(Debug)]
 pub(super) struct Sequences {
     /// The union of the shards' size bits: read by lookups, almost never written.

@@ -15,7 +15,7 @@ const READ_ATTEMPTS: u32 = if cfg!(loom) { 2 } else { 64 };
 /// The key of a way that holds nothing.
 const EMPTY: u64 = 0;
 
-/// See the module. All zeroes is an empty set.
+/// One set. All zeroes is an empty one.
 #[derive(Debug)]
 #[cfg_attr(loom, derive(Default))]
 #[repr(C, align(64))]

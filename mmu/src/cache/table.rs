@@ -37,7 +37,7 @@ mod mapped {
     // SAFETY: eight atomic integers, with no padding between them.
     unsafe impl Zeroed for Set {}
 
-    /// See the module.
+    /// The array, unmapped when dropped.
     #[derive(Debug)]
     pub(in crate::cache) struct Table<T> {
         region: MmapRegion<()>,
