@@ -60,7 +60,7 @@ pub enum FlushOrder {
 pub struct SvaOptions {
     /// The unit. Scalable mode, device TLBs and page requests it has in any case.
     pub unit: VtdOptions,
-    /// See there.
+    /// In which order caches are emptied when a range changes.
     pub flush_order: FlushOrder,
 }
 

@@ -12,6 +12,6 @@ pub mod text;
 
 pub use names::Names;
 pub use step::{
-    CacheKind, Count, Depth, Emptied, EntryOf, Invalidation, LockMode, Place, Range, Reach, Section, Step,
+    CacheKind, Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Reach, Section, Step,
 };
 pub use table::Verb;

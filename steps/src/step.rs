@@ -56,7 +56,7 @@ pub enum Count {
 
 /// Where an entry stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Place<N: Names> {
+pub enum EntryAt<N: Names> {
     /// The entry of a page.
     Pte(N::Page),
     /// An upper entry.
@@ -96,7 +96,7 @@ pub enum Step<N: Names> {
     /// Waits for a grace period.
     SynchronizeRcu,
     /// Reads or writes an entry of a page table.
-    Entry(Place<N>, EntryOf<N>),
+    Entry(EntryAt<N>, EntryOf<N>),
     /// Empties caches, or posts that they are to be emptied.
     Invalidate(Invalidation<N>),
     /// Writes the entry of a PASID.
@@ -206,16 +206,16 @@ impl<N: Names> Step<N> {
 }
 
 impl<N: Names> EntryOf<N> {
-    const fn verb(&self, place: &Place<N>) -> Verb {
+    const fn verb(&self, place: &EntryAt<N>) -> Verb {
         match (place, self) {
-            (Place::Pte(_), Self::Read) => Verb::PteRead,
-            (Place::Pte(_), Self::Clear) => Verb::PteClear,
-            (Place::Pte(_), Self::Set(_)) => Verb::SetPte,
-            (Place::Pte(_), Self::Modify(_)) => Verb::PteModify,
-            (Place::Pmd(_), Self::Read) => Verb::PmdRead,
-            (Place::Pmd(_), Self::Clear) => Verb::PmdClear,
-            (Place::Pmd(_), Self::Set(_)) => Verb::SetPmd,
-            (Place::Pmd(_), Self::Modify(_)) => Verb::PmdModify,
+            (EntryAt::Pte(_), Self::Read) => Verb::PteRead,
+            (EntryAt::Pte(_), Self::Clear) => Verb::PteClear,
+            (EntryAt::Pte(_), Self::Set(_)) => Verb::SetPte,
+            (EntryAt::Pte(_), Self::Modify(_)) => Verb::PteModify,
+            (EntryAt::Pmd(_), Self::Read) => Verb::PmdRead,
+            (EntryAt::Pmd(_), Self::Clear) => Verb::PmdClear,
+            (EntryAt::Pmd(_), Self::Set(_)) => Verb::SetPmd,
+            (EntryAt::Pmd(_), Self::Modify(_)) => Verb::PmdModify,
         }
     }
 }

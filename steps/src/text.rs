@@ -6,7 +6,7 @@ mod show;
 
 use crate::entry::Change;
 use crate::names::Names;
-use crate::step::{Count, Depth, Emptied, EntryOf, Invalidation, LockMode, Place, Range, Section, Step};
+use crate::step::{Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Section, Step};
 use crate::table::Verb;
 
 /// Whoever has the words behind the first one.
@@ -100,14 +100,14 @@ pub fn read<N: Names, R: Reader<N>>(verb: Verb, reader: &mut R) -> Result<Step<N
         Verb::RcuReadLock => Step::Enter(Section::Rcu),
         Verb::RcuReadUnlock => Step::Leave(Section::Rcu),
         Verb::SynchronizeRcu => Step::SynchronizeRcu,
-        Verb::PteRead => Step::Entry(Place::Pte(reader.page()?), EntryOf::Read),
-        Verb::PteClear => Step::Entry(Place::Pte(reader.page()?), EntryOf::Clear),
-        Verb::SetPte => Step::Entry(Place::Pte(reader.page()?), EntryOf::Set(becomes(reader)?)),
-        Verb::PteModify => Step::Entry(Place::Pte(reader.page()?), EntryOf::Modify(reader.bits()?)),
-        Verb::PmdRead => Step::Entry(Place::Pmd(reader.pmd()?), EntryOf::Read),
-        Verb::PmdClear => Step::Entry(Place::Pmd(reader.pmd()?), EntryOf::Clear),
-        Verb::SetPmd => Step::Entry(Place::Pmd(reader.pmd()?), EntryOf::Set(becomes(reader)?)),
-        Verb::PmdModify => Step::Entry(Place::Pmd(reader.pmd()?), EntryOf::Modify(reader.bits()?)),
+        Verb::PteRead => Step::Entry(EntryAt::Pte(reader.page()?), EntryOf::Read),
+        Verb::PteClear => Step::Entry(EntryAt::Pte(reader.page()?), EntryOf::Clear),
+        Verb::SetPte => Step::Entry(EntryAt::Pte(reader.page()?), EntryOf::Set(becomes(reader)?)),
+        Verb::PteModify => Step::Entry(EntryAt::Pte(reader.page()?), EntryOf::Modify(reader.bits()?)),
+        Verb::PmdRead => Step::Entry(EntryAt::Pmd(reader.pmd()?), EntryOf::Read),
+        Verb::PmdClear => Step::Entry(EntryAt::Pmd(reader.pmd()?), EntryOf::Clear),
+        Verb::SetPmd => Step::Entry(EntryAt::Pmd(reader.pmd()?), EntryOf::Set(becomes(reader)?)),
+        Verb::PmdModify => Step::Entry(EntryAt::Pmd(reader.pmd()?), EntryOf::Modify(reader.bits()?)),
         Verb::FlushTlb => invalidate(Emptied::Cpus(page(reader)?), reader),
         Verb::Notify => invalidate(Emptied::Devices(page(reader)?), reader),
         Verb::IotlbInv => invalidate(Emptied::Iotlbs(reader.page()?, depth(reader)), reader),

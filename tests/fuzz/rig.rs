@@ -22,7 +22,7 @@ pub(super) const MEMORY_BYTES: u64 = 4 << 20;
 /// Caches so small that every fill evicts.
 const TINY: CacheSizes = CacheSizes { iotlb: 3, paging: 2, context: 1, pasid: 2, interrupt: 2 };
 
-/// See the module.
+/// The unit, and what came out of it.
 pub(super) struct Rig {
     pub(super) memory: Arc<PhysicalMemory>,
     pub(super) unit: Arc<Vtd>,

@@ -14,7 +14,7 @@ use crate::queue::Waiting;
 use crate::space::{Change, Space};
 use crate::unit::Mode;
 
-/// See the module.
+/// What such a driver does wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Bug {
     /// Nothing is invalidated.

@@ -25,7 +25,7 @@ pub struct Pages {
     pub start: Iova,
     /// How many, as a power of two.
     pub log2: u32,
-    /// See there.
+    /// Which levels may have changed.
     pub hint: Hint,
 }
 

@@ -23,7 +23,7 @@ pub const ENGINES: usize = 2;
 /// Processes that are ever attached: below this.
 const PASIDS: u32 = 8;
 
-/// See the module.
+/// The driver of one unit.
 #[derive(Debug)]
 pub struct Driver {
     /// What is not given out yet.

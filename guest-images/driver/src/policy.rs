@@ -23,7 +23,7 @@ pub enum Granularity {
     PageInPasid,
 }
 
-/// See the module.
+/// What is invalidated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Policy {
     /// The least that helps.

@@ -26,7 +26,7 @@ const INNER: u64 = 0x40_0000_0000;
 /// For pages that it was led to later.
 const ANEW: u64 = 2 * INNER;
 
-/// See the module.
+/// The space of one function.
 #[derive(Clone, Copy, Debug)]
 pub struct Space {
     /// Which function it belongs to.
@@ -67,7 +67,7 @@ pub struct Change {
     pub at: Iova,
     /// How many, as a power of two: those within the multiple of that many.
     pub pages_log2: u32,
-    /// See there.
+    /// Of which stage its entry is.
     pub entry: Changed,
     /// Whether it was a leaf.
     pub hint: Hint,

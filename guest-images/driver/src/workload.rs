@@ -22,7 +22,7 @@ use tenant::{MOST, Tenant, tenants};
 /// Rounds, unless `rounds=N` says otherwise.
 const ROUNDS: u64 = 16;
 
-/// See the module.
+/// One run of it.
 struct Workload {
     driver: Driver,
     bug: Option<Bug>,

@@ -26,7 +26,7 @@ pub enum Changed {
     Interrupt(u16),
 }
 
-/// See the module.
+/// One such change, as it is reported.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ChangedInPlace {
     /// What was changed.

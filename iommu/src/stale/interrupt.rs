@@ -15,7 +15,7 @@ use crate::stale::json::{hex, missed, moment};
 use crate::stale::text::{InWords, Uses, write_queued, write_received};
 use crate::stale::{Ground, Missed, Moment};
 
-/// See the module.
+/// One such use, as it is reported.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StaleInterrupt {
     /// Why it counts.

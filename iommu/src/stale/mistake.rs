@@ -12,7 +12,7 @@ use crate::stale::interrupt::StaleInterrupt;
 use crate::stale::text::InWords;
 use crate::stale::{Meant, Missed, StaleUse, Why};
 
-/// See the module.
+/// The one thing to mend.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mistake<'a> {
     /// Nothing was invalidated for it. What came instead is not known to have been meant for it.

@@ -15,7 +15,7 @@ use crate::stale::text::page;
 use crate::stale::{Change, Holder, Moment};
 use crate::vtd::{Requester, SpaceKey};
 
-/// See the module.
+/// One such translation, as it is reported.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unused {
     /// For whom it was filled.

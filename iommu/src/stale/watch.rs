@@ -103,7 +103,7 @@ impl Default for Judging {
     }
 }
 
-/// See the module.
+/// All that is remembered of one unit's translations and invalidations.
 #[derive(Debug)]
 pub(crate) struct Watch {
     options: StaleOptions,

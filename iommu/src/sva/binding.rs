@@ -41,7 +41,7 @@ pub enum BindError {
     OutOfFrames(#[from] OutOfFrames),
 }
 
-/// See the module.
+/// The bindings of one unit.
 #[derive(Default)]
 pub(super) struct Bindings {
     subscriptions: Mutex<Subscriptions>,

@@ -34,7 +34,7 @@ pub(super) enum Until {
     RequestsDelivered,
 }
 
-/// See the module.
+/// The queue of one unit.
 pub(super) struct InvalidationQueue {
     unit: Arc<Vtd>,
     memory: Arc<PhysicalMemory>,

@@ -20,7 +20,7 @@ use crate::spec::pasid_entry::{
     DIRECTORY_ENTRY_BYTES, DirectoryEntry, PASID_ENTRY_BYTES, PasidEntry, directory_index, table_index,
 };
 
-/// See the module.
+/// The tables of one unit, in frames of physical memory.
 pub(super) struct Tables {
     frames: Arc<Frames>,
     root: FrameRef,

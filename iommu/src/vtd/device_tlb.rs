@@ -28,7 +28,7 @@ const MOST_RESPONSES: usize = 512;
 /// Invalidations that a late device keeps apart at most; then it forgets everything instead.
 const MOST_LATE: usize = 1024;
 
-/// See the module.
+/// A device as the unit knows it.
 #[derive(Debug)]
 pub(crate) struct Device {
     source: SourceId,

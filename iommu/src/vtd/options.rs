@@ -54,7 +54,7 @@ pub struct CacheSizes {
 /// How a unit is built.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct VtdOptions {
-    /// See there.
+    /// Whether entries that are not present are cached (CAP.CM).
     pub caching_mode: CachingMode,
     /// Scalable mode is offered, with first stage, second stage, nesting and PASIDs.
     pub scalable_mode: bool,
@@ -70,7 +70,7 @@ pub struct VtdOptions {
     pub answer_time_out: Option<Duration>,
     /// How a large page is cached.
     pub large_pages: LargePages,
-    /// See there.
+    /// How many entries each cache has.
     pub caches: CacheSizes,
     /// Whether stale uses are watched for.
     pub stale: StaleOptions,

@@ -10,7 +10,7 @@ use std::ops::RangeBounds;
 
 use parking_lot::Mutex;
 
-/// See the module.
+/// A cache with entries `V` by key `K`.
 #[derive(Debug)]
 pub(crate) struct TableCache<K, V> {
     capacity: usize,

@@ -35,7 +35,7 @@ pub enum StageKind {
     Nested,
 }
 
-/// See the module.
+/// The tags that are given to domains and PASIDs.
 #[derive(Debug)]
 pub(crate) struct Tags<K> {
     known: RwLock<HashMap<K, Tag>>,

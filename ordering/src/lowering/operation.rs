@@ -7,7 +7,7 @@ use mmu::operation::{Order, cow, ksm};
 use mmu::program::{Line, Program};
 use mmu::step::{Condition as Check, Permission as Allows, Role, Step as Kernel};
 use steps::entry::{Bit, Change};
-use steps::{Count, Depth, Emptied, EntryOf, Invalidation, LockMode, Place, Range};
+use steps::{Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range};
 
 use crate::language::entry::Written;
 use crate::language::span::{Name, Span, Spanned};
@@ -19,7 +19,7 @@ use crate::language::syntax::{
 pub(crate) fn expand(operation: &Operation, span: Span) -> Vec<Statement> {
     match operation {
         Operation::ClearFlush { page, notify } => {
-            let clear = Step::Entry(Place::Pte(page.clone()), EntryOf::Clear);
+            let clear = Step::Entry(EntryAt::Pte(page.clone()), EntryOf::Clear);
             let tell = notify.then(|| invalidate(Emptied::Devices(of(page))));
             let steps = [clear, invalidate(Emptied::Cpus(of(page)))].into_iter().chain(tell);
             steps.map(|step| statement(step, span)).collect()
@@ -107,7 +107,7 @@ impl Frames<'_> {
     }
 
     fn entry(&self, what: EntryOf<Words>) -> Step {
-        Step::Entry(Place::Pte(self.page.clone()), what)
+        Step::Entry(EntryAt::Pte(self.page.clone()), what)
     }
 
     fn count(&self, count: Count, frame: &Name) -> Statement {

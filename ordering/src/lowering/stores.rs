@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use steps::{EntryOf, Place};
+use steps::{EntryAt, EntryOf};
 
 use crate::language::span::Name;
 use crate::language::syntax::{Agent, Assignment, Condition, Node, Operand, Scenario, Step, Term, UserKind};
@@ -126,8 +126,8 @@ impl Stores<'_> {
     /// A place that is not declared is reported where it is lowered.
     fn step(&mut self, step: &Step, times: u32) {
         let place = match step {
-            Step::Entry(Place::Pte(page), EntryOf::Set(_)) => self.names.page(page).ok().map(Key::Pte),
-            Step::Entry(Place::Pmd(pmd), EntryOf::Set(_)) => self.names.pmd(pmd).ok().map(Key::Pmd),
+            Step::Entry(EntryAt::Pte(page), EntryOf::Set(_)) => self.names.page(page).ok().map(Key::Pte),
+            Step::Entry(EntryAt::Pmd(pmd), EntryOf::Set(_)) => self.names.pmd(pmd).ok().map(Key::Pmd),
             Step::Unlock(lock) => Some(Key::Lock(lock.text())),
             Step::Entry(_, EntryOf::Read | EntryOf::Clear | EntryOf::Modify(_))
             | Step::Lock(..)

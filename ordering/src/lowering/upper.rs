@@ -7,7 +7,7 @@
 //! "paging-structure caches"; mm/mmu_gather.c.
 
 use steps::entry::Bit;
-use steps::{EntryOf, Place};
+use steps::{EntryAt, EntryOf};
 
 use crate::language::Diagnostic;
 use crate::language::entry::{Base, Written};
@@ -86,7 +86,7 @@ impl Uppers {
         scenario.pmds.iter().for_each(|(pmd, entry)| found(pmd, entry));
         for agent in &scenario.agents {
             visit_steps(&agent.body, &mut |spoken, _, _| {
-                if let Step::Entry(Place::Pmd(pmd), EntryOf::Set(entry)) = &spoken.step {
+                if let Step::Entry(EntryAt::Pmd(pmd), EntryOf::Set(entry)) = &spoken.step {
                     found(pmd, entry);
                 }
             });

@@ -5,7 +5,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use crate::names::Names;
-use crate::step::{Depth, Emptied, EntryOf, Invalidation, LockMode, Place, Range, Step};
+use crate::step::{Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Step};
 
 impl<N: Names> Display for Step<N> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -74,7 +74,7 @@ impl Display for Depth {
     }
 }
 
-impl<N: Names> Display for Place<N> {
+impl<N: Names> Display for EntryAt<N> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pte(page) => page.fmt(f),

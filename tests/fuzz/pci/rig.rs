@@ -34,7 +34,7 @@ pub(super) enum Way {
     Walled,
 }
 
-/// See the module.
+/// The bus, and what is behind it.
 pub(super) struct Rig {
     pub(super) way: Way,
     pub(super) memory: Arc<PhysicalMemory>,

@@ -17,7 +17,7 @@ const DOMAIN: Domain = Domain(6);
 /// Looks at a count at most. Each takes as long as an exit of the guest.
 const MOST_LOOKS: u32 = 10_000;
 
-/// See the module.
+/// The checks that use it, and the entries that were given out.
 pub(super) struct Bench<'a> {
     pub(super) checks: &'a mut Checks,
     table: InterruptTable,

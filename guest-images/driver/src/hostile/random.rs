@@ -6,7 +6,7 @@ use crate::memory::{FRAME_BYTES, Memory};
 use crate::pci::WINDOW;
 use crate::unit;
 
-/// See the module.
+/// A generator with its seed.
 #[derive(Debug)]
 pub(super) struct Random {
     state: u64,

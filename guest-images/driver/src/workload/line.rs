@@ -23,7 +23,7 @@ const VECTORS: [Vector; 2 * ENGINES] =
 /// Looks at the counts at most. Each takes as long as an exit of the guest.
 const MOST_LOOKS: u32 = 10_000;
 
-/// See the module.
+/// The interrupts of one engine.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Line {
     table: InterruptTable,

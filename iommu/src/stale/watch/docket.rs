@@ -87,7 +87,7 @@ pub(super) struct Told {
     pub(super) looked_until: u64,
 }
 
-/// See the module.
+/// Stale uses `S` by what was stale, and how far each was judged.
 #[derive(Debug)]
 pub(super) struct Docket<K, S> {
     open: HashMap<K, Case<S>>,

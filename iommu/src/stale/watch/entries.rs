@@ -13,7 +13,7 @@ const MOST_AT_ONCE: u32 = 1024;
 /// The words of an entry; none if they cannot be read.
 type Words = Option<[u64; 2]>;
 
-/// See the module.
+/// The words of interrupt entries, as software last vouched for them.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
     /// As many as there are indices, at most.

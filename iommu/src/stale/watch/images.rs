@@ -38,7 +38,7 @@ struct Image {
     before: Option<(Vec<u64>, Moment)>,
 }
 
-/// See the module.
+/// The last reading of each entry of several words.
 #[derive(Debug, Default)]
 pub(super) struct Images {
     known: HashMap<PhysAddr, Image>,

@@ -27,7 +27,7 @@ pub(crate) struct Received {
     pub(crate) since: Since,
 }
 
-/// See the module.
+/// The newest invalidations of one unit, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     received: VecDeque<Received>,

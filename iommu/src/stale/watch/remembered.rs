@@ -18,7 +18,7 @@ pub(super) trait Rests {
     fn origin(&self) -> &Origin;
 }
 
-/// See the module.
+/// What is remembered, by the key `K` of the cached translation.
 #[derive(Debug)]
 pub(super) struct Remembered<K, V> {
     known: HashMap<K, V, BuildHasherDefault<Mixer>>,

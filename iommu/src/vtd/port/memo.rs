@@ -57,7 +57,7 @@ pub(super) struct Shortcut {
     pub(super) is_identity: bool,
 }
 
-/// See the module.
+/// The last routes of one port.
 pub(super) struct Memos {
     device: Arc<Device>,
     /// The device's, as it was at the first look in the epoch `seen`: its change ends the epoch, so that all shortcuts of

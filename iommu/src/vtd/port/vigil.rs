@@ -27,7 +27,7 @@ const TABLES: usize = 1 << 4;
 /// Routes that let addresses pass and are known to be right, one for each PASID modulo this.
 const PASSING: usize = 1 << 3;
 
-/// See the module.
+/// What one port has seen to be true, and since when.
 #[derive(Debug)]
 pub(super) struct Vigil {
     proofs: Box<[Option<Proof>; PROOFS]>,

@@ -44,7 +44,7 @@ impl Spectator {
     }
 }
 
-/// See the module.
+/// A walk for one request.
 pub(super) struct Walk<'a> {
     unit: &'a Vtd,
     section: &'a Section<'a>,

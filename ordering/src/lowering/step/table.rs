@@ -3,7 +3,7 @@
 //! Invariant: an agent remembers the entry that it last saw or wrote; after `pte_modify` the one that was there.
 
 use steps::entry::{Bit, Change};
-use steps::{EntryOf, Place};
+use steps::{EntryAt, EntryOf};
 
 use crate::language::Diagnostic;
 use crate::language::entry::{Base, Written};
@@ -33,7 +33,7 @@ enum New {
 impl Emitter<'_> {
     pub(super) fn table_step(
         &mut self,
-        place: &Place<Words>,
+        place: &EntryAt<Words>,
         what: &EntryOf<Words>,
         at: &At<'_>,
     ) -> Result<(), Diagnostic> {
@@ -47,12 +47,12 @@ impl Emitter<'_> {
             EntryOf::Modify(change) => self.modify_ways(*change, pte, orig, at)?,
         };
         let ways = match place {
-            Place::Pte(page) => {
+            EntryAt::Pte(page) => {
                 let page = self.names.page(page)?;
                 let linked = self.linked(page, ways, at);
                 self.in_table(page, linked, at)
             }
-            Place::Pmd(_) => ways,
+            EntryAt::Pmd(_) => ways,
         };
         self.step(ways, at.line);
         Ok(())
@@ -93,13 +93,13 @@ impl Emitter<'_> {
     }
 
     /// Where the entry stands, and what this agent remembers of it.
-    fn place(&self, place: &Place<Words>) -> Result<(Height, [Key; 2]), Diagnostic> {
+    fn place(&self, place: &EntryAt<Words>) -> Result<(Height, [Key; 2]), Diagnostic> {
         match place {
-            Place::Pmd(pmd) => {
+            EntryAt::Pmd(pmd) => {
                 let pmd = self.names.pmd(pmd)?;
                 Ok((Height::Upper, [Key::Pmd(pmd), Key::PmdOrig(self.agent, pmd)]))
             }
-            Place::Pte(name) => {
+            EntryAt::Pte(name) => {
                 let page = self.names.page(name)?;
                 self.hardware.uppers.check(page, name)?;
                 Ok((Height::Leaf, [Key::Pte(page), Key::Orig(self.agent, page)]))

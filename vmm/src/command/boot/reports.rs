@@ -60,7 +60,7 @@ pub(super) enum Severity {
     Fatal,
 }
 
-/// See the module.
+/// The reports of one run.
 pub(super) struct Reports {
     unit: Arc<Vtd>,
     format: Format,

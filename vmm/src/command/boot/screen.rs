@@ -16,7 +16,7 @@ use crate::machine::ending::Ending;
 use crate::sandbox::{Role, Sandbox};
 use crate::spool::{Account, Patience, Spool};
 
-/// See the module.
+/// Both sides, each with a queue of its own.
 pub(super) struct Screen {
     guest: Spool,
     reports: Spool,

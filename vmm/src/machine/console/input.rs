@@ -17,7 +17,7 @@ pub(super) enum Waiting {
     Over,
 }
 
-/// See the module.
+/// The file, and how more of it is waited for.
 pub(super) struct Input {
     /// Without the buffer that the standard library keeps.
     file: Option<File>,

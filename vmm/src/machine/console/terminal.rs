@@ -9,7 +9,7 @@ use std::io::stdin;
 use rustix::process::getpgrp;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 
-/// See the module.
+/// A terminal in raw mode, which is given back when dropped.
 pub(super) struct RawTerminal {
     found: Termios,
 }
