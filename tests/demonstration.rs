@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use mmu::operation::{Verdict, cow};
+use steps::operation::{Verdict, cow};
 use vmm::demo::guest::CpuKind;
 use vmm::demo::options::{DemoOptions, Operation, Trial, trials};
 use vmm::demo::recorder::Recorder;

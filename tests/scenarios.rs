@@ -47,7 +47,7 @@ fn every_scenario_is_what_it_expects_however_it_is_explored() {
 
 #[test]
 fn a_right_order_of_the_live_machine_is_proved_and_a_wrong_one_refuted() {
-    use mmu::operation::{Verdict as Held, cow, ksm};
+    use steps::operation::{Verdict as Held, cow, ksm};
     let operations = [
         ("cow/orders-of-wp-page-copy.scn", "wp_page_copy A", cow::orders()),
         ("ksm/orders-of-merge.scn", "ksm_merge A", ksm::orders()),

@@ -8,14 +8,14 @@
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use steps::operation::cow;
+use steps::program::Program;
 
 use crate::address::{VirtAddr, VirtRange};
 use crate::area::{Area, Areas, Backing, BadRange, Merging};
 use crate::cache::{Tag, TranslationCache};
 use crate::frame::{Frames, OutOfFrames};
 use crate::notifier::NotifierChain;
-use crate::operation::cow;
-use crate::program::Program;
 use crate::pte::Pte;
 use crate::table::{Levels, PageTable};
 use crate::trace::{Observer, Unobserved};

@@ -1,7 +1,7 @@
 //! KSM: finds pages of equal contents and merges them into one read-only frame.
 //!
 //! Invariant: the checksum only proposes; what is merged was compared byte by byte after every right to store to it
-//! was taken away, by the program in [`crate::operation::ksm`]. A frame in the stable index is held by nobody there:
+//! was taken away, by the program in [`steps::operation::ksm`]. A frame in the stable index is held by nobody there:
 //! a candidate is taken only if it is still in use as a KSM frame.
 //! Source: mm/ksm.c `cmp_and_merge_page`, `stable_tree_search`, `unstable_tree_search_insert`,
 //! `try_to_merge_two_pages`. Linux keeps its indexes as trees ordered by memcmp; here they are tables by checksum.
@@ -11,13 +11,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
+use steps::operation::ksm;
+use steps::program::Program;
 
 use crate::address::{Access, Pfn, VirtAddr};
 use crate::address_space::{AddressSpace, FaultError, MappedPage};
 use crate::frame::{FrameRef, FrameState, Frames};
-use crate::live::{Execution, Outcome};
-use crate::operation::ksm;
-use crate::program::Program;
+use crate::live::{Execution, Outcome, Stuck};
 
 /// Frames of one checksum that KSM looks at before it gives up: contents that collide are not merged.
 const CANDIDATES: usize = 8;
@@ -193,8 +193,10 @@ impl Ksm {
             return None;
         }
         let execution = Execution::new(&space, candidate.page, slot, entry, frame);
-        if execution.run(&self.protect) != Ok(Outcome::Completed) {
-            return None;
+        match execution.run(&self.protect) {
+            Ok(Outcome::Completed) => {}
+            Ok(Outcome::Abandoned(_)) | Err(Stuck::OutOfFrames(_)) => return None,
+            Err(stuck @ Stuck::NotLive { .. }) => panic!("ksm_stabilize: {stuck}"),
         }
         self.indexes.lock().stable.entry(checksum).or_default().push(pfn);
         self.stable_frame(checksum, not)

@@ -10,7 +10,7 @@
 //! 2. [`pte`], [`entry`], [`table`], [`walker`]: how it is mapped.
 //! 3. [`drain`], [`cache`], [`port`], [`cpu`]: how it is used, and what stays behind when the mapping changes.
 //! 4. [`notifier`], [`shadow`]: who else must be told.
-//! 5. [`step`], [`program`], [`operation`], [`live`]: what the memory manager does, as data and as deed.
+//! 5. [`live`]: what the memory manager does, as deed; as data it is [`steps::operation`].
 //! 6. [`area`], [`address_space`], [`ksm`]: who does it, and when.
 //! 7. [`trace`]: what is reported of it.
 
@@ -27,12 +27,9 @@ pub mod ksm;
 pub mod live;
 pub mod memory;
 pub mod notifier;
-pub mod operation;
 pub mod port;
-pub mod program;
 pub mod pte;
 pub mod shadow;
-pub mod step;
 mod sync;
 pub mod table;
 pub mod trace;

@@ -4,17 +4,20 @@
 //! open ranges and references that a program left behind are released when the [`Execution`] is dropped: first the
 //! page-table lock, then the range, then the frames.
 
+use std::sync::atomic::{Ordering, fence};
 use std::time::Instant;
 
 use parking_lot::MutexGuard;
+use steps::one_page::{Condition, Entry, Lock, OnePage, Permission, Role, Step};
+use steps::program::{Line, Program};
+use steps::{Count, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range};
+use thiserror::Error;
 
 use crate::address::{Pfn, VirtAddr, VirtRange};
 use crate::address_space::AddressSpace;
 use crate::frame::{FrameRef, FrameState, OutOfFrames, Owner};
-use crate::notifier::{Blocking, Invalidation, InvalidationKind, OpenRange};
-use crate::program::{Line, Program};
+use crate::notifier::{self, Blocking, InvalidationKind, OpenRange};
 use crate::pte::Pte;
-use crate::step::{Condition, Permission, Role, Step};
 use crate::table::Slot;
 use crate::trace::{Action, Agent, Event};
 
@@ -25,6 +28,29 @@ pub enum Outcome {
     Completed,
     /// This check failed, and the program went on behind its label.
     Abandoned(Condition),
+}
+
+/// Why a step was not taken.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+pub enum Stuck {
+    /// No frame is left.
+    #[error(transparent)]
+    OutOfFrames(#[from] OutOfFrames),
+    /// This machine has no such step.
+    #[error("`{step}` is not on the live machine: {reason}")]
+    NotLive {
+        /// The step.
+        step: Step,
+        /// Why it has none.
+        reason: &'static str,
+    },
+}
+
+const VCPUS: &str = "the shadow page table flushes its vCPUs itself, with what it zaps";
+const ONE_CACHE: &str = "secondary TLBs are invalidated together, by the notifier";
+
+fn not_live(step: Step, reason: &'static str) -> Result<(), Stuck> {
+    Err(Stuck::NotLive { step, reason })
 }
 
 /// One execution of a program on one page.
@@ -81,8 +107,9 @@ impl<'space> Execution<'space> {
     /// Executes `program`.
     ///
     /// # Errors
-    /// [`OutOfFrames`] if a frame is needed and none is left. Programs allocate before they change anything.
-    pub fn run(mut self, program: &Program) -> Result<Outcome, OutOfFrames> {
+    /// [`Stuck`] if a frame is needed and none is left (programs allocate before they change anything), or at a step that is
+    /// not on this machine.
+    pub fn run(mut self, program: &Program) -> Result<Outcome, Stuck> {
         let mut outcome = Outcome::Completed;
         let mut next = 0;
         while let Some(line) = program.lines().get(next) {
@@ -122,32 +149,94 @@ impl<'space> Execution<'space> {
     /// Executes one step by itself: for who decides on each step what comes next, instead of running a program.
     ///
     /// # Errors
-    /// [`OutOfFrames`] as [`run`](Self::run).
+    /// [`Stuck`] as [`run`](Self::run).
     ///
     /// # Panics
     /// If the step names a frame that the operation does not have, or drops what nobody holds. A lock that somebody
     /// holds is waited for, also if that is the caller.
-    pub fn step(&mut self, step: Step) -> Result<(), OutOfFrames> {
+    pub fn step(&mut self, step: Step) -> Result<(), Stuck> {
         let (space, page) = (self.space, self.page);
         match step {
-            Step::Allocate => self.allocate()?,
-            Step::LockPage(role) => self.page_lock = Some(space.frames().lock_page(self.pfn(role))),
-            Step::UnlockPage(_) => self.page_lock = None,
-            Step::Copy => space.frames().memory().copy_frame(self.pfn(Role::Old), self.pfn(Role::New)),
-            Step::RangeStart => self.range = Some(self.open_range()),
-            Step::RangeEnd => self.range = None,
-            Step::LockTable => self.table_lock = Some(space.table().lock(self.slot)),
-            Step::UnlockTable => self.table_lock = None,
-            Step::ClearPte => self.entry = space.table().clear(self.slot),
-            Step::FlushTlb => space.flush_tlb(VirtRange::page(page)),
-            Step::Notify => space.notifiers().invalidate_secondary(VirtRange::page(page)),
-            Step::ChangePte => space.notifiers().change_pte(page, self.entry),
-            Step::SetPte(role, permission) => self.set_pte(role, permission),
-            Step::RestorePte => space.table().store(self.slot, self.entry),
-            Step::MarkStable(role) => space.frames().set_state(self.pfn(role), FrameState::Ksm),
-            Step::Map(role) => self.map(role),
-            Step::Unmap(role) => drop(space.frames().unmap(self.pfn(role))),
-            Step::Put(role) => self.named(role).held = None,
+            Step::Lock(Lock::Table, LockMode::Exclusive) => {
+                self.table_lock = Some(space.table().lock(self.slot));
+            }
+            Step::Lock(Lock::Page(role), LockMode::Exclusive) => {
+                self.page_lock = Some(space.frames().lock_page(self.pfn(role)));
+            }
+            Step::Unlock(Lock::Table) => self.table_lock = None,
+            Step::Unlock(Lock::Page(_)) => self.page_lock = None,
+            Step::Fence => fence(Ordering::SeqCst),
+            Step::Entry(EntryAt::Pte(_), what) => return self.entry_step(step, what),
+            Step::Invalidate(Invalidation { emptied, posted: false }) => match emptied {
+                Emptied::Cpus(Range::Page(..)) => space.flush_tlb(VirtRange::page(page)),
+                Emptied::Devices(Range::Page(..)) => {
+                    space.notifiers().invalidate_secondary(VirtRange::page(page));
+                }
+                Emptied::Vcpus(_) => return not_live(step, VCPUS),
+                Emptied::Iotlbs(..) | Emptied::DeviceTlbs(_) => return not_live(step, ONE_CACHE),
+                Emptied::Cpus(Range::Under(never, _)) | Emptied::Devices(Range::Under(never, _)) => {
+                    match never {}
+                }
+                Emptied::Cpus(Range::Mm(never)) | Emptied::Devices(Range::Mm(never)) => match never {},
+                Emptied::IotlbsOf(never) | Emptied::DeviceTlbsOf(never) | Emptied::PasidCaches(never) => {
+                    match never {}
+                }
+            },
+            Step::NotifyStart(_) => self.range = Some(self.open_range()),
+            Step::NotifyEnd(_) => self.range = None,
+            Step::ChangePte(_) => space.notifiers().change_pte(page, self.entry),
+            Step::Copy(from, to) => space.frames().memory().copy_frame(self.pfn(from), self.pfn(to)),
+            Step::Count(count, role) => return self.count_step(step, count, role),
+            Step::Lock(_, LockMode::Shared) => return not_live(step, "its locks have one holder"),
+            Step::Enter(_) | Step::Leave(_) | Step::IpiSync | Step::SynchronizeRcu => {
+                return not_live(step, "the kernel's threads here have no interrupts and no read sides");
+            }
+            Step::Invalidate(Invalidation { posted: true, .. }) | Step::InvWait => {
+                return not_live(step, "an operation here waits for each invalidation");
+            }
+            Step::PageRequest(_) | Step::PageResponse(_) | Step::DrainRequests => {
+                return not_live(step, "requests for pages are the unit's");
+            }
+            Step::ZapSpte(_) | Step::SetSpte(..) => return not_live(step, VCPUS),
+            Step::Walk(_) | Step::Load(_) | Step::DmaRead(_) => {
+                return not_live(step, "an operation has no TLB of its own");
+            }
+            Step::Read(_) => return not_live(step, "an operation does not look at what a frame holds"),
+            Step::Entry(EntryAt::Pmd(never), _) => match never {},
+            Step::Trylock(_, _, never) => match never {},
+            Step::SetPasid(never, _) => match never {},
+            Step::Store(_, never) | Step::DmaWrite(_, never) | Step::Write(_, never) => match never {},
+            Step::GupFast { handle: never, .. } | Step::TryGet { handle: never, .. } => match never {},
+        }
+        Ok(())
+    }
+
+    fn entry_step(&mut self, step: Step, what: EntryOf<OnePage>) -> Result<(), Stuck> {
+        let table = self.space.table();
+        match what {
+            EntryOf::Read => self.entry = table.load(self.slot),
+            EntryOf::Clear => self.entry = table.clear(self.slot),
+            EntryOf::Set(Entry::Maps(role, permission)) => self.set_pte(role, permission),
+            EntryOf::Set(Entry::Orig) => table.store(self.slot, self.entry),
+            EntryOf::Modify(_) => {
+                return not_live(step, "an entry is cleared and set here, and not modified");
+            }
+        }
+        Ok(())
+    }
+
+    fn count_step(&mut self, step: Step, count: Count, role: Role) -> Result<(), Stuck> {
+        let frames = self.space.frames();
+        match (count, role) {
+            (Count::Alloc, Role::New) => self.allocate()?,
+            (Count::Put, role) => self.named(role).held = None,
+            (Count::Map, role) => self.map(role),
+            (Count::Unmap, role) => drop(frames.unmap(self.pfn(role))),
+            (Count::MarkStable, role) => frames.set_state(self.pfn(role), FrameState::Ksm),
+            (Count::Alloc, Role::Old) => return not_live(step, "the frame that was there is there"),
+            (Count::Get | Count::Pin | Count::Unpin | Count::Free, _) => {
+                return not_live(step, "an operation here holds each frame once, from its beginning");
+            }
         }
         Ok(())
     }
@@ -191,7 +280,7 @@ impl<'space> Execution<'space> {
     }
 
     fn open_range(&self) -> OpenRange<'space> {
-        let invalidation = Invalidation {
+        let invalidation = notifier::Invalidation {
             range: VirtRange::page(self.page),
             kind: InvalidationKind::Clear,
             blocking: Blocking::Allowed,
@@ -235,3 +324,7 @@ impl<'space> Execution<'space> {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;

@@ -8,10 +8,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use steps::one_page::Permission;
+
 use crate::address::{Access, Pfn, PhysAddr, VirtAddr};
 use crate::cache::{CachePort, Section, Tag, Translation, TranslationCache};
 use crate::frame::Frames;
-use crate::step;
 use crate::table::Root;
 use crate::trace::{Action, Agent, Event, Observer};
 use crate::walker::{Fault, walk};
@@ -130,8 +131,7 @@ impl Wiring {
         let walked = filled(section, context.tag, address, || {
             walk(self.frames.memory(), context.root, address, access)
         })?;
-        let permission =
-            if walked.permission.write { step::Permission::ReadWrite } else { step::Permission::ReadOnly };
+        let permission = if walked.permission.write { Permission::ReadWrite } else { Permission::ReadOnly };
         let action = Action::Walk(permission);
         let frame = Some(walked.physical(address).pfn());
         self.observer.record(Event { at, ..Event::now(self.agent, action, address.page(), frame) });

@@ -14,6 +14,7 @@
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
+use steps::one_page::Permission;
 use thiserror::Error;
 
 use crate::address::{Access, VirtAddr, VirtRange};
@@ -21,7 +22,6 @@ use crate::address_space::{AddressSpace, FaultError, MappedPage};
 use crate::frame::FrameRef;
 use crate::notifier::{Invalidation, InvalidationSequence, MmuNotifier, SequenceSnapshot, WouldBlock};
 use crate::pte::Pte;
-use crate::step::Permission;
 use crate::table::Slot;
 use crate::trace::{Action, Agent, Event, Observer};
 

@@ -8,9 +8,10 @@
 use std::fmt;
 use std::time::Instant;
 
+use steps::one_page::{Permission, Step};
+use steps::program::Line;
+
 use crate::address::{Pfn, VirtAddr};
-use crate::program::Line;
-use crate::step::{Permission, Step};
 
 /// Who did it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -112,7 +113,7 @@ impl Action {
     /// Whether the event is stamped when it begins.
     #[must_use]
     pub fn begins(line: &Line) -> bool {
-        matches!(line, Line::Step(Step::FlushTlb | Step::Notify | Step::RangeStart))
+        matches!(line, Line::Step(Step::Invalidate(_) | Step::NotifyStart(_)))
     }
 }
 

@@ -10,9 +10,9 @@ use std::fmt;
 use std::time::Instant;
 
 use mmu::address::{Pfn, VirtAddr};
-use mmu::program::Line;
-use mmu::step::{Role, Step};
 use mmu::trace::{Action, Agent, Event};
+use steps::one_page::{ALLOCATE, Role, lock_page};
+use steps::program::Line;
 
 use self::words::{Names, deed, state_change};
 
@@ -82,7 +82,7 @@ fn names(before: &[Event], page: VirtAddr) -> Names {
 /// earlier.
 fn first_event(before: &[Event], victim: Agent, names: &Names) -> usize {
     let begins = |event: &Event| {
-        let first_lines = [Line::Step(Step::Allocate), Line::Step(Step::LockPage(Role::Old))];
+        let first_lines = [Line::Step(ALLOCATE), Line::Step(lock_page(Role::Old))];
         matches!(event.action, Action::Line { line, .. } if first_lines.contains(&line))
     };
     let walks = |event: &Event| {

@@ -2,15 +2,21 @@
 //!
 //! Invariant: a step is written once, here: its places as types ([`Step`]), its words and its kernel functions as a row
 //! ([`table`]), and how one is read from the other ([`text`]). Nothing here knows threads, clocks, memory, KVM, or where in
-//! a file something stands. Reading order: [`names`], [`entry`], [`step`], [`table`], [`text`].
+//! a file something stands. Reading order: [`names`], [`entry`], [`step`], [`table`], [`text`]; then operations:
+//! [`one_page`], [`program`], [`operation`], and [`renaming`], by which others use them.
 
 pub mod entry;
 pub mod names;
+pub mod one_page;
+pub mod operation;
+pub mod program;
+pub mod renaming;
 pub mod step;
 pub mod table;
 pub mod text;
 
 pub use names::Names;
+pub use renaming::Renaming;
 pub use step::{
     CacheKind, Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Reach, Section, Step,
 };

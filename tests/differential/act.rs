@@ -1,10 +1,10 @@
-//! What can be done, and what is answered: the steps of `mmu::step` by the kernel's threads, and accesses by the users.
+//! What can be done, and what is answered: the steps of `steps::one_page` by the kernel's threads, and accesses by the users.
 //!
 //! Invariant: an act says nothing of either side; a [`Row`] is the same act in the words of the scenario language.
 
 use std::fmt;
 
-use mmu::step::{Condition, Step};
+use steps::one_page::{Condition, Step};
 
 use super::setting::{Frame, Kernel, Page, User};
 

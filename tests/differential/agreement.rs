@@ -3,8 +3,11 @@
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use mmu::step::{Permission, Role, Step};
 use ordering::lowering;
+use steps::one_page::{
+    CHANGE_PTE, CLEAR_PTE, COPY, FLUSH_TLB, LOCK_TABLE, NOTIFY, Permission, RANGE_START, RESTORE_PTE, Role,
+    UNLOCK_TABLE, lock_page, map, mark_stable, put, set_pte, unmap,
+};
 
 use super::act::Act;
 use super::lockstep::{Difference, Ran, run};
@@ -105,21 +108,21 @@ fn random_programs_leave_the_model_and_the_live_machine_in_the_same_state() {
 fn a_machine_that_leaves_a_step_out_is_found_out() {
     let role = Role::Old;
     let steps = [
-        Step::FlushTlb,
-        Step::Notify,
-        Step::RangeStart,
-        Step::ChangePte,
-        Step::ClearPte,
-        Step::SetPte(role, Permission::ReadOnly),
-        Step::RestorePte,
-        Step::Copy,
-        Step::LockTable,
-        Step::UnlockTable,
-        Step::LockPage(role),
-        Step::MarkStable(role),
-        Step::Map(role),
-        Step::Unmap(role),
-        Step::Put(role),
+        FLUSH_TLB,
+        NOTIFY,
+        RANGE_START,
+        CHANGE_PTE,
+        CLEAR_PTE,
+        set_pte(role, Permission::ReadOnly),
+        RESTORE_PTE,
+        COPY,
+        LOCK_TABLE,
+        UNLOCK_TABLE,
+        lock_page(role),
+        mark_stable(role),
+        map(role),
+        unmap(role),
+        put(role),
     ];
     let settings = Settings::new();
     for step in steps {

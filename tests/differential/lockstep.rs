@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use mmu::step::{Condition, Step};
+use steps::one_page::{ALLOCATE, CHANGE_PTE, Condition, RANGE_END, RANGE_START, Step};
 
 use super::act::{Access, Act, Answer, Deed, Row};
 use super::machine::{Machine, Stage};
@@ -132,7 +132,7 @@ impl Lockstep<'_> {
         if !operation.may(step) || self.rewrites_the_shadow(&operation, step) {
             return Ok(false);
         }
-        if step == Step::Allocate {
+        if step == ALLOCATE {
             return self.allocate(act, operation);
         }
         let row = operation.row(step);
@@ -150,8 +150,8 @@ impl Lockstep<'_> {
         operation.took(step);
         self.operations[operation.kernel.0] = Some(operation);
         match step {
-            Step::RangeStart => self.blocked[operation.page.0] = true,
-            Step::RangeEnd => self.forget_ranges(),
+            RANGE_START => self.blocked[operation.page.0] = true,
+            RANGE_END => self.forget_ranges(),
             _ => {}
         }
     }
@@ -166,7 +166,7 @@ impl Lockstep<'_> {
     /// has, for its stub writes entries only in answer to a fault.
     fn rewrites_the_shadow(&self, operation: &Operation, step: Step) -> bool {
         let Operation { kernel, page, .. } = operation;
-        step == Step::ChangePte
+        step == CHANGE_PTE
             && self.modelled.value(&format!("spte[{page}]")) != "none"
             && self.modelled.value(&format!("{kernel}.orig[{page}]")).ends_with(" ro")
     }
@@ -175,7 +175,7 @@ impl Lockstep<'_> {
     fn allocate(&mut self, act: Act, mut operation: Operation) -> Result<bool, Difference> {
         let kernel = operation.kernel;
         let row = |frame: Frame| Row::new(kernel, format!("alloc {frame}"));
-        if self.machine.step(&operation, Step::Allocate) == Answer::Waits {
+        if self.machine.step(&operation, ALLOCATE) == Answer::Waits {
             let first = FRAMES.into_iter().map(row).find(|row| self.modelled.foresee(row) != Answer::Waits);
             return first.map_or(Ok(true), |row| self.on_both(act, &row, &Answer::Waits));
         }

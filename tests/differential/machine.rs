@@ -10,11 +10,11 @@ use iommu::sva::port::DmaPort;
 use mmu::address::{Access as Wanted, Pfn, VirtAddr};
 use mmu::cpu::Cpu;
 use mmu::frame::FrameRef;
-use mmu::live::Execution;
+use mmu::live::{Execution, Stuck};
 use mmu::port::{Accessed, InFlight, Reached};
 use mmu::pte::Pte;
 use mmu::shadow::SoftwareVcpu;
-use mmu::step::{Condition, Step};
+use steps::one_page::{Condition, LOCK_TABLE, Lock, Role, Step};
 
 use super::act::{Access, Answer};
 use super::operation::Operation;
@@ -80,14 +80,18 @@ impl<'s> Machine<'s> {
             return Answer::Done;
         }
         let taken = self.execution(operation.kernel).step(step);
-        taken.map_or(Answer::Waits, |()| Answer::Done)
+        match taken {
+            Ok(()) => Answer::Done,
+            Err(Stuck::OutOfFrames(_)) => Answer::Waits,
+            Err(stuck @ Stuck::NotLive { .. }) => panic!("{stuck}"),
+        }
     }
 
     fn would_wait(&self, operation: &Operation, step: Step) -> bool {
         let stage = self.stage;
         match step {
-            Step::LockTable => stage.space.table().is_locked(stage.slots[operation.page.0]),
-            Step::LockPage(role) => {
+            LOCK_TABLE => stage.space.table().is_locked(stage.slots[operation.page.0]),
+            Step::Lock(Lock::Page(role), _) => {
                 operation.frame(role).is_some_and(|frame| stage.frames.is_page_locked(stage.pfn(frame)))
             }
             _ => false,
@@ -105,7 +109,7 @@ impl<'s> Machine<'s> {
 
     /// The frame that an operation calls `new`.
     pub(super) fn allocated(&mut self, kernel: Kernel) -> Frame {
-        let new = self.execution(kernel).frame(mmu::step::Role::New);
+        let new = self.execution(kernel).frame(Role::New);
         self.stage.frame(new.expect("it was allocated")).expect("all other frames are taken")
     }
 

@@ -7,10 +7,10 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use mmu::step::Permission;
 use ordering::engine::replay::State;
 use ordering::lowering;
 use ordering::model::{Alternative, Model};
+use steps::one_page::Permission;
 
 use super::act::{Access, Answer, Row};
 use super::setting::{FRAMES, Frame, KERNELS, Kernel, PAGES, Page, Setting, USERS, User, VALUES};

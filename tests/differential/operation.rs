@@ -3,10 +3,18 @@
 //! Invariant: it is told of every step that was taken, and of no other. It knows what `mmu::live::Execution` asks of its
 //! caller, and nothing of what a step does.
 
-use mmu::step::{Condition, Role, Step};
+use steps::one_page::{
+    self, ALLOCATE, CHANGE_PTE, CLEAR_PTE, COPY, Condition, Entry, FLUSH_TLB, LOCK_TABLE, Lock, NOTIFY,
+    Never, OnePage, RANGE_END, RANGE_START, RESTORE_PTE, Role, Step, UNLOCK_TABLE, put,
+};
+use steps::{Count, EntryOf, Names, Renaming};
 
 use super::act::Row;
 use super::setting::{Frame, Kernel, Page};
+
+/// Names as they stand in a scenario.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Text;
 
 /// An operation between its beginning and its end.
 #[derive(Clone, Copy, Debug)]
@@ -50,68 +58,60 @@ impl Operation {
     /// Whether the execution takes the step: it has the frames, and what is released is held, what is taken is not.
     pub(super) fn may(&self, step: Step) -> bool {
         match step {
-            Step::Allocate => !self.holds_new,
-            Step::LockPage(role) => self.page_locked.is_none() && self.frame(role).is_some(),
-            Step::UnlockPage(role) => self.page_locked.is_some() && self.page_locked == self.frame(role),
-            Step::UnlockTable => self.table_locked,
-            Step::RangeStart => !self.range_open,
-            Step::RangeEnd => self.range_open,
-            Step::Put(role) => self.holds(role),
-            Step::Copy => self.new.is_some_and(|new| new != self.old),
-            Step::SetPte(role, _) | Step::MarkStable(role) | Step::Map(role) | Step::Unmap(role) => {
-                self.frame(role).is_some()
+            ALLOCATE => !self.holds_new,
+            Step::Lock(Lock::Page(role), _) => self.page_locked.is_none() && self.frame(role).is_some(),
+            Step::Unlock(Lock::Page(role)) => {
+                self.page_locked.is_some() && self.page_locked == self.frame(role)
             }
-            Step::LockTable
-            | Step::ClearPte
-            | Step::FlushTlb
-            | Step::Notify
-            | Step::ChangePte
-            | Step::RestorePte => true,
+            UNLOCK_TABLE => self.table_locked,
+            RANGE_START => !self.range_open,
+            RANGE_END => self.range_open,
+            Step::Count(Count::Put, role) => self.holds(role),
+            COPY => self.new.is_some_and(|new| new != self.old),
+            Step::Entry(_, EntryOf::Set(Entry::Maps(role, _)))
+            | Step::Count(Count::MarkStable | Count::Map | Count::Unmap, role) => self.frame(role).is_some(),
+            LOCK_TABLE | CLEAR_PTE | FLUSH_TLB | NOTIFY | CHANGE_PTE | RESTORE_PTE => true,
+            other => panic!("`{other}` is in no program here"),
         }
     }
 
     /// Whether it has the frames that are looked at.
     pub(super) fn may_check(&self, condition: Condition) -> bool {
-        condition != Condition::SameContent || self.may(Step::Copy)
+        condition != Condition::SameContent || self.may(COPY)
     }
 
-    /// The step in the words of the scenario language: its own words, with the names in their places.
+    /// The step in the words of the scenario language, with the names in their places.
     pub(super) fn row(&self, step: Step) -> Row {
-        self.named(&step.to_string())
+        Row::new(self.kernel, step.renamed::<Text>(self).to_string())
     }
 
     /// The look likewise.
     pub(super) fn check_row(&self, condition: Condition) -> Row {
-        self.named(&format!("check {condition}"))
+        let (page, old, new) = (self.page, self.old, self.name(Role::New));
+        let text = match condition {
+            Condition::PteSame => format!("check pte_same {page}"),
+            Condition::Unreferenced => format!("check refs({old}) == mapcount({old}) + 1"),
+            Condition::SameContent => format!("check content({old}) == content({new})"),
+        };
+        Row::new(self.kernel, text)
     }
 
-    fn named(&self, words: &str) -> Row {
-        let in_place = |word: &str| match word {
-            "A" => self.page.to_string(),
-            "old" => self.old.to_string(),
-            "new" => self.new.map_or_else(|| "new".to_owned(), |new| new.to_string()),
-            other => other.to_owned(),
-        };
-        let mut text = String::new();
-        for piece in words.split_inclusive([' ', '(', ')']) {
-            let word = piece.trim_end_matches([' ', '(', ')']);
-            text += &in_place(word);
-            text += &piece[word.len()..];
-        }
-        Row::new(self.kernel, text)
+    /// What a scenario calls the frame.
+    fn name(&self, role: Role) -> String {
+        self.frame(role).map_or_else(|| role.to_string(), |frame| frame.to_string())
     }
 
     /// Notes a step that was taken.
     pub(super) fn took(&mut self, step: Step) {
         match step {
-            Step::LockTable => self.table_locked = true,
-            Step::UnlockTable => self.table_locked = false,
-            Step::RangeStart => self.range_open = true,
-            Step::RangeEnd => self.range_open = false,
-            Step::LockPage(role) => self.page_locked = self.frame(role),
-            Step::UnlockPage(_) => self.page_locked = None,
-            Step::Put(Role::Old) => self.holds_old = false,
-            Step::Put(Role::New) => self.holds_new = false,
+            LOCK_TABLE => self.table_locked = true,
+            UNLOCK_TABLE => self.table_locked = false,
+            RANGE_START => self.range_open = true,
+            RANGE_END => self.range_open = false,
+            Step::Lock(Lock::Page(role), _) => self.page_locked = self.frame(role),
+            Step::Unlock(Lock::Page(_)) => self.page_locked = None,
+            Step::Count(Count::Put, Role::Old) => self.holds_old = false,
+            Step::Count(Count::Put, Role::New) => self.holds_new = false,
             _ => {}
         }
     }
@@ -126,10 +126,10 @@ impl Operation {
     pub(super) fn ending(&self) -> Vec<Row> {
         let page_lock = self.page_locked.map(|frame| Row::new(self.kernel, format!("unlock page({frame})")));
         let given = [
-            (self.table_locked, Step::UnlockTable),
-            (self.range_open, Step::RangeEnd),
-            (self.holds_old, Step::Put(Role::Old)),
-            (self.holds_new, Step::Put(Role::New)),
+            (self.table_locked, UNLOCK_TABLE),
+            (self.range_open, RANGE_END),
+            (self.holds_old, put(Role::Old)),
+            (self.holds_new, put(Role::New)),
         ];
         let mut rows: Vec<_> =
             given.into_iter().filter(|(held, _)| *held).map(|(_, step)| self.row(step)).collect();
@@ -143,5 +143,71 @@ impl Operation {
             Role::Old => self.holds_old,
             Role::New => self.holds_new,
         }
+    }
+}
+
+impl Names for Text {
+    type Page = String;
+    type Frame = String;
+    type Pmd = Never;
+    type Mm = Never;
+    type MmOrNone = Never;
+    type Pasid = Never;
+    type Lock = String;
+    type Handle = Never;
+    type Label = Never;
+    type Entry = String;
+    type Value = Never;
+}
+
+impl Renaming<OnePage, Text> for Operation {
+    fn page(&self, _: &one_page::Page) -> String {
+        self.page.to_string()
+    }
+
+    fn frame(&self, role: &Role) -> String {
+        self.name(*role)
+    }
+
+    fn lock(&self, lock: &Lock) -> String {
+        match lock {
+            Lock::Table => format!("ptl({})", self.page),
+            Lock::Page(role) => format!("page({})", self.name(*role)),
+        }
+    }
+
+    fn entry(&self, entry: &Entry) -> String {
+        match entry {
+            Entry::Maps(role, permission) => format!("{} {permission}", self.name(*role)),
+            Entry::Orig => entry.to_string(),
+        }
+    }
+
+    fn pmd(&self, never: &Never) -> Never {
+        *never
+    }
+
+    fn mm(&self, never: &Never) -> Never {
+        *never
+    }
+
+    fn mm_or_none(&self, never: &Never) -> Never {
+        *never
+    }
+
+    fn pasid(&self, never: &Never) -> Never {
+        *never
+    }
+
+    fn handle(&self, never: &Never) -> Never {
+        *never
+    }
+
+    fn label(&self, never: &Never) -> Never {
+        *never
+    }
+
+    fn value(&self, never: &Never) -> Never {
+        *never
     }
 }

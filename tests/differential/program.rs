@@ -4,9 +4,13 @@
 //! Invariant: a seed is a program. A program need not make sense: what cannot be done is left out when it runs.
 
 use fastrand::Rng;
-use mmu::operation::{Order, cow, ksm};
-use mmu::program::Line;
-use mmu::step::{Condition, Permission, Role, Step};
+use steps::one_page::{
+    ALLOCATE, CHANGE_PTE, CLEAR_PTE, COPY, Condition, FLUSH_TLB, LOCK_TABLE, NOTIFY, Permission, RANGE_END,
+    RANGE_START, RESTORE_PTE, Role, Step, UNLOCK_TABLE, lock_page, map, mark_stable, put, set_pte,
+    unlock_page, unmap,
+};
+use steps::operation::{Order, cow, ksm};
+use steps::program::Line;
 
 use super::act::{Access, Act, Deed};
 use super::setting::{FRAMES, Frame, KERNELS, Kernel, PAGES, Page, USERS, VALUES};
@@ -89,24 +93,24 @@ fn step(rng: &mut Rng) -> Step {
     let role = if rng.bool() { Role::Old } else { Role::New };
     let permission = if rng.bool() { Permission::ReadOnly } else { Permission::ReadWrite };
     let all = [
-        Step::Allocate,
-        Step::LockPage(role),
-        Step::UnlockPage(role),
-        Step::Copy,
-        Step::RangeStart,
-        Step::RangeEnd,
-        Step::LockTable,
-        Step::UnlockTable,
-        Step::ClearPte,
-        Step::FlushTlb,
-        Step::Notify,
-        Step::ChangePte,
-        Step::SetPte(role, permission),
-        Step::RestorePte,
-        Step::MarkStable(role),
-        Step::Map(role),
-        Step::Unmap(role),
-        Step::Put(role),
+        ALLOCATE,
+        lock_page(role),
+        unlock_page(role),
+        COPY,
+        RANGE_START,
+        RANGE_END,
+        LOCK_TABLE,
+        UNLOCK_TABLE,
+        CLEAR_PTE,
+        FLUSH_TLB,
+        NOTIFY,
+        CHANGE_PTE,
+        set_pte(role, permission),
+        RESTORE_PTE,
+        mark_stable(role),
+        map(role),
+        unmap(role),
+        put(role),
     ];
     *rng.choice(&all).expect("there are steps")
 }

@@ -13,7 +13,7 @@ use crate::address::{Access, VirtAddr};
 use crate::area::{Area, Backing};
 use crate::entry::{Entry, Leaf};
 use crate::frame::{FrameRef, FrameState, OutOfFrames, Owner};
-use crate::live::Execution;
+use crate::live::{Execution, Stuck};
 use crate::pte::Pte;
 use crate::table::Slot;
 
@@ -29,6 +29,9 @@ pub enum FaultError {
     /// There is no memory for the page.
     #[error(transparent)]
     OutOfFrames(#[from] OutOfFrames),
+    /// The operation that breaks COW has a step that is not on this machine.
+    #[error(transparent)]
+    Stuck(Stuck),
     /// The entry is in a state that no operation of this program produces yet.
     #[error("the entry for {address} is {entry:?}, which no operation leaves behind yet")]
     Unexpected {
@@ -37,6 +40,15 @@ pub enum FaultError {
         /// Its entry.
         entry: Entry,
     },
+}
+
+impl From<Stuck> for FaultError {
+    fn from(stuck: Stuck) -> Self {
+        match stuck {
+            Stuck::OutOfFrames(none) => Self::OutOfFrames(none),
+            Stuck::NotLive { .. } => Self::Stuck(stuck),
+        }
+    }
 }
 
 impl AddressSpace {

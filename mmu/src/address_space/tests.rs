@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use steps::operation::cow;
+use steps::program::Program;
+
 use super::{AddressSpace, FaultError, SpaceId, SpaceOptions};
 use crate::address::{Access, PAGE_SIZE, VirtAddr, VirtRange};
 use crate::area::{Backing, Merging, SharedObject};
@@ -10,9 +13,7 @@ use crate::cache::TranslationCache;
 use crate::cpu::Cpu;
 use crate::frame::Frames;
 use crate::notifier::MmuNotifier;
-use crate::operation::cow;
 use crate::port::{Context, Port};
-use crate::program::Program;
 use crate::table::Levels;
 use crate::trace::{Agent, Unobserved};
 

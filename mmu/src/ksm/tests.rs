@@ -2,6 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
+use steps::one_page::{Condition, RANGE_START};
+use steps::operation::ksm;
+use steps::program::Line;
+
 use super::{Ksm, Scanned};
 use crate::address::{PAGE_SIZE, VirtAddr, VirtRange};
 use crate::address_space::{AddressSpace, SpaceId, SpaceOptions};
@@ -9,9 +13,6 @@ use crate::area::{Backing, Merging};
 use crate::cpu::Cpu;
 use crate::frame::{FrameState, Frames};
 use crate::live::{Execution, Outcome};
-use crate::operation::ksm;
-use crate::program::Line;
-use crate::step::{Condition, Step};
 use crate::trace::{Event, Observer};
 
 const PAGE: VirtAddr = VirtAddr(0x4000_0000);
@@ -175,7 +176,7 @@ impl Observer for Intruder {
 
     fn before(&self, page: VirtAddr, line: &Line) {
         let after = self.compared.swap(false, std::sync::atomic::Ordering::SeqCst);
-        if after && *line == Line::Step(Step::RangeStart) {
+        if after && *line == Line::Step(RANGE_START) {
             let space = self.space.get().and_then(std::sync::Weak::upgrade).unwrap();
             Cpu::new(1, space).store(page, 9).unwrap();
         }

@@ -1,13 +1,13 @@
-//! Operations by name: the programs of [`mmu::operation`] as statements of the language.
+//! Operations by name: the programs of [`steps::operation`] as statements of the language.
 //!
 //! Invariant: the steps and their order are the live machine's; nothing is written a second time here. What the live
 //! machine does around a program is done here too: it looks up the entry and takes its references, and drops them.
 
-use mmu::operation::{Order, cow, ksm};
-use mmu::program::{Line, Program};
-use mmu::step::{Condition as Check, Permission as Allows, Role, Step as Kernel};
 use steps::entry::{Bit, Change};
-use steps::{Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range};
+use steps::one_page::{self, Condition as Check, Never, OnePage, Page, Permission, Role};
+use steps::operation::{Order, cow, ksm};
+use steps::program::{Line, Program};
+use steps::{Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, Range, Renaming};
 
 use crate::language::entry::Written;
 use crate::language::span::{Name, Span, Spanned};
@@ -71,7 +71,7 @@ impl Frames<'_> {
     fn program(&self, program: &Program, holds_new: bool) -> Vec<Statement> {
         let over = self.name("operation_over");
         let mut take = vec![
-            self.step(self.entry(EntryOf::Read)),
+            self.step(self.on_entry(EntryOf::Read)),
             self.at(Node::Check(self.compare("pte", self.page, Comparison::Equal, self.old), over.clone())),
             self.count(Count::Get, self.old),
         ];
@@ -106,7 +106,7 @@ impl Frames<'_> {
         statement(step, self.span)
     }
 
-    fn entry(&self, what: EntryOf<Words>) -> Step {
+    fn on_entry(&self, what: EntryOf<Words>) -> Step {
         Step::Entry(EntryAt::Pte(self.page.clone()), what)
     }
 
@@ -114,7 +114,7 @@ impl Frames<'_> {
         self.step(Step::Count(count, frame.clone()))
     }
 
-    fn lock(&self, name: &str, argument: &Name) -> Lock {
+    fn lock_of(&self, name: &str, argument: &Name) -> Lock {
         Lock { name: self.name(name), argument: Some(argument.clone()) }
     }
 
@@ -129,7 +129,7 @@ impl Frames<'_> {
 
     fn line(&self, line: &Line) -> Statement {
         match *line {
-            Line::Step(step) => self.kernel(step),
+            Line::Step(step) => self.step(step.renamed(self)),
             Line::Check(check, label) => self.at(Node::Check(self.check(check), self.name(label.0))),
             Line::Goto(label) => self.at(Node::Goto(self.name(label.0))),
             Line::Label(label) => self.at(Node::Label(self.name(label.0))),
@@ -149,32 +149,59 @@ impl Frames<'_> {
             }
         }
     }
+}
 
-    fn kernel(&self, step: Kernel) -> Statement {
-        let page = || self.page.clone();
-        self.step(match step {
-            Kernel::Allocate => Step::Count(Count::Alloc, self.new.clone()),
-            Kernel::LockPage(role) => Step::Lock(self.lock("page", self.role(role)), LockMode::Exclusive),
-            Kernel::UnlockPage(role) => Step::Unlock(self.lock("page", self.role(role))),
-            Kernel::LockTable => Step::Lock(self.lock("ptl", self.page), LockMode::Exclusive),
-            Kernel::UnlockTable => Step::Unlock(self.lock("ptl", self.page)),
-            Kernel::RangeStart => Step::NotifyStart(page()),
-            Kernel::RangeEnd => Step::NotifyEnd(page()),
-            Kernel::ClearPte => self.entry(EntryOf::Clear),
-            Kernel::FlushTlb => invalidate(Emptied::Cpus(of(self.page))),
-            Kernel::Notify => invalidate(Emptied::Devices(of(self.page))),
-            Kernel::ChangePte => Step::ChangePte(page()),
-            Kernel::RestorePte => self.entry(EntryOf::Set(Written::bare(self.name("orig")))),
-            Kernel::MarkStable(role) => Step::Count(Count::MarkStable, self.role(role).clone()),
-            Kernel::Map(role) => Step::Count(Count::Map, self.role(role).clone()),
-            Kernel::Unmap(role) => Step::Count(Count::Unmap, self.role(role).clone()),
-            Kernel::Put(role) => Step::Count(Count::Put, self.role(role).clone()),
-            Kernel::Copy => Step::Copy(self.old.clone(), self.new.clone()),
-            Kernel::SetPte(role, allows) => {
-                let change = Change::default().say(Bit::Write, allows == Allows::ReadWrite);
-                let entry = Written { change, ..Written::bare(self.role(role).clone()) };
-                self.entry(EntryOf::Set(entry))
+impl Renaming<OnePage, Words> for Frames<'_> {
+    fn page(&self, _: &Page) -> Name {
+        self.page.clone()
+    }
+
+    fn frame(&self, role: &Role) -> Name {
+        self.role(*role).clone()
+    }
+
+    fn lock(&self, lock: &one_page::Lock) -> Lock {
+        match lock {
+            one_page::Lock::Table => self.lock_of("ptl", self.page),
+            one_page::Lock::Page(role) => self.lock_of("page", self.role(*role)),
+        }
+    }
+
+    fn entry(&self, entry: &one_page::Entry) -> Written {
+        match entry {
+            one_page::Entry::Orig => Written::bare(self.name("orig")),
+            one_page::Entry::Maps(role, allows) => {
+                let change = Change::default().say(Bit::Write, *allows == Permission::ReadWrite);
+                Written { change, ..Written::bare(self.role(*role).clone()) }
             }
-        })
+        }
+    }
+
+    fn pmd(&self, never: &Never) -> Name {
+        match *never {}
+    }
+
+    fn mm(&self, never: &Never) -> Name {
+        match *never {}
+    }
+
+    fn mm_or_none(&self, never: &Never) -> Name {
+        match *never {}
+    }
+
+    fn pasid(&self, never: &Never) -> Name {
+        match *never {}
+    }
+
+    fn handle(&self, never: &Never) -> Name {
+        match *never {}
+    }
+
+    fn label(&self, never: &Never) -> Name {
+        match *never {}
+    }
+
+    fn value(&self, never: &Never) -> Spanned<u32> {
+        match *never {}
     }
 }

@@ -77,10 +77,10 @@ fn the_orders_of_the_live_machine_have_the_verdicts_that_it_gives_them() {
         let wanted = line.replacen(operation, &format!("{operation} \"{order}\""), 1);
         format!("scenario {}", base.replace(&line, &wanted))
     };
-    let cow = mmu::operation::cow::orders()
+    let cow = steps::operation::cow::orders()
         .into_iter()
         .map(|order| ("cow/orders-of-wp-page-copy.scn", "wp_page_copy", order));
-    let ksm = mmu::operation::ksm::orders()
+    let ksm = steps::operation::ksm::orders()
         .into_iter()
         .map(|order| ("ksm/orders-of-merge.scn", "ksm_merge", order));
     for (file, operation, order) in cow.chain(ksm) {
@@ -88,7 +88,12 @@ fn the_orders_of_the_live_machine_have_the_verdicts_that_it_gives_them() {
         let lowered = loaded(file, &source);
         let found = explore(&lowered[0].model, MOST);
         let proved = matches!(found, Found::Proved(_));
-        assert_eq!(proved, order.expected == mmu::operation::Verdict::Coherent, "{}: {found:?}", order.name);
+        assert_eq!(
+            proved,
+            order.expected == steps::operation::Verdict::Coherent,
+            "{}: {found:?}",
+            order.name
+        );
     }
 }
 

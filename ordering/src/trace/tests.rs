@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use mmu::address::{Pfn, VirtAddr};
-use mmu::program::Line;
-use mmu::step::{Permission, Role, Step};
 use mmu::trace::{Action, Agent, Event};
+use steps::one_page::{ALLOCATE, CLEAR_PTE, Permission, Role, Step, set_pte};
+use steps::program::Line;
 
 use super::Trace;
 
@@ -45,10 +45,10 @@ fn story() -> (Vec<Event>, Event) {
     let mut story = Story::new();
     let device = Agent::Device(0);
     story.did(device, Action::Walk(Permission::ReadOnly), OLD);
-    story.step(Step::Allocate);
-    story.step(Step::ClearPte);
+    story.step(ALLOCATE);
+    story.step(CLEAR_PTE);
     story.did(Agent::Device(1), Action::Fault, OLD);
-    story.step(Step::SetPte(Role::New, Permission::ReadWrite));
+    story.step(set_pte(Role::New, Permission::ReadWrite));
     story.did(Agent::Vcpu(1), Action::Store(1), NEW);
     let stale = story.event(device, Action::StaleLoad { value: 0, published: 1 }, Some(OLD), None);
     (story.events, stale)

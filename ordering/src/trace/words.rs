@@ -1,9 +1,10 @@
 //! The words of a trace: what was done, and what it changed.
 
 use mmu::address::{Pfn, VirtAddr};
-use mmu::program::Line;
-use mmu::step::Step;
 use mmu::trace::{Action, Agent, Event};
+use steps::one_page::{Entry, Step};
+use steps::program::Line;
+use steps::{CacheKind, Count, EntryOf};
 
 /// What the page and the frames of a trace are called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,23 +68,51 @@ fn cache(agent: Agent) -> &'static str {
 
 fn step_change(step: Step) -> String {
     match step {
-        Step::ClearPte => "pte[A]: none".to_owned(),
-        Step::SetPte(role, permission) => format!("pte[A]: {role} {permission}"),
-        Step::RestorePte => "pte[A]: as before".to_owned(),
-        Step::FlushTlb => "tlb[A]: -".to_owned(),
-        Step::Notify => "iotlb[A]: -".to_owned(),
-        Step::RangeStart => "spte[A]: -, blocked".to_owned(),
-        Step::RangeEnd => "spte[A]: may be filled".to_owned(),
-        Step::Put(role) => format!("{role}: one reference less"),
-        Step::Allocate
-        | Step::LockPage(..)
-        | Step::UnlockPage(..)
-        | Step::Copy
-        | Step::LockTable
-        | Step::UnlockTable
-        | Step::ChangePte
-        | Step::MarkStable(..)
-        | Step::Map(..)
-        | Step::Unmap(..) => String::new(),
+        Step::Entry(_, EntryOf::Clear) => "pte[A]: none".to_owned(),
+        Step::Entry(_, EntryOf::Set(Entry::Orig)) => "pte[A]: as before".to_owned(),
+        Step::Entry(_, EntryOf::Set(entry @ Entry::Maps(..))) => format!("pte[A]: {entry}"),
+        Step::Entry(_, EntryOf::Modify(change)) => format!("pte[A]: {change}"),
+        Step::Invalidate(invalidation) => match invalidation.caches() {
+            CacheKind::Cpus => "tlb[A]: -".to_owned(),
+            CacheKind::Vcpus => "vtlb[A]: -".to_owned(),
+            CacheKind::Devices | CacheKind::Iotlbs => "iotlb[A]: -".to_owned(),
+            CacheKind::DeviceTlbs => "devtlb[A]: -".to_owned(),
+            CacheKind::PasidCaches => "pasidc: -".to_owned(),
+        },
+        Step::NotifyStart(_) => "spte[A]: -, blocked".to_owned(),
+        Step::NotifyEnd(_) => "spte[A]: may be filled".to_owned(),
+        Step::ZapSpte(_) => "spte[A]: -".to_owned(),
+        Step::SetSpte(_, entry) => format!("spte[A]: {entry}"),
+        Step::Count(Count::Put | Count::Unpin, role) => format!("{role}: one reference less"),
+        Step::Count(Count::Free, role) => format!("{role}: free"),
+        Step::Count(
+            Count::Alloc | Count::Get | Count::Pin | Count::Map | Count::Unmap | Count::MarkStable,
+            _,
+        )
+        | Step::Entry(_, EntryOf::Read)
+        | Step::Lock(..)
+        | Step::Trylock(..)
+        | Step::Unlock(_)
+        | Step::Fence
+        | Step::Enter(_)
+        | Step::Leave(_)
+        | Step::IpiSync
+        | Step::SynchronizeRcu
+        | Step::SetPasid(..)
+        | Step::InvWait
+        | Step::PageRequest(_)
+        | Step::PageResponse(_)
+        | Step::DrainRequests
+        | Step::ChangePte(_)
+        | Step::Walk(_)
+        | Step::Load(_)
+        | Step::Store(..)
+        | Step::DmaRead(_)
+        | Step::DmaWrite(..)
+        | Step::GupFast { .. }
+        | Step::TryGet { .. }
+        | Step::Write(..)
+        | Step::Read(_)
+        | Step::Copy(..) => String::new(),
     }
 }

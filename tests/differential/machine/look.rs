@@ -5,7 +5,7 @@
 use mmu::address::Pfn;
 use mmu::cache::Translation;
 use mmu::pte::Pte;
-use mmu::step::Permission;
+use steps::one_page::Permission;
 
 use super::Machine;
 use crate::differential::model::gup_agent;

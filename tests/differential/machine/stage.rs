@@ -16,9 +16,9 @@ use mmu::frame::{FrameState, Frames};
 use mmu::memory::MIN_MEMORY_BYTES;
 use mmu::pte::Pte;
 use mmu::shadow::{Retry, ShadowMmu, SoftwareShadow, SoftwareVcpu};
-use mmu::step::Permission;
 use mmu::table::Slot;
 use mmu::trace::Unobserved;
+use steps::one_page::Permission;
 
 use crate::differential::setting::{FRAMES, FREE_AT_FIRST, Frame, Mapped, PAGES, Page, Setting};
 

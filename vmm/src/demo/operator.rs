@@ -11,8 +11,8 @@ use mmu::address::{PAGE_SIZE, VirtAddr};
 use mmu::address_space::SpaceId;
 use mmu::cpu::Cpu;
 use mmu::ksm::Ksm;
-use mmu::program::Program;
 use mmu::trace::{Action, Agent, Event};
+use steps::program::Program;
 
 use super::board::{LONGEST_DELAY, Turn};
 use super::party::{UserError, page_address};

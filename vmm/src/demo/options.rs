@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mmu::operation::{Order, cow, ksm};
+use steps::operation::{Order, cow, ksm};
 
 use super::guest::CpuKind;
 use super::stage::Cast;
@@ -76,7 +76,7 @@ pub fn trials(operations: &[Operation]) -> Vec<Trial> {
 fn control() -> Order {
     Order {
         name: "publish-before-store",
-        expected: mmu::operation::Verdict::Violated,
+        expected: steps::operation::Verdict::Violated,
         story: "the right order, and writers that publish too early: the detector must fire",
         program: cow::wp_page_copy(),
     }

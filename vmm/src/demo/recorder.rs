@@ -8,13 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use guest_images::layout::AREA_VA;
 use mmu::address::VirtAddr;
-use mmu::program::Line;
-use mmu::step::{Permission, Role, Step};
 use mmu::trace::{Action, Event, Observer};
 use parking_lot::Mutex;
+use steps::one_page::{Permission, Role, Step, set_pte};
+use steps::program::Line;
 
 use super::window::Windows;
 
+/// The step by which a COW break is done.
+const BROKEN: Step = set_pte(Role::New, Permission::ReadWrite);
 /// Events kept of each page.
 const KEPT_EVENTS: usize = 96;
 
@@ -100,7 +102,7 @@ impl Observer for Recorder {
                 self.lost.fetch_add(1, Ordering::Relaxed);
                 return self.keep_first(event);
             }
-            Action::Line { line: Line::Step(Step::SetPte(Role::New, Permission::ReadWrite)), .. } => {
+            Action::Line { line: Line::Step(step), .. } if step == BROKEN => {
                 self.broken.fetch_add(1, Ordering::Relaxed);
             }
             _ => {}

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mmu::operation::Verdict;
-use mmu::operation::cow;
+use steps::operation::Verdict;
+use steps::operation::cow;
 
 use super::operator::Operator;
 use super::options::{DemoOptions, Operation, Trial};

@@ -20,10 +20,10 @@ use mmu::cache::CacheError;
 use mmu::cpu::Cpu;
 use mmu::frame::{Frames, OutOfFrames};
 use mmu::memory::MemoryError;
-use mmu::program::Program;
 use mmu::table::Levels;
 use mmu::trace::{Agent, Observer};
 use parking_lot::Mutex;
+use steps::program::Program;
 use thiserror::Error;
 
 use super::board::{Board, User};

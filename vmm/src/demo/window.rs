@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use mmu::address::VirtAddr;
-use mmu::program::Line;
 use parking_lot::Mutex;
+use steps::program::Line;
 
 use super::board::Turn;
 

@@ -6,9 +6,9 @@ use std::thread;
 
 use mmu::address::{Access, VirtAddr};
 use mmu::address_space::{SpaceId, SpaceOptions};
-use mmu::program::Line;
 use mmu::table::Levels;
 use mmu::trace::{Event, Observer};
+use steps::program::Line;
 
 use super::fixture::{Fixture, PAGE, PAGES, ahead, fixture, fixture_with, page, pasid, port, request, space};
 use crate::pasid::{PASID_COUNT, Pasid};

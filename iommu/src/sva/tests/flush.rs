@@ -6,10 +6,10 @@ use std::thread;
 
 use mmu::address::{Access, VirtRange};
 use mmu::address_space::{SpaceId, SpaceOptions};
-use mmu::operation::cow;
 use mmu::port::Reached;
 use mmu::pte::Pte;
-use mmu::step::Step;
+use steps::one_page::NOTIFY;
+use steps::operation::cow;
 
 use super::fixture::{Fixture, PAGE, PAGES, ahead, fixture, fixture_with, page, pasid};
 use crate::spec::fault::FaultReason;
@@ -157,7 +157,7 @@ fn rule_05_a_device_tlb_that_is_emptied_first_is_filled_again_from_the_iotlb() {
 
 #[test]
 fn an_order_without_any_notification_leaves_the_device_on_the_old_page() {
-    let break_cow = cow::wp_page_copy().without_all(&[Step::Notify]);
+    let break_cow = cow::wp_page_copy().without_all(&[NOTIFY]);
     let options = SpaceOptions { break_cow, ..SpaceOptions::default() };
     let mut fixture = fixture_with(SvaOptions::default(), options, 0);
     fixture.cpu.store(PAGE, 1).unwrap();

@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use mmu::address::{PageSize, VirtAddr};
 use mmu::cache::{FillTicket, Section, Translation};
-use mmu::step::Permission;
 use mmu::trace::{Action, Agent, Event, Observer};
+use steps::one_page::Permission;
 
 use crate::spec::fault::FaultReason;
 use crate::stale::watch::{AbsentKey, Origin, Walked};

@@ -2,8 +2,8 @@
 //!
 //! Invariant: there is no code for a single step here: what stands at its places is [`steps::text`]'s.
 
-use mmu::operation::{Order, cow, ksm};
 use steps::entry::Change;
+use steps::operation::{Order, cow, ksm};
 use steps::table::{OperationRow, OperationVerb, find, find_operation, words};
 use steps::text::{Reader, read};
 

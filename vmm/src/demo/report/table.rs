@@ -1,6 +1,6 @@
 //! The report as a table, a row an order.
 
-use mmu::operation::Verdict;
+use steps::operation::Verdict;
 
 use crate::demo::RunReport;
 use crate::demo::guest::CpuKind;

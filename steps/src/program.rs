@@ -5,14 +5,14 @@
 
 use std::fmt;
 
-use crate::step::{Condition, Step};
+use crate::one_page::{Condition, Step};
 
 /// Where a failed check goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Label(pub &'static str);
 
 /// One line of a program.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Line {
     /// Do it.
     Step(Step),
@@ -25,14 +25,14 @@ pub enum Line {
 }
 
 /// A line of a program, named by what it says and which time it says so.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Place {
     line: Line,
     occurrence: usize,
 }
 
 /// A named list of lines.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Program {
     name: &'static str,
     lines: Vec<Line>,

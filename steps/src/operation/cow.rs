@@ -6,32 +6,35 @@
 //! Source: mm/memory.c `wp_page_copy`; Documentation/mm/mmu_notifier.rst, case B.
 
 use super::{Order, Verdict};
+use crate::one_page::{
+    ALLOCATE, CLEAR_PTE, COPY, Condition, FLUSH_TLB, LOCK_TABLE, NOTIFY, Permission, RANGE_END, RANGE_START,
+    Role, Step, UNLOCK_TABLE, map, put, set_pte, unmap,
+};
 use crate::program::{Label, Line, Program, first};
-use crate::step::{Condition, Permission, Role, Step};
 
 const OUT: Label = Label("out");
-const SET: Step = Step::SetPte(Role::New, Permission::ReadWrite);
+const SET: Step = set_pte(Role::New, Permission::ReadWrite);
 
 /// `wp_page_copy` with clear, flush, notify, set.
 #[must_use]
 pub fn wp_page_copy() -> Program {
     let lines = vec![
-        Step::Allocate.into(),
-        Step::Copy.into(),
-        Step::RangeStart.into(),
-        Step::LockTable.into(),
+        ALLOCATE.into(),
+        COPY.into(),
+        RANGE_START.into(),
+        LOCK_TABLE.into(),
         Line::Check(Condition::PteSame, OUT),
-        Step::ClearPte.into(),
-        Step::FlushTlb.into(),
-        Step::Notify.into(),
-        Step::Map(Role::New).into(),
+        CLEAR_PTE.into(),
+        FLUSH_TLB.into(),
+        NOTIFY.into(),
+        map(Role::New).into(),
         SET.into(),
-        Step::Unmap(Role::Old).into(),
+        unmap(Role::Old).into(),
         Line::Label(OUT),
-        Step::UnlockTable.into(),
-        Step::RangeEnd.into(),
-        Step::Put(Role::New).into(),
-        Step::Put(Role::Old).into(),
+        UNLOCK_TABLE.into(),
+        RANGE_END.into(),
+        put(Role::New).into(),
+        put(Role::Old).into(),
     ];
     Program::new("wp_page_copy", lines)
 }
@@ -40,7 +43,7 @@ pub fn wp_page_copy() -> Program {
 #[must_use]
 pub fn orders() -> Vec<Order> {
     let right = wp_page_copy;
-    let notify = first(Step::Notify);
+    let notify = first(NOTIFY);
     vec![
         Order {
             name: "clear-flush-notify-set",
@@ -52,7 +55,7 @@ pub fn orders() -> Vec<Order> {
             name: "notify-before-clear",
             expected: Verdict::Violated,
             story: "the device walks between the notification and the clear, and keeps the old page for good",
-            program: right().moved_before(notify, first(Step::ClearPte)),
+            program: right().moved_before(notify, first(CLEAR_PTE)),
         },
         Order {
             name: "set-before-notify",
@@ -64,25 +67,25 @@ pub fn orders() -> Vec<Order> {
             name: "notify-in-range-end",
             expected: Verdict::Violated,
             story: "as before, for longer; the vCPU is blocked from range_start to range_end and stays coherent",
-            program: right().moved_before(notify, first(Step::RangeEnd)),
+            program: right().moved_before(notify, first(RANGE_END)),
         },
         Order {
             name: "no-clear",
             expected: Verdict::Violated,
             story: "the entry goes on saying the old page after the flushes, and walkers bring it back",
-            program: right().without(first(Step::ClearPte)),
+            program: right().without(first(CLEAR_PTE)),
         },
         Order {
             name: "no-flush",
             expected: Verdict::Violated,
             story: "the secondaries are told and the CPUs' own TLBs are not",
-            program: right().without(first(Step::FlushTlb)),
+            program: right().without(first(FLUSH_TLB)),
         },
         Order {
             name: "no-range-start",
             expected: Verdict::Violated,
             story: "the shadow page table is never zapped: the vCPU's turn to be stale",
-            program: right().without_all(&[Step::RangeStart, Step::RangeEnd]),
+            program: right().without_all(&[RANGE_START, RANGE_END]),
         },
     ]
 }
@@ -90,24 +93,27 @@ pub fn orders() -> Vec<Order> {
 #[cfg(test)]
 mod tests {
     use super::{SET, orders, wp_page_copy};
+    use crate::one_page::{
+        CLEAR_PTE, FLUSH_TLB, LOCK_TABLE, NOTIFY, RANGE_END, RANGE_START, Role, Step, UNLOCK_TABLE, put,
+        unmap,
+    };
     use crate::program::Line;
-    use crate::step::{Role, Step};
 
     #[test]
     fn a_page_is_cleared_flushed_notified_and_only_then_replaced_and_given_up() {
         let program = wp_page_copy();
         let place = |step: Step| program.lines().iter().position(|line| *line == Line::Step(step));
         let order = [
-            Step::RangeStart,
-            Step::LockTable,
-            Step::ClearPte,
-            Step::FlushTlb,
-            Step::Notify,
+            RANGE_START,
+            LOCK_TABLE,
+            CLEAR_PTE,
+            FLUSH_TLB,
+            NOTIFY,
             SET,
-            Step::Unmap(Role::Old),
-            Step::UnlockTable,
-            Step::RangeEnd,
-            Step::Put(Role::Old),
+            unmap(Role::Old),
+            UNLOCK_TABLE,
+            RANGE_END,
+            put(Role::Old),
         ];
         let places: Vec<_> = order.iter().map(|step| place(*step).unwrap()).collect();
         assert!(places.is_sorted(), "{places:?}");

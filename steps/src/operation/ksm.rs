@@ -7,8 +7,11 @@
 //! Source: mm/ksm.c `write_protect_page`, `pages_identical`, `replace_page`; Documentation/mm/mmu_notifier.rst.
 
 use super::{Order, Verdict};
+use crate::one_page::{
+    CLEAR_PTE, Condition, FLUSH_TLB, LOCK_TABLE, NOTIFY, Permission, RANGE_END, RANGE_START, RESTORE_PTE,
+    Role, UNLOCK_TABLE, lock_page, map, mark_stable, put, set_pte, unlock_page, unmap,
+};
 use crate::program::{Label, Line, Program, first, second};
-use crate::step::{Condition, Permission, Role, Step};
 
 const RESTORE: Label = Label("restore");
 const UNLOCK: Label = Label("unlock");
@@ -19,19 +22,19 @@ const SAME: Line = Line::Check(Condition::PteSame, UNLOCK);
 /// `write_protect_page`, compare, `replace_page`; each with clear, flush, notify, set.
 #[must_use]
 pub fn merge() -> Program {
-    let protect = [Step::SetPte(Role::Old, Permission::ReadOnly), Step::UnlockTable, Step::RangeEnd];
+    let protect = [set_pte(Role::Old, Permission::ReadOnly), UNLOCK_TABLE, RANGE_END];
     let replace = [
-        Step::ClearPte,
-        Step::FlushTlb,
-        Step::Notify,
-        Step::Map(Role::New),
-        Step::SetPte(Role::New, Permission::ReadOnly),
-        Step::Unmap(Role::Old),
+        CLEAR_PTE,
+        FLUSH_TLB,
+        NOTIFY,
+        map(Role::New),
+        set_pte(Role::New, Permission::ReadOnly),
+        unmap(Role::Old),
     ];
     let lines = [
         take_the_right_to_store(),
         protect.map(Line::Step).to_vec(),
-        vec![COMPARE, Step::RangeStart.into(), Step::LockTable.into(), SAME],
+        vec![COMPARE, RANGE_START.into(), LOCK_TABLE.into(), SAME],
         replace.map(Line::Step).to_vec(),
         finish(),
     ];
@@ -42,7 +45,7 @@ pub fn merge() -> Program {
 /// right to store back.
 #[must_use]
 pub fn stabilize() -> Program {
-    let mark = [Step::MarkStable(Role::Old), Step::SetPte(Role::Old, Permission::ReadOnly)];
+    let mark = [mark_stable(Role::Old), set_pte(Role::Old, Permission::ReadOnly)];
     let lines = [take_the_right_to_store(), mark.map(Line::Step).to_vec(), finish()];
     Program::new("ksm_stabilize", lines.concat())
 }
@@ -50,13 +53,13 @@ pub fn stabilize() -> Program {
 /// The first half of `write_protect_page`: nobody can store any more, and nobody else holds the page.
 fn take_the_right_to_store() -> Vec<Line> {
     vec![
-        Step::LockPage(Role::Old).into(),
-        Step::RangeStart.into(),
-        Step::LockTable.into(),
+        lock_page(Role::Old).into(),
+        RANGE_START.into(),
+        LOCK_TABLE.into(),
         SAME,
-        Step::ClearPte.into(),
-        Step::FlushTlb.into(),
-        Step::Notify.into(),
+        CLEAR_PTE.into(),
+        FLUSH_TLB.into(),
+        NOTIFY.into(),
         Line::Check(Condition::Unreferenced, RESTORE),
     ]
 }
@@ -66,21 +69,19 @@ fn finish() -> Vec<Line> {
     vec![
         Line::Goto(UNLOCK),
         Line::Label(RESTORE),
-        Step::RestorePte.into(),
+        RESTORE_PTE.into(),
         Line::Label(UNLOCK),
-        Step::UnlockTable.into(),
-        Step::RangeEnd.into(),
+        UNLOCK_TABLE.into(),
+        RANGE_END.into(),
         Line::Label(OUT),
-        Step::UnlockPage(Role::Old).into(),
-        Step::Put(Role::Old).into(),
+        unlock_page(Role::Old).into(),
+        put(Role::Old).into(),
     ]
 }
 
 /// Both notifications wait for their range_end.
 fn notified_in_range_end() -> Program {
-    merge()
-        .moved_before(second(Step::Notify), second(Step::RangeEnd))
-        .moved_before(first(Step::Notify), first(Step::RangeEnd))
+    merge().moved_before(second(NOTIFY), second(RANGE_END)).moved_before(first(NOTIFY), first(RANGE_END))
 }
 
 /// Every order of it that has a name, the right ones first.
@@ -103,19 +104,19 @@ pub fn orders() -> Vec<Order> {
             name: "compare-before-protect",
             expected: Verdict::Violated,
             story: "the device can still write when the pages are compared, and what it writes is lost",
-            program: merge().moved_after(first(Step::Notify), first(COMPARE)),
+            program: merge().moved_after(first(NOTIFY), first(COMPARE)),
         },
         Order {
             name: "free-before-notify",
             expected: Verdict::Violated,
             story: "the last reference to the old frame is dropped before the device is told",
-            program: notified_in_range_end().moved_before(first(Step::Put(Role::Old)), second(Step::Notify)),
+            program: notified_in_range_end().moved_before(first(put(Role::Old)), second(NOTIFY)),
         },
         Order {
             name: "no-notify",
             expected: Verdict::Violated,
             story: "the CPUs are flushed, and no secondary MMU is ever told",
-            program: merge().without_all(&[Step::RangeStart, Step::Notify, Step::RangeEnd]),
+            program: merge().without_all(&[RANGE_START, NOTIFY, RANGE_END]),
         },
     ]
 }
