@@ -10,7 +10,7 @@ use std::time::Instant;
 use parking_lot::MutexGuard;
 use steps::one_page::{Condition, Entry, Lock, OnePage, Permission, Role, Step};
 use steps::program::{Line, Program};
-use steps::{Count, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range};
+use steps::{Count, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Scope};
 use thiserror::Error;
 
 use crate::address::{Pfn, VirtAddr, VirtRange};
@@ -167,7 +167,7 @@ impl<'space> Execution<'space> {
             Step::Unlock(Lock::Page(_)) => self.page_lock = None,
             Step::Fence => fence(Ordering::SeqCst),
             Step::Entry(EntryAt::Pte(_), what) => return self.entry_step(step, what),
-            Step::Invalidate(Invalidation { emptied, posted: false }) => match emptied {
+            Step::Invalidate(Invalidation { emptied, scope: Scope::All, posted: false }) => match emptied {
                 Emptied::Cpus(Range::Page(..)) => space.flush_tlb(VirtRange::page(page)),
                 Emptied::Devices(Range::Page(..)) => {
                     space.notifiers().invalidate_secondary(VirtRange::page(page));
@@ -187,6 +187,10 @@ impl<'space> Execution<'space> {
             Step::ChangePte(_) => space.notifiers().change_pte(page, self.entry),
             Step::Copy(from, to) => space.frames().memory().copy_frame(self.pfn(from), self.pfn(to)),
             Step::Count(count, role) => return self.count_step(step, count, role),
+            Step::Invalidate(Invalidation { scope: Scope::Own | Scope::Others, posted: false, .. }) => {
+                return not_live(step, "an operation here runs on no CPU of its own");
+            }
+            Step::Invalidate(Invalidation { scope: Scope::On(never), .. }) => match never {},
             Step::Lock(_, LockMode::Shared) => return not_live(step, "its locks have one holder"),
             Step::Enter(_) | Step::Leave(_) | Step::IpiSync | Step::SynchronizeRcu => {
                 return not_live(step, "the kernel's threads here have no interrupts and no read sides");

@@ -18,6 +18,7 @@ pub mod text;
 pub use names::Names;
 pub use renaming::Renaming;
 pub use step::{
-    CacheKind, Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Reach, Section, Step,
+    CacheKind, Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Reach, Scope, Section,
+    Step,
 };
 pub use table::Verb;

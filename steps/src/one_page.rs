@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::names::Names;
 use crate::step::{
-    Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Section, Step as Any,
+    Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Scope, Section, Step as Any,
 };
 
 /// The names of an operation on one page.
@@ -80,6 +80,7 @@ impl Names for OnePage {
     type Mm = Never;
     type MmOrNone = Never;
     type Pasid = Never;
+    type User = Never;
     type Lock = Lock;
     type Handle = Never;
     type Label = Never;
@@ -92,6 +93,7 @@ impl Copy for EntryAt<OnePage> {}
 impl Copy for EntryOf<OnePage> {}
 impl Copy for Invalidation<OnePage> {}
 impl Copy for Emptied<OnePage> {}
+impl Copy for Scope<OnePage> {}
 impl Copy for Range<OnePage> {}
 
 /// Takes a frame for `new`.
@@ -118,7 +120,7 @@ pub const CHANGE_PTE: Step = Any::ChangePte(Page);
 pub const RESTORE_PTE: Step = Any::Entry(EntryAt::Pte(Page), EntryOf::Set(Entry::Orig));
 
 const fn invalidate(emptied: Emptied<OnePage>) -> Step {
-    Any::Invalidate(Invalidation { emptied, posted: false })
+    Any::Invalidate(Invalidation { emptied, scope: Scope::All, posted: false })
 }
 
 /// Takes the page lock of a frame.

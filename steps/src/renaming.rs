@@ -3,7 +3,7 @@
 //! Invariant: the step stays what it is; only what stands at its places is named otherwise.
 
 use crate::names::Names;
-use crate::step::{Emptied, EntryAt, EntryOf, Invalidation, Range, Step};
+use crate::step::{Emptied, EntryAt, EntryOf, Invalidation, Range, Scope, Step};
 
 /// Gives each place another name.
 pub trait Renaming<From: Names, To: Names> {
@@ -19,6 +19,8 @@ pub trait Renaming<From: Names, To: Names> {
     fn mm_or_none(&self, mm_or_none: &From::MmOrNone) -> To::MmOrNone;
     /// The name of a PASID.
     fn pasid(&self, pasid: &From::Pasid) -> To::Pasid;
+    /// The name of a CPU, a vCPU or a device.
+    fn user(&self, user: &From::User) -> To::User;
     /// The name of a lock.
     fn lock(&self, lock: &From::Lock) -> To::Lock;
     /// The name of a handle.
@@ -45,8 +47,9 @@ impl<N: Names> Step<N> {
             Self::IpiSync => Step::IpiSync,
             Self::SynchronizeRcu => Step::SynchronizeRcu,
             Self::Entry(at, what) => Step::Entry(at.renamed(by), what.renamed(by)),
-            Self::Invalidate(Invalidation { emptied, posted }) => {
-                Step::Invalidate(Invalidation { emptied: emptied.renamed(by), posted: *posted })
+            Self::Invalidate(Invalidation { emptied, scope, posted }) => {
+                let (emptied, scope) = (emptied.renamed(by), scope.renamed(by));
+                Step::Invalidate(Invalidation { emptied, scope, posted: *posted })
             }
             Self::SetPasid(pasid, mm) => Step::SetPasid(by.pasid(pasid), by.mm_or_none(mm)),
             Self::InvWait => Step::InvWait,
@@ -109,6 +112,17 @@ impl<N: Names> Emptied<N> {
             Self::DeviceTlbs(page) => Emptied::DeviceTlbs(by.page(page)),
             Self::DeviceTlbsOf(pasid) => Emptied::DeviceTlbsOf(by.pasid(pasid)),
             Self::PasidCaches(pasid) => Emptied::PasidCaches(by.pasid(pasid)),
+        }
+    }
+}
+
+impl<N: Names> Scope<N> {
+    fn renamed<M: Names>(&self, by: &impl Renaming<N, M>) -> Scope<M> {
+        match self {
+            Self::All => Scope::All,
+            Self::Own => Scope::Own,
+            Self::Others => Scope::Others,
+            Self::On(user) => Scope::On(by.user(user)),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::entry::Change;
 use crate::names::Names;
 use crate::table::Verb;
 
-pub use invalidation::{CacheKind, Depth, Emptied, Invalidation, Range, Reach};
+pub use invalidation::{CacheKind, Depth, Emptied, Invalidation, Range, Reach, Scope};
 
 /// How a lock is taken.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

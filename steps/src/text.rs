@@ -6,7 +6,9 @@ mod show;
 
 use crate::entry::Change;
 use crate::names::Names;
-use crate::step::{Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Section, Step};
+use crate::step::{
+    Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Scope, Section, Step,
+};
 use crate::table::Verb;
 
 /// Whoever has the words behind the first one.
@@ -44,6 +46,11 @@ pub trait Reader<N: Names> {
     /// # Errors
     /// If the next words are none.
     fn pasid(&mut self) -> Result<N::Pasid, Self::Error>;
+    /// CPU, VCPU or DEVICE.
+    ///
+    /// # Errors
+    /// If the next words are none.
+    fn user(&mut self) -> Result<N::User, Self::Error>;
     /// LOCK.
     ///
     /// # Errors
@@ -108,18 +115,18 @@ pub fn read<N: Names, R: Reader<N>>(verb: Verb, reader: &mut R) -> Result<Step<N
         Verb::PmdClear => Step::Entry(EntryAt::Pmd(reader.pmd()?), EntryOf::Clear),
         Verb::SetPmd => Step::Entry(EntryAt::Pmd(reader.pmd()?), EntryOf::Set(becomes(reader)?)),
         Verb::PmdModify => Step::Entry(EntryAt::Pmd(reader.pmd()?), EntryOf::Modify(reader.bits()?)),
-        Verb::FlushTlb => invalidate(Emptied::Cpus(page(reader)?), reader),
-        Verb::Notify => invalidate(Emptied::Devices(page(reader)?), reader),
-        Verb::IotlbInv => invalidate(Emptied::Iotlbs(reader.page()?, depth(reader)), reader),
-        Verb::DevtlbInv => invalidate(Emptied::DeviceTlbs(reader.page()?), reader),
-        Verb::FlushTlbMm => invalidate(Emptied::Cpus(Range::Mm(reader.mm()?)), reader),
-        Verb::NotifyMm => invalidate(Emptied::Devices(Range::Mm(reader.mm()?)), reader),
-        Verb::FlushPmd => invalidate(Emptied::Cpus(under(reader)?), reader),
-        Verb::NotifyPmd => invalidate(Emptied::Devices(under(reader)?), reader),
+        Verb::FlushTlb => flush(page(reader)?, reader)?,
+        Verb::Notify => invalidate(Emptied::Devices(page(reader)?), reader)?,
+        Verb::IotlbInv => invalidate(Emptied::Iotlbs(reader.page()?, depth(reader)), reader)?,
+        Verb::DevtlbInv => invalidate(Emptied::DeviceTlbs(reader.page()?), reader)?,
+        Verb::FlushTlbMm => flush(Range::Mm(reader.mm()?), reader)?,
+        Verb::NotifyMm => invalidate(Emptied::Devices(Range::Mm(reader.mm()?)), reader)?,
+        Verb::FlushPmd => flush(under(reader)?, reader)?,
+        Verb::NotifyPmd => invalidate(Emptied::Devices(under(reader)?), reader)?,
         Verb::SetPasid => Step::SetPasid(reader.pasid()?, named(reader)?),
-        Verb::PasidInv => invalidate(Emptied::PasidCaches(reader.pasid()?), reader),
-        Verb::IotlbInvPasid => invalidate(Emptied::IotlbsOf(reader.pasid()?), reader),
-        Verb::DevtlbInvPasid => invalidate(Emptied::DeviceTlbsOf(reader.pasid()?), reader),
+        Verb::PasidInv => invalidate(Emptied::PasidCaches(reader.pasid()?), reader)?,
+        Verb::IotlbInvPasid => invalidate(Emptied::IotlbsOf(reader.pasid()?), reader)?,
+        Verb::DevtlbInvPasid => invalidate(Emptied::DeviceTlbsOf(reader.pasid()?), reader)?,
         Verb::InvWait => Step::InvWait,
         Verb::PageRequest => Step::PageRequest(reader.page()?),
         Verb::PageResponse => Step::PageResponse(reader.page()?),
@@ -129,7 +136,7 @@ pub fn read<N: Names, R: Reader<N>>(verb: Verb, reader: &mut R) -> Result<Step<N
         Verb::ChangePte => Step::ChangePte(reader.page()?),
         Verb::ZapSpte => Step::ZapSpte(reader.page()?),
         Verb::SetSpte => Step::SetSpte(reader.page()?, becomes(reader)?),
-        Verb::FlushVcpus => invalidate(Emptied::Vcpus(reader.page()?), reader),
+        Verb::FlushVcpus => invalidate(Emptied::Vcpus(reader.page()?), reader)?,
         Verb::Walk => Step::Walk(reader.page()?),
         Verb::Load => Step::Load(reader.page()?),
         Verb::Store => Step::Store(reader.page()?, stored(reader)?),
@@ -213,8 +220,21 @@ fn under<N: Names, R: Reader<N>>(reader: &mut R) -> Result<Range<N>, R::Error> {
     Ok(Range::Under(reader.pmd()?, depth(reader)))
 }
 
-fn invalidate<N: Names, R: Reader<N>>(emptied: Emptied<N>, reader: &mut R) -> Step<N> {
-    Step::Invalidate(Invalidation { emptied, posted: reader.flag("post") })
+/// Of devices or vCPUs, all of them or one.
+fn invalidate<N: Names, R: Reader<N>>(emptied: Emptied<N>, reader: &mut R) -> Result<Step<N>, R::Error> {
+    let scope = if reader.flag("on") { Scope::On(reader.user()?) } else { Scope::All };
+    Ok(Step::Invalidate(Invalidation { emptied, scope, posted: reader.flag("post") }))
+}
+
+/// Of CPUs, among which is the one that takes the step.
+fn flush<N: Names, R: Reader<N>>(range: Range<N>, reader: &mut R) -> Result<Step<N>, R::Error> {
+    let scope = match () {
+        () if reader.flag("own") => Scope::Own,
+        () if reader.flag("others") => Scope::Others,
+        () if reader.flag("on") => Scope::On(reader.user()?),
+        () => Scope::All,
+    };
+    Ok(Step::Invalidate(Invalidation { emptied: Emptied::Cpus(range), scope, posted: reader.flag("post") }))
 }
 
 #[cfg(test)]

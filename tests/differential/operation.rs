@@ -153,6 +153,7 @@ impl Names for Text {
     type Mm = Never;
     type MmOrNone = Never;
     type Pasid = Never;
+    type User = Never;
     type Lock = String;
     type Handle = Never;
     type Label = Never;
@@ -181,6 +182,10 @@ impl Renaming<OnePage, Text> for Operation {
             Entry::Maps(role, permission) => format!("{} {permission}", self.name(*role)),
             Entry::Orig => entry.to_string(),
         }
+    }
+
+    fn user(&self, never: &Never) -> Never {
+        *never
     }
 
     fn pmd(&self, never: &Never) -> Never {

@@ -1,7 +1,7 @@
 //! Steps that the live machine has, and steps that it has not.
 
 use steps::one_page::{ALLOCATE, CHANGE_PTE, CLEAR_PTE, OnePage, Page, RESTORE_PTE, Role, Step, put};
-use steps::{Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, Range, Section};
+use steps::{Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, Range, Scope, Section};
 
 use super::{Execution, Stuck};
 use crate::address::{Access, VirtAddr, VirtRange};
@@ -23,7 +23,7 @@ fn take(step: Step) -> Result<(), Stuck> {
 }
 
 fn invalidate(emptied: Emptied<OnePage>, posted: bool) -> Step {
-    Step::Invalidate(Invalidation { emptied, posted })
+    Step::Invalidate(Invalidation { emptied, scope: Scope::All, posted })
 }
 
 #[test]
@@ -45,6 +45,7 @@ fn what_this_machine_has_not_is_refused_with_its_reason() {
         Step::Read(Role::Old),
         invalidate(Emptied::Cpus(page), true),
         invalidate(Emptied::Vcpus(Page), false),
+        Step::Invalidate(Invalidation { emptied: Emptied::Cpus(page), scope: Scope::Own, posted: false }),
         invalidate(Emptied::Iotlbs(Page, Depth::All), false),
         invalidate(Emptied::DeviceTlbs(Page), false),
         Step::Count(Count::Alloc, Role::Old),

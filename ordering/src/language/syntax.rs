@@ -238,6 +238,7 @@ impl Names for Words {
     type Mm = Name;
     type MmOrNone = Name;
     type Pasid = Name;
+    type User = Name;
     type Lock = Lock;
     type Handle = Name;
     type Label = Name;

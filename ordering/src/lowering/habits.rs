@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use steps::{CacheKind, LockMode, Section};
+use steps::{CacheKind, LockMode, Scope, Section};
 
 use crate::language::syntax::{Agent, Scenario, Step, UserKind};
 
@@ -68,8 +68,8 @@ impl Habits {
         match step {
             Step::IpiSync => self.interrupts = true,
             Step::Invalidate(invalidation) => {
-                let interrupts = options.flush == Flush::Ipi && invalidation.caches() == CacheKind::Cpus;
-                self.interrupts |= interrupts;
+                let is_sent = invalidation.scope != Scope::Own && invalidation.caches() == CacheKind::Cpus;
+                self.interrupts |= options.flush == Flush::Ipi && is_sent;
             }
             Step::SynchronizeRcu => self.waits_for_readers = true,
             Step::GupFast { .. } => self.gup_masks = true,

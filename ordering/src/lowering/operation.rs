@@ -7,7 +7,7 @@ use steps::entry::{Bit, Change};
 use steps::one_page::{self, Condition as Check, Never, OnePage, Page, Permission, Role};
 use steps::operation::{Order, cow, ksm};
 use steps::program::{Line, Program};
-use steps::{Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, Range, Renaming};
+use steps::{Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, Range, Renaming, Scope};
 
 use crate::language::entry::Written;
 use crate::language::span::{Name, Span, Spanned};
@@ -57,7 +57,7 @@ fn of(page: &Name) -> Range<Words> {
 }
 
 fn invalidate(emptied: Emptied<Words>) -> Step {
-    Step::Invalidate(Invalidation { emptied, posted: false })
+    Step::Invalidate(Invalidation { emptied, scope: Scope::All, posted: false })
 }
 
 struct Frames<'a> {
@@ -175,6 +175,10 @@ impl Renaming<OnePage, Words> for Frames<'_> {
                 Written { change, ..Written::bare(self.role(*role).clone()) }
             }
         }
+    }
+
+    fn user(&self, never: &Never) -> Name {
+        match *never {}
     }
 
     fn pmd(&self, never: &Never) -> Name {

@@ -3,11 +3,11 @@
 //! Invariant: a device with a PASID walks only what its cached PASID entry names, and caches that entry as its first
 //! walk finds it; nobody but `pasid_inv` makes it look again. Source: VT-d 6.2.3 (PASID cache), mm_struct.
 
-use steps::{Invalidation, Reach};
+use steps::{CacheKind, Invalidation, Reach, Scope};
 
 use crate::language::Diagnostic;
-use crate::language::span::Name;
-use crate::language::syntax::{Scenario, Words};
+use crate::language::span::{Name, Span};
+use crate::language::syntax::{Scenario, UserKind, Words};
 use crate::model::{Guard, Update, Var};
 
 use super::agent::Emitter;
@@ -135,10 +135,11 @@ impl Emitter<'_> {
     pub(super) fn reach(
         &self,
         invalidation: &Invalidation<Words>,
+        span: Span,
     ) -> Result<(Vec<PageId>, Vec<UserId>), Diagnostic> {
         let spaces = &self.hardware.spaces;
         let users = || (0..self.names.kinds.len()).map(UserId).collect();
-        Ok(match invalidation.reach() {
+        let (pages, mut reached): (Vec<PageId>, Vec<UserId>) = match invalidation.reach() {
             Reach::Page(page) => (vec![self.names.page(page)?], users()),
             Reach::Under(pmd) => (self.hardware.uppers.pages(self.names.pmd(pmd)?), users()),
             Reach::Mm(mm) => (spaces.pages(self.names.mm(mm)?), users()),
@@ -146,7 +147,72 @@ impl Emitter<'_> {
                 let pages = (0..spaces.homes.len()).map(PageId).collect();
                 (pages, spaces.users(self.names.pasid(pasid)?))
             }
-        })
+        };
+        match &invalidation.scope {
+            Scope::All => {}
+            Scope::Own => {
+                let own = self.own_cpu(invalidation, span)?;
+                reached.retain(|user| *user == own);
+            }
+            Scope::Others => {
+                let own = self.own_cpu(invalidation, span)?;
+                reached.retain(|user| *user != own);
+            }
+            Scope::On(name) => {
+                let one = self.one_of(invalidation.caches(), name)?;
+                reached.retain(|user| *user == one);
+                if reached.is_empty() {
+                    let message = format!("`{name}` does not use this PASID, so nothing of it is emptied");
+                    return Err(Diagnostic::new(
+                        name.span,
+                        message,
+                        "name a device that was declared with it",
+                    ));
+                }
+            }
+        }
+        Ok((pages, reached))
+    }
+
+    /// The CPU that flushes its own TLB, or all others.
+    fn own_cpu(&self, invalidation: &Invalidation<Words>, span: Span) -> Result<UserId, Diagnostic> {
+        let verb = invalidation.verb().name();
+        if invalidation.posted {
+            let message =
+                format!("what is posted is done by hardware, and `{verb}` says whose CPU by who takes it");
+            return Err(Diagnostic::new(span, message, "name the CPU: `on CPU0`"));
+        }
+        let own = self.own_user(invalidation.verb(), span)?;
+        if self.names.kinds[own.0] == UserKind::Cpu {
+            return Ok(own);
+        }
+        let message = format!("`{}` is no CPU, and has no TLB that `{verb}` empties", self.name);
+        Err(Diagnostic::new(
+            span,
+            message,
+            format!("let an agent do it that runs on a CPU: `agent {} on CPU0`", self.name),
+        ))
+    }
+
+    /// Somebody who has such a cache.
+    fn one_of(&self, caches: CacheKind, name: &Name) -> Result<UserId, Diagnostic> {
+        let user = self.names.user(name)?;
+        let (kind, what) = match caches {
+            CacheKind::Cpus => (UserKind::Cpu, "CPU"),
+            CacheKind::Vcpus => (UserKind::Vcpu, "vCPU"),
+            CacheKind::Devices | CacheKind::Iotlbs | CacheKind::DeviceTlbs | CacheKind::PasidCaches => {
+                (UserKind::Device, "device")
+            }
+        };
+        if self.names.kinds[user.0] == kind {
+            return Ok(user);
+        }
+        let message = format!("`{name}` is no {what}, and has no such cache");
+        Err(Diagnostic::new(
+            name.span,
+            message,
+            format!("name a {what}, or leave out `on {name}` for all of them"),
+        ))
     }
 
     /// `set_pasid X -> P`.

@@ -6,6 +6,7 @@ mod events;
 mod explorer;
 mod meaning;
 mod ordering;
+mod scope;
 mod spaces;
 mod speculation;
 mod store_buffers;

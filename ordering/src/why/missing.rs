@@ -130,9 +130,17 @@ fn left_out(run: &Run<'_>, removers: &[Remover<'_>], stale: &Stale) -> String {
     let step = step.expect("a stale cache has a table, and a step that is made to empty it");
     let leaf = format!("{step} leaf");
     let leaves = steps(run.model(), |way| way.text == leaf || way.text == format!("{leaf} post"));
-    match leaves.first() {
-        Some(leaves) => {
-            format!("{} leaves what is kept of upper entries: `{step}` is missing", named(run, leaves))
+    if let Some(leaves) = leaves.first() {
+        return format!("{} leaves what is kept of upper entries: `{step}` is missing", named(run, leaves));
+    }
+    // The same for others: its own, all others, or one of them.
+    let narrower = |way: &Alternative| {
+        let scope = way.text.strip_prefix(step).map(|rest| rest.trim_start_matches(" leaf"));
+        scope.is_some_and(|scope| [" own", " others", " on "].iter().any(|word| scope.starts_with(word)))
+    };
+    match steps(run.model(), narrower).first() {
+        Some(narrower) => {
+            format!("{} leaves {}: `{step}` is missing", named(run, narrower), run.name(stale.cache))
         }
         None => format!("`{step}` is missing"),
     }

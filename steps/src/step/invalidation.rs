@@ -1,4 +1,4 @@
-//! Invalidations: which caches are emptied, of what, to which depth, and whether at once.
+//! Invalidations: which caches are emptied, whose, of what, to which depth, and whether at once.
 //!
 //! Invariant: every invalidation is one step of this shape; which caches can be emptied of what, the types say. Source:
 //! VT-d 4.1, 6.5.2 (descriptors); arch/x86/mm/tlb.c; drivers/iommu/arm/arm-smmu-v3 (TLBI, ATC_INV).
@@ -30,6 +30,19 @@ pub enum Depth {
     All,
     /// It stays: `leaf`, the invalidation hint.
     Leaf,
+}
+
+/// Whose caches of a kind are emptied.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Scope<N: Names> {
+    /// Everybody's.
+    All,
+    /// That of the CPU which takes the step: a local flush.
+    Own,
+    /// Those of all CPUs but that one.
+    Others,
+    /// One's.
+    On(N::User),
 }
 
 /// A part of an address space.
@@ -69,6 +82,8 @@ pub enum Emptied<N: Names> {
 pub struct Invalidation<N: Names> {
     /// What is emptied.
     pub emptied: Emptied<N>,
+    /// Whose.
+    pub scope: Scope<N>,
     /// Whether it is put into the queue: it is not done yet.
     pub posted: bool,
 }

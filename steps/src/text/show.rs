@@ -5,7 +5,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use crate::names::Names;
-use crate::step::{Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Step};
+use crate::step::{Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Scope, Step};
 
 impl<N: Names> Display for Step<N> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -103,6 +103,17 @@ impl<N: Names> Display for Range<N> {
     }
 }
 
+impl<N: Names> Display for Scope<N> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => Ok(()),
+            Self::Own => f.write_str(" own"),
+            Self::Others => f.write_str(" others"),
+            Self::On(user) => write!(f, " on {user}"),
+        }
+    }
+}
+
 /// Without its verb.
 impl<N: Names> Display for Invalidation<N> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -114,6 +125,7 @@ impl<N: Names> Display for Invalidation<N> {
                 pasid.fmt(f)?;
             }
         }
+        write!(f, "{}", self.scope)?;
         f.write_str(if self.posted { " post" } else { "" })
     }
 }

@@ -21,6 +21,7 @@ impl Names for Words {
     type Mm = String;
     type MmOrNone = String;
     type Pasid = String;
+    type User = String;
     type Lock = String;
     type Handle = String;
     type Label = String;
@@ -61,6 +62,9 @@ impl Reader<Words> for Text {
     fn pasid(&mut self) -> Result<String, String> {
         self.is("PASID")
     }
+    fn user(&mut self) -> Result<String, String> {
+        self.is("USER")
+    }
     fn lock(&mut self) -> Result<String, String> {
         self.is("LOCK")
     }
@@ -90,13 +94,20 @@ impl Reader<Words> for Text {
 
 /// The form with each choice of what may be left out.
 fn texts(form: &str) -> Vec<String> {
-    let mut found = vec![String::new()];
-    for word in form.split(' ') {
+    let (verb, places) = form.split_once(' ').unwrap_or((form, ""));
+    let mut found = vec![verb.to_owned()];
+    for word in places.split(' ').filter(|word| !word.is_empty()) {
         let optional = word.strip_prefix('[').and_then(|word| word.strip_suffix(']'));
-        let word = optional.unwrap_or(if word == "BITS" { "dirty" } else { word });
-        let kept = if optional.is_some() { found.clone() } else { Vec::new() };
-        let with = |text: String| if text.is_empty() { word.to_owned() } else { format!("{text} {word}") };
-        found = kept.into_iter().chain(mem::take(&mut found).into_iter().map(with)).collect();
+        let words: &[&str] = match optional.unwrap_or(word) {
+            "BITS" => &["dirty"],
+            "CPUS" => &["own", "others", "on USER"],
+            "DEVICE" | "VCPU" => &["on USER"],
+            word => &[word],
+        };
+        let before = mem::take(&mut found);
+        let with = |word: &&str| before.iter().map(|text| format!("{text} {word}")).collect::<Vec<_>>();
+        let longer: Vec<_> = words.iter().flat_map(with).collect();
+        found = if optional.is_some() { [before.clone(), longer].concat() } else { longer };
     }
     found
 }

@@ -3,10 +3,10 @@
 //! Invariant: who is told forgets the page at once, and (unless an option says otherwise) also what a walk in flight
 //! has read. Nobody else forgets anything.
 
-use steps::{CacheKind, Depth, Invalidation, Section};
+use steps::{CacheKind, Depth, Invalidation, Scope, Section};
 
 use crate::language::Diagnostic;
-use crate::language::span::Name;
+use crate::language::span::{Name, Span};
 use crate::language::syntax::{UserKind, Words};
 use crate::model::{Guard, Update};
 
@@ -40,7 +40,7 @@ impl Emitter<'_> {
         invalidation: &Invalidation<Words>,
         at: &At<'_>,
     ) -> Result<(), Diagnostic> {
-        let updates = self.emptied(invalidation)?;
+        let updates = self.emptied(invalidation, at.span)?;
         self.step(vec![at.way(Vec::new(), updates)], at.line);
         Ok(())
     }
@@ -51,7 +51,7 @@ impl Emitter<'_> {
         at: &At<'_>,
     ) -> Result<(), Diagnostic> {
         // What is posted and cannot be done is reported here, and not by the hardware that would do it.
-        self.emptied(invalidation)?;
+        self.emptied(invalidation, at.span)?;
         self.post(at);
         Ok(())
     }
@@ -60,8 +60,9 @@ impl Emitter<'_> {
     pub(in super::super) fn emptied(
         &mut self,
         invalidation: &Invalidation<Words>,
+        span: Span,
     ) -> Result<Vec<Update>, Diagnostic> {
-        let (pages, users) = self.reach(invalidation)?;
+        let (pages, users) = self.reach(invalidation, span)?;
         if invalidation.caches() == CacheKind::PasidCaches {
             let caches = users.into_iter().map(|user| self.state.var(&Key::PasidCache(user)));
             return Ok(caches.map(|cache| Update::Set(cache, 0)).collect());
@@ -74,12 +75,19 @@ impl Emitter<'_> {
         invalidation: &Invalidation<Words>,
         at: &At<'_>,
     ) -> Result<(), Diagnostic> {
-        let (pages, users) = self.reach(invalidation)?;
+        let (pages, users) = self.reach(invalidation, at.span)?;
         let levels = levels(invalidation);
-        let cpus: Vec<UserId> = self.names.users_of(UserKind::Cpu).collect();
+        let cpus: Vec<UserId> =
+            self.names.users_of(UserKind::Cpu).filter(|cpu| users.contains(cpu)).collect();
         match self.options.flush {
-            Flush::Ipi => {
+            // A CPU needs no interrupt for its own TLB.
+            Flush::Ipi if invalidation.scope != Scope::Own => {
                 let mut answers = self.interrupted();
+                answers.retain(|answer| match answer.party {
+                    Party::Cpu(cpu) => cpus.contains(&cpu),
+                    // CPUs without a name are nobody's to be named.
+                    Party::CpuOf(_) | Party::Reader(_) => !matches!(invalidation.scope, Scope::On(_)),
+                });
                 for answer in &mut answers {
                     if let Party::Cpu(cpu) = answer.party {
                         answer.updates = self.forget(&pages, levels, &[cpu]);
@@ -97,7 +105,7 @@ impl Emitter<'_> {
                     self.step(vec![way], at.line);
                 }
             }
-            Flush::Split | Flush::Whole => {
+            Flush::Split | Flush::Whole | Flush::Ipi => {
                 let updates = self.forget(&pages, levels, &users);
                 self.step(vec![at.way(Vec::new(), updates)], at.line);
             }

@@ -167,3 +167,23 @@ error: no device ever requests a page
 "#;
     assert_eq!(shown(&source), expected.trim_matches('\n'));
 }
+
+#[test]
+fn a_cache_is_named_by_who_has_it() {
+    let refused = |step: &str| {
+        let source = format!("{HEAD}\nagent p on CPU\n  {step}\nagent q\n  flush_tlb A own\n");
+        shown(&source)
+    };
+    assert!(refused("notify A on CPU").contains("`CPU` is no device, and has no such cache"));
+    assert!(refused("flush_tlb A on IOMMU").contains("`IOMMU` is no CPU, and has no such cache"));
+    assert!(refused("flush_tlb A on CPV").contains("did you mean `CPU`?"));
+    assert!(refused("flush_tlb A own post").contains("name the CPU: `on CPU0`"));
+    assert!(refused("fence").contains("`flush_tlb` needs a TLB, and agent `q` runs on no CPU"));
+    let vcpu = format!("{HEAD}\nvcpu V\nagent V\n  flush_tlb A own\n");
+    assert!(
+        shown(&vcpu).contains("`V` is no CPU, and has no TLB that `flush_tlb` empties"),
+        "{}",
+        shown(&vcpu)
+    );
+    assert!(refused("notify A own").contains("error"), "devices have no own CPU");
+}
