@@ -144,3 +144,22 @@ fn a_host_without_a_thread_for_the_time_is_one_line_with_what_to_do_and_status_7
     );
     assert_eq!(check(&[]).status.code(), Some(0), "which needs none");
 }
+
+#[test]
+fn a_host_without_a_second_thread_searches_with_one() {
+    let file = file("threads", 6, 4);
+    let check = |stack: Option<u64>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_afterimage"));
+        let path = file.to_str().expect("the path is UTF-8");
+        command.args(["check", path, "--threads", "2", "--no-reduce", "--max-states", "400000", "--json"]);
+        stack.map(|stack| command.env("RUST_MIN_STACK", stack.to_string()));
+        let output = command.stdin(Stdio::null()).output().expect("the command was built");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+        let found = &report["scenarios"][0];
+        (output.status.code(), found["verdict"].clone(), found["states"].clone(), text(&output.stderr))
+    };
+    let (with, without) = (check(None), check(Some(1 << 48)));
+    assert_eq!((&with.0, &with.1, &with.2), (&without.0, &without.1, &without.2), "{}", without.3);
+    assert!(with.2.as_u64().is_some_and(|states| states > 100_000), "{with:?}");
+    std::fs::remove_file(file).expect("it was written");
+}

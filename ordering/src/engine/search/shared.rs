@@ -18,15 +18,29 @@ const MESSAGE: usize = 4096;
 /// Messages that may wait for one thread.
 const INBOX: usize = 64;
 
-/// Expands the last level of both shards.
+/// Expands the last level of both shards; without a second thread if the host has none left.
 pub(super) fn level<W: Word>(
     shards: &mut [Shard<W>],
     tables: &Tables<W>,
     plan: &Plan,
     depth: usize,
 ) -> Level<W> {
-    let found = AtomicUsize::new(shards.iter().map(|shard| shard.set.len()).sum());
-    let [first, second] = shards else { return alone(shards, tables, plan, depth) };
+    let expanded = match &mut *shards {
+        [first, second] => by_two(first, second, tables, plan, depth),
+        _ => None,
+    };
+    expanded.unwrap_or_else(|| alone(shards, tables, plan, depth))
+}
+
+/// None, with nothing done, if there is no second thread.
+fn by_two<W: Word>(
+    first: &mut Shard<W>,
+    second: &mut Shard<W>,
+    tables: &Tables<W>,
+    plan: &Plan,
+    depth: usize,
+) -> Option<Level<W>> {
+    let found = AtomicUsize::new(first.set.len() + second.set.len());
     let (to_first, first_inbox) = sync_channel(INBOX);
     let (to_second, second_inbox) = sync_channel(INBOX);
     let worker = |own, shard, inbox, outbox| Worker {
@@ -41,9 +55,9 @@ pub(super) fn level<W: Word>(
     let first = worker(0, first, first_inbox, to_second);
     let second = worker(1, second, second_inbox, to_first);
     thread::scope(|scope| {
-        let second = scope.spawn(move || second.run(depth));
+        let second = thread::Builder::new().spawn_scoped(scope, move || second.run(depth)).ok()?;
         let first = first.run(depth);
-        first.and(&second.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        Some(first.and(&second.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))))
     })
 }
 
