@@ -143,15 +143,14 @@ impl VirtRange {
     /// The single page that holds `address`.
     #[must_use]
     pub const fn page(address: VirtAddr) -> Self {
-        let start = address.page();
-        Self { start, end: start.offset(PAGE_SIZE) }
+        Self::pages(address, 1)
     }
 
-    /// `count` pages from `start`'s page on.
+    /// `count` pages from `start`'s page on. Of the last page of all the last byte is left out, so that the end fits.
     #[must_use]
     pub const fn pages(start: VirtAddr, count: u64) -> Self {
         let start = start.page();
-        Self { start, end: start.offset(count * PAGE_SIZE) }
+        Self { start, end: VirtAddr(start.0.saturating_add(count * PAGE_SIZE)) }
     }
 
     /// Whether `address` lies in the range.
@@ -169,7 +168,7 @@ impl VirtRange {
     /// The range's length in 4 KiB pages.
     #[must_use]
     pub const fn page_count(self) -> u64 {
-        (self.end.0 - self.start.0) >> PAGE_SHIFT
+        (self.end.0 - self.start.0).div_ceil(PAGE_SIZE)
     }
 
     /// The address of each 4 KiB page, ascending.

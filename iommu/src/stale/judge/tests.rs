@@ -55,6 +55,17 @@ fn device() -> Descriptor {
 }
 
 #[test]
+fn the_last_page_of_all_is_a_page_like_others() {
+    let last = VirtAddr(!(PAGE_SIZE - 1));
+    let of_last = Entry { page: last, ..entry(Holder::Iotlb, 1) };
+    let told = |address| received(page(address, Hint::LeavesOnly), FILLED + 2, true);
+    assert_ne!(why(&of_last, &told(last)), Why::OtherPages);
+    assert_eq!(why(&of_last, &told(PAGE)), Why::OtherPages);
+    assert_eq!(why(&entry(Holder::Iotlb, 1), &told(last)), Why::OtherPages);
+    assert_eq!(VirtRange::page(last).page_count(), 1);
+}
+
+#[test]
 fn a_wait_is_all_that_is_missing_if_everything_is_queued_and_not_before() {
     let entry = entry(Holder::DeviceTlb, 1);
     let iotlb = page(PAGE, Hint::LeavesOnly);

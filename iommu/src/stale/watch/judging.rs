@@ -7,7 +7,7 @@
 use std::mem;
 use std::time::Duration;
 
-use mmu::address::{PhysAddr, VirtAddr, VirtRange};
+use mmu::address::{PAGE_SHIFT, Pfn, PhysAddr};
 use mmu::cache::Translation;
 
 use crate::spec::descriptor::{Descriptor, IotlbScope};
@@ -97,17 +97,16 @@ impl Stale {
 
     /// Why a walk of `origin` that found `found` shows that the frame or the table is somebody else's by now.
     fn reused(&self, found: Translation, origin: &Origin) -> Option<Ground> {
+        let others = Frames::of(found);
         if let Kind::Table(table) = self.finding.kind {
-            return frames(found).contains(address(table)).then_some(Ground::TableReused);
+            return others.contain(table).then_some(Ground::TableReused);
         }
-        let own = self.finding.cached.ok().map(frames)?;
-        let is_mapped = origin.space != self.finding.origin.space
-            && found.permission.write
-            && frames(found).overlaps(own);
+        let own = self.finding.cached.ok().map(Frames::of)?;
+        let is_mapped =
+            origin.space != self.finding.origin.space && found.permission.write && others.overlap(own);
         // A large page may hold tables all the time.
-        let is_small = own.page_count() == 1;
-        let is_walked =
-            origin.path.walk.readings().iter().any(|reading| own.contains(address(reading.place)));
+        let is_small = own.first == own.last;
+        let is_walked = origin.path.walk.readings().iter().any(|reading| own.contain(reading.place));
         (is_mapped || is_small && is_walked).then_some(Ground::FrameReused)
     }
 }
@@ -263,15 +262,26 @@ impl State {
     }
 }
 
-/// The frames of a translation, as a range of addresses.
-fn frames(translation: Translation) -> VirtRange {
-    let start = address(translation.pfn.address());
-    VirtRange { start, end: start.offset(translation.size.bytes()) }
+/// The frames of a translation, from the first to the last: a device may name the last of all.
+#[derive(Clone, Copy)]
+struct Frames {
+    first: Pfn,
+    last: Pfn,
 }
 
-/// A place in memory, as a bound of such a range.
-const fn address(place: PhysAddr) -> VirtAddr {
-    VirtAddr(place.0)
+impl Frames {
+    const fn of(translation: Translation) -> Self {
+        let first = translation.pfn;
+        Self { first, last: Pfn(first.0 + (translation.size.bytes() >> PAGE_SHIFT) - 1) }
+    }
+
+    fn contain(self, place: PhysAddr) -> bool {
+        (self.first..=self.last).contains(&place.pfn())
+    }
+
+    fn overlap(self, other: Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
 }
 
 #[cfg(test)]

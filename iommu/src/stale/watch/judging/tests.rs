@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
-use mmu::address::{Access, PAGE_SIZE, PhysAddr, VirtAddr};
+use mmu::address::{Access, PAGE_SIZE, PageSize, Pfn, PhysAddr, VirtAddr};
 use mmu::cache::{Tag, Translation};
 use mmu::memory::PhysicalMemory;
 
+use super::Frames;
 use crate::spec::descriptor::{Descriptor, EntryScope, Wait};
 use crate::spec::fault::FaultReason;
 use crate::spec::id::{DomainId, SourceId};
@@ -171,4 +172,13 @@ fn reports_that_nobody_takes_are_bounded_and_so_is_what_they_list_as_queued() {
     assert_eq!((walks.len(), interrupts.len()), (MOST_REPORTS, MOST_REPORTS));
     assert!(walks.iter().all(|report| report.queued.len() == MOST_QUEUED));
     assert!(interrupts.iter().all(|report| report.queued.len() == MOST_QUEUED));
+}
+
+#[test]
+fn the_last_frame_of_all_is_a_frame_like_others() {
+    let of = |pfn, size| Frames::of(Translation { pfn: Pfn(pfn), size, ..identity(VirtAddr(0)) });
+    let (last, large) = (of((1 << 52) - 1, PageSize::Size4K), of((1 << 52) - 512, PageSize::Size2M));
+    assert_eq!((last.first, last.last), (Pfn((1 << 52) - 1), Pfn((1 << 52) - 1)));
+    assert!(last.overlap(large) && large.overlap(last) && large.contain(PhysAddr(u64::MAX)));
+    assert!(!last.overlap(of(0, PageSize::Size4K)) && !large.contain(PhysAddr(0)));
 }
