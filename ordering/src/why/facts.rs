@@ -68,9 +68,8 @@ fn outdated_memory(run: &Run<'_>, var: Var, used: usize) -> Option<String> {
     let Role::Remembered { agent, of } = run.role(var) else { return None };
     let table = (*of).filter(|_| *agent == run.steps[used].agent)?;
     let (read, changed) = (run.written(var, used)?, run.since(table, used)?);
-    // Whoever has changed the entry himself knows what he took from it.
-    let by_others = run.steps[changed].agent != run.steps[used].agent;
-    let behind = changed > read && by_others && run.value(var, used) != run.value(table, used);
+    // A step that changes an entry remembers it in the same row; what comes behind is others' or the own hardware's.
+    let behind = changed > read && run.value(var, used) != run.value(table, used);
     behind.then(|| {
         let (name, holds) = (run.name(var), run.shown(var, used));
         let since = format!("{} has not said so since {}", run.name(table), run.row(changed));

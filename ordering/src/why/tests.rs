@@ -334,3 +334,14 @@ fn a_late_store_is_behind_what_is_no_store() {
         "{said}"
     );
 }
+
+#[test]
+fn what_the_own_hardware_changed_behind_a_look_is_told() {
+    let said = told(
+        "scenario s\npage A\nframe f = 0\nmap A -> f rw -dirty\ncpu C\nagent C\n  pte_read A\n  store A = 1\n  \
+         set_pte A -> orig\nfinally pte(A) has dirty\n",
+    );
+    let words =
+        "row 5 relies on C.orig[A] = f rw, of row 1; pte[A] has not said so since row 3 (C: set_dirty A)";
+    assert!(said.contains(words), "{said}");
+}
