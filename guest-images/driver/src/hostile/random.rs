@@ -90,7 +90,7 @@ impl Random {
         base.wrapping_add(offset)
     }
 
-    /// The same, at the beginning of a page.
+    /// Such an address, at the beginning of a page.
     pub(super) fn table(&mut self) -> u64 {
         self.place() & (u64::MAX << 12)
     }

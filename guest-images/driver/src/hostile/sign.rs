@@ -15,7 +15,7 @@ pub(super) enum Sign {
     Answered,
     /// A register is other than before the store.
     Taken,
-    /// The same of a register behind ports.
+    /// A register behind ports is other than before an `out`.
     TakenFromPort,
     /// A reset put a register back.
     Reset,
