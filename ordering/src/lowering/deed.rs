@@ -208,6 +208,11 @@ impl Deeds {
         })
     }
 
+    /// Everything that is done, in no order.
+    pub fn acts(&self) -> impl Iterator<Item = &Act> {
+        self.acts.iter().map(|(act, _)| act)
+    }
+
     /// Those who are asked at once, by the number of a [`Part::Send`].
     #[must_use]
     pub fn asked(&self) -> &[Vec<Party>] {
