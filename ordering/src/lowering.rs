@@ -20,6 +20,7 @@ mod initial;
 mod mark;
 mod mentioned;
 mod names;
+mod observed;
 mod operation;
 mod options;
 mod program;
@@ -47,6 +48,7 @@ use crate::language::syntax::{Agent as Column, Expect, Scenario, Statement, Step
 use crate::language::{Blamed, Diagnostic, File, parse};
 use crate::model::{Agent, Model, Property, PropertyId, Var};
 
+pub(crate) use observed::Observed;
 pub(crate) use operation::expand;
 pub use replay::{Replayed, replay};
 pub use role::{Cached, Copied, Gate, Role, Roles, Source};
@@ -95,6 +97,8 @@ pub struct Lowered {
     pub lasting: Vec<Var>,
     /// What each variable is to a reader.
     pub roles: Roles,
+    /// What is looked at when a run has ended, if anybody does.
+    pub(crate) observed: Option<Observed>,
 }
 
 /// Lowers a scenario that was read from `source`.
@@ -102,7 +106,7 @@ pub struct Lowered {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn lower(scenario: &Scenario, source: &str) -> Result<Lowered, Vec<Diagnostic>> {
-    lower_as(scenario, source, NeverSeen::Reported)
+    lower_as(scenario, source, NeverSeen::Reported, None)
 }
 
 /// Lowers a scenario with a program that nobody wrote: that a property's event is no step of it is no error of the text.
@@ -110,7 +114,15 @@ pub fn lower(scenario: &Scenario, source: &str) -> Result<Lowered, Vec<Diagnosti
 /// # Errors
 /// Everything else that is wrong with it.
 pub(crate) fn lower_made(scenario: &Scenario, source: &str) -> Result<Lowered, Vec<Diagnostic>> {
-    lower_as(scenario, source, NeverSeen::Accepted)
+    lower_as(scenario, source, NeverSeen::Accepted, None)
+}
+
+/// Lowers a scenario with a register for each statement that returns a value, to be looked at when a run has ended.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub(crate) fn lower_observed(scenario: &Scenario, source: &str) -> Result<Lowered, Vec<Diagnostic>> {
+    lower_as(scenario, source, NeverSeen::Reported, Some(Observed::default()))
 }
 
 /// What becomes of an event that no step is.
@@ -122,7 +134,12 @@ enum NeverSeen {
     Accepted,
 }
 
-fn lower_as(scenario: &Scenario, source: &str, never_seen: NeverSeen) -> Result<Lowered, Vec<Diagnostic>> {
+fn lower_as(
+    scenario: &Scenario,
+    source: &str,
+    never_seen: NeverSeen,
+    observed: Option<Observed>,
+) -> Result<Lowered, Vec<Diagnostic>> {
     let mut diagnostics = Vec::new();
     let names = Names::new(scenario, &mut diagnostics);
     sizes(scenario, &mut diagnostics);
@@ -149,6 +166,7 @@ fn lower_as(scenario: &Scenario, source: &str, never_seen: NeverSeen) -> Result<
         watches: Vec::new(),
         marks: Marks::default(),
         never_seen,
+        observed,
         diagnostics,
     };
     lowering.run()
@@ -213,6 +231,7 @@ struct Lowering<'a> {
     watches: Vec<Watch>,
     marks: Marks,
     never_seen: NeverSeen,
+    observed: Option<Observed>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -235,6 +254,7 @@ impl Lowering<'_> {
             Ok(hidden) => agents.extend(hidden),
             Err(diagnostic) => self.diagnostics.push(diagnostic),
         }
+        self.observe_end();
         let (expected_property, unreached) = (self.expected_property(), self.unreached());
         // What a program in error would have done may be what a property waits for.
         if self.diagnostics.is_empty() && self.never_seen == NeverSeen::Reported {
@@ -266,7 +286,8 @@ impl Lowering<'_> {
         let expect = self.scenario.expect.as_ref().map(|expect: &Spanned<Expect>| expect.node.clone());
         let name = self.scenario.name.node.clone();
         let line = self.scenario.name.span.line;
-        Ok(Lowered { name, line, model, expect, expected_property, unreached, lasting, roles })
+        let observed = self.observed;
+        Ok(Lowered { name, line, model, expect, expected_property, unreached, lasting, roles, observed })
     }
 
     fn agent(&mut self, index: usize, column: &Column, built_in: Properties) -> Result<Agent, Diagnostic> {
@@ -298,6 +319,7 @@ impl Lowering<'_> {
             properties,
             watches: &mut self.watches,
             marks: &mut self.marks,
+            observed: self.observed.as_mut(),
             diagnostics: &mut self.diagnostics,
             locks: &self.survey.locks,
             survey: self.survey,

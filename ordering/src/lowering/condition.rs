@@ -312,7 +312,8 @@ impl Conditions<'_> {
             | Key::Handle(..)
             | Key::Orig(..)
             | Key::PmdOrig(..)
-            | Key::Ghost(..) => Value::Entry(self.state.domains.entries.get(index).into()),
+            | Key::Ghost(..)
+            | Key::Returned(..) => Value::Entry(self.state.domains.entries.get(index).into()),
         };
         Ok(Side { var: Some(var), values: (0..self.state.size(var)).map(value).collect() })
     }

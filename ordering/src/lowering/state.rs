@@ -77,6 +77,8 @@ pub(super) enum Key {
     PmdOrig(AgentId, PmdId),
     /// Whether the event behind `after` has happened.
     Ghost(usize),
+    /// What the statement of an agent that begins at this byte of the source, with this text, has returned last.
+    Returned(AgentId, usize, String),
 }
 
 /// What the domains are made of.
@@ -302,6 +304,10 @@ impl State {
             }
             Key::Ghost(_) if d.ghosts == 1 => ("after".to_owned(), yes()),
             Key::Ghost(index) => (format!("after[{index}]"), yes()),
+            Key::Returned(agent, _, text) => {
+                let values = std::iter::once("-".to_owned()).chain(d.contents.iter().map(u32::to_string));
+                (format!("{}: {text}", d.agents[*agent]), values.collect())
+            }
         }
     }
 }
