@@ -16,6 +16,7 @@ mod condition;
 mod counting;
 mod coverage;
 pub mod cow_n;
+mod ends;
 mod expand;
 mod layout;
 mod livelock;
@@ -40,6 +41,7 @@ use std::fmt;
 
 use thiserror::Error;
 
+pub use self::ends::{Ends, Final, Look, MOST_ENDS, Shortfall, ends};
 use self::expand::Broken;
 use self::livelock::Hope;
 pub use self::options::{Counting, Options, PersistentSets, Reduction, Reductions, Stop, Threads, Visited};

@@ -1,6 +1,7 @@
 //! The explorer against a plain one that shares nothing with it, on protocols with known counts and on random models.
 
 mod counts;
+mod ends;
 mod naive;
 mod outcomes;
 mod random;
