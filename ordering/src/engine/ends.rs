@@ -65,6 +65,14 @@ pub struct Ends {
     pub states: usize,
 }
 
+impl Ends {
+    /// Of a model that was not packed in time.
+    #[must_use]
+    pub fn stopped() -> Self {
+        Self { shortfall: Some(Shortfall::Search(Bound::Stopped)), ..Self::default() }
+    }
+}
+
 /// All ends of the runs of a model.
 ///
 /// # Errors
@@ -119,7 +127,9 @@ fn ends_of<W: Word>(tables: &Tables<W>, look: &Look, options: &Options) -> Ends 
 /// The reductions that leave out no end.
 fn kept<W: Word>(asked: Reductions, tables: &Tables<W>) -> Reductions {
     let persistent_sets = match asked.persistent_sets {
-        PersistentSets::On | PersistentSets::Asked { .. } if !tables.properties.hold_always() => PersistentSets::On,
+        PersistentSets::On | PersistentSets::Asked { .. } if !tables.properties.hold_always() => {
+            PersistentSets::On
+        }
         PersistentSets::On | PersistentSets::Asked { .. } | PersistentSets::Off => PersistentSets::Off,
     };
     Reductions { symmetry: Reduction::Off, persistent_sets, ..asked }
@@ -181,6 +191,11 @@ impl<'s, W: Word> Seen<'s, W> {
             };
             seen.iter().map(one).collect()
         };
-        Ends { ended: shown(&self.ended), stuck: shown(&self.stuck), broken: self.broken.clone(), ..Ends::default() }
+        Ends {
+            ended: shown(&self.ended),
+            stuck: shown(&self.stuck),
+            broken: self.broken.clone(),
+            ..Ends::default()
+        }
     }
 }

@@ -1,0 +1,177 @@
+//! Outcomes of small scenarios that were counted by hand, and of the catalogue.
+
+use crate::catalogue;
+use crate::engine::{Options, Reductions, Shortfall};
+use crate::language::render_all;
+use crate::lowering::load;
+
+use super::{Frequency, Outcome, Outcomes, Seen, outcomes};
+
+fn of_text(text: &str, options: &Options) -> Vec<Outcomes> {
+    let loaded = load(text).unwrap_or_else(|wrong| panic!("{}", render_all(&wrong, "text", text)));
+    let one = |scenario| outcomes(scenario, text, options).expect("it can be lowered");
+    loaded.iter().map(|(scenario, _)| one(scenario)).collect()
+}
+
+/// The outcomes of the first scenario of a text.
+fn first(text: &str) -> Outcomes {
+    of_text(text, &Options::default()).remove(0)
+}
+
+fn lines(outcomes: &Outcomes) -> Vec<String> {
+    outcomes.found.iter().map(|outcome| outcomes.line(outcome)).collect()
+}
+
+/// Of a scenario of the litmus tests, the values of `r0` and `r1`.
+fn registers(name: &str) -> Vec<(u32, u32)> {
+    let text = catalogue::text_of("litmus/store-buffers.scn").expect("the catalogue has it");
+    let loaded = load(text).expect("the catalogue can be read");
+    let (scenario, _) =
+        loaded.iter().find(|(_, lowered)| lowered.name == name).expect("it has this scenario");
+    let found = outcomes(scenario, text, &Options::default()).expect("it can be lowered");
+    let at =
+        |name: &str| found.variables.iter().position(|known| known == name).expect("it has this register");
+    let (r0, r1) = (at("r0"), at("r1"));
+    let seen = found.found.iter().filter_map(Outcome::seen);
+    let mut pairs: Vec<(u32, u32)> = seen.map(|seen| (seen.variables[r0], seen.variables[r1])).collect();
+    pairs.sort_unstable();
+    pairs
+}
+
+#[test]
+fn the_litmus_tests_have_the_outcomes_that_are_known_of_x86() {
+    assert_eq!(registers("store-buffering"), [(0, 0), (0, 1), (1, 0), (1, 1)]);
+    assert_eq!(registers("store-buffering-in-order"), [(0, 1), (1, 0), (1, 1)]);
+    assert_eq!(registers("store-buffering-with-fences"), [(0, 1), (1, 0), (1, 1)]);
+    assert_eq!(registers("store-buffering-with-one-fence"), [(0, 0), (0, 1), (1, 0), (1, 1)]);
+    assert_eq!(registers("message-passing"), [(0, 0), (0, 1), (1, 1)]);
+    assert_eq!(registers("load-buffering"), [(0, 0), (0, 1), (1, 0)]);
+}
+
+#[test]
+fn stores_that_wait_have_reached_memory_when_an_outcome_is_taken() {
+    let text =
+        "scenario late\nvar x = 0..1, y = 0..1\ncpu P0\noption memory = tso\nagent P0\n  x = 1\n  y = x\n";
+    assert_eq!(lines(&first(text)), ["  x = 1; y = 1"]);
+}
+
+const LATE: &str = "scenario late\npage A\nframe old = 0, new = 1\nmap A -> old ro\ncpu CPU\ndevice DMA\n\nrace\n\
+    CPU | DMA\npte_clear A | dma_read A\nset_pte A -> new ro |\nnotify A |\n";
+
+/// The device may walk before, and then read at any time, or behind, or not at all; a walk that comes between the
+/// two steps of the CPU waits.
+#[test]
+fn a_device_may_have_read_the_old_page_the_new_one_or_none_at_the_end() {
+    let found = first(LATE);
+    let read = |value: &str| format!("  DMA.1 dma_read A = {value}; pte[A] = new ro");
+    assert_eq!(lines(&found), ["-", "0", "1"].map(read));
+    let place = &found.places[0];
+    assert_eq!(
+        (place.agent.as_str(), place.row, place.line, place.text.as_str()),
+        ("DMA", 1, 10, "dma_read A")
+    );
+    assert!(found.observations().is_empty() && found.is_complete());
+    assert_eq!(found.to_string().lines().next(), Some("3 outcomes"));
+}
+
+#[test]
+fn the_last_value_of_a_repeat_is_the_one_that_counts() {
+    let text = LATE
+        .replace("dma_read A\n", "repeat 2..2: dma_read A; x += 1\n")
+        .replace("page A", "var x = 0..2\npage A");
+    let read = |(value, x): (&str, u32)| format!("  DMA.1 dma_read A = {value}; x = {x}; pte[A] = new ro");
+    // One round and the read of the next: both of these are there with x = 1.
+    let expected = [("-", 0), ("0", 0), ("0", 1), ("0", 2), ("1", 0), ("1", 1), ("1", 2)];
+    assert_eq!(lines(&first(&text)), expected.map(read));
+}
+
+/// After the set the device may still hold the old entry, read 0, and break the property.
+#[test]
+fn a_broken_property_is_an_outcome_beside_those_of_the_other_runs() {
+    let text = format!(
+        "{LATE}\nnever DMA reads A == 0 after CPU set_pte A\nalways !(pte(A) == none)\nexpect violation\n"
+    );
+    let found = first(&text);
+    // The clear leaves no entry: every run breaks the second property, and nothing comes behind that.
+    assert_eq!(lines(&found), ["* breaks always !(pte(A) == none) (line 15)"]);
+    let (never, always) = (&found.observations()[0], &found.observations()[1]);
+    assert_eq!((never.holds, never.broken, never.frequency), (1, 0, Some(Frequency::Always)));
+    assert_eq!((always.holds, always.broken, always.frequency), (0, 1, Some(Frequency::Never)));
+
+    let found = first(&text.replace("always !(pte(A) == none)\n", ""));
+    let mut expected =
+        ["-", "0", "1"].map(|value| format!("  DMA.1 dma_read A = {value}; pte[A] = new ro")).to_vec();
+    expected.push("* breaks never DMA reads A == 0 after CPU set_pte A (line 14)".to_owned());
+    assert_eq!(lines(&found), expected);
+    let never = found.observations()[0];
+    assert_eq!((never.holds, never.broken, never.frequency), (3, 1, Some(Frequency::Sometimes)));
+    assert_eq!(
+        found.observed(&never),
+        "Sometimes holds in 3, broken in 1: never DMA reads A == 0 after CPU set_pte A (line 14)"
+    );
+}
+
+#[test]
+fn a_finally_marks_the_outcomes_in_which_it_does_not_hold() {
+    let text = "scenario both\nvar x = 0..2\nagent P0\n  x = 1\nagent P1\n  x = 2\nfinally x == 1\nfinally x < 2\nexpect violation\n";
+    let found = first(text);
+    assert_eq!(lines(&found), ["  x = 1", "* x = 2"]);
+    assert_eq!(found.found.last().map(|last| last.broken().len()), Some(2));
+}
+
+/// Whoever takes the lock first never lets it go; the other waits for ever, P1 behind its load and P0 before it.
+#[test]
+fn runs_that_are_stuck_or_go_on_for_ever_are_outcomes_too() {
+    let stuck = "scenario stuck\npage A\nframe f = 3\nmap A -> f ro\ncpu P0, P1\nagent P0\n  lock ptl(A)\n  load A\n\
+                 agent P1\n  load A\n  lock ptl(A)\n";
+    let ends = |mark: char| {
+        ["-", "3"]
+            .map(|value| format!("{mark} stuck with P0.2 load A = {value}; P1.1 load A = 3; pte[A] = f ro"))
+    };
+    assert_eq!(lines(&first(stuck)), ends('*'));
+    let off = stuck.replace("cpu P0", "option deadlock = off\ncpu P0");
+    assert_eq!(lines(&first(&off)), ends(' '));
+
+    let endless = "scenario endless\nvar x = 0..1\nagent P0\n  again:\n  x = 1\n  x = 0\n  goto again\nagent P1\n  x = 0\n";
+    assert_eq!(lines(&first(endless)), ["* goes on for ever"]);
+    let off = endless.replace("var x", "option livelock = off\nvar x");
+    assert_eq!(lines(&first(&off)), ["  goes on for ever"]);
+}
+
+#[test]
+fn what_was_seen_elsewhere_is_looked_up() {
+    let found = first(LATE);
+    let seen = |value, entry: &str| Seen {
+        values: vec![value],
+        variables: Vec::new(),
+        entries: vec![entry.to_owned()],
+    };
+    assert_eq!(found.with(&seen(Some(1), "new ro")).count(), 1);
+    assert_eq!(found.with(&seen(None, "new ro")).count(), 1);
+    assert_eq!(found.with(&seen(Some(1), "none")).count(), 0);
+    assert_eq!(found.with(&seen(Some(7), "new ro")).count(), 0);
+}
+
+#[test]
+fn what_a_limit_cuts_short_says_neither_always_nor_never() {
+    let text = format!("{LATE}\nnever DMA reads A == 1\nexpect violation\n");
+    let options = Options { max_states: 3, ..Options::default() };
+    let found = of_text(&text, &options).remove(0);
+    assert!(matches!(found.unfinished, Some(Shortfall::Search(_))), "{found}");
+    assert!(found.observations().iter().all(|one| one.frequency.is_none()), "{found}");
+    assert!(found.to_string().contains("within --max-states, and perhaps more"), "{found}");
+}
+
+#[test]
+fn reductions_leave_out_no_outcome_of_the_catalogue() {
+    for entry in catalogue::entries().iter().step_by(9) {
+        let with = |reductions| {
+            let options = Options { reductions, max_states: 60_000, ..Options::default() };
+            outcomes(&entry.scenario, entry.file.text, &options).expect("a scenario of the catalogue fits")
+        };
+        let (reduced, plain) = (with(Reductions::PAYING), with(Reductions::NONE));
+        if plain.is_complete() {
+            assert_eq!(lines(&reduced), lines(&plain), "{}", entry.lowered.name);
+        }
+    }
+}
