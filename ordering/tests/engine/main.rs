@@ -6,4 +6,5 @@ mod naive;
 mod outcomes;
 mod random;
 mod reductions;
+mod returned;
 mod scenarios;
