@@ -138,6 +138,27 @@ fn runs_that_are_stuck_or_go_on_for_ever_are_outcomes_too() {
     assert_eq!(lines(&first(&off)), ["  goes on for ever"]);
 }
 
+/// Who is alike does not end alike: that only one of them has read is two outcomes.
+#[test]
+fn agents_that_are_alike_are_told_apart() {
+    let text = "scenario alike\npage A\nframe f = 3\nmap A -> f ro\ncpu C0, C1\nagent C0\n  repeat 0..1: load A\n\
+                agent C1\n  repeat 0..1: load A\n";
+    let model = &load(text).expect("it can be read")[0].1.model;
+    assert_eq!(crate::engine::compile(model).expect("it is small").symmetries(), 1);
+    let pairs = [("-", "-"), ("-", "3"), ("3", "-"), ("3", "3")];
+    let line = |(one, other)| format!("  C0.1 load A = {one}; C1.1 load A = {other}; pte[A] = f ro");
+    assert_eq!(lines(&first(text)), pairs.map(line));
+}
+
+/// The first agent breaks the `always` by its only step, which concerns nobody else; in other runs the second comes first.
+#[test]
+fn what_ends_a_run_early_hides_nothing_that_others_break() {
+    let text = "scenario early\nvar x = 0..1, y = 0..1, z = 0..1, w = 0..1\nagent A\n  x = 1\nagent B\n  y = 1\n  z = 1\n\
+                agent C\n  if y == 1: w = 1\nalways x == 0\nnever B z = 1\nexpect violation\n";
+    let broken = ["* breaks always x == 0 (line 10)", "* breaks never B z = 1 (line 11)"];
+    assert_eq!(lines(&first(text)), broken);
+}
+
 #[test]
 fn what_was_seen_elsewhere_is_looked_up() {
     let found = first(LATE);
