@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use clap::Args;
 use ordering::engine::{Counting, Options, Reductions, Stop, Threads, Visited};
+use ordering::language::syntax::Scenario;
 use ordering::language::{Diagnostic, render_all};
-use ordering::lowering::load;
+use ordering::lowering::{Lowered, load};
 
 use super::files::{self, Source};
 use super::limit::Limit;
@@ -45,6 +46,9 @@ pub(super) struct CheckArguments {
     /// Explore without reductions: every state
     #[arg(long)]
     no_reduce: bool,
+    /// Print all that runs can end with, as litmus tests are read, and how often each property holds
+    #[arg(long)]
+    outcomes: bool,
     /// Explore with and without reductions, and compare
     #[arg(long)]
     cross_check: bool,
@@ -145,8 +149,7 @@ fn check_file(
     for (scenario, lowered) in loaded {
         let progress = Progress::search(lowered.name.clone(), &VISITED);
         let limit = arguments.time.map(|time| Limit::start(time, &STOP)).transpose()?;
-        let explored =
-            Checked::explore(&source.name, &scenario, lowered, &arguments.options(), arguments.cross_check);
+        let explored = explore(source, &scenario, lowered, arguments);
         drop(limit);
         drop(progress);
         match explored {
@@ -157,15 +160,29 @@ fn check_file(
                 }
                 checked.push(one);
             }
-            Err(diagnostic) => wrong.push(diagnostic),
+            Err(diagnostics) => wrong.extend(diagnostics),
         }
     }
     Ok(wrong)
 }
 
+/// Explores one scenario, and all its outcomes if they are asked for.
+fn explore(
+    source: &Source,
+    scenario: &Scenario,
+    lowered: Lowered,
+    arguments: &CheckArguments,
+) -> Result<Checked, Vec<Diagnostic>> {
+    let options = arguments.options();
+    let checked = Checked::explore(&source.name, scenario, lowered, &options, arguments.cross_check)
+        .map_err(|diagnostic| vec![diagnostic])?;
+    if arguments.outcomes { checked.with_outcomes(scenario, &source.text, &options) } else { Ok(checked) }
+}
+
 /// What belongs below a scenario's line.
 fn show(one: &Checked, arguments: &CheckArguments) {
     one.growth().iter().for_each(say);
+    one.outcomes().into_iter().for_each(say);
     if arguments.stats {
         say(one.bits());
     }

@@ -16,6 +16,7 @@ use ordering::engine::{
 use ordering::language::Diagnostic;
 use ordering::language::syntax::{Expect, Scenario};
 use ordering::lowering::{Lowered, too_large};
+use ordering::outcomes::{self, Outcomes};
 use serde::Serialize;
 
 pub(super) use json::json;
@@ -33,8 +34,10 @@ pub(super) struct Checked {
     packed: Option<Packed>,
     outcome: Outcome,
     time: Duration,
-    /// What a search without reductions said, if it was asked and said something else.
+    /// What another search said, if it was asked and said something else.
     disagrees: Option<String>,
+    /// All outcomes, if they were asked for.
+    outcomes: Option<Outcomes>,
 }
 
 impl Checked {
@@ -60,7 +63,35 @@ impl Checked {
         let crossed = packed.as_ref().filter(|_| cross);
         let disagrees = crossed.and_then(|packed| disagreement(packed, options, &outcome));
         let answer = Answer::new(&lowered, &outcome);
-        Ok(Self { file: file.to_owned(), lowered, answer, packed, outcome, time, disagrees })
+        let file = file.to_owned();
+        Ok(Self { file, lowered, answer, packed, outcome, time, disagrees, outcomes: None })
+    }
+
+    /// The same with all outcomes, which must agree with the verdict.
+    pub(super) fn with_outcomes(
+        self,
+        scenario: &Scenario,
+        source: &str,
+        options: &Options,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let outcomes = outcomes::outcomes(scenario, source, options)?;
+        let forbidden = outcomes.found.iter().any(|outcome| !outcome.is_allowed());
+        let fault = match (outcomes.is_complete(), &self.outcome.verdict) {
+            (false, _) => Some("not all outcomes are known"),
+            (true, Verdict::Proved) => forbidden.then_some("PROVED, and an outcome is forbidden"),
+            (true, Verdict::Violated { .. }) => {
+                (!forbidden).then_some("VIOLATED, and no outcome is forbidden")
+            }
+            (true, Verdict::BoundHit { .. }) => None,
+        };
+        let fault = fault.map(str::to_owned);
+        Ok(Self { disagrees: self.disagrees.or(fault), outcomes: Some(outcomes), ..self })
+    }
+
+    /// The outcomes, a line each, and how often each property holds.
+    pub(super) fn outcomes(&self) -> Option<String> {
+        let shown = self.outcomes.as_ref()?.to_string();
+        Some(shown.lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n"))
     }
 
     /// After a limit: how far the search came, and what bounds the rest.
