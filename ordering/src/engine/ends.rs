@@ -18,7 +18,8 @@ use super::word::Word;
 use super::{PersistentSets, Reduction, Reductions, TooLarge, Width, compile_until};
 use crate::model::{Check, Guard, Model, Property, PropertyId, Var};
 
-/// Different ends of one model at most.
+/// Different ends of one model at most, of those that have ended and of those that are stuck; of more the least are kept,
+/// so that it does not depend on who finds them.
 pub const MOST_ENDS: usize = 1 << 16;
 
 /// What is looked at when a run has ended.
@@ -107,11 +108,10 @@ fn ends_of<W: Word>(tables: &Tables<W>, look: &Look, options: &Options) -> Ends 
             shortfall = Some(Shortfall::Search(Bound::Stopped));
             break;
         }
-        if seen.len() > MOST_ENDS {
-            shortfall = Some(Shortfall::TooMany);
-            break;
-        }
         seen.add(state, &mut expander);
+    }
+    if seen.too_many {
+        shortfall = shortfall.or(Some(Shortfall::TooMany));
     }
     let endless = match shortfall {
         None => livelock::hopeless(tables, &plan, &searched),
@@ -144,6 +144,8 @@ struct Seen<'s, W> {
     ended: BTreeSet<(W, Vec<PropertyId>)>,
     stuck: BTreeSet<(W, Vec<PropertyId>)>,
     broken: BTreeSet<PropertyId>,
+    /// Whether some ends were left out.
+    too_many: bool,
 }
 
 impl<'s, W: Word> Seen<'s, W> {
@@ -151,11 +153,7 @@ impl<'s, W: Word> Seen<'s, W> {
         let slot = |var: &Var| tables.layout.slots[usize::from(var.0)].mask::<W>();
         let at = look.at.iter().fold(W::ZERO, |mask, var| mask | slot(var));
         let (ended, stuck, broken) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        Self { tables, look, at, ended, stuck, broken }
-    }
-
-    fn len(&self) -> usize {
-        self.ended.len() + self.stuck.len()
+        Self { tables, look, at, ended, stuck, broken, too_many: false }
     }
 
     fn add(&mut self, state: W, expander: &mut Expander<'_, W>) {
@@ -167,12 +165,12 @@ impl<'s, W: Word> Seen<'s, W> {
         let at = state & self.at;
         let has_ended = properties.ended(state);
         if has_ended && self.look.settled.iter().all(|var| self.value(state, *var) == 0) {
-            self.ended.insert((at, properties.finally_broken(state).collect()));
+            self.too_many |= insert(&mut self.ended, (at, properties.finally_broken(state).collect()));
         }
         let steps = expander.steps(state);
         self.broken.extend(steps.iter().filter_map(|(entry, _)| entry.violates));
         if steps.is_empty() && !has_ended {
-            self.stuck.insert((at, properties.stuck(state).into_iter().collect()));
+            self.too_many |= insert(&mut self.stuck, (at, properties.stuck(state).into_iter().collect()));
         }
     }
 
@@ -198,4 +196,14 @@ impl<'s, W: Word> Seen<'s, W> {
             ..Ends::default()
         }
     }
+}
+
+/// Inserts an end; whether there are too many, and one was left out.
+fn insert<W: Word>(ends: &mut BTreeSet<(W, Vec<PropertyId>)>, end: (W, Vec<PropertyId>)) -> bool {
+    ends.insert(end);
+    let is_over = ends.len() > MOST_ENDS;
+    if is_over {
+        ends.pop_last();
+    }
+    is_over
 }

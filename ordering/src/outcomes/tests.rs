@@ -1,11 +1,11 @@
 //! Outcomes of small scenarios that were counted by hand, and of the catalogue.
 
 use crate::catalogue;
-use crate::engine::{Options, Reductions, Shortfall};
+use crate::engine::{self, Options, Reductions, Shortfall, Threads, Verdict};
 use crate::language::render_all;
 use crate::lowering::load;
 
-use super::{Frequency, Outcome, Outcomes, Seen, outcomes};
+use super::{Frequency, MOST, Outcome, Outcomes, Seen, outcomes};
 
 fn of_text(text: &str, options: &Options) -> Vec<Outcomes> {
     let loaded = load(text).unwrap_or_else(|wrong| panic!("{}", render_all(&wrong, "text", text)));
@@ -144,7 +144,7 @@ fn agents_that_are_alike_are_told_apart() {
     let text = "scenario alike\npage A\nframe f = 3\nmap A -> f ro\ncpu C0, C1\nagent C0\n  repeat 0..1: load A\n\
                 agent C1\n  repeat 0..1: load A\n";
     let model = &load(text).expect("it can be read")[0].1.model;
-    assert_eq!(crate::engine::compile(model).expect("it is small").symmetries(), 1);
+    assert_eq!(engine::compile(model).expect("it is small").symmetries(), 1);
     let pairs = [("-", "-"), ("-", "3"), ("3", "-"), ("3", "3")];
     let line = |(one, other)| format!("  C0.1 load A = {one}; C1.1 load A = {other}; pte[A] = f ro");
     assert_eq!(lines(&first(text)), pairs.map(line));
@@ -181,6 +181,33 @@ fn what_a_limit_cuts_short_says_neither_always_nor_never() {
     assert!(matches!(found.unfinished, Some(Shortfall::Search(_))), "{found}");
     assert!(found.observations().iter().all(|one| one.frequency.is_none()), "{found}");
     assert!(found.to_string().contains("within --max-states, and perhaps more"), "{found}");
+}
+
+#[test]
+fn of_too_many_outcomes_some_are_told_whoever_finds_them() {
+    let text = "scenario many\nvar a = 0..255, b = 0..255, c = 0..1\nagent A\n  repeat 0..255: a += 1\nagent B\n  \
+                repeat 0..255: b += 1\nagent C\n  repeat 0..1: c += 1\n";
+    let with = |threads| of_text(text, &Options { threads, ..Options::default() }).remove(0);
+    let found = with(Threads::One);
+    assert_eq!((found.unfinished, found.found.len()), (Some(Shortfall::TooMany), MOST));
+    assert_eq!(found, with(Threads::Two));
+    assert!(found.to_string().starts_with("65536 outcomes, and more: "), "{}", found.count());
+}
+
+#[test]
+fn an_outcome_of_the_catalogue_is_forbidden_if_and_only_if_its_scenario_is_violated() {
+    for entry in catalogue::entries() {
+        let name = &entry.lowered.name;
+        let found = outcomes(&entry.scenario, entry.file.text, &Options::default()).expect("it fits");
+        assert!(found.is_complete(), "{name}");
+        let packed = engine::compile(&entry.lowered.model).expect("it fits");
+        let forbidden = |property| found.found.iter().any(|outcome| outcome.broken().contains(&property));
+        match engine::explore(&packed, &Options::default()).verdict {
+            Verdict::Violated { property, .. } => assert!(forbidden(property), "{name}:\n{found}"),
+            Verdict::Proved => assert!(found.found.iter().all(Outcome::is_allowed), "{name}:\n{found}"),
+            Verdict::BoundHit { .. } => panic!("{name} is small"),
+        }
+    }
 }
 
 #[test]

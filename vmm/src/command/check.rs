@@ -28,8 +28,8 @@ static STOP: Stop = Stop::new();
 /// What can be asked of the explorer.
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
-    /// Scenario files, or folders of them
-    #[arg(required = true, value_name = "FILE|DIR")]
+    /// Scenario files, folders of them, or names of scenarios that `afterimage zoo` lists
+    #[arg(required = true, value_name = "FILE|DIR|NAME")]
     paths: Vec<PathBuf>,
     /// Print one JSON object instead of the lines
     #[arg(long)]
@@ -146,7 +146,8 @@ fn check_file(
         Err(wrong) => return Ok(wrong),
     };
     let mut wrong = Vec::new();
-    for (scenario, lowered) in loaded {
+    let is_meant = |name: &String| source.only.as_ref().is_none_or(|only| only == name);
+    for (scenario, lowered) in loaded.into_iter().filter(|(_, lowered)| is_meant(&lowered.name)) {
         let progress = Progress::search(lowered.name.clone(), &VISITED);
         let limit = arguments.time.map(|time| Limit::start(time, &STOP)).transpose()?;
         let explored = explore(source, &scenario, lowered, arguments);
