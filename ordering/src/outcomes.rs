@@ -67,9 +67,6 @@ pub enum Outcome {
     Broken(PropertyId),
 }
 
-/// Why not all outcomes are known.
-pub type Unfinished = Shortfall;
-
 /// All outcomes of a scenario.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Outcomes {
@@ -82,7 +79,7 @@ pub struct Outcomes {
     /// The outcomes.
     pub found: BTreeSet<Outcome>,
     /// Why these are not all, if so.
-    pub unfinished: Option<Unfinished>,
+    pub unfinished: Option<Shortfall>,
     /// The properties; an outcome names them by their index.
     pub properties: Vec<Property>,
     /// States that were found.

@@ -138,6 +138,11 @@ pub(super) fn number(index: usize) -> u32 {
 }
 
 impl Domains {
+    /// What a statement can have returned, perhaps nothing.
+    fn returned(&self) -> Vec<String> {
+        std::iter::once("-".to_owned()).chain(self.contents.iter().map(u32::to_string)).collect()
+    }
+
     fn party(&self, party: Party) -> String {
         match party {
             Party::Cpu(cpu) => self.users[cpu.0].clone(),
@@ -304,10 +309,7 @@ impl State {
             }
             Key::Ghost(_) if d.ghosts == 1 => ("after".to_owned(), yes()),
             Key::Ghost(index) => (format!("after[{index}]"), yes()),
-            Key::Returned(agent, _, text) => {
-                let values = std::iter::once("-".to_owned()).chain(d.contents.iter().map(u32::to_string));
-                (format!("{}: {text}", d.agents[*agent]), values.collect())
-            }
+            Key::Returned(agent, _, text) => (format!("{}: {text}", d.agents[*agent]), d.returned()),
         }
     }
 }

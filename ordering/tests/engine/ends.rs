@@ -128,7 +128,7 @@ fn registers(model: &mut Model, random: &mut Random) -> Vec<Var> {
 /// Some variables, or registers, of a model that is made to end more often; sometimes one must be 0 before a run has ended.
 fn look(seed: u64, model: &mut Model) -> Look {
     let mut random = Random::new(seed ^ 0x5EED);
-    if seed % 4 != 0 {
+    if !seed.is_multiple_of(4) {
         liven(model, &mut random);
     }
     let registers = if seed % 2 == 1 { registers(model, &mut random) } else { Vec::new() };

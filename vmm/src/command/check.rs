@@ -177,7 +177,14 @@ fn explore(
     let options = arguments.options();
     let checked = Checked::explore(&source.name, scenario, lowered, &options, arguments.cross_check)
         .map_err(|diagnostic| vec![diagnostic])?;
-    if arguments.outcomes { checked.with_outcomes(scenario, &source.text, &options) } else { Ok(checked) }
+    if !arguments.outcomes {
+        return Ok(checked);
+    }
+    let checked = checked.with_outcomes(scenario, &source.text, &options)?;
+    if arguments.cross_check {
+        return checked.with_outcomes_crossed(scenario, &source.text, &options);
+    }
+    Ok(checked)
 }
 
 /// What belongs below a scenario's line.

@@ -88,6 +88,19 @@ impl Checked {
         Ok(Self { disagrees: self.disagrees.or(fault), outcomes: Some(outcomes), ..self })
     }
 
+    /// The same, if a search with the reductions the other way round finds the same outcomes.
+    pub(super) fn with_outcomes_crossed(
+        self,
+        scenario: &Scenario,
+        source: &str,
+        options: &Options,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let other = outcomes::outcomes(scenario, source, &other_way_round(options))?;
+        let differ = self.outcomes.as_ref().is_some_and(|own| own.found != other.found);
+        let fault = differ.then(|| "other outcomes with reductions the other way round".to_owned());
+        Ok(Self { disagrees: self.disagrees.or(fault), ..self })
+    }
+
     /// The outcomes, a line each, and how often each property holds.
     pub(super) fn outcomes(&self) -> Option<String> {
         let shown = self.outcomes.as_ref()?.to_string();
@@ -172,8 +185,8 @@ impl Checked {
 
 /// Explores once more, with the reductions the other way round, and says what differs.
 fn disagreement(packed: &Packed, options: &Options, outcome: &Outcome) -> Option<String> {
-    let reductions = if options.reductions == Reductions::NONE { Reductions::ALL } else { Reductions::NONE };
-    let other = engine::explore(packed, &Options { reductions, interleavings: Counting::Off, ..*options });
+    let options = Options { interleavings: Counting::Off, ..other_way_round(options) };
+    let other = engine::explore(packed, &options);
     let summary = |outcome: &Outcome| match &outcome.verdict {
         Verdict::Violated { trace, .. } => violated_in(trace.steps.len()),
         Verdict::BoundHit { .. } => Answered::BoundHit.to_string(),
@@ -185,6 +198,11 @@ fn disagreement(packed: &Packed, options: &Options, outcome: &Outcome) -> Option
     };
     let (this, that) = (summary(outcome), summary(&other));
     (this != that).then(|| format!("{this}, and {that} with reductions the other way round"))
+}
+
+fn other_way_round(options: &Options) -> Options {
+    let reductions = if options.reductions == Reductions::NONE { Reductions::ALL } else { Reductions::NONE };
+    Options { reductions, ..*options }
 }
 
 /// The length of a counterexample in words.
