@@ -73,6 +73,14 @@ impl Outcomes {
         }
     }
 
+    /// All lines: how many there are, each of them, and how often each property holds.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let observed = self.observations().into_iter().map(|one| self.observed(&one));
+        std::iter::once(self.count())
+            .chain(self.found.iter().map(|outcome| self.line(outcome)))
+            .chain(observed)
+    }
+
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> String {
@@ -99,8 +107,8 @@ impl Outcomes {
 impl fmt::Display for Outcomes {
     /// All lines, without a line feed behind the last.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.count())?;
-        self.found.iter().try_for_each(|outcome| write!(f, "\n{}", self.line(outcome)))?;
-        self.observations().iter().try_for_each(|one| write!(f, "\n{}", self.observed(one)))
+        let mut lines = self.lines();
+        lines.next().map_or(Ok(()), |first| f.write_str(&first))?;
+        lines.try_for_each(|line| write!(f, "\n{line}"))
     }
 }

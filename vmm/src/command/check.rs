@@ -154,10 +154,10 @@ fn check_file(
         drop(limit);
         drop(progress);
         match explored {
-            Ok(one) => {
+            Ok(mut one) => {
                 if !arguments.json {
                     say(&one);
-                    show(&one, arguments);
+                    show(&mut one, arguments);
                 }
                 checked.push(one);
             }
@@ -188,9 +188,11 @@ fn explore(
 }
 
 /// What belongs below a scenario's line.
-fn show(one: &Checked, arguments: &CheckArguments) {
+fn show(one: &mut Checked, arguments: &CheckArguments) {
     one.growth().iter().for_each(say);
-    one.outcomes().into_iter().for_each(say);
+    if let Some(outcomes) = one.take_outcomes() {
+        outcomes.lines().for_each(|line| say(format_args!("    {line}")));
+    }
     if arguments.stats {
         say(one.bits());
     }

@@ -101,10 +101,9 @@ impl Checked {
         Ok(Self { disagrees: self.disagrees.or(fault), ..self })
     }
 
-    /// The outcomes, a line each, and how often each property holds.
-    pub(super) fn outcomes(&self) -> Option<String> {
-        let shown = self.outcomes.as_ref()?.to_string();
-        Some(shown.lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n"))
+    /// The outcomes, for whoever prints them at once: all those of a folder are too many to be kept.
+    pub(super) fn take_outcomes(&mut self) -> Option<Outcomes> {
+        self.outcomes.take()
     }
 
     /// After a limit: how far the search came, and what bounds the rest.
