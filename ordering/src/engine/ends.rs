@@ -167,9 +167,13 @@ impl<'s, W: Word> Seen<'s, W> {
         if has_ended && self.look.settled.iter().all(|var| self.value(state, *var) == 0) {
             self.too_many |= insert(&mut self.ended, (at, properties.finally_broken(state).collect()));
         }
-        let steps = expander.steps(state);
-        self.broken.extend(steps.iter().filter_map(|(entry, _)| entry.violates));
-        if steps.is_empty() && !has_ended {
+        let before = expander.transitions;
+        expander.expand(state, 0, |_| {});
+        // It notes one thing that is broken; each of them is wanted.
+        if expander.broken.take().is_some() {
+            self.broken.extend(expander.steps(state).iter().filter_map(|(entry, _)| entry.violates));
+        }
+        if expander.transitions == before && !has_ended {
             self.too_many |= insert(&mut self.stuck, (at, properties.stuck(state).into_iter().collect()));
         }
     }
