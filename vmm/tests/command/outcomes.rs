@@ -70,6 +70,17 @@ fn a_scenario_of_the_catalogue_is_checked_by_its_name_alone() {
 }
 
 #[test]
+fn a_file_comes_before_a_scenario_of_its_name() {
+    let folder = scenario("of-a-name.scn", RACE).parent().expect("it is in a folder").join("names");
+    std::fs::create_dir_all(&folder).expect("the target folder can be written");
+    std::fs::write(folder.join("store-buffering"), RACE).expect("the target folder can be written");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_afterimage"));
+    let output = command.args(["check", "store-buffering"]).current_dir(folder).output();
+    let shown = text(&output.expect("the command was built").stdout);
+    assert!(shown.starts_with("store-buffering\nlate  "), "{shown}");
+}
+
+#[test]
 fn outcomes_within_a_limit_are_not_taken_for_all() {
     let file = scenario("outcomes-limit.scn", RACE);
     let path = file.to_str().expect("a plain path");
