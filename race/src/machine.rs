@@ -147,6 +147,7 @@ impl Machine {
             | Key::Section(..)
             | Key::Awaits(..)
             | Key::Handle(..)
+            | Key::Returned(..)
             | Key::Ghost(_) => {}
         }
     }

@@ -10,7 +10,6 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use ordering::catalogue;
 use ordering::counterexample::Table;
 use ordering::engine::replay::Move;
 use ordering::engine::{self, Counting, Options, Trace, Verdict};
@@ -81,7 +80,7 @@ enum Model {
 
 /// Runs all scenarios and prints what was seen.
 pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
-    let sources = match sources(arguments) {
+    let sources = match files::read(&arguments.paths) {
         Ok(sources) => sources,
         Err(error) => {
             complain(error);
@@ -89,12 +88,12 @@ pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
         }
     };
     let (mut wrong_files, mut raced) = (0, Vec::new());
-    for (source, only) in &sources {
+    for source in &sources {
         if !arguments.json {
             let line = if raced.is_empty() && wrong_files == 0 { "" } else { "\n" };
             say(format_args!("{line}{}", source.name));
         }
-        let wrong = match race_file(source, only.as_ref(), arguments, &mut raced) {
+        let wrong = match race_file(source, arguments, &mut raced) {
             Ok(wrong) => wrong,
             Err(error) => {
                 complain(format_args!("{error}"));
@@ -124,45 +123,18 @@ pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
 }
 
 /// Why no scenario ran.
-fn nothing(arguments: &RaceArguments, sources: &[(Source, Option<String>)]) -> String {
+fn nothing(arguments: &RaceArguments, sources: &[Source]) -> String {
     let wanted = arguments.scenario.as_deref().unwrap_or_default();
-    let loaded = sources.iter().filter_map(|(source, _)| load(&source.text).ok()).flatten();
+    let loaded = sources.iter().filter_map(|source| load(&source.text).ok()).flatten();
     let names: Vec<String> = loaded.map(|(scenario, _)| scenario.name.node).collect();
     let known: Vec<&str> = names.iter().map(String::as_str).collect();
     let help = ordering::language::did_you_mean(wanted, &known, "`afterimage zoo` lists the catalogue's");
     format!("there is no scenario `{wanted}` in what was named: {help}")
 }
 
-/// The files that were named, each with the one scenario that is meant, if it is not all of them.
-fn sources(arguments: &RaceArguments) -> Result<Vec<(Source, Option<String>)>, String> {
-    let mut found = Vec::new();
-    let entries = std::sync::LazyLock::new(catalogue::entries);
-    for path in &arguments.paths {
-        let name = path.to_str().filter(|_| !path.exists());
-        let entry = name.and_then(|name| entries.iter().find(|entry| entry.lowered.name == name));
-        if let Some(entry) = entry {
-            let (name, text) = (format!("catalogue: {}", entry.file.path), entry.file.text.to_owned());
-            found.push((Source { name, text }, Some(entry.lowered.name.clone())));
-            continue;
-        }
-        let known = || entries.iter().map(|entry| entry.lowered.name.as_str()).collect::<Vec<_>>();
-        let read = files::read(std::slice::from_ref(path)).map_err(|error| match name {
-            Some(name) if !name.contains(['/', '.']) => {
-                let help =
-                    ordering::language::did_you_mean(name, &known(), "`afterimage zoo` lists the names");
-                format!("{name} is no file, no folder and no scenario of the catalogue: {help}")
-            }
-            Some(_) | None => error.to_string(),
-        })?;
-        found.extend(read.into_iter().map(|source| (source, None)));
-    }
-    Ok(found)
-}
-
 /// Runs the scenarios of one file; what is wrong with those that cannot. An error is the host's, which has no memory left.
 fn race_file(
     source: &Source,
-    only: Option<&String>,
     arguments: &RaceArguments,
     raced: &mut Vec<Raced>,
 ) -> Result<Vec<Diagnostic>, String> {
@@ -171,7 +143,7 @@ fn race_file(
         Err(wrong) => return Ok(wrong),
     };
     let mut wrong = Vec::new();
-    let wanted = only.or(arguments.scenario.as_ref());
+    let wanted = source.only.as_ref().or(arguments.scenario.as_ref());
     for (scenario, lowered) in loaded {
         if wanted.is_some_and(|wanted| *wanted != lowered.name) {
             continue;

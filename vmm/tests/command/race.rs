@@ -8,7 +8,7 @@ fn a_refuted_scenario_happens_and_its_rows_are_shown() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let shown = text(&output.stdout);
     for part in [
-        "catalogue: cow/notify-under-lock.scn",
+        "cow/notify-under-lock.scn",
         "HAPPENED in 10 steps",
         "10 runs",
         "# VIOLATION: never IOMMU reads A == 0 after CPU store A",
