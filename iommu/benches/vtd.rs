@@ -201,9 +201,9 @@ fn page(bencher: Bencher, watched: bool) {
 }
 
 /// The IOTLB is emptied before each read; the paging-structure caches stay.
-#[divan::bench(min_time = 0.3)]
-fn word_missed(bencher: Bencher) {
-    let unit = unit(Stage::Second, 64, StaleOptions::default());
+#[divan::bench(args = [false, true], min_time = 0.3)]
+fn word_missed(bencher: Bencher, watched: bool) {
+    let unit = unit(Stage::Second, 64, if watched { WATCHED } else { StaleOptions::default() });
     let mut port = unit.port(SOURCE, 0);
     let offsets = offsets(64);
     bencher.counter(ItemsCount::new(offsets.len())).bench_local(|| {
