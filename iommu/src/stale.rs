@@ -26,7 +26,6 @@ use mmu::cache::Translation;
 use mmu::pte::Pte;
 
 pub use mistake::{Mistake, Thing};
-pub(crate) use text::InWords;
 
 use self::in_place::ChangedInPlace;
 use crate::spec::descriptor::Descriptor;

@@ -7,6 +7,7 @@
 
 mod encode;
 mod span;
+mod words;
 
 use std::ops::RangeInclusive;
 
@@ -19,6 +20,7 @@ use super::{bit, field, field16, field32};
 use crate::pasid::Pasid;
 
 pub use self::span::{DeviceSpan, Hint, MAX_ADDRESS_MASK, PageSpan};
+pub(crate) use self::words::InWords;
 
 /// A descriptor, understood.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -8,11 +8,11 @@ use std::fmt;
 use mmu::address::PhysAddr;
 use serde_json::json;
 
-use crate::spec::descriptor::Descriptor;
+use crate::spec::descriptor::{Descriptor, InWords};
 use crate::spec::id::SourceId;
 use crate::spec::interrupt::InterruptEntry;
 use crate::stale::json::{hex, missed, moment};
-use crate::stale::text::{InWords, Uses, write_queued, write_received};
+use crate::stale::text::{Uses, write_queued, write_received};
 use crate::stale::{Ground, Missed, Moment};
 
 /// One such use, as it is reported.

@@ -11,10 +11,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::spec::descriptor::{Descriptor, DeviceScope};
+use crate::spec::descriptor::{Descriptor, DeviceScope, InWords};
 use crate::spec::register::Register;
 use crate::spec::status;
-use crate::stale::InWords;
 use crate::vtd::Vtd;
 use crate::vtd::queue::WaitFate;
 

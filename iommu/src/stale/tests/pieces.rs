@@ -89,7 +89,7 @@ impl Scene {
 }
 
 fn words(report: &StaleUse) -> Vec<String> {
-    report.remedy.iter().map(|remedy| crate::stale::InWords(remedy).to_string()).collect()
+    report.remedy.iter().map(|remedy| crate::spec::descriptor::InWords(remedy).to_string()).collect()
 }
 
 #[test]
