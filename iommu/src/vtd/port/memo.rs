@@ -19,7 +19,7 @@ use crate::vtd::device_tlb::Device;
 use crate::vtd::port::Ats;
 use crate::vtd::route::{Dialect, Reach, Refusal, Requester, Stages};
 use crate::vtd::tags::SpaceKey;
-use crate::vtd::trail::{Trail, Witness};
+use crate::vtd::trail::{Trail, Word};
 use crate::vtd::walk::{Path, Space};
 
 /// Memos of a port, one for each PASID modulo this.
@@ -42,7 +42,7 @@ pub(super) struct Memo {
     pub(super) hides_faults: bool,
     pub(super) trail: Trail,
     /// The trail's words; none if nothing is watched.
-    pub(super) words: Box<[[Witness; 4]]>,
+    pub(super) words: Box<[[Word; 4]]>,
 }
 
 /// What a hit needs of a memo, small and apart from the rest: each access reads it.
@@ -134,9 +134,9 @@ fn index(pasid: Option<Pasid>) -> usize {
 }
 
 /// Four together, because comparing them costs less so; the last one fills up.
-fn fours(witnesses: &[Witness]) -> Box<[[Witness; 4]]> {
-    let at = |place: usize| witnesses[place.min(witnesses.len() - 1)];
-    (0..witnesses.len()).step_by(4).map(|first| std::array::from_fn(|place| at(first + place))).collect()
+fn fours(words: &[Word]) -> Box<[[Word; 4]]> {
+    let at = |place: usize| words[place.min(words.len() - 1)];
+    (0..words.len()).step_by(4).map(|first| std::array::from_fn(|place| at(first + place))).collect()
 }
 
 impl Memo {
@@ -170,7 +170,7 @@ impl Memo {
             has_device_tlb: route.has_device_tlb,
             has_page_requests: route.has_page_requests,
             hides_faults: route.hides_faults,
-            words: fours(&route.trail.witnesses()),
+            words: fours(&route.trail.words()),
             trail: route.trail,
         })
     }
