@@ -19,12 +19,11 @@ mod text;
 pub mod unused;
 pub mod watch;
 
-use std::time::Duration;
-
 use mmu::address::{PageSize, PhysAddr, VirtAddr};
 use mmu::cache::Translation;
 use mmu::pte::Pte;
 
+pub use crate::vtd::Moment;
 pub use mistake::{Mistake, Thing};
 
 use self::in_place::ChangedInPlace;
@@ -33,15 +32,6 @@ use crate::spec::fault::FaultReason;
 use crate::spec::paging::SecondStageEntry;
 use crate::vtd::port::Request;
 use crate::vtd::{Requester, SpaceKey, StageKind, Table};
-
-/// When something happened: events are fills and invalidations.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Moment {
-    /// Events before.
-    pub event: u64,
-    /// Since the unit was made.
-    pub elapsed: Duration,
-}
 
 /// Which cache held the translation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -30,6 +30,7 @@ mod tags;
 mod time_out;
 mod trail;
 mod walk;
+pub(crate) mod witness;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -48,9 +49,9 @@ pub use self::route::Requester;
 pub use self::tags::{SpaceKey, StageKind};
 pub use self::time_out::TimeOut;
 pub use self::trail::{Reading, Table};
+pub use self::witness::Moment;
 
 pub(crate) use self::invalidate::{Extent, extent};
-pub(crate) use self::route::Stages;
 pub(crate) use self::trail::{Recorder, Trail};
 pub(crate) use self::walk::{Path, identity};
 
@@ -76,7 +77,7 @@ use crate::stale::watch::{Tally, Watch};
 const TRANSLATING: u64 = 1;
 
 /// A page whose walk failed, and for what.
-type AbsentKey = (Tag, VirtAddr, Access);
+pub(crate) type AbsentKey = (Tag, VirtAddr, Access);
 
 /// One remapping unit, for every function of a machine.
 pub struct Vtd {

@@ -20,7 +20,6 @@ mod log;
 mod remembered;
 
 use std::collections::HashSet;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -30,12 +29,11 @@ use mmu::cache::{Tag, Translation};
 use mmu::memory::PhysicalMemory;
 use parking_lot::Mutex;
 
-pub(crate) use self::absent::AbsentKey;
 pub use self::docket::Tally;
 pub(crate) use self::entries::Since;
-pub(crate) use self::fill::{Look, Origin, Place, Suspect, Use, Walked, parting};
-pub(crate) use self::interrupts::InterruptUse;
+pub(crate) use self::fill::{Look, Suspect, parting};
 pub(crate) use self::log::Received;
+pub use crate::vtd::options::{Judging, PATIENCE, StaleOptions, Watching};
 
 use self::absent::Absence;
 use self::docket::Docket;
@@ -52,56 +50,13 @@ use crate::spec::id::{DomainId, SourceId};
 use crate::stale::in_place::ChangedInPlace;
 use crate::stale::{Change, Holder, Kind, Moment, StaleUse};
 use crate::vtd::device_tlb::GivenUp;
-use crate::vtd::{Reading, Requester, SpaceKey, Trail, identity};
-
-/// Which uses are looked at.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Watching {
-    /// None.
-    #[default]
-    Off,
-    /// All.
-    EveryUse,
-    /// One in so many.
-    Sampled(NonZeroU32),
-}
-
-/// When a stale use counts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Judging {
-    /// At the first use after the change: for drivers that stop a device before they unmap. Whoever unmaps what a device
-    /// may be using, as shared address spaces and VFIO do, is accused of uses that hardware allows.
-    AtOnce,
-    /// When it is sure that no invalidation comes in time: not within so long, or too late for what was done with the page.
-    /// An invalidation that was asked for and is waited for may take as long as the unit does. Between two looks
-    /// ([`Vtd::take_stale_uses`](crate::vtd::Vtd::take_stale_uses)) half of it passes at most: whoever stops the whole
-    /// program stops software, too.
-    Late(Duration),
-}
-
-/// How long software may take between a use and the next of the invalidations that it needs: a processor that is about
-/// to invalidate may have to wait for its turn on a busy host.
-pub const PATIENCE: Duration = Duration::from_millis(250);
-
-/// How stale uses are watched for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct StaleOptions {
-    /// Which uses are looked at.
-    pub watching: Watching,
-    /// When one counts.
-    pub judging: Judging,
-}
+use crate::vtd::witness::{Origin, Place, Use, Walked};
+use crate::vtd::{AbsentKey, Reading, Requester, SpaceKey, Trail, identity};
 
 /// Reports that wait to be taken at most.
 const MOST_REPORTS: usize = 1024;
 /// Descriptors of the queue that a report lists at most.
 const MOST_QUEUED: usize = 64;
-
-impl Default for Judging {
-    fn default() -> Self {
-        Self::Late(PATIENCE)
-    }
-}
 
 /// All that is remembered of one unit's translations and invalidations.
 #[derive(Debug)]

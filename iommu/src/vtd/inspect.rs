@@ -8,12 +8,13 @@ use mmu::cache::Translation;
 use crate::spec::descriptor::Descriptor;
 use crate::spec::fault::FaultReason;
 use crate::stale::Kind;
-use crate::stale::watch::{AbsentKey, Look, Place, Use, Walked, Watch, parting};
-use crate::vtd::Vtd;
+use crate::stale::watch::{Look, Watch, parting};
 use crate::vtd::port::Request;
 use crate::vtd::route::{Reach, Requester};
 use crate::vtd::trail::{Reading, Recorder, Trail};
 use crate::vtd::walk::{Path, Walker};
+use crate::vtd::witness::{Place, Use, Walked};
+use crate::vtd::{AbsentKey, Vtd};
 
 /// A translation, and what it rests on.
 #[derive(Clone, PartialEq, Eq, Debug)]

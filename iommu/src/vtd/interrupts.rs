@@ -11,10 +11,10 @@ use crate::spec::descriptor::EntryScope;
 use crate::spec::fault::{AddressType, FaultReason, FaultRecord};
 use crate::spec::id::SourceId;
 use crate::spec::interrupt::{ENTRY_BYTES, Format, InterruptEntry, Msi};
-use crate::stale::Moment;
-use crate::stale::watch::{InterruptUse, Watch};
+use crate::stale::watch::Watch;
 use crate::vtd::Vtd;
 use crate::vtd::options::CachingMode;
+use crate::vtd::witness::{InterruptUse, Moment};
 
 /// Readings of an entry's words before they count as they came: software replaces both at once.
 const ATTEMPTS: usize = 4;

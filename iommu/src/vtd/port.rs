@@ -26,7 +26,6 @@ use crate::spec::fault::{AddressType, FaultReason, FaultRecord};
 use crate::spec::id::SourceId;
 use crate::spec::interrupt::Msi;
 use crate::spec::page_request::{PageRequest, Wants};
-use crate::stale::watch::{Place, Use, Walked};
 use crate::vtd::Vtd;
 use crate::vtd::device_tlb::Device;
 use crate::vtd::port::memo::{Memo, Memos};
@@ -36,6 +35,7 @@ use crate::vtd::requests::RequestOutcome;
 use crate::vtd::route::{Reach, Refusal, Requester, Stages};
 use crate::vtd::trail::Recorder;
 use crate::vtd::walk::{Path, identity};
+use crate::vtd::witness::{Place, Use, Walked};
 
 /// Routes that may be overtaken by an invalidation before a translation goes uncached.
 const ATTEMPTS: usize = 4;

@@ -44,7 +44,7 @@ pub struct Reading {
     pub value: u64,
     /// Whether the entry was a leaf.
     pub leaf: bool,
-    /// Events before it was read, as [`Moment`](crate::stale::Moment) counts them.
+    /// Events before it was read, as [`Moment`](crate::vtd::Moment) counts them.
     pub read_at: u64,
 }
 

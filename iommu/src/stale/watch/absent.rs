@@ -3,21 +3,19 @@
 //! Invariant: as for translations: a failure is remembered with the entries that it rests on, and its use is met if one
 //! of them changed and the tables now let the request pass. Source: VT-d 6.1.
 
-use mmu::address::{Access, PageSize, VirtAddr};
-use mmu::cache::{Tag, Translation};
+use mmu::address::PageSize;
+use mmu::cache::Translation;
 
 use crate::spec::descriptor::Descriptor;
 use crate::spec::fault::FaultReason;
+use crate::stale::watch::Watch;
 use crate::stale::watch::fill::FillKey;
 use crate::stale::watch::judging::Finding;
 use crate::stale::watch::remembered::Rests;
-use crate::stale::watch::{Origin, Place, Watch};
 use crate::stale::{Holder, Kind, Moment};
-use crate::vtd::Requester;
 use crate::vtd::port::Request;
-
-/// A failure, as it is cached: whose, where, at what.
-pub(crate) type AbsentKey = (Tag, VirtAddr, Access);
+use crate::vtd::witness::{Origin, Place};
+use crate::vtd::{AbsentKey, Requester};
 
 /// What a cached failure rests on.
 #[derive(Clone, Debug)]

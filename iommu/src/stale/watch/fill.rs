@@ -4,26 +4,12 @@
 //! the IOTLB kept it or not.
 
 use mmu::address::{PageSize, VirtAddr};
-use mmu::cache::{Tag, Translation};
+use mmu::cache::Translation;
 
-use crate::pasid::Pasid;
-use crate::spec::fault::FaultReason;
-use crate::spec::id::SourceId;
 use crate::stale::watch::remembered::Rests;
 use crate::stale::{Change, Holder, Moment};
-use crate::vtd::port::Request;
-use crate::vtd::{Path, Reading, Requester, SpaceKey, Stages, Table, Trail};
-
-/// Where a translation is held.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Place {
-    Iotlb(Tag),
-    /// Nowhere until a walk found it a moment ago, which began at that event; what it read itself is no older.
-    Walked(Tag, u64),
-    DeviceTlb(SourceId, Option<Pasid>),
-    /// Nowhere: a route that is cached until that epoch ends says that nothing translates the requester's addresses.
-    Route(Requester, u64),
-}
+use crate::vtd::witness::{Origin, Place, Use, Walked};
+use crate::vtd::{Path, Reading, Requester, SpaceKey, Table, Trail};
 
 /// A cached translation, by where it is held and what it translates; a route, which is one for all pages, by its page 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -33,48 +19,11 @@ pub(crate) struct FillKey {
     pub(super) size: PageSize,
 }
 
-/// What a cached translation rests on.
-#[derive(Clone, Debug)]
-pub(crate) struct Origin {
-    /// For whom it was filled.
-    pub(crate) requester: Requester,
-    /// Whose it is.
-    pub(crate) space: SpaceKey,
-    /// The entries that led to its tables.
-    pub(crate) route: Trail,
-    /// The walk through them.
-    pub(crate) path: Path,
-}
-
 #[derive(Clone, Debug)]
 pub(super) struct Fill {
     pub(super) origin: Origin,
     pub(super) translation: Translation,
     pub(super) filled: Moment,
-}
-
-/// One use of a cached translation.
-pub(crate) struct Use<'a> {
-    pub(crate) requester: Requester,
-    pub(crate) request: &'a Request,
-    pub(crate) place: Place,
-    pub(crate) hit: Translation,
-    /// The entries by which the requester is translated.
-    pub(crate) route: &'a Trail,
-    /// What they lead to.
-    pub(crate) stages: Stages,
-}
-
-/// One walk, and what came of it.
-pub(crate) struct Walked<'a> {
-    pub(crate) requester: Requester,
-    pub(crate) request: &'a Request,
-    /// Whose translations it looked for.
-    pub(crate) tag: Tag,
-    /// Events before its first reading.
-    pub(crate) began: u64,
-    pub(crate) origin: Origin,
-    pub(crate) outcome: Result<Translation, FaultReason>,
 }
 
 /// What a look at the words under a cached translation shows.

@@ -12,8 +12,8 @@ use crate::spec::descriptor::{ContextScope, Descriptor, PasidScope};
 use crate::spec::id::DomainId;
 use crate::spec::pasid_entry::PasidEntry;
 use crate::stale::in_place::{Changed, ChangedInPlace, differing};
-use crate::stale::watch::fill::Origin;
 use crate::stale::{Change, Moment};
+use crate::vtd::witness::Origin;
 use crate::vtd::{Reading, Requester, Table, Trail};
 
 /// P, in the first word of each of these entries.

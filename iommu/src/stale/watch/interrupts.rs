@@ -17,17 +17,7 @@ use crate::stale::watch::log::{Log, Received};
 use crate::stale::watch::{Judging, MOST_QUEUED, MOST_REPORTS, State, Watch};
 use crate::stale::{Ground, Meant, Moment};
 use crate::vtd::Requester;
-
-/// The use of a cached entry, of which the table says something else.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct InterruptUse {
-    pub(crate) source: SourceId,
-    pub(crate) index: u16,
-    pub(crate) cached: [u64; 2],
-    pub(crate) filled: Moment,
-    pub(crate) place: PhysAddr,
-    pub(crate) now: Option<[u64; 2]>,
-}
+use crate::vtd::witness::InterruptUse;
 
 /// An entry, as it is cached and as it is.
 pub(super) type InterruptKey = (u16, [u64; 2], Option<[u64; 2]>);

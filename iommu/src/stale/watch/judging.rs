@@ -14,11 +14,12 @@ use crate::spec::descriptor::{Descriptor, IotlbScope};
 use crate::spec::fault::FaultReason;
 use crate::stale::judge::{self, Entry};
 use crate::stale::watch::docket::{Case, Judged, Subject};
-use crate::stale::watch::fill::{FillKey, Origin, first_address};
+use crate::stale::watch::fill::{FillKey, first_address};
 use crate::stale::watch::{Judging, MOST_QUEUED, MOST_REPORTS, Received, State, Watch};
 use crate::stale::{Change, Ground, Holder, Kind, Meant, Missed, Moment, StaleUse, Why};
 use crate::vtd::Requester;
 use crate::vtd::port::Request;
+use crate::vtd::witness::Origin;
 
 /// Cases that are looked at again with an invalidation at most.
 const MOST_CONCERNED: usize = 64;

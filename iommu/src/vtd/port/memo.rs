@@ -13,7 +13,6 @@ use mmu::cache::Tag;
 use crate::pasid::Pasid;
 use crate::spec::fault::{AddressType, FaultReason};
 use crate::spec::interrupt::Msi;
-use crate::stale::watch::{Origin, Place};
 use crate::vtd::Vtd;
 use crate::vtd::device_tlb::Device;
 use crate::vtd::port::Ats;
@@ -21,6 +20,7 @@ use crate::vtd::route::{Dialect, Reach, Refusal, Requester, Stages};
 use crate::vtd::tags::SpaceKey;
 use crate::vtd::trail::{Trail, Word};
 use crate::vtd::walk::{Path, Space};
+use crate::vtd::witness::{Origin, Place};
 
 /// Memos of a port, one for each PASID modulo this.
 const MEMOS: usize = 8;

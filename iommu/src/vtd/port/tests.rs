@@ -10,9 +10,9 @@ use mmu::trace::{Agent, Event, Observer, Unobserved};
 use crate::spec::descriptor::{ContextScope, PasidScope};
 use crate::spec::id::SourceId;
 use crate::spec::page_request::{PageRequest, Wants};
-use crate::stale::watch::{Judging, Place, StaleOptions, Use, Watching};
 use crate::vtd::Vtd;
 use crate::vtd::options::VtdOptions;
+use crate::vtd::options::{Judging, StaleOptions, Watching};
 use crate::vtd::port::memo::Memos;
 use crate::vtd::port::walk::Walk;
 use crate::vtd::port::{Ats, Port, Request};
@@ -22,6 +22,7 @@ use crate::vtd::tests::driver::{
     DOMAIN, Driver, FIRST_STAGE, PAGE, SECOND_STAGE, SOURCE, load, load_at, pasid,
 };
 use crate::vtd::walk::identity;
+use crate::vtd::witness::{Place, Use};
 
 const SIBLING: SourceId = SourceId(SOURCE.0 ^ 1);
 const READ: Request = Request { pasid: None, address: PAGE, access: Access::Read };

@@ -12,7 +12,7 @@ use mmu::cache::{Permission, Translation};
 use mmu::memory::PhysicalMemory;
 
 use crate::pasid::Pasid;
-use crate::stale::watch::Watching;
+use crate::vtd::options::Watching;
 use crate::vtd::port::Request;
 use crate::vtd::port::memo::Memo;
 use crate::vtd::trail::Word;

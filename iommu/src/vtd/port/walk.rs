@@ -13,14 +13,14 @@ use mmu::trace::{Action, Agent, Event, Observer};
 use steps::one_page::Permission;
 
 use crate::spec::fault::FaultReason;
-use crate::stale::watch::{AbsentKey, Origin, Walked};
-use crate::vtd::Vtd;
 use crate::vtd::options::{CachingMode, LargePages};
 use crate::vtd::port::Request;
 use crate::vtd::port::memo::Memo;
 use crate::vtd::route::Reach;
 use crate::vtd::table_cache::Ticket;
 use crate::vtd::walk::{Space, Walker};
+use crate::vtd::witness::{Origin, Walked};
+use crate::vtd::{AbsentKey, Vtd};
 
 /// Who is told of walks.
 pub(super) struct Spectator {

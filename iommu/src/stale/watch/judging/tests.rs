@@ -12,13 +12,11 @@ use super::Frames;
 use crate::spec::descriptor::{Descriptor, EntryScope, Wait};
 use crate::spec::fault::FaultReason;
 use crate::spec::id::{DomainId, SourceId};
-use crate::stale::watch::{
-    InterruptUse, Judging, Look, MOST_QUEUED, MOST_REPORTS, Origin, Place, StaleOptions, Use, Walked, Watch,
-    Watching,
-};
+use crate::stale::watch::{Judging, Look, MOST_QUEUED, MOST_REPORTS, StaleOptions, Watch, Watching};
 use crate::stale::{Change, Kind, Moment};
 use crate::vtd::port::Request;
-use crate::vtd::{Path, Requester, SpaceKey, StageKind, Stages, Table, Trail, identity};
+use crate::vtd::witness::{InterruptUse, Origin, Place, Use, Walked};
+use crate::vtd::{Path, Requester, SpaceKey, StageKind, Table, Trail, identity};
 
 const START: Moment = Moment { event: 0, elapsed: Duration::ZERO };
 
@@ -149,7 +147,7 @@ fn a_use_of_what_another_has_the_place_of_by_now_is_not_looked_at() {
     for (hit, is_known) in [(old, false), (new, true)] {
         let watch = watch_for(Duration::MAX);
         watch.filled(Tag(1), READ.address, new, origin());
-        let (route, stages) = (&Trail::default(), Stages::Identity);
+        let (route, stages) = (&Trail::default(), Path::identity().stages);
         let used =
             Use { requester: REQUESTER, request: &READ, place: Place::Iotlb(Tag(1)), hit, route, stages };
         assert_eq!(matches!(watch.look(&used), Look::Unchanged(_)), is_known);

@@ -9,7 +9,7 @@ use super::{MOST_BYTES, Remembered};
 use crate::spec::id::{DomainId, SourceId};
 use crate::stale::Moment;
 use crate::stale::watch::{Fill, FillKey, Origin, Place};
-use crate::vtd::{Path, Reading, Recorder, Requester, SpaceKey, StageKind, Stages, Table, Trail};
+use crate::vtd::{Path, Reading, Recorder, Requester, SpaceKey, StageKind, Table, Trail};
 
 type Fills = Remembered<FillKey, Fill>;
 
@@ -22,7 +22,7 @@ fn fill() -> Fill {
         requester: Requester { source: SourceId(8), pasid: None },
         space: SpaceKey { domain: DomainId(1), pasid: None, stage: StageKind::Second },
         route: Trail::default(),
-        path: Path { stages: Stages::Identity, walk: Trail::default() },
+        path: Path::identity(),
     };
     let permission = Permission::READ_WRITE;
     let translation = Translation { pfn: Pfn(1), size: PageSize::Size4K, permission, dirty: true };
