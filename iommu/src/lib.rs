@@ -11,3 +11,4 @@ pub mod spec;
 pub mod stale;
 pub mod sva;
 pub mod vtd;
+mod watched;

@@ -9,6 +9,7 @@
 //! `json`; [`interrupt`] is the same of interrupt entries, [`in_place`] entries that were changed while they were present,
 //! [`unused`] what nobody has used yet.
 
+mod audit;
 pub mod in_place;
 pub mod interrupt;
 mod json;

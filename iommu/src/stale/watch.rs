@@ -10,6 +10,7 @@
 //! entries), `images` (entries that are changed while they are present).
 
 mod absent;
+mod check;
 mod docket;
 mod entries;
 mod fill;
@@ -101,18 +102,13 @@ impl Watch {
     }
 
     /// Events so far.
-    pub(crate) fn now(&self) -> u64 {
+    fn events(&self) -> u64 {
         self.events.load(Ordering::Acquire)
     }
 
-    /// A walk begins: whatever was read until now is older than what it reads. Returns the events until then.
-    pub(crate) fn begin_walk(&self) -> u64 {
-        self.happen().event + 1
-    }
-
     /// A translation was read from the tables and cached.
-    pub(crate) fn filled(&self, tag: Tag, address: VirtAddr, translation: Translation, origin: Origin) {
-        let filled = self.happen();
+    fn filled_iotlb(&self, tag: Tag, address: VirtAddr, translation: Translation, origin: Origin) {
+        let filled = self.next_event();
         let mut state = self.state.lock();
         if !state.docket.is_empty() {
             self.charge_reuse(&mut state, translation, &origin);
@@ -130,7 +126,7 @@ impl Watch {
         let mut state = self.state.lock();
         let is_known = |fill: &Fill| fill.origin.route.readings() == origin.route.readings();
         if !state.fills.get(&key).is_some_and(is_known) {
-            state.fills.insert(key, Fill { origin, translation, filled: self.happen() });
+            state.fills.insert(key, Fill { origin, translation, filled: self.next_event() });
         }
     }
 
@@ -147,7 +143,7 @@ impl Watch {
         if let Some(origin) = state.fills.get(&origin).cloned() {
             let requester = place.device().unwrap_or(origin.origin.requester);
             let origin = Origin { requester, ..origin.origin };
-            let fill = Fill { origin, translation, filled: self.happen() };
+            let fill = Fill { origin, translation, filled: self.next_event() };
             state.fills.insert(FillKey::new(place, address, translation.size), fill);
         }
     }
@@ -168,7 +164,7 @@ impl Watch {
         let mut state = self.state.lock();
         let state = &mut *state;
         let since = Since::PerhapsChanged;
-        let received = Received { at: self.happen(), invalidation, carried_out, since };
+        let received = Received { at: self.next_event(), invalidation, carried_out, since };
         state.images.look(&invalidation, &self.memory, received.at);
         state.log.push(received);
         if carried_out {
@@ -195,7 +191,7 @@ impl Watch {
     /// A wait completed, or what was asked for in a register: what was received until now is complete.
     pub(crate) fn waited(&self) {
         let mut state = self.state.lock();
-        let event = self.happen().event;
+        let event = self.next_event().event;
         state.last_wait = event;
         state.docket.complete(event);
         state.interrupts.docket.complete(event);
@@ -354,11 +350,11 @@ impl Watch {
         })
     }
 
-    fn happen(&self) -> Moment {
+    fn next_event(&self) -> Moment {
         Moment { event: self.events.fetch_add(1, Ordering::AcqRel), elapsed: self.start.elapsed() }
     }
 
     fn moment(&self) -> Moment {
-        Moment { event: self.now(), elapsed: self.start.elapsed() }
+        Moment { event: self.events(), elapsed: self.start.elapsed() }
     }
 }

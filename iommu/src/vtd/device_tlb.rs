@@ -22,6 +22,7 @@ use crate::spec::id::SourceId;
 use crate::vtd::Vtd;
 use crate::vtd::port::Ats;
 use crate::vtd::tags::Tags;
+use crate::vtd::witness::Ended;
 
 /// Answers that wait for a device at most; one that never looks loses the oldest.
 const MOST_RESPONSES: usize = 512;
@@ -238,9 +239,7 @@ impl Vtd {
             self.forget_routes();
         }
         device.forget_everything();
-        if let Some(watch) = &self.watch {
-            watch.emptied(device.source());
-        }
+        self.tell_ended(Ended::Emptied(device.source()));
         if ats == Ats::Enabled {
             device.is_ahead.store(true, Ordering::Release);
             self.forget_routes();

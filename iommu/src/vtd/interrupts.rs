@@ -7,14 +7,12 @@
 use mmu::address::{Access, PhysAddr, VirtAddr};
 
 use crate::spec::command::InterruptTable;
-use crate::spec::descriptor::EntryScope;
 use crate::spec::fault::{AddressType, FaultReason, FaultRecord};
 use crate::spec::id::SourceId;
 use crate::spec::interrupt::{ENTRY_BYTES, Format, InterruptEntry, Msi};
-use crate::stale::watch::Watch;
 use crate::vtd::Vtd;
 use crate::vtd::options::CachingMode;
-use crate::vtd::witness::{InterruptUse, Moment};
+use crate::vtd::witness::{InterruptUse, Loaded, Moment, Used};
 
 /// Readings of an entry's words before they count as they came: software replaces both at once.
 const ATTEMPTS: usize = 4;
@@ -136,8 +134,9 @@ impl Vtd {
         }
         self.read_and_keep(table, index, || {
             let entry = self.read_entry(place)?;
-            if let Some(watch) = &self.watch {
-                watch.read_interrupt(source.id(), index, place, entry.0);
+            if let Some(witness) = self.witness() {
+                let (source, words) = (source.id(), entry.0);
+                witness.loaded(Loaded::InterruptEntry { source, index, place, words });
             }
             Some(entry)
         })
@@ -154,7 +153,7 @@ impl Vtd {
         let entry = read().ok_or(FaultReason::InterruptTableAccess)?;
         let sound = entry.is_present() && !entry.has_reserved(table.x2apic);
         if sound || self.options.caching_mode == CachingMode::AlsoAbsent {
-            let filled = self.watch.as_ref().map(Watch::filled_interrupt);
+            let filled = self.witness().map(|witness| witness.happen());
             self.interrupt_entries.fill(ticket, index, CachedInterrupt { entry, filled });
         }
         Ok(entry)
@@ -168,7 +167,7 @@ impl Vtd {
         source: InterruptSource,
         cached: CachedInterrupt,
     ) {
-        let (Some(watch), Some(filled)) = (&self.watch, cached.filled) else { return };
+        let Some(filled) = cached.filled else { return };
         let place = table.base.offset(u64::from(index) * ENTRY_BYTES);
         let now = self.read_entry(place);
         let becomes =
@@ -177,18 +176,17 @@ impl Vtd {
         if !agrees && self.interrupt_entries.get(&index) == Some(cached) {
             let (source, cached, now) = (source.id(), cached.entry.0, now.map(|now| now.0));
             let used = InterruptUse { source, index, cached, filled, place, now };
-            watch.meet_interrupt(&used, &self.queued());
+            let _no_page = self.tell_used(Used::Interrupt(&used));
         }
     }
 
-    /// The watch looks at what an invalidation names.
-    pub(super) fn tell_of_entries(&self, watch: &Watch, scope: EntryScope, carried_out: bool) {
-        let table = self.interrupt_mode.read().table;
-        watch.received_of_entries(scope, carried_out, table.count, self.entries_of(table));
+    /// The table, as SIRTP took it over.
+    pub(crate) fn interrupt_table(&self) -> InterruptTable {
+        self.interrupt_mode.read().table
     }
 
     /// The words of a table's entries.
-    pub(super) fn entries_of(&self, table: InterruptTable) -> impl Fn(u16) -> Option<[u64; 2]> {
+    pub(crate) fn entries_of(&self, table: InterruptTable) -> impl Fn(u16) -> Option<[u64; 2]> {
         move |index| {
             let place = table.base.offset(u64::from(index) * ENTRY_BYTES);
             self.read_entry(place).map(|entry| entry.0)

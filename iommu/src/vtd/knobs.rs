@@ -50,7 +50,7 @@ struct Postponed {
 
 /// What becomes of a descriptor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Execute,
     Leave,
 }

@@ -35,7 +35,7 @@ use crate::vtd::requests::RequestOutcome;
 use crate::vtd::route::{Reach, Refusal, Requester, Stages};
 use crate::vtd::trail::Recorder;
 use crate::vtd::walk::{Path, identity};
-use crate::vtd::witness::{Place, Use, Walked};
+use crate::vtd::witness::{Filled, Place, Use, Used, Walked};
 
 /// Routes that may be overtaken by an invalidation before a translation goes uncached.
 const ATTEMPTS: usize = 4;
@@ -116,7 +116,7 @@ impl Vtd {
                 unit: Arc::clone(self),
                 memos: Memos::new(&device),
                 device,
-                vigil: Vigil::new(self.options.stale.watching),
+                vigil: self.witness().and_then(|_| Vigil::new(self.options.stale.watching)),
                 spectator: None,
             },
         }
@@ -353,14 +353,14 @@ impl Wiring {
         let requester = Requester { source: self.device.source(), pasid: request.pasid };
         let (route, stages) = (&memo.trail, memo.space.stages);
         let used = Use { requester, request, place, hit, route, stages };
-        if let Some(path) = self.unit.check_use(&used) {
+        if let Some(path) = self.unit.tell_used(Used::Translation(&used)) {
             vigil.learn(memo, request, hit, &path);
         }
     }
 
     fn watch_walk(&mut self, walked: &Walked<'_>) {
         let Some(vigil) = self.vigil.as_mut().filter(|vigil| vigil.is_looking()) else { return };
-        let path = self.unit.check_walk(walked);
+        let path = self.unit.tell_used(Used::Walk(walked));
         let Ok(memo) = self.memos.find(&self.unit, walked.request.pasid) else { return };
         if let (Some(path), Ok(found)) = (path, walked.outcome) {
             vigil.learn(memo, walked.request, found, &path);
@@ -369,17 +369,18 @@ impl Wiring {
 
     /// The request passes because its route says that nothing translates it.
     fn watch_passing(&mut self, request: &Request) {
-        let Some(watch) = &self.unit.watch else { return };
+        let Some(witness) = self.unit.witness() else { return };
         let Ok(memo) = self.memos.find(&self.unit, request.pasid) else { return };
         if let (Some(place), Some(origin)) = (memo.place(), memo.origin(Path::identity())) {
-            watch.passed(place, origin);
+            witness.filled(Filled::Passing { place, origin });
             self.watch_use(request, place, identity(request.address));
         }
     }
 
     fn watch_refill(&self, from: Option<Place>, request: &Request, found: Translation) {
-        if let (Some(watch), Some(from)) = (&self.unit.watch, from) {
-            watch.filled_ahead(from, self.device_place(request), request.address, found);
+        if let (Some(witness), Some(from)) = (self.unit.witness(), from) {
+            let (place, address) = (self.device_place(request), request.address);
+            witness.filled(Filled::Ahead { from, place, address, translation: found });
         }
     }
 

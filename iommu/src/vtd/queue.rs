@@ -20,6 +20,7 @@ use crate::vtd::device_tlb::Device;
 use crate::vtd::event::Event;
 use crate::vtd::knobs::{Gate, Mischief, Verdict};
 use crate::vtd::registers::Registers;
+use crate::vtd::witness::Ended;
 
 /// What the queue remembers from one descriptor to the next.
 #[derive(Debug, Default)]
@@ -87,7 +88,7 @@ impl Vtd {
     }
 
     /// What lies between head and tail, as far as it can be read, in its order.
-    pub(super) fn queued(&self) -> Vec<Descriptor> {
+    pub(crate) fn queued(&self) -> Vec<Descriptor> {
         let registers = self.registers.lock();
         let address = QueueAddress::decode(registers.long(Register::QUEUE_ADDRESS));
         let tail = registers.long(Register::QUEUE_TAIL);
@@ -167,32 +168,27 @@ impl Vtd {
     /// Executes a descriptor as the knobs want it.
     fn execute_with_mischief(&self, queue: &mut Queue, descriptor: Descriptor) -> Progress {
         if let Some(late) = queue.mischief.overdue(&descriptor) {
-            self.tell_watch(late, Verdict::Execute);
+            self.tell_invalidated(&late, Verdict::Execute);
             self.execute(queue, late);
         }
         let verdict = queue.mischief.judge(descriptor);
-        self.tell_watch(descriptor, verdict);
+        self.tell_invalidated(&descriptor, verdict);
         match verdict {
             Verdict::Execute => self.execute(queue, descriptor),
             Verdict::Leave => Progress::Done,
         }
     }
 
-    pub(super) fn tell_watch(&self, descriptor: Descriptor, verdict: Verdict) {
-        if let Some(watch) = self.watch.as_ref().filter(|_| descriptor.invalidates()) {
-            self.look_again(watch, &descriptor);
-            let carried_out = verdict == Verdict::Execute;
-            match descriptor {
-                Descriptor::InterruptEntries(scope) => self.tell_of_entries(watch, scope, carried_out),
-                other => watch.received(other, carried_out),
-            }
+    /// Tells of an invalidation, before anything is done with it.
+    pub(super) fn tell_invalidated(&self, descriptor: &Descriptor, verdict: Verdict) {
+        if let Some(witness) = self.witness().filter(|_| descriptor.invalidates()) {
+            witness.invalidated(self, descriptor, verdict);
         }
     }
 
-    /// What was invalidated until now is complete.
-    pub(super) fn tell_waited(&self) {
-        if let Some(watch) = &self.watch {
-            watch.waited();
+    pub(super) fn tell_ended(&self, ended: Ended) {
+        if let Some(witness) = self.witness() {
+            witness.ended(ended);
         }
     }
 
@@ -228,7 +224,7 @@ impl Vtd {
         if wait.drains_requests {
             self.deliver_requests();
         }
-        self.tell_waited();
+        self.tell_ended(Ended::Waited);
         if let Some((address, data)) = wait.status {
             self.write_status(address, data);
         }
@@ -269,9 +265,7 @@ impl Vtd {
     /// until software clears the error. Other devices that have not answered yet are waited for by the next wait.
     pub(super) fn abort_waits(&self, queue: &mut Queue, device: &Device) -> WaitFate {
         let given_up = device.give_up();
-        if let Some(watch) = &self.watch {
-            watch.given_up(device.source(), given_up);
-        }
+        self.tell_ended(Ended::GivenUp(device.source(), given_up));
         queue.told.retain(|told| told.source() != device.source());
         let mut registers = self.registers.lock();
         let next = self.next_place(&registers).ok().flatten();

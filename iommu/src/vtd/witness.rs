@@ -1,20 +1,110 @@
-//! What the unit tells of itself.
+//! What the unit tells of itself, and to whom.
 //!
-//! Invariant: it is what was read, cached and used, and never what follows from it.
+//! Invariant: the unit does the same whoever listens, and knows nothing of what is made of it. It tells what was read,
+//! cached, used, invalidated and moved, and never what follows from it; on misses and on cold paths only: of a hit that
+//! a port vouches for by itself (`port/vigil.rs`) nobody hears.
 
+use std::any::Any;
+use std::fmt;
 use std::time::Duration;
 
-use mmu::address::PhysAddr;
+use mmu::address::{PhysAddr, VirtAddr};
 use mmu::cache::{Tag, Translation};
 
 use crate::pasid::Pasid;
+use crate::spec::command::InterruptTable;
+use crate::spec::descriptor::Descriptor;
 use crate::spec::fault::FaultReason;
 use crate::spec::id::SourceId;
+use crate::vtd::device_tlb::GivenUp;
+use crate::vtd::knobs::Verdict;
 use crate::vtd::port::Request;
 use crate::vtd::route::{Requester, Stages};
 use crate::vtd::tags::SpaceKey;
 use crate::vtd::trail::Trail;
 use crate::vtd::walk::Path;
+use crate::vtd::{AbsentKey, Vtd};
+
+/// Whoever is told what a unit does. It may look past the unit's caches, and reads what is queued; it holds no lock of its
+/// own while it does, and waits for nobody: the register file may be locked by whoever tells.
+pub(crate) trait Witness: Any + fmt::Debug + Send + Sync {
+    /// Events so far.
+    fn now(&self) -> u64;
+
+    /// One more event; when it happens.
+    fn happen(&self) -> Moment;
+
+    /// Table entries were read.
+    fn loaded(&self, loaded: Loaded<'_>);
+
+    /// Something was cached.
+    fn filled(&self, filled: Filled);
+
+    /// Something cached was used. If the tables say the very same of the page, the way by which they do.
+    fn used(&self, unit: &Vtd, used: Used<'_>) -> Option<Path>;
+
+    /// An invalidation was received; what becomes of it is decided, and not done yet.
+    fn invalidated(&self, unit: &Vtd, invalidation: &Descriptor, verdict: Verdict);
+
+    /// What was received before is complete, or needless, or never comes.
+    fn ended(&self, ended: Ended);
+
+    /// Software has moved what tables hang on.
+    fn moved(&self, unit: &Vtd, moved: Moved);
+}
+
+/// Table entries, as they were read.
+pub(crate) enum Loaded<'a> {
+    /// Those on the way to a requester's tables, of which those count that were read at `now`.
+    Route { requester: Requester, trail: &'a Trail, now: u64 },
+    /// An interrupt entry, for an interrupt of `source`.
+    InterruptEntry { source: SourceId, index: u16, place: PhysAddr, words: [u64; 2] },
+}
+
+/// What is cached from now on.
+pub(crate) enum Filled {
+    /// A translation, in the IOTLB.
+    Translation { tag: Tag, address: VirtAddr, translation: Translation, origin: Origin },
+    /// The same in a device's TLB: what is held at `from` is held at `place`, too.
+    Ahead { from: Place, place: Place, address: VirtAddr, translation: Translation },
+    /// That there is none.
+    Absence { key: AbsentKey, origin: Origin },
+    /// That a route, held at `place`, translates nothing.
+    Passing { place: Place, origin: Origin },
+}
+
+/// One use of something cached.
+#[derive(Clone, Copy)]
+pub(crate) enum Used<'a> {
+    /// A translation.
+    Translation(&'a Use<'a>),
+    /// Table entries, by a walk.
+    Walk(&'a Walked<'a>),
+    /// That there is no translation.
+    Absence(&'a Refused<'a>),
+    /// An interrupt entry that the table has no more.
+    Interrupt(&'a InterruptUse),
+}
+
+/// How invalidations end.
+#[derive(Clone, Copy)]
+pub(crate) enum Ended {
+    /// Everything that was received until now is complete.
+    Waited,
+    /// This device's TLB was emptied and drained by the device itself.
+    Emptied(SourceId),
+    /// This device never carries out what it was told last.
+    GivenUp(SourceId, GivenUp),
+}
+
+/// What software has moved.
+#[derive(Clone, Copy)]
+pub(crate) enum Moved {
+    /// The tables of all requesters, or translation was switched.
+    Root,
+    /// The table of interrupt entries, to this one.
+    InterruptTable(InterruptTable),
+}
 
 /// When something happened: events are fills and invalidations.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -71,6 +161,14 @@ pub(crate) struct Walked<'a> {
     pub(crate) began: u64,
     pub(crate) origin: Origin,
     pub(crate) outcome: Result<Translation, FaultReason>,
+}
+
+/// A request that was refused for a cached reason.
+pub(crate) struct Refused<'a> {
+    pub(crate) requester: Requester,
+    pub(crate) request: &'a Request,
+    pub(crate) key: AbsentKey,
+    pub(crate) reason: FaultReason,
 }
 
 /// The use of a cached entry, of which the table says something else.

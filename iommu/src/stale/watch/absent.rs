@@ -7,15 +7,13 @@ use mmu::address::PageSize;
 use mmu::cache::Translation;
 
 use crate::spec::descriptor::Descriptor;
-use crate::spec::fault::FaultReason;
 use crate::stale::watch::Watch;
 use crate::stale::watch::fill::FillKey;
 use crate::stale::watch::judging::Finding;
 use crate::stale::watch::remembered::Rests;
 use crate::stale::{Holder, Kind, Moment};
-use crate::vtd::port::Request;
-use crate::vtd::witness::{Origin, Place};
-use crate::vtd::{AbsentKey, Requester};
+use crate::vtd::AbsentKey;
+use crate::vtd::witness::{Origin, Place, Refused};
 
 /// What a cached failure rests on.
 #[derive(Clone, Debug)]
@@ -33,15 +31,14 @@ impl Rests for Absence {
 impl Watch {
     /// A walk failed, and that was cached.
     pub(crate) fn filled_absent(&self, key: AbsentKey, origin: Origin) {
-        let absence = Absence { origin, filled: self.happen() };
+        let absence = Absence { origin, filled: self.next_event() };
         self.state.lock().absences.insert(key, absence);
     }
 
     /// A request was refused for a cached `reason`, and the tables let it pass `now`.
     pub(crate) fn meet_absent(
         &self,
-        (requester, request, key): (Requester, &Request, AbsentKey),
-        reason: FaultReason,
+        &Refused { requester, request, key, reason }: &Refused<'_>,
         now: Translation,
         queued: &[Descriptor],
     ) {

@@ -15,7 +15,7 @@ use crate::stale::watch::docket::{Case, Docket, Judged, Subject};
 use crate::stale::watch::entries::Entries;
 use crate::stale::watch::log::{Log, Received};
 use crate::stale::watch::{Judging, MOST_QUEUED, MOST_REPORTS, State, Watch};
-use crate::stale::{Ground, Meant, Moment};
+use crate::stale::{Ground, Meant};
 use crate::vtd::Requester;
 use crate::vtd::witness::InterruptUse;
 
@@ -78,11 +78,6 @@ impl Interrupts {
 }
 
 impl Watch {
-    /// An interrupt entry was read from the table and cached.
-    pub(crate) fn filled_interrupt(&self) -> Moment {
-        self.happen()
-    }
-
     /// Software has set up a table of `count` entries.
     pub(crate) fn entries_begin(&self, count: u32, read: impl Fn(u16) -> Option<[u64; 2]>) {
         self.state.lock().interrupts.entries.begin(count, read);
@@ -98,7 +93,7 @@ impl Watch {
     ) {
         let mut state = self.state.lock();
         let since = state.interrupts.entries.spoken_of(scope, count, read);
-        let (at, invalidation) = (self.happen(), Descriptor::InterruptEntries(scope));
+        let (at, invalidation) = (self.next_event(), Descriptor::InterruptEntries(scope));
         state.images.look(&invalidation, &self.memory, at);
         state.interrupts.receive(Received { at, invalidation, carried_out, since }, &self.memory);
     }
@@ -155,7 +150,7 @@ impl Watch {
             remedy: judge::remedy_interrupt(used.index, queued),
             queued: queued.iter().take(MOST_QUEUED).copied().collect(),
         };
-        if !state.interrupts.docket.tell(key, report.mistake().name(), self.now()) {
+        if !state.interrupts.docket.tell(key, report.mistake().name(), self.events()) {
             return;
         }
         state.count += 1;

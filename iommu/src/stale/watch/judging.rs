@@ -118,7 +118,7 @@ impl Watch {
     pub(super) fn meet(&self, state: &mut State, finding: Finding, queued: &[Descriptor]) {
         let stale = Stale::new(finding);
         let key = stale.key();
-        if state.docket.count_use(&key) || !state.has_news(&stale, self.now()) {
+        if state.docket.count_use(&key) || !state.has_news(&stale, self.events()) {
             return;
         }
         let mut case = Case::new(stale, self.moment());
@@ -140,7 +140,7 @@ impl Watch {
 
     /// Whether somebody uses as something else what stale uses led to.
     pub(super) fn charge_reuse(&self, state: &mut State, found: Translation, origin: &Origin) {
-        let now = self.now();
+        let now = self.events();
         state.docket.charge(now, |_, stale| stale.reused(found, origin));
     }
 
@@ -155,7 +155,7 @@ impl Watch {
     /// With an invalidation that is for it, the tables say `now` of what was used in this case. If they lead it elsewhere than
     /// when it was used, nothing was invalidated in between.
     pub(crate) fn charge_changed_again(&self, key: &CaseKey, now: Result<Translation, FaultReason>) {
-        let event = self.now();
+        let event = self.events();
         let mut state = self.state.lock();
         let is_it = |other: &CaseKey, stale: &Stale| other == key && stale.was_changed_again(now);
         state.docket.charge(event, |other, stale| is_it(other, stale).then_some(Ground::ChangedAgain));
@@ -216,7 +216,7 @@ impl Watch {
             remedy: judge::remedy(&entry, queued),
             queued: queued.iter().take(MOST_QUEUED).copied().collect(),
         };
-        if !state.docket.tell(key, report.mistake().name(), self.now()) {
+        if !state.docket.tell(key, report.mistake().name(), self.events()) {
             return;
         }
         state.count += 1;

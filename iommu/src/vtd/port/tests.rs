@@ -11,8 +11,7 @@ use crate::spec::descriptor::{ContextScope, PasidScope};
 use crate::spec::id::SourceId;
 use crate::spec::page_request::{PageRequest, Wants};
 use crate::vtd::Vtd;
-use crate::vtd::options::VtdOptions;
-use crate::vtd::options::{Judging, StaleOptions, Watching};
+use crate::vtd::options::{Judging, StaleOptions, VtdOptions, Watching};
 use crate::vtd::port::memo::Memos;
 use crate::vtd::port::walk::Walk;
 use crate::vtd::port::{Ats, Port, Request};
@@ -22,7 +21,7 @@ use crate::vtd::tests::driver::{
     DOMAIN, Driver, FIRST_STAGE, PAGE, SECOND_STAGE, SOURCE, load, load_at, pasid,
 };
 use crate::vtd::walk::identity;
-use crate::vtd::witness::{Place, Use};
+use crate::vtd::witness::{Place, Use, Used};
 
 const SIBLING: SourceId = SourceId(SOURCE.0 ^ 1);
 const READ: Request = Request { pasid: None, address: PAGE, access: Access::Read };
@@ -147,7 +146,7 @@ fn a_use_that_an_invalidation_overtook_is_not_reported() {
 
     driver.map(SECOND_STAGE, table, PAGE, 2);
     driver.submit(&[invalidations::pages(DOMAIN, PAGE, 0)]);
-    driver.unit.check_use(&used);
+    driver.unit.tell_used(Used::Translation(&used));
     assert_eq!(driver.unit.take_stale_uses(), [], "the wait would have drained it");
 }
 
@@ -179,7 +178,7 @@ fn reports_after_a_walk(driver: &mut Driver, port: &mut Port, happens: impl FnOn
     // So that a wait does not wait for this very thread.
     drop(section);
     happens(driver);
-    driver.unit.check_walk(&walked);
+    driver.unit.tell_used(Used::Walk(&walked));
     driver.unit.judge_the_rest();
     driver.unit.take_stale_uses().len()
 }
@@ -258,7 +257,8 @@ fn reports_of_passing(happens: impl FnOnce(&mut Driver)) -> usize {
     let requester = Requester { source: SOURCE, pasid: None };
     let (route, stages) = (&memo.trail, memo.space.stages);
     let (place, hit) = (memo.place().unwrap(), identity(PAGE));
-    driver.unit.check_use(&Use { requester, request: &READ, place, hit, route, stages });
+    let used = Use { requester, request: &READ, place, hit, route, stages };
+    driver.unit.tell_used(Used::Translation(&used));
     driver.unit.take_stale_uses().len()
 }
 

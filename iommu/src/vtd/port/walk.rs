@@ -19,7 +19,7 @@ use crate::vtd::port::memo::Memo;
 use crate::vtd::route::Reach;
 use crate::vtd::table_cache::Ticket;
 use crate::vtd::walk::{Space, Walker};
-use crate::vtd::witness::{Origin, Walked};
+use crate::vtd::witness::{Filled, Origin, Refused, Used, Walked};
 use crate::vtd::{AbsentKey, Vtd};
 
 /// Who is told of walks.
@@ -115,8 +115,8 @@ impl<'a> Walk<'a> {
         // What the IOTLB does not keep is used once, and perhaps kept by the device.
         let is_newest =
             self.section.fill(ticket, address, found) || self.section.lookup(tag, address).is_none();
-        if let (true, Some(watch), Some(origin)) = (is_newest, &self.unit.watch, self.origin()) {
-            watch.filled(tag, address, found, origin);
+        if let (true, Some(witness), Some(origin)) = (is_newest, self.unit.witness(), self.origin()) {
+            witness.filled(Filled::Translation { tag, address, translation: found, origin });
         }
     }
 
@@ -127,8 +127,8 @@ impl<'a> Walk<'a> {
     fn fill_absent(&self, request: &Request, reason: FaultReason) {
         let Some(key) = self.absent_key(request) else { return };
         let _evicting = self.unit.absent.fill(self.absent, key, reason);
-        if let (Some(watch), Some(origin)) = (&self.unit.watch, self.origin()) {
-            watch.filled_absent(key, origin);
+        if let (Some(witness), Some(origin)) = (self.unit.witness(), self.origin()) {
+            witness.filled(Filled::Absence { key, origin });
         }
     }
 
@@ -139,7 +139,8 @@ impl<'a> Walk<'a> {
 
     fn watch_absent(&self, request: &Request, reason: FaultReason) {
         if let Some(key) = self.absent_key(request) {
-            self.unit.check_absent(self.memo.requester, request, key, reason);
+            let refused = Refused { requester: self.memo.requester, request, key, reason };
+            let _no_page = self.unit.tell_used(Used::Absence(&refused));
         }
     }
 

@@ -11,10 +11,9 @@ use super::driver::invalidations;
 use super::driver::{DOMAIN, Driver, FIRST_STAGE, PAGE, SECOND_STAGE, SOURCE, load, load_at, pasid, store};
 use crate::spec::fault::FaultReason;
 use crate::spec::id::SourceId;
-use crate::stale::watch::{Judging, StaleOptions, Watching};
 use crate::vtd::Vtd;
 use crate::vtd::knobs::Fault;
-use crate::vtd::options::{CacheSizes, VtdOptions};
+use crate::vtd::options::{CacheSizes, Judging, StaleOptions, VtdOptions, Watching};
 use crate::vtd::port::{Ats, Port, Request};
 
 /// A device that has read a page through its TLB, and the page's table. The page has been mapped anew since.

@@ -136,7 +136,7 @@ fn what_was_invalidated_since_an_interrupt_entry_was_cached_counts_and_nothing_b
     let watch = watch_for(Duration::MAX);
     receive(&watch);
     watch.waited();
-    watch.meet_interrupt(&used(watch.filled_interrupt()), &[]);
+    watch.meet_interrupt(&used(watch.next_event()), &[]);
     watch.waited();
     assert_eq!(watch.tally().open, 1, "it was cached since");
 }
@@ -146,7 +146,7 @@ fn a_use_of_what_another_has_the_place_of_by_now_is_not_looked_at() {
     let [old, new] = [0, PAGE_SIZE].map(|address| identity(VirtAddr(address)));
     for (hit, is_known) in [(old, false), (new, true)] {
         let watch = watch_for(Duration::MAX);
-        watch.filled(Tag(1), READ.address, new, origin());
+        watch.filled_iotlb(Tag(1), READ.address, new, origin());
         let (route, stages) = (&Trail::default(), Path::identity().stages);
         let used =
             Use { requester: REQUESTER, request: &READ, place: Place::Iotlb(Tag(1)), hit, route, stages };

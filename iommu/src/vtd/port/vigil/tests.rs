@@ -4,9 +4,8 @@ use mmu::address::{Access, PAGE_SIZE, PhysAddr};
 
 use super::PROOFS;
 use crate::spec::id::SourceId;
-use crate::stale::watch::{Judging, StaleOptions, Watching};
 use crate::stale::{Holder, StaleUse};
-use crate::vtd::options::VtdOptions;
+use crate::vtd::options::{Judging, StaleOptions, VtdOptions, Watching};
 use crate::vtd::port::{Port, Request};
 use crate::vtd::tests::driver::invalidations;
 use crate::vtd::tests::driver::{

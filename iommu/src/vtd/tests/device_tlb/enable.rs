@@ -10,8 +10,7 @@ use super::super::driver::invalidations;
 use super::super::driver::{DOMAIN, Driver, FIRST_STAGE, PAGE, SECOND_STAGE, SOURCE, load, load_at, pasid};
 use super::stale;
 use crate::spec::page_request::{PageRequest, Wants};
-use crate::stale::watch::{Judging, StaleOptions, Watching};
-use crate::vtd::options::VtdOptions;
+use crate::vtd::options::{Judging, StaleOptions, VtdOptions, Watching};
 use crate::vtd::port::{Ats, Port, Request};
 
 /// The Enable bit goes from 1 to 0, and to 1 again.
