@@ -77,9 +77,14 @@ pub(crate) fn pasid(number: u32) -> Pasid {
 
 impl Driver {
     pub(crate) fn new(options: VtdOptions) -> Self {
+        Self::of(|memory, interrupts| Vtd::new(memory, options, interrupts))
+    }
+
+    /// Of the unit that is made of this memory and sends its interrupts there.
+    pub(crate) fn of(unit: impl FnOnce(Arc<PhysicalMemory>, Arc<dyn MsiSink>) -> Arc<Vtd>) -> Self {
         let memory = Arc::new(PhysicalMemory::new(8 << 20).unwrap());
         let interrupts = Arc::<Interrupts>::default();
-        let unit = Vtd::new(Arc::clone(&memory), options, Arc::clone(&interrupts) as Arc<dyn MsiSink>);
+        let unit = unit(Arc::clone(&memory), Arc::clone(&interrupts) as Arc<dyn MsiSink>);
         let mut driver = Self {
             unit,
             memory,
@@ -105,9 +110,13 @@ impl Driver {
     }
 
     pub(crate) fn legacy_with(options: VtdOptions) -> Self {
-        let mut driver = Self::new(options);
-        driver.start(0, 16);
-        driver
+        Self::new(options).started()
+    }
+
+    /// The same of the unit that it has.
+    pub(crate) fn started(mut self) -> Self {
+        self.start(0, 16);
+        self
     }
 
     /// A unit in scalable mode that translates, with its queue on.
