@@ -23,6 +23,7 @@ pub mod watch;
 use mmu::address::{PageSize, PhysAddr, VirtAddr};
 use mmu::cache::Translation;
 use mmu::pte::Pte;
+use pcie::{Request, Requester};
 
 pub use crate::vtd::Moment;
 pub use mistake::{Mistake, Thing};
@@ -31,8 +32,7 @@ use self::in_place::ChangedInPlace;
 use crate::spec::descriptor::Descriptor;
 use crate::spec::fault::FaultReason;
 use crate::spec::paging::SecondStageEntry;
-use crate::vtd::port::Request;
-use crate::vtd::{Requester, SpaceKey, StageKind, Table};
+use crate::vtd::{SpaceKey, StageKind, Table};
 
 /// Which cache held the translation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -40,15 +40,15 @@ use mmu::address::{Access, VirtAddr};
 use mmu::cache::{CacheError, Tag, TranslationCache};
 use mmu::memory::PhysicalMemory;
 use parking_lot::{Mutex, RwLock};
+use pcie::SourceId;
 
 pub use self::inspect::Inspection;
 pub use self::registers::{REGISTER_BYTES, Width};
-pub use self::requests::RequestOutcome;
-pub use self::route::Requester;
 pub use self::tags::{SpaceKey, StageKind};
 pub use self::time_out::TimeOut;
 pub use self::trail::{Reading, Table};
 pub use self::witness::Moment;
+pub use pcie::{RequestOutcome, Requester};
 
 pub(crate) use self::inspect::Past;
 pub(crate) use self::invalidate::{Extent, extent};
@@ -68,7 +68,6 @@ use self::walk::{PagingCache, Space};
 use self::witness::{Loaded, Used, Witness};
 use crate::spec::command::{RootTable, TableMode};
 use crate::spec::fault::FaultReason;
-use crate::spec::id::SourceId;
 
 /// In [`Vtd::mode`], beside RTADDR: translation is on.
 const TRANSLATING: u64 = 1;

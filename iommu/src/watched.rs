@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use mmu::cache::CacheError;
 use mmu::memory::PhysicalMemory;
+use pcie::MsiSink;
 
 use crate::stale::StaleUse;
 use crate::stale::in_place::ChangedInPlace;
@@ -17,7 +18,6 @@ use crate::stale::interrupt::StaleInterrupt;
 use crate::stale::unused::Unused;
 use crate::stale::watch::{Tally, Watch};
 use crate::vtd::Vtd;
-use crate::vtd::interrupts::MsiSink;
 use crate::vtd::options::VtdOptions;
 use crate::vtd::witness::Witness;
 

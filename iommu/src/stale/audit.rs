@@ -5,11 +5,11 @@
 
 use mmu::address::Access;
 use mmu::cache::Translation;
+use pcie::Request;
 
 use crate::stale::unused::Unused;
 use crate::stale::watch::{Suspect, Watch};
 use crate::vtd::Vtd;
-use crate::vtd::port::Request;
 
 impl Watch {
     /// The translations cached in `unit` that the tables no longer contain, if no use of them was met since; by address.

@@ -6,10 +6,10 @@
 use std::fmt;
 
 use mmu::address::PhysAddr;
+use pcie::SourceId;
 use serde_json::json;
 
 use crate::spec::descriptor::{Descriptor, InWords};
-use crate::spec::id::SourceId;
 use crate::spec::interrupt::InterruptEntry;
 use crate::stale::json::{hex, missed, moment};
 use crate::stale::text::{Uses, write_queued, write_received};

@@ -4,6 +4,7 @@
 //! ([`extent`]), so they cannot disagree with what the unit did.
 
 use mmu::address::{PageSize, VirtAddr, VirtRange};
+use pcie::Requester;
 
 use crate::spec::descriptor::{
     ContextScope, Descriptor, DevicePasid, DeviceScope, DeviceSpan, EntryScope, Hint, IotlbScope, PageSpan,
@@ -11,7 +12,7 @@ use crate::spec::descriptor::{
 };
 use crate::stale::watch::{Received, Since};
 use crate::stale::{Change, Holder, Meant, Missed, Why};
-use crate::vtd::{Extent, Requester, SpaceKey, StageKind, Table, extent};
+use crate::vtd::{Extent, SpaceKey, StageKind, Table, extent};
 
 /// A stale translation.
 #[derive(Clone, Copy, Debug)]

@@ -29,6 +29,7 @@ use mmu::address::{PageSize, VirtAddr};
 use mmu::cache::{Tag, Translation};
 use mmu::memory::PhysicalMemory;
 use parking_lot::Mutex;
+use pcie::{Pasid, Requester, SourceId};
 
 pub use self::docket::Tally;
 pub(crate) use self::entries::Since;
@@ -44,15 +45,14 @@ use self::interrupts::Interrupts;
 use self::judging::{CaseKey, Finding, Stale};
 use self::log::Log;
 use self::remembered::Remembered;
-use crate::pasid::Pasid;
 use crate::spec::descriptor::{Descriptor, DevicePasid, DeviceScope, DeviceSpan};
 use crate::spec::fault::FaultReason;
-use crate::spec::id::{DomainId, SourceId};
+use crate::spec::id::DomainId;
 use crate::stale::in_place::ChangedInPlace;
 use crate::stale::{Change, Holder, Kind, Moment, StaleUse};
 use crate::vtd::device_tlb::GivenUp;
 use crate::vtd::witness::{Origin, Place, Use, Walked};
-use crate::vtd::{AbsentKey, Reading, Requester, SpaceKey, Trail, identity};
+use crate::vtd::{AbsentKey, Reading, SpaceKey, Trail, identity};
 
 /// Reports that wait to be taken at most.
 const MOST_REPORTS: usize = 1024;

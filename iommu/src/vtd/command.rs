@@ -6,12 +6,13 @@
 
 use std::sync::atomic::Ordering;
 
+use pcie::Msi;
+
 use crate::spec::command::{
     self, GO, InterruptTable, LEVELS, context_command, context_command_done, iotlb_command,
     iotlb_command_done, iotlb_command_drains,
 };
 use crate::spec::descriptor::Descriptor;
-use crate::spec::interrupt::Msi;
 use crate::spec::register::Register;
 use crate::spec::status;
 use crate::vtd::event::Event;

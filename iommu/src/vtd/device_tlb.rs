@@ -15,12 +15,10 @@ use std::time::Instant;
 use mmu::address::VirtAddr;
 use mmu::cache::{CacheError, Translation, TranslationCache};
 use parking_lot::Mutex;
+use pcie::{Ats, PageGroupResponse, Pasid, SourceId};
 
-use crate::pasid::Pasid;
-use crate::spec::descriptor::{DeviceScope, DeviceSpan, PageGroupResponse};
-use crate::spec::id::SourceId;
+use crate::spec::descriptor::{DeviceScope, DeviceSpan};
 use crate::vtd::Vtd;
-use crate::vtd::port::Ats;
 use crate::vtd::tags::Tags;
 use crate::vtd::witness::Ended;
 

@@ -4,11 +4,11 @@
 
 use mmu::address::VirtAddr;
 use mmu::cache::Translation;
+use pcie::{Request, Requester};
 
 use crate::spec::fault::FaultReason;
 use crate::vtd::Vtd;
-use crate::vtd::port::Request;
-use crate::vtd::route::{Reach, Requester};
+use crate::vtd::route::Reach;
 use crate::vtd::trail::{Reading, Recorder, Trail};
 use crate::vtd::walk::{Path, Walker};
 use crate::vtd::witness::Place;

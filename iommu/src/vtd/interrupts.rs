@@ -5,24 +5,19 @@
 //! Source: VT-d 5.1 (remapping), 6.2.6 (interrupt entry cache), 7.2.2 (faults).
 
 use mmu::address::{Access, PhysAddr, VirtAddr};
+use pcie::Msi;
+pub use pcie::MsiSink;
+use pcie::SourceId;
 
 use crate::spec::command::InterruptTable;
 use crate::spec::fault::{AddressType, FaultReason, FaultRecord};
-use crate::spec::id::SourceId;
-use crate::spec::interrupt::{ENTRY_BYTES, Format, InterruptEntry, Msi};
+use crate::spec::interrupt::{ENTRY_BYTES, Format, InterruptEntry, has_reserved};
 use crate::vtd::Vtd;
 use crate::vtd::options::CachingMode;
 use crate::vtd::witness::{InterruptUse, Loaded, Moment, Used};
 
 /// Readings of an entry's words before they count as they came: software replaces both at once.
 const ATTEMPTS: usize = 4;
-
-/// Whoever delivers interrupts to CPUs.
-pub trait MsiSink: Send + Sync {
-    /// Delivers one; its destination is in the compatibility format, with bits 31:8 of an x2APIC id in address
-    /// bits 63:40. Called with no lock held that a device or a CPU waits for.
-    fn send(&self, message: Msi);
-}
 
 /// Where an interrupt comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -106,11 +101,11 @@ impl Vtd {
         if !mode.enabled {
             return Ok(message);
         }
-        let Format::Remappable { index } = message.format() else {
+        let Format::Remappable { index } = Format::of(message) else {
             let passes = mode.compatibility && !mode.table.x2apic;
             return if passes { Ok(message) } else { Err(FaultReason::CompatibilityBlocked.into()) };
         };
-        if message.has_reserved() {
+        if has_reserved(message) {
             return Err(FaultReason::InterruptRequestReserved.into());
         }
         let index = u16::try_from(index).ok().filter(|&index| u32::from(index) < mode.table.count);
@@ -198,7 +193,7 @@ impl Vtd {
     }
 
     fn record_interrupt_fault(&self, source: SourceId, message: Msi, reason: FaultReason) {
-        let index = match message.format() {
+        let index = match Format::of(message) {
             Format::Remappable { index } => u64::from(index),
             Format::Compatibility => 0,
         };

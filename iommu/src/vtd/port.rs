@@ -17,39 +17,24 @@ use mmu::address::{Access, PhysAddr, VirtAddr};
 use mmu::cache::{CachePort, Section, Translation};
 use mmu::memory::PhysicalMemory;
 use mmu::trace::{Agent, Observer};
+pub use pcie::{Ats, Request};
+use pcie::{Msi, PageGroupResponse, PageRequest, Pasid, RequestOutcome, Requester, SourceId, Wants};
 use thiserror::Error;
 
-use crate::pasid::Pasid;
 use crate::spec::command::TableMode;
-use crate::spec::descriptor::PageGroupResponse;
 use crate::spec::fault::{AddressType, FaultReason, FaultRecord};
-use crate::spec::id::SourceId;
-use crate::spec::interrupt::Msi;
-use crate::spec::page_request::{PageRequest, Wants};
 use crate::vtd::Vtd;
 use crate::vtd::device_tlb::Device;
 use crate::vtd::port::memo::{Memo, Memos};
 use crate::vtd::port::vigil::Vigil;
 use crate::vtd::port::walk::{Spectator, Walk};
-use crate::vtd::requests::RequestOutcome;
-use crate::vtd::route::{Reach, Refusal, Requester, Stages};
+use crate::vtd::route::{Reach, Refusal, Stages};
 use crate::vtd::trail::Recorder;
 use crate::vtd::walk::{Path, identity};
 use crate::vtd::witness::{Filled, Place, Use, Used, Walked};
 
 /// Routes that may be overtaken by an invalidation before a translation goes uncached.
 const ATTEMPTS: usize = 4;
-
-/// An access as a device issues it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Request {
-    /// In whose name, if it carries a PASID.
-    pub pasid: Option<Pasid>,
-    /// Where.
-    pub address: VirtAddr,
-    /// For what.
-    pub access: Access,
-}
 
 /// A request that reached nothing.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
@@ -61,16 +46,6 @@ pub struct Blocked {
     pub request: Request,
     /// What is in the way.
     pub reason: FaultReason,
-}
-
-/// Whether a device translates ahead (the ATS capability's Enable bit, which all of its ports share).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Ats {
-    /// Every request is untranslated.
-    #[default]
-    Disabled,
-    /// Requests go through the device's TLB.
-    Enabled,
 }
 
 /// One thread's port of a device.

@@ -10,16 +10,14 @@ use std::time::Duration;
 
 use mmu::address::{PhysAddr, VirtAddr};
 use mmu::cache::{Tag, Translation};
+use pcie::{Pasid, Request, Requester, SourceId};
 
-use crate::pasid::Pasid;
 use crate::spec::command::InterruptTable;
 use crate::spec::descriptor::Descriptor;
 use crate::spec::fault::FaultReason;
-use crate::spec::id::SourceId;
 use crate::vtd::device_tlb::GivenUp;
 use crate::vtd::knobs::Verdict;
-use crate::vtd::port::Request;
-use crate::vtd::route::{Requester, Stages};
+use crate::vtd::route::Stages;
 use crate::vtd::tags::SpaceKey;
 use crate::vtd::trail::Trail;
 use crate::vtd::walk::Path;

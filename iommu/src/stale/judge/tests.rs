@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use mmu::address::{PAGE_SIZE, PageSize, PhysAddr, VirtAddr, VirtRange};
+use pcie::{Pasid, Requester, SourceId};
 
 use super::{Entry, is_served, least, missed, remedy, weight};
-use crate::pasid::Pasid;
 use crate::spec::descriptor::{
     ContextScope, Descriptor, DevicePasid, DeviceScope, DeviceSpan, Hint, IotlbScope, PageSpan, PasidScope,
     Wait,
 };
-use crate::spec::id::{DomainId, SourceId};
+use crate::spec::id::DomainId;
 use crate::stale::watch::{Received, Since};
 use crate::stale::{Change, Holder, Moment, Why};
 use crate::vtd::tests::driver::{DOMAIN, OTHER_DOMAIN, PAGE, SOURCE, pasid};
-use crate::vtd::{Requester, SpaceKey, StageKind, Table};
+use crate::vtd::{SpaceKey, StageKind, Table};
 
 /// Event of the fill.
 const FILLED: u64 = 10;

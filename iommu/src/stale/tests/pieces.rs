@@ -1,11 +1,12 @@
 //! Large pages that are cached in pieces: what a driver leaves that names only some of them.
 
 use mmu::address::{PageSize, PhysAddr, VirtAddr};
+use pcie::Ats;
 
 use super::EVERY_USE;
 use crate::stale::{Holder, StaleUse};
 use crate::vtd::options::{LargePages, VtdOptions};
-use crate::vtd::port::{Ats, Port};
+use crate::vtd::port::Port;
 use crate::vtd::tests::driver::invalidations::{self, IH};
 use crate::vtd::tests::driver::{
     DOMAIN, Driver, FIRST_STAGE, Format, PAGE, SECOND_STAGE, SOURCE, load_at, pasid,

@@ -5,13 +5,13 @@
 
 use mmu::address::{PAGE_SIZE, PhysAddr};
 use mmu::cache::Translation;
+use pcie::Request;
 
 use crate::spec::descriptor::Descriptor;
 use crate::spec::fault::FaultReason;
 use crate::stale::Kind;
 use crate::stale::watch::{Look, Watch, parting};
 use crate::vtd::knobs::Verdict;
-use crate::vtd::port::Request;
 use crate::vtd::witness::{Ended, Filled, Loaded, Moment, Moved, Place, Refused, Use, Used, Walked, Witness};
 use crate::vtd::{Past, Path, Reading, Vtd};
 

@@ -5,11 +5,12 @@
 
 use mmu::address::{PageSize, VirtAddr};
 use mmu::cache::Translation;
+use pcie::Requester;
 
 use crate::stale::watch::remembered::Rests;
 use crate::stale::{Change, Holder, Moment};
 use crate::vtd::witness::{Origin, Place, Use, Walked};
-use crate::vtd::{Path, Reading, Requester, SpaceKey, Table, Trail};
+use crate::vtd::{Path, Reading, SpaceKey, Table, Trail};
 
 /// A cached translation, by where it is held and what it translates; a route, which is one for all pages, by its page 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -5,9 +5,9 @@
 
 use mmu::address::PhysAddr;
 use mmu::memory::PhysicalMemory;
+use pcie::{Requester, SourceId};
 
 use crate::spec::descriptor::{Descriptor, EntryScope};
-use crate::spec::id::SourceId;
 use crate::spec::interrupt::InterruptEntry;
 use crate::stale::interrupt::StaleInterrupt;
 use crate::stale::judge;
@@ -16,7 +16,6 @@ use crate::stale::watch::entries::Entries;
 use crate::stale::watch::log::{Log, Received};
 use crate::stale::watch::{Judging, MOST_QUEUED, MOST_REPORTS, State, Watch};
 use crate::stale::{Ground, Meant};
-use crate::vtd::Requester;
 use crate::vtd::witness::InterruptUse;
 
 /// An entry, as it is cached and as it is.

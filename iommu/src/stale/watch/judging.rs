@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use mmu::address::{PAGE_SHIFT, Pfn, PhysAddr};
 use mmu::cache::Translation;
+use pcie::{Request, Requester};
 
 use crate::spec::descriptor::{Descriptor, IotlbScope};
 use crate::spec::fault::FaultReason;
@@ -17,8 +18,6 @@ use crate::stale::watch::docket::{Case, Judged, Subject};
 use crate::stale::watch::fill::{FillKey, first_address};
 use crate::stale::watch::{Judging, MOST_QUEUED, MOST_REPORTS, Received, State, Watch};
 use crate::stale::{Change, Ground, Holder, Kind, Meant, Missed, Moment, StaleUse, Why};
-use crate::vtd::Requester;
-use crate::vtd::port::Request;
 use crate::vtd::witness::Origin;
 
 /// Cases that are looked at again with an invalidation at most.

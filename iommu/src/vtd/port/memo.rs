@@ -9,14 +9,12 @@ use std::sync::atomic::AtomicU64;
 
 use mmu::address::VirtAddr;
 use mmu::cache::Tag;
+use pcie::{Ats, Msi, Pasid, Requester};
 
-use crate::pasid::Pasid;
 use crate::spec::fault::{AddressType, FaultReason};
-use crate::spec::interrupt::Msi;
 use crate::vtd::Vtd;
 use crate::vtd::device_tlb::Device;
-use crate::vtd::port::Ats;
-use crate::vtd::route::{Dialect, Reach, Refusal, Requester, Stages};
+use crate::vtd::route::{Dialect, Reach, Refusal, Stages};
 use crate::vtd::tags::SpaceKey;
 use crate::vtd::trail::{Trail, Word};
 use crate::vtd::walk::{Path, Space};

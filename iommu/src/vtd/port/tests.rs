@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use mmu::address::{Access, PhysAddr};
 use mmu::trace::{Agent, Event, Observer, Unobserved};
+use pcie::{Ats, PageRequest, Request, Requester, SourceId, Wants};
 
 use crate::spec::descriptor::{ContextScope, PasidScope};
-use crate::spec::id::SourceId;
-use crate::spec::page_request::{PageRequest, Wants};
 use crate::vtd::Vtd;
 use crate::vtd::options::{Judging, StaleOptions, VtdOptions, Watching};
+use crate::vtd::port::Port;
 use crate::vtd::port::memo::Memos;
 use crate::vtd::port::walk::Walk;
-use crate::vtd::port::{Ats, Port, Request};
-use crate::vtd::route::Requester;
 use crate::vtd::tests::driver::invalidations;
 use crate::vtd::tests::driver::{
     DOMAIN, Driver, FIRST_STAGE, PAGE, SECOND_STAGE, SOURCE, load, load_at, pasid,

@@ -10,10 +10,9 @@ use std::sync::Arc;
 use mmu::address::Pfn;
 use mmu::cache::{Permission, Translation};
 use mmu::memory::PhysicalMemory;
+use pcie::{Pasid, Request};
 
-use crate::pasid::Pasid;
 use crate::vtd::options::Watching;
-use crate::vtd::port::Request;
 use crate::vtd::port::memo::Memo;
 use crate::vtd::trail::Word;
 use crate::vtd::walk::Path;

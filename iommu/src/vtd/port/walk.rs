@@ -10,11 +10,11 @@ use std::time::Instant;
 use mmu::address::{PageSize, VirtAddr};
 use mmu::cache::{FillTicket, Section, Translation};
 use mmu::trace::{Action, Agent, Event, Observer};
+use pcie::Request;
 use steps::one_page::Permission;
 
 use crate::spec::fault::FaultReason;
 use crate::vtd::options::{CachingMode, LargePages};
-use crate::vtd::port::Request;
 use crate::vtd::port::memo::Memo;
 use crate::vtd::route::Reach;
 use crate::vtd::table_cache::Ticket;

@@ -7,13 +7,11 @@ use std::sync::Arc;
 use mmu::address::{Access, PAGE_SIZE, PhysAddr, VirtAddr};
 use mmu::memory::PhysicalMemory;
 use parking_lot::Mutex;
+use pcie::{Ats, Msi, MsiSink, Pasid, Request, SourceId};
 
-use crate::pasid::Pasid;
-use crate::spec::id::{DomainId, SourceId};
-use crate::spec::interrupt::Msi;
-use crate::vtd::interrupts::MsiSink;
+use crate::spec::id::DomainId;
 use crate::vtd::options::VtdOptions;
-use crate::vtd::port::{Ats, Blocked, Port, Request};
+use crate::vtd::port::{Blocked, Port};
 use crate::vtd::{Vtd, Width};
 
 pub(crate) const SOURCE: SourceId = SourceId::new(0, 3, 0);
@@ -368,9 +366,10 @@ pub(crate) fn store(port: &mut Port, value: u64) -> Result<(), Blocked> {
 /// The invalidation descriptors, as the specification draws them.
 pub(crate) mod invalidations {
     use mmu::address::VirtAddr;
+    use pcie::SourceId;
 
     use super::Words;
-    use crate::spec::id::{DomainId, SourceId};
+    use crate::spec::id::DomainId;
 
     const DRAIN: u64 = 3 << 6;
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 use mmu::address::PhysAddr;
 use mmu::cache::Tag;
 use parking_lot::Mutex;
+use pcie::Ats;
 
 use super::driver::{DOMAIN, Driver, PAGE, SECOND_STAGE, SOURCE, invalidations, load};
 use crate::spec::descriptor::Descriptor;
 use crate::vtd::knobs::{Fault, Verdict};
 use crate::vtd::options::{StaleOptions, VtdOptions, Watching};
-use crate::vtd::port::Ats;
 use crate::vtd::witness::{Ended, Filled, Loaded, Moment, Moved, Used, Witness};
 use crate::vtd::{Path, Vtd};
 

@@ -7,16 +7,16 @@ use std::time::Duration;
 use mmu::address::{Access, PAGE_SIZE, PageSize, Pfn, PhysAddr, VirtAddr};
 use mmu::cache::{Tag, Translation};
 use mmu::memory::PhysicalMemory;
+use pcie::{Request, Requester, SourceId};
 
 use super::Frames;
 use crate::spec::descriptor::{Descriptor, EntryScope, Wait};
 use crate::spec::fault::FaultReason;
-use crate::spec::id::{DomainId, SourceId};
+use crate::spec::id::DomainId;
 use crate::stale::watch::{Judging, Look, MOST_QUEUED, MOST_REPORTS, StaleOptions, Watch, Watching};
 use crate::stale::{Change, Kind, Moment};
-use crate::vtd::port::Request;
 use crate::vtd::witness::{InterruptUse, Origin, Place, Use, Walked};
-use crate::vtd::{Path, Requester, SpaceKey, StageKind, Table, Trail, identity};
+use crate::vtd::{Path, SpaceKey, StageKind, Table, Trail, identity};
 
 const START: Moment = Moment { event: 0, elapsed: Duration::ZERO };
 

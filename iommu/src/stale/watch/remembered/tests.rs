@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use mmu::address::{PAGE_SIZE, PageSize, Pfn, PhysAddr, VirtAddr};
 use mmu::cache::{Permission, Tag, Translation};
+use pcie::{Requester, SourceId};
 
 use super::{MOST_BYTES, Remembered};
-use crate::spec::id::{DomainId, SourceId};
+use crate::spec::id::DomainId;
 use crate::stale::Moment;
 use crate::stale::watch::{Fill, FillKey, Origin, Place};
-use crate::vtd::{Path, Reading, Recorder, Requester, SpaceKey, StageKind, Table, Trail};
+use crate::vtd::{Path, Reading, Recorder, SpaceKey, StageKind, Table, Trail};
 
 type Fills = Remembered<FillKey, Fill>;
 
