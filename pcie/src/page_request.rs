@@ -4,7 +4,8 @@
 
 use mmu::address::VirtAddr;
 
-use crate::{Pasid, SourceId};
+use crate::id::SourceId;
+use crate::pasid::Pasid;
 
 /// What a device asks software for: pages that it wants to use.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

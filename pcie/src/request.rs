@@ -4,7 +4,8 @@
 
 use mmu::address::{Access, VirtAddr};
 
-use crate::{Pasid, SourceId};
+use crate::id::SourceId;
+use crate::pasid::Pasid;
 
 /// Who asks, and in whose name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

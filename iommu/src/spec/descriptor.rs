@@ -7,7 +7,7 @@
 
 mod encode;
 mod span;
-mod words;
+pub(crate) mod words;
 
 use std::ops::RangeInclusive;
 
@@ -21,7 +21,6 @@ use super::{bit, field, field16, field32};
 pub use pcie::PageGroupResponse;
 
 pub use self::span::{DeviceSpan, Hint, MAX_ADDRESS_MASK, PageSpan};
-pub(crate) use self::words::InWords;
 
 /// A descriptor, understood.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -9,7 +9,8 @@ use mmu::address::PhysAddr;
 use pcie::SourceId;
 use serde_json::json;
 
-use crate::spec::descriptor::{Descriptor, InWords};
+use crate::spec::descriptor::Descriptor;
+use crate::spec::descriptor::words::InWords;
 use crate::spec::interrupt::InterruptEntry;
 use crate::stale::json::{hex, missed, moment};
 use crate::stale::text::{Uses, write_queued, write_received};

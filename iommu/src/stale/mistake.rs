@@ -6,7 +6,8 @@
 
 use std::fmt;
 
-use crate::spec::descriptor::{Descriptor, InWords};
+use crate::spec::descriptor::Descriptor;
+use crate::spec::descriptor::words::InWords;
 use crate::stale::in_place::ChangedInPlace;
 use crate::stale::interrupt::StaleInterrupt;
 use crate::stale::{Meant, Missed, StaleUse, Why};

@@ -8,7 +8,8 @@ use std::fmt;
 use mmu::address::{Access, PageSize};
 use mmu::cache::Translation;
 
-use crate::spec::descriptor::{Descriptor, InWords};
+use crate::spec::descriptor::Descriptor;
+use crate::spec::descriptor::words::InWords;
 use crate::stale::{Change, Ground, Holder, Kind, Missed, Moment, StaleUse, Why};
 
 /// Invalidations that are shown at most; JSON has them all.

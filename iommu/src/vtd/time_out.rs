@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::spec::descriptor::{Descriptor, DeviceScope, InWords};
+use crate::spec::descriptor::words::InWords;
+use crate::spec::descriptor::{Descriptor, DeviceScope};
 use crate::spec::register::Register;
 use crate::spec::status;
 use crate::vtd::Vtd;

@@ -90,7 +90,7 @@ impl Scene {
 }
 
 fn words(report: &StaleUse) -> Vec<String> {
-    report.remedy.iter().map(|remedy| crate::spec::descriptor::InWords(remedy).to_string()).collect()
+    report.remedy.iter().map(|remedy| crate::spec::descriptor::words::InWords(remedy).to_string()).collect()
 }
 
 #[test]
