@@ -7,6 +7,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+mod tidy {
+    mod circles;
+    mod seams;
+}
+
 /// Which crates of the workspace each crate may import, in both columns by folder.
 const MAY_IMPORT: [(&str, &[&str]); 11] = [
     ("steps", &[]),
