@@ -22,13 +22,13 @@ impl Watch {
 }
 
 fn convict(unit: &Vtd, suspect: &Suspect) -> Option<Unused> {
-    let Suspect { requester, place, page, cached, space, filled, change } = *suspect;
+    let Suspect { requester, held_in, page, cached, space, filled, change } = *suspect;
     let access = if cached.permission.read { Access::Read } else { Access::Write };
     let request = Request { pasid: requester.pasid, address: page, access };
     let now = unit.inspect(requester, &request).translation;
     let agrees = now.is_ok_and(|now| now.physical(page) == cached.physical(page) && allows(now, cached));
-    let is_stale = !agrees && unit.holds(place, page, cached);
-    is_stale.then(|| Unused { requester, holder: place.holder(), space, page, cached, now, filled, change })
+    let is_stale = !agrees && unit.holds(held_in, page, cached);
+    is_stale.then(|| Unused { requester, holder: held_in.holder(), space, page, cached, now, filled, change })
 }
 
 /// Whether the tables allow whatever the cache does.

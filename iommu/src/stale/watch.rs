@@ -51,7 +51,7 @@ use crate::spec::id::DomainId;
 use crate::stale::in_place::ChangedInPlace;
 use crate::stale::{Change, Holder, Kind, Moment, StaleUse};
 use crate::vtd::device_tlb::GivenUp;
-use crate::vtd::witness::{Origin, Place, Use, Walked};
+use crate::vtd::witness::{HeldIn, Origin, Use, Walked};
 use crate::vtd::{AbsentKey, Reading, SpaceKey, Trail, identity};
 
 /// Reports that wait to be taken at most.
@@ -113,16 +113,16 @@ impl Watch {
         if !state.docket.is_empty() {
             self.charge_reuse(&mut state, translation, &origin);
         }
-        let key = FillKey::new(Place::Iotlb(tag), address, translation.size);
+        let key = FillKey::new(HeldIn::Iotlb(tag), address, translation.size);
         let SpaceKey { domain, pasid, .. } = origin.space;
         state.users.extend([(domain, None), (domain, pasid)]);
         state.fills.insert(key, Fill { origin, translation, filled });
     }
 
-    /// A request passes by a route that is held at `place` and translates nothing.
-    pub(crate) fn passed(&self, place: Place, origin: Origin) {
+    /// A request passes by a route that is held in `held_in` and translates nothing.
+    pub(crate) fn passed(&self, held_in: HeldIn, origin: Origin) {
         let translation = identity(VirtAddr(0));
-        let key = FillKey::new(place, VirtAddr(0), translation.size);
+        let key = FillKey::new(held_in, VirtAddr(0), translation.size);
         let mut state = self.state.lock();
         let is_known = |fill: &Fill| fill.origin.route.readings() == origin.route.readings();
         if !state.fills.get(&key).is_some_and(is_known) {
@@ -131,20 +131,14 @@ impl Watch {
     }
 
     /// A device cached what the unit told it.
-    pub(crate) fn filled_ahead(
-        &self,
-        from: Place,
-        place: Place,
-        address: VirtAddr,
-        translation: Translation,
-    ) {
+    pub(crate) fn filled_ahead(&self, from: HeldIn, to: HeldIn, address: VirtAddr, translation: Translation) {
         let mut state = self.state.lock();
         let origin = FillKey::new(from, address, translation.size);
         if let Some(origin) = state.fills.get(&origin).cloned() {
-            let requester = place.device().unwrap_or(origin.origin.requester);
+            let requester = to.device().unwrap_or(origin.origin.requester);
             let origin = Origin { requester, ..origin.origin };
             let fill = Fill { origin, translation, filled: self.next_event() };
-            state.fills.insert(FillKey::new(place, address, translation.size), fill);
+            state.fills.insert(FillKey::new(to, address, translation.size), fill);
         }
     }
 
@@ -240,7 +234,7 @@ impl Watch {
 
     /// Whether something changed under the translation that is being used.
     pub(crate) fn look(&self, used: &Use<'_>) -> Look {
-        let key = FillKey::new(used.place, used.request.address, used.hit.size);
+        let key = FillKey::new(used.held_in, used.request.address, used.hit.size);
         let state = self.state.lock();
         let Some(fill) = state.fills.get(&key) else { return Look::Unknown };
         let Origin { route, path, .. } = &fill.origin;
@@ -268,14 +262,14 @@ impl Watch {
         now: Result<Translation, FaultReason>,
         queued: &[Descriptor],
     ) {
-        let key = FillKey::new(used.place, used.request.address, used.hit.size);
+        let key = FillKey::new(used.held_in, used.request.address, used.hit.size);
         let mut state = self.state.lock();
         let Some(fill) = state.fills.get(&key).cloned().filter(|fill| fill.says(used)) else { return };
         let finding = Finding {
             kind: Kind::Translation,
             requester: used.requester,
             request: *used.request,
-            holder: used.place.holder(),
+            holder: used.held_in.holder(),
             key,
             origin: fill.origin,
             filled: fill.filled,
@@ -303,9 +297,9 @@ impl Watch {
             holder: Holder::TableCaches,
             key: match kind {
                 // Which page it was on the way to does not matter.
-                Kind::Table(_) => FillKey::new(walked.place(), VirtAddr(0), size),
+                Kind::Table(_) => FillKey::new(walked.held_in(), VirtAddr(0), size),
                 Kind::Translation | Kind::Refusal => {
-                    FillKey::new(walked.place(), walked.request.address, size)
+                    FillKey::new(walked.held_in(), walked.request.address, size)
                 }
             },
             origin: walked.origin.clone(),
@@ -328,7 +322,7 @@ impl Watch {
     fn suspect(&self, key: &FillKey, fill: &Fill) -> Option<Suspect> {
         Some(Suspect {
             requester: fill.origin.requester,
-            place: key.place,
+            held_in: key.held_in,
             page: key.page,
             cached: fill.translation,
             space: fill.origin.space,

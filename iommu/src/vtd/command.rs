@@ -99,7 +99,7 @@ impl Vtd {
     }
 
     /// GCMD becomes GSTS.
-    fn take_over(&self, registers: &mut Registers) -> Changed {
+    fn take_over(&self, registers: &mut Registers) -> ChangedBits {
         let wanted = registers.word(Register::GLOBAL_COMMAND) & self.offered_commands();
         let before = registers.word(Register::GLOBAL_STATUS);
         let once = (before | wanted) & (command::ROOT_TABLE | command::INTERRUPT_TABLE);
@@ -111,7 +111,7 @@ impl Vtd {
         self.take_over_interrupts(registers, wanted);
         registers.set(Register::GLOBAL_STATUS, after);
         let took_root = wanted & (command::ROOT_TABLE | command::INTERRUPT_TABLE) != 0;
-        Changed { took_root, went_on: after & !before, went_off: before & !after }
+        ChangedBits { took_root, went_on: after & !before, went_off: before & !after }
     }
 
     /// The bits of GCMD that ECAP lets software use.
@@ -186,7 +186,7 @@ impl Vtd {
 }
 
 /// Status bits that a command changed.
-struct Changed {
+struct ChangedBits {
     /// A root table or an interrupt table was taken over.
     took_root: bool,
     went_on: u32,

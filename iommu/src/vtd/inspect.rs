@@ -11,7 +11,7 @@ use crate::vtd::Vtd;
 use crate::vtd::route::Reach;
 use crate::vtd::trail::{Reading, Recorder, Trail};
 use crate::vtd::walk::{Path, Walker};
-use crate::vtd::witness::Place;
+use crate::vtd::witness::HeldIn;
 
 /// A translation, and what it rests on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -52,13 +52,13 @@ impl Vtd {
     }
 
     /// Whether the cache still says so.
-    pub(crate) fn holds(&self, place: Place, address: VirtAddr, hit: Translation) -> bool {
-        let cached = match place {
+    pub(crate) fn holds(&self, held_in: HeldIn, address: VirtAddr, hit: Translation) -> bool {
+        let cached = match held_in {
             // What a walk found is used by whoever walked, and held by nobody else.
-            Place::Walked(..) => return true,
-            Place::Route(_, epoch) => return epoch == self.epoch(),
-            Place::Iotlb(tag) => self.iotlb.contains(tag, address),
-            Place::DeviceTlb(source, pasid) => {
+            HeldIn::Walked(..) => return true,
+            HeldIn::Route(_, epoch) => return epoch == self.epoch(),
+            HeldIn::Iotlb(tag) => self.iotlb.contains(tag, address),
+            HeldIn::DeviceTlb(source, pasid) => {
                 self.device(source).and_then(|device| device.cached(pasid, address))
             }
         };

@@ -14,6 +14,7 @@ use crate::spec::fault::{AddressType, FaultReason, FaultRecord};
 use crate::spec::interrupt::{ENTRY_BYTES, Format, InterruptEntry, has_reserved};
 use crate::vtd::Vtd;
 use crate::vtd::options::CachingMode;
+use crate::vtd::route::Refusal;
 use crate::vtd::witness::{InterruptUse, Loaded, Moment, Used};
 
 /// Readings of an entry's words before they count as they came: software replaces both at once.
@@ -42,18 +43,6 @@ pub(super) struct CachedInterrupt {
     entry: InterruptEntry,
     /// When; none if nobody wants to know.
     filled: Option<Moment>,
-}
-
-/// Why an interrupt is blocked.
-struct Blocked {
-    reason: FaultReason,
-    hides_faults: bool,
-}
-
-impl From<FaultReason> for Blocked {
-    fn from(reason: FaultReason) -> Self {
-        Self { reason, hides_faults: false }
-    }
 }
 
 impl InterruptMode {
@@ -96,7 +85,7 @@ impl Vtd {
         })
     }
 
-    fn try_remap(&self, source: InterruptSource, message: Msi) -> Result<Msi, Blocked> {
+    fn try_remap(&self, source: InterruptSource, message: Msi) -> Result<Msi, Refusal> {
         let mode = *self.interrupt_mode.read();
         if !mode.enabled {
             return Ok(message);
@@ -112,7 +101,7 @@ impl Vtd {
         let index = index.ok_or(FaultReason::InterruptIndex)?;
         let entry = self.interrupt_entry(mode.table, index, source)?;
         check(entry, mode.table, source)
-            .map_err(|reason| Blocked { reason, hides_faults: entry.hides_faults() })?;
+            .map_err(|reason| Refusal { reason, hides_faults: entry.hides_faults() })?;
         Ok(entry.message(mode.table.x2apic))
     }
 

@@ -31,7 +31,7 @@ use crate::vtd::port::walk::{Spectator, Walk};
 use crate::vtd::route::{Reach, Refusal, Stages};
 use crate::vtd::trail::Recorder;
 use crate::vtd::walk::{Path, identity};
-use crate::vtd::witness::{Filled, Place, Use, Used, Walked};
+use crate::vtd::witness::{Filled, HeldIn, Use, Used, Walked};
 
 /// Routes that may be overtaken by an invalidation before a translation goes uncached.
 const ATTEMPTS: usize = 4;
@@ -275,7 +275,7 @@ impl Wiring {
         };
         if let Some(hit) = section.lookup(tag, request.address).filter(|hit| hit.serves(request.access)) {
             self.admit(request, AddressType::Translated)?;
-            self.watch_use(request, self.device_place(request), hit);
+            self.watch_use(request, self.in_device_tlb(request), hit);
             return Ok(hit);
         }
         let ticket = section.begin_fill(tag);
@@ -284,7 +284,7 @@ impl Wiring {
         iotlb.pause();
         let found = found?;
         if section.fill(ticket, request.address, found) && self.vigil.is_some() {
-            let from = self.admit(request, AddressType::TranslationRequest)?.place();
+            let from = self.admit(request, AddressType::TranslationRequest)?.held_in();
             self.watch_refill(from, request, found);
         }
         Ok(found)
@@ -315,19 +315,19 @@ impl Wiring {
         let hit = space.tag.and_then(|tag| Some((tag, section.lookup(tag, request.address)?)));
         match hit.filter(|(_, hit)| hit.serves(request.access)) {
             Some((tag, hit)) => {
-                self.watch_use(request, Place::Iotlb(tag), hit);
+                self.watch_use(request, HeldIn::Iotlb(tag), hit);
                 Ok(hit)
             }
             None => self.walk_and_fill(section, request, address_type),
         }
     }
 
-    fn watch_use(&mut self, request: &Request, place: Place, hit: Translation) {
+    fn watch_use(&mut self, request: &Request, held_in: HeldIn, hit: Translation) {
         let Some(vigil) = self.vigil.as_mut().filter(|vigil| vigil.is_looking()) else { return };
         let Ok(memo) = self.memos.find(&self.unit, request.pasid) else { return };
         let requester = Requester { source: self.device.source(), pasid: request.pasid };
         let (route, stages) = (&memo.trail, memo.space.stages);
-        let used = Use { requester, request, place, hit, route, stages };
+        let used = Use { requester, request, held_in, hit, route, stages };
         if let Some(path) = self.unit.tell_used(Used::Translation(&used)) {
             vigil.learn(memo, request, hit, &path);
         }
@@ -346,21 +346,21 @@ impl Wiring {
     fn watch_passing(&mut self, request: &Request) {
         let Some(witness) = self.unit.witness() else { return };
         let Ok(memo) = self.memos.find(&self.unit, request.pasid) else { return };
-        if let (Some(place), Some(origin)) = (memo.place(), memo.origin(Path::identity())) {
-            witness.filled(Filled::Passing { place, origin });
-            self.watch_use(request, place, identity(request.address));
+        if let (Some(held_in), Some(origin)) = (memo.held_in(), memo.origin(Path::identity())) {
+            witness.filled(Filled::Passing { held_in, origin });
+            self.watch_use(request, held_in, identity(request.address));
         }
     }
 
-    fn watch_refill(&self, from: Option<Place>, request: &Request, found: Translation) {
+    fn watch_refill(&self, from: Option<HeldIn>, request: &Request, found: Translation) {
         if let (Some(witness), Some(from)) = (self.unit.witness(), from) {
-            let (place, address) = (self.device_place(request), request.address);
-            witness.filled(Filled::Ahead { from, place, address, translation: found });
+            let (to, address) = (self.in_device_tlb(request), request.address);
+            witness.filled(Filled::Ahead { from, to, address, translation: found });
         }
     }
 
-    fn device_place(&self, request: &Request) -> Place {
-        Place::DeviceTlb(self.device.source(), request.pasid)
+    fn in_device_tlb(&self, request: &Request) -> HeldIn {
+        HeldIn::DeviceTlb(self.device.source(), request.pasid)
     }
 
     /// The route of the request, if it admits requests of that type to that address.

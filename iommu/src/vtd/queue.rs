@@ -36,7 +36,7 @@ pub(super) struct Queue {
 }
 
 /// Where the next descriptor lies.
-struct Place {
+struct Slot {
     address: PhysAddr,
     width_bytes: u64,
     /// IQH when it is done.
@@ -79,7 +79,7 @@ impl Vtd {
 
     fn run_queue_while(&self, admits: impl Fn(Gate) -> bool) {
         let mut queue = self.queue.lock();
-        for _ in 0..self.ring_places() {
+        for _ in 0..self.ring_slots() {
             let goes_on = admits(queue.gate) && !self.is_off.load(Ordering::Acquire);
             if !goes_on || self.step(&mut queue) == Progress::Blocked {
                 return;
@@ -92,13 +92,13 @@ impl Vtd {
         let registers = self.registers.lock();
         let address = QueueAddress::decode(registers.long(Register::QUEUE_ADDRESS));
         let tail = registers.long(Register::QUEUE_TAIL);
-        let first = self.next_place(&registers).ok().flatten();
+        let first = self.next_slot(&registers).ok().flatten();
         drop(registers);
-        let behind = |place: &Place| (place.next != tail).then(|| Place::new(&address, place.next));
-        successors(first, behind).map_while(|place| self.fetch(&place).ok()).collect()
+        let behind = |slot: &Slot| (slot.next != tail).then(|| Slot::new(&address, slot.next));
+        successors(first, behind).map_while(|slot| self.fetch(&slot).ok()).collect()
     }
 
-    fn ring_places(&self) -> u64 {
+    fn ring_slots(&self) -> u64 {
         let address = QueueAddress::decode(self.registers.lock().long(Register::QUEUE_ADDRESS));
         address.len_bytes / address.width_bytes
     }
@@ -106,13 +106,13 @@ impl Vtd {
     /// One descriptor. With nothing to do it is blocked too.
     fn step(&self, queue: &mut Queue) -> Progress {
         // Apart from the match, which would hold the lock to its end.
-        let next = self.next_place(&self.registers.lock());
-        let place = match next {
-            Ok(Some(place)) => place,
+        let next = self.next_slot(&self.registers.lock());
+        let slot = match next {
+            Ok(Some(slot)) => slot,
             Ok(None) => return Progress::Blocked,
             Err(error) => return self.stop_queue(error),
         };
-        let descriptor = match self.fetch(&place) {
+        let descriptor = match self.fetch(&slot) {
             Ok(descriptor) => descriptor,
             Err(error) => return self.stop_queue(error),
         };
@@ -122,12 +122,12 @@ impl Vtd {
         if progress == Progress::Blocked {
             return Progress::Blocked;
         }
-        self.registers.lock().set_long(Register::QUEUE_HEAD, place.next);
+        self.registers.lock().set_long(Register::QUEUE_HEAD, slot.next);
         Progress::Done
     }
 
     /// The descriptor at the head, if there is one and the queue runs.
-    fn next_place(&self, registers: &Registers) -> Result<Option<Place>, QueueError> {
+    fn next_slot(&self, registers: &Registers) -> Result<Option<Slot>, QueueError> {
         let stopped = status::QUEUE_ERROR | status::TIME_OUT_ERROR;
         let on = registers.word(Register::GLOBAL_STATUS) & command::QUEUE != 0;
         let (head, tail) = (registers.long(Register::QUEUE_HEAD), registers.long(Register::QUEUE_TAIL));
@@ -143,7 +143,7 @@ impl Vtd {
         if tail % width_bytes != 0 {
             return Err(QueueError::Alignment);
         }
-        Ok(Some(Place::new(&address, head)))
+        Ok(Some(Slot::new(&address, head)))
     }
 
     /// Wide descriptors come with scalable mode: a unit that has it takes them in legacy mode too.
@@ -156,13 +156,13 @@ impl Vtd {
         }
     }
 
-    fn fetch(&self, place: &Place) -> Result<Descriptor, QueueError> {
+    fn fetch(&self, slot: &Slot) -> Result<Descriptor, QueueError> {
         let mut words: Words = [0; 4];
-        for (word, offset) in words.iter_mut().zip((0..place.width_bytes).step_by(8)) {
-            let loaded = self.memory.try_load(place.address.offset(offset));
+        for (word, offset) in words.iter_mut().zip((0..slot.width_bytes).step_by(8)) {
+            let loaded = self.memory.try_load(slot.address.offset(offset));
             *word = loaded.ok_or(QueueError::Fetch)?;
         }
-        Descriptor::decode(words, place.width_bytes)
+        Descriptor::decode(words, slot.width_bytes)
     }
 
     /// Executes a descriptor as the knobs want it.
@@ -268,10 +268,10 @@ impl Vtd {
         self.tell_ended(Ended::GivenUp(device.source(), given_up));
         queue.told.retain(|told| told.source() != device.source());
         let mut registers = self.registers.lock();
-        let next = self.next_place(&registers).ok().flatten();
+        let next = self.next_slot(&registers).ok().flatten();
         let aborted = next.filter(|_| std::mem::take(&mut queue.is_waiting));
-        if let Some(place) = &aborted {
-            registers.set_long(Register::QUEUE_HEAD, place.next);
+        if let Some(slot) = &aborted {
+            registers.set_long(Register::QUEUE_HEAD, slot.next);
         }
         registers.set_long(Register::QUEUE_ERROR, status::time_out(device.source()));
         drop(registers);
@@ -280,8 +280,8 @@ impl Vtd {
     }
 }
 
-impl Place {
-    /// The place at `head` of the queue at `address`, which software may have moved under the head.
+impl Slot {
+    /// The slot at `head` of the queue at `address`, which software may have moved under the head.
     fn new(address: &QueueAddress, head: u64) -> Self {
         let QueueAddress { base, len_bytes, width_bytes } = *address;
         let head = head % len_bytes / width_bytes * width_bytes;

@@ -74,7 +74,7 @@ pub(crate) struct Route {
     pub(crate) trail: Trail,
 }
 
-/// Why a requester is not translated.
+/// Why a requester is not translated, or an interrupt is blocked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Refusal {
     pub(crate) reason: FaultReason,
@@ -139,6 +139,12 @@ impl Refusal {
     /// One that is recorded.
     pub(crate) const fn open(reason: FaultReason) -> Self {
         Self { reason, hides_faults: false }
+    }
+}
+
+impl From<FaultReason> for Refusal {
+    fn from(reason: FaultReason) -> Self {
+        Self::open(reason)
     }
 }
 

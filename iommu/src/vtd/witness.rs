@@ -63,12 +63,12 @@ pub(crate) enum Loaded<'a> {
 pub(crate) enum Filled {
     /// A translation, in the IOTLB.
     Translation { tag: Tag, address: VirtAddr, translation: Translation, origin: Origin },
-    /// The same in a device's TLB: what is held at `from` is held at `place`, too.
-    Ahead { from: Place, place: Place, address: VirtAddr, translation: Translation },
+    /// The same in a device's TLB: what is held in `from` is held in `to`, too.
+    Ahead { from: HeldIn, to: HeldIn, address: VirtAddr, translation: Translation },
     /// That there is none.
     Absence { key: AbsentKey, origin: Origin },
-    /// That a route, held at `place`, translates nothing.
-    Passing { place: Place, origin: Origin },
+    /// That a route, held in `held_in`, translates nothing.
+    Passing { held_in: HeldIn, origin: Origin },
 }
 
 /// One use of something cached.
@@ -115,7 +115,7 @@ pub struct Moment {
 
 /// Where a translation is held.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Place {
+pub(crate) enum HeldIn {
     Iotlb(Tag),
     /// Nowhere until a walk found it a moment ago, which began at that event; what it read itself is no older.
     Walked(Tag, u64),
@@ -141,7 +141,7 @@ pub(crate) struct Origin {
 pub(crate) struct Use<'a> {
     pub(crate) requester: Requester,
     pub(crate) request: &'a Request,
-    pub(crate) place: Place,
+    pub(crate) held_in: HeldIn,
     pub(crate) hit: Translation,
     /// The entries by which the requester is translated.
     pub(crate) route: &'a Trail,

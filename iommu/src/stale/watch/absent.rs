@@ -13,7 +13,7 @@ use crate::stale::watch::judging::Finding;
 use crate::stale::watch::remembered::Rests;
 use crate::stale::{Holder, Kind, Moment};
 use crate::vtd::AbsentKey;
-use crate::vtd::witness::{Origin, Place, Refused};
+use crate::vtd::witness::{HeldIn, Origin, Refused};
 
 /// What a cached failure rests on.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ impl Watch {
             requester,
             request: *request,
             holder: Holder::Iotlb,
-            key: FillKey::new(Place::Iotlb(key.0), key.1, PageSize::Size4K),
+            key: FillKey::new(HeldIn::Iotlb(key.0), key.1, PageSize::Size4K),
             origin,
             filled,
             cached: Err(reason),

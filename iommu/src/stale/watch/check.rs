@@ -12,7 +12,9 @@ use crate::spec::fault::FaultReason;
 use crate::stale::Kind;
 use crate::stale::watch::{Look, Watch, parting};
 use crate::vtd::knobs::Verdict;
-use crate::vtd::witness::{Ended, Filled, Loaded, Moment, Moved, Place, Refused, Use, Used, Walked, Witness};
+use crate::vtd::witness::{
+    Ended, Filled, HeldIn, Loaded, Moment, Moved, Refused, Use, Used, Walked, Witness,
+};
 use crate::vtd::{Past, Path, Reading, Vtd};
 
 impl Witness for Watch {
@@ -38,11 +40,11 @@ impl Witness for Watch {
             Filled::Translation { tag, address, translation, origin } => {
                 self.filled_iotlb(tag, address, translation, origin);
             }
-            Filled::Ahead { from, place, address, translation } => {
-                self.filled_ahead(from, place, address, translation);
+            Filled::Ahead { from, to, address, translation } => {
+                self.filled_ahead(from, to, address, translation);
             }
             Filled::Absence { key, origin } => self.filled_absent(key, origin),
-            Filled::Passing { place, origin } => self.passed(place, origin),
+            Filled::Passing { held_in, origin } => self.passed(held_in, origin),
         }
     }
 
@@ -111,7 +113,7 @@ impl Watch {
         let change = match self.look(used) {
             Look::Unknown => return None,
             // What a route of unchanged entries says may still be told by no table any more.
-            Look::Unchanged(_) if matches!(used.place, Place::Route(..)) => None,
+            Look::Unchanged(_) if matches!(used.held_in, HeldIn::Route(..)) => None,
             Look::Unchanged(path) => return Some(path),
             Look::Changed(change) => Some(change),
         };
@@ -121,7 +123,7 @@ impl Watch {
             return past.ok().filter(|_| now == Ok(used.hit)).map(|past| past.path);
         }
         let change = change.or_else(|| parting(used.route, &past.ok()?.route))?;
-        if unit.holds(used.place, used.request.address, used.hit) {
+        if unit.holds(used.held_in, used.request.address, used.hit) {
             self.meet_use(used, change, now, &unit.queued());
         }
         None

@@ -9,13 +9,13 @@ use pcie::Requester;
 
 use crate::stale::watch::remembered::Rests;
 use crate::stale::{Change, Holder, Moment};
-use crate::vtd::witness::{Origin, Place, Use, Walked};
+use crate::vtd::witness::{HeldIn, Origin, Use, Walked};
 use crate::vtd::{Path, Reading, SpaceKey, Table, Trail};
 
 /// A cached translation, by where it is held and what it translates; a route, which is one for all pages, by its page 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct FillKey {
-    pub(super) place: Place,
+    pub(super) held_in: HeldIn,
     pub(super) page: VirtAddr,
     pub(super) size: PageSize,
 }
@@ -42,7 +42,7 @@ pub(crate) enum Look {
 #[derive(Debug)]
 pub(crate) struct Suspect {
     pub(crate) requester: Requester,
-    pub(crate) place: Place,
+    pub(crate) held_in: HeldIn,
     pub(crate) page: VirtAddr,
     pub(crate) cached: Translation,
     pub(crate) space: SpaceKey,
@@ -59,7 +59,7 @@ impl Rests for Fill {
 impl Fill {
     /// Whether it is what the use found; a route says the same of every page.
     pub(super) fn says(&self, used: &Use<'_>) -> bool {
-        matches!(used.place, Place::Route(..)) || self.translation == used.hit
+        matches!(used.held_in, HeldIn::Route(..)) || self.translation == used.hit
     }
 }
 
@@ -77,8 +77,8 @@ impl Origin {
 
 impl Walked<'_> {
     /// Where what it found is held by somebody who uses it now.
-    pub(crate) const fn place(&self) -> Place {
-        Place::Walked(self.tag, self.began)
+    pub(crate) const fn held_in(&self) -> HeldIn {
+        HeldIn::Walked(self.tag, self.began)
     }
 
     /// The entries that came out of a cache.
@@ -92,7 +92,7 @@ impl Walked<'_> {
     }
 }
 
-impl Place {
+impl HeldIn {
     pub(crate) const fn holder(self) -> Holder {
         match self {
             Self::Iotlb(_) => Holder::Iotlb,
@@ -111,14 +111,14 @@ impl Place {
 }
 
 impl FillKey {
-    pub(super) fn new(place: Place, address: VirtAddr, size: PageSize) -> Self {
+    pub(super) fn new(held_in: HeldIn, address: VirtAddr, size: PageSize) -> Self {
         let page = first_address(address, size);
-        let (place, page) = match place {
-            Place::Walked(tag, _) => (Place::Iotlb(tag), page),
-            Place::Route(requester, _) => (Place::Route(requester, 0), VirtAddr(0)),
-            Place::Iotlb(_) | Place::DeviceTlb(..) => (place, page),
+        let (held_in, page) = match held_in {
+            HeldIn::Walked(tag, _) => (HeldIn::Iotlb(tag), page),
+            HeldIn::Route(requester, _) => (HeldIn::Route(requester, 0), VirtAddr(0)),
+            HeldIn::Iotlb(_) | HeldIn::DeviceTlb(..) => (held_in, page),
         };
-        Self { place, page, size }
+        Self { held_in, page, size }
     }
 }
 

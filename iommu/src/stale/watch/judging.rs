@@ -13,7 +13,7 @@ use pcie::{Request, Requester};
 
 use crate::spec::descriptor::{Descriptor, IotlbScope};
 use crate::spec::fault::FaultReason;
-use crate::stale::judge::{self, Entry};
+use crate::stale::judge::{self, StaleEntry};
 use crate::stale::watch::docket::{Case, Judged, Subject};
 use crate::stale::watch::fill::{FillKey, first_address};
 use crate::stale::watch::{Judging, MOST_QUEUED, MOST_REPORTS, Received, State, Watch};
@@ -45,7 +45,7 @@ pub(super) struct Finding {
 #[derive(Clone, Debug)]
 pub(super) struct Stale {
     finding: Finding,
-    entry: Entry,
+    entry: StaleEntry,
 }
 
 impl Subject for Stale {
@@ -60,7 +60,7 @@ impl Subject for Stale {
 
 impl Stale {
     fn new(finding: Finding) -> Self {
-        let entry = Entry {
+        let entry = StaleEntry {
             requester: finding.requester,
             space: finding.origin.space,
             page: first_address(finding.request.address, finding.key.size),
@@ -242,7 +242,7 @@ impl State {
     }
 
     /// What an invalidation was to a stale translation.
-    fn missed(&self, entry: &Entry, received: &Received) -> Missed {
+    fn missed(&self, entry: &StaleEntry, received: &Received) -> Missed {
         let missed = judge::missed(entry, received, |invalidation| self.is_idle(invalidation));
         let is_alone = matches!(missed.why, Why::DeviceTlbOnly | Why::BeforeIotlb);
         if is_alone && judge::ends_earlier_flush(entry, received, self.log.all_before(received.at.event)) {

@@ -18,7 +18,7 @@ use crate::vtd::route::{Dialect, Reach, Refusal, Stages};
 use crate::vtd::tags::SpaceKey;
 use crate::vtd::trail::{Trail, Word};
 use crate::vtd::walk::{Path, Space};
-use crate::vtd::witness::{Origin, Place};
+use crate::vtd::witness::{HeldIn, Origin};
 
 /// Memos of a port, one for each PASID modulo this.
 const MEMOS: usize = 8;
@@ -199,10 +199,10 @@ impl Memo {
     }
 
     /// Where the unit holds what it says of the route's requests; none if it does not.
-    pub(super) fn place(&self) -> Option<Place> {
+    pub(super) fn held_in(&self) -> Option<HeldIn> {
         match self.space.stages {
-            Stages::Identity => Some(Place::Route(self.requester, self.valid_in)),
-            _ => self.space.tag.map(Place::Iotlb),
+            Stages::Identity => Some(HeldIn::Route(self.requester, self.valid_in)),
+            _ => self.space.tag.map(HeldIn::Iotlb),
         }
     }
 

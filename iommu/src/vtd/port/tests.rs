@@ -19,7 +19,7 @@ use crate::vtd::tests::driver::{
     DOMAIN, Driver, FIRST_STAGE, PAGE, SECOND_STAGE, SOURCE, load, load_at, pasid,
 };
 use crate::vtd::walk::identity;
-use crate::vtd::witness::{Place, Use, Used};
+use crate::vtd::witness::{HeldIn, Use, Used};
 
 const SIBLING: SourceId = SourceId(SOURCE.0 ^ 1);
 const READ: Request = Request { pasid: None, address: PAGE, access: Access::Read };
@@ -136,7 +136,7 @@ fn a_use_that_an_invalidation_overtook_is_not_reported() {
     let used = Use {
         requester,
         request: &READ,
-        place: Place::Iotlb(tag),
+        held_in: HeldIn::Iotlb(tag),
         hit,
         route: &memo.trail,
         stages: memo.space.stages,
@@ -254,8 +254,8 @@ fn reports_of_passing(happens: impl FnOnce(&mut Driver)) -> usize {
     happens(&mut driver);
     let requester = Requester { source: SOURCE, pasid: None };
     let (route, stages) = (&memo.trail, memo.space.stages);
-    let (place, hit) = (memo.place().unwrap(), identity(PAGE));
-    let used = Use { requester, request: &READ, place, hit, route, stages };
+    let (held_in, hit) = (memo.held_in().unwrap(), identity(PAGE));
+    let used = Use { requester, request: &READ, held_in, hit, route, stages };
     driver.unit.tell_used(Used::Translation(&used));
     driver.unit.take_stale_uses().len()
 }

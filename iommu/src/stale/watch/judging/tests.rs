@@ -15,7 +15,7 @@ use crate::spec::fault::FaultReason;
 use crate::spec::id::DomainId;
 use crate::stale::watch::{Judging, Look, MOST_QUEUED, MOST_REPORTS, StaleOptions, Watch, Watching};
 use crate::stale::{Change, Kind, Moment};
-use crate::vtd::witness::{InterruptUse, Origin, Place, Use, Walked};
+use crate::vtd::witness::{HeldIn, InterruptUse, Origin, Use, Walked};
 use crate::vtd::{Path, SpaceKey, StageKind, Table, Trail, identity};
 
 const START: Moment = Moment { event: 0, elapsed: Duration::ZERO };
@@ -149,7 +149,7 @@ fn a_use_of_what_another_has_the_place_of_by_now_is_not_looked_at() {
         watch.filled_iotlb(Tag(1), READ.address, new, origin());
         let (route, stages) = (&Trail::default(), Path::identity().stages);
         let used =
-            Use { requester: REQUESTER, request: &READ, place: Place::Iotlb(Tag(1)), hit, route, stages };
+            Use { requester: REQUESTER, request: &READ, held_in: HeldIn::Iotlb(Tag(1)), hit, route, stages };
         assert_eq!(matches!(watch.look(&used), Look::Unchanged(_)), is_known);
         watch.meet_use(&used, CHANGE, DENIED, &[]);
         assert_eq!(watch.tally().kept, u64::from(is_known));

@@ -9,13 +9,13 @@ use pcie::{Requester, SourceId};
 use super::{MOST_BYTES, Remembered};
 use crate::spec::id::DomainId;
 use crate::stale::Moment;
-use crate::stale::watch::{Fill, FillKey, Origin, Place};
+use crate::stale::watch::{Fill, FillKey, HeldIn, Origin};
 use crate::vtd::{Path, Reading, Recorder, SpaceKey, StageKind, Table, Trail};
 
 type Fills = Remembered<FillKey, Fill>;
 
 fn key(number: u64) -> FillKey {
-    FillKey::new(Place::Iotlb(Tag(1)), VirtAddr(number * PAGE_SIZE), PageSize::Size4K)
+    FillKey::new(HeldIn::Iotlb(Tag(1)), VirtAddr(number * PAGE_SIZE), PageSize::Size4K)
 }
 
 fn fill() -> Fill {
