@@ -389,7 +389,7 @@ impl Wiring {
             let walked = walk.finish(request);
             let looked_for = self.vigil.as_ref().and_then(|_| walk.walked(request, walked));
             if let (Ok(found), Some((spectator, began))) = (&walked, spectator) {
-                spectator.saw(began, request.address, *found);
+                spectator.saw(began, request.address, found);
             }
             if let Some(looked_for) = looked_for {
                 self.watch_walk(&looked_for);

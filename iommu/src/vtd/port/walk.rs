@@ -9,9 +9,8 @@ use std::time::Instant;
 
 use mmu::address::{PageSize, VirtAddr};
 use mmu::cache::{FillTicket, Section, Translation};
-use mmu::trace::{Action, Agent, Event, Observer};
+use mmu::trace::{Agent, Event, Observer};
 use pcie::Request;
-use steps::one_page::Permission;
 
 use crate::spec::fault::FaultReason;
 use crate::vtd::options::{CachingMode, LargePages};
@@ -30,17 +29,8 @@ pub(super) struct Spectator {
 
 impl Spectator {
     /// A walk that began then has found something.
-    pub(super) fn saw(&self, began: Instant, address: VirtAddr, found: Translation) {
-        let permission = if found.permission.write { Permission::ReadWrite } else { Permission::ReadOnly };
-        let frame = Some(found.physical(address).pfn());
-        self.observer.record(Event {
-            at: began,
-            agent: self.agent,
-            action: Action::Walk(permission),
-            page: address.page(),
-            frame,
-            new_frame: None,
-        });
+    pub(super) fn saw(&self, began: Instant, address: VirtAddr, found: &Translation) {
+        self.observer.record(Event::walk(began, self.agent, address, found));
     }
 }
 
