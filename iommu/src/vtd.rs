@@ -8,7 +8,7 @@
 //! Read in this order: [`options`], `registers` and `command` (what software says), `route` and `walk` (how an address is
 //! translated), [`port`] (who asks), `invalidate` and `queue` (what is forgotten, and when that is complete),
 //! `device_tlb`, `time_out`, `faults`, `requests`, [`interrupts`]; [`knobs`] make the hardware late or faulty, `inspect`
-//! looks past the caches, `audit` at all that they hold.
+//! looks past the caches, and a `witness` is told what the unit does.
 
 mod command;
 pub(crate) mod device_tlb;

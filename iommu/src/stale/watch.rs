@@ -5,9 +5,9 @@
 //! the tables really say something else for the request, and if the cache still holds it. What is remembered is bounded;
 //! what was forgotten is not reported.
 //!
-//! Read in this order: `fill` (what is remembered), this file (how a use is looked at), `judging` and `docket` (what is
-//! kept until it can be judged), `log` (invalidations), `absent` and `interrupts` (the same of failures and of interrupt
-//! entries), `images` (entries that are changed while they are present).
+//! Read in this order: `check` (what the unit tells), `fill` (what is remembered), this file (how a use is met),
+//! `judging` and `docket` (what is kept until it can be judged), `log` (invalidations), `absent` and `interrupts` (the
+//! same of failures and of interrupt entries), `images` (entries that are changed while they are present).
 
 mod absent;
 mod check;

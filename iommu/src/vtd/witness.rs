@@ -23,8 +23,8 @@ use crate::vtd::trail::Trail;
 use crate::vtd::walk::Path;
 use crate::vtd::{AbsentKey, Vtd};
 
-/// Whoever is told what a unit does. It may look past the unit's caches, and reads what is queued; it holds no lock of its
-/// own while it does, and waits for nobody: the register file may be locked by whoever tells.
+/// Whoever is told what a unit does. Of a unit that it is handed it may look past the caches and read what is queued, but
+/// with nothing of its own locked: somebody else may tell it something with the register file locked.
 pub(crate) trait Witness: Any + fmt::Debug + Send + Sync {
     /// Events so far.
     fn now(&self) -> u64;
@@ -47,7 +47,7 @@ pub(crate) trait Witness: Any + fmt::Debug + Send + Sync {
     /// What was received before is complete, or needless, or never comes.
     fn ended(&self, ended: Ended);
 
-    /// Software has moved what tables hang on.
+    /// Software has moved what tables hang on. The register file may be locked: of the unit only memory is to be read.
     fn moved(&self, unit: &Vtd, moved: Moved);
 }
 
