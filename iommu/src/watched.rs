@@ -1,7 +1,7 @@
 //! A unit with its watch: how the two are put together, and what is asked of them.
 //!
-//! Invariant: the only place that knows both. The unit knows a [`Witness`], the watch is one; whoever drives a unit, or uses its
-//! ports, asks the unit alone.
+//! Invariant: the only place that knows both. The unit knows a [`Witness`], the watch is one; whoever drives a unit, or
+//! uses its ports, asks the unit alone.
 //!
 //! [`Witness`]: crate::vtd::witness::Witness
 

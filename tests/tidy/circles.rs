@@ -1,14 +1,14 @@
 //! Circles of files that import each other: what is in one is read, moved and understood only as a whole.
 //!
-//! Invariant: a path in code counts, wherever it stands, if it begins with `crate`, `self`, `super` or a module below; it leads to the
-//! file of the longest module on it. Tests do not count: they may know everything.
+//! Invariant: a path in code counts, wherever it stands, if it begins with `crate`, `self`, `super` or a module below; it
+//! leads to the file of the longest module on it. Tests do not count: they may know everything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{File, MAY_IMPORT, assert_none, sources};
 
-/// The circles that there are, by a file of each and how many it has. They may only shrink: a parent that hands out what its
-/// children hold, and children that use it, are the rule here; anything wider wants opening.
+/// The circles that there are, by a file of each and how many it has. They may only shrink: a parent that hands out what
+/// its children hold, and children that use it, are the rule here; anything wider wants opening.
 const ACCEPTED: [(&str, usize); 23] = [
     ("devices/src/pci.rs", 8),
     ("devices/src/pci_engine.rs", 3),

@@ -23,8 +23,8 @@ use crate::vtd::trail::Trail;
 use crate::vtd::walk::Path;
 use crate::vtd::{AbsentKey, Vtd};
 
-/// Whoever is told what a unit does. Of a unit that it is handed it may look past the caches and read what is queued, but
-/// with nothing of its own locked: somebody else may tell it something with the register file locked.
+/// Whoever is told what a unit does. Of a unit that it is handed it may look past the caches and read what is queued,
+/// but with nothing of its own locked: somebody else may tell it something with the register file locked.
 pub(crate) trait Witness: Any + fmt::Debug + Send + Sync {
     /// Events so far.
     fn now(&self) -> u64;
