@@ -133,6 +133,14 @@ impl TranslationCache {
         }
     }
 
+    /// Loses what is kept of the 4 KiB page at `address`, and of any larger page that holds it, as a cache may at any
+    /// time: nothing is invalidated, and a walk that has begun may still fill.
+    pub fn evict(&self, tag: Tag, address: VirtAddr) {
+        for &size in &[PageSize::Size4K, PageSize::Size2M, PageSize::Size1G] {
+            self.forget(Key::new(tag, address, size));
+        }
+    }
+
     /// Issues the invalidation of every page that overlaps `range`. A range of more than [`RANGE_LIMIT_PAGES`] takes
     /// the whole tag with it.
     pub fn invalidate_range(&self, tag: Tag, range: VirtRange) {

@@ -9,6 +9,7 @@ mod agent;
 mod atomic;
 mod buffer;
 mod condition;
+mod deed;
 mod entry;
 mod event;
 mod expectation;
@@ -28,6 +29,7 @@ mod queue;
 mod replay;
 mod role;
 mod round;
+mod scene;
 mod sizes;
 mod spaces;
 mod state;
@@ -47,9 +49,19 @@ use crate::language::syntax::{Agent as Column, Expect, Scenario, Statement, Step
 use crate::language::{Blamed, Diagnostic, File, parse};
 use crate::model::{Agent, Model, Property, PropertyId, Var};
 
+pub use deed::{
+    Act, Assigned, Deed, Deeds, FramePlace, Hop, MmOrNone, NewEntry, Numbers, Origin, Part, Sum, Target,
+};
+pub use entry::Entry;
+pub use hardware::Caches;
+pub use names::{FrameId, MmId, PageId, PasidId, PmdId, UserId};
 pub(crate) use operation::expand;
+pub use options::{Flush, Options};
 pub use replay::{Replayed, replay};
 pub use role::{Cached, Copied, Gate, Role, Roles, Source};
+pub use round::Party;
+pub use scene::{Scene, SceneAgent, SceneFrame, ScenePage, SceneUser, SceneVariable};
+pub use state::{AgentId, Key};
 
 use agent::{Emitter, Properties};
 use buffer::Route;
@@ -60,7 +72,6 @@ use initial::initial;
 use mark::Marks;
 use mentioned::Mentioned;
 use names::{Meaning, Names};
-use options::Options;
 use program::Builder;
 use sizes::{sizes, too_many_entries};
 use state::State;
@@ -95,6 +106,12 @@ pub struct Lowered {
     pub lasting: Vec<Var>,
     /// What each variable is to a reader.
     pub roles: Roles,
+    /// What each variable stands for.
+    pub keys: Vec<Key>,
+    /// What there is.
+    pub scene: Scene,
+    /// What the rows of each agent do.
+    pub deeds: Vec<Deeds>,
 }
 
 /// Lowers a scenario that was read from `source`.
@@ -224,22 +241,13 @@ impl Lowering<'_> {
                 self.diagnostics.push(diagnostic);
             }
         }
-        let mut agents = Vec::new();
-        for (index, column) in self.scenario.agents.iter().enumerate() {
-            match self.agent(index, column, built_in) {
-                Ok(agent) => agents.push(agent),
-                Err(diagnostic) => self.diagnostics.push(diagnostic),
-            }
-        }
-        match self.hidden_agents(built_in) {
-            Ok(hidden) => agents.extend(hidden),
-            Err(diagnostic) => self.diagnostics.push(diagnostic),
-        }
+        let (agents, users) = self.programs(built_in);
         let (expected_property, unreached) = (self.expected_property(), self.unreached());
         // What a program in error would have done may be what a property waits for.
         if self.diagnostics.is_empty() && self.never_seen == NeverSeen::Reported {
             self.never_seen();
         }
+        let (agents, deeds): (Vec<Agent>, Vec<Deeds>) = agents.into_iter().unzip();
         let longest =
             agents.iter().map(|agent| agent.program.len()).chain([self.state.variables.len()]).max();
         if longest >= Some(usize::from(u16::MAX)) {
@@ -255,6 +263,8 @@ impl Lowering<'_> {
         }
         let lasting = self.state.lasting();
         let roles = Roles::of(&self.state, self.hardware);
+        let scene = self.scene(&users);
+        let keys = scene::keys(&self.state);
         let model = Model {
             variables: self.state.variables,
             symmetries: symmetry::of(&agents),
@@ -266,10 +276,46 @@ impl Lowering<'_> {
         let expect = self.scenario.expect.as_ref().map(|expect: &Spanned<Expect>| expect.node.clone());
         let name = self.scenario.name.node.clone();
         let line = self.scenario.name.span.line;
-        Ok(Lowered { name, line, model, expect, expected_property, unreached, lasting, roles })
+        Ok(Lowered {
+            name,
+            line,
+            model,
+            expect,
+            expected_property,
+            unreached,
+            lasting,
+            roles,
+            keys,
+            scene,
+            deeds,
+        })
     }
 
-    fn agent(&mut self, index: usize, column: &Column, built_in: Properties) -> Result<Agent, Diagnostic> {
+    /// The programs of all agents, those that no scenario writes behind the others, and what the scenario's run on.
+    fn programs(&mut self, built_in: Properties) -> (Vec<(Agent, Deeds)>, Vec<Option<UserId>>) {
+        let (mut agents, mut users) = (Vec::new(), Vec::new());
+        for (index, column) in self.scenario.agents.iter().enumerate() {
+            match self.agent(index, column, built_in) {
+                Ok((agent, user)) => {
+                    agents.push(agent);
+                    users.push(user);
+                }
+                Err(diagnostic) => self.diagnostics.push(diagnostic),
+            }
+        }
+        match self.hidden_agents(built_in) {
+            Ok(hidden) => agents.extend(hidden),
+            Err(diagnostic) => self.diagnostics.push(diagnostic),
+        }
+        (agents, users)
+    }
+
+    fn agent(
+        &mut self,
+        index: usize,
+        column: &Column,
+        built_in: Properties,
+    ) -> Result<((Agent, Deeds), Option<UserId>), Diagnostic> {
         let user = if let Some(Meaning::User(id)) = self.names.meaning(&column.place().node) {
             Some(id)
         } else if column.in_table || column.on.is_some() {
@@ -282,8 +328,9 @@ impl Lowering<'_> {
         let handles = handles_of(&column.body, self.names);
         let mut emitter = Emitter { user, handles, ..self.emitter(index, &column.name.node, built_in) };
         emitter.block(&column.body);
-        let program = emitter.builder.finish(spontaneous);
-        Ok(Agent { name: column.name.node.clone(), program, spontaneous })
+        let (program, rows) = emitter.builder.finish(spontaneous);
+        let deeds = Deeds { acts: emitter.acts, rows, asked: emitter.asked };
+        Ok(((Agent { name: column.name.node.clone(), program, spontaneous }, deeds), user))
     }
 
     /// A program with nothing in it yet.
@@ -312,6 +359,8 @@ impl Lowering<'_> {
             indivisible: false,
             unmarked: false,
             builder: Builder::default(),
+            acts: Vec::new(),
+            asked: Vec::new(),
             too_long: false,
             ways: 0,
         }
@@ -319,7 +368,7 @@ impl Lowering<'_> {
 }
 
 /// The handles that a program takes, with the pages behind them.
-fn handles_of(body: &[Statement], names: &Names) -> Vec<(String, Option<names::PageId>)> {
+fn handles_of(body: &[Statement], names: &Names) -> Vec<(String, Option<PageId>)> {
     let mut found = Vec::new();
     visit_steps(body, &mut |spoken, _, _| {
         if let Step::GupFast { page, handle, .. } | Step::TryGet { page, handle, .. } = &spoken.step {

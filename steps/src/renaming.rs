@@ -47,10 +47,7 @@ impl<N: Names> Step<N> {
             Self::IpiSync => Step::IpiSync,
             Self::SynchronizeRcu => Step::SynchronizeRcu,
             Self::Entry(at, what) => Step::Entry(at.renamed(by), what.renamed(by)),
-            Self::Invalidate(Invalidation { emptied, scope, posted }) => {
-                let (emptied, scope) = (emptied.renamed(by), scope.renamed(by));
-                Step::Invalidate(Invalidation { emptied, scope, posted: *posted })
-            }
+            Self::Invalidate(invalidation) => Step::Invalidate(invalidation.renamed(by)),
             Self::SetPasid(pasid, mm) => Step::SetPasid(by.pasid(pasid), by.mm_or_none(mm)),
             Self::InvWait => Step::InvWait,
             Self::PageRequest(page) => Step::PageRequest(by.page(page)),
@@ -78,6 +75,15 @@ impl<N: Names> Step<N> {
             Self::Copy(from, to) => Step::Copy(by.frame(from), by.frame(to)),
             Self::Count(count, frame) => Step::Count(*count, by.frame(frame)),
         }
+    }
+}
+
+impl<N: Names> Invalidation<N> {
+    /// The invalidation under the names that `by` gives.
+    #[must_use]
+    pub fn renamed<M: Names>(&self, by: &impl Renaming<N, M>) -> Invalidation<M> {
+        let Self { emptied, scope, posted } = self;
+        Invalidation { emptied: emptied.renamed(by), scope: scope.renamed(by), posted: *posted }
     }
 }
 

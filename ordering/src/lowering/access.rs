@@ -11,6 +11,7 @@ use crate::language::Diagnostic;
 use crate::model::{Guard, Update};
 
 use super::agent::Emitter;
+use super::deed::Part;
 use super::entry::Need;
 use super::event::Happening;
 use super::hardware::Hop;
@@ -69,7 +70,10 @@ impl Emitter<'_> {
         let pasid = path[0].pasid.as_ref();
         let dropped: Vec<Update> = path.iter().map(|hop| Update::Set(hop.to, NONE)).collect();
         let writable = self.state.domains.entries.usable(Need::Store);
-        let refuse = |guard| Way::new(guard, dropped.clone(), format!("{text}: refused")).to(Goal::Stay);
+        let refuse = |guard| {
+            let way = Way::new(guard, dropped.clone(), format!("{text}: refused")).to(Goal::Stay);
+            way.part(Part::NotDirty(user, page))
+        };
         let clean = writable.iter().filter(|(value, _)| self.state.domains.entries.is_clean(*value));
         let clean: Vec<(u32, FrameId)> = clean.copied().collect();
         let mut ways = Vec::new();
@@ -80,7 +84,8 @@ impl Emitter<'_> {
                 let mut cached = vec![cached];
                 cached.extend(pasid.map(|pasid| pasid.names_mm));
                 cached.extend(&case.guard);
-                ways.extend(self.freed(&case, &cached, page, &text));
+                let freed = self.freed(&case, &cached, page, &text);
+                ways.extend(freed.map(|way| way.part(Part::Dirty(user, page))));
                 cached.extend(case.table.map(|refs| Guard::IsNot(refs, 0)));
                 let mut refused = cached.clone();
                 for (seen, _) in writable.iter().filter(|(_, other)| *other == frame) {
@@ -90,7 +95,8 @@ impl Emitter<'_> {
                     let guard = [cached.as_slice(), &[Guard::Is(case.from, *seen)]].concat();
                     let mut updates = vec![Update::Set(front.to, dirty), Update::Set(case.from, dirty)];
                     updates.extend(case.caches);
-                    ways.push(Way::new(guard, updates, text.as_str()).to(Goal::Stay));
+                    let way = Way::new(guard, updates, text.as_str()).to(Goal::Stay);
+                    ways.push(way.part(Part::Dirty(user, page)));
                     refused.push(Guard::IsNot(case.from, *seen));
                 }
                 ways.push(refuse(refused));
@@ -160,7 +166,8 @@ impl Emitter<'_> {
                 for (index, value) in (0..).zip(contents) {
                     let guard = [live.as_slice(), &[Guard::Is(content, index)]].concat();
                     let read = Happening::Read(page, frame, value);
-                    let way = Way::new(guard, Vec::new(), format!("{text} = {value}"));
+                    let way =
+                        Way::new(guard, Vec::new(), format!("{text} = {value}")).part(Part::Returns(value));
                     ways.push(way.happening(step.clone()).happening(read));
                 }
             }

@@ -15,6 +15,7 @@ use crate::model::{Guard, PropertyId, Update};
 use super::atomic::merged;
 use super::buffer::Route;
 use super::condition::{Conditions, Ways};
+use super::deed::{Act, Assigned, Part, Sum};
 use super::event::{Happening, Watch, watch};
 use super::habits::Habits;
 use super::hardware::Hardware;
@@ -23,6 +24,7 @@ use super::names::{ANY, FrameId, Meaning, Names, PageId, UserId};
 use super::operation::expand;
 use super::options::Options;
 use super::program::{Builder, Goal, MOST_NODES, MOST_WAYS, Place, Way};
+use super::round::Party;
 use super::state::{AgentId, Key, State, number};
 use super::step::At;
 use super::survey::Survey;
@@ -77,6 +79,10 @@ pub(super) struct Emitter<'a> {
     /// Whether it is a part of something that is marked as a whole.
     pub(super) unmarked: bool,
     pub(super) builder: Builder,
+    /// What its steps do.
+    pub(super) acts: Vec<(Act, bool)>,
+    /// Those whom its steps ask at once.
+    pub(super) asked: Vec<Vec<Party>>,
     pub(super) too_long: bool,
     /// The ways of all its steps so far.
     pub(super) ways: usize,
@@ -142,6 +148,7 @@ impl Emitter<'_> {
                 let way = |guard: Vec<Guard>| Way::new(guard, Vec::new(), text.as_str());
                 let (ways, node) = (ways.into_iter().map(way).collect(), self.builder.nodes.len());
                 self.step(ways, line);
+                self.does(node, Act::Decide);
                 self.mark(node, statement.span, text);
                 self.block(body);
             }
@@ -171,6 +178,7 @@ impl Emitter<'_> {
         if !is_any(&mut spoken.clone()) {
             let node = self.builder.nodes.len();
             self.checked(spoken, span, line)?;
+            self.does_step(node, &spoken.step);
             self.mark(node, span, spoken.text.clone());
             return Ok(());
         }
@@ -231,10 +239,12 @@ impl Emitter<'_> {
     ) -> Result<(), Diagnostic> {
         let held = self.condition(condition, true)?;
         let failed = self.condition(condition, false)?;
+        let node = self.builder.nodes.len();
         let yes = held.into_iter().map(|guard| Way::new(guard, Vec::new(), text));
-        let no = |guard| Way::new(guard, Vec::new(), format!("{text}: no")).to(otherwise);
+        let no = |guard| Way::new(guard, Vec::new(), format!("{text}: no")).to(otherwise).part(Part::Nothing);
         let ways = yes.chain(failed.into_iter().map(no)).collect();
         self.step(ways, line);
+        self.does(node, Act::Decide);
         Ok(())
     }
 
@@ -336,6 +346,7 @@ impl Emitter<'_> {
         let happens = Happening::Assign(format!("{} {how} {operand}", name.node));
         let var = self.state.var(&Key::User(index));
         let text = super::text(self.source, span);
+        let mut of = None;
         let (read, values): (Option<_>, Vec<i64>) = match (&operand.term, how) {
             (Term::Number(number), Assignment::Set) => (None, vec![i64::from(*number)]),
             (Term::Number(number), Assignment::Add) => (Some(var), self.range(index, i64::from(*number))),
@@ -345,6 +356,7 @@ impl Emitter<'_> {
             (Term::Entry(other), Assignment::Set) => {
                 let named = other.word().and_then(|name| self.names.meaning(&name.node));
                 let Some(Meaning::Variable(from)) = named else { return Err(no_value(operand.span)) };
+                of = Some(from);
                 (Some(self.state.var(&Key::User(from))), self.range(from, 0))
             }
             (Term::Entry(_), Assignment::Add | Assignment::Subtract) | (Term::Call(..), _) => {
@@ -367,6 +379,15 @@ impl Emitter<'_> {
         }
         let node = self.builder.nodes.len();
         self.step(ways, line);
+        let number = if let Term::Number(number) = operand.term { i64::from(number) } else { 0 };
+        let (of, plus) = match how {
+            Assignment::Set => (of, number),
+            Assignment::Add => (Some(index), number),
+            Assignment::Subtract => (Some(index), -number),
+        };
+        let to = Sum { of, plus: plus + operand.plus };
+        let locked = how != Assignment::Set;
+        self.does(node, Act::Assign(Assigned { variable: index, to, locked }));
         self.mark(node, span, text);
         Ok(())
     }

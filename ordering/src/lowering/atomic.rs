@@ -104,6 +104,7 @@ fn then(one: &Way, other: &Way, state: &State) -> Result<Option<Way>, CannotMerg
         .collect::<Vec<_>>();
     let happens = [one.happens.clone(), other.happens.clone()].concat();
     let marks = [one.marks.as_slice(), &other.marks].concat();
+    let deeds = [one.deeds.as_slice(), &other.deeds].concat();
     Ok(Some(Way {
         guard,
         updates,
@@ -112,6 +113,8 @@ fn then(one: &Way, other: &Way, state: &State) -> Result<Option<Way>, CannotMerg
         text: text.join("; "),
         happens,
         marks,
+        part: other.part,
+        deeds,
     }))
 }
 

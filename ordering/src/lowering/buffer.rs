@@ -12,9 +12,10 @@ use crate::language::syntax::{Assignment, Node, Step};
 use crate::model::{Guard, Update, Var};
 
 use super::agent::Emitter;
+use super::deed::Part;
 use super::fifo::Fifo;
 use super::program::{Goal, Place, Way};
-use super::state::{AgentId, Key, State};
+use super::state::{AgentId, Key, State, number};
 
 /// Slots of a buffer at most.
 pub(super) const MOST_SLOTS: u32 = 4;
@@ -259,7 +260,8 @@ impl Emitter<'_> {
             for value in 0..place.count {
                 let stores = [&[Update::Set(place.var, value)], buffer.take(0).as_slice()].concat();
                 let text = format!("{} reaches memory", self.state.shown(place.var, value));
-                ways.push(Way::new(vec![Guard::Is(oldest, place.slot(value))], stores, text).to(Goal::Stay));
+                let way = Way::new(vec![Guard::Is(oldest, place.slot(value))], stores, text).to(Goal::Stay);
+                ways.push(way.part(Part::ReachesMemory(number(agent))));
             }
         }
         self.builder.nodes.push(Place::Step(ways, 0));

@@ -24,11 +24,13 @@ pub(super) enum Need {
 
 /// One entry.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Entry {
-    pub(super) kind: Kind,
+pub struct Entry {
+    /// What it is.
+    pub kind: Kind,
     /// The frame or the slot; none for those that have none.
-    pub(super) frame: Option<FrameId>,
-    pub(super) bits: Bits,
+    pub frame: Option<FrameId>,
+    /// Its bits, as far as the scenario mentions them.
+    pub bits: Bits,
 }
 
 /// An entry as far as it is said.

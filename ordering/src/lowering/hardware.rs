@@ -11,6 +11,7 @@ use crate::language::syntax::{Scenario, User, UserKind};
 use crate::model::{Guard, Update, Var};
 
 use super::agent::Emitter;
+use super::deed::Target;
 use super::names::{Names, PageId, UserId};
 use super::spaces::{Pasid, Spaces};
 use super::state::{Key, NONE};
@@ -19,7 +20,7 @@ use super::upper::{Case, Uppers};
 
 /// The caches of one user.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Caches {
+pub enum Caches {
     /// A CPU's TLB.
     Tlb,
     /// The shadow entry, which all vCPUs share.
@@ -72,6 +73,10 @@ pub(super) struct Hardware {
 
 /// One way of an entry towards the access: from the table or from a cache into the next cache.
 pub(super) struct Hop {
+    /// Whose walk it is.
+    pub(super) user: UserId,
+    /// Into which of his caches.
+    pub(super) into: Target,
     /// Where the entry is.
     pub(super) cases: Vec<Case>,
     pub(super) to: Var,
@@ -160,6 +165,8 @@ impl Emitter<'_> {
         let blocked = shadow.then(|| Guard::Is(self.state.var(&Key::InProgress(page)), 0));
         let split = self.options.split_walk;
         let mut path = vec![Hop {
+            user,
+            into: Target::First,
             cases: self.cases(user, page),
             to: self.state.var(&first),
             in_flight: split.then(|| self.state.var(&Key::InFlight(user, page))),
@@ -170,6 +177,8 @@ impl Emitter<'_> {
         }];
         if self.hardware.of(user) == Caches::DeviceTlb {
             path.push(Hop {
+                user,
+                into: Target::Device,
                 cases: vec![Case::only(path[0].to)],
                 to: self.state.var(&Key::DeviceTlb(user, page)),
                 in_flight: split.then(|| self.state.var(&Key::Completion(user, page))),

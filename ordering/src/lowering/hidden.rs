@@ -10,12 +10,16 @@ use crate::model::Agent;
 
 use super::Lowering;
 use super::agent::{Emitter, Properties};
+use super::deed::{Act, Deeds};
 use super::names::{PageId, UserId};
 use super::queue::QUEUE;
 
 impl Lowering<'_> {
     /// Those that this scenario needs; the programs of its own agents are known.
-    pub(super) fn hidden_agents(&mut self, properties: Properties) -> Result<Vec<Agent>, Diagnostic> {
+    pub(super) fn hidden_agents(
+        &mut self,
+        properties: Properties,
+    ) -> Result<Vec<(Agent, Deeds)>, Diagnostic> {
         let mut found = Vec::new();
         if !self.survey.posted.is_empty() {
             found.push(self.hidden(QUEUE.to_owned(), properties, |emitter| emitter.perform())?);
@@ -40,15 +44,17 @@ impl Lowering<'_> {
         name: String,
         properties: Properties,
         emit: impl FnOnce(&mut Emitter<'_>) -> Result<(), Diagnostic>,
-    ) -> Result<Agent, Diagnostic> {
+    ) -> Result<(Agent, Deeds), Diagnostic> {
         if let Some(taken) = self.scenario.agents.iter().find(|agent| agent.name.node == name) {
             let message = format!("`{name}` is hardware that acts by itself");
             return Err(Diagnostic::new(taken.name.span, message, "give the agent another name"));
         }
         let mut emitter = self.emitter(self.scenario.agents.len(), &name, properties);
         emit(&mut emitter)?;
-        let program = emitter.builder.finish(true);
-        Ok(Agent { name, program, spontaneous: true })
+        emitter.does(0, Act::Hardware);
+        let (program, rows) = emitter.builder.finish(true);
+        let deeds = Deeds { acts: emitter.acts, rows, asked: emitter.asked };
+        Ok((Agent { name, program, spontaneous: true }, deeds))
     }
 
     /// The pages that each user's programs translate. Nobody could tell what is cached of the others.

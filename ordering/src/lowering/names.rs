@@ -10,27 +10,27 @@ use crate::language::{Diagnostic, declared_twice, did_you_mean};
 
 /// Index of a page.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(super) struct PageId(pub(super) usize);
+pub struct PageId(pub usize);
 
 /// Index of a frame.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct FrameId(pub(super) usize);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct FrameId(pub usize);
 
 /// Index of an upper entry.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(super) struct PmdId(pub(super) usize);
+pub struct PmdId(pub usize);
 
 /// Index of a CPU, vCPU or device.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(super) struct UserId(pub(super) usize);
+pub struct UserId(pub usize);
 
 /// Index of an address space.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct MmId(pub(super) usize);
+pub struct MmId(pub usize);
 
 /// Index of a PASID.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct PasidId(pub(super) usize);
+pub struct PasidId(pub usize);
 
 /// Stands for every page, in a step that goes through a translation.
 pub(super) const ANY: &str = "any";

@@ -6,7 +6,7 @@ use crate::language::syntax::{BuiltIn, Scenario};
 
 /// How `flush_tlb` reaches the CPUs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Flush {
+pub enum Flush {
     /// All at once.
     Whole,
     /// One after the other.
@@ -16,16 +16,24 @@ pub(super) enum Flush {
 }
 
 /// What is assumed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Options {
-    pub(super) split_walk: bool,
-    pub(super) inv_drains: bool,
-    pub(super) ats_drains: bool,
-    pub(super) ordered_queue: bool,
-    pub(super) flush: Flush,
-    pub(super) evict: bool,
-    pub(super) store_buffers: bool,
-    pub(super) speculation: bool,
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// Whether reading an entry and filling the cache are two steps.
+    pub split_walk: bool,
+    /// Whether an invalidation discards the walks that devices have begun.
+    pub inv_drains: bool,
+    /// Whether an invalidation discards what is on its way to a device TLB.
+    pub ats_drains: bool,
+    /// Whether what is posted is done in its order.
+    pub ordered_queue: bool,
+    /// How CPUs are reached.
+    pub flush: Flush,
+    /// Whether a cache may lose an entry at any time.
+    pub evict: bool,
+    /// Whether stores wait in a buffer.
+    pub store_buffers: bool,
+    /// Whether hardware walks at any time.
+    pub speculation: bool,
     freed: bool,
     walked: bool,
     unlock: bool,

@@ -9,6 +9,7 @@ use crate::language::span::Name;
 use crate::language::{Diagnostic, did_you_mean};
 use crate::model::{Alternative, Guard, Instruction, MarkId, Pc, PropertyId, Update};
 
+use super::deed::{ActId, Part, Rows};
 use super::event::Happening;
 
 /// Nodes of one program at most.
@@ -41,6 +42,10 @@ pub(super) struct Way {
     pub(super) happens: Vec<Happening>,
     /// What has happened once it is taken.
     pub(super) marks: Vec<MarkId>,
+    /// Which part of the step it is that is being lowered.
+    pub(super) part: Part,
+    /// What it does, one after the other, once that is known.
+    pub(super) deeds: Vec<(ActId, Part)>,
 }
 
 /// A place of the program.
@@ -73,7 +78,14 @@ impl Way {
             text: text.into(),
             happens: Vec::new(),
             marks: Vec::new(),
+            part: Part::Whole,
+            deeds: Vec::new(),
         }
+    }
+
+    pub(super) fn part(mut self, part: Part) -> Self {
+        self.part = part;
+        self
     }
 
     pub(super) fn to(mut self, goal: Goal) -> Self {
@@ -124,8 +136,8 @@ impl Builder {
         })
     }
 
-    /// The instructions.
-    pub(super) fn finish(&self, spontaneous: bool) -> Vec<Instruction> {
+    /// The instructions, and what their alternatives do.
+    pub(super) fn finish(&self, spontaneous: bool) -> (Vec<Instruction>, Rows) {
         let mut numbering = Numbering {
             builder: self,
             pcs: HashMap::new(),
@@ -134,14 +146,15 @@ impl Builder {
             spontaneous,
         };
         let start = numbering.place(0);
-        let mut found: Vec<Instruction> = Vec::new();
+        let (mut found, mut deeds): (Vec<Instruction>, Vec<_>) = (Vec::new(), Vec::new());
         if start.is_none() {
-            return Vec::new();
+            return (found, deeds);
         }
         let mut at = 0;
         while at < numbering.order.len() {
             let set = numbering.order[at].clone();
             found.push(numbering.instruction(&set));
+            deeds.push(self.deeds(&set.0));
             at += 1;
         }
         let end = pc(found.len());
@@ -150,7 +163,16 @@ impl Builder {
                 alternative.next = end;
             }
         }
-        found
+        (found, deeds)
+    }
+
+    /// What the alternatives at these nodes do.
+    fn deeds(&self, nodes: &[usize]) -> Vec<Vec<(ActId, Part)>> {
+        let ways = |node: &usize| match self.nodes.get(*node) {
+            Some(Place::Step(ways, _)) => ways.as_slice(),
+            Some(Place::Silent(_)) | None => &[],
+        };
+        nodes.iter().flat_map(ways).map(|way| way.deeds.clone()).collect()
     }
 
     /// The steps that may come next at `node`, and whether the program may end there.

@@ -12,6 +12,7 @@ use crate::language::syntax::Words;
 use crate::model::{Guard, Var};
 
 use super::agent::Emitter;
+use super::deed::Part;
 use super::fifo::Fifo;
 use super::program::Goal;
 use super::state::{AgentId, Key, number};
@@ -86,7 +87,7 @@ impl Emitter<'_> {
             for first in 0..reach {
                 let guard = vec![Guard::Is(slots.0[first], value)];
                 let way = at.way(guard, [effects.as_slice(), &slots.take(first)].concat());
-                ways.push(way.to(Goal::Stay));
+                ways.push(way.to(Goal::Stay).part(Part::Perform(value - 1, number(first))));
             }
         }
         self.step(ways, 0);

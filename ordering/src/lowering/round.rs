@@ -12,15 +12,16 @@ use crate::model::{Guard, Update, Var};
 
 use super::agent::Emitter;
 use super::buffer::Route;
+use super::deed::Part;
 
 use super::names::UserId;
 use super::program::{Goal, Way};
-use super::state::{AgentId, Key};
+use super::state::{AgentId, Key, number};
 use super::step::At;
 
 /// Who answers.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) enum Party {
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Party {
     /// A CPU.
     Cpu(UserId),
     /// The CPU of an agent that runs on none with a name.
@@ -58,7 +59,10 @@ impl Emitter<'_> {
         let awaited: Vec<Var> =
             answers.iter().map(|answer| self.state.var(&Key::Awaits(me, answer.party))).collect();
         let sent = awaited.iter().map(|var| Update::Set(*var, 1)).collect();
-        self.step(vec![Way::new(outside, sent, format!("{}: send", at.text))], at.line);
+        let list = number(self.asked.len());
+        self.asked.push(answers.iter().map(|answer| answer.party).collect());
+        let send = Way::new(outside, sent, format!("{}: send", at.text)).part(Part::Send(list));
+        self.step(vec![send], at.line);
         self.route = Route::Memory;
         let mut ways = Vec::new();
         for (answer, var) in answers.into_iter().zip(&awaited) {
@@ -78,8 +82,10 @@ impl Emitter<'_> {
         let text = format!("{}: {name} answers", at.text);
         let guard = [&[Guard::Is(var, 1)], answer.ready.as_slice()].concat();
         let updates = [answer.updates.as_slice(), &[Update::Set(var, 0)]].concat();
-        let way =
-            |more: &[Guard]| Way::new([guard.as_slice(), more].concat(), updates.clone(), text.as_str());
+        let way = |more: &[Guard]| {
+            let way = Way::new([guard.as_slice(), more].concat(), updates.clone(), text.as_str());
+            way.part(Part::Answer(answer.party))
+        };
         let none: Vec<Guard> = others.iter().map(|other| Guard::Is(*other, 0)).collect();
         let mut ways = vec![way(&none).happening(at.happening())];
         for (index, other) in others.iter().enumerate() {

@@ -72,6 +72,11 @@ impl Spaces {
         spaces
     }
 
+    /// The address space of a page.
+    pub(super) fn home(&self, page: PageId) -> Option<MmId> {
+        self.homes[page.0]
+    }
+
     /// The PASID that a user's accesses have.
     pub(super) fn bound(&self, user: UserId) -> Option<PasidId> {
         self.bound.get(user.0).copied().flatten()

@@ -16,11 +16,11 @@ use super::names::{FrameId, PageId, PasidId, PmdId, UserId};
 use super::round::Party;
 
 /// Index of an agent.
-pub(super) type AgentId = usize;
+pub type AgentId = usize;
 
 /// What a variable stands for.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(super) enum Key {
+pub enum Key {
     /// The primary page-table entry.
     Pte(PageId),
     /// The upper entry.

@@ -49,6 +49,8 @@ pub(super) struct Case {
     pub(super) guard: Vec<Guard>,
     /// Where the entry of the page is, or the upper entry that maps a frame itself.
     pub(super) from: Var,
+    /// Whether that is the upper entry.
+    pub(super) is_upper: bool,
     /// What becomes of the paging-structure cache.
     pub(super) caches: Option<Update>,
     /// Whether the upper entry has to be read first, which is a step of its own.
@@ -62,7 +64,22 @@ pub(super) struct Case {
 impl Case {
     /// Nothing stands above.
     pub(super) fn only(from: Var) -> Self {
-        Self { guard: Vec::new(), from, caches: None, reads_upper: false, table: None, forgets: None }
+        Self {
+            guard: Vec::new(),
+            from,
+            is_upper: false,
+            caches: None,
+            reads_upper: false,
+            table: None,
+            forgets: None,
+        }
+    }
+}
+
+impl Case {
+    /// The upper entry is the entry.
+    fn upper(pmd: Var) -> Self {
+        Self { is_upper: true, ..Self::only(pmd) }
     }
 }
 
@@ -195,13 +212,13 @@ impl Emitter<'_> {
             return vec![Case::only(self.state.var(&Key::Pte(page)))];
         };
         let pmd = self.state.var(&Key::Pmd(above));
-        let Some(table) = uppers.table(page) else { return vec![Case::only(pmd)] };
+        let Some(table) = uppers.table(page) else { return vec![Case::upper(pmd)] };
         let table = self.state.domains.entries.table(table);
         let leaf = Case { table: self.table_refs(page), ..Case::only(self.state.var(&Key::Pte(page))) };
         let (is, is_not) = (Guard::Is(pmd, table), Guard::IsNot(pmd, table));
         // What walks in software keeps nothing of the way.
         if !self.hardware.of(user).keeps_upper() {
-            return vec![Case { guard: vec![is], ..leaf }, Case { guard: vec![is_not], ..Case::only(pmd) }];
+            return vec![Case { guard: vec![is], ..leaf }, Case { guard: vec![is_not], ..Case::upper(pmd) }];
         }
         let cache = self.state.var(&Key::Pwc(user, above));
         let empty = Guard::Is(cache, NONE);
@@ -215,7 +232,7 @@ impl Emitter<'_> {
                 ..leaf.clone()
             },
             Case { guard: vec![empty, is], caches: filled, reads_upper: true, ..leaf },
-            Case { guard: no_table, caches: lost, ..Case::only(pmd) },
+            Case { guard: no_table, caches: lost, ..Case::upper(pmd) },
         ]
     }
 

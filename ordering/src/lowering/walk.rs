@@ -8,6 +8,7 @@ use steps::entry::Bit;
 use crate::model::{Guard, Update, Var};
 
 use super::agent::Emitter;
+use super::deed::{self, Part};
 use super::entry::Need;
 use super::hardware::Hop;
 use super::names::PageId;
@@ -20,6 +21,13 @@ pub(super) struct Fill {
     pub(super) way: Way,
     /// Whether it then lies where accesses find it.
     pub(super) arrives: bool,
+}
+
+impl Hop {
+    /// The part of a step that is this hop, which comes about in that way.
+    fn part(&self, page: PageId, how: deed::Hop) -> Part {
+        Part::Walk(self.user, page, self.into, how)
+    }
 }
 
 impl Fill {
@@ -36,7 +44,7 @@ impl Emitter<'_> {
         for (index, hop) in path.iter().enumerate() {
             let rest = &path[index..];
             // Whoever may walk reads the PASID's entry first, whatever he then finds.
-            ways.extend(self.pasid_reads(hop, &self.lacking(rest, None, need)));
+            ways.extend(self.pasid_reads(hop, page, &self.lacking(rest, None, need)));
             for case in &hop.cases {
                 let mut guard = case.guard.clone();
                 guard.extend(hop.pasid.as_ref().map(|pasid| pasid.names_mm));
@@ -49,7 +57,7 @@ impl Emitter<'_> {
                 }
             }
             ways.extend(self.of_upper_in_flight(hop, rest, page, need));
-            ways.extend(self.install(hop, rest, need));
+            ways.extend(self.install(hop, page, rest, need));
         }
         ways
     }
@@ -65,7 +73,9 @@ impl Emitter<'_> {
         rest: &[Hop],
     ) -> Vec<Fill> {
         let walks = [guard, &self.lacking(rest, None, need)].concat();
-        let freed = self.freed(case, &walks, page, &hop.text);
+        let how = if case.is_upper { deed::Hop::Huge } else { deed::Hop::Read };
+        let part = hop.part(page, how);
+        let freed = self.freed(case, &walks, page, &hop.text).map(|way| way.part(part));
         let mut ways: Vec<Fill> = freed.into_iter().map(Fill::before).collect();
         let lacks = self.lacking(rest, Some(case.from), need);
         let entries = &self.state.domains.entries;
@@ -84,14 +94,15 @@ impl Emitter<'_> {
             let read = entries.with(value, Bit::Young).unwrap_or(value);
             let marked = (read != value).then_some(Update::Set(case.from, read));
             let updates = std::iter::once(Update::Set(to, read)).chain(marked).chain(case.caches).collect();
-            let way = Way::new(guard, updates, shown).to(Goal::Stay);
+            let way = Way::new(guard, updates, shown).to(Goal::Stay).part(part);
             ways.push(Fill { way, arrives: rest.len() == 1 && hop.in_flight.is_none() });
         }
         if let Some((changed, forgotten)) = case.forgets {
             let faults = [self.state.domains.entries.lacks(case.from, need), changed];
             let mut guard = [guard, &lacks, &faults].concat();
             guard.extend(case.table.map(|refs| Guard::IsNot(refs, 0)));
-            ways.push(Fill::before(Way::new(guard, vec![forgotten], format!("{}: fault", hop.text))));
+            let way = Way::new(guard, vec![forgotten], format!("{}: fault", hop.text));
+            ways.push(Fill::before(way.part(hop.part(page, deed::Hop::Fault))));
         }
         ways
     }
@@ -102,7 +113,8 @@ impl Emitter<'_> {
         let updates = case.caches.into_iter().chain(kept).collect();
         let above = self.hardware.uppers.above(page);
         let name = above.map_or("", |above| self.state.domains.pmds[above.0].as_str());
-        Fill::before(Way::new(guard, updates, format!("read {name}")))
+        let part = hop.part(page, deed::Hop::Upper);
+        Fill::before(Way::new(guard, updates, format!("read {name}")).part(part))
     }
 
     /// The ways on of a walk that keeps the upper entry in flight.
@@ -116,7 +128,7 @@ impl Emitter<'_> {
     }
 
     /// The way of a split hop to put what is in flight into the cache.
-    fn install(&self, hop: &Hop, rest: &[Hop], need: Need) -> Option<Fill> {
+    fn install(&self, hop: &Hop, page: PageId, rest: &[Hop], need: Need) -> Option<Fill> {
         let var = hop.in_flight?;
         let mut guard = self.lacking(rest, None, need);
         guard.push(Guard::IsNot(var, NONE));
@@ -124,6 +136,7 @@ impl Emitter<'_> {
         guard.extend(&hop.blocked);
         let install = vec![Update::Copy { to: hop.to, from: var }, Update::Set(var, NONE)];
         let way = Way::new(guard, install, format!("{}: fill", hop.text)).to(Goal::Stay);
+        let way = way.part(hop.part(page, deed::Hop::Fill));
         Some(Fill { way, arrives: rest.len() == 1 })
     }
 
@@ -134,7 +147,7 @@ impl Emitter<'_> {
     }
 
     /// The ways to cache the PASID entry that the walk goes through.
-    fn pasid_reads(&self, hop: &Hop, lacks: &[Guard]) -> Vec<Fill> {
+    fn pasid_reads(&self, hop: &Hop, page: PageId, lacks: &[Guard]) -> Vec<Fill> {
         let Some(pasid) = &hop.pasid else { return Vec::new() };
         let unknown = match self.options.evict {
             true => Guard::Differ(pasid.cache, pasid.entry),
@@ -142,7 +155,8 @@ impl Emitter<'_> {
         };
         let read = |mm| {
             let guard = [lacks, &[unknown, Guard::Is(pasid.entry, mm)]].concat();
-            Fill::before(Way::new(guard, vec![Update::Set(pasid.cache, mm)], pasid.text.as_str()))
+            let way = Way::new(guard, vec![Update::Set(pasid.cache, mm)], pasid.text.as_str());
+            Fill::before(way.part(hop.part(page, deed::Hop::Pasid)))
         };
         (1..self.state.size(pasid.entry)).map(read).collect()
     }

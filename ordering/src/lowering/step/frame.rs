@@ -11,6 +11,7 @@ use crate::model::{Guard, Update, Var};
 
 use super::super::access::Access;
 use super::super::agent::Emitter;
+use super::super::deed::Part;
 use super::super::event::Happening;
 use super::super::names::FrameId;
 use super::super::program::Way;
@@ -27,7 +28,7 @@ impl Emitter<'_> {
                 Some(frame) => {
                     ways.extend(self.at_frame(frame, page, access, &target.guard, (at.verb, at.text)));
                 }
-                None => ways.push(Way::new(target.guard, Vec::new(), format!("{}: no frame", at.text))),
+                None => ways.push(no_frame(target.guard, at)),
             }
         }
         self.step(ways, at.line);
@@ -62,7 +63,7 @@ impl Emitter<'_> {
         let mut ways = Vec::new();
         for target in self.targets(name)? {
             let Some(frame) = target.frame else {
-                ways.push(Way::new(target.guard, Vec::new(), format!("{}: no frame", at.text)));
+                ways.push(no_frame(target.guard, at));
                 continue;
             };
             // Through a handle, properties look for the step by the frame's own name too.
@@ -132,4 +133,9 @@ impl Emitter<'_> {
         let stable = self.stabilizes.then(|| self.state.var(&Key::Stable(frame)));
         stable.map(|stable| Update::Set(stable, value)).into_iter().collect()
     }
+}
+
+/// The way of a step through an empty handle.
+pub(super) fn no_frame(guard: Vec<Guard>, at: &At<'_>) -> Way {
+    Way::new(guard, Vec::new(), format!("{}: no frame", at.text)).part(Part::Nothing)
 }

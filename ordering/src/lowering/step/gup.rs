@@ -12,6 +12,7 @@ use crate::language::span::Name;
 use crate::model::{Guard, Update, Var};
 
 use super::super::agent::Emitter;
+use super::super::deed::Part;
 use super::super::entry::Need;
 use super::super::names::{FrameId, PageId};
 use super::super::program::{Goal, Way};
@@ -70,6 +71,7 @@ impl Emitter<'_> {
         }
         let read = self.gup_read(&gup, at);
         let read = self.in_table(gup.page, read, at);
+        let read = read.into_iter().map(|way| way.part(Part::ReadPte)).collect();
         self.step(read, at.line);
         self.gup_take(&gup, at);
         self.builder.bind(huge);
@@ -94,7 +96,9 @@ impl Emitter<'_> {
         let mut ways: Vec<Way> = self
             .gup_unusable(gup.orig, &gup)
             .into_iter()
-            .map(|guard| Way::new(vec![guard], vec![gup.empty()], format!("{}: no frame", at.text)))
+            .map(|guard| {
+                Way::new(vec![guard], vec![gup.empty()], format!("{}: no frame", at.text)).part(Part::Nothing)
+            })
             .collect();
         ways.extend(self.gup_grab(&gup, at));
         let ways = ways.into_iter().map(|way| way.happening(at.happening())).collect();
@@ -143,7 +147,7 @@ impl Emitter<'_> {
         let text = format!("{}: read pmd", at.text);
         let way = |guard: Vec<Guard>, updates: Vec<Update>| {
             let seen = Update::Copy { to: gup.orig, from: gup.pte };
-            Way::new(guard, std::iter::once(seen).chain(updates).collect(), text.as_str())
+            Way::new(guard, std::iter::once(seen).chain(updates).collect(), text.as_str()).part(Part::ReadPmd)
         };
         let table = self.hardware.uppers.table(gup.page);
         let table = table.map(|table| self.state.domains.entries.table(table));
@@ -162,10 +166,11 @@ impl Emitter<'_> {
     fn gup_read(&mut self, gup: &Gup, at: &At<'_>) -> Vec<Way> {
         let text = format!("{}: read pte", at.text);
         let seen = Update::Copy { to: gup.orig, from: gup.pte };
-        let fails = |guard| Way::new(vec![guard], vec![seen, gup.empty()], text.as_str()).to(gup.out);
+        let way = |guard, updates| Way::new(vec![guard], updates, text.as_str()).part(Part::ReadPte);
+        let fails = |guard| way(guard, vec![seen, gup.empty()]).to(gup.out);
         let mut ways: Vec<_> = self.gup_unusable(gup.pte, gup).into_iter().map(fails).collect();
         for (value, _) in self.gup_usable(gup) {
-            ways.push(Way::new(vec![Guard::Is(gup.pte, value)], vec![seen], text.as_str()));
+            ways.push(way(Guard::Is(gup.pte, value), vec![seen]));
         }
         ways
     }
@@ -177,7 +182,7 @@ impl Emitter<'_> {
             let most = self.state.domains.most_refs;
             let is = Guard::Is(gup.orig, value);
             let text = format!("{}: get {}", at.text, self.state.domains.frames[frame.0]);
-            let way = |guard, updates| Way::new(guard, updates, text.as_str());
+            let way = |guard, updates| Way::new(guard, updates, text.as_str()).part(Part::Get);
             ways.push(way(vec![is, Guard::Is(refs, 0)], vec![gup.empty()]).to(gup.out));
             let mut live = vec![is, Guard::IsNot(refs, 0), Guard::Below(refs, most)];
             let mut taken = vec![Update::Increment(refs), Update::Set(gup.handle, number(frame.0) + 1)];
@@ -202,9 +207,10 @@ impl Emitter<'_> {
         let freed: Vec<Guard> = above.into_iter().chain(refs.map(|refs| Guard::Is(refs, 0))).collect();
         let below: Vec<Guard> = above.into_iter().chain(refs.map(|refs| Guard::IsNot(refs, 0))).collect();
         let same = [below.as_slice(), &[Guard::Same(gup.pte, gup.orig)]].concat();
-        let same = Way::new(same, Vec::new(), format!("{text}: re-check")).to(gup.out);
+        let same = Way::new(same, Vec::new(), format!("{text}: re-check")).to(gup.out).part(Part::Again);
         let mut ways = vec![same.happening(at.happening())];
-        ways.extend(refs.map(|_| self.in_freed_table(freed, gup.page, &format!("{text}: re-check"))));
+        let in_freed = |_| self.in_freed_table(freed, gup.page, &format!("{text}: re-check"));
+        ways.extend(refs.map(in_freed).map(|way| way.part(Part::Again)));
         let other = [below.as_slice(), &[Guard::Differ(gup.pte, gup.orig)]].concat();
         let differ = upper.map(|(pmd, seen)| vec![Guard::Differ(pmd, seen)]);
         for differ in differ.into_iter().chain([other]) {
@@ -225,7 +231,7 @@ impl Emitter<'_> {
             if gup.pin {
                 dropped.push(Update::Decrement(self.state.var(&Key::Pins(frame))));
             }
-            ways.push(Way::new(guard, dropped, text).to(gup.out));
+            ways.push(Way::new(guard, dropped, text).to(gup.out).part(Part::Drop));
         }
         ways
     }

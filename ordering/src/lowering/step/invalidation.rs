@@ -11,6 +11,7 @@ use crate::language::syntax::{UserKind, Words};
 use crate::model::{Guard, Update};
 
 use super::super::agent::Emitter;
+use super::super::deed::Part;
 use super::super::hardware::Level;
 use super::super::names::{PageId, UserId};
 use super::super::options::Flush;
@@ -99,6 +100,7 @@ impl Emitter<'_> {
                 for (index, cpu) in cpus.iter().enumerate() {
                     let shown = format!("{}: {} of {}", at.text, index + 1, cpus.len());
                     let mut way = Way::new(Vec::new(), self.forget(&pages, levels, &[*cpu]), shown);
+                    way.part = Part::Flush(*cpu);
                     if index + 1 == cpus.len() {
                         way = way.happening(at.happening());
                     }

@@ -12,6 +12,7 @@ use crate::language::{Diagnostic, did_you_mean};
 use crate::model::{Guard, Update, Var};
 
 use super::super::agent::Emitter;
+use super::super::deed::Part;
 use super::super::program::{Goal, Way};
 use super::super::state::{Key, number};
 use super::At;
@@ -33,7 +34,9 @@ impl Emitter<'_> {
         let (taken, busy) = self.taking(lock, mode, at)?;
         let label = self.builder.named(label)?;
         let text = format!("{}: no", at.text);
-        let failed = |guard| Way::new(vec![guard], Vec::new(), text.as_str()).to(Goal::Label(label));
+        let failed = |guard| {
+            Way::new(vec![guard], Vec::new(), text.as_str()).to(Goal::Label(label)).part(Part::Nothing)
+        };
         let ways = std::iter::once(taken).chain(busy.into_iter().map(failed)).collect();
         self.step(ways, at.line);
         Ok(())

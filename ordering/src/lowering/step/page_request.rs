@@ -8,6 +8,7 @@ use crate::language::span::Name;
 use crate::model::{Guard, Update};
 
 use super::super::agent::Emitter;
+use super::super::deed::Part;
 use super::super::names::PageId;
 use super::super::program::{Goal, Way};
 use super::super::state::{Key, number};
@@ -46,12 +47,13 @@ impl Emitter<'_> {
         if let Some((named, other)) = self.hardware.spaces.named_in_memory(user, page, self.state) {
             queued.push(named);
             let refused = Way::new(vec![other], Vec::new(), format!("{}: refused", at.text));
-            ways.push(refused.to(Goal::Label(out)));
+            ways.push(refused.to(Goal::Label(out)).part(Part::Nothing));
         }
         ways.push(at.way(queued, vec![Update::Set(open, me)]));
         self.step(ways, at.line);
         let answered = format!("{}: answered", at.text);
-        self.step(vec![Way::new(vec![Guard::IsNot(open, me)], Vec::new(), answered)], at.line);
+        let answered = Way::new(vec![Guard::IsNot(open, me)], Vec::new(), answered).part(Part::Answered);
+        self.step(vec![answered], at.line);
         self.builder.bind(out);
         Ok(())
     }

@@ -19,6 +19,7 @@ use super::super::state::{Key, NONE};
 use super::super::upper::{Height, fits};
 use super::super::written::{fresh, like, of_frame, of_frame_like};
 use super::At;
+use super::frame::no_frame;
 
 /// What is written, under a guard.
 enum New {
@@ -126,7 +127,7 @@ impl Emitter<'_> {
             };
             let updates: Vec<Update> = places.iter().filter_map(update).collect();
             if updates.is_empty() {
-                return Way::new(guard, updates, format!("{}: no frame", at.text));
+                return no_frame(guard, at);
             }
             at.way(guard, updates)
         };

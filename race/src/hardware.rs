@@ -1,0 +1,151 @@
+//! What one CPU, vCPU or device translates with: its caches, and what its walks have in flight.
+//!
+//! Invariant: a cache holds what a walk has put into it until it is invalidated, evicted or filled anew, however stale that
+//! is. Each page has a tag of its own, so that what is invalidated of one page ends no walk to another.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mmu::address::{Access, VirtAddr};
+use mmu::cache::{CachePort, FillTicket, Tag, Translation, TranslationCache};
+use ordering::lowering::{PageId, PmdId, Scene};
+use parking_lot::Mutex;
+
+/// Translations that a cache has room for.
+const ENTRIES: usize = 192;
+
+/// A cache of translations with the port of whoever uses it.
+#[derive(Debug)]
+pub(crate) struct Tlb {
+    cache: Arc<TranslationCache>,
+    port: Mutex<CachePort>,
+}
+
+/// What a walk has read and not installed yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum InFlight {
+    /// The upper entry, as a word.
+    Upper(u64),
+    /// The entry.
+    Leaf(Translation, Begun),
+}
+
+/// When a walk began, for whoever may discard it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Begun {
+    /// In the eyes of a cache.
+    Ticket(FillTicket),
+    /// In the eyes of the shadow page table.
+    Sequence(u64),
+}
+
+/// One user's.
+#[derive(Debug)]
+pub(crate) struct Hardware {
+    /// A TLB, or an IOTLB.
+    pub(crate) tlb: Tlb,
+    /// A device's own.
+    pub(crate) device_tlb: Tlb,
+    /// By upper entry: what the paging-structure cache holds of it.
+    pub(crate) uppers: Vec<AtomicU64>,
+    /// The entry of its PASID, as it has read it.
+    pub(crate) pasid: AtomicU64,
+    /// By page.
+    pub(crate) walks: Vec<Mutex<Option<InFlight>>>,
+    /// By page: on the way to the device's own TLB.
+    pub(crate) completions: Vec<Mutex<Option<InFlight>>>,
+}
+
+impl Tlb {
+    fn new() -> Self {
+        let cache = Arc::new(TranslationCache::new(ENTRIES));
+        Self { port: Mutex::new(cache.port()), cache }
+    }
+
+    /// What it holds of a page, however old.
+    pub(crate) fn holds(&self, page: PageId, address: VirtAddr) -> Option<Translation> {
+        self.cache.contains(tag(page), address)
+    }
+
+    /// Uses what it holds of a page, so that an invalidation waits for the end.
+    pub(crate) fn using<T>(
+        &self,
+        page: PageId,
+        address: VirtAddr,
+        access: Access,
+        use_it: impl FnOnce(Translation) -> T,
+    ) -> Option<T> {
+        let mut port = self.port.lock();
+        let section = port.enter();
+        section.lookup(tag(page), address).filter(|found| found.serves(access)).map(use_it)
+    }
+
+    /// To be taken before a walk.
+    pub(crate) fn begin(&self, page: PageId) -> FillTicket {
+        self.port.lock().enter().begin_fill(tag(page))
+    }
+
+    /// Installs what a walk has found, instead of what was there; false if that was invalidated since.
+    pub(crate) fn fill(
+        &self,
+        page: PageId,
+        address: VirtAddr,
+        found: Translation,
+        ticket: FillTicket,
+    ) -> bool {
+        self.evict(page, address);
+        self.port.lock().enter().fill(ticket, address, found)
+    }
+
+    /// Loses what it holds of a page.
+    pub(crate) fn evict(&self, page: PageId, address: VirtAddr) {
+        self.cache.evict(tag(page), address);
+    }
+
+    /// Issues an invalidation, and waits until no access through what is gone is in flight.
+    pub(crate) fn invalidate(&self, page: PageId, address: VirtAddr) {
+        self.cache.invalidate_page(tag(page), address);
+        self.cache.drain();
+    }
+
+    fn reset(&self) {
+        self.cache.invalidate_all();
+    }
+}
+
+/// Scenarios have few pages.
+fn tag(page: PageId) -> Tag {
+    Tag(u16::try_from(page.0).expect("a scenario has at most 60 pages"))
+}
+
+impl Hardware {
+    pub(crate) fn new(scene: &Scene) -> Self {
+        let none = || scene.pages.iter().map(|_| Mutex::new(None)).collect();
+        Self {
+            tlb: Tlb::new(),
+            device_tlb: Tlb::new(),
+            uppers: scene.pmds.iter().map(|_| AtomicU64::new(0)).collect(),
+            pasid: AtomicU64::new(0),
+            walks: none(),
+            completions: none(),
+        }
+    }
+
+    /// What is kept of an upper entry, as a word; 0 for nothing.
+    pub(crate) fn upper(&self, pmd: PmdId) -> u64 {
+        self.uppers[pmd.0].load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_upper(&self, pmd: PmdId, word: u64) {
+        self.uppers[pmd.0].store(word, Ordering::Release);
+    }
+
+    /// Holds nothing, as at the start.
+    pub(crate) fn reset(&self) {
+        self.tlb.reset();
+        self.device_tlb.reset();
+        self.uppers.iter().for_each(|upper| upper.store(0, Ordering::Release));
+        self.pasid.store(0, Ordering::Release);
+        self.walks.iter().chain(&self.completions).for_each(|slot| *slot.lock() = None);
+    }
+}

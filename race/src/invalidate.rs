@@ -1,0 +1,135 @@
+//! Invalidations: whose caches lose what, at once, one after the other, or when the queue comes to it.
+//!
+//! Invariant: whoever is not reached keeps what it has. An invalidation returns when no access through what is gone is in
+//! flight. Source: arch/x86/mm/tlb.c; VT-d 6.5.2; mm/mmu_notifier.c; virt/kvm/kvm_main.c.
+
+use std::sync::atomic::Ordering;
+
+use ordering::lowering::{AgentId, Caches, Numbers, PageId, UserId};
+use steps::{CacheKind, Depth, Invalidation, Reach, Scope};
+
+use crate::machine::{Machine, Stuck};
+
+impl Machine {
+    /// Empties what `invalidation` reaches, in whosever caches it reaches; `agent` is who asks for it.
+    pub(crate) fn invalidate(&self, invalidation: &Invalidation<Numbers>, agent: AgentId) {
+        for user in (0..self.users.len()).map(UserId) {
+            self.invalidate_of(invalidation, agent, user);
+        }
+    }
+
+    /// Empties what `invalidation` reaches in the caches of `user`.
+    pub(crate) fn invalidate_of(&self, invalidation: &Invalidation<Numbers>, agent: AgentId, user: UserId) {
+        if !self.is_reached(invalidation, agent, user) {
+            return;
+        }
+        if invalidation.caches() == CacheKind::PasidCaches {
+            self.users[user.0].pasid.store(0, Ordering::Release);
+            return;
+        }
+        for page in self.pages_of(invalidation) {
+            self.forget(invalidation, user, page);
+        }
+    }
+
+    fn is_reached(&self, invalidation: &Invalidation<Numbers>, agent: AgentId, user: UserId) -> bool {
+        let own = self.scene.agents[agent].user;
+        let in_scope = match &invalidation.scope {
+            Scope::All => true,
+            Scope::Own => own == Some(user),
+            Scope::Others => own != Some(user),
+            Scope::On(one) => *one == user,
+        };
+        let bound = match invalidation.reach() {
+            Reach::Pasid(pasid) => self.scene.users[user.0].pasid == Some(*pasid),
+            Reach::Page(_) | Reach::Under(_) | Reach::Mm(_) => true,
+        };
+        in_scope && bound
+    }
+
+    fn pages_of(&self, invalidation: &Invalidation<Numbers>) -> Vec<PageId> {
+        let pages = &self.scene.pages;
+        let all = (0..pages.len()).map(PageId);
+        match invalidation.reach() {
+            Reach::Page(page) => vec![*page],
+            Reach::Under(pmd) => all.filter(|page| pages[page.0].above == Some(*pmd)).collect(),
+            Reach::Mm(mm) => all.filter(|page| pages[page.0].home == Some(*mm)).collect(),
+            Reach::Pasid(_) => all.collect(),
+        }
+    }
+
+    /// What one user's caches forget of one page.
+    fn forget(&self, invalidation: &Invalidation<Numbers>, user: UserId, page: PageId) {
+        let caches = self.caches(user);
+        let unit = matches!(caches, Caches::Iotlb | Caches::DeviceTlb);
+        let upper = invalidation.depth() == Depth::All;
+        match invalidation.caches() {
+            CacheKind::Cpus if caches == Caches::Tlb => {
+                self.forget_first(user, page, true);
+                self.forget_upper(user, page, upper);
+            }
+            CacheKind::Vcpus if caches == Caches::VcpuTlb => self.forget_first(user, page, true),
+            CacheKind::Devices if unit => {
+                self.forget_first(user, page, self.scene.options.inv_drains);
+                self.forget_device(user, page);
+                self.forget_upper(user, page, upper);
+            }
+            CacheKind::Iotlbs if unit => {
+                self.forget_first(user, page, self.scene.options.inv_drains);
+                self.forget_upper(user, page, upper);
+            }
+            CacheKind::DeviceTlbs => self.forget_device(user, page),
+            CacheKind::Cpus
+            | CacheKind::Vcpus
+            | CacheKind::Devices
+            | CacheKind::Iotlbs
+            | CacheKind::PasidCaches => {}
+        }
+    }
+
+    fn forget_first(&self, user: UserId, page: PageId, drains: bool) {
+        let hardware = &self.users[user.0];
+        hardware.tlb.invalidate(page, self.layout.page(page).address);
+        if drains {
+            *hardware.walks[page.0].lock() = None;
+        }
+    }
+
+    fn forget_device(&self, user: UserId, page: PageId) {
+        if self.caches(user) != Caches::DeviceTlb {
+            return;
+        }
+        let hardware = &self.users[user.0];
+        hardware.device_tlb.invalidate(page, self.layout.page(page).address);
+        if self.scene.options.ats_drains {
+            *hardware.completions[page.0].lock() = None;
+        }
+    }
+
+    fn forget_upper(&self, user: UserId, page: PageId, upper: bool) {
+        if let Some(pmd) = self.above(page).filter(|_| upper) {
+            self.users[user.0].set_upper(pmd, 0);
+        }
+    }
+
+    /// Opens a range over a page: zaps its shadow entry, and blocks its return.
+    pub(crate) fn start_range(&self, page: PageId) {
+        let mut ranges = self.shared.ranges[page.0].lock();
+        ranges.open += 1;
+        ranges.sequence += 1;
+        if !self.scene.explicit_shadow {
+            self.memory.store(self.layout.page(page).shadow, 0);
+        }
+    }
+
+    /// Closes one; whoever began to fault before its end must begin again.
+    pub(crate) fn end_range(&self, page: PageId) -> Result<(), Stuck> {
+        let mut ranges = self.shared.ranges[page.0].lock();
+        if ranges.open == 0 {
+            return Err(self.out_of_range("no range is open over the page"));
+        }
+        ranges.open -= 1;
+        ranges.sequence += 1;
+        Ok(())
+    }
+}

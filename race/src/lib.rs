@@ -1,0 +1,24 @@
+//! Scenarios on the live machine: real page tables in real memory, caches that can be stale, every row of a run forced.
+//!
+//! Invariant: the machine has its own meaning of every step; the model says only which step comes next, and is held against
+//! the machine after each. Neither reads the other's state to decide what a step does.
+//!
+//! Read in this order: [`machine`] with `layout`, `coding`, `frames`, `hardware` and `agent` (what there is), `step` with
+//! `table`, `walk`, `invalidate`, `gup` and `round` (what steps do), [`look`] (what it then looks like), [`steered`] (a run
+//! of the model, row by row).
+
+mod agent;
+mod buffer;
+mod coding;
+mod frames;
+mod gup;
+mod hardware;
+mod invalidate;
+mod layout;
+pub mod look;
+pub mod machine;
+mod round;
+pub mod steered;
+mod step;
+mod table;
+mod walk;

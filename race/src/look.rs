@@ -1,0 +1,272 @@
+//! What the machine looks like, beside what the model says of it.
+//!
+//! Invariant: everything is read from memory, caches and counts; what a variable of the model says is put into the same
+//! words, so that both can be compared. What a cache of hardware does not hold, such as software bits, is not compared.
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+
+use mmu::address::PageSize;
+use mmu::cache::Translation;
+use mmu::pte::Pte;
+use ordering::language::syntax::BuiltIn;
+use ordering::lowering::{AgentId, Caches, Entry, FrameId, Key, PageId, Scene, UserId};
+use steps::entry::{Bit, Kind};
+
+use crate::coding::Height;
+use crate::hardware::{Begun, InFlight, Tlb};
+use crate::machine::Machine;
+use crate::walk::translation;
+
+/// What is seen at one place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Seen {
+    /// A number, an index, a count.
+    Number(u64),
+    /// An entry of a table.
+    Entry(Entry),
+    /// A cached translation: the frame, whether it allows stores, and whether it is dirty, if anybody cares.
+    Cached(FrameId, bool, bool),
+    /// A cached upper entry, which names a page-table page.
+    Upper(FrameId),
+    /// Nothing.
+    Nothing,
+    /// A store that has not reached memory: to which of its agent's places, and the word.
+    Stored(usize, u64),
+    /// What no scenario writes.
+    Foreign(u64),
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Entry(entry) => {
+                let bits: Vec<_> = entry.bits.iter().map(Bit::name).collect();
+                let frame = entry.frame.map_or_else(String::new, |frame| format!(" {frame}"));
+                write!(f, "{}{frame} {}", entry.kind.name(), bits.join(" "))
+            }
+            Self::Cached(frame, write, dirty) => {
+                write!(
+                    f,
+                    "{frame} {}{}",
+                    if *write { "rw" } else { "ro" },
+                    if *dirty { " dirty" } else { "" }
+                )
+            }
+            Self::Upper(table) => write!(f, "table {table}"),
+            Self::Stored(place, word) => write!(f, "place {place} = {word:#x}"),
+            Self::Nothing => f.write_str("none"),
+            Self::Foreign(word) => write!(f, "{word:#x}, which is none of the scenario's"),
+        }
+    }
+}
+
+impl Machine {
+    /// What is to be seen there; none if the machine has no such place, or nobody may look.
+    #[must_use]
+    pub fn look(&self, key: &Key) -> Option<Seen> {
+        let count = |count: &std::sync::atomic::AtomicU32| Seen::Number(count.load(Ordering::Acquire).into());
+        Some(match key {
+            Key::Pte(page) => self.seen_entry(self.layout.page(*page).slot, Height::Leaf),
+            Key::Pmd(pmd) => self.seen_entry(self.layout.pmd(*pmd), Height::Upper),
+            Key::Spte(page) => {
+                let word = self.load(self.layout.page(*page).shadow);
+                self.seen_cached(word.is_present().then(|| translation(word, PageSize::Size4K)))
+            }
+            Key::Tlb(user, page) => self.seen_tlb(&self.users[user.0].tlb, *page),
+            Key::DeviceTlb(user, page) => self.seen_tlb(&self.users[user.0].device_tlb, *page),
+            Key::InFlight(user, page) => self.seen_walk(*user, *page),
+            Key::Completion(user, page) => self.seen_completion(*user, *page),
+            Key::Pwc(user, pmd) => self.seen_upper(self.users[user.0].upper(*pmd)),
+            Key::Pasid(pasid) => self.seen_space(self.memory.load(self.layout.pasid(*pasid))),
+            Key::PasidCache(user) => self.seen_space(self.users[user.0].pasid.load(Ordering::Acquire)),
+            Key::InProgress(page) => Seen::Number(self.shared.ranges[page.0].lock().open.into()),
+            // What a frame without a holder holds is poison here.
+            Key::Content(frame) if self.frames[frame.0].is_free() && self.scene.asks(BuiltIn::FreedFrame) => {
+                return None;
+            }
+            Key::Content(frame) => Seen::Number(self.memory.load(self.content(*frame))),
+            Key::Refs(frame) => count(&self.frames[frame.0].refs),
+            Key::Mapcount(frame) => count(&self.frames[frame.0].maps),
+            Key::Pins(frame) => count(&self.frames[frame.0].pins),
+            Key::Stable(frame) => count(&self.frames[frame.0].stable),
+            Key::Requested(page) => count(&self.shared.requested[page.0]),
+            Key::Slot(index) => self.seen_slot(*index),
+            Key::Lock(name) => self.seen_lock(name),
+            Key::Shares(agent, name) => {
+                let locks = self.shared.locks.lock();
+                Seen::Number(locks.get(name).is_some_and(|lock| lock.sharers.contains(agent)).into())
+            }
+            Key::Section(section, agent) => {
+                Seen::Number(self.held[*agent].sections.lock().contains(section).into())
+            }
+            Key::Awaits(agent, party) => {
+                Seen::Number(self.shared.awaited.lock().contains(&(*agent, *party)).into())
+            }
+            Key::User(index) => count(&self.shared.variables[*index]),
+            Key::Handle(agent, name) => {
+                let handle = self.held[*agent].handles.lock().get(name).copied();
+                Seen::Number(handle.map_or(0, |frame| frame.0 as u64 + 1))
+            }
+            Key::Orig(agent, page) => {
+                self.seen_word(self.held[*agent].entries[page.0].load(Ordering::Acquire), Height::Leaf)
+            }
+            Key::PmdOrig(agent, pmd) => {
+                self.seen_word(self.held[*agent].uppers[pmd.0].load(Ordering::Acquire), Height::Upper)
+            }
+            Key::Store(agent, index) => {
+                let found = self.buffered(*agent, *index);
+                found.map_or(Seen::Nothing, |(place, word)| Seen::Stored(place, word))
+            }
+            // What properties remember is the judge's.
+            Key::Ghost(_) => return None,
+        })
+    }
+
+    /// What the model's value of a variable looks like on this machine.
+    #[must_use]
+    pub fn expected(&self, key: &Key, value: u32) -> Seen {
+        let entry = || self.scene.entries[value as usize];
+        match key {
+            Key::Pte(_) | Key::Pmd(_) | Key::Orig(..) | Key::PmdOrig(..) => Seen::Entry(entry()),
+            Key::Spte(_)
+            | Key::Tlb(..)
+            | Key::DeviceTlb(..)
+            | Key::InFlight(..)
+            | Key::Completion(..)
+            | Key::Pwc(..) => self.as_cached(entry()),
+            Key::Content(_) => Seen::Number(self.scene.contents[value as usize].into()),
+            Key::User(index) => Seen::Number((least(&self.scene, *index) + value).into()),
+            Key::Pasid(_)
+            | Key::PasidCache(_)
+            | Key::InProgress(_)
+            | Key::Refs(_)
+            | Key::Mapcount(_)
+            | Key::Pins(_)
+            | Key::Stable(_)
+            | Key::Requested(_)
+            | Key::Slot(_)
+            | Key::Lock(_)
+            | Key::Shares(..)
+            | Key::Section(..)
+            | Key::Awaits(..)
+            | Key::Handle(..)
+            | Key::Ghost(_) => Seen::Number(value.into()),
+            Key::Store(agent, _) => self.expected_store(*agent, value),
+        }
+    }
+
+    /// What a slot of a store buffer holds: nothing, or one of the values of one of its places.
+    fn expected_store(&self, agent: AgentId, value: u32) -> Seen {
+        let Some(mut left) = (value as usize).checked_sub(1) else { return Seen::Nothing };
+        for (place, key) in self.scene.agents[agent].stores.iter().enumerate() {
+            let variable =
+                if let Key::User(index) = key { Some(&self.scene.variables[*index]) } else { None };
+            let lock = matches!(key, Key::Lock(_));
+            let values = match variable {
+                Some(of) => (of.most - of.least) as usize + 1,
+                None if lock => self.scene.agents.len() + 1,
+                None => self.scene.entries.len(),
+            };
+            if left < values {
+                let word = match variable {
+                    Some(of) => u64::from(of.least) + left as u64,
+                    None if lock => left as u64,
+                    None => self.coding.encode(self.scene.entries[left]).0,
+                };
+                return Seen::Stored(place, word);
+            }
+            left -= values;
+        }
+        Seen::Foreign(value.into())
+    }
+
+    /// What stands in the queue, as its number plus one.
+    fn seen_slot(&self, index: u32) -> Seen {
+        let posted = self.shared.queue.lock().get(index as usize).copied();
+        Seen::Number(posted.map_or(0, |number| u64::from(number) + 1))
+    }
+
+    /// Who holds a lock alone, as the agent's index plus one.
+    fn seen_lock(&self, name: &str) -> Seen {
+        let locks = self.shared.locks.lock();
+        let holder = locks.get(name).and_then(|lock| lock.holder);
+        Seen::Number(holder.map_or(0, |agent| agent as u64 + 1))
+    }
+
+    fn seen_entry(&self, place: mmu::address::PhysAddr, height: Height) -> Seen {
+        self.seen_word(self.memory.load(place), height)
+    }
+
+    fn seen_word(&self, word: u64, height: Height) -> Seen {
+        self.coding.decode(Pte(word), height).map_or(Seen::Foreign(word), Seen::Entry)
+    }
+
+    fn seen_upper(&self, word: u64) -> Seen {
+        if word == 0 {
+            return Seen::Nothing;
+        }
+        self.coding.frame(Pte(word).pfn()).map_or(Seen::Foreign(word), Seen::Upper)
+    }
+
+    fn seen_space(&self, word: u64) -> Seen {
+        if word == 0 {
+            return Seen::Number(0);
+        }
+        self.layout.named(word).map_or(Seen::Foreign(word), |mm| Seen::Number(mm as u64 + 1))
+    }
+
+    fn seen_tlb(&self, tlb: &Tlb, page: PageId) -> Seen {
+        self.seen_cached(tlb.holds(page, self.layout.page(page).address))
+    }
+
+    fn seen_cached(&self, found: Option<Translation>) -> Seen {
+        let Some(found) = found else { return Seen::Nothing };
+        let dirty = found.dirty && self.coding.tracks(Bit::Dirty);
+        let frame = self.coding.frame(found.pfn);
+        frame.map_or(Seen::Foreign(found.pfn.0), |frame| Seen::Cached(frame, found.permission.write, dirty))
+    }
+
+    fn seen_walk(&self, user: UserId, page: PageId) -> Seen {
+        let hardware = &self.users[user.0];
+        let shadow = self.caches(user) == Caches::Shadow;
+        match *hardware.walks[page.0].lock() {
+            None => Seen::Nothing,
+            Some(InFlight::Upper(word)) => self.seen_upper(word),
+            // What a fault has read is worth nothing once a range was opened or closed.
+            Some(InFlight::Leaf(_, Begun::Sequence(since)))
+                if shadow && self.shared.ranges[page.0].lock().sequence != since =>
+            {
+                Seen::Nothing
+            }
+            Some(InFlight::Leaf(found, _)) => self.seen_cached(Some(found)),
+        }
+    }
+
+    fn seen_completion(&self, user: UserId, page: PageId) -> Seen {
+        match *self.users[user.0].completions[page.0].lock() {
+            None => Seen::Nothing,
+            Some(InFlight::Upper(word)) => self.seen_upper(word),
+            Some(InFlight::Leaf(found, _)) => self.seen_cached(Some(found)),
+        }
+    }
+
+    /// What a cache keeps of an entry.
+    fn as_cached(&self, entry: Entry) -> Seen {
+        let dirty = self.coding.tracks(Bit::Dirty) && entry.bits.has(Bit::Dirty);
+        match (entry.kind, entry.frame) {
+            (Kind::Present, Some(frame)) if !entry.bits.has(Bit::ProtNone) => {
+                Seen::Cached(frame, entry.bits.has(Bit::Write), dirty)
+            }
+            (Kind::Table, Some(table)) => Seen::Upper(table),
+            (Kind::None | Kind::Marker | Kind::Swap | Kind::Migration | Kind::Present | Kind::Table, _) => {
+                Seen::Nothing
+            }
+        }
+    }
+}
+
+fn least(scene: &Scene, index: usize) -> u32 {
+    scene.variables[index].least
+}

@@ -1,0 +1,220 @@
+//! The live machine of a scenario: real page tables in real memory, caches that can be stale, counts, locks, programs' memory.
+//!
+//! Invariant: nothing in it knows the model. What a step does is written in `step`, `walk`, `invalidate` and `gup` for
+//! this machine; what it then looks like is read from memory and caches ([`look`](crate::look)).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mmu::address::{Access, PhysAddr};
+use mmu::memory::{MemoryError, PhysicalMemory};
+use mmu::pte::Pte;
+use ordering::language::syntax::{BuiltIn, FrameKind};
+use ordering::lowering::{AgentId, Entry, FrameId, Key, Lowered, PageId, Party, PmdId, Scene};
+use thiserror::Error;
+
+use crate::agent::{Held, Shared};
+use crate::coding::{Coding, Height};
+use crate::frames::{Bytes, Frame};
+use crate::hardware::Hardware;
+use crate::layout::Layout;
+
+/// Why a step was not taken.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum Stuck {
+    /// It waits: the reason.
+    #[error("it waits: {0}")]
+    Waits(&'static str),
+    /// It breaks a property that is built in.
+    #[error("it breaks `{}`", broken(*.0))]
+    Breaks(BuiltIn),
+    /// The machine has nothing that it could be taken with.
+    #[error("{0}")]
+    Cannot(String),
+}
+
+const fn broken(property: BuiltIn) -> &'static str {
+    match property {
+        BuiltIn::FreedFrame => "never use of a freed frame",
+        BuiltIn::FreedTable => "never walk of a freed page-table page",
+        BuiltIn::UnlinkedTable => "never walk of an unlinked page-table page",
+        BuiltIn::Unlock => "never unlock without lock",
+        BuiltIn::Deadlock => "never deadlock",
+        BuiltIn::Livelock => "never livelock",
+        BuiltIn::Range => "never out of range",
+    }
+}
+
+/// A machine on which one scenario runs.
+#[derive(Debug)]
+pub struct Machine {
+    pub(crate) scene: Scene,
+    pub(crate) memory: PhysicalMemory,
+    pub(crate) layout: Layout,
+    pub(crate) coding: Coding,
+    pub(crate) frames: Vec<Frame>,
+    pub(crate) users: Vec<Hardware>,
+    /// By agent of the scenario.
+    pub(crate) held: Vec<Held>,
+    pub(crate) shared: Shared,
+    /// By agent, those whom its steps ask at once.
+    pub(crate) asked: Vec<Vec<Vec<Party>>>,
+    /// What the model says is there at the start, by variable.
+    start: Vec<(Key, u32)>,
+}
+
+impl Machine {
+    /// A machine like the scenario, at its start.
+    ///
+    /// # Errors
+    /// [`MemoryError`] if the host has no room for its memory.
+    pub fn new(lowered: &Lowered) -> Result<Self, MemoryError> {
+        let scene = lowered.scene.clone();
+        let layout = Layout::new(&scene);
+        let initial = lowered.model.variables.iter().map(|variable| variable.initial);
+        let machine = Self {
+            memory: layout.memory()?,
+            coding: Coding::new(&scene, layout.frames.clone()),
+            frames: scene.frames.iter().map(|_| Frame::default()).collect(),
+            users: scene.users.iter().map(|_| Hardware::new(&scene)).collect(),
+            held: scene.agents.iter().map(|_| Held::new(&scene)).collect(),
+            shared: Shared::new(&scene),
+            asked: lowered.deeds.iter().map(|deeds| deeds.asked().to_vec()).collect(),
+            start: lowered.keys.iter().cloned().zip(initial).collect(),
+            layout,
+            scene,
+        };
+        machine.layout.link(&machine.memory);
+        machine.reset();
+        Ok(machine)
+    }
+
+    /// Puts everything back as it is at the start.
+    pub fn reset(&self) {
+        self.users.iter().for_each(Hardware::reset);
+        self.held.iter().for_each(Held::reset);
+        self.shared.reset();
+        for (variable, shared) in self.scene.variables.iter().zip(&self.shared.variables) {
+            shared.store(variable.least, Ordering::Release);
+        }
+        // A frame without a variable is one that nobody counts.
+        self.frames.iter().for_each(|frame| frame.refs.store(1, Ordering::Release));
+        for (key, value) in &self.start {
+            self.place(key, *value);
+        }
+        for (id, frame) in self.scene.frames.iter().enumerate() {
+            if frame.kind != FrameKind::Table {
+                self.bytes(FrameId(id)).fill(&self.frames[id], frame.content.into());
+            }
+        }
+    }
+
+    /// What one variable of the model says of the start.
+    fn place(&self, key: &Key, value: u32) {
+        let entry = || self.coding.encode(self.scene.entries[value as usize]).0;
+        let count = |count: &std::sync::atomic::AtomicU32| count.store(value, Ordering::Release);
+        match key {
+            Key::Pte(page) => self.memory.store(self.layout.page(*page).slot, entry()),
+            Key::Pmd(pmd) => self.memory.store(self.layout.pmd(*pmd), entry()),
+            Key::Spte(page) => self.memory.store(self.layout.page(*page).shadow, entry()),
+            Key::Pasid(pasid) => {
+                let mm = value.checked_sub(1).map(|mm| ordering::lowering::MmId(mm as usize));
+                self.memory.store(self.layout.pasid(*pasid), self.layout.pasid_entry(mm));
+            }
+            Key::Refs(frame) => count(&self.frames[frame.0].refs),
+            Key::Mapcount(frame) => count(&self.frames[frame.0].maps),
+            Key::Pins(frame) => count(&self.frames[frame.0].pins),
+            Key::Stable(frame) => count(&self.frames[frame.0].stable),
+            Key::User(index) => {
+                let least = self.scene.variables[*index].least;
+                self.shared.variables[*index].store(least + value, Ordering::Release);
+            }
+            Key::Orig(agent, page) => self.held[*agent].entries[page.0].store(entry(), Ordering::Release),
+            Key::PmdOrig(agent, pmd) => self.held[*agent].uppers[pmd.0].store(entry(), Ordering::Release),
+            // A frame is filled with what the scene says of it; caches, queues, locks and handles are empty at the start.
+            Key::Content(_)
+            | Key::Pwc(..)
+            | Key::Tlb(..)
+            | Key::InFlight(..)
+            | Key::DeviceTlb(..)
+            | Key::Completion(..)
+            | Key::PasidCache(_)
+            | Key::InProgress(_)
+            | Key::Requested(_)
+            | Key::Slot(_)
+            | Key::Lock(_)
+            | Key::Shares(..)
+            | Key::Store(..)
+            | Key::Section(..)
+            | Key::Awaits(..)
+            | Key::Handle(..)
+            | Key::Ghost(_) => {}
+        }
+    }
+
+    pub(crate) fn bytes(&self, frame: FrameId) -> Bytes<'_> {
+        let is_frame = self.scene.frames[frame.0].kind == FrameKind::Frame;
+        let poisons = is_frame && self.scene.asks(BuiltIn::FreedFrame);
+        Bytes { memory: &self.memory, pfn: self.coding.pfn(frame), poisons }
+    }
+
+    /// Where the word of a frame lies that stands for its content.
+    pub(crate) fn content(&self, frame: FrameId) -> PhysAddr {
+        self.coding.pfn(frame).address()
+    }
+
+    /// Whether the step goes to a frame that is free, and may not.
+    pub(crate) fn live(&self, frame: FrameId) -> Result<(), Stuck> {
+        if self.frames[frame.0].is_free() && self.scene.asks(BuiltIn::FreedFrame) {
+            return Err(Stuck::Breaks(BuiltIn::FreedFrame));
+        }
+        Ok(())
+    }
+
+    /// An access to a frame: what is read, if it is a read.
+    pub(crate) fn access(&self, frame: FrameId, access: Access, value: u32) -> Result<Option<u64>, Stuck> {
+        self.live(frame)?;
+        let place = self.content(frame);
+        Ok(match access {
+            Access::Read => Some(self.memory.load(place)),
+            Access::Write => {
+                self.memory.store(place, value.into());
+                None
+            }
+        })
+    }
+
+    pub(crate) fn load(&self, place: PhysAddr) -> Pte {
+        Pte(self.memory.load(place))
+    }
+
+    /// The entry that a word stands for; words that lead elsewhere are none of a scenario.
+    pub(crate) fn entry(&self, word: Pte, height: Height) -> Result<Entry, Stuck> {
+        let found = self.coding.decode(word, height);
+        found.ok_or_else(|| Stuck::Cannot(format!("{word:?} is no entry of the scenario")))
+    }
+
+    /// The upper entry above a page, if it has one that the scenario names.
+    pub(crate) fn above(&self, page: PageId) -> Option<PmdId> {
+        self.scene.pages[page.0].above
+    }
+
+    /// Whether the step comes to a page-table page that is free, and may not.
+    pub(crate) fn table_is_live(&self, page: PageId) -> Result<(), Stuck> {
+        let Some(table) = self.scene.pages[page.0].table else { return Ok(()) };
+        if self.frames[table.0].is_free() && self.scene.asks(BuiltIn::FreedTable) {
+            return Err(Stuck::Breaks(BuiltIn::FreedTable));
+        }
+        Ok(())
+    }
+
+    /// What an agent remembers of a page's entry.
+    pub(crate) fn remembered(&self, agent: AgentId, page: PageId) -> &AtomicU64 {
+        &self.held[agent].entries[page.0]
+    }
+
+    /// Which frame the scenario's word leads to.
+    pub(crate) fn frame_at(&self, word: Pte) -> Result<FrameId, Stuck> {
+        let found = self.coding.frame(word.pfn());
+        found.ok_or_else(|| Stuck::Cannot(format!("{word:?} leads to no frame of the scenario")))
+    }
+}

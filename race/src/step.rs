@@ -1,0 +1,461 @@
+//! What each step does on the live machine.
+//!
+//! Invariant: every step and every part of one has its meaning here, or an error with its reason; nothing is passed over.
+//! A step that cannot be taken changes nothing.
+
+use std::sync::atomic::{AtomicU32, Ordering, fence};
+
+use mmu::address::Access;
+use mmu::pte::Pte;
+use ordering::language::syntax::BuiltIn;
+use ordering::lowering::{
+    Act, AgentId, Assigned, Deed, FrameId, FramePlace, Key, Numbers, PageId, Part, Party, UserId,
+};
+use steps::{Count, EntryAt, EntryOf, Invalidation, LockMode, Section, Step};
+
+use crate::frames::lower;
+use crate::gup::Wanted;
+use crate::machine::{Machine, Stuck};
+
+type Taken = Result<Part, Stuck>;
+
+impl Machine {
+    /// Lets `agent` take that part of a step, and says which part it was: what it returned, or that it came to nothing.
+    ///
+    /// # Errors
+    /// [`Stuck`] if it cannot be taken now, breaks a property that is built in, or has nothing to be taken with.
+    pub fn take(&self, agent: AgentId, deed: Deed<'_>) -> Taken {
+        if let Some(held) = self.held.get(agent) {
+            held.indivisible.store(deed.indivisible, Ordering::Relaxed);
+        }
+        match deed.part {
+            Part::Walk(user, page, target, hop) => {
+                self.hop((user, page), target, hop, needed(deed.act))?;
+                return Ok(deed.part);
+            }
+            Part::Dirty(user, page) | Part::NotDirty(user, page) => {
+                let dirty = self.dirty(user, page)?;
+                return Ok(if dirty { Part::Dirty(user, page) } else { Part::NotDirty(user, page) });
+            }
+            Part::Perform(number, place) => return self.perform(number, place).map(|()| deed.part),
+            Part::ReachesMemory(agent) => return self.reach_memory(agent as usize).map(|()| deed.part),
+            Part::Whole
+            | Part::Returns(_)
+            | Part::Nothing
+            | Part::Flush(_)
+            | Part::Send(_)
+            | Part::Answer(_)
+            | Part::ReadPmd
+            | Part::ReadPte
+            | Part::Get
+            | Part::Again
+            | Part::Drop
+            | Part::Answered => {}
+        }
+        match deed.act {
+            Act::Step(step) => self.step(agent, step, deed.part),
+            Act::Assign(assigned) => self.assign(agent, *assigned).map(|()| Part::Whole),
+            // What is looked at is compared with the model's state after each row.
+            Act::Decide => Ok(deed.part),
+            Act::Hardware => {
+                Err(Stuck::Cannot(format!("{:?} is nothing that hardware does by itself", deed.part)))
+            }
+        }
+    }
+
+    fn step(&self, agent: AgentId, step: &Step<Numbers>, part: Part) -> Taken {
+        if waits_for_stores(step, part) {
+            self.drained(agent)?;
+        }
+        match step {
+            Step::Lock(lock, mode) if self.lock(agent, lock, *mode) => {}
+            Step::Lock(..) => return Err(Stuck::Waits("somebody holds the lock")),
+            Step::Trylock(lock, mode, _) if self.lock(agent, lock, *mode) => {}
+            Step::Trylock(..) => return Ok(Part::Nothing),
+            Step::Unlock(lock) => self.unlock(agent, lock)?,
+            Step::Fence => fence(Ordering::SeqCst),
+            Step::Enter(section) => self.enter_section(agent, *section)?,
+            Step::Leave(section) => self.leave_section(agent, *section)?,
+            Step::IpiSync => return self.round(agent, part, &[Section::Interrupts], |_| {}),
+            Step::SynchronizeRcu => {
+                return self.round(agent, part, &[Section::Interrupts, Section::Rcu], |_| {});
+            }
+            Step::Entry(EntryAt::Pte(page), what) => return self.page_entry(agent, *page, what),
+            Step::Entry(EntryAt::Pmd(pmd), what) => return self.upper_entry(agent, *pmd, what),
+            Step::Invalidate(invalidation) => return self.invalidation(agent, invalidation, part),
+            Step::SetPasid(pasid, mm) => {
+                self.memory.store(self.layout.pasid(*pasid), self.layout.pasid_entry(mm.0));
+            }
+            Step::InvWait => self.wait(agent)?,
+            Step::PageRequest(page) => return self.request(agent, *page, part),
+            Step::PageResponse(page) => self.respond(*page)?,
+            Step::DrainRequests => self.drain_requests()?,
+            Step::NotifyStart(page) => self.start_range(*page),
+            Step::NotifyEnd(page) => self.end_range(*page)?,
+            Step::ChangePte(page) => self.change_pte(agent, *page),
+            Step::ZapSpte(page) => self.memory.store(self.layout.page(*page).shadow, 0),
+            Step::SetSpte(page, entry) => return self.set_shadow(agent, *page, entry),
+            Step::Walk(page) => self.walk_is_over(self.own(agent)?, *page)?,
+            Step::Load(page) | Step::DmaRead(page) => {
+                return self.translated(agent, *page, Access::Read, 0);
+            }
+            Step::Store(page, value) | Step::DmaWrite(page, value) => {
+                return self.translated(agent, *page, Access::Write, *value);
+            }
+            Step::GupFast { page, write, pin, leaf, handle } => {
+                let (page, write, pin, leaf) = (*page, *write, *pin, *leaf);
+                return self.gup(&Wanted { agent, page, write, pin, leaf, handle }, part);
+            }
+            Step::TryGet { page, write, pin, handle } => {
+                let (page, write, pin) = (*page, *write, *pin);
+                return self.try_get(&Wanted { agent, page, write, pin, leaf: false, handle });
+            }
+            Step::Write(frame, value) => return self.direct(agent, frame, Access::Write, *value),
+            Step::Read(frame) => return self.direct(agent, frame, Access::Read, 0),
+            Step::Copy(from, to) => return self.copy(agent, from, to),
+            Step::Count(count, frame) => return self.count(agent, *count, frame),
+        }
+        Ok(Part::Whole)
+    }
+
+    fn own(&self, agent: AgentId) -> Result<UserId, Stuck> {
+        self.scene.agents[agent].user.ok_or_else(|| Stuck::Cannot("the agent runs on nothing".to_owned()))
+    }
+
+    fn walk_is_over(&self, user: UserId, page: PageId) -> Result<(), Stuck> {
+        if self.is_cached(user, page) { Ok(()) } else { Err(Stuck::Waits("nothing is cached of the page")) }
+    }
+
+    fn translated(&self, agent: AgentId, page: PageId, access: Access, value: u32) -> Taken {
+        returned(self.through(self.own(agent)?, page, access, value)?)
+    }
+
+    fn direct(&self, agent: AgentId, place: &FramePlace, access: Access, value: u32) -> Taken {
+        match self.named(agent, place) {
+            None => Ok(Part::Nothing),
+            Some(frame) => returned(self.access(frame, access, value)?),
+        }
+    }
+
+    /// The frame that a name stands for; none: the handle is empty.
+    pub(crate) fn named(&self, agent: AgentId, place: &FramePlace) -> Option<FrameId> {
+        match place {
+            FramePlace::Frame(frame) => Some(*frame),
+            FramePlace::Handle(name) => self.held[agent].handles.lock().get(name).copied(),
+        }
+    }
+
+    fn copy(&self, agent: AgentId, from: &FramePlace, to: &FramePlace) -> Taken {
+        let (Some(from), Some(to)) = (self.named(agent, from), self.named(agent, to)) else {
+            return Ok(Part::Nothing);
+        };
+        self.live(from)?;
+        self.live(to)?;
+        self.memory.copy_frame(self.coding.pfn(from), self.coding.pfn(to));
+        Ok(Part::Whole)
+    }
+
+    fn count(&self, agent: AgentId, count: Count, place: &FramePlace) -> Taken {
+        let Some(frame) = self.named(agent, place) else { return Ok(Part::Nothing) };
+        let counts = &self.frames[frame.0];
+        if count == Count::Alloc {
+            if !self.bytes(frame).allocate(counts) {
+                return Err(Stuck::Waits("somebody has the frame"));
+            }
+            counts.stable.store(0, Ordering::Release);
+            return Ok(Part::Whole);
+        }
+        // Where a free frame may be used, it is, and nothing is counted.
+        self.live(frame)?;
+        if count == Count::MarkStable {
+            counts.stable.store(1, Ordering::Release);
+            return Ok(Part::Whole);
+        }
+        if counts.is_free() {
+            return Ok(Part::Whole);
+        }
+        let other = match count {
+            Count::Map | Count::Unmap => Some(&counts.maps),
+            Count::Pin | Count::Unpin => Some(&counts.pins),
+            Count::Get | Count::Put | Count::Free | Count::Alloc | Count::MarkStable => None,
+        };
+        match count {
+            Count::Get | Count::Map | Count::Pin => {
+                counts.get().map_err(|_| Stuck::Waits("the frame was freed meanwhile"))?;
+                other.into_iter().for_each(|other| {
+                    other.fetch_add(1, Ordering::AcqRel);
+                });
+            }
+            Count::Put | Count::Unmap | Count::Unpin => self.put(frame, other)?,
+            Count::Free => {
+                counts.refs.store(0, Ordering::Release);
+                self.bytes(frame).freed(counts);
+            }
+            Count::Alloc | Count::MarkStable => {}
+        }
+        Ok(Part::Whole)
+    }
+
+    /// Drops a reference, and what is counted beside it.
+    fn put(&self, frame: FrameId, other: Option<&AtomicU32>) -> Result<(), Stuck> {
+        let counts = &self.frames[frame.0];
+        if let Some(other) = other {
+            lower(other).map_err(|_| self.out_of_range("nothing of the kind is counted"))?;
+        }
+        let left = lower(&counts.refs).map_err(|_| Stuck::Waits("the frame was freed meanwhile"))?;
+        if left == 0 {
+            self.bytes(frame).freed(counts);
+        }
+        Ok(())
+    }
+
+    /// What leaves the range of its count breaks the property, or waits.
+    pub(crate) fn out_of_range(&self, why: &'static str) -> Stuck {
+        if self.scene.asks(BuiltIn::Range) { Stuck::Breaks(BuiltIn::Range) } else { Stuck::Waits(why) }
+    }
+
+    fn lock(&self, agent: AgentId, lock: &str, mode: LockMode) -> bool {
+        self.shared.locks.lock().entry(lock.to_owned()).or_default().take(agent, mode)
+    }
+
+    /// A plain store to the lock, if one agent alone holds it; a locked instruction, if it is shared.
+    fn unlock(&self, agent: AgentId, lock: &str) -> Result<(), Stuck> {
+        let place = Key::Lock(lock.to_owned());
+        let mut locks = self.shared.locks.lock();
+        let found = locks.entry(lock.to_owned()).or_default();
+        if found.holder == Some(agent) && self.newest(agent, &place).is_none() {
+            drop(locks);
+            return self.store(agent, &place, 0);
+        }
+        if found.sharers.contains(&agent) {
+            self.drained(agent)?;
+            found.sharers.remove(&agent);
+            return Ok(());
+        }
+        if self.scene.asks(BuiltIn::Unlock) { Err(Stuck::Breaks(BuiltIn::Unlock)) } else { Ok(()) }
+    }
+
+    fn assign(&self, agent: AgentId, assigned: Assigned) -> Result<(), Stuck> {
+        let Assigned { variable, to, locked } = assigned;
+        if locked {
+            self.drained(agent)?;
+        }
+        let read = to.of.map_or(0, |of| self.variable(agent, of));
+        let of = &self.scene.variables[variable];
+        let value = read.checked_add_signed(to.plus).and_then(|value| u32::try_from(value).ok());
+        let value = value.filter(|value| (of.least..=of.most).contains(value));
+        let value = value.ok_or_else(|| self.out_of_range("the variable would leave its range"))?;
+        self.store(agent, &Key::User(variable), value.into())
+    }
+
+    /// What the agent reads of a variable.
+    fn variable(&self, agent: AgentId, index: usize) -> u64 {
+        let memory = || self.shared.variables[index].load(Ordering::Acquire).into();
+        self.newest(agent, &Key::User(index)).unwrap_or_else(memory)
+    }
+
+    fn invalidation(&self, agent: AgentId, invalidation: &Invalidation<Numbers>, part: Part) -> Taken {
+        if invalidation.posted {
+            return self.post(agent, invalidation).map(|()| Part::Whole);
+        }
+        match part {
+            Part::Flush(cpu) => {
+                self.invalidate_of(invalidation, agent, cpu);
+                return Ok(part);
+            }
+            Part::Send(_) | Part::Answer(_) => {
+                return self.round(agent, part, &[Section::Interrupts], |cpu| {
+                    self.invalidate_of(invalidation, agent, cpu);
+                });
+            }
+            Part::Whole
+            | Part::Returns(_)
+            | Part::Nothing
+            | Part::Walk(..)
+            | Part::Dirty(..)
+            | Part::NotDirty(..)
+            | Part::ReadPmd
+            | Part::ReadPte
+            | Part::Get
+            | Part::Again
+            | Part::Drop
+            | Part::Answered
+            | Part::Perform(..)
+            | Part::ReachesMemory(_) => {}
+        }
+        self.invalidate(invalidation, agent);
+        Ok(Part::Whole)
+    }
+
+    fn post(&self, agent: AgentId, invalidation: &Invalidation<Numbers>) -> Result<(), Stuck> {
+        let is_it = |posted: &(AgentId, Invalidation<Numbers>)| *posted == (agent, invalidation.clone());
+        let number = self.scene.posted.iter().position(is_it);
+        let number = number.and_then(|number| u32::try_from(number).ok());
+        let number = number.ok_or_else(|| Stuck::Cannot("nobody was seen to post this".to_owned()))?;
+        let mut queue = self.shared.queue.lock();
+        if queue.len() >= self.scene.slots {
+            return Err(Stuck::Waits("the queue is full"));
+        }
+        queue.push_back(number);
+        Ok(())
+    }
+
+    /// Hardware does what is posted at that place of the queue.
+    fn perform(&self, number: u32, place: u32) -> Result<(), Stuck> {
+        let mut queue = self.shared.queue.lock();
+        let place = place as usize;
+        if queue.get(place) != Some(&number) || (self.scene.options.ordered_queue && place != 0) {
+            return Err(Stuck::Waits("something else stands there in the queue"));
+        }
+        queue.remove(place);
+        let (agent, invalidation) = &self.scene.posted[number as usize];
+        self.invalidate(invalidation, *agent);
+        Ok(())
+    }
+
+    fn wait(&self, agent: AgentId) -> Result<(), Stuck> {
+        let own = |number: &u32| self.scene.posted[*number as usize].0 == agent;
+        match self.shared.queue.lock().iter().any(own) {
+            true => Err(Stuck::Waits("something that it posted is not done")),
+            false => Ok(()),
+        }
+    }
+
+    fn request(&self, agent: AgentId, page: PageId, part: Part) -> Taken {
+        let me = u32::try_from(agent + 1).map_err(|_| Stuck::Cannot("too many agents".to_owned()))?;
+        let open = &self.shared.requested[page.0];
+        if part == Part::Answered {
+            return match open.load(Ordering::Acquire) == me {
+                true => Err(Stuck::Waits("nobody has answered the request")),
+                false => Ok(part),
+            };
+        }
+        let pasid = self.scene.users[self.own(agent)?.0].pasid;
+        let entry = pasid.map(|pasid| self.memory.load(self.layout.pasid(pasid)));
+        if entry.is_some_and(|entry| self.layout.named(entry) != Some(self.layout.page(page).mm)) {
+            return Ok(Part::Nothing);
+        }
+        match open.compare_exchange(0, me, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Ok(Part::Whole),
+            Err(_) => Err(Stuck::Waits("a request for the page is open")),
+        }
+    }
+
+    fn respond(&self, page: PageId) -> Result<(), Stuck> {
+        match self.shared.requested[page.0].swap(0, Ordering::AcqRel) {
+            0 => Err(Stuck::Waits("no request for the page is open")),
+            _ => Ok(()),
+        }
+    }
+
+    fn drain_requests(&self) -> Result<(), Stuck> {
+        match self.shared.requested.iter().all(|open| open.load(Ordering::Acquire) == 0) {
+            true => Ok(()),
+            false => Err(Stuck::Waits("a request for a page is open")),
+        }
+    }
+
+    /// A shadow entry takes over what can be loaded through only, and is dropped for any other.
+    fn change_pte(&self, agent: AgentId, page: PageId) {
+        let shadow = self.layout.page(page).shadow;
+        if self.load(shadow) == Pte::NONE {
+            return;
+        }
+        let word = Pte(self.remembered(agent, page).load(Ordering::Acquire));
+        let taken_over = word.is_present() && !word.is_writable();
+        self.memory.store(shadow, if taken_over { word.0 } else { 0 });
+    }
+
+    /// Those who run on whatever answers.
+    pub(crate) fn behind(&self, party: Party) -> Vec<AgentId> {
+        match party {
+            Party::Cpu(cpu) => {
+                let agents = 0..self.scene.agents.len();
+                agents.filter(|agent| self.scene.agents[*agent].user == Some(cpu)).collect()
+            }
+            Party::CpuOf(agent) | Party::Reader(agent) => vec![agent],
+        }
+    }
+}
+
+/// Whether the step waits for the own stores: a locked instruction, a fence, a write past every translation.
+const fn waits_for_stores(step: &Step<Numbers>, part: Part) -> bool {
+    match step {
+        // Who is asked has a buffer of his own; who asks has waited when he sent.
+        Step::IpiSync | Step::SynchronizeRcu | Step::Invalidate(_) => !matches!(part, Part::Answer(_)),
+        Step::Entry(_, EntryOf::Clear | EntryOf::Modify(_))
+        | Step::Lock(..)
+        | Step::Trylock(..)
+        | Step::Fence
+        | Step::SetPasid(..)
+        | Step::InvWait
+        | Step::PageRequest(_)
+        | Step::PageResponse(_)
+        | Step::DrainRequests
+        | Step::NotifyStart(_)
+        | Step::NotifyEnd(_)
+        | Step::ChangePte(_)
+        | Step::ZapSpte(_)
+        | Step::SetSpte(..)
+        | Step::TryGet { .. }
+        | Step::Write(..)
+        | Step::Copy(..)
+        | Step::Store(..)
+        | Step::DmaWrite(..)
+        | Step::Count(..) => true,
+        Step::Entry(_, EntryOf::Read | EntryOf::Set(_))
+        | Step::Unlock(_)
+        | Step::Enter(_)
+        | Step::Leave(_)
+        | Step::Walk(_)
+        | Step::Load(_)
+        | Step::DmaRead(_)
+        | Step::Read(_)
+        | Step::GupFast { .. } => false,
+    }
+}
+
+/// What an access of the step needs of the entries that are walked for it.
+fn needed(act: &Act) -> Access {
+    let Act::Step(step) = act else { return Access::Read };
+    match **step {
+        Step::Store(..) | Step::DmaWrite(..) => Access::Write,
+        Step::Lock(..)
+        | Step::Trylock(..)
+        | Step::Unlock(_)
+        | Step::Fence
+        | Step::Enter(_)
+        | Step::Leave(_)
+        | Step::IpiSync
+        | Step::SynchronizeRcu
+        | Step::Entry(..)
+        | Step::Invalidate(_)
+        | Step::SetPasid(..)
+        | Step::InvWait
+        | Step::PageRequest(_)
+        | Step::PageResponse(_)
+        | Step::DrainRequests
+        | Step::NotifyStart(_)
+        | Step::NotifyEnd(_)
+        | Step::ChangePte(_)
+        | Step::ZapSpte(_)
+        | Step::SetSpte(..)
+        | Step::Walk(_)
+        | Step::Load(_)
+        | Step::DmaRead(_)
+        | Step::GupFast { .. }
+        | Step::TryGet { .. }
+        | Step::Write(..)
+        | Step::Read(_)
+        | Step::Copy(..)
+        | Step::Count(..) => Access::Read,
+    }
+}
+
+/// What was read, if anything was: contents are small numbers, and poison is none.
+fn returned(read: Option<u64>) -> Taken {
+    let Some(read) = read else { return Ok(Part::Whole) };
+    let small =
+        u32::try_from(read).map_err(|_| Stuck::Cannot(format!("{read:#x} was read, which nobody wrote")))?;
+    Ok(Part::Returns(small))
+}

@@ -1,0 +1,389 @@
+//! Walks and accesses: from the tables in memory into a cache, and through the cache to a frame.
+//!
+//! Invariant: an access goes through what the front cache holds and looks at nothing else. A hop reads one table or one
+//! cache, sets the marks that hardware sets there, and changes nothing if it finds no entry that serves the access.
+//! Source: Intel SDM vol. 3, 4.8 and 4.10; VT-d 6.2; PCIe 10.2 (ATS); virt/kvm/kvm_main.c mmu_invalidate_retry.
+
+use std::sync::atomic::Ordering;
+
+use mmu::address::{Access, PageSize, PhysAddr};
+use mmu::cache::{Permission, Translation};
+use mmu::pte::Pte;
+use mmu::walker;
+use ordering::lowering::{Caches, Hop, PageId, PmdId, Target, UserId};
+
+use crate::hardware::{Begun, InFlight, Tlb};
+use crate::machine::{Machine, Stuck};
+
+const REFUSES: Stuck = Stuck::Waits("the entry that the walk finds does not allow the access");
+const BLOCKED: Stuck = Stuck::Waits("a range is open over the page");
+const OVERTAKEN: Stuck = Stuck::Waits("what the walk has read was invalidated since");
+
+impl Machine {
+    /// A hop of a walk of `user` to `page`, for an access that needs that much.
+    pub(crate) fn hop(
+        &self,
+        (user, page): (UserId, PageId),
+        target: Target,
+        hop: Hop,
+        access: Access,
+    ) -> Result<(), Stuck> {
+        match (target, hop) {
+            (Target::First, Hop::Upper) => self.read_upper(user, page),
+            (Target::First, Hop::Pasid) => self.read_pasid(user),
+            (Target::First, Hop::Fault) => self.fault(user, page),
+            (Target::First, Hop::Huge) => {
+                let pmd = self.upper_of(page)?;
+                self.users[user.0].set_upper(pmd, 0);
+                self.read(user, page, access, self.layout.pmd(pmd), PageSize::Size2M)
+            }
+            (Target::First, Hop::Read) => {
+                let place = self.leaf(user, page)?;
+                self.read(user, page, access, place, PageSize::Size4K)
+            }
+            (Target::First, Hop::Fill) => self.fill(user, page),
+            (Target::Device, Hop::Read) => self.complete(user, page, access),
+            (Target::Device, Hop::Fill) => self.install_completion(user, page),
+            (Target::Device, Hop::Upper | Hop::Pasid | Hop::Fault | Hop::Huge) => {
+                Err(Stuck::Cannot("a device walks no table: the unit does".to_owned()))
+            }
+        }
+    }
+
+    fn upper_of(&self, page: PageId) -> Result<PmdId, Stuck> {
+        let none = || Stuck::Cannot(format!("{page} has no upper entry"));
+        self.above(page).ok_or_else(none)
+    }
+
+    /// Whether the walk keeps the upper entry that it has read with itself: an invalidation does not discard it.
+    fn keeps_upper_in_flight(&self, user: UserId) -> bool {
+        let options = &self.scene.options;
+        let device = matches!(self.caches(user), Caches::Iotlb | Caches::DeviceTlb);
+        device && options.split_walk && !options.inv_drains
+    }
+
+    pub(crate) fn caches(&self, user: UserId) -> Caches {
+        self.scene.users[user.0].caches
+    }
+
+    fn read_upper(&self, user: UserId, page: PageId) -> Result<(), Stuck> {
+        let pmd = self.upper_of(page)?;
+        let word = self.load(self.layout.pmd(pmd));
+        if !word.is_present() || word.0 & Pte::LARGE != 0 {
+            return Err(Stuck::Waits("the upper entry names no page-table page"));
+        }
+        let hardware = &self.users[user.0];
+        hardware.set_upper(pmd, word.0);
+        if self.keeps_upper_in_flight(user) {
+            *hardware.walks[page.0].lock() = Some(InFlight::Upper(word.0));
+        }
+        Ok(())
+    }
+
+    fn read_pasid(&self, user: UserId) -> Result<(), Stuck> {
+        let pasid = self.scene.users[user.0].pasid;
+        let pasid = pasid.ok_or_else(|| Stuck::Cannot(format!("{user} has no PASID")))?;
+        let word = self.memory.load(self.layout.pasid(pasid));
+        if word == 0 {
+            return Err(Stuck::Waits("the entry of the PASID names no address space"));
+        }
+        self.users[user.0].pasid.store(word, Ordering::Release);
+        Ok(())
+    }
+
+    /// What led to an entry that cannot be used is forgotten, so that the next walk begins above.
+    fn fault(&self, user: UserId, page: PageId) -> Result<(), Stuck> {
+        let pmd = self.upper_of(page)?;
+        let hardware = &self.users[user.0];
+        let mut walk = hardware.walks[page.0].lock();
+        match *walk {
+            Some(InFlight::Upper(_)) => *walk = None,
+            Some(InFlight::Leaf(..)) | None => hardware.set_upper(pmd, 0),
+        }
+        Ok(())
+    }
+
+    /// Where the walk finds the entry of the page: below the upper entry that it has read, if it has one.
+    fn leaf(&self, user: UserId, page: PageId) -> Result<PhysAddr, Stuck> {
+        let place = self.layout.page(page);
+        let caches = self.caches(user);
+        if caches == Caches::VcpuTlb {
+            return Ok(place.shadow);
+        }
+        self.right_space(user, page)?;
+        let Some(pmd) = self.above(page) else { return Ok(place.slot) };
+        let hardware = &self.users[user.0];
+        let word = match (caches, *hardware.walks[page.0].lock()) {
+            // What walks in software reads all of it at once.
+            (Caches::Shadow, _) => self.load(self.layout.pmd(pmd)),
+            (_, Some(InFlight::Upper(word))) => Pte(word),
+            (Caches::Tlb | Caches::Iotlb | Caches::DeviceTlb | Caches::VcpuTlb, _) => {
+                Pte(hardware.upper(pmd))
+            }
+        };
+        if !word.is_present() || word.0 & Pte::LARGE != 0 {
+            return Err(Stuck::Cannot("no upper entry that was read leads to the page".to_owned()));
+        }
+        self.table_is_live(page)?;
+        let index = place.address.table_index(1);
+        Ok(word.pfn().address().offset(index * 8))
+    }
+
+    /// A device reaches what the entry of its PASID names, as it has read that.
+    fn right_space(&self, user: UserId, page: PageId) -> Result<(), Stuck> {
+        if self.scene.users[user.0].pasid.is_none() {
+            return Ok(());
+        }
+        let named = self.layout.named(self.users[user.0].pasid.load(Ordering::Acquire));
+        if named == Some(self.layout.page(page).mm) {
+            Ok(())
+        } else {
+            Err(Stuck::Waits("the PASID names another address space"))
+        }
+    }
+
+    /// Reads the entry at `place`, and installs it or leaves it in flight.
+    fn read(
+        &self,
+        user: UserId,
+        page: PageId,
+        access: Access,
+        place: PhysAddr,
+        size: PageSize,
+    ) -> Result<(), Stuck> {
+        let hardware = &self.users[user.0];
+        let shadow = self.caches(user) == Caches::Shadow;
+        let split = self.scene.options.split_walk;
+        let ranges = *self.shared.ranges[page.0].lock();
+        if shadow && !split && ranges.open > 0 {
+            return Err(BLOCKED);
+        }
+        let begun =
+            if shadow { Begun::Sequence(ranges.sequence) } else { Begun::Ticket(hardware.tlb.begin(page)) };
+        let found = self.walked(user, page, access, place, size)?;
+        if split {
+            *hardware.walks[page.0].lock() = Some(InFlight::Leaf(found, begun));
+            return Ok(());
+        }
+        self.install(user, page, found, begun)
+    }
+
+    /// The entry at `place`, young by now. A table that nobody names a cache for is walked from the root.
+    fn walked(
+        &self,
+        user: UserId,
+        page: PageId,
+        access: Access,
+        place: PhysAddr,
+        size: PageSize,
+    ) -> Result<Translation, Stuck> {
+        let allows = |word: Pte| word.is_present() && (access == Access::Read || word.is_writable());
+        if !allows(self.load(place)) {
+            return Err(REFUSES);
+        }
+        let at = self.layout.page(page);
+        let root = match self.caches(user) {
+            Caches::VcpuTlb => Some(self.layout.shadow),
+            Caches::Tlb | Caches::Shadow | Caches::Iotlb | Caches::DeviceTlb => {
+                self.above(page).is_none().then(|| self.layout.roots[at.mm])
+            }
+        };
+        if let Some(root) = root {
+            return walker::walk(&self.memory, root, at.address, Access::Read).map_err(|_| REFUSES);
+        }
+        loop {
+            let word = self.load(place);
+            if !allows(word) {
+                return Err(REFUSES);
+            }
+            let young = word.with(Pte::ACCESSED);
+            if self.memory.compare_exchange(place, word.0, young.0).is_ok() {
+                return Ok(translation(young, size));
+            }
+        }
+    }
+
+    fn install(&self, user: UserId, page: PageId, found: Translation, begun: Begun) -> Result<(), Stuck> {
+        let place = self.layout.page(page);
+        match begun {
+            Begun::Ticket(ticket) => {
+                let tlb = &self.users[user.0].tlb;
+                let drains = self.scene.options.inv_drains || self.caches(user) == Caches::Tlb;
+                let ticket = if drains { ticket } else { tlb.begin(page) };
+                if tlb.fill(page, place.address, found, ticket) { Ok(()) } else { Err(OVERTAKEN) }
+            }
+            Begun::Sequence(since) => {
+                let ranges = self.shared.ranges[page.0].lock();
+                if ranges.open > 0 {
+                    return Err(BLOCKED);
+                }
+                if ranges.sequence != since {
+                    return Err(OVERTAKEN);
+                }
+                self.memory.store(place.shadow, entry(found).0);
+                Ok(())
+            }
+        }
+    }
+
+    fn fill(&self, user: UserId, page: PageId) -> Result<(), Stuck> {
+        let mut walk = self.users[user.0].walks[page.0].lock();
+        let Some(InFlight::Leaf(found, begun)) = *walk else {
+            return Err(Stuck::Cannot("no walk has read an entry".to_owned()));
+        };
+        self.install(user, page, found, begun)?;
+        *walk = None;
+        Ok(())
+    }
+
+    /// The unit answers a translation request out of its IOTLB.
+    fn complete(&self, user: UserId, page: PageId, access: Access) -> Result<(), Stuck> {
+        let (hardware, address) = (&self.users[user.0], self.layout.page(page).address);
+        let ticket = hardware.device_tlb.begin(page);
+        let found = hardware.tlb.holds(page, address).filter(|found| found.permission.allows(access));
+        let found = found.ok_or(Stuck::Waits("the IOTLB holds nothing that allows the access"))?;
+        if self.scene.options.split_walk {
+            let begun = Begun::Ticket(ticket);
+            *hardware.completions[page.0].lock() = Some(InFlight::Leaf(found, begun));
+            return Ok(());
+        }
+        if hardware.device_tlb.fill(page, address, found, ticket) { Ok(()) } else { Err(OVERTAKEN) }
+    }
+
+    fn install_completion(&self, user: UserId, page: PageId) -> Result<(), Stuck> {
+        let (hardware, address) = (&self.users[user.0], self.layout.page(page).address);
+        let mut answer = hardware.completions[page.0].lock();
+        let Some(InFlight::Leaf(found, Begun::Ticket(ticket))) = *answer else {
+            return Err(Stuck::Cannot("no translation is on its way".to_owned()));
+        };
+        let ticket = if self.scene.options.ats_drains { ticket } else { hardware.device_tlb.begin(page) };
+        if !hardware.device_tlb.fill(page, address, found, ticket) {
+            return Err(OVERTAKEN);
+        }
+        *answer = None;
+        Ok(())
+    }
+
+    /// The cache that accesses of `user` go through; none: the shadow page table.
+    pub(crate) fn front(&self, user: UserId) -> Option<&Tlb> {
+        let hardware = &self.users[user.0];
+        match self.caches(user) {
+            Caches::DeviceTlb => Some(&hardware.device_tlb),
+            Caches::Tlb | Caches::Iotlb | Caches::VcpuTlb => Some(&hardware.tlb),
+            Caches::Shadow => None,
+        }
+    }
+
+    /// An access of `user` through what it has cached: what is read, if it is a read.
+    pub(crate) fn through(
+        &self,
+        user: UserId,
+        page: PageId,
+        access: Access,
+        value: u32,
+    ) -> Result<Option<u64>, Stuck> {
+        let place = self.layout.page(page);
+        let reach = |found: Translation| {
+            let frame = self.frame_at(entry(found))?;
+            self.access(frame, access, value)
+        };
+        let reached = match self.front(user) {
+            Some(tlb) => tlb.using(page, place.address, access, reach),
+            None => {
+                let word = self.load(place.shadow);
+                let found = word.is_present().then(|| translation(word, PageSize::Size4K));
+                found.filter(|found| found.serves(access)).map(reach)
+            }
+        };
+        reached.unwrap_or(Err(Stuck::Waits("no cached translation serves the access")))
+    }
+
+    /// Whether a walk of `user` to `page` would find what it needs in its cache already.
+    pub(crate) fn is_cached(&self, user: UserId, page: PageId) -> bool {
+        let place = self.layout.page(page);
+        match self.front(user) {
+            Some(tlb) => tlb.holds(page, place.address).is_some(),
+            None => self.load(place.shadow) != Pte::NONE,
+        }
+    }
+
+    /// Makes the entry dirty through which `user` is about to store, if it still maps the same frame: true. Else the
+    /// cached translation is dropped: false.
+    pub(crate) fn dirty(&self, user: UserId, page: PageId) -> Result<bool, Stuck> {
+        let place = self.layout.page(page);
+        let cached = match self.front(user) {
+            Some(tlb) => tlb.holds(page, place.address),
+            None => {
+                let word = self.load(place.shadow);
+                word.is_present().then(|| translation(word, PageSize::Size4K))
+            }
+        };
+        let cached = cached.filter(|found| found.permission.write && !found.dirty);
+        let cached = cached.ok_or(Stuck::Waits("no clean translation is cached that allows stores"))?;
+        if self.right_space(user, page).is_err() {
+            self.drop_cached(user, page);
+            return Ok(false);
+        }
+        let at = self.dirty_place(user, page)?;
+        let word = self.load(at);
+        let same = word.is_present() && word.is_writable() && word.pfn() == cached.pfn;
+        let dirty = word.with(Pte::DIRTY | Pte::ACCESSED);
+        if !same || self.memory.compare_exchange(at, word.0, dirty.0).is_err() {
+            self.drop_cached(user, page);
+            return Ok(false);
+        }
+        let found = Translation { dirty: true, ..cached };
+        match self.front(user) {
+            Some(tlb) => {
+                let ticket = tlb.begin(page);
+                tlb.fill(page, place.address, found, ticket);
+            }
+            None => self.memory.store(place.shadow, entry(found).0),
+        }
+        Ok(true)
+    }
+
+    /// Where the entry stands that is made dirty; what the way there reads of an upper entry stays cached.
+    fn dirty_place(&self, user: UserId, page: PageId) -> Result<PhysAddr, Stuck> {
+        if self.caches(user) == Caches::VcpuTlb {
+            return Ok(self.layout.page(page).shadow);
+        }
+        let Some(pmd) = self.above(page) else { return Ok(self.layout.page(page).slot) };
+        let upper = self.load(self.layout.pmd(pmd));
+        let hardware = &self.users[user.0];
+        let keeps = self.caches(user) != Caches::Shadow;
+        if !keeps || hardware.upper(pmd) == 0 {
+            if upper.is_present() && upper.0 & Pte::LARGE != 0 {
+                return Ok(self.layout.pmd(pmd));
+            }
+            if keeps && upper.is_present() {
+                hardware.set_upper(pmd, upper.0);
+            }
+        }
+        self.leaf(user, page)
+    }
+
+    fn drop_cached(&self, user: UserId, page: PageId) {
+        let place = self.layout.page(page);
+        match self.caches(user) {
+            Caches::Shadow => self.memory.store(place.shadow, 0),
+            Caches::Tlb | Caches::VcpuTlb | Caches::Iotlb | Caches::DeviceTlb => {
+                self.users[user.0].tlb.evict(page, place.address);
+                self.users[user.0].device_tlb.evict(page, place.address);
+            }
+        }
+    }
+}
+
+/// What a word of a table allows.
+pub(crate) fn translation(word: Pte, size: PageSize) -> Translation {
+    let permission = Permission { read: true, write: word.is_writable(), execute: false };
+    Translation { pfn: word.pfn(), size, permission, dirty: word.is_dirty() }
+}
+
+/// A shadow entry that allows what a translation does.
+fn entry(found: Translation) -> Pte {
+    let write = if found.permission.write { Pte::WRITE } else { 0 };
+    let dirty = if found.dirty { Pte::DIRTY } else { 0 };
+    Pte::leaf(found.pfn).with(Pte::ACCESSED | write | dirty)
+}
