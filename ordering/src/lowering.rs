@@ -51,7 +51,8 @@ use crate::language::{Blamed, Diagnostic, File, parse};
 use crate::model::{Agent, Model, Property, PropertyId, Var};
 
 pub use deed::{
-    Act, Assigned, Deed, Deeds, FramePlace, Hop, MmOrNone, NewEntry, Numbers, Origin, Part, Sum, Target,
+    Act, Assigned, Deed, Deeds, Found, FramePlace, Hop, MmOrNone, NewEntry, Numbers, Origin, Part, Sum,
+    Target,
 };
 pub use entry::Entry;
 pub use hardware::Caches;

@@ -5,7 +5,7 @@
 //! comparison behind it would show.
 
 use ordering::engine::replay::State;
-use ordering::lowering::{Act, Deed, Hop, Key, PageId, Part, Target, UserId};
+use ordering::lowering::{Act, Deed, Hop, Key, PageId, Part, Party, Target, UserId};
 use steps::Step;
 
 use super::{Difference, Steered};
@@ -21,21 +21,27 @@ enum Class {
     Dirty,
     /// The reference is looked at again.
     Again,
+    /// Somebody answers.
+    Answer(Party),
+    /// The upper entry is read.
+    Pmd,
+    /// The entry is read.
+    Pte,
     /// This very part.
     Part(Part),
 }
 
 const fn class(part: Part) -> Class {
     match part {
-        Part::Whole | Part::Returns(_) | Part::Nothing | Part::Get => Class::Taken,
+        Part::Whole | Part::Returns(_) | Part::Nothing | Part::Get(_) => Class::Taken,
         Part::Dirty(..) | Part::NotDirty(..) => Class::Dirty,
         Part::Again | Part::Drop => Class::Again,
+        Part::Answer(party, _) => Class::Answer(party),
+        Part::ReadPmd(_) => Class::Pmd,
+        Part::ReadPte(_) => Class::Pte,
         Part::Walk(..)
         | Part::Flush(_)
         | Part::Send(_)
-        | Part::Answer(_)
-        | Part::ReadPmd
-        | Part::ReadPte
         | Part::Answered
         | Part::Perform(..)
         | Part::ReachesMemory(_) => Class::Part(part),
@@ -95,7 +101,7 @@ impl Steered<'_> {
         match deed.part {
             Part::Walk(user, page, target, hop) => self.walk_tells(user, page, target, hop),
             // Who goes for a frame twice finds the count at its bound.
-            Part::Get | Part::Again | Part::Drop => false,
+            Part::Get(_) | Part::Again | Part::Drop => false,
             Part::Whole
             | Part::Returns(_)
             | Part::Nothing
@@ -103,9 +109,9 @@ impl Steered<'_> {
             | Part::NotDirty(..)
             | Part::Flush(_)
             | Part::Send(_)
-            | Part::Answer(_)
-            | Part::ReadPmd
-            | Part::ReadPte
+            | Part::Answer(..)
+            | Part::ReadPmd(_)
+            | Part::ReadPte(_)
             | Part::Answered
             | Part::Perform(..)
             | Part::ReachesMemory(_) => true,
