@@ -57,7 +57,7 @@ pub use deed::{
 pub use entry::Entry;
 pub use hardware::Caches;
 pub use names::{FrameId, MmId, PageId, PasidId, PmdId, UserId};
-pub(crate) use observed::Observed;
+pub use observed::Observed;
 pub(crate) use operation::expand;
 pub use options::{Flush, Options};
 pub use replay::{Replayed, replay};
@@ -116,7 +116,7 @@ pub struct Lowered {
     /// What the rows of each agent do.
     pub deeds: Vec<Deeds>,
     /// What is looked at when a run has ended, if anybody does.
-    pub(crate) observed: Option<Observed>,
+    pub observed: Option<Observed>,
 }
 
 /// Lowers a scenario that was read from `source`.
@@ -139,7 +139,7 @@ pub(crate) fn lower_made(scenario: &Scenario, source: &str) -> Result<Lowered, V
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub(crate) fn lower_observed(scenario: &Scenario, source: &str) -> Result<Lowered, Vec<Diagnostic>> {
+pub fn lower_observed(scenario: &Scenario, source: &str) -> Result<Lowered, Vec<Diagnostic>> {
     lower_as(scenario, source, NeverSeen::Reported, Some(Observed::default()))
 }
 

@@ -5,12 +5,14 @@
 //!
 //! Read in this order: [`machine`] with `layout`, `coding`, `frames`, `hardware` and `agent` (what there is), `step` with
 //! `table`, `walk`, `invalidate`, `gup` and `round` (what steps do), [`look`] (what it then looks like), [`steered`] (a run
-//! of the model, row by row).
+//! of the model, row by row), [`free`] (nobody says who comes next).
 
 mod agent;
 mod buffer;
+mod class;
 mod coding;
 mod frames;
+pub mod free;
 mod gup;
 mod hardware;
 mod invalidate;

@@ -32,7 +32,8 @@ pub enum Stuck {
     Cannot(String),
 }
 
-const fn broken(property: BuiltIn) -> &'static str {
+/// The property as scenarios call it.
+pub(crate) const fn broken(property: BuiltIn) -> &'static str {
     match property {
         BuiltIn::FreedFrame => "never use of a freed frame",
         BuiltIn::FreedTable => "never walk of a freed page-table page",

@@ -17,17 +17,17 @@ use super::state::Key;
 
 /// What is looked at.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Observed {
+pub struct Observed {
     /// Each statement that returns a value, and its register: value 0 if it has returned none, then each content.
-    pub(crate) returning: Vec<(Statement, Var)>,
+    pub returning: Vec<(Statement, Var)>,
     /// Each content that can be returned, ascending.
-    pub(crate) contents: Vec<u32>,
+    pub contents: Vec<u32>,
     /// The variables that the scenario declares, with the least value of each.
-    pub(crate) variables: Vec<(Var, u32)>,
+    pub variables: Vec<(Var, u32)>,
     /// The entry of each page, then each upper entry.
-    pub(crate) entries: Vec<Var>,
+    pub entries: Vec<Var>,
     /// The oldest slot of each store buffer: 0 if nothing waits there.
-    pub(crate) buffers: Vec<Var>,
+    pub buffers: Vec<Var>,
 }
 
 impl Emitter<'_> {

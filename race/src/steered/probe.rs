@@ -5,48 +5,13 @@
 //! comparison behind it would show.
 
 use ordering::engine::replay::State;
-use ordering::lowering::{Act, Deed, Hop, Key, PageId, Part, Party, Target, UserId};
+use ordering::lowering::{Act, Deed, Hop, Key, PageId, Part, Target, UserId};
 use steps::Step;
 
 use super::{Difference, Steered};
+use crate::class::{Class, class};
 use crate::look::Seen;
 use crate::machine::Stuck;
-
-/// Which question a part of a step answers: parts of one class differ only in what comes of it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Class {
-    /// The step is taken, whatever it returns or comes to.
-    Taken,
-    /// The entry is made dirty, or not.
-    Dirty,
-    /// The reference is looked at again.
-    Again,
-    /// Somebody answers.
-    Answer(Party),
-    /// The upper entry is read.
-    Pmd,
-    /// The entry is read.
-    Pte,
-    /// This very part.
-    Part(Part),
-}
-
-const fn class(part: Part) -> Class {
-    match part {
-        Part::Whole | Part::Returns(_) | Part::Nothing | Part::Get(_) => Class::Taken,
-        Part::Dirty(..) | Part::NotDirty(..) => Class::Dirty,
-        Part::Again | Part::Drop => Class::Again,
-        Part::Answer(party, _) => Class::Answer(party),
-        Part::ReadPmd(_) => Class::Pmd,
-        Part::ReadPte(_) => Class::Pte,
-        Part::Walk(..)
-        | Part::Flush(_)
-        | Part::Send(_)
-        | Part::Answered
-        | Part::Perform(..)
-        | Part::ReachesMemory(_) => Class::Part(part),
-    }
-}
 
 impl Steered<'_> {
     /// Tries what `agent` cannot do in this state of the model; the step that the machine takes all the same.
@@ -127,8 +92,8 @@ impl Steered<'_> {
         let nothing = empty(&first) && empty(&Key::InFlight(user, page));
         match (target, hop) {
             (_, Hop::Fill) => true,
-            (_, Hop::Fault | Hop::Upper | Hop::Pasid | Hop::Huge) => false,
-            (Target::First, Hop::Read) => nothing,
+            (_, Hop::Fault | Hop::Upper | Hop::Pasid) | (Target::Device, Hop::Huge) => false,
+            (Target::First, Hop::Read | Hop::Huge) => nothing,
             (Target::Device, Hop::Read) => {
                 empty(&Key::DeviceTlb(user, page)) && empty(&Key::Completion(user, page))
             }

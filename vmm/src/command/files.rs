@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use ordering::catalogue;
+use ordering::language::did_you_mean;
 use thiserror::Error;
 
 /// The longest scenario file, in bytes.
@@ -36,6 +37,8 @@ pub(super) enum FilesError {
     NotAFile(PathBuf),
     #[error("{0} is too long; a scenario file has at most {MAX_BYTES} bytes")]
     TooLong(PathBuf),
+    #[error("{name} is no file, no folder and no scenario of the catalogue: {help}")]
+    NoSuch { name: String, help: String },
     #[error("no scenario file (*.scn) in {0}")]
     None(PathBuf),
 }
@@ -48,6 +51,9 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Source>, FilesError> {
             sources.push(source);
             continue;
         }
+        if let Some(error) = no_such(path) {
+            return Err(error);
+        }
         let mut found = Vec::new();
         collect(path, MAX_DEPTH, &mut found)?;
         if found.is_empty() {
@@ -58,6 +64,17 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Source>, FilesError> {
         }
     }
     Ok(sources)
+}
+
+/// A word that is nothing at all may be a name with a slip of the pen.
+fn no_such(path: &Path) -> Option<FilesError> {
+    let name = path.to_str().filter(|name| !name.contains(['/', '.']))?;
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound).then(|| {
+        let entries = catalogue::entries();
+        let known: Vec<&str> = entries.iter().map(|entry| entry.lowered.name.as_str()).collect();
+        let help = did_you_mean(name, &known, "`afterimage zoo` lists the names");
+        FilesError::NoSuch { name: name.to_owned(), help }
+    })
 }
 
 /// The scenario of the catalogue with that name, if there is no such file.

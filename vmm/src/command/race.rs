@@ -3,13 +3,14 @@
 //! Invariant: a scenario that did not run is named with its reason, and never counted as one that agreed; what is refuted
 //! counts as happened only if every row of its counterexample did.
 
+mod freely;
 mod report;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ordering::counterexample::Table;
 use ordering::engine::replay::Move;
 use ordering::engine::{self, Counting, Options, Trace, Verdict};
@@ -19,6 +20,7 @@ use ordering::model::PropertyId;
 use race::machine::Machine;
 use race::steered::{Divergence, Steered};
 
+use self::freely::{Freed, Interrupt, NotRun};
 use super::files::{self, Source};
 use super::progress::Progress;
 use super::{HOST, UNUSABLE, complain, outcome, say};
@@ -36,10 +38,13 @@ pub(super) struct RaceArguments {
     /// Only the scenarios with this name
     #[arg(long, value_name = "NAME")]
     scenario: Option<String>,
-    /// Random runs of each scenario
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    rounds: u64,
-    /// Time for the random runs of each scenario; whatever comes first ends them
+    /// How agents come to take their steps
+    #[arg(long, value_enum, default_value_t = Mode::Steered)]
+    mode: Mode,
+    /// Random runs, or rounds, of each scenario: 100 if steered, else 100000
+    #[arg(long, value_name = "N")]
+    rounds: Option<u64>,
+    /// Time for them; whatever comes first ends them
     #[arg(long, value_name = "SECONDS", value_parser = super::check::seconds)]
     seconds: Option<Duration>,
     /// Where random runs begin: the same seed takes the same runs
@@ -54,6 +59,26 @@ pub(super) struct RaceArguments {
     /// States that the search for a counterexample may visit
     #[arg(long, value_name = "N", default_value_t = 20_000_000)]
     max_states: usize,
+}
+
+/// How agents come to take their steps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Mode {
+    /// Every row of a run is forced: of the counterexample first, then of random runs
+    Steered,
+    /// By themselves, many times: what they end with is counted
+    Free,
+    /// By themselves, with steps that wait at random
+    Windows,
+}
+
+impl RaceArguments {
+    fn rounds(&self) -> u64 {
+        self.rounds.unwrap_or(match self.mode {
+            Mode::Steered => 100,
+            Mode::Free | Mode::Windows => 100_000,
+        })
+    }
 }
 
 /// What became of one scenario.
@@ -78,6 +103,25 @@ enum Model {
     Open,
 }
 
+/// What was seen of all scenarios.
+#[derive(Default)]
+struct Seen {
+    raced: Vec<Raced>,
+    freed: Vec<Freed>,
+    /// Files with scenarios that did not run.
+    wrong_files: usize,
+}
+
+impl Seen {
+    fn is_empty(&self) -> bool {
+        self.raced.is_empty() && self.freed.is_empty() && self.wrong_files == 0
+    }
+
+    fn agrees(&self) -> bool {
+        self.raced.iter().all(|one| one.divergence.is_none()) && self.freed.iter().all(Freed::agrees)
+    }
+}
+
 /// Runs all scenarios and prints what was seen.
 pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
     let sources = match files::read(&arguments.paths) {
@@ -87,13 +131,17 @@ pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
             return UNUSABLE.into();
         }
     };
-    let (mut wrong_files, mut raced) = (0, Vec::new());
+    let interrupt = Interrupt::watched();
+    let mut seen = Seen::default();
     for source in &sources {
+        if interrupt.came() {
+            break;
+        }
         if !arguments.json {
-            let line = if raced.is_empty() && wrong_files == 0 { "" } else { "\n" };
+            let line = if seen.is_empty() { "" } else { "\n" };
             say(format_args!("{line}{}", source.name));
         }
-        let wrong = match race_file(source, arguments, &mut raced) {
+        let wrong = match race_file(source, arguments, &interrupt, &mut seen) {
             Ok(wrong) => wrong,
             Err(error) => {
                 complain(format_args!("{error}"));
@@ -103,19 +151,19 @@ pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
         if !wrong.is_empty() {
             let shown = render_all(&wrong, &source.name, &source.text);
             complain(format_args!("{} cannot be raced:\n{shown}", source.name));
-            wrong_files += 1;
+            seen.wrong_files += 1;
         }
     }
-    if raced.is_empty() && wrong_files == 0 {
+    if seen.is_empty() && !interrupt.came() {
         complain(nothing(arguments, &sources));
         return UNUSABLE.into();
     }
-    say(if arguments.json {
-        report::json(&raced, arguments.seed)
-    } else {
-        report::conclusion(&raced, arguments.seed)
+    say(match (arguments.json, arguments.mode) {
+        (true, _) => report::json(&seen.raced, &seen.freed, arguments.seed),
+        (false, Mode::Steered) => report::conclusion(&seen.raced, arguments.seed),
+        (false, Mode::Free | Mode::Windows) => freely::conclusion(&seen.freed, arguments.seed),
     });
-    match (wrong_files, raced.iter().all(|one| one.divergence.is_none())) {
+    match (seen.wrong_files, seen.agrees()) {
         (0, true) => ExitCode::SUCCESS,
         (0, false) => ExitCode::FAILURE,
         _ => UNUSABLE.into(),
@@ -136,7 +184,8 @@ fn nothing(arguments: &RaceArguments, sources: &[Source]) -> String {
 fn race_file(
     source: &Source,
     arguments: &RaceArguments,
-    raced: &mut Vec<Raced>,
+    interrupt: &Interrupt,
+    seen: &mut Seen,
 ) -> Result<Vec<Diagnostic>, String> {
     let loaded = match load(&source.text) {
         Ok(loaded) => loaded,
@@ -145,28 +194,49 @@ fn race_file(
     let mut wrong = Vec::new();
     let wanted = source.only.as_ref().or(arguments.scenario.as_ref());
     for (scenario, lowered) in loaded {
-        if wanted.is_some_and(|wanted| *wanted != lowered.name) {
+        if wanted.is_some_and(|wanted| *wanted != lowered.name) || interrupt.came() {
             continue;
         }
         let progress = Progress::start(lowered.name.clone());
-        let one = match packed(&lowered) {
-            Ok(packed) => race(source, lowered, &packed, arguments),
-            Err(error) => {
-                wrong.push(too_large(&scenario, &error));
-                continue;
+        if arguments.mode == Mode::Steered {
+            let one = match packed(&lowered) {
+                Ok(packed) => race(source, lowered, &packed, arguments, interrupt),
+                Err(error) => {
+                    wrong.push(too_large(&scenario, &error));
+                    continue;
+                }
+            };
+            drop(progress);
+            let one = one?;
+            show(&one, arguments);
+            seen.raced.push(one);
+        } else {
+            let one = freely::run(source, &scenario, arguments, interrupt);
+            drop(progress);
+            match one {
+                Ok(one) => {
+                    if !arguments.json {
+                        say(&one);
+                    }
+                    seen.freed.push(one);
+                }
+                Err(NotRun::Wrong(diagnostics)) => wrong.extend(diagnostics),
+                Err(NotRun::Host(error)) => return Err(error),
             }
-        };
-        drop(progress);
-        let one = one?;
-        if !arguments.json {
-            say(&one);
-            one.counterexample().filter(|_| arguments.traces).iter().for_each(|table| {
-                say(format_args!("\n{table}"));
-            });
         }
-        raced.push(one);
     }
     Ok(wrong)
+}
+
+/// What belongs to a scenario that was steered.
+fn show(one: &Raced, arguments: &RaceArguments) {
+    if arguments.json {
+        return;
+    }
+    say(one);
+    one.counterexample().filter(|_| arguments.traces).iter().for_each(|table| {
+        say(format_args!("\n{table}"));
+    });
 }
 
 fn packed(lowered: &Lowered) -> Result<engine::Packed, engine::TooLarge> {
@@ -179,6 +249,7 @@ fn race(
     lowered: Lowered,
     packed: &engine::Packed,
     arguments: &RaceArguments,
+    interrupt: &Interrupt,
 ) -> Result<Raced, String> {
     let options =
         Options { max_states: arguments.max_states, interleavings: Counting::Off, ..Options::default() };
@@ -199,8 +270,9 @@ fn race(
         }
     }
     let mut random = fastrand::Rng::with_seed(arguments.seed);
-    let is_over = || arguments.seconds.is_some_and(|seconds| begun.elapsed() >= seconds);
-    while divergence.is_none() && runs < arguments.rounds && !is_over() {
+    let is_late = || arguments.seconds.is_some_and(|seconds| begun.elapsed() >= seconds);
+    let is_over = || is_late() || interrupt.came();
+    while divergence.is_none() && runs < arguments.rounds() && !is_over() {
         match steered.random(&mut random, ROWS) {
             Ok(taken) => rows += taken,
             Err(found) => divergence = Some(found),

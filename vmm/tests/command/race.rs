@@ -76,3 +76,19 @@ fn a_file_with_errors_is_unusable_and_the_others_run() {
     assert!(text(&output.stderr).contains("race-wrong.scn cannot be raced"), "{}", text(&output.stderr));
     assert!(text(&output.stdout).contains("HAPPENED"), "{}", text(&output.stdout));
 }
+
+#[test]
+fn who_runs_by_himself_ends_as_the_model_allows_and_is_counted() {
+    let output = afterimage(&["race", "store-buffering", "--mode", "free", "--rounds", "4000"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let shown = text(&output.stdout);
+    for part in ["4000 rounds", "* x = 1; y = 1; r0 = 0; r1 = 0", " of 4 outcomes seen", "no divergence"] {
+        assert!(shown.contains(part), "no `{part}` in:\n{shown}");
+    }
+    let output = afterimage(&["race", "store-buffering", "--mode", "windows", "--rounds", "500", "--json"]);
+    let object: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    let one = &object["free"][0];
+    let outcomes = one["outcomes"].as_array().expect("a list");
+    let counted: u64 = outcomes.iter().filter_map(|outcome| outcome["count"].as_u64()).sum();
+    assert_eq!((counted, &one["rounds"], &one["agrees"]), (500, &500.into(), &true.into()), "{object}");
+}

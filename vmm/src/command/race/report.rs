@@ -8,6 +8,7 @@ use std::time::Duration;
 use race::steered::Divergence;
 use serde::Serialize;
 
+use super::freely::{self, Freed};
 use super::{Model, Raced, as_json, rate};
 
 /// Goes up when a field goes or means something else.
@@ -17,7 +18,10 @@ const SCHEMA: u32 = 1;
 struct Report<'a> {
     schema: u32,
     seed: u64,
+    /// Those that were steered.
     scenarios: Vec<Scenario<'a>>,
+    /// Those that ran by themselves.
+    free: Vec<freely::Row<'a>>,
 }
 
 #[derive(Serialize)]
@@ -52,8 +56,9 @@ struct Row<'a> {
 }
 
 /// Everything that one call has seen.
-pub(super) fn json(raced: &[Raced], seed: u64) -> String {
-    as_json(&Report { schema: SCHEMA, seed, scenarios: raced.iter().map(scenario).collect() })
+pub(super) fn json(raced: &[Raced], freed: &[Freed], seed: u64) -> String {
+    let (scenarios, free) = (raced.iter().map(scenario).collect(), freed.iter().map(Freed::row).collect());
+    as_json(&Report { schema: SCHEMA, seed, scenarios, free })
 }
 
 fn scenario(one: &Raced) -> Scenario<'_> {

@@ -1,0 +1,209 @@
+//! `afterimage race --mode free`: a scenario runs by itself, again and again, and what it ends with is counted.
+//!
+//! Invariant: an end that the model does not have, or a round that stands still, is a divergence; so is nothing that a list
+//! which was cut short does not have.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use ordering::engine::Options;
+use ordering::language::Diagnostic;
+use ordering::language::syntax::Scenario;
+use race::free::{Bar, Free, Histogram, Plan};
+use race::machine::Machine;
+use serde::Serialize;
+
+use super::super::files::Source;
+use super::{Mode, RaceArguments};
+use crate::remedy::remedy;
+
+/// Turns of a loop at most by which a step waits in a window: some microseconds.
+const WINDOW: u32 = 2000;
+/// Threads at most: whoever has more CPUs has no more agents.
+const MOST_THREADS: usize = 8;
+
+/// What became of one scenario.
+pub(super) struct Freed {
+    pub(super) file: String,
+    free: Free,
+    histogram: Histogram,
+}
+
+/// Why a scenario did not run.
+pub(super) enum NotRun {
+    /// It has errors.
+    Wrong(Vec<Diagnostic>),
+    /// The host lacks something.
+    Host(String),
+}
+
+/// Set once the user wants to see what was counted so far.
+#[derive(Clone)]
+pub(super) struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Ctrl-C ends the rounds, and a second one the program.
+    pub(super) fn watched() -> Self {
+        let flag = Arc::new(AtomicBool::new(false));
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            // Without a handler the signal ends the program, which is what a second one is to do.
+            let _second = signal_hook::flag::register_conditional_default(signal, Arc::clone(&flag));
+            let _first = signal_hook::flag::register(signal, Arc::clone(&flag));
+        }
+        Self(flag)
+    }
+
+    pub(super) fn came(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Runs one scenario.
+pub(super) fn run(
+    source: &Source,
+    scenario: &Scenario,
+    arguments: &RaceArguments,
+    interrupt: &Interrupt,
+) -> Result<Freed, NotRun> {
+    let options = Options { max_states: arguments.max_states, ..Options::default() };
+    let free = Free::new(scenario, &source.text, &options).map_err(NotRun::Wrong)?;
+    let machine = Machine::new(free.lowered()).map_err(|error| {
+        let name = &scenario.name.node;
+        NotRun::Host(format!("{name}: {error}; {}", remedy(&error, "end other programs")))
+    })?;
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+    let window = match arguments.mode {
+        Mode::Windows => WINDOW,
+        Mode::Free | Mode::Steered => 0,
+    };
+    let (rounds, time, seed) = (arguments.rounds(), arguments.seconds, arguments.seed);
+    let plan = Plan { rounds, time, seed, threads, window, stop: Some(&interrupt.0) };
+    let histogram = free.run(&machine, &plan);
+    Ok(Freed { file: source.name.clone(), free, histogram })
+}
+
+impl Freed {
+    /// Whether the model has all that was seen.
+    pub(super) fn agrees(&self) -> bool {
+        self.histogram.agrees()
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.free.lowered().name
+    }
+
+    /// Rounds, and seconds that they took.
+    pub(super) fn rounds(&self) -> (u64, f64) {
+        (self.histogram.rounds, self.histogram.time.as_secs_f64())
+    }
+
+    fn seen(&self) -> usize {
+        self.histogram.bars.iter().filter(|bar| self.free.ends().found.contains(&bar.outcome)).count()
+    }
+
+    fn line(&self, bar: &Bar) -> String {
+        let line = self.free.ends().line(&bar.outcome);
+        // The line's own mark speaks of what breaks at the end alone.
+        let text = line.get(2..).map_or(line.as_str(), |text| text);
+        let mark = if bar.is_fine { ' ' } else { '*' };
+        let divergence = if bar.is_allowed { "" } else { "   <-- DIVERGENCE: the model has no such end" };
+        format!("{mark} {text}{divergence}")
+    }
+}
+
+impl fmt::Display for Freed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (rounds, seconds) = self.rounds();
+        let ends = self.free.ends();
+        let all = ends.found.len();
+        let of = if ends.is_complete() { format!("{all}") } else { format!("{all} or more") };
+        let (name, seen) = (self.name(), self.seen());
+        let rate = rounds as f64 / seconds.max(1e-9);
+        write!(f, "{name:40} {rounds:>9} rounds {rate:>9.0} rounds/s   {seen} of {of} outcomes seen")?;
+        for bar in &self.histogram.bars {
+            write!(f, "\n    {:>9} {}", bar.count, self.line(bar))?;
+        }
+        if self.histogram.endless > 0 {
+            write!(f, "\n    {:>9}   rounds were cut off: they went on and on", self.histogram.endless)?;
+        }
+        for (agent, step) in self.histogram.stalled.iter().flatten() {
+            write!(f, "\n    DIVERGENCE: a round made no progress: {agent} waits: {step}")?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Row<'a> {
+    file: &'a str,
+    line: u32,
+    scenario: &'a str,
+    rounds: u64,
+    time_us: u128,
+    /// Outcomes that the model has, and whether these are all.
+    allowed: usize,
+    allowed_is_complete: bool,
+    /// Those of them that were seen.
+    seen: usize,
+    cut_off: u64,
+    outcomes: Vec<Outcome>,
+    /// Who waited for what when a round made no progress.
+    stalled: Vec<String>,
+    agrees: bool,
+}
+
+#[derive(Serialize)]
+struct Outcome {
+    outcome: String,
+    count: u64,
+    /// Whether runs that break nothing end so.
+    fine: bool,
+    /// Whether the model has it.
+    allowed: bool,
+}
+
+impl Freed {
+    pub(super) fn row(&self) -> Row<'_> {
+        let outcome = |bar: &Bar| {
+            let line = self.free.ends().line(&bar.outcome);
+            let outcome = line.get(2..).map_or_else(|| line.clone(), str::to_owned);
+            Outcome { outcome, count: bar.count, fine: bar.is_fine, allowed: bar.is_allowed }
+        };
+        let stalled = self.histogram.stalled.iter().flatten();
+        Row {
+            file: &self.file,
+            line: self.free.lowered().line,
+            scenario: self.name(),
+            rounds: self.histogram.rounds,
+            time_us: self.histogram.time.as_micros(),
+            allowed: self.free.ends().found.len(),
+            allowed_is_complete: self.free.ends().is_complete(),
+            seen: self.seen(),
+            cut_off: self.histogram.endless,
+            outcomes: self.histogram.bars.iter().map(outcome).collect(),
+            stalled: stalled.map(|(agent, step)| format!("{agent}: {step}")).collect(),
+            agrees: self.agrees(),
+        }
+    }
+}
+
+/// One sentence about all of them.
+pub(super) fn conclusion(freed: &[Freed], seed: u64) -> String {
+    let rounds: u64 = freed.iter().map(|one| one.rounds().0).sum();
+    let seconds: f64 = freed.iter().map(|one| one.rounds().1).sum();
+    let (seen, all) =
+        freed.iter().fold((0, 0), |(seen, all), one| (seen + one.seen(), all + one.free.ends().found.len()));
+    let diverged: Vec<&str> = freed.iter().filter(|one| !one.agrees()).map(Freed::name).collect();
+    let said = match diverged.is_empty() {
+        true => "no divergence".to_owned(),
+        false => format!("{} DIVERGE: {}", diverged.len(), diverged.join(", ")),
+    };
+    let scenarios = if freed.len() == 1 { "scenario" } else { "scenarios" };
+    format!(
+        "\n{} {scenarios} on the live machine: {rounds} rounds (seed {seed}), {:.0} rounds/s; {seen} of {all} outcomes seen; {said}.",
+        freed.len(),
+        rounds as f64 / seconds.max(1e-9),
+    )
+}
