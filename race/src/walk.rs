@@ -38,8 +38,9 @@ impl Machine {
                 if word.is_present() && word.0 & Pte::LARGE == 0 {
                     return Err(Stuck::Waits("the upper entry names a page-table page"));
                 }
+                self.read(user, page, access, self.layout.pmd(pmd), PageSize::Size2M)?;
                 self.users[user.0].set_upper(pmd, 0);
-                self.read(user, page, access, self.layout.pmd(pmd), PageSize::Size2M)
+                Ok(())
             }
             (Target::First, Hop::Read) => {
                 let place = self.leaf(user, page)?;
