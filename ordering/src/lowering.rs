@@ -9,6 +9,7 @@ mod agent;
 mod atomic;
 mod buffer;
 mod condition;
+mod dma;
 mod entry;
 mod event;
 mod expectation;
@@ -254,7 +255,7 @@ impl Lowering<'_> {
             return Err(self.diagnostics);
         }
         let lasting = self.state.lasting();
-        let roles = Roles::of(&self.state, self.hardware);
+        let roles = Roles::of(&self.state, self.hardware, &self.survey.habits);
         let model = Model {
             variables: self.state.variables,
             symmetries: symmetry::of(&agents),

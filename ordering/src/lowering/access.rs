@@ -115,13 +115,24 @@ impl Emitter<'_> {
         if need == Need::Store {
             ways.extend(self.dirties(user, &path, page));
         }
+        let flight = self.dma(user, page);
+        let mut landing = Vec::new();
         for (value, frame) in self.state.domains.entries.usable(need) {
             if need == Need::Load || !self.state.domains.entries.is_clean(value) {
                 let cached = [Guard::Is(cache, value)];
-                ways.extend(self.at_frame(frame, Some(page), access, &cached, (verb, text)));
+                if let Some(flight) = flight {
+                    let translated = vec![Update::Set(flight, value)];
+                    ways.push(Way::new(cached.to_vec(), translated, format!("{text}: translated")));
+                    landing.extend(self.landing((flight, value), frame, page, access, (verb, text)));
+                } else {
+                    ways.extend(self.at_frame(frame, Some(page), access, &cached, (verb, text)));
+                }
             }
         }
         self.step(ways, line);
+        if flight.is_some() {
+            self.step(landing, line);
+        }
     }
 
     /// What an access does at `frame`, under `guard`: the use of a freed frame is a way of its own.

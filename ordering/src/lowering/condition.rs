@@ -283,7 +283,15 @@ impl Conditions<'_> {
             _ => return Err(arguments_wrong(name)),
         };
         let var = self.state.var(&key);
-        let value = |index: u32| match key {
+        Ok(Side {
+            var: Some(var),
+            values: (0..self.state.size(var)).map(|index| self.value(&key, index)).collect(),
+        })
+    }
+
+    /// What a value of a variable is to a comparison.
+    fn value(&self, key: &Key, index: u32) -> Value {
+        match key {
             Key::Content(_) => Value::Number(self.state.domains.contents[index as usize].into()),
             Key::Pasid(_) | Key::PasidCache(_) => {
                 Value::Space(index.checked_sub(1).map(|mm| MmId(mm as usize)))
@@ -301,6 +309,7 @@ impl Conditions<'_> {
             | Key::InFlight(..)
             | Key::DeviceTlb(..)
             | Key::Completion(..)
+            | Key::Dma(..)
             | Key::Spte(..)
             | Key::Slot(..)
             | Key::Lock(..)
@@ -313,8 +322,7 @@ impl Conditions<'_> {
             | Key::Orig(..)
             | Key::PmdOrig(..)
             | Key::Ghost(..) => Value::Entry(self.state.domains.entries.get(index).into()),
-        };
-        Ok(Side { var: Some(var), values: (0..self.state.size(var)).map(value).collect() })
+        }
     }
 }
 

@@ -21,6 +21,7 @@ pub(super) struct Options {
     pub(super) split_walk: bool,
     pub(super) inv_drains: bool,
     pub(super) ats_drains: bool,
+    pub(super) split_dma: bool,
     pub(super) ordered_queue: bool,
     pub(super) flush: Flush,
     pub(super) evict: bool,
@@ -46,6 +47,7 @@ impl Options {
             split_walk: is("walk", "split"),
             inv_drains: !is("inv_drains", "off"),
             ats_drains: !is("ats_drains", "off"),
+            split_dma: is("dma", "split"),
             ordered_queue: is("queue", "ordered"),
             flush: match () {
                 () if is("flush", "split") => Flush::Split,

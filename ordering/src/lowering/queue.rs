@@ -82,9 +82,9 @@ impl Emitter<'_> {
         for (value, posted) in (1..).zip(&self.survey.posted) {
             let verb = posted.invalidation.verb();
             let at = At { verb, text: posted.text(), span: posted.span, line: posted.span.line };
-            let effects = self.emptied(&posted.invalidation, posted.span)?;
+            let (waits, effects) = self.emptied(&posted.invalidation, posted.span)?;
             for first in 0..reach {
-                let guard = vec![Guard::Is(slots.0[first], value)];
+                let guard = [&[Guard::Is(slots.0[first], value)], waits.as_slice()].concat();
                 let way = at.way(guard, [effects.as_slice(), &slots.take(first)].concat());
                 ways.push(way.to(Goal::Stay));
             }

@@ -9,9 +9,10 @@ use crate::model::Var;
 
 use super::entry::{Entry, Need};
 
+use super::habits::Habits;
 use super::hardware::{Caches, Hardware};
 use super::names::{PageId, PmdId, UserId};
-use super::state::{Key, NONE, State};
+use super::state::{AgentId, Key, NONE, State};
 
 /// What a variable is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,6 +58,8 @@ pub enum Role {
 pub enum Copied {
     /// An entry of a page, which accesses use: it is compared by what it allows.
     Leaf,
+    /// An entry of a page that an access has taken out of a cache: it lands there, whatever is emptied.
+    InFlight,
     /// The entry of a PASID or of a table above, which walks go through: it is compared whole.
     Above,
 }
@@ -132,10 +135,11 @@ pub struct Roles {
 }
 
 impl Roles {
-    pub(super) fn of(state: &State, hardware: &Hardware) -> Self {
+    pub(super) fn of(state: &State, hardware: &Hardware, habits: &[Habits]) -> Self {
+        let behind = Behind { state, hardware, habits };
         let mut roles = vec![Role::Other; state.variables.len()];
         for (key, var) in state.keys() {
-            roles[usize::from(var.0)] = role(key, state, hardware);
+            roles[usize::from(var.0)] = role(key, &behind);
         }
         Self { roles, grants: state.domains.entries.all().map(|(_, entry)| grants(entry)).collect() }
     }
@@ -151,7 +155,7 @@ impl Roles {
     pub fn agree(&self, of: Copied, holds: u32, says: u32) -> bool {
         match of {
             Copied::Above => holds == says,
-            Copied::Leaf => {
+            Copied::Leaf | Copied::InFlight => {
                 let (own, now) = (self.grants[holds as usize], self.grants[says as usize]);
                 own.iter().zip(now).all(|(own, now)| own.is_none() || *own == now)
             }
@@ -171,12 +175,13 @@ fn grants(entry: Entry) -> [Option<usize>; 3] {
     [load, store, store.filter(|_| entry.bits.has(Bit::Dirty))]
 }
 
-fn role(key: &Key, state: &State, hardware: &Hardware) -> Role {
-    let behind = Behind { state, hardware };
+fn role(key: &Key, behind: &Behind<'_>) -> Role {
+    let state = behind.state;
     match key {
         Key::Pte(_) | Key::Pmd(_) | Key::Pasid(_) => Role::Table,
         Key::Tlb(user, page) => Role::Cache(behind.tlb(*user, *page)),
         Key::DeviceTlb(user, page) => Role::Cache(behind.device_tlb(*user, *page)),
+        Key::Dma(agent, page) => behind.dma(*agent, *page),
         Key::Spte(page) => Role::Cache(behind.shadow(*page)),
         Key::Pwc(user, pmd) => Role::Cache(behind.upper_cache(*user, *pmd)),
         Key::PasidCache(user) => Role::Cache(behind.pasid_cache(*user)),
@@ -210,6 +215,7 @@ fn role(key: &Key, state: &State, hardware: &Hardware) -> Role {
 struct Behind<'a> {
     state: &'a State,
     hardware: &'a Hardware,
+    habits: &'a [Habits],
 }
 
 impl Behind<'_> {
@@ -233,6 +239,19 @@ impl Behind<'_> {
     fn device_tlb(&self, user: UserId, page: PageId) -> Cached {
         let step = format!("devtlb_inv {}", self.state.domains.pages[page.0]);
         self.leaf(page, &step, Some(step.clone()), self.space(user, page, "devtlb_inv_pasid"))
+    }
+
+    /// Behind a translation that has not landed stands what stands behind the cache that it came from.
+    fn dma(&self, agent: AgentId, page: PageId) -> Role {
+        let accesses = |user: &UserId| self.habits[agent].accesses(*user, &self.state.domains.pages[page.0]);
+        let Some(user) = (0..self.state.domains.users.len()).map(UserId).find(accesses) else {
+            return Role::Other;
+        };
+        let cached = match self.hardware.of(user) {
+            Caches::DeviceTlb => self.device_tlb(user, page),
+            Caches::Tlb | Caches::Shadow | Caches::VcpuTlb | Caches::Iotlb => self.tlb(user, page),
+        };
+        Role::Cache(Cached { of: Copied::InFlight, ..cached })
     }
 
     fn shadow(&self, page: PageId) -> Cached {

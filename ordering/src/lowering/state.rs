@@ -35,6 +35,8 @@ pub(super) enum Key {
     DeviceTlb(UserId, PageId),
     /// A translation that the device has asked for and not installed yet.
     Completion(UserId, PageId),
+    /// The translation of an agent's DMA that has not landed.
+    Dma(AgentId, PageId),
     /// The entry of a PASID.
     Pasid(PasidId),
     /// What a device has cached of its PASID's entry.
@@ -263,6 +265,7 @@ impl State {
                 (format!("devtlb[{}][{}]", d.users[user.0], page(id)), self.entries())
             }
             Key::Completion(user, id) => (format!("ats[{}][{}]", d.users[user.0], page(id)), self.entries()),
+            Key::Dma(agent, id) => (format!("dma[{}][{}]", d.agents[*agent], page(id)), self.entries()),
             Key::Pasid(id) => (format!("pasid[{}]", d.pasids[id.0]), or_mms()),
             Key::PasidCache(user) => (format!("pasidc[{}]", d.users[user.0]), or_mms()),
             Key::Spte(id) => (format!("spte[{}]", page(id)), self.entries()),

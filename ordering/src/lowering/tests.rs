@@ -1,6 +1,7 @@
 //! Scenarios, from their text to their verdict.
 
 mod devices;
+mod dma;
 mod entries;
 mod events;
 mod explorer;

@@ -51,6 +51,11 @@ fn each_way_to_miss_an_invalidation_has_its_words() {
             "  pte_clear A\n  notify A\n",
             "(T0: notify A) did not stop the walk that had read it in row 1",
         ),
+        (
+            "option dma = split\noption inv_drains = off",
+            "  pte_clear A\n  notify A\n",
+            "(T0: notify A) did not wait for what DEV had translated in row ",
+        ),
     ] {
         let said = said(option, &format!("{mm}{rest}"));
         assert!(said.contains(words), "no `{words}` in:\n{said}");

@@ -17,12 +17,18 @@ pub const OPTIONS: &[(&str, &[&str], &str)] = &[
     (
         "inv_drains",
         &["on", "off"],
-        "whether `notify` and `iotlb_inv` discard the walks that devices have begun",
+        "whether `notify` and `iotlb_inv` discard the walks that devices have begun, and wait for what has not landed",
     ),
     (
         "ats_drains",
         &["on", "off"],
-        "whether `notify` and `devtlb_inv` discard the translations on their way to a device TLB that is apart",
+        "whether `notify` and `devtlb_inv` discard the translations on their way to a device TLB that is \
+         apart, and wait for what has not landed",
+    ),
+    (
+        "dma",
+        &["whole", "split"],
+        "whether what a device has translated lands at once, or in a step of its own, for which invalidations wait",
     ),
     ("queue", &["any", "ordered"], "whether what is posted is done in any order, or in its own"),
     (

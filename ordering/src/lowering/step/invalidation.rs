@@ -40,8 +40,8 @@ impl Emitter<'_> {
         invalidation: &Invalidation<Words>,
         at: &At<'_>,
     ) -> Result<(), Diagnostic> {
-        let updates = self.emptied(invalidation, at.span)?;
-        self.step(vec![at.way(Vec::new(), updates)], at.line);
+        let (guard, updates) = self.emptied(invalidation, at.span)?;
+        self.step(vec![at.way(guard, updates)], at.line);
         Ok(())
     }
 
@@ -56,18 +56,19 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// What an invalidation changes when it is done.
+    /// What an invalidation waits for, and what it changes when it is done.
     pub(in super::super) fn emptied(
         &mut self,
         invalidation: &Invalidation<Words>,
         span: Span,
-    ) -> Result<Vec<Update>, Diagnostic> {
+    ) -> Result<(Vec<Guard>, Vec<Update>), Diagnostic> {
         let (pages, users) = self.reach(invalidation, span)?;
         if invalidation.caches() == CacheKind::PasidCaches {
             let caches = users.into_iter().map(|user| self.state.var(&Key::PasidCache(user)));
-            return Ok(caches.map(|cache| Update::Set(cache, 0)).collect());
+            return Ok((Vec::new(), caches.map(|cache| Update::Set(cache, 0)).collect()));
         }
-        Ok(self.forget(&pages, levels(invalidation), &users))
+        let levels = levels(invalidation);
+        Ok((self.landed(&pages, levels, &users), self.forget(&pages, levels, &users)))
     }
 
     pub(super) fn flush(
