@@ -167,21 +167,9 @@ impl<'space> Execution<'space> {
             Step::Unlock(Lock::Page(_)) => self.page_lock = None,
             Step::Fence => fence(Ordering::SeqCst),
             Step::Entry(EntryAt::Pte(_), what) => return self.entry_step(step, what),
-            Step::Invalidate(Invalidation { emptied, scope: Scope::All, posted: false }) => match emptied {
-                Emptied::Cpus(Range::Page(..)) => space.flush_tlb(VirtRange::page(page)),
-                Emptied::Devices(Range::Page(..)) => {
-                    space.notifiers().invalidate_secondary(VirtRange::page(page));
-                }
-                Emptied::Vcpus(_) => return not_live(step, VCPUS),
-                Emptied::Iotlbs(..) | Emptied::DeviceTlbs(_) => return not_live(step, ONE_CACHE),
-                Emptied::Cpus(Range::Under(never, _)) | Emptied::Devices(Range::Under(never, _)) => {
-                    match never {}
-                }
-                Emptied::Cpus(Range::Mm(never)) | Emptied::Devices(Range::Mm(never)) => match never {},
-                Emptied::IotlbsOf(never) | Emptied::DeviceTlbsOf(never) | Emptied::PasidCaches(never) => {
-                    match never {}
-                }
-            },
+            Step::Invalidate(Invalidation { emptied, scope: Scope::All, posted: false }) => {
+                return self.invalidate(step, emptied);
+            }
             Step::NotifyStart(_) => self.range = Some(self.open_range()),
             Step::NotifyEnd(_) => self.range = None,
             Step::ChangePte(_) => space.notifiers().change_pte(page, self.entry),
@@ -206,11 +194,36 @@ impl<'space> Execution<'space> {
                 return not_live(step, "an operation has no TLB of its own");
             }
             Step::Read(_) => return not_live(step, "an operation does not look at what a frame holds"),
-            Step::Entry(EntryAt::Pmd(never), _) => match never {},
-            Step::Trylock(_, _, never) => match never {},
-            Step::SetPasid(never, _) => match never {},
-            Step::Store(_, never) | Step::DmaWrite(_, never) | Step::Write(_, never) => match never {},
-            Step::GupFast { handle: never, .. } | Step::TryGet { handle: never, .. } => match never {},
+            Step::Entry(EntryAt::Pmd(never), _)
+            | Step::Trylock(_, _, never)
+            | Step::SetPasid(never, _)
+            | Step::Store(_, never)
+            | Step::DmaWrite(_, never)
+            | Step::Write(_, never)
+            | Step::GupFast { handle: never, .. }
+            | Step::TryGet { handle: never, .. }
+            | Step::Peek { handle: never, .. }
+            | Step::Forget(never) => match never {},
+        }
+        Ok(())
+    }
+
+    fn invalidate(&self, step: Step, emptied: Emptied<OnePage>) -> Result<(), Stuck> {
+        let (space, page) = (self.space, self.page);
+        match emptied {
+            Emptied::Cpus(Range::Page(..)) => space.flush_tlb(VirtRange::page(page)),
+            Emptied::Devices(Range::Page(..)) => {
+                space.notifiers().invalidate_secondary(VirtRange::page(page));
+            }
+            Emptied::Vcpus(_) => return not_live(step, VCPUS),
+            Emptied::Iotlbs(..) | Emptied::DeviceTlbs(_) => return not_live(step, ONE_CACHE),
+            Emptied::Cpus(Range::Under(never, _)) | Emptied::Devices(Range::Under(never, _)) => {
+                match never {}
+            }
+            Emptied::Cpus(Range::Mm(never)) | Emptied::Devices(Range::Mm(never)) => match never {},
+            Emptied::IotlbsOf(never) | Emptied::DeviceTlbsOf(never) | Emptied::PasidCaches(never) => {
+                match never {}
+            }
         }
         Ok(())
     }

@@ -323,7 +323,10 @@ impl Lowering<'_> {
 fn handles_of(body: &[Statement], names: &Names) -> Vec<(String, Option<names::PageId>)> {
     let mut found = Vec::new();
     visit_steps(body, &mut |spoken, _, _| {
-        if let Step::GupFast { page, handle, .. } | Step::TryGet { page, handle, .. } = &spoken.step {
+        if let Step::GupFast { page, handle, .. }
+        | Step::TryGet { page, handle, .. }
+        | Step::Peek { page, handle, .. } = &spoken.step
+        {
             found.push((handle.node.clone(), names.page(page).ok()));
         }
     });

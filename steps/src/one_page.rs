@@ -200,6 +200,8 @@ impl Any<OnePage> {
             | Self::DrainRequests
             | Self::GupFast { .. }
             | Self::TryGet { .. }
+            | Self::Peek { .. }
+            | Self::Forget(_)
             | Self::Read(_)
             | Self::Copy(..)
             | Self::Count(Count::Alloc | Count::Get | Count::Pin | Count::Map | Count::MarkStable, _) => {

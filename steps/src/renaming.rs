@@ -73,6 +73,10 @@ impl<N: Names> Step<N> {
             Self::TryGet { page, write, pin, handle } => {
                 Step::TryGet { page: by.page(page), write: *write, pin: *pin, handle: by.handle(handle) }
             }
+            Self::Peek { page, write, handle } => {
+                Step::Peek { page: by.page(page), write: *write, handle: by.handle(handle) }
+            }
+            Self::Forget(handle) => Step::Forget(by.handle(handle)),
             Self::Write(frame, value) => Step::Write(by.frame(frame), by.value(value)),
             Self::Read(frame) => Step::Read(by.frame(frame)),
             Self::Copy(from, to) => Step::Copy(by.frame(from), by.frame(to)),

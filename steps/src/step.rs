@@ -153,6 +153,17 @@ pub enum Step<N: Names> {
         /// The reference.
         handle: N::Handle,
     },
+    /// Takes the frame that an entry maps, and no reference to it.
+    Peek {
+        /// Whose entry.
+        page: N::Page,
+        /// Whether stores must be allowed.
+        write: bool,
+        /// The frame.
+        handle: N::Handle,
+    },
+    /// Empties a handle, and drops nothing.
+    Forget(N::Handle),
     /// Writes to a frame, past every translation.
     Write(N::Frame, N::Value),
     /// Reads a frame, past every translation.
@@ -197,6 +208,8 @@ impl<N: Names> Step<N> {
             Self::DmaWrite(..) => Verb::DmaWrite,
             Self::GupFast { .. } => Verb::GupFast,
             Self::TryGet { .. } => Verb::TryGet,
+            Self::Peek { .. } => Verb::Peek,
+            Self::Forget(_) => Verb::Forget,
             Self::Write(..) => Verb::Write,
             Self::Read(_) => Verb::Read,
             Self::Copy(..) => Verb::Copy,

@@ -106,6 +106,10 @@ pub enum Verb {
     GupFast,
     /// The middle of it: take a reference to what the remembered entry maps.
     TryGet,
+    /// Take the frame that an entry maps, and no reference to it.
+    Peek,
+    /// Empty a handle.
+    Forget,
     /// Write to a frame, past every translation.
     Write,
     /// Read a frame, past every translation.

@@ -144,6 +144,8 @@ pub fn read<N: Names, R: Reader<N>>(verb: Verb, reader: &mut R) -> Result<Step<N
         Verb::DmaWrite => Step::DmaWrite(reader.page()?, stored(reader)?),
         Verb::GupFast => gup_fast(reader)?,
         Verb::TryGet => try_get(reader)?,
+        Verb::Peek => peek(reader)?,
+        Verb::Forget => Step::Forget(reader.handle()?),
         Verb::Write => Step::Write(reader.frame()?, stored(reader)?),
         Verb::Read => Step::Read(reader.frame()?),
         Verb::Copy => Step::Copy(reader.frame()?, target(reader)?),
@@ -200,6 +202,10 @@ fn gup_fast<N: Names, R: Reader<N>>(reader: &mut R) -> Result<Step<N>, R::Error>
 fn try_get<N: Names, R: Reader<N>>(reader: &mut R) -> Result<Step<N>, R::Error> {
     let (page, write, pin) = grab(reader)?;
     Ok(Step::TryGet { page, write, pin, handle: handle(reader)? })
+}
+
+fn peek<N: Names, R: Reader<N>>(reader: &mut R) -> Result<Step<N>, R::Error> {
+    Ok(Step::Peek { page: reader.page()?, write: reader.flag("write"), handle: handle(reader)? })
 }
 
 fn handle<N: Names, R: Reader<N>>(reader: &mut R) -> Result<N::Handle, R::Error> {

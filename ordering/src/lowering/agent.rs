@@ -426,6 +426,8 @@ const fn translated(step: &mut Step) -> Option<&mut Name> {
         | Step::SetSpte(..)
         | Step::GupFast { .. }
         | Step::TryGet { .. }
+        | Step::Peek { .. }
+        | Step::Forget(_)
         | Step::Write(..)
         | Step::Read(_)
         | Step::Copy(..)

@@ -64,6 +64,8 @@ impl Route {
             | Step::Unlock(_)
             | Step::Read(_)
             | Step::GupFast { .. }
+            | Step::Peek { .. }
+            | Step::Forget(_)
             | Step::Enter(_)
             | Step::Leave(_) => Self::Buffer,
             Step::Walk(_) | Step::Load(_) | Step::Store(..) | Step::DmaRead(_) | Step::DmaWrite(..) => {

@@ -108,6 +108,8 @@ impl Habits {
             | Step::Load(_)
             | Step::Store(..)
             | Step::TryGet { .. }
+            | Step::Peek { .. }
+            | Step::Forget(_)
             | Step::Write(..)
             | Step::Read(_)
             | Step::Copy(..)

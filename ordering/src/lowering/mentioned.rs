@@ -78,6 +78,8 @@ impl Mentioned {
             | Step::DmaWrite(..)
             | Step::GupFast { .. }
             | Step::TryGet { .. }
+            | Step::Peek { .. }
+            | Step::Forget(_)
             | Step::Write(..)
             | Step::Read(_)
             | Step::Copy(..)

@@ -7,6 +7,7 @@ mod gup;
 mod invalidation;
 mod lock;
 mod page_request;
+mod peek;
 mod section;
 mod shadow;
 mod table;
@@ -95,6 +96,8 @@ impl Emitter<'_> {
             Step::TryGet { page, write, pin, handle } => {
                 self.try_get(&Asked { page, handle, write: *write, pin: *pin, leaf: false }, at)
             }
+            Step::Peek { page, write, handle } => self.peek(page, *write, handle, at),
+            Step::Forget(handle) => self.forget_handle(handle, at),
             Step::Write(frame, value) => self.direct(frame, Access::Write(value.node), at),
             Step::Read(frame) => self.direct(frame, Access::Read, at),
             Step::Copy(from, to) => self.copy(from, to, at),

@@ -155,6 +155,8 @@ impl Stores<'_> {
             | Step::DmaWrite(..)
             | Step::GupFast { .. }
             | Step::TryGet { .. }
+            | Step::Peek { .. }
+            | Step::Forget(_)
             | Step::Write(..)
             | Step::Read(_)
             | Step::Copy(..)

@@ -132,6 +132,8 @@ impl Survey {
             | Step::ChangePte(_)
             | Step::Walk(_)
             | Step::Load(_)
+            | Step::Peek { .. }
+            | Step::Forget(_)
             | Step::DmaRead(_)
             | Step::Read(_)
             | Step::Copy(..) => {}

@@ -7,6 +7,7 @@ mod events;
 mod explorer;
 mod meaning;
 mod ordering;
+mod peek;
 mod scope;
 mod spaces;
 mod speculation;

@@ -126,7 +126,12 @@ fn is_plain(statement: &Statement) -> bool {
             let access = matches!(actor, Actor::Cpu | Actor::Device | Actor::Translating);
             let stays = matches!(
                 spoken.step,
-                Step::Trylock(..) | Step::GupFast { .. } | Step::Read(_) | Step::Write(..)
+                Step::Trylock(..)
+                    | Step::GupFast { .. }
+                    | Step::Peek { .. }
+                    | Step::Forget(_)
+                    | Step::Read(_)
+                    | Step::Write(..)
             );
             !access && !stays
         }

@@ -111,6 +111,8 @@ fn step_change(step: Step) -> String {
         | Step::DmaWrite(..)
         | Step::GupFast { .. }
         | Step::TryGet { .. }
+        | Step::Peek { .. }
+        | Step::Forget(_)
         | Step::Write(..)
         | Step::Read(_)
         | Step::Copy(..) => String::new(),

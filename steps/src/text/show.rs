@@ -45,6 +45,12 @@ impl<N: Names> Display for Step<N> {
                 flags(f, [("write", *write), ("pin", *pin)])?;
                 write!(f, " => {handle}")
             }
+            Self::Peek { page, write, handle } => {
+                write!(f, " {page}")?;
+                flags(f, [("write", *write)])?;
+                write!(f, " => {handle}")
+            }
+            Self::Forget(handle) => write!(f, " {handle}"),
             Self::Write(frame, value) => write!(f, " {frame} = {value}"),
             Self::Copy(from, to) => write!(f, " {from} -> {to}"),
             Self::Read(frame) | Self::Count(_, frame) => write!(f, " {frame}"),
