@@ -183,7 +183,7 @@ impl<'space> Execution<'space> {
             Step::Enter(_) | Step::Leave(_) | Step::IpiSync | Step::SynchronizeRcu => {
                 return not_live(step, "the kernel's threads here have no interrupts and no read sides");
             }
-            Step::Invalidate(Invalidation { posted: true, .. }) | Step::InvWait => {
+            Step::Invalidate(Invalidation { posted: true, .. }) | Step::InvWait(..) => {
                 return not_live(step, "an operation here waits for each invalidation");
             }
             Step::PageRequest(_) | Step::PageResponse(_) | Step::DrainRequests => {
@@ -203,7 +203,8 @@ impl<'space> Execution<'space> {
             | Step::GupFast { handle: never, .. }
             | Step::TryGet { handle: never, .. }
             | Step::Peek { handle: never, .. }
-            | Step::Forget(never) => match never {},
+            | Step::Forget(never)
+            | Step::Unplug(never) => match never {},
         }
         Ok(())
     }

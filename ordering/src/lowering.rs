@@ -36,6 +36,7 @@ mod step;
 mod stores;
 mod survey;
 mod symmetry;
+mod unanswered;
 mod upper;
 mod visit;
 mod walk;

@@ -19,6 +19,6 @@ pub use names::Names;
 pub use renaming::Renaming;
 pub use step::{
     CacheKind, Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Reach, Scope, Section,
-    Step,
+    Step, Unanswered, Waited,
 };
 pub use table::Verb;

@@ -9,6 +9,7 @@ use std::fmt;
 use crate::names::Names;
 use crate::step::{
     Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Scope, Section, Step as Any,
+    Unanswered,
 };
 
 /// The names of an operation on one page.
@@ -94,6 +95,7 @@ impl Copy for EntryOf<OnePage> {}
 impl Copy for Invalidation<OnePage> {}
 impl Copy for Emptied<OnePage> {}
 impl Copy for Scope<OnePage> {}
+impl Copy for Unanswered<OnePage> {}
 impl Copy for Range<OnePage> {}
 
 /// Takes a frame for `new`.
@@ -195,7 +197,8 @@ impl Any<OnePage> {
             | Self::IpiSync
             | Self::SynchronizeRcu
             | Self::Entry(_, EntryOf::Read)
-            | Self::InvWait
+            | Self::InvWait(..)
+            | Self::Unplug(_)
             | Self::PageRequest(_)
             | Self::DrainRequests
             | Self::GupFast { .. }

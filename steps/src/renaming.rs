@@ -3,7 +3,7 @@
 //! Invariant: the step stays what it is; only what stands at its places is named otherwise.
 
 use crate::names::Names;
-use crate::step::{Emptied, EntryAt, EntryOf, Invalidation, Range, Scope, Step};
+use crate::step::{Emptied, EntryAt, EntryOf, Invalidation, Range, Scope, Step, Unanswered};
 
 /// Gives each place another name.
 pub trait Renaming<From: Names, To: Names> {
@@ -52,7 +52,8 @@ impl<N: Names> Step<N> {
                 Step::Invalidate(Invalidation { emptied, scope, posted: *posted })
             }
             Self::SetPasid(pasid, mm) => Step::SetPasid(by.pasid(pasid), by.mm_or_none(mm)),
-            Self::InvWait => Step::InvWait,
+            Self::InvWait(waited, unanswered) => Step::InvWait(*waited, unanswered.renamed(by)),
+            Self::Unplug(device) => Step::Unplug(by.user(device)),
             Self::PageRequest(page) => Step::PageRequest(by.page(page)),
             Self::PageResponse(page) => Step::PageResponse(by.page(page)),
             Self::DrainRequests => Step::DrainRequests,
@@ -116,6 +117,15 @@ impl<N: Names> Emptied<N> {
             Self::DeviceTlbs(page) => Emptied::DeviceTlbs(by.page(page)),
             Self::DeviceTlbsOf(pasid) => Emptied::DeviceTlbsOf(by.pasid(pasid)),
             Self::PasidCaches(pasid) => Emptied::PasidCaches(by.pasid(pasid)),
+        }
+    }
+}
+
+impl<N: Names> Unanswered<N> {
+    fn renamed<M: Names>(&self, by: &impl Renaming<N, M>) -> Unanswered<M> {
+        match self {
+            Self::Waits => Unanswered::Waits,
+            Self::GoesTo(label) => Unanswered::GoesTo(by.label(label)),
         }
     }
 }

@@ -31,6 +31,24 @@ pub enum Section {
     Rcu,
 }
 
+/// What of the queue is waited for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Waited {
+    /// What the agent has posted itself.
+    Own,
+    /// Whatever is in the queue, whoever has posted it.
+    All,
+}
+
+/// Where an agent goes on whose wait is not answered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Unanswered<N: Names> {
+    /// Nowhere: it waits for ever.
+    Waits,
+    /// At a label.
+    GoesTo(N::Label),
+}
+
 /// What a step does to what holds a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Count {
@@ -102,7 +120,9 @@ pub enum Step<N: Names> {
     /// Writes the entry of a PASID.
     SetPasid(N::Pasid, N::MmOrNone),
     /// Waits for what was posted.
-    InvWait,
+    InvWait(Waited, Unanswered<N>),
+    /// Takes a device away.
+    Unplug(N::User),
     /// A device asks for a page, and waits for the response.
     PageRequest(N::Page),
     /// Answers a request for a page.
@@ -192,7 +212,8 @@ impl<N: Names> Step<N> {
             Self::Entry(place, what) => what.verb(place),
             Self::Invalidate(invalidation) => invalidation.verb(),
             Self::SetPasid(..) => Verb::SetPasid,
-            Self::InvWait => Verb::InvWait,
+            Self::InvWait(..) => Verb::InvWait,
+            Self::Unplug(_) => Verb::Unplug,
             Self::PageRequest(_) => Verb::PageRequest,
             Self::PageResponse(_) => Verb::PageResponse,
             Self::DrainRequests => Verb::DrainRequests,

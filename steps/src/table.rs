@@ -74,6 +74,8 @@ pub enum Verb {
     DevtlbInvPasid,
     /// Wait for what was posted.
     InvWait,
+    /// Take a device away.
+    Unplug,
     /// Ask for a page, and wait for the response.
     PageRequest,
     /// Answer a request for a page.
@@ -234,6 +236,7 @@ pub const LOOKS: &[(&str, &str)] = &[
     ("requested(PAGE)", "whether a device waits for a response for the page"),
     ("pasid(PASID)", "the address space that a PASID's entry names"),
     ("pasidc(DEVICE)", "what a device has cached of its PASID's entry"),
+    ("gone(DEVICE)", "whether a device was unplugged"),
     ("in_progress(PAGE)", "the ranges that are open over the page"),
     ("orig(PAGE)", "the entry that the agent last saw or wrote"),
     ("pte_same PAGE", "whether the entry is still that one"),

@@ -7,7 +7,8 @@ mod show;
 use crate::entry::Change;
 use crate::names::Names;
 use crate::step::{
-    Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Scope, Section, Step,
+    Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Scope, Section, Step, Unanswered,
+    Waited,
 };
 use crate::table::Verb;
 
@@ -127,7 +128,8 @@ pub fn read<N: Names, R: Reader<N>>(verb: Verb, reader: &mut R) -> Result<Step<N
         Verb::PasidInv => invalidate(Emptied::PasidCaches(reader.pasid()?), reader)?,
         Verb::IotlbInvPasid => invalidate(Emptied::IotlbsOf(reader.pasid()?), reader)?,
         Verb::DevtlbInvPasid => invalidate(Emptied::DeviceTlbsOf(reader.pasid()?), reader)?,
-        Verb::InvWait => Step::InvWait,
+        Verb::InvWait => Step::InvWait(waited(reader), unanswered(reader)?),
+        Verb::Unplug => Step::Unplug(reader.user()?),
         Verb::PageRequest => Step::PageRequest(reader.page()?),
         Verb::PageResponse => Step::PageResponse(reader.page()?),
         Verb::DrainRequests => Step::DrainRequests,
@@ -172,6 +174,14 @@ fn depth<N: Names, R: Reader<N>>(reader: &mut R) -> Depth {
 fn otherwise<N: Names, R: Reader<N>>(reader: &mut R) -> Result<N::Label, R::Error> {
     reader.sign("else")?;
     reader.label()
+}
+
+fn waited<N: Names, R: Reader<N>>(reader: &mut R) -> Waited {
+    if reader.flag("all") { Waited::All } else { Waited::Own }
+}
+
+fn unanswered<N: Names, R: Reader<N>>(reader: &mut R) -> Result<Unanswered<N>, R::Error> {
+    Ok(if reader.flag("else") { Unanswered::GoesTo(reader.label()?) } else { Unanswered::Waits })
 }
 
 fn becomes<N: Names, R: Reader<N>>(reader: &mut R) -> Result<N::Entry, R::Error> {

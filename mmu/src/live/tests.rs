@@ -1,7 +1,9 @@
 //! Steps that the live machine has, and steps that it has not.
 
 use steps::one_page::{ALLOCATE, CHANGE_PTE, CLEAR_PTE, OnePage, Page, RESTORE_PTE, Role, Step, put};
-use steps::{Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, Range, Scope, Section};
+use steps::{
+    Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, Range, Scope, Section, Unanswered, Waited,
+};
 
 use super::{Execution, Stuck};
 use crate::address::{Access, VirtAddr, VirtRange};
@@ -34,7 +36,7 @@ fn what_this_machine_has_not_is_refused_with_its_reason() {
         Step::Leave(Section::Rcu),
         Step::IpiSync,
         Step::SynchronizeRcu,
-        Step::InvWait,
+        Step::InvWait(Waited::Own, Unanswered::Waits),
         Step::PageRequest(Page),
         Step::PageResponse(Page),
         Step::DrainRequests,

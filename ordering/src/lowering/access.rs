@@ -57,6 +57,8 @@ impl Emitter<'_> {
             let path = self.path(user, *page, &format!("walk {}", self.scenario.pages[page.0].node));
             ways.extend(self.fills(&path, *page, Need::Load).into_iter().map(|fill| fill.way.to(Goal::Stay)));
         }
+        let present = self.is_present(user);
+        ways.iter_mut().for_each(|way| way.guard.extend(present));
         self.step(ways, 0);
         Ok(())
     }

@@ -113,7 +113,8 @@ impl Emitter<'_> {
     /// Adds a step; every way of it is watched by the properties.
     pub(super) fn step(&mut self, ways: Vec<Way>, line: u32) {
         let mut watched = Vec::new();
-        for way in self.routed(ways) {
+        let ways = self.routed(ways);
+        for way in self.while_present(ways) {
             watched.extend(watch(way, &self.name, self.names, self.watches));
         }
         self.ways += watched.len();
@@ -415,7 +416,8 @@ const fn translated(step: &mut Step) -> Option<&mut Name> {
         | Step::Entry(..)
         | Step::Invalidate(_)
         | Step::SetPasid(..)
-        | Step::InvWait
+        | Step::InvWait(..)
+        | Step::Unplug(_)
         | Step::PageRequest(_)
         | Step::PageResponse(_)
         | Step::DrainRequests

@@ -79,7 +79,8 @@ impl Route {
             | Step::SynchronizeRcu
             | Step::Invalidate(_)
             | Step::SetPasid(..)
-            | Step::InvWait
+            | Step::InvWait(..)
+            | Step::Unplug(_)
             | Step::PageRequest(_)
             | Step::PageResponse(_)
             | Step::DrainRequests

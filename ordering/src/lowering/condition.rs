@@ -269,6 +269,7 @@ impl Conditions<'_> {
             ("mapcount", [frame]) => Key::Mapcount(self.names.frame(frame)?),
             ("stable", [frame]) => Key::Stable(self.names.frame(frame)?),
             ("requested", [page]) => Key::Requested(self.names.page(page)?),
+            ("gone", [user]) => Key::Gone(self.names.user(user)?),
             ("pasid", [pasid]) => Key::Pasid(self.names.pasid(pasid)?),
             ("pasidc", [user]) => Key::PasidCache(self.names.user(user)?),
             ("pmd", [pmd]) => Key::Pmd(self.names.pmd(pmd)?),
@@ -301,6 +302,7 @@ impl Conditions<'_> {
             | Key::Pins(_)
             | Key::InProgress(_)
             | Key::Requested(_)
+            | Key::Gone(_)
             | Key::Stable(_) => Value::Number(index.into()),
             Key::Pte(..)
             | Key::Pmd(..)
@@ -311,6 +313,7 @@ impl Conditions<'_> {
             | Key::Completion(..)
             | Key::Dma(..)
             | Key::Spte(..)
+            | Key::Aborted(..)
             | Key::Slot(..)
             | Key::Lock(..)
             | Key::Shares(..)

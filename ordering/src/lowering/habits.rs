@@ -95,7 +95,8 @@ impl Habits {
             | Step::Leave(_)
             | Step::Entry(..)
             | Step::SetPasid(..)
-            | Step::InvWait
+            | Step::InvWait(..)
+            | Step::Unplug(_)
             | Step::PageRequest(_)
             | Step::PageResponse(_)
             | Step::DrainRequests

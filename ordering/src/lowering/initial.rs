@@ -41,7 +41,7 @@ pub(super) fn initial(
     }
     let remembers = |property: &&Property| matches!(&property.node, Question::Never { after: Some(_), .. });
     let ghosts = scenario.properties.iter().filter(remembers);
-    let posted = |one: &Posted| format!("{} of {}", one.text(), scenario.agents[one.agent].name.node);
+    let posted = |one: &Posted| format!("{} of {}", one.text, scenario.agents[one.agent].name.node);
     values.extend(hardware.spaces.starts());
     let domains = Domains {
         pages: scenario.pages.iter().map(|page| page.node.clone()).collect(),

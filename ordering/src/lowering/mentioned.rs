@@ -63,7 +63,8 @@ impl Mentioned {
             | Step::SynchronizeRcu
             | Step::Invalidate(_)
             | Step::SetPasid(..)
-            | Step::InvWait
+            | Step::InvWait(..)
+            | Step::Unplug(_)
             | Step::PageRequest(_)
             | Step::PageResponse(_)
             | Step::DrainRequests

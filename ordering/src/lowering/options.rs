@@ -15,6 +15,17 @@ pub(super) enum Flush {
     Ipi,
 }
 
+/// Which invalidations of device TLBs are given up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Timeout {
+    /// None.
+    Never,
+    /// Those of devices that are gone.
+    Gone,
+    /// Also those of devices that are there.
+    Late,
+}
+
 /// What is assumed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Options {
@@ -23,6 +34,7 @@ pub(super) struct Options {
     pub(super) ats_drains: bool,
     pub(super) split_dma: bool,
     pub(super) ordered_queue: bool,
+    pub(super) timeout: Timeout,
     pub(super) flush: Flush,
     pub(super) evict: bool,
     pub(super) store_buffers: bool,
@@ -49,6 +61,11 @@ impl Options {
             ats_drains: !is("ats_drains", "off"),
             split_dma: is("dma", "split"),
             ordered_queue: is("queue", "ordered"),
+            timeout: match () {
+                () if is("timeout", "gone") => Timeout::Gone,
+                () if is("timeout", "late") => Timeout::Late,
+                () => Timeout::Never,
+            },
             flush: match () {
                 () if is("flush", "split") => Flush::Split,
                 () if is("flush", "ipi") => Flush::Ipi,

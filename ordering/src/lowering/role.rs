@@ -202,6 +202,8 @@ fn role(key: &Key, behind: &Behind<'_>) -> Role {
         Key::Slot(_) => Role::Queue,
         Key::InProgress(_)
         | Key::Content(_)
+        | Key::Gone(_)
+        | Key::Aborted(_)
         | Key::Stable(_)
         | Key::Requested(_)
         | Key::Lock(_)

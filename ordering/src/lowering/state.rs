@@ -37,6 +37,10 @@ pub(super) enum Key {
     Completion(UserId, PageId),
     /// The translation of an agent's DMA that has not landed.
     Dma(AgentId, PageId),
+    /// Whether a device has been taken away.
+    Gone(UserId),
+    /// Whether the agent's wait will not be answered.
+    Aborted(AgentId),
     /// The entry of a PASID.
     Pasid(PasidId),
     /// What a device has cached of its PASID's entry.
@@ -160,6 +164,7 @@ impl Key {
                 | Self::Mapcount(_)
                 | Self::Pins(_)
                 | Self::Pasid(_)
+                | Self::Gone(_)
                 | Self::Stable(_)
                 | Self::Lock(_)
                 | Self::Shares(..)
@@ -250,6 +255,7 @@ impl State {
         let d = &self.domains;
         let page = |id: &PageId| &d.pages[id.0];
         let frame = |id: &FrameId| &d.frames[id.0];
+        let user = |id: &UserId| &d.users[id.0];
         let yes = || vec!["no".to_owned(), "yes".to_owned()];
         let or_frames = |first: &str| {
             std::iter::once(first.to_owned()).chain(d.frames.iter().cloned()).collect::<Vec<_>>()
@@ -261,11 +267,11 @@ impl State {
             Key::Pwc(user, id) => (format!("pwc[{}][{}]", d.users[user.0], d.pmds[id.0]), self.entries()),
             Key::Tlb(user, id) => (format!("tlb[{}][{}]", d.users[user.0], page(id)), self.entries()),
             Key::InFlight(user, id) => (format!("walk[{}][{}]", d.users[user.0], page(id)), self.entries()),
-            Key::DeviceTlb(user, id) => {
-                (format!("devtlb[{}][{}]", d.users[user.0], page(id)), self.entries())
-            }
+            Key::DeviceTlb(id, of) => (format!("devtlb[{}][{}]", user(id), page(of)), self.entries()),
             Key::Completion(user, id) => (format!("ats[{}][{}]", d.users[user.0], page(id)), self.entries()),
             Key::Dma(agent, id) => (format!("dma[{}][{}]", d.agents[*agent], page(id)), self.entries()),
+            Key::Gone(id) => (format!("gone[{}]", user(id)), yes()),
+            Key::Aborted(agent) => (format!("aborted[{}]", d.agents[*agent]), yes()),
             Key::Pasid(id) => (format!("pasid[{}]", d.pasids[id.0]), or_mms()),
             Key::PasidCache(user) => (format!("pasidc[{}]", d.users[user.0]), or_mms()),
             Key::Spte(id) => (format!("spte[{}]", page(id)), self.entries()),

@@ -4,7 +4,7 @@
 
 mod frame;
 mod gup;
-mod invalidation;
+pub(super) mod invalidation;
 mod lock;
 mod page_request;
 mod peek;
@@ -76,7 +76,8 @@ impl Emitter<'_> {
                 | CacheKind::DeviceTlbs
                 | CacheKind::PasidCaches => self.invalidation(invalidation, at),
             },
-            Step::InvWait => self.wait(at),
+            Step::InvWait(waited, unanswered) => self.wait(*waited, unanswered, at),
+            Step::Unplug(device) => self.unplug(device, at),
             Step::NotifyStart(page) => self.notify_start(page, at),
             Step::NotifyEnd(page) => self.notify_end(page, at),
             Step::Walk(page) => self.walking(page, at),

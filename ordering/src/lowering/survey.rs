@@ -13,7 +13,7 @@ use crate::language::syntax::{Scenario, Spoken, Step};
 use super::habits::Habits;
 use super::names::Names;
 use super::options::Options;
-use super::queue::{MOST_SLOTS, Posted};
+use super::queue::{MOST_SLOTS, Posted, Work};
 use super::state::AgentId;
 use super::visit::visit_steps;
 
@@ -39,6 +39,8 @@ pub(super) struct Survey {
     agent: AgentId,
     /// Whether programs zap and set shadow entries themselves.
     pub(super) explicit_shadow: bool,
+    /// Devices that are taken away.
+    pub(super) unplugged: BTreeSet<String>,
     /// Pages that a device requests.
     pub(super) requested: BTreeSet<String>,
     /// Whether any frame can be freed.
@@ -86,15 +88,12 @@ impl Survey {
     }
 
     fn post(&mut self, spoken: &Spoken, span: Span, times: u32) {
-        let Step::Invalidate(invalidation) = &spoken.step else { return };
-        if !invalidation.posted {
-            return;
-        }
+        let Some(work) = Work::of(&spoken.step) else { return };
         self.posts = self.posts.saturating_add(times);
-        let known = self.posted.iter().any(|one| one.agent == self.agent && one.text == spoken.text);
+        let text = work.text(&spoken.text);
+        let known = self.posted.iter().any(|one| one.agent == self.agent && one.text == text);
         if !known {
-            let (invalidation, text) = (invalidation.clone(), spoken.text.clone());
-            self.posted.push(Posted { agent: self.agent, invalidation, text, span });
+            self.posted.push(Posted { agent: self.agent, work, text, span });
         }
     }
 
@@ -114,6 +113,7 @@ impl Survey {
             Step::Store(_, value) | Step::DmaWrite(_, value) | Step::Write(_, value) => {
                 self.contents.insert(value.node);
             }
+            Step::Unplug(device) => drop(self.unplugged.insert(device.node.clone())),
             Step::PageRequest(page) => drop(self.requested.insert(page.node.clone())),
             Step::NotifyStart(_) => self.starts = self.starts.saturating_add(times),
             Step::Lock(lock, _) | Step::Trylock(lock, ..) => self.locks.push(lock.text()),
@@ -125,7 +125,7 @@ impl Survey {
             | Step::SynchronizeRcu
             | Step::Entry(..)
             | Step::SetPasid(..)
-            | Step::InvWait
+            | Step::InvWait(..)
             | Step::PageResponse(_)
             | Step::DrainRequests
             | Step::NotifyEnd(_)

@@ -15,6 +15,7 @@ mod store_buffers;
 mod switched_off;
 mod symmetry;
 mod tables;
+mod unanswered;
 
 use super::{Lowered, load};
 use crate::catalogue::{FILES, text_of};

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use steps::Unanswered;
 use steps::table::Actor;
 
 use crate::language::span::{Name, Spanned};
@@ -127,6 +128,7 @@ fn is_plain(statement: &Statement) -> bool {
             let stays = matches!(
                 spoken.step,
                 Step::Trylock(..)
+                    | Step::InvWait(_, Unanswered::GoesTo(_))
                     | Step::GupFast { .. }
                     | Step::Peek { .. }
                     | Step::Forget(_)

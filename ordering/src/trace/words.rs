@@ -99,7 +99,8 @@ fn step_change(step: Step) -> String {
         | Step::IpiSync
         | Step::SynchronizeRcu
         | Step::SetPasid(..)
-        | Step::InvWait
+        | Step::InvWait(..)
+        | Step::Unplug(_)
         | Step::PageRequest(_)
         | Step::PageResponse(_)
         | Step::DrainRequests

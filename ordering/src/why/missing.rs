@@ -39,6 +39,10 @@ pub(super) fn missing(run: &Run<'_>, stale: &Stale, row: usize) -> String {
     if let Some(outstanding) = outstanding(run, &removers, row) {
         return format!("{nothing}: {outstanding}");
     }
+    let timed_out = (changed + 1..row).rfind(|at| gives_up(run, &removers, *at));
+    if let Some(timed_out) = timed_out {
+        return format!("{nothing}: {} gave up what would have", run.row(timed_out));
+    }
     if let Some(early) = run.set(stale.cache, NOTHING, row) {
         let again = from_memory(run, stale.read).map_or_else(String::new, |from| format!(", with {from}"));
         return format!("{}{again}", too_early(run, stale, early, changed));
@@ -69,6 +73,12 @@ fn not_awaited(run: &Run<'_>, stale: &Stale, changed: usize, row: usize) -> Stri
     let removers = removers(run, from);
     let why = outstanding(run, &removers, row).unwrap_or_else(|| left_out(run, &removers, stale));
     format!("nothing waited for {translated}: {why}")
+}
+
+/// Whether the hardware gives up one of these steps in a row.
+fn gives_up(run: &Run<'_>, removers: &[Remover<'_>], row: usize) -> bool {
+    let given = run.way(row).text.strip_suffix(": times out");
+    given.is_some_and(|given| removers.iter().any(|remover| remover.way.text == given))
 }
 
 /// What was cached never stood in the table.

@@ -160,7 +160,14 @@ pub const STEPS: &[Row] = &[
         ["", "devtlb of its devices"],
         "qi_flush_dev_iotlb_pasid",
     ),
-    step(Verb::InvWait, "inv_wait", Actor::Kernel, ["queue", ""], "qi_submit_sync, CMD_SYNC, dsb(ish)"),
+    step(
+        Verb::InvWait,
+        "inv_wait [all] [OTHERWISE]",
+        Actor::Kernel,
+        ["queue", "queue"],
+        "qi_submit_sync, CMD_SYNC, dsb(ish)",
+    ),
+    step(Verb::Unplug, "unplug DEV", Actor::Kernel, ["", "gone"], "surprise removal"),
     step(
         Verb::PageRequest,
         "page_request PAGE",

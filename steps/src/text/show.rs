@@ -5,7 +5,9 @@
 use std::fmt::{self, Display, Formatter};
 
 use crate::names::Names;
-use crate::step::{Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Scope, Step};
+use crate::step::{
+    Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Scope, Step, Unanswered, Waited,
+};
 
 impl<N: Names> Display for Step<N> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -16,8 +18,15 @@ impl<N: Names> Display for Step<N> {
             | Self::Leave(_)
             | Self::IpiSync
             | Self::SynchronizeRcu
-            | Self::InvWait
             | Self::DrainRequests => Ok(()),
+            Self::InvWait(waited, unanswered) => {
+                flags(f, [("all", *waited == Waited::All)])?;
+                match unanswered {
+                    Unanswered::Waits => Ok(()),
+                    Unanswered::GoesTo(label) => write!(f, " else {label}"),
+                }
+            }
+            Self::Unplug(device) => write!(f, " {device}"),
             Self::Lock(lock, mode) => write!(f, " {lock}{mode}"),
             Self::Trylock(lock, mode, label) => write!(f, " {lock}{mode} else {label}"),
             Self::Unlock(lock) => write!(f, " {lock}"),

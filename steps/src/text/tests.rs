@@ -101,6 +101,8 @@ fn texts(form: &str) -> Vec<String> {
         let words: &[&str] = match optional.unwrap_or(word) {
             "BITS" => &["dirty"],
             "CPUS" => &["own", "others", "on USER"],
+            "OTHERWISE" => &["else LABEL"],
+            "DEV" => &["USER"],
             "DEVICE" | "VCPU" => &["on USER"],
             word => &[word],
         };

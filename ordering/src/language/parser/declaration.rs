@@ -32,6 +32,11 @@ pub const OPTIONS: &[(&str, &[&str], &str)] = &[
     ),
     ("queue", &["any", "ordered"], "whether what is posted is done in any order, or in its own"),
     (
+        "timeout",
+        &["never", "gone", "late"],
+        "whether a posted invalidation that a device does not answer is given up: never, if it is gone, or also if it is late",
+    ),
+    (
         "flush",
         &["whole", "split", "ipi"],
         "whether `flush_tlb` reaches the CPUs at once, one step at a time, or by interrupts",

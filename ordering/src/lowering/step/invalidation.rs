@@ -20,7 +20,7 @@ use super::super::state::{Key, NONE};
 use super::At;
 
 /// The levels of caches that an invalidation empties.
-const fn levels(invalidation: &Invalidation<Words>) -> &'static [Level] {
+pub(in super::super) const fn levels(invalidation: &Invalidation<Words>) -> &'static [Level] {
     match (invalidation.caches(), invalidation.depth()) {
         (CacheKind::Cpus, Depth::All) => &[Level::Tlb, Level::CpuUpper],
         (CacheKind::Cpus, Depth::Leaf) => &[Level::Tlb],
@@ -52,7 +52,7 @@ impl Emitter<'_> {
     ) -> Result<(), Diagnostic> {
         // What is posted and cannot be done is reported here, and not by the hardware that would do it.
         self.emptied(invalidation, at.span)?;
-        self.post(at);
+        self.post(invalidation, at);
         Ok(())
     }
 
@@ -68,7 +68,8 @@ impl Emitter<'_> {
             return Ok((Vec::new(), caches.map(|cache| Update::Set(cache, 0)).collect()));
         }
         let levels = levels(invalidation);
-        Ok((self.landed(&pages, levels, &users), self.forget(&pages, levels, &users)))
+        let waits = [self.landed(&pages, levels, &users), self.present(levels, &users)].concat();
+        Ok((waits, self.forget(&pages, levels, &users)))
     }
 
     pub(super) fn flush(
