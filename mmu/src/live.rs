@@ -10,7 +10,7 @@ use std::time::Instant;
 use parking_lot::MutexGuard;
 use steps::one_page::{Condition, Entry, Lock, OnePage, Permission, Role, Step};
 use steps::program::{Line, Program};
-use steps::{Count, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Scope};
+use steps::{Count, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Pages, Range, Scope};
 use thiserror::Error;
 
 use crate::address::{Pfn, VirtAddr, VirtRange};
@@ -47,6 +47,7 @@ pub enum Stuck {
 }
 
 const VCPUS: &str = "the shadow page table flushes its vCPUs itself, with what it zaps";
+const ONE_PAGE: &str = "an operation here is on one page";
 const ONE_CACHE: &str = "secondary TLBs are invalidated together, by the notifier";
 
 fn not_live(step: Step, reason: &'static str) -> Result<(), Stuck> {
@@ -170,8 +171,8 @@ impl<'space> Execution<'space> {
             Step::Invalidate(Invalidation { emptied, scope: Scope::All, posted: false }) => {
                 return self.invalidate(step, emptied);
             }
-            Step::NotifyStart(_) => self.range = Some(self.open_range()),
-            Step::NotifyEnd(_) => self.range = None,
+            Step::NotifyStart(Pages::One(_)) => self.range = Some(self.open_range()),
+            Step::NotifyEnd(Pages::One(_)) => self.range = None,
             Step::ChangePte(_) => space.notifiers().change_pte(page, self.entry),
             Step::Copy(from, to) => space.frames().memory().copy_frame(self.pfn(from), self.pfn(to)),
             Step::Count(count, role) => return self.count_step(step, count, role),
@@ -188,6 +189,9 @@ impl<'space> Execution<'space> {
             }
             Step::PageRequest(_) | Step::PageResponse(_) | Step::DrainRequests => {
                 return not_live(step, "requests for pages are the unit's");
+            }
+            Step::NotifyStart(Pages::To(..)) | Step::NotifyEnd(Pages::To(..)) => {
+                return not_live(step, ONE_PAGE);
             }
             Step::ZapSpte(_) | Step::SetSpte(..) => return not_live(step, VCPUS),
             Step::Walk(_) | Step::Load(_) | Step::DmaRead(_) => {
@@ -215,6 +219,9 @@ impl<'space> Execution<'space> {
             Emptied::Cpus(Range::Page(..)) => space.flush_tlb(VirtRange::page(page)),
             Emptied::Devices(Range::Page(..)) => {
                 space.notifiers().invalidate_secondary(VirtRange::page(page));
+            }
+            Emptied::Cpus(Range::Pages(..)) | Emptied::Devices(Range::Pages(..)) => {
+                return not_live(step, ONE_PAGE);
             }
             Emptied::Vcpus(_) => return not_live(step, VCPUS),
             Emptied::Iotlbs(..) | Emptied::DeviceTlbs(_) => return not_live(step, ONE_CACHE),

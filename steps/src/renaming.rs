@@ -3,7 +3,7 @@
 //! Invariant: the step stays what it is; only what stands at its places is named otherwise.
 
 use crate::names::Names;
-use crate::step::{Emptied, EntryAt, EntryOf, Invalidation, Range, Scope, Step, Unanswered};
+use crate::step::{Emptied, EntryAt, EntryOf, Invalidation, Pages, Range, Scope, Step, Unanswered};
 
 /// Gives each place another name.
 pub trait Renaming<From: Names, To: Names> {
@@ -57,8 +57,8 @@ impl<N: Names> Step<N> {
             Self::PageRequest(page) => Step::PageRequest(by.page(page)),
             Self::PageResponse(page) => Step::PageResponse(by.page(page)),
             Self::DrainRequests => Step::DrainRequests,
-            Self::NotifyStart(page) => Step::NotifyStart(by.page(page)),
-            Self::NotifyEnd(page) => Step::NotifyEnd(by.page(page)),
+            Self::NotifyStart(pages) => Step::NotifyStart(pages.renamed(by)),
+            Self::NotifyEnd(pages) => Step::NotifyEnd(pages.renamed(by)),
             Self::ChangePte(page) => Step::ChangePte(by.page(page)),
             Self::ZapSpte(page) => Step::ZapSpte(by.page(page)),
             Self::SetSpte(page, entry) => Step::SetSpte(by.page(page), by.entry(entry)),
@@ -121,6 +121,15 @@ impl<N: Names> Emptied<N> {
     }
 }
 
+impl<N: Names> Pages<N> {
+    fn renamed<M: Names>(&self, by: &impl Renaming<N, M>) -> Pages<M> {
+        match self {
+            Self::One(page) => Pages::One(by.page(page)),
+            Self::To(first, last) => Pages::To(by.page(first), by.page(last)),
+        }
+    }
+}
+
 impl<N: Names> Unanswered<N> {
     fn renamed<M: Names>(&self, by: &impl Renaming<N, M>) -> Unanswered<M> {
         match self {
@@ -145,6 +154,7 @@ impl<N: Names> Range<N> {
     fn renamed<M: Names>(&self, by: &impl Renaming<N, M>) -> Range<M> {
         match self {
             Self::Page(page, depth) => Range::Page(by.page(page), *depth),
+            Self::Pages(first, last, depth) => Range::Pages(by.page(first), by.page(last), *depth),
             Self::Under(pmd, depth) => Range::Under(by.pmd(pmd), *depth),
             Self::Mm(mm) => Range::Mm(by.mm(mm)),
         }

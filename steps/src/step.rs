@@ -31,6 +31,15 @@ pub enum Section {
     Rcu,
 }
 
+/// Pages of an address space that lie side by side.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Pages<N: Names> {
+    /// One.
+    One(N::Page),
+    /// From the first to the last.
+    To(N::Page, N::Page),
+}
+
 /// What of the queue is waited for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Waited {
@@ -130,9 +139,9 @@ pub enum Step<N: Names> {
     /// Waits until no request is open.
     DrainRequests,
     /// Opens a range: zaps the shadow entry and blocks its return.
-    NotifyStart(N::Page),
+    NotifyStart(Pages<N>),
     /// Closes the range.
-    NotifyEnd(N::Page),
+    NotifyEnd(Pages<N>),
     /// Offers the new entry to the shadow page table.
     ChangePte(N::Page),
     /// Empties the shadow entry, and nothing else.

@@ -7,8 +7,8 @@ mod show;
 use crate::entry::Change;
 use crate::names::Names;
 use crate::step::{
-    Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Scope, Section, Step, Unanswered,
-    Waited,
+    Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Pages, Range, Scope, Section, Step,
+    Unanswered, Waited,
 };
 use crate::table::Verb;
 
@@ -133,8 +133,8 @@ pub fn read<N: Names, R: Reader<N>>(verb: Verb, reader: &mut R) -> Result<Step<N
         Verb::PageRequest => Step::PageRequest(reader.page()?),
         Verb::PageResponse => Step::PageResponse(reader.page()?),
         Verb::DrainRequests => Step::DrainRequests,
-        Verb::NotifyStart => Step::NotifyStart(reader.page()?),
-        Verb::NotifyEnd => Step::NotifyEnd(reader.page()?),
+        Verb::NotifyStart => Step::NotifyStart(pages(reader)?),
+        Verb::NotifyEnd => Step::NotifyEnd(pages(reader)?),
         Verb::ChangePte => Step::ChangePte(reader.page()?),
         Verb::ZapSpte => Step::ZapSpte(reader.page()?),
         Verb::SetSpte => Step::SetSpte(reader.page()?, becomes(reader)?),
@@ -174,6 +174,12 @@ fn depth<N: Names, R: Reader<N>>(reader: &mut R) -> Depth {
 fn otherwise<N: Names, R: Reader<N>>(reader: &mut R) -> Result<N::Label, R::Error> {
     reader.sign("else")?;
     reader.label()
+}
+
+/// PAGE [to PAGE]
+fn pages<N: Names, R: Reader<N>>(reader: &mut R) -> Result<Pages<N>, R::Error> {
+    let first = reader.page()?;
+    Ok(if reader.flag("to") { Pages::To(first, reader.page()?) } else { Pages::One(first) })
 }
 
 fn waited<N: Names, R: Reader<N>>(reader: &mut R) -> Waited {
@@ -229,7 +235,10 @@ fn grab<N: Names, R: Reader<N>>(reader: &mut R) -> Result<(N::Page, bool, bool),
 }
 
 fn page<N: Names, R: Reader<N>>(reader: &mut R) -> Result<Range<N>, R::Error> {
-    Ok(Range::Page(reader.page()?, depth(reader)))
+    Ok(match pages(reader)? {
+        Pages::One(page) => Range::Page(page, depth(reader)),
+        Pages::To(first, last) => Range::Pages(first, last, depth(reader)),
+    })
 }
 
 fn under<N: Names, R: Reader<N>>(reader: &mut R) -> Result<Range<N>, R::Error> {

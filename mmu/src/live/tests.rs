@@ -2,7 +2,7 @@
 
 use steps::one_page::{ALLOCATE, CHANGE_PTE, CLEAR_PTE, OnePage, Page, RESTORE_PTE, Role, Step, put};
 use steps::{
-    Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, Range, Scope, Section, Unanswered, Waited,
+    Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, Pages, Range, Scope, Section, Unanswered, Waited,
 };
 
 use super::{Execution, Stuck};
@@ -40,6 +40,9 @@ fn what_this_machine_has_not_is_refused_with_its_reason() {
         Step::PageRequest(Page),
         Step::PageResponse(Page),
         Step::DrainRequests,
+        Step::NotifyStart(Pages::To(Page, Page)),
+        Step::NotifyEnd(Pages::To(Page, Page)),
+        invalidate(Emptied::Cpus(Range::Pages(Page, Page, Depth::All)), false),
         Step::ZapSpte(Page),
         Step::Walk(Page),
         Step::Load(Page),

@@ -3,7 +3,7 @@
 //! Invariant: a device with a PASID walks only what its cached PASID entry names, and caches that entry as its first
 //! walk finds it; nobody but `pasid_inv` makes it look again. Source: VT-d 6.2.3 (PASID cache), mm_struct.
 
-use steps::{CacheKind, Invalidation, Reach, Scope};
+use steps::{CacheKind, Invalidation, Pages, Reach, Scope};
 
 use crate::language::Diagnostic;
 use crate::language::span::{Name, Span};
@@ -141,6 +141,7 @@ impl Emitter<'_> {
         let users = || (0..self.names.kinds.len()).map(UserId).collect();
         let (pages, mut reached): (Vec<PageId>, Vec<UserId>) = match invalidation.reach() {
             Reach::Page(page) => (vec![self.names.page(page)?], users()),
+            Reach::Pages(first, last) => (self.between(first, last)?, users()),
             Reach::Under(pmd) => (self.hardware.uppers.pages(self.names.pmd(pmd)?), users()),
             Reach::Mm(mm) => (spaces.pages(self.names.mm(mm)?), users()),
             Reach::Pasid(pasid) => {
@@ -172,6 +173,32 @@ impl Emitter<'_> {
             }
         }
         Ok((pages, reached))
+    }
+
+    /// The pages from `first` to `last`: side by side is what is declared one after the other.
+    fn between(&self, first: &Name, last: &Name) -> Result<Vec<PageId>, Diagnostic> {
+        let (from, to) = (self.names.page(first)?, self.names.page(last)?);
+        let homes = &self.hardware.spaces.homes;
+        if from > to {
+            let message = format!("`{last}` is declared before `{first}`: no pages are between them");
+            let help =
+                format!("write `{last} to {first}`; pages lie in the order in which they are declared");
+            return Err(Diagnostic::new(last.span, message, help));
+        }
+        let pages: Vec<PageId> = (from.0..=to.0).map(PageId).collect();
+        if pages.iter().any(|page| homes[page.0] != homes[from.0]) {
+            let message = format!("between `{first}` and `{last}` are pages of different address spaces");
+            return Err(Diagnostic::new(last.span, message, "declare the pages of each one after the other"));
+        }
+        Ok(pages)
+    }
+
+    /// The pages of a range.
+    pub(super) fn pages(&self, pages: &Pages<Words>) -> Result<Vec<PageId>, Diagnostic> {
+        match pages {
+            Pages::One(page) => Ok(vec![self.names.page(page)?]),
+            Pages::To(first, last) => self.between(first, last),
+        }
     }
 
     /// The CPU that flushes its own TLB, or all others.

@@ -8,6 +8,7 @@ mod explorer;
 mod meaning;
 mod ordering;
 mod peek;
+mod ranges;
 mod scope;
 mod spaces;
 mod speculation;

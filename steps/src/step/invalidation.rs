@@ -50,6 +50,8 @@ pub enum Scope<N: Names> {
 pub enum Range<N: Names> {
     /// A page.
     Page(N::Page, Depth),
+    /// Pages side by side, the first and the last.
+    Pages(N::Page, N::Page, Depth),
     /// All that lies under an upper entry.
     Under(N::Pmd, Depth),
     /// All of it.
@@ -93,6 +95,8 @@ pub struct Invalidation<N: Names> {
 pub enum Reach<'s, N: Names> {
     /// A page.
     Page(&'s N::Page),
+    /// Pages side by side, the first and the last.
+    Pages(&'s N::Page, &'s N::Page),
     /// All that lies under an upper entry.
     Under(&'s N::Pmd),
     /// An address space.
@@ -106,11 +110,11 @@ impl<N: Names> Invalidation<N> {
     #[must_use]
     pub const fn verb(&self) -> Verb {
         match &self.emptied {
-            Emptied::Cpus(Range::Page(..)) => Verb::FlushTlb,
+            Emptied::Cpus(Range::Page(..) | Range::Pages(..)) => Verb::FlushTlb,
             Emptied::Cpus(Range::Under(..)) => Verb::FlushPmd,
             Emptied::Cpus(Range::Mm(_)) => Verb::FlushTlbMm,
             Emptied::Vcpus(_) => Verb::FlushVcpus,
-            Emptied::Devices(Range::Page(..)) => Verb::Notify,
+            Emptied::Devices(Range::Page(..) | Range::Pages(..)) => Verb::Notify,
             Emptied::Devices(Range::Under(..)) => Verb::NotifyPmd,
             Emptied::Devices(Range::Mm(_)) => Verb::NotifyMm,
             Emptied::Iotlbs(..) => Verb::IotlbInv,
@@ -138,8 +142,8 @@ impl<N: Names> Invalidation<N> {
     #[must_use]
     pub const fn depth(&self) -> Depth {
         match &self.emptied {
-            Emptied::Cpus(Range::Page(_, depth) | Range::Under(_, depth))
-            | Emptied::Devices(Range::Page(_, depth) | Range::Under(_, depth))
+            Emptied::Cpus(Range::Page(_, depth) | Range::Pages(_, _, depth) | Range::Under(_, depth))
+            | Emptied::Devices(Range::Page(_, depth) | Range::Pages(_, _, depth) | Range::Under(_, depth))
             | Emptied::Iotlbs(_, depth) => *depth,
             Emptied::Cpus(Range::Mm(_))
             | Emptied::Devices(Range::Mm(_))
@@ -157,6 +161,7 @@ impl<N: Names> Invalidation<N> {
         match &self.emptied {
             Emptied::Cpus(range) | Emptied::Devices(range) => match range {
                 Range::Page(page, _) => Reach::Page(page),
+                Range::Pages(first, last, _) => Reach::Pages(first, last),
                 Range::Under(pmd, _) => Reach::Under(pmd),
                 Range::Mm(mm) => Reach::Mm(mm),
             },

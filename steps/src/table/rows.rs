@@ -78,14 +78,14 @@ pub const STEPS: &[Row] = &[
     ),
     step(
         Verb::FlushTlb,
-        "flush_tlb PAGE [leaf] [CPUS] [post]",
+        "flush_tlb PAGE [TO] [leaf] [CPUS] [post]",
         Actor::Kernel,
         ["", "tlb, pwc of every CPU"],
         "flush_tlb_page",
     ),
     step(
         Verb::Notify,
-        "notify PAGE [leaf] [DEVICE] [post]",
+        "notify PAGE [TO] [leaf] [DEVICE] [post]",
         Actor::Kernel,
         ["", "iotlb, devtlb, pwc of every device"],
         "mmu_notifier_arch_invalidate_secondary_tlbs",
@@ -191,14 +191,14 @@ pub const STEPS: &[Row] = &[
     ),
     step(
         Verb::NotifyStart,
-        "notify_start PAGE",
+        "notify_start PAGE [TO]",
         Actor::Kernel,
         ["", "spte, in_progress"],
         "mmu_notifier_invalidate_range_start",
     ),
     step(
         Verb::NotifyEnd,
-        "notify_end PAGE",
+        "notify_end PAGE [TO]",
         Actor::Kernel,
         ["in_progress", "in_progress"],
         "mmu_notifier_invalidate_range_end",

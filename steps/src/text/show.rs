@@ -6,7 +6,7 @@ use std::fmt::{self, Display, Formatter};
 
 use crate::names::Names;
 use crate::step::{
-    Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Scope, Step, Unanswered, Waited,
+    Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Pages, Range, Scope, Step, Unanswered, Waited,
 };
 
 impl<N: Names> Display for Step<N> {
@@ -26,6 +26,7 @@ impl<N: Names> Display for Step<N> {
                     Unanswered::GoesTo(label) => write!(f, " else {label}"),
                 }
             }
+            Self::NotifyStart(pages) | Self::NotifyEnd(pages) => write!(f, " {pages}"),
             Self::Unplug(device) => write!(f, " {device}"),
             Self::Lock(lock, mode) => write!(f, " {lock}{mode}"),
             Self::Trylock(lock, mode, label) => write!(f, " {lock}{mode} else {label}"),
@@ -35,8 +36,6 @@ impl<N: Names> Display for Step<N> {
             Self::SetPasid(pasid, mm) => write!(f, " {pasid} -> {mm}"),
             Self::PageRequest(page)
             | Self::PageResponse(page)
-            | Self::NotifyStart(page)
-            | Self::NotifyEnd(page)
             | Self::ChangePte(page)
             | Self::ZapSpte(page)
             | Self::Walk(page)
@@ -108,10 +107,20 @@ impl<N: Names> Display for EntryOf<N> {
     }
 }
 
+impl<N: Names> Display for Pages<N> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(page) => page.fmt(f),
+            Self::To(first, last) => write!(f, "{first} to {last}"),
+        }
+    }
+}
+
 impl<N: Names> Display for Range<N> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Page(page, depth) => write!(f, "{page}{depth}"),
+            Self::Pages(first, last, depth) => write!(f, "{first} to {last}{depth}"),
             Self::Under(pmd, depth) => write!(f, "{pmd}{depth}"),
             Self::Mm(mm) => mm.fmt(f),
         }
