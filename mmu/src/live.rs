@@ -208,6 +208,8 @@ impl<'space> Execution<'space> {
             | Step::TryGet { handle: never, .. }
             | Step::Peek { handle: never, .. }
             | Step::Forget(never)
+            | Step::ZapSpmd(never)
+            | Step::SetSpmd(never, _)
             | Step::Unplug(never) => match never {},
         }
         Ok(())

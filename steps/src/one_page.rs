@@ -180,6 +180,8 @@ impl Any<OnePage> {
             | Self::ChangePte(_)
             | Self::ZapSpte(_)
             | Self::SetSpte(..)
+            | Self::ZapSpmd(_)
+            | Self::SetSpmd(..)
             | Self::SetPasid(..)
             | Self::PageResponse(_)
             | Self::Walk(_)

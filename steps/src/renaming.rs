@@ -62,6 +62,8 @@ impl<N: Names> Step<N> {
             Self::ChangePte(page) => Step::ChangePte(by.page(page)),
             Self::ZapSpte(page) => Step::ZapSpte(by.page(page)),
             Self::SetSpte(page, entry) => Step::SetSpte(by.page(page), by.entry(entry)),
+            Self::ZapSpmd(pmd) => Step::ZapSpmd(by.pmd(pmd)),
+            Self::SetSpmd(pmd, entry) => Step::SetSpmd(by.pmd(pmd), by.entry(entry)),
             Self::Walk(page) => Step::Walk(by.page(page)),
             Self::Load(page) => Step::Load(by.page(page)),
             Self::Store(page, value) => Step::Store(by.page(page), by.value(value)),
@@ -110,7 +112,7 @@ impl<N: Names> Emptied<N> {
     fn renamed<M: Names>(&self, by: &impl Renaming<N, M>) -> Emptied<M> {
         match self {
             Self::Cpus(range) => Emptied::Cpus(range.renamed(by)),
-            Self::Vcpus(page) => Emptied::Vcpus(by.page(page)),
+            Self::Vcpus(pages) => Emptied::Vcpus(pages.renamed(by)),
             Self::Devices(range) => Emptied::Devices(range.renamed(by)),
             Self::Iotlbs(page, depth) => Emptied::Iotlbs(by.page(page), *depth),
             Self::IotlbsOf(pasid) => Emptied::IotlbsOf(by.pasid(pasid)),

@@ -148,6 +148,10 @@ pub enum Step<N: Names> {
     ZapSpte(N::Page),
     /// Writes the shadow entry.
     SetSpte(N::Page, N::Entry),
+    /// Empties the shadow entry above others.
+    ZapSpmd(N::Pmd),
+    /// Writes it.
+    SetSpmd(N::Pmd, N::Entry),
     /// Fills the agent's own TLB.
     Walk(N::Page),
     /// A CPU or a vCPU reads.
@@ -231,6 +235,8 @@ impl<N: Names> Step<N> {
             Self::ChangePte(_) => Verb::ChangePte,
             Self::ZapSpte(_) => Verb::ZapSpte,
             Self::SetSpte(..) => Verb::SetSpte,
+            Self::ZapSpmd(_) => Verb::ZapSpmd,
+            Self::SetSpmd(..) => Verb::SetSpmd,
             Self::Walk(_) => Verb::Walk,
             Self::Load(_) => Verb::Load,
             Self::Store(..) => Verb::Store,

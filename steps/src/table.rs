@@ -92,6 +92,10 @@ pub enum Verb {
     ZapSpte,
     /// Write the shadow entry.
     SetSpte,
+    /// Empty the shadow entry above others.
+    ZapSpmd,
+    /// Write it.
+    SetSpmd,
     /// Flush the vCPUs' TLBs.
     FlushVcpus,
     /// Fill the agent's own TLB.
@@ -229,6 +233,7 @@ pub const OPERATIONS: &[OperationRow] = &[
 pub const LOOKS: &[(&str, &str)] = &[
     ("pte(PAGE)", "the page-table entry"),
     ("spte(PAGE)", "the shadow entry"),
+    ("spmd(PMD)", "the shadow entry above those of the pages under an upper entry"),
     ("tlb(CPU, PAGE)", "what a CPU's TLB holds"),
     ("iotlb(DEVICE, PAGE)", "what a device's IOTLB holds"),
     ("devtlb(DEVICE, PAGE)", "what a device's own TLB holds"),

@@ -49,7 +49,7 @@ fn what_this_machine_has_not_is_refused_with_its_reason() {
         Step::DmaRead(Page),
         Step::Read(Role::Old),
         invalidate(Emptied::Cpus(page), true),
-        invalidate(Emptied::Vcpus(Page), false),
+        invalidate(Emptied::Vcpus(Pages::One(Page)), false),
         Step::Invalidate(Invalidation { emptied: Emptied::Cpus(page), scope: Scope::Own, posted: false }),
         invalidate(Emptied::Iotlbs(Page, Depth::All), false),
         invalidate(Emptied::DeviceTlbs(Page), false),

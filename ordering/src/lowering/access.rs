@@ -82,7 +82,7 @@ impl Emitter<'_> {
                 let mut cached = vec![cached];
                 cached.extend(pasid.map(|pasid| pasid.names_mm));
                 cached.extend(&case.guard);
-                ways.extend(self.freed(&case, &cached, page, &text));
+                ways.extend(self.freed(&case, &cached, &text));
                 cached.extend(case.table.map(|refs| Guard::IsNot(refs, 0)));
                 let mut refused = cached.clone();
                 for (seen, _) in writable.iter().filter(|(_, other)| *other == frame) {

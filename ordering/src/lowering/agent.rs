@@ -417,6 +417,8 @@ const fn translated(step: &mut Step) -> Option<&mut Name> {
         | Step::Invalidate(_)
         | Step::SetPasid(..)
         | Step::InvWait(..)
+        | Step::ZapSpmd(_)
+        | Step::SetSpmd(..)
         | Step::Unplug(_)
         | Step::PageRequest(_)
         | Step::PageResponse(_)

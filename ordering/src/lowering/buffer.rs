@@ -80,6 +80,8 @@ impl Route {
             | Step::Invalidate(_)
             | Step::SetPasid(..)
             | Step::InvWait(..)
+            | Step::ZapSpmd(_)
+            | Step::SetSpmd(..)
             | Step::Unplug(_)
             | Step::PageRequest(_)
             | Step::PageResponse(_)

@@ -13,7 +13,7 @@ use crate::language::syntax::{Comparison, Condition, Operand, Term};
 use crate::model::{Guard, Var};
 
 use super::entry::{Entry, Pattern};
-use super::hardware::{Hardware, no_cache};
+use super::hardware::{Caches, Hardware, no_cache};
 use super::names::{Meaning, MmId, Names};
 use super::state::{AgentId, Key, State, number};
 use super::upper::Height;
@@ -273,9 +273,12 @@ impl Conditions<'_> {
             ("pasid", [pasid]) => Key::Pasid(self.names.pasid(pasid)?),
             ("pasidc", [user]) => Key::PasidCache(self.names.user(user)?),
             ("pmd", [pmd]) => Key::Pmd(self.names.pmd(pmd)?),
+            ("spmd", [pmd]) => Key::Spmd(self.names.pmd(pmd)?),
             ("pwc", [user, pmd]) => {
                 let (id, pmd) = (self.names.user(user)?, self.names.pmd(pmd)?);
-                if !self.hardware.of(id).keeps_upper() {
+                let shadow = self.hardware.of(id) == Caches::VcpuTlb;
+                let keeps = !shadow || self.hardware.uppers.is_shadowed(pmd);
+                if !keeps || !self.hardware.of(id).keeps_upper() {
                     return Err(no_cache("pwc", user));
                 }
                 Key::Pwc(id, pmd)
@@ -313,6 +316,7 @@ impl Conditions<'_> {
             | Key::Completion(..)
             | Key::Dma(..)
             | Key::Spte(..)
+            | Key::Spmd(..)
             | Key::Aborted(..)
             | Key::Slot(..)
             | Key::Lock(..)

@@ -64,6 +64,7 @@ impl Emitter<'_> {
             (Level::DeviceTlb, Caches::DeviceTlb) => self.options.ats_drains,
             (
                 Level::Tlb
+                | Level::VcpuUpper
                 | Level::VcpuTlb
                 | Level::Shadow
                 | Level::Iotlb

@@ -96,6 +96,8 @@ impl Habits {
             | Step::Entry(..)
             | Step::SetPasid(..)
             | Step::InvWait(..)
+            | Step::ZapSpmd(_)
+            | Step::SetSpmd(..)
             | Step::Unplug(_)
             | Step::PageRequest(_)
             | Step::PageResponse(_)

@@ -47,6 +47,8 @@ pub(super) enum Level {
     DeviceTlb,
     /// The CPUs' paging-structure caches.
     CpuUpper,
+    /// What the vCPUs keep of upper shadow entries.
+    VcpuUpper,
     /// The paging-structure caches in front of devices.
     DeviceUpper,
 }
@@ -54,7 +56,7 @@ pub(super) enum Level {
 impl Caches {
     /// Whether its hardware keeps upper entries of its walks.
     pub(super) fn keeps_upper(self) -> bool {
-        matches!(self, Self::Tlb | Self::Iotlb | Self::DeviceTlb)
+        matches!(self, Self::Tlb | Self::VcpuTlb | Self::Iotlb | Self::DeviceTlb)
     }
 }
 
@@ -210,8 +212,13 @@ impl Emitter<'_> {
                 let above = self.hardware.uppers.above(page);
                 (above.map(|above| Key::Pwc(user, above)), walk, false)
             }
+            (Level::VcpuUpper, Caches::VcpuTlb) => {
+                let above = self.hardware.uppers.shadow_above(page);
+                (above.map(|above| Key::Pwc(user, above)), walk, false)
+            }
             (
                 Level::Tlb
+                | Level::VcpuUpper
                 | Level::VcpuTlb
                 | Level::Shadow
                 | Level::Iotlb

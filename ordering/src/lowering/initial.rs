@@ -110,6 +110,16 @@ fn entries_and_counts(
             Err(diagnostic) => report(diagnostic),
         }
     }
+    for (pmd, written) in &scenario.shadows {
+        // An upper entry that is not declared is reported with the others.
+        match (names.pmd(pmd), fresh(written, Height::Upper, names)) {
+            (Ok(id), Ok(entry)) => {
+                count(entry);
+                values.insert(Key::Spmd(id), entries.value(entry));
+            }
+            (_, entry) => entry.err().into_iter().for_each(&mut report),
+        }
+    }
     for (name, count) in &scenario.refs {
         match names.frame(name) {
             Ok(frame) if count.node <= MOST_VALUES => refs[frame.0] = count.node,

@@ -24,6 +24,7 @@ impl Mentioned {
         let mut found = Self::default();
         scenario.maps.iter().for_each(|mapping| found.written(&mapping.entry));
         scenario.pmds.iter().for_each(|(_, entry)| found.written(entry));
+        scenario.shadows.iter().for_each(|(_, entry)| found.written(entry));
         for property in &scenario.properties {
             if let Question::Always(condition) | Question::Finally(condition) = &property.node {
                 found.condition(condition);
@@ -50,7 +51,9 @@ impl Mentioned {
 
     fn step(&mut self, step: &Step) {
         match step {
-            Step::Entry(_, EntryOf::Set(entry)) | Step::SetSpte(_, entry) => self.written(entry),
+            Step::Entry(_, EntryOf::Set(entry)) | Step::SetSpte(_, entry) | Step::SetSpmd(_, entry) => {
+                self.written(entry);
+            }
             Step::Entry(_, EntryOf::Modify(change)) => self.change(*change),
             Step::Entry(_, EntryOf::Read | EntryOf::Clear)
             | Step::Lock(..)
@@ -64,6 +67,7 @@ impl Mentioned {
             | Step::Invalidate(_)
             | Step::SetPasid(..)
             | Step::InvWait(..)
+            | Step::ZapSpmd(_)
             | Step::Unplug(_)
             | Step::PageRequest(_)
             | Step::PageResponse(_)

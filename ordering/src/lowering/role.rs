@@ -178,7 +178,7 @@ fn grants(entry: Entry) -> [Option<usize>; 3] {
 fn role(key: &Key, behind: &Behind<'_>) -> Role {
     let state = behind.state;
     match key {
-        Key::Pte(_) | Key::Pmd(_) | Key::Pasid(_) => Role::Table,
+        Key::Pte(_) | Key::Pmd(_) | Key::Spmd(_) | Key::Pasid(_) => Role::Table,
         Key::Tlb(user, page) => Role::Cache(behind.tlb(*user, *page)),
         Key::DeviceTlb(user, page) => Role::Cache(behind.device_tlb(*user, *page)),
         Key::Dma(agent, page) => behind.dma(*agent, *page),
@@ -227,7 +227,7 @@ impl Behind<'_> {
             // A vCPU's hardware walks the shadow page table.
             Caches::VcpuTlb => {
                 let entry = self.source(&Key::Spte(page), format!("flush_vcpus {name}"));
-                return Cached { of: Copied::Leaf, entry, upper: None, space: None };
+                return Cached { of: Copied::Leaf, entry, upper: self.shadow_upper(page), space: None };
             }
             Caches::Tlb => "flush_tlb",
             Caches::DeviceTlb => "iotlb_inv",
@@ -270,7 +270,11 @@ impl Behind<'_> {
     fn upper_cache(&self, user: UserId, pmd: PmdId) -> Cached {
         let first = self.hardware.uppers.pages(pmd).first().copied();
         let step = first.and_then(|page| self.pmd_step(user, page));
-        let entry = step.and_then(|step| self.source(&Key::Pmd(pmd), step));
+        let entry = if self.hardware.of(user) == Caches::VcpuTlb {
+            first.and_then(|page| self.shadow_upper(page)).map(|gate| gate.source)
+        } else {
+            step.and_then(|step| self.source(&Key::Pmd(pmd), step))
+        };
         Cached { of: Copied::Above, entry, upper: None, space: None }
     }
 
@@ -302,6 +306,15 @@ impl Behind<'_> {
         let uppers = &self.hardware.uppers;
         let source = self.source(&Key::Pmd(uppers.above(page)?), step?)?;
         let opens = uppers.table(page).map(|table| self.state.domains.entries.table(table));
+        Some(Gate { source, opens })
+    }
+
+    /// The shadow entry above that of `page`.
+    fn shadow_upper(&self, page: PageId) -> Option<Gate> {
+        let uppers = &self.hardware.uppers;
+        let step = format!("flush_vcpus {}", self.state.domains.pages[page.0]);
+        let source = self.source(&Key::Spmd(uppers.shadow_above(page)?), step)?;
+        let opens = uppers.shadow_table(page).map(|table| self.state.domains.entries.table(table));
         Some(Gate { source, opens })
     }
 

@@ -47,6 +47,8 @@ pub(super) enum Key {
     PasidCache(UserId),
     /// The shadow entry.
     Spte(PageId),
+    /// The shadow entry above those of the pages under an upper entry.
+    Spmd(PmdId),
     /// Ranges that are open over the page.
     InProgress(PageId),
     /// What a frame holds.
@@ -256,6 +258,7 @@ impl State {
         let page = |id: &PageId| &d.pages[id.0];
         let frame = |id: &FrameId| &d.frames[id.0];
         let user = |id: &UserId| &d.users[id.0];
+        let pmd = |id: &PmdId| &d.pmds[id.0];
         let yes = || vec!["no".to_owned(), "yes".to_owned()];
         let or_frames = |first: &str| {
             std::iter::once(first.to_owned()).chain(d.frames.iter().cloned()).collect::<Vec<_>>()
@@ -263,8 +266,8 @@ impl State {
         let or_mms = || std::iter::once("none".to_owned()).chain(d.mms.iter().cloned()).collect();
         match key {
             Key::Pte(id) => (format!("pte[{}]", page(id)), self.entries()),
-            Key::Pmd(id) => (format!("pmd[{}]", d.pmds[id.0]), self.entries()),
-            Key::Pwc(user, id) => (format!("pwc[{}][{}]", d.users[user.0], d.pmds[id.0]), self.entries()),
+            Key::Pmd(id) => (format!("pmd[{}]", pmd(id)), self.entries()),
+            Key::Pwc(id, of) => (format!("pwc[{}][{}]", user(id), pmd(of)), self.entries()),
             Key::Tlb(user, id) => (format!("tlb[{}][{}]", d.users[user.0], page(id)), self.entries()),
             Key::InFlight(user, id) => (format!("walk[{}][{}]", d.users[user.0], page(id)), self.entries()),
             Key::DeviceTlb(id, of) => (format!("devtlb[{}][{}]", user(id), page(of)), self.entries()),
@@ -275,6 +278,7 @@ impl State {
             Key::Pasid(id) => (format!("pasid[{}]", d.pasids[id.0]), or_mms()),
             Key::PasidCache(user) => (format!("pasidc[{}]", d.users[user.0]), or_mms()),
             Key::Spte(id) => (format!("spte[{}]", page(id)), self.entries()),
+            Key::Spmd(id) => (format!("spmd[{}]", pmd(id)), self.entries()),
             Key::InProgress(id) => (format!("in_progress[{}]", page(id)), Self::counts(d.most_ranges)),
             Key::Content(id) => (frame(id).clone(), d.contents.iter().map(u32::to_string).collect()),
             Key::Refs(id) => (format!("refs[{}]", frame(id)), Self::counts(d.most_refs)),
@@ -306,9 +310,7 @@ impl State {
             }
             Key::Handle(agent, name) => (format!("{}.{name}", d.agents[*agent]), or_frames("none")),
             Key::Orig(agent, id) => (format!("{}.orig[{}]", d.agents[*agent], page(id)), self.entries()),
-            Key::PmdOrig(agent, id) => {
-                (format!("{}.orig[{}]", d.agents[*agent], d.pmds[id.0]), self.entries())
-            }
+            Key::PmdOrig(agent, id) => (format!("{}.orig[{}]", d.agents[*agent], pmd(id)), self.entries()),
             Key::Ghost(_) if d.ghosts == 1 => ("after".to_owned(), yes()),
             Key::Ghost(index) => (format!("after[{index}]"), yes()),
         }

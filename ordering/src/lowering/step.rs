@@ -87,6 +87,8 @@ impl Emitter<'_> {
             }
             Step::ZapSpte(page) => self.zap_spte(page, at),
             Step::SetSpte(page, entry) => self.set_spte(page, entry, at),
+            Step::ZapSpmd(pmd) => self.zap_spmd(pmd, at),
+            Step::SetSpmd(pmd, entry) => self.set_spmd(pmd, entry, at),
             Step::SetPasid(pasid, mm) => self.set_pasid(pasid, mm, at),
             Step::PageRequest(page) => self.page_request(page, at),
             Step::PageResponse(page) => self.page_response(page, at),

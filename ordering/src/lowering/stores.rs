@@ -151,6 +151,8 @@ impl Stores<'_> {
             | Step::Invalidate(_)
             | Step::SetPasid(..)
             | Step::InvWait(..)
+            | Step::ZapSpmd(_)
+            | Step::SetSpmd(..)
             | Step::Unplug(_)
             | Step::PageRequest(_)
             | Step::PageResponse(_)

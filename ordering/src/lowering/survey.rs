@@ -68,6 +68,7 @@ impl Survey {
         if survey.contents.is_empty() {
             survey.contents.insert(0);
         }
+        survey.explicit_shadow |= !scenario.shadows.is_empty();
         survey.frees |= scenario.frames.iter().any(|frame| frame.free);
         survey
     }
@@ -104,7 +105,9 @@ impl Survey {
             | Step::TryGet { .. } => self.gets = self.gets.saturating_add(times),
             Step::Count(Count::Put | Count::Unpin | Count::Unmap | Count::Free, _) => self.frees = true,
             Step::Count(Count::MarkStable, _) => self.stabilizes = true,
-            Step::ZapSpte(_) | Step::SetSpte(..) => self.explicit_shadow = true,
+            Step::ZapSpte(_) | Step::SetSpte(..) | Step::ZapSpmd(_) | Step::SetSpmd(..) => {
+                self.explicit_shadow = true;
+            }
             Step::Invalidate(invalidation) => match invalidation.caches() {
                 CacheKind::Vcpus => self.explicit_shadow = true,
                 CacheKind::Iotlbs | CacheKind::DeviceTlbs => self.device_tlbs = true,

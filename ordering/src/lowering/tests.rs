@@ -10,6 +10,7 @@ mod ordering;
 mod peek;
 mod ranges;
 mod scope;
+mod shadow_tables;
 mod spaces;
 mod speculation;
 mod store_buffers;

@@ -45,27 +45,19 @@ impl Emitter<'_> {
                     guard.extend(self.lacking(rest, None, need));
                     ways.push(self.upper_read(hop, case, guard, page));
                 } else {
-                    ways.extend(self.reads(hop, case, &guard, page, need, rest));
+                    ways.extend(self.reads(hop, case, &guard, need, rest));
                 }
             }
-            ways.extend(self.of_upper_in_flight(hop, rest, page, need));
+            ways.extend(self.of_upper_in_flight(hop, rest, need));
             ways.extend(self.install(hop, rest, need));
         }
         ways
     }
 
     /// The ways to read the entry, in `case`.
-    fn reads(
-        &mut self,
-        hop: &Hop,
-        case: &Case,
-        guard: &[Guard],
-        page: PageId,
-        need: Need,
-        rest: &[Hop],
-    ) -> Vec<Fill> {
+    fn reads(&mut self, hop: &Hop, case: &Case, guard: &[Guard], need: Need, rest: &[Hop]) -> Vec<Fill> {
         let walks = [guard, &self.lacking(rest, None, need)].concat();
-        let freed = self.freed(case, &walks, page, &hop.text);
+        let freed = self.freed(case, &walks, &hop.text);
         let mut ways: Vec<Fill> = freed.into_iter().map(Fill::before).collect();
         let lacks = self.lacking(rest, Some(case.from), need);
         let entries = &self.state.domains.entries;
@@ -106,13 +98,13 @@ impl Emitter<'_> {
     }
 
     /// The ways on of a walk that keeps the upper entry in flight.
-    fn of_upper_in_flight(&mut self, hop: &Hop, rest: &[Hop], page: PageId, need: Need) -> Vec<Fill> {
+    fn of_upper_in_flight(&mut self, hop: &Hop, rest: &[Hop], need: Need) -> Vec<Fill> {
         let (Some(var), Some(upper)) = (hop.in_flight, hop.upper) else { return Vec::new() };
         let Some(case) = hop.cases.iter().find(|case| case.reads_upper) else { return Vec::new() };
         let guard = [Guard::Is(var, upper.table)];
         let forgets = Some((Guard::IsNot(upper.pmd, upper.table), Update::Set(var, NONE)));
         let case = Case { caches: None, forgets, ..case.clone() };
-        self.reads(hop, &case, &guard, page, need, rest)
+        self.reads(hop, &case, &guard, need, rest)
     }
 
     /// The way of a split hop to put what is in flight into the cache.
@@ -128,9 +120,10 @@ impl Emitter<'_> {
     }
 
     /// The step that comes to a page-table page that is free.
-    pub(super) fn freed(&self, case: &Case, guard: &[Guard], page: PageId, text: &str) -> Option<Way> {
+    pub(super) fn freed(&self, case: &Case, guard: &[Guard], text: &str) -> Option<Way> {
         let refs = case.table?;
-        Some(self.in_freed_table([guard, &[Guard::Is(refs, 0)]].concat(), page, text).to(Goal::Stay))
+        let guard = [guard, &[Guard::Is(refs, 0)]].concat();
+        Some(self.in_freed(guard, case.page_table, text).to(Goal::Stay))
     }
 
     /// The ways to cache the PASID entry that the walk goes through.

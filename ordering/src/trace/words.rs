@@ -100,6 +100,8 @@ fn step_change(step: Step) -> String {
         | Step::SynchronizeRcu
         | Step::SetPasid(..)
         | Step::InvWait(..)
+        | Step::ZapSpmd(_)
+        | Step::SetSpmd(..)
         | Step::Unplug(_)
         | Step::PageRequest(_)
         | Step::PageResponse(_)

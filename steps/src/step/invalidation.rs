@@ -3,6 +3,7 @@
 //! Invariant: every invalidation is one step of this shape; which caches can be emptied of what, the types say. Source:
 //! VT-d 4.1, 6.5.2 (descriptors); arch/x86/mm/tlb.c; drivers/iommu/arm/arm-smmu-v3 (TLBI, ATC_INV).
 
+use super::Pages;
 use crate::names::Names;
 use crate::table::Verb;
 
@@ -64,7 +65,7 @@ pub enum Emptied<N: Names> {
     /// The CPUs' TLBs.
     Cpus(Range<N>),
     /// The vCPUs' TLBs.
-    Vcpus(N::Page),
+    Vcpus(Pages<N>),
     /// IOTLBs and the devices' own TLBs.
     Devices(Range<N>),
     /// IOTLBs of a page,
@@ -165,7 +166,10 @@ impl<N: Names> Invalidation<N> {
                 Range::Under(pmd, _) => Reach::Under(pmd),
                 Range::Mm(mm) => Reach::Mm(mm),
             },
-            Emptied::Vcpus(page) | Emptied::Iotlbs(page, _) | Emptied::DeviceTlbs(page) => Reach::Page(page),
+            Emptied::Vcpus(Pages::One(page)) | Emptied::Iotlbs(page, _) | Emptied::DeviceTlbs(page) => {
+                Reach::Page(page)
+            }
+            Emptied::Vcpus(Pages::To(first, last)) => Reach::Pages(first, last),
             Emptied::IotlbsOf(pasid) | Emptied::DeviceTlbsOf(pasid) | Emptied::PasidCaches(pasid) => {
                 Reach::Pasid(pasid)
             }

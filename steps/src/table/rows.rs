@@ -224,11 +224,19 @@ pub const STEPS: &[Row] = &[
         ["orig, handle", "spte"],
         "mmu_set_spte, kvm_tdp_mmu_map",
     ),
+    step(Verb::ZapSpmd, "zap_spmd PMD", Actor::Kernel, ["", "spmd"], "tdp_mmu_zap_spte_atomic of a table"),
+    step(
+        Verb::SetSpmd,
+        "set_spmd PMD -> ENTRY",
+        Actor::Kernel,
+        ["orig, handle", "spmd"],
+        "tdp_mmu_link_sp, link_shadow_page",
+    ),
     step(
         Verb::FlushVcpus,
-        "flush_vcpus PAGE [VCPU] [post]",
+        "flush_vcpus PAGE [TO] [VCPU] [post]",
         Actor::Kernel,
-        ["", "vtlb of every vCPU"],
+        ["", "vtlb, pwc of every vCPU"],
         "kvm_flush_remote_tlbs",
     ),
     step(

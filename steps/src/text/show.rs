@@ -41,6 +41,8 @@ impl<N: Names> Display for Step<N> {
             | Self::Walk(page)
             | Self::Load(page)
             | Self::DmaRead(page) => write!(f, " {page}"),
+            Self::ZapSpmd(pmd) => write!(f, " {pmd}"),
+            Self::SetSpmd(pmd, entry) => write!(f, " {pmd} -> {entry}"),
             Self::SetSpte(page, entry) => write!(f, " {page} -> {entry}"),
             Self::Store(page, value) | Self::DmaWrite(page, value) => write!(f, " {page} = {value}"),
             Self::GupFast { page, write, pin, leaf, handle } => {
@@ -144,7 +146,8 @@ impl<N: Names> Display for Invalidation<N> {
         match &self.emptied {
             Emptied::Cpus(range) | Emptied::Devices(range) => range.fmt(f)?,
             Emptied::Iotlbs(page, depth) => write!(f, "{page}{depth}")?,
-            Emptied::Vcpus(page) | Emptied::DeviceTlbs(page) => page.fmt(f)?,
+            Emptied::Vcpus(pages) => pages.fmt(f)?,
+            Emptied::DeviceTlbs(page) => page.fmt(f)?,
             Emptied::IotlbsOf(pasid) | Emptied::DeviceTlbsOf(pasid) | Emptied::PasidCaches(pasid) => {
                 pasid.fmt(f)?;
             }

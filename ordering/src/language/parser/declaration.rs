@@ -124,6 +124,11 @@ fn one(declared: Declared, cursor: &mut Cursor<'_>, scenario: &mut Scenario, sai
             said.declare(&pmd)?;
             scenario.pmds.push((pmd, entry));
         }
+        Declared::Shadow => {
+            let Mapping { page: pmd, entry } = mapping(cursor, "an upper entry", form)?;
+            said.once(format!("shadow {}", pmd.node), pmd.span)?;
+            scenario.shadows.push((pmd, entry));
+        }
         Declared::Map => {
             let mapping = mapping(cursor, "a page", form)?;
             said.once(format!("map {}", mapping.page.node), mapping.page.span)?;

@@ -24,7 +24,7 @@ pub(in super::super) const fn levels(invalidation: &Invalidation<Words>) -> &'st
     match (invalidation.caches(), invalidation.depth()) {
         (CacheKind::Cpus, Depth::All) => &[Level::Tlb, Level::CpuUpper],
         (CacheKind::Cpus, Depth::Leaf) => &[Level::Tlb],
-        (CacheKind::Vcpus, Depth::All | Depth::Leaf) => &[Level::VcpuTlb],
+        (CacheKind::Vcpus, Depth::All | Depth::Leaf) => &[Level::VcpuTlb, Level::VcpuUpper],
         (CacheKind::Devices, Depth::All) => &[Level::Iotlb, Level::DeviceTlb, Level::DeviceUpper],
         (CacheKind::Devices, Depth::Leaf) => &[Level::Iotlb, Level::DeviceTlb],
         (CacheKind::Iotlbs, Depth::All) => &[Level::Iotlb, Level::DeviceUpper],
