@@ -201,6 +201,7 @@ impl<'space> Execution<'space> {
             Step::Entry(EntryAt::Pmd(never), _)
             | Step::Trylock(_, _, never)
             | Step::SetPasid(never, _)
+            | Step::SetPasidHalf(_, never, _)
             | Step::Store(_, never)
             | Step::DmaWrite(_, never)
             | Step::Write(_, never)

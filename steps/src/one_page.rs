@@ -183,6 +183,7 @@ impl Any<OnePage> {
             | Self::ZapSpmd(_)
             | Self::SetSpmd(..)
             | Self::SetPasid(..)
+            | Self::SetPasidHalf(..)
             | Self::PageResponse(_)
             | Self::Walk(_)
             | Self::Load(_)

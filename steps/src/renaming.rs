@@ -52,6 +52,9 @@ impl<N: Names> Step<N> {
                 Step::Invalidate(Invalidation { emptied, scope, posted: *posted })
             }
             Self::SetPasid(pasid, mm) => Step::SetPasid(by.pasid(pasid), by.mm_or_none(mm)),
+            Self::SetPasidHalf(half, pasid, mm) => {
+                Step::SetPasidHalf(*half, by.pasid(pasid), by.mm_or_none(mm))
+            }
             Self::InvWait(waited, unanswered) => Step::InvWait(*waited, unanswered.renamed(by)),
             Self::Unplug(device) => Step::Unplug(by.user(device)),
             Self::PageRequest(page) => Step::PageRequest(by.page(page)),

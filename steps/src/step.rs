@@ -40,6 +40,15 @@ pub enum Pages<N: Names> {
     To(N::Page, N::Page),
 }
 
+/// A half of an entry of several words.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Half {
+    /// The word with the present bit.
+    Low,
+    /// The others.
+    High,
+}
+
 /// What of the queue is waited for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Waited {
@@ -128,6 +137,8 @@ pub enum Step<N: Names> {
     Invalidate(Invalidation<N>),
     /// Writes the entry of a PASID.
     SetPasid(N::Pasid, N::MmOrNone),
+    /// Writes one half of it.
+    SetPasidHalf(Half, N::Pasid, N::MmOrNone),
     /// Waits for what was posted.
     InvWait(Waited, Unanswered<N>),
     /// Takes a device away.
@@ -225,6 +236,8 @@ impl<N: Names> Step<N> {
             Self::Entry(place, what) => what.verb(place),
             Self::Invalidate(invalidation) => invalidation.verb(),
             Self::SetPasid(..) => Verb::SetPasid,
+            Self::SetPasidHalf(Half::Low, ..) => Verb::SetPasidLow,
+            Self::SetPasidHalf(Half::High, ..) => Verb::SetPasidHigh,
             Self::InvWait(..) => Verb::InvWait,
             Self::Unplug(_) => Verb::Unplug,
             Self::PageRequest(_) => Verb::PageRequest,

@@ -66,6 +66,10 @@ pub enum Verb {
     NotifyPmd,
     /// Write a PASID entry.
     SetPasid,
+    /// Write the word of a PASID entry with the present bit.
+    SetPasidLow,
+    /// Write the other words of a PASID entry.
+    SetPasidHigh,
     /// Invalidate the devices' PASID caches.
     PasidInv,
     /// Invalidate the IOTLB entries of a PASID.
@@ -240,6 +244,7 @@ pub const LOOKS: &[(&str, &str)] = &[
     ("vtlb(VCPU, PAGE)", "what a vCPU's TLB holds"),
     ("requested(PAGE)", "whether a device waits for a response for the page"),
     ("pasid(PASID)", "the address space that a PASID's entry names"),
+    ("torn(DEVICE)", "whether a device has read a PASID entry of which only a half was written"),
     ("pasidc(DEVICE)", "what a device has cached of its PASID's entry"),
     ("gone(DEVICE)", "whether a device was unplugged"),
     ("in_progress(PAGE)", "the ranges that are open over the page"),

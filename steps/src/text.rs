@@ -7,8 +7,8 @@ mod show;
 use crate::entry::Change;
 use crate::names::Names;
 use crate::step::{
-    Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Pages, Range, Scope, Section, Step,
-    Unanswered, Waited,
+    Count, Depth, Emptied, EntryAt, EntryOf, Half, Invalidation, LockMode, Pages, Range, Scope, Section,
+    Step, Unanswered, Waited,
 };
 use crate::table::Verb;
 
@@ -125,6 +125,8 @@ pub fn read<N: Names, R: Reader<N>>(verb: Verb, reader: &mut R) -> Result<Step<N
         Verb::FlushPmd => flush(under(reader)?, reader)?,
         Verb::NotifyPmd => invalidate(Emptied::Devices(under(reader)?), reader)?,
         Verb::SetPasid => Step::SetPasid(reader.pasid()?, named(reader)?),
+        Verb::SetPasidLow => Step::SetPasidHalf(Half::Low, reader.pasid()?, named(reader)?),
+        Verb::SetPasidHigh => Step::SetPasidHalf(Half::High, reader.pasid()?, named(reader)?),
         Verb::PasidInv => invalidate(Emptied::PasidCaches(reader.pasid()?), reader)?,
         Verb::IotlbInvPasid => invalidate(Emptied::IotlbsOf(reader.pasid()?), reader)?,
         Verb::DevtlbInvPasid => invalidate(Emptied::DeviceTlbsOf(reader.pasid()?), reader)?,

@@ -416,6 +416,7 @@ const fn translated(step: &mut Step) -> Option<&mut Name> {
         | Step::Entry(..)
         | Step::Invalidate(_)
         | Step::SetPasid(..)
+        | Step::SetPasidHalf(..)
         | Step::InvWait(..)
         | Step::ZapSpmd(_)
         | Step::SetSpmd(..)

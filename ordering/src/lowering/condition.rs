@@ -269,6 +269,7 @@ impl Conditions<'_> {
             ("mapcount", [frame]) => Key::Mapcount(self.names.frame(frame)?),
             ("stable", [frame]) => Key::Stable(self.names.frame(frame)?),
             ("requested", [page]) => Key::Requested(self.names.page(page)?),
+            ("torn", [user]) => Key::Torn(self.names.user(user)?),
             ("gone", [user]) => Key::Gone(self.names.user(user)?),
             ("pasid", [pasid]) => Key::Pasid(self.names.pasid(pasid)?),
             ("pasidc", [user]) => Key::PasidCache(self.names.user(user)?),
@@ -297,7 +298,7 @@ impl Conditions<'_> {
     fn value(&self, key: &Key, index: u32) -> Value {
         match key {
             Key::Content(_) => Value::Number(self.state.domains.contents[index as usize].into()),
-            Key::Pasid(_) | Key::PasidCache(_) => {
+            Key::Pasid(_) | Key::PasidHigh(_) | Key::PasidCache(_) => {
                 Value::Space(index.checked_sub(1).map(|mm| MmId(mm as usize)))
             }
             Key::Refs(_)
@@ -306,6 +307,7 @@ impl Conditions<'_> {
             | Key::InProgress(_)
             | Key::Requested(_)
             | Key::Gone(_)
+            | Key::Torn(_)
             | Key::Stable(_) => Value::Number(index.into()),
             Key::Pte(..)
             | Key::Pmd(..)
@@ -318,6 +320,7 @@ impl Conditions<'_> {
             | Key::Spte(..)
             | Key::Spmd(..)
             | Key::Aborted(..)
+            | Key::PasidRead(..)
             | Key::Slot(..)
             | Key::Lock(..)
             | Key::Shares(..)

@@ -114,7 +114,7 @@ impl Hardware {
             UserKind::Device => Caches::Iotlb,
         };
         Self {
-            spaces: Spaces::new(scenario, names, diagnostics),
+            spaces: Spaces::new(scenario, names, survey.pasid_halves, diagnostics),
             uppers: Uppers::new(scenario, names, diagnostics),
             users: scenario.users.iter().map(of).collect(),
             device_tlbs: survey.device_tlbs,

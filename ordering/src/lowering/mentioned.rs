@@ -66,6 +66,7 @@ impl Mentioned {
             | Step::SynchronizeRcu
             | Step::Invalidate(_)
             | Step::SetPasid(..)
+            | Step::SetPasidHalf(..)
             | Step::InvWait(..)
             | Step::ZapSpmd(_)
             | Step::Unplug(_)

@@ -186,7 +186,7 @@ fn role(key: &Key, behind: &Behind<'_>) -> Role {
         Key::Pwc(user, pmd) => Role::Cache(behind.upper_cache(*user, *pmd)),
         Key::PasidCache(user) => Role::Cache(behind.pasid_cache(*user)),
         Key::InFlight(user, page) => Role::OnTheWay(behind.upper(*page, behind.pmd_step(*user, *page))),
-        Key::Completion(..) => Role::OnTheWay(None),
+        Key::Completion(..) | Key::PasidRead(_) => Role::OnTheWay(None),
         Key::Store(agent, _) => Role::Buffer(*agent),
         Key::Ghost(_) => Role::Event,
         Key::Refs(frame) => Role::References(state.domains.frames[frame.0].clone()),
@@ -203,6 +203,8 @@ fn role(key: &Key, behind: &Behind<'_>) -> Role {
         Key::InProgress(_)
         | Key::Content(_)
         | Key::Gone(_)
+        | Key::PasidHigh(_)
+        | Key::Torn(_)
         | Key::Aborted(_)
         | Key::Stable(_)
         | Key::Requested(_)

@@ -43,6 +43,12 @@ pub(super) enum Key {
     Aborted(AgentId),
     /// The entry of a PASID.
     Pasid(PasidId),
+    /// The words of it without the present bit, if they are written apart.
+    PasidHigh(PasidId),
+    /// The half of its PASID's entry that a device has read, if it reads it by halves.
+    PasidRead(UserId),
+    /// Whether the halves that a device has read did not belong together.
+    Torn(UserId),
     /// What a device has cached of its PASID's entry.
     PasidCache(UserId),
     /// The shadow entry.
@@ -144,6 +150,14 @@ pub(super) fn number(index: usize) -> u32 {
 }
 
 impl Domains {
+    /// What can have been read of a PASID entry: nothing, a low half that names a space, or any high half.
+    fn halves(&self) -> Vec<String> {
+        let low = self.mms.iter().map(|mm| format!("low {mm}"));
+        let high = self.mms.iter().map(|mm| format!("high {mm}"));
+        let none = ["-".to_owned()].into_iter();
+        none.chain(low).chain(["high none".to_owned()]).chain(high).collect()
+    }
+
     fn party(&self, party: Party) -> String {
         match party {
             Party::Cpu(cpu) => self.users[cpu.0].clone(),
@@ -260,10 +274,7 @@ impl State {
         let user = |id: &UserId| &d.users[id.0];
         let pmd = |id: &PmdId| &d.pmds[id.0];
         let yes = || vec!["no".to_owned(), "yes".to_owned()];
-        let or_frames = |first: &str| {
-            std::iter::once(first.to_owned()).chain(d.frames.iter().cloned()).collect::<Vec<_>>()
-        };
-        let or_mms = || std::iter::once("none".to_owned()).chain(d.mms.iter().cloned()).collect();
+        let or = |first: &str, rest: &[String]| [&[first.to_owned()], rest].concat();
         match key {
             Key::Pte(id) => (format!("pte[{}]", page(id)), self.entries()),
             Key::Pmd(id) => (format!("pmd[{}]", pmd(id)), self.entries()),
@@ -275,8 +286,11 @@ impl State {
             Key::Dma(agent, id) => (format!("dma[{}][{}]", d.agents[*agent], page(id)), self.entries()),
             Key::Gone(id) => (format!("gone[{}]", user(id)), yes()),
             Key::Aborted(agent) => (format!("aborted[{}]", d.agents[*agent]), yes()),
-            Key::Pasid(id) => (format!("pasid[{}]", d.pasids[id.0]), or_mms()),
-            Key::PasidCache(user) => (format!("pasidc[{}]", d.users[user.0]), or_mms()),
+            Key::Pasid(id) => (format!("pasid[{}]", d.pasids[id.0]), or("none", &d.mms)),
+            Key::PasidHigh(id) => (format!("pasid_high[{}]", d.pasids[id.0]), or("none", &d.mms)),
+            Key::PasidRead(id) => (format!("pasid_read[{}]", user(id)), d.halves()),
+            Key::Torn(id) => (format!("torn[{}]", user(id)), yes()),
+            Key::PasidCache(user) => (format!("pasidc[{}]", d.users[user.0]), or("none", &d.mms)),
             Key::Spte(id) => (format!("spte[{}]", page(id)), self.entries()),
             Key::Spmd(id) => (format!("spmd[{}]", pmd(id)), self.entries()),
             Key::InProgress(id) => (format!("in_progress[{}]", page(id)), Self::counts(d.most_ranges)),
@@ -285,18 +299,9 @@ impl State {
             Key::Mapcount(id) => (format!("mapcount[{}]", frame(id)), Self::counts(d.most_refs)),
             Key::Pins(id) => (format!("pins[{}]", frame(id)), Self::counts(d.most_refs)),
             Key::Stable(id) => (format!("stable[{}]", frame(id)), yes()),
-            Key::Requested(id) => {
-                let values = std::iter::once("-".to_owned()).chain(d.agents.iter().cloned()).collect();
-                (format!("requested[{}]", page(id)), values)
-            }
-            Key::Slot(index) => {
-                let values = std::iter::once("-".to_owned()).chain(d.posted.iter().cloned()).collect();
-                (format!("queue[{index}]"), values)
-            }
-            Key::Lock(name) => {
-                let values = std::iter::once("free".to_owned()).chain(d.agents.iter().cloned()).collect();
-                (name.clone(), values)
-            }
+            Key::Requested(id) => (format!("requested[{}]", page(id)), or("-", &d.agents)),
+            Key::Slot(index) => (format!("queue[{index}]"), or("-", &d.posted)),
+            Key::Lock(name) => (name.clone(), or("free", &d.agents)),
             Key::Shares(agent, name) => (format!("{}.{name}", d.agents[*agent]), yes()),
             Key::Store(agent, slot) => {
                 (format!("{}.buffer[{slot}]", d.agents[*agent]), self.stores(&d.buffers[*agent]))
@@ -308,7 +313,7 @@ impl State {
                 let (name, least, most) = &d.variables[*index];
                 (name.clone(), (*least..=*most).map(|value| value.to_string()).collect())
             }
-            Key::Handle(agent, name) => (format!("{}.{name}", d.agents[*agent]), or_frames("none")),
+            Key::Handle(agent, name) => (format!("{}.{name}", d.agents[*agent]), or("none", &d.frames)),
             Key::Orig(agent, id) => (format!("{}.orig[{}]", d.agents[*agent], page(id)), self.entries()),
             Key::PmdOrig(agent, id) => (format!("{}.orig[{}]", d.agents[*agent], pmd(id)), self.entries()),
             Key::Ghost(_) if d.ghosts == 1 => ("after".to_owned(), yes()),

@@ -90,6 +90,7 @@ impl Emitter<'_> {
             Step::ZapSpmd(pmd) => self.zap_spmd(pmd, at),
             Step::SetSpmd(pmd, entry) => self.set_spmd(pmd, entry, at),
             Step::SetPasid(pasid, mm) => self.set_pasid(pasid, mm, at),
+            Step::SetPasidHalf(half, pasid, mm) => self.set_pasid_half(*half, pasid, mm, at),
             Step::PageRequest(page) => self.page_request(page, at),
             Step::PageResponse(page) => self.page_response(page, at),
             Step::DrainRequests => self.drain_requests(at),

@@ -150,6 +150,7 @@ impl Stores<'_> {
             | Step::SynchronizeRcu
             | Step::Invalidate(_)
             | Step::SetPasid(..)
+            | Step::SetPasidHalf(..)
             | Step::InvWait(..)
             | Step::ZapSpmd(_)
             | Step::SetSpmd(..)

@@ -39,6 +39,8 @@ pub(super) struct Survey {
     agent: AgentId,
     /// Whether programs zap and set shadow entries themselves.
     pub(super) explicit_shadow: bool,
+    /// Whether PASID entries are written by halves.
+    pub(super) pasid_halves: bool,
     /// Devices that are taken away.
     pub(super) unplugged: BTreeSet<String>,
     /// Pages that a device requests.
@@ -116,6 +118,7 @@ impl Survey {
             Step::Store(_, value) | Step::DmaWrite(_, value) | Step::Write(_, value) => {
                 self.contents.insert(value.node);
             }
+            Step::SetPasidHalf(..) => self.pasid_halves = true,
             Step::Unplug(device) => drop(self.unplugged.insert(device.node.clone())),
             Step::PageRequest(page) => drop(self.requested.insert(page.node.clone())),
             Step::NotifyStart(_) => self.starts = self.starts.saturating_add(times),

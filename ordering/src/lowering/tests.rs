@@ -7,6 +7,7 @@ mod events;
 mod explorer;
 mod meaning;
 mod ordering;
+mod pasid_halves;
 mod peek;
 mod ranges;
 mod scope;

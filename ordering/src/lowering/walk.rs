@@ -12,6 +12,7 @@ use super::entry::Need;
 use super::hardware::Hop;
 use super::names::PageId;
 use super::program::{Goal, Way};
+use super::spaces::{Halves, Pasid};
 use super::state::NONE;
 use super::upper::Case;
 
@@ -133,11 +134,53 @@ impl Emitter<'_> {
             true => Guard::Differ(pasid.cache, pasid.entry),
             false => Guard::Is(pasid.cache, 0),
         };
+        if let Some(halves) = pasid.halves {
+            return self.pasid_halves(pasid, halves, unknown, lacks);
+        }
         let read = |mm| {
             let guard = [lacks, &[unknown, Guard::Is(pasid.entry, mm)]].concat();
             Fill::before(Way::new(guard, vec![Update::Set(pasid.cache, mm)], pasid.text.as_str()))
         };
         (1..self.state.size(pasid.entry)).map(read).collect()
+    }
+
+    /// The ways to read the PASID entry half by half, whichever comes first.
+    fn pasid_halves(&self, pasid: &Pasid, halves: Halves, unknown: Guard, lacks: &[Guard]) -> Vec<Fill> {
+        let Halves { high, read, torn } = halves;
+        let spaces = self.state.size(pasid.entry);
+        let way = |guards: &[Guard], updates: Vec<Update>, what: &str| {
+            let text = format!("{}{what}", pasid.text);
+            Fill::before(Way::new([lacks, guards].concat(), updates, text))
+        };
+        let (seen_low, seen_high) = (|mm: u32| mm, |mm: u32| spaces + mm);
+        // Both halves of one space, or of two: what the hardware then does is not said.
+        let done = |low: u32, high: u32| match low == high {
+            true => (vec![Update::Set(pasid.cache, low), Update::Set(read, 0)], ""),
+            false => (vec![Update::Set(torn, 1), Update::Set(read, 0)], ": torn"),
+        };
+        let mut ways = Vec::new();
+        for mm in 0..spaces {
+            let begins = [Guard::Is(read, 0), unknown];
+            // Who finds it absent at first reads nothing more.
+            let present = [Guard::IsNot(pasid.entry, 0), Guard::Is(high, mm)];
+            let from_high = [begins.as_slice(), &present].concat();
+            ways.push(way(&from_high, vec![Update::Set(read, seen_high(mm))], ": high"));
+            let absent = [Guard::Is(read, seen_high(mm)), Guard::Is(pasid.entry, 0)];
+            ways.push(way(&absent, vec![Update::Set(read, 0)], ": fault"));
+            if mm == 0 {
+                continue;
+            }
+            let from_low = [begins.as_slice(), &[Guard::Is(pasid.entry, mm)]].concat();
+            ways.push(way(&from_low, vec![Update::Set(read, seen_low(mm))], ": low"));
+            for other in 0..spaces {
+                let (updates, what) = done(mm, other);
+                let low_first = [Guard::Is(read, seen_low(mm)), Guard::Is(high, other)];
+                ways.push(way(&low_first, updates.clone(), what));
+                let high_first = [Guard::Is(read, seen_high(other)), Guard::Is(pasid.entry, mm)];
+                ways.push(way(&high_first, updates, what));
+            }
+        }
+        ways
     }
 
     /// The guards under which no cache from the first hop of `path` to the front has an entry for the access. If caches

@@ -99,6 +99,7 @@ fn step_change(step: Step) -> String {
         | Step::IpiSync
         | Step::SynchronizeRcu
         | Step::SetPasid(..)
+        | Step::SetPasidHalf(..)
         | Step::InvWait(..)
         | Step::ZapSpmd(_)
         | Step::SetSpmd(..)

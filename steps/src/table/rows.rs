@@ -140,6 +140,20 @@ pub const STEPS: &[Row] = &[
         "intel_pasid_setup_first_level, intel_pasid_tear_down_entry",
     ),
     step(
+        Verb::SetPasidLow,
+        "set_pasid_low PASID -> MM",
+        Actor::Kernel,
+        ["", "pasid"],
+        "pasid_set_present, pasid_clear_present",
+    ),
+    step(
+        Verb::SetPasidHigh,
+        "set_pasid_high PASID -> MM",
+        Actor::Kernel,
+        ["", "pasid"],
+        "pasid_set_domain_id, pasid_set_flptr",
+    ),
+    step(
         Verb::PasidInv,
         "pasid_inv PASID [DEVICE] [post]",
         Actor::Kernel,

@@ -33,7 +33,7 @@ impl<N: Names> Display for Step<N> {
             Self::Unlock(lock) => write!(f, " {lock}"),
             Self::Entry(place, what) => write!(f, " {place}{what}"),
             Self::Invalidate(invalidation) => write!(f, " {invalidation}"),
-            Self::SetPasid(pasid, mm) => write!(f, " {pasid} -> {mm}"),
+            Self::SetPasid(pasid, mm) | Self::SetPasidHalf(_, pasid, mm) => write!(f, " {pasid} -> {mm}"),
             Self::PageRequest(page)
             | Self::PageResponse(page)
             | Self::ChangePte(page)

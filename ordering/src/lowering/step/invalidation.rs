@@ -64,8 +64,8 @@ impl Emitter<'_> {
     ) -> Result<(Vec<Guard>, Vec<Update>), Diagnostic> {
         let (pages, users) = self.reach(invalidation, span)?;
         if invalidation.caches() == CacheKind::PasidCaches {
-            let caches = users.into_iter().map(|user| self.state.var(&Key::PasidCache(user)));
-            return Ok((Vec::new(), caches.map(|cache| Update::Set(cache, 0)).collect()));
+            let forgotten = users.into_iter().flat_map(|user| self.forgets_pasid(user)).collect();
+            return Ok((Vec::new(), forgotten));
         }
         let levels = levels(invalidation);
         let waits = [self.landed(&pages, levels, &users), self.present(levels, &users)].concat();
