@@ -10,7 +10,7 @@ use std::time::Instant;
 use parking_lot::MutexGuard;
 use steps::one_page::{Condition, Entry, Lock, OnePage, Permission, Role, Step};
 use steps::program::{Line, Program};
-use steps::{Count, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Scope};
+use steps::{Count, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Pages, Range, Scope};
 use thiserror::Error;
 
 use crate::address::{Pfn, VirtAddr, VirtRange};
@@ -47,6 +47,7 @@ pub enum Stuck {
 }
 
 const VCPUS: &str = "the shadow page table flushes its vCPUs itself, with what it zaps";
+const ONE_PAGE: &str = "an operation here is on one page";
 const ONE_CACHE: &str = "secondary TLBs are invalidated together, by the notifier";
 
 fn not_live(step: Step, reason: &'static str) -> Result<(), Stuck> {
@@ -167,23 +168,11 @@ impl<'space> Execution<'space> {
             Step::Unlock(Lock::Page(_)) => self.page_lock = None,
             Step::Fence => fence(Ordering::SeqCst),
             Step::Entry(EntryAt::Pte(_), what) => return self.entry_step(step, what),
-            Step::Invalidate(Invalidation { emptied, scope: Scope::All, posted: false }) => match emptied {
-                Emptied::Cpus(Range::Page(..)) => space.flush_tlb(VirtRange::page(page)),
-                Emptied::Devices(Range::Page(..)) => {
-                    space.notifiers().invalidate_secondary(VirtRange::page(page));
-                }
-                Emptied::Vcpus(_) => return not_live(step, VCPUS),
-                Emptied::Iotlbs(..) | Emptied::DeviceTlbs(_) => return not_live(step, ONE_CACHE),
-                Emptied::Cpus(Range::Under(never, _)) | Emptied::Devices(Range::Under(never, _)) => {
-                    match never {}
-                }
-                Emptied::Cpus(Range::Mm(never)) | Emptied::Devices(Range::Mm(never)) => match never {},
-                Emptied::IotlbsOf(never) | Emptied::DeviceTlbsOf(never) | Emptied::PasidCaches(never) => {
-                    match never {}
-                }
-            },
-            Step::NotifyStart(_) => self.range = Some(self.open_range()),
-            Step::NotifyEnd(_) => self.range = None,
+            Step::Invalidate(Invalidation { emptied, scope: Scope::All, posted: false }) => {
+                return self.invalidate(step, emptied);
+            }
+            Step::NotifyStart(Pages::One(_)) => self.range = Some(self.open_range()),
+            Step::NotifyEnd(Pages::One(_)) => self.range = None,
             Step::ChangePte(_) => space.notifiers().change_pte(page, self.entry),
             Step::Copy(from, to) => space.frames().memory().copy_frame(self.pfn(from), self.pfn(to)),
             Step::Count(count, role) => return self.count_step(step, count, role),
@@ -195,22 +184,57 @@ impl<'space> Execution<'space> {
             Step::Enter(_) | Step::Leave(_) | Step::IpiSync | Step::SynchronizeRcu => {
                 return not_live(step, "the kernel's threads here have no interrupts and no read sides");
             }
-            Step::Invalidate(Invalidation { posted: true, .. }) | Step::InvWait => {
+            Step::Invalidate(Invalidation { posted: true, .. }) | Step::InvWait(..) => {
                 return not_live(step, "an operation here waits for each invalidation");
             }
             Step::PageRequest(_) | Step::PageResponse(_) | Step::DrainRequests => {
                 return not_live(step, "requests for pages are the unit's");
+            }
+            Step::NotifyStart(Pages::To(..)) | Step::NotifyEnd(Pages::To(..)) => {
+                return not_live(step, ONE_PAGE);
             }
             Step::ZapSpte(_) | Step::SetSpte(..) => return not_live(step, VCPUS),
             Step::Walk(_) | Step::Load(_) | Step::DmaRead(_) => {
                 return not_live(step, "an operation has no TLB of its own");
             }
             Step::Read(_) => return not_live(step, "an operation does not look at what a frame holds"),
-            Step::Entry(EntryAt::Pmd(never), _) => match never {},
-            Step::Trylock(_, _, never) => match never {},
-            Step::SetPasid(never, _) => match never {},
-            Step::Store(_, never) | Step::DmaWrite(_, never) | Step::Write(_, never) => match never {},
-            Step::GupFast { handle: never, .. } | Step::TryGet { handle: never, .. } => match never {},
+            Step::Entry(EntryAt::Pmd(never), _)
+            | Step::Trylock(_, _, never)
+            | Step::SetPasid(never, _)
+            | Step::SetPasidHalf(_, never, _)
+            | Step::Store(_, never)
+            | Step::DmaWrite(_, never)
+            | Step::Write(_, never)
+            | Step::GupFast { handle: never, .. }
+            | Step::TryGet { handle: never, .. }
+            | Step::Peek { handle: never, .. }
+            | Step::Forget(never)
+            | Step::ZapSpmd(never)
+            | Step::SetSpmd(never, _)
+            | Step::Unplug(never) => match never {},
+        }
+        Ok(())
+    }
+
+    fn invalidate(&self, step: Step, emptied: Emptied<OnePage>) -> Result<(), Stuck> {
+        let (space, page) = (self.space, self.page);
+        match emptied {
+            Emptied::Cpus(Range::Page(..)) => space.flush_tlb(VirtRange::page(page)),
+            Emptied::Devices(Range::Page(..)) => {
+                space.notifiers().invalidate_secondary(VirtRange::page(page));
+            }
+            Emptied::Cpus(Range::Pages(..)) | Emptied::Devices(Range::Pages(..)) => {
+                return not_live(step, ONE_PAGE);
+            }
+            Emptied::Vcpus(_) => return not_live(step, VCPUS),
+            Emptied::Iotlbs(..) | Emptied::DeviceTlbs(_) => return not_live(step, ONE_CACHE),
+            Emptied::Cpus(Range::Under(never, _)) | Emptied::Devices(Range::Under(never, _)) => {
+                match never {}
+            }
+            Emptied::Cpus(Range::Mm(never)) | Emptied::Devices(Range::Mm(never)) => match never {},
+            Emptied::IotlbsOf(never) | Emptied::DeviceTlbsOf(never) | Emptied::PasidCaches(never) => {
+                match never {}
+            }
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ mod atomic;
 mod buffer;
 mod condition;
 mod deed;
+mod dma;
 mod entry;
 mod event;
 mod expectation;
@@ -38,6 +39,7 @@ mod step;
 mod stores;
 mod survey;
 mod symmetry;
+mod unanswered;
 mod upper;
 mod visit;
 mod walk;
@@ -59,7 +61,7 @@ pub use hardware::Caches;
 pub use names::{FrameId, MmId, PageId, PasidId, PmdId, UserId};
 pub use observed::Observed;
 pub(crate) use operation::expand;
-pub use options::{Flush, Options};
+pub use options::{Flush, Options, Timeout};
 pub use replay::{Replayed, replay};
 pub use role::{Cached, Copied, Gate, Role, Roles, Source};
 pub use round::Party;
@@ -283,7 +285,7 @@ impl Lowering<'_> {
             return Err(self.diagnostics);
         }
         let lasting = self.state.lasting();
-        let roles = Roles::of(&self.state, self.hardware);
+        let roles = Roles::of(&self.state, self.hardware, &self.survey.habits);
         let scene = self.scene(&users);
         let keys = scene::keys(&self.state);
         let model = Model {
@@ -395,7 +397,10 @@ impl Lowering<'_> {
 fn handles_of(body: &[Statement], names: &Names) -> Vec<(String, Option<PageId>)> {
     let mut found = Vec::new();
     visit_steps(body, &mut |spoken, _, _| {
-        if let Step::GupFast { page, handle, .. } | Step::TryGet { page, handle, .. } = &spoken.step {
+        if let Step::GupFast { page, handle, .. }
+        | Step::TryGet { page, handle, .. }
+        | Step::Peek { page, handle, .. } = &spoken.step
+        {
             found.push((handle.node.clone(), names.page(page).ok()));
         }
     });

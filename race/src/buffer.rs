@@ -90,6 +90,13 @@ impl Machine {
             | Key::Handle(..)
             | Key::Orig(..)
             | Key::PmdOrig(..)
+            | Key::Dma(..)
+            | Key::Gone(_)
+            | Key::Aborted(_)
+            | Key::PasidHigh(_)
+            | Key::PasidRead(_)
+            | Key::Torn(_)
+            | Key::Spmd(_)
             | Key::Returned(..)
             | Key::Ghost(_) => return Err(Stuck::Cannot(format!("no plain store goes to {place:?}"))),
         }

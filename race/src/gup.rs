@@ -64,6 +64,40 @@ impl Machine {
         self.newest(wanted.agent, key).map_or_else(|| self.load(at), Pte)
     }
 
+    /// The frame that the entry of a page maps, or the upper entry, without a reference: whether there is one.
+    pub(crate) fn peek(
+        &self,
+        agent: AgentId,
+        page: PageId,
+        write: bool,
+        handle: &str,
+    ) -> Result<Part, Stuck> {
+        let held = &self.held[agent];
+        let view = |key: &Key, at: PhysAddr| self.newest(agent, key).map_or_else(|| self.load(at), Pte);
+        let upper = self.above(page).map(|pmd| (pmd, view(&Key::Pmd(pmd), self.layout.pmd(pmd))));
+        let word = match upper {
+            Some((pmd, word)) if !word.is_present() || word.0 & Pte::LARGE != 0 => {
+                held.uppers[pmd.0].store(word.0, Ordering::Release);
+                word
+            }
+            Some(_) | None => {
+                self.table_is_live(page)?;
+                let key = Key::Pte(self.scene.pages[page.0].leaf);
+                let word = view(&key, self.layout.page(page).slot);
+                held.entries[page.0].store(word.0, Ordering::Release);
+                word
+            }
+        };
+        // A frame that nobody counts is remembered all the same.
+        if !word.is_present() || (write && !word.is_writable()) {
+            held.handles.lock().remove(handle);
+            return Ok(Part::Nothing);
+        }
+        let frame = self.frame_at(word)?;
+        held.handles.lock().insert(handle.to_owned(), frame);
+        Ok(Part::Whole)
+    }
+
     fn own_entry(&self, wanted: &Wanted<'_>) -> Pte {
         let key = Key::Pte(self.scene.pages[wanted.page.0].leaf);
         self.own_view(wanted, &key, self.layout.page(wanted.page).slot)

@@ -6,7 +6,7 @@
 use std::sync::atomic::Ordering;
 
 use ordering::lowering::{AgentId, Caches, Numbers, PageId, UserId};
-use steps::{CacheKind, Depth, Invalidation, Reach, Scope};
+use steps::{CacheKind, Depth, Invalidation, Pages, Reach, Scope};
 
 use crate::machine::{Machine, Stuck};
 
@@ -42,7 +42,7 @@ impl Machine {
         };
         let bound = match invalidation.reach() {
             Reach::Pasid(pasid) => self.scene.users[user.0].pasid == Some(*pasid),
-            Reach::Page(_) | Reach::Under(_) | Reach::Mm(_) => true,
+            Reach::Page(_) | Reach::Pages(..) | Reach::Under(_) | Reach::Mm(_) => true,
         };
         in_scope && bound
     }
@@ -52,6 +52,7 @@ impl Machine {
         let all = (0..pages.len()).map(PageId);
         match invalidation.reach() {
             Reach::Page(page) => vec![*page],
+            Reach::Pages(first, last) => (first.0..=last.0).map(PageId).collect(),
             Reach::Under(pmd) => all.filter(|page| pages[page.0].above == Some(*pmd)).collect(),
             Reach::Mm(mm) => all.filter(|page| pages[page.0].home == Some(*mm)).collect(),
             Reach::Pasid(_) => all.collect(),
@@ -112,8 +113,14 @@ impl Machine {
         }
     }
 
-    /// Opens a range over a page: zaps its shadow entry, and blocks its return.
-    pub(crate) fn start_range(&self, page: PageId) {
+    /// Opens a range over pages: zaps their shadow entries, and blocks their return.
+    pub(crate) fn start_range(&self, pages: &Pages<Numbers>) {
+        for page in side_by_side(pages) {
+            self.start_over(page);
+        }
+    }
+
+    fn start_over(&self, page: PageId) {
         let mut ranges = self.shared.ranges[page.0].lock();
         ranges.open += 1;
         ranges.sequence += 1;
@@ -123,7 +130,15 @@ impl Machine {
     }
 
     /// Closes one; whoever began to fault before its end must begin again.
-    pub(crate) fn end_range(&self, page: PageId) -> Result<(), Stuck> {
+    pub(crate) fn end_range(&self, pages: &Pages<Numbers>) -> Result<(), Stuck> {
+        let all = || side_by_side(pages);
+        if all().any(|page| self.shared.ranges[page.0].lock().open == 0) {
+            return Err(self.out_of_range("no range is open over the page"));
+        }
+        all().try_for_each(|page| self.end_over(page))
+    }
+
+    fn end_over(&self, page: PageId) -> Result<(), Stuck> {
         let mut ranges = self.shared.ranges[page.0].lock();
         if ranges.open == 0 {
             return Err(self.out_of_range("no range is open over the page"));
@@ -132,4 +147,13 @@ impl Machine {
         ranges.sequence += 1;
         Ok(())
     }
+}
+
+/// The pages of a range: those that are declared one after the other.
+fn side_by_side(pages: &Pages<Numbers>) -> impl Iterator<Item = PageId> {
+    let (first, last) = match pages {
+        Pages::One(page) => (page.0, page.0),
+        Pages::To(first, last) => (first.0, last.0),
+    };
+    (first..=last).map(PageId)
 }

@@ -4,7 +4,7 @@
 //! the machine after each. Neither reads the other's state to decide what a step does.
 //!
 //! Read in this order: [`machine`] with `layout`, `coding`, `frames`, `hardware` and `agent` (what there is), `step` with
-//! `table`, `walk`, `invalidate`, `gup` and `round` (what steps do), [`look`] (what it then looks like), [`steered`] (a run
+//! `table`, `walk`, `invalidate`, `gup` and `round` (what steps do), [`look`] (what it then looks like), [`live`] (what is not there), [`steered`] (a run
 //! of the model, row by row), [`free`] (nobody says who comes next).
 
 mod agent;
@@ -17,6 +17,7 @@ mod gup;
 mod hardware;
 mod invalidate;
 mod layout;
+pub mod live;
 pub mod look;
 pub mod machine;
 mod round;

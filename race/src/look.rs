@@ -121,6 +121,14 @@ impl Machine {
             }
             // What properties remember is the judge's; what a step returns is compared where it is taken.
             Key::Ghost(_) | Key::Returned(..) => return None,
+            // A scenario that has any of these does not run here (`live`).
+            Key::Dma(..)
+            | Key::Gone(_)
+            | Key::Aborted(_)
+            | Key::PasidHigh(_)
+            | Key::PasidRead(_)
+            | Key::Torn(_)
+            | Key::Spmd(_) => return None,
         })
     }
 
@@ -152,6 +160,13 @@ impl Machine {
             | Key::Section(..)
             | Key::Awaits(..)
             | Key::Handle(..)
+            | Key::Dma(..)
+            | Key::Gone(_)
+            | Key::Aborted(_)
+            | Key::PasidHigh(_)
+            | Key::PasidRead(_)
+            | Key::Torn(_)
+            | Key::Spmd(_)
             | Key::Returned(..)
             | Key::Ghost(_) => Seen::Number(value.into()),
             Key::Store(agent, _) => self.expected_store(*agent, value),

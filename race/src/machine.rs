@@ -148,6 +148,13 @@ impl Machine {
             | Key::Section(..)
             | Key::Awaits(..)
             | Key::Handle(..)
+            | Key::Dma(..)
+            | Key::Gone(_)
+            | Key::Aborted(_)
+            | Key::PasidHigh(_)
+            | Key::PasidRead(_)
+            | Key::Torn(_)
+            | Key::Spmd(_)
             | Key::Returned(..)
             | Key::Ghost(_) => {}
         }

@@ -11,10 +11,11 @@ use ordering::language::syntax::BuiltIn;
 use ordering::lowering::{
     Act, AgentId, Assigned, Deed, FrameId, FramePlace, Key, Numbers, PageId, Part, Party, UserId,
 };
-use steps::{Count, EntryAt, EntryOf, Invalidation, LockMode, Section, Step};
+use steps::{Count, EntryAt, EntryOf, Invalidation, LockMode, Section, Step, Unanswered, Waited};
 
 use crate::frames::lower;
 use crate::gup::Wanted;
+use crate::live::why_not;
 use crate::machine::{Machine, Stuck};
 
 type Taken = Result<Part, Stuck>;
@@ -86,12 +87,20 @@ impl Machine {
             Step::SetPasid(pasid, mm) => {
                 self.memory.store(self.layout.pasid(*pasid), self.layout.pasid_entry(mm.0));
             }
-            Step::InvWait => self.wait(agent)?,
+            Step::InvWait(Waited::Own, Unanswered::Waits) => self.wait(agent)?,
+            Step::InvWait(..)
+            | Step::Unplug(_)
+            | Step::SetPasidHalf(..)
+            | Step::ZapSpmd(_)
+            | Step::SetSpmd(..) => {
+                let reason = why_not(step).map_or_else(String::new, str::to_owned);
+                return Err(Stuck::Cannot(reason));
+            }
             Step::PageRequest(page) => return self.request(agent, *page, part),
             Step::PageResponse(page) => self.respond(*page)?,
             Step::DrainRequests => self.drain_requests()?,
-            Step::NotifyStart(page) => self.start_range(*page),
-            Step::NotifyEnd(page) => self.end_range(*page)?,
+            Step::NotifyStart(pages) => self.start_range(pages),
+            Step::NotifyEnd(pages) => self.end_range(pages)?,
             Step::ChangePte(page) => self.change_pte(agent, *page),
             Step::ZapSpte(page) => self.memory.store(self.layout.page(*page).shadow, 0),
             Step::SetSpte(page, entry) => return self.set_shadow(agent, *page, entry),
@@ -110,6 +119,8 @@ impl Machine {
                 let (page, write, pin) = (*page, *write, *pin);
                 return self.try_get(&Wanted { agent, page, write, pin, leaf: false, handle });
             }
+            Step::Peek { page, write, handle } => return self.peek(agent, *page, *write, handle),
+            Step::Forget(handle) => drop(self.held[agent].handles.lock().remove(handle)),
             Step::Write(frame, value) => return self.direct(agent, frame, Access::Write, *value),
             Step::Read(frame) => return self.direct(agent, frame, Access::Read, 0),
             Step::Copy(from, to) => return self.copy(agent, from, to),
@@ -288,7 +299,9 @@ impl Machine {
     }
 
     fn post(&self, agent: AgentId, invalidation: &Invalidation<Numbers>) -> Result<(), Stuck> {
-        let is_it = |posted: &(AgentId, Invalidation<Numbers>)| *posted == (agent, invalidation.clone());
+        let is_it = |posted: &(AgentId, Option<Invalidation<Numbers>>)| {
+            *posted == (agent, Some(invalidation.clone()))
+        };
         let number = self.scene.posted.iter().position(is_it);
         let number = number.and_then(|number| u32::try_from(number).ok());
         let number = number.ok_or_else(|| Stuck::Cannot("nobody was seen to post this".to_owned()))?;
@@ -307,8 +320,10 @@ impl Machine {
         if queue.get(place) != Some(&number) || (self.scene.options.ordered_queue && place != 0) {
             return Err(Stuck::Waits("something else stands there in the queue"));
         }
+        let (agent, Some(invalidation)) = &self.scene.posted[number as usize] else {
+            return Err(Stuck::Cannot("a wait in the queue waits for nothing here".to_owned()));
+        };
         queue.remove(place);
-        let (agent, invalidation) = &self.scene.posted[number as usize];
         self.invalidate(invalidation, *agent);
         Ok(())
     }
@@ -388,7 +403,9 @@ const fn waits_for_stores(step: &Step<Numbers>, part: Part) -> bool {
         | Step::Trylock(..)
         | Step::Fence
         | Step::SetPasid(..)
-        | Step::InvWait
+        | Step::SetPasidHalf(..)
+        | Step::InvWait(..)
+        | Step::Unplug(_)
         | Step::PageRequest(_)
         | Step::PageResponse(_)
         | Step::DrainRequests
@@ -397,6 +414,8 @@ const fn waits_for_stores(step: &Step<Numbers>, part: Part) -> bool {
         | Step::ChangePte(_)
         | Step::ZapSpte(_)
         | Step::SetSpte(..)
+        | Step::ZapSpmd(_)
+        | Step::SetSpmd(..)
         | Step::TryGet { .. }
         | Step::Write(..)
         | Step::Copy(..)
@@ -411,6 +430,8 @@ const fn waits_for_stores(step: &Step<Numbers>, part: Part) -> bool {
         | Step::Load(_)
         | Step::DmaRead(_)
         | Step::Read(_)
+        | Step::Peek { .. }
+        | Step::Forget(_)
         | Step::GupFast { .. } => false,
     }
 }
@@ -431,7 +452,9 @@ fn needed(act: &Act) -> Access {
         | Step::Entry(..)
         | Step::Invalidate(_)
         | Step::SetPasid(..)
-        | Step::InvWait
+        | Step::SetPasidHalf(..)
+        | Step::InvWait(..)
+        | Step::Unplug(_)
         | Step::PageRequest(_)
         | Step::PageResponse(_)
         | Step::DrainRequests
@@ -440,11 +463,15 @@ fn needed(act: &Act) -> Access {
         | Step::ChangePte(_)
         | Step::ZapSpte(_)
         | Step::SetSpte(..)
+        | Step::ZapSpmd(_)
+        | Step::SetSpmd(..)
         | Step::Walk(_)
         | Step::Load(_)
         | Step::DmaRead(_)
         | Step::GupFast { .. }
         | Step::TryGet { .. }
+        | Step::Peek { .. }
+        | Step::Forget(_)
         | Step::Write(..)
         | Step::Read(_)
         | Step::Copy(..)

@@ -8,7 +8,8 @@ use std::fmt;
 
 use crate::names::Names;
 use crate::step::{
-    Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Scope, Section, Step as Any,
+    Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Pages, Range, Scope, Section,
+    Step as Any, Unanswered,
 };
 
 /// The names of an operation on one page.
@@ -94,6 +95,8 @@ impl Copy for EntryOf<OnePage> {}
 impl Copy for Invalidation<OnePage> {}
 impl Copy for Emptied<OnePage> {}
 impl Copy for Scope<OnePage> {}
+impl Copy for Unanswered<OnePage> {}
+impl Copy for Pages<OnePage> {}
 impl Copy for Range<OnePage> {}
 
 /// Takes a frame for `new`.
@@ -101,9 +104,9 @@ pub const ALLOCATE: Step = Any::Count(Count::Alloc, Role::New);
 /// Copies the contents of `old` to `new`.
 pub const COPY: Step = Any::Copy(Role::Old, Role::New);
 /// Opens the range.
-pub const RANGE_START: Step = Any::NotifyStart(Page);
+pub const RANGE_START: Step = Any::NotifyStart(Pages::One(Page));
 /// Closes it.
-pub const RANGE_END: Step = Any::NotifyEnd(Page);
+pub const RANGE_END: Step = Any::NotifyEnd(Pages::One(Page));
 /// Takes the page-table lock.
 pub const LOCK_TABLE: Step = Any::Lock(Lock::Table, LockMode::Exclusive);
 /// Releases it.
@@ -177,7 +180,10 @@ impl Any<OnePage> {
             | Self::ChangePte(_)
             | Self::ZapSpte(_)
             | Self::SetSpte(..)
+            | Self::ZapSpmd(_)
+            | Self::SetSpmd(..)
             | Self::SetPasid(..)
+            | Self::SetPasidHalf(..)
             | Self::PageResponse(_)
             | Self::Walk(_)
             | Self::Load(_)
@@ -195,11 +201,14 @@ impl Any<OnePage> {
             | Self::IpiSync
             | Self::SynchronizeRcu
             | Self::Entry(_, EntryOf::Read)
-            | Self::InvWait
+            | Self::InvWait(..)
+            | Self::Unplug(_)
             | Self::PageRequest(_)
             | Self::DrainRequests
             | Self::GupFast { .. }
             | Self::TryGet { .. }
+            | Self::Peek { .. }
+            | Self::Forget(_)
             | Self::Read(_)
             | Self::Copy(..)
             | Self::Count(Count::Alloc | Count::Get | Count::Pin | Count::Map | Count::MarkStable, _) => {

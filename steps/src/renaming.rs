@@ -3,7 +3,7 @@
 //! Invariant: the step stays what it is; only what stands at its places is named otherwise.
 
 use crate::names::Names;
-use crate::step::{Emptied, EntryAt, EntryOf, Invalidation, Range, Scope, Step};
+use crate::step::{Emptied, EntryAt, EntryOf, Invalidation, Pages, Range, Scope, Step, Unanswered};
 
 /// Gives each place another name.
 pub trait Renaming<From: Names, To: Names> {
@@ -49,15 +49,21 @@ impl<N: Names> Step<N> {
             Self::Entry(at, what) => Step::Entry(at.renamed(by), what.renamed(by)),
             Self::Invalidate(invalidation) => Step::Invalidate(invalidation.renamed(by)),
             Self::SetPasid(pasid, mm) => Step::SetPasid(by.pasid(pasid), by.mm_or_none(mm)),
-            Self::InvWait => Step::InvWait,
+            Self::SetPasidHalf(half, pasid, mm) => {
+                Step::SetPasidHalf(*half, by.pasid(pasid), by.mm_or_none(mm))
+            }
+            Self::InvWait(waited, unanswered) => Step::InvWait(*waited, unanswered.renamed(by)),
+            Self::Unplug(device) => Step::Unplug(by.user(device)),
             Self::PageRequest(page) => Step::PageRequest(by.page(page)),
             Self::PageResponse(page) => Step::PageResponse(by.page(page)),
             Self::DrainRequests => Step::DrainRequests,
-            Self::NotifyStart(page) => Step::NotifyStart(by.page(page)),
-            Self::NotifyEnd(page) => Step::NotifyEnd(by.page(page)),
+            Self::NotifyStart(pages) => Step::NotifyStart(pages.renamed(by)),
+            Self::NotifyEnd(pages) => Step::NotifyEnd(pages.renamed(by)),
             Self::ChangePte(page) => Step::ChangePte(by.page(page)),
             Self::ZapSpte(page) => Step::ZapSpte(by.page(page)),
             Self::SetSpte(page, entry) => Step::SetSpte(by.page(page), by.entry(entry)),
+            Self::ZapSpmd(pmd) => Step::ZapSpmd(by.pmd(pmd)),
+            Self::SetSpmd(pmd, entry) => Step::SetSpmd(by.pmd(pmd), by.entry(entry)),
             Self::Walk(page) => Step::Walk(by.page(page)),
             Self::Load(page) => Step::Load(by.page(page)),
             Self::Store(page, value) => Step::Store(by.page(page), by.value(value)),
@@ -70,6 +76,10 @@ impl<N: Names> Step<N> {
             Self::TryGet { page, write, pin, handle } => {
                 Step::TryGet { page: by.page(page), write: *write, pin: *pin, handle: by.handle(handle) }
             }
+            Self::Peek { page, write, handle } => {
+                Step::Peek { page: by.page(page), write: *write, handle: by.handle(handle) }
+            }
+            Self::Forget(handle) => Step::Forget(by.handle(handle)),
             Self::Write(frame, value) => Step::Write(by.frame(frame), by.value(value)),
             Self::Read(frame) => Step::Read(by.frame(frame)),
             Self::Copy(from, to) => Step::Copy(by.frame(from), by.frame(to)),
@@ -111,13 +121,31 @@ impl<N: Names> Emptied<N> {
     fn renamed<M: Names>(&self, by: &impl Renaming<N, M>) -> Emptied<M> {
         match self {
             Self::Cpus(range) => Emptied::Cpus(range.renamed(by)),
-            Self::Vcpus(page) => Emptied::Vcpus(by.page(page)),
+            Self::Vcpus(pages) => Emptied::Vcpus(pages.renamed(by)),
             Self::Devices(range) => Emptied::Devices(range.renamed(by)),
             Self::Iotlbs(page, depth) => Emptied::Iotlbs(by.page(page), *depth),
             Self::IotlbsOf(pasid) => Emptied::IotlbsOf(by.pasid(pasid)),
             Self::DeviceTlbs(page) => Emptied::DeviceTlbs(by.page(page)),
             Self::DeviceTlbsOf(pasid) => Emptied::DeviceTlbsOf(by.pasid(pasid)),
             Self::PasidCaches(pasid) => Emptied::PasidCaches(by.pasid(pasid)),
+        }
+    }
+}
+
+impl<N: Names> Pages<N> {
+    fn renamed<M: Names>(&self, by: &impl Renaming<N, M>) -> Pages<M> {
+        match self {
+            Self::One(page) => Pages::One(by.page(page)),
+            Self::To(first, last) => Pages::To(by.page(first), by.page(last)),
+        }
+    }
+}
+
+impl<N: Names> Unanswered<N> {
+    fn renamed<M: Names>(&self, by: &impl Renaming<N, M>) -> Unanswered<M> {
+        match self {
+            Self::Waits => Unanswered::Waits,
+            Self::GoesTo(label) => Unanswered::GoesTo(by.label(label)),
         }
     }
 }
@@ -137,6 +165,7 @@ impl<N: Names> Range<N> {
     fn renamed<M: Names>(&self, by: &impl Renaming<N, M>) -> Range<M> {
         match self {
             Self::Page(page, depth) => Range::Page(by.page(page), *depth),
+            Self::Pages(first, last, depth) => Range::Pages(by.page(first), by.page(last), *depth),
             Self::Under(pmd, depth) => Range::Under(by.pmd(pmd), *depth),
             Self::Mm(mm) => Range::Mm(by.mm(mm)),
         }

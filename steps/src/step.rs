@@ -31,6 +31,42 @@ pub enum Section {
     Rcu,
 }
 
+/// Pages of an address space that lie side by side.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Pages<N: Names> {
+    /// One.
+    One(N::Page),
+    /// From the first to the last.
+    To(N::Page, N::Page),
+}
+
+/// A half of an entry of several words.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Half {
+    /// The word with the present bit.
+    Low,
+    /// The others.
+    High,
+}
+
+/// What of the queue is waited for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Waited {
+    /// What the agent has posted itself.
+    Own,
+    /// Whatever is in the queue, whoever has posted it.
+    All,
+}
+
+/// Where an agent goes on whose wait is not answered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Unanswered<N: Names> {
+    /// Nowhere: it waits for ever.
+    Waits,
+    /// At a label.
+    GoesTo(N::Label),
+}
+
 /// What a step does to what holds a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Count {
@@ -101,8 +137,12 @@ pub enum Step<N: Names> {
     Invalidate(Invalidation<N>),
     /// Writes the entry of a PASID.
     SetPasid(N::Pasid, N::MmOrNone),
+    /// Writes one half of it.
+    SetPasidHalf(Half, N::Pasid, N::MmOrNone),
     /// Waits for what was posted.
-    InvWait,
+    InvWait(Waited, Unanswered<N>),
+    /// Takes a device away.
+    Unplug(N::User),
     /// A device asks for a page, and waits for the response.
     PageRequest(N::Page),
     /// Answers a request for a page.
@@ -110,15 +150,19 @@ pub enum Step<N: Names> {
     /// Waits until no request is open.
     DrainRequests,
     /// Opens a range: zaps the shadow entry and blocks its return.
-    NotifyStart(N::Page),
+    NotifyStart(Pages<N>),
     /// Closes the range.
-    NotifyEnd(N::Page),
+    NotifyEnd(Pages<N>),
     /// Offers the new entry to the shadow page table.
     ChangePte(N::Page),
     /// Empties the shadow entry, and nothing else.
     ZapSpte(N::Page),
     /// Writes the shadow entry.
     SetSpte(N::Page, N::Entry),
+    /// Empties the shadow entry above others.
+    ZapSpmd(N::Pmd),
+    /// Writes it.
+    SetSpmd(N::Pmd, N::Entry),
     /// Fills the agent's own TLB.
     Walk(N::Page),
     /// A CPU or a vCPU reads.
@@ -153,6 +197,17 @@ pub enum Step<N: Names> {
         /// The reference.
         handle: N::Handle,
     },
+    /// Takes the frame that an entry maps, and no reference to it.
+    Peek {
+        /// Whose entry.
+        page: N::Page,
+        /// Whether stores must be allowed.
+        write: bool,
+        /// The frame.
+        handle: N::Handle,
+    },
+    /// Empties a handle, and drops nothing.
+    Forget(N::Handle),
     /// Writes to a frame, past every translation.
     Write(N::Frame, N::Value),
     /// Reads a frame, past every translation.
@@ -181,7 +236,10 @@ impl<N: Names> Step<N> {
             Self::Entry(place, what) => what.verb(place),
             Self::Invalidate(invalidation) => invalidation.verb(),
             Self::SetPasid(..) => Verb::SetPasid,
-            Self::InvWait => Verb::InvWait,
+            Self::SetPasidHalf(Half::Low, ..) => Verb::SetPasidLow,
+            Self::SetPasidHalf(Half::High, ..) => Verb::SetPasidHigh,
+            Self::InvWait(..) => Verb::InvWait,
+            Self::Unplug(_) => Verb::Unplug,
             Self::PageRequest(_) => Verb::PageRequest,
             Self::PageResponse(_) => Verb::PageResponse,
             Self::DrainRequests => Verb::DrainRequests,
@@ -190,6 +248,8 @@ impl<N: Names> Step<N> {
             Self::ChangePte(_) => Verb::ChangePte,
             Self::ZapSpte(_) => Verb::ZapSpte,
             Self::SetSpte(..) => Verb::SetSpte,
+            Self::ZapSpmd(_) => Verb::ZapSpmd,
+            Self::SetSpmd(..) => Verb::SetSpmd,
             Self::Walk(_) => Verb::Walk,
             Self::Load(_) => Verb::Load,
             Self::Store(..) => Verb::Store,
@@ -197,6 +257,8 @@ impl<N: Names> Step<N> {
             Self::DmaWrite(..) => Verb::DmaWrite,
             Self::GupFast { .. } => Verb::GupFast,
             Self::TryGet { .. } => Verb::TryGet,
+            Self::Peek { .. } => Verb::Peek,
+            Self::Forget(_) => Verb::Forget,
             Self::Write(..) => Verb::Write,
             Self::Read(_) => Verb::Read,
             Self::Copy(..) => Verb::Copy,

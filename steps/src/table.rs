@@ -66,6 +66,10 @@ pub enum Verb {
     NotifyPmd,
     /// Write a PASID entry.
     SetPasid,
+    /// Write the word of a PASID entry with the present bit.
+    SetPasidLow,
+    /// Write the other words of a PASID entry.
+    SetPasidHigh,
     /// Invalidate the devices' PASID caches.
     PasidInv,
     /// Invalidate the IOTLB entries of a PASID.
@@ -74,6 +78,8 @@ pub enum Verb {
     DevtlbInvPasid,
     /// Wait for what was posted.
     InvWait,
+    /// Take a device away.
+    Unplug,
     /// Ask for a page, and wait for the response.
     PageRequest,
     /// Answer a request for a page.
@@ -90,6 +96,10 @@ pub enum Verb {
     ZapSpte,
     /// Write the shadow entry.
     SetSpte,
+    /// Empty the shadow entry above others.
+    ZapSpmd,
+    /// Write it.
+    SetSpmd,
     /// Flush the vCPUs' TLBs.
     FlushVcpus,
     /// Fill the agent's own TLB.
@@ -106,6 +116,10 @@ pub enum Verb {
     GupFast,
     /// The middle of it: take a reference to what the remembered entry maps.
     TryGet,
+    /// Take the frame that an entry maps, and no reference to it.
+    Peek,
+    /// Empty a handle.
+    Forget,
     /// Write to a frame, past every translation.
     Write,
     /// Read a frame, past every translation.
@@ -223,13 +237,16 @@ pub const OPERATIONS: &[OperationRow] = &[
 pub const LOOKS: &[(&str, &str)] = &[
     ("pte(PAGE)", "the page-table entry"),
     ("spte(PAGE)", "the shadow entry"),
+    ("spmd(PMD)", "the shadow entry above those of the pages under an upper entry"),
     ("tlb(CPU, PAGE)", "what a CPU's TLB holds"),
     ("iotlb(DEVICE, PAGE)", "what a device's IOTLB holds"),
     ("devtlb(DEVICE, PAGE)", "what a device's own TLB holds"),
     ("vtlb(VCPU, PAGE)", "what a vCPU's TLB holds"),
     ("requested(PAGE)", "whether a device waits for a response for the page"),
     ("pasid(PASID)", "the address space that a PASID's entry names"),
+    ("torn(DEVICE)", "whether a device has read a PASID entry of which only a half was written"),
     ("pasidc(DEVICE)", "what a device has cached of its PASID's entry"),
+    ("gone(DEVICE)", "whether a device was unplugged"),
     ("in_progress(PAGE)", "the ranges that are open over the page"),
     ("orig(PAGE)", "the entry that the agent last saw or wrote"),
     ("pte_same PAGE", "whether the entry is still that one"),

@@ -7,7 +7,8 @@ mod show;
 use crate::entry::Change;
 use crate::names::Names;
 use crate::step::{
-    Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Scope, Section, Step,
+    Count, Depth, Emptied, EntryAt, EntryOf, Half, Invalidation, LockMode, Pages, Range, Scope, Section,
+    Step, Unanswered, Waited,
 };
 use crate::table::Verb;
 
@@ -124,19 +125,24 @@ pub fn read<N: Names, R: Reader<N>>(verb: Verb, reader: &mut R) -> Result<Step<N
         Verb::FlushPmd => flush(under(reader)?, reader)?,
         Verb::NotifyPmd => invalidate(Emptied::Devices(under(reader)?), reader)?,
         Verb::SetPasid => Step::SetPasid(reader.pasid()?, named(reader)?),
+        Verb::SetPasidLow => Step::SetPasidHalf(Half::Low, reader.pasid()?, named(reader)?),
+        Verb::SetPasidHigh => Step::SetPasidHalf(Half::High, reader.pasid()?, named(reader)?),
         Verb::PasidInv => invalidate(Emptied::PasidCaches(reader.pasid()?), reader)?,
         Verb::IotlbInvPasid => invalidate(Emptied::IotlbsOf(reader.pasid()?), reader)?,
         Verb::DevtlbInvPasid => invalidate(Emptied::DeviceTlbsOf(reader.pasid()?), reader)?,
-        Verb::InvWait => Step::InvWait,
+        Verb::InvWait => Step::InvWait(waited(reader), unanswered(reader)?),
+        Verb::Unplug => Step::Unplug(reader.user()?),
         Verb::PageRequest => Step::PageRequest(reader.page()?),
         Verb::PageResponse => Step::PageResponse(reader.page()?),
         Verb::DrainRequests => Step::DrainRequests,
-        Verb::NotifyStart => Step::NotifyStart(reader.page()?),
-        Verb::NotifyEnd => Step::NotifyEnd(reader.page()?),
+        Verb::NotifyStart => Step::NotifyStart(pages(reader)?),
+        Verb::NotifyEnd => Step::NotifyEnd(pages(reader)?),
         Verb::ChangePte => Step::ChangePte(reader.page()?),
         Verb::ZapSpte => Step::ZapSpte(reader.page()?),
         Verb::SetSpte => Step::SetSpte(reader.page()?, becomes(reader)?),
-        Verb::FlushVcpus => invalidate(Emptied::Vcpus(reader.page()?), reader)?,
+        Verb::ZapSpmd => Step::ZapSpmd(reader.pmd()?),
+        Verb::SetSpmd => Step::SetSpmd(reader.pmd()?, becomes(reader)?),
+        Verb::FlushVcpus => invalidate(Emptied::Vcpus(pages(reader)?), reader)?,
         Verb::Walk => Step::Walk(reader.page()?),
         Verb::Load => Step::Load(reader.page()?),
         Verb::Store => Step::Store(reader.page()?, stored(reader)?),
@@ -144,6 +150,8 @@ pub fn read<N: Names, R: Reader<N>>(verb: Verb, reader: &mut R) -> Result<Step<N
         Verb::DmaWrite => Step::DmaWrite(reader.page()?, stored(reader)?),
         Verb::GupFast => gup_fast(reader)?,
         Verb::TryGet => try_get(reader)?,
+        Verb::Peek => peek(reader)?,
+        Verb::Forget => Step::Forget(reader.handle()?),
         Verb::Write => Step::Write(reader.frame()?, stored(reader)?),
         Verb::Read => Step::Read(reader.frame()?),
         Verb::Copy => Step::Copy(reader.frame()?, target(reader)?),
@@ -170,6 +178,20 @@ fn depth<N: Names, R: Reader<N>>(reader: &mut R) -> Depth {
 fn otherwise<N: Names, R: Reader<N>>(reader: &mut R) -> Result<N::Label, R::Error> {
     reader.sign("else")?;
     reader.label()
+}
+
+/// PAGE [to PAGE]
+fn pages<N: Names, R: Reader<N>>(reader: &mut R) -> Result<Pages<N>, R::Error> {
+    let first = reader.page()?;
+    Ok(if reader.flag("to") { Pages::To(first, reader.page()?) } else { Pages::One(first) })
+}
+
+fn waited<N: Names, R: Reader<N>>(reader: &mut R) -> Waited {
+    if reader.flag("all") { Waited::All } else { Waited::Own }
+}
+
+fn unanswered<N: Names, R: Reader<N>>(reader: &mut R) -> Result<Unanswered<N>, R::Error> {
+    Ok(if reader.flag("else") { Unanswered::GoesTo(reader.label()?) } else { Unanswered::Waits })
 }
 
 fn becomes<N: Names, R: Reader<N>>(reader: &mut R) -> Result<N::Entry, R::Error> {
@@ -202,6 +224,10 @@ fn try_get<N: Names, R: Reader<N>>(reader: &mut R) -> Result<Step<N>, R::Error> 
     Ok(Step::TryGet { page, write, pin, handle: handle(reader)? })
 }
 
+fn peek<N: Names, R: Reader<N>>(reader: &mut R) -> Result<Step<N>, R::Error> {
+    Ok(Step::Peek { page: reader.page()?, write: reader.flag("write"), handle: handle(reader)? })
+}
+
 fn handle<N: Names, R: Reader<N>>(reader: &mut R) -> Result<N::Handle, R::Error> {
     reader.sign("=>")?;
     reader.handle()
@@ -213,7 +239,10 @@ fn grab<N: Names, R: Reader<N>>(reader: &mut R) -> Result<(N::Page, bool, bool),
 }
 
 fn page<N: Names, R: Reader<N>>(reader: &mut R) -> Result<Range<N>, R::Error> {
-    Ok(Range::Page(reader.page()?, depth(reader)))
+    Ok(match pages(reader)? {
+        Pages::One(page) => Range::Page(page, depth(reader)),
+        Pages::To(first, last) => Range::Pages(first, last, depth(reader)),
+    })
 }
 
 fn under<N: Names, R: Reader<N>>(reader: &mut R) -> Result<Range<N>, R::Error> {

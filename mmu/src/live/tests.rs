@@ -1,7 +1,9 @@
 //! Steps that the live machine has, and steps that it has not.
 
 use steps::one_page::{ALLOCATE, CHANGE_PTE, CLEAR_PTE, OnePage, Page, RESTORE_PTE, Role, Step, put};
-use steps::{Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, Range, Scope, Section};
+use steps::{
+    Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, Pages, Range, Scope, Section, Unanswered, Waited,
+};
 
 use super::{Execution, Stuck};
 use crate::address::{Access, VirtAddr, VirtRange};
@@ -34,17 +36,20 @@ fn what_this_machine_has_not_is_refused_with_its_reason() {
         Step::Leave(Section::Rcu),
         Step::IpiSync,
         Step::SynchronizeRcu,
-        Step::InvWait,
+        Step::InvWait(Waited::Own, Unanswered::Waits),
         Step::PageRequest(Page),
         Step::PageResponse(Page),
         Step::DrainRequests,
+        Step::NotifyStart(Pages::To(Page, Page)),
+        Step::NotifyEnd(Pages::To(Page, Page)),
+        invalidate(Emptied::Cpus(Range::Pages(Page, Page, Depth::All)), false),
         Step::ZapSpte(Page),
         Step::Walk(Page),
         Step::Load(Page),
         Step::DmaRead(Page),
         Step::Read(Role::Old),
         invalidate(Emptied::Cpus(page), true),
-        invalidate(Emptied::Vcpus(Page), false),
+        invalidate(Emptied::Vcpus(Pages::One(Page)), false),
         Step::Invalidate(Invalidation { emptied: Emptied::Cpus(page), scope: Scope::Own, posted: false }),
         invalidate(Emptied::Iotlbs(Page, Depth::All), false),
         invalidate(Emptied::DeviceTlbs(Page), false),

@@ -334,6 +334,7 @@ fn blank(name: Name) -> Scenario {
         mms: Vec::new(),
         homes: Vec::new(),
         pmds: Vec::new(),
+        shadows: Vec::new(),
         above: Vec::new(),
         pasids: Vec::new(),
         frames: Vec::new(),

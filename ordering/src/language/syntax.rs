@@ -34,6 +34,8 @@ pub struct Scenario {
     pub homes: Vec<(Name, Name)>,
     /// Upper entries, each with what it is at the start.
     pub pmds: Vec<(Name, Written)>,
+    /// Upper entries, each with what the shadow entry above the same pages is at the start.
+    pub shadows: Vec<(Name, Written)>,
     /// Pages, each with the upper entry above it.
     pub above: Vec<(Name, Name)>,
     /// PASIDs, each with the address space that it names at the start.

@@ -27,6 +27,7 @@ pub(crate) fn inherit(variant: &mut Scenario, base: &Scenario) {
     under(&mut variant.mms, &base.mms, |one| &one.node);
     under(&mut variant.homes, &base.homes, |one| &one.0.node);
     under(&mut variant.pmds, &base.pmds, |one| &one.0.node);
+    under(&mut variant.shadows, &base.shadows, |one| &one.0.node);
     under(&mut variant.above, &base.above, |one| &one.0.node);
     under(&mut variant.pasids, &base.pasids, |one| &one.0.node);
     under(&mut variant.frames, &base.frames, |one| &one.name.node);
@@ -58,7 +59,7 @@ fn under<T: Clone>(variant: &mut Vec<T>, base: &[T], name: impl Fn(&T) -> &Strin
 pub(crate) fn size(base: &Scenario) -> usize {
     let names = base.pages.len() + base.frames.len() + base.users.len() + base.variables.len();
     let spaces = base.mms.len() + base.homes.len() + base.pasids.len();
-    let uppers = base.pmds.len() + base.above.len();
+    let uppers = base.pmds.len() + base.shadows.len() + base.above.len();
     let said = base.maps.len() + base.refs.len() + base.options.len() + base.properties.len();
     let rows: usize = base.agents.iter().map(|agent| agent.rows.len() + 1).sum();
     1 + names + spaces + uppers + said + rows

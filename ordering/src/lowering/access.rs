@@ -58,6 +58,8 @@ impl Emitter<'_> {
             let path = self.path(user, *page, &format!("walk {}", self.scenario.pages[page.0].node));
             ways.extend(self.fills(&path, *page, Need::Load).into_iter().map(|fill| fill.way.to(Goal::Stay)));
         }
+        let present = self.is_present(user);
+        ways.iter_mut().for_each(|way| way.guard.extend(present));
         self.step(ways, 0);
         Ok(())
     }
@@ -84,7 +86,7 @@ impl Emitter<'_> {
                 let mut cached = vec![cached];
                 cached.extend(pasid.map(|pasid| pasid.names_mm));
                 cached.extend(&case.guard);
-                let freed = self.freed(&case, &cached, page, &text);
+                let freed = self.freed(&case, &cached, &text);
                 ways.extend(freed.map(|way| way.part(Part::Dirty(user, page))));
                 cached.extend(case.table.map(|refs| Guard::IsNot(refs, 0)));
                 let mut refused = cached.clone();
@@ -121,13 +123,24 @@ impl Emitter<'_> {
         if need == Need::Store {
             ways.extend(self.dirties(user, &path, page));
         }
+        let flight = self.dma(user, page);
+        let mut landing = Vec::new();
         for (value, frame) in self.state.domains.entries.usable(need) {
             if need == Need::Load || !self.state.domains.entries.is_clean(value) {
                 let cached = [Guard::Is(cache, value)];
-                ways.extend(self.at_frame(frame, Some(page), access, &cached, (verb, text)));
+                if let Some(flight) = flight {
+                    let translated = vec![Update::Set(flight, value)];
+                    ways.push(Way::new(cached.to_vec(), translated, format!("{text}: translated")));
+                    landing.extend(self.landing((flight, value), frame, page, access, (verb, text)));
+                } else {
+                    ways.extend(self.at_frame(frame, Some(page), access, &cached, (verb, text)));
+                }
             }
         }
         self.step(ways, line);
+        if flight.is_some() {
+            self.step(landing, line);
+        }
     }
 
     /// What an access does at `frame`, under `guard`: the use of a freed frame is a way of its own.

@@ -122,7 +122,8 @@ impl Emitter<'_> {
     /// Adds a step; every way of it is watched by the properties.
     pub(super) fn step(&mut self, ways: Vec<Way>, line: u32) {
         let mut watched = Vec::new();
-        for way in self.routed(ways) {
+        let ways = self.routed(ways);
+        for way in self.while_present(ways) {
             watched.extend(watch(way, &self.name, self.names, self.watches));
         }
         self.ways += watched.len();
@@ -440,7 +441,11 @@ const fn translated(step: &mut Step) -> Option<&mut Name> {
         | Step::Entry(..)
         | Step::Invalidate(_)
         | Step::SetPasid(..)
-        | Step::InvWait
+        | Step::SetPasidHalf(..)
+        | Step::InvWait(..)
+        | Step::ZapSpmd(_)
+        | Step::SetSpmd(..)
+        | Step::Unplug(_)
         | Step::PageRequest(_)
         | Step::PageResponse(_)
         | Step::DrainRequests
@@ -451,6 +456,8 @@ const fn translated(step: &mut Step) -> Option<&mut Name> {
         | Step::SetSpte(..)
         | Step::GupFast { .. }
         | Step::TryGet { .. }
+        | Step::Peek { .. }
+        | Step::Forget(_)
         | Step::Write(..)
         | Step::Read(_)
         | Step::Copy(..)

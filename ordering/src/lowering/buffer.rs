@@ -65,6 +65,8 @@ impl Route {
             | Step::Unlock(_)
             | Step::Read(_)
             | Step::GupFast { .. }
+            | Step::Peek { .. }
+            | Step::Forget(_)
             | Step::Enter(_)
             | Step::Leave(_) => Self::Buffer,
             Step::Walk(_) | Step::Load(_) | Step::Store(..) | Step::DmaRead(_) | Step::DmaWrite(..) => {
@@ -78,7 +80,11 @@ impl Route {
             | Step::SynchronizeRcu
             | Step::Invalidate(_)
             | Step::SetPasid(..)
-            | Step::InvWait
+            | Step::SetPasidHalf(..)
+            | Step::InvWait(..)
+            | Step::ZapSpmd(_)
+            | Step::SetSpmd(..)
+            | Step::Unplug(_)
             | Step::PageRequest(_)
             | Step::PageResponse(_)
             | Step::DrainRequests

@@ -13,7 +13,7 @@ use crate::language::syntax::{Comparison, Condition, Operand, Term};
 use crate::model::{Guard, Var};
 
 use super::entry::{Entry, Pattern};
-use super::hardware::{Hardware, no_cache};
+use super::hardware::{Caches, Hardware, no_cache};
 use super::names::{Meaning, MmId, Names};
 use super::state::{AgentId, Key, State, number};
 use super::upper::Height;
@@ -269,12 +269,17 @@ impl Conditions<'_> {
             ("mapcount", [frame]) => Key::Mapcount(self.names.frame(frame)?),
             ("stable", [frame]) => Key::Stable(self.names.frame(frame)?),
             ("requested", [page]) => Key::Requested(self.names.page(page)?),
+            ("torn", [user]) => Key::Torn(self.names.user(user)?),
+            ("gone", [user]) => Key::Gone(self.names.user(user)?),
             ("pasid", [pasid]) => Key::Pasid(self.names.pasid(pasid)?),
             ("pasidc", [user]) => Key::PasidCache(self.names.user(user)?),
             ("pmd", [pmd]) => Key::Pmd(self.names.pmd(pmd)?),
+            ("spmd", [pmd]) => Key::Spmd(self.names.pmd(pmd)?),
             ("pwc", [user, pmd]) => {
                 let (id, pmd) = (self.names.user(user)?, self.names.pmd(pmd)?);
-                if !self.hardware.of(id).keeps_upper() {
+                let shadow = self.hardware.of(id) == Caches::VcpuTlb;
+                let keeps = !shadow || self.hardware.uppers.is_shadowed(pmd);
+                if !keeps || !self.hardware.of(id).keeps_upper() {
                     return Err(no_cache("pwc", user));
                 }
                 Key::Pwc(id, pmd)
@@ -283,15 +288,26 @@ impl Conditions<'_> {
             _ => return Err(arguments_wrong(name)),
         };
         let var = self.state.var(&key);
-        let mm = |index: u32| index.checked_sub(1).map(|mm| MmId(mm as usize));
-        let value = |index: u32| match key {
+        Ok(Side {
+            var: Some(var),
+            values: (0..self.state.size(var)).map(|index| self.value(&key, index)).collect(),
+        })
+    }
+
+    /// What a value of a variable is to a comparison.
+    fn value(&self, key: &Key, index: u32) -> Value {
+        match key {
             Key::Content(_) => Value::Number(self.state.domains.contents[index as usize].into()),
-            Key::Pasid(_) | Key::PasidCache(_) => Value::Space(mm(index)),
+            Key::Pasid(_) | Key::PasidHigh(_) | Key::PasidCache(_) => {
+                Value::Space(index.checked_sub(1).map(|mm| MmId(mm as usize)))
+            }
             Key::Refs(_)
             | Key::Mapcount(_)
             | Key::Pins(_)
             | Key::InProgress(_)
             | Key::Requested(_)
+            | Key::Gone(_)
+            | Key::Torn(_)
             | Key::Stable(_) => Value::Number(index.into()),
             Key::Pte(..)
             | Key::Pmd(..)
@@ -300,7 +316,11 @@ impl Conditions<'_> {
             | Key::InFlight(..)
             | Key::DeviceTlb(..)
             | Key::Completion(..)
+            | Key::Dma(..)
             | Key::Spte(..)
+            | Key::Spmd(..)
+            | Key::Aborted(..)
+            | Key::PasidRead(..)
             | Key::Slot(..)
             | Key::Lock(..)
             | Key::Shares(..)
@@ -313,8 +333,7 @@ impl Conditions<'_> {
             | Key::PmdOrig(..)
             | Key::Ghost(..)
             | Key::Returned(..) => Value::Entry(self.state.domains.entries.get(index).into()),
-        };
-        Ok(Side { var: Some(var), values: (0..self.state.size(var)).map(value).collect() })
+        }
     }
 }
 

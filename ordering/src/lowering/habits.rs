@@ -9,7 +9,7 @@ use steps::{CacheKind, LockMode, Scope, Section};
 use crate::language::syntax::{Agent, Scenario, Step, UserKind};
 
 use super::buffer::Buffer;
-use super::names::{Meaning, Names, UserId};
+use super::names::{ANY, Meaning, Names, UserId};
 use super::options::{Flush, Options};
 use super::round::Party;
 use super::state::AgentId;
@@ -21,6 +21,10 @@ use super::visit::visit_steps;
 pub(super) struct Habits {
     /// The CPU it runs on.
     pub(super) cpu: Option<UserId>,
+    /// The device it is,
+    device: Option<UserId>,
+    /// and the pages that it accesses, by name.
+    dma: BTreeSet<String>,
     /// Locks that it shares with others.
     pub(super) shares: BTreeSet<String>,
     /// Sections that it enters.
@@ -54,7 +58,8 @@ impl Habits {
     }
 
     fn of(agent: &Agent, names: &Names, options: Options) -> Self {
-        let mut habits = Self { cpu: cpu(agent, names), ..Self::default() };
+        let (cpu, device) = (on(agent, names, UserKind::Cpu), on(agent, names, UserKind::Device));
+        let mut habits = Self { cpu, device, ..Self::default() };
         visit_steps(&agent.body, &mut |spoken, _, _| habits.step(&spoken.step, options));
         habits
     }
@@ -62,6 +67,11 @@ impl Habits {
     /// Who answers an interrupt for the agent.
     pub(super) fn party(&self, agent: AgentId) -> Party {
         self.cpu.map_or(Party::CpuOf(agent), Party::Cpu)
+    }
+
+    /// Whether the agent is that device and accesses the page with that name.
+    pub(super) fn accesses(&self, device: UserId, page: &str) -> bool {
+        self.device == Some(device) && (self.dma.contains(page) || self.dma.contains(ANY))
     }
 
     fn step(&mut self, step: &Step, options: Options) {
@@ -73,6 +83,7 @@ impl Habits {
             }
             Step::SynchronizeRcu => self.waits_for_readers = true,
             Step::GupFast { .. } => self.gup_masks = true,
+            Step::DmaRead(page) | Step::DmaWrite(page, _) => drop(self.dma.insert(page.node.clone())),
             Step::Enter(section) => drop(self.sections.insert(*section)),
             Step::Lock(lock, LockMode::Shared) | Step::Trylock(lock, LockMode::Shared, _) => {
                 self.shares.insert(lock.text());
@@ -84,7 +95,11 @@ impl Habits {
             | Step::Leave(_)
             | Step::Entry(..)
             | Step::SetPasid(..)
-            | Step::InvWait
+            | Step::SetPasidHalf(..)
+            | Step::InvWait(..)
+            | Step::ZapSpmd(_)
+            | Step::SetSpmd(..)
+            | Step::Unplug(_)
             | Step::PageRequest(_)
             | Step::PageResponse(_)
             | Step::DrainRequests
@@ -96,9 +111,9 @@ impl Habits {
             | Step::Walk(_)
             | Step::Load(_)
             | Step::Store(..)
-            | Step::DmaRead(_)
-            | Step::DmaWrite(..)
             | Step::TryGet { .. }
+            | Step::Peek { .. }
+            | Step::Forget(_)
             | Step::Write(..)
             | Step::Read(_)
             | Step::Copy(..)
@@ -107,7 +122,8 @@ impl Habits {
     }
 }
 
-fn cpu(agent: &Agent, names: &Names) -> Option<UserId> {
+/// Where the agent runs, if that is of such a kind.
+fn on(agent: &Agent, names: &Names, kind: UserKind) -> Option<UserId> {
     let Some(Meaning::User(user)) = names.meaning(&agent.place().node) else { return None };
-    (names.kinds[user.0] == UserKind::Cpu).then_some(user)
+    (names.kinds[user.0] == kind).then_some(user)
 }

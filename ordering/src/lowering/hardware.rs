@@ -48,6 +48,8 @@ pub(super) enum Level {
     DeviceTlb,
     /// The CPUs' paging-structure caches.
     CpuUpper,
+    /// What the vCPUs keep of upper shadow entries.
+    VcpuUpper,
     /// The paging-structure caches in front of devices.
     DeviceUpper,
 }
@@ -55,7 +57,7 @@ pub(super) enum Level {
 impl Caches {
     /// Whether its hardware keeps upper entries of its walks.
     pub(super) fn keeps_upper(self) -> bool {
-        matches!(self, Self::Tlb | Self::Iotlb | Self::DeviceTlb)
+        matches!(self, Self::Tlb | Self::VcpuTlb | Self::Iotlb | Self::DeviceTlb)
     }
 }
 
@@ -75,6 +77,8 @@ pub(super) struct Hardware {
 pub(super) struct Hop {
     /// Whose walk it is.
     pub(super) user: UserId,
+    /// To which page.
+    pub(super) page: PageId,
     /// Into which of his caches.
     pub(super) into: Target,
     /// Where the entry is.
@@ -117,7 +121,7 @@ impl Hardware {
             UserKind::Device => Caches::Iotlb,
         };
         Self {
-            spaces: Spaces::new(scenario, names, diagnostics),
+            spaces: Spaces::new(scenario, names, survey.pasid_halves, diagnostics),
             uppers: Uppers::new(scenario, names, diagnostics),
             users: scenario.users.iter().map(of).collect(),
             device_tlbs: survey.device_tlbs,
@@ -166,6 +170,7 @@ impl Emitter<'_> {
         let split = self.options.split_walk;
         let mut path = vec![Hop {
             user,
+            page,
             into: Target::First,
             cases: self.cases(user, page),
             to: self.state.var(&first),
@@ -178,6 +183,7 @@ impl Emitter<'_> {
         if self.hardware.of(user) == Caches::DeviceTlb {
             path.push(Hop {
                 user,
+                page,
                 into: Target::Device,
                 cases: vec![Case::only(path[0].to)],
                 to: self.state.var(&Key::DeviceTlb(user, page)),
@@ -219,8 +225,13 @@ impl Emitter<'_> {
                 let above = self.hardware.uppers.above(page);
                 (above.map(|above| Key::Pwc(user, above)), walk, false)
             }
+            (Level::VcpuUpper, Caches::VcpuTlb) => {
+                let above = self.hardware.uppers.shadow_above(page);
+                (above.map(|above| Key::Pwc(user, above)), walk, false)
+            }
             (
                 Level::Tlb
+                | Level::VcpuUpper
                 | Level::VcpuTlb
                 | Level::Shadow
                 | Level::Iotlb

@@ -41,7 +41,7 @@ pub(super) fn initial(
     }
     let remembers = |property: &&Property| matches!(&property.node, Question::Never { after: Some(_), .. });
     let ghosts = scenario.properties.iter().filter(remembers);
-    let posted = |one: &Posted| format!("{} of {}", one.text(), scenario.agents[one.agent].name.node);
+    let posted = |one: &Posted| format!("{} of {}", one.text, scenario.agents[one.agent].name.node);
     values.extend(hardware.spaces.starts());
     let domains = Domains {
         pages: scenario.pages.iter().map(|page| page.node.clone()).collect(),
@@ -108,6 +108,16 @@ fn entries_and_counts(
                 values.extend(agents.clone().map(|agent| (Key::PmdOrig(agent, id), value)));
             }
             Err(diagnostic) => report(diagnostic),
+        }
+    }
+    for (pmd, written) in &scenario.shadows {
+        // An upper entry that is not declared is reported with the others.
+        match (names.pmd(pmd), fresh(written, Height::Upper, names)) {
+            (Ok(id), Ok(entry)) => {
+                count(entry);
+                values.insert(Key::Spmd(id), entries.value(entry));
+            }
+            (_, entry) => entry.err().into_iter().for_each(&mut report),
         }
     }
     for (name, count) in &scenario.refs {

@@ -24,6 +24,7 @@ impl Mentioned {
         let mut found = Self::default();
         scenario.maps.iter().for_each(|mapping| found.written(&mapping.entry));
         scenario.pmds.iter().for_each(|(_, entry)| found.written(entry));
+        scenario.shadows.iter().for_each(|(_, entry)| found.written(entry));
         for property in &scenario.properties {
             if let Question::Always(condition) | Question::Finally(condition) = &property.node {
                 found.condition(condition);
@@ -50,7 +51,9 @@ impl Mentioned {
 
     fn step(&mut self, step: &Step) {
         match step {
-            Step::Entry(_, EntryOf::Set(entry)) | Step::SetSpte(_, entry) => self.written(entry),
+            Step::Entry(_, EntryOf::Set(entry)) | Step::SetSpte(_, entry) | Step::SetSpmd(_, entry) => {
+                self.written(entry);
+            }
             Step::Entry(_, EntryOf::Modify(change)) => self.change(*change),
             Step::Entry(_, EntryOf::Read | EntryOf::Clear)
             | Step::Lock(..)
@@ -63,7 +66,10 @@ impl Mentioned {
             | Step::SynchronizeRcu
             | Step::Invalidate(_)
             | Step::SetPasid(..)
-            | Step::InvWait
+            | Step::SetPasidHalf(..)
+            | Step::InvWait(..)
+            | Step::ZapSpmd(_)
+            | Step::Unplug(_)
             | Step::PageRequest(_)
             | Step::PageResponse(_)
             | Step::DrainRequests
@@ -78,6 +84,8 @@ impl Mentioned {
             | Step::DmaWrite(..)
             | Step::GupFast { .. }
             | Step::TryGet { .. }
+            | Step::Peek { .. }
+            | Step::Forget(_)
             | Step::Write(..)
             | Step::Read(_)
             | Step::Copy(..)

@@ -15,6 +15,17 @@ pub enum Flush {
     Ipi,
 }
 
+/// Which invalidations of device TLBs are given up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Timeout {
+    /// None.
+    Never,
+    /// Those of devices that are gone.
+    Gone,
+    /// Also those of devices that are there.
+    Late,
+}
+
 /// What is assumed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Options {
@@ -24,8 +35,12 @@ pub struct Options {
     pub inv_drains: bool,
     /// Whether an invalidation discards what is on its way to a device TLB.
     pub ats_drains: bool,
+    /// Whether a device's access is translated and lands in two steps.
+    pub split_dma: bool,
     /// Whether what is posted is done in its order.
     pub ordered_queue: bool,
+    /// Which invalidations of device TLBs are given up.
+    pub timeout: Timeout,
     /// How CPUs are reached.
     pub flush: Flush,
     /// Whether a cache may lose an entry at any time.
@@ -54,7 +69,13 @@ impl Options {
             split_walk: is("walk", "split"),
             inv_drains: !is("inv_drains", "off"),
             ats_drains: !is("ats_drains", "off"),
+            split_dma: is("dma", "split"),
             ordered_queue: is("queue", "ordered"),
+            timeout: match () {
+                () if is("timeout", "gone") => Timeout::Gone,
+                () if is("timeout", "late") => Timeout::Late,
+                () => Timeout::Never,
+            },
             flush: match () {
                 () if is("flush", "split") => Flush::Split,
                 () if is("flush", "ipi") => Flush::Ipi,

@@ -9,9 +9,10 @@ use crate::model::Var;
 
 use super::entry::{Entry, Need};
 
+use super::habits::Habits;
 use super::hardware::{Caches, Hardware};
 use super::names::{PageId, PmdId, UserId};
-use super::state::{Key, NONE, State};
+use super::state::{AgentId, Key, NONE, State};
 
 /// What a variable is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,6 +58,8 @@ pub enum Role {
 pub enum Copied {
     /// An entry of a page, which accesses use: it is compared by what it allows.
     Leaf,
+    /// An entry of a page that an access has taken out of a cache: it lands there, whatever is emptied.
+    InFlight,
     /// The entry of a PASID or of a table above, which walks go through: it is compared whole.
     Above,
 }
@@ -132,10 +135,11 @@ pub struct Roles {
 }
 
 impl Roles {
-    pub(super) fn of(state: &State, hardware: &Hardware) -> Self {
+    pub(super) fn of(state: &State, hardware: &Hardware, habits: &[Habits]) -> Self {
+        let behind = Behind { state, hardware, habits };
         let mut roles = vec![Role::Other; state.variables.len()];
         for (key, var) in state.keys() {
-            roles[usize::from(var.0)] = role(key, state, hardware);
+            roles[usize::from(var.0)] = role(key, &behind);
         }
         Self { roles, grants: state.domains.entries.all().map(|(_, entry)| grants(entry)).collect() }
     }
@@ -151,7 +155,7 @@ impl Roles {
     pub fn agree(&self, of: Copied, holds: u32, says: u32) -> bool {
         match of {
             Copied::Above => holds == says,
-            Copied::Leaf => {
+            Copied::Leaf | Copied::InFlight => {
                 let (own, now) = (self.grants[holds as usize], self.grants[says as usize]);
                 own.iter().zip(now).all(|(own, now)| own.is_none() || *own == now)
             }
@@ -171,17 +175,18 @@ fn grants(entry: Entry) -> [Option<usize>; 3] {
     [load, store, store.filter(|_| entry.bits.has(Bit::Dirty))]
 }
 
-fn role(key: &Key, state: &State, hardware: &Hardware) -> Role {
-    let behind = Behind { state, hardware };
+fn role(key: &Key, behind: &Behind<'_>) -> Role {
+    let state = behind.state;
     match key {
-        Key::Pte(_) | Key::Pmd(_) | Key::Pasid(_) => Role::Table,
+        Key::Pte(_) | Key::Pmd(_) | Key::Spmd(_) | Key::Pasid(_) => Role::Table,
         Key::Tlb(user, page) => Role::Cache(behind.tlb(*user, *page)),
         Key::DeviceTlb(user, page) => Role::Cache(behind.device_tlb(*user, *page)),
+        Key::Dma(agent, page) => behind.dma(*agent, *page),
         Key::Spte(page) => Role::Cache(behind.shadow(*page)),
         Key::Pwc(user, pmd) => Role::Cache(behind.upper_cache(*user, *pmd)),
         Key::PasidCache(user) => Role::Cache(behind.pasid_cache(*user)),
         Key::InFlight(user, page) => Role::OnTheWay(behind.upper(*page, behind.pmd_step(*user, *page))),
-        Key::Completion(..) => Role::OnTheWay(None),
+        Key::Completion(..) | Key::PasidRead(_) => Role::OnTheWay(None),
         Key::Store(agent, _) => Role::Buffer(*agent),
         Key::Ghost(_) => Role::Event,
         Key::Refs(frame) => Role::References(state.domains.frames[frame.0].clone()),
@@ -197,6 +202,10 @@ fn role(key: &Key, state: &State, hardware: &Hardware) -> Role {
         Key::Slot(_) => Role::Queue,
         Key::InProgress(_)
         | Key::Content(_)
+        | Key::Gone(_)
+        | Key::PasidHigh(_)
+        | Key::Torn(_)
+        | Key::Aborted(_)
         | Key::Stable(_)
         | Key::Requested(_)
         | Key::Lock(_)
@@ -211,6 +220,7 @@ fn role(key: &Key, state: &State, hardware: &Hardware) -> Role {
 struct Behind<'a> {
     state: &'a State,
     hardware: &'a Hardware,
+    habits: &'a [Habits],
 }
 
 impl Behind<'_> {
@@ -220,7 +230,7 @@ impl Behind<'_> {
             // A vCPU's hardware walks the shadow page table.
             Caches::VcpuTlb => {
                 let entry = self.source(&Key::Spte(page), format!("flush_vcpus {name}"));
-                return Cached { of: Copied::Leaf, entry, upper: None, space: None };
+                return Cached { of: Copied::Leaf, entry, upper: self.shadow_upper(page), space: None };
             }
             Caches::Tlb => "flush_tlb",
             Caches::DeviceTlb => "iotlb_inv",
@@ -234,6 +244,19 @@ impl Behind<'_> {
     fn device_tlb(&self, user: UserId, page: PageId) -> Cached {
         let step = format!("devtlb_inv {}", self.state.domains.pages[page.0]);
         self.leaf(page, &step, Some(step.clone()), self.space(user, page, "devtlb_inv_pasid"))
+    }
+
+    /// Behind a translation that has not landed stands what stands behind the cache that it came from.
+    fn dma(&self, agent: AgentId, page: PageId) -> Role {
+        let accesses = |user: &UserId| self.habits[agent].accesses(*user, &self.state.domains.pages[page.0]);
+        let Some(user) = (0..self.state.domains.users.len()).map(UserId).find(accesses) else {
+            return Role::Other;
+        };
+        let cached = match self.hardware.of(user) {
+            Caches::DeviceTlb => self.device_tlb(user, page),
+            Caches::Tlb | Caches::Shadow | Caches::VcpuTlb | Caches::Iotlb => self.tlb(user, page),
+        };
+        Role::Cache(Cached { of: Copied::InFlight, ..cached })
     }
 
     fn shadow(&self, page: PageId) -> Cached {
@@ -250,7 +273,11 @@ impl Behind<'_> {
     fn upper_cache(&self, user: UserId, pmd: PmdId) -> Cached {
         let first = self.hardware.uppers.pages(pmd).first().copied();
         let step = first.and_then(|page| self.pmd_step(user, page));
-        let entry = step.and_then(|step| self.source(&Key::Pmd(pmd), step));
+        let entry = if self.hardware.of(user) == Caches::VcpuTlb {
+            first.and_then(|page| self.shadow_upper(page)).map(|gate| gate.source)
+        } else {
+            step.and_then(|step| self.source(&Key::Pmd(pmd), step))
+        };
         Cached { of: Copied::Above, entry, upper: None, space: None }
     }
 
@@ -282,6 +309,15 @@ impl Behind<'_> {
         let uppers = &self.hardware.uppers;
         let source = self.source(&Key::Pmd(uppers.above(page)?), step?)?;
         let opens = uppers.table(page).map(|table| self.state.domains.entries.table(table));
+        Some(Gate { source, opens })
+    }
+
+    /// The shadow entry above that of `page`.
+    fn shadow_upper(&self, page: PageId) -> Option<Gate> {
+        let uppers = &self.hardware.uppers;
+        let step = format!("flush_vcpus {}", self.state.domains.pages[page.0]);
+        let source = self.source(&Key::Spmd(uppers.shadow_above(page)?), step)?;
+        let opens = uppers.shadow_table(page).map(|table| self.state.domains.entries.table(table));
         Some(Gate { source, opens })
     }
 

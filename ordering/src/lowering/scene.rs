@@ -12,6 +12,7 @@ use super::habits::Habits;
 use super::hardware::Caches;
 use super::names::{FrameId, MmId, PageId, PasidId, PmdId, UserId};
 use super::options::Options;
+use super::queue::Work;
 use super::state::{AgentId, Key, State};
 use crate::language::span::Name;
 use crate::language::syntax::{Agent, BuiltIn, Frame, FrameKind, Scenario, User, UserKind, Variable};
@@ -40,8 +41,8 @@ pub struct Scene {
     pub entries: Vec<Entry>,
     /// Every content that can occur, by value.
     pub contents: Vec<u32>,
-    /// What can be posted, by number: by whom, and what.
-    pub posted: Vec<(AgentId, Invalidation<Numbers>)>,
+    /// What can be posted, by number: by whom, and what; none for a wait for all that stands before it.
+    pub posted: Vec<(AgentId, Option<Invalidation<Numbers>>)>,
     /// Entries that the queue has room for.
     pub slots: usize,
     /// What is assumed.
@@ -140,7 +141,10 @@ impl Lowering<'_> {
             caches: hardware.of(UserId(id)),
             pasid: hardware.spaces.bound(UserId(id)),
         };
-        let posted = survey.posted.iter().map(|one| (one.agent, one.invalidation.renamed(&Numbering(names))));
+        let posted = survey.posted.iter().map(|one| match &one.work {
+            Work::Invalidation(invalidation) => (one.agent, Some(invalidation.renamed(&Numbering(names)))),
+            Work::Wait => (one.agent, None),
+        });
         Scene {
             pages: scenario.pages.iter().enumerate().map(page).collect(),
             pmds: state.domains.pmds.clone(),

@@ -3,7 +3,7 @@
 //! Invariant: a device with a PASID walks only what its cached PASID entry names, and caches that entry as its first
 //! walk finds it; nobody but `pasid_inv` makes it look again. Source: VT-d 6.2.3 (PASID cache), mm_struct.
 
-use steps::{CacheKind, Invalidation, Reach, Scope};
+use steps::{CacheKind, Half, Invalidation, Pages, Reach, Scope};
 
 use crate::language::Diagnostic;
 use crate::language::span::{Name, Span};
@@ -24,6 +24,8 @@ pub(super) struct Spaces {
     bound: Vec<Option<PasidId>>,
     /// What each PASID names.
     named: Vec<Option<MmId>>,
+    /// Whether their entries are written and read by halves.
+    halves: bool,
 }
 
 /// The PASID entry in front of a walk.
@@ -36,8 +38,18 @@ pub(super) struct Pasid {
     pub(super) names_mm: Guard,
     /// That it does not.
     pub(super) names_other: Guard,
+    /// If it is read by halves, the high one, and what has been read of both.
+    pub(super) halves: Option<Halves>,
     /// How the step that caches it is shown.
     pub(super) text: String,
+}
+
+/// An entry of a PASID that is read by halves.
+#[derive(Clone, Copy)]
+pub(super) struct Halves {
+    pub(super) high: Var,
+    pub(super) read: Var,
+    pub(super) torn: Var,
 }
 
 /// The value of a PASID entry that names `mm`.
@@ -47,8 +59,13 @@ fn named(mm: Option<MmId>) -> u32 {
 
 impl Spaces {
     /// Those of `scenario`; what is not declared is reported.
-    pub(super) fn new(scenario: &Scenario, names: &Names, diagnostics: &mut Vec<Diagnostic>) -> Self {
-        let mut spaces = Self { homes: vec![None; scenario.pages.len()], ..Self::default() };
+    pub(super) fn new(
+        scenario: &Scenario,
+        names: &Names,
+        halves: bool,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Self {
+        let mut spaces = Self { homes: vec![None; scenario.pages.len()], halves, ..Self::default() };
         for (page, mm) in &scenario.homes {
             match (names.page(page), names.mm(mm)) {
                 (Ok(page), Ok(mm)) => spaces.homes[page.0] = Some(mm),
@@ -84,7 +101,10 @@ impl Spaces {
 
     /// The PASID entries at the start.
     pub(super) fn starts(&self) -> impl Iterator<Item = (Key, u32)> {
-        (0..).map(PasidId).zip(&self.named).map(|(id, mm)| (Key::Pasid(id), named(*mm)))
+        let both = |(id, mm): (PasidId, &Option<MmId>)| {
+            [Key::Pasid(id), Key::PasidHigh(id)].map(|key| (key, named(*mm)))
+        };
+        (0..).map(PasidId).zip(&self.named).flat_map(both)
     }
 
     fn pages(&self, mm: MmId) -> Vec<PageId> {
@@ -119,7 +139,12 @@ impl Spaces {
         let mm = named(self.homes[page.0]);
         let (names_mm, names_other) = (Guard::Is(cache, mm), Guard::IsNot(cache, mm));
         let text = format!("read {}", state.domains.pasids[id.0]);
-        Some(Pasid { entry, cache, names_mm, names_other, text })
+        let halves = self.halves.then(|| {
+            let keys = [Key::PasidHigh(id), Key::PasidRead(user), Key::Torn(user)];
+            let [high, read, torn] = keys.map(|key| state.var(&key));
+            Halves { high, read, torn }
+        });
+        Some(Pasid { entry, cache, names_mm, names_other, halves, text })
     }
 
     /// A device with a PASID reaches pages of address spaces only.
@@ -146,6 +171,7 @@ impl Emitter<'_> {
         let users = || (0..self.names.kinds.len()).map(UserId).collect();
         let (pages, mut reached): (Vec<PageId>, Vec<UserId>) = match invalidation.reach() {
             Reach::Page(page) => (vec![self.names.page(page)?], users()),
+            Reach::Pages(first, last) => (self.between(first, last)?, users()),
             Reach::Under(pmd) => (self.hardware.uppers.pages(self.names.pmd(pmd)?), users()),
             Reach::Mm(mm) => (spaces.pages(self.names.mm(mm)?), users()),
             Reach::Pasid(pasid) => {
@@ -177,6 +203,32 @@ impl Emitter<'_> {
             }
         }
         Ok((pages, reached))
+    }
+
+    /// The pages from `first` to `last`: side by side is what is declared one after the other.
+    fn between(&self, first: &Name, last: &Name) -> Result<Vec<PageId>, Diagnostic> {
+        let (from, to) = (self.names.page(first)?, self.names.page(last)?);
+        let homes = &self.hardware.spaces.homes;
+        if from > to {
+            let message = format!("`{last}` is declared before `{first}`: no pages are between them");
+            let help =
+                format!("write `{last} to {first}`; pages lie in the order in which they are declared");
+            return Err(Diagnostic::new(last.span, message, help));
+        }
+        let pages: Vec<PageId> = (from.0..=to.0).map(PageId).collect();
+        if pages.iter().any(|page| homes[page.0] != homes[from.0]) {
+            let message = format!("between `{first}` and `{last}` are pages of different address spaces");
+            return Err(Diagnostic::new(last.span, message, "declare the pages of each one after the other"));
+        }
+        Ok(pages)
+    }
+
+    /// The pages of a range.
+    pub(super) fn pages(&self, pages: &Pages<Words>) -> Result<Vec<PageId>, Diagnostic> {
+        match pages {
+            Pages::One(page) => Ok(vec![self.names.page(page)?]),
+            Pages::To(first, last) => self.between(first, last),
+        }
     }
 
     /// The CPU that flushes its own TLB, or all others.
@@ -224,8 +276,38 @@ impl Emitter<'_> {
     pub(super) fn set_pasid(&mut self, pasid: &Name, mm: &Name, at: &At<'_>) -> Result<(), Diagnostic> {
         let id = self.names.pasid(pasid)?;
         let mm = if mm.node == "none" { None } else { Some(self.names.mm(mm)?) };
-        let entry = self.state.var(&Key::Pasid(id));
-        self.step(vec![at.way(Vec::new(), vec![Update::Set(entry, named(mm))])], at.line);
+        let halves: &[Half] = if self.survey.pasid_halves { &[Half::Low, Half::High] } else { &[Half::Low] };
+        self.write_pasid(id, halves, mm, at);
         Ok(())
+    }
+
+    /// `set_pasid_low X -> P` and `set_pasid_high X -> P`.
+    pub(super) fn set_pasid_half(
+        &mut self,
+        half: Half,
+        pasid: &Name,
+        mm: &Name,
+        at: &At<'_>,
+    ) -> Result<(), Diagnostic> {
+        let id = self.names.pasid(pasid)?;
+        let mm = if mm.node == "none" { None } else { Some(self.names.mm(mm)?) };
+        self.write_pasid(id, &[half], mm, at);
+        Ok(())
+    }
+
+    fn write_pasid(&mut self, id: PasidId, halves: &[Half], mm: Option<MmId>, at: &At<'_>) {
+        let key = |half: &Half| match half {
+            Half::Low => Key::Pasid(id),
+            Half::High => Key::PasidHigh(id),
+        };
+        let updates = halves.iter().map(|half| Update::Set(self.state.var(&key(half)), named(mm))).collect();
+        self.step(vec![at.way(Vec::new(), updates)], at.line);
+    }
+
+    /// What a PASID cache forgets: the entry, and what has been read of it.
+    pub(super) fn forgets_pasid(&mut self, user: UserId) -> Vec<Update> {
+        let read = self.survey.pasid_halves.then_some(Key::PasidRead(user));
+        let keys = [Key::PasidCache(user)].into_iter().chain(read);
+        keys.map(|key| Update::Set(self.state.var(&key), 0)).collect()
     }
 }

@@ -35,12 +35,26 @@ pub enum Key {
     DeviceTlb(UserId, PageId),
     /// A translation that the device has asked for and not installed yet.
     Completion(UserId, PageId),
+    /// The translation of an agent's DMA that has not landed.
+    Dma(AgentId, PageId),
+    /// Whether a device has been taken away.
+    Gone(UserId),
+    /// Whether the agent's wait will not be answered.
+    Aborted(AgentId),
     /// The entry of a PASID.
     Pasid(PasidId),
+    /// The words of it without the present bit, if they are written apart.
+    PasidHigh(PasidId),
+    /// The half of its PASID's entry that a device has read, if it reads it by halves.
+    PasidRead(UserId),
+    /// Whether the halves that a device has read did not belong together.
+    Torn(UserId),
     /// What a device has cached of its PASID's entry.
     PasidCache(UserId),
     /// The shadow entry.
     Spte(PageId),
+    /// The shadow entry above those of the pages under an upper entry.
+    Spmd(PmdId),
     /// Ranges that are open over the page.
     InProgress(PageId),
     /// What a frame holds.
@@ -143,6 +157,14 @@ impl Domains {
         std::iter::once("-".to_owned()).chain(self.contents.iter().map(u32::to_string)).collect()
     }
 
+    /// What can have been read of a PASID entry: nothing, a low half that names a space, or any high half.
+    fn halves(&self) -> Vec<String> {
+        let low = self.mms.iter().map(|mm| format!("low {mm}"));
+        let high = self.mms.iter().map(|mm| format!("high {mm}"));
+        let none = ["-".to_owned()].into_iter();
+        none.chain(low).chain(["high none".to_owned()]).chain(high).collect()
+    }
+
     fn party(&self, party: Party) -> String {
         match party {
             Party::Cpu(cpu) => self.users[cpu.0].clone(),
@@ -165,6 +187,7 @@ impl Key {
                 | Self::Mapcount(_)
                 | Self::Pins(_)
                 | Self::Pasid(_)
+                | Self::Gone(_)
                 | Self::Stable(_)
                 | Self::Lock(_)
                 | Self::Shares(..)
@@ -255,42 +278,37 @@ impl State {
         let d = &self.domains;
         let page = |id: &PageId| &d.pages[id.0];
         let frame = |id: &FrameId| &d.frames[id.0];
+        let user = |id: &UserId| &d.users[id.0];
+        let pmd = |id: &PmdId| &d.pmds[id.0];
         let yes = || vec!["no".to_owned(), "yes".to_owned()];
-        let or_frames = |first: &str| {
-            std::iter::once(first.to_owned()).chain(d.frames.iter().cloned()).collect::<Vec<_>>()
-        };
-        let or_mms = || std::iter::once("none".to_owned()).chain(d.mms.iter().cloned()).collect();
+        let or = |first: &str, rest: &[String]| [&[first.to_owned()], rest].concat();
         match key {
             Key::Pte(id) => (format!("pte[{}]", page(id)), self.entries()),
-            Key::Pmd(id) => (format!("pmd[{}]", d.pmds[id.0]), self.entries()),
-            Key::Pwc(user, id) => (format!("pwc[{}][{}]", d.users[user.0], d.pmds[id.0]), self.entries()),
+            Key::Pmd(id) => (format!("pmd[{}]", pmd(id)), self.entries()),
+            Key::Pwc(id, of) => (format!("pwc[{}][{}]", user(id), pmd(of)), self.entries()),
             Key::Tlb(user, id) => (format!("tlb[{}][{}]", d.users[user.0], page(id)), self.entries()),
             Key::InFlight(user, id) => (format!("walk[{}][{}]", d.users[user.0], page(id)), self.entries()),
-            Key::DeviceTlb(user, id) => {
-                (format!("devtlb[{}][{}]", d.users[user.0], page(id)), self.entries())
-            }
+            Key::DeviceTlb(id, of) => (format!("devtlb[{}][{}]", user(id), page(of)), self.entries()),
             Key::Completion(user, id) => (format!("ats[{}][{}]", d.users[user.0], page(id)), self.entries()),
-            Key::Pasid(id) => (format!("pasid[{}]", d.pasids[id.0]), or_mms()),
-            Key::PasidCache(user) => (format!("pasidc[{}]", d.users[user.0]), or_mms()),
+            Key::Dma(agent, id) => (format!("dma[{}][{}]", d.agents[*agent], page(id)), self.entries()),
+            Key::Gone(id) => (format!("gone[{}]", user(id)), yes()),
+            Key::Aborted(agent) => (format!("aborted[{}]", d.agents[*agent]), yes()),
+            Key::Pasid(id) => (format!("pasid[{}]", d.pasids[id.0]), or("none", &d.mms)),
+            Key::PasidHigh(id) => (format!("pasid_high[{}]", d.pasids[id.0]), or("none", &d.mms)),
+            Key::PasidRead(id) => (format!("pasid_read[{}]", user(id)), d.halves()),
+            Key::Torn(id) => (format!("torn[{}]", user(id)), yes()),
+            Key::PasidCache(user) => (format!("pasidc[{}]", d.users[user.0]), or("none", &d.mms)),
             Key::Spte(id) => (format!("spte[{}]", page(id)), self.entries()),
+            Key::Spmd(id) => (format!("spmd[{}]", pmd(id)), self.entries()),
             Key::InProgress(id) => (format!("in_progress[{}]", page(id)), Self::counts(d.most_ranges)),
             Key::Content(id) => (frame(id).clone(), d.contents.iter().map(u32::to_string).collect()),
             Key::Refs(id) => (format!("refs[{}]", frame(id)), Self::counts(d.most_refs)),
             Key::Mapcount(id) => (format!("mapcount[{}]", frame(id)), Self::counts(d.most_refs)),
             Key::Pins(id) => (format!("pins[{}]", frame(id)), Self::counts(d.most_refs)),
             Key::Stable(id) => (format!("stable[{}]", frame(id)), yes()),
-            Key::Requested(id) => {
-                let values = std::iter::once("-".to_owned()).chain(d.agents.iter().cloned()).collect();
-                (format!("requested[{}]", page(id)), values)
-            }
-            Key::Slot(index) => {
-                let values = std::iter::once("-".to_owned()).chain(d.posted.iter().cloned()).collect();
-                (format!("queue[{index}]"), values)
-            }
-            Key::Lock(name) => {
-                let values = std::iter::once("free".to_owned()).chain(d.agents.iter().cloned()).collect();
-                (name.clone(), values)
-            }
+            Key::Requested(id) => (format!("requested[{}]", page(id)), or("-", &d.agents)),
+            Key::Slot(index) => (format!("queue[{index}]"), or("-", &d.posted)),
+            Key::Lock(name) => (name.clone(), or("free", &d.agents)),
             Key::Shares(agent, name) => (format!("{}.{name}", d.agents[*agent]), yes()),
             Key::Store(agent, slot) => {
                 (format!("{}.buffer[{slot}]", d.agents[*agent]), self.stores(&d.buffers[*agent]))
@@ -302,11 +320,9 @@ impl State {
                 let (name, least, most) = &d.variables[*index];
                 (name.clone(), (*least..=*most).map(|value| value.to_string()).collect())
             }
-            Key::Handle(agent, name) => (format!("{}.{name}", d.agents[*agent]), or_frames("none")),
+            Key::Handle(agent, name) => (format!("{}.{name}", d.agents[*agent]), or("none", &d.frames)),
             Key::Orig(agent, id) => (format!("{}.orig[{}]", d.agents[*agent], page(id)), self.entries()),
-            Key::PmdOrig(agent, id) => {
-                (format!("{}.orig[{}]", d.agents[*agent], d.pmds[id.0]), self.entries())
-            }
+            Key::PmdOrig(agent, id) => (format!("{}.orig[{}]", d.agents[*agent], pmd(id)), self.entries()),
             Key::Ghost(_) if d.ghosts == 1 => ("after".to_owned(), yes()),
             Key::Ghost(index) => (format!("after[{index}]"), yes()),
             Key::Returned(agent, _, text) => (format!("{}: {text}", d.agents[*agent]), d.returned()),

@@ -4,9 +4,10 @@
 
 mod frame;
 mod gup;
-mod invalidation;
+pub(super) mod invalidation;
 mod lock;
 mod page_request;
+mod peek;
 mod section;
 mod shadow;
 mod table;
@@ -75,7 +76,8 @@ impl Emitter<'_> {
                 | CacheKind::DeviceTlbs
                 | CacheKind::PasidCaches => self.invalidation(invalidation, at),
             },
-            Step::InvWait => self.wait(at),
+            Step::InvWait(waited, unanswered) => self.wait(*waited, unanswered, at),
+            Step::Unplug(device) => self.unplug(device, at),
             Step::NotifyStart(page) => self.notify_start(page, at),
             Step::NotifyEnd(page) => self.notify_end(page, at),
             Step::Walk(page) => self.walking(page, at),
@@ -85,7 +87,10 @@ impl Emitter<'_> {
             }
             Step::ZapSpte(page) => self.zap_spte(page, at),
             Step::SetSpte(page, entry) => self.set_spte(page, entry, at),
+            Step::ZapSpmd(pmd) => self.zap_spmd(pmd, at),
+            Step::SetSpmd(pmd, entry) => self.set_spmd(pmd, entry, at),
             Step::SetPasid(pasid, mm) => self.set_pasid(pasid, mm, at),
+            Step::SetPasidHalf(half, pasid, mm) => self.set_pasid_half(*half, pasid, mm, at),
             Step::PageRequest(page) => self.page_request(page, at),
             Step::PageResponse(page) => self.page_response(page, at),
             Step::DrainRequests => self.drain_requests(at),
@@ -95,6 +100,8 @@ impl Emitter<'_> {
             Step::TryGet { page, write, pin, handle } => {
                 self.try_get(&Asked { page, handle, write: *write, pin: *pin, leaf: false }, at)
             }
+            Step::Peek { page, write, handle } => self.peek(page, *write, handle, at),
+            Step::Forget(handle) => self.forget_handle(handle, at),
             Step::Write(frame, value) => self.direct(frame, Access::Write(value.node), at),
             Step::Read(frame) => self.direct(frame, Access::Read, at),
             Step::Copy(from, to) => self.copy(from, to, at),

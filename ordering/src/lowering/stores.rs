@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use steps::{EntryAt, EntryOf};
+use steps::{EntryAt, EntryOf, Unanswered};
 
 use crate::language::span::Name;
 use crate::language::syntax::{Agent, Assignment, Condition, Node, Operand, Scenario, Step, Term, UserKind};
@@ -89,7 +89,10 @@ pub(super) fn buffer(agent: &Agent, names: &Names, shared: &Shared) -> Buffer {
         Node::Label(name) => drop(labels.insert(name.node.clone())),
         Node::Goto(name) | Node::Check(_, name) => loops |= labels.contains(&name.node),
         Node::Assign(name, Assignment::Set, _) => stores.assignment(name, times),
-        Node::Step(spoken) => stores.step(&spoken.step, times),
+        Node::Step(spoken) => {
+            loops |= otherwise(&spoken.step).is_some_and(|label| labels.contains(&label.node));
+            stores.step(&spoken.step, times);
+        }
         Node::Assign(_, Assignment::Add | Assignment::Subtract, _)
         | Node::Operation(_)
         | Node::Repeat(..)
@@ -105,6 +108,14 @@ pub(super) fn buffer(agent: &Agent, names: &Names, shared: &Shared) -> Buffer {
         count => count.min(MOST_SLOTS),
     };
     Buffer { places: stores.places, slots }
+}
+
+/// Where a step may go on elsewhere.
+const fn otherwise(step: &Step) -> Option<&Name> {
+    if let Step::Trylock(_, _, label) | Step::InvWait(_, Unanswered::GoesTo(label)) = step {
+        return Some(label);
+    }
+    None
 }
 
 struct Stores<'a> {
@@ -139,7 +150,11 @@ impl Stores<'_> {
             | Step::SynchronizeRcu
             | Step::Invalidate(_)
             | Step::SetPasid(..)
-            | Step::InvWait
+            | Step::SetPasidHalf(..)
+            | Step::InvWait(..)
+            | Step::ZapSpmd(_)
+            | Step::SetSpmd(..)
+            | Step::Unplug(_)
             | Step::PageRequest(_)
             | Step::PageResponse(_)
             | Step::DrainRequests
@@ -155,6 +170,8 @@ impl Stores<'_> {
             | Step::DmaWrite(..)
             | Step::GupFast { .. }
             | Step::TryGet { .. }
+            | Step::Peek { .. }
+            | Step::Forget(_)
             | Step::Write(..)
             | Step::Read(_)
             | Step::Copy(..)

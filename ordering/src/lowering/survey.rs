@@ -13,7 +13,7 @@ use crate::language::syntax::{Scenario, Spoken, Step};
 use super::habits::Habits;
 use super::names::Names;
 use super::options::Options;
-use super::queue::{MOST_SLOTS, Posted};
+use super::queue::{MOST_SLOTS, Posted, Work};
 use super::state::AgentId;
 use super::visit::visit_steps;
 
@@ -39,6 +39,10 @@ pub(super) struct Survey {
     agent: AgentId,
     /// Whether programs zap and set shadow entries themselves.
     pub(super) explicit_shadow: bool,
+    /// Whether PASID entries are written by halves.
+    pub(super) pasid_halves: bool,
+    /// Devices that are taken away.
+    pub(super) unplugged: BTreeSet<String>,
     /// Pages that a device requests.
     pub(super) requested: BTreeSet<String>,
     /// Whether any frame can be freed.
@@ -66,6 +70,7 @@ impl Survey {
         if survey.contents.is_empty() {
             survey.contents.insert(0);
         }
+        survey.explicit_shadow |= !scenario.shadows.is_empty();
         survey.frees |= scenario.frames.iter().any(|frame| frame.free);
         survey
     }
@@ -86,15 +91,12 @@ impl Survey {
     }
 
     fn post(&mut self, spoken: &Spoken, span: Span, times: u32) {
-        let Step::Invalidate(invalidation) = &spoken.step else { return };
-        if !invalidation.posted {
-            return;
-        }
+        let Some(work) = Work::of(&spoken.step) else { return };
         self.posts = self.posts.saturating_add(times);
-        let known = self.posted.iter().any(|one| one.agent == self.agent && one.text == spoken.text);
+        let text = work.text(&spoken.text);
+        let known = self.posted.iter().any(|one| one.agent == self.agent && one.text == text);
         if !known {
-            let (invalidation, text) = (invalidation.clone(), spoken.text.clone());
-            self.posted.push(Posted { agent: self.agent, invalidation, text, span });
+            self.posted.push(Posted { agent: self.agent, work, text, span });
         }
     }
 
@@ -105,7 +107,9 @@ impl Survey {
             | Step::TryGet { .. } => self.gets = self.gets.saturating_add(times),
             Step::Count(Count::Put | Count::Unpin | Count::Unmap | Count::Free, _) => self.frees = true,
             Step::Count(Count::MarkStable, _) => self.stabilizes = true,
-            Step::ZapSpte(_) | Step::SetSpte(..) => self.explicit_shadow = true,
+            Step::ZapSpte(_) | Step::SetSpte(..) | Step::ZapSpmd(_) | Step::SetSpmd(..) => {
+                self.explicit_shadow = true;
+            }
             Step::Invalidate(invalidation) => match invalidation.caches() {
                 CacheKind::Vcpus => self.explicit_shadow = true,
                 CacheKind::Iotlbs | CacheKind::DeviceTlbs => self.device_tlbs = true,
@@ -114,6 +118,8 @@ impl Survey {
             Step::Store(_, value) | Step::DmaWrite(_, value) | Step::Write(_, value) => {
                 self.contents.insert(value.node);
             }
+            Step::SetPasidHalf(..) => self.pasid_halves = true,
+            Step::Unplug(device) => drop(self.unplugged.insert(device.node.clone())),
             Step::PageRequest(page) => drop(self.requested.insert(page.node.clone())),
             Step::NotifyStart(_) => self.starts = self.starts.saturating_add(times),
             Step::Lock(lock, _) | Step::Trylock(lock, ..) => self.locks.push(lock.text()),
@@ -125,13 +131,15 @@ impl Survey {
             | Step::SynchronizeRcu
             | Step::Entry(..)
             | Step::SetPasid(..)
-            | Step::InvWait
+            | Step::InvWait(..)
             | Step::PageResponse(_)
             | Step::DrainRequests
             | Step::NotifyEnd(_)
             | Step::ChangePte(_)
             | Step::Walk(_)
             | Step::Load(_)
+            | Step::Peek { .. }
+            | Step::Forget(_)
             | Step::DmaRead(_)
             | Step::Read(_)
             | Step::Copy(..) => {}

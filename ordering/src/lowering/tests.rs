@@ -1,18 +1,24 @@
 //! Scenarios, from their text to their verdict.
 
 mod devices;
+mod dma;
 mod entries;
 mod events;
 mod explorer;
 mod meaning;
 mod ordering;
+mod pasid_halves;
+mod peek;
+mod ranges;
 mod scope;
+mod shadow_tables;
 mod spaces;
 mod speculation;
 mod store_buffers;
 mod switched_off;
 mod symmetry;
 mod tables;
+mod unanswered;
 
 use super::{Lowered, load};
 use crate::catalogue::{FILES, text_of};

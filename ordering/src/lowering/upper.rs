@@ -39,6 +39,8 @@ pub(super) struct Uppers {
     above: Vec<Option<PmdId>>,
     /// By upper entry, the page-table page that it can name.
     tables: Vec<Option<FrameId>>,
+    /// By upper entry, whether a shadow entry stands above the same pages, and the page-table page that it can name.
+    shadows: Vec<(bool, Option<FrameId>)>,
     /// By page, the first page with the same entry.
     pub(super) leaves: Vec<PageId>,
 }
@@ -55,7 +57,9 @@ pub(super) struct Case {
     pub(super) caches: Option<Update>,
     /// Whether the upper entry has to be read first, which is a step of its own.
     pub(super) reads_upper: bool,
-    /// The references to the page-table page that is read.
+    /// The page-table page that is read,
+    pub(super) page_table: Option<FrameId>,
+    /// and the references to it.
     pub(super) table: Option<Var>,
     /// What a fault lets the walk forget, if the upper entry in memory is another one by now.
     pub(super) forgets: Option<(Guard, Update)>,
@@ -70,6 +74,7 @@ impl Case {
             is_upper: false,
             caches: None,
             reads_upper: false,
+            page_table: None,
             table: None,
             forgets: None,
         }
@@ -89,6 +94,7 @@ impl Uppers {
         let mut uppers = Self {
             above: vec![None; scenario.pages.len()],
             tables: vec![None; scenario.pmds.len()],
+            shadows: vec![(false, None); scenario.pmds.len()],
             leaves: Vec::new(),
         };
         for (page, pmd) in &scenario.above {
@@ -97,32 +103,34 @@ impl Uppers {
                 (page, pmd) => diagnostics.extend([page.err(), pmd.err()].into_iter().flatten()),
             }
         }
+        for (pmd, _) in &scenario.shadows {
+            match names.pmd(pmd) {
+                Ok(id) => uppers.shadows[id.0].0 = true,
+                Err(diagnostic) => diagnostics.push(diagnostic),
+            }
+        }
+        let (tables, shadows) = (&mut uppers.tables, &mut uppers.shadows);
         let mut found = |pmd: &Name, entry: &Written| {
-            diagnostics.extend(uppers.names(pmd, entry, names).err());
+            diagnostics.extend(named_once(pmd, entry, names, |id| &mut tables[id.0]).err());
         };
         scenario.pmds.iter().for_each(|(pmd, entry)| found(pmd, entry));
+        let mut shadow =
+            |pmd: &Name, entry: &Written| named_once(pmd, entry, names, |id| &mut shadows[id.0].1).err();
+        let mut wrong: Vec<Diagnostic> =
+            scenario.shadows.iter().filter_map(|(pmd, entry)| shadow(pmd, entry)).collect();
         for agent in &scenario.agents {
             visit_steps(&agent.body, &mut |spoken, _, _| {
                 if let Step::Entry(EntryAt::Pmd(pmd), EntryOf::Set(entry)) = &spoken.step {
                     found(pmd, entry);
                 }
+                if let Step::SetSpmd(pmd, entry) = &spoken.step {
+                    wrong.extend(shadow(pmd, entry));
+                }
             });
         }
+        diagnostics.append(&mut wrong);
         uppers.leaves = (0..scenario.pages.len()).map(|page| uppers.leaf(PageId(page))).collect();
         uppers
-    }
-
-    /// Takes note of the page-table page that an upper entry names.
-    fn names(&mut self, pmd: &Name, entry: &Written, names: &Names) -> Result<(), Diagnostic> {
-        // A name that is not declared is reported where it is lowered.
-        let (Ok(id), Some(table)) = (names.pmd(pmd), table_of(entry, names)) else { return Ok(()) };
-        let known = *self.tables[id.0].get_or_insert(table);
-        if known == table {
-            return Ok(());
-        }
-        let message = format!("`{}` names another page-table page elsewhere", pmd.node);
-        let help = "an upper entry can name one; give the other one an upper entry of its own";
-        Err(Diagnostic::new(entry.span, message, help))
     }
 
     /// The first page that has the same entry as `page`.
@@ -145,6 +153,21 @@ impl Uppers {
         self.tables[self.above(page)?.0]
     }
 
+    /// Whether a shadow entry stands above the pages under `pmd`.
+    pub(super) fn is_shadowed(&self, pmd: PmdId) -> bool {
+        self.shadows[pmd.0].0
+    }
+
+    /// The upper entry above `page` whose shadow stands above its shadow entry.
+    pub(super) fn shadow_above(&self, page: PageId) -> Option<PmdId> {
+        self.above(page).filter(|pmd| self.is_shadowed(*pmd))
+    }
+
+    /// The shadow page-table page with the shadow entry of `page`.
+    pub(super) fn shadow_table(&self, page: PageId) -> Option<FrameId> {
+        self.shadows[self.shadow_above(page)?.0].1
+    }
+
     pub(super) fn pages(&self, pmd: PmdId) -> Vec<PageId> {
         (0..self.above.len()).map(PageId).filter(|page| self.above(*page) == Some(pmd)).collect()
     }
@@ -157,6 +180,24 @@ impl Uppers {
         let message = format!("`{}` has no entry: nothing above it names a page-table page", name.node);
         Err(Diagnostic::new(name.span, message, "use the upper entry: `pmd_read`, `set_pmd`, …"))
     }
+}
+
+/// Takes note, at `of` the upper entry, of the page-table page that it names.
+fn named_once<'t>(
+    pmd: &Name,
+    entry: &Written,
+    names: &Names,
+    of: impl FnOnce(PmdId) -> &'t mut Option<FrameId>,
+) -> Result<(), Diagnostic> {
+    // A name that is not declared is reported where it is lowered.
+    let (Ok(id), Some(table)) = (names.pmd(pmd), table_of(entry, names)) else { return Ok(()) };
+    let known = *of(id).get_or_insert(table);
+    if known == table {
+        return Ok(());
+    }
+    let message = format!("`{}` names another page-table page elsewhere", pmd.node);
+    let help = "an upper entry can name one; give the other one an upper entry of its own";
+    Err(Diagnostic::new(entry.span, message, help))
 }
 
 /// The page-table page that an entry names.
@@ -198,23 +239,29 @@ impl Emitter<'_> {
     /// The references to the page-table page with the entry of `page`, if anybody could free it.
     pub(super) fn table_refs(&mut self, page: PageId) -> Option<Var> {
         let table = self.hardware.uppers.table(page)?;
+        self.refs_of_table(table)
+    }
+
+    fn refs_of_table(&mut self, table: FrameId) -> Option<Var> {
         let watched = self.frees && self.properties.walked.is_some();
         watched.then(|| self.state.var(&Key::Refs(table)))
     }
 
     /// The cases of a walk of `user` to what `page` is mapped to in memory.
     pub(super) fn cases(&mut self, user: UserId, page: PageId) -> Vec<Case> {
-        if self.hardware.of(user) == Caches::VcpuTlb {
-            return vec![Case::only(self.state.var(&Key::Spte(page)))];
-        }
         let uppers = &self.hardware.uppers;
-        let Some(above) = uppers.above(page) else {
-            return vec![Case::only(self.state.var(&Key::Pte(page)))];
+        // A vCPU's hardware walks the shadow page table.
+        let shadow = self.hardware.of(user) == Caches::VcpuTlb;
+        let (above, table, leaf) = match shadow {
+            true => (uppers.shadow_above(page), uppers.shadow_table(page), Key::Spte(page)),
+            false => (uppers.above(page), uppers.table(page), Key::Pte(page)),
         };
-        let pmd = self.state.var(&Key::Pmd(above));
-        let Some(table) = uppers.table(page) else { return vec![Case::upper(pmd)] };
-        let table = self.state.domains.entries.table(table);
-        let leaf = Case { table: self.table_refs(page), ..Case::only(self.state.var(&Key::Pte(page))) };
+        let Some(above) = above else { return vec![Case::only(self.state.var(&leaf))] };
+        let pmd = self.state.var(&if shadow { Key::Spmd(above) } else { Key::Pmd(above) });
+        let Some(page_table) = table else { return vec![Case::upper(pmd)] };
+        let table = self.state.domains.entries.table(page_table);
+        let refs = self.refs_of_table(page_table);
+        let leaf = Case { page_table: Some(page_table), table: refs, ..Case::only(self.state.var(&leaf)) };
         let (is, is_not) = (Guard::Is(pmd, table), Guard::IsNot(pmd, table));
         // What walks in software keeps nothing of the way.
         if !self.hardware.of(user).keeps_upper() {
@@ -260,9 +307,22 @@ impl Emitter<'_> {
         ways
     }
 
+    /// `ways` of a kernel's step on the shadow entry of `page`: none of them if its page-table page is free.
+    pub(super) fn in_shadow_table(&mut self, page: PageId, mut ways: Vec<Way>, at: &At<'_>) -> Vec<Way> {
+        let Some(table) = self.hardware.uppers.shadow_table(page) else { return ways };
+        let Some(refs) = self.refs_of_table(table) else { return ways };
+        ways.iter_mut().for_each(|way| way.guard.push(Guard::IsNot(refs, 0)));
+        ways.push(self.in_freed(vec![Guard::Is(refs, 0)], Some(table), at.text));
+        ways
+    }
+
     /// The step that reads the entry of `page` in a page-table page that is free.
     pub(super) fn in_freed_table(&self, guard: Vec<Guard>, page: PageId, text: &str) -> Way {
-        let table = self.hardware.uppers.table(page);
+        self.in_freed(guard, self.hardware.uppers.table(page), text)
+    }
+
+    /// The step that reads an entry in `table`, which is free.
+    pub(super) fn in_freed(&self, guard: Vec<Guard>, table: Option<FrameId>, text: &str) -> Way {
         let name = table.map_or("", |table| self.state.domains.frames[table.0].as_str());
         Way::new(guard, Vec::new(), format!("{text} in freed {name}")).violating(self.properties.walked)
     }

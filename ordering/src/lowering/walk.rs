@@ -13,6 +13,7 @@ use super::entry::Need;
 use super::hardware::Hop;
 use super::names::PageId;
 use super::program::{Goal, Way};
+use super::spaces::{Halves, Pasid};
 use super::state::NONE;
 use super::upper::Case;
 
@@ -25,8 +26,8 @@ pub(super) struct Fill {
 
 impl Hop {
     /// The part of a step that is this hop, which comes about in that way.
-    fn part(&self, page: PageId, how: deed::Hop) -> Part {
-        Part::Walk(self.user, page, self.into, how)
+    fn part(&self, how: deed::Hop) -> Part {
+        Part::Walk(self.user, self.page, self.into, how)
     }
 }
 
@@ -44,7 +45,7 @@ impl Emitter<'_> {
         for (index, hop) in path.iter().enumerate() {
             let rest = &path[index..];
             // Whoever may walk reads the PASID's entry first, whatever he then finds.
-            ways.extend(self.pasid_reads(hop, page, &self.lacking(rest, None, need)));
+            ways.extend(self.pasid_reads(hop, &self.lacking(rest, None, need)));
             for case in &hop.cases {
                 let mut guard = case.guard.clone();
                 guard.extend(hop.pasid.as_ref().map(|pasid| pasid.names_mm));
@@ -53,29 +54,21 @@ impl Emitter<'_> {
                     guard.extend(self.lacking(rest, None, need));
                     ways.push(self.upper_read(hop, case, guard, page));
                 } else {
-                    ways.extend(self.reads(hop, case, &guard, page, need, rest));
+                    ways.extend(self.reads(hop, case, &guard, need, rest));
                 }
             }
-            ways.extend(self.of_upper_in_flight(hop, rest, page, need));
-            ways.extend(self.install(hop, page, rest, need));
+            ways.extend(self.of_upper_in_flight(hop, rest, need));
+            ways.extend(self.install(hop, rest, need));
         }
         ways
     }
 
     /// The ways to read the entry, in `case`.
-    fn reads(
-        &mut self,
-        hop: &Hop,
-        case: &Case,
-        guard: &[Guard],
-        page: PageId,
-        need: Need,
-        rest: &[Hop],
-    ) -> Vec<Fill> {
+    fn reads(&mut self, hop: &Hop, case: &Case, guard: &[Guard], need: Need, rest: &[Hop]) -> Vec<Fill> {
         let walks = [guard, &self.lacking(rest, None, need)].concat();
         let how = if case.is_upper { deed::Hop::Huge } else { deed::Hop::Read };
-        let part = hop.part(page, how);
-        let freed = self.freed(case, &walks, page, &hop.text).map(|way| way.part(part));
+        let part = hop.part(how);
+        let freed = self.freed(case, &walks, &hop.text).map(|way| way.part(part));
         let mut ways: Vec<Fill> = freed.into_iter().map(Fill::before).collect();
         let lacks = self.lacking(rest, Some(case.from), need);
         let entries = &self.state.domains.entries;
@@ -102,7 +95,7 @@ impl Emitter<'_> {
             let mut guard = [guard, &lacks, &faults].concat();
             guard.extend(case.table.map(|refs| Guard::IsNot(refs, 0)));
             let way = Way::new(guard, vec![forgotten], format!("{}: fault", hop.text));
-            ways.push(Fill::before(way.part(hop.part(page, deed::Hop::Fault))));
+            ways.push(Fill::before(way.part(hop.part(deed::Hop::Fault))));
         }
         ways
     }
@@ -113,22 +106,22 @@ impl Emitter<'_> {
         let updates = case.caches.into_iter().chain(kept).collect();
         let above = self.hardware.uppers.above(page);
         let name = above.map_or("", |above| self.state.domains.pmds[above.0].as_str());
-        let part = hop.part(page, deed::Hop::Upper);
+        let part = hop.part(deed::Hop::Upper);
         Fill::before(Way::new(guard, updates, format!("read {name}")).part(part))
     }
 
     /// The ways on of a walk that keeps the upper entry in flight.
-    fn of_upper_in_flight(&mut self, hop: &Hop, rest: &[Hop], page: PageId, need: Need) -> Vec<Fill> {
+    fn of_upper_in_flight(&mut self, hop: &Hop, rest: &[Hop], need: Need) -> Vec<Fill> {
         let (Some(var), Some(upper)) = (hop.in_flight, hop.upper) else { return Vec::new() };
         let Some(case) = hop.cases.iter().find(|case| case.reads_upper) else { return Vec::new() };
         let guard = [Guard::Is(var, upper.table)];
         let forgets = Some((Guard::IsNot(upper.pmd, upper.table), Update::Set(var, NONE)));
         let case = Case { caches: None, forgets, ..case.clone() };
-        self.reads(hop, &case, &guard, page, need, rest)
+        self.reads(hop, &case, &guard, need, rest)
     }
 
     /// The way of a split hop to put what is in flight into the cache.
-    fn install(&self, hop: &Hop, page: PageId, rest: &[Hop], need: Need) -> Option<Fill> {
+    fn install(&self, hop: &Hop, rest: &[Hop], need: Need) -> Option<Fill> {
         let var = hop.in_flight?;
         let mut guard = self.lacking(rest, None, need);
         guard.push(Guard::IsNot(var, NONE));
@@ -136,29 +129,72 @@ impl Emitter<'_> {
         guard.extend(&hop.blocked);
         let install = vec![Update::Copy { to: hop.to, from: var }, Update::Set(var, NONE)];
         let way = Way::new(guard, install, format!("{}: fill", hop.text)).to(Goal::Stay);
-        let way = way.part(hop.part(page, deed::Hop::Fill));
+        let way = way.part(hop.part(deed::Hop::Fill));
         Some(Fill { way, arrives: rest.len() == 1 })
     }
 
     /// The step that comes to a page-table page that is free.
-    pub(super) fn freed(&self, case: &Case, guard: &[Guard], page: PageId, text: &str) -> Option<Way> {
+    pub(super) fn freed(&self, case: &Case, guard: &[Guard], text: &str) -> Option<Way> {
         let refs = case.table?;
-        Some(self.in_freed_table([guard, &[Guard::Is(refs, 0)]].concat(), page, text).to(Goal::Stay))
+        let guard = [guard, &[Guard::Is(refs, 0)]].concat();
+        Some(self.in_freed(guard, case.page_table, text).to(Goal::Stay))
     }
 
     /// The ways to cache the PASID entry that the walk goes through.
-    fn pasid_reads(&self, hop: &Hop, page: PageId, lacks: &[Guard]) -> Vec<Fill> {
+    fn pasid_reads(&self, hop: &Hop, lacks: &[Guard]) -> Vec<Fill> {
         let Some(pasid) = &hop.pasid else { return Vec::new() };
         let unknown = match self.options.evict {
             true => Guard::Differ(pasid.cache, pasid.entry),
             false => Guard::Is(pasid.cache, 0),
         };
+        if let Some(halves) = pasid.halves {
+            return self.pasid_halves(pasid, halves, unknown, lacks);
+        }
         let read = |mm| {
             let guard = [lacks, &[unknown, Guard::Is(pasid.entry, mm)]].concat();
             let way = Way::new(guard, vec![Update::Set(pasid.cache, mm)], pasid.text.as_str());
-            Fill::before(way.part(hop.part(page, deed::Hop::Pasid)))
+            Fill::before(way.part(hop.part(deed::Hop::Pasid)))
         };
         (1..self.state.size(pasid.entry)).map(read).collect()
+    }
+
+    /// The ways to read the PASID entry half by half, whichever comes first.
+    fn pasid_halves(&self, pasid: &Pasid, halves: Halves, unknown: Guard, lacks: &[Guard]) -> Vec<Fill> {
+        let Halves { high, read, torn } = halves;
+        let spaces = self.state.size(pasid.entry);
+        let way = |guards: &[Guard], updates: Vec<Update>, what: &str| {
+            let text = format!("{}{what}", pasid.text);
+            Fill::before(Way::new([lacks, guards].concat(), updates, text))
+        };
+        let (seen_low, seen_high) = (|mm: u32| mm, |mm: u32| spaces + mm);
+        // Both halves of one space, or of two: what the hardware then does is not said.
+        let done = |low: u32, high: u32| match low == high {
+            true => (vec![Update::Set(pasid.cache, low), Update::Set(read, 0)], ""),
+            false => (vec![Update::Set(torn, 1), Update::Set(read, 0)], ": torn"),
+        };
+        let mut ways = Vec::new();
+        for mm in 0..spaces {
+            let begins = [Guard::Is(read, 0), unknown];
+            // Who finds it absent at first reads nothing more.
+            let present = [Guard::IsNot(pasid.entry, 0), Guard::Is(high, mm)];
+            let from_high = [begins.as_slice(), &present].concat();
+            ways.push(way(&from_high, vec![Update::Set(read, seen_high(mm))], ": high"));
+            let absent = [Guard::Is(read, seen_high(mm)), Guard::Is(pasid.entry, 0)];
+            ways.push(way(&absent, vec![Update::Set(read, 0)], ": fault"));
+            if mm == 0 {
+                continue;
+            }
+            let from_low = [begins.as_slice(), &[Guard::Is(pasid.entry, mm)]].concat();
+            ways.push(way(&from_low, vec![Update::Set(read, seen_low(mm))], ": low"));
+            for other in 0..spaces {
+                let (updates, what) = done(mm, other);
+                let low_first = [Guard::Is(read, seen_low(mm)), Guard::Is(high, other)];
+                ways.push(way(&low_first, updates.clone(), what));
+                let high_first = [Guard::Is(read, seen_high(other)), Guard::Is(pasid.entry, mm)];
+                ways.push(way(&high_first, updates, what));
+            }
+        }
+        ways
     }
 
     /// The guards under which no cache from the first hop of `path` to the front has an entry for the access. If caches

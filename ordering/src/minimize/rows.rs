@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use steps::Unanswered;
 use steps::table::Actor;
 
 use crate::language::span::{Name, Spanned};
@@ -126,7 +127,13 @@ fn is_plain(statement: &Statement) -> bool {
             let access = matches!(actor, Actor::Cpu | Actor::Device | Actor::Translating);
             let stays = matches!(
                 spoken.step,
-                Step::Trylock(..) | Step::GupFast { .. } | Step::Read(_) | Step::Write(..)
+                Step::Trylock(..)
+                    | Step::InvWait(_, Unanswered::GoesTo(_))
+                    | Step::GupFast { .. }
+                    | Step::Peek { .. }
+                    | Step::Forget(_)
+                    | Step::Read(_)
+                    | Step::Write(..)
             );
             !access && !stays
         }

@@ -99,7 +99,11 @@ fn step_change(step: Step) -> String {
         | Step::IpiSync
         | Step::SynchronizeRcu
         | Step::SetPasid(..)
-        | Step::InvWait
+        | Step::SetPasidHalf(..)
+        | Step::InvWait(..)
+        | Step::ZapSpmd(_)
+        | Step::SetSpmd(..)
+        | Step::Unplug(_)
         | Step::PageRequest(_)
         | Step::PageResponse(_)
         | Step::DrainRequests
@@ -111,6 +115,8 @@ fn step_change(step: Step) -> String {
         | Step::DmaWrite(..)
         | Step::GupFast { .. }
         | Step::TryGet { .. }
+        | Step::Peek { .. }
+        | Step::Forget(_)
         | Step::Write(..)
         | Step::Read(_)
         | Step::Copy(..) => String::new(),

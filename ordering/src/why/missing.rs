@@ -3,7 +3,7 @@
 //! Invariant: a step empties a cache if one of its updates says so, whoever takes it; what is still to come is what the
 //! agent can reach from where it stands.
 
-use crate::lowering::Role;
+use crate::lowering::{Copied, Role};
 use crate::model::{Alternative, Guard, Model, Pc, Update, Var};
 
 use super::looked_at;
@@ -31,10 +31,17 @@ pub(super) fn missing(run: &Run<'_>, stale: &Stale, row: usize) -> String {
         return missing(run, &nearer, row);
     }
     let Some(changed) = stale.changed else { return made_up(run, stale, row) };
+    if run.cached(stale.cache).is_some_and(|cached| cached.of == Copied::InFlight) {
+        return not_awaited(run, stale, changed, row);
+    }
     let nothing = format!("nothing emptied {} after row {}", run.name(stale.cache), changed + 1);
     let removers = removers(run, stale.cache);
     if let Some(outstanding) = outstanding(run, &removers, row) {
         return format!("{nothing}: {outstanding}");
+    }
+    let timed_out = (changed + 1..row).rfind(|at| gives_up(run, &removers, *at));
+    if let Some(timed_out) = timed_out {
+        return format!("{nothing}: {} gave up what would have", run.row(timed_out));
     }
     if let Some(early) = run.set(stale.cache, NOTHING, row) {
         let again = from_memory(run, stale.read).map_or_else(String::new, |from| format!(", with {from}"));
@@ -50,6 +57,28 @@ pub(super) fn missing(run: &Run<'_>, stale: &Stale, row: usize) -> String {
         }
         None => format!("{nothing}: {}", left_out(run, &removers, stale)),
     }
+}
+
+/// An access landed that had been translated before: nobody who emptied the cache that it came from waited for it.
+fn not_awaited(run: &Run<'_>, stale: &Stale, changed: usize, row: usize) -> String {
+    let (user, read) = (run.steps[stale.filled].agent, stale.filled + 1);
+    let translated = format!("what {} had translated in row {read}", run.agent(stale.filled));
+    let from = stale.through.first().map_or(stale.cache, |(cache, _)| *cache);
+    let empties = |at: &usize| {
+        run.steps[*at].agent != user && run.way(*at).updates.contains(&Update::Set(from, NOTHING))
+    };
+    if let Some(done) = (changed.max(stale.filled) + 1..row).rfind(empties) {
+        return format!("{} did not wait for {translated}", run.row(done));
+    }
+    let removers = removers(run, from);
+    let why = outstanding(run, &removers, row).unwrap_or_else(|| left_out(run, &removers, stale));
+    format!("nothing waited for {translated}: {why}")
+}
+
+/// Whether the hardware gives up one of these steps in a row.
+fn gives_up(run: &Run<'_>, removers: &[Remover<'_>], row: usize) -> bool {
+    let given = run.way(row).text.strip_suffix(": times out");
+    given.is_some_and(|given| removers.iter().any(|remover| remover.way.text == given))
 }
 
 /// What was cached never stood in the table.

@@ -147,6 +147,7 @@ fn is_several(lowered: &Lowered, deed: Deed<'_>) -> bool {
         | Step::Copy(..)
         | Step::TryGet { .. }
         | Step::GupFast { .. }
+        | Step::Peek { .. }
         | Step::NotifyStart(_)
         | Step::NotifyEnd(_)
         | Step::ChangePte(_)
@@ -159,7 +160,12 @@ fn is_several(lowered: &Lowered, deed: Deed<'_>) -> bool {
         | Step::Fence
         | Step::Entry(EntryAt::Pmd(_), _)
         | Step::SetPasid(..)
-        | Step::InvWait
+        | Step::SetPasidHalf(..)
+        | Step::InvWait(..)
+        | Step::Unplug(_)
+        | Step::ZapSpmd(_)
+        | Step::SetSpmd(..)
+        | Step::Forget(_)
         | Step::PageRequest(_)
         | Step::PageResponse(_)
         | Step::DrainRequests

@@ -3,6 +3,7 @@
 //! Invariant: every invalidation is one step of this shape; which caches can be emptied of what, the types say. Source:
 //! VT-d 4.1, 6.5.2 (descriptors); arch/x86/mm/tlb.c; drivers/iommu/arm/arm-smmu-v3 (TLBI, ATC_INV).
 
+use super::Pages;
 use crate::names::Names;
 use crate::table::Verb;
 
@@ -50,6 +51,8 @@ pub enum Scope<N: Names> {
 pub enum Range<N: Names> {
     /// A page.
     Page(N::Page, Depth),
+    /// Pages side by side, the first and the last.
+    Pages(N::Page, N::Page, Depth),
     /// All that lies under an upper entry.
     Under(N::Pmd, Depth),
     /// All of it.
@@ -62,7 +65,7 @@ pub enum Emptied<N: Names> {
     /// The CPUs' TLBs.
     Cpus(Range<N>),
     /// The vCPUs' TLBs.
-    Vcpus(N::Page),
+    Vcpus(Pages<N>),
     /// IOTLBs and the devices' own TLBs.
     Devices(Range<N>),
     /// IOTLBs of a page,
@@ -93,6 +96,8 @@ pub struct Invalidation<N: Names> {
 pub enum Reach<'s, N: Names> {
     /// A page.
     Page(&'s N::Page),
+    /// Pages side by side, the first and the last.
+    Pages(&'s N::Page, &'s N::Page),
     /// All that lies under an upper entry.
     Under(&'s N::Pmd),
     /// An address space.
@@ -106,11 +111,11 @@ impl<N: Names> Invalidation<N> {
     #[must_use]
     pub const fn verb(&self) -> Verb {
         match &self.emptied {
-            Emptied::Cpus(Range::Page(..)) => Verb::FlushTlb,
+            Emptied::Cpus(Range::Page(..) | Range::Pages(..)) => Verb::FlushTlb,
             Emptied::Cpus(Range::Under(..)) => Verb::FlushPmd,
             Emptied::Cpus(Range::Mm(_)) => Verb::FlushTlbMm,
             Emptied::Vcpus(_) => Verb::FlushVcpus,
-            Emptied::Devices(Range::Page(..)) => Verb::Notify,
+            Emptied::Devices(Range::Page(..) | Range::Pages(..)) => Verb::Notify,
             Emptied::Devices(Range::Under(..)) => Verb::NotifyPmd,
             Emptied::Devices(Range::Mm(_)) => Verb::NotifyMm,
             Emptied::Iotlbs(..) => Verb::IotlbInv,
@@ -138,8 +143,8 @@ impl<N: Names> Invalidation<N> {
     #[must_use]
     pub const fn depth(&self) -> Depth {
         match &self.emptied {
-            Emptied::Cpus(Range::Page(_, depth) | Range::Under(_, depth))
-            | Emptied::Devices(Range::Page(_, depth) | Range::Under(_, depth))
+            Emptied::Cpus(Range::Page(_, depth) | Range::Pages(_, _, depth) | Range::Under(_, depth))
+            | Emptied::Devices(Range::Page(_, depth) | Range::Pages(_, _, depth) | Range::Under(_, depth))
             | Emptied::Iotlbs(_, depth) => *depth,
             Emptied::Cpus(Range::Mm(_))
             | Emptied::Devices(Range::Mm(_))
@@ -157,10 +162,14 @@ impl<N: Names> Invalidation<N> {
         match &self.emptied {
             Emptied::Cpus(range) | Emptied::Devices(range) => match range {
                 Range::Page(page, _) => Reach::Page(page),
+                Range::Pages(first, last, _) => Reach::Pages(first, last),
                 Range::Under(pmd, _) => Reach::Under(pmd),
                 Range::Mm(mm) => Reach::Mm(mm),
             },
-            Emptied::Vcpus(page) | Emptied::Iotlbs(page, _) | Emptied::DeviceTlbs(page) => Reach::Page(page),
+            Emptied::Vcpus(Pages::One(page)) | Emptied::Iotlbs(page, _) | Emptied::DeviceTlbs(page) => {
+                Reach::Page(page)
+            }
+            Emptied::Vcpus(Pages::To(first, last)) => Reach::Pages(first, last),
             Emptied::IotlbsOf(pasid) | Emptied::DeviceTlbsOf(pasid) | Emptied::PasidCaches(pasid) => {
                 Reach::Pasid(pasid)
             }

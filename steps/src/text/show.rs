@@ -5,7 +5,9 @@
 use std::fmt::{self, Display, Formatter};
 
 use crate::names::Names;
-use crate::step::{Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Range, Scope, Step};
+use crate::step::{
+    Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Pages, Range, Scope, Step, Unanswered, Waited,
+};
 
 impl<N: Names> Display for Step<N> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -16,23 +18,31 @@ impl<N: Names> Display for Step<N> {
             | Self::Leave(_)
             | Self::IpiSync
             | Self::SynchronizeRcu
-            | Self::InvWait
             | Self::DrainRequests => Ok(()),
+            Self::InvWait(waited, unanswered) => {
+                flags(f, [("all", *waited == Waited::All)])?;
+                match unanswered {
+                    Unanswered::Waits => Ok(()),
+                    Unanswered::GoesTo(label) => write!(f, " else {label}"),
+                }
+            }
+            Self::NotifyStart(pages) | Self::NotifyEnd(pages) => write!(f, " {pages}"),
+            Self::Unplug(device) => write!(f, " {device}"),
             Self::Lock(lock, mode) => write!(f, " {lock}{mode}"),
             Self::Trylock(lock, mode, label) => write!(f, " {lock}{mode} else {label}"),
             Self::Unlock(lock) => write!(f, " {lock}"),
             Self::Entry(place, what) => write!(f, " {place}{what}"),
             Self::Invalidate(invalidation) => write!(f, " {invalidation}"),
-            Self::SetPasid(pasid, mm) => write!(f, " {pasid} -> {mm}"),
+            Self::SetPasid(pasid, mm) | Self::SetPasidHalf(_, pasid, mm) => write!(f, " {pasid} -> {mm}"),
             Self::PageRequest(page)
             | Self::PageResponse(page)
-            | Self::NotifyStart(page)
-            | Self::NotifyEnd(page)
             | Self::ChangePte(page)
             | Self::ZapSpte(page)
             | Self::Walk(page)
             | Self::Load(page)
             | Self::DmaRead(page) => write!(f, " {page}"),
+            Self::ZapSpmd(pmd) => write!(f, " {pmd}"),
+            Self::SetSpmd(pmd, entry) => write!(f, " {pmd} -> {entry}"),
             Self::SetSpte(page, entry) => write!(f, " {page} -> {entry}"),
             Self::Store(page, value) | Self::DmaWrite(page, value) => write!(f, " {page} = {value}"),
             Self::GupFast { page, write, pin, leaf, handle } => {
@@ -45,6 +55,12 @@ impl<N: Names> Display for Step<N> {
                 flags(f, [("write", *write), ("pin", *pin)])?;
                 write!(f, " => {handle}")
             }
+            Self::Peek { page, write, handle } => {
+                write!(f, " {page}")?;
+                flags(f, [("write", *write)])?;
+                write!(f, " => {handle}")
+            }
+            Self::Forget(handle) => write!(f, " {handle}"),
             Self::Write(frame, value) => write!(f, " {frame} = {value}"),
             Self::Copy(from, to) => write!(f, " {from} -> {to}"),
             Self::Read(frame) | Self::Count(_, frame) => write!(f, " {frame}"),
@@ -93,10 +109,20 @@ impl<N: Names> Display for EntryOf<N> {
     }
 }
 
+impl<N: Names> Display for Pages<N> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(page) => page.fmt(f),
+            Self::To(first, last) => write!(f, "{first} to {last}"),
+        }
+    }
+}
+
 impl<N: Names> Display for Range<N> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Page(page, depth) => write!(f, "{page}{depth}"),
+            Self::Pages(first, last, depth) => write!(f, "{first} to {last}{depth}"),
             Self::Under(pmd, depth) => write!(f, "{pmd}{depth}"),
             Self::Mm(mm) => mm.fmt(f),
         }
@@ -120,7 +146,8 @@ impl<N: Names> Display for Invalidation<N> {
         match &self.emptied {
             Emptied::Cpus(range) | Emptied::Devices(range) => range.fmt(f)?,
             Emptied::Iotlbs(page, depth) => write!(f, "{page}{depth}")?,
-            Emptied::Vcpus(page) | Emptied::DeviceTlbs(page) => page.fmt(f)?,
+            Emptied::Vcpus(pages) => pages.fmt(f)?,
+            Emptied::DeviceTlbs(page) => page.fmt(f)?,
             Emptied::IotlbsOf(pasid) | Emptied::DeviceTlbsOf(pasid) | Emptied::PasidCaches(pasid) => {
                 pasid.fmt(f)?;
             }

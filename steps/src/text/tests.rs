@@ -101,6 +101,9 @@ fn texts(form: &str) -> Vec<String> {
         let words: &[&str] = match optional.unwrap_or(word) {
             "BITS" => &["dirty"],
             "CPUS" => &["own", "others", "on USER"],
+            "TO" => &["to PAGE"],
+            "OTHERWISE" => &["else LABEL"],
+            "DEV" => &["USER"],
             "DEVICE" | "VCPU" => &["on USER"],
             word => &[word],
         };

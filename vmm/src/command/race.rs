@@ -17,6 +17,7 @@ use ordering::engine::{self, Counting, Options, Trace, Verdict};
 use ordering::language::{Diagnostic, render_all};
 use ordering::lowering::{Lowered, load, too_large};
 use ordering::model::PropertyId;
+use race::live::{NotLive, not_live};
 use race::machine::Machine;
 use race::steered::{Divergence, Steered};
 
@@ -108,13 +109,15 @@ enum Model {
 struct Seen {
     raced: Vec<Raced>,
     freed: Vec<Freed>,
+    /// Scenarios that are not on the live machine: file, name, reason.
+    not_live: Vec<(String, String, NotLive)>,
     /// Files with scenarios that did not run.
     wrong_files: usize,
 }
 
 impl Seen {
     fn is_empty(&self) -> bool {
-        self.raced.is_empty() && self.freed.is_empty() && self.wrong_files == 0
+        self.raced.is_empty() && self.freed.is_empty() && self.not_live.is_empty() && self.wrong_files == 0
     }
 
     fn agrees(&self) -> bool {
@@ -159,11 +162,14 @@ pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
         return UNUSABLE.into();
     }
     say(match (arguments.json, arguments.mode) {
-        (true, _) => report::json(&seen.raced, &seen.freed, arguments.seed),
+        (true, _) => report::json(&seen, arguments.seed),
         (false, Mode::Steered) => report::conclusion(&seen.raced, arguments.seed),
         (false, Mode::Free | Mode::Windows) => freely::conclusion(&seen.freed, arguments.seed),
     });
-    match (seen.wrong_files, seen.agrees()) {
+    seen.not_live.iter().for_each(|(file, name, why)| {
+        complain(format_args!("{file}: {name} did not run: {why}"));
+    });
+    match (seen.wrong_files + seen.not_live.len(), seen.agrees()) {
         (0, true) => ExitCode::SUCCESS,
         (0, false) => ExitCode::FAILURE,
         _ => UNUSABLE.into(),
@@ -195,6 +201,10 @@ fn race_file(
     let wanted = source.only.as_ref().or(arguments.scenario.as_ref());
     for (scenario, lowered) in loaded {
         if wanted.is_some_and(|wanted| *wanted != lowered.name) || interrupt.came() {
+            continue;
+        }
+        if let Some(why) = not_live(&lowered) {
+            seen.not_live.push((source.name.clone(), lowered.name, why));
             continue;
         }
         let progress = Progress::start(lowered.name.clone());

@@ -17,14 +17,25 @@ pub const OPTIONS: &[(&str, &[&str], &str)] = &[
     (
         "inv_drains",
         &["on", "off"],
-        "whether `notify` and `iotlb_inv` discard the walks that devices have begun",
+        "whether `notify` and `iotlb_inv` discard the walks that devices have begun, and wait for what has not landed",
     ),
     (
         "ats_drains",
         &["on", "off"],
-        "whether `notify` and `devtlb_inv` discard the translations on their way to a device TLB that is apart",
+        "whether `notify` and `devtlb_inv` discard the translations on their way to a device TLB that is \
+         apart, and wait for what has not landed",
+    ),
+    (
+        "dma",
+        &["whole", "split"],
+        "whether what a device has translated lands at once, or in a step of its own, for which invalidations wait",
     ),
     ("queue", &["any", "ordered"], "whether what is posted is done in any order, or in its own"),
+    (
+        "timeout",
+        &["never", "gone", "late"],
+        "whether a posted invalidation that a device does not answer is given up: never, if it is gone, or also if it is late",
+    ),
     (
         "flush",
         &["whole", "split", "ipi"],
@@ -112,6 +123,11 @@ fn one(declared: Declared, cursor: &mut Cursor<'_>, scenario: &mut Scenario, sai
             let Mapping { page: pmd, entry } = mapping(cursor, "an upper entry", form)?;
             said.declare(&pmd)?;
             scenario.pmds.push((pmd, entry));
+        }
+        Declared::Shadow => {
+            let Mapping { page: pmd, entry } = mapping(cursor, "an upper entry", form)?;
+            said.once(format!("shadow {}", pmd.node), pmd.span)?;
+            scenario.shadows.push((pmd, entry));
         }
         Declared::Map => {
             let mapping = mapping(cursor, "a page", form)?;

@@ -3,12 +3,12 @@
 //! Invariant: who is told forgets the page at once, and (unless an option says otherwise) also what a walk in flight
 //! has read. Nobody else forgets anything.
 
-use steps::{CacheKind, Depth, Invalidation, Scope, Section};
+use steps::{CacheKind, Depth, Invalidation, Pages, Scope, Section};
 
 use crate::language::Diagnostic;
-use crate::language::span::{Name, Span};
+use crate::language::span::Span;
 use crate::language::syntax::{UserKind, Words};
-use crate::model::{Guard, Update};
+use crate::model::{Guard, Update, Var};
 
 use super::super::agent::Emitter;
 use super::super::deed::Part;
@@ -21,11 +21,11 @@ use super::super::state::{Key, NONE};
 use super::At;
 
 /// The levels of caches that an invalidation empties.
-const fn levels(invalidation: &Invalidation<Words>) -> &'static [Level] {
+pub(in super::super) const fn levels(invalidation: &Invalidation<Words>) -> &'static [Level] {
     match (invalidation.caches(), invalidation.depth()) {
         (CacheKind::Cpus, Depth::All) => &[Level::Tlb, Level::CpuUpper],
         (CacheKind::Cpus, Depth::Leaf) => &[Level::Tlb],
-        (CacheKind::Vcpus, Depth::All | Depth::Leaf) => &[Level::VcpuTlb],
+        (CacheKind::Vcpus, Depth::All | Depth::Leaf) => &[Level::VcpuTlb, Level::VcpuUpper],
         (CacheKind::Devices, Depth::All) => &[Level::Iotlb, Level::DeviceTlb, Level::DeviceUpper],
         (CacheKind::Devices, Depth::Leaf) => &[Level::Iotlb, Level::DeviceTlb],
         (CacheKind::Iotlbs, Depth::All) => &[Level::Iotlb, Level::DeviceUpper],
@@ -41,8 +41,8 @@ impl Emitter<'_> {
         invalidation: &Invalidation<Words>,
         at: &At<'_>,
     ) -> Result<(), Diagnostic> {
-        let updates = self.emptied(invalidation, at.span)?;
-        self.step(vec![at.way(Vec::new(), updates)], at.line);
+        let (guard, updates) = self.emptied(invalidation, at.span)?;
+        self.step(vec![at.way(guard, updates)], at.line);
         Ok(())
     }
 
@@ -53,22 +53,24 @@ impl Emitter<'_> {
     ) -> Result<(), Diagnostic> {
         // What is posted and cannot be done is reported here, and not by the hardware that would do it.
         self.emptied(invalidation, at.span)?;
-        self.post(at);
+        self.post(invalidation, at);
         Ok(())
     }
 
-    /// What an invalidation changes when it is done.
+    /// What an invalidation waits for, and what it changes when it is done.
     pub(in super::super) fn emptied(
         &mut self,
         invalidation: &Invalidation<Words>,
         span: Span,
-    ) -> Result<Vec<Update>, Diagnostic> {
+    ) -> Result<(Vec<Guard>, Vec<Update>), Diagnostic> {
         let (pages, users) = self.reach(invalidation, span)?;
         if invalidation.caches() == CacheKind::PasidCaches {
-            let caches = users.into_iter().map(|user| self.state.var(&Key::PasidCache(user)));
-            return Ok(caches.map(|cache| Update::Set(cache, 0)).collect());
+            let forgotten = users.into_iter().flat_map(|user| self.forgets_pasid(user)).collect();
+            return Ok((Vec::new(), forgotten));
         }
-        Ok(self.forget(&pages, levels(invalidation), &users))
+        let levels = levels(invalidation);
+        let waits = [self.landed(&pages, levels, &users), self.present(levels, &users)].concat();
+        Ok((waits, self.forget(&pages, levels, &users)))
     }
 
     pub(super) fn flush(
@@ -115,35 +117,48 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    pub(super) fn notify_start(&mut self, page: &Name, at: &At<'_>) -> Result<(), Diagnostic> {
-        let page = self.names.page(page)?;
-        let count = self.state.var(&Key::InProgress(page));
+    pub(super) fn notify_start(&mut self, pages: &Pages<Words>, at: &At<'_>) -> Result<(), Diagnostic> {
+        let pages = self.pages(pages)?;
         let most = self.state.domains.most_ranges;
-        let mut updates = self.retried(page);
+        let mut updates = self.retried(&pages);
         if !self.hardware.explicit_shadow {
-            updates.push(Update::Set(self.state.var(&Key::Spte(page)), NONE));
+            let zapped = pages.iter().map(|page| Update::Set(self.state.var(&Key::Spte(*page)), NONE));
+            updates.extend(zapped);
         }
-        updates.push(Update::Increment(count));
-        let way = at.way(vec![Guard::Below(count, most)], updates);
-        let ways = self.or_out_of_range(way, at.way(vec![Guard::Is(count, most)], Vec::new()));
-        self.step(ways, at.line);
+        let counts = self.open_ranges(&pages);
+        updates.extend(counts.iter().map(|count| Update::Increment(*count)));
+        let room = counts.iter().map(|count| Guard::Below(*count, most)).collect();
+        let full: Vec<Guard> = counts.iter().map(|count| Guard::Is(*count, most)).collect();
+        self.step_in_range(at.way(room, updates), &full, at);
         Ok(())
     }
 
-    pub(super) fn notify_end(&mut self, page: &Name, at: &At<'_>) -> Result<(), Diagnostic> {
-        let page = self.names.page(page)?;
-        let count = self.state.var(&Key::InProgress(page));
-        let mut updates = self.retried(page);
-        updates.push(Update::Decrement(count));
-        let way = at.way(vec![Guard::IsNot(count, 0)], updates);
-        let ways = self.or_out_of_range(way, at.way(vec![Guard::Is(count, 0)], Vec::new()));
-        self.step(ways, at.line);
+    pub(super) fn notify_end(&mut self, pages: &Pages<Words>, at: &At<'_>) -> Result<(), Diagnostic> {
+        let pages = self.pages(pages)?;
+        let mut updates = self.retried(&pages);
+        let counts = self.open_ranges(&pages);
+        updates.extend(counts.iter().map(|count| Update::Decrement(*count)));
+        let open = counts.iter().map(|count| Guard::IsNot(*count, 0)).collect();
+        let none: Vec<Guard> = counts.iter().map(|count| Guard::Is(*count, 0)).collect();
+        self.step_in_range(at.way(open, updates), &none, at);
         Ok(())
+    }
+
+    /// The counts of the ranges that are open over each of `pages`.
+    fn open_ranges(&mut self, pages: &[PageId]) -> Vec<Var> {
+        pages.iter().map(|page| self.state.var(&Key::InProgress(*page))).collect()
+    }
+
+    /// Takes `way`, which is out of range where one of `outside` holds.
+    fn step_in_range(&mut self, way: Way, outside: &[Guard], at: &At<'_>) {
+        let outside: Vec<Way> =
+            outside.iter().filter_map(|guard| self.out_of_range(at.way(vec![*guard], Vec::new()))).collect();
+        self.step(std::iter::once(way).chain(outside).collect(), at.line);
     }
 
     /// A fault that began before the end is retried: its sequence number has changed.
-    fn retried(&mut self, page: PageId) -> Vec<Update> {
+    fn retried(&mut self, pages: &[PageId]) -> Vec<Update> {
         let users: Vec<UserId> = self.names.users_of(UserKind::Vcpu).collect();
-        self.forget(&[page], &[Level::Shadow], &users)
+        self.forget(pages, &[Level::Shadow], &users)
     }
 }

@@ -6,7 +6,7 @@
 use crate::language::Diagnostic;
 use crate::language::entry::Written;
 use crate::language::span::Name;
-use crate::model::Update;
+use crate::model::{Update, Var};
 
 use super::super::agent::Emitter;
 use super::super::state::{Key, NONE};
@@ -15,8 +15,11 @@ use super::At;
 
 impl Emitter<'_> {
     pub(super) fn zap_spte(&mut self, page: &Name, at: &At<'_>) -> Result<(), Diagnostic> {
-        let spte = self.state.var(&Key::Spte(self.names.page(page)?));
-        self.step(vec![at.way(Vec::new(), vec![Update::Set(spte, NONE)])], at.line);
+        let page = self.names.page(page)?;
+        let spte = self.state.var(&Key::Spte(page));
+        let zapped = vec![at.way(Vec::new(), vec![Update::Set(spte, NONE)])];
+        let ways = self.in_shadow_table(page, zapped, at);
+        self.step(ways, at.line);
         Ok(())
     }
 
@@ -25,7 +28,32 @@ impl Emitter<'_> {
         let spte = self.state.var(&Key::Spte(page));
         let orig = self.state.var(&Key::Orig(self.agent, page));
         let ways = self.entry_ways(entry, Height::Leaf, orig, &[spte], at)?;
+        let ways = self.in_shadow_table(page, ways, at);
         self.step(ways, at.line);
         Ok(())
+    }
+
+    pub(super) fn zap_spmd(&mut self, pmd: &Name, at: &At<'_>) -> Result<(), Diagnostic> {
+        let spmd = self.spmd(pmd)?;
+        self.step(vec![at.way(Vec::new(), vec![Update::Set(spmd, NONE)])], at.line);
+        Ok(())
+    }
+
+    pub(super) fn set_spmd(&mut self, pmd: &Name, entry: &Written, at: &At<'_>) -> Result<(), Diagnostic> {
+        let spmd = self.spmd(pmd)?;
+        let orig = self.state.var(&Key::PmdOrig(self.agent, self.names.pmd(pmd)?));
+        let ways = self.entry_ways(entry, Height::Upper, orig, &[spmd], at)?;
+        self.step(ways, at.line);
+        Ok(())
+    }
+
+    /// The shadow entry above the pages under `pmd`.
+    fn spmd(&mut self, pmd: &Name) -> Result<Var, Diagnostic> {
+        let id = self.names.pmd(pmd)?;
+        if self.hardware.uppers.is_shadowed(id) {
+            return Ok(self.state.var(&Key::Spmd(id)));
+        }
+        let message = format!("no shadow entry stands above the pages under `{pmd}`");
+        Err(Diagnostic::new(pmd.span, message, format!("declare it: `shadow {pmd} -> none`")))
     }
 }

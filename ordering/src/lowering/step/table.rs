@@ -77,6 +77,7 @@ impl Emitter<'_> {
         self.hardware.uppers.check(page, name)?;
         let orig = self.state.var(&Key::Orig(self.agent, page));
         let ways = self.change_ways(page, orig, at);
+        let ways = self.in_shadow_table(page, ways, at);
         self.step(ways, at.line);
         Ok(())
     }

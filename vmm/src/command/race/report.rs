@@ -9,7 +9,7 @@ use race::steered::Divergence;
 use serde::Serialize;
 
 use super::freely::{self, Freed};
-use super::{Model, Raced, as_json, rate};
+use super::{Model, Raced, Seen, as_json, rate};
 
 /// Goes up when a field goes or means something else.
 const SCHEMA: u32 = 1;
@@ -22,6 +22,18 @@ struct Report<'a> {
     scenarios: Vec<Scenario<'a>>,
     /// Those that ran by themselves.
     free: Vec<freely::Row<'a>>,
+    /// Those that are not on the live machine.
+    not_live: Vec<Missing<'a>>,
+}
+
+#[derive(Serialize)]
+struct Missing<'a> {
+    file: &'a str,
+    scenario: &'a str,
+    /// The line of the step; none for an option.
+    line: Option<u32>,
+    what: &'a str,
+    reason: &'a str,
 }
 
 #[derive(Serialize)]
@@ -56,9 +68,21 @@ struct Row<'a> {
 }
 
 /// Everything that one call has seen.
-pub(super) fn json(raced: &[Raced], freed: &[Freed], seed: u64) -> String {
-    let (scenarios, free) = (raced.iter().map(scenario).collect(), freed.iter().map(Freed::row).collect());
-    as_json(&Report { schema: SCHEMA, seed, scenarios, free })
+pub(super) fn json(seen: &Seen, seed: u64) -> String {
+    let not_live = seen.not_live.iter().map(|(file, scenario, why)| Missing {
+        file,
+        scenario,
+        line: (why.line > 0).then_some(why.line),
+        what: &why.what,
+        reason: why.reason,
+    });
+    as_json(&Report {
+        schema: SCHEMA,
+        seed,
+        scenarios: seen.raced.iter().map(scenario).collect(),
+        free: seen.freed.iter().map(Freed::row).collect(),
+        not_live: not_live.collect(),
+    })
 }
 
 fn scenario(one: &Raced) -> Scenario<'_> {
