@@ -7,14 +7,15 @@
 //!
 //! Read in this order: [`options`], `registers` and `command` (what software says), `route` and `walk` (how an address is
 //! translated), [`port`] (who asks), `invalidate` and `queue` (what is forgotten, and when that is complete),
-//! `device_tlb`, `time_out`, `faults`, `requests`, [`interrupts`]; [`knobs`] make the hardware late or faulty, `inspect`
-//! looks past the caches, `audit` at all that they hold.
+//! `device_tlb`, `time_out`, `faults`, `requests`, [`interrupts`]; [`knobs`] make the hardware late or faulty, `hooks` let
+//! somebody choose what it may do by itself, `inspect` looks past the caches, `audit` at all that they hold.
 
 mod audit;
 mod command;
 pub(crate) mod device_tlb;
 mod event;
 mod faults;
+mod hooks;
 mod inspect;
 pub mod interrupts;
 mod invalidate;

@@ -5,6 +5,7 @@
 //! A fill rests on a route that was current when the fill's ticket was taken. Source: VT-d 3.2 to 3.9, 4.2 (ATS).
 
 mod bytes;
+mod hooks;
 mod memo;
 mod vigil;
 mod walk;
@@ -19,6 +20,7 @@ use mmu::memory::PhysicalMemory;
 use mmu::trace::{Agent, Observer};
 use thiserror::Error;
 
+pub use self::hooks::Fetched;
 use crate::pasid::Pasid;
 use crate::spec::command::TableMode;
 use crate::spec::descriptor::PageGroupResponse;
