@@ -14,7 +14,7 @@ const MAY_IMPORT: [(&str, &[&str]); 11] = [
     ("iommu", &["steps", "mmu"]),
     ("devices", &["mmu", "iommu"]),
     ("ordering", &["steps", "mmu"]),
-    ("race", &["steps", "mmu", "ordering"]),
+    ("race", &["steps", "mmu", "iommu", "ordering"]),
     ("guest-images", &[]),
     ("guest-images/driver", &[]),
     ("vmm", &["steps", "mmu", "iommu", "devices", "ordering", "race", "guest-images"]),

@@ -4,12 +4,14 @@
 //! the machine after each. Neither reads the other's state to decide what a step does.
 //!
 //! Read in this order: [`machine`] with `layout`, `coding`, `frames`, `hardware` and `agent` (what there is), `step` with
-//! `table`, `walk`, `invalidate`, `gup` and `round` (what steps do), [`look`] (what it then looks like), [`steered`] (a run
+//! `table`, `walk`, `invalidate`, `gup` and `round` (what steps do), [`unit`] and `device` (the same for devices behind the
+//! VT-d unit), [`look`] (what it then looks like), [`steered`] (a run
 //! of the model, row by row).
 
 mod agent;
 mod buffer;
 mod coding;
+mod device;
 mod frames;
 mod gup;
 mod hardware;
@@ -21,4 +23,5 @@ mod round;
 pub mod steered;
 mod step;
 mod table;
+pub mod unit;
 mod walk;

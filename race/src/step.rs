@@ -84,7 +84,7 @@ impl Machine {
             Step::Entry(EntryAt::Pmd(pmd), what) => return self.upper_entry(agent, *pmd, what),
             Step::Invalidate(invalidation) => return self.invalidation(agent, invalidation, part),
             Step::SetPasid(pasid, mm) => {
-                self.memory.store(self.layout.pasid(*pasid), self.layout.pasid_entry(mm.0));
+                self.layout.set_pasid(&self.memory, *pasid, mm.0);
             }
             Step::InvWait => self.wait(agent)?,
             Step::PageRequest(page) => return self.request(agent, *page, part),
@@ -331,7 +331,7 @@ impl Machine {
             };
         }
         let pasid = self.scene.users[self.own(agent)?.0].pasid;
-        let entry = pasid.map(|pasid| self.memory.load(self.layout.pasid(pasid)));
+        let entry = pasid.map(|pasid| self.layout.pasid_entry(&self.memory, pasid));
         if entry.is_some_and(|entry| self.layout.named(entry) != Some(self.layout.page(page).mm)) {
             return Ok(Part::Nothing);
         }

@@ -1,0 +1,335 @@
+//! A device behind the VT-d unit: its hops, its accesses, what its caches hold and forget.
+//!
+//! Invariant: everything that is cached is in the unit or in the device, and comes there by their own walks and completions.
+//! Here it is only chosen when: an entry that is to be read anew is lost before, as hardware may lose it at any time.
+//! Source: VT-d 6.2, 6.5.2; PCIe 10.2 (ATS).
+
+use iommu::pasid::Pasid;
+use iommu::spec::descriptor::{
+    Descriptor, DevicePasid, DeviceScope, DeviceSpan, Hint, IotlbScope, PageSpan, PasidScope,
+};
+use mmu::address::{Access, PAGE_SIZE, PageSize, PhysAddr, VirtAddr};
+use mmu::cache::Translation;
+use mmu::pte::Pte;
+use ordering::lowering::{Caches, Hop, Numbers, PageId, PmdId, Target, UserId};
+use steps::{CacheKind, Depth, Invalidation, Reach};
+
+use crate::machine::{Machine, Stuck};
+use crate::unit::tables::{DOMAIN, SOURCE, root_of};
+use crate::unit::{Unit, request, requester, space};
+
+const REFUSES: Stuck = Stuck::Waits("the entry that the walk finds does not allow the access");
+const OVERTAKEN: Stuck = Stuck::Waits("what was read was invalidated since");
+
+/// A device with its unit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Device<'m> {
+    machine: &'m Machine,
+    user: UserId,
+    unit: &'m Unit,
+}
+
+impl Machine {
+    /// The user as a device with a unit in front of it, if it has one.
+    pub(crate) fn device(&self, user: UserId) -> Option<Device<'_>> {
+        self.users[user.0].unit.as_ref().map(|unit| Device { machine: self, user, unit })
+    }
+}
+
+impl<'m> Device<'m> {
+    /// As [`Machine::hop`].
+    pub(crate) fn hop(self, page: PageId, target: Target, hop: Hop, access: Access) -> Result<(), Stuck> {
+        match (target, hop) {
+            (Target::First, Hop::Upper) => self.read_upper(page),
+            (Target::First, Hop::Pasid) => self.read_pasid(),
+            (Target::First, Hop::Fault) => {
+                self.lose_upper(page);
+                Ok(())
+            }
+            (Target::First, Hop::Huge) => {
+                self.right_space(page)?;
+                self.allows(self.upper_place(page)?, access)?;
+                self.lose_upper(page);
+                self.walk(page)
+            }
+            (Target::First, Hop::Read) => {
+                self.allows(self.leaf(page)?, access)?;
+                self.walk(page)
+            }
+            (Target::First, Hop::Fill) => self.end_walk(page),
+            (Target::Device, Hop::Read) => self.complete(page, access),
+            (Target::Device, Hop::Fill) => self.end_completion(page),
+            (Target::Device, Hop::Upper | Hop::Pasid | Hop::Fault | Hop::Huge) => {
+                Err(Stuck::Cannot("a device walks no table: the unit does".to_owned()))
+            }
+        }
+    }
+
+    fn address(self, page: PageId) -> VirtAddr {
+        self.machine.layout.page(page).address
+    }
+
+    /// The PASID of the scenario, if the device has one.
+    fn own_pasid(self) -> Option<Pasid> {
+        self.machine.scene.users[self.user.0].pasid.map(|id| self.machine.layout.tables.number(id))
+    }
+
+    /// The PASID of its requests for a page: its own, or the one that names the page's address space for good.
+    fn pasid(self, page: PageId) -> Pasid {
+        let layout = &self.machine.layout;
+        self.own_pasid().unwrap_or_else(|| layout.tables.of_space(layout.page(page).mm))
+    }
+
+    fn is_ahead(self) -> bool {
+        self.machine.caches(self.user) == Caches::DeviceTlb
+    }
+
+    /// What the IOTLB holds of a page.
+    pub(crate) fn iotlb(self, page: PageId) -> Option<Translation> {
+        self.unit.unit.iotlb_entry(space(self.pasid(page)), self.address(page))
+    }
+
+    /// What the device's own TLB holds of a page.
+    pub(crate) fn device_tlb(self, page: PageId) -> Option<Translation> {
+        self.unit.port.lock().device_tlb_entry(Some(self.pasid(page)), self.address(page))
+    }
+
+    /// What the cache holds that accesses go through.
+    pub(crate) fn holds(self, page: PageId) -> Option<Translation> {
+        if self.is_ahead() { self.device_tlb(page) } else { self.iotlb(page) }
+    }
+
+    /// What the paging-structure cache holds of an upper entry, as a word; 0 for nothing.
+    pub(crate) fn upper(self, pmd: PmdId) -> u64 {
+        let pages = &self.machine.scene.pages;
+        let under = (0..pages.len()).find(|page| pages[*page].above == Some(pmd)).map(PageId);
+        under.and_then(|page| self.table(page)).map_or(0, |table| Pte::table(table.pfn()).0)
+    }
+
+    /// The page-table page with the entry of a page, as the paging-structure cache has it.
+    fn table(self, page: PageId) -> Option<PhysAddr> {
+        self.unit.unit.paging_entry(space(self.pasid(page)), self.address(page))
+    }
+
+    /// The root table that the PASID cache names, as a frame; 0 for none.
+    pub(crate) fn pasid_cache(self) -> u64 {
+        let entry = self.own_pasid().and_then(|pasid| self.unit.unit.pasid_entry(requester(pasid)));
+        entry.and_then(root_of).map_or(0, |root| root.table.0)
+    }
+
+    /// What a walk has read that may still end.
+    pub(crate) fn walk_in_flight(self, page: PageId) -> Option<Translation> {
+        let walk = *self.unit.walks[page.0].lock();
+        walk.filter(|walk| self.unit.port.lock().walk_is_current(walk)).map(|walk| walk.found())
+    }
+
+    /// What is on its way to the device.
+    pub(crate) fn completion_in_flight(self, page: PageId) -> Option<Translation> {
+        let answer = *self.unit.completions[page.0].lock();
+        answer
+            .filter(|answer| self.unit.port.lock().completion_is_current(answer))
+            .map(|answer| answer.found())
+    }
+
+    fn upper_place(self, page: PageId) -> Result<PhysAddr, Stuck> {
+        let above = self.machine.above(page);
+        let above = above.ok_or_else(|| Stuck::Cannot(format!("{page} has no upper entry")))?;
+        Ok(self.machine.layout.pmd(above))
+    }
+
+    /// A device reaches what the entry of its PASID names, as the PASID cache has it.
+    fn right_space(self, page: PageId) -> Result<(), Stuck> {
+        let layout = &self.machine.layout;
+        let right =
+            self.own_pasid().is_none() || layout.named(self.pasid_cache()) == Some(layout.page(page).mm);
+        if right { Ok(()) } else { Err(Stuck::Waits("the PASID names another address space")) }
+    }
+
+    /// The unit reads the upper entry on the way to the last page of its region, which no scenario maps: so it reads the
+    /// entry of none of the scenario's pages.
+    fn read_upper(self, page: PageId) -> Result<(), Stuck> {
+        let word = self.machine.load(self.upper_place(page)?);
+        if !word.is_present() || word.0 & Pte::LARGE != 0 {
+            return Err(Stuck::Waits("the upper entry names no page-table page"));
+        }
+        self.right_space(page)?;
+        let last = VirtAddr(self.address(page).0 | (PageSize::Size2M.bytes() - PAGE_SIZE));
+        let walked = self.unit.port.lock().prefetch(request(self.pasid(page), last, Access::Read));
+        match (walked, self.table(page)) {
+            (Err(_), Some(_)) => Ok(()),
+            (Ok(()), _) => Err(Stuck::Cannot("the last page of the region is mapped".to_owned())),
+            (Err(blocked), None) => Err(Stuck::Cannot(blocked.to_string())),
+        }
+    }
+
+    fn lose_upper(self, page: PageId) {
+        self.unit.unit.evict_paging(space(self.pasid(page)), self.address(page));
+    }
+
+    fn read_pasid(self) -> Result<(), Stuck> {
+        let named = self.machine.scene.users[self.user.0].pasid.zip(self.own_pasid());
+        let (id, pasid) = named.ok_or_else(|| Stuck::Cannot(format!("{} has no PASID", self.user)))?;
+        if self.machine.layout.pasid_entry(&self.machine.memory, id) == 0 {
+            return Err(Stuck::Waits("the entry of the PASID names no address space"));
+        }
+        self.unit.unit.evict_pasid(requester(pasid));
+        let read = self.unit.port.lock().read_pasid_entry(request(pasid, VirtAddr(0), Access::Read));
+        read.map_err(|blocked| Stuck::Cannot(blocked.to_string()))
+    }
+
+    /// Where the unit will find the entry of the page: below the upper entry that it has cached, if it has one.
+    fn leaf(self, page: PageId) -> Result<PhysAddr, Stuck> {
+        self.right_space(page)?;
+        if self.machine.above(page).is_none() {
+            return Ok(self.machine.layout.page(page).slot);
+        }
+        let none = || Stuck::Cannot("no upper entry that was read leads to the page".to_owned());
+        let table = self.table(page).ok_or_else(none)?;
+        self.machine.table_is_live(page)?;
+        Ok(table.offset(self.address(page).table_index(1) * 8))
+    }
+
+    fn allows(self, place: PhysAddr, access: Access) -> Result<(), Stuck> {
+        let word = self.machine.load(place);
+        let allows = word.is_present() && (access == Access::Read || word.is_writable());
+        if allows { Ok(()) } else { Err(REFUSES) }
+    }
+
+    /// The unit walks, and installs what it finds or leaves it in flight.
+    fn walk(self, page: PageId) -> Result<(), Stuck> {
+        let (pasid, address) = (self.pasid(page), self.address(page));
+        let request = request(pasid, address, Access::Read);
+        let blocked = |blocked: iommu::vtd::port::Blocked| Stuck::Cannot(blocked.to_string());
+        if self.machine.scene.options.split_walk {
+            let walk = self.unit.port.lock().begin_walk(request).map_err(blocked)?;
+            *self.unit.walks[page.0].lock() = Some(walk.ok_or(OVERTAKEN)?);
+            return Ok(());
+        }
+        self.unit.evict(pasid, address);
+        self.unit.port.lock().prefetch(request).map_err(blocked)
+    }
+
+    fn end_walk(self, page: PageId) -> Result<(), Stuck> {
+        let mut slot = self.unit.walks[page.0].lock();
+        let walk = slot.ok_or_else(|| Stuck::Cannot("no walk has read an entry".to_owned()))?;
+        let mut port = self.unit.port.lock();
+        if !port.walk_is_current(&walk) {
+            return Err(OVERTAKEN);
+        }
+        self.unit.evict(self.pasid(page), self.address(page));
+        if !port.end_walk(&walk) {
+            return Err(OVERTAKEN);
+        }
+        *slot = None;
+        Ok(())
+    }
+
+    /// The unit answers the device out of its IOTLB.
+    fn complete(self, page: PageId, access: Access) -> Result<(), Stuck> {
+        let (pasid, address) = (self.pasid(page), self.address(page));
+        let found = self.iotlb(page).filter(|found| found.permission.allows(access));
+        found.ok_or(Stuck::Waits("the IOTLB holds nothing that allows the access"))?;
+        let mut port = self.unit.port.lock();
+        let answer = port.begin_completion(Some(pasid), space(pasid), address).ok_or(OVERTAKEN)?;
+        if self.machine.scene.options.split_walk {
+            *self.unit.completions[page.0].lock() = Some(answer);
+            return Ok(());
+        }
+        port.evict_device_tlb(Some(pasid), address);
+        if port.end_completion(&answer) { Ok(()) } else { Err(OVERTAKEN) }
+    }
+
+    fn end_completion(self, page: PageId) -> Result<(), Stuck> {
+        let mut slot = self.unit.completions[page.0].lock();
+        let answer = slot.ok_or_else(|| Stuck::Cannot("no translation is on its way".to_owned()))?;
+        let mut port = self.unit.port.lock();
+        if !port.completion_is_current(&answer) {
+            return Err(OVERTAKEN);
+        }
+        port.evict_device_tlb(Some(self.pasid(page)), self.address(page));
+        if !port.end_completion(&answer) {
+            return Err(OVERTAKEN);
+        }
+        *slot = None;
+        Ok(())
+    }
+
+    /// As [`Machine::through`].
+    pub(crate) fn through(self, page: PageId, access: Access, value: u32) -> Result<Option<u64>, Stuck> {
+        let pasid = self.pasid(page);
+        let mut port = self.unit.port.lock();
+        let found = port.hit(request(pasid, self.address(page), access), space(pasid));
+        let found = found.ok_or(Stuck::Waits("no cached translation serves the access"))?;
+        self.machine.live(self.machine.frame_at(Pte::leaf(found.address().pfn()))?)?;
+        Ok(match access {
+            Access::Read => Some(found.load()),
+            Access::Write => {
+                found.store(value.into());
+                None
+            }
+        })
+    }
+
+    /// As [`Machine::dirty`]; the unit walks again for a store, and sets the bit.
+    pub(crate) fn dirty(self, page: PageId) -> Result<bool, Stuck> {
+        let (pasid, address) = (self.pasid(page), self.address(page));
+        let cached = self.holds(page).filter(|found| found.permission.write && !found.dirty);
+        let cached = cached.ok_or(Stuck::Waits("no clean translation is cached that allows stores"))?;
+        let word = self.machine.load(self.machine.layout.page(page).slot);
+        let same = word.is_present() && word.is_writable() && word.pfn() == cached.pfn;
+        let request = request(pasid, address, Access::Write);
+        let right = self.right_space(page).is_ok();
+        if same && right && self.unit.port.lock().prefetch(request).is_ok() {
+            return Ok(true);
+        }
+        self.unit.evict(pasid, address);
+        Ok(false)
+    }
+
+    /// The unit and the device are told to forget `pages`, and the driver waits until they have.
+    pub(crate) fn forget(self, invalidation: &Invalidation<Numbers>, pages: &[PageId]) {
+        let own = self.own_pasid();
+        let whole = own.filter(|_| matches!(invalidation.reach(), Reach::Pasid(_)));
+        let whole = whole.filter(|_| invalidation.depth() == Depth::All);
+        let unit = || match whole {
+            Some(pasid) => vec![Descriptor::Iotlb { scope: IotlbScope::Pasid(DOMAIN, pasid), drains: true }],
+            None => pages.iter().map(|page| self.of_unit(*page, invalidation.depth())).collect(),
+        };
+        let device = || match whole {
+            _ if !self.is_ahead() => Vec::new(),
+            Some(pasid) => vec![of_device(pasid, DeviceSpan::All)],
+            None => pages.iter().map(|page| self.of_device(*page)).collect(),
+        };
+        let descriptors: Vec<Descriptor> = match invalidation.caches() {
+            CacheKind::Cpus | CacheKind::Vcpus => return,
+            CacheKind::PasidCaches => {
+                own.iter().map(|pasid| Descriptor::PasidCache(PasidScope::Pasid(DOMAIN, *pasid))).collect()
+            }
+            CacheKind::Iotlbs => unit(),
+            CacheKind::DeviceTlbs => device(),
+            CacheKind::Devices => [unit(), device()].concat(),
+        };
+        self.unit.forget(&descriptors);
+    }
+
+    fn span(self, page: PageId, hint: Hint) -> PageSpan {
+        PageSpan { address: self.address(page), log2_pages: 0, hint }
+    }
+
+    fn of_unit(self, page: PageId, depth: Depth) -> Descriptor {
+        let hint = match depth {
+            Depth::All => Hint::EveryLevel,
+            Depth::Leaf => Hint::LeavesOnly,
+        };
+        let scope = IotlbScope::PasidPages(DOMAIN, self.pasid(page), self.span(page, hint));
+        Descriptor::Iotlb { scope, drains: true }
+    }
+
+    fn of_device(self, page: PageId) -> Descriptor {
+        of_device(self.pasid(page), self.span(page, Hint::LeavesOnly).into())
+    }
+}
+
+fn of_device(pasid: Pasid, span: DeviceSpan) -> Descriptor {
+    Descriptor::DeviceTlb(DeviceScope { source: SOURCE, pasid: DevicePasid::One(pasid), span })
+}
