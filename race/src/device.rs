@@ -8,6 +8,7 @@ use iommu::pasid::Pasid;
 use iommu::spec::descriptor::{
     Descriptor, DevicePasid, DeviceScope, DeviceSpan, Hint, IotlbScope, PageSpan, PasidScope,
 };
+use iommu::vtd::port::{Blocked, Fetched, Overtaken};
 use mmu::address::{Access, PAGE_SIZE, PageSize, PhysAddr, VirtAddr};
 use mmu::cache::Translation;
 use mmu::pte::Pte;
@@ -16,7 +17,7 @@ use steps::{CacheKind, Depth, Invalidation, Reach};
 
 use crate::machine::{Machine, Stuck};
 use crate::unit::tables::{DOMAIN, SOURCE, root_of};
-use crate::unit::{Unit, request, requester, space};
+use crate::unit::{Unit, Walk, request, requester, space};
 
 const REFUSES: Stuck = Stuck::Waits("the entry that the walk finds does not allow the access");
 const OVERTAKEN: Stuck = Stuck::Waits("what was read was invalidated since");
@@ -27,6 +28,15 @@ pub(crate) struct Device<'m> {
     machine: &'m Machine,
     user: UserId,
     unit: &'m Unit,
+}
+
+/// How far a walk has come that goes on later.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum OnTheWay {
+    /// It has read the upper entry, as a word.
+    Upper(u64),
+    /// It has read the entry.
+    Leaf(Translation),
 }
 
 impl Machine {
@@ -43,7 +53,7 @@ impl<'m> Device<'m> {
             (Target::First, Hop::Upper) => self.read_upper(page),
             (Target::First, Hop::Pasid) => self.read_pasid(),
             (Target::First, Hop::Fault) => {
-                self.lose_upper(page);
+                self.fault(page);
                 Ok(())
             }
             (Target::First, Hop::Huge) => {
@@ -117,18 +127,28 @@ impl<'m> Device<'m> {
         entry.and_then(root_of).map_or(0, |root| root.table.0)
     }
 
-    /// What a walk has read that may still end.
-    pub(crate) fn walk_in_flight(self, page: PageId) -> Option<Translation> {
-        let walk = *self.unit.walks[page.0].lock();
-        walk.filter(|walk| self.unit.port.lock().walk_is_current(walk)).map(|walk| walk.found())
+    /// How far a walk has come, unless an invalidation has ended it.
+    pub(crate) fn walk_in_flight(self, page: PageId) -> Option<OnTheWay> {
+        match self.unit.walks[page.0].lock().as_ref()? {
+            Walk::Reached(reached) => Some(OnTheWay::Upper(Pte::table(reached.table().pfn()).0)),
+            Walk::Fetched(walk) => {
+                let lives = !self.drains() || self.unit.port.lock().walk_is_current(walk);
+                lives.then_some(OnTheWay::Leaf(walk.found()))
+            }
+        }
     }
 
     /// What is on its way to the device.
     pub(crate) fn completion_in_flight(self, page: PageId) -> Option<Translation> {
         let answer = *self.unit.completions[page.0].lock();
-        answer
-            .filter(|answer| self.unit.port.lock().completion_is_current(answer))
-            .map(|answer| answer.found())
+        let drains = self.machine.scene.options.ats_drains;
+        let lives = |answer: &Fetched| !drains || self.unit.port.lock().completion_is_current(answer);
+        answer.filter(lives).map(|answer| answer.found())
+    }
+
+    /// Whether an invalidation ends the walks that it overtakes.
+    fn drains(self) -> bool {
+        self.machine.scene.options.inv_drains
     }
 
     fn upper_place(self, page: PageId) -> Result<PhysAddr, Stuck> {
@@ -153,12 +173,27 @@ impl<'m> Device<'m> {
             return Err(Stuck::Waits("the upper entry names no page-table page"));
         }
         self.right_space(page)?;
-        let last = VirtAddr(self.address(page).0 | (PageSize::Size2M.bytes() - PAGE_SIZE));
-        let walked = self.unit.port.lock().prefetch(request(self.pasid(page), last, Access::Read));
-        match (walked, self.table(page)) {
-            (Err(_), Some(_)) => Ok(()),
-            (Ok(()), _) => Err(Stuck::Cannot("the last page of the region is mapped".to_owned())),
-            (Err(blocked), None) => Err(Stuck::Cannot(blocked.to_string())),
+        let (pasid, address) = (self.pasid(page), self.address(page));
+        let last = VirtAddr(address.0 | (PageSize::Size2M.bytes() - PAGE_SIZE));
+        let mut port = self.unit.port.lock();
+        match (port.prefetch(request(pasid, last, Access::Read)), self.table(page)) {
+            (Err(_), Some(_)) => {}
+            (Ok(()), _) => return Err(Stuck::Cannot("the last page of the region is mapped".to_owned())),
+            (Err(blocked), None) => return Err(refused(blocked)),
+        }
+        if self.machine.keeps_upper_in_flight(self.user) {
+            let reached = port.reach(request(pasid, address, Access::Read)).map_err(refused)?;
+            *self.unit.walks[page.0].lock() = reached.map(Walk::Reached);
+        }
+        Ok(())
+    }
+
+    /// What led to an entry that cannot be used is forgotten, so that the next walk begins above.
+    fn fault(self, page: PageId) {
+        let mut walk = self.unit.walks[page.0].lock();
+        match *walk {
+            Some(Walk::Reached(_)) => *walk = None,
+            Some(Walk::Fetched(_)) | None => self.lose_upper(page),
         }
     }
 
@@ -174,17 +209,21 @@ impl<'m> Device<'m> {
         }
         self.unit.unit.evict_pasid(requester(pasid));
         let read = self.unit.port.lock().read_pasid_entry(request(pasid, VirtAddr(0), Access::Read));
-        read.map_err(|blocked| Stuck::Cannot(blocked.to_string()))
+        read.map_err(refused)
     }
 
-    /// Where the unit will find the entry of the page: below the upper entry that it has cached, if it has one.
+    /// Where the unit will find the entry of the page: below the upper entry that it has read, if it has one.
     fn leaf(self, page: PageId) -> Result<PhysAddr, Stuck> {
         self.right_space(page)?;
         if self.machine.above(page).is_none() {
             return Ok(self.machine.layout.page(page).slot);
         }
         let none = || Stuck::Cannot("no upper entry that was read leads to the page".to_owned());
-        let table = self.table(page).ok_or_else(none)?;
+        let own = match &*self.unit.walks[page.0].lock() {
+            Some(Walk::Reached(reached)) => Some(reached.table()),
+            Some(Walk::Fetched(_)) | None => None,
+        };
+        let table = own.or_else(|| self.table(page)).ok_or_else(none)?;
         self.machine.table_is_live(page)?;
         Ok(table.offset(self.address(page).table_index(1) * 8))
     }
@@ -199,25 +238,32 @@ impl<'m> Device<'m> {
     fn walk(self, page: PageId) -> Result<(), Stuck> {
         let (pasid, address) = (self.pasid(page), self.address(page));
         let request = request(pasid, address, Access::Read);
-        let blocked = |blocked: iommu::vtd::port::Blocked| Stuck::Cannot(blocked.to_string());
+        let mut port = self.unit.port.lock();
         if self.machine.scene.options.split_walk {
-            let walk = self.unit.port.lock().begin_walk(request).map_err(blocked)?;
-            *self.unit.walks[page.0].lock() = Some(walk.ok_or(OVERTAKEN)?);
+            let mut slot = self.unit.walks[page.0].lock();
+            let walk = match &*slot {
+                Some(Walk::Reached(reached)) => port.go_on(reached),
+                Some(Walk::Fetched(_)) | None => port.begin_walk(request),
+            };
+            *slot = Some(Walk::Fetched(walk.map_err(refused)?.ok_or(OVERTAKEN)?));
             return Ok(());
         }
         self.unit.evict(pasid, address);
-        self.unit.port.lock().prefetch(request).map_err(blocked)
+        port.prefetch(request).map_err(refused)
     }
 
     fn end_walk(self, page: PageId) -> Result<(), Stuck> {
         let mut slot = self.unit.walks[page.0].lock();
-        let walk = slot.ok_or_else(|| Stuck::Cannot("no walk has read an entry".to_owned()))?;
+        let Some(Walk::Fetched(walk)) = &*slot else {
+            return Err(Stuck::Cannot("no walk has read an entry".to_owned()));
+        };
         let mut port = self.unit.port.lock();
-        if !port.walk_is_current(&walk) {
+        let overtaken = if self.drains() { Overtaken::Dropped } else { Overtaken::Filled };
+        if overtaken == Overtaken::Dropped && !port.walk_is_current(walk) {
             return Err(OVERTAKEN);
         }
         self.unit.evict(self.pasid(page), self.address(page));
-        if !port.end_walk(&walk) {
+        if !port.end_walk(walk, overtaken) {
             return Err(OVERTAKEN);
         }
         *slot = None;
@@ -236,18 +282,20 @@ impl<'m> Device<'m> {
             return Ok(());
         }
         port.evict_device_tlb(Some(pasid), address);
-        if port.end_completion(&answer) { Ok(()) } else { Err(OVERTAKEN) }
+        if port.end_completion(&answer, Overtaken::Dropped) { Ok(()) } else { Err(OVERTAKEN) }
     }
 
     fn end_completion(self, page: PageId) -> Result<(), Stuck> {
         let mut slot = self.unit.completions[page.0].lock();
         let answer = slot.ok_or_else(|| Stuck::Cannot("no translation is on its way".to_owned()))?;
         let mut port = self.unit.port.lock();
-        if !port.completion_is_current(&answer) {
+        let drains = self.machine.scene.options.ats_drains;
+        let overtaken = if drains { Overtaken::Dropped } else { Overtaken::Filled };
+        if drains && !port.completion_is_current(&answer) {
             return Err(OVERTAKEN);
         }
         port.evict_device_tlb(Some(self.pasid(page)), self.address(page));
-        if !port.end_completion(&answer) {
+        if !port.end_completion(&answer, overtaken) {
             return Err(OVERTAKEN);
         }
         *slot = None;
@@ -328,6 +376,11 @@ impl<'m> Device<'m> {
     fn of_device(self, page: PageId) -> Descriptor {
         of_device(self.pasid(page), self.span(page, Hint::LeavesOnly).into())
     }
+}
+
+/// The unit does not do what the machine is sure of.
+fn refused(blocked: Blocked) -> Stuck {
+    Stuck::Cannot(blocked.to_string())
 }
 
 fn of_device(pasid: Pasid, span: DeviceSpan) -> Descriptor {

@@ -14,7 +14,7 @@ use ordering::lowering::{AgentId, Caches, Entry, FrameId, Key, PageId, PmdId, Sc
 use steps::entry::{Bit, Kind};
 
 use crate::coding::Height;
-use crate::device::Device;
+use crate::device::{Device, OnTheWay};
 use crate::hardware::{Begun, InFlight};
 use crate::machine::Machine;
 use crate::walk::translation;
@@ -253,7 +253,11 @@ impl Machine {
 
     fn seen_walk(&self, user: UserId, page: PageId) -> Seen {
         if let Some(device) = self.device(user) {
-            return self.seen_cached(device.walk_in_flight(page));
+            return match device.walk_in_flight(page) {
+                None => Seen::Nothing,
+                Some(OnTheWay::Upper(word)) => self.seen_upper(word),
+                Some(OnTheWay::Leaf(found)) => self.seen_cached(Some(found)),
+            };
         }
         let hardware = &self.users[user.0];
         let shadow = self.caches(user) == Caches::Shadow;

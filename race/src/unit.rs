@@ -18,7 +18,7 @@ use iommu::spec::interrupt::Msi;
 use iommu::spec::register::Register;
 use iommu::vtd::interrupts::MsiSink;
 use iommu::vtd::options::{CacheSizes, VtdOptions};
-use iommu::vtd::port::{Ats, Fetched, Port, Request};
+use iommu::vtd::port::{Ats, Fetched, Port, Reached, Request};
 use iommu::vtd::{Requester, SpaceKey, StageKind, Vtd, Width};
 use mmu::address::{Access, VirtAddr};
 use mmu::memory::PhysicalMemory;
@@ -38,13 +38,22 @@ pub(crate) struct Unit {
     pub(crate) unit: Arc<Vtd>,
     pub(crate) port: Mutex<Port>,
     pub(crate) queue: Queue,
-    /// By page: what a walk has read and the IOTLB does not have yet.
-    pub(crate) walks: Vec<Mutex<Option<Fetched>>>,
+    /// By page: how far a walk has come, of which the IOTLB has nothing yet.
+    pub(crate) walks: Vec<Mutex<Option<Walk>>>,
     /// By page: what is on its way to the device's own TLB.
     pub(crate) completions: Vec<Mutex<Option<Fetched>>>,
     /// What a test lets the driver do wrong.
     #[cfg(test)]
     pub(crate) lapse: Mutex<Option<tests::Lapse>>,
+}
+
+/// A walk that goes on later.
+#[derive(Clone, Debug)]
+pub(crate) enum Walk {
+    /// It has read the upper entry.
+    Reached(Reached),
+    /// It has read the entry.
+    Fetched(Fetched),
 }
 
 /// Nobody is interrupted: the driver looks by himself.
@@ -65,15 +74,10 @@ pub fn on_unit(scene: &Scene) -> Result<(), &'static str> {
     let under = |above| scene.pages.iter().filter(|page| page.above == Some(above)).count();
     let upper = || scene.pages.iter().filter_map(|page| page.above);
     let split = scene.options.split_walk;
+    let drains = scene.options.inv_drains || ahead && scene.options.ats_drains;
     match () {
         () if !scene.users.iter().any(|user| is_device(user.caches)) => Ok(()),
-        () if split && !scene.options.inv_drains => {
-            Err("`inv_drains off`: an invalidation ends the unit's walks that it overtakes")
-        }
-        () if split && ahead && !scene.options.ats_drains => {
-            Err("`ats_drains off`: a device of the unit drops a completion that an invalidation overtook")
-        }
-        () if split && scene.pages.len() > 1 => {
+        () if split && drains && scene.pages.len() > 1 => {
             Err("an invalidation of one page ends the unit's walks to all pages of the address space")
         }
         () if tracks(Bit::Dirty) && ahead => {
@@ -106,13 +110,12 @@ impl Unit {
         port.set_ats(if ahead { Ats::Enabled } else { Ats::Disabled });
         let queue = Queue::new(&unit, memory, ring);
         switch_on(&unit, tables);
-        let none = || scene.pages.iter().map(|_| Mutex::new(None)).collect();
         Self {
             unit,
             port: Mutex::new(port),
             queue,
-            walks: none(),
-            completions: none(),
+            walks: scene.pages.iter().map(|_| Mutex::default()).collect(),
+            completions: scene.pages.iter().map(|_| Mutex::default()).collect(),
             #[cfg(test)]
             lapse: Mutex::default(),
         }
@@ -120,7 +123,8 @@ impl Unit {
 
     /// Holds nothing, as at the start.
     pub(crate) fn reset(&self) {
-        self.walks.iter().chain(&self.completions).for_each(|slot| *slot.lock() = None);
+        self.walks.iter().for_each(|slot| *slot.lock() = None);
+        self.completions.iter().for_each(|slot| *slot.lock() = None);
         let everywhere = DeviceScope { source: SOURCE, pasid: DevicePasid::Every, span: DeviceSpan::All };
         self.queue.submit(&[
             Descriptor::ContextCache(ContextScope::Global),

@@ -59,7 +59,7 @@ impl Machine {
     }
 
     /// Whether the walk keeps the upper entry that it has read with itself: an invalidation does not discard it.
-    fn keeps_upper_in_flight(&self, user: UserId) -> bool {
+    pub(crate) fn keeps_upper_in_flight(&self, user: UserId) -> bool {
         let options = &self.scene.options;
         let device = matches!(self.caches(user), Caches::Iotlb | Caches::DeviceTlb);
         device && options.split_walk && !options.inv_drains

@@ -14,7 +14,7 @@ use crate::vtd::tags::SpaceKey;
 use crate::vtd::walk::PagingKey;
 
 /// The table with the leaves of 4 KiB.
-const LAST_TABLE: u32 = 1;
+pub(super) const LAST_TABLE: u32 = 1;
 
 impl Vtd {
     /// What the IOTLB holds for `address` in an address space, however old.

@@ -20,7 +20,7 @@ use mmu::memory::PhysicalMemory;
 use mmu::trace::{Agent, Observer};
 use thiserror::Error;
 
-pub use self::hooks::Fetched;
+pub use self::hooks::{Fetched, Overtaken, Reached};
 use crate::pasid::Pasid;
 use crate::spec::command::TableMode;
 use crate::spec::descriptor::PageGroupResponse;

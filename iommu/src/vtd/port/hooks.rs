@@ -5,23 +5,53 @@
 //! nothing else: hardware that keeps the domain beside what it has cached of a requester needs no PASID entry for it.
 //! Whoever watches for stale uses is told nothing of what is done here. Source: VT-d 6.2; PCIe 10.2.2, 10.3 (ATS).
 
-use mmu::address::VirtAddr;
-use mmu::cache::{CachePort, FillTicket, Translation};
+use mmu::address::{PhysAddr, VirtAddr};
+use mmu::cache::{CachePort, FillTicket, Tag, Translation};
 
 use super::{Ats, Blocked, InFlight, Port, Request, Stopped};
 use crate::pasid::Pasid;
-use crate::spec::fault::AddressType;
+use crate::spec::fault::{AddressType, FaultReason};
+use crate::vtd::hooks::LAST_TABLE;
 use crate::vtd::route::{Reach, Refusal};
 use crate::vtd::tags::SpaceKey;
 use crate::vtd::trail::Recorder;
-use crate::vtd::walk::Walker;
+use crate::vtd::walk::{PagingCache, PagingEntry, PagingKey, Space, Walker};
+
+const UNTRANSLATED: AddressType = AddressType::Untranslated;
 
 /// A translation that was read, and is in no cache yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Fetched {
+    tag: Tag,
     ticket: FillTicket,
     address: VirtAddr,
     found: Translation,
+}
+
+/// A walk that has come as far as the last table.
+#[derive(Clone, Debug)]
+pub struct Reached {
+    request: Request,
+    space: Space,
+    above: PagingEntry,
+    hides_faults: bool,
+}
+
+/// What becomes of a walk or a completion that an invalidation has overtaken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Overtaken {
+    /// Nothing of it is filled, as the specification wants it.
+    Dropped,
+    /// It is filled all the same, as by hardware that errs.
+    Filled,
+}
+
+impl Reached {
+    /// The last table.
+    #[must_use]
+    pub fn table(&self) -> PhysAddr {
+        self.above.table()
+    }
 }
 
 impl Fetched {
@@ -32,8 +62,13 @@ impl Fetched {
     }
 
     /// Puts it into the cache of `port`; false if it was invalidated since.
-    fn fill(&self, port: &mut CachePort) -> bool {
-        port.enter().fill(self.ticket, self.address, self.found)
+    fn fill(&self, port: &mut CachePort, overtaken: Overtaken) -> bool {
+        let section = port.enter();
+        let ticket = match overtaken {
+            Overtaken::Dropped => self.ticket,
+            Overtaken::Filled => section.begin_fill(self.tag),
+        };
+        section.fill(ticket, self.address, self.found)
     }
 
     fn is_current(&self, port: &mut CachePort) -> bool {
@@ -61,7 +96,7 @@ impl Port {
     /// # Errors
     /// [`Blocked`] if the tables do not admit the request.
     pub fn read_pasid_entry(&mut self, request: Request) -> Result<(), Blocked> {
-        let found = self.wiring.admit(&request, AddressType::Untranslated).map(|_| ());
+        let found = self.wiring.admit(&request, UNTRANSLATED).map(|_| ());
         found.map_err(|stopped| self.wiring.block(&request, stopped))
     }
 
@@ -71,7 +106,7 @@ impl Port {
     /// As [`translate`](Self::translate).
     pub fn prefetch(&mut self, request: Request) -> Result<(), Blocked> {
         let section = self.iotlb.enter();
-        let found = self.wiring.through_iotlb(&section, &request, AddressType::Untranslated);
+        let found = self.wiring.through_iotlb(&section, &request, UNTRANSLATED);
         drop(section);
         found.map(|_| ()).map_err(|stopped| self.wiring.block(&request, stopped))
     }
@@ -86,14 +121,48 @@ impl Port {
         fetched.map_err(|stopped| self.wiring.block(&request, stopped))
     }
 
+    /// A walk for the request that has come to the last table by what the paging-structure cache holds, and stays there; none
+    /// if that holds nothing.
+    ///
+    /// # Errors
+    /// As [`translate`](Self::translate).
+    pub fn reach(&mut self, request: Request) -> Result<Option<Reached>, Blocked> {
+        let wiring = &mut self.wiring;
+        let memo = wiring.admit(&request, UNTRANSLATED);
+        let found = memo.map(|memo| (memo.space, memo.hides_faults));
+        let (space, hides_faults) = found.map_err(|stopped| wiring.block(&request, stopped))?;
+        let key = space.tag.map(|tag| PagingKey::new(tag, LAST_TABLE, request.address));
+        let above = key.and_then(|key| wiring.unit.paging.get(&key));
+        Ok(above.map(|above| Reached { request, space, above, hides_faults }))
+    }
+
+    /// The rest of the first half: it reads the leaf in the table that it has come to, whatever leads there by now. As
+    /// [`begin_walk`](Self::begin_walk).
+    ///
+    /// # Errors
+    /// As [`translate`](Self::translate).
+    pub fn go_on(&mut self, reached: &Reached) -> Result<Option<Fetched>, Blocked> {
+        let Reached { request, space, above, hides_faults } = reached;
+        let Some(tag) = space.tag else { return Ok(None) };
+        // What it has read it has for itself.
+        let own = PagingCache::new(1);
+        own.fill(own.ticket(), PagingKey::new(tag, LAST_TABLE, request.address), above.clone());
+        let section = self.iotlb.enter();
+        let ticket = section.begin_fill(tag);
+        let mut walker = Walker::begin(&self.wiring.unit.memory, &own, Reach::Caches, Recorder::OFF);
+        let walked = walker.walk(space, request.address, request.access);
+        drop(section);
+        match walked {
+            Ok(found) => Ok(Some(Fetched { tag, ticket, address: request.address, found })),
+            Err(reason) => Err(self.wiring.block(request, stopped(reason, *hides_faults))),
+        }
+    }
+
     fn fetch(&mut self, request: &Request) -> Result<Option<Fetched>, Stopped> {
         let Self { iotlb, wiring, .. } = self;
         let section = iotlb.enter();
-        let address_type = AddressType::Untranslated;
-        let (space, found_in, hides_faults) = {
-            let memo = wiring.admit(request, address_type)?;
-            (memo.space, memo.found_in, memo.hides_faults)
-        };
+        let memo = wiring.admit(request, UNTRANSLATED)?;
+        let (space, found_in, hides_faults) = (memo.space, memo.found_in, memo.hides_faults);
         let Some(tag) = space.tag else { return Ok(None) };
         let ticket = section.begin_fill(tag);
         let unit = &wiring.unit;
@@ -102,14 +171,13 @@ impl Port {
             return Ok(None);
         }
         let walked = walker.walk(&space, request.address, request.access);
-        let found =
-            walked.map_err(|reason| Stopped { refusal: Refusal { reason, hides_faults }, address_type })?;
-        Ok(Some(Fetched { ticket, address: request.address, found }))
+        let found = walked.map_err(|reason| stopped(reason, hides_faults))?;
+        Ok(Some(Fetched { tag, ticket, address: request.address, found }))
     }
 
     /// The second half: it is in the IOTLB now; false if it was invalidated since it was begun.
-    pub fn end_walk(&mut self, fetched: &Fetched) -> bool {
-        fetched.fill(&mut self.iotlb)
+    pub fn end_walk(&mut self, fetched: &Fetched, overtaken: Overtaken) -> bool {
+        fetched.fill(&mut self.iotlb, overtaken)
     }
 
     /// Whether it may still end.
@@ -127,12 +195,12 @@ impl Port {
         let tag = self.wiring.device.tags().of(pasid)?;
         let ticket = self.device_tlb.enter().begin_fill(tag);
         let found = self.wiring.unit.iotlb_entry(space, address)?;
-        Some(Fetched { ticket, address, found })
+        Some(Fetched { tag, ticket, address, found })
     }
 
     /// The device receives it; false if it was told to forget the page since it asked.
-    pub fn end_completion(&mut self, fetched: &Fetched) -> bool {
-        fetched.fill(&mut self.device_tlb)
+    pub fn end_completion(&mut self, fetched: &Fetched, overtaken: Overtaken) -> bool {
+        fetched.fill(&mut self.device_tlb, overtaken)
     }
 
     /// Whether the device would still keep it.
@@ -154,4 +222,9 @@ impl Port {
         let address = wiring.quick(&section, &request).or_else(by_tag)?;
         Some(InFlight { _section: section, memory: &wiring.unit.memory, address })
     }
+}
+
+/// On the way of a request that the unit translates.
+fn stopped(reason: FaultReason, hides_faults: bool) -> Stopped {
+    Stopped { refusal: Refusal { reason, hides_faults }, address_type: UNTRANSLATED }
 }

@@ -4,7 +4,7 @@ use mmu::address::{Access, PhysAddr};
 
 use super::driver::invalidations;
 use super::driver::{DOMAIN, Driver, FIRST_STAGE, PAGE, SOURCE, load_at, pasid};
-use crate::vtd::port::{Port, Request};
+use crate::vtd::port::{Overtaken, Port, Request};
 use crate::vtd::{Requester, SpaceKey, StageKind};
 
 const REQUEST: Request = Request { pasid: None, address: PAGE, access: Access::Read };
@@ -86,7 +86,7 @@ fn a_prefetch_fills_the_iotlb_and_not_the_device_tlb() {
     assert!(driver.unit.iotlb_entry(space(), PAGE).is_some());
     assert_eq!((port.device_tlb_entry(request().pasid, PAGE), hit(&mut port)), (None, None));
     let answer = port.begin_completion(request().pasid, space(), PAGE).unwrap();
-    assert!(port.end_completion(&answer));
+    assert!(port.end_completion(&answer, Overtaken::Dropped));
     assert_eq!(hit(&mut port), Some(1));
     port.evict_device_tlb(request().pasid, PAGE);
     assert_eq!(hit(&mut port), None);
@@ -112,12 +112,32 @@ fn a_walk_that_an_invalidation_overtook_fills_nothing_and_one_that_an_eviction_o
     let walk = port.begin_walk(request()).unwrap().unwrap();
     assert_eq!(driver.unit.iotlb_entry(space(), PAGE), None, "it has not ended");
     driver.unit.evict_iotlb(space(), PAGE);
-    assert!(port.walk_is_current(&walk) && port.end_walk(&walk));
+    assert!(port.walk_is_current(&walk) && port.end_walk(&walk, Overtaken::Dropped));
     assert_eq!(driver.unit.iotlb_entry(space(), PAGE), Some(walk.found()));
     let walk = port.begin_walk(request()).unwrap().unwrap();
     driver.invalidate(&[invalidations::pasid_pages(DOMAIN, 5, PAGE, 0)]);
-    assert!(!port.walk_is_current(&walk) && !port.end_walk(&walk));
+    assert!(!port.walk_is_current(&walk) && !port.end_walk(&walk, Overtaken::Dropped));
     assert_eq!(driver.unit.iotlb_entry(space(), PAGE), None);
+    assert!(port.end_walk(&walk, Overtaken::Filled), "hardware that errs");
+    assert_eq!(driver.unit.iotlb_entry(space(), PAGE), Some(walk.found()));
+}
+
+#[test]
+fn a_walk_that_has_come_to_the_last_table_reads_its_leaf_there_whatever_leads_there_by_now() {
+    let (mut driver, mut port, _, table) = mapped(Driver::port);
+    assert!(port.reach(request()).unwrap().is_none(), "nothing was walked yet");
+    port.prefetch(request()).unwrap();
+    let reached = port.reach(request()).unwrap().unwrap();
+    assert_eq!(Some(reached.table()), driver.unit.paging_entry(space(), PAGE));
+    let upper = driver.place(FIRST_STAGE, table, PAGE, 2);
+    driver.memory.store(upper, 0);
+    driver.map(FIRST_STAGE, table, PAGE, 2);
+    driver.invalidate(&[invalidations::pasid_pages(DOMAIN, 5, PAGE, 0)]);
+    let walk = port.go_on(&reached).unwrap().unwrap();
+    assert!(port.end_walk(&walk, Overtaken::Dropped), "it has read the leaf after the invalidation");
+    assert_eq!((hit(&mut port), driver.unit.paging_entry(space(), PAGE)), (Some(1), None));
+    driver.memory.store(reached.table().offset(PAGE.table_index(1) * 8), 0);
+    port.go_on(&reached).unwrap_err();
 }
 
 #[test]
@@ -129,6 +149,6 @@ fn a_completion_that_an_invalidation_overtook_is_dropped() {
     driver.invalidate(&[invalidations::pasid(DOMAIN, 5)]);
     assert!(port.completion_is_current(&answer), "that was for the IOTLB");
     driver.invalidate(&[invalidations::device_pasid_page(SOURCE, 5, PAGE)]);
-    assert!(!port.completion_is_current(&answer) && !port.end_completion(&answer));
+    assert!(!port.completion_is_current(&answer) && !port.end_completion(&answer, Overtaken::Dropped));
     assert_eq!(port.device_tlb_entry(request().pasid, PAGE), None);
 }
