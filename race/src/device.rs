@@ -2,7 +2,9 @@
 //!
 //! Invariant: everything that is cached is in the unit or in the device, and comes there by their own walks and completions.
 //! Here it is only chosen when: an entry that is to be read anew is lost before, as hardware may lose it at any time.
-//! Source: VT-d 6.2, 6.5.2; PCIe 10.2 (ATS).
+//! A walk's or completion's place is locked before the port. Source: VT-d 6.2, 6.5.2; PCIe 10.2 (ATS).
+
+use std::ops::RangeInclusive;
 
 use iommu::pasid::Pasid;
 use iommu::spec::descriptor::{
@@ -12,6 +14,7 @@ use iommu::vtd::port::{Blocked, Fetched, Overtaken};
 use mmu::address::{Access, PAGE_SIZE, PageSize, PhysAddr, VirtAddr};
 use mmu::cache::Translation;
 use mmu::pte::Pte;
+use mmu::table::Levels;
 use ordering::lowering::{Caches, Hop, Numbers, PageId, PmdId, Target, UserId};
 use steps::{CacheKind, Depth, Invalidation, Reach};
 
@@ -19,6 +22,8 @@ use crate::machine::{Machine, Stuck};
 use crate::unit::tables::{DOMAIN, SOURCE, root_of};
 use crate::unit::{Unit, Walk, request, requester, space};
 
+/// Levels of a table.
+const LEVELS: u32 = Levels::Four.count();
 const REFUSES: Stuck = Stuck::Waits("the entry that the walk finds does not allow the access");
 const OVERTAKEN: Stuck = Stuck::Waits("what was read was invalidated since");
 
@@ -174,7 +179,9 @@ impl<'m> Device<'m> {
         }
         self.right_space(page)?;
         let (pasid, address) = (self.pasid(page), self.address(page));
+        self.lose_unnamed(page);
         let last = VirtAddr(address.0 | (PageSize::Size2M.bytes() - PAGE_SIZE));
+        let mut walk = self.unit.walks[page.0].lock();
         let mut port = self.unit.port.lock();
         match (port.prefetch(request(pasid, last, Access::Read)), self.table(page)) {
             (Err(_), Some(_)) => {}
@@ -183,7 +190,7 @@ impl<'m> Device<'m> {
         }
         if self.machine.keeps_upper_in_flight(self.user) {
             let reached = port.reach(request(pasid, address, Access::Read)).map_err(refused)?;
-            *self.unit.walks[page.0].lock() = reached.map(Walk::Reached);
+            *walk = reached.map(Walk::Reached);
         }
         Ok(())
     }
@@ -198,7 +205,18 @@ impl<'m> Device<'m> {
     }
 
     fn lose_upper(self, page: PageId) {
-        self.unit.unit.evict_paging(space(self.pasid(page)), self.address(page));
+        self.lose_tables(page, 1..=1);
+    }
+
+    /// Tables that the scenario does not name are read anew by each walk: in the model nothing of them is cached.
+    fn lose_unnamed(self, page: PageId) {
+        let named = u32::from(self.machine.above(page).is_some());
+        self.lose_tables(page, 1 + named..=LEVELS);
+    }
+
+    fn lose_tables(self, page: PageId, levels: RangeInclusive<u32>) {
+        let (space, address) = (space(self.pasid(page)), self.address(page));
+        levels.for_each(|level| self.unit.unit.evict_paging(space, address, level));
     }
 
     fn read_pasid(self) -> Result<(), Stuck> {
@@ -238,9 +256,10 @@ impl<'m> Device<'m> {
     fn walk(self, page: PageId) -> Result<(), Stuck> {
         let (pasid, address) = (self.pasid(page), self.address(page));
         let request = request(pasid, address, Access::Read);
+        self.lose_unnamed(page);
+        let mut slot = self.unit.walks[page.0].lock();
         let mut port = self.unit.port.lock();
         if self.machine.scene.options.split_walk {
-            let mut slot = self.unit.walks[page.0].lock();
             let walk = match &*slot {
                 Some(Walk::Reached(reached)) => port.go_on(reached),
                 Some(Walk::Fetched(_)) | None => port.begin_walk(request),
@@ -275,10 +294,11 @@ impl<'m> Device<'m> {
         let (pasid, address) = (self.pasid(page), self.address(page));
         let found = self.iotlb(page).filter(|found| found.permission.allows(access));
         found.ok_or(Stuck::Waits("the IOTLB holds nothing that allows the access"))?;
+        let mut slot = self.unit.completions[page.0].lock();
         let mut port = self.unit.port.lock();
         let answer = port.begin_completion(Some(pasid), space(pasid), address).ok_or(OVERTAKEN)?;
         if self.machine.scene.options.split_walk {
-            *self.unit.completions[page.0].lock() = Some(answer);
+            *slot = Some(answer);
             return Ok(());
         }
         port.evict_device_tlb(Some(pasid), address);
@@ -327,6 +347,7 @@ impl<'m> Device<'m> {
         let same = word.is_present() && word.is_writable() && word.pfn() == cached.pfn;
         let request = request(pasid, address, Access::Write);
         let right = self.right_space(page).is_ok();
+        self.lose_unnamed(page);
         if same && right && self.unit.port.lock().prefetch(request).is_ok() {
             return Ok(true);
         }

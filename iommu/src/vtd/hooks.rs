@@ -43,10 +43,11 @@ impl Vtd {
         }
     }
 
-    /// The paging-structure cache loses what leads to the table with the leaf of `address`.
-    pub fn evict_paging(&self, space: SpaceKey, address: VirtAddr) {
+    /// The paging-structure cache loses what leads to the table of `level` on the way to `address`; the one with the leaf is
+    /// that of level 1.
+    pub fn evict_paging(&self, space: SpaceKey, address: VirtAddr, level: u32) {
         if let Some(tag) = self.tags.find(space) {
-            self.paging.evict(&PagingKey::new(tag, LAST_TABLE, address));
+            self.paging.evict(&PagingKey::new(tag, level, address));
         }
     }
 

@@ -141,6 +141,13 @@ fn no_counterexample_and_no_random_run_diverges() {
 }
 
 #[test]
+fn tables_of_the_process_that_had_the_pasid_are_not_on_the_way_to_a_page_of_the_next() {
+    for name in ["pasid-given-to-another-process", "pasid-given-away-too-early"] {
+        runs(named(name), None, 600).unwrap_or_else(|found| panic!("{name}: {}", found.of));
+    }
+}
+
+#[test]
 fn a_descriptor_that_is_left_out_is_noticed() {
     for name in ["iotlb-only-without-ats", "dontneed-linux-6.18", "ats-order-split", "pasid-torn-down"] {
         assert_noticed(name, Lapse::LeavesOutIotlb);

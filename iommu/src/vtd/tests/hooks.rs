@@ -59,7 +59,7 @@ fn an_evicted_paging_entry_is_read_again() {
     port.prefetch(request()).unwrap();
     assert_eq!((hit(&mut port), driver.unit.paging_entry(space(), PAGE)), (Some(1), Some(old)));
     driver.unit.evict_iotlb(space(), PAGE);
-    driver.unit.evict_paging(space(), PAGE);
+    driver.unit.evict_paging(space(), PAGE, 1);
     assert_eq!(driver.unit.paging_entry(space(), PAGE), None);
     port.prefetch(request()).unwrap();
     assert_eq!(hit(&mut port), Some(2));
