@@ -91,8 +91,7 @@ impl<'m> Device<'m> {
 
     /// The PASID of its requests for a page: its own, or the one that names the page's address space for good.
     fn pasid(self, page: PageId) -> Pasid {
-        let layout = &self.machine.layout;
-        self.own_pasid().unwrap_or_else(|| layout.tables.of_space(layout.page(page).mm))
+        self.own_pasid().unwrap_or_else(|| self.machine.layout.tables.of_page(page))
     }
 
     fn is_ahead(self) -> bool {
@@ -340,19 +339,28 @@ impl<'m> Device<'m> {
 
     /// As [`Machine::dirty`]; the unit walks again for a store, and sets the bit.
     pub(crate) fn dirty(self, page: PageId) -> Result<bool, Stuck> {
-        let (pasid, address) = (self.pasid(page), self.address(page));
         let cached = self.holds(page).filter(|found| found.permission.write && !found.dirty);
         let cached = cached.ok_or(Stuck::Waits("no clean translation is cached that allows stores"))?;
         let word = self.machine.load(self.machine.layout.page(page).slot);
         let same = word.is_present() && word.is_writable() && word.pfn() == cached.pfn;
-        let request = request(pasid, address, Access::Write);
-        let right = self.right_space(page).is_ok();
-        self.lose_unnamed(page);
-        if same && right && self.unit.port.lock().prefetch(request).is_ok() {
-            return Ok(true);
+        if same && self.right_space(page).is_ok() {
+            return self.set_dirty(page).map(|()| true);
         }
-        self.unit.evict(pasid, address);
+        self.unit.evict(self.pasid(page), self.address(page));
+        self.unit.port.lock().evict_device_tlb(Some(self.pasid(page)), self.address(page));
         Ok(false)
+    }
+
+    /// The device asks for the page to store, and its own TLB has the answer; without one, the IOTLB has it.
+    fn set_dirty(self, page: PageId) -> Result<(), Stuck> {
+        let request = request(self.pasid(page), self.address(page), Access::Write);
+        self.lose_unnamed(page);
+        let mut port = self.unit.port.lock();
+        if !self.is_ahead() {
+            return port.prefetch(request).map_err(refused);
+        }
+        let answer = port.begin_walked_completion(request).map_err(refused)?.ok_or(OVERTAKEN)?;
+        if port.end_completion(&answer, Overtaken::Dropped) { Ok(()) } else { Err(OVERTAKEN) }
     }
 
     /// The unit and the device are told to forget `pages`, and the driver waits until they have.

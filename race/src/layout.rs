@@ -131,7 +131,7 @@ impl Layout {
         for (place, table) in &self.fixed {
             memory.store(*place, Pte::table(*table).with(Pte::ACCESSED).0);
         }
-        self.tables.link(memory, &self.roots);
+        self.tables.link(memory, self.pages.iter().map(|page| self.roots[page.mm]));
     }
 
     pub(crate) fn page(&self, page: PageId) -> &PagePlace {

@@ -72,23 +72,21 @@ pub fn on_unit(scene: &Scene) -> Result<(), &'static str> {
     let ahead = scene.users.iter().any(|user| user.caches == Caches::DeviceTlb);
     let tracks = |bit: Bit| scene.entries.iter().any(|entry| entry.bits.has(bit));
     let under = |above| scene.pages.iter().filter(|page| page.above == Some(above)).count();
-    let upper = || scene.pages.iter().filter_map(|page| page.above);
-    let split = scene.options.split_walk;
+    let shares_upper = scene.pages.iter().filter_map(|page| page.above).any(|above| under(above) > 1);
+    let has_upper = scene.pages.iter().any(|page| page.above.is_some());
+    let shares_pasid = scene.pages.len() > 1 && scene.users.iter().any(|user| user.pasid.is_some());
     let drains = scene.options.inv_drains || ahead && scene.options.ats_drains;
     match () {
         () if !scene.users.iter().any(|user| is_device(user.caches)) => Ok(()),
-        () if split && drains && scene.pages.len() > 1 => {
-            Err("an invalidation of one page ends the unit's walks to all pages of the address space")
+        () if scene.options.split_walk && drains && (shares_upper || shares_pasid) => {
+            Err("an invalidation of one page ends the unit's walks to all pages of the PASID")
         }
-        () if tracks(Bit::Dirty) && ahead => {
-            Err("the unit's IOTLB keeps the dirty entry that a device with a TLB of its own asks for")
+        () if tracks(Bit::Huge) && shares_upper => {
+            Err("a huge page is one entry of the unit's IOTLB, and each page under it a part of its frame")
         }
-        () if tracks(Bit::Dirty) && upper().next().is_some() => {
-            Err("the unit walks all of the way to make an entry dirty, through the upper entry too")
-        }
-        () if tracks(Bit::Huge) && upper().any(|above| under(above) > 1) => {
-            Err("one entry of the unit's IOTLB is for all pages under an upper entry that maps them")
-        }
+        () if tracks(Bit::Dirty) && has_upper => Err(
+            "a walk to make an entry dirty begins at a cached upper entry or above, and no step says where",
+        ),
         () => Ok(()),
     }
 }

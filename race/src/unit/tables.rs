@@ -1,7 +1,8 @@
 //! What the units in front of devices read: root, context, PASID directory, PASID tables.
 //!
-//! Invariant: each address space has a PASID that names it for good; the scenario's PASIDs come behind. An entry that
-//! changes is not present meanwhile. All units read the same tables; what they keep of them is their own.
+//! Invariant: each page has a PASID that names its address space for good, which pages under one upper entry share: so
+//! what is invalidated of one page ends no walk to another. The scenario's PASIDs come behind. An entry that changes is
+//! not present meanwhile. All units read the same tables; what they keep of them is their own.
 //! Source: VT-d 9.2, 9.4, 9.5, 9.6; drivers/iommu/intel/pasid.c `intel_pasid_setup_first_level`.
 
 use iommu::pasid::Pasid;
@@ -13,7 +14,7 @@ use iommu::spec::pasid_entry::{
 use mmu::address::{PAGE_SIZE, Pfn, PhysAddr};
 use mmu::memory::PhysicalMemory;
 use mmu::table::Root;
-use ordering::lowering::{PasidId, Scene};
+use ordering::lowering::{PageId, PasidId, Scene};
 
 /// The domain of all: they differ in their PASIDs.
 pub(crate) const DOMAIN: DomainId = DomainId(1);
@@ -32,19 +33,22 @@ pub(crate) struct Tables {
     pasids: Pfn,
     /// How many there are.
     count: u64,
-    /// Address spaces, and with them the PASIDs that name them.
-    spaces: usize,
+    /// By page: the first of those that it shares its PASID with.
+    first: Vec<usize>,
 }
 
 impl Tables {
     /// For `scene`, in frames that `take` gives.
     pub(crate) fn new(scene: &Scene, mut take: impl FnMut(u64) -> Pfn) -> Self {
-        let spaces = scene.mms.len() + 1;
+        let above = |page: usize| scene.pages[page].above;
+        let first =
+            |page: usize| (0..page).find(|other| above(page).is_some() && above(*other) == above(page));
+        let first: Vec<usize> = (0..scene.pages.len()).map(|page| first(page).unwrap_or(page)).collect();
         // PASID 0 is that of requests that carry none.
-        let count = (1 + spaces + scene.pasids.len()) as u64;
+        let count = (1 + first.len() + scene.pasids.len()) as u64;
         let count = count.div_ceil(PASIDS);
         let [root, context, directory] = [take(1), take(1), take(1)];
-        Self { root, context, directory, pasids: take(count), count, spaces }
+        Self { root, context, directory, pasids: take(count), count, first }
     }
 
     /// The root table.
@@ -52,18 +56,18 @@ impl Tables {
         self.root.address()
     }
 
-    /// The PASID that names address space `space` for good.
-    pub(crate) fn of_space(&self, space: usize) -> Pasid {
-        pasid(1 + space)
+    /// The PASID that names the address space of `page` for good.
+    pub(crate) fn of_page(&self, page: PageId) -> Pasid {
+        pasid(1 + self.first[page.0])
     }
 
     /// The number of a PASID of the scenario.
     pub(crate) fn number(&self, id: PasidId) -> Pasid {
-        pasid(1 + self.spaces + id.0)
+        pasid(1 + self.first.len() + id.0)
     }
 
-    /// Writes everything that never changes. `roots`: by address space.
-    pub(crate) fn link(&self, memory: &PhysicalMemory, roots: &[Root]) {
+    /// Writes everything that never changes. `roots`: by page, of its address space.
+    pub(crate) fn link(&self, memory: &PhysicalMemory, roots: impl Iterator<Item = Root>) {
         memory.store(self.root.address(), RootEntry::to(self.context.address()).0);
         // What a device is refused the scenario knows of: no fault is to be recorded.
         let admits = Admissions { device_tlb: true, page_requests: false, hides_faults: true };
@@ -75,8 +79,8 @@ impl Tables {
             let place = self.directory.address().offset(table * DIRECTORY_ENTRY_BYTES);
             memory.store(place, DirectoryEntry::to(Pfn(self.pasids.0 + table).address()).0);
         }
-        for (space, root) in roots.iter().enumerate() {
-            self.set(memory, self.of_space(space), Some(*root));
+        for (page, root) in roots.enumerate() {
+            self.set(memory, self.of_page(PageId(page)), Some(root));
         }
     }
 
@@ -111,5 +115,5 @@ pub(crate) fn root_of(entry: PasidEntry) -> Option<Root> {
 
 fn pasid(number: usize) -> Pasid {
     let number = u32::try_from(number).ok().and_then(|number| Pasid::new(number).ok());
-    number.expect("a scenario has few address spaces and PASIDs")
+    number.expect("a scenario has few pages and PASIDs")
 }

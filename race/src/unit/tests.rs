@@ -180,20 +180,38 @@ fn an_eviction_that_does_nothing_is_noticed() {
     assert_noticed("cow-two-address-order", Lapse::KeepsEvicted);
 }
 
+/// A scenario of a CPU, and a device that uses `pages` again and again.
+fn scenario(setting: &str, cpu: &str, pages: &[&str]) -> Lowered {
+    let uses: Vec<_> = pages.iter().map(|page| format!("dma_write {page} = 1 | dma_read {page}")).collect();
+    written(&format!(
+        "scenario s\n{setting}\ncpu CPU\nagent CPU\n{cpu}\nagent DEV\n  repeat 0..3: {}\nnever use of a freed frame\nexpect proved\n",
+        uses.join(" | ")
+    ))
+}
+
+#[test]
+fn dirty_bits_behind_a_device_tlb_and_walks_to_several_pages_are_steered_too() {
+    let two = "page A, B\nframe f = 0\nmap A -> f rw\nmap B -> f rw\ndevice DEV ats\noption walk = split";
+    let dirty = "page A, B\nframe f = 0, g = 0\nmap A -> f rw dirty\nmap B -> g rw\ndevice DEV ats";
+    let forget = "  iotlb_inv A\n  devtlb_inv A";
+    let change = format!("  pte_clear A\n{forget}\n  set_pte A -> orig\n{forget}");
+    let both = ["A", "B"];
+    let scenarios = [scenario(two, &change, &both), scenario(dirty, &change.replace(" A", " B"), &both)];
+    for lowered in &scenarios {
+        assert_eq!(on_unit(&lowered.scene), Ok(()));
+        runs(lowered, None, 300).unwrap_or_else(|found| panic!("{} after {:#?}", found.of, found.rows));
+    }
+}
+
 #[test]
 fn what_the_unit_cannot_do_is_refused_with_its_reason() {
-    let refused = |text: &str| on_unit(&written(text).scene).expect_err("it is refused");
-    let programs = "agent CPU\n  pte_clear A\n  notify A\nagent DEV\n  dma_write A = 1\nnever use of a freed frame\nexpect proved\n";
-    let of = |scene: &str| format!("scenario s\n{scene}\ncpu CPU\n{programs}");
-    let split = "page A, B\nframe f = 0\nmap A -> f rw\nmap B -> f rw\ndevice DEV\noption walk = split";
-    assert!(refused(&of(split)).contains("all pages of the address space"));
-    let dirty = "page A\nframe f = 0\nmap A -> f rw dirty\ndevice DEV ats\ncpu T";
-    let ahead = of(dirty).replace("notify A", "devtlb_inv A");
-    assert!(refused(&ahead).contains("dirty entry"));
-    let under = "page A under M\ntable T\nframe f = 0\npmd M -> T\nmap A -> f rw dirty\ndevice DEV";
-    assert!(refused(&of(under)).contains("through the upper entry too"));
-    let huge =
-        "page A under M, B under M\ntable T\nframe f = 0, g = 0\npmd M -> T\nmap A -> f rw\ndevice DEV";
-    let huge = of(huge).replace("  notify A\n", "  notify A\n  set_pmd M -> g rw huge\n");
-    assert!(refused(&huge).contains("all pages under an upper entry"));
+    let refused = |lowered: &Lowered| on_unit(&lowered.scene).expect_err("it is refused");
+    let under = "page A under M, B under M\ntable T\nframe f = 0, g = 0\npmd M -> T\nmap A -> f rw\nmap B -> f rw\ndevice DEV";
+    let (clear, both) = ("  pte_clear A\n  notify A\n  set_pte A -> orig", ["A", "B"]);
+    let split = scenario(&format!("{under}\noption walk = split"), clear, &both);
+    assert!(refused(&split).contains("all pages of the PASID"));
+    let huge = "  set_pmd M -> g rw huge\n  notify_pmd M";
+    assert!(refused(&scenario(under, huge, &both)).contains("a part of its frame"));
+    let one = "page A under M\ntable T\nframe f = 0\npmd M -> T\nmap A -> f rw dirty\ndevice DEV";
+    assert!(refused(&scenario(one, clear, &["A"])).contains("no step says where"));
 }

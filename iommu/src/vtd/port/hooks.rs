@@ -198,6 +198,18 @@ impl Port {
         Some(Fetched { tag, ticket, address, found })
     }
 
+    /// The unit walks to answer the device, and keeps nothing of it in the IOTLB; the device has not received it yet. None as
+    /// in [`begin_walk`](Self::begin_walk).
+    ///
+    /// # Errors
+    /// As [`translate`](Self::translate).
+    pub fn begin_walked_completion(&mut self, request: Request) -> Result<Option<Fetched>, Blocked> {
+        let Some(tag) = self.wiring.device.tags().of(request.pasid) else { return Ok(None) };
+        let ticket = self.device_tlb.enter().begin_fill(tag);
+        let fetched = self.begin_walk(request)?;
+        Ok(fetched.map(|fetched| Fetched { tag, ticket, ..fetched }))
+    }
+
     /// The device receives it; false if it was told to forget the page since it asked.
     pub fn end_completion(&mut self, fetched: &Fetched, overtaken: Overtaken) -> bool {
         fetched.fill(&mut self.device_tlb, overtaken)

@@ -152,3 +152,12 @@ fn a_completion_that_an_invalidation_overtook_is_dropped() {
     assert!(!port.completion_is_current(&answer) && !port.end_completion(&answer, Overtaken::Dropped));
     assert_eq!(port.device_tlb_entry(request().pasid, PAGE), None);
 }
+
+#[test]
+fn a_completion_that_was_walked_for_leaves_nothing_in_the_iotlb() {
+    let (driver, mut port, ..) = mapped(Driver::ats_port);
+    let answer = port.begin_walked_completion(request()).unwrap().unwrap();
+    assert_eq!((hit(&mut port), driver.unit.iotlb_entry(space(), PAGE)), (None, None));
+    assert!(port.end_completion(&answer, Overtaken::Dropped));
+    assert_eq!((hit(&mut port), driver.unit.iotlb_entry(space(), PAGE)), (Some(1), None));
+}
