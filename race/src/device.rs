@@ -6,7 +6,6 @@
 
 use std::ops::RangeInclusive;
 
-use iommu::pasid::Pasid;
 use iommu::spec::descriptor::{
     Descriptor, DevicePasid, DeviceScope, DeviceSpan, Hint, IotlbScope, PageSpan, PasidScope,
 };
@@ -16,6 +15,7 @@ use mmu::cache::Translation;
 use mmu::pte::Pte;
 use mmu::table::Levels;
 use ordering::lowering::{Caches, Hop, Numbers, PageId, PmdId, Target, UserId};
+use pcie::Pasid;
 use steps::{CacheKind, Depth, Invalidation, Reach};
 
 use crate::machine::{Machine, Stuck};

@@ -9,21 +9,19 @@ pub(crate) mod tables;
 
 use std::sync::Arc;
 
-use iommu::pasid::Pasid;
 use iommu::spec::command::{MODE_SHIFT, QUEUE, ROOT_TABLE, TRANSLATION};
 use iommu::spec::descriptor::{
     ContextScope, Descriptor, DevicePasid, DeviceScope, DeviceSpan, IotlbScope, PasidScope,
 };
-use iommu::spec::interrupt::Msi;
 use iommu::spec::register::Register;
-use iommu::vtd::interrupts::MsiSink;
 use iommu::vtd::options::{CacheSizes, VtdOptions};
-use iommu::vtd::port::{Ats, Fetched, Port, Reached, Request};
-use iommu::vtd::{Requester, SpaceKey, StageKind, Vtd, Width};
+use iommu::vtd::port::{Fetched, Port, Reached};
+use iommu::vtd::{SpaceKey, StageKind, Vtd, Width};
 use mmu::address::{Access, VirtAddr};
 use mmu::memory::PhysicalMemory;
 use ordering::lowering::{Caches, Scene, UserId};
 use parking_lot::Mutex;
+use pcie::{Ats, Msi, MsiSink, Pasid, Request, Requester};
 use steps::entry::Bit;
 
 use self::queue::{Queue, Ring};

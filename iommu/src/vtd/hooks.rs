@@ -6,10 +6,10 @@
 
 use mmu::address::{PhysAddr, VirtAddr};
 use mmu::cache::Translation;
+use pcie::Requester;
 
 use crate::spec::pasid_entry::PasidEntry;
 use crate::vtd::Vtd;
-use crate::vtd::route::Requester;
 use crate::vtd::tags::SpaceKey;
 use crate::vtd::walk::PagingKey;
 

@@ -22,3 +22,4 @@ mod queue;
 mod requests;
 mod sizes;
 mod walk;
+mod witness;

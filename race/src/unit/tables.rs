@@ -5,9 +5,8 @@
 //! not present meanwhile. All units read the same tables; what they keep of them is their own.
 //! Source: VT-d 9.2, 9.4, 9.5, 9.6; drivers/iommu/intel/pasid.c `intel_pasid_setup_first_level`.
 
-use iommu::pasid::Pasid;
 use iommu::spec::context::{Admissions, RootEntry, ScalableContext};
-use iommu::spec::id::{DomainId, SourceId};
+use iommu::spec::id::DomainId;
 use iommu::spec::pasid_entry::{
     DIRECTORY_ENTRY_BYTES, DirectoryEntry, PASID_ENTRY_BYTES, PasidEntry, directory_index, table_index,
 };
@@ -15,6 +14,7 @@ use mmu::address::{PAGE_SIZE, Pfn, PhysAddr};
 use mmu::memory::PhysicalMemory;
 use mmu::table::Root;
 use ordering::lowering::{PageId, PasidId, Scene};
+use pcie::{Pasid, SourceId};
 
 /// The domain of all: they differ in their PASIDs.
 pub(crate) const DOMAIN: DomainId = DomainId(1);

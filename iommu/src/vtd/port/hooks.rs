@@ -7,9 +7,9 @@
 
 use mmu::address::{PhysAddr, VirtAddr};
 use mmu::cache::{CachePort, FillTicket, Tag, Translation};
+use pcie::{Ats, Pasid, Request};
 
-use super::{Ats, Blocked, InFlight, Port, Request, Stopped};
-use crate::pasid::Pasid;
+use super::{Blocked, InFlight, Port, Stopped};
 use crate::spec::fault::{AddressType, FaultReason};
 use crate::vtd::hooks::LAST_TABLE;
 use crate::vtd::route::{Reach, Refusal};
