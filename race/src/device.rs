@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 use iommu::spec::descriptor::{
     Descriptor, DevicePasid, DeviceScope, DeviceSpan, Hint, IotlbScope, PageSpan, PasidScope,
 };
+use iommu::spec::fault::FaultReason;
 use iommu::vtd::port::{Blocked, Fetched, Overtaken};
 use mmu::address::{Access, PAGE_SIZE, PageSize, PhysAddr, VirtAddr};
 use mmu::cache::Translation;
@@ -407,9 +408,16 @@ impl<'m> Device<'m> {
     }
 }
 
-/// The unit does not do what the machine is sure of.
+/// What a blocked request is to the step: an entry may have changed since it was looked at; all else is wrong.
 fn refused(blocked: Blocked) -> Stuck {
-    Stuck::Cannot(blocked.to_string())
+    use FaultReason::{
+        FirstStageNotPresent, PasidNotPresent, ScalableReadNotAllowed, ScalableWriteNotAllowed,
+    };
+    let may_change = matches!(
+        blocked.reason,
+        FirstStageNotPresent | PasidNotPresent | ScalableReadNotAllowed | ScalableWriteNotAllowed
+    );
+    if may_change { REFUSES } else { Stuck::Cannot(blocked.to_string()) }
 }
 
 fn of_device(pasid: Pasid, span: DeviceSpan) -> Descriptor {
