@@ -20,7 +20,7 @@ const MAY_IMPORT: [(&str, &[&str]); 12] = [
     ("iommu", &["steps", "mmu", "pcie"]),
     ("devices", &["mmu", "pcie", "iommu"]),
     ("ordering", &["steps", "mmu"]),
-    ("race", &["steps", "mmu", "ordering"]),
+    ("race", &["steps", "mmu", "pcie", "iommu", "ordering"]),
     ("guest-images", &[]),
     ("guest-images/driver", &[]),
     ("vmm", &["steps", "mmu", "pcie", "iommu", "devices", "ordering", "race", "guest-images"]),

@@ -7,13 +7,14 @@
 //!
 //! Read in this order: [`options`], `registers` and `command` (what software says), `route` and `walk` (how an address is
 //! translated), [`port`] (who asks), `invalidate` and `queue` (what is forgotten, and when that is complete),
-//! `device_tlb`, `time_out`, `faults`, `requests`, [`interrupts`]; [`knobs`] make the hardware late or faulty, `inspect`
-//! looks past the caches, and a `witness` is told what the unit does.
+//! `device_tlb`, `time_out`, `faults`, `requests`, [`interrupts`]; [`knobs`] make the hardware late or faulty, `hooks` let
+//! somebody choose what it may do by itself, `inspect` looks past the caches, and a `witness` is told what the unit does.
 
 mod command;
 pub(crate) mod device_tlb;
 mod event;
 mod faults;
+mod hooks;
 mod inspect;
 pub mod interrupts;
 mod invalidate;

@@ -55,7 +55,7 @@ impl Machine {
     }
 
     /// A store is in memory.
-    fn reach(&self, place: &Key, word: u64) -> Result<(), Stuck> {
+    pub(crate) fn reach(&self, place: &Key, word: u64) -> Result<(), Stuck> {
         match place {
             Key::Pte(page) => self.memory.store(self.layout.page(*page).slot, word),
             Key::Pmd(pmd) => self.memory.store(self.layout.pmd(*pmd), word),
@@ -108,3 +108,6 @@ impl Machine {
         self.held[agent].buffer.lock().get(index as usize).copied()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,8 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use mmu::address::{Access, VirtAddr};
 use mmu::cache::{CachePort, FillTicket, Tag, Translation, TranslationCache};
-use ordering::lowering::{PageId, PmdId, Scene};
+use mmu::memory::PhysicalMemory;
+use ordering::lowering::{Caches, PageId, PmdId, Scene, UserId};
 use parking_lot::Mutex;
+
+use crate::layout::Layout;
+use crate::unit::{Unit, on_unit};
 
 /// Translations that a cache has room for.
 const ENTRIES: usize = 192;
@@ -54,6 +58,8 @@ pub(crate) struct Hardware {
     pub(crate) walks: Vec<Mutex<Option<InFlight>>>,
     /// By page: on the way to the device's own TLB.
     pub(crate) completions: Vec<Mutex<Option<InFlight>>>,
+    /// A device's VT-d unit: then nothing else of this is used.
+    pub(crate) unit: Option<Unit>,
 }
 
 impl Tlb {
@@ -119,7 +125,10 @@ fn tag(page: PageId) -> Tag {
 }
 
 impl Hardware {
-    pub(crate) fn new(scene: &Scene) -> Self {
+    pub(crate) fn new(scene: &Scene, user: UserId, layout: &Layout, memory: &Arc<PhysicalMemory>) -> Self {
+        let device = matches!(scene.users[user.0].caches, Caches::Iotlb | Caches::DeviceTlb);
+        let unit = (device && on_unit(scene).is_ok())
+            .then(|| Unit::new(scene, user, memory, &layout.tables, layout.rings[user.0]));
         let none = || scene.pages.iter().map(|_| Mutex::new(None)).collect();
         Self {
             tlb: Tlb::new(),
@@ -128,6 +137,7 @@ impl Hardware {
             pasid: AtomicU64::new(0),
             walks: none(),
             completions: none(),
+            unit,
         }
     }
 
@@ -147,5 +157,6 @@ impl Hardware {
         self.uppers.iter().for_each(|upper| upper.store(0, Ordering::Release));
         self.pasid.store(0, Ordering::Release);
         self.walks.iter().chain(&self.completions).for_each(|slot| *slot.lock() = None);
+        self.unit.iter().for_each(Unit::reset);
     }
 }

@@ -23,6 +23,9 @@ impl Machine {
         if !self.is_reached(invalidation, agent, user) {
             return;
         }
+        if let Some(device) = self.device(user) {
+            return device.forget(invalidation, &self.pages_of(invalidation));
+        }
         if invalidation.caches() == CacheKind::PasidCaches {
             self.users[user.0].pasid.store(0, Ordering::Release);
             return;

@@ -11,6 +11,9 @@ use ordering::language::syntax::FrameKind;
 use ordering::lowering::{FrameId, MmId, PageId, PasidId, PmdId, Scene};
 use steps::entry::Bit;
 
+use crate::unit::queue::Ring;
+use crate::unit::tables::Tables;
+
 /// Frames of 4 KiB in one of 2 MiB.
 const LARGE: u64 = PageSize::Size2M.bytes() / PAGE_SIZE;
 
@@ -36,8 +39,10 @@ pub(crate) struct Layout {
     pub(crate) pages: Vec<PagePlace>,
     /// By upper entry.
     pub(crate) pmds: Vec<PhysAddr>,
-    /// By PASID: its entry, which holds the frame of a root table, or 0.
-    pub(crate) pasids: Vec<PhysAddr>,
+    /// What the units in front of devices read.
+    pub(crate) tables: Tables,
+    /// By user: the ring of his unit's invalidation queue, and the frame that waits write to.
+    pub(crate) rings: Vec<Ring>,
     /// By address space: its uppermost table. Behind those of the scenario comes that of pages in none.
     pub(crate) roots: Vec<Root>,
     /// The uppermost table of the shadow page table.
@@ -65,7 +70,7 @@ impl Allocator {
 }
 
 /// Three tables of an address space, from above; the third has the upper entries.
-struct Tables {
+struct Spaces {
     root: Pfn,
     uppers: Pfn,
 }
@@ -79,11 +84,10 @@ impl Layout {
         let mut tables = |free: &mut Allocator| {
             let [root, middle, uppers] = [free.table(), free.table(), free.table()];
             fixed.extend([(root.address(), middle), (middle.address(), uppers)]);
-            Tables { root, uppers }
+            Spaces { root, uppers }
         };
-        let spaces: Vec<Tables> = (0..=scene.mms.len()).map(|_| tables(&mut free)).collect();
+        let spaces: Vec<Spaces> = (0..=scene.mms.len()).map(|_| tables(&mut free)).collect();
         let shadow = tables(&mut free);
-        let pasid_table = free.table();
         let large = scene.entries.iter().any(|entry| entry.bits.has(Bit::Huge));
         let frame = |frame: &ordering::lowering::SceneFrame| match frame.kind {
             FrameKind::Frame if large => free.take(LARGE, LARGE),
@@ -104,13 +108,14 @@ impl Layout {
                 places.region(&[page], false, &mut pages, &mut free);
             }
         }
-        let root = |tables: &Tables| Root { table: tables.root, levels: Levels::Four };
+        let root = |tables: &Spaces| Root { table: tables.root, levels: Levels::Four };
         let fixed = places.fixed;
         let pages = pages.into_iter().flatten().collect();
+        let tables = Tables::new(scene, |frames| free.take(frames, 1));
+        let rings = scene.users.iter().map(|_| Ring { queue: free.table(), status: free.table() }).collect();
         let bytes = (free.next.next_multiple_of(LARGE) * PAGE_SIZE).max(MIN_MEMORY_BYTES);
-        let pasids = (0..scene.pasids.len() as u64).map(|id| pasid_table.address().offset(id * 8)).collect();
         let (roots, shadow) = (spaces.iter().map(root).collect(), root(&shadow));
-        Self { frames, pages, pmds, pasids, roots, shadow, fixed, bytes }
+        Self { frames, pages, pmds, tables, rings, roots, shadow, fixed, bytes }
     }
 
     /// Memory for all of it.
@@ -126,24 +131,26 @@ impl Layout {
         for (place, table) in &self.fixed {
             memory.store(*place, Pte::table(*table).with(Pte::ACCESSED).0);
         }
+        self.tables.link(memory, self.pages.iter().map(|page| self.roots[page.mm]));
     }
 
     pub(crate) fn page(&self, page: PageId) -> &PagePlace {
         &self.pages[page.0]
     }
 
-    /// What the entry of a PASID holds that names `mm`.
-    pub(crate) fn pasid_entry(&self, mm: Option<MmId>) -> u64 {
-        mm.map_or(0, |mm| self.roots[mm.0].table.0)
+    /// Lets the entry of a PASID name `mm`.
+    pub(crate) fn set_pasid(&self, memory: &PhysicalMemory, pasid: PasidId, mm: Option<MmId>) {
+        self.tables.set(memory, self.tables.number(pasid), mm.map(|mm| self.roots[mm.0]));
     }
 
-    /// Which address space an entry of a PASID names.
-    pub(crate) fn named(&self, entry: u64) -> Option<usize> {
-        self.roots.iter().position(|root| root.table.0 == entry)
+    /// The root table that the entry of a PASID names, as a frame; 0 for none.
+    pub(crate) fn pasid_entry(&self, memory: &PhysicalMemory, pasid: PasidId) -> u64 {
+        self.tables.named(memory, self.tables.number(pasid)).map_or(0, |root| root.table.0)
     }
 
-    pub(crate) fn pasid(&self, pasid: PasidId) -> PhysAddr {
-        self.pasids[pasid.0]
+    /// Which address space has that root table.
+    pub(crate) fn named(&self, root: u64) -> Option<usize> {
+        self.roots.iter().position(|known| known.table.0 == root)
     }
 
     pub(crate) fn pmd(&self, pmd: PmdId) -> PhysAddr {
@@ -154,8 +161,8 @@ impl Layout {
 /// Regions of 2 MiB, as they are given to upper entries and pages.
 struct Places<'a> {
     scene: &'a Scene,
-    spaces: &'a [Tables],
-    shadow: &'a Tables,
+    spaces: &'a [Spaces],
+    shadow: &'a Spaces,
     frames: &'a [Pfn],
     fixed: Vec<(PhysAddr, Pfn)>,
     regions: u64,

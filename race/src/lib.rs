@@ -4,13 +4,15 @@
 //! the machine after each. Neither reads the other's state to decide what a step does.
 //!
 //! Read in this order: [`machine`] with `layout`, `coding`, `frames`, `hardware` and `agent` (what there is), `step` with
-//! `table`, `walk`, `invalidate`, `gup` and `round` (what steps do), [`look`] (what it then looks like), [`live`] (what is not there), [`steered`] (a run
-//! of the model, row by row), [`free`] (nobody says who comes next).
+//! `table`, `walk`, `invalidate`, `gup` and `round` (what steps do), [`unit`] and `device` (the same for devices behind the
+//! VT-d unit), [`look`] (what it then looks like), [`live`] (what is not there), [`steered`] (a run of the model, row by
+//! row), [`free`] (nobody says who comes next).
 
 mod agent;
 mod buffer;
 mod class;
 mod coding;
+mod device;
 mod frames;
 pub mod free;
 mod gup;
@@ -24,4 +26,5 @@ mod round;
 pub mod steered;
 mod step;
 mod table;
+pub mod unit;
 mod walk;

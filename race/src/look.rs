@@ -10,11 +10,12 @@ use mmu::address::PageSize;
 use mmu::cache::Translation;
 use mmu::pte::Pte;
 use ordering::language::syntax::BuiltIn;
-use ordering::lowering::{AgentId, Caches, Entry, FrameId, Key, PageId, Scene, UserId};
+use ordering::lowering::{AgentId, Caches, Entry, FrameId, Key, PageId, PmdId, Scene, UserId};
 use steps::entry::{Bit, Kind};
 
 use crate::coding::Height;
-use crate::hardware::{Begun, InFlight, Tlb};
+use crate::device::{Device, OnTheWay};
+use crate::hardware::{Begun, InFlight};
 use crate::machine::Machine;
 use crate::walk::translation;
 
@@ -74,13 +75,13 @@ impl Machine {
                 let word = self.load(self.layout.page(*page).shadow);
                 self.seen_cached(word.is_present().then(|| translation(word, PageSize::Size4K)))
             }
-            Key::Tlb(user, page) => self.seen_tlb(&self.users[user.0].tlb, *page),
-            Key::DeviceTlb(user, page) => self.seen_tlb(&self.users[user.0].device_tlb, *page),
+            Key::Tlb(user, page) => self.seen_cached(self.in_tlb(*user, *page)),
+            Key::DeviceTlb(user, page) => self.seen_cached(self.in_device_tlb(*user, *page)),
             Key::InFlight(user, page) => self.seen_walk(*user, *page),
             Key::Completion(user, page) => self.seen_completion(*user, *page),
-            Key::Pwc(user, pmd) => self.seen_upper(self.users[user.0].upper(*pmd)),
-            Key::Pasid(pasid) => self.seen_space(self.memory.load(self.layout.pasid(*pasid))),
-            Key::PasidCache(user) => self.seen_space(self.users[user.0].pasid.load(Ordering::Acquire)),
+            Key::Pwc(user, pmd) => self.seen_upper(self.cached_upper(*user, *pmd)),
+            Key::Pasid(pasid) => self.seen_space(self.layout.pasid_entry(&self.memory, *pasid)),
+            Key::PasidCache(user) => self.seen_space(self.cached_pasid(*user)),
             Key::InProgress(page) => Seen::Number(self.shared.ranges[page.0].lock().open.into()),
             // What a frame without a holder holds is poison here.
             Key::Content(frame) if self.frames[frame.0].is_free() && self.scene.asks(BuiltIn::FreedFrame) => {
@@ -233,8 +234,30 @@ impl Machine {
         self.layout.named(word).map_or(Seen::Foreign(word), |mm| Seen::Number(mm as u64 + 1))
     }
 
-    fn seen_tlb(&self, tlb: &Tlb, page: PageId) -> Seen {
-        self.seen_cached(tlb.holds(page, self.layout.page(page).address))
+    /// What the user's first cache holds of a page: a TLB, or an IOTLB.
+    fn in_tlb(&self, user: UserId, page: PageId) -> Option<Translation> {
+        match self.device(user) {
+            Some(device) => device.iotlb(page),
+            None => self.users[user.0].tlb.holds(page, self.layout.page(page).address),
+        }
+    }
+
+    fn in_device_tlb(&self, user: UserId, page: PageId) -> Option<Translation> {
+        match self.device(user) {
+            Some(device) => device.device_tlb(page),
+            None => self.users[user.0].device_tlb.holds(page, self.layout.page(page).address),
+        }
+    }
+
+    /// What is cached of an upper entry, as a word; 0 for nothing.
+    fn cached_upper(&self, user: UserId, pmd: PmdId) -> u64 {
+        self.device(user).map_or_else(|| self.users[user.0].upper(pmd), |device| device.upper(pmd))
+    }
+
+    /// The root table that the cached entry of the user's PASID names; 0 for none.
+    fn cached_pasid(&self, user: UserId) -> u64 {
+        let own = || self.users[user.0].pasid.load(Ordering::Acquire);
+        self.device(user).map_or_else(own, Device::pasid_cache)
     }
 
     fn seen_cached(&self, found: Option<Translation>) -> Seen {
@@ -245,6 +268,13 @@ impl Machine {
     }
 
     fn seen_walk(&self, user: UserId, page: PageId) -> Seen {
+        if let Some(device) = self.device(user) {
+            return match device.walk_in_flight(page) {
+                None => Seen::Nothing,
+                Some(OnTheWay::Upper(word)) => self.seen_upper(word),
+                Some(OnTheWay::Leaf(found)) => self.seen_cached(Some(found)),
+            };
+        }
         let hardware = &self.users[user.0];
         let shadow = self.caches(user) == Caches::Shadow;
         match *hardware.walks[page.0].lock() {
@@ -261,6 +291,9 @@ impl Machine {
     }
 
     fn seen_completion(&self, user: UserId, page: PageId) -> Seen {
+        if let Some(device) = self.device(user) {
+            return self.seen_cached(device.completion_in_flight(page));
+        }
         match *self.users[user.0].completions[page.0].lock() {
             None => Seen::Nothing,
             Some(InFlight::Upper(word)) => self.seen_upper(word),

@@ -3,13 +3,14 @@
 //! Invariant: nothing in it knows the model. What a step does is written in `step`, `walk`, `invalidate` and `gup` for
 //! this machine; what it then looks like is read from memory and caches ([`look`](crate::look)).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mmu::address::{Access, PhysAddr};
 use mmu::memory::{MemoryError, PhysicalMemory};
 use mmu::pte::Pte;
 use ordering::language::syntax::{BuiltIn, FrameKind};
-use ordering::lowering::{AgentId, Entry, FrameId, Key, Lowered, PageId, Party, PmdId, Scene};
+use ordering::lowering::{AgentId, Entry, FrameId, Key, Lowered, MmId, PageId, Party, PmdId, Scene, UserId};
 use thiserror::Error;
 
 use crate::agent::{Held, Shared};
@@ -49,7 +50,7 @@ pub(crate) const fn broken(property: BuiltIn) -> &'static str {
 #[derive(Debug)]
 pub struct Machine {
     pub(crate) scene: Scene,
-    pub(crate) memory: PhysicalMemory,
+    pub(crate) memory: Arc<PhysicalMemory>,
     pub(crate) layout: Layout,
     pub(crate) coding: Coding,
     pub(crate) frames: Vec<Frame>,
@@ -71,20 +72,23 @@ impl Machine {
     pub fn new(lowered: &Lowered) -> Result<Self, MemoryError> {
         let scene = lowered.scene.clone();
         let layout = Layout::new(&scene);
+        let memory = Arc::new(layout.memory()?);
+        layout.link(&memory);
         let initial = lowered.model.variables.iter().map(|variable| variable.initial);
         let machine = Self {
-            memory: layout.memory()?,
             coding: Coding::new(&scene, layout.frames.clone()),
             frames: scene.frames.iter().map(|_| Frame::default()).collect(),
-            users: scene.users.iter().map(|_| Hardware::new(&scene)).collect(),
+            users: (0..scene.users.len())
+                .map(|user| Hardware::new(&scene, UserId(user), &layout, &memory))
+                .collect(),
             held: scene.agents.iter().map(|_| Held::new(&scene)).collect(),
             shared: Shared::new(&scene),
             asked: lowered.deeds.iter().map(|deeds| deeds.asked().to_vec()).collect(),
             start: lowered.keys.iter().cloned().zip(initial).collect(),
+            memory,
             layout,
             scene,
         };
-        machine.layout.link(&machine.memory);
         machine.reset();
         Ok(machine)
     }
@@ -118,8 +122,8 @@ impl Machine {
             Key::Pmd(pmd) => self.memory.store(self.layout.pmd(*pmd), entry()),
             Key::Spte(page) => self.memory.store(self.layout.page(*page).shadow, entry()),
             Key::Pasid(pasid) => {
-                let mm = value.checked_sub(1).map(|mm| ordering::lowering::MmId(mm as usize));
-                self.memory.store(self.layout.pasid(*pasid), self.layout.pasid_entry(mm));
+                let mm = value.checked_sub(1).map(|mm| MmId(mm as usize));
+                self.layout.set_pasid(&self.memory, *pasid, mm);
             }
             Key::Refs(frame) => count(&self.frames[frame.0].refs),
             Key::Mapcount(frame) => count(&self.frames[frame.0].maps),

@@ -85,7 +85,7 @@ impl Machine {
             Step::Entry(EntryAt::Pmd(pmd), what) => return self.upper_entry(agent, *pmd, what),
             Step::Invalidate(invalidation) => return self.invalidation(agent, invalidation, part),
             Step::SetPasid(pasid, mm) => {
-                self.memory.store(self.layout.pasid(*pasid), self.layout.pasid_entry(mm.0));
+                self.layout.set_pasid(&self.memory, *pasid, mm.0);
             }
             Step::InvWait(Waited::Own, Unanswered::Waits) => self.wait(agent)?,
             Step::InvWait(..)
@@ -256,7 +256,8 @@ impl Machine {
         let value = read.checked_add_signed(to.plus).and_then(|value| u32::try_from(value).ok());
         let value = value.filter(|value| (of.least..=of.most).contains(value));
         let value = value.ok_or_else(|| self.out_of_range("the variable would leave its range"))?;
-        self.store(agent, &Key::User(variable), value.into())
+        let place = Key::User(variable);
+        if locked { self.reach(&place, value.into()) } else { self.store(agent, &place, value.into()) }
     }
 
     /// What the agent reads of a variable.
@@ -346,7 +347,7 @@ impl Machine {
             };
         }
         let pasid = self.scene.users[self.own(agent)?.0].pasid;
-        let entry = pasid.map(|pasid| self.memory.load(self.layout.pasid(pasid)));
+        let entry = pasid.map(|pasid| self.layout.pasid_entry(&self.memory, pasid));
         if entry.is_some_and(|entry| self.layout.named(entry) != Some(self.layout.page(page).mm)) {
             return Ok(Part::Nothing);
         }

@@ -28,6 +28,9 @@ impl Machine {
         hop: Hop,
         access: Access,
     ) -> Result<(), Stuck> {
+        if let Some(device) = self.device(user) {
+            return device.hop(page, target, hop, access);
+        }
         match (target, hop) {
             (Target::First, Hop::Upper) => self.read_upper(user, page),
             (Target::First, Hop::Pasid) => self.read_pasid(user),
@@ -61,7 +64,7 @@ impl Machine {
     }
 
     /// Whether the walk keeps the upper entry that it has read with itself: an invalidation does not discard it.
-    fn keeps_upper_in_flight(&self, user: UserId) -> bool {
+    pub(crate) fn keeps_upper_in_flight(&self, user: UserId) -> bool {
         let options = &self.scene.options;
         let device = matches!(self.caches(user), Caches::Iotlb | Caches::DeviceTlb);
         device && options.split_walk && !options.inv_drains
@@ -88,7 +91,7 @@ impl Machine {
     fn read_pasid(&self, user: UserId) -> Result<(), Stuck> {
         let pasid = self.scene.users[user.0].pasid;
         let pasid = pasid.ok_or_else(|| Stuck::Cannot(format!("{user} has no PASID")))?;
-        let word = self.memory.load(self.layout.pasid(pasid));
+        let word = self.layout.pasid_entry(&self.memory, pasid);
         if word == 0 {
             return Err(Stuck::Waits("the entry of the PASID names no address space"));
         }
@@ -288,6 +291,9 @@ impl Machine {
         value: u32,
     ) -> Result<Option<u64>, Stuck> {
         let place = self.layout.page(page);
+        if let Some(device) = self.device(user) {
+            return device.through(page, access, value);
+        }
         let reach = |found: Translation| {
             let frame = self.frame_at(entry(found))?;
             self.access(frame, access, value)
@@ -306,6 +312,9 @@ impl Machine {
     /// Whether a walk of `user` to `page` would find what it needs in its cache already.
     pub(crate) fn is_cached(&self, user: UserId, page: PageId) -> bool {
         let place = self.layout.page(page);
+        if let Some(device) = self.device(user) {
+            return device.holds(page).is_some();
+        }
         match self.front(user) {
             Some(tlb) => tlb.holds(page, place.address).is_some(),
             None => self.load(place.shadow) != Pte::NONE,
@@ -315,6 +324,9 @@ impl Machine {
     /// Makes the entry dirty through which `user` is about to store, if it still maps the same frame: true. Else the
     /// cached translation is dropped: false.
     pub(crate) fn dirty(&self, user: UserId, page: PageId) -> Result<bool, Stuck> {
+        if let Some(device) = self.device(user) {
+            return device.dirty(page);
+        }
         let place = self.layout.page(page);
         let cached = match self.front(user) {
             Some(tlb) => tlb.holds(page, place.address),

@@ -5,6 +5,7 @@
 //! A fill rests on a route that was current when the fill's ticket was taken. Source: VT-d 3.2 to 3.9, 4.2 (ATS).
 
 mod bytes;
+mod hooks;
 mod memo;
 mod vigil;
 mod walk;
@@ -21,6 +22,7 @@ pub use pcie::{Ats, Request};
 use pcie::{Msi, PageGroupResponse, PageRequest, Pasid, RequestOutcome, Requester, SourceId, Wants};
 use thiserror::Error;
 
+pub use self::hooks::{Fetched, Overtaken, Reached};
 use crate::spec::command::TableMode;
 use crate::spec::fault::{AddressType, FaultReason, FaultRecord};
 use crate::vtd::Vtd;

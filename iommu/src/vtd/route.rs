@@ -216,6 +216,16 @@ impl Routes {
         });
     }
 
+    /// What is cached of a PASID's entry.
+    pub(crate) fn cached_pasid(&self, requester: &Requester) -> Option<PasidEntry> {
+        self.pasids.get(requester).map(|cached| cached.entry)
+    }
+
+    /// Loses it.
+    pub(crate) fn evict_pasid(&self, requester: &Requester) {
+        self.pasids.evict(requester);
+    }
+
     #[cfg(test)]
     pub(crate) fn while_contexts_are_held(&self, meanwhile: impl FnOnce()) {
         self.contexts.while_held(meanwhile);

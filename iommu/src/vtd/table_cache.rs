@@ -80,6 +80,11 @@ impl<K: Ord + Clone, V: Clone> TableCache<K, V> {
         meanwhile();
     }
 
+    /// Loses the entry of `key`, as a cache may at any time: nothing is invalidated, and what was begun may still fill.
+    pub(crate) fn evict(&self, key: &K) {
+        self.inner.lock().remove(key);
+    }
+
     /// Drops the entries that `concerns` names; looks at all of them.
     pub(crate) fn invalidate(&self, concerns: impl Fn(&K, &V) -> bool) {
         let mut inner = self.inner.lock();

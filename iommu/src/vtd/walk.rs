@@ -87,7 +87,7 @@ pub(crate) struct Walker<'a> {
 }
 
 impl PagingKey {
-    fn new(tag: Tag, level: u32, address: VirtAddr) -> Self {
+    pub(crate) fn new(tag: Tag, level: u32, address: VirtAddr) -> Self {
         Self { tag, level, prefix: address.0 >> Self::shift(level) }
     }
 
@@ -104,6 +104,13 @@ impl PagingKey {
     /// All keys of `tag`.
     pub(crate) const fn of(tag: Tag) -> RangeInclusive<Self> {
         Self { tag, level: 0, prefix: 0 }..=Self { tag, level: MOST_LEVELS, prefix: u64::MAX }
+    }
+}
+
+impl PagingEntry {
+    /// Where the table lies.
+    pub(crate) fn table(&self) -> PhysAddr {
+        self.table.address
     }
 }
 

@@ -78,6 +78,12 @@ impl Section<'_> {
         self.cache.begin_fill(tag)
     }
 
+    /// Whether [`fill`](Self::fill) would still take what was walked for under `ticket`.
+    #[must_use]
+    pub fn is_current(&self, ticket: &FillTicket) -> bool {
+        self.cache.is_current(ticket)
+    }
+
     /// Installs `translation` for the page of `address` under the ticket's tag, unless something that may concern
     /// it was invalidated since `ticket` was taken. Returns whether it did: an address not canonical for 57 bits, a
     /// frame beyond 52 physical bits and a cache that is off install nothing either. The caller may use its walk's

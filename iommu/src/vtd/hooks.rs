@@ -1,0 +1,59 @@
+//! What hardware may do at any time, for whoever wants to choose when: look at one cached entry, and lose it.
+//!
+//! Invariant: an eviction is no invalidation. It takes one entry of one cache, a walk under way may bring it back, and
+//! nothing waits for it. Looking changes nothing. The other half is in [`port`](crate::vtd::port): walks ahead of any use.
+//! Source: VT-d 6.2 (caches hold what they have read until it is invalidated or evicted).
+
+use mmu::address::{PhysAddr, VirtAddr};
+use mmu::cache::Translation;
+use pcie::Requester;
+
+use crate::spec::pasid_entry::PasidEntry;
+use crate::vtd::Vtd;
+use crate::vtd::tags::SpaceKey;
+use crate::vtd::walk::PagingKey;
+
+/// The table with the leaves of 4 KiB.
+pub(super) const LAST_TABLE: u32 = 1;
+
+impl Vtd {
+    /// What the IOTLB holds for `address` in an address space, however old.
+    #[must_use]
+    pub fn iotlb_entry(&self, space: SpaceKey, address: VirtAddr) -> Option<Translation> {
+        self.iotlb.contains(self.tags.find(space)?, address)
+    }
+
+    /// The table with the leaf of `address`, as the paging-structure cache has it.
+    #[must_use]
+    pub fn paging_entry(&self, space: SpaceKey, address: VirtAddr) -> Option<PhysAddr> {
+        let key = PagingKey::new(self.tags.find(space)?, LAST_TABLE, address);
+        self.paging.get(&key).map(|entry| entry.table())
+    }
+
+    /// A PASID's entry, as the PASID cache has it; none for a requester without PASID.
+    #[must_use]
+    pub fn pasid_entry(&self, requester: Requester) -> Option<PasidEntry> {
+        self.routes.cached_pasid(&requester)
+    }
+
+    /// The IOTLB loses what it holds for `address`.
+    pub fn evict_iotlb(&self, space: SpaceKey, address: VirtAddr) {
+        if let Some(tag) = self.tags.find(space) {
+            self.iotlb.evict(tag, address);
+        }
+    }
+
+    /// The paging-structure cache loses what leads to the table of `level` on the way to `address`; the one with the leaf is
+    /// that of level 1.
+    pub fn evict_paging(&self, space: SpaceKey, address: VirtAddr, level: u32) {
+        if let Some(tag) = self.tags.find(space) {
+            self.paging.evict(&PagingKey::new(tag, level, address));
+        }
+    }
+
+    /// The PASID cache loses the entry of the requester's PASID.
+    pub fn evict_pasid(&self, requester: Requester) {
+        self.routes.evict_pasid(&requester);
+        self.forget_routes();
+    }
+}

@@ -1,0 +1,175 @@
+//! The VT-d unit in front of a device of the scenario, and its driver: which scenarios can have one, and how it is set up.
+//!
+//! Invariant: the unit is that of `iommu`, and knows nothing of the scenario. Its tables lie in the machine's memory, what
+//! it forgets it is told through its queue, and what it has cached is looked at in its caches. A device has a unit of its
+//! own, as in the model it has an IOTLB of its own. Source: drivers/iommu/intel/svm.c, pasid.c, dmar.c.
+
+pub(crate) mod queue;
+pub(crate) mod tables;
+
+use std::sync::Arc;
+
+use iommu::spec::command::{MODE_SHIFT, QUEUE, ROOT_TABLE, TRANSLATION};
+use iommu::spec::descriptor::{
+    ContextScope, Descriptor, DevicePasid, DeviceScope, DeviceSpan, IotlbScope, PasidScope,
+};
+use iommu::spec::register::Register;
+use iommu::vtd::options::{CacheSizes, VtdOptions};
+use iommu::vtd::port::{Fetched, Port, Reached};
+use iommu::vtd::{SpaceKey, StageKind, Vtd, Width};
+use mmu::address::{Access, VirtAddr};
+use mmu::memory::PhysicalMemory;
+use ordering::lowering::{Caches, Scene, UserId};
+use parking_lot::Mutex;
+use pcie::{Ats, Msi, MsiSink, Pasid, Request, Requester};
+use steps::entry::Bit;
+
+use self::queue::{Queue, Ring};
+use self::tables::{DOMAIN, SOURCE, Tables};
+
+/// Translations of a device's own TLB; the IOTLB has as many.
+const ENTRIES: usize = 4096;
+
+/// A device's unit, its driver, and the device's port.
+#[derive(Debug)]
+pub(crate) struct Unit {
+    pub(crate) unit: Arc<Vtd>,
+    pub(crate) port: Mutex<Port>,
+    pub(crate) queue: Queue,
+    /// By page: how far a walk has come, of which the IOTLB has nothing yet.
+    pub(crate) walks: Vec<Mutex<Option<Walk>>>,
+    /// By page: what is on its way to the device's own TLB.
+    pub(crate) completions: Vec<Mutex<Option<Fetched>>>,
+    /// What a test lets the driver do wrong.
+    #[cfg(test)]
+    pub(crate) lapse: Mutex<Option<tests::Lapse>>,
+}
+
+/// A walk that goes on later.
+#[derive(Clone, Debug)]
+pub(crate) enum Walk {
+    /// It has read the upper entry.
+    Reached(Reached),
+    /// It has read the entry.
+    Fetched(Fetched),
+}
+
+/// Nobody is interrupted: the driver looks by himself.
+struct Polled;
+
+impl MsiSink for Polled {
+    fn send(&self, _: Msi) {}
+}
+
+/// Whether the devices of `scene` have the VT-d unit in front of them; if not, why they have plain translation caches.
+///
+/// # Errors
+/// What the scenario asks for that the unit does not do.
+pub fn on_unit(scene: &Scene) -> Result<(), &'static str> {
+    let is_device = |caches: Caches| matches!(caches, Caches::Iotlb | Caches::DeviceTlb);
+    let ahead = scene.users.iter().any(|user| user.caches == Caches::DeviceTlb);
+    let tracks = |bit: Bit| scene.entries.iter().any(|entry| entry.bits.has(bit));
+    let under = |above| scene.pages.iter().filter(|page| page.above == Some(above)).count();
+    let shares_upper = scene.pages.iter().filter_map(|page| page.above).any(|above| under(above) > 1);
+    let has_upper = scene.pages.iter().any(|page| page.above.is_some());
+    let shares_pasid = scene.pages.len() > 1 && scene.users.iter().any(|user| user.pasid.is_some());
+    let drains = scene.options.inv_drains || ahead && scene.options.ats_drains;
+    match () {
+        () if !scene.users.iter().any(|user| is_device(user.caches)) => Ok(()),
+        () if scene.options.split_walk && drains && (shares_upper || shares_pasid) => {
+            Err("an invalidation of one page ends the unit's walks to all pages of the PASID")
+        }
+        () if tracks(Bit::Huge) && shares_upper => {
+            Err("a huge page is one entry of the unit's IOTLB, and each page under it a part of its frame")
+        }
+        () if tracks(Bit::Dirty) && has_upper => Err(
+            "a walk to make an entry dirty begins at a cached upper entry or above, and no step says where",
+        ),
+        () => Ok(()),
+    }
+}
+
+impl Unit {
+    /// The unit of a user of `scene` in front of `memory`, translating through `tables`.
+    pub(crate) fn new(
+        scene: &Scene,
+        user: UserId,
+        memory: &Arc<PhysicalMemory>,
+        tables: &Tables,
+        ring: Ring,
+    ) -> Self {
+        let caches = CacheSizes { iotlb: ENTRIES, ..CacheSizes::default() };
+        let options = VtdOptions { caches, ..VtdOptions::default() };
+        let unit = Vtd::new(Arc::clone(memory), options, Arc::new(Polled));
+        let ahead = scene.users[user.0].caches == Caches::DeviceTlb;
+        let mut port = unit.port(SOURCE, if ahead { ENTRIES } else { 0 });
+        port.set_ats(if ahead { Ats::Enabled } else { Ats::Disabled });
+        let queue = Queue::new(&unit, memory, ring);
+        switch_on(&unit, tables);
+        Self {
+            unit,
+            port: Mutex::new(port),
+            queue,
+            walks: scene.pages.iter().map(|_| Mutex::default()).collect(),
+            completions: scene.pages.iter().map(|_| Mutex::default()).collect(),
+            #[cfg(test)]
+            lapse: Mutex::default(),
+        }
+    }
+
+    /// Holds nothing, as at the start.
+    pub(crate) fn reset(&self) {
+        self.walks.iter().for_each(|slot| *slot.lock() = None);
+        self.completions.iter().for_each(|slot| *slot.lock() = None);
+        let everywhere = DeviceScope { source: SOURCE, pasid: DevicePasid::Every, span: DeviceSpan::All };
+        self.queue.submit(&[
+            Descriptor::ContextCache(ContextScope::Global),
+            Descriptor::PasidCache(PasidScope::Global),
+            Descriptor::Iotlb { scope: IotlbScope::Global, drains: true },
+            Descriptor::DeviceTlb(everywhere),
+        ]);
+    }
+
+    /// Tells the unit and the device to forget, and waits.
+    pub(crate) fn forget(&self, descriptors: &[Descriptor]) {
+        #[cfg(test)]
+        if let Some(lapse) = *self.lapse.lock() {
+            return lapse.submit(&self.queue, descriptors);
+        }
+        self.queue.submit(descriptors);
+    }
+
+    /// The IOTLB loses what it holds of an address.
+    pub(crate) fn evict(&self, pasid: Pasid, address: VirtAddr) {
+        #[cfg(test)]
+        if *self.lapse.lock() == Some(tests::Lapse::KeepsEvicted) {
+            return;
+        }
+        self.unit.evict_iotlb(space(pasid), address);
+    }
+}
+
+/// The key of the translations of a PASID.
+pub(crate) const fn space(pasid: Pasid) -> SpaceKey {
+    SpaceKey { domain: DOMAIN, pasid: Some(pasid), stage: StageKind::First }
+}
+
+pub(crate) const fn requester(pasid: Pasid) -> Requester {
+    Requester { source: SOURCE, pasid: Some(pasid) }
+}
+
+pub(crate) const fn request(pasid: Pasid, address: VirtAddr, access: Access) -> Request {
+    Request { pasid: Some(pasid), address, access }
+}
+
+/// Root table, queue, translation. The unit is new: there is nothing that its caches would have to forget.
+fn switch_on(unit: &Vtd, tables: &Tables) {
+    let command = |value: u32| unit.write(Register::GLOBAL_COMMAND.0.into(), Width::Bits32, value.into());
+    unit.write(Register::ROOT_TABLE.0.into(), Width::Bits64, tables.root().0 | 1 << MODE_SHIFT);
+    command(ROOT_TABLE);
+    command(QUEUE);
+    command(QUEUE | TRANSLATION);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+//! Every run of the catalogue's devices on the unit; and that a driver that errs is noticed.
+
+use iommu::spec::descriptor::{Hint, PageSpan};
+use std::sync::LazyLock;
+
+use ordering::catalogue::entries;
+use ordering::engine::replay::Move;
+use ordering::engine::{self, Options, Verdict};
+use ordering::lowering::{self, Lowered};
+
+use super::*;
+use crate::machine::Machine;
+use crate::steered::{Divergence, Steered};
+
+/// What a driver does wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Lapse {
+    /// Descriptors for the IOTLB are left out.
+    LeavesOutIotlb,
+    /// Those for the device's own TLB are.
+    LeavesOutDeviceTlb,
+    /// Those for the PASID cache are.
+    LeavesOutPasidCache,
+    /// Each says that only leaves have changed.
+    HintsLeavesOnly,
+    /// Nobody waits for the batch.
+    DoesNotWait,
+    /// An entry that is to be read anew is not lost before.
+    KeepsEvicted,
+}
+
+impl Lapse {
+    pub(crate) fn submit(self, queue: &Queue, descriptors: &[Descriptor]) {
+        let wrong: Vec<_> = descriptors.iter().filter_map(|descriptor| self.of(*descriptor)).collect();
+        match self {
+            Self::DoesNotWait => queue.submit_only(&wrong),
+            Self::LeavesOutIotlb
+            | Self::LeavesOutDeviceTlb
+            | Self::LeavesOutPasidCache
+            | Self::HintsLeavesOnly
+            | Self::KeepsEvicted => queue.submit(&wrong),
+        }
+    }
+
+    /// The descriptor as it is submitted.
+    fn of(self, right: Descriptor) -> Option<Descriptor> {
+        match (self, right) {
+            (Self::LeavesOutIotlb, Descriptor::Iotlb { .. })
+            | (Self::LeavesOutDeviceTlb, Descriptor::DeviceTlb(_))
+            | (Self::LeavesOutPasidCache, Descriptor::PasidCache(_)) => None,
+            (
+                Self::HintsLeavesOnly,
+                Descriptor::Iotlb { scope: IotlbScope::PasidPages(did, pasid, span), drains },
+            ) => {
+                let scope = IotlbScope::PasidPages(did, pasid, PageSpan { hint: Hint::LeavesOnly, ..span });
+                Some(Descriptor::Iotlb { scope, drains })
+            }
+            (_, right) => Some(right),
+        }
+    }
+}
+
+/// The scenarios of the catalogue with devices.
+static WITH_DEVICES: LazyLock<Vec<Lowered>> = LazyLock::new(|| {
+    let is_device = |caches| matches!(caches, Caches::Iotlb | Caches::DeviceTlb);
+    let all = entries().into_iter().map(|entry| entry.lowered);
+    all.filter(|lowered| lowered.scene.users.iter().any(|user| is_device(user.caches))).collect()
+});
+
+fn named(name: &str) -> &'static Lowered {
+    WITH_DEVICES.iter().find(|lowered| lowered.name == name).expect("the catalogue has the scenario")
+}
+
+fn written(text: &str) -> Lowered {
+    let mut loaded = lowering::load(text).expect("the scenario is well written");
+    loaded.remove(0).1
+}
+
+/// A machine on which every device's driver errs that way.
+fn machine(lowered: &Lowered, lapse: Option<Lapse>) -> Machine {
+    let machine = Machine::new(lowered).unwrap();
+    let units = machine.users.iter().filter_map(|user| user.unit.as_ref());
+    units.for_each(|unit| *unit.lapse.lock() = lapse);
+    machine
+}
+
+fn counterexample(lowered: &Lowered) -> Option<Vec<Move>> {
+    let packed = engine::compile(&lowered.model).unwrap();
+    let Verdict::Violated { trace, .. } = engine::explore(&packed, &Options::default()).verdict else {
+        return None;
+    };
+    let row = |step: &engine::Step| Move { agent: step.agent, pc: step.pc, alternative: step.alternative };
+    Some(trace.steps.iter().map(row).collect())
+}
+
+/// Random runs, up to the first that diverges.
+fn runs(lowered: &Lowered, lapse: Option<Lapse>, runs: usize) -> Result<(), Box<Divergence>> {
+    let steered = Steered::new(lowered, machine(lowered, lapse));
+    let mut random = fastrand::Rng::with_seed(7);
+    (0..runs).try_for_each(|_| steered.random(&mut random, 60).map(drop))
+}
+
+#[track_caller]
+fn assert_noticed(name: &str, lapse: Lapse) {
+    let lowered = named(name);
+    runs(lowered, None, 40).unwrap_or_else(|found| panic!("{name} without {lapse:?}: {}", found.of));
+    assert!(runs(lowered, Some(lapse), 40).is_err(), "{name}: nobody notices {lapse:?}");
+}
+
+#[test]
+fn every_scenario_with_devices_of_the_catalogue_is_on_the_unit() {
+    for lowered in WITH_DEVICES.iter() {
+        assert_eq!(on_unit(&lowered.scene), Ok(()), "{}", lowered.name);
+        let machine = machine(lowered, None);
+        for (id, user) in lowered.scene.users.iter().enumerate() {
+            let is_device = matches!(user.caches, Caches::Iotlb | Caches::DeviceTlb);
+            assert_eq!(machine.users[id].unit.is_some(), is_device, "{}: {}", lowered.name, user.name);
+        }
+    }
+    assert!(WITH_DEVICES.len() >= 142, "only {} scenarios have devices", WITH_DEVICES.len());
+}
+
+#[test]
+fn no_counterexample_and_no_random_run_diverges() {
+    let mut refuted = 0;
+    for lowered in WITH_DEVICES.iter() {
+        let steered = Steered::new(lowered, machine(lowered, None));
+        let fine = |ran: Result<usize, Box<Divergence>>| {
+            ran.unwrap_or_else(|found| panic!("{}: {} after {:#?}", lowered.name, found.of, found.rows))
+        };
+        if let Some(moves) = counterexample(lowered) {
+            refuted += 1;
+            assert_eq!(fine(steered.run(&moves)), moves.len());
+        }
+        let mut random = fastrand::Rng::with_seed(1);
+        for _ in 0..10 {
+            fine(steered.random(&mut random, 60));
+        }
+    }
+    assert!(refuted >= 40, "only {refuted} scenarios are refuted");
+}
+
+#[test]
+fn tables_of_the_process_that_had_the_pasid_are_not_on_the_way_to_a_page_of_the_next() {
+    for name in ["pasid-given-to-another-process", "pasid-given-away-too-early"] {
+        runs(named(name), None, 600).unwrap_or_else(|found| panic!("{name}: {}", found.of));
+    }
+}
+
+#[test]
+fn a_descriptor_that_is_left_out_is_noticed() {
+    for name in ["iotlb-only-without-ats", "dontneed-linux-6.18", "ats-order-split", "pasid-torn-down"] {
+        assert_noticed(name, Lapse::LeavesOutIotlb);
+    }
+    for name in ["ats-iotlb-before-device-tlb", "ats-order-split", "invalidate-a-range", "pasid-torn-down"] {
+        assert_noticed(name, Lapse::LeavesOutDeviceTlb);
+    }
+    assert_noticed("pasid-torn-down", Lapse::LeavesOutPasidCache);
+    assert_noticed("pasid-given-to-another-process", Lapse::LeavesOutPasidCache);
+}
+
+#[test]
+fn a_hint_that_only_leaves_have_changed_is_noticed_where_more_has() {
+    assert_noticed("table-freed-after-whole-invalidation", Lapse::HintsLeavesOnly);
+    assert_noticed("table-freed-after-whole-invalidation-split", Lapse::HintsLeavesOnly);
+    assert_noticed("superpage-break-before-make", Lapse::HintsLeavesOnly);
+}
+
+#[test]
+fn a_wait_that_is_left_out_is_noticed() {
+    assert_noticed("ats-iotlb-before-device-tlb", Lapse::DoesNotWait);
+    assert_noticed("pages-released-after-gpu-flush", Lapse::DoesNotWait);
+    assert_noticed("pasid-torn-down", Lapse::DoesNotWait);
+    assert_noticed("superpage-break-before-make", Lapse::DoesNotWait);
+}
+
+#[test]
+fn an_eviction_that_does_nothing_is_noticed() {
+    assert_noticed("upgrade-not-notified", Lapse::KeepsEvicted);
+    assert_noticed("cow-two-address-order", Lapse::KeepsEvicted);
+}
+
+/// A scenario of a CPU, and a device that uses `pages` again and again.
+fn scenario(setting: &str, cpu: &str, pages: &[&str]) -> Lowered {
+    let uses: Vec<_> = pages.iter().map(|page| format!("dma_write {page} = 1 | dma_read {page}")).collect();
+    written(&format!(
+        "scenario s\n{setting}\ncpu CPU\nagent CPU\n{cpu}\nagent DEV\n  repeat 0..3: {}\nnever use of a freed frame\nexpect proved\n",
+        uses.join(" | ")
+    ))
+}
+
+#[test]
+fn dirty_bits_behind_a_device_tlb_and_walks_to_several_pages_are_steered_too() {
+    let two = "page A, B\nframe f = 0\nmap A -> f rw\nmap B -> f rw\ndevice DEV ats\noption walk = split";
+    let dirty = "page A, B\nframe f = 0, g = 0\nmap A -> f rw dirty\nmap B -> g rw\ndevice DEV ats";
+    let forget = "  iotlb_inv A\n  devtlb_inv A";
+    let change = format!("  pte_clear A\n{forget}\n  set_pte A -> orig\n{forget}");
+    let both = ["A", "B"];
+    let scenarios = [scenario(two, &change, &both), scenario(dirty, &change.replace(" A", " B"), &both)];
+    for lowered in &scenarios {
+        assert_eq!(on_unit(&lowered.scene), Ok(()));
+        runs(lowered, None, 300).unwrap_or_else(|found| panic!("{} after {:#?}", found.of, found.rows));
+    }
+}
+
+#[test]
+fn what_the_unit_cannot_do_is_refused_with_its_reason() {
+    let refused = |lowered: &Lowered| on_unit(&lowered.scene).expect_err("it is refused");
+    let under = "page A under M, B under M\ntable T\nframe f = 0, g = 0\npmd M -> T\nmap A -> f rw\nmap B -> f rw\ndevice DEV";
+    let (clear, both) = ("  pte_clear A\n  notify A\n  set_pte A -> orig", ["A", "B"]);
+    let split = scenario(&format!("{under}\noption walk = split"), clear, &both);
+    assert!(refused(&split).contains("all pages of the PASID"));
+    let huge = "  set_pmd M -> g rw huge\n  notify_pmd M";
+    assert!(refused(&scenario(under, huge, &both)).contains("a part of its frame"));
+    let one = "page A under M\ntable T\nframe f = 0\npmd M -> T\nmap A -> f rw dirty\ndevice DEV";
+    assert!(refused(&scenario(one, clear, &["A"])).contains("no step says where"));
+}
