@@ -5,6 +5,7 @@
 
 use std::sync::atomic::Ordering;
 
+use mmu::pte::Pte;
 use ordering::lowering::{AgentId, Caches, Numbers, PageId, UserId};
 use steps::{CacheKind, Depth, Invalidation, Reach, Scope};
 
@@ -113,13 +114,11 @@ impl Machine {
     }
 
     /// Opens a range over a page: zaps its shadow entry, and blocks its return.
-    pub(crate) fn start_range(&self, page: PageId) {
+    pub(crate) fn start_range(&self, page: PageId) -> Result<(), Stuck> {
         let mut ranges = self.shared.ranges[page.0].lock();
         ranges.open += 1;
         ranges.sequence += 1;
-        if !self.scene.explicit_shadow {
-            self.memory.store(self.layout.page(page).shadow, 0);
-        }
+        if self.scene.explicit_shadow { Ok(()) } else { self.set_shadow_entry(page, Pte::NONE) }
     }
 
     /// Closes one; whoever began to fault before its end must begin again.

@@ -71,10 +71,9 @@ struct Tables {
 }
 
 impl Layout {
-    /// The places of `scene`.
-    pub(crate) fn new(scene: &Scene) -> Self {
-        // Frame 0 stays free: a zero that is taken for a frame hits nobody.
-        let mut free = Allocator { next: 1 };
+    /// The places of `scene`, in frames from `free_from` on; shadow entries in `leaf_table`, by page, if there is one.
+    pub(crate) fn new(scene: &Scene, free_from: Pfn, leaf_table: Option<PhysAddr>) -> Self {
+        let mut free = Allocator { next: free_from.0 };
         let mut fixed = Vec::new();
         let mut tables = |free: &mut Allocator| {
             let [root, middle, uppers] = [free.table(), free.table(), free.table()];
@@ -90,8 +89,9 @@ impl Layout {
             FrameKind::Frame | FrameKind::Slot | FrameKind::Table => free.table(),
         };
         let frames: Vec<Pfn> = scene.frames.iter().map(frame).collect();
+        let (regions, frames_at) = (0, &frames);
         let mut places =
-            Places { scene, spaces: &spaces, shadow: &shadow, frames: &frames, fixed, regions: 0 };
+            Places { scene, spaces: &spaces, shadow: &shadow, leaf_table, frames: frames_at, fixed, regions };
         let mut pmds = vec![PhysAddr(0); scene.pmds.len()];
         let mut pages: Vec<Option<PagePlace>> = vec![None; scene.pages.len()];
         for (id, pmd) in pmds.iter_mut().enumerate() {
@@ -111,6 +111,11 @@ impl Layout {
         let pasids = (0..scene.pasids.len() as u64).map(|id| pasid_table.address().offset(id * 8)).collect();
         let (roots, shadow) = (spaces.iter().map(root).collect(), root(&shadow));
         Self { frames, pages, pmds, pasids, roots, shadow, fixed, bytes }
+    }
+
+    /// The memory that it takes, with what lies before it.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Memory for all of it.
@@ -156,6 +161,8 @@ struct Places<'a> {
     scene: &'a Scene,
     spaces: &'a [Tables],
     shadow: &'a Tables,
+    /// The table of all shadow entries, if it is given from outside.
+    leaf_table: Option<PhysAddr>,
     frames: &'a [Pfn],
     fixed: Vec<(PhysAddr, Pfn)>,
     regions: u64,
@@ -189,7 +196,10 @@ impl Places<'_> {
                 address: VirtAddr(number * PageSize::Size2M.bytes() + index * PAGE_SIZE),
                 mm,
                 slot: table.address().offset(index * 8),
-                shadow: shadow_table.address().offset(index * 8),
+                shadow: self.leaf_table.map_or_else(
+                    || shadow_table.address().offset(index * 8),
+                    |table| table.offset(*page as u64 * 8),
+                ),
             });
         }
         upper

@@ -4,8 +4,8 @@
 //! the machine after each. Neither reads the other's state to decide what a step does.
 //!
 //! Read in this order: [`machine`] with `layout`, `coding`, `frames`, `hardware` and `agent` (what there is), `step` with
-//! `table`, `walk`, `invalidate`, `gup` and `round` (what steps do), [`look`] (what it then looks like), [`steered`] (a run
-//! of the model, row by row).
+//! `table`, `walk`, `invalidate`, `gup` and `round` (what steps do), [`vcpus`] (accesses that a guest executes), [`look`]
+//! (what it then looks like), [`steered`] (a run of the model, row by row).
 
 mod agent;
 mod buffer;
@@ -21,4 +21,5 @@ mod round;
 pub mod steered;
 mod step;
 mod table;
+pub mod vcpus;
 mod walk;

@@ -3,9 +3,10 @@
 //! Invariant: nothing in it knows the model. What a step does is written in `step`, `walk`, `invalidate` and `gup` for
 //! this machine; what it then looks like is read from memory and caches ([`look`](crate::look)).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use mmu::address::{Access, PhysAddr};
+use mmu::address::{Access, Pfn, PhysAddr};
 use mmu::memory::{MemoryError, PhysicalMemory};
 use mmu::pte::Pte;
 use ordering::language::syntax::{BuiltIn, FrameKind};
@@ -17,6 +18,7 @@ use crate::coding::{Coding, Height};
 use crate::frames::{Bytes, Frame};
 use crate::hardware::Hardware;
 use crate::layout::Layout;
+use crate::vcpus::{Guest, Vcpus};
 
 /// Why a step was not taken.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -48,11 +50,13 @@ const fn broken(property: BuiltIn) -> &'static str {
 #[derive(Debug)]
 pub struct Machine {
     pub(crate) scene: Scene,
-    pub(crate) memory: PhysicalMemory,
+    pub(crate) memory: Arc<PhysicalMemory>,
     pub(crate) layout: Layout,
     pub(crate) coding: Coding,
     pub(crate) frames: Vec<Frame>,
     pub(crate) users: Vec<Hardware>,
+    /// Who executes the accesses of vCPUs; none: this machine does.
+    pub(crate) vcpus: Option<Arc<dyn Vcpus>>,
     /// By agent of the scenario.
     pub(crate) held: Vec<Held>,
     pub(crate) shared: Shared,
@@ -68,11 +72,46 @@ impl Machine {
     /// # Errors
     /// [`MemoryError`] if the host has no room for its memory.
     pub fn new(lowered: &Lowered) -> Result<Self, MemoryError> {
+        // Frame 0 stays free: a zero that is taken for a frame hits nobody.
+        let layout = Layout::new(&lowered.scene, Pfn(1), None);
+        let memory = Arc::new(layout.memory()?);
+        let machine = Self::over(lowered, layout, memory, None);
+        machine.restore();
+        Ok(machine)
+    }
+
+    /// The same around a guest, which executes the accesses of the vCPUs. It reaches them through the shadow page table
+    /// alone: see [`playable`](crate::vcpus::playable).
+    ///
+    /// # Errors
+    /// As [`reset`](Self::reset).
+    ///
+    /// # Panics
+    /// If the guest's memory is smaller than [`bytes_needed`](crate::vcpus::bytes_needed) says, or if programs of the
+    /// scenario zap and set shadow entries themselves.
+    pub fn with_guest(lowered: &Lowered, guest: Guest) -> Result<Self, Stuck> {
+        assert!(!lowered.scene.explicit_shadow, "nobody sees what the TLBs of a guest's vCPUs hold");
+        let layout = Layout::new(&lowered.scene, guest.free_from, Some(guest.leaf_table));
+        let (has, needed) = (guest.memory.len_bytes(), layout.bytes());
+        assert!(has >= needed, "the guest has {has} bytes of memory; {needed} are needed");
+        let machine = Self::over(lowered, layout, guest.memory, Some(guest.vcpus));
+        machine.reset()?;
+        Ok(machine)
+    }
+
+    /// With nothing in it yet.
+    fn over(
+        lowered: &Lowered,
+        layout: Layout,
+        memory: Arc<PhysicalMemory>,
+        vcpus: Option<Arc<dyn Vcpus>>,
+    ) -> Self {
         let scene = lowered.scene.clone();
-        let layout = Layout::new(&scene);
         let initial = lowered.model.variables.iter().map(|variable| variable.initial);
-        let machine = Self {
-            memory: layout.memory()?,
+        layout.link(&memory);
+        Self {
+            memory,
+            vcpus,
             coding: Coding::new(&scene, layout.frames.clone()),
             frames: scene.frames.iter().map(|_| Frame::default()).collect(),
             users: scene.users.iter().map(|_| Hardware::new(&scene)).collect(),
@@ -82,14 +121,20 @@ impl Machine {
             start: lowered.keys.iter().cloned().zip(initial).collect(),
             layout,
             scene,
-        };
-        machine.layout.link(&machine.memory);
-        machine.reset();
-        Ok(machine)
+        }
     }
 
     /// Puts everything back as it is at the start.
-    pub fn reset(&self) {
+    ///
+    /// # Errors
+    /// [`Stuck::Cannot`] if a vCPU that somebody else plays does not forget what it has cached.
+    pub fn reset(&self) -> Result<(), Stuck> {
+        self.forget_shadow()?;
+        self.restore();
+        Ok(())
+    }
+
+    fn restore(&self) {
         self.users.iter().for_each(Hardware::reset);
         self.held.iter().for_each(Held::reset);
         self.shared.reset();

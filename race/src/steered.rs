@@ -87,7 +87,7 @@ impl<'a> Steered<'a> {
     /// # Panics
     /// If it is no run of the model.
     pub fn run(&self, moves: &[Move]) -> Result<usize, Box<Divergence>> {
-        self.machine.reset();
+        self.reset()?;
         let mut state = State::initial(self.model());
         self.compare(&state).map_err(|of| self.divergence(&[], of))?;
         for (row, step) in moves.iter().enumerate() {
@@ -101,7 +101,7 @@ impl<'a> Steered<'a> {
     /// # Errors
     /// The first [`Divergence`].
     pub fn random(&self, random: &mut fastrand::Rng, rows: usize) -> Result<usize, Box<Divergence>> {
-        self.machine.reset();
+        self.reset()?;
         let mut state = State::initial(self.model());
         self.compare(&state).map_err(|of| self.divergence(&[], of))?;
         let mut moves: Vec<Move> = Vec::new();
@@ -116,6 +116,10 @@ impl<'a> Steered<'a> {
             }
         }
         Ok(moves.len())
+    }
+
+    fn reset(&self) -> Result<(), Box<Divergence>> {
+        self.machine.reset().map_err(|stuck| self.divergence(&[], Difference::Refused(stuck)))
     }
 
     fn model(&self) -> &'a Model {

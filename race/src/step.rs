@@ -90,10 +90,10 @@ impl Machine {
             Step::PageRequest(page) => return self.request(agent, *page, part),
             Step::PageResponse(page) => self.respond(*page)?,
             Step::DrainRequests => self.drain_requests()?,
-            Step::NotifyStart(page) => self.start_range(*page),
+            Step::NotifyStart(page) => self.start_range(*page)?,
             Step::NotifyEnd(page) => self.end_range(*page)?,
-            Step::ChangePte(page) => self.change_pte(agent, *page),
-            Step::ZapSpte(page) => self.memory.store(self.layout.page(*page).shadow, 0),
+            Step::ChangePte(page) => self.change_pte(agent, *page)?,
+            Step::ZapSpte(page) => self.set_shadow_entry(*page, Pte::NONE)?,
             Step::SetSpte(page, entry) => return self.set_shadow(agent, *page, entry),
             Step::Walk(page) => self.walk_is_over(self.own(agent)?, *page)?,
             Step::Load(page) | Step::DmaRead(page) => {
@@ -356,14 +356,13 @@ impl Machine {
     }
 
     /// A shadow entry takes over what can be loaded through only, and is dropped for any other.
-    fn change_pte(&self, agent: AgentId, page: PageId) {
-        let shadow = self.layout.page(page).shadow;
-        if self.load(shadow) == Pte::NONE {
-            return;
+    fn change_pte(&self, agent: AgentId, page: PageId) -> Result<(), Stuck> {
+        if self.load(self.layout.page(page).shadow) == Pte::NONE {
+            return Ok(());
         }
         let word = Pte(self.remembered(agent, page).load(Ordering::Acquire));
         let taken_over = word.is_present() && !word.is_writable();
-        self.memory.store(shadow, if taken_over { word.0 } else { 0 });
+        self.set_shadow_entry(page, if taken_over { word } else { Pte::NONE })
     }
 
     /// Those who run on whatever answers.
