@@ -104,3 +104,6 @@ impl Machine {
         vcpus.zap(&pages)
     }
 }
+
+#[cfg(test)]
+mod tests;
