@@ -10,7 +10,8 @@ mod players;
 use std::sync::Arc;
 
 use guest_images::Program;
-use mmu::address::{PageSize, Pfn};
+use guest_images::layout::MAX_VCPUS;
+use mmu::address::{PAGE_SHIFT, PageSize, Pfn};
 use mmu::memory::{MemoryError, PhysicalMemory};
 use ordering::lowering::{Caches, Lowered, Scene, UserId};
 use race::machine::{Machine, Stuck};
@@ -19,11 +20,10 @@ use thiserror::Error;
 
 use self::players::Players;
 use crate::kvm::{GuestSpace, System, SystemError, VcpuError, Vm, VmError};
-use guest_images::layout::MAX_VCPUS;
 
 /// Frames that are left to the guest for its tables, its program and its mailboxes: the first 2 MiB.
 const GUEST_FRAMES: u64 = 512;
-const _: () = assert!(GUEST_FRAMES << mmu::address::PAGE_SHIFT == PageSize::Size2M.bytes(), "2 MiB");
+const _: () = assert!(GUEST_FRAMES << PAGE_SHIFT == PageSize::Size2M.bytes(), "2 MiB");
 
 /// Who can play the vCPUs of a scenario.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,10 +97,16 @@ pub fn guest(lowered: &Lowered) -> Result<Guest, PlayError> {
         Vcpus::Software(reason) => return Err(PlayError::Unplayable(reason)),
         Vcpus::Kvm => {}
     }
-    let users: Vec<UserId> = playable(&lowered.scene).collect();
-    let system = System::open()?;
     let free_from = Pfn(GUEST_FRAMES);
-    let memory = Arc::new(PhysicalMemory::new(bytes_needed(lowered, free_from))?);
+    let bytes = bytes_needed(lowered, free_from);
+    let (memory, space, vcpus) = seated(playable(&lowered.scene).collect(), bytes)?;
+    Ok(Guest { memory, free_from, leaf_table: space.leaf_table(), vcpus: Arc::new(vcpus) })
+}
+
+/// vCPUs for `users` that wait to be asked, in a guest with that much memory.
+fn seated(users: Vec<UserId>, bytes: u64) -> Result<(Arc<PhysicalMemory>, GuestSpace, Players), PlayError> {
+    let system = System::open()?;
+    let memory = Arc::new(PhysicalMemory::new(bytes)?);
     // Frame 0 stays free: a zero that is taken for a frame hits nobody.
     let mut frames = (1..GUEST_FRAMES).map(Pfn);
     let mut allocate = || match frames.next() {
@@ -109,6 +115,9 @@ pub fn guest(lowered: &Lowered) -> Result<Guest, PlayError> {
     };
     let space = GuestSpace::build(&memory, &mut allocate, Program::Player, users.len());
     let vm = Arc::new(Vm::new(&system, Arc::clone(&memory))?);
-    let vcpus = Arc::new(Players::start(&vm, &space, users)?);
-    Ok(Guest { memory, free_from, leaf_table: space.leaf_table(), vcpus })
+    let vcpus = Players::start(&vm, &space, users)?;
+    Ok((memory, space, vcpus))
 }
+
+#[cfg(test)]
+mod tests;

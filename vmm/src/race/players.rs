@@ -37,6 +37,8 @@ pub(super) struct Players {
     seats: Vec<Seat>,
     zaps: ZapPort,
     failure: Arc<Failure>,
+    /// How long a vCPU may take for an answer.
+    patience: Duration,
 }
 
 /// One of them.
@@ -60,7 +62,7 @@ impl Players {
         let ids = VcpuId::first(users.len());
         let vcpus: Vec<Vcpu> = ids.map(|id| Vcpu::new(vm, space, id)).collect::<Result<_, _>>()?;
         let zaps = ZapPort::new(Arc::clone(vm), space, vcpus.iter().map(Vcpu::handle));
-        let mut players = Self { seats: Vec::new(), zaps, failure: Arc::default() };
+        let mut players = Self { seats: Vec::new(), zaps, failure: Arc::default(), patience: TIMEOUT };
         for (user, vcpu) in users.into_iter().zip(vcpus) {
             let exchange = Exchange { memory: Arc::clone(vm.memory()), at: space.stats(vcpu.id()) };
             let (handle, exchange) = (vcpu.handle(), Mutex::new(exchange));
@@ -85,7 +87,7 @@ impl Players {
             }
             self.failure.check()?;
             let waited = started.elapsed();
-            if waited > TIMEOUT {
+            if waited > self.patience {
                 let (vcpu, activity) = (seat.handle.id(), seat.handle.activity());
                 let waited = waited.as_millis();
                 let told = format!("{vcpu} has not answered {deed:?} for {waited} ms; it is {activity}");
@@ -188,3 +190,6 @@ impl Failure {
         self.0.get().map_or(Ok(()), |told| Err(Stuck::Cannot(told.clone())))
     }
 }
+
+#[cfg(test)]
+mod tests;
