@@ -233,5 +233,5 @@ pub mod player {
     /// Where in the image a program goes on whose access is refused.
     pub const REFUSED_AT: u64 = 16;
     /// Looks at [`ASKED`] without a change before it offers the CPU to others.
-    pub const PATIENCE: u64 = 2000;
+    pub const PATIENCE: u64 = 500;
 }
