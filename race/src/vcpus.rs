@@ -1,8 +1,8 @@
 //! vCPUs that somebody else plays: a guest executes their loads and stores, and its MMU walks the shadow entries.
 //!
 //! Invariant: the words that the machine reads and writes as shadow entries are those that the guest's MMU walks. One that
-//! allowed an access is emptied first, then no vCPU has it cached any more, and only then is it written anew. What an
-//! access reaches the guest says; nothing is looked up for it. Source: virt/kvm/kvm_main.c, kvm_unmap_gfn_range.
+//! allowed an access is zapped first, so that no vCPU has it cached any more, and only then written anew. What an access
+//! reaches the guest says; nothing is looked up for it. Source: virt/kvm/kvm_main.c, kvm_unmap_gfn_range.
 
 use std::fmt;
 use std::sync::Arc;
@@ -88,7 +88,6 @@ impl Machine {
         if let Some(vcpus) = &self.vcpus {
             let old = self.load(at);
             if old.is_present() && old != word {
-                self.memory.store(at, 0);
                 vcpus.zap(&[page])?;
             }
         }
@@ -100,7 +99,6 @@ impl Machine {
     pub(crate) fn forget_shadow(&self) -> Result<(), Stuck> {
         let Some(vcpus) = &self.vcpus else { return Ok(()) };
         let pages: Vec<PageId> = (0..self.scene.pages.len()).map(PageId).collect();
-        pages.iter().for_each(|page| self.memory.store(self.layout.page(*page).shadow, 0));
         vcpus.zap(&pages)
     }
 }

@@ -130,6 +130,19 @@ fn a_store_through_a_clean_entry_is_no_access_of_the_guest() {
 }
 
 #[test]
+fn a_store_to_a_freed_frame_breaks_what_is_built_in() {
+    let lowered = scenario("unmap-no-range");
+    let (machine, _) = around(&lowered, true);
+    let (user, page) = (playable(&lowered.scene).next().unwrap(), PageId(0));
+    let entry = Pte::leaf(machine.coding.pfn(ordering::lowering::FrameId(0)));
+    machine.set_shadow_entry(page, entry.with(Pte::WRITE | Pte::DIRTY)).unwrap();
+    assert_eq!(machine.through(user, page, Access::Write, 5), Ok(None));
+    machine.frames[0].refs.store(0, Ordering::Relaxed);
+    let broken = Err(Stuck::Breaks(BuiltIn::FreedFrame));
+    assert_eq!(machine.through(user, page, Access::Write, 5), broken);
+}
+
+#[test]
 fn a_start_leaves_nothing_cached_of_the_run_before() {
     let lowered = scenario("wp-page-copy");
     let (machine, vcpus) = around(&lowered, true);
