@@ -18,7 +18,7 @@ use crate::coding::{Coding, Height};
 use crate::frames::{Bytes, Frame};
 use crate::hardware::Hardware;
 use crate::layout::Layout;
-use crate::vcpus::{Guest, Vcpus};
+use crate::vcpus::{Guest, Played};
 
 /// Why a step was not taken.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -55,8 +55,8 @@ pub struct Machine {
     pub(crate) coding: Coding,
     pub(crate) frames: Vec<Frame>,
     pub(crate) users: Vec<Hardware>,
-    /// Who executes the accesses of vCPUs; none: this machine does.
-    pub(crate) vcpus: Option<Arc<dyn Vcpus>>,
+    /// Who execute the accesses of the vCPUs; none: this machine does.
+    pub(crate) vcpus: Option<Played>,
     /// By agent of the scenario.
     pub(crate) held: Vec<Held>,
     pub(crate) shared: Shared,
@@ -94,18 +94,13 @@ impl Machine {
         let layout = Layout::new(&lowered.scene, guest.free_from, Some(guest.leaf_table));
         let (has, needed) = (guest.memory.len_bytes(), layout.bytes());
         assert!(has >= needed, "the guest has {has} bytes of memory; {needed} are needed");
-        let machine = Self::over(lowered, layout, guest.memory, Some(guest.vcpus));
+        let machine = Self::over(lowered, layout, guest.memory, Some(Played::by(guest.vcpus)));
         machine.reset()?;
         Ok(machine)
     }
 
     /// With nothing in it yet.
-    fn over(
-        lowered: &Lowered,
-        layout: Layout,
-        memory: Arc<PhysicalMemory>,
-        vcpus: Option<Arc<dyn Vcpus>>,
-    ) -> Self {
+    fn over(lowered: &Lowered, layout: Layout, memory: Arc<PhysicalMemory>, vcpus: Option<Played>) -> Self {
         let scene = lowered.scene.clone();
         let initial = lowered.model.variables.iter().map(|variable| variable.initial);
         layout.link(&memory);

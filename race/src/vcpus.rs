@@ -13,6 +13,7 @@ use mmu::memory::PhysicalMemory;
 use mmu::pte::Pte;
 use ordering::language::syntax::BuiltIn;
 use ordering::lowering::{Caches, Lowered, PageId, Scene, UserId};
+use parking_lot::Mutex;
 
 use crate::layout::Layout;
 use crate::machine::{Machine, Stuck};
@@ -45,6 +46,20 @@ pub struct Guest {
     pub vcpus: Arc<dyn Vcpus>,
 }
 
+/// The vCPUs of a machine's guest.
+#[derive(Debug)]
+pub(crate) struct Played {
+    vcpus: Arc<dyn Vcpus>,
+    /// KVM's mmu_lock: held from the look at an entry to the store of another. A vCPU takes no lock.
+    mmu_lock: Mutex<()>,
+}
+
+impl Played {
+    pub(crate) fn by(vcpus: Arc<dyn Vcpus>) -> Self {
+        Self { vcpus, mmu_lock: Mutex::default() }
+    }
+}
+
 /// The memory, in bytes, that a machine of this scenario takes which may use frames from `free_from` on.
 #[must_use]
 pub fn bytes_needed(lowered: &Lowered, free_from: Pfn) -> u64 {
@@ -61,7 +76,7 @@ impl Machine {
     /// An access of a vCPU that a guest executes.
     pub(crate) fn played(
         &self,
-        vcpus: &dyn Vcpus,
+        played: &Played,
         (user, page): (UserId, PageId),
         access: Access,
         value: u32,
@@ -72,7 +87,7 @@ impl Machine {
             // A real MMU would set D in passing; here that is a step of its own.
             return Err(Stuck::Waits("the entry is clean"));
         }
-        let read = vcpus.access(user, page, access, value.into())?;
+        let read = played.vcpus.access(user, page, access, value.into())?;
         match access {
             Access::Read if read == POISON && self.scene.asks(BuiltIn::FreedFrame) => {
                 Err(Stuck::Breaks(BuiltIn::FreedFrame))
@@ -85,11 +100,14 @@ impl Machine {
     /// Writes the shadow entry of a page. If it allowed an access, no vCPU goes on with what it said.
     pub(crate) fn set_shadow_entry(&self, page: PageId, word: Pte) -> Result<(), Stuck> {
         let at = self.layout.page(page).shadow;
-        if let Some(vcpus) = &self.vcpus {
-            let old = self.load(at);
-            if old.is_present() && old != word {
-                vcpus.zap(&[page])?;
-            }
+        let Some(played) = &self.vcpus else {
+            self.memory.store(at, word.0);
+            return Ok(());
+        };
+        let _locked = played.mmu_lock.lock();
+        let old = self.load(at);
+        if old.is_present() && old != word {
+            played.vcpus.zap(&[page])?;
         }
         self.memory.store(at, word.0);
         Ok(())
@@ -97,9 +115,10 @@ impl Machine {
 
     /// Empties every shadow entry, and whatever is cached of one on a vCPU that somebody else plays.
     pub(crate) fn forget_shadow(&self) -> Result<(), Stuck> {
-        let Some(vcpus) = &self.vcpus else { return Ok(()) };
+        let Some(played) = &self.vcpus else { return Ok(()) };
         let pages: Vec<PageId> = (0..self.scene.pages.len()).map(PageId).collect();
-        vcpus.zap(&pages)
+        let _locked = played.mmu_lock.lock();
+        played.vcpus.zap(&pages)
     }
 }
 

@@ -281,8 +281,8 @@ impl Machine {
         access: Access,
         value: u32,
     ) -> Result<Option<u64>, Stuck> {
-        if let (Caches::Shadow, Some(vcpus)) = (self.caches(user), &self.vcpus) {
-            return self.played(&**vcpus, (user, page), access, value);
+        if let (Caches::Shadow, Some(played)) = (self.caches(user), &self.vcpus) {
+            return self.played(played, (user, page), access, value);
         }
         let place = self.layout.page(page);
         let reach = |found: Translation| {

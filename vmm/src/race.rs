@@ -27,9 +27,9 @@ const _: () = assert!(GUEST_FRAMES << PAGE_SHIFT == PageSize::Size2M.bytes(), "2
 
 /// Who can play the vCPUs of a scenario.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Vcpus {
-    /// It has none.
-    None,
+pub enum PlayedBy {
+    /// There are none.
+    Nobody,
     /// KVM can.
     Kvm,
     /// Software only; the reason.
@@ -67,22 +67,22 @@ pub enum PlayError {
 
 /// Who can play the vCPUs of `scene`.
 #[must_use]
-pub fn vcpus(scene: &Scene) -> Vcpus {
+pub fn played_by(scene: &Scene) -> PlayedBy {
     let has_own_tlb = scene.users.iter().any(|user| user.caches == Caches::VcpuTlb);
     match playable(scene).count() {
         _ if has_own_tlb => {
-            Vcpus::Software("it flushes the vCPUs' own TLBs, and nobody sees what a real one holds")
+            PlayedBy::Software("it flushes the vCPUs' own TLBs, and nobody sees what a real one holds")
         }
-        0 => Vcpus::None,
-        1..=MAX_VCPUS => Vcpus::Kvm,
-        _ => Vcpus::Software("it has more vCPUs than a guest"),
+        0 => PlayedBy::Nobody,
+        1..=MAX_VCPUS => PlayedBy::Kvm,
+        _ => PlayedBy::Software("it has more vCPUs than a guest"),
     }
 }
 
 /// A machine like the scenario, whose vCPUs run on KVM.
 ///
 /// # Errors
-/// [`PlayError`], among others if [`vcpus`] says that KVM cannot, or has nothing to do.
+/// [`PlayError`], among others if [`played_by`] says that KVM cannot, or has nothing to do.
 pub fn machine(lowered: &Lowered) -> Result<Machine, PlayError> {
     Ok(Machine::with_guest(lowered, guest(lowered)?)?)
 }
@@ -92,10 +92,10 @@ pub fn machine(lowered: &Lowered) -> Result<Machine, PlayError> {
 /// # Errors
 /// As [`machine`].
 pub fn guest(lowered: &Lowered) -> Result<Guest, PlayError> {
-    match vcpus(&lowered.scene) {
-        Vcpus::None => return Err(PlayError::NoVcpus),
-        Vcpus::Software(reason) => return Err(PlayError::Unplayable(reason)),
-        Vcpus::Kvm => {}
+    match played_by(&lowered.scene) {
+        PlayedBy::Nobody => return Err(PlayError::NoVcpus),
+        PlayedBy::Software(reason) => return Err(PlayError::Unplayable(reason)),
+        PlayedBy::Kvm => {}
     }
     let free_from = Pfn(GUEST_FRAMES);
     let bytes = bytes_needed(lowered, free_from);

@@ -1,7 +1,9 @@
 //! A machine around a guest that is played in software: it caches entries, and forgets them when it is told to.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use ordering::catalogue;
 use ordering::engine::replay::Move;
@@ -149,4 +151,57 @@ fn a_start_leaves_nothing_cached_of_the_run_before() {
     vcpus.cached.lock().insert(0, Pte::leaf(Pfn(1)));
     machine.reset().unwrap();
     assert_eq!(vcpus.cached.lock().len(), 0);
+}
+
+/// A guest whose zaps empty the entry of page 0, and end when they are let go.
+#[derive(Debug)]
+struct Slow {
+    memory: Arc<PhysicalMemory>,
+    entry: PhysAddr,
+    is_open: AtomicBool,
+    zaps: AtomicU32,
+}
+
+impl Vcpus for Slow {
+    fn access(&self, _: UserId, _: PageId, _: Access, _: u64) -> Result<u64, Stuck> {
+        Err(Stuck::Waits("it executes nothing"))
+    }
+
+    fn zap(&self, _: &[PageId]) -> Result<(), Stuck> {
+        self.memory.store(self.entry, 0);
+        self.zaps.fetch_add(1, Ordering::SeqCst);
+        while !self.is_open.load(Ordering::SeqCst) {
+            thread::yield_now();
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn nobody_writes_a_shadow_entry_while_somebody_else_is_zapping_it() {
+    let lowered = scenario("wp-page-copy");
+    let free_from = Pfn(2);
+    let memory = Arc::new(PhysicalMemory::new(bytes_needed(&lowered, free_from)).unwrap());
+    let entry = Pfn(1).address();
+    let (is_open, zaps) = (AtomicBool::new(true), AtomicU32::new(0));
+    let vcpus = Arc::new(Slow { memory: Arc::clone(&memory), entry, is_open, zaps });
+    let guest = Guest { memory, free_from, leaf_table: entry, vcpus: Arc::clone(&vcpus) as Arc<dyn Vcpus> };
+    let machine = Machine::with_guest(&lowered, guest).unwrap();
+    let write = |frame: u64| machine.set_shadow_entry(PageId(0), Pte::leaf(Pfn(frame)));
+    write(5).unwrap();
+    let before = vcpus.zaps.load(Ordering::SeqCst);
+    vcpus.is_open.store(false, Ordering::SeqCst);
+    let was_early = thread::scope(|scope| {
+        scope.spawn(|| write(6));
+        while vcpus.zaps.load(Ordering::SeqCst) == before {
+            thread::yield_now();
+        }
+        let second = scope.spawn(|| write(7));
+        // Long enough for one that waits for nobody.
+        thread::sleep(Duration::from_millis(50));
+        let was_early = second.is_finished();
+        vcpus.is_open.store(true, Ordering::SeqCst);
+        was_early
+    });
+    assert!(!was_early, "an entry was written that a vCPU may have used before the other was");
 }

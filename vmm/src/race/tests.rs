@@ -11,9 +11,9 @@ fn lowered(name: &str) -> Lowered {
 
 #[test]
 fn a_scenario_says_who_can_play_its_vcpus() {
-    assert_eq!(vcpus(&lowered("wp-page-copy").scene), Vcpus::Kvm);
-    assert_eq!(vcpus(&lowered("unregister-does-not-wait-for-exit").scene), Vcpus::None);
-    let Vcpus::Software(reason) = vcpus(&lowered("kvm-flush-before-unlock").scene) else {
+    assert_eq!(played_by(&lowered("wp-page-copy").scene), PlayedBy::Kvm);
+    assert_eq!(played_by(&lowered("unregister-does-not-wait-for-exit").scene), PlayedBy::Nobody);
+    let PlayedBy::Software(reason) = played_by(&lowered("kvm-flush-before-unlock").scene) else {
         panic!("its vCPUs have TLBs of their own");
     };
     let told = machine(&lowered("kvm-flush-before-unlock")).unwrap_err().to_string();

@@ -13,7 +13,7 @@ use race::machine::{Machine, Stuck};
 use race::steered::{Difference, Steered};
 use race::vcpus::Guest;
 use vmm::kvm::System;
-use vmm::race::{self as play, Vcpus};
+use vmm::race::{self as play, PlayedBy};
 
 use super::rig::system;
 
@@ -166,7 +166,7 @@ fn every_scenario_that_kvm_can_play_happens_there() {
     let (mut proved, mut refuted, mut rows) = (0, 0, 0);
     let mut spent = Duration::ZERO;
     for Entry { lowered, .. } in catalogue::entries() {
-        if play::vcpus(&lowered.scene) != Vcpus::Kvm {
+        if play::played_by(&lowered.scene) != PlayedBy::Kvm {
             continue;
         }
         let moves = counterexample(&lowered);

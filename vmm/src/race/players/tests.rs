@@ -73,6 +73,20 @@ fn a_store_of_a_vcpu_is_in_memory_when_it_has_answered() {
 }
 
 #[test]
+fn each_of_many_who_ask_the_same_vcpu_gets_his_own_answer() {
+    let Some(rig) = Rig::new(1) else { return };
+    for page in 0..4 {
+        rig.map(page, Pte::leaf(rig.frame(page as u64, 100 + page as u64)));
+    }
+    let rig = &rig;
+    thread::scope(|scope| {
+        for page in 0..4 {
+            scope.spawn(move || (0..50).for_each(|_| assert_eq!(rig.load(0, page), Ok(100 + page as u64))));
+        }
+    });
+}
+
+#[test]
 fn an_entry_that_is_written_after_a_zap_stays() {
     let Some(rig) = Rig::new(2) else { return };
     for round in 0..200 {
