@@ -145,6 +145,19 @@ fn a_store_to_a_freed_frame_breaks_what_is_built_in() {
 }
 
 #[test]
+fn an_entry_that_replaces_another_is_the_one_that_the_guest_uses_next() {
+    let lowered = scenario("wp-page-copy");
+    let (machine, _) = around(&lowered, true);
+    let (user, page) = (playable(&lowered.scene).next().unwrap(), PageId(0));
+    for frame in [0, 1, 0] {
+        let pfn = machine.coding.pfn(ordering::lowering::FrameId(frame));
+        machine.memory.store(pfn.address(), 40 + frame as u64);
+        machine.set_shadow_entry(page, Pte::leaf(pfn)).unwrap();
+        assert_eq!(machine.through(user, page, Access::Read, 0), Ok(Some(40 + frame as u64)));
+    }
+}
+
+#[test]
 fn a_start_leaves_nothing_cached_of_the_run_before() {
     let lowered = scenario("wp-page-copy");
     let (machine, vcpus) = around(&lowered, true);
@@ -192,8 +205,8 @@ fn nobody_writes_a_shadow_entry_while_somebody_else_is_zapping_it() {
     let before = vcpus.zaps.load(Ordering::SeqCst);
     vcpus.is_open.store(false, Ordering::SeqCst);
     let was_early = thread::scope(|scope| {
-        scope.spawn(|| write(6));
-        while vcpus.zaps.load(Ordering::SeqCst) == before {
+        let first = scope.spawn(|| write(6));
+        while vcpus.zaps.load(Ordering::SeqCst) == before && !first.is_finished() {
             thread::yield_now();
         }
         let second = scope.spawn(|| write(7));
