@@ -1,4 +1,4 @@
-//! Interrupt lines. (Messages are [`Msi`](iommu::spec::interrupt::Msi)s: memory writes of 4 bytes to 0xfeexxxxx.)
+//! Interrupt lines. (Messages are [`Msi`](pcie::Msi)s: memory writes of 4 bytes to 0xfeexxxxx.)
 //!
 //! Invariant: a line is high as long as any of its users holds it high. Source: PCI 3.0, 2.2.6.
 

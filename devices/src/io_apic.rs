@@ -9,8 +9,8 @@ mod entry;
 
 use std::sync::Arc;
 
-use iommu::spec::interrupt::Msi;
 use parking_lot::Mutex;
+use pcie::Msi;
 
 use crate::bus::{Registers, Width};
 use crate::interrupt::{Level, Pin, Pins};

@@ -4,11 +4,9 @@
 
 use std::sync::Arc;
 
-use iommu::spec::id::SourceId;
-use iommu::spec::interrupt::Msi;
-use iommu::vtd::interrupts::MsiSink;
 use mmu::memory::PhysicalMemory;
 use parking_lot::Mutex;
+use pcie::{Msi, MsiSink, SourceId};
 
 use crate::bus::Width;
 use crate::interrupt::{Level, Pin, Pins, Wire};

@@ -1,21 +1,15 @@
 //! What lies upstream of a device: memory and interrupts, through a remapping unit or straight.
 //!
 //! Invariant: this is a device's only way out. A request names who asks (source id and, if any, PASID); each page of it
-//! is translated for itself, used, and forgotten. Source: PCI Express 4.0, 2.2.4, 2.3, 6.15, 6.20; VT-d 3.2.
+//! is translated for itself, used, and forgotten. Source: PCI Express 4.0, 2.2.4, 2.3, 6.15, 6.20.
 
 mod direct;
 mod remapped;
 
 use std::sync::Arc;
 
-use iommu::pasid::Pasid;
-use iommu::spec::descriptor::PageGroupResponse;
-use iommu::spec::id::SourceId;
-use iommu::spec::interrupt::Msi;
-use iommu::spec::page_request::PageRequest;
-use iommu::vtd::RequestOutcome;
-use iommu::vtd::port::{Ats, Blocked};
 use mmu::address::VirtAddr;
+use pcie::{Ats, Msi, PageGroupResponse, PageRequest, Pasid, RequestOutcome, SourceId};
 use thiserror::Error;
 
 pub use direct::Direct;
@@ -91,7 +85,7 @@ pub enum Atomic {
 }
 
 /// Why a request moved nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum DmaFault {
     /// The function may not be bus master.
     #[error("bus mastering is off in the command register")]
@@ -107,9 +101,25 @@ pub enum DmaFault {
         /// How much.
         len_bytes: usize,
     },
-    /// The remapping unit translates it for nobody, or not for this.
-    #[error(transparent)]
-    Blocked(#[from] Blocked),
+    /// A remapping unit translates it for nobody, or not for this.
+    #[error("{reason}")]
+    Blocked {
+        /// Where.
+        address: VirtAddr,
+        /// What may help.
+        remedy: Remedy,
+        /// Why, in the unit's words.
+        reason: String,
+    },
+}
+
+/// What a device can do about a request that a remapping unit has blocked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Remedy {
+    /// Ask software for the page: it is missing, or not for this access.
+    PageRequest,
+    /// Nothing.
+    None,
 }
 
 impl DmaFault {
@@ -117,8 +127,7 @@ impl DmaFault {
     #[must_use]
     pub const fn address(&self) -> Option<VirtAddr> {
         match self {
-            Self::Unsupported { address, .. } => Some(*address),
-            Self::Blocked(blocked) => Some(blocked.request.address),
+            Self::Unsupported { address, .. } | Self::Blocked { address, .. } => Some(*address),
             Self::NotBusMaster | Self::PasidDisabled(_) => None,
         }
     }

@@ -7,7 +7,6 @@ use std::sync::{Arc, RwLock, RwLockReadGuard};
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use iommu::pasid::Pasid;
 use iommu::sva::port::DmaPort;
 use iommu::sva::{SvaDriver, SvaOptions};
 use iommu::vtd::options::{CacheSizes, VtdOptions};
@@ -16,6 +15,7 @@ use mmu::address_space::{AddressSpace, SpaceId, SpaceOptions};
 use mmu::area::{Backing, Merging};
 use mmu::frame::Frames;
 use mmu::trace::Unobserved;
+use pcie::Pasid;
 use vm_memory::iommu::{Error, IotlbIterator};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap, IommuMemory, Iotlb, Permissions};
 

@@ -7,16 +7,13 @@ use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use iommu::pasid::Pasid;
-use iommu::spec::id::SourceId;
-use iommu::spec::interrupt::Msi;
 use iommu::stale::watch::{Judging, StaleOptions, Watching};
-use iommu::vtd::interrupts::MsiSink;
 use iommu::vtd::options::{CacheSizes, VtdOptions};
-use iommu::vtd::port::{Ats, Port, Request};
+use iommu::vtd::port::Port;
 use iommu::vtd::{Vtd, Width};
 use mmu::address::{Access, PAGE_LEN, PAGE_SIZE, PhysAddr, VirtAddr};
 use mmu::memory::PhysicalMemory;
+use pcie::{Ats, Msi, MsiSink, Pasid, Request, SourceId};
 
 const AREA: u64 = 0x4000_0000;
 const READS: u64 = 4096;
@@ -201,9 +198,9 @@ fn page(bencher: Bencher, watched: bool) {
 }
 
 /// The IOTLB is emptied before each read; the paging-structure caches stay.
-#[divan::bench(min_time = 0.3)]
-fn word_missed(bencher: Bencher) {
-    let unit = unit(Stage::Second, 64, StaleOptions::default());
+#[divan::bench(args = [false, true], min_time = 0.3)]
+fn word_missed(bencher: Bencher, watched: bool) {
+    let unit = unit(Stage::Second, 64, if watched { WATCHED } else { StaleOptions::default() });
     let mut port = unit.port(SOURCE, 0);
     let offsets = offsets(64);
     bencher.counter(ItemsCount::new(offsets.len())).bench_local(|| {

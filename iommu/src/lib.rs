@@ -3,11 +3,16 @@
 //! Invariant: the unit keeps no copy of a page table. It walks the bytes that the CPU walks, and the only things in
 //! it that can be stale are its caches. It learns of changes from the notifier chain and from nowhere else.
 //!
-//! Read [`spec`] (what lies where), [`pasid`], [`vtd`] (what the unit does), [`stale`] (what is reported of its stale
-//! uses); and [`sva`], the driver with which address spaces of `mmu` become devices' own. A guest brings its own driver.
+//! Read [`spec`] (what lies where), [`vtd`] (what the unit does), [`stale`] (what is reported of its stale uses),
+//! `watched` (how the two are put together); and [`sva`], the driver with which address spaces of `mmu` become devices'
+//! own. A guest brings its own driver.
 
-pub mod pasid;
+/// Where PASIDs were; they are words of PCI Express.
+pub mod pasid {
+    pub use pcie::{BadPasid, PASID_COUNT, Pasid};
+}
 pub mod spec;
 pub mod stale;
 pub mod sva;
 pub mod vtd;
+mod watched;

@@ -7,8 +7,9 @@
 //! Read in this order: this file (what a report says), [`watch`] (how a use is noticed, kept and judged), `judge` (why no
 //! invalidation covered it, and which would have), [`Mistake`] (what of it the driver's author is to be told), `text` and
 //! `json`; [`interrupt`] is the same of interrupt entries, [`in_place`] entries that were changed while they were present,
-//! [`unused`] what nobody has used yet.
+//! [`unused`] what nobody has used yet, which `audit` finds.
 
+mod audit;
 pub mod in_place;
 pub mod interrupt;
 mod json;
@@ -19,30 +20,19 @@ mod text;
 pub mod unused;
 pub mod watch;
 
-use std::time::Duration;
-
 use mmu::address::{PageSize, PhysAddr, VirtAddr};
 use mmu::cache::Translation;
 use mmu::pte::Pte;
+use pcie::{Request, Requester};
 
+pub use crate::vtd::Moment;
 pub use mistake::{Mistake, Thing};
-pub(crate) use text::InWords;
 
 use self::in_place::ChangedInPlace;
 use crate::spec::descriptor::Descriptor;
 use crate::spec::fault::FaultReason;
 use crate::spec::paging::SecondStageEntry;
-use crate::vtd::port::Request;
-use crate::vtd::{Requester, SpaceKey, StageKind, Table};
-
-/// When something happened: events are fills and invalidations.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Moment {
-    /// Events before.
-    pub event: u64,
-    /// Since the unit was made.
-    pub elapsed: Duration,
-}
+use crate::vtd::{SpaceKey, StageKind, Table};
 
 /// Which cache held the translation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use mmu::cache::CacheError;
 use mmu::frame::{Frames, OutOfFrames};
 use parking_lot::{Mutex, RwLock};
+use pcie::{Ats, Msi, MsiSink, SourceId};
 use thiserror::Error;
 
 pub use self::binding::BindError;
@@ -32,13 +33,10 @@ use self::requests::Requests;
 use self::tables::Tables;
 use crate::spec::command::{MODE_SHIFT, QUEUE, ROOT_TABLE, TRANSLATION};
 use crate::spec::context::Admissions;
-use crate::spec::id::{DomainId, SourceId};
-use crate::spec::interrupt::Msi;
+use crate::spec::id::DomainId;
 use crate::spec::register::Register;
 use crate::vtd::Vtd;
-use crate::vtd::interrupts::MsiSink;
 use crate::vtd::options::VtdOptions;
-use crate::vtd::port::Ats;
 
 /// The domain of every process: they differ in their PASIDs (`FLPT_DEFAULT_DID`).
 const DOMAIN: DomainId = DomainId(1);

@@ -8,9 +8,8 @@
 //! Read in this order: [`options`], `registers` and `command` (what software says), `route` and `walk` (how an address is
 //! translated), [`port`] (who asks), `invalidate` and `queue` (what is forgotten, and when that is complete),
 //! `device_tlb`, `time_out`, `faults`, `requests`, [`interrupts`]; [`knobs`] make the hardware late or faulty, `inspect`
-//! looks past the caches, `audit` at all that they hold.
+//! looks past the caches, and a `witness` is told what the unit does.
 
-mod audit;
 mod command;
 pub(crate) mod device_tlb;
 mod event;
@@ -30,6 +29,7 @@ mod tags;
 mod time_out;
 mod trail;
 mod walk;
+pub(crate) mod witness;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -40,17 +40,18 @@ use mmu::address::{Access, VirtAddr};
 use mmu::cache::{CacheError, Tag, TranslationCache};
 use mmu::memory::PhysicalMemory;
 use parking_lot::{Mutex, RwLock};
+use pcie::SourceId;
 
 pub use self::inspect::Inspection;
 pub use self::registers::{REGISTER_BYTES, Width};
-pub use self::requests::RequestOutcome;
-pub use self::route::Requester;
 pub use self::tags::{SpaceKey, StageKind};
 pub use self::time_out::TimeOut;
 pub use self::trail::{Reading, Table};
+pub use self::witness::Moment;
+pub use pcie::{RequestOutcome, Requester};
 
+pub(crate) use self::inspect::Past;
 pub(crate) use self::invalidate::{Extent, extent};
-pub(crate) use self::route::Stages;
 pub(crate) use self::trail::{Recorder, Trail};
 pub(crate) use self::walk::{Path, identity};
 
@@ -64,19 +65,15 @@ use self::route::{Found, Reach, Refusal, Route, Routes};
 use self::table_cache::TableCache;
 use self::tags::Tags;
 use self::walk::{PagingCache, Space};
+use self::witness::{Loaded, Used, Witness};
 use crate::spec::command::{RootTable, TableMode};
 use crate::spec::fault::FaultReason;
-use crate::spec::id::SourceId;
-use crate::stale::StaleUse;
-use crate::stale::in_place::ChangedInPlace;
-use crate::stale::interrupt::StaleInterrupt;
-use crate::stale::watch::{Tally, Watch};
 
 /// In [`Vtd::mode`], beside RTADDR: translation is on.
 const TRANSLATING: u64 = 1;
 
 /// A page whose walk failed, and for what.
-type AbsentKey = (Tag, VirtAddr, Access);
+pub(crate) type AbsentKey = (Tag, VirtAddr, Access);
 
 /// One remapping unit, for every function of a machine.
 pub struct Vtd {
@@ -102,34 +99,25 @@ pub struct Vtd {
     time_outs: Mutex<Vec<TimeOut>>,
     /// The machine ends: no descriptor is executed any more.
     is_off: AtomicBool,
-    watch: Option<Watch>,
+    /// If somebody wants to know what it does.
+    witness: Option<Arc<dyn Witness>>,
 }
 
 impl Vtd {
-    /// A unit after reset, in front of `memory`. Its interrupts, and those that it remaps, go to `sink`.
-    ///
-    /// # Panics
-    /// If the host has no room for its IOTLB. [`try_new`](Self::try_new) says so.
-    #[must_use]
-    pub fn new(memory: Arc<PhysicalMemory>, options: VtdOptions, sink: Arc<dyn MsiSink>) -> Arc<Self> {
-        match Self::try_new(memory, options, sink) {
-            Ok(unit) => unit,
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    /// As [`new`](Self::new).
+    /// A unit after reset, in front of `memory`, that tells `witness` what it does. Its interrupts, and those that it remaps,
+    /// go to `sink`.
     ///
     /// # Errors
     /// [`CacheError`] if the host has no room for its IOTLB.
-    pub fn try_new(
+    pub(crate) fn witnessed(
         memory: Arc<PhysicalMemory>,
         options: VtdOptions,
         sink: Arc<dyn MsiSink>,
+        witness: Option<Arc<dyn Witness>>,
     ) -> Result<Arc<Self>, CacheError> {
         let caches = options.caches;
         Ok(Arc::new(Self {
-            watch: Watch::new(options.stale, &memory),
+            witness,
             memory,
             options,
             sink,
@@ -169,72 +157,25 @@ impl Vtd {
         &self.iotlb
     }
 
-    /// The stale uses that were noticed since this was asked last, oldest first.
-    #[must_use]
-    pub fn take_stale_uses(&self) -> Vec<StaleUse> {
-        self.judge();
-        self.watch.as_ref().map(Watch::take).unwrap_or_default()
+    /// Who is told what it does.
+    pub(crate) fn witness(&self) -> Option<&dyn Witness> {
+        self.witness.as_deref()
     }
 
-    /// The uses of stale interrupt entries that were noticed since this was asked last, oldest first.
-    #[must_use]
-    pub fn take_stale_interrupts(&self) -> Vec<StaleInterrupt> {
-        self.judge();
-        self.watch.as_ref().map(Watch::take_interrupts).unwrap_or_default()
-    }
-
-    /// Stale uses that were noticed so far, of translations and of interrupt entries, also those that nobody took in time.
-    #[must_use]
-    pub fn stale_use_count(&self) -> u64 {
-        self.judge();
-        self.watch.as_ref().map_or(0, Watch::count)
-    }
-
-    /// The entries that software was seen to change while they were present, since this was asked last, oldest first.
-    #[must_use]
-    pub fn take_changes_in_place(&self) -> Vec<ChangedInPlace> {
-        self.watch.as_ref().map(Watch::take_changed).unwrap_or_default()
-    }
-
-    /// Changes of entries in place that were seen so far, also those that nobody took in time.
-    #[must_use]
-    pub fn change_in_place_count(&self) -> u64 {
-        self.watch.as_ref().map_or(0, Watch::changed_count)
-    }
-
-    /// What became of the uses that were kept until they could be judged.
-    #[must_use]
-    pub fn tally(&self) -> Tally {
-        self.watch.as_ref().map(Watch::tally).unwrap_or_default()
-    }
-
-    /// No invalidation comes any more: the uses that wait to be judged count, unless software waits for the unit.
-    pub fn judge_the_rest(&self) {
-        if let Some(watch) = &self.watch {
-            watch.judge(true, || self.queued());
-        }
-    }
-
-    fn judge(&self) {
-        if let Some(watch) = &self.watch {
-            watch.judge(false, || self.queued());
-        }
-    }
-
-    /// Cached translations that were too many to be watched for stale uses.
-    #[must_use]
-    pub fn unwatched_count(&self) -> u64 {
-        self.watch.as_ref().map_or(0, Watch::forgotten)
+    /// Tells of a use of something cached. If the tables say the very same of the page, the way by which they do.
+    #[cold]
+    fn tell_used(&self, used: Used<'_>) -> Option<Path> {
+        self.witness()?.used(self, used)
     }
 
     /// Readings are recorded only if somebody wants to know of stale uses.
     fn recorder(&self) -> Recorder {
-        self.watch.as_ref().map_or(Recorder::OFF, |watch| Recorder::on(watch.now()))
+        self.witness().map_or(Recorder::OFF, |witness| Recorder::on(witness.now()))
     }
 
     /// The same for a walk, which tells what it reads itself from what was read before it.
     fn walk_recorder(&self) -> Recorder {
-        self.watch.as_ref().map_or(Recorder::OFF, |watch| Recorder::on(watch.begin_walk()))
+        self.witness().map_or(Recorder::OFF, |witness| Recorder::on(witness.happen().event + 1))
     }
 
     #[inline]
@@ -274,8 +215,8 @@ impl Vtd {
         if evicted {
             self.forget_routes();
         }
-        if let (Some(watch), Reach::Caches) = (&self.watch, reach) {
-            watch.read_route(requester, &read, now);
+        if let (Some(witness), Reach::Caches) = (self.witness(), reach) {
+            witness.loaded(Loaded::Route { requester, trail: &read, now });
         }
         route
     }

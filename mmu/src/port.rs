@@ -8,13 +8,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use steps::one_page::Permission;
-
 use crate::address::{Access, Pfn, PhysAddr, VirtAddr};
 use crate::cache::{CachePort, Section, Tag, Translation, TranslationCache};
 use crate::frame::Frames;
 use crate::table::Root;
-use crate::trace::{Action, Agent, Event, Observer};
+use crate::trace::{Agent, Event, Observer};
 use crate::walker::{Fault, walk};
 
 /// Whose translations a port uses: the tag in the cache and the table behind it.
@@ -131,10 +129,7 @@ impl Wiring {
         let walked = filled(section, context.tag, address, || {
             walk(self.frames.memory(), context.root, address, access)
         })?;
-        let permission = if walked.permission.write { Permission::ReadWrite } else { Permission::ReadOnly };
-        let action = Action::Walk(permission);
-        let frame = Some(walked.physical(address).pfn());
-        self.observer.record(Event { at, ..Event::now(self.agent, action, address.page(), frame) });
+        self.observer.record(Event::walk(at, self.agent, address, &walked));
         Ok(walked)
     }
 }

@@ -12,6 +12,7 @@ use steps::one_page::{Permission, Step};
 use steps::program::Line;
 
 use crate::address::{Pfn, VirtAddr};
+use crate::cache::Translation;
 
 /// Who did it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -106,6 +107,15 @@ impl Event {
     #[must_use]
     pub fn now(agent: Agent, action: Action, page: VirtAddr, frame: Option<Pfn>) -> Self {
         Self { at: Instant::now(), agent, action, page, frame, new_frame: None }
+    }
+
+    /// A walk of `agent` for `address`, which began then and has found a translation.
+    #[must_use]
+    pub fn walk(began: Instant, agent: Agent, address: VirtAddr, found: &Translation) -> Self {
+        let permission = if found.permission.write { Permission::ReadWrite } else { Permission::ReadOnly };
+        let frame = Some(found.physical(address).pfn());
+        let action = Action::Walk(permission);
+        Self { at: began, agent, action, page: address.page(), frame, new_frame: None }
     }
 }
 

@@ -35,6 +35,13 @@ pub fn text_of(path: &str) -> Option<&'static str> {
     FILES.iter().find(|file| file.path == path).map(|file| file.text)
 }
 
+/// The file in which the scenario with that name stands.
+#[must_use]
+pub fn file_of(name: &str) -> Option<File> {
+    let begins = |line: &str| line.strip_prefix("scenario ").is_some_and(|rest| rest.trim() == name);
+    FILES.iter().find(|file| file.text.lines().any(begins)).copied()
+}
+
 /// Every scenario.
 ///
 /// # Panics

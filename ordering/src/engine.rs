@@ -4,6 +4,7 @@
 //! level. Reading order: [`replay`] (what a model means), `reach` and `pruned` (what cannot happen), `layout`, `condition`
 //! and `tables` (the packed model), `expand`, `set` and `search`, then the reductions `liveness`, `symmetry` and
 //! `persistent`, and what comes after a search: `livelock`, `coverage`, `trace`, `round`, `witness`, `counting`.
+//! Another question, all that runs can end with, is in `ends`.
 //!
 //! Invariant: a verdict is exact. States are compared whole, a limit that was hit is never called a proof, and the
 //! outcome does not depend on the number of threads.
@@ -16,6 +17,7 @@ mod condition;
 mod counting;
 mod coverage;
 pub mod cow_n;
+mod ends;
 mod expand;
 mod layout;
 mod livelock;
@@ -40,6 +42,7 @@ use std::fmt;
 
 use thiserror::Error;
 
+pub use self::ends::{Ends, Final, Look, MOST_ENDS, Shortfall, ends};
 use self::expand::Broken;
 use self::livelock::Hope;
 pub use self::options::{Counting, Options, PersistentSets, Reduction, Reductions, Stop, Threads, Visited};

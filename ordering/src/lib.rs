@@ -4,7 +4,7 @@
 //! here what `mmu` does when it executes it; operations are the programs that are written there.
 //!
 //! Read in this order: [`language`] (what can be written), [`model`] (what is explored), [`lowering`] (from one to the
-//! other), [`engine`] (every interleaving), [`answer`] (what that says), [`counterexample`], `why` and [`trace`] (what is shown, of a model and of the
+//! other), [`engine`] (every interleaving), [`answer`] (what that says), [`outcomes`] (in what runs can end), [`counterexample`], `why` and [`trace`] (what is shown, of a model and of the
 //! live machine), [`minimize`] (the weakest order that is still safe), [`catalogue`] (the scenarios that are there).
 
 pub mod answer;
@@ -15,5 +15,6 @@ pub mod language;
 pub mod lowering;
 pub mod minimize;
 pub mod model;
+pub mod outcomes;
 pub mod trace;
 mod why;

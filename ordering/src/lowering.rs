@@ -21,6 +21,7 @@ mod initial;
 mod mark;
 mod mentioned;
 mod names;
+mod observed;
 mod operation;
 mod options;
 mod program;
@@ -50,11 +51,13 @@ use crate::language::{Blamed, Diagnostic, File, parse};
 use crate::model::{Agent, Model, Property, PropertyId, Var};
 
 pub use deed::{
-    Act, Assigned, Deed, Deeds, FramePlace, Hop, MmOrNone, NewEntry, Numbers, Origin, Part, Sum, Target,
+    Act, Assigned, Deed, Deeds, Found, FramePlace, Hop, MmOrNone, NewEntry, Numbers, Origin, Part, Sum,
+    Target,
 };
 pub use entry::Entry;
 pub use hardware::Caches;
 pub use names::{FrameId, MmId, PageId, PasidId, PmdId, UserId};
+pub(crate) use observed::Observed;
 pub(crate) use operation::expand;
 pub use options::{Flush, Options};
 pub use replay::{Replayed, replay};
@@ -112,6 +115,8 @@ pub struct Lowered {
     pub scene: Scene,
     /// What the rows of each agent do.
     pub deeds: Vec<Deeds>,
+    /// What is looked at when a run has ended, if anybody does.
+    pub(crate) observed: Option<Observed>,
 }
 
 /// Lowers a scenario that was read from `source`.
@@ -119,7 +124,7 @@ pub struct Lowered {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn lower(scenario: &Scenario, source: &str) -> Result<Lowered, Vec<Diagnostic>> {
-    lower_as(scenario, source, NeverSeen::Reported)
+    lower_as(scenario, source, NeverSeen::Reported, None)
 }
 
 /// Lowers a scenario with a program that nobody wrote: that a property's event is no step of it is no error of the text.
@@ -127,7 +132,15 @@ pub fn lower(scenario: &Scenario, source: &str) -> Result<Lowered, Vec<Diagnosti
 /// # Errors
 /// Everything else that is wrong with it.
 pub(crate) fn lower_made(scenario: &Scenario, source: &str) -> Result<Lowered, Vec<Diagnostic>> {
-    lower_as(scenario, source, NeverSeen::Accepted)
+    lower_as(scenario, source, NeverSeen::Accepted, None)
+}
+
+/// Lowers a scenario with a register for each statement that returns a value, to be looked at when a run has ended.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub(crate) fn lower_observed(scenario: &Scenario, source: &str) -> Result<Lowered, Vec<Diagnostic>> {
+    lower_as(scenario, source, NeverSeen::Reported, Some(Observed::default()))
 }
 
 /// What becomes of an event that no step is.
@@ -139,7 +152,12 @@ enum NeverSeen {
     Accepted,
 }
 
-fn lower_as(scenario: &Scenario, source: &str, never_seen: NeverSeen) -> Result<Lowered, Vec<Diagnostic>> {
+fn lower_as(
+    scenario: &Scenario,
+    source: &str,
+    never_seen: NeverSeen,
+    observed: Option<Observed>,
+) -> Result<Lowered, Vec<Diagnostic>> {
     let mut diagnostics = Vec::new();
     let names = Names::new(scenario, &mut diagnostics);
     sizes(scenario, &mut diagnostics);
@@ -166,6 +184,7 @@ fn lower_as(scenario: &Scenario, source: &str, never_seen: NeverSeen) -> Result<
         watches: Vec::new(),
         marks: Marks::default(),
         never_seen,
+        observed,
         diagnostics,
     };
     lowering.run()
@@ -230,6 +249,7 @@ struct Lowering<'a> {
     watches: Vec<Watch>,
     marks: Marks,
     never_seen: NeverSeen,
+    observed: Option<Observed>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -242,6 +262,7 @@ impl Lowering<'_> {
             }
         }
         let (agents, users) = self.programs(built_in);
+        self.observe_end();
         let (expected_property, unreached) = (self.expected_property(), self.unreached());
         // What a program in error would have done may be what a property waits for.
         if self.diagnostics.is_empty() && self.never_seen == NeverSeen::Reported {
@@ -276,6 +297,7 @@ impl Lowering<'_> {
         let expect = self.scenario.expect.as_ref().map(|expect: &Spanned<Expect>| expect.node.clone());
         let name = self.scenario.name.node.clone();
         let line = self.scenario.name.span.line;
+        let observed = self.observed;
         Ok(Lowered {
             name,
             line,
@@ -288,6 +310,7 @@ impl Lowering<'_> {
             keys,
             scene,
             deeds,
+            observed,
         })
     }
 
@@ -345,6 +368,7 @@ impl Lowering<'_> {
             properties,
             watches: &mut self.watches,
             marks: &mut self.marks,
+            observed: self.observed.as_mut(),
             diagnostics: &mut self.diagnostics,
             locks: &self.survey.locks,
             survey: self.survey,

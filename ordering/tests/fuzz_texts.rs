@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 use ordering::catalogue::FILES;
 use ordering::counterexample::Table;
 use ordering::engine::{Options, Outcome, Reductions, Verdict, compile, explore, witness};
+use ordering::language::syntax::Scenario;
 use ordering::language::{parse, render_all};
 use ordering::lowering::{Lowered, load, lower};
 use ordering::model::PropertyId;
+use ordering::outcomes::outcomes;
 
 /// Texts that are tried unless a time is set.
 const TEXTS: u64 = 300;
@@ -99,6 +101,8 @@ struct Census {
     proved: u64,
     violated: u64,
     bound_hit: u64,
+    /// Whose outcomes were all found.
+    outcomes: u64,
     slowest: (Duration, u64),
 }
 
@@ -123,6 +127,7 @@ fn any_text_ends_in_diagnostics_or_in_a_verdict_that_all_reductions_share() {
     assert!(census.lowered * 10 >= census.texts, "the mutations are too wild: {census:?}");
     assert!(census.proved * 50 >= census.texts, "nothing is proved: {census:?}");
     assert!(census.violated * 50 >= census.texts, "nothing is refuted: {census:?}");
+    assert!(census.outcomes * 50 >= census.texts, "nothing has outcomes: {census:?}");
 }
 
 /// Lowers, explores and prints all that a text says.
@@ -134,6 +139,7 @@ fn follow(text: &str, census: &mut Census) {
             Ok(lowered) => {
                 census.lowered += 1;
                 search(&lowered, text, census);
+                end(scenario, text, census);
             }
             Err(diagnostics) => assert!(!render_all(&diagnostics, "fuzz.scn", text).is_empty()),
         }
@@ -166,6 +172,25 @@ fn search(lowered: &Lowered, text: &str, census: &mut Census) {
             read_again(lowered, text, &table);
         }
         Verdict::BoundHit { .. } => census.bound_hit += 1,
+    }
+}
+
+/// All that its runs can end with, reduced and not: the same, and something forbidden if and only if it is refuted.
+fn end(scenario: &Scenario, text: &str, census: &mut Census) {
+    let limits = Options { max_states: STATES, memory_bytes: BYTES, ..Options::default() };
+    let with = |reductions| outcomes(scenario, text, &Options { reductions, ..limits });
+    let (Ok(reduced), Ok(plain)) = (with(Reductions::PAYING), with(Reductions::NONE)) else { return };
+    assert!(reduced.lines().count() > reduced.found.len());
+    if !reduced.is_complete() || !plain.is_complete() {
+        return;
+    }
+    census.outcomes += 1;
+    assert_eq!(reduced.found, plain.found, "{}: reduced and not", scenario.name.node);
+    let lowered = lower(scenario, text).expect("it was lowered");
+    let packed = compile(&lowered.model).expect("it was packed with more variables");
+    let forbidden = plain.found.iter().any(|outcome| !outcome.is_allowed());
+    if let Some(broken) = found(&explore(&packed, &limits)) {
+        assert_eq!(forbidden, broken.is_some(), "{}:\n{plain}", scenario.name.node);
     }
 }
 

@@ -90,6 +90,7 @@ impl Machine {
             | Key::Handle(..)
             | Key::Orig(..)
             | Key::PmdOrig(..)
+            | Key::Returned(..)
             | Key::Ghost(_) => return Err(Stuck::Cannot(format!("no plain store goes to {place:?}"))),
         }
         Ok(())

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use mmu::address::PhysAddr;
 use mmu::pte::Pte;
-use ordering::lowering::{AgentId, FrameId, Key, PageId, Part};
+use ordering::lowering::{AgentId, Found, FrameId, Key, PageId, Part};
 use steps::Section;
 
 use crate::frames::lower;
@@ -29,9 +29,9 @@ impl Machine {
     /// Takes that part, and says which it was.
     pub(crate) fn gup(&self, wanted: &Wanted<'_>, part: Part) -> Result<Part, Stuck> {
         match part {
-            Part::ReadPmd => self.gup_read_upper(wanted),
-            Part::ReadPte => self.gup_read(wanted),
-            Part::Get => self.gup_get(wanted),
+            Part::ReadPmd(_) => self.gup_read_upper(wanted),
+            Part::ReadPte(_) => self.gup_read(wanted),
+            Part::Get(_) => self.gup_get(wanted),
             Part::Again | Part::Drop => self.gup_again(wanted),
             Part::Whole
             | Part::Returns(_)
@@ -41,7 +41,7 @@ impl Machine {
             | Part::NotDirty(..)
             | Part::Flush(_)
             | Part::Send(_)
-            | Part::Answer(_)
+            | Part::Answer(..)
             | Part::Answered
             | Part::Perform(..)
             | Part::ReachesMemory(_) => Err(Stuck::Cannot(format!("{part:?} is no part of `gup_fast`"))),
@@ -56,8 +56,7 @@ impl Machine {
             self.let_go(wanted);
             return Ok(Part::Nothing);
         }
-        self.try_take(wanted, word)?;
-        Ok(Part::Get)
+        Ok(Part::Get(self.try_take(wanted, word)?))
     }
 
     /// What the agent reads there: its own newest store, or memory.
@@ -97,11 +96,15 @@ impl Machine {
         held.uppers[pmd.0].store(word.0, Ordering::Release);
         let table = word.is_present() && word.0 & Pte::LARGE == 0;
         *held.huge.lock() = !table;
-        if !table && !usable(word, wanted.write) {
-            self.let_go(wanted);
-            self.leave(wanted);
+        if table {
+            return Ok(Part::ReadPmd(Found::Next));
         }
-        Ok(Part::ReadPmd)
+        if usable(word, wanted.write) {
+            return Ok(Part::ReadPmd(Found::Huge));
+        }
+        self.let_go(wanted);
+        self.leave(wanted);
+        Ok(Part::ReadPmd(Found::Nothing))
     }
 
     fn gup_read(&self, wanted: &Wanted<'_>) -> Result<Part, Stuck> {
@@ -112,11 +115,12 @@ impl Machine {
         *self.held[wanted.agent].huge.lock() = false;
         let word = self.own_entry(wanted);
         self.remembered(wanted.agent, wanted.page).store(word.0, Ordering::Release);
-        if !usable(word, wanted.write) {
-            self.let_go(wanted);
-            self.leave(wanted);
+        if usable(word, wanted.write) {
+            return Ok(Part::ReadPte(Found::Next));
         }
-        Ok(Part::ReadPte)
+        self.let_go(wanted);
+        self.leave(wanted);
+        Ok(Part::ReadPte(Found::Nothing))
     }
 
     /// The entry as it was read.
@@ -130,30 +134,31 @@ impl Machine {
     }
 
     fn gup_get(&self, wanted: &Wanted<'_>) -> Result<Part, Stuck> {
-        if !self.try_take(wanted, self.seen(wanted))? {
+        let found = self.try_take(wanted, self.seen(wanted))?;
+        if found == Found::Nothing {
             self.leave(wanted);
         }
-        Ok(Part::Get)
+        Ok(Part::Get(found))
     }
 
-    /// Takes a reference; false: the frame is free, and the handle empty.
-    fn try_take(&self, wanted: &Wanted<'_>, word: Pte) -> Result<bool, Stuck> {
+    /// Takes a reference; nothing if the frame is free: the handle is empty then.
+    fn try_take(&self, wanted: &Wanted<'_>, word: Pte) -> Result<Found, Stuck> {
         let frame = self.frame_at(word)?;
         if self.frames[frame.0].is_free() {
             self.let_go(wanted);
-            return Ok(false);
+            return Ok(Found::Nothing);
         }
         // Counting is a locked instruction.
         self.drained(wanted.agent)?;
         if self.frames[frame.0].get().is_err() {
             self.let_go(wanted);
-            return Ok(false);
+            return Ok(Found::Nothing);
         }
         if wanted.pin {
             self.frames[frame.0].pins.fetch_add(1, Ordering::AcqRel);
         }
         self.held[wanted.agent].handles.lock().insert(wanted.handle.to_owned(), frame);
-        Ok(true)
+        Ok(Found::Next)
     }
 
     fn gup_again(&self, wanted: &Wanted<'_>) -> Result<Part, Stuck> {

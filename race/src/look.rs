@@ -119,8 +119,8 @@ impl Machine {
                 let found = self.buffered(*agent, *index);
                 found.map_or(Seen::Nothing, |(place, word)| Seen::Stored(place, word))
             }
-            // What properties remember is the judge's.
-            Key::Ghost(_) => return None,
+            // What properties remember is the judge's; what a step returns is compared where it is taken.
+            Key::Ghost(_) | Key::Returned(..) => return None,
         })
     }
 
@@ -152,6 +152,7 @@ impl Machine {
             | Key::Section(..)
             | Key::Awaits(..)
             | Key::Handle(..)
+            | Key::Returned(..)
             | Key::Ghost(_) => Seen::Number(value.into()),
             Key::Store(agent, _) => self.expected_store(*agent, value),
         }

@@ -187,6 +187,7 @@ impl Machine {
             | Key::Section(..)
             | Key::Awaits(..)
             | Key::Handle(..)
+            | Key::Returned(..)
             | Key::Ghost(_) => {}
         }
     }

@@ -23,7 +23,7 @@ impl Machine {
                 let asked = self.deeds_asked(agent, list);
                 self.shared.awaited.lock().extend(asked.iter().map(|party| (agent, *party)));
             }
-            Part::Answer(party) => {
+            Part::Answer(party, _) => {
                 if !self.shared.awaited.lock().contains(&(agent, party)) {
                     return Err(Stuck::Waits("this answer is not awaited"));
                 }
@@ -34,7 +34,9 @@ impl Machine {
                 if let Party::Cpu(cpu) = party {
                     what(cpu);
                 }
-                self.shared.awaited.lock().remove(&(agent, party));
+                let mut awaited = self.shared.awaited.lock();
+                awaited.remove(&(agent, party));
+                return Ok(Part::Answer(party, !awaited.iter().any(|(sender, _)| *sender == agent)));
             }
             // Nobody is there who could not answer at once.
             Part::Whole => {
@@ -47,9 +49,9 @@ impl Machine {
             | Part::Dirty(..)
             | Part::NotDirty(..)
             | Part::Flush(_)
-            | Part::ReadPmd
-            | Part::ReadPte
-            | Part::Get
+            | Part::ReadPmd(_)
+            | Part::ReadPte(_)
+            | Part::Get(_)
             | Part::Again
             | Part::Drop
             | Part::Answered

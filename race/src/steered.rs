@@ -4,11 +4,15 @@
 //! compared too. The row that breaks a property must break it on the machine: a built-in one is noticed there, and the
 //! value, the entry or the count that another one speaks of has been seen.
 
+mod probe;
+
 use std::fmt;
 
 use ordering::engine::replay::{Move, State};
 use ordering::language::syntax::BuiltIn;
-use ordering::lowering::{Key, Lowered, Part};
+#[cfg(test)]
+use ordering::lowering::Act;
+use ordering::lowering::{Lowered, Part};
 use ordering::model::{Alternative, Check, Model, PropertyId};
 
 use crate::machine::{Machine, Stuck};
@@ -47,6 +51,13 @@ pub enum Difference {
     },
     /// The model says that the row breaks the property, and nothing broke.
     Unbroken(String),
+    /// The model lets the agent wait, and the machine lets it pass.
+    Passes {
+        /// Who.
+        agent: String,
+        /// The step as it is shown.
+        text: String,
+    },
 }
 
 impl fmt::Display for Difference {
@@ -59,6 +70,9 @@ impl fmt::Display for Difference {
             Self::State { place, model, machine } => {
                 write!(f, "{place}: the model says {model}; the machine says {machine}")
             }
+            Self::Passes { agent, text } => {
+                write!(f, "then {agent} waits in the model; the machine takes `{text}`")
+            }
             Self::Unbroken(property) => {
                 write!(f, "the model says that this breaks `{property}`; on the machine nothing broke")
             }
@@ -70,13 +84,26 @@ impl fmt::Display for Difference {
 pub struct Steered<'a> {
     lowered: &'a Lowered,
     machine: Machine,
+    /// A step that the machine leaves out.
+    #[cfg(test)]
+    forgets: Option<steps::table::Verb>,
+    /// Whether states are compared.
+    #[cfg(test)]
+    compares: bool,
 }
 
 impl<'a> Steered<'a> {
     /// Of a scenario, on its machine.
     #[must_use]
     pub const fn new(lowered: &'a Lowered, machine: Machine) -> Self {
-        Self { lowered, machine }
+        Self {
+            lowered,
+            machine,
+            #[cfg(test)]
+            forgets: None,
+            #[cfg(test)]
+            compares: true,
+        }
     }
 
     /// Makes a run happen from the start; how many rows it had.
@@ -92,6 +119,10 @@ impl<'a> Steered<'a> {
         self.compare(&state).map_err(|of| self.divergence(&[], of))?;
         for (row, step) in moves.iter().enumerate() {
             state = self.row(&state, step).map_err(|of| self.divergence(&moves[..=row], of))?;
+        }
+        let broken = moves.last().is_some_and(|step| self.alternative(step).violates.is_some());
+        for agent in (0..state.at.len()).filter(|_| !broken) {
+            self.waits(&state, agent).map_err(|of| self.divergence(moves, of))?;
         }
         Ok(moves.len())
     }
@@ -114,6 +145,8 @@ impl<'a> Steered<'a> {
             if breaks {
                 break;
             }
+            let agent = random.usize(..state.at.len());
+            self.waits(&state, agent).map_err(|of| self.divergence(&moves, of))?;
         }
         Ok(moves.len())
     }
@@ -136,6 +169,10 @@ impl<'a> Steered<'a> {
         let taken = self.alternative(step);
         let breaks = taken.violates.and_then(|property| self.built_in(property));
         for deed in self.lowered.deeds[step.agent].of(usize::from(step.pc.0), step.alternative) {
+            #[cfg(test)]
+            if matches!(deed.act, Act::Step(step) if Some(step.verb()) == self.forgets) {
+                continue;
+            }
             match (self.machine.take(step.agent, deed), breaks) {
                 (Err(Stuck::Breaks(found)), Some(property)) if found == property => {
                     // What a step that breaks a built-in property leaves behind is nobody's promise.
@@ -155,6 +192,12 @@ impl<'a> Steered<'a> {
         let after = state.after(step.agent, taken);
         self.compare(&after)?;
         Ok(after)
+    }
+
+    /// Whether `agent` waits on the machine for what it waits for in the model.
+    fn waits(&self, state: &State, agent: usize) -> Result<(), Difference> {
+        self.probe(state, agent)?;
+        self.compare(state)
     }
 
     fn text(&self, property: PropertyId) -> String {
@@ -177,10 +220,14 @@ impl<'a> Steered<'a> {
 
     /// Holds everything that the machine shows against the model's state.
     fn compare(&self, state: &State) -> Result<(), Difference> {
+        #[cfg(test)]
+        if !self.compares {
+            return Ok(());
+        }
         for (index, (key, value)) in self.lowered.keys.iter().zip(&state.values).enumerate() {
             let Some(seen) = self.machine.look(key) else { continue };
             let expected = self.machine.expected(key, *value);
-            if seen != expected && !is_nothing(key, seen, expected) {
+            if seen != expected {
                 let variable = &self.model().variables[index];
                 return Err(Difference::State {
                     place: variable.name.clone(),
@@ -200,7 +247,5 @@ impl<'a> Steered<'a> {
     }
 }
 
-/// Whether both say that nothing is there.
-fn is_nothing(_: &Key, seen: crate::look::Seen, expected: crate::look::Seen) -> bool {
-    seen == expected
-}
+#[cfg(test)]
+mod tests;

@@ -44,10 +44,10 @@ impl Machine {
             | Part::Nothing
             | Part::Flush(_)
             | Part::Send(_)
-            | Part::Answer(_)
-            | Part::ReadPmd
-            | Part::ReadPte
-            | Part::Get
+            | Part::Answer(..)
+            | Part::ReadPmd(_)
+            | Part::ReadPte(_)
+            | Part::Get(_)
             | Part::Again
             | Part::Drop
             | Part::Answered => {}
@@ -263,7 +263,7 @@ impl Machine {
                 self.invalidate_of(invalidation, agent, cpu);
                 return Ok(part);
             }
-            Part::Send(_) | Part::Answer(_) => {
+            Part::Send(_) | Part::Answer(..) => {
                 return self.round(agent, part, &[Section::Interrupts], |cpu| {
                     self.invalidate_of(invalidation, agent, cpu);
                 });
@@ -274,9 +274,9 @@ impl Machine {
             | Part::Walk(..)
             | Part::Dirty(..)
             | Part::NotDirty(..)
-            | Part::ReadPmd
-            | Part::ReadPte
-            | Part::Get
+            | Part::ReadPmd(_)
+            | Part::ReadPte(_)
+            | Part::Get(_)
             | Part::Again
             | Part::Drop
             | Part::Answered
@@ -381,7 +381,7 @@ impl Machine {
 const fn waits_for_stores(step: &Step<Numbers>, part: Part) -> bool {
     match step {
         // Who is asked has a buffer of his own; who asks has waited when he sent.
-        Step::IpiSync | Step::SynchronizeRcu | Step::Invalidate(_) => !matches!(part, Part::Answer(_)),
+        Step::IpiSync | Step::SynchronizeRcu | Step::Invalidate(_) => !matches!(part, Part::Answer(..)),
         Step::Entry(_, EntryOf::Clear | EntryOf::Modify(_))
         | Step::Lock(..)
         | Step::Trylock(..)

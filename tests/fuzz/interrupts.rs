@@ -13,11 +13,11 @@ use devices::bus::{Registers, Width};
 use devices::interrupt::{Level, Pin, Pins, Wire};
 use devices::io_apic::{IoApic, Outlet, PINS, Trigger};
 use devices::serial::{PORTS, Serial};
-use iommu::spec::id::SourceId;
-use iommu::spec::interrupt::{Format, Msi};
-use iommu::vtd::interrupts::{InterruptSource, MsiSink};
+use iommu::spec::interrupt::Format;
+use iommu::vtd::interrupts::InterruptSource;
 use iommu::vtd::{Vtd, Width as UnitWidth};
 use parking_lot::Mutex;
+use pcie::{Msi, MsiSink, SourceId};
 
 use super::layout::{self, Layout, Mode};
 use super::rig::{self, Rig, Sent};
@@ -48,7 +48,7 @@ struct Way {
 impl Outlet for Way {
     fn forward(&self, pin: Pin, message: Msi, trigger: Trigger) {
         let remapped = self.unit.remap(InterruptSource::IoApic(SOURCE), message);
-        if matches!(message.format(), Format::Remappable { index } if u64::from(index) >= ENTRIES) {
+        if matches!(Format::of(message), Format::Remappable { index } if u64::from(index) >= ENTRIES) {
             assert!(
                 remapped.is_err(),
                 "the table has {ENTRIES} entries, and {message:x?} became {remapped:x?}"

@@ -6,10 +6,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use iommu::spec::id::SourceId;
 use iommu::vtd::{Vtd, Width};
 use mmu::address::{PhysAddr, VirtAddr};
 use mmu::memory::PhysicalMemory;
+use pcie::SourceId;
 
 use super::Choices;
 

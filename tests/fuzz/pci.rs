@@ -9,8 +9,8 @@ mod rig;
 
 use devices::bus::{Registers, Width};
 use devices::pci::host_bridge::{ADDRESS_PORT, DATA_PORT};
-use iommu::spec::id::SourceId;
 use mmu::address::PhysAddr;
+use pcie::SourceId;
 
 use self::rig::{MEMORY_BYTES, Rig, Way};
 use super::{Census, Choices};

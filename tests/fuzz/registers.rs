@@ -3,15 +3,13 @@
 //! Rules: what is read-only keeps its value and what is reserved reads 0; the queues' heads and tails are places in a
 //! ring; the fault log says what its records say; a message goes to the local APICs. Source: VT-d 11.4.
 
-use iommu::pasid::Pasid;
-use iommu::spec::id::SourceId;
-use iommu::spec::interrupt::Msi;
-use iommu::spec::page_request::{PageRequest, Wants};
+use iommu::spec::page_request;
 use iommu::vtd::Width;
 use iommu::vtd::interrupts::InterruptSource;
 use iommu::vtd::knobs::Fault;
-use iommu::vtd::port::{Ats, Port, Request};
+use iommu::vtd::port::Port;
 use mmu::address::{Access, PhysAddr};
+use pcie::{Ats, Msi, PageRequest, Pasid, Request, SourceId, Wants};
 
 use super::layout::{self, DOMAINS, Layout, Mode, PASID_NUMBERS, SOURCES};
 use super::rig::{self, MEMORY_BYTES, Rig};
@@ -190,7 +188,7 @@ impl Fuzz {
             last: !choices.one_in(4),
             private_data: choices.one_in(4).then_some([3, 4]),
         };
-        request.encode().into_iter().for_each(|word| self.layout.name(word));
+        page_request::encode(&request).into_iter().for_each(|word| self.layout.name(word));
         if port.request_page(request).is_ok() {
             census.note("page request");
         }

@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use iommu::spec::interrupt::Msi;
 use iommu::stale::watch::{Judging, StaleOptions, Watching};
-use iommu::vtd::interrupts::MsiSink;
 use iommu::vtd::options::{CacheSizes, CachingMode, LargePages, VtdOptions};
 use iommu::vtd::{Vtd, Width};
 use mmu::memory::PhysicalMemory;
+use pcie::{Msi, MsiSink};
 
 use super::{Census, Choices};
 

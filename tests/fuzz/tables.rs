@@ -6,12 +6,12 @@
 
 mod reference;
 
-use iommu::pasid::Pasid;
-use iommu::spec::page_request::{PageRequest, Wants};
+use iommu::spec::page_request;
+use iommu::vtd::Width;
 use iommu::vtd::options::CacheSizes;
-use iommu::vtd::port::{Ats, Port, Request};
-use iommu::vtd::{RequestOutcome, Requester, Width};
+use iommu::vtd::port::Port;
 use mmu::address::{Access, VirtAddr};
+use pcie::{Ats, PageRequest, Pasid, Request, RequestOutcome, Requester, Wants};
 
 use self::reference::{Look, Tables, is_unambiguous, look};
 use super::layout::{self, Layout, Mode, PASID_NUMBERS, SOURCES};
@@ -149,7 +149,7 @@ impl Fuzz {
             last: true,
             private_data: None,
         };
-        request.encode().into_iter().for_each(|word| self.layout.name(word));
+        page_request::encode(&request).into_iter().for_each(|word| self.layout.name(word));
         if port.request_page(request) == Ok(RequestOutcome::Accepted) {
             census.note("page request");
         }

@@ -12,6 +12,7 @@ mod messages;
 mod minimize;
 mod outcome;
 mod progress;
+mod race;
 mod replay;
 mod size;
 mod steps;
@@ -46,6 +47,8 @@ enum Command {
     Guests,
     /// Prove or refute scenarios over every interleaving
     Check(check::CheckArguments),
+    /// Make scenarios happen on a live machine: the counterexample of each that is refuted, and random runs of all
+    Race(race::RaceArguments),
     /// Replay the traces of a file: what each row changes, which property breaks, why a row cannot happen
     Replay(replay::ReplayArguments),
     /// Find the weakest order of a program that is still safe, and what each of its needs is for
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
         Some(Command::Boot(boot)) => boot::run(&boot),
         Some(Command::Guests) => guests::run(),
         Some(Command::Check(check)) => check::run(&check),
+        Some(Command::Race(race)) => race::run(&race),
         Some(Command::Replay(replay)) => replay::run(&replay),
         Some(Command::Minimize(minimize)) => minimize::run(&minimize),
         Some(Command::Zoo(zoo)) => zoo::run(&zoo),

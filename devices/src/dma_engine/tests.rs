@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use iommu::pasid::Pasid;
 use iommu::sva::port::DmaPort;
 use iommu::sva::{SvaDriver, SvaOptions};
 use mmu::address::{VirtAddr, VirtRange};
@@ -11,6 +10,7 @@ use mmu::area::{Backing, Merging};
 use mmu::cpu::Cpu;
 use mmu::frame::Frames;
 use mmu::trace::Unobserved;
+use pcie::Pasid;
 
 use super::{DmaEngine, Progress, Work};
 

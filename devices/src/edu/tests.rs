@@ -1,7 +1,7 @@
 //! The registers as a driver meets them.
 
-use iommu::spec::interrupt::Msi;
 use mmu::address::PhysAddr;
+use pcie::Msi;
 
 use super::{Edu, EduOptions, factorial};
 use crate::bus::Width;

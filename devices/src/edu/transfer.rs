@@ -53,7 +53,7 @@ impl Transfer {
         } else {
             endpoint.write(None, VirtAddr(self.destination & mask), &self.buffer[range])
         };
-        done.unwrap_or_else(|fault| report(endpoint, fault));
+        done.unwrap_or_else(|fault| report(endpoint, &fault));
     }
 }
 
@@ -63,6 +63,6 @@ fn range(start: u64, count: u64) -> Option<std::ops::Range<usize>> {
     (end <= BUFFER_BYTES).then_some(start..end)
 }
 
-fn report(endpoint: &Endpoint, fault: DmaFault) {
+fn report(endpoint: &Endpoint, fault: &DmaFault) {
     log::warn!("{} edu: the transfer failed: {fault}", endpoint.source());
 }

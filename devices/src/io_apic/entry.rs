@@ -3,7 +3,7 @@
 //! Invariant: delivery status and remote IRR are the chip's; software's writes leave them alone. Sources: Intel
 //! 82093AA, 3.2.4; VT-d 5.1.2.1 (remappable format, bit 48).
 
-use iommu::spec::interrupt::Msi;
+use pcie::Msi;
 
 use super::Trigger;
 

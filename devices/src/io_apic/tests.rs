@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use iommu::spec::interrupt::Msi;
 use parking_lot::Mutex;
+use pcie::Msi;
 
 use super::{IoApic, Outlet, Trigger};
 use crate::bus::{Registers, Width};

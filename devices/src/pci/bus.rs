@@ -9,7 +9,7 @@ mod window;
 
 use std::sync::Arc;
 
-use iommu::spec::id::SourceId;
+use pcie::SourceId;
 use thiserror::Error;
 
 use super::bar::BarRange;

@@ -11,12 +11,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use iommu::pasid::Pasid;
-use iommu::spec::id::SourceId;
-use iommu::spec::interrupt::Msi;
-use iommu::vtd::port::Ats;
 use mmu::address::VirtAddr;
 use parking_lot::{Mutex, MutexGuard};
+use pcie::{Ats, Msi, Pasid, SourceId};
 
 use self::page_requests::PageGroup;
 use super::capability::msix::{self, Vector};

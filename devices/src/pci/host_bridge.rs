@@ -8,8 +8,8 @@
 
 use std::sync::Arc;
 
-use iommu::spec::id::SourceId;
 use parking_lot::Mutex;
+use pcie::SourceId;
 
 use super::bus::{Function, PciBus};
 use super::config::{CONFIG_BYTES, CONVENTIONAL_BYTES, ConfigSpace, Identity};

@@ -3,8 +3,8 @@
 //! Invariant: `Descriptor::decode` takes any 64 bytes; what it does not understand is a [`Code`]. Layout:
 //! `docs/dma-engine.md`.
 
-use iommu::pasid::Pasid;
 use mmu::address::VirtAddr;
+use pcie::Pasid;
 
 use super::register::MOST_BYTES_LOG2;
 use crate::upstream::{Atomic, DmaFault};
@@ -62,7 +62,7 @@ impl From<DmaFault> for Code {
             DmaFault::NotBusMaster => Self::NotBusMaster,
             DmaFault::PasidDisabled(_) => Self::PasidDisabled,
             DmaFault::Unsupported { .. } => Self::Unsupported,
-            DmaFault::Blocked(_) => Self::Blocked,
+            DmaFault::Blocked { .. } => Self::Blocked,
         }
     }
 }

@@ -6,16 +6,14 @@
 use std::thread;
 use std::time::Duration;
 
-use iommu::pasid::Pasid;
-use iommu::spec::page_request::ResponseCode;
-use iommu::vtd::RequestOutcome;
 use mmu::address::{Access, VirtAddr};
+use pcie::{Pasid, RequestOutcome, ResponseCode};
 
 use super::descriptor::{Code, Operation, Place};
 use super::run::Engine;
 use super::state::Fault;
 use crate::pci::endpoint::page_requests::PageGroup;
-use crate::upstream::DmaFault;
+use crate::upstream::{DmaFault, Remedy};
 use crate::worker::Stop;
 
 /// Page requests for one request at most: a page that is granted and goes again and again.
@@ -144,7 +142,7 @@ impl Engine {
             };
             let address = fault.address().unwrap_or(place.address);
             let fail = |code| Fault { code, address, pasid: place.pasid, access };
-            if !may_come(fault) || !self.endpoint().may_request_pages() {
+            if !may_come(&fault) || !self.endpoint().may_request_pages() {
                 return Err(fail(fault.into()));
             }
             if asked == MOST_PAGE_REQUESTS {
@@ -200,9 +198,9 @@ impl Engine {
 }
 
 /// Whether the page may be there when it has been asked for. A translation that is refused for good is no missing page.
-fn may_come(fault: DmaFault) -> bool {
+fn may_come(fault: &DmaFault) -> bool {
     match fault {
-        DmaFault::Blocked(blocked) => blocked.reason.is_recoverable(),
+        DmaFault::Blocked { remedy, .. } => *remedy == Remedy::PageRequest,
         DmaFault::NotBusMaster | DmaFault::PasidDisabled(_) | DmaFault::Unsupported { .. } => false,
     }
 }

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use iommu::pasid::Pasid;
 use mmu::address::{Access, VirtAddr};
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use pcie::Pasid;
 
 use super::VECTORS;
 use super::descriptor::{Code, Descriptor, LEN_BYTES, Place};

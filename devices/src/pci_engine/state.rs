@@ -3,8 +3,8 @@
 //! Invariant: HEAD and the counters change by the thread alone. The lock is held for as long as it takes to look or to
 //! change something, never across a request.
 
-use iommu::pasid::{BadPasid, Pasid};
 use mmu::address::{Access, VirtAddr};
+use pcie::{BadPasid, Pasid};
 
 use super::descriptor::Code;
 use super::register as r;

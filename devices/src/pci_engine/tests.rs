@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use iommu::spec::interrupt::Msi;
 use mmu::address::PhysAddr;
+use pcie::Msi;
 
 use super::register as r;
 use super::{PciEngine, PciEngineOptions};

@@ -5,15 +5,9 @@
 
 use std::sync::Arc;
 
-use iommu::pasid::Pasid;
-use iommu::spec::descriptor::PageGroupResponse;
-use iommu::spec::id::SourceId;
-use iommu::spec::interrupt::Msi;
-use iommu::spec::page_request::PageRequest;
-use iommu::vtd::RequestOutcome;
-use iommu::vtd::port::Ats;
 use mmu::address::{PhysAddr, VirtAddr};
 use mmu::memory::PhysicalMemory;
+use pcie::{Ats, Msi, PageGroupResponse, PageRequest, Pasid, RequestOutcome, SourceId};
 
 use super::{Atomic, DmaFault, Port, Sink, Upstream};
 

@@ -4,17 +4,12 @@
 
 use std::sync::Arc;
 
-use iommu::pasid::Pasid;
-use iommu::spec::descriptor::PageGroupResponse;
-use iommu::spec::id::SourceId;
-use iommu::spec::interrupt::Msi;
-use iommu::spec::page_request::PageRequest;
 use iommu::vtd::interrupts::InterruptSource;
-use iommu::vtd::port::{Ats, Request};
-use iommu::vtd::{self, RequestOutcome, Vtd};
+use iommu::vtd::{self, Vtd};
 use mmu::address::{Access, VirtAddr};
+use pcie::{Ats, Msi, PageGroupResponse, PageRequest, Pasid, Request, RequestOutcome, SourceId};
 
-use super::{Atomic, DmaFault, Port, Upstream};
+use super::{Atomic, DmaFault, Port, Remedy, Upstream};
 
 /// Memory behind a remapping unit.
 pub struct Remapped {
@@ -90,6 +85,17 @@ impl Port for vtd::port::Port {
 
     fn next_response(&mut self) -> Option<PageGroupResponse> {
         Self::next_response(self)
+    }
+}
+
+impl From<vtd::port::Blocked> for DmaFault {
+    fn from(blocked: vtd::port::Blocked) -> Self {
+        let may_come = blocked.reason.is_recoverable();
+        Self::Blocked {
+            address: blocked.request.address,
+            remedy: if may_come { Remedy::PageRequest } else { Remedy::None },
+            reason: blocked.to_string(),
+        }
     }
 }
 

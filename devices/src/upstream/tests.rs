@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use iommu::spec::id::SourceId;
-use iommu::spec::interrupt::Msi;
 use iommu::vtd::Vtd;
-use iommu::vtd::interrupts::MsiSink;
 use iommu::vtd::options::VtdOptions;
 use mmu::address::{PhysAddr, VirtAddr};
 use mmu::memory::PhysicalMemory;
 use parking_lot::Mutex;
+use pcie::{Msi, MsiSink, SourceId};
 
 use super::{Atomic, Direct, DmaFault, Port, Remapped, Upstream};
 

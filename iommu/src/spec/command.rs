@@ -4,9 +4,10 @@
 //! (RTADDR), 11.4.6 (CCMD), 11.4.8 (IOTLB, IVA), 11.4.9 (IQA), 11.4.10 (PQA), 11.4.11 (IRTA).
 
 use mmu::address::PhysAddr;
+use pcie::SourceId;
 
 use super::descriptor::{ContextScope, IotlbScope, PageSpan};
-use super::id::{DomainId, SourceId};
+use super::id::DomainId;
 use super::{bit, field, field16, field32};
 
 /// GCMD.TE, GSTS.TES: DMA remapping is on.

@@ -5,12 +5,12 @@
 //! entry).
 
 use mmu::address::PhysAddr;
+use pcie::{BadPasid, Pasid};
 
 use super::field16;
 use super::id::DomainId;
 use super::paging::SecondStageLevels;
 use super::{bit, field, field32};
-use crate::pasid::{BadPasid, Pasid};
 
 /// Bytes of a root entry, in both modes.
 pub const ROOT_ENTRY_BYTES: u64 = 16;

@@ -7,16 +7,18 @@
 
 mod encode;
 mod span;
+pub(crate) mod words;
 
 use std::ops::RangeInclusive;
 
 use mmu::address::PhysAddr;
+use pcie::{Pasid, ResponseCode, SourceId};
 
-use super::id::{DomainId, SourceId};
-use super::page_request::ResponseCode;
+use super::id::DomainId;
 use super::status::QueueError;
 use super::{bit, field, field16, field32};
-use crate::pasid::Pasid;
+
+pub use pcie::PageGroupResponse;
 
 pub use self::span::{DeviceSpan, Hint, MAX_ADDRESS_MASK, PageSpan};
 
@@ -133,19 +135,6 @@ pub struct Wait {
     pub fence: bool,
     /// PD: deliver every page request that was received.
     pub drains_requests: bool,
-}
-
-/// The answer to a page request, or to a group of them.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct PageGroupResponse {
-    /// Who asked.
-    pub source: SourceId,
-    /// In whose name, if the answer carries the PASID.
-    pub pasid: Option<Pasid>,
-    /// PRGI: the group.
-    pub group: u16,
-    /// The answer.
-    pub code: ResponseCode,
 }
 
 /// The words of a descriptor; the upper two are 0 in a queue of 128-bit ones.

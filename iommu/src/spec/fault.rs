@@ -5,10 +5,8 @@
 //! VirtualBox (include/VBox/iommu-intel.h) have them.
 
 use mmu::address::{Access, VirtAddr};
+use pcie::{Pasid, SourceId};
 use thiserror::Error;
-
-use super::id::SourceId;
-use crate::pasid::Pasid;
 
 /// Why a request was blocked.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq, Hash)]

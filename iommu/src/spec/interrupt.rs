@@ -1,22 +1,15 @@
-//! Interrupts as messages, and the entries that remap them.
+//! Interrupt messages as the unit reads them, and the entries that remap them.
 //!
-//! Invariant: a message is a store of 32 bits to 0xfeexxxxx; [`Msi`] is one, whatever it came from.
-//! Source: VT-d 5.1.2 (request formats), 5.1.5 (IOAPIC), 5.1.6 (MSI), 9.10 (entry); SDM vol. 3, 11.11.
+//! Invariant: none; whatever an entry says, the message that it makes is one.
+//! Source: VT-d 5.1.2 (request formats), 5.1.5 (IOAPIC), 5.1.6 (MSI), 9.10 (entry).
 
-use super::id::SourceId;
+pub use pcie::Msi;
+use pcie::SourceId;
+
 use super::{bit, field, field16, field32};
 
 /// Bytes of an interrupt remapping entry.
 pub const ENTRY_BYTES: u64 = 16;
-
-/// An interrupt on its way: what is stored, and where.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Msi {
-    /// 0xfeexxxxx; in bits 63:40, bits 31:8 of an x2APIC id.
-    pub address: u64,
-    /// Vector, delivery mode, trigger mode.
-    pub data: u32,
-}
 
 /// How a message says what it wants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,39 +48,23 @@ pub enum SourceCheck {
     },
 }
 
-impl Msi {
-    /// Where the range begins that interrupts are stored to, 1 MiB.
-    pub const FIRST_ADDRESS: u64 = 0xfee0_0000;
-
-    /// Whether `address` is one that interrupts are stored to.
-    #[inline]
+impl Format {
+    /// How `message` is to be read.
     #[must_use]
-    pub const fn is_address(address: u64) -> bool {
-        address >> 20 == Self::FIRST_ADDRESS >> 20
-    }
-
-    /// Whether a local APIC takes it: a store anywhere else is not an interrupt.
-    #[must_use]
-    pub const fn is_interrupt(self) -> bool {
-        Self::is_address(field(self.address, 0, 40))
-    }
-
-    /// How it is to be read.
-    #[must_use]
-    pub const fn format(self) -> Format {
-        if !bit(self.address, 4) {
-            return Format::Compatibility;
+    pub const fn of(message: Msi) -> Self {
+        if !bit(message.address, 4) {
+            return Self::Compatibility;
         }
-        let handle = field32(self.address, 5, 15) | field32(self.address, 2, 1) << 15;
-        let subhandle = if bit(self.address, 3) { self.data & 0xffff } else { 0 };
-        Format::Remappable { index: handle + subhandle }
+        let handle = field32(message.address, 5, 15) | field32(message.address, 2, 1) << 15;
+        let subhandle = if bit(message.address, 3) { message.data & 0xffff } else { 0 };
+        Self::Remappable { index: handle + subhandle }
     }
+}
 
-    /// Whether bits are set that are reserved in the remappable format.
-    #[must_use]
-    pub const fn has_reserved(self) -> bool {
-        self.address >> 32 != 0 || bit(self.address, 3) && self.data >> 16 != 0
-    }
+/// Whether bits of `message` are set that are reserved in the remappable format.
+#[must_use]
+pub const fn has_reserved(message: Msi) -> bool {
+    message.address >> 32 != 0 || bit(message.address, 3) && message.data >> 16 != 0
 }
 
 impl InterruptEntry {

@@ -5,13 +5,13 @@
 
 use mmu::address::{Pfn, PhysAddr};
 use mmu::table::{Levels, Root};
+use pcie::Pasid;
 
 use super::context::Invalid;
 use super::field16;
 use super::id::DomainId;
 use super::paging::SecondStageLevels;
 use super::{bit, field};
-use crate::pasid::Pasid;
 
 /// Bytes of a directory entry.
 pub const DIRECTORY_ENTRY_BYTES: u64 = 8;

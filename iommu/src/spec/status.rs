@@ -3,7 +3,7 @@
 //! Invariant: all status bits named here are cleared by writing 1, except [`FAULT_PENDING`], which follows the fault
 //! records. Source: VT-d 11.4.7 (FSTS, FECTL), 11.4.9 (ICS, IECTL, IQERCD), 11.4.10 (PRS, PECTL).
 
-use super::id::SourceId;
+use pcie::SourceId;
 
 /// FSTS.PFO: a fault was not recorded for want of a free record.
 pub const FAULT_OVERFLOW: u32 = 1 << 0;

@@ -2,20 +2,20 @@
 
 use mmu::address::{Access, Pfn, PhysAddr, VirtAddr, VirtRange};
 use mmu::table::{Levels, Root};
+use pcie::{Msi, PageGroupResponse, PageRequest, Pasid, ResponseCode, SourceId, Wants};
 
 use super::context::LegacyContext;
 use super::descriptor::{
-    ContextScope, Descriptor, DevicePasid, DeviceScope, DeviceSpan, EntryScope, Hint, IotlbScope,
-    PageGroupResponse, PageSpan, PasidScope, Wait,
+    ContextScope, Descriptor, DevicePasid, DeviceScope, DeviceSpan, EntryScope, Hint, IotlbScope, PageSpan,
+    PasidScope, Wait,
 };
 use super::fault::{AddressType, FaultReason, FaultRecord};
-use super::id::{DomainId, SourceId};
-use super::interrupt::{Format, InterruptEntry, Msi, SourceCheck};
-use super::page_request::{PageRequest, ResponseCode, Wants};
+use super::id::DomainId;
+use super::interrupt::{Format, InterruptEntry, SourceCheck};
+use super::page_request;
 use super::paging::SecondStageEntry;
 use super::pasid_entry::{PasidEntry, PasidTranslation};
 use super::status::QueueError;
-use crate::pasid::Pasid;
 
 fn wide(low: u64, high: u64) -> Result<Descriptor, QueueError> {
     Descriptor::decode([low, high, 0, 0], 32)
@@ -135,7 +135,7 @@ fn what_a_driver_writes_is_what_the_unit_reads() {
         last: true,
         private_data: Some([3, 4]),
     };
-    assert_eq!(PageRequest::decode(request.encode()), request);
+    assert_eq!(page_request::decode(page_request::encode(&request)), request);
     let root = Root { table: Pfn(9), levels: Levels::Five };
     let entry = PasidEntry::of_first_stage(DomainId(1), root);
     assert!(entry.is_present() && !entry.hides_faults());
@@ -230,7 +230,7 @@ fn a_page_request_reads_as_the_driver_reads_it() {
         last: true,
         private_data: Some([1, 2]),
     };
-    let words = request.encode();
+    let words = page_request::encode(&request);
     assert_eq!(words[0], 1 | 1 << 8 | 1 << 9 | 0x0108 << 16 | 5 << 32);
     assert_eq!(words[1], 0x1234_5000 | 0x155 << 3 | 0b111);
     assert_eq!(words[2..], [1, 2]);
@@ -265,8 +265,8 @@ fn a_context_entry_of_linux_is_without_reserved_bits() {
 #[test]
 fn an_interrupt_names_its_entry_by_handle_and_subhandle() {
     let address = 0xfee0_0000 | 0x1234 << 5 | 1 << 4 | 1 << 3 | 1 << 2;
-    assert_eq!(Msi { address, data: 2 }.format(), Format::Remappable { index: 0x8000 + 0x1234 + 2 });
-    assert_eq!(Msi { address: 0xfee0_1000, data: 0x41 }.format(), Format::Compatibility);
+    assert_eq!(Format::of(Msi { address, data: 2 }), Format::Remappable { index: 0x8000 + 0x1234 + 2 });
+    assert_eq!(Format::of(Msi { address: 0xfee0_1000, data: 0x41 }), Format::Compatibility);
 }
 
 #[test]

@@ -11,11 +11,12 @@
 use std::fmt;
 
 use mmu::address::PhysAddr;
+use pcie::Requester;
 use serde_json::{Value, json};
 
 use crate::stale::Moment;
 use crate::stale::json::{hex, moment};
-use crate::vtd::{Requester, Table};
+use crate::vtd::Table;
 
 /// Which entry.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

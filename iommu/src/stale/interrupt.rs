@@ -6,13 +6,14 @@
 use std::fmt;
 
 use mmu::address::PhysAddr;
+use pcie::SourceId;
 use serde_json::json;
 
 use crate::spec::descriptor::Descriptor;
-use crate::spec::id::SourceId;
+use crate::spec::descriptor::words::InWords;
 use crate::spec::interrupt::InterruptEntry;
 use crate::stale::json::{hex, missed, moment};
-use crate::stale::text::{InWords, Uses, write_queued, write_received};
+use crate::stale::text::{Uses, write_queued, write_received};
 use crate::stale::{Ground, Missed, Moment};
 
 /// One such use, as it is reported.
@@ -76,8 +77,8 @@ impl StaleInterrupt {
 impl fmt::Display for StaleInterrupt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "stale use: {} sent an interrupt through the cached entry {}", self.source, self.index)?;
-        write!(f, ", which was {}", Entry(Some(self.cached)))?;
-        write!(f, ", where the table has {}", Entry(self.now))?;
+        write!(f, ", which was {}", EntryInWords(Some(self.cached)))?;
+        write!(f, ", where the table has {}", EntryInWords(self.now))?;
         write!(f, "\n  filled {}, used {}", self.filled, Uses(self.used, self.uses))?;
         write!(f, "\n  counts because {}", self.ground)?;
         write!(f, "\n  changed: interrupt entry at {}", self.place)?;
@@ -89,9 +90,9 @@ impl fmt::Display for StaleInterrupt {
 }
 
 /// An entry in words.
-struct Entry(Option<[u64; 2]>);
+struct EntryInWords(Option<[u64; 2]>);
 
-impl fmt::Display for Entry {
+impl fmt::Display for EntryInWords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(words) = self.0 else { return f.write_str("nothing, outside memory") };
         let entry = InterruptEntry(words);

@@ -7,9 +7,9 @@ use mmu::address::Access;
 use mmu::cache::Translation;
 use serde_json::{Value, json};
 
+use crate::spec::descriptor::words::InWords;
 use crate::spec::fault::FaultReason;
 use crate::stale::in_place::ChangedInPlace;
-use crate::stale::text::InWords;
 use crate::stale::{Change, Ground, Holder, Kind, Missed, Moment, StaleUse};
 
 impl StaleUse {

@@ -4,6 +4,7 @@
 //! ([`extent`]), so they cannot disagree with what the unit did.
 
 use mmu::address::{PageSize, VirtAddr, VirtRange};
+use pcie::Requester;
 
 use crate::spec::descriptor::{
     ContextScope, Descriptor, DevicePasid, DeviceScope, DeviceSpan, EntryScope, Hint, IotlbScope, PageSpan,
@@ -11,11 +12,11 @@ use crate::spec::descriptor::{
 };
 use crate::stale::watch::{Received, Since};
 use crate::stale::{Change, Holder, Meant, Missed, Why};
-use crate::vtd::{Extent, Requester, SpaceKey, StageKind, Table, extent};
+use crate::vtd::{Extent, SpaceKey, StageKind, Table, extent};
 
 /// A stale translation.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
+pub(super) struct StaleEntry {
     pub(super) requester: Requester,
     pub(super) space: SpaceKey,
     pub(super) page: VirtAddr,
@@ -31,7 +32,11 @@ pub(super) struct Entry {
 }
 
 /// What `received` was to `entry`. `is_idle` tells whether nobody was seen to use anything of what a scope names.
-pub(super) fn missed(entry: &Entry, received: &Received, is_idle: impl Fn(&Descriptor) -> bool) -> Missed {
+pub(super) fn missed(
+    entry: &StaleEntry,
+    received: &Received,
+    is_idle: impl Fn(&Descriptor) -> bool,
+) -> Missed {
     let why = why(entry, received);
     let meant = meant(entry, &received.invalidation, why, is_idle);
     Missed { at: received.at, invalidation: received.invalidation, why, meant }
@@ -40,7 +45,7 @@ pub(super) fn missed(entry: &Entry, received: &Received, is_idle: impl Fn(&Descr
 /// Whether `received` empties a device's TLB behind an invalidation of the IOTLB that came before the entry was read:
 /// both were for what had changed until then. `before` is what came before it, the newest first.
 pub(super) fn ends_earlier_flush<'log>(
-    entry: &Entry,
+    entry: &StaleEntry,
     received: &Received,
     before: impl Iterator<Item = &'log Received>,
 ) -> bool {
@@ -82,7 +87,12 @@ pub(super) fn missed_interrupt(index: u16, received: &Received) -> Missed {
 }
 
 /// For what an invalidation was meant that did not help, and why.
-fn meant(entry: &Entry, invalidation: &Descriptor, why: Why, is_idle: impl Fn(&Descriptor) -> bool) -> Meant {
+fn meant(
+    entry: &StaleEntry,
+    invalidation: &Descriptor,
+    why: Why,
+    is_idle: impl Fn(&Descriptor) -> bool,
+) -> Meant {
     match why {
         Why::NotCarriedOut | Why::BeforeIotlb | Why::HintSet | Why::TableEntryKept | Why::IotlbOnly => {
             Meant::ForThis
@@ -105,7 +115,7 @@ fn meant(entry: &Entry, invalidation: &Descriptor, why: Why, is_idle: impl Fn(&D
 }
 
 /// Whether an invalidation names other pieces of the large page that changed, of which a piece is cached.
-fn names_large_page(entry: &Entry, invalidation: &Descriptor) -> bool {
+fn names_large_page(entry: &StaleEntry, invalidation: &Descriptor) -> bool {
     let large = entry.change.large_page(entry.space.stage).map(|size| {
         let start = VirtAddr(entry.page.0 & !(size.bytes() - 1));
         VirtRange::pages(start, size.bytes() / PageSize::Size4K.bytes())
@@ -122,7 +132,7 @@ const fn is_whole_device(invalidation: &Descriptor) -> bool {
 }
 
 /// How much an invalidation has to do with `entry`: of many received the highest are told, of equals the last.
-pub(super) fn weight(entry: &Entry, missed: &Missed) -> u64 {
+pub(super) fn weight(entry: &StaleEntry, missed: &Missed) -> u64 {
     match (missed.meant, missed.why) {
         (Meant::ForThis, _) => u64::MAX,
         (Meant::Perhaps, _) => u64::MAX - 1,
@@ -137,7 +147,7 @@ pub(super) fn weight(entry: &Entry, missed: &Missed) -> u64 {
 }
 
 /// Pages between those of `entry` and `range`.
-fn distance(entry: &Entry, range: VirtRange) -> u64 {
+fn distance(entry: &StaleEntry, range: VirtRange) -> u64 {
     let own = pages(entry);
     let before = own.start.0.saturating_sub(range.end.0);
     let behind = range.start.0.saturating_sub(own.end.0);
@@ -177,7 +187,7 @@ pub(super) fn remedy_interrupt(index: u16, queued: &[Descriptor]) -> Descriptor 
     }
 }
 
-fn why(entry: &Entry, received: &Received) -> Why {
+fn why(entry: &StaleEntry, received: &Received) -> Why {
     let came_before = received.at.event < entry.filled;
     let is_left = !received.carried_out;
     match received.invalidation {
@@ -209,7 +219,7 @@ fn why(entry: &Entry, received: &Received) -> Why {
 }
 
 /// Why invalidations of some cached table entries were not enough: others were kept, or what rests on them.
-fn half_told(entry: &Entry) -> Why {
+fn half_told(entry: &StaleEntry) -> Why {
     match entry.change.table {
         Table::FirstStage { .. } | Table::SecondStage { .. } => Why::TableEntriesOnly,
         _ if entry.holder == Holder::TableCaches => Why::TableEntryKept,
@@ -218,7 +228,7 @@ fn half_told(entry: &Entry) -> Why {
 }
 
 /// Why a translation that an IOTLB invalidation covered is there again, or still.
-fn refilled(entry: &Entry, scope: IotlbScope) -> Why {
+fn refilled(entry: &StaleEntry, scope: IotlbScope) -> Why {
     match entry.change.table {
         Table::FirstStage { .. } | Table::SecondStage { .. }
             if hint(scope) == Hint::LeavesOnly && !entry.is_absence =>
@@ -237,7 +247,7 @@ const fn hint(scope: IotlbScope) -> Hint {
     }
 }
 
-fn iotlb_mismatch(entry: &Entry, scope: IotlbScope) -> Option<Why> {
+fn iotlb_mismatch(entry: &StaleEntry, scope: IotlbScope) -> Option<Why> {
     match extent(scope, &entry.space) {
         Some(Extent::All) => None,
         Some(Extent::Span(span)) => (!span.range().overlaps(pages(entry))).then_some(Why::OtherPages),
@@ -256,7 +266,7 @@ fn domain_of(scope: IotlbScope) -> Option<crate::spec::id::DomainId> {
     }
 }
 
-fn device_mismatch(entry: &Entry, scope: &DeviceScope) -> Option<Why> {
+fn device_mismatch(entry: &StaleEntry, scope: &DeviceScope) -> Option<Why> {
     if scope.source != entry.requester.source {
         return Some(Why::OtherDevice);
     }
@@ -267,7 +277,7 @@ fn device_mismatch(entry: &Entry, scope: &DeviceScope) -> Option<Why> {
 }
 
 /// Why an invalidation of the right device's TLB is not for the page.
-fn other_translation(entry: &Entry, scope: &DeviceScope) -> Option<Why> {
+fn other_translation(entry: &StaleEntry, scope: &DeviceScope) -> Option<Why> {
     if !scope.pasid.covers(entry.requester.pasid) {
         return Some(Why::OtherPasid);
     }
@@ -277,7 +287,7 @@ fn other_translation(entry: &Entry, scope: &DeviceScope) -> Option<Why> {
     }
 }
 
-fn context_mismatch(entry: &Entry, scope: ContextScope) -> Option<Why> {
+fn context_mismatch(entry: &StaleEntry, scope: ContextScope) -> Option<Why> {
     match scope {
         ContextScope::Device { source, ignored_bits }
             if !ContextScope::concerns(source, ignored_bits, entry.requester.source) =>
@@ -289,7 +299,7 @@ fn context_mismatch(entry: &Entry, scope: ContextScope) -> Option<Why> {
     }
 }
 
-fn pasid_mismatch(entry: &Entry, scope: PasidScope) -> Option<Why> {
+fn pasid_mismatch(entry: &StaleEntry, scope: PasidScope) -> Option<Why> {
     match scope {
         PasidScope::Domain(domain) | PasidScope::Pasid(domain, _) if domain != entry.space.domain => {
             Some(Why::OtherDomain)
@@ -301,20 +311,20 @@ fn pasid_mismatch(entry: &Entry, scope: PasidScope) -> Option<Why> {
     }
 }
 
-fn pages(entry: &Entry) -> VirtRange {
+fn pages(entry: &StaleEntry) -> VirtRange {
     VirtRange::pages(entry.page, entry.size.bytes() / PageSize::Size4K.bytes())
 }
 
 /// The smallest invalidations that would have taken the translation away and kept it from coming back. If what is
 /// `queued` does that, only a wait for it.
-pub(super) fn remedy(entry: &Entry, queued: &[Descriptor]) -> Vec<Descriptor> {
+pub(super) fn remedy(entry: &StaleEntry, queued: &[Descriptor]) -> Vec<Descriptor> {
     let least = least(entry);
     let is_queued = |need: &Descriptor| queued.iter().any(|queued| is_served(entry, need, queued));
     if least.iter().all(is_queued) { vec![Descriptor::Wait(Wait::default())] } else { least }
 }
 
 /// Whether `invalidation` does what `need`, one of the [`least`], is for.
-pub(super) fn is_served(entry: &Entry, need: &Descriptor, invalidation: &Descriptor) -> bool {
+pub(super) fn is_served(entry: &StaleEntry, need: &Descriptor, invalidation: &Descriptor) -> bool {
     same_kind(need, invalidation) && covers(entry, invalidation)
 }
 
@@ -323,7 +333,7 @@ fn same_kind(one: &Descriptor, other: &Descriptor) -> bool {
 }
 
 /// Whether an invalidation is one of those that the entry needs.
-fn covers(entry: &Entry, invalidation: &Descriptor) -> bool {
+fn covers(entry: &StaleEntry, invalidation: &Descriptor) -> bool {
     match invalidation {
         Descriptor::Iotlb { scope, .. } => {
             let is_enough = entry.change.leaf || entry.is_absence || hint(*scope) == Hint::EveryLevel;
@@ -337,7 +347,7 @@ fn covers(entry: &Entry, invalidation: &Descriptor) -> bool {
 }
 
 /// The invalidations that it takes to be rid of the translation, none of which can be left out.
-pub(super) fn least(entry: &Entry) -> Vec<Descriptor> {
+pub(super) fn least(entry: &StaleEntry) -> Vec<Descriptor> {
     let mut remedy = table_remedy(entry);
     remedy.push(Descriptor::Iotlb { scope: iotlb_remedy(entry), drains: true });
     if entry.holder == Holder::DeviceTlb {
@@ -351,7 +361,7 @@ pub(super) fn least(entry: &Entry) -> Vec<Descriptor> {
     remedy
 }
 
-fn table_remedy(entry: &Entry) -> Vec<Descriptor> {
+fn table_remedy(entry: &StaleEntry) -> Vec<Descriptor> {
     let SpaceKey { domain, pasid, .. } = entry.space;
     let pasids = Descriptor::PasidCache(
         pasid.map_or(PasidScope::Domain(domain), |pasid| PasidScope::Pasid(domain, pasid)),
@@ -369,7 +379,7 @@ fn table_remedy(entry: &Entry) -> Vec<Descriptor> {
 
 /// The pages that the invalidation has to name: those of the cached translation; if it is a piece of a large page that is
 /// gone, all of that.
-fn needed(entry: &Entry) -> PageSpan {
+fn needed(entry: &StaleEntry) -> PageSpan {
     let gone = entry.change.large_page(entry.space.stage).filter(|_| !entry.change.leads_to_table());
     let size = gone.unwrap_or(entry.size);
     let log2_pages = (size.bytes() / PageSize::Size4K.bytes()).trailing_zeros();
@@ -377,7 +387,7 @@ fn needed(entry: &Entry) -> PageSpan {
     PageSpan { address: VirtAddr(entry.page.0 & !(size.bytes() - 1)), log2_pages, hint }
 }
 
-fn iotlb_remedy(entry: &Entry) -> IotlbScope {
+fn iotlb_remedy(entry: &StaleEntry) -> IotlbScope {
     let SpaceKey { domain, pasid, stage } = entry.space;
     let span = needed(entry);
     match (entry.change.table, pasid) {

@@ -7,9 +7,9 @@
 use std::fmt;
 
 use crate::spec::descriptor::Descriptor;
+use crate::spec::descriptor::words::InWords;
 use crate::stale::in_place::ChangedInPlace;
 use crate::stale::interrupt::StaleInterrupt;
-use crate::stale::text::InWords;
 use crate::stale::{Meant, Missed, StaleUse, Why};
 
 /// The one thing to mend.

@@ -9,11 +9,11 @@ mod tables;
 use std::num::NonZeroU32;
 
 use mmu::address::{PAGE_SIZE, PhysAddr};
+use pcie::SourceId;
 
 use super::watch::{Judging, StaleOptions, Watching};
 use super::{Holder, StaleUse, Why};
 use crate::spec::descriptor::{ContextScope, Descriptor, Hint, IotlbScope};
-use crate::spec::id::SourceId;
 use crate::vtd::knobs::Fault;
 use crate::vtd::options::{CacheSizes, VtdOptions};
 use crate::vtd::port::Port;

@@ -7,13 +7,14 @@ use std::fmt;
 
 use mmu::address::VirtAddr;
 use mmu::cache::Translation;
+use pcie::Requester;
 use serde_json::{Value, json};
 
 use crate::spec::fault::FaultReason;
 use crate::stale::json::{change, hex, holder, moment, translation};
 use crate::stale::text::page;
 use crate::stale::{Change, Holder, Moment};
-use crate::vtd::{Requester, SpaceKey};
+use crate::vtd::SpaceKey;
 
 /// One such translation, as it is reported.
 #[derive(Clone, PartialEq, Eq, Debug)]

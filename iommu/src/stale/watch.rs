@@ -5,11 +5,12 @@
 //! the tables really say something else for the request, and if the cache still holds it. What is remembered is bounded;
 //! what was forgotten is not reported.
 //!
-//! Read in this order: `fill` (what is remembered), this file (how a use is looked at), `judging` and `docket` (what is
-//! kept until it can be judged), `log` (invalidations), `absent` and `interrupts` (the same of failures and of interrupt
-//! entries), `images` (entries that are changed while they are present).
+//! Read in this order: `check` (what the unit tells), `fill` (what is remembered), this file (how a use is met),
+//! `judging` and `docket` (what is kept until it can be judged), `log` (invalidations), `absent` and `interrupts` (the
+//! same of failures and of interrupt entries), `images` (entries that are changed while they are present).
 
 mod absent;
+mod check;
 mod docket;
 mod entries;
 mod fill;
@@ -20,7 +21,6 @@ mod log;
 mod remembered;
 
 use std::collections::HashSet;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -29,13 +29,13 @@ use mmu::address::{PageSize, VirtAddr};
 use mmu::cache::{Tag, Translation};
 use mmu::memory::PhysicalMemory;
 use parking_lot::Mutex;
+use pcie::{Pasid, Requester, SourceId};
 
-pub(crate) use self::absent::AbsentKey;
 pub use self::docket::Tally;
 pub(crate) use self::entries::Since;
-pub(crate) use self::fill::{Look, Origin, Place, Suspect, Use, Walked, parting};
-pub(crate) use self::interrupts::InterruptUse;
+pub(crate) use self::fill::{Look, Suspect, parting};
 pub(crate) use self::log::Received;
+pub use crate::vtd::options::{Judging, PATIENCE, StaleOptions, Watching};
 
 use self::absent::Absence;
 use self::docket::Docket;
@@ -45,63 +45,19 @@ use self::interrupts::Interrupts;
 use self::judging::{CaseKey, Finding, Stale};
 use self::log::Log;
 use self::remembered::Remembered;
-use crate::pasid::Pasid;
 use crate::spec::descriptor::{Descriptor, DevicePasid, DeviceScope, DeviceSpan};
 use crate::spec::fault::FaultReason;
-use crate::spec::id::{DomainId, SourceId};
+use crate::spec::id::DomainId;
 use crate::stale::in_place::ChangedInPlace;
 use crate::stale::{Change, Holder, Kind, Moment, StaleUse};
 use crate::vtd::device_tlb::GivenUp;
-use crate::vtd::{Reading, Requester, SpaceKey, Trail, identity};
-
-/// Which uses are looked at.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Watching {
-    /// None.
-    #[default]
-    Off,
-    /// All.
-    EveryUse,
-    /// One in so many.
-    Sampled(NonZeroU32),
-}
-
-/// When a stale use counts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Judging {
-    /// At the first use after the change: for drivers that stop a device before they unmap. Whoever unmaps what a device
-    /// may be using, as shared address spaces and VFIO do, is accused of uses that hardware allows.
-    AtOnce,
-    /// When it is sure that no invalidation comes in time: not within so long, or too late for what was done with the page.
-    /// An invalidation that was asked for and is waited for may take as long as the unit does. Between two looks
-    /// ([`Vtd::take_stale_uses`](crate::vtd::Vtd::take_stale_uses)) half of it passes at most: whoever stops the whole
-    /// program stops software, too.
-    Late(Duration),
-}
-
-/// How long software may take between a use and the next of the invalidations that it needs: a processor that is about
-/// to invalidate may have to wait for its turn on a busy host.
-pub const PATIENCE: Duration = Duration::from_millis(250);
-
-/// How stale uses are watched for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct StaleOptions {
-    /// Which uses are looked at.
-    pub watching: Watching,
-    /// When one counts.
-    pub judging: Judging,
-}
+use crate::vtd::witness::{HeldIn, Origin, Use, Walked};
+use crate::vtd::{AbsentKey, Reading, SpaceKey, Trail, identity};
 
 /// Reports that wait to be taken at most.
 const MOST_REPORTS: usize = 1024;
 /// Descriptors of the queue that a report lists at most.
 const MOST_QUEUED: usize = 64;
-
-impl Default for Judging {
-    fn default() -> Self {
-        Self::Late(PATIENCE)
-    }
-}
 
 /// All that is remembered of one unit's translations and invalidations.
 #[derive(Debug)]
@@ -146,54 +102,43 @@ impl Watch {
     }
 
     /// Events so far.
-    pub(crate) fn now(&self) -> u64 {
+    fn events(&self) -> u64 {
         self.events.load(Ordering::Acquire)
     }
 
-    /// A walk begins: whatever was read until now is older than what it reads. Returns the events until then.
-    pub(crate) fn begin_walk(&self) -> u64 {
-        self.happen().event + 1
-    }
-
     /// A translation was read from the tables and cached.
-    pub(crate) fn filled(&self, tag: Tag, address: VirtAddr, translation: Translation, origin: Origin) {
-        let filled = self.happen();
+    fn filled_iotlb(&self, tag: Tag, address: VirtAddr, translation: Translation, origin: Origin) {
+        let filled = self.next_event();
         let mut state = self.state.lock();
         if !state.docket.is_empty() {
             self.charge_reuse(&mut state, translation, &origin);
         }
-        let key = FillKey::new(Place::Iotlb(tag), address, translation.size);
+        let key = FillKey::new(HeldIn::Iotlb(tag), address, translation.size);
         let SpaceKey { domain, pasid, .. } = origin.space;
         state.users.extend([(domain, None), (domain, pasid)]);
         state.fills.insert(key, Fill { origin, translation, filled });
     }
 
-    /// A request passes by a route that is held at `place` and translates nothing.
-    pub(crate) fn passed(&self, place: Place, origin: Origin) {
+    /// A request passes by a route that is held in `held_in` and translates nothing.
+    pub(crate) fn passed(&self, held_in: HeldIn, origin: Origin) {
         let translation = identity(VirtAddr(0));
-        let key = FillKey::new(place, VirtAddr(0), translation.size);
+        let key = FillKey::new(held_in, VirtAddr(0), translation.size);
         let mut state = self.state.lock();
         let is_known = |fill: &Fill| fill.origin.route.readings() == origin.route.readings();
         if !state.fills.get(&key).is_some_and(is_known) {
-            state.fills.insert(key, Fill { origin, translation, filled: self.happen() });
+            state.fills.insert(key, Fill { origin, translation, filled: self.next_event() });
         }
     }
 
     /// A device cached what the unit told it.
-    pub(crate) fn filled_ahead(
-        &self,
-        from: Place,
-        place: Place,
-        address: VirtAddr,
-        translation: Translation,
-    ) {
+    pub(crate) fn filled_ahead(&self, from: HeldIn, to: HeldIn, address: VirtAddr, translation: Translation) {
         let mut state = self.state.lock();
         let origin = FillKey::new(from, address, translation.size);
         if let Some(origin) = state.fills.get(&origin).cloned() {
-            let requester = place.device().unwrap_or(origin.origin.requester);
+            let requester = to.device().unwrap_or(origin.origin.requester);
             let origin = Origin { requester, ..origin.origin };
-            let fill = Fill { origin, translation, filled: self.happen() };
-            state.fills.insert(FillKey::new(place, address, translation.size), fill);
+            let fill = Fill { origin, translation, filled: self.next_event() };
+            state.fills.insert(FillKey::new(to, address, translation.size), fill);
         }
     }
 
@@ -213,7 +158,7 @@ impl Watch {
         let mut state = self.state.lock();
         let state = &mut *state;
         let since = Since::PerhapsChanged;
-        let received = Received { at: self.happen(), invalidation, carried_out, since };
+        let received = Received { at: self.next_event(), invalidation, carried_out, since };
         state.images.look(&invalidation, &self.memory, received.at);
         state.log.push(received);
         if carried_out {
@@ -240,7 +185,7 @@ impl Watch {
     /// A wait completed, or what was asked for in a register: what was received until now is complete.
     pub(crate) fn waited(&self) {
         let mut state = self.state.lock();
-        let event = self.happen().event;
+        let event = self.next_event().event;
         state.last_wait = event;
         state.docket.complete(event);
         state.interrupts.docket.complete(event);
@@ -289,7 +234,7 @@ impl Watch {
 
     /// Whether something changed under the translation that is being used.
     pub(crate) fn look(&self, used: &Use<'_>) -> Look {
-        let key = FillKey::new(used.place, used.request.address, used.hit.size);
+        let key = FillKey::new(used.held_in, used.request.address, used.hit.size);
         let state = self.state.lock();
         let Some(fill) = state.fills.get(&key) else { return Look::Unknown };
         let Origin { route, path, .. } = &fill.origin;
@@ -317,14 +262,14 @@ impl Watch {
         now: Result<Translation, FaultReason>,
         queued: &[Descriptor],
     ) {
-        let key = FillKey::new(used.place, used.request.address, used.hit.size);
+        let key = FillKey::new(used.held_in, used.request.address, used.hit.size);
         let mut state = self.state.lock();
         let Some(fill) = state.fills.get(&key).cloned().filter(|fill| fill.says(used)) else { return };
         let finding = Finding {
             kind: Kind::Translation,
             requester: used.requester,
             request: *used.request,
-            holder: used.place.holder(),
+            holder: used.held_in.holder(),
             key,
             origin: fill.origin,
             filled: fill.filled,
@@ -352,9 +297,9 @@ impl Watch {
             holder: Holder::TableCaches,
             key: match kind {
                 // Which page it was on the way to does not matter.
-                Kind::Table(_) => FillKey::new(walked.place(), VirtAddr(0), size),
+                Kind::Table(_) => FillKey::new(walked.held_in(), VirtAddr(0), size),
                 Kind::Translation | Kind::Refusal => {
-                    FillKey::new(walked.place(), walked.request.address, size)
+                    FillKey::new(walked.held_in(), walked.request.address, size)
                 }
             },
             origin: walked.origin.clone(),
@@ -377,7 +322,7 @@ impl Watch {
     fn suspect(&self, key: &FillKey, fill: &Fill) -> Option<Suspect> {
         Some(Suspect {
             requester: fill.origin.requester,
-            place: key.place,
+            held_in: key.held_in,
             page: key.page,
             cached: fill.translation,
             space: fill.origin.space,
@@ -399,11 +344,11 @@ impl Watch {
         })
     }
 
-    fn happen(&self) -> Moment {
+    fn next_event(&self) -> Moment {
         Moment { event: self.events.fetch_add(1, Ordering::AcqRel), elapsed: self.start.elapsed() }
     }
 
     fn moment(&self) -> Moment {
-        Moment { event: self.now(), elapsed: self.start.elapsed() }
+        Moment { event: self.events(), elapsed: self.start.elapsed() }
     }
 }

@@ -16,11 +16,11 @@ use mmu::cache::RANGE_LIMIT_PAGES;
 use mmu::frame::OutOfFrames;
 use mmu::notifier::{MmuNotifier, SubscriptionId};
 use parking_lot::{Mutex, RwLock};
+use pcie::Pasid;
 use thiserror::Error;
 
 use super::queue::Until;
 use super::{DOMAIN, FlushOrder, SvaDriver};
-use crate::pasid::Pasid;
 use crate::spec::descriptor::{
     Descriptor, DevicePasid, DeviceScope, DeviceSpan, Hint, IotlbScope, PageSpan, PasidScope,
 };

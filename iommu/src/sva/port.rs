@@ -13,13 +13,12 @@ use mmu::cache::Translation;
 use mmu::frame::Frames;
 use mmu::port::{Accessed, InFlight};
 use mmu::trace::{Action, Agent, Event, Observer};
+use pcie::{PageRequest, Pasid, Request, ResponseCode, Wants};
 use thiserror::Error;
 
 use super::{SvaDevice, SvaDriver};
-use crate::pasid::Pasid;
 use crate::spec::fault::FaultReason;
-use crate::spec::page_request::{PageRequest, ResponseCode, Wants};
-use crate::vtd::port::{Blocked, InFlight as Held, Port, Request};
+use crate::vtd::port::{Blocked, InFlight as Held, Port};
 
 /// Groups that a device tells apart.
 const GROUPS: u16 = 512;

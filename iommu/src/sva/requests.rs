@@ -18,13 +18,12 @@ use mmu::address_space::{AddressSpace, FaultError};
 use mmu::frame::{FrameRef, FrameState, Frames, OutOfFrames};
 use mmu::memory::PhysicalMemory;
 use parking_lot::Mutex;
+use pcie::{PageGroupResponse, PageRequest, Pasid, ResponseCode, SourceId};
 
 use super::queue::Until;
 use super::{SvaDriver, mmio};
-use crate::pasid::Pasid;
-use crate::spec::descriptor::{Descriptor, PageGroupResponse};
-use crate::spec::id::SourceId;
-use crate::spec::page_request::{PageRequest, REQUEST_BYTES, ResponseCode};
+use crate::spec::descriptor::Descriptor;
+use crate::spec::page_request::{self, REQUEST_BYTES};
 use crate::spec::register::Register;
 use crate::spec::status;
 use crate::vtd::Vtd;
@@ -157,7 +156,7 @@ impl Requests {
 
     fn request_at(&self, offset: u64) -> PageRequest {
         let place = self.frame.pfn().address().offset(offset);
-        PageRequest::decode([0, 8, 16, 24].map(|word| self.memory.load(place.offset(word))))
+        page_request::decode([0, 8, 16, 24].map(|word| self.memory.load(place.offset(word))))
     }
 }
 

@@ -10,12 +10,11 @@ use std::sync::Arc;
 
 use mmu::address::PhysAddr;
 use mmu::frame::{FrameRef, FrameState, Frames, OutOfFrames};
+use pcie::{Pasid, SourceId};
 
-use crate::pasid::Pasid;
 use crate::spec::context::{
     Admissions, ROOT_ENTRY_BYTES, RootEntry, SCALABLE_CONTEXT_BYTES, SCALABLE_HALF, ScalableContext,
 };
-use crate::spec::id::SourceId;
 use crate::spec::pasid_entry::{
     DIRECTORY_ENTRY_BYTES, DirectoryEntry, PASID_ENTRY_BYTES, PasidEntry, directory_index, table_index,
 };

@@ -6,18 +6,20 @@
 
 use std::sync::atomic::Ordering;
 
+use pcie::Msi;
+
 use crate::spec::command::{
     self, GO, InterruptTable, LEVELS, context_command, context_command_done, iotlb_command,
     iotlb_command_done, iotlb_command_drains,
 };
 use crate::spec::descriptor::Descriptor;
-use crate::spec::interrupt::Msi;
 use crate::spec::register::Register;
 use crate::spec::status;
 use crate::vtd::event::Event;
 use crate::vtd::interrupts::InterruptMode;
 use crate::vtd::knobs::Verdict;
 use crate::vtd::registers::{Registers, Width};
+use crate::vtd::witness::{Ended, Moved};
 use crate::vtd::{TRANSLATING, Vtd};
 
 impl Vtd {
@@ -84,12 +86,9 @@ impl Vtd {
         let changed = self.take_over(&mut self.registers.lock());
         self.forget_routes();
         let moves = command::TRANSLATION | command::INTERRUPTS;
-        if let Some(watch) = self
-            .watch
-            .as_ref()
-            .filter(|_| changed.took_root || (changed.went_on | changed.went_off) & moves != 0)
-        {
-            watch.moved_root();
+        let has_moved = changed.took_root || (changed.went_on | changed.went_off) & moves != 0;
+        if let Some(witness) = self.witness().filter(|_| has_moved) {
+            witness.moved(self, Moved::Root);
         }
         if changed.went_off & command::TRANSLATION != 0 {
             self.iotlb.drain();
@@ -100,7 +99,7 @@ impl Vtd {
     }
 
     /// GCMD becomes GSTS.
-    fn take_over(&self, registers: &mut Registers) -> Changed {
+    fn take_over(&self, registers: &mut Registers) -> ChangedBits {
         let wanted = registers.word(Register::GLOBAL_COMMAND) & self.offered_commands();
         let before = registers.word(Register::GLOBAL_STATUS);
         let once = (before | wanted) & (command::ROOT_TABLE | command::INTERRUPT_TABLE);
@@ -112,7 +111,7 @@ impl Vtd {
         self.take_over_interrupts(registers, wanted);
         registers.set(Register::GLOBAL_STATUS, after);
         let took_root = wanted & (command::ROOT_TABLE | command::INTERRUPT_TABLE) != 0;
-        Changed { took_root, went_on: after & !before, went_off: before & !after }
+        ChangedBits { took_root, went_on: after & !before, went_off: before & !after }
     }
 
     /// The bits of GCMD that ECAP lets software use.
@@ -136,8 +135,8 @@ impl Vtd {
         let mut mode = self.interrupt_mode.write();
         let table = if wanted & command::INTERRUPT_TABLE != 0 {
             let table = InterruptTable::decode(registers.long(Register::INTERRUPT_TABLE));
-            if let Some(watch) = &self.watch {
-                watch.entries_begin(table.count, self.entries_of(table));
+            if let Some(witness) = self.witness() {
+                witness.moved(self, Moved::InterruptTable(table));
             }
             table
         } else {
@@ -157,9 +156,9 @@ impl Vtd {
             return;
         }
         if let Some(scope) = context_command(wanted) {
-            self.tell_watch(Descriptor::ContextCache(scope), Verdict::Execute);
+            self.tell_invalidated(&Descriptor::ContextCache(scope), Verdict::Execute);
             self.invalidate_contexts(scope);
-            self.tell_waited();
+            self.tell_ended(Ended::Waited);
         }
         self.registers.lock().set_long(Register::CONTEXT_COMMAND, context_command_done(wanted));
     }
@@ -175,19 +174,19 @@ impl Vtd {
         }
         if let Some(scope) = iotlb_command(wanted, address) {
             let drains = iotlb_command_drains(wanted);
-            self.tell_watch(Descriptor::Iotlb { scope, drains }, Verdict::Execute);
+            self.tell_invalidated(&Descriptor::Iotlb { scope, drains }, Verdict::Execute);
             self.invalidate_iotlb(scope);
         }
         if iotlb_command_drains(wanted) {
             self.iotlb.drain();
         }
-        self.tell_waited();
+        self.tell_ended(Ended::Waited);
         self.registers.lock().set_long(Register::IOTLB_INVALIDATE, iotlb_command_done(wanted));
     }
 }
 
 /// Status bits that a command changed.
-struct Changed {
+struct ChangedBits {
     /// A root table or an interrupt table was taken over.
     took_root: bool,
     went_on: u32,

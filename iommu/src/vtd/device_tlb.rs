@@ -15,13 +15,12 @@ use std::time::Instant;
 use mmu::address::VirtAddr;
 use mmu::cache::{CacheError, Translation, TranslationCache};
 use parking_lot::Mutex;
+use pcie::{Ats, PageGroupResponse, Pasid, SourceId};
 
-use crate::pasid::Pasid;
-use crate::spec::descriptor::{DeviceScope, DeviceSpan, PageGroupResponse};
-use crate::spec::id::SourceId;
+use crate::spec::descriptor::{DeviceScope, DeviceSpan};
 use crate::vtd::Vtd;
-use crate::vtd::port::Ats;
 use crate::vtd::tags::Tags;
+use crate::vtd::witness::Ended;
 
 /// Answers that wait for a device at most; one that never looks loses the oldest.
 const MOST_RESPONSES: usize = 512;
@@ -238,9 +237,7 @@ impl Vtd {
             self.forget_routes();
         }
         device.forget_everything();
-        if let Some(watch) = &self.watch {
-            watch.emptied(device.source());
-        }
+        self.tell_ended(Ended::Emptied(device.source()));
         if ats == Ats::Enabled {
             device.is_ahead.store(true, Ordering::Release);
             self.forget_routes();

@@ -3,7 +3,8 @@
 //! Invariant: an event that happens while its mask is set waits as IP and is sent when the mask goes; one that is
 //! settled before, because software cleared its status, is not sent. Source: VT-d 7.4, 11.4.7.
 
-use crate::spec::interrupt::Msi;
+use pcie::Msi;
+
 use crate::spec::register::Register;
 use crate::spec::status::{EVENT_MASKED, EVENT_PENDING};
 use crate::vtd::registers::Registers;

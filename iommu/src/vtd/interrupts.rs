@@ -5,26 +5,20 @@
 //! Source: VT-d 5.1 (remapping), 6.2.6 (interrupt entry cache), 7.2.2 (faults).
 
 use mmu::address::{Access, PhysAddr, VirtAddr};
+use pcie::Msi;
+pub use pcie::MsiSink;
+use pcie::SourceId;
 
 use crate::spec::command::InterruptTable;
-use crate::spec::descriptor::EntryScope;
 use crate::spec::fault::{AddressType, FaultReason, FaultRecord};
-use crate::spec::id::SourceId;
-use crate::spec::interrupt::{ENTRY_BYTES, Format, InterruptEntry, Msi};
-use crate::stale::Moment;
-use crate::stale::watch::{InterruptUse, Watch};
+use crate::spec::interrupt::{ENTRY_BYTES, Format, InterruptEntry, has_reserved};
 use crate::vtd::Vtd;
 use crate::vtd::options::CachingMode;
+use crate::vtd::route::Refusal;
+use crate::vtd::witness::{InterruptUse, Loaded, Moment, Used};
 
 /// Readings of an entry's words before they count as they came: software replaces both at once.
 const ATTEMPTS: usize = 4;
-
-/// Whoever delivers interrupts to CPUs.
-pub trait MsiSink: Send + Sync {
-    /// Delivers one; its destination is in the compatibility format, with bits 31:8 of an x2APIC id in address
-    /// bits 63:40. Called with no lock held that a device or a CPU waits for.
-    fn send(&self, message: Msi);
-}
 
 /// Where an interrupt comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -49,18 +43,6 @@ pub(super) struct CachedInterrupt {
     entry: InterruptEntry,
     /// When; none if nobody wants to know.
     filled: Option<Moment>,
-}
-
-/// Why an interrupt is blocked.
-struct Blocked {
-    reason: FaultReason,
-    hides_faults: bool,
-}
-
-impl From<FaultReason> for Blocked {
-    fn from(reason: FaultReason) -> Self {
-        Self { reason, hides_faults: false }
-    }
 }
 
 impl InterruptMode {
@@ -103,23 +85,23 @@ impl Vtd {
         })
     }
 
-    fn try_remap(&self, source: InterruptSource, message: Msi) -> Result<Msi, Blocked> {
+    fn try_remap(&self, source: InterruptSource, message: Msi) -> Result<Msi, Refusal> {
         let mode = *self.interrupt_mode.read();
         if !mode.enabled {
             return Ok(message);
         }
-        let Format::Remappable { index } = message.format() else {
+        let Format::Remappable { index } = Format::of(message) else {
             let passes = mode.compatibility && !mode.table.x2apic;
             return if passes { Ok(message) } else { Err(FaultReason::CompatibilityBlocked.into()) };
         };
-        if message.has_reserved() {
+        if has_reserved(message) {
             return Err(FaultReason::InterruptRequestReserved.into());
         }
         let index = u16::try_from(index).ok().filter(|&index| u32::from(index) < mode.table.count);
         let index = index.ok_or(FaultReason::InterruptIndex)?;
         let entry = self.interrupt_entry(mode.table, index, source)?;
         check(entry, mode.table, source)
-            .map_err(|reason| Blocked { reason, hides_faults: entry.hides_faults() })?;
+            .map_err(|reason| Refusal { reason, hides_faults: entry.hides_faults() })?;
         Ok(entry.message(mode.table.x2apic))
     }
 
@@ -136,8 +118,9 @@ impl Vtd {
         }
         self.read_and_keep(table, index, || {
             let entry = self.read_entry(place)?;
-            if let Some(watch) = &self.watch {
-                watch.read_interrupt(source.id(), index, place, entry.0);
+            if let Some(witness) = self.witness() {
+                let (source, words) = (source.id(), entry.0);
+                witness.loaded(Loaded::InterruptEntry { source, index, place, words });
             }
             Some(entry)
         })
@@ -154,7 +137,7 @@ impl Vtd {
         let entry = read().ok_or(FaultReason::InterruptTableAccess)?;
         let sound = entry.is_present() && !entry.has_reserved(table.x2apic);
         if sound || self.options.caching_mode == CachingMode::AlsoAbsent {
-            let filled = self.watch.as_ref().map(Watch::filled_interrupt);
+            let filled = self.witness().map(|witness| witness.happen());
             self.interrupt_entries.fill(ticket, index, CachedInterrupt { entry, filled });
         }
         Ok(entry)
@@ -168,7 +151,7 @@ impl Vtd {
         source: InterruptSource,
         cached: CachedInterrupt,
     ) {
-        let (Some(watch), Some(filled)) = (&self.watch, cached.filled) else { return };
+        let Some(filled) = cached.filled else { return };
         let place = table.base.offset(u64::from(index) * ENTRY_BYTES);
         let now = self.read_entry(place);
         let becomes =
@@ -177,18 +160,17 @@ impl Vtd {
         if !agrees && self.interrupt_entries.get(&index) == Some(cached) {
             let (source, cached, now) = (source.id(), cached.entry.0, now.map(|now| now.0));
             let used = InterruptUse { source, index, cached, filled, place, now };
-            watch.meet_interrupt(&used, &self.queued());
+            let _no_page = self.tell_used(Used::Interrupt(&used));
         }
     }
 
-    /// The watch looks at what an invalidation names.
-    pub(super) fn tell_of_entries(&self, watch: &Watch, scope: EntryScope, carried_out: bool) {
-        let table = self.interrupt_mode.read().table;
-        watch.received_of_entries(scope, carried_out, table.count, self.entries_of(table));
+    /// The table, as SIRTP took it over.
+    pub(crate) fn interrupt_table(&self) -> InterruptTable {
+        self.interrupt_mode.read().table
     }
 
     /// The words of a table's entries.
-    pub(super) fn entries_of(&self, table: InterruptTable) -> impl Fn(u16) -> Option<[u64; 2]> {
+    pub(crate) fn entries_of(&self, table: InterruptTable) -> impl Fn(u16) -> Option<[u64; 2]> {
         move |index| {
             let place = table.base.offset(u64::from(index) * ENTRY_BYTES);
             self.read_entry(place).map(|entry| entry.0)
@@ -200,7 +182,7 @@ impl Vtd {
     }
 
     fn record_interrupt_fault(&self, source: SourceId, message: Msi, reason: FaultReason) {
-        let index = match message.format() {
+        let index = match Format::of(message) {
             Format::Remappable { index } => u64::from(index),
             Format::Compatibility => 0,
         };

@@ -2,8 +2,9 @@
 //!
 //! Invariant: a knob that was not touched changes nothing. What is late happens in the end: when the knob is released.
 
+use pcie::SourceId;
+
 use crate::spec::descriptor::Descriptor;
-use crate::spec::id::SourceId;
 use crate::vtd::Vtd;
 
 /// An error of the unit's queue. Invalidations are counted from 1, waits and responses are not.
@@ -50,7 +51,7 @@ struct Postponed {
 
 /// What becomes of a descriptor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Execute,
     Leave,
 }

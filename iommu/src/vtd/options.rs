@@ -2,11 +2,14 @@
 //!
 //! Invariant: CAP and ECAP say exactly what the rest of the unit does with these options.
 
+mod watching;
+
 use std::time::Duration;
 
 use crate::spec::capability as bits;
 use crate::spec::descriptor::MAX_ADDRESS_MASK;
-use crate::stale::watch::StaleOptions;
+
+pub use self::watching::{Judging, PATIENCE, StaleOptions, Watching};
 
 /// Fault records of a unit.
 pub(crate) const FAULT_RECORDS: u16 = 8;

@@ -17,39 +17,24 @@ use mmu::address::{Access, PhysAddr, VirtAddr};
 use mmu::cache::{CachePort, Section, Translation};
 use mmu::memory::PhysicalMemory;
 use mmu::trace::{Agent, Observer};
+pub use pcie::{Ats, Request};
+use pcie::{Msi, PageGroupResponse, PageRequest, Pasid, RequestOutcome, Requester, SourceId, Wants};
 use thiserror::Error;
 
-use crate::pasid::Pasid;
 use crate::spec::command::TableMode;
-use crate::spec::descriptor::PageGroupResponse;
 use crate::spec::fault::{AddressType, FaultReason, FaultRecord};
-use crate::spec::id::SourceId;
-use crate::spec::interrupt::Msi;
-use crate::spec::page_request::{PageRequest, Wants};
-use crate::stale::watch::{Place, Use, Walked};
 use crate::vtd::Vtd;
 use crate::vtd::device_tlb::Device;
 use crate::vtd::port::memo::{Memo, Memos};
 use crate::vtd::port::vigil::Vigil;
 use crate::vtd::port::walk::{Spectator, Walk};
-use crate::vtd::requests::RequestOutcome;
-use crate::vtd::route::{Reach, Refusal, Requester, Stages};
+use crate::vtd::route::{Reach, Refusal, Stages};
 use crate::vtd::trail::Recorder;
 use crate::vtd::walk::{Path, identity};
+use crate::vtd::witness::{Filled, HeldIn, Use, Used, Walked};
 
 /// Routes that may be overtaken by an invalidation before a translation goes uncached.
 const ATTEMPTS: usize = 4;
-
-/// An access as a device issues it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Request {
-    /// In whose name, if it carries a PASID.
-    pub pasid: Option<Pasid>,
-    /// Where.
-    pub address: VirtAddr,
-    /// For what.
-    pub access: Access,
-}
 
 /// A request that reached nothing.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
@@ -61,16 +46,6 @@ pub struct Blocked {
     pub request: Request,
     /// What is in the way.
     pub reason: FaultReason,
-}
-
-/// Whether a device translates ahead (the ATS capability's Enable bit, which all of its ports share).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Ats {
-    /// Every request is untranslated.
-    #[default]
-    Disabled,
-    /// Requests go through the device's TLB.
-    Enabled,
 }
 
 /// One thread's port of a device.
@@ -116,7 +91,7 @@ impl Vtd {
                 unit: Arc::clone(self),
                 memos: Memos::new(&device),
                 device,
-                vigil: Vigil::new(self.options.stale.watching),
+                vigil: self.witness().and_then(|_| Vigil::new(self.options.stale.watching)),
                 spectator: None,
             },
         }
@@ -300,7 +275,7 @@ impl Wiring {
         };
         if let Some(hit) = section.lookup(tag, request.address).filter(|hit| hit.serves(request.access)) {
             self.admit(request, AddressType::Translated)?;
-            self.watch_use(request, self.device_place(request), hit);
+            self.watch_use(request, self.in_device_tlb(request), hit);
             return Ok(hit);
         }
         let ticket = section.begin_fill(tag);
@@ -309,7 +284,7 @@ impl Wiring {
         iotlb.pause();
         let found = found?;
         if section.fill(ticket, request.address, found) && self.vigil.is_some() {
-            let from = self.admit(request, AddressType::TranslationRequest)?.place();
+            let from = self.admit(request, AddressType::TranslationRequest)?.held_in();
             self.watch_refill(from, request, found);
         }
         Ok(found)
@@ -340,27 +315,27 @@ impl Wiring {
         let hit = space.tag.and_then(|tag| Some((tag, section.lookup(tag, request.address)?)));
         match hit.filter(|(_, hit)| hit.serves(request.access)) {
             Some((tag, hit)) => {
-                self.watch_use(request, Place::Iotlb(tag), hit);
+                self.watch_use(request, HeldIn::Iotlb(tag), hit);
                 Ok(hit)
             }
             None => self.walk_and_fill(section, request, address_type),
         }
     }
 
-    fn watch_use(&mut self, request: &Request, place: Place, hit: Translation) {
+    fn watch_use(&mut self, request: &Request, held_in: HeldIn, hit: Translation) {
         let Some(vigil) = self.vigil.as_mut().filter(|vigil| vigil.is_looking()) else { return };
         let Ok(memo) = self.memos.find(&self.unit, request.pasid) else { return };
         let requester = Requester { source: self.device.source(), pasid: request.pasid };
         let (route, stages) = (&memo.trail, memo.space.stages);
-        let used = Use { requester, request, place, hit, route, stages };
-        if let Some(path) = self.unit.check_use(&used) {
+        let used = Use { requester, request, held_in, hit, route, stages };
+        if let Some(path) = self.unit.tell_used(Used::Translation(&used)) {
             vigil.learn(memo, request, hit, &path);
         }
     }
 
     fn watch_walk(&mut self, walked: &Walked<'_>) {
         let Some(vigil) = self.vigil.as_mut().filter(|vigil| vigil.is_looking()) else { return };
-        let path = self.unit.check_walk(walked);
+        let path = self.unit.tell_used(Used::Walk(walked));
         let Ok(memo) = self.memos.find(&self.unit, walked.request.pasid) else { return };
         if let (Some(path), Ok(found)) = (path, walked.outcome) {
             vigil.learn(memo, walked.request, found, &path);
@@ -369,22 +344,23 @@ impl Wiring {
 
     /// The request passes because its route says that nothing translates it.
     fn watch_passing(&mut self, request: &Request) {
-        let Some(watch) = &self.unit.watch else { return };
+        let Some(witness) = self.unit.witness() else { return };
         let Ok(memo) = self.memos.find(&self.unit, request.pasid) else { return };
-        if let (Some(place), Some(origin)) = (memo.place(), memo.origin(Path::identity())) {
-            watch.passed(place, origin);
-            self.watch_use(request, place, identity(request.address));
+        if let (Some(held_in), Some(origin)) = (memo.held_in(), memo.origin(Path::identity())) {
+            witness.filled(Filled::Passing { held_in, origin });
+            self.watch_use(request, held_in, identity(request.address));
         }
     }
 
-    fn watch_refill(&self, from: Option<Place>, request: &Request, found: Translation) {
-        if let (Some(watch), Some(from)) = (&self.unit.watch, from) {
-            watch.filled_ahead(from, self.device_place(request), request.address, found);
+    fn watch_refill(&self, from: Option<HeldIn>, request: &Request, found: Translation) {
+        if let (Some(witness), Some(from)) = (self.unit.witness(), from) {
+            let (to, address) = (self.in_device_tlb(request), request.address);
+            witness.filled(Filled::Ahead { from, to, address, translation: found });
         }
     }
 
-    fn device_place(&self, request: &Request) -> Place {
-        Place::DeviceTlb(self.device.source(), request.pasid)
+    fn in_device_tlb(&self, request: &Request) -> HeldIn {
+        HeldIn::DeviceTlb(self.device.source(), request.pasid)
     }
 
     /// The route of the request, if it admits requests of that type to that address.
@@ -413,7 +389,7 @@ impl Wiring {
             let walked = walk.finish(request);
             let looked_for = self.vigil.as_ref().and_then(|_| walk.walked(request, walked));
             if let (Ok(found), Some((spectator, began))) = (&walked, spectator) {
-                spectator.saw(began, request.address, *found);
+                spectator.saw(began, request.address, found);
             }
             if let Some(looked_for) = looked_for {
                 self.watch_walk(&looked_for);

@@ -20,6 +20,7 @@ use crate::vtd::device_tlb::Device;
 use crate::vtd::event::Event;
 use crate::vtd::knobs::{Gate, Mischief, Verdict};
 use crate::vtd::registers::Registers;
+use crate::vtd::witness::Ended;
 
 /// What the queue remembers from one descriptor to the next.
 #[derive(Debug, Default)]
@@ -35,7 +36,7 @@ pub(super) struct Queue {
 }
 
 /// Where the next descriptor lies.
-struct Place {
+struct Slot {
     address: PhysAddr,
     width_bytes: u64,
     /// IQH when it is done.
@@ -78,7 +79,7 @@ impl Vtd {
 
     fn run_queue_while(&self, admits: impl Fn(Gate) -> bool) {
         let mut queue = self.queue.lock();
-        for _ in 0..self.ring_places() {
+        for _ in 0..self.ring_slots() {
             let goes_on = admits(queue.gate) && !self.is_off.load(Ordering::Acquire);
             if !goes_on || self.step(&mut queue) == Progress::Blocked {
                 return;
@@ -87,17 +88,17 @@ impl Vtd {
     }
 
     /// What lies between head and tail, as far as it can be read, in its order.
-    pub(super) fn queued(&self) -> Vec<Descriptor> {
+    pub(crate) fn queued(&self) -> Vec<Descriptor> {
         let registers = self.registers.lock();
         let address = QueueAddress::decode(registers.long(Register::QUEUE_ADDRESS));
         let tail = registers.long(Register::QUEUE_TAIL);
-        let first = self.next_place(&registers).ok().flatten();
+        let first = self.next_slot(&registers).ok().flatten();
         drop(registers);
-        let behind = |place: &Place| (place.next != tail).then(|| Place::new(&address, place.next));
-        successors(first, behind).map_while(|place| self.fetch(&place).ok()).collect()
+        let behind = |slot: &Slot| (slot.next != tail).then(|| Slot::new(&address, slot.next));
+        successors(first, behind).map_while(|slot| self.fetch(&slot).ok()).collect()
     }
 
-    fn ring_places(&self) -> u64 {
+    fn ring_slots(&self) -> u64 {
         let address = QueueAddress::decode(self.registers.lock().long(Register::QUEUE_ADDRESS));
         address.len_bytes / address.width_bytes
     }
@@ -105,13 +106,13 @@ impl Vtd {
     /// One descriptor. With nothing to do it is blocked too.
     fn step(&self, queue: &mut Queue) -> Progress {
         // Apart from the match, which would hold the lock to its end.
-        let next = self.next_place(&self.registers.lock());
-        let place = match next {
-            Ok(Some(place)) => place,
+        let next = self.next_slot(&self.registers.lock());
+        let slot = match next {
+            Ok(Some(slot)) => slot,
             Ok(None) => return Progress::Blocked,
             Err(error) => return self.stop_queue(error),
         };
-        let descriptor = match self.fetch(&place) {
+        let descriptor = match self.fetch(&slot) {
             Ok(descriptor) => descriptor,
             Err(error) => return self.stop_queue(error),
         };
@@ -121,12 +122,12 @@ impl Vtd {
         if progress == Progress::Blocked {
             return Progress::Blocked;
         }
-        self.registers.lock().set_long(Register::QUEUE_HEAD, place.next);
+        self.registers.lock().set_long(Register::QUEUE_HEAD, slot.next);
         Progress::Done
     }
 
     /// The descriptor at the head, if there is one and the queue runs.
-    fn next_place(&self, registers: &Registers) -> Result<Option<Place>, QueueError> {
+    fn next_slot(&self, registers: &Registers) -> Result<Option<Slot>, QueueError> {
         let stopped = status::QUEUE_ERROR | status::TIME_OUT_ERROR;
         let on = registers.word(Register::GLOBAL_STATUS) & command::QUEUE != 0;
         let (head, tail) = (registers.long(Register::QUEUE_HEAD), registers.long(Register::QUEUE_TAIL));
@@ -142,7 +143,7 @@ impl Vtd {
         if tail % width_bytes != 0 {
             return Err(QueueError::Alignment);
         }
-        Ok(Some(Place::new(&address, head)))
+        Ok(Some(Slot::new(&address, head)))
     }
 
     /// Wide descriptors come with scalable mode: a unit that has it takes them in legacy mode too.
@@ -155,44 +156,39 @@ impl Vtd {
         }
     }
 
-    fn fetch(&self, place: &Place) -> Result<Descriptor, QueueError> {
+    fn fetch(&self, slot: &Slot) -> Result<Descriptor, QueueError> {
         let mut words: Words = [0; 4];
-        for (word, offset) in words.iter_mut().zip((0..place.width_bytes).step_by(8)) {
-            let loaded = self.memory.try_load(place.address.offset(offset));
+        for (word, offset) in words.iter_mut().zip((0..slot.width_bytes).step_by(8)) {
+            let loaded = self.memory.try_load(slot.address.offset(offset));
             *word = loaded.ok_or(QueueError::Fetch)?;
         }
-        Descriptor::decode(words, place.width_bytes)
+        Descriptor::decode(words, slot.width_bytes)
     }
 
     /// Executes a descriptor as the knobs want it.
     fn execute_with_mischief(&self, queue: &mut Queue, descriptor: Descriptor) -> Progress {
         if let Some(late) = queue.mischief.overdue(&descriptor) {
-            self.tell_watch(late, Verdict::Execute);
+            self.tell_invalidated(&late, Verdict::Execute);
             self.execute(queue, late);
         }
         let verdict = queue.mischief.judge(descriptor);
-        self.tell_watch(descriptor, verdict);
+        self.tell_invalidated(&descriptor, verdict);
         match verdict {
             Verdict::Execute => self.execute(queue, descriptor),
             Verdict::Leave => Progress::Done,
         }
     }
 
-    pub(super) fn tell_watch(&self, descriptor: Descriptor, verdict: Verdict) {
-        if let Some(watch) = self.watch.as_ref().filter(|_| descriptor.invalidates()) {
-            self.look_again(watch, &descriptor);
-            let carried_out = verdict == Verdict::Execute;
-            match descriptor {
-                Descriptor::InterruptEntries(scope) => self.tell_of_entries(watch, scope, carried_out),
-                other => watch.received(other, carried_out),
-            }
+    /// Tells of an invalidation, before anything is done with it.
+    pub(super) fn tell_invalidated(&self, descriptor: &Descriptor, verdict: Verdict) {
+        if let Some(witness) = self.witness().filter(|_| descriptor.invalidates()) {
+            witness.invalidated(self, descriptor, verdict);
         }
     }
 
-    /// What was invalidated until now is complete.
-    pub(super) fn tell_waited(&self) {
-        if let Some(watch) = &self.watch {
-            watch.waited();
+    pub(super) fn tell_ended(&self, ended: Ended) {
+        if let Some(witness) = self.witness() {
+            witness.ended(ended);
         }
     }
 
@@ -228,7 +224,7 @@ impl Vtd {
         if wait.drains_requests {
             self.deliver_requests();
         }
-        self.tell_waited();
+        self.tell_ended(Ended::Waited);
         if let Some((address, data)) = wait.status {
             self.write_status(address, data);
         }
@@ -269,15 +265,13 @@ impl Vtd {
     /// until software clears the error. Other devices that have not answered yet are waited for by the next wait.
     pub(super) fn abort_waits(&self, queue: &mut Queue, device: &Device) -> WaitFate {
         let given_up = device.give_up();
-        if let Some(watch) = &self.watch {
-            watch.given_up(device.source(), given_up);
-        }
+        self.tell_ended(Ended::GivenUp(device.source(), given_up));
         queue.told.retain(|told| told.source() != device.source());
         let mut registers = self.registers.lock();
-        let next = self.next_place(&registers).ok().flatten();
+        let next = self.next_slot(&registers).ok().flatten();
         let aborted = next.filter(|_| std::mem::take(&mut queue.is_waiting));
-        if let Some(place) = &aborted {
-            registers.set_long(Register::QUEUE_HEAD, place.next);
+        if let Some(slot) = &aborted {
+            registers.set_long(Register::QUEUE_HEAD, slot.next);
         }
         registers.set_long(Register::QUEUE_ERROR, status::time_out(device.source()));
         drop(registers);
@@ -286,8 +280,8 @@ impl Vtd {
     }
 }
 
-impl Place {
-    /// The place at `head` of the queue at `address`, which software may have moved under the head.
+impl Slot {
+    /// The slot at `head` of the queue at `address`, which software may have moved under the head.
     fn new(address: &QueueAddress, head: u64) -> Self {
         let QueueAddress { base, len_bytes, width_bytes } = *address;
         let head = head % len_bytes / width_bytes * width_bytes;

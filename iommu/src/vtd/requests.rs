@@ -6,10 +6,10 @@
 
 use std::collections::VecDeque;
 
+use pcie::{Msi, PageGroupResponse, PageRequest, RequestOutcome, ResponseCode};
+
 use crate::spec::command::RequestQueue;
-use crate::spec::descriptor::PageGroupResponse;
-use crate::spec::interrupt::Msi;
-use crate::spec::page_request::{PageRequest, REQUEST_BYTES, ResponseCode};
+use crate::spec::page_request::{self, REQUEST_BYTES};
 use crate::spec::register::Register;
 use crate::spec::status;
 use crate::vtd::Vtd;
@@ -24,15 +24,6 @@ const MOST_HELD: usize = 512;
 pub(super) struct Requests {
     pub(super) held: bool,
     received: VecDeque<PageRequest>,
-}
-
-/// What became of a page request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum RequestOutcome {
-    /// It is on its way to software.
-    Accepted,
-    /// It is not; the answer, if one is owed, is this.
-    Refused(ResponseCode),
 }
 
 impl Vtd {
@@ -89,7 +80,7 @@ impl Vtd {
             return Written { fits: false, happened };
         }
         let place = queue.base.offset(tail);
-        let bytes = request.encode().map(u64::to_le_bytes).concat();
+        let bytes = page_request::encode(request).map(u64::to_le_bytes).concat();
         if !self.memory.try_write_bytes(place, &bytes) {
             return Written { fits: false, happened: false };
         }

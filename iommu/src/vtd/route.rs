@@ -11,28 +11,18 @@ mod scalable;
 use mmu::address::PhysAddr;
 use mmu::memory::PhysicalMemory;
 use mmu::table::Root;
+use pcie::{Requester, SourceId};
 
-use crate::pasid::Pasid;
 use crate::spec::command::{RootTable, TableMode};
 use crate::spec::context::LegacyContext;
 use crate::spec::descriptor::{ContextScope, PasidScope};
 use crate::spec::fault::FaultReason;
-use crate::spec::id::SourceId;
 use crate::spec::paging::SecondStageLevels;
 use crate::spec::pasid_entry::PasidEntry;
 use crate::vtd::options::{CachingMode, VtdOptions};
 use crate::vtd::table_cache::{Filled, TableCache, Ticket};
 use crate::vtd::tags::SpaceKey;
 use crate::vtd::trail::{Recorder, Table, Trail};
-
-/// Who asks, and in whose name.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Requester {
-    /// The function.
-    pub source: SourceId,
-    /// The process, if the request carries a PASID.
-    pub pasid: Option<Pasid>,
-}
 
 /// A first-stage table.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -84,7 +74,7 @@ pub(crate) struct Route {
     pub(crate) trail: Trail,
 }
 
-/// Why a requester is not translated.
+/// Why a requester is not translated, or an interrupt is blocked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Refusal {
     pub(crate) reason: FaultReason,
@@ -149,6 +139,12 @@ impl Refusal {
     /// One that is recorded.
     pub(crate) const fn open(reason: FaultReason) -> Self {
         Self { reason, hides_faults: false }
+    }
+}
+
+impl From<FaultReason> for Refusal {
+    fn from(reason: FaultReason) -> Self {
+        Self::open(reason)
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Ticket(u64);
 
 #[derive(Debug)]
 struct Inner<K, V> {
-    entries: BTreeMap<K, Entry<V>>,
+    entries: BTreeMap<K, Kept<V>>,
     /// Keys by their arrival.
     arrivals: BTreeMap<u64, K>,
     next_arrival: u64,
@@ -31,7 +31,7 @@ struct Inner<K, V> {
 }
 
 #[derive(Debug)]
-struct Entry<V> {
+struct Kept<V> {
     value: V,
     arrival: u64,
 }
@@ -110,7 +110,7 @@ impl<K: Ord + Clone, V> Inner<K, V> {
         let arrival = self.next_arrival;
         self.next_arrival += 1;
         self.arrivals.insert(arrival, key.clone());
-        self.entries.insert(key, Entry { value, arrival });
+        self.entries.insert(key, Kept { value, arrival });
     }
 
     fn remove(&mut self, key: &K) {

@@ -9,8 +9,8 @@ use std::hash::Hash;
 
 use mmu::cache::Tag;
 use parking_lot::RwLock;
+use pcie::Pasid;
 
-use crate::pasid::Pasid;
 use crate::spec::id::DomainId;
 
 /// What an IOTLB entry and a paging-structure entry are tagged with.

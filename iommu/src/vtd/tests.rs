@@ -21,3 +21,4 @@ mod queue;
 mod requests;
 mod sizes;
 mod walk;
+mod witness;

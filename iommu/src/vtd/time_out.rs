@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::spec::descriptor::words::InWords;
 use crate::spec::descriptor::{Descriptor, DeviceScope};
 use crate::spec::register::Register;
 use crate::spec::status;
-use crate::stale::InWords;
 use crate::vtd::Vtd;
 use crate::vtd::queue::WaitFate;
 

@@ -44,13 +44,13 @@ pub struct Reading {
     pub value: u64,
     /// Whether the entry was a leaf.
     pub leaf: bool,
-    /// Events before it was read, as [`Moment`](crate::stale::Moment) counts them.
+    /// Events before it was read, as [`Moment`](crate::vtd::Moment) counts them.
     pub read_at: u64,
 }
 
 /// What a reading says without its story: enough to see that it still holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Witness {
+pub(crate) struct Word {
     /// What stood there, with the marks set.
     value: u64,
     /// In [`PhysicalMemory::words`](mmu::memory::PhysicalMemory::words).
@@ -86,16 +86,16 @@ impl Reading {
         (self.value ^ now) & !self.marks() != 0
     }
 
-    fn witness(&self) -> Witness {
+    fn word(&self) -> Word {
         // What no index reaches no word stands for: then every use is looked at the long way.
         let index = u32::try_from(self.place.0 / 8).unwrap_or(u32::MAX);
         #[expect(clippy::cast_possible_truncation, reason = "A and D are bits 5 and 6")]
         let marks = self.marks() as u32;
-        Witness { value: self.value | self.marks(), index, marks }
+        Word { value: self.value | self.marks(), index, marks }
     }
 }
 
-impl Witness {
+impl Word {
     /// Whether the word still says what it said.
     #[inline(always)]
     pub(crate) fn stands(self, words: &[AtomicU64]) -> bool {
@@ -115,8 +115,8 @@ impl Trail {
         self.0.as_deref().unwrap_or_default()
     }
 
-    pub(crate) fn witnesses(&self) -> Box<[Witness]> {
-        self.readings().iter().map(Reading::witness).collect()
+    pub(crate) fn words(&self) -> Box<[Word]> {
+        self.readings().iter().map(Reading::word).collect()
     }
 }
 

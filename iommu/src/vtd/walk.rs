@@ -12,9 +12,9 @@ use std::ops::RangeInclusive;
 use mmu::address::{Access, PageSize, Pfn, PhysAddr, VirtAddr, VirtRange};
 use mmu::cache::{Permission, Tag, Translation};
 use mmu::memory::PhysicalMemory;
+use pcie::Msi;
 
 use crate::spec::fault::FaultReason;
-use crate::spec::interrupt::Msi;
 use crate::vtd::route::{Dialect, Reach, Stages};
 use crate::vtd::table_cache::{TableCache, Ticket};
 use crate::vtd::trail::{Recorder, Table, Trail};

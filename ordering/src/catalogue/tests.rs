@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use super::{FILES, entries};
+use super::{FILES, entries, file_of};
 use crate::language::render_all;
 use crate::lowering;
 
@@ -41,6 +41,10 @@ fn every_file_loads_and_no_two_scenarios_have_one_name() {
         }
     }
     assert_eq!(names.len(), entries().len());
+    for entry in entries() {
+        assert_eq!(file_of(&entry.lowered.name), Some(entry.file));
+    }
+    assert_eq!(file_of(""), None);
 }
 
 #[test]

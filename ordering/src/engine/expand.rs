@@ -6,6 +6,7 @@
 use super::cases::{Choice, Kind};
 use super::coverage::Seen;
 use super::persistent::{Agents, Chooser};
+use super::search::Violations;
 use super::symmetry::{Alike, canonical};
 use super::tables::{Entry, Origin, Tables};
 use super::word::Word;
@@ -27,6 +28,7 @@ pub(super) struct Broken<W> {
 pub(super) struct Expander<'t, W> {
     tables: &'t Tables<W>,
     reductions: Reductions,
+    violations: Violations,
     symmetries: &'t [Alike<W>],
     chooser: Chooser<'t, W>,
     /// Place of each agent in the state at hand.
@@ -50,6 +52,7 @@ impl<'t, W: Word> Expander<'t, W> {
         Self {
             tables,
             reductions,
+            violations: Violations::End,
             symmetries: if symmetric { &tables.alike } else { &[] },
             chooser: Chooser::new(tables),
             at: vec![0; tables.counters.len()],
@@ -61,6 +64,11 @@ impl<'t, W: Word> Expander<'t, W> {
             broken: None,
             seen: Seen::nothing(tables.ways.len()),
         }
+    }
+
+    /// This one, for a search that does so with what is broken.
+    pub(super) fn with(self, violations: Violations) -> Self {
+        Self { violations, ..self }
     }
 
     /// The state that stands for all that differ from this one only where it does not matter.
@@ -101,6 +109,9 @@ impl<'t, W: Word> Expander<'t, W> {
         self.seen.end |= self.tables.properties.ended(state);
         if self.tables.properties.concern_states() {
             self.note(self.tables.properties.broken(state), depth, state, None);
+            if self.violations == Violations::Pass && self.tables.properties.always_broken(state).is_some() {
+                return;
+            }
         }
         let chosen = if self.reductions.persistent_sets != PersistentSets::Off {
             self.choose(state, depth)
@@ -177,6 +188,10 @@ impl<'t, W: Word> Expander<'t, W> {
     #[inline]
     fn choose(&mut self, state: W, depth: usize) -> Agents {
         let chosen = self.chooser.choose(state, &self.at);
+        // A step that ends its run can be taken before no other.
+        if self.violations == Violations::Pass && self.chooser.violating() & chosen != 0 {
+            return Agents::MAX;
+        }
         if self.chooser.violating() & !chosen != 0 {
             for (entry, _) in self.steps(state) {
                 self.note(entry.violates, depth + 1, state, Some(entry.origin));

@@ -1,15 +1,14 @@
 //! States from which the agents whose end is awaited can never all end, although somebody can always take a step.
 //!
 //! Invariant: it is looked for in a graph that was searched to the end. A state is hopeless if none of those that can be
-//! reached from it is an end or has no step. Persistent sets keep this: a run of the model is the beginning of one that
-//! takes the same steps in another order in the reduced graph, and who stops may go on there. Steps of the model that the
-//! reduced graph leaves out count, too, where they lead from one of its states to another.
+//! reached from it is an end, has no step or breaks a property. Persistent sets keep this: a run of the model is the
+//! beginning of one that takes the same steps in another order in the reduced graph, and who stops may go on there. Steps
+//! of the model that the reduced graph leaves out count, too, where they lead from one of its states to another.
 
 use super::expand::{Broken, Expander};
 use super::search::{Plan, Searched};
 use super::tables::Tables;
 use super::word::Word;
-use crate::model::PropertyId;
 
 const FOUND: &str = "a search has a place for each state that it found";
 
@@ -26,21 +25,30 @@ pub(super) enum Hope<W> {
 /// Looks for a state from which no end can be reached.
 pub(super) fn find<W: Word>(tables: &Tables<W>, plan: &Plan, searched: &Searched<W>) -> Hope<W> {
     let Some(property) = tables.properties.livelock() else { return Hope::Everywhere };
+    match hopeless(tables, plan, searched) {
+        None => Hope::Unknown,
+        Some(None) => Hope::Everywhere,
+        Some(Some((depth, state))) => Hope::Lost(Broken { depth, property, state, step: None }),
+    }
+}
+
+/// The first state from which no end can be reached, with its depth, whether a property asks for it or not. None if the
+/// search was told to stop.
+pub(super) fn hopeless<W: Word>(
+    tables: &Tables<W>,
+    plan: &Plan,
+    searched: &Searched<W>,
+) -> Option<Option<(usize, W)>> {
     // Without a way back in a program every run ends.
     if tables.ways.iter().all(|way| !way.back) {
-        return Hope::Everywhere;
+        return Some(None);
     }
     // All steps are looked at: choosing some would cost more than they do.
-    let expander = Expander::new(tables, plan.without_persistent_sets().reductions);
+    let expander = plan.without_persistent_sets().expander(tables);
     let hopeful = vec![false; searched.capacity()];
     let mut hopes = Hopes { plan, searched, tables, expander, hopeful };
-    loop {
-        match hopes.sweep() {
-            None => return Hope::Unknown,
-            Some(true) => {}
-            Some(false) => return hopes.lost(property),
-        }
-    }
+    while hopes.sweep()? {}
+    Some(hopes.lost())
 }
 
 struct Hopes<'s, W> {
@@ -77,20 +85,18 @@ impl<W: Word> Hopes<'_, W> {
         }
         let (searched, hopeful, mut hope) = (self.searched, &self.hopeful, false);
         let before = self.expander.transitions;
-        // The depth is that of nothing: a proved model has no violation to note.
+        // The depth is that of nothing: where something breaks a run ends, and how early is not asked.
         self.expander.expand(state, 0, |successor| {
             hope |= searched.place(successor).is_some_and(|place| hopeful[place]);
         });
-        hope || self.expander.transitions == before
+        let broken = self.expander.broken.take().is_some();
+        hope || broken || self.expander.transitions == before
     }
 
-    fn lost(&self, property: PropertyId) -> Hope<W> {
+    fn lost(&self) -> Option<(usize, W)> {
         let open = |state: &W| !self.hopeful[self.place(*state)];
-        let least = |depth| {
-            let state = self.searched.states_at(depth).filter(open).min()?;
-            Some(Broken { depth, property, state, step: None })
-        };
-        (0..=self.searched.depth()).find_map(least).map_or(Hope::Everywhere, Hope::Lost)
+        let least = |depth| Some((depth, self.searched.states_at(depth).filter(open).min()?));
+        (0..=self.searched.depth()).find_map(least)
     }
 
     fn place(&self, state: W) -> usize {

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::outcome::Bound;
-use super::search::{Plan, Shards};
+use super::search::{Plan, Shards, Violations};
 use super::set;
 use super::word::Word;
 
@@ -196,6 +196,7 @@ impl Options {
                 Threads::Two => Shards::Two { threads_from: WORTH_A_THREAD },
                 Threads::TwoFrom { states } => Shards::Two { threads_from: states },
             },
+            violations: Violations::End,
             watched: self.watched,
             stop: self.stop,
         };

@@ -80,10 +80,24 @@ impl<W: Word> Properties<W> {
 
     /// The first formula that is broken.
     pub(super) fn broken(&self, state: W) -> Option<PropertyId> {
-        let broken = |(_, any): &&(PropertyId, Vec<Condition<W>>)| !any.iter().any(|all| all.holds(state));
-        let always = self.always.iter().find(broken);
-        let finally = if self.ended(state) { self.finally.iter().find(broken) } else { None };
-        always.into_iter().chain(finally).map(|(id, _)| *id).min()
+        let always = self.always_broken(state);
+        let finally = if self.ended(state) { self.finally_broken(state).next() } else { None };
+        always.into_iter().chain(finally).min()
+    }
+
+    /// The first formula that holds always and is broken.
+    pub(super) fn always_broken(&self, state: W) -> Option<PropertyId> {
+        broken(&self.always, state).next()
+    }
+
+    /// The formulas that hold at the end and do not hold in this state.
+    pub(super) fn finally_broken(&self, state: W) -> impl Iterator<Item = PropertyId> {
+        broken(&self.finally, state)
+    }
+
+    /// Whether any formula holds always.
+    pub(super) fn hold_always(&self) -> bool {
+        !self.always.is_empty()
     }
 
     /// The property that a state breaks from which nobody can end any more.
@@ -95,6 +109,15 @@ impl<W: Word> Properties<W> {
     pub(super) fn stuck(&self, state: W) -> Option<PropertyId> {
         if self.ended(state) { None } else { self.deadlock }
     }
+}
+
+/// The formulas that do not hold in the state.
+fn broken<W: Word>(
+    formulas: &[(PropertyId, Vec<Condition<W>>)],
+    state: W,
+) -> impl Iterator<Item = PropertyId> {
+    let fails = move |(_, any): &&(PropertyId, Vec<Condition<W>>)| !any.iter().any(|all| all.holds(state));
+    formulas.iter().filter(fails).map(|(id, _)| *id)
 }
 
 fn conditions<W: Word>(layout: &Layout, any: &[Vec<Guard>]) -> Vec<Condition<W>> {

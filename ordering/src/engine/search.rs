@@ -27,6 +27,7 @@ pub(super) struct Plan {
     /// States of a greater depth are not expanded.
     pub(super) max_depth: usize,
     pub(super) shards: Shards,
+    pub(super) violations: Violations,
     pub(super) watched: Option<&'static Visited>,
     pub(super) stop: Option<&'static Stop>,
 }
@@ -39,6 +40,15 @@ pub(super) enum Shards {
     Two {
         threads_from: usize,
     },
+}
+
+/// What becomes of a search when something is broken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Violations {
+    /// It ends with the level.
+    End,
+    /// It goes on with all other runs.
+    Pass,
 }
 
 /// How a search ended.
@@ -84,6 +94,11 @@ struct Level<W> {
 }
 
 impl Plan {
+    /// Who expands its states.
+    pub(super) fn expander<'t, W: Word>(&self, tables: &'t Tables<W>) -> Expander<'t, W> {
+        Expander::new(tables, self.reductions).with(self.violations)
+    }
+
     /// Whether to stop.
     #[inline]
     pub(super) fn is_stopped(&self) -> bool {
@@ -197,7 +212,7 @@ impl<W: Word> Searched<W> {
         let bits = if plan.shards == Shards::One { 0 } else { 1 };
         let shard = |_| Shard { set: Set::new(bits), levels: Vec::new(), fresh: Vec::new() };
         let mut shards: Vec<Shard<W>> = (0..1 << bits).map(shard).collect();
-        let initial = Expander::new(tables, plan.reductions).canonical(tables.initial);
+        let initial = plan.expander(tables).canonical(tables.initial);
         let owner = owner(initial, shards.len());
         shards[owner].insert(&[initial]);
         shards.iter_mut().for_each(Shard::next_level);
@@ -222,12 +237,16 @@ impl<W: Word> Searched<W> {
             self.end = End::Full;
             return;
         }
+        let broken = match plan.violations {
+            Violations::End => level.broken,
+            Violations::Pass => None,
+        };
         // What broke did so, also in a level that was not finished; none before it did.
-        if level.stopped && level.broken.is_none() {
+        if level.stopped && broken.is_none() {
             self.end = End::Stopped;
             return;
         }
-        self.end = level.broken.map_or(End::Exhausted, End::Broken);
+        self.end = broken.map_or(End::Exhausted, End::Broken);
         self.states = found;
         self.transitions += level.transitions;
         self.seen.add(&level.seen);
@@ -255,7 +274,7 @@ fn alone<W: Word>(shards: &mut [Shard<W>], tables: &Tables<W>, plan: &Plan, dept
     if let [only] = shards {
         return one_shard(only, tables, plan, depth);
     }
-    let mut expander = Expander::new(tables, plan.reductions);
+    let mut expander = plan.expander(tables);
     let mut outboxes: Vec<Vec<W>> = shards.iter().map(|_| Vec::with_capacity(2 * BATCH)).collect();
     let count = shards.len();
     let mut found = shards.iter().map(|shard| shard.set.len()).sum::<usize>();
@@ -287,7 +306,7 @@ fn alone<W: Word>(shards: &mut [Shard<W>], tables: &Tables<W>, plan: &Plan, dept
 
 /// Expands a level of the only shard.
 fn one_shard<W: Word>(shard: &mut Shard<W>, tables: &Tables<W>, plan: &Plan, depth: usize) -> Level<W> {
-    let mut expander = Expander::new(tables, plan.reductions);
+    let mut expander = plan.expander(tables);
     let mut outbox: Vec<W> = Vec::with_capacity(2 * BATCH);
     let states = shard.levels.last_mut().map(std::mem::take).expect(BEGUN);
     let mut stopped = false;

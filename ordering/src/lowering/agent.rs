@@ -21,6 +21,7 @@ use super::habits::Habits;
 use super::hardware::Hardware;
 use super::mark::Marks;
 use super::names::{ANY, FrameId, Meaning, Names, PageId, UserId};
+use super::observed::Observed;
 use super::operation::expand;
 use super::options::Options;
 use super::program::{Builder, Goal, MOST_NODES, MOST_WAYS, Place, Way};
@@ -56,6 +57,8 @@ pub(super) struct Emitter<'a> {
     pub(super) properties: Properties,
     pub(super) watches: &'a mut [Watch],
     pub(super) marks: &'a mut Marks,
+    /// What is looked at when a run has ended, if anybody does.
+    pub(super) observed: Option<&'a mut Observed>,
     pub(super) diagnostics: &'a mut Vec<Diagnostic>,
     /// The locks that any agent takes.
     pub(super) locks: &'a [String],
@@ -180,6 +183,7 @@ impl Emitter<'_> {
             self.checked(spoken, span, line)?;
             self.does_step(node, &spoken.step);
             self.mark(node, span, spoken.text.clone());
+            self.keep_returned(node, spoken, span);
             return Ok(());
         }
         let on = |page: &Name| {

@@ -283,11 +283,10 @@ impl Conditions<'_> {
             _ => return Err(arguments_wrong(name)),
         };
         let var = self.state.var(&key);
+        let mm = |index: u32| index.checked_sub(1).map(|mm| MmId(mm as usize));
         let value = |index: u32| match key {
             Key::Content(_) => Value::Number(self.state.domains.contents[index as usize].into()),
-            Key::Pasid(_) | Key::PasidCache(_) => {
-                Value::Space(index.checked_sub(1).map(|mm| MmId(mm as usize)))
-            }
+            Key::Pasid(_) | Key::PasidCache(_) => Value::Space(mm(index)),
             Key::Refs(_)
             | Key::Mapcount(_)
             | Key::Pins(_)
@@ -312,7 +311,8 @@ impl Conditions<'_> {
             | Key::Handle(..)
             | Key::Orig(..)
             | Key::PmdOrig(..)
-            | Key::Ghost(..) => Value::Entry(self.state.domains.entries.get(index).into()),
+            | Key::Ghost(..)
+            | Key::Returned(..) => Value::Entry(self.state.domains.entries.get(index).into()),
         };
         Ok(Side { var: Some(var), values: (0..self.state.size(var)).map(value).collect() })
     }

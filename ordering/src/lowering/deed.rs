@@ -133,6 +133,17 @@ pub enum Target {
     Device,
 }
 
+/// What is found where a reference is taken without a lock.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Found {
+    /// What leads on: a page-table page, an entry that can be used, a frame that is held.
+    Next,
+    /// An upper entry that maps a frame itself.
+    Huge,
+    /// Nothing that leads anywhere.
+    Nothing,
+}
+
 /// Which part of a step is done.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Part {
@@ -153,14 +164,14 @@ pub enum Part {
     Flush(UserId),
     /// All who must answer are asked: the list with that number.
     Send(u32),
-    /// One answers.
-    Answer(Party),
+    /// One answers; whether he is the last.
+    Answer(Party, bool),
     /// A reference is taken without a lock: the upper entry is read,
-    ReadPmd,
+    ReadPmd(Found),
     /// the entry is read,
-    ReadPte,
+    ReadPte(Found),
     /// the frame is taken,
-    Get,
+    Get(Found),
     /// both are looked at again,
     Again,
     /// and the frame is dropped, as they have changed.
@@ -206,6 +217,11 @@ impl Deeds {
             let (act, indivisible) = &self.acts[*act as usize];
             Deed { act, part: *part, indivisible: *indivisible }
         })
+    }
+
+    /// Everything that is done, in no order.
+    pub fn acts(&self) -> impl Iterator<Item = &Act> {
+        self.acts.iter().map(|(act, _)| act)
     }
 
     /// Those who are asked at once, by the number of a [`Part::Send`].

@@ -49,7 +49,7 @@ impl Marks {
 }
 
 /// The row of a column in which something stands, from 1; 0 if it stands in none.
-fn row(rows: &[Row], span: Span) -> u32 {
+pub(super) fn row(rows: &[Row], span: Span) -> u32 {
     let holds = |row: &Row| row.span.start <= span.start && span.start < row.span.end;
     (1..).zip(rows).find(|(_, row)| holds(row)).map_or(0, |(number, _)| number)
 }

@@ -202,7 +202,8 @@ fn role(key: &Key, state: &State, hardware: &Hardware) -> Role {
         | Key::Lock(_)
         | Key::Shares(..)
         | Key::Awaits(..)
-        | Key::User(_) => Role::Other,
+        | Key::User(_)
+        | Key::Returned(..) => Role::Other,
     }
 }
 

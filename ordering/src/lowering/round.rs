@@ -82,15 +82,15 @@ impl Emitter<'_> {
         let text = format!("{}: {name} answers", at.text);
         let guard = [&[Guard::Is(var, 1)], answer.ready.as_slice()].concat();
         let updates = [answer.updates.as_slice(), &[Update::Set(var, 0)]].concat();
-        let way = |more: &[Guard]| {
+        let way = |more: &[Guard], last: bool| {
             let way = Way::new([guard.as_slice(), more].concat(), updates.clone(), text.as_str());
-            way.part(Part::Answer(answer.party))
+            way.part(Part::Answer(answer.party, last))
         };
         let none: Vec<Guard> = others.iter().map(|other| Guard::Is(*other, 0)).collect();
-        let mut ways = vec![way(&none).happening(at.happening())];
+        let mut ways = vec![way(&none, true).happening(at.happening())];
         for (index, other) in others.iter().enumerate() {
             let first = [&none[..index], &[Guard::Is(*other, 1)]].concat();
-            ways.push(way(&first).to(Goal::Stay));
+            ways.push(way(&first, false).to(Goal::Stay));
         }
         ways
     }

@@ -77,6 +77,8 @@ pub enum Key {
     PmdOrig(AgentId, PmdId),
     /// Whether the event behind `after` has happened.
     Ghost(usize),
+    /// What the statement of an agent that begins at this byte of the source, with this text, has returned last.
+    Returned(AgentId, usize, String),
 }
 
 /// What the domains are made of.
@@ -136,6 +138,11 @@ pub(super) fn number(index: usize) -> u32 {
 }
 
 impl Domains {
+    /// What a statement can have returned, perhaps nothing.
+    fn returned(&self) -> Vec<String> {
+        std::iter::once("-".to_owned()).chain(self.contents.iter().map(u32::to_string)).collect()
+    }
+
     fn party(&self, party: Party) -> String {
         match party {
             Party::Cpu(cpu) => self.users[cpu.0].clone(),
@@ -302,6 +309,7 @@ impl State {
             }
             Key::Ghost(_) if d.ghosts == 1 => ("after".to_owned(), yes()),
             Key::Ghost(index) => (format!("after[{index}]"), yes()),
+            Key::Returned(agent, _, text) => (format!("{}: {text}", d.agents[*agent]), d.returned()),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The explorer against a plain one that shares nothing with it, on protocols with known counts and on random models.
 
 mod counts;
+mod ends;
 mod naive;
 mod outcomes;
 mod random;
 mod reductions;
+mod returned;
 mod scenarios;

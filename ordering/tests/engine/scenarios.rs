@@ -113,7 +113,7 @@ fn on(bits: u64) -> Reduction {
 }
 
 /// A scenario with upper entries, or one without.
-fn text(seed: u64) -> String {
+pub(crate) fn text(seed: u64) -> String {
     let random = &mut Random::new(seed ^ 0x005c_e9a1);
     let uppers = random.below(2) == 0;
     let mut text = String::from("scenario random\n");

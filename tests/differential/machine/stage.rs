@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use iommu::pasid::Pasid;
 use iommu::sva::port::DmaPort;
 use iommu::sva::{SvaDevice, SvaDriver, SvaOptions};
 use mmu::address::{PAGE_SIZE, Pfn, VirtAddr, VirtRange};
@@ -18,6 +17,7 @@ use mmu::pte::Pte;
 use mmu::shadow::{Retry, ShadowMmu, SoftwareShadow, SoftwareVcpu};
 use mmu::table::Slot;
 use mmu::trace::Unobserved;
+use pcie::Pasid;
 use steps::one_page::Permission;
 
 use crate::differential::setting::{FRAMES, FREE_AT_FIRST, Frame, Mapped, PAGES, Page, Setting};

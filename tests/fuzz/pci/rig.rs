@@ -11,11 +11,11 @@ use devices::pci::host_bridge::{BridgeFunction, HostBridge};
 use devices::pci_engine::{PciEngine, PciEngineOptions};
 use devices::upstream::{Direct, Remapped, Upstream};
 use devices::worker::Hooks;
-use iommu::vtd::interrupts::MsiSink;
 use iommu::vtd::options::VtdOptions;
 use iommu::vtd::{Vtd, Width};
 use mmu::address::PhysAddr;
 use mmu::memory::{MIN_MEMORY_BYTES, PhysicalMemory};
+use pcie::MsiSink;
 
 use crate::fuzz::Census;
 use crate::fuzz::rig::Sent;

@@ -5,10 +5,9 @@
 
 mod route;
 
-use iommu::spec::id::SourceId;
-use iommu::vtd::port::Ats;
 use mmu::address::{Access, PhysAddr, VirtAddr};
 use mmu::memory::PhysicalMemory;
+use pcie::{Ats, SourceId};
 
 use self::route::{Route, Second, Stages, route};
 

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use clap::Args;
 use ordering::engine::{Counting, Options, Reductions, Stop, Threads, Visited};
+use ordering::language::syntax::Scenario;
 use ordering::language::{Diagnostic, render_all};
-use ordering::lowering::load;
+use ordering::lowering::{Lowered, load};
 
 use super::files::{self, Source};
 use super::limit::Limit;
@@ -27,8 +28,8 @@ static STOP: Stop = Stop::new();
 /// What can be asked of the explorer.
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
-    /// Scenario files, or folders of them
-    #[arg(required = true, value_name = "FILE|DIR")]
+    /// Scenario files, folders of them, or names of scenarios that `afterimage zoo` lists
+    #[arg(required = true, value_name = "FILE|DIR|NAME")]
     paths: Vec<PathBuf>,
     /// Print one JSON object instead of the lines
     #[arg(long)]
@@ -45,6 +46,9 @@ pub(super) struct CheckArguments {
     /// Explore without reductions: every state
     #[arg(long)]
     no_reduce: bool,
+    /// Print all that runs can end with, as litmus tests are read, and how often each property holds
+    #[arg(long)]
+    outcomes: bool,
     /// Explore with and without reductions, and compare
     #[arg(long)]
     cross_check: bool,
@@ -62,7 +66,7 @@ pub(super) struct CheckArguments {
     time: Option<Duration>,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds.filter(|time| !time.is_zero()).ok_or_else(|| "give seconds, such as 60 or 0.5".to_owned())
 }
@@ -142,30 +146,53 @@ fn check_file(
         Err(wrong) => return Ok(wrong),
     };
     let mut wrong = Vec::new();
-    for (scenario, lowered) in loaded {
+    let is_meant = |name: &String| source.only.as_ref().is_none_or(|only| only == name);
+    for (scenario, lowered) in loaded.into_iter().filter(|(_, lowered)| is_meant(&lowered.name)) {
         let progress = Progress::search(lowered.name.clone(), &VISITED);
         let limit = arguments.time.map(|time| Limit::start(time, &STOP)).transpose()?;
-        let explored =
-            Checked::explore(&source.name, &scenario, lowered, &arguments.options(), arguments.cross_check);
+        let explored = explore(source, &scenario, lowered, arguments);
         drop(limit);
         drop(progress);
         match explored {
-            Ok(one) => {
+            Ok(mut one) => {
                 if !arguments.json {
                     say(&one);
-                    show(&one, arguments);
+                    show(&mut one, arguments);
                 }
                 checked.push(one);
             }
-            Err(diagnostic) => wrong.push(diagnostic),
+            Err(diagnostics) => wrong.extend(diagnostics),
         }
     }
     Ok(wrong)
 }
 
+/// Explores one scenario, and all its outcomes if they are asked for.
+fn explore(
+    source: &Source,
+    scenario: &Scenario,
+    lowered: Lowered,
+    arguments: &CheckArguments,
+) -> Result<Checked, Vec<Diagnostic>> {
+    let options = arguments.options();
+    let checked = Checked::explore(&source.name, scenario, lowered, &options, arguments.cross_check)
+        .map_err(|diagnostic| vec![diagnostic])?;
+    if !arguments.outcomes {
+        return Ok(checked);
+    }
+    let checked = checked.with_outcomes(scenario, &source.text, &options)?;
+    if arguments.cross_check {
+        return checked.with_outcomes_crossed(scenario, &source.text, &options);
+    }
+    Ok(checked)
+}
+
 /// What belongs below a scenario's line.
-fn show(one: &Checked, arguments: &CheckArguments) {
+fn show(one: &mut Checked, arguments: &CheckArguments) {
     one.growth().iter().for_each(say);
+    if let Some(outcomes) = one.take_outcomes() {
+        outcomes.lines().for_each(|line| say(format_args!("    {line}")));
+    }
     if arguments.stats {
         say(one.bits());
     }

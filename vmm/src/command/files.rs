@@ -1,4 +1,4 @@
-//! The scenario files that were named, folders opened.
+//! The scenario files that were named, folders opened; what is no file may be the name of a scenario of the catalogue.
 //!
 //! Invariant: files of a folder come in the order of their names, so that output does not depend on the file system;
 //! only regular files are read, and only up to
@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use ordering::catalogue;
 use thiserror::Error;
 
 /// The longest scenario file, in bytes.
@@ -22,6 +23,8 @@ pub(super) struct Source {
     pub(super) name: String,
     /// What it says.
     pub(super) text: String,
+    /// The one of its scenarios that is meant; none if all are.
+    pub(super) only: Option<String>,
 }
 
 /// Why there is nothing to read.
@@ -39,15 +42,32 @@ pub(super) enum FilesError {
 
 /// Reads all files, folders recursively.
 pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Source>, FilesError> {
-    let mut found = Vec::new();
+    let mut sources = Vec::new();
     for path in paths {
-        let before = found.len();
+        if let Some(source) = of_catalogue(path) {
+            sources.push(source);
+            continue;
+        }
+        let mut found = Vec::new();
         collect(path, MAX_DEPTH, &mut found)?;
-        if found.len() == before {
+        if found.is_empty() {
             return Err(FilesError::None(path.clone()));
         }
+        for path in &found {
+            sources.push(read_one(path)?);
+        }
     }
-    found.iter().map(|path| read_one(path)).collect()
+    Ok(sources)
+}
+
+/// The scenario of the catalogue with that name, if there is no such file.
+fn of_catalogue(name: &Path) -> Option<Source> {
+    if fs::symlink_metadata(name).is_ok() {
+        return None;
+    }
+    let name = name.to_str()?;
+    let file = catalogue::file_of(name)?;
+    Some(Source { name: file.path.to_owned(), text: file.text.to_owned(), only: Some(name.to_owned()) })
 }
 
 /// Reads the one file of that name.
@@ -85,5 +105,5 @@ fn read_one(path: &Path) -> Result<Source, FilesError> {
     if read as u64 > MAX_BYTES {
         return Err(FilesError::TooLong(path.to_owned()));
     }
-    Ok(Source { name: path.display().to_string(), text })
+    Ok(Source { name: path.display().to_string(), text, only: None })
 }

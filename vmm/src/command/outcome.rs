@@ -16,6 +16,7 @@ use ordering::engine::{
 use ordering::language::Diagnostic;
 use ordering::language::syntax::{Expect, Scenario};
 use ordering::lowering::{Lowered, too_large};
+use ordering::outcomes::{self, Outcomes};
 use serde::Serialize;
 
 pub(super) use json::json;
@@ -33,8 +34,10 @@ pub(super) struct Checked {
     packed: Option<Packed>,
     outcome: Outcome,
     time: Duration,
-    /// What a search without reductions said, if it was asked and said something else.
+    /// What another search said, if it was asked and said something else.
     disagrees: Option<String>,
+    /// All outcomes, if they were asked for.
+    outcomes: Option<Outcomes>,
 }
 
 impl Checked {
@@ -60,7 +63,47 @@ impl Checked {
         let crossed = packed.as_ref().filter(|_| cross);
         let disagrees = crossed.and_then(|packed| disagreement(packed, options, &outcome));
         let answer = Answer::new(&lowered, &outcome);
-        Ok(Self { file: file.to_owned(), lowered, answer, packed, outcome, time, disagrees })
+        let file = file.to_owned();
+        Ok(Self { file, lowered, answer, packed, outcome, time, disagrees, outcomes: None })
+    }
+
+    /// The same with all outcomes, which must agree with the verdict.
+    pub(super) fn with_outcomes(
+        self,
+        scenario: &Scenario,
+        source: &str,
+        options: &Options,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let outcomes = outcomes::outcomes(scenario, source, options)?;
+        let forbidden = outcomes.found.iter().any(|outcome| !outcome.is_allowed());
+        let fault = match (outcomes.is_complete(), &self.outcome.verdict) {
+            (false, _) => Some("not all outcomes are known"),
+            (true, Verdict::Proved) => forbidden.then_some("PROVED, and an outcome is forbidden"),
+            (true, Verdict::Violated { .. }) => {
+                (!forbidden).then_some("VIOLATED, and no outcome is forbidden")
+            }
+            (true, Verdict::BoundHit { .. }) => None,
+        };
+        let fault = fault.map(str::to_owned);
+        Ok(Self { disagrees: self.disagrees.or(fault), outcomes: Some(outcomes), ..self })
+    }
+
+    /// The same, if a search with the reductions the other way round finds the same outcomes.
+    pub(super) fn with_outcomes_crossed(
+        self,
+        scenario: &Scenario,
+        source: &str,
+        options: &Options,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let other = outcomes::outcomes(scenario, source, &other_way_round(options))?;
+        let differ = self.outcomes.as_ref().is_some_and(|own| own.found != other.found);
+        let fault = differ.then(|| "other outcomes with reductions the other way round".to_owned());
+        Ok(Self { disagrees: self.disagrees.or(fault), ..self })
+    }
+
+    /// The outcomes, for whoever prints them at once: all those of a folder are too many to be kept.
+    pub(super) fn take_outcomes(&mut self) -> Option<Outcomes> {
+        self.outcomes.take()
     }
 
     /// After a limit: how far the search came, and what bounds the rest.
@@ -141,8 +184,8 @@ impl Checked {
 
 /// Explores once more, with the reductions the other way round, and says what differs.
 fn disagreement(packed: &Packed, options: &Options, outcome: &Outcome) -> Option<String> {
-    let reductions = if options.reductions == Reductions::NONE { Reductions::ALL } else { Reductions::NONE };
-    let other = engine::explore(packed, &Options { reductions, interleavings: Counting::Off, ..*options });
+    let options = Options { interleavings: Counting::Off, ..other_way_round(options) };
+    let other = engine::explore(packed, &options);
     let summary = |outcome: &Outcome| match &outcome.verdict {
         Verdict::Violated { trace, .. } => violated_in(trace.steps.len()),
         Verdict::BoundHit { .. } => Answered::BoundHit.to_string(),
@@ -154,6 +197,11 @@ fn disagreement(packed: &Packed, options: &Options, outcome: &Outcome) -> Option
     };
     let (this, that) = (summary(outcome), summary(&other));
     (this != that).then(|| format!("{this}, and {that} with reductions the other way round"))
+}
+
+fn other_way_round(options: &Options) -> Options {
+    let reductions = if options.reductions == Reductions::NONE { Reductions::ALL } else { Reductions::NONE };
+    Options { reductions, ..*options }
 }
 
 /// The length of a counterexample in words.

@@ -10,7 +10,6 @@ use std::thread::{self, JoinHandle};
 
 use devices::dma_engine::{DmaEngine, Progress, Work};
 use guest_images::layout::{AREA_PAGES, AREA_VA, CONTROL_VA};
-use iommu::pasid::{BadPasid, Pasid};
 use iommu::sva::port::DmaPort;
 use iommu::sva::{BindError, SvaDriver, SvaError, SvaOptions};
 use mmu::address::{VirtAddr, VirtRange};
@@ -23,6 +22,7 @@ use mmu::memory::MemoryError;
 use mmu::table::Levels;
 use mmu::trace::{Agent, Observer};
 use parking_lot::Mutex;
+use pcie::{BadPasid, Pasid};
 use steps::program::Program;
 use thiserror::Error;
 

@@ -7,7 +7,6 @@
 
 use std::sync::Arc;
 
-use iommu::spec::interrupt::Msi;
 use kvm_bindings::{
     KVM_CAP_DISABLE_QUIRKS2, KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X2APIC_API, KVM_IRQ_ROUTING_MSI,
     KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK, KVM_X2APIC_API_USE_32BIT_IDS, KVM_X86_QUIRK_FIX_HYPERCALL_INSN,
@@ -16,6 +15,7 @@ use kvm_bindings::{
 };
 use kvm_ioctls::{VcpuFd, VmFd};
 use mmu::memory::PhysicalMemory;
+use pcie::Msi;
 use thiserror::Error;
 
 use super::{System, VcpuId};

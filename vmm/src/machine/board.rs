@@ -20,11 +20,11 @@ use devices::pci_engine::PciEngine;
 use devices::serial::{self, Output, Serial};
 use devices::upstream::{Direct, Remapped, Upstream};
 use devices::worker::Hooks;
-use iommu::spec::id::SourceId;
 use iommu::vtd::options::VtdOptions;
 use iommu::vtd::{REGISTER_BYTES, Vtd};
 use mmu::cache::CacheError;
 use mmu::memory::PhysicalMemory;
+use pcie::SourceId;
 use thiserror::Error;
 
 use super::chipset::Chipset;

@@ -8,11 +8,10 @@ use std::sync::{Arc, OnceLock};
 use devices::interrupt::Pin;
 use devices::io_apic::{Outlet, PINS, Trigger};
 use devices::upstream::Sink;
-use iommu::spec::id::SourceId;
-use iommu::spec::interrupt::Msi;
 use iommu::vtd::Vtd;
-use iommu::vtd::interrupts::{InterruptSource, MsiSink};
+use iommu::vtd::interrupts::InterruptSource;
 use parking_lot::Mutex;
+use pcie::{Msi, MsiSink, SourceId};
 
 use crate::kvm::Vm;
 use crate::kvm::vm::Delivered;

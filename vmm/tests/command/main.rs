@@ -6,6 +6,8 @@ mod guests;
 mod hostile;
 mod limits;
 mod minimize;
+mod outcomes;
+mod race;
 mod replay;
 mod sandbox;
 mod steps;

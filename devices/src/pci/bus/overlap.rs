@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use iommu::spec::id::SourceId;
 use parking_lot::Mutex;
+use pcie::SourceId;
 
 use crate::pci::bar::BarRange;
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use iommu::spec::id::SourceId;
 use mmu::memory::PhysicalMemory;
+use pcie::SourceId;
 
 use super::{BusFull, Function, PciBus, Reserved, Window};
 use crate::bus::Width;

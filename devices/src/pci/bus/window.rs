@@ -2,7 +2,7 @@
 //!
 //! Invariant: what was taken is not given out again, and each piece is aligned to its length.
 
-use iommu::spec::id::SourceId;
+use pcie::SourceId;
 use thiserror::Error;
 
 /// Addresses not given out yet.

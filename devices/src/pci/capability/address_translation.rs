@@ -3,7 +3,7 @@
 //! Invariant: a function that has them all may ask for translations, for pages, and for both in the name of a process,
 //! each only while its enable bit is set. Source: PCI Express 4.0, 10.5 (ATS, PRI) and 7.8.8 (PASID).
 
-use iommu::pasid::PASID_COUNT;
+use pcie::PASID_COUNT;
 
 use super::{Capability, CapabilityId};
 use crate::pci::ConfigSpace;

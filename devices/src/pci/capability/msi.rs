@@ -2,7 +2,7 @@
 //!
 //! Source: PCI 3.0, 6.8.1.
 
-use iommu::spec::interrupt::Msi;
+use pcie::Msi;
 
 use super::{Capability, CapabilityId};
 use crate::pci::ConfigSpace;

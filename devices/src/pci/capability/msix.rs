@@ -3,8 +3,8 @@
 //! Invariant: a vector that is masked, by its own bit or by the function's, is pending until it is unmasked and then
 //! sent once. Source: PCI 3.0, 6.8.2.
 
-use iommu::spec::interrupt::Msi;
 use parking_lot::Mutex;
+use pcie::Msi;
 
 use super::{Capability, CapabilityId};
 use crate::bus::Width;

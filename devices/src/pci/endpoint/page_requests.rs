@@ -3,11 +3,8 @@
 //! Invariant: a request leaves as any other does, by a bus master and with a PASID only if that is enabled.
 //! Source: PCI Express 4.0, 10.4.
 
-use iommu::pasid::Pasid;
-use iommu::spec::descriptor::PageGroupResponse;
-use iommu::spec::page_request::{PageRequest, Wants};
-use iommu::vtd::RequestOutcome;
 use mmu::address::{Access, VirtAddr};
+use pcie::{PageGroupResponse, PageRequest, Pasid, RequestOutcome, Wants};
 
 use super::Endpoint;
 use crate::pci::capability::address_translation;

@@ -5,14 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use iommu::pasid::Pasid;
-use iommu::spec::descriptor::PageGroupResponse;
-use iommu::spec::id::SourceId;
-use iommu::spec::interrupt::Msi;
-use iommu::spec::page_request::PageRequest;
-use iommu::vtd::RequestOutcome;
-use iommu::vtd::port::Ats;
 use mmu::address::VirtAddr;
+use pcie::{Ats, Msi, PageGroupResponse, PageRequest, Pasid, RequestOutcome, SourceId};
 
 use super::{Configured, Endpoint};
 use crate::bus::Width;

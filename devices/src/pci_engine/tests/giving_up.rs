@@ -5,17 +5,10 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use iommu::pasid::Pasid;
-use iommu::spec::descriptor::PageGroupResponse;
-use iommu::spec::id::SourceId;
-use iommu::spec::interrupt::Msi;
-use iommu::spec::page_request::PageRequest;
-use iommu::vtd::RequestOutcome;
-use iommu::vtd::interrupts::MsiSink;
-use iommu::vtd::port::Ats;
 use mmu::address::{PhysAddr, VirtAddr};
 use mmu::memory::PhysicalMemory;
 use parking_lot::Mutex;
+use pcie::{Ats, Msi, MsiSink, PageGroupResponse, PageRequest, Pasid, RequestOutcome, SourceId};
 
 use super::{Driver, PENDING, RECORD, Words, drive, r};
 use crate::bus::Width;

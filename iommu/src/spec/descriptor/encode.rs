@@ -2,12 +2,13 @@
 //!
 //! Invariant: what is encoded is decoded to the same. Source: as in [`descriptor`](super).
 
+use pcie::{Pasid, SourceId};
+
 use super::{
     ContextScope, Descriptor, DevicePasid, DeviceScope, EntryScope, IotlbScope, PageGroupResponse, PasidScope,
 };
 use super::{Wait, Words};
-use crate::pasid::Pasid;
-use crate::spec::id::{DomainId, SourceId};
+use crate::spec::id::DomainId;
 
 /// DR and DW.
 const DRAINS: u64 = 3 << 6;

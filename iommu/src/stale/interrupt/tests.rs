@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use mmu::address::PhysAddr;
+use pcie::Msi;
 
 use super::StaleInterrupt;
 use crate::spec::descriptor::{Descriptor, EntryScope, Wait};
-use crate::spec::interrupt::Msi;
 use crate::stale::watch::{Judging, StaleOptions, Watching};
 use crate::stale::{Ground, Why};
 use crate::vtd::Width;

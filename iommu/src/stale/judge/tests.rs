@@ -3,26 +3,26 @@
 use std::time::Duration;
 
 use mmu::address::{PAGE_SIZE, PageSize, PhysAddr, VirtAddr, VirtRange};
+use pcie::{Pasid, Requester, SourceId};
 
-use super::{Entry, is_served, least, missed, remedy, weight};
-use crate::pasid::Pasid;
+use super::{StaleEntry, is_served, least, missed, remedy, weight};
 use crate::spec::descriptor::{
     ContextScope, Descriptor, DevicePasid, DeviceScope, DeviceSpan, Hint, IotlbScope, PageSpan, PasidScope,
     Wait,
 };
-use crate::spec::id::{DomainId, SourceId};
+use crate::spec::id::DomainId;
 use crate::stale::watch::{Received, Since};
 use crate::stale::{Change, Holder, Moment, Why};
 use crate::vtd::tests::driver::{DOMAIN, OTHER_DOMAIN, PAGE, SOURCE, pasid};
-use crate::vtd::{Requester, SpaceKey, StageKind, Table};
+use crate::vtd::{SpaceKey, StageKind, Table};
 
 /// Event of the fill.
 const FILLED: u64 = 10;
 
 /// A page of PASID 5 whose entry of that level changed.
-fn entry(holder: Holder, level: u32) -> Entry {
+fn entry(holder: Holder, level: u32) -> StaleEntry {
     let table = Table::FirstStage { level };
-    Entry {
+    StaleEntry {
         requester: Requester { source: SOURCE, pasid: Some(pasid(5)) },
         space: SpaceKey { domain: DOMAIN, pasid: Some(pasid(5)), stage: StageKind::First },
         page: PAGE,
@@ -40,7 +40,7 @@ fn received(invalidation: Descriptor, event: u64, carried_out: bool) -> Received
     Received { at, invalidation, carried_out, since: Since::PerhapsChanged }
 }
 
-fn why(entry: &Entry, received: &Received) -> Why {
+fn why(entry: &StaleEntry, received: &Received) -> Why {
     missed(entry, received, |_| false).why
 }
 
@@ -57,7 +57,7 @@ fn device() -> Descriptor {
 #[test]
 fn the_last_page_of_all_is_a_page_like_others() {
     let last = VirtAddr(!(PAGE_SIZE - 1));
-    let of_last = Entry { page: last, ..entry(Holder::Iotlb, 1) };
+    let of_last = StaleEntry { page: last, ..entry(Holder::Iotlb, 1) };
     let told = |address| received(page(address, Hint::LeavesOnly), FILLED + 2, true);
     assert_ne!(why(&of_last, &told(last)), Why::OtherPages);
     assert_eq!(why(&of_last, &told(PAGE)), Why::OtherPages);
@@ -81,7 +81,7 @@ fn a_hint_is_wrong_over_a_table_and_right_over_what_was_not_there() {
     let hinted = received(page(PAGE, Hint::LeavesOnly), FILLED - 1, true);
     let table = entry(Holder::Iotlb, 2);
     assert_eq!(why(&table, &hinted), Why::HintSet);
-    assert_eq!(why(&Entry { is_absence: true, ..table }, &hinted), Why::NotCarriedOut);
+    assert_eq!(why(&StaleEntry { is_absence: true, ..table }, &hinted), Why::NotCarriedOut);
 }
 
 #[test]

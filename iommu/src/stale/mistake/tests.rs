@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use mmu::address::PAGE_SIZE;
+use pcie::Ats;
 
 use crate::spec::descriptor::Descriptor;
 use crate::stale::StaleUse;
 use crate::stale::watch::{Judging, StaleOptions, Watching};
 use crate::vtd::options::{CachingMode, VtdOptions};
-use crate::vtd::port::{Ats, Port};
+use crate::vtd::port::Port;
 use crate::vtd::tests::driver::invalidations::{self, IH};
 use crate::vtd::tests::driver::{
     DOMAIN, Driver, FIRST_STAGE, OTHER_DOMAIN, PAGE, SOURCE, Words, load_at, pasid,

@@ -1,11 +1,10 @@
 //! Entries of several words that are changed while they are present.
 
 use mmu::address::PhysAddr;
+use pcie::{Msi, SourceId};
 
 use super::{EVERY_USE, options};
 use crate::spec::descriptor::Descriptor;
-use crate::spec::id::SourceId;
-use crate::spec::interrupt::Msi;
 use crate::stale::in_place::{Changed, ChangedInPlace};
 use crate::vtd::interrupts::InterruptSource;
 use crate::vtd::options::{CacheSizes, VtdOptions};

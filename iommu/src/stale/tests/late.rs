@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use super::{EVERY_USE, Scene, options, scene_with};
 use mmu::address::PhysAddr;
+use pcie::{Ats, Pasid};
 
-use crate::pasid::Pasid;
 use crate::stale::watch::{Judging, StaleOptions, Tally};
 use crate::stale::{Ground, StaleUse};
 use crate::vtd::knobs::Fault;
-use crate::vtd::port::{Ats, Port};
+use crate::vtd::port::Port;
 use crate::vtd::tests::driver::invalidations::{self, IH};
 use crate::vtd::tests::driver::{
     DOMAIN, Driver, FIRST_STAGE, OTHER_DOMAIN, PAGE, SOURCE, Words, load_at, pasid,

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use mmu::address::{PAGE_SIZE, PhysAddr, VirtAddr};
+use pcie::{Pasid, SourceId};
 
 use super::{EVERY_USE, options};
-use crate::pasid::Pasid;
 use crate::spec::descriptor::{ContextScope, Descriptor, PasidScope};
-use crate::spec::id::SourceId;
 use crate::stale::watch::{Judging, StaleOptions};
 use crate::stale::{Holder, StaleUse, Why};
 use crate::vtd::Table;

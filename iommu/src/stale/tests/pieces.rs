@@ -1,11 +1,12 @@
 //! Large pages that are cached in pieces: what a driver leaves that names only some of them.
 
 use mmu::address::{PageSize, PhysAddr, VirtAddr};
+use pcie::Ats;
 
 use super::EVERY_USE;
 use crate::stale::{Holder, StaleUse};
 use crate::vtd::options::{LargePages, VtdOptions};
-use crate::vtd::port::{Ats, Port};
+use crate::vtd::port::Port;
 use crate::vtd::tests::driver::invalidations::{self, IH};
 use crate::vtd::tests::driver::{
     DOMAIN, Driver, FIRST_STAGE, Format, PAGE, SECOND_STAGE, SOURCE, load_at, pasid,
@@ -89,7 +90,7 @@ impl Scene {
 }
 
 fn words(report: &StaleUse) -> Vec<String> {
-    report.remedy.iter().map(|remedy| crate::stale::InWords(remedy).to_string()).collect()
+    report.remedy.iter().map(|remedy| crate::spec::descriptor::words::InWords(remedy).to_string()).collect()
 }
 
 #[test]

@@ -3,21 +3,17 @@
 //! Invariant: as for translations: a failure is remembered with the entries that it rests on, and its use is met if one
 //! of them changed and the tables now let the request pass. Source: VT-d 6.1.
 
-use mmu::address::{Access, PageSize, VirtAddr};
-use mmu::cache::{Tag, Translation};
+use mmu::address::PageSize;
+use mmu::cache::Translation;
 
 use crate::spec::descriptor::Descriptor;
-use crate::spec::fault::FaultReason;
+use crate::stale::watch::Watch;
 use crate::stale::watch::fill::FillKey;
 use crate::stale::watch::judging::Finding;
 use crate::stale::watch::remembered::Rests;
-use crate::stale::watch::{Origin, Place, Watch};
 use crate::stale::{Holder, Kind, Moment};
-use crate::vtd::Requester;
-use crate::vtd::port::Request;
-
-/// A failure, as it is cached: whose, where, at what.
-pub(crate) type AbsentKey = (Tag, VirtAddr, Access);
+use crate::vtd::AbsentKey;
+use crate::vtd::witness::{HeldIn, Origin, Refused};
 
 /// What a cached failure rests on.
 #[derive(Clone, Debug)]
@@ -35,15 +31,14 @@ impl Rests for Absence {
 impl Watch {
     /// A walk failed, and that was cached.
     pub(crate) fn filled_absent(&self, key: AbsentKey, origin: Origin) {
-        let absence = Absence { origin, filled: self.happen() };
+        let absence = Absence { origin, filled: self.next_event() };
         self.state.lock().absences.insert(key, absence);
     }
 
     /// A request was refused for a cached `reason`, and the tables let it pass `now`.
     pub(crate) fn meet_absent(
         &self,
-        (requester, request, key): (Requester, &Request, AbsentKey),
-        reason: FaultReason,
+        &Refused { requester, request, key, reason }: &Refused<'_>,
         now: Translation,
         queued: &[Descriptor],
     ) {
@@ -55,7 +50,7 @@ impl Watch {
             requester,
             request: *request,
             holder: Holder::Iotlb,
-            key: FillKey::new(Place::Iotlb(key.0), key.1, PageSize::Size4K),
+            key: FillKey::new(HeldIn::Iotlb(key.0), key.1, PageSize::Size4K),
             origin,
             filled,
             cached: Err(reason),

@@ -11,13 +11,13 @@ use crate::spec::descriptor::EntryScope;
 const MOST_AT_ONCE: u32 = 1024;
 
 /// The words of an entry; none if they cannot be read.
-type Words = Option<[u64; 2]>;
+type EntryWords = Option<[u64; 2]>;
 
 /// The words of interrupt entries, as software last vouched for them.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
     /// As many as there are indices, at most.
-    known: HashMap<u16, Words>,
+    known: HashMap<u16, EntryWords>,
 }
 
 /// What became of entries since software spoke of them last.
@@ -31,13 +31,18 @@ pub(crate) enum Since {
 
 impl Entries {
     /// Software has set up a table.
-    pub(super) fn begin(&mut self, count: u32, read: impl Fn(u16) -> Words) {
+    pub(super) fn begin(&mut self, count: u32, read: impl Fn(u16) -> EntryWords) {
         self.known.clear();
         self.spoken_of(EntryScope::Global, count, read);
     }
 
     /// Software speaks of the entries of `scope`, in a table of `count`.
-    pub(super) fn spoken_of(&mut self, scope: EntryScope, count: u32, read: impl Fn(u16) -> Words) -> Since {
+    pub(super) fn spoken_of(
+        &mut self,
+        scope: EntryScope,
+        count: u32,
+        read: impl Fn(u16) -> EntryWords,
+    ) -> Since {
         let (start, end) = scope.indices().into_inner();
         let last = count.min(u32::from(start) + MOST_AT_ONCE).saturating_sub(1);
         let seen = start..=u16::try_from(last).unwrap_or(u16::MAX).min(end);

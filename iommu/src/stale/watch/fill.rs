@@ -4,46 +4,20 @@
 //! the IOTLB kept it or not.
 
 use mmu::address::{PageSize, VirtAddr};
-use mmu::cache::{Tag, Translation};
+use mmu::cache::Translation;
+use pcie::Requester;
 
-use crate::pasid::Pasid;
-use crate::spec::fault::FaultReason;
-use crate::spec::id::SourceId;
 use crate::stale::watch::remembered::Rests;
 use crate::stale::{Change, Holder, Moment};
-use crate::vtd::port::Request;
-use crate::vtd::{Path, Reading, Requester, SpaceKey, Stages, Table, Trail};
-
-/// Where a translation is held.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Place {
-    Iotlb(Tag),
-    /// Nowhere until a walk found it a moment ago, which began at that event; what it read itself is no older.
-    Walked(Tag, u64),
-    DeviceTlb(SourceId, Option<Pasid>),
-    /// Nowhere: a route that is cached until that epoch ends says that nothing translates the requester's addresses.
-    Route(Requester, u64),
-}
+use crate::vtd::witness::{HeldIn, Origin, Use, Walked};
+use crate::vtd::{Path, Reading, SpaceKey, Table, Trail};
 
 /// A cached translation, by where it is held and what it translates; a route, which is one for all pages, by its page 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct FillKey {
-    pub(super) place: Place,
+    pub(super) held_in: HeldIn,
     pub(super) page: VirtAddr,
     pub(super) size: PageSize,
-}
-
-/// What a cached translation rests on.
-#[derive(Clone, Debug)]
-pub(crate) struct Origin {
-    /// For whom it was filled.
-    pub(crate) requester: Requester,
-    /// Whose it is.
-    pub(crate) space: SpaceKey,
-    /// The entries that led to its tables.
-    pub(crate) route: Trail,
-    /// The walk through them.
-    pub(crate) path: Path,
 }
 
 #[derive(Clone, Debug)]
@@ -51,30 +25,6 @@ pub(super) struct Fill {
     pub(super) origin: Origin,
     pub(super) translation: Translation,
     pub(super) filled: Moment,
-}
-
-/// One use of a cached translation.
-pub(crate) struct Use<'a> {
-    pub(crate) requester: Requester,
-    pub(crate) request: &'a Request,
-    pub(crate) place: Place,
-    pub(crate) hit: Translation,
-    /// The entries by which the requester is translated.
-    pub(crate) route: &'a Trail,
-    /// What they lead to.
-    pub(crate) stages: Stages,
-}
-
-/// One walk, and what came of it.
-pub(crate) struct Walked<'a> {
-    pub(crate) requester: Requester,
-    pub(crate) request: &'a Request,
-    /// Whose translations it looked for.
-    pub(crate) tag: Tag,
-    /// Events before its first reading.
-    pub(crate) began: u64,
-    pub(crate) origin: Origin,
-    pub(crate) outcome: Result<Translation, FaultReason>,
 }
 
 /// What a look at the words under a cached translation shows.
@@ -92,7 +42,7 @@ pub(crate) enum Look {
 #[derive(Debug)]
 pub(crate) struct Suspect {
     pub(crate) requester: Requester,
-    pub(crate) place: Place,
+    pub(crate) held_in: HeldIn,
     pub(crate) page: VirtAddr,
     pub(crate) cached: Translation,
     pub(crate) space: SpaceKey,
@@ -109,7 +59,7 @@ impl Rests for Fill {
 impl Fill {
     /// Whether it is what the use found; a route says the same of every page.
     pub(super) fn says(&self, used: &Use<'_>) -> bool {
-        matches!(used.place, Place::Route(..)) || self.translation == used.hit
+        matches!(used.held_in, HeldIn::Route(..)) || self.translation == used.hit
     }
 }
 
@@ -127,8 +77,8 @@ impl Origin {
 
 impl Walked<'_> {
     /// Where what it found is held by somebody who uses it now.
-    pub(crate) const fn place(&self) -> Place {
-        Place::Walked(self.tag, self.began)
+    pub(crate) const fn held_in(&self) -> HeldIn {
+        HeldIn::Walked(self.tag, self.began)
     }
 
     /// The entries that came out of a cache.
@@ -142,7 +92,7 @@ impl Walked<'_> {
     }
 }
 
-impl Place {
+impl HeldIn {
     pub(crate) const fn holder(self) -> Holder {
         match self {
             Self::Iotlb(_) => Holder::Iotlb,
@@ -161,14 +111,14 @@ impl Place {
 }
 
 impl FillKey {
-    pub(super) fn new(place: Place, address: VirtAddr, size: PageSize) -> Self {
+    pub(super) fn new(held_in: HeldIn, address: VirtAddr, size: PageSize) -> Self {
         let page = first_address(address, size);
-        let (place, page) = match place {
-            Place::Walked(tag, _) => (Place::Iotlb(tag), page),
-            Place::Route(requester, _) => (Place::Route(requester, 0), VirtAddr(0)),
-            Place::Iotlb(_) | Place::DeviceTlb(..) => (place, page),
+        let (held_in, page) = match held_in {
+            HeldIn::Walked(tag, _) => (HeldIn::Iotlb(tag), page),
+            HeldIn::Route(requester, _) => (HeldIn::Route(requester, 0), VirtAddr(0)),
+            HeldIn::Iotlb(_) | HeldIn::DeviceTlb(..) => (held_in, page),
         };
-        Self { place, page, size }
+        Self { held_in, page, size }
     }
 }
 

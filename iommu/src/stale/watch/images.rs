@@ -7,14 +7,15 @@ use std::collections::{HashMap, VecDeque};
 
 use mmu::address::PhysAddr;
 use mmu::memory::PhysicalMemory;
+use pcie::Requester;
 
 use crate::spec::descriptor::{ContextScope, Descriptor, PasidScope};
 use crate::spec::id::DomainId;
 use crate::spec::pasid_entry::PasidEntry;
 use crate::stale::in_place::{Changed, ChangedInPlace, differing};
-use crate::stale::watch::fill::Origin;
 use crate::stale::{Change, Moment};
-use crate::vtd::{Reading, Requester, Table, Trail};
+use crate::vtd::witness::Origin;
+use crate::vtd::{Reading, Table, Trail};
 
 /// P, in the first word of each of these entries.
 const PRESENT: u64 = 1;

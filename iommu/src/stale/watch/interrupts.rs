@@ -5,9 +5,9 @@
 
 use mmu::address::PhysAddr;
 use mmu::memory::PhysicalMemory;
+use pcie::{Requester, SourceId};
 
 use crate::spec::descriptor::{Descriptor, EntryScope};
-use crate::spec::id::SourceId;
 use crate::spec::interrupt::InterruptEntry;
 use crate::stale::interrupt::StaleInterrupt;
 use crate::stale::judge;
@@ -15,19 +15,8 @@ use crate::stale::watch::docket::{Case, Docket, Judged, Subject};
 use crate::stale::watch::entries::Entries;
 use crate::stale::watch::log::{Log, Received};
 use crate::stale::watch::{Judging, MOST_QUEUED, MOST_REPORTS, State, Watch};
-use crate::stale::{Ground, Meant, Moment};
-use crate::vtd::Requester;
-
-/// The use of a cached entry, of which the table says something else.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct InterruptUse {
-    pub(crate) source: SourceId,
-    pub(crate) index: u16,
-    pub(crate) cached: [u64; 2],
-    pub(crate) filled: Moment,
-    pub(crate) place: PhysAddr,
-    pub(crate) now: Option<[u64; 2]>,
-}
+use crate::stale::{Ground, Meant};
+use crate::vtd::witness::InterruptUse;
 
 /// An entry, as it is cached and as it is.
 pub(super) type InterruptKey = (u16, [u64; 2], Option<[u64; 2]>);
@@ -88,11 +77,6 @@ impl Interrupts {
 }
 
 impl Watch {
-    /// An interrupt entry was read from the table and cached.
-    pub(crate) fn filled_interrupt(&self) -> Moment {
-        self.happen()
-    }
-
     /// Software has set up a table of `count` entries.
     pub(crate) fn entries_begin(&self, count: u32, read: impl Fn(u16) -> Option<[u64; 2]>) {
         self.state.lock().interrupts.entries.begin(count, read);
@@ -108,7 +92,7 @@ impl Watch {
     ) {
         let mut state = self.state.lock();
         let since = state.interrupts.entries.spoken_of(scope, count, read);
-        let (at, invalidation) = (self.happen(), Descriptor::InterruptEntries(scope));
+        let (at, invalidation) = (self.next_event(), Descriptor::InterruptEntries(scope));
         state.images.look(&invalidation, &self.memory, at);
         state.interrupts.receive(Received { at, invalidation, carried_out, since }, &self.memory);
     }
@@ -165,7 +149,7 @@ impl Watch {
             remedy: judge::remedy_interrupt(used.index, queued),
             queued: queued.iter().take(MOST_QUEUED).copied().collect(),
         };
-        if !state.interrupts.docket.tell(key, report.mistake().name(), self.now()) {
+        if !state.interrupts.docket.tell(key, report.mistake().name(), self.events()) {
             return;
         }
         state.count += 1;

@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use mmu::address::{PAGE_SHIFT, Pfn, PhysAddr};
 use mmu::cache::Translation;
+use pcie::{Request, Requester};
 
 use crate::spec::descriptor::{Descriptor, IotlbScope};
 use crate::spec::fault::FaultReason;
-use crate::stale::judge::{self, Entry};
+use crate::stale::judge::{self, StaleEntry};
 use crate::stale::watch::docket::{Case, Judged, Subject};
-use crate::stale::watch::fill::{FillKey, Origin, first_address};
+use crate::stale::watch::fill::{FillKey, first_address};
 use crate::stale::watch::{Judging, MOST_QUEUED, MOST_REPORTS, Received, State, Watch};
 use crate::stale::{Change, Ground, Holder, Kind, Meant, Missed, Moment, StaleUse, Why};
-use crate::vtd::Requester;
-use crate::vtd::port::Request;
+use crate::vtd::witness::Origin;
 
 /// Cases that are looked at again with an invalidation at most.
 const MOST_CONCERNED: usize = 64;
@@ -45,7 +45,7 @@ pub(super) struct Finding {
 #[derive(Clone, Debug)]
 pub(super) struct Stale {
     finding: Finding,
-    entry: Entry,
+    entry: StaleEntry,
 }
 
 impl Subject for Stale {
@@ -60,7 +60,7 @@ impl Subject for Stale {
 
 impl Stale {
     fn new(finding: Finding) -> Self {
-        let entry = Entry {
+        let entry = StaleEntry {
             requester: finding.requester,
             space: finding.origin.space,
             page: first_address(finding.request.address, finding.key.size),
@@ -117,7 +117,7 @@ impl Watch {
     pub(super) fn meet(&self, state: &mut State, finding: Finding, queued: &[Descriptor]) {
         let stale = Stale::new(finding);
         let key = stale.key();
-        if state.docket.count_use(&key) || !state.has_news(&stale, self.now()) {
+        if state.docket.count_use(&key) || !state.has_news(&stale, self.events()) {
             return;
         }
         let mut case = Case::new(stale, self.moment());
@@ -139,7 +139,7 @@ impl Watch {
 
     /// Whether somebody uses as something else what stale uses led to.
     pub(super) fn charge_reuse(&self, state: &mut State, found: Translation, origin: &Origin) {
-        let now = self.now();
+        let now = self.events();
         state.docket.charge(now, |_, stale| stale.reused(found, origin));
     }
 
@@ -154,7 +154,7 @@ impl Watch {
     /// With an invalidation that is for it, the tables say `now` of what was used in this case. If they lead it elsewhere than
     /// when it was used, nothing was invalidated in between.
     pub(crate) fn charge_changed_again(&self, key: &CaseKey, now: Result<Translation, FaultReason>) {
-        let event = self.now();
+        let event = self.events();
         let mut state = self.state.lock();
         let is_it = |other: &CaseKey, stale: &Stale| other == key && stale.was_changed_again(now);
         state.docket.charge(event, |other, stale| is_it(other, stale).then_some(Ground::ChangedAgain));
@@ -215,7 +215,7 @@ impl Watch {
             remedy: judge::remedy(&entry, queued),
             queued: queued.iter().take(MOST_QUEUED).copied().collect(),
         };
-        if !state.docket.tell(key, report.mistake().name(), self.now()) {
+        if !state.docket.tell(key, report.mistake().name(), self.events()) {
             return;
         }
         state.count += 1;
@@ -242,7 +242,7 @@ impl State {
     }
 
     /// What an invalidation was to a stale translation.
-    fn missed(&self, entry: &Entry, received: &Received) -> Missed {
+    fn missed(&self, entry: &StaleEntry, received: &Received) -> Missed {
         let missed = judge::missed(entry, received, |invalidation| self.is_idle(invalidation));
         let is_alone = matches!(missed.why, Why::DeviceTlbOnly | Why::BeforeIotlb);
         if is_alone && judge::ends_earlier_flush(entry, received, self.log.all_before(received.at.event)) {

@@ -5,8 +5,9 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use pcie::SourceId;
+
 use crate::spec::descriptor::Descriptor;
-use crate::spec::id::SourceId;
 use crate::stale::watch::entries::Since;
 use crate::stale::{Missed, Moment};
 use crate::vtd::device_tlb::GivenUp;

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash};
 
 use crate::stale::mixer::Mixer;
-use crate::stale::watch::Origin;
 use crate::vtd::Trail;
+use crate::vtd::witness::Origin;
 
 /// Bytes that it takes at most, but for the spare room of the table.
 const MOST_BYTES: usize = 32 << 20;

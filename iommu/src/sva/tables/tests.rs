@@ -3,9 +3,9 @@
 use mmu::address::Pfn;
 use mmu::frame::Frames;
 use mmu::table::{Levels, Root};
+use pcie::Pasid;
 
 use super::Tables;
-use crate::pasid::Pasid;
 use crate::spec::id::DomainId;
 use crate::spec::pasid_entry::PasidEntry;
 

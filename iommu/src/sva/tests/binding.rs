@@ -8,15 +8,14 @@ use mmu::address::{Access, VirtAddr};
 use mmu::address_space::{SpaceId, SpaceOptions};
 use mmu::table::Levels;
 use mmu::trace::{Event, Observer};
+use pcie::{Ats, PASID_COUNT, Pasid, ResponseCode};
 use steps::program::Line;
 
 use super::fixture::{Fixture, PAGE, PAGES, ahead, fixture, fixture_with, page, pasid, port, request, space};
-use crate::pasid::{PASID_COUNT, Pasid};
 use crate::spec::fault::FaultReason;
-use crate::spec::page_request::ResponseCode;
 use crate::sva::port::DmaError;
 use crate::sva::{BindError, SvaOptions};
-use crate::vtd::port::{Ats, Blocked};
+use crate::vtd::port::Blocked;
 
 fn reason<T: std::fmt::Debug>(refused: Result<T, DmaError>) -> FaultReason {
     match refused.unwrap_err() {

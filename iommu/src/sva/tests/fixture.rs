@@ -8,9 +8,8 @@ use mmu::area::{Backing, Merging};
 use mmu::cpu::Cpu;
 use mmu::frame::Frames;
 use mmu::trace::Unobserved;
+use pcie::{PageRequest, Pasid, Wants};
 
-use crate::pasid::Pasid;
-use crate::spec::page_request::{PageRequest, Wants};
 use crate::sva::port::DmaPort;
 use crate::sva::{SvaDriver, SvaOptions};
 

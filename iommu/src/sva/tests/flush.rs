@@ -8,12 +8,12 @@ use mmu::address::{Access, VirtRange};
 use mmu::address_space::{SpaceId, SpaceOptions};
 use mmu::port::Reached;
 use mmu::pte::Pte;
+use pcie::SourceId;
 use steps::one_page::NOTIFY;
 use steps::operation::cow;
 
 use super::fixture::{Fixture, PAGE, PAGES, ahead, fixture, fixture_with, page, pasid};
 use crate::spec::fault::FaultReason;
-use crate::spec::id::SourceId;
 use crate::sva::port::DmaError;
 use crate::sva::{FlushOrder, SvaOptions};
 use crate::vtd::options::{CacheSizes, VtdOptions};

@@ -8,10 +8,11 @@ use mmu::address::{Access, VirtAddr, VirtRange};
 use mmu::address_space::{AddressSpace, SpaceId, SpaceOptions};
 use mmu::area::{Backing, Merging};
 use mmu::frame::Frames;
+use pcie::{Ats, Request};
 
 use super::fixture::{PAGE, page, pasid, request};
 use crate::sva::{SvaDriver, SvaOptions};
-use crate::vtd::port::{Ats, Port, Request};
+use crate::vtd::port::Port;
 
 const DEVICES: u16 = 4;
 /// Pages that a device asks for at once; all devices together ask for twice what the ring has room for.

@@ -1,13 +1,12 @@
 //! Page requests through the ring.
 
 use mmu::address_space::SpaceOptions;
+use pcie::{Ats, RequestOutcome, ResponseCode};
 
 use super::fixture::{PAGE, PAGES, ahead, fixture, fixture_with, page, pasid, request};
-use crate::spec::page_request::ResponseCode;
 use crate::spec::register::Register;
 use crate::sva::{RequestCounts, SvaOptions, mmio};
-use crate::vtd::RequestOutcome;
-use crate::vtd::port::{Ats, Port};
+use crate::vtd::port::Port;
 
 /// Requests that the ring has room for.
 const ROOM: u16 = 127;

@@ -4,11 +4,10 @@
 //! takes nothing, as a bus without a device does.
 
 use mmu::address::{Access, PAGE_SIZE, PhysAddr, VirtAddr};
+use pcie::{Msi, Pasid, Request};
 
-use crate::pasid::Pasid;
-use crate::spec::interrupt::Msi;
 use crate::vtd::interrupts::InterruptSource;
-use crate::vtd::port::{Blocked, InFlight, Port, Request};
+use crate::vtd::port::{Blocked, InFlight, Port};
 
 impl InFlight<'_> {
     /// The physical address that is reached.

@@ -9,18 +9,16 @@ use std::sync::atomic::AtomicU64;
 
 use mmu::address::VirtAddr;
 use mmu::cache::Tag;
+use pcie::{Ats, Msi, Pasid, Requester};
 
-use crate::pasid::Pasid;
 use crate::spec::fault::{AddressType, FaultReason};
-use crate::spec::interrupt::Msi;
-use crate::stale::watch::{Origin, Place};
 use crate::vtd::Vtd;
 use crate::vtd::device_tlb::Device;
-use crate::vtd::port::Ats;
-use crate::vtd::route::{Dialect, Reach, Refusal, Requester, Stages};
+use crate::vtd::route::{Dialect, Reach, Refusal, Stages};
 use crate::vtd::tags::SpaceKey;
-use crate::vtd::trail::{Trail, Witness};
+use crate::vtd::trail::{Trail, Word};
 use crate::vtd::walk::{Path, Space};
+use crate::vtd::witness::{HeldIn, Origin};
 
 /// Memos of a port, one for each PASID modulo this.
 const MEMOS: usize = 8;
@@ -42,7 +40,7 @@ pub(super) struct Memo {
     pub(super) hides_faults: bool,
     pub(super) trail: Trail,
     /// The trail's words; none if nothing is watched.
-    pub(super) words: Box<[[Witness; 4]]>,
+    pub(super) words: Box<[[Word; 4]]>,
 }
 
 /// What a hit needs of a memo, small and apart from the rest: each access reads it.
@@ -134,9 +132,9 @@ fn index(pasid: Option<Pasid>) -> usize {
 }
 
 /// Four together, because comparing them costs less so; the last one fills up.
-fn fours(witnesses: &[Witness]) -> Box<[[Witness; 4]]> {
-    let at = |place: usize| witnesses[place.min(witnesses.len() - 1)];
-    (0..witnesses.len()).step_by(4).map(|first| std::array::from_fn(|place| at(first + place))).collect()
+fn fours(words: &[Word]) -> Box<[[Word; 4]]> {
+    let at = |place: usize| words[place.min(words.len() - 1)];
+    (0..words.len()).step_by(4).map(|first| std::array::from_fn(|place| at(first + place))).collect()
 }
 
 impl Memo {
@@ -170,7 +168,7 @@ impl Memo {
             has_device_tlb: route.has_device_tlb,
             has_page_requests: route.has_page_requests,
             hides_faults: route.hides_faults,
-            words: fours(&route.trail.witnesses()),
+            words: fours(&route.trail.words()),
             trail: route.trail,
         })
     }
@@ -201,10 +199,10 @@ impl Memo {
     }
 
     /// Where the unit holds what it says of the route's requests; none if it does not.
-    pub(super) fn place(&self) -> Option<Place> {
+    pub(super) fn held_in(&self) -> Option<HeldIn> {
         match self.space.stages {
-            Stages::Identity => Some(Place::Route(self.requester, self.valid_in)),
-            _ => self.space.tag.map(Place::Iotlb),
+            Stages::Identity => Some(HeldIn::Route(self.requester, self.valid_in)),
+            _ => self.space.tag.map(HeldIn::Iotlb),
         }
     }
 

@@ -6,22 +6,20 @@ use std::time::Duration;
 
 use mmu::address::{Access, PhysAddr};
 use mmu::trace::{Agent, Event, Observer, Unobserved};
+use pcie::{Ats, PageRequest, Request, Requester, SourceId, Wants};
 
 use crate::spec::descriptor::{ContextScope, PasidScope};
-use crate::spec::id::SourceId;
-use crate::spec::page_request::{PageRequest, Wants};
-use crate::stale::watch::{Judging, Place, StaleOptions, Use, Watching};
 use crate::vtd::Vtd;
-use crate::vtd::options::VtdOptions;
+use crate::vtd::options::{Judging, StaleOptions, VtdOptions, Watching};
+use crate::vtd::port::Port;
 use crate::vtd::port::memo::Memos;
 use crate::vtd::port::walk::Walk;
-use crate::vtd::port::{Ats, Port, Request};
-use crate::vtd::route::Requester;
 use crate::vtd::tests::driver::invalidations;
 use crate::vtd::tests::driver::{
     DOMAIN, Driver, FIRST_STAGE, PAGE, SECOND_STAGE, SOURCE, load, load_at, pasid,
 };
 use crate::vtd::walk::identity;
+use crate::vtd::witness::{HeldIn, Use, Used};
 
 const SIBLING: SourceId = SourceId(SOURCE.0 ^ 1);
 const READ: Request = Request { pasid: None, address: PAGE, access: Access::Read };
@@ -138,7 +136,7 @@ fn a_use_that_an_invalidation_overtook_is_not_reported() {
     let used = Use {
         requester,
         request: &READ,
-        place: Place::Iotlb(tag),
+        held_in: HeldIn::Iotlb(tag),
         hit,
         route: &memo.trail,
         stages: memo.space.stages,
@@ -146,7 +144,7 @@ fn a_use_that_an_invalidation_overtook_is_not_reported() {
 
     driver.map(SECOND_STAGE, table, PAGE, 2);
     driver.submit(&[invalidations::pages(DOMAIN, PAGE, 0)]);
-    driver.unit.check_use(&used);
+    driver.unit.tell_used(Used::Translation(&used));
     assert_eq!(driver.unit.take_stale_uses(), [], "the wait would have drained it");
 }
 
@@ -178,7 +176,7 @@ fn reports_after_a_walk(driver: &mut Driver, port: &mut Port, happens: impl FnOn
     // So that a wait does not wait for this very thread.
     drop(section);
     happens(driver);
-    driver.unit.check_walk(&walked);
+    driver.unit.tell_used(Used::Walk(&walked));
     driver.unit.judge_the_rest();
     driver.unit.take_stale_uses().len()
 }
@@ -256,8 +254,9 @@ fn reports_of_passing(happens: impl FnOnce(&mut Driver)) -> usize {
     happens(&mut driver);
     let requester = Requester { source: SOURCE, pasid: None };
     let (route, stages) = (&memo.trail, memo.space.stages);
-    let (place, hit) = (memo.place().unwrap(), identity(PAGE));
-    driver.unit.check_use(&Use { requester, request: &READ, place, hit, route, stages });
+    let (held_in, hit) = (memo.held_in().unwrap(), identity(PAGE));
+    let used = Use { requester, request: &READ, held_in, hit, route, stages };
+    driver.unit.tell_used(Used::Translation(&used));
     driver.unit.take_stale_uses().len()
 }
 

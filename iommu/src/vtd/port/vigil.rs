@@ -10,12 +10,11 @@ use std::sync::Arc;
 use mmu::address::Pfn;
 use mmu::cache::{Permission, Translation};
 use mmu::memory::PhysicalMemory;
+use pcie::{Pasid, Request};
 
-use crate::pasid::Pasid;
-use crate::stale::watch::Watching;
-use crate::vtd::port::Request;
+use crate::vtd::options::Watching;
 use crate::vtd::port::memo::Memo;
-use crate::vtd::trail::Witness;
+use crate::vtd::trail::Word;
 use crate::vtd::walk::Path;
 
 /// Pages that a port has proofs for at most; those of two pages that meet in one place take turns.
@@ -32,7 +31,7 @@ const PASSING: usize = 1 << 3;
 pub(super) struct Vigil {
     proofs: Box<[Option<Proof>; PROOFS]>,
     /// What proofs of late rest on above their leaves.
-    above: [Arc<[Witness]>; TABLES],
+    above: [Arc<[Word]>; TABLES],
     /// Whose route lets addresses pass by right, and in which epoch it was found.
     passing: [Option<(Option<Pasid>, u64)>; PASSING],
     /// It looks at one request in so many.
@@ -49,9 +48,9 @@ struct Proof {
     /// The epoch of the route.
     found_in: u64,
     frame: Pfn,
-    leaf: Witness,
+    leaf: Word,
     /// Neighbouring pages share it.
-    above: Arc<[Witness]>,
+    above: Arc<[Word]>,
     permission: Permission,
 }
 
@@ -115,7 +114,7 @@ impl Vigil {
             && proof.frame == hit.physical(request.address).pfn()
             && proof.permission.allows(request.access)
             && memo.stands(words)
-            && all(&proof.above, |witness| witness.stands(words))
+            && all(&proof.above, |word| word.stands(words))
             && proof.leaf.stands(words)
     }
 
@@ -132,7 +131,7 @@ impl Vigil {
         if path.stages != memo.space.stages {
             return;
         }
-        let walked = path.walk.witnesses();
+        let walked = path.walk.words();
         // Where nothing is walked the route's last word says so.
         let Some((leaf, above)) = walked.split_last().or(memo.words.last().map(|[.., last]| (last, &[][..])))
         else {
@@ -152,7 +151,7 @@ impl Vigil {
     }
 
     /// `above`, and the same one for pages below the same table.
-    fn share(&mut self, request: &Request, above: &[Witness]) -> Arc<[Witness]> {
+    fn share(&mut self, request: &Request, above: &[Word]) -> Arc<[Word]> {
         let place = &mut self.above[(request.address.vpn() / NEIGHBOURS) as usize % TABLES];
         if **place != *above {
             *place = above.into();
@@ -162,10 +161,10 @@ impl Vigil {
 }
 
 #[inline(always)]
-fn all(witnesses: &[Witness], stands: impl Fn(Witness) -> bool) -> bool {
+fn all(words: &[Word], stands: impl Fn(Word) -> bool) -> bool {
     // Not the method of that name, which becomes a call of its own.
-    for witness in witnesses {
-        if !stands(*witness) {
+    for word in words {
+        if !stands(*word) {
             return false;
         }
     }

@@ -9,18 +9,17 @@ use std::time::Instant;
 
 use mmu::address::{PageSize, VirtAddr};
 use mmu::cache::{FillTicket, Section, Translation};
-use mmu::trace::{Action, Agent, Event, Observer};
-use steps::one_page::Permission;
+use mmu::trace::{Agent, Event, Observer};
+use pcie::Request;
 
 use crate::spec::fault::FaultReason;
-use crate::stale::watch::{AbsentKey, Origin, Walked};
-use crate::vtd::Vtd;
 use crate::vtd::options::{CachingMode, LargePages};
-use crate::vtd::port::Request;
 use crate::vtd::port::memo::Memo;
 use crate::vtd::route::Reach;
 use crate::vtd::table_cache::Ticket;
 use crate::vtd::walk::{Space, Walker};
+use crate::vtd::witness::{Filled, Origin, Refused, Used, Walked};
+use crate::vtd::{AbsentKey, Vtd};
 
 /// Who is told of walks.
 pub(super) struct Spectator {
@@ -30,17 +29,8 @@ pub(super) struct Spectator {
 
 impl Spectator {
     /// A walk that began then has found something.
-    pub(super) fn saw(&self, began: Instant, address: VirtAddr, found: Translation) {
-        let permission = if found.permission.write { Permission::ReadWrite } else { Permission::ReadOnly };
-        let frame = Some(found.physical(address).pfn());
-        self.observer.record(Event {
-            at: began,
-            agent: self.agent,
-            action: Action::Walk(permission),
-            page: address.page(),
-            frame,
-            new_frame: None,
-        });
+    pub(super) fn saw(&self, began: Instant, address: VirtAddr, found: &Translation) {
+        self.observer.record(Event::walk(began, self.agent, address, found));
     }
 }
 
@@ -115,8 +105,8 @@ impl<'a> Walk<'a> {
         // What the IOTLB does not keep is used once, and perhaps kept by the device.
         let is_newest =
             self.section.fill(ticket, address, found) || self.section.lookup(tag, address).is_none();
-        if let (true, Some(watch), Some(origin)) = (is_newest, &self.unit.watch, self.origin()) {
-            watch.filled(tag, address, found, origin);
+        if let (true, Some(witness), Some(origin)) = (is_newest, self.unit.witness(), self.origin()) {
+            witness.filled(Filled::Translation { tag, address, translation: found, origin });
         }
     }
 
@@ -127,8 +117,8 @@ impl<'a> Walk<'a> {
     fn fill_absent(&self, request: &Request, reason: FaultReason) {
         let Some(key) = self.absent_key(request) else { return };
         let _evicting = self.unit.absent.fill(self.absent, key, reason);
-        if let (Some(watch), Some(origin)) = (&self.unit.watch, self.origin()) {
-            watch.filled_absent(key, origin);
+        if let (Some(witness), Some(origin)) = (self.unit.witness(), self.origin()) {
+            witness.filled(Filled::Absence { key, origin });
         }
     }
 
@@ -139,7 +129,8 @@ impl<'a> Walk<'a> {
 
     fn watch_absent(&self, request: &Request, reason: FaultReason) {
         if let Some(key) = self.absent_key(request) {
-            self.unit.check_absent(self.memo.requester, request, key, reason);
+            let refused = Refused { requester: self.memo.requester, request, key, reason };
+            let _no_page = self.unit.tell_used(Used::Absence(&refused));
         }
     }
 

@@ -3,8 +3,8 @@
 //! Invariant: a request without PASID has that of `RID_PASID`. Source: VT-d 3.4.3, 9.4, 9.5, 9.6.
 
 use mmu::table::Levels;
+use pcie::{Pasid, Requester};
 
-use crate::pasid::Pasid;
 use crate::spec::context::ScalableContext;
 use crate::spec::fault::FaultReason;
 use crate::spec::pasid_entry::{
@@ -13,7 +13,7 @@ use crate::spec::pasid_entry::{
 };
 use crate::vtd::route::context::Obstacle;
 use crate::vtd::route::{
-    CachedPasid, Dialect, FirstStage, Lookup, Reach, Refusal, Requester, Route, Routes, SecondStage, Stages,
+    CachedPasid, Dialect, FirstStage, Lookup, Reach, Refusal, Route, Routes, SecondStage, Stages,
 };
 use crate::vtd::tags::{SpaceKey, StageKind};
 use crate::vtd::trail::Table;

@@ -1,9 +1,10 @@
 //! What waits in the unit for somebody who never comes is bounded.
 
+use pcie::{PageRequest, RequestOutcome, Wants};
+
 use super::driver::{DOMAIN, Driver, PAGE, SOURCE, pasid};
-use crate::spec::page_request::{PageRequest, Wants};
+use crate::vtd::Width;
 use crate::vtd::port::Port;
-use crate::vtd::{RequestOutcome, Width};
 
 const PQT: u64 = 0xc8;
 /// Answers to a device, and requests to software, that wait at most.

@@ -6,8 +6,7 @@ use mmu::address::{PAGE_SIZE, VirtAddr};
 
 use super::driver::{DOMAIN, Driver, PAGE, SECOND_STAGE, SOURCE, load_at};
 use crate::spec::descriptor::{Descriptor, IotlbScope};
-use crate::stale::watch::{Judging, StaleOptions, Watching};
-use crate::vtd::options::VtdOptions;
+use crate::vtd::options::{Judging, StaleOptions, VtdOptions, Watching};
 
 const ALL: Descriptor = Descriptor::Iotlb { scope: IotlbScope::Global, drains: false };
 
@@ -33,7 +32,7 @@ fn looked_at(pages: u64, is_moved: fn(u64) -> bool) -> usize {
         assert_eq!(load_at(&mut port, None, page(number)), Ok(1));
     }
     assert_eq!(driver.unit.tally().open, pages);
-    driver.unit.watch.as_ref().unwrap().concerned(&ALL).len()
+    driver.unit.watch().unwrap().concerned(&ALL).len()
 }
 
 #[test]

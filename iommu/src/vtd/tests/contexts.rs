@@ -1,8 +1,10 @@
 //! Which cached context entries an invalidation takes, and in which mode one is used.
 
+use pcie::SourceId;
+
 use super::driver::{DOMAIN, Driver, OTHER_DOMAIN, PAGE, SECOND_STAGE, SOURCE, Words, load};
 use crate::spec::fault::FaultReason;
-use crate::spec::id::{DomainId, SourceId};
+use crate::spec::id::DomainId;
 use crate::vtd::Width;
 
 fn of_domain(domain: DomainId) -> Words {

@@ -6,16 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mmu::address::{Access, PAGE_SIZE, PhysAddr};
+use pcie::{Ats, Request, SourceId};
 
 use super::driver::invalidations;
 use super::driver::{DOMAIN, Driver, FIRST_STAGE, PAGE, SECOND_STAGE, SOURCE, load, load_at, pasid, store};
 use crate::spec::fault::FaultReason;
-use crate::spec::id::SourceId;
-use crate::stale::watch::{Judging, StaleOptions, Watching};
 use crate::vtd::Vtd;
 use crate::vtd::knobs::Fault;
-use crate::vtd::options::{CacheSizes, VtdOptions};
-use crate::vtd::port::{Ats, Port, Request};
+use crate::vtd::options::{CacheSizes, Judging, StaleOptions, VtdOptions, Watching};
+use crate::vtd::port::Port;
 
 /// A device that has read a page through its TLB, and the page's table. The page has been mapped anew since.
 fn stale() -> (Driver, Port, PhysAddr) {

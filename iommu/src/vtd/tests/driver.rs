@@ -7,13 +7,11 @@ use std::sync::Arc;
 use mmu::address::{Access, PAGE_SIZE, PhysAddr, VirtAddr};
 use mmu::memory::PhysicalMemory;
 use parking_lot::Mutex;
+use pcie::{Ats, Msi, MsiSink, Pasid, Request, SourceId};
 
-use crate::pasid::Pasid;
-use crate::spec::id::{DomainId, SourceId};
-use crate::spec::interrupt::Msi;
-use crate::vtd::interrupts::MsiSink;
+use crate::spec::id::DomainId;
 use crate::vtd::options::VtdOptions;
-use crate::vtd::port::{Ats, Blocked, Port, Request};
+use crate::vtd::port::{Blocked, Port};
 use crate::vtd::{Vtd, Width};
 
 pub(crate) const SOURCE: SourceId = SourceId::new(0, 3, 0);
@@ -77,9 +75,14 @@ pub(crate) fn pasid(number: u32) -> Pasid {
 
 impl Driver {
     pub(crate) fn new(options: VtdOptions) -> Self {
+        Self::of(|memory, interrupts| Vtd::new(memory, options, interrupts))
+    }
+
+    /// Of the unit that is made of this memory and sends its interrupts there.
+    pub(crate) fn of(unit: impl FnOnce(Arc<PhysicalMemory>, Arc<dyn MsiSink>) -> Arc<Vtd>) -> Self {
         let memory = Arc::new(PhysicalMemory::new(8 << 20).unwrap());
         let interrupts = Arc::<Interrupts>::default();
-        let unit = Vtd::new(Arc::clone(&memory), options, Arc::clone(&interrupts) as Arc<dyn MsiSink>);
+        let unit = unit(Arc::clone(&memory), Arc::clone(&interrupts) as Arc<dyn MsiSink>);
         let mut driver = Self {
             unit,
             memory,
@@ -105,9 +108,13 @@ impl Driver {
     }
 
     pub(crate) fn legacy_with(options: VtdOptions) -> Self {
-        let mut driver = Self::new(options);
-        driver.start(0, 16);
-        driver
+        Self::new(options).started()
+    }
+
+    /// The same of the unit that it has.
+    pub(crate) fn started(mut self) -> Self {
+        self.start(0, 16);
+        self
     }
 
     /// A unit in scalable mode that translates, with its queue on.
@@ -359,9 +366,10 @@ pub(crate) fn store(port: &mut Port, value: u64) -> Result<(), Blocked> {
 /// The invalidation descriptors, as the specification draws them.
 pub(crate) mod invalidations {
     use mmu::address::VirtAddr;
+    use pcie::SourceId;
 
     use super::Words;
-    use crate::spec::id::{DomainId, SourceId};
+    use crate::spec::id::DomainId;
 
     const DRAIN: u64 = 3 << 6;
 

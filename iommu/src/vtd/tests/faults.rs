@@ -1,9 +1,9 @@
 //! The fault log: records, overflow, the event, and faults that are hidden.
 
 use mmu::address::PAGE_SIZE;
+use pcie::Msi;
 
 use super::driver::{DOMAIN, Driver, PAGE, SOURCE, load, load_at};
-use crate::spec::interrupt::Msi;
 use crate::vtd::Width;
 use crate::vtd::port::Port;
 

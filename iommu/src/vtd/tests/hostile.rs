@@ -5,12 +5,10 @@ use std::sync::{Arc, Weak};
 use mmu::address::{Access, PhysAddr, VirtAddr};
 use mmu::memory::PhysicalMemory;
 use parking_lot::Mutex;
+use pcie::{Msi, MsiSink, Request};
 
 use super::driver::{DOMAIN, Driver, PAGE, SECOND_STAGE, SOURCE, invalidations, load};
-use crate::spec::interrupt::Msi;
-use crate::vtd::interrupts::MsiSink;
 use crate::vtd::options::{CacheSizes, VtdOptions};
-use crate::vtd::port::Request;
 use crate::vtd::{Vtd, Width};
 
 #[test]

@@ -1,11 +1,10 @@
 //! Interrupt remapping.
 
 use mmu::address::PhysAddr;
+use pcie::{Msi, SourceId};
 
 use super::driver::{Driver, SOURCE};
 use crate::spec::fault::FaultReason;
-use crate::spec::id::SourceId;
-use crate::spec::interrupt::Msi;
 use crate::vtd::Width;
 use crate::vtd::interrupts::InterruptSource;
 use crate::vtd::options::VtdOptions;

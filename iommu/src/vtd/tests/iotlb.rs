@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mmu::address::{Access, PAGE_SIZE, VirtAddr};
+use pcie::Request;
 
 use super::driver::invalidations::{self, IH};
 use super::driver::{
@@ -13,7 +14,7 @@ use super::driver::{
 use crate::spec::fault::FaultReason;
 use crate::vtd::Width;
 use crate::vtd::options::{CacheSizes, CachingMode, VtdOptions};
-use crate::vtd::port::{Port, Request};
+use crate::vtd::port::Port;
 
 /// A driver whose device has one page mapped, read and changed behind the unit's back: its port is stale.
 struct Stale {

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::driver::invalidations;
 use super::driver::{DOMAIN, Driver, PAGE, SECOND_STAGE, SOURCE, load};
-use crate::stale::watch::{Judging, StaleOptions, Watching};
-use crate::vtd::options::VtdOptions;
+use crate::vtd::options::{Judging, StaleOptions, VtdOptions, Watching};
 
 const ITE: u64 = 1 << 6;
 

@@ -1,9 +1,10 @@
 //! What every level of a walk has a say in: R/W of each entry of the second stage, R/W and U/S of each of the first.
 
 use mmu::address::{Access, PAGE_SIZE, PhysAddr, VirtAddr};
+use pcie::Request;
 
 use super::driver::{DOMAIN, Driver, FIRST_STAGE, Format, PAGE, SECOND_STAGE, SOURCE, pasid};
-use crate::vtd::port::{Port, Request};
+use crate::vtd::port::Port;
 
 const READ: u64 = 1;
 const WRITE: u64 = 2;

@@ -3,12 +3,11 @@
 use super::driver::invalidations;
 use super::driver::{DOMAIN, Driver, FIRST_STAGE, PAGE, SECOND_STAGE, SOURCE, load, load_at, pasid};
 use crate::spec::fault::FaultReason;
-use crate::spec::interrupt::Msi;
+use crate::vtd::Table;
 use crate::vtd::Width;
 use crate::vtd::options::VtdOptions;
-use crate::vtd::port::Request;
-use crate::vtd::{Requester, Table};
 use mmu::address::{Access, VirtAddr};
+use pcie::{Msi, Request, Requester};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// In the range that interrupts are stored to.

@@ -1,15 +1,13 @@
 //! PASID entries: cached, invalidated, torn down.
 
 use mmu::address::PAGE_SIZE;
+use pcie::{PageRequest, RequestOutcome, SourceId, Wants};
 
 use super::driver::invalidations;
 use super::driver::{
     DOMAIN, Driver, FIRST_STAGE, OTHER_DOMAIN, PAGE, SECOND_STAGE, SOURCE, Words, load_at, pasid,
 };
 use crate::spec::fault::FaultReason;
-use crate::spec::id::SourceId;
-use crate::spec::page_request::{PageRequest, Wants};
-use crate::vtd::RequestOutcome;
 use crate::vtd::options::{CacheSizes, VtdOptions};
 use crate::vtd::port::Port;
 

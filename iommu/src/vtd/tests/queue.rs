@@ -1,9 +1,10 @@
 //! The invalidation queue: waits, interrupts, errors.
 
+use pcie::Msi;
+
 use super::driver::invalidations;
 use super::driver::{DOMAIN, Driver, PAGE, SECOND_STAGE, SOURCE, load};
 use crate::spec::fault::FaultReason;
-use crate::spec::interrupt::Msi;
 use crate::vtd::Width;
 use crate::vtd::options::VtdOptions;
 

@@ -1,14 +1,13 @@
 //! Page requests: the ring, its overflow, and who is answered.
 
 use mmu::address::{PAGE_SIZE, PhysAddr, VirtAddr};
+use pcie::{Msi, PageRequest, RequestOutcome, ResponseCode, Wants};
 
 use super::driver::{DOMAIN, Driver, FIRST_STAGE, PAGE, SOURCE, load_at, pasid};
 use crate::spec::fault::FaultReason;
-use crate::spec::interrupt::Msi;
-use crate::spec::page_request::{PageRequest, ResponseCode, Wants};
+use crate::vtd::Width;
 use crate::vtd::options::VtdOptions;
 use crate::vtd::port::Port;
-use crate::vtd::{RequestOutcome, Width};
 
 const PRS: u64 = 0xdc;
 const PQH: u64 = 0xc0;

@@ -1,10 +1,10 @@
 //! Large pages: what bits they may have set, and how far a translation reaches that two stages make.
 
 use mmu::address::{Access, PAGE_SIZE, PhysAddr, VirtAddr};
+use pcie::Request;
 
 use super::driver::{DOMAIN, Driver, FIRST_STAGE, Format, PAGE, SECOND_STAGE, SOURCE, load_at, pasid};
 use crate::spec::fault::FaultReason;
-use crate::vtd::port::Request;
 
 const LARGE: u64 = 0x80;
 const LARGE_BYTES: u64 = 2 << 20;

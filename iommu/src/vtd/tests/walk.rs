@@ -1,12 +1,12 @@
 //! The walk: sizes, depths, nesting, permissions, and what is wrong with an entry.
 
 use mmu::address::{Access, PhysAddr, VirtAddr};
+use pcie::Request;
 
 use super::driver::{
     DOMAIN, Driver, FIRST_STAGE, Format, PAGE, SECOND_STAGE, SOURCE, load, load_at, pasid, store,
 };
 use crate::spec::fault::FaultReason;
-use crate::vtd::port::Request;
 
 fn reached(driver: &Driver, address: VirtAddr) -> u64 {
     let request = Request { pasid: None, address, access: Access::Read };

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::spec::id::SourceId;
+use pcie::{Ats, SourceId};
+
 use crate::vtd::options::VtdOptions;
-use crate::vtd::port::{Ats, Port};
+use crate::vtd::port::Port;
 use crate::vtd::tests::driver::invalidations;
 use crate::vtd::tests::driver::{DOMAIN, Driver, PAGE, SECOND_STAGE, SOURCE, load};
 

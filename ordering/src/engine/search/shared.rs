@@ -50,7 +50,7 @@ fn by_two<W: Word>(
         found: &found,
         plan,
         stopped: false,
-        expander: Expander::new(tables, plan.reductions),
+        expander: plan.expander(tables),
     };
     let first = worker(0, first, first_inbox, to_second);
     let second = worker(1, second, second_inbox, to_first);

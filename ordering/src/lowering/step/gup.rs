@@ -12,7 +12,7 @@ use crate::language::span::Name;
 use crate::model::{Guard, Update, Var};
 
 use super::super::agent::Emitter;
-use super::super::deed::Part;
+use super::super::deed::{Found, Part};
 use super::super::entry::Need;
 use super::super::names::{FrameId, PageId};
 use super::super::program::{Goal, Way};
@@ -71,7 +71,11 @@ impl Emitter<'_> {
         }
         let read = self.gup_read(&gup, at);
         let read = self.in_table(gup.page, read, at);
-        let read = read.into_iter().map(|way| way.part(Part::ReadPte)).collect();
+        let in_freed = |way: Way| match way.violates {
+            Some(_) => way.part(Part::ReadPte(Found::Nothing)),
+            None => way,
+        };
+        let read = read.into_iter().map(in_freed).collect();
         self.step(read, at.line);
         self.gup_take(&gup, at);
         self.builder.bind(huge);
@@ -145,20 +149,23 @@ impl Emitter<'_> {
     /// Reads the upper entry: on to the page's own, or to `huge`.
     fn gup_read_upper(&mut self, gup: &Gup, huge: Goal, at: &At<'_>) -> Vec<Way> {
         let text = format!("{}: read pmd", at.text);
-        let way = |guard: Vec<Guard>, updates: Vec<Update>| {
+        let way = |guard: Vec<Guard>, updates: Vec<Update>, found: Found| {
             let seen = Update::Copy { to: gup.orig, from: gup.pte };
-            Way::new(guard, std::iter::once(seen).chain(updates).collect(), text.as_str()).part(Part::ReadPmd)
+            let updates = std::iter::once(seen).chain(updates).collect();
+            Way::new(guard, updates, text.as_str()).part(Part::ReadPmd(found))
         };
         let table = self.hardware.uppers.table(gup.page);
         let table = table.map(|table| self.state.domains.entries.table(table));
-        let mut ways: Vec<Way> =
-            table.map(|table| way(vec![Guard::Is(gup.pte, table)], Vec::new())).into_iter().collect();
+        let mut ways: Vec<Way> = table
+            .map(|table| way(vec![Guard::Is(gup.pte, table)], Vec::new(), Found::Next))
+            .into_iter()
+            .collect();
         for (value, _) in self.gup_usable(gup) {
-            ways.push(way(vec![Guard::Is(gup.pte, value)], Vec::new()).to(huge));
+            ways.push(way(vec![Guard::Is(gup.pte, value)], Vec::new(), Found::Huge).to(huge));
         }
         for unusable in self.gup_unusable(gup.pte, gup) {
             let guard = std::iter::once(unusable).chain(table.map(|table| Guard::IsNot(gup.pte, table)));
-            ways.push(way(guard.collect(), vec![gup.empty()]).to(gup.out));
+            ways.push(way(guard.collect(), vec![gup.empty()], Found::Nothing).to(gup.out));
         }
         ways
     }
@@ -166,11 +173,12 @@ impl Emitter<'_> {
     fn gup_read(&mut self, gup: &Gup, at: &At<'_>) -> Vec<Way> {
         let text = format!("{}: read pte", at.text);
         let seen = Update::Copy { to: gup.orig, from: gup.pte };
-        let way = |guard, updates| Way::new(vec![guard], updates, text.as_str()).part(Part::ReadPte);
-        let fails = |guard| way(guard, vec![seen, gup.empty()]).to(gup.out);
+        let way =
+            |guard, updates, found| Way::new(vec![guard], updates, text.as_str()).part(Part::ReadPte(found));
+        let fails = |guard| way(guard, vec![seen, gup.empty()], Found::Nothing).to(gup.out);
         let mut ways: Vec<_> = self.gup_unusable(gup.pte, gup).into_iter().map(fails).collect();
         for (value, _) in self.gup_usable(gup) {
-            ways.push(way(Guard::Is(gup.pte, value), vec![seen]));
+            ways.push(way(Guard::Is(gup.pte, value), vec![seen], Found::Next));
         }
         ways
     }
@@ -182,8 +190,9 @@ impl Emitter<'_> {
             let most = self.state.domains.most_refs;
             let is = Guard::Is(gup.orig, value);
             let text = format!("{}: get {}", at.text, self.state.domains.frames[frame.0]);
-            let way = |guard, updates| Way::new(guard, updates, text.as_str()).part(Part::Get);
-            ways.push(way(vec![is, Guard::Is(refs, 0)], vec![gup.empty()]).to(gup.out));
+            let way = |guard, updates, found| Way::new(guard, updates, text.as_str()).part(Part::Get(found));
+            let free = way(vec![is, Guard::Is(refs, 0)], vec![gup.empty()], Found::Nothing);
+            ways.push(free.to(gup.out));
             let mut live = vec![is, Guard::IsNot(refs, 0), Guard::Below(refs, most)];
             let mut taken = vec![Update::Increment(refs), Update::Set(gup.handle, number(frame.0) + 1)];
             live.extend(self.drained());
@@ -192,8 +201,8 @@ impl Emitter<'_> {
                 live.push(Guard::Below(pins, most));
                 taken.push(Update::Increment(pins));
             }
-            let full = way(vec![is, Guard::Is(refs, most)], Vec::new());
-            ways.extend(self.or_out_of_range(way(live, taken), full));
+            let full = way(vec![is, Guard::Is(refs, most)], Vec::new(), Found::Next);
+            ways.extend(self.or_out_of_range(way(live, taken, Found::Next), full));
         }
         ways
     }

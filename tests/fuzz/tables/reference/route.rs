@@ -4,10 +4,10 @@
 
 use std::collections::HashMap;
 
-use iommu::spec::id::SourceId;
 use iommu::vtd::options::VtdOptions;
 use mmu::address::PhysAddr;
 use mmu::memory::PhysicalMemory;
+use pcie::SourceId;
 
 /// PASIDs of the unit.
 const PASIDS: u64 = 1 << 12;

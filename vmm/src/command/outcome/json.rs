@@ -9,6 +9,8 @@ use ordering::language::Diagnostic;
 use ordering::model::PropertyId;
 use serde::Serialize;
 
+mod outcomes;
+
 use super::super::files::Source;
 use super::{Checked, as_json, expected_name};
 
@@ -50,6 +52,8 @@ struct Scenario<'a> {
     unreached: Vec<Unreached<'a>>,
     /// Whether all orders were looked through for them; none if it is no proof.
     unreached_is_complete: Option<bool>,
+    /// All outcomes; none if they were not asked for.
+    outcomes: Option<outcomes::Report<'a>>,
     states: usize,
     transitions: u64,
     interleavings: Option<f64>,
@@ -155,6 +159,7 @@ fn scenario(checked: &Checked) -> Scenario<'_> {
         },
         unreached: answer.untaken.iter().map(unreached).collect(),
         unreached_is_complete: checked.outcome.coverage.as_ref().map(|coverage| coverage.complete),
+        outcomes: checked.outcomes.as_ref().map(outcomes::report),
         states: statistics.states,
         transitions: statistics.transitions,
         interleavings: match statistics.interleavings {

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use devices::bus::{Registers, Width};
-use iommu::spec::interrupt::Msi;
 use iommu::vtd::Vtd;
-use iommu::vtd::interrupts::MsiSink;
 use iommu::vtd::options::VtdOptions;
 use mmu::memory::PhysicalMemory;
+use pcie::{Msi, MsiSink};
 
 use super::UnitRegisters;
 

@@ -1,6 +1,6 @@
 //! Masks and what they hold back.
 
-use iommu::spec::interrupt::Msi;
+use pcie::Msi;
 
 use super::{Place, Table, Vector, capability};
 use crate::bus::Width;

@@ -1,9 +1,10 @@
 //! Cases that are looked at more than once: with an invalidation, and after they were told.
 
+use pcie::Ats;
+
 use super::{IMPATIENT, PATIENT, RIGHT, frame_of, unmapped, unmapped_with};
 use crate::stale::Ground;
 use crate::stale::tests::{Scene, scene_with};
-use crate::vtd::port::Ats;
 use crate::vtd::tests::driver::invalidations::{self, IH};
 use crate::vtd::tests::driver::{DOMAIN, FIRST_STAGE, OTHER_DOMAIN, PAGE, load_at, pasid};
 

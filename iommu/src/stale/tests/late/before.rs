@@ -1,11 +1,13 @@
 //! Uses that come behind an invalidation: what of it counts for them.
 
+use pcie::Ats;
+
 use super::{PATIENT, RIGHT, unmapped, unmapped_with};
 use crate::stale::Holder;
 use crate::stale::tests::{Scene, options};
 use crate::vtd::Width;
 use crate::vtd::knobs::Fault;
-use crate::vtd::port::{Ats, Port};
+use crate::vtd::port::Port;
 use crate::vtd::tests::driver::invalidations::{self, IH};
 use crate::vtd::tests::driver::{
     DOMAIN, Driver, FIRST_STAGE, OTHER_DOMAIN, PAGE, SECOND_STAGE, SOURCE, load, load_at, pasid,

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use mmu::address::PhysAddr;
+use pcie::{Pasid, Requester, SourceId};
 
 use super::{Changed, Image, Images, MOST_CHANGES, MOST_IMAGES, MOST_REPORTS, PRESENT};
-use crate::pasid::Pasid;
 use crate::spec::descriptor::{ContextScope, Descriptor, EntryScope, IotlbScope, PasidScope};
-use crate::spec::id::{DomainId, SourceId};
+use crate::spec::id::DomainId;
 use crate::stale::Moment;
-use crate::vtd::{Recorder, Requester, Table};
+use crate::vtd::{Recorder, Table};
 
 const PLACE: PhysAddr = PhysAddr(0x1000);
 const OLD: [u64; 2] = [PRESENT | 0x40 << 16, 0];

@@ -7,18 +7,16 @@ use std::time::Duration;
 use mmu::address::{Access, PAGE_SIZE, PageSize, Pfn, PhysAddr, VirtAddr};
 use mmu::cache::{Tag, Translation};
 use mmu::memory::PhysicalMemory;
+use pcie::{Request, Requester, SourceId};
 
 use super::Frames;
 use crate::spec::descriptor::{Descriptor, EntryScope, Wait};
 use crate::spec::fault::FaultReason;
-use crate::spec::id::{DomainId, SourceId};
-use crate::stale::watch::{
-    InterruptUse, Judging, Look, MOST_QUEUED, MOST_REPORTS, Origin, Place, StaleOptions, Use, Walked, Watch,
-    Watching,
-};
+use crate::spec::id::DomainId;
+use crate::stale::watch::{Judging, Look, MOST_QUEUED, MOST_REPORTS, StaleOptions, Watch, Watching};
 use crate::stale::{Change, Kind, Moment};
-use crate::vtd::port::Request;
-use crate::vtd::{Path, Requester, SpaceKey, StageKind, Stages, Table, Trail, identity};
+use crate::vtd::witness::{HeldIn, InterruptUse, Origin, Use, Walked};
+use crate::vtd::{Path, SpaceKey, StageKind, Table, Trail, identity};
 
 const START: Moment = Moment { event: 0, elapsed: Duration::ZERO };
 
@@ -138,7 +136,7 @@ fn what_was_invalidated_since_an_interrupt_entry_was_cached_counts_and_nothing_b
     let watch = watch_for(Duration::MAX);
     receive(&watch);
     watch.waited();
-    watch.meet_interrupt(&used(watch.filled_interrupt()), &[]);
+    watch.meet_interrupt(&used(watch.next_event()), &[]);
     watch.waited();
     assert_eq!(watch.tally().open, 1, "it was cached since");
 }
@@ -148,10 +146,10 @@ fn a_use_of_what_another_has_the_place_of_by_now_is_not_looked_at() {
     let [old, new] = [0, PAGE_SIZE].map(|address| identity(VirtAddr(address)));
     for (hit, is_known) in [(old, false), (new, true)] {
         let watch = watch_for(Duration::MAX);
-        watch.filled(Tag(1), READ.address, new, origin());
-        let (route, stages) = (&Trail::default(), Stages::Identity);
+        watch.filled_iotlb(Tag(1), READ.address, new, origin());
+        let (route, stages) = (&Trail::default(), Path::identity().stages);
         let used =
-            Use { requester: REQUESTER, request: &READ, place: Place::Iotlb(Tag(1)), hit, route, stages };
+            Use { requester: REQUESTER, request: &READ, held_in: HeldIn::Iotlb(Tag(1)), hit, route, stages };
         assert_eq!(matches!(watch.look(&used), Look::Unchanged(_)), is_known);
         watch.meet_use(&used, CHANGE, DENIED, &[]);
         assert_eq!(watch.tally().kept, u64::from(is_known));

@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use mmu::address::{PAGE_SIZE, PageSize, Pfn, PhysAddr, VirtAddr};
 use mmu::cache::{Permission, Tag, Translation};
+use pcie::{Requester, SourceId};
 
 use super::{MOST_BYTES, Remembered};
-use crate::spec::id::{DomainId, SourceId};
+use crate::spec::id::DomainId;
 use crate::stale::Moment;
-use crate::stale::watch::{Fill, FillKey, Origin, Place};
-use crate::vtd::{Path, Reading, Recorder, Requester, SpaceKey, StageKind, Stages, Table, Trail};
+use crate::stale::watch::{Fill, FillKey, HeldIn, Origin};
+use crate::vtd::{Path, Reading, Recorder, SpaceKey, StageKind, Table, Trail};
 
 type Fills = Remembered<FillKey, Fill>;
 
 fn key(number: u64) -> FillKey {
-    FillKey::new(Place::Iotlb(Tag(1)), VirtAddr(number * PAGE_SIZE), PageSize::Size4K)
+    FillKey::new(HeldIn::Iotlb(Tag(1)), VirtAddr(number * PAGE_SIZE), PageSize::Size4K)
 }
 
 fn fill() -> Fill {
@@ -22,7 +23,7 @@ fn fill() -> Fill {
         requester: Requester { source: SourceId(8), pasid: None },
         space: SpaceKey { domain: DomainId(1), pasid: None, stage: StageKind::Second },
         route: Trail::default(),
-        path: Path { stages: Stages::Identity, walk: Trail::default() },
+        path: Path::identity(),
     };
     let permission = Permission::READ_WRITE;
     let translation = Translation { pfn: Pfn(1), size: PageSize::Size4K, permission, dirty: true };

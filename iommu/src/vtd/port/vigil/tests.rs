@@ -1,13 +1,12 @@
 //! Proofs hide nothing: whatever changes after uses that were proved clean is reported, once.
 
 use mmu::address::{Access, PAGE_SIZE, PhysAddr};
+use pcie::{Request, SourceId};
 
 use super::PROOFS;
-use crate::spec::id::SourceId;
-use crate::stale::watch::{Judging, StaleOptions, Watching};
 use crate::stale::{Holder, StaleUse};
-use crate::vtd::options::VtdOptions;
-use crate::vtd::port::{Port, Request};
+use crate::vtd::options::{Judging, StaleOptions, VtdOptions, Watching};
+use crate::vtd::port::Port;
 use crate::vtd::tests::driver::invalidations;
 use crate::vtd::tests::driver::{
     DOMAIN, Driver, FIRST_STAGE, OTHER_DOMAIN, PAGE, SECOND_STAGE, SOURCE, load, load_at, pasid, store,

@@ -5,14 +5,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mmu::address::{Access, VirtAddr};
+use pcie::{Ats, PageRequest, Request, Wants};
 
 use super::super::driver::invalidations;
 use super::super::driver::{DOMAIN, Driver, FIRST_STAGE, PAGE, SECOND_STAGE, SOURCE, load, load_at, pasid};
 use super::stale;
-use crate::spec::page_request::{PageRequest, Wants};
-use crate::stale::watch::{Judging, StaleOptions, Watching};
-use crate::vtd::options::VtdOptions;
-use crate::vtd::port::{Ats, Port, Request};
+use crate::vtd::options::{Judging, StaleOptions, VtdOptions, Watching};
+use crate::vtd::port::Port;
 
 /// The Enable bit goes from 1 to 0, and to 1 again.
 fn off_and_on(port: &mut Port) {

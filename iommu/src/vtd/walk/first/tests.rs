@@ -2,9 +2,9 @@
 
 use mmu::address::Access;
 use mmu::pte::Pte;
+use pcie::Requester;
 
 use super::{Goal, Stop};
-use crate::vtd::Requester;
 use crate::vtd::route::{Reach, Stages};
 use crate::vtd::table_cache::TableCache;
 use crate::vtd::tests::driver::{DOMAIN, Driver, FIRST_STAGE, PAGE, SOURCE, pasid};

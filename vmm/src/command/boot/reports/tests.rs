@@ -5,15 +5,13 @@
 use std::time::Instant;
 
 use devices::serial::Transmit;
-use iommu::spec::id::SourceId;
-use iommu::spec::interrupt::Msi;
 use iommu::stale::watch::{Judging, StaleOptions, Watching};
 use iommu::vtd::Width;
-use iommu::vtd::interrupts::MsiSink;
 use iommu::vtd::options::VtdOptions;
-use iommu::vtd::port::{Port, Request};
+use iommu::vtd::port::Port;
 use mmu::address::{Access, PAGE_SIZE, PhysAddr, VirtAddr};
 use mmu::memory::PhysicalMemory;
+use pcie::{Msi, MsiSink, Request, SourceId};
 
 use super::super::screen::Mingling;
 use super::super::screen::tests::{LONG, Paper};

@@ -1,15 +1,15 @@
 //! What is cached in vain is found, what is used in vain is reported instead.
 
 use mmu::address::{PAGE_SIZE, PhysAddr};
+use pcie::{Ats, Requester, SourceId};
 
-use crate::spec::id::SourceId;
 use crate::stale::Holder;
 use crate::stale::watch::{Judging, StaleOptions, Watching};
+use crate::vtd::Table;
 use crate::vtd::options::VtdOptions;
-use crate::vtd::port::{Ats, Port};
+use crate::vtd::port::Port;
 use crate::vtd::tests::driver::invalidations;
 use crate::vtd::tests::driver::{DOMAIN, Driver, PAGE, SECOND_STAGE, SOURCE, load, load_at};
-use crate::vtd::{Requester, Table};
 
 fn scene(open: impl Fn(&Driver) -> Port) -> (Driver, Port, PhysAddr) {
     let stale = StaleOptions { watching: Watching::EveryUse, judging: Judging::AtOnce };

@@ -1,0 +1,137 @@
+//! Whether who waits in the model waits on the machine, too.
+//!
+//! Invariant: only steps are tried that no order of the model takes here: if the machine takes one, it lets somebody pass
+//! whom the model holds back, and what it then looks like is nobody's promise. A step that waits changes nothing, which the
+//! comparison behind it would show.
+
+use ordering::engine::replay::State;
+use ordering::lowering::{Act, Deed, Hop, Key, PageId, Part, Party, Target, UserId};
+use steps::Step;
+
+use super::{Difference, Steered};
+use crate::look::Seen;
+use crate::machine::Stuck;
+
+/// Which question a part of a step answers: parts of one class differ only in what comes of it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Class {
+    /// The step is taken, whatever it returns or comes to.
+    Taken,
+    /// The entry is made dirty, or not.
+    Dirty,
+    /// The reference is looked at again.
+    Again,
+    /// Somebody answers.
+    Answer(Party),
+    /// The upper entry is read.
+    Pmd,
+    /// The entry is read.
+    Pte,
+    /// This very part.
+    Part(Part),
+}
+
+const fn class(part: Part) -> Class {
+    match part {
+        Part::Whole | Part::Returns(_) | Part::Nothing | Part::Get(_) => Class::Taken,
+        Part::Dirty(..) | Part::NotDirty(..) => Class::Dirty,
+        Part::Again | Part::Drop => Class::Again,
+        Part::Answer(party, _) => Class::Answer(party),
+        Part::ReadPmd(_) => Class::Pmd,
+        Part::ReadPte(_) => Class::Pte,
+        Part::Walk(..)
+        | Part::Flush(_)
+        | Part::Send(_)
+        | Part::Answered
+        | Part::Perform(..)
+        | Part::ReachesMemory(_) => Class::Part(part),
+    }
+}
+
+impl Steered<'_> {
+    /// Tries what `agent` cannot do in this state of the model; the step that the machine takes all the same.
+    pub(super) fn probe(&self, state: &State, agent: usize) -> Result<(), Difference> {
+        let pc = usize::from(state.at[agent].0);
+        let Some(instruction) = self.model().agents[agent].program.get(pc) else { return Ok(()) };
+        let open: Vec<(Deed<'_>, Class)> = state
+            .steps_of(agent, self.model())
+            .filter_map(|(step, _)| self.only(agent, pc, step.alternative))
+            .map(|deed| (deed, class(deed.part)))
+            .collect();
+        let mut tried: Vec<(*const Act, Class)> = Vec::new();
+        for alternative in 0..instruction.alternatives.len() {
+            let Some(deed) = self.only(agent, pc, alternative) else { continue };
+            let question = class(deed.part);
+            let is_open =
+                open.iter().any(|(other, class)| std::ptr::eq(other.act, deed.act) && *class == question);
+            let key = (std::ptr::from_ref(deed.act), question);
+            if is_open || tried.contains(&key) || !self.tells(deed) {
+                continue;
+            }
+            tried.push(key);
+            match self.machine.take(agent, deed) {
+                Err(Stuck::Waits(_) | Stuck::Cannot(_)) => {}
+                Err(stuck @ Stuck::Breaks(_)) => return Err(Difference::Refused(stuck)),
+                Ok(_) => {
+                    let agent = self.model().agents[agent].name.clone();
+                    let text = instruction.alternatives[alternative].text.clone();
+                    return Err(Difference::Passes { agent, text });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the alternative does, if that is one thing.
+    fn only(&self, agent: usize, pc: usize, alternative: usize) -> Option<Deed<'_>> {
+        let mut deeds = self.lowered.deeds[agent].of(pc, alternative);
+        let first = deeds.next()?;
+        deeds.next().is_none().then_some(first)
+    }
+
+    /// Whether it says anything that the machine takes the step: the model leaves out what nobody could notice.
+    fn tells(&self, deed: Deed<'_>) -> bool {
+        match deed.act {
+            // What is looked at is the model's.
+            Act::Decide => return false,
+            // The model counts up to a bound of its own.
+            Act::Step(step) if matches!(**step, Step::Count(..) | Step::NotifyStart(_)) => return false,
+            Act::Step(_) | Act::Assign(_) | Act::Hardware => {}
+        }
+        match deed.part {
+            Part::Walk(user, page, target, hop) => self.walk_tells(user, page, target, hop),
+            // Who goes for a frame twice finds the count at its bound.
+            Part::Get(_) | Part::Again | Part::Drop => false,
+            Part::Whole
+            | Part::Returns(_)
+            | Part::Nothing
+            | Part::Dirty(..)
+            | Part::NotDirty(..)
+            | Part::Flush(_)
+            | Part::Send(_)
+            | Part::Answer(..)
+            | Part::ReadPmd(_)
+            | Part::ReadPte(_)
+            | Part::Answered
+            | Part::Perform(..)
+            | Part::ReachesMemory(_) => true,
+        }
+    }
+
+    /// A walk that finds what is cached already is left out of the model: it is tried with empty caches only.
+    fn walk_tells(&self, user: UserId, page: PageId, target: Target, hop: Hop) -> bool {
+        let machine = &self.machine;
+        let empty = |key: &Key| machine.look(key) == Some(Seen::Nothing);
+        let shadow = machine.caches(user) == ordering::lowering::Caches::Shadow;
+        let first = if shadow { Key::Spte(page) } else { Key::Tlb(user, page) };
+        let nothing = empty(&first) && empty(&Key::InFlight(user, page));
+        match (target, hop) {
+            (_, Hop::Fill) => true,
+            (_, Hop::Fault | Hop::Upper | Hop::Pasid | Hop::Huge) => false,
+            (Target::First, Hop::Read) => nothing,
+            (Target::Device, Hop::Read) => {
+                empty(&Key::DeviceTlb(user, page)) && empty(&Key::Completion(user, page))
+            }
+        }
+    }
+}

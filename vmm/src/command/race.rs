@@ -1,0 +1,241 @@
+//! `afterimage race`: scenarios on the live machine.
+//!
+//! Invariant: a scenario that did not run is named with its reason, and never counted as one that agreed; what is refuted
+//! counts as happened only if every row of its counterexample did.
+
+mod report;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use ordering::counterexample::Table;
+use ordering::engine::replay::Move;
+use ordering::engine::{self, Counting, Options, Trace, Verdict};
+use ordering::language::{Diagnostic, render_all};
+use ordering::lowering::{Lowered, load, too_large};
+use ordering::model::PropertyId;
+use race::machine::Machine;
+use race::steered::{Divergence, Steered};
+
+use super::files::{self, Source};
+use super::progress::Progress;
+use super::{HOST, UNUSABLE, complain, outcome, say};
+use crate::remedy::remedy;
+
+/// Rows of a random run at most: a loop that never ends is cut off there.
+const ROWS: usize = 1000;
+
+/// What can be asked of the live machine.
+#[derive(Debug, Args)]
+pub(super) struct RaceArguments {
+    /// Scenario files, folders of them, or names of the catalogue's scenarios
+    #[arg(required = true, value_name = "FILE|DIR|NAME")]
+    paths: Vec<PathBuf>,
+    /// Only the scenarios with this name
+    #[arg(long, value_name = "NAME")]
+    scenario: Option<String>,
+    /// Random runs of each scenario
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    rounds: u64,
+    /// Time for the random runs of each scenario; whatever comes first ends them
+    #[arg(long, value_name = "SECONDS", value_parser = super::check::seconds)]
+    seconds: Option<Duration>,
+    /// Where random runs begin: the same seed takes the same runs
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Print the counterexamples that happened
+    #[arg(long)]
+    traces: bool,
+    /// Print one JSON object instead of the lines
+    #[arg(long)]
+    json: bool,
+    /// States that the search for a counterexample may visit
+    #[arg(long, value_name = "N", default_value_t = 20_000_000)]
+    max_states: usize,
+}
+
+/// What became of one scenario.
+pub(super) struct Raced {
+    file: String,
+    lowered: Lowered,
+    /// What the explorer says of it.
+    model: Model,
+    runs: u64,
+    rows: usize,
+    time: Duration,
+    divergence: Option<Box<Divergence>>,
+}
+
+/// What the explorer says.
+enum Model {
+    /// Some order breaks a property: the shortest, which was made to happen.
+    Refuted(Box<Trace>, PropertyId),
+    /// None does.
+    Proved,
+    /// Nothing was found before the limit of states.
+    Open,
+}
+
+/// Runs all scenarios and prints what was seen.
+pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
+    let sources = match files::read(&arguments.paths) {
+        Ok(sources) => sources,
+        Err(error) => {
+            complain(error);
+            return UNUSABLE.into();
+        }
+    };
+    let (mut wrong_files, mut raced) = (0, Vec::new());
+    for source in &sources {
+        if !arguments.json {
+            let line = if raced.is_empty() && wrong_files == 0 { "" } else { "\n" };
+            say(format_args!("{line}{}", source.name));
+        }
+        let wrong = match race_file(source, arguments, &mut raced) {
+            Ok(wrong) => wrong,
+            Err(error) => {
+                complain(format_args!("{error}"));
+                return HOST.into();
+            }
+        };
+        if !wrong.is_empty() {
+            let shown = render_all(&wrong, &source.name, &source.text);
+            complain(format_args!("{} cannot be raced:\n{shown}", source.name));
+            wrong_files += 1;
+        }
+    }
+    if raced.is_empty() && wrong_files == 0 {
+        complain(nothing(arguments, &sources));
+        return UNUSABLE.into();
+    }
+    say(if arguments.json {
+        report::json(&raced, arguments.seed)
+    } else {
+        report::conclusion(&raced, arguments.seed)
+    });
+    match (wrong_files, raced.iter().all(|one| one.divergence.is_none())) {
+        (0, true) => ExitCode::SUCCESS,
+        (0, false) => ExitCode::FAILURE,
+        _ => UNUSABLE.into(),
+    }
+}
+
+/// Why no scenario ran.
+fn nothing(arguments: &RaceArguments, sources: &[Source]) -> String {
+    let wanted = arguments.scenario.as_deref().unwrap_or_default();
+    let loaded = sources.iter().filter_map(|source| load(&source.text).ok()).flatten();
+    let names: Vec<String> = loaded.map(|(scenario, _)| scenario.name.node).collect();
+    let known: Vec<&str> = names.iter().map(String::as_str).collect();
+    let help = ordering::language::did_you_mean(wanted, &known, "`afterimage zoo` lists the catalogue's");
+    format!("there is no scenario `{wanted}` in what was named: {help}")
+}
+
+/// Runs the scenarios of one file; what is wrong with those that cannot. An error is the host's, which has no memory left.
+fn race_file(
+    source: &Source,
+    arguments: &RaceArguments,
+    raced: &mut Vec<Raced>,
+) -> Result<Vec<Diagnostic>, String> {
+    let loaded = match load(&source.text) {
+        Ok(loaded) => loaded,
+        Err(wrong) => return Ok(wrong),
+    };
+    let mut wrong = Vec::new();
+    let wanted = source.only.as_ref().or(arguments.scenario.as_ref());
+    for (scenario, lowered) in loaded {
+        if wanted.is_some_and(|wanted| *wanted != lowered.name) {
+            continue;
+        }
+        let progress = Progress::start(lowered.name.clone());
+        let one = match packed(&lowered) {
+            Ok(packed) => race(source, lowered, &packed, arguments),
+            Err(error) => {
+                wrong.push(too_large(&scenario, &error));
+                continue;
+            }
+        };
+        drop(progress);
+        let one = one?;
+        if !arguments.json {
+            say(&one);
+            one.counterexample().filter(|_| arguments.traces).iter().for_each(|table| {
+                say(format_args!("\n{table}"));
+            });
+        }
+        raced.push(one);
+    }
+    Ok(wrong)
+}
+
+fn packed(lowered: &Lowered) -> Result<engine::Packed, engine::TooLarge> {
+    engine::compile(&lowered.model)
+}
+
+/// Makes the counterexample of a scenario happen, if it has one, and takes random runs.
+fn race(
+    source: &Source,
+    lowered: Lowered,
+    packed: &engine::Packed,
+    arguments: &RaceArguments,
+) -> Result<Raced, String> {
+    let options =
+        Options { max_states: arguments.max_states, interleavings: Counting::Off, ..Options::default() };
+    let model = match engine::explore(packed, &options).verdict {
+        Verdict::Violated { property, trace, .. } => Model::Refuted(Box::new(trace), property),
+        Verdict::Proved => Model::Proved,
+        Verdict::BoundHit { .. } => Model::Open,
+    };
+    let begun = Instant::now();
+    let machine = Machine::new(&lowered)
+        .map_err(|error| format!("{}: {error}; {}", lowered.name, remedy(&error, "end other programs")))?;
+    let steered = Steered::new(&lowered, machine);
+    let (mut runs, mut rows, mut divergence) = (0, 0, None);
+    if let Model::Refuted(trace, _) = &model {
+        match steered.run(&moves(trace)) {
+            Ok(taken) => rows += taken,
+            Err(found) => divergence = Some(found),
+        }
+    }
+    let mut random = fastrand::Rng::with_seed(arguments.seed);
+    let is_over = || arguments.seconds.is_some_and(|seconds| begun.elapsed() >= seconds);
+    while divergence.is_none() && runs < arguments.rounds && !is_over() {
+        match steered.random(&mut random, ROWS) {
+            Ok(taken) => rows += taken,
+            Err(found) => divergence = Some(found),
+        }
+        runs += 1;
+    }
+    let (file, time) = (source.name.clone(), begun.elapsed());
+    Ok(Raced { file, lowered, model, runs, rows, time, divergence })
+}
+
+/// The rows of a counterexample; one that goes on for ever goes round once.
+fn moves(trace: &Trace) -> Vec<Move> {
+    let round = trace.round.iter().flat_map(|round| round.lead.iter().chain(&round.cycle));
+    let step = |step: &engine::Step| Move { agent: step.agent, pc: step.pc, alternative: step.alternative };
+    trace.steps.iter().chain(round).map(step).collect()
+}
+
+impl Raced {
+    /// The counterexample that happened.
+    fn counterexample(&self) -> Option<Table> {
+        match &self.model {
+            Model::Refuted(trace, property) if self.divergence.is_none() => {
+                Some(Table::new(&self.lowered, trace, Some(*property)))
+            }
+            Model::Refuted(..) | Model::Proved | Model::Open => None,
+        }
+    }
+}
+
+/// Rows a second.
+fn rate(rows: usize, time: Duration) -> f64 {
+    rows as f64 / time.as_secs_f64().max(1e-9)
+}
+
+/// As the other commands print an object.
+fn as_json(report: &impl serde::Serialize) -> String {
+    outcome::as_json(report)
+}

@@ -1,0 +1,78 @@
+//! `afterimage race`: scenarios on the live machine.
+
+use super::{RACE, afterimage, scenario, text};
+
+#[test]
+fn a_refuted_scenario_happens_and_its_rows_are_shown() {
+    let output = afterimage(&["race", "cow-notify-before-clear", "--traces", "--rounds", "10"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let shown = text(&output.stdout);
+    for part in [
+        "cow/notify-under-lock.scn",
+        "HAPPENED in 10 steps",
+        "10 runs",
+        "# VIOLATION: never IOMMU reads A == 0 after CPU store A",
+        "1 of 1 counterexample happened",
+        "no divergence",
+    ] {
+        assert!(shown.contains(part), "no `{part}` in:\n{shown}");
+    }
+}
+
+#[test]
+fn files_and_scenarios_of_files_run_and_are_one_json_object_when_asked() {
+    let file = scenario("race.scn", &format!("{RACE}expect violation\n"));
+    let file = file.to_str().expect("a plain path");
+    let output = afterimage(&["race", file, "--json", "--rounds", "7", "--seed", "9"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let object: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    assert_eq!((&object["schema"], &object["seed"]), (&1.into(), &9.into()));
+    let one = &object["scenarios"][0];
+    assert_eq!((&one["model"], &one["happened"], &one["runs"]), (&"refuted".into(), &true.into(), &7.into()));
+    assert!(one["divergence"].is_null() && one["rows"].as_u64() > Some(20), "{one}");
+}
+
+#[test]
+fn the_same_seed_takes_the_same_runs() {
+    let rows = |seed: &str| {
+        let output =
+            afterimage(&["race", "cow-two-address-order", "--json", "--rounds", "20", "--seed", seed]);
+        let object: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+        object["scenarios"][0]["rows"].as_u64().expect("a count")
+    };
+    assert_eq!(rows("5"), rows("5"));
+}
+
+#[test]
+fn what_is_no_scenario_gets_the_nearest() {
+    for (arguments, part) in [
+        (["race", "cow-notify-before-claer"].as_slice(), "did you mean `cow-notify-before-clear`?"),
+        (["race", "no/such/folder"].as_slice(), "cannot read no/such/folder"),
+    ] {
+        let output = afterimage(arguments);
+        let message = text(&output.stderr);
+        assert!(message.contains(part), "no `{part}` in:\n{message}");
+        assert_eq!(output.status.code(), Some(2), "{message}");
+    }
+    let file = scenario("race-none.scn", RACE);
+    let output =
+        afterimage(&["race", file.to_str().expect("a plain path"), "--scenario", "late-notificaton"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("did you mean `late-notification`?"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_file_with_errors_is_unusable_and_the_others_run() {
+    let wrong = scenario("race-wrong.scn", "scenario wrong\npage A\nrace\nCPU\nfrobnicate A\n");
+    let right = scenario("race-right.scn", &format!("{RACE}expect violation\n"));
+    let output = afterimage(&[
+        "race",
+        wrong.to_str().expect("a plain path"),
+        right.to_str().expect("a plain path"),
+        "--rounds",
+        "1",
+    ]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
+    assert!(text(&output.stderr).contains("race-wrong.scn cannot be raced"), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("HAPPENED"), "{}", text(&output.stdout));
+}
