@@ -2,9 +2,9 @@
 //!
 //! Invariant: nothing below this crate speaks to KVM, and only this crate wires the parts to each other.
 //!
-//! Read in this order: [`kvm`] (machine, vCPUs, the zap protocol), [`demo`] (everybody on one address space),
-//! [`race`] (scenarios whose vCPUs run on KVM), [`boot`] and [`machine`] (a guest that somebody else wrote), [`sandbox`] (the fence around it), [`command`] (the command
-//! line).
+//! Read in this order: [`kvm`] (machine, vCPUs, the zap protocol), [`demo`] (everybody on one address space), [`race`]
+//! (scenarios whose vCPUs run on KVM), [`boot`] and [`machine`] (a guest that somebody else wrote), [`sandbox`] (the fence
+//! around it), [`command`] (the command line).
 
 pub mod boot;
 pub mod command;

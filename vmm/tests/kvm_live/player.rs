@@ -138,7 +138,9 @@ fn a_guest_that_is_told_to_forget_nothing_goes_on_with_the_old_page() {
     let (guest, _) = watched(&lowered, false);
     let told = steer(&lowered, Machine::with_guest(&lowered, guest).unwrap(), 100);
     if System::shadows_guest_tables() {
-        assert!(matches!(told, Err(Difference::Part { .. })), "{told:?}");
+        // It reads another value than the model's, or gets to a page where it has to wait.
+        let is_noticed = matches!(told, Err(Difference::Part { .. } | Difference::Passes { .. }));
+        assert!(is_noticed, "{told:?}");
     } else {
         // What a TLB of hardware still holds is up to it.
         println!("without zaps: {told:?}");
