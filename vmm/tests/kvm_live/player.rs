@@ -1,5 +1,6 @@
 //! Scenarios whose vCPUs run on KVM: the guest reads what the model says that it reads.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -27,11 +28,13 @@ struct Watched {
     inner: Arc<dyn race::vcpus::Vcpus>,
     zaps: bool,
     accesses: Mutex<Vec<(Access, u64)>>,
+    asked: Mutex<HashSet<UserId>>,
 }
 
 impl race::vcpus::Vcpus for Watched {
     fn access(&self, vcpu: UserId, page: PageId, access: Access, value: u64) -> Result<u64, Stuck> {
         let read = self.inner.access(vcpu, page, access, value)?;
+        self.asked.lock().unwrap().insert(vcpu);
         let passed = if access == Access::Read { read } else { value };
         self.accesses.lock().unwrap().push((access, passed));
         Ok(read)
@@ -52,7 +55,12 @@ fn scenario(name: &str) -> Lowered {
 
 fn watched(lowered: &Lowered, zaps: bool) -> (Guest, Arc<Watched>) {
     let guest = play::guest(lowered).unwrap();
-    let vcpus = Arc::new(Watched { inner: Arc::clone(&guest.vcpus), zaps, accesses: Mutex::default() });
+    let vcpus = Arc::new(Watched {
+        inner: Arc::clone(&guest.vcpus),
+        zaps,
+        accesses: Mutex::default(),
+        asked: Mutex::default(),
+    });
     (Guest { vcpus: Arc::clone(&vcpus) as _, ..guest }, vcpus)
 }
 
@@ -128,6 +136,49 @@ fn a_right_order_has_no_divergence_on_kvm_however_it_is_steered() {
         assert!(rows >= 20, "{name}: {rows} rows in 20 paths");
         assert!(!watched.accesses.lock().unwrap().is_empty(), "{name}: the guest was asked for nothing");
     }
+}
+
+/// COW under two vCPUs, in the order of Linux 6.18.
+const TWO_VCPUS: &str = "\
+scenario two-vcpus
+page    A
+frame   old = 0, new = 9 free
+map     A -> old ro
+refs    old = 2
+cpu     T0
+vcpu    V0, V1
+
+agent T0
+  alloc new
+  copy old -> new
+  notify_start A
+  pte_clear A
+  flush_tlb A
+  set_pte A -> new rw
+  notify_end A
+  put old
+  store A = 1
+agent V0 spontaneous
+  repeat 0..2: load A
+agent V1 spontaneous
+  repeat 0..2: load A
+
+never   reads A == 0 after T0 store A
+never   use of a freed frame
+expect  proved
+";
+
+#[test]
+fn two_vcpus_of_a_scenario_both_read_and_are_both_zapped() {
+    if system().is_none() {
+        return;
+    }
+    let loaded = lowering::load(TWO_VCPUS).unwrap_or_else(|told| panic!("{told:?}"));
+    let lowered = &loaded[0].1;
+    let (guest, watched) = watched(lowered, true);
+    let machine = Machine::with_guest(lowered, guest).unwrap();
+    steer(lowered, machine, 20).unwrap_or_else(|told| panic!("{told}"));
+    assert_eq!(watched.asked.lock().unwrap().len(), 2, "both are asked");
 }
 
 #[test]
