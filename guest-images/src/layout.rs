@@ -204,3 +204,34 @@ pub mod probe_stats {
     /// Reads that returned something else than the read before.
     pub const CHANGES: u64 = 0x10;
 }
+
+/// The statistics page of a vCPU that runs the player: its mailbox. Who asks writes [`ASKED`](player::ASKED) last, and no
+/// more before the answer is there.
+pub mod player {
+    /// How often it was asked.
+    pub const ASKED: u64 = 0x00;
+    /// What it is asked for: [`WAIT`], [`LOAD`] or [`STORE`].
+    pub const DEED: u64 = 0x08;
+    /// The address of the word.
+    pub const ADDRESS: u64 = 0x10;
+    /// What is to be stored; in the answer, what was loaded.
+    pub const VALUE: u64 = 0x18;
+    /// How often it has answered; written after everything else.
+    pub const ANSWERED: u64 = 0x40;
+    /// What came of it: [`DONE`] or [`REFUSED`].
+    pub const OUTCOME: u64 = 0x48;
+    /// Nothing but an answer.
+    pub const WAIT: u64 = 0;
+    /// A load.
+    pub const LOAD: u64 = 1;
+    /// A store.
+    pub const STORE: u64 = 2;
+    /// The access was executed.
+    pub const DONE: u64 = 1;
+    /// The access faulted, and the host sent the program on to [`REFUSED_AT`].
+    pub const REFUSED: u64 = 2;
+    /// Where in the image a program goes on whose access is refused.
+    pub const REFUSED_AT: u64 = 16;
+    /// Looks at [`ASKED`] without a change before it offers the CPU to others.
+    pub const PATIENCE: u64 = 500;
+}

@@ -6,6 +6,7 @@
 
 mod coherence;
 mod first_output;
+mod player;
 mod probe;
 
 /// A program, by what it does.
@@ -17,6 +18,8 @@ pub enum Program {
     Probe,
     /// Puts out one byte and stops.
     FirstOutput,
+    /// Executes one access after the other, as its mailbox asks.
+    Player,
 }
 
 impl Program {
@@ -27,6 +30,7 @@ impl Program {
             Self::Coherence => "coherence",
             Self::Probe => "probe",
             Self::FirstOutput => "first-output",
+            Self::Player => "player",
         }
     }
 
@@ -37,6 +41,7 @@ impl Program {
             Self::Coherence => coherence::code(),
             Self::Probe => probe::code(),
             Self::FirstOutput => first_output::code(),
+            Self::Player => player::code(),
         }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Invariant: all handlers stand behind interrupt gates, so one runs to its `iretq` without another in between,
 //! and none returns to CPL3 while a zap that was requested before it looked is unapplied. Every register comes
-//! back as it was. The shadow window's leaf entries are written here and nowhere else, each followed by `invlpg`:
-//! a KVM that shadows guest page tables does not see the host's stores to them.
+//! back as it was. A leaf entry of the shadow window that is in use is written here and nowhere else, followed by
+//! `invlpg`: a KVM that shadows guest page tables does not see the host's stores to it.
 //!
 //! The stack is the end of the vCPU's own frame, so the mailbox lies at a fixed distance from RSP and needs no
 //! register. Instructions count here (about 200 ns each where CPL0 is emulated), hence no common prologue.

@@ -5,6 +5,7 @@
 
 use std::sync::atomic::Ordering;
 
+use mmu::pte::Pte;
 use ordering::lowering::{AgentId, Caches, Numbers, PageId, UserId};
 use steps::{CacheKind, Depth, Invalidation, Pages, Reach, Scope};
 
@@ -117,19 +118,15 @@ impl Machine {
     }
 
     /// Opens a range over pages: zaps their shadow entries, and blocks their return.
-    pub(crate) fn start_range(&self, pages: &Pages<Numbers>) {
-        for page in side_by_side(pages) {
-            self.start_over(page);
-        }
+    pub(crate) fn start_range(&self, pages: &Pages<Numbers>) -> Result<(), Stuck> {
+        side_by_side(pages).try_for_each(|page| self.start_over(page))
     }
 
-    fn start_over(&self, page: PageId) {
+    fn start_over(&self, page: PageId) -> Result<(), Stuck> {
         let mut ranges = self.shared.ranges[page.0].lock();
         ranges.open += 1;
         ranges.sequence += 1;
-        if !self.scene.explicit_shadow {
-            self.memory.store(self.layout.page(page).shadow, 0);
-        }
+        if self.scene.explicit_shadow { Ok(()) } else { self.set_shadow_entry(page, Pte::NONE) }
     }
 
     /// Closes one; whoever began to fault before its end must begin again.

@@ -76,10 +76,9 @@ struct Spaces {
 }
 
 impl Layout {
-    /// The places of `scene`.
-    pub(crate) fn new(scene: &Scene) -> Self {
-        // Frame 0 stays free: a zero that is taken for a frame hits nobody.
-        let mut free = Allocator { next: 1 };
+    /// The places of `scene`, in frames from `free_from` on; shadow entries in `leaf_table`, by page, if there is one.
+    pub(crate) fn new(scene: &Scene, free_from: Pfn, leaf_table: Option<PhysAddr>) -> Self {
+        let mut free = Allocator { next: free_from.0 };
         let mut fixed = Vec::new();
         let mut tables = |free: &mut Allocator| {
             let [root, middle, uppers] = [free.table(), free.table(), free.table()];
@@ -94,8 +93,9 @@ impl Layout {
             FrameKind::Frame | FrameKind::Slot | FrameKind::Table => free.table(),
         };
         let frames: Vec<Pfn> = scene.frames.iter().map(frame).collect();
+        let (regions, frames_at) = (0, &frames);
         let mut places =
-            Places { scene, spaces: &spaces, shadow: &shadow, frames: &frames, fixed, regions: 0 };
+            Places { scene, spaces: &spaces, shadow: &shadow, leaf_table, frames: frames_at, fixed, regions };
         let mut pmds = vec![PhysAddr(0); scene.pmds.len()];
         let mut pages: Vec<Option<PagePlace>> = vec![None; scene.pages.len()];
         for (id, pmd) in pmds.iter_mut().enumerate() {
@@ -116,6 +116,11 @@ impl Layout {
         let bytes = (free.next.next_multiple_of(LARGE) * PAGE_SIZE).max(MIN_MEMORY_BYTES);
         let (roots, shadow) = (spaces.iter().map(root).collect(), root(&shadow));
         Self { frames, pages, pmds, tables, rings, roots, shadow, fixed, bytes }
+    }
+
+    /// The memory that it takes, with what lies before it.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Memory for all of it.
@@ -163,6 +168,8 @@ struct Places<'a> {
     scene: &'a Scene,
     spaces: &'a [Spaces],
     shadow: &'a Spaces,
+    /// The table of all shadow entries, if it is given from outside.
+    leaf_table: Option<PhysAddr>,
     frames: &'a [Pfn],
     fixed: Vec<(PhysAddr, Pfn)>,
     regions: u64,
@@ -196,7 +203,10 @@ impl Places<'_> {
                 address: VirtAddr(number * PageSize::Size2M.bytes() + index * PAGE_SIZE),
                 mm,
                 slot: table.address().offset(index * 8),
-                shadow: shadow_table.address().offset(index * 8),
+                shadow: self.leaf_table.map_or_else(
+                    || shadow_table.address().offset(index * 8),
+                    |table| table.offset(*page as u64 * 8),
+                ),
             });
         }
         upper

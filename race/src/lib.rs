@@ -5,8 +5,8 @@
 //!
 //! Read in this order: [`machine`] with `layout`, `coding`, `frames`, `hardware` and `agent` (what there is), `step` with
 //! `table`, `walk`, `invalidate`, `gup` and `round` (what steps do), [`unit`] and `device` (the same for devices behind the
-//! VT-d unit), [`look`] (what it then looks like), [`live`] (what is not there), [`steered`] (a run of the model, row by
-//! row), [`free`] (nobody says who comes next).
+//! VT-d unit), [`vcpus`] (accesses that a guest executes), [`look`] (what it then looks like), [`live`] (what is not there),
+//! [`steered`] (a run of the model, row by row), [`free`] (nobody says who comes next).
 
 mod agent;
 mod buffer;
@@ -27,4 +27,5 @@ pub mod steered;
 mod step;
 mod table;
 pub mod unit;
+pub mod vcpus;
 mod walk;

@@ -95,10 +95,7 @@ impl Machine {
             Key::Requested(page) => count(&self.shared.requested[page.0]),
             Key::Slot(index) => self.seen_slot(*index),
             Key::Lock(name) => self.seen_lock(name),
-            Key::Shares(agent, name) => {
-                let locks = self.shared.locks.lock();
-                Seen::Number(locks.get(name).is_some_and(|lock| lock.sharers.contains(agent)).into())
-            }
+            Key::Shares(agent, name) => self.seen_share(*agent, name),
             Key::Section(section, agent) => {
                 Seen::Number(self.held[*agent].sections.lock().contains(section).into())
             }
@@ -210,6 +207,11 @@ impl Machine {
         let locks = self.shared.locks.lock();
         let holder = locks.get(name).and_then(|lock| lock.holder);
         Seen::Number(holder.map_or(0, |agent| agent as u64 + 1))
+    }
+
+    fn seen_share(&self, agent: AgentId, name: &str) -> Seen {
+        let locks = self.shared.locks.lock();
+        Seen::Number(locks.get(name).is_some_and(|lock| lock.sharers.contains(&agent)).into())
     }
 
     fn seen_entry(&self, place: mmu::address::PhysAddr, height: Height) -> Seen {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use mmu::address::{Access, PhysAddr};
+use mmu::address::{Access, Pfn, PhysAddr};
 use mmu::memory::{MemoryError, PhysicalMemory};
 use mmu::pte::Pte;
 use ordering::language::syntax::{BuiltIn, FrameKind};
@@ -18,6 +18,7 @@ use crate::coding::{Coding, Height};
 use crate::frames::{Bytes, Frame};
 use crate::hardware::Hardware;
 use crate::layout::Layout;
+use crate::vcpus::{Guest, Played};
 
 /// Why a step was not taken.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -55,6 +56,8 @@ pub struct Machine {
     pub(crate) coding: Coding,
     pub(crate) frames: Vec<Frame>,
     pub(crate) users: Vec<Hardware>,
+    /// Who execute the accesses of the vCPUs; none: this machine does.
+    pub(crate) vcpus: Option<Played>,
     /// By agent of the scenario.
     pub(crate) held: Vec<Held>,
     pub(crate) shared: Shared,
@@ -70,12 +73,40 @@ impl Machine {
     /// # Errors
     /// [`MemoryError`] if the host has no room for its memory.
     pub fn new(lowered: &Lowered) -> Result<Self, MemoryError> {
-        let scene = lowered.scene.clone();
-        let layout = Layout::new(&scene);
+        // Frame 0 stays free: a zero that is taken for a frame hits nobody.
+        let layout = Layout::new(&lowered.scene, Pfn(1), None);
         let memory = Arc::new(layout.memory()?);
-        layout.link(&memory);
+        let machine = Self::over(lowered, layout, memory, None);
+        machine.restore();
+        Ok(machine)
+    }
+
+    /// The same around a guest, which executes the accesses of the vCPUs. It reaches them through the shadow page table
+    /// alone: see [`playable`](crate::vcpus::playable).
+    ///
+    /// # Errors
+    /// As [`reset`](Self::reset).
+    ///
+    /// # Panics
+    /// If the guest's memory is smaller than [`bytes_needed`](crate::vcpus::bytes_needed) says, or if programs of the
+    /// scenario zap and set shadow entries themselves.
+    pub fn with_guest(lowered: &Lowered, guest: Guest) -> Result<Self, Stuck> {
+        assert!(!lowered.scene.explicit_shadow, "nobody sees what the TLBs of a guest's vCPUs hold");
+        let layout = Layout::new(&lowered.scene, guest.free_from, Some(guest.leaf_table));
+        let (has, needed) = (guest.memory.len_bytes(), layout.bytes());
+        assert!(has >= needed, "the guest has {has} bytes of memory; {needed} are needed");
+        let machine = Self::over(lowered, layout, guest.memory, Some(Played::by(guest.vcpus)));
+        machine.reset()?;
+        Ok(machine)
+    }
+
+    /// With nothing in it yet.
+    fn over(lowered: &Lowered, layout: Layout, memory: Arc<PhysicalMemory>, vcpus: Option<Played>) -> Self {
+        let scene = lowered.scene.clone();
         let initial = lowered.model.variables.iter().map(|variable| variable.initial);
-        let machine = Self {
+        layout.link(&memory);
+        Self {
+            vcpus,
             coding: Coding::new(&scene, layout.frames.clone()),
             frames: scene.frames.iter().map(|_| Frame::default()).collect(),
             users: (0..scene.users.len())
@@ -88,13 +119,20 @@ impl Machine {
             memory,
             layout,
             scene,
-        };
-        machine.reset();
-        Ok(machine)
+        }
     }
 
     /// Puts everything back as it is at the start.
-    pub fn reset(&self) {
+    ///
+    /// # Errors
+    /// [`Stuck::Cannot`] if a vCPU that somebody else plays does not forget what it has cached.
+    pub fn reset(&self) -> Result<(), Stuck> {
+        self.forget_shadow()?;
+        self.restore();
+        Ok(())
+    }
+
+    fn restore(&self) {
         self.users.iter().for_each(Hardware::reset);
         self.held.iter().for_each(Held::reset);
         self.shared.reset();

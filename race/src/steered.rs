@@ -114,7 +114,7 @@ impl<'a> Steered<'a> {
     /// # Panics
     /// If it is no run of the model.
     pub fn run(&self, moves: &[Move]) -> Result<usize, Box<Divergence>> {
-        self.machine.reset();
+        self.reset()?;
         let mut state = State::initial(self.model());
         self.compare(&state).map_err(|of| self.divergence(&[], of))?;
         for (row, step) in moves.iter().enumerate() {
@@ -132,7 +132,7 @@ impl<'a> Steered<'a> {
     /// # Errors
     /// The first [`Divergence`].
     pub fn random(&self, random: &mut fastrand::Rng, rows: usize) -> Result<usize, Box<Divergence>> {
-        self.machine.reset();
+        self.reset()?;
         let mut state = State::initial(self.model());
         self.compare(&state).map_err(|of| self.divergence(&[], of))?;
         let mut moves: Vec<Move> = Vec::new();
@@ -149,6 +149,10 @@ impl<'a> Steered<'a> {
             self.waits(&state, agent).map_err(|of| self.divergence(&moves, of))?;
         }
         Ok(moves.len())
+    }
+
+    fn reset(&self) -> Result<(), Box<Divergence>> {
+        self.machine.reset().map_err(|stuck| self.divergence(&[], Difference::Refused(stuck)))
     }
 
     fn model(&self) -> &'a Model {

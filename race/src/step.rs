@@ -92,17 +92,14 @@ impl Machine {
             | Step::Unplug(_)
             | Step::SetPasidHalf(..)
             | Step::ZapSpmd(_)
-            | Step::SetSpmd(..) => {
-                let reason = why_not(step).map_or_else(String::new, str::to_owned);
-                return Err(Stuck::Cannot(reason));
-            }
+            | Step::SetSpmd(..) => return Err(not_there(step)),
             Step::PageRequest(page) => return self.request(agent, *page, part),
             Step::PageResponse(page) => self.respond(*page)?,
             Step::DrainRequests => self.drain_requests()?,
-            Step::NotifyStart(pages) => self.start_range(pages),
+            Step::NotifyStart(pages) => self.start_range(pages)?,
             Step::NotifyEnd(pages) => self.end_range(pages)?,
-            Step::ChangePte(page) => self.change_pte(agent, *page),
-            Step::ZapSpte(page) => self.memory.store(self.layout.page(*page).shadow, 0),
+            Step::ChangePte(page) => self.change_pte(agent, *page)?,
+            Step::ZapSpte(page) => self.set_shadow_entry(*page, Pte::NONE)?,
             Step::SetSpte(page, entry) => return self.set_shadow(agent, *page, entry),
             Step::Walk(page) => self.walk_is_over(self.own(agent)?, *page)?,
             Step::Load(page) | Step::DmaRead(page) => {
@@ -372,14 +369,13 @@ impl Machine {
     }
 
     /// A shadow entry takes over what can be loaded through only, and is dropped for any other.
-    fn change_pte(&self, agent: AgentId, page: PageId) {
-        let shadow = self.layout.page(page).shadow;
-        if self.load(shadow) == Pte::NONE {
-            return;
+    fn change_pte(&self, agent: AgentId, page: PageId) -> Result<(), Stuck> {
+        if self.load(self.layout.page(page).shadow) == Pte::NONE {
+            return Ok(());
         }
         let word = Pte(self.remembered(agent, page).load(Ordering::Acquire));
         let taken_over = word.is_present() && !word.is_writable();
-        self.memory.store(shadow, if taken_over { word.0 } else { 0 });
+        self.set_shadow_entry(page, if taken_over { word } else { Pte::NONE })
     }
 
     /// Those who run on whatever answers.
@@ -392,6 +388,11 @@ impl Machine {
             Party::CpuOf(agent) | Party::Reader(agent) => vec![agent],
         }
     }
+}
+
+/// A step that the machine does not have.
+fn not_there(step: &Step<Numbers>) -> Stuck {
+    Stuck::Cannot(why_not(step).unwrap_or("the machine has no such step").to_owned())
 }
 
 /// Whether the step waits for the own stores: a locked instruction, a fence, a write past every translation.

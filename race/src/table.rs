@@ -92,7 +92,7 @@ impl Machine {
     pub(crate) fn set_shadow(&self, agent: AgentId, page: PageId, new: &NewEntry) -> Result<Part, Stuck> {
         let orig = Pte(self.remembered(agent, page).load(Ordering::Acquire));
         let Some(word) = self.made(agent, new, orig, Height::Leaf)? else { return Ok(Part::Nothing) };
-        self.memory.store(self.layout.page(page).shadow, word.0);
+        self.set_shadow_entry(page, word)?;
         Ok(Part::Whole)
     }
 

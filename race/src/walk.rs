@@ -228,8 +228,7 @@ impl Machine {
                 if ranges.sequence != since {
                     return Err(OVERTAKEN);
                 }
-                self.memory.store(place.shadow, entry(found).0);
-                Ok(())
+                self.set_shadow_entry(page, entry(found))
             }
         }
     }
@@ -290,6 +289,9 @@ impl Machine {
         access: Access,
         value: u32,
     ) -> Result<Option<u64>, Stuck> {
+        if let (Caches::Shadow, Some(played)) = (self.caches(user), &self.vcpus) {
+            return self.played(played, (user, page), access, value);
+        }
         let place = self.layout.page(page);
         if let Some(device) = self.device(user) {
             return device.through(page, access, value);
@@ -338,7 +340,7 @@ impl Machine {
         let cached = cached.filter(|found| found.permission.write && !found.dirty);
         let cached = cached.ok_or(Stuck::Waits("no clean translation is cached that allows stores"))?;
         if self.right_space(user, page).is_err() {
-            self.drop_cached(user, page);
+            self.drop_cached(user, page)?;
             return Ok(false);
         }
         let at = self.dirty_place(user, page)?;
@@ -346,7 +348,7 @@ impl Machine {
         let same = word.is_present() && word.is_writable() && word.pfn() == cached.pfn;
         let dirty = word.with(Pte::DIRTY | Pte::ACCESSED);
         if !same || self.memory.compare_exchange(at, word.0, dirty.0).is_err() {
-            self.drop_cached(user, page);
+            self.drop_cached(user, page)?;
             return Ok(false);
         }
         let found = Translation { dirty: true, ..cached };
@@ -355,7 +357,7 @@ impl Machine {
                 let ticket = tlb.begin(page);
                 tlb.fill(page, place.address, found, ticket);
             }
-            None => self.memory.store(place.shadow, entry(found).0),
+            None => self.set_shadow_entry(page, entry(found))?,
         }
         Ok(true)
     }
@@ -380,15 +382,16 @@ impl Machine {
         self.leaf(user, page)
     }
 
-    fn drop_cached(&self, user: UserId, page: PageId) {
+    fn drop_cached(&self, user: UserId, page: PageId) -> Result<(), Stuck> {
         let place = self.layout.page(page);
         match self.caches(user) {
-            Caches::Shadow => self.memory.store(place.shadow, 0),
+            Caches::Shadow => self.set_shadow_entry(page, Pte::NONE)?,
             Caches::Tlb | Caches::VcpuTlb | Caches::Iotlb | Caches::DeviceTlb => {
                 self.users[user.0].tlb.evict(page, place.address);
                 self.users[user.0].device_tlb.evict(page, place.address);
             }
         }
+        Ok(())
     }
 }
 

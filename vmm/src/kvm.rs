@@ -6,8 +6,9 @@
 //! know nothing of this program.
 //!
 //! The guest's physical addresses are [`PhysAddr`](mmu::address::PhysAddr)s: the slot maps all memory at 0. The
-//! leaf table of the guest's shadow window is written by the guest's own CPL0 stub only, on the host's word: a KVM
-//! that shadows guest page tables would not see a store of the host.
+//! leaf table of the guest's shadow window is written by the guest's own CPL0 stub, on the host's word: a KVM that shadows
+//! guest page tables would not see a store of the host to an entry that it has in use. A host may fill an entry that a zap
+//! has emptied everywhere ([`ZapPort::wait_until_applied`]): the next access finds nothing in use, and is walked.
 
 pub mod guest;
 pub mod processor;

@@ -2,15 +2,16 @@
 //!
 //! Invariant: nothing below this crate speaks to KVM, and only this crate wires the parts to each other.
 //!
-//! Read in this order: [`kvm`] (machine, vCPUs, the zap protocol), [`demo`] (everybody on one address space),
-//! [`boot`] and [`machine`] (a guest that somebody else wrote), [`sandbox`] (the fence around it), [`command`] (the command
-//! line).
+//! Read in this order: [`kvm`] (machine, vCPUs, the zap protocol), [`demo`] (everybody on one address space), [`race`]
+//! (scenarios whose vCPUs run on KVM), [`boot`] and [`machine`] (a guest that somebody else wrote), [`sandbox`] (the fence
+//! around it), [`command`] (the command line).
 
 pub mod boot;
 pub mod command;
 pub mod demo;
 pub mod kvm;
 pub mod machine;
+pub mod race;
 pub mod sandbox;
 pub mod spool;
 

@@ -7,6 +7,7 @@ mod kvm_live {
     mod rig;
 
     mod guest;
+    mod player;
     mod stale;
     mod zap;
 }

@@ -134,8 +134,8 @@ impl<'a> World<'a> {
     }
 
     /// Puts everything back to the start.
-    fn begin(&self) {
-        self.machine.reset();
+    fn begin(&self) -> Result<(), Stuck> {
+        self.machine.reset()?;
         self.at.iter().for_each(|at| at.store(0, Ordering::Relaxed));
         self.returned.iter().for_each(|returned| returned.store(0, Ordering::Relaxed));
         self.steps.iter().chain(&self.still).for_each(|counter| counter.0.store(0, Ordering::Relaxed));
@@ -146,6 +146,7 @@ impl<'a> World<'a> {
         self.is_over.store(awaited == 0, Ordering::Relaxed);
         self.there.store(0, Ordering::Relaxed);
         self.ended.store(0, Ordering::Release);
+        Ok(())
     }
 
     /// The value of a variable of the model, as the machine shows it; none if the model has no such value.
@@ -228,7 +229,10 @@ impl<'w, 'a> Worker<'w, 'a> {
             rounds >= plan.rounds || (rounds.is_multiple_of(64) && (stopped() || late()))
         };
         while !is_over(counted.rounds) {
-            self.world.begin();
+            if let Err(stuck) = self.world.begin() {
+                counted.stalled = Some(vec![("the machine".to_owned(), stuck.to_string())]);
+                break;
+            }
             let round = self.world.round.fetch_add(1, Ordering::AcqRel) + 1;
             let still = self.round(round);
             let mut turns = 0_u32;

@@ -8,6 +8,7 @@ mod report;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
@@ -25,6 +26,7 @@ use self::freely::{Freed, Interrupt, NotRun};
 use super::files::{self, Source};
 use super::progress::Progress;
 use super::{HOST, UNUSABLE, complain, outcome, say};
+use crate::race::{PlayError, PlayedBy, played_by};
 use crate::remedy::remedy;
 
 /// Rows of a random run at most: a loop that never ends is cut off there.
@@ -51,6 +53,9 @@ pub(super) struct RaceArguments {
     /// Where random runs begin: the same seed takes the same runs
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// What vCPUs run on when they are steered; without it KVM where it can, else software
+    #[arg(long, value_enum)]
+    cpu: Option<Cpu>,
     /// Print the counterexamples that happened
     #[arg(long)]
     traces: bool,
@@ -73,6 +78,15 @@ enum Mode {
     Windows,
 }
 
+/// What vCPUs run on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Cpu {
+    /// A guest executes their accesses
+    Kvm,
+    /// This program does
+    Software,
+}
+
 impl RaceArguments {
     fn rounds(&self) -> u64 {
         self.rounds.unwrap_or(match self.mode {
@@ -92,6 +106,8 @@ pub(super) struct Raced {
     rows: usize,
     time: Duration,
     divergence: Option<Box<Divergence>>,
+    /// Whether a guest executed the accesses of its vCPUs.
+    on_kvm: bool,
 }
 
 /// What the explorer says.
@@ -203,6 +219,11 @@ fn race_file(
         if wanted.is_some_and(|wanted| *wanted != lowered.name) || interrupt.came() {
             continue;
         }
+        if let (PlayedBy::Software(reason), Some(Cpu::Kvm)) = (played_by(&lowered.scene), arguments.cpu) {
+            let why = NotLive { line: 0, what: "--cpu kvm".to_owned(), reason };
+            seen.not_live.push((source.name.clone(), lowered.name, why));
+            continue;
+        }
         if let Some(why) = not_live(&lowered) {
             seen.not_live.push((source.name.clone(), lowered.name, why));
             continue;
@@ -269,8 +290,7 @@ fn race(
         Verdict::BoundHit { .. } => Model::Open,
     };
     let begun = Instant::now();
-    let machine = Machine::new(&lowered)
-        .map_err(|error| format!("{}: {error}; {}", lowered.name, remedy(&error, "end other programs")))?;
+    let (machine, on_kvm) = machine(&lowered, arguments.cpu)?;
     let steered = Steered::new(&lowered, machine);
     let (mut runs, mut rows, mut divergence) = (0, 0, None);
     if let Model::Refuted(trace, _) = &model {
@@ -290,7 +310,31 @@ fn race(
         runs += 1;
     }
     let (file, time) = (source.name.clone(), begun.elapsed());
-    Ok(Raced { file, lowered, model, runs, rows, time, divergence })
+    Ok(Raced { file, lowered, model, runs, rows, time, divergence, on_kvm })
+}
+
+/// The machine of a scenario, and whether a guest executes the accesses of its vCPUs.
+fn machine(lowered: &Lowered, asked: Option<Cpu>) -> Result<(Machine, bool), String> {
+    let software = || {
+        let made = Machine::new(lowered);
+        made.map_err(|error| format!("{}: {error}; {}", lowered.name, remedy(&error, "end other programs")))
+    };
+    let kvm = match (played_by(&lowered.scene), asked) {
+        (PlayedBy::Kvm, Some(Cpu::Kvm) | None) => true,
+        (PlayedBy::Kvm, Some(Cpu::Software)) | (PlayedBy::Nobody | PlayedBy::Software(_), _) => false,
+    };
+    if !kvm {
+        return Ok((software()?, false));
+    }
+    match crate::race::machine(lowered) {
+        Ok(machine) => Ok((machine, true)),
+        Err(PlayError::System(error)) if asked.is_none() => {
+            static TOLD: Once = Once::new();
+            TOLD.call_once(|| complain(format_args!("{error}; the vCPUs run in software instead")));
+            Ok((software()?, false))
+        }
+        Err(error) => Err(format!("{}: {error}", lowered.name)),
+    }
 }
 
 /// The rows of a counterexample; one that goes on for ever goes round once.

@@ -1,7 +1,7 @@
 //! A guest's address space: page tables, descriptor tables, the stub and one program, laid out in frames.
 //!
-//! Invariant: after [`GuestSpace::build`] the host writes no page-table entry of it. The shadow window's leaf table
-//! is the stub's; everything else never changes. Layout: [`guest_images::layout`].
+//! Invariant: after [`GuestSpace::build`] the host writes no page-table entry of it that the stub has not emptied.
+//! The shadow window's leaf table is the stub's; everything else never changes. Layout: [`guest_images::layout`].
 
 mod descriptors;
 mod tables;

@@ -12,7 +12,7 @@ mod state;
 
 use std::sync::Arc;
 
-use guest_images::layout::{frame, hypercall, port};
+use guest_images::layout::{CODE_VA, frame, hypercall, port};
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use mmu::address::{Access, PhysAddr, VirtAddr};
 use mmu::memory::PhysicalMemory;
@@ -160,6 +160,13 @@ impl Vcpu {
         self.post(frame::ANSWER_VALUE, value);
         self.post(frame::ANSWER_ADDRESS, address.0);
         self.post(frame::ANSWER_ENTRY, guest::direct(entry).0);
+    }
+
+    /// Refuses the access of the page fault that the last [`run`](Self::run) returned: the program goes on at that offset of
+    /// its image instead.
+    pub fn refuse(&self, offset: u64) {
+        self.answer(None);
+        self.post(frame::TRAP_RIP, CODE_VA + offset);
     }
 
     fn enter(&mut self) -> Left {

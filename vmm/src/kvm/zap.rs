@@ -163,6 +163,20 @@ impl ZapPort {
         Ok(())
     }
 
+    /// Waits until each of the ticket's vCPUs has applied it, wherever it is: from then on none empties these entries, and
+    /// whoever writes one anew need not [`cancel`](Self::cancel). A vCPU that nobody runs never comes.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub fn wait_until_applied(&self, ticket: &ZapTicket) -> Result<(), ZapError> {
+        let started = Instant::now();
+        for target in self.targets_in(ticket.vcpus) {
+            let requested = ticket.requests[target.handle.id().index()];
+            self.wait_until(target, requested, started, |target| target.mailbox.acknowledged() >= requested)?;
+        }
+        Ok(())
+    }
+
     /// Takes back the zap of one page for one vCPU that is outside the guest: an entry is about to be installed
     /// there, and the vCPU drops its old translation with that.
     pub fn cancel(&self, vcpu: VcpuId, address: VirtAddr) {

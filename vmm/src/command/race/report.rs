@@ -49,6 +49,8 @@ struct Scenario<'a> {
     runs: u64,
     rows: usize,
     time_us: u128,
+    /// Whether a guest on KVM executed the accesses of its vCPUs.
+    vcpus_on_kvm: bool,
     divergence: Option<Differs<'a>>,
 }
 
@@ -100,6 +102,7 @@ fn scenario(one: &Raced) -> Scenario<'_> {
         runs: one.runs,
         rows: one.rows,
         time_us: one.time.as_micros(),
+        vcpus_on_kvm: one.on_kvm,
         divergence: one.divergence.as_deref().map(differs),
     }
 }
@@ -122,7 +125,8 @@ impl fmt::Display for Raced {
         };
         let Self { lowered, runs, rows, time, .. } = self;
         let rate = rate(*rows, *time);
-        write!(f, "{:40} {said:22} {runs:>7} runs {rows:>9} rows {rate:>9.0} rows/s", lowered.name)?;
+        let kvm = if self.on_kvm { "   vCPUs on KVM" } else { "" };
+        write!(f, "{:40} {said:22} {runs:>7} runs {rows:>9} rows {rate:>9.0} rows/s{kvm}", lowered.name)?;
         let Some(found) = &self.divergence else { return Ok(()) };
         for (number, (agent, step)) in (1..).zip(&found.rows) {
             write!(f, "\n    {number:>3}  {agent}: {step}")?;

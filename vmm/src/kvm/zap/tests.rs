@@ -31,4 +31,7 @@ fn a_vcpu_that_takes_no_kick_is_named_and_not_waited_for_for_ever() {
 
     drop(entered);
     port.wait(&ticket).unwrap();
+    // Outside it uses nothing, but it will empty the entries when it comes back.
+    let error = port.wait_until_applied(&ticket).unwrap_err();
+    assert!(matches!(error, ZapError::NoProgress { acknowledged: 0, .. }), "{error}");
 }
