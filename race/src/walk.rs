@@ -37,10 +37,7 @@ impl Machine {
             (Target::First, Hop::Fault) => self.fault(user, page),
             (Target::First, Hop::Huge) => {
                 let pmd = self.upper_of(page)?;
-                let word = self.load(self.layout.pmd(pmd));
-                if word.is_present() && word.0 & Pte::LARGE == 0 {
-                    return Err(Stuck::Waits("the upper entry names a page-table page"));
-                }
+                self.is_huge(pmd)?;
                 self.read(user, page, access, self.layout.pmd(pmd), PageSize::Size2M)?;
                 self.users[user.0].set_upper(pmd, 0);
                 Ok(())
@@ -55,6 +52,15 @@ impl Machine {
             (Target::Device, Hop::Upper | Hop::Pasid | Hop::Fault | Hop::Huge) => {
                 Err(Stuck::Cannot("a device walks no table: the unit does".to_owned()))
             }
+        }
+    }
+
+    /// Whoever takes an upper entry for the entry of a page has seen that it names no table.
+    pub(crate) fn is_huge(&self, pmd: PmdId) -> Result<(), Stuck> {
+        let word = self.load(self.layout.pmd(pmd));
+        match word.is_present() && word.0 & Pte::LARGE == 0 {
+            true => Err(Stuck::Waits("the upper entry names a page-table page")),
+            false => Ok(()),
         }
     }
 

@@ -51,7 +51,8 @@ impl Steered<'_> {
     fn only(&self, agent: usize, pc: usize, alternative: usize) -> Option<Deed<'_>> {
         let mut deeds = self.lowered.deeds[agent].of(pc, alternative);
         let first = deeds.next()?;
-        deeds.next().is_none().then_some(first)
+        // A part of what is taken as one says nothing by itself.
+        (deeds.next().is_none() && !first.indivisible).then_some(first)
     }
 
     /// Whether it says anything that the machine takes the step: the model leaves out what nobody could notice.
