@@ -11,6 +11,7 @@ mod buffer;
 mod condition;
 mod deed;
 mod dma;
+mod doing;
 mod entry;
 mod event;
 mod expectation;
@@ -53,8 +54,8 @@ use crate::language::{Blamed, Diagnostic, File, parse};
 use crate::model::{Agent, Model, Property, PropertyId, Var};
 
 pub use deed::{
-    Act, Assigned, Deed, Deeds, Found, FramePlace, Hop, MmOrNone, NewEntry, Numbers, Origin, Part, Sum,
-    Target,
+    Act, Assigned, Deed, Deeds, Found, FramePlace, Hop, MmOrNone, NewEntry, Numbers, Origin, Part, Party,
+    Sum, Target,
 };
 pub use entry::Entry;
 pub use hardware::Caches;
@@ -64,7 +65,6 @@ pub(crate) use operation::expand;
 pub use options::{Flush, Options, Timeout};
 pub use replay::{Replayed, replay};
 pub use role::{Cached, Copied, Gate, Role, Roles, Source};
-pub use round::Party;
 pub use scene::{Scene, SceneAgent, SceneFrame, ScenePage, SceneUser, SceneVariable};
 pub use state::{AgentId, Key};
 

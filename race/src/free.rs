@@ -6,6 +6,7 @@
 
 mod program;
 mod round;
+mod world;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
@@ -20,7 +21,8 @@ use ordering::model::{PropertyId, Var};
 use ordering::outcomes::{Outcome, Outcomes, Seen, outcomes};
 
 use self::program::{Program, registers};
-use self::round::{End, Worker, World};
+use self::round::Worker;
+use self::world::{End, Values, World};
 use crate::machine::{Machine, broken};
 
 /// A scenario that is to run by itself, and what the model says of it.
@@ -168,7 +170,7 @@ impl Free {
         if stuck { Outcome::Stuck { seen, broken } } else { Outcome::Ended { seen, broken } }
     }
 
-    fn seen(&self, values: &round::Values) -> Seen {
+    fn seen(&self, values: &Values) -> Seen {
         let model = &self.lowered.model;
         let entries = self.lowered.observed.iter().flat_map(|observed| &observed.entries);
         let shown = |(var, value): (&Var, &Option<u32>)| {

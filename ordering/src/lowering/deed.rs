@@ -11,10 +11,8 @@ use crate::language::entry::{Base, Written};
 use crate::language::span::{Name, Spanned};
 use crate::language::syntax::{self, Words};
 
-use super::agent::Emitter;
 use super::names::{FrameId, MmId, Names, PageId, PasidId, PmdId, UserId};
-use super::program::Place;
-use super::round::Party;
+use super::state::AgentId;
 
 /// What steps name once all names are resolved: indices into the [`Scene`](super::Scene).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -133,6 +131,17 @@ pub enum Target {
     Device,
 }
 
+/// Who answers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Party {
+    /// A CPU.
+    Cpu(UserId),
+    /// The CPU of an agent that runs on none with a name.
+    CpuOf(AgentId),
+    /// A reader.
+    Reader(AgentId),
+}
+
 /// What is found where a reference is taken without a lock.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Found {
@@ -228,29 +237,6 @@ impl Deeds {
     #[must_use]
     pub fn asked(&self) -> &[Vec<Party>] {
         &self.asked
-    }
-}
-
-impl Emitter<'_> {
-    /// The nodes from `start` on do this, as far as nothing else is said.
-    pub(super) fn does(&mut self, start: usize, act: Act) {
-        let id = super::state::number(self.acts.len());
-        self.acts.push((act, self.indivisible));
-        for node in &mut self.builder.nodes[start..] {
-            let Place::Step(ways, _) = node else { continue };
-            for way in ways.iter_mut().filter(|way| way.deeds.is_empty()) {
-                way.deeds.push((id, way.part));
-            }
-        }
-    }
-
-    /// The nodes from `start` on are this step.
-    ///
-    /// # Panics
-    /// If a name of the step is not declared: who has lowered a step has reported that.
-    pub(super) fn does_step(&mut self, start: usize, step: &syntax::Step) {
-        let act = Act::Step(Box::new(step.renamed(&Numbering(self.names))));
-        self.does(start, act);
     }
 }
 

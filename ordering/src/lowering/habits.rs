@@ -9,9 +9,9 @@ use steps::{CacheKind, LockMode, Scope, Section};
 use crate::language::syntax::{Agent, Scenario, Step, UserKind};
 
 use super::buffer::Buffer;
+use super::deed::Party;
 use super::names::{ANY, Meaning, Names, UserId};
 use super::options::{Flush, Options};
-use super::round::Party;
 use super::state::AgentId;
 use super::stores::{Shared, buffer};
 use super::visit::visit_steps;

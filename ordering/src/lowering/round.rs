@@ -12,23 +12,11 @@ use crate::model::{Guard, Update, Var};
 
 use super::agent::Emitter;
 use super::buffer::Route;
-use super::deed::Part;
+use super::deed::{Part, Party};
 
-use super::names::UserId;
 use super::program::{Goal, Way};
 use super::state::{AgentId, Key, number};
 use super::step::At;
-
-/// Who answers.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Party {
-    /// A CPU.
-    Cpu(UserId),
-    /// The CPU of an agent that runs on none with a name.
-    CpuOf(AgentId),
-    /// A reader.
-    Reader(AgentId),
-}
 
 /// Somebody who must answer.
 pub(super) struct Answer {

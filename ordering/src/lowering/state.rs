@@ -12,8 +12,8 @@ use crate::model::{Var, Variable};
 use super::buffer::Buffer;
 use super::entry::Entries;
 
+use super::deed::Party;
 use super::names::{FrameId, PageId, PasidId, PmdId, UserId};
-use super::round::Party;
 
 /// Index of an agent.
 pub type AgentId = usize;

@@ -12,11 +12,11 @@ use crate::model::{Guard, Update, Var};
 
 use super::super::agent::Emitter;
 use super::super::deed::Part;
+use super::super::deed::Party;
 use super::super::hardware::Level;
 use super::super::names::{PageId, UserId};
 use super::super::options::Flush;
 use super::super::program::Way;
-use super::super::round::Party;
 use super::super::state::{Key, NONE};
 use super::At;
 

@@ -1,0 +1,160 @@
+//! What the threads of a race share: the machine, where each agent stands, what was returned, who has found nothing to do.
+//!
+//! Invariant: a counter is written by one thread. Standing still is certain: every thread has found all of its agents
+//! waiting, and nobody has moved since any of them began to look.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use ordering::language::syntax::BuiltIn;
+use ordering::lowering::{Key, Lowered};
+use ordering::model::{Guard, Var};
+use parking_lot::{Mutex, RwLock};
+
+use super::program::{Program, key_of};
+use crate::machine::{Machine, Stuck};
+
+/// What is there at an end.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Values {
+    pub(super) returned: Vec<Option<u32>>,
+    pub(super) variables: Vec<u32>,
+    /// As values of the model; none: what no scenario writes.
+    pub(super) entries: Vec<Option<u32>>,
+}
+
+/// How a round has ended.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) enum End {
+    Ended(Values),
+    Stuck(Values),
+    Breaks(BuiltIn),
+}
+
+/// What all threads share.
+pub(super) struct World<'a> {
+    pub(super) lowered: &'a Lowered,
+    pub(super) machine: &'a Machine,
+    pub(super) programs: &'a [Program<'a>],
+    /// By agent: where it stands. Written by the thread that runs it.
+    pub(super) at: Vec<AtomicUsize>,
+    /// By place of the outcome: what was returned last, plus one.
+    pub(super) returned: Vec<AtomicU32>,
+    /// The steps that the machine does in several are taken alone.
+    pub(super) alone: RwLock<()>,
+    /// By thread: steps so far, and how many all had taken when it found nothing to do.
+    pub(super) steps: Vec<Padded>,
+    pub(super) still: Vec<Padded>,
+    /// Agents whose end is awaited.
+    pub(super) awaited: AtomicUsize,
+    pub(super) broken: Mutex<Option<BuiltIn>>,
+    /// Who has done something that the model does not do there.
+    pub(super) foreign: Mutex<Option<(usize, String)>>,
+    pub(super) is_over: AtomicBool,
+    /// The round that runs, and the threads that have ended it.
+    pub(super) round: AtomicU64,
+    pub(super) ended: AtomicUsize,
+    pub(super) threads: AtomicUsize,
+    /// Those that have come to the round.
+    pub(super) there: AtomicUsize,
+    pub(super) quits: AtomicBool,
+}
+
+/// A counter on a cache line of its own.
+#[repr(align(128))]
+#[derive(Debug, Default)]
+pub(super) struct Padded(pub(super) AtomicU64);
+
+impl<'a> World<'a> {
+    pub(super) fn new(
+        lowered: &'a Lowered,
+        machine: &'a Machine,
+        programs: &'a [Program<'a>],
+        threads: usize,
+        places: usize,
+    ) -> Self {
+        let counters = || (0..threads).map(|_| Padded::default()).collect();
+        Self {
+            lowered,
+            machine,
+            programs,
+            at: programs.iter().map(|_| AtomicUsize::new(0)).collect(),
+            returned: (0..places).map(|_| AtomicU32::new(0)).collect(),
+            alone: RwLock::new(()),
+            steps: counters(),
+            still: counters(),
+            awaited: AtomicUsize::new(0),
+            broken: Mutex::new(None),
+            foreign: Mutex::new(None),
+            is_over: AtomicBool::new(false),
+            round: AtomicU64::new(0),
+            ended: AtomicUsize::new(0),
+            threads: AtomicUsize::new(threads),
+            there: AtomicUsize::new(0),
+            quits: AtomicBool::new(false),
+        }
+    }
+
+    /// The host has no thread for those from this number on.
+    pub(super) fn lacks_thread(&self, from: usize) {
+        self.threads.store(from, Ordering::Release);
+    }
+
+    pub(super) fn all_steps(&self) -> u64 {
+        self.steps.iter().map(|steps| steps.0.load(Ordering::Acquire)).sum()
+    }
+
+    /// Puts everything back to the start.
+    pub(super) fn begin(&self) -> Result<(), Stuck> {
+        self.machine.reset()?;
+        self.at.iter().for_each(|at| at.store(0, Ordering::Relaxed));
+        self.returned.iter().for_each(|returned| returned.store(0, Ordering::Relaxed));
+        self.steps.iter().chain(&self.still).for_each(|counter| counter.0.store(0, Ordering::Relaxed));
+        self.still.iter().for_each(|still| still.0.store(u64::MAX, Ordering::Relaxed));
+        let awaited = self.programs.iter().filter(|program| !program.spontaneous).count();
+        self.awaited.store(awaited, Ordering::Relaxed);
+        *self.broken.lock() = None;
+        self.is_over.store(awaited == 0, Ordering::Relaxed);
+        self.there.store(0, Ordering::Relaxed);
+        self.ended.store(0, Ordering::Release);
+        Ok(())
+    }
+
+    /// The value of a variable of the model, as the machine shows it; none if the model has no such value.
+    pub(super) fn value(&self, var: Var) -> Option<u32> {
+        let key = key_of(self.lowered, var);
+        let seen = self.machine.look(key)?;
+        let values = self.lowered.model.variables[usize::from(var.0)].values.len();
+        (0..u32::try_from(values).ok()?).find(|value| self.machine.expected(key, *value) == seen)
+    }
+
+    pub(super) fn holds(&self, guard: &Guard) -> bool {
+        match *guard {
+            Guard::Is(var, value) => self.value(var) == Some(value),
+            Guard::IsNot(var, value) => self.value(var) != Some(value),
+            Guard::Below(var, bound) => self.value(var).is_some_and(|value| value < bound),
+            Guard::Same(one, other) => self.value(one) == self.value(other),
+            Guard::Differ(one, other) => self.value(one) != self.value(other),
+        }
+    }
+
+    /// What is there.
+    pub(super) fn values(&self) -> Values {
+        let observed = self.lowered.observed.iter();
+        let (variables, entries) =
+            observed.fold((Vec::new(), Vec::new()), |(mut variables, mut entries), one| {
+                variables.extend(one.variables.iter().map(|(var, _)| *var));
+                entries.extend(one.entries.iter().copied());
+                (variables, entries)
+            });
+        let variable = |var: &Var| match key_of(self.lowered, *var) {
+            Key::User(index) => self.machine.shared.variables[*index].load(Ordering::Acquire),
+            other => unreachable!("{other:?} is no variable of the scenario"),
+        };
+        let returned = |returned: &AtomicU32| returned.load(Ordering::Acquire).checked_sub(1);
+        Values {
+            returned: self.returned.iter().map(returned).collect(),
+            variables: variables.iter().map(variable).collect(),
+            entries: entries.iter().map(|var| self.value(*var)).collect(),
+        }
+    }
+}
