@@ -13,7 +13,7 @@ use ordering::lowering::Part;
 
 use super::Plan;
 use super::program::{Kind, Place, Question, Way};
-use super::world::{End, Padded, World};
+use super::world::{End, NOBODY, World};
 use crate::machine::Stuck;
 
 /// Steps of a round at most: one that has more goes round for ever.
@@ -85,7 +85,7 @@ impl<'w, 'a> Worker<'w, 'a> {
                 break;
             }
             let round = self.world.round.fetch_add(1, Ordering::AcqRel) + 1;
-            let still = self.round(round);
+            self.round(round);
             let mut turns = 0_u32;
             while self.world.ended.load(Ordering::Acquire) + 1 < self.world.threads.load(Ordering::Acquire) {
                 wait(&mut turns);
@@ -97,19 +97,13 @@ impl<'w, 'a> Worker<'w, 'a> {
                     Some(vec![(name, format!("something that the model does not do there: {part}"))]);
                 break;
             }
-            match still {
-                Still::No => match self.end() {
-                    Some(end) => *counted.ends.entry(end).or_default() += 1,
-                    None => counted.endless += 1,
-                },
-                Still::Yes => {
-                    let values = self.world.values();
-                    *counted.ends.entry(End::Stuck(values)).or_default() += 1;
-                }
-                Still::Unsure(waits) => {
-                    counted.stalled = Some(waits);
-                    break;
-                }
+            counted.stalled = self.world.stalled.lock().take();
+            if counted.stalled.is_some() {
+                break;
+            }
+            match self.end() {
+                Some(end) => *counted.ends.entry(end).or_default() += 1,
+                None => counted.endless += 1,
             }
         }
         self.world.quits.store(true, Ordering::Release);
@@ -122,7 +116,9 @@ impl<'w, 'a> Worker<'w, 'a> {
             return Some(End::Breaks(broken));
         }
         if self.world.awaited.load(Ordering::Acquire) > 0 {
-            return None;
+            let all = self.world.all_steps();
+            let stuck = all <= MOST_STEPS && self.world.stand_still(all);
+            return stuck.then(|| End::Stuck(self.world.values()));
         }
         for agent in 0..self.world.programs.len() {
             while self.world.programs[agent].is_buffer && self.attempt(agent) == Attempt::Moved {}
@@ -154,12 +150,16 @@ impl<'w, 'a> Worker<'w, 'a> {
     }
 
     /// Lets the own agents run until the round is over.
-    fn round(&mut self, round: u64) -> Still {
+    fn round(&mut self, round: u64) {
         let world = self.world;
         let mut mine = self.share(round);
         if !round.is_multiple_of(2) {
             self.meet();
             (0..self.random.u32(..64)).for_each(|_| hint::spin_loop());
+        }
+        if mine.is_empty() {
+            world.still[self.number].0.store(NOBODY, Ordering::Release);
+            return;
         }
         let mut waiting: Option<Instant> = None;
         let mut turns = 0_u32;
@@ -178,20 +178,21 @@ impl<'w, 'a> Worker<'w, 'a> {
                 (waiting, turns) = (None, 0);
                 continue;
             }
-            if world.all_steps() == before && self.stands_still(before) {
+            if world.all_steps() == before {
+                world.still[self.number].0.store(before, Ordering::Release);
+                if world.stand_still(before) {
+                    world.is_over.store(true, Ordering::Release);
+                    break;
+                }
+            }
+            let late = |since: &mut Instant| turns.is_multiple_of(1024) && since.elapsed() > PATIENCE;
+            if late(waiting.get_or_insert_with(Instant::now)) {
+                *world.stalled.lock() = Some(self.who_waits());
                 world.is_over.store(true, Ordering::Release);
                 break;
             }
-            let since = *waiting.get_or_insert_with(Instant::now);
-            if since.elapsed() > PATIENCE {
-                world.is_over.store(true, Ordering::Release);
-                return Still::Unsure(self.who_waits());
-            }
             wait(&mut turns);
         }
-        let open = world.awaited.load(Ordering::Acquire) > 0 && world.broken.lock().is_none();
-        let all = world.all_steps();
-        if open && all <= MOST_STEPS && self.stands_still(all) { Still::Yes } else { Still::No }
     }
 
     /// Lets one of the own agents take a step: the one that is meant, or the first behind it that can.
@@ -210,15 +211,6 @@ impl<'w, 'a> Worker<'w, 'a> {
             }
         }
         false
-    }
-
-    /// This thread has found nothing to do after so many steps of all; whether all threads have.
-    fn stands_still(&self, steps: u64) -> bool {
-        let world = self.world;
-        world.still[self.number].0.store(steps, Ordering::Release);
-        let threads = world.threads.load(Ordering::Acquire);
-        let stands = |still: &Padded| still.0.load(Ordering::Acquire) == steps;
-        world.still[..threads].iter().all(stands) && world.all_steps() == steps
     }
 
     /// Whoever has not ended, and the step he waits for.
@@ -341,14 +333,6 @@ impl<'w, 'a> Worker<'w, 'a> {
         }
         None
     }
-}
-
-/// Whether a round stands still.
-enum Still {
-    No,
-    Yes,
-    /// Nobody has moved for long: who waits for what.
-    Unsure(Vec<(String, String)>),
 }
 
 /// Waits a little, and lets others run if that takes longer.

@@ -47,6 +47,8 @@ pub(super) struct World<'a> {
     /// Agents whose end is awaited.
     pub(super) awaited: AtomicUsize,
     pub(super) broken: Mutex<Option<BuiltIn>>,
+    /// Who waits for what, if a round made no progress.
+    pub(super) stalled: Mutex<Option<Vec<(String, String)>>>,
     /// Who has done something that the model does not do there.
     pub(super) foreign: Mutex<Option<(usize, String)>>,
     pub(super) is_over: AtomicBool,
@@ -58,6 +60,11 @@ pub(super) struct World<'a> {
     pub(super) there: AtomicUsize,
     pub(super) quits: AtomicBool,
 }
+
+/// In the place of a count: the thread has no agent in this round.
+pub(super) const NOBODY: u64 = u64::MAX - 1;
+/// In the place of a count: it has not found that all of them wait.
+const MOVES: u64 = u64::MAX;
 
 /// A counter on a cache line of its own.
 #[repr(align(128))]
@@ -84,6 +91,7 @@ impl<'a> World<'a> {
             still: counters(),
             awaited: AtomicUsize::new(0),
             broken: Mutex::new(None),
+            stalled: Mutex::new(None),
             foreign: Mutex::new(None),
             is_over: AtomicBool::new(false),
             round: AtomicU64::new(0),
@@ -103,13 +111,23 @@ impl<'a> World<'a> {
         self.steps.iter().map(|steps| steps.0.load(Ordering::Acquire)).sum()
     }
 
+    /// Whether every thread has found, after so many steps of all, that its agents wait.
+    pub(super) fn stand_still(&self, steps: u64) -> bool {
+        let threads = self.threads.load(Ordering::Acquire);
+        let stands = |still: &Padded| {
+            let found = still.0.load(Ordering::Acquire);
+            found == steps || found == NOBODY
+        };
+        self.still[..threads].iter().all(stands) && self.all_steps() == steps
+    }
+
     /// Puts everything back to the start.
     pub(super) fn begin(&self) -> Result<(), Stuck> {
         self.machine.reset()?;
         self.at.iter().for_each(|at| at.store(0, Ordering::Relaxed));
         self.returned.iter().for_each(|returned| returned.store(0, Ordering::Relaxed));
-        self.steps.iter().chain(&self.still).for_each(|counter| counter.0.store(0, Ordering::Relaxed));
-        self.still.iter().for_each(|still| still.0.store(u64::MAX, Ordering::Relaxed));
+        self.steps.iter().for_each(|counter| counter.0.store(0, Ordering::Relaxed));
+        self.still.iter().for_each(|still| still.0.store(MOVES, Ordering::Relaxed));
         let awaited = self.programs.iter().filter(|program| !program.spontaneous).count();
         self.awaited.store(awaited, Ordering::Relaxed);
         *self.broken.lock() = None;
