@@ -148,7 +148,7 @@ impl Lowering<'_> {
             users: scenario.users.iter().enumerate().map(user).collect(),
             mms: state.domains.mms.clone(),
             pasids: state.domains.pasids.clone(),
-            agents: agents(scenario, users, &survey.habits),
+            agents: agents(scenario, users, &survey.habits, &hardware.uppers.leaves),
             variables: scenario.variables.iter().map(variable).collect(),
             entries: state.domains.entries.all().map(|(_, entry)| entry).collect(),
             contents: state.domains.contents.clone(),
@@ -169,12 +169,19 @@ fn frames(scenario: &Scenario) -> Vec<SceneFrame> {
     scenario.frames.iter().map(frame).collect()
 }
 
-fn agents(scenario: &Scenario, users: &[Option<UserId>], habits: &[Habits]) -> Vec<SceneAgent> {
+fn agents(
+    scenario: &Scenario,
+    users: &[Option<UserId>],
+    habits: &[Habits],
+    leaves: &[PageId],
+) -> Vec<SceneAgent> {
+    // Two pages may have one entry: a store to either is a store to the first one's.
+    let place = |key: &Key| if let Key::Pte(page) = key { Key::Pte(leaves[page.0]) } else { key.clone() };
     let named = scenario.agents.iter().zip(users).zip(habits);
     let agent = |((agent, user), habits): ((&Agent, &Option<UserId>), &Habits)| SceneAgent {
         name: agent.name.node.clone(),
         user: *user,
-        stores: habits.buffer.places.clone(),
+        stores: habits.buffer.places.iter().map(place).collect(),
         buffer: habits.buffer.slots as usize,
         gup_masks: habits.gup_masks,
     };
