@@ -55,7 +55,7 @@ impl Machine {
     }
 
     /// A store is in memory.
-    fn reach(&self, place: &Key, word: u64) -> Result<(), Stuck> {
+    pub(crate) fn reach(&self, place: &Key, word: u64) -> Result<(), Stuck> {
         match place {
             Key::Pte(page) => self.memory.store(self.layout.page(*page).slot, word),
             Key::Pmd(pmd) => self.memory.store(self.layout.pmd(*pmd), word),

@@ -245,7 +245,8 @@ impl Machine {
         let value = read.checked_add_signed(to.plus).and_then(|value| u32::try_from(value).ok());
         let value = value.filter(|value| (of.least..=of.most).contains(value));
         let value = value.ok_or_else(|| self.out_of_range("the variable would leave its range"))?;
-        self.store(agent, &Key::User(variable), value.into())
+        let place = Key::User(variable);
+        if locked { self.reach(&place, value.into()) } else { self.store(agent, &place, value.into()) }
     }
 
     /// What the agent reads of a variable.

@@ -59,7 +59,7 @@ impl Steered<'_> {
             let is_open =
                 open.iter().any(|(other, class)| std::ptr::eq(other.act, deed.act) && *class == question);
             let key = (std::ptr::from_ref(deed.act), question);
-            if is_open || tried.contains(&key) || !self.tells(deed) {
+            if is_open || tried.contains(&key) || !self.tells(deed) || self.goes_on(agent, pc, deed) {
                 continue;
             }
             tried.push(key);
@@ -81,6 +81,15 @@ impl Steered<'_> {
         let mut deeds = self.lowered.deeds[agent].of(pc, alternative);
         let first = deeds.next()?;
         deeds.next().is_none().then_some(first)
+    }
+
+    /// Whether it is the beginning of more that is taken as one: the machine may take that, and wait for the rest.
+    fn goes_on(&self, agent: usize, pc: usize, deed: Deed<'_>) -> bool {
+        let alternatives = 0..self.model().agents[agent].program[pc].alternatives.len();
+        let mut all = alternatives.map(|alternative| self.lowered.deeds[agent].of(pc, alternative));
+        all.any(|mut deeds| {
+            deeds.next().is_some_and(|first| std::ptr::eq(first.act, deed.act)) && deeds.next().is_some()
+        })
     }
 
     /// Whether it says anything that the machine takes the step: the model leaves out what nobody could notice.
@@ -119,8 +128,11 @@ impl Steered<'_> {
         let shadow = machine.caches(user) == ordering::lowering::Caches::Shadow;
         let first = if shadow { Key::Spte(page) } else { Key::Tlb(user, page) };
         let nothing = empty(&first) && empty(&Key::InFlight(user, page));
+        // Where caches lose nothing, what is on its way to a full one is of no use: it stays where it is.
+        let keeps = !machine.scene.options.evict;
         match (target, hop) {
-            (_, Hop::Fill) => true,
+            (Target::First, Hop::Fill) => !keeps || (empty(&first) && !machine.is_cached(user, page)),
+            (Target::Device, Hop::Fill) => !keeps || !machine.is_cached(user, page),
             (_, Hop::Fault | Hop::Upper | Hop::Pasid | Hop::Huge) => false,
             (Target::First, Hop::Read) => nothing,
             (Target::Device, Hop::Read) => {

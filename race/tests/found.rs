@@ -1,0 +1,65 @@
+//! What random scenarios have found: texts on which the machine and the model once differed, each with what was wrong.
+//!
+//! Invariant: a text is the fewest lines that showed it.
+
+use ordering::lowering::load;
+use race::machine::Machine;
+use race::steered::Steered;
+
+/// Random runs of a text: it has few orders, and all are met.
+const RUNS: usize = 100;
+
+fn agrees(text: &str) {
+    let loaded = load(text).expect("the text is a scenario");
+    let [(_, lowered)] = &loaded[..] else { panic!("the text is one scenario") };
+    let machine = Machine::new(lowered).expect("a scenario needs little memory");
+    let steered = Steered::new(lowered, machine);
+    let mut random = fastrand::Rng::with_seed(1);
+    for _ in 0..RUNS {
+        if let Err(found) = steered.random(&mut random, 60) {
+            panic!("{found:#?} in\n{text}");
+        }
+    }
+}
+
+#[test]
+fn a_locked_addition_does_not_wait_in_the_buffer_of_whoever_also_stores_plainly() {
+    agrees(
+        "scenario s\ncpu C0, C1\nvar x = 1..3 from 1\noption memory = tso\n\
+         agent a on C0\n  x -= 1\n  x = 1\nagent b on C1\n  x += 2\n",
+    );
+}
+
+#[test]
+fn a_buffered_store_to_an_entry_that_two_pages_share_is_one_to_the_first_ones() {
+    agrees(
+        "scenario s\npage A under M\npage B under N\nframe f = 1\ntable T\npmd M -> T\npmd N -> T\ncpu C0, C1\n\
+         option memory = tso\nagent a on C0\n  set_pte B -> f rw; pte_read A; pte_read B; fence\n\
+         agent b on C1\n  load A\n",
+    );
+}
+
+#[test]
+fn pages_of_two_address_spaces_under_one_upper_entry_keep_to_their_own() {
+    agrees(
+        "scenario s\nmm P\nmm Q\npage A in Q under M\npage B in P under M\nframe f\ntable T\npmd M -> T\n\
+         map B -> f rw\npasid X -> P\ndevice D pasid X\nagent a on D\n  page_request B; dma_read B\n\
+         agent k\n  page_response B\n",
+    );
+}
+
+#[test]
+fn the_first_step_of_an_atomic_row_says_nothing_of_the_rest() {
+    agrees(
+        "scenario s\npage A\nframe f = 0\nvcpu V\nagent a on V\n  atomic { irq_off; load A; store A = 1 }\n\
+         agent k\n  set_pte A -> f rw\n",
+    );
+}
+
+#[test]
+fn what_is_on_its_way_to_a_full_cache_that_loses_nothing_stays_there() {
+    agrees(
+        "scenario s\npage A\nframe f\nmap A -> f rw\nvcpu V, W\noption walk = split\noption evict = off\n\
+         agent a on V\n  store A = 3\nagent b on W\n  load A\n",
+    );
+}
