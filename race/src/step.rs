@@ -34,7 +34,7 @@ impl Machine {
                 return Ok(deed.part);
             }
             Part::Dirty(user, page) | Part::NotDirty(user, page) => {
-                let dirty = self.dirty(user, page)?;
+                let dirty = self.dirty(user, page, matches!(deed.part, Part::Dirty(..)))?;
                 return Ok(if dirty { Part::Dirty(user, page) } else { Part::NotDirty(user, page) });
             }
             Part::Perform(number, place) => return self.perform(number, place).map(|()| deed.part),

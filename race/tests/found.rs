@@ -63,3 +63,45 @@ fn what_is_on_its_way_to_a_full_cache_that_loses_nothing_stays_there() {
          agent a on V\n  store A = 3\nagent b on W\n  load A\n",
     );
 }
+
+#[test]
+fn a_marker_has_its_bit_where_no_entry_mentions_it() {
+    agrees(
+        "scenario s\npage A\nframe f\nmap A -> marker\nagent a\n  set_pte A -> f like orig rw; pte_read A\n\
+         agent b\n  if pte(A) has marker: pte_modify A -uffd_wp\n",
+    );
+    agrees(
+        "scenario s\npage A\nframe f\nmap A -> marker\nagent a\n  set_pte A -> f like orig rw; pte_read A\n",
+    );
+}
+
+#[test]
+fn a_store_whose_way_to_the_entry_is_gone_is_refused() {
+    agrees(
+        "scenario s\npage A under M\nframe f\ntable T\npmd M -> T\nmap A -> f rw -dirty\nvcpu V\ncpu C\n\
+         agent a on V\n  store A = 3\nagent b on C\n  store A = 2\n\
+         agent k\n  pmd_clear M; flush_pmd M; if pte(A) has dirty: end\n",
+    );
+}
+
+#[test]
+fn a_store_goes_past_an_upper_entry_that_was_lost() {
+    agrees(
+        "scenario s\npage A under M\npage B under M\nframe f\nframe g\ntable T\npmd M -> f rw huge\n\
+         map B -> g rw -dirty\nmap A -> g rw -dirty\ncpu C\nagent a on C\n  store A = 3\nagent b on C\n  load B\n\
+         agent k\n  set_pmd M -> T; set_pmd M -> f rw huge; set_pmd M -> T\n",
+    );
+}
+
+#[test]
+fn a_device_walks_to_nothing_that_its_own_tlb_holds() {
+    agrees(
+        "scenario s\npage A\nframe f\nmap A -> f rw\ndevice D ats\noption speculation = on\noption evict = off\n\
+         agent k\n  iotlb_inv A\nagent d on D\n  walk A\n",
+    );
+}
+
+#[test]
+fn an_atomic_row_that_nothing_completes_is_not_begun() {
+    agrees("scenario s\ncpu C\nagent a on C\n  atomic { irq_off; synchronize_rcu }\n");
+}

@@ -59,7 +59,7 @@ impl Steered<'_> {
             let is_open =
                 open.iter().any(|(other, class)| std::ptr::eq(other.act, deed.act) && *class == question);
             let key = (std::ptr::from_ref(deed.act), question);
-            if is_open || tried.contains(&key) || !self.tells(deed) || self.goes_on(agent, pc, deed) {
+            if is_open || tried.contains(&key) || !self.tells(deed) {
                 continue;
             }
             tried.push(key);
@@ -83,17 +83,12 @@ impl Steered<'_> {
         deeds.next().is_none().then_some(first)
     }
 
-    /// Whether it is the beginning of more that is taken as one: the machine may take that, and wait for the rest.
-    fn goes_on(&self, agent: usize, pc: usize, deed: Deed<'_>) -> bool {
-        let alternatives = 0..self.model().agents[agent].program[pc].alternatives.len();
-        let mut all = alternatives.map(|alternative| self.lowered.deeds[agent].of(pc, alternative));
-        all.any(|mut deeds| {
-            deeds.next().is_some_and(|first| std::ptr::eq(first.act, deed.act)) && deeds.next().is_some()
-        })
-    }
-
     /// Whether it says anything that the machine takes the step: the model leaves out what nobody could notice.
     fn tells(&self, deed: Deed<'_>) -> bool {
+        // One of several that are taken as one: the machine may take that, and wait for the rest.
+        if deed.indivisible {
+            return false;
+        }
         match deed.act {
             // What is looked at is the model's.
             Act::Decide => return false,
@@ -128,13 +123,13 @@ impl Steered<'_> {
         let shadow = machine.caches(user) == ordering::lowering::Caches::Shadow;
         let first = if shadow { Key::Spte(page) } else { Key::Tlb(user, page) };
         let nothing = empty(&first) && empty(&Key::InFlight(user, page));
-        // Where caches lose nothing, what is on its way to a full one is of no use: it stays where it is.
-        let keeps = !machine.scene.options.evict;
+        // Where caches lose nothing, who finds what he needs in the last one goes no way to it.
+        let of_use = machine.scene.options.evict || !machine.is_cached(user, page);
         match (target, hop) {
-            (Target::First, Hop::Fill) => !keeps || (empty(&first) && !machine.is_cached(user, page)),
-            (Target::Device, Hop::Fill) => !keeps || !machine.is_cached(user, page),
+            (Target::First, Hop::Fill) => of_use && (machine.scene.options.evict || empty(&first)),
+            (Target::Device, Hop::Fill) => of_use,
             (_, Hop::Fault | Hop::Upper | Hop::Pasid | Hop::Huge) => false,
-            (Target::First, Hop::Read) => nothing,
+            (Target::First, Hop::Read) => of_use && nothing,
             (Target::Device, Hop::Read) => {
                 empty(&Key::DeviceTlb(user, page)) && empty(&Key::Completion(user, page))
             }

@@ -50,12 +50,15 @@ impl Draw {
         names[..self.rng.usize(least..=most.min(names.len()))].to_vec()
     }
 
+    /// Most steps at random break something at once: more happens where that is no violation.
     fn options(&mut self) {
+        let forgiving = self.once_in(3);
         for (name, values, _) in OPTIONS {
-            let built_in = values == &["on", "off"] && !name.ends_with("drains");
-            // Most steps at random break something at once: more happens where that is no violation.
-            if self.once_in(if built_in { 2 } else { 3 }) {
-                let value = self.one(values);
+            let built_in = values == &["on", "off"] && !name.ends_with("drains") && *name != "evict";
+            let value = self.one(values);
+            if built_in && forgiving {
+                self.lines.push(format!("option {name} = off"));
+            } else if self.once_in(if built_in { 2 } else { 3 }) {
                 self.lines.push(format!("option {name} = {value}"));
             }
         }
