@@ -14,6 +14,10 @@ fn agrees(text: &str) {
     let [(_, lowered)] = &loaded[..] else { panic!("the text is one scenario") };
     let machine = Machine::new(lowered).expect("a scenario needs little memory");
     let steered = Steered::new(lowered, machine);
+    // Where nobody can take a step, who waits is asked here.
+    if let Err(found) = steered.run(&[]) {
+        panic!("{found:#?} in\n{text}");
+    }
     let mut random = fastrand::Rng::with_seed(1);
     for _ in 0..RUNS {
         if let Err(found) = steered.random(&mut random, 60) {

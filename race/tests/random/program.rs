@@ -6,6 +6,29 @@ use steps::table::{Actor, STEPS};
 
 use super::draw::Draw;
 
+/// Steps that come to something only together: what stands between them is drawn, too.
+const PAIRS: [(&str, &str); 19] = [
+    ("lock LOCK", "unlock LOCK"),
+    ("lock LOCK shared", "unlock LOCK"),
+    ("trylock LOCK [shared] else LABEL", "unlock LOCK"),
+    ("irq_off", "irq_on"),
+    ("rcu_read_lock", "rcu_read_unlock"),
+    ("notify_start PAGE", "notify_end PAGE"),
+    ("get FRAME", "put FRAME"),
+    ("pin FRAME", "unpin FRAME"),
+    ("map FRAME", "unmap FRAME"),
+    ("put FRAME", "alloc FRAME"),
+    ("mark_stable FRAME", "free FRAME"),
+    ("free FRAME", "alloc FRAME"),
+    ("gup_fast PAGE [write] [leaf] => HANDLE", "put HANDLE"),
+    ("gup_fast PAGE pin => HANDLE", "unpin HANDLE"),
+    ("pte_read PAGE", "try_get PAGE [write] [pin] => HANDLE"),
+    ("pte_clear PAGE", "set_pte PAGE -> ENTRY"),
+    ("pmd_clear PMD", "set_pmd PMD -> ENTRY"),
+    ("set_pte PAGE -> ENTRY", "pte_modify PAGE BITS"),
+    ("iotlb_inv PAGE post", "inv_wait"),
+];
+
 impl Draw {
     pub(super) fn agents(&mut self) {
         let mut places: Vec<&'static str> = self.things.cpus.clone();
@@ -25,6 +48,7 @@ impl Draw {
                 let statement = self.statement(place);
                 self.lines.push(format!("  {statement}"));
             }
+            self.lines.push("out:".to_owned());
         }
     }
 
@@ -53,7 +77,7 @@ impl Draw {
     fn statement(&mut self, place: Option<&'static str>) -> String {
         let step = self.own_step(place);
         let vars = self.things.vars.clone();
-        match self.rng.u32(0..24) {
+        match self.rng.u32(0..30) {
             0 => format!("repeat {}..2: {step}", self.rng.u32(0..3)),
             1 => format!("if {}: {step}", self.condition()),
             2 => format!("when {}", self.condition()),
@@ -62,13 +86,26 @@ impl Draw {
             5 => format!("{step} | {}", self.own_step(place)),
             6 => format!("atomic {{ {step}; {} }}", self.own_step(place)),
             7 => format!("if {}: goto out", self.condition()),
-            8 => "out:".to_owned(),
             9 if self.once_in(2) => self.operation(),
             10 | 11 if !vars.is_empty() => self.assignment(),
             12 => format!("{{ {step}; {} }} | end", self.own_step(place)),
             13 => format!("if {}: end", self.condition()),
+            14..19 => self.pair(&step),
+            19 => format!("atomic {{ {}; {step} }}", self.step()),
             _ => step,
         }
+    }
+
+    /// Two steps that belong together, with `between` between them, of the same things for the most part.
+    fn pair(&mut self, between: &str) -> String {
+        let (first, second) = *self.rng.choice(&PAIRS).expect("there are pairs");
+        let mut chosen = self.rng.clone();
+        let first = self.written(first);
+        // The same draws name the same things.
+        std::mem::swap(&mut self.rng, &mut chosen);
+        let second = self.written(second);
+        self.rng = chosen;
+        format!("{first}; {between}; {second}")
     }
 
     fn assignment(&mut self) -> String {
