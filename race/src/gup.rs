@@ -143,6 +143,7 @@ impl Machine {
             self.let_go(wanted);
             return Ok(false);
         }
+        self.has_room(frame, wanted.pin.then_some(&self.frames[frame.0].pins))?;
         // Counting is a locked instruction.
         self.drained(wanted.agent)?;
         if self.frames[frame.0].get().is_err() {

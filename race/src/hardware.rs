@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mmu::address::{Access, VirtAddr};
-use mmu::cache::{CachePort, FillTicket, Tag, Translation, TranslationCache};
+use mmu::cache::{CacheError, CachePort, FillTicket, Tag, Translation, TranslationCache};
 use ordering::lowering::{PageId, PmdId, Scene};
 use parking_lot::Mutex;
 
@@ -57,9 +57,9 @@ pub(crate) struct Hardware {
 }
 
 impl Tlb {
-    fn new() -> Self {
-        let cache = Arc::new(TranslationCache::new(ENTRIES));
-        Self { port: Mutex::new(cache.port()), cache }
+    fn new() -> Result<Self, CacheError> {
+        let cache = Arc::new(TranslationCache::try_new(ENTRIES)?);
+        Ok(Self { port: Mutex::new(cache.port()), cache })
     }
 
     /// What it holds of a page, however old.
@@ -119,16 +119,18 @@ fn tag(page: PageId) -> Tag {
 }
 
 impl Hardware {
-    pub(crate) fn new(scene: &Scene) -> Self {
+    /// # Errors
+    /// As [`TranslationCache::try_new`].
+    pub(crate) fn new(scene: &Scene) -> Result<Self, CacheError> {
         let none = || scene.pages.iter().map(|_| Mutex::new(None)).collect();
-        Self {
-            tlb: Tlb::new(),
-            device_tlb: Tlb::new(),
+        Ok(Self {
+            tlb: Tlb::new()?,
+            device_tlb: Tlb::new()?,
             uppers: scene.pmds.iter().map(|_| AtomicU64::new(0)).collect(),
             pasid: AtomicU64::new(0),
             walks: none(),
             completions: none(),
-        }
+        })
     }
 
     /// What is kept of an upper entry, as a word; 0 for nothing.

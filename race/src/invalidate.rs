@@ -113,13 +113,17 @@ impl Machine {
     }
 
     /// Opens a range over a page: zaps its shadow entry, and blocks its return.
-    pub(crate) fn start_range(&self, page: PageId) {
+    pub(crate) fn start_range(&self, page: PageId) -> Result<(), Stuck> {
         let mut ranges = self.shared.ranges[page.0].lock();
+        if ranges.open >= self.scene.most_ranges {
+            return Err(self.out_of_range("no more ranges can be open over the page"));
+        }
         ranges.open += 1;
         ranges.sequence += 1;
         if !self.scene.explicit_shadow {
             self.memory.store(self.layout.page(page).shadow, 0);
         }
+        Ok(())
     }
 
     /// Closes one; whoever began to fault before its end must begin again.

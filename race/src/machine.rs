@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mmu::address::{Access, PhysAddr};
+use mmu::cache::CacheError;
 use mmu::memory::{MemoryError, PhysicalMemory};
 use mmu::pte::Pte;
 use ordering::language::syntax::{BuiltIn, FrameKind};
@@ -30,6 +31,17 @@ pub enum Stuck {
     /// The machine has nothing that it could be taken with.
     #[error("{0}")]
     Cannot(String),
+}
+
+/// The host has no room for a machine.
+#[derive(Debug, Error)]
+pub enum NoRoom {
+    /// For its memory.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// For its translation caches.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
 }
 
 const fn broken(property: BuiltIn) -> &'static str {
@@ -66,8 +78,8 @@ impl Machine {
     /// A machine like the scenario, at its start.
     ///
     /// # Errors
-    /// [`MemoryError`] if the host has no room for its memory.
-    pub fn new(lowered: &Lowered) -> Result<Self, MemoryError> {
+    /// [`NoRoom`] if the host has none for its memory or its caches.
+    pub fn new(lowered: &Lowered) -> Result<Self, NoRoom> {
         let scene = lowered.scene.clone();
         let layout = Layout::new(&scene);
         let initial = lowered.model.variables.iter().map(|variable| variable.initial);
@@ -75,7 +87,7 @@ impl Machine {
             memory: layout.memory()?,
             coding: Coding::new(&scene, layout.frames.clone()),
             frames: scene.frames.iter().map(|_| Frame::default()).collect(),
-            users: scene.users.iter().map(|_| Hardware::new(&scene)).collect(),
+            users: scene.users.iter().map(|_| Hardware::new(&scene)).collect::<Result<_, _>>()?,
             held: scene.agents.iter().map(|_| Held::new(&scene)).collect(),
             shared: Shared::new(&scene),
             asked: lowered.deeds.iter().map(|deeds| deeds.asked().to_vec()).collect(),

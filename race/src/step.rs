@@ -90,7 +90,7 @@ impl Machine {
             Step::PageRequest(page) => return self.request(agent, *page, part),
             Step::PageResponse(page) => self.respond(*page)?,
             Step::DrainRequests => self.drain_requests()?,
-            Step::NotifyStart(page) => self.start_range(*page),
+            Step::NotifyStart(page) => self.start_range(*page)?,
             Step::NotifyEnd(page) => self.end_range(*page)?,
             Step::ChangePte(page) => self.change_pte(agent, *page),
             Step::ZapSpte(page) => self.memory.store(self.layout.page(*page).shadow, 0),
@@ -181,6 +181,7 @@ impl Machine {
         };
         match count {
             Count::Get | Count::Map | Count::Pin => {
+                self.has_room(frame, other)?;
                 counts.get().map_err(|_| Stuck::Waits("the frame was freed meanwhile"))?;
                 other.into_iter().for_each(|other| {
                     other.fetch_add(1, Ordering::AcqRel);
@@ -207,6 +208,15 @@ impl Machine {
             self.bytes(frame).freed(counts);
         }
         Ok(())
+    }
+
+    /// That a frame's references can be one more, and so can what is counted beside them.
+    pub(crate) fn has_room(&self, frame: FrameId, other: Option<&AtomicU32>) -> Result<(), Stuck> {
+        let is_full = |count: &AtomicU32| count.load(Ordering::Acquire) >= self.scene.most_refs;
+        match is_full(&self.frames[frame.0].refs) || other.is_some_and(is_full) {
+            true => Err(self.out_of_range("the count can be no greater")),
+            false => Ok(()),
+        }
     }
 
     /// What leaves the range of its count breaks the property, or waits.

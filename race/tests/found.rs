@@ -109,3 +109,14 @@ fn a_device_walks_to_nothing_that_its_own_tlb_holds() {
 fn an_atomic_row_that_nothing_completes_is_not_begun() {
     agrees("scenario s\ncpu C\nagent a on C\n  atomic { irq_off; synchronize_rcu }\n");
 }
+
+#[test]
+fn a_count_and_a_range_have_a_bound() {
+    let gups: String = (0..20).map(|handle| format!("  gup_fast A pin => h{handle}\n")).collect();
+    agrees(&format!("scenario s\npage A\nframe f\nmap A -> f rw\nagent a\n{gups}"));
+    let text =
+        "scenario s\npage A\nframe f\nmap A -> f rw\noption range = off\noption deadlock = off\nagent a\n";
+    agrees(&format!("{text}{gups}"));
+    agrees(&format!("{text}{}", "  get f\n".repeat(20)));
+    agrees(&format!("{text}{}", "  notify_start A\n".repeat(20)));
+}

@@ -44,6 +44,10 @@ pub struct Scene {
     pub posted: Vec<(AgentId, Invalidation<Numbers>)>,
     /// Entries that the queue has room for.
     pub slots: usize,
+    /// The greatest count of a frame: of references, of mappings, of pins.
+    pub most_refs: u32,
+    /// The greatest number of ranges that are open over a page.
+    pub most_ranges: u32,
     /// What is assumed.
     pub options: Options,
     /// Whether programs zap and set shadow entries themselves.
@@ -154,6 +158,8 @@ impl Lowering<'_> {
             contents: state.domains.contents.clone(),
             posted: posted.collect(),
             slots: state.domains.slots as usize,
+            most_refs: state.domains.most_refs,
+            most_ranges: state.domains.most_ranges,
             options: self.options,
             explicit_shadow: survey.explicit_shadow,
         }

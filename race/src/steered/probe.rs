@@ -6,7 +6,6 @@
 
 use ordering::engine::replay::State;
 use ordering::lowering::{Act, Deed, Hop, Key, PageId, Part, Target, UserId};
-use steps::Step;
 
 use super::{Difference, Steered};
 use crate::look::Seen;
@@ -92,15 +91,14 @@ impl Steered<'_> {
         match deed.act {
             // What is looked at is the model's.
             Act::Decide => return false,
-            // The model counts up to a bound of its own.
-            Act::Step(step) if matches!(**step, Step::Count(..) | Step::NotifyStart(_)) => return false,
             Act::Step(_) | Act::Assign(_) | Act::Hardware => {}
         }
         match deed.part {
             Part::Walk(user, page, target, hop) => self.walk_tells(user, page, target, hop),
-            // Who goes for a frame twice finds the count at its bound.
-            Part::Get | Part::Again | Part::Drop => false,
-            Part::Whole
+            Part::Get
+            | Part::Again
+            | Part::Drop
+            | Part::Whole
             | Part::Returns(_)
             | Part::Nothing
             | Part::Dirty(..)

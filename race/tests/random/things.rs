@@ -23,7 +23,8 @@ impl Draw {
         self.things.pages = self.some(&["A", "B", "C"], 1, 3);
         self.things.cpus = self.some(&["C0", "C1"], 1, 2);
         self.things.vcpus = self.some(&["V0", "V1"], usize::from(self.needs("VCPU")), 2);
-        let devices = self.needs("DEVICE") || self.needs("PASID") || self.needs("_request");
+        let devices =
+            self.needs("DEVICE") || self.needs("PASID") || self.needs("page_re") || self.needs("drain_re");
         self.things.devices = self.some(&["D0", "D1"], usize::from(devices), 2);
         let pasids = usize::from(self.needs("PASID"));
         self.things.pasids = self.some(&["X", "Y"], pasids, self.things.mms.len());

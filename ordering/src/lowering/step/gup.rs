@@ -187,12 +187,14 @@ impl Emitter<'_> {
             let mut live = vec![is, Guard::IsNot(refs, 0), Guard::Below(refs, most)];
             let mut taken = vec![Update::Increment(refs), Update::Set(gup.handle, number(frame.0) + 1)];
             live.extend(self.drained());
+            let full = way(vec![is, Guard::Is(refs, most)], Vec::new());
             if gup.pin {
                 let pins = self.state.var(&Key::Pins(frame));
                 live.push(Guard::Below(pins, most));
                 taken.push(Update::Increment(pins));
+                let room = vec![is, Guard::IsNot(refs, 0), Guard::Below(refs, most), Guard::Is(pins, most)];
+                ways.extend(self.out_of_range(way(room, Vec::new())));
             }
-            let full = way(vec![is, Guard::Is(refs, most)], Vec::new());
             ways.extend(self.or_out_of_range(way(live, taken), full));
         }
         ways
