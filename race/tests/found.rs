@@ -120,3 +120,21 @@ fn a_count_and_a_range_have_a_bound() {
     agrees(&format!("{text}{}", "  get f\n".repeat(20)));
     agrees(&format!("{text}{}", "  notify_start A\n".repeat(20)));
 }
+
+#[test]
+fn who_posts_to_a_full_queue_waits() {
+    for queue in ["any", "ordered"] {
+        agrees(&format!(
+            "scenario s\npage A\nframe f\nmap A -> f rw\ndevice D\noption queue = {queue}\nagent d on D\n  dma_read A\n\
+             agent k\n  repeat 8..8: iotlb_inv A post\n"
+        ));
+    }
+}
+
+#[test]
+fn a_locked_addition_waits_for_the_own_buffer() {
+    agrees(
+        "scenario s\nvar x = 0..3\nvar y = 0..3\noption memory = tso\nagent a\n  y = 1; x += 1; y += 1\n\
+         agent b\n  x = 2; y = 0; x -= 1\n",
+    );
+}

@@ -58,7 +58,7 @@ impl Draw {
             let value = self.one(values);
             if built_in && forgiving {
                 self.lines.push(format!("option {name} = off"));
-            } else if self.once_in(if built_in { 2 } else { 3 }) {
+            } else if self.rng.bool() {
                 self.lines.push(format!("option {name} = {value}"));
             }
         }

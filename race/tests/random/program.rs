@@ -6,27 +6,34 @@ use steps::table::{Actor, STEPS};
 
 use super::draw::Draw;
 
-/// Steps that come to something only together: what stands between them is drawn, too.
-const PAIRS: [(&str, &str); 19] = [
-    ("lock LOCK", "unlock LOCK"),
-    ("lock LOCK shared", "unlock LOCK"),
-    ("trylock LOCK [shared] else LABEL", "unlock LOCK"),
-    ("irq_off", "irq_on"),
-    ("rcu_read_lock", "rcu_read_unlock"),
-    ("notify_start PAGE", "notify_end PAGE"),
-    ("get FRAME", "put FRAME"),
-    ("pin FRAME", "unpin FRAME"),
-    ("map FRAME", "unmap FRAME"),
-    ("put FRAME", "alloc FRAME"),
-    ("mark_stable FRAME", "free FRAME"),
-    ("free FRAME", "alloc FRAME"),
-    ("gup_fast PAGE [write] [leaf] => HANDLE", "put HANDLE"),
-    ("gup_fast PAGE pin => HANDLE", "unpin HANDLE"),
-    ("pte_read PAGE", "try_get PAGE [write] [pin] => HANDLE"),
-    ("pte_clear PAGE", "set_pte PAGE -> ENTRY"),
-    ("pmd_clear PMD", "set_pmd PMD -> ENTRY"),
-    ("set_pte PAGE -> ENTRY", "pte_modify PAGE BITS"),
-    ("iotlb_inv PAGE post", "inv_wait"),
+/// Steps that come to something only together: what stands between the first and the rest is drawn, too.
+const CHAINS: [&[&str]; 26] = [
+    &["lock LOCK", "unlock LOCK"],
+    &["lock LOCK shared", "set_pte PAGE -> ENTRY", "unlock LOCK"],
+    &["trylock LOCK [shared] else LABEL", "unlock LOCK"],
+    &["unlock LOCK", "lock LOCK"],
+    &["irq_off", "irq_on"],
+    &["rcu_read_lock", "rcu_read_unlock"],
+    &["notify_start PAGE", "notify_end PAGE"],
+    &["get FRAME", "put FRAME"],
+    &["pin FRAME", "unpin FRAME"],
+    &["map FRAME", "unmap FRAME"],
+    &["put FRAME", "alloc FRAME", "put FRAME"],
+    &["mark_stable FRAME", "free FRAME", "alloc FRAME"],
+    &["free FRAME", "copy FRAME -> FRAME"],
+    &["put FRAME", "copy FRAME -> FRAME"],
+    &["gup_fast PAGE [write] [leaf] => HANDLE", "put HANDLE"],
+    &["gup_fast PAGE pin => HANDLE", "unpin HANDLE"],
+    &["pte_read PAGE", "try_get PAGE [write] [pin] => HANDLE"],
+    &["pte_clear PAGE", "set_pte PAGE -> ENTRY"],
+    &["pte_modify PAGE BITS", "flush_tlb PAGE"],
+    &["pte_modify PAGE BITS", "change_pte PAGE"],
+    &["pte_clear PAGE", "change_pte PAGE"],
+    &["pmd_clear PMD", "flush_pmd PMD [leaf]", "set_pmd PMD -> ENTRY"],
+    &["set_pte PAGE -> ENTRY", "pte_modify PAGE BITS"],
+    &["iotlb_inv PAGE post", "devtlb_inv PAGE post", "inv_wait"],
+    &["set_pasid PASID -> MM", "pasid_inv PASID", "iotlb_inv_pasid PASID"],
+    &["page_response PAGE", "drain_requests"],
 ];
 
 impl Draw {
@@ -87,25 +94,27 @@ impl Draw {
             6 => format!("atomic {{ {step}; {} }}", self.own_step(place)),
             7 => format!("if {}: goto out", self.condition()),
             9 if self.once_in(2) => self.operation(),
-            10 | 11 if !vars.is_empty() => self.assignment(),
+            10..12 | 21 if !vars.is_empty() => self.assignment(),
             12 => format!("{{ {step}; {} }} | end", self.own_step(place)),
             13 => format!("if {}: end", self.condition()),
-            14..19 => self.pair(&step),
-            19 => format!("atomic {{ {}; {step} }}", self.step()),
+            14..20 => self.chain(&step),
+            20 => format!("atomic {{ {}; {step} }}", self.step()),
             _ => step,
         }
     }
 
-    /// Two steps that belong together, with `between` between them, of the same things for the most part.
-    fn pair(&mut self, between: &str) -> String {
-        let (first, second) = *self.rng.choice(&PAIRS).expect("there are pairs");
-        let mut chosen = self.rng.clone();
-        let first = self.written(first);
-        // The same draws name the same things.
-        std::mem::swap(&mut self.rng, &mut chosen);
-        let second = self.written(second);
-        self.rng = chosen;
-        format!("{first}; {between}; {second}")
+    /// Steps that belong together, of the same things for the most part, with `between` behind the first.
+    fn chain(&mut self, between: &str) -> String {
+        let chain = *self.rng.choice(&CHAINS).expect("there are chains");
+        let start = self.rng.clone();
+        let mut written = Vec::new();
+        for form in chain {
+            // The same draws name the same things.
+            self.rng = start.clone();
+            written.push(self.written(form));
+        }
+        written.insert(1, between.to_owned());
+        written.join("; ")
     }
 
     fn assignment(&mut self) -> String {

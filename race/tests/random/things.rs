@@ -22,7 +22,8 @@ impl Draw {
         self.things.pmds = self.some(&["M", "N"], usize::from(upper), if upper { 2 } else { 0 });
         self.things.pages = self.some(&["A", "B", "C"], 1, 3);
         self.things.cpus = self.some(&["C0", "C1"], 1, 2);
-        self.things.vcpus = self.some(&["V0", "V1"], usize::from(self.needs("VCPU")), 2);
+        let shadow = ["VCPU", "spte", "change_pte", "notify_start"].iter().any(|place| self.needs(place));
+        self.things.vcpus = self.some(&["V0", "V1"], usize::from(shadow), 2);
         let devices =
             self.needs("DEVICE") || self.needs("PASID") || self.needs("page_re") || self.needs("drain_re");
         self.things.devices = self.some(&["D0", "D1"], usize::from(devices), 2);
