@@ -198,7 +198,7 @@ impl Machine {
     }
 
     /// Drops a reference, and what is counted beside it.
-    fn put(&self, frame: FrameId, other: Option<&AtomicU32>) -> Result<(), Stuck> {
+    pub(crate) fn put(&self, frame: FrameId, other: Option<&AtomicU32>) -> Result<(), Stuck> {
         let counts = &self.frames[frame.0];
         if let Some(other) = other {
             lower(other).map_err(|_| self.out_of_range("nothing of the kind is counted"))?;

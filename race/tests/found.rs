@@ -138,3 +138,16 @@ fn a_locked_addition_waits_for_the_own_buffer() {
          agent b\n  x = 2; y = 0; x -= 1\n",
     );
 }
+
+#[test]
+fn gup_fast_does_not_drop_what_somebody_has_freed() {
+    for option in ["use_after_free", "range"] {
+        agrees(&format!(
+            "scenario s\npage A\nframe f\nframe g\nmap A -> f rw\noption {option} = off\noption deadlock = off\n\
+             agent a\n  gup_fast A pin => h\nagent b\n  pte_clear A; unpin f; free f\n"
+        ));
+    }
+    agrees(
+        "scenario s\npage A\nframe f\nmap A -> f rw\nagent a\n  gup_fast A => h\nagent b\n  free f; pte_clear A\n",
+    );
+}
