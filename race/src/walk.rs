@@ -41,6 +41,7 @@ impl Machine {
             (Target::First, Hop::Fault) => self.fault(user, page),
             (Target::First, Hop::Huge) => {
                 let pmd = self.upper_of(page)?;
+                self.right_space(user, page)?;
                 self.users[user.0].set_upper(pmd, 0);
                 self.read(user, page, access, self.layout.pmd(pmd), PageSize::Size2M)
             }
@@ -75,6 +76,7 @@ impl Machine {
 
     fn read_upper(&self, user: UserId, page: PageId) -> Result<(), Stuck> {
         let pmd = self.upper_of(page)?;
+        self.right_space(user, page)?;
         let word = self.load(self.layout.pmd(pmd));
         if !word.is_present() || word.0 & Pte::LARGE != 0 {
             return Err(Stuck::Waits("the upper entry names no page-table page"));

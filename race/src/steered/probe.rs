@@ -126,7 +126,14 @@ impl Steered<'_> {
         match (target, hop) {
             (Target::First, Hop::Fill) => of_use && (machine.scene.options.evict || empty(&first)),
             (Target::Device, Hop::Fill) => of_use,
-            (_, Hop::Fault | Hop::Upper | Hop::Pasid | Hop::Huge) => false,
+            (Target::First, Hop::Pasid) => {
+                of_use && nothing && machine.look(&Key::PasidCache(user)) == Some(Seen::Number(0))
+            }
+            (Target::First, Hop::Upper) => {
+                let pmd = machine.scene.pages[page.0].above;
+                of_use && nothing && pmd.is_none_or(|pmd| empty(&Key::Pwc(user, pmd)))
+            }
+            (_, Hop::Fault | Hop::Huge) | (Target::Device, Hop::Upper | Hop::Pasid) => false,
             (Target::First, Hop::Read) => of_use && nothing,
             (Target::Device, Hop::Read) => {
                 empty(&Key::DeviceTlb(user, page)) && empty(&Key::Completion(user, page))
