@@ -65,7 +65,9 @@ impl Coding {
     /// Of the entries of `scene`, whose frames lie at `pfns`.
     pub(crate) fn new(scene: &Scene, pfns: Vec<Pfn>) -> Self {
         let frames = pfns.iter().zip(0..).map(|(pfn, id)| (*pfn, FrameId(id))).collect();
-        let tracked = scene.entries.iter().fold(Bits::NONE, |bits, entry| bits.or(entry.bits));
+        // A marker has its bit whether the scenario mentions that bit or not.
+        let entries = scene.entries.iter().filter(|entry| entry.kind != Kind::Marker);
+        let tracked = entries.fold(Bits::NONE, |bits, entry| bits.or(entry.bits));
         Self { pfns, frames, tracked }
     }
 
@@ -120,7 +122,8 @@ impl Coding {
             Kind::Present => &PRESENT,
             Kind::Swap | Kind::Migration | Kind::Marker => &ABSENT,
         };
-        let found = table.iter().filter(|(bit, mask)| word.0 & mask != 0 && self.tracks(*bit));
+        let tracks = |bit: Bit| kind == Kind::Marker || self.tracks(bit);
+        let found = table.iter().filter(|(bit, mask)| word.0 & mask != 0 && tracks(*bit));
         let mut bits = found.fold(Bits::NONE, |bits, (bit, _)| bits.with(*bit));
         if kind == Kind::Present && !word.is_present() {
             bits = bits.with(Bit::ProtNone);

@@ -10,7 +10,6 @@ use mmu::pte::Pte;
 use ordering::lowering::{AgentId, Found, FrameId, Key, PageId, Part};
 use steps::Section;
 
-use crate::frames::lower;
 use crate::machine::{Machine, Stuck};
 
 /// What is asked for.
@@ -182,6 +181,7 @@ impl Machine {
             self.let_go(wanted);
             return Ok(Found::Nothing);
         }
+        self.has_room(frame, wanted.pin.then_some(&self.frames[frame.0].pins))?;
         // Counting is a locked instruction.
         self.drained(wanted.agent)?;
         if self.frames[frame.0].get().is_err() {
@@ -221,24 +221,23 @@ impl Machine {
             return Ok(Part::Again);
         }
         self.drained(wanted.agent)?;
-        self.leave(wanted);
-        let frame = self.held[wanted.agent].handles.lock().remove(wanted.handle);
+        let held = &self.held[wanted.agent];
+        let frame = held.handles.lock().get(wanted.handle).copied();
         if let Some(frame) = frame {
             self.drop_reference(frame, wanted.pin)?;
         }
+        self.leave(wanted);
+        self.let_go(wanted);
         Ok(Part::Drop)
     }
 
+    /// A frame that somebody has freed, whoever held it, has nothing that could be dropped.
     fn drop_reference(&self, frame: FrameId, pin: bool) -> Result<(), Stuck> {
-        let counts = &self.frames[frame.0];
-        let wrong = |_| Stuck::Cannot(format!("{frame} has no reference that could be dropped"));
-        if pin {
-            lower(&counts.pins).map_err(wrong)?;
+        self.live(frame)?;
+        match self.frames[frame.0].is_free() {
+            true => Ok(()),
+            false => self.put(frame, pin.then_some(&self.frames[frame.0].pins)),
         }
-        if lower(&counts.refs).map_err(wrong)? == 0 {
-            self.bytes(frame).freed(counts);
-        }
-        Ok(())
     }
 }
 

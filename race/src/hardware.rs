@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mmu::address::{Access, VirtAddr};
-use mmu::cache::{CachePort, FillTicket, Tag, Translation, TranslationCache};
+use mmu::cache::{CacheError, CachePort, FillTicket, Tag, Translation, TranslationCache};
 use mmu::memory::PhysicalMemory;
 use ordering::lowering::{Caches, PageId, PmdId, Scene, UserId};
 use parking_lot::Mutex;
@@ -63,9 +63,9 @@ pub(crate) struct Hardware {
 }
 
 impl Tlb {
-    fn new() -> Self {
-        let cache = Arc::new(TranslationCache::new(ENTRIES));
-        Self { port: Mutex::new(cache.port()), cache }
+    fn new() -> Result<Self, CacheError> {
+        let cache = Arc::new(TranslationCache::try_new(ENTRIES)?);
+        Ok(Self { port: Mutex::new(cache.port()), cache })
     }
 
     /// What it holds of a page, however old.
@@ -125,20 +125,27 @@ fn tag(page: PageId) -> Tag {
 }
 
 impl Hardware {
-    pub(crate) fn new(scene: &Scene, user: UserId, layout: &Layout, memory: &Arc<PhysicalMemory>) -> Self {
+    /// # Errors
+    /// As [`TranslationCache::try_new`].
+    pub(crate) fn new(
+        scene: &Scene,
+        user: UserId,
+        layout: &Layout,
+        memory: &Arc<PhysicalMemory>,
+    ) -> Result<Self, CacheError> {
         let device = matches!(scene.users[user.0].caches, Caches::Iotlb | Caches::DeviceTlb);
         let unit = (device && on_unit(scene).is_ok())
             .then(|| Unit::new(scene, user, memory, &layout.tables, layout.rings[user.0]));
         let none = || scene.pages.iter().map(|_| Mutex::new(None)).collect();
-        Self {
-            tlb: Tlb::new(),
-            device_tlb: Tlb::new(),
+        Ok(Self {
+            tlb: Tlb::new()?,
+            device_tlb: Tlb::new()?,
             uppers: scene.pmds.iter().map(|_| AtomicU64::new(0)).collect(),
             pasid: AtomicU64::new(0),
             walks: none(),
             completions: none(),
             unit,
-        }
+        })
     }
 
     /// What is kept of an upper entry, as a word; 0 for nothing.

@@ -119,6 +119,10 @@ impl Machine {
 
     /// Opens a range over pages: zaps their shadow entries, and blocks their return.
     pub(crate) fn start_range(&self, pages: &Pages<Numbers>) -> Result<(), Stuck> {
+        let is_full = |page: PageId| self.shared.ranges[page.0].lock().open >= self.scene.most_ranges;
+        if side_by_side(pages).any(is_full) {
+            return Err(self.out_of_range("no more ranges can be open over the page"));
+        }
         side_by_side(pages).try_for_each(|page| self.start_over(page))
     }
 

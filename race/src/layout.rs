@@ -187,9 +187,11 @@ impl Places<'_> {
         let number = self.regions;
         self.regions += 1;
         let scene = self.scene;
-        let home = pages.first().and_then(|page| scene.pages[*page].home);
-        let mm = home.map_or(self.spaces.len() - 1, |mm| mm.0);
-        let upper = self.spaces[mm].uppers.address().offset(number * 8);
+        let nowhere = self.spaces.len() - 1;
+        let space = |home: Option<MmId>| home.map_or(nowhere, |mm| mm.0);
+        // An upper entry lies in one address space, also where its pages are said to be in several.
+        let home = space(pages.iter().find_map(|page| scene.pages[*page].home));
+        let upper = self.spaces[home].uppers.address().offset(number * 8);
         let shadow_table = free.table();
         self.fixed.push((self.shadow.uppers.address().offset(number * 8), shadow_table));
         let own_table = (!named).then(|| free.table());
@@ -201,7 +203,7 @@ impl Places<'_> {
             let table = table.unwrap_or_else(|| free.table());
             places[*page] = Some(PagePlace {
                 address: VirtAddr(number * PageSize::Size2M.bytes() + index * PAGE_SIZE),
-                mm,
+                mm: space(scene.pages[*page].home),
                 slot: table.address().offset(index * 8),
                 shadow: self.leaf_table.map_or_else(
                     || shadow_table.address().offset(index * 8),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mmu::address::{Access, Pfn, PhysAddr};
+use mmu::cache::CacheError;
 use mmu::memory::{MemoryError, PhysicalMemory};
 use mmu::pte::Pte;
 use ordering::language::syntax::{BuiltIn, FrameKind};
@@ -32,6 +33,17 @@ pub enum Stuck {
     /// The machine has nothing that it could be taken with.
     #[error("{0}")]
     Cannot(String),
+}
+
+/// The host has no room for a machine.
+#[derive(Debug, Error)]
+pub enum NoRoom {
+    /// For its memory.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// For its translation caches.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
 }
 
 /// The property as scenarios call it.
@@ -71,12 +83,12 @@ impl Machine {
     /// A machine like the scenario, at its start.
     ///
     /// # Errors
-    /// [`MemoryError`] if the host has no room for its memory.
-    pub fn new(lowered: &Lowered) -> Result<Self, MemoryError> {
+    /// [`NoRoom`] if the host has none for its memory or its caches.
+    pub fn new(lowered: &Lowered) -> Result<Self, NoRoom> {
         // Frame 0 stays free: a zero that is taken for a frame hits nobody.
         let layout = Layout::new(&lowered.scene, Pfn(1), None);
         let memory = Arc::new(layout.memory()?);
-        let machine = Self::over(lowered, layout, memory, None);
+        let machine = Self::over(lowered, layout, memory, None)?;
         machine.restore();
         Ok(machine)
     }
@@ -95,23 +107,29 @@ impl Machine {
         let layout = Layout::new(&lowered.scene, guest.free_from, Some(guest.leaf_table));
         let (has, needed) = (guest.memory.len_bytes(), layout.bytes());
         assert!(has >= needed, "the guest has {has} bytes of memory; {needed} are needed");
-        let machine = Self::over(lowered, layout, guest.memory, Some(Played::by(guest.vcpus)));
+        let machine = Self::over(lowered, layout, guest.memory, Some(Played::by(guest.vcpus)))
+            .map_err(|error| Stuck::Cannot(error.to_string()))?;
         machine.reset()?;
         Ok(machine)
     }
 
     /// With nothing in it yet.
-    fn over(lowered: &Lowered, layout: Layout, memory: Arc<PhysicalMemory>, vcpus: Option<Played>) -> Self {
+    fn over(
+        lowered: &Lowered,
+        layout: Layout,
+        memory: Arc<PhysicalMemory>,
+        vcpus: Option<Played>,
+    ) -> Result<Self, CacheError> {
         let scene = lowered.scene.clone();
         let initial = lowered.model.variables.iter().map(|variable| variable.initial);
         layout.link(&memory);
-        Self {
+        Ok(Self {
             vcpus,
             coding: Coding::new(&scene, layout.frames.clone()),
             frames: scene.frames.iter().map(|_| Frame::default()).collect(),
             users: (0..scene.users.len())
                 .map(|user| Hardware::new(&scene, UserId(user), &layout, &memory))
-                .collect(),
+                .collect::<Result<_, _>>()?,
             held: scene.agents.iter().map(|_| Held::new(&scene)).collect(),
             shared: Shared::new(&scene),
             asked: lowered.deeds.iter().map(|deeds| deeds.asked().to_vec()).collect(),
@@ -119,7 +137,7 @@ impl Machine {
             memory,
             layout,
             scene,
-        }
+        })
     }
 
     /// Puts everything back as it is at the start.

@@ -35,7 +35,7 @@ impl Machine {
                 return Ok(deed.part);
             }
             Part::Dirty(user, page) | Part::NotDirty(user, page) => {
-                let dirty = self.dirty(user, page)?;
+                let dirty = self.dirty(user, page, matches!(deed.part, Part::Dirty(..)))?;
                 return Ok(if dirty { Part::Dirty(user, page) } else { Part::NotDirty(user, page) });
             }
             Part::Perform(number, place) => return self.perform(number, place).map(|()| deed.part),
@@ -189,6 +189,7 @@ impl Machine {
         };
         match count {
             Count::Get | Count::Map | Count::Pin => {
+                self.has_room(frame, other)?;
                 counts.get().map_err(|_| Stuck::Waits("the frame was freed meanwhile"))?;
                 other.into_iter().for_each(|other| {
                     other.fetch_add(1, Ordering::AcqRel);
@@ -205,7 +206,7 @@ impl Machine {
     }
 
     /// Drops a reference, and what is counted beside it.
-    fn put(&self, frame: FrameId, other: Option<&AtomicU32>) -> Result<(), Stuck> {
+    pub(crate) fn put(&self, frame: FrameId, other: Option<&AtomicU32>) -> Result<(), Stuck> {
         let counts = &self.frames[frame.0];
         if let Some(other) = other {
             lower(other).map_err(|_| self.out_of_range("nothing of the kind is counted"))?;
@@ -215,6 +216,15 @@ impl Machine {
             self.bytes(frame).freed(counts);
         }
         Ok(())
+    }
+
+    /// That a frame's references can be one more, and so can what is counted beside them.
+    pub(crate) fn has_room(&self, frame: FrameId, other: Option<&AtomicU32>) -> Result<(), Stuck> {
+        let is_full = |count: &AtomicU32| count.load(Ordering::Acquire) >= self.scene.most_refs;
+        match is_full(&self.frames[frame.0].refs) || other.is_some_and(is_full) {
+            true => Err(self.out_of_range("the count can be no greater")),
+            false => Ok(()),
+        }
     }
 
     /// What leaves the range of its count breaks the property, or waits.

@@ -73,12 +73,16 @@ pub fn on_unit(scene: &Scene) -> Result<(), &'static str> {
     let shares_upper = scene.pages.iter().filter_map(|page| page.above).any(|above| under(above) > 1);
     let has_upper = scene.pages.iter().any(|page| page.above.is_some());
     let shares_pasid = scene.pages.len() > 1 && scene.users.iter().any(|user| user.pasid.is_some());
+    let home_above = |above| scene.pages.iter().find(|page| page.above == Some(above)).map(|page| page.home);
+    let several_homes =
+        scene.pages.iter().any(|page| page.above.and_then(home_above).is_some_and(|home| home != page.home));
     let drains = scene.options.inv_drains || ahead && scene.options.ats_drains;
     match () {
         () if !scene.users.iter().any(|user| is_device(user.caches)) => Ok(()),
         () if scene.options.split_walk && drains && (shares_upper || shares_pasid) => {
             Err("an invalidation of one page ends the unit's walks to all pages of the PASID")
         }
+        () if several_homes => Err("one upper entry stands in one address space, and its pages in several"),
         () if tracks(Bit::Huge) && shares_upper => {
             Err("a huge page is one entry of the unit's IOTLB, and each page under it a part of its frame")
         }

@@ -19,6 +19,13 @@ const REFUSES: Stuck = Stuck::Waits("the entry that the walk finds does not allo
 const BLOCKED: Stuck = Stuck::Waits("a range is open over the page");
 const OVERTAKEN: Stuck = Stuck::Waits("what the walk has read was invalidated since");
 
+/// An entry that is made dirty, and what the way to it leaves in the paging-structure cache.
+struct Marked {
+    /// None: the way leads nowhere.
+    at: Option<PhysAddr>,
+    upper: Option<(PmdId, u64)>,
+}
+
 impl Machine {
     /// A hop of a walk of `user` to `page`, for an access that needs that much.
     pub(crate) fn hop(
@@ -38,6 +45,7 @@ impl Machine {
             (Target::First, Hop::Huge) => {
                 let pmd = self.upper_of(page)?;
                 self.is_huge(pmd)?;
+                self.right_space(user, page)?;
                 self.read(user, page, access, self.layout.pmd(pmd), PageSize::Size2M)?;
                 self.users[user.0].set_upper(pmd, 0);
                 Ok(())
@@ -82,6 +90,7 @@ impl Machine {
 
     fn read_upper(&self, user: UserId, page: PageId) -> Result<(), Stuck> {
         let pmd = self.upper_of(page)?;
+        self.right_space(user, page)?;
         let word = self.load(self.layout.pmd(pmd));
         if !word.is_present() || word.0 & Pte::LARGE != 0 {
             return Err(Stuck::Waits("the upper entry names no page-table page"));
@@ -330,8 +339,8 @@ impl Machine {
     }
 
     /// Makes the entry dirty through which `user` is about to store, if it still maps the same frame: true. Else the
-    /// cached translation is dropped: false.
-    pub(crate) fn dirty(&self, user: UserId, page: PageId) -> Result<bool, Stuck> {
+    /// cached translation is dropped: false. Where it could go two ways, it goes the one that comes to `wanted`.
+    pub(crate) fn dirty(&self, user: UserId, page: PageId, wanted: bool) -> Result<bool, Stuck> {
         if let Some(device) = self.device(user) {
             return device.dirty(page);
         }
@@ -349,13 +358,16 @@ impl Machine {
             self.drop_cached(user, page)?;
             return Ok(false);
         }
-        let at = self.dirty_place(user, page)?;
-        let word = self.load(at);
-        let same = word.is_present() && word.is_writable() && word.pfn() == cached.pfn;
-        let dirty = word.with(Pte::DIRTY | Pte::ACCESSED);
-        if !same || self.memory.compare_exchange(at, word.0, dirty.0).is_err() {
+        let (way, other) = self.ways_to_dirty(user, page);
+        let comes_to = |way: &Result<Marked, Stuck>| matches!(way, Ok(Marked { at, .. }) if at.is_some_and(|at| self.still_maps(at, cached)) == wanted);
+        let other = other.map(Ok).filter(|other| !comes_to(&way) && comes_to(other));
+        let Marked { at, upper } = other.unwrap_or(way)?;
+        if !at.is_some_and(|at| self.mark_dirty(at, cached)) {
             self.drop_cached(user, page)?;
             return Ok(false);
+        }
+        if let Some((pmd, word)) = upper {
+            self.users[user.0].set_upper(pmd, word);
         }
         let found = Translation { dirty: true, ..cached };
         match self.front(user) {
@@ -368,24 +380,43 @@ impl Machine {
         Ok(true)
     }
 
-    /// Where the entry stands that is made dirty; what the way there reads of an upper entry stays cached.
-    fn dirty_place(&self, user: UserId, page: PageId) -> Result<PhysAddr, Stuck> {
-        if self.caches(user) == Caches::VcpuTlb {
-            return Ok(self.layout.page(page).shadow);
+    fn still_maps(&self, at: PhysAddr, cached: Translation) -> bool {
+        let word = self.load(at);
+        word.is_present() && word.is_writable() && word.pfn() == cached.pfn
+    }
+
+    fn mark_dirty(&self, at: PhysAddr, cached: Translation) -> bool {
+        let word = self.load(at);
+        let dirty = word.with(Pte::DIRTY | Pte::ACCESSED);
+        self.still_maps(at, cached) && self.memory.compare_exchange(at, word.0, dirty.0).is_ok()
+    }
+
+    /// Where the entry stands that is made dirty: below what the paging-structure cache holds, or, if it holds nothing, below
+    /// what the upper entry says. The second way is that of a cache that has just lost what it held.
+    fn ways_to_dirty(&self, user: UserId, page: PageId) -> (Result<Marked, Stuck>, Option<Marked>) {
+        let (place, caches) = (self.layout.page(page), self.caches(user));
+        if caches == Caches::VcpuTlb {
+            return (Ok(Marked { at: Some(place.shadow), upper: None }), None);
         }
-        let Some(pmd) = self.above(page) else { return Ok(self.layout.page(page).slot) };
-        let upper = self.load(self.layout.pmd(pmd));
-        let hardware = &self.users[user.0];
-        let keeps = self.caches(user) != Caches::Shadow;
-        if !keeps || hardware.upper(pmd) == 0 {
-            if upper.is_present() && upper.0 & Pte::LARGE != 0 {
-                return Ok(self.layout.pmd(pmd));
-            }
-            if keeps && upper.is_present() {
-                hardware.set_upper(pmd, upper.0);
-            }
+        let Some(pmd) = self.above(page) else {
+            return (Ok(Marked { at: Some(place.slot), upper: None }), None);
+        };
+        let word = self.load(self.layout.pmd(pmd));
+        let is_table = word.is_present() && word.0 & Pte::LARGE == 0;
+        let keeps = caches != Caches::Shadow;
+        let kept = if keeps { self.users[user.0].upper(pmd) } else { 0 };
+        let below = |table: Pte, upper: Option<(PmdId, u64)>| {
+            self.table_is_live(page)?;
+            let index = place.address.table_index(1);
+            Ok(Marked { at: Some(table.pfn().address().offset(index * 8)), upper })
+        };
+        let itself = |upper| Marked { at: word.is_present().then(|| self.layout.pmd(pmd)), upper };
+        match (kept, is_table) {
+            (0, true) => (below(word, keeps.then_some((pmd, word.0))), None),
+            (0, false) => (Ok(itself(None)), None),
+            (_, false) if self.scene.options.evict => (below(Pte(kept), None), Some(itself(Some((pmd, 0))))),
+            (_, true | false) => (below(Pte(kept), None), None),
         }
-        self.leaf(user, page)
     }
 
     fn drop_cached(&self, user: UserId, page: PageId) -> Result<(), Stuck> {

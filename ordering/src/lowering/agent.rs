@@ -329,7 +329,7 @@ impl Emitter<'_> {
     fn operation(&mut self, operation: &Operation, span: Span) -> Result<(), Diagnostic> {
         self.names.page(operation.page())?;
         for frame in operation.frames() {
-            self.names.frame(frame)?;
+            self.names.filled(frame)?;
         }
         let node = self.builder.nodes.len();
         let part = std::mem::replace(&mut self.unmarked, true);

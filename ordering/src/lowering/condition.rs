@@ -263,7 +263,7 @@ impl Conditions<'_> {
                 let (id, page) = (self.names.user(user)?, self.names.page(page)?);
                 self.hardware.cache(look, id, page).ok_or_else(|| no_cache(look, user))?
             }
-            ("content", [frame]) => Key::Content(self.names.frame(frame)?),
+            ("content", [frame]) => Key::Content(self.names.filled(frame)?),
             ("refs", [frame]) => Key::Refs(self.names.frame(frame)?),
             ("pins", [frame]) => Key::Pins(self.names.frame(frame)?),
             ("mapcount", [frame]) => Key::Mapcount(self.names.frame(frame)?),

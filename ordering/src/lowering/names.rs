@@ -116,6 +116,19 @@ impl Names {
         Err(self.undeclared(name, "frame", "frame old = 0", is))
     }
 
+    /// The frame or the swap slot with that name, for whoever looks at its content or changes it.
+    pub(super) fn filled(&self, name: &Name) -> Result<FrameId, Diagnostic> {
+        let frame = self.frame(name)?;
+        match self.frames[frame.0] {
+            FrameKind::Frame | FrameKind::Slot => Ok(frame),
+            FrameKind::Table => {
+                let message =
+                    format!("`{}` is a page-table page: it holds entries, and no content", name.node);
+                Err(Diagnostic::new(name.span, message, "name a frame, or a page whose entry lies there"))
+            }
+        }
+    }
+
     pub(super) fn variable(&self, name: &Name) -> Result<usize, Diagnostic> {
         if let Some(Meaning::Variable(index)) = self.meaning(&name.node) {
             return Ok(index);

@@ -45,6 +45,10 @@ pub struct Scene {
     pub posted: Vec<(AgentId, Option<Invalidation<Numbers>>)>,
     /// Entries that the queue has room for.
     pub slots: usize,
+    /// The greatest count of a frame: of references, of mappings, of pins.
+    pub most_refs: u32,
+    /// The greatest number of ranges that are open over a page.
+    pub most_ranges: u32,
     /// What is assumed.
     pub options: Options,
     /// Whether programs zap and set shadow entries themselves.
@@ -152,12 +156,14 @@ impl Lowering<'_> {
             users: scenario.users.iter().enumerate().map(user).collect(),
             mms: state.domains.mms.clone(),
             pasids: state.domains.pasids.clone(),
-            agents: agents(scenario, users, &survey.habits),
+            agents: agents(scenario, users, &survey.habits, &hardware.uppers.leaves),
             variables: scenario.variables.iter().map(variable).collect(),
             entries: state.domains.entries.all().map(|(_, entry)| entry).collect(),
             contents: state.domains.contents.clone(),
             posted: posted.collect(),
             slots: state.domains.slots as usize,
+            most_refs: state.domains.most_refs,
+            most_ranges: state.domains.most_ranges,
             options: self.options,
             explicit_shadow: survey.explicit_shadow,
         }
@@ -173,12 +179,19 @@ fn frames(scenario: &Scenario) -> Vec<SceneFrame> {
     scenario.frames.iter().map(frame).collect()
 }
 
-fn agents(scenario: &Scenario, users: &[Option<UserId>], habits: &[Habits]) -> Vec<SceneAgent> {
+fn agents(
+    scenario: &Scenario,
+    users: &[Option<UserId>],
+    habits: &[Habits],
+    leaves: &[PageId],
+) -> Vec<SceneAgent> {
+    // Two pages may have one entry: a store to either is a store to the first one's.
+    let place = |key: &Key| if let Key::Pte(page) = key { Key::Pte(leaves[page.0]) } else { key.clone() };
     let named = scenario.agents.iter().zip(users).zip(habits);
     let agent = |((agent, user), habits): ((&Agent, &Option<UserId>), &Habits)| SceneAgent {
         name: agent.name.node.clone(),
         user: *user,
-        stores: habits.buffer.places.clone(),
+        stores: habits.buffer.places.iter().map(place).collect(),
         buffer: habits.buffer.slots as usize,
         gup_masks: habits.gup_masks,
     };

@@ -215,13 +215,18 @@ fn named_frame(entry: &Written, names: &Names) -> Option<FrameId> {
 pub(super) fn fits(written: &Written, height: Height, names: &Names) -> Result<(), Diagnostic> {
     let kind = named_frame(written, names).map(|frame| names.frames[frame.0]);
     let huge = written.change.said().has(Bit::Huge);
-    let small = matches!(written.base, Base::Name(_)) && !huge && !written.like_orig;
+    let named = matches!(written.base, Base::Name(_));
+    // Behind `like orig`, too: what is remembered may be a page-table page, and small.
+    let small = named && !written.change.set.has(Bit::Huge);
     let (message, help) = match (height, kind) {
         (Height::Leaf, Some(FrameKind::Table)) => {
             ("the entry of a page names no page-table page", "write `set_pmd M -> T`".to_owned())
         }
         (Height::Leaf, _) if huge => {
             ("the entry of a page is not huge", "leave `huge` out, or write an upper entry".to_owned())
+        }
+        (Height::Upper, _) if written.change.clear.has(Bit::Huge) || (huge && !named) => {
+            ("no step makes an entry huge, or small", "name the frame that it is to map".to_owned())
         }
         (Height::Upper, Some(FrameKind::Slot)) => {
             ("an upper entry names no swap slot", "name a frame or a page-table page".to_owned())

@@ -6,7 +6,6 @@
 
 use ordering::engine::replay::State;
 use ordering::lowering::{Act, Deed, Hop, Key, PageId, Part, Target, UserId};
-use steps::Step;
 
 use super::{Difference, Steered};
 use crate::class::{Class, class};
@@ -57,18 +56,21 @@ impl Steered<'_> {
 
     /// Whether it says anything that the machine takes the step: the model leaves out what nobody could notice.
     fn tells(&self, deed: Deed<'_>) -> bool {
+        // One of several that are taken as one: the machine may take that, and wait for the rest.
+        if deed.indivisible {
+            return false;
+        }
         match deed.act {
             // What is looked at is the model's.
             Act::Decide => return false,
-            // The model counts up to a bound of its own.
-            Act::Step(step) if matches!(**step, Step::Count(..) | Step::NotifyStart(_)) => return false,
             Act::Step(_) | Act::Assign(_) | Act::Hardware => {}
         }
         match deed.part {
             Part::Walk(user, page, target, hop) => self.walk_tells(user, page, target, hop),
-            // Who goes for a frame twice finds the count at its bound.
-            Part::Get(_) | Part::Again | Part::Drop => false,
-            Part::Whole
+            Part::Get(_)
+            | Part::Again
+            | Part::Drop
+            | Part::Whole
             | Part::Returns(_)
             | Part::Nothing
             | Part::Dirty(..)
@@ -91,10 +93,20 @@ impl Steered<'_> {
         let shadow = machine.caches(user) == ordering::lowering::Caches::Shadow;
         let first = if shadow { Key::Spte(page) } else { Key::Tlb(user, page) };
         let nothing = empty(&first) && empty(&Key::InFlight(user, page));
+        // Where caches lose nothing, who finds what he needs in the last one goes no way to it.
+        let of_use = machine.scene.options.evict || !machine.is_cached(user, page);
         match (target, hop) {
-            (_, Hop::Fill) => true,
-            (_, Hop::Fault | Hop::Upper | Hop::Pasid) | (Target::Device, Hop::Huge) => false,
-            (Target::First, Hop::Read | Hop::Huge) => nothing,
+            (Target::First, Hop::Fill) => of_use && (machine.scene.options.evict || empty(&first)),
+            (Target::Device, Hop::Fill) => of_use,
+            (Target::First, Hop::Pasid) => {
+                of_use && nothing && machine.look(&Key::PasidCache(user)) == Some(Seen::Number(0))
+            }
+            (Target::First, Hop::Upper) => {
+                let pmd = machine.scene.pages[page.0].above;
+                of_use && nothing && pmd.is_none_or(|pmd| empty(&Key::Pwc(user, pmd)))
+            }
+            (_, Hop::Fault) | (Target::Device, Hop::Upper | Hop::Pasid | Hop::Huge) => false,
+            (Target::First, Hop::Read | Hop::Huge) => of_use && nothing,
             (Target::Device, Hop::Read) => {
                 empty(&Key::DeviceTlb(user, page)) && empty(&Key::Completion(user, page))
             }

@@ -157,6 +157,8 @@ fn that_say_something() -> Vec<Vec<&'static str>> {
         vec!["guests"],
         vec!["check", scenario],
         vec!["check", "--json", scenario],
+        vec!["race", broken, "--rounds", "1"],
+        vec!["race", broken, "--rounds", "1", "--json"],
         vec!["replay", broken],
         minimize.to_vec(),
         [&minimize[..], &["--json"]].concat(),

@@ -92,3 +92,31 @@ fn who_runs_by_himself_ends_as_the_model_allows_and_is_counted() {
     let counted: u64 = outcomes.iter().filter_map(|outcome| outcome["count"].as_u64()).sum();
     assert_eq!((counted, &one["rounds"], &one["agrees"]), (500, &500.into(), &true.into()), "{object}");
 }
+
+#[test]
+fn a_scenario_without_a_run_does_not_count_as_one_that_agrees() {
+    let output = afterimage(&["race", "cow-two-address-order", "cow-notify-before-clear", "--rounds", "0"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let shown = text(&output.stdout);
+    assert!(shown.contains("HAPPENED in 10 steps"), "what is refuted happens all the same:\n{shown}");
+    assert!(!shown.contains("agrees"), "{shown}");
+}
+
+#[test]
+fn what_a_scenario_names_often_needs_no_more_than_it_may() {
+    let many = |line: &dyn Fn(usize) -> String| (0..60).map(line).collect::<String>();
+    let pages = many(&|page| format!("page p{page}\nmap p{page} -> f rw\n"));
+    let users = many(&|user| format!("device D{user} ats\nagent a{user} on D{user}\n  dma_read A\n"));
+    let gups = many(&|handle| format!("  gup_fast A => h{handle}\n"));
+    let head = "page A\nframe f\nmap A -> f rw\n";
+    for (name, text_of) in [
+        ("pages", format!("scenario pages\nframe f\n{pages}cpu C\nagent a on C\n  load p7; load p59\n")),
+        ("users", format!("scenario users\n{head}{users}")),
+        ("handles", format!("scenario handles\n{head}agent a\n{gups}")),
+    ] {
+        let file = scenario(&format!("race-many-{name}.scn"), &text_of);
+        let file = file.to_str().expect("a plain path");
+        let output = afterimage(&["race", file, "--rounds", "2", "--max-states", "1000"]);
+        assert_eq!(output.status.code(), Some(0), "{name}: {}{}", text(&output.stdout), text(&output.stderr));
+    }
+}

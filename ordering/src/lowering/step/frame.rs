@@ -7,6 +7,7 @@ use steps::Count;
 
 use crate::language::Diagnostic;
 use crate::language::span::Name;
+use crate::language::syntax::FrameKind;
 use crate::model::{Guard, Update, Var};
 
 use super::super::access::Access;
@@ -24,6 +25,10 @@ impl Emitter<'_> {
         let page = self.page_of(name);
         let mut ways = Vec::new();
         for target in self.targets(name)? {
+            // No handle leads to a page-table page.
+            if target.frame.is_some_and(|frame| self.names.frames[frame.0] == FrameKind::Table) {
+                self.names.filled(name)?;
+            }
             match target.frame {
                 Some(frame) => {
                     ways.extend(self.at_frame(frame, page, access, &target.guard, (at.verb, at.text)));
@@ -36,7 +41,7 @@ impl Emitter<'_> {
     }
 
     pub(super) fn copy(&mut self, from: &Name, to: &Name, at: &At<'_>) -> Result<(), Diagnostic> {
-        let (from, to) = (self.names.frame(from)?, self.names.frame(to)?);
+        let (from, to) = (self.names.filled(from)?, self.names.filled(to)?);
         let (source, target) = (self.state.var(&Key::Content(from)), self.state.var(&Key::Content(to)));
         let mut live = Vec::new();
         let mut ways = Vec::new();

@@ -196,12 +196,14 @@ impl Emitter<'_> {
             let mut live = vec![is, Guard::IsNot(refs, 0), Guard::Below(refs, most)];
             let mut taken = vec![Update::Increment(refs), Update::Set(gup.handle, number(frame.0) + 1)];
             live.extend(self.drained());
+            let full = way(vec![is, Guard::Is(refs, most)], Vec::new(), Found::Next);
             if gup.pin {
                 let pins = self.state.var(&Key::Pins(frame));
                 live.push(Guard::Below(pins, most));
                 taken.push(Update::Increment(pins));
+                let room = vec![is, Guard::IsNot(refs, 0), Guard::Below(refs, most), Guard::Is(pins, most)];
+                ways.extend(self.out_of_range(way(room, Vec::new(), Found::Next)));
             }
-            let full = way(vec![is, Guard::Is(refs, most)], Vec::new(), Found::Next);
             ways.extend(self.or_out_of_range(way(live, taken, Found::Next), full));
         }
         ways
@@ -233,14 +235,24 @@ impl Emitter<'_> {
         let mut ways = Vec::new();
         for frame in self.state.frames() {
             let refs = self.state.var(&Key::Refs(frame));
-            let holds = [Guard::Is(gup.handle, number(frame.0) + 1), Guard::IsNot(refs, 0)];
-            let mut guard = [holds.as_slice(), differ].concat();
+            let mut guard = [&[Guard::Is(gup.handle, number(frame.0) + 1)], differ].concat();
             guard.extend(self.drained());
-            let mut dropped = vec![Update::Decrement(refs), gup.empty()];
+            let way = |guards: &[Guard], updates| {
+                Way::new([guard.as_slice(), guards].concat(), updates, text).to(gup.out).part(Part::Drop)
+            };
+            // Somebody has freed it, whoever held it.
+            let freed = way(&[Guard::Is(refs, 0)], vec![gup.empty()]);
+            ways.push(freed.violating(self.properties.freed));
+            let (mut live, mut dropped) =
+                (vec![Guard::IsNot(refs, 0)], vec![Update::Decrement(refs), gup.empty()]);
             if gup.pin {
-                dropped.push(Update::Decrement(self.state.var(&Key::Pins(frame))));
+                let pins = self.state.var(&Key::Pins(frame));
+                let none = way(&[live[0], Guard::Is(pins, 0)], Vec::new());
+                ways.extend(self.out_of_range(none));
+                live.push(Guard::IsNot(pins, 0));
+                dropped.push(Update::Decrement(pins));
             }
-            ways.push(Way::new(guard, dropped, text).to(gup.out).part(Part::Drop));
+            ways.push(way(&live, dropped));
         }
         ways
     }

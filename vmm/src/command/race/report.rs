@@ -120,6 +120,7 @@ impl fmt::Display for Raced {
         let said = match (&self.model, &self.divergence) {
             (_, Some(_)) => "DIVERGENCE".to_owned(),
             (Model::Refuted(trace, _), None) => format!("HAPPENED in {} steps", trace.steps.len()),
+            (Model::Proved | Model::Open, None) if self.runs == 0 => "did not run".to_owned(),
             (Model::Proved, None) => "agrees".to_owned(),
             (Model::Open, None) => "agrees, not decided".to_owned(),
         };

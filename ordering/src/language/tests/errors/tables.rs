@@ -194,3 +194,48 @@ error: an option switches this property off
 "#;
     assert_eq!(shown(&source), expected.trim_matches('\n'));
 }
+
+#[test]
+fn an_upper_entry_like_another_says_that_it_is_huge() {
+    let source = format!(
+        "{HEAD}agent C\n  set_pmd N -> g like orig rw huge; set_pmd N -> g like orig rw\n  \
+         set_pmd N -> g rw -huge; set_pmd N -> orig -huge\n"
+    );
+    let expected = r#"
+error: an upper entry that maps a frame is huge
+  --> a.scn:10:50
+   |
+10 |   set_pmd N -> g like orig rw huge; set_pmd N -> g like orig rw
+   |                                                  ^^^^^^^^^^^^^^
+   |
+   = help: write `g like orig rw huge`, or name a page-table page
+
+error: no step makes an entry huge, or small
+  --> a.scn:11:16
+   |
+11 |   set_pmd N -> g rw -huge; set_pmd N -> orig -huge
+   |                ^^^^^^^^^^
+   |
+   = help: name the frame that it is to map
+
+error: no step makes an entry huge, or small
+  --> a.scn:11:41
+   |
+11 |   set_pmd N -> g rw -huge; set_pmd N -> orig -huge
+   |                                         ^^^^^^^^^^
+   |
+   = help: name the frame that it is to map
+"#;
+    assert_eq!(shown(&source), expected.trim_matches('\n'));
+}
+
+#[test]
+fn a_page_table_page_has_no_content() {
+    let source = format!(
+        "{HEAD}agent C\n  write T = 1; read T\n  copy f -> T\n  wp_page_copy A T -> g\nalways content(T) == 0\n"
+    );
+    let found = shown(&source);
+    let message = "error: `T` is a page-table page: it holds entries, and no content";
+    assert_eq!(found.matches(message).count(), 5, "{found}");
+    assert!(shown(&format!("{HEAD}agent C\n  get T; write s0 = 1\n")).is_empty());
+}
