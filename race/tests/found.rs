@@ -151,3 +151,12 @@ fn gup_fast_does_not_drop_what_somebody_has_freed() {
         "scenario s\npage A\nframe f\nmap A -> f rw\nagent a\n  gup_fast A => h\nagent b\n  free f; pte_clear A\n",
     );
 }
+
+#[test]
+fn who_has_switched_interrupts_off_flushes_no_other_cpu_also_where_nobody_answers() {
+    for scope in ["others", "own", ""] {
+        agrees(&format!(
+            "scenario s\npage A\ncpu C\noption flush = ipi\noption deadlock = off\nagent a on C\n  irq_off; flush_tlb A {scope}; irq_on\n"
+        ));
+    }
+}

@@ -106,3 +106,11 @@ fn a_frame_that_is_allocated_anew_is_no_stable_one() {
         "scenario s\nframe f = 1\nagent a\n  mark_stable f; free f; alloc f; if stable(f): put f\nagent b\n  alloc f\n",
     );
 }
+
+#[test]
+fn a_vcpu_keeps_nothing_of_the_upper_entry() {
+    agrees(
+        "scenario s\npage A under M\nframe f\ntable T\npmd M -> T\nmap A -> f rw\nvcpu V\nagent g on V\n  repeat 2..4: store A = 1\n\
+         agent k\n  notify_start A; pte_modify A -dirty; notify_end A; pmd_clear M; pmd_read M\n",
+    );
+}
