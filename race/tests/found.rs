@@ -160,3 +160,16 @@ fn who_has_switched_interrupts_off_flushes_no_other_cpu_also_where_nobody_answer
         ));
     }
 }
+
+#[test]
+fn a_marker_lends_its_bit_to_no_store_where_no_entry_mentions_it() {
+    agrees(
+        "scenario s\npage A\nframe f\nmap A -> marker\noption memory = tso\nagent a\n  set_pte A -> f like orig ro; fence\n\
+         agent b\n  pte_read A\n",
+    );
+}
+
+#[test]
+fn a_section_that_begins_twice_waits_for_no_interrupt() {
+    agrees("scenario s\ncpu C, D\nagent a on C\n  irq_off; irq_off\nagent b on D\n  ipi_sync\n");
+}
