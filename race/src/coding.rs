@@ -90,7 +90,8 @@ impl Coding {
     pub(crate) fn encode(&self, entry: Entry) -> Pte {
         let place = entry.frame.map_or(0, |frame| self.pfn(frame).0 << 12);
         let bits = |table: &[(Bit, u64)]| {
-            table.iter().filter(|(bit, _)| entry.bits.has(*bit)).fold(place, |word, (_, mask)| word | mask)
+            let there = |bit: Bit| entry.bits.has(bit) && (entry.kind == Kind::Marker || self.tracks(bit));
+            table.iter().filter(|(bit, _)| there(*bit)).fold(place, |word, (_, mask)| word | mask)
         };
         let absent = |kind: u64| Pte(kind << Pte::SWAP_TYPE_SHIFT | bits(&ABSENT));
         match entry.kind {

@@ -87,13 +87,14 @@ impl Machine {
     }
 
     pub(crate) fn enter_section(&self, agent: AgentId, section: Section) -> Result<(), Stuck> {
+        if self.held[agent].sections.lock().contains(&section) {
+            return Err(self.out_of_range("the section was begun already"));
+        }
         if section == Section::Interrupts {
             self.undisturbed(agent)?;
         }
-        match self.held[agent].sections.lock().insert(section) {
-            true => Ok(()),
-            false => Err(self.out_of_range("the section was begun already")),
-        }
+        self.held[agent].sections.lock().insert(section);
+        Ok(())
     }
 
     pub(crate) fn leave_section(&self, agent: AgentId, section: Section) -> Result<(), Stuck> {

@@ -9,9 +9,11 @@ use mmu::address::Access;
 use mmu::pte::Pte;
 use ordering::language::syntax::BuiltIn;
 use ordering::lowering::{
-    Act, AgentId, Assigned, Deed, FrameId, FramePlace, Key, Numbers, PageId, Part, Party, UserId,
+    Act, AgentId, Assigned, Deed, Flush, FrameId, FramePlace, Key, Numbers, PageId, Part, Party, UserId,
 };
-use steps::{Count, EntryAt, EntryOf, Invalidation, LockMode, Section, Step, Unanswered, Waited};
+use steps::{
+    CacheKind, Count, EntryAt, EntryOf, Invalidation, LockMode, Scope, Section, Step, Unanswered, Waited,
+};
 
 use crate::frames::lower;
 use crate::gup::Wanted;
@@ -277,17 +279,21 @@ impl Machine {
         if invalidation.posted {
             return self.post(agent, invalidation).map(|()| Part::Whole);
         }
+        let others = invalidation.caches() == CacheKind::Cpus && invalidation.scope != Scope::Own;
+        let interrupts = others && self.scene.options.flush == Flush::Ipi;
         match part {
             Part::Flush(cpu) => {
                 self.invalidate_of(invalidation, agent, cpu);
                 return Ok(part);
             }
-            Part::Send(_) | Part::Answer(..) => {
+            Part::Send(_) | Part::Answer(..) | Part::Whole if interrupts => {
                 return self.round(agent, part, &[Section::Interrupts], |cpu| {
                     self.invalidate_of(invalidation, agent, cpu);
                 });
             }
             Part::Whole
+            | Part::Send(_)
+            | Part::Answer(..)
             | Part::Returns(_)
             | Part::Nothing
             | Part::Walk(..)

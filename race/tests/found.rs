@@ -151,3 +151,25 @@ fn gup_fast_does_not_drop_what_somebody_has_freed() {
         "scenario s\npage A\nframe f\nmap A -> f rw\nagent a\n  gup_fast A => h\nagent b\n  free f; pte_clear A\n",
     );
 }
+
+#[test]
+fn who_has_switched_interrupts_off_flushes_no_other_cpu_also_where_nobody_answers() {
+    for scope in ["others", "own", ""] {
+        agrees(&format!(
+            "scenario s\npage A\ncpu C\noption flush = ipi\noption deadlock = off\nagent a on C\n  irq_off; flush_tlb A {scope}; irq_on\n"
+        ));
+    }
+}
+
+#[test]
+fn a_marker_lends_its_bit_to_no_store_where_no_entry_mentions_it() {
+    agrees(
+        "scenario s\npage A\nframe f\nmap A -> marker\noption memory = tso\nagent a\n  set_pte A -> f like orig ro; fence\n\
+         agent b\n  pte_read A\n",
+    );
+}
+
+#[test]
+fn a_section_that_begins_twice_waits_for_no_interrupt() {
+    agrees("scenario s\ncpu C, D\nagent a on C\n  irq_off; irq_off\nagent b on D\n  ipi_sync\n");
+}

@@ -106,7 +106,12 @@ impl Steered<'_> {
                 of_use && nothing && pmd.is_none_or(|pmd| empty(&Key::Pwc(user, pmd)))
             }
             (_, Hop::Fault) | (Target::Device, Hop::Upper | Hop::Pasid | Hop::Huge) => false,
-            (Target::First, Hop::Read | Hop::Huge) => of_use && nothing,
+            (Target::First, Hop::Read) => of_use && nothing,
+            (Target::First, Hop::Huge) => {
+                let pmd = machine.scene.pages[page.0].above;
+                let kept = pmd.is_some_and(|pmd| !empty(&Key::Pwc(user, pmd)));
+                of_use && nothing && (machine.scene.options.evict || !kept)
+            }
             (Target::Device, Hop::Read) => {
                 empty(&Key::DeviceTlb(user, page)) && empty(&Key::Completion(user, page))
             }

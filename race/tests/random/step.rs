@@ -33,6 +33,8 @@ impl Draw {
 
     fn word(&mut self, word: &str) -> Option<String> {
         match word.strip_prefix('[') {
+            // A wait for others, or for nobody, is not on the machine.
+            Some("all]" | "OTHERWISE]") => None,
             None => Some(self.placed(word)),
             Some(_) if self.rng.bool() => None,
             Some(word) => Some(self.placed(word.trim_end_matches(']'))),
@@ -44,6 +46,7 @@ impl Draw {
         let things = &self.things;
         let names = match word {
             "PAGE" => things.pages.clone(),
+            "TO" => return format!("to {}", self.one(&things.pages.clone())),
             "PMD" => things.pmds.clone(),
             "PASID" => things.pasids.clone(),
             "MM" if none => vec!["none"],
