@@ -110,7 +110,26 @@ fn a_frame_that_is_allocated_anew_is_no_stable_one() {
 #[test]
 fn a_vcpu_keeps_nothing_of_the_upper_entry() {
     agrees(
-        "scenario s\npage A under M\nframe f\ntable T\npmd M -> T\nmap A -> f rw\nvcpu V\nagent g on V\n  repeat 2..4: store A = 1\n\
-         agent k\n  notify_start A; pte_modify A -dirty; notify_end A; pmd_clear M; pmd_read M\n",
+        "scenario s\npage A under M\nframe f\ntable T\npmd M -> T\nmap A -> f rw\nvcpu V\nvar x = 0..4\noption evict = off\n\
+         agent g on V\n  store A = 1; x = 1; when x == 2; walk A; x = 3; when x == 4; store A = 2\n\
+         agent k\n  when x == 1; notify_start A; pte_modify A -dirty; notify_end A; x = 2; when x == 3; pmd_clear M; x = 4\n",
     );
+}
+
+#[test]
+fn a_flush_of_vcpus_empties_their_own_tlbs() {
+    agrees(
+        "scenario s\npage A\nframe f\nvcpu V\nagent g on V\n  load A\n\
+         agent k\n  set_spte A -> f rw; zap_spte A; flush_vcpus A\n",
+    );
+}
+
+#[test]
+fn what_is_on_its_way_to_a_device_outlives_an_invalidation_that_does_not_drain() {
+    for drains in ["on", "off"] {
+        agrees(&format!(
+            "scenario s\npage A\nframe f\nmap A -> f rw\ndevice D ats\noption walk = split\noption ats_drains = {drains}\n\
+             agent d on D\n  dma_read A\nagent k\n  pte_clear A; iotlb_inv A; devtlb_inv A\n"
+        ));
+    }
 }
