@@ -3,7 +3,7 @@
 //! Invariant: every step and every part of one has its meaning here, or an error with its reason; nothing is passed over.
 //! A step that cannot be taken changes nothing.
 
-use std::sync::atomic::{AtomicU32, Ordering, fence};
+use std::sync::atomic::{Ordering, fence};
 
 use mmu::address::Access;
 use mmu::pte::Pte;
@@ -11,11 +11,8 @@ use ordering::language::syntax::BuiltIn;
 use ordering::lowering::{
     Act, AgentId, Assigned, Deed, Flush, FrameId, FramePlace, Key, Numbers, PageId, Part, Party, UserId,
 };
-use steps::{
-    CacheKind, Count, EntryAt, EntryOf, Invalidation, LockMode, Scope, Section, Step, Unanswered, Waited,
-};
+use steps::{CacheKind, EntryAt, EntryOf, Invalidation, LockMode, Scope, Section, Step, Unanswered, Waited};
 
-use crate::frames::lower;
 use crate::gup::Wanted;
 use crate::live::why_not;
 use crate::machine::{Machine, Stuck};
@@ -165,75 +162,6 @@ impl Machine {
         Ok(Part::Whole)
     }
 
-    fn count(&self, agent: AgentId, count: Count, place: &FramePlace) -> Taken {
-        let Some(frame) = self.named(agent, place) else { return Ok(Part::Nothing) };
-        let counts = &self.frames[frame.0];
-        if count == Count::Alloc {
-            if !self.bytes(frame).allocate(counts) {
-                return Err(Stuck::Waits("somebody has the frame"));
-            }
-            counts.stable.store(0, Ordering::Release);
-            return Ok(Part::Whole);
-        }
-        // Where a free frame may be used, it is, and nothing is counted.
-        self.live(frame)?;
-        if count == Count::MarkStable {
-            counts.stable.store(1, Ordering::Release);
-            return Ok(Part::Whole);
-        }
-        if counts.is_free() {
-            return Ok(Part::Whole);
-        }
-        let other = match count {
-            Count::Map | Count::Unmap => Some(&counts.maps),
-            Count::Pin | Count::Unpin => Some(&counts.pins),
-            Count::Get | Count::Put | Count::Free | Count::Alloc | Count::MarkStable => None,
-        };
-        match count {
-            Count::Get | Count::Map | Count::Pin => {
-                self.has_room(frame, other)?;
-                counts.get().map_err(|_| Stuck::Waits("the frame was freed meanwhile"))?;
-                other.into_iter().for_each(|other| {
-                    other.fetch_add(1, Ordering::AcqRel);
-                });
-            }
-            Count::Put | Count::Unmap | Count::Unpin => self.put(frame, other)?,
-            Count::Free => {
-                counts.refs.store(0, Ordering::Release);
-                self.bytes(frame).freed(counts);
-            }
-            Count::Alloc | Count::MarkStable => {}
-        }
-        Ok(Part::Whole)
-    }
-
-    /// Drops a reference, and what is counted beside it.
-    pub(crate) fn put(&self, frame: FrameId, other: Option<&AtomicU32>) -> Result<(), Stuck> {
-        let counts = &self.frames[frame.0];
-        if let Some(other) = other {
-            lower(other).map_err(|_| self.out_of_range("nothing of the kind is counted"))?;
-        }
-        let left = lower(&counts.refs).map_err(|_| Stuck::Waits("the frame was freed meanwhile"))?;
-        if left == 0 {
-            self.bytes(frame).freed(counts);
-        }
-        Ok(())
-    }
-
-    /// That a frame's references can be one more, and so can what is counted beside them.
-    pub(crate) fn has_room(&self, frame: FrameId, other: Option<&AtomicU32>) -> Result<(), Stuck> {
-        let is_full = |count: &AtomicU32| count.load(Ordering::Acquire) >= self.scene.most_refs;
-        match is_full(&self.frames[frame.0].refs) || other.is_some_and(is_full) {
-            true => Err(self.out_of_range("the count can be no greater")),
-            false => Ok(()),
-        }
-    }
-
-    /// What leaves the range of its count breaks the property, or waits.
-    pub(crate) fn out_of_range(&self, why: &'static str) -> Stuck {
-        if self.scene.asks(BuiltIn::Range) { Stuck::Breaks(BuiltIn::Range) } else { Stuck::Waits(why) }
-    }
-
     fn lock(&self, agent: AgentId, lock: &str, mode: LockMode) -> bool {
         self.shared.locks.lock().entry(lock.to_owned()).or_default().take(agent, mode)
     }
@@ -310,44 +238,6 @@ impl Machine {
         }
         self.invalidate(invalidation, agent);
         Ok(Part::Whole)
-    }
-
-    fn post(&self, agent: AgentId, invalidation: &Invalidation<Numbers>) -> Result<(), Stuck> {
-        let is_it = |posted: &(AgentId, Option<Invalidation<Numbers>>)| {
-            *posted == (agent, Some(invalidation.clone()))
-        };
-        let number = self.scene.posted.iter().position(is_it);
-        let number = number.and_then(|number| u32::try_from(number).ok());
-        let number = number.ok_or_else(|| Stuck::Cannot("nobody was seen to post this".to_owned()))?;
-        let mut queue = self.shared.queue.lock();
-        if queue.len() >= self.scene.slots {
-            return Err(Stuck::Waits("the queue is full"));
-        }
-        queue.push_back(number);
-        Ok(())
-    }
-
-    /// Hardware does what is posted at that place of the queue.
-    fn perform(&self, number: u32, place: u32) -> Result<(), Stuck> {
-        let mut queue = self.shared.queue.lock();
-        let place = place as usize;
-        if queue.get(place) != Some(&number) || (self.scene.options.ordered_queue && place != 0) {
-            return Err(Stuck::Waits("something else stands there in the queue"));
-        }
-        let (agent, Some(invalidation)) = &self.scene.posted[number as usize] else {
-            return Err(Stuck::Cannot("a wait in the queue waits for nothing here".to_owned()));
-        };
-        queue.remove(place);
-        self.invalidate(invalidation, *agent);
-        Ok(())
-    }
-
-    fn wait(&self, agent: AgentId) -> Result<(), Stuck> {
-        let own = |number: &u32| self.scene.posted[*number as usize].0 == agent;
-        match self.shared.queue.lock().iter().any(own) {
-            true => Err(Stuck::Waits("something that it posted is not done")),
-            false => Ok(()),
-        }
     }
 
     fn request(&self, agent: AgentId, page: PageId, part: Part) -> Taken {

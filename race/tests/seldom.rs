@@ -110,7 +110,7 @@ fn a_frame_that_is_allocated_anew_is_no_stable_one() {
 #[test]
 fn a_vcpu_keeps_nothing_of_the_upper_entry() {
     agrees(
-        "scenario s\npage A under M\nframe f\ntable T\npmd M -> T\nmap A -> f rw\nvcpu V\nvar x = 0..4\n\
+        "scenario s\npage A under M\nframe f\ntable T\npmd M -> T\nmap A -> f rw\nvcpu V\nvar x = 0..4\noption evict = off\n\
          agent g on V\n  store A = 1; x = 1; when x == 2; walk A; x = 3; when x == 4; store A = 2\n\
          agent k\n  when x == 1; notify_start A; pte_modify A -dirty; notify_end A; x = 2; when x == 3; pmd_clear M; x = 4\n",
     );
