@@ -18,8 +18,8 @@ use crate::machine::Stuck;
 
 /// Steps of a round at most: one that has more goes round for ever.
 const MOST_STEPS: u64 = 20_000;
-/// How long a round may stand still.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a round may make no progress although somebody could: a thread that the host does not run is none that hangs.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How often hardware walks although it need not, and a program that may end does: one time in so many.
 const SELDOM: u32 = 8;
 

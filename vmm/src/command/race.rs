@@ -162,9 +162,9 @@ pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
         }
         let wrong = match race_file(source, arguments, &interrupt, &mut seen) {
             Ok(wrong) => wrong,
-            Err(error) => {
-                complain(format_args!("{error}"));
-                return HOST.into();
+            Err(Failure { status, text }) => {
+                complain(text);
+                return status.into();
             }
         };
         if !wrong.is_empty() {
@@ -202,13 +202,25 @@ fn nothing(arguments: &RaceArguments, sources: &[Source]) -> String {
     format!("there is no scenario `{wanted}` in what was named: {help}")
 }
 
-/// Runs the scenarios of one file; what is wrong with those that cannot. An error is the host's, which has no memory left.
+/// Why nothing can run any more: the host lacks something, or has no KVM although that was asked for.
+struct Failure {
+    status: u8,
+    text: String,
+}
+
+impl Failure {
+    const fn of_host(text: String) -> Self {
+        Self { status: HOST, text }
+    }
+}
+
+/// Runs the scenarios of one file; what is wrong with those that cannot.
 fn race_file(
     source: &Source,
     arguments: &RaceArguments,
     interrupt: &Interrupt,
     seen: &mut Seen,
-) -> Result<Vec<Diagnostic>, String> {
+) -> Result<Vec<Diagnostic>, Failure> {
     let loaded = match load(&source.text) {
         Ok(loaded) => loaded,
         Err(wrong) => return Ok(wrong),
@@ -252,7 +264,7 @@ fn race_file(
                     seen.freed.push(one);
                 }
                 Err(NotRun::Wrong(diagnostics)) => wrong.extend(diagnostics),
-                Err(NotRun::Host(error)) => return Err(error),
+                Err(NotRun::Host(error)) => return Err(Failure::of_host(error)),
             }
         }
     }
@@ -281,7 +293,7 @@ fn race(
     packed: &engine::Packed,
     arguments: &RaceArguments,
     interrupt: &Interrupt,
-) -> Result<Raced, String> {
+) -> Result<Raced, Failure> {
     let options =
         Options { max_states: arguments.max_states, interleavings: Counting::Off, ..Options::default() };
     let model = match engine::explore(packed, &options).verdict {
@@ -314,10 +326,11 @@ fn race(
 }
 
 /// The machine of a scenario, and whether a guest executes the accesses of its vCPUs.
-fn machine(lowered: &Lowered, asked: Option<Cpu>) -> Result<(Machine, bool), String> {
+fn machine(lowered: &Lowered, asked: Option<Cpu>) -> Result<(Machine, bool), Failure> {
+    let name = &lowered.name;
     let software = || {
-        let made = Machine::new(lowered);
-        made.map_err(|error| format!("{}: {error}; {}", lowered.name, remedy(&error, "end other programs")))
+        let lacks = |error| format!("{name}: {error}; {}", remedy(&error, "end other programs"));
+        Machine::new(lowered).map_err(|error| Failure::of_host(lacks(error)))
     };
     let kvm = match (played_by(&lowered.scene), asked) {
         (PlayedBy::Kvm, Some(Cpu::Kvm) | None) => true,
@@ -333,7 +346,11 @@ fn machine(lowered: &Lowered, asked: Option<Cpu>) -> Result<(Machine, bool), Str
             TOLD.call_once(|| complain(format_args!("{error}; the vCPUs run in software instead")));
             Ok((software()?, false))
         }
-        Err(error) => Err(format!("{}: {error}", lowered.name)),
+        Err(PlayError::System(error)) => {
+            let text = format!("{name}: {error}; leave out --cpu kvm to run the vCPUs in software");
+            Err(Failure { status: UNUSABLE, text })
+        }
+        Err(error) => Err(Failure::of_host(format!("{name}: {error}"))),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `afterimage race`: scenarios on the live machine.
 
-use super::{RACE, afterimage, scenario, text};
+use super::{RACE, afterimage, has_kvm, scenario, text};
 
 #[test]
 fn a_refuted_scenario_happens_and_its_rows_are_shown() {
@@ -119,4 +119,34 @@ fn what_a_scenario_names_often_needs_no_more_than_it_may() {
         let output = afterimage(&["race", file, "--rounds", "2", "--max-states", "1000"]);
         assert_eq!(output.status.code(), Some(0), "{name}: {}{}", text(&output.stdout), text(&output.stderr));
     }
+}
+
+#[test]
+fn what_is_not_on_the_machine_is_named_and_the_others_run() {
+    let output = afterimage(&["race", "read-drain-left-out", "cow-notify-before-clear", "--rounds", "1"]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
+    let message = text(&output.stderr);
+    for part in ["read-drain-left-out did not run", "`option dma = split` is not on the live machine"] {
+        assert!(message.contains(part), "no `{part}` in:\n{message}");
+    }
+    assert!(text(&output.stdout).contains("HAPPENED in 10 steps"), "{}", text(&output.stdout));
+    let output = afterimage(&["race", "pasid-entry-zeroed-while-present"]);
+    assert!(text(&output.stderr).contains("line 15: `set_pasid_high X -> none`"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_guest_on_kvm_reads_the_old_page() {
+    if !has_kvm() {
+        return;
+    }
+    let output = afterimage(&["race", "change-pte-without-range", "--cpu", "kvm", "--rounds", "3", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let object: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    let one = &object["scenarios"][0];
+    assert_eq!((&one["happened"], &one["vcpus_on_kvm"]), (&true.into(), &true.into()), "{object}");
+    let output =
+        afterimage(&["race", "change-pte-without-range", "--cpu", "software", "--rounds", "3", "--json"]);
+    let object: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    let one = &object["scenarios"][0];
+    assert_eq!((&one["happened"], &one["vcpus_on_kvm"]), (&true.into(), &false.into()), "{object}");
 }
