@@ -75,7 +75,7 @@ pub struct Machine {
     pub(crate) shared: Shared,
     /// By agent, those whom its steps ask at once.
     pub(crate) asked: Vec<Vec<Vec<Party>>>,
-    /// What the model says is there at the start, by variable.
+    /// What is there at the start: all that the scenario says, then what the model has variables for.
     start: Vec<(Key, u32)>,
 }
 
@@ -133,7 +133,7 @@ impl Machine {
             held: scene.agents.iter().map(|_| Held::new(&scene)).collect(),
             shared: Shared::new(&scene),
             asked: lowered.deeds.iter().map(|deeds| deeds.asked().to_vec()).collect(),
-            start: lowered.keys.iter().cloned().zip(initial).collect(),
+            start: scene.start.iter().cloned().chain(lowered.keys.iter().cloned().zip(initial)).collect(),
             memory,
             layout,
             scene,

@@ -173,3 +173,10 @@ fn a_marker_lends_its_bit_to_no_store_where_no_entry_mentions_it() {
 fn a_section_that_begins_twice_waits_for_no_interrupt() {
     agrees("scenario s\ncpu C, D\nagent a on C\n  irq_off; irq_off\nagent b on D\n  ipi_sync\n");
 }
+
+#[test]
+fn a_page_below_a_huge_entry_alone_is_peeked_at_there() {
+    agrees(
+        "scenario s\npage A under M\nframe old = 0\npmd M -> old rw huge\nagent a\n  peek A write => i; write i = 3\n",
+    );
+}

@@ -49,6 +49,8 @@ pub struct Scene {
     pub most_refs: u32,
     /// The greatest number of ranges that are open over a page.
     pub most_ranges: u32,
+    /// What is there at the start and not the first value of its kind, whether the model has a variable for it or not.
+    pub start: Vec<(Key, u32)>,
     /// What is assumed.
     pub options: Options,
     /// Whether programs zap and set shadow entries themselves.
@@ -164,6 +166,7 @@ impl Lowering<'_> {
             slots: state.domains.slots as usize,
             most_refs: state.domains.most_refs,
             most_ranges: state.domains.most_ranges,
+            start: state.start(),
             options: self.options,
             explicit_shadow: survey.explicit_shadow,
         }

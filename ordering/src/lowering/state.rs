@@ -225,6 +225,11 @@ impl State {
         var
     }
 
+    /// What is there at the start, where that is not 0, whether there is a variable for it or not.
+    pub(super) fn start(&self) -> Vec<(Key, u32)> {
+        self.initial.iter().map(|(key, value)| (key.clone(), *value)).collect()
+    }
+
     /// The variable that stands for `key`, if there is one.
     pub(super) fn known(&self, key: &Key) -> Option<Var> {
         self.index.get(key).copied()

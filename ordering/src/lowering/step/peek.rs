@@ -39,19 +39,20 @@ impl Emitter<'_> {
         let page = self.names.page(page)?;
         let need = if write { Need::Store } else { Need::Load };
         let handle = self.state.var(&Key::Handle(self.agent, handle.node.clone()));
-        let mut ways = Vec::new();
-        let mut below = Vec::new();
-        if let (Some(above), Some(table)) =
-            (self.hardware.uppers.above(page), self.hardware.uppers.table(page))
-        {
-            let keys = [Key::Pmd(above), Key::PmdOrig(self.agent, above)];
-            let [entry, orig] = keys.map(|key| self.state.var(&key));
-            let table = self.state.domains.entries.table(table);
-            let upper = Place { entry, orig, guard: Vec::new(), table: Some(table) };
-            ways.extend(self.peeks(&upper, need, handle, at));
-            below.push(Guard::Is(entry, table));
+        let (above, table) = (self.hardware.uppers.above(page), self.hardware.uppers.table(page));
+        let Some(above) = above else {
+            let ways = self.peeks_leaf(page, &[], need, handle, at);
+            self.step(ways, at.line);
+            return Ok(());
+        };
+        let keys = [Key::Pmd(above), Key::PmdOrig(self.agent, above)];
+        let [entry, orig] = keys.map(|key| self.state.var(&key));
+        let table = table.map(|table| self.state.domains.entries.table(table));
+        let mut ways = self.peeks(&Place { entry, orig, guard: Vec::new(), table }, need, handle, at);
+        // An upper entry that never names a table is all there is.
+        if let Some(table) = table {
+            ways.extend(self.peeks_leaf(page, &[Guard::Is(entry, table)], need, handle, at));
         }
-        ways.extend(self.peeks_leaf(page, &below, need, handle, at));
         self.step(ways, at.line);
         Ok(())
     }
