@@ -186,9 +186,14 @@ impl Free {
 }
 
 impl Histogram {
-    /// Whether the model has all that was seen, and no round stood still where it should not.
+    /// Whether the model has all that was seen, some end was seen if there was a round, and none stood still where it should
+    /// not.
     #[must_use]
     pub fn agrees(&self) -> bool {
-        self.stalled.is_none() && self.bars.iter().all(|bar| bar.is_allowed)
+        let ended = self.rounds == 0 || !self.bars.is_empty();
+        ended && self.stalled.is_none() && self.bars.iter().all(|bar| bar.is_allowed)
     }
 }
+
+#[cfg(test)]
+mod tests;

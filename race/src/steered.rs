@@ -15,7 +15,7 @@ use ordering::lowering::Act;
 use ordering::lowering::{Lowered, Part};
 use ordering::model::{Alternative, Check, Model, PropertyId};
 
-use crate::machine::{Machine, Stuck};
+use crate::machine::{Machine, Stuck, broken};
 
 /// The model and the machine differ.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -208,14 +208,13 @@ impl<'a> Steered<'a> {
     fn built_in(&self, property: PropertyId) -> Option<BuiltIn> {
         let property = &self.model().properties[usize::from(property.0)];
         let all = [
-            (BuiltIn::FreedFrame, "never use of a freed frame"),
-            (BuiltIn::FreedTable, "never walk of a freed page-table page"),
-            (BuiltIn::UnlinkedTable, "never walk of an unlinked page-table page"),
-            (BuiltIn::Unlock, "never unlock without lock"),
-            (BuiltIn::Range, "never out of range"),
+            BuiltIn::FreedFrame,
+            BuiltIn::FreedTable,
+            BuiltIn::UnlinkedTable,
+            BuiltIn::Unlock,
+            BuiltIn::Range,
         ];
-        let found = all.into_iter().find(|(_, text)| property.text == *text);
-        found.filter(|_| property.check == Check::Step).map(|(built_in, _)| built_in)
+        all.into_iter().find(|one| property.text == broken(*one) && property.check == Check::Step)
     }
 
     /// Holds everything that the machine shows against the model's state.

@@ -13,7 +13,7 @@ use ordering::lowering::Part;
 
 use super::Plan;
 use super::program::{Kind, Place, Question, Way};
-use super::world::{End, NOBODY, World};
+use super::world::{Attendance, End, NOBODY, World};
 use crate::machine::Stuck;
 
 /// Steps of a round at most: one that has more goes round for ever.
@@ -56,6 +56,7 @@ impl<'w, 'a> Worker<'w, 'a> {
 
     /// Takes part in each round, until there is no more.
     pub(super) fn help(mut self) {
+        let _attendance = Attendance(self.world);
         let mut known = 0;
         loop {
             let mut turns = 0_u32;
@@ -73,6 +74,7 @@ impl<'w, 'a> Worker<'w, 'a> {
 
     /// Begins all rounds, takes part in them, and counts.
     pub(super) fn lead(mut self, plan: &Plan<'_>, begun: Instant) -> Counted {
+        let _attendance = Attendance(self.world);
         let mut counted = Counted::default();
         let is_over = |rounds: u64| {
             let stopped = || plan.stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
@@ -88,6 +90,9 @@ impl<'w, 'a> Worker<'w, 'a> {
             self.round(round);
             let mut turns = 0_u32;
             while self.world.ended.load(Ordering::Acquire) + 1 < self.world.threads.load(Ordering::Acquire) {
+                if self.world.lost.load(Ordering::Acquire) {
+                    return counted;
+                }
                 wait(&mut turns);
             }
             counted.rounds += 1;
@@ -144,7 +149,8 @@ impl<'w, 'a> Worker<'w, 'a> {
         let world = self.world;
         world.there.fetch_add(1, Ordering::AcqRel);
         let mut turns = 0;
-        while world.there.load(Ordering::Acquire) < world.threads.load(Ordering::Acquire) {
+        let all = || world.there.load(Ordering::Acquire) >= world.threads.load(Ordering::Acquire);
+        while !all() && !world.lost.load(Ordering::Acquire) {
             wait(&mut turns);
         }
     }
@@ -320,7 +326,7 @@ impl<'w, 'a> Worker<'w, 'a> {
     /// Keeps what was returned.
     fn keep(&self, way: &Way<'_>, part: Part) {
         if let (Some(register), Part::Returns(value)) = (way.register, part) {
-            self.world.returned[register].store(value + 1, Ordering::Release);
+            self.world.returned[register].store(u64::from(value) + 1, Ordering::Release);
         }
     }
 

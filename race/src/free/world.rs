@@ -3,7 +3,7 @@
 //! Invariant: a counter is written by one thread. Standing still is certain: every thread has found all of its agents
 //! waiting, and nobody has moved since any of them began to look.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use ordering::language::syntax::BuiltIn;
 use ordering::lowering::{Key, Lowered};
@@ -38,7 +38,7 @@ pub(super) struct World<'a> {
     /// By agent: where it stands. Written by the thread that runs it.
     pub(super) at: Vec<AtomicUsize>,
     /// By place of the outcome: what was returned last, plus one.
-    pub(super) returned: Vec<AtomicU32>,
+    pub(super) returned: Vec<AtomicU64>,
     /// The steps that the machine does in several are taken alone.
     pub(super) alone: RwLock<()>,
     /// By thread: steps so far, and how many all had taken when it found nothing to do.
@@ -59,6 +59,21 @@ pub(super) struct World<'a> {
     /// Those that have come to the round.
     pub(super) there: AtomicUsize,
     pub(super) quits: AtomicBool,
+    /// A thread has panicked: nobody waits for it.
+    pub(super) lost: AtomicBool,
+}
+
+/// Lets nobody wait for a thread that panics while it has this.
+pub(super) struct Attendance<'w>(pub(super) &'w World<'w>);
+
+impl Drop for Attendance<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lost.store(true, Ordering::Release);
+            self.0.is_over.store(true, Ordering::Release);
+            self.0.quits.store(true, Ordering::Release);
+        }
+    }
 }
 
 /// In the place of a count: the thread has no agent in this round.
@@ -85,7 +100,7 @@ impl<'a> World<'a> {
             machine,
             programs,
             at: programs.iter().map(|_| AtomicUsize::new(0)).collect(),
-            returned: (0..places).map(|_| AtomicU32::new(0)).collect(),
+            returned: (0..places).map(|_| AtomicU64::new(0)).collect(),
             alone: RwLock::new(()),
             steps: counters(),
             still: counters(),
@@ -99,6 +114,7 @@ impl<'a> World<'a> {
             threads: AtomicUsize::new(threads),
             there: AtomicUsize::new(0),
             quits: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
         }
     }
 
@@ -168,7 +184,10 @@ impl<'a> World<'a> {
             Key::User(index) => self.machine.shared.variables[*index].load(Ordering::Acquire),
             other => unreachable!("{other:?} is no variable of the scenario"),
         };
-        let returned = |returned: &AtomicU32| returned.load(Ordering::Acquire).checked_sub(1);
+        let returned = |returned: &AtomicU64| {
+            let one_more = returned.load(Ordering::Acquire).checked_sub(1);
+            one_more.and_then(|value| u32::try_from(value).ok())
+        };
         Values {
             returned: self.returned.iter().map(returned).collect(),
             variables: variables.iter().map(variable).collect(),

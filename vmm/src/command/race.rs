@@ -9,6 +9,7 @@ mod report;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Once;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
@@ -313,14 +314,16 @@ fn race(
     }
     let mut random = fastrand::Rng::with_seed(arguments.seed);
     let is_late = || arguments.seconds.is_some_and(|seconds| begun.elapsed() >= seconds);
-    let is_over = || is_late() || interrupt.came();
-    while divergence.is_none() && runs < arguments.rounds() && !is_over() {
-        match steered.random(&mut random, ROWS) {
-            Ok(taken) => rows += taken,
-            Err(found) => divergence = Some(found),
+    interrupt.stops(|stop| {
+        let is_over = || is_late() || stop.load(Ordering::Relaxed);
+        while divergence.is_none() && runs < arguments.rounds() && !is_over() {
+            match steered.random(&mut random, ROWS) {
+                Ok(taken) => rows += taken,
+                Err(found) => divergence = Some(found),
+            }
+            runs += 1;
         }
-        runs += 1;
-    }
+    });
     let (file, time) = (source.name.clone(), begun.elapsed());
     Ok(Raced { file, lowered, model, runs, rows, time, divergence, on_kvm })
 }

@@ -3,6 +3,7 @@
 //! Invariant: an end that the model does not have, or a round that stands still, is a divergence; so is nothing that a list
 //! which was cut short does not have.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,24 +40,37 @@ pub(super) enum NotRun {
     Host(String),
 }
 
-/// Set once the user wants to see what was counted so far.
-#[derive(Clone)]
-pub(super) struct Interrupt(Arc<AtomicBool>);
+/// What the user's signals do: a run that is going on ends with what it has seen, and anything else ends at once.
+pub(super) struct Interrupt {
+    /// Set: a signal ends the program. Cleared while a run goes on, which the signal sets again.
+    flag: Arc<AtomicBool>,
+    came: Cell<bool>,
+}
 
 impl Interrupt {
-    /// Ctrl-C ends the rounds, and a second one the program.
     pub(super) fn watched() -> Self {
-        let flag = Arc::new(AtomicBool::new(false));
+        let flag = Arc::new(AtomicBool::new(true));
         for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            // Without a handler the signal ends the program, which is what a second one is to do.
-            let _second = signal_hook::flag::register_conditional_default(signal, Arc::clone(&flag));
-            let _first = signal_hook::flag::register(signal, Arc::clone(&flag));
+            // Where this cannot be watched, the signal ends the program, as it does without us.
+            let _ends = signal_hook::flag::register_conditional_default(signal, Arc::clone(&flag));
+            let _stops = signal_hook::flag::register(signal, Arc::clone(&flag));
         }
-        Self(flag)
+        Self { flag, came: Cell::new(false) }
     }
 
+    /// Whether a run was stopped: no other begins.
     pub(super) fn came(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.came.get()
+    }
+
+    /// Lets `run` look whether it is to stop; a second signal ends the program.
+    pub(super) fn stops<T>(&self, run: impl FnOnce(&AtomicBool) -> T) -> T {
+        self.flag.store(false, Ordering::SeqCst);
+        let result = run(&self.flag);
+        if self.flag.swap(true, Ordering::SeqCst) {
+            self.came.set(true);
+        }
+        result
     }
 }
 
@@ -79,8 +93,8 @@ pub(super) fn run(
         Mode::Free | Mode::Steered => 0,
     };
     let (rounds, time, seed) = (arguments.rounds(), arguments.seconds, arguments.seed);
-    let plan = Plan { rounds, time, seed, threads, window, stop: Some(&interrupt.0) };
-    let histogram = free.run(&machine, &plan);
+    let histogram = interrupt
+        .stops(|stop| free.run(&machine, &Plan { rounds, time, seed, threads, window, stop: Some(stop) }));
     Ok(Freed { file: source.name.clone(), free, histogram })
 }
 
@@ -127,6 +141,11 @@ impl fmt::Display for Freed {
         }
         if self.histogram.endless > 0 {
             write!(f, "\n    {:>9}   rounds were cut off: they went on and on", self.histogram.endless)?;
+        }
+        if rounds == 0 {
+            write!(f, "\n    did not run")?;
+        } else if self.histogram.bars.is_empty() && self.histogram.stalled.is_none() {
+            write!(f, "\n    DIVERGENCE: no round came to an end")?;
         }
         for (agent, step) in self.histogram.stalled.iter().flatten() {
             write!(f, "\n    DIVERGENCE: a round made no progress: {agent} waits: {step}")?;
