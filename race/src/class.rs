@@ -34,8 +34,11 @@ pub(crate) const fn class(part: Part) -> Class {
         Part::Walk(..)
         | Part::Flush(_)
         | Part::Send(_)
+        | Part::Translated
         | Part::Answered
+        | Part::Sent
         | Part::Perform(..)
+        | Part::TimesOut(..)
         | Part::ReachesMemory(_) => Class::Part(part),
     }
 }

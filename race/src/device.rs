@@ -11,7 +11,7 @@ use iommu::spec::descriptor::{
 };
 use iommu::spec::fault::FaultReason;
 use iommu::vtd::port::{Blocked, Fetched, Overtaken};
-use mmu::address::{Access, PAGE_SIZE, PageSize, PhysAddr, VirtAddr};
+use mmu::address::{Access, PAGE_SIZE, PageSize, Pfn, PhysAddr, VirtAddr};
 use mmu::cache::Translation;
 use mmu::pte::Pte;
 use mmu::table::Levels;
@@ -78,6 +78,9 @@ impl<'m> Device<'m> {
             (Target::First, Hop::Fill) => self.end_walk(page),
             (Target::Device, Hop::Read) => self.complete(page, access),
             (Target::Device, Hop::Fill) => self.end_completion(page),
+            (_, Hop::PasidLow | Hop::PasidHigh | Hop::PasidRest | Hop::PasidTorn | Hop::PasidAbsent) => {
+                Err(Stuck::Cannot("a half of an entry is no hop to a page".to_owned()))
+            }
             (Target::Device, Hop::Upper | Hop::Pasid | Hop::Fault | Hop::Huge) => {
                 Err(Stuck::Cannot("a device walks no table: the unit does".to_owned()))
             }
@@ -341,6 +344,42 @@ impl<'m> Device<'m> {
         })
     }
 
+    /// Where an access is led by what is cached, for one that lands later.
+    pub(crate) fn led_to(self, page: PageId, access: Access) -> Result<Pfn, Stuck> {
+        let pasid = self.pasid(page);
+        let mut port = self.unit.port.lock();
+        let found = port.hit(request(pasid, self.address(page), access), space(pasid));
+        found
+            .map(|found| found.address().pfn())
+            .ok_or(Stuck::Waits("no cached translation serves the access"))
+    }
+
+    /// It answers nothing from now on.
+    pub(crate) fn falls_silent(self) {
+        self.unit.unit.hold_device_tlb(SOURCE);
+    }
+
+    /// It does not answer in time that it has forgotten `pages`, and keeps them.
+    pub(crate) fn times_out(
+        self,
+        invalidation: &Invalidation<Numbers>,
+        pages: &[PageId],
+    ) -> Result<(), Stuck> {
+        let whole = self.whole(invalidation);
+        let descriptors: Vec<_> = match whole {
+            Some(pasid) => vec![of_device(pasid, DeviceSpan::All)],
+            None => pages.iter().map(|page| self.of_device(*page)).collect(),
+        };
+        let is_gone = self.machine.is_plugged_in(self.user).is_err();
+        self.unit.gives_up(&descriptors, is_gone)
+    }
+
+    /// The PASID of which all is to be forgotten, if that is said.
+    fn whole(self, invalidation: &Invalidation<Numbers>) -> Option<Pasid> {
+        let whole = self.own_pasid().filter(|_| matches!(invalidation.reach(), Reach::Pasid(_)));
+        whole.filter(|_| invalidation.depth() == Depth::All)
+    }
+
     /// As [`Machine::dirty`]; the unit walks again for a store, and sets the bit.
     pub(crate) fn dirty(self, page: PageId) -> Result<bool, Stuck> {
         let cached = self.holds(page).filter(|found| found.permission.write && !found.dirty);
@@ -368,10 +407,8 @@ impl<'m> Device<'m> {
     }
 
     /// The unit and the device are told to forget `pages`, and the driver waits until they have.
-    pub(crate) fn forget(self, invalidation: &Invalidation<Numbers>, pages: &[PageId]) {
-        let own = self.own_pasid();
-        let whole = own.filter(|_| matches!(invalidation.reach(), Reach::Pasid(_)));
-        let whole = whole.filter(|_| invalidation.depth() == Depth::All);
+    pub(crate) fn forget(self, invalidation: &Invalidation<Numbers>, pages: &[PageId]) -> Result<(), Stuck> {
+        let (own, whole) = (self.own_pasid(), self.whole(invalidation));
         let unit = || match whole {
             Some(pasid) => vec![Descriptor::Iotlb { scope: IotlbScope::Pasid(DOMAIN, pasid), drains: true }],
             None => pages.iter().map(|page| self.of_unit(*page, invalidation.depth())).collect(),
@@ -382,7 +419,7 @@ impl<'m> Device<'m> {
             None => pages.iter().map(|page| self.of_device(*page)).collect(),
         };
         let descriptors: Vec<Descriptor> = match invalidation.caches() {
-            CacheKind::Cpus | CacheKind::Vcpus => return,
+            CacheKind::Cpus | CacheKind::Vcpus => return Ok(()),
             CacheKind::PasidCaches => {
                 own.iter().map(|pasid| Descriptor::PasidCache(PasidScope::Pasid(DOMAIN, *pasid))).collect()
             }
@@ -390,7 +427,7 @@ impl<'m> Device<'m> {
             CacheKind::DeviceTlbs => device(),
             CacheKind::Devices => [unit(), device()].concat(),
         };
-        self.unit.forget(&descriptors);
+        self.unit.forget(&descriptors)
     }
 
     fn span(self, page: PageId, hint: Hint) -> PageSpan {

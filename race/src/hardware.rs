@@ -4,7 +4,7 @@
 //! is. Each page has a tag of its own, so that what is invalidated of one page ends no walk to another.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mmu::address::{Access, VirtAddr};
 use mmu::cache::{CacheError, CachePort, FillTicket, Tag, Translation, TranslationCache};
@@ -58,7 +58,9 @@ pub(crate) struct Hardware {
     pub(crate) walks: Vec<Mutex<Option<InFlight>>>,
     /// By page: on the way to the device's own TLB.
     pub(crate) completions: Vec<Mutex<Option<InFlight>>>,
-    /// A device's VT-d unit: then nothing else of this is used.
+    /// Whether it is a device that was taken away.
+    pub(crate) gone: AtomicBool,
+    /// A device's VT-d unit: then nothing else of this is used, but for that it is gone.
     pub(crate) unit: Option<Unit>,
 }
 
@@ -144,6 +146,7 @@ impl Hardware {
             pasid: AtomicU64::new(0),
             walks: none(),
             completions: none(),
+            gone: AtomicBool::new(false),
             unit,
         })
     }
@@ -164,6 +167,7 @@ impl Hardware {
         self.uppers.iter().for_each(|upper| upper.store(0, Ordering::Release));
         self.pasid.store(0, Ordering::Release);
         self.walks.iter().chain(&self.completions).for_each(|slot| *slot.lock() = None);
+        self.gone.store(false, Ordering::Release);
         self.unit.iter().for_each(Unit::reset);
     }
 }

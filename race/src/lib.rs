@@ -4,7 +4,7 @@
 //! the machine after each. Neither reads the other's state to decide what a step does.
 //!
 //! Read in this order: [`machine`] with `layout`, `coding`, `frames`, `hardware` and `agent` (what there is), `step` with
-//! `table`, `walk`, `invalidate`, `queue`, `count`, `gup` and `round` (what steps do), [`mod@unit`] and `device` (the same for devices behind the
+//! `table`, `walk`, `invalidate`, `queue`, `dma`, `count`, `gup` and `round` (what steps do), [`mod@unit`] and `device` (the same for devices behind the
 //! VT-d unit), [`vcpus`] (accesses that a guest executes), [`look`] (what it then looks like), [`live`] (what is not there),
 //! [`steered`] (a run of the model, row by row), [`free`] (nobody says who comes next).
 
@@ -14,6 +14,7 @@ mod class;
 mod coding;
 mod count;
 mod device;
+mod dma;
 mod frames;
 pub mod free;
 mod gup;

@@ -4,8 +4,8 @@
 
 use std::fmt;
 
-use ordering::lowering::{Act, Lowered, Numbers, Timeout};
-use steps::{Invalidation, Step, Unanswered, Waited};
+use ordering::lowering::{Act, Lowered, Numbers};
+use steps::{Invalidation, Step};
 
 /// A scenario that cannot run.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,25 +27,12 @@ impl fmt::Display for NotLive {
     }
 }
 
-const UNANSWERED: &str = "its queue answers every wait";
-const GONE: &str = "its devices stay";
 const HALVES: &str = "it writes an entry of a PASID in one word";
 const SHADOW: &str = "its shadow page table has one level that is written";
-const LANDS: &str = "its devices translate and access in one step";
 
 /// What keeps a scenario from running; none: all of it is live.
 #[must_use]
 pub fn not_live(lowered: &Lowered) -> Option<NotLive> {
-    let options = &lowered.scene.options;
-    let option = |what: &str, reason| Some(NotLive { line: 0, what: what.to_owned(), reason });
-    if options.split_dma {
-        return option("option dma = split", LANDS);
-    }
-    match options.timeout {
-        Timeout::Never => {}
-        Timeout::Gone => return option("option timeout = gone", UNANSWERED),
-        Timeout::Late => return option("option timeout = late", UNANSWERED),
-    }
     let agents = lowered.model.agents.iter().zip(&lowered.deeds);
     for (agent, deeds) in agents {
         for (pc, instruction) in agent.program.iter().enumerate() {
@@ -66,11 +53,8 @@ pub fn not_live(lowered: &Lowered) -> Option<NotLive> {
 /// Why a step is not on the machine; none: it is.
 pub(crate) const fn why_not(step: &Step<Numbers>) -> Option<&'static str> {
     match step {
-        Step::Unplug(_) => Some(GONE),
         Step::SetPasidHalf(..) => Some(HALVES),
         Step::ZapSpmd(_) | Step::SetSpmd(..) => Some(SHADOW),
-        Step::InvWait(Waited::Own, Unanswered::Waits) => None,
-        Step::InvWait(Waited::All, _) | Step::InvWait(_, Unanswered::GoesTo(_)) => Some(UNANSWERED),
         Step::Invalidate(Invalidation { .. })
         | Step::Lock(..)
         | Step::Trylock(..)
@@ -82,6 +66,8 @@ pub(crate) const fn why_not(step: &Step<Numbers>) -> Option<&'static str> {
         | Step::SynchronizeRcu
         | Step::Entry(..)
         | Step::SetPasid(..)
+        | Step::InvWait(..)
+        | Step::Unplug(_)
         | Step::PageRequest(_)
         | Step::PageResponse(_)
         | Step::DrainRequests

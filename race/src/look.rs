@@ -30,6 +30,8 @@ pub enum Seen {
     Cached(FrameId, bool, bool),
     /// A cached upper entry, which names a page-table page.
     Upper(FrameId),
+    /// An access that is led to a frame, and has not landed.
+    Leads(FrameId),
     /// Nothing.
     Nothing,
     /// A store that has not reached memory: to which of its agent's places, and the word.
@@ -56,6 +58,7 @@ impl fmt::Display for Seen {
                 )
             }
             Self::Upper(table) => write!(f, "table {table}"),
+            Self::Leads(frame) => write!(f, "on the way to {frame}"),
             Self::Stored(place, word) => write!(f, "place {place} = {word:#x}"),
             Self::Nothing => f.write_str("none"),
             Self::Foreign(word) => write!(f, "{word:#x}, which is none of the scenario's"),
@@ -119,14 +122,11 @@ impl Machine {
             }
             // What properties remember is the judge's; what a step returns is compared where it is taken.
             Key::Ghost(_) | Key::Returned(..) => return None,
+            Key::Dma(agent, page) => self.seen_flight(*agent, *page),
+            Key::Gone(user) => Seen::Number(self.is_plugged_in(*user).is_err().into()),
+            Key::Aborted(agent) => Seen::Number(self.held[*agent].aborted.load(Ordering::Acquire).into()),
             // A scenario that has any of these does not run here (`live`).
-            Key::Dma(..)
-            | Key::Gone(_)
-            | Key::Aborted(_)
-            | Key::PasidHigh(_)
-            | Key::PasidRead(_)
-            | Key::Torn(_)
-            | Key::Spmd(_) => return None,
+            Key::PasidHigh(_) | Key::PasidRead(_) | Key::Torn(_) | Key::Spmd(_) => return None,
         })
     }
 
@@ -142,6 +142,7 @@ impl Machine {
             | Key::InFlight(..)
             | Key::Completion(..)
             | Key::Pwc(..) => self.as_cached(entry()),
+            Key::Dma(..) => entry().frame.map_or(Seen::Nothing, Seen::Leads),
             Key::Content(_) => Seen::Number(self.scene.contents[value as usize].into()),
             Key::User(index) => Seen::Number((least(&self.scene, *index) + value).into()),
             Key::Pasid(_)
@@ -158,7 +159,6 @@ impl Machine {
             | Key::Section(..)
             | Key::Awaits(..)
             | Key::Handle(..)
-            | Key::Dma(..)
             | Key::Gone(_)
             | Key::Aborted(_)
             | Key::PasidHigh(_)
@@ -290,6 +290,11 @@ impl Machine {
             }
             Some(InFlight::Leaf(found, _)) => self.seen_cached(Some(found)),
         }
+    }
+
+    fn seen_flight(&self, agent: AgentId, page: PageId) -> Seen {
+        let Some(place) = *self.held[agent].flights[page.0].lock() else { return Seen::Nothing };
+        self.coding.frame(place).map_or(Seen::Foreign(place.0), Seen::Leads)
     }
 
     fn seen_completion(&self, user: UserId, page: PageId) -> Seen {

@@ -11,7 +11,7 @@ use ordering::language::syntax::BuiltIn;
 use ordering::lowering::{
     Act, AgentId, Assigned, Deed, Flush, FrameId, FramePlace, Key, Numbers, PageId, Part, Party, UserId,
 };
-use steps::{CacheKind, EntryAt, EntryOf, Invalidation, LockMode, Scope, Section, Step, Unanswered, Waited};
+use steps::{CacheKind, EntryAt, EntryOf, Invalidation, LockMode, Scope, Section, Step, Unanswered};
 
 use crate::gup::Wanted;
 use crate::live::why_not;
@@ -28,6 +28,7 @@ impl Machine {
         if let Some(held) = self.held.get(agent) {
             held.indivisible.store(deed.indivisible, Ordering::Relaxed);
         }
+        self.who_acts(agent, deed.part).map_or(Ok(()), |user| self.is_plugged_in(user))?;
         match deed.part {
             Part::Walk(user, page, target, hop) => {
                 self.hop((user, page), target, hop, needed(deed.act))?;
@@ -38,6 +39,7 @@ impl Machine {
                 return Ok(if dirty { Part::Dirty(user, page) } else { Part::NotDirty(user, page) });
             }
             Part::Perform(number, place) => return self.perform(number, place).map(|()| deed.part),
+            Part::TimesOut(number, place) => return self.time_out(number, place).map(|()| deed.part),
             Part::ReachesMemory(agent) => return self.reach_memory(agent as usize).map(|()| deed.part),
             Part::Whole
             | Part::Returns(_)
@@ -50,7 +52,9 @@ impl Machine {
             | Part::Get(_)
             | Part::Again
             | Part::Drop
-            | Part::Answered => {}
+            | Part::Translated
+            | Part::Answered
+            | Part::Sent => {}
         }
         match deed.act {
             Act::Step(step) => self.step(agent, step, deed.part),
@@ -76,9 +80,9 @@ impl Machine {
             Step::Fence => fence(Ordering::SeqCst),
             Step::Enter(section) => self.enter_section(agent, *section)?,
             Step::Leave(section) => self.leave_section(agent, *section)?,
-            Step::IpiSync => return self.round(agent, part, &[Section::Interrupts], |_| {}),
+            Step::IpiSync => return self.round(agent, part, &[Section::Interrupts], |_| Ok(())),
             Step::SynchronizeRcu => {
-                return self.round(agent, part, &[Section::Interrupts, Section::Rcu], |_| {});
+                return self.round(agent, part, &[Section::Interrupts, Section::Rcu], |_| Ok(()));
             }
             Step::Entry(EntryAt::Pte(page), what) => return self.page_entry(agent, *page, what),
             Step::Entry(EntryAt::Pmd(pmd), what) => return self.upper_entry(agent, *pmd, what),
@@ -86,12 +90,13 @@ impl Machine {
             Step::SetPasid(pasid, mm) => {
                 self.layout.set_pasid(&self.memory, *pasid, mm.0);
             }
-            Step::InvWait(Waited::Own, Unanswered::Waits) => self.wait(agent)?,
-            Step::InvWait(..)
-            | Step::Unplug(_)
-            | Step::SetPasidHalf(..)
-            | Step::ZapSpmd(_)
-            | Step::SetSpmd(..) => return Err(not_there(step)),
+            Step::InvWait(..) if part == Part::Sent => return self.send_wait(agent).map(|()| part),
+            Step::InvWait(waited, unanswered) => {
+                let aborts = matches!(unanswered, Unanswered::GoesTo(_));
+                return self.wait(agent, *waited, aborts);
+            }
+            Step::Unplug(device) => self.unplug(*device),
+            Step::SetPasidHalf(..) | Step::ZapSpmd(_) | Step::SetSpmd(..) => return Err(not_there(step)),
             Step::PageRequest(page) => return self.request(agent, *page, part),
             Step::PageResponse(page) => self.respond(*page)?,
             Step::DrainRequests => self.drain_requests()?,
@@ -101,12 +106,10 @@ impl Machine {
             Step::ZapSpte(page) => self.set_shadow_entry(*page, Pte::NONE)?,
             Step::SetSpte(page, entry) => return self.set_shadow(agent, *page, entry),
             Step::Walk(page) => self.walk_is_over(self.own(agent)?, *page)?,
-            Step::Load(page) | Step::DmaRead(page) => {
-                return self.translated(agent, *page, Access::Read, 0);
-            }
-            Step::Store(page, value) | Step::DmaWrite(page, value) => {
-                return self.translated(agent, *page, Access::Write, *value);
-            }
+            Step::Load(page) => return self.translated(agent, *page, Access::Read, 0),
+            Step::Store(page, value) => return self.translated(agent, *page, Access::Write, *value),
+            Step::DmaRead(page) => return self.dma(agent, *page, (Access::Read, 0), part),
+            Step::DmaWrite(page, value) => return self.dma(agent, *page, (Access::Write, *value), part),
             Step::GupFast { page, write, pin, leaf, handle } => {
                 let (page, write, pin, leaf) = (*page, *write, *pin, *leaf);
                 return self.gup(&Wanted { agent, page, write, pin, leaf, handle }, part);
@@ -125,7 +128,7 @@ impl Machine {
         Ok(Part::Whole)
     }
 
-    fn own(&self, agent: AgentId) -> Result<UserId, Stuck> {
+    pub(crate) fn own(&self, agent: AgentId) -> Result<UserId, Stuck> {
         self.scene.agents[agent].user.ok_or_else(|| Stuck::Cannot("the agent runs on nothing".to_owned()))
     }
 
@@ -135,6 +138,14 @@ impl Machine {
 
     fn translated(&self, agent: AgentId, page: PageId, access: Access, value: u32) -> Taken {
         returned(self.through(self.own(agent)?, page, access, value)?)
+    }
+
+    fn dma(&self, agent: AgentId, page: PageId, (access, value): (Access, u32), part: Part) -> Taken {
+        match (part, self.scene.options.split_dma) {
+            (Part::Translated, _) => self.depart(agent, page, access).map(|()| part),
+            (_, true) => returned(self.land(agent, page, access, value)?),
+            (_, false) => self.translated(agent, page, access, value),
+        }
     }
 
     fn direct(&self, agent: AgentId, place: &FramePlace, access: Access, value: u32) -> Taken {
@@ -211,12 +222,12 @@ impl Machine {
         let interrupts = others && self.scene.options.flush == Flush::Ipi;
         match part {
             Part::Flush(cpu) => {
-                self.invalidate_of(invalidation, agent, cpu);
+                self.invalidate_of(invalidation, agent, cpu)?;
                 return Ok(part);
             }
             Part::Send(_) | Part::Answer(..) | Part::Whole if interrupts => {
                 return self.round(agent, part, &[Section::Interrupts], |cpu| {
-                    self.invalidate_of(invalidation, agent, cpu);
+                    self.invalidate_of(invalidation, agent, cpu)
                 });
             }
             Part::Whole
@@ -232,11 +243,14 @@ impl Machine {
             | Part::Get(_)
             | Part::Again
             | Part::Drop
+            | Part::Translated
             | Part::Answered
+            | Part::Sent
             | Part::Perform(..)
+            | Part::TimesOut(..)
             | Part::ReachesMemory(_) => {}
         }
-        self.invalidate(invalidation, agent);
+        self.invalidate(invalidation, agent)?;
         Ok(Part::Whole)
     }
 

@@ -57,6 +57,9 @@ impl Machine {
             (Target::First, Hop::Fill) => self.fill(user, page),
             (Target::Device, Hop::Read) => self.complete(user, page, access),
             (Target::Device, Hop::Fill) => self.install_completion(user, page),
+            (_, Hop::PasidLow | Hop::PasidHigh | Hop::PasidRest | Hop::PasidTorn | Hop::PasidAbsent) => {
+                Err(Stuck::Cannot("a half of an entry is no hop to a page".to_owned()))
+            }
             (Target::Device, Hop::Upper | Hop::Pasid | Hop::Fault | Hop::Huge) => {
                 Err(Stuck::Cannot("a device walks no table: the unit does".to_owned()))
             }

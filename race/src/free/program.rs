@@ -137,10 +137,14 @@ impl<'a> Question<'a> {
 
 /// Whether the machine does the step in several, where others could come between.
 fn is_several(lowered: &Lowered, deed: Deed<'_>) -> bool {
-    let Act::Step(step) = deed.act else { return matches!(deed.part, Part::Perform(..)) };
+    let Act::Step(step) = deed.act else {
+        return matches!(deed.part, Part::Perform(..) | Part::TimesOut(..));
+    };
     let has_table = |page: PageId| lowered.scene.pages[page.0].above.is_some();
     match **step {
         Step::Invalidate(_)
+        | Step::InvWait(..)
+        | Step::Unplug(_)
         | Step::IpiSync
         | Step::SynchronizeRcu
         | Step::Count(..)
@@ -161,8 +165,6 @@ fn is_several(lowered: &Lowered, deed: Deed<'_>) -> bool {
         | Step::Entry(EntryAt::Pmd(_), _)
         | Step::SetPasid(..)
         | Step::SetPasidHalf(..)
-        | Step::InvWait(..)
-        | Step::Unplug(_)
         | Step::ZapSpmd(_)
         | Step::SetSpmd(..)
         | Step::Forget(_)

@@ -80,8 +80,11 @@ impl Steered<'_> {
             | Part::Answer(..)
             | Part::ReadPmd(_)
             | Part::ReadPte(_)
+            | Part::Translated
             | Part::Answered
+            | Part::Sent
             | Part::Perform(..)
+            | Part::TimesOut(..)
             | Part::ReachesMemory(_) => true,
         }
     }
@@ -105,6 +108,7 @@ impl Steered<'_> {
                 let pmd = machine.scene.pages[page.0].above;
                 of_use && nothing && pmd.is_none_or(|pmd| empty(&Key::Pwc(user, pmd)))
             }
+            (_, Hop::PasidLow | Hop::PasidHigh | Hop::PasidRest | Hop::PasidTorn | Hop::PasidAbsent) => false,
             (_, Hop::Fault) | (Target::Device, Hop::Upper | Hop::Pasid | Hop::Huge) => false,
             (Target::First, Hop::Read) => of_use && nothing,
             (Target::First, Hop::Huge) => {

@@ -30,10 +30,13 @@ pub(crate) enum Lapse {
 }
 
 impl Lapse {
-    pub(crate) fn submit(self, queue: &Queue, descriptors: &[Descriptor]) {
+    pub(crate) fn submit(self, queue: &Queue, descriptors: &[Descriptor]) -> Result<(), Stuck> {
         let wrong: Vec<_> = descriptors.iter().filter_map(|descriptor| self.of(*descriptor)).collect();
         match self {
-            Self::DoesNotWait => queue.submit_only(&wrong),
+            Self::DoesNotWait => {
+                queue.submit_only(&wrong);
+                Ok(())
+            }
             Self::LeavesOutIotlb
             | Self::LeavesOutDeviceTlb
             | Self::LeavesOutPasidCache

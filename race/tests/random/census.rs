@@ -7,7 +7,7 @@ use ordering::lowering::{Act, Deeds, Lowered};
 use steps::entry::Bit;
 use steps::table::Verb;
 
-use super::draw::{OPTIONS_ELSEWHERE, live};
+use super::draw::live;
 
 /// How often what occurred.
 #[derive(Default)]
@@ -44,8 +44,7 @@ impl Census {
         let values = |(name, values, _): &(&str, &[&str], &str)| -> Vec<String> {
             values.iter().map(|value| format!("option {name} = {value}")).collect()
         };
-        let live_options = OPTIONS.iter().filter(|(name, ..)| !OPTIONS_ELSEWHERE.contains(name));
-        let mut missing: Vec<String> = live_options.flat_map(values).collect();
+        let mut missing: Vec<String> = OPTIONS.iter().flat_map(values).collect();
         missing.retain(|option| !self.options.contains_key(option));
         let verbs = live().map(|row| row.verb).map(Verb::name);
         missing.extend(verbs.filter(|verb| !self.verbs.contains_key(verb)).map(str::to_owned));

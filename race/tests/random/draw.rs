@@ -53,7 +53,7 @@ impl Draw {
     /// Most steps at random break something at once: more happens where that is no violation.
     fn options(&mut self) {
         let forgiving = self.once_in(3);
-        for (name, values, _) in OPTIONS.iter().filter(|(name, ..)| !OPTIONS_ELSEWHERE.contains(name)) {
+        for (name, values, _) in OPTIONS {
             let built_in = values == &["on", "off"] && !name.ends_with("drains") && *name != "evict";
             let value = self.one(values);
             if built_in && forgiving {
@@ -83,12 +83,8 @@ pub(super) fn scenario(seed: u64) -> Vec<String> {
     draw.lines
 }
 
-/// Options that are not on the live machine but for their first value.
-pub(super) const OPTIONS_ELSEWHERE: [&str; 2] = ["dma", "timeout"];
-
 /// Steps that are not on the live machine.
-const STEPS_ELSEWHERE: [Verb; 5] =
-    [Verb::Unplug, Verb::SetPasidLow, Verb::SetPasidHigh, Verb::ZapSpmd, Verb::SetSpmd];
+const STEPS_ELSEWHERE: [Verb; 4] = [Verb::SetPasidLow, Verb::SetPasidHigh, Verb::ZapSpmd, Verb::SetSpmd];
 
 /// The steps that are on the live machine.
 pub(super) fn live() -> impl Iterator<Item = &'static Row> {

@@ -7,7 +7,7 @@ use steps::table::{Actor, STEPS};
 use super::draw::Draw;
 
 /// Steps that come to something only together: what stands between the first and the rest is drawn, too.
-const CHAINS: [&[&str]; 26] = [
+const CHAINS: [&[&str]; 29] = [
     &["lock LOCK", "unlock LOCK"],
     &["lock LOCK shared", "set_pte PAGE -> ENTRY", "unlock LOCK"],
     &["trylock LOCK [shared] else LABEL", "unlock LOCK"],
@@ -31,7 +31,10 @@ const CHAINS: [&[&str]; 26] = [
     &["pte_clear PAGE", "change_pte PAGE"],
     &["pmd_clear PMD", "flush_pmd PMD [leaf]", "set_pmd PMD -> ENTRY"],
     &["set_pte PAGE -> ENTRY", "pte_modify PAGE BITS"],
-    &["iotlb_inv PAGE post", "devtlb_inv PAGE post", "inv_wait"],
+    &["iotlb_inv PAGE post", "devtlb_inv PAGE post", "inv_wait [OTHERWISE]"],
+    &["notify PAGE post", "inv_wait all [OTHERWISE]"],
+    &["devtlb_inv PAGE post", "unplug DEV", "inv_wait else out"],
+    &["pte_clear PAGE", "iotlb_inv PAGE", "devtlb_inv PAGE"],
     &["set_pasid PASID -> MM", "pasid_inv PASID", "iotlb_inv_pasid PASID"],
     &["page_response PAGE", "drain_requests"],
 ];

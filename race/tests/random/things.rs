@@ -25,7 +25,7 @@ impl Draw {
         let shadow = ["VCPU", "spte", "change_pte", "notify_start"].iter().any(|place| self.needs(place));
         self.things.vcpus = self.some(&["V0", "V1"], usize::from(shadow), 2);
         let devices =
-            self.needs("DEVICE") || self.needs("PASID") || self.needs("page_re") || self.needs("drain_re");
+            self.needs("DEV") || self.needs("PASID") || self.needs("page_re") || self.needs("drain_re");
         self.things.devices = self.some(&["D0", "D1"], usize::from(devices), 2);
         let pasids = usize::from(self.needs("PASID"));
         self.things.pasids = self.some(&["X", "Y"], pasids, self.things.mms.len());
