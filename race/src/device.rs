@@ -10,12 +10,13 @@ use iommu::spec::descriptor::{
     Descriptor, DevicePasid, DeviceScope, DeviceSpan, Hint, IotlbScope, PageSpan, PasidScope,
 };
 use iommu::spec::fault::FaultReason;
-use iommu::vtd::port::{Blocked, Fetched, Overtaken};
+use iommu::vtd::port::{Blocked, Fetched, Overtaken, Port};
 use mmu::address::{Access, PAGE_SIZE, PageSize, Pfn, PhysAddr, VirtAddr};
 use mmu::cache::Translation;
 use mmu::pte::Pte;
 use mmu::table::Levels;
 use ordering::lowering::{Caches, Hop, Numbers, PageId, PmdId, Target, UserId};
+use parking_lot::MutexGuard;
 use pcie::Pasid;
 use steps::{CacheKind, Depth, Invalidation, Reach};
 
@@ -91,8 +92,13 @@ impl<'m> Device<'m> {
         self.machine.layout.page(page).address
     }
 
+    /// The port that its requests go through.
+    pub(crate) fn port(self) -> MutexGuard<'m, Port> {
+        self.unit.port.lock()
+    }
+
     /// The PASID of the scenario, if the device has one.
-    fn own_pasid(self) -> Option<Pasid> {
+    pub(crate) fn own_pasid(self) -> Option<Pasid> {
         self.machine.scene.users[self.user.0].pasid.map(|id| self.machine.layout.tables.number(id))
     }
 
@@ -449,7 +455,7 @@ impl<'m> Device<'m> {
 }
 
 /// What a blocked request is to the step: an entry may have changed since it was looked at; all else is wrong.
-fn refused(blocked: Blocked) -> Stuck {
+pub(crate) fn refused(blocked: Blocked) -> Stuck {
     use FaultReason::{
         FirstStageNotPresent, PasidNotPresent, ScalableReadNotAllowed, ScalableWriteNotAllowed,
     };

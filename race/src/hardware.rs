@@ -12,6 +12,7 @@ use mmu::memory::PhysicalMemory;
 use ordering::lowering::{Caches, PageId, PmdId, Scene, UserId};
 use parking_lot::Mutex;
 
+use crate::halves::Reading;
 use crate::layout::Layout;
 use crate::unit::{Unit, on_unit};
 
@@ -58,6 +59,10 @@ pub(crate) struct Hardware {
     pub(crate) walks: Vec<Mutex<Option<InFlight>>>,
     /// By page: on the way to the device's own TLB.
     pub(crate) completions: Vec<Mutex<Option<InFlight>>>,
+    /// What has been read of its PASID's entry, if that is read by halves.
+    pub(crate) reading: Mutex<Option<Reading>>,
+    /// Whether it has read one of which the halves were written for two address spaces.
+    pub(crate) torn: AtomicBool,
     /// Whether it is a device that was taken away.
     pub(crate) gone: AtomicBool,
     /// A device's VT-d unit: then nothing else of this is used, but for that it is gone.
@@ -146,6 +151,8 @@ impl Hardware {
             pasid: AtomicU64::new(0),
             walks: none(),
             completions: none(),
+            reading: Mutex::default(),
+            torn: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             unit,
         })
@@ -167,6 +174,8 @@ impl Hardware {
         self.uppers.iter().for_each(|upper| upper.store(0, Ordering::Release));
         self.pasid.store(0, Ordering::Release);
         self.walks.iter().chain(&self.completions).for_each(|slot| *slot.lock() = None);
+        *self.reading.lock() = None;
+        self.torn.store(false, Ordering::Release);
         self.gone.store(false, Ordering::Release);
         self.unit.iter().for_each(Unit::reset);
     }

@@ -48,6 +48,7 @@ impl Machine {
         }
         if invalidation.caches() == CacheKind::PasidCaches {
             self.users[user.0].pasid.store(0, Ordering::Release);
+            *self.users[user.0].reading.lock() = None;
             return Ok(());
         }
         for page in self.pages_of(invalidation) {

@@ -9,6 +9,7 @@ use mmu::pte::Pte;
 use mmu::table::{Levels, Root};
 use ordering::language::syntax::FrameKind;
 use ordering::lowering::{FrameId, MmId, PageId, PasidId, PmdId, Scene};
+use steps::Half;
 use steps::entry::Bit;
 
 use crate::unit::queue::Ring;
@@ -146,6 +147,28 @@ impl Layout {
     /// Lets the entry of a PASID name `mm`.
     pub(crate) fn set_pasid(&self, memory: &PhysicalMemory, pasid: PasidId, mm: Option<MmId>) {
         self.tables.set(memory, self.tables.number(pasid), mm.map(|mm| self.roots[mm.0]));
+    }
+
+    /// Lets a half of it name `mm`.
+    pub(crate) fn set_pasid_half(
+        &self,
+        memory: &PhysicalMemory,
+        pasid: PasidId,
+        half: Half,
+        mm: Option<MmId>,
+    ) {
+        let root = mm.map(|mm| self.roots[mm.0]);
+        self.tables.set_half(memory, self.tables.number(pasid), half, root);
+    }
+
+    /// What a half of it names, as a frame; 0 for none.
+    pub(crate) fn pasid_half(&self, memory: &PhysicalMemory, pasid: PasidId, half: Half) -> u64 {
+        let number = self.tables.number(pasid);
+        let root = match half {
+            Half::Low => self.tables.low(memory, number),
+            Half::High => self.tables.high(memory, number),
+        };
+        root.map_or(0, |root| root.table.0)
     }
 
     /// The root table that the entry of a PASID names, as a frame; 0 for none.

@@ -18,6 +18,7 @@ mod dma;
 mod frames;
 pub mod free;
 mod gup;
+mod halves;
 mod hardware;
 mod invalidate;
 mod layout;

@@ -27,7 +27,6 @@ impl fmt::Display for NotLive {
     }
 }
 
-const HALVES: &str = "it writes an entry of a PASID in one word";
 const SHADOW: &str = "its shadow page table has one level that is written";
 
 /// What keeps a scenario from running; none: all of it is live.
@@ -53,7 +52,6 @@ pub fn not_live(lowered: &Lowered) -> Option<NotLive> {
 /// Why a step is not on the machine; none: it is.
 pub(crate) const fn why_not(step: &Step<Numbers>) -> Option<&'static str> {
     match step {
-        Step::SetPasidHalf(..) => Some(HALVES),
         Step::ZapSpmd(_) | Step::SetSpmd(..) => Some(SHADOW),
         Step::Invalidate(Invalidation { .. })
         | Step::Lock(..)
@@ -66,6 +64,7 @@ pub(crate) const fn why_not(step: &Step<Numbers>) -> Option<&'static str> {
         | Step::SynchronizeRcu
         | Step::Entry(..)
         | Step::SetPasid(..)
+        | Step::SetPasidHalf(..)
         | Step::InvWait(..)
         | Step::Unplug(_)
         | Step::PageRequest(_)

@@ -11,6 +11,7 @@ use mmu::cache::Translation;
 use mmu::pte::Pte;
 use ordering::language::syntax::BuiltIn;
 use ordering::lowering::{AgentId, Caches, Entry, FrameId, Key, PageId, PmdId, Scene, UserId};
+use steps::Half;
 use steps::entry::{Bit, Kind};
 
 use crate::coding::Height;
@@ -83,6 +84,9 @@ impl Machine {
             Key::InFlight(user, page) => self.seen_walk(*user, *page),
             Key::Completion(user, page) => self.seen_completion(*user, *page),
             Key::Pwc(user, pmd) => self.seen_upper(self.cached_upper(*user, *pmd)),
+            Key::Pasid(pasid) if self.by_halves => {
+                self.seen_space(self.layout.pasid_half(&self.memory, *pasid, Half::Low))
+            }
             Key::Pasid(pasid) => self.seen_space(self.layout.pasid_entry(&self.memory, *pasid)),
             Key::PasidCache(user) => self.seen_space(self.cached_pasid(*user)),
             Key::InProgress(page) => Seen::Number(self.shared.ranges[page.0].lock().open.into()),
@@ -125,8 +129,13 @@ impl Machine {
             Key::Dma(agent, page) => self.seen_flight(*agent, *page),
             Key::Gone(user) => Seen::Number(self.is_plugged_in(*user).is_err().into()),
             Key::Aborted(agent) => Seen::Number(self.held[*agent].aborted.load(Ordering::Acquire).into()),
+            Key::PasidHigh(pasid) => {
+                self.seen_space(self.layout.pasid_half(&self.memory, *pasid, Half::High))
+            }
+            Key::PasidRead(user) => self.read_of_entry(*user).map_or(Seen::Foreign(0), Seen::Number),
+            Key::Torn(user) => Seen::Number(self.users[user.0].torn.load(Ordering::Acquire).into()),
             // A scenario that has any of these does not run here (`live`).
-            Key::PasidHigh(_) | Key::PasidRead(_) | Key::Torn(_) | Key::Spmd(_) => return None,
+            Key::Spmd(_) => return None,
         })
     }
 

@@ -11,7 +11,7 @@ use ordering::language::syntax::BuiltIn;
 use ordering::lowering::{
     Act, AgentId, Assigned, Deed, Flush, FrameId, FramePlace, Key, Numbers, PageId, Part, Party, UserId,
 };
-use steps::{CacheKind, EntryAt, EntryOf, Invalidation, LockMode, Scope, Section, Step, Unanswered};
+use steps::{CacheKind, EntryAt, EntryOf, Half, Invalidation, LockMode, Scope, Section, Step, Unanswered};
 
 use crate::gup::Wanted;
 use crate::live::why_not;
@@ -31,6 +31,9 @@ impl Machine {
         self.who_acts(agent, deed.part).map_or(Ok(()), |user| self.is_plugged_in(user))?;
         match deed.part {
             Part::Walk(user, page, target, hop) => {
+                if let Some(half) = self.half_hop(user, hop)? {
+                    return Ok(Part::Walk(user, page, target, half));
+                }
                 self.hop((user, page), target, hop, needed(deed.act))?;
                 return Ok(deed.part);
             }
@@ -96,7 +99,10 @@ impl Machine {
                 return self.wait(agent, *waited, aborts);
             }
             Step::Unplug(device) => self.unplug(*device),
-            Step::SetPasidHalf(..) | Step::ZapSpmd(_) | Step::SetSpmd(..) => return Err(not_there(step)),
+            Step::SetPasidHalf(half, pasid, mm) => {
+                self.layout.set_pasid_half(&self.memory, *pasid, *half, mm.0);
+            }
+            Step::ZapSpmd(_) | Step::SetSpmd(..) => return Err(not_there(step)),
             Step::PageRequest(page) => return self.request(agent, *page, part),
             Step::PageResponse(page) => self.respond(*page)?,
             Step::DrainRequests => self.drain_requests()?,
@@ -264,7 +270,8 @@ impl Machine {
             };
         }
         let pasid = self.scene.users[self.own(agent)?.0].pasid;
-        let entry = pasid.map(|pasid| self.layout.pasid_entry(&self.memory, pasid));
+        // Who asks for a page looks at the word with the present bit.
+        let entry = pasid.map(|pasid| self.layout.pasid_half(&self.memory, pasid, Half::Low));
         if entry.is_some_and(|entry| self.layout.named(entry) != Some(self.layout.page(page).mm)) {
             return Ok(Part::Nothing);
         }

@@ -84,7 +84,7 @@ pub(super) fn scenario(seed: u64) -> Vec<String> {
 }
 
 /// Steps that are not on the live machine.
-const STEPS_ELSEWHERE: [Verb; 4] = [Verb::SetPasidLow, Verb::SetPasidHigh, Verb::ZapSpmd, Verb::SetSpmd];
+const STEPS_ELSEWHERE: [Verb; 2] = [Verb::ZapSpmd, Verb::SetSpmd];
 
 /// The steps that are on the live machine.
 pub(super) fn live() -> impl Iterator<Item = &'static Row> {

@@ -7,7 +7,7 @@ use steps::table::{Actor, STEPS};
 use super::draw::Draw;
 
 /// Steps that come to something only together: what stands between the first and the rest is drawn, too.
-const CHAINS: [&[&str]; 29] = [
+const CHAINS: [&[&str]; 32] = [
     &["lock LOCK", "unlock LOCK"],
     &["lock LOCK shared", "set_pte PAGE -> ENTRY", "unlock LOCK"],
     &["trylock LOCK [shared] else LABEL", "unlock LOCK"],
@@ -36,7 +36,15 @@ const CHAINS: [&[&str]; 29] = [
     &["devtlb_inv PAGE post", "unplug DEV", "inv_wait else out"],
     &["pte_clear PAGE", "iotlb_inv PAGE", "devtlb_inv PAGE"],
     &["set_pasid PASID -> MM", "pasid_inv PASID", "iotlb_inv_pasid PASID"],
+    &[
+        "set_pasid_low PASID -> none",
+        "pasid_inv PASID",
+        "set_pasid_high PASID -> MM",
+        "set_pasid_low PASID -> MM",
+    ],
+    &["set_pasid_high PASID -> MM", "set_pasid_low PASID -> MM"],
     &["page_response PAGE", "drain_requests"],
+    &["peek PAGE [write] => HANDLE", "forget HANDLE"],
 ];
 
 impl Draw {
