@@ -66,7 +66,7 @@ impl<'m> Device<'m> {
             (Target::First, Hop::Huge) => {
                 self.right_space(page)?;
                 if let Some(pmd) = self.machine.above(page) {
-                    self.machine.is_huge(pmd)?;
+                    self.machine.is_huge(self.machine.layout.pmd(pmd))?;
                 }
                 self.allows(self.upper_place(page)?, access)?;
                 self.lose_upper(page);

@@ -117,7 +117,10 @@ impl Machine {
                 self.forget_first(user, page, true);
                 self.forget_upper(user, page, upper);
             }
-            CacheKind::Vcpus if caches == Caches::VcpuTlb => self.forget_first(user, page, true),
+            CacheKind::Vcpus if caches == Caches::VcpuTlb => {
+                self.forget_first(user, page, true);
+                self.forget_upper(user, page, true);
+            }
             CacheKind::Devices if unit => {
                 self.forget_first(user, page, self.scene.options.inv_drains);
                 self.forget_device(user, page);
@@ -156,7 +159,7 @@ impl Machine {
     }
 
     fn forget_upper(&self, user: UserId, page: PageId, upper: bool) {
-        if let Some(pmd) = self.above(page).filter(|_| upper) {
+        if let Some(pmd) = self.above_for(user, page).filter(|_| upper) {
             self.users[user.0].set_upper(pmd, 0);
         }
     }

@@ -27,8 +27,6 @@ impl fmt::Display for NotLive {
     }
 }
 
-const SHADOW: &str = "its shadow page table has one level that is written";
-
 /// What keeps a scenario from running; none: all of it is live.
 #[must_use]
 pub fn not_live(lowered: &Lowered) -> Option<NotLive> {
@@ -52,7 +50,6 @@ pub fn not_live(lowered: &Lowered) -> Option<NotLive> {
 /// Why a step is not on the machine; none: it is.
 pub(crate) const fn why_not(step: &Step<Numbers>) -> Option<&'static str> {
     match step {
-        Step::ZapSpmd(_) | Step::SetSpmd(..) => Some(SHADOW),
         Step::Invalidate(Invalidation { .. })
         | Step::Lock(..)
         | Step::Trylock(..)
@@ -74,6 +71,8 @@ pub(crate) const fn why_not(step: &Step<Numbers>) -> Option<&'static str> {
         | Step::NotifyEnd(_)
         | Step::ChangePte(_)
         | Step::ZapSpte(_)
+        | Step::ZapSpmd(_)
+        | Step::SetSpmd(..)
         | Step::SetSpte(..)
         | Step::Walk(_)
         | Step::Load(_)

@@ -134,8 +134,7 @@ impl Machine {
             }
             Key::PasidRead(user) => self.read_of_entry(*user).map_or(Seen::Foreign(0), Seen::Number),
             Key::Torn(user) => Seen::Number(self.users[user.0].torn.load(Ordering::Acquire).into()),
-            // A scenario that has any of these does not run here (`live`).
-            Key::Spmd(_) => return None,
+            Key::Spmd(pmd) => self.seen_entry(self.layout.spmd(*pmd), Height::Upper),
         })
     }
 
@@ -144,7 +143,9 @@ impl Machine {
     pub fn expected(&self, key: &Key, value: u32) -> Seen {
         let entry = || self.scene.entries[value as usize];
         match key {
-            Key::Pte(_) | Key::Pmd(_) | Key::Orig(..) | Key::PmdOrig(..) => Seen::Entry(entry()),
+            Key::Pte(_) | Key::Pmd(_) | Key::Spmd(_) | Key::Orig(..) | Key::PmdOrig(..) => {
+                Seen::Entry(entry())
+            }
             Key::Spte(_)
             | Key::Tlb(..)
             | Key::DeviceTlb(..)
@@ -173,7 +174,6 @@ impl Machine {
             | Key::PasidHigh(_)
             | Key::PasidRead(_)
             | Key::Torn(_)
-            | Key::Spmd(_)
             | Key::Returned(..)
             | Key::Ghost(_) => Seen::Number(value.into()),
             Key::Store(agent, _) => self.expected_store(*agent, value),

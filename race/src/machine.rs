@@ -187,6 +187,7 @@ impl Machine {
         match key {
             Key::Pte(page) => self.memory.store(self.layout.page(*page).slot, entry()),
             Key::Pmd(pmd) => self.memory.store(self.layout.pmd(*pmd), entry()),
+            Key::Spmd(pmd) => self.memory.store(self.layout.spmd(*pmd), entry()),
             Key::Spte(page) => self.memory.store(self.layout.page(*page).shadow, entry()),
             Key::Pasid(pasid) => {
                 let mm = value.checked_sub(1).map(|mm| MmId(mm as usize));
@@ -225,7 +226,6 @@ impl Machine {
             | Key::PasidHigh(_)
             | Key::PasidRead(_)
             | Key::Torn(_)
-            | Key::Spmd(_)
             | Key::Returned(..)
             | Key::Ghost(_) => {}
         }
@@ -280,7 +280,16 @@ impl Machine {
 
     /// Whether the step comes to a page-table page that is free, and may not.
     pub(crate) fn table_is_live(&self, page: PageId) -> Result<(), Stuck> {
-        let Some(table) = self.scene.pages[page.0].table else { return Ok(()) };
+        self.may_be_walked(self.scene.pages[page.0].table)
+    }
+
+    /// The same for the page-table page with its shadow entry.
+    pub(crate) fn shadow_table_is_live(&self, page: PageId) -> Result<(), Stuck> {
+        self.may_be_walked(self.scene.pages[page.0].shadow_table)
+    }
+
+    fn may_be_walked(&self, table: Option<FrameId>) -> Result<(), Stuck> {
+        let Some(table) = table else { return Ok(()) };
         if self.frames[table.0].is_free() && self.scene.asks(BuiltIn::FreedTable) {
             return Err(Stuck::Breaks(BuiltIn::FreedTable));
         }

@@ -14,7 +14,6 @@ use ordering::lowering::{
 use steps::{CacheKind, EntryAt, EntryOf, Half, Invalidation, LockMode, Scope, Section, Step, Unanswered};
 
 use crate::gup::Wanted;
-use crate::live::why_not;
 use crate::machine::{Machine, Stuck};
 
 type Taken = Result<Part, Stuck>;
@@ -102,14 +101,18 @@ impl Machine {
             Step::SetPasidHalf(half, pasid, mm) => {
                 self.layout.set_pasid_half(&self.memory, *pasid, *half, mm.0);
             }
-            Step::ZapSpmd(_) | Step::SetSpmd(..) => return Err(not_there(step)),
+            Step::ZapSpmd(pmd) => self.memory.store(self.layout.spmd(*pmd), 0),
+            Step::SetSpmd(pmd, entry) => return self.set_upper_shadow(agent, *pmd, entry),
             Step::PageRequest(page) => return self.request(agent, *page, part),
             Step::PageResponse(page) => self.respond(*page)?,
             Step::DrainRequests => self.drain_requests()?,
             Step::NotifyStart(pages) => self.start_range(pages)?,
             Step::NotifyEnd(pages) => self.end_range(pages)?,
             Step::ChangePte(page) => self.change_pte(agent, *page)?,
-            Step::ZapSpte(page) => self.set_shadow_entry(*page, Pte::NONE)?,
+            Step::ZapSpte(page) => {
+                self.shadow_table_is_live(*page)?;
+                self.set_shadow_entry(*page, Pte::NONE)?;
+            }
             Step::SetSpte(page, entry) => return self.set_shadow(agent, *page, entry),
             Step::Walk(page) => self.walk_is_over(self.own(agent)?, *page)?,
             Step::Load(page) => return self.translated(agent, *page, Access::Read, 0),
@@ -297,6 +300,7 @@ impl Machine {
 
     /// A shadow entry takes over what can be loaded through only, and is dropped for any other.
     fn change_pte(&self, agent: AgentId, page: PageId) -> Result<(), Stuck> {
+        self.shadow_table_is_live(page)?;
         if self.load(self.layout.page(page).shadow) == Pte::NONE {
             return Ok(());
         }
@@ -315,11 +319,6 @@ impl Machine {
             Party::CpuOf(agent) | Party::Reader(agent) => vec![agent],
         }
     }
-}
-
-/// A step that the machine does not have.
-fn not_there(step: &Step<Numbers>) -> Stuck {
-    Stuck::Cannot(why_not(step).unwrap_or("the machine has no such step").to_owned())
 }
 
 /// Whether the step waits for the own stores: a locked instruction, a fence, a write past every translation.

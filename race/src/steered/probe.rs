@@ -105,7 +105,7 @@ impl Steered<'_> {
             (Target::Device, Hop::Fill) => of_use,
             (Target::First, Hop::Pasid) => of_use && nothing && machine.look(&cached) == none,
             (Target::First, Hop::Upper) => {
-                let pmd = machine.scene.pages[page.0].above;
+                let pmd = machine.above_for(user, page);
                 of_use && nothing && pmd.is_none_or(|pmd| empty(&Key::Pwc(user, pmd)))
             }
             (_, Hop::PasidLow | Hop::PasidHigh) => {
@@ -116,7 +116,7 @@ impl Steered<'_> {
             (_, Hop::Fault) | (Target::Device, Hop::Upper | Hop::Pasid | Hop::Huge) => false,
             (Target::First, Hop::Read) => of_use && nothing,
             (Target::First, Hop::Huge) => {
-                let pmd = machine.scene.pages[page.0].above;
+                let pmd = machine.above_for(user, page);
                 let kept = pmd.is_some_and(|pmd| !empty(&Key::Pwc(user, pmd)));
                 of_use && nothing && (machine.scene.options.evict || !kept)
             }

@@ -5,7 +5,7 @@
 
 use fastrand::Rng;
 use ordering::language::OPTIONS;
-use steps::table::{Row, STEPS, Verb};
+use steps::table::{Row, STEPS};
 
 /// What has been drawn so far.
 pub(super) struct Draw {
@@ -68,11 +68,10 @@ impl Draw {
 /// The scenario of this seed, as its lines.
 pub(super) fn scenario(seed: u64) -> Vec<String> {
     let mut rng = Rng::with_seed(seed);
-    let live: Vec<&'static Row> = live().collect();
-    let first = live[usize::try_from(seed).expect("seeds are small") % live.len()];
+    let first = &STEPS[usize::try_from(seed).expect("seeds are small") % STEPS.len()];
     let mut steps = vec![first];
     for _ in 0..rng.usize(2..12) {
-        steps.extend(rng.choice(&live).copied());
+        steps.extend(rng.choice(STEPS));
     }
     let lines = vec!["scenario random".to_owned()];
     let mut draw = Draw { rng, things: Things::default(), steps, lines };
@@ -81,12 +80,4 @@ pub(super) fn scenario(seed: u64) -> Vec<String> {
     draw.agents();
     draw.properties();
     draw.lines
-}
-
-/// Steps that are not on the live machine.
-const STEPS_ELSEWHERE: [Verb; 2] = [Verb::ZapSpmd, Verb::SetSpmd];
-
-/// The steps that are on the live machine.
-pub(super) fn live() -> impl Iterator<Item = &'static Row> {
-    STEPS.iter().filter(|row| !STEPS_ELSEWHERE.contains(&row.verb))
 }
