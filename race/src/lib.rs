@@ -5,7 +5,7 @@
 //!
 //! Read in this order: [`machine`] with `layout`, `coding`, `frames`, `hardware` and `agent` (what there is), `step` with
 //! `table`, `walk`, `invalidate`, `queue`, `dma`, `count`, `gup` and `round` (what steps do), [`mod@unit`] and `device` (the same for devices behind the
-//! VT-d unit), [`vcpus`] (accesses that a guest executes), [`look`] (what it then looks like), [`live`] (what is not there),
+//! VT-d unit), [`vcpus`] (accesses that a guest executes), [`look`] (what it then looks like),
 //! [`steered`] (a run of the model, row by row), [`free`] (nobody says who comes next).
 
 mod agent;
@@ -22,7 +22,6 @@ mod halves;
 mod hardware;
 mod invalidate;
 mod layout;
-pub mod live;
 pub mod look;
 pub mod machine;
 mod queue;
