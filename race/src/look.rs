@@ -10,7 +10,7 @@ use mmu::address::PageSize;
 use mmu::cache::Translation;
 use mmu::pte::Pte;
 use ordering::language::syntax::BuiltIn;
-use ordering::lowering::{AgentId, Caches, Entry, FrameId, Key, PageId, PmdId, Scene, UserId};
+use ordering::lowering::{AgentId, Caches, Entry, FrameId, Key, PageId, PasidId, PmdId, Scene, UserId};
 use steps::Half;
 use steps::entry::{Bit, Kind};
 
@@ -84,10 +84,7 @@ impl Machine {
             Key::InFlight(user, page) => self.seen_walk(*user, *page),
             Key::Completion(user, page) => self.seen_completion(*user, *page),
             Key::Pwc(user, pmd) => self.seen_upper(self.cached_upper(*user, *pmd)),
-            Key::Pasid(pasid) if self.by_halves => {
-                self.seen_space(self.layout.pasid_half(&self.memory, *pasid, Half::Low))
-            }
-            Key::Pasid(pasid) => self.seen_space(self.layout.pasid_entry(&self.memory, *pasid)),
+            Key::Pasid(pasid) => self.seen_pasid(*pasid),
             Key::PasidCache(user) => self.seen_space(self.cached_pasid(*user)),
             Key::InProgress(page) => Seen::Number(self.shared.ranges[page.0].lock().open.into()),
             // What a frame without a holder holds is poison here.
@@ -236,6 +233,14 @@ impl Machine {
             return Seen::Nothing;
         }
         self.coding.frame(Pte(word).pfn()).map_or(Seen::Foreign(word), Seen::Upper)
+    }
+
+    /// The address space that the entry of a PASID names: its word with the present bit does, if it is read by halves.
+    fn seen_pasid(&self, pasid: PasidId) -> Seen {
+        self.seen_space(match self.by_halves {
+            true => self.layout.pasid_half(&self.memory, pasid, Half::Low),
+            false => self.layout.pasid_entry(&self.memory, pasid),
+        })
     }
 
     fn seen_space(&self, word: u64) -> Seen {

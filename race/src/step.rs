@@ -11,7 +11,9 @@ use ordering::language::syntax::BuiltIn;
 use ordering::lowering::{
     Act, AgentId, Assigned, Deed, Flush, FrameId, FramePlace, Key, Numbers, PageId, Part, Party, UserId,
 };
-use steps::{CacheKind, EntryAt, EntryOf, Half, Invalidation, LockMode, Scope, Section, Step, Unanswered};
+use steps::{
+    CacheKind, EntryAt, EntryOf, Half, Invalidation, LockMode, Scope, Section, Step, Unanswered, Waited,
+};
 
 use crate::gup::Wanted;
 use crate::machine::{Machine, Stuck};
@@ -92,11 +94,7 @@ impl Machine {
             Step::SetPasid(pasid, mm) => {
                 self.layout.set_pasid(&self.memory, *pasid, mm.0);
             }
-            Step::InvWait(..) if part == Part::Sent => return self.send_wait(agent).map(|()| part),
-            Step::InvWait(waited, unanswered) => {
-                let aborts = matches!(unanswered, Unanswered::GoesTo(_));
-                return self.wait(agent, *waited, aborts);
-            }
+            Step::InvWait(waited, unanswered) => return self.inv_wait(agent, *waited, unanswered, part),
             Step::Unplug(device) => self.unplug(*device),
             Step::SetPasidHalf(half, pasid, mm) => {
                 self.layout.set_pasid_half(&self.memory, *pasid, *half, mm.0);
@@ -109,10 +107,7 @@ impl Machine {
             Step::NotifyStart(pages) => self.start_range(pages)?,
             Step::NotifyEnd(pages) => self.end_range(pages)?,
             Step::ChangePte(page) => self.change_pte(agent, *page)?,
-            Step::ZapSpte(page) => {
-                self.shadow_table_is_live(*page)?;
-                self.set_shadow_entry(*page, Pte::NONE)?;
-            }
+            Step::ZapSpte(page) => self.zap_spte(*page)?,
             Step::SetSpte(page, entry) => return self.set_shadow(agent, *page, entry),
             Step::Walk(page) => self.walk_is_over(self.own(agent)?, *page)?,
             Step::Load(page) => return self.translated(agent, *page, Access::Read, 0),
@@ -135,6 +130,22 @@ impl Machine {
             Step::Count(count, frame) => return self.count(agent, *count, frame),
         }
         Ok(Part::Whole)
+    }
+
+    fn inv_wait(
+        &self,
+        agent: AgentId,
+        waited: Waited,
+        unanswered: &Unanswered<Numbers>,
+        part: Part,
+    ) -> Taken {
+        let asks = matches!(unanswered, Unanswered::GoesTo(_));
+        if part == Part::Sent { self.send_wait(agent).map(|()| part) } else { self.wait(agent, waited, asks) }
+    }
+
+    fn zap_spte(&self, page: PageId) -> Result<(), Stuck> {
+        self.shadow_table_is_live(page)?;
+        self.set_shadow_entry(page, Pte::NONE)
     }
 
     pub(crate) fn own(&self, agent: AgentId) -> Result<UserId, Stuck> {
