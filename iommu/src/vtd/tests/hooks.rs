@@ -191,5 +191,7 @@ fn an_entry_of_which_a_part_was_read_before_an_invalidation_is_not_cached() {
     driver.invalidate(&[invalidations::pasid_entry(DOMAIN, 5)]);
     assert!(!port.pasid_entry_is_current(&part) && !port.end_pasid_entry(&part));
     assert_eq!(driver.unit.pasid_entry(requester()), None);
+    port.read_pasid_entry(request()).unwrap();
+    assert!(!port.end_pasid_entry(&part), "another read has filled the same");
     assert!(port.begin_pasid_entry(REQUEST).is_err(), "without a PASID there is no entry of one");
 }
