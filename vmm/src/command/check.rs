@@ -84,7 +84,7 @@ impl CheckArguments {
             max_states: self.max_states.unwrap_or(usize::MAX),
             memory_bytes: self.memory,
             threads: if self.threads == 2 { Threads::Two } else { Threads::One },
-            interleavings: Counting::On,
+            interleavings: if self.stats { Counting::On } else { Counting::OfProof },
             watched: Some(&VISITED),
             stop: self.time.map(|_| &STOP),
         }
