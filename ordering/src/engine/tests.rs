@@ -68,6 +68,23 @@ fn what_is_written_before_it_is_read_makes_no_difference() {
     assert_eq!(states("x = 1 | x = 2 | x = 3"), states("x = 1"));
 }
 
+#[test]
+fn what_is_only_copied_counts_if_its_copy_does() {
+    let bits = |last: &str| {
+        let source = format!(
+            "scenario s\npage A\nframe old = 0\nmap A -> old rw\ncpu CPU\nagent CPU\n  lock pl\n  \
+             pte_clear A\n  set_pte A -> old ro\n  pte_clear A\n  {last}\n  unlock pl\nfinally pte(A) == none\n"
+        );
+        let (_, lowered) = crate::lowering::load(&source).unwrap().remove(0);
+        let packed = compile(&lowered.model).unwrap();
+        let violated = matches!(explore(&packed, &Options::default()).verdict, Verdict::Violated { .. });
+        let orig = lowered.model.variables.iter().position(|variable| variable.name.contains("orig"));
+        (violated, packed.bits()[orig.expect("what pte_clear remembers is a variable")])
+    };
+    assert_eq!(bits("flush_tlb A"), (false, 0));
+    assert_eq!(bits("set_pte A -> orig"), (true, 1));
+}
+
 /// How many ways of the scenario close a cycle.
 fn backward(text: &str) -> usize {
     let (_, lowered) = crate::lowering::load(text).unwrap().remove(0);

@@ -40,7 +40,7 @@ pub(super) struct CheckArguments {
     /// Print one complete run of every scenario that is proved
     #[arg(long)]
     witness: bool,
-    /// Print the bits that each variable takes
+    /// Print the bits that each variable takes, and count orders also where the proof left some out
     #[arg(long)]
     stats: bool,
     /// Explore without reductions: every state
