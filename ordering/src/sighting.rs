@@ -60,7 +60,7 @@ pub enum Unexplained {
     Bound,
     /// The sighting with this index is the first that cannot stand there, whatever is filled in.
     Refused(usize),
-    /// All can happen, and the last row breaks nothing.
+    /// The last row can be come to, and breaks nothing there.
     Unbroken,
 }
 

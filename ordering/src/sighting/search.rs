@@ -190,10 +190,11 @@ impl<'a> Search<'a> {
 
     /// The first sighting that is left where most of them stand.
     fn refused(&self) -> usize {
-        let furthest = self.places.iter().map(|place| place.taken & self.always);
-        let furthest = furthest.max_by_key(|taken| taken.count_ones()).unwrap_or_default();
+        let stand = self.places.iter().map(|place| place.taken & self.always);
+        let furthest = stand.max_by_key(|taken| taken.count_ones());
+        let furthest = furthest.expect("a search has looked at the beginning");
         let left = |index: &usize| (self.always & !furthest) >> index & 1 == 1;
         let by_time = |index: &usize| self.sightings[*index].ended_ns;
-        (0..self.sightings.len()).filter(left).min_by_key(by_time).unwrap_or(self.sightings.len() - 1)
+        (0..self.sightings.len()).filter(left).min_by_key(by_time).expect("the last one is left")
     }
 }

@@ -103,7 +103,7 @@ fn rows_of_one_agent_keep_their_order_where_the_clock_does_not_tell() {
     sightings.iter_mut().for_each(|one| (one.began_ns, one.ended_ns) = (0, 100));
     assert!(explain(&lowered, &sightings).is_ok());
     sightings.swap(0, 3);
-    assert_eq!(explain(&lowered, &sightings), Err(Unexplained::Refused(0)));
+    assert!(explain(&lowered, &sightings).is_err());
 }
 
 #[test]

@@ -46,20 +46,17 @@ pub struct Counterexample {
 /// If the order's scenario cannot be read, which a test excludes.
 #[must_use]
 pub fn read(trial: &Trial, violation: &Violation) -> Reading {
-    let victim = match violation.event.action {
-        // Who finds a page at rest without what was stored there looks at it through the page table.
-        Action::LostStore { .. } => OPERATOR,
-        _ => violation.event.agent,
-    };
+    let is_lost = matches!(violation.event.action, Action::LostStore { .. });
+    // Who finds a page at rest without what was stored there looks at it through the page table.
+    let victim = if is_lost { OPERATOR } else { violation.event.agent };
     let mut first = None;
     for window in &windows(trial.operation, violation) {
-        let order = OrderScenario::new(trial).for_reader(victim).with(window.turn.map(|turn| turn.agent));
+        let walkers = window.walkers(victim);
+        let order = OrderScenario::new(trial).for_reader(victim).with(walkers.iter().copied());
         let lowered = lowered(&order);
-        let scene = Scene { operation: trial.operation, lowered: &lowered, victim, violation, window };
+        let operation = trial.operation;
+        let scene = Scene { operation, lowered: &lowered, victim, walkers, violation, window };
         let sightings = scene.sightings();
-        if std::env::var_os("DBG").is_some() {
-            eprintln!("{:?}\n{}", violation.event, divergence(&lowered, &sightings, Unexplained::Unbroken));
-        }
         match explain(&lowered, &sightings) {
             Ok(found) => return counterexample(&order, &lowered, &found),
             Err(why) => {
@@ -92,7 +89,7 @@ fn divergence(lowered: &Lowered, sightings: &[Sighting], why: Unexplained) -> St
         Unexplained::Refused(index) => {
             (Some(index), "no run of the scenario has these rows; the first that none has is marked")
         }
-        Unexplained::Unbroken => (None, "the scenario can do all of this, and it breaks nothing"),
+        Unexplained::Unbroken => (None, "the scenario can come to the last row, which breaks nothing there"),
     };
     let mut rows: Vec<(usize, &Sighting)> = sightings.iter().enumerate().collect();
     rows.sort_by_key(|(_, one)| one.began_ns);

@@ -19,7 +19,7 @@ use super::window::Windows;
 /// The step by which a COW break is done.
 const BROKEN: Step = set_pte(Role::New, Permission::ReadWrite);
 /// Events kept of each page.
-const KEPT_EVENTS: usize = 256;
+const KEPT_EVENTS: usize = 1024;
 
 /// Watches one run.
 pub struct Recorder {

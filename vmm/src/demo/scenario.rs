@@ -32,13 +32,27 @@ pub struct OrderScenario<'a> {
     trial: &'a Trial,
     users: Vec<Agent>,
     reader: Option<Agent>,
+    freed_frames: FreedFrames,
+}
+
+/// Whether the use of a freed frame is a violation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum FreedFrames {
+    Forbidden,
+    Allowed,
 }
 
 impl<'a> OrderScenario<'a> {
     /// Of an order with one user of each kind, none of whom may be stale.
     #[must_use]
     pub fn new(trial: &'a Trial) -> Self {
-        Self { trial, users: USERS.to_vec(), reader: None }
+        Self::of(trial, &USERS)
+    }
+
+    /// Of an order with these users, none of whom may be stale.
+    #[must_use]
+    pub fn of(trial: &'a Trial, users: &[Agent]) -> Self {
+        Self { trial, users: users.to_vec(), reader: None, freed_frames: FreedFrames::Forbidden }
     }
 
     /// The same with these users beside those who are there.
@@ -55,6 +69,13 @@ impl<'a> OrderScenario<'a> {
     pub fn for_reader(mut self, reader: Agent) -> Self {
         self.reader = Some(reader);
         self.with([reader])
+    }
+
+    /// The same, and whoever uses a freed frame harms nobody: what is stale is asked alone.
+    #[must_use]
+    pub fn where_freed_frames_are_used(mut self) -> Self {
+        self.freed_frames = FreedFrames::Allowed;
+        self
     }
 
     /// Its name: that of the operation and that of the order.
@@ -104,6 +125,9 @@ impl<'a> OrderScenario<'a> {
             if !names.is_empty() {
                 line(&mut text, format_args!("{kind:7} {}", names.join(", ")));
             }
+        }
+        if self.freed_frames == FreedFrames::Allowed {
+            text.push_str("option  use_after_free = off\n");
         }
         text.push('\n');
         text.push_str(&self.programs());

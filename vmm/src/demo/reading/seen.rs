@@ -22,6 +22,8 @@ pub(super) struct Scene<'a> {
     pub(super) operation: Operation,
     pub(super) lowered: &'a Lowered,
     pub(super) victim: Agent,
+    /// Whose walks matter.
+    pub(super) walkers: Vec<Agent>,
     pub(super) violation: &'a Violation,
     pub(super) window: &'a Window<'a>,
 }
@@ -104,10 +106,8 @@ impl Scene<'_> {
 
     fn walk(&self, event: &Event, names: &[(Pfn, &'static str)]) -> Option<Sighting> {
         let Action::Walk(permission) = event.action else { return None };
-        let writer = self.window.turn.map(|turn| turn.agent);
-        let takes_part = event.agent == self.victim || Some(event.agent) == writer;
-        let reached = |(frame, _): &&(Pfn, &str)| takes_part && event.frame == Some(*frame);
-        let (_, frame) = names.iter().find(reached)?;
+        let matters = self.walkers.contains(&event.agent);
+        let (_, frame) = names.iter().find(|(frame, _)| matters && event.frame == Some(*frame))?;
         let permission = match permission {
             Permission::ReadOnly => "ro",
             Permission::ReadWrite => "rw",

@@ -5,10 +5,13 @@
 
 use std::time::Instant;
 
-use mmu::trace::{Action, Event, Run};
+use mmu::trace::{Action, Agent, Event, Run};
 
 use crate::demo::options::Operation;
 use crate::demo::recorder::Violation;
+
+/// Users whose walks are looked at: a scenario with more takes long to check.
+const MOST_WALKERS: usize = 4;
 
 /// The events among which a violation came about.
 pub(super) struct Window<'a> {
@@ -24,7 +27,7 @@ pub(super) fn windows(operation: Operation, violation: &Violation) -> Vec<Window
     let mut openings = match operation {
         // Whatever was cached before has been forgotten when the pages are shared.
         Operation::Cow | Operation::Control => shares(events),
-        // What a merge leaves behind may outlive others: each may be meant, up to the end.
+        // What a merge finds in caches was cached before, and what it leaves there may outlive others: each may be meant.
         Operation::Ksm => merges(events),
     };
     openings.reverse();
@@ -33,8 +36,10 @@ pub(super) fn windows(operation: Operation, violation: &Violation) -> Vec<Window
         Operation::Ksm => None,
     };
     let window = |(index, began): (usize, &Instant)| {
-        let is_in =
-            |event: &&Event| event.ended >= *began && closes(index).is_none_or(|closes| event.began < closes);
+        let is_in = |event: &&Event| {
+            let lasts = operation == Operation::Ksm && matches!(event.action, Action::Walk(_));
+            (event.ended >= *began || lasts) && closes(index).is_none_or(|closes| event.began < closes)
+        };
         let turn = turn(violation, closes(index));
         let follows = |turn: &&Event| operation == Operation::Ksm || turn.began >= *began;
         let window = Window {
@@ -45,6 +50,25 @@ pub(super) fn windows(operation: Operation, violation: &Violation) -> Vec<Window
         (window.turn.is_some() || published(violation).is_none()).then_some(window)
     };
     openings.iter().enumerate().filter_map(window).collect()
+}
+
+impl Window<'_> {
+    /// Whose walks matter: those of the victim and of whoever stores; where one is a vCPU also those of the first others,
+    /// for vCPUs have one shadow page table.
+    pub(super) fn walkers(&self, victim: Agent) -> Vec<Agent> {
+        let mut found = vec![victim];
+        found.extend(self.turn.map(|turn| turn.agent));
+        if found.iter().any(|agent| matches!(agent, Agent::Vcpu(_))) {
+            let walks = self.events.iter().filter(|event| matches!(event.action, Action::Walk(_)));
+            let vcpus = walks.map(|event| event.agent).filter(|agent| matches!(agent, Agent::Vcpu(_)));
+            for vcpu in vcpus {
+                if found.len() < MOST_WALKERS && !found.contains(&vcpu) {
+                    found.push(vcpu);
+                }
+            }
+        }
+        found
+    }
 }
 
 fn shares(events: &[Event]) -> Vec<Instant> {
