@@ -169,7 +169,8 @@ impl ShadowMmu {
     }
 
     /// Installs what was found, unless an invalidation came in between: the second half. `write` is called under
-    /// mmu_lock with the entry to be written. False: the access must be tried again (`RET_PF_RETRY`).
+    /// mmu_lock with the entry to be written; an entry of another frame is zapped first, for all vCPUs. False: the access
+    /// must be tried again (`RET_PF_RETRY`).
     pub fn finish_fault(&self, fault: &PendingFault, agent: Agent, write: impl FnOnce(Install)) -> bool {
         let mut state = self.mmu_lock.lock();
         if self.retry == Retry::BySequence && self.must_retry(&state, fault) {
@@ -181,6 +182,11 @@ impl ShadowMmu {
         };
         let pte = Pte::leaf(fault.frame.pfn()).with(bits);
         let page = self.page(self.index(fault.page));
+        // As mmu_set_spte does: other vCPUs' TLBs may hold what was there. Of the same frame it was less, and faults.
+        let before = state.installed[page.index];
+        if before.is_present() && before.pfn() != pte.pfn() {
+            self.zap(&mut state, VirtRange::page(fault.page));
+        }
         state.installed[page.index] = pte;
         write(Install { page, pte });
         let action = Action::Walk(fault.permission);
