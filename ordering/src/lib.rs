@@ -1,7 +1,7 @@
 //! Orders of steps: written, explored, shown.
 //!
 //! Invariant: nothing here knows clocks or I/O, and a verdict does not depend on the number of threads. A step means
-//! here what `mmu` does when it executes it; operations are the programs that are written there.
+//! here what a machine does when it executes it; operations are the programs of [`steps::operation`].
 //!
 //! Read in this order: [`language`] (what can be written), [`model`] (what is explored), [`lowering`] (from one to the
 //! other), [`engine`] (every interleaving), [`answer`] (what that says), [`outcomes`] (in what runs can end), [`counterexample`] and `why` (what is
