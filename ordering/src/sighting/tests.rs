@@ -85,6 +85,17 @@ fn a_row_stands_where_its_times_allow_it_and_nowhere_else() {
 }
 
 #[test]
+fn what_was_over_before_does_not_stand_behind() {
+    let lowered = lowered(LATE);
+    let mut sightings = seen(&lowered, (35, 45));
+    sightings[3].stands = Stands::Perhaps;
+    assert!(explain(&lowered, &sightings).is_ok());
+    // Over before there was an entry to store through.
+    (sightings[3].began_ns, sightings[3].ended_ns) = (0, 5);
+    assert!(explain(&lowered, &sightings).is_err());
+}
+
+#[test]
 fn a_walk_that_was_seen_is_taken_before_one_is_filled_in_if_it_came_to_the_same() {
     let lowered = lowered(LATE);
     for (leads_to, filled_in) in [("old ro", 1), ("new rw", 2)] {
