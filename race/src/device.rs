@@ -195,9 +195,10 @@ impl<'m> Device<'m> {
         let last = VirtAddr(address.0 | (PageSize::Size2M.bytes() - PAGE_SIZE));
         let mut walk = self.unit.walks[page.0].lock();
         let mut port = self.unit.port.lock();
-        match (port.prefetch(request(pasid, last, Access::Read)), self.table(page)) {
+        // Past the IOTLB, which may hold the region as one page from before.
+        match (port.begin_walk(request(pasid, last, Access::Read)), self.table(page)) {
             (Err(_), Some(_)) => {}
-            (Ok(()), _) => return Err(Stuck::Cannot("the last page of the region is mapped".to_owned())),
+            (Ok(_), _) => return Err(Stuck::Cannot("the last page of the region is mapped".to_owned())),
             (Err(blocked), None) => return Err(refused(blocked)),
         }
         if self.machine.keeps_upper_in_flight(self.user) {
