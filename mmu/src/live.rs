@@ -200,6 +200,7 @@ impl<'space> Execution<'space> {
             Step::Read(_) => return not_live(step, "an operation does not look at what a frame holds"),
             Step::Entry(EntryAt::Pmd(never), _)
             | Step::Trylock(_, _, never)
+            | Step::Switch(never, ..)
             | Step::SetPasid(never, _)
             | Step::SetPasidHalf(_, never, _)
             | Step::Store(_, never)
@@ -231,6 +232,7 @@ impl<'space> Execution<'space> {
             Emptied::Cpus(Range::Under(never, _)) | Emptied::Devices(Range::Under(never, _)) => {
                 match never {}
             }
+            Emptied::CpusUnder(_, _, never) | Emptied::CpusOf(never) => match never {},
             Emptied::Cpus(Range::Mm(never)) | Emptied::Devices(Range::Mm(never)) => match never {},
             Emptied::IotlbsOf(never) | Emptied::DeviceTlbsOf(never) | Emptied::PasidCaches(never) => {
                 match never {}

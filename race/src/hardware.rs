@@ -13,6 +13,7 @@ use ordering::lowering::{Caches, PageId, PmdId, Scene, UserId};
 use parking_lot::Mutex;
 
 use crate::layout::Layout;
+use crate::tags::Context;
 use crate::unit::{Unit, on_unit};
 
 /// Translations that a cache has room for.
@@ -58,6 +59,8 @@ pub(crate) struct Hardware {
     pub(crate) walks: Vec<Mutex<Option<InFlight>>>,
     /// By page: on the way to the device's own TLB.
     pub(crate) completions: Vec<Mutex<Option<InFlight>>>,
+    /// What a CPU with tags runs in.
+    pub(crate) context: Option<Context>,
     /// A device's VT-d unit: then nothing else of this is used.
     pub(crate) unit: Option<Unit>,
 }
@@ -69,48 +72,42 @@ impl Tlb {
     }
 
     /// What it holds of a page, however old.
-    pub(crate) fn holds(&self, page: PageId, address: VirtAddr) -> Option<Translation> {
-        self.cache.contains(tag(page), address)
+    pub(crate) fn holds(&self, tag: Tag, address: VirtAddr) -> Option<Translation> {
+        self.cache.contains(tag, address)
     }
 
     /// Uses what it holds of a page, so that an invalidation waits for the end.
     pub(crate) fn using<T>(
         &self,
-        page: PageId,
+        tag: Tag,
         address: VirtAddr,
         access: Access,
         use_it: impl FnOnce(Translation) -> T,
     ) -> Option<T> {
         let mut port = self.port.lock();
         let section = port.enter();
-        section.lookup(tag(page), address).filter(|found| found.serves(access)).map(use_it)
+        section.lookup(tag, address).filter(|found| found.serves(access)).map(use_it)
     }
 
     /// To be taken before a walk.
-    pub(crate) fn begin(&self, page: PageId) -> FillTicket {
-        self.port.lock().enter().begin_fill(tag(page))
+    pub(crate) fn begin(&self, tag: Tag) -> FillTicket {
+        self.port.lock().enter().begin_fill(tag)
     }
 
     /// Installs what a walk has found, instead of what was there; false if that was invalidated since.
-    pub(crate) fn fill(
-        &self,
-        page: PageId,
-        address: VirtAddr,
-        found: Translation,
-        ticket: FillTicket,
-    ) -> bool {
-        self.evict(page, address);
+    pub(crate) fn fill(&self, tag: Tag, address: VirtAddr, found: Translation, ticket: FillTicket) -> bool {
+        self.evict(tag, address);
         self.port.lock().enter().fill(ticket, address, found)
     }
 
     /// Loses what it holds of a page.
-    pub(crate) fn evict(&self, page: PageId, address: VirtAddr) {
-        self.cache.evict(tag(page), address);
+    pub(crate) fn evict(&self, tag: Tag, address: VirtAddr) {
+        self.cache.evict(tag, address);
     }
 
     /// Issues an invalidation, and waits until no access through what is gone is in flight.
-    pub(crate) fn invalidate(&self, page: PageId, address: VirtAddr) {
-        self.cache.invalidate_page(tag(page), address);
+    pub(crate) fn invalidate(&self, tag: Tag, address: VirtAddr) {
+        self.cache.invalidate_page(tag, address);
         self.cache.drain();
     }
 
@@ -144,8 +141,14 @@ impl Hardware {
             pasid: AtomicU64::new(0),
             walks: none(),
             completions: none(),
+            context: Context::of(scene, user),
             unit,
         })
+    }
+
+    /// What the caches know a page by.
+    pub(crate) fn tag(&self, page: PageId) -> Tag {
+        self.context.as_ref().map_or_else(|| tag(page), |context| context.known(page, context.tag()))
     }
 
     /// What is kept of an upper entry, as a word; 0 for nothing.
@@ -164,6 +167,7 @@ impl Hardware {
         self.uppers.iter().for_each(|upper| upper.store(0, Ordering::Release));
         self.pasid.store(0, Ordering::Release);
         self.walks.iter().chain(&self.completions).for_each(|slot| *slot.lock() = None);
+        self.context.iter().for_each(Context::reset);
         self.unit.iter().for_each(Unit::reset);
     }
 }

@@ -184,16 +184,26 @@ impl Places<'_> {
         places: &mut [Option<PagePlace>],
         free: &mut Allocator,
     ) -> PhysAddr {
-        let number = self.regions;
-        self.regions += 1;
         let scene = self.scene;
+        // Who has the address of another page is placed behind it.
+        let there = pages.first().and_then(|page| places[scene.pages[*page].address.0]);
+        let number = match there {
+            Some(place) => place.address.0 / PageSize::Size2M.bytes(),
+            None => {
+                self.regions += 1;
+                self.regions - 1
+            }
+        };
         let nowhere = self.spaces.len() - 1;
         let space = |home: Option<MmId>| home.map_or(nowhere, |mm| mm.0);
         // An upper entry lies in one address space, also where its pages are said to be in several.
         let home = space(pages.iter().find_map(|page| scene.pages[*page].home));
         let upper = self.spaces[home].uppers.address().offset(number * 8);
         let shadow_table = free.table();
-        self.fixed.push((self.shadow.uppers.address().offset(number * 8), shadow_table));
+        // No vCPU has tags: the first page's shadow entry is there.
+        if there.is_none() {
+            self.fixed.push((self.shadow.uppers.address().offset(number * 8), shadow_table));
+        }
         let own_table = (!named).then(|| free.table());
         self.fixed.extend(own_table.map(|table| (upper, table)));
         for (index, page) in (0..).zip(pages) {

@@ -28,6 +28,7 @@ mod round;
 pub mod steered;
 mod step;
 mod table;
+mod tags;
 pub mod unit;
 pub mod vcpus;
 mod walk;

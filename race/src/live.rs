@@ -81,6 +81,7 @@ pub(crate) const fn why_not(step: &Step<Numbers>) -> Option<&'static str> {
         | Step::IpiSync
         | Step::SynchronizeRcu
         | Step::Entry(..)
+        | Step::Switch(..)
         | Step::SetPasid(..)
         | Step::PageRequest(_)
         | Step::PageResponse(_)

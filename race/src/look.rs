@@ -17,6 +17,7 @@ use crate::coding::Height;
 use crate::device::{Device, OnTheWay};
 use crate::hardware::{Begun, InFlight};
 use crate::machine::Machine;
+use crate::tags::Context;
 use crate::walk::translation;
 
 /// What is seen at one place.
@@ -76,6 +77,9 @@ impl Machine {
                 self.seen_cached(word.is_present().then(|| translation(word, PageSize::Size4K)))
             }
             Key::Tlb(user, page) => self.seen_cached(self.in_tlb(*user, *page)),
+            Key::Tagged(user, page, tag) => self.seen_cached(self.under_tag(*user, *page, *tag)),
+            Key::LoadedMm(user) => self.seen_context(*user, |context| context.mm().0),
+            Key::LoadedTag(user) => self.seen_context(*user, |context| context.tag().0),
             Key::DeviceTlb(user, page) => self.seen_cached(self.in_device_tlb(*user, *page)),
             Key::InFlight(user, page) => self.seen_walk(*user, *page),
             Key::Completion(user, page) => self.seen_completion(*user, *page),
@@ -138,13 +142,16 @@ impl Machine {
             Key::Pte(_) | Key::Pmd(_) | Key::Orig(..) | Key::PmdOrig(..) => Seen::Entry(entry()),
             Key::Spte(_)
             | Key::Tlb(..)
+            | Key::Tagged(..)
             | Key::DeviceTlb(..)
             | Key::InFlight(..)
             | Key::Completion(..)
             | Key::Pwc(..) => self.as_cached(entry()),
             Key::Content(_) => Seen::Number(self.scene.contents[value as usize].into()),
             Key::User(index) => Seen::Number((least(&self.scene, *index) + value).into()),
-            Key::Pasid(_)
+            Key::LoadedMm(_)
+            | Key::LoadedTag(_)
+            | Key::Pasid(_)
             | Key::PasidCache(_)
             | Key::InProgress(_)
             | Key::Refs(_)
@@ -240,14 +247,25 @@ impl Machine {
     fn in_tlb(&self, user: UserId, page: PageId) -> Option<Translation> {
         match self.device(user) {
             Some(device) => device.iotlb(page),
-            None => self.users[user.0].tlb.holds(page, self.layout.page(page).address),
+            None => {
+                self.users[user.0].tlb.holds(self.users[user.0].tag(page), self.layout.page(page).address)
+            }
         }
+    }
+
+    fn seen_context(&self, user: UserId, what: impl Fn(&Context) -> usize) -> Seen {
+        self.users[user.0]
+            .context
+            .as_ref()
+            .map_or(Seen::Nothing, |context| Seen::Number(what(context) as u64))
     }
 
     fn in_device_tlb(&self, user: UserId, page: PageId) -> Option<Translation> {
         match self.device(user) {
             Some(device) => device.device_tlb(page),
-            None => self.users[user.0].device_tlb.holds(page, self.layout.page(page).address),
+            None => self.users[user.0]
+                .device_tlb
+                .holds(self.users[user.0].tag(page), self.layout.page(page).address),
         }
     }
 

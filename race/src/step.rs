@@ -83,6 +83,7 @@ impl Machine {
             Step::Entry(EntryAt::Pte(page), what) => return self.page_entry(agent, *page, what),
             Step::Entry(EntryAt::Pmd(pmd), what) => return self.upper_entry(agent, *pmd, what),
             Step::Invalidate(invalidation) => return self.invalidation(agent, invalidation, part),
+            Step::Switch(mm, tag, switched) => self.switch(self.own(agent)?, *mm, *tag, *switched)?,
             Step::SetPasid(pasid, mm) => {
                 self.layout.set_pasid(&self.memory, *pasid, mm.0);
             }
@@ -130,6 +131,7 @@ impl Machine {
     }
 
     fn walk_is_over(&self, user: UserId, page: PageId) -> Result<(), Stuck> {
+        self.runs_in(user, page)?;
         if self.is_cached(user, page) { Ok(()) } else { Err(Stuck::Waits("nothing is cached of the page")) }
     }
 
@@ -310,6 +312,7 @@ const fn waits_for_stores(step: &Step<Numbers>, part: Part) -> bool {
         | Step::Lock(..)
         | Step::Trylock(..)
         | Step::Fence
+        | Step::Switch(..)
         | Step::SetPasid(..)
         | Step::SetPasidHalf(..)
         | Step::InvWait(..)
@@ -359,6 +362,7 @@ fn needed(act: &Act) -> Access {
         | Step::SynchronizeRcu
         | Step::Entry(..)
         | Step::Invalidate(_)
+        | Step::Switch(..)
         | Step::SetPasid(..)
         | Step::SetPasidHalf(..)
         | Step::InvWait(..)

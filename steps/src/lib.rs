@@ -19,6 +19,6 @@ pub use names::Names;
 pub use renaming::Renaming;
 pub use step::{
     CacheKind, Count, Depth, Emptied, EntryAt, EntryOf, Half, Invalidation, LockMode, Pages, Range, Reach,
-    Scope, Section, Step, Unanswered, Waited,
+    Scope, Section, Step, Switched, Unanswered, Waited,
 };
 pub use table::Verb;

@@ -19,6 +19,8 @@ pub trait Renaming<From: Names, To: Names> {
     fn mm_or_none(&self, mm_or_none: &From::MmOrNone) -> To::MmOrNone;
     /// The name of a PASID.
     fn pasid(&self, pasid: &From::Pasid) -> To::Pasid;
+    /// The name of a tag.
+    fn tag(&self, tag: &From::Tag) -> To::Tag;
     /// The name of a CPU, a vCPU or a device.
     fn user(&self, user: &From::User) -> To::User;
     /// The name of a lock.
@@ -48,6 +50,7 @@ impl<N: Names> Step<N> {
             Self::SynchronizeRcu => Step::SynchronizeRcu,
             Self::Entry(at, what) => Step::Entry(at.renamed(by), what.renamed(by)),
             Self::Invalidate(invalidation) => Step::Invalidate(invalidation.renamed(by)),
+            Self::Switch(mm, tag, switched) => Step::Switch(by.mm(mm), by.tag(tag), *switched),
             Self::SetPasid(pasid, mm) => Step::SetPasid(by.pasid(pasid), by.mm_or_none(mm)),
             Self::SetPasidHalf(half, pasid, mm) => {
                 Step::SetPasidHalf(*half, by.pasid(pasid), by.mm_or_none(mm))
@@ -121,6 +124,8 @@ impl<N: Names> Emptied<N> {
     fn renamed<M: Names>(&self, by: &impl Renaming<N, M>) -> Emptied<M> {
         match self {
             Self::Cpus(range) => Emptied::Cpus(range.renamed(by)),
+            Self::CpusUnder(pages, depth, tag) => Emptied::CpusUnder(pages.renamed(by), *depth, by.tag(tag)),
+            Self::CpusOf(tag) => Emptied::CpusOf(by.tag(tag)),
             Self::Vcpus(pages) => Emptied::Vcpus(pages.renamed(by)),
             Self::Devices(range) => Emptied::Devices(range.renamed(by)),
             Self::Iotlbs(page, depth) => Emptied::Iotlbs(by.page(page), *depth),

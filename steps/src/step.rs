@@ -58,6 +58,15 @@ pub enum Waited {
     All,
 }
 
+/// What a switch to an address space does to what the TLB holds under its tag.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Switched {
+    /// It stays: CR3_NOFLUSH, a TTBR.
+    Keeps,
+    /// It is emptied: a CR3 without it.
+    Empties,
+}
+
 /// Where an agent goes on whose wait is not answered.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Unanswered<N: Names> {
@@ -135,6 +144,8 @@ pub enum Step<N: Names> {
     Entry(EntryAt<N>, EntryOf<N>),
     /// Empties caches, or posts that they are to be emptied.
     Invalidate(Invalidation<N>),
+    /// The own CPU goes on in another address space, whose translations it keeps under that tag.
+    Switch(N::Mm, N::Tag, Switched),
     /// Writes the entry of a PASID.
     SetPasid(N::Pasid, N::MmOrNone),
     /// Writes one half of it.
@@ -235,6 +246,7 @@ impl<N: Names> Step<N> {
             Self::SynchronizeRcu => Verb::SynchronizeRcu,
             Self::Entry(place, what) => what.verb(place),
             Self::Invalidate(invalidation) => invalidation.verb(),
+            Self::Switch(..) => Verb::Switch,
             Self::SetPasid(..) => Verb::SetPasid,
             Self::SetPasidHalf(Half::Low, ..) => Verb::SetPasidLow,
             Self::SetPasidHalf(Half::High, ..) => Verb::SetPasidHigh,

@@ -64,6 +64,10 @@ pub enum Verb {
     FlushPmd,
     /// Invalidate the devices' TLBs of everything under an upper entry.
     NotifyPmd,
+    /// Go on in another address space.
+    Switch,
+    /// Flush what the CPUs' TLBs hold under a tag.
+    FlushTag,
     /// Write a PASID entry.
     SetPasid,
     /// Write the word of a PASID entry with the present bit.
@@ -241,6 +245,8 @@ pub const LOOKS: &[(&str, &str)] = &[
     ("tlb(CPU, PAGE)", "what a CPU's TLB holds"),
     ("iotlb(DEVICE, PAGE)", "what a device's IOTLB holds"),
     ("devtlb(DEVICE, PAGE)", "what a device's own TLB holds"),
+    ("tlb(CPU, PAGE, TAG)", "what it holds under that tag"),
+    ("loaded_mm(CPU)", "the address space that a CPU with tags runs in"),
     ("vtlb(VCPU, PAGE)", "what a vCPU's TLB holds"),
     ("requested(PAGE)", "whether a device waits for a response for the page"),
     ("pasid(PASID)", "the address space that a PASID's entry names"),

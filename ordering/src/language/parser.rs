@@ -333,6 +333,8 @@ fn blank(name: Name) -> Scenario {
         pages: Vec::new(),
         mms: Vec::new(),
         homes: Vec::new(),
+        places: Vec::new(),
+        tags: Vec::new(),
         pmds: Vec::new(),
         shadows: Vec::new(),
         above: Vec::new(),

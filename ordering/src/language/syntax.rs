@@ -32,6 +32,10 @@ pub struct Scenario {
     pub mms: Vec<Name>,
     /// Pages, each with its address space.
     pub homes: Vec<(Name, Name)>,
+    /// Pages, each with the page of another address space that has the same address.
+    pub places: Vec<(Name, Name)>,
+    /// What CPUs' TLBs tell address spaces by.
+    pub tags: Vec<Name>,
     /// Upper entries, each with what it is at the start.
     pub pmds: Vec<(Name, Written)>,
     /// Upper entries, each with what the shadow entry above the same pages is at the start.
@@ -119,6 +123,8 @@ pub struct User {
     pub ats: bool,
     /// The PASID with which a device accesses memory.
     pub pasid: Option<Name>,
+    /// The address space in which a CPU begins, and the tag of what its TLB then holds, if it has tags.
+    pub context: Option<(Name, Name)>,
 }
 
 /// A user variable.
@@ -240,6 +246,7 @@ impl Names for Words {
     type Mm = Name;
     type MmOrNone = Name;
     type Pasid = Name;
+    type Tag = Name;
     type User = Name;
     type Lock = Lock;
     type Handle = Name;

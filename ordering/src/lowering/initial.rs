@@ -43,6 +43,7 @@ pub(super) fn initial(
     let ghosts = scenario.properties.iter().filter(remembers);
     let posted = |one: &Posted| format!("{} of {}", one.text, scenario.agents[one.agent].name.node);
     values.extend(hardware.spaces.starts());
+    values.extend(hardware.tags.starts());
     let domains = Domains {
         pages: scenario.pages.iter().map(|page| page.node.clone()).collect(),
         pmds: scenario.pmds.iter().map(|(pmd, _)| pmd.node.clone()).collect(),
@@ -55,6 +56,7 @@ pub(super) fn initial(
         most_refs: survey.most_refs(counted),
         most_ranges: survey.most_ranges(),
         mms: scenario.mms.iter().map(|mm| mm.node.clone()).collect(),
+        tags: scenario.tags.iter().map(|tag| tag.node.clone()).collect(),
         pasids: scenario.pasids.iter().map(|(pasid, _)| pasid.node.clone()).collect(),
         posted: survey.posted.iter().map(posted).collect(),
         slots: survey.slots(),

@@ -32,6 +32,10 @@ pub struct MmId(pub usize);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct PasidId(pub usize);
 
+/// Index of what a TLB tells address spaces by.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct TagId(pub usize);
+
 /// Stands for every page, in a step that goes through a translation.
 pub(super) const ANY: &str = "any";
 
@@ -43,6 +47,7 @@ pub(super) enum Meaning {
     User(UserId),
     Mm(MmId),
     Pasid(PasidId),
+    Tag(TagId),
     Pmd(PmdId),
     Variable(usize),
 }
@@ -74,7 +79,8 @@ impl Names {
             diagnostics.push(Diagnostic::new(any.span, message, "give the page another name"));
         }
         let pmds = scenario.pmds.iter().enumerate().map(|(id, one)| (&one.0, Meaning::Pmd(PmdId(id))));
-        let spaces = mms.chain(pasids).chain(pmds);
+        let tags = scenario.tags.iter().enumerate().map(|(id, tag)| (tag, Meaning::Tag(TagId(id))));
+        let spaces = mms.chain(pasids).chain(tags).chain(pmds);
         let mut places = HashMap::new();
         for (name, meaning) in pages.chain(frames).chain(users).chain(variables).chain(spaces) {
             names.meanings.insert(name.node.clone(), meaning);
@@ -151,6 +157,14 @@ impl Names {
         }
         let is = |meaning: &Meaning| matches!(meaning, Meaning::Pasid(_));
         Err(self.undeclared(name, "PASID", "pasid X", is))
+    }
+
+    pub(super) fn tag(&self, name: &Name) -> Result<TagId, Diagnostic> {
+        if let Some(Meaning::Tag(id)) = self.meaning(&name.node) {
+            return Ok(id);
+        }
+        let is = |meaning: &Meaning| matches!(meaning, Meaning::Tag(_));
+        Err(self.undeclared(name, "tag", "tag X", is))
     }
 
     pub(super) fn pmd(&self, name: &Name) -> Result<PmdId, Diagnostic> {

@@ -162,11 +162,13 @@ impl Emitter<'_> {
                 Work::Invalidation(invalidation) => {
                     let verb = invalidation.verb();
                     let at = At { verb, text: &posted.text, span: posted.span, line: posted.span.line };
-                    let (waits, effects) = self.emptied(invalidation, posted.span)?;
+                    let cases = self.emptied(invalidation, posted.span)?;
                     for first in 0..reach {
-                        let guard = [&[Guard::Is(slots.0[first], value)], waits.as_slice()].concat();
-                        let way = at.way(guard, [effects.as_slice(), &slots.take(first)].concat());
-                        ways.push(way.to(Goal::Stay).part(Part::Perform(value - 1, number(first))));
+                        for (waits, effects) in &cases {
+                            let guard = [&[Guard::Is(slots.0[first], value)], waits.as_slice()].concat();
+                            let way = at.way(guard, [effects.as_slice(), &slots.take(first)].concat());
+                            ways.push(way.to(Goal::Stay).part(Part::Perform(value - 1, number(first))));
+                        }
                         ways.extend(self.time_out(posted, invalidation, first, value)?);
                     }
                 }

@@ -11,7 +11,7 @@ use super::entry::{Entry, Need};
 
 use super::habits::Habits;
 use super::hardware::{Caches, Hardware};
-use super::names::{PageId, PmdId, UserId};
+use super::names::{PageId, PmdId, TagId, UserId};
 use super::state::{AgentId, Key, NONE, State};
 
 /// What a variable is.
@@ -179,6 +179,7 @@ fn role(key: &Key, behind: &Behind<'_>) -> Role {
     let state = behind.state;
     match key {
         Key::Pte(_) | Key::Pmd(_) | Key::Spmd(_) | Key::Pasid(_) => Role::Table,
+        Key::Tagged(_, page, tag) => Role::Cache(behind.tagged(*page, *tag)),
         Key::Tlb(user, page) => Role::Cache(behind.tlb(*user, *page)),
         Key::DeviceTlb(user, page) => Role::Cache(behind.device_tlb(*user, *page)),
         Key::Dma(agent, page) => behind.dma(*agent, *page),
@@ -205,6 +206,8 @@ fn role(key: &Key, behind: &Behind<'_>) -> Role {
         | Key::Gone(_)
         | Key::PasidHigh(_)
         | Key::Torn(_)
+        | Key::LoadedMm(_)
+        | Key::LoadedTag(_)
         | Key::Aborted(_)
         | Key::Stable(_)
         | Key::Requested(_)
@@ -239,6 +242,12 @@ impl Behind<'_> {
         };
         let space = self.space(user, page, "iotlb_inv_pasid");
         self.leaf(page, &format!("{step} {name}"), self.pmd_step(user, page), space)
+    }
+
+    /// What nobody uses now may be emptied by its tag alone.
+    fn tagged(&self, page: PageId, tag: TagId) -> Cached {
+        let step = format!("flush_tag {}", self.state.domains.tags[tag.0]);
+        self.leaf(page, &step, None, None)
     }
 
     fn device_tlb(&self, user: UserId, page: PageId) -> Cached {

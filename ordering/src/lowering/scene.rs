@@ -10,7 +10,7 @@ use super::deed::{Numbering, Numbers};
 use super::entry::Entry;
 use super::habits::Habits;
 use super::hardware::Caches;
-use super::names::{FrameId, MmId, PageId, PasidId, PmdId, UserId};
+use super::names::{FrameId, MmId, PageId, PasidId, PmdId, TagId, UserId};
 use super::options::Options;
 use super::queue::Work;
 use super::state::{AgentId, Key, State};
@@ -31,6 +31,8 @@ pub struct Scene {
     pub users: Vec<SceneUser>,
     /// Names of address spaces, by [`MmId`].
     pub mms: Vec<String>,
+    /// Names of tags, by [`TagId`].
+    pub tags: Vec<String>,
     /// Names of PASIDs, by [`PasidId`].
     pub pasids: Vec<String>,
     /// By index of the agent, those that the scenario has: behind them come the hardware's.
@@ -70,6 +72,8 @@ pub struct ScenePage {
     pub table: Option<FrameId>,
     /// Its address space.
     pub home: Option<MmId>,
+    /// The first page at its address, in whichever address space.
+    pub address: PageId,
 }
 
 /// A frame, a swap slot or a page-table page.
@@ -94,6 +98,8 @@ pub struct SceneUser {
     pub caches: Caches,
     /// The PASID of its accesses.
     pub pasid: Option<PasidId>,
+    /// What it runs in at the start, and under which tag, if it is a CPU with tags.
+    pub context: Option<(MmId, TagId)>,
 }
 
 /// An agent.
@@ -140,12 +146,14 @@ impl Lowering<'_> {
             above: hardware.uppers.above(PageId(id)),
             table: hardware.uppers.table(PageId(id)),
             home: hardware.spaces.home(PageId(id)),
+            address: hardware.tags.address(PageId(id)),
         };
         let user = |(id, user): (usize, &User)| SceneUser {
             name: user.name.node.clone(),
             kind: user.kind,
             caches: hardware.of(UserId(id)),
             pasid: hardware.spaces.bound(UserId(id)),
+            context: hardware.tags.context(UserId(id)),
         };
         let posted = survey.posted.iter().map(|one| match &one.work {
             Work::Invalidation(invalidation) => (one.agent, Some(invalidation.renamed(&Numbering(names)))),
@@ -157,6 +165,7 @@ impl Lowering<'_> {
             frames: frames(scenario),
             users: scenario.users.iter().enumerate().map(user).collect(),
             mms: state.domains.mms.clone(),
+            tags: state.domains.tags.clone(),
             pasids: state.domains.pasids.clone(),
             agents: agents(scenario, users, &survey.habits, &hardware.uppers.leaves),
             variables: scenario.variables.iter().map(variable).collect(),

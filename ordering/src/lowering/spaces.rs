@@ -89,6 +89,11 @@ impl Spaces {
         spaces
     }
 
+    /// The address space of each page.
+    pub(super) fn homes(&self) -> &[Option<MmId>] {
+        &self.homes
+    }
+
     /// The address space of a page.
     pub(super) fn home(&self, page: PageId) -> Option<MmId> {
         self.homes[page.0]
@@ -173,6 +178,7 @@ impl Emitter<'_> {
             Reach::Page(page) => (vec![self.names.page(page)?], users()),
             Reach::Pages(first, last) => (self.between(first, last)?, users()),
             Reach::Under(pmd) => (self.hardware.uppers.pages(self.names.pmd(pmd)?), users()),
+            reach @ Reach::Tag(_) => (self.tagged_pages(reach), users()),
             Reach::Mm(mm) => (spaces.pages(self.names.mm(mm)?), users()),
             Reach::Pasid(pasid) => {
                 let pages = (0..spaces.homes.len()).map(PageId).collect();
@@ -202,7 +208,7 @@ impl Emitter<'_> {
                 }
             }
         }
-        Ok((pages, reached))
+        Ok((pages, self.with_tags(invalidation, reached)?))
     }
 
     /// The pages from `first` to `last`: side by side is what is declared one after the other.

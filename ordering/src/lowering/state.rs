@@ -13,7 +13,7 @@ use super::buffer::Buffer;
 use super::entry::Entries;
 
 use super::deed::Party;
-use super::names::{FrameId, PageId, PasidId, PmdId, UserId};
+use super::names::{FrameId, PageId, PasidId, PmdId, TagId, UserId};
 
 /// Index of an agent.
 pub type AgentId = usize;
@@ -29,6 +29,12 @@ pub enum Key {
     Pwc(UserId, PmdId),
     /// What a CPU's TLB or a device's IOTLB holds.
     Tlb(UserId, PageId),
+    /// What a CPU's TLB holds under a tag that was walked to there.
+    Tagged(UserId, PageId, TagId),
+    /// The address space that a CPU with tags runs in,
+    LoadedMm(UserId),
+    /// and the tag that it uses.
+    LoadedTag(UserId),
     /// What a split walk has read and not installed yet.
     InFlight(UserId, PageId),
     /// What a device TLB holds.
@@ -118,6 +124,7 @@ pub(super) struct Domains {
     /// Address spaces.
     pub(super) mms: Vec<String>,
     pub(super) pasids: Vec<String>,
+    pub(super) tags: Vec<String>,
     /// What can be posted, each with its agent.
     pub(super) posted: Vec<String>,
     /// Entries of the queue.
@@ -187,6 +194,8 @@ impl Key {
                 | Self::Mapcount(_)
                 | Self::Pins(_)
                 | Self::Pasid(_)
+                | Self::LoadedMm(_)
+                | Self::LoadedTag(_)
                 | Self::Gone(_)
                 | Self::Stable(_)
                 | Self::Lock(_)
@@ -292,6 +301,12 @@ impl State {
             Key::Pmd(id) => (format!("pmd[{}]", pmd(id)), self.entries()),
             Key::Pwc(id, of) => (format!("pwc[{}][{}]", user(id), pmd(of)), self.entries()),
             Key::Tlb(user, id) => (format!("tlb[{}][{}]", d.users[user.0], page(id)), self.entries()),
+            Key::Tagged(user, id, tag) => {
+                let (user, tag) = (&d.users[user.0], &d.tags[tag.0]);
+                (format!("tlb[{user}][{}][{tag}]", page(id)), self.entries())
+            }
+            Key::LoadedMm(id) => (format!("loaded_mm[{}]", user(id)), d.mms.clone()),
+            Key::LoadedTag(id) => (format!("tag[{}]", user(id)), d.tags.clone()),
             Key::InFlight(user, id) => (format!("walk[{}][{}]", d.users[user.0], page(id)), self.entries()),
             Key::DeviceTlb(id, of) => (format!("devtlb[{}][{}]", user(id), page(of)), self.entries()),
             Key::Completion(user, id) => (format!("ats[{}][{}]", d.users[user.0], page(id)), self.entries()),

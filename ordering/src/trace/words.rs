@@ -99,6 +99,7 @@ fn step_change(step: Step) -> String {
         | Step::IpiSync
         | Step::SynchronizeRcu
         | Step::SetPasid(..)
+        | Step::Switch(..)
         | Step::SetPasidHalf(..)
         | Step::InvWait(..)
         | Step::ZapSpmd(_)

@@ -78,7 +78,7 @@ pub const STEPS: &[Row] = &[
     ),
     step(
         Verb::FlushTlb,
-        "flush_tlb PAGE [TO] [leaf] [CPUS] [post]",
+        "flush_tlb PAGE [TO] [leaf] [UNDER] [CPUS] [post]",
         Actor::Kernel,
         ["", "tlb, pwc of every CPU"],
         "flush_tlb_page",
@@ -131,6 +131,20 @@ pub const STEPS: &[Row] = &[
         Actor::Kernel,
         ["", "iotlb, devtlb, pwc of every device"],
         "mmu_notifier_arch_invalidate_secondary_tlbs of its range",
+    ),
+    step(
+        Verb::Switch,
+        "switch MM tag TAG [flush]",
+        Actor::Kernel,
+        ["", "loaded_mm, own TLB"],
+        "load_new_mm_cr3, with CR3_NOFLUSH unless `flush`; cpu_switch_mm; VMRUN, VTTBR",
+    ),
+    step(
+        Verb::FlushTag,
+        "flush_tag TAG [CPUS] [post]",
+        Actor::Kernel,
+        ["", "tlb of every CPU"],
+        "invpcid_flush_single_context, TLBI ASIDE1, TLB_CONTROL_FLUSH_ASID, local_flush_tlb_all of each",
     ),
     step(
         Verb::SetPasid,

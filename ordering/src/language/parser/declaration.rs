@@ -98,6 +98,9 @@ fn one(declared: Declared, cursor: &mut Cursor<'_>, scenario: &mut Scenario, sai
             if cursor.eat_word("in") {
                 scenario.homes.push((page.clone(), cursor.name("an address space", form)?));
             }
+            if cursor.eat_word("at") {
+                scenario.places.push((page.clone(), cursor.name("a page of another address space", form)?));
+            }
             if cursor.eat_word("under") {
                 scenario.above.push((page.clone(), cursor.name("an upper entry", form)?));
             }
@@ -108,6 +111,11 @@ fn one(declared: Declared, cursor: &mut Cursor<'_>, scenario: &mut Scenario, sai
             let mm = cursor.name("the name of an address space", form)?;
             said.declare(&mm)?;
             scenario.mms.push(mm);
+        }
+        Declared::Tag => {
+            let tag = cursor.name("the name of a tag", form)?;
+            said.declare(&tag)?;
+            scenario.tags.push(tag);
         }
         Declared::Pasid => {
             let pasid = cursor.name("the name of a PASID", form)?;
@@ -188,7 +196,19 @@ fn user(cursor: &mut Cursor<'_>, kind: UserKind, form: &str) -> Parsed<User> {
     let ats = kind == UserKind::Device && cursor.eat_word("ats");
     let has_pasid = kind == UserKind::Device && cursor.eat_word("pasid");
     let pasid = if has_pasid { Some(cursor.name("a PASID", "device DEV ats pasid X")?) } else { None };
-    Ok(User { name, kind, ats, pasid })
+    let begins = kind == UserKind::Cpu && cursor.eat_word("in");
+    let context = if begins { Some(context(cursor)?) } else { None };
+    Ok(User { name, kind, ats, pasid, context })
+}
+
+/// `P tag X`.
+fn context(cursor: &mut Cursor<'_>) -> Parsed<(Name, Name)> {
+    const FORM: &str = "cpu CPU0 in P tag X";
+    let mm = cursor.name("an address space", FORM)?;
+    if !cursor.eat_word("tag") {
+        return Err(cursor.expected("`tag`", FORM));
+    }
+    Ok((mm, cursor.name("a tag", FORM)?))
 }
 
 fn variable(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Variable> {

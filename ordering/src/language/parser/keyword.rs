@@ -31,6 +31,7 @@ pub(super) enum Keyword {
 pub(super) enum Declared {
     Page,
     Mm,
+    Tag,
     Pasid,
     Frame,
     Swap,
@@ -69,6 +70,7 @@ const KEYWORDS: &[(&str, Keyword)] = &[
     ("source", Keyword::Source),
     ("page", Keyword::Declares(Declared::Page)),
     ("mm", Keyword::Declares(Declared::Mm)),
+    ("tag", Keyword::Declares(Declared::Tag)),
     ("pasid", Keyword::Declares(Declared::Pasid)),
     ("frame", Keyword::Declares(Declared::Frame)),
     ("swap", Keyword::Declares(Declared::Swap)),
@@ -119,8 +121,9 @@ impl Declared {
     /// How it is written.
     pub(super) const fn form(self) -> &'static str {
         match self {
-            Self::Page => "page A in P under M, B",
+            Self::Page => "page A in P at B under M, C",
             Self::Mm => "mm P, C",
+            Self::Tag => "tag X, Y",
             Self::Pasid => "pasid X -> P",
             Self::Frame => "frame old = 0, new = 0 free",
             Self::Swap => "swap s0 = 0",
