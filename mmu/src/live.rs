@@ -201,8 +201,8 @@ impl<'space> Execution<'space> {
             Step::Entry(EntryAt::Pmd(never), _)
             | Step::Trylock(_, _, never)
             | Step::Switch(never, ..)
-            | Step::SetPasid(never, _)
-            | Step::SetPasidHalf(_, never, _)
+            | Step::SetPasid(_, never, _)
+            | Step::SetPasidHalf(_, _, never, _)
             | Step::Store(_, never)
             | Step::DmaWrite(_, never)
             | Step::Write(_, never)
@@ -234,7 +234,7 @@ impl<'space> Execution<'space> {
             }
             Emptied::CpusUnder(_, _, never) | Emptied::CpusOf(never) => match never {},
             Emptied::Cpus(Range::Mm(never)) | Emptied::Devices(Range::Mm(never)) => match never {},
-            Emptied::IotlbsOf(never) | Emptied::DeviceTlbsOf(never) | Emptied::PasidCaches(never) => {
+            Emptied::IotlbsOf(never) | Emptied::DeviceTlbsOf(never) | Emptied::PasidCaches(_, never) => {
                 match never {}
             }
         }

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use ordering::lowering::{Act, Lowered, Numbers, Timeout};
-use steps::{Invalidation, Step, Unanswered, Waited};
+use steps::{Directory, Emptied, Invalidation, Step, Unanswered, Waited};
 
 /// A scenario that cannot run.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,6 +30,7 @@ impl fmt::Display for NotLive {
 const UNANSWERED: &str = "its queue answers every wait";
 const GONE: &str = "its devices stay";
 const HALVES: &str = "it writes an entry of a PASID in one word";
+const CONTEXTS: &str = "the context entries of its units are written once";
 const SHADOW: &str = "its shadow page table has one level that is written";
 const LANDS: &str = "its devices translate and access in one step";
 
@@ -45,6 +46,9 @@ pub fn not_live(lowered: &Lowered) -> Option<NotLive> {
         Timeout::Never => {}
         Timeout::Gone => return option("option timeout = gone", UNANSWERED),
         Timeout::Late => return option("option timeout = late", UNANSWERED),
+    }
+    if let Some(user) = lowered.scene.users.iter().find(|user| user.directory == Directory::Contexts) {
+        return option(&format!("device {} context", user.name), CONTEXTS);
     }
     let agents = lowered.model.agents.iter().zip(&lowered.deeds);
     for (agent, deeds) in agents {
@@ -67,7 +71,12 @@ pub fn not_live(lowered: &Lowered) -> Option<NotLive> {
 pub(crate) const fn why_not(step: &Step<Numbers>) -> Option<&'static str> {
     match step {
         Step::Unplug(_) => Some(GONE),
-        Step::SetPasidHalf(..) => Some(HALVES),
+        Step::SetPasid(Directory::Contexts, ..)
+        | Step::SetPasidHalf(Directory::Contexts, ..)
+        | Step::Invalidate(Invalidation { emptied: Emptied::PasidCaches(Directory::Contexts, _), .. }) => {
+            Some(CONTEXTS)
+        }
+        Step::SetPasidHalf(Directory::Pasids, ..) => Some(HALVES),
         Step::ZapSpmd(_) | Step::SetSpmd(..) => Some(SHADOW),
         Step::InvWait(Waited::Own, Unanswered::Waits) => None,
         Step::InvWait(Waited::All, _) | Step::InvWait(_, Unanswered::GoesTo(_)) => Some(UNANSWERED),
@@ -82,7 +91,7 @@ pub(crate) const fn why_not(step: &Step<Numbers>) -> Option<&'static str> {
         | Step::SynchronizeRcu
         | Step::Entry(..)
         | Step::Switch(..)
-        | Step::SetPasid(..)
+        | Step::SetPasid(Directory::Pasids, ..)
         | Step::PageRequest(_)
         | Step::PageResponse(_)
         | Step::DrainRequests

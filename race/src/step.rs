@@ -11,7 +11,9 @@ use ordering::language::syntax::BuiltIn;
 use ordering::lowering::{
     Act, AgentId, Assigned, Deed, Flush, FrameId, FramePlace, Key, Numbers, PageId, Part, Party, UserId,
 };
-use steps::{CacheKind, EntryAt, EntryOf, Invalidation, LockMode, Scope, Section, Step, Unanswered, Waited};
+use steps::{
+    CacheKind, Directory, EntryAt, EntryOf, Invalidation, LockMode, Scope, Section, Step, Unanswered, Waited,
+};
 
 use crate::gup::Wanted;
 use crate::live::why_not;
@@ -84,12 +86,13 @@ impl Machine {
             Step::Entry(EntryAt::Pmd(pmd), what) => return self.upper_entry(agent, *pmd, what),
             Step::Invalidate(invalidation) => return self.invalidation(agent, invalidation, part),
             Step::Switch(mm, tag, switched) => self.switch(self.own(agent)?, *mm, *tag, *switched)?,
-            Step::SetPasid(pasid, mm) => {
+            Step::SetPasid(Directory::Pasids, pasid, mm) => {
                 self.layout.set_pasid(&self.memory, *pasid, mm.0);
             }
             Step::InvWait(Waited::Own, Unanswered::Waits) => self.wait(agent)?,
             Step::InvWait(..)
             | Step::Unplug(_)
+            | Step::SetPasid(Directory::Contexts, ..)
             | Step::SetPasidHalf(..)
             | Step::ZapSpmd(_)
             | Step::SetSpmd(..) => return Err(not_there(step)),

@@ -51,9 +51,11 @@ impl<N: Names> Step<N> {
             Self::Entry(at, what) => Step::Entry(at.renamed(by), what.renamed(by)),
             Self::Invalidate(invalidation) => Step::Invalidate(invalidation.renamed(by)),
             Self::Switch(mm, tag, switched) => Step::Switch(by.mm(mm), by.tag(tag), *switched),
-            Self::SetPasid(pasid, mm) => Step::SetPasid(by.pasid(pasid), by.mm_or_none(mm)),
-            Self::SetPasidHalf(half, pasid, mm) => {
-                Step::SetPasidHalf(*half, by.pasid(pasid), by.mm_or_none(mm))
+            Self::SetPasid(directory, pasid, mm) => {
+                Step::SetPasid(*directory, by.pasid(pasid), by.mm_or_none(mm))
+            }
+            Self::SetPasidHalf(directory, half, pasid, mm) => {
+                Step::SetPasidHalf(*directory, *half, by.pasid(pasid), by.mm_or_none(mm))
             }
             Self::InvWait(waited, unanswered) => Step::InvWait(*waited, unanswered.renamed(by)),
             Self::Unplug(device) => Step::Unplug(by.user(device)),
@@ -132,7 +134,7 @@ impl<N: Names> Emptied<N> {
             Self::IotlbsOf(pasid) => Emptied::IotlbsOf(by.pasid(pasid)),
             Self::DeviceTlbs(page) => Emptied::DeviceTlbs(by.page(page)),
             Self::DeviceTlbsOf(pasid) => Emptied::DeviceTlbsOf(by.pasid(pasid)),
-            Self::PasidCaches(pasid) => Emptied::PasidCaches(by.pasid(pasid)),
+            Self::PasidCaches(directory, pasid) => Emptied::PasidCaches(*directory, by.pasid(pasid)),
         }
     }
 }

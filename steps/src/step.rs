@@ -40,6 +40,15 @@ pub enum Pages<N: Names> {
     To(N::Page, N::Page),
 }
 
+/// Which of a unit's tables an entry stands in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Directory {
+    /// The PASID table: the entry of a process's requests.
+    Pasids,
+    /// The context table: the entry of a device's requests without PASID.
+    Contexts,
+}
+
 /// A half of an entry of several words.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Half {
@@ -146,10 +155,10 @@ pub enum Step<N: Names> {
     Invalidate(Invalidation<N>),
     /// The own CPU goes on in another address space, whose translations it keeps under that tag.
     Switch(N::Mm, N::Tag, Switched),
-    /// Writes the entry of a PASID.
-    SetPasid(N::Pasid, N::MmOrNone),
+    /// Writes the entry of a PASID, or of a device.
+    SetPasid(Directory, N::Pasid, N::MmOrNone),
     /// Writes one half of it.
-    SetPasidHalf(Half, N::Pasid, N::MmOrNone),
+    SetPasidHalf(Directory, Half, N::Pasid, N::MmOrNone),
     /// Waits for what was posted.
     InvWait(Waited, Unanswered<N>),
     /// Takes a device away.
@@ -247,9 +256,12 @@ impl<N: Names> Step<N> {
             Self::Entry(place, what) => what.verb(place),
             Self::Invalidate(invalidation) => invalidation.verb(),
             Self::Switch(..) => Verb::Switch,
-            Self::SetPasid(..) => Verb::SetPasid,
-            Self::SetPasidHalf(Half::Low, ..) => Verb::SetPasidLow,
-            Self::SetPasidHalf(Half::High, ..) => Verb::SetPasidHigh,
+            Self::SetPasid(Directory::Pasids, ..) => Verb::SetPasid,
+            Self::SetPasidHalf(Directory::Pasids, Half::Low, ..) => Verb::SetPasidLow,
+            Self::SetPasidHalf(Directory::Pasids, Half::High, ..) => Verb::SetPasidHigh,
+            Self::SetPasid(Directory::Contexts, ..) => Verb::SetContext,
+            Self::SetPasidHalf(Directory::Contexts, Half::Low, ..) => Verb::SetContextLow,
+            Self::SetPasidHalf(Directory::Contexts, Half::High, ..) => Verb::SetContextHigh,
             Self::InvWait(..) => Verb::InvWait,
             Self::Unplug(_) => Verb::Unplug,
             Self::PageRequest(_) => Verb::PageRequest,

@@ -76,6 +76,14 @@ pub enum Verb {
     SetPasidHigh,
     /// Invalidate the devices' PASID caches.
     PasidInv,
+    /// Write a context entry.
+    SetContext,
+    /// Write the word of a context entry with the present bit.
+    SetContextLow,
+    /// Write the other word of a context entry.
+    SetContextHigh,
+    /// Invalidate the devices' context caches.
+    ContextInv,
     /// Invalidate the IOTLB entries of a PASID.
     IotlbInvPasid,
     /// Invalidate the device TLB entries of a PASID.
@@ -252,6 +260,8 @@ pub const LOOKS: &[(&str, &str)] = &[
     ("pasid(PASID)", "the address space that a PASID's entry names"),
     ("torn(DEVICE)", "whether a device has read a PASID entry of which only a half was written"),
     ("pasidc(DEVICE)", "what a device has cached of its PASID's entry"),
+    ("context(CONTEXT)", "the address space that a context entry names"),
+    ("contextc(DEVICE)", "what a device's unit has cached of its context entry"),
     ("gone(DEVICE)", "whether a device was unplugged"),
     ("in_progress(PAGE)", "the ranges that are open over the page"),
     ("orig(PAGE)", "the entry that the agent last saw or wrote"),

@@ -7,8 +7,8 @@ mod show;
 use crate::entry::Change;
 use crate::names::Names;
 use crate::step::{
-    Count, Depth, Emptied, EntryAt, EntryOf, Half, Invalidation, LockMode, Pages, Range, Scope, Section,
-    Step, Switched, Unanswered, Waited,
+    Count, Depth, Directory, Emptied, EntryAt, EntryOf, Half, Invalidation, LockMode, Pages, Range, Scope,
+    Section, Step, Switched, Unanswered, Waited,
 };
 use crate::table::Verb;
 
@@ -42,7 +42,7 @@ pub trait Reader<N: Names> {
     /// # Errors
     /// If the next words are none.
     fn mm_or_none(&mut self) -> Result<N::MmOrNone, Self::Error>;
-    /// PASID.
+    /// PASID, or CONTEXT.
     ///
     /// # Errors
     /// If the next words are none.
@@ -131,10 +131,14 @@ pub fn read<N: Names, R: Reader<N>>(verb: Verb, reader: &mut R) -> Result<Step<N
         Verb::NotifyPmd => invalidate(Emptied::Devices(under(reader)?), reader)?,
         Verb::Switch => switch(reader)?,
         Verb::FlushTag => flush(Emptied::CpusOf(reader.tag()?), reader)?,
-        Verb::SetPasid => Step::SetPasid(reader.pasid()?, named(reader)?),
-        Verb::SetPasidLow => Step::SetPasidHalf(Half::Low, reader.pasid()?, named(reader)?),
-        Verb::SetPasidHigh => Step::SetPasidHalf(Half::High, reader.pasid()?, named(reader)?),
-        Verb::PasidInv => invalidate(Emptied::PasidCaches(reader.pasid()?), reader)?,
+        Verb::SetPasid => Step::SetPasid(Directory::Pasids, reader.pasid()?, named(reader)?),
+        Verb::SetPasidLow => set_half(Directory::Pasids, Half::Low, reader)?,
+        Verb::SetPasidHigh => set_half(Directory::Pasids, Half::High, reader)?,
+        Verb::PasidInv => invalidate(Emptied::PasidCaches(Directory::Pasids, reader.pasid()?), reader)?,
+        Verb::SetContext => Step::SetPasid(Directory::Contexts, reader.pasid()?, named(reader)?),
+        Verb::SetContextLow => set_half(Directory::Contexts, Half::Low, reader)?,
+        Verb::SetContextHigh => set_half(Directory::Contexts, Half::High, reader)?,
+        Verb::ContextInv => invalidate(Emptied::PasidCaches(Directory::Contexts, reader.pasid()?), reader)?,
         Verb::IotlbInvPasid => invalidate(Emptied::IotlbsOf(reader.pasid()?), reader)?,
         Verb::DevtlbInvPasid => invalidate(Emptied::DeviceTlbsOf(reader.pasid()?), reader)?,
         Verb::InvWait => Step::InvWait(waited(reader), unanswered(reader)?),
@@ -214,6 +218,14 @@ fn stored<N: Names, R: Reader<N>>(reader: &mut R) -> Result<N::Value, R::Error> 
 fn named<N: Names, R: Reader<N>>(reader: &mut R) -> Result<N::MmOrNone, R::Error> {
     reader.sign("->")?;
     reader.mm_or_none()
+}
+
+fn set_half<N: Names, R: Reader<N>>(
+    directory: Directory,
+    half: Half,
+    reader: &mut R,
+) -> Result<Step<N>, R::Error> {
+    Ok(Step::SetPasidHalf(directory, half, reader.pasid()?, named(reader)?))
 }
 
 fn target<N: Names, R: Reader<N>>(reader: &mut R) -> Result<N::Frame, R::Error> {

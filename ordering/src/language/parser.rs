@@ -339,6 +339,7 @@ fn blank(name: Name) -> Scenario {
         shadows: Vec::new(),
         above: Vec::new(),
         pasids: Vec::new(),
+        contexts: Vec::new(),
         frames: Vec::new(),
         maps: Vec::new(),
         refs: Vec::new(),

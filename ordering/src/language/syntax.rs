@@ -4,9 +4,9 @@
 
 mod operation;
 
-use steps::Names;
 use steps::entry::Feature;
 use steps::table::Verb;
+use steps::{Directory, Names};
 
 use super::entry::Written;
 use super::span::{Name, Span, Spanned};
@@ -42,8 +42,10 @@ pub struct Scenario {
     pub shadows: Vec<(Name, Written)>,
     /// Pages, each with the upper entry above it.
     pub above: Vec<(Name, Name)>,
-    /// PASIDs, each with the address space that it names at the start.
+    /// PASIDs and context entries, each with the address space that it names at the start.
     pub pasids: Vec<(Name, Option<Name>)>,
+    /// Those of them that are context entries.
+    pub contexts: Vec<Name>,
     /// Frames, swap slots and page-table pages.
     pub frames: Vec<Frame>,
     /// Entries that are there at the start.
@@ -121,8 +123,10 @@ pub struct User {
     pub kind: UserKind,
     /// Whether a device has a TLB of its own.
     pub ats: bool,
-    /// The PASID with which a device accesses memory.
+    /// The PASID with which a device accesses memory, or its context entry.
     pub pasid: Option<Name>,
+    /// Which of them that is.
+    pub directory: Directory,
     /// The address space in which a CPU begins, and the tag of what its TLB then holds, if it has tags.
     pub context: Option<(Name, Name)>,
 }

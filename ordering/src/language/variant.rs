@@ -32,6 +32,7 @@ pub(crate) fn inherit(variant: &mut Scenario, base: &Scenario) {
     under(&mut variant.shadows, &base.shadows, |one| &one.0.node);
     under(&mut variant.above, &base.above, |one| &one.0.node);
     under(&mut variant.pasids, &base.pasids, |one| &one.0.node);
+    under(&mut variant.contexts, &base.contexts, |one| &one.node);
     under(&mut variant.frames, &base.frames, |one| &one.name.node);
     under(&mut variant.maps, &base.maps, |one| &one.page.node);
     under(&mut variant.refs, &base.refs, |one| &one.0.node);

@@ -3,6 +3,7 @@
 //! Invariant: the conjunctions hold in exactly the states in which the condition does. Entries are compared as far as
 //! both sides say: one equals a frame if it maps it, whatever it allows.
 
+use steps::Directory;
 use steps::entry::{Change, Feature, Kind};
 use steps::table::{LOOKS, SAME};
 
@@ -285,8 +286,9 @@ impl Conditions<'_> {
             ("requested", [page]) => Key::Requested(self.names.page(page)?),
             ("torn", [user]) => Key::Torn(self.names.user(user)?),
             ("gone", [user]) => Key::Gone(self.names.user(user)?),
-            ("pasid", [pasid]) => Key::Pasid(self.names.pasid(pasid)?),
-            ("pasidc", [user]) => Key::PasidCache(self.names.user(user)?),
+            ("pasid", [pasid]) => Key::Pasid(self.names.pasid(Directory::Pasids, pasid)?),
+            ("context", [entry]) => Key::Pasid(self.names.pasid(Directory::Contexts, entry)?),
+            ("pasidc" | "contextc", [user]) => Key::PasidCache(self.names.user(user)?),
             ("pmd", [pmd]) => Key::Pmd(self.names.pmd(pmd)?),
             ("spmd", [pmd]) => Key::Spmd(self.names.pmd(pmd)?),
             ("pwc", [user, pmd]) => {

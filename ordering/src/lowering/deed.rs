@@ -275,7 +275,7 @@ impl Renaming<Words, Numbers> for Numbering<'_> {
     }
 
     fn pasid(&self, pasid: &Name) -> PasidId {
-        self.0.pasid(pasid).expect(DECLARED)
+        self.0.any_pasid(pasid).expect(DECLARED)
     }
 
     fn tag(&self, tag: &Name) -> TagId {

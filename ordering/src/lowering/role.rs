@@ -293,7 +293,8 @@ impl Behind<'_> {
     fn pasid_cache(&self, user: UserId) -> Cached {
         let id = self.hardware.spaces.bound(user);
         let entry = id.and_then(|id| {
-            let step = format!("pasid_inv {}", self.state.domains.pasids[id.0]);
+            let verb = if self.state.domains.contexts[id.0] { "context_inv" } else { "pasid_inv" };
+            let step = format!("{verb} {}", self.state.domains.pasids[id.0]);
             self.source(&Key::Pasid(id), step)
         });
         Cached { of: Copied::Above, entry, upper: None, space: None }
@@ -332,7 +333,12 @@ impl Behind<'_> {
 
     fn space(&self, user: UserId, page: PageId, verb: &str) -> Option<Gate> {
         let (id, names) = self.hardware.spaces.names(user, page)?;
-        let step = format!("{verb} {}", self.state.domains.pasids[id.0]);
+        let d = &self.state.domains;
+        // What a device without PASID has cached goes page by page.
+        let step = match verb.strip_suffix("_pasid").filter(|_| d.contexts[id.0]) {
+            Some(verb) => format!("{verb} {}", d.pages[page.0]),
+            None => format!("{verb} {}", d.pasids[id.0]),
+        };
         Some(Gate { source: self.source(&Key::Pasid(id), step)?, opens: Some(names) })
     }
 

@@ -3,7 +3,7 @@
 //! Invariant: the numbers are those of the [deeds](super::deed) and of the [keys](super::Key) of the model's variables;
 //! what is there at the start the model's variables say.
 
-use steps::Invalidation;
+use steps::{Directory, Invalidation};
 
 use super::Lowering;
 use super::deed::{Numbering, Numbers};
@@ -98,6 +98,8 @@ pub struct SceneUser {
     pub caches: Caches,
     /// The PASID of its accesses.
     pub pasid: Option<PasidId>,
+    /// Whether that is a PASID or a context entry.
+    pub directory: Directory,
     /// What it runs in at the start, and under which tag, if it is a CPU with tags.
     pub context: Option<(MmId, TagId)>,
 }
@@ -153,6 +155,7 @@ impl Lowering<'_> {
             kind: user.kind,
             caches: hardware.of(UserId(id)),
             pasid: hardware.spaces.bound(UserId(id)),
+            directory: user.directory,
             context: hardware.tags.context(UserId(id)),
         };
         let posted = survey.posted.iter().map(|one| match &one.work {

@@ -124,6 +124,10 @@ pub(super) struct Domains {
     /// Address spaces.
     pub(super) mms: Vec<String>,
     pub(super) pasids: Vec<String>,
+    /// By PASID: whether it is a context entry.
+    pub(super) contexts: Vec<bool>,
+    /// By user: whether its requests go by one.
+    pub(super) by_context: Vec<bool>,
     pub(super) tags: Vec<String>,
     /// What can be posted, each with its agent.
     pub(super) posted: Vec<String>,
@@ -170,6 +174,16 @@ impl Domains {
         let high = self.mms.iter().map(|mm| format!("high {mm}"));
         let none = ["-".to_owned()].into_iter();
         none.chain(low).chain(["high none".to_owned()]).chain(high).collect()
+    }
+
+    /// What an entry is.
+    fn entry_of(&self, id: PasidId) -> &'static str {
+        if self.contexts[id.0] { "context" } else { "pasid" }
+    }
+
+    /// What a device's requests go by.
+    fn cached_of(&self, id: UserId) -> &'static str {
+        if self.by_context[id.0] { "context" } else { "pasid" }
     }
 
     fn party(&self, party: Party) -> String {
@@ -313,11 +327,15 @@ impl State {
             Key::Dma(agent, id) => (format!("dma[{}][{}]", d.agents[*agent], page(id)), self.entries()),
             Key::Gone(id) => (format!("gone[{}]", user(id)), yes()),
             Key::Aborted(agent) => (format!("aborted[{}]", d.agents[*agent]), yes()),
-            Key::Pasid(id) => (format!("pasid[{}]", d.pasids[id.0]), or("none", &d.mms)),
-            Key::PasidHigh(id) => (format!("pasid_high[{}]", d.pasids[id.0]), or("none", &d.mms)),
-            Key::PasidRead(id) => (format!("pasid_read[{}]", user(id)), d.halves()),
+            Key::Pasid(id) => (format!("{}[{}]", d.entry_of(*id), d.pasids[id.0]), or("none", &d.mms)),
+            Key::PasidHigh(id) => {
+                (format!("{}_high[{}]", d.entry_of(*id), d.pasids[id.0]), or("none", &d.mms))
+            }
+            Key::PasidRead(id) => (format!("{}_read[{}]", d.cached_of(*id), user(id)), d.halves()),
             Key::Torn(id) => (format!("torn[{}]", user(id)), yes()),
-            Key::PasidCache(user) => (format!("pasidc[{}]", d.users[user.0]), or("none", &d.mms)),
+            Key::PasidCache(user) => {
+                (format!("{}c[{}]", d.cached_of(*user), d.users[user.0]), or("none", &d.mms))
+            }
             Key::Spte(id) => (format!("spte[{}]", page(id)), self.entries()),
             Key::Spmd(id) => (format!("spmd[{}]", pmd(id)), self.entries()),
             Key::InProgress(id) => (format!("in_progress[{}]", page(id)), Self::counts(d.most_ranges)),

@@ -90,8 +90,10 @@ impl Emitter<'_> {
             Step::ZapSpmd(pmd) => self.zap_spmd(pmd, at),
             Step::SetSpmd(pmd, entry) => self.set_spmd(pmd, entry, at),
             Step::Switch(mm, tag, switched) => self.switch(mm, tag, *switched, at),
-            Step::SetPasid(pasid, mm) => self.set_pasid(pasid, mm, at),
-            Step::SetPasidHalf(half, pasid, mm) => self.set_pasid_half(*half, pasid, mm, at),
+            Step::SetPasid(directory, pasid, mm) => self.set_pasid(*directory, pasid, mm, at),
+            Step::SetPasidHalf(directory, half, pasid, mm) => {
+                self.set_pasid_half((*directory, *half), pasid, mm, at)
+            }
             Step::PageRequest(page) => self.page_request(page, at),
             Step::PageResponse(page) => self.page_response(page, at),
             Step::DrainRequests => self.drain_requests(at),

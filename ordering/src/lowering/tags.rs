@@ -33,6 +33,8 @@ pub(super) struct Tags {
     addresses: Vec<PageId>,
     /// By page: its address space.
     homes: Vec<Option<MmId>>,
+    /// By page: whether it lies under an upper entry.
+    under: Vec<bool>,
 }
 
 /// What a CPU runs in when an access is taken.
@@ -56,9 +58,14 @@ impl Tags {
             used: vec![Vec::new(); scenario.users.len()],
             addresses: (0..scenario.pages.len()).map(PageId).collect(),
             homes: homes.to_vec(),
+            under: vec![false; scenario.pages.len()],
         };
+        for (page, _) in &scenario.above {
+            // A page that is not declared is reported with its upper entry.
+            names.page(page).into_iter().for_each(|page| tags.under[page.0] = true);
+        }
         for (page, other) in &scenario.places {
-            diagnostics.extend(tags.place(page, other, scenario, names).err());
+            diagnostics.extend(tags.place(page, other, names).err());
         }
         for (id, user) in scenario.users.iter().enumerate() {
             let context = context(user, names).unwrap_or_else(|wrong| {
@@ -84,24 +91,16 @@ impl Tags {
     }
 
     /// `page B in C at A`.
-    fn place(
-        &mut self,
-        page: &Name,
-        other: &Name,
-        scenario: &Scenario,
-        names: &Names,
-    ) -> Result<(), Diagnostic> {
+    fn place(&mut self, page: &Name, other: &Name, names: &Names) -> Result<(), Diagnostic> {
         let (id, at) = (names.page(page)?, names.page(other)?);
         let wrong = |message: String, help: &str| Err(Diagnostic::new(other.span, message, help));
         if at >= id {
             let message = format!("`{other}` is not declared before `{page}`");
             return wrong(message, "declare the page first whose address the other one has");
         }
-        if let Some((under, _)) =
-            scenario.above.iter().find(|(under, _)| under.node == page.node || under.node == other.node)
-        {
+        if self.under[id.0] || self.under[at.0] {
             let message =
-                format!("`{}` lies under an upper entry, and has an address of its own", under.node);
+                format!("`{page}` and `{other}` have one address, and one lies under an upper entry");
             return wrong(message, "leave `under` or `at` out");
         }
         let first = self.addresses[at.0];
@@ -169,11 +168,15 @@ impl Tags {
         let wrong = |message: String, help: String| Err(Diagnostic::new(name.span, message, help));
         if self.context(user).is_some() {
             return match self.homes[page.0] {
-                Some(_) => Ok(()),
                 None => wrong(
                     format!("`{name}` is in no address space, and the CPU has tags"),
                     format!("declare `page {name} in P`"),
                 ),
+                Some(_) if self.under[page.0] => wrong(
+                    format!("`{name}` lies under an upper entry, and the CPU has tags"),
+                    "leave `under` out: what is kept of upper entries has no tags here".to_owned(),
+                ),
+                Some(_) => Ok(()),
             };
         }
         if self.same_address(page).len() == 1 {

@@ -22,8 +22,12 @@ pub(super) fn foreign(run: &Run<'_>, row: usize) -> Option<(String, String)> {
     let filled = run.since(cache, row)?;
     let loaded = variable(run, &Key::LoadedMm(user))?;
     let (name, holds) = (run.name(cache), run.shown(cache, row));
-    let relies =
-        format!("row {} relies on {name} = {holds}, of row {}; {}", row + 1, filled + 1, run.fact(loaded, row));
+    let relies = format!(
+        "row {} relies on {name} = {holds}, of row {}; {}",
+        row + 1,
+        filled + 1,
+        run.fact(loaded, row)
+    );
     let given = run.since(loaded, row)?;
     if let Some(early) = run.set(cache, NOTHING, given) {
         let (done, filled) = (run.row(early), run.row(filled));

@@ -29,6 +29,8 @@ pub(super) struct Things {
     pub(super) vcpus: Vec<&'static str>,
     pub(super) devices: Vec<&'static str>,
     pub(super) pasids: Vec<&'static str>,
+    /// Of all CPUs, or of none.
+    pub(super) tags: Vec<&'static str>,
     pub(super) vars: Vec<&'static str>,
     /// Bits that entries of this scenario may say, beside `rw` and `huge`.
     pub(super) bits: Vec<&'static str>,
@@ -87,8 +89,17 @@ pub(super) fn scenario(seed: u64) -> Vec<String> {
 pub(super) const OPTIONS_ELSEWHERE: [&str; 2] = ["dma", "timeout"];
 
 /// Steps that are not on the live machine.
-const STEPS_ELSEWHERE: [Verb; 5] =
-    [Verb::Unplug, Verb::SetPasidLow, Verb::SetPasidHigh, Verb::ZapSpmd, Verb::SetSpmd];
+const STEPS_ELSEWHERE: [Verb; 9] = [
+    Verb::Unplug,
+    Verb::SetPasidLow,
+    Verb::SetPasidHigh,
+    Verb::SetContext,
+    Verb::SetContextLow,
+    Verb::SetContextHigh,
+    Verb::ContextInv,
+    Verb::ZapSpmd,
+    Verb::SetSpmd,
+];
 
 /// The steps that are on the live machine.
 pub(super) fn live() -> impl Iterator<Item = &'static Row> {

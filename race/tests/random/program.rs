@@ -7,7 +7,7 @@ use steps::table::{Actor, STEPS};
 use super::draw::Draw;
 
 /// Steps that come to something only together: what stands between the first and the rest is drawn, too.
-const CHAINS: [&[&str]; 26] = [
+const CHAINS: [&[&str]; 29] = [
     &["lock LOCK", "unlock LOCK"],
     &["lock LOCK shared", "set_pte PAGE -> ENTRY", "unlock LOCK"],
     &["trylock LOCK [shared] else LABEL", "unlock LOCK"],
@@ -34,6 +34,9 @@ const CHAINS: [&[&str]; 26] = [
     &["iotlb_inv PAGE post", "devtlb_inv PAGE post", "inv_wait"],
     &["set_pasid PASID -> MM", "pasid_inv PASID", "iotlb_inv_pasid PASID"],
     &["page_response PAGE", "drain_requests"],
+    &["load PAGE", "switch MM tag TAG [flush]", "load PAGE"],
+    &["switch MM tag TAG", "flush_tag TAG [CPUS]", "switch MM tag TAG"],
+    &["pte_clear PAGE", "flush_tlb PAGE [UNDER] [CPUS]"],
 ];
 
 impl Draw {

@@ -35,6 +35,7 @@ impl Draw {
         match word.strip_prefix('[') {
             // A wait for others, or for nobody, is not on the machine.
             Some("all]" | "OTHERWISE]") => None,
+            Some("UNDER]") if self.things.tags.is_empty() => None,
             None => Some(self.placed(word)),
             Some(_) if self.rng.bool() => None,
             Some(word) => Some(self.placed(word.trim_end_matches(']'))),
@@ -49,6 +50,10 @@ impl Draw {
             "TO" => return format!("to {}", self.one(&things.pages.clone())),
             "PMD" => things.pmds.clone(),
             "PASID" => things.pasids.clone(),
+            "TAG" => things.tags.clone(),
+            "UNDER" => return format!("tag {}", self.one(&things.tags.clone())),
+            // No unit here goes by one.
+            "CONTEXT" => vec!["nothing"],
             "MM" if none => vec!["none"],
             "MM" => things.mms.clone(),
             "LOCK" => return self.lock(),

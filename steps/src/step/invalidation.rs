@@ -3,7 +3,7 @@
 //! Invariant: every invalidation is one step of this shape; which caches can be emptied of what, the types say. Source:
 //! VT-d 4.1, 6.5.2 (descriptors); arch/x86/mm/tlb.c; drivers/iommu/arm/arm-smmu-v3 (TLBI, ATC_INV).
 
-use super::Pages;
+use super::{Directory, Pages};
 use crate::names::Names;
 use crate::table::Verb;
 
@@ -20,7 +20,7 @@ pub enum CacheKind {
     Iotlbs,
     /// The devices' own TLBs only.
     DeviceTlbs,
-    /// PASID caches.
+    /// PASID caches and context caches.
     PasidCaches,
 }
 
@@ -80,8 +80,8 @@ pub enum Emptied<N: Names> {
     DeviceTlbs(N::Page),
     /// or of all of a PASID.
     DeviceTlbsOf(N::Pasid),
-    /// The PASID caches of its devices.
-    PasidCaches(N::Pasid),
+    /// The PASID caches of its devices, or the context cache of one.
+    PasidCaches(Directory, N::Pasid),
 }
 
 /// An invalidation.
@@ -129,7 +129,8 @@ impl<N: Names> Invalidation<N> {
             Emptied::IotlbsOf(_) => Verb::IotlbInvPasid,
             Emptied::DeviceTlbs(_) => Verb::DevtlbInv,
             Emptied::DeviceTlbsOf(_) => Verb::DevtlbInvPasid,
-            Emptied::PasidCaches(_) => Verb::PasidInv,
+            Emptied::PasidCaches(Directory::Pasids, _) => Verb::PasidInv,
+            Emptied::PasidCaches(Directory::Contexts, _) => Verb::ContextInv,
         }
     }
 
@@ -142,7 +143,7 @@ impl<N: Names> Invalidation<N> {
             Emptied::Devices(_) => CacheKind::Devices,
             Emptied::Iotlbs(..) | Emptied::IotlbsOf(_) => CacheKind::Iotlbs,
             Emptied::DeviceTlbs(_) | Emptied::DeviceTlbsOf(_) => CacheKind::DeviceTlbs,
-            Emptied::PasidCaches(_) => CacheKind::PasidCaches,
+            Emptied::PasidCaches(..) => CacheKind::PasidCaches,
         }
     }
 
@@ -161,7 +162,7 @@ impl<N: Names> Invalidation<N> {
             | Emptied::IotlbsOf(_)
             | Emptied::DeviceTlbs(_)
             | Emptied::DeviceTlbsOf(_)
-            | Emptied::PasidCaches(_) => Depth::All,
+            | Emptied::PasidCaches(..) => Depth::All,
         }
     }
 
@@ -183,7 +184,7 @@ impl<N: Names> Invalidation<N> {
             Emptied::Vcpus(Pages::To(first, last)) | Emptied::CpusUnder(Pages::To(first, last), ..) => {
                 Reach::Pages(first, last)
             }
-            Emptied::IotlbsOf(pasid) | Emptied::DeviceTlbsOf(pasid) | Emptied::PasidCaches(pasid) => {
+            Emptied::IotlbsOf(pasid) | Emptied::DeviceTlbsOf(pasid) | Emptied::PasidCaches(_, pasid) => {
                 Reach::Pasid(pasid)
             }
         }
@@ -201,7 +202,7 @@ impl<N: Names> Invalidation<N> {
             | Emptied::IotlbsOf(_)
             | Emptied::DeviceTlbs(_)
             | Emptied::DeviceTlbsOf(_)
-            | Emptied::PasidCaches(_) => None,
+            | Emptied::PasidCaches(..) => None,
         }
     }
 }

@@ -38,7 +38,9 @@ impl<N: Names> Display for Step<N> {
                 write!(f, " {mm} tag {tag}")?;
                 flags(f, [("flush", *switched == Switched::Empties)])
             }
-            Self::SetPasid(pasid, mm) | Self::SetPasidHalf(_, pasid, mm) => write!(f, " {pasid} -> {mm}"),
+            Self::SetPasid(_, pasid, mm) | Self::SetPasidHalf(_, _, pasid, mm) => {
+                write!(f, " {pasid} -> {mm}")
+            }
             Self::PageRequest(page)
             | Self::PageResponse(page)
             | Self::ChangePte(page)
@@ -155,7 +157,7 @@ impl<N: Names> Display for Invalidation<N> {
             Emptied::Iotlbs(page, depth) => write!(f, "{page}{depth}")?,
             Emptied::Vcpus(pages) => pages.fmt(f)?,
             Emptied::DeviceTlbs(page) => page.fmt(f)?,
-            Emptied::IotlbsOf(pasid) | Emptied::DeviceTlbsOf(pasid) | Emptied::PasidCaches(pasid) => {
+            Emptied::IotlbsOf(pasid) | Emptied::DeviceTlbsOf(pasid) | Emptied::PasidCaches(_, pasid) => {
                 pasid.fmt(f)?;
             }
         }

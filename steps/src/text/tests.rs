@@ -109,6 +109,7 @@ fn texts(form: &str) -> Vec<String> {
             "UNDER" => &["tag TAG"],
             "OTHERWISE" => &["else LABEL"],
             "DEV" => &["USER"],
+            "CONTEXT" => &["PASID"],
             "DEVICE" | "VCPU" => &["on USER"],
             word => &[word],
         };

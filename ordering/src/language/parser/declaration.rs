@@ -2,6 +2,8 @@
 //!
 //! Invariant: each declaration has one form, which is also its help.
 
+use steps::Directory;
+
 use super::super::diagnostic::Diagnostic;
 use super::super::span::{Name, Spanned};
 use super::super::suggest::did_you_mean;
@@ -117,11 +119,14 @@ fn one(declared: Declared, cursor: &mut Cursor<'_>, scenario: &mut Scenario, sai
             said.declare(&tag)?;
             scenario.tags.push(tag);
         }
-        Declared::Pasid => {
-            let pasid = cursor.name("the name of a PASID", form)?;
+        Declared::Pasid | Declared::Context => {
+            let is_context = declared == Declared::Context;
+            let what = if is_context { "the name of a context entry" } else { "the name of a PASID" };
+            let pasid = cursor.name(what, form)?;
             let names = cursor.eat("->") && !cursor.eat_word("none");
             let mm = if names { Some(cursor.name("an address space", form)?) } else { None };
             said.declare(&pasid)?;
+            scenario.contexts.extend(is_context.then(|| pasid.clone()));
             scenario.pasids.push((pasid, mm));
         }
         Declared::Frame => framed(frame(cursor, FrameKind::Frame, form)?, scenario, said)?,
@@ -194,11 +199,19 @@ fn mapping(cursor: &mut Cursor<'_>, what: &str, form: &str) -> Parsed<Mapping> {
 fn user(cursor: &mut Cursor<'_>, kind: UserKind, form: &str) -> Parsed<User> {
     let name = cursor.name("a name", form)?;
     let ats = kind == UserKind::Device && cursor.eat_word("ats");
-    let has_pasid = kind == UserKind::Device && cursor.eat_word("pasid");
-    let pasid = if has_pasid { Some(cursor.name("a PASID", "device DEV ats pasid X")?) } else { None };
+    let device = kind == UserKind::Device;
+    let (pasid, directory) = match () {
+        () if device && cursor.eat_word("pasid") => {
+            (Some(cursor.name("a PASID", "device DEV ats pasid X")?), Directory::Pasids)
+        }
+        () if device && cursor.eat_word("context") => {
+            (Some(cursor.name("a context entry", "device DEV ats context E")?), Directory::Contexts)
+        }
+        () => (None, Directory::Pasids),
+    };
     let begins = kind == UserKind::Cpu && cursor.eat_word("in");
     let context = if begins { Some(context(cursor)?) } else { None };
-    Ok(User { name, kind, ats, pasid, context })
+    Ok(User { name, kind, ats, pasid, directory, context })
 }
 
 /// `P tag X`.
