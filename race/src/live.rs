@@ -47,9 +47,6 @@ pub fn not_live(lowered: &Lowered) -> Option<NotLive> {
         Timeout::Gone => return option("option timeout = gone", UNANSWERED),
         Timeout::Late => return option("option timeout = late", UNANSWERED),
     }
-    if let Some(user) = lowered.scene.users.iter().find(|user| user.directory == Directory::Contexts) {
-        return option(&format!("device {} context", user.name), CONTEXTS);
-    }
     let agents = lowered.model.agents.iter().zip(&lowered.deeds);
     for (agent, deeds) in agents {
         for (pc, instruction) in agent.program.iter().enumerate() {
@@ -63,6 +60,10 @@ pub fn not_live(lowered: &Lowered) -> Option<NotLive> {
                 }
             }
         }
+    }
+    // Without a step on it, too.
+    if let Some(user) = lowered.scene.users.iter().find(|user| user.directory == Directory::Contexts) {
+        return option(&format!("device {} context", user.name), CONTEXTS);
     }
     None
 }

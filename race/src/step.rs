@@ -86,9 +86,7 @@ impl Machine {
             Step::Entry(EntryAt::Pmd(pmd), what) => return self.upper_entry(agent, *pmd, what),
             Step::Invalidate(invalidation) => return self.invalidation(agent, invalidation, part),
             Step::Switch(mm, tag, switched) => self.switch(self.own(agent)?, *mm, *tag, *switched)?,
-            Step::SetPasid(Directory::Pasids, pasid, mm) => {
-                self.layout.set_pasid(&self.memory, *pasid, mm.0);
-            }
+            Step::SetPasid(Directory::Pasids, pasid, mm) => self.layout.set_pasid(&self.memory, *pasid, mm.0),
             Step::InvWait(Waited::Own, Unanswered::Waits) => self.wait(agent)?,
             Step::InvWait(..)
             | Step::Unplug(_)

@@ -302,6 +302,10 @@ impl State {
         std::iter::once("empty".to_owned()).chain(buffer.places.iter().flat_map(stored)).collect()
     }
 
+    fn under_tag(&self, user: &str, page: &str, tag: TagId) -> (String, Vec<String>) {
+        (format!("tlb[{user}][{page}][{}]", self.domains.tags[tag.0]), self.entries())
+    }
+
     fn describe(&self, key: &Key) -> (String, Vec<String>) {
         let d = &self.domains;
         let page = |id: &PageId| &d.pages[id.0];
@@ -315,10 +319,7 @@ impl State {
             Key::Pmd(id) => (format!("pmd[{}]", pmd(id)), self.entries()),
             Key::Pwc(id, of) => (format!("pwc[{}][{}]", user(id), pmd(of)), self.entries()),
             Key::Tlb(user, id) => (format!("tlb[{}][{}]", d.users[user.0], page(id)), self.entries()),
-            Key::Tagged(user, id, tag) => {
-                let (user, tag) = (&d.users[user.0], &d.tags[tag.0]);
-                (format!("tlb[{user}][{}][{tag}]", page(id)), self.entries())
-            }
+            Key::Tagged(id, of, tag) => self.under_tag(user(id), page(of), *tag),
             Key::LoadedMm(id) => (format!("loaded_mm[{}]", user(id)), d.mms.clone()),
             Key::LoadedTag(id) => (format!("tag[{}]", user(id)), d.tags.clone()),
             Key::InFlight(user, id) => (format!("walk[{}][{}]", d.users[user.0], page(id)), self.entries()),

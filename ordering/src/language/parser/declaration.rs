@@ -95,20 +95,7 @@ pub(super) fn declaration(
 fn one(declared: Declared, cursor: &mut Cursor<'_>, scenario: &mut Scenario, said: &mut Said) -> Parsed<()> {
     let form = declared.form();
     match declared {
-        Declared::Page => {
-            let page = cursor.name("the name of a page", form)?;
-            if cursor.eat_word("in") {
-                scenario.homes.push((page.clone(), cursor.name("an address space", form)?));
-            }
-            if cursor.eat_word("at") {
-                scenario.places.push((page.clone(), cursor.name("a page of another address space", form)?));
-            }
-            if cursor.eat_word("under") {
-                scenario.above.push((page.clone(), cursor.name("an upper entry", form)?));
-            }
-            said.declare(&page)?;
-            scenario.pages.push(page);
-        }
+        Declared::Page => page(cursor, scenario, said, form)?,
         Declared::Mm => {
             let mm = cursor.name("the name of an address space", form)?;
             said.declare(&mm)?;
@@ -119,15 +106,12 @@ fn one(declared: Declared, cursor: &mut Cursor<'_>, scenario: &mut Scenario, sai
             said.declare(&tag)?;
             scenario.tags.push(tag);
         }
-        Declared::Pasid | Declared::Context => {
-            let is_context = declared == Declared::Context;
-            let what = if is_context { "the name of a context entry" } else { "the name of a PASID" };
-            let pasid = cursor.name(what, form)?;
-            let names = cursor.eat("->") && !cursor.eat_word("none");
-            let mm = if names { Some(cursor.name("an address space", form)?) } else { None };
-            said.declare(&pasid)?;
-            scenario.contexts.extend(is_context.then(|| pasid.clone()));
-            scenario.pasids.push((pasid, mm));
+        Declared::Pasid => {
+            pasid(cursor, "the name of a PASID", form, scenario, said)?;
+        }
+        Declared::Context => {
+            let entry = pasid(cursor, "the name of a context entry", form, scenario, said)?;
+            scenario.contexts.push(entry);
         }
         Declared::Frame => framed(frame(cursor, FrameKind::Frame, form)?, scenario, said)?,
         Declared::Swap => framed(frame(cursor, FrameKind::Slot, form)?, scenario, said)?,
@@ -164,6 +148,38 @@ fn one(declared: Declared, cursor: &mut Cursor<'_>, scenario: &mut Scenario, sai
         }
     }
     Ok(())
+}
+
+fn page(cursor: &mut Cursor<'_>, scenario: &mut Scenario, said: &mut Said, form: &str) -> Parsed<()> {
+    let page = cursor.name("the name of a page", form)?;
+    if cursor.eat_word("in") {
+        scenario.homes.push((page.clone(), cursor.name("an address space", form)?));
+    }
+    if cursor.eat_word("at") {
+        scenario.places.push((page.clone(), cursor.name("a page of another address space", form)?));
+    }
+    if cursor.eat_word("under") {
+        scenario.above.push((page.clone(), cursor.name("an upper entry", form)?));
+    }
+    said.declare(&page)?;
+    scenario.pages.push(page);
+    Ok(())
+}
+
+/// `X -> P`: a PASID or a context entry.
+fn pasid(
+    cursor: &mut Cursor<'_>,
+    what: &str,
+    form: &str,
+    scenario: &mut Scenario,
+    said: &mut Said,
+) -> Parsed<Name> {
+    let pasid = cursor.name(what, form)?;
+    let names = cursor.eat("->") && !cursor.eat_word("none");
+    let mm = if names { Some(cursor.name("an address space", form)?) } else { None };
+    said.declare(&pasid)?;
+    scenario.pasids.push((pasid.clone(), mm));
+    Ok(pasid)
 }
 
 fn framed(frame: Frame, scenario: &mut Scenario, said: &mut Said) -> Parsed<()> {
