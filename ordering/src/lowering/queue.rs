@@ -27,7 +27,7 @@ pub(super) const MOST_SLOTS: u32 = 6;
 /// What stands in the queue.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Work {
-    Invalidation(Invalidation<Words>),
+    Invalidation(Box<Invalidation<Words>>),
     /// A wait for all that is in the queue before it.
     Wait,
 }
@@ -46,7 +46,7 @@ impl Work {
     /// What the step puts into the queue.
     pub(super) fn of(step: &Step) -> Option<Self> {
         if let Step::Invalidate(invalidation) = step {
-            return invalidation.posted.then(|| Self::Invalidation(invalidation.clone()));
+            return invalidation.posted.then(|| Self::Invalidation(Box::new(invalidation.clone())));
         }
         matches!(step, Step::InvWait(Waited::All, _)).then_some(Self::Wait)
     }
@@ -69,7 +69,7 @@ impl Emitter<'_> {
 
     /// Puts the step behind everything that is in the queue.
     pub(super) fn post(&mut self, invalidation: &Invalidation<Words>, at: &At<'_>) {
-        let value = self.slot_of(&Work::Invalidation(invalidation.clone()), at.text);
+        let value = self.slot_of(&Work::Invalidation(Box::new(invalidation.clone())), at.text);
         let ways = self.slots().append(value).map(|(room, update)| at.way(room, vec![update])).collect();
         self.step(ways, at.line);
     }

@@ -178,7 +178,7 @@ impl Emitter<'_> {
             Reach::Page(page) => (vec![self.names.page(page)?], users()),
             Reach::Pages(first, last) => (self.between(first, last)?, users()),
             Reach::Under(pmd) => (self.hardware.uppers.pages(self.names.pmd(pmd)?), users()),
-            reach @ Reach::Tag(_) => (self.tagged_pages(reach), users()),
+            Reach::Tag(_) => (self.hardware.tags.pages(), users()),
             Reach::Mm(mm) => (spaces.pages(self.names.mm(mm)?), users()),
             Reach::Pasid(pasid) => {
                 let pages = (0..spaces.homes.len()).map(PageId).collect();

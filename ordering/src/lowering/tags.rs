@@ -5,7 +5,7 @@
 //! used for every other page at its address. Source: Intel SDM volume 3, 4.10.1 (PCIDs); AMD APM volume 2, 15.16 (ASIDs);
 //! Arm ARM D8.16 (ASIDs and VMIDs).
 
-use steps::{Invalidation, Reach, Step as Any, Switched};
+use steps::{Invalidation, Step as Any, Switched};
 
 use crate::language::Diagnostic;
 use crate::language::span::Name;
@@ -147,8 +147,8 @@ impl Tags {
         )
     }
 
-    /// The pages that lie in an address space.
-    fn pages(&self) -> Vec<PageId> {
+    /// The pages that lie in an address space: something of them may be under a tag.
+    pub(super) fn pages(&self) -> Vec<PageId> {
         (0..self.homes.len()).map(PageId).filter(|page| self.homes[page.0].is_some()).collect()
     }
 
@@ -337,10 +337,5 @@ impl Emitter<'_> {
             return Err(Diagnostic::new(tag.span, message, help));
         }
         Ok(tagged)
-    }
-
-    /// The pages of which something is under a tag.
-    pub(super) fn tagged_pages(&self, reach: Reach<'_, Words>) -> Vec<PageId> {
-        if let Reach::Tag(_) = reach { self.hardware.tags.pages() } else { Vec::new() }
     }
 }

@@ -46,6 +46,7 @@ impl Draw {
     fn address_spaces(&mut self) {
         let mms = self.things.mms.clone();
         self.lines.extend(mms.iter().map(|mm| format!("mm {mm}")));
+        self.lines.extend(self.things.tags.clone().iter().map(|tag| format!("tag {tag}")));
         for page in self.things.pages.clone() {
             let mut line = format!("page {page}");
             match self.at(page) {
