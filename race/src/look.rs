@@ -107,10 +107,7 @@ impl Machine {
                 Seen::Number(self.shared.awaited.lock().contains(&(*agent, *party)).into())
             }
             Key::User(index) => count(&self.shared.variables[*index]),
-            Key::Handle(agent, name) => {
-                let handle = self.held[*agent].handles.lock().get(name).copied();
-                Seen::Number(handle.map_or(0, |frame| frame.0 as u64 + 1))
-            }
+            Key::Handle(agent, name) => self.seen_handle(*agent, name),
             Key::Orig(agent, page) => {
                 self.seen_word(self.held[*agent].entries[page.0].load(Ordering::Acquire), Height::Leaf)
             }
@@ -214,6 +211,12 @@ impl Machine {
         let locks = self.shared.locks.lock();
         let holder = locks.get(name).and_then(|lock| lock.holder);
         Seen::Number(holder.map_or(0, |agent| agent as u64 + 1))
+    }
+
+    /// The frame behind a handle, as its index plus one.
+    fn seen_handle(&self, agent: AgentId, name: &str) -> Seen {
+        let handle = self.held[agent].handles.lock().get(name).copied();
+        Seen::Number(handle.map_or(0, |frame| frame.0 as u64 + 1))
     }
 
     fn seen_share(&self, agent: AgentId, name: &str) -> Seen {
