@@ -389,7 +389,7 @@ fn whose_translation_a_tag_still_holds_is_told_with_the_switch_that_gave_it_on()
             "of row 1; loaded_mm[T0] is C since row 3 (T0: switch C tag X)\nmissing: nothing emptied tlb[T0][A][X] before \
              row 3 (T0: switch C tag X): `flush_tag X` is missing",
         ),
-        ("if x == 1: flush_tag X own", "`flush_tag X own` of T0 (line 12) was passed over"),
+        ("if x == 1: flush_tag X own", "`flush_tag X own` of T0 (line 13) was passed over"),
         (
             "flush_tag X own; walk A",
             "row 2 (T0: flush_tag X own) came too early: row 3 (T0: walk A) filled tlb[T0][A][X] again",
