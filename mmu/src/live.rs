@@ -193,8 +193,9 @@ impl<'space> Execution<'space> {
             Step::Read(_) => return not_live(step, "an operation does not look at what a frame holds"),
             Step::Entry(EntryAt::Pmd(never), _)
             | Step::Trylock(_, _, never)
-            | Step::SetPasid(never, _)
-            | Step::SetPasidHalf(_, never, _)
+            | Step::Switch(never, ..)
+            | Step::SetPasid(_, never, _)
+            | Step::SetPasidHalf(_, _, never, _)
             | Step::Store(_, never)
             | Step::DmaWrite(_, never)
             | Step::Write(_, never)
@@ -224,8 +225,9 @@ impl<'space> Execution<'space> {
             Emptied::Cpus(Range::Under(never, _)) | Emptied::Devices(Range::Under(never, _)) => {
                 match never {}
             }
+            Emptied::CpusUnder(_, _, never) | Emptied::CpusOf(never) => match never {},
             Emptied::Cpus(Range::Mm(never)) | Emptied::Devices(Range::Mm(never)) => match never {},
-            Emptied::IotlbsOf(never) | Emptied::DeviceTlbsOf(never) | Emptied::PasidCaches(never) => {
+            Emptied::IotlbsOf(never) | Emptied::DeviceTlbsOf(never) | Emptied::PasidCaches(_, never) => {
                 match never {}
             }
         }

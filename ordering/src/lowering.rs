@@ -40,6 +40,7 @@ mod step;
 mod stores;
 mod survey;
 mod symmetry;
+mod tags;
 mod unanswered;
 mod upper;
 mod visit;
@@ -59,7 +60,7 @@ pub use deed::{
 };
 pub use entry::Entry;
 pub use hardware::Caches;
-pub use names::{FrameId, MmId, PageId, PasidId, PmdId, UserId};
+pub use names::{FrameId, MmId, PageId, PasidId, PmdId, TagId, UserId};
 pub use observed::Observed;
 pub(crate) use operation::expand;
 pub use options::{Flush, Options, Timeout};

@@ -5,13 +5,14 @@
 //! has a reason, and says what is missing or that no cache has to do with it.
 //!
 //! Reading order: `run` (the states that it passes), `facts` (what was so), `stale` (caches that are behind their
-//! tables), `missing` (what would have emptied them), `reference` (who should have waited), `waiting` (who still does).
+//! tables), `missing` (what would have emptied them), `tagged` (what is under a tag), `reference` (who should have waited), `waiting` (who still does).
 
 mod facts;
 mod missing;
 mod reference;
 mod run;
 mod stale;
+mod tagged;
 mod waiting;
 
 use crate::engine::Trace;
@@ -22,6 +23,7 @@ use facts::{Unchanged, any_changed, events, facts, late_stores, looks, outdated}
 use missing::{behind_walk, missing};
 use run::Run;
 use stale::{How, Stale};
+use tagged::foreign;
 
 /// Why `trace` breaks `broken`: sentences for people.
 pub(crate) fn why(lowered: &Lowered, trace: &Trace, broken: PropertyId) -> Vec<String> {
@@ -42,7 +44,10 @@ fn because(told: &[String]) -> String {
 fn of_step(run: &Run<'_>) -> Vec<String> {
     let last = run.steps.len().checked_sub(1).expect("a property that steps break is broken by one");
     let (mut told, mut missing) = (Vec::new(), None);
-    if let Some(stale) = stale_use(run, last, How::Allowing) {
+    if let Some((relies, emptied)) = foreign(run, last) {
+        told.push(relies);
+        missing = Some(emptied);
+    } else if let Some(stale) = stale_use(run, last, How::Allowing) {
         told.push(relied(run, &stale, last));
         missing = Some(self::missing(run, &stale, last));
     } else if let Some((relies, stopped)) = behind_walk(run, last) {
@@ -133,6 +138,10 @@ fn used_before(run: &Run<'_>, row: usize, told: &mut Vec<String>) -> Option<Stri
         let used = |row: usize| Some((row, stale_use(run, row, how)?));
         (0..row).rev().filter(|row| only(*row)).find_map(used)
     };
+    if let Some((relies, missing)) = (0..row).rev().find_map(|row| foreign(run, row)) {
+        told.push(relies);
+        return Some(missing);
+    }
     let found = last(How::Allowing, &|row| stores(run, row)).or_else(|| last(How::Allowing, &|_| true));
     let (row, stale) = found.or_else(|| last(How::Whole, &|_| true))?;
     told.push(relied(run, &stale, row));

@@ -23,7 +23,7 @@ const STATES: usize = 4000;
 /// Bytes of a search.
 const BYTES: usize = 4 << 20;
 
-const PIECES: [&str; 42] = [
+const PIECES: [&str; 46] = [
     "|",
     "||",
     ":",
@@ -66,6 +66,10 @@ const PIECES: [&str; 42] = [
     "!",
     "&&",
     "any",
+    "tag X\n",
+    " in P tag X",
+    "switch P tag X flush",
+    "context E -> P\n",
 ];
 
 /// Marsaglia's xorshift.

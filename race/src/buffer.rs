@@ -69,6 +69,9 @@ impl Machine {
             }
             Key::Pwc(..)
             | Key::Tlb(..)
+            | Key::Tagged(..)
+            | Key::LoadedMm(_)
+            | Key::LoadedTag(_)
             | Key::InFlight(..)
             | Key::DeviceTlb(..)
             | Key::Completion(..)

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use crate::halves::Reading;
 use crate::layout::Layout;
+use crate::tags::Context;
 use crate::unit::{Unit, on_unit};
 
 /// Translations that a cache has room for.
@@ -65,6 +66,8 @@ pub(crate) struct Hardware {
     pub(crate) torn: AtomicBool,
     /// Whether it is a device that was taken away.
     pub(crate) gone: AtomicBool,
+    /// What a CPU with tags runs in.
+    pub(crate) context: Option<Context>,
     /// A device's VT-d unit: then nothing else of this is used, but for that it is gone.
     pub(crate) unit: Option<Unit>,
 }
@@ -76,48 +79,42 @@ impl Tlb {
     }
 
     /// What it holds of a page, however old.
-    pub(crate) fn holds(&self, page: PageId, address: VirtAddr) -> Option<Translation> {
-        self.cache.contains(tag(page), address)
+    pub(crate) fn holds(&self, tag: Tag, address: VirtAddr) -> Option<Translation> {
+        self.cache.contains(tag, address)
     }
 
     /// Uses what it holds of a page, so that an invalidation waits for the end.
     pub(crate) fn using<T>(
         &self,
-        page: PageId,
+        tag: Tag,
         address: VirtAddr,
         access: Access,
         use_it: impl FnOnce(Translation) -> T,
     ) -> Option<T> {
         let mut port = self.port.lock();
         let section = port.enter();
-        section.lookup(tag(page), address).filter(|found| found.serves(access)).map(use_it)
+        section.lookup(tag, address).filter(|found| found.serves(access)).map(use_it)
     }
 
     /// To be taken before a walk.
-    pub(crate) fn begin(&self, page: PageId) -> FillTicket {
-        self.port.lock().enter().begin_fill(tag(page))
+    pub(crate) fn begin(&self, tag: Tag) -> FillTicket {
+        self.port.lock().enter().begin_fill(tag)
     }
 
     /// Installs what a walk has found, instead of what was there; false if that was invalidated since.
-    pub(crate) fn fill(
-        &self,
-        page: PageId,
-        address: VirtAddr,
-        found: Translation,
-        ticket: FillTicket,
-    ) -> bool {
-        self.evict(page, address);
+    pub(crate) fn fill(&self, tag: Tag, address: VirtAddr, found: Translation, ticket: FillTicket) -> bool {
+        self.evict(tag, address);
         self.port.lock().enter().fill(ticket, address, found)
     }
 
     /// Loses what it holds of a page.
-    pub(crate) fn evict(&self, page: PageId, address: VirtAddr) {
-        self.cache.evict(tag(page), address);
+    pub(crate) fn evict(&self, tag: Tag, address: VirtAddr) {
+        self.cache.evict(tag, address);
     }
 
     /// Issues an invalidation, and waits until no access through what is gone is in flight.
-    pub(crate) fn invalidate(&self, page: PageId, address: VirtAddr) {
-        self.cache.invalidate_page(tag(page), address);
+    pub(crate) fn invalidate(&self, tag: Tag, address: VirtAddr) {
+        self.cache.invalidate_page(tag, address);
         self.cache.drain();
     }
 
@@ -154,8 +151,14 @@ impl Hardware {
             reading: Mutex::default(),
             torn: AtomicBool::new(false),
             gone: AtomicBool::new(false),
+            context: Context::of(scene, user),
             unit,
         })
+    }
+
+    /// What the caches know a page by.
+    pub(crate) fn tag(&self, page: PageId) -> Tag {
+        self.context.as_ref().map_or_else(|| tag(page), |context| context.known(page, context.tag()))
     }
 
     /// What is kept of an upper entry, as a word; 0 for nothing.
@@ -177,6 +180,7 @@ impl Hardware {
         *self.reading.lock() = None;
         self.torn.store(false, Ordering::Release);
         self.gone.store(false, Ordering::Release);
+        self.context.iter().for_each(Context::reset);
         self.unit.iter().for_each(Unit::reset);
     }
 }

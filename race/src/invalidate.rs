@@ -90,6 +90,7 @@ impl Machine {
         };
         let bound = match invalidation.reach() {
             Reach::Pasid(pasid) => self.scene.users[user.0].pasid == Some(*pasid),
+            Reach::Tag(_) => self.users[user.0].context.is_some(),
             Reach::Page(_) | Reach::Pages(..) | Reach::Under(_) | Reach::Mm(_) => true,
         };
         in_scope && bound
@@ -103,7 +104,7 @@ impl Machine {
             Reach::Pages(first, last) => (first.0..=last.0).map(PageId).collect(),
             Reach::Under(pmd) => all.filter(|page| pages[page.0].above == Some(*pmd)).collect(),
             Reach::Mm(mm) => all.filter(|page| pages[page.0].home == Some(*mm)).collect(),
-            Reach::Pasid(_) => all.collect(),
+            Reach::Pasid(_) | Reach::Tag(_) => all.collect(),
         }
     }
 
@@ -113,6 +114,11 @@ impl Machine {
         let unit = matches!(caches, Caches::Iotlb | Caches::DeviceTlb);
         let upper = invalidation.depth() == Depth::All;
         match invalidation.caches() {
+            CacheKind::Cpus if self.users[user.0].context.is_some() => {
+                self.forget_tagged(user, page, invalidation.tag().copied());
+            }
+            // What names a tag reaches nobody without tags.
+            CacheKind::Cpus if invalidation.tag().is_some() => {}
             CacheKind::Cpus if caches == Caches::Tlb => {
                 self.forget_first(user, page, true);
                 self.forget_upper(user, page, upper);
@@ -141,7 +147,7 @@ impl Machine {
 
     fn forget_first(&self, user: UserId, page: PageId, drains: bool) {
         let hardware = &self.users[user.0];
-        hardware.tlb.invalidate(page, self.layout.page(page).address);
+        hardware.tlb.invalidate(hardware.tag(page), self.layout.page(page).address);
         if drains {
             *hardware.walks[page.0].lock() = None;
         }
@@ -152,7 +158,7 @@ impl Machine {
             return;
         }
         let hardware = &self.users[user.0];
-        hardware.device_tlb.invalidate(page, self.layout.page(page).address);
+        hardware.device_tlb.invalidate(hardware.tag(page), self.layout.page(page).address);
         if self.scene.options.ats_drains {
             *hardware.completions[page.0].lock() = None;
         }

@@ -226,7 +226,16 @@ impl Places<'_> {
         places: &mut [Option<PagePlace>],
         free: &mut Allocator,
     ) -> PhysAddr {
-        let (number, scene) = (self.regions, self.scene);
+        let scene = self.scene;
+        // Who has the address of another page is placed behind it.
+        let there = pages.first().and_then(|page| places[scene.pages[*page].address.0]);
+        let number = match there {
+            Some(place) => place.address.0 / PageSize::Size2M.bytes(),
+            None => {
+                self.regions += 1;
+                self.regions - 1
+            }
+        };
         let nowhere = self.spaces.len() - 1;
         let space = |home: Option<MmId>| home.map_or(nowhere, |mm| mm.0);
         // An upper entry lies in one address space, also where its pages are said to be in several.
@@ -234,11 +243,11 @@ impl Places<'_> {
         let upper = self.spaces[home].uppers.address().offset(number * 8);
         let above_shadow = self.next_shadow();
         let shadow_table = free.table();
-        // A scenario that has shadow entries there links them itself.
-        if !pages.iter().any(|page| scene.pages[*page].shadow_above.is_some()) {
+        // A scenario that has shadow entries there links them itself. No vCPU has tags: the first page's is there.
+        let linked = pages.iter().any(|page| scene.pages[*page].shadow_above.is_some());
+        if !linked && there.is_none() {
             self.fixed.push((above_shadow, shadow_table));
         }
-        self.regions += 1;
         let own_table = (!named).then(|| free.table());
         self.fixed.extend(own_table.map(|table| (upper, table)));
         for (index, page) in (0..).zip(pages) {

@@ -5,7 +5,7 @@
 //!
 //! Read in this order: [`machine`] with `layout`, `coding`, `frames`, `hardware` and `agent` (what there is), `step` with
 //! `table`, `walk`, `invalidate`, `queue`, `dma`, `count`, `gup` and `round` (what steps do), [`mod@unit`] and `device` (the same for devices behind the
-//! VT-d unit), [`vcpus`] (accesses that a guest executes), [`look`] (what it then looks like),
+//! VT-d unit), [`vcpus`] (accesses that a guest executes), [`look`] (what it then looks like), [`live`] (what is not there),
 //! [`steered`] (a run of the model, row by row), [`free`] (nobody says who comes next).
 
 mod agent;
@@ -22,6 +22,7 @@ mod halves;
 mod hardware;
 mod invalidate;
 mod layout;
+pub mod live;
 pub mod look;
 pub mod machine;
 mod queue;
@@ -29,6 +30,7 @@ mod round;
 pub mod steered;
 mod step;
 mod table;
+mod tags;
 pub mod unit;
 pub mod vcpus;
 mod walk;

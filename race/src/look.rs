@@ -18,6 +18,7 @@ use crate::coding::Height;
 use crate::device::{Device, OnTheWay};
 use crate::hardware::{Begun, InFlight};
 use crate::machine::Machine;
+use crate::tags::Context;
 use crate::walk::translation;
 
 /// What is seen at one place.
@@ -80,6 +81,9 @@ impl Machine {
                 self.seen_cached(word.is_present().then(|| translation(word, PageSize::Size4K)))
             }
             Key::Tlb(user, page) => self.seen_cached(self.in_tlb(*user, *page)),
+            Key::Tagged(user, page, tag) => self.seen_cached(self.under_tag(*user, *page, *tag)),
+            Key::LoadedMm(user) => self.seen_context(*user, |context| context.mm().0),
+            Key::LoadedTag(user) => self.seen_context(*user, |context| context.tag().0),
             Key::DeviceTlb(user, page) => self.seen_cached(self.in_device_tlb(*user, *page)),
             Key::InFlight(user, page) => self.seen_walk(*user, *page),
             Key::Completion(user, page) => self.seen_completion(*user, *page),
@@ -107,10 +111,7 @@ impl Machine {
                 Seen::Number(self.shared.awaited.lock().contains(&(*agent, *party)).into())
             }
             Key::User(index) => count(&self.shared.variables[*index]),
-            Key::Handle(agent, name) => {
-                let handle = self.held[*agent].handles.lock().get(name).copied();
-                Seen::Number(handle.map_or(0, |frame| frame.0 as u64 + 1))
-            }
+            Key::Handle(agent, name) => self.seen_handle(*agent, name),
             Key::Orig(agent, page) => {
                 self.seen_word(self.held[*agent].entries[page.0].load(Ordering::Acquire), Height::Leaf)
             }
@@ -145,6 +146,7 @@ impl Machine {
             }
             Key::Spte(_)
             | Key::Tlb(..)
+            | Key::Tagged(..)
             | Key::DeviceTlb(..)
             | Key::InFlight(..)
             | Key::Completion(..)
@@ -152,7 +154,9 @@ impl Machine {
             Key::Dma(..) => entry().frame.map_or(Seen::Nothing, Seen::Leads),
             Key::Content(_) => Seen::Number(self.scene.contents[value as usize].into()),
             Key::User(index) => Seen::Number((least(&self.scene, *index) + value).into()),
-            Key::Pasid(_)
+            Key::LoadedMm(_)
+            | Key::LoadedTag(_)
+            | Key::Pasid(_)
             | Key::PasidCache(_)
             | Key::InProgress(_)
             | Key::Refs(_)
@@ -215,6 +219,12 @@ impl Machine {
         Seen::Number(holder.map_or(0, |agent| agent as u64 + 1))
     }
 
+    /// The frame behind a handle, as its index plus one.
+    fn seen_handle(&self, agent: AgentId, name: &str) -> Seen {
+        let handle = self.held[agent].handles.lock().get(name).copied();
+        Seen::Number(handle.map_or(0, |frame| frame.0 as u64 + 1))
+    }
+
     fn seen_share(&self, agent: AgentId, name: &str) -> Seen {
         let locks = self.shared.locks.lock();
         Seen::Number(locks.get(name).is_some_and(|lock| lock.sharers.contains(&agent)).into())
@@ -254,14 +264,25 @@ impl Machine {
     fn in_tlb(&self, user: UserId, page: PageId) -> Option<Translation> {
         match self.device(user) {
             Some(device) => device.iotlb(page),
-            None => self.users[user.0].tlb.holds(page, self.layout.page(page).address),
+            None => {
+                self.users[user.0].tlb.holds(self.users[user.0].tag(page), self.layout.page(page).address)
+            }
         }
+    }
+
+    fn seen_context(&self, user: UserId, what: impl Fn(&Context) -> usize) -> Seen {
+        self.users[user.0]
+            .context
+            .as_ref()
+            .map_or(Seen::Nothing, |context| Seen::Number(what(context) as u64))
     }
 
     fn in_device_tlb(&self, user: UserId, page: PageId) -> Option<Translation> {
         match self.device(user) {
             Some(device) => device.device_tlb(page),
-            None => self.users[user.0].device_tlb.holds(page, self.layout.page(page).address),
+            None => self.users[user.0]
+                .device_tlb
+                .holds(self.users[user.0].tag(page), self.layout.page(page).address),
         }
     }
 

@@ -12,7 +12,8 @@ use ordering::lowering::{
     Act, AgentId, Assigned, Deed, Flush, FrameId, FramePlace, Key, Numbers, PageId, Part, Party, UserId,
 };
 use steps::{
-    CacheKind, EntryAt, EntryOf, Half, Invalidation, LockMode, Scope, Section, Step, Unanswered, Waited,
+    CacheKind, Directory, EntryAt, EntryOf, Half, Invalidation, LockMode, Scope, Section, Step, Unanswered,
+    Waited,
 };
 
 use crate::gup::Wanted;
@@ -91,13 +92,15 @@ impl Machine {
             Step::Entry(EntryAt::Pte(page), what) => return self.page_entry(agent, *page, what),
             Step::Entry(EntryAt::Pmd(pmd), what) => return self.upper_entry(agent, *pmd, what),
             Step::Invalidate(invalidation) => return self.invalidation(agent, invalidation, part),
-            Step::SetPasid(pasid, mm) => {
-                self.layout.set_pasid(&self.memory, *pasid, mm.0);
-            }
+            Step::Switch(mm, tag, switched) => self.switch(self.own(agent)?, *mm, *tag, *switched)?,
+            Step::SetPasid(Directory::Pasids, pasid, mm) => self.layout.set_pasid(&self.memory, *pasid, mm.0),
             Step::InvWait(waited, unanswered) => return self.inv_wait(agent, *waited, unanswered, part),
             Step::Unplug(device) => self.unplug(*device),
-            Step::SetPasidHalf(half, pasid, mm) => {
+            Step::SetPasidHalf(Directory::Pasids, half, pasid, mm) => {
                 self.layout.set_pasid_half(&self.memory, *pasid, *half, mm.0);
+            }
+            Step::SetPasid(Directory::Contexts, ..) | Step::SetPasidHalf(Directory::Contexts, ..) => {
+                return Err(Stuck::Cannot(crate::live::CONTEXTS.to_owned()));
             }
             Step::ZapSpmd(pmd) => self.memory.store(self.layout.spmd(*pmd), 0),
             Step::SetSpmd(pmd, entry) => return self.set_upper_shadow(agent, *pmd, entry),
@@ -153,6 +156,7 @@ impl Machine {
     }
 
     fn walk_is_over(&self, user: UserId, page: PageId) -> Result<(), Stuck> {
+        self.runs_in(user, page)?;
         if self.is_cached(user, page) { Ok(()) } else { Err(Stuck::Waits("nothing is cached of the page")) }
     }
 
@@ -341,6 +345,7 @@ const fn waits_for_stores(step: &Step<Numbers>, part: Part) -> bool {
         | Step::Lock(..)
         | Step::Trylock(..)
         | Step::Fence
+        | Step::Switch(..)
         | Step::SetPasid(..)
         | Step::SetPasidHalf(..)
         | Step::InvWait(..)
@@ -390,6 +395,7 @@ fn needed(act: &Act) -> Access {
         | Step::SynchronizeRcu
         | Step::Entry(..)
         | Step::Invalidate(_)
+        | Step::Switch(..)
         | Step::SetPasid(..)
         | Step::SetPasidHalf(..)
         | Step::InvWait(..)

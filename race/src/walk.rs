@@ -38,6 +38,7 @@ impl Machine {
         if let Some(device) = self.device(user) {
             return device.hop(page, target, hop, access);
         }
+        self.runs_in(user, page)?;
         match (target, hop) {
             (Target::First, Hop::Upper) => self.read_upper(user, page),
             (Target::First, Hop::Pasid) => self.read_pasid(user),
@@ -213,8 +214,11 @@ impl Machine {
         if shadow && !split && ranges.open > 0 {
             return Err(BLOCKED);
         }
-        let begun =
-            if shadow { Begun::Sequence(ranges.sequence) } else { Begun::Ticket(hardware.tlb.begin(page)) };
+        let begun = if shadow {
+            Begun::Sequence(ranges.sequence)
+        } else {
+            Begun::Ticket(hardware.tlb.begin(hardware.tag(page)))
+        };
         let found = self.walked(user, page, access, place, size)?;
         if split {
             *hardware.walks[page.0].lock() = Some(InFlight::Leaf(found, begun));
@@ -262,10 +266,11 @@ impl Machine {
         let place = self.layout.page(page);
         match begun {
             Begun::Ticket(ticket) => {
-                let tlb = &self.users[user.0].tlb;
+                let (tlb, tag) = (&self.users[user.0].tlb, self.users[user.0].tag(page));
                 let drains = self.scene.options.inv_drains || self.caches(user) == Caches::Tlb;
-                let ticket = if drains { ticket } else { tlb.begin(page) };
-                if tlb.fill(page, place.address, found, ticket) { Ok(()) } else { Err(OVERTAKEN) }
+                let ticket = if drains { ticket } else { tlb.begin(tag) };
+                self.users[user.0].context.iter().for_each(|context| context.fills(page));
+                if tlb.fill(tag, place.address, found, ticket) { Ok(()) } else { Err(OVERTAKEN) }
             }
             Begun::Sequence(since) => {
                 let ranges = self.shared.ranges[page.0].lock();
@@ -293,15 +298,20 @@ impl Machine {
     /// The unit answers a translation request out of its IOTLB.
     fn complete(&self, user: UserId, page: PageId, access: Access) -> Result<(), Stuck> {
         let (hardware, address) = (&self.users[user.0], self.layout.page(page).address);
-        let ticket = hardware.device_tlb.begin(page);
-        let found = hardware.tlb.holds(page, address).filter(|found| found.permission.allows(access));
+        let ticket = hardware.device_tlb.begin(hardware.tag(page));
+        let found =
+            hardware.tlb.holds(hardware.tag(page), address).filter(|found| found.permission.allows(access));
         let found = found.ok_or(Stuck::Waits("the IOTLB holds nothing that allows the access"))?;
         if self.scene.options.split_walk {
             let begun = Begun::Ticket(ticket);
             *hardware.completions[page.0].lock() = Some(InFlight::Leaf(found, begun));
             return Ok(());
         }
-        if hardware.device_tlb.fill(page, address, found, ticket) { Ok(()) } else { Err(OVERTAKEN) }
+        if hardware.device_tlb.fill(hardware.tag(page), address, found, ticket) {
+            Ok(())
+        } else {
+            Err(OVERTAKEN)
+        }
     }
 
     fn install_completion(&self, user: UserId, page: PageId) -> Result<(), Stuck> {
@@ -310,8 +320,12 @@ impl Machine {
         let Some(InFlight::Leaf(found, Begun::Ticket(ticket))) = *answer else {
             return Err(Stuck::Cannot("no translation is on its way".to_owned()));
         };
-        let ticket = if self.scene.options.ats_drains { ticket } else { hardware.device_tlb.begin(page) };
-        if !hardware.device_tlb.fill(page, address, found, ticket) {
+        let ticket = if self.scene.options.ats_drains {
+            ticket
+        } else {
+            hardware.device_tlb.begin(hardware.tag(page))
+        };
+        if !hardware.device_tlb.fill(hardware.tag(page), address, found, ticket) {
             return Err(OVERTAKEN);
         }
         *answer = None;
@@ -343,12 +357,13 @@ impl Machine {
         if let Some(device) = self.device(user) {
             return device.through(page, access, value);
         }
+        self.runs_in(user, page)?;
         let reach = |found: Translation| {
             let frame = self.frame_at(entry(found))?;
             self.access(frame, access, value)
         };
         let reached = match self.front(user) {
-            Some(tlb) => tlb.using(page, place.address, access, reach),
+            Some(tlb) => tlb.using(self.users[user.0].tag(page), place.address, access, reach),
             None => {
                 let word = self.load(place.shadow);
                 let found = word.is_present().then(|| translation(word, PageSize::Size4K));
@@ -365,7 +380,7 @@ impl Machine {
             return device.holds(page).is_some();
         }
         match self.front(user) {
-            Some(tlb) => tlb.holds(page, place.address).is_some(),
+            Some(tlb) => tlb.holds(self.users[user.0].tag(page), place.address).is_some(),
             None => self.load(place.shadow) != Pte::NONE,
         }
     }
@@ -376,9 +391,10 @@ impl Machine {
         if let Some(device) = self.device(user) {
             return device.dirty(page);
         }
+        self.runs_in(user, page)?;
         let place = self.layout.page(page);
         let cached = match self.front(user) {
-            Some(tlb) => tlb.holds(page, place.address),
+            Some(tlb) => tlb.holds(self.users[user.0].tag(page), place.address),
             None => {
                 let word = self.load(place.shadow);
                 word.is_present().then(|| translation(word, PageSize::Size4K))
@@ -404,8 +420,9 @@ impl Machine {
         let found = Translation { dirty: true, ..cached };
         match self.front(user) {
             Some(tlb) => {
-                let ticket = tlb.begin(page);
-                tlb.fill(page, place.address, found, ticket);
+                let tag = self.users[user.0].tag(page);
+                let ticket = tlb.begin(tag);
+                tlb.fill(tag, place.address, found, ticket);
             }
             None => self.set_shadow_entry(page, entry(found))?,
         }
@@ -453,8 +470,9 @@ impl Machine {
         match self.caches(user) {
             Caches::Shadow => self.set_shadow_entry(page, Pte::NONE)?,
             Caches::Tlb | Caches::VcpuTlb | Caches::Iotlb | Caches::DeviceTlb => {
-                self.users[user.0].tlb.evict(page, place.address);
-                self.users[user.0].device_tlb.evict(page, place.address);
+                let hardware = &self.users[user.0];
+                hardware.tlb.evict(hardware.tag(page), place.address);
+                hardware.device_tlb.evict(hardware.tag(page), place.address);
             }
         }
         Ok(())

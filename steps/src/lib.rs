@@ -18,7 +18,7 @@ pub mod text;
 pub use names::Names;
 pub use renaming::Renaming;
 pub use step::{
-    CacheKind, Count, Depth, Emptied, EntryAt, EntryOf, Half, Invalidation, LockMode, Pages, Range, Reach,
-    Scope, Section, Step, Unanswered, Waited,
+    CacheKind, Count, Depth, Directory, Emptied, EntryAt, EntryOf, Half, Invalidation, LockMode, Pages,
+    Range, Reach, Scope, Section, Step, Switched, Unanswered, Waited,
 };
 pub use table::Verb;

@@ -18,6 +18,8 @@ pub trait Names: Clone + PartialEq + Eq + Debug {
     type MmOrNone: Clone + Eq + Debug + Display;
     /// A process's number on a bus.
     type Pasid: Clone + Eq + Debug + Display;
+    /// What a CPU's TLB tells address spaces by.
+    type Tag: Clone + Eq + Debug + Display;
     /// A CPU, a vCPU or a device.
     type User: Clone + Eq + Debug + Display;
     /// A lock.

@@ -81,6 +81,7 @@ impl Names for OnePage {
     type Mm = Never;
     type MmOrNone = Never;
     type Pasid = Never;
+    type Tag = Never;
     type User = Never;
     type Lock = Lock;
     type Handle = Never;
@@ -182,6 +183,7 @@ impl Any<OnePage> {
             | Self::SetSpte(..)
             | Self::ZapSpmd(_)
             | Self::SetSpmd(..)
+            | Self::Switch(..)
             | Self::SetPasid(..)
             | Self::SetPasidHalf(..)
             | Self::PageResponse(_)

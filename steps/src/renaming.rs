@@ -19,6 +19,8 @@ pub trait Renaming<From: Names, To: Names> {
     fn mm_or_none(&self, mm_or_none: &From::MmOrNone) -> To::MmOrNone;
     /// The name of a PASID.
     fn pasid(&self, pasid: &From::Pasid) -> To::Pasid;
+    /// The name of a tag.
+    fn tag(&self, tag: &From::Tag) -> To::Tag;
     /// The name of a CPU, a vCPU or a device.
     fn user(&self, user: &From::User) -> To::User;
     /// The name of a lock.
@@ -48,9 +50,12 @@ impl<N: Names> Step<N> {
             Self::SynchronizeRcu => Step::SynchronizeRcu,
             Self::Entry(at, what) => Step::Entry(at.renamed(by), what.renamed(by)),
             Self::Invalidate(invalidation) => Step::Invalidate(invalidation.renamed(by)),
-            Self::SetPasid(pasid, mm) => Step::SetPasid(by.pasid(pasid), by.mm_or_none(mm)),
-            Self::SetPasidHalf(half, pasid, mm) => {
-                Step::SetPasidHalf(*half, by.pasid(pasid), by.mm_or_none(mm))
+            Self::Switch(mm, tag, switched) => Step::Switch(by.mm(mm), by.tag(tag), *switched),
+            Self::SetPasid(directory, pasid, mm) => {
+                Step::SetPasid(*directory, by.pasid(pasid), by.mm_or_none(mm))
+            }
+            Self::SetPasidHalf(directory, half, pasid, mm) => {
+                Step::SetPasidHalf(*directory, *half, by.pasid(pasid), by.mm_or_none(mm))
             }
             Self::InvWait(waited, unanswered) => Step::InvWait(*waited, unanswered.renamed(by)),
             Self::Unplug(device) => Step::Unplug(by.user(device)),
@@ -121,13 +126,15 @@ impl<N: Names> Emptied<N> {
     fn renamed<M: Names>(&self, by: &impl Renaming<N, M>) -> Emptied<M> {
         match self {
             Self::Cpus(range) => Emptied::Cpus(range.renamed(by)),
+            Self::CpusUnder(pages, depth, tag) => Emptied::CpusUnder(pages.renamed(by), *depth, by.tag(tag)),
+            Self::CpusOf(tag) => Emptied::CpusOf(by.tag(tag)),
             Self::Vcpus(pages) => Emptied::Vcpus(pages.renamed(by)),
             Self::Devices(range) => Emptied::Devices(range.renamed(by)),
             Self::Iotlbs(page, depth) => Emptied::Iotlbs(by.page(page), *depth),
             Self::IotlbsOf(pasid) => Emptied::IotlbsOf(by.pasid(pasid)),
             Self::DeviceTlbs(page) => Emptied::DeviceTlbs(by.page(page)),
             Self::DeviceTlbsOf(pasid) => Emptied::DeviceTlbsOf(by.pasid(pasid)),
-            Self::PasidCaches(pasid) => Emptied::PasidCaches(by.pasid(pasid)),
+            Self::PasidCaches(directory, pasid) => Emptied::PasidCaches(*directory, by.pasid(pasid)),
         }
     }
 }

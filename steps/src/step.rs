@@ -40,6 +40,15 @@ pub enum Pages<N: Names> {
     To(N::Page, N::Page),
 }
 
+/// Which of a unit's tables an entry stands in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Directory {
+    /// The PASID table: the entry of a process's requests.
+    Pasids,
+    /// The context table: the entry of a device's requests without PASID.
+    Contexts,
+}
+
 /// A half of an entry of several words.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Half {
@@ -56,6 +65,15 @@ pub enum Waited {
     Own,
     /// Whatever is in the queue, whoever has posted it.
     All,
+}
+
+/// What a switch to an address space does to what the TLB holds under its tag.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Switched {
+    /// It stays: CR3_NOFLUSH, a TTBR.
+    Keeps,
+    /// It is emptied: a CR3 without it.
+    Empties,
 }
 
 /// Where an agent goes on whose wait is not answered.
@@ -135,10 +153,12 @@ pub enum Step<N: Names> {
     Entry(EntryAt<N>, EntryOf<N>),
     /// Empties caches, or posts that they are to be emptied.
     Invalidate(Invalidation<N>),
-    /// Writes the entry of a PASID.
-    SetPasid(N::Pasid, N::MmOrNone),
+    /// The own CPU goes on in another address space, whose translations it keeps under that tag.
+    Switch(N::Mm, N::Tag, Switched),
+    /// Writes the entry of a PASID, or of a device.
+    SetPasid(Directory, N::Pasid, N::MmOrNone),
     /// Writes one half of it.
-    SetPasidHalf(Half, N::Pasid, N::MmOrNone),
+    SetPasidHalf(Directory, Half, N::Pasid, N::MmOrNone),
     /// Waits for what was posted.
     InvWait(Waited, Unanswered<N>),
     /// Takes a device away.
@@ -235,9 +255,13 @@ impl<N: Names> Step<N> {
             Self::SynchronizeRcu => Verb::SynchronizeRcu,
             Self::Entry(place, what) => what.verb(place),
             Self::Invalidate(invalidation) => invalidation.verb(),
-            Self::SetPasid(..) => Verb::SetPasid,
-            Self::SetPasidHalf(Half::Low, ..) => Verb::SetPasidLow,
-            Self::SetPasidHalf(Half::High, ..) => Verb::SetPasidHigh,
+            Self::Switch(..) => Verb::Switch,
+            Self::SetPasid(Directory::Pasids, ..) => Verb::SetPasid,
+            Self::SetPasidHalf(Directory::Pasids, Half::Low, ..) => Verb::SetPasidLow,
+            Self::SetPasidHalf(Directory::Pasids, Half::High, ..) => Verb::SetPasidHigh,
+            Self::SetPasid(Directory::Contexts, ..) => Verb::SetContext,
+            Self::SetPasidHalf(Directory::Contexts, Half::Low, ..) => Verb::SetContextLow,
+            Self::SetPasidHalf(Directory::Contexts, Half::High, ..) => Verb::SetContextHigh,
             Self::InvWait(..) => Verb::InvWait,
             Self::Unplug(_) => Verb::Unplug,
             Self::PageRequest(_) => Verb::PageRequest,

@@ -64,6 +64,10 @@ pub enum Verb {
     FlushPmd,
     /// Invalidate the devices' TLBs of everything under an upper entry.
     NotifyPmd,
+    /// Go on in another address space.
+    Switch,
+    /// Flush what the CPUs' TLBs hold under a tag.
+    FlushTag,
     /// Write a PASID entry.
     SetPasid,
     /// Write the word of a PASID entry with the present bit.
@@ -72,6 +76,14 @@ pub enum Verb {
     SetPasidHigh,
     /// Invalidate the devices' PASID caches.
     PasidInv,
+    /// Write a context entry.
+    SetContext,
+    /// Write the word of a context entry with the present bit.
+    SetContextLow,
+    /// Write the other word of a context entry.
+    SetContextHigh,
+    /// Invalidate the devices' context caches.
+    ContextInv,
     /// Invalidate the IOTLB entries of a PASID.
     IotlbInvPasid,
     /// Invalidate the device TLB entries of a PASID.
@@ -241,11 +253,15 @@ pub const LOOKS: &[(&str, &str)] = &[
     ("tlb(CPU, PAGE)", "what a CPU's TLB holds"),
     ("iotlb(DEVICE, PAGE)", "what a device's IOTLB holds"),
     ("devtlb(DEVICE, PAGE)", "what a device's own TLB holds"),
+    ("tlb(CPU, PAGE, TAG)", "what it holds under that tag"),
+    ("loaded_mm(CPU)", "the address space that a CPU with tags runs in"),
     ("vtlb(VCPU, PAGE)", "what a vCPU's TLB holds"),
     ("requested(PAGE)", "whether a device waits for a response for the page"),
     ("pasid(PASID)", "the address space that a PASID's entry names"),
     ("torn(DEVICE)", "whether a device has read a PASID entry of which only a half was written"),
     ("pasidc(DEVICE)", "what a device has cached of its PASID's entry"),
+    ("context(CONTEXT)", "the address space that a context entry names"),
+    ("contextc(DEVICE)", "what a device's unit has cached of its context entry"),
     ("gone(DEVICE)", "whether a device was unplugged"),
     ("in_progress(PAGE)", "the ranges that are open over the page"),
     ("orig(PAGE)", "the entry that the agent last saw or wrote"),

@@ -7,8 +7,8 @@ mod show;
 use crate::entry::Change;
 use crate::names::Names;
 use crate::step::{
-    Count, Depth, Emptied, EntryAt, EntryOf, Half, Invalidation, LockMode, Pages, Range, Scope, Section,
-    Step, Unanswered, Waited,
+    Count, Depth, Directory, Emptied, EntryAt, EntryOf, Half, Invalidation, LockMode, Pages, Range, Scope,
+    Section, Step, Switched, Unanswered, Waited,
 };
 use crate::table::Verb;
 
@@ -42,11 +42,16 @@ pub trait Reader<N: Names> {
     /// # Errors
     /// If the next words are none.
     fn mm_or_none(&mut self) -> Result<N::MmOrNone, Self::Error>;
-    /// PASID.
+    /// PASID, or CONTEXT.
     ///
     /// # Errors
     /// If the next words are none.
     fn pasid(&mut self) -> Result<N::Pasid, Self::Error>;
+    /// TAG.
+    ///
+    /// # Errors
+    /// If the next words are none.
+    fn tag(&mut self) -> Result<N::Tag, Self::Error>;
     /// CPU, VCPU or DEVICE.
     ///
     /// # Errors
@@ -116,18 +121,24 @@ pub fn read<N: Names, R: Reader<N>>(verb: Verb, reader: &mut R) -> Result<Step<N
         Verb::PmdClear => Step::Entry(EntryAt::Pmd(reader.pmd()?), EntryOf::Clear),
         Verb::SetPmd => Step::Entry(EntryAt::Pmd(reader.pmd()?), EntryOf::Set(becomes(reader)?)),
         Verb::PmdModify => Step::Entry(EntryAt::Pmd(reader.pmd()?), EntryOf::Modify(reader.bits()?)),
-        Verb::FlushTlb => flush(page(reader)?, reader)?,
+        Verb::FlushTlb => flush_tlb(reader)?,
         Verb::Notify => invalidate(Emptied::Devices(page(reader)?), reader)?,
         Verb::IotlbInv => invalidate(Emptied::Iotlbs(reader.page()?, depth(reader)), reader)?,
         Verb::DevtlbInv => invalidate(Emptied::DeviceTlbs(reader.page()?), reader)?,
-        Verb::FlushTlbMm => flush(Range::Mm(reader.mm()?), reader)?,
+        Verb::FlushTlbMm => flush(Emptied::Cpus(Range::Mm(reader.mm()?)), reader)?,
         Verb::NotifyMm => invalidate(Emptied::Devices(Range::Mm(reader.mm()?)), reader)?,
-        Verb::FlushPmd => flush(under(reader)?, reader)?,
+        Verb::FlushPmd => flush(Emptied::Cpus(under(reader)?), reader)?,
         Verb::NotifyPmd => invalidate(Emptied::Devices(under(reader)?), reader)?,
-        Verb::SetPasid => Step::SetPasid(reader.pasid()?, named(reader)?),
-        Verb::SetPasidLow => Step::SetPasidHalf(Half::Low, reader.pasid()?, named(reader)?),
-        Verb::SetPasidHigh => Step::SetPasidHalf(Half::High, reader.pasid()?, named(reader)?),
-        Verb::PasidInv => invalidate(Emptied::PasidCaches(reader.pasid()?), reader)?,
+        Verb::Switch => switch(reader)?,
+        Verb::FlushTag => flush(Emptied::CpusOf(reader.tag()?), reader)?,
+        Verb::SetPasid => Step::SetPasid(Directory::Pasids, reader.pasid()?, named(reader)?),
+        Verb::SetPasidLow => set_half(Directory::Pasids, Half::Low, reader)?,
+        Verb::SetPasidHigh => set_half(Directory::Pasids, Half::High, reader)?,
+        Verb::PasidInv => invalidate(Emptied::PasidCaches(Directory::Pasids, reader.pasid()?), reader)?,
+        Verb::SetContext => Step::SetPasid(Directory::Contexts, reader.pasid()?, named(reader)?),
+        Verb::SetContextLow => set_half(Directory::Contexts, Half::Low, reader)?,
+        Verb::SetContextHigh => set_half(Directory::Contexts, Half::High, reader)?,
+        Verb::ContextInv => invalidate(Emptied::PasidCaches(Directory::Contexts, reader.pasid()?), reader)?,
         Verb::IotlbInvPasid => invalidate(Emptied::IotlbsOf(reader.pasid()?), reader)?,
         Verb::DevtlbInvPasid => invalidate(Emptied::DeviceTlbsOf(reader.pasid()?), reader)?,
         Verb::InvWait => Step::InvWait(waited(reader), unanswered(reader)?),
@@ -209,6 +220,14 @@ fn named<N: Names, R: Reader<N>>(reader: &mut R) -> Result<N::MmOrNone, R::Error
     reader.mm_or_none()
 }
 
+fn set_half<N: Names, R: Reader<N>>(
+    directory: Directory,
+    half: Half,
+    reader: &mut R,
+) -> Result<Step<N>, R::Error> {
+    Ok(Step::SetPasidHalf(directory, half, reader.pasid()?, named(reader)?))
+}
+
 fn target<N: Names, R: Reader<N>>(reader: &mut R) -> Result<N::Frame, R::Error> {
     reader.sign("->")?;
     reader.frame()
@@ -249,6 +268,30 @@ fn under<N: Names, R: Reader<N>>(reader: &mut R) -> Result<Range<N>, R::Error> {
     Ok(Range::Under(reader.pmd()?, depth(reader)))
 }
 
+/// PAGE [to PAGE] [leaf] [tag TAG]
+fn flush_tlb<N: Names, R: Reader<N>>(reader: &mut R) -> Result<Step<N>, R::Error> {
+    let (pages, depth) = (pages(reader)?, depth(reader));
+    let emptied = match pages {
+        pages if reader.flag("tag") => Emptied::CpusUnder(pages, depth, reader.tag()?),
+        Pages::One(page) => Emptied::Cpus(Range::Page(page, depth)),
+        Pages::To(first, last) => Emptied::Cpus(Range::Pages(first, last, depth)),
+    };
+    flush(emptied, reader)
+}
+
+/// MM tag TAG [flush]
+fn switch<N: Names, R: Reader<N>>(reader: &mut R) -> Result<Step<N>, R::Error> {
+    let (mm, tag) = (reader.mm()?, tagged(reader)?);
+    let switched = if reader.flag("flush") { Switched::Empties } else { Switched::Keeps };
+    Ok(Step::Switch(mm, tag, switched))
+}
+
+/// tag TAG
+fn tagged<N: Names, R: Reader<N>>(reader: &mut R) -> Result<N::Tag, R::Error> {
+    reader.sign("tag")?;
+    reader.tag()
+}
+
 /// Of devices or vCPUs, all of them or one.
 fn invalidate<N: Names, R: Reader<N>>(emptied: Emptied<N>, reader: &mut R) -> Result<Step<N>, R::Error> {
     let scope = if reader.flag("on") { Scope::On(reader.user()?) } else { Scope::All };
@@ -256,14 +299,14 @@ fn invalidate<N: Names, R: Reader<N>>(emptied: Emptied<N>, reader: &mut R) -> Re
 }
 
 /// Of CPUs, among which is the one that takes the step.
-fn flush<N: Names, R: Reader<N>>(range: Range<N>, reader: &mut R) -> Result<Step<N>, R::Error> {
+fn flush<N: Names, R: Reader<N>>(emptied: Emptied<N>, reader: &mut R) -> Result<Step<N>, R::Error> {
     let scope = match () {
         () if reader.flag("own") => Scope::Own,
         () if reader.flag("others") => Scope::Others,
         () if reader.flag("on") => Scope::On(reader.user()?),
         () => Scope::All,
     };
-    Ok(Step::Invalidate(Invalidation { emptied: Emptied::Cpus(range), scope, posted: reader.flag("post") }))
+    Ok(Step::Invalidate(Invalidation { emptied, scope, posted: reader.flag("post") }))
 }
 
 #[cfg(test)]

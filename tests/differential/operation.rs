@@ -153,6 +153,7 @@ impl Names for Text {
     type Mm = Never;
     type MmOrNone = Never;
     type Pasid = Never;
+    type Tag = Never;
     type User = Never;
     type Lock = String;
     type Handle = Never;
@@ -185,6 +186,10 @@ impl Renaming<OnePage, Text> for Operation {
     }
 
     fn user(&self, never: &Never) -> Never {
+        *never
+    }
+
+    fn tag(&self, never: &Never) -> Never {
         *never
     }
 

@@ -4,9 +4,9 @@
 
 mod operation;
 
-use steps::Names;
 use steps::entry::Feature;
 use steps::table::Verb;
+use steps::{Directory, Names};
 
 use super::entry::Written;
 use super::span::{Name, Span, Spanned};
@@ -32,14 +32,20 @@ pub struct Scenario {
     pub mms: Vec<Name>,
     /// Pages, each with its address space.
     pub homes: Vec<(Name, Name)>,
+    /// Pages, each with the page of another address space that has the same address.
+    pub places: Vec<(Name, Name)>,
+    /// What CPUs' TLBs tell address spaces by.
+    pub tags: Vec<Name>,
     /// Upper entries, each with what it is at the start.
     pub pmds: Vec<(Name, Written)>,
     /// Upper entries, each with what the shadow entry above the same pages is at the start.
     pub shadows: Vec<(Name, Written)>,
     /// Pages, each with the upper entry above it.
     pub above: Vec<(Name, Name)>,
-    /// PASIDs, each with the address space that it names at the start.
+    /// PASIDs and context entries, each with the address space that it names at the start.
     pub pasids: Vec<(Name, Option<Name>)>,
+    /// Those of them that are context entries.
+    pub contexts: Vec<Name>,
     /// Frames, swap slots and page-table pages.
     pub frames: Vec<Frame>,
     /// Entries that are there at the start.
@@ -117,8 +123,12 @@ pub struct User {
     pub kind: UserKind,
     /// Whether a device has a TLB of its own.
     pub ats: bool,
-    /// The PASID with which a device accesses memory.
+    /// The PASID with which a device accesses memory, or its context entry.
     pub pasid: Option<Name>,
+    /// Which of them that is.
+    pub directory: Directory,
+    /// The address space in which a CPU begins, and the tag of what its TLB then holds, if it has tags.
+    pub context: Option<(Name, Name)>,
 }
 
 /// A user variable.
@@ -240,6 +250,7 @@ impl Names for Words {
     type Mm = Name;
     type MmOrNone = Name;
     type Pasid = Name;
+    type Tag = Name;
     type User = Name;
     type Lock = Lock;
     type Handle = Name;

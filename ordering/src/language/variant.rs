@@ -26,10 +26,13 @@ pub(crate) fn inherit(variant: &mut Scenario, base: &Scenario) {
     under(&mut variant.pages, &base.pages, |one| &one.node);
     under(&mut variant.mms, &base.mms, |one| &one.node);
     under(&mut variant.homes, &base.homes, |one| &one.0.node);
+    under(&mut variant.places, &base.places, |one| &one.0.node);
+    under(&mut variant.tags, &base.tags, |one| &one.node);
     under(&mut variant.pmds, &base.pmds, |one| &one.0.node);
     under(&mut variant.shadows, &base.shadows, |one| &one.0.node);
     under(&mut variant.above, &base.above, |one| &one.0.node);
     under(&mut variant.pasids, &base.pasids, |one| &one.0.node);
+    under(&mut variant.contexts, &base.contexts, |one| &one.node);
     under(&mut variant.frames, &base.frames, |one| &one.name.node);
     under(&mut variant.maps, &base.maps, |one| &one.page.node);
     under(&mut variant.refs, &base.refs, |one| &one.0.node);
@@ -58,7 +61,7 @@ fn under<T: Clone>(variant: &mut Vec<T>, base: &[T], name: impl Fn(&T) -> &Strin
 /// How much a variant of `base` takes over.
 pub(crate) fn size(base: &Scenario) -> usize {
     let names = base.pages.len() + base.frames.len() + base.users.len() + base.variables.len();
-    let spaces = base.mms.len() + base.homes.len() + base.pasids.len();
+    let spaces = base.mms.len() + base.homes.len() + base.places.len() + base.tags.len() + base.pasids.len();
     let uppers = base.pmds.len() + base.shadows.len() + base.above.len();
     let said = base.maps.len() + base.refs.len() + base.options.len() + base.properties.len();
     let rows: usize = base.agents.iter().map(|agent| agent.rows.len() + 1).sum();

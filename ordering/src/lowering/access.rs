@@ -8,7 +8,7 @@ use steps::entry::Bit;
 use steps::table::Verb;
 
 use crate::language::Diagnostic;
-use crate::model::{Guard, Update};
+use crate::model::{Guard, Update, Var};
 
 use super::agent::Emitter;
 use super::deed::Part;
@@ -18,6 +18,7 @@ use super::hardware::Hop;
 use super::names::{FrameId, PageId, UserId};
 use super::program::{Goal, Way};
 use super::state::{Key, NONE};
+use super::tags::View;
 use super::walk::Fill;
 
 /// What an access does at the frame.
@@ -32,21 +33,23 @@ pub(super) enum Access {
 impl Emitter<'_> {
     /// `walk A`: goes on at once if something is cached.
     pub(super) fn walk(&mut self, user: UserId, page: PageId, text: &str, line: u32) {
-        let path = self.path(user, page, text);
         let happens = Happening::Step(Verb::Walk, text.to_owned());
         let mut ways = Vec::new();
-        if let Some(front) = path.last() {
-            ways.push(
-                Way::new(vec![Guard::IsNot(front.to, NONE)], Vec::new(), text).happening(happens.clone()),
-            );
-        }
-        for Fill { mut way, arrives } in self.fills(&path, page, Need::Load) {
-            // Only the hop into the cache that accesses use goes on.
-            if arrives {
-                way.goal = Goal::Next;
-                way.happens.push(happens.clone());
+        for view in self.views(user, page) {
+            let path = self.path(user, page, view.tag, text);
+            let cached = places(&path).into_iter().map(|place| {
+                Way::new(vec![Guard::IsNot(place, NONE)], Vec::new(), text).happening(happens.clone())
+            });
+            let mut found: Vec<Way> = cached.collect();
+            for Fill { mut way, arrives } in self.fills(&path, page, Need::Load) {
+                // Only the hop into the cache that accesses use goes on.
+                if arrives {
+                    way.goal = Goal::Next;
+                    way.happens.push(happens.clone());
+                }
+                found.push(way);
             }
-            ways.push(way);
+            ways.extend(in_view(&view, found));
         }
         self.step(ways, line);
     }
@@ -55,8 +58,12 @@ impl Emitter<'_> {
     pub(super) fn speculate(&mut self, user: UserId, pages: &[PageId]) -> Result<(), Diagnostic> {
         let mut ways = Vec::new();
         for page in pages {
-            let path = self.path(user, *page, &format!("walk {}", self.scenario.pages[page.0].node));
-            ways.extend(self.fills(&path, *page, Need::Load).into_iter().map(|fill| fill.way.to(Goal::Stay)));
+            let text = format!("walk {}", self.scenario.pages[page.0].node);
+            for view in self.views(user, *page) {
+                let path = self.path(user, *page, view.tag, &text);
+                let found = self.fills(&path, *page, Need::Load).into_iter();
+                ways.extend(in_view(&view, found.map(|fill| fill.way.to(Goal::Stay)).collect()));
+            }
         }
         let present = self.is_present(user);
         ways.iter_mut().for_each(|way| way.guard.extend(present));
@@ -67,10 +74,10 @@ impl Emitter<'_> {
     /// The ways to make a clean entry dirty before the first store through it: hardware writes the page table, and only
     /// if that still maps the same frame writable. Else the entry is dropped, and the access begins again.
     fn dirties(&mut self, user: UserId, path: &[Hop], page: PageId) -> Vec<Way> {
-        let Some(front) = path.last() else { return Vec::new() };
         let text = format!("set_dirty {}", self.state.domains.pages[page.0]);
         let pasid = path[0].pasid.as_ref();
-        let dropped: Vec<Update> = path.iter().map(|hop| Update::Set(hop.to, NONE)).collect();
+        let kept = path.iter().flat_map(|hop| std::iter::once(&hop.to).chain(&hop.others));
+        let dropped: Vec<Update> = kept.map(|place| Update::Set(*place, NONE)).collect();
         let writable = self.state.domains.entries.usable(Need::Store);
         let refuse = |guard| {
             let way = Way::new(guard, dropped.clone(), format!("{text}: refused")).to(Goal::Stay);
@@ -79,8 +86,9 @@ impl Emitter<'_> {
         let clean = writable.iter().filter(|(value, _)| self.state.domains.entries.is_clean(*value));
         let clean: Vec<(u32, FrameId)> = clean.copied().collect();
         let mut ways = Vec::new();
-        for (value, frame) in clean {
-            let cached = Guard::Is(front.to, value);
+        let held = places(path).into_iter().flat_map(|place| clean.iter().map(move |clean| (place, *clean)));
+        for (place, (value, frame)) in held.collect::<Vec<_>>() {
+            let cached = Guard::Is(place, value);
             ways.extend(pasid.map(|pasid| refuse(vec![cached, pasid.names_other])));
             for case in self.cases(user, page) {
                 let mut cached = vec![cached];
@@ -95,7 +103,7 @@ impl Emitter<'_> {
                     let young = entries.with(*seen, Bit::Young).unwrap_or(*seen);
                     let dirty = entries.with(young, Bit::Dirty).unwrap_or(young);
                     let guard = [cached.as_slice(), &[Guard::Is(case.from, *seen)]].concat();
-                    let mut updates = vec![Update::Set(front.to, dirty), Update::Set(case.from, dirty)];
+                    let mut updates = vec![Update::Set(place, dirty), Update::Set(case.from, dirty)];
                     updates.extend(case.caches);
                     let way = Way::new(guard, updates, text.as_str()).to(Goal::Stay);
                     ways.push(way.part(Part::Dirty(user, page)));
@@ -117,31 +125,55 @@ impl Emitter<'_> {
         line: u32,
     ) {
         let need = if access == Access::Read { Need::Load } else { Need::Store };
-        let path = self.path(user, page, &format!("walk {}", self.scenario.pages[page.0].node));
-        let Some(cache) = path.last().map(|hop| hop.to) else { return };
-        let mut ways: Vec<Way> = self.fills(&path, page, need).into_iter().map(|fill| fill.way).collect();
-        if need == Need::Store {
-            ways.extend(self.dirties(user, &path, page));
-        }
-        let flight = self.dma(user, page);
-        let mut landing = Vec::new();
-        for (value, frame) in self.state.domains.entries.usable(need) {
-            if need == Need::Load || !self.state.domains.entries.is_clean(value) {
-                let cached = [Guard::Is(cache, value)];
-                if let Some(flight) = flight {
-                    let translated = vec![Update::Set(flight, value)];
-                    let way = Way::new(cached.to_vec(), translated, format!("{text}: translated"));
-                    ways.push(way.part(Part::Translated));
-                    landing.extend(self.landing((flight, value), frame, page, access, (verb, text)));
-                } else {
-                    ways.extend(self.at_frame(frame, Some(page), access, &cached, (verb, text)));
-                }
+        let walk = format!("walk {}", self.scenario.pages[page.0].node);
+        let (mut ways, mut landing) = (Vec::new(), Vec::new());
+        let mut flight = None;
+        for view in self.views(user, page) {
+            let path = self.path(user, page, view.tag, &walk);
+            let mut found: Vec<Way> =
+                self.fills(&path, page, need).into_iter().map(|fill| fill.way).collect();
+            if need == Need::Store {
+                found.extend(self.dirties(user, &path, page));
             }
+            flight = self.dma(user, page);
+            for place in places(&path) {
+                let (used, landed) = self.through((place, flight), page, access, need, (verb, text));
+                found.extend(used);
+                landing.extend(landed);
+            }
+            ways.extend(in_view(&view, found));
         }
         self.step(ways, line);
         if flight.is_some() {
             self.step(landing, line);
         }
+    }
+
+    /// The ways to use what `place` of a cache holds, and, if that lands in a step of its own, the ways to land.
+    fn through(
+        &mut self,
+        (place, flight): (Var, Option<Var>),
+        page: PageId,
+        access: Access,
+        need: Need,
+        (verb, text): (Verb, &str),
+    ) -> (Vec<Way>, Vec<Way>) {
+        let (mut ways, mut landing) = (Vec::new(), Vec::new());
+        for (value, frame) in self.state.domains.entries.usable(need) {
+            if need == Need::Store && self.state.domains.entries.is_clean(value) {
+                continue;
+            }
+            let cached = [Guard::Is(place, value)];
+            if let Some(flight) = flight {
+                let translated = vec![Update::Set(flight, value)];
+                let way = Way::new(cached.to_vec(), translated, format!("{text}: translated"));
+                ways.push(way.part(Part::Translated));
+                landing.extend(self.landing((flight, value), frame, page, access, (verb, text)));
+            } else {
+                ways.extend(self.at_frame(frame, Some(page), access, &cached, (verb, text)));
+            }
+        }
+        (ways, landing)
     }
 
     /// What an access does at `frame`, under `guard`: the use of a freed frame is a way of its own.
@@ -201,4 +233,16 @@ impl Emitter<'_> {
             Diagnostic::new(span, message, format!("declare `cpu {name}`, or write `agent {name} on CPU0`"))
         })
     }
+}
+
+/// Where the cache at the front holds what an access can use.
+fn places(path: &[Hop]) -> Vec<Var> {
+    path.last()
+        .map_or(Vec::new(), |front| std::iter::once(front.to).chain(front.others.iter().copied()).collect())
+}
+
+/// `ways` of somebody who runs where he must.
+fn in_view(view: &View, mut ways: Vec<Way>) -> Vec<Way> {
+    ways.iter_mut().for_each(|way| drop(way.guard.splice(0..0, view.guard.iter().copied())));
+    ways
 }

@@ -441,6 +441,7 @@ const fn translated(step: &mut Step) -> Option<&mut Name> {
         | Step::Entry(..)
         | Step::Invalidate(_)
         | Step::SetPasid(..)
+        | Step::Switch(..)
         | Step::SetPasidHalf(..)
         | Step::InvWait(..)
         | Step::ZapSpmd(_)

@@ -80,6 +80,7 @@ impl Route {
             | Step::SynchronizeRcu
             | Step::Invalidate(_)
             | Step::SetPasid(..)
+            | Step::Switch(..)
             | Step::SetPasidHalf(..)
             | Step::InvWait(..)
             | Step::ZapSpmd(_)

@@ -3,6 +3,7 @@
 //! Invariant: the conjunctions hold in exactly the states in which the condition does. Entries are compared as far as
 //! both sides say: one equals a frame if it maps it, whatever it allows.
 
+use steps::Directory;
 use steps::entry::{Change, Feature, Kind};
 use steps::table::{LOOKS, SAME};
 
@@ -234,6 +235,7 @@ impl Conditions<'_> {
                 | Meaning::User(_)
                 | Meaning::Mm(_)
                 | Meaning::Pasid(_)
+                | Meaning::Tag(_)
                 | Meaning::Pmd(_)
                 | Meaning::Variable(_),
             )
@@ -263,6 +265,19 @@ impl Conditions<'_> {
                 let (id, page) = (self.names.user(user)?, self.names.page(page)?);
                 self.hardware.cache(look, id, page).ok_or_else(|| no_cache(look, user))?
             }
+            ("tlb", [user, page, tag]) => {
+                let (id, page, under) =
+                    (self.names.user(user)?, self.names.page(page)?, self.names.tag(tag)?);
+                if !self.hardware.tags.of(id).contains(&under) {
+                    return Err(not_under(user, tag));
+                }
+                Key::Tagged(id, page, under)
+            }
+            ("loaded_mm", [user]) => {
+                let id = self.names.user(user)?;
+                self.hardware.tags.context(id).ok_or_else(|| no_cache("loaded_mm", user))?;
+                Key::LoadedMm(id)
+            }
             ("content", [frame]) => Key::Content(self.names.filled(frame)?),
             ("refs", [frame]) => Key::Refs(self.names.frame(frame)?),
             ("pins", [frame]) => Key::Pins(self.names.frame(frame)?),
@@ -271,8 +286,9 @@ impl Conditions<'_> {
             ("requested", [page]) => Key::Requested(self.names.page(page)?),
             ("torn", [user]) => Key::Torn(self.names.user(user)?),
             ("gone", [user]) => Key::Gone(self.names.user(user)?),
-            ("pasid", [pasid]) => Key::Pasid(self.names.pasid(pasid)?),
-            ("pasidc", [user]) => Key::PasidCache(self.names.user(user)?),
+            ("pasid", [pasid]) => Key::Pasid(self.names.pasid(Directory::Pasids, pasid)?),
+            ("context", [entry]) => Key::Pasid(self.names.pasid(Directory::Contexts, entry)?),
+            ("pasidc" | "contextc", [user]) => Key::PasidCache(self.names.user(user)?),
             ("pmd", [pmd]) => Key::Pmd(self.names.pmd(pmd)?),
             ("spmd", [pmd]) => Key::Spmd(self.names.pmd(pmd)?),
             ("pwc", [user, pmd]) => {
@@ -301,6 +317,7 @@ impl Conditions<'_> {
             Key::Pasid(_) | Key::PasidHigh(_) | Key::PasidCache(_) => {
                 Value::Space(index.checked_sub(1).map(|mm| MmId(mm as usize)))
             }
+            Key::LoadedMm(_) => Value::Space(Some(MmId(index as usize))),
             Key::Refs(_)
             | Key::Mapcount(_)
             | Key::Pins(_)
@@ -313,6 +330,8 @@ impl Conditions<'_> {
             | Key::Pmd(..)
             | Key::Pwc(..)
             | Key::Tlb(..)
+            | Key::Tagged(..)
+            | Key::LoadedTag(..)
             | Key::InFlight(..)
             | Key::DeviceTlb(..)
             | Key::Completion(..)
@@ -335,6 +354,13 @@ impl Conditions<'_> {
             | Key::Returned(..) => Value::Entry(self.state.domains.entries.get(index).into()),
         }
     }
+}
+
+/// A CPU never uses that tag.
+fn not_under(user: &Name, tag: &Name) -> Diagnostic {
+    let message = format!("`{user}` never uses the tag `{tag}`, and holds nothing under it");
+    let help = format!("let an agent on it `switch` to it, or declare `cpu {user} in P tag {tag}`");
+    Diagnostic::new(tag.span, message, help)
 }
 
 fn is_nothing(value: Value) -> bool {

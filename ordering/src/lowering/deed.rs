@@ -11,7 +11,7 @@ use crate::language::entry::{Base, Written};
 use crate::language::span::{Name, Spanned};
 use crate::language::syntax::{self, Words};
 
-use super::names::{FrameId, MmId, Names, PageId, PasidId, PmdId, UserId};
+use super::names::{FrameId, MmId, Names, PageId, PasidId, PmdId, TagId, UserId};
 use super::state::AgentId;
 
 /// What steps name once all names are resolved: indices into the [`Scene`](super::Scene).
@@ -64,6 +64,7 @@ impl Places for Numbers {
     type Mm = MmId;
     type MmOrNone = MmOrNone;
     type Pasid = PasidId;
+    type Tag = TagId;
     type User = UserId;
     type Lock = String;
     type Handle = String;
@@ -290,7 +291,11 @@ impl Renaming<Words, Numbers> for Numbering<'_> {
     }
 
     fn pasid(&self, pasid: &Name) -> PasidId {
-        self.0.pasid(pasid).expect(DECLARED)
+        self.0.any_pasid(pasid).expect(DECLARED)
+    }
+
+    fn tag(&self, tag: &Name) -> TagId {
+        self.0.tag(tag).expect(DECLARED)
     }
 
     fn user(&self, user: &Name) -> UserId {
@@ -335,7 +340,7 @@ macro_rules! shown_as_number {
     };
 }
 
-shown_as_number!(PageId: "page", FrameId: "frame", PmdId: "pmd", UserId: "user", MmId: "mm", PasidId: "pasid");
+shown_as_number!(PageId: "page", FrameId: "frame", PmdId: "pmd", UserId: "user", MmId: "mm", PasidId: "pasid", TagId: "tag");
 
 impl fmt::Display for MmOrNone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -95,6 +95,7 @@ impl Habits {
             | Step::Leave(_)
             | Step::Entry(..)
             | Step::SetPasid(..)
+            | Step::Switch(..)
             | Step::SetPasidHalf(..)
             | Step::InvWait(..)
             | Step::ZapSpmd(_)

@@ -12,10 +12,11 @@ use crate::model::{Guard, Update, Var};
 
 use super::agent::Emitter;
 use super::deed::Target;
-use super::names::{Names, PageId, UserId};
+use super::names::{Names, PageId, TagId, UserId};
 use super::spaces::{Pasid, Spaces};
 use super::state::{Key, NONE};
 use super::survey::Survey;
+use super::tags::Tags;
 use super::upper::{Case, Uppers};
 
 /// The caches of one user.
@@ -66,6 +67,7 @@ impl Caches {
 pub(super) struct Hardware {
     pub(super) spaces: Spaces,
     pub(super) uppers: Uppers,
+    pub(super) tags: Tags,
     users: Vec<Caches>,
     /// Whether device TLBs are apart from IOTLBs.
     pub(super) device_tlbs: bool,
@@ -84,6 +86,8 @@ pub(super) struct Hop {
     /// Where the entry is.
     pub(super) cases: Vec<Case>,
     pub(super) to: Var,
+    /// The places of the same cache for other pages at the address, of which it holds one at most.
+    pub(super) others: Vec<Var>,
     /// What was read there and is not installed yet, if that is a step of its own.
     pub(super) in_flight: Option<Var>,
     /// The upper entry as a walk in flight has read it, if an invalidation leaves that to the walk.
@@ -120,8 +124,10 @@ impl Hardware {
             UserKind::Device if user.ats && survey.device_tlbs => Caches::DeviceTlb,
             UserKind::Device => Caches::Iotlb,
         };
+        let spaces = Spaces::new(scenario, names, survey.pasid_halves, diagnostics);
         Self {
-            spaces: Spaces::new(scenario, names, survey.pasid_halves, diagnostics),
+            tags: Tags::new(scenario, names, spaces.homes(), diagnostics),
+            spaces,
             uppers: Uppers::new(scenario, names, diagnostics),
             users: scenario.users.iter().map(of).collect(),
             device_tlbs: survey.device_tlbs,
@@ -140,6 +146,7 @@ impl Hardware {
             ("devtlb", Caches::DeviceTlb) => Some(Key::DeviceTlb(user, page)),
             ("devtlb", Caches::Iotlb) if !self.device_tlbs => Some(Key::Tlb(user, page)),
             ("vtlb", Caches::VcpuTlb) => Some(Key::Tlb(user, page)),
+            ("tlb", Caches::Tlb) if self.tags.context(user).is_some() => None,
             ("tlb" | "iotlb", caches) if caches != Caches::Shadow => Some(Key::Tlb(user, page)),
             (_, Caches::Tlb | Caches::Shadow | Caches::VcpuTlb | Caches::Iotlb | Caches::DeviceTlb) => None,
         }
@@ -151,6 +158,7 @@ pub(super) fn no_cache(look: &str, user: &Name) -> Diagnostic {
     let name = &user.node;
     let (what, help) = match look {
         "devtlb" => ("device TLB", format!("declare `device {name} ats`")),
+        "loaded_mm" => ("tags", format!("declare it with one: `cpu {name} in P tag X`")),
         "pwc" => ("paging-structure cache", "ask a `cpu` or a `device`".to_owned()),
         "vtlb" => ("vCPU TLB", "declare a `vcpu`, and let programs use `set_spte` and `zap_spte`".to_owned()),
         _ => ("TLB of its own", "use spte(A), or let programs use `set_spte` and `zap_spte`".to_owned()),
@@ -160,12 +168,12 @@ pub(super) fn no_cache(look: &str, user: &Name) -> Diagnostic {
 
 impl Emitter<'_> {
     /// The hops of `user` to an entry of `page`, the one into the cache that accesses use last.
-    pub(super) fn path(&mut self, user: UserId, page: PageId, walk: &str) -> Vec<Hop> {
+    pub(super) fn path(&mut self, user: UserId, page: PageId, tag: Option<TagId>, walk: &str) -> Vec<Hop> {
         if self.hardware.of(user) != Caches::Shadow {
             self.state.walked.insert((user, page));
         }
         let shadow = self.hardware.of(user) == Caches::Shadow;
-        let first = if shadow { Key::Spte(page) } else { Key::Tlb(user, page) };
+        let first = if shadow { Key::Spte(page) } else { Tags::key(user, page, tag) };
         let blocked = shadow.then(|| Guard::Is(self.state.var(&Key::InProgress(page)), 0));
         let split = self.options.split_walk;
         let mut path = vec![Hop {
@@ -174,6 +182,7 @@ impl Emitter<'_> {
             into: Target::First,
             cases: self.cases(user, page),
             to: self.state.var(&first),
+            others: self.others_at(user, page, tag),
             in_flight: split.then(|| self.state.var(&Key::InFlight(user, page))),
             upper: self.upper_in_flight(user, page),
             pasid: self.hardware.spaces.pasid(user, page, self.state),
@@ -187,6 +196,7 @@ impl Emitter<'_> {
                 into: Target::Device,
                 cases: vec![Case::only(path[0].to)],
                 to: self.state.var(&Key::DeviceTlb(user, page)),
+                others: Vec::new(),
                 in_flight: split.then(|| self.state.var(&Key::Completion(user, page))),
                 upper: None,
                 pasid: None,

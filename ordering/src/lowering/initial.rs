@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use steps::Directory;
 use steps::entry::Kind;
 
 use crate::language::Diagnostic;
@@ -12,7 +13,7 @@ use crate::language::syntax::{Mapping, Property, Question, Scenario};
 use super::MOST_VALUES;
 use super::entry::{Entries, Entry};
 use super::hardware::Hardware;
-use super::names::{FrameId, Names, PageId, PmdId};
+use super::names::{FrameId, Names, PageId, PasidId, PmdId};
 use super::queue::Posted;
 use super::state::{Domains, Key, State, number};
 use super::survey::Survey;
@@ -43,6 +44,7 @@ pub(super) fn initial(
     let ghosts = scenario.properties.iter().filter(remembers);
     let posted = |one: &Posted| format!("{} of {}", one.text, scenario.agents[one.agent].name.node);
     values.extend(hardware.spaces.starts());
+    values.extend(hardware.tags.starts());
     let domains = Domains {
         pages: scenario.pages.iter().map(|page| page.node.clone()).collect(),
         pmds: scenario.pmds.iter().map(|(pmd, _)| pmd.node.clone()).collect(),
@@ -55,6 +57,11 @@ pub(super) fn initial(
         most_refs: survey.most_refs(counted),
         most_ranges: survey.most_ranges(),
         mms: scenario.mms.iter().map(|mm| mm.node.clone()).collect(),
+        tags: scenario.tags.iter().map(|tag| tag.node.clone()).collect(),
+        contexts: (0..scenario.pasids.len())
+            .map(|id| names.directory(PasidId(id)) == Directory::Contexts)
+            .collect(),
+        by_context: scenario.users.iter().map(|user| user.directory == Directory::Contexts).collect(),
         pasids: scenario.pasids.iter().map(|(pasid, _)| pasid.node.clone()).collect(),
         posted: survey.posted.iter().map(posted).collect(),
         slots: survey.slots(),

@@ -66,6 +66,7 @@ impl Mentioned {
             | Step::SynchronizeRcu
             | Step::Invalidate(_)
             | Step::SetPasid(..)
+            | Step::Switch(..)
             | Step::SetPasidHalf(..)
             | Step::InvWait(..)
             | Step::ZapSpmd(_)

@@ -4,6 +4,8 @@
 
 use std::collections::HashMap;
 
+use steps::Directory;
+
 use crate::language::span::{Name, Spanned};
 use crate::language::syntax::{FrameKind, Scenario, UserKind};
 use crate::language::{Diagnostic, declared_twice, did_you_mean};
@@ -32,6 +34,10 @@ pub struct MmId(pub usize);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct PasidId(pub usize);
 
+/// Index of what a TLB tells address spaces by.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct TagId(pub usize);
+
 /// Stands for every page, in a step that goes through a translation.
 pub(super) const ANY: &str = "any";
 
@@ -43,6 +49,7 @@ pub(super) enum Meaning {
     User(UserId),
     Mm(MmId),
     Pasid(PasidId),
+    Tag(TagId),
     Pmd(PmdId),
     Variable(usize),
 }
@@ -54,6 +61,8 @@ pub(super) struct Names {
     pub(super) kinds: Vec<UserKind>,
     /// What each frame is.
     pub(super) frames: Vec<FrameKind>,
+    /// In which table each PASID or context entry stands.
+    directories: Vec<Directory>,
 }
 
 impl Names {
@@ -74,7 +83,8 @@ impl Names {
             diagnostics.push(Diagnostic::new(any.span, message, "give the page another name"));
         }
         let pmds = scenario.pmds.iter().enumerate().map(|(id, one)| (&one.0, Meaning::Pmd(PmdId(id))));
-        let spaces = mms.chain(pasids).chain(pmds);
+        let tags = scenario.tags.iter().enumerate().map(|(id, tag)| (tag, Meaning::Tag(TagId(id))));
+        let spaces = mms.chain(pasids).chain(tags).chain(pmds);
         let mut places = HashMap::new();
         for (name, meaning) in pages.chain(frames).chain(users).chain(variables).chain(spaces) {
             names.meanings.insert(name.node.clone(), meaning);
@@ -84,6 +94,9 @@ impl Names {
                 diagnostics.push(declared_twice(&name, first));
             }
         }
+        let is_context = |name: &Name| scenario.contexts.iter().any(|context| context.node == name.node);
+        let directory = |name| if is_context(name) { Directory::Contexts } else { Directory::Pasids };
+        names.directories = scenario.pasids.iter().map(|(name, _)| directory(name)).collect();
         names.frames = scenario.frames.iter().map(|frame| frame.kind).collect();
         names.kinds = scenario.users.iter().map(|user| user.kind).collect();
         names
@@ -145,12 +158,38 @@ impl Names {
         Err(self.undeclared(name, "address space", "mm P", is))
     }
 
-    pub(super) fn pasid(&self, name: &Name) -> Result<PasidId, Diagnostic> {
-        if let Some(Meaning::Pasid(id)) = self.meaning(&name.node) {
+    /// An entry of that table.
+    pub(super) fn pasid(&self, directory: Directory, name: &Name) -> Result<PasidId, Diagnostic> {
+        let (what, form) = match directory {
+            Directory::Pasids => ("PASID", "pasid X"),
+            Directory::Contexts => ("context entry", "context E"),
+        };
+        match self.any_pasid(name) {
+            Ok(id) if self.directories[id.0] == directory => Ok(id),
+            Ok(_) => {
+                let message = format!("`{name}` is no {what}");
+                Err(Diagnostic::new(name.span, message, format!("declare one: `{form} -> P`")))
+            }
+            Err(()) => Err(self.undeclared(name, what, form, |meaning| matches!(meaning, Meaning::Pasid(_)))),
+        }
+    }
+
+    /// A PASID or a context entry.
+    pub(super) fn any_pasid(&self, name: &Name) -> Result<PasidId, ()> {
+        if let Some(Meaning::Pasid(id)) = self.meaning(&name.node) { Ok(id) } else { Err(()) }
+    }
+
+    /// In which table it stands.
+    pub(super) fn directory(&self, id: PasidId) -> Directory {
+        self.directories[id.0]
+    }
+
+    pub(super) fn tag(&self, name: &Name) -> Result<TagId, Diagnostic> {
+        if let Some(Meaning::Tag(id)) = self.meaning(&name.node) {
             return Ok(id);
         }
-        let is = |meaning: &Meaning| matches!(meaning, Meaning::Pasid(_));
-        Err(self.undeclared(name, "PASID", "pasid X", is))
+        let is = |meaning: &Meaning| matches!(meaning, Meaning::Tag(_));
+        Err(self.undeclared(name, "tag", "tag X", is))
     }
 
     pub(super) fn pmd(&self, name: &Name) -> Result<PmdId, Diagnostic> {

@@ -181,6 +181,10 @@ impl Renaming<OnePage, Words> for Frames<'_> {
         match *never {}
     }
 
+    fn tag(&self, never: &Never) -> Name {
+        match *never {}
+    }
+
     fn pmd(&self, never: &Never) -> Name {
         match *never {}
     }

@@ -27,7 +27,7 @@ pub(super) const MOST_SLOTS: u32 = 6;
 /// What stands in the queue.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Work {
-    Invalidation(Invalidation<Words>),
+    Invalidation(Box<Invalidation<Words>>),
     /// A wait for all that is in the queue before it.
     Wait,
 }
@@ -46,7 +46,7 @@ impl Work {
     /// What the step puts into the queue.
     pub(super) fn of(step: &Step) -> Option<Self> {
         if let Step::Invalidate(invalidation) = step {
-            return invalidation.posted.then(|| Self::Invalidation(invalidation.clone()));
+            return invalidation.posted.then(|| Self::Invalidation(Box::new(invalidation.clone())));
         }
         matches!(step, Step::InvWait(Waited::All, _)).then_some(Self::Wait)
     }
@@ -69,7 +69,7 @@ impl Emitter<'_> {
 
     /// Puts the step behind everything that is in the queue.
     pub(super) fn post(&mut self, invalidation: &Invalidation<Words>, at: &At<'_>) {
-        let value = self.slot_of(&Work::Invalidation(invalidation.clone()), at.text);
+        let value = self.slot_of(&Work::Invalidation(Box::new(invalidation.clone())), at.text);
         let ways = self.slots().append(value).map(|(room, update)| at.way(room, vec![update])).collect();
         self.step(ways, at.line);
     }
@@ -163,11 +163,13 @@ impl Emitter<'_> {
                 Work::Invalidation(invalidation) => {
                     let verb = invalidation.verb();
                     let at = At { verb, text: &posted.text, span: posted.span, line: posted.span.line };
-                    let (waits, effects) = self.emptied(invalidation, posted.span)?;
+                    let cases = self.emptied(invalidation, posted.span)?;
                     for first in 0..reach {
-                        let guard = [&[Guard::Is(slots.0[first], value)], waits.as_slice()].concat();
-                        let way = at.way(guard, [effects.as_slice(), &slots.take(first)].concat());
-                        ways.push(way.to(Goal::Stay).part(Part::Perform(value - 1, number(first))));
+                        for (waits, effects) in &cases {
+                            let guard = [&[Guard::Is(slots.0[first], value)], waits.as_slice()].concat();
+                            let way = at.way(guard, [effects.as_slice(), &slots.take(first)].concat());
+                            ways.push(way.to(Goal::Stay).part(Part::Perform(value - 1, number(first))));
+                        }
                         ways.extend(self.time_out(posted, invalidation, first, value)?);
                     }
                 }

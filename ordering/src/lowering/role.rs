@@ -11,7 +11,7 @@ use super::entry::{Entry, Need};
 
 use super::habits::Habits;
 use super::hardware::{Caches, Hardware};
-use super::names::{PageId, PmdId, UserId};
+use super::names::{PageId, PmdId, TagId, UserId};
 use super::state::{AgentId, Key, NONE, State};
 
 /// What a variable is.
@@ -179,6 +179,7 @@ fn role(key: &Key, behind: &Behind<'_>) -> Role {
     let state = behind.state;
     match key {
         Key::Pte(_) | Key::Pmd(_) | Key::Spmd(_) | Key::Pasid(_) => Role::Table,
+        Key::Tagged(_, page, tag) => Role::Cache(behind.tagged(*page, *tag)),
         Key::Tlb(user, page) => Role::Cache(behind.tlb(*user, *page)),
         Key::DeviceTlb(user, page) => Role::Cache(behind.device_tlb(*user, *page)),
         Key::Dma(agent, page) => behind.dma(*agent, *page),
@@ -205,6 +206,8 @@ fn role(key: &Key, behind: &Behind<'_>) -> Role {
         | Key::Gone(_)
         | Key::PasidHigh(_)
         | Key::Torn(_)
+        | Key::LoadedMm(_)
+        | Key::LoadedTag(_)
         | Key::Aborted(_)
         | Key::Stable(_)
         | Key::Requested(_)
@@ -239,6 +242,12 @@ impl Behind<'_> {
         };
         let space = self.space(user, page, "iotlb_inv_pasid");
         self.leaf(page, &format!("{step} {name}"), self.pmd_step(user, page), space)
+    }
+
+    /// What nobody uses now may be emptied by its tag alone.
+    fn tagged(&self, page: PageId, tag: TagId) -> Cached {
+        let step = format!("flush_tag {}", self.state.domains.tags[tag.0]);
+        self.leaf(page, &step, None, None)
     }
 
     fn device_tlb(&self, user: UserId, page: PageId) -> Cached {
@@ -284,7 +293,8 @@ impl Behind<'_> {
     fn pasid_cache(&self, user: UserId) -> Cached {
         let id = self.hardware.spaces.bound(user);
         let entry = id.and_then(|id| {
-            let step = format!("pasid_inv {}", self.state.domains.pasids[id.0]);
+            let verb = if self.state.domains.contexts[id.0] { "context_inv" } else { "pasid_inv" };
+            let step = format!("{verb} {}", self.state.domains.pasids[id.0]);
             self.source(&Key::Pasid(id), step)
         });
         Cached { of: Copied::Above, entry, upper: None, space: None }
@@ -323,7 +333,12 @@ impl Behind<'_> {
 
     fn space(&self, user: UserId, page: PageId, verb: &str) -> Option<Gate> {
         let (id, names) = self.hardware.spaces.names(user, page)?;
-        let step = format!("{verb} {}", self.state.domains.pasids[id.0]);
+        let d = &self.state.domains;
+        // What a device without PASID has cached goes page by page.
+        let step = match verb.strip_suffix("_pasid").filter(|_| d.contexts[id.0]) {
+            Some(verb) => format!("{verb} {}", d.pages[page.0]),
+            None => format!("{verb} {}", d.pasids[id.0]),
+        };
         Some(Gate { source: self.source(&Key::Pasid(id), step)?, opens: Some(names) })
     }
 

@@ -17,19 +17,25 @@ use super::deed::{Part, Party};
 use super::program::{Goal, Way};
 use super::state::{AgentId, Key, number};
 use super::step::At;
+use super::tags::Case;
 
 /// Somebody who must answer.
 pub(super) struct Answer {
     pub(super) party: Party,
     /// When he can.
     pub(super) ready: Vec<Guard>,
-    /// What he does then.
-    pub(super) updates: Vec<Update>,
+    /// What he does then, in each case.
+    pub(super) cases: Vec<Case>,
+}
+
+/// He answers, and that is all.
+fn nothing() -> Vec<Case> {
+    vec![(Vec::new(), Vec::new())]
 }
 
 impl Answer {
     fn matters(&self) -> bool {
-        !self.ready.is_empty() || !self.updates.is_empty()
+        !self.ready.is_empty() || self.cases.iter().any(|(_, updates)| !updates.is_empty())
     }
 }
 
@@ -68,17 +74,20 @@ impl Emitter<'_> {
             Party::CpuOf(agent) | Party::Reader(agent) => &d.agents[agent],
         };
         let text = format!("{}: {name} answers", at.text);
-        let guard = [&[Guard::Is(var, 1)], answer.ready.as_slice()].concat();
-        let updates = [answer.updates.as_slice(), &[Update::Set(var, 0)]].concat();
-        let way = |more: &[Guard], last: bool| {
-            let way = Way::new([guard.as_slice(), more].concat(), updates.clone(), text.as_str());
-            way.part(Part::Answer(answer.party, last))
-        };
         let none: Vec<Guard> = others.iter().map(|other| Guard::Is(*other, 0)).collect();
-        let mut ways = vec![way(&none, true).happening(at.happening())];
-        for (index, other) in others.iter().enumerate() {
-            let first = [&none[..index], &[Guard::Is(*other, 1)]].concat();
-            ways.push(way(&first, false).to(Goal::Stay));
+        let mut ways = Vec::new();
+        for (when, done) in &answer.cases {
+            let guard = [&[Guard::Is(var, 1)], answer.ready.as_slice(), when].concat();
+            let updates = [done.as_slice(), &[Update::Set(var, 0)]].concat();
+            let way = |more: &[Guard], last: bool| {
+                let way = Way::new([guard.as_slice(), more].concat(), updates.clone(), text.as_str());
+                way.part(Part::Answer(answer.party, last))
+            };
+            ways.push(way(&none, true).happening(at.happening()));
+            for (index, other) in others.iter().enumerate() {
+                let first = [&none[..index], &[Guard::Is(*other, 1)]].concat();
+                ways.push(way(&first, false).to(Goal::Stay));
+            }
         }
         ways
     }
@@ -116,7 +125,7 @@ impl Emitter<'_> {
             let on_it: Vec<AgentId> = others.filter(|agent| habits[*agent].party(*agent) == party).collect();
             let ready =
                 on_it.into_iter().flat_map(|agent| self.able(agent, &[Section::Interrupts])).collect();
-            answers.push(Answer { party, ready, updates: Vec::new() });
+            answers.push(Answer { party, ready, cases: nothing() });
         }
         answers
     }
@@ -128,7 +137,7 @@ impl Emitter<'_> {
         let answer = |agent| Answer {
             party: Party::Reader(agent),
             ready: self.able(agent, sections),
-            updates: Vec::new(),
+            cases: nothing(),
         };
         others.map(answer).collect()
     }

@@ -3,14 +3,14 @@
 //! Invariant: the numbers are those of the [deeds](super::deed) and of the [keys](super::Key) of the model's variables;
 //! what is there at the start the model's variables say.
 
-use steps::Invalidation;
+use steps::{Directory, Invalidation};
 
 use super::Lowering;
 use super::deed::{Numbering, Numbers};
 use super::entry::Entry;
 use super::habits::Habits;
 use super::hardware::Caches;
-use super::names::{FrameId, MmId, PageId, PasidId, PmdId, UserId};
+use super::names::{FrameId, MmId, PageId, PasidId, PmdId, TagId, UserId};
 use super::options::Options;
 use super::queue::Work;
 use super::state::{AgentId, Key, State};
@@ -31,6 +31,8 @@ pub struct Scene {
     pub users: Vec<SceneUser>,
     /// Names of address spaces, by [`MmId`].
     pub mms: Vec<String>,
+    /// Names of tags, by [`TagId`].
+    pub tags: Vec<String>,
     /// Names of PASIDs, by [`PasidId`].
     pub pasids: Vec<String>,
     /// By index of the agent, those that the scenario has: behind them come the hardware's.
@@ -74,6 +76,8 @@ pub struct ScenePage {
     pub shadow_table: Option<FrameId>,
     /// Its address space.
     pub home: Option<MmId>,
+    /// The first page at its address, in whichever address space.
+    pub address: PageId,
 }
 
 /// A frame, a swap slot or a page-table page.
@@ -100,6 +104,10 @@ pub struct SceneUser {
     pub ats: bool,
     /// The PASID of its accesses.
     pub pasid: Option<PasidId>,
+    /// Whether that is a PASID or a context entry.
+    pub directory: Directory,
+    /// What it runs in at the start, and under which tag, if it is a CPU with tags.
+    pub context: Option<(MmId, TagId)>,
 }
 
 /// An agent.
@@ -148,6 +156,7 @@ impl Lowering<'_> {
             shadow_above: hardware.uppers.shadow_above(PageId(id)),
             shadow_table: hardware.uppers.shadow_table(PageId(id)),
             home: hardware.spaces.home(PageId(id)),
+            address: hardware.tags.address(PageId(id)),
         };
         let user = |(id, user): (usize, &User)| SceneUser {
             name: user.name.node.clone(),
@@ -155,6 +164,8 @@ impl Lowering<'_> {
             caches: hardware.of(UserId(id)),
             ats: user.ats,
             pasid: hardware.spaces.bound(UserId(id)),
+            directory: user.directory,
+            context: hardware.tags.context(UserId(id)),
         };
         let posted = survey.posted.iter().map(|one| match &one.work {
             Work::Invalidation(invalidation) => (one.agent, Some(invalidation.renamed(&Numbering(names)))),
@@ -166,6 +177,7 @@ impl Lowering<'_> {
             frames: frames(scenario),
             users: scenario.users.iter().enumerate().map(user).collect(),
             mms: state.domains.mms.clone(),
+            tags: state.domains.tags.clone(),
             pasids: state.domains.pasids.clone(),
             agents: agents(scenario, users, &survey.habits, &hardware.uppers.leaves),
             variables: scenario.variables.iter().map(variable).collect(),

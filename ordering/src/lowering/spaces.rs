@@ -1,9 +1,9 @@
 //! Address spaces: which pages lie in which, and which of them a device reaches through its PASID.
 //!
-//! Invariant: a device with a PASID walks only what its cached PASID entry names, and caches that entry as its first
+//! Invariant: a device with a PASID walks only what its cached PASID or context entry names, and caches that entry as its first
 //! walk finds it; nobody but `pasid_inv` makes it look again. Source: VT-d 6.2.3 (PASID cache), mm_struct.
 
-use steps::{CacheKind, Half, Invalidation, Pages, Reach, Scope};
+use steps::{CacheKind, Directory, Emptied, Half, Invalidation, Pages, Reach, Scope};
 
 use crate::language::Diagnostic;
 use crate::language::span::{Name, Span};
@@ -80,13 +80,18 @@ impl Spaces {
             }));
         }
         for user in &scenario.users {
-            let found = user.pasid.as_ref().map(|pasid| names.pasid(pasid)).transpose();
+            let found = user.pasid.as_ref().map(|pasid| names.pasid(user.directory, pasid)).transpose();
             spaces.bound.push(found.unwrap_or_else(|wrong| {
                 diagnostics.push(wrong);
                 None
             }));
         }
         spaces
+    }
+
+    /// The address space of each page.
+    pub(super) fn homes(&self) -> &[Option<MmId>] {
+        &self.homes
     }
 
     /// The address space of a page.
@@ -173,10 +178,16 @@ impl Emitter<'_> {
             Reach::Page(page) => (vec![self.names.page(page)?], users()),
             Reach::Pages(first, last) => (self.between(first, last)?, users()),
             Reach::Under(pmd) => (self.hardware.uppers.pages(self.names.pmd(pmd)?), users()),
+            Reach::Tag(_) => (self.hardware.tags.pages(), users()),
             Reach::Mm(mm) => (spaces.pages(self.names.mm(mm)?), users()),
             Reach::Pasid(pasid) => {
                 let pages = (0..spaces.homes.len()).map(PageId).collect();
-                (pages, spaces.users(self.names.pasid(pasid)?))
+                let of_caches = |emptied: &Emptied<Words>| {
+                    if let Emptied::PasidCaches(directory, _) = emptied { Some(*directory) } else { None }
+                };
+                // Translations are tagged with PASIDs, and with no context entry.
+                let directory = of_caches(&invalidation.emptied).unwrap_or(Directory::Pasids);
+                (pages, spaces.users(self.names.pasid(directory, pasid)?))
             }
         };
         match &invalidation.scope {
@@ -202,7 +213,7 @@ impl Emitter<'_> {
                 }
             }
         }
-        Ok((pages, reached))
+        Ok((pages, self.with_tags(invalidation, reached)?))
     }
 
     /// The pages from `first` to `last`: side by side is what is declared one after the other.
@@ -272,24 +283,30 @@ impl Emitter<'_> {
         ))
     }
 
-    /// `set_pasid X -> P`.
-    pub(super) fn set_pasid(&mut self, pasid: &Name, mm: &Name, at: &At<'_>) -> Result<(), Diagnostic> {
-        let id = self.names.pasid(pasid)?;
+    /// `set_pasid X -> P` and `set_context E -> P`.
+    pub(super) fn set_pasid(
+        &mut self,
+        directory: Directory,
+        pasid: &Name,
+        mm: &Name,
+        at: &At<'_>,
+    ) -> Result<(), Diagnostic> {
+        let id = self.names.pasid(directory, pasid)?;
         let mm = if mm.node == "none" { None } else { Some(self.names.mm(mm)?) };
         let halves: &[Half] = if self.survey.pasid_halves { &[Half::Low, Half::High] } else { &[Half::Low] };
         self.write_pasid(id, halves, mm, at);
         Ok(())
     }
 
-    /// `set_pasid_low X -> P` and `set_pasid_high X -> P`.
+    /// `set_pasid_low X -> P`, `set_pasid_high X -> P`, and the same of a context entry.
     pub(super) fn set_pasid_half(
         &mut self,
-        half: Half,
+        (directory, half): (Directory, Half),
         pasid: &Name,
         mm: &Name,
         at: &At<'_>,
     ) -> Result<(), Diagnostic> {
-        let id = self.names.pasid(pasid)?;
+        let id = self.names.pasid(directory, pasid)?;
         let mm = if mm.node == "none" { None } else { Some(self.names.mm(mm)?) };
         self.write_pasid(id, &[half], mm, at);
         Ok(())

@@ -13,7 +13,7 @@ use super::buffer::Buffer;
 use super::entry::Entries;
 
 use super::deed::Party;
-use super::names::{FrameId, PageId, PasidId, PmdId, UserId};
+use super::names::{FrameId, PageId, PasidId, PmdId, TagId, UserId};
 
 /// Index of an agent.
 pub type AgentId = usize;
@@ -29,6 +29,12 @@ pub enum Key {
     Pwc(UserId, PmdId),
     /// What a CPU's TLB or a device's IOTLB holds.
     Tlb(UserId, PageId),
+    /// What a CPU's TLB holds under a tag that was walked to there.
+    Tagged(UserId, PageId, TagId),
+    /// The address space that a CPU with tags runs in,
+    LoadedMm(UserId),
+    /// and the tag that it uses.
+    LoadedTag(UserId),
     /// What a split walk has read and not installed yet.
     InFlight(UserId, PageId),
     /// What a device TLB holds.
@@ -118,6 +124,11 @@ pub(super) struct Domains {
     /// Address spaces.
     pub(super) mms: Vec<String>,
     pub(super) pasids: Vec<String>,
+    /// By PASID: whether it is a context entry.
+    pub(super) contexts: Vec<bool>,
+    /// By user: whether its requests go by one.
+    pub(super) by_context: Vec<bool>,
+    pub(super) tags: Vec<String>,
     /// What can be posted, each with its agent.
     pub(super) posted: Vec<String>,
     /// Entries of the queue.
@@ -165,6 +176,16 @@ impl Domains {
         none.chain(low).chain(["high none".to_owned()]).chain(high).collect()
     }
 
+    /// What an entry is.
+    fn entry_of(&self, id: PasidId) -> &'static str {
+        if self.contexts[id.0] { "context" } else { "pasid" }
+    }
+
+    /// What a device's requests go by.
+    fn cached_of(&self, id: UserId) -> &'static str {
+        if self.by_context[id.0] { "context" } else { "pasid" }
+    }
+
     fn party(&self, party: Party) -> String {
         match party {
             Party::Cpu(cpu) => self.users[cpu.0].clone(),
@@ -187,6 +208,8 @@ impl Key {
                 | Self::Mapcount(_)
                 | Self::Pins(_)
                 | Self::Pasid(_)
+                | Self::LoadedMm(_)
+                | Self::LoadedTag(_)
                 | Self::Gone(_)
                 | Self::Stable(_)
                 | Self::Lock(_)
@@ -279,6 +302,10 @@ impl State {
         std::iter::once("empty".to_owned()).chain(buffer.places.iter().flat_map(stored)).collect()
     }
 
+    fn under_tag(&self, user: &str, page: &str, tag: TagId) -> (String, Vec<String>) {
+        (format!("tlb[{user}][{page}][{}]", self.domains.tags[tag.0]), self.entries())
+    }
+
     fn describe(&self, key: &Key) -> (String, Vec<String>) {
         let d = &self.domains;
         let page = |id: &PageId| &d.pages[id.0];
@@ -292,17 +319,24 @@ impl State {
             Key::Pmd(id) => (format!("pmd[{}]", pmd(id)), self.entries()),
             Key::Pwc(id, of) => (format!("pwc[{}][{}]", user(id), pmd(of)), self.entries()),
             Key::Tlb(user, id) => (format!("tlb[{}][{}]", d.users[user.0], page(id)), self.entries()),
+            Key::Tagged(id, of, tag) => self.under_tag(user(id), page(of), *tag),
+            Key::LoadedMm(id) => (format!("loaded_mm[{}]", user(id)), d.mms.clone()),
+            Key::LoadedTag(id) => (format!("tag[{}]", user(id)), d.tags.clone()),
             Key::InFlight(user, id) => (format!("walk[{}][{}]", d.users[user.0], page(id)), self.entries()),
             Key::DeviceTlb(id, of) => (format!("devtlb[{}][{}]", user(id), page(of)), self.entries()),
             Key::Completion(user, id) => (format!("ats[{}][{}]", d.users[user.0], page(id)), self.entries()),
             Key::Dma(agent, id) => (format!("dma[{}][{}]", d.agents[*agent], page(id)), self.entries()),
             Key::Gone(id) => (format!("gone[{}]", user(id)), yes()),
             Key::Aborted(agent) => (format!("aborted[{}]", d.agents[*agent]), yes()),
-            Key::Pasid(id) => (format!("pasid[{}]", d.pasids[id.0]), or("none", &d.mms)),
-            Key::PasidHigh(id) => (format!("pasid_high[{}]", d.pasids[id.0]), or("none", &d.mms)),
-            Key::PasidRead(id) => (format!("pasid_read[{}]", user(id)), d.halves()),
+            Key::Pasid(id) => (format!("{}[{}]", d.entry_of(*id), d.pasids[id.0]), or("none", &d.mms)),
+            Key::PasidHigh(id) => {
+                (format!("{}_high[{}]", d.entry_of(*id), d.pasids[id.0]), or("none", &d.mms))
+            }
+            Key::PasidRead(id) => (format!("{}_read[{}]", d.cached_of(*id), user(id)), d.halves()),
             Key::Torn(id) => (format!("torn[{}]", user(id)), yes()),
-            Key::PasidCache(user) => (format!("pasidc[{}]", d.users[user.0]), or("none", &d.mms)),
+            Key::PasidCache(user) => {
+                (format!("{}c[{}]", d.cached_of(*user), d.users[user.0]), or("none", &d.mms))
+            }
             Key::Spte(id) => (format!("spte[{}]", page(id)), self.entries()),
             Key::Spmd(id) => (format!("spmd[{}]", pmd(id)), self.entries()),
             Key::InProgress(id) => (format!("in_progress[{}]", page(id)), Self::counts(d.most_ranges)),

@@ -89,8 +89,11 @@ impl Emitter<'_> {
             Step::SetSpte(page, entry) => self.set_spte(page, entry, at),
             Step::ZapSpmd(pmd) => self.zap_spmd(pmd, at),
             Step::SetSpmd(pmd, entry) => self.set_spmd(pmd, entry, at),
-            Step::SetPasid(pasid, mm) => self.set_pasid(pasid, mm, at),
-            Step::SetPasidHalf(half, pasid, mm) => self.set_pasid_half(*half, pasid, mm, at),
+            Step::Switch(mm, tag, switched) => self.switch(mm, tag, *switched, at),
+            Step::SetPasid(directory, pasid, mm) => self.set_pasid(*directory, pasid, mm, at),
+            Step::SetPasidHalf(directory, half, pasid, mm) => {
+                self.set_pasid_half((*directory, *half), pasid, mm, at)
+            }
             Step::PageRequest(page) => self.page_request(page, at),
             Step::PageResponse(page) => self.page_response(page, at),
             Step::DrainRequests => self.drain_requests(at),
@@ -119,6 +122,7 @@ impl Emitter<'_> {
         let user = self.own_user(at.verb, at.span)?;
         let page = self.names.page(name)?;
         self.hardware.spaces.check(user, page, name)?;
+        self.hardware.tags.check(user, self.names.kinds[user.0], page, name)?;
         Ok((user, page))
     }
 

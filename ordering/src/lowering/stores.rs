@@ -150,6 +150,7 @@ impl Stores<'_> {
             | Step::SynchronizeRcu
             | Step::Invalidate(_)
             | Step::SetPasid(..)
+            | Step::Switch(..)
             | Step::SetPasidHalf(..)
             | Step::InvWait(..)
             | Step::ZapSpmd(_)

@@ -130,6 +130,7 @@ impl Survey {
             | Step::IpiSync
             | Step::SynchronizeRcu
             | Step::Entry(..)
+            | Step::Switch(..)
             | Step::SetPasid(..)
             | Step::InvWait(..)
             | Step::PageResponse(_)

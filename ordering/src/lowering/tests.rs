@@ -1,5 +1,6 @@
 //! Scenarios, from their text to their verdict.
 
+mod contexts;
 mod devices;
 mod dma;
 mod entries;
@@ -18,6 +19,7 @@ mod store_buffers;
 mod switched_off;
 mod symmetry;
 mod tables;
+mod tags;
 mod unanswered;
 
 use super::{Lowered, load};

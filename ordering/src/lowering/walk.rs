@@ -86,7 +86,11 @@ impl Emitter<'_> {
             // A walk marks what it reads as young; what a cache holds has been walked already.
             let read = entries.with(value, Bit::Young).unwrap_or(value);
             let marked = (read != value).then_some(Update::Set(case.from, read));
-            let updates = std::iter::once(Update::Set(to, read)).chain(marked).chain(case.caches).collect();
+            // What is on its way replaces nothing yet.
+            let others = hop.others.iter().filter(|_| hop.in_flight.is_none());
+            let replaced = others.map(|other| Update::Set(*other, NONE));
+            let updates = std::iter::once(Update::Set(to, read)).chain(marked).chain(case.caches);
+            let updates = updates.chain(replaced).collect();
             let way = Way::new(guard, updates, shown).to(Goal::Stay).part(part);
             ways.push(Fill { way, arrives: rest.len() == 1 && hop.in_flight.is_none() });
         }
@@ -127,7 +131,8 @@ impl Emitter<'_> {
         guard.push(Guard::IsNot(var, NONE));
         guard.extend(hop.upper.map(|upper| Guard::IsNot(var, upper.table)));
         guard.extend(&hop.blocked);
-        let install = vec![Update::Copy { to: hop.to, from: var }, Update::Set(var, NONE)];
+        let mut install = vec![Update::Copy { to: hop.to, from: var }, Update::Set(var, NONE)];
+        install.extend(hop.others.iter().map(|other| Update::Set(*other, NONE)));
         let way = Way::new(guard, install, format!("{}: fill", hop.text)).to(Goal::Stay);
         let way = way.part(hop.part(deed::Hop::Fill));
         Some(Fill { way, arrives: rest.len() == 1 })
@@ -210,6 +215,7 @@ impl Emitter<'_> {
             let first = path.first().zip(from);
             return first.map(|(hop, from)| Guard::Differ(hop.to, from)).into_iter().collect();
         }
-        path.iter().map(|hop| self.state.domains.entries.lacks(hop.to, need)).collect()
+        let places = path.iter().flat_map(|hop| std::iter::once(&hop.to).chain(&hop.others));
+        places.map(|place| self.state.domains.entries.lacks(*place, need)).collect()
     }
 }

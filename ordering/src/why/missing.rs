@@ -9,15 +9,16 @@ use crate::model::{Alternative, Guard, Model, Pc, Update, Var};
 use super::looked_at;
 use super::run::Run;
 use super::stale::Stale;
+use super::tagged::other_tag;
 
 /// Nothing: entries, PASIDs and caches that hold it are empty.
-const NOTHING: u32 = 0;
+pub(super) const NOTHING: u32 = 0;
 
 /// A step of a program that empties the cache.
-struct Remover<'a> {
-    agent: usize,
-    pc: Pc,
-    way: &'a Alternative,
+pub(super) struct Remover<'a> {
+    pub(super) agent: usize,
+    pub(super) pc: Pc,
+    pub(super) way: &'a Alternative,
 }
 
 /// What is missing for `stale` not to be, in a sentence about the run up to `row`.
@@ -46,6 +47,9 @@ pub(super) fn missing(run: &Run<'_>, stale: &Stale, row: usize) -> String {
     if let Some(early) = run.set(stale.cache, NOTHING, row) {
         let again = from_memory(run, stale.read).map_or_else(String::new, |from| format!(", with {from}"));
         return format!("{}{again}", too_early(run, stale, early, changed));
+    }
+    if let Some(other) = other_tag(run, stale.cache, &removers, changed + 1..row) {
+        return format!("{nothing}: {other}");
     }
     match from_memory(run, stale.read).filter(|_| changed < stale.filled) {
         Some(from) => {
@@ -139,7 +143,7 @@ fn too_early(run: &Run<'_>, stale: &Stale, early: usize, changed: usize) -> Stri
 }
 
 /// A step that is to come: it is in the queue, or its agent can still take it.
-fn outstanding(run: &Run<'_>, removers: &[Remover<'_>], row: usize) -> Option<String> {
+pub(super) fn outstanding(run: &Run<'_>, removers: &[Remover<'_>], row: usize) -> Option<String> {
     if let Some(posted) = removers.iter().find_map(|remover| posted(run, remover, row)) {
         return Some(format!("{} only put it into the queue, and nobody has waited for it", run.row(posted)));
     }
@@ -151,7 +155,7 @@ fn outstanding(run: &Run<'_>, removers: &[Remover<'_>], row: usize) -> Option<St
 }
 
 /// No step has emptied it, and none will.
-fn left_out(run: &Run<'_>, removers: &[Remover<'_>], stale: &Stale) -> String {
+pub(super) fn left_out(run: &Run<'_>, removers: &[Remover<'_>], stale: &Stale) -> String {
     if let Some(passed) = removers.iter().find(|remover| work(run, remover).is_none()) {
         return format!("{} was passed over", named(run, passed));
     }
@@ -184,7 +188,7 @@ fn named(run: &Run<'_>, remover: &Remover<'_>) -> String {
 
 /// The steps that empty `cache`, and those that put one into the queue; not those that look at it, nor walks, which lose
 /// one entry to fill another.
-fn removers<'a>(run: &Run<'a>, cache: Var) -> Vec<Remover<'a>> {
+pub(super) fn removers<'a>(run: &Run<'a>, cache: Var) -> Vec<Remover<'a>> {
     let empties = |way: &Alternative| {
         let looks = way.guard.iter().any(|guard| looked_at(guard).contains(&cache));
         !looks && way.updates.contains(&Update::Set(cache, NOTHING)) && !fills(run, way)

@@ -364,3 +364,51 @@ fn a_time_out_is_named_that_gave_up_the_invalidation() {
     );
     assert!(said.contains("(queue: devtlb_inv A: times out) gave up what would have"), "{said}");
 }
+
+/// What is said of a program of CPU0 and one of CPU1, if CPU0 has tags.
+fn said_of_tags(own: &str, other: &str, never: &str) -> String {
+    let source = format!(
+        "scenario s\nmm P, C\ntag X, Y\npage A in P, B in C at A\nframe old = 0, b = 2\nmap A -> old rw, B -> b rw\n\
+         cpu T0 in P tag X, T1 in P tag X\noption evict = off\noption deadlock = off\nvar x = 0..1\nagent T0\n{own}agent T1\n{other}\n\
+         never {never}\n"
+    );
+    let (_, lowered) = lowering::load(&source).expect("it loads").remove(0);
+    let packed = engine::compile(&lowered.model).expect("it is small");
+    match engine::explore(&packed, &Options::default()).verdict {
+        Verdict::Violated { property, trace, .. } => why(&lowered, &trace, property).join("\n"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn whose_translation_a_tag_still_holds_is_told_with_the_switch_that_gave_it_on() {
+    let given = |before: &str| format!("  walk A\n  {before}\n  switch C tag X\n  load B\n");
+    for (before, words) in [
+        (
+            "x = 1",
+            "of row 1; loaded_mm[T0] is C since row 3 (T0: switch C tag X)\nmissing: nothing emptied tlb[T0][A][X] before \
+             row 3 (T0: switch C tag X): `flush_tag X` is missing",
+        ),
+        ("if x == 1: flush_tag X own", "`flush_tag X own` of T0 (line 13) was passed over"),
+        (
+            "flush_tag X own; walk A",
+            "row 2 (T0: flush_tag X own) came too early: row 3 (T0: walk A) filled tlb[T0][A][X] again",
+        ),
+    ] {
+        let said = said_of_tags(&given(before), "  x = 0\n", "T0 reads B == 0");
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn a_flush_of_the_tag_in_use_is_told_with_that_tag() {
+    let own = "  walk A\n  switch C tag Y\n  x = 1\n  switch P tag X\n  load A\n";
+    let said = said_of_tags(
+        own,
+        "  when x == 1\n  pte_clear A\n  flush_tlb A on T0\n  put old\n",
+        "use of a freed frame",
+    );
+    let words =
+        "(T1: flush_tlb A on T0) reached the tag in use, and tag[T0] is Y since row 2 (T0: switch C tag Y)";
+    assert!(said.contains(words), "{said}");
+}

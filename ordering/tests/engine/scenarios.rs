@@ -33,6 +33,7 @@ struct Census {
     /// By feature: in a scenario that was explored.
     choices: u64,
     uppers: u64,
+    tags: u64,
     loops: u64,
 }
 
@@ -58,6 +59,7 @@ fn a_random_scenario_has_one_answer_however_it_is_explored() {
         ("livelocks", census.livelocks * 4),
         ("choices", census.choices),
         ("uppers", census.uppers),
+        ("tags", census.tags * 2),
         ("loops", census.loops),
     ] {
         assert!(found * 12 >= count, "too few are {what}: {census:?}");
@@ -76,6 +78,7 @@ fn compare(seed: u64, census: &mut Census) {
     census.explored += 1;
     census.choices += u64::from(text.contains(" | "));
     census.uppers += u64::from(text.contains("pmd_"));
+    census.tags += u64::from(text.contains("switch "));
     census.loops += u64::from(text.contains("again"));
     let asked = PersistentSets::Asked { at: 1 << (seed / 8 % 10) };
     let persistent_sets = if (seed / 4).is_multiple_of(2) { PersistentSets::On } else { asked };
@@ -117,23 +120,43 @@ pub(crate) fn text(seed: u64) -> String {
     let random = &mut Random::new(seed ^ 0x005c_e9a1);
     let uppers = random.below(2) == 0;
     let mut text = String::from("scenario random\n");
-    text += if uppers { "page A under M\ntable T\n" } else { "page A\n" };
+    let tags = !uppers && seed.is_multiple_of(3);
+    text += match (uppers, tags) {
+        (true, _) => "page A under M\ntable T\n",
+        (false, true) => "mm P, Q\ntag X, Y\npage A in P, B in Q at A\noption deadlock = off\n",
+        (false, false) => "page A\n",
+    };
     text += "frame f = 0, g = 1\n";
     text += if uppers { "pmd M -> T\nmap A -> f rw\n" } else { "map A -> f rw\n" };
-    text += "cpu C0, C1\ndevice D\nvar x = 0..2, y = 0..1\n";
+    text += if tags { "map B -> g rw\ncpu C0 in P tag X, C1 in Q tag X\n" } else { "cpu C0, C1\ndevice D\n" };
+    text += "var x = 0..2, y = 0..1\n";
     for option in ["evict = off", "walk = split", "inv_drains = off", "deadlock = off", "walk_unlinked = off"]
     {
-        if random.below(4) == 0 {
+        if random.below(4) == 0 && !(tags && option == "deadlock = off") {
             let _ = writeln!(text, "option {option}");
         }
     }
-    let program = Program { uppers, random };
+    let program = Program { uppers, tags, random };
     program.write(&mut text);
     text
 }
 
+/// Steps of CPUs with tags.
+const TAGGED: [&str; 9] = [
+    "switch P tag X",
+    "switch Q tag X",
+    "switch Q tag Y",
+    "switch P tag X flush",
+    "flush_tag X",
+    "flush_tag Y own",
+    "flush_tlb A tag X others",
+    "load B",
+    "store B = 1",
+];
+
 struct Program<'r> {
     uppers: bool,
+    tags: bool,
     random: &'r mut Random,
 }
 
@@ -144,7 +167,7 @@ impl Program<'_> {
             let _ = writeln!(text, "agent {agent} on {on}{spontaneous}");
             self.body(text);
         }
-        if self.random.below(3) == 0 {
+        if self.random.below(3) == 0 && !self.tags {
             text.push_str("agent D\n  repeat 0..2: dma_read A\n");
         }
         for _ in 0..=self.random.below(2) {
@@ -210,7 +233,8 @@ impl Program<'_> {
     fn condition(&mut self) -> &'static str {
         let upper: &[&str] = if self.uppers { &["pmd(M) == T", "!pmd(M)"] } else { &[] };
         let plain = ["x == 0", "x == 1", "y == 1", "pte(A) == f", "pte(A) == g", "!pte(A)"];
-        let all = [&plain, upper].concat();
+        let tags: &[&str] = if self.tags { &["loaded_mm(C0) == Q", "tlb(C0, A, X)"] } else { &[] };
+        let all = [&plain, upper, tags].concat();
         self.pick(&all)
     }
 
@@ -236,7 +260,8 @@ impl Program<'_> {
             "pte_read A",
             "walk A",
         ];
-        let all = [&plain, upper].concat();
+        let tags: &[&str] = if self.tags { &TAGGED } else { &[] };
+        let all = [&plain, upper, tags].concat();
         self.pick(&all)
     }
 

@@ -157,6 +157,7 @@ fn is_several(lowered: &Lowered, deed: Deed<'_>) -> bool {
         | Step::NotifyStart(_)
         | Step::NotifyEnd(_)
         | Step::ChangePte(_)
+        | Step::Switch(..)
         | Step::Enter(_)
         | Step::Leave(_) => true,
         Step::Entry(EntryAt::Pte(page), _) => has_table(page),

@@ -5,7 +5,7 @@
 
 use fastrand::Rng;
 use ordering::language::OPTIONS;
-use steps::table::{Row, STEPS};
+use steps::table::{Row, STEPS, Verb};
 
 /// What has been drawn so far.
 pub(super) struct Draw {
@@ -29,6 +29,8 @@ pub(super) struct Things {
     pub(super) vcpus: Vec<&'static str>,
     pub(super) devices: Vec<&'static str>,
     pub(super) pasids: Vec<&'static str>,
+    /// Of all CPUs, or of none.
+    pub(super) tags: Vec<&'static str>,
     pub(super) vars: Vec<&'static str>,
     /// Bits that entries of this scenario may say, beside `rw` and `huge`.
     pub(super) bits: Vec<&'static str>,
@@ -68,10 +70,11 @@ impl Draw {
 /// The scenario of this seed, as its lines.
 pub(super) fn scenario(seed: u64) -> Vec<String> {
     let mut rng = Rng::with_seed(seed);
-    let first = &STEPS[usize::try_from(seed).expect("seeds are small") % STEPS.len()];
+    let live: Vec<&'static Row> = live().collect();
+    let first = live[usize::try_from(seed).expect("seeds are small") % live.len()];
     let mut steps = vec![first];
     for _ in 0..rng.usize(2..12) {
-        steps.extend(rng.choice(STEPS));
+        steps.extend(rng.choice(&live).copied());
     }
     let lines = vec!["scenario random".to_owned()];
     let mut draw = Draw { rng, things: Things::default(), steps, lines };
@@ -80,4 +83,13 @@ pub(super) fn scenario(seed: u64) -> Vec<String> {
     draw.agents();
     draw.properties();
     draw.lines
+}
+
+/// Steps that are not on the live machine.
+const STEPS_ELSEWHERE: [Verb; 4] =
+    [Verb::SetContext, Verb::SetContextLow, Verb::SetContextHigh, Verb::ContextInv];
+
+/// The steps that are on the live machine.
+pub(super) fn live() -> impl Iterator<Item = &'static Row> {
+    STEPS.iter().filter(|row| !STEPS_ELSEWHERE.contains(&row.verb))
 }

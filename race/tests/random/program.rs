@@ -7,7 +7,7 @@ use steps::table::{Actor, STEPS};
 use super::draw::Draw;
 
 /// Steps that come to something only together: what stands between the first and the rest is drawn, too.
-const CHAINS: [&[&str]; 34] = [
+const CHAINS: [&[&str]; 37] = [
     &["lock LOCK", "unlock LOCK"],
     &["lock LOCK shared", "set_pte PAGE -> ENTRY", "unlock LOCK"],
     &["trylock LOCK [shared] else LABEL", "unlock LOCK"],
@@ -47,6 +47,9 @@ const CHAINS: [&[&str]; 34] = [
     &["set_pasid_high PASID -> MM", "set_pasid_low PASID -> MM"],
     &["page_response PAGE", "drain_requests"],
     &["peek PAGE [write] => HANDLE", "forget HANDLE"],
+    &["load PAGE", "switch MM tag TAG [flush]", "load PAGE"],
+    &["switch MM tag TAG", "flush_tag TAG [CPUS]", "switch MM tag TAG"],
+    &["pte_clear PAGE", "flush_tlb PAGE [UNDER] [CPUS]"],
 ];
 
 impl Draw {

@@ -33,6 +33,7 @@ impl Draw {
 
     fn word(&mut self, word: &str) -> Option<String> {
         match word.strip_prefix('[') {
+            Some("UNDER]") if self.things.tags.is_empty() => None,
             None => Some(self.placed(word)),
             Some(_) if self.rng.bool() => None,
             Some(word) => Some(self.placed(word.trim_end_matches(']'))),
@@ -47,6 +48,10 @@ impl Draw {
             "TO" => return format!("to {}", self.one(&things.pages.clone())),
             "PMD" => things.pmds.clone(),
             "PASID" => things.pasids.clone(),
+            "TAG" => things.tags.clone(),
+            "UNDER" => return format!("tag {}", self.one(&things.tags.clone())),
+            // No unit here goes by one.
+            "CONTEXT" => vec!["nothing"],
             "MM" if none => vec!["none"],
             "MM" => things.mms.clone(),
             "LOCK" => return self.lock(),

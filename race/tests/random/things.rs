@@ -12,8 +12,11 @@ impl Draw {
                 self.things.bits.push(bit);
             }
         }
-        let apart = self.needs("MM") || self.needs("PASID") || self.once_in(3);
+        let apart = self.needs("MM") || self.needs("PASID") || self.needs("TAG") || self.once_in(3);
         self.things.mms = self.some(&["P", "Q"], usize::from(apart), if apart { 2 } else { 0 });
+        let tagged = !self.needs("PMD") && (self.needs("TAG") || (apart && self.once_in(3)));
+        let tags = usize::from(tagged && !self.things.mms.is_empty());
+        self.things.tags = self.some(&["K", "L"], tags, 2 * tags);
         self.things.frames = self.some(&["old", "new", "other"], 1, 3);
         let swaps = usize::from(self.once_in(3));
         self.things.slots = self.some(&["s0", "s1"], swaps, swaps);
@@ -44,16 +47,28 @@ impl Draw {
     fn address_spaces(&mut self) {
         let mms = self.things.mms.clone();
         self.lines.extend(mms.iter().map(|mm| format!("mm {mm}")));
+        self.lines.extend(self.things.tags.clone().iter().map(|tag| format!("tag {tag}")));
         for page in self.things.pages.clone() {
             let mut line = format!("page {page}");
-            if !mms.is_empty() {
-                line += &format!(" in {}", self.one(&mms));
+            match self.at(page) {
+                Some(at) => line += at,
+                None if !mms.is_empty() => line += &format!(" in {}", self.one(&mms)),
+                None => {}
             }
-            if !self.things.pmds.is_empty() && !self.once_in(4) {
+            let tagged = !self.things.tags.is_empty();
+            if !self.things.pmds.is_empty() && !tagged && !self.once_in(4) {
                 line += &format!(" under {}", self.one(&self.things.pmds.clone()));
             }
             self.lines.push(line);
         }
+    }
+
+    /// Another page at the address of the first one, now and then, where only CPUs with tags may go there.
+    fn at(&mut self, page: &str) -> Option<&'static str> {
+        let others = !self.things.vcpus.is_empty() || !self.things.devices.is_empty();
+        let first = self.lines.iter().any(|line| line == "page A in P");
+        let may = first && !others && !self.things.tags.is_empty() && self.things.mms.len() == 2;
+        (page == "B" && may && !self.once_in(3)).then_some(" in Q at A")
     }
 
     fn free(&mut self) -> &'static str {
@@ -103,7 +118,14 @@ impl Draw {
             let mm = if self.once_in(4) { "none" } else { self.one(&self.things.mms.clone()) };
             self.lines.push(format!("pasid {pasid} -> {mm}"));
         }
-        self.lines.extend(self.things.cpus.clone().iter().map(|cpu| format!("cpu {cpu}")));
+        for cpu in self.things.cpus.clone() {
+            let (mms, tags) = (self.things.mms.clone(), self.things.tags.clone());
+            let context = match tags.is_empty() {
+                true => String::new(),
+                false => format!(" in {} tag {}", self.one(&mms), self.one(&tags)),
+            };
+            self.lines.push(format!("cpu {cpu}{context}"));
+        }
         self.lines.extend(self.things.vcpus.clone().iter().map(|vcpu| format!("vcpu {vcpu}")));
         for device in self.things.devices.clone() {
             let ats = if self.rng.bool() { " ats" } else { "" };

@@ -3,7 +3,7 @@
 //! Invariant: every invalidation is one step of this shape; which caches can be emptied of what, the types say. Source:
 //! VT-d 4.1, 6.5.2 (descriptors); arch/x86/mm/tlb.c; drivers/iommu/arm/arm-smmu-v3 (TLBI, ATC_INV).
 
-use super::Pages;
+use super::{Directory, Pages};
 use crate::names::Names;
 use crate::table::Verb;
 
@@ -20,7 +20,7 @@ pub enum CacheKind {
     Iotlbs,
     /// The devices' own TLBs only.
     DeviceTlbs,
-    /// PASID caches.
+    /// PASID caches and context caches.
     PasidCaches,
 }
 
@@ -62,8 +62,12 @@ pub enum Range<N: Names> {
 /// Caches, and of what they are emptied.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Emptied<N: Names> {
-    /// The CPUs' TLBs.
+    /// The CPUs' TLBs, of what they hold under the tag that they use.
     Cpus(Range<N>),
+    /// The CPUs' TLBs, of what they hold of pages under that tag,
+    CpusUnder(Pages<N>, Depth, N::Tag),
+    /// or of all of it.
+    CpusOf(N::Tag),
     /// The vCPUs' TLBs.
     Vcpus(Pages<N>),
     /// IOTLBs and the devices' own TLBs.
@@ -76,8 +80,8 @@ pub enum Emptied<N: Names> {
     DeviceTlbs(N::Page),
     /// or of all of a PASID.
     DeviceTlbsOf(N::Pasid),
-    /// The PASID caches of its devices.
-    PasidCaches(N::Pasid),
+    /// The PASID caches of its devices, or the context cache of one.
+    PasidCaches(Directory, N::Pasid),
 }
 
 /// An invalidation.
@@ -104,6 +108,8 @@ pub enum Reach<'s, N: Names> {
     Mm(&'s N::Mm),
     /// A PASID, and of its devices alone.
     Pasid(&'s N::Pasid),
+    /// Everything that is under that tag.
+    Tag(&'s N::Tag),
 }
 
 impl<N: Names> Invalidation<N> {
@@ -111,7 +117,8 @@ impl<N: Names> Invalidation<N> {
     #[must_use]
     pub const fn verb(&self) -> Verb {
         match &self.emptied {
-            Emptied::Cpus(Range::Page(..) | Range::Pages(..)) => Verb::FlushTlb,
+            Emptied::Cpus(Range::Page(..) | Range::Pages(..)) | Emptied::CpusUnder(..) => Verb::FlushTlb,
+            Emptied::CpusOf(_) => Verb::FlushTag,
             Emptied::Cpus(Range::Under(..)) => Verb::FlushPmd,
             Emptied::Cpus(Range::Mm(_)) => Verb::FlushTlbMm,
             Emptied::Vcpus(_) => Verb::FlushVcpus,
@@ -122,7 +129,8 @@ impl<N: Names> Invalidation<N> {
             Emptied::IotlbsOf(_) => Verb::IotlbInvPasid,
             Emptied::DeviceTlbs(_) => Verb::DevtlbInv,
             Emptied::DeviceTlbsOf(_) => Verb::DevtlbInvPasid,
-            Emptied::PasidCaches(_) => Verb::PasidInv,
+            Emptied::PasidCaches(Directory::Pasids, _) => Verb::PasidInv,
+            Emptied::PasidCaches(Directory::Contexts, _) => Verb::ContextInv,
         }
     }
 
@@ -130,12 +138,12 @@ impl<N: Names> Invalidation<N> {
     #[must_use]
     pub const fn caches(&self) -> CacheKind {
         match &self.emptied {
-            Emptied::Cpus(_) => CacheKind::Cpus,
+            Emptied::Cpus(_) | Emptied::CpusUnder(..) | Emptied::CpusOf(_) => CacheKind::Cpus,
             Emptied::Vcpus(_) => CacheKind::Vcpus,
             Emptied::Devices(_) => CacheKind::Devices,
             Emptied::Iotlbs(..) | Emptied::IotlbsOf(_) => CacheKind::Iotlbs,
             Emptied::DeviceTlbs(_) | Emptied::DeviceTlbsOf(_) => CacheKind::DeviceTlbs,
-            Emptied::PasidCaches(_) => CacheKind::PasidCaches,
+            Emptied::PasidCaches(..) => CacheKind::PasidCaches,
         }
     }
 
@@ -145,14 +153,16 @@ impl<N: Names> Invalidation<N> {
         match &self.emptied {
             Emptied::Cpus(Range::Page(_, depth) | Range::Pages(_, _, depth) | Range::Under(_, depth))
             | Emptied::Devices(Range::Page(_, depth) | Range::Pages(_, _, depth) | Range::Under(_, depth))
+            | Emptied::CpusUnder(_, depth, _)
             | Emptied::Iotlbs(_, depth) => *depth,
             Emptied::Cpus(Range::Mm(_))
             | Emptied::Devices(Range::Mm(_))
+            | Emptied::CpusOf(_)
             | Emptied::Vcpus(_)
             | Emptied::IotlbsOf(_)
             | Emptied::DeviceTlbs(_)
             | Emptied::DeviceTlbsOf(_)
-            | Emptied::PasidCaches(_) => Depth::All,
+            | Emptied::PasidCaches(..) => Depth::All,
         }
     }
 
@@ -166,13 +176,33 @@ impl<N: Names> Invalidation<N> {
                 Range::Under(pmd, _) => Reach::Under(pmd),
                 Range::Mm(mm) => Reach::Mm(mm),
             },
-            Emptied::Vcpus(Pages::One(page)) | Emptied::Iotlbs(page, _) | Emptied::DeviceTlbs(page) => {
-                Reach::Page(page)
+            Emptied::Vcpus(Pages::One(page))
+            | Emptied::CpusUnder(Pages::One(page), ..)
+            | Emptied::Iotlbs(page, _)
+            | Emptied::DeviceTlbs(page) => Reach::Page(page),
+            Emptied::CpusOf(tag) => Reach::Tag(tag),
+            Emptied::Vcpus(Pages::To(first, last)) | Emptied::CpusUnder(Pages::To(first, last), ..) => {
+                Reach::Pages(first, last)
             }
-            Emptied::Vcpus(Pages::To(first, last)) => Reach::Pages(first, last),
-            Emptied::IotlbsOf(pasid) | Emptied::DeviceTlbsOf(pasid) | Emptied::PasidCaches(pasid) => {
+            Emptied::IotlbsOf(pasid) | Emptied::DeviceTlbsOf(pasid) | Emptied::PasidCaches(_, pasid) => {
                 Reach::Pasid(pasid)
             }
+        }
+    }
+
+    /// The tag under which CPUs forget; none: each the one that it uses.
+    #[must_use]
+    pub const fn tag(&self) -> Option<&N::Tag> {
+        match &self.emptied {
+            Emptied::CpusUnder(_, _, tag) | Emptied::CpusOf(tag) => Some(tag),
+            Emptied::Cpus(_)
+            | Emptied::Vcpus(_)
+            | Emptied::Devices(_)
+            | Emptied::Iotlbs(..)
+            | Emptied::IotlbsOf(_)
+            | Emptied::DeviceTlbs(_)
+            | Emptied::DeviceTlbsOf(_)
+            | Emptied::PasidCaches(..) => None,
         }
     }
 }

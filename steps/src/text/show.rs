@@ -6,7 +6,8 @@ use std::fmt::{self, Display, Formatter};
 
 use crate::names::Names;
 use crate::step::{
-    Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Pages, Range, Scope, Step, Unanswered, Waited,
+    Depth, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Pages, Range, Scope, Step, Switched,
+    Unanswered, Waited,
 };
 
 impl<N: Names> Display for Step<N> {
@@ -33,7 +34,13 @@ impl<N: Names> Display for Step<N> {
             Self::Unlock(lock) => write!(f, " {lock}"),
             Self::Entry(place, what) => write!(f, " {place}{what}"),
             Self::Invalidate(invalidation) => write!(f, " {invalidation}"),
-            Self::SetPasid(pasid, mm) | Self::SetPasidHalf(_, pasid, mm) => write!(f, " {pasid} -> {mm}"),
+            Self::Switch(mm, tag, switched) => {
+                write!(f, " {mm} tag {tag}")?;
+                flags(f, [("flush", *switched == Switched::Empties)])
+            }
+            Self::SetPasid(_, pasid, mm) | Self::SetPasidHalf(_, _, pasid, mm) => {
+                write!(f, " {pasid} -> {mm}")
+            }
             Self::PageRequest(page)
             | Self::PageResponse(page)
             | Self::ChangePte(page)
@@ -145,10 +152,12 @@ impl<N: Names> Display for Invalidation<N> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match &self.emptied {
             Emptied::Cpus(range) | Emptied::Devices(range) => range.fmt(f)?,
+            Emptied::CpusUnder(pages, depth, tag) => write!(f, "{pages}{depth} tag {tag}")?,
+            Emptied::CpusOf(tag) => tag.fmt(f)?,
             Emptied::Iotlbs(page, depth) => write!(f, "{page}{depth}")?,
             Emptied::Vcpus(pages) => pages.fmt(f)?,
             Emptied::DeviceTlbs(page) => page.fmt(f)?,
-            Emptied::IotlbsOf(pasid) | Emptied::DeviceTlbsOf(pasid) | Emptied::PasidCaches(pasid) => {
+            Emptied::IotlbsOf(pasid) | Emptied::DeviceTlbsOf(pasid) | Emptied::PasidCaches(_, pasid) => {
                 pasid.fmt(f)?;
             }
         }

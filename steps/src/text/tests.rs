@@ -21,6 +21,7 @@ impl Names for Words {
     type Mm = String;
     type MmOrNone = String;
     type Pasid = String;
+    type Tag = String;
     type User = String;
     type Lock = String;
     type Handle = String;
@@ -62,6 +63,9 @@ impl Reader<Words> for Text {
     fn pasid(&mut self) -> Result<String, String> {
         self.is("PASID")
     }
+    fn tag(&mut self) -> Result<String, String> {
+        self.is("TAG")
+    }
     fn user(&mut self) -> Result<String, String> {
         self.is("USER")
     }
@@ -102,8 +106,10 @@ fn texts(form: &str) -> Vec<String> {
             "BITS" => &["dirty"],
             "CPUS" => &["own", "others", "on USER"],
             "TO" => &["to PAGE"],
+            "UNDER" => &["tag TAG"],
             "OTHERWISE" => &["else LABEL"],
             "DEV" => &["USER"],
+            "CONTEXT" => &["PASID"],
             "DEVICE" | "VCPU" => &["on USER"],
             word => &[word],
         };

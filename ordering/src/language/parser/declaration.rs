@@ -2,6 +2,8 @@
 //!
 //! Invariant: each declaration has one form, which is also its help.
 
+use steps::Directory;
+
 use super::super::diagnostic::Diagnostic;
 use super::super::span::{Name, Spanned};
 use super::super::suggest::did_you_mean;
@@ -93,28 +95,23 @@ pub(super) fn declaration(
 fn one(declared: Declared, cursor: &mut Cursor<'_>, scenario: &mut Scenario, said: &mut Said) -> Parsed<()> {
     let form = declared.form();
     match declared {
-        Declared::Page => {
-            let page = cursor.name("the name of a page", form)?;
-            if cursor.eat_word("in") {
-                scenario.homes.push((page.clone(), cursor.name("an address space", form)?));
-            }
-            if cursor.eat_word("under") {
-                scenario.above.push((page.clone(), cursor.name("an upper entry", form)?));
-            }
-            said.declare(&page)?;
-            scenario.pages.push(page);
-        }
+        Declared::Page => page(cursor, scenario, said, form)?,
         Declared::Mm => {
             let mm = cursor.name("the name of an address space", form)?;
             said.declare(&mm)?;
             scenario.mms.push(mm);
         }
+        Declared::Tag => {
+            let tag = cursor.name("the name of a tag", form)?;
+            said.declare(&tag)?;
+            scenario.tags.push(tag);
+        }
         Declared::Pasid => {
-            let pasid = cursor.name("the name of a PASID", form)?;
-            let names = cursor.eat("->") && !cursor.eat_word("none");
-            let mm = if names { Some(cursor.name("an address space", form)?) } else { None };
-            said.declare(&pasid)?;
-            scenario.pasids.push((pasid, mm));
+            pasid(cursor, "the name of a PASID", form, scenario, said)?;
+        }
+        Declared::Context => {
+            let entry = pasid(cursor, "the name of a context entry", form, scenario, said)?;
+            scenario.contexts.push(entry);
         }
         Declared::Frame => framed(frame(cursor, FrameKind::Frame, form)?, scenario, said)?,
         Declared::Swap => framed(frame(cursor, FrameKind::Slot, form)?, scenario, said)?,
@@ -153,6 +150,38 @@ fn one(declared: Declared, cursor: &mut Cursor<'_>, scenario: &mut Scenario, sai
     Ok(())
 }
 
+fn page(cursor: &mut Cursor<'_>, scenario: &mut Scenario, said: &mut Said, form: &str) -> Parsed<()> {
+    let page = cursor.name("the name of a page", form)?;
+    if cursor.eat_word("in") {
+        scenario.homes.push((page.clone(), cursor.name("an address space", form)?));
+    }
+    if cursor.eat_word("at") {
+        scenario.places.push((page.clone(), cursor.name("a page of another address space", form)?));
+    }
+    if cursor.eat_word("under") {
+        scenario.above.push((page.clone(), cursor.name("an upper entry", form)?));
+    }
+    said.declare(&page)?;
+    scenario.pages.push(page);
+    Ok(())
+}
+
+/// `X -> P`: a PASID or a context entry.
+fn pasid(
+    cursor: &mut Cursor<'_>,
+    what: &str,
+    form: &str,
+    scenario: &mut Scenario,
+    said: &mut Said,
+) -> Parsed<Name> {
+    let pasid = cursor.name(what, form)?;
+    let names = cursor.eat("->") && !cursor.eat_word("none");
+    let mm = if names { Some(cursor.name("an address space", form)?) } else { None };
+    said.declare(&pasid)?;
+    scenario.pasids.push((pasid.clone(), mm));
+    Ok(pasid)
+}
+
 fn framed(frame: Frame, scenario: &mut Scenario, said: &mut Said) -> Parsed<()> {
     said.declare(&frame.name)?;
     scenario.frames.push(frame);
@@ -186,9 +215,29 @@ fn mapping(cursor: &mut Cursor<'_>, what: &str, form: &str) -> Parsed<Mapping> {
 fn user(cursor: &mut Cursor<'_>, kind: UserKind, form: &str) -> Parsed<User> {
     let name = cursor.name("a name", form)?;
     let ats = kind == UserKind::Device && cursor.eat_word("ats");
-    let has_pasid = kind == UserKind::Device && cursor.eat_word("pasid");
-    let pasid = if has_pasid { Some(cursor.name("a PASID", "device DEV ats pasid X")?) } else { None };
-    Ok(User { name, kind, ats, pasid })
+    let device = kind == UserKind::Device;
+    let (pasid, directory) = match () {
+        () if device && cursor.eat_word("pasid") => {
+            (Some(cursor.name("a PASID", "device DEV ats pasid X")?), Directory::Pasids)
+        }
+        () if device && cursor.eat_word("context") => {
+            (Some(cursor.name("a context entry", "device DEV ats context E")?), Directory::Contexts)
+        }
+        () => (None, Directory::Pasids),
+    };
+    let begins = kind == UserKind::Cpu && cursor.eat_word("in");
+    let context = if begins { Some(context(cursor)?) } else { None };
+    Ok(User { name, kind, ats, pasid, directory, context })
+}
+
+/// `P tag X`.
+fn context(cursor: &mut Cursor<'_>) -> Parsed<(Name, Name)> {
+    const FORM: &str = "cpu CPU0 in P tag X";
+    let mm = cursor.name("an address space", FORM)?;
+    if !cursor.eat_word("tag") {
+        return Err(cursor.expected("`tag`", FORM));
+    }
+    Ok((mm, cursor.name("a tag", FORM)?))
 }
 
 fn variable(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Variable> {

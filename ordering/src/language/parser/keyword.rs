@@ -31,7 +31,9 @@ pub(super) enum Keyword {
 pub(super) enum Declared {
     Page,
     Mm,
+    Tag,
     Pasid,
+    Context,
     Frame,
     Swap,
     Table,
@@ -69,7 +71,9 @@ const KEYWORDS: &[(&str, Keyword)] = &[
     ("source", Keyword::Source),
     ("page", Keyword::Declares(Declared::Page)),
     ("mm", Keyword::Declares(Declared::Mm)),
+    ("tag", Keyword::Declares(Declared::Tag)),
     ("pasid", Keyword::Declares(Declared::Pasid)),
+    ("context", Keyword::Declares(Declared::Context)),
     ("frame", Keyword::Declares(Declared::Frame)),
     ("swap", Keyword::Declares(Declared::Swap)),
     ("table", Keyword::Declares(Declared::Table)),
@@ -119,9 +123,11 @@ impl Declared {
     /// How it is written.
     pub(super) const fn form(self) -> &'static str {
         match self {
-            Self::Page => "page A in P under M, B",
+            Self::Page => "page A in P at B under M, C",
             Self::Mm => "mm P, C",
+            Self::Tag => "tag X, Y",
             Self::Pasid => "pasid X -> P",
+            Self::Context => "context E -> P",
             Self::Frame => "frame old = 0, new = 0 free",
             Self::Swap => "swap s0 = 0",
             Self::Table => "table T, U free",

@@ -113,6 +113,10 @@ impl Reader<Words> for Places<'_, '_> {
         self.name("a PASID")
     }
 
+    fn tag(&mut self) -> Parsed<Name> {
+        self.name("a tag")
+    }
+
     fn user(&mut self) -> Parsed<Name> {
         self.name("a CPU, a vCPU or a device")
     }

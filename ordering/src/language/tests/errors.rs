@@ -7,6 +7,7 @@ mod entries;
 mod files;
 mod rows;
 mod tables;
+mod tags;
 mod twice;
 mod variants;
 

@@ -18,6 +18,7 @@ use super::super::names::{PageId, UserId};
 use super::super::options::Flush;
 use super::super::program::Way;
 use super::super::state::{Key, NONE};
+use super::super::tags::Case;
 use super::At;
 
 /// The levels of caches that an invalidation empties.
@@ -41,8 +42,8 @@ impl Emitter<'_> {
         invalidation: &Invalidation<Words>,
         at: &At<'_>,
     ) -> Result<(), Diagnostic> {
-        let (guard, updates) = self.emptied(invalidation, at.span)?;
-        self.step(vec![at.way(guard, updates)], at.line);
+        let cases = self.emptied(invalidation, at.span)?;
+        self.step(cases.into_iter().map(|(guard, updates)| at.way(guard, updates)).collect(), at.line);
         Ok(())
     }
 
@@ -57,20 +58,23 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// What an invalidation waits for, and what it changes when it is done.
+    /// What an invalidation waits for, and what it changes when it is done, in each case.
     pub(in super::super) fn emptied(
         &mut self,
         invalidation: &Invalidation<Words>,
         span: Span,
-    ) -> Result<(Vec<Guard>, Vec<Update>), Diagnostic> {
+    ) -> Result<Vec<Case>, Diagnostic> {
         let (pages, users) = self.reach(invalidation, span)?;
         if invalidation.caches() == CacheKind::PasidCaches {
             let forgotten = users.into_iter().flat_map(|user| self.forgets_pasid(user)).collect();
-            return Ok((Vec::new(), forgotten));
+            return Ok(vec![(Vec::new(), forgotten)]);
         }
         let levels = levels(invalidation);
         let waits = [self.landed(&pages, levels, &users), self.present(levels, &users)].concat();
-        Ok((waits, self.forget(&pages, levels, &users)))
+        let tag = self.named_tag(invalidation)?;
+        let mut cases = self.forget_cases(&pages, levels, &users, tag);
+        cases.iter_mut().for_each(|(guard, _)| drop(guard.splice(0..0, waits.iter().copied())));
+        Ok(cases)
     }
 
     pub(super) fn flush(
@@ -79,7 +83,7 @@ impl Emitter<'_> {
         at: &At<'_>,
     ) -> Result<(), Diagnostic> {
         let (pages, users) = self.reach(invalidation, at.span)?;
-        let levels = levels(invalidation);
+        let (levels, tag) = (levels(invalidation), self.named_tag(invalidation)?);
         let cpus: Vec<UserId> =
             self.names.users_of(UserKind::Cpu).filter(|cpu| users.contains(cpu)).collect();
         match self.options.flush {
@@ -93,7 +97,7 @@ impl Emitter<'_> {
                 });
                 for answer in &mut answers {
                     if let Party::Cpu(cpu) = answer.party {
-                        answer.updates = self.forget(&pages, levels, &[cpu]);
+                        answer.cases = self.forget_cases(&pages, levels, &[cpu], tag);
                     }
                 }
                 self.round(answers, &[Section::Interrupts], at);
@@ -101,17 +105,19 @@ impl Emitter<'_> {
             Flush::Split if cpus.len() > 1 => {
                 for (index, cpu) in cpus.iter().enumerate() {
                     let shown = format!("{}: {} of {}", at.text, index + 1, cpus.len());
-                    let mut way = Way::new(Vec::new(), self.forget(&pages, levels, &[*cpu]), shown);
-                    way.part = Part::Flush(*cpu);
-                    if index + 1 == cpus.len() {
-                        way = way.happening(at.happening());
-                    }
-                    self.step(vec![way], at.line);
+                    let last = index + 1 == cpus.len();
+                    let way = |(guard, updates)| {
+                        let way = Way::new(guard, updates, shown.as_str()).part(Part::Flush(*cpu));
+                        if last { way.happening(at.happening()) } else { way }
+                    };
+                    let cases = self.forget_cases(&pages, levels, &[*cpu], tag);
+                    self.step(cases.into_iter().map(way).collect(), at.line);
                 }
             }
             Flush::Split | Flush::Whole | Flush::Ipi => {
-                let updates = self.forget(&pages, levels, &users);
-                self.step(vec![at.way(Vec::new(), updates)], at.line);
+                let cases = self.forget_cases(&pages, levels, &users, tag);
+                let way = |(guard, updates)| at.way(guard, updates);
+                self.step(cases.into_iter().map(way).collect(), at.line);
             }
         }
         Ok(())

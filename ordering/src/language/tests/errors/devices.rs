@@ -187,3 +187,23 @@ fn a_cache_is_named_by_who_has_it() {
     );
     assert!(refused("notify A own").contains("error"), "devices have no own CPU");
 }
+
+#[test]
+fn a_context_entry_is_no_pasid_and_a_pasid_is_no_context_entry() {
+    let head =
+        "scenario s\nmm P\npage A in P\nframe f = 0\nmap A -> f rw\ncontext E -> P\npasid X -> P\ncpu K\n";
+    for (text, words) in [
+        ("agent K\n  set_pasid E -> P", "`E` is no PASID"),
+        ("agent K\n  set_context_low X -> P", "`X` is no context entry"),
+        ("agent K\n  context_inv X", "`X` is no context entry"),
+        ("agent K\n  iotlb_inv_pasid E", "`E` is no PASID"),
+        ("agent K\n  set_context F -> P", "there is no context entry `F`"),
+        ("device D pasid E\nagent K\n  fence", "`E` is no PASID"),
+        ("device D context X\nagent K\n  fence", "`X` is no context entry"),
+        ("agent K\n  if context(X) == P: end", "`X` is no context entry"),
+    ] {
+        let source = format!("{head}{text}\n");
+        let wrong = crate::lowering::load(&source).expect_err("it is wrong");
+        assert!(wrong.iter().any(|one| one.message.contains(words)), "{text}: {wrong:?}");
+    }
+}
