@@ -92,6 +92,12 @@ impl<'v> Collector<'v> {
         Self { vocabulary, threads: HashMap::new(), label: None, watched: None, found }
     }
 
+    /// Events that were read so far.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.found.totals.events
+    }
+
     /// Reads the next line, without its end.
     pub fn line(&mut self, text: &str) {
         self.found.totals.lines += 1;
@@ -132,6 +138,12 @@ impl<'v> Collector<'v> {
     #[must_use]
     pub fn finish(mut self) -> Found {
         self.end_of_file();
+        // What a kernel does not have it does not do unseen either.
+        if let Some(kernel) = self.found.kernel {
+            let all: BTreeSet<Verb> = verbs(self.vocabulary.rows().iter());
+            let has: BTreeSet<Verb> = verbs(self.vocabulary.rows().iter().filter(|row| row.has(kernel)));
+            self.found.shown.extend(all.difference(&has));
+        }
         self.found
     }
 
@@ -159,9 +171,12 @@ impl<'v> Collector<'v> {
         let label = self.label.clone();
         let thread = self.thread(&event.thread);
         let closed = match &row.meaning {
-            Meaning::Fault => thread.enter(),
-            Meaning::Mark => thread.enter(),
-            Meaning::Nothing => thread.call(row.operation.as_deref().or(caller)),
+            Meaning::Fault => thread.enter(row.operation.as_deref()),
+            Meaning::Mark => thread.enter(None),
+            Meaning::Nothing => {
+                thread.belongs(caller);
+                thread.call(row.operation.as_deref())
+            }
             Meaning::Steps(_) | Meaning::Around(..) => {
                 let operation = row.operation.as_deref().or(caller);
                 let step = thread::Taken { event, row, operation, line, watched, label };
@@ -169,7 +184,8 @@ impl<'v> Collector<'v> {
             }
         };
         if row.meaning == Meaning::Mark {
-            self.label = Some(shortened(event.arguments));
+            let ends = event.arguments.trim_end().ends_with(" end");
+            self.label = (!ends).then(|| shortened(event.arguments));
         }
         self.keep(closed);
     }
@@ -237,6 +253,10 @@ impl<'v> Collector<'v> {
             count.times += 1;
         }
     }
+}
+
+fn verbs<'r>(rows: impl Iterator<Item = &'r Row>) -> BTreeSet<Verb> {
+    rows.flat_map(Row::steps).map(|step| whatever_level(step.verb)).collect()
 }
 
 /// What is kept of a text that somebody else has written.

@@ -73,6 +73,8 @@ pub enum Ruling {
         proposal: Proposal,
         /// Its verdict, or why it has none.
         explored: Result<Explored, String>,
+        /// Scenarios that have a part of it and say nothing of the rest, with what they expect.
+        partly: Vec<String>,
         /// Scenarios of which it is not known.
         unknown: Vec<String>,
     },
@@ -138,17 +140,23 @@ fn ruling(
             .is_some_and(|one| one.scenarios.iter().any(|begin| entry.file.path.starts_with(begin.as_str())))
     };
     let (own, others): (Vec<&Entry>, Vec<&Entry>) = catalogue.iter().partition(|entry| is_of(entry));
-    let mut unknown = Vec::new();
+    let (mut unknown, mut partly) = (Vec::new(), Vec::new());
     // Another operation's scenario is as good a witness, if its own has none.
     for entries in [own, others] {
         let fitting = fitting(&entries, &sighting, &mut unknown);
-        if !fitting.is_empty() {
+        let is_whole = fitting.iter().all(|(_, run)| run.silent.is_empty());
+        // A part of an order is no proof of all of it; but a part that is wrong is wrong.
+        if !fitting.is_empty() && (is_whole || !fitting.iter().any(|(entry, _)| is_proved(entry))) {
             return decided(fitting);
+        }
+        if !fitting.is_empty() {
+            partly = fitting.iter().map(|(entry, _)| partly_told(entry)).collect();
+            break;
         }
     }
     let proposal = propose(order, number, operation, found);
     let explored = proposal.load().and_then(|(scenario, lowered)| explored(&scenario, &lowered));
-    Ruling::New { proposal, explored, unknown }
+    Ruling::New { proposal, explored, partly, unknown }
 }
 
 /// Why an order is not judged.
@@ -220,9 +228,17 @@ fn text<'l>(lowered: &'l Lowered, step: &ordering::engine::Step) -> &'l str {
     &program[usize::from(step.pc.0)].alternatives[step.alternative].text
 }
 
+fn is_proved(entry: &Entry) -> bool {
+    matches!(entry.lowered.expect, None | Some(Expect::Proved))
+}
+
+fn partly_told(entry: &Entry) -> String {
+    let verdict = if is_proved(entry) { Answered::Proved } else { Answered::Violated };
+    format!("{} ({verdict})", entry.lowered.name)
+}
+
 /// Says which of the scenarios it is.
 fn decided(fitting: Vec<(&Entry, Run)>) -> Ruling {
-    let is_proved = |entry: &Entry| matches!(entry.lowered.expect, None | Some(Expect::Proved));
     let (proved, refuted): (Vec<_>, Vec<_>) = fitting.into_iter().partition(|(entry, _)| is_proved(entry));
     let names =
         |all: &[(&Entry, Run)]| all.iter().map(|(entry, _)| entry.lowered.name.clone()).collect::<Vec<_>>();
@@ -243,7 +259,11 @@ fn decided(fitting: Vec<(&Entry, Run)>) -> Ruling {
 
 fn matched(entry: &Entry, run: &Run) -> Match {
     let own = run.trace.steps.iter().zip(&run.seen).filter(|(step, _)| step.agent == run.agent);
-    let steps = own.map(|(step, seen)| (text(&entry.lowered, step).to_owned(), *seen)).collect();
+    let steps = own.map(|(step, seen)| (text(&entry.lowered, step).to_owned(), *seen));
+    // What the operator's own accesses do is none of the operation.
+    let steps =
+        steps.filter(|(text, _)| !["walk ", "load ", "store "].iter().any(|word| text.starts_with(word)));
+    let steps = steps.collect();
     Match {
         scenario: entry.lowered.name.clone(),
         file: entry.file.path,
@@ -255,8 +275,8 @@ fn matched(entry: &Entry, run: &Run) -> Match {
 
 /// Explores a scenario.
 fn explored(scenario: &Scenario, lowered: &Lowered) -> Result<Explored, String> {
-    let packed = compile(&lowered.model)
-        .map_err(|error| ordering::lowering::too_large(scenario, &error).message)?;
+    let packed =
+        compile(&lowered.model).map_err(|error| ordering::lowering::too_large(scenario, &error).message)?;
     let options = Options { max_states: MOST_EXPLORED, ..Options::default() };
     let outcome = explore(&packed, &options);
     let answered = Answer::new(lowered, &outcome).answered;
@@ -268,6 +288,12 @@ fn explored(scenario: &Scenario, lowered: &Lowered) -> Result<Explored, String> 
 }
 
 impl Ruling {
+    /// Whether it says nothing.
+    #[must_use]
+    pub fn is_unjudged(&self) -> bool {
+        matches!(self, Self::Unjudged { .. })
+    }
+
     /// Whether it says that something is wrong.
     #[must_use]
     pub fn is_wrong(&self) -> bool {

@@ -99,18 +99,26 @@ fn told(f: &mut fmt::Formatter<'_>, ruling: &Ruling) -> fmt::Result {
             writeln!(f, "as {} ({}): {}", best.scenario, best.file, explored.answered)?;
             best.about.iter().try_for_each(|about| writeln!(f, "  {about}"))?;
             names(f, "also as", others)?;
+            if !best.run.silent.is_empty() {
+                writeln!(f, "  it says nothing of {} of the steps", best.run.silent.len())?;
+            }
             counterexample(f, explored)
         }
-        Ruling::New { proposal, explored, unknown } => {
+        Ruling::New { proposal, explored, partly, unknown } => {
+            names(f, "in part as", partly)?;
             names(f, "not decided within the limit:", unknown)?;
             match explored {
                 Ok(explored) => {
-                    writeln!(f, "no scenario has this order; as {}: {}\n", proposal.name, explored.answered)?;
+                    writeln!(
+                        f,
+                        "no scenario has all of this order; as {}: {}\n",
+                        proposal.name, explored.answered
+                    )?;
                     writeln!(f, "{}", proposal.text.trim_end())?;
                     counterexample(f, explored)
                 }
                 Err(wrong) => {
-                    writeln!(f, "no scenario has this order, and none could be made of it: {wrong}")
+                    writeln!(f, "no scenario has all of this order, and none could be made of it: {wrong}")
                 }
             }
         }

@@ -15,7 +15,9 @@ use crate::vocabulary::{Spoken, Vocabulary};
 /// Rows of an operation at most.
 const MOST_ROWS: usize = 48;
 /// Pages of an operation at most.
-const MOST_PAGES: usize = 8;
+const MOST_PAGES: usize = 32;
+/// And that the order may have in the end.
+const MOST_CHANGED: usize = 4;
 /// Functions beside a row at most.
 const MOST_FUNCTIONS: usize = 4;
 
@@ -221,6 +223,7 @@ impl Operation {
             return None;
         }
         let pages = self.changed();
+        let changed = pages.len();
         let number = |page: Option<usize>| match page {
             Some(page) => pages.iter().position(|kept| *kept == page),
             // If there is one, it is that.
@@ -240,7 +243,8 @@ impl Operation {
         let called = self.label.as_deref().and_then(|label| vocabulary.named_in(label));
         let called = called.map(|one| one.id.clone());
         let pages = pages.iter().filter_map(|page| self.pages.get(*page).copied()).collect();
-        let Self { cut, unflushed, range, unsure, .. } = self;
+        let Self { cut, unflushed, range, .. } = self;
+        let unsure = self.unsure || changed > MOST_CHANGED;
         let open = Open { cut, unflushed: cut && unflushed, range: cut && range, unsure };
         let watched = watched.into_iter().collect();
         let order = Order { operation: self.operation, called, rows, watched, open };
@@ -253,8 +257,15 @@ impl Operation {
         let any = |page: usize, is: fn(Verb) -> bool| {
             self.rows.iter().any(|row| row.seen.page == Some(page) && is(row.seen.verb))
         };
-        let told: Vec<usize> = numbers.iter().copied().filter(|page| any(*page, tells_of_a_change)).collect();
-        if told.iter().any(|page| any(*page, changes)) { told } else { numbers.into_iter().collect() }
+        if !numbers.iter().any(|page| any(*page, changes)) {
+            return numbers.into_iter().collect();
+        }
+        // The range in which the first change happens is part of it.
+        let first = self.rows.iter().position(|row| changes(row.seen.verb));
+        let before = &self.rows[..first.unwrap_or_default()];
+        let start = before.iter().rev().find(|row| row.seen.verb == Verb::NotifyStart);
+        let around = start.and_then(|row| row.seen.page);
+        numbers.into_iter().filter(|page| Some(*page) == around || any(*page, tells_of_a_change)).collect()
     }
 }
 

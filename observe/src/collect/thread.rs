@@ -44,9 +44,9 @@ impl Thread {
         Self { name, operation: None, open: None, held: None }
     }
 
-    /// It enters the kernel anew.
-    pub(super) fn enter(&mut self) -> Closed {
-        self.operation = None;
+    /// It enters the kernel anew, for an operation perhaps.
+    pub(super) fn enter(&mut self, operation: Option<&str>) -> Closed {
+        self.operation = operation.map(str::to_owned);
         let mut closed = self.close();
         closed.ended.extend(self.held.take());
         closed
@@ -87,7 +87,7 @@ impl Thread {
         if let Some(open) = &mut self.open {
             open.cut = true;
         }
-        self.enter().ended
+        self.enter(None).ended
     }
 
     /// Ends what is open. The halves of KSM's merge of one page are one.

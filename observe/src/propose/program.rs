@@ -42,7 +42,7 @@ pub(super) fn of(order: &Order, shape: Shape, found: &Found) -> String {
 
 /// Places what nobody could see.
 fn complete(lines: &mut Vec<Line>, order: &Order, shape: Shape, found: &Found) {
-    let watched = !order.watched.is_empty();
+    let watched = order.watched.contains(&0);
     let could_hide = |verb: Verb| !found.shown.contains(&verb) && !(watched && changes(verb));
     let first = match shape {
         Shape::Replace | Shape::Merge | Shape::Zap | Shape::Move => Verb::PteClear,
@@ -141,26 +141,30 @@ fn groups(lines: &[Line]) -> Vec<Vec<Line>> {
 /// From the first write of an entry to the last one, the page-table locks are held.
 fn write_group(text: &mut String, group: &[Line], shape: Shape, number: usize) {
     let first = group.iter().position(|line| changes(line.verb));
-    let last = group.iter().rposition(|line| changes(line.verb));
+    // An entry that moves may be freed at its new page as soon as that page's lock is released, so kernels flush before.
+    let held = |line: &Line| changes(line.verb) || shape == Shape::Move && line.verb != Verb::NotifyEnd;
+    let last = group.iter().rposition(held).filter(|_| first.is_some());
     let mut pages: Vec<usize> =
         group.iter().filter(|line| changes(line.verb)).map(|line| line.page).collect();
     pages.sort_unstable();
     pages.dedup();
     let locks = |text: &mut String, word: &str| {
-        pages.iter().for_each(|page| text.push_str(&format!("  {word} ptl({})\n", letter(*page))));
+        pages.iter().for_each(|page| text.push_str(&row(&format!("{word} ptl({})", letter(*page)), PLACED)));
     };
     for (at, line) in group.iter().enumerate() {
         if Some(at) == first {
             locks(text, "lock");
         }
         let step = step(line, shape, number);
-        let remark = if line.placed { PLACED } else { "" };
-        text.push_str(format!("  {step:24} {remark}").trim_end());
-        text.push('\n');
+        text.push_str(&row(&step, if line.placed { PLACED } else { "" }));
         if Some(at) == last {
             locks(text, "unlock");
         }
     }
+}
+
+fn row(step: &str, remark: &str) -> String {
+    format!("{}\n", format!("  {step:24} {remark}").trim_end())
 }
 
 fn step(line: &Line, shape: Shape, group: usize) -> String {

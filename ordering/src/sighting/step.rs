@@ -31,12 +31,12 @@ pub(super) fn page(step: &Step<Numbers>) -> Option<PageId> {
     match step {
         Step::Entry(EntryAt::Pte(page), _) | Step::ChangePte(page) => Some(*page),
         Step::NotifyStart(pages) | Step::NotifyEnd(pages) => Some(first(pages)),
-        Step::Invalidate(Invalidation { emptied: Emptied::Cpus(range) | Emptied::Devices(range), .. }) => {
-            match range {
-                Range::Page(page, _) | Range::Pages(page, _, _) => Some(*page),
-                Range::Under(..) | Range::Mm(_) => None,
-            }
-        }
+        Step::Invalidate(Invalidation {
+            emptied: Emptied::Cpus(range) | Emptied::Devices(range), ..
+        }) => match range {
+            Range::Page(page, _) | Range::Pages(page, _, _) => Some(*page),
+            Range::Under(..) | Range::Mm(_) => None,
+        },
         // Nothing of the others is seen with its page.
         _other => None,
     }
