@@ -8,7 +8,7 @@ mod thread;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use ordering::sighting::whatever_level;
+use ordering::glimpse::whatever_level;
 use steps::table::Verb;
 
 use crate::line::{Event, Line};
@@ -34,6 +34,16 @@ pub struct Count {
     pub times: u64,
     /// Where first.
     pub example: Example,
+}
+
+impl Count {
+    /// The same order, seen elsewhere, too.
+    fn add(&mut self, other: &Self) {
+        self.times += other.times;
+        if other.example.line < self.example.line {
+            self.example = other.example.clone();
+        }
+    }
 }
 
 /// What lines were.
@@ -138,6 +148,12 @@ impl<'v> Collector<'v> {
     #[must_use]
     pub fn finish(mut self) -> Found {
         self.end_of_file();
+        let orders = std::mem::take(&mut self.found.orders);
+        for (order, count) in orders {
+            let open = order.open.known(&self.found.shown);
+            let known = self.found.orders.entry(Order { open, ..order });
+            known.and_modify(|known| known.add(&count)).or_insert(count);
+        }
         // What a kernel does not have it does not do unseen either.
         if let Some(kernel) = self.found.kernel {
             let all: BTreeSet<Verb> = verbs(self.vocabulary.rows().iter());

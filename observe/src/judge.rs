@@ -7,9 +7,9 @@ use ordering::answer::{Answer, Answered};
 use ordering::catalogue::Entry;
 use ordering::counterexample::Table;
 use ordering::engine::{Options, Verdict, compile, explore};
+use ordering::glimpse::{Fit, Glimpse, Glimpses, MOST_STATES, Run, fit};
 use ordering::language::syntax::{Expect, Scenario};
 use ordering::lowering::Lowered;
-use ordering::sighting::{Fit, Glimpse, MOST_STATES, Run, Sighting, fit};
 use steps::table::Verb;
 
 use crate::collect::{Count, Found};
@@ -131,10 +131,10 @@ fn ruling(
     found: &Found,
     catalogue: &[Entry],
 ) -> Ruling {
-    if let Some(why) = unjudged(order.open, found) {
+    if let Some(why) = unjudged(order.open) {
         return Ruling::Unjudged { why };
     }
-    let sighting = sighting(order, found);
+    let glimpsed = glimpsed(order, found);
     let is_of = |entry: &Entry| {
         operation
             .is_some_and(|one| one.scenarios.iter().any(|begin| entry.file.path.starts_with(begin.as_str())))
@@ -143,7 +143,7 @@ fn ruling(
     let (mut unknown, mut partly) = (Vec::new(), Vec::new());
     // Another operation's scenario is as good a witness, if its own has none.
     for entries in [own, others] {
-        let fitting = fitting(&entries, &sighting, &mut unknown);
+        let fitting = fitting(&entries, &glimpsed, &mut unknown);
         let is_whole = fitting.iter().all(|(_, run)| run.silent.is_empty());
         // A part of an order is no proof of all of it; but a part that is wrong is wrong.
         if !fitting.is_empty() && (is_whole || !fitting.iter().any(|(entry, _)| is_proved(entry))) {
@@ -160,33 +160,33 @@ fn ruling(
 }
 
 /// Why an order is not judged.
-fn unjudged(open: Open, found: &Found) -> Option<&'static str> {
+fn unjudged(open: Open) -> Option<&'static str> {
     if open.unsure {
         return Some("it has writes of entries that the vocabulary does not know, or too many steps");
     }
-    if open.unflushed && found.shown.contains(&Verb::FlushTlb) {
+    if open.unflushed {
         return Some("the trace ends before what it has changed is flushed");
     }
-    (open.range && found.shown.contains(&Verb::NotifyEnd)).then_some("the trace ends inside of its range")
+    open.range.then_some("the trace ends inside of its range")
 }
 
 /// What was seen, as it is searched for.
 #[must_use]
-pub fn sighting(order: &Order, found: &Found) -> Sighting {
+pub fn glimpsed(order: &Order, found: &Found) -> Glimpses {
     let glimpse = |row: &crate::order::Seen| Glimpse { verb: row.verb, page: row.page };
     let glimpses = order.operator().map(glimpse).collect();
-    Sighting { glimpses, shown: found.shown.clone(), watched: order.watched.clone() }
+    Glimpses { glimpses, shown: found.shown.clone(), watched: order.watched.clone() }
 }
 
 /// The scenarios with such a run; of those the ones that are silent about least.
 fn fitting<'e>(
     entries: &[&'e Entry],
-    sighting: &Sighting,
+    glimpsed: &Glimpses,
     unknown: &mut Vec<String>,
 ) -> Vec<(&'e Entry, Run)> {
     let mut found: Vec<(&Entry, Run)> = Vec::new();
     for entry in entries {
-        match fit(&entry.lowered, sighting, MOST_STATES) {
+        match fit(&entry.lowered, glimpsed, MOST_STATES) {
             Fit::Run(run) => found.push((entry, *run)),
             Fit::None => {}
             Fit::BoundHit => unknown.push(entry.lowered.name.clone()),
@@ -218,7 +218,7 @@ fn hidden(lowered: &Lowered, run: &Run) -> usize {
 }
 
 fn is_told(verb: Verb) -> bool {
-    let verb = ordering::sighting::whatever_level(verb);
+    let verb = ordering::glimpse::whatever_level(verb);
     crate::order::tells_of_a_change(verb)
         || matches!(verb, Verb::NotifyStart | Verb::NotifyEnd | Verb::Notify)
 }

@@ -61,6 +61,15 @@ pub struct Open {
     pub unsure: bool,
 }
 
+impl Open {
+    /// What of it is known, by a trace that shows these steps whenever they happen.
+    pub(crate) fn known(self, shown: &BTreeSet<Verb>) -> Self {
+        let unflushed = self.unflushed && shown.contains(&Verb::FlushTlb);
+        let range = self.range && shown.contains(&Verb::NotifyEnd);
+        Self { cut: self.cut && (unflushed || range), unflushed, range, ..self }
+    }
+}
+
 /// Where an order was seen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Example {

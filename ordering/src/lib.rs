@@ -6,17 +6,17 @@
 //! Read in this order: [`language`] (what can be written), [`model`] (what is explored), [`lowering`] (from one to the
 //! other), [`engine`] (every interleaving), [`answer`] (what that says), [`outcomes`] (in what runs can end), [`counterexample`], `why` and [`trace`] (what is shown, of a model and of the
 //! live machine), [`minimize`] (the weakest order that is still safe), [`catalogue`] (the scenarios that are there),
-//! [`sighting`] (what was seen of a program, held against them).
+//! [`glimpse`] (what was seen of a program, held against them).
 
 pub mod answer;
 pub mod catalogue;
 pub mod counterexample;
 pub mod engine;
+pub mod glimpse;
 pub mod language;
 pub mod lowering;
 pub mod minimize;
 pub mod model;
 pub mod outcomes;
-pub mod sighting;
 pub mod trace;
 mod why;

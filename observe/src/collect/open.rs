@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use ordering::sighting::whatever_level;
+use ordering::glimpse::whatever_level;
 use steps::table::Verb;
 
 use super::thread::Taken;

@@ -3,7 +3,7 @@
 //! Invariant: an operation ends where its thread does something that no operation does: it enters the kernel anew, it
 //! begins another operation or another range when nothing is left to flush, or the trace ends.
 
-use ordering::sighting::whatever_level;
+use ordering::glimpse::whatever_level;
 use steps::table::Verb;
 
 use super::open::Operation;

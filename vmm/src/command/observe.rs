@@ -18,7 +18,7 @@ use observe::report::{Rest, Told};
 use observe::vocabulary::{BUILT_IN, Kernel, Vocabulary};
 use ordering::catalogue;
 
-use super::{HOST, UNUSABLE, complain, say};
+use super::{UNUSABLE, complain, say};
 
 /// The longest vocabulary, in bytes.
 const LONGEST_VOCABULARY: u64 = 1 << 20;
@@ -44,30 +44,18 @@ pub(super) struct ObserveArguments {
     json: bool,
 }
 
-/// Why there is nothing to tell.
-enum Failure {
-    /// Wrong usage, or a machine that cannot.
-    Unusable(String),
-    /// The host lacks something.
-    Host(String),
-}
-
 /// Reads and judges what is named.
 pub(super) fn run(arguments: &ObserveArguments) -> ExitCode {
     match observed(arguments) {
         Ok(code) => code,
-        Err(Failure::Unusable(message)) => {
+        Err(message) => {
             complain(message);
             UNUSABLE.into()
-        }
-        Err(Failure::Host(message)) => {
-            complain(message);
-            HOST.into()
         }
     }
 }
 
-fn observed(arguments: &ObserveArguments) -> Result<ExitCode, Failure> {
+fn observed(arguments: &ObserveArguments) -> Result<ExitCode, String> {
     let added = match &arguments.vocabulary {
         Some(None) => {
             say(BUILT_IN.trim_end());
@@ -79,14 +67,12 @@ fn observed(arguments: &ObserveArguments) -> Result<ExitCode, Failure> {
     let text = added.as_ref().map(|(_, text)| text.as_str());
     let vocabulary = Vocabulary::with(text).map_err(|wrong| {
         let path = added.as_ref().map(|(path, _)| path.display().to_string()).unwrap_or_default();
-        Failure::Unusable(format!("{path}: {wrong}"))
+        (format!("{path}: {wrong}"))
     })?;
     let mut collector = Collector::new(&vocabulary, arguments.kernel);
     let mut visible = None;
     match arguments.record {
-        Some(deed) => {
-            visible = Some(record::record(deed, &vocabulary, &mut collector).map_err(Failure::Unusable)?)
-        }
+        Some(deed) => visible = Some(record::record(deed, &vocabulary, &mut collector)?),
         None => read(arguments, &mut collector)?,
     }
     let found = collector.finish();
@@ -101,8 +87,8 @@ fn observed(arguments: &ObserveArguments) -> Result<ExitCode, Failure> {
     Ok(if is_wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn text(path: &PathBuf) -> Result<String, Failure> {
-    let wrong = |what: String| Failure::Unusable(format!("cannot read {}: {what}", path.display()));
+fn text(path: &PathBuf) -> Result<String, String> {
+    let wrong = |what: String| (format!("cannot read {}: {what}", path.display()));
     let length = fs::metadata(path).map_err(|error| wrong(error.to_string()))?;
     if !length.is_file() || length.len() > LONGEST_VOCABULARY {
         return Err(wrong(format!("a vocabulary is a file of at most {LONGEST_VOCABULARY} bytes")));
@@ -110,13 +96,12 @@ fn text(path: &PathBuf) -> Result<String, Failure> {
     fs::read_to_string(path).map_err(|error| wrong(error.to_string()))
 }
 
-fn read(arguments: &ObserveArguments, collector: &mut Collector<'_>) -> Result<(), Failure> {
+fn read(arguments: &ObserveArguments, collector: &mut Collector<'_>) -> Result<(), String> {
     for path in &arguments.paths {
         let before = collector.events();
-        input::read(path, collector)
-            .map_err(|error| Failure::Unusable(format!("cannot read {}: {error}", path.display())))?;
+        input::read(path, collector).map_err(|error| (format!("cannot read {}: {error}", path.display())))?;
         if collector.events() == before {
-            return Err(Failure::Unusable(format!("{}: {NO_EVENT}", path.display())));
+            return Err((format!("{}: {NO_EVENT}", path.display())));
         }
     }
     Ok(())

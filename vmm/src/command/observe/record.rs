@@ -87,7 +87,7 @@ pub(super) fn record(
         ));
     }
     missing.push("writes of entries: no data watchpoint is set".to_owned());
-    let done = instance.record(|| deed.run(ROUNDS, &stopped, &instance));
+    let done = deed.run(ROUNDS, &stopped, &instance);
     let text = instance.text();
     drop(instance);
     done?;

@@ -152,9 +152,12 @@ impl Deed {
             while !has_read.load(Ordering::Relaxed) {
                 thread::yield_now();
             }
-            instance.mark(&format!("afterimage: {self} begin"));
-            let done = self.once(pages, stopped);
-            instance.mark(&format!("afterimage: {self} end"));
+            let done = instance.record(|| {
+                instance.mark(&format!("afterimage: {self} begin"));
+                let done = self.once(pages, stopped);
+                instance.mark(&format!("afterimage: {self} end"));
+                done
+            });
             is_over.store(true, Ordering::Relaxed);
             done
         })

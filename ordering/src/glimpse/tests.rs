@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use steps::table::Verb;
 
-use super::{Fit, Glimpse, MOST_STATES, Run, Sighting, fit};
+use super::{Fit, Glimpse, Glimpses, MOST_STATES, Run, fit};
 use crate::catalogue;
 use crate::lowering::{Lowered, load};
 
@@ -21,13 +21,13 @@ fn lowered(name: &str) -> Lowered {
     lowered
 }
 
-fn seen(verbs: &[Verb], shown: &[Verb]) -> Sighting {
+fn seen(verbs: &[Verb], shown: &[Verb]) -> Glimpses {
     let glimpses = verbs.iter().map(|verb| Glimpse { verb: *verb, page: Some(0) }).collect();
-    Sighting { glimpses, shown: shown.iter().copied().collect(), watched: BTreeSet::new() }
+    Glimpses { glimpses, shown: shown.iter().copied().collect(), watched: BTreeSet::new() }
 }
 
-fn run(name: &str, sighting: &Sighting) -> Option<Run> {
-    match fit(&lowered(name), sighting, MOST_STATES) {
+fn run(name: &str, glimpsed: &Glimpses) -> Option<Run> {
+    match fit(&lowered(name), glimpsed, MOST_STATES) {
         Fit::Run(run) => Some(*run),
         Fit::None => None,
         Fit::BoundHit => panic!("{name} is small"),
@@ -63,7 +63,7 @@ fn a_page_of_the_scenario_is_one_page_of_what_was_seen() {
     let of = |pages: [usize; 3]| {
         let [one, two, three] = pages;
         let glimpses = vec![glimpse(CLEAR, one), glimpse(SET, two), glimpse(FLUSH, three)];
-        Sighting { glimpses, shown: BTreeSet::from([CLEAR, SET, FLUSH]), watched: BTreeSet::new() }
+        Glimpses { glimpses, shown: BTreeSet::from([CLEAR, SET, FLUSH]), watched: BTreeSet::new() }
     };
     assert!(run("mremap-flush-under-locks", &of([0, 1, 0])).is_some());
     assert_eq!(run("mremap-flush-under-locks", &of([0, 0, 0])), None);
@@ -74,7 +74,7 @@ fn a_page_of_the_scenario_is_one_page_of_what_was_seen() {
 fn the_entry_of_a_watched_page_is_not_written_unseen() {
     let flush = seen(&[FLUSH], &[FLUSH]);
     assert!(run("dontneed-notify-after-unlock", &flush).is_some());
-    let watched = Sighting { watched: BTreeSet::from([0]), ..flush };
+    let watched = Glimpses { watched: BTreeSet::from([0]), ..flush };
     assert_eq!(run("dontneed-notify-after-unlock", &watched), None);
 }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use steps::table::Verb;
 
-use super::Sighting;
+use super::Glimpses;
 use super::step::{page, whatever_level, writes_entry};
 use crate::engine::replay::{Move, State, replay};
 use crate::engine::{Step, Trace};
@@ -41,7 +41,7 @@ type Shown = Option<(Verb, Option<PageId>)>;
 struct Search<'a> {
     lowered: &'a Lowered,
     agent: usize,
-    sighting: &'a Sighting,
+    glimpsed: &'a Glimpses,
     /// Indices of the glimpses that the scenario tells of.
     told: &'a [usize],
 }
@@ -50,17 +50,17 @@ struct Search<'a> {
 pub(super) fn run(
     lowered: &Lowered,
     agent: usize,
-    sighting: &Sighting,
+    glimpsed: &Glimpses,
     told: &[usize],
     most_states: usize,
 ) -> Searched {
-    let search = Search { lowered, agent, sighting, told };
+    let search = Search { lowered, agent, glimpsed, told };
     if search.is_possible() { search.in_model(most_states) } else { Searched::Nothing }
 }
 
 impl Search<'_> {
     fn start(&self) -> Progress {
-        let pages = self.sighting.glimpses.iter().filter_map(|glimpse| glimpse.page).max();
+        let pages = self.glimpsed.glimpses.iter().filter_map(|glimpse| glimpse.page).max();
         let bound = vec![None; pages.map_or(0, |last| last + 1)];
         Progress { met: 0, bound, unseen: BTreeSet::new() }
     }
@@ -99,14 +99,14 @@ impl Search<'_> {
 
     /// The step is the next glimpse.
     fn seen(&self, before: &Progress, verb: Verb, page: Option<PageId>) -> Option<Progress> {
-        let glimpse = self.sighting.glimpses[*self.told.get(before.met)?];
+        let glimpse = self.glimpsed.glimpses[*self.told.get(before.met)?];
         if glimpse.verb != verb {
             return None;
         }
         let mut after = Progress { met: before.met + 1, ..before.clone() };
         if let (Some(number), Some(page)) = (glimpse.page, page) {
             let taken = before.bound.iter().position(|bound| *bound == Some(page));
-            let hidden = self.sighting.watched.contains(&number) && before.unseen.contains(&page);
+            let hidden = self.glimpsed.watched.contains(&number) && before.unseen.contains(&page);
             if hidden || taken.is_some_and(|taken| taken != number) {
                 return None;
             }
@@ -120,12 +120,12 @@ impl Search<'_> {
 
     /// Nobody saw it.
     fn unseen(&self, before: &Progress, verb: Verb, page: Option<PageId>) -> Option<Progress> {
-        if self.sighting.shown.contains(&verb) {
+        if self.glimpsed.shown.contains(&verb) {
             return None;
         }
         let mut after = before.clone();
         if let (true, Some(page)) = (writes_entry(verb), page) {
-            let mut watched = self.sighting.watched.iter();
+            let mut watched = self.glimpsed.watched.iter();
             if watched.any(|number| before.bound.get(*number) == Some(&Some(page))) {
                 return None;
             }

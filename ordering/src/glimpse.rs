@@ -32,7 +32,7 @@ pub struct Glimpse {
 
 /// What was seen, and what could have been.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Sighting {
+pub struct Glimpses {
     /// The steps of one agent, in their order.
     pub glimpses: Vec<Glimpse>,
     /// What never happens unseen.
@@ -67,15 +67,15 @@ pub struct Run {
 
 /// Looks for a run of `lowered` in which an agent takes the steps that were seen, and ends.
 #[must_use]
-pub fn fit(lowered: &Lowered, sighting: &Sighting, most_states: usize) -> Fit {
-    let (told, silent): (Vec<usize>, Vec<usize>) = (0..sighting.glimpses.len())
-        .partition(|index| !is_silent_about(lowered, sighting.glimpses[*index].verb));
+pub fn fit(lowered: &Lowered, glimpsed: &Glimpses, most_states: usize) -> Fit {
+    let (told, silent): (Vec<usize>, Vec<usize>) = (0..glimpsed.glimpses.len())
+        .partition(|index| !is_silent_about(lowered, glimpsed.glimpses[*index].verb));
     if told.is_empty() {
         return Fit::None;
     }
     let mut best = Fit::None;
     for agent in 0..lowered.deeds.len() {
-        match search::run(lowered, agent, sighting, &told, most_states) {
+        match search::run(lowered, agent, glimpsed, &told, most_states) {
             search::Searched::Found { trace, seen } => {
                 return Fit::Run(Box::new(Run { agent, trace, seen, silent }));
             }
