@@ -43,7 +43,7 @@ pub(super) fn of(order: &Order, shape: Shape, found: &Found) -> String {
 /// Places what nobody could see.
 fn complete(lines: &mut Vec<Line>, order: &Order, shape: Shape, found: &Found) {
     let watched = order.watched.contains(&0);
-    let could_hide = |verb: Verb| !found.shown.contains(&verb) && !(watched && changes(verb));
+    let could_hide = |verb: Verb| !(found.shown.contains(&verb) || watched && changes(verb));
     let first = match shape {
         Shape::Replace | Shape::Merge | Shape::Zap | Shape::Move => Verb::PteClear,
         Shape::Protect => Verb::PteModify,

@@ -1,8 +1,11 @@
 //! `afterimage observe`, as its users meet it.
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
-use std::process;
+use std::process::{self, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use super::{afterimage, text};
 
@@ -47,16 +50,25 @@ fn an_order_is_told_with_the_kernels_functions_and_its_scenario() {
 #[test]
 fn a_wrong_order_ends_with_status_1_and_its_counterexample() {
     let trace = fs::read_to_string(COW).unwrap();
-    let told = trace.lines().filter(|line| !line.contains("notifier_invalidate_range <-") || line.contains("range_end"));
+    let told = trace
+        .lines()
+        .filter(|line| !line.contains("notifier_invalidate_range <-") || line.contains("range_end"));
     let told: Vec<&str> = told.collect();
-    let moved = trace.lines().find(|line| line.contains("__mmu_notifier_invalidate_range <-wp_page_copy")).unwrap();
-    let at = told.iter().position(|line| line.contains("__mmu_notifier_invalidate_range_end <-wp_page_copy")).unwrap();
+    let moved =
+        trace.lines().find(|line| line.contains("__mmu_notifier_invalidate_range <-wp_page_copy")).unwrap();
+    let at = told
+        .iter()
+        .position(|line| line.contains("__mmu_notifier_invalidate_range_end <-wp_page_copy"))
+        .unwrap();
     let edited = [&told[..at], &[moved], &told[at..]].concat().join("\n");
     let file = Temporary::new("wrong", edited.as_bytes());
     let output = afterimage(&["observe", file.path()]);
     let shown = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{shown}");
-    assert!(shown.contains("as cow-linux-6.1-notified-at-end (versions/copy-on-write.scn): VIOLATED"), "{shown}");
+    assert!(
+        shown.contains("as cow-linux-6.1-notified-at-end (versions/copy-on-write.scn): VIOLATED"),
+        "{shown}"
+    );
     assert!(shown.contains("# VIOLATION: never reads A == 0 after T2 store A"), "{shown}");
 }
 
@@ -93,7 +105,11 @@ fn what_is_no_trace_is_refused_with_what_to_do() {
         (b"PERFILE2\0\0\0\0", vec![], "perf script --header -i FILE"),
         (b"int main(void) { return 0; }\n", vec![], "no line of it is an event of a kernel trace"),
         (b"", vec![], "no line of it is an event of a kernel trace"),
-        (b" a-1 [000] . 1.5: f <-g\n", vec!["--vocabulary", wrong.path()], "line 1: `flush_everything` is no step"),
+        (
+            b" a-1 [000] . 1.5: f <-g\n",
+            vec!["--vocabulary", wrong.path()],
+            "line 1: `flush_everything` is no step",
+        ),
         (b" a-1 [000] . 1.5: f <-g\n", vec!["--kernel", "linux"], "`linux` is no version of a kernel"),
     ] {
         let file = Temporary::new("refused", bytes);
@@ -106,4 +122,38 @@ fn what_is_no_trace_is_refused_with_what_to_do() {
     let output = afterimage(&["observe", "no-such-file"]);
     assert!(text(&output.stderr).contains("cannot read no-such-file"), "{}", text(&output.stderr));
     assert_eq!(afterimage(&["observe"]).status.code(), Some(2));
+}
+
+/// The most memory that a process has had, in KiB.
+fn most_kib(process: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_hundred_megabytes_are_read_in_the_memory_of_a_few() {
+    let mut observe = Command::new(env!("CARGO_BIN_EXE_afterimage"))
+        .args(["observe", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = observe.stdin.take().unwrap();
+    let mut block = String::new();
+    for number in 0..512 {
+        let head = format!(
+            " t-{number} [000] d..1. 12.5: kvm_unmap_hva_range: mmu notifier unmap range: {number:#x}000 -- 0x200000"
+        );
+        block.push_str(&format!("{head:2047}\n"));
+    }
+    assert_eq!(block.len(), 1 << 20);
+    (0..100).for_each(|_| input.write_all(block.as_bytes()).unwrap());
+    // What the pipe still holds is read.
+    thread::sleep(Duration::from_millis(200));
+    let most = most_kib(observe.id());
+    drop(input);
+    let output = observe.wait_with_output().unwrap();
+    assert!(text(&output.stdout).contains("51200 lines, 51200 events"), "{}", text(&output.stdout));
+    assert!(most < 48 << 10, "{most} KiB");
 }

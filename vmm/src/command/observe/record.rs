@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use kvm_ioctls::{Kvm, VmFd};
 use observe::collect::{Collector, Found};
 use observe::vocabulary::Vocabulary;
-use rustix::process::getpid;
 use rustix::system::uname;
+use rustix::thread::gettid;
 use steps::table::Verb;
 
 pub(super) use deed::Deed;
@@ -68,7 +68,7 @@ pub(super) fn record(
         format!("no instance can be made in tracefs: {error}; nothing was recorded, and a trace that somebody else has recorded can be read")
     })?;
     let (mut recorded, mut missing) = (Vec::new(), Vec::new());
-    let thread = if deed == Deed::Ksm { ksm::thread()? } else { getpid().as_raw_nonzero().get() };
+    let thread = if deed == Deed::Ksm { ksm::thread()? } else { gettid().as_raw_nonzero().get() };
     let functions = vocabulary.rows().iter().map(|row| row.name.as_str()).filter(|name| !name.contains('@'));
     match instance.trace_functions(functions, thread) {
         Ok(number) => recorded.push(format!("{number} functions of the vocabulary, by the function tracer")),
