@@ -38,7 +38,7 @@ fn an_order_is_told_with_the_kernels_functions_and_its_scenario() {
     let shown = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{shown}{}", text(&output.stderr));
     for line in [
-        "COW break, once, first in line 9 (labtest-128, \"== cow begin\")",
+        "COW break, once, first in line 8 (labtest-128, \"== cow begin\")",
         "  flush_tlb A           | flush_tlb_mm_range, tlb_flush",
         "as cow-linux-6.1 (versions/copy-on-write.scn): PROVED",
         "not judged: the trace ends before what it has changed is flushed",
