@@ -11,7 +11,7 @@ use ordering::catalogue;
 use steps::table::Verb;
 
 fn found(text: &str) -> Found {
-    let vocabulary = Vocabulary::with(None).unwrap();
+    let vocabulary = Vocabulary::with(None).expect("the table is right");
     let mut collector = Collector::new(&vocabulary, None);
     text.lines().for_each(|line| collector.line(line));
     collector.finish()
@@ -19,7 +19,7 @@ fn found(text: &str) -> Found {
 
 fn observed(text: &str) -> Vec<Judged> {
     let found = found(text);
-    let vocabulary = Vocabulary::with(None).unwrap();
+    let vocabulary = Vocabulary::with(None).expect("the table is right");
     let judged = judge(&found, &vocabulary, &catalogue::entries());
     let told: String = judged.iter().map(|one| Told(one).to_string()).collect();
     assert!(told.lines().count() > judged.len() && Rest(&found).to_string().contains("lines"));
@@ -27,7 +27,7 @@ fn observed(text: &str) -> Vec<Judged> {
 }
 
 fn trace(name: &str) -> String {
-    fs::read_to_string(format!("../tests/traces/{name}.txt")).unwrap()
+    fs::read_to_string(format!("../tests/traces/{name}.txt")).expect("the trace is there")
 }
 
 /// Operation, ruling and scenario of each order, in a word.
@@ -43,7 +43,9 @@ fn words(judged: &[Judged]) -> Vec<String> {
                 assert!(explored.table.is_some(), "with its counterexample");
                 format!("wrong as {}", best.scenario)
             }
-            Ruling::New { explored, .. } => format!("new, {}", explored.as_ref().unwrap().answered),
+            Ruling::New { explored, .. } => {
+                format!("new, {}", explored.as_ref().expect("it was explored").answered)
+            }
             Ruling::Unjudged { .. } => "not judged".to_owned(),
         };
         format!("{}: {of}", one.title)

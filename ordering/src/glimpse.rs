@@ -88,17 +88,19 @@ pub fn fit(lowered: &Lowered, glimpsed: &Glimpses, most_states: usize) -> Fit {
 
 /// Whether nobody in the scenario takes such a step, and nobody is there whom it would concern.
 fn is_silent_about(lowered: &Lowered, verb: Verb) -> bool {
-    let concerned = match verb {
-        Verb::NotifyStart | Verb::NotifyEnd | Verb::ChangePte => UserKind::Vcpu,
-        Verb::Notify => UserKind::Device,
-        Verb::FlushTlb => UserKind::Cpu,
-        other => return other == Verb::Walk,
-    };
+    const CONCERNED: [(Verb, UserKind); 5] = [
+        (Verb::NotifyStart, UserKind::Vcpu),
+        (Verb::NotifyEnd, UserKind::Vcpu),
+        (Verb::ChangePte, UserKind::Vcpu),
+        (Verb::Notify, UserKind::Device),
+        (Verb::FlushTlb, UserKind::Cpu),
+    ];
+    let Some((_, concerned)) = CONCERNED.iter().find(|(known, _)| *known == verb) else { return false };
     let takes = |act: &Act| match act {
         Act::Step(step) => whatever_level(step.verb()) == verb,
         Act::Assign(_) | Act::Decide | Act::Hardware => false,
     };
-    let is_there = lowered.scene.users.iter().any(|user| user.kind == concerned);
+    let is_there = lowered.scene.users.iter().any(|user| user.kind == *concerned);
     !is_there && !lowered.deeds.iter().any(|deeds| deeds.acts().any(takes))
 }
 

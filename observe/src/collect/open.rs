@@ -128,10 +128,12 @@ impl Operation {
             return;
         }
         for (step, verb) in steps.iter().zip(verbs) {
-            match verb {
-                Verb::ZapSpte | Verb::FlushVcpus => self.zapped(taken.row.gfn(taken.event), name),
-                Verb::SetPte if self.commits() => self.name_last(name),
-                _other => self.push(Who::Operator, step, page, name, around),
+            if matches!(verb, Verb::ZapSpte | Verb::FlushVcpus) {
+                self.zapped(taken.row.gfn(taken.event), name);
+            } else if verb == Verb::SetPte && self.commits() {
+                self.name_last(name);
+            } else {
+                self.push(Who::Operator, step, page, name, around);
             }
         }
     }

@@ -138,24 +138,18 @@ impl Thread {
     /// Whether the operation that is open is over when such a step comes.
     fn ends_before(&self, verb: Verb, range: Option<(u64, u64)>, vocabulary: &Vocabulary) -> bool {
         let Some(open) = &self.open else { return false };
-        match verb {
-            Verb::NotifyStart => open.is_settled() && !open.is_in_start_of(range),
-            // Who zaps sets nothing: a fault does, afterwards.
-            Verb::SetPte => {
-                let shape = open.operation().and_then(|id| vocabulary.operation(id)).map(|one| one.shape);
-                shape == Some(Shape::Zap) && open.is_settled()
-            }
-            _other => false,
+        if verb == Verb::NotifyStart {
+            return open.is_settled() && !open.is_in_start_of(range);
         }
+        // Who zaps sets nothing: a fault does, afterwards.
+        let shape = open.operation().and_then(|id| vocabulary.operation(id)).map(|one| one.shape);
+        verb == Verb::SetPte && shape == Some(Shape::Zap) && open.is_settled()
     }
 
     /// Whether an operation can begin with it.
     fn begins_with(&self, verb: Verb, operation: Option<&str>) -> bool {
         let known = operation.is_some() || self.operation.is_some();
-        match verb {
-            Verb::NotifyStart | Verb::PteClear | Verb::PteModify => true,
-            Verb::FlushTlb | Verb::SetPte | Verb::IotlbInv | Verb::DevtlbInv => known,
-            _other => false,
-        }
+        let alone = matches!(verb, Verb::NotifyStart | Verb::PteClear | Verb::PteModify);
+        alone || known && matches!(verb, Verb::FlushTlb | Verb::SetPte | Verb::IotlbInv | Verb::DevtlbInv)
     }
 }

@@ -170,18 +170,18 @@ fn row(step: &str, remark: &str) -> String {
 fn step(line: &Line, shape: Shape, group: usize) -> String {
     let page = letter(line.page);
     let name = line.verb.name();
-    match line.verb {
-        Verb::PteModify => format!("{name} {page} ro"),
-        Verb::SetPte => {
-            let entry = match shape {
-                Shape::Replace => "new rw",
-                Shape::Merge if group == 0 => "old ro",
-                Shape::Merge => "new ro",
-                Shape::Zap | Shape::Protect => "old ro",
-                Shape::Move => "old rw",
-            };
-            format!("{name} {page} -> {}", line.entry.as_deref().unwrap_or(entry))
-        }
-        _one_page => format!("{name} {page}"),
+    if line.verb == Verb::PteModify {
+        return format!("{name} {page} ro");
     }
+    if line.verb != Verb::SetPte {
+        return format!("{name} {page}");
+    }
+    let entry = match shape {
+        Shape::Replace => "new rw",
+        Shape::Merge if group == 0 => "old ro",
+        Shape::Merge => "new ro",
+        Shape::Zap | Shape::Protect => "old ro",
+        Shape::Move => "old rw",
+    };
+    format!("{name} {page} -> {}", line.entry.as_deref().unwrap_or(entry))
 }

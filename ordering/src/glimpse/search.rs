@@ -72,14 +72,12 @@ impl Search<'_> {
     /// What a way of the agent shows; none of the hops and parts of a step that only hardware takes.
     fn shown(&self, pc: Pc, alternative: usize) -> Vec<Shown> {
         let deeds = self.lowered.deeds[self.agent].of(usize::from(pc.0), alternative);
-        deeds
-            .map(|deed| match (deed.act, deed.part) {
-                (Act::Step(step), Part::Whole | Part::Send(_) | Part::Flush(_)) => {
-                    Some((whatever_level(step.verb()), page(step)))
-                }
-                _hidden => None,
-            })
-            .collect()
+        let shown = |act: &Act, part: Part| {
+            let Act::Step(step) = act else { return None };
+            let is_own = matches!(part, Part::Whole | Part::Send(_) | Part::Flush(_));
+            is_own.then(|| (whatever_level(step.verb()), page(step)))
+        };
+        deeds.map(|deed| shown(deed.act, deed.part)).collect()
     }
 
     /// Every way to meet what is shown, seen or unseen.

@@ -28,17 +28,20 @@ pub(super) fn writes_entry(verb: Verb) -> bool {
 
 /// The page that it names, the first of several; none if it names none, or an upper entry.
 pub(super) fn page(step: &Step<Numbers>) -> Option<PageId> {
-    match step {
-        Step::Entry(EntryAt::Pte(page), _) | Step::ChangePte(page) => Some(*page),
-        Step::NotifyStart(pages) | Step::NotifyEnd(pages) => Some(first(pages)),
-        Step::Invalidate(Invalidation {
-            emptied: Emptied::Cpus(range) | Emptied::Devices(range), ..
-        }) => match range {
-            Range::Page(page, _) | Range::Pages(page, _, _) => Some(*page),
-            Range::Under(..) | Range::Mm(_) => None,
-        },
-        // Nothing of the others is seen with its page.
-        _other => None,
+    if let Step::Entry(EntryAt::Pte(page), _) | Step::ChangePte(page) = step {
+        return Some(*page);
+    }
+    if let Step::NotifyStart(pages) | Step::NotifyEnd(pages) = step {
+        return Some(first(pages));
+    }
+    // Nothing of the others is seen with its page.
+    let Step::Invalidate(Invalidation { emptied: Emptied::Cpus(range) | Emptied::Devices(range), .. }) = step
+    else {
+        return None;
+    };
+    match range {
+        Range::Page(page, _) | Range::Pages(page, _, _) => Some(*page),
+        Range::Under(..) | Range::Mm(_) => None,
     }
 }
 
