@@ -67,7 +67,7 @@ fn observed(arguments: &ObserveArguments) -> Result<ExitCode, String> {
     let text = added.as_ref().map(|(_, text)| text.as_str());
     let vocabulary = Vocabulary::with(text).map_err(|wrong| {
         let path = added.as_ref().map(|(path, _)| path.display().to_string()).unwrap_or_default();
-        (format!("{path}: {wrong}"))
+        format!("{path}: {wrong}")
     })?;
     let mut collector = Collector::new(&vocabulary, arguments.kernel);
     let mut visible = None;
@@ -88,7 +88,7 @@ fn observed(arguments: &ObserveArguments) -> Result<ExitCode, String> {
 }
 
 fn text(path: &PathBuf) -> Result<String, String> {
-    let wrong = |what: String| (format!("cannot read {}: {what}", path.display()));
+    let wrong = |what: String| format!("cannot read {}: {what}", path.display());
     let length = fs::metadata(path).map_err(|error| wrong(error.to_string()))?;
     if !length.is_file() || length.len() > LONGEST_VOCABULARY {
         return Err(wrong(format!("a vocabulary is a file of at most {LONGEST_VOCABULARY} bytes")));
@@ -99,9 +99,9 @@ fn text(path: &PathBuf) -> Result<String, String> {
 fn read(arguments: &ObserveArguments, collector: &mut Collector<'_>) -> Result<(), String> {
     for path in &arguments.paths {
         let before = collector.events();
-        input::read(path, collector).map_err(|error| (format!("cannot read {}: {error}", path.display())))?;
+        input::read(path, collector).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         if collector.events() == before {
-            return Err((format!("{}: {NO_EVENT}", path.display())));
+            return Err(format!("{}: {NO_EVENT}", path.display()));
         }
     }
     Ok(())

@@ -82,8 +82,9 @@ impl Pages {
 
     fn byte(&self, page: usize) -> &AtomicU8 {
         assert!(page * PAGE < self.length, "a page that is mapped");
+        let byte = self.first.cast::<u8>().wrapping_add(page * PAGE);
         // SAFETY: the page is mapped until `self` is dropped, and any byte is an atomic.
-        unsafe { AtomicU8::from_ptr(self.first.cast::<u8>().add(page * PAGE)) }
+        unsafe { AtomicU8::from_ptr(byte) }
     }
 
     fn fill(&self, value: u8) {
