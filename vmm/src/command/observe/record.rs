@@ -4,13 +4,10 @@
 //! settings come back. Source: Documentation/trace/ftrace.rst, Documentation/admin-guide/mm/ksm.rst.
 
 mod deed;
+mod host;
 mod instance;
 mod ksm;
 mod tracefs;
-
-use std::fs::read_to_string;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use kvm_ioctls::{Kvm, VmFd};
 use observe::collect::{Collector, Found};
@@ -20,6 +17,7 @@ use rustix::thread::gettid;
 use steps::table::Verb;
 
 pub(super) use deed::Deed;
+use host::Stopped;
 use instance::Instance;
 
 /// How often the operation is done.
@@ -30,27 +28,6 @@ pub(super) struct Visible {
     deed: Deed,
     recorded: Vec<String>,
     missing: Vec<String>,
-}
-
-/// Set by the signals that end a program.
-pub(super) struct Stopped(Arc<AtomicBool>);
-
-impl Stopped {
-    /// From now on they end the recording first.
-    fn watch() -> Self {
-        let flag = Arc::new(AtomicBool::new(false));
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP]
-        {
-            // A second one ends the program at once, for whoever does not want to wait.
-            let _ends = signal_hook::flag::register_conditional_default(signal, Arc::clone(&flag));
-            let _stops = signal_hook::flag::register(signal, Arc::clone(&flag));
-        }
-        Self(flag)
-    }
-
-    pub(super) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 /// Does the operation, and reads what was recorded of it.
@@ -127,11 +104,6 @@ impl Visible {
         self.missing.iter().for_each(|missing| text.push_str(&format!("\nnot recorded: {missing}")));
         text
     }
-}
-
-/// A file's first line, without its end.
-fn first_line(path: &str) -> Option<String> {
-    read_to_string(path).ok().and_then(|text| text.lines().next().map(str::to_owned))
 }
 
 #[cfg(test)]

@@ -21,8 +21,9 @@ use rustix::mm::{
 };
 use rustix::process::getuid;
 
+use super::host::{Stopped, first_line};
 use super::instance::Instance;
-use super::{Stopped, ksm};
+use super::ksm;
 
 const PAGE: usize = 4096;
 /// For how long KSM is waited for.
@@ -198,8 +199,7 @@ fn merged(stopped: &Stopped) -> Result<(), String> {
     pages.fill(0x5a);
     pages.advise(Advice::LinuxMergeable).map_err(failed)?;
     let begun = Instant::now();
-    let number =
-        || super::first_line("/proc/self/ksm_merging_pages").and_then(|text| text.parse::<u64>().ok());
+    let number = || first_line("/proc/self/ksm_merging_pages").and_then(|text| text.parse::<u64>().ok());
     while !stopped.is_set() {
         match number() {
             None => {

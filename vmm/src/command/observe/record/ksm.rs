@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::first_line;
+use super::host::first_line;
 
 const FOLDER: &str = "/sys/kernel/mm/ksm";
 /// What merges two pages soon.
