@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 pub use rows::STEPS;
 
 /// What a step does; one variant for each row of [`STEPS`], in their order.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Verb {
     /// Take a lock.
     Lock,

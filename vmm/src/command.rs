@@ -10,6 +10,7 @@ mod guests;
 mod limit;
 mod messages;
 mod minimize;
+mod observe;
 mod outcome;
 mod progress;
 mod race;
@@ -51,6 +52,8 @@ enum Command {
     Race(race::RaceArguments),
     /// Replay the traces of a file: what each row changes, which property breaks, why a row cannot happen
     Replay(replay::ReplayArguments),
+    /// Read traces of kernels: which order each operation took, and whether that is proved
+    Observe(observe::ObserveArguments),
     /// Find the weakest order of a program that is still safe, and what each of its needs is for
     Minimize(minimize::MinimizeArguments),
     /// List the scenarios that come with this program, or show one of them
@@ -91,6 +94,7 @@ pub fn main() -> ExitCode {
         Some(Command::Check(check)) => check::run(&check),
         Some(Command::Race(race)) => race::run(&race),
         Some(Command::Replay(replay)) => replay::run(&replay),
+        Some(Command::Observe(observe)) => observe::run(&observe),
         Some(Command::Minimize(minimize)) => minimize::run(&minimize),
         Some(Command::Zoo(zoo)) => zoo::run(&zoo),
         Some(Command::Steps(steps)) => steps::run(&steps),

@@ -6,6 +6,7 @@ mod guests;
 mod hostile;
 mod limits;
 mod minimize;
+mod observe;
 mod outcomes;
 mod race;
 mod replay;

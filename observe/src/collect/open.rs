@@ -1,0 +1,285 @@
+//! An operation while its steps come.
+//!
+//! Invariant: what one step shows by several lines is one row. A notify_start stands where its zap was seen, if that was
+//! later than its call.
+
+use std::collections::BTreeSet;
+
+use ordering::glimpse::whatever_level;
+use steps::table::Verb;
+
+use super::thread::Taken;
+use crate::order::{Example, Open, Order, Seen, Who, changes, letter, tells_of_a_change};
+use crate::vocabulary::{Spoken, Vocabulary};
+
+/// Rows of an operation at most.
+const MOST_ROWS: usize = 48;
+/// Pages of an operation at most.
+const MOST_PAGES: usize = 32;
+/// And that the order may have in the end.
+const MOST_CHANGED: usize = 4;
+/// Functions beside a row at most.
+const MOST_FUNCTIONS: usize = 4;
+
+/// A row that may still be joined by others.
+#[derive(Debug)]
+struct Row {
+    seen: Seen,
+    /// What it does before it ends.
+    around: Option<Verb>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Operation {
+    line: u64,
+    thread: String,
+    label: Option<String>,
+    operation: Option<String>,
+    rows: Vec<Row>,
+    pages: Vec<(u64, u64)>,
+    gfns: Vec<u64>,
+    watched: Option<u64>,
+    /// A row of a watchpoint was among its own.
+    is_watched: bool,
+    unflushed: bool,
+    is_set: bool,
+    range: bool,
+    pub(super) cut: bool,
+    pub(super) unsure: bool,
+}
+
+impl Operation {
+    pub(super) fn new(line: u64, thread: &str, label: Option<String>) -> Self {
+        Self { line, thread: thread.to_owned(), label, ..Self::default() }
+    }
+
+    pub(super) fn operation(&self) -> Option<&str> {
+        self.operation.as_deref()
+    }
+
+    pub(super) fn is_operation(&self, id: &str) -> bool {
+        self.operation() == Some(id)
+    }
+
+    pub(super) fn belongs(&mut self, operation: &str) {
+        self.operation.get_or_insert_with(|| operation.to_owned());
+    }
+
+    /// Whether nothing that it has changed is left to be flushed, as far as that is seen.
+    pub(super) fn is_settled(&self) -> bool {
+        !self.unflushed || self.is_set && !self.range
+    }
+
+    /// Whether it has done no more than to begin the range that is named.
+    pub(super) fn is_in_start_of(&self, range: Option<(u64, u64)>) -> bool {
+        let begins = self.rows.iter().all(|row| row.seen.verb == Verb::NotifyStart);
+        let same = |range| self.pages.first().is_none_or(|known| *known == range);
+        begins && range.is_none_or(same)
+    }
+
+    /// Whether another is the second half of a merge of which this is the first.
+    pub(super) fn goes_on_with(&self, other: &Self) -> bool {
+        let same = self.pages.first().is_some_and(|page| other.pages.first() == Some(page));
+        same && self.is_operation("ksm") && other.is_operation("ksm")
+    }
+
+    pub(super) fn joined(mut self, other: Self) -> Self {
+        self.rows.extend(other.rows);
+        Self {
+            unflushed: other.unflushed,
+            range: other.range,
+            cut: other.cut,
+            unsure: self.unsure || other.unsure,
+            is_watched: self.is_watched || other.is_watched,
+            ..self
+        }
+    }
+
+    /// A vCPU maps its page again.
+    pub(super) fn walked(&mut self, gfn: Option<u64>, watched: Option<u64>, function: &str) -> bool {
+        let met = match gfn {
+            Some(gfn) => self.gfns.contains(&gfn),
+            None => watched.is_some_and(|address| self.page_of(address).is_some()),
+        };
+        if met {
+            let walk = Spoken { verb: Verb::Walk, text: "walk A".to_owned() };
+            self.push(Who::Vcpu, &walk, Some(0), function, None);
+        }
+        met
+    }
+
+    /// Takes the steps of a row.
+    pub(super) fn steps(
+        &mut self,
+        steps: &[&Spoken],
+        around: Option<Verb>,
+        range: Option<(u64, u64)>,
+        taken: &Taken<'_>,
+    ) {
+        let name = &taken.event.name;
+        let is_watch = name.starts_with("pte@");
+        self.is_watched |= is_watch;
+        self.watched = self.watched.or(taken.watched);
+        let watched = taken.watched.filter(|_| is_watch);
+        let range = range.or_else(|| watched.map(|page| (page, page.saturating_add(0x1000))));
+        let page = range.and_then(|range| self.page(range));
+        let verbs: Vec<Verb> = steps.iter().map(|step| whatever_level(step.verb)).collect();
+        if self.repeats(&verbs, name) {
+            return;
+        }
+        for (step, verb) in steps.iter().zip(verbs) {
+            if matches!(verb, Verb::ZapSpte | Verb::FlushVcpus) {
+                self.zapped(taken.row.gfn(taken.event), name);
+            } else if verb == Verb::SetPte && self.commits() {
+                self.name_last(name);
+            } else {
+                self.push(Who::Operator, step, page, name, around);
+            }
+        }
+    }
+
+    /// Whether a flush that tells the devices, too, is seen once more.
+    fn repeats(&mut self, verbs: &[Verb], name: &str) -> bool {
+        let is_own = |at: &usize| self.rows[*at].seen.who == Who::Operator;
+        let own: Vec<usize> = (0..self.rows.len()).filter(is_own).collect();
+        let Some(from) = own.len().checked_sub(verbs.len()).filter(|_| verbs.len() > 1) else { return false };
+        let same = own[from..].iter().zip(verbs).all(|(at, verb)| self.rows[*at].seen.verb == *verb);
+        if same {
+            own[from..].iter().for_each(|at| add(&mut self.rows[*at].seen.functions, name));
+        }
+        same
+    }
+
+    /// Whether a write of an entry is the second half of the change of its bits.
+    fn commits(&self) -> bool {
+        let last = self.rows.iter().rev().find(|row| row.seen.who == Who::Operator);
+        last.is_some_and(|row| row.seen.verb == Verb::PteModify)
+    }
+
+    fn name_last(&mut self, name: &str) {
+        let last = self.rows.iter_mut().rev().find(|row| row.seen.who == Who::Operator);
+        last.into_iter().for_each(|row| add(&mut row.seen.functions, name));
+    }
+
+    /// KVM's entry goes, or its flush comes: that is what the start of the range is for.
+    fn zapped(&mut self, gfn: Option<u64>, name: &str) {
+        let new = gfn.filter(|gfn| !self.gfns.contains(gfn) && self.gfns.len() < MOST_PAGES);
+        self.gfns.extend(new);
+        let start = |rows: &[Row]| rows.iter().rposition(|row| row.seen.verb == Verb::NotifyStart);
+        let Some(mut at) = start(&self.rows) else { return };
+        if self.range && self.rows[at + 1..].iter().any(|row| row.seen.who == Who::Operator) {
+            let mut row = self.rows.remove(at);
+            row.seen.late = true;
+            self.rows.push(row);
+            at = self.rows.len() - 1;
+        }
+        add(&mut self.rows[at].seen.functions, name);
+    }
+
+    fn page_of(&self, address: u64) -> Option<usize> {
+        self.pages.iter().position(|(first, last)| (*first..*last).contains(&address))
+    }
+
+    /// The number of the page at an address, a new one perhaps.
+    fn page(&mut self, range: (u64, u64)) -> Option<usize> {
+        let known = self.page_of(range.0);
+        if known.is_none() && self.pages.len() < MOST_PAGES {
+            self.pages.push(range);
+            return Some(self.pages.len() - 1);
+        }
+        self.unsure |= known.is_none();
+        known
+    }
+
+    fn push(&mut self, who: Who, step: &Spoken, page: Option<usize>, name: &str, around: Option<Verb>) {
+        let verb = whatever_level(step.verb);
+        if who == Who::Operator {
+            let dirties = matches!(verb, Verb::PteClear | Verb::PteModify);
+            self.unflushed = (self.unflushed || dirties) && verb != Verb::FlushTlb;
+            self.range = (self.range || verb == Verb::NotifyStart) && verb != Verb::NotifyEnd;
+            self.is_set = (self.is_set || verb == Verb::SetPte) && verb != Verb::PteClear;
+        }
+        let last = self.rows.iter().rposition(|row| row.seen.who == who);
+        if let Some(last) = last.filter(|at| self.rows[*at].seen.verb == verb) {
+            let seen = &mut self.rows[last].seen;
+            if seen.page.is_none() || page.is_none() || seen.page == page {
+                seen.page = seen.page.or(page);
+                add(&mut seen.functions, name);
+                return;
+            }
+        }
+        if self.rows.len() >= MOST_ROWS {
+            self.unsure = true;
+            return;
+        }
+        let functions = vec![name.to_owned()];
+        let seen = Seen { who, verb, page, text: step.text.clone(), functions, late: false };
+        let inside = last.filter(|at| self.rows[*at].around == Some(verb));
+        self.rows.insert(inside.unwrap_or(self.rows.len()), Row { seen, around });
+    }
+
+    /// The order, and where it was seen; none if no change was seen.
+    pub(super) fn finish(self, vocabulary: &Vocabulary) -> Option<(Order, Example)> {
+        let tells = |row: &Row| row.seen.who == Who::Operator && tells_of_a_change(row.seen.verb);
+        if !self.rows.iter().any(tells) {
+            return None;
+        }
+        let pages = self.changed();
+        let changed = pages.len();
+        let number = |page: Option<usize>| match page {
+            Some(page) => pages.iter().position(|kept| *kept == page),
+            // If there is one, it is that.
+            None => (pages.len() <= 1).then_some(0),
+        };
+        let kept = |row: &&Row| row.seen.page.is_none_or(|page| pages.contains(&page));
+        let row = |row: &Row| {
+            let page = number(row.seen.page);
+            Seen { page, text: of_page(&row.seen.text, page), ..row.seen.clone() }
+        };
+        let rows: Vec<Seen> = self.rows.iter().filter(kept).map(row).collect();
+        let watched = match (self.is_watched, self.watched) {
+            (false, _) => None,
+            (true, Some(address)) => self.page_of(address).and_then(|page| number(Some(page))),
+            (true, None) => Some(0),
+        };
+        let called = self.label.as_deref().and_then(|label| vocabulary.named_in(label));
+        let called = called.map(|one| one.id.clone());
+        let pages = pages.iter().filter_map(|page| self.pages.get(*page).copied()).collect();
+        let Self { cut, unflushed, range, .. } = self;
+        let unsure = self.unsure || changed > MOST_CHANGED;
+        let open = Open { cut, unflushed: cut && unflushed, range: cut && range, unsure };
+        let watched = watched.into_iter().collect();
+        let order = Order { operation: self.operation, called, rows, watched, open };
+        Some((order, Example { line: self.line, thread: self.thread, label: self.label, pages }))
+    }
+
+    /// The pages that are more than a part of a range, in their order; all of them if no step says of which it is.
+    fn changed(&self) -> Vec<usize> {
+        let numbers: BTreeSet<usize> = self.rows.iter().filter_map(|row| row.seen.page).collect();
+        let any = |page: usize, is: fn(Verb) -> bool| {
+            self.rows.iter().any(|row| row.seen.page == Some(page) && is(row.seen.verb))
+        };
+        if !numbers.iter().any(|page| any(*page, changes)) {
+            return numbers.into_iter().collect();
+        }
+        // The range in which the first change happens is part of it.
+        let first = self.rows.iter().position(|row| changes(row.seen.verb));
+        let before = &self.rows[..first.unwrap_or_default()];
+        let start = before.iter().rev().find(|row| row.seen.verb == Verb::NotifyStart);
+        let around = start.and_then(|row| row.seen.page);
+        numbers.into_iter().filter(|page| Some(*page) == around || any(*page, tells_of_a_change)).collect()
+    }
+}
+
+fn add(functions: &mut Vec<String>, name: &str) {
+    if functions.len() < MOST_FUNCTIONS && !functions.iter().any(|known| known == name) {
+        functions.push(name.to_owned());
+    }
+}
+
+/// The step of page A as one of that page.
+fn of_page(text: &str, page: Option<usize>) -> String {
+    let Some(page) = page.filter(|page| *page > 0) else { return text.to_owned() };
+    let named = |word: &str| if word == "A" { letter(page).to_string() } else { word.to_owned() };
+    text.split(' ').map(named).collect::<Vec<_>>().join(" ")
+}

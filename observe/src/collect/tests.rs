@@ -1,0 +1,148 @@
+//! Which lines are one operation, and what is kept of endless and hostile input.
+
+use super::{Collector, Found};
+use crate::order::Who;
+use crate::vocabulary::{Kernel, Vocabulary};
+
+fn found(text: &str, kernel: Option<Kernel>) -> Found {
+    let vocabulary = Vocabulary::with(None).unwrap();
+    let mut collector = Collector::new(&vocabulary, kernel);
+    text.lines().for_each(|line| collector.line(line));
+    collector.finish()
+}
+
+/// Lines of functions of one thread.
+fn functions(names: &[&str]) -> String {
+    names.iter().map(|name| format!(" t-9 [000] ...1. 1.5: {name}\n")).collect()
+}
+
+fn steps(found: &Found) -> Vec<Vec<String>> {
+    let mut all: Vec<_> = found.orders.iter().collect();
+    all.sort_by_key(|(_, count)| count.example.line);
+    all.iter().map(|(order, _)| order.rows.iter().map(|row| row.text.clone()).collect()).collect()
+}
+
+const COW: [&str; 6] = [
+    "__mmu_notifier_invalidate_range_start <-wp_page_copy",
+    "ptep_clear_flush <-wp_page_copy",
+    "flush_tlb_mm_range <-ptep_clear_flush",
+    "tlb_flush: pages:1 reason:local MM shootdown (3)",
+    "__mmu_notifier_change_pte <-wp_page_copy",
+    "__mmu_notifier_invalidate_range_end <-wp_page_copy",
+];
+
+#[test]
+fn operations_of_one_thread_end_where_it_begins_another() {
+    let twice = functions(&[COW, COW].concat());
+    let found = found(&twice, None);
+    assert_eq!(
+        steps(&found),
+        [["notify_start A", "pte_clear A", "flush_tlb A", "change_pte A", "notify_end A"]]
+    );
+    assert_eq!(found.orders.values().map(|count| count.times).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn threads_are_kept_apart() {
+    let mut text = String::new();
+    for name in COW {
+        text.push_str(&format!(" t-9 [000] ...1. 1.5: {name}\n u-8 [001] ...1. 1.5: {name}\n"));
+    }
+    assert_eq!(found(&text, None).orders.values().map(|count| count.times).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn a_notification_inside_of_the_end_of_a_range_comes_before_it() {
+    let found = found(
+        &functions(&[
+            "__mmu_notifier_invalidate_range_start <-change_protection",
+            "__mmu_notifier_invalidate_range_end <-change_protection",
+            "kvm_mmu_notifier_invalidate_range <-__mmu_notifier_invalidate_range_end",
+            "kvm_mmu_notifier_invalidate_range_end <-__mmu_notifier_invalidate_range_end",
+            "flush_tlb_mm_range <-tlb_finish_mmu",
+            "__mmu_notifier_invalidate_range <-tlb_finish_mmu",
+        ]),
+        None,
+    );
+    assert_eq!(steps(&found), [["notify_start A", "notify A", "notify_end A", "flush_tlb A", "notify A"]]);
+}
+
+#[test]
+fn an_order_that_the_trace_cuts_off_is_known_to_be_open() {
+    let cut = format!("{}CPU:0 [LOST 5 EVENTS]\n", functions(&COW[..2]));
+    let found = found(&format!("{cut}{}", functions(&COW)), None);
+    assert_eq!(found.totals.lost, 5);
+    assert_eq!(found.orders.keys().filter(|order| order.open.unflushed).count(), 1);
+}
+
+#[test]
+fn a_range_without_a_change_is_counted_and_no_order() {
+    let found = found(&functions(&[COW[0], COW[5]]), None);
+    assert_eq!((found.orders.len(), found.totals.unchanged), (0, 1));
+}
+
+#[test]
+fn a_vcpu_that_maps_the_page_again_belongs_to_whoever_zapped_it() {
+    let text = functions(&[
+        COW[0],
+        "kvm_tdp_mmu_spte_changed: as id 0 gfn 8005 level 1 old_spte 3fdcc825 new_spte 0",
+        COW[1],
+        COW[2],
+    ]);
+    let fault = " v-7 [001] ...1. 1.6: kvm_mmu_set_spte: gfn 8005 spte 3fdfde67 (rwxu) level 1 at 9506028\n";
+    let other = " v-7 [001] ...1. 1.6: kvm_mmu_set_spte: gfn 8006 spte 3fdfde67 (rwxu) level 1 at 9506030\n";
+    let found = found(&format!("{text}{fault}{other}"), None);
+    let who: Vec<Who> = found.orders.keys().next().unwrap().rows.iter().map(|row| row.who).collect();
+    assert_eq!(who, [Who::Operator, Who::Operator, Who::Operator, Who::Vcpu]);
+    assert_eq!(found.totals.stray, 1);
+}
+
+#[test]
+fn what_a_kernel_does_not_have_never_happens_unseen() {
+    let text = functions(&COW[..3]);
+    let shows = |kernel| found(&text, kernel).shown.contains(&steps::table::Verb::ChangePte);
+    assert!(!shows(None) && !shows(Some(Kernel(6, 1))));
+    assert!(shows(Some(Kernel(6, 18))));
+}
+
+#[test]
+fn events_that_nobody_knows_are_counted_by_name() {
+    let found = found(
+        &functions(&["sched_switch: prev_comm=a", "sched_switch: prev_comm=b", "my_function <-x"]),
+        None,
+    );
+    let unknown: Vec<(&str, u64)> =
+        found.unknown.iter().map(|(name, times)| (name.as_str(), *times)).collect();
+    assert_eq!(unknown, [("my_function", 1), ("sched_switch", 2)]);
+}
+
+#[test]
+fn whatever_comes_what_is_kept_is_bounded() {
+    let vocabulary = Vocabulary::with(None).unwrap();
+    let names: Vec<&str> =
+        vocabulary.rows().iter().map(|row| row.name.as_str()).filter(|name| !name.contains('@')).collect();
+    let mut random = fastrand::Rng::with_seed(3);
+    let mut collector = Collector::new(&vocabulary, None);
+    for number in 0..100_000_u32 {
+        let name = names[random.usize(0..names.len())];
+        let (thread, page) = (random.u32(0..9000), random.u64(..) & !0xfff);
+        collector.line(&match random.u8(0..6) {
+            0 => format!(" t-{thread} [000] ...1. 1.5: {name} <-{}", names[random.usize(0..names.len())]),
+            1 => format!(" t-1 [000] ...1. 1.5: {name}: addr={page:#x} start={page:#x} gfn {page:x} hva: {page:#x} address={page:#x}"),
+            2 => format!(" t-2 [000] ...1. 1.5: kvm_unmap_hva_range: mmu notifier unmap range: {page:#x} -- {:#x}", page.wrapping_add(0x1000)),
+            3 => format!(" t-3 [000] ...1. 1.5: name{number} <-x"),
+            4 => " +1.5us cpu0 tid 9  **HOST-PTE WRITE** at somewhere_else+0x1".to_owned(),
+            _ => (0..random.usize(0..200)).map(|_| random.char(..)).collect(),
+        });
+        assert!(collector.threads.len() <= super::MOST_THREADS);
+    }
+    let found = collector.finish();
+    assert!(found.orders.len() <= super::MOST_ORDERS && found.unknown.len() <= super::MOST_NAMES + 1);
+    assert!(
+        found
+            .orders
+            .keys()
+            .all(|order| order.rows.len() <= 96 && order.rows.iter().all(|row| row.functions.len() <= 4))
+    );
+    assert!(found.totals.events > 50_000, "{:?}", found.totals);
+}

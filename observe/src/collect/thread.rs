@@ -1,0 +1,155 @@
+//! What is known of one thread: the operation that it is in.
+//!
+//! Invariant: an operation ends where its thread does something that no operation does: it enters the kernel anew, it
+//! begins another operation or another range when nothing is left to flush, or the trace ends.
+
+use ordering::glimpse::whatever_level;
+use steps::table::Verb;
+
+use super::open::Operation;
+use crate::line::Event;
+use crate::vocabulary::{Meaning, Row, Shape, Spoken, Vocabulary};
+
+/// Operations that have ended, and steps that belong to none.
+#[derive(Debug, Default)]
+pub(super) struct Closed {
+    pub(super) ended: Vec<Operation>,
+    pub(super) stray: u64,
+}
+
+/// A row with its event.
+pub(super) struct Taken<'a> {
+    pub(super) event: &'a Event<'a>,
+    pub(super) row: &'a Row,
+    /// The operation that the row or its caller belongs to.
+    pub(super) operation: Option<&'a str>,
+    pub(super) line: u64,
+    /// The page all of whose writes are shown.
+    pub(super) watched: Option<u64>,
+    pub(super) label: Option<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct Thread {
+    name: String,
+    /// The operation whose function was entered.
+    operation: Option<String>,
+    open: Option<Operation>,
+    /// KSM's first half, which the second may follow.
+    held: Option<Operation>,
+}
+
+impl Thread {
+    pub(super) fn new(name: String) -> Self {
+        Self { name, operation: None, open: None, held: None }
+    }
+
+    /// It enters the kernel anew, for an operation perhaps.
+    pub(super) fn enter(&mut self, operation: Option<&str>) -> Closed {
+        self.operation = operation.map(str::to_owned);
+        let mut closed = self.close();
+        closed.ended.extend(self.held.take());
+        closed
+    }
+
+    /// A function of an operation was entered.
+    pub(super) fn call(&mut self, operation: Option<&str>) -> Closed {
+        let Some(operation) = operation else { return Closed::default() };
+        let closed = match &self.open {
+            Some(open) if open.is_settled() => self.close(),
+            Some(_) | None => Closed::default(),
+        };
+        self.operation = Some(operation.to_owned());
+        self.belongs(Some(operation));
+        closed
+    }
+
+    /// The operation that is open belongs to this one, unless it is known already.
+    pub(super) fn belongs(&mut self, operation: Option<&str>) {
+        if let (Some(open), Some(operation)) = (&mut self.open, operation) {
+            open.belongs(operation);
+        }
+    }
+
+    pub(super) fn unsure(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.unsure = true;
+        }
+    }
+
+    /// A vCPU maps the page of the operation again.
+    pub(super) fn walked(&mut self, gfn: Option<u64>, watched: Option<u64>, function: &str) -> bool {
+        self.open.as_mut().is_some_and(|open| open.walked(gfn, watched, function))
+    }
+
+    /// The trace ends here, or leaves something out.
+    pub(super) fn cut(&mut self) -> Vec<Operation> {
+        if let Some(open) = &mut self.open {
+            open.cut = true;
+        }
+        self.enter(None).ended
+    }
+
+    /// Ends what is open. The halves of KSM's merge of one page are one.
+    fn close(&mut self) -> Closed {
+        let mut closed = Closed::default();
+        let Some(open) = self.open.take() else { return closed };
+        match self.held.take() {
+            Some(held) if held.goes_on_with(&open) => closed.ended.push(held.joined(open)),
+            held => {
+                closed.ended.extend(held);
+                if open.is_operation("ksm") {
+                    self.held = Some(open);
+                } else {
+                    closed.ended.push(open);
+                }
+            }
+        }
+        closed
+    }
+
+    /// The steps of a row are taken.
+    pub(super) fn take(&mut self, taken: &Taken<'_>, vocabulary: &Vocabulary) -> Closed {
+        let mut closed = Closed::default();
+        let range = taken.row.range(taken.event);
+        let (steps, around): (Vec<&Spoken>, Option<Verb>) = match &taken.row.meaning {
+            Meaning::Steps(steps) => (steps.iter().collect(), None),
+            Meaning::Around(step, inside) => (vec![step], Some(whatever_level(inside.verb))),
+            Meaning::Fault | Meaning::Mark | Meaning::Nothing => return closed,
+        };
+        let Some(first) = steps.first().map(|step| whatever_level(step.verb)) else { return closed };
+        if self.ends_before(first, range, vocabulary) {
+            closed = self.close();
+        }
+        if self.open.is_none() && !self.begins_with(first, taken.operation) {
+            closed.stray += 1;
+            return closed;
+        }
+        let name = &self.name;
+        let entered = self.operation.as_deref();
+        let open = self.open.get_or_insert_with(|| Operation::new(taken.line, name, taken.label.clone()));
+        if let Some(operation) = taken.operation.or(entered) {
+            open.belongs(operation);
+        }
+        open.steps(&steps, around, range, taken);
+        closed
+    }
+
+    /// Whether the operation that is open is over when such a step comes.
+    fn ends_before(&self, verb: Verb, range: Option<(u64, u64)>, vocabulary: &Vocabulary) -> bool {
+        let Some(open) = &self.open else { return false };
+        if verb == Verb::NotifyStart {
+            return open.is_settled() && !open.is_in_start_of(range);
+        }
+        // Who zaps sets nothing: a fault does, afterwards.
+        let shape = open.operation().and_then(|id| vocabulary.operation(id)).map(|one| one.shape);
+        verb == Verb::SetPte && shape == Some(Shape::Zap) && open.is_settled()
+    }
+
+    /// Whether an operation can begin with it.
+    fn begins_with(&self, verb: Verb, operation: Option<&str>) -> bool {
+        let known = operation.is_some() || self.operation.is_some();
+        let alone = matches!(verb, Verb::NotifyStart | Verb::PteClear | Verb::PteModify);
+        alone || known && matches!(verb, Verb::FlushTlb | Verb::SetPte | Verb::IotlbInv | Verb::DevtlbInv)
+    }
+}

@@ -1,0 +1,173 @@
+//! What was observed, as one JSON object.
+//!
+//! Invariant: a field keeps its meaning while [`SCHEMA`] stays; new fields may come. Lines count from 1.
+
+use std::collections::BTreeMap;
+
+use observe::collect::Found;
+use observe::judge::{Explored, Judged, Match, Ruling};
+use observe::order::{Seen, Who};
+use serde::Serialize;
+
+use super::super::outcome::as_json;
+
+/// Goes up when a field goes or means something else.
+const SCHEMA: u32 = 1;
+
+#[derive(Serialize)]
+struct Report<'a> {
+    schema: u32,
+    kernel: Option<String>,
+    lines: u64,
+    events: u64,
+    unreadable: u64,
+    lost: u64,
+    /// Ranges in which no change was seen.
+    unchanged: u64,
+    /// Steps outside of any operation.
+    stray: u64,
+    orders: Vec<Order<'a>>,
+    /// Events that the vocabulary does not have, and how often each came.
+    unknown: &'a BTreeMap<String, u64>,
+}
+
+#[derive(Serialize)]
+struct Order<'a> {
+    operation: &'a str,
+    times: u64,
+    line: u64,
+    thread: &'a str,
+    label: Option<&'a str>,
+    pages: Vec<[String; 2]>,
+    rows: Vec<Row<'a>>,
+    /// `right`, `wrong`, `new` or `not judged`.
+    ruling: &'static str,
+    /// Whether it counts as wrong.
+    is_wrong: bool,
+    /// The scenario that it is, or the name of the new one.
+    scenario: Option<&'a str>,
+    file: Option<&'a str>,
+    verdict: Option<String>,
+    /// The steps of that scenario's run, with the number of the operator's row that is each, from 0.
+    steps: Vec<Step<'a>>,
+    /// Other scenarios that have the order.
+    also: &'a [String],
+    /// Refuted ones that the trace does not tell from it.
+    untold: &'a [String],
+    /// Scenarios that have a part of it.
+    partly: &'a [String],
+    /// The text of the new scenario.
+    proposal: Option<&'a str>,
+    /// Why it is not judged, or why no scenario could be made of it.
+    why: Option<&'a str>,
+    /// The counterexample: who does what.
+    counterexample: Vec<[String; 2]>,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    /// `operator` or `vcpu`.
+    who: &'static str,
+    step: &'a str,
+    functions: &'a [String],
+    /// Whether it was seen later than the call that began it.
+    late: bool,
+}
+
+#[derive(Serialize)]
+struct Step<'a> {
+    step: &'a str,
+    row: Option<usize>,
+}
+
+/// The whole report.
+pub(super) fn json(judged: &[Judged], found: &Found) -> String {
+    let totals = &found.totals;
+    as_json(&Report {
+        schema: SCHEMA,
+        kernel: found.kernel.map(|kernel| kernel.to_string()),
+        lines: totals.lines,
+        events: totals.events,
+        unreadable: totals.unreadable,
+        lost: totals.lost,
+        unchanged: totals.unchanged,
+        stray: totals.stray,
+        orders: judged.iter().map(order).collect(),
+        unknown: &found.unknown,
+    })
+}
+
+fn order(judged: &Judged) -> Order<'_> {
+    let example = &judged.count.example;
+    let bare = Order {
+        operation: &judged.title,
+        times: judged.count.times,
+        line: example.line,
+        thread: &example.thread,
+        label: example.label.as_deref(),
+        pages: example
+            .pages
+            .iter()
+            .map(|(first, last)| [first, last].map(|end| format!("{end:#x}")))
+            .collect(),
+        rows: judged.order.rows.iter().map(row).collect(),
+        ruling: "not judged",
+        is_wrong: judged.ruling.is_wrong(),
+        scenario: None,
+        file: None,
+        verdict: None,
+        steps: Vec::new(),
+        also: &[],
+        untold: &[],
+        partly: &[],
+        proposal: None,
+        why: None,
+        counterexample: Vec::new(),
+    };
+    match &judged.ruling {
+        Ruling::Right { best, explored, others, untold } => {
+            Order { ruling: "right", also: others, untold, ..matched(bare, best, explored) }
+        }
+        Ruling::Wrong { best, explored, others } => {
+            Order { ruling: "wrong", also: others, ..matched(bare, best, explored) }
+        }
+        Ruling::New { proposal, explored, partly, unknown: _ } => {
+            let known = explored.as_ref().ok();
+            Order {
+                ruling: "new",
+                scenario: Some(&proposal.name),
+                partly,
+                proposal: Some(&proposal.text),
+                verdict: known.map(|explored| explored.answered.to_string()),
+                counterexample: known.map(counterexample).unwrap_or_default(),
+                why: explored.as_ref().err().map(String::as_str),
+                ..bare
+            }
+        }
+        Ruling::Unjudged { why } => Order { why: Some(why), ..bare },
+    }
+}
+
+fn matched<'a>(bare: Order<'a>, best: &'a Match, explored: &Explored) -> Order<'a> {
+    Order {
+        scenario: Some(&best.scenario),
+        file: Some(best.file),
+        verdict: Some(explored.answered.to_string()),
+        steps: best.steps.iter().map(|(step, row)| Step { step, row: *row }).collect(),
+        counterexample: counterexample(explored),
+        ..bare
+    }
+}
+
+fn counterexample(explored: &Explored) -> Vec<[String; 2]> {
+    let rows = explored.table.iter().flat_map(|table| table.rows());
+    rows.map(|(agent, row)| [agent.to_owned(), row.text.clone()]).collect()
+}
+
+fn row(seen: &Seen) -> Row<'_> {
+    let who = match seen.who {
+        Who::Operator => "operator",
+        Who::Vcpu => "vcpu",
+    };
+    Row { who, step: &seen.text, functions: &seen.functions, late: seen.late }
+}

@@ -1,0 +1,110 @@
+//! `observe --record`: an operation on the running kernel, recorded in a tracefs instance of its own.
+//!
+//! Invariant: whatever was changed is put back when this returns, also behind an error or Ctrl-C: the instance goes, KSM's
+//! settings come back. Source: Documentation/trace/ftrace.rst, Documentation/admin-guide/mm/ksm.rst.
+
+mod deed;
+mod host;
+mod instance;
+mod ksm;
+mod tracefs;
+
+use kvm_ioctls::{Kvm, VmFd};
+use observe::collect::{Collector, Found};
+use observe::vocabulary::Vocabulary;
+use rustix::system::uname;
+use rustix::thread::gettid;
+use steps::table::Verb;
+
+pub(super) use deed::Deed;
+use host::Stopped;
+use instance::Instance;
+
+/// How often the operation is done.
+const ROUNDS: u32 = 8;
+
+/// What could be recorded, and what not.
+pub(super) struct Visible {
+    deed: Deed,
+    recorded: Vec<String>,
+    missing: Vec<String>,
+}
+
+/// Does the operation, and reads what was recorded of it.
+///
+/// # Errors
+/// What is missing, and what to do.
+pub(super) fn record(
+    deed: Deed,
+    vocabulary: &Vocabulary,
+    collector: &mut Collector<'_>,
+) -> Result<Visible, String> {
+    let stopped = Stopped::watch();
+    let tracefs = tracefs::open()?;
+    let instance = Instance::create(tracefs).map_err(|error| {
+        format!("no instance can be made in tracefs: {error}; nothing was recorded, and a trace that somebody else has recorded can be read")
+    })?;
+    let (mut recorded, mut missing) = (Vec::new(), Vec::new());
+    let thread = if deed == Deed::Ksm { ksm::thread()? } else { gettid().as_raw_nonzero().get() };
+    let functions = vocabulary.rows().iter().map(|row| row.name.as_str()).filter(|name| !name.contains('@'));
+    match instance.trace_functions(functions, thread) {
+        Ok(number) => recorded.push(format!("{number} functions of the vocabulary, by the function tracer")),
+        Err(error) => missing.push(format!("functions: the function tracer cannot be set up here ({error})")),
+    }
+    let events = instance.enable_events(thread).map_err(|error| error.to_string())?;
+    recorded.extend(events.iter().map(|event| format!("tracepoint {event}")));
+    if events.is_empty() && recorded.is_empty() {
+        return Err("this kernel has no tracepoint and no function of the vocabulary".to_owned());
+    }
+    // A machine of KVM's listens to this address space, so that ranges are announced.
+    let listener = listener();
+    if let Err(error) = &listener {
+        missing.push(format!(
+            "ranges: nobody listens to this address space, as /dev/kvm cannot be used ({error})"
+        ));
+    }
+    missing.push("writes of entries: no data watchpoint is set".to_owned());
+    let done = deed.run(ROUNDS, &stopped, &instance);
+    let text = instance.text();
+    drop(instance);
+    done?;
+    if stopped.is_set() {
+        return Err("stopped; everything is as it was before".to_owned());
+    }
+    let release = uname();
+    collector.line(&format!("# kernel: {}", release.release().to_string_lossy()));
+    text.map_err(|error| error.to_string())?.lines().for_each(|line| collector.line(line));
+    Ok(Visible { deed, recorded, missing })
+}
+
+fn listener() -> Result<(Kvm, VmFd), kvm_ioctls::Error> {
+    let kvm = Kvm::new()?;
+    let machine = kvm.create_vm()?;
+    Ok((kvm, machine))
+}
+
+impl Visible {
+    /// What of the order was seen, and what could not be.
+    pub(super) fn told(&self, found: &Found) -> String {
+        const TOLD: [Verb; 7] = [
+            Verb::NotifyStart,
+            Verb::PteClear,
+            Verb::PteModify,
+            Verb::FlushTlb,
+            Verb::Notify,
+            Verb::SetPte,
+            Verb::NotifyEnd,
+        ];
+        let names = |seen: bool| {
+            let of = TOLD.iter().filter(|verb| found.seen.contains(verb) == seen);
+            of.map(|verb| verb.name()).collect::<Vec<_>>().join(", ")
+        };
+        let mut text = format!("recorded {}, {ROUNDS} times, by {}", self.deed, self.recorded.join(", "));
+        text.push_str(&format!("\nsteps seen: {}; not visible here: {}", names(true), names(false)));
+        self.missing.iter().for_each(|missing| text.push_str(&format!("\nnot recorded: {missing}")));
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests;

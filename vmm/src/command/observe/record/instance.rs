@@ -1,0 +1,123 @@
+//! An instance of tracefs: buffers and settings of its own.
+//!
+//! Invariant: it goes when it is dropped, and the system's own trace is never touched.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::process;
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, unlinkat};
+
+/// Memory for what is recorded, for each CPU.
+const BUFFER_KIB: &str = "2048";
+/// What is read of it at most.
+const MOST_BYTES: u64 = 32 << 20;
+
+/// Tracepoints that the vocabulary has.
+const EVENTS: [&str; 8] = [
+    "exceptions/page_fault_user",
+    "tlb/tlb_flush",
+    "kvm/kvm_unmap_hva_range",
+    "kvmmmu/kvm_mmu_set_spte",
+    "migrate/set_migration_pte",
+    "ksm/ksm_merge_one_page",
+    "ksm/ksm_merge_with_ksm_page",
+    "ksm/ksm_stop_scan",
+];
+
+/// An instance.
+pub(super) struct Instance {
+    tracefs: OwnedFd,
+    name: String,
+    folder: OwnedFd,
+}
+
+impl Instance {
+    pub(super) fn create(tracefs: OwnedFd) -> io::Result<Self> {
+        let name = format!("instances/afterimage-{}", process::id());
+        mkdirat(&tracefs, &name, Mode::RWXU)?;
+        let opened = openat(&tracefs, &name, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let folder = opened.inspect_err(|_| {
+            let _gone = unlinkat(&tracefs, &name, AtFlags::REMOVEDIR);
+        })?;
+        let instance = Self { tracefs, name, folder };
+        instance.write("tracing_on", "0")?;
+        instance.write("trace_clock", "mono")?;
+        // A buffer that stays small holds less, and is no reason to give up.
+        let _small = instance.write("buffer_size_kb", BUFFER_KIB);
+        Ok(instance)
+    }
+
+    /// Records what a thread calls of these functions; how many of them there are.
+    pub(super) fn trace_functions<'n>(
+        &self,
+        names: impl Iterator<Item = &'n str>,
+        thread: i32,
+    ) -> io::Result<usize> {
+        self.write("set_ftrace_filter", "")?;
+        let taken = names.filter(|name| self.append("set_ftrace_filter", name).is_ok()).count();
+        if taken == 0 {
+            return Err(io::Error::other("it knows none of the functions"));
+        }
+        self.write("set_ftrace_pid", &thread.to_string())?;
+        self.write("current_tracer", "function")?;
+        Ok(taken)
+    }
+
+    /// Records the tracepoints that this kernel has, of that thread; their names.
+    pub(super) fn enable_events(&self, thread: i32) -> io::Result<Vec<&'static str>> {
+        self.write("set_event_pid", &thread.to_string())?;
+        Ok(EVENTS
+            .into_iter()
+            .filter(|event| self.write(&format!("events/{event}/enable"), "1").is_ok())
+            .collect())
+    }
+
+    /// Records while `what` is done.
+    pub(super) fn record<T>(&self, what: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+        self.write("tracing_on", "1").map_err(|error| format!("recording cannot be switched on: {error}"))?;
+        let done = what();
+        let off = self
+            .write("tracing_on", "0")
+            .map_err(|error| format!("recording cannot be switched off: {error}"));
+        off.and(done)
+    }
+
+    /// Writes a line into the trace.
+    pub(super) fn mark(&self, text: &str) {
+        // A trace without it can be read, too.
+        let _missing = self.write("trace_marker", text);
+    }
+
+    /// What was recorded.
+    pub(super) fn text(&self) -> io::Result<String> {
+        let mut bytes = Vec::new();
+        self.open("trace", OFlags::RDONLY)?.take(MOST_BYTES).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn open(&self, file: &str, flags: OFlags) -> io::Result<File> {
+        Ok(File::from(openat(&self.folder, file, flags | OFlags::CLOEXEC, Mode::empty())?))
+    }
+
+    fn write(&self, file: &str, text: &str) -> io::Result<()> {
+        let mut file = self.open(file, OFlags::WRONLY | OFlags::TRUNC)?;
+        if text.is_empty() { Ok(()) } else { file.write_all(text.as_bytes()) }
+    }
+
+    fn append(&self, file: &str, text: &str) -> io::Result<()> {
+        self.open(file, OFlags::WRONLY | OFlags::APPEND)?.write_all(text.as_bytes())
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        for (file, text) in [("tracing_on", "0"), ("current_tracer", "nop")] {
+            let _unchanged = self.write(file, text);
+        }
+        if let Err(error) = unlinkat(&self.tracefs, &self.name, AtFlags::REMOVEDIR) {
+            log::error!("{} stays in tracefs: {error}; remove it with rmdir", self.name);
+        }
+    }
+}
