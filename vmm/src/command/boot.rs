@@ -3,6 +3,7 @@
 //! Invariant: what is asked for here is what [`run`] does; how a run ended is its exit status ([`status`]).
 
 mod device;
+mod disk;
 mod guest;
 mod image;
 mod reports;
@@ -29,7 +30,9 @@ use screen::Screen;
 
 use super::{UNUSABLE, size};
 use crate::boot::{Module, Payload};
-use crate::machine::options::{DeviceKind, IommuKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions};
+use crate::machine::options::{
+    DeviceKind, IommuKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions, VirtioKind,
+};
 use crate::sandbox::{self, Sandbox};
 pub(super) use run::run;
 
@@ -69,6 +72,13 @@ pub(super) struct BootArguments {
     /// A device for the PCI bus: edu[,dma-mask=MASK], iommu-testdev, dma-engine[,ats=off][,pri=off][,pasid=off]
     #[arg(long = "device", value_name = "KIND", value_parser = device::parse)]
     devices: Vec<DeviceKind>,
+    /// A disk (virtio-blk): an image, or a block device; `ro` lets nobody write, `serial=S` is what it calls itself. Several
+    /// are numbered in their order
+    #[arg(long = "disk", value_name = "FILE[,ro][,serial=S]", value_parser = disk::parse)]
+    disks: Vec<disk::Words>,
+    /// Entropy (virtio-rng)
+    #[arg(long)]
+    rng: bool,
     /// How uses of stale translations are reported on standard error
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
     stale_report: Format,
@@ -147,8 +157,20 @@ impl BootArguments {
             processors: self.cpus,
             iommu: self.watched_iommu()?,
             devices: self.devices()?,
+            virtio: self.virtio()?,
             sandbox,
         })
+    }
+
+    /// Behind the other devices: disks, which are opened now, then the rest.
+    fn virtio(&self) -> Result<Vec<VirtioKind>, String> {
+        let mut found: Vec<_> = self
+            .disks
+            .iter()
+            .map(|words| Ok(VirtioKind::Disk(Arc::new(words.open()?))))
+            .collect::<Result<_, String>>()?;
+        found.extend(self.rng.then_some(VirtioKind::Rng));
+        Ok(found)
     }
 
     /// What the guest needs, and what the user adds or changes.

@@ -33,6 +33,7 @@ use super::interrupts::Interrupts;
 use super::options::{Answers, DeviceKind, IommuKind, MachineOptions, QueueRuns, UnitOptions};
 use super::remapping::UnitRegisters;
 use super::unanswered::{self, Kind, Unanswered};
+use super::virtio;
 use crate::boot::map;
 use crate::kvm::{Access, Vm};
 use crate::remedy::remedy;
@@ -51,7 +52,7 @@ pub enum BoardError {
     #[error(transparent)]
     Cache(#[from] CacheError),
     /// No thread for a device.
-    #[error("the host refuses a thread for a DMA engine: {error}; {}", remedy(.0, "give fewer"), error = .0)]
+    #[error("the host refuses a thread for a device: {error}; {}", remedy(.0, "give fewer"), error = .0)]
     Thread(std::io::Error),
     /// No thread for the timer.
     #[error("the host refuses a thread for the timer: {error}; {}", remedy(.0, "end other programs"), error = .0)]
@@ -127,11 +128,16 @@ impl Board {
         admit(&bus, unit.as_ref(), options.iommu)?;
         bus.attach(BridgeFunction::config(), |_| Ok::<_, BusFull>(Arc::new(BridgeFunction)))?;
         let sandbox = options.sandbox;
-        let hooks = || Hooks::new(move || sandbox.enter(Role::Engine), end.alarm());
+        let hooks_of = |role| Hooks::new(move || sandbox.enter(role), end.alarm());
+        let hooks = || hooks_of(Role::Engine);
         let mut sources = Vec::new();
         for device in &options.devices {
             admit(&bus, unit.as_ref(), options.iommu)?;
             sources.push(attach(&mut bus, *device, vm.memory(), &hooks)?);
+        }
+        for device in &options.virtio {
+            admit(&bus, unit.as_ref(), options.iommu)?;
+            virtio::attach(&mut bus, device, vm.memory(), &hooks_of)?;
         }
         let late = late(unit.as_ref(), options.iommu, sources);
         bus.place_bars(Window { start: map::HOLE, end: map::HOLE_END })?;
