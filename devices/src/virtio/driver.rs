@@ -15,8 +15,7 @@ use super::model::{Identity, Model};
 use crate::bus::Width;
 use crate::pci::Function;
 use crate::pci::capability::msix;
-use crate::rig::{Rig, Seen};
-use crate::upstream::Upstream;
+use crate::rig::Rig;
 use crate::worker::Hooks;
 
 /// Where the parts of the ring lie, and room for buffers.
@@ -58,17 +57,6 @@ impl Driver {
         let rig = Rig::new(VirtioFunction::config(&identity), |endpoint, memory| {
             start(endpoint, memory, identity, model)
         });
-        Self { rig, offered: 0, taken: 0 }
-    }
-
-    /// The same, behind something else.
-    pub(super) fn behind(
-        upstream: impl FnOnce(Arc<PhysicalMemory>, Arc<Seen>) -> Arc<dyn Upstream>,
-        identity: Identity,
-        model: Box<dyn Model>,
-    ) -> Self {
-        let config = VirtioFunction::config(&identity);
-        let rig = Rig::behind(upstream, config, |endpoint, memory| start(endpoint, memory, identity, model));
         Self { rig, offered: 0, taken: 0 }
     }
 

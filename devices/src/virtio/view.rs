@@ -145,3 +145,6 @@ fn until_page_end(address: u64, len: usize) -> usize {
     let left = PAGE_SIZE - address % PAGE_SIZE;
     usize::try_from(left).map_or(len, |left| left.min(len))
 }
+
+#[cfg(test)]
+mod tests;
