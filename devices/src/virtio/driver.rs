@@ -2,12 +2,10 @@
 //!
 //! Invariant: it puts into memory what a test says, right or wrong, and waits for nothing for ever.
 
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use mmu::address::PhysAddr;
-use mmu::memory::PhysicalMemory;
 use pcie::Msi;
 
 use super::VirtioFunction;
@@ -54,8 +52,13 @@ pub(super) struct Driver {
 impl Driver {
     /// Before a driver.
     pub(super) fn new(identity: Identity, model: Box<dyn Model>) -> Self {
+        Self::with_hooks(identity, model, Hooks::default())
+    }
+
+    /// The same; the device's thread has `hooks`.
+    pub(super) fn with_hooks(identity: Identity, model: Box<dyn Model>, hooks: Hooks) -> Self {
         let rig = Rig::new(VirtioFunction::config(&identity), |endpoint, memory| {
-            start(endpoint, memory, identity, model)
+            VirtioFunction::start(endpoint, memory, identity, model, hooks).expect("there is a thread")
         });
         Self { rig, offered: 0, taken: 0 }
     }
@@ -201,13 +204,4 @@ impl Driver {
             thread::sleep(Duration::from_millis(1));
         }
     }
-}
-
-fn start(
-    endpoint: Arc<crate::pci::Endpoint>,
-    memory: Arc<PhysicalMemory>,
-    identity: Identity,
-    model: Box<dyn Model>,
-) -> Arc<VirtioFunction> {
-    VirtioFunction::start(endpoint, memory, identity, model, Hooks::default()).expect("there is a thread")
 }

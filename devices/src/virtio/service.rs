@@ -116,10 +116,13 @@ impl Core {
     }
 
     /// The device is to be as after power-on. Returns when it is, or when `limit` is over: the registers show that it is not
-    /// yet.
+    /// yet. Before a driver has begun nobody waits for the thread: its status would look as after the reset already.
     pub(super) fn reset(&self, worker: &Worker<()>, limit: Option<Duration>) {
         let begun = Instant::now();
         let mut registers = self.registers.lock();
+        if !self.has_begun.load(Ordering::Acquire) {
+            return self.put_back(&mut registers);
+        }
         self.is_resetting.store(true, Ordering::Release);
         worker.wake();
         while self.is_resetting()
@@ -180,12 +183,17 @@ impl Core {
 
     fn finish_reset(&self) {
         let mut registers = self.registers.lock();
+        self.put_back(&mut registers);
+        self.is_resetting.store(false, Ordering::Release);
+        self.is_reset.notify_all();
+    }
+
+    /// As after power-on; the thread uses nothing.
+    fn put_back(&self, registers: &mut Registers) {
         registers.reset();
         self.take_reasons();
         self.is_rung.store(false, Ordering::Release);
         self.has_begun.store(false, Ordering::Release);
-        self.is_resetting.store(false, Ordering::Release);
-        self.is_reset.notify_all();
     }
 
     fn break_down(&self, broken: &Broken) {

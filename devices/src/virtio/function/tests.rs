@@ -2,6 +2,8 @@
 
 mod broken;
 
+use std::sync::mpsc::{Receiver, Sender, channel};
+
 use super::VirtioFunction;
 use crate::bus::Width;
 use crate::interrupt::Level;
@@ -9,11 +11,15 @@ use crate::pci::Function;
 use crate::pci::bus::configure;
 use crate::pci::capability::{CapabilityId, express};
 use crate::pci::config::header;
+use crate::virtio::broken::Broken;
 use crate::virtio::driver::{
     AVAILABLE, BUFFERS, DRIVER_OK, Driver, EVENT_INDEX, FEATURES, FEATURES_OK, INDIRECT, RING, TABLE,
     TABLE_OF_ITS_OWN, USED, WRITE,
 };
+use crate::virtio::model::Model;
 use crate::virtio::rng::Rng;
+use crate::virtio::service::Queues;
+use crate::worker::Hooks;
 
 fn rng() -> Driver {
     Driver::ready(Rng::identity(), Box::new(Rng), FEATURES)
@@ -167,4 +173,55 @@ fn a_function_level_reset_is_a_reset() {
     let at = driver.rig.endpoint.config().find(express::ID).unwrap();
     configure(&driver.rig.endpoint, &*driver.rig.device, at + 8, Width::Word, 1 << 15);
     assert_eq!((driver.status(), driver.rig.device.read(0, 0x400c, Width::Dword)), (0, 1));
+}
+
+#[test]
+fn a_driver_that_begins_does_not_wait_for_the_devices_thread() {
+    let (goes, waits) = channel::<()>();
+    let hooks = Hooks::new(move || waits.recv().expect("the test goes on"), |_| ());
+    let mut driver = Driver::with_hooks(Rng::identity(), Box::new(Rng), hooks);
+    driver.use_msix();
+    driver.reset();
+    // What is written now is not lost, although the thread has not seen the reset.
+    driver.begin(FEATURES);
+    goes.send(()).expect("the thread waits");
+    assert_eq!(driver.request(&[(BUFFERS, 8, WRITE)]), 8);
+}
+
+/// Takes a chain, and gives it back when it is let.
+struct Slow {
+    has_taken: Sender<()>,
+    goes: Receiver<()>,
+}
+
+impl Model for Slow {
+    fn start(&mut self, _: u64) {}
+
+    fn serve(&mut self, queues: &mut Queues<'_>) -> Result<(), Broken> {
+        while let Some(chain) = queues.take(0)? {
+            self.has_taken.send(()).expect("the test waits");
+            self.goes.recv().expect("the test goes on");
+            if !queues.gives_up() {
+                queues.give_back(0, &chain, 0)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_reset_is_over_when_the_thread_has_left_what_it_was_doing() {
+    let (has_taken, taken) = channel();
+    let (go, goes) = channel();
+    let model = Box::new(Slow { has_taken, goes });
+    let mut driver = Driver::ready(Rng::identity(), model, FEATURES);
+    driver.describe(TABLE, &[(BUFFERS, 8, WRITE, 0)]);
+    driver.offer(0);
+    taken.recv().expect("the device takes it");
+    driver.store(0x14, Width::Byte, 0);
+    assert_ne!(driver.status(), 0, "the thread is not done");
+    driver.store(0x14, Width::Byte, 3);
+    go.send(()).expect("the device waits");
+    driver.until("the reset", || driver.status() == 0);
+    assert_eq!(driver.word(USED + 2), 0, "what was offered before is not used afterwards");
 }
