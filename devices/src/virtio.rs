@@ -6,11 +6,12 @@
 //!
 //! Read in this order: [`view`] (memory as the device sees it), [`broken`], [`chain`] and [`ring`] (what a driver puts
 //! there), `register` (negotiation), [`model`] (what a device is), [`function`](mod@function) (the transport), `service` (its thread), then
-//! the devices: [`rng`], [`blk`].
+//! the devices: [`rng`], [`blk`], [`console`].
 
 pub mod blk;
 pub mod broken;
 pub mod chain;
+pub mod console;
 pub mod function;
 pub mod model;
 pub mod ring;

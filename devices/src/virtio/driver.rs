@@ -106,9 +106,14 @@ impl Driver {
     }
 
     pub(super) fn begin(&mut self, features: u64) {
+        self.begin_queue(0, features);
+    }
+
+    /// The same with another queue, which alone is used.
+    pub(super) fn begin_queue(&mut self, queue: u64, features: u64) {
         assert!(self.negotiate(features), "the device accepts {features:#x}");
         self.store(0x10, Width::Word, 0);
-        self.store(0x16, Width::Word, 0);
+        self.store(0x16, Width::Word, queue);
         self.store(0x18, Width::Word, SIZE.into());
         self.store(0x1a, Width::Word, 1);
         for (offset, address) in [(0x20, TABLE), (0x28, AVAILABLE), (0x30, USED)] {

@@ -103,6 +103,23 @@ impl VirtioFunction {
         Ok(Arc::new(Self { core, worker }))
     }
 
+    /// Whether a driver uses it.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.core.registers().is_live()
+    }
+
+    /// There may be something to do that no driver has told of.
+    pub fn look(&self) {
+        self.core.ring();
+        self.worker.wake();
+    }
+
+    /// Its own configuration is this from now on, and the driver is told.
+    pub fn change_config(&self, bytes: &[u8]) {
+        self.core.change_config(bytes);
+    }
+
     fn write_common(&self, offset: usize, width: Width, value: u64) {
         if self.core.is_resetting() {
             return;
@@ -143,9 +160,12 @@ impl Function for VirtioFunction {
     fn read(&self, _: u8, offset: u64, width: Width) -> u64 {
         let (part, within) = split(offset);
         match part {
-            COMMON if within < register::LEN_BYTES => self.core.registers().read(within, width, 0),
+            COMMON if within < register::LEN_BYTES => {
+                let generation = self.core.config().1;
+                self.core.registers().read(within, width, generation)
+            }
             REASONS if within == 0 => self.core.take_reasons().into(),
-            DEVICE => bytes(&self.core.identity().config, within, width),
+            DEVICE => bytes(&self.core.config().0, within, width),
             TABLE => self.core.table().read(within as u64, width),
             PENDING => self.core.table().pending(within as u64),
             _ => 0,
@@ -156,10 +176,7 @@ impl Function for VirtioFunction {
         let (part, within) = split(offset);
         match part {
             COMMON => self.write_common(within, width, value),
-            NOTIFY => {
-                self.core.ring();
-                self.worker.wake();
-            }
+            NOTIFY => self.look(),
             TABLE if (within as u64) < ENTRY_BYTES * 2048 => {
                 self.core.table().write(within as u64, width, value);
                 self.core.endpoint().send_unmasked(self.core.table());

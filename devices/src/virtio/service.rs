@@ -35,6 +35,8 @@ pub(super) struct Core {
     endpoint: Arc<Endpoint>,
     memory: Arc<PhysicalMemory>,
     identity: Identity,
+    /// The device's configuration, and how often it changed.
+    config: Mutex<(Vec<u8>, u8)>,
     table: Table,
     registers: Mutex<Registers>,
     /// The thread has put the registers back.
@@ -75,6 +77,7 @@ impl Core {
         Self {
             endpoint,
             memory,
+            config: Mutex::new((identity.config.clone(), 0)),
             identity,
             table: Table::new(vectors),
             registers: Mutex::new(registers),
@@ -95,8 +98,23 @@ impl Core {
         &self.table
     }
 
-    pub(super) fn identity(&self) -> &Identity {
-        &self.identity
+    /// The device's configuration, and how often it changed, modulo 256.
+    pub(super) fn config(&self) -> MutexGuard<'_, (Vec<u8>, u8)> {
+        self.config.lock()
+    }
+
+    /// It is this from now on, and the driver is told.
+    pub(super) fn change_config(&self, bytes: &[u8]) {
+        let mut config = self.config();
+        config.0 = bytes.to_vec();
+        config.1 = config.1.wrapping_add(1);
+        drop(config);
+        let registers = self.registers();
+        let told = registers.is_live().then(|| registers.config_vector());
+        drop(registers);
+        if let Some(vector) = told {
+            self.interrupt(vector, CONFIGURATION);
+        }
     }
 
     pub(super) fn registers(&self) -> MutexGuard<'_, Registers> {

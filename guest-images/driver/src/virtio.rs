@@ -2,7 +2,8 @@
 //!
 //! Invariant: what a device is to reach is mapped before it is told, and unmapped and invalidated before the page is somebody
 //! else's. With `bug=missing-flush` the last invalidation is left out, while the disk goes on. `do=NAME` does something else:
-//! `writes` writes and flushes until it is ended, `broken` offers rings that are none. Source: VIRTIO 1.2.
+//! `writes` writes and flushes until it is ended, `broken` offers rings that are
+//! none, `console` puts out what is typed. Source: VIRTIO 1.2.
 
 mod broken;
 mod device;
@@ -18,6 +19,7 @@ use unit::Remapping;
 
 /// Numbers of devices, as PCI has them.
 const BLOCK: u16 = 0x1042;
+const CONSOLE: u16 = 0x1043;
 const ENTROPY: u16 = 0x1044;
 
 /// Runs it and ends the machine.
@@ -28,13 +30,18 @@ pub fn run(memory: Memory, line: &CommandLine) -> ! {
     };
     let entropy = Device::find(&mut unit, ENTROPY, 0);
     let disk = Device::find(&mut unit, BLOCK, 0);
+    if let (Some("console"), Some(console)) = (line.value("do"), Device::find(&mut unit, CONSOLE, 0)) {
+        echo(&mut unit, console);
+    }
     match (line.value("do"), entropy, disk) {
         (_, None, None) => {
             say!("FAILED there is no virtio device; boot with --rng, or --disk FILE");
             ending::failed()
         }
         (Some("broken"), Some(entropy), _) => broken::run(&mut unit, entropy),
-        (Some("writes"), _, Some(disk)) => disk::write_for_ever(&mut unit, disk),
+        (Some("writes"), _, Some(disk)) => {
+            disk::write_for_ever(&mut unit, disk, line.number("from").unwrap_or(1))
+        }
         (None, entropy, disk) => {
             entropy.into_iter().for_each(|entropy| ask_for_entropy(&mut unit, entropy));
             disk.into_iter().for_each(|disk| use_disk(&mut unit, disk, line));
@@ -43,11 +50,25 @@ pub fn run(memory: Memory, line: &CommandLine) -> ! {
         }
         (Some(other), _, _) => {
             say!(
-                "FAILED nothing to do `{other}` with; there is broken (with --rng), writes (with --disk FILE)"
+                "FAILED nothing to do `{other}` with; there is broken (with --rng), writes (with --disk FILE), console (with --console)"
             );
             ending::failed()
         }
     }
+}
+
+/// Takes what is typed by one queue and puts it out by the other.
+fn echo(unit: &mut Remapping, mut device: Device) -> ! {
+    let page = unit.memory.frame();
+    let at = device.map(unit, page);
+    let _none_of_its_own = device.begin_queue(unit, 0, 0);
+    say!("console: listening");
+    let typed = device.request(&[Piece::written(at, 64)]);
+    let _none_of_its_own = device.begin_queue(unit, 1, 0);
+    device.request(&[Piece::read(at, typed)]);
+    device.unmap(unit);
+    say!("console: {typed} bytes");
+    ending::passed()
 }
 
 fn ask_for_entropy(unit: &mut Remapping, mut device: Device) {

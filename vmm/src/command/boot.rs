@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
+use devices::virtio::console::UserEnd;
 use guest_images::Guest;
 use guest_images::layout::MAX_VCPUS;
 use iommu::stale::watch::Watching;
@@ -79,6 +80,10 @@ pub(super) struct BootArguments {
     /// Entropy (virtio-rng)
     #[arg(long)]
     rng: bool,
+    /// A console (virtio-console, Linux's hvc0): its output goes where the serial port's does, and keys go to it while its
+    /// driver listens
+    #[arg(long)]
+    console: bool,
     /// How uses of stale translations are reported on standard error
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
     stale_report: Format,
@@ -151,25 +156,26 @@ impl BootArguments {
         }
     }
 
-    fn options(&self, sandbox: Sandbox) -> Result<MachineOptions, String> {
+    fn options(&self, sandbox: Sandbox, screen: &Screen) -> Result<MachineOptions, String> {
         Ok(MachineOptions {
             memory_bytes: self.memory,
             processors: self.cpus,
             iommu: self.watched_iommu()?,
             devices: self.devices()?,
-            virtio: self.virtio()?,
+            virtio: self.virtio(screen)?,
             sandbox,
         })
     }
 
     /// Behind the other devices: disks, which are opened now, then the rest.
-    fn virtio(&self) -> Result<Vec<VirtioKind>, String> {
+    fn virtio(&self, screen: &Screen) -> Result<Vec<VirtioKind>, String> {
         let mut found: Vec<_> = self
             .disks
             .iter()
             .map(|words| Ok(VirtioKind::Disk(Arc::new(words.open()?))))
             .collect::<Result<_, String>>()?;
         found.extend(self.rng.then_some(VirtioKind::Rng));
+        found.extend(self.console.then(|| VirtioKind::Console(UserEnd::new(screen.guest_side()))));
         Ok(found)
     }
 

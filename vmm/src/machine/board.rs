@@ -19,6 +19,7 @@ use devices::pci::host_bridge::{self, BridgeFunction, HostBridge};
 use devices::pci_engine::PciEngine;
 use devices::serial::{self, Output, Serial};
 use devices::upstream::{Direct, Remapped, Upstream};
+use devices::virtio::console::UserEnd;
 use devices::worker::Hooks;
 use iommu::vtd::options::VtdOptions;
 use iommu::vtd::{REGISTER_BYTES, Vtd};
@@ -98,6 +99,8 @@ pub struct Board {
     /// Devices that answer invalidations of their TLBs late.
     late: Vec<SourceId>,
     serial: Serial,
+    /// The user's end of a virtio console.
+    console: Option<Arc<UserEnd>>,
     chipset: Chipset,
     unanswered: Unanswered,
     end: Arc<End>,
@@ -145,14 +148,32 @@ impl Board {
         let bridge = HostBridge::new(Arc::clone(&bus));
         let serial = Serial::new(wire(Pin(serial::PIN)).line(), output);
         let chipset = Chipset::new(&wires, Arc::clone(&end), hooks()).map_err(BoardError::Timer)?;
+        let console = virtio::console(&options.virtio);
         let unanswered = Unanswered::default();
-        Ok(Self { bus, bridge, io_apic, unit, late, serial, chipset, unanswered, end })
+        Ok(Self { bus, bridge, io_apic, unit, late, serial, console, chipset, unanswered, end })
     }
 
     /// The serial port, for its input.
     #[must_use]
     pub fn serial(&self) -> &Serial {
         &self.serial
+    }
+
+    /// Offers input to the console whose driver listens, otherwise to the serial port; how much of it was taken.
+    #[must_use]
+    pub fn offer(&self, input: &[u8]) -> usize {
+        match self.console.as_ref().filter(|console| console.is_heard()) {
+            Some(console) => console.offer(input),
+            None => self.serial.offer(input),
+        }
+    }
+
+    /// Looks whether there is room for output again, and how large the user's window is.
+    pub fn look(&self) {
+        self.serial.look();
+        if let Some(console) = &self.console {
+            console.look(virtio::window());
+        }
     }
 
     /// The remapping unit, if there is one.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use devices::edu::EduOptions;
 use devices::pci_engine::PciEngineOptions;
 use devices::virtio::blk::disk::Disk;
+use devices::virtio::console::UserEnd;
 use iommu::stale::watch::{StaleOptions, Watching};
 use iommu::vtd::knobs::Fault;
 use iommu::vtd::options::VtdOptions;
@@ -151,4 +152,6 @@ pub enum VirtioKind {
     Disk(Arc<Disk>),
     /// Entropy.
     Rng,
+    /// A console, by its user's end.
+    Console(Arc<UserEnd>),
 }

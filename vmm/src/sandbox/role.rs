@@ -150,6 +150,7 @@ const CONSOLE: &[Call] = &[
     Call::ioctl(request::TCGETS),
     Call::ioctl(request::TCGETS2),
     Call::ioctl(request::TIOCGPGRP),
+    Call::ioctl(request::TIOCGWINSZ),
     Call::of(libc::SYS_getpgid),
     Call::of(libc::SYS_getpgrp),
     Call::ioctl(request::TCSETS),

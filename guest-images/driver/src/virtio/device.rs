@@ -96,7 +96,12 @@ impl Device {
     }
 
     /// Resets it, and begins with those features of its own that it offers too: which they are.
-    pub(super) fn begin(&mut self, _: &Remapping, features: u64) -> u64 {
+    pub(super) fn begin(&mut self, unit: &Remapping, features: u64) -> u64 {
+        self.begin_queue(unit, 0, features)
+    }
+
+    /// The same with another queue, which alone is used.
+    pub(super) fn begin_queue(&mut self, _: &Remapping, queue: u16, features: u64) -> u64 {
         self.reset();
         self.set_status(ACKNOWLEDGED);
         let mut accepted = 0;
@@ -113,7 +118,7 @@ impl Device {
         }
         self.set_status(ACKNOWLEDGED | FEATURES_OK);
         assert!(self.status() & FEATURES_OK != 0, "the device does not accept {accepted:#x}");
-        store16(self.common + 0x16, 0);
+        store16(self.common + 0x16, queue);
         store16(self.common + 0x18, SIZE);
         for (register, number) in [(0x20, 0), (0x28, 1), (0x30, 2)] {
             let at = RING.0 + 0x1000 * number;

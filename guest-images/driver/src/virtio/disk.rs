@@ -97,11 +97,11 @@ impl Disk {
     }
 }
 
-/// Writes numbers to one page after the other, and says which of them were flushed.
-pub(super) fn write_for_ever(unit: &mut Remapping, device: Device) -> ! {
+/// Writes numbers, from `first` on, to one page after the other, and says which of them were flushed.
+pub(super) fn write_for_ever(unit: &mut Remapping, device: Device, first: u64) -> ! {
     let mut disk = Disk::begin(unit, device);
     let (page, pages) = (unit.memory.frame(), disk.sectors() / 8);
-    for number in 1.. {
+    for number in first.. {
         page.store(0, number);
         page.store(511, number);
         disk.write(unit, number % pages * 8, page);
