@@ -25,6 +25,7 @@ mod service;
 mod driver;
 
 pub use function::VirtioFunction;
+pub use service::Queues;
 
 /// A device's number as the specification's tables have it, in 16 bits.
 const fn device(number: u32) -> u16 {

@@ -149,10 +149,10 @@ impl Blk {
             let most = if operation == Operation::Discard { MOST_DISCARDED } else { MOST_ZEROED };
             segment.check(operation, most)?;
             let range = self.disk.range(segment.sector, segment.sectors)?;
-            match operation {
-                Operation::Discard => self.disk.discard(range)?,
-                _ if self.disk.zero(&range, segment.unmaps())? => {}
-                _ => self.write_zeroes(range.start, range.end, queues)?,
+            if operation == Operation::Discard {
+                self.disk.discard(range)?;
+            } else if !self.disk.zero(&range, segment.unmaps())? {
+                self.write_zeroes(range.start, range.end, queues)?;
             }
         }
         self.settle()
