@@ -1,6 +1,6 @@
 //! A disk: sectors of a file of the host.
 //!
-//! Invariant: one request is at work at a time, through a buffer of [`PIECE_BYTES`], whatever its length; so a device takes no
+//! Invariant: one request is at work at a time, through a buffer of `PIECE_BYTES`, whatever its length; so a device takes no
 //! more memory than that. What was acknowledged before a flush began is on the host's disk when the flush is acknowledged.
 //! Source: VIRTIO 1.2, 5.2.
 

@@ -1,6 +1,6 @@
 //! Entropy: the host's, for whoever asks.
 //!
-//! Invariant: a request gets at most [`MOST_BYTES`], which the specification allows, so none takes long. Source: VIRTIO 1.2,
+//! Invariant: a request gets at most `MOST_BYTES`, which the specification allows, so none takes long. Source: VIRTIO 1.2,
 //! 5.4.
 
 use rustix::rand::{GetRandomFlags, getrandom};
