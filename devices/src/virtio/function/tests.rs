@@ -180,6 +180,8 @@ fn a_driver_that_begins_does_not_wait_for_the_devices_thread() {
     let (goes, waits) = channel::<()>();
     let hooks = Hooks::new(move || waits.recv().expect("the test goes on"), |_| ());
     let mut driver = Driver::with_hooks(Rng::identity(), Box::new(Rng), hooks);
+    // Dropped before the driver, which waits for the thread.
+    let goes = goes;
     driver.use_msix();
     driver.reset();
     // What is written now is not lost, although the thread has not seen the reset.
@@ -215,6 +217,8 @@ fn a_reset_is_over_when_the_thread_has_left_what_it_was_doing() {
     let (go, goes) = channel();
     let model = Box::new(Slow { has_taken, goes });
     let mut driver = Driver::ready(Rng::identity(), model, FEATURES);
+    // Dropped before the driver, which waits for the thread.
+    let (go, taken) = (go, taken);
     driver.describe(TABLE, &[(BUFFERS, 8, WRITE, 0)]);
     driver.offer(0);
     taken.recv().expect("the device takes it");
