@@ -100,12 +100,14 @@ fn a_head_that_is_not_in_the_table() {
 
 #[test]
 fn a_descriptor_that_leads_out_of_its_table() {
+    // What lies behind the table would do.
     breaks(|driver| {
+        driver.describe(TABLE + 16 * u64::from(SIZE), &[(BUFFERS, 8, WRITE, 0)]);
         driver.describe(TABLE, &[(BUFFERS, 8, WRITE | NEXT, SIZE)]);
         driver.offer(0);
     });
     breaks(|driver| {
-        driver.describe(INDIRECT, &[(BUFFERS, 8, WRITE | NEXT, 1)]);
+        driver.describe(INDIRECT, &[(BUFFERS, 8, WRITE | NEXT, 1), (BUFFERS, 8, WRITE, 0)]);
         driver.describe(TABLE, &[(INDIRECT, 16, TABLE_OF_ITS_OWN, 0)]);
         driver.offer(0);
     });
