@@ -25,6 +25,7 @@ pub mod port92;
 pub mod pvpanic;
 pub mod serial;
 pub mod upstream;
+pub mod virtio;
 pub mod worker;
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ mod remapped;
 
 use std::sync::Arc;
 
-use mmu::address::VirtAddr;
+use mmu::address::{Access, PhysAddr, VirtAddr};
 use pcie::{Ats, Msi, PageGroupResponse, PageRequest, Pasid, RequestOutcome, SourceId};
 use thiserror::Error;
 
@@ -47,6 +47,16 @@ pub trait Port: Send {
     /// [`DmaFault`], also for an address that is no multiple of 8.
     fn atomic(&mut self, pasid: Option<Pasid>, address: VirtAddr, operation: Atomic)
     -> Result<u64, DmaFault>;
+
+    /// Translates a request without PASID to memory and leaves it in flight until [`release`](Self::release), for whoever
+    /// reaches the bytes of the page himself. No other request may come in between.
+    ///
+    /// # Errors
+    /// [`DmaFault`]; then nothing is in flight.
+    fn hold(&mut self, address: VirtAddr, access: Access) -> Result<PhysAddr, DmaFault>;
+
+    /// Ends what [`hold`](Self::hold) has left in flight, if anything.
+    fn release(&mut self);
 
     /// Switches translating ahead.
     fn set_ats(&mut self, ats: Ats);

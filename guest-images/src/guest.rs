@@ -56,7 +56,7 @@ const fn bug(name: &'static str, about: &'static str, unit: &'static str) -> Gue
 const BUG: &str = "vtd-bug-";
 
 /// The guests, the smallest first.
-pub const GUESTS: [Guest; 25] = [
+pub const GUESTS: [Guest; 26] = [
     bare("hello", "says hello", &[], BareImage::Hello),
     bare("echo", "puts out what it is told, up to a `.`", &[], BareImage::Echo),
     bare("edu", "drives edu: registers, transfers, MSI, INTx", &["edu"], BareImage::Edu),
@@ -91,6 +91,13 @@ pub const GUESTS: [Guest; 25] = [
         "",
         Image::Driver("detach"),
     ),
+    Guest {
+        name: "virtio",
+        about: "drives virtio devices behind a VT-d unit: --rng, --disk FILE (which it writes), or both",
+        devices: &[],
+        unit: "",
+        image: Image::Driver("virtio"),
+    },
     bug("vtd-bug-missing-flush", "unmaps pages without an invalidation", ""),
     bug("vtd-bug-wrong-domain", "invalidates unmapped pages in another domain", ""),
     bug("vtd-bug-wrong-pasid", "invalidates unmapped pages of another process", ""),

@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicU64;
 
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::mm::{Advice, madvise};
-use vm_memory::{FileOffset, MmapRegion};
+use vm_memory::{FileOffset, MmapRegion, VolatileMemory, VolatileSlice};
 
 use crate::address::PAGE_LEN;
 
@@ -72,6 +72,11 @@ impl SharedMapping {
         // SAFETY: the mapping is page aligned, its length a multiple of the page size, and it lives as long as `self`;
         // whoever else changes its bytes does so through atomics or raw pointers.
         unsafe { std::slice::from_raw_parts(self.region.as_ptr().cast(), self.region.size() / 8) }
+    }
+
+    /// `len` bytes at `offset` for who shares them with others; none if the mapping ends before.
+    pub(crate) fn slice(&self, offset: u64, len: usize) -> Option<VolatileSlice<'_>> {
+        self.region.get_slice(usize::try_from(offset).ok()?, len).ok()
     }
 
     /// Copies `bytes` into the mapping at `offset`; false if they do not fit.

@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use thiserror::Error;
+use vm_memory::VolatileSlice;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::address::{PAGE_LEN, PAGE_SIZE, Pfn, PhysAddr};
@@ -172,6 +173,13 @@ impl PhysicalMemory {
     #[must_use]
     pub fn try_read_bytes(&self, address: PhysAddr, bytes: &mut [u8]) -> bool {
         self.mapping.read(address.0, bytes)
+    }
+
+    /// The `len` bytes from `address` on, which a guest chose, as rust-vmm's crates share them with a guest; none if memory
+    /// ends before.
+    #[must_use]
+    pub fn slice(&self, address: PhysAddr, len: usize) -> Option<VolatileSlice<'_>> {
+        self.mapping.slice(address.0, len)
     }
 
     /// Copies the contents of one frame to another.

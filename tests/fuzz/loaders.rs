@@ -46,6 +46,7 @@ fn load(choices: &mut Choices<'_>, census: &mut Census) {
         processors: 1 + choices.below(64).to_le_bytes()[0],
         iommu: choices.of(&[IommuKind::None, IommuKind::default()]),
         devices: Vec::new(),
+        virtio: Vec::new(),
         sandbox: Sandbox::OFF,
     };
     let image = Image::new(choices);

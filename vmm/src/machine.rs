@@ -16,6 +16,7 @@ pub mod options;
 pub mod remapping;
 mod threads;
 mod unanswered;
+mod virtio;
 
 use std::io;
 use std::sync::Arc;

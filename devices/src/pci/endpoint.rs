@@ -186,7 +186,7 @@ impl Endpoint {
 
     /// The way to memory, for a request that may leave. Looked at with the port held, so that whoever forbids requests can
     /// wait for those that were admitted.
-    fn way(&self, pasid: Option<Pasid>) -> Result<MutexGuard<'_, Box<dyn Port>>, DmaFault> {
+    pub(crate) fn way(&self, pasid: Option<Pasid>) -> Result<MutexGuard<'_, Box<dyn Port>>, DmaFault> {
         let port = self.port.lock();
         self.admit(pasid)?;
         Ok(port)

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use mmu::address::{PhysAddr, VirtAddr};
+use mmu::address::{Access, PhysAddr, VirtAddr};
 use mmu::memory::PhysicalMemory;
 use pcie::{Ats, Msi, PageGroupResponse, PageRequest, Pasid, RequestOutcome, SourceId};
 
@@ -66,6 +66,12 @@ impl Port for Direct {
         let unsupported = DmaFault::Unsupported { address, len_bytes: size_of::<u64>() };
         self.update(PhysAddr(address.0), operation).ok_or(unsupported)
     }
+
+    fn hold(&mut self, address: VirtAddr, _: Access) -> Result<PhysAddr, DmaFault> {
+        Ok(PhysAddr(address.0))
+    }
+
+    fn release(&mut self) {}
 
     fn set_ats(&mut self, _: Ats) {}
 

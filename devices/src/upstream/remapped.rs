@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use iommu::vtd::interrupts::InterruptSource;
 use iommu::vtd::{self, Vtd};
-use mmu::address::{Access, VirtAddr};
+use mmu::address::{Access, PhysAddr, VirtAddr};
 use pcie::{Ats, Msi, PageGroupResponse, PageRequest, Pasid, Request, RequestOutcome, SourceId};
 
 use super::{Atomic, DmaFault, Port, Remedy, Upstream};
@@ -65,6 +65,18 @@ impl Port for vtd::port::Port {
         let updated = translated.map(|in_flight| in_flight.update(|before| operation.apply(before)));
         self.pause();
         Ok(updated?)
+    }
+
+    fn hold(&mut self, address: VirtAddr, access: Access) -> Result<PhysAddr, DmaFault> {
+        let held = Self::hold(self, Request { pasid: None, address, access });
+        if held.is_err() {
+            self.pause();
+        }
+        Ok(held?)
+    }
+
+    fn release(&mut self) {
+        self.pause();
     }
 
     fn set_ats(&mut self, ats: Ats) {

@@ -62,6 +62,7 @@ load!(load8, u8);
 load!(load16, u16);
 load!(load32, u32);
 load!(load64, u64);
+store!(store8, u8);
 store!(store16, u16);
 store!(store32, u32);
 store!(store64, u64);

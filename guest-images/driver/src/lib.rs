@@ -7,7 +7,7 @@
 //!
 //! Read in this order: [`memory`] and `hardware` (what it stands on), [`entry`] and [`descriptor`] (what a unit
 //! reads), [`interrupt_entry`], [`interrupt_table`] and [`apic`] (interrupts on their way), [`mod@unit`], [`queue`], [`tables`], [`space`], [`policy`] (what is flushed after a change), [`engine`], [`driver`],
-//! then [`checks`], and [`mod@bug`] before [`workload`] and [`detach`]; [`hostile`] is no driver at all.
+//! then [`checks`], and [`mod@bug`] before [`workload`] and [`detach`]; [`virtio`] drives other devices; [`hostile`] is no driver at all.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(guest, no_main)]
 
@@ -36,6 +36,7 @@ pub mod queue;
 pub mod space;
 pub mod tables;
 pub mod unit;
+pub mod virtio;
 pub mod workload;
 
 mod hardware;
@@ -53,11 +54,12 @@ pub fn run(memory: Memory, line: &CommandLine) -> ! {
         Some("vtd-race") => checks::run_race(memory, line),
         Some("workload") => workload::run(memory, line),
         Some("detach") => detach::run(memory, line),
+        Some("virtio") => virtio::run(memory, line),
         Some("hostile") => hostile::run(memory, line),
         Some("breakdown") => hardware::break_down(),
         other => {
             say!(
-                "FAILED no program `{}`; there is vtd-test, vtd-race, workload, detach",
+                "FAILED no program `{}`; there is vtd-test, vtd-race, workload, detach, virtio",
                 other.unwrap_or_default()
             );
             ending::failed()

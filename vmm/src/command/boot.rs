@@ -3,6 +3,7 @@
 //! Invariant: what is asked for here is what [`run`] does; how a run ended is its exit status ([`status`]).
 
 mod device;
+mod disk;
 mod guest;
 mod image;
 mod reports;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
+use devices::virtio::console::UserEnd;
 use guest_images::Guest;
 use guest_images::layout::MAX_VCPUS;
 use iommu::stale::watch::Watching;
@@ -29,7 +31,9 @@ use screen::Screen;
 
 use super::{UNUSABLE, size};
 use crate::boot::{Module, Payload};
-use crate::machine::options::{DeviceKind, IommuKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions};
+use crate::machine::options::{
+    DeviceKind, IommuKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions, VirtioKind,
+};
 use crate::sandbox::{self, Sandbox};
 pub(super) use run::run;
 
@@ -69,6 +73,17 @@ pub(super) struct BootArguments {
     /// A device for the PCI bus: edu[,dma-mask=MASK], iommu-testdev, dma-engine[,ats=off][,pri=off][,pasid=off]
     #[arg(long = "device", value_name = "KIND", value_parser = device::parse)]
     devices: Vec<DeviceKind>,
+    /// A disk (virtio-blk): an image, or a block device; `ro` lets nobody write, `serial=S` is what it calls itself. Several
+    /// are numbered in their order
+    #[arg(long = "disk", value_name = "FILE[,ro][,serial=S]", value_parser = disk::parse)]
+    disks: Vec<disk::Words>,
+    /// Entropy (virtio-rng)
+    #[arg(long)]
+    rng: bool,
+    /// A console (virtio-console, Linux's hvc0): its output goes where the serial port's does, and keys go to it while its
+    /// driver listens
+    #[arg(long)]
+    console: bool,
     /// How uses of stale translations are reported on standard error
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
     stale_report: Format,
@@ -141,14 +156,27 @@ impl BootArguments {
         }
     }
 
-    fn options(&self, sandbox: Sandbox) -> Result<MachineOptions, String> {
+    fn options(&self, sandbox: Sandbox, screen: &Screen) -> Result<MachineOptions, String> {
         Ok(MachineOptions {
             memory_bytes: self.memory,
             processors: self.cpus,
             iommu: self.watched_iommu()?,
             devices: self.devices()?,
+            virtio: self.virtio(screen)?,
             sandbox,
         })
+    }
+
+    /// Behind the other devices: disks, which are opened now, then the rest.
+    fn virtio(&self, screen: &Screen) -> Result<Vec<VirtioKind>, String> {
+        let mut found: Vec<_> = self
+            .disks
+            .iter()
+            .map(|words| Ok(VirtioKind::Disk(Arc::new(words.open()?))))
+            .collect::<Result<_, String>>()?;
+        found.extend(self.rng.then_some(VirtioKind::Rng));
+        found.extend(self.console.then(|| VirtioKind::Console(UserEnd::new(screen.guest_side()))));
+        Ok(found)
     }
 
     /// What the guest needs, and what the user adds or changes.

@@ -19,6 +19,7 @@ use devices::pci::host_bridge::{self, BridgeFunction, HostBridge};
 use devices::pci_engine::PciEngine;
 use devices::serial::{self, Output, Serial};
 use devices::upstream::{Direct, Remapped, Upstream};
+use devices::virtio::console::UserEnd;
 use devices::worker::Hooks;
 use iommu::vtd::options::VtdOptions;
 use iommu::vtd::{REGISTER_BYTES, Vtd};
@@ -33,6 +34,7 @@ use super::interrupts::Interrupts;
 use super::options::{Answers, DeviceKind, IommuKind, MachineOptions, QueueRuns, UnitOptions};
 use super::remapping::UnitRegisters;
 use super::unanswered::{self, Kind, Unanswered};
+use super::virtio;
 use crate::boot::map;
 use crate::kvm::{Access, Vm};
 use crate::remedy::remedy;
@@ -51,7 +53,7 @@ pub enum BoardError {
     #[error(transparent)]
     Cache(#[from] CacheError),
     /// No thread for a device.
-    #[error("the host refuses a thread for a DMA engine: {error}; {}", remedy(.0, "give fewer"), error = .0)]
+    #[error("the host refuses a thread for a device: {error}; {}", remedy(.0, "give fewer"), error = .0)]
     Thread(std::io::Error),
     /// No thread for the timer.
     #[error("the host refuses a thread for the timer: {error}; {}", remedy(.0, "end other programs"), error = .0)]
@@ -97,6 +99,8 @@ pub struct Board {
     /// Devices that answer invalidations of their TLBs late.
     late: Vec<SourceId>,
     serial: Serial,
+    /// The user's end of a virtio console.
+    console: Option<Arc<UserEnd>>,
     chipset: Chipset,
     unanswered: Unanswered,
     end: Arc<End>,
@@ -127,11 +131,16 @@ impl Board {
         admit(&bus, unit.as_ref(), options.iommu)?;
         bus.attach(BridgeFunction::config(), |_| Ok::<_, BusFull>(Arc::new(BridgeFunction)))?;
         let sandbox = options.sandbox;
-        let hooks = || Hooks::new(move || sandbox.enter(Role::Engine), end.alarm());
+        let hooks_of = |role| Hooks::new(move || sandbox.enter(role), end.alarm());
+        let hooks = || hooks_of(Role::Engine);
         let mut sources = Vec::new();
         for device in &options.devices {
             admit(&bus, unit.as_ref(), options.iommu)?;
             sources.push(attach(&mut bus, *device, vm.memory(), &hooks)?);
+        }
+        for device in &options.virtio {
+            admit(&bus, unit.as_ref(), options.iommu)?;
+            virtio::attach(&mut bus, device, vm.memory(), &hooks_of)?;
         }
         let late = late(unit.as_ref(), options.iommu, sources);
         bus.place_bars(Window { start: map::HOLE, end: map::HOLE_END })?;
@@ -139,14 +148,32 @@ impl Board {
         let bridge = HostBridge::new(Arc::clone(&bus));
         let serial = Serial::new(wire(Pin(serial::PIN)).line(), output);
         let chipset = Chipset::new(&wires, Arc::clone(&end), hooks()).map_err(BoardError::Timer)?;
+        let console = virtio::console(&options.virtio);
         let unanswered = Unanswered::default();
-        Ok(Self { bus, bridge, io_apic, unit, late, serial, chipset, unanswered, end })
+        Ok(Self { bus, bridge, io_apic, unit, late, serial, console, chipset, unanswered, end })
     }
 
     /// The serial port, for its input.
     #[must_use]
     pub fn serial(&self) -> &Serial {
         &self.serial
+    }
+
+    /// Offers input to the console whose driver listens, otherwise to the serial port; how much of it was taken.
+    #[must_use]
+    pub fn offer(&self, input: &[u8]) -> usize {
+        match self.console.as_ref().filter(|console| console.is_heard()) {
+            Some(console) => console.offer(input),
+            None => self.serial.offer(input),
+        }
+    }
+
+    /// Looks whether there is room for output again, and how large the user's window is.
+    pub fn look(&self) {
+        self.serial.look();
+        if let Some(console) = &self.console {
+            console.look(virtio::window());
+        }
     }
 
     /// The remapping unit, if there is one.

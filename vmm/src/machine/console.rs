@@ -74,7 +74,7 @@ impl Console {
             let wait = watcher.offer_again();
             let notes = mem::take(&mut watcher.notes);
             let read_again = watcher.read_again();
-            board.serial().look();
+            board.look();
             if let ControlFlow::Break(ending) = (round.act)(&notes) {
                 end.finish(ending);
             }
@@ -127,7 +127,7 @@ impl<'machine> Watcher<'machine> {
         if self.kept.is_empty() && self.input.waiting() == Waiting::Never {
             self.read();
         }
-        let taken = self.board.serial().offer(&self.kept);
+        let taken = self.board.offer(&self.kept);
         self.kept.drain(..taken);
         let is_unfinished = !self.kept.is_empty() || self.input.waiting() == Waiting::Never;
         is_unfinished.then_some(RETRY)
@@ -173,7 +173,7 @@ impl MutEventSubscriber for Watcher<'_> {
             return;
         }
         self.read();
-        let taken = self.board.serial().offer(&self.kept);
+        let taken = self.board.offer(&self.kept);
         self.kept.drain(..taken);
         if self.is_full() || self.input.waiting() == Waiting::Over {
             self.is_watched = false;

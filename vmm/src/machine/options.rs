@@ -1,9 +1,12 @@
 //! What a machine can have.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use devices::edu::EduOptions;
 use devices::pci_engine::PciEngineOptions;
+use devices::virtio::blk::disk::Disk;
+use devices::virtio::console::UserEnd;
 use iommu::stale::watch::{StaleOptions, Watching};
 use iommu::vtd::knobs::Fault;
 use iommu::vtd::options::VtdOptions;
@@ -20,7 +23,7 @@ pub const MAX_MEMORY_BYTES: u64 = map::HOLE;
 const NEVER_IS_TOLD_AFTER: Duration = Duration::from_secs(1);
 
 /// How a machine is built.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct MachineOptions {
     /// Bytes of memory, from [`MIN_MEMORY_BYTES`] to [`MAX_MEMORY_BYTES`].
     pub memory_bytes: u64,
@@ -30,6 +33,8 @@ pub struct MachineOptions {
     pub iommu: IommuKind,
     /// Devices on the bus, in the order of their numbers from 1 on.
     pub devices: Vec<DeviceKind>,
+    /// virtio devices, on the bus behind the others.
+    pub virtio: Vec<VirtioKind>,
     /// The fence around its threads.
     pub sandbox: Sandbox,
 }
@@ -138,4 +143,15 @@ pub enum DeviceKind {
     IommuTestdev,
     /// The DMA engine with a ring of descriptors.
     DmaEngine(PciEngineOptions),
+}
+
+/// A virtio device for the bus.
+#[derive(Clone, Debug)]
+pub enum VirtioKind {
+    /// A disk, open.
+    Disk(Arc<Disk>),
+    /// Entropy.
+    Rng,
+    /// A console, by its user's end.
+    Console(Arc<UserEnd>),
 }

@@ -44,6 +44,7 @@ pub(super) fn machine_of(image: BareImage, unit: UnitOptions, output: Output) ->
         processors: 1,
         iommu: IommuKind::Vtd(unit),
         devices: vec![DeviceKind::Edu(EduOptions::default())],
+        virtio: Vec::new(),
         sandbox: Sandbox::OFF,
     };
     let bytes = image.elf(ElfWidth::Bits32);

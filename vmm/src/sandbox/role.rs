@@ -18,6 +18,8 @@ pub enum Role {
     Vcpu,
     /// A device's own: it reads and writes the guest's memory, and interrupts.
     Engine,
+    /// A disk's: as a device's, and it reads, writes and flushes the file that is open.
+    Disk,
     /// That of devices which answer late.
     LateDevices,
     /// The writer of what the guest puts out.
@@ -26,7 +28,8 @@ pub enum Role {
 
 impl Role {
     /// Each of them.
-    pub const ALL: [Self; 5] = [Self::Console, Self::Vcpu, Self::Engine, Self::LateDevices, Self::Output];
+    pub const ALL: [Self; 6] =
+        [Self::Console, Self::Vcpu, Self::Engine, Self::Disk, Self::LateDevices, Self::Output];
 
     /// What its threads are called in messages.
     #[must_use]
@@ -35,6 +38,7 @@ impl Role {
             Self::Console => "the console",
             Self::Vcpu => "processors",
             Self::Engine => "devices",
+            Self::Disk => "disks",
             Self::LateDevices => "late devices",
             Self::Output => "the output",
         }
@@ -50,6 +54,7 @@ impl Role {
             Self::Console => CONSOLE,
             Self::Vcpu => VCPU,
             Self::Engine | Self::LateDevices => INTERRUPTING,
+            Self::Disk => DISK,
             Self::Output => OUTPUT,
         }
     }
@@ -111,6 +116,16 @@ const VCPU: &[Call] = &[
 const INTERRUPTING: &[Call] =
     &[Call::ioctl(request::KVM_SIGNAL_MSI), Call::ioctl(request::KVM_SET_GSI_ROUTING)];
 
+const DISK: &[Call] = &[
+    Call::ioctl(request::KVM_SIGNAL_MSI),
+    Call::ioctl(request::KVM_SET_GSI_ROUTING),
+    // The file: no path, no offset of its own, no length that grows.
+    Call::of(libc::SYS_pread64),
+    Call::of(libc::SYS_pwrite64),
+    Call::of(libc::SYS_fdatasync),
+    Call::of(libc::SYS_fallocate),
+];
+
 const CONSOLE: &[Call] = &[
     // Input is an interrupt.
     Call::ioctl(request::KVM_SIGNAL_MSI),
@@ -135,6 +150,7 @@ const CONSOLE: &[Call] = &[
     Call::ioctl(request::TCGETS),
     Call::ioctl(request::TCGETS2),
     Call::ioctl(request::TIOCGPGRP),
+    Call::ioctl(request::TIOCGWINSZ),
     Call::of(libc::SYS_getpgid),
     Call::of(libc::SYS_getpgrp),
     Call::ioctl(request::TCSETS),

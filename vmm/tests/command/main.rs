@@ -13,6 +13,7 @@ mod replay;
 mod sandbox;
 mod steps;
 mod terminal;
+mod virtio;
 mod zoo;
 
 use std::io::Write;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use mmu::address::VirtAddr;
+use mmu::address::{Access, PhysAddr, VirtAddr};
 use pcie::{Ats, Msi, PageGroupResponse, PageRequest, Pasid, RequestOutcome, SourceId};
 
 use super::{Configured, Endpoint};
@@ -47,6 +47,12 @@ impl Port for Slow {
     fn atomic(&mut self, _: Option<Pasid>, _: VirtAddr, _: Atomic) -> Result<u64, DmaFault> {
         Ok(0)
     }
+
+    fn hold(&mut self, address: VirtAddr, _: Access) -> Result<PhysAddr, DmaFault> {
+        Err(DmaFault::Unsupported { address, len_bytes: 0 })
+    }
+
+    fn release(&mut self) {}
 
     fn set_ats(&mut self, _: Ats) {}
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use mmu::address::{PhysAddr, VirtAddr};
+use mmu::address::{Access, PhysAddr, VirtAddr};
 use mmu::memory::PhysicalMemory;
 use parking_lot::Mutex;
 use pcie::{Ats, Msi, MsiSink, PageGroupResponse, PageRequest, Pasid, RequestOutcome, SourceId};
@@ -71,6 +71,14 @@ impl Port for GatedPort {
 
     fn atomic(&mut self, pasid: Option<Pasid>, at: VirtAddr, operation: Atomic) -> Result<u64, DmaFault> {
         self.port.atomic(pasid, at, operation)
+    }
+
+    fn hold(&mut self, address: VirtAddr, access: Access) -> Result<PhysAddr, DmaFault> {
+        self.port.hold(address, access)
+    }
+
+    fn release(&mut self) {
+        self.port.release();
     }
 
     fn set_ats(&mut self, ats: Ats) {

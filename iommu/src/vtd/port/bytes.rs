@@ -3,6 +3,8 @@
 //! Invariant: an access never leaves the 4 KiB page that was translated. An address outside memory reads as all ones and
 //! takes nothing, as a bus without a device does.
 
+use std::mem;
+
 use mmu::address::{Access, PAGE_SIZE, PhysAddr, VirtAddr};
 use pcie::{Msi, Pasid, Request};
 
@@ -57,6 +59,19 @@ impl InFlight<'_> {
 }
 
 impl Port {
+    /// Translates a request and leaves it in flight until [`pause`](Self::pause): what is returned may be used up to then,
+    /// within its page, and every invalidation that concerns it waits. No other request may come in between.
+    ///
+    /// # Errors
+    /// [`Blocked`], as of [`translate`](Self::translate); then nothing is in flight.
+    pub fn hold(&mut self, request: Request) -> Result<PhysAddr, Blocked> {
+        let in_flight = self.translate(request)?;
+        let address = in_flight.address();
+        // Its end is what tells drains that it is over, and that comes later.
+        mem::forget(in_flight);
+        Ok(address)
+    }
+
     /// Reads `bytes` from `address` on, page by page.
     ///
     /// # Errors

@@ -1,14 +1,16 @@
 //! A device reads while the tables change under it: what it reads is never older than what was published after the
 //! invalidation of the old translation was waited for.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
-use mmu::address::{PAGE_SIZE, PhysAddr};
+use mmu::address::{Access, PAGE_SIZE, PhysAddr};
 
 use super::driver::invalidations::{self, IH};
-use super::driver::{DOMAIN, Driver, FIRST_STAGE, PAGE, SOURCE, Words, load_at, pasid};
+use super::driver::{DOMAIN, Driver, FIRST_STAGE, PAGE, SECOND_STAGE, SOURCE, Words, load_at, pasid};
 use crate::vtd::options::{CacheSizes, VtdOptions};
-use crate::vtd::port::Port;
+use crate::vtd::port::{Port, Request};
 
 const ROUNDS: u64 = 1000;
 /// Frames and tables are reused after so many rounds: a device that is late by less meets what they held before.
@@ -131,4 +133,29 @@ fn nor_with_caches_of_one_entry() {
 #[test]
 fn nor_through_its_own_tlb() {
     is_coherent(VtdOptions::default(), Driver::ats_port, true);
+}
+
+#[test]
+fn an_invalidation_waits_for_what_a_device_holds_in_flight() {
+    let mut driver = Driver::legacy();
+    let table = driver.attach_legacy(SOURCE, DOMAIN, 0);
+    driver.map(SECOND_STAGE, table, PAGE, 1);
+    let mut port = driver.port();
+    let held = port.hold(Request { pasid: None, address: PAGE, access: Access::Read }).unwrap();
+    let memory = Arc::clone(&driver.memory);
+    driver.map(SECOND_STAGE, table, PAGE, 2);
+    let is_complete = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            driver.invalidate(&[invalidations::all()]);
+            is_complete.store(true, Ordering::Release);
+        });
+        for _ in 0..50 {
+            std::thread::sleep(Duration::from_millis(1));
+            assert_eq!((memory.load(held), is_complete.load(Ordering::Acquire)), (1, false));
+        }
+        port.pause();
+    });
+    assert!(is_complete.load(Ordering::Acquire));
+    assert_eq!(load_at(&mut port, None, PAGE), Ok(2));
 }

@@ -18,6 +18,7 @@ fn tables(processors: u8, iommu: IommuKind) -> Vec<Vec<u8>> {
             processors,
             iommu,
             devices: Vec::new(),
+            virtio: Vec::new(),
             sandbox: Sandbox::OFF,
         },
     );

@@ -35,3 +35,5 @@ pub(in crate::sandbox) const TCGETS2: u32 = word(libc::TCGETS2);
 pub(in crate::sandbox) const TCSETS2: u32 = word(libc::TCSETS2);
 /// Whose terminal it is.
 pub(in crate::sandbox) const TIOCGPGRP: u32 = word(libc::TIOCGPGRP);
+/// How large its window is.
+pub(in crate::sandbox) const TIOCGWINSZ: u32 = word(libc::TIOCGWINSZ);

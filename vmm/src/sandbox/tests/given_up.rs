@@ -152,6 +152,7 @@ fn an_image_is_looked_at_by_a_thread_that_has_given_up() {
             processors: 1,
             iommu: IommuKind::default(),
             devices: Vec::new(),
+            virtio: Vec::new(),
             sandbox,
         };
         let kernel = Image { name: "spoilt".to_owned(), bytes: vec![0; 64] };

@@ -72,12 +72,15 @@ fn a_call_that_is_on_no_list_ends_the_program_with_a_line_that_names_it() {
 }
 
 /// Calls that some roles make, which are named, and others do not.
-const SOME: [(Made, &[Role]); 7] = [
+const SOME: [(Made, &[Role]); 10] = [
     (("ioctl", libc::SYS_ioctl, [NONE, KVM_RUN as i64, 0, 0, 0, 0]), &[Role::Vcpu]),
     (
         ("ioctl", libc::SYS_ioctl, [NONE, KVM_SIGNAL_MSI as i64, 0, 0, 0, 0]),
-        &[Role::Vcpu, Role::Engine, Role::LateDevices, Role::Console],
+        &[Role::Vcpu, Role::Engine, Role::Disk, Role::LateDevices, Role::Console],
     ),
+    (("pwrite64", libc::SYS_pwrite64, [NONE, 0, 0, 0, 0, 0]), &[Role::Disk]),
+    (("pread64", libc::SYS_pread64, [NONE, 0, 0, 0, 0, 0]), &[Role::Disk]),
+    (("fdatasync", libc::SYS_fdatasync, [NONE, 0, 0, 0, 0, 0]), &[Role::Disk]),
     (("ioctl", libc::SYS_ioctl, [NONE, libc::TCGETS as i64, 0, 0, 0, 0]), &[Role::Console]),
     // Of standard input it is everybody's.
     (("ioctl", libc::SYS_ioctl, [NONE, libc::TCSETS as i64, 0, 0, 0, 0]), &[Role::Console]),

@@ -1,0 +1,205 @@
+//! The transport: a virtio device as a PCI function.
+//!
+//! Invariant: all that a driver reaches of a device lies in one BAR, a page for each part, where the vendor capabilities say
+//! it does; what is behind that never waits for the device's thread, but for a reset. Source: VIRTIO 1.2, 4.1.
+//!
+//! Not there: the window to the BAR in configuration space (VIRTIO_PCI_CAP_PCI_CFG), which is for firmware that cannot map
+//! a BAR.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mmu::memory::PhysicalMemory;
+
+use super::model::{Identity, Model};
+use super::register::{self, Asked};
+use super::service::Core;
+use crate::bus::Width;
+use crate::pci::bar::{Bar, BarWidth};
+use crate::pci::capability::msix::{self, ENTRY_BYTES, Place};
+use crate::pci::capability::{Capability, CapabilityId, express};
+use crate::pci::config;
+use crate::pci::{ConfigSpace, Endpoint, Function};
+use crate::worker::{Hooks, Worker};
+
+/// Red Hat's, by which drivers know virtio; a device's own id is its number above the other.
+const VENDOR: u16 = 0x1af4;
+const FIRST_DEVICE: u16 = 0x1040;
+/// Modern devices have this revision or a later one.
+const REVISION: u8 = 1;
+
+/// Parts of BAR 0, a page each.
+const PAGE: u32 = 0x1000;
+const COMMON: u32 = 0;
+const REASONS: u32 = PAGE;
+const DEVICE: u32 = 2 * PAGE;
+const NOTIFY: u32 = 3 * PAGE;
+const TABLE: u32 = 4 * PAGE;
+const PENDING: u32 = 5 * PAGE;
+const BAR_BYTES: u64 = 8 * PAGE as u64;
+/// Between the doorbells of two queues.
+const DOORBELL_BYTES: u32 = 4;
+
+/// What a vendor capability is about.
+#[derive(Clone, Copy)]
+enum Part {
+    Common = 1,
+    Notify = 2,
+    Reasons = 3,
+    Device = 4,
+}
+
+/// How long a driver that resets is held up; a device that needs longer shows it.
+const RESET_LIMIT: Duration = Duration::from_millis(100);
+
+/// A virtio device on the bus.
+pub struct VirtioFunction {
+    core: Arc<Core>,
+    worker: Worker<()>,
+}
+
+impl VirtioFunction {
+    /// The configuration space of a device.
+    #[must_use]
+    pub fn config(identity: &Identity) -> ConfigSpace {
+        let place = Place { bar: 0, table: TABLE, pending: PENDING };
+        let pci = config::Identity {
+            vendor: VENDOR,
+            device: FIRST_DEVICE + identity.device,
+            class: identity.class,
+            revision: REVISION,
+        };
+        let mut space = ConfigSpace::new(pci)
+            .with_bar(Bar::new(0, BAR_BYTES, BarWidth::Bits32))
+            .with_interrupt_pin()
+            .with(&express::integrated_endpoint())
+            .with(&msix::capability(vectors(identity), place))
+            .with(&part(Part::Common, COMMON, 16))
+            .with(&part(Part::Notify, NOTIFY, 20).constant(16, DOORBELL_BYTES.to_le_bytes()))
+            .with(&part(Part::Reasons, REASONS, 16));
+        if !identity.config.is_empty() {
+            space = space.with(&part(Part::Device, DEVICE, 16));
+        }
+        space
+    }
+
+    /// The function at `endpoint`, in front of `memory`, and what it does, on a thread with `hooks`.
+    ///
+    /// # Errors
+    /// What the host says if it has no thread left.
+    pub fn start(
+        endpoint: Arc<Endpoint>,
+        memory: Arc<PhysicalMemory>,
+        identity: Identity,
+        mut model: Box<dyn Model>,
+        hooks: Hooks,
+    ) -> io::Result<Arc<Self>> {
+        let name = format!("{} {}", identity.name, endpoint.source());
+        let vectors = vectors(&identity);
+        let core = Arc::new(Core::new(endpoint, memory, identity, vectors));
+        let own = Arc::clone(&core);
+        let worker = Worker::start(name, hooks, move |stop| own.run(stop, &mut *model))?;
+        Ok(Arc::new(Self { core, worker }))
+    }
+
+    /// Whether a driver uses it.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.core.registers().is_live()
+    }
+
+    /// There may be something to do that no driver has told of.
+    pub fn look(&self) {
+        self.core.ring();
+        self.worker.wake();
+    }
+
+    /// Its own configuration is this from now on, and the driver is told.
+    pub fn change_config(&self, bytes: &[u8]) {
+        self.core.change_config(bytes);
+    }
+
+    fn write_common(&self, offset: usize, width: Width, value: u64) {
+        if self.core.is_resetting() {
+            return;
+        }
+        let asked = self.core.registers().write(offset, width, value);
+        match asked {
+            Asked::Nothing => {}
+            Asked::Start => self.worker.wake(),
+            Asked::Reset => self.core.reset(&self.worker, Some(RESET_LIMIT)),
+        }
+    }
+}
+
+/// One for each queue, and one for the configuration.
+fn vectors(identity: &Identity) -> u16 {
+    u16::try_from(identity.queues.len() + 1).unwrap_or(u16::MAX)
+}
+
+fn part(part: Part, offset: u32, len_bytes: u16) -> Capability {
+    let [len, _] = len_bytes.to_le_bytes();
+    Capability::new(CapabilityId::Standard(0x09), len_bytes)
+        .constant(2, [len, part as u8, 0, 0])
+        .constant(8, offset.to_le_bytes())
+        .constant(12, PAGE.to_le_bytes())
+}
+
+/// Which part an offset belongs to, and where in it it lies.
+fn split(offset: u64) -> (u32, usize) {
+    let (page, within) = (offset / u64::from(PAGE), offset % u64::from(PAGE));
+    // Both are below the BAR's length.
+    (
+        u32::try_from(page).unwrap_or(u32::MAX).saturating_mul(PAGE),
+        usize::try_from(within).unwrap_or(usize::MAX),
+    )
+}
+
+impl Function for VirtioFunction {
+    fn read(&self, _: u8, offset: u64, width: Width) -> u64 {
+        let (part, within) = split(offset);
+        match part {
+            COMMON if within < register::LEN_BYTES => {
+                let generation = self.core.config().1;
+                self.core.registers().read(within, width, generation)
+            }
+            REASONS if within == 0 => self.core.take_reasons().into(),
+            DEVICE => bytes(&self.core.config().0, within, width),
+            TABLE => self.core.table().read(within as u64, width),
+            PENDING => self.core.table().pending(within as u64),
+            _ => 0,
+        }
+    }
+
+    fn write(&self, _: u8, offset: u64, width: Width, value: u64) {
+        let (part, within) = split(offset);
+        match part {
+            COMMON => self.write_common(within, width, value),
+            NOTIFY => self.look(),
+            TABLE if (within as u64) < ENTRY_BYTES * 2048 => {
+                self.core.table().write(within as u64, width, value);
+                self.core.endpoint().send_unmasked(self.core.table());
+            }
+            _ => {}
+        }
+    }
+
+    fn reset(&self) {
+        self.core.reset(&self.worker, None);
+        self.core.table().reset();
+    }
+
+    fn configured(&self) {
+        self.core.endpoint().send_unmasked(self.core.table());
+    }
+}
+
+/// What stands there, 0 beyond the end.
+fn bytes(from: &[u8], offset: usize, width: Width) -> u64 {
+    let byte = |at: u8| from.get(offset + usize::from(at)).copied().map_or(0, u64::from);
+    (0..width.bytes()).rev().fold(0, |value, at| value << 8 | byte(at))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! One virtio device over PCI, with one ring, driven by looking at memory.
+//!
+//! Invariant: layouts are this driver's own, from the specification. Source: VIRTIO 1.2, 2.7 (split rings), 3.1.1 (order),
+//! 4.1.4 (capabilities).
+
+use super::unit::Remapping;
+use crate::hardware::{load8, load16, load32, load64, store8, store16, store32};
+use crate::id::Iova;
+use crate::memory::Frame;
+use crate::patience::{wait_asking, wait_until};
+use crate::pci::Function;
+use crate::policy::Policy;
+use crate::space::Space;
+
+const VENDOR: u16 = 0x1af4;
+/// Entries of the ring.
+pub(super) const SIZE: u16 = 16;
+/// VERSION_1, ACCESS_PLATFORM.
+const FEATURES: u64 = 1 << 32 | 1 << 33;
+const ACKNOWLEDGED: u8 = 3;
+const DRIVER_OK: u8 = 4;
+const FEATURES_OK: u8 = 8;
+pub(super) const NEEDS_RESET: u8 = 0x40;
+/// In a descriptor's flags.
+pub(super) const NEXT: u16 = 1;
+const WRITE: u16 = 2;
+pub(super) const INDIRECT: u16 = 4;
+/// Where the device finds its ring, and the page of a request.
+const RING: Iova = Iova(0x1_0000_0000);
+pub(super) const PAGE: Iova = Iova(0x1_4000_0000);
+
+/// The device.
+#[derive(Debug)]
+pub(super) struct Device {
+    common: u64,
+    doorbell: u64,
+    pub(super) config: u64,
+    pub(super) space: Space,
+    pub(super) table: Frame,
+    pub(super) available: Frame,
+    pub(super) used: Frame,
+    /// For headers and states of requests.
+    pub(super) own: Frame,
+    offered: u16,
+    taken: u16,
+}
+
+/// A buffer of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Piece {
+    at: Iova,
+    len: u32,
+    flags: u16,
+}
+
+impl Piece {
+    /// One that the device reads.
+    pub(super) const fn read(at: Iova, len: u32) -> Self {
+        Self { at, len, flags: 0 }
+    }
+
+    /// One that it writes.
+    pub(super) const fn written(at: Iova, len: u32) -> Self {
+        Self { at, len, flags: WRITE }
+    }
+}
+
+impl Device {
+    /// The device with that number and index, attached to a space of its own in which its ring is mapped.
+    pub(super) fn find(unit: &mut Remapping, device: u16, index: usize) -> Option<Self> {
+        let function = Function::all(VENDOR, device).nth(index)?;
+        function.enable();
+        let space = unit.attach(function.source());
+        let [table, available, used, own] = core::array::from_fn(|_| unit.memory.frame());
+        for (frame, at) in [table, available, used, own].into_iter().zip(0..) {
+            unit.map(&space, Iova(RING.0 + 0x1000 * at), frame);
+        }
+        let place = |kind| part(function, kind);
+        Some(Self {
+            common: place(1)?,
+            doorbell: place(2)?,
+            config: place(4).unwrap_or_default(),
+            space,
+            table,
+            available,
+            used,
+            own,
+            offered: 0,
+            taken: 0,
+        })
+    }
+
+    /// Where the device finds its own page.
+    pub(super) const fn own_at(offset: u64) -> Iova {
+        Iova(RING.0 + 0x3000 + offset)
+    }
+
+    /// Resets it, and begins with those features of its own that it offers too: which they are.
+    pub(super) fn begin(&mut self, unit: &Remapping, features: u64) -> u64 {
+        self.begin_queue(unit, 0, features)
+    }
+
+    /// The same with another queue, which alone is used.
+    pub(super) fn begin_queue(&mut self, _: &Remapping, queue: u16, features: u64) -> u64 {
+        self.reset();
+        self.set_status(ACKNOWLEDGED);
+        let mut accepted = 0;
+        for half in 0..2 {
+            store32(self.common, half);
+            let offered = u64::from(load32(self.common + 4)) << (32 * half);
+            let wanted = offered & (features | FEATURES);
+            accepted |= wanted;
+            store32(self.common + 8, half);
+            store32(
+                self.common + 0xc,
+                u32::try_from(wanted >> (32 * half) & 0xffff_ffff).unwrap_or_default(),
+            );
+        }
+        self.set_status(ACKNOWLEDGED | FEATURES_OK);
+        assert!(self.status() & FEATURES_OK != 0, "the device does not accept {accepted:#x}");
+        store16(self.common + 0x16, queue);
+        store16(self.common + 0x18, SIZE);
+        for (register, number) in [(0x20, 0), (0x28, 1), (0x30, 2)] {
+            let at = RING.0 + 0x1000 * number;
+            store32(self.common + register, u32::try_from(at & 0xffff_ffff).unwrap_or_default());
+            store32(self.common + register + 4, u32::try_from(at >> 32).unwrap_or_default());
+        }
+        store16(self.common + 0x1c, 1);
+        self.set_status(ACKNOWLEDGED | FEATURES_OK | DRIVER_OK);
+        accepted
+    }
+
+    /// Resets it; its ring is empty.
+    pub(super) fn reset(&mut self) {
+        self.set_status(0);
+        wait_until("the reset of a virtio device", || self.status() == 0);
+        (self.offered, self.taken) = (0, 0);
+        self.available.store(0, 0);
+        self.used.store(0, 0);
+    }
+
+    pub(super) fn status(&self) -> u8 {
+        load8(self.common + 0x14)
+    }
+
+    fn set_status(&self, status: u8) {
+        store8(self.common + 0x14, status);
+    }
+
+    /// Maps the page of a request: where the device finds it.
+    pub(super) fn map(&self, unit: &mut Remapping, frame: Frame) -> Iova {
+        unit.map(&self.space, PAGE, frame);
+        PAGE
+    }
+
+    /// Takes it back.
+    pub(super) fn unmap(&self, unit: &mut Remapping) {
+        unit.unmap(&self.space, PAGE, Policy::Right);
+    }
+
+    /// Writes a descriptor.
+    pub(super) fn describe(table: Frame, index: u16, piece: Piece, flags: u16, next: u16) {
+        let slot = 2 * u64::from(index);
+        table.store(slot, piece.at.0);
+        let flags = u64::from(piece.flags | flags);
+        table.store(slot + 1, u64::from(piece.len) | flags << 32 | u64::from(next) << 48);
+    }
+
+    /// Offers the chain that begins there, and rings.
+    pub(super) fn offer(&mut self, head: u16) {
+        store16(self.available.address() + 4 + 2 * u64::from(self.offered % SIZE), head);
+        self.offered = self.offered.wrapping_add(1);
+        self.jump(self.offered);
+    }
+
+    /// Says how many were offered, and rings.
+    pub(super) fn jump(&self, offered: u16) {
+        store16(self.available.address() + 2, offered);
+        store32(self.doorbell, 0);
+    }
+
+    /// Offers these buffers and waits until they are used: how many bytes the device says it wrote.
+    pub(super) fn request(&mut self, pieces: &[Piece]) -> u32 {
+        self.start(pieces);
+        self.finish()
+    }
+
+    /// Offers them.
+    pub(super) fn start(&mut self, pieces: &[Piece]) {
+        for (index, piece) in (0..).zip(pieces) {
+            let is_last = usize::from(index) + 1 == pieces.len();
+            Self::describe(self.table, index, *piece, if is_last { 0 } else { NEXT }, index + 1);
+        }
+        self.offer(0);
+    }
+
+    /// Waits until what was offered is used.
+    pub(super) fn finish(&mut self) -> u32 {
+        let is_over = || load16(self.used.address() + 2) != self.taken;
+        wait_asking("a virtio device", is_over, || {
+            assert!(self.status() & NEEDS_RESET == 0, "the device is broken");
+        });
+        let slot = u64::from(self.taken % SIZE);
+        self.taken = self.taken.wrapping_add(1);
+        load32(self.used.address() + 4 + 8 * slot + 4)
+    }
+
+    /// A word of its configuration.
+    pub(super) fn config_word(&self, offset: u64) -> u64 {
+        load64(self.config + offset)
+    }
+}
+
+/// Where the part of that kind lies, by its vendor capability.
+fn part(function: Function, kind: u8) -> Option<u64> {
+    let mut at = u16::from(function.read8(0x34));
+    while at != 0 {
+        let (header, found) = (function.read16(at), function.read8(at + 3));
+        if header & 0xff == 9 && found == kind {
+            return Some(function.bar() + u64::from(function.read32(at + 8)));
+        }
+        at = header >> 8;
+    }
+    None
+}

@@ -1,0 +1,112 @@
+//! A disk, as a driver uses it: one request after the other, of a page.
+//!
+//! Invariant: a request that is not done ends the program. Source: VIRTIO 1.2, 5.2.6.
+
+use super::device::{Device, PAGE, Piece};
+use super::unit::Remapping;
+use crate::console::say;
+use crate::hardware::{load8, store8};
+use crate::memory::Frame;
+use crate::policy::Policy;
+
+const READ: u64 = 0;
+const WRITE: u64 = 1;
+const FLUSH: u64 = 4;
+/// The feature.
+const FLUSHES: u64 = 1 << 9;
+/// Where in the device's own page header and status of a request lie.
+const HEADER: u64 = 0;
+const STATUS: u64 = 64;
+const PAGE_BYTES: u32 = 4096;
+
+/// A disk in use.
+#[derive(Debug)]
+pub(super) struct Disk {
+    device: Device,
+}
+
+impl Disk {
+    /// Begins with it.
+    pub(super) fn begin(unit: &Remapping, mut device: Device) -> Self {
+        let accepted = device.begin(unit, FLUSHES);
+        assert!(accepted & FLUSHES != 0, "a disk that cannot be flushed");
+        Self { device }
+    }
+
+    pub(super) fn sectors(&self) -> u64 {
+        self.device.config_word(0)
+    }
+
+    /// Writes a page.
+    pub(super) fn write(&mut self, unit: &mut Remapping, sector: u64, page: Frame) {
+        let at = self.device.map(unit, page);
+        self.ask(WRITE, sector, Some(Piece::read(at, PAGE_BYTES)));
+        self.device.unmap(unit);
+    }
+
+    /// Reads a page.
+    pub(super) fn read(&mut self, unit: &mut Remapping, sector: u64, page: Frame) {
+        let at = self.device.map(unit, page);
+        self.ask(READ, sector, Some(Piece::written(at, PAGE_BYTES)));
+        self.device.unmap(unit);
+    }
+
+    /// What was written lasts.
+    pub(super) fn flush(&mut self, _: &Remapping) {
+        self.ask(FLUSH, 0, None);
+    }
+
+    /// The page of each request leads somewhere else than that of the last one, at the same address.
+    pub(super) fn read_while_pages_move(&mut self, unit: &mut Remapping, pages: [Frame; 2]) {
+        let mut pages = pages;
+        for round in 0..32 {
+            pages.reverse();
+            pages.iter().for_each(|page| page.store(0, 0));
+            self.read(unit, round * 8, pages[0]);
+            let found = pages.map(|page| page.load(0));
+            assert!(found == [round + 1, 0], "sector {} is in {found:?}", round * 8);
+        }
+        say!("disk: 32 pages moved");
+    }
+
+    /// The page of a request leads somewhere else, which nobody invalidates, and the next request uses what was.
+    pub(super) fn read_into_a_page_that_is_gone(&mut self, unit: &mut Remapping, pages: [Frame; 2]) {
+        let at = self.device.map(unit, pages[0]);
+        self.ask(READ, 0, Some(Piece::written(at, PAGE_BYTES)));
+        unit.remap(&self.device.space, PAGE, pages[1], Policy::Nothing);
+        pages[1].store(0, 0);
+        self.ask(READ, 8, Some(Piece::written(at, PAGE_BYTES)));
+        say!("disk: {:?} after a page moved that nobody invalidated", pages.map(|page| page.load(0)));
+        // Another frame, before an invalidation came.
+        unit.remap(&self.device.space, PAGE, pages[0], Policy::Right);
+    }
+
+    fn ask(&mut self, kind: u64, sector: u64, data: Option<Piece>) {
+        let own = self.device.own;
+        own.store(HEADER / 8, kind);
+        own.store(HEADER / 8 + 1, sector);
+        store8(own.address() + STATUS, 0xff);
+        let header = Piece::read(Device::own_at(HEADER), 16);
+        let status = Piece::written(Device::own_at(STATUS), 1);
+        match data {
+            Some(data) => self.device.request(&[header, data, status]),
+            None => self.device.request(&[header, status]),
+        };
+        let status = load8(own.address() + STATUS);
+        assert!(status == 0, "request {kind} at sector {sector} ends with status {status}");
+    }
+}
+
+/// Writes numbers, from `first` on, to one page after the other, and says which of them were flushed.
+pub(super) fn write_for_ever(unit: &mut Remapping, device: Device, first: u64) -> ! {
+    let mut disk = Disk::begin(unit, device);
+    let (page, pages) = (unit.memory.frame(), disk.sectors() / 8);
+    for number in first.. {
+        page.store(0, number);
+        page.store(511, number);
+        disk.write(unit, number % pages * 8, page);
+        disk.flush(unit);
+        say!("flushed {number}");
+    }
+    unreachable!("there is always another number")
+}

@@ -1,0 +1,62 @@
+//! virtio devices on the bus of a machine.
+//!
+//! Invariant: each has a thread of its own, in the role that its work needs.
+
+use std::io::stdout;
+use std::sync::Arc;
+
+use devices::pci::PciBus;
+use devices::virtio::VirtioFunction;
+use devices::virtio::blk::Blk;
+use devices::virtio::console::{Console, UserEnd, WindowSize};
+use devices::virtio::model::{Identity, Model};
+use devices::virtio::rng::Rng;
+use devices::worker::Hooks;
+use mmu::memory::PhysicalMemory;
+use rustix::termios::tcgetwinsize;
+
+use super::board::BoardError;
+use super::options::VirtioKind;
+use crate::sandbox::Role;
+
+/// Puts `device` at the next place of the bus, its thread in a role by `hooks`.
+pub(super) fn attach(
+    bus: &mut PciBus,
+    device: &VirtioKind,
+    memory: &Arc<PhysicalMemory>,
+    hooks: &dyn Fn(Role) -> Hooks,
+) -> Result<(), BoardError> {
+    let (identity, model, role): (Identity, Box<dyn Model>, Role) = match device {
+        VirtioKind::Disk(disk) => (Blk::identity(disk), Box::new(Blk::new(Arc::clone(disk))), Role::Disk),
+        VirtioKind::Console(user) => {
+            (Console::identity(), Box::new(Console::new(Arc::clone(user))), Role::Engine)
+        }
+        VirtioKind::Rng => (Rng::identity(), Box::new(Rng), Role::Engine),
+    };
+    let name = identity.name;
+    let source = bus.attach(VirtioFunction::config(&identity), |endpoint| {
+        let function = VirtioFunction::start(endpoint, Arc::clone(memory), identity, model, hooks(role));
+        let function = function.map_err(BoardError::Thread)?;
+        if let VirtioKind::Console(user) = device {
+            user.connect(&function);
+        }
+        Ok::<_, BoardError>(function)
+    })?;
+    log::info!("{source}: {name}");
+    Ok(())
+}
+
+/// The user's end of the console, if there is one.
+pub(super) fn console(devices: &[VirtioKind]) -> Option<Arc<UserEnd>> {
+    devices.iter().find_map(|device| match device {
+        VirtioKind::Console(user) => Some(Arc::clone(user)),
+        VirtioKind::Disk(_) | VirtioKind::Rng => None,
+    })
+}
+
+/// The user's window: that of the terminal that the guest's output goes to, if it does.
+pub(super) fn window() -> WindowSize {
+    tcgetwinsize(stdout())
+        .map(|size| WindowSize { columns: size.ws_col, rows: size.ws_row })
+        .unwrap_or_default()
+}
