@@ -5,6 +5,7 @@
 
 mod entry;
 mod error;
+mod handle;
 mod string;
 
 use std::sync::Arc;
@@ -14,11 +15,12 @@ use std::time::Duration;
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use mmu::memory::PhysicalMemory;
 
-use super::vcpu::{VcpuHandle, signal};
+use super::vcpu::signal;
 use super::{System, VcpuId, Vm};
 pub use entry::{CODE_SELECTOR, Count, DATA_SELECTOR, Entry};
 use error::When;
 pub use error::{ProcessorError, Report};
+pub use handle::ProcessorHandle;
 use string::Strings;
 
 /// An access of the guest that the machine around it is to answer.
@@ -73,7 +75,7 @@ pub enum Access<'a> {
 pub struct Processor {
     fd: VcpuFd,
     id: VcpuId,
-    handle: VcpuHandle,
+    handle: ProcessorHandle,
     memory: Arc<PhysicalMemory>,
     strings: Strings,
 }
@@ -107,22 +109,23 @@ impl Processor {
             .and_then(|()| if id == VcpuId::FIRST { entry.apply(&fd) } else { Ok(()) })
             .map_err(|(operation, source)| ProcessorError::setup(id, operation, source))?;
         let memory = Arc::clone(vm.memory());
-        Ok(Self { fd, id, handle: VcpuHandle::new(id), memory, strings: Strings::default() })
+        Ok(Self { fd, id, handle: ProcessorHandle::new(id), memory, strings: Strings::default() })
     }
 
-    /// For other threads: to stop it.
+    /// For other threads: to stop it, or to hold it for a while.
     #[must_use]
-    pub fn handle(&self) -> VcpuHandle {
+    pub fn handle(&self) -> ProcessorHandle {
         self.handle.clone()
     }
 
-    /// Runs the guest, and lets `serve` answer its accesses, until [`VcpuHandle::request_stop`].
+    /// Runs the guest, and lets `serve` answer its accesses, until [`ProcessorHandle::request_stop`].
     ///
     /// # Errors
     /// [`ProcessorError::Guest`] if the guest cannot go on, [`ProcessorError::Run`] if KVM_RUN itself fails.
     pub fn run(&mut self, mut serve: impl FnMut(Access<'_>)) -> Result<(), ProcessorError> {
         let mut refusals = Refusals::default();
         while !self.handle.is_stopping() {
+            self.handle.rest();
             let left = self.enter(&mut serve);
             if !matches!(left, Left::Refused) {
                 refusals = Refusals::default();
@@ -143,9 +146,9 @@ impl Processor {
     fn enter(&mut self, serve: &mut impl FnMut(Access<'_>)) -> Left {
         let exit_flag = &raw mut self.fd.get_kvm_run().immediate_exit;
         let armed = signal::arm(exit_flag);
-        let entered = self.handle.enter();
+        let entered = self.handle.vcpu().enter();
         // After arming: a stop requested before is seen here, one requested from now on makes KVM_RUN return.
-        if self.handle.is_stopping() {
+        if self.handle.is_stopping() || self.handle.is_held() {
             return Left::Interrupted;
         }
         let exit = self.fd.run();
