@@ -13,6 +13,7 @@ pub mod console;
 pub mod ending;
 pub mod interrupts;
 pub mod options;
+pub mod power_button;
 pub mod remapping;
 mod threads;
 mod unanswered;

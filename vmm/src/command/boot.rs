@@ -81,6 +81,10 @@ pub(super) struct BootArguments {
     /// The most seconds that the guest may take
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<f64>,
+    /// The most seconds that the guest may take to power off when SIGTERM comes and it listens for ACPI's power button;
+    /// 0 ends it at once, as one that does not listen
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds_or_none)]
+    power_off_limit: f64,
     /// What a guest's word at the debug exit means
     #[arg(long, value_name = "WHOSE", value_enum, default_value = "verdict")]
     exit_code: status::ExitCode,
@@ -106,6 +110,10 @@ fn seconds(text: &str) -> Result<f64, String> {
     let accepted = || format!("give seconds from 0.001 to {MAX_SECONDS}");
     let seconds: f64 = text.parse().map_err(|_| accepted())?;
     if (0.001..=MAX_SECONDS).contains(&seconds) { Ok(seconds) } else { Err(accepted()) }
+}
+
+fn seconds_or_none(text: &str) -> Result<f64, String> {
+    if text == "0" { Ok(0.0) } else { seconds(text).map_err(|accepted| format!("{accepted}, or 0")) }
 }
 
 impl BootArguments {

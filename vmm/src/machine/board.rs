@@ -31,6 +31,7 @@ use super::chipset::Chipset;
 use super::ending::{End, Ending};
 use super::interrupts::Interrupts;
 use super::options::{Answers, DeviceKind, IommuKind, MachineOptions, QueueRuns, UnitOptions};
+use super::power_button::{self, PowerButton};
 use super::remapping::UnitRegisters;
 use super::unanswered::{self, Kind, Unanswered};
 use crate::boot::map;
@@ -98,6 +99,7 @@ pub struct Board {
     late: Vec<SourceId>,
     serial: Serial,
     chipset: Chipset,
+    power_button: PowerButton,
     unanswered: Unanswered,
     end: Arc<End>,
 }
@@ -139,14 +141,21 @@ impl Board {
         let bridge = HostBridge::new(Arc::clone(&bus));
         let serial = Serial::new(wire(Pin(serial::PIN)).line(), output);
         let chipset = Chipset::new(&wires, Arc::clone(&end), hooks()).map_err(BoardError::Timer)?;
+        let power_button = PowerButton::new(wire(power_button::PIN).line(), Arc::clone(&io_apic));
         let unanswered = Unanswered::default();
-        Ok(Self { bus, bridge, io_apic, unit, late, serial, chipset, unanswered, end })
+        Ok(Self { bus, bridge, io_apic, unit, late, serial, chipset, power_button, unanswered, end })
     }
 
     /// The serial port, for its input.
     #[must_use]
     pub fn serial(&self) -> &Serial {
         &self.serial
+    }
+
+    /// By which the guest is asked to power off.
+    #[must_use]
+    pub fn power_button(&self) -> &PowerButton {
+        &self.power_button
     }
 
     /// The remapping unit, if there is one.

@@ -10,7 +10,7 @@ use iommu::vtd::Vtd;
 use parking_lot::Mutex;
 use vmm_sys_util::eventfd::EventFd;
 
-use crate::kvm::{ProcessorError, VcpuHandle};
+use crate::kvm::{ProcessorError, ProcessorHandle};
 
 /// How a guest ended.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ pub struct End {
 #[derive(Debug, Default)]
 struct State {
     ending: Option<Ending>,
-    processors: Vec<VcpuHandle>,
+    processors: Vec<ProcessorHandle>,
     unit: Option<Arc<Vtd>>,
 }
 
@@ -105,7 +105,7 @@ impl End {
     }
 
     /// It stops these processors, and the unit if there is one.
-    pub(super) fn stops(&self, processors: Vec<VcpuHandle>, unit: Option<Arc<Vtd>>) {
+    pub(super) fn stops(&self, processors: Vec<ProcessorHandle>, unit: Option<Arc<Vtd>>) {
         let mut state = self.state.lock();
         state.processors = processors;
         state.unit = unit;
@@ -115,7 +115,7 @@ impl End {
     pub fn finish(&self, ending: Ending) {
         let mut state = self.state.lock();
         state.ending.get_or_insert(ending);
-        state.processors.iter().for_each(VcpuHandle::request_stop);
+        state.processors.iter().for_each(ProcessorHandle::request_stop);
         if let Some(unit) = &state.unit {
             unit.power_off();
         }

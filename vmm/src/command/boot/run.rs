@@ -172,7 +172,11 @@ fn watch(
     screen: &Arc<Screen>,
     signals: Signals,
 ) -> Result<(Run, u64), MachineError> {
-    let console = Console { timeout: arguments.timeout.map(Duration::from_secs_f64), signals };
+    let console = Console {
+        timeout: arguments.timeout.map(Duration::from_secs_f64),
+        signals,
+        power_off_limit: Duration::from_secs_f64(arguments.power_off_limit),
+    };
     let mut reports = machine.unit().map(|unit| arguments.reports(unit, Arc::clone(screen)));
     let mut act = |notes: &[String]| look(screen, reports.as_mut(), notes);
     let run = machine.run(console, Round { every: EVERY, act: &mut act })?;
