@@ -117,13 +117,13 @@ impl Holdings {
 
 impl<K> Listed<K> {
     fn to_json(&self, of: impl Fn(&K) -> Value) -> Value {
-        let entries: Vec<_> = self.entries.iter().map(|entry| entry.to_json(of(&entry.key))).collect();
+        let entries: Vec<_> = self.entries.iter().map(|entry| entry.to_json(&of(&entry.key))).collect();
         json!({ "count": self.count, "entries": entries })
     }
 }
 
 impl<K> Entry<K> {
-    fn to_json(&self, of: Value) -> Value {
+    fn to_json(&self, of: &Value) -> Value {
         let now = self.now.as_ref();
         json!({
             "of": of,

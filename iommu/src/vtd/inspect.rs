@@ -71,6 +71,14 @@ impl Vtd {
         Ok(Past { translation, route: route.trail, path: walker.path(&space) })
     }
 
+    /// The functions that it knows, by their numbers.
+    #[must_use]
+    pub fn sources(&self) -> Vec<SourceId> {
+        let mut sources: Vec<_> = self.devices.read().keys().copied().collect();
+        sources.sort_unstable_by_key(|source| source.0);
+        sources
+    }
+
     /// How `requester` is translated, by the tables alone.
     pub(crate) fn lead(&self, requester: Requester) -> Result<Lead, FaultReason> {
         let route =

@@ -2,12 +2,15 @@
 //!
 //! Invariant: what is asked for here is what [`run`] does; how a run ended is its exit status ([`status`]).
 
+mod api;
 mod device;
 mod guest;
 mod image;
+mod journal;
 mod reports;
 mod run;
 mod screen;
+mod socket;
 mod status;
 mod unit;
 
@@ -24,6 +27,7 @@ use iommu::vtd::Vtd;
 use log::LevelFilter;
 
 use image::Refusal;
+use journal::Journal;
 use reports::{Format, Reports, Severity};
 use screen::Screen;
 
@@ -32,6 +36,7 @@ use crate::boot::{Module, Payload};
 use crate::machine::options::{DeviceKind, IommuKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions};
 use crate::sandbox::{self, Sandbox};
 pub(super) use run::run;
+pub(super) use socket::keeper::{KeepSocketArguments, run as keep_socket};
 
 /// What can be booted, and in what.
 #[derive(Debug, Args)]
@@ -88,6 +93,10 @@ pub(super) struct BootArguments {
     /// What a guest's word at the debug exit means
     #[arg(long, value_name = "WHOSE", value_enum, default_value = "verdict")]
     exit_code: status::ExitCode,
+    /// A Unix socket on which requests are answered while the guest runs, a line of JSON each: state, pause, resume,
+    /// power-off, quit, stale, iommu; see docs/api.md
+    #[arg(long, value_name = "PATH")]
+    api_socket: Option<PathBuf>,
     /// What becomes of a system call that the program does not need; also whether it gives up privileges, paths and
     /// descriptors
     #[arg(long, value_name = "MODE", value_enum, default_value = "on")]
@@ -176,7 +185,10 @@ impl BootArguments {
     }
 
     fn is_watched(&self) -> bool {
-        self.stale_report != Format::Off || self.stale_fatal || self.stale_report_file.is_some()
+        self.stale_report != Format::Off
+            || self.stale_fatal
+            || self.stale_report_file.is_some()
+            || self.api_socket.is_some()
     }
 
     /// The file for tools, open, and what it is called.
@@ -199,9 +211,9 @@ impl BootArguments {
         Ok(Some((name.clone(), file)))
     }
 
-    fn reports(&self, unit: Arc<Vtd>, screen: Arc<Screen>) -> Reports {
+    fn reports(&self, unit: Arc<Vtd>, screen: Arc<Screen>, journal: Option<Arc<Journal>>) -> Reports {
         let severity = if self.stale_fatal { Severity::Fatal } else { Severity::Reported };
-        Reports::new(unit, self.stale_report, severity, screen)
+        Reports::new(unit, self.stale_report, severity, screen).with_journal(journal)
     }
 }
 

@@ -302,7 +302,7 @@ fn a_processor_whose_thread_panics_ends_the_machine() {
     let Some(machine) = machine_that_says(UnitOptions::default(), Box::new(Panics)) else { return };
     let console = Console { timeout: Some(Duration::from_secs(60)), ..Console::default() };
     let mut act = |_: &[String]| ControlFlow::Continue(());
-    let run = machine.run(console, Round { every: Duration::from_millis(5), act: &mut act });
+    let run = machine.run(console, Round { every: Duration::from_millis(5), act: &mut act }, Vec::new());
     let run = run.expect("the host has threads");
     assert!(matches!(&run.ending, Ending::ThreadPanicked(name) if name == "vCPU 0"), "{run:?}");
     assert_eq!(run.behind, Vec::<String>::new());
