@@ -49,7 +49,7 @@ impl Api {
             let (mut heard, mut silent) = (Vec::new(), Vec::new());
             for (mut client, ready) in clients.into_iter().zip(ready) {
                 let goes_on =
-                    ready.is_empty() || client.go_on(|line| self.desk.answer(line, control)).is_ok();
+                    ready.is_empty() || client.go_on(|said| self.desk.answer(said, control)).is_ok();
                 match (goes_on, ready.is_empty()) {
                     (true, true) => silent.push(client),
                     (true, false) => heard.push(client),

@@ -17,7 +17,7 @@ use super::api::{Api, Desk};
 use super::journal::Journal;
 use super::reports::Reports;
 use super::screen::Screen;
-use super::socket::Socket;
+use super::socket::{Socket, SocketError};
 use super::{BootArguments, status};
 use crate::command::{UNUSABLE, complain, messages};
 use crate::machine::board::BoardError;
@@ -94,7 +94,11 @@ fn prepare(arguments: &BootArguments) -> Result<Prepared, (u8, String)> {
     let sandbox =
         Sandbox::begin(arguments.sandbox, kept).map_err(|error| (status::HOST, error.to_string()))?;
     // Before there are threads, and before the fence.
-    let api = arguments.api_socket.as_deref().map(Socket::bind).transpose()?;
+    let bound = arguments.api_socket.as_deref().map(Socket::bind).transpose();
+    let api = bound.map_err(|error| match error {
+        SocketError::Path(message) => (UNUSABLE, message),
+        SocketError::Host(message) => (status::HOST, message),
+    })?;
     let screen = Screen::of_process(file, sandbox).map_err(host)?;
     Ok(Prepared { screen, signals: Signals::receive().map_err(host)?, sandbox, api })
 }

@@ -16,14 +16,20 @@ use rustix::fs::{Mode, fchmod, lstat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 
-use crate::command::UNUSABLE;
-use crate::command::boot::image::Refusal;
-use crate::command::boot::status;
 use crate::remedy::remedy;
 use keeper::Keeper;
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 16;
+
+/// Why nobody listens there, in one line.
+#[derive(Debug)]
+pub(super) enum SocketError {
+    /// Something is wrong with the path.
+    Path(String),
+    /// The host lacks something.
+    Host(String),
+}
 
 /// A socket that listens, and who removes its path.
 #[derive(Debug)]
@@ -34,8 +40,8 @@ pub(super) struct Socket {
 
 impl Socket {
     /// Listens at `path`.
-    pub(super) fn bind(path: &Path) -> Result<Self, Refusal> {
-        let listener = listener(path).map_err(|error| (UNUSABLE, refusal(path, error)))?;
+    pub(super) fn bind(path: &Path) -> Result<Self, SocketError> {
+        let listener = listener(path).map_err(|error| SocketError::Path(refusal(path, error)))?;
         let keeper = lstat(path).map_err(io::Error::from).and_then(|about| Keeper::start(path, &about));
         match keeper {
             Ok(keeper) => Ok(Self { listener, _keeper: keeper }),
@@ -43,10 +49,10 @@ impl Socket {
                 // Nobody else would.
                 let _removed = fs::remove_file(path);
                 let what = remedy(&error, "see the kernel log");
-                Err((
-                    status::HOST,
-                    format!("the host refuses a process to look after {}: {error}; {what}", path.display()),
-                ))
+                Err(SocketError::Host(format!(
+                    "the host refuses a process to look after {}: {error}; {what}",
+                    path.display()
+                )))
             }
         }
     }

@@ -9,46 +9,18 @@ use mmu::address::VirtAddr;
 use pcie::Requester;
 use serde_json::{Value, json};
 
-use super::client::MOST_LINE;
-use super::request::{self, Request};
+use super::client::{MOST_LINE, Said};
+use super::request::{self, Request, VERSION};
 use crate::command::boot::journal::Journal;
 use crate::machine::control::{Control, State, Status};
 use crate::machine::power_button::Pressed;
 
-/// Of requests and answers. It advances when an old client would misunderstand something.
-pub(super) const VERSION: u32 = 1;
-
 /// Bytes of reports in one answer, or one report.
 const MOST_REPORTS_BYTES: usize = 64 << 10;
-
-/// An answer.
-#[derive(Clone, PartialEq, Debug)]
-pub(super) struct Answer(Result<Value, String>);
 
 /// Whoever answers.
 pub(in crate::command::boot) struct Desk {
     journal: Arc<Journal>,
-}
-
-impl Answer {
-    /// To whoever says more than a request can be.
-    pub(super) fn too_long() -> Self {
-        Self(Err(format!("a request is a line of less than {MOST_LINE} bytes; this connection ends")))
-    }
-
-    /// Of a request that was carried out.
-    pub(super) fn of(result: Value) -> Self {
-        Self(Ok(result))
-    }
-
-    /// As a line.
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        let object = match self.0 {
-            Ok(result) => json!({ "api": VERSION, "result": result }),
-            Err(error) => json!({ "api": VERSION, "error": error }),
-        };
-        format!("{object}\n").into_bytes()
-    }
 }
 
 impl Desk {
@@ -56,12 +28,19 @@ impl Desk {
         Self { journal }
     }
 
-    /// Does what a line asks for.
-    pub(super) fn answer(&self, line: &[u8], control: &Control) -> Answer {
-        match Request::parse(line).and_then(|request| self.carry_out(request, control)) {
-            Ok(result) => Answer::of(result),
-            Err(error) => Answer(Err(error)),
-        }
+    /// Does what a client asks for; the answer is a line.
+    pub(super) fn answer(&self, said: Said<'_>, control: &Control) -> Vec<u8> {
+        let result = match said {
+            Said::Line(line) => Request::parse(line).and_then(|request| self.carry_out(request, control)),
+            Said::TooMuch => {
+                Err(format!("a request is a line of less than {MOST_LINE} bytes; this connection ends"))
+            }
+        };
+        let object = match result {
+            Ok(result) => json!({ "api": VERSION, "result": result }),
+            Err(error) => json!({ "api": VERSION, "error": error }),
+        };
+        format!("{object}\n").into_bytes()
     }
 
     fn carry_out(&self, request: Request, control: &Control) -> Result<Value, String> {

@@ -7,8 +7,6 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::{Errno, read, write};
 
-use super::answer::Answer;
-
 /// Bytes of a request, with its end.
 pub(super) const MOST_LINE: usize = 4096;
 
@@ -28,6 +26,15 @@ pub(super) struct Client {
 pub(super) enum Wants {
     ToHear,
     ToSay,
+}
+
+/// What a client has said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Said<'line> {
+    /// A line, without its end.
+    Line(&'line [u8]),
+    /// More than a line can be.
+    TooMuch,
 }
 
 /// It is gone, or is left.
@@ -50,7 +57,7 @@ impl Client {
 
     /// Hears what there is, answers one line of it by `answer`, and says what the other side takes: others have their turns,
     /// too.
-    pub(super) fn go_on(&mut self, answer: impl FnOnce(&[u8]) -> Answer) -> Result<(), Gone> {
+    pub(super) fn go_on(&mut self, answer: impl FnOnce(Said<'_>) -> Vec<u8>) -> Result<(), Gone> {
         if self.is_listening() {
             self.hear()?;
         }
@@ -67,13 +74,13 @@ impl Client {
         self.unsaid.is_empty() && !self.is_over && !self.heard.contains(&b'\n')
     }
 
-    fn take_turn(&mut self, answer: impl FnOnce(&[u8]) -> Answer) {
+    fn take_turn(&mut self, answer: impl FnOnce(Said<'_>) -> Vec<u8>) {
         if let Some(line) = self.next_line() {
-            self.unsaid = answer(&line).into_bytes();
+            self.unsaid = answer(Said::Line(&line));
         } else if self.heard.len() >= MOST_LINE {
             self.heard = Vec::new();
             self.is_over = true;
-            self.unsaid = Answer::too_long().into_bytes();
+            self.unsaid = answer(Said::TooMuch);
         }
     }
 

@@ -6,7 +6,8 @@ use pcie::{Pasid, SourceId};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::answer::VERSION;
+/// Of requests and answers. It advances when an old client would misunderstand something.
+pub(super) const VERSION: u32 = 1;
 
 /// What may be asked.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]

@@ -1,10 +1,9 @@
+//! Turns, and what too much costs.
+
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 
-use serde_json::json;
-
-use super::{Client, Gone, MOST_LINE, Wants};
-use crate::command::boot::api::answer::Answer;
+use super::{Client, Gone, MOST_LINE, Said, Wants};
 
 fn pair() -> (UnixStream, Client) {
     let (near, far) = UnixStream::pair().expect("the host has descriptors");
@@ -13,8 +12,11 @@ fn pair() -> (UnixStream, Client) {
     (near, Client::new(far.into()))
 }
 
-fn echo(line: &[u8]) -> Answer {
-    Answer::of(json!(String::from_utf8_lossy(line)))
+fn echo(said: Said<'_>) -> Vec<u8> {
+    match said {
+        Said::Line(line) => [b"<", line, b">"].concat(),
+        Said::TooMuch => b"too much".to_vec(),
+    }
 }
 
 fn read(near: &mut UnixStream) -> String {
@@ -31,15 +33,15 @@ fn a_turn_is_one_line_and_the_last_needs_no_end() {
     let (mut near, mut client) = pair();
     near.write_all(b"one\ntwo\nthr").expect("there is room");
     assert_eq!(client.go_on(echo), Ok(()));
-    assert_eq!(read(&mut near), "{\"api\":1,\"result\":\"one\"}\n");
+    assert_eq!(read(&mut near), "<one>");
     assert_eq!(client.wants(), Wants::ToSay, "there is another line");
     assert_eq!(client.go_on(echo), Ok(()));
-    assert_eq!(read(&mut near), "{\"api\":1,\"result\":\"two\"}\n");
+    assert_eq!(read(&mut near), "<two>");
     assert_eq!((client.wants(), client.go_on(echo)), (Wants::ToHear, Ok(())));
     assert_eq!(read(&mut near), "", "the third is not whole");
     near.shutdown(std::net::Shutdown::Write).expect("it is ours");
     assert_eq!(client.go_on(echo), Err(Gone));
-    assert_eq!(read(&mut near), "{\"api\":1,\"result\":\"thr\"}\n");
+    assert_eq!(read(&mut near), "<thr>");
 }
 
 #[test]
@@ -51,13 +53,13 @@ fn who_says_too_much_without_an_end_is_told_so_and_left() {
         turns += 1;
         assert!(turns < 4 && client.heard.len() <= 2 * MOST_LINE, "{turns}");
     }
-    assert!(read(&mut near).contains("a request is a line of less than 4096 bytes"));
+    assert_eq!(read(&mut near), "too much");
 }
 
 #[test]
 fn who_does_not_read_is_not_heard_and_costs_one_answer() {
     let (mut near, mut client) = pair();
-    let long = |_: &[u8]| Answer::of(json!("x".repeat(1 << 20)));
+    let long = |_: Said<'_>| vec![b'x'; 1 << 20];
     near.write_all(&b"again\n".repeat(100)).expect("there is room");
     for _ in 0..1000 {
         assert_eq!(client.go_on(long), Ok(()));
