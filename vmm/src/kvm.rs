@@ -24,6 +24,7 @@ use std::fmt;
 use guest_images::layout::MAX_VCPUS;
 
 pub use guest::GuestSpace;
+pub use processor::cpuid::flags::CpuFlags;
 pub use processor::{
     Access, Count, Entry, Processor, ProcessorError, ProcessorHandle, Report as ProcessorReport,
 };

@@ -125,7 +125,7 @@ impl Machine {
         let end = End::new().map_err(|source| MachineError::Host { what: "an event", source })?;
         let board = Arc::new(Board::new(&vm, options, Arc::clone(&end), output)?);
         let count = Count(options.processors);
-        let processor = |id| Processor::new(&system, &vm, id, count, &entry);
+        let processor = |id| Processor::new(&system, &vm, id, count, &options.masked_cpu_flags, &entry);
         let processors: Vec<_> =
             VcpuId::first(options.processors.into()).map(processor).collect::<Result<_, _>>()?;
         end.stops(processors.iter().map(Processor::handle).collect(), board.unit().cloned());

@@ -33,6 +33,7 @@ use screen::Screen;
 
 use super::{UNUSABLE, size};
 use crate::boot::{Module, Payload};
+use crate::kvm::CpuFlags;
 use crate::machine::options::{DeviceKind, IommuKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions};
 use crate::sandbox::{self, Sandbox};
 pub(super) use run::run;
@@ -67,6 +68,10 @@ pub(super) struct BootArguments {
     /// Processors
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=MAX_VCPUS as i64))]
     cpus: u8,
+    /// CPU flags that the guest is not told of, by the names of /proc/cpuinfo: -avx512f,-x2apic. What rests on a flag is
+    /// masked only if it is named, too
+    #[arg(long, value_name = "-FLAG,...", allow_hyphen_values = true)]
+    cpu_flags: Option<CpuFlags>,
     /// What devices reach memory through: none, or vtd[,KEY=VALUE]...; `--iommu help` lists the keys: what the unit
     /// offers, how large its caches are, and what goes wrong in it
     #[arg(long, value_name = "KIND", default_value = "vtd", value_parser = unit::parse)]
@@ -162,6 +167,7 @@ impl BootArguments {
         Ok(MachineOptions {
             memory_bytes: self.memory,
             processors: self.cpus,
+            masked_cpu_flags: self.cpu_flags.clone().unwrap_or_default(),
             iommu: self.watched_iommu()?,
             devices: self.devices()?,
             sandbox,

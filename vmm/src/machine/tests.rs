@@ -17,7 +17,7 @@ use super::console::{Console, Round};
 use super::options::{AnswerTimeOut, Answers, DeviceKind, IommuKind, MachineOptions, UnitOptions};
 use super::{Ending, Machine, MachineError};
 use crate::boot::{File, Payload};
-use crate::kvm::Access;
+use crate::kvm::{Access, CpuFlags};
 use crate::sandbox::Sandbox;
 use crate::spool::Spool;
 
@@ -42,6 +42,7 @@ pub(super) fn machine_of(image: BareImage, unit: UnitOptions, output: Output) ->
     let options = MachineOptions {
         memory_bytes: 4 << 20,
         processors: 1,
+        masked_cpu_flags: CpuFlags::default(),
         iommu: IommuKind::Vtd(unit),
         devices: vec![DeviceKind::Edu(EduOptions::default())],
         sandbox: Sandbox::OFF,
