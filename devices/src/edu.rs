@@ -1,7 +1,8 @@
 //! `edu`: the educational device that driver courses and bare-metal tests know, register for register.
 //!
 //! Invariant: a transfer touches the device's buffer of 4 KiB and nothing else of it; while one runs, its registers
-//! hold. Source: the device's published register description, as listed in `register`.
+//! hold. A reset of the function waits for its end. Source: the device's published register description, as listed in
+//! `register`; the capability to be reset is an addition, behind what drivers know.
 
 mod transfer;
 
@@ -11,7 +12,7 @@ use parking_lot::Mutex;
 
 use crate::bus::Width;
 use crate::pci::bar::{Bar, BarWidth};
-use crate::pci::capability::msi;
+use crate::pci::capability::{advanced, msi};
 use crate::pci::config::Identity;
 use crate::pci::{ConfigSpace, Endpoint, Function};
 use transfer::Transfer;
@@ -87,6 +88,7 @@ impl Edu {
             .with_bar(Bar::new(0, BAR_BYTES, BarWidth::Bits32))
             .with_interrupt_pin()
             .with(&msi::capability())
+            .with(&advanced::capability())
     }
 
     /// The device at `endpoint`.
@@ -176,6 +178,10 @@ impl Function for Edu {
         if answers(offset, width) {
             self.store(offset, value);
         }
+    }
+
+    fn reset(&self) {
+        *self.state.lock() = State::default();
     }
 }
 

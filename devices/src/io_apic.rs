@@ -79,6 +79,13 @@ impl IoApic {
         })
     }
 
+    /// Whether an edge of `pin` would be sent on: software has unmasked it.
+    #[must_use]
+    pub fn listens(&self, pin: Pin) -> bool {
+        let state = self.state.lock();
+        state.inputs.get(usize::from(pin.0)).is_some_and(|input| !input.entry.is_masked())
+    }
+
     /// A local APIC has ended an interrupt of `vector`.
     pub fn end_of_interrupt(&self, vector: u8) {
         let mut state = self.state.lock();

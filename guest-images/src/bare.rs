@@ -4,6 +4,7 @@
 //! and its entry behind it; it starts in 32-bit protected mode without paging, ends by the debug exit (port 0xf4) or
 //! as its name says, and says on the serial port (0x3f8) what it is. Sources: Multiboot Specification 0.6.96; Documentation/arch/x86/boot.rst.
 
+mod button;
 mod bzimage;
 mod echo;
 mod edu;
@@ -47,6 +48,9 @@ pub enum BareImage {
     Flood,
     /// Puts [`outs_text`] out on the serial port, by one instruction, and ends with [`PASSED`].
     Outs,
+    /// Says `l` when it listens for the power button; powers off when it is pressed, or, if it was told anything, says `n`
+    /// and goes on for ever.
+    Button,
     /// Says to a pvpanic device that it panicked; ends with 0 if the device is not there.
     Panic,
     /// Restarts the machine by a jump to ffff:0000 in real mode.
@@ -115,6 +119,7 @@ impl BareImage {
             Self::Outs => outs::code(),
             Self::Timers => timers::code(),
             Self::Hypercall => hypercall::code(),
+            Self::Button => button::code(),
             Self::Panic => panic::code(),
             Self::Reset => reset::code(),
             Self::TripleFault => triple_fault::code(),

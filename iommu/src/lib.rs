@@ -4,13 +4,15 @@
 //! it that can be stale are its caches. It learns of changes from the notifier chain and from nowhere else.
 //!
 //! Read [`spec`] (what lies where), [`vtd`] (what the unit does), [`stale`] (what is reported of its stale uses),
-//! `watched` (how the two are put together); and [`sva`], the driver with which address spaces of `mmu` become devices'
+//! `watched` (how the two are put together), `holdings` (what is
+//! cached for a device); and [`sva`], the driver with which address spaces of `mmu` become devices'
 //! own. A guest brings its own driver.
 
 /// Where PASIDs were; they are words of PCI Express.
 pub mod pasid {
     pub use pcie::{BadPasid, PASID_COUNT, Pasid};
 }
+mod holdings;
 pub mod spec;
 pub mod stale;
 pub mod sva;

@@ -12,7 +12,7 @@
 mod audit;
 pub mod in_place;
 pub mod interrupt;
-mod json;
+pub(crate) mod json;
 mod judge;
 mod mistake;
 mod mixer;

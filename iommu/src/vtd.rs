@@ -51,7 +51,7 @@ pub use self::trail::{Reading, Table};
 pub use self::witness::Moment;
 pub use pcie::{RequestOutcome, Requester};
 
-pub(crate) use self::inspect::Past;
+pub(crate) use self::inspect::{Lead, Past};
 pub(crate) use self::invalidate::{Extent, extent};
 pub(crate) use self::trail::{Recorder, Trail};
 pub(crate) use self::walk::{Path, identity};

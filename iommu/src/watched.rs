@@ -16,7 +16,7 @@ use crate::stale::StaleUse;
 use crate::stale::in_place::ChangedInPlace;
 use crate::stale::interrupt::StaleInterrupt;
 use crate::stale::unused::Unused;
-use crate::stale::watch::{Tally, Watch};
+use crate::stale::watch::{Passage, Tally, Watch};
 use crate::vtd::Vtd;
 use crate::vtd::options::VtdOptions;
 use crate::vtd::witness::Witness;
@@ -97,6 +97,13 @@ impl Vtd {
     fn judge(&self) {
         if let Some(watch) = self.watch() {
             watch.judge(false, || self.queued());
+        }
+    }
+
+    /// The guest is held, so that no time passes in which it should have invalidated something; or it goes on.
+    pub fn let_time(&self, passage: Passage) {
+        if let Some(watch) = self.watch() {
+            watch.let_time(passage);
         }
     }
 

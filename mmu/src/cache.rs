@@ -205,6 +205,16 @@ impl TranslationCache {
         self.lookup(tag, address)
     }
 
+    /// All that lookups would return now, of every tag, in no order. For inspection, as [`contains`](Self::contains);
+    /// it looks at the whole cache.
+    pub fn entries(&self) -> impl Iterator<Item = (Tag, VirtAddr, Translation)> {
+        self.sets.iter().flat_map(|set| set.lock().entries()).filter_map(|(key, value)| {
+            let (page, size) = key.page()?;
+            let is_alive = value.is_of(self.generations.of(key.tag()));
+            is_alive.then(|| (key.tag(), page, value.translation(size)))
+        })
+    }
+
     /// What happened so far. The counters are read one by one, not as one instant.
     #[must_use]
     pub fn statistics(&self) -> CacheStatistics {

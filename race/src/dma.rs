@@ -30,7 +30,10 @@ impl Machine {
             return device.led_to(page, access);
         }
         let tlb = self.front(user).ok_or_else(|| Stuck::Cannot(format!("{user} is no device")))?;
-        let found = tlb.using(self.users[user.0].tag(page), self.layout.page(page).address, access, |found| found.pfn);
+        let found =
+            tlb.using(self.users[user.0].tag(page), self.layout.page(page).address, access, |found| {
+                found.pfn
+            });
         found.ok_or(Stuck::Waits("no cached translation serves the access"))
     }
 

@@ -44,6 +44,7 @@ fn load(choices: &mut Choices<'_>, census: &mut Census) {
     let options = MachineOptions {
         memory_bytes: (2 + choices.below(6)) << 20,
         processors: 1 + choices.below(64).to_le_bytes()[0],
+        masked_cpu_flags: vmm::kvm::CpuFlags::default(),
         iommu: choices.of(&[IommuKind::None, IommuKind::default()]),
         devices: Vec::new(),
         virtio: Vec::new(),

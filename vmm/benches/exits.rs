@@ -20,7 +20,7 @@ use mmu::memory::PhysicalMemory;
 use mmu::pte::Pte;
 use vmm::boot::{self, File, Payload};
 use vmm::kvm::vm::IoApicPins;
-use vmm::kvm::{Access, Count, Processor};
+use vmm::kvm::{Access, Count, CpuFlags, Processor};
 use vmm::kvm::{Exit, GuestSpace, Install, PageSet, System, Vcpu, VcpuHandle, VcpuId, Vm, ZapPort};
 
 type Failure = Box<dyn std::error::Error>;
@@ -91,7 +91,7 @@ fn string(system: &System) -> Result<Duration, Failure> {
     let payload = Payload { kernel, initrd: None, modules: Vec::new(), command_line: String::new() };
     let entry = boot::load(&memory, &payload)?;
     let vm = Vm::with_io_apic(system, memory, IoApicPins(24))?;
-    let mut processor = Processor::new(system, &vm, VcpuId::FIRST, Count(1), &entry)?;
+    let mut processor = Processor::new(system, &vm, VcpuId::FIRST, Count(1), &CpuFlags::default(), &entry)?;
     let line = Wire::new(Arc::new(Unheard), Pin(serial::PIN)).line();
     let (serial, handle) = (Serial::new(line, Box::new(io::sink())), processor.handle());
     let (mut begun, mut took) = (None, Duration::ZERO);

@@ -60,6 +60,9 @@ enum Command {
     Zoo(zoo::ZooArguments),
     /// List the steps, operations, looks and options that a scenario can be written with
     Steps(steps::StepsArguments),
+    /// What `boot` starts to remove its sockets
+    #[command(hide = true)]
+    KeepSocket(boot::KeepSocketArguments),
 }
 
 /// Nothing can be shown: wrong usage, or a machine that cannot.
@@ -98,6 +101,7 @@ pub fn main() -> ExitCode {
         Some(Command::Minimize(minimize)) => minimize::run(&minimize),
         Some(Command::Zoo(zoo)) => zoo::run(&zoo),
         Some(Command::Steps(steps)) => steps::run(&steps),
+        Some(Command::KeepSocket(socket)) => boot::keep_socket(&socket),
         None => demo::run(&arguments.demo),
     }
 }

@@ -24,7 +24,10 @@ use std::fmt;
 use guest_images::layout::MAX_VCPUS;
 
 pub use guest::GuestSpace;
-pub use processor::{Access, Count, Entry, Processor, ProcessorError, Report as ProcessorReport};
+pub use processor::cpuid::flags::CpuFlags;
+pub use processor::{
+    Access, Count, Entry, Processor, ProcessorError, ProcessorHandle, Report as ProcessorReport,
+};
 pub use system::{System, SystemError};
 pub use vcpu::{Exit, Hypercall, Install, Vcpu, VcpuError, VcpuHandle};
 pub use vm::{Vm, VmError};

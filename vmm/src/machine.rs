@@ -4,15 +4,17 @@
 //! thread of the machine has ended, or is named. Whatever the guest does is an access for the [`board`] or an [`Ending`].
 //!
 //! Read in this order: [`options`] (what a machine can have), [`board`] (who answers which access), `chipset`, [`remapping`],
-//! `unanswered`, [`interrupts`], [`acpi`] (what the guest is told of all this), [`ending`], [`console`].
+//! `unanswered`, [`interrupts`], [`power_button`], [`acpi`] (what the guest is told of all this), [`ending`], [`console`], [`control`].
 
 pub mod acpi;
 pub mod board;
 mod chipset;
 pub mod console;
+pub mod control;
 pub mod ending;
 pub mod interrupts;
 pub mod options;
+pub mod power_button;
 pub mod remapping;
 mod threads;
 mod unanswered;
@@ -36,6 +38,7 @@ use crate::remedy::remedy;
 use crate::sandbox::{Role, Sandbox, SandboxError};
 use board::{Board, BoardError};
 use console::{Console, Round};
+use control::Control;
 use ending::{End, Ending};
 use options::MachineOptions;
 use threads::Threads;
@@ -82,6 +85,16 @@ pub struct Machine {
     sandbox: Sandbox,
 }
 
+/// What is done for whoever is outside, by a thread of its own.
+pub struct Service {
+    /// What the thread is called.
+    pub name: &'static str,
+    /// Which calls it makes.
+    pub role: Role,
+    /// Does it, until the machine has ended.
+    pub work: Box<dyn FnOnce(&Control) + Send>,
+}
+
 /// How a run went.
 #[derive(Debug)]
 pub struct Run {
@@ -113,7 +126,7 @@ impl Machine {
         let end = End::new().map_err(|source| MachineError::Host { what: "an event", source })?;
         let board = Arc::new(Board::new(&vm, options, Arc::clone(&end), output)?);
         let count = Count(options.processors);
-        let processor = |id| Processor::new(&system, &vm, id, count, &entry);
+        let processor = |id| Processor::new(&system, &vm, id, count, &options.masked_cpu_flags, &entry);
         let processors: Vec<_> =
             VcpuId::first(options.processors.into()).map(processor).collect::<Result<_, _>>()?;
         end.stops(processors.iter().map(Processor::handle).collect(), board.unit().cloned());
@@ -126,14 +139,22 @@ impl Machine {
         self.board.unit().map(Arc::clone)
     }
 
-    /// Runs the guest to its end, or for as long as `console` and the rounds let it.
+    /// Runs the guest to its end, or for as long as `console` and the rounds let it, and `services` beside it.
     ///
     /// # Errors
     /// [`MachineError::Host`] if there is no thread or no event left for it.
-    pub fn run(self, console: Console, mut round: Round<'_>) -> Result<Run, MachineError> {
+    pub fn run(
+        self,
+        console: Console,
+        mut round: Round<'_>,
+        services: Vec<Service>,
+    ) -> Result<Run, MachineError> {
         let Self { processors, board, end, sandbox } = self;
         let mut threads = Threads::new(&end);
-        let started = start(&mut threads, processors, &board, &end, sandbox);
+        let handles = processors.iter().map(Processor::handle).collect();
+        let control = Arc::new(Control::new(handles, Arc::clone(&board), Arc::clone(&end)));
+        let started = start(&mut threads, processors, &board, &end, sandbox)
+            .and_then(|()| serve(&mut threads, services, &control, sandbox));
         sandbox.enter(Role::Console);
         let watched = started.and_then(|()| {
             console
@@ -178,6 +199,25 @@ fn start(
             look_after_late(every, &board, &end)
         };
         threads.start("late devices".to_owned(), work).map_err(refused)?;
+    }
+    Ok(())
+}
+
+fn serve(
+    threads: &mut Threads<Place>,
+    services: Vec<Service>,
+    control: &Arc<Control>,
+    sandbox: Sandbox,
+) -> Result<(), MachineError> {
+    for Service { name, role, work } in services {
+        let control = Arc::clone(control);
+        let work = move || {
+            sandbox.enter(role);
+            work(&control);
+            None
+        };
+        let refused = |source| MachineError::Host { what: "a thread", source };
+        threads.start(name.to_owned(), work).map_err(refused)?;
     }
     Ok(())
 }

@@ -7,7 +7,9 @@ use super::{Edu, EduOptions, factorial};
 use crate::bus::Width;
 use crate::interrupt::Level;
 use crate::pci::Function;
+use crate::pci::capability::{advanced, msi};
 use crate::pci::config::{command, header};
+use crate::pci::endpoint::Configured;
 use crate::rig::Rig;
 
 fn rig() -> Rig<Edu> {
@@ -113,7 +115,7 @@ fn the_line_is_high_until_every_reason_is_acknowledged() {
 
 /// Enables MSI with a message to `address`.
 fn enable_msi(rig: &Rig<Edu>, address: u64) {
-    let at = rig.endpoint.config().find(crate::pci::capability::msi::ID).unwrap();
+    let at = rig.endpoint.config().find(msi::ID).unwrap();
     rig.endpoint.configure(at + 4, Width::Qword, address);
     rig.endpoint.configure(at + 12, Width::Word, 0x31);
     rig.endpoint.configure(at + 2, Width::Word, 1);
@@ -138,4 +140,39 @@ fn a_message_to_memory_is_a_write_and_no_interrupt() {
     }
     assert!(rig.seen.messages.lock().is_empty());
     assert_eq!(rig.memory.load(PhysAddr(0x3000)), 0x31);
+}
+
+#[test]
+fn a_reset_of_the_function_puts_back_configuration_space_registers_and_line() {
+    let rig = rig();
+    enable_msi(&rig, 0xfee0_2000);
+    rig.store(4, 0x1234);
+    rig.store(8, 5);
+    rig.store(0x20, 0x80);
+    rig.memory.store(PhysAddr(0x5000), 77);
+    rig.transfer(0x5000, 0x40000, 8, 1);
+    let msi = rig.endpoint.config().find(msi::ID).unwrap();
+    rig.endpoint.configure(msi + 2, Width::Word, 0);
+    rig.store(0x60, 1);
+    assert_eq!(*rig.seen.levels.lock(), [Level::High]);
+    let at = rig.endpoint.config().find(advanced::ID).expect("it can be reset");
+    assert_eq!(
+        rig.endpoint.config().read(at + 2, Width::Word),
+        0x0306,
+        "length; reset, and that nothing is pending"
+    );
+    // As the bus does it.
+    assert_eq!(rig.endpoint.configure(at + 4, Width::Byte, 1), Configured::Reset);
+    rig.device.reset();
+    rig.endpoint.end_reset();
+    assert_eq!(rig.endpoint.config().read(at + 4, Width::Word), 0, "it is done at once");
+    assert_eq!(rig.endpoint.config().get32(msi + 4), 0);
+    assert_eq!(rig.endpoint.config().command(), 0);
+    for register in [4, 8, 0x20, 0x24, 0x80, 0x88, 0x90, 0x98] {
+        assert_eq!(rig.load(register), 0, "{register:#x}");
+    }
+    assert_eq!(*rig.seen.levels.lock(), [Level::High, Level::Low]);
+    rig.endpoint.configure(header::COMMAND, Width::Word, command::BUS_MASTER.into());
+    rig.transfer(0x40000, 0x6000, 8, 3);
+    assert_eq!(rig.memory.load(PhysAddr(0x6000)), 0, "its buffer is empty");
 }

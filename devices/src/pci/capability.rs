@@ -4,6 +4,7 @@
 //! the configuration space it was put into. Sources: PCI 3.0, 6.7; PCI Express 4.0, 7.6.
 
 pub mod address_translation;
+pub mod advanced;
 pub mod express;
 pub mod msi;
 pub mod msix;

@@ -17,7 +17,7 @@ use pcie::{Ats, Msi, Pasid, SourceId};
 
 use self::page_requests::PageGroup;
 use super::capability::msix::{self, Vector};
-use super::capability::{address_translation, express, msi};
+use super::capability::{address_translation, advanced, express, msi};
 use super::config::{ConfigSpace, command};
 use crate::bus::Width;
 use crate::interrupt::{Level, Line};
@@ -142,7 +142,8 @@ impl Endpoint {
         let (gives_up, resets) = {
             let mut config = self.config();
             config.write(offset, width, value);
-            (address_translation::take_pri_reset(&mut config), express::take_reset(&mut config))
+            let resets = express::take_reset(&mut config) || advanced::take_reset(&mut config);
+            (address_translation::take_pri_reset(&mut config), resets)
         };
         if resets {
             self.begin_reset();

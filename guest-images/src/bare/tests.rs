@@ -10,6 +10,7 @@ fn the_header_stands_in_the_first_eight_kibibytes_and_the_entry_behind_it() {
         BareImage::Testdev,
         BareImage::Timers,
         BareImage::Hypercall,
+        BareImage::Button,
         BareImage::Panic,
         BareImage::Reset,
         BareImage::TripleFault,

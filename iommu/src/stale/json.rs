@@ -53,7 +53,7 @@ impl StaleUse {
     }
 }
 
-pub(super) fn hex(word: u64) -> String {
+pub(crate) fn hex(word: u64) -> String {
     format!("{word:#x}")
 }
 
@@ -89,7 +89,7 @@ pub(super) fn change(change: &Change) -> Value {
     })
 }
 
-pub(super) fn translation(translation: &Translation) -> Value {
+pub(crate) fn translation(translation: &Translation) -> Value {
     json!({
         "page": hex(translation.pfn.address().0),
         "bytes": translation.size.bytes(),
@@ -97,7 +97,7 @@ pub(super) fn translation(translation: &Translation) -> Value {
     })
 }
 
-fn fault(reason: FaultReason) -> Value {
+pub(crate) fn fault(reason: FaultReason) -> Value {
     json!({ "code": reason.code(), "reason": reason.to_string() })
 }
 

@@ -5,12 +5,13 @@
 //! the tables really say something else for the request, and if the cache still holds it. What is remembered is bounded;
 //! what was forgotten is not reported.
 //!
-//! Read in this order: `check` (what the unit tells), `fill` (what is remembered), this file (how a use is met),
+//! Read in this order: `clock` (which time), `check` (what the unit tells), `fill` (what is remembered), this file (how a use is met),
 //! `judging` and `docket` (what is kept until it can be judged), `log` (invalidations), `absent` and `interrupts` (the
 //! same of failures and of interrupt entries), `images` (entries that are changed while they are present).
 
 mod absent;
 mod check;
+mod clock;
 mod docket;
 mod entries;
 mod fill;
@@ -23,7 +24,7 @@ mod remembered;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mmu::address::{PageSize, VirtAddr};
 use mmu::cache::{Tag, Translation};
@@ -38,6 +39,7 @@ pub(crate) use self::log::Received;
 pub use crate::vtd::options::{Judging, PATIENCE, StaleOptions, Watching};
 
 use self::absent::Absence;
+use self::clock::Clock;
 use self::docket::Docket;
 use self::fill::{Fill, FillKey};
 use self::images::Images;
@@ -63,11 +65,20 @@ const MOST_QUEUED: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Watch {
     options: StaleOptions,
-    start: Instant,
+    clock: Clock,
     events: AtomicU64,
     memory: Arc<PhysicalMemory>,
     /// Under it nothing else is locked and nobody is waited for: the register file's lock may be held by whoever takes it.
     state: Mutex<State>,
+}
+
+/// Whether time passes for whoever is watched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Passage {
+    /// None passes: nothing can be invalidated.
+    Stop,
+    /// It passes again.
+    GoOn,
 }
 
 #[derive(Debug, Default)]
@@ -94,7 +105,7 @@ impl Watch {
     pub(crate) fn new(options: StaleOptions, memory: &Arc<PhysicalMemory>) -> Option<Self> {
         (options.watching != Watching::Off).then(|| Self {
             options,
-            start: Instant::now(),
+            clock: Clock::start(),
             events: AtomicU64::new(0),
             memory: Arc::clone(memory),
             state: Mutex::default(),
@@ -223,6 +234,14 @@ impl Watch {
         state.fills.forgotten() + state.absences.forgotten()
     }
 
+    /// No time passes, or it passes again.
+    pub(crate) fn let_time(&self, passage: Passage) {
+        match passage {
+            Passage::Stop => self.clock.stop(),
+            Passage::GoOn => self.clock.go_on(),
+        }
+    }
+
     /// Whether a walk that began at that event can still be looked at. What came since may have ended its mistake, which
     /// is seen at once only by whoever judges late.
     pub(crate) fn may_look_at_walk(&self, began: u64) -> bool {
@@ -345,10 +364,10 @@ impl Watch {
     }
 
     fn next_event(&self) -> Moment {
-        Moment { event: self.events.fetch_add(1, Ordering::AcqRel), elapsed: self.start.elapsed() }
+        Moment { event: self.events.fetch_add(1, Ordering::AcqRel), elapsed: self.clock.elapsed() }
     }
 
     fn moment(&self) -> Moment {
-        Moment { event: self.events(), elapsed: self.start.elapsed() }
+        Moment { event: self.events(), elapsed: self.clock.elapsed() }
     }
 }

@@ -2,13 +2,16 @@
 //!
 //! Invariant: looking changes nothing, neither a cache nor a mark in a table.
 
-use mmu::address::VirtAddr;
+use std::collections::HashMap;
+
+use mmu::address::{PhysAddr, VirtAddr};
 use mmu::cache::Translation;
-use pcie::{Request, Requester};
+use pcie::{Pasid, Request, Requester, SourceId};
 
 use crate::spec::fault::FaultReason;
 use crate::vtd::Vtd;
-use crate::vtd::route::Reach;
+use crate::vtd::route::{Reach, Stages};
+use crate::vtd::tags::SpaceKey;
 use crate::vtd::trail::{Reading, Recorder, Trail};
 use crate::vtd::walk::{Path, Walker};
 use crate::vtd::witness::HeldIn;
@@ -20,6 +23,23 @@ pub struct Inspection {
     pub translation: Result<Translation, FaultReason>,
     /// Every entry on the way, in the order of reading, up to the one that is in the way.
     pub readings: Vec<Reading>,
+}
+
+/// Where a requester's route leads.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Lead {
+    /// What addresses pass through, in one word.
+    pub(crate) stages: &'static str,
+    /// Where the first stage's table lies, if there is one; behind the second stage where both are.
+    pub(crate) first_stage: Option<PhysAddr>,
+    /// The same of the second.
+    pub(crate) second_stage: Option<PhysAddr>,
+    /// What translations are tagged with.
+    pub(crate) key: Option<SpaceKey>,
+    /// Whether the device may translate ahead.
+    pub(crate) has_device_tlb: bool,
+    /// What was read on the way.
+    pub(crate) readings: Vec<Reading>,
 }
 
 /// The same, before it is put together.
@@ -49,6 +69,46 @@ impl Vtd {
         let mut walker = Walker::begin(&self.memory, &self.paging, Reach::Tables, self.remember());
         let translation = walker.walk(&space, request.address, request.access);
         Ok(Past { translation, route: route.trail, path: walker.path(&space) })
+    }
+
+    /// The functions that it knows, by their numbers.
+    #[must_use]
+    pub fn sources(&self) -> Vec<SourceId> {
+        let mut sources: Vec<_> = self.devices.read().keys().copied().collect();
+        sources.sort_unstable_by_key(|source| source.0);
+        sources
+    }
+
+    /// How `requester` is translated, by the tables alone.
+    pub(crate) fn lead(&self, requester: Requester) -> Result<Lead, FaultReason> {
+        let route =
+            self.route(requester, Reach::Tables, self.remember()).map_err(|refusal| refusal.reason)?;
+        let (stages, first_stage, second_stage) = match route.stages {
+            Stages::Identity => ("none", None, None),
+            Stages::First(first) => ("first", Some(first.root.table.address()), None),
+            Stages::Second(second) => ("second", None, Some(second.table)),
+            Stages::Nested(first, second) => ("nested", Some(first.root.table.address()), Some(second.table)),
+        };
+        let readings = route.trail.readings().to_vec();
+        let (key, has_device_tlb) = (route.key, route.has_device_tlb);
+        Ok(Lead { stages, first_stage, second_stage, key, has_device_tlb, readings })
+    }
+
+    /// All that the IOTLB holds.
+    pub(crate) fn held_by_iotlb(&self) -> Vec<(SpaceKey, VirtAddr, Translation)> {
+        let keys: HashMap<_, _> =
+            self.tags.matching(|_| true).into_iter().map(|(key, tag)| (tag, key)).collect();
+        let entries = self.iotlb.entries();
+        entries.filter_map(|(tag, page, cached)| Some((*keys.get(&tag)?, page, cached))).collect()
+    }
+
+    /// All that the device's own TLB holds.
+    pub(crate) fn held_by_device(&self, source: SourceId) -> Vec<(Option<Pasid>, VirtAddr, Translation)> {
+        let Some(device) = self.device(source) else { return Vec::new() };
+        let keys: HashMap<_, _> =
+            device.tags().matching(|_| true).into_iter().map(|(pasid, tag)| (tag, pasid)).collect();
+        let entries = device.cache().entries();
+        entries.filter_map(|(tag, page, cached)| Some((*keys.get(&tag)?, page, cached))).collect()
     }
 
     /// Whether the cache still says so.

@@ -119,6 +119,13 @@ impl Key {
         folded as usize
     }
 
+    /// The first address of the page packed in, and its size; none of a key that nobody packed.
+    pub(super) fn page(self) -> Option<(VirtAddr, PageSize)> {
+        let size = PageSize::of_level(u32::try_from(self.0 >> SIZE_SHIFT).ok()?)?;
+        let number = self.0 & ((1 << TAG_SHIFT) - 1);
+        Some((VirtAddr((number << (12 + 9 * (size.level() - 1))).wrapping_sub(CANONICAL_BIAS)), size))
+    }
+
     /// The tag packed in.
     #[expect(clippy::cast_possible_truncation, reason = "the size above the 16 bits is cut off on purpose")]
     pub(super) const fn tag(self) -> Tag {

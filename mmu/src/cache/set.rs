@@ -159,8 +159,16 @@ impl Locked<'_> {
 
     /// The keys of the ways that hold something.
     pub(super) fn keys(&self) -> impl Iterator<Item = Key> + use<> {
-        let keys: [u64; WAYS] = std::array::from_fn(|index| self.set.ways()[index].key());
-        keys.into_iter().filter(|key| *key != EMPTY).map(Key)
+        self.entries().map(|(key, _)| key)
+    }
+
+    /// The ways that hold something.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (Key, Value)> + use<> {
+        let ways: [(Key, Value); WAYS] = std::array::from_fn(|index| {
+            let way = &self.set.ways()[index];
+            (Key(way.key()), way.value())
+        });
+        ways.into_iter().filter(|(key, _)| key.0 != EMPTY)
     }
 
     /// Empties all ways.

@@ -55,6 +55,33 @@ fn a_filled_page_hits_and_no_other_does() {
 }
 
 #[test]
+fn what_hits_is_listed_with_its_page_and_what_was_invalidated_is_not() {
+    let (cache, mut port) = cache(64);
+    let high = VirtAddr(0xffff_8000_0020_0000);
+    let filled = [
+        (TAG, PAGE, small(7)),
+        (OTHER, page(1), small(8)),
+        (TAG, high, translation(0x600, PageSize::Size2M)),
+        (TAG, VirtAddr(0x40_0000_0000), translation(0x80_0000, PageSize::Size1G)),
+    ];
+    for (tag, address, cached) in filled {
+        assert!(fill(&mut port, tag, address, cached));
+    }
+    let listed = |cache: &TranslationCache| {
+        let mut listed: Vec<_> = cache.entries().collect();
+        listed.sort_by_key(|(_, page, _)| *page);
+        listed
+    };
+    let mut all = filled.to_vec();
+    all.sort_by_key(|(_, page, _)| *page);
+    assert_eq!(listed(&cache), all);
+    cache.invalidate_tag(TAG);
+    assert_eq!(listed(&cache), [filled[1]]);
+    cache.invalidate_page(OTHER, page(1));
+    assert_eq!(listed(&cache), []);
+}
+
+#[test]
 fn permission_and_dirtiness_come_back_as_filled() {
     let (_, mut port) = cache(64);
     for bits in 0..16u64 {

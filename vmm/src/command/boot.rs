@@ -2,13 +2,16 @@
 //!
 //! Invariant: what is asked for here is what [`run`] does; how a run ended is its exit status ([`status`]).
 
+mod api;
 mod device;
 mod disk;
 mod guest;
 mod image;
+mod journal;
 mod reports;
 mod run;
 mod screen;
+mod socket;
 mod status;
 mod unit;
 
@@ -26,16 +29,19 @@ use iommu::vtd::Vtd;
 use log::LevelFilter;
 
 use image::Refusal;
+use journal::Journal;
 use reports::{Format, Reports, Severity};
 use screen::Screen;
 
 use super::{UNUSABLE, size};
 use crate::boot::{Module, Payload};
+use crate::kvm::CpuFlags;
 use crate::machine::options::{
     DeviceKind, IommuKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions, VirtioKind,
 };
 use crate::sandbox::{self, Sandbox};
 pub(super) use run::run;
+pub(super) use socket::keeper::{KeepSocketArguments, run as keep_socket};
 
 /// What can be booted, and in what.
 #[derive(Debug, Args)]
@@ -66,6 +72,10 @@ pub(super) struct BootArguments {
     /// Processors
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=MAX_VCPUS as i64))]
     cpus: u8,
+    /// CPU flags that the guest is not told of, by the names of /proc/cpuinfo: -avx512f,-x2apic. What rests on a flag is
+    /// masked only if it is named, too
+    #[arg(long, value_name = "-FLAG,...", allow_hyphen_values = true)]
+    cpu_flags: Option<CpuFlags>,
     /// What devices reach memory through: none, or vtd[,KEY=VALUE]...; `--iommu help` lists the keys: what the unit
     /// offers, how large its caches are, and what goes wrong in it
     #[arg(long, value_name = "KIND", default_value = "vtd", value_parser = unit::parse)]
@@ -96,9 +106,17 @@ pub(super) struct BootArguments {
     /// The most seconds that the guest may take
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<f64>,
+    /// The most seconds that the guest may take to power off when SIGTERM comes and it listens for ACPI's power button;
+    /// 0 ends it at once, as one that does not listen
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds_or_none)]
+    power_off_limit: f64,
     /// What a guest's word at the debug exit means
     #[arg(long, value_name = "WHOSE", value_enum, default_value = "verdict")]
     exit_code: status::ExitCode,
+    /// A Unix socket on which requests are answered while the guest runs, a line of JSON each: state, pause, resume,
+    /// power-off, quit, stale, iommu; see docs/api.md
+    #[arg(long, value_name = "PATH")]
+    api_socket: Option<PathBuf>,
     /// What becomes of a system call that the program does not need; also whether it gives up privileges, paths and
     /// descriptors
     #[arg(long, value_name = "MODE", value_enum, default_value = "on")]
@@ -121,6 +139,10 @@ fn seconds(text: &str) -> Result<f64, String> {
     let accepted = || format!("give seconds from 0.001 to {MAX_SECONDS}");
     let seconds: f64 = text.parse().map_err(|_| accepted())?;
     if (0.001..=MAX_SECONDS).contains(&seconds) { Ok(seconds) } else { Err(accepted()) }
+}
+
+fn seconds_or_none(text: &str) -> Result<f64, String> {
+    if text == "0" { Ok(0.0) } else { seconds(text).map_err(|accepted| format!("{accepted}, or 0")) }
 }
 
 impl BootArguments {
@@ -160,6 +182,7 @@ impl BootArguments {
         Ok(MachineOptions {
             memory_bytes: self.memory,
             processors: self.cpus,
+            masked_cpu_flags: self.cpu_flags.clone().unwrap_or_default(),
             iommu: self.watched_iommu()?,
             devices: self.devices()?,
             virtio: self.virtio(screen)?,
@@ -196,7 +219,10 @@ impl BootArguments {
     }
 
     fn is_watched(&self) -> bool {
-        self.stale_report != Format::Off || self.stale_fatal || self.stale_report_file.is_some()
+        self.stale_report != Format::Off
+            || self.stale_fatal
+            || self.stale_report_file.is_some()
+            || self.api_socket.is_some()
     }
 
     /// The file for tools, open, and what it is called.
@@ -219,9 +245,9 @@ impl BootArguments {
         Ok(Some((name.clone(), file)))
     }
 
-    fn reports(&self, unit: Arc<Vtd>, screen: Arc<Screen>) -> Reports {
+    fn reports(&self, unit: Arc<Vtd>, screen: Arc<Screen>, journal: Option<Arc<Journal>>) -> Reports {
         let severity = if self.stale_fatal { Severity::Fatal } else { Severity::Reported };
-        Reports::new(unit, self.stale_report, severity, screen)
+        Reports::new(unit, self.stale_report, severity, screen).with_journal(journal)
     }
 }
 

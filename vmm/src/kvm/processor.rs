@@ -3,8 +3,10 @@
 //! Invariant: a processor runs until it is told to stop or cannot go on. Whatever the guest does ends as an [`Access`]
 //! for the machine around it or as a [`ProcessorError`] with its registers.
 
+pub mod cpuid;
 mod entry;
 mod error;
+mod hold;
 mod string;
 
 use std::sync::Arc;
@@ -16,9 +18,12 @@ use mmu::memory::PhysicalMemory;
 
 use super::vcpu::{VcpuHandle, signal};
 use super::{System, VcpuId, Vm};
-pub use entry::{CODE_SELECTOR, Count, DATA_SELECTOR, Entry};
+pub use cpuid::Count;
+use cpuid::flags::CpuFlags;
+pub use entry::{CODE_SELECTOR, DATA_SELECTOR, Entry};
 use error::When;
 pub use error::{ProcessorError, Report};
+use hold::Hold;
 use string::Strings;
 
 /// An access of the guest that the machine around it is to answer.
@@ -73,9 +78,16 @@ pub enum Access<'a> {
 pub struct Processor {
     fd: VcpuFd,
     id: VcpuId,
-    handle: VcpuHandle,
+    handle: ProcessorHandle,
     memory: Arc<PhysicalMemory>,
     strings: Strings,
+}
+
+/// A share of a processor's public state, by which other threads stop it for ever or hold it for a while; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ProcessorHandle {
+    vcpu: VcpuHandle,
+    hold: Arc<Hold>,
 }
 
 /// How KVM_RUN ended, if not by an access.
@@ -89,8 +101,44 @@ enum Left {
     Failed(kvm_ioctls::Error),
 }
 
+impl ProcessorHandle {
+    fn new(id: VcpuId) -> Self {
+        Self { vcpu: VcpuHandle::new(id), hold: Arc::default() }
+    }
+
+    /// Whose handle it is.
+    #[must_use]
+    pub fn id(&self) -> VcpuId {
+        self.vcpu.id()
+    }
+
+    /// Makes [`Processor::run`] return, now and for ever.
+    pub fn request_stop(&self) {
+        self.vcpu.request_stop();
+        self.hold.wake();
+    }
+
+    /// Brings it to rest outside the guest, soon.
+    pub fn hold(&self) {
+        self.hold.hold();
+        self.vcpu.kick();
+    }
+
+    /// Lets it go on.
+    pub fn release(&self) {
+        self.hold.release();
+    }
+
+    /// Whether it is outside the guest because it is held.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.hold.is_at_rest()
+    }
+}
+
 impl Processor {
-    /// Adds processor `id` of `count` to `vm`. The first starts at `entry`, the others wait for it to start them.
+    /// Adds processor `id` of `count` to `vm`, which is not told of the flags `masked`. The first starts at `entry`, the
+    /// others wait for it to start them.
     ///
     /// # Errors
     /// [`ProcessorError::Setup`] names the ioctl that failed.
@@ -99,30 +147,32 @@ impl Processor {
         vm: &Vm,
         id: VcpuId,
         count: Count,
+        masked: &CpuFlags,
         entry: &Entry,
     ) -> Result<Self, ProcessorError> {
         signal::install_handler().map_err(|source| ProcessorError::setup(id, "sigaction", source))?;
         let fd = vm.create_vcpu(id).map_err(|source| ProcessorError::Create { vcpu: id, source })?;
-        entry::identify(system, &fd, id, count)
+        entry::identify(system, &fd, id, count, masked)
             .and_then(|()| if id == VcpuId::FIRST { entry.apply(&fd) } else { Ok(()) })
             .map_err(|(operation, source)| ProcessorError::setup(id, operation, source))?;
         let memory = Arc::clone(vm.memory());
-        Ok(Self { fd, id, handle: VcpuHandle::new(id), memory, strings: Strings::default() })
+        Ok(Self { fd, id, handle: ProcessorHandle::new(id), memory, strings: Strings::default() })
     }
 
-    /// For other threads: to stop it.
+    /// For other threads: to stop it, or to hold it for a while.
     #[must_use]
-    pub fn handle(&self) -> VcpuHandle {
+    pub fn handle(&self) -> ProcessorHandle {
         self.handle.clone()
     }
 
-    /// Runs the guest, and lets `serve` answer its accesses, until [`VcpuHandle::request_stop`].
+    /// Runs the guest, and lets `serve` answer its accesses, until [`ProcessorHandle::request_stop`].
     ///
     /// # Errors
     /// [`ProcessorError::Guest`] if the guest cannot go on, [`ProcessorError::Run`] if KVM_RUN itself fails.
     pub fn run(&mut self, mut serve: impl FnMut(Access<'_>)) -> Result<(), ProcessorError> {
         let mut refusals = Refusals::default();
-        while !self.handle.is_stopping() {
+        while !self.handle.vcpu.is_stopping() {
+            self.handle.hold.rest(|| self.handle.vcpu.is_stopping());
             let left = self.enter(&mut serve);
             if !matches!(left, Left::Refused) {
                 refusals = Refusals::default();
@@ -143,9 +193,9 @@ impl Processor {
     fn enter(&mut self, serve: &mut impl FnMut(Access<'_>)) -> Left {
         let exit_flag = &raw mut self.fd.get_kvm_run().immediate_exit;
         let armed = signal::arm(exit_flag);
-        let entered = self.handle.enter();
+        let entered = self.handle.vcpu.enter();
         // After arming: a stop requested before is seen here, one requested from now on makes KVM_RUN return.
-        if self.handle.is_stopping() {
+        if self.handle.vcpu.is_stopping() || self.handle.hold.is_held() {
             return Left::Interrupted;
         }
         let exit = self.fd.run();

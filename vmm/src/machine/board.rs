@@ -32,6 +32,7 @@ use super::chipset::Chipset;
 use super::ending::{End, Ending};
 use super::interrupts::Interrupts;
 use super::options::{Answers, DeviceKind, IommuKind, MachineOptions, QueueRuns, UnitOptions};
+use super::power_button::{self, PowerButton};
 use super::remapping::UnitRegisters;
 use super::unanswered::{self, Kind, Unanswered};
 use super::virtio;
@@ -102,6 +103,7 @@ pub struct Board {
     /// The user's end of a virtio console.
     console: Option<Arc<UserEnd>>,
     chipset: Chipset,
+    power_button: PowerButton,
     unanswered: Unanswered,
     end: Arc<End>,
 }
@@ -149,14 +151,21 @@ impl Board {
         let serial = Serial::new(wire(Pin(serial::PIN)).line(), output);
         let chipset = Chipset::new(&wires, Arc::clone(&end), hooks()).map_err(BoardError::Timer)?;
         let console = virtio::console(&options.virtio);
+        let power_button = PowerButton::new(wire(power_button::PIN).line(), Arc::clone(&io_apic));
         let unanswered = Unanswered::default();
-        Ok(Self { bus, bridge, io_apic, unit, late, serial, console, chipset, unanswered, end })
+        Ok(Self { bus, bridge, io_apic, unit, late, serial, console, chipset, power_button, unanswered, end })
     }
 
     /// The serial port, for its input.
     #[must_use]
     pub fn serial(&self) -> &Serial {
         &self.serial
+    }
+
+    /// By which the guest is asked to power off.
+    #[must_use]
+    pub fn power_button(&self) -> &PowerButton {
+        &self.power_button
     }
 
     /// Offers input to the console whose driver listens, otherwise to the serial port; how much of it was taken.

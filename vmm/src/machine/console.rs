@@ -3,6 +3,7 @@
 //! Invariant: input that the guest has not taken is kept here, and no more of it than `MOST_KEPT`; the terminal is as it
 //! was when the console is gone. The end comes whatever anybody reads or writes.
 
+mod asking;
 mod input;
 mod keys;
 mod signals;
@@ -18,6 +19,7 @@ use event_manager::{EventManager, EventOps, EventSet, Events, MutEventSubscriber
 
 use super::board::Board;
 use super::ending::{End, Ending};
+use asking::Asking;
 use input::{Input, Waiting};
 use keys::{Key, Keys};
 pub use signals::Signals;
@@ -35,6 +37,8 @@ pub struct Console {
     pub timeout: Option<Duration>,
     /// Signals that end it.
     pub signals: Signals,
+    /// How long the guest may take to power off when SIGTERM came and it listens; zero if it is not asked.
+    pub power_off_limit: Duration,
 }
 
 /// What is done again and again while the guest runs.
@@ -69,33 +73,42 @@ impl Console {
         };
         let mut events = EventManager::new().map_err(other)?;
         let id = events.add_subscriber(watcher);
+        let mut asking = Asking::default();
         while !end.is_over() {
             let watcher = events.subscriber_mut(id).map_err(other)?;
             let wait = watcher.offer_again();
+            let left = self.timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
+            // Before the notes are passed on: a guest that is asked may end before the next round.
+            if let Some(ending) = self.ending(left, &mut asking, board, &mut watcher.notes) {
+                end.finish(ending);
+            }
             let notes = mem::take(&mut watcher.notes);
             let read_again = watcher.read_again();
             board.look();
             if let ControlFlow::Break(ending) = (round.act)(&notes) {
                 end.finish(ending);
             }
-            let left = self.timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
-            if let Some(ending) = self.ending(left) {
-                end.finish(ending);
-            }
             if let Some(file) = read_again {
                 let input = Events::new_raw(file, EventSet::IN);
                 events.event_ops(id).and_then(|mut ops| ops.add(input)).map_err(other)?;
             }
-            let wait = [wait, left, Some(round.every)].into_iter().flatten().min();
+            let asked = asking.left(self.power_off_limit);
+            let wait = [wait, left, asked, Some(round.every)].into_iter().flatten().min();
             events.run_with_timeout(milliseconds(wait)).map_err(other)?;
         }
         Ok(())
     }
 
     /// How the guest ends, whose time is `left`, if it is to.
-    fn ending(&self, left: Option<Duration>) -> Option<Ending> {
+    fn ending(
+        &self,
+        left: Option<Duration>,
+        asking: &mut Asking,
+        board: &Board,
+        notes: &mut Vec<String>,
+    ) -> Option<Ending> {
         let is_over = (left == Some(Duration::ZERO)).then_some(Ending::TimedOut);
-        is_over.or_else(|| self.signals.received().map(Ending::Signal))
+        is_over.or_else(|| asking.ending(&self.signals, self.power_off_limit, board.power_button(), notes))
     }
 }
 

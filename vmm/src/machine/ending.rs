@@ -4,13 +4,14 @@
 //! no invalidation: a processor that waits for its queue comes back.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use iommu::vtd::Vtd;
 use parking_lot::Mutex;
-use vmm_sys_util::eventfd::EventFd;
+use rustix::event::{EventfdFlags, eventfd};
 
-use crate::kvm::{ProcessorError, VcpuHandle};
+use crate::kvm::{ProcessorError, ProcessorHandle};
 
 /// How a guest ended.
 #[derive(Debug)]
@@ -85,13 +86,13 @@ impl Ending {
 #[derive(Debug)]
 pub struct End {
     state: Mutex<State>,
-    wake: EventFd,
+    wake: OwnedFd,
 }
 
 #[derive(Debug, Default)]
 struct State {
     ending: Option<Ending>,
-    processors: Vec<VcpuHandle>,
+    processors: Vec<ProcessorHandle>,
     unit: Option<Arc<Vtd>>,
 }
 
@@ -101,11 +102,12 @@ impl End {
     /// # Errors
     /// What the host says if it has no event left.
     pub fn new() -> io::Result<Arc<Self>> {
-        Ok(Arc::new(Self { state: Mutex::default(), wake: EventFd::new(libc::EFD_NONBLOCK)? }))
+        let wake = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+        Ok(Arc::new(Self { state: Mutex::default(), wake }))
     }
 
     /// It stops these processors, and the unit if there is one.
-    pub(super) fn stops(&self, processors: Vec<VcpuHandle>, unit: Option<Arc<Vtd>>) {
+    pub(super) fn stops(&self, processors: Vec<ProcessorHandle>, unit: Option<Arc<Vtd>>) {
         let mut state = self.state.lock();
         state.processors = processors;
         state.unit = unit;
@@ -115,11 +117,11 @@ impl End {
     pub fn finish(&self, ending: Ending) {
         let mut state = self.state.lock();
         state.ending.get_or_insert(ending);
-        state.processors.iter().for_each(VcpuHandle::request_stop);
+        state.processors.iter().for_each(ProcessorHandle::request_stop);
         if let Some(unit) = &state.unit {
             unit.power_off();
         }
-        if let Err(error) = self.wake.write(1) {
+        if let Err(error) = rustix::io::write(&self.wake, &1_u64.to_ne_bytes()) {
             log::debug!("the end was told before: {error}");
         }
     }
@@ -144,7 +146,7 @@ impl End {
 
     /// Readable from the end on.
     #[must_use]
-    pub fn wake(&self) -> &EventFd {
+    pub fn wake(&self) -> &OwnedFd {
         &self.wake
     }
 

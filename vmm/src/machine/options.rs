@@ -12,6 +12,7 @@ use iommu::vtd::knobs::Fault;
 use iommu::vtd::options::VtdOptions;
 
 use crate::boot::map;
+use crate::kvm::CpuFlags;
 use crate::sandbox::Sandbox;
 
 /// The least memory that a machine has: the first MiB is not all memory.
@@ -29,6 +30,8 @@ pub struct MachineOptions {
     pub memory_bytes: u64,
     /// Processors, 1 to 64.
     pub processors: u8,
+    /// Flags that processors are not told of.
+    pub masked_cpu_flags: CpuFlags,
     /// What devices reach memory through.
     pub iommu: IommuKind,
     /// Devices on the bus, in the order of their numbers from 1 on.

@@ -17,7 +17,7 @@ use super::console::{Console, Round};
 use super::options::{AnswerTimeOut, Answers, DeviceKind, IommuKind, MachineOptions, UnitOptions};
 use super::{Ending, Machine, MachineError};
 use crate::boot::{File, Payload};
-use crate::kvm::Access;
+use crate::kvm::{Access, CpuFlags};
 use crate::sandbox::Sandbox;
 use crate::spool::Spool;
 
@@ -42,6 +42,7 @@ pub(super) fn machine_of(image: BareImage, unit: UnitOptions, output: Output) ->
     let options = MachineOptions {
         memory_bytes: 4 << 20,
         processors: 1,
+        masked_cpu_flags: CpuFlags::default(),
         iommu: IommuKind::Vtd(unit),
         devices: vec![DeviceKind::Edu(EduOptions::default())],
         virtio: Vec::new(),
@@ -303,7 +304,7 @@ fn a_processor_whose_thread_panics_ends_the_machine() {
     let Some(machine) = machine_that_says(UnitOptions::default(), Box::new(Panics)) else { return };
     let console = Console { timeout: Some(Duration::from_secs(60)), ..Console::default() };
     let mut act = |_: &[String]| ControlFlow::Continue(());
-    let run = machine.run(console, Round { every: Duration::from_millis(5), act: &mut act });
+    let run = machine.run(console, Round { every: Duration::from_millis(5), act: &mut act }, Vec::new());
     let run = run.expect("the host has threads");
     assert!(matches!(&run.ending, Ending::ThreadPanicked(name) if name == "vCPU 0"), "{run:?}");
     assert_eq!(run.behind, Vec::<String>::new());

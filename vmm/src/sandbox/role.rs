@@ -24,12 +24,14 @@ pub enum Role {
     LateDevices,
     /// The writer of what the guest puts out.
     Output,
+    /// That of whoever is connected to a socket: it accepts, reads and writes, and presses the power button.
+    Control,
 }
 
 impl Role {
     /// Each of them.
-    pub const ALL: [Self; 6] =
-        [Self::Console, Self::Vcpu, Self::Engine, Self::Disk, Self::LateDevices, Self::Output];
+    pub const ALL: [Self; 7] =
+        [Self::Console, Self::Vcpu, Self::Engine, Self::Disk, Self::LateDevices, Self::Output, Self::Control];
 
     /// What its threads are called in messages.
     #[must_use]
@@ -41,6 +43,7 @@ impl Role {
             Self::Disk => "disks",
             Self::LateDevices => "late devices",
             Self::Output => "the output",
+            Self::Control => "the control socket",
         }
     }
 
@@ -56,6 +59,7 @@ impl Role {
             Self::Engine | Self::LateDevices => INTERRUPTING,
             Self::Disk => DISK,
             Self::Output => OUTPUT,
+            Self::Control => CONTROL,
         }
     }
 }
@@ -167,6 +171,17 @@ const OUTPUT: &[Call] = &[
     Call::of(libc::SYS_ppoll),
     Call::fcntl(libc::F_GETFL),
     Call::fcntl(libc::F_SETFL),
+];
+
+const CONTROL: &[Call] = &[
+    // Connections, and the event of the machine's end.
+    Call::of(libc::SYS_accept4),
+    Call::of(libc::SYS_read),
+    Call::of(libc::SYS_poll),
+    Call::of(libc::SYS_ppoll),
+    // The power button is an interrupt.
+    Call::ioctl(request::KVM_SIGNAL_MSI),
+    Call::ioctl(request::KVM_SET_GSI_ROUTING),
 ];
 
 /// Calls by which the standard library looks for itself when a panic is to show its way, and the C library for the

@@ -2,6 +2,8 @@
 //!
 //! Invariant: no time is asserted but that the command ends; whoever would hang is killed after a minute and fails.
 
+mod power;
+
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read};
 use std::os::unix::process::ExitStatusExt;

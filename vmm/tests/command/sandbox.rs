@@ -95,7 +95,9 @@ fn every_thread_of_a_running_guest_is_fenced_in() {
     if !has_kvm() {
         return;
     }
-    let echo = Echo::start(&[&ENGINES[..], &["--stale-report-file", "/dev/null"]].concat());
+    let socket = format!("{}/fenced-api", env!("CARGO_TARGET_TMPDIR"));
+    let more = ["--stale-report-file", "/dev/null", "--api-socket", &socket];
+    let echo = Echo::start(&[&ENGINES[..], &more].concat());
     // An engine's thread may not have come to its beginning.
     let fenced = |(line, value): (&str, &str)| echo.threads(line).values().all(|it| it == value);
     let none = "0".repeat(16);
@@ -111,7 +113,7 @@ fn every_thread_of_a_running_guest_is_fenced_in() {
         assert!(threads.values().all(|it| it == value), "{line} {threads:?}");
         // The command's, two processors', two engines', that of late devices, and the writers'; names are cut.
         let machine = ["afterimage", "vCPU 0", "vCPU 1", "dma-engine 00:0", "late devices", "timer"];
-        for name in machine.into_iter().chain(["output", "reports", "report file"]) {
+        for name in machine.into_iter().chain(["output", "reports", "report file", "api"]) {
             assert!(threads.contains_key(name), "{name}: {threads:?}");
         }
     }

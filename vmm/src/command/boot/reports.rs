@@ -18,6 +18,7 @@ use iommu::stale::watch::Tally;
 use iommu::vtd::{TimeOut, Vtd};
 use serde_json::json;
 
+use super::journal::Journal;
 use super::screen::Screen;
 use crate::machine::ending::Ending;
 
@@ -66,6 +67,8 @@ pub(super) struct Reports {
     format: Format,
     severity: Severity,
     screen: Arc<Screen>,
+    /// For whoever asks while the guest runs.
+    journal: Option<Arc<Journal>>,
     pending: Vec<String>,
     /// Since when the oldest of them waits.
     waiting_since: Option<Instant>,
@@ -76,7 +79,13 @@ pub(super) struct Reports {
 impl Reports {
     /// Those of `unit`, of which none has been taken, on `screen`.
     pub(super) fn new(unit: Arc<Vtd>, format: Format, severity: Severity, screen: Arc<Screen>) -> Self {
-        Self { unit, format, severity, screen, pending: Vec::new(), waiting_since: None, printed: [0; KINDS] }
+        let (pending, printed) = (Vec::new(), [0; KINDS]);
+        Self { unit, format, severity, screen, journal: None, pending, waiting_since: None, printed }
+    }
+
+    /// The same, of which whoever asks is told.
+    pub(super) fn with_journal(self, journal: Option<Arc<Journal>>) -> Self {
+        Self { journal, ..self }
     }
 
     /// Tells what is new, and ends the guest if that is to.
@@ -138,20 +147,27 @@ impl Reports {
     }
 
     fn tell(&mut self, text: impl FnOnce() -> String, json: impl FnOnce() -> String) {
-        match (self.format, self.screen.has_file()) {
+        match (self.format, self.screen.has_file() || self.journal.is_some()) {
             (Format::Off, false) => {}
             (Format::Text, false) => self.pending.push(text()),
             (Format::Json, false) => self.pending.push(json()),
-            (Format::Off, true) => self.screen.record(&json()),
+            (Format::Off, true) => self.record(&json()),
             (Format::Text, true) => {
-                self.screen.record(&json());
+                self.record(&json());
                 self.pending.push(text());
             }
             (Format::Json, true) => {
                 let json = json();
-                self.screen.record(&json);
+                self.record(&json);
                 self.pending.push(json);
             }
+        }
+    }
+
+    fn record(&self, json: &str) {
+        self.screen.record(json);
+        if let Some(journal) = &self.journal {
+            journal.push(json);
         }
     }
 

@@ -13,16 +13,20 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use super::api::{Api, Desk};
+use super::journal::Journal;
 use super::reports::Reports;
 use super::screen::Screen;
+use super::socket::{Socket, SocketError};
 use super::{BootArguments, status};
 use crate::command::{UNUSABLE, complain, messages};
 use crate::machine::board::BoardError;
 use crate::machine::console::{Console, Round, Signals};
+use crate::machine::control::Control;
 use crate::machine::ending::Ending;
-use crate::machine::{Machine, MachineError, Run};
+use crate::machine::{Machine, MachineError, Run, Service};
 use crate::remedy::remedy;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Role, Sandbox};
 use crate::spool::Patience;
 
 /// How often the unit is asked, and the screen.
@@ -37,18 +41,20 @@ type Verdict = (u8, Option<String>);
 
 /// Boots, and gives the exit status.
 pub(in crate::command) fn run(arguments: &BootArguments) -> ExitCode {
-    let (screen, signals, sandbox) = match prepare(arguments) {
+    let prepared = match prepare(arguments) {
         Ok(prepared) => prepared,
         Err((status, message)) => {
             complain(message);
             return status.into();
         }
     };
+    let screen = &prepared.screen;
     messages::init(arguments.log_level(), Some(screen.messages()));
-    let (ending, (status, message)) = guarded(&screen, || carry_out(arguments, &screen, signals, sandbox));
-    tell(&screen, message);
+    let (ending, (status, message)) = guarded(screen, || carry_out(arguments, &prepared));
+    drop(prepared.api);
+    tell(screen, message);
     screen.settle(patience(ending.as_ref()));
-    finish(&screen, status).into()
+    finish(screen, status).into()
 }
 
 /// What `work` gives, or that it panicked. From now on each panic is told by the hook, but not written yet: a thread does
@@ -69,8 +75,16 @@ fn patience(ending: Option<&Ending>) -> Patience {
     if ending.is_none_or(Ending::is_of_guest) { PATIENT } else { HURRIED }
 }
 
-/// What a run needs before there is a machine. Of descriptors that were there before, the reports' alone is kept.
-fn prepare(arguments: &BootArguments) -> Result<(Arc<Screen>, Signals, Sandbox), (u8, String)> {
+/// What a run needs before there is a machine.
+struct Prepared {
+    screen: Arc<Screen>,
+    signals: Signals,
+    sandbox: Sandbox,
+    api: Option<Socket>,
+}
+
+/// Makes it. Of descriptors that were there before, the reports' alone is kept.
+fn prepare(arguments: &BootArguments) -> Result<Prepared, (u8, String)> {
     let host = |error: io::Error| {
         let remedy = remedy(&error, "see the kernel log");
         (status::HOST, format!("the host refuses a thread or a signal: {error}; {remedy}"))
@@ -79,8 +93,14 @@ fn prepare(arguments: &BootArguments) -> Result<(Arc<Screen>, Signals, Sandbox),
     let kept = file.as_ref().map(|(_, file)| file.as_raw_fd());
     let sandbox =
         Sandbox::begin(arguments.sandbox, kept).map_err(|error| (status::HOST, error.to_string()))?;
+    // Before there are threads, and before the fence.
+    let bound = arguments.api_socket.as_deref().map(Socket::bind).transpose();
+    let api = bound.map_err(|error| match error {
+        SocketError::Path(message) => (UNUSABLE, message),
+        SocketError::Host(message) => (status::HOST, message),
+    })?;
     let screen = Screen::of_process(file, sandbox).map_err(host)?;
-    Ok((screen, Signals::receive().map_err(host)?, sandbox))
+    Ok(Prepared { screen, signals: Signals::receive().map_err(host)?, sandbox, api })
 }
 
 fn tell(screen: &Screen, message: Option<String>) {
@@ -112,19 +132,14 @@ fn tell_panics(screen: &Arc<Screen>) {
     }));
 }
 
-fn carry_out(
-    arguments: &BootArguments,
-    screen: &Arc<Screen>,
-    signals: Signals,
-    sandbox: Sandbox,
-) -> (Option<Ending>, Verdict) {
-    let machine = match build(arguments, screen, sandbox) {
+fn carry_out(arguments: &BootArguments, prepared: &Prepared) -> (Option<Ending>, Verdict) {
+    let machine = match build(arguments, &prepared.screen, prepared.sandbox) {
         Ok(machine) => machine,
         Err((status, message)) => return (None, (status, Some(message))),
     };
-    match watch(machine, arguments, screen, signals) {
+    match watch(machine, arguments, prepared) {
         Ok((run, stale)) => {
-            lines(&run).iter().for_each(|line| screen.report(line));
+            lines(&run).iter().for_each(|line| prepared.screen.report(line));
             let verdict = status::of(&run.ending, stale, arguments.exit_code);
             (Some(run.ending), verdict)
         }
@@ -169,16 +184,31 @@ fn of_error(error: &MachineError) -> u8 {
 fn watch(
     machine: Machine,
     arguments: &BootArguments,
-    screen: &Arc<Screen>,
-    signals: Signals,
+    prepared: &Prepared,
 ) -> Result<(Run, u64), MachineError> {
-    let console = Console { timeout: arguments.timeout.map(Duration::from_secs_f64), signals };
-    let mut reports = machine.unit().map(|unit| arguments.reports(unit, Arc::clone(screen)));
+    let Prepared { screen, signals, api, .. } = prepared;
+    let console = Console {
+        timeout: arguments.timeout.map(Duration::from_secs_f64),
+        signals: signals.clone(),
+        power_off_limit: Duration::from_secs_f64(arguments.power_off_limit),
+    };
+    let journal = api.as_ref().map(|_| Arc::default());
+    let services = services(api.as_ref(), journal.as_ref())?;
+    let mut reports = machine.unit().map(|unit| arguments.reports(unit, Arc::clone(screen), journal));
     let mut act = |notes: &[String]| look(screen, reports.as_mut(), notes);
-    let run = machine.run(console, Round { every: EVERY, act: &mut act })?;
+    let run = machine.run(console, Round { every: EVERY, act: &mut act }, services)?;
     let ended_by_itself = run.ending.is_of_guest();
     let stale = reports.map_or(0, |reports| reports.conclude(ended_by_itself));
     Ok((run, stale))
+}
+
+/// The threads beside the machine's own.
+fn services(api: Option<&Socket>, journal: Option<&Arc<Journal>>) -> Result<Vec<Service>, MachineError> {
+    let (Some(socket), Some(journal)) = (api, journal) else { return Ok(Vec::new()) };
+    let refused = |source| MachineError::Host { what: "a descriptor", source };
+    let api = Api::new(socket.listener().map_err(refused)?, Desk::new(Arc::clone(journal)));
+    let work = Box::new(|control: &Control| api.serve(control));
+    Ok(vec![Service { name: "api", role: Role::Control, work }])
 }
 
 fn look(screen: &Screen, reports: Option<&mut Reports>, notes: &[String]) -> ControlFlow<Ending> {

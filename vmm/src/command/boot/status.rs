@@ -42,7 +42,8 @@ Exit status:
   7    the host lacks something (KVM, memory, room on a disk), or this program is wrong
   124  the guest's time (--timeout) was over
   126  the sandbox refused a system call, which is a mistake of this program
-  128+N  signal N ended the run; 141 if whoever read the output went away
+  128+N  signal N ended the run; SIGTERM asks a guest that listens to power off first; 141 if whoever read the output
+         went away
 With --exit-code guest, a guest that used the debug exit ends with (value << 1 | 1), as tests written for it expect.";
 
 /// What the debug exit means.

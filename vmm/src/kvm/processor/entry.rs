@@ -3,9 +3,10 @@
 //! Invariant: every boot protocol of this machine enters here (Multiboot 0.6.96, 3.2; PVH; Linux's 32-bit boot
 //! protocol), so a guest never sees real mode on the first processor.
 
-use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2, kvm_dtable, kvm_regs, kvm_segment};
+use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES, kvm_dtable, kvm_regs, kvm_segment};
 use kvm_ioctls::{Cap, Error, VcpuFd};
 
+use super::cpuid::{self, Count, flags::CpuFlags};
 use crate::kvm::{System, VcpuId};
 
 const CR0_PE: u64 = 1 << 0;
@@ -23,21 +24,13 @@ const DATA: u8 = 3;
 /// Type of a busy 32-bit task segment.
 const BUSY_TASK: u8 = 11;
 
-/// CPUID leaves that name the processor.
+/// The leaf of features, and in its ECX: the local APIC's timer counts to a time stamp; a hypervisor is there.
 const FEATURES: u32 = 1;
-const TOPOLOGY: [u32; 2] = [0xb, 0x1f];
-/// Leaf 1, ECX: the local APIC's timer counts to a time stamp; a hypervisor is there.
 const TSC_DEADLINE: u32 = 1 << 24;
 const HYPERVISOR: u32 = 1 << 31;
-/// Leaf 1, EDX: processors of one package.
-const MULTITHREADED: u32 = 1 << 28;
 
 /// An ioctl that failed, by name.
 type Failed = (&'static str, Error);
-
-/// How many processors a machine has.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Count(pub u8);
 
 /// Where the first processor starts, and with what in its registers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -87,30 +80,35 @@ fn segment(selector: u16, type_: u8) -> kvm_segment {
     kvm_segment { limit: u32::MAX, selector, type_, present: 1, db: 1, s: 1, g: 1, ..Default::default() }
 }
 
-/// Gives `fd` the CPUID that this KVM supports, with its own number in it.
-pub(super) fn identify(system: &System, fd: &VcpuFd, id: VcpuId, count: Count) -> Result<(), Failed> {
+/// Gives `fd` the CPUID that this KVM supports, less what is masked, with its own number and place in it.
+pub(super) fn identify(
+    system: &System,
+    fd: &VcpuFd,
+    id: VcpuId,
+    count: Count,
+    masked: &CpuFlags,
+) -> Result<(), Failed> {
     let supported = system.kvm().get_supported_cpuid(KVM_MAX_CPUID_ENTRIES);
-    let mut leaves = supported.map_err(|error| ("KVM_GET_SUPPORTED_CPUID", error))?;
+    let supported = supported.map_err(|error| ("KVM_GET_SUPPORTED_CPUID", error))?;
+    let mut leaves = supported.as_slice().to_vec();
     let deadline = system.kvm().check_extension(Cap::TscDeadlineTimer);
-    for leaf in leaves.as_mut_slice() {
-        name(leaf, u32::from(id.0), count);
-        if leaf.function == FEATURES && deadline {
-            leaf.ecx |= TSC_DEADLINE;
-        }
+    for leaf in leaves.iter_mut().filter(|leaf| leaf.function == FEATURES) {
+        leaf.ecx |= HYPERVISOR | if deadline { TSC_DEADLINE } else { 0 };
     }
-    set(fd, &leaves)
+    let leaves = CpuId::from_entries(&cpuid::describe(leaves, id.0.into(), count, masked))
+        .map_err(|_| ("KVM_SET_CPUID2", Error::new(libc::E2BIG)))?;
+    fd.set_cpuid2(&leaves).map_err(|error| ("KVM_SET_CPUID2", error))?;
+    let taken = fd.get_cpuid2(KVM_MAX_CPUID_ENTRIES).map_err(|error| ("KVM_GET_CPUID2", error))?;
+    // One that cannot intercept CPUID tells a guest what the host's processor is.
+    let left = masked.left_in(taken.as_slice());
+    if id == VcpuId::FIRST && !left.is_empty() {
+        log::warn!(
+            "this KVM does not mask all CPU flags: the guest is told of {} all the same",
+            left.join(", ")
+        );
+    }
+    Ok(())
 }
 
-fn name(leaf: &mut kvm_cpuid_entry2, id: u32, count: Count) {
-    if leaf.function == FEATURES {
-        leaf.ebx = leaf.ebx & 0xffff | u32::from(count.0) << 16 | id << 24;
-        leaf.ecx |= HYPERVISOR;
-        leaf.edx = if count.0 > 1 { leaf.edx | MULTITHREADED } else { leaf.edx & !MULTITHREADED };
-    } else if TOPOLOGY.contains(&leaf.function) {
-        leaf.edx = id;
-    }
-}
-
-fn set(fd: &VcpuFd, leaves: &CpuId) -> Result<(), Failed> {
-    fd.set_cpuid2(leaves).map_err(|error| ("KVM_SET_CPUID2", error))
-}
+#[cfg(test)]
+mod tests;

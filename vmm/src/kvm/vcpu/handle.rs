@@ -68,6 +68,11 @@ impl VcpuHandle {
     pub fn request_stop(&self) {
         self.shared.stop.store(true, Ordering::SeqCst);
         // Outside, the vCPU looks at `stop` after it announced itself and before it enters.
+        self.kick();
+    }
+
+    /// Brings it out of KVM_RUN, or out of the next one at once if it has announced that.
+    pub(in crate::kvm) fn kick(&self) {
         if self.in_guest() {
             signal::interrupt(self.shared.thread.load(Ordering::Relaxed));
         }

@@ -1,10 +1,11 @@
-//! DSDT: the PCI bus with its windows and interrupt pins, the serial port, pvpanic, the clock, the processors, and how to power off.
+//! DSDT: the PCI bus with its windows and interrupt pins, the serial port, pvpanic, the clock, the processors, the power button, and how to power
+//! off.
 //!
-//! Source: ACPI 6.5, 5.2.11.1, 6.2.13 (_PRT), 7.4.2 (_S5); PCI Firmware 3.3, 4.1.2.
+//! Source: ACPI 6.5, 5.2.11.1, 5.6.9 (events by interrupts), 6.2.13 (_PRT), 7.4.2 (_S5); PCI Firmware 3.3, 4.1.2.
 
 use acpi_tables::aml::{
-    AddressSpace, AddressSpaceCacheable, Device, EISAName, IO, Interrupt, Name, Package, PackageBuilder,
-    Path, ResourceTemplate, Scope, Zero,
+    AddressSpace, AddressSpaceCacheable, Arg, Device, EISAName, Equal, IO, If, Interrupt, Method, Name,
+    Notify, Package, PackageBuilder, Path, ResourceTemplate, Scope, Zero,
 };
 use acpi_tables::sdt::Sdt;
 use acpi_tables::{Aml, AmlSink};
@@ -14,11 +15,16 @@ use devices::{cmos_clock, pvpanic, serial};
 use super::{OEM, OEM_REVISION, OEM_TABLE, low};
 use crate::boot::map;
 use crate::machine::board::{POWER_OFF_TYPE, pci_pin};
+use crate::machine::power_button;
 
 const HEADER_BYTES: u32 = 36;
 /// Devices of a bus, and pins of a device.
 const DEVICES: u8 = 32;
 const PINS: u8 = 4;
+
+/// The power button's name, and what it is notified of when it is pressed (ACPI 6.5, 5.6.6).
+const POWER_BUTTON: &str = "PWRB";
+const BUTTON_PRESSED: u8 = 0x80;
 
 /// The table.
 pub(super) fn table(processors: u8) -> Vec<u8> {
@@ -41,8 +47,9 @@ fn power_off() -> Name {
 fn system_bus(processors: u8) -> Vec<u8> {
     let bus = Raw(pci_bus());
     let (port, panic, clock) = (Raw(serial_port()), Raw(panic_port()), Raw(clock()));
+    let (button, events) = (Raw(power_button()), Raw(events()));
     let processors: Vec<Raw> = (0..processors).map(|id| Raw(processor(id))).collect();
-    let mut children: Vec<&dyn Aml> = vec![&bus, &port, &panic, &clock];
+    let mut children: Vec<&dyn Aml> = vec![&bus, &port, &panic, &clock, &button, &events];
     children.extend(processors.iter().map(|processor| processor as &dyn Aml));
     aml(&Scope::new("_SB_".into(), children))
 }
@@ -141,6 +148,32 @@ fn panic_port() -> Vec<u8> {
             &name("_HID", &pvpanic::ACPI_ID),
             &name("_UID", &Zero {}),
             &name("_CRS", &ResourceTemplate::new(vec![&port])),
+        ],
+    ))
+}
+
+fn power_button() -> Vec<u8> {
+    aml(&Device::new(
+        Path::new(POWER_BUTTON),
+        vec![&name("_HID", &EISAName::new("PNP0C0C")), &name("_UID", &Zero {})],
+    ))
+}
+
+/// The device whose interrupts are events: each is told to the method, by its number.
+fn events() -> Vec<u8> {
+    let (event, pressed) = (u32::from(power_button::PIN.0), BUTTON_PRESSED);
+    let interrupt = Interrupt::new(true, true, false, false, event);
+    let (told, button) = (Arg(0), Path::new(POWER_BUTTON));
+    let notify = Notify::new(&button, &pressed);
+    let is_button = Equal::new(&told, &event);
+    let when = If::new(&is_button, vec![&notify]);
+    aml(&Device::new(
+        "GED_".into(),
+        vec![
+            &name("_HID", &"ACPI0013"),
+            &name("_UID", &Zero {}),
+            &name("_CRS", &ResourceTemplate::new(vec![&interrupt])),
+            &Method::new("_EVT".into(), 1, true, vec![&when]),
         ],
     ))
 }

@@ -6,6 +6,7 @@ use mmu::memory::PhysicalMemory;
 
 use super::write;
 use crate::boot::map;
+use crate::kvm::CpuFlags;
 use crate::machine::options::{IommuKind, MachineOptions};
 use crate::sandbox::Sandbox;
 
@@ -16,6 +17,7 @@ fn tables(processors: u8, iommu: IommuKind) -> Vec<Vec<u8>> {
         &MachineOptions {
             memory_bytes: 2 << 20,
             processors,
+            masked_cpu_flags: CpuFlags::default(),
             iommu,
             devices: Vec::new(),
             virtio: Vec::new(),

@@ -27,6 +27,13 @@ impl Signals {
         Ok(signals)
     }
 
+    /// `signal` is done with; if it comes once more, it is seen.
+    pub(super) fn forget(&self, signal: i32) {
+        let Ok(number) = usize::try_from(signal) else { return };
+        // Another one that came meanwhile stays.
+        let _other = self.0.compare_exchange(number, 0, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
     /// The signal that came, if one did.
     #[must_use]
     pub fn received(&self) -> Option<i32> {

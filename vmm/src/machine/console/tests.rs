@@ -67,7 +67,7 @@ fn the_end_of_a_guest_is_seen_although_no_round_is_due() {
     thread::spawn(move || {
         let mut act = |_: &[String]| ControlFlow::Continue(());
         let round = Round { every: Duration::from_secs(3600), act: &mut act };
-        tell.send(machine.run(Console::default(), round)).expect("somebody waits");
+        tell.send(machine.run(Console::default(), round, Vec::new())).expect("somebody waits");
     });
     let run = ended.recv_timeout(Duration::from_secs(60)).expect("it ends");
     assert!(matches!(run.expect("the host has threads").ending, Ending::Exit(0)));
@@ -105,6 +105,6 @@ fn a_transmitter_that_was_busy_is_looked_at_each_round() {
         if rounds < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(Ending::Left) }
     };
     let round = Round { every: Duration::from_millis(1), act: &mut act };
-    machine.run(Console::default(), round).expect("the host has threads");
+    machine.run(Console::default(), round, Vec::new()).expect("the host has threads");
     assert_eq!(asked.load(Ordering::Relaxed), 1 + rounds);
 }

@@ -11,6 +11,7 @@ use rustix::thread::{
 use super::raw::call;
 use super::{Status, alone, assert_survived, say};
 use crate::boot::{File as Image, Payload};
+use crate::kvm::CpuFlags;
 use crate::machine::options::{IommuKind, MachineOptions};
 use crate::machine::{Machine, MachineError};
 use crate::sandbox::{Mode, Role, Sandbox, descriptors, privileges};
@@ -150,6 +151,7 @@ fn an_image_is_looked_at_by_a_thread_that_has_given_up() {
         let options = MachineOptions {
             memory_bytes: 4 << 20,
             processors: 1,
+            masked_cpu_flags: CpuFlags::default(),
             iommu: IommuKind::default(),
             devices: Vec::new(),
             virtio: Vec::new(),

@@ -72,11 +72,11 @@ fn a_call_that_is_on_no_list_ends_the_program_with_a_line_that_names_it() {
 }
 
 /// Calls that some roles make, which are named, and others do not.
-const SOME: [(Made, &[Role]); 10] = [
+const SOME: [(Made, &[Role]); 11] = [
     (("ioctl", libc::SYS_ioctl, [NONE, KVM_RUN as i64, 0, 0, 0, 0]), &[Role::Vcpu]),
     (
         ("ioctl", libc::SYS_ioctl, [NONE, KVM_SIGNAL_MSI as i64, 0, 0, 0, 0]),
-        &[Role::Vcpu, Role::Engine, Role::Disk, Role::LateDevices, Role::Console],
+        &[Role::Vcpu, Role::Engine, Role::Disk, Role::LateDevices, Role::Console, Role::Control],
     ),
     (("pwrite64", libc::SYS_pwrite64, [NONE, 0, 0, 0, 0, 0]), &[Role::Disk]),
     (("pread64", libc::SYS_pread64, [NONE, 0, 0, 0, 0, 0]), &[Role::Disk]),
@@ -85,8 +85,9 @@ const SOME: [(Made, &[Role]); 10] = [
     // Of standard input it is everybody's.
     (("ioctl", libc::SYS_ioctl, [NONE, libc::TCSETS as i64, 0, 0, 0, 0]), &[Role::Console]),
     (("epoll_create1", libc::SYS_epoll_create1, [0; 6]), &[Role::Console]),
-    (("read", libc::SYS_read, [NONE, 0, 0, 0, 0, 0]), &[Role::Console, Role::Output]),
-    (("poll", libc::SYS_poll, [0; 6]), &[Role::Console, Role::Output]),
+    (("read", libc::SYS_read, [NONE, 0, 0, 0, 0, 0]), &[Role::Console, Role::Output, Role::Control]),
+    (("poll", libc::SYS_poll, [0; 6]), &[Role::Console, Role::Output, Role::Control]),
+    (("accept4", libc::SYS_accept4, [NONE, 0, 0, 0, 0, 0]), &[Role::Control]),
 ];
 
 #[test]

@@ -13,7 +13,7 @@ use super::{DF, EFER_LMA, REP_OUTSB, Rest, TF, VM, Width};
 use crate::boot::{self, File, Payload};
 use crate::kvm::registers::Registers;
 use crate::kvm::vm::IoApicPins;
-use crate::kvm::{Access, Count, Processor, System, VcpuId, Vm};
+use crate::kvm::{Access, Count, CpuFlags, Processor, System, VcpuId, Vm};
 
 const PORT: u16 = 0x3f8;
 const EXIT: u16 = 0xf4;
@@ -113,8 +113,8 @@ fn hear(most: usize) -> Option<Heard> {
     let payload = Payload { kernel, initrd: None, modules: Vec::new(), command_line: String::new() };
     let entry = boot::load(&memory, &payload).expect("it is an image");
     let vm = Vm::with_io_apic(&system, memory, IoApicPins(24)).expect("there is a machine");
-    let mut processor =
-        Processor::new(&system, &vm, VcpuId::FIRST, Count(1), &entry).expect("and a processor");
+    let mut processor = Processor::new(&system, &vm, VcpuId::FIRST, Count(1), &CpuFlags::default(), &entry)
+        .expect("and a processor");
     let (mut heard, handle) = (Heard { text: Vec::new(), bytes: 0, strings: 0 }, processor.handle());
     let ended = processor.run(|access| match access {
         Access::Out { port: PORT, bytes } => {
