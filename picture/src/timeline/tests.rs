@@ -1,0 +1,1 @@
+//! Timelines of the catalogue's scenarios, against what is known of them.
