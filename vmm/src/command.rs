@@ -11,6 +11,7 @@ mod limit;
 mod messages;
 mod minimize;
 mod outcome;
+mod pictures;
 mod progress;
 mod race;
 mod replay;

@@ -3,6 +3,7 @@
 //! Invariant: without an `expect` a scenario is expected to be proved; a bound that was hit is never as expected, and
 //! neither is an answer that a search without reductions does not give.
 
+mod drawn;
 mod json;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use ordering::lowering::{Lowered, too_large};
 use ordering::outcomes::{self, Outcomes};
 use serde::Serialize;
 
+pub(super) use drawn::of;
 pub(super) use json::json;
 
 /// States that the search for a witness may visit.

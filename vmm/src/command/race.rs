@@ -3,6 +3,7 @@
 //! Invariant: a scenario that did not run is named with its reason, and never counted as one that agreed; what is refuted
 //! counts as happened only if every row of its counterexample did.
 
+mod drawn;
 mod freely;
 mod report;
 
@@ -25,6 +26,7 @@ use race::steered::{Divergence, Steered};
 
 use self::freely::{Freed, Interrupt, NotRun};
 use super::files::{self, Source};
+use super::pictures::{PictureArguments, Pictures};
 use super::progress::Progress;
 use super::{HOST, UNUSABLE, complain, outcome, say};
 use crate::race::{PlayError, PlayedBy, played_by};
@@ -66,6 +68,8 @@ pub(super) struct RaceArguments {
     /// States that the search for a counterexample may visit
     #[arg(long, value_name = "N", default_value_t = 20_000_000)]
     max_states: usize,
+    #[command(flatten)]
+    pictures: PictureArguments,
 }
 
 /// How agents come to take their steps.
@@ -151,6 +155,13 @@ pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
             return UNUSABLE.into();
         }
     };
+    let mut pictures = match arguments.pictures.open() {
+        Ok(pictures) => pictures,
+        Err(message) => {
+            complain(message);
+            return UNUSABLE.into();
+        }
+    };
     let interrupt = Interrupt::watched();
     let mut seen = Seen::default();
     for source in &sources {
@@ -161,7 +172,7 @@ pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
             let line = if seen.is_empty() { "" } else { "\n" };
             say(format_args!("{line}{}", source.name));
         }
-        let wrong = match race_file(source, arguments, &interrupt, &mut seen) {
+        let wrong = match race_file(source, arguments, &interrupt, &mut seen, &mut pictures) {
             Ok(wrong) => wrong,
             Err(Failure { status, text }) => {
                 complain(text);
@@ -186,6 +197,10 @@ pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
     seen.not_live.iter().for_each(|(file, name, why)| {
         complain(format_args!("{file}: {name} did not run: {why}"));
     });
+    if let Err(message) = pictures.write("Counterexamples that happened") {
+        complain(message);
+        return HOST.into();
+    }
     match (seen.wrong_files + seen.not_live.len(), seen.agrees()) {
         (0, true) => ExitCode::SUCCESS,
         (0, false) => ExitCode::FAILURE,
@@ -221,6 +236,7 @@ fn race_file(
     arguments: &RaceArguments,
     interrupt: &Interrupt,
     seen: &mut Seen,
+    pictures: &mut Pictures,
 ) -> Result<Vec<Diagnostic>, Failure> {
     let loaded = match load(&source.text) {
         Ok(loaded) => loaded,
@@ -253,6 +269,9 @@ fn race_file(
             drop(progress);
             let one = one?;
             show(&one, arguments);
+            if pictures.are_wanted() {
+                one.drawn(&scenario).into_iter().for_each(|report| pictures.add(source, report));
+            }
             seen.raced.push(one);
         } else {
             let one = freely::run(source, &scenario, arguments, interrupt);

@@ -4,7 +4,9 @@
 //! one scenario is explored now.
 
 mod markdown;
+mod site;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -28,6 +30,9 @@ pub(super) struct ZooArguments {
     /// Print the list as docs/catalogue.md
     #[arg(long, conflicts_with_all = ["json", "name"])]
     markdown: bool,
+    /// Write the catalogue as a site: a start page that can be searched, and a page with the pictures of each file
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["json", "name", "markdown"])]
+    html: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -48,6 +53,9 @@ struct Row<'a> {
 /// Prints the list, or one scenario.
 pub(super) fn run(arguments: &ZooArguments) -> ExitCode {
     let mut entries = catalogue::entries();
+    if let Some(folder) = &arguments.html {
+        return site::run(folder, &entries);
+    }
     if let Some(name) = &arguments.name {
         let Some(at) = entries.iter().position(|entry| entry.lowered.name == *name) else {
             let known: Vec<&str> = entries.iter().map(|entry| entry.lowered.name.as_str()).collect();
