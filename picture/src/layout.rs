@@ -26,6 +26,10 @@ pub(crate) const ARCS: usize = 30;
 /// Room for the marks beside a lane's entries.
 pub(crate) const MARKS: usize = 20;
 
+/// What stands above the columns, and above the lanes.
+pub(crate) const WHO_DOES: &str = "who does what";
+pub(crate) const WHO_HOLDS: &str = "who holds what";
+
 const EDGE: usize = 12;
 const NUMBERS: usize = 78;
 const PADDING: usize = 8;
@@ -89,7 +93,11 @@ impl Layout {
         let end = rows[rows.len() - 1] + ROW;
         let notes = notes(timeline, &rows);
         let last = notes.iter().map(|note| note.top + note.lines.len() * NOTE_LINE).max();
-        let width = if notes.is_empty() { notes_left } else { notes_left + pixels(NOTE_LETTERS, NOTE_ADVANCE) + 2 * EDGE };
+        let width = if notes.is_empty() {
+            notes_left
+        } else {
+            notes_left + pixels(NOTE_LETTERS, NOTE_ADVANCE) + 2 * EDGE
+        };
         let height = last.into_iter().chain([end]).fold(0, usize::max) + EDGE;
         Self { columns, lanes, lanes_left, notes, notes_left, width, height, rows, end }
     }
@@ -155,7 +163,10 @@ fn lanes(timeline: &Timeline, left: usize) -> (Vec<Span>, usize) {
         left = span.right() + GAP;
         lanes.push(span);
     }
-    (lanes, left + GAP)
+    // The title above the lanes must have room, too.
+    let titled =
+        lanes.first().map_or(left, |first: &Span| first.left + pixels(WHO_HOLDS.len(), ADVANCE) + GAP);
+    (lanes, left.max(titled) + GAP)
 }
 
 /// What stands in a lane.

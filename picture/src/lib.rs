@@ -4,12 +4,14 @@
 //! the model's states, never from the words of a step. Whatever a scenario says is text in what is written here, and can
 //! never be markup.
 //!
-//! Read in this order: [`timeline`] (rows, lanes and arrows as plain data), [`report`] (a scenario with what was found),
+//! Read in this order: [`timeline`] (rows, lanes and arrows as plain data), [`fair`] (a run of what is
+//! proved), [`report`] (a scenario with what was found),
 //! `escape` and `markup` (how text becomes XML), [`svg`] and `layout` (the picture), [`page`] (a page of scenarios),
 //! [`dot`] (a graph), [`links`] (where a scenario is from), [`site`] (the catalogue).
 
 pub mod dot;
 mod escape;
+pub mod fair;
 mod layout;
 pub mod links;
 mod markup;

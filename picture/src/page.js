@@ -20,8 +20,8 @@ for (const run of document.querySelectorAll(".run")) {
     at = Math.max(0, Math.min(rows.length, to));
     run.classList.toggle("stepping", at > 0);
     for (const element of drawn) {
-      element.classList.toggle("later", number(element) > at);
-      element.classList.toggle("now", number(element) === at);
+      element.classList.toggle("later", at > 0 ? number(element) > at : false);
+      element.classList.toggle("now", at > 0 ? number(element) === at : false);
     }
     for (const row of rows) row.classList.toggle("now", number(row) === at);
     output.textContent = at > 0 ? told(rows[at - 1]) : "all " + rows.length + " rows";

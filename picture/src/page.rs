@@ -53,7 +53,7 @@ impl Page<'_> {
             markup.element("ul", &[("class", &"zoo")], |markup| {
                 for (index, report) in self.reports.iter().enumerate() {
                     let address = format!("#{}", self.id(index));
-                    entry(markup, report, &address);
+                    entry(markup, report, &address, Sources::Left);
                 }
             });
         });
@@ -137,14 +137,24 @@ fn verdict(markup: &mut Markup, report: &Report) {
     markup.leaf("span", &[("class", &class)], &report.verdict);
 }
 
+/// Whether a list says where its scenarios are from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Sources {
+    Shown,
+    Left,
+}
+
 /// A scenario in a list.
-pub(crate) fn entry(markup: &mut Markup, report: &Report, address: &str) {
+pub(crate) fn entry(markup: &mut Markup, report: &Report, address: &str, sources: Sources) {
     markup.element("li", &[("data-tone", &report.tone.class())], |markup| {
         verdict(markup, report);
         markup.leaf("a", &[("href", &address)], &report.name);
         markup.leaf("span", &[("class", &"quiet")], format_args!(" {}", report.detail));
         if let Some(about) = &report.about {
             markup.leaf("p", &[("class", &"quiet")], about);
+        }
+        if let Some(source) = report.source.as_ref().filter(|_| sources == Sources::Shown) {
+            markup.element("p", &[("class", &"where")], |markup| linked(markup, source));
         }
     });
     markup.line();
@@ -180,7 +190,8 @@ fn told(markup: &mut Markup, index: usize, report: &Report) {
     }
     markup.element("ul", &[("class", &"told")], |markup| {
         for (class, text) in said {
-            markup.element("li", &[("class", &class)], |markup| rows::with_links(markup, index, &text, report));
+            markup
+                .element("li", &[("class", &class)], |markup| rows::with_links(markup, index, &text, report));
         }
     });
 }
@@ -204,7 +215,9 @@ fn controls(markup: &mut Markup) {
     let attributes: [(&str, &dyn Display); 4] =
         [("class", &"controls"), ("role", &"group"), ("aria-label", &label), ("hidden", &"hidden")];
     markup.element("div", &attributes, |markup| {
-        for (value, text) in [("first", "First"), ("back", "Back"), ("forth", "Forward"), ("last", "Last"), ("all", "All")] {
+        for (value, text) in
+            [("first", "First"), ("back", "Back"), ("forth", "Forward"), ("last", "Last"), ("all", "All")]
+        {
             markup.leaf("button", &[("type", &"button"), ("value", &value)], text);
         }
         markup.leaf("output", &[("aria-live", &"polite")], "");

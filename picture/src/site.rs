@@ -4,7 +4,7 @@
 //! between pages is relative.
 
 use crate::markup::Markup;
-use crate::page::{Frame, Page, anchor, entry, frame};
+use crate::page::{Frame, Page, Sources, anchor, entry, frame};
 use crate::report::{Report, Text, Tone};
 
 /// A file of the site.
@@ -23,12 +23,8 @@ pub fn site(texts: &[Text], reports: &[Report]) -> Vec<Written> {
     for text in texts {
         let own: Vec<Report> = of(text, reports).cloned().collect();
         let home = format!("{}index.html", "../".repeat(text.file.matches('/').count()));
-        let page = Page {
-            title: &text.file,
-            reports: &own,
-            texts: std::slice::from_ref(text),
-            home: Some(&home),
-        };
+        let page =
+            Page { title: &text.file, reports: &own, texts: std::slice::from_ref(text), home: Some(&home) };
         written.push(Written { path: path(&text.file), text: page.html() });
     }
     written
@@ -58,7 +54,7 @@ fn start(texts: &[Text], reports: &[Report]) -> String {
                 markup.element("h3", &[], |markup| markup.leaf("a", &[("href", &page)], &text.file));
                 markup.element("ul", &[("class", &"zoo")], |markup| {
                     for report in of(text, reports) {
-                        entry(markup, report, &format!("{page}#{}", anchor(&report.name)));
+                        entry(markup, report, &format!("{page}#{}", anchor(&report.name)), Sources::Shown);
                     }
                 });
             });
@@ -69,8 +65,11 @@ fn start(texts: &[Text], reports: &[Report]) -> String {
 /// The search, for whoever has scripts.
 fn find(markup: &mut Markup, reports: &[Report]) {
     markup.element("div", &[("class", &"find"), ("role", &"search"), ("hidden", &"hidden")], |markup| {
-        let attributes: [(&str, &dyn std::fmt::Display); 3] =
-            [("type", &"search"), ("aria-label", &"search the scenarios"), ("placeholder", &"search: cow notify, CVE, try_to_unmap …")];
+        let attributes: [(&str, &dyn std::fmt::Display); 3] = [
+            ("type", &"search"),
+            ("aria-label", &"search the scenarios"),
+            ("placeholder", &"search: cow notify, CVE, try_to_unmap …"),
+        ];
         markup.empty("input", &attributes);
         let count = |tone: Tone| reports.iter().filter(|report| report.tone == tone).count();
         let choices = [
@@ -84,7 +83,9 @@ fn find(markup: &mut Markup, reports: &[Report]) {
                 let attributes: [(&str, &dyn std::fmt::Display); 3] =
                     [("type", &"radio"), ("name", &"tone"), ("value", &value)];
                 match value {
-                    "all" => markup.empty("input", &[attributes.as_slice(), &[("checked", &"checked")]].concat()),
+                    "all" => {
+                        markup.empty("input", &[attributes.as_slice(), &[("checked", &"checked")]].concat())
+                    }
                     _ => markup.empty("input", &attributes),
                 }
                 markup.text(format_args!(" {text}"));

@@ -23,7 +23,10 @@ const NARROWEST: usize = 560;
 /// One picture with the runs of all reports, one below the other.
 #[must_use]
 pub fn svg(reports: &[Report]) -> String {
-    let placed: Vec<_> = reports.iter().map(|report| (report, report.run.as_ref().map(|run| (run, Layout::new(run))))).collect();
+    let placed: Vec<_> = reports
+        .iter()
+        .map(|report| (report, report.run.as_ref().map(|run| (run, Layout::new(run)))))
+        .collect();
     let widths = placed.iter().filter_map(|(_, run)| Some(run.as_ref()?.1.width));
     let width = widths.fold(NARROWEST, usize::max);
     let tall = |run: &Option<(&Timeline, Layout)>| run.as_ref().map_or(0, |(_, layout)| HEAD + layout.height);
@@ -70,9 +73,11 @@ fn heading(report: &Report) -> String {
 /// A run in words, a line each row, for whoever does not see it.
 pub(crate) fn told(report: &Report) -> String {
     let mut lines = vec![heading(report)];
-    for (run, number) in report.run.iter().flat_map(|run| run.rows.iter().map(move |row| (run, row))).zip(1..) {
+    for (run, number) in report.run.iter().flat_map(|run| run.rows.iter().map(move |row| (run, row))).zip(1..)
+    {
         let (run, row) = run;
-        let changes = if row.changes.is_empty() { String::new() } else { format!(" ({})", row.changes.join("; ")) };
+        let changes =
+            if row.changes.is_empty() { String::new() } else { format!(" ({})", row.changes.join("; ")) };
         lines.push(format!("row {number}: {}: {}{changes}", run.agents[row.agent].name, row.text));
     }
     lines.extend(report.run.iter().flat_map(|run| run.why.iter().cloned()));
@@ -103,7 +108,10 @@ pub(crate) fn body(markup: &mut Markup, run: &Timeline, layout: &Layout) {
     steps::steps(markup, run, layout);
     lanes::marks(markup, run, layout);
     notes(markup, layout);
-    markup.empty("line", &[("class", &"cursor"), ("x1", &0), ("x2", &layout.notes_left), ("y1", &0), ("y2", &0)]);
+    markup.empty(
+        "line",
+        &[("class", &"cursor"), ("x1", &0), ("x2", &layout.notes_left), ("y1", &0), ("y2", &0)],
+    );
 }
 
 fn notes(markup: &mut Markup, layout: &Layout) {

@@ -2,7 +2,8 @@
 //! leads from a change to whoever was told of it, or was not.
 //!
 //! Invariant: rows count from 1, and state 0 is the start: a lane's segment says what was held behind the row `from` and
-//! until the row `to`. A segment is stale if the model's tables do not say any more what it holds.
+//! until the row `to`. A segment is stale if the model's tables do not allow any more what it allows; where nobody used such a
+//! one and the run breaks all the same, if they do not say any more what it holds.
 //!
 //! Reading order: `states` (the states that a run passes), `places` (what has a lane), `lanes`, `arrows`.
 
@@ -16,7 +17,7 @@ use ordering::engine::Trace;
 use ordering::lowering::Lowered;
 use ordering::model::PropertyId;
 
-use self::states::States;
+use self::states::{How, States};
 
 /// A run to be looked at.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -138,11 +139,20 @@ impl Timeline {
     #[must_use]
     pub fn new(lowered: &Lowered, trace: &Trace, broken: Option<PropertyId>) -> Self {
         let table = Table::new(lowered, trace, broken);
-        let states = States::new(lowered, trace);
+        let mut states = States::new(lowered, trace);
         let takes_part = states.agents();
         let rows = rows(&table, &states, &takes_part);
-        let (lanes, vars) = lanes::lanes(&states);
-        let arrows = arrows::arrows(&states, &lanes, &vars, trace.steps.len());
+        let last = trace.steps.len();
+        let (mut lanes, mut arrows) = drawn(&states, last);
+        let is_use = |arrow: &Arrow| arrow.end == End::Used;
+        if broken.is_some() && !arrows.iter().any(is_use) {
+            // Nobody did what he was not allowed to: perhaps an entry that allows too little is why.
+            states.how = How::Whole;
+            let (whole, of_whole) = drawn(&states, last);
+            if of_whole.iter().any(is_use) {
+                (lanes, arrows) = (whole, of_whole);
+            }
+        }
         let column = |agent: &usize| column(lowered, *agent);
         let agents = takes_part.iter().map(column).collect();
         Self { agents, rows, lanes, arrows, broken: table.broken().cloned(), why: table.why().to_vec() }
@@ -172,6 +182,12 @@ impl Lane {
     pub fn at(&self, row: usize) -> Option<&Segment> {
         self.segments.iter().find(|one| one.from <= row && one.to.is_none_or(|to| row < to))
     }
+}
+
+fn drawn(states: &States<'_>, last: usize) -> (Vec<Lane>, Vec<Arrow>) {
+    let (lanes, vars) = lanes::lanes(states);
+    let arrows = arrows::arrows(states, &lanes, &vars, last);
+    (lanes, arrows)
 }
 
 fn rows(table: &Table, states: &States<'_>, takes_part: &[usize]) -> Vec<Row> {

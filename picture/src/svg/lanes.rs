@@ -4,13 +4,13 @@
 //! Invariant: what is stale says so in words.
 
 use super::short;
-use crate::layout::{ADVANCE, Layout, MARKS, held, pixels};
+use crate::layout::{ADVANCE, Layout, MARKS, WHO_HOLDS, held, pixels};
 use crate::markup::Markup;
 use crate::timeline::{Kind, Lane, Segment, Timeline};
 
 pub(super) fn names(markup: &mut Markup, run: &Timeline, layout: &Layout) {
     if let Some(first) = layout.lanes.first() {
-        short(markup, first.left, 14, "group", "who holds what");
+        short(markup, first.left, 14, "group", WHO_HOLDS);
     }
     for (lane, span) in run.lanes.iter().zip(&layout.lanes) {
         short(markup, span.left, 36, "name", &lane.what);
@@ -43,7 +43,7 @@ fn drawn(markup: &mut Markup, layout: &Layout, lane: &Lane, segment: &Segment, x
         (false, Kind::Cache) => "held cache",
         (false, Kind::OnTheWay) => "held way",
     };
-    markup.element("g", &[("class", &class)], |markup| {
+    markup.element("g", &[("class", &class), ("data-from", &segment.from)], |markup| {
         markup.leaf("title", &[], told(lane, segment));
         let height = bottom - top;
         markup.empty("rect", &[("x", &x), ("y", &top), ("width", &width), ("height", &height), ("rx", &3)]);
@@ -52,7 +52,7 @@ fn drawn(markup: &mut Markup, layout: &Layout, lane: &Lane, segment: &Segment, x
 }
 
 /// A segment in a sentence.
-pub(crate) fn told(lane: &Lane, segment: &Segment) -> String {
+fn told(lane: &Lane, segment: &Segment) -> String {
     let Segment { holds, .. } = segment;
     let since = match segment.from {
         0 => "from the start".to_owned(),

@@ -3,7 +3,7 @@
 //! Invariant: an arrow is drawn below all steps, so that none hides a text; one within a column is an arc beside it.
 
 use super::short;
-use crate::layout::{self, ARCS, HEAD, Layout, ROW, remark};
+use crate::layout::{self, ARCS, HEAD, Layout, ROW, WHO_DOES, remark};
 use crate::markup::Markup;
 use crate::timeline::{Arrow, End, Timeline};
 
@@ -13,7 +13,7 @@ const HALF: usize = 10;
 pub(super) fn names(markup: &mut Markup, run: &Timeline, layout: &Layout) {
     short(markup, Layout::numbers(), 14, "group", "row");
     if let Some(first) = layout.columns.first() {
-        short(markup, first.left + ARCS, 14, "group", "who does what");
+        short(markup, first.left + ARCS, 14, "group", WHO_DOES);
     }
     for (agent, span) in run.agents.iter().zip(&layout.columns) {
         let x = span.left + ARCS;
@@ -57,7 +57,11 @@ pub(super) fn steps(markup: &mut Markup, run: &Timeline, layout: &Layout) {
         };
         markup.element("g", &[("class", &class), ("data-row", &number), ("data-y", &y)], |markup| {
             let name = &run.agents[row.agent].name;
-            let changes = if row.changes.is_empty() { String::new() } else { format!(" — {}", row.changes.join("; ")) };
+            let changes = if row.changes.is_empty() {
+                String::new()
+            } else {
+                format!(" — {}", row.changes.join("; "))
+            };
             markup.leaf("title", &[], format_args!("row {number}: {name}: {}{changes}", row.text));
             short(markup, Layout::numbers(), y + 4, "number", &number.to_string());
             let line = row.line.map_or_else(String::new, |line| format!(":{line}"));

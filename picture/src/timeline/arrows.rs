@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use ordering::model::Var;
 
-use super::lanes::{is_stale, tables};
+use super::lanes::{blamed, tables};
 use super::states::{NOTHING, States};
 use super::{Arrow, End, Kind, Lane};
 
@@ -37,18 +37,20 @@ pub(super) fn arrows(states: &States<'_>, lanes: &[Lane], vars: &[Var], last: us
 /// The row since which what `var` holds before `row` is stale, if it is.
 fn since(states: &States<'_>, var: Var, row: usize) -> Option<usize> {
     let value = states.value(var, row - 1);
-    if value == NOTHING || !is_stale(states, var, value, row - 1) {
+    if value == NOTHING {
         return None;
     }
-    let stale = |at: usize| is_stale(states, var, value, at);
-    (1..row).rev().find(|at| stale(*at) && !stale(at - 1))
+    let blamed = blamed(states, var, value, row - 1)?;
+    let disagrees = |at: usize| blamed.disagrees(states, value, at);
+    (1..row).rev().find(|at| disagrees(*at) && !disagrees(at - 1))
 }
 
 /// The change that the invalidation of `row` tells of.
 fn told_of(states: &States<'_>, lane: &Lane, var: Var, row: usize) -> Option<usize> {
     let since_last = lane.emptied.iter().copied().filter(|before| *before < row).max();
     let tables = tables(states, var);
-    let moves = |at: &usize| tables.iter().any(|table| states.value(*table, *at) != states.value(*table, at - 1));
+    let moves =
+        |at: &usize| tables.iter().any(|table| states.value(*table, *at) != states.value(*table, at - 1));
     let changed = || (1..=row).rev().find(moves).filter(|at| *at < row && Some(*at) > since_last);
     since(states, var, row).or_else(changed)
 }

@@ -3,11 +3,11 @@
 //! Invariant: a lane is there for each cache that holds something at some time, for each table behind one of them, and for
 //! each table that changes; a segment ends where what is held changes, or becomes stale, or is so no longer.
 
-use ordering::lowering::{Cached, Key, Role};
+use ordering::lowering::{Cached, Gate, Key, Role};
 use ordering::model::Var;
 
 use super::places::{Place, place};
-use super::states::{NOTHING, States};
+use super::states::{How, NOTHING, States};
 use super::{Kind, Lane, Segment};
 
 /// All lanes, and the variable of each: by page, tables before caches.
@@ -32,7 +32,8 @@ fn changes(states: &States<'_>, var: Var) -> bool {
 
 /// The tables behind a cache; the shadow page table is a cache of the primary one.
 pub(super) fn tables(states: &States<'_>, var: Var) -> Vec<Var> {
-    let sources = cached(states, var).into_iter().flat_map(|cached| cached.sources().map(|source| source.var));
+    let sources =
+        cached(states, var).into_iter().flat_map(|cached| cached.sources().map(|source| source.var));
     let primary = |var: Var| match cached(states, var) {
         Some(_) => tables(states, var),
         None => vec![var],
@@ -54,24 +55,46 @@ fn cached<'a>(states: &States<'a>, var: Var) -> Option<&'a Cached> {
     if let Role::Cache(cached) = states.role(filled) { Some(cached) } else { None }
 }
 
-/// Whether the tables behind row `says` do not say that `var` may hold `value`.
-pub(super) fn is_stale(states: &States<'_>, var: Var, value: u32, says: usize) -> bool {
-    let values = states.values(says);
-    // A walk that has read the upper entry is behind that one alone.
+/// What says something else than a cache holds.
+#[derive(Clone, Copy)]
+pub(super) enum Blamed<'a> {
+    /// The upper entry: a walk that has read it is behind that one alone.
+    Upper(&'a Gate),
+    /// The tables behind a cache.
+    Tables(&'a Cached),
+}
+
+/// Which tables behind a row do not say that `var` may hold `value`. What a vCPU's TLB holds may still stand in the shadow
+/// page table, and not in the primary one.
+pub(super) fn blamed<'a>(states: &States<'a>, var: Var, value: u32, row: usize) -> Option<Blamed<'a>> {
     if let Role::OnTheWay(Some(gate)) = states.role(var)
         && gate.opens == Some(value)
     {
-        return Some(values[usize::from(gate.source.var.0)]) != gate.opens;
+        return Some(Blamed::Upper(gate)).filter(|blamed| blamed.disagrees(states, value, row));
     }
-    cached(states, var).is_some_and(|cached| disagrees(states, cached, value, values))
+    let mut behind = cached(states, var);
+    while let Some(cached) = behind {
+        let blamed = Blamed::Tables(cached);
+        if blamed.disagrees(states, value, row) {
+            return Some(blamed);
+        }
+        behind = cached.entry.as_ref().and_then(|entry| self::cached(states, entry.var));
+    }
+    None
 }
 
-fn disagrees(states: &States<'_>, cached: &Cached, value: u32, values: &[u32]) -> bool {
-    let Some(says) = cached.says(values) else { return false };
-    // What a vCPU's TLB holds may still stand in the shadow page table, and not in the primary one.
-    let beyond = cached.entry.as_ref().and_then(|entry| self::cached(states, entry.var));
-    let beyond = beyond.is_some_and(|beyond| disagrees(states, beyond, value, values));
-    beyond || !states.lowered.roles.agree(cached.of, value, says)
+impl Blamed<'_> {
+    /// Whether they say something else behind a row.
+    pub(super) fn disagrees(self, states: &States<'_>, value: u32, row: usize) -> bool {
+        let values = states.values(row);
+        match self {
+            Self::Upper(gate) => Some(values[usize::from(gate.source.var.0)]) != gate.opens,
+            Self::Tables(cached) => cached.says(values).is_some_and(|says| match states.how {
+                How::Allowing => !states.lowered.roles.agree(cached.of, value, says),
+                How::Whole => value != says,
+            }),
+        }
+    }
 }
 
 fn lane(states: &States<'_>, var: Var, place: &Place) -> Lane {
@@ -81,7 +104,7 @@ fn lane(states: &States<'_>, var: Var, place: &Place) -> Lane {
     for row in 0..=states.rows() {
         let value = states.value(var, row);
         let held = is_table || value != NOTHING;
-        let now = held.then(|| (value, !is_table && is_stale(states, var, value, row)));
+        let now = held.then(|| (value, !is_table && blamed(states, var, value, row).is_some()));
         if now == last {
             continue;
         }
@@ -89,7 +112,12 @@ fn lane(states: &States<'_>, var: Var, place: &Place) -> Lane {
             open.to = Some(row);
         }
         let holds = states.shown(var, value);
-        segments.extend(now.map(|(_, stale)| Segment { from: row, to: None, holds: holds.to_owned(), stale }));
+        segments.extend(now.map(|(_, stale)| Segment {
+            from: row,
+            to: None,
+            holds: holds.to_owned(),
+            stale,
+        }));
         last = now;
     }
     let rows = || 1..=states.rows();

@@ -33,9 +33,7 @@ pub(super) fn place(states: &States<'_>, var: Var) -> Option<Place> {
             let what = format!("{} of {}", cache(scene.users[user.0].caches), name(user));
             (Kind::Cache, what, (PAGES, page.0))
         }
-        Key::DeviceTlb(user, page) => {
-            (Kind::Cache, format!("device TLB of {}", name(user)), (PAGES, page.0))
-        }
+        Key::DeviceTlb(user, page) => (Kind::Cache, format!("device TLB of {}", name(user)), (PAGES, page.0)),
         Key::InFlight(user, page) => (Kind::OnTheWay, format!("walk of {}", name(user)), (PAGES, page.0)),
         Key::Completion(user, page) => (Kind::OnTheWay, format!("answer to {}", name(user)), (PAGES, page.0)),
         Key::Dma(agent, page) => {

@@ -5,15 +5,25 @@
 
 use ordering::engine::replay::State;
 use ordering::engine::{Step, Trace};
-use ordering::lowering::{Key, Lowered, Role};
+use ordering::lowering::{Act, Key, Lowered, Role};
 use ordering::model::{Alternative, Guard, Update, Var};
 
 /// The value of a cache that holds nothing.
 pub(super) const NOTHING: u32 = 0;
 
+/// How what a cache holds is compared with what its tables say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum How {
+    /// By what it allows: what reaches the same frame and allows no more is not stale.
+    Allowing,
+    /// Bit by bit.
+    Whole,
+}
+
 /// A run with its states.
 pub(super) struct States<'a> {
     pub(super) lowered: &'a Lowered,
+    pub(super) how: How,
     /// By row, from the first on.
     pub(super) taken: Vec<Taken<'a>>,
     states: Vec<State>,
@@ -23,18 +33,21 @@ pub(super) struct States<'a> {
 pub(super) struct Taken<'a> {
     pub(super) agent: usize,
     pub(super) way: &'a Alternative,
+    /// Whether it only looks at something.
+    looks: bool,
 }
 
 impl<'a> States<'a> {
     pub(super) fn new(lowered: &'a Lowered, trace: &Trace) -> Self {
         let round = trace.round.iter().flat_map(|round| round.lead.iter().chain(&round.cycle));
-        let taken: Vec<Taken<'a>> = trace.steps.iter().chain(round).map(|step| taken(lowered, step)).collect();
+        let taken: Vec<Taken<'a>> =
+            trace.steps.iter().chain(round).map(|step| taken(lowered, step)).collect();
         let mut states = vec![State::initial(&lowered.model)];
-        for Taken { agent, way } in &taken {
+        for Taken { agent, way, .. } in &taken {
             let after = states[states.len() - 1].after(*agent, way);
             states.push(after);
         }
-        Self { lowered, taken, states }
+        Self { lowered, how: How::Allowing, taken, states }
     }
 
     /// Indices of the agents that take part.
@@ -91,11 +104,14 @@ impl<'a> States<'a> {
         self.vars().find(|var| self.key(*var) == key)
     }
 
-    /// Whether the row goes through what `var` holds.
+    /// Whether the row goes through what `var` holds; where bits matter, a look at them counts, too.
     pub(super) fn uses(&self, row: usize, var: Var) -> bool {
+        let looks = self.how == How::Whole && self.taken[row - 1].looks;
         self.way(row).guard.iter().any(|guard| match *guard {
-            Guard::Is(of, value) => of == var && value != NOTHING,
-            Guard::IsNot(..) | Guard::Same(..) | Guard::Differ(..) | Guard::Below(..) => false,
+            Guard::Is(of, value) if !looks => of == var && value != NOTHING,
+            Guard::Is(..) | Guard::IsNot(..) | Guard::Same(..) | Guard::Differ(..) | Guard::Below(..) => {
+                looks && looked_at(guard).contains(&Some(var))
+            }
         })
     }
 
@@ -123,5 +139,7 @@ fn looked_at(guard: &Guard) -> [Option<Var>; 2] {
 
 fn taken<'m>(lowered: &'m Lowered, step: &Step) -> Taken<'m> {
     let program = &lowered.model.agents[step.agent].program;
-    Taken { agent: step.agent, way: &program[usize::from(step.pc.0)].alternatives[step.alternative] }
+    let (pc, alternative) = (usize::from(step.pc.0), step.alternative);
+    let looks = lowered.deeds[step.agent].of(pc, alternative).any(|deed| *deed.act == Act::Decide);
+    Taken { agent: step.agent, way: &program[pc].alternatives[alternative], looks }
 }

@@ -35,7 +35,9 @@ pub(super) struct PictureArguments {
 fn no_scenario(name: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(name);
     match path.extension() {
-        Some(extension) if extension == "scn" => Err("that is a scenario file; name one for the picture".to_owned()),
+        Some(extension) if extension == "scn" => {
+            Err("that is a scenario file; name one for the picture".to_owned())
+        }
         Some(_) | None if name.is_empty() => Err("name a file for the picture".to_owned()),
         Some(_) | None => Ok(path),
     }
@@ -64,7 +66,8 @@ impl PictureArguments {
     /// Which one cannot, and why.
     pub(super) fn open(&self) -> Result<Pictures, String> {
         let asked = [(Format::Html, &self.html), (Format::Svg, &self.svg), (Format::Dot, &self.dot)];
-        let asked: Vec<_> = asked.into_iter().filter_map(|(format, path)| Some((format, path.as_ref()?))).collect();
+        let asked: Vec<_> =
+            asked.into_iter().filter_map(|(format, path)| Some((format, path.as_ref()?))).collect();
         let mut pictures = Pictures::default();
         for (format, path) in &asked {
             if asked.iter().any(|(other, same)| other != format && same == path) {
@@ -136,7 +139,9 @@ impl Opened {
         let made = options().create_new(true).open(path);
         let is_new = made.is_ok();
         let opened = match made {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options().create(true).truncate(false).open(path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                options().create(true).truncate(false).open(path)
+            }
             other => other,
         };
         let unwritable = |error: io::Error| format!("cannot write {}: {error}", path.display());
@@ -150,7 +155,8 @@ impl Opened {
     /// # Errors
     /// What the host says.
     pub(super) fn write(mut self, text: &str) -> Result<(), String> {
-        let replaced = self.file.metadata().and_then(|meta| if meta.is_file() { self.file.set_len(0) } else { Ok(()) });
+        let replaced =
+            self.file.metadata().and_then(|meta| if meta.is_file() { self.file.set_len(0) } else { Ok(()) });
         self.is_new = false;
         replaced.and_then(|()| self.file.write_all(text.as_bytes())).map_err(|error| {
             let remedy = remedy(&error, "make room, or name another file");

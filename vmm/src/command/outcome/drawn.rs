@@ -5,6 +5,7 @@
 use ordering::answer::Answered;
 use ordering::engine::{self, Interleavings, Length, Options, Verdict};
 use ordering::language::syntax::Scenario;
+use picture::fair::fair;
 use picture::report::{Report, Tone};
 use picture::timeline::Timeline;
 
@@ -21,16 +22,16 @@ impl Checked {
         };
         let steps = match &self.outcome.verdict {
             Verdict::Violated { trace, .. } => match trace.steps.len() {
-                1 => "in 1 step, ".to_owned(),
-                steps => format!("in {steps} steps, "),
+                1 => "in 1 step ".to_owned(),
+                steps => format!("in {steps} steps "),
             },
             Verdict::Proved | Verdict::BoundHit { .. } => String::new(),
         };
-        let expected = if self.is_as_expected() { "as expected" } else { "NOT AS EXPECTED" };
+        let expected = if self.is_as_expected() { "" } else { "NOT AS EXPECTED" };
         Report {
             verdict: self.answer.answered.to_string(),
             tone,
-            detail: format!("{steps}{expected}"),
+            detail: format!("{steps}{expected}").trim_end().to_owned(),
             counts: self.counts(),
             remarks: self.remarks(),
             title: title.to_owned(),
@@ -50,7 +51,8 @@ impl Checked {
             }
             Verdict::Proved => {
                 let options = Options { max_states: WITNESS_STATES, ..*options };
-                let trace = self.packed.as_ref().and_then(|packed| engine::witness(packed, &options));
+                let witness = || engine::witness(self.packed.as_ref()?, &options);
+                let trace = fair(&self.lowered.model).or_else(witness);
                 ("One complete run of many", trace.map(|trace| Timeline::new(&self.lowered, &trace, None)))
             }
             Verdict::BoundHit { .. } => ("", None),

@@ -17,7 +17,8 @@ impl Raced {
         }
         let run = Timeline::new(&self.lowered, trace, Some(*property));
         let vcpus = if self.on_kvm { "; a guest executed what its vCPUs do" } else { "" };
-        let counts = [("random runs behind it", self.runs.to_string()), ("rows taken", self.rows.to_string())];
+        let counts =
+            [("random runs behind it", self.runs.to_string()), ("rows taken", self.rows.to_string())];
         Some(Report {
             verdict: "HAPPENED".to_owned(),
             tone: Tone::Bad,

@@ -41,7 +41,11 @@ pub(super) fn run(folder: &Path, entries: &[Entry]) -> ExitCode {
     }
     match write(folder, start, &reports) {
         Ok(pages) => {
-            say(format_args!("{} scenarios on {pages} pages; begin with {}", reports.len(), folder.join(START).display()));
+            say(format_args!(
+                "{} scenarios on {pages} pages; begin with {}",
+                reports.len(),
+                folder.join(START).display()
+            ));
             ExitCode::SUCCESS
         }
         Err(message) => {
