@@ -21,8 +21,9 @@ pub(crate) const MOST_LETTERS: usize = 38;
 /// Letters in a line of a note.
 pub(crate) const NOTE_LETTERS: usize = 44;
 
-/// Room for the arcs beside a column's steps.
+/// Room beside a column's steps for arcs within it, and for the heads of arrows alone.
 pub(crate) const ARCS: usize = 30;
+const HEADS: usize = 12;
 /// Room for the marks beside a lane's entries.
 pub(crate) const MARKS: usize = 20;
 
@@ -34,7 +35,7 @@ const EDGE: usize = 12;
 const NUMBERS: usize = 78;
 const PADDING: usize = 8;
 const GAP: usize = 10;
-const LEAST: usize = 96;
+const LEAST: usize = 64;
 /// Where the start is, above the first row.
 const START: usize = 12;
 /// What goes on for ever is announced on a line of its own.
@@ -61,6 +62,8 @@ impl Span {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Layout {
     pub(crate) columns: Vec<Span>,
+    /// By column, the left edge of its steps.
+    steps: Vec<usize>,
     pub(crate) lanes: Vec<Span>,
     /// Where the lanes begin; the numbers of the rows stand before it.
     pub(crate) lanes_left: usize,
@@ -88,6 +91,8 @@ pub(crate) struct Note {
 impl Layout {
     pub(crate) fn new(timeline: &Timeline) -> Self {
         let (columns, lanes_left) = columns(timeline);
+        let indents = (0..).map(|column| indent(timeline, column));
+        let steps = columns.iter().zip(indents).map(|(span, indent)| span.left + indent).collect();
         let (lanes, notes_left) = lanes(timeline, lanes_left);
         let rows = rows(timeline);
         let end = rows[rows.len() - 1] + ROW;
@@ -99,7 +104,7 @@ impl Layout {
             notes_left + pixels(NOTE_LETTERS, NOTE_ADVANCE) + 2 * EDGE
         };
         let height = last.into_iter().chain([end]).fold(0, usize::max) + EDGE;
-        Self { columns, lanes, lanes_left, notes, notes_left, width, height, rows, end }
+        Self { columns, steps, lanes, lanes_left, notes, notes_left, width, height, rows, end }
     }
 
     /// The middle of a row; 0 is the start.
@@ -114,7 +119,7 @@ impl Layout {
 
     /// The left edge of a column's steps.
     pub(crate) fn step(&self, column: usize) -> usize {
-        self.columns[column].left + ARCS
+        self.steps[column]
     }
 }
 
@@ -137,6 +142,12 @@ pub(crate) fn width(text: &str) -> usize {
     pixels(visible(text).chars().count().min(MOST_LETTERS), ADVANCE)
 }
 
+fn indent(timeline: &Timeline, column: usize) -> usize {
+    let is_own = |row: usize| timeline.rows[row - 1].agent == column;
+    let arcs = timeline.arrows.iter().any(|arrow| is_own(arrow.from) && is_own(arrow.to));
+    if arcs { ARCS } else { HEADS }
+}
+
 fn columns(timeline: &Timeline) -> (Vec<Span>, usize) {
     let mut left = NUMBERS;
     let mut columns = Vec::new();
@@ -145,7 +156,7 @@ fn columns(timeline: &Timeline) -> (Vec<Span>, usize) {
         let on = agent.on.as_ref().map_or(0, |on| width(on) + pixels(3, ADVANCE));
         let texts = own.chain([agent.name.as_str()]).map(width);
         let widest = texts.chain([on, LEAST]).fold(0, usize::max);
-        let span = Span { left, width: ARCS + widest + 2 * PADDING };
+        let span = Span { left, width: indent(timeline, index) + widest + 2 * PADDING };
         left = span.right() + GAP;
         columns.push(span);
     }

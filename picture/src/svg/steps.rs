@@ -9,14 +9,14 @@ use crate::timeline::{Arrow, End, Timeline};
 
 /// Half the height of a step.
 const HALF: usize = 10;
+/// How far before its end an arrow between columns lies level.
+const BEND: usize = 15;
 
 pub(super) fn names(markup: &mut Markup, run: &Timeline, layout: &Layout) {
     short(markup, Layout::numbers(), 14, "group", "row");
-    if let Some(first) = layout.columns.first() {
-        short(markup, first.left + ARCS, 14, "group", WHO_DOES);
-    }
-    for (agent, span) in run.agents.iter().zip(&layout.columns) {
-        let x = span.left + ARCS;
+    for (agent, column) in run.agents.iter().zip(0..) {
+        let x = layout.step(column);
+        short(markup, x, 14, "group", if column == 0 { WHO_DOES } else { "" });
         short(markup, x, 36, "name", &agent.name);
         let on = agent.on.as_ref().map_or_else(String::new, |on| format!("on {on}"));
         short(markup, x, 52, "of", &on);
@@ -36,8 +36,8 @@ pub(super) fn bands(markup: &mut Markup, run: &Timeline, layout: &Layout) {
         );
         markup.empty("line", &[("class", &"at"), ("x1", &70), ("x2", &right), ("y1", &y), ("y2", &y)]);
     }
-    for span in &layout.columns {
-        let x = span.left + ARCS + 6;
+    for column in 0..layout.columns.len() {
+        let x = layout.step(column) + 6;
         markup.empty("line", &[("class", &"life"), ("x1", &x), ("x2", &x), ("y1", &0), ("y2", &layout.end)]);
     }
 }
@@ -116,7 +116,7 @@ fn drawn(markup: &mut Markup, run: &Timeline, layout: &Layout, arrow: &Arrow) {
     };
     let target = if from < to { layout.step(to) } else { layout.step(to) + width(arrow.to) };
     let tip = if from < to { target - 6 } else { target + 6 };
-    let bend = if from < to { tip - ARCS / 2 } else { tip + ARCS / 2 };
+    let bend = if from < to { tip - BEND } else { tip + BEND };
     let path = format!("M{x} {y}C{x} {end} {bend} {end} {tip} {end}");
     markup.empty("path", &[("d", &path)]);
     head(markup, target, end, side);

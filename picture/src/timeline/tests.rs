@@ -170,3 +170,26 @@ fn segments_of_every_scenario_follow_one_another_within_the_run() {
         assert!(run.why.is_empty() && run.broken.is_none());
     }
 }
+
+#[test]
+fn a_start_that_breaks_a_property_has_no_row_and_says_why() {
+    let text = "scenario s\nvar x = 0..1\nagent k\n  x = 1\nalways x == 1\nexpect violation\n";
+    let (_, lowered) = load(text).expect("it has no errors").remove(0);
+    let packed = engine::compile(&lowered.model).expect("it can be packed");
+    let Verdict::Violated { property, trace, .. } = engine::explore(&packed, &Options::default()).verdict
+    else {
+        panic!("it is broken at the start");
+    };
+    let run = Timeline::new(&lowered, &trace, Some(property));
+    assert_eq!((run.rows.len(), run.breaks(), run.why.is_empty()), (0, Some(0), false));
+    assert!(crate::layout::Layout::new(&run).notes.len() >= 2, "it is drawn all the same");
+}
+
+#[test]
+fn what_goes_on_for_ever_is_behind_the_run_and_does_not_break_it() {
+    let run = refuted("retry-compares-the-first-number");
+    let parts: Vec<Part> = run.rows.iter().map(|row| row.part).collect();
+    assert!(parts.contains(&Part::Cycle), "{parts:?}");
+    assert_eq!(run.breaks(), Some(3), "the round does not count");
+    assert!(parts[..3].iter().all(|part| *part == Part::Run), "{parts:?}");
+}

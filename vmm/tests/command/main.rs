@@ -7,6 +7,7 @@ mod hostile;
 mod limits;
 mod minimize;
 mod outcomes;
+mod pictures;
 mod race;
 mod replay;
 mod sandbox;
