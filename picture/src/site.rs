@@ -80,14 +80,11 @@ fn find(markup: &mut Markup, reports: &[Report]) {
         ];
         for (value, text) in choices {
             markup.element("label", &[], |markup| {
-                let attributes: [(&str, &dyn std::fmt::Display); 3] =
-                    [("type", &"radio"), ("name", &"tone"), ("value", &value)];
-                match value {
-                    "all" => {
-                        markup.empty("input", &[attributes.as_slice(), &[("checked", &"checked")]].concat())
-                    }
-                    _ => markup.empty("input", &attributes),
-                }
+                let mut attributes: Vec<(&str, &dyn std::fmt::Display)> =
+                    vec![("type", &"radio"), ("name", &"tone"), ("value", &value)];
+                attributes
+                    .extend((value == "all").then_some(("checked", &"checked" as &dyn std::fmt::Display)));
+                markup.empty("input", &attributes);
                 markup.text(format_args!(" {text}"));
             });
         }

@@ -60,7 +60,7 @@ fn hostile_names_comments_and_paths_do_nothing_and_stay_in_their_place() {
     }
     let mut browser = Chromium::start("hostile");
     let (text, report) = harmful();
-    let page = written(browser.folder(), &[text.clone()], &[report.clone()]);
+    let page = written(browser.folder(), &[text], std::slice::from_ref(&report));
     browser.open(&page);
     assert_eq!(browser.value(FOREIGN), json!([1, 0, 0, 0, "undefined"]));
     let heading = browser.value("document.querySelector('h2').textContent");

@@ -1,7 +1,7 @@
 //! Files with pictures of runs: `--html`, `--svg`, `--dot`.
 //!
 //! Invariant: a file that cannot be written is said before anything runs, and what stood in it stands there until there is
-//! something to be written; one that was made for nothing is gone again. A scenario file is never written over.
+//! something to be written: a run that is ended leaves no empty file. A scenario file is never written over.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -119,57 +119,55 @@ impl Pictures {
 #[derive(Debug)]
 pub(super) struct Opened {
     path: PathBuf,
-    file: File,
-    /// Whether it was not there before, and has nothing in it yet.
-    is_new: bool,
+    /// What was there before; a file that was not is made when there is something to be written.
+    found: Option<File>,
 }
 
 impl Opened {
-    /// Opens or makes a file, and leaves what is in it.
+    /// Sees whether a file can be written, and leaves everything as it is.
     ///
     /// # Errors
-    /// Why it cannot be written.
+    /// Why it cannot.
     pub(super) fn new(path: &Path) -> Result<Self, String> {
-        let options = || {
-            let mut options = File::options();
-            // Whoever opens a pipe that nobody reads would wait for a reader.
-            options.write(true).custom_flags(libc::O_NONBLOCK);
-            options
-        };
-        let made = options().create_new(true).open(path);
-        let is_new = made.is_ok();
-        let opened = match made {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                options().create(true).truncate(false).open(path)
-            }
-            other => other,
-        };
         let unwritable = |error: io::Error| format!("cannot write {}: {error}", path.display());
-        let file = opened.map_err(unwritable)?;
-        fcntl_setfl(&file, OFlags::empty()).map_err(|error| unwritable(error.into()))?;
-        Ok(Self { path: path.to_owned(), file, is_new })
+        let made = options().create_new(true).open(path);
+        let found = match made {
+            // Whoever ends this program meanwhile must not find an empty file.
+            Ok(_) => fs::remove_file(path).map(|()| None),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options().open(path).map(Some),
+            Err(error) => Err(error),
+        };
+        let found = found.map_err(unwritable)?;
+        // What is written into a pipe waits for its reader.
+        found.iter().try_for_each(|file| {
+            fcntl_setfl(file, OFlags::empty()).map_err(|error| unwritable(error.into()))
+        })?;
+        Ok(Self { path: path.to_owned(), found })
     }
 
     /// Puts `text` in the place of what was there.
     ///
     /// # Errors
     /// What the host says.
-    pub(super) fn write(mut self, text: &str) -> Result<(), String> {
-        let replaced =
-            self.file.metadata().and_then(|meta| if meta.is_file() { self.file.set_len(0) } else { Ok(()) });
-        self.is_new = false;
-        replaced.and_then(|()| self.file.write_all(text.as_bytes())).map_err(|error| {
+    pub(super) fn write(self, text: &str) -> Result<(), String> {
+        let Self { path, found } = self;
+        let file = found.map_or_else(|| options().create(true).truncate(true).open(&path), Ok);
+        let written = file.and_then(|mut file| {
+            if file.metadata()?.is_file() {
+                file.set_len(0)?;
+            }
+            file.write_all(text.as_bytes())
+        });
+        written.map_err(|error| {
             let remedy = remedy(&error, "make room, or name another file");
-            format!("{} cannot be written: {error}; {remedy}", self.path.display())
+            format!("{} cannot be written: {error}; {remedy}", path.display())
         })
     }
 }
 
-impl Drop for Opened {
-    fn drop(&mut self) {
-        if self.is_new {
-            // It was made a moment ago and is empty: if it cannot be taken away, it does no harm.
-            drop(fs::remove_file(&self.path));
-        }
-    }
+fn options() -> fs::OpenOptions {
+    let mut options = File::options();
+    // Whoever opens a pipe that nobody reads would wait for a reader.
+    options.write(true).custom_flags(libc::O_NONBLOCK);
+    options
 }

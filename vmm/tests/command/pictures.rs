@@ -136,6 +136,19 @@ fn a_scenario_is_never_written_over_and_nothing_is_left_of_a_run_that_failed() {
 }
 
 #[test]
+fn whoever_stops_reading_leaves_no_empty_picture() {
+    let svg = file("stopped.svg");
+    let mut stopped = std::process::Command::new(env!("CARGO_BIN_EXE_afterimage"))
+        .args(["check", "cow-notify-before-clear", "--svg", plain(&svg)])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the command was built");
+    drop(stopped.stdout.take());
+    assert_eq!(stopped.wait().expect("it ends").code(), Some(141));
+    assert!(!svg.exists(), "{:?} was left", fs::read(&svg));
+}
+
+#[test]
 fn a_reader_of_a_picture_may_be_a_pipe() {
     let output = afterimage(&["check", "cow-notify-before-clear", "--json", "--svg", "/dev/stderr"]);
     assert_eq!(output.status.code(), Some(0));
