@@ -24,6 +24,10 @@ const MISPLACED: &str = "(() => {
   return found;
 })()";
 
+/// Puts a wider font in the place of the picture's own.
+const WIDE_FONT: &str = "document.styleSheets[0].insertRule('svg text { letter-spacing: 4px !important; }', \
+    document.styleSheets[0].cssRules.length)";
+
 /// Whether the page itself must be scrolled sideways.
 const WIDER: &str = "document.documentElement.scrollWidth > document.documentElement.clientWidth";
 
@@ -45,6 +49,8 @@ fn texts_have_room_in_their_picture_and_beside_each_other() {
         let page = written(browser.folder(), std::slice::from_ref(&text), &reports(&text));
         browser.open(&page);
         assert_eq!(browser.value(MISPLACED), json!([]), "{path}");
+        browser.value(WIDE_FONT);
+        assert_eq!(browser.value(MISPLACED), json!([]), "{path}, with a font that is half as wide again");
         looked_at +=
             browser.value("document.querySelectorAll('svg text').length").as_u64().expect("a number");
     }
