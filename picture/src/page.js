@@ -56,16 +56,6 @@ for (const run of document.querySelectorAll(".run")) {
   controls.hidden = false;
   show(0);
 }
-// What a link leads to may be folded away.
-const unfold = () => {
-  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  const folded = target ? target.closest("details") : null;
-  if (folded === null) return;
-  folded.open = true;
-  target.scrollIntoView({ block: "center" });
-};
-addEventListener("hashchange", unfold);
-unfold();
 // Finds scenarios: every word must be there.
 for (const find of document.querySelectorAll(".find")) {
   const items = [...document.querySelectorAll(".zoo li")].map((item) => [item, item.textContent.toLowerCase()]);
