@@ -4,10 +4,12 @@
 //! picture; what had no room stands in a title. Colours are those of the style sheet, light or dark, and no colour says
 //! what no word says.
 
+mod label;
 mod lanes;
 mod steps;
 
-use crate::layout::{self, ADVANCE, HEAD, Layout, MOST_LETTERS, NOTE_ADVANCE, NOTE_LINE};
+use self::label::{Label, label, label_in};
+use crate::layout::{self, ADVANCE, HEAD, Layout, NOTE_ADVANCE, NOTE_LINE};
 use crate::markup::Markup;
 use crate::report::Report;
 use crate::timeline::Timeline;
@@ -127,39 +129,4 @@ fn notes(markup: &mut Markup, layout: &Layout) {
             }
         });
     }
-}
-
-/// A text and its place: the left end of its base line.
-struct Label<'a> {
-    x: usize,
-    y: usize,
-    class: &'static str,
-    text: &'a str,
-    most: usize,
-}
-
-fn label(markup: &mut Markup, label: &Label<'_>) {
-    label_in(markup, label, ADVANCE);
-}
-
-/// A text whose letters are `advance` tenths wide.
-fn label_in(markup: &mut Markup, label: &Label<'_>, advance: usize) {
-    let text = layout::clipped(label.text, label.most);
-    if text.is_empty() {
-        return;
-    }
-    let length = layout::pixels(text.chars().count(), advance);
-    let attributes: [(&str, &dyn std::fmt::Display); 5] = [
-        ("x", &label.x),
-        ("y", &label.y),
-        ("class", &label.class),
-        ("textLength", &length),
-        ("lengthAdjust", &"spacingAndGlyphs"),
-    ];
-    markup.leaf("text", &attributes, text);
-}
-
-/// A text that belongs to a row or a name, which has [`MOST_LETTERS`].
-fn short(markup: &mut Markup, x: usize, y: usize, class: &'static str, text: &str) {
-    label(markup, &Label { x, y, class, text, most: MOST_LETTERS });
 }

@@ -3,7 +3,7 @@
 //!
 //! Invariant: what is stale says so in words.
 
-use super::short;
+use super::label::short;
 use crate::layout::{ADVANCE, Layout, MARKS, WHO_HOLDS, held, pixels};
 use crate::markup::Markup;
 use crate::timeline::{Kind, Lane, Segment, Timeline};

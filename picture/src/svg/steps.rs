@@ -2,7 +2,7 @@
 //!
 //! Invariant: an arrow is drawn below all steps, so that none hides a text; one within a column is an arc beside it.
 
-use super::short;
+use super::label::short;
 use crate::layout::{self, ARCS, HEAD, Layout, ROW, WHO_DOES, remark};
 use crate::markup::Markup;
 use crate::timeline::{Arrow, End, Timeline};

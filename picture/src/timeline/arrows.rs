@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use ordering::model::Var;
 
 use super::lanes::{blamed, tables};
+use super::parts::{Arrow, End, Kind, Lane};
 use super::states::{NOTHING, States};
-use super::{Arrow, End, Kind, Lane};
 
 /// All arrows; the one to a use is that to the last of the rows up to `last`.
 pub(super) fn arrows(states: &States<'_>, lanes: &[Lane], vars: &[Var], last: usize) -> Vec<Arrow> {

@@ -6,9 +6,9 @@
 use ordering::lowering::{Cached, Gate, Key, Role};
 use ordering::model::Var;
 
+use super::parts::{Kind, Lane, Segment};
 use super::places::{Place, place};
 use super::states::{How, NOTHING, States};
-use super::{Kind, Lane, Segment};
 
 /// All lanes, and the variable of each: by page, tables before caches.
 pub(super) fn lanes(states: &States<'_>) -> (Vec<Lane>, Vec<Var>) {

@@ -5,7 +5,7 @@
 use ordering::lowering::{Caches, Key, UserId};
 use ordering::model::Var;
 
-use super::Kind;
+use super::parts::Kind;
 use super::states::States;
 
 /// A lane's kind, name and neighbours.
