@@ -5,6 +5,7 @@
 mod boot;
 mod check;
 mod demo;
+mod drawn;
 mod files;
 mod guests;
 mod limit;

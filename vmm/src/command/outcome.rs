@@ -3,7 +3,6 @@
 //! Invariant: without an `expect` a scenario is expected to be proved; a bound that was hit is never as expected, and
 //! neither is an answer that a search without reductions does not give.
 
-mod drawn;
 mod json;
 
 use std::fmt;
@@ -20,21 +19,20 @@ use ordering::lowering::{Lowered, too_large};
 use ordering::outcomes::{self, Outcomes};
 use serde::Serialize;
 
-pub(super) use drawn::of;
 pub(super) use json::json;
 
 /// States that the search for a witness may visit.
-const WITNESS_STATES: usize = 1_000_000;
+pub(super) const WITNESS_STATES: usize = 1_000_000;
 
 /// A scenario that was explored.
 pub(super) struct Checked {
     /// The file that it stands in, as it is shown.
-    file: String,
-    lowered: Lowered,
-    answer: Answer,
+    pub(super) file: String,
+    pub(super) lowered: Lowered,
+    pub(super) answer: Answer,
     /// None if the time was over before.
-    packed: Option<Packed>,
-    outcome: Outcome,
+    pub(super) packed: Option<Packed>,
+    pub(super) outcome: Outcome,
     time: Duration,
     /// What another search said, if it was asked and said something else.
     disagrees: Option<String>,

@@ -3,7 +3,6 @@
 //! Invariant: a scenario that did not run is named with its reason, and never counted as one that agreed; what is refuted
 //! counts as happened only if every row of its counterexample did.
 
-mod drawn;
 mod freely;
 mod report;
 
@@ -17,14 +16,18 @@ use clap::{Args, ValueEnum};
 use ordering::counterexample::Table;
 use ordering::engine::replay::Move;
 use ordering::engine::{self, Counting, Options, Trace, Verdict};
+use ordering::language::syntax::Scenario;
 use ordering::language::{Diagnostic, render_all};
 use ordering::lowering::{Lowered, load, too_large};
 use ordering::model::PropertyId;
+use picture::report::{Report, Tone};
+use picture::timeline::Timeline;
 use race::live::{NotLive, not_live};
 use race::machine::Machine;
 use race::steered::{Divergence, Steered};
 
 use self::freely::{Freed, Interrupt, NotRun};
+use super::drawn;
 use super::files::{self, Source};
 use super::pictures::{PictureArguments, Pictures};
 use super::progress::Progress;
@@ -392,6 +395,27 @@ impl Raced {
             }
             Model::Refuted(..) | Model::Proved | Model::Open => None,
         }
+    }
+
+    /// The report of a scenario whose counterexample happened.
+    pub(super) fn drawn(&self, scenario: &Scenario) -> Option<Report> {
+        let Model::Refuted(trace, property) = &self.model else { return None };
+        if self.divergence.is_some() {
+            return None;
+        }
+        let run = Timeline::new(&self.lowered, trace, Some(*property));
+        let vcpus = if self.on_kvm { "; a guest executed what its vCPUs do" } else { "" };
+        let counts =
+            [("random runs behind it", self.runs.to_string()), ("rows taken", self.rows.to_string())];
+        Some(Report {
+            verdict: "HAPPENED".to_owned(),
+            tone: Tone::Bad,
+            detail: format!("in {} steps, on the live machine{vcpus}", run.run()),
+            counts: counts.map(|(name, count)| (name.to_owned(), count)).into(),
+            title: "The counterexample that happened".to_owned(),
+            run: Some(run),
+            ..drawn::of(&self.file, scenario)
+        })
     }
 }
 

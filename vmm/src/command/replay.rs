@@ -14,8 +14,8 @@ use ordering::lowering::{Lowered, Replayed, lower, replay};
 use picture::report::{Report, Tone};
 use picture::timeline::Timeline;
 
+use super::drawn;
 use super::files::{self, Source};
-use super::outcome;
 use super::pictures::{PictureArguments, Pictures};
 use super::{HOST, UNUSABLE, complain, say};
 
@@ -73,7 +73,7 @@ fn replayed(arguments: &ReplayArguments, source: &Source, pictures: &mut Picture
             Ok(Replayed { trace, broken }) => {
                 let table = Table::new(&lowered, &trace, broken);
                 if pictures.are_wanted() {
-                    pictures.add(source, drawn(source, scenario, &lowered, &Replayed { trace, broken }));
+                    pictures.add(source, report(source, scenario, &lowered, &Replayed { trace, broken }));
                 }
                 let rest = scenario.trace.len().saturating_sub(table.steps());
                 say(format_args!("scenario {name}: {} rows can happen\n\n{table}", table.steps()));
@@ -93,7 +93,7 @@ fn replayed(arguments: &ReplayArguments, source: &Source, pictures: &mut Picture
 }
 
 /// The replayed run, for whoever draws it.
-fn drawn(source: &Source, scenario: &Scenario, lowered: &Lowered, replayed: &Replayed) -> Report {
+fn report(source: &Source, scenario: &Scenario, lowered: &Lowered, replayed: &Replayed) -> Report {
     let run = Timeline::new(lowered, &replayed.trace, replayed.broken);
     let (verdict, tone) = match replayed.broken {
         Some(_) => ("VIOLATED", Tone::Bad),
@@ -105,7 +105,7 @@ fn drawn(source: &Source, scenario: &Scenario, lowered: &Lowered, replayed: &Rep
         detail: format!("{} rows can happen", run.run()),
         title: "The trace, replayed".to_owned(),
         run: Some(run),
-        ..outcome::of(&source.name, scenario)
+        ..drawn::of(&source.name, scenario)
     }
 }
 

@@ -6,7 +6,7 @@
 mod markdown;
 mod site;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -17,7 +17,7 @@ use ordering::language::syntax::Expect;
 use serde::Serialize;
 
 use super::outcome::{Checked, as_json};
-use super::{UNUSABLE, complain, say};
+use super::{HOST, UNUSABLE, complain, say};
 
 /// What can be asked of the catalogue.
 #[derive(Debug, Args)]
@@ -54,7 +54,7 @@ struct Row<'a> {
 pub(super) fn run(arguments: &ZooArguments) -> ExitCode {
     let mut entries = catalogue::entries();
     if let Some(folder) = &arguments.html {
-        return site::run(folder, &entries);
+        return write(folder, &entries);
     }
     if let Some(name) = &arguments.name {
         let Some(at) = entries.iter().position(|entry| entry.lowered.name == *name) else {
@@ -76,6 +76,20 @@ pub(super) fn run(arguments: &ZooArguments) -> ExitCode {
         list(&entries);
     }
     ExitCode::SUCCESS
+}
+
+/// Writes the site.
+fn write(folder: &Path, entries: &[Entry]) -> ExitCode {
+    let (status, message) = match site::write(folder, entries) {
+        Ok(told) => {
+            say(told);
+            return ExitCode::SUCCESS;
+        }
+        Err(site::NoSite::Unusable(message)) => (UNUSABLE, message),
+        Err(site::NoSite::Host(message)) => (HOST, message),
+    };
+    complain(message);
+    status.into()
 }
 
 fn row(entry: &Entry) -> Row<'_> {

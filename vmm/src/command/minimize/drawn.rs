@@ -10,8 +10,8 @@ use picture::report::{Report as Drawn, Tone};
 use picture::timeline::Timeline;
 
 use super::report::Report;
+use crate::command::drawn;
 use crate::command::files::Source;
-use crate::command::outcome;
 use crate::command::pictures::Pictures;
 
 /// Draws everything that was found.
@@ -29,7 +29,7 @@ pub(super) fn draw(
         tone: Tone::Good,
         detail: "the weakest order".to_owned(),
         remarks: report.sentences(),
-        ..outcome::of(&source.name, scenario)
+        ..drawn::of(&source.name, scenario)
     };
     pictures.add_of(&source.name, &text, order);
     // What is printed can be read again: that is its invariant.
@@ -66,6 +66,6 @@ fn violated(source: &Source, text: &str, variant: &Scenario, lowered: &Lowered) 
         detail: format!("in {} steps", run.run()),
         title: "What happens without it".to_owned(),
         run: Some(run),
-        ..outcome::of(&source.name, variant)
+        ..drawn::of(&source.name, variant)
     })
 }

@@ -5,7 +5,6 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::process::ExitCode;
 
 use ordering::catalogue::{Entry, FILES};
 use ordering::engine::{Counting, Options};
@@ -15,44 +14,28 @@ use picture::site::site;
 use crate::command::outcome::Checked;
 use crate::command::pictures::Opened;
 use crate::command::progress::Progress;
-use crate::command::{HOST, UNUSABLE, complain, say};
 
-/// Explores everything and writes the site.
-pub(super) fn run(folder: &Path, entries: &[Entry]) -> ExitCode {
-    let start = match prepare(folder) {
-        Ok(start) => start,
-        Err(message) => {
-            complain(message);
-            return UNUSABLE.into();
-        }
-    };
+/// Why there is no site.
+pub(super) enum NoSite {
+    /// It cannot be written there, or not be explored.
+    Unusable(String),
+    /// The host lacks something.
+    Host(String),
+}
+
+/// Explores everything and writes the site; what there is to say.
+pub(super) fn write(folder: &Path, entries: &[Entry]) -> Result<String, NoSite> {
+    let start = prepare(folder).map_err(NoSite::Unusable)?;
     let mut reports = Vec::new();
     for entry in entries {
         let progress = Progress::start(entry.lowered.name.clone());
         let report = explored(entry);
         drop(progress);
-        match report {
-            Ok(report) => reports.push(report),
-            Err(message) => {
-                complain(message);
-                return UNUSABLE.into();
-            }
-        }
+        reports.push(report.map_err(NoSite::Unusable)?);
     }
-    match write(folder, start, &reports) {
-        Ok(pages) => {
-            say(format_args!(
-                "{} scenarios on {pages} pages; begin with {}",
-                reports.len(),
-                folder.join(START).display()
-            ));
-            ExitCode::SUCCESS
-        }
-        Err(message) => {
-            complain(message);
-            HOST.into()
-        }
-    }
+    let pages = write_pages(folder, start, &reports).map_err(NoSite::Host)?;
+    let begin = folder.join(START);
+    Ok(format!("{} scenarios on {pages} pages; begin with {}", reports.len(), begin.display()))
 }
 
 /// The page that people begin with.
@@ -80,7 +63,7 @@ fn explored(entry: &Entry) -> Result<Report, String> {
 }
 
 /// Writes all pages; how many there are.
-fn write(folder: &Path, start: Opened, reports: &[Report]) -> Result<usize, String> {
+fn write_pages(folder: &Path, start: Opened, reports: &[Report]) -> Result<usize, String> {
     let texts = FILES.iter().map(|file| Text { file: file.path.to_owned(), text: file.text.to_owned() });
     let pages = site(&texts.collect::<Vec<_>>(), reports);
     let mut start = Some(start);

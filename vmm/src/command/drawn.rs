@@ -9,11 +9,11 @@ use picture::fair::fair;
 use picture::report::{Report, Tone};
 use picture::timeline::Timeline;
 
-use super::{Checked, WITNESS_STATES};
+use super::outcome::{Checked, WITNESS_STATES};
 
 impl Checked {
     /// The report of a scenario, with its counterexample, or with a complete run of one that is proved.
-    pub(in super::super) fn drawn(&self, scenario: &Scenario, options: &Options) -> Report {
+    pub(super) fn drawn(&self, scenario: &Scenario, options: &Options) -> Report {
         let (title, run) = self.run(options);
         let tone = match self.answer.answered {
             Answered::Proved => Tone::Good,
@@ -79,7 +79,7 @@ impl Checked {
 }
 
 /// A report of a scenario of which nothing is known yet.
-pub(in super::super) fn of(file: &str, scenario: &Scenario) -> Report {
+pub(super) fn of(file: &str, scenario: &Scenario) -> Report {
     Report {
         name: scenario.name.node.clone(),
         file: file.to_owned(),
