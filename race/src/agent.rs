@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+use mmu::address::Pfn;
 use ordering::lowering::{AgentId, FrameId, Party, Scene};
 use parking_lot::Mutex;
 use steps::{LockMode, Section};
@@ -23,6 +24,10 @@ pub(crate) struct Held {
     pub(crate) sections: Mutex<BTreeSet<Section>>,
     /// Its stores that have not reached memory: which of the scene's places, and the word; the oldest first.
     pub(crate) buffer: Mutex<VecDeque<(usize, u64)>>,
+    /// By page: where an access leads that its device has translated, and that has not landed.
+    pub(crate) flights: Vec<Mutex<Option<Pfn>>>,
+    /// Whether a wait of it was aborted that it has not looked at since.
+    pub(crate) aborted: AtomicBool,
     /// Whether its step is one of several that are taken as one.
     pub(crate) indivisible: AtomicBool,
     /// Whether the reference that it takes without a lock is one to what an upper entry maps.
@@ -69,6 +74,8 @@ impl Held {
             handles: Mutex::default(),
             sections: Mutex::default(),
             buffer: Mutex::default(),
+            flights: scene.pages.iter().map(|_| Mutex::default()).collect(),
+            aborted: AtomicBool::new(false),
             indivisible: AtomicBool::new(false),
             huge: Mutex::new(false),
         }
@@ -78,6 +85,8 @@ impl Held {
         self.handles.lock().clear();
         self.sections.lock().clear();
         self.buffer.lock().clear();
+        self.flights.iter().for_each(|flight| *flight.lock() = None);
+        self.aborted.store(false, Ordering::Release);
         *self.huge.lock() = false;
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: who asks a question takes the step once, and the machine says which part it was.
 
-use ordering::lowering::{Part, Party};
+use ordering::lowering::{Hop, Part, Party};
 
 /// Which question a part of a step answers: parts of one class differ only in what comes of it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -29,13 +29,19 @@ pub(crate) const fn class(part: Part) -> Class {
         Part::Dirty(..) | Part::NotDirty(..) => Class::Dirty,
         Part::Again | Part::Drop => Class::Again,
         Part::Answer(party, _) => Class::Answer(party),
+        Part::Walk(user, page, target, Hop::PasidRest | Hop::PasidTorn | Hop::PasidAbsent) => {
+            Class::Part(Part::Walk(user, page, target, Hop::PasidRest))
+        }
         Part::ReadPmd(_) => Class::Pmd,
         Part::ReadPte(_) => Class::Pte,
         Part::Walk(..)
         | Part::Flush(_)
         | Part::Send(_)
+        | Part::Translated
         | Part::Answered
+        | Part::Sent
         | Part::Perform(..)
+        | Part::TimesOut(..)
         | Part::ReachesMemory(_) => Class::Part(part),
     }
 }

@@ -10,12 +10,13 @@ use iommu::spec::descriptor::{
     Descriptor, DevicePasid, DeviceScope, DeviceSpan, Hint, IotlbScope, PageSpan, PasidScope,
 };
 use iommu::spec::fault::FaultReason;
-use iommu::vtd::port::{Blocked, Fetched, Overtaken};
-use mmu::address::{Access, PAGE_SIZE, PageSize, PhysAddr, VirtAddr};
+use iommu::vtd::port::{Blocked, Fetched, Overtaken, Port};
+use mmu::address::{Access, PAGE_SIZE, PageSize, Pfn, PhysAddr, VirtAddr};
 use mmu::cache::Translation;
 use mmu::pte::Pte;
 use mmu::table::Levels;
 use ordering::lowering::{Caches, Hop, Numbers, PageId, PmdId, Target, UserId};
+use parking_lot::MutexGuard;
 use pcie::Pasid;
 use steps::{CacheKind, Depth, Invalidation, Reach};
 
@@ -65,7 +66,7 @@ impl<'m> Device<'m> {
             (Target::First, Hop::Huge) => {
                 self.right_space(page)?;
                 if let Some(pmd) = self.machine.above(page) {
-                    self.machine.is_huge(pmd)?;
+                    self.machine.is_huge(self.machine.layout.pmd(pmd))?;
                 }
                 self.allows(self.upper_place(page)?, access)?;
                 self.lose_upper(page);
@@ -78,6 +79,9 @@ impl<'m> Device<'m> {
             (Target::First, Hop::Fill) => self.end_walk(page),
             (Target::Device, Hop::Read) => self.complete(page, access),
             (Target::Device, Hop::Fill) => self.end_completion(page),
+            (_, Hop::PasidLow | Hop::PasidHigh | Hop::PasidRest | Hop::PasidTorn | Hop::PasidAbsent) => {
+                Err(Stuck::Cannot("a half of an entry is no hop to a page".to_owned()))
+            }
             (Target::Device, Hop::Upper | Hop::Pasid | Hop::Fault | Hop::Huge) => {
                 Err(Stuck::Cannot("a device walks no table: the unit does".to_owned()))
             }
@@ -88,8 +92,13 @@ impl<'m> Device<'m> {
         self.machine.layout.page(page).address
     }
 
+    /// The port that its requests go through.
+    pub(crate) fn port(self) -> MutexGuard<'m, Port> {
+        self.unit.port.lock()
+    }
+
     /// The PASID of the scenario, if the device has one.
-    fn own_pasid(self) -> Option<Pasid> {
+    pub(crate) fn own_pasid(self) -> Option<Pasid> {
         self.machine.scene.users[self.user.0].pasid.map(|id| self.machine.layout.tables.number(id))
     }
 
@@ -186,9 +195,10 @@ impl<'m> Device<'m> {
         let last = VirtAddr(address.0 | (PageSize::Size2M.bytes() - PAGE_SIZE));
         let mut walk = self.unit.walks[page.0].lock();
         let mut port = self.unit.port.lock();
-        match (port.prefetch(request(pasid, last, Access::Read)), self.table(page)) {
+        // Past the IOTLB, which may hold the region as one page from before.
+        match (port.begin_walk(request(pasid, last, Access::Read)), self.table(page)) {
             (Err(_), Some(_)) => {}
-            (Ok(()), _) => return Err(Stuck::Cannot("the last page of the region is mapped".to_owned())),
+            (Ok(_), _) => return Err(Stuck::Cannot("the last page of the region is mapped".to_owned())),
             (Err(blocked), None) => return Err(refused(blocked)),
         }
         if self.machine.keeps_upper_in_flight(self.user) {
@@ -341,6 +351,42 @@ impl<'m> Device<'m> {
         })
     }
 
+    /// Where an access is led by what is cached, for one that lands later.
+    pub(crate) fn led_to(self, page: PageId, access: Access) -> Result<Pfn, Stuck> {
+        let pasid = self.pasid(page);
+        let mut port = self.unit.port.lock();
+        let found = port.hit(request(pasid, self.address(page), access), space(pasid));
+        found
+            .map(|found| found.address().pfn())
+            .ok_or(Stuck::Waits("no cached translation serves the access"))
+    }
+
+    /// It answers nothing from now on.
+    pub(crate) fn falls_silent(self) {
+        self.unit.unit.hold_device_tlb(SOURCE);
+    }
+
+    /// It does not answer in time that it has forgotten `pages`, and keeps them.
+    pub(crate) fn times_out(
+        self,
+        invalidation: &Invalidation<Numbers>,
+        pages: &[PageId],
+    ) -> Result<(), Stuck> {
+        let whole = self.whole(invalidation);
+        let descriptors: Vec<_> = match whole {
+            Some(pasid) => vec![of_device(pasid, DeviceSpan::All)],
+            None => pages.iter().map(|page| self.of_device(*page)).collect(),
+        };
+        let is_gone = self.machine.is_plugged_in(self.user).is_err();
+        self.unit.gives_up(&descriptors, is_gone)
+    }
+
+    /// The PASID of which all is to be forgotten, if that is said.
+    fn whole(self, invalidation: &Invalidation<Numbers>) -> Option<Pasid> {
+        let whole = self.own_pasid().filter(|_| matches!(invalidation.reach(), Reach::Pasid(_)));
+        whole.filter(|_| invalidation.depth() == Depth::All)
+    }
+
     /// As [`Machine::dirty`]; the unit walks again for a store, and sets the bit.
     pub(crate) fn dirty(self, page: PageId) -> Result<bool, Stuck> {
         let cached = self.holds(page).filter(|found| found.permission.write && !found.dirty);
@@ -368,10 +414,8 @@ impl<'m> Device<'m> {
     }
 
     /// The unit and the device are told to forget `pages`, and the driver waits until they have.
-    pub(crate) fn forget(self, invalidation: &Invalidation<Numbers>, pages: &[PageId]) {
-        let own = self.own_pasid();
-        let whole = own.filter(|_| matches!(invalidation.reach(), Reach::Pasid(_)));
-        let whole = whole.filter(|_| invalidation.depth() == Depth::All);
+    pub(crate) fn forget(self, invalidation: &Invalidation<Numbers>, pages: &[PageId]) -> Result<(), Stuck> {
+        let (own, whole) = (self.own_pasid(), self.whole(invalidation));
         let unit = || match whole {
             Some(pasid) => vec![Descriptor::Iotlb { scope: IotlbScope::Pasid(DOMAIN, pasid), drains: true }],
             None => pages.iter().map(|page| self.of_unit(*page, invalidation.depth())).collect(),
@@ -382,7 +426,7 @@ impl<'m> Device<'m> {
             None => pages.iter().map(|page| self.of_device(*page)).collect(),
         };
         let descriptors: Vec<Descriptor> = match invalidation.caches() {
-            CacheKind::Cpus | CacheKind::Vcpus => return,
+            CacheKind::Cpus | CacheKind::Vcpus => return Ok(()),
             CacheKind::PasidCaches => {
                 own.iter().map(|pasid| Descriptor::PasidCache(PasidScope::Pasid(DOMAIN, *pasid))).collect()
             }
@@ -390,7 +434,7 @@ impl<'m> Device<'m> {
             CacheKind::DeviceTlbs => device(),
             CacheKind::Devices => [unit(), device()].concat(),
         };
-        self.unit.forget(&descriptors);
+        self.unit.forget(&descriptors)
     }
 
     fn span(self, page: PageId, hint: Hint) -> PageSpan {
@@ -412,7 +456,7 @@ impl<'m> Device<'m> {
 }
 
 /// What a blocked request is to the step: an entry may have changed since it was looked at; all else is wrong.
-fn refused(blocked: Blocked) -> Stuck {
+pub(crate) fn refused(blocked: Blocked) -> Stuck {
     use FaultReason::{
         FirstStageNotPresent, PasidNotPresent, ScalableReadNotAllowed, ScalableWriteNotAllowed,
     };

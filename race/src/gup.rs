@@ -41,8 +41,11 @@ impl Machine {
             | Part::Flush(_)
             | Part::Send(_)
             | Part::Answer(..)
+            | Part::Translated
             | Part::Answered
+            | Part::Sent
             | Part::Perform(..)
+            | Part::TimesOut(..)
             | Part::ReachesMemory(_) => Err(Stuck::Cannot(format!("{part:?} is no part of `gup_fast`"))),
         }
     }

@@ -4,7 +4,7 @@
 //! is. Each page has a tag of its own, so that what is invalidated of one page ends no walk to another.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mmu::address::{Access, VirtAddr};
 use mmu::cache::{CacheError, CachePort, FillTicket, Tag, Translation, TranslationCache};
@@ -12,6 +12,7 @@ use mmu::memory::PhysicalMemory;
 use ordering::lowering::{Caches, PageId, PmdId, Scene, UserId};
 use parking_lot::Mutex;
 
+use crate::halves::Reading;
 use crate::layout::Layout;
 use crate::unit::{Unit, on_unit};
 
@@ -58,7 +59,13 @@ pub(crate) struct Hardware {
     pub(crate) walks: Vec<Mutex<Option<InFlight>>>,
     /// By page: on the way to the device's own TLB.
     pub(crate) completions: Vec<Mutex<Option<InFlight>>>,
-    /// A device's VT-d unit: then nothing else of this is used.
+    /// What has been read of its PASID's entry, if that is read by halves.
+    pub(crate) reading: Mutex<Option<Reading>>,
+    /// Whether it has read one of which the halves were written for two address spaces.
+    pub(crate) torn: AtomicBool,
+    /// Whether it is a device that was taken away.
+    pub(crate) gone: AtomicBool,
+    /// A device's VT-d unit: then nothing else of this is used, but for that it is gone.
     pub(crate) unit: Option<Unit>,
 }
 
@@ -144,6 +151,9 @@ impl Hardware {
             pasid: AtomicU64::new(0),
             walks: none(),
             completions: none(),
+            reading: Mutex::default(),
+            torn: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
             unit,
         })
     }
@@ -164,6 +174,9 @@ impl Hardware {
         self.uppers.iter().for_each(|upper| upper.store(0, Ordering::Release));
         self.pasid.store(0, Ordering::Release);
         self.walks.iter().chain(&self.completions).for_each(|slot| *slot.lock() = None);
+        *self.reading.lock() = None;
+        self.torn.store(false, Ordering::Release);
+        self.gone.store(false, Ordering::Release);
         self.unit.iter().for_each(Unit::reset);
     }
 }

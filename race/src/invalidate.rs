@@ -6,34 +6,78 @@
 use std::sync::atomic::Ordering;
 
 use mmu::pte::Pte;
-use ordering::lowering::{AgentId, Caches, Numbers, PageId, UserId};
+use ordering::lowering::{AgentId, Caches, Numbers, PageId, Timeout, UserId};
 use steps::{CacheKind, Depth, Invalidation, Pages, Reach, Scope};
 
 use crate::machine::{Machine, Stuck};
 
 impl Machine {
     /// Empties what `invalidation` reaches, in whosever caches it reaches; `agent` is who asks for it.
-    pub(crate) fn invalidate(&self, invalidation: &Invalidation<Numbers>, agent: AgentId) {
-        for user in (0..self.users.len()).map(UserId) {
-            self.invalidate_of(invalidation, agent, user);
+    ///
+    /// # Errors
+    /// [`Stuck::Waits`], with nothing changed, while a device does not answer, or has an access in flight.
+    pub(crate) fn invalidate(
+        &self,
+        invalidation: &Invalidation<Numbers>,
+        agent: AgentId,
+    ) -> Result<(), Stuck> {
+        let users =
+            || (0..self.users.len()).map(UserId).filter(|user| self.is_reached(invalidation, agent, *user));
+        let pages = self.pages_of(invalidation);
+        for user in users() {
+            self.has_landed(invalidation, user, &pages)?;
+            if self.must_answer(invalidation, user) {
+                self.is_plugged_in(user)?;
+            }
         }
+        users().try_for_each(|user| self.invalidate_of(invalidation, agent, user))
     }
 
     /// Empties what `invalidation` reaches in the caches of `user`.
-    pub(crate) fn invalidate_of(&self, invalidation: &Invalidation<Numbers>, agent: AgentId, user: UserId) {
+    pub(crate) fn invalidate_of(
+        &self,
+        invalidation: &Invalidation<Numbers>,
+        agent: AgentId,
+        user: UserId,
+    ) -> Result<(), Stuck> {
         if !self.is_reached(invalidation, agent, user) {
-            return;
+            return Ok(());
         }
         if let Some(device) = self.device(user) {
             return device.forget(invalidation, &self.pages_of(invalidation));
         }
         if invalidation.caches() == CacheKind::PasidCaches {
             self.users[user.0].pasid.store(0, Ordering::Release);
-            return;
+            *self.users[user.0].reading.lock() = None;
+            return Ok(());
         }
         for page in self.pages_of(invalidation) {
             self.forget(invalidation, user, page);
         }
+        Ok(())
+    }
+
+    /// Whether `user` is a device that is told to empty its own TLB, and whose answer is waited for.
+    fn must_answer(&self, invalidation: &Invalidation<Numbers>, user: UserId) -> bool {
+        let asked = matches!(invalidation.caches(), CacheKind::Devices | CacheKind::DeviceTlbs);
+        asked && self.scene.users[user.0].ats
+    }
+
+    /// The devices that `invalidation` waits for, and that do not answer in time.
+    pub(crate) fn late<'a>(
+        &'a self,
+        invalidation: &'a Invalidation<Numbers>,
+        agent: AgentId,
+    ) -> impl Iterator<Item = UserId> + 'a {
+        let asked = move |user: &UserId| {
+            self.is_reached(invalidation, agent, *user) && self.must_answer(invalidation, *user)
+        };
+        let late = |user: &UserId| match self.scene.options.timeout {
+            Timeout::Never => false,
+            Timeout::Gone => self.is_plugged_in(*user).is_err(),
+            Timeout::Late => true,
+        };
+        (0..self.users.len()).map(UserId).filter(asked).filter(late)
     }
 
     fn is_reached(&self, invalidation: &Invalidation<Numbers>, agent: AgentId, user: UserId) -> bool {
@@ -51,7 +95,7 @@ impl Machine {
         in_scope && bound
     }
 
-    fn pages_of(&self, invalidation: &Invalidation<Numbers>) -> Vec<PageId> {
+    pub(crate) fn pages_of(&self, invalidation: &Invalidation<Numbers>) -> Vec<PageId> {
         let pages = &self.scene.pages;
         let all = (0..pages.len()).map(PageId);
         match invalidation.reach() {
@@ -73,7 +117,10 @@ impl Machine {
                 self.forget_first(user, page, true);
                 self.forget_upper(user, page, upper);
             }
-            CacheKind::Vcpus if caches == Caches::VcpuTlb => self.forget_first(user, page, true),
+            CacheKind::Vcpus if caches == Caches::VcpuTlb => {
+                self.forget_first(user, page, true);
+                self.forget_upper(user, page, true);
+            }
             CacheKind::Devices if unit => {
                 self.forget_first(user, page, self.scene.options.inv_drains);
                 self.forget_device(user, page);
@@ -112,7 +159,7 @@ impl Machine {
     }
 
     fn forget_upper(&self, user: UserId, page: PageId, upper: bool) {
-        if let Some(pmd) = self.above(page).filter(|_| upper) {
+        if let Some(pmd) = self.above_for(user, page).filter(|_| upper) {
             self.users[user.0].set_upper(pmd, 0);
         }
     }

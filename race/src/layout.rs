@@ -9,6 +9,7 @@ use mmu::pte::Pte;
 use mmu::table::{Levels, Root};
 use ordering::language::syntax::FrameKind;
 use ordering::lowering::{FrameId, MmId, PageId, PasidId, PmdId, Scene};
+use steps::Half;
 use steps::entry::Bit;
 
 use crate::unit::queue::Ring;
@@ -16,6 +17,9 @@ use crate::unit::tables::Tables;
 
 /// Frames of 4 KiB in one of 2 MiB.
 const LARGE: u64 = PageSize::Size2M.bytes() / PAGE_SIZE;
+
+/// Where shadow entries begin in their table: one table may have them, and entries of pages, too.
+const SHADOW_INDEX: u64 = 256;
 
 /// A page's places.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +32,8 @@ pub(crate) struct PagePlace {
     pub(crate) slot: PhysAddr,
     /// Its shadow entry.
     pub(crate) shadow: PhysAddr,
+    /// Under which address a vCPU reaches it.
+    pub(crate) guest_address: VirtAddr,
 }
 
 /// All places of a scenario.
@@ -39,6 +45,8 @@ pub(crate) struct Layout {
     pub(crate) pages: Vec<PagePlace>,
     /// By upper entry.
     pub(crate) pmds: Vec<PhysAddr>,
+    /// By upper entry: the shadow entry above the same pages.
+    pub(crate) spmds: Vec<PhysAddr>,
     /// What the units in front of devices read.
     pub(crate) tables: Tables,
     /// By user: the ring of his unit's invalidation queue, and the frame that waits write to.
@@ -97,10 +105,12 @@ impl Layout {
         let mut places =
             Places { scene, spaces: &spaces, shadow: &shadow, leaf_table, frames: frames_at, fixed, regions };
         let mut pmds = vec![PhysAddr(0); scene.pmds.len()];
+        let mut spmds = pmds.clone();
         let mut pages: Vec<Option<PagePlace>> = vec![None; scene.pages.len()];
-        for (id, pmd) in pmds.iter_mut().enumerate() {
+        for (id, (pmd, spmd)) in pmds.iter_mut().zip(&mut spmds).enumerate() {
             let under = (0..pages.len()).filter(|page| scene.pages[*page].above == Some(PmdId(id)));
             let under: Vec<usize> = under.collect();
+            *spmd = places.next_shadow();
             *pmd = places.region(&under, true, &mut pages, &mut free);
         }
         for page in 0..pages.len() {
@@ -115,7 +125,7 @@ impl Layout {
         let rings = scene.users.iter().map(|_| Ring { queue: free.table(), status: free.table() }).collect();
         let bytes = (free.next.next_multiple_of(LARGE) * PAGE_SIZE).max(MIN_MEMORY_BYTES);
         let (roots, shadow) = (spaces.iter().map(root).collect(), root(&shadow));
-        Self { frames, pages, pmds, tables, rings, roots, shadow, fixed, bytes }
+        Self { frames, pages, pmds, spmds, tables, rings, roots, shadow, fixed, bytes }
     }
 
     /// The memory that it takes, with what lies before it.
@@ -148,6 +158,28 @@ impl Layout {
         self.tables.set(memory, self.tables.number(pasid), mm.map(|mm| self.roots[mm.0]));
     }
 
+    /// Lets a half of it name `mm`.
+    pub(crate) fn set_pasid_half(
+        &self,
+        memory: &PhysicalMemory,
+        pasid: PasidId,
+        half: Half,
+        mm: Option<MmId>,
+    ) {
+        let root = mm.map(|mm| self.roots[mm.0]);
+        self.tables.set_half(memory, self.tables.number(pasid), half, root);
+    }
+
+    /// What a half of it names, as a frame; 0 for none.
+    pub(crate) fn pasid_half(&self, memory: &PhysicalMemory, pasid: PasidId, half: Half) -> u64 {
+        let number = self.tables.number(pasid);
+        let root = match half {
+            Half::Low => self.tables.low(memory, number),
+            Half::High => self.tables.high(memory, number),
+        };
+        root.map_or(0, |root| root.table.0)
+    }
+
     /// The root table that the entry of a PASID names, as a frame; 0 for none.
     pub(crate) fn pasid_entry(&self, memory: &PhysicalMemory, pasid: PasidId) -> u64 {
         self.tables.named(memory, self.tables.number(pasid)).map_or(0, |root| root.table.0)
@@ -160,6 +192,11 @@ impl Layout {
 
     pub(crate) fn pmd(&self, pmd: PmdId) -> PhysAddr {
         self.pmds[pmd.0]
+    }
+
+    /// The shadow entry above the pages under `pmd`.
+    pub(crate) fn spmd(&self, pmd: PmdId) -> PhysAddr {
+        self.spmds[pmd.0]
     }
 }
 
@@ -176,6 +213,11 @@ struct Places<'a> {
 }
 
 impl Places<'_> {
+    /// Where the shadow entry stands above the pages of the next region.
+    fn next_shadow(&self) -> PhysAddr {
+        self.shadow.uppers.address().offset(self.regions * 8)
+    }
+
     /// Places `pages` in the next region, and returns where its upper entry is. `named`: the scenario writes that entry.
     fn region(
         &mut self,
@@ -184,16 +226,19 @@ impl Places<'_> {
         places: &mut [Option<PagePlace>],
         free: &mut Allocator,
     ) -> PhysAddr {
-        let number = self.regions;
-        self.regions += 1;
-        let scene = self.scene;
+        let (number, scene) = (self.regions, self.scene);
         let nowhere = self.spaces.len() - 1;
         let space = |home: Option<MmId>| home.map_or(nowhere, |mm| mm.0);
         // An upper entry lies in one address space, also where its pages are said to be in several.
         let home = space(pages.iter().find_map(|page| scene.pages[*page].home));
         let upper = self.spaces[home].uppers.address().offset(number * 8);
+        let above_shadow = self.next_shadow();
         let shadow_table = free.table();
-        self.fixed.push((self.shadow.uppers.address().offset(number * 8), shadow_table));
+        // A scenario that has shadow entries there links them itself.
+        if !pages.iter().any(|page| scene.pages[*page].shadow_above.is_some()) {
+            self.fixed.push((above_shadow, shadow_table));
+        }
+        self.regions += 1;
         let own_table = (!named).then(|| free.table());
         self.fixed.extend(own_table.map(|table| (upper, table)));
         for (index, page) in (0..).zip(pages) {
@@ -201,14 +246,17 @@ impl Places<'_> {
             // An upper entry that never names a table leaves its pages without entries of their own.
             let table = scene.pages[*page].table.map(of_scenario).or(own_table);
             let table = table.unwrap_or_else(|| free.table());
+            let shadow_table = scene.pages[*page].shadow_table.map_or(shadow_table, of_scenario);
+            let guest = SHADOW_INDEX + *page as u64;
             places[*page] = Some(PagePlace {
                 address: VirtAddr(number * PageSize::Size2M.bytes() + index * PAGE_SIZE),
                 mm: space(scene.pages[*page].home),
                 slot: table.address().offset(index * 8),
                 shadow: self.leaf_table.map_or_else(
-                    || shadow_table.address().offset(index * 8),
+                    || shadow_table.address().offset(guest * 8),
                     |table| table.offset(*page as u64 * 8),
                 ),
+                guest_address: VirtAddr(number * PageSize::Size2M.bytes() + guest * PAGE_SIZE),
             });
         }
         upper

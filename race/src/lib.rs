@@ -4,8 +4,8 @@
 //! the machine after each. Neither reads the other's state to decide what a step does.
 //!
 //! Read in this order: [`machine`] with `layout`, `coding`, `frames`, `hardware` and `agent` (what there is), `step` with
-//! `table`, `walk`, `invalidate`, `queue`, `count`, `gup` and `round` (what steps do), [`mod@unit`] and `device` (the same for devices behind the
-//! VT-d unit), [`vcpus`] (accesses that a guest executes), [`look`] (what it then looks like), [`live`] (what is not there),
+//! `table`, `walk`, `invalidate`, `queue`, `dma`, `count`, `gup` and `round` (what steps do), [`mod@unit`] and `device` (the same for devices behind the
+//! VT-d unit), [`vcpus`] (accesses that a guest executes), [`look`] (what it then looks like),
 //! [`steered`] (a run of the model, row by row), [`free`] (nobody says who comes next).
 
 mod agent;
@@ -14,13 +14,14 @@ mod class;
 mod coding;
 mod count;
 mod device;
+mod dma;
 mod frames;
 pub mod free;
 mod gup;
+mod halves;
 mod hardware;
 mod invalidate;
 mod layout;
-pub mod live;
 pub mod look;
 pub mod machine;
 mod queue;

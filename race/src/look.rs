@@ -10,7 +10,8 @@ use mmu::address::PageSize;
 use mmu::cache::Translation;
 use mmu::pte::Pte;
 use ordering::language::syntax::BuiltIn;
-use ordering::lowering::{AgentId, Caches, Entry, FrameId, Key, PageId, PmdId, Scene, UserId};
+use ordering::lowering::{AgentId, Caches, Entry, FrameId, Key, PageId, PasidId, PmdId, Scene, UserId};
+use steps::Half;
 use steps::entry::{Bit, Kind};
 
 use crate::coding::Height;
@@ -30,6 +31,8 @@ pub enum Seen {
     Cached(FrameId, bool, bool),
     /// A cached upper entry, which names a page-table page.
     Upper(FrameId),
+    /// An access that is led to a frame, and has not landed.
+    Leads(FrameId),
     /// Nothing.
     Nothing,
     /// A store that has not reached memory: to which of its agent's places, and the word.
@@ -56,6 +59,7 @@ impl fmt::Display for Seen {
                 )
             }
             Self::Upper(table) => write!(f, "table {table}"),
+            Self::Leads(frame) => write!(f, "on the way to {frame}"),
             Self::Stored(place, word) => write!(f, "place {place} = {word:#x}"),
             Self::Nothing => f.write_str("none"),
             Self::Foreign(word) => write!(f, "{word:#x}, which is none of the scenario's"),
@@ -80,7 +84,7 @@ impl Machine {
             Key::InFlight(user, page) => self.seen_walk(*user, *page),
             Key::Completion(user, page) => self.seen_completion(*user, *page),
             Key::Pwc(user, pmd) => self.seen_upper(self.cached_upper(*user, *pmd)),
-            Key::Pasid(pasid) => self.seen_space(self.layout.pasid_entry(&self.memory, *pasid)),
+            Key::Pasid(pasid) => self.seen_pasid(*pasid),
             Key::PasidCache(user) => self.seen_space(self.cached_pasid(*user)),
             Key::InProgress(page) => Seen::Number(self.shared.ranges[page.0].lock().open.into()),
             // What a frame without a holder holds is poison here.
@@ -119,14 +123,15 @@ impl Machine {
             }
             // What properties remember is the judge's; what a step returns is compared where it is taken.
             Key::Ghost(_) | Key::Returned(..) => return None,
-            // A scenario that has any of these does not run here (`live`).
-            Key::Dma(..)
-            | Key::Gone(_)
-            | Key::Aborted(_)
-            | Key::PasidHigh(_)
-            | Key::PasidRead(_)
-            | Key::Torn(_)
-            | Key::Spmd(_) => return None,
+            Key::Dma(agent, page) => self.seen_flight(*agent, *page),
+            Key::Gone(user) => Seen::Number(self.is_plugged_in(*user).is_err().into()),
+            Key::Aborted(agent) => Seen::Number(self.held[*agent].aborted.load(Ordering::Acquire).into()),
+            Key::PasidHigh(pasid) => {
+                self.seen_space(self.layout.pasid_half(&self.memory, *pasid, Half::High))
+            }
+            Key::PasidRead(user) => self.read_of_entry(*user).map_or(Seen::Foreign(0), Seen::Number),
+            Key::Torn(user) => Seen::Number(self.users[user.0].torn.load(Ordering::Acquire).into()),
+            Key::Spmd(pmd) => self.seen_entry(self.layout.spmd(*pmd), Height::Upper),
         })
     }
 
@@ -135,13 +140,16 @@ impl Machine {
     pub fn expected(&self, key: &Key, value: u32) -> Seen {
         let entry = || self.scene.entries[value as usize];
         match key {
-            Key::Pte(_) | Key::Pmd(_) | Key::Orig(..) | Key::PmdOrig(..) => Seen::Entry(entry()),
+            Key::Pte(_) | Key::Pmd(_) | Key::Spmd(_) | Key::Orig(..) | Key::PmdOrig(..) => {
+                Seen::Entry(entry())
+            }
             Key::Spte(_)
             | Key::Tlb(..)
             | Key::DeviceTlb(..)
             | Key::InFlight(..)
             | Key::Completion(..)
             | Key::Pwc(..) => self.as_cached(entry()),
+            Key::Dma(..) => entry().frame.map_or(Seen::Nothing, Seen::Leads),
             Key::Content(_) => Seen::Number(self.scene.contents[value as usize].into()),
             Key::User(index) => Seen::Number((least(&self.scene, *index) + value).into()),
             Key::Pasid(_)
@@ -158,13 +166,11 @@ impl Machine {
             | Key::Section(..)
             | Key::Awaits(..)
             | Key::Handle(..)
-            | Key::Dma(..)
             | Key::Gone(_)
             | Key::Aborted(_)
             | Key::PasidHigh(_)
             | Key::PasidRead(_)
             | Key::Torn(_)
-            | Key::Spmd(_)
             | Key::Returned(..)
             | Key::Ghost(_) => Seen::Number(value.into()),
             Key::Store(agent, _) => self.expected_store(*agent, value),
@@ -229,6 +235,14 @@ impl Machine {
         self.coding.frame(Pte(word).pfn()).map_or(Seen::Foreign(word), Seen::Upper)
     }
 
+    /// The address space that the entry of a PASID names: its word with the present bit does, if it is read by halves.
+    fn seen_pasid(&self, pasid: PasidId) -> Seen {
+        self.seen_space(match self.by_halves {
+            true => self.layout.pasid_half(&self.memory, pasid, Half::Low),
+            false => self.layout.pasid_entry(&self.memory, pasid),
+        })
+    }
+
     fn seen_space(&self, word: u64) -> Seen {
         if word == 0 {
             return Seen::Number(0);
@@ -290,6 +304,11 @@ impl Machine {
             }
             Some(InFlight::Leaf(found, _)) => self.seen_cached(Some(found)),
         }
+    }
+
+    fn seen_flight(&self, agent: AgentId, page: PageId) -> Seen {
+        let Some(place) = *self.held[agent].flights[page.0].lock() else { return Seen::Nothing };
+        self.coding.frame(place).map_or(Seen::Foreign(place.0), Seen::Leads)
     }
 
     fn seen_completion(&self, user: UserId, page: PageId) -> Seen {

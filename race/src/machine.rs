@@ -11,7 +11,10 @@ use mmu::cache::CacheError;
 use mmu::memory::{MemoryError, PhysicalMemory};
 use mmu::pte::Pte;
 use ordering::language::syntax::{BuiltIn, FrameKind};
-use ordering::lowering::{AgentId, Entry, FrameId, Key, Lowered, MmId, PageId, Party, PmdId, Scene, UserId};
+use ordering::lowering::{
+    Act, AgentId, Deeds, Entry, FrameId, Key, Lowered, MmId, PageId, Party, PmdId, Scene, UserId,
+};
+use steps::Step;
 use thiserror::Error;
 
 use crate::agent::{Held, Shared};
@@ -46,6 +49,11 @@ pub enum NoRoom {
     Cache(#[from] CacheError),
 }
 
+/// Whether it writes a half of a PASID's entry.
+fn is_of_half(act: &Act) -> bool {
+    matches!(act, Act::Step(step) if matches!(**step, Step::SetPasidHalf(..)))
+}
+
 /// The property as scenarios call it.
 pub(crate) const fn broken(property: BuiltIn) -> &'static str {
     match property {
@@ -75,6 +83,8 @@ pub struct Machine {
     pub(crate) shared: Shared,
     /// By agent, those whom its steps ask at once.
     pub(crate) asked: Vec<Vec<Vec<Party>>>,
+    /// Whether entries of PASIDs are written and read by halves.
+    pub(crate) by_halves: bool,
     /// What is there at the start: all that the scenario says, then what the model has variables for.
     start: Vec<(Key, u32)>,
 }
@@ -133,6 +143,7 @@ impl Machine {
             held: scene.agents.iter().map(|_| Held::new(&scene)).collect(),
             shared: Shared::new(&scene),
             asked: lowered.deeds.iter().map(|deeds| deeds.asked().to_vec()).collect(),
+            by_halves: lowered.deeds.iter().flat_map(Deeds::acts).any(is_of_half),
             start: scene.start.iter().cloned().chain(lowered.keys.iter().cloned().zip(initial)).collect(),
             memory,
             layout,
@@ -176,6 +187,7 @@ impl Machine {
         match key {
             Key::Pte(page) => self.memory.store(self.layout.page(*page).slot, entry()),
             Key::Pmd(pmd) => self.memory.store(self.layout.pmd(*pmd), entry()),
+            Key::Spmd(pmd) => self.memory.store(self.layout.spmd(*pmd), entry()),
             Key::Spte(page) => self.memory.store(self.layout.page(*page).shadow, entry()),
             Key::Pasid(pasid) => {
                 let mm = value.checked_sub(1).map(|mm| MmId(mm as usize));
@@ -214,7 +226,6 @@ impl Machine {
             | Key::PasidHigh(_)
             | Key::PasidRead(_)
             | Key::Torn(_)
-            | Key::Spmd(_)
             | Key::Returned(..)
             | Key::Ghost(_) => {}
         }
@@ -269,7 +280,16 @@ impl Machine {
 
     /// Whether the step comes to a page-table page that is free, and may not.
     pub(crate) fn table_is_live(&self, page: PageId) -> Result<(), Stuck> {
-        let Some(table) = self.scene.pages[page.0].table else { return Ok(()) };
+        self.may_be_walked(self.scene.pages[page.0].table)
+    }
+
+    /// The same for the page-table page with its shadow entry.
+    pub(crate) fn shadow_table_is_live(&self, page: PageId) -> Result<(), Stuck> {
+        self.may_be_walked(self.scene.pages[page.0].shadow_table)
+    }
+
+    fn may_be_walked(&self, table: Option<FrameId>) -> Result<(), Stuck> {
+        let Some(table) = table else { return Ok(()) };
         if self.frames[table.0].is_free() && self.scene.asks(BuiltIn::FreedTable) {
             return Err(Stuck::Breaks(BuiltIn::FreedTable));
         }

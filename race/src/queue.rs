@@ -1,10 +1,13 @@
 //! The invalidation queue: what is posted is done later, one at a time.
 //!
-//! Invariant: what is posted stays there until hardware has done it; a full queue makes the next one wait. Source: VT-d
-//! 6.5.2, SMMUv3 command queue.
+//! Invariant: what is posted stays there until hardware has done it or given it up; a full queue makes the next one wait.
+//! What is given up is given up whole. Source: VT-d 6.5.2, 6.5.2.11 (time-outs); SMMUv3 command queue.
 
-use ordering::lowering::{AgentId, Numbers};
-use steps::Invalidation;
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+
+use ordering::lowering::{AgentId, Numbers, Part};
+use steps::{Invalidation, Waited};
 
 use crate::machine::{Machine, Stuck};
 
@@ -13,9 +16,25 @@ impl Machine {
         let is_it = |posted: &(AgentId, Option<Invalidation<Numbers>>)| {
             *posted == (agent, Some(invalidation.clone()))
         };
+        self.append(self.number(is_it)?)
+    }
+
+    /// Puts a wait for all behind everything that is in the queue.
+    pub(crate) fn send_wait(&self, agent: AgentId) -> Result<(), Stuck> {
+        self.append(self.number(|posted| *posted == (agent, None))?)
+    }
+
+    /// The number of something that can be posted.
+    fn number(
+        &self,
+        is_it: impl Fn(&(AgentId, Option<Invalidation<Numbers>>)) -> bool,
+    ) -> Result<u32, Stuck> {
         let number = self.scene.posted.iter().position(is_it);
         let number = number.and_then(|number| u32::try_from(number).ok());
-        let number = number.ok_or_else(|| Stuck::Cannot("nobody was seen to post this".to_owned()))?;
+        number.ok_or_else(|| Stuck::Cannot("nobody was seen to post this".to_owned()))
+    }
+
+    fn append(&self, number: u32) -> Result<(), Stuck> {
         let mut queue = self.shared.queue.lock();
         if queue.len() >= self.scene.slots {
             return Err(Stuck::Waits("the queue is full"));
@@ -24,26 +43,69 @@ impl Machine {
         Ok(())
     }
 
-    /// Hardware does what is posted at that place of the queue.
+    /// Hardware does what is posted at that place of the queue. A wait for all is done when it is the oldest.
     pub(crate) fn perform(&self, number: u32, place: u32) -> Result<(), Stuck> {
         let mut queue = self.shared.queue.lock();
+        let place = self.stands(&queue, number, place)?;
+        let (agent, posted) = &self.scene.posted[number as usize];
+        match posted {
+            Some(invalidation) => self.invalidate(invalidation, *agent)?,
+            None if place == 0 => {}
+            None => return Err(Stuck::Waits("something stands before the wait in the queue")),
+        }
+        queue.remove(place);
+        Ok(())
+    }
+
+    /// Hardware gives up what is posted at that place of the queue, as a device does not answer. Whoever has something in the
+    /// queue then finds his wait aborted.
+    pub(crate) fn time_out(&self, number: u32, place: u32) -> Result<(), Stuck> {
+        let mut queue = self.shared.queue.lock();
+        let place = self.stands(&queue, number, place)?;
+        let (agent, Some(invalidation)) = &self.scene.posted[number as usize] else {
+            return Err(Stuck::Cannot("a wait in the queue is answered by no device".to_owned()));
+        };
+        let late = self.late(invalidation, *agent).next();
+        let late = late.ok_or(Stuck::Waits("every device answers"))?;
+        if let Some(device) = self.device(late) {
+            device.times_out(invalidation, &self.pages_of(invalidation))?;
+        }
+        for number in queue.iter() {
+            let (agent, _) = &self.scene.posted[*number as usize];
+            self.held[*agent].aborted.store(true, Ordering::Release);
+        }
+        queue.remove(place);
+        Ok(())
+    }
+
+    /// The place, if that is what stands there, and the queue may take it.
+    fn stands(&self, queue: &VecDeque<u32>, number: u32, place: u32) -> Result<usize, Stuck> {
         let place = place as usize;
         if queue.get(place) != Some(&number) || (self.scene.options.ordered_queue && place != 0) {
             return Err(Stuck::Waits("something else stands there in the queue"));
         }
-        let (agent, Some(invalidation)) = &self.scene.posted[number as usize] else {
-            return Err(Stuck::Cannot("a wait in the queue waits for nothing here".to_owned()));
-        };
-        queue.remove(place);
-        self.invalidate(invalidation, *agent);
-        Ok(())
+        Ok(place)
     }
 
-    pub(crate) fn wait(&self, agent: AgentId) -> Result<(), Stuck> {
-        let own = |number: &u32| self.scene.posted[*number as usize].0 == agent;
-        match self.shared.queue.lock().iter().any(own) {
+    /// Goes on when nothing is left of what is waited for; [`Part::Nothing`]: the wait was aborted. Who does not ask for that
+    /// waits for ever.
+    pub(crate) fn wait(&self, agent: AgentId, waited: Waited, asks: bool) -> Result<Part, Stuck> {
+        let queue = self.shared.queue.lock();
+        let aborted = &self.held[agent].aborted;
+        if aborted.load(Ordering::Acquire) {
+            if asks {
+                aborted.store(false, Ordering::Release);
+                return Ok(Part::Nothing);
+            }
+            return Err(Stuck::Waits("its wait was aborted, and is never answered"));
+        }
+        let is_waited_for = |number: &u32| {
+            let (poster, posted) = &self.scene.posted[*number as usize];
+            *poster == agent && (waited == Waited::Own || posted.is_none())
+        };
+        match queue.iter().any(is_waited_for) {
             true => Err(Stuck::Waits("something that it posted is not done")),
-            false => Ok(()),
+            false => Ok(Part::Whole),
         }
     }
 }

@@ -15,7 +15,7 @@ impl Machine {
         agent: AgentId,
         part: Part,
         sections: &[Section],
-        what: impl Fn(UserId),
+        what: impl Fn(UserId) -> Result<(), Stuck>,
     ) -> Result<Part, Stuck> {
         match part {
             Part::Send(list) => {
@@ -32,7 +32,7 @@ impl Machine {
                     self.drained(other)?;
                 }
                 if let Party::Cpu(cpu) = party {
-                    what(cpu);
+                    what(cpu)?;
                 }
                 let mut awaited = self.shared.awaited.lock();
                 awaited.remove(&(agent, party));
@@ -41,7 +41,7 @@ impl Machine {
             // Nobody is there who could not answer at once.
             Part::Whole => {
                 self.outside(agent, sections)?;
-                (0..self.users.len()).map(UserId).for_each(what);
+                (0..self.users.len()).map(UserId).try_for_each(what)?;
             }
             Part::Returns(_)
             | Part::Nothing
@@ -54,8 +54,11 @@ impl Machine {
             | Part::Get(_)
             | Part::Again
             | Part::Drop
+            | Part::Translated
             | Part::Answered
+            | Part::Sent
             | Part::Perform(..)
+            | Part::TimesOut(..)
             | Part::ReachesMemory(_) => return Err(Stuck::Cannot(format!("{part:?} is no part of a round"))),
         }
         Ok(part)

@@ -11,10 +11,11 @@ use ordering::language::syntax::BuiltIn;
 use ordering::lowering::{
     Act, AgentId, Assigned, Deed, Flush, FrameId, FramePlace, Key, Numbers, PageId, Part, Party, UserId,
 };
-use steps::{CacheKind, EntryAt, EntryOf, Invalidation, LockMode, Scope, Section, Step, Unanswered, Waited};
+use steps::{
+    CacheKind, EntryAt, EntryOf, Half, Invalidation, LockMode, Scope, Section, Step, Unanswered, Waited,
+};
 
 use crate::gup::Wanted;
-use crate::live::why_not;
 use crate::machine::{Machine, Stuck};
 
 type Taken = Result<Part, Stuck>;
@@ -28,8 +29,12 @@ impl Machine {
         if let Some(held) = self.held.get(agent) {
             held.indivisible.store(deed.indivisible, Ordering::Relaxed);
         }
+        self.who_acts(agent, deed.part).map_or(Ok(()), |user| self.is_plugged_in(user))?;
         match deed.part {
             Part::Walk(user, page, target, hop) => {
+                if let Some(half) = self.half_hop(user, hop)? {
+                    return Ok(Part::Walk(user, page, target, half));
+                }
                 self.hop((user, page), target, hop, needed(deed.act))?;
                 return Ok(deed.part);
             }
@@ -38,6 +43,7 @@ impl Machine {
                 return Ok(if dirty { Part::Dirty(user, page) } else { Part::NotDirty(user, page) });
             }
             Part::Perform(number, place) => return self.perform(number, place).map(|()| deed.part),
+            Part::TimesOut(number, place) => return self.time_out(number, place).map(|()| deed.part),
             Part::ReachesMemory(agent) => return self.reach_memory(agent as usize).map(|()| deed.part),
             Part::Whole
             | Part::Returns(_)
@@ -50,7 +56,9 @@ impl Machine {
             | Part::Get(_)
             | Part::Again
             | Part::Drop
-            | Part::Answered => {}
+            | Part::Translated
+            | Part::Answered
+            | Part::Sent => {}
         }
         match deed.act {
             Act::Step(step) => self.step(agent, step, deed.part),
@@ -76,9 +84,9 @@ impl Machine {
             Step::Fence => fence(Ordering::SeqCst),
             Step::Enter(section) => self.enter_section(agent, *section)?,
             Step::Leave(section) => self.leave_section(agent, *section)?,
-            Step::IpiSync => return self.round(agent, part, &[Section::Interrupts], |_| {}),
+            Step::IpiSync => return self.round(agent, part, &[Section::Interrupts], |_| Ok(())),
             Step::SynchronizeRcu => {
-                return self.round(agent, part, &[Section::Interrupts, Section::Rcu], |_| {});
+                return self.round(agent, part, &[Section::Interrupts, Section::Rcu], |_| Ok(()));
             }
             Step::Entry(EntryAt::Pte(page), what) => return self.page_entry(agent, *page, what),
             Step::Entry(EntryAt::Pmd(pmd), what) => return self.upper_entry(agent, *pmd, what),
@@ -86,27 +94,26 @@ impl Machine {
             Step::SetPasid(pasid, mm) => {
                 self.layout.set_pasid(&self.memory, *pasid, mm.0);
             }
-            Step::InvWait(Waited::Own, Unanswered::Waits) => self.wait(agent)?,
-            Step::InvWait(..)
-            | Step::Unplug(_)
-            | Step::SetPasidHalf(..)
-            | Step::ZapSpmd(_)
-            | Step::SetSpmd(..) => return Err(not_there(step)),
+            Step::InvWait(waited, unanswered) => return self.inv_wait(agent, *waited, unanswered, part),
+            Step::Unplug(device) => self.unplug(*device),
+            Step::SetPasidHalf(half, pasid, mm) => {
+                self.layout.set_pasid_half(&self.memory, *pasid, *half, mm.0);
+            }
+            Step::ZapSpmd(pmd) => self.memory.store(self.layout.spmd(*pmd), 0),
+            Step::SetSpmd(pmd, entry) => return self.set_upper_shadow(agent, *pmd, entry),
             Step::PageRequest(page) => return self.request(agent, *page, part),
             Step::PageResponse(page) => self.respond(*page)?,
             Step::DrainRequests => self.drain_requests()?,
             Step::NotifyStart(pages) => self.start_range(pages)?,
             Step::NotifyEnd(pages) => self.end_range(pages)?,
             Step::ChangePte(page) => self.change_pte(agent, *page)?,
-            Step::ZapSpte(page) => self.set_shadow_entry(*page, Pte::NONE)?,
+            Step::ZapSpte(page) => self.zap_spte(*page)?,
             Step::SetSpte(page, entry) => return self.set_shadow(agent, *page, entry),
             Step::Walk(page) => self.walk_is_over(self.own(agent)?, *page)?,
-            Step::Load(page) | Step::DmaRead(page) => {
-                return self.translated(agent, *page, Access::Read, 0);
-            }
-            Step::Store(page, value) | Step::DmaWrite(page, value) => {
-                return self.translated(agent, *page, Access::Write, *value);
-            }
+            Step::Load(page) => return self.translated(agent, *page, Access::Read, 0),
+            Step::Store(page, value) => return self.translated(agent, *page, Access::Write, *value),
+            Step::DmaRead(page) => return self.dma(agent, *page, (Access::Read, 0), part),
+            Step::DmaWrite(page, value) => return self.dma(agent, *page, (Access::Write, *value), part),
             Step::GupFast { page, write, pin, leaf, handle } => {
                 let (page, write, pin, leaf) = (*page, *write, *pin, *leaf);
                 return self.gup(&Wanted { agent, page, write, pin, leaf, handle }, part);
@@ -125,7 +132,23 @@ impl Machine {
         Ok(Part::Whole)
     }
 
-    fn own(&self, agent: AgentId) -> Result<UserId, Stuck> {
+    fn inv_wait(
+        &self,
+        agent: AgentId,
+        waited: Waited,
+        unanswered: &Unanswered<Numbers>,
+        part: Part,
+    ) -> Taken {
+        let asks = matches!(unanswered, Unanswered::GoesTo(_));
+        if part == Part::Sent { self.send_wait(agent).map(|()| part) } else { self.wait(agent, waited, asks) }
+    }
+
+    fn zap_spte(&self, page: PageId) -> Result<(), Stuck> {
+        self.shadow_table_is_live(page)?;
+        self.set_shadow_entry(page, Pte::NONE)
+    }
+
+    pub(crate) fn own(&self, agent: AgentId) -> Result<UserId, Stuck> {
         self.scene.agents[agent].user.ok_or_else(|| Stuck::Cannot("the agent runs on nothing".to_owned()))
     }
 
@@ -135,6 +158,14 @@ impl Machine {
 
     fn translated(&self, agent: AgentId, page: PageId, access: Access, value: u32) -> Taken {
         returned(self.through(self.own(agent)?, page, access, value)?)
+    }
+
+    fn dma(&self, agent: AgentId, page: PageId, (access, value): (Access, u32), part: Part) -> Taken {
+        match (part, self.scene.options.split_dma) {
+            (Part::Translated, _) => self.depart(agent, page, access).map(|()| part),
+            (_, true) => returned(self.land(agent, page, access, value)?),
+            (_, false) => self.translated(agent, page, access, value),
+        }
     }
 
     fn direct(&self, agent: AgentId, place: &FramePlace, access: Access, value: u32) -> Taken {
@@ -211,12 +242,12 @@ impl Machine {
         let interrupts = others && self.scene.options.flush == Flush::Ipi;
         match part {
             Part::Flush(cpu) => {
-                self.invalidate_of(invalidation, agent, cpu);
+                self.invalidate_of(invalidation, agent, cpu)?;
                 return Ok(part);
             }
             Part::Send(_) | Part::Answer(..) | Part::Whole if interrupts => {
                 return self.round(agent, part, &[Section::Interrupts], |cpu| {
-                    self.invalidate_of(invalidation, agent, cpu);
+                    self.invalidate_of(invalidation, agent, cpu)
                 });
             }
             Part::Whole
@@ -232,11 +263,14 @@ impl Machine {
             | Part::Get(_)
             | Part::Again
             | Part::Drop
+            | Part::Translated
             | Part::Answered
+            | Part::Sent
             | Part::Perform(..)
+            | Part::TimesOut(..)
             | Part::ReachesMemory(_) => {}
         }
-        self.invalidate(invalidation, agent);
+        self.invalidate(invalidation, agent)?;
         Ok(Part::Whole)
     }
 
@@ -250,7 +284,8 @@ impl Machine {
             };
         }
         let pasid = self.scene.users[self.own(agent)?.0].pasid;
-        let entry = pasid.map(|pasid| self.layout.pasid_entry(&self.memory, pasid));
+        // Who asks for a page looks at the word with the present bit.
+        let entry = pasid.map(|pasid| self.layout.pasid_half(&self.memory, pasid, Half::Low));
         if entry.is_some_and(|entry| self.layout.named(entry) != Some(self.layout.page(page).mm)) {
             return Ok(Part::Nothing);
         }
@@ -276,6 +311,7 @@ impl Machine {
 
     /// A shadow entry takes over what can be loaded through only, and is dropped for any other.
     fn change_pte(&self, agent: AgentId, page: PageId) -> Result<(), Stuck> {
+        self.shadow_table_is_live(page)?;
         if self.load(self.layout.page(page).shadow) == Pte::NONE {
             return Ok(());
         }
@@ -294,11 +330,6 @@ impl Machine {
             Party::CpuOf(agent) | Party::Reader(agent) => vec![agent],
         }
     }
-}
-
-/// A step that the machine does not have.
-fn not_there(step: &Step<Numbers>) -> Stuck {
-    Stuck::Cannot(why_not(step).unwrap_or("the machine has no such step").to_owned())
 }
 
 /// Whether the step waits for the own stores: a locked instruction, a fence, a write past every translation.

@@ -89,7 +89,16 @@ impl Machine {
         Ok(Part::Whole)
     }
 
+    /// Writes the shadow entry above the pages under `pmd`.
+    pub(crate) fn set_upper_shadow(&self, agent: AgentId, pmd: PmdId, new: &NewEntry) -> Result<Part, Stuck> {
+        let orig = Pte(self.held[agent].uppers[pmd.0].load(Ordering::Acquire));
+        let Some(word) = self.made(agent, new, orig, Height::Upper)? else { return Ok(Part::Nothing) };
+        self.memory.store(self.layout.spmd(pmd), word.0);
+        Ok(Part::Whole)
+    }
+
     pub(crate) fn set_shadow(&self, agent: AgentId, page: PageId, new: &NewEntry) -> Result<Part, Stuck> {
+        self.shadow_table_is_live(page)?;
         let orig = Pte(self.remembered(agent, page).load(Ordering::Acquire));
         let Some(word) = self.made(agent, new, orig, Height::Leaf)? else { return Ok(Part::Nothing) };
         self.set_shadow_entry(page, word)?;

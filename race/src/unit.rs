@@ -26,6 +26,7 @@ use steps::entry::Bit;
 
 use self::queue::{Queue, Ring};
 use self::tables::{DOMAIN, SOURCE, Tables};
+use crate::machine::Stuck;
 
 /// Translations of a device's own TLB; the IOTLB has as many.
 const ENTRIES: usize = 4096;
@@ -126,21 +127,41 @@ impl Unit {
         self.walks.iter().for_each(|slot| *slot.lock() = None);
         self.completions.iter().for_each(|slot| *slot.lock() = None);
         let everywhere = DeviceScope { source: SOURCE, pasid: DevicePasid::Every, span: DeviceSpan::All };
-        self.queue.submit(&[
+        // It may have been taken away, and what it was told then is executed now.
+        self.unit.release_device_tlb(SOURCE);
+        let forgotten = self.queue.submit(&[
             Descriptor::ContextCache(ContextScope::Global),
             Descriptor::PasidCache(PasidScope::Global),
             Descriptor::Iotlb { scope: IotlbScope::Global, drains: true },
             Descriptor::DeviceTlb(everywhere),
         ]);
+        forgotten.expect("a device that is there answers");
     }
 
     /// Tells the unit and the device to forget, and waits.
-    pub(crate) fn forget(&self, descriptors: &[Descriptor]) {
+    ///
+    /// # Errors
+    /// [`Stuck::Cannot`] if the device does not answer.
+    pub(crate) fn forget(&self, descriptors: &[Descriptor]) -> Result<(), Stuck> {
         #[cfg(test)]
         if let Some(lapse) = *self.lapse.lock() {
             return lapse.submit(&self.queue, descriptors);
         }
-        self.queue.submit(descriptors);
+        self.queue.submit(descriptors)
+    }
+
+    /// The device is told, and does not answer in time: the unit reports it, and the driver goes on. One that `is_gone`
+    /// never will.
+    ///
+    /// # Errors
+    /// [`Stuck::Cannot`] if the unit does anything else.
+    pub(crate) fn gives_up(&self, descriptors: &[Descriptor], is_gone: bool) -> Result<(), Stuck> {
+        self.unit.hold_device_tlb(SOURCE);
+        self.queue.submit_to_nobody(descriptors, SOURCE)?;
+        if !is_gone {
+            self.unit.release_device_tlb(SOURCE);
+        }
+        Ok(())
     }
 
     /// The IOTLB loses what it holds of an address.

@@ -43,10 +43,11 @@ impl Machine {
             (Target::First, Hop::Pasid) => self.read_pasid(user),
             (Target::First, Hop::Fault) => self.fault(user, page),
             (Target::First, Hop::Huge) => {
-                let pmd = self.upper_of(page)?;
-                self.is_huge(pmd)?;
+                let pmd = self.upper_of(user, page)?;
+                let place = self.upper_place(user, pmd);
+                self.is_huge(place)?;
                 self.right_space(user, page)?;
-                self.read(user, page, access, self.layout.pmd(pmd), PageSize::Size2M)?;
+                self.read(user, page, access, place, PageSize::Size2M)?;
                 self.users[user.0].set_upper(pmd, 0);
                 Ok(())
             }
@@ -57,6 +58,9 @@ impl Machine {
             (Target::First, Hop::Fill) => self.fill(user, page),
             (Target::Device, Hop::Read) => self.complete(user, page, access),
             (Target::Device, Hop::Fill) => self.install_completion(user, page),
+            (_, Hop::PasidLow | Hop::PasidHigh | Hop::PasidRest | Hop::PasidTorn | Hop::PasidAbsent) => {
+                Err(Stuck::Cannot("a half of an entry is no hop to a page".to_owned()))
+            }
             (Target::Device, Hop::Upper | Hop::Pasid | Hop::Fault | Hop::Huge) => {
                 Err(Stuck::Cannot("a device walks no table: the unit does".to_owned()))
             }
@@ -64,17 +68,48 @@ impl Machine {
     }
 
     /// Whoever takes an upper entry for the entry of a page has seen that it names no table.
-    pub(crate) fn is_huge(&self, pmd: PmdId) -> Result<(), Stuck> {
-        let word = self.load(self.layout.pmd(pmd));
+    pub(crate) fn is_huge(&self, upper: PhysAddr) -> Result<(), Stuck> {
+        let word = self.load(upper);
         match word.is_present() && word.0 & Pte::LARGE == 0 {
             true => Err(Stuck::Waits("the upper entry names a page-table page")),
             false => Ok(()),
         }
     }
 
-    fn upper_of(&self, page: PageId) -> Result<PmdId, Stuck> {
+    /// The upper entry on the way of a walk of `user` to `page`: that of the shadow page table for a vCPU's hardware.
+    pub(crate) fn above_for(&self, user: UserId, page: PageId) -> Option<PmdId> {
+        match self.caches(user) {
+            Caches::VcpuTlb => self.scene.pages[page.0].shadow_above,
+            Caches::Tlb | Caches::Shadow | Caches::Iotlb | Caches::DeviceTlb => self.above(page),
+        }
+    }
+
+    fn upper_of(&self, user: UserId, page: PageId) -> Result<PmdId, Stuck> {
         let none = || Stuck::Cannot(format!("{page} has no upper entry"));
-        self.above(page).ok_or_else(none)
+        self.above_for(user, page).ok_or_else(none)
+    }
+
+    fn upper_place(&self, user: UserId, pmd: PmdId) -> PhysAddr {
+        match self.caches(user) {
+            Caches::VcpuTlb => self.layout.spmd(pmd),
+            Caches::Tlb | Caches::Shadow | Caches::Iotlb | Caches::DeviceTlb => self.layout.pmd(pmd),
+        }
+    }
+
+    /// The entry of `page` in the table that a walk of `user` has come to, which must not be free.
+    fn entry_in(&self, user: UserId, page: PageId, table: Pte) -> Result<PhysAddr, Stuck> {
+        let place = self.layout.page(page);
+        let address = match self.caches(user) {
+            Caches::VcpuTlb => {
+                self.shadow_table_is_live(page)?;
+                place.guest_address
+            }
+            Caches::Tlb | Caches::Shadow | Caches::Iotlb | Caches::DeviceTlb => {
+                self.table_is_live(page)?;
+                place.address
+            }
+        };
+        Ok(table.pfn().address().offset(address.table_index(1) * 8))
     }
 
     /// Whether the walk keeps the upper entry that it has read with itself: an invalidation does not discard it.
@@ -89,9 +124,9 @@ impl Machine {
     }
 
     fn read_upper(&self, user: UserId, page: PageId) -> Result<(), Stuck> {
-        let pmd = self.upper_of(page)?;
+        let pmd = self.upper_of(user, page)?;
         self.right_space(user, page)?;
-        let word = self.load(self.layout.pmd(pmd));
+        let word = self.load(self.upper_place(user, pmd));
         if !word.is_present() || word.0 & Pte::LARGE != 0 {
             return Err(Stuck::Waits("the upper entry names no page-table page"));
         }
@@ -116,7 +151,7 @@ impl Machine {
 
     /// What led to an entry that cannot be used is forgotten, so that the next walk begins above.
     fn fault(&self, user: UserId, page: PageId) -> Result<(), Stuck> {
-        let pmd = self.upper_of(page)?;
+        let pmd = self.upper_of(user, page)?;
         let hardware = &self.users[user.0];
         let mut walk = hardware.walks[page.0].lock();
         match *walk {
@@ -130,11 +165,10 @@ impl Machine {
     fn leaf(&self, user: UserId, page: PageId) -> Result<PhysAddr, Stuck> {
         let place = self.layout.page(page);
         let caches = self.caches(user);
-        if caches == Caches::VcpuTlb {
-            return Ok(place.shadow);
-        }
         self.right_space(user, page)?;
-        let Some(pmd) = self.above(page) else { return Ok(place.slot) };
+        let Some(pmd) = self.above_for(user, page) else {
+            return Ok(if caches == Caches::VcpuTlb { place.shadow } else { place.slot });
+        };
         let hardware = &self.users[user.0];
         let word = match (caches, *hardware.walks[page.0].lock()) {
             // What walks in software reads all of it at once.
@@ -147,9 +181,7 @@ impl Machine {
         if !word.is_present() || word.0 & Pte::LARGE != 0 {
             return Err(Stuck::Cannot("no upper entry that was read leads to the page".to_owned()));
         }
-        self.table_is_live(page)?;
-        let index = place.address.table_index(1);
-        Ok(word.pfn().address().offset(index * 8))
+        self.entry_in(user, page, word)
     }
 
     /// A device reaches what the entry of its PASID names, as it has read that.
@@ -205,14 +237,14 @@ impl Machine {
             return Err(REFUSES);
         }
         let at = self.layout.page(page);
-        let root = match self.caches(user) {
-            Caches::VcpuTlb => Some(self.layout.shadow),
-            Caches::Tlb | Caches::Shadow | Caches::Iotlb | Caches::DeviceTlb => {
-                self.above(page).is_none().then(|| self.layout.roots[at.mm])
-            }
-        };
-        if let Some(root) = root {
-            return walker::walk(&self.memory, root, at.address, Access::Read).map_err(|_| REFUSES);
+        if self.above_for(user, page).is_none() {
+            let (root, address) = match self.caches(user) {
+                Caches::VcpuTlb => (self.layout.shadow, at.guest_address),
+                Caches::Tlb | Caches::Shadow | Caches::Iotlb | Caches::DeviceTlb => {
+                    (self.layout.roots[at.mm], at.address)
+                }
+            };
+            return walker::walk(&self.memory, root, address, Access::Read).map_err(|_| REFUSES);
         }
         loop {
             let word = self.load(place);
@@ -395,22 +427,19 @@ impl Machine {
     /// what the upper entry says. The second way is that of a cache that has just lost what it held.
     fn ways_to_dirty(&self, user: UserId, page: PageId) -> (Result<Marked, Stuck>, Option<Marked>) {
         let (place, caches) = (self.layout.page(page), self.caches(user));
-        if caches == Caches::VcpuTlb {
-            return (Ok(Marked { at: Some(place.shadow), upper: None }), None);
-        }
-        let Some(pmd) = self.above(page) else {
-            return (Ok(Marked { at: Some(place.slot), upper: None }), None);
+        let Some(pmd) = self.above_for(user, page) else {
+            let at = if caches == Caches::VcpuTlb { place.shadow } else { place.slot };
+            return (Ok(Marked { at: Some(at), upper: None }), None);
         };
-        let word = self.load(self.layout.pmd(pmd));
+        let upper_place = self.upper_place(user, pmd);
+        let word = self.load(upper_place);
         let is_table = word.is_present() && word.0 & Pte::LARGE == 0;
         let keeps = caches != Caches::Shadow;
         let kept = if keeps { self.users[user.0].upper(pmd) } else { 0 };
         let below = |table: Pte, upper: Option<(PmdId, u64)>| {
-            self.table_is_live(page)?;
-            let index = place.address.table_index(1);
-            Ok(Marked { at: Some(table.pfn().address().offset(index * 8)), upper })
+            Ok(Marked { at: Some(self.entry_in(user, page, table)?), upper })
         };
-        let itself = |upper| Marked { at: word.is_present().then(|| self.layout.pmd(pmd)), upper };
+        let itself = |upper| Marked { at: word.is_present().then_some(upper_place), upper };
         match (kept, is_table) {
             (0, true) => (below(word, keeps.then_some((pmd, word.0))), None),
             (0, false) => (Ok(itself(None)), None),

@@ -3,7 +3,6 @@
 use ordering::catalogue::{self, Entry};
 use ordering::engine::replay::Move;
 use ordering::engine::{self, Options, Trace, Verdict};
-use race::live::not_live;
 use race::machine::Machine;
 use race::steered::Steered;
 
@@ -13,15 +12,6 @@ const ROWS: usize = 200;
 
 fn steered(entry: &Entry) -> Steered<'_> {
     Steered::new(&entry.lowered, Machine::new(&entry.lowered).expect("a scenario needs little memory"))
-}
-
-/// The scenarios that run; the others are few, and each says why it does not.
-fn live() -> Vec<Entry> {
-    let all = catalogue::entries();
-    let (live, others): (Vec<_>, Vec<_>) =
-        all.into_iter().partition(|entry| not_live(&entry.lowered).is_none());
-    assert!(others.len() * 10 < live.len(), "{} scenarios do not run", others.len());
-    live
 }
 
 /// The shortest counterexample, if there is one within a bound.
@@ -42,7 +32,7 @@ fn moves(trace: &Trace) -> Vec<Move> {
 #[test]
 fn every_counterexample_happens() {
     let mut happened = 0;
-    for entry in live() {
+    for entry in catalogue::entries() {
         let Some(trace) = counterexample(&entry) else { continue };
         let rows = steered(&entry).run(&moves(&trace));
         assert!(rows.is_ok(), "{} in {}: {:#?}", entry.lowered.name, entry.file.path, rows);
@@ -54,7 +44,7 @@ fn every_counterexample_happens() {
 #[test]
 fn random_runs_of_every_scenario_agree() {
     let mut rows = 0;
-    for (seed, entry) in live().iter().enumerate() {
+    for (seed, entry) in catalogue::entries().iter().enumerate() {
         let steered = steered(entry);
         let mut random = fastrand::Rng::with_seed(seed as u64);
         for _ in 0..RUNS {

@@ -180,3 +180,11 @@ fn a_page_below_a_huge_entry_alone_is_peeked_at_there() {
         "scenario s\npage A under M\nframe old = 0\npmd M -> old rw huge\nagent a\n  peek A write => i; write i = 3\n",
     );
 }
+
+#[test]
+fn the_upper_entry_is_read_anew_while_the_iotlb_holds_a_huge_page_from_before() {
+    agrees(
+        "scenario s\npage A under M\nframe old = 0\ntable T\npmd M -> old rw huge\ndevice D0 ats\n\
+         agent a0 spontaneous\n  set_pmd M -> T\nagent a1 on D0\n  repeat 0..2: dma_read any\noption use_after_free = off\n",
+    );
+}

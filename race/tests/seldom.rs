@@ -133,3 +133,31 @@ fn what_is_on_its_way_to_a_device_outlives_an_invalidation_that_does_not_drain()
         ));
     }
 }
+
+#[test]
+fn what_a_device_has_in_flight_when_it_is_taken_away_never_lands() {
+    agrees(
+        "scenario s\npage A\nframe f\nmap A -> f rw\ndevice D\noption dma = split\nagent d on D\n  dma_write A = 1\n\
+         agent k\n  unplug D\n",
+    );
+}
+
+#[test]
+fn what_has_been_read_of_a_pasid_entry_is_forgotten_with_the_cache() {
+    agrees(
+        "scenario s\nmm P\nmm Q\npage A in P\nframe f\nmap A -> f rw\npasid X -> P\ndevice D pasid X\nagent d on D\n  dma_read A\n\
+         agent k\n  set_pasid_high X -> Q\n  pasid_inv X\n  set_pasid_low X -> Q\n  pasid_inv X\n  set_pasid X -> P\n",
+    );
+}
+
+#[test]
+fn a_wait_for_all_waits_for_others_and_is_aborted_with_them() {
+    for timeout in ["never", "gone", "late"] {
+        agrees(&format!(
+            "scenario s\npage A, B\nframe f\nmap A -> f rw\nmap B -> f rw\ndevice D ats, E ats\noption timeout = {timeout}\n\
+             agent d on D\n  repeat 0..2: dma_read A\nagent e on E\n  repeat 0..2: dma_read B\n\
+             agent k\n  devtlb_inv A post\n  inv_wait all else out\nout:\n  inv_wait all\n\
+             agent l\n  devtlb_inv B on E post\n  inv_wait\nagent u spontaneous\n  unplug D\n",
+        ));
+    }
+}

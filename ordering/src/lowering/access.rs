@@ -130,7 +130,8 @@ impl Emitter<'_> {
                 let cached = [Guard::Is(cache, value)];
                 if let Some(flight) = flight {
                     let translated = vec![Update::Set(flight, value)];
-                    ways.push(Way::new(cached.to_vec(), translated, format!("{text}: translated")));
+                    let way = Way::new(cached.to_vec(), translated, format!("{text}: translated"));
+                    ways.push(way.part(Part::Translated));
                     landing.extend(self.landing((flight, value), frame, page, access, (verb, text)));
                 } else {
                     ways.extend(self.at_frame(frame, Some(page), access, &cached, (verb, text)));

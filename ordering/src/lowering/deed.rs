@@ -120,6 +120,16 @@ pub enum Hop {
     Pasid,
     /// What led to an entry that cannot be used is forgotten.
     Fault,
+    /// Of the PASID's entry, the half with the present bit is read before the other.
+    PasidLow,
+    /// The other one is.
+    PasidHigh,
+    /// The half that is left is read; both are of one entry, which is in the PASID cache now.
+    PasidRest,
+    /// They are of two, or the high one names nothing.
+    PasidTorn,
+    /// The present bit is not there any more: what was read of the entry is forgotten.
+    PasidAbsent,
 }
 
 /// Which cache a hop leads to.
@@ -185,10 +195,16 @@ pub enum Part {
     Again,
     /// and the frame is dropped, as they have changed.
     Drop,
+    /// A device's access is translated, and has not landed.
+    Translated,
     /// A request for a page is answered.
     Answered,
+    /// A wait for all is put into the queue.
+    Sent,
     /// What was posted with that number, from 0, is done: it stands at that place of the queue, from 0.
     Perform(u32, u32),
+    /// It is given up, as a device does not answer.
+    TimesOut(u32, u32),
     /// The oldest store of that agent reaches memory.
     ReachesMemory(u32),
 }

@@ -122,7 +122,7 @@ impl Emitter<'_> {
         let value = self.slot_of(&Work::Wait, at.text);
         let text = format!("{}: sent", at.text);
         let slots = self.slots();
-        let post = |(room, update)| Way::new(room, vec![update], text.as_str());
+        let post = |(room, update)| Way::new(room, vec![update], text.as_str()).part(Part::Sent);
         let sent = slots.append(value).map(post).collect();
         self.step(sent, at.line);
         self.until_done(&[value], unanswered, at)
@@ -145,7 +145,8 @@ impl Emitter<'_> {
             let text = format!("{}: aborted", at.text);
             ways.extend(aborted.map(|aborted| {
                 let seen = vec![Update::Set(aborted, 0)];
-                Way::new(vec![Guard::Is(aborted, 1)], seen, text.as_str()).to(Goal::Label(label))
+                let way = Way::new(vec![Guard::Is(aborted, 1)], seen, text.as_str());
+                way.to(Goal::Label(label)).part(Part::Nothing)
             }));
         }
         self.step(ways, at.line);

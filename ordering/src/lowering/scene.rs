@@ -68,6 +68,10 @@ pub struct ScenePage {
     pub above: Option<PmdId>,
     /// The page-table page with its entry, if that has a name.
     pub table: Option<FrameId>,
+    /// The upper entry with a shadow entry that stands above the page's.
+    pub shadow_above: Option<PmdId>,
+    /// The page-table page with its shadow entry, if that has a name.
+    pub shadow_table: Option<FrameId>,
     /// Its address space.
     pub home: Option<MmId>,
 }
@@ -92,6 +96,8 @@ pub struct SceneUser {
     pub kind: UserKind,
     /// What it has.
     pub caches: Caches,
+    /// Whether it is a device that may have a TLB of its own, and answers when that is invalidated.
+    pub ats: bool,
     /// The PASID of its accesses.
     pub pasid: Option<PasidId>,
 }
@@ -139,12 +145,15 @@ impl Lowering<'_> {
             leaf: hardware.uppers.leaves[id],
             above: hardware.uppers.above(PageId(id)),
             table: hardware.uppers.table(PageId(id)),
+            shadow_above: hardware.uppers.shadow_above(PageId(id)),
+            shadow_table: hardware.uppers.shadow_table(PageId(id)),
             home: hardware.spaces.home(PageId(id)),
         };
         let user = |(id, user): (usize, &User)| SceneUser {
             name: user.name.node.clone(),
             kind: user.kind,
             caches: hardware.of(UserId(id)),
+            ats: user.ats,
             pasid: hardware.spaces.bound(UserId(id)),
         };
         let posted = survey.posted.iter().map(|one| match &one.work {

@@ -13,12 +13,13 @@ use crate::language::syntax::{UserKind, Words};
 use crate::model::{Guard, Update, Var};
 
 use super::agent::Emitter;
+use super::deed::Part;
 use super::hardware::Level;
 use super::names::{PageId, UserId};
 use super::options::Timeout;
 use super::program::{Goal, Way};
 use super::queue::Posted;
-use super::state::{AgentId, Key, NONE};
+use super::state::{AgentId, Key, NONE, number};
 use super::step::At;
 use super::step::invalidation::levels;
 
@@ -91,6 +92,7 @@ impl Emitter<'_> {
                 let updates = [aborts.as_slice(), &slots.take(first)].concat();
                 let mut way = Way::new([guard.as_slice(), &late].concat(), updates, text.as_str());
                 way.goal = Goal::Stay;
+                way.part = Part::TimesOut(value - 1, number(first));
                 ways.push(way);
             }
         }

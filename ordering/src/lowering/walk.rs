@@ -148,7 +148,7 @@ impl Emitter<'_> {
             false => Guard::Is(pasid.cache, 0),
         };
         if let Some(halves) = pasid.halves {
-            return self.pasid_halves(pasid, halves, unknown, lacks);
+            return self.pasid_halves((hop, pasid, halves), unknown, lacks);
         }
         let read = |mm| {
             let guard = [lacks, &[unknown, Guard::Is(pasid.entry, mm)]].concat();
@@ -159,18 +159,24 @@ impl Emitter<'_> {
     }
 
     /// The ways to read the PASID entry half by half, whichever comes first.
-    fn pasid_halves(&self, pasid: &Pasid, halves: Halves, unknown: Guard, lacks: &[Guard]) -> Vec<Fill> {
+    fn pasid_halves(
+        &self,
+        (hop, pasid, halves): (&Hop, &Pasid, Halves),
+        unknown: Guard,
+        lacks: &[Guard],
+    ) -> Vec<Fill> {
+        use deed::Hop::{PasidAbsent, PasidHigh, PasidLow, PasidRest, PasidTorn};
         let Halves { high, read, torn } = halves;
         let spaces = self.state.size(pasid.entry);
-        let way = |guards: &[Guard], updates: Vec<Update>, what: &str| {
+        let way = |guards: &[Guard], updates: Vec<Update>, (how, what): (deed::Hop, &str)| {
             let text = format!("{}{what}", pasid.text);
-            Fill::before(Way::new([lacks, guards].concat(), updates, text))
+            Fill::before(Way::new([lacks, guards].concat(), updates, text).part(hop.part(how)))
         };
         let (seen_low, seen_high) = (|mm: u32| mm, |mm: u32| spaces + mm);
         // Both halves of one space, or of two: what the hardware then does is not said.
         let done = |low: u32, high: u32| match low == high {
-            true => (vec![Update::Set(pasid.cache, low), Update::Set(read, 0)], ""),
-            false => (vec![Update::Set(torn, 1), Update::Set(read, 0)], ": torn"),
+            true => (vec![Update::Set(pasid.cache, low), Update::Set(read, 0)], (PasidRest, "")),
+            false => (vec![Update::Set(torn, 1), Update::Set(read, 0)], (PasidTorn, ": torn")),
         };
         let mut ways = Vec::new();
         for mm in 0..spaces {
@@ -178,14 +184,14 @@ impl Emitter<'_> {
             // Who finds it absent at first reads nothing more.
             let present = [Guard::IsNot(pasid.entry, 0), Guard::Is(high, mm)];
             let from_high = [begins.as_slice(), &present].concat();
-            ways.push(way(&from_high, vec![Update::Set(read, seen_high(mm))], ": high"));
+            ways.push(way(&from_high, vec![Update::Set(read, seen_high(mm))], (PasidHigh, ": high")));
             let absent = [Guard::Is(read, seen_high(mm)), Guard::Is(pasid.entry, 0)];
-            ways.push(way(&absent, vec![Update::Set(read, 0)], ": fault"));
+            ways.push(way(&absent, vec![Update::Set(read, 0)], (PasidAbsent, ": fault")));
             if mm == 0 {
                 continue;
             }
             let from_low = [begins.as_slice(), &[Guard::Is(pasid.entry, mm)]].concat();
-            ways.push(way(&from_low, vec![Update::Set(read, seen_low(mm))], ": low"));
+            ways.push(way(&from_low, vec![Update::Set(read, seen_low(mm))], (PasidLow, ": low")));
             for other in 0..spaces {
                 let (updates, what) = done(mm, other);
                 let low_first = [Guard::Is(read, seen_low(mm)), Guard::Is(high, other)];

@@ -171,8 +171,11 @@ impl<'a> Search<'a> {
             | Part::Get(_)
             | Part::Again
             | Part::Drop
+            | Part::Translated
             | Part::Answered
+            | Part::Sent
             | Part::Perform(..)
+            | Part::TimesOut(..)
             | Part::ReachesMemory(_) => *deed.act == Act::Hardware,
         })
     }

@@ -137,10 +137,16 @@ impl<'a> Question<'a> {
 
 /// Whether the machine does the step in several, where others could come between.
 fn is_several(lowered: &Lowered, deed: Deed<'_>) -> bool {
-    let Act::Step(step) = deed.act else { return matches!(deed.part, Part::Perform(..)) };
+    let Act::Step(step) = deed.act else {
+        return matches!(deed.part, Part::Perform(..) | Part::TimesOut(..));
+    };
     let has_table = |page: PageId| lowered.scene.pages[page.0].above.is_some();
     match **step {
         Step::Invalidate(_)
+        | Step::SetPasid(..)
+        | Step::SetPasidHalf(..)
+        | Step::InvWait(..)
+        | Step::Unplug(_)
         | Step::IpiSync
         | Step::SynchronizeRcu
         | Step::Count(..)
@@ -154,23 +160,18 @@ fn is_several(lowered: &Lowered, deed: Deed<'_>) -> bool {
         | Step::Enter(_)
         | Step::Leave(_) => true,
         Step::Entry(EntryAt::Pte(page), _) => has_table(page),
+        Step::ZapSpte(page) | Step::SetSpte(page, _) => lowered.scene.pages[page.0].shadow_table.is_some(),
         Step::Lock(..)
         | Step::Trylock(..)
         | Step::Unlock(_)
         | Step::Fence
         | Step::Entry(EntryAt::Pmd(_), _)
-        | Step::SetPasid(..)
-        | Step::SetPasidHalf(..)
-        | Step::InvWait(..)
-        | Step::Unplug(_)
         | Step::ZapSpmd(_)
         | Step::SetSpmd(..)
         | Step::Forget(_)
         | Step::PageRequest(_)
         | Step::PageResponse(_)
         | Step::DrainRequests
-        | Step::ZapSpte(_)
-        | Step::SetSpte(..)
         | Step::Walk(_)
         | Step::Load(_)
         | Step::Store(..)

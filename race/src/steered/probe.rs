@@ -80,8 +80,11 @@ impl Steered<'_> {
             | Part::Answer(..)
             | Part::ReadPmd(_)
             | Part::ReadPte(_)
+            | Part::Translated
             | Part::Answered
+            | Part::Sent
             | Part::Perform(..)
+            | Part::TimesOut(..)
             | Part::ReachesMemory(_) => true,
         }
     }
@@ -95,20 +98,25 @@ impl Steered<'_> {
         let nothing = empty(&first) && empty(&Key::InFlight(user, page));
         // Where caches lose nothing, who finds what he needs in the last one goes no way to it.
         let of_use = machine.scene.options.evict || !machine.is_cached(user, page);
+        let (none, cached) = (Some(Seen::Number(0)), Key::PasidCache(user));
+        let nowhere = machine.look(&Key::PasidRead(user)) == none;
         match (target, hop) {
             (Target::First, Hop::Fill) => of_use && (machine.scene.options.evict || empty(&first)),
             (Target::Device, Hop::Fill) => of_use,
-            (Target::First, Hop::Pasid) => {
-                of_use && nothing && machine.look(&Key::PasidCache(user)) == Some(Seen::Number(0))
-            }
+            (Target::First, Hop::Pasid) => of_use && nothing && machine.look(&cached) == none,
             (Target::First, Hop::Upper) => {
-                let pmd = machine.scene.pages[page.0].above;
+                let pmd = machine.above_for(user, page);
                 of_use && nothing && pmd.is_none_or(|pmd| empty(&Key::Pwc(user, pmd)))
             }
+            (_, Hop::PasidLow | Hop::PasidHigh) => {
+                of_use && nothing && nowhere && machine.look(&cached) == none
+            }
+            // Who has read one half reads the other, or leaves it.
+            (_, Hop::PasidRest | Hop::PasidTorn | Hop::PasidAbsent) => nowhere,
             (_, Hop::Fault) | (Target::Device, Hop::Upper | Hop::Pasid | Hop::Huge) => false,
             (Target::First, Hop::Read) => of_use && nothing,
             (Target::First, Hop::Huge) => {
-                let pmd = machine.scene.pages[page.0].above;
+                let pmd = machine.above_for(user, page);
                 let kept = pmd.is_some_and(|pmd| !empty(&Key::Pwc(user, pmd)));
                 of_use && nothing && (machine.scene.options.evict || !kept)
             }

@@ -9,7 +9,7 @@ use steps::table::Verb;
 use super::*;
 
 /// Steps whose errors are looked for.
-const STEPS: [Verb; 14] = [
+const STEPS: [Verb; 19] = [
     Verb::FlushTlb,
     Verb::Notify,
     Verb::PteClear,
@@ -23,17 +23,18 @@ const STEPS: [Verb; 14] = [
     Verb::NotifyStart,
     Verb::IotlbInv,
     Verb::SetPasid,
+    Verb::SetPasidLow,
+    Verb::SetPasidHigh,
+    Verb::Unplug,
+    Verb::ZapSpmd,
+    Verb::DevtlbInv,
     Verb::GupFast,
 ];
 
 /// Runs that are tried; an error shows in the first few.
 const RUNS: usize = 40;
 
-static CATALOGUE: LazyLock<Vec<Entry>> = LazyLock::new(|| {
-    let mut entries = catalogue::entries();
-    entries.retain(|entry| crate::live::not_live(&entry.lowered).is_none());
-    entries
-});
+static CATALOGUE: LazyLock<Vec<Entry>> = LazyLock::new(catalogue::entries);
 
 /// The first scenario that has the step.
 fn with(verb: Verb) -> &'static Entry {

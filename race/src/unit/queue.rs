@@ -1,11 +1,11 @@
 //! The invalidation queue of one unit from the driver's side: descriptors, a wait behind them, the doorbell, the status.
 //!
-//! Invariant: when [`Queue::submit`] returns, the unit has completed what was submitted: nothing that went is used any more.
+//! Invariant: when [`Queue::submit`] has succeeded, the unit has completed what was submitted: nothing that went is used any
+//! more.
 //! The unit is as late as it may be: it executes nothing before its driver looks whether it is done.
 //! Source: VT-d 6.5.2; drivers/iommu/intel/dmar.c `qi_submit_sync`.
 
 use std::sync::Arc;
-use std::thread;
 
 use iommu::spec::descriptor::{Descriptor, Wait};
 use iommu::spec::register::Register;
@@ -14,6 +14,9 @@ use iommu::vtd::{Vtd, Width};
 use mmu::address::{PAGE_SIZE, Pfn};
 use mmu::memory::PhysicalMemory;
 use parking_lot::Mutex;
+use pcie::SourceId;
+
+use crate::machine::Stuck;
 
 /// IQA: descriptors of 32 bytes, in a ring of one frame.
 const WIDE: u64 = 1 << 11;
@@ -55,12 +58,44 @@ impl Queue {
     }
 
     /// Submits `descriptors` in their order, and waits until they are complete.
-    pub(crate) fn submit(&self, descriptors: &[Descriptor]) {
+    ///
+    /// # Errors
+    /// [`Stuck::Cannot`] if a device does not answer: the queue stands still then.
+    pub(crate) fn submit(&self, descriptors: &[Descriptor]) -> Result<(), Stuck> {
         for batch in descriptors.chunks(MOST_AHEAD) {
             let mut end = self.end.lock();
             batch.iter().for_each(|descriptor| self.put(&mut end, descriptor));
-            self.wait(&mut end);
+            if !self.wait(&mut end) {
+                return Err(Stuck::Cannot("the device does not answer the unit's queue".to_owned()));
+            }
         }
+        Ok(())
+    }
+
+    /// Submits them for `source`, which does not answer: the unit times out, aborts the wait, and goes on when its driver has
+    /// seen that. `qi_check_fault`.
+    ///
+    /// # Errors
+    /// [`Stuck::Cannot`] if it is answered all the same, or not reported.
+    pub(crate) fn submit_to_nobody(&self, descriptors: &[Descriptor], source: SourceId) -> Result<(), Stuck> {
+        let fails = |what: &str| Err(Stuck::Cannot(what.to_owned()));
+        let time_outs = u64::from(status::TIME_OUT_ERROR);
+        for batch in descriptors.chunks(MOST_AHEAD) {
+            let mut end = self.end.lock();
+            batch.iter().for_each(|descriptor| self.put(&mut end, descriptor));
+            if self.wait(&mut end) {
+                return fails("the device has answered");
+            }
+            self.unit.time_out_device_tlb(source);
+            if self.faults() & time_outs == 0 {
+                return fails("the unit does not report the time-out");
+            }
+            self.unit.write(Register::FAULT_STATUS.0.into(), Width::Bits32, time_outs);
+            if self.faults() & time_outs != 0 || self.is_answered(&end) || self.left(&end) {
+                return fails("the unit does not abort the wait that was pending");
+            }
+        }
+        Ok(())
     }
 
     /// Submits them, and does not wait.
@@ -83,20 +118,32 @@ impl Queue {
         self.unit.write(Register::QUEUE_TAIL.0.into(), Width::Bits64, end.tail);
     }
 
-    fn wait(&self, end: &mut End) {
+    /// Puts a wait behind everything, and looks until it is answered; false: it will not be, as a device does not answer.
+    fn wait(&self, end: &mut End) -> bool {
         end.number = end.number.wrapping_add(1);
-        let status = self.ring.status.address();
-        let wait = Wait { status: Some((status, end.number)), ..Wait::default() };
-        self.put(end, &Descriptor::Wait(wait));
+        let status = Some((self.ring.status.address(), end.number));
+        self.put(end, &Descriptor::Wait(Wait { status, ..Wait::default() }));
         self.ring(end);
-        while self.memory.load(status) != u64::from(end.number) {
-            let faults = self.unit.read(Register::FAULT_STATUS.0.into(), Width::Bits32);
-            assert!(
-                faults & u64::from(status::QUEUE_ERROR) == 0,
-                "the unit refuses a descriptor of its own driver: IQERCD is {:#x}",
-                self.unit.read(Register::QUEUE_ERROR.0.into(), Width::Bits64)
-            );
-            thread::yield_now();
-        }
+        // The unit executes what it can while its driver looks.
+        let faults = self.faults();
+        assert!(
+            faults & u64::from(status::QUEUE_ERROR) == 0,
+            "the unit refuses a descriptor of its own driver: IQERCD is {:#x}",
+            self.unit.read(Register::QUEUE_ERROR.0.into(), Width::Bits64)
+        );
+        self.is_answered(end)
+    }
+
+    fn faults(&self) -> u64 {
+        self.unit.read(Register::FAULT_STATUS.0.into(), Width::Bits32)
+    }
+
+    fn is_answered(&self, end: &End) -> bool {
+        self.memory.load(self.ring.status.address()) == u64::from(end.number)
+    }
+
+    /// Whether anything of the ring is not executed.
+    fn left(&self, end: &End) -> bool {
+        self.unit.read(Register::QUEUE_HEAD.0.into(), Width::Bits64) != end.tail
     }
 }

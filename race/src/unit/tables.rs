@@ -12,9 +12,10 @@ use iommu::spec::pasid_entry::{
 };
 use mmu::address::{PAGE_SIZE, Pfn, PhysAddr};
 use mmu::memory::PhysicalMemory;
-use mmu::table::Root;
+use mmu::table::{Levels, Root};
 use ordering::lowering::{PageId, PasidId, Scene};
 use pcie::{Pasid, SourceId};
+use steps::Half;
 
 /// The domain of all: they differ in their PASIDs.
 pub(crate) const DOMAIN: DomainId = DomainId(1);
@@ -86,20 +87,42 @@ impl Tables {
 
     /// Lets the entry of a PASID name `root`.
     pub(crate) fn set(&self, memory: &PhysicalMemory, pasid: Pasid, root: Option<Root>) {
-        let place = self.place(pasid);
-        memory.store(place, 0);
-        if let Some(root) = root {
-            let PasidEntry([first, second, third]) = PasidEntry::of_first_stage(DOMAIN, root);
-            memory.store(place.offset(16), third);
-            memory.store(place.offset(8), second);
-            memory.store(place, first);
+        self.set_half(memory, pasid, Half::Low, None);
+        self.set_half(memory, pasid, Half::High, root);
+        self.set_half(memory, pasid, Half::Low, root);
+    }
+
+    /// Writes the word with the present bit, or those behind it.
+    pub(crate) fn set_half(&self, memory: &PhysicalMemory, pasid: Pasid, half: Half, root: Option<Root>) {
+        let (place, [first, second, third]) = (self.place(pasid), root.map_or([0; 3], words_for));
+        match half {
+            Half::Low => memory.store(place, first),
+            Half::High => {
+                memory.store(place.offset(16), third);
+                memory.store(place.offset(8), second);
+            }
         }
     }
 
     /// What the entry of a PASID names.
     pub(crate) fn named(&self, memory: &PhysicalMemory, pasid: Pasid) -> Option<Root> {
+        root_of(PasidEntry(self.words(memory, pasid)))
+    }
+
+    /// For whom its word with the present bit was written.
+    pub(crate) fn low(&self, memory: &PhysicalMemory, pasid: Pasid) -> Option<Root> {
+        low_root(self.words(memory, pasid))
+    }
+
+    /// What the words behind it name.
+    pub(crate) fn high(&self, memory: &PhysicalMemory, pasid: Pasid) -> Option<Root> {
+        high_root(self.words(memory, pasid))
+    }
+
+    /// Its words that say something.
+    pub(crate) fn words(&self, memory: &PhysicalMemory, pasid: Pasid) -> [u64; 3] {
         let place = self.place(pasid);
-        root_of(PasidEntry([0, 8, 16].map(|offset| memory.load(place.offset(offset)))))
+        [0, 8, 16].map(|offset| memory.load(place.offset(offset)))
     }
 
     fn place(&self, pasid: Pasid) -> PhysAddr {
@@ -111,6 +134,24 @@ impl Tables {
 /// The root table that a PASID's entry leads to.
 pub(crate) fn root_of(entry: PasidEntry) -> Option<Root> {
     if entry.is_present() { entry.first_stage().ok() } else { None }
+}
+
+/// The words of an entry for `root`. SLPTPTR, which no first stage heeds, says for whom the word with the present bit is.
+fn words_for(root: Root) -> [u64; 3] {
+    let PasidEntry([first, second, third]) = PasidEntry::of_first_stage(DOMAIN, root);
+    [first | root.table.address().0, second, third]
+}
+
+/// For whom the word with the present bit was written; none: the entry is not present.
+pub(crate) fn low_root(words: [u64; 3]) -> Option<Root> {
+    let entry = PasidEntry(words);
+    entry.is_present().then(|| Root { table: entry.second_stage().pfn(), levels: Levels::Four })
+}
+
+/// What the words behind it name; none: nothing is written there.
+pub(crate) fn high_root(words: [u64; 3]) -> Option<Root> {
+    let [_, domain, table] = words;
+    if domain == 0 && table == 0 { None } else { PasidEntry(words).first_stage().ok() }
 }
 
 fn pasid(number: usize) -> Pasid {

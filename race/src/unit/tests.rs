@@ -30,10 +30,13 @@ pub(crate) enum Lapse {
 }
 
 impl Lapse {
-    pub(crate) fn submit(self, queue: &Queue, descriptors: &[Descriptor]) {
+    pub(crate) fn submit(self, queue: &Queue, descriptors: &[Descriptor]) -> Result<(), Stuck> {
         let wrong: Vec<_> = descriptors.iter().filter_map(|descriptor| self.of(*descriptor)).collect();
         match self {
-            Self::DoesNotWait => queue.submit_only(&wrong),
+            Self::DoesNotWait => {
+                queue.submit_only(&wrong);
+                Ok(())
+            }
             Self::LeavesOutIotlb
             | Self::LeavesOutDeviceTlb
             | Self::LeavesOutPasidCache
@@ -65,7 +68,7 @@ static WITH_DEVICES: LazyLock<Vec<Lowered>> = LazyLock::new(|| {
     let is_device = |caches| matches!(caches, Caches::Iotlb | Caches::DeviceTlb);
     let all = entries().into_iter().map(|entry| entry.lowered);
     let has_one = |lowered: &Lowered| lowered.scene.users.iter().any(|user| is_device(user.caches));
-    all.filter(|lowered| has_one(lowered) && crate::live::not_live(lowered).is_none()).collect()
+    all.filter(has_one).collect()
 });
 
 fn named(name: &str) -> &'static Lowered {

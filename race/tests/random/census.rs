@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use ordering::language::OPTIONS;
 use ordering::lowering::{Act, Deeds, Lowered};
 use steps::entry::Bit;
-use steps::table::Verb;
-
-use super::draw::{OPTIONS_ELSEWHERE, live};
+use steps::table::{STEPS, Verb};
 
 /// How often what occurred.
 #[derive(Default)]
@@ -44,10 +42,9 @@ impl Census {
         let values = |(name, values, _): &(&str, &[&str], &str)| -> Vec<String> {
             values.iter().map(|value| format!("option {name} = {value}")).collect()
         };
-        let live_options = OPTIONS.iter().filter(|(name, ..)| !OPTIONS_ELSEWHERE.contains(name));
-        let mut missing: Vec<String> = live_options.flat_map(values).collect();
+        let mut missing: Vec<String> = OPTIONS.iter().flat_map(values).collect();
         missing.retain(|option| !self.options.contains_key(option));
-        let verbs = live().map(|row| row.verb).map(Verb::name);
+        let verbs = STEPS.iter().map(|row| row.verb).map(Verb::name);
         missing.extend(verbs.filter(|verb| !self.verbs.contains_key(verb)).map(str::to_owned));
         let bits = Bit::ALL.iter().map(|bit| bit.name());
         missing.extend(bits.filter(|bit| !self.bits.contains_key(bit)).map(str::to_owned));

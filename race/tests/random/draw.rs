@@ -5,7 +5,7 @@
 
 use fastrand::Rng;
 use ordering::language::OPTIONS;
-use steps::table::{Row, STEPS, Verb};
+use steps::table::{Row, STEPS};
 
 /// What has been drawn so far.
 pub(super) struct Draw {
@@ -53,7 +53,7 @@ impl Draw {
     /// Most steps at random break something at once: more happens where that is no violation.
     fn options(&mut self) {
         let forgiving = self.once_in(3);
-        for (name, values, _) in OPTIONS.iter().filter(|(name, ..)| !OPTIONS_ELSEWHERE.contains(name)) {
+        for (name, values, _) in OPTIONS {
             let built_in = values == &["on", "off"] && !name.ends_with("drains") && *name != "evict";
             let value = self.one(values);
             if built_in && forgiving {
@@ -68,11 +68,10 @@ impl Draw {
 /// The scenario of this seed, as its lines.
 pub(super) fn scenario(seed: u64) -> Vec<String> {
     let mut rng = Rng::with_seed(seed);
-    let live: Vec<&'static Row> = live().collect();
-    let first = live[usize::try_from(seed).expect("seeds are small") % live.len()];
+    let first = &STEPS[usize::try_from(seed).expect("seeds are small") % STEPS.len()];
     let mut steps = vec![first];
     for _ in 0..rng.usize(2..12) {
-        steps.extend(rng.choice(&live).copied());
+        steps.extend(rng.choice(STEPS));
     }
     let lines = vec!["scenario random".to_owned()];
     let mut draw = Draw { rng, things: Things::default(), steps, lines };
@@ -81,16 +80,4 @@ pub(super) fn scenario(seed: u64) -> Vec<String> {
     draw.agents();
     draw.properties();
     draw.lines
-}
-
-/// Options that are not on the live machine but for their first value.
-pub(super) const OPTIONS_ELSEWHERE: [&str; 2] = ["dma", "timeout"];
-
-/// Steps that are not on the live machine.
-const STEPS_ELSEWHERE: [Verb; 5] =
-    [Verb::Unplug, Verb::SetPasidLow, Verb::SetPasidHigh, Verb::ZapSpmd, Verb::SetSpmd];
-
-/// The steps that are on the live machine.
-pub(super) fn live() -> impl Iterator<Item = &'static Row> {
-    STEPS.iter().filter(|row| !STEPS_ELSEWHERE.contains(&row.verb))
 }

@@ -7,7 +7,7 @@ use steps::table::{Actor, STEPS};
 use super::draw::Draw;
 
 /// Steps that come to something only together: what stands between the first and the rest is drawn, too.
-const CHAINS: [&[&str]; 26] = [
+const CHAINS: [&[&str]; 34] = [
     &["lock LOCK", "unlock LOCK"],
     &["lock LOCK shared", "set_pte PAGE -> ENTRY", "unlock LOCK"],
     &["trylock LOCK [shared] else LABEL", "unlock LOCK"],
@@ -31,9 +31,22 @@ const CHAINS: [&[&str]; 26] = [
     &["pte_clear PAGE", "change_pte PAGE"],
     &["pmd_clear PMD", "flush_pmd PMD [leaf]", "set_pmd PMD -> ENTRY"],
     &["set_pte PAGE -> ENTRY", "pte_modify PAGE BITS"],
-    &["iotlb_inv PAGE post", "devtlb_inv PAGE post", "inv_wait"],
+    &["zap_spmd PMD", "flush_vcpus PAGE", "set_spmd PMD -> ENTRY", "set_spte PAGE -> orig"],
+    &["set_spmd PMD -> ENTRY", "set_spte PAGE -> ENTRY", "load PAGE"],
+    &["iotlb_inv PAGE post", "devtlb_inv PAGE post", "inv_wait [OTHERWISE]"],
+    &["notify PAGE post", "inv_wait all [OTHERWISE]"],
+    &["devtlb_inv PAGE post", "unplug DEV", "inv_wait else out"],
+    &["pte_clear PAGE", "iotlb_inv PAGE", "devtlb_inv PAGE"],
     &["set_pasid PASID -> MM", "pasid_inv PASID", "iotlb_inv_pasid PASID"],
+    &[
+        "set_pasid_low PASID -> none",
+        "pasid_inv PASID",
+        "set_pasid_high PASID -> MM",
+        "set_pasid_low PASID -> MM",
+    ],
+    &["set_pasid_high PASID -> MM", "set_pasid_low PASID -> MM"],
     &["page_response PAGE", "drain_requests"],
+    &["peek PAGE [write] => HANDLE", "forget HANDLE"],
 ];
 
 impl Draw {

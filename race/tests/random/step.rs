@@ -33,8 +33,6 @@ impl Draw {
 
     fn word(&mut self, word: &str) -> Option<String> {
         match word.strip_prefix('[') {
-            // A wait for others, or for nobody, is not on the machine.
-            Some("all]" | "OTHERWISE]") => None,
             None => Some(self.placed(word)),
             Some(_) if self.rng.bool() => None,
             Some(word) => Some(self.placed(word.trim_end_matches(']'))),
@@ -53,6 +51,8 @@ impl Draw {
             "MM" => things.mms.clone(),
             "LOCK" => return self.lock(),
             "LABEL" => vec!["out"],
+            "OTHERWISE" => return "else out".to_owned(),
+            "DEV" => things.devices.clone(),
             "ENTRY" => return self.entry(),
             "BITS" => return self.bits(),
             "VALUE" => return self.rng.u32(0..4).to_string(),

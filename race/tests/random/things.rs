@@ -22,10 +22,11 @@ impl Draw {
         self.things.pmds = self.some(&["M", "N"], usize::from(upper), if upper { 2 } else { 0 });
         self.things.pages = self.some(&["A", "B", "C"], 1, 3);
         self.things.cpus = self.some(&["C0", "C1"], 1, 2);
-        let shadow = ["VCPU", "spte", "change_pte", "notify_start"].iter().any(|place| self.needs(place));
+        let shadow =
+            ["VCPU", "spte", "spmd", "change_pte", "notify_start"].iter().any(|place| self.needs(place));
         self.things.vcpus = self.some(&["V0", "V1"], usize::from(shadow), 2);
         let devices =
-            self.needs("DEVICE") || self.needs("PASID") || self.needs("page_re") || self.needs("drain_re");
+            self.needs("DEV") || self.needs("PASID") || self.needs("page_re") || self.needs("drain_re");
         self.things.devices = self.some(&["D0", "D1"], usize::from(devices), 2);
         let pasids = usize::from(self.needs("PASID"));
         self.things.pasids = self.some(&["X", "Y"], pasids, self.things.mms.len());
@@ -72,6 +73,7 @@ impl Draw {
             let free = if number == 0 { "" } else { self.free() };
             self.lines.push(format!("table {table}{free}"));
         }
+        let shadows = self.needs("spmd") || !self.things.vcpus.is_empty() && self.once_in(4);
         for (number, pmd) in self.things.pmds.clone().into_iter().enumerate() {
             let entry = match self.rng.u32(0..4) {
                 0 => self.huge(),
@@ -79,6 +81,10 @@ impl Draw {
                 _ => self.one(&["T", "U", "none"]).to_owned(),
             };
             self.lines.push(format!("pmd {pmd} -> {entry}"));
+            if shadows {
+                let entry = self.one(&["T", "U", "U", "none", "old rw huge"]).to_owned();
+                self.lines.push(format!("shadow {pmd} -> {entry}"));
+            }
         }
         for page in self.things.pages.clone() {
             let entry = self.start_entry();

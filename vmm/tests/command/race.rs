@@ -122,16 +122,18 @@ fn what_a_scenario_names_often_needs_no_more_than_it_may() {
 }
 
 #[test]
-fn what_is_not_on_the_machine_is_named_and_the_others_run() {
-    let output = afterimage(&["race", "read-drain-left-out", "cow-notify-before-clear", "--rounds", "1"]);
-    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
-    let message = text(&output.stderr);
-    for part in ["read-drain-left-out did not run", "`option dma = split` is not on the live machine"] {
-        assert!(message.contains(part), "no `{part}` in:\n{message}");
+fn what_lands_later_times_out_or_is_torn_happens_too() {
+    let names = [
+        ("read-drain-left-out", "HAPPENED in 6 steps"),
+        ("pasid-entry-zeroed-while-present", "HAPPENED"),
+        ("neighbour-of-a-time-out", "HAPPENED"),
+        ("shadow-page-freed-before-the-flush", "HAPPENED"),
+    ];
+    for (name, told) in names {
+        let output = afterimage(&["race", name, "--rounds", "20"]);
+        let shown = text(&output.stdout);
+        assert!(output.status.success() && shown.contains(told), "{name}: {shown}{}", text(&output.stderr));
     }
-    assert!(text(&output.stdout).contains("HAPPENED in 10 steps"), "{}", text(&output.stdout));
-    let output = afterimage(&["race", "pasid-entry-zeroed-while-present"]);
-    assert!(text(&output.stderr).contains("line 15: `set_pasid_high X -> none`"), "{}", text(&output.stderr));
 }
 
 #[test]

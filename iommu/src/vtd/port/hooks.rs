@@ -5,14 +5,16 @@
 //! nothing else: hardware that keeps the domain beside what it has cached of a requester needs no PASID entry for it.
 //! Whoever watches for stale uses is told nothing of what is done here. Source: VT-d 6.2; PCIe 10.2.2, 10.3 (ATS).
 
+use std::ops::Range;
+
 use mmu::address::{PhysAddr, VirtAddr};
 use mmu::cache::{CachePort, FillTicket, Tag, Translation};
-use pcie::{Ats, Pasid, Request};
+use pcie::{Ats, Pasid, Request, Requester};
 
 use super::{Blocked, InFlight, Port, Stopped};
 use crate::spec::fault::{AddressType, FaultReason};
 use crate::vtd::hooks::LAST_TABLE;
-use crate::vtd::route::{Reach, Refusal};
+use crate::vtd::route::{PartlyRead, Reach, Refusal};
 use crate::vtd::tags::SpaceKey;
 use crate::vtd::trail::Recorder;
 use crate::vtd::walk::{PagingCache, PagingEntry, PagingKey, Space, Walker};
@@ -98,6 +100,41 @@ impl Port {
     pub fn read_pasid_entry(&mut self, request: Request) -> Result<(), Blocked> {
         let found = self.wiring.admit(&request, UNTRANSLATED).map(|_| ());
         found.map_err(|stopped| self.wiring.block(&request, stopped))
+    }
+
+    /// Finds the entry of the request's PASID, to read it a few words at a time.
+    ///
+    /// # Errors
+    /// [`Blocked`] if the tables above do not admit the request, or it has no PASID.
+    pub fn begin_pasid_entry(&mut self, request: Request) -> Result<PartlyRead, Blocked> {
+        let unit = &self.wiring.unit;
+        let stop = |refusal| Stopped { refusal, address_type: UNTRANSLATED };
+        let asked = request.pasid.ok_or(stop(Refusal::open(FaultReason::RequesterPasid)));
+        let requester = Requester { source: self.source(), pasid: request.pasid };
+        let begun = asked.and_then(|pasid| {
+            unit.routes.begin_pasid(&unit.memory, unit.root(), (requester, pasid)).map_err(stop)
+        });
+        begun.map_err(|stopped| self.wiring.block(&request, stopped))
+    }
+
+    /// Reads those of its words; false outside memory.
+    pub fn read_pasid_words(&self, part: &mut PartlyRead, words: Range<usize>) -> bool {
+        part.read(&self.wiring.unit.memory, words)
+    }
+
+    /// Whether it may still come into the PASID cache.
+    #[must_use]
+    pub fn pasid_entry_is_current(&self, part: &PartlyRead) -> bool {
+        self.wiring.unit.routes.pasid_is_current(part)
+    }
+
+    /// It is in the PASID cache now, as it was read, word by word; false if it says nothing that may be cached, or was
+    /// invalidated since it was begun.
+    pub fn end_pasid_entry(&mut self, part: &PartlyRead) -> bool {
+        let unit = &self.wiring.unit;
+        let ended = unit.routes.end_pasid(part);
+        unit.forget_routes();
+        ended
     }
 
     /// Translates an untranslated request, and uses nothing: the IOTLB has what is found, the device's TLB has not.

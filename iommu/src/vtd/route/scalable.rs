@@ -2,6 +2,7 @@
 //!
 //! Invariant: a request without PASID has that of `RID_PASID`. Source: VT-d 3.4.3, 9.4, 9.5, 9.6.
 
+use mmu::address::PhysAddr;
 use mmu::table::Levels;
 use pcie::{Pasid, Requester};
 
@@ -56,7 +57,7 @@ impl Routes {
         Ok(read)
     }
 
-    fn stages(&self, entry: PasidEntry) -> Result<(Stages, StageKind), FaultReason> {
+    pub(super) fn stages(&self, entry: PasidEntry) -> Result<(Stages, StageKind), FaultReason> {
         if !entry.is_present() {
             return Err(FaultReason::PasidNotPresent);
         }
@@ -105,7 +106,7 @@ impl Routes {
     }
 }
 
-const fn reason(obstacle: Obstacle) -> FaultReason {
+pub(super) const fn reason(obstacle: Obstacle) -> FaultReason {
     match obstacle {
         Obstacle::RootAccess => FaultReason::ScalableRootAccess,
         Obstacle::RootNotPresent => FaultReason::ScalableRootNotPresent,
@@ -114,7 +115,7 @@ const fn reason(obstacle: Obstacle) -> FaultReason {
     }
 }
 
-fn check(entry: ScalableContext) -> Result<(), FaultReason> {
+pub(super) fn check(entry: ScalableContext) -> Result<(), FaultReason> {
     if !entry.is_present() {
         return Err(FaultReason::ScalableContextNotPresent);
     }
@@ -132,12 +133,12 @@ fn pasid_of(entry: ScalableContext, requester: Requester) -> Result<Pasid, Fault
     }
 }
 
-/// The entry, and whether faults are hidden by it or by the directory entry above.
-fn read_pasid(
+/// Where the entry lies, and whether faults are hidden by the directory entry above.
+pub(super) fn place_of(
     lookup: &mut Lookup<'_>,
     context: ScalableContext,
     pasid: Pasid,
-) -> Result<(PasidEntry, bool), Refusal> {
+) -> Result<(PhysAddr, bool), Refusal> {
     let index = directory_index(pasid);
     if index >= context.directory_entries() {
         return Err(Refusal::open(FaultReason::PasidTooLarge));
@@ -150,14 +151,23 @@ fn read_pasid(
     if directory.has_reserved() {
         return Err(refuse(FaultReason::DirectoryReserved));
     }
-    let place = table.offset(table_index(pasid) * PASID_ENTRY_BYTES);
+    Ok((table.offset(table_index(pasid) * PASID_ENTRY_BYTES), directory.hides_faults()))
+}
+
+/// The entry, and whether faults are hidden by it or by the directory entry above.
+fn read_pasid(
+    lookup: &mut Lookup<'_>,
+    context: ScalableContext,
+    pasid: Pasid,
+) -> Result<(PasidEntry, bool), Refusal> {
+    let (place, hides_faults) = place_of(lookup, context, pasid)?;
     let mut words = [0; 3];
     for (word, offset) in words.iter_mut().zip([0, 8, 16]) {
         let read = lookup.read(Table::Pasid, place.offset(offset));
-        *word = read.ok_or(refuse(FaultReason::PasidAccess))?;
+        *word = read.ok_or(Refusal { reason: FaultReason::PasidAccess, hides_faults })?;
     }
     let entry = PasidEntry(words);
-    Ok((entry, directory.hides_faults() || entry.hides_faults()))
+    Ok((entry, hides_faults || entry.hides_faults()))
 }
 
 fn second_stage(entry: PasidEntry) -> Result<SecondStage, FaultReason> {

@@ -22,17 +22,14 @@ struct Report<'a> {
     scenarios: Vec<Scenario<'a>>,
     /// Those that ran by themselves.
     free: Vec<freely::Row<'a>>,
-    /// Those that are not on the live machine.
-    not_live: Vec<Missing<'a>>,
+    /// Those that were to run on KVM and cannot.
+    not_on_kvm: Vec<Missing<'a>>,
 }
 
 #[derive(Serialize)]
 struct Missing<'a> {
     file: &'a str,
     scenario: &'a str,
-    /// The line of the step; none for an option.
-    line: Option<u32>,
-    what: &'a str,
     reason: &'a str,
 }
 
@@ -71,19 +68,13 @@ struct Row<'a> {
 
 /// Everything that one call has seen.
 pub(super) fn json(seen: &Seen, seed: u64) -> String {
-    let not_live = seen.not_live.iter().map(|(file, scenario, why)| Missing {
-        file,
-        scenario,
-        line: (why.line > 0).then_some(why.line),
-        what: &why.what,
-        reason: why.reason,
-    });
+    let missing = seen.not_on_kvm.iter();
     as_json(&Report {
         schema: SCHEMA,
         seed,
         scenarios: seen.raced.iter().map(scenario).collect(),
         free: seen.freed.iter().map(Freed::row).collect(),
-        not_live: not_live.collect(),
+        not_on_kvm: missing.map(|(file, scenario, reason)| Missing { file, scenario, reason }).collect(),
     })
 }
 
