@@ -5,6 +5,7 @@
 mod boot;
 mod check;
 mod demo;
+mod drawn;
 mod files;
 mod guests;
 mod limit;
@@ -12,6 +13,7 @@ mod messages;
 mod minimize;
 mod observe;
 mod outcome;
+mod pictures;
 mod progress;
 mod race;
 mod replay;

@@ -16,6 +16,7 @@ use ordering::lowering::{Lowered, load};
 use super::files::{self, Source};
 use super::limit::Limit;
 use super::outcome::{self, Checked};
+use super::pictures::{PictureArguments, Pictures};
 use super::progress::Progress;
 use super::{HOST, UNUSABLE, complain, say, size};
 use crate::remedy::remedy;
@@ -64,6 +65,8 @@ pub(super) struct CheckArguments {
     /// Time for one scenario; a search that it ends is no proof
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     time: Option<Duration>,
+    #[command(flatten)]
+    pictures: PictureArguments,
 }
 
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
@@ -100,13 +103,20 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
             return UNUSABLE.into();
         }
     };
+    let mut pictures = match arguments.pictures.open() {
+        Ok(pictures) => pictures,
+        Err(message) => {
+            complain(message);
+            return UNUSABLE.into();
+        }
+    };
     let (mut wrong_files, mut checked) = (Vec::new(), Vec::new());
     for source in &sources {
         if !arguments.json {
             let line = if checked.is_empty() && wrong_files.is_empty() { "" } else { "\n" };
             say(format_args!("{line}{}", source.name));
         }
-        let wrong = match check_file(source, arguments, &mut checked) {
+        let wrong = match check_file(source, arguments, &mut checked, &mut pictures) {
             Ok(wrong) => wrong,
             Err(error) => {
                 let remedy = remedy(&error, "leave out --time");
@@ -127,10 +137,22 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
     } else {
         say(format_args!("\n{} of {} files could not be checked.", wrong_files.len(), sources.len()));
     }
+    if let Err(message) = pictures.write(&title(&sources)) {
+        complain(message);
+        return HOST.into();
+    }
     match (wrong_files.len(), checked.iter().all(Checked::is_as_expected)) {
         (0, true) => ExitCode::SUCCESS,
         (0, false) => ExitCode::FAILURE,
         _ => UNUSABLE.into(),
+    }
+}
+
+/// What a page of all that was checked is called.
+fn title(sources: &[Source]) -> String {
+    match sources {
+        [one] => one.name.clone(),
+        several => format!("{} scenario files", several.len()),
     }
 }
 
@@ -140,6 +162,7 @@ fn check_file(
     source: &Source,
     arguments: &CheckArguments,
     checked: &mut Vec<Checked>,
+    pictures: &mut Pictures,
 ) -> io::Result<Vec<Diagnostic>> {
     let loaded = match load(&source.text) {
         Ok(loaded) => loaded,
@@ -158,6 +181,9 @@ fn check_file(
                 if !arguments.json {
                     say(&one);
                     show(&mut one, arguments);
+                }
+                if pictures.are_wanted() {
+                    pictures.add(source, one.drawn(&scenario, &arguments.options()));
                 }
                 checked.push(one);
             }

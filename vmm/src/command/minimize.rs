@@ -3,6 +3,7 @@
 //! Invariant: what is called proved was judged, and what is called needed no proved order does without.
 
 mod conclusion;
+mod drawn;
 mod refusal;
 mod report;
 
@@ -17,8 +18,9 @@ use ordering::lowering::Lowered;
 use ordering::minimize::{Limits, MinimizeError, Refusal, minimize};
 
 use super::files::{self, Source};
+use super::pictures::PictureArguments;
 use super::progress::Progress;
-use super::{UNUSABLE, complain, say};
+use super::{HOST, UNUSABLE, complain, say};
 
 /// States of all orders at once, some hundred bytes each.
 const AT_ONCE: usize = 200_000;
@@ -44,6 +46,8 @@ pub(super) struct MinimizeArguments {
     /// States of one exploration at most
     #[arg(long, value_name = "N", default_value_t = 20_000_000)]
     max_states: usize,
+    #[command(flatten)]
+    pictures: PictureArguments,
 }
 
 /// Searches the weakest order and prints it.
@@ -70,6 +74,7 @@ fn found(arguments: &MinimizeArguments) -> Result<ExitCode, String> {
         singly: arguments.orders,
         at_once: AT_ONCE,
     };
+    let mut pictures = arguments.pictures.open()?;
     let progress = Progress::start(format!("{}, {}", scenario.name.node, arguments.agent));
     let weakest = minimize(scenario, &source.text, &arguments.agent, &limits);
     drop(progress);
@@ -77,7 +82,16 @@ fn found(arguments: &MinimizeArguments) -> Result<ExitCode, String> {
         Ok(weakest) => {
             let report = report::Report::new(&scenario.name.node, &arguments.agent, &weakest);
             say(if arguments.json { super::outcome::as_json(&report) } else { report.to_string() });
-            Ok(ExitCode::SUCCESS)
+            if pictures.are_wanted() {
+                drawn::draw(&mut pictures, &source, scenario, &weakest, &report);
+            }
+            match pictures.write(&format!("{}, {}", scenario.name.node, arguments.agent)) {
+                Ok(()) => Ok(ExitCode::SUCCESS),
+                Err(message) => {
+                    complain(message);
+                    Ok(HOST.into())
+                }
+            }
         }
         Err(MinimizeError::Unreadable(diagnostics)) => Err(render(&diagnostics)),
         Err(error @ MinimizeError::NotProved { .. }) => {

@@ -22,17 +22,17 @@ use serde::Serialize;
 pub(super) use json::json;
 
 /// States that the search for a witness may visit.
-const WITNESS_STATES: usize = 1_000_000;
+pub(super) const WITNESS_STATES: usize = 1_000_000;
 
 /// A scenario that was explored.
 pub(super) struct Checked {
     /// The file that it stands in, as it is shown.
-    file: String,
-    lowered: Lowered,
-    answer: Answer,
+    pub(super) file: String,
+    pub(super) lowered: Lowered,
+    pub(super) answer: Answer,
     /// None if the time was over before.
-    packed: Option<Packed>,
-    outcome: Outcome,
+    pub(super) packed: Option<Packed>,
+    pub(super) outcome: Outcome,
     time: Duration,
     /// What another search said, if it was asked and said something else.
     disagrees: Option<String>,

@@ -16,15 +16,20 @@ use clap::{Args, ValueEnum};
 use ordering::counterexample::Table;
 use ordering::engine::replay::Move;
 use ordering::engine::{self, Counting, Options, Trace, Verdict};
+use ordering::language::syntax::Scenario;
 use ordering::language::{Diagnostic, render_all};
 use ordering::lowering::{Lowered, load, too_large};
 use ordering::model::PropertyId;
+use picture::report::{Report, Tone};
+use picture::timeline::Timeline;
 use race::live::{NotLive, not_live};
 use race::machine::Machine;
 use race::steered::{Divergence, Steered};
 
 use self::freely::{Freed, Interrupt, NotRun};
+use super::drawn;
 use super::files::{self, Source};
+use super::pictures::{PictureArguments, Pictures};
 use super::progress::Progress;
 use super::{HOST, UNUSABLE, complain, outcome, say};
 use crate::race::{PlayError, PlayedBy, played_by};
@@ -66,6 +71,8 @@ pub(super) struct RaceArguments {
     /// States that the search for a counterexample may visit
     #[arg(long, value_name = "N", default_value_t = 20_000_000)]
     max_states: usize,
+    #[command(flatten)]
+    pictures: PictureArguments,
 }
 
 /// How agents come to take their steps.
@@ -151,6 +158,13 @@ pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
             return UNUSABLE.into();
         }
     };
+    let mut pictures = match arguments.pictures.open() {
+        Ok(pictures) => pictures,
+        Err(message) => {
+            complain(message);
+            return UNUSABLE.into();
+        }
+    };
     let interrupt = Interrupt::watched();
     let mut seen = Seen::default();
     for source in &sources {
@@ -161,7 +175,7 @@ pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
             let line = if seen.is_empty() { "" } else { "\n" };
             say(format_args!("{line}{}", source.name));
         }
-        let wrong = match race_file(source, arguments, &interrupt, &mut seen) {
+        let wrong = match race_file(source, arguments, &interrupt, &mut seen, &mut pictures) {
             Ok(wrong) => wrong,
             Err(Failure { status, text }) => {
                 complain(text);
@@ -186,6 +200,10 @@ pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
     seen.not_live.iter().for_each(|(file, name, why)| {
         complain(format_args!("{file}: {name} did not run: {why}"));
     });
+    if let Err(message) = pictures.write("Counterexamples that happened") {
+        complain(message);
+        return HOST.into();
+    }
     match (seen.wrong_files + seen.not_live.len(), seen.agrees()) {
         (0, true) => ExitCode::SUCCESS,
         (0, false) => ExitCode::FAILURE,
@@ -221,6 +239,7 @@ fn race_file(
     arguments: &RaceArguments,
     interrupt: &Interrupt,
     seen: &mut Seen,
+    pictures: &mut Pictures,
 ) -> Result<Vec<Diagnostic>, Failure> {
     let loaded = match load(&source.text) {
         Ok(loaded) => loaded,
@@ -253,6 +272,9 @@ fn race_file(
             drop(progress);
             let one = one?;
             show(&one, arguments);
+            if pictures.are_wanted() {
+                one.drawn(&scenario).into_iter().for_each(|report| pictures.add(source, report));
+            }
             seen.raced.push(one);
         } else {
             let one = freely::run(source, &scenario, arguments, interrupt);
@@ -373,6 +395,27 @@ impl Raced {
             }
             Model::Refuted(..) | Model::Proved | Model::Open => None,
         }
+    }
+
+    /// The report of a scenario whose counterexample happened.
+    pub(super) fn drawn(&self, scenario: &Scenario) -> Option<Report> {
+        let Model::Refuted(trace, property) = &self.model else { return None };
+        if self.divergence.is_some() {
+            return None;
+        }
+        let run = Timeline::new(&self.lowered, trace, Some(*property));
+        let vcpus = if self.on_kvm { "; a guest executed what its vCPUs do" } else { "" };
+        let counts =
+            [("random runs behind it", self.runs.to_string()), ("rows taken", self.rows.to_string())];
+        Some(Report {
+            verdict: "HAPPENED".to_owned(),
+            tone: Tone::Bad,
+            detail: format!("in {} steps, on the live machine{vcpus}", run.run()),
+            counts: counts.map(|(name, count)| (name.to_owned(), count)).into(),
+            title: "The counterexample that happened".to_owned(),
+            run: Some(run),
+            ..drawn::of(&self.file, scenario)
+        })
     }
 }
 

@@ -10,10 +10,14 @@ use clap::Args;
 use ordering::counterexample::Table;
 use ordering::language::syntax::Scenario;
 use ordering::language::{Diagnostic, did_you_mean, parse, render_all};
-use ordering::lowering::{Replayed, lower, replay};
+use ordering::lowering::{Lowered, Replayed, lower, replay};
+use picture::report::{Report, Tone};
+use picture::timeline::Timeline;
 
+use super::drawn;
 use super::files::{self, Source};
-use super::{UNUSABLE, complain, say};
+use super::pictures::{PictureArguments, Pictures};
+use super::{HOST, UNUSABLE, complain, say};
 
 /// What can be replayed.
 #[derive(Debug, Args)]
@@ -24,13 +28,25 @@ pub(super) struct ReplayArguments {
     /// Which scenario of the file; without it all that have a trace
     #[arg(long, value_name = "NAME")]
     scenario: Option<String>,
+    #[command(flatten)]
+    pictures: PictureArguments,
 }
 
 /// Replays and prints the traces.
 pub(super) fn run(arguments: &ReplayArguments) -> ExitCode {
-    match replayed(arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+    let opened = files::one(&arguments.path).map_err(|error| error.to_string());
+    let replayed = opened.and_then(|source| {
+        let mut pictures = arguments.pictures.open()?;
+        let all = replayed(arguments, &source, &mut pictures)?;
+        Ok((all, pictures.write(&source.name)))
+    });
+    match replayed {
+        Ok((true, Ok(()))) => ExitCode::SUCCESS,
+        Ok((false, Ok(()))) => ExitCode::FAILURE,
+        Ok((_, Err(message))) => {
+            complain(message);
+            HOST.into()
+        }
         Err(message) => {
             complain(message);
             UNUSABLE.into()
@@ -39,8 +55,7 @@ pub(super) fn run(arguments: &ReplayArguments) -> ExitCode {
 }
 
 /// Whether every row can happen.
-fn replayed(arguments: &ReplayArguments) -> Result<bool, String> {
-    let source = files::one(&arguments.path).map_err(|error| error.to_string())?;
+fn replayed(arguments: &ReplayArguments, source: &Source, pictures: &mut Pictures) -> Result<bool, String> {
     let file = parse(&source.text);
     let unreadable = |found: &[Diagnostic]| {
         format!("{} cannot be read:\n{}", source.name, render_all(found, &source.name, &source.text))
@@ -49,7 +64,7 @@ fn replayed(arguments: &ReplayArguments) -> Result<bool, String> {
         return Err(unreadable(&file.diagnostics));
     }
     let mut all = true;
-    for scenario in chosen(&file.scenarios, arguments, &source)? {
+    for scenario in chosen(&file.scenarios, arguments, source)? {
         // Without its trace, so that what is wrong with the scenario and with a row stay apart.
         let bare = Scenario { trace: Vec::new(), ..scenario.clone() };
         let lowered = lower(&bare, &source.text).map_err(|found| unreadable(&found))?;
@@ -57,6 +72,9 @@ fn replayed(arguments: &ReplayArguments) -> Result<bool, String> {
         match replay(&lowered.model, &scenario.trace, &source.text) {
             Ok(Replayed { trace, broken }) => {
                 let table = Table::new(&lowered, &trace, broken);
+                if pictures.are_wanted() {
+                    pictures.add(source, report(source, scenario, &lowered, &Replayed { trace, broken }));
+                }
                 let rest = scenario.trace.len().saturating_sub(table.steps());
                 say(format_args!("scenario {name}: {} rows can happen\n\n{table}", table.steps()));
                 if rest > 0 {
@@ -72,6 +90,23 @@ fn replayed(arguments: &ReplayArguments) -> Result<bool, String> {
         }
     }
     Ok(all)
+}
+
+/// The replayed run, for whoever draws it.
+fn report(source: &Source, scenario: &Scenario, lowered: &Lowered, replayed: &Replayed) -> Report {
+    let run = Timeline::new(lowered, &replayed.trace, replayed.broken);
+    let (verdict, tone) = match replayed.broken {
+        Some(_) => ("VIOLATED", Tone::Bad),
+        None => ("REPLAYED", Tone::Open),
+    };
+    Report {
+        verdict: verdict.to_owned(),
+        tone,
+        detail: format!("{} rows can happen", run.run()),
+        title: "The trace, replayed".to_owned(),
+        run: Some(run),
+        ..drawn::of(&source.name, scenario)
+    }
 }
 
 /// The scenarios that are meant.

@@ -4,7 +4,9 @@
 //! one scenario is explored now.
 
 mod markdown;
+mod site;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -15,7 +17,7 @@ use ordering::language::syntax::Expect;
 use serde::Serialize;
 
 use super::outcome::{Checked, as_json};
-use super::{UNUSABLE, complain, say};
+use super::{HOST, UNUSABLE, complain, say};
 
 /// What can be asked of the catalogue.
 #[derive(Debug, Args)]
@@ -28,6 +30,9 @@ pub(super) struct ZooArguments {
     /// Print the list as docs/catalogue.md
     #[arg(long, conflicts_with_all = ["json", "name"])]
     markdown: bool,
+    /// Write the catalogue as a site: a start page that can be searched, and a page with the pictures of each file
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["json", "name", "markdown"])]
+    html: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -48,6 +53,9 @@ struct Row<'a> {
 /// Prints the list, or one scenario.
 pub(super) fn run(arguments: &ZooArguments) -> ExitCode {
     let mut entries = catalogue::entries();
+    if let Some(folder) = &arguments.html {
+        return write(folder, &entries);
+    }
     if let Some(name) = &arguments.name {
         let Some(at) = entries.iter().position(|entry| entry.lowered.name == *name) else {
             let known: Vec<&str> = entries.iter().map(|entry| entry.lowered.name.as_str()).collect();
@@ -68,6 +76,20 @@ pub(super) fn run(arguments: &ZooArguments) -> ExitCode {
         list(&entries);
     }
     ExitCode::SUCCESS
+}
+
+/// Writes the site.
+fn write(folder: &Path, entries: &[Entry]) -> ExitCode {
+    let (status, message) = match site::write(folder, entries) {
+        Ok(told) => {
+            say(told);
+            return ExitCode::SUCCESS;
+        }
+        Err(site::NoSite::Unusable(message)) => (UNUSABLE, message),
+        Err(site::NoSite::Host(message)) => (HOST, message),
+    };
+    complain(message);
+    status.into()
 }
 
 fn row(entry: &Entry) -> Row<'_> {

@@ -9,6 +9,7 @@ mod limits;
 mod minimize;
 mod observe;
 mod outcomes;
+mod pictures;
 mod race;
 mod replay;
 mod sandbox;

@@ -146,6 +146,12 @@ impl Report {
         }
     }
 
+    /// What it says without the counterexamples: each row with its places, and the conclusion.
+    pub(super) fn sentences(&self) -> Vec<String> {
+        let rows = self.rows.iter().map(|row| format!("{} `{}`: {}", row.row, row.text, self.places(row)));
+        rows.chain([self.conclusion()]).collect()
+    }
+
     /// The needs of one set, each with what happens without it.
     fn reasons(&self, f: &mut fmt::Formatter<'_>, reasons: &[Reason]) -> fmt::Result {
         for reason in reasons {

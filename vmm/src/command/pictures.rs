@@ -1,0 +1,173 @@
+//! Files with pictures of runs: `--html`, `--svg`, `--dot`.
+//!
+//! Invariant: a file that cannot be written is said before anything runs, and what stood in it stands there until there is
+//! something to be written: a run that is ended leaves no empty file. A scenario file is never written over.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use picture::page::Page;
+use picture::report::{Report, Text};
+use picture::{dot, svg};
+use rustix::fs::{OFlags, fcntl_setfl};
+
+use super::files::Source;
+use crate::remedy::remedy;
+
+/// Where runs are to be drawn.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Args)]
+pub(super) struct PictureArguments {
+    /// Write a page that shows the runs: pictures, tables of their rows, the files; it needs no network
+    #[arg(long, value_name = "FILE", value_parser = no_scenario)]
+    html: Option<PathBuf>,
+    /// Write the runs as one picture
+    #[arg(long, value_name = "FILE", value_parser = no_scenario)]
+    svg: Option<PathBuf>,
+    /// Write the runs as graphs for Graphviz
+    #[arg(long, value_name = "FILE", value_parser = no_scenario)]
+    dot: Option<PathBuf>,
+}
+
+/// A file for a picture: a slip of the shell must not cost a scenario.
+fn no_scenario(name: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(name);
+    match path.extension() {
+        Some(extension) if extension == "scn" => {
+            Err("that is a scenario file; name one for the picture".to_owned())
+        }
+        Some(_) | None if name.is_empty() => Err("name a file for the picture".to_owned()),
+        Some(_) | None => Ok(path),
+    }
+}
+
+/// What is drawn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Format {
+    Html,
+    Svg,
+    Dot,
+}
+
+/// The files of one call, and what is to be drawn in them.
+#[derive(Debug, Default)]
+pub(super) struct Pictures {
+    files: Vec<(Format, Opened)>,
+    reports: Vec<Report>,
+    texts: Vec<Text>,
+}
+
+impl PictureArguments {
+    /// The files, which can be written.
+    ///
+    /// # Errors
+    /// Which one cannot, and why.
+    pub(super) fn open(&self) -> Result<Pictures, String> {
+        let asked = [(Format::Html, &self.html), (Format::Svg, &self.svg), (Format::Dot, &self.dot)];
+        let asked: Vec<_> =
+            asked.into_iter().filter_map(|(format, path)| Some((format, path.as_ref()?))).collect();
+        let mut pictures = Pictures::default();
+        for (format, path) in &asked {
+            if asked.iter().any(|(other, same)| other != format && same == path) {
+                return Err(format!("two pictures cannot stand in {}; name two files", path.display()));
+            }
+            pictures.files.push((*format, Opened::new(path)?));
+        }
+        Ok(pictures)
+    }
+}
+
+impl Pictures {
+    /// Whether anything is to be drawn.
+    pub(super) fn are_wanted(&self) -> bool {
+        !self.files.is_empty()
+    }
+
+    /// Draws one more; `text` is what stands in its file.
+    pub(super) fn add(&mut self, source: &Source, report: Report) {
+        self.add_of(&source.name, &source.text, report);
+    }
+
+    /// The same, of a file with that name.
+    pub(super) fn add_of(&mut self, file: &str, text: &str, report: Report) {
+        if !self.texts.iter().any(|known| known.file == file) {
+            self.texts.push(Text { file: file.to_owned(), text: text.to_owned() });
+        }
+        self.reports.push(report);
+    }
+
+    /// Writes all files.
+    ///
+    /// # Errors
+    /// What the host says.
+    pub(super) fn write(self, title: &str) -> Result<(), String> {
+        let Self { files, reports, texts } = self;
+        for (format, file) in files {
+            file.write(&match format {
+                Format::Html => Page { title, reports: &reports, texts: &texts, home: None }.html(),
+                Format::Svg => svg::svg(&reports),
+                Format::Dot => dot::dot(&reports),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// A file that can be written, and has not been.
+#[derive(Debug)]
+pub(super) struct Opened {
+    path: PathBuf,
+    /// What was there before; a file that was not is made when there is something to be written.
+    found: Option<File>,
+}
+
+impl Opened {
+    /// Sees whether a file can be written, and leaves everything as it is.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub(super) fn new(path: &Path) -> Result<Self, String> {
+        let unwritable = |error: io::Error| format!("cannot write {}: {error}", path.display());
+        let made = options().create_new(true).open(path);
+        let found = match made {
+            // Whoever ends this program meanwhile must not find an empty file.
+            Ok(_) => fs::remove_file(path).map(|()| None),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options().open(path).map(Some),
+            Err(error) => Err(error),
+        };
+        let found = found.map_err(unwritable)?;
+        // What is written into a pipe waits for its reader.
+        found.iter().try_for_each(|file| {
+            fcntl_setfl(file, OFlags::empty()).map_err(|error| unwritable(error.into()))
+        })?;
+        Ok(Self { path: path.to_owned(), found })
+    }
+
+    /// Puts `text` in the place of what was there.
+    ///
+    /// # Errors
+    /// What the host says.
+    pub(super) fn write(self, text: &str) -> Result<(), String> {
+        let Self { path, found } = self;
+        let file = found.map_or_else(|| options().create(true).truncate(true).open(&path), Ok);
+        let written = file.and_then(|mut file| {
+            if file.metadata()?.is_file() {
+                file.set_len(0)?;
+            }
+            file.write_all(text.as_bytes())
+        });
+        written.map_err(|error| {
+            let remedy = remedy(&error, "make room, or name another file");
+            format!("{} cannot be written: {error}; {remedy}", path.display())
+        })
+    }
+}
+
+fn options() -> fs::OpenOptions {
+    let mut options = File::options();
+    // Whoever opens a pipe that nobody reads would wait for a reader.
+    options.write(true).custom_flags(libc::O_NONBLOCK);
+    options
+}

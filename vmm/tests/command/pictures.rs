@@ -1,0 +1,198 @@
+//! Pictures of runs: which commands write them, when a file cannot be written, what is left alone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{RACE, afterimage, scenario, text};
+
+/// A file in the folder of this test's own.
+fn file(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    // What another run has left.
+    drop(fs::remove_file(&path));
+    path
+}
+
+fn plain(path: &Path) -> &str {
+    path.to_str().expect("a plain path")
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn check_writes_a_page_a_picture_and_a_graph_beside_what_it_prints() {
+    let source = scenario("pictures.scn", &format!("{RACE}expect violation\n"));
+    let (html, svg, dot) = (file("check.html"), file("check.svg"), file("check.dot"));
+    fs::write(&html, "x".repeat(1 << 20)).expect("the folder can be written");
+    let drawn = ["--html", plain(&html), "--svg", plain(&svg), "--dot", plain(&dot)];
+    let output = afterimage(&[&["check", plain(&source)], drawn.as_slice()].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("VIOLATED in "), "what is printed stays");
+    let page = read(&html);
+    for part in [
+        "late-notification",
+        "VIOLATED",
+        "IOTLB of IOMMU",
+        "stale: old ro",
+        "missing: ",
+        "pictures.scn, line 1",
+    ] {
+        assert!(page.contains(part), "no `{part}` in:\n{page}");
+    }
+    assert!(
+        page.starts_with("<!DOCTYPE html>") && page.trim_end().ends_with("</html>"),
+        "what was there is gone"
+    );
+    assert!(read(&svg).starts_with("<svg ") && read(&dot).starts_with("digraph \"late-notification\" {"));
+}
+
+#[test]
+fn a_proof_has_its_counts_and_a_run_to_step_through() {
+    let html = file("proof.html");
+    let output = afterimage(&["check", "wp-page-copy", "--html", plain(&html)]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let page = read(&html);
+    for part in [
+        "PROVED",
+        "<dt>states</dt>",
+        "<dt>orders</dt>",
+        "statements that no order takes",
+        "One complete run of many",
+    ] {
+        assert!(page.contains(part), "no `{part}`");
+    }
+    let acts = |agent: &str| page.contains(&format!("<td>{agent}</td>"));
+    assert!(["mm", "T0", "T1", "DEV"].into_iter().all(acts), "everybody has a turn");
+}
+
+#[test]
+fn what_is_replayed_minimized_and_raced_is_drawn_too() {
+    let source = scenario("pictured.scn", &format!("{RACE}expect violation\n"));
+    let printed = text(&afterimage(&["check", "--traces", plain(&source)]).stdout);
+    let (_, trace) = printed.split_once("\ntrace\n").expect("it is refuted");
+    let rows = trace.split("\n\n").next().expect("there is a first part");
+    let replayed = scenario("replayed.scn", &format!("{RACE}trace\n{rows}\n"));
+    let catalogue = format!("{}/../tests/scenarios/zap/madv-dontneed.scn", env!("CARGO_MANIFEST_DIR"));
+    for (arguments, parts) in [
+        (vec!["replay", plain(&replayed)], ["rows can happen", "The trace, replayed", "stale: old ro"]),
+        (vec!["race", plain(&source), "--rounds", "3"], ["HAPPENED", "on the live machine", "stale: old ro"]),
+        (
+            vec!["minimize", &catalogue, "--agent", "T0"],
+            ["the weakest order", "dontneed-notify-after-unlock-order-1", "What happens without it"],
+        ),
+    ] {
+        let html = file(&format!("{}.html", arguments[0]));
+        let output = afterimage(&[arguments.as_slice(), &["--html", plain(&html)]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let page = read(&html);
+        for part in parts {
+            assert!(page.contains(part), "no `{part}` in what {} wrote", arguments[0]);
+        }
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_said_before_anything_runs() {
+    let source = scenario("unwritable.scn", &format!("{RACE}expect violation\n"));
+    let source = plain(&source);
+    let nowhere = "no-such-folder/page.html";
+    for arguments in [
+        vec!["check", source, "--html", nowhere],
+        vec!["check", source, "--svg", nowhere],
+        vec!["check", source, "--dot", "."],
+        vec!["race", source, "--html", nowhere],
+        vec!["replay", source, "--html", nowhere],
+        vec!["minimize", source, "--agent", "CPU", "--html", nowhere],
+    ] {
+        let output = afterimage(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stdout));
+        assert!(text(&output.stderr).contains("cannot write "), "{arguments:?}: {}", text(&output.stderr));
+        assert!(output.stdout.is_empty(), "{arguments:?}: nothing has run");
+    }
+    let output = afterimage(&["zoo", "--html", source]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("cannot write "), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_scenario_is_never_written_over_and_nothing_is_left_of_a_run_that_failed() {
+    let source = scenario("kept.scn", &format!("{RACE}expect violation\n"));
+    let before = read(&source);
+    let over = afterimage(&["check", plain(&source), "--html", plain(&source)]);
+    assert_eq!((over.status.code(), read(&source)), (Some(2), before));
+    assert!(text(&over.stderr).contains("that is a scenario file"), "{}", text(&over.stderr));
+    let twice = file("twice");
+    let both = afterimage(&["check", plain(&source), "--html", plain(&twice), "--svg", plain(&twice)]);
+    assert_eq!((both.status.code(), twice.exists()), (Some(2), false));
+    let (fresh, old) = (file("fresh.html"), file("old.html"));
+    fs::write(&old, "as it was").expect("the folder can be written");
+    for path in [&fresh, &old] {
+        let trace = afterimage(&["replay", plain(&source), "--html", plain(path)]);
+        assert_eq!(trace.status.code(), Some(2), "there is no trace to replay");
+    }
+    assert_eq!((fresh.exists(), read(&old).as_str()), (false, "as it was"));
+}
+
+#[test]
+fn whoever_stops_reading_leaves_no_empty_picture() {
+    let svg = file("stopped.svg");
+    let mut stopped = std::process::Command::new(env!("CARGO_BIN_EXE_afterimage"))
+        .args(["check", "cow-notify-before-clear", "--svg", plain(&svg)])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the command was built");
+    drop(stopped.stdout.take());
+    assert_eq!(stopped.wait().expect("it ends").code(), Some(141));
+    assert!(!svg.exists(), "{:?} was left", fs::read(&svg));
+}
+
+#[test]
+fn a_reader_of_a_picture_may_be_a_pipe() {
+    let output = afterimage(&["check", "cow-notify-before-clear", "--json", "--svg", "/dev/stderr"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stderr).trim_end().ends_with("</svg>"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_picture_of_the_readme_is_up_to_date() {
+    let svg = file("readme.svg");
+    let output = afterimage(&["check", "cow-notify-before-clear", "--svg", plain(&svg)]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let known = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cow-notify-before-clear.svg");
+    let same = read(&known) == read(&svg);
+    let remedy = "afterimage check cow-notify-before-clear --svg docs/cow-notify-before-clear.svg";
+    assert!(same, "docs/cow-notify-before-clear.svg is old; run: {remedy}");
+}
+
+#[test]
+fn hostile_text_of_a_file_is_text_in_its_page() {
+    let harm = "</title><script>alert(1)</script>";
+    let source = scenario("<b>hostile.scn", &format!("# {harm}\n{RACE}about \"{harm}\"\nexpect violation\n"));
+    let (html, svg) = (file("hostile.html"), file("hostile.svg"));
+    let output = afterimage(&["check", plain(&source), "--html", plain(&html), "--svg", plain(&svg)]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let page = read(&html);
+    assert_eq!(page.matches("<script").count(), 1, "its own");
+    assert!(
+        page.contains("&lt;b&gt;hostile.scn") && page.contains("&lt;script&gt;alert(1)"),
+        "they are shown"
+    );
+    assert!(!read(&svg).contains("<script"));
+}
+
+#[test]
+fn the_zoo_is_a_site_of_its_files() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("zoo/site");
+    drop(fs::remove_dir_all(&folder));
+    let output = afterimage(&["zoo", "--html", plain(&folder)]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("begin with "), "{}", text(&output.stdout));
+    let start = read(&folder.join("index.html"));
+    assert!(!start.contains("NOT AS EXPECTED"));
+    assert!(start.contains("cow/notify-under-lock.html#scenario-cow-notify-before-clear"), "{start}");
+    assert!(start.contains("https://git.kernel.org/linus/f3b65bbaed7c"), "sources are linked");
+    let page = read(&folder.join("cow/notify-under-lock.html"));
+    assert!(page.contains("../index.html") && page.contains("id=\"scenario-cow-notify-before-clear\""));
+}
