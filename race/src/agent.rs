@@ -4,7 +4,7 @@
 //! Source: include/linux/rwsem.h, kernel/smp.c, Documentation/RCU.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 use ordering::lowering::{AgentId, FrameId, Party, Scene};
 use parking_lot::Mutex;
@@ -73,13 +73,6 @@ impl Held {
             huge: Mutex::new(false),
         }
     }
-
-    pub(crate) fn reset(&self) {
-        self.handles.lock().clear();
-        self.sections.lock().clear();
-        self.buffer.lock().clear();
-        *self.huge.lock() = false;
-    }
 }
 
 impl Lock {
@@ -105,13 +98,5 @@ impl Shared {
             variables: scene.variables.iter().map(|_| AtomicU32::new(0)).collect(),
             ranges: scene.pages.iter().map(|_| Mutex::default()).collect(),
         }
-    }
-
-    pub(crate) fn reset(&self) {
-        self.locks.lock().clear();
-        self.awaited.lock().clear();
-        self.queue.lock().clear();
-        self.requested.iter().for_each(|page| page.store(0, Ordering::Release));
-        self.ranges.iter().for_each(|page| *page.lock() = Ranges::default());
     }
 }

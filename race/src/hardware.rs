@@ -13,6 +13,7 @@ use ordering::lowering::{Caches, PageId, PmdId, Scene, UserId};
 use parking_lot::Mutex;
 
 use crate::layout::Layout;
+use crate::seat::Seat;
 use crate::unit::{Unit, on_unit};
 
 /// Translations that a cache has room for.
@@ -22,7 +23,7 @@ const ENTRIES: usize = 192;
 #[derive(Debug)]
 pub(crate) struct Tlb {
     cache: Arc<TranslationCache>,
-    port: Mutex<CachePort>,
+    port: Seat<CachePort>,
 }
 
 /// What a walk has read and not installed yet.
@@ -65,7 +66,7 @@ pub(crate) struct Hardware {
 impl Tlb {
     fn new() -> Result<Self, CacheError> {
         let cache = Arc::new(TranslationCache::try_new(ENTRIES)?);
-        Ok(Self { port: Mutex::new(cache.port()), cache })
+        Ok(Self { port: Seat::new(cache.port()), cache })
     }
 
     /// What it holds of a page, however old.
@@ -114,7 +115,8 @@ impl Tlb {
         self.cache.drain();
     }
 
-    fn reset(&self) {
+    /// Holds nothing, and nothing that was begun may still fill.
+    pub(crate) fn reset(&self) {
         self.cache.invalidate_all();
     }
 }
@@ -155,15 +157,5 @@ impl Hardware {
 
     pub(crate) fn set_upper(&self, pmd: PmdId, word: u64) {
         self.uppers[pmd.0].store(word, Ordering::Release);
-    }
-
-    /// Holds nothing, as at the start.
-    pub(crate) fn reset(&self) {
-        self.tlb.reset();
-        self.device_tlb.reset();
-        self.uppers.iter().for_each(|upper| upper.store(0, Ordering::Release));
-        self.pasid.store(0, Ordering::Release);
-        self.walks.iter().chain(&self.completions).for_each(|slot| *slot.lock() = None);
-        self.unit.iter().for_each(Unit::reset);
     }
 }

@@ -10,9 +10,7 @@ pub(crate) mod tables;
 use std::sync::Arc;
 
 use iommu::spec::command::{MODE_SHIFT, QUEUE, ROOT_TABLE, TRANSLATION};
-use iommu::spec::descriptor::{
-    ContextScope, Descriptor, DevicePasid, DeviceScope, DeviceSpan, IotlbScope, PasidScope,
-};
+use iommu::spec::descriptor::Descriptor;
 use iommu::spec::register::Register;
 use iommu::vtd::options::{CacheSizes, VtdOptions};
 use iommu::vtd::port::{Fetched, Port, Reached};
@@ -26,6 +24,7 @@ use steps::entry::Bit;
 
 use self::queue::{Queue, Ring};
 use self::tables::{DOMAIN, SOURCE, Tables};
+use crate::seat::Seat;
 
 /// Translations of a device's own TLB; the IOTLB has as many.
 const ENTRIES: usize = 4096;
@@ -34,7 +33,7 @@ const ENTRIES: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Unit {
     pub(crate) unit: Arc<Vtd>,
-    pub(crate) port: Mutex<Port>,
+    pub(crate) port: Seat<Port>,
     pub(crate) queue: Queue,
     /// By page: how far a walk has come, of which the IOTLB has nothing yet.
     pub(crate) walks: Vec<Mutex<Option<Walk>>>,
@@ -112,7 +111,7 @@ impl Unit {
         switch_on(&unit, tables);
         Self {
             unit,
-            port: Mutex::new(port),
+            port: Seat::new(port),
             queue,
             walks: scene.pages.iter().map(|_| Mutex::default()).collect(),
             completions: scene.pages.iter().map(|_| Mutex::default()).collect(),
@@ -121,17 +120,10 @@ impl Unit {
         }
     }
 
-    /// Holds nothing, as at the start.
-    pub(crate) fn reset(&self) {
+    /// Nothing is in flight.
+    pub(crate) fn end_walks(&self) {
         self.walks.iter().for_each(|slot| *slot.lock() = None);
         self.completions.iter().for_each(|slot| *slot.lock() = None);
-        let everywhere = DeviceScope { source: SOURCE, pasid: DevicePasid::Every, span: DeviceSpan::All };
-        self.queue.submit(&[
-            Descriptor::ContextCache(ContextScope::Global),
-            Descriptor::PasidCache(PasidScope::Global),
-            Descriptor::Iotlb { scope: IotlbScope::Global, drains: true },
-            Descriptor::DeviceTlb(everywhere),
-        ]);
     }
 
     /// Tells the unit and the device to forget, and waits.

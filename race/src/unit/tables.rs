@@ -98,8 +98,12 @@ impl Tables {
 
     /// What the entry of a PASID names.
     pub(crate) fn named(&self, memory: &PhysicalMemory, pasid: Pasid) -> Option<Root> {
-        let place = self.place(pasid);
-        root_of(PasidEntry([0, 8, 16].map(|offset| memory.load(place.offset(offset)))))
+        root_of(PasidEntry(self.words(pasid).map(|place| memory.load(place))))
+    }
+
+    /// The words of a PASID's entry.
+    pub(crate) fn words(&self, pasid: Pasid) -> [PhysAddr; 3] {
+        [0, 8, 16].map(|offset| self.place(pasid).offset(offset))
     }
 
     fn place(&self, pasid: Pasid) -> PhysAddr {

@@ -1,6 +1,6 @@
 //! Every run of the catalogue's devices on the unit; and that a driver that errs is noticed.
 
-use iommu::spec::descriptor::{Hint, PageSpan};
+use iommu::spec::descriptor::{Hint, IotlbScope, PageSpan};
 use std::sync::LazyLock;
 
 use ordering::catalogue::entries;
