@@ -22,7 +22,7 @@ pub mod watch;
 
 use mmu::address::{PageSize, PhysAddr, VirtAddr};
 use mmu::cache::Translation;
-use mmu::pte::Pte;
+use mmu::pte::{Pte, Shape};
 use pcie::{Request, Requester};
 
 pub use crate::vtd::Moment;
@@ -211,7 +211,7 @@ impl Change {
     pub(crate) fn leads_to_table(&self) -> bool {
         let Some(is) = self.is else { return false };
         match self.table {
-            Table::FirstStage { level } => Pte(is).is_present() && level > 1 && is & Pte::LARGE == 0,
+            Table::FirstStage { level } => matches!(Pte(is).shape(level), Shape::Table(_)),
             Table::SecondStage { level } => {
                 let entry = SecondStageEntry(is);
                 entry.is_present() && !entry.is_leaf(level)

@@ -117,6 +117,12 @@ impl PageSize {
         PAGE_SIZE << (9 * (self.level() - 1))
     }
 
+    /// Frames that one translation of this size covers.
+    #[must_use]
+    pub const fn frames(self) -> u64 {
+        self.bytes() >> PAGE_SHIFT
+    }
+
     /// The level at which a leaf has this size (1, 2 or 3).
     #[must_use]
     pub const fn level(self) -> u32 {

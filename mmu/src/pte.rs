@@ -6,11 +6,27 @@
 
 use std::fmt;
 
-use crate::address::Pfn;
+use crate::address::{PageSize, Pfn};
+
+/// What hardware makes of an entry, which depends on the level of its table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shape {
+    /// Not present.
+    Absent,
+    /// Present, with a bit set that is reserved: PS where no page is that large, an address bit inside a large page.
+    Reserved,
+    /// It names the table below.
+    Table(Pfn),
+    /// It maps the page that starts at this frame.
+    Page(Pfn, PageSize),
+}
 
 /// One 64-bit page-table entry as it stands in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Pte(pub u64);
+
+/// Where PAT stands in a large page, in the frame number's bits.
+const PAT_OF_LARGE: u64 = 1;
 
 impl Pte {
     /// An empty entry.
@@ -84,6 +100,27 @@ impl Pte {
         Pfn((self.0 & Self::FRAME) >> 12)
     }
 
+    /// What the entry is in a table of `level`, 1 for the last. Bit 12 of a large page is PAT, and no part of its frame.
+    /// Source: Intel SDM vol. 3, tables 4-15 to 4-20.
+    #[inline]
+    #[must_use]
+    pub const fn shape(self, level: u32) -> Shape {
+        if !self.is_present() {
+            return Shape::Absent;
+        }
+        let size = match PageSize::of_level(level) {
+            Some(PageSize::Size4K) => return Shape::Page(self.pfn(), PageSize::Size4K),
+            _ if self.0 & Self::LARGE == 0 => return Shape::Table(self.pfn()),
+            Some(size) => size,
+            None => return Shape::Reserved,
+        };
+        let inside = self.pfn().0 & (size.frames() - 1);
+        if inside & !PAT_OF_LARGE != 0 {
+            return Shape::Reserved;
+        }
+        Shape::Page(Pfn(self.pfn().0 - inside), size)
+    }
+
     /// This entry with `bits` set.
     #[must_use]
     pub const fn with(self, bits: u64) -> Self {
@@ -120,3 +157,6 @@ impl fmt::Debug for Pte {
         write!(f, "pte:{:#x}", self.0)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,10 +7,10 @@
 
 use thiserror::Error;
 
-use crate::address::{Access, PageSize, PhysAddr, VirtAddr};
+use crate::address::{Access, PageSize, Pfn, PhysAddr, VirtAddr};
 use crate::cache::{Permission, Translation};
 use crate::memory::PhysicalMemory;
-use crate::pte::Pte;
+use crate::pte::{Pte, Shape};
 use crate::table::Root;
 
 /// Why hardware refuses an access.
@@ -37,6 +37,12 @@ pub enum FaultReason {
         /// Its level, 1 for the last table.
         level: u32,
     },
+    /// An entry has reserved bits set.
+    #[error("the entry of level {level} has reserved bits set")]
+    Reserved {
+        /// Its level.
+        level: u32,
+    },
     /// An entry does not allow the access to user mode.
     #[error("the access is not permitted")]
     Protection,
@@ -52,6 +58,7 @@ pub enum FaultReason {
 struct Descent {
     leaf: PhysAddr,
     entry: Pte,
+    pfn: Pfn,
     size: PageSize,
     permission: Permission,
 }
@@ -121,7 +128,7 @@ fn walk_and_mark(
         }
         if let Some(entry) = mark_leaf(memory, &found, access) {
             return Ok(Translation {
-                pfn: entry.pfn(),
+                pfn: found.pfn,
                 size: found.size,
                 permission: found.permission,
                 dirty: entry.is_dirty(),
@@ -141,19 +148,20 @@ fn descend(memory: &PhysicalMemory, root: Root, address: VirtAddr) -> Result<Des
     loop {
         let place = table.offset(address.table_index(level) * 8);
         let entry = Pte(memory.try_load(place).ok_or(FaultReason::OutsideMemory { level })?);
-        if !entry.is_present() {
-            return Err(FaultReason::NotPresent { level });
-        }
         allowed &= entry.0;
-        if level == 1 || entry.0 & Pte::LARGE != 0 {
-            let size = PageSize::of_level(level).ok_or(FaultReason::OutsideMemory { level })?;
-            return Ok(Descent { leaf: place, entry, size, permission: permission(allowed) });
-        }
+        let next = match entry.shape(level) {
+            Shape::Absent => return Err(FaultReason::NotPresent { level }),
+            Shape::Reserved => return Err(FaultReason::Reserved { level }),
+            Shape::Page(pfn, size) => {
+                return Ok(Descent { leaf: place, entry, pfn, size, permission: permission(allowed) });
+            }
+            Shape::Table(next) => next,
+        };
         if !entry.is_young() {
             // An upper entry that changed under us is read again by nobody who cares: A is a hint there.
             let _marked = memory.compare_exchange(place, entry.0, entry.0 | Pte::ACCESSED);
         }
-        table = entry.pfn().address();
+        table = next.address();
         level -= 1;
     }
 }

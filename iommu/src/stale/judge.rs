@@ -118,7 +118,7 @@ fn meant(
 fn names_large_page(entry: &StaleEntry, invalidation: &Descriptor) -> bool {
     let large = entry.change.large_page(entry.space.stage).map(|size| {
         let start = VirtAddr(entry.page.0 & !(size.bytes() - 1));
-        VirtRange::pages(start, size.bytes() / PageSize::Size4K.bytes())
+        VirtRange::pages(start, size.frames())
     });
     named_pages(invalidation).is_some_and(|named| large.is_some_and(|large| named.overlaps(large)))
 }
@@ -312,7 +312,7 @@ fn pasid_mismatch(entry: &StaleEntry, scope: PasidScope) -> Option<Why> {
 }
 
 fn pages(entry: &StaleEntry) -> VirtRange {
-    VirtRange::pages(entry.page, entry.size.bytes() / PageSize::Size4K.bytes())
+    VirtRange::pages(entry.page, entry.size.frames())
 }
 
 /// The smallest invalidations that would have taken the translation away and kept it from coming back. If what is
@@ -382,7 +382,7 @@ fn table_remedy(entry: &StaleEntry) -> Vec<Descriptor> {
 fn needed(entry: &StaleEntry) -> PageSpan {
     let gone = entry.change.large_page(entry.space.stage).filter(|_| !entry.change.leads_to_table());
     let size = gone.unwrap_or(entry.size);
-    let log2_pages = (size.bytes() / PageSize::Size4K.bytes()).trailing_zeros();
+    let log2_pages = size.frames().trailing_zeros();
     let hint = if entry.change.leaf { Hint::LeavesOnly } else { Hint::EveryLevel };
     PageSpan { address: VirtAddr(entry.page.0 & !(size.bytes() - 1)), log2_pages, hint }
 }

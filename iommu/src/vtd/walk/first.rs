@@ -6,7 +6,7 @@
 
 use mmu::address::{Access, PageSize, Pfn, PhysAddr, VirtAddr};
 use mmu::cache::{Permission, Tag, Translation};
-use mmu::pte::Pte;
+use mmu::pte::{Pte, Shape};
 
 use crate::spec::fault::FaultReason;
 use crate::vtd::route::{Dialect, FirstStage, Reach, SecondStage};
@@ -31,7 +31,8 @@ struct Goal {
 struct Leaf {
     place: PhysAddr,
     entry: Pte,
-    level: u32,
+    pfn: Pfn,
+    size: PageSize,
     allowed: u64,
     writable: bool,
 }
@@ -82,11 +83,17 @@ impl Walker<'_> {
             let place = at.table.address.offset(goal.address.table_index(level) * 8);
             let entry = self.entry(goal, place, level)?;
             at.allowed &= entry.0;
-            if is_leaf(entry, level) {
-                return Ok(Leaf { place, entry, level, allowed: at.allowed, writable: at.table.writable });
-            }
+            let next = match entry.shape(level) {
+                Shape::Absent => return Err(FaultReason::FirstStageNotPresent.into()),
+                Shape::Reserved => return Err(FaultReason::FirstStageReserved.into()),
+                Shape::Page(pfn, size) => {
+                    let PagingEntry { table: TablePlace { writable, .. }, allowed, .. } = at;
+                    return Ok(Leaf { place, entry, pfn, size, allowed, writable });
+                }
+                Shape::Table(next) => next,
+            };
             self.mark(place, entry, Pte::ACCESSED, at.table.writable)?;
-            at.table = self.table_place(goal, entry.pfn().address(), FaultReason::NestedEntryRead)?;
+            at.table = self.table_place(goal, next.address(), FaultReason::NestedEntryRead)?;
             level -= 1;
             at.trail = self.recorder.trail_from(start);
             self.keep(goal.tag, level, goal.address, at.clone());
@@ -124,19 +131,12 @@ impl Walker<'_> {
         Ok(TablePlace { address: found.physical(VirtAddr(address.0)), writable: found.permission.write })
     }
 
-    /// The entry at `place`, if it is one that may be used.
+    /// The entry at `place`, if that lies in memory.
     fn entry(&mut self, goal: &Goal, place: PhysAddr, level: u32) -> Result<Pte, FaultReason> {
         let is_root = level == goal.stage.root.levels.count();
         let outside = if is_root { FaultReason::FirstStageRoot } else { FaultReason::FirstStageAccess };
         let value = self.load(Table::FirstStage { level }, place, |value| is_leaf(Pte(value), level));
-        let entry = Pte(value.ok_or(outside)?);
-        if !entry.is_present() {
-            return Err(FaultReason::FirstStageNotPresent);
-        }
-        if has_reserved(entry, level) {
-            return Err(FaultReason::FirstStageReserved);
-        }
-        Ok(entry)
+        value.map(Pte).ok_or(outside)
     }
 
     /// Checks what the leaf allows, here and in the second stage, and marks it.
@@ -194,25 +194,13 @@ fn is_leaf(entry: Pte, level: u32) -> bool {
     level == 1 || entry.0 & Pte::LARGE != 0
 }
 
-/// PS where no page is that large, and address bits inside a large page (bit 12 is PAT). XD forbids what no request here
-/// asks for, and is ignored whatever the PASID entry says (VT-d 9.8; NXE is deprecated).
-fn has_reserved(entry: Pte, level: u32) -> bool {
-    let large = entry.0 & Pte::LARGE != 0;
-    match PageSize::of_level(level) {
-        Some(size) if level > 1 && large => entry.0 & Pte::FRAME & (size.bytes() - 1) & !0x1000 != 0,
-        Some(_) => false,
-        None => large,
-    }
-}
-
 fn own_translation(leaf: &Leaf, access: Access) -> Result<Translation, FaultReason> {
     if leaf.allowed & Pte::USER == 0 {
         return Err(FaultReason::NotUser);
     }
-    let size = PageSize::of_level(leaf.level).ok_or(FaultReason::FirstStageReserved)?;
+    // XD forbids what no request here asks for, and is ignored whatever the PASID entry says (VT-d 9.8; NXE is deprecated).
     let permission = Permission { read: true, write: leaf.allowed & Pte::WRITE != 0, execute: false };
-    let frame = leaf.entry.pfn().0 & !(size.bytes() / PageSize::Size4K.bytes() - 1);
-    let found = Translation { pfn: Pfn(frame), size, permission, dirty: false };
+    let found = Translation { pfn: leaf.pfn, size: leaf.size, permission, dirty: false };
     allow(found, Dialect::Scalable, access)
 }
 

@@ -5,7 +5,7 @@
 
 use mmu::address::{PAGE_LEN, PageSize, Pfn, PhysAddr, VirtAddr};
 use mmu::memory::PhysicalMemory;
-use mmu::pte::Pte;
+use mmu::pte::{Pte, Shape};
 
 /// The level of the root table.
 const ROOT_LEVEL: u32 = 4;
@@ -115,14 +115,11 @@ pub(super) fn resolve(memory: &PhysicalMemory, root: PhysAddr, address: VirtAddr
     let mut table = root;
     for level in (1..=ROOT_LEVEL).rev() {
         let entry = Pte(memory.try_load(table.offset(8 * address.table_index(level)))?);
-        if !entry.is_present() {
-            return None;
+        match entry.shape(level) {
+            Shape::Absent | Shape::Reserved => return None,
+            Shape::Page(pfn, size) => return Some(pfn.address().offset(address.offset_in(size))),
+            Shape::Table(next) => table = next.address(),
         }
-        let size = PageSize::of_level(level);
-        if let Some(size) = size.filter(|_| level == 1 || entry.0 & Pte::LARGE != 0) {
-            return Some(entry.pfn().address().offset(address.offset_in(size)));
-        }
-        table = entry.pfn().address();
     }
     None
 }
