@@ -154,7 +154,7 @@ impl Machine {
         match piece {
             Piece::Played => self.forget_shadow()?,
             Piece::Words => {
-                self.start.words.iter().for_each(|(place, word)| self.memory.store(*place, *word))
+                self.start.words.iter().for_each(|(place, word)| self.memory.store(*place, *word));
             }
             Piece::Counts => self.put_back_counts(),
             Piece::Frames => self.put_back_frames(),

@@ -119,7 +119,8 @@ impl<'w, 'a> Workers<'w, 'a> {
         let stopped = || plan.stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
         let late = || plan.time.is_some_and(|time| begun.elapsed() >= time);
         while !self.world.quits.load(Ordering::Acquire) && !stopped() && !late() {
-            let rounds = self.world.take(self.shared.len() as u64) as usize;
+            let taken = self.world.take(self.shared.len() as u64);
+            let rounds = self.shared.iter().zip(0..taken).count();
             if rounds == 0 || !self.shared[..rounds].iter().all(|worker| self.counted.begins(worker.world)) {
                 break;
             }
