@@ -19,7 +19,7 @@ use crate::frame::{FrameRef, FrameState, OutOfFrames, Owner};
 use crate::notifier::{self, Blocking, InvalidationKind, OpenRange};
 use crate::pte::Pte;
 use crate::table::Slot;
-use crate::trace::{Action, Agent, Event};
+use crate::trace::{Action, Agent, Event, Run};
 
 /// How an operation ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -112,11 +112,11 @@ impl<'space> Execution<'space> {
     /// not on this machine.
     pub fn run(mut self, program: &Program) -> Result<Outcome, Stuck> {
         let mut outcome = Outcome::Completed;
-        let mut next = 0;
+        let (mut next, run) = (0, Run::begin(program.name()));
         while let Some(line) = program.lines().get(next) {
             next += 1;
             self.space.observer().before(self.page, line);
-            let begun = Instant::now();
+            let began = Instant::now();
             let mut held = true;
             match *line {
                 Line::Step(step) => self.step(step)?,
@@ -130,21 +130,14 @@ impl<'space> Execution<'space> {
                     }
                 }
             }
-            self.report(*line, begun, held);
+            self.report(began, Action::Line { run, line: *line, held });
         }
         Ok(outcome)
     }
 
-    fn report(&self, line: Line, begun: Instant, held: bool) {
-        let at = if Action::begins(&line) { begun } else { Instant::now() };
-        self.space.observer().record(Event {
-            at,
-            agent: Agent::Mm,
-            action: Action::Line { line, held },
-            page: self.page,
-            frame: self.old.pfn,
-            new_frame: self.new.pfn,
-        });
+    fn report(&self, began: Instant, action: Action) {
+        let event = Event::since(began, Agent::Mm, action, self.page, self.old.pfn);
+        self.space.observer().record(Event { new_frame: self.new.pfn, ..event });
     }
 
     /// Executes one step by itself: for who decides on each step what comes next, instead of running a program.

@@ -12,6 +12,7 @@
 //! arch/x86/kvm/mmu/mmu.c `kvm_faultin_pfn`, `direct_page_fault`.
 
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use steps::one_page::Permission;
@@ -83,6 +84,7 @@ struct State {
 #[derive(Debug)]
 pub struct PendingFault {
     page: VirtAddr,
+    began: Instant,
     since: SequenceSnapshot,
     frame: FrameRef,
     permission: Permission,
@@ -156,17 +158,19 @@ impl ShadowMmu {
         if !self.window.contains(address) {
             return Err(ShadowError::OutsideWindow { address, window: self.window });
         }
+        let began = Instant::now();
         // Before the look-up: what is invalidated from here on may be what it finds.
         let since = self.sequence.snapshot();
         let space = self.space.upgrade().ok_or(ShadowError::Ended)?;
         let found = look_up(&space)?;
         let writable = found.entry.is_writable() && found.entry.is_dirty();
         let permission = if writable { Permission::ReadWrite } else { Permission::ReadOnly };
-        Ok(PendingFault { page: address.page(), since, frame: found.frame, permission })
+        Ok(PendingFault { page: address.page(), began, since, frame: found.frame, permission })
     }
 
     /// Installs what was found, unless an invalidation came in between: the second half. `write` is called under
-    /// mmu_lock with the entry to be written. False: the access must be tried again (`RET_PF_RETRY`).
+    /// mmu_lock with the entry to be written; an entry of another frame is zapped first, for all vCPUs. False: the access
+    /// must be tried again (`RET_PF_RETRY`).
     pub fn finish_fault(&self, fault: &PendingFault, agent: Agent, write: impl FnOnce(Install)) -> bool {
         let mut state = self.mmu_lock.lock();
         if self.retry == Retry::BySequence && self.must_retry(&state, fault) {
@@ -178,10 +182,15 @@ impl ShadowMmu {
         };
         let pte = Pte::leaf(fault.frame.pfn()).with(bits);
         let page = self.page(self.index(fault.page));
+        // As mmu_set_spte does: other vCPUs' TLBs may hold what was there. Of the same frame it was less, and faults.
+        let before = state.installed[page.index];
+        if before.is_present() && before.pfn() != pte.pfn() {
+            self.zap(&mut state, VirtRange::page(fault.page));
+        }
         state.installed[page.index] = pte;
         write(Install { page, pte });
         let action = Action::Walk(fault.permission);
-        let event = Event::now(agent, action, fault.page, Some(fault.frame.pfn()));
+        let event = Event::since(fault.began, agent, action, fault.page, Some(fault.frame.pfn()));
         self.observer.record(event);
         true
     }

@@ -1,14 +1,13 @@
-//! What happened, in order: the events that the live machine reports and a trace is made of.
+//! What happened: the events that the live machine reports, of which a run is made again.
 //!
-//! Invariant: an event carries the time at which its effect cannot have been later (a store, a step that changes
-//! the entry) or earlier (a walk, an invalidation) than others need it to be: a walk is stamped before it reads
-//! the entry, a flush when it begins, everything else when it is done. So a walk that read an entry never appears
-//! after the clear of that entry.
+//! Invariant: an event's effect lies between its two times, and no earlier or later. What cannot be timed where it
+//! happens is announced: it may happen at any time from then on, or never.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use steps::one_page::{Permission, Step};
+use steps::one_page::Permission;
 use steps::program::Line;
 
 use crate::address::{Pfn, VirtAddr};
@@ -27,11 +26,22 @@ pub enum Agent {
     Device(u16),
 }
 
+/// One execution of a program.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Run {
+    /// Its number: no other execution of this process has it.
+    pub number: u64,
+    /// The program's name: the kernel function.
+    pub program: &'static str,
+}
+
 /// What was done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
     /// A line of an operation, and whether a check held.
     Line {
+        /// By which execution.
+        run: Run,
         /// The line.
         line: Line,
         /// False for a check that failed.
@@ -39,6 +49,10 @@ pub enum Action {
     },
     /// Every private page was write-protected for a child (`fork`).
     Share,
+    /// Announced: the child gives its pages up.
+    Exit,
+    /// Announced: the user stores this value.
+    Turn(u64),
     /// A page walk filled a TLB, or a fault filled the shadow page table.
     Walk(Permission),
     /// The translation was refused and the memory manager asked.
@@ -68,8 +82,10 @@ pub enum Action {
 /// One thing that happened.
 #[derive(Clone, Copy, Debug)]
 pub struct Event {
-    /// When, see the file's header.
-    pub at: Instant,
+    /// It cannot have happened before.
+    pub began: Instant,
+    /// It had happened; of what is announced, when that was done.
+    pub ended: Instant,
     /// Who.
     pub agent: Agent,
     /// What.
@@ -106,7 +122,13 @@ impl Event {
     /// An event of `agent` at `page`, now, that reached `frame`.
     #[must_use]
     pub fn now(agent: Agent, action: Action, page: VirtAddr, frame: Option<Pfn>) -> Self {
-        Self { at: Instant::now(), agent, action, page, frame, new_frame: None }
+        Self::since(Instant::now(), agent, action, page, frame)
+    }
+
+    /// An event that began then and is over now.
+    #[must_use]
+    pub fn since(began: Instant, agent: Agent, action: Action, page: VirtAddr, frame: Option<Pfn>) -> Self {
+        Self { began, ended: Instant::now(), agent, action, page, frame, new_frame: None }
     }
 
     /// A walk of `agent` for `address`, which began then and has found a translation.
@@ -114,16 +136,16 @@ impl Event {
     pub fn walk(began: Instant, agent: Agent, address: VirtAddr, found: &Translation) -> Self {
         let permission = if found.permission.write { Permission::ReadWrite } else { Permission::ReadOnly };
         let frame = Some(found.physical(address).pfn());
-        let action = Action::Walk(permission);
-        Self { at: began, agent, action, page: address.page(), frame, new_frame: None }
+        Self::since(began, agent, Action::Walk(permission), address.page(), frame)
     }
 }
 
-impl Action {
-    /// Whether the event is stamped when it begins.
+impl Run {
+    /// An execution of `program` that begins.
     #[must_use]
-    pub fn begins(line: &Line) -> bool {
-        matches!(line, Line::Step(Step::Invalidate(_) | Step::NotifyStart(_)))
+    pub fn begin(program: &'static str) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self { number: NEXT.fetch_add(1, Ordering::Relaxed), program }
     }
 }
 

@@ -43,6 +43,17 @@ pub struct Row {
     pub changes: Vec<Changed>,
     /// Line of the source it stands on, 1-based; 0 for hardware that acts by itself.
     pub line: u32,
+    /// How it is known, if it was not explored.
+    pub seen: Option<Seen>,
+}
+
+/// How a row of a run is known that happened on a machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Seen {
+    /// It was seen; it can have been at this time, in nanoseconds.
+    At(u64),
+    /// Nobody saw it: without it the rows around it could not happen.
+    FilledIn,
 }
 
 /// A variable that a step changed, with its values in words.
@@ -83,6 +94,16 @@ impl Table {
             Broken { text: property.text.clone(), line: property.line }
         });
         Self { columns, rows, lead, cycle, broken, why }
+    }
+
+    /// The table of a run that happened on a machine, and broke `broken`: `seen` says of each step how it is known.
+    #[must_use]
+    pub fn of_seen(lowered: &Lowered, trace: &Trace, broken: PropertyId, seen: &[Seen]) -> Self {
+        let mut table = Self::new(lowered, trace, Some(broken));
+        for (row, seen) in table.rows.iter_mut().zip(seen) {
+            row.seen = Some(*seen);
+        }
+        table
     }
 
     /// How many steps the run has; a round behind it does not count.
@@ -142,6 +163,17 @@ impl Row {
         let changes = self.changes.iter().map(|change| format!("{}: {}", change.variable, change.new));
         changes.collect::<Vec<_>>().join("; ")
     }
+
+    /// Behind its number: where it stands and how it is known.
+    fn place(&self) -> String {
+        // Hardware that acts by itself stands on no line.
+        let line = if self.line == 0 { String::new() } else { format!(", line {}", self.line) };
+        match self.seen {
+            None => line,
+            Some(Seen::At(at_ns)) => format!("{line}, {}.{:03} µs", at_ns / 1000, at_ns % 1000),
+            Some(Seen::FilledIn) => format!("{line}, filled in"),
+        }
+    }
 }
 
 fn row(model: &Model, step: &Step, column: usize) -> Row {
@@ -153,7 +185,7 @@ fn row(model: &Model, step: &Step, column: usize) -> Row {
         Changed { variable: variable.name.clone(), old: value(change.old), new: value(change.new) }
     };
     let changes = step.changes.iter().map(changed).collect();
-    Row { column, text: taken.text.clone(), changes, line: taken.line }
+    Row { column, text: taken.text.clone(), changes, line: taken.line, seen: None }
 }
 
 impl fmt::Display for Broken {
@@ -186,9 +218,7 @@ impl fmt::Display for Table {
             self.remarks(number - 1).iter().try_for_each(|remark| writeln!(f, "{remark}"))?;
             let mut cells = vec![""; self.columns.len()];
             cells[row.column] = &row.text;
-            // Hardware that acts by itself stands on no line.
-            let line = if row.line == 0 { String::new() } else { format!(", line {}", row.line) };
-            print(f, &cells, &format!("{change:widest$} # row {number}{line}"))?;
+            print(f, &cells, &format!("{change:widest$} # row {number}{}", row.place()))?;
         }
         self.broken.iter().try_for_each(|property| writeln!(f, "# VIOLATION: {property}"))?;
         self.why.iter().try_for_each(|sentence| writeln!(f, "# {sentence}"))

@@ -17,6 +17,7 @@ mod condition;
 mod counting;
 mod coverage;
 pub mod cow_n;
+mod cycles;
 mod ends;
 mod expand;
 mod layout;
@@ -274,10 +275,7 @@ fn proved<W: Word>(model: &Model, tables: &Tables<W>, options: &Options, searche
     let beside = options.plan_beside::<W>(searched.states);
     let coverage = Some(coverage::coverage(model, tables, &beside, &searched));
     let mut statistics = searched.statistics();
-    drop(searched);
-    if options.interleavings == Counting::On {
-        statistics.interleavings = counting::interleavings(tables, options);
-    }
+    statistics.interleavings = counting::interleavings(tables, options, searched);
     Outcome { verdict: Verdict::Proved, statistics, coverage }
 }
 

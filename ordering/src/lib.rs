@@ -1,11 +1,11 @@
 //! Orders of steps: written, explored, shown.
 //!
 //! Invariant: nothing here knows clocks or I/O, and a verdict does not depend on the number of threads. A step means
-//! here what `mmu` does when it executes it; operations are the programs that are written there.
+//! here what a machine does when it executes it; operations are the programs of [`steps::operation`].
 //!
 //! Read in this order: [`language`] (what can be written), [`model`] (what is explored), [`lowering`] (from one to the
-//! other), [`engine`] (every interleaving), [`answer`] (what that says), [`outcomes`] (in what runs can end), [`counterexample`], `why` and [`trace`] (what is shown, of a model and of the
-//! live machine), [`minimize`] (the weakest order that is still safe), [`catalogue`] (the scenarios that are there).
+//! other), [`engine`] (every interleaving), [`answer`] (what that says), [`outcomes`] (in what runs can end), [`counterexample`] and `why` (what is
+//! shown), [`sighting`] (what a machine did, as a run of the model), [`minimize`] (the weakest order that is still safe), [`catalogue`] (the scenarios that are there).
 
 pub mod answer;
 pub mod catalogue;
@@ -16,5 +16,5 @@ pub mod lowering;
 pub mod minimize;
 pub mod model;
 pub mod outcomes;
-pub mod trace;
+pub mod sighting;
 mod why;

@@ -63,6 +63,7 @@ pub use names::{FrameId, MmId, PageId, PasidId, PmdId, UserId};
 pub use observed::Observed;
 pub(crate) use operation::expand;
 pub use options::{Flush, Options, Timeout};
+pub(crate) use replay::says;
 pub use replay::{Replayed, replay};
 pub use role::{Cached, Copied, Gate, Role, Roles, Source};
 pub use scene::{Scene, SceneAgent, SceneFrame, ScenePage, SceneUser, SceneVariable};

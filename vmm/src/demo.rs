@@ -6,16 +6,19 @@
 //!
 //! Read in this order: [`options`], [`board`] (the memory that does not move), [`party`] (what every user does),
 //! [`recorder`] and [`window`] (who watches, and who widens), [`stage`] (everybody on one address space), [`guest`]
-//! (the vCPUs), [`operator`] (who breaks and merges), [`run`] (one order after the other), [`report`].
+//! (the vCPUs), [`operator`] (who breaks and merges), [`run`] (one order after the other), [`scenario`] and
+//! [`reading`] (what happened, as a run of the order's scenario), [`report`].
 
 pub mod board;
 pub mod guest;
 pub mod operator;
 pub mod options;
 pub mod party;
+pub mod reading;
 pub mod recorder;
 pub mod report;
 pub mod run;
+pub mod scenario;
 pub mod stage;
 pub mod tally;
 pub mod window;

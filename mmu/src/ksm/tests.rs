@@ -169,7 +169,7 @@ struct Intruder {
 impl Observer for Intruder {
     fn record(&self, event: Event) {
         use crate::trace::Action::Line as Did;
-        if matches!(event.action, Did { line: Line::Check(Condition::SameContent, _), held: true }) {
+        if matches!(event.action, Did { line: Line::Check(Condition::SameContent, _), held: true, .. }) {
             self.compared.store(true, std::sync::atomic::Ordering::SeqCst);
         }
     }

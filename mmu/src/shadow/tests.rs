@@ -10,7 +10,7 @@ use crate::address_space::{AddressSpace, SpaceId, SpaceOptions};
 use crate::area::{Backing, Merging};
 use crate::cpu::Cpu;
 use crate::frame::Frames;
-use crate::notifier::{Blocking, Invalidation, InvalidationKind, MmuNotifier};
+use crate::notifier::{Blocking, Invalidation, InvalidationKind, MmuNotifier, SubscriptionId};
 use crate::pte::Pte;
 use crate::shadow::SoftwareVcpu;
 use crate::trace::{Agent, Unobserved};
@@ -21,6 +21,7 @@ struct Guest {
     space: Arc<AddressSpace>,
     shadow: Arc<ShadowMmu>,
     hardware: Arc<SoftwareShadow>,
+    subscription: SubscriptionId,
     cpu: Cpu,
 }
 
@@ -32,9 +33,9 @@ fn guest(retry: Retry) -> Guest {
     let hardware = SoftwareShadow::new(frames).unwrap();
     let slots = hardware.slots(window).unwrap();
     let shadow = ShadowMmu::new(&space, Arc::clone(&hardware) as _, window, slots, retry);
-    space.notifiers().subscribe(Arc::clone(&shadow) as Arc<dyn MmuNotifier>);
+    let subscription = space.notifiers().subscribe(Arc::clone(&shadow) as Arc<dyn MmuNotifier>);
     let cpu = Cpu::new(0, Arc::clone(&space));
-    Guest { space, shadow, hardware, cpu }
+    Guest { space, shadow, hardware, subscription, cpu }
 }
 
 impl Guest {
@@ -181,6 +182,21 @@ fn a_fault_waits_for_an_invalidation_of_its_own_page_only() {
     assert!(guest.shadow.finish_fault(&again, Agent::Vcpu(0), |_| {}));
 }
 
+#[test]
+fn an_entry_of_another_frame_is_taken_away_from_all_vcpus_before_it_is_replaced() {
+    let mut guest = guest(Retry::BySequence);
+    let (mut one, mut other) = (guest.vcpu(), guest.vcpu());
+    guest.cpu.store(PAGE, 1).unwrap();
+    let _child = guest.space.fork(SpaceId(2)).unwrap();
+    assert_eq!((load(&mut one, PAGE), load(&mut other, PAGE)), (1, 1));
+    // Nobody tells the shadow of this break.
+    guest.space.notifiers().unsubscribe(guest.subscription);
+    guest.cpu.store(PAGE, 2).unwrap();
+    assert_eq!(load(&mut other, PAGE), 1, "stale, as nobody has told it");
+    store(&mut one, PAGE, 3);
+    assert_eq!(load(&mut other, PAGE), 3, "one shadow entry stands for both");
+}
+
 fn clearing(pages: VirtRange) -> Invalidation {
     Invalidation { range: pages, kind: InvalidationKind::Clear, blocking: Blocking::Allowed }
 }
@@ -285,7 +301,7 @@ fn leaving_the_window_is_an_error_with_both() {
 
 #[test]
 fn the_end_of_the_address_space_ends_the_guests_use_of_it() {
-    let Guest { space, shadow, hardware, mut cpu } = guest(Retry::BySequence);
+    let Guest { space, shadow, hardware, mut cpu, .. } = guest(Retry::BySequence);
     let mut vcpu = hardware.vcpu(0, Arc::clone(&shadow), Arc::new(Unobserved)).unwrap();
     cpu.store(PAGE, 1).unwrap();
     load(&mut vcpu, PAGE);

@@ -44,6 +44,17 @@ impl Bits {
         grown
     }
 
+    /// Adds those of `other`, whatever its capacity.
+    pub(super) fn join(&mut self, other: &Self) {
+        self.0.resize(self.0.len().max(other.0.len()), 0);
+        self.extend(other);
+    }
+
+    /// Whether both have a number.
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).any(|(mine, theirs)| mine & theirs != 0)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.iter().all(|&word| word == 0)
     }

@@ -5,10 +5,9 @@
 //! steps; persistent sets do not, so they are not used here.
 
 use super::expand::Expander;
-use super::options::Options;
+use super::options::{Counting, Options, PersistentSets};
 use super::outcome::Interleavings;
-use super::search::{End, Plan, Searched, Shards};
-use super::set::Set;
+use super::search::{End, Plan, Searched};
 use super::tables::Tables;
 use super::word::Word;
 
@@ -17,25 +16,38 @@ const FOUND: &str = "a search that is exhausted has found each successor";
 /// What is kept beside each slot of the set.
 const BESIDE: usize = size_of::<u32>() + size_of::<f64>();
 
-/// Counts the runs of a model in which nothing breaks.
-pub(super) fn interleavings<W: Word>(tables: &Tables<W>, options: &Options) -> Interleavings {
-    let plan = Plan { shards: Shards::One, ..options.plan_with::<W>(BESIDE).without_persistent_sets() };
-    let searched = Searched::run(tables, &plan);
-    if searched.end != End::Exhausted {
+/// Counts the runs of a model in which nothing breaks; `proof` is the search that has shown that. Where it was made
+/// without persistent sets its graph is the one that is counted.
+pub(super) fn interleavings<W: Word>(
+    tables: &Tables<W>,
+    options: &Options,
+    proof: Searched<W>,
+) -> Interleavings {
+    let plan = options.plan_with::<W>(BESIDE).without_persistent_sets();
+    let searched = match (options.interleavings, options.reductions.persistent_sets) {
+        (Counting::Off, _) | (Counting::OfProof, PersistentSets::On | PersistentSets::Asked { .. }) => {
+            return Interleavings::NotCounted;
+        }
+        (Counting::OfProof | Counting::On, PersistentSets::Off) => proof,
+        (Counting::On, PersistentSets::On | PersistentSets::Asked { .. }) => {
+            drop(proof);
+            Searched::run(tables, &plan)
+        }
+    };
+    if searched.end != End::Exhausted || searched.states > plan.max_states {
         return Interleavings::NotCounted;
     }
-    let states = searched.states;
     let mut expander = Expander::new(tables, plan.reductions);
     let initial = expander.canonical(tables.initial);
-    match Ways::of(searched, expander, plan) {
-        Some(mut ways) => ways.sum(initial, states),
+    match Ways::of(&searched, expander, plan) {
+        Some(mut ways) => ways.sum(initial),
         None => Interleavings::NotCounted,
     }
 }
 
-/// By slot of the set.
+/// By place in the search.
 struct Ways<'t, W> {
-    set: Set<W>,
+    searched: &'t Searched<W>,
     plan: Plan,
     expander: Expander<'t, W>,
     /// Steps to the state that have not been counted yet.
@@ -46,23 +58,21 @@ struct Ways<'t, W> {
 
 impl<'t, W: Word> Ways<'t, W> {
     /// None if it was told to stop.
-    fn of(searched: Searched<W>, mut expander: Expander<'t, W>, plan: Plan) -> Option<Self> {
-        let set = searched.set();
-        let mut pending = vec![0; set.capacity()];
+    fn of(searched: &'t Searched<W>, mut expander: Expander<'t, W>, plan: Plan) -> Option<Self> {
+        let mut pending = vec![0; searched.capacity()];
         for state in (0..=searched.depth()).flat_map(|depth| searched.states_at(depth)) {
             if plan.is_stopped() {
                 return None;
             }
             expander.expand_counted(state, 0, |successor, times| {
-                pending[set.slot(successor).expect(FOUND)] += times;
+                pending[searched.place(successor).expect(FOUND)] += times;
             });
         }
-        let set = searched.into_set();
-        Some(Self { runs: vec![0.0; set.capacity()], set, plan, expander, pending })
+        Some(Self { searched, plan, expander, pending, runs: vec![0.0; searched.capacity()] })
     }
 
-    fn sum(&mut self, initial: W, states: usize) -> Interleavings {
-        let Some(start) = self.set.slot(initial).filter(|&slot| self.pending[slot] == 0) else {
+    fn sum(&mut self, initial: W) -> Interleavings {
+        let Some(start) = self.searched.place(initial).filter(|&place| self.pending[place] == 0) else {
             return Interleavings::Cyclic;
         };
         self.runs[start] = 1.0;
@@ -72,23 +82,23 @@ impl<'t, W: Word> Ways<'t, W> {
                 return Interleavings::NotCounted;
             }
             counted += 1;
-            let runs = self.runs[self.set.slot(state).expect(FOUND)];
+            let runs = self.runs[self.searched.place(state).expect(FOUND)];
             if !self.pass_on(state, runs, &mut ready) {
                 complete += runs;
             }
         }
-        if counted == states { Interleavings::Count(complete) } else { Interleavings::Cyclic }
+        if counted == self.searched.states { Interleavings::Count(complete) } else { Interleavings::Cyclic }
     }
 
     /// Adds the runs to every successor; whether there is one.
     fn pass_on(&mut self, state: W, runs: f64, ready: &mut Vec<W>) -> bool {
-        let (set, pending, sums) = (&self.set, &mut self.pending, &mut self.runs);
+        let (searched, pending, sums) = (self.searched, &mut self.pending, &mut self.runs);
         let before = self.expander.transitions;
         self.expander.expand_counted(state, 0, |successor, times| {
-            let slot = set.slot(successor).expect(FOUND);
-            sums[slot] += runs * f64::from(times);
-            pending[slot] -= times;
-            if pending[slot] == 0 {
+            let place = searched.place(successor).expect(FOUND);
+            sums[place] += runs * f64::from(times);
+            pending[place] -= times;
+            if pending[place] == 0 {
                 ready.push(successor);
             }
         });

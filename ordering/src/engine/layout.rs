@@ -1,14 +1,14 @@
 //! Where each variable and each program counter lies in the word.
 //!
 //! Invariant: fields do not overlap and leave the top bit free; a variable's codes are the values that it can take, in
-//! their order, and one that never changes takes no bit. The fields of interchangeable agents form blocks of the same
+//! their order; one that never changes takes no bit, and neither does one on which nothing depends. The fields of interchangeable agents form blocks of the same
 //! shape.
 
 use super::TooLarge;
 use super::bits::Bits;
 use super::pruned::Pruned;
 use super::word::Word;
-use crate::model::{Guard, Member, Symmetry, Update, Var};
+use crate::model::{Guard, Member, Symmetry, Update, Var, Variable};
 
 /// Some adjacent bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -20,7 +20,7 @@ pub(super) struct Field {
 /// How a variable is stored.
 #[derive(Clone, Debug)]
 pub(super) enum Slot {
-    /// It never changes.
+    /// It never changes, or nothing depends on it: then this is what it is at the start.
     Constant(u32),
     /// The code is the index of the value among these.
     Coded(Field, Vec<u32>),
@@ -43,12 +43,17 @@ pub(super) struct Layout {
 
 impl Layout {
     /// Lays out the fields for a word of at most `limit` bits, the top bit included.
-    pub(super) fn of(pruned: &Pruned<'_>, symmetries: &[&Symmetry], limit: u32) -> Result<Self, TooLarge> {
+    pub(super) fn of(
+        pruned: &Pruned<'_>,
+        needed: &Bits,
+        symmetries: &[&Symmetry],
+        limit: u32,
+    ) -> Result<Self, TooLarge> {
         let none = Field::default();
         let agents = pruned.model.agents.len();
         let domains = pruned.model.variables.iter().map(|variable| variable.values.len());
         let mut layout = Self {
-            slots: slots(pruned),
+            slots: slots(pruned, needed),
             counters: vec![none; agents],
             blocks: Vec::new(),
             bits: 0,
@@ -103,8 +108,7 @@ impl Layout {
     }
 
     fn too_large(&self, pruned: &Pruned<'_>, limit: u32) -> TooLarge {
-        let variable =
-            |(slot, variable): (&Slot, &crate::model::Variable)| (variable.name.clone(), slot.bits());
+        let variable = |(slot, variable): (&Slot, &Variable)| (variable.name.clone(), slot.bits());
         let counter =
             |(field, agent): (&Field, &crate::model::Agent)| (format!("{}'s place", agent.name), field.bits);
         let variables = self.slots.iter().zip(&pruned.model.variables).map(variable);
@@ -139,12 +143,14 @@ fn width(count: usize) -> u32 {
 }
 
 /// The encoding of each variable, not yet placed.
-fn slots(pruned: &Pruned<'_>) -> Vec<Slot> {
+fn slots(pruned: &Pruned<'_>, needed: &Bits) -> Vec<Slot> {
     let number = |value: usize| super::tables::number(value);
-    let slot = |own: &Bits| match own.len() {
+    let slot = |(var, (own, variable)): (usize, (&Bits, &Variable))| match own.len() {
         0 => unreachable!("a variable can have at least the value that it has at the start"),
-        1 => Slot::Constant(own.iter().next().map_or_else(|| unreachable!("there is one"), number)),
-        count => Slot::Coded(Field { shift: 0, bits: width(count) }, own.iter().map(number).collect()),
+        count if count > 1 && needed.contains(var) => {
+            Slot::Coded(Field { shift: 0, bits: width(count) }, own.iter().map(number).collect())
+        }
+        _ => Slot::Constant(variable.initial),
     };
-    pruned.reach.values.iter().map(slot).collect()
+    pruned.reach.values.iter().zip(&pruned.model.variables).enumerate().map(slot).collect()
 }

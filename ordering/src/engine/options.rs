@@ -48,11 +48,13 @@ pub enum PersistentSets {
 /// States after which it pays to ask: what is asked takes a tenth of the time at most.
 const WORTH_ASKING: usize = 1 << 13;
 
-/// Whether the interleavings of a proved model are counted: a second search without persistent sets.
+/// Whether the interleavings of a proved model are counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Counting {
-    /// They are.
+    /// They are: if the proof left some out, by a second search that does not.
     On,
+    /// They are if the proof has found each of them, that is, if it needed no persistent sets.
+    OfProof,
     /// They are not.
     Off,
 }

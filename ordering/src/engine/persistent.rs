@@ -224,37 +224,3 @@ fn observed(model: &Model) -> (Bits, Bits) {
     }
     (always, finally)
 }
-
-/// For each place and way: whether it goes back, that is, to a place from which the search through the program came.
-/// Every cycle of a program has such a way.
-pub(super) fn backward(pruned: &Pruned<'_>) -> Vec<Vec<bool>> {
-    let mut back: Vec<Vec<bool>> = pruned.places.iter().map(|place| vec![false; place.ways.len()]).collect();
-    let mut seen = vec![Seen::Never; back.len()];
-    for &first in &pruned.first[..pruned.first.len() - 1] {
-        let mut path = vec![(first, 0)];
-        seen[first] = Seen::OnPath;
-        while let Some((place, way)) = path.pop() {
-            let Some(taken) = pruned.places[place].ways.get(way) else {
-                seen[place] = Seen::Done;
-                continue;
-            };
-            path.push((place, way + 1));
-            match seen[taken.next] {
-                Seen::OnPath => back[place][way] = true,
-                Seen::Done => {}
-                Seen::Never => {
-                    seen[taken.next] = Seen::OnPath;
-                    path.push((taken.next, 0));
-                }
-            }
-        }
-    }
-    back
-}
-
-#[derive(Clone, Copy)]
-enum Seen {
-    Never,
-    OnPath,
-    Done,
-}

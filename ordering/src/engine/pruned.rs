@@ -5,7 +5,7 @@
 
 use super::reach::Reach;
 use super::{Stop, TooLarge};
-use crate::model::{Alternative, Model, Update};
+use crate::model::{Alternative, Model};
 
 /// A model without what cannot happen.
 pub(super) struct Pruned<'m> {
@@ -82,11 +82,6 @@ impl<'m> Pruned<'m> {
 }
 
 impl Way<'_> {
-    pub(super) fn reads(&self) -> impl Iterator<Item = usize> + '_ {
-        let guards = self.alternative.guard.iter().flat_map(|guard| guard.reads()).flatten();
-        guards.chain(self.alternative.updates.iter().filter_map(Update::read)).map(|var| usize::from(var.0))
-    }
-
     pub(super) fn writes(&self) -> impl Iterator<Item = usize> + '_ {
         self.alternative.updates.iter().map(|update| usize::from(update.written().0))
     }

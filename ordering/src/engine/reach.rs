@@ -141,7 +141,13 @@ impl Reach {
     }
 
     /// Values that the update can write.
-    fn written(&self, agent: usize, pc: usize, alternative: &Alternative, update: &Update) -> Bits {
+    pub(super) fn written(
+        &self,
+        agent: usize,
+        pc: usize,
+        alternative: &Alternative,
+        update: &Update,
+    ) -> Bits {
         let mut values = Bits::none(self.capacity(update.written()));
         let shifted = |from: Bits, by: fn(usize) -> usize, values: &mut Bits| {
             from.iter().for_each(|value| values.insert(by(value)));
@@ -160,7 +166,7 @@ impl Reach {
     }
 
     /// Values of the variable with which the alternative may be taken.
-    fn restricted(&self, agent: usize, pc: usize, alternative: &Alternative, var: Var) -> Bits {
+    pub(super) fn restricted(&self, agent: usize, pc: usize, alternative: &Alternative, var: Var) -> Bits {
         let mut values = self.before(agent, pc, var);
         for guard in &alternative.guard {
             match *guard {

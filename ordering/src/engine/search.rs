@@ -186,6 +186,7 @@ impl<W: Word> Searched<W> {
     }
 
     /// The set of a search that has one shard.
+    #[cfg(test)]
     pub(super) fn set(&self) -> &Set<W> {
         &self.shards[0].set
     }
@@ -200,11 +201,6 @@ impl<W: Word> Searched<W> {
         let owner = owner(state, self.shards.len());
         let before: usize = self.shards[..owner].iter().map(|shard| shard.set.capacity()).sum();
         self.shards[owner].set.slot(state).map(|slot| before + slot)
-    }
-
-    /// The set of a search that has one shard, without its levels.
-    pub(super) fn into_set(mut self) -> Set<W> {
-        self.shards.swap_remove(0).set
     }
 
     /// The initial state alone.

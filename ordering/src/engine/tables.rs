@@ -5,9 +5,10 @@
 use super::bits::Bits;
 use super::cases::{Cases, Tally};
 use super::condition::{Condition, Translation, code};
+use super::cycles;
 use super::layout::{Field, Layout, Slot};
 use super::liveness;
-use super::persistent::{self, Dependence};
+use super::persistent::Dependence;
 use super::properties::Properties;
 use super::pruned::{Pruned, Way};
 use super::reach::Reach;
@@ -128,11 +129,12 @@ impl<W: Word> Entry<W> {
 impl<W: Word> Tables<W> {
     pub(super) fn of(model: &Model, pruned: &Pruned<'_>, stop: Option<&Stop>) -> Result<Self, TooLarge> {
         let symmetries: Vec<&Symmetry> = symmetry::that_hold(model);
-        let layout = Layout::of(pruned, &symmetries, W::BITS)?;
+        let needed = liveness::needed(model);
+        let layout = Layout::of(pruned, &needed, &symmetries, W::BITS)?;
         let fields = layout.counters.iter().zip(&pruned.first);
         let counters: Vec<Counter> = fields.map(|(&field, &first)| Counter::of(field, first)).collect();
         let (ways, places) = ways(pruned, &layout, &counters);
-        let live: Vec<W> = liveness::live(pruned).iter().map(|live| layout.mask(live)).collect();
+        let live: Vec<W> = liveness::live(pruned, &needed).iter().map(|live| layout.mask(live)).collect();
         let kept = W::occupied() | layout.mask(&liveness::observed(model));
         let dependence = Dependence::of(pruned, &layout, &ways, &places);
         let alike = symmetries.iter().zip(&layout.blocks).map(|(one, blocks)| Alike::of(one, blocks));
@@ -159,7 +161,7 @@ fn ways<W: Word>(
     counters: &[Counter],
 ) -> (Vec<Entry<W>>, Vec<(u32, u32)>) {
     let (mut ways, mut places) = (Vec::new(), Vec::new());
-    let backward = persistent::backward(pruned);
+    let backward = cycles::backward(pruned);
     for (place, backward) in pruned.places.iter().zip(&backward) {
         let first = number(ways.len());
         for (way, &back) in place.ways.iter().zip(backward) {

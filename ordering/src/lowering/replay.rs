@@ -80,7 +80,7 @@ fn taken(
 ) -> Result<(Reached, Vec<Reading>), Diagnostic> {
     let (mut next, mut breaking) = (Reached::new(), Vec::new());
     for (state, reading) in reached {
-        for (taken, way) in state.steps_of(agent, model).filter(|(_, way)| is(way, text)) {
+        for (taken, way) in state.steps_of(agent, model).filter(|(_, way)| says(way, text)) {
             let short = reading.short + usize::from(way.text != text);
             let further = Reading { short, moves: [reading.moves.as_slice(), &[taken]].concat() };
             if way.violates.is_some() {
@@ -129,7 +129,7 @@ fn at<'m>(model: &'m Model, state: &State, agent: usize) -> &'m [Alternative] {
 
 /// Whether a row says this. It may leave out what became of the step: what a read returned, that the frame was free or
 /// that there was none, which of its parts it is. Of a look, `if C` is that C held; `check C else L` may be either.
-fn is(way: &Alternative, text: &str) -> bool {
+pub(crate) fn says(way: &Alternative, text: &str) -> bool {
     let looks = ["if ", "when ", "check "].iter().any(|look| text.starts_with(look));
     let (text, either) = match text.rsplit_once(" else ") {
         Some((look, _)) if looks => (look, true),
@@ -162,7 +162,7 @@ fn refused(model: &Model, reached: &Reached, agent: usize, row: &Row, text: &str
     for state in reached.keys() {
         let ways = at(model, state, agent);
         // The way that comes nearest says best what is missing.
-        let waits = ways.iter().filter(|way| is(way, text)).filter_map(|way| blocking(way, state));
+        let waits = ways.iter().filter(|way| says(way, text)).filter_map(|way| blocking(way, state));
         if let Some((_, guard)) = waits.max_by_key(|(index, _)| *index) {
             let help = "put the step that it waits for on a row above";
             return Diagnostic::new(row.span, message, help).with_label(reason(model, state, guard));

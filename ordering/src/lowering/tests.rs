@@ -137,7 +137,8 @@ fn the_engine_agrees_with_the_naive_search_on_the_whole_catalogue() {
                 let outcome = engine::explore(&packed, &Options { reductions, ..Options::default() });
                 let agrees = match (&outcome.verdict, &naive) {
                     (Verdict::Proved, Found::Proved(states)) => {
-                        reductions == Reductions::ALL || outcome.statistics.states == *states
+                        // What nothing depends on is no part of the engine's states.
+                        outcome.statistics.states <= *states
                     }
                     (Verdict::Violated { trace, .. }, Found::Violated(_, steps)) => {
                         trace.steps.len() == steps.len()

@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use ordering::engine::replay::{Move, State};
-use ordering::model::{Alternative, Check, MarkId, Model, PropertyId};
+use ordering::model::{Alternative, Check, MarkId, Model, PropertyId, Update, Var};
 
 /// What it found.
 #[derive(Clone, PartialEq, Debug)]
@@ -18,6 +18,43 @@ pub(crate) struct Found {
     pub(crate) unseen: Vec<MarkId>,
     /// Whether all agents whose end is awaited have ended in some state.
     pub(crate) end: bool,
+}
+
+/// The model in which what nothing depends on stays as it is at the start: no guard and no property reads it, it is not
+/// counted in, and it is copied only to its like.
+pub(crate) fn without_unread(model: &Model) -> Model {
+    let mut model = model.clone();
+    let formulas = model.properties.iter().flat_map(|property| match &property.check {
+        Check::Always(any) | Check::Finally(any) => any.as_slice(),
+        Check::Step | Check::Deadlock | Check::Livelock => &[],
+    });
+    let asked = formulas.flatten().flat_map(|guard| guard.reads()).flatten();
+    let mut read: HashSet<Var> = asked.collect();
+    let before = |read: &HashSet<Var>| {
+        let ways = model.agents.iter().flat_map(|agent| &agent.program).flat_map(|at| &at.alternatives);
+        let of = |way: &Alternative| -> Vec<Var> {
+            let guards = way.guard.iter().flat_map(|guard| guard.reads()).flatten();
+            let updates = way.updates.iter().filter_map(|update| match *update {
+                Update::Set(..) => None,
+                Update::Copy { to, from } => read.contains(&to).then_some(from),
+                Update::Increment(var) | Update::Decrement(var) => Some(var),
+            });
+            guards.chain(updates).collect()
+        };
+        ways.flat_map(of).collect::<HashSet<Var>>()
+    };
+    loop {
+        let more = before(&read);
+        if more.is_subset(&read) {
+            break;
+        }
+        read.extend(more);
+    }
+    let programs = model.agents.iter_mut().flat_map(|agent| &mut agent.program);
+    for way in programs.flat_map(|at| &mut at.alternatives) {
+        way.updates.retain(|update| read.contains(&update.written()));
+    }
+    model
 }
 
 /// Explores every state, level by level; none if there are more than `limit`.

@@ -120,6 +120,12 @@ fn widen(random: &mut Random, model: &mut Model, twins: usize) {
                     alternative.guard.push(Guard::Is(flag(random.below(FLAGS)), number(random.below(2))));
                 }
             }
+            // What nothing reads is no part of a state: this way reads all of them, and is never taken.
+            if let Some(alternative) = instruction.alternatives.first().filter(|_| pc == 0) {
+                let both = (0..FLAGS).flat_map(|index| [0, 1].map(|value| Guard::Is(flag(index), value)));
+                let never = Alternative { guard: both.collect(), ..alternative.clone() };
+                instruction.alternatives.push(never);
+            }
         }
     }
 }

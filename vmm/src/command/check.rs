@@ -40,7 +40,7 @@ pub(super) struct CheckArguments {
     /// Print one complete run of every scenario that is proved
     #[arg(long)]
     witness: bool,
-    /// Print the bits that each variable takes
+    /// Print the bits that each variable takes, and count orders also where the proof left some out
     #[arg(long)]
     stats: bool,
     /// Explore without reductions: every state
@@ -84,7 +84,7 @@ impl CheckArguments {
             max_states: self.max_states.unwrap_or(usize::MAX),
             memory_bytes: self.memory,
             threads: if self.threads == 2 { Threads::Two } else { Threads::One },
-            interleavings: Counting::On,
+            interleavings: if self.stats { Counting::On } else { Counting::OfProof },
             watched: Some(&VISITED),
             stop: self.time.map(|_| &STOP),
         }

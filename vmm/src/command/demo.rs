@@ -1,5 +1,7 @@
 //! `afterimage demo`: arguments, the choice of CPU, and the exit status.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,7 +12,9 @@ use super::progress::Progress;
 use super::{HOST, UNUSABLE, complain, say};
 use crate::demo::guest::CpuKind;
 use crate::demo::options::{DemoOptions, Operation, Trial, trials};
+use crate::demo::reading::Reading;
 use crate::demo::report::{json, table, trace};
+use crate::demo::scenario::OrderScenario;
 use crate::demo::stage::Cast;
 use crate::demo::window::Widening;
 use crate::demo::{Demonstration, RunReport};
@@ -50,6 +54,9 @@ pub(super) struct DemoArguments {
     /// Print one JSON object instead of the table
     #[arg(long)]
     json: bool,
+    /// Write the scenario of each order into this directory, with the first violation as its trace, for `replay`, `check` and `race`
+    #[arg(long, value_name = "DIR")]
+    save: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -88,10 +95,11 @@ pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
         widening: arguments.window_us.map_or(Widening::AsFound, |width_us| Widening::Fixed { width_us }),
         seed: arguments.seed,
     };
-    demonstrate(&Demonstration::new(options), cpu, arguments.json)
+    demonstrate(&Demonstration::new(options), cpu, arguments)
 }
 
-fn demonstrate(demonstration: &Demonstration, cpu: CpuKind, as_json: bool) -> ExitCode {
+fn demonstrate(demonstration: &Demonstration, cpu: CpuKind, arguments: &DemoArguments) -> ExitCode {
+    let as_json = arguments.json;
     let mut reports: Vec<RunReport> = Vec::new();
     if !as_json {
         say(table::heading(cpu));
@@ -119,8 +127,33 @@ fn demonstrate(demonstration: &Demonstration, cpu: CpuKind, as_json: bool) -> Ex
         reports.iter().filter_map(trace::of).for_each(say);
         say(format_args!("\n{}", table::conclusion(&reports)));
     }
+    if let Some(directory) = &arguments.save
+        && let Err(error) = save(directory, &reports)
+    {
+        complain(error);
+        return HOST.into();
+    }
     let good = reports.iter().all(RunReport::is_as_expected);
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Writes a file for each order; the control's is the right one's.
+fn save(directory: &Path, reports: &[RunReport]) -> Result<(), String> {
+    let failed = |path: &Path, error: std::io::Error| {
+        format!("cannot write {}: {error}; name a directory that can be written", path.display())
+    };
+    fs::create_dir_all(directory).map_err(|error| failed(directory, error))?;
+    let orders = reports.iter().filter(|report| report.trial.operation != Operation::Control);
+    for report in orders {
+        let scenario = OrderScenario::new(&report.trial);
+        let path = directory.join(format!("{}.scn", scenario.name()));
+        let text = match &report.reading {
+            Some(Reading::Counterexample(found)) => found.text.clone(),
+            Some(Reading::Divergence(_) | Reading::TooLong) | None => scenario.text(),
+        };
+        fs::write(&path, text).map_err(|error| failed(&path, error))?;
+    }
+    Ok(())
 }
 
 /// The trials asked for; the control goes with them unless one order was named.

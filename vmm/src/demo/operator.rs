@@ -65,8 +65,16 @@ impl<'stage> Operator<'stage> {
             // Another word of the page: a CPU breaks COW, whoever writes the counter.
             operator.store(page_address(page).offset(8), 1)
         })?;
+        for page in 0..PAGES {
+            self.announce(Agent::Mm, Action::Exit, page);
+        }
         drop(child);
         Ok(())
+    }
+
+    /// What cannot be timed where it happens.
+    fn announce(&self, agent: Agent, action: Action, page: u64) {
+        self.stage.space.observer().record(Event::now(agent, action, page_address(page), None));
     }
 
     /// Makes a twin of each page and merges the two: a write during the merge is what a wrong order loses, one after
@@ -95,6 +103,9 @@ impl<'stage> Operator<'stage> {
         let mut turns = Vec::new();
         for page in 0..PAGES {
             let (turn, moment) = self.choose_turn(page);
+            // The last round's turns are over: the next value is known.
+            let value = self.stage.board.published(page).wrapping_add(1);
+            self.announce(turn.user.agent, Action::Turn(value), page);
             match moment {
                 Moment::Before => turn.give(),
                 Moment::InAWindow => self.windows.plan(page_address(page), turn.clone(), lines),

@@ -4,6 +4,7 @@
 //! program does the same in assembler (`coherence` in guest-images).
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use guest_images::layout::{AREA_VA, control};
 use iommu::sva::port::{DmaError, DmaPort};
@@ -130,13 +131,16 @@ impl Party {
         if early {
             store(memory, word(page, control::PUBLISHED), value, stopped)?;
         }
+        let began = Instant::now();
         let written = store(memory, page_address(page), value, stopped)?;
         self.counts.accesses += 1;
         if written.reached == Reached::Freed {
             self.counts.freed += 1;
             self.report(page, Action::FreedUse, written);
         } else {
-            self.report(page, Action::Store(value), written);
+            let (agent, frame) = (self.user.agent, Some(written.frame));
+            let stored = Event::since(began, agent, Action::Store(value), page_address(page), frame);
+            self.observer.record(stored);
         }
         if !early {
             store(memory, word(page, control::PUBLISHED), value, stopped)?;

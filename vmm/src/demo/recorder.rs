@@ -1,9 +1,10 @@
 //! The recorder: keeps the last events of each page, and all of them once something went wrong.
 //!
 //! Invariant: its locks are held for one push or one copy, never while waiting; memory is bounded by
-//! `KEPT_EVENTS` a page.
+//! `KEPT_EVENTS` a page, and as many behind the first violation: what had begun by then may be told of later.
 
 use std::collections::VecDeque;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use guest_images::layout::AREA_VA;
@@ -18,13 +19,13 @@ use super::window::Windows;
 /// The step by which a COW break is done.
 const BROKEN: Step = set_pte(Role::New, Permission::ReadWrite);
 /// Events kept of each page.
-const KEPT_EVENTS: usize = 96;
+const KEPT_EVENTS: usize = 1024;
 
 /// Watches one run.
 pub struct Recorder {
     windows: Windows,
     pages: Vec<Mutex<VecDeque<Event>>>,
-    first: Mutex<Option<Violation>>,
+    first: OnceLock<Event>,
     broken: AtomicU64,
     lost: AtomicU64,
 }
@@ -34,7 +35,7 @@ pub struct Recorder {
 pub struct Violation {
     /// What went wrong.
     pub event: Event,
-    /// The page's events up to it, by time.
+    /// The page's events that had begun by then, by when they began.
     pub before: Vec<Event>,
 }
 
@@ -43,7 +44,7 @@ impl Recorder {
     #[must_use]
     pub fn new(pages: u64, windows: Windows) -> Self {
         let pages = (0..pages).map(|_| Mutex::new(VecDeque::with_capacity(KEPT_EVENTS))).collect();
-        Self { windows, pages, first: Mutex::new(None), broken: AtomicU64::new(0), lost: AtomicU64::new(0) }
+        Self { windows, pages, first: OnceLock::new(), broken: AtomicU64::new(0), lost: AtomicU64::new(0) }
     }
 
     /// The windows between the steps of its operations.
@@ -64,16 +65,21 @@ impl Recorder {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// The first violation, if there was one.
+    /// The first violation, if there was one. Complete once all users have stopped.
     #[must_use]
     pub fn first_violation(&self) -> Option<Violation> {
-        self.first.lock().clone()
+        let event = *self.first.get()?;
+        let kept = self.events(event.page).map(|events| events.lock().iter().copied().collect());
+        let mut before: Vec<Event> = kept.unwrap_or_default();
+        before.retain(|earlier| earlier.began <= event.ended);
+        before.sort_by_key(|earlier| earlier.began);
+        Some(Violation { event, before })
     }
 
     /// Whether something went wrong.
     #[must_use]
     pub fn has_violation(&self) -> bool {
-        self.first.lock().is_some()
+        self.first.get().is_some()
     }
 
     fn events(&self, page: VirtAddr) -> Option<&Mutex<VecDeque<Event>>> {
@@ -81,16 +87,9 @@ impl Recorder {
         self.pages.get(usize::try_from(index).ok()?)
     }
 
+    /// Only the first is kept.
     fn keep_first(&self, event: Event) {
-        let mut first = self.first.lock();
-        if first.is_some() {
-            return;
-        }
-        let kept = self.events(event.page).map(|events| events.lock().iter().copied().collect());
-        let mut before: Vec<Event> = kept.unwrap_or_default();
-        before.retain(|earlier| earlier.at <= event.at);
-        before.sort_by_key(|earlier| earlier.at);
-        *first = Some(Violation { event, before });
+        let _first = self.first.get_or_init(|| event);
     }
 }
 
@@ -108,11 +107,14 @@ impl Observer for Recorder {
             _ => {}
         }
         if let Some(events) = self.events(event.page) {
+            let goes_on = self.first.get().is_none_or(|first| first.page != event.page);
             let mut events = events.lock();
-            if events.len() == KEPT_EVENTS {
+            if goes_on && events.len() >= KEPT_EVENTS {
                 events.pop_front();
             }
-            events.push_back(event);
+            if goes_on || events.len() < 2 * KEPT_EVENTS {
+                events.push_back(event);
+            }
         }
     }
 

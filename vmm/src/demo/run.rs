@@ -11,6 +11,7 @@ use steps::operation::cow;
 
 use super::operator::Operator;
 use super::options::{DemoOptions, Operation, Trial};
+use super::reading::{Reading, read};
 use super::recorder::{Recorder, Violation};
 use super::stage::{PAGES, Stage, StageError};
 use super::tally::Counts;
@@ -43,6 +44,8 @@ pub struct RunReport {
     pub time: Duration,
     /// The first violation.
     pub first: Option<Violation>,
+    /// What that is to the order's scenario.
+    pub reading: Option<Reading>,
 }
 
 /// Runs the orders of its options.
@@ -72,10 +75,23 @@ impl RunReport {
         if clean { Verdict::Coherent } else { Verdict::Violated }
     }
 
-    /// Whether it is what the order is held to do.
+    /// Whether it is what the order is held to do, and the order's scenario can do what was met.
     #[must_use]
     pub fn is_as_expected(&self) -> bool {
-        self.verdict() == self.trial.order.expected
+        self.verdict() == self.trial.order.expected && !self.diverges()
+    }
+
+    /// Whether the live machine has done what the order's scenario excludes. The control must: its order is the right
+    /// one, and its writers say that they have stored before they have, which no run of the scenario explains.
+    #[must_use]
+    pub fn diverges(&self) -> bool {
+        match (self.trial.operation, &self.reading) {
+            (_, None | Some(Reading::TooLong)) => false,
+            (Operation::Cow | Operation::Ksm, Some(Reading::Counterexample(_))) => false,
+            (Operation::Cow | Operation::Ksm, Some(Reading::Divergence(_))) => true,
+            (Operation::Control, Some(Reading::Counterexample(_))) => true,
+            (Operation::Control, Some(Reading::Divergence(_))) => false,
+        }
     }
 }
 
@@ -111,6 +127,7 @@ impl Demonstration {
         let merged = self.operate(trial, &stage, &recorder, begun)?;
         stage.strike()?;
         let [cpu, vcpu, device] = stage.counts();
+        let first = recorder.first_violation();
         Ok(RunReport {
             trial: trial.clone(),
             operations: merged.unwrap_or_else(|| recorder.cow_breaks()),
@@ -120,7 +137,8 @@ impl Demonstration {
             lost_writes: recorder.lost_writes(),
             freed_writes: stage.frames.audit_freed(),
             time: begun.elapsed(),
-            first: recorder.first_violation(),
+            reading: first.as_ref().map(|violation| read(trial, violation)),
+            first,
         })
     }
 

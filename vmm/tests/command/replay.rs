@@ -43,3 +43,27 @@ fn a_file_without_a_trace_says_how_to_get_one() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("check --traces"), "{}", text(&output.stderr));
 }
+
+#[test]
+fn what_the_demonstration_saves_is_checked_and_replayed() {
+    let folder = std::env::temp_dir().join(format!("afterimage-saved-{}", std::process::id()));
+    let path = folder.to_str().expect("a plain path");
+    let order = ["--operation", "cow", "--order", "notify-in-range-end"];
+    let run = afterimage(&[&order[..], &["--cpu", "software", "--save", path]].concat());
+    assert_eq!(run.status.code(), Some(0), "{}{}", text(&run.stdout), text(&run.stderr));
+    let file = folder.join("cow-notify-in-range-end.scn");
+    let file = file.to_str().expect("a plain path");
+    let shown = text(&run.stdout);
+    for command in ["replay", "check"] {
+        let output = afterimage(&[command, file]);
+        assert_eq!(output.status.code(), Some(0), "{command}: {}", text(&output.stderr));
+    }
+    // The rows that were printed are the rows that are replayed, but for the times.
+    let replayed = text(&afterimage(&["replay", file]).stdout);
+    let broken = |text: &str| text.lines().find(|line| line.starts_with("# VIOLATION: ")).map(str::to_owned);
+    assert!(broken(&shown).is_some_and(|row| row.contains("reads A == 0 after writes A")), "{shown}");
+    assert_eq!(broken(&shown), broken(&replayed));
+    let rows = |text: &str| text.lines().filter(|line| line.contains(" # row ")).count();
+    assert_eq!(rows(&shown), rows(&replayed), "{shown}\n{replayed}");
+    std::fs::remove_dir_all(&folder).expect("the folder is ours");
+}

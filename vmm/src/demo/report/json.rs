@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::demo::RunReport;
 use crate::demo::guest::CpuKind;
+use crate::demo::reading::Reading;
 
 #[derive(Serialize)]
 struct Object {
@@ -25,6 +26,8 @@ struct Run {
     freed_uses: u64,
     expected: &'static str,
     verdict: &'static str,
+    /// Of the first violation: `counterexample` of the order's scenario, `divergence` from it, or `untold`.
+    first_violation: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -58,5 +61,10 @@ fn run(report: &RunReport) -> Run {
         freed_uses: report.freed_uses(),
         expected: report.trial.order.expected.name(),
         verdict: report.verdict().name(),
+        first_violation: report.reading.as_ref().map(|reading| match reading {
+            Reading::Counterexample(_) => "counterexample",
+            Reading::Divergence(_) => "divergence",
+            Reading::TooLong => "untold",
+        }),
     }
 }

@@ -72,6 +72,9 @@ pub fn conclusion(reports: &[RunReport]) -> String {
         );
     }
     let names = wrong.iter().map(|report| {
+        if report.diverges() {
+            return format!("{} diverges from its scenario", report.trial.order.name);
+        }
         let Verdict::Coherent = report.trial.order.expected else {
             return format!("{} was not caught", report.trial.order.name);
         };

@@ -1,14 +1,27 @@
-//! The first violation of an order, as a trace.
-
-use ordering::trace::Trace;
+//! The first violation of an order, as a counterexample of its scenario.
 
 use crate::demo::RunReport;
+use crate::demo::options::Operation;
+use crate::demo::reading::Reading;
 
-/// The trace of the first violation; none if there was none.
+/// What is said of the first violation; nothing if there was none.
 #[must_use]
 pub fn of(report: &RunReport) -> Option<String> {
-    let violation = report.first.as_ref()?;
-    let title = format!("{} {}", report.trial.operation.name(), report.trial.order.name);
-    let trace = Trace::of_violation(&violation.before, &violation.event);
-    Some(format!("\n{title}: {}\n{trace}", report.trial.order.story).trim_end().to_owned())
+    let title = format!("\n{} {}", report.trial.operation.name(), report.trial.order.name);
+    let story = report.trial.order.story;
+    Some(match (report.trial.operation, report.reading.as_ref()?) {
+        (Operation::Cow | Operation::Ksm, Reading::Counterexample(found)) => {
+            format!("{title}: {story}\n{}", found.table).trim_end().to_owned()
+        }
+        (Operation::Control, Reading::Counterexample(found)) => {
+            format!("{title}: DIVERGENCE: the right order can do this\n{}", found.table)
+        }
+        (Operation::Cow | Operation::Ksm, Reading::Divergence(seen)) => {
+            format!("{title}: DIVERGENCE: {seen}")
+        }
+        (Operation::Control, Reading::Divergence(_)) => {
+            format!("{title}: {story}\nno run of the right order ends in what was met")
+        }
+        (_, Reading::TooLong) => format!("{title}: {story}; what led to it was too long ago to be told"),
+    })
 }

@@ -1,0 +1,113 @@
+//! The first violation of an order, read as a run of the order's scenario.
+//!
+//! Invariant: what is shown is a run that the model has, of rows that were seen within their times; hardware's own rows
+//! are filled in where nobody saw them, and say so. A violation that is no run of the scenario is a divergence: the live
+//! machine does what the model excludes.
+
+mod seen;
+mod window;
+
+use mmu::trace::Action;
+use ordering::counterexample::Table;
+use ordering::lowering::{Lowered, load};
+use ordering::sighting::{Explained, Sighting, Unexplained, explain};
+
+use self::seen::Scene;
+use self::window::windows;
+use super::options::Trial;
+use super::recorder::Violation;
+use super::scenario::{OPERATOR, OrderScenario};
+
+/// What the first violation is to the order's scenario.
+#[derive(Clone, Debug)]
+pub enum Reading {
+    /// A counterexample of it.
+    Counterexample(Box<Counterexample>),
+    /// Nothing that it can do: what was seen, and where the model stops.
+    Divergence(String),
+    /// Not to be told: the recorder has the last events only.
+    TooLong,
+}
+
+/// A violation that happened and is a run of the scenario.
+#[derive(Clone, Debug)]
+pub struct Counterexample {
+    /// The run.
+    pub table: Table,
+    /// The scenario with the run as its trace: it is read again and holds.
+    pub text: String,
+    /// Rows of the run that nobody saw.
+    pub filled_in: usize,
+}
+
+/// Reads the first violation of `trial`.
+///
+/// # Panics
+/// If the order's scenario cannot be read, which a test excludes.
+#[must_use]
+pub fn read(trial: &Trial, violation: &Violation) -> Reading {
+    let is_lost = matches!(violation.event.action, Action::LostStore { .. });
+    // Who finds a page at rest without what was stored there looks at it through the page table.
+    let victim = if is_lost { OPERATOR } else { violation.event.agent };
+    let mut first = None;
+    for window in &windows(trial.operation, violation) {
+        let walkers = window.walkers(victim);
+        let order = OrderScenario::new(trial).for_reader(victim).with(walkers.iter().copied());
+        let lowered = lowered(&order);
+        let operation = trial.operation;
+        let scene = Scene { operation, lowered: &lowered, victim, walkers, violation, window };
+        let sightings = scene.sightings();
+        match explain(&lowered, &sightings) {
+            Ok(found) => return counterexample(&order, &lowered, &found),
+            Err(why) => {
+                let _first = first.get_or_insert_with(|| divergence(&lowered, &sightings, why));
+            }
+        }
+    }
+    first.map_or(Reading::TooLong, Reading::Divergence)
+}
+
+fn lowered(order: &OrderScenario<'_>) -> Lowered {
+    match load(&order.text()).map(|mut loaded| loaded.pop()) {
+        Ok(Some((_, lowered))) => lowered,
+        found => panic!("the scenario {} cannot be read: {found:?}", order.name()),
+    }
+}
+
+fn counterexample(order: &OrderScenario<'_>, lowered: &Lowered, found: &Explained) -> Reading {
+    let table = found.table(lowered);
+    let property = table.broken().map_or_else(String::new, |broken| broken.text.clone());
+    let text = format!("{}{table}", order.violating(&property));
+    let filled_in = found.filled_in();
+    Reading::Counterexample(Box::new(Counterexample { table, text, filled_in }))
+}
+
+/// What was seen, in the order in which it began, and where the model stops.
+fn divergence(lowered: &Lowered, sightings: &[Sighting], why: Unexplained) -> String {
+    let (refused, text) = match why {
+        Unexplained::Bound => (None, "no run of the scenario was found within the bound of the search"),
+        Unexplained::Refused(index) => {
+            (Some(index), "no run of the scenario has these rows; the first that none has is marked")
+        }
+        Unexplained::Unbroken => (None, "the scenario can come to the last row, which breaks nothing there"),
+    };
+    let mut rows: Vec<(usize, &Sighting)> = sightings.iter().enumerate().collect();
+    rows.sort_by_key(|(_, one)| one.began_ns);
+    let rows = rows.into_iter().map(|(index, one)| {
+        let mark = if refused == Some(index) { "-->" } else { "" };
+        let name = &lowered.model.agents[one.agent].name;
+        let leads_to = one.leads_to.as_ref().map(|to| format!(": {to}")).unwrap_or_default();
+        let ended = if one.ended_ns == u64::MAX { "later".to_owned() } else { us(one.ended_ns) };
+        format!(
+            "\n{mark:4}{:>10} to {ended:>10} µs  {name}: {}{leads_to}",
+            us(one.began_ns),
+            one.rows.join(" or ")
+        )
+    });
+    std::iter::once(text.to_owned()).chain(rows).collect()
+}
+
+/// Microseconds.
+fn us(ns: u64) -> String {
+    format!("{}.{:03}", ns / 1000, ns % 1000)
+}
