@@ -81,13 +81,10 @@ impl Held {
         }
     }
 
-    pub(crate) fn reset(&self) {
-        self.handles.lock().clear();
-        self.sections.lock().clear();
-        self.buffer.lock().clear();
+    /// Nothing is in flight, and no wait was aborted.
+    pub(crate) fn end_flights(&self) {
         self.flights.iter().for_each(|flight| *flight.lock() = None);
         self.aborted.store(false, Ordering::Release);
-        *self.huge.lock() = false;
     }
 }
 
@@ -114,13 +111,5 @@ impl Shared {
             variables: scene.variables.iter().map(|_| AtomicU32::new(0)).collect(),
             ranges: scene.pages.iter().map(|_| Mutex::default()).collect(),
         }
-    }
-
-    pub(crate) fn reset(&self) {
-        self.locks.lock().clear();
-        self.awaited.lock().clear();
-        self.queue.lock().clear();
-        self.requested.iter().for_each(|page| page.store(0, Ordering::Release));
-        self.ranges.iter().for_each(|page| *page.lock() = Ranges::default());
     }
 }

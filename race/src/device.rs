@@ -6,6 +6,7 @@
 
 use std::ops::RangeInclusive;
 
+use crate::seat::Seated;
 use iommu::spec::descriptor::{
     Descriptor, DevicePasid, DeviceScope, DeviceSpan, Hint, IotlbScope, PageSpan, PasidScope,
 };
@@ -16,7 +17,6 @@ use mmu::cache::Translation;
 use mmu::pte::Pte;
 use mmu::table::Levels;
 use ordering::lowering::{Caches, Hop, Numbers, PageId, PmdId, Target, UserId};
-use parking_lot::MutexGuard;
 use pcie::Pasid;
 use steps::{CacheKind, Depth, Invalidation, Reach};
 
@@ -93,7 +93,7 @@ impl<'m> Device<'m> {
     }
 
     /// The port that its requests go through.
-    pub(crate) fn port(self) -> MutexGuard<'m, Port> {
+    pub(crate) fn port(self) -> Seated<'m, Port> {
         self.unit.port.lock()
     }
 

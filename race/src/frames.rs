@@ -4,7 +4,7 @@
 //! what it held, as the page allocator leaves it. A count changes in one atomic step, and never wraps.
 //! Source: include/linux/page_ref.h, include/linux/mm_types.h, mm/page_poison.c.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use mmu::address::Pfn;
 use mmu::frame::POISON;
@@ -18,7 +18,9 @@ pub(crate) struct Frame {
     pub(crate) pins: AtomicU32,
     pub(crate) stable: AtomicU32,
     /// What it held when it was freed.
-    kept: AtomicU64,
+    pub(crate) kept: AtomicU64,
+    /// Whether more than the word that stands for its content was written since the start.
+    pub(crate) whole: AtomicBool,
 }
 
 /// A count is zero that was to be lowered, or raised from zero.
@@ -63,6 +65,7 @@ impl Bytes<'_> {
         if self.poisons {
             frame.kept.store(self.memory.load(self.pfn.address()), Ordering::Release);
             self.memory.fill_frame(self.pfn, POISON);
+            frame.whole.store(true, Ordering::Release);
         }
     }
 
@@ -73,6 +76,7 @@ impl Bytes<'_> {
         }
         if self.poisons {
             self.memory.fill_frame(self.pfn, frame.kept.load(Ordering::Acquire));
+            frame.whole.store(true, Ordering::Release);
         }
         true
     }
@@ -83,5 +87,6 @@ impl Bytes<'_> {
         if frame.is_free() {
             self.freed(frame);
         }
+        frame.whole.store(false, Ordering::Release);
     }
 }

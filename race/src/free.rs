@@ -21,9 +21,12 @@ use ordering::model::{PropertyId, Var};
 use ordering::outcomes::{Outcome, Outcomes, Seen, outcomes};
 
 use self::program::{Program, registers};
-use self::round::Worker;
+use self::round::Workers;
 use self::world::{End, Values, World};
 use crate::machine::{Machine, broken};
+
+/// Rounds that threads run before they wait for each other, at most.
+const BATCH: u64 = 16;
 
 /// A scenario that is to run by itself, and what the model says of it.
 #[derive(Debug)]
@@ -120,19 +123,42 @@ impl Free {
         let programs: Vec<Program<'_>> =
             agents.map(|agent| Program::new(&self.lowered, agent, &registers)).collect();
         let threads = plan.threads.clamp(1, programs.len().max(1));
-        let world = World::new(&self.lowered, machine, &programs, threads, registers.len());
+        let count = if threads > 1 { threads } else { 0 };
+        // As many worlds as are run one after the other before threads wait for each other, and one for each thread alone.
+        let more = plan.rounds.div_ceil(BATCH).min(BATCH) as usize - usize::from(plan.rounds > 0);
+        let machines: Vec<Machine> = (0..count + more).map_while(|_| machine.another()).collect();
+        let (own, others) = machines.split_at(if machines.len() < count { 0 } else { count });
+        let world = |machine, threads, rounds| {
+            World::new(&self.lowered, machine, &programs, threads, registers.len(), rounds)
+        };
+        let own: Vec<World<'_>> = own.iter().map(|machine| world(machine, 1, 0)).collect();
+        let shared = [(machine, plan.rounds)].into_iter().chain(others.iter().map(|machine| (machine, 0)));
+        let shared: Vec<World<'_>> =
+            shared.map(|(machine, rounds)| world(machine, threads, rounds)).collect();
+        let worker = |number: usize| Workers::new(&shared, own.get(number), number, plan);
         let begun = Instant::now();
         let counted = thread::scope(|scope| {
+            let mut helpers = Vec::new();
             for number in 1..threads {
-                let (world, plan) = (&world, *plan);
+                let worker = worker(number);
                 // A host without another thread runs all agents on this one.
                 let builder = thread::Builder::new().name(format!("race {number}"));
-                if builder.spawn_scoped(scope, move || Worker::new(world, number, &plan).help()).is_err() {
-                    world.lacks_thread(number);
-                    break;
+                match builder.spawn_scoped(scope, move || worker.help()) {
+                    Ok(helper) => helpers.push(helper),
+                    Err(_) => {
+                        shared.iter().for_each(|world| world.lacks_thread(number));
+                        break;
+                    }
                 }
             }
-            Worker::new(&world, 0, plan).lead(plan, begun)
+            let mut counted = worker(0).lead(plan, begun);
+            for helper in helpers {
+                match helper.join() {
+                    Ok(theirs) => counted.add(theirs),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            counted
         });
         let mut bars: Vec<Bar> = counted.ends.into_iter().map(|(end, count)| self.bar(&end, count)).collect();
         bars.sort_by(|one, other| other.count.cmp(&one.count).then(one.outcome.cmp(&other.outcome)));

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use crate::halves::Reading;
 use crate::layout::Layout;
+use crate::seat::Seat;
 use crate::tags::Context;
 use crate::unit::{Unit, on_unit};
 
@@ -24,7 +25,7 @@ const ENTRIES: usize = 192;
 #[derive(Debug)]
 pub(crate) struct Tlb {
     cache: Arc<TranslationCache>,
-    port: Mutex<CachePort>,
+    port: Seat<CachePort>,
 }
 
 /// What a walk has read and not installed yet.
@@ -75,7 +76,7 @@ pub(crate) struct Hardware {
 impl Tlb {
     fn new() -> Result<Self, CacheError> {
         let cache = Arc::new(TranslationCache::try_new(ENTRIES)?);
-        Ok(Self { port: Mutex::new(cache.port()), cache })
+        Ok(Self { port: Seat::new(cache.port()), cache })
     }
 
     /// What it holds of a page, however old.
@@ -118,7 +119,8 @@ impl Tlb {
         self.cache.drain();
     }
 
-    fn reset(&self) {
+    /// Holds nothing, and nothing that was begun may still fill.
+    pub(crate) fn reset(&self) {
         self.cache.invalidate_all();
     }
 }
@@ -170,17 +172,15 @@ impl Hardware {
         self.uppers[pmd.0].store(word, Ordering::Release);
     }
 
-    /// Holds nothing, as at the start.
-    pub(crate) fn reset(&self) {
-        self.tlb.reset();
-        self.device_tlb.reset();
-        self.uppers.iter().for_each(|upper| upper.store(0, Ordering::Release));
-        self.pasid.store(0, Ordering::Release);
-        self.walks.iter().chain(&self.completions).for_each(|slot| *slot.lock() = None);
+    /// Nothing has been read of a PASID's entry by halves, and it is there.
+    pub(crate) fn end_readings(&self) {
         *self.reading.lock() = None;
         self.torn.store(false, Ordering::Release);
+    }
+
+    /// It is there, and answers.
+    pub(crate) fn comes_back(&self) {
         self.gone.store(false, Ordering::Release);
-        self.context.iter().for_each(Context::reset);
-        self.unit.iter().for_each(Unit::reset);
+        self.unit.iter().for_each(Unit::answer_again);
     }
 }

@@ -241,7 +241,7 @@ impl Places<'_> {
         // An upper entry lies in one address space, also where its pages are said to be in several.
         let home = space(pages.iter().find_map(|page| scene.pages[*page].home));
         let upper = self.spaces[home].uppers.address().offset(number * 8);
-        let above_shadow = self.next_shadow();
+        let above_shadow = self.shadow.uppers.address().offset(number * 8);
         let shadow_table = free.table();
         // A scenario that has shadow entries there links them itself. No vCPU has tags: the first page's is there.
         let linked = pages.iter().any(|page| scene.pages[*page].shadow_above.is_some());

@@ -3,7 +3,7 @@
 //! Invariant: the machine has its own meaning of every step; the model says only which step comes next, and is held against
 //! the machine after each. Neither reads the other's state to decide what a step does.
 //!
-//! Read in this order: [`machine`] with `layout`, `coding`, `frames`, `hardware` and `agent` (what there is), `step` with
+//! Read in this order: [`machine`] with `layout`, `coding`, `frames`, `hardware`, `agent` and `start` (what there is), `step` with
 //! `table`, `walk`, `invalidate`, `queue`, `dma`, `count`, `gup` and `round` (what steps do), [`mod@unit`] and `device` (the same for devices behind the
 //! VT-d unit), [`vcpus`] (accesses that a guest executes), [`look`] (what it then looks like), [`live`] (what is not there),
 //! [`steered`] (a run of the model, row by row), [`free`] (nobody says who comes next).
@@ -27,6 +27,8 @@ pub mod look;
 pub mod machine;
 mod queue;
 mod round;
+mod seat;
+mod start;
 pub mod steered;
 mod step;
 mod table;

@@ -22,6 +22,7 @@ use crate::coding::{Coding, Height};
 use crate::frames::{Bytes, Frame};
 use crate::hardware::Hardware;
 use crate::layout::Layout;
+use crate::start::Start;
 use crate::vcpus::{Guest, Played};
 
 /// Why a step was not taken.
@@ -36,6 +37,9 @@ pub enum Stuck {
     /// The machine has nothing that it could be taken with.
     #[error("{0}")]
     Cannot(String),
+    /// Who executes the accesses of a vCPU does not answer: nothing can be taken any more.
+    #[error("{0}")]
+    Fails(String),
 }
 
 /// The host has no room for a machine.
@@ -67,6 +71,26 @@ pub(crate) const fn broken(property: BuiltIn) -> &'static str {
     }
 }
 
+/// What a machine is made of.
+struct Said {
+    scene: Scene,
+    asked: Vec<Vec<Vec<Party>>>,
+    by_halves: bool,
+    /// The start: all that the scenario says of it, then what the model has variables for.
+    said: Vec<(Key, u32)>,
+}
+
+impl Said {
+    fn of(lowered: &Lowered) -> Self {
+        let scene = lowered.scene.clone();
+        let initial = lowered.model.variables.iter().map(|variable| variable.initial);
+        let said = scene.start.iter().cloned().chain(lowered.keys.iter().cloned().zip(initial)).collect();
+        let asked = lowered.deeds.iter().map(|deeds| deeds.asked().to_vec()).collect();
+        let by_halves = lowered.deeds.iter().flat_map(Deeds::acts).any(is_of_half);
+        Self { asked, by_halves, said, scene }
+    }
+}
+
 /// A machine on which one scenario runs.
 #[derive(Debug)]
 pub struct Machine {
@@ -85,8 +109,13 @@ pub struct Machine {
     pub(crate) asked: Vec<Vec<Vec<Party>>>,
     /// Whether entries of PASIDs are written and read by halves.
     pub(crate) by_halves: bool,
-    /// What is there at the start: all that the scenario says, then what the model has variables for.
-    start: Vec<(Key, u32)>,
+    /// What the scenario says of the start, and then the model's variables.
+    said: Vec<(Key, u32)>,
+    /// The same in the machine's own words, once it was set up.
+    pub(crate) start: Start,
+    /// What a test lets it forget when it is put back.
+    #[cfg(test)]
+    pub(crate) forgets: parking_lot::Mutex<Option<crate::start::Piece>>,
 }
 
 impl Machine {
@@ -98,8 +127,8 @@ impl Machine {
         // Frame 0 stays free: a zero that is taken for a frame hits nobody.
         let layout = Layout::new(&lowered.scene, Pfn(1), None);
         let memory = Arc::new(layout.memory()?);
-        let machine = Self::over(lowered, layout, memory, None)?;
-        machine.restore();
+        let mut machine = Self::over(Said::of(lowered), layout, memory, None)?;
+        machine.set_up();
         Ok(machine)
     }
 
@@ -107,7 +136,7 @@ impl Machine {
     /// alone: see [`playable`](crate::vcpus::playable).
     ///
     /// # Errors
-    /// As [`reset`](Self::reset).
+    /// [`Stuck::Fails`] if a vCPU does not come.
     ///
     /// # Panics
     /// If the guest's memory is smaller than [`bytes_needed`](crate::vcpus::bytes_needed) says, or if programs of the
@@ -117,21 +146,39 @@ impl Machine {
         let layout = Layout::new(&lowered.scene, guest.free_from, Some(guest.leaf_table));
         let (has, needed) = (guest.memory.len_bytes(), layout.bytes());
         assert!(has >= needed, "the guest has {has} bytes of memory; {needed} are needed");
-        let machine = Self::over(lowered, layout, guest.memory, Some(Played::by(guest.vcpus)))
+        let mut machine = Self::over(Said::of(lowered), layout, guest.memory, Some(Played::by(guest.vcpus)))
             .map_err(|error| Stuck::Cannot(error.to_string()))?;
-        machine.reset()?;
+        machine.forget_shadow()?;
+        machine.set_up();
         Ok(machine)
+    }
+
+    /// A machine of its own like this one, at its start; none if a guest plays its vCPUs, or the host has no room.
+    #[must_use]
+    pub fn another(&self) -> Option<Self> {
+        if self.vcpus.is_some() {
+            return None;
+        }
+        let said = Said {
+            scene: self.scene.clone(),
+            asked: self.asked.clone(),
+            by_halves: self.by_halves,
+            said: self.said.clone(),
+        };
+        let layout = Layout::new(&said.scene, Pfn(1), None);
+        let memory = Arc::new(layout.memory().ok()?);
+        let mut machine = Self::over(said, layout, memory, None).ok()?;
+        machine.set_up();
+        Some(machine)
     }
 
     /// With nothing in it yet.
     fn over(
-        lowered: &Lowered,
+        Said { scene, asked, by_halves, said }: Said,
         layout: Layout,
         memory: Arc<PhysicalMemory>,
         vcpus: Option<Played>,
     ) -> Result<Self, CacheError> {
-        let scene = lowered.scene.clone();
-        let initial = lowered.model.variables.iter().map(|variable| variable.initial);
         layout.link(&memory);
         Ok(Self {
             vcpus,
@@ -142,35 +189,26 @@ impl Machine {
                 .collect::<Result<_, _>>()?,
             held: scene.agents.iter().map(|_| Held::new(&scene)).collect(),
             shared: Shared::new(&scene),
-            asked: lowered.deeds.iter().map(|deeds| deeds.asked().to_vec()).collect(),
-            by_halves: lowered.deeds.iter().flat_map(Deeds::acts).any(is_of_half),
-            start: scene.start.iter().cloned().chain(lowered.keys.iter().cloned().zip(initial)).collect(),
+            asked,
+            by_halves,
+            said,
+            start: Start::default(),
+            #[cfg(test)]
+            forgets: parking_lot::Mutex::default(),
             memory,
             layout,
             scene,
         })
     }
 
-    /// Puts everything back as it is at the start.
-    ///
-    /// # Errors
-    /// [`Stuck::Cannot`] if a vCPU that somebody else plays does not forget what it has cached.
-    pub fn reset(&self) -> Result<(), Stuck> {
-        self.forget_shadow()?;
-        self.restore();
-        Ok(())
-    }
-
-    fn restore(&self) {
-        self.users.iter().for_each(Hardware::reset);
-        self.held.iter().for_each(Held::reset);
-        self.shared.reset();
+    /// Lets a new machine be as the scenario says.
+    fn set_up(&mut self) {
         for (variable, shared) in self.scene.variables.iter().zip(&self.shared.variables) {
             shared.store(variable.least, Ordering::Release);
         }
         // A frame without a variable is one that nobody counts.
         self.frames.iter().for_each(|frame| frame.refs.store(1, Ordering::Release));
-        for (key, value) in &self.start {
+        for (key, value) in &self.said {
             self.place(key, *value);
         }
         for (id, frame) in self.scene.frames.iter().enumerate() {
@@ -178,6 +216,7 @@ impl Machine {
                 self.bytes(FrameId(id)).fill(&self.frames[id], frame.content.into());
             }
         }
+        self.start = Start::of(self);
     }
 
     /// What one variable of the model says of the start.

@@ -151,6 +151,11 @@ impl<'a> Steered<'a> {
         Ok(moves.len())
     }
 
+    #[cfg(test)]
+    pub(crate) fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
     fn reset(&self) -> Result<(), Box<Divergence>> {
         self.machine.reset().map_err(|stuck| self.divergence(&[], Difference::Refused(stuck)))
     }

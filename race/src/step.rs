@@ -194,6 +194,7 @@ impl Machine {
         self.live(from)?;
         self.live(to)?;
         self.memory.copy_frame(self.coding.pfn(from), self.coding.pfn(to));
+        self.frames[to.0].whole.store(true, Ordering::Release);
         Ok(Part::Whole)
     }
 

@@ -10,9 +10,7 @@ pub(crate) mod tables;
 use std::sync::Arc;
 
 use iommu::spec::command::{MODE_SHIFT, QUEUE, ROOT_TABLE, TRANSLATION};
-use iommu::spec::descriptor::{
-    ContextScope, Descriptor, DevicePasid, DeviceScope, DeviceSpan, IotlbScope, PasidScope,
-};
+use iommu::spec::descriptor::Descriptor;
 use iommu::spec::register::Register;
 use iommu::vtd::options::{CacheSizes, VtdOptions};
 use iommu::vtd::port::{Fetched, Port, Reached};
@@ -27,6 +25,7 @@ use steps::entry::Bit;
 use self::queue::{Queue, Ring};
 use self::tables::{DOMAIN, SOURCE, Tables};
 use crate::machine::Stuck;
+use crate::seat::Seat;
 
 /// Translations of a device's own TLB; the IOTLB has as many.
 const ENTRIES: usize = 4096;
@@ -35,7 +34,7 @@ const ENTRIES: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Unit {
     pub(crate) unit: Arc<Vtd>,
-    pub(crate) port: Mutex<Port>,
+    pub(crate) port: Seat<Port>,
     pub(crate) queue: Queue,
     /// By page: how far a walk has come, of which the IOTLB has nothing yet.
     pub(crate) walks: Vec<Mutex<Option<Walk>>>,
@@ -113,7 +112,7 @@ impl Unit {
         switch_on(&unit, tables);
         Self {
             unit,
-            port: Mutex::new(port),
+            port: Seat::new(port),
             queue,
             walks: scene.pages.iter().map(|_| Mutex::default()).collect(),
             completions: scene.pages.iter().map(|_| Mutex::default()).collect(),
@@ -122,20 +121,15 @@ impl Unit {
         }
     }
 
-    /// Holds nothing, as at the start.
-    pub(crate) fn reset(&self) {
+    /// Nothing is in flight.
+    pub(crate) fn end_walks(&self) {
         self.walks.iter().for_each(|slot| *slot.lock() = None);
         self.completions.iter().for_each(|slot| *slot.lock() = None);
-        let everywhere = DeviceScope { source: SOURCE, pasid: DevicePasid::Every, span: DeviceSpan::All };
-        // It may have been taken away, and what it was told then is executed now.
+    }
+
+    /// The device answers the unit, also what it was told while it did not.
+    pub(crate) fn answer_again(&self) {
         self.unit.release_device_tlb(SOURCE);
-        let forgotten = self.queue.submit(&[
-            Descriptor::ContextCache(ContextScope::Global),
-            Descriptor::PasidCache(PasidScope::Global),
-            Descriptor::Iotlb { scope: IotlbScope::Global, drains: true },
-            Descriptor::DeviceTlb(everywhere),
-        ]);
-        forgotten.expect("a device that is there answers");
     }
 
     /// Tells the unit and the device to forget, and waits.

@@ -23,13 +23,13 @@ pub trait Vcpus: fmt::Debug + Send + Sync {
     /// Lets `vcpu` load the first word of `page`, or store `value` to it; what a load has read.
     ///
     /// # Errors
-    /// [`Stuck::Waits`] if the entry that its MMU finds does not allow the access, [`Stuck::Cannot`] if it does not answer.
+    /// [`Stuck::Waits`] if the entry that its MMU finds does not allow the access, [`Stuck::Fails`] if it does not answer.
     fn access(&self, vcpu: UserId, page: PageId, access: Access, value: u64) -> Result<u64, Stuck>;
 
     /// Empties the entries of `pages`, and returns when no vCPU has one of them cached, nor will empty one later.
     ///
     /// # Errors
-    /// [`Stuck::Cannot`] if a vCPU does not come.
+    /// [`Stuck::Fails`] if a vCPU does not come.
     fn zap(&self, pages: &[PageId]) -> Result<(), Stuck>;
 }
 
@@ -113,12 +113,14 @@ impl Machine {
         Ok(())
     }
 
-    /// Empties every shadow entry, and whatever is cached of one on a vCPU that somebody else plays.
+    /// Empties the shadow entries that allow an access, and whatever is cached of one on a vCPU that somebody else plays:
+    /// of the others nothing is.
     pub(crate) fn forget_shadow(&self) -> Result<(), Stuck> {
         let Some(played) = &self.vcpus else { return Ok(()) };
-        let pages: Vec<PageId> = (0..self.scene.pages.len()).map(PageId).collect();
         let _locked = played.mmu_lock.lock();
-        played.vcpus.zap(&pages)
+        let is_present = |page: &PageId| self.load(self.layout.page(*page).shadow).is_present();
+        let pages: Vec<PageId> = (0..self.scene.pages.len()).map(PageId).filter(is_present).collect();
+        if pages.is_empty() { Ok(()) } else { played.vcpus.zap(&pages) }
     }
 }
 

@@ -8,6 +8,7 @@ use mmu::address::{PhysAddr, VirtAddr};
 use mmu::cache::Translation;
 use pcie::Requester;
 
+use crate::spec::descriptor::{ContextScope, IotlbScope, PasidScope};
 use crate::spec::pasid_entry::PasidEntry;
 use crate::vtd::Vtd;
 use crate::vtd::tags::SpaceKey;
@@ -49,6 +50,24 @@ impl Vtd {
         if let Some(tag) = self.tags.find(space) {
             self.paging.evict(&PagingKey::new(tag, level, address));
         }
+    }
+
+    /// The unit and its devices lose all that they have cached, and nothing that was begun before may still fill. It waits for
+    /// nobody: for whoever knows that no access is in flight.
+    pub fn empty(&self) {
+        self.invalidate_iotlb(IotlbScope::Global);
+        self.devices.read().values().for_each(|device| device.cache().invalidate_all());
+        self.interrupt_entries.invalidate(|_, _| true);
+        self.routes.invalidate_pasids(PasidScope::Global);
+        self.routes.invalidate_contexts(ContextScope::Global);
+        self.forget_routes();
+    }
+
+    /// How much is cached of tables: context entries, PASID entries, entries that lead to tables, pages whose walk failed.
+    #[must_use]
+    pub fn cached_tables(&self) -> [usize; 4] {
+        let [contexts, pasids] = self.routes.cached();
+        [contexts, pasids, self.paging.len(), self.absent.len()]
     }
 
     /// The PASID cache loses the entry of the requester's PASID.

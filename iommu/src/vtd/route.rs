@@ -223,6 +223,11 @@ impl Routes {
         self.pasids.get(requester).map(|cached| cached.entry)
     }
 
+    /// How many context entries and PASID entries are cached.
+    pub(crate) fn cached(&self) -> [usize; 2] {
+        [self.contexts.len(), self.pasids.len()]
+    }
+
     /// Loses it.
     pub(crate) fn evict_pasid(&self, requester: &Requester) {
         self.pasids.evict(requester);

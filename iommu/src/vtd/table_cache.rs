@@ -64,6 +64,11 @@ impl<K: Ord + Clone, V: Clone> TableCache<K, V> {
         self.inner.lock().entries.get(key).map(|entry| entry.value.clone())
     }
 
+    /// Entries that it holds.
+    pub(crate) fn len(&self) -> usize {
+        self.inner.lock().entries.len()
+    }
+
     pub(crate) fn fill(&self, ticket: Ticket, key: K, value: V) -> Filled {
         let mut inner = self.inner.lock();
         if self.capacity == 0 || inner.invalidations != ticket.0 {

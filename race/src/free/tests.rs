@@ -52,13 +52,14 @@ fn nobody_waits_for_a_thread_that_panics() {
     let free = free(READS);
     let machine = machine(free.lowered());
     let programs = [Program::new(free.lowered(), 0, &[])];
-    let world = World::new(free.lowered(), &machine, &programs, 2, 1);
+    let worlds = [World::new(free.lowered(), &machine, &programs, 2, 1, PLAN.rounds)];
+    let world = &worlds[0];
     let gone = catch_unwind(AssertUnwindSafe(|| {
-        let _attendance = Attendance(&world);
+        let _attendance = Attendance(&worlds);
         panic!("a thread of a race breaks down");
     }));
     assert!(gone.is_err() && world.lost.load(Ordering::Acquire));
     // The other thread never comes to a round: who leads ends all the same.
-    let counted = Worker::new(&world, 0, &PLAN).lead(&PLAN, Instant::now());
+    let counted = Workers::new(&worlds, None, 0, &PLAN).lead(&PLAN, Instant::now());
     assert!(counted.rounds <= 1, "{counted:?}");
 }

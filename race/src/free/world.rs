@@ -39,11 +39,13 @@ pub(super) struct World<'a> {
     pub(super) at: Vec<AtomicUsize>,
     /// By place of the outcome: what was returned last, plus one.
     pub(super) returned: Vec<AtomicU64>,
-    /// The steps that the machine does in several are taken alone.
+    /// The steps that the machine does in several are taken alone, if another thread has agents too.
     pub(super) alone: RwLock<()>,
     /// By thread: steps so far, and how many all had taken when it found nothing to do.
     pub(super) steps: Vec<Padded>,
     pub(super) still: Vec<Padded>,
+    /// Rounds that nobody has taken yet.
+    left: AtomicU64,
     /// Agents whose end is awaited.
     pub(super) awaited: AtomicUsize,
     pub(super) broken: Mutex<Option<BuiltIn>>,
@@ -52,8 +54,9 @@ pub(super) struct World<'a> {
     /// Who has done something that the model does not do there.
     pub(super) foreign: Mutex<Option<(usize, String)>>,
     pub(super) is_over: AtomicBool,
-    /// The round that runs, and the threads that have ended it.
-    pub(super) round: AtomicU64,
+    /// The batch of rounds that runs, how many it has, and the threads that have ended it.
+    pub(super) batch: AtomicU64,
+    pub(super) rounds: AtomicUsize,
     pub(super) ended: AtomicUsize,
     pub(super) threads: AtomicUsize,
     /// Those that have come to the round.
@@ -64,14 +67,14 @@ pub(super) struct World<'a> {
 }
 
 /// Lets nobody wait for a thread that panics while it has this.
-pub(super) struct Attendance<'w>(pub(super) &'w World<'w>);
+pub(super) struct Attendance<'w, 'a>(pub(super) &'w [World<'a>]);
 
-impl Drop for Attendance<'_> {
+impl Drop for Attendance<'_, '_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.lost.store(true, Ordering::Release);
-            self.0.is_over.store(true, Ordering::Release);
-            self.0.quits.store(true, Ordering::Release);
+        for world in self.0.iter().filter(|_| std::thread::panicking()) {
+            world.lost.store(true, Ordering::Release);
+            world.is_over.store(true, Ordering::Release);
+            world.quits.store(true, Ordering::Release);
         }
     }
 }
@@ -87,12 +90,14 @@ const MOVES: u64 = u64::MAX;
 pub(super) struct Padded(pub(super) AtomicU64);
 
 impl<'a> World<'a> {
+    /// For so many threads, which take `rounds` in all, and return as many places.
     pub(super) fn new(
         lowered: &'a Lowered,
         machine: &'a Machine,
         programs: &'a [Program<'a>],
         threads: usize,
         places: usize,
+        rounds: u64,
     ) -> Self {
         let counters = || (0..threads).map(|_| Padded::default()).collect();
         Self {
@@ -104,12 +109,14 @@ impl<'a> World<'a> {
             alone: RwLock::new(()),
             steps: counters(),
             still: counters(),
+            left: AtomicU64::new(rounds),
             awaited: AtomicUsize::new(0),
             broken: Mutex::new(None),
             stalled: Mutex::new(None),
             foreign: Mutex::new(None),
             is_over: AtomicBool::new(false),
-            round: AtomicU64::new(0),
+            batch: AtomicU64::new(0),
+            rounds: AtomicUsize::new(0),
             ended: AtomicUsize::new(0),
             threads: AtomicUsize::new(threads),
             there: AtomicUsize::new(0),
@@ -121,6 +128,13 @@ impl<'a> World<'a> {
     /// The host has no thread for those from this number on.
     pub(super) fn lacks_thread(&self, from: usize) {
         self.threads.store(from, Ordering::Release);
+    }
+
+    /// Takes that many rounds, or as many as there are.
+    pub(super) fn take(&self, rounds: u64) -> u64 {
+        let fewer = |left: u64| Some(left.saturating_sub(rounds));
+        let left = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer);
+        left.map_or(0, |left| left.min(rounds))
     }
 
     pub(super) fn all_steps(&self) -> u64 {
@@ -148,8 +162,7 @@ impl<'a> World<'a> {
         self.awaited.store(awaited, Ordering::Relaxed);
         *self.broken.lock() = None;
         self.is_over.store(awaited == 0, Ordering::Relaxed);
-        self.there.store(0, Ordering::Relaxed);
-        self.ended.store(0, Ordering::Release);
+        self.there.store(0, Ordering::Release);
         Ok(())
     }
 

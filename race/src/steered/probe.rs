@@ -35,7 +35,7 @@ impl Steered<'_> {
             tried.push(key);
             match self.machine.take(agent, deed) {
                 Err(Stuck::Waits(_) | Stuck::Cannot(_)) => {}
-                Err(stuck @ Stuck::Breaks(_)) => return Err(Difference::Refused(stuck)),
+                Err(stuck @ (Stuck::Breaks(_) | Stuck::Fails(_))) => return Err(Difference::Refused(stuck)),
                 Ok(_) => {
                     let agent = self.model().agents[agent].name.clone();
                     let text = instruction.alternatives[alternative].text.clone();

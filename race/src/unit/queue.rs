@@ -47,6 +47,8 @@ struct End {
     tail: u64,
     /// Of the newest wait.
     number: u32,
+    /// Whether anything was put behind the newest one that was answered.
+    is_open: bool,
 }
 
 impl Queue {
@@ -112,6 +114,26 @@ impl Queue {
             self.memory.store(place.offset(offset), word);
         }
         end.tail = (end.tail + DESCRIPTOR_BYTES) % PAGE_SIZE;
+        end.is_open = true;
+    }
+
+    /// Waits for what was submitted and not waited for; head and tail stay where they are.
+    pub(crate) fn settle(&self) {
+        let mut end = self.end.lock();
+        if end.is_open {
+            assert!(self.wait(&mut end), "a device that is there answers");
+        }
+    }
+
+    /// Whether the unit had executed all that lies in the ring, and has nothing to complain of.
+    #[cfg(test)]
+    pub(crate) fn is_settled(&self) -> bool {
+        let end = self.end.lock();
+        // The status first: who asks for the head lets the unit go on.
+        let status = self.memory.load(self.ring.status.address()) == u64::from(end.number);
+        let head = self.unit.read(Register::QUEUE_HEAD.0.into(), Width::Bits64);
+        let faults = self.unit.read(Register::FAULT_STATUS.0.into(), Width::Bits32);
+        status && head == end.tail && !end.is_open && faults == 0
     }
 
     fn ring(&self, end: &End) {
@@ -131,7 +153,8 @@ impl Queue {
             "the unit refuses a descriptor of its own driver: IQERCD is {:#x}",
             self.unit.read(Register::QUEUE_ERROR.0.into(), Width::Bits64)
         );
-        self.is_answered(end)
+        end.is_open = !self.is_answered(end);
+        !end.is_open
     }
 
     fn faults(&self) -> u64 {

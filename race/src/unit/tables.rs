@@ -121,8 +121,12 @@ impl Tables {
 
     /// Its words that say something.
     pub(crate) fn words(&self, memory: &PhysicalMemory, pasid: Pasid) -> [u64; 3] {
-        let place = self.place(pasid);
-        [0, 8, 16].map(|offset| memory.load(place.offset(offset)))
+        self.places(pasid).map(|place| memory.load(place))
+    }
+
+    /// Where they lie.
+    pub(crate) fn places(&self, pasid: Pasid) -> [PhysAddr; 3] {
+        [0, 8, 16].map(|offset| self.place(pasid).offset(offset))
     }
 
     fn place(&self, pasid: Pasid) -> PhysAddr {

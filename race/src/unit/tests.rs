@@ -1,6 +1,6 @@
 //! Every run of the catalogue's devices on the unit; and that a driver that errs is noticed.
 
-use iommu::spec::descriptor::{Hint, PageSpan};
+use iommu::spec::descriptor::{Hint, IotlbScope, PageSpan};
 use std::sync::LazyLock;
 
 use ordering::catalogue::entries;
@@ -9,6 +9,7 @@ use ordering::engine::{self, Options, Verdict};
 use ordering::lowering::{self, Lowered};
 
 use super::*;
+use crate::live::not_live;
 use crate::machine::Machine;
 use crate::steered::{Divergence, Steered};
 
@@ -63,12 +64,12 @@ impl Lapse {
     }
 }
 
-/// The scenarios of the catalogue with devices.
+/// The scenarios of the catalogue with devices that are on the machine.
 static WITH_DEVICES: LazyLock<Vec<Lowered>> = LazyLock::new(|| {
     let is_device = |caches| matches!(caches, Caches::Iotlb | Caches::DeviceTlb);
     let all = entries().into_iter().map(|entry| entry.lowered);
     let has_one = |lowered: &Lowered| lowered.scene.users.iter().any(|user| is_device(user.caches));
-    all.filter(has_one).collect()
+    all.filter(has_one).filter(|lowered| not_live(lowered).is_none()).collect()
 });
 
 fn named(name: &str) -> &'static Lowered {

@@ -161,7 +161,11 @@ fn an_entry_that_replaces_another_is_the_one_that_the_guest_uses_next() {
 fn a_start_leaves_nothing_cached_of_the_run_before() {
     let lowered = scenario("wp-page-copy");
     let (machine, vcpus) = around(&lowered, true);
-    vcpus.cached.lock().insert(0, Pte::leaf(Pfn(1)));
+    let user = playable(&lowered.scene).next().unwrap();
+    let entry = Pte::leaf(machine.coding.pfn(ordering::lowering::FrameId(0)));
+    machine.set_shadow_entry(PageId(0), entry).unwrap();
+    machine.through(user, PageId(0), Access::Read, 0).unwrap();
+    assert_eq!(vcpus.cached.lock().len(), 1);
     machine.reset().unwrap();
     assert_eq!(vcpus.cached.lock().len(), 0);
 }

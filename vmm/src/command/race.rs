@@ -59,7 +59,7 @@ pub(super) struct RaceArguments {
     /// Where random runs begin: the same seed takes the same runs
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// What vCPUs run on when they are steered; without it KVM where it can, else software
+    /// What vCPUs run on; without it KVM where it can, else software
     #[arg(long, value_enum)]
     cpu: Option<Cpu>,
     /// Print the counterexamples that happened
@@ -287,7 +287,7 @@ fn race_file(
                     seen.freed.push(one);
                 }
                 Err(NotRun::Wrong(diagnostics)) => wrong.extend(diagnostics),
-                Err(NotRun::Host(error)) => return Err(Failure::of_host(error)),
+                Err(NotRun::Host(failure)) => return Err(failure),
             }
         }
     }

@@ -183,11 +183,11 @@ impl Drop for Players {
 impl Failure {
     /// Keeps what went wrong, unless something did before; what did.
     fn of(&self, told: impl fmt::Display) -> Stuck {
-        Stuck::Cannot(self.0.get_or_init(|| told.to_string()).clone())
+        Stuck::Fails(self.0.get_or_init(|| told.to_string()).clone())
     }
 
     fn check(&self) -> Result<(), Stuck> {
-        self.0.get().map_or(Ok(()), |told| Err(Stuck::Cannot(told.clone())))
+        self.0.get().map_or(Ok(()), |told| Err(Stuck::Fails(told.clone())))
     }
 }
 

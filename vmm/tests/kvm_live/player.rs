@@ -11,6 +11,8 @@ use ordering::engine::replay::Move;
 use ordering::engine::{self, Options, Verdict};
 use ordering::language::syntax::BuiltIn;
 use ordering::lowering::{self, Lowered, PageId, UserId};
+use ordering::outcomes::Outcome;
+use race::free::{Free, Histogram, Plan};
 use race::machine::{Machine, Stuck};
 use race::steered::{Difference, Steered};
 use race::vcpus::Guest;
@@ -244,4 +246,80 @@ fn every_scenario_that_kvm_can_play_happens_there() {
         rows as f64 / spent.as_secs_f64()
     );
     assert!(proved >= 15 && refuted >= 20, "{proved} proved, {refuted} refuted");
+}
+
+/// A scenario that is to run by itself.
+fn free(name: &str) -> Free {
+    let header = format!("scenario {name}\n");
+    let file =
+        catalogue::FILES.iter().find(|file| file.text.contains(&header)).expect("the catalogue has it");
+    let loaded = lowering::load(file.text).expect("the catalogue has no errors");
+    let (scenario, _) =
+        loaded.into_iter().find(|(_, lowered)| lowered.name == name).expect("its header was found");
+    Free::new(&scenario, file.text, &Options::default()).expect("the catalogue has no errors")
+}
+
+/// Rounds of a scenario that runs by itself, with a guest that zaps or does not.
+fn runs_by_itself(name: &str, zaps: bool, rounds: u64) -> (Histogram, usize) {
+    let free = free(name);
+    let (guest, watched) = watched(free.lowered(), zaps);
+    let machine = Machine::with_guest(free.lowered(), guest).unwrap();
+    let plan = Plan { rounds, time: None, seed: 1, threads: 2, window: 0, stop: None };
+    let seen = free.run(&machine, &plan);
+    let accesses = watched.accesses.lock().unwrap().len();
+    (seen, accesses)
+}
+
+#[test]
+fn who_runs_by_himself_on_kvm_ends_as_the_model_allows() {
+    if system().is_none() {
+        return;
+    }
+    let (seen, accesses) = runs_by_itself("wp-page-copy", true, 200);
+    assert!(seen.agrees() && seen.rounds == 200, "{seen:?}");
+    assert!(accesses > 20, "the guest was asked {accesses} times in 200 rounds");
+    // What is forbidden happens where nothing forbids it.
+    let happens = (0..20).any(|_| {
+        let (seen, _) = runs_by_itself("unmap-no-range", true, 100);
+        assert!(seen.agrees(), "{seen:?}");
+        seen.bars.iter().any(|bar| matches!(bar.outcome, Outcome::Broken(_)))
+    });
+    assert!(happens, "the guest never met a freed frame");
+}
+
+#[test]
+fn a_guest_that_does_not_zap_ends_as_the_model_does_not_allow() {
+    if system().is_none() {
+        return;
+    }
+    let found = (0..10).any(|_| !runs_by_itself("wp-page-copy", false, 100).0.agrees());
+    assert!(found, "nobody has noticed that the guest keeps what it was told to forget");
+}
+
+/// vCPUs that do not answer.
+#[derive(Debug)]
+struct Gone;
+
+impl race::vcpus::Vcpus for Gone {
+    fn access(&self, vcpu: UserId, _: PageId, _: Access, _: u64) -> Result<u64, Stuck> {
+        Err(Stuck::Fails(format!("{vcpu} has not answered")))
+    }
+
+    fn zap(&self, _: &[PageId]) -> Result<(), Stuck> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_vcpu_that_does_not_answer_ends_a_free_run_with_who_waits_for_it() {
+    if system().is_none() {
+        return;
+    }
+    let free = free("wp-page-copy");
+    let guest = Guest { vcpus: Arc::new(Gone), ..play::guest(free.lowered()).unwrap() };
+    let machine = Machine::with_guest(free.lowered(), guest).unwrap();
+    let plan = Plan { rounds: 1000, time: None, seed: 1, threads: 2, window: 0, stop: None };
+    let seen = free.run(&machine, &plan);
+    let waits = seen.stalled.as_ref().expect("the guest does not answer");
+    assert!(!seen.agrees() && waits.iter().any(|(_, step)| step.contains("has not answered")), "{waits:?}");
 }

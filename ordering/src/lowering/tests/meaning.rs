@@ -162,10 +162,18 @@ fn every_look_of_the_vocabulary_can_be_used_in_a_condition() {
             .replace("CPU", "C")
             .replace("DEVICE", "D")
             .replace("PASID", "X")
-            .replace("PMD", "M");
+            .replace("PMD", "M")
+            .replace("TAG", "T")
+            .replace("CONTEXT", "E");
         // A vCPU has a TLB of its own where programs write its shadow entries themselves.
-        let things =
-            "page A\npmd M -> none\nframe f = 0\nmap A -> f ro\ncpu C\nvcpu VC\npasid X\ndevice D pasid X\n";
+        let things = if form.contains("TAG") || form.contains("loaded_mm") {
+            // Whoever has tags has no PASID and walks past no upper entry here.
+            "tag T\nmm P\npage A in P\nframe f = 0\nmap A -> f ro\ncpu C in P tag T\nvcpu VC\n"
+        } else if form.contains("context") {
+            "mm P\npage A in P\nframe f = 0\nmap A -> f ro\ncpu C\nvcpu VC\ncontext E -> P\ndevice D context E\n"
+        } else {
+            "page A\npmd M -> none\nframe f = 0\nmap A -> f ro\ncpu C\nvcpu VC\npasid X\ndevice D pasid X\n"
+        };
         let source =
             format!("scenario s\n{things}\nagent K\n  zap_spte A\nagent C\n  if {look}: pte_clear A\n");
         let loaded = crate::lowering::load(&source);

@@ -12,13 +12,12 @@ use std::thread;
 use ordering::engine::Options;
 use ordering::language::Diagnostic;
 use ordering::language::syntax::Scenario;
+use ordering::lowering::Caches;
 use race::free::{Bar, Free, Histogram, Plan};
-use race::machine::Machine;
 use serde::Serialize;
 
 use super::super::files::Source;
-use super::{Mode, RaceArguments};
-use crate::remedy::remedy;
+use super::{Failure, Mode, RaceArguments, machine};
 
 /// Turns of a loop at most by which a step waits in a window: some microseconds.
 const WINDOW: u32 = 2000;
@@ -30,6 +29,15 @@ pub(super) struct Freed {
     pub(super) file: String,
     free: Free,
     histogram: Histogram,
+    /// Whether a guest executed the accesses of its vCPUs; none: it has none.
+    vcpus: Option<OnKvm>,
+}
+
+/// Where vCPUs ran.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum OnKvm {
+    Yes,
+    No,
 }
 
 /// Why a scenario did not run.
@@ -37,7 +45,7 @@ pub(super) enum NotRun {
     /// It has errors.
     Wrong(Vec<Diagnostic>),
     /// The host lacks something.
-    Host(String),
+    Host(Failure),
 }
 
 /// What the user's signals do: a run that is going on ends with what it has seen, and anything else ends at once.
@@ -83,10 +91,9 @@ pub(super) fn run(
 ) -> Result<Freed, NotRun> {
     let options = Options { max_states: arguments.max_states, ..Options::default() };
     let free = Free::new(scenario, &source.text, &options).map_err(NotRun::Wrong)?;
-    let machine = Machine::new(free.lowered()).map_err(|error| {
-        let name = &scenario.name.node;
-        NotRun::Host(format!("{name}: {error}; {}", remedy(&error, "end other programs")))
-    })?;
+    let (machine, on_kvm) = machine(free.lowered(), arguments.cpu).map_err(NotRun::Host)?;
+    let has_vcpus = free.lowered().scene.users.iter().any(|user| is_vcpu(user.caches));
+    let vcpus = has_vcpus.then_some(if on_kvm { OnKvm::Yes } else { OnKvm::No });
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
     let window = match arguments.mode {
         Mode::Windows => WINDOW,
@@ -95,7 +102,14 @@ pub(super) fn run(
     let (rounds, time, seed) = (arguments.rounds(), arguments.seconds, arguments.seed);
     let histogram = interrupt
         .stops(|stop| free.run(&machine, &Plan { rounds, time, seed, threads, window, stop: Some(stop) }));
-    Ok(Freed { file: source.name.clone(), free, histogram })
+    Ok(Freed { file: source.name.clone(), free, histogram, vcpus })
+}
+
+const fn is_vcpu(caches: Caches) -> bool {
+    match caches {
+        Caches::Shadow | Caches::VcpuTlb => true,
+        Caches::Tlb | Caches::Iotlb | Caches::DeviceTlb => false,
+    }
 }
 
 impl Freed {
@@ -117,6 +131,14 @@ impl Freed {
         self.histogram.bars.iter().filter(|bar| self.free.ends().found.contains(&bar.outcome)).count()
     }
 
+    const fn where_vcpus_ran(&self) -> &'static str {
+        match self.vcpus {
+            None => "",
+            Some(OnKvm::Yes) => "   vCPUs on KVM",
+            Some(OnKvm::No) => "   vCPUs in software",
+        }
+    }
+
     fn line(&self, bar: &Bar) -> String {
         let line = self.free.ends().line(&bar.outcome);
         // The line's own mark speaks of what breaks at the end alone.
@@ -135,7 +157,11 @@ impl fmt::Display for Freed {
         let of = if ends.is_complete() { format!("{all}") } else { format!("{all} or more") };
         let (name, seen) = (self.name(), self.seen());
         let rate = rounds as f64 / seconds.max(1e-9);
-        write!(f, "{name:40} {rounds:>9} rounds {rate:>9.0} rounds/s   {seen} of {of} outcomes seen")?;
+        write!(
+            f,
+            "{name:40} {rounds:>9} rounds {rate:>9.0} rounds/s   {seen} of {of} outcomes seen{}",
+            self.where_vcpus_ran()
+        )?;
         for bar in &self.histogram.bars {
             write!(f, "\n    {:>9} {}", bar.count, self.line(bar))?;
         }
@@ -161,6 +187,7 @@ pub(super) struct Row<'a> {
     scenario: &'a str,
     rounds: u64,
     time_us: u128,
+    vcpus_on_kvm: bool,
     /// Outcomes that the model has, and whether these are all.
     allowed: usize,
     allowed_is_complete: bool,
@@ -197,6 +224,7 @@ impl Freed {
             scenario: self.name(),
             rounds: self.histogram.rounds,
             time_us: self.histogram.time.as_micros(),
+            vcpus_on_kvm: self.vcpus == Some(OnKvm::Yes),
             allowed: self.free.ends().found.len(),
             allowed_is_complete: self.free.ends().is_complete(),
             seen: self.seen(),
