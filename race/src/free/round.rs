@@ -100,7 +100,7 @@ impl<'w, 'a> Workers<'w, 'a> {
         loop {
             let mut turns = 0_u32;
             while self.world.batch.load(Ordering::Acquire) == known {
-                if self.world.quits.load(Ordering::Acquire) {
+                if self.world.quits.load(Ordering::Acquire) || self.world.over.load(Ordering::Acquire) {
                     return self.counted;
                 }
                 wait(&mut turns);
@@ -121,7 +121,12 @@ impl<'w, 'a> Workers<'w, 'a> {
         while !self.world.quits.load(Ordering::Acquire) && !stopped() && !late() {
             let taken = self.world.take(self.shared.len() as u64);
             let rounds = self.shared.iter().zip(0..taken).count();
-            if rounds == 0 || !self.shared[..rounds].iter().all(|worker| self.counted.begins(worker.world)) {
+            if rounds == 0 {
+                // Whoever is apart has rounds of his own left.
+                self.world.over.store(true, Ordering::Release);
+                return self.counted;
+            }
+            if !self.shared[..rounds].iter().all(|worker| self.counted.begins(worker.world)) {
                 break;
             }
             self.world.ended.store(0, Ordering::Relaxed);

@@ -63,3 +63,17 @@ fn nobody_waits_for_a_thread_that_panics() {
     let counted = Workers::new(&worlds, None, 0, &PLAN).lead(&PLAN, Instant::now());
     assert!(counted.rounds <= 1, "{counted:?}");
 }
+
+#[test]
+fn as_many_rounds_run_as_were_asked_for() {
+    let two = READS.replace("cpu C\n", "cpu C, D\n") + "agent b on D\n  load A\n";
+    let free = free(&two);
+    let machine = machine(free.lowered());
+    for rounds in [0, 1, 2, 15, 16, 17, 33, 200, 1000] {
+        for threads in [1, 2] {
+            let seen = free.run(&machine, &Plan { rounds, threads, ..PLAN });
+            assert_eq!(seen.rounds, rounds, "{threads} threads: {seen:?}");
+            assert_eq!(seen.bars.iter().map(|bar| bar.count).sum::<u64>() + seen.endless, rounds);
+        }
+    }
+}

@@ -61,7 +61,10 @@ pub(super) struct World<'a> {
     pub(super) threads: AtomicUsize,
     /// Those that have come to the round.
     pub(super) there: AtomicUsize,
+    /// Nobody begins another round.
     pub(super) quits: AtomicBool,
+    /// All rounds are taken: each thread runs those that it has, and ends.
+    pub(super) over: AtomicBool,
     /// A thread has panicked: nobody waits for it.
     pub(super) lost: AtomicBool,
 }
@@ -121,6 +124,7 @@ impl<'a> World<'a> {
             threads: AtomicUsize::new(threads),
             there: AtomicUsize::new(0),
             quits: AtomicBool::new(false),
+            over: AtomicBool::new(false),
             lost: AtomicBool::new(false),
         }
     }
