@@ -454,9 +454,11 @@ impl<'w, 'a> Worker<'w, 'a> {
             Stuck::Fails(told) => {
                 let mut who = self.who_waits();
                 let name = &self.world.lowered.model.agents[agent].name;
-                who.iter_mut().filter(|(who, _)| who == name).for_each(|(_, step)| {
-                    *step = format!("{step}: {told}");
-                });
+                match who.iter_mut().find(|(who, _)| who == name) {
+                    Some((_, step)) => *step = format!("{step}: {told}"),
+                    // Nobody waits for its end, and it fails all the same.
+                    None => who.push((name.clone(), told.clone())),
+                }
                 self.world.stalled.lock().get_or_insert(who);
             }
         }
