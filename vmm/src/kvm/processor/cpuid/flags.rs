@@ -1,6 +1,6 @@
 //! Flags of CPUID by the names that Linux has for them, and those of them that a guest is not told.
 //!
-//! Invariant: [`REGISTERS`] is all there is; a name stands there once. A flag is a bit and nothing else: what rests on it is
+//! Invariant: `REGISTERS` is all there is; a name stands there once. A flag is a bit and nothing else: what rests on it is
 //! for whoever masks it to mask, too. Source: Linux, arch/x86/include/asm/cpufeatures.h, as /proc/cpuinfo shows them.
 
 use std::str::FromStr;
