@@ -128,5 +128,5 @@ fn a_vcpu_that_cannot_go_on_says_why() {
 #[test]
 fn a_user_without_a_vcpu_is_no_access() {
     let Some(rig) = Rig::new(1) else { return };
-    assert!(matches!(rig.load(1, 0), Err(Stuck::Fails(_))));
+    assert!(matches!(rig.load(1, 0), Err(Stuck::Cannot(_))));
 }
