@@ -12,6 +12,7 @@ mod condition;
 mod deed;
 mod dma;
 mod doing;
+mod emitter;
 mod entry;
 mod event;
 mod expectation;
@@ -70,8 +71,8 @@ pub use role::{Cached, Copied, Gate, Role, Roles, Source};
 pub use scene::{Scene, SceneAgent, SceneFrame, ScenePage, SceneUser, SceneVariable};
 pub use state::{AgentId, Key};
 
-use agent::{Emitter, Properties};
 use buffer::Route;
+use emitter::{Emitter, Manner, Output, Own, Properties, Scope, Told};
 use entry::Entries;
 use event::Watch;
 use hardware::Hardware;
@@ -79,7 +80,6 @@ use initial::initial;
 use mark::Marks;
 use mentioned::Mentioned;
 use names::{Meaning, Names};
-use program::Builder;
 use sizes::{sizes, too_many_entries};
 use state::State;
 use survey::Survey;
@@ -353,44 +353,35 @@ impl Lowering<'_> {
         let device = user.is_some_and(|user| self.names.kinds[user.0] == UserKind::Device);
         let spontaneous = column.spontaneous || device;
         let handles = handles_of(&column.body, self.names);
-        let mut emitter = Emitter { user, handles, ..self.emitter(index, &column.name.node, built_in) };
+        let mut emitter = self.emitter(index, &column.name.node, built_in);
+        (emitter.own.user, emitter.own.handles) = (user, handles);
         emitter.block(&column.body);
-        let (program, rows) = emitter.builder.finish(spontaneous);
-        let deeds = Deeds { acts: emitter.acts, rows, asked: emitter.asked };
+        let (program, deeds) = emitter.out.finish(spontaneous);
         Ok(((Agent { name: column.name.node.clone(), program, spontaneous }, deeds), user))
     }
 
     /// A program with nothing in it yet.
     fn emitter(&mut self, agent: usize, name: &str, properties: Properties) -> Emitter<'_> {
         Emitter {
-            scenario: self.scenario,
-            source: self.source,
-            names: self.names,
+            scope: Scope {
+                scenario: self.scenario,
+                source: self.source,
+                names: self.names,
+                options: self.options,
+                hardware: self.hardware,
+                properties,
+                survey: self.survey,
+            },
             state: &mut self.state,
-            options: self.options,
-            hardware: self.hardware,
-            properties,
-            watches: &mut self.watches,
-            marks: &mut self.marks,
-            observed: self.observed.as_mut(),
+            told: Told {
+                watches: &mut self.watches,
+                marks: &mut self.marks,
+                observed: self.observed.as_mut(),
+            },
             diagnostics: &mut self.diagnostics,
-            locks: &self.survey.locks,
-            survey: self.survey,
-            habits: &self.survey.habits,
-            frees: self.survey.frees,
-            stabilizes: self.survey.stabilizes,
-            agent,
-            name: name.to_owned(),
-            user: None,
-            handles: Vec::new(),
-            route: Route::Memory,
-            indivisible: false,
-            unmarked: false,
-            builder: Builder::default(),
-            acts: Vec::new(),
-            asked: Vec::new(),
-            too_long: false,
-            ways: 0,
+            own: Own { agent, name: name.to_owned(), user: None, handles: Vec::new() },
+            manner: Manner { route: Route::Memory, indivisible: false, unmarked: false },
+            out: Output::default(),
         }
     }
 }

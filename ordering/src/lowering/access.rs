@@ -10,8 +10,8 @@ use steps::table::Verb;
 use crate::language::Diagnostic;
 use crate::model::{Guard, Update, Var};
 
-use super::agent::Emitter;
 use super::deed::Part;
+use super::emitter::Emitter;
 use super::entry::Need;
 use super::event::Happening;
 use super::hardware::Hop;
@@ -58,7 +58,7 @@ impl Emitter<'_> {
     pub(super) fn speculate(&mut self, user: UserId, pages: &[PageId]) -> Result<(), Diagnostic> {
         let mut ways = Vec::new();
         for page in pages {
-            let text = format!("walk {}", self.scenario.pages[page.0].node);
+            let text = format!("walk {}", self.scope.scenario.pages[page.0].node);
             for view in self.views(user, *page) {
                 let path = self.path(user, *page, view.tag, &text);
                 let found = self.fills(&path, *page, Need::Load).into_iter();
@@ -125,7 +125,7 @@ impl Emitter<'_> {
         line: u32,
     ) {
         let need = if access == Access::Read { Need::Load } else { Need::Store };
-        let walk = format!("walk {}", self.scenario.pages[page.0].node);
+        let walk = format!("walk {}", self.scope.scenario.pages[page.0].node);
         let (mut ways, mut landing) = (Vec::new(), Vec::new());
         let mut flight = None;
         for view in self.views(user, page) {
@@ -188,13 +188,15 @@ impl Emitter<'_> {
         let step = Happening::Step(verb, text.to_owned());
         let mut live = guard.to_vec();
         let mut ways = Vec::new();
-        if self.frees && self.properties.freed.is_some() {
+        if self.scope.survey.frees && self.scope.properties.freed.is_some() {
             let refs = self.state.var(&Key::Refs(frame));
             live.push(Guard::IsNot(refs, 0));
             let freed = [guard, &[Guard::Is(refs, 0)]].concat();
             let shown = format!("{text} in freed {}", self.state.domains.frames[frame.0]);
             ways.push(
-                Way::new(freed, Vec::new(), shown).violating(self.properties.freed).happening(step.clone()),
+                Way::new(freed, Vec::new(), shown)
+                    .violating(self.scope.properties.freed)
+                    .happening(step.clone()),
             );
         }
         let content = self.state.var(&Key::Content(frame));
@@ -227,8 +229,8 @@ impl Emitter<'_> {
         verb: Verb,
         span: crate::language::span::Span,
     ) -> Result<UserId, Diagnostic> {
-        self.user.ok_or_else(|| {
-            let name = &self.name;
+        self.own.user.ok_or_else(|| {
+            let name = &self.own.name;
             let message = format!("`{}` needs a TLB, and agent `{name}` runs on no CPU", verb.name());
             Diagnostic::new(span, message, format!("declare `cpu {name}`, or write `agent {name} on CPU0`"))
         })

@@ -7,38 +7,21 @@ use steps::table::Actor;
 use crate::language::Diagnostic;
 use crate::language::span::{Name, Span};
 use crate::language::syntax::{
-    Assignment, Condition, FrameKind, Node, Operand, Operation, Scenario, Spoken, Statement, Step, Term,
-    UserKind,
+    Assignment, Condition, FrameKind, Node, Operand, Operation, Spoken, Statement, Step, Term, UserKind,
 };
-use crate::model::{Guard, PropertyId, Update};
+use crate::model::{Guard, Update};
 
 use super::atomic::merged;
 use super::buffer::Route;
 use super::condition::{Conditions, Ways};
-use super::deed::Party;
 use super::deed::{Act, Assigned, Part, Sum};
-use super::event::{Happening, Watch, watch};
-use super::habits::Habits;
-use super::hardware::Hardware;
-use super::mark::Marks;
-use super::names::{ANY, FrameId, Meaning, Names, PageId, UserId};
-use super::observed::Observed;
+use super::emitter::Emitter;
+use super::event::{Happening, watch};
+use super::names::{ANY, FrameId, Meaning, PageId};
 use super::operation::expand;
-use super::options::Options;
-use super::program::{Builder, Goal, MOST_NODES, MOST_WAYS, Place, Way};
-use super::state::{AgentId, Key, State, number};
+use super::program::{Goal, MOST_NODES, MOST_WAYS, Place, Way};
+use super::state::{Key, number};
 use super::step::At;
-use super::survey::Survey;
-
-/// The built-in properties that are on.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Properties {
-    pub(super) freed: Option<PropertyId>,
-    pub(super) walked: Option<PropertyId>,
-    pub(super) unlinked: Option<PropertyId>,
-    pub(super) unlock: Option<PropertyId>,
-    pub(super) range: Option<PropertyId>,
-}
 
 /// A frame that a name stands for under a guard; none: the handle is empty.
 pub(super) struct Target {
@@ -46,56 +29,11 @@ pub(super) struct Target {
     pub(super) frame: Option<FrameId>,
 }
 
-/// Lowers one agent.
-pub(super) struct Emitter<'a> {
-    pub(super) scenario: &'a Scenario,
-    pub(super) source: &'a str,
-    pub(super) names: &'a Names,
-    pub(super) state: &'a mut State,
-    pub(super) options: Options,
-    pub(super) hardware: &'a Hardware,
-    pub(super) properties: Properties,
-    pub(super) watches: &'a mut [Watch],
-    pub(super) marks: &'a mut Marks,
-    /// What is looked at when a run has ended, if anybody does.
-    pub(super) observed: Option<&'a mut Observed>,
-    pub(super) diagnostics: &'a mut Vec<Diagnostic>,
-    /// The locks that any agent takes.
-    pub(super) locks: &'a [String],
-    pub(super) survey: &'a Survey,
-    /// What all agents do.
-    pub(super) habits: &'a [Habits],
-    /// Whether any frame can be freed.
-    pub(super) frees: bool,
-    /// Whether any frame can become a KSM page.
-    pub(super) stabilizes: bool,
-    pub(super) agent: AgentId,
-    pub(super) name: String,
-    /// Whose TLB it uses.
-    pub(super) user: Option<UserId>,
-    /// Its handles, each with the page it was taken from.
-    pub(super) handles: Vec<(String, Option<PageId>)>,
-    /// How the step that is being lowered goes to memory.
-    pub(super) route: Route,
-    /// Whether it is a part of a step that is taken as one.
-    pub(super) indivisible: bool,
-    /// Whether it is a part of something that is marked as a whole.
-    pub(super) unmarked: bool,
-    pub(super) builder: Builder,
-    /// What its steps do.
-    pub(super) acts: Vec<(Act, bool)>,
-    /// Those whom its steps ask at once.
-    pub(super) asked: Vec<Vec<Party>>,
-    pub(super) too_long: bool,
-    /// The ways of all its steps so far.
-    pub(super) ways: usize,
-}
-
 impl Emitter<'_> {
     /// All of `statements`, as a block with labels of its own.
     pub(super) fn block(&mut self, statements: &[Statement]) {
         let labels = statements.iter().filter_map(|statement| statement.node.label());
-        self.builder.open_block(labels);
+        self.out.builder.open_block(labels);
         for statement in statements {
             if self.is_too_long(statement.span) {
                 break;
@@ -104,19 +42,19 @@ impl Emitter<'_> {
                 self.diagnostics.push(diagnostic);
             }
         }
-        self.builder.close_block();
+        self.out.builder.close_block();
     }
 
     fn is_too_long(&mut self, span: Span) -> bool {
-        if (self.builder.nodes.len() > MOST_NODES || self.ways > MOST_WAYS) && !self.too_long {
-            self.too_long = true;
+        if (self.out.builder.nodes.len() > MOST_NODES || self.out.ways > MOST_WAYS) && !self.out.too_long {
+            self.out.too_long = true;
             let message = format!(
                 "the program of `{}` is too large: it has more than {MOST_NODES} steps or {MOST_WAYS} cases",
-                self.name
+                self.own.name
             );
             self.diagnostics.push(Diagnostic::new(span, message, "repeat less often, or use fewer frames"));
         }
-        self.too_long
+        self.out.too_long
     }
 
     /// Adds a step; every way of it is watched by the properties.
@@ -124,19 +62,19 @@ impl Emitter<'_> {
         let mut watched = Vec::new();
         let ways = self.routed(ways);
         for way in self.while_present(ways) {
-            watched.extend(watch(way, &self.name, self.names, self.watches));
+            watched.extend(watch(way, &self.own.name, self.scope.names, self.told.watches));
         }
-        self.ways += watched.len();
-        self.builder.nodes.push(Place::Step(watched, line));
+        self.out.ways += watched.len();
+        self.out.builder.nodes.push(Place::Step(watched, line));
     }
 
     fn silent(&mut self, goals: Vec<Goal>) {
-        self.builder.nodes.push(Place::Silent(goals));
+        self.out.builder.nodes.push(Place::Silent(goals));
     }
 
     fn statement(&mut self, statement: &Statement) -> Result<(), Diagnostic> {
         let line = statement.span.line;
-        self.route = Route::of(&statement.node);
+        self.manner.route = Route::of(&statement.node);
         match &statement.node {
             Node::Step(spoken) => self.on_pages(spoken, statement.span, line)?,
             Node::Operation(operation) => self.operation(operation, statement.span)?,
@@ -150,25 +88,25 @@ impl Emitter<'_> {
                 let ways = self.condition(condition, true)?;
                 let text = format!("when {condition}");
                 let way = |guard: Vec<Guard>| Way::new(guard, Vec::new(), text.as_str());
-                let (ways, node) = (ways.into_iter().map(way).collect(), self.builder.nodes.len());
+                let (ways, node) = (ways.into_iter().map(way).collect(), self.out.builder.nodes.len());
                 self.step(ways, line);
                 self.does(node, Act::Decide);
                 self.mark(node, statement.span, text);
                 self.block(body);
             }
             Node::Check(condition, label) => {
-                let label = self.builder.named(label)?;
-                let (text, node) = (format!("check {condition}"), self.builder.nodes.len());
+                let label = self.out.builder.named(label)?;
+                let (text, node) = (format!("check {condition}"), self.out.builder.nodes.len());
                 self.test(condition, &text, Goal::Label(label), line)?;
                 self.mark_test(node, (statement.span, text), &[], &[]);
             }
             Node::Goto(label) => {
-                let label = self.builder.named(label)?;
+                let label = self.out.builder.named(label)?;
                 self.silent(vec![Goal::Label(label)]);
             }
             Node::Label(name) => {
-                let label = self.builder.named(name)?;
-                self.builder.bind(label);
+                let label = self.out.builder.named(name)?;
+                self.out.builder.bind(label);
             }
             Node::Atomic(body) => self.atomic(body, statement.span, line)?,
             Node::End => self.silent(vec![Goal::End]),
@@ -180,7 +118,7 @@ impl Emitter<'_> {
     fn on_pages(&mut self, spoken: &Spoken, span: Span, line: u32) -> Result<(), Diagnostic> {
         let is_any = |spoken: &mut Spoken| translated(&mut spoken.step).is_some_and(|page| page.node == ANY);
         if !is_any(&mut spoken.clone()) {
-            let node = self.builder.nodes.len();
+            let node = self.out.builder.nodes.len();
             self.checked(spoken, span, line)?;
             self.does_step(node, &spoken.step);
             self.mark(node, span, spoken.text.clone());
@@ -195,7 +133,7 @@ impl Emitter<'_> {
             }
             vec![Statement { node: Node::Step(Box::new(one)), span }]
         };
-        let ways: Vec<_> = self.scenario.pages.iter().map(on).collect();
+        let ways: Vec<_> = self.scope.scenario.pages.iter().map(on).collect();
         self.choice(&ways);
         Ok(())
     }
@@ -203,7 +141,7 @@ impl Emitter<'_> {
     fn checked(&mut self, spoken: &Spoken, span: Span, line: u32) -> Result<(), Diagnostic> {
         let at = At::of(spoken, span, line);
         let row = at.verb.row();
-        let kind = self.user.map(|user| self.names.kinds[user.0]);
+        let kind = self.own.user.map(|user| self.scope.names.kinds[user.0]);
         let fits = match row.actor {
             Actor::Anybody | Actor::Translating => true,
             Actor::Kernel => kind != Some(UserKind::Device),
@@ -213,7 +151,7 @@ impl Emitter<'_> {
         if fits {
             return self.one(&spoken.step, &at);
         }
-        let (name, who) = (row.name(), &self.name);
+        let (name, who) = (row.name(), &self.own.name);
         if row.actor == Actor::Device {
             let message = format!("`{name}` is a step of a device, and `{who}` is none");
             let instead = if name == "dma_write" { "store" } else { "load" };
@@ -229,8 +167,8 @@ impl Emitter<'_> {
     }
 
     pub(super) fn condition(&mut self, condition: &Condition, wanted: bool) -> Result<Ways, Diagnostic> {
-        let handles: Vec<String> = self.handles.iter().map(|(name, _)| name.clone()).collect();
-        let (names, hardware, agent) = (self.names, self.hardware, Some(self.agent));
+        let handles: Vec<String> = self.own.handles.iter().map(|(name, _)| name.clone()).collect();
+        let (names, hardware, agent) = (self.scope.names, self.scope.hardware, Some(self.own.agent));
         Conditions { state: self.state, names, hardware, agent, handles: &handles }.ways(condition, wanted)
     }
 
@@ -244,7 +182,7 @@ impl Emitter<'_> {
     ) -> Result<(), Diagnostic> {
         let held = self.condition(condition, true)?;
         let failed = self.condition(condition, false)?;
-        let node = self.builder.nodes.len();
+        let node = self.out.builder.nodes.len();
         let yes = held.into_iter().map(|guard| Way::new(guard, Vec::new(), text));
         let no = |guard| Way::new(guard, Vec::new(), format!("{text}: no")).to(otherwise).part(Part::Nothing);
         let ways = yes.chain(failed.into_iter().map(no)).collect();
@@ -260,7 +198,8 @@ impl Emitter<'_> {
         otherwise: &[Statement],
         (span, line): (Span, u32),
     ) -> Result<(), Diagnostic> {
-        let (no, out, node) = (self.builder.label(), self.builder.label(), self.builder.nodes.len());
+        let (no, out, node) =
+            (self.out.builder.label(), self.out.builder.label(), self.out.builder.nodes.len());
         let text = format!("if {condition}");
         let tested = self.test(condition, &text, Goal::Label(no), line);
         if tested.is_ok() {
@@ -270,14 +209,14 @@ impl Emitter<'_> {
         if !otherwise.is_empty() {
             self.silent(vec![Goal::Label(out)]);
         }
-        self.builder.bind(no);
+        self.out.builder.bind(no);
         self.block(otherwise);
-        self.builder.bind(out);
+        self.out.builder.bind(out);
         tested
     }
 
     fn repeat(&mut self, least: u32, most: u32, body: &[Statement], span: Span) {
-        let out = self.builder.label();
+        let out = self.out.builder.label();
         for round in 0..most {
             if self.is_too_long(span) {
                 break;
@@ -286,40 +225,40 @@ impl Emitter<'_> {
             self.silent(std::iter::once(Goal::Next).chain(stop).collect());
             self.block(body);
         }
-        self.builder.bind(out);
+        self.out.builder.bind(out);
     }
 
     fn choice(&mut self, ways: &[Vec<Statement>]) {
-        let out = self.builder.label();
-        let labels: Vec<usize> = ways.iter().map(|_| self.builder.label()).collect();
+        let out = self.out.builder.label();
+        let labels: Vec<usize> = ways.iter().map(|_| self.out.builder.label()).collect();
         self.silent(labels.iter().map(|label| Goal::Label(*label)).collect());
         for (way, label) in ways.iter().zip(labels) {
-            self.builder.bind(label);
+            self.out.builder.bind(label);
             self.block(way);
             self.silent(vec![Goal::Label(out)]);
         }
-        self.builder.bind(out);
+        self.out.builder.bind(out);
     }
 
     fn atomic(&mut self, body: &[Statement], span: Span, line: u32) -> Result<(), Diagnostic> {
-        let start = self.builder.nodes.len();
+        let start = self.out.builder.nodes.len();
         let before = self.diagnostics.len();
-        let inner = std::mem::replace(&mut self.indivisible, true);
+        let inner = std::mem::replace(&mut self.manner.indivisible, true);
         self.block(body);
-        self.indivisible = inner;
-        let end = self.builder.nodes.len();
+        self.manner.indivisible = inner;
+        let end = self.out.builder.nodes.len();
         if end == start || self.diagnostics.len() > before {
             return Ok(());
         }
-        let mut ways = merged(&self.builder, self.state, start, end).map_err(|_| {
+        let mut ways = merged(&self.out.builder, self.state, start, end).map_err(|_| {
             let help = "leave the loop or the second change of a count out of it";
             Diagnostic::new(span, "these steps cannot be taken as one", help)
         })?;
         let drained = self.drained();
         ways.iter_mut().for_each(|way| way.guard.extend(drained));
-        self.builder.nodes.truncate(start);
-        self.builder.nodes.push(Place::Step(ways, line));
-        for label in self.builder.labels.iter_mut().flatten() {
+        self.out.builder.nodes.truncate(start);
+        self.out.builder.nodes.push(Place::Step(ways, line));
+        for label in self.out.builder.labels.iter_mut().flatten() {
             // Labels at the end of the block now stand behind the one step.
             *label = if *label > start && *label >= end { start + 1 } else { *label };
         }
@@ -327,15 +266,15 @@ impl Emitter<'_> {
     }
 
     fn operation(&mut self, operation: &Operation, span: Span) -> Result<(), Diagnostic> {
-        self.names.page(operation.page())?;
+        self.scope.names.page(operation.page())?;
         for frame in operation.frames() {
-            self.names.filled(frame)?;
+            self.scope.names.filled(frame)?;
         }
-        let node = self.builder.nodes.len();
-        let part = std::mem::replace(&mut self.unmarked, true);
+        let node = self.out.builder.nodes.len();
+        let part = std::mem::replace(&mut self.manner.unmarked, true);
         self.block(&expand(operation, span));
-        self.unmarked = part;
-        self.mark(node, span, super::text(self.source, span));
+        self.manner.unmarked = part;
+        self.mark(node, span, super::text(self.scope.source, span));
         Ok(())
     }
 
@@ -347,10 +286,10 @@ impl Emitter<'_> {
         span: Span,
         line: u32,
     ) -> Result<(), Diagnostic> {
-        let index = self.names.variable(name)?;
+        let index = self.scope.names.variable(name)?;
         let happens = Happening::Assign(format!("{} {how} {operand}", name.node));
         let var = self.state.var(&Key::User(index));
-        let text = super::text(self.source, span);
+        let text = super::text(self.scope.source, span);
         let mut of = None;
         let (read, values): (Option<_>, Vec<i64>) = match (&operand.term, how) {
             (Term::Number(number), Assignment::Set) => (None, vec![i64::from(*number)]),
@@ -359,7 +298,7 @@ impl Emitter<'_> {
                 (Some(var), self.range(index, -i64::from(*number)))
             }
             (Term::Entry(other), Assignment::Set) => {
-                let named = other.word().and_then(|name| self.names.meaning(&name.node));
+                let named = other.word().and_then(|name| self.scope.names.meaning(&name.node));
                 let Some(Meaning::Variable(from)) = named else { return Err(no_value(operand.span)) };
                 of = Some(from);
                 (Some(self.state.var(&Key::User(from))), self.range(from, 0))
@@ -378,11 +317,11 @@ impl Emitter<'_> {
                 let new = u32::try_from(value + operand.plus - i64::from(least));
                 let new = new.expect("a value that fits is not below the least");
                 ways.push(way(vec![Update::Set(var, new)]));
-            } else if self.properties.range.is_some() {
-                ways.push(way(Vec::new()).violating(self.properties.range));
+            } else if self.scope.properties.range.is_some() {
+                ways.push(way(Vec::new()).violating(self.scope.properties.range));
             }
         }
-        let node = self.builder.nodes.len();
+        let node = self.out.builder.nodes.len();
         self.step(ways, line);
         let number = if let Term::Number(number) = operand.term { i64::from(number) } else { 0 };
         let (of, plus) = match how {
@@ -405,20 +344,20 @@ impl Emitter<'_> {
 
     /// The frames that `name` may stand for.
     pub(super) fn targets(&mut self, name: &Name) -> Result<Vec<Target>, Diagnostic> {
-        if !self.handles.iter().any(|(handle, _)| *handle == name.node) {
-            return Ok(vec![Target { guard: Vec::new(), frame: Some(self.names.frame(name)?) }]);
+        if !self.own.handles.iter().any(|(handle, _)| *handle == name.node) {
+            return Ok(vec![Target { guard: Vec::new(), frame: Some(self.scope.names.frame(name)?) }]);
         }
-        let var = self.state.var(&Key::Handle(self.agent, name.node.clone()));
+        let var = self.state.var(&Key::Handle(self.own.agent, name.node.clone()));
         let target = |value, frame| Target { guard: vec![Guard::Is(var, value)], frame };
         // No entry through which a handle is taken leads to anything else.
-        let frames = self.state.frames().filter(|frame| self.names.frames[frame.0] == FrameKind::Frame);
+        let frames = self.state.frames().filter(|frame| self.scope.names.frames[frame.0] == FrameKind::Frame);
         let frames = frames.map(|frame| target(number(frame.0) + 1, Some(frame)));
         Ok(std::iter::once(target(0, None)).chain(frames).collect())
     }
 
     /// The page behind a handle.
     pub(super) fn page_of(&self, name: &Name) -> Option<PageId> {
-        self.handles.iter().find(|(handle, _)| *handle == name.node).and_then(|(_, page)| *page)
+        self.own.handles.iter().find(|(handle, _)| *handle == name.node).and_then(|(_, page)| *page)
     }
 }
 

@@ -11,8 +11,8 @@ use crate::language::Diagnostic;
 use crate::language::syntax::{Assignment, Node, Step};
 use crate::model::{Guard, Update, Var};
 
-use super::agent::Emitter;
 use super::deed::Part;
+use super::emitter::Emitter;
 use super::fifo::Fifo;
 use super::program::{Goal, Place, Way};
 use super::state::{AgentId, Key, State, number};
@@ -231,23 +231,23 @@ fn with(mut way: Way, guard: &[Guard]) -> Way {
 impl Emitter<'_> {
     /// What a step waits for that stores past the buffer.
     pub(super) fn drained(&mut self) -> Option<Guard> {
-        if self.indivisible { None } else { self.state.buffer(self.agent).is_empty() }
+        if self.manner.indivisible { None } else { self.state.buffer(self.own.agent).is_empty() }
     }
 
     /// The ways of a step as this agent's store buffer makes them.
     pub(super) fn routed(&mut self, ways: Vec<Way>) -> Vec<Way> {
-        let buffer = self.state.buffer(self.agent);
-        if buffer.0.is_empty() || self.indivisible {
+        let buffer = self.state.buffer(self.own.agent);
+        if buffer.0.is_empty() || self.manner.indivisible {
             return ways;
         }
-        match self.route {
+        match self.manner.route {
             Route::Memory => ways,
             Route::Drained => {
                 let drained: Vec<Guard> = buffer.is_empty().into_iter().collect();
                 ways.into_iter().map(|way| with(way, &drained)).collect()
             }
             Route::Buffer => {
-                let places = self.state.stored(self.agent);
+                let places = self.state.stored(self.own.agent);
                 let seen = places.iter().fold(ways, |ways, place| {
                     ways.into_iter().flat_map(|way| place.seen(way, &buffer)).collect()
                 });
@@ -271,7 +271,7 @@ impl Emitter<'_> {
                 ways.push(way.part(Part::ReachesMemory(number(agent))));
             }
         }
-        self.builder.nodes.push(Place::Step(ways, 0));
+        self.out.builder.nodes.push(Place::Step(ways, 0));
         Ok(())
     }
 }

@@ -7,7 +7,7 @@
 use crate::model::{Guard, Update, Var};
 
 use super::access::Access;
-use super::agent::Emitter;
+use super::emitter::Emitter;
 use super::hardware::{Caches, Level};
 use super::names::{FrameId, PageId, UserId};
 use super::program::Way;
@@ -17,11 +17,11 @@ use steps::table::Verb;
 impl Emitter<'_> {
     /// What the agent's access to `page` has been translated to, if landing is a step of its own.
     pub(super) fn dma(&mut self, user: UserId, page: PageId) -> Option<Var> {
-        let device = match self.hardware.of(user) {
+        let device = match self.scope.hardware.of(user) {
             Caches::Iotlb | Caches::DeviceTlb => true,
             Caches::Tlb | Caches::Shadow | Caches::VcpuTlb => false,
         };
-        (device && self.options.split_dma).then(|| self.state.var(&Key::Dma(self.agent, page)))
+        (device && self.scope.options.split_dma).then(|| self.state.var(&Key::Dma(self.own.agent, page)))
     }
 
     /// What an access does at `frame` when what it was translated to lands there.
@@ -41,12 +41,12 @@ impl Emitter<'_> {
 
     /// That nothing is in flight which the `levels` of `users` have translated for `pages`, as far as they wait for that.
     pub(super) fn landed(&mut self, pages: &[PageId], levels: &[Level], users: &[UserId]) -> Vec<Guard> {
-        if !self.options.split_dma {
+        if !self.scope.options.split_dma {
             return Vec::new();
         }
         let drained = users.iter().filter(|user| levels.iter().any(|level| self.drains(**user, *level)));
         let drained: Vec<UserId> = drained.copied().collect();
-        let (habits, scenario) = (self.habits, self.scenario);
+        let (habits, scenario) = (self.scope.habits(), self.scope.scenario);
         let mut found = Vec::new();
         for (page, user) in pages.iter().flat_map(|page| drained.iter().map(move |user| (page, user))) {
             let name = &scenario.pages[page.0].node;
@@ -59,9 +59,9 @@ impl Emitter<'_> {
     /// Whether an invalidation of `level` waits for the accesses of `user`. An IOMMU cannot see when what a device
     /// translated itself has landed.
     fn drains(&self, user: UserId, level: Level) -> bool {
-        match (level, self.hardware.of(user)) {
-            (Level::Iotlb, Caches::Iotlb) => self.options.inv_drains,
-            (Level::DeviceTlb, Caches::DeviceTlb) => self.options.ats_drains,
+        match (level, self.scope.hardware.of(user)) {
+            (Level::Iotlb, Caches::Iotlb) => self.scope.options.inv_drains,
+            (Level::DeviceTlb, Caches::DeviceTlb) => self.scope.options.ats_drains,
             (
                 Level::Tlb
                 | Level::VcpuUpper

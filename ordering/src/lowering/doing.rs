@@ -4,17 +4,17 @@
 
 use crate::language::syntax::Step;
 
-use super::agent::Emitter;
 use super::deed::{Act, Numbering};
+use super::emitter::Emitter;
 use super::program::Place;
 use super::state::number;
 
 impl Emitter<'_> {
     /// The nodes from `start` on do this, as far as nothing else is said.
     pub(super) fn does(&mut self, start: usize, act: Act) {
-        let id = number(self.acts.len());
-        self.acts.push((act, self.indivisible));
-        for node in &mut self.builder.nodes[start..] {
+        let id = number(self.out.acts.len());
+        self.out.acts.push((act, self.manner.indivisible));
+        for node in &mut self.out.builder.nodes[start..] {
             let Place::Step(ways, _) = node else { continue };
             for way in ways.iter_mut().filter(|way| way.deeds.is_empty()) {
                 way.deeds.push((id, way.part));
@@ -27,7 +27,7 @@ impl Emitter<'_> {
     /// # Panics
     /// If a name of the step is not declared: who has lowered a step has reported that.
     pub(super) fn does_step(&mut self, start: usize, step: &Step) {
-        let act = Act::Step(Box::new(step.renamed(&Numbering(self.names))));
+        let act = Act::Step(Box::new(step.renamed(&Numbering(self.scope.names))));
         self.does(start, act);
     }
 }

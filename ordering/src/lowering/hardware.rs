@@ -10,8 +10,8 @@ use crate::language::span::Name;
 use crate::language::syntax::{Scenario, User, UserKind};
 use crate::model::{Guard, Update, Var};
 
-use super::agent::Emitter;
 use super::deed::Target;
+use super::emitter::Emitter;
 use super::names::{Names, PageId, TagId, UserId};
 use super::spaces::{Pasid, Spaces};
 use super::state::{Key, NONE};
@@ -169,13 +169,13 @@ pub(super) fn no_cache(look: &str, user: &Name) -> Diagnostic {
 impl Emitter<'_> {
     /// The hops of `user` to an entry of `page`, the one into the cache that accesses use last.
     pub(super) fn path(&mut self, user: UserId, page: PageId, tag: Option<TagId>, walk: &str) -> Vec<Hop> {
-        if self.hardware.of(user) != Caches::Shadow {
+        if self.scope.hardware.of(user) != Caches::Shadow {
             self.state.walked.insert((user, page));
         }
-        let shadow = self.hardware.of(user) == Caches::Shadow;
+        let shadow = self.scope.hardware.of(user) == Caches::Shadow;
         let first = if shadow { Key::Spte(page) } else { Tags::key(user, page, tag) };
         let blocked = shadow.then(|| Guard::Is(self.state.var(&Key::InProgress(page)), 0));
-        let split = self.options.split_walk;
+        let split = self.scope.options.split_walk;
         let mut path = vec![Hop {
             user,
             page,
@@ -185,11 +185,11 @@ impl Emitter<'_> {
             others: self.others_at(user, page, tag),
             in_flight: split.then(|| self.state.var(&Key::InFlight(user, page))),
             upper: self.upper_in_flight(user, page),
-            pasid: self.hardware.spaces.pasid(user, page, self.state),
+            pasid: self.scope.hardware.spaces.pasid(user, page, self.state),
             blocked: blocked.into_iter().collect(),
             text: walk.to_owned(),
         }];
-        if self.hardware.of(user) == Caches::DeviceTlb {
+        if self.scope.hardware.of(user) == Caches::DeviceTlb {
             path.push(Hop {
                 user,
                 page,
@@ -208,11 +208,11 @@ impl Emitter<'_> {
     }
 
     fn upper_in_flight(&mut self, user: UserId, page: PageId) -> Option<InFlightUpper> {
-        let device = matches!(self.hardware.of(user), Caches::Iotlb | Caches::DeviceTlb);
-        if !device || !self.options.split_walk || self.options.inv_drains {
+        let device = matches!(self.scope.hardware.of(user), Caches::Iotlb | Caches::DeviceTlb);
+        if !device || !self.scope.options.split_walk || self.scope.options.inv_drains {
             return None;
         }
-        let uppers = &self.hardware.uppers;
+        let uppers = &self.scope.hardware.uppers;
         let (pmd, table) = (uppers.above(page)?, uppers.table(page)?);
         Some(InFlightUpper {
             pmd: self.state.var(&Key::Pmd(pmd)),
@@ -223,20 +223,22 @@ impl Emitter<'_> {
     /// What `level` of `user` forgets of `page`: the entry, and what is on its way into the cache.
     pub(super) fn forgets(&mut self, user: UserId, page: PageId, level: Level) -> Vec<Update> {
         let (tlb, walk) = (Key::Tlb(user, page), Key::InFlight(user, page));
-        let (cache, in_flight, drains) = match (level, self.hardware.of(user)) {
+        let (cache, in_flight, drains) = match (level, self.scope.hardware.of(user)) {
             (Level::Tlb, Caches::Tlb) | (Level::VcpuTlb, Caches::VcpuTlb) => (Some(tlb), walk, true),
             (Level::Shadow, Caches::Shadow) => (None, walk, true),
-            (Level::Iotlb, Caches::Iotlb | Caches::DeviceTlb) => (Some(tlb), walk, self.options.inv_drains),
+            (Level::Iotlb, Caches::Iotlb | Caches::DeviceTlb) => {
+                (Some(tlb), walk, self.scope.options.inv_drains)
+            }
             (Level::DeviceTlb, Caches::DeviceTlb) => {
                 let answer = Key::Completion(user, page);
-                (Some(Key::DeviceTlb(user, page)), answer, self.options.ats_drains)
+                (Some(Key::DeviceTlb(user, page)), answer, self.scope.options.ats_drains)
             }
             (Level::CpuUpper, Caches::Tlb) | (Level::DeviceUpper, Caches::Iotlb | Caches::DeviceTlb) => {
-                let above = self.hardware.uppers.above(page);
+                let above = self.scope.hardware.uppers.above(page);
                 (above.map(|above| Key::Pwc(user, above)), walk, false)
             }
             (Level::VcpuUpper, Caches::VcpuTlb) => {
-                let above = self.hardware.uppers.shadow_above(page);
+                let above = self.scope.hardware.uppers.shadow_above(page);
                 (above.map(|above| Key::Pwc(user, above)), walk, false)
             }
             (
@@ -251,7 +253,7 @@ impl Emitter<'_> {
                 _,
             ) => return Vec::new(),
         };
-        let discarded = (self.options.split_walk && drains).then_some(in_flight);
+        let discarded = (self.scope.options.split_walk && drains).then_some(in_flight);
         let keys = cache.into_iter().chain(discarded);
         keys.map(|key| Update::Set(self.state.var(&key), NONE)).collect()
     }

@@ -9,8 +9,8 @@ use crate::language::Diagnostic;
 use crate::model::Agent;
 
 use super::Lowering;
-use super::agent::{Emitter, Properties};
 use super::deed::{Act, Deeds};
+use super::emitter::{Emitter, Properties};
 use super::names::{PageId, UserId};
 use super::queue::QUEUE;
 
@@ -52,8 +52,7 @@ impl Lowering<'_> {
         let mut emitter = self.emitter(self.scenario.agents.len(), &name, properties);
         emit(&mut emitter)?;
         emitter.does(0, Act::Hardware);
-        let (program, rows) = emitter.builder.finish(true);
-        let deeds = Deeds { acts: emitter.acts, rows, asked: emitter.asked };
+        let (program, deeds) = emitter.out.finish(true);
         Ok((Agent { name, program, spontaneous: true }, deeds))
     }
 

@@ -9,7 +9,7 @@ use crate::language::span::Span;
 use crate::language::syntax::{Node, Row, Scenario, Statement as Written};
 use crate::model::{Mark, MarkId, PropertyId, Statement};
 
-use super::agent::Emitter;
+use super::emitter::Emitter;
 use super::program::{Goal, Place, Way};
 use super::state::AgentId;
 
@@ -57,7 +57,7 @@ pub(super) fn row(rows: &[Row], span: Span) -> u32 {
 impl Emitter<'_> {
     /// Marks the ways that leave the statement whose nodes begin at `start`.
     pub(super) fn mark(&mut self, start: usize, span: Span, text: String) {
-        let end = self.builder.nodes.len();
+        let end = self.out.builder.nodes.len();
         self.mark_nodes(start, end, span, text);
     }
 
@@ -69,14 +69,14 @@ impl Emitter<'_> {
         then: &[Written],
         otherwise: &[Written],
     ) {
-        if self.unmarked {
+        if self.manner.unmarked {
             return;
         }
         self.mark_nodes(node, node + 1, span, text);
         for (branch, holds) in [(then, true), (otherwise, false)] {
             let Some((silent, shown)) = branch.first().and_then(silent) else { continue };
             let mark = self.statement_mark(silent, shown);
-            if let Some(Place::Step(ways, _)) = self.builder.nodes.get_mut(node) {
+            if let Some(Place::Step(ways, _)) = self.out.builder.nodes.get_mut(node) {
                 let taken = |way: &&mut Way| (way.goal == Goal::Next) == holds;
                 ways.iter_mut().filter(taken).for_each(|way| way.marks.push(mark));
             }
@@ -84,19 +84,19 @@ impl Emitter<'_> {
     }
 
     fn mark_nodes(&mut self, start: usize, end: usize, span: Span, text: String) {
-        if self.unmarked {
+        if self.manner.unmarked {
             return;
         }
         let mark = self.statement_mark(span, text);
         for node in start..end {
-            let Some(Place::Step(ways, _)) = self.builder.nodes.get(node) else { continue };
+            let Some(Place::Step(ways, _)) = self.out.builder.nodes.get(node) else { continue };
             let leaves: Vec<bool> = ways
                 .iter()
                 .map(|way| {
-                    way.violates.is_some() || !(start..end).contains(&self.builder.target(node, way.goal))
+                    way.violates.is_some() || !(start..end).contains(&self.out.builder.target(node, way.goal))
                 })
                 .collect();
-            if let Some(Place::Step(ways, _)) = self.builder.nodes.get_mut(node) {
+            if let Some(Place::Step(ways, _)) = self.out.builder.nodes.get_mut(node) {
                 let leaving = ways.iter_mut().zip(leaves).filter(|(_, leaves)| *leaves);
                 leaving.for_each(|(way, _)| way.marks.push(mark));
             }
@@ -104,7 +104,7 @@ impl Emitter<'_> {
     }
 
     fn statement_mark(&mut self, span: Span, text: String) -> MarkId {
-        self.marks.statement(self.scenario, self.agent, span, text)
+        self.told.marks.statement(self.scope.scenario, self.own.agent, span, text)
     }
 }
 

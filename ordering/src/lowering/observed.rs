@@ -8,7 +8,7 @@ use crate::language::syntax::{Spoken, Step};
 use crate::model::{Statement, Update, Var};
 
 use super::Lowering;
-use super::agent::Emitter;
+use super::emitter::Emitter;
 use super::event::Happening;
 use super::mark::row;
 use super::names::{PageId, PmdId};
@@ -33,19 +33,19 @@ pub struct Observed {
 impl Emitter<'_> {
     /// Lets the nodes of a statement, from `start` on, keep what they return.
     pub(super) fn keep_returned(&mut self, start: usize, spoken: &Spoken, span: Span) {
-        let Some(observed) = self.observed.as_deref_mut() else { return };
+        let Some(observed) = self.told.observed.as_deref_mut() else { return };
         if !matches!(spoken.step, Step::Load(_) | Step::DmaRead(_) | Step::Read(_)) {
             return;
         }
-        let register = self.state.var(&Key::Returned(self.agent, span.start, spoken.text.clone()));
+        let register = self.state.var(&Key::Returned(self.own.agent, span.start, spoken.text.clone()));
         // The rounds of a repeat are one statement.
         if observed.returning.iter().all(|(_, known)| *known != register) {
-            let rows = self.scenario.agents.get(self.agent).map_or(&[][..], |agent| &agent.rows);
+            let rows = self.scope.scenario.agents.get(self.own.agent).map_or(&[][..], |agent| &agent.rows);
             let (row, text) = (row(rows, span), spoken.text.clone());
-            let statement = Statement { agent: self.agent, row, line: span.line, text };
+            let statement = Statement { agent: self.own.agent, row, line: span.line, text };
             observed.returning.push((statement, register));
         }
-        for node in &mut self.builder.nodes[start..] {
+        for node in &mut self.out.builder.nodes[start..] {
             let Place::Step(ways, _) = node else { continue };
             for way in ways {
                 let returned = way.happens.iter().find_map(|happening| match happening {

@@ -6,8 +6,8 @@ use crate::language::syntax::{Action, BuiltIn, Event, FrameKind, Question};
 use crate::language::{BUILT_IN, Diagnostic, did_you_mean};
 use crate::model::{Check, Guard, Property, PropertyId};
 
-use super::agent::Properties;
 use super::condition::Conditions;
+use super::emitter::Properties;
 use super::event::Watch;
 use super::names::Meaning;
 use super::queue::QUEUE;

@@ -11,8 +11,8 @@ use crate::language::span::Span;
 use crate::language::syntax::{Step, Words};
 use crate::model::{Guard, Update, Var};
 
-use super::agent::Emitter;
 use super::deed::Part;
+use super::emitter::Emitter;
 use super::fifo::Fifo;
 use super::program::{Goal, Way};
 use super::state::{AgentId, Key, number};
@@ -77,13 +77,14 @@ impl Emitter<'_> {
     /// What a slot holds with this work of the agent.
     fn slot_of(&self, work: &Work, text: &str) -> u32 {
         let text = work.text(text);
-        let posted = self.survey.posted.iter().position(|one| one.agent == self.agent && one.text == text);
+        let posted =
+            self.scope.survey.posted.iter().position(|one| one.agent == self.own.agent && one.text == text);
         number(posted.expect("the survey has seen whatever is posted")) + 1
     }
 
     /// What a slot holds with any work of `agent`.
     pub(super) fn works(&self, agent: AgentId) -> Vec<u32> {
-        let posted = (1..).zip(&self.survey.posted);
+        let posted = (1..).zip(&self.scope.survey.posted);
         posted.filter(|(_, one)| one.agent == agent).map(|(value, _)| value).collect()
     }
 
@@ -98,9 +99,9 @@ impl Emitter<'_> {
         if waited == Waited::All {
             return self.wait_for_all(unanswered, at);
         }
-        let own = self.works(self.agent);
+        let own = self.works(self.own.agent);
         if own.is_empty() {
-            let message = format!("`{}` has nothing to wait for: it posts no invalidation", self.name);
+            let message = format!("`{}` has nothing to wait for: it posts no invalidation", self.own.name);
             return Err(Diagnostic::new(
                 at.span,
                 message,
@@ -111,7 +112,7 @@ impl Emitter<'_> {
     }
 
     fn wait_for_all(&mut self, unanswered: &Unanswered<Words>, at: &At<'_>) -> Result<(), Diagnostic> {
-        if self.survey.posted.iter().all(|one| one.work == Work::Wait) {
+        if self.scope.survey.posted.iter().all(|one| one.work == Work::Wait) {
             let message = "there is nothing to wait for: nobody posts an invalidation";
             return Err(Diagnostic::new(
                 at.span,
@@ -137,11 +138,11 @@ impl Emitter<'_> {
     ) -> Result<(), Diagnostic> {
         let left = |slot: &Var| works.iter().map(|value| Guard::IsNot(*slot, *value)).collect::<Vec<_>>();
         let mut done: Vec<Guard> = self.slots().0.iter().flat_map(left).collect();
-        let aborted = self.aborted(self.agent);
+        let aborted = self.aborted(self.own.agent);
         done.extend(aborted.map(|aborted| Guard::Is(aborted, 0)));
         let mut ways = vec![at.way(done, Vec::new())];
         if let Unanswered::GoesTo(label) = unanswered {
-            let label = self.builder.named(label)?;
+            let label = self.out.builder.named(label)?;
             let text = format!("{}: aborted", at.text);
             ways.extend(aborted.map(|aborted| {
                 let seen = vec![Update::Set(aborted, 0)];
@@ -156,9 +157,9 @@ impl Emitter<'_> {
     /// The hardware's one instruction: do something that is in the queue.
     pub(super) fn perform(&mut self) -> Result<(), Diagnostic> {
         let slots = self.slots();
-        let reach = if self.options.ordered_queue { 1 } else { slots.0.len() };
+        let reach = if self.scope.options.ordered_queue { 1 } else { slots.0.len() };
         let mut ways = Vec::new();
-        for (value, posted) in (1..).zip(&self.survey.posted) {
+        for (value, posted) in (1..).zip(&self.scope.survey.posted) {
             match &posted.work {
                 Work::Invalidation(invalidation) => {
                     let verb = invalidation.verb();

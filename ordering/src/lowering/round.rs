@@ -10,9 +10,9 @@ use steps::Section;
 use crate::language::syntax::UserKind;
 use crate::model::{Guard, Update, Var};
 
-use super::agent::Emitter;
 use super::buffer::Route;
 use super::deed::{Part, Party};
+use super::emitter::Emitter;
 
 use super::program::{Goal, Way};
 use super::state::{AgentId, Key, number};
@@ -42,22 +42,22 @@ impl Answer {
 impl Emitter<'_> {
     /// The step `at` as a round in which all of `answers` are awaited, by a sender who is in none of `sections` himself.
     pub(super) fn round(&mut self, answers: Vec<Answer>, sections: &[Section], at: &At<'_>) {
-        let outside = self.outside(self.agent, sections);
+        let outside = self.outside(self.own.agent, sections);
         // Who can always answer and then does nothing is not asked.
         let answers: Vec<Answer> = answers.into_iter().filter(Answer::matters).collect();
         if answers.is_empty() {
             self.step(vec![at.way(outside, Vec::new())], at.line);
             return;
         }
-        let me = self.agent;
+        let me = self.own.agent;
         let awaited: Vec<Var> =
             answers.iter().map(|answer| self.state.var(&Key::Awaits(me, answer.party))).collect();
         let sent = awaited.iter().map(|var| Update::Set(*var, 1)).collect();
-        let list = number(self.asked.len());
-        self.asked.push(answers.iter().map(|answer| answer.party).collect());
+        let list = number(self.out.asked.len());
+        self.out.asked.push(answers.iter().map(|answer| answer.party).collect());
         let send = Way::new(outside, sent, format!("{}: send", at.text)).part(Part::Send(list));
         self.step(vec![send], at.line);
-        self.route = Route::Memory;
+        self.manner.route = Route::Memory;
         let mut ways = Vec::new();
         for (answer, var) in answers.into_iter().zip(&awaited) {
             let others: Vec<Var> = awaited.iter().filter(|other| *other != var).copied().collect();
@@ -96,7 +96,7 @@ impl Emitter<'_> {
     pub(super) fn outside(&mut self, agent: AgentId, sections: &[Section]) -> Vec<Guard> {
         let entered: Vec<Section> = sections
             .iter()
-            .filter(|section| self.habits[agent].sections.contains(section))
+            .filter(|section| self.scope.habits()[agent].sections.contains(section))
             .copied()
             .collect();
         let free = |section| Guard::Is(self.state.var(&Key::Section(section, agent)), 0);
@@ -112,16 +112,18 @@ impl Emitter<'_> {
 
     /// The answers of all CPUs to an interrupt. A CPU can when the interrupts of all that run on it are on.
     pub(super) fn interrupted(&mut self) -> Vec<Answer> {
-        let habits = self.habits;
-        let mut parties: Vec<Party> = self.names.users_of(UserKind::Cpu).map(Party::Cpu).collect();
+        let habits = self.scope.habits();
+        let mut parties: Vec<Party> = self.scope.names.users_of(UserKind::Cpu).map(Party::Cpu).collect();
         parties.extend(
-            (0..habits.len()).filter(|agent| *agent != self.agent).map(|agent| habits[agent].party(agent)),
+            (0..habits.len())
+                .filter(|agent| *agent != self.own.agent)
+                .map(|agent| habits[agent].party(agent)),
         );
         let mut seen = HashSet::new();
         parties.retain(|party| seen.insert(*party));
         let mut answers = Vec::new();
         for party in parties {
-            let others = (0..habits.len()).filter(|agent| *agent != self.agent);
+            let others = (0..habits.len()).filter(|agent| *agent != self.own.agent);
             let on_it: Vec<AgentId> = others.filter(|agent| habits[*agent].party(*agent) == party).collect();
             let ready =
                 on_it.into_iter().flat_map(|agent| self.able(agent, &[Section::Interrupts])).collect();
@@ -132,7 +134,7 @@ impl Emitter<'_> {
 
     /// The answers of those who read under RCU.
     pub(super) fn read(&mut self, sections: &[Section]) -> Vec<Answer> {
-        let (habits, me) = (self.habits, self.agent);
+        let (habits, me) = (self.scope.habits(), self.own.agent);
         let others = (0..habits.len()).filter(|agent| *agent != me);
         let answer = |agent| Answer {
             party: Party::Reader(agent),
@@ -144,9 +146,9 @@ impl Emitter<'_> {
 
     /// That no interrupt waits for this agent's CPU: it would come before the CPU can switch interrupts off.
     pub(super) fn undisturbed(&mut self) -> Vec<Guard> {
-        let party = self.habits[self.agent].party(self.agent);
-        let senders: Vec<AgentId> = (0..self.habits.len())
-            .filter(|agent| *agent != self.agent && self.habits[*agent].interrupts)
+        let party = self.scope.habits()[self.own.agent].party(self.own.agent);
+        let senders: Vec<AgentId> = (0..self.scope.habits().len())
+            .filter(|agent| *agent != self.own.agent && self.scope.habits()[*agent].interrupts)
             .collect();
         senders.into_iter().map(|sender| Guard::Is(self.state.var(&Key::Awaits(sender, party)), 0)).collect()
     }

@@ -10,7 +10,7 @@ use crate::language::span::{Name, Span};
 use crate::language::syntax::{Scenario, UserKind, Words};
 use crate::model::{Guard, Update, Var};
 
-use super::agent::Emitter;
+use super::emitter::Emitter;
 use super::names::{MmId, Names, PageId, PasidId, UserId};
 use super::state::{Key, State, number};
 use super::step::At;
@@ -172,14 +172,14 @@ impl Emitter<'_> {
         invalidation: &Invalidation<Words>,
         span: Span,
     ) -> Result<(Vec<PageId>, Vec<UserId>), Diagnostic> {
-        let spaces = &self.hardware.spaces;
-        let users = || (0..self.names.kinds.len()).map(UserId).collect();
+        let spaces = &self.scope.hardware.spaces;
+        let users = || (0..self.scope.names.kinds.len()).map(UserId).collect();
         let (pages, mut reached): (Vec<PageId>, Vec<UserId>) = match invalidation.reach() {
-            Reach::Page(page) => (vec![self.names.page(page)?], users()),
+            Reach::Page(page) => (vec![self.scope.names.page(page)?], users()),
             Reach::Pages(first, last) => (self.between(first, last)?, users()),
-            Reach::Under(pmd) => (self.hardware.uppers.pages(self.names.pmd(pmd)?), users()),
-            Reach::Tag(_) => (self.hardware.tags.pages(), users()),
-            Reach::Mm(mm) => (spaces.pages(self.names.mm(mm)?), users()),
+            Reach::Under(pmd) => (self.scope.hardware.uppers.pages(self.scope.names.pmd(pmd)?), users()),
+            Reach::Tag(_) => (self.scope.hardware.tags.pages(), users()),
+            Reach::Mm(mm) => (spaces.pages(self.scope.names.mm(mm)?), users()),
             Reach::Pasid(pasid) => {
                 let pages = (0..spaces.homes.len()).map(PageId).collect();
                 let of_caches = |emptied: &Emptied<Words>| {
@@ -187,7 +187,7 @@ impl Emitter<'_> {
                 };
                 // Translations are tagged with PASIDs, and with no context entry.
                 let directory = of_caches(&invalidation.emptied).unwrap_or(Directory::Pasids);
-                (pages, spaces.users(self.names.pasid(directory, pasid)?))
+                (pages, spaces.users(self.scope.names.pasid(directory, pasid)?))
             }
         };
         match &invalidation.scope {
@@ -218,8 +218,8 @@ impl Emitter<'_> {
 
     /// The pages from `first` to `last`: side by side is what is declared one after the other.
     fn between(&self, first: &Name, last: &Name) -> Result<Vec<PageId>, Diagnostic> {
-        let (from, to) = (self.names.page(first)?, self.names.page(last)?);
-        let homes = &self.hardware.spaces.homes;
+        let (from, to) = (self.scope.names.page(first)?, self.scope.names.page(last)?);
+        let homes = &self.scope.hardware.spaces.homes;
         if from > to {
             let message = format!("`{last}` is declared before `{first}`: no pages are between them");
             let help =
@@ -237,7 +237,7 @@ impl Emitter<'_> {
     /// The pages of a range.
     pub(super) fn pages(&self, pages: &Pages<Words>) -> Result<Vec<PageId>, Diagnostic> {
         match pages {
-            Pages::One(page) => Ok(vec![self.names.page(page)?]),
+            Pages::One(page) => Ok(vec![self.scope.names.page(page)?]),
             Pages::To(first, last) => self.between(first, last),
         }
     }
@@ -251,20 +251,20 @@ impl Emitter<'_> {
             return Err(Diagnostic::new(span, message, "name the CPU: `on CPU0`"));
         }
         let own = self.own_user(invalidation.verb(), span)?;
-        if self.names.kinds[own.0] == UserKind::Cpu {
+        if self.scope.names.kinds[own.0] == UserKind::Cpu {
             return Ok(own);
         }
-        let message = format!("`{}` is no CPU, and has no TLB that `{verb}` empties", self.name);
+        let message = format!("`{}` is no CPU, and has no TLB that `{verb}` empties", self.own.name);
         Err(Diagnostic::new(
             span,
             message,
-            format!("let an agent do it that runs on a CPU: `agent {} on CPU0`", self.name),
+            format!("let an agent do it that runs on a CPU: `agent {} on CPU0`", self.own.name),
         ))
     }
 
     /// Somebody who has such a cache.
     fn one_of(&self, caches: CacheKind, name: &Name) -> Result<UserId, Diagnostic> {
-        let user = self.names.user(name)?;
+        let user = self.scope.names.user(name)?;
         let (kind, what) = match caches {
             CacheKind::Cpus => (UserKind::Cpu, "CPU"),
             CacheKind::Vcpus => (UserKind::Vcpu, "vCPU"),
@@ -272,7 +272,7 @@ impl Emitter<'_> {
                 (UserKind::Device, "device")
             }
         };
-        if self.names.kinds[user.0] == kind {
+        if self.scope.names.kinds[user.0] == kind {
             return Ok(user);
         }
         let message = format!("`{name}` is no {what}, and has no such cache");
@@ -291,9 +291,10 @@ impl Emitter<'_> {
         mm: &Name,
         at: &At<'_>,
     ) -> Result<(), Diagnostic> {
-        let id = self.names.pasid(directory, pasid)?;
-        let mm = if mm.node == "none" { None } else { Some(self.names.mm(mm)?) };
-        let halves: &[Half] = if self.survey.pasid_halves { &[Half::Low, Half::High] } else { &[Half::Low] };
+        let id = self.scope.names.pasid(directory, pasid)?;
+        let mm = if mm.node == "none" { None } else { Some(self.scope.names.mm(mm)?) };
+        let halves: &[Half] =
+            if self.scope.survey.pasid_halves { &[Half::Low, Half::High] } else { &[Half::Low] };
         self.write_pasid(id, halves, mm, at);
         Ok(())
     }
@@ -306,8 +307,8 @@ impl Emitter<'_> {
         mm: &Name,
         at: &At<'_>,
     ) -> Result<(), Diagnostic> {
-        let id = self.names.pasid(directory, pasid)?;
-        let mm = if mm.node == "none" { None } else { Some(self.names.mm(mm)?) };
+        let id = self.scope.names.pasid(directory, pasid)?;
+        let mm = if mm.node == "none" { None } else { Some(self.scope.names.mm(mm)?) };
         self.write_pasid(id, &[half], mm, at);
         Ok(())
     }
@@ -323,7 +324,7 @@ impl Emitter<'_> {
 
     /// What a PASID cache forgets: the entry, and what has been read of it.
     pub(super) fn forgets_pasid(&mut self, user: UserId) -> Vec<Update> {
-        let read = self.survey.pasid_halves.then_some(Key::PasidRead(user));
+        let read = self.scope.survey.pasid_halves.then_some(Key::PasidRead(user));
         let keys = [Key::PasidCache(user)].into_iter().chain(read);
         keys.map(|key| Update::Set(self.state.var(&key), 0)).collect()
     }

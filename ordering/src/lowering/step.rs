@@ -18,7 +18,7 @@ use crate::language::syntax::{Spoken, Step};
 use crate::model::{Guard, Update};
 
 use super::access::Access;
-use super::agent::Emitter;
+use super::emitter::Emitter;
 use super::event::Happening;
 use super::names::{PageId, UserId};
 use super::program::Way;
@@ -120,9 +120,9 @@ impl Emitter<'_> {
     /// Whose cache a step goes through, and for which page.
     fn translation(&self, name: &Name, at: &At<'_>) -> Result<(UserId, PageId), Diagnostic> {
         let user = self.own_user(at.verb, at.span)?;
-        let page = self.names.page(name)?;
-        self.hardware.spaces.check(user, page, name)?;
-        self.hardware.tags.check(user, self.names.kinds[user.0], page, name)?;
+        let page = self.scope.names.page(name)?;
+        self.scope.hardware.spaces.check(user, page, name)?;
+        self.scope.hardware.tags.check(user, self.scope.names.kinds[user.0], page, name)?;
         Ok((user, page))
     }
 
@@ -145,7 +145,7 @@ impl Emitter<'_> {
     }
 
     fn out_of_range(&self, outside: Way) -> Option<Way> {
-        let range = self.properties.range;
+        let range = self.scope.properties.range;
         range.map(|_| outside.violating(range))
     }
 }

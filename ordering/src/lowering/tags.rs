@@ -12,7 +12,7 @@ use crate::language::span::Name;
 use crate::language::syntax::{Scenario, User, UserKind, Words};
 use crate::model::{Guard, Update, Var};
 
-use super::agent::Emitter;
+use super::emitter::Emitter;
 use super::hardware::{Caches, Level};
 use super::names::{Meaning, MmId, Names, PageId, TagId, UserId};
 use super::state::{Key, NONE, number};
@@ -197,7 +197,7 @@ fn context(user: &User, names: &Names) -> Result<Option<(MmId, TagId)>, Diagnost
 impl Emitter<'_> {
     /// What `user` can run in when it goes to `page`.
     pub(super) fn views(&mut self, user: UserId, page: PageId) -> Vec<View> {
-        let tags = &self.hardware.tags;
+        let tags = &self.scope.hardware.tags;
         let (Some(_), Some(mm)) = (tags.context(user), tags.homes[page.0]) else {
             return vec![View { guard: Vec::new(), tag: None }];
         };
@@ -215,7 +215,7 @@ impl Emitter<'_> {
         if tag.is_none() {
             return Vec::new();
         }
-        let others = self.hardware.tags.same_address(page).into_iter().filter(|other| *other != page);
+        let others = self.scope.hardware.tags.same_address(page).into_iter().filter(|other| *other != page);
         others.map(|other| self.state.var(&Tags::key(user, other, tag))).collect()
     }
 
@@ -228,9 +228,9 @@ impl Emitter<'_> {
         at: &At<'_>,
     ) -> Result<(), Diagnostic> {
         let user = self.own_user(at.verb, at.span)?;
-        let (mm, tag) = (self.names.mm(mm)?, self.names.tag(tag)?);
-        if self.hardware.tags.context(user).is_none() {
-            let name = &self.scenario.users[user.0].name;
+        let (mm, tag) = (self.scope.names.mm(mm)?, self.scope.names.tag(tag)?);
+        if self.scope.hardware.tags.context(user).is_none() {
+            let name = &self.scope.scenario.users[user.0].name;
             let message = format!("`{name}` has no tags, and runs in no address space");
             let help = format!("declare the CPU with one: `cpu {name} in P tag X`");
             return Err(Diagnostic::new(at.span, message, help));
@@ -239,8 +239,8 @@ impl Emitter<'_> {
             Update::Set(self.state.var(&Key::LoadedMm(user)), number(mm.0)),
             Update::Set(self.state.var(&Key::LoadedTag(user)), number(tag.0)),
         ];
-        let pages = self.hardware.tags.pages();
-        if self.options.split_walk {
+        let pages = self.scope.hardware.tags.pages();
+        if self.scope.options.split_walk {
             let walks =
                 pages.iter().map(|page| Update::Set(self.state.var(&Key::InFlight(user, *page)), NONE));
             updates.extend(walks);
@@ -255,7 +255,7 @@ impl Emitter<'_> {
     /// What `user` forgets under `tag` of the addresses of `pages`.
     fn forgets_under(&mut self, user: UserId, pages: &[PageId], tag: TagId) -> Vec<Update> {
         let mut found = Vec::new();
-        for page in pages.iter().flat_map(|page| self.hardware.tags.same_address(*page)) {
+        for page in pages.iter().flat_map(|page| self.scope.hardware.tags.same_address(*page)) {
             let update = Update::Set(self.state.var(&Key::Tagged(user, page, tag)), NONE);
             found.extend((!found.contains(&update)).then_some(update));
         }
@@ -264,8 +264,8 @@ impl Emitter<'_> {
 
     /// What a CPU with tags forgets of `pages`: under `tag`, or under the one that it uses, whichever that is.
     fn forgets_tagged(&mut self, user: UserId, pages: &[PageId], tag: Option<TagId>) -> Vec<Case> {
-        let used = self.hardware.tags.of(user).to_vec();
-        let walks = self.options.split_walk;
+        let used = self.scope.hardware.tags.of(user).to_vec();
+        let walks = self.scope.options.split_walk;
         if let Some(tag) = tag
             && (!walks || !used.contains(&tag))
         {
@@ -278,7 +278,7 @@ impl Emitter<'_> {
             let mut updates = self.forgets_under(user, pages, tag.unwrap_or(current));
             // What walks have in flight is under the tag that is used.
             if walks && tag.is_none_or(|tag| tag == current) {
-                for page in pages.iter().flat_map(|page| self.hardware.tags.same_address(*page)) {
+                for page in pages.iter().flat_map(|page| self.scope.hardware.tags.same_address(*page)) {
                     let update = Update::Set(self.state.var(&Key::InFlight(user, page)), NONE);
                     updates.extend((!updates.contains(&update)).then_some(update));
                 }
@@ -296,7 +296,7 @@ impl Emitter<'_> {
         users: &[UserId],
         tag: Option<TagId>,
     ) -> Vec<Case> {
-        let has_tags = |user: &UserId| self.hardware.tags.context(*user).is_some();
+        let has_tags = |user: &UserId| self.scope.hardware.tags.context(*user).is_some();
         let (tagged, others): (Vec<UserId>, Vec<UserId>) = users.iter().partition(|user| has_tags(user));
         let mut cases = vec![(Vec::new(), self.forget(pages, levels, &others))];
         if !levels.contains(&Level::Tlb) {
@@ -317,7 +317,7 @@ impl Emitter<'_> {
 
     /// The tag that an invalidation names.
     pub(super) fn named_tag(&self, invalidation: &Invalidation<Words>) -> Result<Option<TagId>, Diagnostic> {
-        invalidation.tag().map(|tag| self.names.tag(tag)).transpose()
+        invalidation.tag().map(|tag| self.scope.names.tag(tag)).transpose()
     }
 
     /// Those of `users` that an invalidation reaches which names a tag: whoever has tags.
@@ -327,8 +327,8 @@ impl Emitter<'_> {
         users: Vec<UserId>,
     ) -> Result<Vec<UserId>, Diagnostic> {
         let Some(tag) = invalidation.tag() else { return Ok(users) };
-        let tags = &self.hardware.tags;
-        let is_cpu = |user: &UserId| self.hardware.of(*user) == Caches::Tlb;
+        let tags = &self.scope.hardware.tags;
+        let is_cpu = |user: &UserId| self.scope.hardware.of(*user) == Caches::Tlb;
         let tagged: Vec<UserId> =
             users.into_iter().filter(|user| is_cpu(user) && tags.context(*user).is_some()).collect();
         if tagged.is_empty() {

@@ -12,8 +12,8 @@ use crate::language::span::Name;
 use crate::language::syntax::{UserKind, Words};
 use crate::model::{Guard, Update, Var};
 
-use super::agent::Emitter;
 use super::deed::Part;
+use super::emitter::Emitter;
 use super::hardware::Level;
 use super::names::{PageId, UserId};
 use super::options::Timeout;
@@ -26,13 +26,13 @@ use super::step::invalidation::levels;
 impl Emitter<'_> {
     /// That `user` has not been taken away, if anybody ever takes it.
     pub(super) fn is_present(&mut self, user: UserId) -> Option<Guard> {
-        let taken = self.survey.unplugged.contains(&self.scenario.users[user.0].name.node);
+        let taken = self.scope.survey.unplugged.contains(&self.scope.scenario.users[user.0].name.node);
         taken.then(|| Guard::Is(self.state.var(&Key::Gone(user)), 0))
     }
 
     /// The agent's ways, as long as the device that it is has not been taken away.
     pub(super) fn while_present(&mut self, mut ways: Vec<Way>) -> Vec<Way> {
-        let present = self.user.and_then(|user| self.is_present(user));
+        let present = self.own.user.and_then(|user| self.is_present(user));
         ways.iter_mut().for_each(|way| way.guard.extend(present));
         ways
     }
@@ -40,7 +40,7 @@ impl Emitter<'_> {
     /// The devices among `users` that must answer an invalidation of `levels`.
     fn answering(&self, levels: &[Level], users: &[UserId]) -> Vec<UserId> {
         let asked = levels.contains(&Level::DeviceTlb);
-        users.iter().copied().filter(|user| asked && self.scenario.users[user.0].ats).collect()
+        users.iter().copied().filter(|user| asked && self.scope.scenario.users[user.0].ats).collect()
     }
 
     /// That whoever must answer is there.
@@ -51,7 +51,7 @@ impl Emitter<'_> {
 
     /// Whether the wait of `agent` will not be answered, if that can be.
     pub(super) fn aborted(&mut self, agent: AgentId) -> Option<Var> {
-        (self.options.timeout != Timeout::Never).then(|| self.state.var(&Key::Aborted(agent)))
+        (self.scope.options.timeout != Timeout::Never).then(|| self.state.var(&Key::Aborted(agent)))
     }
 
     /// The ways in which the hardware gives up the work `value` in the slot `first`.
@@ -65,7 +65,7 @@ impl Emitter<'_> {
         let Some(own) = self.aborted(posted.agent) else { return Ok(Vec::new()) };
         let (_, users) = self.reach(invalidation, posted.span)?;
         let answering = self.answering(levels(invalidation), &users);
-        let late: Vec<Vec<Guard>> = match self.options.timeout {
+        let late: Vec<Vec<Guard>> = match self.scope.options.timeout {
             Timeout::Never => Vec::new(),
             Timeout::Gone => {
                 answering.into_iter().filter_map(|user| self.is_gone(user)).map(|gone| vec![gone]).collect()
@@ -104,7 +104,7 @@ impl Emitter<'_> {
     }
 
     fn others_that_post(&self, agent: AgentId) -> Vec<AgentId> {
-        let mut others: Vec<AgentId> = self.survey.posted.iter().map(|one| one.agent).collect();
+        let mut others: Vec<AgentId> = self.scope.survey.posted.iter().map(|one| one.agent).collect();
         others.sort_unstable();
         others.dedup();
         others.retain(|other| *other != agent);
@@ -132,16 +132,16 @@ impl Emitter<'_> {
 
     /// `unplug D`: what the device has on its way never lands.
     pub(super) fn unplug(&mut self, device: &Name, at: &At<'_>) -> Result<(), Diagnostic> {
-        let user = self.names.user(device)?;
-        if self.names.kinds[user.0] != UserKind::Device {
+        let user = self.scope.names.user(device)?;
+        if self.scope.names.kinds[user.0] != UserKind::Device {
             let message = format!("`{device}` is no device, and stays where it is");
             return Err(Diagnostic::new(device.span, message, "name one that was declared with `device`"));
         }
         let mut updates = vec![Update::Set(self.state.var(&Key::Gone(user)), 1)];
-        let (habits, scenario) = (self.habits, self.scenario);
+        let (habits, scenario) = (self.scope.habits(), self.scope.scenario);
         for (id, page) in (0..).map(PageId).zip(&scenario.pages) {
             let lost = (0..habits.len())
-                .filter(|agent| self.options.split_dma && habits[*agent].accesses(user, &page.node));
+                .filter(|agent| self.scope.options.split_dma && habits[*agent].accesses(user, &page.node));
             updates.extend(lost.map(|agent| Update::Set(self.state.var(&Key::Dma(agent, id)), NONE)));
         }
         self.step(vec![at.way(Vec::new(), updates)], at.line);

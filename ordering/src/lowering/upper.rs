@@ -15,7 +15,7 @@ use crate::language::span::Name;
 use crate::language::syntax::{FrameKind, Scenario, Step};
 use crate::model::{Guard, Update, Var};
 
-use super::agent::Emitter;
+use super::emitter::Emitter;
 use super::hardware::Caches;
 use super::names::{FrameId, Meaning, Names, PageId, PmdId, UserId};
 use super::program::Way;
@@ -243,20 +243,20 @@ pub(super) fn fits(written: &Written, height: Height, names: &Names) -> Result<(
 impl Emitter<'_> {
     /// The references to the page-table page with the entry of `page`, if anybody could free it.
     pub(super) fn table_refs(&mut self, page: PageId) -> Option<Var> {
-        let table = self.hardware.uppers.table(page)?;
+        let table = self.scope.hardware.uppers.table(page)?;
         self.refs_of_table(table)
     }
 
     fn refs_of_table(&mut self, table: FrameId) -> Option<Var> {
-        let watched = self.frees && self.properties.walked.is_some();
+        let watched = self.scope.survey.frees && self.scope.properties.walked.is_some();
         watched.then(|| self.state.var(&Key::Refs(table)))
     }
 
     /// The cases of a walk of `user` to what `page` is mapped to in memory.
     pub(super) fn cases(&mut self, user: UserId, page: PageId) -> Vec<Case> {
-        let uppers = &self.hardware.uppers;
+        let uppers = &self.scope.hardware.uppers;
         // A vCPU's hardware walks the shadow page table.
-        let shadow = self.hardware.of(user) == Caches::VcpuTlb;
+        let shadow = self.scope.hardware.of(user) == Caches::VcpuTlb;
         let (above, table, leaf) = match shadow {
             true => (uppers.shadow_above(page), uppers.shadow_table(page), Key::Spte(page)),
             false => (uppers.above(page), uppers.table(page), Key::Pte(page)),
@@ -269,12 +269,12 @@ impl Emitter<'_> {
         let leaf = Case { page_table: Some(page_table), table: refs, ..Case::only(self.state.var(&leaf)) };
         let (is, is_not) = (Guard::Is(pmd, table), Guard::IsNot(pmd, table));
         // What walks in software keeps nothing of the way.
-        if !self.hardware.of(user).keeps_upper() {
+        if !self.scope.hardware.of(user).keeps_upper() {
             return vec![Case { guard: vec![is], ..leaf }, Case { guard: vec![is_not], ..Case::upper(pmd) }];
         }
         let cache = self.state.var(&Key::Pwc(user, above));
         let empty = Guard::Is(cache, NONE);
-        let lost = self.options.evict.then_some(Update::Set(cache, NONE));
+        let lost = self.scope.options.evict.then_some(Update::Set(cache, NONE));
         let no_table: Vec<Guard> = [is_not].into_iter().chain(lost.is_none().then_some(empty)).collect();
         let filled = Some(Update::Set(cache, table));
         vec![
@@ -298,9 +298,9 @@ impl Emitter<'_> {
 
     /// `ways` of a kernel's step on the entry of `page`: none of them while the upper entry does not name its table.
     pub(super) fn linked(&mut self, page: PageId, mut ways: Vec<Way>, at: &At<'_>) -> Vec<Way> {
-        let uppers = &self.hardware.uppers;
+        let uppers = &self.scope.hardware.uppers;
         let (Some(above), Some(table)) = (uppers.above(page), uppers.table(page)) else { return ways };
-        if self.properties.unlinked.is_none() {
+        if self.scope.properties.unlinked.is_none() {
             return ways;
         }
         let pmd = self.state.var(&Key::Pmd(above));
@@ -308,13 +308,13 @@ impl Emitter<'_> {
         ways.iter_mut().for_each(|way| way.guard.push(Guard::Is(pmd, value)));
         let text = format!("{} in unlinked {}", at.text, self.state.domains.frames[table.0]);
         let unlinked = Way::new(vec![Guard::IsNot(pmd, value)], Vec::new(), text);
-        ways.push(unlinked.violating(self.properties.unlinked));
+        ways.push(unlinked.violating(self.scope.properties.unlinked));
         ways
     }
 
     /// `ways` of a kernel's step on the shadow entry of `page`: none of them if its page-table page is free.
     pub(super) fn in_shadow_table(&mut self, page: PageId, mut ways: Vec<Way>, at: &At<'_>) -> Vec<Way> {
-        let Some(table) = self.hardware.uppers.shadow_table(page) else { return ways };
+        let Some(table) = self.scope.hardware.uppers.shadow_table(page) else { return ways };
         let Some(refs) = self.refs_of_table(table) else { return ways };
         ways.iter_mut().for_each(|way| way.guard.push(Guard::IsNot(refs, 0)));
         ways.push(self.in_freed(vec![Guard::Is(refs, 0)], Some(table), at.text));
@@ -323,12 +323,12 @@ impl Emitter<'_> {
 
     /// The step that reads the entry of `page` in a page-table page that is free.
     pub(super) fn in_freed_table(&self, guard: Vec<Guard>, page: PageId, text: &str) -> Way {
-        self.in_freed(guard, self.hardware.uppers.table(page), text)
+        self.in_freed(guard, self.scope.hardware.uppers.table(page), text)
     }
 
     /// The step that reads an entry in `table`, which is free.
     pub(super) fn in_freed(&self, guard: Vec<Guard>, table: Option<FrameId>, text: &str) -> Way {
         let name = table.map_or("", |table| self.state.domains.frames[table.0].as_str());
-        Way::new(guard, Vec::new(), format!("{text} in freed {name}")).violating(self.properties.walked)
+        Way::new(guard, Vec::new(), format!("{text} in freed {name}")).violating(self.scope.properties.walked)
     }
 }

@@ -7,8 +7,8 @@ use steps::entry::Bit;
 
 use crate::model::{Guard, Update, Var};
 
-use super::agent::Emitter;
 use super::deed::{self, Part};
+use super::emitter::Emitter;
 use super::entry::Need;
 use super::hardware::Hop;
 use super::names::PageId;
@@ -108,7 +108,7 @@ impl Emitter<'_> {
     fn upper_read(&self, hop: &Hop, case: &Case, guard: Vec<Guard>, page: PageId) -> Fill {
         let kept = hop.in_flight.zip(hop.upper).map(|(var, upper)| Update::Set(var, upper.table));
         let updates = case.caches.into_iter().chain(kept).collect();
-        let above = self.hardware.uppers.above(page);
+        let above = self.scope.hardware.uppers.above(page);
         let name = above.map_or("", |above| self.state.domains.pmds[above.0].as_str());
         let part = hop.part(deed::Hop::Upper);
         Fill::before(Way::new(guard, updates, format!("read {name}")).part(part))
@@ -148,7 +148,7 @@ impl Emitter<'_> {
     /// The ways to cache the PASID entry that the walk goes through.
     fn pasid_reads(&self, hop: &Hop, lacks: &[Guard]) -> Vec<Fill> {
         let Some(pasid) = &hop.pasid else { return Vec::new() };
-        let unknown = match self.options.evict {
+        let unknown = match self.scope.options.evict {
             true => Guard::Differ(pasid.cache, pasid.entry),
             false => Guard::Is(pasid.cache, 0),
         };
@@ -211,7 +211,7 @@ impl Emitter<'_> {
     /// The guards under which no cache from the first hop of `path` to the front has an entry for the access. If caches
     /// lose entries, walking again shows only if what is walked, at `from`, says something else.
     fn lacking(&self, path: &[Hop], from: Option<Var>, need: Need) -> Vec<Guard> {
-        if self.options.evict {
+        if self.scope.options.evict {
             let first = path.first().zip(from);
             return first.map(|(hop, from)| Guard::Differ(hop.to, from)).into_iter().collect();
         }

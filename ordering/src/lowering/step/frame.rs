@@ -11,8 +11,8 @@ use crate::language::syntax::FrameKind;
 use crate::model::{Guard, Update, Var};
 
 use super::super::access::Access;
-use super::super::agent::Emitter;
 use super::super::deed::Part;
+use super::super::emitter::Emitter;
 use super::super::event::Happening;
 use super::super::names::FrameId;
 use super::super::program::Way;
@@ -26,8 +26,8 @@ impl Emitter<'_> {
         let mut ways = Vec::new();
         for target in self.targets(name)? {
             // No handle leads to a page-table page.
-            if target.frame.is_some_and(|frame| self.names.frames[frame.0] == FrameKind::Table) {
-                self.names.filled(name)?;
+            if target.frame.is_some_and(|frame| self.scope.names.frames[frame.0] == FrameKind::Table) {
+                self.scope.names.filled(name)?;
             }
             match target.frame {
                 Some(frame) => {
@@ -41,15 +41,15 @@ impl Emitter<'_> {
     }
 
     pub(super) fn copy(&mut self, from: &Name, to: &Name, at: &At<'_>) -> Result<(), Diagnostic> {
-        let (from, to) = (self.names.filled(from)?, self.names.filled(to)?);
+        let (from, to) = (self.scope.names.filled(from)?, self.scope.names.filled(to)?);
         let (source, target) = (self.state.var(&Key::Content(from)), self.state.var(&Key::Content(to)));
         let mut live = Vec::new();
         let mut ways = Vec::new();
-        if self.frees && self.properties.freed.is_some() {
+        if self.scope.survey.frees && self.scope.properties.freed.is_some() {
             for frame in [from, to] {
                 let refs = self.state.var(&Key::Refs(frame));
                 let freed = [live.as_slice(), &[Guard::Is(refs, 0)]].concat();
-                ways.push(at.way(freed, Vec::new()).violating(self.properties.freed));
+                ways.push(at.way(freed, Vec::new()).violating(self.scope.properties.freed));
                 live.push(Guard::IsNot(refs, 0));
             }
         }
@@ -86,7 +86,7 @@ impl Emitter<'_> {
 
     fn count_ways(&mut self, count: Count, frame: FrameId, guard: &[Guard], at: &At<'_>) -> Vec<Way> {
         let with = |guards: &[Guard], updates: Vec<Update>| at.way([guard, guards].concat(), updates);
-        if count == Count::MarkStable && !(self.frees && self.properties.freed.is_some()) {
+        if count == Count::MarkStable && !(self.scope.survey.frees && self.scope.properties.freed.is_some()) {
             return vec![with(&[], self.stable(frame, 1))];
         }
         let refs = self.state.var(&Key::Refs(frame));
@@ -122,7 +122,7 @@ impl Emitter<'_> {
             }
         };
         // Where that is no violation, the step goes on and counts nothing: nobody holds the frame that it could count for.
-        let freed = self.properties.freed;
+        let freed = self.scope.properties.freed;
         ways.push(with(&[is_free], Vec::new()).violating(freed));
         ways
     }
@@ -135,7 +135,7 @@ impl Emitter<'_> {
 
     /// Makes the frame a KSM page or an ordinary one; nothing if no frame ever becomes one.
     fn stable(&mut self, frame: FrameId, value: u32) -> Vec<Update> {
-        let stable = self.stabilizes.then(|| self.state.var(&Key::Stable(frame)));
+        let stable = self.scope.survey.stabilizes.then(|| self.state.var(&Key::Stable(frame)));
         stable.map(|stable| Update::Set(stable, value)).into_iter().collect()
     }
 }

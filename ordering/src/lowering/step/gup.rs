@@ -11,8 +11,8 @@ use crate::language::Diagnostic;
 use crate::language::span::Name;
 use crate::model::{Guard, Update, Var};
 
-use super::super::agent::Emitter;
 use super::super::deed::{Found, Part};
+use super::super::emitter::Emitter;
 use super::super::entry::Need;
 use super::super::names::{FrameId, PageId};
 use super::super::program::{Goal, Way};
@@ -61,9 +61,9 @@ impl Gup {
 
 impl Emitter<'_> {
     pub(super) fn gup_fast(&mut self, asked: &Asked<'_>, at: &At<'_>) -> Result<(), Diagnostic> {
-        let (start, out) = (self.builder.nodes.len(), self.builder.label());
+        let (start, out) = (self.out.builder.nodes.len(), self.out.builder.label());
         let gup = self.gup(asked, Goal::Label(out))?;
-        let huge = self.builder.label();
+        let huge = self.out.builder.label();
         let upper = gup.of_upper();
         if let Some(upper) = &upper {
             let read = self.gup_read_upper(upper, Goal::Label(huge), at);
@@ -78,11 +78,11 @@ impl Emitter<'_> {
         let read = read.into_iter().map(in_freed).collect();
         self.step(read, at.line);
         self.gup_take(&gup, at);
-        self.builder.bind(huge);
+        self.out.builder.bind(huge);
         if let Some(upper) = &upper {
             self.gup_take(upper, at);
         }
-        self.builder.bind(out);
+        self.out.builder.bind(out);
         self.masked(start);
         Ok(())
     }
@@ -111,18 +111,18 @@ impl Emitter<'_> {
     }
 
     fn gup(&mut self, asked: &Asked<'_>, out: Goal) -> Result<Gup, Diagnostic> {
-        let page = self.names.page(asked.page)?;
+        let page = self.scope.names.page(asked.page)?;
         let name = &asked.handle.node;
-        let above = self.hardware.uppers.above(page);
+        let above = self.scope.hardware.uppers.above(page);
         let upper = above.map(|above| {
-            (self.state.var(&Key::Pmd(above)), self.state.var(&Key::PmdOrig(self.agent, above)))
+            (self.state.var(&Key::Pmd(above)), self.state.var(&Key::PmdOrig(self.own.agent, above)))
         });
         Ok(Gup {
             page,
             upper,
             pte: self.state.var(&Key::Pte(page)),
-            orig: self.state.var(&Key::Orig(self.agent, page)),
-            handle: self.state.var(&Key::Handle(self.agent, name.clone())),
+            orig: self.state.var(&Key::Orig(self.own.agent, page)),
+            handle: self.state.var(&Key::Handle(self.own.agent, name.clone())),
             need: if asked.write { Need::Store } else { Need::Load },
             pin: asked.pin,
             leaf: asked.leaf,
@@ -154,7 +154,7 @@ impl Emitter<'_> {
             let updates = std::iter::once(seen).chain(updates).collect();
             Way::new(guard, updates, text.as_str()).part(Part::ReadPmd(found))
         };
-        let table = self.hardware.uppers.table(gup.page);
+        let table = self.scope.hardware.uppers.table(gup.page);
         let table = table.map(|table| self.state.domains.entries.table(table));
         let mut ways: Vec<Way> = table
             .map(|table| way(vec![Guard::Is(gup.pte, table)], Vec::new(), Found::Next))
@@ -242,7 +242,7 @@ impl Emitter<'_> {
             };
             // Somebody has freed it, whoever held it.
             let freed = way(&[Guard::Is(refs, 0)], vec![gup.empty()]);
-            ways.push(freed.violating(self.properties.freed));
+            ways.push(freed.violating(self.scope.properties.freed));
             let (mut live, mut dropped) =
                 (vec![Guard::IsNot(refs, 0)], vec![Update::Decrement(refs), gup.empty()]);
             if gup.pin {

@@ -10,9 +10,9 @@ use crate::language::span::Span;
 use crate::language::syntax::{UserKind, Words};
 use crate::model::{Guard, Update, Var};
 
-use super::super::agent::Emitter;
 use super::super::deed::Part;
 use super::super::deed::Party;
+use super::super::emitter::Emitter;
 use super::super::hardware::Level;
 use super::super::names::{PageId, UserId};
 use super::super::options::Flush;
@@ -85,8 +85,8 @@ impl Emitter<'_> {
         let (pages, users) = self.reach(invalidation, at.span)?;
         let (levels, tag) = (levels(invalidation), self.named_tag(invalidation)?);
         let cpus: Vec<UserId> =
-            self.names.users_of(UserKind::Cpu).filter(|cpu| users.contains(cpu)).collect();
-        match self.options.flush {
+            self.scope.names.users_of(UserKind::Cpu).filter(|cpu| users.contains(cpu)).collect();
+        match self.scope.options.flush {
             // A CPU needs no interrupt for its own TLB.
             Flush::Ipi if invalidation.scope != Scope::Own => {
                 let mut answers = self.interrupted();
@@ -127,7 +127,7 @@ impl Emitter<'_> {
         let pages = self.pages(pages)?;
         let most = self.state.domains.most_ranges;
         let mut updates = self.retried(&pages);
-        if !self.hardware.explicit_shadow {
+        if !self.scope.hardware.explicit_shadow {
             let zapped = pages.iter().map(|page| Update::Set(self.state.var(&Key::Spte(*page)), NONE));
             updates.extend(zapped);
         }
@@ -164,7 +164,7 @@ impl Emitter<'_> {
 
     /// A fault that began before the end is retried: its sequence number has changed.
     fn retried(&mut self, pages: &[PageId]) -> Vec<Update> {
-        let users: Vec<UserId> = self.names.users_of(UserKind::Vcpu).collect();
+        let users: Vec<UserId> = self.scope.names.users_of(UserKind::Vcpu).collect();
         self.forget(pages, &[Level::Shadow], &users)
     }
 }

@@ -11,8 +11,8 @@ use crate::language::syntax::Lock;
 use crate::language::{Diagnostic, did_you_mean};
 use crate::model::{Guard, Update, Var};
 
-use super::super::agent::Emitter;
 use super::super::deed::Part;
+use super::super::emitter::Emitter;
 use super::super::program::{Goal, Way};
 use super::super::state::{Key, number};
 use super::At;
@@ -32,7 +32,7 @@ impl Emitter<'_> {
         at: &At<'_>,
     ) -> Result<(), Diagnostic> {
         let (taken, busy) = self.taking(lock, mode, at)?;
-        let label = self.builder.named(label)?;
+        let label = self.out.builder.named(label)?;
         let text = format!("{}: no", at.text);
         let failed = |guard| {
             Way::new(vec![guard], Vec::new(), text.as_str()).to(Goal::Label(label)).part(Part::Nothing)
@@ -59,9 +59,9 @@ impl Emitter<'_> {
 
     /// Each of these keeps this agent from taking the lock.
     fn busy(&mut self, holder: Var, name: &str, mode: LockMode) -> Vec<Guard> {
-        let me = self.agent;
+        let me = self.own.agent;
         let in_the_way = |agent: &usize| mode == LockMode::Exclusive || *agent == me;
-        let habits = self.habits;
+        let habits = self.scope.habits();
         let shares =
             (0..habits.len()).filter(|agent| habits[*agent].shares.contains(name)).filter(in_the_way);
         let taken = std::iter::once(Guard::IsNot(holder, 0));
@@ -73,23 +73,23 @@ impl Emitter<'_> {
 
     fn take(&mut self, holder: Var, name: String, mode: LockMode) -> Update {
         match mode {
-            LockMode::Exclusive => Update::Set(holder, number(self.agent) + 1),
-            LockMode::Shared => Update::Set(self.state.var(&Key::Shares(self.agent, name)), 1),
+            LockMode::Exclusive => Update::Set(holder, number(self.own.agent) + 1),
+            LockMode::Shared => Update::Set(self.state.var(&Key::Shares(self.own.agent, name)), 1),
         }
     }
 
     fn release(&mut self, holder: Var, name: &str, at: &At<'_>) -> Vec<Way> {
-        let me = number(self.agent) + 1;
+        let me = number(self.own.agent) + 1;
         let mut ways = vec![at.way(vec![Guard::Is(holder, me)], vec![Update::Set(holder, 0)])];
         let mut wrong = vec![Guard::IsNot(holder, me)];
-        if self.habits[self.agent].shares.contains(name) {
-            let shares = self.state.var(&Key::Shares(self.agent, name.to_owned()));
+        if self.scope.habits()[self.own.agent].shares.contains(name) {
+            let shares = self.state.var(&Key::Shares(self.own.agent, name.to_owned()));
             let guard = std::iter::once(Guard::Is(shares, 1)).chain(self.drained());
             ways.push(at.way(guard.collect(), vec![Update::Set(shares, 0)]));
             wrong.push(Guard::IsNot(shares, 1));
         }
         // Where that is no violation, the step goes on, and whoever holds the lock holds it still.
-        ways.push(at.way(wrong, Vec::new()).violating(self.properties.unlock));
+        ways.push(at.way(wrong, Vec::new()).violating(self.scope.properties.unlock));
         ways
     }
 
@@ -97,15 +97,15 @@ impl Emitter<'_> {
     fn holder(&mut self, lock: &Lock, span: Span) -> Result<Var, Diagnostic> {
         if let Some(name) = &lock.argument {
             match lock.name.node.as_str() {
-                "ptl" => drop(self.names.page(name)?),
-                "page" => drop(self.names.frame(name)?),
+                "ptl" => drop(self.scope.names.page(name)?),
+                "page" => drop(self.scope.names.frame(name)?),
                 // Any other word is a lock of that name.
                 _ => {}
             }
         }
         let name = lock.text();
-        if !self.locks.contains(&name) {
-            let known: Vec<_> = self.locks.iter().map(String::as_str).collect();
+        if !self.scope.survey.locks.contains(&name) {
+            let known: Vec<_> = self.scope.survey.locks.iter().map(String::as_str).collect();
             let otherwise = format!("take it before: `lock {name}`");
             let help = did_you_mean(&name, &known, &otherwise);
             return Err(Diagnostic::new(span, format!("nobody ever takes the lock `{name}`"), help));

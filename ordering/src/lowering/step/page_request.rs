@@ -7,8 +7,8 @@ use crate::language::Diagnostic;
 use crate::language::span::Name;
 use crate::model::{Guard, Update};
 
-use super::super::agent::Emitter;
 use super::super::deed::Part;
+use super::super::emitter::Emitter;
 use super::super::names::PageId;
 use super::super::program::{Goal, Way};
 use super::super::state::{Key, number};
@@ -16,8 +16,8 @@ use super::At;
 
 impl Emitter<'_> {
     pub(super) fn page_response(&mut self, name: &Name, at: &At<'_>) -> Result<(), Diagnostic> {
-        let page = self.names.page(name)?;
-        if !self.survey.requested.contains(&self.state.domains.pages[page.0]) {
+        let page = self.scope.names.page(name)?;
+        if !self.scope.survey.requested.contains(&self.state.domains.pages[page.0]) {
             return Err(never_requested(&format!("`{name}`"), at));
         }
         let open = self.state.var(&Key::Requested(page));
@@ -27,7 +27,7 @@ impl Emitter<'_> {
 
     pub(super) fn drain_requests(&mut self, at: &At<'_>) -> Result<(), Diagnostic> {
         let pages: Vec<PageId> =
-            self.survey.requested.iter().filter_map(|page| self.names.page_named(page)).collect();
+            self.scope.survey.requested.iter().filter_map(|page| self.scope.names.page_named(page)).collect();
         if pages.is_empty() {
             return Err(never_requested("a page", at));
         }
@@ -40,11 +40,11 @@ impl Emitter<'_> {
     /// Queue it, and wait for the response. A device whose PASID names another address space is refused.
     pub(super) fn page_request(&mut self, name: &Name, at: &At<'_>) -> Result<(), Diagnostic> {
         let (user, page) = self.translation(name, at)?;
-        let (open, me) = (self.state.var(&Key::Requested(page)), number(self.agent) + 1);
-        let out = self.builder.label();
+        let (open, me) = (self.state.var(&Key::Requested(page)), number(self.own.agent) + 1);
+        let out = self.out.builder.label();
         let mut queued = vec![Guard::Is(open, 0)];
         let mut ways = Vec::new();
-        if let Some((named, other)) = self.hardware.spaces.named_in_memory(user, page, self.state) {
+        if let Some((named, other)) = self.scope.hardware.spaces.named_in_memory(user, page, self.state) {
             queued.push(named);
             let refused = Way::new(vec![other], Vec::new(), format!("{}: refused", at.text));
             ways.push(refused.to(Goal::Label(out)).part(Part::Nothing));
@@ -54,7 +54,7 @@ impl Emitter<'_> {
         let answered = format!("{}: answered", at.text);
         let answered = Way::new(vec![Guard::IsNot(open, me)], Vec::new(), answered).part(Part::Answered);
         self.step(vec![answered], at.line);
-        self.builder.bind(out);
+        self.out.builder.bind(out);
         Ok(())
     }
 }

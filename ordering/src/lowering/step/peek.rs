@@ -8,8 +8,8 @@ use crate::language::Diagnostic;
 use crate::language::span::Name;
 use crate::model::{Guard, Update, Var};
 
-use super::super::agent::Emitter;
 use super::super::deed::Part;
+use super::super::emitter::Emitter;
 use super::super::entry::Need;
 use super::super::names::PageId;
 use super::super::program::Way;
@@ -36,16 +36,16 @@ impl Emitter<'_> {
         handle: &Name,
         at: &At<'_>,
     ) -> Result<(), Diagnostic> {
-        let page = self.names.page(page)?;
+        let page = self.scope.names.page(page)?;
         let need = if write { Need::Store } else { Need::Load };
-        let handle = self.state.var(&Key::Handle(self.agent, handle.node.clone()));
-        let (above, table) = (self.hardware.uppers.above(page), self.hardware.uppers.table(page));
+        let handle = self.state.var(&Key::Handle(self.own.agent, handle.node.clone()));
+        let (above, table) = (self.scope.hardware.uppers.above(page), self.scope.hardware.uppers.table(page));
         let Some(above) = above else {
             let ways = self.peeks_leaf(page, &[], need, handle, at);
             self.step(ways, at.line);
             return Ok(());
         };
-        let keys = [Key::Pmd(above), Key::PmdOrig(self.agent, above)];
+        let keys = [Key::Pmd(above), Key::PmdOrig(self.own.agent, above)];
         let [entry, orig] = keys.map(|key| self.state.var(&key));
         let table = table.map(|table| self.state.domains.entries.table(table));
         let mut ways = self.peeks(&Place { entry, orig, guard: Vec::new(), table }, need, handle, at);
@@ -66,7 +66,7 @@ impl Emitter<'_> {
         handle: Var,
         at: &At<'_>,
     ) -> Vec<Way> {
-        let keys = [Key::Pte(page), Key::Orig(self.agent, page)];
+        let keys = [Key::Pte(page), Key::Orig(self.own.agent, page)];
         let [entry, orig] = keys.map(|key| self.state.var(&key));
         let (mut guard, mut ways) = (below.to_vec(), Vec::new());
         if let Some(refs) = self.table_refs(page) {
@@ -96,13 +96,13 @@ impl Emitter<'_> {
 
     /// `forget h`.
     pub(super) fn forget_handle(&mut self, handle: &Name, at: &At<'_>) -> Result<(), Diagnostic> {
-        if !self.handles.iter().any(|(known, _)| *known == handle.node) {
+        if !self.own.handles.iter().any(|(known, _)| *known == handle.node) {
             let message =
-                format!("`{}` never has a frame: no step of `{}` takes one", handle.node, self.name);
+                format!("`{}` never has a frame: no step of `{}` takes one", handle.node, self.own.name);
             let help = format!("take it before: `peek A => {}`", handle.node);
             return Err(Diagnostic::new(handle.span, message, help));
         }
-        let handle = self.state.var(&Key::Handle(self.agent, handle.node.clone()));
+        let handle = self.state.var(&Key::Handle(self.own.agent, handle.node.clone()));
         self.step(vec![at.way(Vec::new(), vec![Update::Set(handle, 0)])], at.line);
         Ok(())
     }

@@ -9,7 +9,7 @@ use steps::Section;
 use crate::language::Diagnostic;
 use crate::model::{Guard, Update};
 
-use super::super::agent::Emitter;
+use super::super::emitter::Emitter;
 use super::super::program::Place;
 use super::super::state::Key;
 use super::At;
@@ -43,7 +43,7 @@ impl Emitter<'_> {
     }
 
     fn section(&mut self, section: Section, (now, then): (u32, u32), more: Vec<Guard>, at: &At<'_>) {
-        let var = self.state.var(&Key::Section(section, self.agent));
+        let var = self.state.var(&Key::Section(section, self.own.agent));
         let guard = std::iter::once(Guard::Is(var, now)).chain(more).collect();
         let way = at.way(guard, vec![Update::Set(var, then)]);
         let twice = at.way(vec![Guard::Is(var, then)], Vec::new());
@@ -54,15 +54,15 @@ impl Emitter<'_> {
     /// Lets the nodes from `start` on run with interrupts off, if anybody could notice: the step that enters them switches
     /// them off, every step that leaves them on again.
     pub(super) fn masked(&mut self, start: usize) {
-        if !self.habits[self.agent].gup_masks {
+        if !self.scope.habits()[self.own.agent].gup_masks {
             return;
         }
-        let off = self.state.var(&Key::Section(Section::Interrupts, self.agent));
-        let (end, undisturbed) = (self.builder.nodes.len(), self.undisturbed());
+        let off = self.state.var(&Key::Section(Section::Interrupts, self.own.agent));
+        let (end, undisturbed) = (self.out.builder.nodes.len(), self.undisturbed());
         for node in start..end {
-            let Place::Step(mut ways, line) = self.builder.nodes[node].clone() else { continue };
+            let Place::Step(mut ways, line) = self.out.builder.nodes[node].clone() else { continue };
             for way in &mut ways {
-                let leaves = !(start..end).contains(&self.builder.target(node, way.goal));
+                let leaves = !(start..end).contains(&self.out.builder.target(node, way.goal));
                 if leaves != (node == start) {
                     way.updates.push(Update::Set(off, u32::from(!leaves)));
                 }
@@ -70,7 +70,7 @@ impl Emitter<'_> {
                     way.guard.extend(&undisturbed);
                 }
             }
-            self.builder.nodes[node] = Place::Step(ways, line);
+            self.out.builder.nodes[node] = Place::Step(ways, line);
         }
     }
 }

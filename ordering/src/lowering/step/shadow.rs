@@ -8,14 +8,14 @@ use crate::language::entry::Written;
 use crate::language::span::Name;
 use crate::model::{Update, Var};
 
-use super::super::agent::Emitter;
+use super::super::emitter::Emitter;
 use super::super::state::{Key, NONE};
 use super::super::upper::Height;
 use super::At;
 
 impl Emitter<'_> {
     pub(super) fn zap_spte(&mut self, page: &Name, at: &At<'_>) -> Result<(), Diagnostic> {
-        let page = self.names.page(page)?;
+        let page = self.scope.names.page(page)?;
         let spte = self.state.var(&Key::Spte(page));
         let zapped = vec![at.way(Vec::new(), vec![Update::Set(spte, NONE)])];
         let ways = self.in_shadow_table(page, zapped, at);
@@ -24,9 +24,9 @@ impl Emitter<'_> {
     }
 
     pub(super) fn set_spte(&mut self, page: &Name, entry: &Written, at: &At<'_>) -> Result<(), Diagnostic> {
-        let page = self.names.page(page)?;
+        let page = self.scope.names.page(page)?;
         let spte = self.state.var(&Key::Spte(page));
-        let orig = self.state.var(&Key::Orig(self.agent, page));
+        let orig = self.state.var(&Key::Orig(self.own.agent, page));
         let ways = self.entry_ways(entry, Height::Leaf, orig, &[spte], at)?;
         let ways = self.in_shadow_table(page, ways, at);
         self.step(ways, at.line);
@@ -41,7 +41,7 @@ impl Emitter<'_> {
 
     pub(super) fn set_spmd(&mut self, pmd: &Name, entry: &Written, at: &At<'_>) -> Result<(), Diagnostic> {
         let spmd = self.spmd(pmd)?;
-        let orig = self.state.var(&Key::PmdOrig(self.agent, self.names.pmd(pmd)?));
+        let orig = self.state.var(&Key::PmdOrig(self.own.agent, self.scope.names.pmd(pmd)?));
         let ways = self.entry_ways(entry, Height::Upper, orig, &[spmd], at)?;
         self.step(ways, at.line);
         Ok(())
@@ -49,8 +49,8 @@ impl Emitter<'_> {
 
     /// The shadow entry above the pages under `pmd`.
     fn spmd(&mut self, pmd: &Name) -> Result<Var, Diagnostic> {
-        let id = self.names.pmd(pmd)?;
-        if self.hardware.uppers.is_shadowed(id) {
+        let id = self.scope.names.pmd(pmd)?;
+        if self.scope.hardware.uppers.is_shadowed(id) {
             return Ok(self.state.var(&Key::Spmd(id)));
         }
         let message = format!("no shadow entry stands above the pages under `{pmd}`");

@@ -11,7 +11,7 @@ use crate::language::span::Name;
 use crate::language::syntax::Words;
 use crate::model::{Guard, Update, Var};
 
-use super::super::agent::Emitter;
+use super::super::emitter::Emitter;
 use super::super::entry::{Entry, Need};
 use super::super::names::{FrameId, PageId};
 use super::super::program::Way;
@@ -49,7 +49,7 @@ impl Emitter<'_> {
         };
         let ways = match place {
             EntryAt::Pte(page) => {
-                let page = self.names.page(page)?;
+                let page = self.scope.names.page(page)?;
                 let linked = self.linked(page, ways, at);
                 self.in_table(page, linked, at)
             }
@@ -73,9 +73,9 @@ impl Emitter<'_> {
     }
 
     pub(super) fn change_pte(&mut self, name: &Name, at: &At<'_>) -> Result<(), Diagnostic> {
-        let page = self.names.page(name)?;
-        self.hardware.uppers.check(page, name)?;
-        let orig = self.state.var(&Key::Orig(self.agent, page));
+        let page = self.scope.names.page(name)?;
+        self.scope.hardware.uppers.check(page, name)?;
+        let orig = self.state.var(&Key::Orig(self.own.agent, page));
         let ways = self.change_ways(page, orig, at);
         let ways = self.in_shadow_table(page, ways, at);
         self.step(ways, at.line);
@@ -98,13 +98,13 @@ impl Emitter<'_> {
     fn place(&self, place: &EntryAt<Words>) -> Result<(Height, [Key; 2]), Diagnostic> {
         match place {
             EntryAt::Pmd(pmd) => {
-                let pmd = self.names.pmd(pmd)?;
-                Ok((Height::Upper, [Key::Pmd(pmd), Key::PmdOrig(self.agent, pmd)]))
+                let pmd = self.scope.names.pmd(pmd)?;
+                Ok((Height::Upper, [Key::Pmd(pmd), Key::PmdOrig(self.own.agent, pmd)]))
             }
             EntryAt::Pte(name) => {
-                let page = self.names.page(name)?;
-                self.hardware.uppers.check(page, name)?;
-                Ok((Height::Leaf, [Key::Pte(page), Key::Orig(self.agent, page)]))
+                let page = self.scope.names.page(name)?;
+                self.scope.hardware.uppers.check(page, name)?;
+                Ok((Height::Leaf, [Key::Pte(page), Key::Orig(self.own.agent, page)]))
             }
         }
     }
@@ -118,7 +118,7 @@ impl Emitter<'_> {
         places: &[Var],
         at: &At<'_>,
     ) -> Result<Vec<Way>, Diagnostic> {
-        fits(written, height, self.names)?;
+        fits(written, height, self.scope.names)?;
         let new = self.written(written, height, orig)?;
         let way = |(guard, new): (Vec<Guard>, New)| {
             let update = |to: &Var| match new {
@@ -146,7 +146,7 @@ impl Emitter<'_> {
             return if written.base == Base::Orig {
                 Ok(self.written_like(written, orig))
             } else {
-                let value = self.state.domains.entries.value(fresh(written, height, self.names)?);
+                let value = self.state.domains.entries.value(fresh(written, height, self.scope.names)?);
                 Ok(vec![(Vec::new(), New::Value(value))])
             };
         };
@@ -181,11 +181,11 @@ impl Emitter<'_> {
     ) -> Result<Vec<(Vec<Guard>, u32)>, Diagnostic> {
         let entries = &self.state.domains.entries;
         if !written.like_orig {
-            return Ok(vec![(Vec::new(), entries.value(of_frame(written, frame, self.names)?))]);
+            return Ok(vec![(Vec::new(), entries.value(of_frame(written, frame, self.scope.names)?))]);
         }
         let mut found = Vec::new();
         for (old, entry) in entries.all() {
-            let new = of_frame_like(written, frame, entry, self.names)?;
+            let new = of_frame_like(written, frame, entry, self.scope.names)?;
             found.push((vec![Guard::Is(orig, old)], entries.value(new)));
         }
         Ok(found)
