@@ -182,11 +182,20 @@ impl Emitter<'_> {
             Reach::Mm(mm) => (spaces.pages(self.scope.names.mm(mm)?), users()),
             Reach::Pasid(pasid) => {
                 let pages = (0..spaces.homes.len()).map(PageId).collect();
-                let of_caches = |emptied: &Emptied<Words>| {
-                    if let Emptied::PasidCaches(directory, _) = emptied { Some(*directory) } else { None }
+                let directory = match &invalidation.emptied {
+                    Emptied::PasidCaches(directory, _) => *directory,
+                    // Translations are tagged with PASIDs, and with no context entry.
+                    Emptied::IotlbsOf(_) | Emptied::DeviceTlbsOf(_) => Directory::Pasids,
+                    Emptied::Cpus(_)
+                    | Emptied::CpusUnder(..)
+                    | Emptied::CpusOf(_)
+                    | Emptied::Vcpus(_)
+                    | Emptied::Devices(_)
+                    | Emptied::Iotlbs(..)
+                    | Emptied::DeviceTlbs(_) => {
+                        unreachable!("what reaches a PASID empties what is a device's")
+                    }
                 };
-                // Translations are tagged with PASIDs, and with no context entry.
-                let directory = of_caches(&invalidation.emptied).unwrap_or(Directory::Pasids);
                 (pages, spaces.users(self.scope.names.pasid(directory, pasid)?))
             }
         };

@@ -275,7 +275,11 @@ impl Emitter<'_> {
         let mut cases = Vec::new();
         for current in used {
             let guard = vec![Guard::Is(self.state.var(&Key::LoadedTag(user)), number(current.0))];
-            let mut updates = self.forgets_under(user, pages, tag.unwrap_or(current));
+            let named = match tag {
+                Some(tag) => tag,
+                None => current,
+            };
+            let mut updates = self.forgets_under(user, pages, named);
             // What walks have in flight is under the tag that is used.
             if walks && tag.is_none_or(|tag| tag == current) {
                 for page in pages.iter().flat_map(|page| self.scope.hardware.tags.same_address(*page)) {

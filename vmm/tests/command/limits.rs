@@ -29,7 +29,7 @@ fn file(name: &str, agents: usize, steps: usize) -> PathBuf {
 }
 
 /// What a search may take beside its memory.
-const SLACK_MIB: usize = 8;
+const SLACK_MIB: usize = 2;
 
 /// The most memory that the command had at one time, in KiB, and what it printed.
 fn peak(arguments: &[&str]) -> (usize, String) {
