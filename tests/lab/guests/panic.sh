@@ -1,0 +1,2 @@
+say "panics"
+echo c > /proc/sysrq-trigger

@@ -1,0 +1,2 @@
+say "reboots"
+reboot -f

@@ -1,0 +1,176 @@
+//! What runs, and what must come of it: `jobs.toml`.
+//!
+//! Invariant: a key that nobody knows is an error, and a job that demands nothing is one, too.
+
+use std::fmt;
+
+use serde::Deserialize;
+use thiserror::Error;
+
+const TEXT: &str = include_str!("../jobs.toml");
+
+/// Everything that can run.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Jobs {
+    job: Vec<Job>,
+}
+
+/// In which set a job is.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum In {
+    Short,
+    Whole,
+}
+
+/// One job: its file's comment says what each key is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Job {
+    pub(crate) name: String,
+    set: In,
+    /// What the guest is; none: `command`.
+    #[serde(default)]
+    pub(crate) script: Option<String>,
+    #[serde(default)]
+    kernels: Vec<String>,
+    #[serde(default)]
+    pub(crate) modules: Vec<String>,
+    #[serde(default)]
+    told: Vec<String>,
+    #[serde(default)]
+    units: Vec<String>,
+    #[serde(default)]
+    pub(crate) options: Vec<String>,
+    #[serde(default = "one")]
+    pub(crate) boots: usize,
+    #[serde(default)]
+    pub(crate) disk_mib: Option<u32>,
+    #[serde(default)]
+    pub(crate) command: Vec<String>,
+    pub(crate) status: i32,
+    #[serde(default)]
+    pub(crate) says: Vec<String>,
+    /// Said by each boot but the first.
+    #[serde(default)]
+    pub(crate) says_again: Vec<String>,
+    #[serde(default)]
+    pub(crate) reports: Vec<String>,
+    #[serde(default)]
+    pub(crate) never: Vec<String>,
+}
+
+/// One run of a job.
+pub(crate) struct Run<'a> {
+    pub(crate) job: &'a Job,
+    pub(crate) what: What<'a>,
+}
+
+/// What runs.
+#[derive(Clone, Copy)]
+pub(crate) enum What<'a> {
+    /// A stock kernel.
+    Guest { release: &'a str, script: &'a str, told: &'a str, unit: &'a str },
+    /// The program alone.
+    Command(&'a [String]),
+}
+
+/// What is wrong with the file, or with what was asked for.
+#[derive(Error, Debug)]
+pub(crate) enum JobError {
+    #[error("jobs.toml: {0}")]
+    Text(#[from] toml::de::Error),
+    #[error("jobs.toml: job `{0}` has {1}")]
+    Empty(String, &'static str),
+    #[error("there is no job `{0}`; `--list --set whole` lists them")]
+    Unknown(String),
+}
+
+const fn one() -> usize {
+    1
+}
+
+impl Jobs {
+    pub(crate) fn read() -> Result<Self, JobError> {
+        Self::of(TEXT)
+    }
+
+    pub(crate) fn of(text: &str) -> Result<Self, JobError> {
+        let jobs: Self = toml::from_str(text)?;
+        for job in &jobs.job {
+            job.check().map_err(|fault| JobError::Empty(job.name.clone(), fault))?;
+        }
+        Ok(jobs)
+    }
+
+    /// The jobs of these names; without a name, those of a set.
+    pub(crate) fn chosen(&self, names: &[String], whole: bool) -> Result<Vec<&Job>, JobError> {
+        if names.is_empty() {
+            return Ok(self.job.iter().filter(|job| whole || job.set == In::Short).collect());
+        }
+        let named = |name: &String| {
+            let found = self.job.iter().find(|job| job.name == *name);
+            found.ok_or_else(|| JobError::Unknown(name.clone()))
+        };
+        names.iter().map(named).collect()
+    }
+}
+
+impl Job {
+    fn check(&self) -> Result<(), &'static str> {
+        let is_guest = self.script.is_some();
+        let has_variants = [&self.kernels, &self.told, &self.units].map(|list| !list.is_empty());
+        match (is_guest, self.command.is_empty()) {
+            (true, false) | (false, true) => return Err("neither a script nor a command, or both"),
+            (true, true) if has_variants != [true; 3] => return Err("a script, and no kernel, told or unit"),
+            (false, false) if has_variants != [false; 3] => {
+                return Err("a command, and a kernel, told or unit");
+            }
+            (true, true) | (false, false) => {}
+        }
+        if self.boots == 0 {
+            return Err("no boot");
+        }
+        if self.says.is_empty() && self.reports.is_empty() {
+            return Err("no line that must come");
+        }
+        Ok(())
+    }
+
+    /// Each kernel with each `told` and unit.
+    pub(crate) fn runs<'a>(&'a self) -> Vec<Run<'a>> {
+        let Some(script) = &self.script else {
+            return vec![Run { job: self, what: What::Command(&self.command) }];
+        };
+        let mut runs = Vec::new();
+        for release in &self.kernels {
+            for told in &self.told {
+                let guest =
+                    |unit: &'a String| Run { job: self, what: What::Guest { release, script, told, unit } };
+                runs.extend(self.units.iter().map(guest));
+            }
+        }
+        runs
+    }
+}
+
+impl fmt::Display for Run<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.job.name)?;
+        match self.what {
+            What::Guest { release, told, unit, .. } => {
+                write!(f, ": Linux {release}, `{told}`, unit `vtd{}{unit}`", comma(unit))
+            }
+            What::Command(arguments) => write!(f, ": afterimage {}", arguments.join(" ")),
+        }
+    }
+}
+
+/// What stands between `vtd` and what is appended.
+pub(crate) const fn comma(unit: &str) -> &str {
+    if unit.is_empty() { "" } else { "," }
+}
+
+#[cfg(test)]
+mod tests;

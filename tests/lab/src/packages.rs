@@ -1,0 +1,150 @@
+//! Debian packages: which tools must be there, and the kernels, which are downloaded by name and unpacked, never installed.
+//!
+//! Invariant: a kernel that is unpacked is whole; one whose unpacking was cut off is unpacked again.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::kernel::Kernel;
+
+const TEXT: &str = include_str!("../packages.toml");
+
+/// Commands that must be there, each with its package.
+const TOOLS: [(&str, &str); 4] = [
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("busybox", "busybox-static"),
+    ("dpkg-deb", "dpkg"),
+    ("apt-get", "apt"),
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Packages {
+    kernels: BTreeMap<String, String>,
+    host: HostPackages,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HostPackages {
+    kernel: String,
+}
+
+/// What is kept between runs.
+pub(crate) struct Store {
+    folder: PathBuf,
+    packages: Packages,
+}
+
+/// A package that cannot be had.
+#[derive(Error, Debug)]
+pub(crate) enum PackageError {
+    #[error("{} missing; `apt-get install {}` brings what is", .0.join(", "), .1.join(" "))]
+    Tools(Vec<&'static str>, Vec<&'static str>),
+    #[error("packages.toml: {0}")]
+    Text(#[from] toml::de::Error),
+    #[error("packages.toml has no kernel {0}")]
+    Release(String),
+    #[error("no package of a kernel is found behind {0}; `apt-get update` may help")]
+    Nothing(String),
+    #[error("`{0}` failed: {1}")]
+    Command(String, String),
+    #[error("{}: {}", .0.display(), .1)]
+    File(PathBuf, io::Error),
+}
+
+/// Whether all tools are there.
+pub(crate) fn demand_tools() -> Result<(), PackageError> {
+    let missing: Vec<_> = TOOLS.into_iter().filter(|(tool, _)| which(tool).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let (tools, packages) = missing.into_iter().unzip();
+    Err(PackageError::Tools(tools, packages))
+}
+
+/// Where a tool is.
+pub(crate) fn which(tool: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(tool)).find(|file| file.is_file())
+}
+
+impl Store {
+    pub(crate) fn open(folder: &Path) -> Result<Self, PackageError> {
+        let packages = toml::from_str(TEXT)?;
+        fs::create_dir_all(folder).map_err(|error| PackageError::File(folder.to_owned(), error))?;
+        let folder =
+            fs::canonicalize(folder).map_err(|error| PackageError::File(folder.to_owned(), error))?;
+        Ok(Self { folder, packages })
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The kernel of the host.
+    pub(crate) fn host_kernel(&self) -> Result<Kernel, PackageError> {
+        self.kernel(&self.packages.host.kernel)
+    }
+
+    /// The kernel of a release, as 6.1; it is downloaded if it is not here.
+    pub(crate) fn kernel(&self, release: &str) -> Result<Kernel, PackageError> {
+        let newest = self.packages.kernels.get(release);
+        let newest = newest.ok_or_else(|| PackageError::Release(release.to_owned()))?;
+        let kept = self.folder.join("kernels").join(release);
+        if !kept.is_dir() {
+            self.unpack(newest, &kept)?;
+        }
+        Kernel::of(&kept).map_err(|error| PackageError::File(kept, error))
+    }
+
+    /// Under another name first: what has the name is whole.
+    fn unpack(&self, newest: &str, to: &Path) -> Result<(), PackageError> {
+        let failed = |error| PackageError::File(to.to_owned(), error);
+        let package = match image_behind(newest)? {
+            Some(package) => package,
+            None => {
+                say(Command::new("apt-get").arg("update"))?;
+                image_behind(newest)?.ok_or_else(|| PackageError::Nothing(newest.to_owned()))?
+            }
+        };
+        let partial = to.with_extension("partial");
+        if partial.exists() {
+            fs::remove_dir_all(&partial).map_err(failed)?;
+        }
+        fs::create_dir_all(&partial).map_err(failed)?;
+        say(Command::new("apt-get").args(["download", &package]).current_dir(&partial))?;
+        let mut found = fs::read_dir(&partial).map_err(failed)?.filter_map(Result::ok);
+        let archive = found.find(|file| file.path().extension().is_some_and(|end| end == "deb"));
+        let archive = archive.ok_or(PackageError::Nothing(package))?.path();
+        say(Command::new("dpkg-deb").arg("-x").arg(&archive).arg(&partial))?;
+        fs::remove_file(&archive).map_err(failed)?;
+        fs::rename(&partial, to).map_err(failed)
+    }
+}
+
+/// The image that a package depends on: `  Depends: linux-image-6.1.0-57-cloud-amd64`.
+fn image_behind(newest: &str) -> Result<Option<String>, PackageError> {
+    let output = Command::new("apt-cache").args(["depends", newest]).output();
+    let output = output.map_err(|error| PackageError::Command("apt-cache".to_owned(), error.to_string()))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut depends = text.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
+    Ok(depends.find(|package| package.starts_with("linux-image-")).map(str::to_owned))
+}
+
+/// Its standard output; what it complains of is the error.
+pub(crate) fn say(command: &mut Command) -> Result<String, PackageError> {
+    let name = format!("{command:?}").replace('"', "");
+    let output = command.output().map_err(|error| PackageError::Command(name.clone(), error.to_string()))?;
+    if !output.status.success() {
+        let complaint = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(PackageError::Command(name, complaint));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
