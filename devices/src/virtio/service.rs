@@ -109,11 +109,10 @@ impl Core {
         config.0 = bytes.to_vec();
         config.1 = config.1.wrapping_add(1);
         drop(config);
+        // Held throughout, so that nobody is told after a reset.
         let registers = self.registers();
-        let told = registers.is_live().then(|| registers.config_vector());
-        drop(registers);
-        if let Some(vector) = told {
-            self.interrupt(vector, CONFIGURATION);
+        if registers.is_live() {
+            self.tell_of_configuration(&registers);
         }
     }
 
@@ -206,10 +205,11 @@ impl Core {
         self.is_reset.notify_all();
     }
 
-    /// As after power-on; the thread uses nothing.
+    /// As after power-on; the thread uses nothing, and what the driver was not told of yet it never hears of.
     fn put_back(&self, registers: &mut Registers) {
         registers.reset();
         self.take_reasons();
+        self.table.forget_pending();
         self.is_rung.store(false, Ordering::Release);
         self.has_begun.store(false, Ordering::Release);
     }
@@ -221,10 +221,9 @@ impl Core {
             return;
         }
         registers.break_down();
-        let vector = registers.config_vector();
+        self.tell_of_configuration(&registers);
         drop(registers);
         self.tell(broken);
-        self.interrupt(vector, CONFIGURATION);
     }
 
     fn tell(&self, broken: &Broken) {
@@ -243,17 +242,35 @@ impl Core {
         }
     }
 
-    fn interrupt(&self, vector: Option<Vector>, reason: u8) {
+    /// The driver hears that something is used. With MSI-X there is no reason to be read.
+    fn tell_of_use(&self, queue: usize) {
         if self.endpoint.uses_msix() {
-            if let Some(vector) = vector {
-                self.endpoint.raise_vector(&self.table, vector);
-            }
-            return;
+            let vector = self.registers().queue_vector(queue);
+            self.send(vector);
+        } else {
+            self.ask(USED_A_BUFFER);
         }
+    }
+
+    /// It hears that something has changed. That is a reason with MSI-X, too; the line is not used then.
+    fn tell_of_configuration(&self, registers: &Registers) {
+        self.ask(CONFIGURATION);
+        if self.endpoint.uses_msix() {
+            self.send(registers.config_vector());
+        }
+    }
+
+    fn ask(&self, reason: u8) {
         // Held throughout, so that the line does not go up after software has taken the reason away.
         let mut reasons = self.reasons.lock();
         *reasons |= reason;
-        self.endpoint.raise();
+        self.endpoint.hold_line();
+    }
+
+    fn send(&self, vector: Option<Vector>) {
+        if let Some(vector) = vector {
+            self.endpoint.raise_vector(&self.table, vector);
+        }
     }
 }
 
@@ -296,8 +313,7 @@ impl Queues<'_> {
     pub fn give_back(&mut self, queue: usize, chain: &Chain, written: u32) -> Result<(), Broken> {
         let Some(Some(ring)) = self.rings.get_mut(queue) else { return Ok(()) };
         if ring.give_back(self.view, chain, written)? {
-            let vector = ring.vector();
-            self.core.interrupt(vector, USED_A_BUFFER);
+            self.core.tell_of_use(queue);
         }
         Ok(())
     }
