@@ -1,6 +1,7 @@
 //! The transport as a driver meets it, and what it does with rings that are none.
 
 mod broken;
+mod window;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -41,7 +42,7 @@ fn it_is_a_modern_device_whose_parts_are_where_its_capabilities_say() {
         }
         at = config.get16(at) >> 8;
     }
-    assert_eq!(parts, [(1, 0, 0x1000), (2, 0x3000, 0x1000), (3, 0x1000, 0x1000)]);
+    assert_eq!(parts, [(1, 0, 0x1000), (2, 0x3000, 0x1000), (3, 0x1000, 0x1000), (5, 0, 0)]);
     assert!(config.find(express::ID).is_some() && config.find(CapabilityId::Standard(9)).is_some());
 }
 

@@ -186,9 +186,7 @@ fn a_ring_that_is_not_aligned_has_no_power_of_two_of_entries_or_lies_nowhere() {
 
 #[test]
 fn a_table_of_descriptors_or_a_used_ring_that_is_not_memory() {
-    for (offset, address) in
-        [(0x20, 1 << 40), (0x20, u64::MAX - 15), (0x30, 1 << 40), (0x30, u64::MAX - 3)]
-    {
+    for (offset, address) in [(0x20, 1 << 40), (0x20, u64::MAX - 15), (0x30, 1 << 40), (0x30, u64::MAX - 3)] {
         let mut driver = begun_with(|driver| driver.store(offset, Width::Qword, address));
         driver.describe(TABLE, &[(BUFFERS, 8, WRITE, 0)]);
         driver.offer(0);
