@@ -1,13 +1,18 @@
 //! A device's own thread: started, woken, stopped, joined.
 //!
-//! Invariant: a worker's thread does not outlive it, and a wake-up that comes while it works is not lost. What it left,
-//! or that it panicked, is told by [`Worker::join`].
+//! Invariant: a worker's thread does not outlive it, unless the host holds it up for longer than anybody waits, and a wake-up
+//! that comes while it works is not lost. What it left, or that it panicked, is told by [`Worker::join`].
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How long whoever drops a worker waits for its thread: a write to a host's disk may take for ever.
+const MOST_WAIT: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_micros(500);
 
 /// A running thread.
 #[derive(Debug)]
@@ -126,13 +131,29 @@ impl<T> Worker<T> {
     }
 }
 
+impl<T> Worker<T> {
+    /// Asks it to end, and waits for `limit` at most.
+    fn end_within(&mut self, limit: Duration) {
+        self.request_stop();
+        let Some(thread) = self.thread.take() else { return };
+        let begun = Instant::now();
+        while !thread.is_finished() {
+            if begun.elapsed() >= limit {
+                let name = thread.thread().name().unwrap_or("a device");
+                return log::warn!(
+                    "the host holds up the thread \"{name}\", which is not waited for any more"
+                );
+            }
+            thread::sleep(LOOK);
+        }
+        // Its panic, if any, has been printed by its own thread.
+        let _ended = thread.join();
+    }
+}
+
 impl<T> Drop for Worker<T> {
     fn drop(&mut self) {
-        self.request_stop();
-        if let Some(thread) = self.thread.take() {
-            // Its panic, if any, has been printed by its own thread.
-            let _ended = thread.join();
-        }
+        self.end_within(MOST_WAIT);
     }
 }
 
@@ -162,6 +183,22 @@ mod tests {
         assert_eq!(bad.expect("there is a thread").join(), Err(Panicked));
         assert_eq!(told.iter().collect::<Vec<_>>(), ["begun", "begun", "bad"]);
     }
+
+    #[test]
+    fn a_worker_that_does_not_end_is_not_waited_for_for_ever() {
+        let (go, goes) = channel::<()>();
+        let (has_ended, ended) = channel();
+        let work = move |_: &_| {
+            goes.recv().expect("the test goes on");
+            has_ended.send(()).expect("the test waits");
+        };
+        let mut worker = Worker::start("held up".to_owned(), Hooks::default(), work).expect("a thread");
+        worker.end_within(Duration::from_millis(20));
+        assert!(ended.try_recv().is_err(), "it has not ended");
+        go.send(()).expect("it waits");
+        assert_eq!(ended.recv(), Ok(()));
+    }
+
     #[test]
     fn a_worker_that_is_dropped_has_ended() {
         let has_ended = Arc::new(AtomicBool::new(false));
