@@ -73,10 +73,10 @@ pub(super) fn run(unit: &mut Remapping, mut device: Device) -> ! {
     device.map(unit, page);
     unit.map(&device.space, Iova(PAGE.0 + 0x1000), Frame::at(REGISTERS));
     for (name, spoil) in KINDS {
-        let _features = device.begin(unit, INDIRECT_TABLES);
+        let _features = device.begin(INDIRECT_TABLES);
         spoil(&mut device);
         wait_until(name, || device.status() & NEEDS_RESET != 0);
-        let _features = device.begin(unit, 0);
+        let _features = device.begin(0);
         let written = device.request(&[buffer()]);
         assert!(written == 64, "after {name}: {written} bytes");
         say!("broken and reset: {name}");

@@ -96,12 +96,12 @@ impl Device {
     }
 
     /// Resets it, and begins with those features of its own that it offers too: which they are.
-    pub(super) fn begin(&mut self, unit: &Remapping, features: u64) -> u64 {
-        self.begin_queue(unit, 0, features)
+    pub(super) fn begin(&mut self, features: u64) -> u64 {
+        self.begin_queue(0, features)
     }
 
     /// The same with another queue, which alone is used.
-    pub(super) fn begin_queue(&mut self, _: &Remapping, queue: u16, features: u64) -> u64 {
+    pub(super) fn begin_queue(&mut self, queue: u16, features: u64) -> u64 {
         self.reset();
         self.set_status(ACKNOWLEDGED);
         let mut accepted = 0;
