@@ -10,9 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, MutexGuard};
+
 /// How long whoever drops a worker waits for its thread: a write to a host's disk may take for ever.
 const MOST_WAIT: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_micros(500);
+/// How often whoever waits for what a thread does looks whether it has ended.
+const LOOK_FOR_END: Duration = Duration::from_millis(10);
 
 /// A running thread.
 #[derive(Debug)]
@@ -121,6 +125,23 @@ impl<T> Worker<T> {
     pub fn wake(&self) {
         if let Some(thread) = &self.thread {
             thread.thread().unpark();
+        }
+    }
+
+    /// Wakes it and waits until it has done something, which it tells by `changed`, has ended, or `limit` is over.
+    pub(crate) fn wait_until<S>(
+        &self,
+        is_done: impl Fn(&S) -> bool,
+        state: &mut MutexGuard<'_, S>,
+        changed: &Condvar,
+        limit: Option<Duration>,
+    ) where
+        T: Send + 'static,
+    {
+        let begun = Instant::now();
+        self.wake();
+        while !is_done(state) && !self.is_finished() && limit.is_none_or(|limit| begun.elapsed() < limit) {
+            changed.wait_for(state, LOOK_FOR_END);
         }
     }
 

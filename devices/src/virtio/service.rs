@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mmu::memory::PhysicalMemory;
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -27,8 +27,6 @@ const USED_A_BUFFER: u8 = 1;
 const CONFIGURATION: u8 = 2;
 /// Lines about what drivers do wrong, for each device: a guest decides how often.
 const MOST_LINES: u32 = 16;
-/// How often whoever waits for the thread looks whether it has ended.
-const LOOK_FOR_END: Duration = Duration::from_millis(10);
 
 /// What the driver's side and the thread share.
 pub(super) struct Core {
@@ -135,19 +133,12 @@ impl Core {
     /// The device is to be as after power-on. Returns when it is, or when `limit` is over: the registers show that it is not
     /// yet. Before a driver has begun nobody waits for the thread: its status would look as after the reset already.
     pub(super) fn reset(&self, worker: &Worker<()>, limit: Option<Duration>) {
-        let begun = Instant::now();
         let mut registers = self.registers.lock();
         if !self.has_begun.load(Ordering::Acquire) {
             return self.put_back(&mut registers);
         }
         self.is_resetting.store(true, Ordering::Release);
-        worker.wake();
-        while self.is_resetting()
-            && !worker.is_finished()
-            && limit.is_none_or(|limit| begun.elapsed() < limit)
-        {
-            self.is_reset.wait_for(&mut registers, LOOK_FOR_END);
-        }
+        worker.wait_until(|_| !self.is_resetting(), &mut registers, &self.is_reset, limit);
     }
 
     /// Whether it is not over yet.
