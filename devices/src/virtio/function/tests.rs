@@ -1,6 +1,7 @@
 //! The transport as a driver meets it, and what it does with rings that are none.
 
 mod broken;
+mod random;
 mod window;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
