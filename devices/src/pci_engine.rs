@@ -133,7 +133,7 @@ impl Function for PciEngine {
         self.engine.reset(&self.worker);
     }
 
-    fn configured(&self) {
+    fn configured(&self, _: u16, _: Width) {
         self.engine.endpoint().send_unmasked(self.engine.table());
         self.worker.wake();
     }

@@ -1,13 +1,22 @@
 //! A device's own thread: started, woken, stopped, joined.
 //!
-//! Invariant: a worker's thread does not outlive it, and a wake-up that comes while it works is not lost. What it left,
-//! or that it panicked, is told by [`Worker::join`].
+//! Invariant: a worker's thread does not outlive it, unless the host holds it up for longer than anybody waits, and a wake-up
+//! that comes while it works is not lost. What it left, or that it panicked, is told by [`Worker::join`].
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, MutexGuard};
+
+/// How long whoever drops a worker waits for its thread: a write to a host's disk may take for ever.
+const MOST_WAIT: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_micros(500);
+/// How often whoever waits for what a thread does looks whether it has ended.
+const LOOK_FOR_END: Duration = Duration::from_millis(10);
 
 /// A running thread.
 #[derive(Debug)]
@@ -119,6 +128,23 @@ impl<T> Worker<T> {
         }
     }
 
+    /// Wakes it and waits until it has done something, which it tells by `changed`, has ended, or `limit` is over.
+    pub(crate) fn wait_until<S>(
+        &self,
+        is_done: impl Fn(&S) -> bool,
+        state: &mut MutexGuard<'_, S>,
+        changed: &Condvar,
+        limit: Option<Duration>,
+    ) where
+        T: Send + 'static,
+    {
+        let begun = Instant::now();
+        self.wake();
+        while !is_done(state) && !self.is_finished() && limit.is_none_or(|limit| begun.elapsed() < limit) {
+            changed.wait_for(state, LOOK_FOR_END);
+        }
+    }
+
     /// Asks it to end.
     pub fn request_stop(&self) {
         self.stop.store(true, Ordering::Release);
@@ -126,13 +152,29 @@ impl<T> Worker<T> {
     }
 }
 
+impl<T> Worker<T> {
+    /// Asks it to end, and waits for `limit` at most.
+    fn end_within(&mut self, limit: Duration) {
+        self.request_stop();
+        let Some(thread) = self.thread.take() else { return };
+        let begun = Instant::now();
+        while !thread.is_finished() {
+            if begun.elapsed() >= limit {
+                let name = thread.thread().name().unwrap_or("a device");
+                return log::warn!(
+                    "the host holds up the thread \"{name}\", which is not waited for any more"
+                );
+            }
+            thread::sleep(LOOK);
+        }
+        // Its panic, if any, has been printed by its own thread.
+        let _ended = thread.join();
+    }
+}
+
 impl<T> Drop for Worker<T> {
     fn drop(&mut self) {
-        self.request_stop();
-        if let Some(thread) = self.thread.take() {
-            // Its panic, if any, has been printed by its own thread.
-            let _ended = thread.join();
-        }
+        self.end_within(MOST_WAIT);
     }
 }
 
@@ -162,6 +204,22 @@ mod tests {
         assert_eq!(bad.expect("there is a thread").join(), Err(Panicked));
         assert_eq!(told.iter().collect::<Vec<_>>(), ["begun", "begun", "bad"]);
     }
+
+    #[test]
+    fn a_worker_that_does_not_end_is_not_waited_for_for_ever() {
+        let (go, goes) = channel::<()>();
+        let (has_ended, ended) = channel();
+        let work = move |_: &_| {
+            goes.recv().expect("the test goes on");
+            has_ended.send(()).expect("the test waits");
+        };
+        let mut worker = Worker::start("held up".to_owned(), Hooks::default(), work).expect("a thread");
+        worker.end_within(Duration::from_millis(20));
+        assert!(ended.try_recv().is_err(), "it has not ended");
+        go.send(()).expect("it waits");
+        assert_eq!(ended.recv(), Ok(()));
+    }
+
     #[test]
     fn a_worker_that_is_dropped_has_ended() {
         let has_ended = Arc::new(AtomicBool::new(false));

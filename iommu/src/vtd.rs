@@ -200,7 +200,7 @@ impl Vtd {
             TableMode::Scalable if !self.options.scalable_mode => {
                 RootTable { mode: TableMode::Invalid, ..root }
             }
-            _ => root,
+            TableMode::Scalable | TableMode::Legacy | TableMode::Invalid => root,
         }
     }
 

@@ -108,10 +108,9 @@ impl PageTable {
     pub fn slot(&self, address: VirtAddr) -> Option<Slot> {
         let mut table = self.root.table;
         for level in (2..=self.root.levels.count()).rev() {
-            match Entry::decode(self.entry(entry_address(table, address, level)), level) {
-                Entry::Table(next) => table = next,
-                _ => return None,
-            }
+            let entry = Entry::decode(self.entry(entry_address(table, address, level)), level);
+            let Entry::Table(next) = entry else { return None };
+            table = next;
         }
         Some(Slot { address: entry_address(table, address, 1) })
     }

@@ -28,8 +28,10 @@ pub trait Function: Send + Sync {
     fn read(&self, bar: u8, offset: u64, width: Width) -> u64;
     /// A store to BAR `bar`.
     fn write(&self, bar: u8, offset: u64, width: Width, value: u64);
+    /// Software is about to load from configuration space: what it is to find there can be put there now.
+    fn looked_at(&self, _offset: u16, _width: Width) {}
     /// Software has written to configuration space.
-    fn configured(&self) {}
+    fn configured(&self, _offset: u16, _width: Width) {}
     /// The function was reset, its configuration space already: on return the device is as after power-on, and uses nothing
     /// of what it was told before.
     fn reset(&self) {}
@@ -120,7 +122,8 @@ impl PciBus {
     /// A load from configuration space; all ones where there is no function.
     #[must_use]
     pub fn read_config(&self, source: SourceId, offset: u16, width: Width) -> u64 {
-        self.slot(source).map_or(width.ones(), |slot| slot.endpoint.config().read(offset, width))
+        let Some(slot) = self.slot(source) else { return width.ones() };
+        look(&slot.endpoint, &*slot.function, offset, width)
     }
 
     /// A store to configuration space.
@@ -175,7 +178,13 @@ pub(crate) fn configure(endpoint: &Endpoint, function: &dyn Function, offset: u1
         function.reset();
         endpoint.end_reset();
     }
-    function.configured();
+    function.configured(offset, width);
+}
+
+/// A load from configuration space, of which the device hears first.
+pub(crate) fn look(endpoint: &Endpoint, function: &dyn Function, offset: u16, width: Width) -> u64 {
+    function.looked_at(offset, width);
+    endpoint.config().read(offset, width)
 }
 
 #[cfg(test)]

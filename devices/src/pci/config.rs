@@ -165,7 +165,12 @@ impl ConfigSpace {
     /// Where the capability `id` lies.
     #[must_use]
     pub fn find(&self, id: CapabilityId) -> Option<u16> {
-        self.capabilities.iter().find(|(known, _)| *known == id).map(|(_, at)| *at)
+        self.all(id).next()
+    }
+
+    /// Where each capability `id` lies, in the order of their list.
+    pub fn all(&self, id: CapabilityId) -> impl Iterator<Item = u16> {
+        self.capabilities.iter().filter(move |(known, _)| *known == id).map(|(_, at)| *at)
     }
 
     /// Its BARs, by number.

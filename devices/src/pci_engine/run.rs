@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use mmu::address::{Access, VirtAddr};
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -23,9 +22,6 @@ use crate::worker::{Stop, Worker};
 
 /// In a completion record's status word: it is there. Above it the code (bits 15:8) and the bytes moved (63:32).
 const PRESENT: u64 = 1;
-
-/// How often whoever waits for the thread looks whether it has ended.
-const LOOK_FOR_END: Duration = Duration::from_millis(10);
 
 /// What software's side and the thread share.
 pub(super) struct Engine {
@@ -88,10 +84,7 @@ impl Engine {
     pub(super) fn reset(&self, worker: &Worker<()>) {
         let mut state = self.state();
         state.ask_for_reset();
-        worker.wake();
-        while state.is_resetting() && !worker.is_finished() {
-            self.is_reset.wait_for(&mut state, LOOK_FOR_END);
-        }
+        worker.wait_until(|state: &State| !state.is_resetting(), &mut state, &self.is_reset, None);
         drop(state);
         self.table.reset();
     }

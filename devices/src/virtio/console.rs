@@ -1,7 +1,8 @@
 //! A console: one port, whose other end is the user's.
 //!
-//! Invariant: nobody waits for a reader. While there is no room for what the guest says, its buffers stay where they are; what
-//! the guest has not taken of the user's input is bounded, and what is beyond is refused. Source: VIRTIO 1.2, 5.3.
+//! Invariant: nobody waits for a reader. While there is no room for what the guest says, its buffers stay where they are, also
+//! in the middle of a chain, and nothing is lost; what the guest has not taken of the user's input is bounded, and what is
+//! beyond is refused. Source: VIRTIO 1.2, 5.3.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,6 +13,7 @@ use virtio_bindings::virtio_ids::VIRTIO_ID_CONSOLE;
 
 use super::VirtioFunction;
 use super::broken::Broken;
+use super::chain::Chain;
 use super::model::{Identity, Model};
 use super::service::Queues;
 use crate::serial::Output;
@@ -46,6 +48,8 @@ pub struct UserEnd {
 pub struct Console {
     user: Arc<UserEnd>,
     piece: Box<[u8]>,
+    /// What the guest says, of which a part may have been sent.
+    saying: Option<Chain>,
 }
 
 impl UserEnd {
@@ -117,21 +121,38 @@ impl Console {
     /// The device before `user`.
     #[must_use]
     pub fn new(user: Arc<UserEnd>) -> Self {
-        Self { user, piece: vec![0; MOST_BYTES].into_boxed_slice() }
+        Self { user, piece: vec![0; MOST_BYTES].into_boxed_slice(), saying: None }
     }
 
     fn transmit(&mut self, queues: &mut Queues<'_>) -> Result<(), Broken> {
-        while self.user.output.lock().room_bytes() >= MOST_BYTES {
-            let Some(mut chain) = queues.take(TRANSMIT)? else { return Ok(()) };
-            while chain.readable.left() > 0 && !queues.gives_up() {
-                let len =
-                    usize::try_from(chain.readable.left()).map_or(MOST_BYTES, |left| left.min(MOST_BYTES));
-                chain.readable.read(queues.view(), &mut self.piece[..len])?;
-                self.user.output.lock().send(&self.piece[..len]);
+        while self.has_room() {
+            let next = if self.saying.is_some() { self.saying.take() } else { queues.take(TRANSMIT)? };
+            let Some(mut chain) = next else { return Ok(()) };
+            if !self.send(&mut chain, queues)? {
+                self.saying = Some(chain);
+                return Ok(());
             }
             queues.give_back(TRANSMIT, &chain, 0)?;
         }
         Ok(())
+    }
+
+    /// Sends as much of the chain as there is room for; whether that was all.
+    fn send(&mut self, chain: &mut Chain, queues: &Queues<'_>) -> Result<bool, Broken> {
+        while chain.readable.left() > 0 {
+            if queues.gives_up() || !self.has_room() {
+                return Ok(false);
+            }
+            let len = usize::try_from(chain.readable.left()).map_or(MOST_BYTES, |left| left.min(MOST_BYTES));
+            chain.readable.read(queues.view(), &mut self.piece[..len])?;
+            self.user.output.lock().send(&self.piece[..len]);
+        }
+        Ok(true)
+    }
+
+    /// Whether a piece finds room. Nobody else takes room meanwhile, but for the serial port of a guest that uses both.
+    fn has_room(&self) -> bool {
+        self.user.output.lock().room_bytes() >= MOST_BYTES
     }
 
     fn receive(&mut self, queues: &mut Queues<'_>) -> Result<(), Broken> {
@@ -154,7 +175,10 @@ impl Console {
 }
 
 impl Model for Console {
-    fn start(&mut self, _: u64) {}
+    fn start(&mut self, _: u64) {
+        // That of another driver, before a reset.
+        self.saying = None;
+    }
 
     fn serve(&mut self, queues: &mut Queues<'_>) -> Result<(), Broken> {
         self.transmit(queues)?;

@@ -1,10 +1,10 @@
 //! The transport: a virtio device as a PCI function.
 //!
 //! Invariant: all that a driver reaches of a device lies in one BAR, a page for each part, where the vendor capabilities say
-//! it does; what is behind that never waits for the device's thread, but for a reset. Source: VIRTIO 1.2, 4.1.
-//!
-//! Not there: the window to the BAR in configuration space (VIRTIO_PCI_CAP_PCI_CFG), which is for firmware that cannot map
-//! a BAR.
+//! it does, and, for who cannot map that, behind the window in configuration space; what is behind them never waits for the
+//! device's thread, but for a reset. Source: VIRTIO 1.2, 4.1.
+
+mod window;
 
 use std::io;
 use std::sync::Arc;
@@ -17,11 +17,12 @@ use super::register::{self, Asked};
 use super::service::Core;
 use crate::bus::Width;
 use crate::pci::bar::{Bar, BarWidth};
-use crate::pci::capability::msix::{self, ENTRY_BYTES, Place};
+use crate::pci::capability::msix::{self, Place};
 use crate::pci::capability::{Capability, CapabilityId, express};
 use crate::pci::config;
 use crate::pci::{ConfigSpace, Endpoint, Function};
 use crate::worker::{Hooks, Worker};
+use window::View;
 
 /// Red Hat's, by which drivers know virtio; a device's own id is its number above the other.
 const VENDOR: u16 = 0x1af4;
@@ -48,7 +49,11 @@ enum Part {
     Notify = 2,
     Reasons = 3,
     Device = 4,
+    Window = 5,
 }
+
+/// The vendor's capabilities, one for each part.
+const VENDOR_CAPABILITY: CapabilityId = CapabilityId::Standard(0x09);
 
 /// How long a driver that resets is held up; a device that needs longer shows it.
 const RESET_LIMIT: Duration = Duration::from_millis(100);
@@ -77,7 +82,8 @@ impl VirtioFunction {
             .with(&msix::capability(vectors(identity), place))
             .with(&part(Part::Common, COMMON, 16))
             .with(&part(Part::Notify, NOTIFY, 20).constant(16, DOORBELL_BYTES.to_le_bytes()))
-            .with(&part(Part::Reasons, REASONS, 16));
+            .with(&part(Part::Reasons, REASONS, 16))
+            .with(&window::capability());
         if !identity.config.is_empty() {
             space = space.with(&part(Part::Device, DEVICE, 16));
         }
@@ -140,7 +146,7 @@ fn vectors(identity: &Identity) -> u16 {
 
 fn part(part: Part, offset: u32, len_bytes: u16) -> Capability {
     let [len, _] = len_bytes.to_le_bytes();
-    Capability::new(CapabilityId::Standard(0x09), len_bytes)
+    Capability::new(VENDOR_CAPABILITY, len_bytes)
         .constant(2, [len, part as u8, 0, 0])
         .constant(8, offset.to_le_bytes())
         .constant(12, PAGE.to_le_bytes())
@@ -177,7 +183,7 @@ impl Function for VirtioFunction {
         match part {
             COMMON => self.write_common(within, width, value),
             NOTIFY => self.look(),
-            TABLE if (within as u64) < ENTRY_BYTES * 2048 => {
+            TABLE => {
                 self.core.table().write(within as u64, width, value);
                 self.core.endpoint().send_unmasked(self.core.table());
             }
@@ -190,8 +196,24 @@ impl Function for VirtioFunction {
         self.core.table().reset();
     }
 
-    fn configured(&self) {
+    fn looked_at(&self, offset: u16, width: Width) {
+        let Some(view) = View::of(&self.core.endpoint().config(), offset, width) else { return };
+        let (width, found) = view.target.map_or((Width::Dword, u64::MAX), |target| {
+            (target.width, self.read(target.bar, target.offset.into(), target.width))
+        });
+        let bytes = &found.to_le_bytes()[..usize::from(width.bytes())];
+        self.core.endpoint().config().set(view.data, bytes);
+    }
+
+    fn configured(&self, offset: u16, width: Width) {
         self.core.endpoint().send_unmasked(self.core.table());
+        let written = {
+            let config = self.core.endpoint().config();
+            View::of(&config, offset, width).map(|view| (view.target, config.get32(view.data)))
+        };
+        if let Some((Some(target), data)) = written {
+            self.write(target.bar, target.offset.into(), target.width, u64::from(data) & target.width.ones());
+        }
     }
 }
 

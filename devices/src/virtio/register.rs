@@ -124,10 +124,15 @@ impl Registers {
         vector(self.config_vector)
     }
 
+    /// What tells the driver of what was used of a queue. It may be another at any time.
+    pub(super) fn queue_vector(&self, queue: usize) -> Option<Vector> {
+        self.queues.get(queue).and_then(|queue| vector(queue.vector))
+    }
+
     pub(super) fn settings(&self) -> Settings {
         let place = |queue: &QueueRegisters| {
-            let QueueRegisters { most, size, vector: number, descriptors, available, used, .. } = *queue;
-            let place = Place { size, descriptors, available, used, vector: vector(number) };
+            let QueueRegisters { most, size, descriptors, available, used, .. } = *queue;
+            let place = Place { size, descriptors, available, used };
             queue.is_enabled.then_some((place, most))
         };
         let is_on = self.accepted >> VIRTIO_RING_F_EVENT_IDX & 1 != 0;
@@ -197,9 +202,11 @@ impl Registers {
         let (known, has_begun) = (self.known_vector(value), self.status & DRIVER_OK != 0);
         let Some(queue) = self.queues.get_mut(usize::from(self.select)) else { return };
         match offset {
-            0x1a if !has_begun => queue.vector = known,
-            // What is no size becomes none when the ring is used.
-            0x18 if !queue.is_enabled => queue.size = value,
+            0x1a => queue.vector = known,
+            // What is no size reads back as none, and a ring without entries breaks its device.
+            0x18 if !queue.is_enabled => {
+                queue.size = if value.is_power_of_two() && value <= queue.most { value } else { 0 };
+            }
             0x1c if value == 1 && !has_begun => queue.is_enabled = true,
             _ => {}
         }

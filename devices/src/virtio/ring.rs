@@ -3,15 +3,21 @@
 //! Invariant: whatever the driver writes into its half of the ring, an index moves by entries that were offered, and what is
 //! used is told once. Source: VIRTIO 1.2, 2.7.6 to 2.7.10, 2.7.13.
 
-use virtio_queue::{Queue, QueueOwnedT, QueueT};
-use vm_memory::GuestAddress;
+use std::sync::atomic::Ordering;
+
+use virtio_bindings::virtio_ring::VRING_AVAIL_F_NO_INTERRUPT;
+use virtio_queue::{Queue, QueueT};
+use vm_memory::{Bytes, GuestAddress};
 
 use super::broken::Broken;
 use super::chain::Chain;
 use super::view::View;
-use crate::pci::capability::msix::Vector;
 
-/// Where a ring lies and how the driver is told of it.
+/// Bytes of the available ring's entry, and of what stands before the first: flags and index.
+const ENTRY_BYTES: u64 = 2;
+const HEADER_BYTES: u64 = 4;
+
+/// Where a ring lies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Place {
     /// Its entries.
@@ -22,8 +28,6 @@ pub struct Place {
     pub available: u64,
     /// What the device writes.
     pub used: u64,
-    /// What it interrupts with, if it does.
-    pub vector: Option<Vector>,
 }
 
 /// Whether the parties tell each other at which index they want to hear of each other (VIRTIO_F_EVENT_IDX).
@@ -39,7 +43,6 @@ pub enum EventIndex {
 #[derive(Debug)]
 pub struct Ring {
     queue: Queue,
-    vector: Option<Vector>,
 }
 
 impl Ring {
@@ -58,13 +61,7 @@ impl Ring {
             queue.set_ready(true);
             Ok(queue)
         };
-        Ok(Self { queue: made().map_err(|_| Broken::BadPlace)?, vector: place.vector })
-    }
-
-    /// What the driver is told with.
-    #[must_use]
-    pub const fn vector(&self) -> Option<Vector> {
-        self.vector
+        Ok(Self { queue: made().map_err(|_| Broken::BadPlace)? })
     }
 
     /// The next chain that was offered. If there is none, the driver tells of the one that it offers next.
@@ -78,7 +75,7 @@ impl Ring {
                 let size = self.queue.size();
                 return Chain::collect(view, self.queue.desc_table(), size, head).map(Some);
             }
-            let is_more = self.queue.enable_notification(view).map_err(|error| broken(view, error))?;
+            let is_more = self.queue.enable_notification(view).map_err(|error| broken(view, &error))?;
             if !is_more {
                 return Ok(None);
             }
@@ -92,24 +89,44 @@ impl Ring {
     /// [`Broken`] if its ring is not there any more.
     pub fn give_back(&mut self, view: &View, chain: &Chain, written: u32) -> Result<bool, Broken> {
         let used = self.queue.add_used(view, chain.head(), written);
-        used.and_then(|()| self.queue.needs_notification(view)).map_err(|error| broken(view, error))
+        let wanted = used.and_then(|()| self.queue.needs_notification(view));
+        Ok(wanted.map_err(|error| broken(view, &error))? && !self.is_silenced(view)?)
     }
 
-    fn pop(&mut self, view: &View) -> Result<Option<u16>, Broken> {
-        let next = self.queue.iter(view).map(|mut offered| offered.next());
-        let next = next.map_err(|error| broken(view, error))?;
-        match (next, view.take_fault()) {
-            (Some(chain), _) => Ok(Some(chain.head_index())),
-            (None, None) => Ok(None),
-            (None, Some(fault)) => Err(Broken::of(&fault)),
+    /// Without an event index: whether the driver has said that it wants to hear of nothing.
+    fn is_silenced(&self, view: &View) -> Result<bool, Broken> {
+        if self.queue.event_idx_enabled() {
+            return Ok(false);
         }
+        let flags = load(view, self.queue.avail_ring())?;
+        Ok(u32::from(flags) & VRING_AVAIL_F_NO_INTERRUPT != 0)
+    }
+
+    /// The head of the next chain. Not by the crate's iterator: that one writes a line of its own where an entry cannot be
+    /// read, and takes a ring at address 0 for none.
+    fn pop(&mut self, view: &View) -> Result<Option<u16>, Broken> {
+        let offered = self.queue.avail_idx(view, Ordering::Acquire).map_err(|error| broken(view, &error))?;
+        let (next, size) = (self.queue.next_avail(), self.queue.size());
+        let count = offered.0.wrapping_sub(next);
+        if count > size {
+            return Err(Broken::IndexJumps);
+        }
+        if count == 0 {
+            return Ok(None);
+        }
+        let offset = HEADER_BYTES + u64::from(next % size) * ENTRY_BYTES;
+        let at = self.queue.avail_ring().checked_add(offset).ok_or(Broken::BadPlace)?;
+        let head = load(view, at)?;
+        self.queue.set_next_avail(next.wrapping_add(1));
+        Ok(Some(head))
     }
 }
 
-fn broken(view: &View, error: virtio_queue::Error) -> Broken {
-    match (view.take_fault(), error) {
-        (Some(fault), _) => Broken::of(&fault),
-        (None, virtio_queue::Error::InvalidAvailRingIndex) => Broken::IndexJumps,
-        (None, error) => Broken::Unreachable(error.to_string()),
-    }
+fn load(view: &View, at: u64) -> Result<u16, Broken> {
+    let loaded = view.load(GuestAddress(at), Ordering::Acquire);
+    loaded.map(u16::from_le).map_err(|error| view.unreachable(&error))
+}
+
+fn broken(view: &View, error: &virtio_queue::Error) -> Broken {
+    view.take_fault().map_or_else(|| Broken::Unreachable(error.to_string()), |fault| Broken::of(&fault))
 }

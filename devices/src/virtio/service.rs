@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mmu::memory::PhysicalMemory;
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -27,8 +27,6 @@ const USED_A_BUFFER: u8 = 1;
 const CONFIGURATION: u8 = 2;
 /// Lines about what drivers do wrong, for each device: a guest decides how often.
 const MOST_LINES: u32 = 16;
-/// How often whoever waits for the thread looks whether it has ended.
-const LOOK_FOR_END: Duration = Duration::from_millis(10);
 
 /// What the driver's side and the thread share.
 pub(super) struct Core {
@@ -109,11 +107,10 @@ impl Core {
         config.0 = bytes.to_vec();
         config.1 = config.1.wrapping_add(1);
         drop(config);
+        // Held throughout, so that nobody is told after a reset.
         let registers = self.registers();
-        let told = registers.is_live().then(|| registers.config_vector());
-        drop(registers);
-        if let Some(vector) = told {
-            self.interrupt(vector, CONFIGURATION);
+        if registers.is_live() {
+            self.tell_of_configuration(&registers);
         }
     }
 
@@ -136,19 +133,12 @@ impl Core {
     /// The device is to be as after power-on. Returns when it is, or when `limit` is over: the registers show that it is not
     /// yet. Before a driver has begun nobody waits for the thread: its status would look as after the reset already.
     pub(super) fn reset(&self, worker: &Worker<()>, limit: Option<Duration>) {
-        let begun = Instant::now();
         let mut registers = self.registers.lock();
         if !self.has_begun.load(Ordering::Acquire) {
             return self.put_back(&mut registers);
         }
         self.is_resetting.store(true, Ordering::Release);
-        worker.wake();
-        while self.is_resetting()
-            && !worker.is_finished()
-            && limit.is_none_or(|limit| begun.elapsed() < limit)
-        {
-            self.is_reset.wait_for(&mut registers, LOOK_FOR_END);
-        }
+        worker.wait_until(|_| !self.is_resetting(), &mut registers, &self.is_reset, limit);
     }
 
     /// Whether it is not over yet.
@@ -206,10 +196,11 @@ impl Core {
         self.is_reset.notify_all();
     }
 
-    /// As after power-on; the thread uses nothing.
+    /// As after power-on; the thread uses nothing, and what the driver was not told of yet it never hears of.
     fn put_back(&self, registers: &mut Registers) {
         registers.reset();
         self.take_reasons();
+        self.table.forget_pending();
         self.is_rung.store(false, Ordering::Release);
         self.has_begun.store(false, Ordering::Release);
     }
@@ -221,10 +212,9 @@ impl Core {
             return;
         }
         registers.break_down();
-        let vector = registers.config_vector();
+        self.tell_of_configuration(&registers);
         drop(registers);
         self.tell(broken);
-        self.interrupt(vector, CONFIGURATION);
     }
 
     fn tell(&self, broken: &Broken) {
@@ -243,17 +233,35 @@ impl Core {
         }
     }
 
-    fn interrupt(&self, vector: Option<Vector>, reason: u8) {
+    /// The driver hears that something is used. With MSI-X there is no reason to be read.
+    fn tell_of_use(&self, queue: usize) {
         if self.endpoint.uses_msix() {
-            if let Some(vector) = vector {
-                self.endpoint.raise_vector(&self.table, vector);
-            }
-            return;
+            let vector = self.registers().queue_vector(queue);
+            self.send(vector);
+        } else {
+            self.ask(USED_A_BUFFER);
         }
+    }
+
+    /// It hears that something has changed. That is a reason with MSI-X, too; the line is not used then.
+    fn tell_of_configuration(&self, registers: &Registers) {
+        self.ask(CONFIGURATION);
+        if self.endpoint.uses_msix() {
+            self.send(registers.config_vector());
+        }
+    }
+
+    fn ask(&self, reason: u8) {
         // Held throughout, so that the line does not go up after software has taken the reason away.
         let mut reasons = self.reasons.lock();
         *reasons |= reason;
-        self.endpoint.raise();
+        self.endpoint.hold_line();
+    }
+
+    fn send(&self, vector: Option<Vector>) {
+        if let Some(vector) = vector {
+            self.endpoint.raise_vector(&self.table, vector);
+        }
     }
 }
 
@@ -296,8 +304,7 @@ impl Queues<'_> {
     pub fn give_back(&mut self, queue: usize, chain: &Chain, written: u32) -> Result<(), Broken> {
         let Some(Some(ring)) = self.rings.get_mut(queue) else { return Ok(()) };
         if ring.give_back(self.view, chain, written)? {
-            let vector = ring.vector();
-            self.core.interrupt(vector, USED_A_BUFFER);
+            self.core.tell_of_use(queue);
         }
         Ok(())
     }

@@ -61,10 +61,10 @@ pub fn run(memory: Memory, line: &CommandLine) -> ! {
 fn echo(unit: &mut Remapping, mut device: Device) -> ! {
     let page = unit.memory.frame();
     let at = device.map(unit, page);
-    let _none_of_its_own = device.begin_queue(unit, 0, 0);
+    let _none_of_its_own = device.begin_queue(0, 0);
     say!("console: listening");
     let typed = device.request(&[Piece::written(at, 64)]);
-    let _none_of_its_own = device.begin_queue(unit, 1, 0);
+    let _none_of_its_own = device.begin_queue(1, 0);
     device.request(&[Piece::read(at, typed)]);
     device.unmap(unit);
     say!("console: {typed} bytes");
@@ -72,7 +72,7 @@ fn echo(unit: &mut Remapping, mut device: Device) -> ! {
 }
 
 fn ask_for_entropy(unit: &mut Remapping, mut device: Device) {
-    let _none_of_its_own = device.begin(unit, 0);
+    let _none_of_its_own = device.begin(0);
     let page = unit.memory.frame();
     let mut last = 0;
     for round in 0..64 {
@@ -87,20 +87,24 @@ fn ask_for_entropy(unit: &mut Remapping, mut device: Device) {
 }
 
 fn use_disk(unit: &mut Remapping, device: Device, line: &CommandLine) {
-    let mut disk = Disk::begin(unit, device);
+    let mut disk = Disk::begin(device);
     say!("disk: {} sectors", disk.sectors());
     let pages = [unit.memory.frame(), unit.memory.frame()];
     for round in 0..32 {
         let (page, sector) = (pages[0], round * 8);
         page.store(0, round + 1);
         disk.write(unit, sector, page);
-        disk.flush(unit);
+        disk.flush();
         page.store(0, 0);
         disk.read(unit, sector, page);
         assert!(page.load(0) == round + 1, "sector {sector} reads {:#x}", page.load(0));
     }
     match line.value("bug") {
         None => disk.read_while_pages_move(unit, pages),
-        Some(_) => disk.read_into_a_page_that_is_gone(unit, pages),
+        Some("missing-flush") => disk.read_into_a_page_that_is_gone(unit, pages),
+        Some(other) => {
+            say!("FAILED no bug is called `{other}` here; there is missing-flush");
+            ending::failed()
+        }
     }
 }

@@ -222,8 +222,10 @@ fn why(entry: &StaleEntry, received: &Received) -> Why {
 fn half_told(entry: &StaleEntry) -> Why {
     match entry.change.table {
         Table::FirstStage { .. } | Table::SecondStage { .. } => Why::TableEntriesOnly,
-        _ if entry.holder == Holder::TableCaches => Why::TableEntryKept,
-        _ => Why::TableEntriesOnly,
+        Table::Root | Table::Context | Table::PasidDirectory | Table::Pasid => match entry.holder {
+            Holder::TableCaches => Why::TableEntryKept,
+            Holder::Iotlb | Holder::DeviceTlb => Why::TableEntriesOnly,
+        },
     }
 }
 
@@ -236,7 +238,7 @@ fn refilled(entry: &StaleEntry, scope: IotlbScope) -> Why {
             Why::HintSet
         }
         Table::FirstStage { .. } | Table::SecondStage { .. } => Why::NotCarriedOut,
-        _ => Why::TableEntryKept,
+        Table::Root | Table::Context | Table::PasidDirectory | Table::Pasid => Why::TableEntryKept,
     }
 }
 
@@ -295,7 +297,7 @@ fn context_mismatch(entry: &StaleEntry, scope: ContextScope) -> Option<Why> {
             Some(Why::OtherDevice)
         }
         ContextScope::Domain(domain) if domain != entry.space.domain => Some(Why::OtherDomain),
-        _ => None,
+        ContextScope::Global | ContextScope::Domain(_) | ContextScope::Device { .. } => None,
     }
 }
 
@@ -307,7 +309,7 @@ fn pasid_mismatch(entry: &StaleEntry, scope: PasidScope) -> Option<Why> {
         PasidScope::Pasid(_, pasid) if entry.space.pasid.is_some_and(|own| own != pasid) => {
             Some(Why::OtherPasid)
         }
-        _ => None,
+        PasidScope::Global | PasidScope::Domain(_) | PasidScope::Pasid(..) => None,
     }
 }
 

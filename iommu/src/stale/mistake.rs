@@ -252,7 +252,18 @@ fn write_missed_entry(f: &mut fmt::Formatter<'_>, stale: &StaleInterrupt, missed
         Why::OtherEntries => {
             write!(f, "names other entries; the interrupt came through entry {}", stale.index)
         }
-        _ => f.write_str("was not carried out"),
+        Why::NotCarriedOut => f.write_str("was not carried out"),
+        Why::OtherDomain
+        | Why::OtherPasid
+        | Why::OtherPages
+        | Why::EntriesOfTheirOwn
+        | Why::OtherDevice
+        | Why::DeviceTlbOnly
+        | Why::IotlbOnly
+        | Why::BeforeIotlb
+        | Why::HintSet
+        | Why::TableEntryKept
+        | Why::TableEntriesOnly => f.write_str("was meant for something else"),
     }
 }
 

@@ -67,9 +67,8 @@ impl Vtd {
         for (key, tag) in self.tags.matching(|key| extent(scope, key).is_some()) {
             match extent(scope, &key) {
                 Some(Extent::Span(span)) => spans.push((tag, span)),
-                _ => {
-                    whole.insert(tag);
-                }
+                Some(Extent::All) => _ = whole.insert(tag),
+                None => {}
             }
         }
         self.forget_spaces(&whole);

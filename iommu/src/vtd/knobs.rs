@@ -80,7 +80,7 @@ impl Mischief {
                 self.postponed = Some(Postponed { descriptor, was_overtaken: false });
                 Verdict::Leave
             }
-            _ => Verdict::Execute,
+            Some(Fault::Drop { .. } | Fault::Postpone { .. }) | None => Verdict::Execute,
         }
     }
 

@@ -30,7 +30,7 @@ use crate::vtd::device_tlb::Device;
 use crate::vtd::port::memo::{Memo, Memos};
 use crate::vtd::port::vigil::Vigil;
 use crate::vtd::port::walk::{Spectator, Walk};
-pub use crate::vtd::route::PartlyRead;
+pub use crate::vtd::route::words::PartlyRead;
 use crate::vtd::route::{Reach, Refusal, Stages};
 use crate::vtd::trail::Recorder;
 use crate::vtd::walk::{Path, identity};

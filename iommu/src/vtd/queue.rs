@@ -151,8 +151,10 @@ impl Vtd {
         match self.root().mode {
             TableMode::Invalid => Err(QueueError::Mode),
             TableMode::Scalable if width_bytes == 16 => Err(QueueError::Width),
-            _ if width_bytes == 32 && !self.options.scalable_mode => Err(QueueError::Width),
-            _ => Ok(()),
+            TableMode::Legacy | TableMode::Scalable if width_bytes == 32 && !self.options.scalable_mode => {
+                Err(QueueError::Width)
+            }
+            TableMode::Legacy | TableMode::Scalable => Ok(()),
         }
     }
 

@@ -7,14 +7,13 @@
 mod context;
 mod legacy;
 mod scalable;
-mod words;
+pub(crate) mod words;
 
 use mmu::address::PhysAddr;
 use mmu::memory::PhysicalMemory;
 use mmu::table::Root;
 use pcie::{Requester, SourceId};
 
-pub use self::words::PartlyRead;
 use crate::spec::command::{RootTable, TableMode};
 use crate::spec::context::LegacyContext;
 use crate::spec::descriptor::{ContextScope, PasidScope};

@@ -76,7 +76,11 @@ impl Reading {
     const fn marks(&self) -> u64 {
         match self.table {
             Table::FirstStage { .. } => Pte::ACCESSED | Pte::DIRTY,
-            _ => 0,
+            Table::Root
+            | Table::Context
+            | Table::PasidDirectory
+            | Table::Pasid
+            | Table::SecondStage { .. } => 0,
         }
     }
 

@@ -91,6 +91,11 @@ impl Table {
         self.entries.lock().fill(Entry::RESET);
     }
 
+    /// Nothing is pending: whoever was to hear of it does not wait for it any more.
+    pub fn forget_pending(&self) {
+        self.entries.lock().iter_mut().for_each(|entry| entry.pending = false);
+    }
+
     /// The message to send for `vector` now; none if it is masked, and then it is pending.
     pub fn take(&self, vector: Vector, config: &ConfigSpace) -> Option<Msi> {
         let mut entries = self.entries.lock();

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 use thiserror::Error;
 
 use super::request::Status;
@@ -178,7 +179,8 @@ impl Disk {
         let (start, len) = (range.start, range.end - range.start);
         match fallocate(&self.file, how | FallocateFlags::KEEP_SIZE, start, len) {
             Ok(()) => Ok(true),
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(false),
+            // The last one where the blocks of a device are larger than sectors.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(false),
             Err(error) => Err(self.tell(what, &error.into())),
         }
     }
@@ -206,3 +208,6 @@ fn remedy(error: &io::Error) -> &'static str {
         _ => "see the host's kernel log",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,10 +26,14 @@ struct Rig {
 
 impl Rig {
     fn new(name: &str, access: Access) -> Self {
+        Self::sized(name, access, SECTORS)
+    }
+
+    fn sized(name: &str, access: Access, sectors: u64) -> Self {
         let path = env::temp_dir().join(format!("afterimage-blk-{name}-{}", process::id()));
-        File::create(&path).unwrap().set_len(SECTORS * 512).unwrap();
+        File::create(&path).unwrap().set_len(sectors * 512).unwrap();
         let file = File::options().read(true).write(access == Access::ReadWrite).open(&path).unwrap();
-        let disk = Arc::new(Disk::new(file, SECTORS * 512, name.to_owned(), access, "number-1").unwrap());
+        let disk = Arc::new(Disk::new(file, sectors * 512, name.to_owned(), access, "number-1").unwrap());
         let model = Box::new(Blk::new(Arc::clone(&disk)));
         Self { path, driver: Driver::ready(Blk::identity(&disk), model, FEATURES | FLUSH) }
     }
@@ -141,6 +145,50 @@ fn nobody_changes_a_disk_that_is_read_only() {
     assert_eq!((rig.change(11, 0, 8, 0), rig.change(13, 0, 8, 0)), (1, 1));
     assert_eq!(rig.ask(0, 0, &[(DATA, 512, WRITE)]), 0);
     assert_eq!(rig.driver.bytes(DATA, 512), [0; 512]);
+}
+
+#[test]
+fn nobody_changes_a_disk_that_is_read_only_although_its_file_is_not() {
+    let mut rig = Rig::new("ro-file", Access::ReadWrite);
+    let file = File::options().read(true).write(true).open(&rig.path).unwrap();
+    let disk = Disk::new(file, SECTORS * 512, "ro-file".to_owned(), Access::ReadOnly, "").unwrap();
+    let (identity, disk) = (Blk::identity(&disk), Arc::new(disk));
+    rig.driver = Driver::ready(identity, Box::new(Blk::new(disk)), FEATURES | FLUSH);
+    File::options().write(true).open(&rig.path).unwrap().write_all_at(&[7; 4096], 0).unwrap();
+    assert_eq!(
+        (rig.ask(1, 0, &[(DATA, 512, 0)]), rig.change(11, 0, 8, 0), rig.change(13, 0, 8, 1)),
+        (1, 1, 1)
+    );
+    assert_eq!(rig.in_file(0, 4096), [7; 4096]);
+}
+
+#[test]
+fn a_write_lasts_when_it_is_acknowledged_unless_its_driver_flushes() {
+    for (features, write) in [(FEATURES, 1), (FEATURES | FLUSH, 0)] {
+        let mut rig = Rig::new("through", Access::ReadWrite);
+        // It takes what is written, and cannot be flushed.
+        let file = File::options().read(true).write(true).open("/dev/zero").unwrap();
+        let disk = Disk::new(file, SECTORS * 512, "zero".to_owned(), Access::ReadWrite, "").unwrap();
+        let (identity, disk) = (Blk::identity(&disk), Arc::new(disk));
+        rig.driver = Driver::ready(identity, Box::new(Blk::new(disk)), features);
+        assert_eq!(rig.ask(1, 0, &[(DATA, 512, 0)]), write, "{features:#x}");
+        assert_eq!(rig.ask(4, 0, &[]), 1);
+    }
+}
+
+#[test]
+fn more_runs_or_longer_ones_than_it_says_are_refused() {
+    let mut rig = Rig::sized("runs", Access::ReadWrite, 1 << 17);
+    let most = rig.driver.load(0x2034, Width::Dword);
+    for (runs, status) in [(most, 0), (most + 1, 1)] {
+        for run in 0..runs {
+            rig.driver.put(DATA + 16 * run, &[&run.to_le_bytes()[..], &[1, 0, 0, 0, 1, 0, 0, 0]].concat());
+        }
+        let len_bytes = u32::try_from(16 * runs).unwrap();
+        assert_eq!(rig.ask(13, 0, &[(DATA, len_bytes, 0)]), status, "{runs} runs");
+    }
+    let longest = u32::try_from(rig.driver.load(0x2030, Width::Dword)).unwrap();
+    assert_eq!((rig.change(13, 0, longest, 1), rig.change(13, 0, longest + 1, 1)), (0, 1));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use super::{Console, UserEnd, WindowSize};
 use crate::bus::Width;
 use crate::serial::Transmit;
-use crate::virtio::driver::{BUFFERS, CONFIG, Driver, FEATURES, TABLE, WRITE};
+use crate::virtio::driver::{BUFFERS, CONFIG, Driver, FEATURES, TABLE, USED, WRITE};
 
 /// A reader that has room for so many bytes more, and what it was sent.
 #[derive(Clone, Default)]
@@ -61,6 +61,39 @@ fn a_reader_without_room_is_waited_for_by_nobody_and_loses_nothing() {
     user.look(WindowSize::default());
     driver.used();
     assert_eq!(reader.0.lock().1, b"patience");
+}
+
+#[test]
+fn a_chain_for_which_the_room_ends_goes_on_where_it_stopped() {
+    let (mut driver, user, reader) = console(1);
+    reader.0.lock().0 = 5000;
+    let said: Vec<u8> = (0..9000_u32).map(|at| (at / 7).to_le_bytes()[0]).collect();
+    driver.put(BUFFERS, &said);
+    driver.describe(TABLE, &[(BUFFERS, 9000, 0, 0)]);
+    driver.offer(0);
+    driver.until("the first piece", || reader.0.lock().1.len() == 4096);
+    user.look(WindowSize::default());
+    assert_eq!(driver.word(USED + 2), 0, "there is more to say");
+    reader.0.lock().0 = 1 << 20;
+    user.look(WindowSize::default());
+    assert_eq!(driver.used(), (0, 0));
+    assert_eq!(reader.0.lock().1, said);
+}
+
+#[test]
+fn what_one_driver_had_no_room_for_is_not_said_for_the_next() {
+    let (mut driver, user, reader) = console(1);
+    reader.0.lock().0 = 5000;
+    driver.describe(TABLE, &[(BUFFERS, 9000, 0, 0)]);
+    driver.offer(0);
+    driver.until("the first piece", || reader.0.lock().1.len() == 4096);
+    driver.reset();
+    driver.begin_queue(1, FEATURES | 1);
+    reader.0.lock().0 = 1 << 20;
+    user.look(WindowSize::default());
+    driver.put(BUFFERS, b"next");
+    driver.request(&[(BUFFERS, 4, 0)]);
+    assert_eq!(reader.0.lock().1[4096..], *b"next");
 }
 
 #[test]

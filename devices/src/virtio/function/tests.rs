@@ -1,6 +1,8 @@
 //! The transport as a driver meets it, and what it does with rings that are none.
 
 mod broken;
+mod random;
+mod window;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -13,7 +15,7 @@ use crate::pci::capability::{CapabilityId, express};
 use crate::pci::config::header;
 use crate::virtio::broken::Broken;
 use crate::virtio::driver::{
-    AVAILABLE, BUFFERS, DRIVER_OK, Driver, EVENT_INDEX, FEATURES, FEATURES_OK, INDIRECT, RING, TABLE,
+    AVAILABLE, BUFFERS, CONFIG, DRIVER_OK, Driver, EVENT_INDEX, FEATURES, FEATURES_OK, INDIRECT, RING, TABLE,
     TABLE_OF_ITS_OWN, USED, WRITE,
 };
 use crate::virtio::model::Model;
@@ -41,7 +43,7 @@ fn it_is_a_modern_device_whose_parts_are_where_its_capabilities_say() {
         }
         at = config.get16(at) >> 8;
     }
-    assert_eq!(parts, [(1, 0, 0x1000), (2, 0x3000, 0x1000), (3, 0x1000, 0x1000)]);
+    assert_eq!(parts, [(1, 0, 0x1000), (2, 0x3000, 0x1000), (3, 0x1000, 0x1000), (5, 0, 0)]);
     assert!(config.find(express::ID).is_some() && config.find(CapabilityId::Standard(9)).is_some());
 }
 
@@ -150,6 +152,63 @@ fn without_msix_the_line_is_high_until_the_reason_is_read() {
     assert_eq!(driver.load(0x1000, Width::Byte), 1, "a buffer was used");
     assert_eq!(*driver.rig.seen.levels.lock(), [Level::High, Level::Low]);
     assert_eq!(driver.load(0x1000, Width::Byte), 0);
+}
+
+#[test]
+fn a_queue_may_be_given_another_vector_while_it_is_used() {
+    let mut driver = rng();
+    driver.store(0x16, Width::Word, 0);
+    driver.store(0x1a, Width::Word, 0);
+    assert_eq!(driver.load(0x1a, Width::Word), 0);
+    driver.request(&[(BUFFERS, 8, WRITE)]);
+    driver.until("the other message", || *driver.rig.seen.messages.lock() == [CONFIG]);
+    driver.store(0x1a, Width::Word, 1);
+    driver.request(&[(BUFFERS, 8, WRITE)]);
+    driver.until("its own message", || *driver.rig.seen.messages.lock() == [CONFIG, RING]);
+}
+
+#[test]
+fn a_size_that_is_none_reads_back_as_none() {
+    let driver = fresh();
+    for (asked, size) in [(16, 16), (3, 0), (64, 64), (128, 0), (0, 0), (1, 1), (0xffff, 0)] {
+        driver.store(0x18, Width::Word, asked);
+        assert_eq!(driver.load(0x18, Width::Word), size, "{asked}");
+    }
+}
+
+#[test]
+fn a_driver_without_an_event_index_can_say_that_it_wants_to_hear_of_nothing() {
+    let mut driver = rng();
+    driver.put(AVAILABLE, &1_u16.to_le_bytes());
+    driver.request(&[(BUFFERS, 8, WRITE)]);
+    // Which waits for the thread, and takes the word back.
+    driver.reset();
+    assert!(driver.rig.seen.messages.lock().is_empty());
+    driver.begin(FEATURES);
+    driver.request(&[(BUFFERS, 8, WRITE)]);
+    driver.until("the message of the second", || *driver.rig.seen.messages.lock() == [RING]);
+}
+
+#[test]
+fn a_change_is_a_reason_also_with_msix_and_the_line_stays_low() {
+    let driver = rng();
+    driver.rig.device.change_config(&[]);
+    assert_eq!(*driver.rig.seen.messages.lock(), [CONFIG]);
+    assert_eq!(driver.load(0x1000, Width::Byte), 2);
+    assert_eq!(driver.load(0x1000, Width::Byte), 0);
+    assert!(!driver.rig.seen.levels.lock().contains(&Level::High));
+}
+
+#[test]
+fn what_was_pending_is_not_told_after_a_reset() {
+    let mut driver = rng();
+    driver.store(0x401c, Width::Dword, 1);
+    driver.request(&[(BUFFERS, 8, WRITE)]);
+    driver.until("its pending bit", || driver.load(0x5000, Width::Qword) == 2);
+    driver.reset();
+    assert_eq!(driver.load(0x5000, Width::Qword), 0);
+    driver.store(0x401c, Width::Dword, 0);
+    assert!(driver.rig.seen.messages.lock().is_empty());
 }
 
 #[test]

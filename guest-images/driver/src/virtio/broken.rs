@@ -6,6 +6,7 @@ use super::device::{Device, INDIRECT, NEEDS_RESET, NEXT, PAGE, Piece, SIZE};
 use super::unit::Remapping;
 use crate::console::say;
 use crate::ending;
+use crate::hardware::store16;
 use crate::id::Iova;
 use crate::memory::Frame;
 use crate::patience::wait_until;
@@ -21,7 +22,7 @@ const INDIRECT_TABLES: u64 = 1 << 28;
 /// Offers what is none.
 type Spoil = fn(&mut Device);
 
-const KINDS: [(&str, Spoil); 13] = [
+const KINDS: [(&str, Spoil); 14] = [
     ("circle", |device| {
         Device::describe(device.table, 0, buffer(), NEXT, 1);
         Device::describe(device.table, 1, buffer(), NEXT, 0);
@@ -37,6 +38,12 @@ const KINDS: [(&str, Spoil); 13] = [
     ("messages", |device| one(device, Piece::written(Iova(0xfee0_0000), 4))),
     ("index-jumps", |device| device.jump(SIZE + 1)),
     ("index-goes-back", |device| device.jump(u16::MAX)),
+    ("entries-unmapped", |device| {
+        // Flags and index end the last page that is mapped.
+        let _features = device.begin_with(0, 0, Device::own_at(0xffc));
+        store16(device.own.address() + 0xffe, 1);
+        device.ring();
+    }),
     ("head", |device| device.offer(SIZE)),
     ("next", |device| {
         Device::describe(device.table, 0, buffer(), NEXT, SIZE);
@@ -73,10 +80,10 @@ pub(super) fn run(unit: &mut Remapping, mut device: Device) -> ! {
     device.map(unit, page);
     unit.map(&device.space, Iova(PAGE.0 + 0x1000), Frame::at(REGISTERS));
     for (name, spoil) in KINDS {
-        let _features = device.begin(unit, INDIRECT_TABLES);
+        let _features = device.begin(INDIRECT_TABLES);
         spoil(&mut device);
         wait_until(name, || device.status() & NEEDS_RESET != 0);
-        let _features = device.begin(unit, 0);
+        let _features = device.begin(0);
         let written = device.request(&[buffer()]);
         assert!(written == 64, "after {name}: {written} bytes");
         say!("broken and reset: {name}");

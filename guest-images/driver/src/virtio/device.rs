@@ -96,12 +96,17 @@ impl Device {
     }
 
     /// Resets it, and begins with those features of its own that it offers too: which they are.
-    pub(super) fn begin(&mut self, unit: &Remapping, features: u64) -> u64 {
-        self.begin_queue(unit, 0, features)
+    pub(super) fn begin(&mut self, features: u64) -> u64 {
+        self.begin_queue(0, features)
     }
 
     /// The same with another queue, which alone is used.
-    pub(super) fn begin_queue(&mut self, _: &Remapping, queue: u16, features: u64) -> u64 {
+    pub(super) fn begin_queue(&mut self, queue: u16, features: u64) -> u64 {
+        self.begin_with(queue, features, Iova(RING.0 + 0x1000))
+    }
+
+    /// The same; the device finds there what the driver writes into its half of the ring.
+    pub(super) fn begin_with(&mut self, queue: u16, features: u64, available: Iova) -> u64 {
         self.reset();
         self.set_status(ACKNOWLEDGED);
         let mut accepted = 0;
@@ -120,8 +125,7 @@ impl Device {
         assert!(self.status() & FEATURES_OK != 0, "the device does not accept {accepted:#x}");
         store16(self.common + 0x16, queue);
         store16(self.common + 0x18, SIZE);
-        for (register, number) in [(0x20, 0), (0x28, 1), (0x30, 2)] {
-            let at = RING.0 + 0x1000 * number;
+        for (register, at) in [(0x20, RING.0), (0x28, available.0), (0x30, RING.0 + 0x2000)] {
             store32(self.common + register, u32::try_from(at & 0xffff_ffff).unwrap_or_default());
             store32(self.common + register + 4, u32::try_from(at >> 32).unwrap_or_default());
         }
@@ -176,6 +180,11 @@ impl Device {
     /// Says how many were offered, and rings.
     pub(super) fn jump(&self, offered: u16) {
         store16(self.available.address() + 2, offered);
+        self.ring();
+    }
+
+    /// Tells the device to look.
+    pub(super) fn ring(&self) {
         store32(self.doorbell, 0);
     }
 

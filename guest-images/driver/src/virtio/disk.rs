@@ -27,8 +27,8 @@ pub(super) struct Disk {
 
 impl Disk {
     /// Begins with it.
-    pub(super) fn begin(unit: &Remapping, mut device: Device) -> Self {
-        let accepted = device.begin(unit, FLUSHES);
+    pub(super) fn begin(mut device: Device) -> Self {
+        let accepted = device.begin(FLUSHES);
         assert!(accepted & FLUSHES != 0, "a disk that cannot be flushed");
         Self { device }
     }
@@ -52,7 +52,7 @@ impl Disk {
     }
 
     /// What was written lasts.
-    pub(super) fn flush(&mut self, _: &Remapping) {
+    pub(super) fn flush(&mut self) {
         self.ask(FLUSH, 0, None);
     }
 
@@ -99,13 +99,13 @@ impl Disk {
 
 /// Writes numbers, from `first` on, to one page after the other, and says which of them were flushed.
 pub(super) fn write_for_ever(unit: &mut Remapping, device: Device, first: u64) -> ! {
-    let mut disk = Disk::begin(unit, device);
+    let mut disk = Disk::begin(device);
     let (page, pages) = (unit.memory.frame(), disk.sectors() / 8);
     for number in first.. {
         page.store(0, number);
         page.store(511, number);
         disk.write(unit, number % pages * 8, page);
-        disk.flush(unit);
+        disk.flush();
         say!("flushed {number}");
     }
     unreachable!("there is always another number")

@@ -202,7 +202,7 @@ impl Memo {
     pub(super) fn held_in(&self) -> Option<HeldIn> {
         match self.space.stages {
             Stages::Identity => Some(HeldIn::Route(self.requester, self.valid_in)),
-            _ => self.space.tag.map(HeldIn::Iotlb),
+            Stages::First(_) | Stages::Second(_) | Stages::Nested(..) => self.space.tag.map(HeldIn::Iotlb),
         }
     }
 

@@ -37,7 +37,9 @@ impl Routes {
             TranslationType::WithDeviceTlb if !self.options.device_tlb => {
                 return Err(FaultReason::ContextInvalid);
             }
-            _ => Stages::Second(SecondStage { table: entry.second_stage(), levels }),
+            TranslationType::Untranslated | TranslationType::WithDeviceTlb => {
+                Stages::Second(SecondStage { table: entry.second_stage(), levels })
+            }
         };
         Ok(Route {
             stages,

@@ -36,14 +36,21 @@ fn a_chain_that_leads_back_to_itself() {
     });
 }
 
+/// Offers a chain of so many descriptors, in a table of its own, which ends.
+fn offer_long(driver: &mut Driver, count: u16) {
+    let mut long: Vec<_> = (1..count).map(|next| (BUFFERS, 1, WRITE | NEXT, next)).collect();
+    long.push((BUFFERS, 1, WRITE, 0));
+    driver.describe(INDIRECT, &long);
+    driver.describe(TABLE, &[(INDIRECT, 16 * u32::from(count), TABLE_OF_ITS_OWN, 0)]);
+    driver.offer(0);
+}
+
 #[test]
 fn a_chain_longer_than_the_ring() {
-    breaks(|driver| {
-        let long: Vec<_> = (1..=SIZE + 1).map(|next| (BUFFERS, 8, WRITE | NEXT, next)).collect();
-        driver.describe(INDIRECT, &long);
-        driver.describe(TABLE, &[(INDIRECT, 16 * (u32::from(SIZE) + 1), TABLE_OF_ITS_OWN, 0)]);
-        driver.offer(0);
-    });
+    let mut driver = super::rng();
+    offer_long(&mut driver, SIZE);
+    assert_eq!(driver.used(), (0, SIZE.into()), "one as long is served");
+    breaks(|driver| offer_long(driver, SIZE + 1));
 }
 
 #[test]
@@ -179,19 +186,38 @@ fn a_ring_that_is_not_aligned_has_no_power_of_two_of_entries_or_lies_nowhere() {
     for size in [0, 3, 128] {
         begun_with(|driver| driver.store(0x18, Width::Word, size)).breaks();
     }
-    for address in [1 << 20, 1 << 52, 0xfee0_0000, 0] {
+    for address in [1 << 20, 1 << 52, 0xfee0_0000, u64::MAX - 1] {
         begun_with(|driver| driver.store(0x28, Width::Qword, address)).breaks();
     }
 }
 
 #[test]
 fn a_table_of_descriptors_or_a_used_ring_that_is_not_memory() {
-    for offset in [0x20, 0x30] {
-        let mut driver = begun_with(|driver| driver.store(offset, Width::Qword, 1 << 40));
+    for (offset, address) in [(0x20, 1 << 40), (0x20, u64::MAX - 15), (0x30, 1 << 40), (0x30, u64::MAX - 3)] {
+        let mut driver = begun_with(|driver| driver.store(offset, Width::Qword, address));
         driver.describe(TABLE, &[(BUFFERS, 8, WRITE, 0)]);
         driver.offer(0);
         driver.breaks();
     }
+}
+
+#[test]
+fn an_available_ring_whose_entries_are_not_memory() {
+    // Flags and index are there.
+    let at = (1 << 20) - 4;
+    let driver = begun_with(|driver| driver.store(0x28, Width::Qword, at));
+    driver.put(at + 2, &1_u16.to_le_bytes());
+    driver.ring();
+    driver.breaks();
+}
+
+#[test]
+fn a_ring_may_lie_at_address_0() {
+    let mut driver = begun_with(|driver| driver.store(0x28, Width::Qword, 0));
+    driver.describe(TABLE, &[(BUFFERS, 8, WRITE, 0)]);
+    driver.put(2, &1_u16.to_le_bytes());
+    driver.ring();
+    assert_eq!(driver.used(), (0, 8));
 }
 
 #[test]

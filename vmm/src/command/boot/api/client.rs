@@ -86,7 +86,9 @@ impl Client {
 
     fn hear(&mut self) -> Result<(), Gone> {
         let mut piece = [0; MOST_LINE];
-        match read(&self.file, &mut piece) {
+        // Whoever is listened to has said less than that.
+        let room = MOST_LINE.saturating_sub(self.heard.len());
+        match read(&self.file, &mut piece[..room]) {
             Ok(0) => self.is_over = true,
             Ok(len) => self.heard.extend_from_slice(&piece[..len]),
             Err(Errno::AGAIN | Errno::INTR) => {}

@@ -51,9 +51,23 @@ fn who_says_too_much_without_an_end_is_told_so_and_left() {
     let mut turns = 0;
     while client.go_on(echo).is_ok() {
         turns += 1;
-        assert!(turns < 4 && client.heard.len() <= 2 * MOST_LINE, "{turns}");
+        assert!(turns < 4 && client.heard.len() <= MOST_LINE, "{turns}");
     }
     assert_eq!(read(&mut near), "too much");
+}
+
+#[test]
+fn a_line_that_comes_in_parts_is_no_longer_than_one_that_comes_at_once() {
+    for first in [1, MOST_LINE - 1] {
+        for (rest, told) in [(MOST_LINE - 1 - first, "<"), (MOST_LINE - first, "too much")] {
+            let (mut near, mut client) = pair();
+            near.write_all(&vec![b'x'; first]).expect("there is room");
+            assert_eq!(client.go_on(echo), Ok(()));
+            near.write_all(&[&vec![b'x'; rest][..], b"\n"].concat()).expect("there is room");
+            let _left_or_not = client.go_on(echo);
+            assert!(read(&mut near).starts_with(told), "{first} and {rest} bytes");
+        }
+    }
 }
 
 #[test]
@@ -65,7 +79,7 @@ fn who_does_not_read_is_not_heard_and_costs_one_answer() {
         assert_eq!(client.go_on(long), Ok(()));
     }
     assert_eq!(client.wants(), Wants::ToSay);
-    assert!(client.unsaid.len() < 1 << 21 && client.heard.len() <= 2 * MOST_LINE, "{}", client.unsaid.len());
+    assert!(client.unsaid.len() < 1 << 21 && client.heard.len() <= MOST_LINE, "{}", client.unsaid.len());
     drop(near);
     assert_eq!(client.go_on(long), Err(Gone));
 }
