@@ -58,7 +58,10 @@ fn a_wrong_order_ends_with_status_1_and_its_counterexample() {
         .iter()
         .position(|line| line.contains("__mmu_notifier_invalidate_range_end <-wp_page_copy"))
         .unwrap();
-    let edited = [&told[..at], &[moved], &told[at..]].concat().join("\n");
+    // As recorded so: the line that was moved has the time of its new place.
+    let time = |line: &str| line.split_once("us cpu").map(|(time, _)| time.to_owned()).unwrap();
+    let moved = moved.replacen(&time(moved), &time(told[at]), 1);
+    let edited = [&told[..at], &[moved.as_str()], &told[at..]].concat().join("\n");
     let file = Temporary::new("wrong", edited.as_bytes());
     let output = afterimage(&["observe", file.path()]);
     let shown = text(&output.stdout);
@@ -120,6 +123,19 @@ fn what_is_no_trace_is_refused_with_what_to_do() {
     let output = afterimage(&["observe", "no-such-file"]);
     assert!(text(&output.stderr).contains("cannot read no-such-file"), "{}", text(&output.stderr));
     assert_eq!(afterimage(&["observe"]).status.code(), Some(2));
+}
+
+#[test]
+fn traces_of_two_kernels_are_not_held_against_the_rows_of_one() {
+    let both = ["observe", COW, "../tests/traces/linux-6.18-pte-writes.txt"];
+    let output = afterimage(&both);
+    let told = text(&output.stderr);
+    assert_eq!((output.status.code(), told.lines().count()), (Some(2), 1), "{told}");
+    assert!(told.contains("linux-6.18-pte-writes.txt is of kernel 6.18, and"), "{told}");
+    let output = afterimage(&[&both[..], &["--kernel", "6.1"]].concat());
+    assert_ne!(output.status.code(), Some(2), "whoever says which it is means it");
+    let output = afterimage(&["observe", COW, COW]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
 }
 
 /// The most memory that a process has had, in KiB.
