@@ -81,7 +81,7 @@ fn ksm_of_linux_6_1_protects_one_page_and_merges_another() {
 
 #[test]
 fn zaps_and_mprotect_of_linux_6_1_flush_behind_their_range() {
-    let judged = observed(&trace("linux-6.1-dontneed-mapfixed-mprotect-collapse"));
+    let judged = observed(&trace("linux-6.1-dontneed-mapfixed-mprotect"));
     let expected = [
         "COW break: as cow-linux-6.1",
         "MADV_DONTNEED: as dontneed-linux-6.1",
