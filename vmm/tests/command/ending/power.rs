@@ -8,7 +8,7 @@ use guest_images::bare::BareImage;
 use super::{image, status, told};
 use crate::has_kvm;
 
-/// A guest that listens for the power button and has said so; it is told `told` first.
+/// A guest that listens for the power button and has said so, and that it has heard `told`, a letter at most.
 fn listening(name: &str, told: &str, arguments: &[&str]) -> Child {
     let mut child = Command::new(env!("CARGO_BIN_EXE_afterimage"))
         .args(["boot", "--timeout", "600", "--kernel", &image(name, BareImage::Button)])
@@ -19,14 +19,10 @@ fn listening(name: &str, told: &str, arguments: &[&str]) -> Child {
         .spawn()
         .expect("the command was built");
     child.stdin.as_mut().expect("it is piped").write_all(told.as_bytes()).expect("it is there");
-    let mut said = [0];
-    child
-        .stdout
-        .as_mut()
-        .expect("it is piped")
-        .read_exact(&mut said)
-        .expect("the guest says that it listens");
-    assert_eq!(&said, b"l");
+    let mut said = vec![0; 1 + told.len()];
+    let output = child.stdout.as_mut().expect("it is piped");
+    output.read_exact(&mut said).expect("the guest says that it listens");
+    assert_eq!(said, if told.is_empty() { &b"l"[..] } else { b"lh" });
     child
 }
 
