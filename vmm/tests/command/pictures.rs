@@ -124,8 +124,13 @@ fn a_scenario_is_never_written_over_and_nothing_is_left_of_a_run_that_failed() {
     assert_eq!((over.status.code(), read(&source)), (Some(2), before));
     assert!(text(&over.stderr).contains("that is a scenario file"), "{}", text(&over.stderr));
     let twice = file("twice");
-    let both = afterimage(&["check", plain(&source), "--html", plain(&twice), "--svg", plain(&twice)]);
-    assert_eq!((both.status.code(), twice.exists()), (Some(2), false));
+    let folder = twice.parent().expect("it lies in a folder");
+    let otherwise = folder.join(".").join("twice");
+    for same in [&twice, &otherwise] {
+        let both = afterimage(&["check", plain(&source), "--html", plain(&twice), "--svg", plain(same)]);
+        assert_eq!((both.status.code(), twice.exists()), (Some(2), false));
+        assert!(text(&both.stderr).contains("two pictures cannot stand in"), "{}", text(&both.stderr));
+    }
     let (fresh, old) = (file("fresh.html"), file("old.html"));
     fs::write(&old, "as it was").expect("the folder can be written");
     for path in [&fresh, &old] {
