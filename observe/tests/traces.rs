@@ -256,3 +256,15 @@ fn cpus_that_print_in_turn_mix_up_no_orders() {
     let moved: Vec<String> = of("t-9 [000]")[..2].iter().chain(&of("t-9 [001]")[2..]).cloned().collect();
     assert_eq!(of_lines(&moved), ["COW break: as cow-linux-6.1"]);
 }
+
+#[test]
+fn what_the_end_of_the_trace_cuts_off_is_not_judged() {
+    let whole = cow_break(1..);
+    let before: Vec<String> = whole.iter().map(|line| line.replace("t-9", "u-8")).collect();
+    for (rest, left) in [(&whole[1..2], "a flush"), (&whole[..5], "the end of its range")] {
+        let found = of_lines(&[&before, rest].concat());
+        let expected = ["COW break: as cow-linux-6.1", "COW break: not judged"];
+        assert_eq!(found.len(), 2, "{left}: {found:?}");
+        assert!(expected.iter().all(|one| found.iter().any(|found| found == one)), "{left}: {found:?}");
+    }
+}
