@@ -59,6 +59,8 @@ pub struct Totals {
     pub first_unreadable: Option<u64>,
     /// Events that were lost while it was recorded, as far as that is said.
     pub lost: u64,
+    /// Times that go back within a thread: its lines are in no order, or of several recordings.
+    pub backwards: u64,
     /// Ranges in which no change was seen.
     pub unchanged: u64,
     /// Steps outside of any operation.
@@ -91,6 +93,12 @@ pub struct Collector<'v> {
     threads: HashMap<String, Thread>,
     label: Option<String>,
     watched: Option<u64>,
+    /// Something was left out of the recording that is read: a thread may be in the midst of an operation.
+    torn: bool,
+    /// Somebody has said which kernel it is.
+    is_told: bool,
+    /// A kernel that lines name beside the one that is known.
+    other_kernel: Option<Kernel>,
     found: Found,
 }
 
@@ -99,7 +107,22 @@ impl<'v> Collector<'v> {
     #[must_use]
     pub fn new(vocabulary: &'v Vocabulary, kernel: Option<Kernel>) -> Self {
         let found = Found { kernel, ..Found::default() };
-        Self { vocabulary, threads: HashMap::new(), label: None, watched: None, found }
+        Self {
+            vocabulary,
+            threads: HashMap::new(),
+            label: None,
+            watched: None,
+            torn: false,
+            is_told: kernel.is_some(),
+            other_kernel: None,
+            found,
+        }
+    }
+
+    /// A kernel that was named behind another one; what is read of it is held against the first one's rows.
+    #[must_use]
+    pub fn other_kernel(&self) -> Option<Kernel> {
+        self.other_kernel
     }
 
     /// Events that were read so far.
@@ -119,15 +142,15 @@ impl<'v> Collector<'v> {
             Line::Section(title) => {
                 self.close_all();
                 self.label = Some(shortened(title));
+                self.torn = false;
             }
-            Line::Cut => self.close_all(),
+            Line::Cut => self.tear(),
             Line::Lost(number) => {
                 self.found.totals.lost = self.found.totals.lost.saturating_add(number.unwrap_or(1));
-                self.close_all();
+                self.tear();
             }
             Line::Watched(address) => self.watched = Some(address),
-            // What somebody says outweighs what a file says of itself.
-            Line::Kernel(version) => self.found.kernel = self.found.kernel.or(version.parse().ok()),
+            Line::Kernel(version) => self.named(version.parse().ok()),
             Line::Remark => {}
             Line::Unreadable => {
                 let line = self.found.totals.lines;
@@ -142,6 +165,29 @@ impl<'v> Collector<'v> {
         self.close_all();
         self.label = None;
         self.watched = None;
+        self.torn = false;
+    }
+
+    /// What somebody says outweighs what a file says of itself.
+    fn named(&mut self, kernel: Option<Kernel>) {
+        let Some(kernel) = kernel.filter(|_| !self.is_told) else { return };
+        let known = *self.found.kernel.get_or_insert(kernel);
+        if known != kernel {
+            self.other_kernel = Some(kernel);
+        }
+    }
+
+    /// Something is left out here: what is open is not whole, and what comes next may not be.
+    fn tear(&mut self) {
+        self.close_all();
+        self.torn = true;
+    }
+
+    /// Whether the thread has done something later than this, as far as that can be read.
+    fn goes_back(&mut self, event: &Event<'_>) -> bool {
+        let Some(thread) = self.threads.get_mut(&*event.thread) else { return false };
+        let Ok(time) = event.time.parse::<f64>() else { return false };
+        thread.passes(time)
     }
 
     /// What was found.
@@ -164,6 +210,10 @@ impl<'v> Collector<'v> {
     }
 
     fn event(&mut self, event: &Event<'_>) {
+        if self.goes_back(event) {
+            self.found.totals.backwards += 1;
+            self.tear();
+        }
         let vocabulary = self.vocabulary;
         let caller = event.caller.and_then(|caller| vocabulary.operation_of(caller));
         let Some(index) = vocabulary.find(event, self.found.kernel) else {
@@ -239,10 +289,10 @@ impl<'v> Collector<'v> {
 
     fn thread(&mut self, name: &str) -> &mut Thread {
         if self.threads.len() >= MOST_THREADS && !self.threads.contains_key(name) {
-            self.close_all();
-            self.threads.clear();
+            self.tear();
         }
-        self.threads.entry(name.to_owned()).or_insert_with(|| Thread::new(shortened(name)))
+        let torn = self.torn;
+        self.threads.entry(name.to_owned()).or_insert_with(|| Thread::new(shortened(name), torn))
     }
 
     fn close_all(&mut self) {

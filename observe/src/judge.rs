@@ -57,6 +57,8 @@ pub enum Ruling {
         others: Vec<String>,
         /// Refuted ones that the trace does not tell from it.
         untold: Vec<String>,
+        /// Scenarios of which it is not known.
+        unknown: Vec<String>,
     },
     /// It is that of scenarios that are refuted, and of no other.
     Wrong {
@@ -66,6 +68,8 @@ pub enum Ruling {
         explored: Explored,
         /// Others.
         others: Vec<String>,
+        /// Scenarios of which it is not known.
+        unknown: Vec<String>,
     },
     /// No scenario has it: here is one.
     New {
@@ -148,7 +152,7 @@ fn ruling(
         let is_whole = fitting.iter().all(|(_, run)| run.silent.is_empty());
         // A part of an order is no proof of all of it; but a part that is wrong is wrong.
         if !fitting.is_empty() && (is_whole || !fitting.iter().any(|(entry, _)| is_proved(entry))) {
-            return decided(fitting);
+            return decided(fitting, unknown);
         }
         if !fitting.is_empty() {
             partly = fitting.iter().map(|(entry, _)| partly_told(entry)).collect();
@@ -164,6 +168,9 @@ fn ruling(
 fn unjudged(open: Open) -> Option<&'static str> {
     if open.unsure {
         return Some("it has writes of entries that the vocabulary does not know, or too many steps");
+    }
+    if open.torn {
+        return Some("the trace leaves something out before it, which may be part of it");
     }
     if open.unflushed {
         return Some("the trace ends before what it has changed is flushed");
@@ -239,7 +246,7 @@ fn partly_told(entry: &Entry) -> String {
 }
 
 /// Says which of the scenarios it is.
-fn decided(fitting: Vec<(&Entry, Run)>) -> Ruling {
+fn decided(fitting: Vec<(&Entry, Run)>, unknown: Vec<String>) -> Ruling {
     let (proved, refuted): (Vec<_>, Vec<_>) = fitting.into_iter().partition(|(entry, _)| is_proved(entry));
     let names =
         |all: &[(&Entry, Run)]| all.iter().map(|(entry, _)| entry.lowered.name.clone()).collect::<Vec<_>>();
@@ -252,9 +259,9 @@ fn decided(fitting: Vec<(&Entry, Run)>) -> Ruling {
     };
     let others = names(&chosen[1..]);
     if right {
-        Ruling::Right { best, explored, others, untold: names(&refuted) }
+        Ruling::Right { best, explored, others, untold: names(&refuted), unknown }
     } else {
-        Ruling::Wrong { best, explored, others }
+        Ruling::Wrong { best, explored, others, unknown }
     }
 }
 
@@ -288,23 +295,36 @@ fn explored(scenario: &Scenario, lowered: &Lowered) -> Result<Explored, String> 
     Ok(Explored { answered, table })
 }
 
+/// What an order comes to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// A scenario with it is proved.
+    Proved,
+    /// Scenarios with it are refuted.
+    Refuted,
+    /// Neither.
+    Unknown,
+}
+
 impl Ruling {
-    /// Whether it says nothing.
+    /// What it comes to, by what was explored now.
     #[must_use]
-    pub fn is_unjudged(&self) -> bool {
-        matches!(self, Self::Unjudged { .. })
+    pub fn standing(&self) -> Standing {
+        let explored = match self {
+            Self::Right { explored, .. } | Self::Wrong { explored, .. } => explored,
+            Self::New { explored: Ok(explored), .. } => explored,
+            Self::New { explored: Err(_), .. } | Self::Unjudged { .. } => return Standing::Unknown,
+        };
+        match explored.answered {
+            Answered::Proved => Standing::Proved,
+            Answered::Violated => Standing::Refuted,
+            Answered::Vacuous | Answered::BoundHit => Standing::Unknown,
+        }
     }
 
     /// Whether it says that something is wrong.
     #[must_use]
     pub fn is_wrong(&self) -> bool {
-        match self {
-            Self::Right { explored, .. } => explored.answered != Answered::Proved,
-            Self::Wrong { .. } => true,
-            Self::New { explored, .. } => {
-                explored.as_ref().is_ok_and(|explored| explored.answered == Answered::Violated)
-            }
-            Self::Unjudged { .. } => false,
-        }
+        self.standing() == Standing::Refuted
     }
 }

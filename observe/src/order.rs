@@ -44,15 +44,18 @@ pub struct Order {
     pub rows: Vec<Seen>,
     /// The pages whose entry nobody writes unseen.
     pub watched: BTreeSet<usize>,
-    /// What is missing at its end, if the trace ends before it is over.
+    /// What is missing of it, if the trace does not have all of it.
     pub open: Open,
 }
 
-/// What a trace that ends may leave open.
+/// What a trace that leaves something out may hide of it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Open {
     /// The trace ends here.
     pub cut: bool,
+    /// It begins behind a place where the trace leaves something out, and not with the start of a range: what came before may
+    /// be part of it.
+    pub torn: bool,
     /// An entry was changed and not flushed.
     pub unflushed: bool,
     /// A range has begun and not ended.

@@ -95,14 +95,25 @@ fn remark<'t>(text: &'t str, start: &'t str) -> Option<Line<'t>> {
     if let Some(rest) = text.strip_prefix("---").or_else(|| text.strip_prefix("TRACE ")) {
         return Some(Line::Section(rest.trim_start_matches(['-', ' '])));
     }
-    if start.starts_with("CPU:") && start.contains("LOST") {
-        let number =
-            start.split(|other: char| !other.is_ascii_digit()).filter(|word| !word.is_empty()).nth(1);
+    if let Some(behind) = lost(start) {
+        let number = behind.split(|other: char| !other.is_ascii_digit()).find(|word| !word.is_empty());
         return Some(Line::Lost(number.and_then(|digits| digits.parse().ok())));
     }
     let head = ["version = ", "cpus=", "CPU ", "trace-cmd version", "Attaching "];
     (start.is_empty() || head.iter().any(|head| start.starts_with(head)) || is_call_chain(start))
         .then_some(Line::Remark)
+}
+
+/// What says how many events were lost, of a line that says that some were: `CPU:1 [LOST 5 EVENTS]` of tracefs, `CPU:1 [5
+/// EVENTS DROPPED]` of trace-cmd, `PERF_RECORD_LOST lost 5` of perf, `Lost 5 events` of bpftrace.
+fn lost(start: &str) -> Option<&str> {
+    if let Some((_, behind)) = start.strip_prefix("CPU:").and_then(|behind| behind.split_once('[')) {
+        return (behind.contains("LOST") || behind.contains("DROPPED")).then_some(behind);
+    }
+    if let Some((_, behind)) = start.split_once("PERF_RECORD_LOST") {
+        return Some(behind);
+    }
+    start.strip_prefix("Lost ").filter(|behind| behind.ends_with("events"))
 }
 
 /// A line of the call chain that perf prints below an event.

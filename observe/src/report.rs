@@ -10,6 +10,8 @@ use crate::order::{Order, Seen, Who};
 
 /// Names at most in one line.
 const MOST_NAMES: usize = 5;
+/// Before the scenarios of which it is not known whether they have the order.
+const UNDECIDED: &str = "not decided within the limit:";
 
 /// An order with its verdict, to be printed.
 #[derive(Clone, Copy, Debug)]
@@ -90,15 +92,17 @@ fn row(seen: &Seen) -> [String; 3] {
 
 fn told(f: &mut fmt::Formatter<'_>, ruling: &Ruling) -> fmt::Result {
     match ruling {
-        Ruling::Right { best, explored, others, untold } => {
+        Ruling::Right { best, explored, others, untold, unknown } => {
             writeln!(f, "as {} ({}): {}", best.scenario, best.file, explored.answered)?;
             names(f, "also as", others)?;
-            names(f, "not told from, by what this trace shows, and VIOLATED:", untold)
+            names(f, "not told from, by what this trace shows, and VIOLATED:", untold)?;
+            names(f, UNDECIDED, unknown)
         }
-        Ruling::Wrong { best, explored, others } => {
+        Ruling::Wrong { best, explored, others, unknown } => {
             writeln!(f, "as {} ({}): {}", best.scenario, best.file, explored.answered)?;
             best.about.iter().try_for_each(|about| writeln!(f, "  {about}"))?;
             names(f, "also as", others)?;
+            names(f, UNDECIDED, unknown)?;
             if !best.run.silent.is_empty() {
                 writeln!(f, "  it says nothing of {} of the steps", best.run.silent.len())?;
             }
@@ -106,7 +110,7 @@ fn told(f: &mut fmt::Formatter<'_>, ruling: &Ruling) -> fmt::Result {
         }
         Ruling::New { proposal, explored, partly, unknown } => {
             names(f, "in part as", partly)?;
-            names(f, "not decided within the limit:", unknown)?;
+            names(f, UNDECIDED, unknown)?;
             match explored {
                 Ok(explored) => {
                     writeln!(
@@ -154,6 +158,7 @@ impl fmt::Display for Rest<'_> {
             (totals.unchanged, "ranges in which no change was seen"),
             (totals.stray, "steps outside of an operation"),
             (totals.lost, "events were lost while it was recorded: what was open there is not judged"),
+            (totals.backwards, "times go back within a thread: what was open there is not judged"),
             (totals.uncounted, "operations whose order was one too many to be told apart"),
         ];
         for (number, what) in counts.iter().filter(|(number, _)| *number > 0) {

@@ -30,6 +30,16 @@ fn trace(name: &str) -> String {
     fs::read_to_string(format!("../tests/traces/{name}.txt")).expect("the trace is there")
 }
 
+/// The text with times in the order of its lines, of which some were moved.
+fn timed_anew(text: &str) -> String {
+    let line = |(number, line): (usize, &str)| match line.split_once("us cpu") {
+        Some((time, rest)) if time.trim_start().starts_with('+') => format!("+{number}us cpu{rest}\n"),
+        Some((_, rest)) => format!("{number:9}us cpu{rest}\n"),
+        None => format!("{line}\n"),
+    };
+    text.lines().enumerate().map(line).collect()
+}
+
 /// Operation, ruling and scenario of each order, in a word.
 fn words(judged: &[Judged]) -> Vec<String> {
     let word = |one: &Judged| {
@@ -71,7 +81,7 @@ fn ksm_of_linux_6_1_protects_one_page_and_merges_another() {
 
 #[test]
 fn zaps_and_mprotect_of_linux_6_1_flush_behind_their_range() {
-    let judged = observed(&trace("linux-6.1-dontneed-mapfixed-mprotect-collapse"));
+    let judged = observed(&trace("linux-6.1-dontneed-mapfixed-mprotect"));
     let expected = [
         "COW break: as cow-linux-6.1",
         "MADV_DONTNEED: as dontneed-linux-6.1",
@@ -123,7 +133,7 @@ fn a_notification_that_is_moved_into_range_end_is_the_known_wrong_order() {
         .unwrap();
     let rest: Vec<&str> = text.lines().filter(|line| !moved.contains(line)).collect();
     let edited = rest.join("\n").replace(end, &format!("{}\n{end}", moved.join("\n")));
-    let judged = observed(&edited);
+    let judged = observed(&timed_anew(&edited));
     assert_eq!(words(&judged)[0], "COW break: wrong as cow-linux-6.1-notified-at-end");
     assert!(judged[0].ruling.is_wrong());
 }
@@ -138,7 +148,7 @@ fn an_entry_that_is_set_before_the_flush_is_a_new_order_and_refuted_at_once() {
     let set = section.lines().find(|line| line.contains("native_set_pte")).unwrap();
     let flush = section.lines().find(|line| line.contains("tlb_flush")).unwrap();
     let edited = section.replace(&format!("{set}\n"), "").replace(flush, &format!("{set}\n{flush}"));
-    let judged = observed(&format!("{header}--- COW break{edited}"));
+    let judged = observed(&timed_anew(&format!("{header}--- COW break{edited}")));
     assert_eq!(words(&judged), ["COW break: new, VIOLATED"]);
     assert!(judged[0].ruling.is_wrong());
     assert!(Told(&judged[0]).to_string().contains("# VIOLATION: never reads A == 0 after T0 writes A"));
@@ -156,7 +166,105 @@ fn a_zap_of_kvms_entry_that_comes_late_is_told_and_refuted() {
     let rest: Vec<&str> = lines.iter().copied().filter(|line| !late(line)).collect();
     let end = rest.iter().position(|line| line.contains("page_remove_rmap <-wp_page_copy")).unwrap();
     let edited = [&rest[..end], &moved, &rest[end..]].concat().join("\n");
-    let judged = observed(&edited);
+    let judged = observed(&timed_anew(&edited));
     assert!(judged[0].order.rows.iter().any(|row| row.late), "{:#?}", judged[0].order.rows);
     assert!(judged[0].ruling.is_wrong(), "{:?}", words(&judged));
+}
+
+/// The lines of a COW break with its fault, as the kernel calls the functions.
+fn cow_break(times: impl Iterator<Item = u32>) -> Vec<String> {
+    let lines = [
+        "__mmu_notifier_invalidate_range_start <-wp_page_copy",
+        "ptep_clear_flush <-wp_page_copy",
+        "flush_tlb_mm_range <-ptep_clear_flush",
+        "__mmu_notifier_invalidate_range <-wp_page_copy",
+        "__mmu_notifier_change_pte <-wp_page_copy",
+        "__mmu_notifier_invalidate_range_end <-wp_page_copy",
+    ];
+    times.zip(lines).map(|(time, line)| format!(" t-9 [000] ...1. {time}.5: {line}")).collect()
+}
+
+/// Rulings of an order whose lines were recorded so.
+fn of_lines(lines: &[String]) -> Vec<String> {
+    words(&observed(&format!("# kernel: 6.1\n{}\n", lines.join("\n"))))
+}
+
+#[test]
+fn what_the_kernel_dropped_makes_no_order_wrong() {
+    const RIGHT: &str = "COW break: as cow-linux-6.1";
+    const NOT_JUDGED: &str = "COW break: not judged";
+    let whole = cow_break(1..);
+    // Another thread's, so that it is known that the trace shows ranges.
+    let before: Vec<String> = whole.iter().map(|line| line.replace("t-9", "u-8")).collect();
+    let behind = |rest: &[String]| of_lines(&[&before, rest].concat());
+    assert_eq!(behind(&whole), [RIGHT]);
+    let found = behind(&whole[1..]);
+    assert!(
+        found.len() == 2 && !found.contains(&NOT_JUDGED.to_owned()),
+        "it has no start, and is judged: {found:?}"
+    );
+    let at = |gap: &str, at: usize| {
+        let mut lines = whole.clone();
+        lines.insert(at, gap.to_owned());
+        behind(&lines)
+    };
+    for place in 1..whole.len() {
+        let found = at("CPU:0 [LOST 5 EVENTS]", place);
+        assert!(found.contains(&NOT_JUDGED.to_owned()), "{place}: {found:?}");
+        assert!(found.iter().all(|one| one == NOT_JUDGED || one == RIGHT), "{place}: {found:?}");
+    }
+    for gap in ["CPU:0 [5 EVENTS DROPPED]", "Lost 5 events", "..."] {
+        assert!(at(gap, 3).contains(&NOT_JUDGED.to_owned()), "{gap}");
+    }
+    assert_eq!(at("CPU:0 [LOST 5 EVENTS]", 0), [RIGHT], "what begins behind it is whole");
+}
+
+#[test]
+fn lines_whose_times_go_back_are_no_order() {
+    let swapped = cow_break([1, 3, 2, 4, 5, 6].into_iter());
+    let found = of_lines(&swapped);
+    assert!(found.iter().all(|one| one == "COW break: not judged"), "{found:?}");
+    assert_eq!(of_lines(&cow_break([7; 6].into_iter())), ["COW break: as cow-linux-6.1"], "a coarse clock");
+    // Another thread's clock is another.
+    let other = " u-8 [001] ...1. 0.5: ptep_clear_flush <-nobody".to_owned();
+    let mut mixed = cow_break(1..);
+    mixed.insert(3, other);
+    assert!(of_lines(&mixed).contains(&"COW break: as cow-linux-6.1".to_owned()));
+}
+
+#[test]
+fn a_thread_that_ends_leaves_nothing_to_the_next_one_of_its_number() {
+    let whole = cow_break(1..);
+    let exit = " t-9 [000] ...1. 3.7: do_exit <-do_group_exit".to_owned();
+    let next = cow_break(11..);
+    let lines = [&whole[..2], &[exit], &next].concat();
+    let found = of_lines(&lines);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!(found[1], "COW break: as cow-linux-6.1");
+}
+
+#[test]
+fn cpus_that_print_in_turn_mix_up_no_orders() {
+    let of = |thread: &str| -> Vec<String> {
+        cow_break(1..).iter().map(|line| line.replace("t-9 [000]", thread)).collect()
+    };
+    let (one, other) = (of("t-9 [000]"), of("t-8 [001]"));
+    let turns: Vec<String> =
+        one.iter().zip(&other).flat_map(|(one, other)| [one.clone(), other.clone()]).collect();
+    assert_eq!(of_lines(&turns), ["COW break: as cow-linux-6.1"]);
+    // A thread that moves to another CPU is the same.
+    let moved: Vec<String> = of("t-9 [000]")[..2].iter().chain(&of("t-9 [001]")[2..]).cloned().collect();
+    assert_eq!(of_lines(&moved), ["COW break: as cow-linux-6.1"]);
+}
+
+#[test]
+fn what_the_end_of_the_trace_cuts_off_is_not_judged() {
+    let whole = cow_break(1..);
+    let before: Vec<String> = whole.iter().map(|line| line.replace("t-9", "u-8")).collect();
+    for (rest, left) in [(&whole[1..2], "a flush"), (&whole[..5], "the end of its range")] {
+        let found = of_lines(&[&before, rest].concat());
+        let expected = ["COW break: as cow-linux-6.1", "COW break: not judged"];
+        assert_eq!(found.len(), 2, "{left}: {found:?}");
+        assert!(expected.iter().all(|one| found.iter().any(|found| found == one)), "{left}: {found:?}");
+    }
 }

@@ -73,11 +73,9 @@ fn a_rate_interrupts_again_and_again_until_another_mode() {
     pit.write(0, &[0xa9, 4]);
     assert!(edges.reach(3), "1193 periods of the clock are a millisecond");
     pit.write(3, &[0x30]);
-    // One may be on its way.
-    thread::sleep(Duration::from_millis(2));
     let stopped = edges.count();
     thread::sleep(Duration::from_millis(20));
-    assert_eq!(edges.count(), stopped);
+    assert!(edges.count() <= stopped + 1, "one may be on its way, however late it comes");
 }
 
 #[test]

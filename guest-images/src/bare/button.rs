@@ -1,4 +1,4 @@
-//! `button`: listens for the power button, and powers off when it is pressed, unless it was told not to.
+//! `button`: listens for the power button, and powers off when it is pressed, unless it was told something, which it has said.
 //!
 //! Invariant: interrupts stay disabled: the button's is seen in the local APIC.
 //! Sources: Intel 82093AA; ACPI 6.5, 4.8.3.7 (sleep control register).
@@ -36,13 +36,21 @@ afterimage_bare_button_start:
     movw $0x3f8, %dx
     movb $0x6c, %al                     # l: it listens
     outb %al, %dx
+    xorl %ebx, %ebx                     # whether it was told something
 1:  pause
-    movl {REQUESTS}, %eax
-    testl $1 << ({VECTOR} & 31), %eax
-    jz 1b
     movw $0x3fd, %dx
     inb %dx, %al
-    testb $1, %al                       # it was told something
+    testb $1, %al
+    jz 4f
+    movw $0x3f8, %dx
+    inb %dx, %al
+    movb $1, %bl
+    movb $0x68, %al                     # h: it has heard
+    outb %al, %dx
+4:  movl {REQUESTS}, %eax
+    testl $1 << ({VECTOR} & 31), %eax
+    jz 1b
+    testl %ebx, %ebx
     jnz 2f
     movw $0x600, %dx
     movb $0x34, %al                     # S5

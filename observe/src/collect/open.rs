@@ -45,6 +45,7 @@ pub(super) struct Operation {
     is_set: bool,
     range: bool,
     pub(super) cut: bool,
+    pub(super) torn: bool,
     pub(super) unsure: bool,
 }
 
@@ -247,7 +248,7 @@ impl Operation {
         let pages = pages.iter().filter_map(|page| self.pages.get(*page).copied()).collect();
         let Self { cut, unflushed, range, .. } = self;
         let unsure = self.unsure || changed > MOST_CHANGED;
-        let open = Open { cut, unflushed: cut && unflushed, range: cut && range, unsure };
+        let open = Open { cut, torn: self.torn, unflushed: cut && unflushed, range: cut && range, unsure };
         let watched = watched.into_iter().collect();
         let order = Order { operation: self.operation, called, rows, watched, open };
         Some((order, Example { line: self.line, thread: self.thread, label: self.label, pages }))

@@ -1,6 +1,6 @@
 //! Which lines are one operation, and what is kept of endless and hostile input.
 
-use super::{Collector, Found};
+use super::{Collector, Found, MOST_ORDERS};
 use crate::order::Who;
 use crate::vocabulary::{Kernel, Vocabulary};
 
@@ -137,7 +137,7 @@ fn whatever_comes_what_is_kept_is_bounded() {
         assert!(collector.threads.len() <= super::MOST_THREADS);
     }
     let found = collector.finish();
-    assert!(found.orders.len() <= super::MOST_ORDERS && found.unknown.len() <= super::MOST_NAMES + 1);
+    assert!(found.orders.len() <= MOST_ORDERS && found.unknown.len() <= super::MOST_NAMES + 1);
     assert!(
         found
             .orders
@@ -145,4 +145,54 @@ fn whatever_comes_what_is_kept_is_bounded() {
             .all(|order| order.rows.len() <= 96 && order.rows.iter().all(|row| row.functions.len() <= 4))
     );
     assert!(found.totals.events > 50_000, "{:?}", found.totals);
+}
+
+#[test]
+fn orders_that_are_too_many_to_be_told_apart_are_counted() {
+    const BEYOND: usize = 5;
+    let mut text = String::new();
+    for number in 0..MOST_ORDERS + BEYOND {
+        let mut names = vec!["page_fault_user: address=0x1000"];
+        for bit in 0..13 {
+            names.push("ptep_clear_flush <-nobody");
+            names.extend((number >> bit & 1 == 1).then_some("flush_tlb_mm_range <-nobody"));
+            names.push("native_set_pte <-nobody");
+        }
+        text.push_str(&functions(&names));
+    }
+    let found = found(&text, None);
+    assert_eq!((found.orders.len(), found.totals.uncounted), (MOST_ORDERS, BEYOND as u64));
+}
+
+#[test]
+fn an_operation_of_too_many_rows_or_pages_is_unsure_and_bounded() {
+    let turns = ["ptep_clear_flush <-nobody", "native_set_pte <-nobody"];
+    let rows = |number: usize| {
+        let names: Vec<&str> = turns.into_iter().cycle().take(number).collect();
+        let found = found(&functions(&names), None);
+        let (order, _) = found.orders.into_iter().next().unwrap();
+        (order.rows.len(), order.open.unsure)
+    };
+    assert_eq!((rows(48), rows(49), rows(500)), ((48, false), (48, true), (48, true)));
+    let pages = |number: usize| {
+        let names: Vec<String> =
+            (1..=number).map(|page| format!("ptep_clear_flush: addr={page:#x}000")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let found = found(&functions(&names), None);
+        let (order, count) = found.orders.into_iter().next().unwrap();
+        (count.example.pages.len(), order.open.unsure)
+    };
+    assert_eq!((pages(4), pages(5), pages(40)), ((4, false), (5, true), (32, true)));
+}
+
+#[test]
+fn what_is_kept_of_names_is_short_and_plain() {
+    let name = format!("f\u{7}{}", "x".repeat(500));
+    let found = found(&format!(" t-9 [000] ...1. 1.5: {name} <-g\n t-9 [000] ...1. 1.6: {name}: a\n"), None);
+    assert!(
+        found.unknown.keys().all(|name| name.len() <= 80 && !name.contains('\u{7}')),
+        "{:?}",
+        found.unknown
+    );
+    assert!(!found.unknown.is_empty());
 }

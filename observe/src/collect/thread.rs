@@ -10,6 +10,9 @@ use super::open::Operation;
 use crate::line::Event;
 use crate::vocabulary::{Meaning, Row, Shape, Spoken, Vocabulary};
 
+/// The operation of two halves.
+const KSM: &str = "ksm";
+
 /// Operations that have ended, and steps that belong to none.
 #[derive(Debug, Default)]
 pub(super) struct Closed {
@@ -37,16 +40,26 @@ pub(super) struct Thread {
     open: Option<Operation>,
     /// KSM's first half, which the second may follow.
     held: Option<Operation>,
+    /// What it did before was not recorded, and it has begun nothing since.
+    torn: bool,
+    /// When it was met last, in whatever unit.
+    last: Option<f64>,
 }
 
 impl Thread {
-    pub(super) fn new(name: String) -> Self {
-        Self { name, operation: None, open: None, held: None }
+    pub(super) fn new(name: String, torn: bool) -> Self {
+        Self { name, operation: None, open: None, held: None, torn, last: None }
+    }
+
+    /// It does something at that time; whether it has been later already.
+    pub(super) fn passes(&mut self, time: f64) -> bool {
+        self.last.replace(time).is_some_and(|last| last > time)
     }
 
     /// It enters the kernel anew, for an operation perhaps.
     pub(super) fn enter(&mut self, operation: Option<&str>) -> Closed {
         self.operation = operation.map(str::to_owned);
+        self.torn = false;
         let mut closed = self.close();
         closed.ended.extend(self.held.take());
         closed
@@ -98,7 +111,7 @@ impl Thread {
             Some(held) if held.goes_on_with(&open) => closed.ended.push(held.joined(open)),
             held => {
                 closed.ended.extend(held);
-                if open.is_operation("ksm") {
+                if open.is_operation(KSM) {
                     self.held = Some(open);
                 } else {
                     closed.ended.push(open);
@@ -127,7 +140,14 @@ impl Thread {
         }
         let name = &self.name;
         let entered = self.operation.as_deref();
-        let open = self.open.get_or_insert_with(|| Operation::new(taken.line, name, taken.label.clone()));
+        let torn = std::mem::take(&mut self.torn);
+        let open = self.open.get_or_insert_with(|| {
+            let mut open = Operation::new(taken.line, name, taken.label.clone());
+            // The second half of a merge begins with a range, too.
+            let is_whole = first == Verb::NotifyStart && taken.operation.or(entered) != Some(KSM);
+            open.torn = torn && !is_whole;
+            open
+        });
         if let Some(operation) = taken.operation.or(entered) {
             open.belongs(operation);
         }

@@ -102,7 +102,17 @@ fn headings_gaps_and_versions_are_told_from_events() {
     );
     assert_eq!(read("TRACE cow"), Line::Section("cow"));
     assert_eq!(read("..."), Line::Cut);
-    assert_eq!(read("CPU:1 [LOST 123 EVENTS]"), Line::Lost(Some(123)));
+    for text in [
+        "CPU:1 [LOST 123 EVENTS]",
+        "CPU:1 [123 EVENTS DROPPED]",
+        "sh 7/7 [006] 1.5: unknown: PERF_RECORD_LOST lost 123",
+        "Lost 123 events",
+    ] {
+        assert_eq!(read(text), Line::Lost(Some(123)), "{text}");
+    }
+    for text in ["CPU:1 [LOST EVENTS]", "CPU:1 [EVENTS DROPPED]"] {
+        assert_eq!(read(text), Line::Lost(None), "{text}");
+    }
     assert_eq!(read("P=0x7f2ac6205000 pte page pfn 12a080"), Line::Watched(0x7f2a_c620_5000));
     assert_eq!(read("# os release : 6.1.0-13-amd64"), Line::Kernel("6.1.0-13-amd64"));
     assert_eq!(read("# kernel: 6.18"), Line::Kernel("6.18"));

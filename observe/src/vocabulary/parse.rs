@@ -43,11 +43,12 @@ fn operation(cells: &[&str]) -> Cell<Operation> {
         other => return Err(format!("`{other}` is no shape; write replace, merge, zap, protect or move")),
     };
     let id = head.split_whitespace().nth(1).ok_or("an operation has a name")?.to_owned();
-    Ok(Operation { id, title: (*title).to_owned(), shape, scenarios: list(scenarios), words: list(words) })
+    let words = list(&words.to_lowercase());
+    Ok(Operation { id, title: (*title).to_owned(), shape, scenarios: list(scenarios), words })
 }
 
 fn list(cell: &str) -> Vec<String> {
-    cell.split(',').map(|word| word.trim().to_lowercase()).filter(|word| !word.is_empty()).collect()
+    cell.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 fn row(cells: &[&str], line: usize) -> Cell<Row> {
@@ -74,7 +75,12 @@ fn span(cell: &str) -> Cell<(Option<Kernel>, Option<Kernel>)> {
     }
     let (first, last) = cell.split_once("..").ok_or("kernels are written like 5.15..6.5 or 6.6..")?;
     let end = |text: &str| if text.is_empty() { Ok(None) } else { text.parse().map(Some) };
-    Ok((end(first)?, end(last)?))
+    match (end(first)?, end(last)?) {
+        (Some(first), Some(last)) if first > last => {
+            Err(format!("{first}..{last} is no kernel; the older one comes first"))
+        }
+        ends => Ok(ends),
+    }
 }
 
 fn meaning(cell: &str) -> Cell<(Option<String>, Meaning)> {

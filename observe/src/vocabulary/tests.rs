@@ -69,13 +69,14 @@ fn a_flush_tells_the_devices_only_in_a_kernel_that_is_known_to_do_it() {
 
 #[test]
 fn rows_that_are_added_come_first_and_name_any_function() {
-    let added = "my_flush | | flush_tlb A | every | address va\nptep_clear_flush | | - | some |\n";
+    let added = "my_flush | | flush_tlb A | every | address VA\nptep_clear_flush | | - | some |\n";
     let vocabulary = Vocabulary::with(Some(added)).unwrap();
-    for (text, meaning) in [("my_flush: va=0x1000", true), ("ptep_clear_flush: x", false)] {
+    for (text, meaning) in [("my_flush: VA=0x1000", true), ("ptep_clear_flush: x", false)] {
         let text = format!("t-9 [000] ...1. 1.5: {text}");
         let Line::Event(event) = read(&text) else { panic!("{text}") };
         let row = &vocabulary.rows()[vocabulary.find(&event, None).unwrap()];
         assert_eq!(row.meaning != Meaning::Nothing, meaning, "{text}");
+        assert_eq!(row.range(&event).is_some(), meaning, "{text}");
     }
 }
 
@@ -89,6 +90,7 @@ fn a_row_that_cannot_be_read_is_named_by_its_line() {
         ),
         ("f | | flush_tlb A | often |", 1, "write every or some"),
         ("f | 6 | flush_tlb A | some |", 1, "5.15..6.5"),
+        ("f | 6.6..6.1 | flush_tlb A | some |", 1, "the older one comes first"),
         ("f | x..6.1 | flush_tlb A | some |", 1, "`x` is no version"),
         ("f | | in nowhere | some |", 1, "no line says what the operation `nowhere` is"),
         ("f | | flush_tlb A | some | at addr", 1, "write address, range"),

@@ -24,10 +24,9 @@ mod unanswered;
 
 use super::{Lowered, load};
 use crate::catalogue::{FILES, text_of};
-use crate::engine::{self, Options, Reductions, Verdict};
 use crate::language::render_all;
 use crate::language::syntax::Expect;
-use explorer::{Found, explore, without_unread};
+use explorer::{Found, explore};
 
 /// States of a scenario at most.
 pub(crate) const MOST: usize = 400_000;
@@ -126,29 +125,4 @@ fn a_counterexample_that_is_printed_is_read_again() {
     assert!(load(&trace(&rows)).is_ok());
     let without_clear: Vec<_> = rows.iter().filter(|row| !row.starts_with("pte_clear")).cloned().collect();
     assert!(load(&trace(&without_clear)).is_err());
-}
-
-#[test]
-fn the_engine_agrees_with_the_naive_search_on_the_whole_catalogue() {
-    for file in FILES {
-        for lowered in loaded(file.path, file.text) {
-            let packed =
-                engine::compile(&lowered.model).unwrap_or_else(|error| panic!("{}: {error}", lowered.name));
-            // What nothing depends on is no part of the engine's states.
-            let naive = explore(&without_unread(&lowered.model), MOST);
-            for reductions in [Reductions::ALL, Reductions::NONE] {
-                let outcome = engine::explore(&packed, &Options { reductions, ..Options::default() });
-                let agrees = match (&outcome.verdict, &naive) {
-                    (Verdict::Proved, Found::Proved(states)) => {
-                        reductions == Reductions::ALL || outcome.statistics.states == *states
-                    }
-                    (Verdict::Violated { trace, .. }, Found::Violated(_, steps)) => {
-                        trace.steps.len() == steps.len()
-                    }
-                    _ => false,
-                };
-                assert!(agrees, "{}: {reductions:?}, {outcome:?}, {naive:?}", lowered.name);
-            }
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! The explorer against a plain one that shares nothing with it, on protocols with known counts and on random models.
 
+mod catalogue;
 mod counts;
 mod ends;
 mod naive;

@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 /// A browser needs seconds; a busy machine makes them minutes.
-const PATIENCE: Duration = Duration::from_secs(400);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A browser with one page.
 pub(crate) struct Chromium {
@@ -78,6 +78,7 @@ impl Chromium {
         for domain in ["Page", "Runtime", "Log", "Network"] {
             browser.call(&format!("{domain}.enable"), &json!({}));
         }
+        browser.call("Page.setLifecycleEventsEnabled", &json!({ "enabled": true }));
         browser
     }
 
@@ -89,16 +90,39 @@ impl Chromium {
     /// Opens a file and waits until it is there.
     pub(crate) fn open(&mut self, file: &Path) {
         self.events.clear();
-        self.call("Page.navigate", &json!({ "url": format!("file://{}", file.display()) }));
-        self.wait_for("Page.loadEventFired");
+        let opened = self.call("Page.navigate", &json!({ "url": format!("file://{}", file.display()) }));
+        // The page before it may say late that it has been loaded.
+        self.wait_for(|event| {
+            let what = &event["params"];
+            what["name"] == "load" && what["loaderId"] == opened["loaderId"]
+        });
     }
 
-    /// Waits for an event that the page has not sent yet.
-    pub(crate) fn wait_for(&mut self, method: &str) {
-        while !self.events.iter().any(|event| event["method"] == method) {
+    /// Clicks what leads to another page, and waits until that is there.
+    pub(crate) fn follow(&mut self, selector: &str) {
+        self.events.clear();
+        self.click(selector);
+        self.wait_for(|event| event["method"] == "Page.loadEventFired");
+    }
+
+    /// Waits for an event.
+    fn wait_for(&mut self, is_it: impl Fn(&Value) -> bool) {
+        self.wait_for_many(1, is_it);
+    }
+
+    /// Waits until so many events have come.
+    pub(crate) fn wait_for_many(&mut self, number: usize, is_it: impl Fn(&Value) -> bool) {
+        while self.events.iter().filter(|event| is_it(event)).count() < number {
             let message = self.read();
             self.events.push(message);
         }
+    }
+
+    /// Waits until an expression is true in the page: some of what a click does comes later.
+    pub(crate) fn until(&mut self, expression: &str) {
+        self.value(&format!(
+            "new Promise((done) => {{ const look = () => {{ if ({expression}) done(); else setTimeout(look, 20); }}; look(); }})"
+        ));
     }
 
     /// The value of an expression in the page.

@@ -40,9 +40,7 @@ fn a_scenario_is_found_by_words_and_by_verdict_and_has_its_page() {
     browser.click("input[value=good]");
     assert_eq!(browser.value(SHOWN), json!([]), "it is not proved");
     browser.click("input[value=all]");
-    browser.events.clear();
-    browser.click("li:not([hidden]) a");
-    browser.wait_for("Page.loadEventFired");
+    browser.follow("li:not([hidden]) a");
     let at = browser.value("location.pathname.split('/').slice(-2).join('/') + location.hash");
     assert_eq!(at, json!("cow/notify-under-lock.html#scenario-cow-notify-before-clear"));
     let target = "document.querySelector(':target h2').textContent";
@@ -52,8 +50,6 @@ fn a_scenario_is_found_by_words_and_by_verdict_and_has_its_page() {
             .as_str()
             .is_some_and(|text| text.starts_with("cow-notify-before-clear VIOLATED"))
     );
-    browser.events.clear();
-    browser.click("header a");
-    browser.wait_for("Page.loadEventFired");
+    browser.follow("header a");
     assert_eq!(browser.value("document.title"), json!("The catalogue of scenarios"));
 }

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use observe::collect::{Collector, Found};
-use observe::judge::{Judged, judge};
+use observe::judge::{Judged, Standing, judge};
 use observe::reader::NO_EVENT;
 use observe::report::{Rest, Told};
 use observe::vocabulary::{BUILT_IN, Kernel, Vocabulary};
@@ -103,6 +103,12 @@ fn read(arguments: &ObserveArguments, collector: &mut Collector<'_>) -> Result<(
         if collector.events() == before {
             return Err(format!("{}: {NO_EVENT}", path.display()));
         }
+        if let Some(other) = collector.other_kernel() {
+            return Err(format!(
+                "{} is of kernel {other}, and what was read before is of another; observe each kernel by itself, or say --kernel",
+                path.display()
+            ));
+        }
     }
     Ok(())
 }
@@ -110,12 +116,12 @@ fn read(arguments: &ObserveArguments, collector: &mut Collector<'_>) -> Result<(
 fn tell(judged: &[Judged], found: &Found) {
     judged.iter().for_each(|judged| say(Told(judged)));
     say(Rest(found).to_string().trim_end());
-    let count = |is: fn(&Judged) -> bool| judged.iter().filter(|judged| is(judged)).count();
-    let wrong = count(|judged| judged.ruling.is_wrong());
-    let unjudged = count(|judged| judged.ruling.is_unjudged());
+    let count = |standing| judged.iter().filter(|judged| judged.ruling.standing() == standing).count();
     say(format_args!(
-        "{} orders: {} are those of proved scenarios, {wrong} are not, {unjudged} not judged.",
+        "{} orders: {} are those of proved scenarios, {} are not, {} not judged.",
         judged.len(),
-        judged.len() - wrong - unjudged
+        count(Standing::Proved),
+        count(Standing::Refuted),
+        count(Standing::Unknown)
     ));
 }

@@ -70,7 +70,7 @@ impl PictureArguments {
             asked.into_iter().filter_map(|(format, path)| Some((format, path.as_ref()?))).collect();
         let mut pictures = Pictures::default();
         for (format, path) in &asked {
-            if asked.iter().any(|(other, same)| other != format && same == path) {
+            if asked.iter().any(|(other, same)| other != format && place(same) == place(path)) {
                 return Err(format!("two pictures cannot stand in {}; name two files", path.display()));
             }
             pictures.files.push((*format, Opened::new(path)?));
@@ -112,6 +112,19 @@ impl Pictures {
             })?;
         }
         Ok(())
+    }
+}
+
+/// Where a file is or will be, however it is named.
+fn place(path: &Path) -> PathBuf {
+    if let Ok(known) = fs::canonicalize(path) {
+        return known;
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match (fs::canonicalize(parent), path.file_name()) {
+        (Ok(parent), Some(name)) => parent.join(name),
+        // It cannot be written, which is said then.
+        (Err(_), _) | (_, None) => path.to_owned(),
     }
 }
 

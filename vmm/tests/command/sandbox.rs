@@ -95,8 +95,10 @@ fn every_thread_of_a_running_guest_is_fenced_in() {
     if !has_kvm() {
         return;
     }
-    let socket = format!("{}/fenced-api", env!("CARGO_TARGET_TMPDIR"));
-    let more = ["--stale-report-file", "/dev/null", "--api-socket", &socket];
+    // A short path, for a socket's may not be long.
+    let socket = std::env::temp_dir().join(format!("afterimage-fenced-{}", std::process::id()));
+    let socket = socket.to_str().expect("a plain path");
+    let more = ["--stale-report-file", "/dev/null", "--api-socket", socket];
     let echo = Echo::start(&[&ENGINES[..], &more].concat());
     // An engine's thread may not have come to its beginning.
     let fenced = |(line, value): (&str, &str)| echo.threads(line).values().all(|it| it == value);

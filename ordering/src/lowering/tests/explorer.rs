@@ -168,34 +168,3 @@ fn path(back: &Back, state: &State) -> Vec<String> {
     steps.reverse();
     steps
 }
-
-/// The model in which a variable stays as it is at the start if no guard and no property reads it, it is not counted in, and
-/// it is copied only to its like.
-pub(crate) fn without_unread(model: &Model) -> Model {
-    let mut model = model.clone();
-    let formulas = model.properties.iter().flat_map(|property| match &property.check {
-        Check::Always(any) | Check::Finally(any) => any.as_slice(),
-        Check::Step | Check::Deadlock | Check::Livelock => &[],
-    });
-    let ways: Vec<_> =
-        model.agents.iter().flat_map(|agent| &agent.program).flat_map(|at| &at.alternatives).collect();
-    let guards = ways.iter().flat_map(|way| &way.guard).chain(formulas.flatten());
-    let mut read: HashSet<Var> = guards.flat_map(|guard| guard.reads()).flatten().collect();
-    loop {
-        let more = ways.iter().flat_map(|way| &way.updates).filter_map(|update| match *update {
-            Update::Set(..) => None,
-            Update::Copy { to, from } => read.contains(&to).then_some(from),
-            Update::Increment(var) | Update::Decrement(var) => Some(var),
-        });
-        let more: HashSet<Var> = more.collect();
-        if more.is_subset(&read) {
-            break;
-        }
-        read.extend(more);
-    }
-    let programs = model.agents.iter_mut().flat_map(|agent| &mut agent.program);
-    for way in programs.flat_map(|at| &mut at.alternatives) {
-        way.updates.retain(|update| read.contains(&update.written()));
-    }
-    model
-}

@@ -22,6 +22,8 @@ struct Report<'a> {
     events: u64,
     unreadable: u64,
     lost: u64,
+    /// Times that go back within a thread.
+    backwards: u64,
     /// Ranges in which no change was seen.
     unchanged: u64,
     /// Steps outside of any operation.
@@ -54,6 +56,8 @@ struct Order<'a> {
     also: &'a [String],
     /// Refuted ones that the trace does not tell from it.
     untold: &'a [String],
+    /// Scenarios of which it is not known whether they have it.
+    undecided: &'a [String],
     /// Scenarios that have a part of it.
     partly: &'a [String],
     /// The text of the new scenario.
@@ -90,6 +94,7 @@ pub(super) fn json(judged: &[Judged], found: &Found) -> String {
         events: totals.events,
         unreadable: totals.unreadable,
         lost: totals.lost,
+        backwards: totals.backwards,
         unchanged: totals.unchanged,
         stray: totals.stray,
         orders: judged.iter().map(order).collect(),
@@ -119,24 +124,30 @@ fn order(judged: &Judged) -> Order<'_> {
         steps: Vec::new(),
         also: &[],
         untold: &[],
+        undecided: &[],
         partly: &[],
         proposal: None,
         why: None,
         counterexample: Vec::new(),
     };
     match &judged.ruling {
-        Ruling::Right { best, explored, others, untold } => {
-            Order { ruling: "right", also: others, untold, ..matched(bare, best, explored) }
+        Ruling::Right { best, explored, others, untold, unknown } => Order {
+            ruling: "right",
+            also: others,
+            untold,
+            undecided: unknown,
+            ..matched(bare, best, explored)
+        },
+        Ruling::Wrong { best, explored, others, unknown } => {
+            Order { ruling: "wrong", also: others, undecided: unknown, ..matched(bare, best, explored) }
         }
-        Ruling::Wrong { best, explored, others } => {
-            Order { ruling: "wrong", also: others, ..matched(bare, best, explored) }
-        }
-        Ruling::New { proposal, explored, partly, unknown: _ } => {
+        Ruling::New { proposal, explored, partly, unknown } => {
             let known = explored.as_ref().ok();
             Order {
                 ruling: "new",
                 scenario: Some(&proposal.name),
                 partly,
+                undecided: unknown,
                 proposal: Some(&proposal.text),
                 verdict: known.map(|explored| explored.answered.to_string()),
                 counterexample: known.map(counterexample).unwrap_or_default(),

@@ -1,7 +1,7 @@
 //! `observe --record`: an operation on the running kernel, recorded in a tracefs instance of its own.
 //!
 //! Invariant: whatever was changed is put back when this returns, also behind an error or Ctrl-C: the instance goes, KSM's
-//! settings come back. Source: Documentation/trace/ftrace.rst, Documentation/admin-guide/mm/ksm.rst.
+//! settings come back. What a recording has left that was killed is put back by the next one. Source: Documentation/trace/ftrace.rst, Documentation/admin-guide/mm/ksm.rst.
 
 mod deed;
 mod host;
@@ -41,9 +41,10 @@ pub(super) fn record(
 ) -> Result<Visible, String> {
     let stopped = Stopped::watch();
     let tracefs = tracefs::open()?;
-    let instance = Instance::create(tracefs).map_err(|error| {
-        format!("no instance can be made in tracefs: {error}; nothing was recorded, and a trace that somebody else has recorded can be read")
-    })?;
+    let settings = if deed == Deed::Ksm { Some(ksm::Settings::read()?) } else { None };
+    let note = settings.as_ref().map(ksm::Settings::note).unwrap_or_default();
+    let instance = Instance::create(&tracefs, &note)
+        .map_err(|error| in_vain(&format!("no instance can be made in tracefs: {error}")))?;
     let (mut recorded, mut missing) = (Vec::new(), Vec::new());
     let thread = if deed == Deed::Ksm { ksm::thread()? } else { gettid().as_raw_nonzero().get() };
     let functions = vocabulary.rows().iter().map(|row| row.name.as_str()).filter(|name| !name.contains('@'));
@@ -51,10 +52,12 @@ pub(super) fn record(
         Ok(number) => recorded.push(format!("{number} functions of the vocabulary, by the function tracer")),
         Err(error) => missing.push(format!("functions: the function tracer cannot be set up here ({error})")),
     }
-    let events = instance.enable_events(thread).map_err(|error| error.to_string())?;
+    let events = instance
+        .enable_events(thread)
+        .map_err(|error| in_vain(&format!("tracepoints cannot be limited to a thread: {error}")))?;
     recorded.extend(events.iter().map(|event| format!("tracepoint {event}")));
     if events.is_empty() && recorded.is_empty() {
-        return Err("this kernel has no tracepoint and no function of the vocabulary".to_owned());
+        return Err(in_vain("this kernel has no tracepoint and no function of the vocabulary"));
     }
     // A machine of KVM's listens to this address space, so that ranges are announced.
     let listener = listener();
@@ -64,8 +67,12 @@ pub(super) fn record(
         ));
     }
     missing.push("writes of entries: no data watchpoint is set".to_owned());
-    let done = deed.run(ROUNDS, &stopped, &instance);
+    let done = settings
+        .as_ref()
+        .map_or(Ok(()), ksm::Settings::switch_on)
+        .and_then(|()| deed.run(ROUNDS, &stopped, &instance));
     let text = instance.text();
+    drop(settings);
     drop(instance);
     done?;
     if stopped.is_set() {
@@ -75,6 +82,11 @@ pub(super) fn record(
     collector.line(&format!("# kernel: {}", release.release().to_string_lossy()));
     text.map_err(|error| error.to_string())?.lines().for_each(|line| collector.line(line));
     Ok(Visible { deed, recorded, missing })
+}
+
+/// What is wrong, and what can be done all the same.
+fn in_vain(wrong: &str) -> String {
+    format!("{wrong}; nothing was recorded, and a trace that somebody else has recorded can be read")
 }
 
 fn listener() -> Result<(Kvm, VmFd), kvm_ioctls::Error> {

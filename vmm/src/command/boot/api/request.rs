@@ -61,7 +61,7 @@ pub(super) fn device(text: &str) -> Result<SourceId, String> {
     let parse = || {
         let (bus, rest) = text.split_once(':')?;
         let (device, function) = rest.split_once('.')?;
-        let number = |text| u8::from_str_radix(text, 16).ok();
+        let number = |text| hexadecimal(text).and_then(|number| u8::try_from(number).ok());
         let (bus, device, function) = (number(bus)?, number(device)?, number(function)?);
         (device < 32 && function < 8).then(|| SourceId::new(bus, device, function))
     };
@@ -76,7 +76,13 @@ pub(super) fn pasid(number: u32) -> Result<Pasid, String> {
 /// The address that `text` says.
 pub(super) fn address(text: &str) -> Result<u64, String> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
-    u64::from_str_radix(digits, 16).map_err(|_| format!("`{text}` is no address; give one as 0x1000"))
+    hexadecimal(digits).ok_or_else(|| format!("`{text}` is no address; give one as 0x1000"))
+}
+
+/// A number without a sign.
+fn hexadecimal(digits: &str) -> Option<u64> {
+    let is_plain = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_plain { u64::from_str_radix(digits, 16).ok() } else { None }
 }
 
 #[cfg(test)]
@@ -110,10 +116,12 @@ mod tests {
     #[test]
     fn devices_and_addresses_are_as_reports_write_them() {
         assert_eq!(device("00:1f.7"), Ok(SourceId::new(0, 31, 7)));
-        for wrong in ["", "00:01", "00:20.0", "00:01.8", "x:1.0", "100:1.0", "00:+1.0:"] {
+        for wrong in ["", "00:01", "00:20.0", "00:01.8", "x:1.0", "100:1.0", "00:+1.0", "00:01.0:"] {
             assert!(device(wrong).is_err(), "{wrong}");
         }
         assert_eq!((address("0x1f"), address("20")), (Ok(0x1f), Ok(0x20)));
-        assert!(address("0x").is_err() && address("-1").is_err());
+        for wrong in ["", "0x", "-1", "+1", "0x+1", "1 ", "11111111111111111"] {
+            assert!(address(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -23,7 +23,6 @@ use rustix::process::getuid;
 
 use super::host::{Stopped, first_line};
 use super::instance::Instance;
-use super::ksm;
 
 const PAGE: usize = 4096;
 /// For how long KSM is waited for.
@@ -122,7 +121,6 @@ impl Drop for Pages {
 impl Deed {
     /// Does it so many times, each between two marks, while another thread reads.
     pub(super) fn run(self, rounds: u32, stopped: &Stopped, instance: &Instance) -> Result<(), String> {
-        let _settings = if self == Self::Ksm { Some(ksm::Settings::set()?) } else { None };
         for _ in 0..rounds {
             if stopped.is_set() {
                 break;

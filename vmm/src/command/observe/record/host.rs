@@ -26,6 +26,13 @@ impl Stopped {
     }
 }
 
+impl Drop for Stopped {
+    /// When the recording is over the first one ends the program, too.
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A file's first line, without its end.
 pub(super) fn first_line(path: &str) -> Option<String> {
     read_to_string(path).ok().and_then(|text| text.lines().next().map(str::to_owned))

@@ -1,13 +1,16 @@
 //! An instance of tracefs: buffers and settings of its own.
 //!
-//! Invariant: it goes when it is dropped, and the system's own trace is never touched.
+//! Invariant: it goes when it is dropped, and the system's own trace is never touched. What a recording leaves that was killed
+//! goes with the next one: whoever records holds a lock of its instance, and that ends with him.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::process;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, flock, mkdirat, openat, unlinkat};
+
+use super::ksm;
 
 /// Memory for what is recorded, for each CPU.
 const BUFFER_KIB: &str = "2048";
@@ -26,22 +29,32 @@ const EVENTS: [&str; 8] = [
     "ksm/ksm_stop_scan",
 ];
 
+/// How the names of instances begin that are made here.
+const PREFIX: &str = "afterimage-";
+
 /// An instance.
 pub(super) struct Instance {
-    tracefs: OwnedFd,
+    /// The folder of all instances.
+    all: OwnedFd,
     name: String,
     folder: OwnedFd,
 }
 
 impl Instance {
-    pub(super) fn create(tracefs: OwnedFd) -> io::Result<Self> {
-        let name = format!("instances/afterimage-{}", process::id());
-        mkdirat(&tracefs, &name, Mode::RWXU)?;
-        let opened = openat(&tracefs, &name, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-        let folder = opened.inspect_err(|_| {
-            let _gone = unlinkat(&tracefs, &name, AtFlags::REMOVEDIR);
+    /// One whose name ends with what whoever finds it has to know; before that, what is left of others is cleared away.
+    pub(super) fn create(tracefs: &OwnedFd, note: &str) -> io::Result<Self> {
+        let all = folder(tracefs, "instances")?;
+        // Held until the new one has its own lock, so that nobody takes it for one that was left.
+        flock(&all, FlockOperation::LockExclusive)?;
+        clear_away(&all)?;
+        let name = format!("{PREFIX}{}{note}", process::id());
+        mkdirat(&all, &name, Mode::RWXU)?;
+        let opened = folder(&all, &name).inspect_err(|_| {
+            let _gone = unlinkat(&all, &name, AtFlags::REMOVEDIR);
         })?;
-        let instance = Self { tracefs, name, folder };
+        let instance = Self { all, name, folder: opened };
+        flock(&instance.folder, FlockOperation::NonBlockingLockExclusive)?;
+        flock(&instance.all, FlockOperation::Unlock)?;
         instance.write("tracing_on", "0")?;
         instance.write("trace_clock", "mono")?;
         // A buffer that stays small holds less, and is no reason to give up.
@@ -116,8 +129,29 @@ impl Drop for Instance {
         for (file, text) in [("tracing_on", "0"), ("current_tracer", "nop")] {
             let _unchanged = self.write(file, text);
         }
-        if let Err(error) = unlinkat(&self.tracefs, &self.name, AtFlags::REMOVEDIR) {
-            log::error!("{} stays in tracefs: {error}; remove it with rmdir", self.name);
+        if let Err(error) = unlinkat(&self.all, &self.name, AtFlags::REMOVEDIR) {
+            log::error!("instances/{} stays in tracefs: {error}; remove it with rmdir", self.name);
         }
     }
+}
+
+/// Removes what recordings have left that were killed.
+fn clear_away(all: &OwnedFd) -> io::Result<()> {
+    for entry in Dir::read_from(all)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().to_str() else { continue };
+        if let Some(note) = name.strip_prefix(PREFIX)
+            && let Ok(folder) = folder(all, name)
+            && flock(&folder, FlockOperation::NonBlockingLockExclusive).is_ok()
+        {
+            ksm::put_back(note);
+            // It is stopped and goes as any other.
+            drop(Instance { all: all.try_clone()?, name: name.to_owned(), folder });
+        }
+    }
+    Ok(())
+}
+
+fn folder(within: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+    Ok(openat(within, name, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
 }

@@ -1,52 +1,85 @@
 //! KSM's settings, for as long as it is to merge.
 //!
-//! Invariant: what they were before comes back when this is dropped.
+//! Invariant: what they were before comes back when this is dropped, or, if the program was killed, with the next recording.
 
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 
 use super::host::first_line;
 
 const FOLDER: &str = "/sys/kernel/mm/ksm";
+/// Before the settings, in the name of an instance.
+const NOTE: &str = "-ksm-";
 /// What merges two pages soon.
 const SETTINGS: [(&str, &str); 3] = [("pages_to_scan", "2000"), ("sleep_millisecs", "5"), ("run", "1")];
 
-/// Settings that come back.
+/// Settings as they were, which come back.
 pub(super) struct Settings {
-    before: Vec<(PathBuf, String)>,
+    before: Vec<String>,
 }
 
 impl Settings {
+    /// What they are now; nothing is changed yet.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub(super) fn read() -> Result<Self, String> {
+        let read = |(name, _)| fs::read_to_string(path(name)).map_err(|error| refusal(name, &error));
+        let all = SETTINGS.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { before: all.iter().map(|text| text.trim().to_owned()).collect() })
+    }
+
+    /// As they are written where whoever finds it after this program was killed reads it.
+    pub(super) fn note(&self) -> String {
+        format!("{NOTE}{}", self.before.join("-"))
+    }
+
     /// Switches KSM on.
     ///
     /// # Errors
     /// What is missing.
-    pub(super) fn set() -> Result<Self, String> {
-        let mut settings = Self { before: Vec::new() };
-        for (name, value) in SETTINGS {
-            let path = PathBuf::from(FOLDER).join(name);
-            let wrong = |error| {
-                format!(
-                    "KSM cannot be switched on: {}: {error}; it needs root and CONFIG_KSM",
-                    path.display()
-                )
-            };
-            let before = fs::read_to_string(&path).map_err(wrong)?;
-            fs::write(&path, value).map_err(wrong)?;
-            settings.before.push((path, before.trim().to_owned()));
-        }
-        Ok(settings)
+    pub(super) fn switch_on(&self) -> Result<(), String> {
+        SETTINGS
+            .iter()
+            .try_for_each(|(name, value)| fs::write(path(name), value).map_err(|error| refusal(name, &error)))
     }
 }
 
 impl Drop for Settings {
     fn drop(&mut self) {
-        for (path, before) in self.before.iter().rev() {
-            if let Err(error) = fs::write(path, before) {
-                log::error!("{} was {before} and is not again: {error}", path.display());
+        for ((name, _), before) in SETTINGS.iter().zip(&self.before).rev() {
+            if fs::read_to_string(path(name)).is_ok_and(|now| now.trim() == before) {
+                continue;
+            }
+            if let Err(error) = fs::write(path(name), before) {
+                log::error!("{} was {before} and is not again: {error}", path(name).display());
             }
         }
     }
+}
+
+/// Puts back what somebody has left who was killed, if it is still as he has set it.
+pub(super) fn put_back(note: &str) {
+    let Some((_, before)) = note.split_once(NOTE) else { return };
+    let before: Vec<String> = before.split('-').map(str::to_owned).collect();
+    let is_number = |text: &String| text.parse::<u32>().is_ok();
+    if before.len() != SETTINGS.len() || !before.iter().all(is_number) {
+        return;
+    }
+    let is_left =
+        |(name, value): &(&str, &str)| fs::read_to_string(path(name)).is_ok_and(|text| text.trim() == *value);
+    if SETTINGS.iter().all(is_left) {
+        drop(Settings { before });
+    }
+}
+
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(FOLDER).join(name)
+}
+
+fn refusal(name: &str, error: &io::Error) -> String {
+    format!("KSM cannot be switched on: {}: {error}; it needs root and CONFIG_KSM", path(name).display())
 }
 
 /// The number of KSM's thread.
