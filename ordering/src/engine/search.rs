@@ -3,10 +3,9 @@
 //! Invariant: what comes out depends on the model and the reductions alone, not on the number of shards, on threads or on
 //! the order inside a level: a level is finished before anything is concluded, and a limit is a number of states.
 
-use super::Reductions;
 use super::coverage::Seen;
 use super::expand::{Broken, Expander};
-use super::options::{Stop, Visited};
+use super::options::{Reductions, Stop, Visited};
 use super::set::Set;
 use super::tables::Tables;
 use super::word::Word;
