@@ -43,6 +43,10 @@ impl Promela<'_> {
             ("short", "spte", pages),
             ("short", "orig", agents * pages),
             ("short", "tlb", cpus * pages),
+            ("short", "tt", cpus * scenario.tags * pages),
+            ("byte", "tw", cpus * scenario.tags * pages),
+            ("byte", "mm", cpus),
+            ("byte", "tg", cpus),
             ("short", "iotlb", devices * pages),
             ("short", "devtlb", devices * pages),
             ("short", "vtlb", vcpus * pages),
@@ -140,6 +144,7 @@ impl Promela<'_> {
         for (number, var) in scenario.vars.iter().enumerate() {
             lines.push(format!("x[{number}] = {}", var.start));
         }
+        lines.extend((0..scenario.cpus).filter_map(|cpu| self.begins_in(cpu)));
         lines
     }
 
