@@ -136,3 +136,15 @@ fn a_search_that_hits_its_bound_says_so_and_refuses_nothing() {
     assert_eq!(explain(&lowered, &refused, 1), Err(Unexplained::BoundHit(1)));
     assert_eq!(explain(&lowered, &refused, MOST_PLACES), Err(Unexplained::Refused(5)));
 }
+
+#[test]
+fn a_place_that_was_come_to_earlier_is_looked_at_though_more_was_filled_in_before_it() {
+    let lowered = lowered(LATE);
+    let mut sightings = seen(&lowered, (0, 1000));
+    sightings.iter_mut().for_each(|one| (one.began_ns, one.ended_ns) = (0, 1000));
+    // Behind the walk that was seen it is too late for `pte_clear A`; behind one that was not, it is in time.
+    (sightings[0].stands, sightings[0].ended_ns) = (Stands::Perhaps, 40);
+    let walk = Sighting { stands: Stands::Perhaps, ..sighting(&lowered, "DEV", "walk A", 50, 60) };
+    sightings.insert(0, walk);
+    assert!(explain(&lowered, &sightings, MOST_PLACES).is_ok());
+}

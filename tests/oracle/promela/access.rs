@@ -103,7 +103,12 @@ impl<'s> Promela<'s> {
     fn before_walk(&self, walk: &Walk, wanted: &str) -> Vec<Command> {
         let mut commands = Vec::new();
         if let Some(cache) = self.pasid_cache(walk.place) {
-            let named = format!("{cache} == 0 && pasid != 0");
+            // What is lost is read again if it would be another one.
+            let unknown = match self.option("evict", "off") {
+                true => format!("{cache} == 0"),
+                false => format!("{cache} != pasid"),
+            };
+            let named = format!("{unknown} && pasid != 0");
             let read = walk.here.clone().when(wanted).when(&named);
             commands.push(read.effect(&format!("{cache} = pasid")));
         }
