@@ -26,6 +26,7 @@ mod liveness;
 mod options;
 mod outcome;
 mod persistent;
+mod plan;
 mod properties;
 mod pruned;
 mod reach;
@@ -43,12 +44,13 @@ mod word;
 pub use self::ends::{Ends, Final, Look, MOST_ENDS, Shortfall, ends};
 use self::expand::Broken;
 use self::livelock::Hope;
-pub use self::options::{Counting, Options, PersistentSets, Reduction, Reductions, Stop, Threads, Visited};
-pub use self::outcome::{
-    Bound, Coverage, Interleavings, Length, Outcome, Round, Statistics, Step, Trace, Verdict,
+pub use self::options::{
+    Bound, Counting, Options, PersistentSets, Reduction, Reductions, Stop, Threads, Visited,
 };
+pub use self::outcome::{Coverage, Interleavings, Length, Outcome, Round, Statistics, Step, Trace, Verdict};
+use self::plan::Plan;
 use self::pruned::Pruned;
-use self::search::{End, Plan, Searched};
+use self::search::{End, Searched};
 use self::tables::Tables;
 pub use self::too_large::{Biggest, TooLarge};
 use self::word::Word;

@@ -6,7 +6,8 @@
 
 use super::options::{PersistentSets, Reduction, Reductions};
 use super::outcome::Coverage;
-use super::search::{End, Plan, Searched};
+use super::plan::Plan;
+use super::search::{End, Searched};
 use super::tables::{Origin, Tables};
 use super::word::Word;
 use crate::model::{MarkId, Model, Symmetry};

@@ -7,7 +7,7 @@ use super::cases::{Choice, Kind};
 use super::coverage::Seen;
 use super::options::{PersistentSets, Reduction, Reductions};
 use super::persistent::{Agents, Chooser};
-use super::search::Violations;
+use super::plan::Violations;
 use super::symmetry::{Alike, canonical};
 use super::tables::{Entry, Origin, Tables};
 use super::word::Word;
