@@ -82,7 +82,8 @@ impl Promela<'_> {
             ("byte", "bn", agents),
         ];
         for (kind, name, length) in arrays {
-            line(&mut text, &format!("{kind} {name}[{}];", length.max(1)));
+            // To Spin an array of one place is none, and no index of another.
+            line(&mut text, &format!("{kind} {name}[{}];", length.max(2)));
         }
         line(&mut text, "byte qn;\nbyte pasid;");
         for (number, _) in scenario.properties.iter().enumerate() {
