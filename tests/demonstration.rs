@@ -7,6 +7,7 @@ mod demonstration {
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ordering::sighting::MOST_PLACES;
 use steps::operation::{Verdict, cow};
 use vmm::demo::guest::CpuKind;
 use vmm::demo::options::{DemoOptions, Operation, Trial, trials};
@@ -29,6 +30,7 @@ fn prepared(cpu: CpuKind, trials: Vec<Trial>) -> Demonstration {
         time: Duration::from_millis(400),
         widening: Widening::AsFound,
         seed: 7,
+        most_places: MOST_PLACES,
     })
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{Ordering, fence};
 use std::time::Instant;
 
 use parking_lot::MutexGuard;
-use steps::one_page::{Condition, Entry, Lock, OnePage, Permission, Role, Step};
+use steps::one_page::{Condition, Entry, Lock, OnePage, Protection, Role, Step};
 use steps::program::{Line, Program};
 use steps::{Count, Emptied, EntryAt, EntryOf, Invalidation, LockMode, Pages, Range, Scope};
 use thiserror::Error;
@@ -315,10 +315,10 @@ impl<'space> Execution<'space> {
     }
 
     /// Young from the start, and dirty if writable, as the fault that asked for it is about to use it.
-    fn set_pte(&mut self, role: Role, permission: Permission) {
+    fn set_pte(&mut self, role: Role, permission: Protection) {
         let bits = match permission {
-            Permission::ReadOnly => Pte::ACCESSED,
-            Permission::ReadWrite => Pte::ACCESSED | Pte::WRITE | Pte::DIRTY,
+            Protection::ReadOnly => Pte::ACCESSED,
+            Protection::ReadWrite => Pte::ACCESSED | Pte::WRITE | Pte::DIRTY,
         };
         self.entry = Pte::leaf(self.pfn(role)).with(bits);
         self.space.table().store(self.slot, self.entry);

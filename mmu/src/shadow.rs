@@ -15,7 +15,7 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use steps::one_page::Permission;
+use steps::one_page::Protection;
 use thiserror::Error;
 
 use crate::address::{Access, VirtAddr, VirtRange};
@@ -87,7 +87,7 @@ pub struct PendingFault {
     began: Instant,
     since: SequenceSnapshot,
     frame: FrameRef,
-    permission: Permission,
+    permission: Protection,
 }
 
 /// An entry to be written.
@@ -164,7 +164,7 @@ impl ShadowMmu {
         let space = self.space.upgrade().ok_or(ShadowError::Ended)?;
         let found = look_up(&space)?;
         let writable = found.entry.is_writable() && found.entry.is_dirty();
-        let permission = if writable { Permission::ReadWrite } else { Permission::ReadOnly };
+        let permission = if writable { Protection::ReadWrite } else { Protection::ReadOnly };
         Ok(PendingFault { page: address.page(), began, since, frame: found.frame, permission })
     }
 
@@ -177,8 +177,8 @@ impl ShadowMmu {
             return false;
         }
         let bits = match fault.permission {
-            Permission::ReadOnly => Pte::ACCESSED,
-            Permission::ReadWrite => Pte::ACCESSED | Pte::WRITE | Pte::DIRTY,
+            Protection::ReadOnly => Pte::ACCESSED,
+            Protection::ReadWrite => Pte::ACCESSED | Pte::WRITE | Pte::DIRTY,
         };
         let pte = Pte::leaf(fault.frame.pfn()).with(bits);
         let page = self.page(self.index(fault.page));

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use steps::one_page::Permission;
+use steps::one_page::Protection;
 use steps::program::Line;
 
 use crate::address::{Pfn, VirtAddr};
@@ -54,7 +54,7 @@ pub enum Action {
     /// Announced: the user stores this value.
     Turn(u64),
     /// A page walk filled a TLB, or a fault filled the shadow page table.
-    Walk(Permission),
+    Walk(Protection),
     /// The translation was refused and the memory manager asked.
     Fault,
     /// A load returned a value.
@@ -134,7 +134,7 @@ impl Event {
     /// A walk of `agent` for `address`, which began then and has found a translation.
     #[must_use]
     pub fn walk(began: Instant, agent: Agent, address: VirtAddr, found: &Translation) -> Self {
-        let permission = if found.permission.write { Permission::ReadWrite } else { Permission::ReadOnly };
+        let permission = if found.permission.write { Protection::ReadWrite } else { Protection::ReadOnly };
         let frame = Some(found.physical(address).pfn());
         Self::since(began, agent, Action::Walk(permission), address.page(), frame)
     }

@@ -26,6 +26,7 @@ mod liveness;
 mod options;
 mod outcome;
 mod persistent;
+mod plan;
 mod properties;
 mod pruned;
 mod reach;
@@ -35,26 +36,25 @@ mod search;
 mod set;
 mod symmetry;
 mod tables;
+mod too_large;
 mod trace;
 mod witness;
 mod word;
 
-use std::fmt;
-
-use thiserror::Error;
-
 pub use self::ends::{Ends, Final, Look, MOST_ENDS, Shortfall, ends};
 use self::expand::Broken;
 use self::livelock::Hope;
-pub use self::options::{Counting, Options, PersistentSets, Reduction, Reductions, Stop, Threads, Visited};
-pub use self::outcome::{
-    Bound, Coverage, Interleavings, Length, Outcome, Round, Statistics, Step, Trace, Verdict,
+pub use self::options::{
+    Bound, Counting, Options, PersistentSets, Reduction, Reductions, Stop, Threads, Visited,
 };
+pub use self::outcome::{Coverage, Interleavings, Length, Outcome, Round, Statistics, Step, Trace, Verdict};
+use self::plan::Plan;
 use self::pruned::Pruned;
-use self::search::{End, Plan, Searched};
+use self::search::{End, Searched};
 use self::tables::Tables;
+pub use self::too_large::{Biggest, TooLarge};
 use self::word::Word;
-use crate::model::{Model, ModelError};
+use crate::model::Model;
 
 /// A model that can be explored.
 #[derive(Clone, Debug)]
@@ -67,46 +67,6 @@ pub struct Packed {
 enum Width {
     Narrow(Tables<u64>),
     Wide(Tables<u128>),
-}
-
-/// Why a model cannot be explored.
-#[derive(Clone, PartialEq, Eq, Debug, Error)]
-pub enum TooLarge {
-    /// A state does not fit into the largest word.
-    #[error(
-        "a state takes {bits} bits of at most {limit}; the biggest parts are {biggest}: give them fewer values"
-    )]
-    Bits {
-        /// Bits of a state.
-        bits: u32,
-        /// Bits that there are.
-        limit: u32,
-        /// What takes most of them.
-        biggest: Biggest,
-    },
-    /// The model is not well formed.
-    #[error(transparent)]
-    Malformed(#[from] ModelError),
-    /// It was told to stop before the model was packed.
-    #[error("the time was over before the model was packed")]
-    Stopped,
-}
-
-impl TooLarge {
-    fn unless_stopped(stop: Option<&Stop>) -> Result<(), Self> {
-        if stop.is_some_and(Stop::is_set) { Err(Self::Stopped) } else { Ok(()) }
-    }
-}
-
-/// The variables that take the most bits, with their bits, the biggest first.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Biggest(pub Vec<(String, u32)>);
-
-impl fmt::Display for Biggest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts: Vec<String> = self.0.iter().map(|(name, bits)| format!("{name} ({bits})")).collect();
-        f.write_str(&parts.join(", "))
-    }
 }
 
 /// Packs a model for exploration.

@@ -56,8 +56,8 @@ pub struct Explained {
 /// The model has no such run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unexplained {
-    /// Not within the bound of the search.
-    Bound,
+    /// The search looked at so many places, as it was allowed to, and found none; there may be one.
+    BoundHit(usize),
     /// The sighting with this index is the first that cannot stand there, whatever is filled in.
     Refused(usize),
     /// The last row can be come to, and breaks nothing there.
@@ -67,18 +67,26 @@ pub enum Unexplained {
 /// The most sightings of a run.
 pub const MOST: usize = 128;
 
-/// Finds a run of `lowered` of which the sightings are seen, with the last of them as its last row, which breaks a property.
+/// Places that are enough for a search if nobody says otherwise.
+pub const MOST_PLACES: usize = 200_000;
+
+/// Finds a run of `lowered` of which the sightings are seen, with the last of them as its last row, which breaks a property;
+/// looks at so many places at most.
 ///
 /// # Errors
 /// [`Unexplained`].
 ///
 /// # Panics
 /// If there is no sighting, or more than [`MOST`], or one of an agent that the model does not have.
-pub fn explain(lowered: &Lowered, sightings: &[Sighting]) -> Result<Explained, Unexplained> {
+pub fn explain(
+    lowered: &Lowered,
+    sightings: &[Sighting],
+    most_places: usize,
+) -> Result<Explained, Unexplained> {
     assert!((1..=MOST).contains(&sightings.len()), "{} sightings, of 1 to {MOST}", sightings.len());
     let known = |one: &Sighting| one.agent < lowered.model.agents.len();
     assert!(sightings.iter().all(known), "a sighting of nobody");
-    Search::new(lowered, sightings).run().map(|found| explained(lowered, sightings, &found))
+    Search::new(lowered, sightings).run(most_places).map(|found| explained(lowered, sightings, &found))
 }
 
 impl Explained {

@@ -32,9 +32,9 @@ pub enum Role {
     New,
 }
 
-/// What a leaf that is set allows.
+/// What a leaf that is set allows: vm_page_prot of its area.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Permission {
+pub enum Protection {
     /// Loads only.
     ReadOnly,
     /// Loads and stores.
@@ -54,7 +54,7 @@ pub enum Lock {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Entry {
     /// One that maps a frame.
-    Maps(Role, Permission),
+    Maps(Role, Protection),
     /// The one that was there.
     Orig,
 }
@@ -141,7 +141,7 @@ pub const fn unlock_page(role: Role) -> Step {
 
 /// Writes an entry that maps a frame.
 #[must_use]
-pub const fn set_pte(role: Role, permission: Permission) -> Step {
+pub const fn set_pte(role: Role, permission: Protection) -> Step {
     Any::Entry(EntryAt::Pte(Page), EntryOf::Set(Entry::Maps(role, permission)))
 }
 
@@ -235,7 +235,7 @@ impl fmt::Display for Role {
     }
 }
 
-impl fmt::Display for Permission {
+impl fmt::Display for Protection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ReadOnly => "ro",

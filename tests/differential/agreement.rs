@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ordering::lowering;
 use steps::one_page::{
-    CHANGE_PTE, CLEAR_PTE, COPY, FLUSH_TLB, LOCK_TABLE, NOTIFY, Permission, RANGE_START, RESTORE_PTE, Role,
+    CHANGE_PTE, CLEAR_PTE, COPY, FLUSH_TLB, LOCK_TABLE, NOTIFY, Protection, RANGE_START, RESTORE_PTE, Role,
     UNLOCK_TABLE, lock_page, map, mark_stable, put, set_pte, unmap,
 };
 
@@ -113,7 +113,7 @@ fn a_machine_that_leaves_a_step_out_is_found_out() {
         RANGE_START,
         CHANGE_PTE,
         CLEAR_PTE,
-        set_pte(role, Permission::ReadOnly),
+        set_pte(role, Protection::ReadOnly),
         RESTORE_PTE,
         COPY,
         LOCK_TABLE,

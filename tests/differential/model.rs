@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use ordering::engine::replay::State;
 use ordering::lowering;
 use ordering::model::{Alternative, Model};
-use steps::one_page::Permission;
+use steps::one_page::Protection;
 
 use super::act::{Access, Answer, Row};
 use super::setting::{FRAMES, Frame, KERNELS, Kernel, PAGES, Page, Setting, USERS, User, VALUES};
@@ -213,7 +213,7 @@ fn kernel_steps() -> Vec<String> {
         ];
         steps.extend(verbs.iter().map(|verb| at_page(verb, page)));
         for frame in FRAMES {
-            for permission in [Permission::ReadOnly, Permission::ReadWrite] {
+            for permission in [Protection::ReadOnly, Protection::ReadWrite] {
                 steps.push(format!("set_pte {page} -> {frame} {permission}"));
             }
         }

@@ -5,7 +5,7 @@
 
 use fastrand::Rng;
 use steps::one_page::{
-    ALLOCATE, CHANGE_PTE, CLEAR_PTE, COPY, Condition, FLUSH_TLB, LOCK_TABLE, NOTIFY, Permission, RANGE_END,
+    ALLOCATE, CHANGE_PTE, CLEAR_PTE, COPY, Condition, FLUSH_TLB, LOCK_TABLE, NOTIFY, Protection, RANGE_END,
     RANGE_START, RESTORE_PTE, Role, Step, UNLOCK_TABLE, lock_page, map, mark_stable, put, set_pte,
     unlock_page, unmap,
 };
@@ -91,7 +91,7 @@ fn anything(rng: &mut Rng) -> Deed {
 
 fn step(rng: &mut Rng) -> Step {
     let role = if rng.bool() { Role::Old } else { Role::New };
-    let permission = if rng.bool() { Permission::ReadOnly } else { Permission::ReadWrite };
+    let permission = if rng.bool() { Protection::ReadOnly } else { Protection::ReadWrite };
     let all = [
         ALLOCATE,
         lock_page(role),

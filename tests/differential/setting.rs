@@ -40,7 +40,7 @@ pub(super) const FREE_AT_FIRST: Frame = Frame(3);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Mapped {
     pub(super) frame: Frame,
-    pub(super) permission: steps::one_page::Permission,
+    pub(super) permission: steps::one_page::Protection,
 }
 
 /// What the pages map at the start.
@@ -52,7 +52,7 @@ pub(super) struct Setting {
 impl Setting {
     /// The settings that programs start from: a page of its own, a shared one, one that nobody may write, an empty one.
     pub(super) fn all() -> Vec<Self> {
-        use steps::one_page::Permission::{ReadOnly, ReadWrite};
+        use steps::one_page::Protection::{ReadOnly, ReadWrite};
         let map = |frame, permission| Some(Mapped { frame: Frame(frame), permission });
         vec![
             Self { entries: [map(0, ReadOnly), map(1, ReadWrite)] },

@@ -8,7 +8,7 @@ use super::setting::Scenario;
 use super::spin::Answer;
 
 /// What must occur, as it is written.
-const WANTED: [&str; 69] = [
+const WANTED: [&str; 77] = [
     "evict = off",
     "walk = split",
     "flush = split",
@@ -78,6 +78,14 @@ const WANTED: [&str; 69] = [
     "irq_off",
     "synchronize_rcu",
     "ptep_clear_flush",
+    "cpu C0 in ",
+    " at A",
+    "switch ",
+    " flush\n",
+    "flush_tag ",
+    " others",
+    " own",
+    "flush_tlb A on C",
 ];
 
 /// What is rare by nature, and must occur at least `OFTEN` times.

@@ -7,7 +7,7 @@ use std::fmt;
 use std::fmt::Write as _;
 
 use super::entry::{Bit, Entry};
-use super::step::{Lock, Page, Step};
+use super::step::{Lock, Mm, Page, Step, Tag};
 
 /// What a condition compares with a number or an entry.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,6 +18,7 @@ pub(super) enum Look {
     Pmd(usize),
     Spte(Page),
     Tlb(usize, Page),
+    Tagged(usize, Page, Tag),
     Iotlb(usize, Page),
     Devtlb(usize, Page),
     Vtlb(usize, Page),
@@ -43,6 +44,7 @@ impl fmt::Display for Look {
             Self::Pmd(pmd) => write!(f, "pmd(M{pmd})"),
             Self::Spte(page) => write!(f, "spte({page})"),
             Self::Tlb(cpu, page) => write!(f, "tlb(C{cpu}, {page})"),
+            Self::Tagged(cpu, page, tag) => write!(f, "tlb(C{cpu}, {page}, {tag})"),
             Self::Iotlb(device, page) => write!(f, "iotlb(D{device}, {page})"),
             Self::Devtlb(device, page) => write!(f, "devtlb(D{device}, {page})"),
             Self::Vtlb(vcpu, page) => write!(f, "vtlb(V{vcpu}, {page})"),
@@ -95,6 +97,8 @@ pub(super) enum Condition {
     /// Whether an entry is this one, or (false) is not.
     Entry(Look, bool, Entry),
     Has(Look, Vec<Feature>),
+    /// Whether a CPU runs in this address space, or (false) in another one.
+    Runs(usize, bool, Mm),
     Not(Box<Condition>),
     And(Box<Condition>, Box<Condition>),
     Or(Box<Condition>, Box<Condition>),
@@ -112,6 +116,9 @@ impl fmt::Display for Condition {
             Self::Has(look, features) => {
                 write!(f, "{look} has")?;
                 features.iter().try_for_each(|feature| write!(f, " {feature}"))
+            }
+            Self::Runs(cpu, same, mm) => {
+                write!(f, "loaded_mm(C{cpu}) {} {mm}", if *same { "==" } else { "!=" })
             }
             Self::Not(inner) => write!(f, "!({inner})"),
             Self::And(one, other) => write!(f, "({one}) && ({other})"),

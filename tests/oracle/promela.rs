@@ -14,6 +14,7 @@ mod event;
 mod invalidate;
 mod kernel;
 mod section;
+mod tag;
 mod text;
 
 pub(super) use text::translate;
@@ -38,11 +39,13 @@ pub(super) enum Mistake {
     DeadlockUnseen,
     UnlinkedUnseen,
     PasidUnread,
+    SwitchForgets,
+    TagIgnored,
 }
 
 impl Mistake {
     /// All that is a mistake.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::FlushForgets,
         Self::StoreSkipsTlb,
         Self::LockIsFree,
@@ -52,6 +55,8 @@ impl Mistake {
         Self::DeadlockUnseen,
         Self::UnlinkedUnseen,
         Self::PasidUnread,
+        Self::SwitchForgets,
+        Self::TagIgnored,
     ];
 }
 
@@ -262,6 +267,7 @@ impl<'s> Promela<'s> {
             | Step::PmdRead(_)
             | Step::PmdClear(_)
             | Step::SetPmd(..)
+            | Step::Switch(..)
             | Step::SetPasid(_)
             | Step::InvWait
             | Step::PageResponse(_)

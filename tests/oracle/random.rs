@@ -35,9 +35,10 @@ pub(super) enum Theme {
     Control,
     Posted,
     Tso,
+    Tags,
 }
 
-pub(super) const THEMES: [Theme; 16] = [
+pub(super) const THEMES: [Theme; 17] = [
     Theme::Cpu,
     Theme::Device,
     Theme::Apart,
@@ -54,6 +55,7 @@ pub(super) const THEMES: [Theme; 16] = [
     Theme::Control,
     Theme::Posted,
     Theme::Tso,
+    Theme::Tags,
 ];
 
 /// Draws a scenario.
@@ -159,6 +161,7 @@ impl Draw {
             | Theme::Swap
             | Theme::Counts
             | Theme::Control
+            | Theme::Tags
             | Theme::Posted => None,
         }
     }
@@ -173,6 +176,9 @@ pub(super) fn scenario(seed: u64) -> Scenario {
     while themes.len() < 3 && rng.bool() {
         themes.push(THEMES[rng.usize(0..count)]);
     }
+    // What is kept of upper entries has no tags: a CPU with tags goes to no page under one.
+    let has_tags = themes.contains(&Theme::Tags);
+    themes.retain(|theme| *theme != Theme::Upper || !has_tags);
     let mut draw = Draw { rng, themes, scenario: things::nothing(), handles: Vec::new() };
     draw.things();
     draw.options();

@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::entry::{Entry, Things};
 use super::program::{Condition, Statement, rows};
-use super::step::{Mm, Page};
+use super::step::{Mm, Page, Tag};
 
 /// Where an agent runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,6 +22,8 @@ pub(super) enum Place {
 pub(super) struct PageOf {
     pub(super) mm: Option<Mm>,
     pub(super) pmd: Option<usize>,
+    /// The page whose address it has in its own address space.
+    pub(super) at: Option<Page>,
     pub(super) map: Option<Entry>,
 }
 
@@ -79,6 +81,7 @@ pub(super) enum Property {
 #[derive(Clone, Debug)]
 pub(super) struct Scenario {
     pub(super) mms: usize,
+    pub(super) tags: usize,
     pub(super) pages: Vec<PageOf>,
     pub(super) frames: Vec<FrameOf>,
     pub(super) slots: Vec<bool>,
@@ -86,6 +89,8 @@ pub(super) struct Scenario {
     pub(super) tables: Vec<bool>,
     pub(super) pmds: Vec<Entry>,
     pub(super) cpus: usize,
+    /// By CPU: in which address space it begins, and under which tag; none if it has no tags.
+    pub(super) contexts: Vec<Option<(Mm, Tag)>>,
     pub(super) vcpus: usize,
     pub(super) devices: Vec<DeviceOf>,
     /// What the one PASID names, if there is one.
@@ -100,6 +105,16 @@ pub(super) struct Scenario {
 impl Scenario {
     pub(super) fn option(&self, name: &str, value: &str) -> bool {
         self.options.iter().any(|(known, set)| *known == name && *set == value)
+    }
+
+    /// The first page that has the same address.
+    pub(super) fn address(&self, page: usize) -> usize {
+        self.pages[page].at.map_or(page, |at| at.0)
+    }
+
+    /// Where a CPU begins that has tags.
+    pub(super) fn context(&self, cpu: usize) -> Option<(Mm, Tag)> {
+        self.contexts.get(cpu).copied().flatten()
     }
 
     /// The first page that has the same entry: where upper entries name one table, their first pages have one, and so on.
@@ -120,10 +135,14 @@ impl Scenario {
         for mm in 0..self.mms {
             writeln!(f, "mm {}", Mm(mm))?;
         }
+        (0..self.tags).try_for_each(|tag| writeln!(f, "tag {}", Tag(tag)))?;
         for (number, page) in self.pages.iter().enumerate() {
             write!(f, "page {}", Page(number))?;
             if let Some(mm) = page.mm {
                 write!(f, " in {mm}")?;
+            }
+            if let Some(at) = page.at {
+                write!(f, " at {at}")?;
             }
             match page.pmd {
                 Some(pmd) => writeln!(f, " under M{pmd}")?,
@@ -161,7 +180,10 @@ impl Scenario {
             Some(None) => writeln!(f, "pasid X -> none")?,
             None => {}
         }
-        (0..self.cpus).try_for_each(|cpu| writeln!(f, "cpu C{cpu}"))?;
+        (0..self.cpus).try_for_each(|cpu| match self.context(cpu) {
+            Some((mm, tag)) => writeln!(f, "cpu C{cpu} in {mm} tag {tag}"),
+            None => writeln!(f, "cpu C{cpu}"),
+        })?;
         (0..self.vcpus).try_for_each(|vcpu| writeln!(f, "vcpu V{vcpu}"))?;
         for (number, device) in self.devices.iter().enumerate() {
             let ats = if device.ats { " ats" } else { "" };

@@ -27,6 +27,34 @@ impl fmt::Display for Mm {
     }
 }
 
+/// What TLBs tell address spaces by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Tag(pub(super) usize);
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "K{}", self.0)
+    }
+}
+
+/// Which CPUs a flush reaches that does not reach all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Scope {
+    Own,
+    Others,
+    On(usize),
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own => f.write_str("own"),
+            Self::Others => f.write_str("others"),
+            Self::On(cpu) => write!(f, "on C{cpu}"),
+        }
+    }
+}
+
 /// A lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Lock {
@@ -93,6 +121,9 @@ impl Count {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Invalidation {
     FlushTlb(Page),
+    FlushScoped(Page, Scope),
+    FlushUnder(Page, Tag),
+    FlushTag(Tag),
     Notify(Page),
     IotlbInv(Page),
     DevtlbInv(Page),
@@ -106,10 +137,41 @@ pub(super) enum Invalidation {
     FlushVcpus(Page),
 }
 
+impl Invalidation {
+    /// Whether it empties TLBs of CPUs.
+    pub(super) const fn is_of_cpus(self) -> bool {
+        match self {
+            Self::FlushTlb(_)
+            | Self::FlushScoped(..)
+            | Self::FlushUnder(..)
+            | Self::FlushTag(_)
+            | Self::FlushTlbMm(_)
+            | Self::FlushPmd(_) => true,
+            Self::Notify(_)
+            | Self::IotlbInv(_)
+            | Self::DevtlbInv(_)
+            | Self::NotifyMm(_)
+            | Self::NotifyPmd(_)
+            | Self::PasidInv
+            | Self::IotlbInvPasid
+            | Self::DevtlbInvPasid
+            | Self::FlushVcpus(_) => false,
+        }
+    }
+
+    /// The tag under which it empties them, if it names one.
+    pub(super) const fn tag(self) -> Option<Tag> {
+        if let Self::FlushUnder(_, tag) | Self::FlushTag(tag) = self { Some(tag) } else { None }
+    }
+}
+
 impl fmt::Display for Invalidation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::FlushTlb(page) => write!(f, "flush_tlb {page}"),
+            Self::FlushScoped(page, scope) => write!(f, "flush_tlb {page} {scope}"),
+            Self::FlushUnder(page, tag) => write!(f, "flush_tlb {page} tag {tag}"),
+            Self::FlushTag(tag) => write!(f, "flush_tag {tag}"),
             Self::Notify(page) => write!(f, "notify {page}"),
             Self::IotlbInv(page) => write!(f, "iotlb_inv {page}"),
             Self::DevtlbInv(page) => write!(f, "devtlb_inv {page}"),
@@ -157,6 +219,8 @@ pub(super) enum Step {
         leaf: bool,
         post: bool,
     },
+    /// With `flush` or without.
+    Switch(Mm, Tag, bool),
     SetPasid(Option<Mm>),
     InvWait,
     PageRequest(Page),
@@ -235,6 +299,7 @@ impl fmt::Display for Step {
             Self::Invalidate { what, leaf, post } => {
                 write!(f, "{what}{}{}", flag(*leaf, " leaf"), flag(*post, " post"))
             }
+            Self::Switch(mm, tag, flush) => write!(f, "switch {mm} tag {tag}{}", flag(*flush, " flush")),
             Self::SetPasid(Some(mm)) => write!(f, "set_pasid X -> {mm}"),
             Self::SetPasid(None) => f.write_str("set_pasid X -> none"),
             Self::InvWait => f.write_str("inv_wait"),

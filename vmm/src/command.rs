@@ -1,6 +1,6 @@
 //! The command line. Exit status: 0 when everything was as expected, 1 when not, 2 for wrong usage or a machine that
-//! cannot run it, 7 when what is to be said cannot be written, 141 when its reader has gone away; `boot` has a table of its
-//! own.
+//! cannot run it, 3 when a search of `demo` hit its bound, 7 when what is to be said cannot be written, 141 when its
+//! reader has gone away; `boot` has a table of its own.
 
 mod boot;
 mod check;
@@ -69,6 +69,8 @@ enum Command {
 
 /// Nothing can be shown: wrong usage, or a machine that cannot.
 const UNUSABLE: u8 = 2;
+/// Nothing was wrong, and not all of it could be decided.
+const UNDECIDED: u8 = 3;
 /// The host lacks something, such as room on a disk.
 const HOST: u8 = 7;
 /// Whoever read what is said has gone away: as if SIGPIPE had ended the program.

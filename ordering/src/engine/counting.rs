@@ -7,7 +7,8 @@
 use super::expand::Expander;
 use super::options::{Counting, Options, PersistentSets};
 use super::outcome::Interleavings;
-use super::search::{End, Plan, Searched};
+use super::plan::Plan;
+use super::search::{End, Searched};
 use super::tables::Tables;
 use super::word::Word;
 

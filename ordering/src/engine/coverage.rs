@@ -4,11 +4,12 @@
 //! with the same effect, so what a search with them has not seen is looked for once more without them. Liveness keeps
 //! every step; of interchangeable agents, each can do what one of them was seen to do.
 
+use super::options::{PersistentSets, Reduction, Reductions};
 use super::outcome::Coverage;
-use super::search::{End, Plan, Searched};
+use super::plan::Plan;
+use super::search::{End, Searched};
 use super::tables::{Origin, Tables};
 use super::word::Word;
-use super::{PersistentSets, Reduction, Reductions};
 use crate::model::{MarkId, Model, Symmetry};
 
 /// What a search has seen.

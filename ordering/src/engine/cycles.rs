@@ -29,8 +29,10 @@ pub(super) fn backward(pruned: &Pruned<'_>) -> Vec<Vec<bool>> {
                 continue;
             };
             path.push((place, way + 1));
+            if !recurrent[place][way] {
+                continue;
+            }
             match seen[taken.next] {
-                _ if !recurrent[place][way] => {}
                 Seen::OnPath => back[place][way] = true,
                 Seen::Done => {}
                 Seen::Never => {

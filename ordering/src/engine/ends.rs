@@ -10,12 +10,13 @@ use std::collections::BTreeSet;
 use super::expand::Expander;
 use super::layout::Slot;
 use super::livelock;
-use super::options::Options;
-use super::outcome::Bound;
-use super::search::{End, Plan, Searched, Violations};
+use super::options::{Bound, Options, PersistentSets, Reduction, Reductions};
+use super::plan::{Plan, Violations};
+use super::search::{End, Searched};
 use super::tables::Tables;
+use super::too_large::TooLarge;
 use super::word::Word;
-use super::{PersistentSets, Reduction, Reductions, TooLarge, Width, compile_until};
+use super::{Width, compile_until};
 use crate::model::{Check, Guard, Model, Property, PropertyId, Var};
 
 /// Different ends of one model at most, of those that have ended and of those that are stuck; of more the least are kept,

@@ -5,12 +5,12 @@
 
 use super::cases::{Choice, Kind};
 use super::coverage::Seen;
+use super::options::{PersistentSets, Reduction, Reductions};
 use super::persistent::{Agents, Chooser};
-use super::search::Violations;
+use super::plan::Violations;
 use super::symmetry::{Alike, canonical};
 use super::tables::{Entry, Origin, Tables};
 use super::word::Word;
-use super::{PersistentSets, Reduction, Reductions};
 use crate::model::PropertyId;
 
 /// A violation: the least in this order is reported.

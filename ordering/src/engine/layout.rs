@@ -1,12 +1,12 @@
 //! Where each variable and each program counter lies in the word.
 //!
 //! Invariant: fields do not overlap and leave the top bit free; a variable's codes are the values that it can take, in
-//! their order; one that never changes takes no bit, and neither does one on which nothing depends. The fields of interchangeable agents form blocks of the same
-//! shape.
+//! their order; one that never changes takes no bit, and neither does one on which nothing depends. The fields of
+//! interchangeable agents form blocks of the same shape.
 
-use super::TooLarge;
 use super::bits::Bits;
 use super::pruned::Pruned;
+use super::too_large::{Biggest, TooLarge};
 use super::word::Word;
 use crate::model::{Guard, Member, Symmetry, Update, Var, Variable};
 
@@ -116,7 +116,7 @@ impl Layout {
         let mut biggest: Vec<(String, u32)> = variables.chain(counters).collect();
         biggest.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
         biggest.truncate(5);
-        TooLarge::Bits { bits: self.bits, limit: limit - 1, biggest: super::Biggest(biggest) }
+        TooLarge::Bits { bits: self.bits, limit: limit - 1, biggest: Biggest(biggest) }
     }
 }
 

@@ -6,7 +6,8 @@
 //! of the model that the reduced graph leaves out count, too, where they lead from one of its states to another.
 
 use super::expand::{Broken, Expander};
-use super::search::{Plan, Searched};
+use super::plan::Plan;
+use super::search::Searched;
 use super::tables::Tables;
 use super::word::Word;
 

@@ -5,11 +5,6 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::outcome::Bound;
-use super::search::{Plan, Shards, Violations};
-use super::set;
-use super::word::Word;
-
 /// Whether a reduction is used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reduction {
@@ -73,9 +68,6 @@ pub enum Threads {
     },
 }
 
-/// States of a level for which starting a thread pays.
-const WORTH_A_THREAD: usize = 1 << 14;
-
 /// How many states a search has found so far, for whoever watches it from another thread: the engine knows no clock.
 #[derive(Debug, Default)]
 pub struct Visited(AtomicUsize);
@@ -83,6 +75,23 @@ pub struct Visited(AtomicUsize);
 /// Tells a search to stop, from another thread: the engine knows no clock.
 #[derive(Debug, Default)]
 pub struct Stop(AtomicBool);
+
+/// A limit of the search.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bound {
+    /// States.
+    States {
+        /// The limit.
+        count: usize,
+    },
+    /// Memory.
+    Memory {
+        /// The limit in bytes.
+        bytes: usize,
+    },
+    /// Whoever watches said to stop.
+    Stopped,
+}
 
 /// How to explore.
 #[derive(Clone, Copy, Debug)]
@@ -180,83 +189,4 @@ impl Options {
     pub(super) fn with(&self, persistent_sets: PersistentSets) -> Self {
         Self { reductions: self.reductions.with(persistent_sets), ..*self }
     }
-
-    /// The plan, and which bound it is that stops it.
-    pub(super) fn plan<W: Word>(&self) -> (Plan, Bound) {
-        let within_memory = states_within::<W>(self.memory_bytes, 0);
-        let bound = if within_memory < self.max_states {
-            Bound::Memory { bytes: self.memory_bytes }
-        } else {
-            Bound::States { count: self.max_states }
-        };
-        let plan = Plan {
-            reductions: self.reductions,
-            max_states: within_memory.min(self.max_states),
-            max_depth: usize::MAX,
-            shards: match self.threads {
-                Threads::One => Shards::One,
-                Threads::Two => Shards::Two { threads_from: WORTH_A_THREAD },
-                Threads::TwoFrom { states } => Shards::Two { threads_from: states },
-            },
-            violations: Violations::End,
-            watched: self.watched,
-            stop: self.stop,
-        };
-        (plan, bound)
-    }
-
-    /// The plan for a search whose states have `beside` bytes more for each slot of the set.
-    pub(super) fn plan_with<W: Word>(&self, beside: usize) -> Plan {
-        let within_memory = states_within::<W>(self.memory_bytes, beside);
-        Plan { max_states: within_memory.min(self.max_states), ..self.plan::<W>().0 }
-    }
-
-    /// The plan for a second search, while so many states of the first are still there.
-    pub(super) fn plan_beside<W: Word>(&self, states: usize) -> Plan {
-        let left = self.memory_bytes.saturating_sub(bytes_of::<W>(states));
-        Self { memory_bytes: left, ..*self }.plan_with::<W>(0)
-    }
-}
-
-impl Plan {
-    /// The search for the shortest way to a violation that is known at this depth.
-    pub(super) fn shortest(&self, depth: usize) -> Self {
-        Self { max_depth: depth, ..self.without_persistent_sets() }
-    }
-
-    pub(super) fn without_persistent_sets(&self) -> Self {
-        Self { reductions: self.reductions.with(PersistentSets::Off), ..*self }
-    }
-}
-
-/// Bytes that so many states take: the set and the levels.
-pub(super) fn bytes_of<W: Word>(states: usize) -> usize {
-    set::bytes_of::<W>(states).saturating_add(states.saturating_mul(size_of::<W>()))
-}
-
-/// States that may be found beyond the limit before that is noticed: what is under way between two threads.
-const OVERSHOOT: usize = 1 << 14;
-
-/// States for which there is room, with `beside` bytes for each slot of the set.
-fn states_within<W: Word>(bytes: usize, beside: usize) -> usize {
-    let (mut low, mut high) = (0, bytes / size_of::<W>() + 1);
-    while high - low > 1 {
-        let middle = low.midpoint(high);
-        if peak_of::<W>(middle, beside) <= bytes {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    low
-}
-
-/// Bytes that so many states take at most at one time, however many threads there are: the smaller set that is copied from
-/// is there while the set grows, and what is beside the slots is there after that.
-fn peak_of<W: Word>(states: usize, beside: usize) -> usize {
-    let over = OVERSHOOT.min(states / 8);
-    let set = set::bytes_of::<W>(states + over).max(2 * set::bytes_of::<W>(states / 2 + over));
-    let growing = set / 2;
-    let counting = (set / size_of::<W>()).saturating_mul(beside);
-    set.saturating_add(growing.max(counting)).saturating_add((states + over).saturating_mul(size_of::<W>()))
 }

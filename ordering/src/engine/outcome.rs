@@ -3,10 +3,11 @@
 //! Invariant: `Proved` means that every state was seen; a limit that was hit is `BoundHit`.
 
 use super::expand::{Broken, Expander};
-use super::options;
+use super::options::Bound;
+use super::plan::{self, Plan};
 use super::replay::{Change, State};
 use super::round;
-use super::search::{Plan, Searched};
+use super::search::Searched;
 use super::tables::Tables;
 use super::trace;
 use super::word::Word;
@@ -53,23 +54,6 @@ pub enum Verdict {
         /// The limit.
         what: Bound,
     },
-}
-
-/// A limit of the search.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Bound {
-    /// States.
-    States {
-        /// The limit.
-        count: usize,
-    },
-    /// Memory.
-    Memory {
-        /// The limit in bytes.
-        bytes: usize,
-    },
-    /// Whoever watches said to stop.
-    Stopped,
 }
 
 /// Whether a trace is a shortest one.
@@ -166,7 +150,7 @@ impl<W: Word> Searched<W> {
             transitions: self.transitions,
             interleavings: Interleavings::NotCounted,
             depth: self.depth(),
-            bytes: options::bytes_of::<W>(self.states),
+            bytes: plan::bytes_of::<W>(self.states),
             last_levels: [self.depth().checked_sub(1), Some(self.depth())]
                 .map(|depth| depth.map_or(0, |depth| self.states_at(depth).count())),
         }

@@ -2,8 +2,9 @@
 //!
 //! Invariant: what agents outside the chosen set can ever do neither changes nor is changed by what the agents inside do
 //! next, so that a move inside can be taken first in every run. Each cycle of the reduced graph has a state that is
-//! expanded fully, because a set whose move goes back in a program is not used: nobody is put off for ever. Then every
-//! deadlock and every violation that can be reached is reached, though not by the shortest way.
+//! expanded fully, because a set is not used whose move goes back in a program, as far as a run may do so without end
+//! (`cycles`): nobody is put off for ever. Then every deadlock and every violation that can be reached is reached, though
+//! not by the shortest way.
 //!
 //! What an agent does next is looked at in the state itself. It reads what decides its choices: while nobody outside
 //! changes that, they stay as they are, those that it has and those that it does not have. To store what is already

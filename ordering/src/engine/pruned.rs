@@ -3,8 +3,9 @@
 //! Invariant: places are numbered through over all agents, in the order of agents and instructions. Every agent has at
 //! least one place, and its first one is where it starts.
 
+use super::options::Stop;
 use super::reach::Reach;
-use super::{Stop, TooLarge};
+use super::too_large::TooLarge;
 use crate::model::{Alternative, Model};
 
 /// A model without what cannot happen.

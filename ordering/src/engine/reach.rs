@@ -5,7 +5,8 @@
 //! one agent writes is followed through that agent's program; any other has one set for the whole run.
 
 use super::bits::Bits;
-use super::{Stop, TooLarge};
+use super::options::Stop;
+use super::too_large::TooLarge;
 use crate::model::{Alternative, Guard, Model, Pc, Update, Var};
 
 /// What can be reached.

@@ -3,10 +3,9 @@
 //! Invariant: what comes out depends on the model and the reductions alone, not on the number of shards, on threads or on
 //! the order inside a level: a level is finished before anything is concluded, and a limit is a number of states.
 
-use super::Reductions;
 use super::coverage::Seen;
 use super::expand::{Broken, Expander};
-use super::options::{Stop, Visited};
+use super::plan::{Plan, Shards, Violations};
 use super::set::Set;
 use super::tables::Tables;
 use super::word::Word;
@@ -17,39 +16,6 @@ const BEGUN: &str = "a search begins with a level";
 
 /// Successors that are collected before they are inserted.
 const BATCH: usize = 1024;
-
-/// What to search, and when to stop.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Plan {
-    pub(super) reductions: Reductions,
-    /// States at most.
-    pub(super) max_states: usize,
-    /// States of a greater depth are not expanded.
-    pub(super) max_depth: usize,
-    pub(super) shards: Shards,
-    pub(super) violations: Violations,
-    pub(super) watched: Option<&'static Visited>,
-    pub(super) stop: Option<&'static Stop>,
-}
-
-/// In how many parts the set is kept; each has a thread while the level is large.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Shards {
-    One,
-    /// With threads in levels of at least so many states.
-    Two {
-        threads_from: usize,
-    },
-}
-
-/// What becomes of a search when something is broken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Violations {
-    /// It ends with the level.
-    End,
-    /// It goes on with all other runs.
-    Pass,
-}
 
 /// How a search ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,19 +63,6 @@ impl Plan {
     /// Who expands its states.
     pub(super) fn expander<'t, W: Word>(&self, tables: &'t Tables<W>) -> Expander<'t, W> {
         Expander::new(tables, self.reductions).with(self.violations)
-    }
-
-    /// Whether to stop.
-    #[inline]
-    pub(super) fn is_stopped(&self) -> bool {
-        self.stop.is_some_and(Stop::is_set)
-    }
-
-    /// Tells whoever watches.
-    fn found(&self, states: usize) {
-        if let Some(watched) = self.watched {
-            watched.set(states);
-        }
     }
 }
 

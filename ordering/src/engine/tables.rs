@@ -8,13 +8,14 @@ use super::condition::{Condition, Translation, code};
 use super::cycles;
 use super::layout::{Field, Layout, Slot};
 use super::liveness;
+use super::options::Stop;
 use super::persistent::Dependence;
 use super::properties::Properties;
 use super::pruned::{Pruned, Way};
 use super::reach::Reach;
 use super::symmetry::{self, Alike};
+use super::too_large::TooLarge;
 use super::word::Word;
-use super::{Stop, TooLarge};
 use crate::model::{Guard, Model, PropertyId, Symmetry, Update, Var};
 
 /// A compiled model.

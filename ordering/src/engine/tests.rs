@@ -6,7 +6,7 @@ use super::tables::Tables;
 use super::{
     Counting, Options, Outcome, Reductions, Stop, Threads, Verdict, compile, explore, explore_tables,
 };
-use crate::model::{Check, Model, Property};
+use crate::model::{Agent, Alternative, Check, Instruction, Model, Pc, Property, Update, Var, Variable};
 
 /// The outcomes in both widths; a wide state takes more bytes.
 fn both(model: &Model, reductions: Reductions) -> [Outcome; 2] {
@@ -83,6 +83,36 @@ fn what_is_only_copied_counts_if_its_copy_does() {
     };
     assert_eq!(bits("flush_tlb A"), (false, 0));
     assert_eq!(bits("set_pte A -> orig"), (true, 1));
+}
+
+#[test]
+fn what_is_only_counted_in_has_its_bounds() {
+    let counts = |name: &str| {
+        let once = Alternative {
+            guard: Vec::new(),
+            updates: vec![Update::Increment(Var(0))],
+            next: Pc(1),
+            violates: None,
+            text: "count".to_owned(),
+            line: 1,
+            marks: Vec::new(),
+        };
+        let program = vec![Instruction { alternatives: vec![once], may_end: false }];
+        Agent { name: name.to_owned(), program, spontaneous: false }
+    };
+    let verdict = |agents: Vec<Agent>| {
+        let values = ["0", "1"].map(str::to_owned).to_vec();
+        let model = Model {
+            variables: vec![Variable { name: "n".to_owned(), values, initial: 0 }],
+            agents,
+            properties: vec![Property { text: "never deadlock".to_owned(), check: Check::Deadlock, line: 1 }],
+            ..Model::default()
+        };
+        explore(&compile(&model).unwrap(), &Options::default()).verdict
+    };
+    assert_eq!(verdict(vec![counts("p")]), Verdict::Proved);
+    let waits = verdict(vec![counts("p"), counts("q")]);
+    assert!(matches!(waits, Verdict::Violated { .. }), "both count, and there is room for one: {waits:?}");
 }
 
 /// How many ways of the scenario close a cycle.

@@ -3,12 +3,11 @@
 //! Invariant: no state is tried twice, so the search ends; the run breaks no property on its way.
 
 use super::expand::Expander;
-use super::options::{Options, Stop};
+use super::options::{Options, PersistentSets, Reductions, Stop};
 use super::replay::Move;
 use super::set::Set;
 use super::tables::{Origin, Tables};
 use super::word::Word;
-use super::{PersistentSets, Reductions};
 use crate::model::Model;
 
 /// The way to the state at hand, and what was not tried beside it.

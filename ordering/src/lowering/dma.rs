@@ -17,11 +17,8 @@ use steps::table::Verb;
 impl Emitter<'_> {
     /// What the agent's access to `page` has been translated to, if landing is a step of its own.
     pub(super) fn dma(&mut self, user: UserId, page: PageId) -> Option<Var> {
-        let device = match self.scope.hardware.of(user) {
-            Caches::Iotlb | Caches::DeviceTlb => true,
-            Caches::Tlb | Caches::Shadow | Caches::VcpuTlb => false,
-        };
-        (device && self.scope.options.split_dma).then(|| self.state.var(&Key::Dma(self.own.agent, page)))
+        (self.is_device(user) && self.scope.options.split_dma)
+            .then(|| self.state.var(&Key::Dma(self.own.agent, page)))
     }
 
     /// What an access does at `frame` when what it was translated to lands there.

@@ -90,6 +90,8 @@ pub(super) struct Hop {
     pub(super) others: Vec<Var>,
     /// What was read there and is not installed yet, if that is a step of its own.
     pub(super) in_flight: Option<Var>,
+    /// Whether that stays when the cache is emptied.
+    pub(super) outlives: bool,
     /// The upper entry as a walk in flight has read it, if an invalidation leaves that to the walk.
     pub(super) upper: Option<InFlightUpper>,
     /// The PASID entry that the walk goes through.
@@ -176,15 +178,17 @@ impl Emitter<'_> {
         let first = if shadow { Key::Spte(page) } else { Tags::key(user, page, tag) };
         let blocked = shadow.then(|| Guard::Is(self.state.var(&Key::InProgress(page)), 0));
         let split = self.scope.options.split_walk;
+        let upper = self.upper_in_flight(user, page);
         let mut path = vec![Hop {
             user,
             page,
             into: Target::First,
-            cases: self.cases(user, page),
+            cases: self.cases_of_walk(user, page, upper),
             to: self.state.var(&first),
             others: self.others_at(user, page, tag),
             in_flight: split.then(|| self.state.var(&Key::InFlight(user, page))),
-            upper: self.upper_in_flight(user, page),
+            outlives: split && self.is_device(user) && !self.scope.options.inv_drains,
+            upper,
             pasid: self.scope.hardware.spaces.pasid(user, page, self.state),
             blocked: blocked.into_iter().collect(),
             text: walk.to_owned(),
@@ -198,6 +202,7 @@ impl Emitter<'_> {
                 to: self.state.var(&Key::DeviceTlb(user, page)),
                 others: Vec::new(),
                 in_flight: split.then(|| self.state.var(&Key::Completion(user, page))),
+                outlives: split && !self.scope.options.ats_drains,
                 upper: None,
                 pasid: None,
                 blocked: Vec::new(),
@@ -207,9 +212,30 @@ impl Emitter<'_> {
         path
     }
 
+    /// Whether it is a device.
+    pub(super) fn is_device(&self, user: UserId) -> bool {
+        match self.scope.hardware.of(user) {
+            Caches::Iotlb | Caches::DeviceTlb => true,
+            Caches::Tlb | Caches::Shadow | Caches::VcpuTlb => false,
+        }
+    }
+
+    /// The cases of a walk, of which one reads the upper entry anew: where that then outlives an invalidation, a walk may
+    /// have lost just before what it kept of it, though it was the same.
+    fn cases_of_walk(&mut self, user: UserId, page: PageId, upper: Option<InFlightUpper>) -> Vec<Case> {
+        let mut cases = self.cases(user, page);
+        let kept = self.scope.hardware.uppers.above(page).filter(|_| upper.is_some());
+        if let Some(above) = kept.filter(|_| self.scope.options.evict) {
+            let empty = Guard::Is(self.state.var(&Key::Pwc(user, above)), NONE);
+            for case in cases.iter_mut().filter(|case| case.reads_upper) {
+                case.guard.retain(|guard| *guard != empty);
+            }
+        }
+        cases
+    }
+
     fn upper_in_flight(&mut self, user: UserId, page: PageId) -> Option<InFlightUpper> {
-        let device = matches!(self.scope.hardware.of(user), Caches::Iotlb | Caches::DeviceTlb);
-        if !device || !self.scope.options.split_walk || self.scope.options.inv_drains {
+        if !self.is_device(user) || !self.scope.options.split_walk || self.scope.options.inv_drains {
             return None;
         }
         let uppers = &self.scope.hardware.uppers;

@@ -4,7 +4,7 @@
 //! machine does around a program is done here too: it looks up the entry and takes its references, and drops them.
 
 use steps::entry::{Bit, Change};
-use steps::one_page::{self, Condition as Check, Never, OnePage, Page, Permission, Role};
+use steps::one_page::{self, Condition as Check, Never, OnePage, Page, Protection, Role};
 use steps::operation::{Order, cow, ksm};
 use steps::program::{Line, Program};
 use steps::{Count, Depth, Emptied, EntryAt, EntryOf, Invalidation, Range, Renaming, Scope};
@@ -171,7 +171,7 @@ impl Renaming<OnePage, Words> for Frames<'_> {
         match entry {
             one_page::Entry::Orig => Written::bare(self.name("orig")),
             one_page::Entry::Maps(role, allows) => {
-                let change = Change::default().say(Bit::Write, *allows == Permission::ReadWrite);
+                let change = Change::default().say(Bit::Write, *allows == Protection::ReadWrite);
                 Written { change, ..Written::bare(self.role(*role).clone()) }
             }
         }

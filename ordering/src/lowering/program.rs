@@ -16,6 +16,8 @@ use super::event::Happening;
 pub(super) const MOST_NODES: usize = 20_000;
 /// Ways of all its nodes together at most.
 pub(super) const MOST_WAYS: usize = 100_000;
+/// Cases of one step that each of several agents or CPUs multiplies, at most.
+pub(super) const MOST_CASES: usize = 1024;
 
 /// Where a way leads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -14,7 +14,7 @@ use crate::model::{Guard, Update, Var};
 use super::deed::Part;
 use super::emitter::Emitter;
 use super::fifo::Fifo;
-use super::program::{Goal, Way};
+use super::program::{Goal, MOST_WAYS, Way};
 use super::state::{AgentId, Key, number};
 use super::step::At;
 
@@ -160,6 +160,10 @@ impl Emitter<'_> {
         let reach = if self.scope.options.ordered_queue { 1 } else { slots.0.len() };
         let mut ways = Vec::new();
         for (value, posted) in (1..).zip(&self.scope.survey.posted) {
+            if ways.len() > MOST_WAYS {
+                let message = format!("what is posted can be done in more than {MOST_WAYS} cases");
+                return Err(Diagnostic::new(posted.span, message, "post less, or use fewer tags"));
+            }
             match &posted.work {
                 Work::Invalidation(invalidation) => {
                     let verb = invalidation.verb();

@@ -15,6 +15,9 @@ pub(super) fn sizes(scenario: &Scenario, diagnostics: &mut Vec<Diagnostic>) {
         ("frames", scenario.frames.len()),
         ("CPUs and devices", scenario.users.len()),
         ("agents", scenario.agents.len()),
+        ("address spaces", scenario.mms.len()),
+        ("tags", scenario.tags.len()),
+        ("PASIDs and context entries", scenario.pasids.len()),
         ("properties", scenario.properties.len()),
     ];
     for (what, count) in counts.into_iter().filter(|(_, count)| *count > MOST_THINGS) {

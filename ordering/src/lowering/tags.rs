@@ -8,13 +8,14 @@
 use steps::{Invalidation, Step as Any, Switched};
 
 use crate::language::Diagnostic;
-use crate::language::span::Name;
+use crate::language::span::{Name, Span};
 use crate::language::syntax::{Scenario, User, UserKind, Words};
 use crate::model::{Guard, Update, Var};
 
 use super::emitter::Emitter;
 use super::hardware::{Caches, Level};
 use super::names::{Meaning, MmId, Names, PageId, TagId, UserId};
+use super::program::MOST_CASES;
 use super::state::{Key, NONE, number};
 use super::step::At;
 use super::visit::visit_steps;
@@ -293,21 +294,31 @@ impl Emitter<'_> {
     }
 
     /// What `users` forget of `pages` at `levels`: a case for each way in which those of them who have tags use them.
+    ///
+    /// # Errors
+    /// If there are too many, as each CPU multiplies them by the tags that it can use.
     pub(super) fn forget_cases(
         &mut self,
-        pages: &[PageId],
-        levels: &[Level],
+        (pages, levels): (&[PageId], &[Level]),
         users: &[UserId],
         tag: Option<TagId>,
-    ) -> Vec<Case> {
+        span: Span,
+    ) -> Result<Vec<Case>, Diagnostic> {
         let has_tags = |user: &UserId| self.scope.hardware.tags.context(*user).is_some();
         let (tagged, others): (Vec<UserId>, Vec<UserId>) = users.iter().partition(|user| has_tags(user));
         let mut cases = vec![(Vec::new(), self.forget(pages, levels, &others))];
         if !levels.contains(&Level::Tlb) {
-            return cases;
+            return Ok(cases);
         }
         for user in tagged {
             let own = self.forgets_tagged(user, pages, tag);
+            if cases.len() * own.len() > MOST_CASES {
+                let message =
+                    format!("this flush has more than {MOST_CASES} cases: one for each way to use tags");
+                let help =
+                    "flush fewer CPUs at once, with `on CPU`, name the tag, or write `option flush = split`";
+                return Err(Diagnostic::new(span, message, help));
+            }
             let with = |(guard, updates): &Case| {
                 let join = |(more, forgotten): &Case| {
                     ([guard.as_slice(), more].concat(), [updates.as_slice(), forgotten].concat())
@@ -316,7 +327,7 @@ impl Emitter<'_> {
             };
             cases = cases.iter().flat_map(with).collect();
         }
-        cases
+        Ok(cases)
     }
 
     /// The tag that an invalidation names.

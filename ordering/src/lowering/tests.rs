@@ -6,6 +6,7 @@ mod dma;
 mod entries;
 mod events;
 mod explorer;
+mod lost;
 mod meaning;
 mod ordering;
 mod pasid_halves;

@@ -17,7 +17,7 @@ use super::emitter::Emitter;
 use super::hardware::Level;
 use super::names::{PageId, UserId};
 use super::options::Timeout;
-use super::program::{Goal, Way};
+use super::program::{Goal, MOST_CASES, Way};
 use super::queue::Posted;
 use super::state::{AgentId, Key, NONE, number};
 use super::step::At;
@@ -76,6 +76,13 @@ impl Emitter<'_> {
         let mut cases = vec![(vec![Guard::Is(slots.0[first], value)], vec![Update::Set(own, 1)])];
         for agent in self.others_that_post(posted.agent) {
             let pending = self.pending(agent, &slots.0);
+            if cases.len() * pending.len() > MOST_CASES {
+                let message = format!(
+                    "giving this up has more than {MOST_CASES} cases: one for each wait that it aborts"
+                );
+                let help = "let fewer agents post, or leave `option timeout` out";
+                return Err(Diagnostic::new(posted.span, message, help));
+            }
             cases = cases
                 .iter()
                 .flat_map(|(guard, updates)| {

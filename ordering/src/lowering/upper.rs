@@ -129,8 +129,21 @@ impl Uppers {
             });
         }
         diagnostics.append(&mut wrong);
+        diagnostics.extend(uppers.in_both(scenario));
         uppers.leaves = (0..scenario.pages.len()).map(|page| uppers.leaf(PageId(page))).collect();
         uppers
+    }
+
+    /// Page-table pages that a shadow entry names and an upper entry, too.
+    fn in_both(&self, scenario: &Scenario) -> Vec<Diagnostic> {
+        let both = |(_, table): &&(bool, Option<FrameId>)| table.is_some() && self.tables.contains(table);
+        let named = self.shadows.iter().filter(both).filter_map(|(_, table)| *table);
+        let wrong = |table: FrameId| {
+            let name = &scenario.frames[table.0].name;
+            let message = format!("`{name}` lies in the page table and in the shadow page table");
+            Diagnostic::new(name.span, message, "declare another page-table page for the shadow entry")
+        };
+        named.map(wrong).collect()
     }
 
     /// The first page that has the same entry as `page`.
@@ -148,9 +161,14 @@ impl Uppers {
         self.above[page.0]
     }
 
+    /// The page-table page that the upper entry can name.
+    pub(super) fn named(&self, pmd: PmdId) -> Option<FrameId> {
+        self.tables[pmd.0]
+    }
+
     /// The page-table page with the entry of `page`.
     pub(super) fn table(&self, page: PageId) -> Option<FrameId> {
-        self.tables[self.above(page)?.0]
+        self.named(self.above(page)?)
     }
 
     /// Whether a shadow entry stands above the pages under `pmd`.

@@ -148,13 +148,13 @@ impl Emitter<'_> {
     /// The ways to cache the PASID entry that the walk goes through.
     fn pasid_reads(&self, hop: &Hop, lacks: &[Guard]) -> Vec<Fill> {
         let Some(pasid) = &hop.pasid else { return Vec::new() };
-        let unknown = match self.scope.options.evict {
-            true => Guard::Differ(pasid.cache, pasid.entry),
-            false => Guard::Is(pasid.cache, 0),
-        };
+        let evict = self.scope.options.evict;
         if let Some(halves) = pasid.halves {
+            // Whoever loses what he has cached reads both halves again, though the first one is what it was.
+            let unknown = (!evict).then_some(Guard::Is(pasid.cache, 0));
             return self.pasid_halves((hop, pasid, halves), unknown, lacks);
         }
+        let unknown = if evict { Guard::Differ(pasid.cache, pasid.entry) } else { Guard::Is(pasid.cache, 0) };
         let read = |mm| {
             let guard = [lacks, &[unknown, Guard::Is(pasid.entry, mm)]].concat();
             let way = Way::new(guard, vec![Update::Set(pasid.cache, mm)], pasid.text.as_str());
@@ -167,7 +167,7 @@ impl Emitter<'_> {
     fn pasid_halves(
         &self,
         (hop, pasid, halves): (&Hop, &Pasid, Halves),
-        unknown: Guard,
+        unknown: Option<Guard>,
         lacks: &[Guard],
     ) -> Vec<Fill> {
         use deed::Hop::{PasidAbsent, PasidHigh, PasidLow, PasidRest, PasidTorn};
@@ -183,9 +183,9 @@ impl Emitter<'_> {
             true => (vec![Update::Set(pasid.cache, low), Update::Set(read, 0)], (PasidRest, "")),
             false => (vec![Update::Set(torn, 1), Update::Set(read, 0)], (PasidTorn, ": torn")),
         };
+        let begins: Vec<Guard> = [Guard::Is(read, 0)].into_iter().chain(unknown).collect();
         let mut ways = Vec::new();
         for mm in 0..spaces {
-            let begins = [Guard::Is(read, 0), unknown];
             // Who finds it absent at first reads nothing more.
             let present = [Guard::IsNot(pasid.entry, 0), Guard::Is(high, mm)];
             let from_high = [begins.as_slice(), &present].concat();
@@ -209,10 +209,11 @@ impl Emitter<'_> {
     }
 
     /// The guards under which no cache from the first hop of `path` to the front has an entry for the access. If caches
-    /// lose entries, walking again shows only if what is walked, at `from`, says something else.
+    /// lose entries, walking again shows only if what is walked, at `from`, says something else, or if the walk outlives
+    /// what empties the cache.
     fn lacking(&self, path: &[Hop], from: Option<Var>, need: Need) -> Vec<Guard> {
         if self.scope.options.evict {
-            let first = path.first().zip(from);
+            let first = path.first().filter(|hop| !hop.outlives).zip(from);
             return first.map(|(hop, from)| Guard::Differ(hop.to, from)).into_iter().collect();
         }
         let places = path.iter().flat_map(|hop| std::iter::once(&hop.to).chain(&hop.others));

@@ -1,7 +1,8 @@
 //! The search for a run in which all that was seen stands.
 //!
-//! Invariant: a state is left out only if one is known with the same rows behind it that was there no later in time and
-//! with no more rows filled in.
+//! Invariant: a state is left out only if one is known, with the same of the rows that must stand behind it, that was there
+//! no later in time and with no more rows filled in. A row that need not stand is found once: two ways to one state may
+//! have used it up on one of them, so that a search may refuse too much, and never too little.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -11,8 +12,6 @@ use crate::engine::replay::{Move, State};
 use crate::lowering::{Act, Lowered, Part, says};
 use crate::model::{Alternative, PropertyId};
 
-/// Places that are looked at.
-const MOST_PLACES: usize = 200_000;
 /// What a row that is filled in costs, in rows that were seen and need not stand there.
 const FILLED_IN: usize = 1000;
 
@@ -53,7 +52,7 @@ impl<'a> Search<'a> {
         Self { lowered, sightings, places, next, known, always, unbroken: false }
     }
 
-    pub(super) fn run(mut self) -> Result<Found, Unexplained> {
+    pub(super) fn run(mut self, most_places: usize) -> Result<Found, Unexplained> {
         let state = State::initial(&self.lowered.model);
         self.add(Place { state, taken: 0, now_ns: 0, cost: 0, from: None });
         while let Some(Reverse((_, index))) = self.next.pop() {
@@ -63,8 +62,8 @@ impl<'a> Search<'a> {
             if let Some(found) = self.go_on(index) {
                 return Ok(found);
             }
-            if self.places.len() > MOST_PLACES {
-                return Err(Unexplained::Bound);
+            if self.places.len() > most_places {
+                return Err(Unexplained::BoundHit(most_places));
             }
         }
         Err(if self.unbroken { Unexplained::Unbroken } else { Unexplained::Refused(self.refused()) })

@@ -7,13 +7,13 @@
 
 use super::{Order, Verdict};
 use crate::one_page::{
-    ALLOCATE, CLEAR_PTE, COPY, Condition, FLUSH_TLB, LOCK_TABLE, NOTIFY, Permission, RANGE_END, RANGE_START,
+    ALLOCATE, CLEAR_PTE, COPY, Condition, FLUSH_TLB, LOCK_TABLE, NOTIFY, Protection, RANGE_END, RANGE_START,
     Role, Step, UNLOCK_TABLE, map, put, set_pte, unmap,
 };
 use crate::program::{Label, Line, Program, first};
 
 const OUT: Label = Label("out");
-const SET: Step = set_pte(Role::New, Permission::ReadWrite);
+const SET: Step = set_pte(Role::New, Protection::ReadWrite);
 
 /// `wp_page_copy` with clear, flush, notify, set.
 #[must_use]

@@ -8,7 +8,7 @@
 
 use super::{Order, Verdict};
 use crate::one_page::{
-    CLEAR_PTE, Condition, FLUSH_TLB, LOCK_TABLE, NOTIFY, Permission, RANGE_END, RANGE_START, RESTORE_PTE,
+    CLEAR_PTE, Condition, FLUSH_TLB, LOCK_TABLE, NOTIFY, Protection, RANGE_END, RANGE_START, RESTORE_PTE,
     Role, UNLOCK_TABLE, lock_page, map, mark_stable, put, set_pte, unlock_page, unmap,
 };
 use crate::program::{Label, Line, Program, first, second};
@@ -22,13 +22,13 @@ const SAME: Line = Line::Check(Condition::PteSame, UNLOCK);
 /// `write_protect_page`, compare, `replace_page`; each with clear, flush, notify, set.
 #[must_use]
 pub fn merge() -> Program {
-    let protect = [set_pte(Role::Old, Permission::ReadOnly), UNLOCK_TABLE, RANGE_END];
+    let protect = [set_pte(Role::Old, Protection::ReadOnly), UNLOCK_TABLE, RANGE_END];
     let replace = [
         CLEAR_PTE,
         FLUSH_TLB,
         NOTIFY,
         map(Role::New),
-        set_pte(Role::New, Permission::ReadOnly),
+        set_pte(Role::New, Protection::ReadOnly),
         unmap(Role::Old),
     ];
     let lines = [
@@ -45,7 +45,7 @@ pub fn merge() -> Program {
 /// right to store back.
 #[must_use]
 pub fn stabilize() -> Program {
-    let mark = [mark_stable(Role::Old), set_pte(Role::Old, Permission::ReadOnly)];
+    let mark = [mark_stable(Role::Old), set_pte(Role::Old, Protection::ReadOnly)];
     let lines = [take_the_right_to_store(), mark.map(Line::Step).to_vec(), finish()];
     Program::new("ksm_stabilize", lines.concat())
 }

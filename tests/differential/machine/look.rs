@@ -5,7 +5,7 @@
 use mmu::address::Pfn;
 use mmu::cache::Translation;
 use mmu::pte::Pte;
-use steps::one_page::Permission;
+use steps::one_page::Protection;
 
 use super::Machine;
 use crate::differential::model::gup_agent;
@@ -81,13 +81,13 @@ impl Machine<'_> {
         if entry == Pte::NONE {
             return "none".to_owned();
         }
-        let permission = if entry.is_writable() { Permission::ReadWrite } else { Permission::ReadOnly };
+        let permission = if entry.is_writable() { Protection::ReadWrite } else { Protection::ReadOnly };
         format!("{} {permission}", self.named(entry.pfn()))
     }
 
     fn translation(&self, translation: Option<Translation>) -> String {
         let Some(found) = translation else { return "none".to_owned() };
-        let permission = if found.permission.write { Permission::ReadWrite } else { Permission::ReadOnly };
+        let permission = if found.permission.write { Protection::ReadWrite } else { Protection::ReadOnly };
         format!("{} {permission}", self.named(found.pfn))
     }
 

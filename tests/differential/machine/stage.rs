@@ -18,7 +18,7 @@ use mmu::shadow::{Retry, ShadowMmu, SoftwareShadow, SoftwareVcpu};
 use mmu::table::Slot;
 use mmu::trace::Unobserved;
 use pcie::Pasid;
-use steps::one_page::Permission;
+use steps::one_page::Protection;
 
 use crate::differential::setting::{FRAMES, FREE_AT_FIRST, Frame, Mapped, PAGES, Page, Setting};
 
@@ -64,8 +64,8 @@ impl Stage {
         for (slot, mapped) in self.slots.iter().zip(&setting.entries) {
             if let Some(Mapped { frame, permission }) = *mapped {
                 let bits = match permission {
-                    Permission::ReadOnly => Pte::ACCESSED,
-                    Permission::ReadWrite => Pte::ACCESSED | Pte::WRITE | Pte::DIRTY,
+                    Protection::ReadOnly => Pte::ACCESSED,
+                    Protection::ReadWrite => Pte::ACCESSED | Pte::WRITE | Pte::DIRTY,
                 };
                 self.space.table().store(*slot, Pte::leaf(self.pfn(frame)).with(bits));
             }

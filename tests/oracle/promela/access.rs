@@ -35,6 +35,7 @@ impl<'s> Promela<'s> {
     /// The cache that a walk fills.
     fn filled(&self, place: Where, page: usize) -> String {
         match place {
+            Where::Cpu(cpu) if self.scenario.context(cpu).is_some() => self.under_tag(cpu, page),
             Where::Cpu(cpu) => self.cached("tlb", cpu, page),
             Where::Device(device) => self.cached("iotlb", device, page),
             Where::Vcpu(vcpu) if self.is_explicit_vcpu() => self.cached("vtlb", vcpu, page),
@@ -102,7 +103,12 @@ impl<'s> Promela<'s> {
     fn before_walk(&self, walk: &Walk, wanted: &str) -> Vec<Command> {
         let mut commands = Vec::new();
         if let Some(cache) = self.pasid_cache(walk.place) {
-            let named = format!("{cache} == 0 && pasid != 0");
+            // What is lost is read again if it would be another one.
+            let unknown = match self.option("evict", "off") {
+                true => format!("{cache} == 0"),
+                false => format!("{cache} != pasid"),
+            };
+            let named = format!("{unknown} && pasid != 0");
             let read = walk.here.clone().when(wanted).when(&named);
             commands.push(read.effect(&format!("{cache} = pasid")));
         }
@@ -163,9 +169,11 @@ impl<'s> Promela<'s> {
             let waits = matches!(walk.place, Where::Vcpu(_)) && !explicit && !self.is_split();
             if waits { command.when(&format!("inprog[{}] == 0", walk.page)) } else { command }
         };
-        // Walking anew to what is cached already would be no step; as a statement it is.
-        let changes = |command: Command, entry: &str| match walk.here.to == walk.then.to {
-            true => command.when(&format!("{filled} != ({entry} | {})", self.young())),
+        // Walking anew to what is cached already would be no step, unless it outlives what empties the cache; as a
+        // statement it is one.
+        let drained = !self.is_split() || !self.outlives(walk.place, "inv_drains");
+        let changes = |command: Command, entry: &str| match walk.here.to == walk.then.to && drained {
+            true => command.when(&self.is_new(walk.place, walk.page, filled, entry)),
             false => command,
         };
         let mut ways = Vec::new();
@@ -203,7 +211,9 @@ impl<'s> Promela<'s> {
             let command = command.effect(&young);
             commands.push(match self.is_split() {
                 true => command.when(&format!("{way} == 0")).effect(&format!("{way} = {entry}")),
-                false => command.effect(&format!("{filled} = {entry}")),
+                false => command
+                    .effect(&format!("{filled} = {entry}"))
+                    .effects(&self.filled_for(walk.place, walk.page)),
             });
         }
         if self.is_split() {
@@ -229,7 +239,14 @@ impl<'s> Promela<'s> {
         if matches!(walk.place, Where::Vcpu(_)) && !self.is_explicit_vcpu() {
             command = command.when(&format!("inprog[{}] == 0", walk.page));
         }
-        command.effect(&format!("{cache} = {way}")).effect(&format!("{way} = 0"))
+        let command = command.effect(&format!("{cache} = {way}"));
+        command.effects(&self.filled_for(walk.place, walk.page)).effect(&format!("{way} = 0"))
+    }
+
+    /// Whether a walk of this place goes on when the cache is emptied that it fills.
+    fn outlives(&self, place: Where, drains: &str) -> bool {
+        let device = matches!(place, Where::Device(_));
+        device && self.option(drains, "off") && !self.option("evict", "off")
     }
 
     fn translate_for_device(&self, walk: &Walk, wanted: &str, iotlb: &str, devtlb: &str) -> Vec<Command> {
@@ -237,8 +254,10 @@ impl<'s> Promela<'s> {
         let way = self.cached("ak", device, walk.page);
         let split = self.is_split();
         let base = if split { &walk.here } else { &walk.then };
-        let command = base.clone().when(wanted).when(&self.allows(iotlb, walk.write));
-        let command = command.when(&format!("{devtlb} != {iotlb}"));
+        let mut command = base.clone().when(wanted).when(&self.allows(iotlb, walk.write));
+        if !split || !self.outlives(walk.place, "ats_drains") {
+            command = command.when(&format!("{devtlb} != {iotlb}"));
+        }
         match split {
             false => vec![command.effect(&format!("{devtlb} = {iotlb}"))],
             true => {
@@ -269,7 +288,7 @@ impl<'s> Promela<'s> {
         }
         // What an access would go through is there already.
         commands.push(then.when(&format!("{used} != 0")).effect("skip"));
-        self.commands.extend(commands);
+        self.commands.extend(self.where_it_runs(at, page.0, commands));
     }
 
     /// A load, a store or DMA.
@@ -312,7 +331,7 @@ impl<'s> Promela<'s> {
             command = command.effect(&format!("content[{frame}] = {value}"));
         }
         commands.push(command);
-        self.commands.extend(commands);
+        self.commands.extend(self.where_it_runs(at, page.0, commands));
     }
 
     /// The bit is set in the page table and in the cache, or the cached entry is dropped.
@@ -345,7 +364,7 @@ impl<'s> Promela<'s> {
                 let nobody = Command::default();
                 let walk = Walk { place, page, write: false, here: nobody.clone(), then: nobody.clone() };
                 let commands = self.walk(&walk);
-                self.commands.extend(commands);
+                self.commands.extend(self.where_it_runs(place, page, commands));
             }
         }
     }

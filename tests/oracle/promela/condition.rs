@@ -41,6 +41,7 @@ impl Promela<'_> {
             Look::Pmd(pmd) => self.seen(agent, Cell::Pmd(*pmd)),
             Look::Spte(page) => format!("spte[{}]", page.0),
             Look::Tlb(cpu, page) => self.cached("tlb", *cpu, page.0),
+            Look::Tagged(cpu, page, tag) => self.walked_to(*cpu, page.0, *tag),
             Look::Iotlb(device, page) => self.cached("iotlb", *device, page.0),
             // Where it is not apart, the IOTLB stands for both.
             Look::Devtlb(device, page) if !self.is_apart(*device) => self.cached("iotlb", *device, page.0),
@@ -112,6 +113,9 @@ impl Promela<'_> {
                 let look = self.look(agent, look);
                 let all: Vec<_> = features.iter().map(|feature| self.has(&look, *feature)).collect();
                 format!("({})", all.join(" && "))
+            }
+            Condition::Runs(cpu, same, mm) => {
+                format!("(mm[{cpu}] {} {})", if *same { "==" } else { "!=" }, mm.0 + 1)
             }
             Condition::Not(inner) => format!("(!{})", self.condition(agent, inner)),
             Condition::And(one, other) => {

@@ -6,7 +6,7 @@ use super::command::Command;
 use super::{Mistake, Promela};
 use crate::oracle::flow::Place;
 use crate::oracle::setting::Place as Where;
-use crate::oracle::step::{Invalidation, Page, Step};
+use crate::oracle::step::{Invalidation, Page, Scope, Step};
 
 /// The most that the queue holds.
 const QUEUE: usize = 6;
@@ -17,6 +17,8 @@ impl<'s> Promela<'s> {
         let page = |page: Page| vec![page.0];
         match what {
             Invalidation::FlushTlb(of)
+            | Invalidation::FlushScoped(of, _)
+            | Invalidation::FlushUnder(of, _)
             | Invalidation::Notify(of)
             | Invalidation::IotlbInv(of)
             | Invalidation::DevtlbInv(of)
@@ -27,6 +29,7 @@ impl<'s> Promela<'s> {
             Invalidation::FlushPmd(pmd) | Invalidation::NotifyPmd(pmd) => {
                 all.filter(|page| self.scenario.pages[*page].pmd == Some(pmd)).collect()
             }
+            Invalidation::FlushTag(_) => all.filter(|page| self.scenario.pages[*page].mm.is_some()).collect(),
             Invalidation::PasidInv | Invalidation::IotlbInvPasid | Invalidation::DevtlbInvPasid => {
                 all.collect()
             }
@@ -36,8 +39,10 @@ impl<'s> Promela<'s> {
     fn upper(&self, what: Invalidation, pages: &[usize]) -> Vec<usize> {
         match what {
             Invalidation::FlushPmd(pmd) | Invalidation::NotifyPmd(pmd) => vec![pmd],
-            Invalidation::PasidInv => Vec::new(),
+            // What is kept of upper entries has no tags.
+            Invalidation::PasidInv | Invalidation::FlushTag(_) | Invalidation::FlushUnder(..) => Vec::new(),
             Invalidation::FlushTlb(_)
+            | Invalidation::FlushScoped(..)
             | Invalidation::Notify(_)
             | Invalidation::IotlbInv(_)
             | Invalidation::DevtlbInv(_)
@@ -53,6 +58,9 @@ impl<'s> Promela<'s> {
 
     fn reach_cpu(&self, cpu: usize, what: Invalidation, leaf: bool) -> Vec<String> {
         let pages = self.pages_of(what);
+        if self.scenario.context(cpu).is_some() {
+            return self.forgotten_under(cpu, &pages, what.tag());
+        }
         let mut lines: Vec<_> =
             pages.iter().map(|page| format!("{} = 0", self.cached("tlb", cpu, *page))).collect();
         lines.extend(pages.iter().map(|page| format!("{} = 0", self.way(Where::Cpu(cpu), *page))));
@@ -71,6 +79,9 @@ impl<'s> Promela<'s> {
             Invalidation::DevtlbInv(_) | Invalidation::DevtlbInvPasid => (false, true),
             Invalidation::PasidInv => return vec![format!("pasidc[{device}] = 0")],
             Invalidation::FlushTlb(_)
+            | Invalidation::FlushScoped(..)
+            | Invalidation::FlushUnder(..)
+            | Invalidation::FlushTag(_)
             | Invalidation::FlushTlbMm(_)
             | Invalidation::FlushPmd(_)
             | Invalidation::FlushVcpus(_) => panic!("it reaches no device"),
@@ -102,13 +113,44 @@ impl<'s> Promela<'s> {
         lines
     }
 
-    /// What the invalidation does, on one CPU only if that is given.
-    pub(super) fn reach(&self, what: Invalidation, leaf: bool, only: Option<usize>) -> Vec<String> {
+    /// The CPUs that a flush of this agent reaches.
+    pub(super) fn reached(&self, agent: usize, what: Invalidation) -> Vec<usize> {
+        let all = 0..self.scenario.cpus;
+        let own = || match self.place(agent) {
+            Where::Cpu(cpu) => cpu,
+            Where::Vcpu(_) | Where::Device(_) | Where::Nowhere => {
+                panic!("{what} is said by who runs on a CPU")
+            }
+        };
+        let Invalidation::FlushScoped(_, scope) = what else {
+            return all.filter(|cpu| what.tag().is_none() || self.scenario.context(*cpu).is_some()).collect();
+        };
+        match scope {
+            Scope::On(cpu) => vec![cpu],
+            Scope::Own => vec![own()],
+            Scope::Others => all.filter(|cpu| *cpu != own()).collect(),
+        }
+    }
+
+    /// What the invalidation of this agent does, on one CPU only if that is given.
+    pub(super) fn reach(
+        &self,
+        agent: usize,
+        what: Invalidation,
+        leaf: bool,
+        only: Option<usize>,
+    ) -> Vec<String> {
         let mut lines = vec!["skip".to_owned()];
         match what {
-            Invalidation::FlushTlb(_) | Invalidation::FlushTlbMm(_) | Invalidation::FlushPmd(_) => {
+            Invalidation::FlushTlb(_)
+            | Invalidation::FlushScoped(..)
+            | Invalidation::FlushUnder(..)
+            | Invalidation::FlushTag(_)
+            | Invalidation::FlushTlbMm(_)
+            | Invalidation::FlushPmd(_) => {
                 if self.mistake != Mistake::FlushForgets {
-                    let cpus = (0..self.scenario.cpus).filter(|cpu| only.is_none_or(|only| only == *cpu));
+                    let cpus = self.reached(agent, what).into_iter();
+                    let cpus = cpus.filter(|cpu| only.is_none_or(|only| only == *cpu));
                     cpus.for_each(|cpu| lines.extend(self.reach_cpu(cpu, what, leaf)));
                 }
             }
@@ -144,28 +186,28 @@ impl<'s> Promela<'s> {
         what: Invalidation,
         leaf: bool,
     ) {
-        let of_cpus = matches!(
-            what,
-            Invalidation::FlushTlb(_) | Invalidation::FlushTlbMm(_) | Invalidation::FlushPmd(_)
-        );
+        let of_cpus = what.is_of_cpus();
+        // Who flushes his own interrupts nobody.
+        let own = matches!(what, Invalidation::FlushScoped(_, Scope::Own));
         // By interrupts, an address space without pages is flushed in one step, as there is nothing to flush.
         let has_pages = !self.pages_of(what).is_empty();
-        if of_cpus && has_pages && self.option("flush", "ipi") {
+        if of_cpus && !own && has_pages && self.option("flush", "ipi") {
             self.flush_by_ipi(agent, place, what, leaf);
-        } else if of_cpus && self.option("flush", "split") && self.scenario.cpus > 1 {
+        } else if of_cpus && self.option("flush", "split") && self.reached(agent, what).len() > 1 {
             self.flush_one_by_one(agent, place, what, leaf);
         } else {
             let command = Self::command(agent, place, place.then).named(&step.to_string());
-            let lines = self.reach(what, leaf, None);
+            let lines = self.reach(agent, what, leaf, None);
             self.commands.push(command.effects(&lines));
         }
     }
 
     fn flush_one_by_one(&mut self, agent: usize, place: &Place<'s>, what: Invalidation, leaf: bool) {
         let middle = self.fresh(agent);
-        let all = (1 << self.scenario.cpus) - 1;
-        for cpu in 0..self.scenario.cpus {
-            let (bit, lines) = (1 << cpu, self.reach(what, leaf, Some(cpu)));
+        let reached = self.reached(agent, what);
+        let all = reached.iter().fold(0, |mask, cpu| mask | 1 << cpu);
+        for cpu in reached {
+            let (bit, lines) = (1 << cpu, self.reach(agent, what, leaf, Some(cpu)));
             let first = Self::command(agent, place, middle)
                 .effects(&lines)
                 .effect(&format!("spl[{agent}] = {}", all ^ bit));
@@ -218,7 +260,7 @@ impl<'s> Promela<'s> {
             command = command
                 .effect("qn = qn - 1")
                 .effect(&format!("qo[{agent}] = qo[{agent}] - 1"))
-                .effects(&self.reach(what, leaf, None));
+                .effects(&self.reach(agent, what, leaf, None));
             command = match ordered {
                 true => (1..QUEUE)
                     .fold(command, |command, next| command.effect(&format!("q[{}] = q[{next}]", next - 1)))

@@ -180,6 +180,7 @@ impl<'s> Promela<'s> {
                 .pages()
                 .fold(command, |command, page| command.when(&format!("req[{}] == 0", page.0)))
                 .effect("skip"),
+            Step::Switch(mm, tag, flush) => self.switch(command, agent, (*mm, *tag, *flush)),
             Step::NotifyStart(page) => self.notify_start(command, *page),
             Step::NotifyEnd(page) => self.notify_end(command, *page),
             Step::ChangePte(page) => self.change_pte(command, agent, *page),
@@ -190,7 +191,9 @@ impl<'s> Promela<'s> {
             Step::Copy(from, to) => self.copy(command, *from, *to),
             Step::Count(count, held) => self.count(command, *count, *held),
             Step::MarkStable(frame) => self.mark_stable(command, *frame),
-            Step::Invalidate { what, leaf, post: false } => command.effects(&self.reach(*what, *leaf, None)),
+            Step::Invalidate { what, leaf, post: false } => {
+                command.effects(&self.reach(agent, *what, *leaf, None))
+            }
             Step::Invalidate { post: true, .. }
             | Step::IpiSync
             | Step::SynchronizeRcu

@@ -8,7 +8,7 @@ use super::command::Command;
 use crate::oracle::flow::Place;
 use crate::oracle::program::Statement;
 use crate::oracle::setting::Place as Where;
-use crate::oracle::step::{Invalidation, Step};
+use crate::oracle::step::{Invalidation, Scope, Step};
 
 fn any(body: &[Statement], test: &dyn Fn(&Step) -> bool) -> bool {
     body.iter().any(|statement| match statement {
@@ -103,12 +103,29 @@ impl<'s> Promela<'s> {
     pub(super) fn flush_by_ipi(&mut self, agent: usize, place: &Place<'s>, what: Invalidation, leaf: bool) {
         let round = self.rounds.len();
         self.rounds.push((agent, Some((what, leaf))));
-        let mask = self.targets_who_switch_off(agent) | ((1 << self.scenario.cpus) - 1);
+        let mask = self.interrupted(agent, what);
         self.commands.push(
             Self::command(agent, place, place.then)
                 .effect(&format!("ipi[{agent}] = {mask}"))
                 .effect(&format!("ipiw[{agent}] = {round}")),
         );
+    }
+
+    /// Who is interrupted for a flush: whoever it reaches and may have something to forget, and who can keep others waiting,
+    /// but for the CPUs that it passes over.
+    fn interrupted(&self, agent: usize, what: Invalidation) -> u16 {
+        let reached = self.reached(agent, what);
+        let bit = |cpu: &usize| 1_u16 << cpu;
+        let may_hold = reached.iter().filter(|cpu| what.tag().is_none_or(|tag| self.uses(**cpu, tag)));
+        let passed_over = (0..self.scenario.cpus)
+            .filter(|cpu| !reached.contains(cpu))
+            .fold(0, |mask, cpu| mask | bit(&cpu));
+        let mut waiting = self.targets_who_switch_off(agent) & !passed_over;
+        // Who runs on no named CPU is nobody's to be named.
+        if let Invalidation::FlushScoped(_, Scope::On(cpu)) = what {
+            waiting &= bit(&cpu);
+        }
+        may_hold.fold(waiting, |mask, cpu| mask | bit(cpu))
     }
 
     pub(super) fn synchronize_rcu(&mut self, agent: usize, place: &Place<'s>) {
@@ -166,7 +183,7 @@ impl<'s> Promela<'s> {
         for (number, (agent, flush)) in self.rounds.iter().enumerate() {
             let Some((what, leaf)) = flush else { continue };
             if *agent == sender && target < self.scenario.cpus {
-                let lines = self.reach(*what, *leaf, Some(target)).join("; ");
+                let lines = self.reach(sender, *what, *leaf, Some(target)).join("; ");
                 command = command
                     .effect(&format!("if :: (ipiw[{sender}] == {number}) -> {lines} :: else -> skip fi"));
             }

@@ -43,6 +43,10 @@ impl Promela<'_> {
             ("short", "spte", pages),
             ("short", "orig", agents * pages),
             ("short", "tlb", cpus * pages),
+            ("short", "tt", cpus * scenario.tags * pages),
+            ("byte", "tw", cpus * scenario.tags * pages),
+            ("byte", "mm", cpus),
+            ("byte", "tg", cpus),
             ("short", "iotlb", devices * pages),
             ("short", "devtlb", devices * pages),
             ("short", "vtlb", vcpus * pages),
@@ -78,7 +82,8 @@ impl Promela<'_> {
             ("byte", "bn", agents),
         ];
         for (kind, name, length) in arrays {
-            line(&mut text, &format!("{kind} {name}[{}];", length.max(1)));
+            // To Spin an array of one place is none, and no index of another.
+            line(&mut text, &format!("{kind} {name}[{}];", length.max(2)));
         }
         line(&mut text, "byte qn;\nbyte pasid;");
         for (number, _) in scenario.properties.iter().enumerate() {
@@ -140,6 +145,7 @@ impl Promela<'_> {
         for (number, var) in scenario.vars.iter().enumerate() {
             lines.push(format!("x[{number}] = {}", var.start));
         }
+        lines.extend((0..scenario.cpus).filter_map(|cpu| self.begins_in(cpu)));
         lines
     }
 

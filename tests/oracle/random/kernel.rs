@@ -5,7 +5,7 @@ use super::{Draw, Theme};
 use crate::oracle::entry::{Bit, Entry, Target};
 use crate::oracle::program::{Change, Look, Statement};
 use crate::oracle::setting::Place;
-use crate::oracle::step::{Access, Count, Held, Invalidation, Lock, Mm, Step};
+use crate::oracle::step::{Access, Count, Held, Invalidation, Lock, Mm, Scope, Step, Tag};
 
 fn step(step: Step) -> Statement {
     Statement::Step(step)
@@ -77,6 +77,14 @@ impl Draw {
             all.extend(of_pasid);
             all.extend(of_pasid);
         }
+        if self.has(Theme::Tags) {
+            let tag = self.tag();
+            all.extend([Invalidation::FlushTag(tag), Invalidation::FlushUnder(page, tag)]);
+            all.extend([Invalidation::FlushUnder(page, self.tag()), Invalidation::FlushTag(tag)]);
+        }
+        if self.has(Theme::Cpu) || self.once_in(8) {
+            all.push(Invalidation::FlushScoped(page, Scope::On(self.rng.usize(0..self.scenario.cpus))));
+        }
         if self.has(Theme::ExplicitVcpu) {
             all.extend([Invalidation::FlushVcpus(page), Invalidation::FlushVcpus(page)]);
         }
@@ -94,11 +102,8 @@ impl Draw {
                 | Invalidation::NotifyPmd(_)
         );
         let leaf = self.has(Theme::Upper) && may_leaf && self.once_in(2);
-        let by_interrupt = self.scenario.options.iter().any(|(name, _)| *name == "flush")
-            && matches!(
-                what,
-                Invalidation::FlushTlb(_) | Invalidation::FlushTlbMm(_) | Invalidation::FlushPmd(_)
-            );
+        let by_interrupt =
+            self.scenario.options.iter().any(|(name, _)| *name == "flush") && what.is_of_cpus();
         let post = self.has(Theme::Posted) && !by_interrupt && self.rng.bool();
         step(Step::Invalidate { what, leaf, post })
     }
@@ -170,6 +175,8 @@ impl Draw {
         let theme = self.one(&self.themes.clone());
         let page = self.page();
         match theme {
+            Theme::Cpu if self.once_in(2) => self.scoped(agent),
+            Theme::Tags => self.switched(agent),
             Theme::Cpu | Theme::Device | Theme::Apart | Theme::Bits | Theme::Swap => {
                 vec![self.change(agent), self.invalidated()]
             }
@@ -195,6 +202,35 @@ impl Draw {
             Theme::Gup => self.gup(agent),
             Theme::Sections => self.section(agent),
         }
+    }
+
+    fn tag(&mut self) -> Tag {
+        Tag(self.rng.usize(0..self.scenario.tags))
+    }
+
+    /// A flush of the own TLB, or of all others: by who runs on a CPU.
+    fn scoped(&mut self, agent: usize) -> Vec<Statement> {
+        let scope = match self.scenario.agents[agent].place {
+            Place::Cpu(_) if self.rng.bool() => Scope::Own,
+            Place::Cpu(_) => Scope::Others,
+            Place::Nowhere | Place::Vcpu(_) | Place::Device(_) => Scope::On(0),
+        };
+        let what = Invalidation::FlushScoped(self.page(), scope);
+        vec![self.change(agent), step(Step::Invalidate { what, leaf: false, post: false })]
+    }
+
+    /// Another address space for the own CPU, or what its tags hold is flushed.
+    fn switched(&mut self, agent: usize) -> Vec<Statement> {
+        let context = match self.scenario.agents[agent].place {
+            Place::Cpu(cpu) => self.scenario.context(cpu),
+            Place::Nowhere | Place::Vcpu(_) | Place::Device(_) => None,
+        };
+        if context.is_none() || self.once_in(3) {
+            return vec![self.change(agent), self.invalidated()];
+        }
+        let to = Step::Switch(Mm(self.rng.usize(0..2)), self.tag(), self.once_in(3));
+        let how = if self.rng.bool() { Access::Read } else { Access::Write(self.rng.u8(1..4)) };
+        vec![step(to), step(Step::Access { how, page: self.page(), dma: false })]
     }
 
     /// Plain stores, and what comes behind them.

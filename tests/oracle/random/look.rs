@@ -3,7 +3,7 @@
 use super::{Draw, Theme};
 use crate::oracle::entry::{Bit, Entry, Target};
 use crate::oracle::program::{Condition, Feature, Look};
-use crate::oracle::step::Page;
+use crate::oracle::step::{Mm, Page};
 
 /// Who looks: a program, or a property, which remembers nothing.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -106,7 +106,11 @@ impl Draw {
     /// A look at an entry.
     fn entry_look(&mut self, looker: Looker) -> Look {
         let page = self.page();
-        let mut looks = vec![Look::Pte(page), Look::Pte(page), Look::Tlb(0, page)];
+        let tlb = match self.scenario.context(0) {
+            Some((_, tag)) => Look::Tagged(0, page, tag),
+            None => Look::Tlb(0, page),
+        };
+        let mut looks = vec![Look::Pte(page), Look::Pte(page), tlb];
         if looker != Looker::Property {
             looks.push(Look::Orig(page));
         }
@@ -129,6 +133,9 @@ impl Draw {
     }
 
     fn entry_condition(&mut self, looker: Looker) -> Condition {
+        if self.has(Theme::Tags) && self.once_in(4) {
+            return Condition::Runs(0, self.rng.bool(), Mm(self.rng.usize(0..2)));
+        }
         let look = self.entry_look(looker);
         match self.rng.u32(0..5) {
             0 => Condition::Holds(look),

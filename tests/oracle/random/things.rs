@@ -3,17 +3,19 @@
 use super::{Draw, Theme};
 use crate::oracle::entry::{Bit, Entry, Target};
 use crate::oracle::setting::{DeviceOf, FrameOf, PageOf, Scenario, VarOf};
-use crate::oracle::step::Mm;
+use crate::oracle::step::{Mm, Page, Tag};
 
 pub(super) const fn nothing() -> Scenario {
     Scenario {
         mms: 0,
+        tags: 0,
         pages: Vec::new(),
         frames: Vec::new(),
         slots: Vec::new(),
         tables: Vec::new(),
         pmds: Vec::new(),
         cpus: 1,
+        contexts: Vec::new(),
         vcpus: 0,
         devices: Vec::new(),
         pasid: None,
@@ -30,6 +32,9 @@ impl Draw {
         if pasid || self.once_in(6) {
             self.scenario.mms = self.rng.usize(1..3);
         }
+        if self.has(Theme::Tags) {
+            self.scenario.mms = 2;
+        }
         self.frames();
         self.upper();
         self.pages();
@@ -38,6 +43,9 @@ impl Draw {
             self.scenario.vcpus = self.rng.usize(1..3);
         }
         self.devices();
+        if self.has(Theme::Tags) {
+            self.contexts();
+        }
         if pasid {
             let mm = Mm(self.rng.usize(0..self.scenario.mms));
             self.scenario.pasid = Some(if self.once_in(5) { None } else { Some(mm) });
@@ -76,7 +84,7 @@ impl Draw {
             let mm = (self.scenario.mms > 0).then(|| Mm(self.rng.usize(0..self.scenario.mms)));
             let pmd = (self.has(Theme::Upper) && self.rng.u32(0..4) > 0).then_some(0);
             let map = if self.once_in(5) { None } else { Some(self.mapping()) };
-            self.scenario.pages.push(PageOf { mm, pmd, map });
+            self.scenario.pages.push(PageOf { mm, pmd, at: None, map });
         }
         if self.has(Theme::Upper) {
             self.scenario.pages[0].pmd = Some(0);
@@ -94,6 +102,22 @@ impl Draw {
                 Target::Slot(slot) => self.scenario.slots[slot] = false,
                 Target::Nothing | Target::Marker | Target::Table(_) | Target::Handle(_) | Target::Orig => {}
             }
+        }
+    }
+
+    /// What CPUs run in, and perhaps two pages at one address: only CPUs with tags go there.
+    fn contexts(&mut self) {
+        self.scenario.tags = 2;
+        for _ in 0..self.scenario.cpus {
+            self.scenario.contexts.push(Some((Mm(self.rng.usize(0..2)), Tag(self.rng.usize(0..2)))));
+        }
+        let users = self.scenario.devices.len() + self.scenario.vcpus;
+        if self.scenario.pages.len() > 1 && users == 0 && self.rng.u32(0..3) > 0 {
+            self.scenario.pages[0].mm = Some(Mm(0));
+            let other = &mut self.scenario.pages[1];
+            (other.mm, other.at) = (Some(Mm(1)), Some(Page(0)));
+        } else if self.scenario.cpus > 1 && self.once_in(4) {
+            self.scenario.contexts[1] = None;
         }
     }
 
@@ -142,7 +166,8 @@ impl Draw {
             self.scenario.options.push(("memory", "tso"));
         }
         self.set(6, "speculation", "on");
-        if !self.once_in(3) {
+        // A CPU that runs elsewhere waits.
+        if !self.once_in(if self.has(Theme::Tags) { 12 } else { 3 }) {
             self.set(1, "deadlock", "off");
         }
         self.set(6, "use_after_free", "off");

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use guest_images::layout::MAX_VCPUS;
+use ordering::sighting::MOST_PLACES;
 
 use super::progress::Progress;
-use super::{HOST, UNUSABLE, complain, say};
+use super::{HOST, UNDECIDED, UNUSABLE, complain, say};
 use crate::demo::guest::CpuKind;
 use crate::demo::options::{DemoOptions, Operation, Trial, trials};
 use crate::demo::reading::Reading;
@@ -51,6 +52,10 @@ pub(super) struct DemoArguments {
     /// Where all random choices come from
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// How many places the search for a counterexample in the order's scenario looks at; one that finds none in so many is
+    /// no answer (status 3)
+    #[arg(long, default_value_t = MOST_PLACES as u64, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    places: u64,
     /// Print one JSON object instead of the table
     #[arg(long)]
     json: bool,
@@ -94,6 +99,7 @@ pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
         time: Duration::from_secs_f64(arguments.seconds),
         widening: arguments.window_us.map_or(Widening::AsFound, |width_us| Widening::Fixed { width_us }),
         seed: arguments.seed,
+        most_places: usize::try_from(arguments.places).map_or(usize::MAX, |places| places),
     };
     demonstrate(&Demonstration::new(options), cpu, arguments)
 }
@@ -133,8 +139,10 @@ fn demonstrate(demonstration: &Demonstration, cpu: CpuKind, arguments: &DemoArgu
         complain(error);
         return HOST.into();
     }
-    let good = reports.iter().all(RunReport::is_as_expected);
-    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if !reports.iter().all(RunReport::is_as_expected) {
+        return ExitCode::FAILURE;
+    }
+    if reports.iter().any(RunReport::is_undecided) { UNDECIDED.into() } else { ExitCode::SUCCESS }
 }
 
 /// Writes a file for each order; the control's is the right one's.
@@ -149,7 +157,7 @@ fn save(directory: &Path, reports: &[RunReport]) -> Result<(), String> {
         let path = directory.join(format!("{}.scn", scenario.name()));
         let text = match &report.reading {
             Some(Reading::Counterexample(found)) => found.text.clone(),
-            Some(Reading::Divergence(_) | Reading::TooLong) | None => scenario.text(),
+            Some(Reading::Divergence(_) | Reading::BoundHit(_) | Reading::TooLong) | None => scenario.text(),
         };
         fs::write(&path, text).map_err(|error| failed(&path, error))?;
     }

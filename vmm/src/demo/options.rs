@@ -41,6 +41,8 @@ pub struct DemoOptions {
     pub widening: Widening,
     /// Where all choices come from.
     pub seed: u64,
+    /// Places that the search for a counterexample looks at, at most.
+    pub most_places: usize,
 }
 
 impl Operation {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: what is shown is a run that the model has, of rows that were seen within their times; hardware's own rows
 //! are filled in where nobody saw them, and say so. A violation that is no run of the scenario is a divergence: the live
-//! machine does what the model excludes.
+//! machine does what the model excludes; a search that was over before it found one says neither.
 
 mod seen;
 mod window;
@@ -25,6 +25,8 @@ pub enum Reading {
     Counterexample(Box<Counterexample>),
     /// Nothing that it can do: what was seen, and where the model stops.
     Divergence(String),
+    /// Not known: the search looked at so many places, found no run, and was to look at no more.
+    BoundHit(usize),
     /// Not to be told: the recorder has the last events only.
     TooLong,
 }
@@ -40,16 +42,16 @@ pub struct Counterexample {
     pub filled_in: usize,
 }
 
-/// Reads the first violation of `trial`.
+/// Reads the first violation of `trial`; a search looks at so many places at most.
 ///
 /// # Panics
 /// If the order's scenario cannot be read, which a test excludes.
 #[must_use]
-pub fn read(trial: &Trial, violation: &Violation) -> Reading {
+pub fn read(trial: &Trial, violation: &Violation, most_places: usize) -> Reading {
     let is_lost = matches!(violation.event.action, Action::LostStore { .. });
     // Who finds a page at rest without what was stored there looks at it through the page table.
     let victim = if is_lost { OPERATOR } else { violation.event.agent };
-    let mut first = None;
+    let (mut refused, mut bound_hit) = (None, None);
     for window in &windows(trial.operation, violation) {
         let walkers = window.walkers(victim);
         let order = OrderScenario::new(trial).for_reader(victim).with(walkers.iter().copied());
@@ -57,14 +59,25 @@ pub fn read(trial: &Trial, violation: &Violation) -> Reading {
         let operation = trial.operation;
         let scene = Scene { operation, lowered: &lowered, victim, walkers, violation, window };
         let sightings = scene.sightings();
-        match explain(&lowered, &sightings) {
+        match explain(&lowered, &sightings, most_places) {
             Ok(found) => return counterexample(&order, &lowered, &found),
-            Err(why) => {
-                let _first = first.get_or_insert_with(|| divergence(&lowered, &sightings, why));
+            Err(Unexplained::BoundHit(places)) => bound_hit = Some(places),
+            Err(Unexplained::Refused(index)) => {
+                let text = "no run of the scenario has these rows; the first that none has is marked";
+                refused = refused.or_else(|| Some(divergence(&lowered, &sightings, Some(index), text)));
+            }
+            Err(Unexplained::Unbroken) => {
+                let text = "the scenario can come to the last row, which breaks nothing there";
+                refused = refused.or_else(|| Some(divergence(&lowered, &sightings, None, text)));
             }
         }
     }
-    first.map_or(Reading::TooLong, Reading::Divergence)
+    // A run may be where nobody has looked: that other windows have none excludes nothing.
+    match (bound_hit, refused) {
+        (Some(places), _) => Reading::BoundHit(places),
+        (None, Some(seen)) => Reading::Divergence(seen),
+        (None, None) => Reading::TooLong,
+    }
 }
 
 fn lowered(order: &OrderScenario<'_>) -> Lowered {
@@ -82,15 +95,8 @@ fn counterexample(order: &OrderScenario<'_>, lowered: &Lowered, found: &Explaine
     Reading::Counterexample(Box::new(Counterexample { table, text, filled_in }))
 }
 
-/// What was seen, in the order in which it began, and where the model stops.
-fn divergence(lowered: &Lowered, sightings: &[Sighting], why: Unexplained) -> String {
-    let (refused, text) = match why {
-        Unexplained::Bound => (None, "no run of the scenario was found within the bound of the search"),
-        Unexplained::Refused(index) => {
-            (Some(index), "no run of the scenario has these rows; the first that none has is marked")
-        }
-        Unexplained::Unbroken => (None, "the scenario can come to the last row, which breaks nothing there"),
-    };
+/// What was seen, in the order in which it began, below `text`; the sighting that is `refused` is marked.
+fn divergence(lowered: &Lowered, sightings: &[Sighting], refused: Option<usize>, text: &str) -> String {
     let mut rows: Vec<(usize, &Sighting)> = sightings.iter().enumerate().collect();
     rows.sort_by_key(|(_, one)| one.began_ns);
     let rows = rows.into_iter().map(|(index, one)| {

@@ -11,13 +11,13 @@ use guest_images::layout::AREA_VA;
 use mmu::address::VirtAddr;
 use mmu::trace::{Action, Event, Observer};
 use parking_lot::Mutex;
-use steps::one_page::{Permission, Role, Step, set_pte};
+use steps::one_page::{Protection, Role, Step, set_pte};
 use steps::program::Line;
 
 use super::window::Windows;
 
 /// The step by which a COW break is done.
-const BROKEN: Step = set_pte(Role::New, Permission::ReadWrite);
+const BROKEN: Step = set_pte(Role::New, Protection::ReadWrite);
 /// Events kept of each page.
 const KEPT_EVENTS: usize = 1024;
 

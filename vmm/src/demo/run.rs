@@ -75,7 +75,13 @@ impl RunReport {
         if clean { Verdict::Coherent } else { Verdict::Violated }
     }
 
-    /// Whether it is what the order is held to do, and the order's scenario can do what was met.
+    /// Whether it is not known if the order's scenario can do what was met: the search was over before.
+    #[must_use]
+    pub fn is_undecided(&self) -> bool {
+        matches!(self.reading, Some(Reading::BoundHit(_)))
+    }
+
+    /// Whether it is what the order is held to do, and nothing that the order's scenario is known to exclude.
     #[must_use]
     pub fn is_as_expected(&self) -> bool {
         self.verdict() == self.trial.order.expected && !self.diverges()
@@ -86,7 +92,7 @@ impl RunReport {
     #[must_use]
     pub fn diverges(&self) -> bool {
         match (self.trial.operation, &self.reading) {
-            (_, None | Some(Reading::TooLong)) => false,
+            (_, None | Some(Reading::TooLong | Reading::BoundHit(_))) => false,
             (Operation::Cow | Operation::Ksm, Some(Reading::Counterexample(_))) => false,
             (Operation::Cow | Operation::Ksm, Some(Reading::Divergence(_))) => true,
             (Operation::Control, Some(Reading::Counterexample(_))) => true,
@@ -137,7 +143,7 @@ impl Demonstration {
             lost_writes: recorder.lost_writes(),
             freed_writes: stage.frames.audit_freed(),
             time: begun.elapsed(),
-            reading: first.as_ref().map(|violation| read(trial, violation)),
+            reading: first.as_ref().map(|violation| read(trial, violation, self.options.most_places)),
             first,
         })
     }

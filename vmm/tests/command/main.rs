@@ -2,6 +2,7 @@
 
 mod api;
 mod boot;
+mod demo;
 mod ending;
 mod guests;
 mod hostile;

@@ -1,9 +1,10 @@
 //! Groups the ways of a place into switches and fills in the cases.
 
 use super::super::layout::{Field, Layout, Slot};
+use super::super::options::Stop;
 use super::super::tables::{Entry, number};
+use super::super::too_large::TooLarge;
 use super::super::word::Word;
-use super::super::{Stop, TooLarge};
 use super::{Case, Cases, Choice, Kind, Outlook, PARTS, Part, Switch, Tally};
 use crate::model::PropertyId;
 

@@ -9,9 +9,10 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 
 use super::super::expand::Expander;
+use super::super::plan::Plan;
 use super::super::tables::Tables;
 use super::super::word::Word;
-use super::{BEGUN, Level, Plan, Shard, alone, owner};
+use super::{BEGUN, Level, Shard, alone, owner};
 
 /// States in a message.
 const MESSAGE: usize = 4096;

@@ -14,12 +14,15 @@ use super::super::deed::Part;
 use super::super::deed::Party;
 use super::super::emitter::Emitter;
 use super::super::hardware::Level;
-use super::super::names::{PageId, UserId};
+use super::super::names::{PageId, TagId, UserId};
 use super::super::options::Flush;
-use super::super::program::Way;
+use super::super::program::{Goal, Way};
 use super::super::state::{Key, NONE};
 use super::super::tags::Case;
 use super::At;
+
+/// CPUs at most that a flush reaches one by one: it has a place in its program for each set of them.
+const MOST_ONE_BY_ONE: usize = 8;
 
 /// The levels of caches that an invalidation empties.
 pub(in super::super) const fn levels(invalidation: &Invalidation<Words>) -> &'static [Level] {
@@ -72,7 +75,7 @@ impl Emitter<'_> {
         let levels = levels(invalidation);
         let waits = [self.landed(&pages, levels, &users), self.present(levels, &users)].concat();
         let tag = self.named_tag(invalidation)?;
-        let mut cases = self.forget_cases(&pages, levels, &users, tag);
+        let mut cases = self.forget_cases((&pages, levels), &users, tag, span)?;
         cases.iter_mut().for_each(|(guard, _)| drop(guard.splice(0..0, waits.iter().copied())));
         Ok(cases)
     }
@@ -97,29 +100,52 @@ impl Emitter<'_> {
                 });
                 for answer in &mut answers {
                     if let Party::Cpu(cpu) = answer.party {
-                        answer.cases = self.forget_cases(&pages, levels, &[cpu], tag);
+                        answer.cases = self.forget_cases((&pages, levels), &[cpu], tag, at.span)?;
                     }
                 }
                 self.round(answers, &[Section::Interrupts], at);
             }
-            Flush::Split if cpus.len() > 1 => {
-                for (index, cpu) in cpus.iter().enumerate() {
-                    let shown = format!("{}: {} of {}", at.text, index + 1, cpus.len());
-                    let last = index + 1 == cpus.len();
-                    let way = |(guard, updates)| {
-                        let way = Way::new(guard, updates, shown.as_str()).part(Part::Flush(*cpu));
-                        if last { way.happening(at.happening()) } else { way }
-                    };
-                    let cases = self.forget_cases(&pages, levels, &[*cpu], tag);
-                    self.step(cases.into_iter().map(way).collect(), at.line);
-                }
+            Flush::Split if cpus.len() > 1 && !self.manner.indivisible => {
+                self.one_by_one((&pages, levels), &cpus, tag, at)?;
             }
             Flush::Split | Flush::Whole | Flush::Ipi => {
-                let cases = self.forget_cases(&pages, levels, &users, tag);
+                let cases = self.forget_cases((&pages, levels), &users, tag, at.span)?;
                 let way = |(guard, updates)| at.way(guard, updates);
                 self.step(cases.into_iter().map(way).collect(), at.line);
             }
         }
+        Ok(())
+    }
+
+    /// One CPU a step, whichever comes first: a node for each set of those that are left.
+    fn one_by_one(
+        &mut self,
+        emptied: (&[PageId], &[Level]),
+        cpus: &[UserId],
+        tag: Option<TagId>,
+        at: &At<'_>,
+    ) -> Result<(), Diagnostic> {
+        if cpus.len() > MOST_ONE_BY_ONE {
+            let message = format!("a flush that reaches one CPU a step reaches at most {MOST_ONE_BY_ONE}");
+            return Err(Diagnostic::new(at.span, message, "use fewer CPUs, or `option flush = ipi`"));
+        }
+        let all = (1 << cpus.len()) - 1;
+        let labels: Vec<usize> = (0..=all).map(|_| self.out.builder.label()).collect();
+        for left in (1..=all).rev() {
+            self.out.builder.bind(labels[left]);
+            let mut ways = Vec::new();
+            for (index, cpu) in cpus.iter().enumerate().filter(|(index, _)| left >> index & 1 == 1) {
+                let (rest, shown) =
+                    (left & !(1 << index), format!("{}: {}", at.text, self.state.domains.users[cpu.0]));
+                for (guard, updates) in self.forget_cases(emptied, &[*cpu], tag, at.span)? {
+                    let way = Way::new(guard, updates, shown.as_str()).part(Part::Flush(*cpu));
+                    let way = way.to(Goal::Label(labels[rest]));
+                    ways.push(if rest == 0 { way.happening(at.happening()) } else { way });
+                }
+            }
+            self.step(ways, at.line);
+        }
+        self.out.builder.bind(labels[0]);
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 //! TLBs of their own. Source: virt/kvm/kvm_main.c, kvm_mmu_notifier_invalidate_range_start, mmu_invalidate_retry.
 
 use crate::language::Diagnostic;
-use crate::language::entry::Written;
+use crate::language::entry::{Base, Written};
 use crate::language::span::Name;
 use crate::model::{Update, Var};
 
@@ -40,8 +40,15 @@ impl Emitter<'_> {
     }
 
     pub(super) fn set_spmd(&mut self, pmd: &Name, entry: &Written, at: &At<'_>) -> Result<(), Diagnostic> {
-        let spmd = self.spmd(pmd)?;
-        let orig = self.state.var(&Key::PmdOrig(self.own.agent, self.scope.names.pmd(pmd)?));
+        let (spmd, id) = (self.spmd(pmd)?, self.scope.names.pmd(pmd)?);
+        // The same page-table page in both would let a vCPU's hardware walk what the kernel wrote for CPUs.
+        if let (Base::Orig, Some(table)) = (&entry.base, self.scope.hardware.uppers.named(id)) {
+            let table = &self.state.domains.frames[table.0];
+            let message = format!("`orig` can name `{table}`, which is no page of the shadow page table");
+            let help = "name the shadow page-table page, or the frame with `huge`";
+            return Err(Diagnostic::new(entry.span, message, help));
+        }
+        let orig = self.state.var(&Key::PmdOrig(self.own.agent, id));
         let ways = self.entry_ways(entry, Height::Upper, orig, &[spmd], at)?;
         self.step(ways, at.line);
         Ok(())

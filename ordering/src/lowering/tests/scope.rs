@@ -66,3 +66,20 @@ fn one_device_is_told_at_once_and_through_the_queue() {
         assert!(matches!(found, Found::Proved(_)), "{source}\n{found:?}");
     }
 }
+
+#[test]
+fn a_flush_in_steps_reaches_the_cpus_in_any_order() {
+    let seen = |stale: &str, fresh: &str, options: &str| {
+        format!(
+            "agent c on C\n  load A; x += 1; load A\nagent d on D\n  load A; x += 1; load A\n\
+             agent p\n  when x == 2; set_pte A -> g rw; flush_tlb A\n\
+             never {stale} reads A == 0 after {fresh} reads A == 1\noption evict = off\n{options}"
+        )
+    };
+    for (stale, fresh) in [("c", "d"), ("d", "c")] {
+        is_proved(&seen(stale, fresh, ""));
+        let broken = format!("never {stale} reads A == 0 after {fresh} reads A == 1");
+        breaks(&broken, &seen(stale, fresh, "option flush = split"));
+        breaks(&broken, &seen(stale, fresh, "option flush = ipi"));
+    }
+}

@@ -131,3 +131,24 @@ fn a_clean_entry_of_another_address_space_is_not_made_dirty() {
     let found = found(&source);
     assert!(matches!(found, Found::Proved(_)), "{source}\n{found:?}");
 }
+
+#[test]
+fn a_flush_with_too_many_ways_to_use_tags_is_refused() {
+    let wrong = |cpus: usize, step: &str| {
+        let each = |text: &dyn Fn(usize) -> String| (0..cpus).map(text).collect::<Vec<_>>();
+        let declared = each(&|cpu| format!("C{cpu} in P tag X")).join(", ");
+        let agents = each(&|cpu| format!("agent u{cpu} on C{cpu}\n  switch P tag Y\n")).concat();
+        let source = format!(
+            "scenario s\nmm P\ntag X, Y\npage A in P\nframe f = 0\nmap A -> f rw\ncpu {declared}\n{agents}\
+             agent k on C0\n  {step}\n"
+        );
+        super::load(&source).err().map(|wrong| wrong[0].message.clone())
+    };
+    assert_eq!(wrong(10, "flush_tlb A"), None);
+    let too_many = Some("this flush has more than 1024 cases: one for each way to use tags".to_owned());
+    assert_eq!(wrong(11, "flush_tlb A"), too_many);
+    assert_eq!(wrong(20, "flush_tlb_mm P post"), too_many);
+    assert_eq!(wrong(20, "flush_tlb A tag X"), None);
+    assert_eq!(wrong(20, "flush_tlb A on C1"), None);
+    assert_eq!(wrong(20, "flush_tlb A\noption flush = ipi"), None);
+}

@@ -9,7 +9,7 @@ use mmu::address::Pfn;
 use mmu::trace::{Action, Agent, Event, Run};
 use ordering::lowering::Lowered;
 use ordering::sighting::{MOST, Sighting, Stands};
-use steps::one_page::{Condition, Permission};
+use steps::one_page::{Condition, Protection};
 use steps::program::Line;
 
 use super::window::Window;
@@ -109,8 +109,8 @@ impl Scene<'_> {
         let matters = self.walkers.contains(&event.agent);
         let (_, frame) = names.iter().find(|(frame, _)| matters && event.frame == Some(*frame))?;
         let permission = match permission {
-            Permission::ReadOnly => "ro",
-            Permission::ReadWrite => "rw",
+            Protection::ReadOnly => "ro",
+            Protection::ReadWrite => "rw",
         };
         let walk = self.sighting(&name(event.agent), "walk A".to_owned(), Stands::Perhaps, self.when(event));
         Some(Sighting { leads_to: Some(format!("{frame} {permission}")), ..walk })

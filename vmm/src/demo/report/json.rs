@@ -26,7 +26,7 @@ struct Run {
     freed_uses: u64,
     expected: &'static str,
     verdict: &'static str,
-    /// Of the first violation: `counterexample` of the order's scenario, `divergence` from it, or `untold`.
+    /// Of the first violation: `counterexample` of the order's scenario, `divergence` from it, `bound hit` if the search was over before, or `untold`.
     first_violation: Option<&'static str>,
 }
 
@@ -64,6 +64,7 @@ fn run(report: &RunReport) -> Run {
         first_violation: report.reading.as_ref().map(|reading| match reading {
             Reading::Counterexample(_) => "counterexample",
             Reading::Divergence(_) => "divergence",
+            Reading::BoundHit(_) => "bound hit",
             Reading::TooLong => "untold",
         }),
     }

@@ -41,7 +41,11 @@ pub fn heading(cpu: CpuKind) -> String {
 /// One order.
 #[must_use]
 pub fn row(report: &RunReport) -> String {
-    let expected = if report.is_as_expected() { "" } else { "   <-- NOT AS EXPECTED" };
+    let expected = match (report.is_as_expected(), report.is_undecided()) {
+        (false, _) => "   <-- NOT AS EXPECTED",
+        (true, true) => "   <-- BOUND HIT",
+        (true, false) => "",
+    };
     format!(
         "{:9} {:23} {:>10} {:>9} {:>9} {:>9}   {:>9} {:>9} {:>9} {:>5} {:>6}  {}{expected}",
         report.trial.operation.name(),
@@ -64,6 +68,14 @@ pub fn row(report: &RunReport) -> String {
 pub fn conclusion(reports: &[RunReport]) -> String {
     let wrong: Vec<_> = reports.iter().filter(|report| !report.is_as_expected()).collect();
     let count = |verdict| reports.iter().filter(|report| report.trial.order.expected == verdict).count();
+    let open: Vec<_> = reports.iter().filter(|report| report.is_undecided()).collect();
+    if wrong.is_empty() && !open.is_empty() {
+        let names: Vec<_> = open.iter().map(|report| report.trial.order.name).collect();
+        return format!(
+            "BOUND HIT: whether the scenario has what was met is not known of {}.",
+            names.join(", ")
+        );
+    }
     if wrong.is_empty() {
         return format!(
             "{} right and {} wrong orders: each did what it is held to do.",

@@ -22,6 +22,10 @@ pub fn of(report: &RunReport) -> Option<String> {
         (Operation::Control, Reading::Divergence(_)) => {
             format!("{title}: {story}\nno run of the right order ends in what was met")
         }
+        (_, Reading::BoundHit(places)) => format!(
+            "{title}: BOUND HIT: {story}; the search looked at {places} places and found no run of the scenario, which \
+             may have one: allow more with --places, or try another --seed"
+        ),
         (_, Reading::TooLong) => format!("{title}: {story}; what led to it was too long ago to be told"),
     })
 }

@@ -239,3 +239,26 @@ fn a_page_table_page_has_no_content() {
     assert_eq!(found.matches(message).count(), 5, "{found}");
     assert!(shown(&format!("{HEAD}agent C\n  get T; write s0 = 1\n")).is_empty());
 }
+
+#[test]
+fn a_shadow_entry_names_a_page_of_the_shadow_page_table_alone() {
+    let said = |lines: &str| {
+        let source = format!(
+            "scenario s\ntable T, S\npage A under M, B under N\nframe f\n{lines}\nagent C\n  pmd_read M\n"
+        );
+        shown(&source)
+    };
+    let both = "pmd M -> T, N -> f rw huge\nmap A -> f rw\ncpu C\nvcpu V\n";
+    let orig =
+        said(&format!("{both}shadow M -> S\nagent K\n  set_spmd M -> orig\n  set_spmd M -> migration orig"));
+    assert_eq!(
+        orig.matches("`orig` can name `T`, which is no page of the shadow page table").count(),
+        2,
+        "{orig}"
+    );
+    let shared = said(&format!("{both}shadow M -> none\nagent K\n  set_spmd M -> T"));
+    assert!(shared.contains("`T` lies in the page table and in the shadow page table"), "{shared}");
+    // What the upper entry maps itself, KVM maps too.
+    let huge = said(&format!("{both}shadow N -> none\nagent K\n  set_spmd N -> orig"));
+    assert!(!huge.contains("orig"), "{huge}");
+}
