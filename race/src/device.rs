@@ -8,21 +8,24 @@ use std::ops::RangeInclusive;
 
 use crate::seat::Seated;
 use iommu::spec::descriptor::{
-    Descriptor, DevicePasid, DeviceScope, DeviceSpan, Hint, IotlbScope, PageSpan, PasidScope,
+    ContextScope, Descriptor, DevicePasid, DeviceScope, DeviceSpan, Hint, IotlbScope, PageSpan, PasidScope,
 };
 use iommu::spec::fault::FaultReason;
+use iommu::vtd::SpaceKey;
 use iommu::vtd::port::{Blocked, Fetched, Overtaken, Port};
 use mmu::address::{Access, PAGE_SIZE, PageSize, Pfn, PhysAddr, VirtAddr};
 use mmu::cache::Translation;
 use mmu::pte::Pte;
 use mmu::table::Levels;
-use ordering::lowering::{Caches, Hop, Numbers, PageId, PmdId, Target, UserId};
+use ordering::lowering::{Caches, Hop, Numbers, PageId, PasidId, PmdId, Target, UserId};
 use pcie::Pasid;
 use steps::{CacheKind, Depth, Invalidation, Reach};
 
-use crate::machine::{Machine, Stuck};
-use crate::unit::tables::{DOMAIN, SOURCE, root_of};
-use crate::unit::{Unit, Walk, request, requester, space};
+use crate::machine::Machine;
+use crate::stuck::Stuck;
+use crate::unit::entries::{Named, domain};
+use crate::unit::{DOMAIN, SOURCE, Unit, Walk, of_domain, of_pasid, request, requester};
+use crate::walk::{NAMES_ANOTHER, NAMES_NOTHING, names_foreign};
 
 /// Levels of a table.
 const LEVELS: u32 = Levels::Four.count();
@@ -97,14 +100,29 @@ impl<'m> Device<'m> {
         self.unit.port.lock()
     }
 
-    /// The PASID of the scenario, if the device has one.
-    pub(crate) fn own_pasid(self) -> Option<Pasid> {
-        self.machine.scene.users[self.user.0].pasid.map(|id| self.machine.layout.tables.number(id))
+    /// The PASID or context entry that it goes by, if the scenario says one.
+    fn own(self) -> Option<PasidId> {
+        self.machine.scene.users[self.user.0].pasid
     }
 
-    /// The PASID of its requests for a page: its own, or the one that names the page's address space for good.
-    fn pasid(self, page: PageId) -> Pasid {
-        self.own_pasid().unwrap_or_else(|| self.machine.layout.tables.of_page(page))
+    /// The PASID of its requests, if it has that one; none: it goes by a context entry.
+    pub(crate) fn number(self, id: PasidId) -> Option<Pasid> {
+        self.machine.layout.entries.number(id)
+    }
+
+    /// The PASID of its requests for a page: its own, or the one that names the page's address space for good; none: it goes
+    /// by a context entry.
+    fn pasid(self, page: PageId) -> Option<Pasid> {
+        match self.own() {
+            Some(id) => self.number(id),
+            None => Some(self.machine.layout.entries.of_page(page)),
+        }
+    }
+
+    /// What the unit tags its translations of a page with.
+    fn space(self, page: PageId) -> SpaceKey {
+        let of_entry = || of_domain(domain(self.machine.layout.page(page).mm));
+        self.pasid(page).map_or_else(of_entry, of_pasid)
     }
 
     fn is_ahead(self) -> bool {
@@ -113,12 +131,12 @@ impl<'m> Device<'m> {
 
     /// What the IOTLB holds of a page.
     pub(crate) fn iotlb(self, page: PageId) -> Option<Translation> {
-        self.unit.unit.iotlb_entry(space(self.pasid(page)), self.address(page))
+        self.unit.unit.iotlb_entry(self.space(page), self.address(page))
     }
 
     /// What the device's own TLB holds of a page.
     pub(crate) fn device_tlb(self, page: PageId) -> Option<Translation> {
-        self.unit.port.lock().device_tlb_entry(Some(self.pasid(page)), self.address(page))
+        self.unit.port.lock().device_tlb_entry(self.pasid(page), self.address(page))
     }
 
     /// What the cache holds that accesses go through.
@@ -135,13 +153,18 @@ impl<'m> Device<'m> {
 
     /// The page-table page with the entry of a page, as the paging-structure cache has it.
     fn table(self, page: PageId) -> Option<PhysAddr> {
-        self.unit.unit.paging_entry(space(self.pasid(page)), self.address(page))
+        self.unit.unit.paging_entry(self.space(page), self.address(page))
     }
 
-    /// The root table that the PASID cache names, as a frame; 0 for none.
-    pub(crate) fn pasid_cache(self) -> u64 {
-        let entry = self.own_pasid().and_then(|pasid| self.unit.unit.pasid_entry(requester(pasid)));
-        entry.and_then(root_of).map_or(0, |root| root.table.0)
+    /// What the entry that it goes by names, as the PASID or context cache has it.
+    pub(crate) fn cached_entry(self) -> Named {
+        let Some(id) = self.own() else { return Named::Nothing };
+        let (entries, unit) = (&self.machine.layout.entries, &self.unit.unit);
+        let named = match self.number(id) {
+            Some(pasid) => unit.pasid_entry(requester(pasid)).map(|entry| entries.whole(id, &entry.0)),
+            None => unit.context_entry(SOURCE).map(|entry| entries.whole(id, &entry.0)),
+        };
+        named.unwrap_or(Named::Nothing)
     }
 
     /// How far a walk has come, unless an invalidation has ended it.
@@ -174,12 +197,11 @@ impl<'m> Device<'m> {
         Ok(self.machine.layout.pmd(above))
     }
 
-    /// A device reaches what the entry of its PASID names, as the PASID cache has it.
+    /// A device reaches what the entry that it goes by names, as that is cached.
     fn right_space(self, page: PageId) -> Result<(), Stuck> {
-        let layout = &self.machine.layout;
-        let right =
-            self.own_pasid().is_none() || layout.named(self.pasid_cache()) == Some(layout.page(page).mm);
-        if right { Ok(()) } else { Err(Stuck::Waits("the PASID names another address space")) }
+        let space = Named::Space(self.machine.layout.page(page).mm);
+        let right = self.own().is_none() || self.cached_entry() == space;
+        if right { Ok(()) } else { Err(NAMES_ANOTHER) }
     }
 
     /// The unit reads the upper entry on the way to the last page of its region, which no scenario maps: so it reads the
@@ -228,18 +250,23 @@ impl<'m> Device<'m> {
     }
 
     fn lose_tables(self, page: PageId, levels: RangeInclusive<u32>) {
-        let (space, address) = (space(self.pasid(page)), self.address(page));
+        let (space, address) = (self.space(page), self.address(page));
         levels.for_each(|level| self.unit.unit.evict_paging(space, address, level));
     }
 
     fn read_pasid(self) -> Result<(), Stuck> {
-        let named = self.machine.scene.users[self.user.0].pasid.zip(self.own_pasid());
-        let (id, pasid) = named.ok_or_else(|| Stuck::Cannot(format!("{} has no PASID", self.user)))?;
-        if self.machine.layout.pasid_entry(&self.machine.memory, id) == 0 {
-            return Err(Stuck::Waits("the entry of the PASID names no address space"));
+        let id = self.machine.entry_of(self.user)?;
+        match self.machine.layout.entries.named(&self.machine.memory, id) {
+            Named::Nothing => return Err(NAMES_NOTHING),
+            Named::Foreign(word) => return Err(names_foreign(word)),
+            Named::Space(_) => {}
         }
-        self.unit.unit.evict_pasid(requester(pasid));
-        let read = self.unit.port.lock().read_pasid_entry(request(pasid, VirtAddr(0), Access::Read));
+        let pasid = self.number(id);
+        match pasid {
+            Some(pasid) => self.unit.unit.evict_pasid(requester(pasid)),
+            None => self.unit.unit.evict_context(SOURCE),
+        }
+        let read = self.unit.port.lock().read_entries(request(pasid, VirtAddr(0), Access::Read));
         read.map_err(refused)
     }
 
@@ -280,7 +307,7 @@ impl<'m> Device<'m> {
             *slot = Some(Walk::Fetched(walk.map_err(refused)?.ok_or(OVERTAKEN)?));
             return Ok(());
         }
-        self.unit.evict(pasid, address);
+        self.unit.evict(self.space(page), address);
         port.prefetch(request).map_err(refused)
     }
 
@@ -294,7 +321,7 @@ impl<'m> Device<'m> {
         if overtaken == Overtaken::Dropped && !port.walk_is_current(walk) {
             return Err(OVERTAKEN);
         }
-        self.unit.evict(self.pasid(page), self.address(page));
+        self.unit.evict(self.space(page), self.address(page));
         if !port.end_walk(walk, overtaken) {
             return Err(OVERTAKEN);
         }
@@ -309,12 +336,12 @@ impl<'m> Device<'m> {
         found.ok_or(Stuck::Waits("the IOTLB holds nothing that allows the access"))?;
         let mut slot = self.unit.completions[page.0].lock();
         let mut port = self.unit.port.lock();
-        let answer = port.begin_completion(Some(pasid), space(pasid), address).ok_or(OVERTAKEN)?;
+        let answer = port.begin_completion(pasid, self.space(page), address).ok_or(OVERTAKEN)?;
         if self.machine.scene.options.split_walk {
             *slot = Some(answer);
             return Ok(());
         }
-        port.evict_device_tlb(Some(pasid), address);
+        port.evict_device_tlb(pasid, address);
         if port.end_completion(&answer, Overtaken::Dropped) { Ok(()) } else { Err(OVERTAKEN) }
     }
 
@@ -327,7 +354,7 @@ impl<'m> Device<'m> {
         if drains && !port.completion_is_current(&answer) {
             return Err(OVERTAKEN);
         }
-        port.evict_device_tlb(Some(self.pasid(page)), self.address(page));
+        port.evict_device_tlb(self.pasid(page), self.address(page));
         if !port.end_completion(&answer, overtaken) {
             return Err(OVERTAKEN);
         }
@@ -339,7 +366,7 @@ impl<'m> Device<'m> {
     pub(crate) fn through(self, page: PageId, access: Access, value: u32) -> Result<Option<u64>, Stuck> {
         let pasid = self.pasid(page);
         let mut port = self.unit.port.lock();
-        let found = port.hit(request(pasid, self.address(page), access), space(pasid));
+        let found = port.hit(request(pasid, self.address(page), access), self.space(page));
         let found = found.ok_or(Stuck::Waits("no cached translation serves the access"))?;
         self.machine.live(self.machine.frame_at(Pte::leaf(found.address().pfn()))?)?;
         Ok(match access {
@@ -355,7 +382,7 @@ impl<'m> Device<'m> {
     pub(crate) fn led_to(self, page: PageId, access: Access) -> Result<Pfn, Stuck> {
         let pasid = self.pasid(page);
         let mut port = self.unit.port.lock();
-        let found = port.hit(request(pasid, self.address(page), access), space(pasid));
+        let found = port.hit(request(pasid, self.address(page), access), self.space(page));
         found
             .map(|found| found.address().pfn())
             .ok_or(Stuck::Waits("no cached translation serves the access"))
@@ -374,7 +401,7 @@ impl<'m> Device<'m> {
     ) -> Result<(), Stuck> {
         let whole = self.whole(invalidation);
         let descriptors: Vec<_> = match whole {
-            Some(pasid) => vec![of_device(pasid, DeviceSpan::All)],
+            Some(pasid) => vec![of_device(Some(pasid), DeviceSpan::All)],
             None => pages.iter().map(|page| self.of_device(*page)).collect(),
         };
         let is_gone = self.machine.is_plugged_in(self.user).is_err();
@@ -383,8 +410,8 @@ impl<'m> Device<'m> {
 
     /// The PASID of which all is to be forgotten, if that is said.
     fn whole(self, invalidation: &Invalidation<Numbers>) -> Option<Pasid> {
-        let whole = self.own_pasid().filter(|_| matches!(invalidation.reach(), Reach::Pasid(_)));
-        whole.filter(|_| invalidation.depth() == Depth::All)
+        let whole = matches!(invalidation.reach(), Reach::Pasid(_)) && invalidation.depth() == Depth::All;
+        self.own().filter(|_| whole).and_then(|id| self.number(id))
     }
 
     /// As [`Machine::dirty`]; the unit walks again for a store, and sets the bit.
@@ -396,8 +423,8 @@ impl<'m> Device<'m> {
         if same && self.right_space(page).is_ok() {
             return self.set_dirty(page).map(|()| true);
         }
-        self.unit.evict(self.pasid(page), self.address(page));
-        self.unit.port.lock().evict_device_tlb(Some(self.pasid(page)), self.address(page));
+        self.unit.evict(self.space(page), self.address(page));
+        self.unit.port.lock().evict_device_tlb(self.pasid(page), self.address(page));
         Ok(false)
     }
 
@@ -415,21 +442,19 @@ impl<'m> Device<'m> {
 
     /// The unit and the device are told to forget `pages`, and the driver waits until they have.
     pub(crate) fn forget(self, invalidation: &Invalidation<Numbers>, pages: &[PageId]) -> Result<(), Stuck> {
-        let (own, whole) = (self.own_pasid(), self.whole(invalidation));
+        let whole = self.whole(invalidation);
         let unit = || match whole {
             Some(pasid) => vec![Descriptor::Iotlb { scope: IotlbScope::Pasid(DOMAIN, pasid), drains: true }],
             None => pages.iter().map(|page| self.of_unit(*page, invalidation.depth())).collect(),
         };
         let device = || match whole {
             _ if !self.is_ahead() => Vec::new(),
-            Some(pasid) => vec![of_device(pasid, DeviceSpan::All)],
+            Some(pasid) => vec![of_device(Some(pasid), DeviceSpan::All)],
             None => pages.iter().map(|page| self.of_device(*page)).collect(),
         };
         let descriptors: Vec<Descriptor> = match invalidation.caches() {
             CacheKind::Cpus | CacheKind::Vcpus => return Ok(()),
-            CacheKind::PasidCaches => {
-                own.iter().map(|pasid| Descriptor::PasidCache(PasidScope::Pasid(DOMAIN, *pasid))).collect()
-            }
+            CacheKind::PasidCaches => self.own().into_iter().map(|id| self.of_entry(id)).collect(),
             CacheKind::Iotlbs => unit(),
             CacheKind::DeviceTlbs => device(),
             CacheKind::Devices => [unit(), device()].concat(),
@@ -446,8 +471,19 @@ impl<'m> Device<'m> {
             Depth::All => Hint::EveryLevel,
             Depth::Leaf => Hint::LeavesOnly,
         };
-        let scope = IotlbScope::PasidPages(DOMAIN, self.pasid(page), self.span(page, hint));
+        let (space, span) = (self.space(page), self.span(page, hint));
+        let scope = match space.pasid {
+            Some(pasid) => IotlbScope::PasidPages(space.domain, pasid, span),
+            None => IotlbScope::Pages(space.domain, span),
+        };
         Descriptor::Iotlb { scope, drains: true }
+    }
+
+    fn of_entry(self, id: PasidId) -> Descriptor {
+        match self.number(id) {
+            Some(pasid) => Descriptor::PasidCache(PasidScope::Pasid(DOMAIN, pasid)),
+            None => Descriptor::ContextCache(ContextScope::Device { source: SOURCE, ignored_bits: 0 }),
+        }
     }
 
     fn of_device(self, page: PageId) -> Descriptor {
@@ -458,15 +494,23 @@ impl<'m> Device<'m> {
 /// What a blocked request is to the step: an entry may have changed since it was looked at; all else is wrong.
 pub(crate) fn refused(blocked: Blocked) -> Stuck {
     use FaultReason::{
-        FirstStageNotPresent, PasidNotPresent, ScalableReadNotAllowed, ScalableWriteNotAllowed,
+        ContextNotPresent, FirstStageNotPresent, PasidNotPresent, ReadNotAllowed, ScalableReadNotAllowed,
+        ScalableWriteNotAllowed, WriteNotAllowed,
     };
     let may_change = matches!(
         blocked.reason,
-        FirstStageNotPresent | PasidNotPresent | ScalableReadNotAllowed | ScalableWriteNotAllowed
+        FirstStageNotPresent
+            | PasidNotPresent
+            | ScalableReadNotAllowed
+            | ScalableWriteNotAllowed
+            | ContextNotPresent
+            | ReadNotAllowed
+            | WriteNotAllowed
     );
     if may_change { REFUSES } else { Stuck::Cannot(blocked.to_string()) }
 }
 
-fn of_device(pasid: Pasid, span: DeviceSpan) -> Descriptor {
-    Descriptor::DeviceTlb(DeviceScope { source: SOURCE, pasid: DevicePasid::One(pasid), span })
+fn of_device(pasid: Option<Pasid>, span: DeviceSpan) -> Descriptor {
+    let pasid = pasid.map_or(DevicePasid::Without, DevicePasid::One);
+    Descriptor::DeviceTlb(DeviceScope { source: SOURCE, pasid, span })
 }

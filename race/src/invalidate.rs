@@ -9,7 +9,8 @@ use mmu::pte::Pte;
 use ordering::lowering::{AgentId, Caches, Numbers, PageId, Timeout, UserId};
 use steps::{CacheKind, Depth, Invalidation, Pages, Reach, Scope};
 
-use crate::machine::{Machine, Stuck};
+use crate::machine::Machine;
+use crate::stuck::Stuck;
 
 impl Machine {
     /// Empties what `invalidation` reaches, in whosever caches it reaches; `agent` is who asks for it.

@@ -19,6 +19,7 @@ use crate::device::{Device, OnTheWay};
 use crate::hardware::{Begun, InFlight};
 use crate::machine::Machine;
 use crate::tags::Context;
+use crate::unit::entries::Named;
 use crate::walk::translation;
 
 /// What is seen at one place.
@@ -89,7 +90,7 @@ impl Machine {
             Key::Completion(user, page) => self.seen_completion(*user, *page),
             Key::Pwc(user, pmd) => self.seen_upper(self.cached_upper(*user, *pmd)),
             Key::Pasid(pasid) => self.seen_pasid(*pasid),
-            Key::PasidCache(user) => self.seen_space(self.cached_pasid(*user)),
+            Key::PasidCache(user) => seen_named(self.cached_entry(*user)),
             Key::InProgress(page) => Seen::Number(self.shared.ranges[page.0].lock().open.into()),
             // What a frame without a holder holds is poison here.
             Key::Content(frame) if self.frames[frame.0].is_free() && self.scene.asks(BuiltIn::FreedFrame) => {
@@ -127,9 +128,7 @@ impl Machine {
             Key::Dma(agent, page) => self.seen_flight(*agent, *page),
             Key::Gone(user) => Seen::Number(self.is_plugged_in(*user).is_err().into()),
             Key::Aborted(agent) => Seen::Number(self.held[*agent].aborted.load(Ordering::Acquire).into()),
-            Key::PasidHigh(pasid) => {
-                self.seen_space(self.layout.pasid_half(&self.memory, *pasid, Half::High))
-            }
+            Key::PasidHigh(pasid) => seen_named(self.layout.entries.half(&self.memory, *pasid, Half::High)),
             Key::PasidRead(user) => self.read_of_entry(*user).map_or(Seen::Foreign(0), Seen::Number),
             Key::Torn(user) => Seen::Number(self.users[user.0].torn.load(Ordering::Acquire).into()),
             Key::Spmd(pmd) => self.seen_entry(self.layout.spmd(*pmd), Height::Upper),
@@ -245,19 +244,13 @@ impl Machine {
         self.coding.frame(Pte(word).pfn()).map_or(Seen::Foreign(word), Seen::Upper)
     }
 
-    /// The address space that the entry of a PASID names: its word with the present bit does, if it is read by halves.
+    /// The address space that an entry names: its word with the present bit does, if it is read by halves.
     fn seen_pasid(&self, pasid: PasidId) -> Seen {
-        self.seen_space(match self.by_halves {
-            true => self.layout.pasid_half(&self.memory, pasid, Half::Low),
-            false => self.layout.pasid_entry(&self.memory, pasid),
+        let entries = &self.layout.entries;
+        seen_named(match self.by_halves {
+            true => entries.half(&self.memory, pasid, Half::Low),
+            false => entries.named(&self.memory, pasid),
         })
-    }
-
-    fn seen_space(&self, word: u64) -> Seen {
-        if word == 0 {
-            return Seen::Number(0);
-        }
-        self.layout.named(word).map_or(Seen::Foreign(word), |mm| Seen::Number(mm as u64 + 1))
     }
 
     /// What the user's first cache holds of a page: a TLB, or an IOTLB.
@@ -291,10 +284,9 @@ impl Machine {
         self.device(user).map_or_else(|| self.users[user.0].upper(pmd), |device| device.upper(pmd))
     }
 
-    /// The root table that the cached entry of the user's PASID names; 0 for none.
-    fn cached_pasid(&self, user: UserId) -> u64 {
-        let own = || self.users[user.0].pasid.load(Ordering::Acquire);
-        self.device(user).map_or_else(own, Device::pasid_cache)
+    /// What the entry in front of the user's tables names, as it has cached that.
+    fn cached_entry(&self, user: UserId) -> Named {
+        self.device(user).map_or_else(|| self.users[user.0].named(), Device::cached_entry)
     }
 
     fn seen_cached(&self, found: Option<Translation>) -> Seen {
@@ -355,6 +347,15 @@ impl Machine {
                 Seen::Nothing
             }
         }
+    }
+}
+
+/// The address space, as its number plus one.
+fn seen_named(named: Named) -> Seen {
+    match named {
+        Named::Nothing => Seen::Number(0),
+        Named::Space(space) => Seen::Number(space as u64 + 1),
+        Named::Foreign(word) => Seen::Foreign(word),
     }
 }
 

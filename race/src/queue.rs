@@ -9,7 +9,8 @@ use std::sync::atomic::Ordering;
 use ordering::lowering::{AgentId, Numbers, Part};
 use steps::{Invalidation, Waited};
 
-use crate::machine::{Machine, Stuck};
+use crate::machine::Machine;
+use crate::stuck::Stuck;
 
 impl Machine {
     pub(crate) fn post(&self, agent: AgentId, invalidation: &Invalidation<Numbers>) -> Result<(), Stuck> {

@@ -15,7 +15,8 @@ use ordering::lowering::Act;
 use ordering::lowering::{Lowered, Part};
 use ordering::model::{Alternative, Check, Model, PropertyId};
 
-use crate::machine::{Machine, Stuck, broken};
+use crate::machine::Machine;
+use crate::stuck::{Stuck, broken};
 
 /// The model and the machine differ.
 #[derive(Clone, PartialEq, Eq, Debug)]

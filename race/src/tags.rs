@@ -11,7 +11,8 @@ use ordering::lowering::{MmId, PageId, Scene, TagId, UserId};
 use parking_lot::Mutex;
 use steps::Switched;
 
-use crate::machine::{Machine, Stuck};
+use crate::machine::Machine;
+use crate::stuck::Stuck;
 
 /// Tags of a scenario, and its pages: fewer than this.
 const MOST: usize = 64;

@@ -16,7 +16,8 @@ use ordering::lowering::{Caches, Lowered, PageId, Scene, UserId};
 use parking_lot::Mutex;
 
 use crate::layout::Layout;
-use crate::machine::{Machine, Stuck};
+use crate::machine::Machine;
+use crate::stuck::Stuck;
 
 /// Those who execute the accesses of the vCPUs.
 pub trait Vcpus: fmt::Debug + Send + Sync {

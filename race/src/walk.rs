@@ -4,8 +4,6 @@
 //! cache, sets the marks that hardware sets there, and changes nothing if it finds no entry that serves the access.
 //! Source: Intel SDM vol. 3, 4.8 and 4.10; VT-d 6.2; PCIe 10.2 (ATS); virt/kvm/kvm_main.c mmu_invalidate_retry.
 
-use std::sync::atomic::Ordering;
-
 use mmu::address::{Access, PageSize, PhysAddr};
 use mmu::cache::{Permission, Translation};
 use mmu::pte::Pte;
@@ -13,9 +11,15 @@ use mmu::walker;
 use ordering::lowering::{Caches, Hop, PageId, PmdId, Target, UserId};
 
 use crate::hardware::{Begun, InFlight, Tlb};
-use crate::machine::{Machine, Stuck};
+use crate::machine::Machine;
+use crate::stuck::Stuck;
+use crate::unit::entries::Named;
 
 const REFUSES: Stuck = Stuck::Waits("the entry that the walk finds does not allow the access");
+pub(crate) const NAMES_NOTHING: Stuck =
+    Stuck::Waits("the entry in front of the tables names no address space");
+pub(crate) const NAMES_ANOTHER: Stuck =
+    Stuck::Waits("the entry in front of the tables names another address space");
 const BLOCKED: Stuck = Stuck::Waits("a range is open over the page");
 const OVERTAKEN: Stuck = Stuck::Waits("what the walk has read was invalidated since");
 
@@ -142,12 +146,14 @@ impl Machine {
     fn read_pasid(&self, user: UserId) -> Result<(), Stuck> {
         let pasid = self.scene.users[user.0].pasid;
         let pasid = pasid.ok_or_else(|| Stuck::Cannot(format!("{user} has no PASID")))?;
-        let word = self.layout.pasid_entry(&self.memory, pasid);
-        if word == 0 {
-            return Err(Stuck::Waits("the entry of the PASID names no address space"));
+        match self.layout.entries.named(&self.memory, pasid) {
+            Named::Nothing => Err(NAMES_NOTHING),
+            Named::Space(space) => {
+                self.users[user.0].set_named(space);
+                Ok(())
+            }
+            Named::Foreign(word) => Err(names_foreign(word)),
         }
-        self.users[user.0].pasid.store(word, Ordering::Release);
-        Ok(())
     }
 
     /// What led to an entry that cannot be used is forgotten, so that the next walk begins above.
@@ -190,11 +196,9 @@ impl Machine {
         if self.scene.users[user.0].pasid.is_none() {
             return Ok(());
         }
-        let named = self.layout.named(self.users[user.0].pasid.load(Ordering::Acquire));
-        if named == Some(self.layout.page(page).mm) {
-            Ok(())
-        } else {
-            Err(Stuck::Waits("the PASID names another address space"))
+        match self.users[user.0].named() == Named::Space(self.layout.page(page).mm) {
+            true => Ok(()),
+            false => Err(NAMES_ANOTHER),
         }
     }
 
@@ -477,6 +481,11 @@ impl Machine {
         }
         Ok(())
     }
+}
+
+/// Nobody writes an entry that names none of the scenario's address spaces.
+pub(crate) fn names_foreign(word: u64) -> Stuck {
+    Stuck::Cannot(format!("{word:#x} begins no entry that names an address space of the scenario"))
 }
 
 /// What a word of a table allows.

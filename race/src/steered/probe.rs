@@ -10,7 +10,7 @@ use ordering::lowering::{Act, Deed, Hop, Key, PageId, Part, Target, UserId};
 use super::{Difference, Steered};
 use crate::class::{Class, class};
 use crate::look::Seen;
-use crate::machine::Stuck;
+use crate::stuck::Stuck;
 
 impl Steered<'_> {
     /// Tries what `agent` cannot do in this state of the model; the step that the machine takes all the same.

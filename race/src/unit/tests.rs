@@ -9,7 +9,6 @@ use ordering::engine::{self, Options, Verdict};
 use ordering::lowering::{self, Lowered};
 
 use super::*;
-use crate::live::not_live;
 use crate::machine::Machine;
 use crate::steered::{Divergence, Steered};
 
@@ -64,12 +63,12 @@ impl Lapse {
     }
 }
 
-/// The scenarios of the catalogue with devices that are on the machine.
+/// The scenarios of the catalogue with devices.
 static WITH_DEVICES: LazyLock<Vec<Lowered>> = LazyLock::new(|| {
     let is_device = |caches| matches!(caches, Caches::Iotlb | Caches::DeviceTlb);
     let all = entries().into_iter().map(|entry| entry.lowered);
     let has_one = |lowered: &Lowered| lowered.scene.users.iter().any(|user| is_device(user.caches));
-    all.filter(has_one).filter(|lowered| not_live(lowered).is_none()).collect()
+    all.filter(has_one).collect()
 });
 
 fn named(name: &str) -> &'static Lowered {

@@ -23,7 +23,7 @@ impl Routes {
         route
     }
 
-    fn of_entry(&self, entry: LegacyContext, trail: Trail) -> Result<Route, FaultReason> {
+    pub(super) fn of_entry(&self, entry: LegacyContext, trail: Trail) -> Result<Route, FaultReason> {
         if !entry.is_present() {
             return Err(FaultReason::ContextNotPresent);
         }
@@ -51,7 +51,7 @@ impl Routes {
     }
 }
 
-const fn reason(obstacle: Obstacle) -> FaultReason {
+pub(super) const fn reason(obstacle: Obstacle) -> FaultReason {
     match obstacle {
         Obstacle::RootAccess => FaultReason::RootAccess,
         Obstacle::RootNotPresent => FaultReason::RootNotPresent,
