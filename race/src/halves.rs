@@ -46,7 +46,8 @@ impl Machine {
         let found = self.users[user.0].reading.lock().clone()?;
         let lives = match (&found, self.device(user)) {
             (Reading::Unit(part), Some(device)) => device.entry_is_current(part),
-            (Reading::Unit(_) | Reading::Plain(_), _) => true,
+            (Reading::Plain(_), _) => true,
+            (Reading::Unit(_), None) => false,
         };
         lives.then_some(found)
     }
@@ -85,7 +86,8 @@ impl Machine {
             (Named::Space(space), Named::Space(other)) if space == other => {
                 match (&reading, self.device(user)) {
                     (Reading::Unit(part), Some(device)) => device.end_entry(part)?,
-                    (Reading::Unit(_) | Reading::Plain(_), _) => hardware.set_named(space),
+                    (Reading::Plain(_), _) => hardware.set_named(space),
+                    (Reading::Unit(_), None) => return Err(no_unit(user)),
                 }
                 Hop::PasidRest
             }
@@ -127,7 +129,7 @@ impl Machine {
                 }
                 Ok(())
             }
-            (Reading::Unit(_), None) => Err(Stuck::Cannot("the unit is gone".to_owned())),
+            (Reading::Unit(_), None) => Err(no_unit(user)),
         }
     }
 
@@ -143,6 +145,10 @@ impl Machine {
             [_, _] => None,
         }
     }
+}
+
+fn no_unit(user: UserId) -> Stuck {
+    Stuck::Cannot(format!("a unit has read for {user}, which has none"))
 }
 
 impl Device<'_> {

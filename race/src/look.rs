@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 
 use mmu::address::PageSize;
 use mmu::cache::Translation;
+use mmu::frame::POISON;
 use mmu::pte::Pte;
-use ordering::language::syntax::BuiltIn;
 use ordering::lowering::{AgentId, Caches, Entry, FrameId, Key, PageId, PasidId, PmdId, Scene, UserId};
 use steps::Half;
 use steps::entry::{Bit, Kind};
@@ -92,11 +92,7 @@ impl Machine {
             Key::Pasid(pasid) => self.seen_pasid(*pasid),
             Key::PasidCache(user) => seen_named(self.cached_entry(*user)),
             Key::InProgress(page) => Seen::Number(self.shared.ranges[page.0].lock().open.into()),
-            // What a frame without a holder holds is poison here.
-            Key::Content(frame) if self.frames[frame.0].is_free() && self.scene.asks(BuiltIn::FreedFrame) => {
-                return None;
-            }
-            Key::Content(frame) => Seen::Number(self.memory.load(self.content(*frame))),
+            Key::Content(frame) => self.seen_content(*frame),
             Key::Refs(frame) => count(&self.frames[frame.0].refs),
             Key::Mapcount(frame) => count(&self.frames[frame.0].maps),
             Key::Pins(frame) => count(&self.frames[frame.0].pins),
@@ -184,25 +180,40 @@ impl Machine {
     fn expected_store(&self, agent: AgentId, value: u32) -> Seen {
         let Some(mut left) = (value as usize).checked_sub(1) else { return Seen::Nothing };
         for (place, key) in self.scene.agents[agent].stores.iter().enumerate() {
-            let variable =
-                if let Key::User(index) = key { Some(&self.scene.variables[*index]) } else { None };
-            let lock = matches!(key, Key::Lock(_));
-            let values = match variable {
-                Some(of) => (of.most - of.least) as usize + 1,
-                None if lock => self.scene.agents.len() + 1,
-                None => self.scene.entries.len(),
-            };
-            if left < values {
-                let word = match variable {
-                    Some(of) => u64::from(of.least) + left as u64,
-                    None if lock => left as u64,
-                    None => self.coding.encode(self.scene.entries[left]).0,
-                };
-                return Seen::Stored(place, word);
+            match self.storable(key, left) {
+                Ok(word) => return Seen::Stored(place, word),
+                Err(words) => left -= words,
             }
-            left -= values;
         }
         Seen::Foreign(value.into())
+    }
+
+    /// The word of that number among those that a plain store can store to a place, in the model's order; else how many there
+    /// are.
+    fn storable(&self, place: &Key, number: usize) -> Result<u64, usize> {
+        let (words, first) = match place {
+            Key::User(index) => {
+                let of = &self.scene.variables[*index];
+                ((of.most - of.least) as usize + 1, u64::from(of.least))
+            }
+            Key::Lock(_) => (self.scene.agents.len() + 1, 0),
+            entry => {
+                assert!(matches!(entry, Key::Pte(_) | Key::Pmd(_)), "no plain store goes to {entry:?}");
+                let entry = self.scene.entries.get(number).ok_or(self.scene.entries.len())?;
+                return Ok(self.coding.encode(*entry).0);
+            }
+        };
+        if number < words { Ok(first + number as u64) } else { Err(words) }
+    }
+
+    /// What a frame holds; one that was freed holds poison, and what it held is given back by who allocates it.
+    fn seen_content(&self, frame: FrameId) -> Seen {
+        let (word, counts) = (self.memory.load(self.content(frame)), &self.frames[frame.0]);
+        match self.bytes(frame).poisons && counts.is_free() {
+            true if word == POISON => Seen::Number(counts.kept.load(Ordering::Acquire)),
+            true => Seen::Foreign(word),
+            false => Seen::Number(word),
+        }
     }
 
     /// What stands in the queue, as its number plus one.

@@ -8,7 +8,8 @@ use crate::spec::command::TableMode;
 use crate::spec::context::{
     LEGACY_CONTEXT_BYTES, ROOT_ENTRY_BYTES, RootEntry, SCALABLE_CONTEXT_BYTES, SCALABLE_HALF,
 };
-use crate::vtd::route::{CachedContext, Lookup, Reach, Routes};
+use crate::spec::fault::FaultReason;
+use crate::vtd::route::{CachedContext, Dialect, Lookup, Reach, Routes};
 use crate::vtd::trail::Table;
 
 /// What is in the way of a context entry.
@@ -18,6 +19,22 @@ pub(super) enum Obstacle {
     RootNotPresent,
     RootReserved,
     ContextAccess,
+}
+
+impl Obstacle {
+    /// The reason of the fault that it causes.
+    pub(super) const fn reason(self, dialect: Dialect) -> FaultReason {
+        match (dialect, self) {
+            (Dialect::Legacy, Self::RootAccess) => FaultReason::RootAccess,
+            (Dialect::Legacy, Self::RootNotPresent) => FaultReason::RootNotPresent,
+            (Dialect::Legacy, Self::RootReserved) => FaultReason::RootReserved,
+            (Dialect::Legacy, Self::ContextAccess) => FaultReason::ContextAccess,
+            (Dialect::Scalable, Self::RootAccess) => FaultReason::ScalableRootAccess,
+            (Dialect::Scalable, Self::RootNotPresent) => FaultReason::ScalableRootNotPresent,
+            (Dialect::Scalable, Self::RootReserved) => FaultReason::ScalableRootReserved,
+            (Dialect::Scalable, Self::ContextAccess) => FaultReason::ScalableContextAccess,
+        }
+    }
 }
 
 /// A context entry, and whether it was in the cache.

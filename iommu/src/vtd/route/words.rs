@@ -17,7 +17,7 @@ use crate::spec::fault::FaultReason;
 use crate::spec::pasid_entry::PasidEntry;
 use crate::vtd::route::context::place_of as place_of_context;
 use crate::vtd::route::scalable::{check, place_of};
-use crate::vtd::route::{CachedContext, CachedPasid, Lookup, Reach, Refusal, Routes, legacy, scalable};
+use crate::vtd::route::{CachedContext, CachedPasid, Dialect, Lookup, Reach, Refusal, Routes};
 use crate::vtd::table_cache::Ticket;
 use crate::vtd::trail::{Recorder, Trail};
 
@@ -80,7 +80,7 @@ impl Routes {
         let requester = Requester { source, pasid: None };
         let mut lookup = self.ahead(memory, root, requester);
         let place = place_of_context(&mut lookup);
-        let place = place.map_err(|obstacle| Refusal::open(legacy::reason(obstacle)))?;
+        let place = place.map_err(|obstacle| Refusal::open(obstacle.reason(Dialect::Legacy)))?;
         Ok(PartlyRead { of: Of::Context, requester, place, ticket: lookup.contexts, words: vec![None; 2] })
     }
 
@@ -96,7 +96,7 @@ impl Routes {
         }
         let mut lookup = self.ahead(memory, root, requester);
         let context = self.context(&mut lookup);
-        let context = context.map_err(|obstacle| Refusal::open(scalable::reason(obstacle)))?;
+        let context = context.map_err(|obstacle| Refusal::open(obstacle.reason(Dialect::Scalable)))?;
         let context = ScalableContext(context.entry.words);
         check(context)?;
         let (place, hides_faults) = place_of(&mut lookup, context, pasid)?;

@@ -1,9 +1,12 @@
 //! What hardware may do by itself, when somebody chooses: evict, prefetch, begin and end, hit.
 
 use mmu::address::{Access, PhysAddr};
+use pcie::SourceId;
 
 use super::driver::invalidations;
 use super::driver::{DOMAIN, Driver, FIRST_STAGE, PAGE, SOURCE, load_at, pasid};
+use crate::spec::context::LegacyContext;
+use crate::spec::paging::SecondStageLevels;
 use crate::vtd::port::{Overtaken, Port, Request};
 use crate::vtd::{Requester, SpaceKey, StageKind};
 
@@ -194,4 +197,36 @@ fn an_entry_of_which_a_part_was_read_before_an_invalidation_is_not_cached() {
     port.read_entries(request()).unwrap();
     assert!(!port.end_entry(&part), "another read has filled the same");
     assert!(port.begin_pasid_entry(REQUEST).is_err(), "without a PASID there is no entry of one");
+}
+
+#[test]
+fn a_context_entry_that_is_read_word_by_word_is_cached_as_it_was_read_and_for_its_function_alone() {
+    let mut driver = Driver::legacy();
+    let table = driver.attach_legacy(SOURCE, DOMAIN, 0);
+    let place = driver.context_place(SOURCE);
+    let old = [0, 8].map(|offset| driver.memory.load(place.offset(offset)));
+    assert_eq!(LegacyContext(old).second_stage(), table);
+    let made = LegacyContext::of(table, SecondStageLevels::Four, DOMAIN).0;
+    assert_eq!(made, [old[0] | 1 << 2, old[1]], "with a device TLB");
+    let mut port = driver.port();
+    let mut part = port.begin_context_entry(REQUEST).unwrap();
+    assert!(port.read_words(&mut part, 1..2));
+    assert_eq!(part.words(), [None, Some(old[1])]);
+    assert!(!port.end_entry(&part), "it is not read whole");
+    driver.memory.store(place.offset(8), 0);
+    assert!(port.read_words(&mut part, 0..2) && port.end_entry(&part));
+    assert_eq!(
+        driver.unit.context_entry(SOURCE),
+        Some(LegacyContext(old)),
+        "what was read is not read again"
+    );
+    assert_eq!(driver.unit.context_entry(SourceId(SOURCE.0 + 1)), None);
+    driver.unit.evict_context(SOURCE);
+    assert!(driver.unit.context_entry(SOURCE).is_none() && port.entry_is_current(&part));
+    driver.invalidate(&[invalidations::context_of(SOURCE)]);
+    assert!(!port.entry_is_current(&part) && !port.end_entry(&part));
+    let mut torn = port.begin_context_entry(REQUEST).unwrap();
+    assert!(port.read_words(&mut torn, 0..2));
+    assert!(!port.end_entry(&torn), "no depth: the entry serves nobody");
+    assert!(port.begin_pasid_entry(request()).is_err(), "no PASIDs in legacy mode");
 }
