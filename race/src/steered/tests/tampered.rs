@@ -103,7 +103,7 @@ fn what_hardware_has_cached_is_found() {
         forgets_the_entry(machine);
         unit(machine).evict_paging(of_domain(domain(0)), machine.layout.page(A).address, 1);
     };
-    is_found(DEVICE, "iotlb[D][A]", walked);
+    is_found(DEVICE, "tlb[D][A]", walked);
     let has_asked = |machine: &Machine| {
         walked(machine);
         hop(machine, Target::Device, Hop::Read);
