@@ -19,7 +19,7 @@ use crate::machine::Machine;
 use crate::reading::Reading;
 use crate::stuck::Stuck;
 use crate::unit::entries::Named;
-use crate::unit::request;
+use crate::unit::requests::request;
 use crate::walk::{NAMES_NOTHING, names_foreign};
 
 const NOTHING_READ: Stuck = Stuck::Waits("no half of the entry has been read");

@@ -13,9 +13,9 @@ use ordering::lowering::{Caches, PageId, PmdId, Scene, UserId};
 use parking_lot::Mutex;
 
 use crate::layout::Layout;
+use crate::loaded::Loaded;
 use crate::reading::Reading;
 use crate::seat::Seat;
-use crate::tags::Context;
 use crate::unit::entries::Named;
 use crate::unit::{Unit, on_unit};
 
@@ -69,7 +69,7 @@ pub(crate) struct Hardware {
     /// Whether it is a device that was taken away.
     pub(crate) gone: AtomicBool,
     /// What a CPU with tags runs in.
-    pub(crate) context: Option<Context>,
+    pub(crate) loaded: Option<Loaded>,
     /// A device's VT-d unit: then nothing else of this is used, but for that it is gone.
     pub(crate) unit: Option<Unit>,
 }
@@ -154,14 +154,14 @@ impl Hardware {
             reading: Mutex::default(),
             torn: AtomicBool::new(false),
             gone: AtomicBool::new(false),
-            context: Context::of(scene, user),
+            loaded: Loaded::of(scene, user),
             unit,
         })
     }
 
     /// What the caches know a page by.
     pub(crate) fn tag(&self, page: PageId) -> Tag {
-        self.context.as_ref().map_or_else(|| tag(page), |context| context.known(page, context.tag()))
+        self.loaded.as_ref().map_or_else(|| tag(page), |loaded| loaded.known(page, loaded.tag()))
     }
 
     /// What is kept of an upper entry, as a word; 0 for nothing.

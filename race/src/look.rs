@@ -17,8 +17,8 @@ use steps::entry::{Bit, Kind};
 use crate::coding::Height;
 use crate::device::{Device, OnTheWay};
 use crate::hardware::{Begun, InFlight};
+use crate::loaded::Loaded;
 use crate::machine::Machine;
-use crate::tags::Context;
 use crate::unit::entries::Named;
 use crate::walk::translation;
 
@@ -83,8 +83,8 @@ impl Machine {
             }
             Key::Tlb(user, page) => self.seen_cached(self.in_tlb(*user, *page)),
             Key::Tagged(user, page, tag) => self.seen_cached(self.under_tag(*user, *page, *tag)),
-            Key::LoadedMm(user) => self.seen_context(*user, |context| context.mm().0),
-            Key::LoadedTag(user) => self.seen_context(*user, |context| context.tag().0),
+            Key::LoadedMm(user) => self.seen_loaded(*user, |loaded| loaded.mm().0),
+            Key::LoadedTag(user) => self.seen_loaded(*user, |loaded| loaded.tag().0),
             Key::DeviceTlb(user, page) => self.seen_cached(self.in_device_tlb(*user, *page)),
             Key::InFlight(user, page) => self.seen_walk(*user, *page),
             Key::Completion(user, page) => self.seen_completion(*user, *page),
@@ -274,11 +274,8 @@ impl Machine {
         }
     }
 
-    fn seen_context(&self, user: UserId, what: impl Fn(&Context) -> usize) -> Seen {
-        self.users[user.0]
-            .context
-            .as_ref()
-            .map_or(Seen::Nothing, |context| Seen::Number(what(context) as u64))
+    fn seen_loaded(&self, user: UserId, what: impl Fn(&Loaded) -> usize) -> Seen {
+        self.users[user.0].loaded.as_ref().map_or(Seen::Nothing, |loaded| Seen::Number(what(loaded) as u64))
     }
 
     fn in_device_tlb(&self, user: UserId, page: PageId) -> Option<Translation> {

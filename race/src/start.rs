@@ -13,8 +13,8 @@ use ordering::lowering::{FrameId, PasidId};
 use crate::agent::{Held, Ranges};
 use crate::frames::Frame;
 use crate::hardware::Hardware;
+use crate::loaded::Loaded;
 use crate::machine::{Machine, Stuck};
-use crate::tags::Context;
 use crate::unit::Unit;
 
 /// What is there at the start, where that is not nothing.
@@ -194,7 +194,7 @@ impl Machine {
             Piece::Readings => self.users.iter().for_each(Hardware::end_readings),
             Piece::Gone => self.users.iter().for_each(Hardware::comes_back),
             Piece::Contexts => {
-                self.users.iter().filter_map(|user| user.context.as_ref()).for_each(Context::reset);
+                self.users.iter().filter_map(|user| user.loaded.as_ref()).for_each(Loaded::reset);
             }
             Piece::Flights => self.held.iter().for_each(Held::end_flights),
             Piece::Units => units().for_each(Unit::empty),

@@ -7,35 +7,31 @@
 pub(crate) mod contexts;
 pub(crate) mod entries;
 pub(crate) mod queue;
+pub(crate) mod requests;
 pub(crate) mod tables;
 
 use std::sync::Arc;
 
 use iommu::spec::command::{QUEUE, ROOT_TABLE, TRANSLATION};
 use iommu::spec::descriptor::Descriptor;
-use iommu::spec::id::DomainId;
 use iommu::spec::register::Register;
 use iommu::vtd::options::{CacheSizes, VtdOptions};
 use iommu::vtd::port::{Fetched, Port, Reached};
-use iommu::vtd::{SpaceKey, StageKind, Vtd, Width};
+use iommu::vtd::{SpaceKey, Vtd, Width};
 use mmu::address::{Access, VirtAddr};
 use mmu::memory::PhysicalMemory;
 use ordering::lowering::{Caches, Scene, UserId};
 use parking_lot::Mutex;
-use pcie::{Ats, Msi, MsiSink, Pasid, Request, Requester, SourceId};
+use pcie::{Ats, Msi, MsiSink};
 use steps::Directory;
 use steps::entry::Bit;
 
-use self::contexts::NEIGHBOURS;
 use self::entries::Entries;
 use self::queue::{Queue, Ring};
+use self::requests::{NEIGHBOURS, SOURCE, request};
 use crate::seat::Seat;
 use crate::stuck::Stuck;
 
-/// The function that every unit has in front of it.
-pub(crate) const SOURCE: SourceId = SourceId(0);
-/// The domain of everything that is translated by a PASID: those differ.
-pub(crate) const DOMAIN: DomainId = DomainId(1);
 /// Translations of a device's own TLB; the IOTLB has as many.
 const ENTRIES: usize = 4096;
 
@@ -195,24 +191,6 @@ impl Unit {
         }
         self.unit.evict_iotlb(space, address);
     }
-}
-
-/// The key of the translations of a PASID.
-pub(crate) const fn of_pasid(pasid: Pasid) -> SpaceKey {
-    SpaceKey { domain: DOMAIN, pasid: Some(pasid), stage: StageKind::First }
-}
-
-/// The key of the translations of a domain, for requests without PASID.
-pub(crate) const fn of_domain(domain: DomainId) -> SpaceKey {
-    SpaceKey { domain, pasid: None, stage: StageKind::Second }
-}
-
-pub(crate) const fn requester(pasid: Pasid) -> Requester {
-    Requester { source: SOURCE, pasid: Some(pasid) }
-}
-
-pub(crate) const fn request(pasid: Option<Pasid>, address: VirtAddr, access: Access) -> Request {
-    Request { pasid, address, access }
 }
 
 /// Root table, queue, translation. The unit is new: there is nothing that its caches would have to forget.

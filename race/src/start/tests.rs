@@ -81,12 +81,12 @@ fn see_user(machine: &Machine, user: UserId, lines: &mut Vec<String>) {
     let mut line = format!("{user}: {:?} {:?} ", hardware.uppers, hardware.pasid);
     write!(line, "{:?} {:?} ", hardware.walks, hardware.completions).unwrap();
     write!(line, "{:?} {:?} {:?} ", hardware.reading, hardware.torn, hardware.gone).unwrap();
-    let runs_in = hardware.context.as_ref().map(|context| (context.mm(), context.tag()));
+    let runs_in = hardware.loaded.as_ref().map(|loaded| (loaded.mm(), loaded.tag()));
     write!(line, "{runs_in:?} ").unwrap();
     for page in 0..machine.scene.pages.len() {
         let (id, address) = (PageId(page), machine.layout.pages[page].address);
-        let tags = match &hardware.context {
-            Some(context) => (0..machine.scene.tags.len()).map(|tag| context.known(id, TagId(tag))).collect(),
+        let tags = match &hardware.loaded {
+            Some(loaded) => (0..machine.scene.tags.len()).map(|tag| loaded.known(id, TagId(tag))).collect(),
             None => vec![hardware.tag(id)],
         };
         for tag in tags {

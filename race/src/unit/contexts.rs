@@ -10,10 +10,7 @@ use mmu::address::{Pfn, PhysAddr};
 use mmu::memory::PhysicalMemory;
 use pcie::SourceId;
 
-use super::SOURCE;
-
-/// Functions beside the scenario's: one differs in its number, one in its bus.
-pub(crate) const NEIGHBOURS: [SourceId; 2] = [SourceId::new(0, 0, 1), SourceId::new(1, 0, 0)];
+use super::requests::{NEIGHBOURS, SOURCE};
 
 /// Tables of the one unit, or of the few, for which one context entry of the scenario is.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,6 @@ use std::ops::Range;
 
 use iommu::spec::command::MODE_SHIFT;
 use iommu::spec::context::LegacyContext;
-use iommu::spec::id::DomainId;
 use iommu::spec::paging::SecondStageLevels;
 use iommu::spec::pasid_entry::PasidEntry;
 use mmu::address::{Pfn, PhysAddr};
@@ -18,8 +17,8 @@ use ordering::lowering::{MmId, PageId, PasidId, Scene, UserId};
 use pcie::Pasid;
 use steps::{Directory, Half};
 
-use super::DOMAIN;
 use super::contexts::ContextTables;
+use super::requests::{DOMAIN, domain};
 use super::tables::Tables;
 
 /// Words of an entry at most.
@@ -56,11 +55,6 @@ const fn count(directory: Directory) -> usize {
         Directory::Pasids => 3,
         Directory::Contexts => 2,
     }
-}
-
-/// The domain of the translations that a context entry for an address space leads to.
-pub(crate) fn domain(space: usize) -> DomainId {
-    DomainId(u16::try_from(space + 1).expect("a scenario has few address spaces"))
 }
 
 /// The words of a PASID's entry for `root`. SLPTPTR, which no first stage heeds, says for whom the word with the present

@@ -9,8 +9,7 @@ use ordering::lowering::{FrameId, Hop, PageId, PasidId, PmdId, Target, UserId, l
 use steps::{LockMode, Section};
 
 use super::*;
-use crate::unit::entries::domain;
-use crate::unit::{SOURCE, of_domain};
+use crate::unit::requests::{SOURCE, domain, of_domain};
 
 const D: UserId = UserId(0);
 const A: PageId = PageId(0);
