@@ -1,7 +1,7 @@
 //! The dirty bit that a store sets through a translation which is cached clean.
 //!
 //! Invariant: the bit is set in one atomic access to an entry that still maps what is cached, or what is cached is dropped.
-//! Source: Intel SDM vol. 3, 4.8; virt/kvm/mmu/mmu.c fast_pf_fix_direct_spte.
+//! Source: Intel SDM vol. 3, 4.8; arch/x86/kvm/mmu/mmu.c fast_pf_fix_direct_spte.
 
 use mmu::address::{PageSize, PhysAddr};
 use mmu::cache::Translation;
@@ -57,7 +57,8 @@ impl Machine {
             Some(tlb) => {
                 let tag = self.users[user.0].tag(page);
                 let ticket = tlb.begin(tag);
-                tlb.fill(tag, place.address, found, ticket);
+                // Who is told to forget it meanwhile keeps nothing: the bit is set in memory, and the store walks again.
+                let _kept = tlb.fill(tag, place.address, found, ticket);
             }
             None => self.set_shadow_entry(page, entry(found))?,
         }

@@ -29,8 +29,17 @@ pub enum Seen {
     Number(u64),
     /// An entry of a table.
     Entry(Entry),
-    /// A cached translation: the frame, whether it allows stores, and whether it is dirty, if anybody cares.
-    Cached(FrameId, bool, bool),
+    /// A cached translation.
+    Cached {
+        /// The frame.
+        frame: FrameId,
+        /// Whether it allows stores.
+        write: bool,
+        /// Whether it is dirty, if anybody cares.
+        dirty: bool,
+        /// How much it translates.
+        size: PageSize,
+    },
     /// A cached upper entry, which names a page-table page.
     Upper(FrameId),
     /// An access that is led to a frame, and has not landed.
@@ -52,13 +61,9 @@ impl fmt::Display for Seen {
                 let frame = entry.frame.map_or_else(String::new, |frame| format!(" {frame}"));
                 write!(f, "{}{frame} {}", entry.kind.name(), bits.join(" "))
             }
-            Self::Cached(frame, write, dirty) => {
-                write!(
-                    f,
-                    "{frame} {}{}",
-                    if *write { "rw" } else { "ro" },
-                    if *dirty { " dirty" } else { "" }
-                )
+            Self::Cached { frame, write, dirty, size } => {
+                let (write, dirty) = (if *write { "rw" } else { "ro" }, if *dirty { " dirty" } else { "" });
+                write!(f, "{frame} {write}{dirty}, {} bytes", size.bytes())
             }
             Self::Upper(table) => write!(f, "table {table}"),
             Self::Leads(frame) => write!(f, "on the way to {frame}"),
@@ -77,10 +82,7 @@ impl Machine {
         Some(match key {
             Key::Pte(page) => self.seen_entry(self.layout.page(*page).slot, Height::Leaf),
             Key::Pmd(pmd) => self.seen_entry(self.layout.pmd(*pmd), Height::Upper),
-            Key::Spte(page) => {
-                let word = self.load(self.layout.page(*page).shadow);
-                self.seen_cached(word.is_present().then(|| translation(word, PageSize::Size4K)))
-            }
+            Key::Spte(page) => self.seen_shadow(*page),
             Key::Tlb(user, page) => self.seen_cached(self.in_tlb(*user, *page)),
             Key::Tagged(user, page, tag) => self.seen_cached(self.under_tag(*user, *page, *tag)),
             Key::LoadedMm(user) => self.seen_loaded(*user, |loaded| loaded.mm().0),
@@ -139,8 +141,8 @@ impl Machine {
             Key::Pte(_) | Key::Pmd(_) | Key::Spmd(_) | Key::Orig(..) | Key::PmdOrig(..) => {
                 Seen::Entry(entry())
             }
-            Key::Spte(_)
-            | Key::Tlb(..)
+            Key::Spte(_) => self.as_shadow(entry()),
+            Key::Tlb(..)
             | Key::Tagged(..)
             | Key::DeviceTlb(..)
             | Key::InFlight(..)
@@ -300,8 +302,20 @@ impl Machine {
     fn seen_cached(&self, found: Option<Translation>) -> Seen {
         let Some(found) = found else { return Seen::Nothing };
         let dirty = found.dirty && self.coding.tracks(Bit::Dirty);
-        let frame = self.coding.frame(found.pfn);
-        frame.map_or(Seen::Foreign(found.pfn.0), |frame| Seen::Cached(frame, found.permission.write, dirty))
+        match self.coding.frame(found.pfn) {
+            Some(frame) => Seen::Cached { frame, write: found.permission.write, dirty, size: found.size },
+            None => Seen::Foreign(found.pfn.0),
+        }
+    }
+
+    /// What a shadow entry allows, if it allows anything; else the entry.
+    fn seen_shadow(&self, page: PageId) -> Seen {
+        let word = self.load(self.layout.page(page).shadow);
+        match word {
+            Pte::NONE => Seen::Nothing,
+            word if word.is_present() => self.seen_cached(Some(translation(word, PageSize::Size4K))),
+            word => self.seen_word(word.0, Height::Leaf),
+        }
     }
 
     fn seen_walk(&self, user: UserId, page: PageId) -> Seen {
@@ -343,12 +357,24 @@ impl Machine {
         }
     }
 
+    /// What a shadow entry for it allows, which is one of a page; or the entry, if it allows nothing.
+    fn as_shadow(&self, entry: Entry) -> Seen {
+        match self.as_cached(entry) {
+            Seen::Cached { frame, write, dirty, .. } => {
+                Seen::Cached { frame, write, dirty, size: PageSize::Size4K }
+            }
+            Seen::Nothing if entry.kind != Kind::None => Seen::Entry(entry),
+            other => other,
+        }
+    }
+
     /// What a cache keeps of an entry.
     fn as_cached(&self, entry: Entry) -> Seen {
         let dirty = self.coding.tracks(Bit::Dirty) && entry.bits.has(Bit::Dirty);
         match (entry.kind, entry.frame) {
             (Kind::Present, Some(frame)) if !entry.bits.has(Bit::ProtNone) => {
-                Seen::Cached(frame, entry.bits.has(Bit::Write), dirty)
+                let size = if entry.bits.has(Bit::Huge) { PageSize::Size2M } else { PageSize::Size4K };
+                Seen::Cached { frame, write: entry.bits.has(Bit::Write), dirty, size }
             }
             (Kind::Table, Some(table)) => Seen::Upper(table),
             (Kind::None | Kind::Marker | Kind::Swap | Kind::Migration | Kind::Present | Kind::Table, _) => {

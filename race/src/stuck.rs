@@ -22,6 +22,17 @@ pub enum Stuck {
     Fails(String),
 }
 
+/// All properties that are built in.
+pub(crate) const BUILT_IN: [BuiltIn; 7] = [
+    BuiltIn::FreedFrame,
+    BuiltIn::FreedTable,
+    BuiltIn::UnlinkedTable,
+    BuiltIn::Unlock,
+    BuiltIn::Deadlock,
+    BuiltIn::Livelock,
+    BuiltIn::Range,
+];
+
 /// The property as scenarios call it.
 pub(crate) const fn broken(property: BuiltIn) -> &'static str {
     match property {
