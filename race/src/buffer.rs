@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 
 use ordering::lowering::{AgentId, Key};
 
-use crate::machine::{Machine, Stuck};
+use crate::machine::Machine;
+use crate::stuck::Stuck;
 
 impl Machine {
     /// The place of a plain store in the buffer of `agent`, if it waits there.

@@ -1,6 +1,6 @@
 //! Entries of a scenario as words of a page table, and back.
 //!
-//! Invariant: what is encoded decodes to itself. Bits that a scenario does not mention are as software that does not care
+//! Invariant: what is encoded decodes to itself, and nothing else decodes to it, but for marks that hardware sets. Bits that a scenario does not mention are as software that does not care
 //! for them leaves them: an entry that hardware may use is young, and dirty if it may be stored through.
 //! Source: Intel SDM vol. 3, 4.5; arch/x86/include/asm/pgtable_types.h; include/linux/swapops.h.
 
@@ -112,7 +112,7 @@ impl Coding {
         }
     }
 
-    /// The entry of a word; none if it leads to no frame of the scenario.
+    /// The entry of a word; none if it leads to no frame of the scenario, or has bits that nobody writes.
     pub(crate) fn decode(&self, word: Pte, height: Height) -> Option<Entry> {
         if word == Pte::NONE {
             return Some(Entry { kind: Kind::None, frame: None, bits: Bits::NONE });
@@ -130,7 +130,10 @@ impl Coding {
             bits = bits.with(Bit::ProtNone);
         }
         let frame = if kind == Kind::Marker { None } else { Some(self.frame(word.pfn())?) };
-        Some(Entry { kind, frame, bits })
+        let entry = Entry { kind, frame, bits };
+        // Hardware sets the one or the other where the scenario mentions neither.
+        let marks = if word.is_present() { Pte::ACCESSED | Pte::DIRTY } else { 0 };
+        ((self.encode(entry).0 ^ word.0) & !marks == 0).then_some(entry)
     }
 }
 

@@ -10,7 +10,8 @@ use ordering::lowering::{AgentId, FrameId, FramePlace, Part};
 use steps::Count;
 
 use crate::frames::lower;
-use crate::machine::{Machine, Stuck};
+use crate::machine::Machine;
+use crate::stuck::Stuck;
 
 impl Machine {
     pub(crate) fn count(&self, agent: AgentId, count: Count, place: &FramePlace) -> Result<Part, Stuck> {

@@ -10,7 +10,8 @@ use mmu::address::{Access, Pfn};
 use ordering::lowering::{AgentId, Caches, Numbers, PageId, Part, UserId};
 use steps::{CacheKind, Invalidation};
 
-use crate::machine::{Machine, Stuck};
+use crate::machine::Machine;
+use crate::stuck::Stuck;
 
 impl Machine {
     /// Translates an access to `page`, and leaves it in flight.

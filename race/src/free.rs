@@ -23,7 +23,8 @@ use ordering::outcomes::{Outcome, Outcomes, Seen, outcomes};
 use self::program::{Program, registers};
 use self::round::Workers;
 use self::world::{End, Values, World};
-use crate::machine::{Machine, broken};
+use crate::machine::Machine;
+use crate::stuck::broken;
 
 /// Rounds that threads run before they wait for each other, at most.
 const BATCH: u64 = 16;

@@ -10,7 +10,8 @@ use mmu::pte::Pte;
 use ordering::lowering::{AgentId, Found, FrameId, Key, PageId, Part};
 use steps::Section;
 
-use crate::machine::{Machine, Stuck};
+use crate::machine::Machine;
+use crate::stuck::Stuck;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,7 @@
 //! is. Each page has a tag of its own, so that what is invalidated of one page ends no walk to another.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use mmu::address::{Access, VirtAddr};
 use mmu::cache::{CacheError, CachePort, FillTicket, Tag, Translation, TranslationCache};
@@ -12,10 +12,11 @@ use mmu::memory::PhysicalMemory;
 use ordering::lowering::{Caches, PageId, PmdId, Scene, UserId};
 use parking_lot::Mutex;
 
-use crate::halves::Reading;
 use crate::layout::Layout;
+use crate::loaded::Loaded;
+use crate::reading::Reading;
 use crate::seat::Seat;
-use crate::tags::Context;
+use crate::unit::entries::Named;
 use crate::unit::{Unit, on_unit};
 
 /// Translations that a cache has room for.
@@ -55,8 +56,8 @@ pub(crate) struct Hardware {
     pub(crate) device_tlb: Tlb,
     /// By upper entry: what the paging-structure cache holds of it.
     pub(crate) uppers: Vec<AtomicU64>,
-    /// The entry of its PASID, as it has read it.
-    pub(crate) pasid: AtomicU64,
+    /// The address space that the entry which it goes by names, as it has read it: its number plus one; 0 for none.
+    pub(crate) pasid: AtomicUsize,
     /// By page.
     pub(crate) walks: Vec<Mutex<Option<InFlight>>>,
     /// By page: on the way to the device's own TLB.
@@ -68,7 +69,7 @@ pub(crate) struct Hardware {
     /// Whether it is a device that was taken away.
     pub(crate) gone: AtomicBool,
     /// What a CPU with tags runs in.
-    pub(crate) context: Option<Context>,
+    pub(crate) loaded: Option<Loaded>,
     /// A device's VT-d unit: then nothing else of this is used, but for that it is gone.
     pub(crate) unit: Option<Unit>,
 }
@@ -141,26 +142,26 @@ impl Hardware {
     ) -> Result<Self, CacheError> {
         let device = matches!(scene.users[user.0].caches, Caches::Iotlb | Caches::DeviceTlb);
         let unit = (device && on_unit(scene).is_ok())
-            .then(|| Unit::new(scene, user, memory, &layout.tables, layout.rings[user.0]));
+            .then(|| Unit::new(scene, user, memory, &layout.entries, layout.rings[user.0]));
         let none = || scene.pages.iter().map(|_| Mutex::new(None)).collect();
         Ok(Self {
             tlb: Tlb::new()?,
             device_tlb: Tlb::new()?,
             uppers: scene.pmds.iter().map(|_| AtomicU64::new(0)).collect(),
-            pasid: AtomicU64::new(0),
+            pasid: AtomicUsize::new(0),
             walks: none(),
             completions: none(),
             reading: Mutex::default(),
             torn: AtomicBool::new(false),
             gone: AtomicBool::new(false),
-            context: Context::of(scene, user),
+            loaded: Loaded::of(scene, user),
             unit,
         })
     }
 
     /// What the caches know a page by.
     pub(crate) fn tag(&self, page: PageId) -> Tag {
-        self.context.as_ref().map_or_else(|| tag(page), |context| context.known(page, context.tag()))
+        self.loaded.as_ref().map_or_else(|| tag(page), |loaded| loaded.known(page, loaded.tag()))
     }
 
     /// What is kept of an upper entry, as a word; 0 for nothing.
@@ -172,7 +173,18 @@ impl Hardware {
         self.uppers[pmd.0].store(word, Ordering::Release);
     }
 
-    /// Nothing has been read of a PASID's entry by halves, and it is there.
+    /// What it has cached of the entry that it goes by.
+    pub(crate) fn named(&self) -> Named {
+        let number = self.pasid.load(Ordering::Acquire);
+        number.checked_sub(1).map_or(Named::Nothing, Named::Space)
+    }
+
+    /// Caches that.
+    pub(crate) fn set_named(&self, space: usize) {
+        self.pasid.store(space + 1, Ordering::Release);
+    }
+
+    /// Nothing has been read of its entry by halves.
     pub(crate) fn end_readings(&self) {
         *self.reading.lock() = None;
         self.torn.store(false, Ordering::Release);

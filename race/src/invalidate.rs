@@ -9,7 +9,8 @@ use mmu::pte::Pte;
 use ordering::lowering::{AgentId, Caches, Numbers, PageId, Timeout, UserId};
 use steps::{CacheKind, Depth, Invalidation, Pages, Reach, Scope};
 
-use crate::machine::{Machine, Stuck};
+use crate::machine::Machine;
+use crate::stuck::Stuck;
 
 impl Machine {
     /// Empties what `invalidation` reaches, in whosever caches it reaches; `agent` is who asks for it.
@@ -90,7 +91,7 @@ impl Machine {
         };
         let bound = match invalidation.reach() {
             Reach::Pasid(pasid) => self.scene.users[user.0].pasid == Some(*pasid),
-            Reach::Tag(_) => self.users[user.0].context.is_some(),
+            Reach::Tag(_) => self.users[user.0].loaded.is_some(),
             Reach::Page(_) | Reach::Pages(..) | Reach::Under(_) | Reach::Mm(_) => true,
         };
         in_scope && bound
@@ -114,7 +115,7 @@ impl Machine {
         let unit = matches!(caches, Caches::Iotlb | Caches::DeviceTlb);
         let upper = invalidation.depth() == Depth::All;
         match invalidation.caches() {
-            CacheKind::Cpus if self.users[user.0].context.is_some() => {
+            CacheKind::Cpus if self.users[user.0].loaded.is_some() => {
                 self.forget_tagged(user, page, invalidation.tag().copied());
             }
             // What names a tag reaches nobody without tags.

@@ -8,12 +8,11 @@ use mmu::memory::{MIN_MEMORY_BYTES, MemoryError, PhysicalMemory};
 use mmu::pte::Pte;
 use mmu::table::{Levels, Root};
 use ordering::language::syntax::FrameKind;
-use ordering::lowering::{FrameId, MmId, PageId, PasidId, PmdId, Scene};
-use steps::Half;
+use ordering::lowering::{FrameId, MmId, PageId, PmdId, Scene};
 use steps::entry::Bit;
 
+use crate::unit::entries::Entries;
 use crate::unit::queue::Ring;
-use crate::unit::tables::Tables;
 
 /// Frames of 4 KiB in one of 2 MiB.
 const LARGE: u64 = PageSize::Size2M.bytes() / PAGE_SIZE;
@@ -48,7 +47,7 @@ pub(crate) struct Layout {
     /// By upper entry: the shadow entry above the same pages.
     pub(crate) spmds: Vec<PhysAddr>,
     /// What the units in front of devices read.
-    pub(crate) tables: Tables,
+    pub(crate) entries: Entries,
     /// By user: the ring of his unit's invalidation queue, and the frame that waits write to.
     pub(crate) rings: Vec<Ring>,
     /// By address space: its uppermost table. Behind those of the scenario comes that of pages in none.
@@ -121,11 +120,11 @@ impl Layout {
         let root = |tables: &Spaces| Root { table: tables.root, levels: Levels::Four };
         let fixed = places.fixed;
         let pages = pages.into_iter().flatten().collect();
-        let tables = Tables::new(scene, |frames| free.take(frames, 1));
+        let (roots, shadow): (Vec<Root>, Root) = (spaces.iter().map(root).collect(), root(&shadow));
+        let entries = Entries::new(scene, &roots, |frames| free.take(frames, 1));
         let rings = scene.users.iter().map(|_| Ring { queue: free.table(), status: free.table() }).collect();
         let bytes = (free.next.next_multiple_of(LARGE) * PAGE_SIZE).max(MIN_MEMORY_BYTES);
-        let (roots, shadow) = (spaces.iter().map(root).collect(), root(&shadow));
-        Self { frames, pages, pmds, spmds, tables, rings, roots, shadow, fixed, bytes }
+        Self { frames, pages, pmds, spmds, entries, rings, roots, shadow, fixed, bytes }
     }
 
     /// The memory that it takes, with what lies before it.
@@ -146,48 +145,11 @@ impl Layout {
         for (place, table) in &self.fixed {
             memory.store(*place, Pte::table(*table).with(Pte::ACCESSED).0);
         }
-        self.tables.link(memory, self.pages.iter().map(|page| self.roots[page.mm]));
+        self.entries.link(memory, self.pages.iter().map(|page| page.mm));
     }
 
     pub(crate) fn page(&self, page: PageId) -> &PagePlace {
         &self.pages[page.0]
-    }
-
-    /// Lets the entry of a PASID name `mm`.
-    pub(crate) fn set_pasid(&self, memory: &PhysicalMemory, pasid: PasidId, mm: Option<MmId>) {
-        self.tables.set(memory, self.tables.number(pasid), mm.map(|mm| self.roots[mm.0]));
-    }
-
-    /// Lets a half of it name `mm`.
-    pub(crate) fn set_pasid_half(
-        &self,
-        memory: &PhysicalMemory,
-        pasid: PasidId,
-        half: Half,
-        mm: Option<MmId>,
-    ) {
-        let root = mm.map(|mm| self.roots[mm.0]);
-        self.tables.set_half(memory, self.tables.number(pasid), half, root);
-    }
-
-    /// What a half of it names, as a frame; 0 for none.
-    pub(crate) fn pasid_half(&self, memory: &PhysicalMemory, pasid: PasidId, half: Half) -> u64 {
-        let number = self.tables.number(pasid);
-        let root = match half {
-            Half::Low => self.tables.low(memory, number),
-            Half::High => self.tables.high(memory, number),
-        };
-        root.map_or(0, |root| root.table.0)
-    }
-
-    /// The root table that the entry of a PASID names, as a frame; 0 for none.
-    pub(crate) fn pasid_entry(&self, memory: &PhysicalMemory, pasid: PasidId) -> u64 {
-        self.tables.named(memory, self.tables.number(pasid)).map_or(0, |root| root.table.0)
-    }
-
-    /// Which address space has that root table.
-    pub(crate) fn named(&self, root: u64) -> Option<usize> {
-        self.roots.iter().position(|known| known.table.0 == root)
     }
 
     pub(crate) fn pmd(&self, pmd: PmdId) -> PhysAddr {

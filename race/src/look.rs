@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 
 use mmu::address::PageSize;
 use mmu::cache::Translation;
+use mmu::frame::POISON;
 use mmu::pte::Pte;
-use ordering::language::syntax::BuiltIn;
 use ordering::lowering::{AgentId, Caches, Entry, FrameId, Key, PageId, PasidId, PmdId, Scene, UserId};
 use steps::Half;
 use steps::entry::{Bit, Kind};
@@ -17,8 +17,9 @@ use steps::entry::{Bit, Kind};
 use crate::coding::Height;
 use crate::device::{Device, OnTheWay};
 use crate::hardware::{Begun, InFlight};
+use crate::loaded::Loaded;
 use crate::machine::Machine;
-use crate::tags::Context;
+use crate::unit::entries::Named;
 use crate::walk::translation;
 
 /// What is seen at one place.
@@ -28,8 +29,17 @@ pub enum Seen {
     Number(u64),
     /// An entry of a table.
     Entry(Entry),
-    /// A cached translation: the frame, whether it allows stores, and whether it is dirty, if anybody cares.
-    Cached(FrameId, bool, bool),
+    /// A cached translation.
+    Cached {
+        /// The frame.
+        frame: FrameId,
+        /// Whether it allows stores.
+        write: bool,
+        /// Whether it is dirty, if anybody cares.
+        dirty: bool,
+        /// How much it translates.
+        size: PageSize,
+    },
     /// A cached upper entry, which names a page-table page.
     Upper(FrameId),
     /// An access that is led to a frame, and has not landed.
@@ -51,13 +61,9 @@ impl fmt::Display for Seen {
                 let frame = entry.frame.map_or_else(String::new, |frame| format!(" {frame}"));
                 write!(f, "{}{frame} {}", entry.kind.name(), bits.join(" "))
             }
-            Self::Cached(frame, write, dirty) => {
-                write!(
-                    f,
-                    "{frame} {}{}",
-                    if *write { "rw" } else { "ro" },
-                    if *dirty { " dirty" } else { "" }
-                )
+            Self::Cached { frame, write, dirty, size } => {
+                let (write, dirty) = (if *write { "rw" } else { "ro" }, if *dirty { " dirty" } else { "" });
+                write!(f, "{frame} {write}{dirty}, {} bytes", size.bytes())
             }
             Self::Upper(table) => write!(f, "table {table}"),
             Self::Leads(frame) => write!(f, "on the way to {frame}"),
@@ -76,26 +82,19 @@ impl Machine {
         Some(match key {
             Key::Pte(page) => self.seen_entry(self.layout.page(*page).slot, Height::Leaf),
             Key::Pmd(pmd) => self.seen_entry(self.layout.pmd(*pmd), Height::Upper),
-            Key::Spte(page) => {
-                let word = self.load(self.layout.page(*page).shadow);
-                self.seen_cached(word.is_present().then(|| translation(word, PageSize::Size4K)))
-            }
+            Key::Spte(page) => self.seen_shadow(*page),
             Key::Tlb(user, page) => self.seen_cached(self.in_tlb(*user, *page)),
             Key::Tagged(user, page, tag) => self.seen_cached(self.under_tag(*user, *page, *tag)),
-            Key::LoadedMm(user) => self.seen_context(*user, |context| context.mm().0),
-            Key::LoadedTag(user) => self.seen_context(*user, |context| context.tag().0),
+            Key::LoadedMm(user) => self.seen_loaded(*user, |loaded| loaded.mm().0),
+            Key::LoadedTag(user) => self.seen_loaded(*user, |loaded| loaded.tag().0),
             Key::DeviceTlb(user, page) => self.seen_cached(self.in_device_tlb(*user, *page)),
             Key::InFlight(user, page) => self.seen_walk(*user, *page),
             Key::Completion(user, page) => self.seen_completion(*user, *page),
             Key::Pwc(user, pmd) => self.seen_upper(self.cached_upper(*user, *pmd)),
             Key::Pasid(pasid) => self.seen_pasid(*pasid),
-            Key::PasidCache(user) => self.seen_space(self.cached_pasid(*user)),
+            Key::PasidCache(user) => seen_named(self.cached_entry(*user)),
             Key::InProgress(page) => Seen::Number(self.shared.ranges[page.0].lock().open.into()),
-            // What a frame without a holder holds is poison here.
-            Key::Content(frame) if self.frames[frame.0].is_free() && self.scene.asks(BuiltIn::FreedFrame) => {
-                return None;
-            }
-            Key::Content(frame) => Seen::Number(self.memory.load(self.content(*frame))),
+            Key::Content(frame) => self.seen_content(*frame),
             Key::Refs(frame) => count(&self.frames[frame.0].refs),
             Key::Mapcount(frame) => count(&self.frames[frame.0].maps),
             Key::Pins(frame) => count(&self.frames[frame.0].pins),
@@ -127,9 +126,7 @@ impl Machine {
             Key::Dma(agent, page) => self.seen_flight(*agent, *page),
             Key::Gone(user) => Seen::Number(self.is_plugged_in(*user).is_err().into()),
             Key::Aborted(agent) => Seen::Number(self.held[*agent].aborted.load(Ordering::Acquire).into()),
-            Key::PasidHigh(pasid) => {
-                self.seen_space(self.layout.pasid_half(&self.memory, *pasid, Half::High))
-            }
+            Key::PasidHigh(pasid) => seen_named(self.layout.entries.half(&self.memory, *pasid, Half::High)),
             Key::PasidRead(user) => self.read_of_entry(*user).map_or(Seen::Foreign(0), Seen::Number),
             Key::Torn(user) => Seen::Number(self.users[user.0].torn.load(Ordering::Acquire).into()),
             Key::Spmd(pmd) => self.seen_entry(self.layout.spmd(*pmd), Height::Upper),
@@ -144,8 +141,8 @@ impl Machine {
             Key::Pte(_) | Key::Pmd(_) | Key::Spmd(_) | Key::Orig(..) | Key::PmdOrig(..) => {
                 Seen::Entry(entry())
             }
-            Key::Spte(_)
-            | Key::Tlb(..)
+            Key::Spte(_) => self.as_shadow(entry()),
+            Key::Tlb(..)
             | Key::Tagged(..)
             | Key::DeviceTlb(..)
             | Key::InFlight(..)
@@ -185,25 +182,40 @@ impl Machine {
     fn expected_store(&self, agent: AgentId, value: u32) -> Seen {
         let Some(mut left) = (value as usize).checked_sub(1) else { return Seen::Nothing };
         for (place, key) in self.scene.agents[agent].stores.iter().enumerate() {
-            let variable =
-                if let Key::User(index) = key { Some(&self.scene.variables[*index]) } else { None };
-            let lock = matches!(key, Key::Lock(_));
-            let values = match variable {
-                Some(of) => (of.most - of.least) as usize + 1,
-                None if lock => self.scene.agents.len() + 1,
-                None => self.scene.entries.len(),
-            };
-            if left < values {
-                let word = match variable {
-                    Some(of) => u64::from(of.least) + left as u64,
-                    None if lock => left as u64,
-                    None => self.coding.encode(self.scene.entries[left]).0,
-                };
-                return Seen::Stored(place, word);
+            match self.storable(key, left) {
+                Ok(word) => return Seen::Stored(place, word),
+                Err(words) => left -= words,
             }
-            left -= values;
         }
         Seen::Foreign(value.into())
+    }
+
+    /// The word of that number among those that a plain store can store to a place, in the model's order; else how many there
+    /// are.
+    fn storable(&self, place: &Key, number: usize) -> Result<u64, usize> {
+        let (words, first) = match place {
+            Key::User(index) => {
+                let of = &self.scene.variables[*index];
+                ((of.most - of.least) as usize + 1, u64::from(of.least))
+            }
+            Key::Lock(_) => (self.scene.agents.len() + 1, 0),
+            entry => {
+                assert!(matches!(entry, Key::Pte(_) | Key::Pmd(_)), "no plain store goes to {entry:?}");
+                let entry = self.scene.entries.get(number).ok_or(self.scene.entries.len())?;
+                return Ok(self.coding.encode(*entry).0);
+            }
+        };
+        if number < words { Ok(first + number as u64) } else { Err(words) }
+    }
+
+    /// What a frame holds; one that was freed holds poison, and what it held is given back by who allocates it.
+    fn seen_content(&self, frame: FrameId) -> Seen {
+        let (word, counts) = (self.memory.load(self.content(frame)), &self.frames[frame.0]);
+        match self.bytes(frame).poisons && counts.is_free() {
+            true if word == POISON => Seen::Number(counts.kept.load(Ordering::Acquire)),
+            true => Seen::Foreign(word),
+            false => Seen::Number(word),
+        }
     }
 
     /// What stands in the queue, as its number plus one.
@@ -245,19 +257,13 @@ impl Machine {
         self.coding.frame(Pte(word).pfn()).map_or(Seen::Foreign(word), Seen::Upper)
     }
 
-    /// The address space that the entry of a PASID names: its word with the present bit does, if it is read by halves.
+    /// The address space that an entry names: its word with the present bit does, if it is read by halves.
     fn seen_pasid(&self, pasid: PasidId) -> Seen {
-        self.seen_space(match self.by_halves {
-            true => self.layout.pasid_half(&self.memory, pasid, Half::Low),
-            false => self.layout.pasid_entry(&self.memory, pasid),
+        let entries = &self.layout.entries;
+        seen_named(match self.by_halves {
+            true => entries.half(&self.memory, pasid, Half::Low),
+            false => entries.named(&self.memory, pasid),
         })
-    }
-
-    fn seen_space(&self, word: u64) -> Seen {
-        if word == 0 {
-            return Seen::Number(0);
-        }
-        self.layout.named(word).map_or(Seen::Foreign(word), |mm| Seen::Number(mm as u64 + 1))
     }
 
     /// What the user's first cache holds of a page: a TLB, or an IOTLB.
@@ -270,11 +276,8 @@ impl Machine {
         }
     }
 
-    fn seen_context(&self, user: UserId, what: impl Fn(&Context) -> usize) -> Seen {
-        self.users[user.0]
-            .context
-            .as_ref()
-            .map_or(Seen::Nothing, |context| Seen::Number(what(context) as u64))
+    fn seen_loaded(&self, user: UserId, what: impl Fn(&Loaded) -> usize) -> Seen {
+        self.users[user.0].loaded.as_ref().map_or(Seen::Nothing, |loaded| Seen::Number(what(loaded) as u64))
     }
 
     fn in_device_tlb(&self, user: UserId, page: PageId) -> Option<Translation> {
@@ -291,17 +294,28 @@ impl Machine {
         self.device(user).map_or_else(|| self.users[user.0].upper(pmd), |device| device.upper(pmd))
     }
 
-    /// The root table that the cached entry of the user's PASID names; 0 for none.
-    fn cached_pasid(&self, user: UserId) -> u64 {
-        let own = || self.users[user.0].pasid.load(Ordering::Acquire);
-        self.device(user).map_or_else(own, Device::pasid_cache)
+    /// What the entry in front of the user's tables names, as it has cached that.
+    fn cached_entry(&self, user: UserId) -> Named {
+        self.device(user).map_or_else(|| self.users[user.0].named(), Device::cached_entry)
     }
 
     fn seen_cached(&self, found: Option<Translation>) -> Seen {
         let Some(found) = found else { return Seen::Nothing };
         let dirty = found.dirty && self.coding.tracks(Bit::Dirty);
-        let frame = self.coding.frame(found.pfn);
-        frame.map_or(Seen::Foreign(found.pfn.0), |frame| Seen::Cached(frame, found.permission.write, dirty))
+        match self.coding.frame(found.pfn) {
+            Some(frame) => Seen::Cached { frame, write: found.permission.write, dirty, size: found.size },
+            None => Seen::Foreign(found.pfn.0),
+        }
+    }
+
+    /// What a shadow entry allows, if it allows anything; else the entry.
+    fn seen_shadow(&self, page: PageId) -> Seen {
+        let word = self.load(self.layout.page(page).shadow);
+        match word {
+            Pte::NONE => Seen::Nothing,
+            word if word.is_present() => self.seen_cached(Some(translation(word, PageSize::Size4K))),
+            word => self.seen_word(word.0, Height::Leaf),
+        }
     }
 
     fn seen_walk(&self, user: UserId, page: PageId) -> Seen {
@@ -343,18 +357,39 @@ impl Machine {
         }
     }
 
+    /// What a shadow entry for it allows, which is one of a page; or the entry, if it allows nothing.
+    fn as_shadow(&self, entry: Entry) -> Seen {
+        match self.as_cached(entry) {
+            Seen::Cached { frame, write, dirty, .. } => {
+                Seen::Cached { frame, write, dirty, size: PageSize::Size4K }
+            }
+            Seen::Nothing if entry.kind != Kind::None => Seen::Entry(entry),
+            other => other,
+        }
+    }
+
     /// What a cache keeps of an entry.
     fn as_cached(&self, entry: Entry) -> Seen {
         let dirty = self.coding.tracks(Bit::Dirty) && entry.bits.has(Bit::Dirty);
         match (entry.kind, entry.frame) {
             (Kind::Present, Some(frame)) if !entry.bits.has(Bit::ProtNone) => {
-                Seen::Cached(frame, entry.bits.has(Bit::Write), dirty)
+                let size = if entry.bits.has(Bit::Huge) { PageSize::Size2M } else { PageSize::Size4K };
+                Seen::Cached { frame, write: entry.bits.has(Bit::Write), dirty, size }
             }
             (Kind::Table, Some(table)) => Seen::Upper(table),
             (Kind::None | Kind::Marker | Kind::Swap | Kind::Migration | Kind::Present | Kind::Table, _) => {
                 Seen::Nothing
             }
         }
+    }
+}
+
+/// The address space, as its number plus one.
+fn seen_named(named: Named) -> Seen {
+    match named {
+        Named::Nothing => Seen::Number(0),
+        Named::Space(space) => Seen::Number(space as u64 + 1),
+        Named::Foreign(word) => Seen::Foreign(word),
     }
 }
 

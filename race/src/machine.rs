@@ -23,24 +23,8 @@ use crate::frames::{Bytes, Frame};
 use crate::hardware::Hardware;
 use crate::layout::Layout;
 use crate::start::Start;
+pub use crate::stuck::Stuck;
 use crate::vcpus::{Guest, Played};
-
-/// Why a step was not taken.
-#[derive(Clone, PartialEq, Eq, Debug, Error)]
-pub enum Stuck {
-    /// It waits: the reason.
-    #[error("it waits: {0}")]
-    Waits(&'static str),
-    /// It breaks a property that is built in.
-    #[error("it breaks `{}`", broken(*.0))]
-    Breaks(BuiltIn),
-    /// The machine has nothing that it could be taken with.
-    #[error("{0}")]
-    Cannot(String),
-    /// Who executes the accesses of a vCPU does not answer: nothing can be taken any more.
-    #[error("{0}")]
-    Fails(String),
-}
 
 /// The host has no room for a machine.
 #[derive(Debug, Error)]
@@ -56,19 +40,6 @@ pub enum NoRoom {
 /// Whether it writes a half of a PASID's entry.
 fn is_of_half(act: &Act) -> bool {
     matches!(act, Act::Step(step) if matches!(**step, Step::SetPasidHalf(..)))
-}
-
-/// The property as scenarios call it.
-pub(crate) const fn broken(property: BuiltIn) -> &'static str {
-    match property {
-        BuiltIn::FreedFrame => "never use of a freed frame",
-        BuiltIn::FreedTable => "never walk of a freed page-table page",
-        BuiltIn::UnlinkedTable => "never walk of an unlinked page-table page",
-        BuiltIn::Unlock => "never unlock without lock",
-        BuiltIn::Deadlock => "never deadlock",
-        BuiltIn::Livelock => "never livelock",
-        BuiltIn::Range => "never out of range",
-    }
 }
 
 /// What a machine is made of.
@@ -230,7 +201,7 @@ impl Machine {
             Key::Spte(page) => self.memory.store(self.layout.page(*page).shadow, entry()),
             Key::Pasid(pasid) => {
                 let mm = value.checked_sub(1).map(|mm| MmId(mm as usize));
-                self.layout.set_pasid(&self.memory, *pasid, mm);
+                self.layout.entries.set(&self.memory, *pasid, mm);
             }
             Key::Refs(frame) => count(&self.frames[frame.0].refs),
             Key::Mapcount(frame) => count(&self.frames[frame.0].maps),

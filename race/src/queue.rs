@@ -9,7 +9,8 @@ use std::sync::atomic::Ordering;
 use ordering::lowering::{AgentId, Numbers, Part};
 use steps::{Invalidation, Waited};
 
-use crate::machine::{Machine, Stuck};
+use crate::machine::Machine;
+use crate::stuck::Stuck;
 
 impl Machine {
     pub(crate) fn post(&self, agent: AgentId, invalidation: &Invalidation<Numbers>) -> Result<(), Stuck> {
@@ -65,11 +66,13 @@ impl Machine {
         let (agent, Some(invalidation)) = &self.scene.posted[number as usize] else {
             return Err(Stuck::Cannot("a wait in the queue is answered by no device".to_owned()));
         };
-        let late = self.late(invalidation, *agent).next();
-        let late = late.ok_or(Stuck::Waits("every device answers"))?;
-        if let Some(device) = self.device(late) {
-            device.times_out(invalidation, &self.pages_of(invalidation))?;
+        let mut late = self.late(invalidation, *agent).peekable();
+        if late.peek().is_none() {
+            return Err(Stuck::Waits("every device answers"));
         }
+        let pages = self.pages_of(invalidation);
+        late.filter_map(|user| self.device(user))
+            .try_for_each(|device| device.times_out(invalidation, &pages))?;
         for number in queue.iter() {
             let (agent, _) = &self.scene.posted[*number as usize];
             self.held[*agent].aborted.store(true, Ordering::Release);

@@ -6,7 +6,8 @@
 use ordering::lowering::{AgentId, Part, Party, UserId};
 use steps::Section;
 
-use crate::machine::{Machine, Stuck};
+use crate::machine::Machine;
+use crate::stuck::Stuck;
 
 impl Machine {
     /// A part of a round of `agent`: all that are asked are asked, or one of them answers and does `what` on his CPU.

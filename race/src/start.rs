@@ -13,8 +13,8 @@ use ordering::lowering::{FrameId, PasidId};
 use crate::agent::{Held, Ranges};
 use crate::frames::Frame;
 use crate::hardware::Hardware;
+use crate::loaded::Loaded;
 use crate::machine::{Machine, Stuck};
-use crate::tags::Context;
 use crate::unit::Unit;
 
 /// What is there at the start, where that is not nothing.
@@ -122,7 +122,7 @@ impl Start {
         let pages = layout.pages.iter().flat_map(|page| [page.slot, page.shadow]);
         let uppers = layout.pmds.iter().chain(&layout.spmds);
         let pasids = (0..machine.scene.pasids.len()).map(PasidId);
-        let pasids = pasids.flat_map(|pasid| layout.tables.places(layout.tables.number(pasid)));
+        let pasids = pasids.flat_map(|pasid| layout.entries.places(pasid));
         let filled = machine.scene.frames.iter().zip(&layout.frames);
         let filled = filled.filter(|(frame, _)| frame.kind != FrameKind::Table).map(|(_, pfn)| pfn.address());
         let mut places: Vec<PhysAddr> = pages.chain(uppers.copied()).chain(pasids).chain(filled).collect();
@@ -194,10 +194,10 @@ impl Machine {
             Piece::Readings => self.users.iter().for_each(Hardware::end_readings),
             Piece::Gone => self.users.iter().for_each(Hardware::comes_back),
             Piece::Contexts => {
-                self.users.iter().filter_map(|user| user.context.as_ref()).for_each(Context::reset);
+                self.users.iter().filter_map(|user| user.loaded.as_ref()).for_each(Loaded::reset);
             }
             Piece::Flights => self.held.iter().for_each(Held::end_flights),
-            Piece::Units => units().for_each(|unit| unit.unit.empty()),
+            Piece::Units => units().for_each(Unit::empty),
             Piece::UnitWalks => units().for_each(Unit::end_walks),
             Piece::UnitQueues => units().for_each(|unit| unit.queue.settle()),
             Piece::Handles => self.held.iter().for_each(|held| held.handles.lock().clear()),

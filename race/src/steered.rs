@@ -15,7 +15,8 @@ use ordering::lowering::Act;
 use ordering::lowering::{Lowered, Part};
 use ordering::model::{Alternative, Check, Model, PropertyId};
 
-use crate::machine::{Machine, Stuck, broken};
+use crate::machine::Machine;
+use crate::stuck::{BUILT_IN, Stuck, broken};
 
 /// The model and the machine differ.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -212,14 +213,8 @@ impl<'a> Steered<'a> {
     /// Which built-in property that is, if a step breaks it.
     fn built_in(&self, property: PropertyId) -> Option<BuiltIn> {
         let property = &self.model().properties[usize::from(property.0)];
-        let all = [
-            BuiltIn::FreedFrame,
-            BuiltIn::FreedTable,
-            BuiltIn::UnlinkedTable,
-            BuiltIn::Unlock,
-            BuiltIn::Range,
-        ];
-        all.into_iter().find(|one| property.text == broken(*one) && property.check == Check::Step)
+        let is_it = |one: &BuiltIn| property.text == broken(*one) && property.check == Check::Step;
+        BUILT_IN.into_iter().find(is_it)
     }
 
     /// Holds everything that the machine shows against the model's state.

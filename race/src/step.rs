@@ -12,12 +12,13 @@ use ordering::lowering::{
     Act, AgentId, Assigned, Deed, Flush, FrameId, FramePlace, Key, Numbers, PageId, Part, Party, UserId,
 };
 use steps::{
-    CacheKind, Directory, EntryAt, EntryOf, Half, Invalidation, LockMode, Scope, Section, Step, Unanswered,
-    Waited,
+    CacheKind, EntryAt, EntryOf, Half, Invalidation, LockMode, Scope, Section, Step, Unanswered, Waited,
 };
 
 use crate::gup::Wanted;
-use crate::machine::{Machine, Stuck};
+use crate::machine::Machine;
+use crate::stuck::Stuck;
+use crate::unit::entries::Named;
 
 type Taken = Result<Part, Stuck>;
 
@@ -93,14 +94,11 @@ impl Machine {
             Step::Entry(EntryAt::Pmd(pmd), what) => return self.upper_entry(agent, *pmd, what),
             Step::Invalidate(invalidation) => return self.invalidation(agent, invalidation, part),
             Step::Switch(mm, tag, switched) => self.switch(self.own(agent)?, *mm, *tag, *switched)?,
-            Step::SetPasid(Directory::Pasids, pasid, mm) => self.layout.set_pasid(&self.memory, *pasid, mm.0),
+            Step::SetPasid(_, id, mm) => self.layout.entries.set(&self.memory, *id, mm.0),
             Step::InvWait(waited, unanswered) => return self.inv_wait(agent, *waited, unanswered, part),
             Step::Unplug(device) => self.unplug(*device),
-            Step::SetPasidHalf(Directory::Pasids, half, pasid, mm) => {
-                self.layout.set_pasid_half(&self.memory, *pasid, *half, mm.0);
-            }
-            Step::SetPasid(Directory::Contexts, ..) | Step::SetPasidHalf(Directory::Contexts, ..) => {
-                return Err(Stuck::Cannot(crate::live::CONTEXTS.to_owned()));
+            Step::SetPasidHalf(_, half, id, mm) => {
+                self.layout.entries.set_half(&self.memory, *id, *half, mm.0);
             }
             Step::ZapSpmd(pmd) => self.memory.store(self.layout.spmd(*pmd), 0),
             Step::SetSpmd(pmd, entry) => return self.set_upper_shadow(agent, *pmd, entry),
@@ -290,8 +288,8 @@ impl Machine {
         }
         let pasid = self.scene.users[self.own(agent)?.0].pasid;
         // Who asks for a page looks at the word with the present bit.
-        let entry = pasid.map(|pasid| self.layout.pasid_half(&self.memory, pasid, Half::Low));
-        if entry.is_some_and(|entry| self.layout.named(entry) != Some(self.layout.page(page).mm)) {
+        let named = pasid.map(|id| self.layout.entries.half(&self.memory, id, Half::Low));
+        if named.is_some_and(|named| named != Named::Space(self.layout.page(page).mm)) {
             return Ok(Part::Nothing);
         }
         match open.compare_exchange(0, me, Ordering::AcqRel, Ordering::Acquire) {

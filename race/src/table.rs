@@ -13,7 +13,8 @@ use steps::EntryOf;
 use steps::entry::{Bit, Bits, Change, Kind};
 
 use crate::coding::Height;
-use crate::machine::{Machine, Stuck};
+use crate::machine::Machine;
+use crate::stuck::Stuck;
 
 const NONE: Entry = Entry { kind: Kind::None, frame: None, bits: Bits::NONE };
 

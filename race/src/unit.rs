@@ -4,28 +4,33 @@
 //! it forgets it is told through its queue, and what it has cached is looked at in its caches. A device has a unit of its
 //! own, as in the model it has an IOTLB of its own. Source: drivers/iommu/intel/svm.c, pasid.c, dmar.c.
 
+pub(crate) mod contexts;
+pub(crate) mod entries;
 pub(crate) mod queue;
+pub(crate) mod requests;
 pub(crate) mod tables;
 
 use std::sync::Arc;
 
-use iommu::spec::command::{MODE_SHIFT, QUEUE, ROOT_TABLE, TRANSLATION};
+use iommu::spec::command::{QUEUE, ROOT_TABLE, TRANSLATION};
 use iommu::spec::descriptor::Descriptor;
 use iommu::spec::register::Register;
 use iommu::vtd::options::{CacheSizes, VtdOptions};
 use iommu::vtd::port::{Fetched, Port, Reached};
-use iommu::vtd::{SpaceKey, StageKind, Vtd, Width};
+use iommu::vtd::{SpaceKey, Vtd, Width};
 use mmu::address::{Access, VirtAddr};
 use mmu::memory::PhysicalMemory;
 use ordering::lowering::{Caches, Scene, UserId};
 use parking_lot::Mutex;
-use pcie::{Ats, Msi, MsiSink, Pasid, Request, Requester};
+use pcie::{Ats, Msi, MsiSink};
+use steps::Directory;
 use steps::entry::Bit;
 
+use self::entries::Entries;
 use self::queue::{Queue, Ring};
-use self::tables::{DOMAIN, SOURCE, Tables};
-use crate::machine::Stuck;
+use self::requests::{NEIGHBOURS, SOURCE, request};
 use crate::seat::Seat;
+use crate::stuck::Stuck;
 
 /// Translations of a device's own TLB; the IOTLB has as many.
 const ENTRIES: usize = 4096;
@@ -36,6 +41,8 @@ pub(crate) struct Unit {
     pub(crate) unit: Arc<Vtd>,
     pub(crate) port: Seat<Port>,
     pub(crate) queue: Queue,
+    /// Those of functions beside it, if it goes by context entries.
+    neighbours: Vec<Seat<Port>>,
     /// By page: how far a walk has come, of which the IOTLB has nothing yet.
     pub(crate) walks: Vec<Mutex<Option<Walk>>>,
     /// By page: what is on its way to the device's own TLB.
@@ -76,6 +83,7 @@ pub fn on_unit(scene: &Scene) -> Result<(), &'static str> {
     let home_above = |above| scene.pages.iter().find(|page| page.above == Some(above)).map(|page| page.home);
     let several_homes =
         scene.pages.iter().any(|page| page.above.and_then(home_above).is_some_and(|home| home != page.home));
+    let by_context = scene.users.iter().any(|user| user.directory == Directory::Contexts);
     let drains = scene.options.inv_drains || ahead && scene.options.ats_drains;
     match () {
         () if !scene.users.iter().any(|user| is_device(user.caches)) => Ok(()),
@@ -89,17 +97,20 @@ pub fn on_unit(scene: &Scene) -> Result<(), &'static str> {
         () if tracks(Bit::Dirty) && has_upper => Err(
             "a walk to make an entry dirty begins at a cached upper entry or above, and no step says where",
         ),
+        () if by_context && (tracks(Bit::Dirty) || tracks(Bit::Young)) => {
+            Err("a second-stage walk of legacy mode sets neither an accessed nor a dirty bit")
+        }
         () => Ok(()),
     }
 }
 
 impl Unit {
-    /// The unit of a user of `scene` in front of `memory`, translating through `tables`.
+    /// The unit of a user of `scene` in front of `memory`, translating by `entries`.
     pub(crate) fn new(
         scene: &Scene,
         user: UserId,
         memory: &Arc<PhysicalMemory>,
-        tables: &Tables,
+        entries: &Entries,
         ring: Ring,
     ) -> Self {
         let caches = CacheSizes { iotlb: ENTRIES, ..CacheSizes::default() };
@@ -109,15 +120,29 @@ impl Unit {
         let mut port = unit.port(SOURCE, if ahead { ENTRIES } else { 0 });
         port.set_ats(if ahead { Ats::Enabled } else { Ats::Disabled });
         let queue = Queue::new(&unit, memory, ring);
-        switch_on(&unit, tables);
-        Self {
-            unit,
+        switch_on(&unit, entries.root_register(scene, user));
+        let by_context = scene.users[user.0].directory == Directory::Contexts;
+        let neighbours = NEIGHBOURS.into_iter().filter(|_| by_context);
+        let unit = Self {
             port: Seat::new(port),
             queue,
+            neighbours: neighbours.map(|source| Seat::new(unit.port(source, 0))).collect(),
+            unit,
             walks: scene.pages.iter().map(|_| Mutex::default()).collect(),
             completions: scene.pages.iter().map(|_| Mutex::default()).collect(),
             #[cfg(test)]
             lapse: Mutex::default(),
+        };
+        unit.empty();
+        unit
+    }
+
+    /// Nothing of the scenario's is cached; what it needs for its neighbours is.
+    pub(crate) fn empty(&self) {
+        self.unit.empty();
+        for neighbour in &self.neighbours {
+            let read = neighbour.lock().read_entries(request(None, VirtAddr(0), Access::Read));
+            read.expect("the entries of the neighbours are never written again");
         }
     }
 
@@ -159,32 +184,19 @@ impl Unit {
     }
 
     /// The IOTLB loses what it holds of an address.
-    pub(crate) fn evict(&self, pasid: Pasid, address: VirtAddr) {
+    pub(crate) fn evict(&self, space: SpaceKey, address: VirtAddr) {
         #[cfg(test)]
         if *self.lapse.lock() == Some(tests::Lapse::KeepsEvicted) {
             return;
         }
-        self.unit.evict_iotlb(space(pasid), address);
+        self.unit.evict_iotlb(space, address);
     }
 }
 
-/// The key of the translations of a PASID.
-pub(crate) const fn space(pasid: Pasid) -> SpaceKey {
-    SpaceKey { domain: DOMAIN, pasid: Some(pasid), stage: StageKind::First }
-}
-
-pub(crate) const fn requester(pasid: Pasid) -> Requester {
-    Requester { source: SOURCE, pasid: Some(pasid) }
-}
-
-pub(crate) const fn request(pasid: Pasid, address: VirtAddr, access: Access) -> Request {
-    Request { pasid: Some(pasid), address, access }
-}
-
 /// Root table, queue, translation. The unit is new: there is nothing that its caches would have to forget.
-fn switch_on(unit: &Vtd, tables: &Tables) {
+fn switch_on(unit: &Vtd, root_register: u64) {
     let command = |value: u32| unit.write(Register::GLOBAL_COMMAND.0.into(), Width::Bits32, value.into());
-    unit.write(Register::ROOT_TABLE.0.into(), Width::Bits64, tables.root().0 | 1 << MODE_SHIFT);
+    unit.write(Register::ROOT_TABLE.0.into(), Width::Bits64, root_register);
     command(ROOT_TABLE);
     command(QUEUE);
     command(QUEUE | TRANSLATION);

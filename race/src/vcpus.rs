@@ -8,15 +8,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use mmu::address::{Access, Pfn, PhysAddr};
-use mmu::frame::POISON;
 use mmu::memory::PhysicalMemory;
-use mmu::pte::Pte;
-use ordering::language::syntax::BuiltIn;
 use ordering::lowering::{Caches, Lowered, PageId, Scene, UserId};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::layout::Layout;
-use crate::machine::{Machine, Stuck};
+use crate::stuck::Stuck;
 
 /// Those who execute the accesses of the vCPUs.
 pub trait Vcpus: fmt::Debug + Send + Sync {
@@ -58,6 +55,16 @@ impl Played {
     pub(crate) fn by(vcpus: Arc<dyn Vcpus>) -> Self {
         Self { vcpus, mmu_lock: Mutex::default() }
     }
+
+    /// The vCPUs.
+    pub(crate) fn vcpus(&self) -> &dyn Vcpus {
+        &*self.vcpus
+    }
+
+    /// Nobody else writes shadow entries meanwhile.
+    pub(crate) fn locked(&self) -> MutexGuard<'_, ()> {
+        self.mmu_lock.lock()
+    }
 }
 
 /// The memory, in bytes, that a machine of this scenario takes which may use frames from `free_from` on.
@@ -70,58 +77,6 @@ pub fn bytes_needed(lowered: &Lowered, free_from: Pfn) -> u64 {
 pub fn playable(scene: &Scene) -> impl Iterator<Item = UserId> {
     let shadow = scene.users.iter().zip(0..).filter(|(user, _)| user.caches == Caches::Shadow);
     shadow.map(|(_, number)| UserId(number))
-}
-
-impl Machine {
-    /// An access of a vCPU that a guest executes.
-    pub(crate) fn played(
-        &self,
-        played: &Played,
-        (user, page): (UserId, PageId),
-        access: Access,
-        value: u32,
-    ) -> Result<Option<u64>, Stuck> {
-        let word = self.load(self.layout.page(page).shadow);
-        let clean = word.is_present() && word.is_writable() && !word.is_dirty();
-        if access == Access::Write && clean {
-            // A real MMU would set D in passing; here that is a step of its own.
-            return Err(Stuck::Waits("the entry is clean"));
-        }
-        let read = played.vcpus.access(user, page, access, value.into())?;
-        match access {
-            Access::Read if read == POISON && self.scene.asks(BuiltIn::FreedFrame) => {
-                Err(Stuck::Breaks(BuiltIn::FreedFrame))
-            }
-            Access::Read => Ok(Some(read)),
-            Access::Write => self.live(self.frame_at(word)?).map(|()| None),
-        }
-    }
-
-    /// Writes the shadow entry of a page. If it allowed an access, no vCPU goes on with what it said.
-    pub(crate) fn set_shadow_entry(&self, page: PageId, word: Pte) -> Result<(), Stuck> {
-        let at = self.layout.page(page).shadow;
-        let Some(played) = &self.vcpus else {
-            self.memory.store(at, word.0);
-            return Ok(());
-        };
-        let _locked = played.mmu_lock.lock();
-        let old = self.load(at);
-        if old.is_present() && old != word {
-            played.vcpus.zap(&[page])?;
-        }
-        self.memory.store(at, word.0);
-        Ok(())
-    }
-
-    /// Empties the shadow entries that allow an access, and whatever is cached of one on a vCPU that somebody else plays:
-    /// of the others nothing is.
-    pub(crate) fn forget_shadow(&self) -> Result<(), Stuck> {
-        let Some(played) = &self.vcpus else { return Ok(()) };
-        let _locked = played.mmu_lock.lock();
-        let is_present = |page: &PageId| self.load(self.layout.page(*page).shadow).is_present();
-        let pages: Vec<PageId> = (0..self.scene.pages.len()).map(PageId).filter(is_present).collect();
-        if pages.is_empty() { Ok(()) } else { played.vcpus.zap(&pages) }
-    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,6 @@
 //! cache, sets the marks that hardware sets there, and changes nothing if it finds no entry that serves the access.
 //! Source: Intel SDM vol. 3, 4.8 and 4.10; VT-d 6.2; PCIe 10.2 (ATS); virt/kvm/kvm_main.c mmu_invalidate_retry.
 
-use std::sync::atomic::Ordering;
-
 use mmu::address::{Access, PageSize, PhysAddr};
 use mmu::cache::{Permission, Translation};
 use mmu::pte::Pte;
@@ -13,18 +11,17 @@ use mmu::walker;
 use ordering::lowering::{Caches, Hop, PageId, PmdId, Target, UserId};
 
 use crate::hardware::{Begun, InFlight, Tlb};
-use crate::machine::{Machine, Stuck};
+use crate::machine::Machine;
+use crate::stuck::Stuck;
+use crate::unit::entries::Named;
 
 const REFUSES: Stuck = Stuck::Waits("the entry that the walk finds does not allow the access");
+pub(crate) const NAMES_NOTHING: Stuck =
+    Stuck::Waits("the entry in front of the tables names no address space");
+pub(crate) const NAMES_ANOTHER: Stuck =
+    Stuck::Waits("the entry in front of the tables names another address space");
 const BLOCKED: Stuck = Stuck::Waits("a range is open over the page");
 const OVERTAKEN: Stuck = Stuck::Waits("what the walk has read was invalidated since");
-
-/// An entry that is made dirty, and what the way to it leaves in the paging-structure cache.
-struct Marked {
-    /// None: the way leads nowhere.
-    at: Option<PhysAddr>,
-    upper: Option<(PmdId, u64)>,
-}
 
 impl Machine {
     /// A hop of a walk of `user` to `page`, for an access that needs that much.
@@ -90,7 +87,7 @@ impl Machine {
         self.above_for(user, page).ok_or_else(none)
     }
 
-    fn upper_place(&self, user: UserId, pmd: PmdId) -> PhysAddr {
+    pub(crate) fn upper_place(&self, user: UserId, pmd: PmdId) -> PhysAddr {
         match self.caches(user) {
             Caches::VcpuTlb => self.layout.spmd(pmd),
             Caches::Tlb | Caches::Shadow | Caches::Iotlb | Caches::DeviceTlb => self.layout.pmd(pmd),
@@ -98,7 +95,7 @@ impl Machine {
     }
 
     /// The entry of `page` in the table that a walk of `user` has come to, which must not be free.
-    fn entry_in(&self, user: UserId, page: PageId, table: Pte) -> Result<PhysAddr, Stuck> {
+    pub(crate) fn entry_in(&self, user: UserId, page: PageId, table: Pte) -> Result<PhysAddr, Stuck> {
         let place = self.layout.page(page);
         let address = match self.caches(user) {
             Caches::VcpuTlb => {
@@ -142,12 +139,14 @@ impl Machine {
     fn read_pasid(&self, user: UserId) -> Result<(), Stuck> {
         let pasid = self.scene.users[user.0].pasid;
         let pasid = pasid.ok_or_else(|| Stuck::Cannot(format!("{user} has no PASID")))?;
-        let word = self.layout.pasid_entry(&self.memory, pasid);
-        if word == 0 {
-            return Err(Stuck::Waits("the entry of the PASID names no address space"));
+        match self.layout.entries.named(&self.memory, pasid) {
+            Named::Nothing => Err(NAMES_NOTHING),
+            Named::Space(space) => {
+                self.users[user.0].set_named(space);
+                Ok(())
+            }
+            Named::Foreign(word) => Err(names_foreign(word)),
         }
-        self.users[user.0].pasid.store(word, Ordering::Release);
-        Ok(())
     }
 
     /// What led to an entry that cannot be used is forgotten, so that the next walk begins above.
@@ -186,15 +185,13 @@ impl Machine {
     }
 
     /// A device reaches what the entry of its PASID names, as it has read that.
-    fn right_space(&self, user: UserId, page: PageId) -> Result<(), Stuck> {
+    pub(crate) fn right_space(&self, user: UserId, page: PageId) -> Result<(), Stuck> {
         if self.scene.users[user.0].pasid.is_none() {
             return Ok(());
         }
-        let named = self.layout.named(self.users[user.0].pasid.load(Ordering::Acquire));
-        if named == Some(self.layout.page(page).mm) {
-            Ok(())
-        } else {
-            Err(Stuck::Waits("the PASID names another address space"))
+        match self.users[user.0].named() == Named::Space(self.layout.page(page).mm) {
+            true => Ok(()),
+            false => Err(NAMES_ANOTHER),
         }
     }
 
@@ -269,7 +266,7 @@ impl Machine {
                 let (tlb, tag) = (&self.users[user.0].tlb, self.users[user.0].tag(page));
                 let drains = self.scene.options.inv_drains || self.caches(user) == Caches::Tlb;
                 let ticket = if drains { ticket } else { tlb.begin(tag) };
-                self.users[user.0].context.iter().for_each(|context| context.fills(page));
+                self.users[user.0].loaded.iter().for_each(|loaded| loaded.fills(page));
                 if tlb.fill(tag, place.address, found, ticket) { Ok(()) } else { Err(OVERTAKEN) }
             }
             Begun::Sequence(since) => {
@@ -384,99 +381,11 @@ impl Machine {
             None => self.load(place.shadow) != Pte::NONE,
         }
     }
+}
 
-    /// Makes the entry dirty through which `user` is about to store, if it still maps the same frame: true. Else the
-    /// cached translation is dropped: false. Where it could go two ways, it goes the one that comes to `wanted`.
-    pub(crate) fn dirty(&self, user: UserId, page: PageId, wanted: bool) -> Result<bool, Stuck> {
-        if let Some(device) = self.device(user) {
-            return device.dirty(page);
-        }
-        self.runs_in(user, page)?;
-        let place = self.layout.page(page);
-        let cached = match self.front(user) {
-            Some(tlb) => tlb.holds(self.users[user.0].tag(page), place.address),
-            None => {
-                let word = self.load(place.shadow);
-                word.is_present().then(|| translation(word, PageSize::Size4K))
-            }
-        };
-        let cached = cached.filter(|found| found.permission.write && !found.dirty);
-        let cached = cached.ok_or(Stuck::Waits("no clean translation is cached that allows stores"))?;
-        if self.right_space(user, page).is_err() {
-            self.drop_cached(user, page)?;
-            return Ok(false);
-        }
-        let (way, other) = self.ways_to_dirty(user, page);
-        let comes_to = |way: &Result<Marked, Stuck>| matches!(way, Ok(Marked { at, .. }) if at.is_some_and(|at| self.still_maps(at, cached)) == wanted);
-        let other = other.map(Ok).filter(|other| !comes_to(&way) && comes_to(other));
-        let Marked { at, upper } = other.unwrap_or(way)?;
-        if !at.is_some_and(|at| self.mark_dirty(at, cached)) {
-            self.drop_cached(user, page)?;
-            return Ok(false);
-        }
-        if let Some((pmd, word)) = upper {
-            self.users[user.0].set_upper(pmd, word);
-        }
-        let found = Translation { dirty: true, ..cached };
-        match self.front(user) {
-            Some(tlb) => {
-                let tag = self.users[user.0].tag(page);
-                let ticket = tlb.begin(tag);
-                tlb.fill(tag, place.address, found, ticket);
-            }
-            None => self.set_shadow_entry(page, entry(found))?,
-        }
-        Ok(true)
-    }
-
-    fn still_maps(&self, at: PhysAddr, cached: Translation) -> bool {
-        let word = self.load(at);
-        word.is_present() && word.is_writable() && word.pfn() == cached.pfn
-    }
-
-    fn mark_dirty(&self, at: PhysAddr, cached: Translation) -> bool {
-        let word = self.load(at);
-        let dirty = word.with(Pte::DIRTY | Pte::ACCESSED);
-        self.still_maps(at, cached) && self.memory.compare_exchange(at, word.0, dirty.0).is_ok()
-    }
-
-    /// Where the entry stands that is made dirty: below what the paging-structure cache holds, or, if it holds nothing, below
-    /// what the upper entry says. The second way is that of a cache that has just lost what it held.
-    fn ways_to_dirty(&self, user: UserId, page: PageId) -> (Result<Marked, Stuck>, Option<Marked>) {
-        let (place, caches) = (self.layout.page(page), self.caches(user));
-        let Some(pmd) = self.above_for(user, page) else {
-            let at = if caches == Caches::VcpuTlb { place.shadow } else { place.slot };
-            return (Ok(Marked { at: Some(at), upper: None }), None);
-        };
-        let upper_place = self.upper_place(user, pmd);
-        let word = self.load(upper_place);
-        let is_table = word.is_present() && word.0 & Pte::LARGE == 0;
-        let keeps = caches != Caches::Shadow;
-        let kept = if keeps { self.users[user.0].upper(pmd) } else { 0 };
-        let below = |table: Pte, upper: Option<(PmdId, u64)>| {
-            Ok(Marked { at: Some(self.entry_in(user, page, table)?), upper })
-        };
-        let itself = |upper| Marked { at: word.is_present().then_some(upper_place), upper };
-        match (kept, is_table) {
-            (0, true) => (below(word, keeps.then_some((pmd, word.0))), None),
-            (0, false) => (Ok(itself(None)), None),
-            (_, false) if self.scene.options.evict => (below(Pte(kept), None), Some(itself(Some((pmd, 0))))),
-            (_, true | false) => (below(Pte(kept), None), None),
-        }
-    }
-
-    fn drop_cached(&self, user: UserId, page: PageId) -> Result<(), Stuck> {
-        let place = self.layout.page(page);
-        match self.caches(user) {
-            Caches::Shadow => self.set_shadow_entry(page, Pte::NONE)?,
-            Caches::Tlb | Caches::VcpuTlb | Caches::Iotlb | Caches::DeviceTlb => {
-                let hardware = &self.users[user.0];
-                hardware.tlb.evict(hardware.tag(page), place.address);
-                hardware.device_tlb.evict(hardware.tag(page), place.address);
-            }
-        }
-        Ok(())
-    }
+/// Nobody writes an entry that names none of the scenario's address spaces.
+pub(crate) fn names_foreign(word: u64) -> Stuck {
+    Stuck::Cannot(format!("{word:#x} begins no entry that names an address space of the scenario"))
 }
 
 /// What a word of a table allows.
@@ -486,7 +395,7 @@ pub(crate) fn translation(word: Pte, size: PageSize) -> Translation {
 }
 
 /// A shadow entry that allows what a translation does.
-fn entry(found: Translation) -> Pte {
+pub(crate) fn entry(found: Translation) -> Pte {
     let write = if found.permission.write { Pte::WRITE } else { 0 };
     let dirty = if found.dirty { Pte::DIRTY } else { 0 };
     Pte::leaf(found.pfn).with(Pte::ACCESSED | write | dirty)

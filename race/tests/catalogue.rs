@@ -3,18 +3,12 @@
 use ordering::catalogue::{self, Entry};
 use ordering::engine::replay::Move;
 use ordering::engine::{self, Options, Trace, Verdict};
-use race::live::not_live;
 use race::machine::Machine;
 use race::steered::Steered;
 
 /// Random runs of a scenario, and rows of each at most.
 const RUNS: usize = 5;
 const ROWS: usize = 200;
-
-/// The scenarios that are on the machine.
-fn live() -> impl Iterator<Item = Entry> {
-    catalogue::entries().into_iter().filter(|entry| not_live(&entry.lowered).is_none())
-}
 
 fn steered(entry: &Entry) -> Steered<'_> {
     Steered::new(&entry.lowered, Machine::new(&entry.lowered).expect("a scenario needs little memory"))
@@ -38,7 +32,7 @@ fn moves(trace: &Trace) -> Vec<Move> {
 #[test]
 fn every_counterexample_happens() {
     let mut happened = 0;
-    for entry in live() {
+    for entry in catalogue::entries() {
         let Some(trace) = counterexample(&entry) else { continue };
         let rows = steered(&entry).run(&moves(&trace));
         assert!(rows.is_ok(), "{} in {}: {:#?}", entry.lowered.name, entry.file.path, rows);
@@ -50,7 +44,7 @@ fn every_counterexample_happens() {
 #[test]
 fn random_runs_of_every_scenario_agree() {
     let mut rows = 0;
-    for (seed, entry) in live().enumerate() {
+    for (seed, entry) in catalogue::entries().into_iter().enumerate() {
         let steered = steered(&entry);
         let mut random = fastrand::Rng::with_seed(seed as u64);
         for _ in 0..RUNS {
@@ -61,15 +55,4 @@ fn random_runs_of_every_scenario_agree() {
         }
     }
     assert!(rows > 10_000, "{rows} rows: the runs ended before they began");
-}
-
-#[test]
-fn context_entries_alone_are_not_on_the_machine_and_the_line_is_said() {
-    let missing = |entry: &Entry| not_live(&entry.lowered).map(|why| (entry.file.path, why.to_string()));
-    let missing: Vec<_> = catalogue::entries().iter().filter_map(missing).collect();
-    assert!(!missing.is_empty());
-    for (file, why) in missing {
-        assert_eq!(file, "iommu/torn-context-entries.scn");
-        assert!(why.starts_with("line ") && why.contains("_context"), "{why}");
-    }
 }

@@ -80,6 +80,12 @@ impl RootEntry {
 }
 
 impl LegacyContext {
+    /// The present entry of a function that is translated, device TLB and all, through the second-stage table at `table`.
+    #[must_use]
+    pub const fn of(table: PhysAddr, levels: SecondStageLevels, domain: DomainId) -> Self {
+        Self([table.0 | 1 << 2 | 1, (domain.0 as u64) << 8 | levels.encode()])
+    }
+
     /// P.
     #[must_use]
     pub const fn is_present(self) -> bool {

@@ -34,6 +34,15 @@ impl SecondStageLevels {
         }
     }
 
+    /// The field AW that says so.
+    #[must_use]
+    pub const fn encode(self) -> u64 {
+        match self {
+            Self::Three => 1,
+            Self::Four => 2,
+        }
+    }
+
     /// As a number.
     #[must_use]
     pub const fn count(self) -> u32 {

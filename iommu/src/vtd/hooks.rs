@@ -6,8 +6,9 @@
 
 use mmu::address::{PhysAddr, VirtAddr};
 use mmu::cache::Translation;
-use pcie::Requester;
+use pcie::{Requester, SourceId};
 
+use crate::spec::context::LegacyContext;
 use crate::spec::descriptor::{ContextScope, IotlbScope, PasidScope};
 use crate::spec::pasid_entry::PasidEntry;
 use crate::vtd::Vtd;
@@ -35,6 +36,12 @@ impl Vtd {
     #[must_use]
     pub fn pasid_entry(&self, requester: Requester) -> Option<PasidEntry> {
         self.routes.cached_pasid(&requester)
+    }
+
+    /// A function's context entry, as the context cache has it; none in scalable mode.
+    #[must_use]
+    pub fn context_entry(&self, source: SourceId) -> Option<LegacyContext> {
+        self.routes.cached_legacy_context(source)
     }
 
     /// The IOTLB loses what it holds for `address`.
@@ -68,6 +75,12 @@ impl Vtd {
     pub fn cached_tables(&self) -> [usize; 4] {
         let [contexts, pasids] = self.routes.cached();
         [contexts, pasids, self.paging.len(), self.absent.len()]
+    }
+
+    /// The context cache loses the entry of the function.
+    pub fn evict_context(&self, source: SourceId) {
+        self.routes.evict_context(source);
+        self.forget_routes();
     }
 
     /// The PASID cache loses the entry of the requester's PASID.

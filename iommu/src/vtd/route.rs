@@ -222,6 +222,17 @@ impl Routes {
         self.pasids.get(requester).map(|cached| cached.entry)
     }
 
+    /// What is cached of a function's context entry, as it was read in legacy mode.
+    pub(crate) fn cached_legacy_context(&self, source: SourceId) -> Option<LegacyContext> {
+        let cached = self.contexts.get(&source).filter(|cached| cached.mode == TableMode::Legacy);
+        cached.map(|cached| LegacyContext(cached.words))
+    }
+
+    /// Loses it.
+    pub(crate) fn evict_context(&self, source: SourceId) {
+        self.contexts.evict(&source);
+    }
+
     /// How many context entries and PASID entries are cached.
     pub(crate) fn cached(&self) -> [usize; 2] {
         [self.contexts.len(), self.pasids.len()]

@@ -33,8 +33,10 @@ pub struct Scene {
     pub mms: Vec<String>,
     /// Names of tags, by [`TagId`].
     pub tags: Vec<String>,
-    /// Names of PASIDs, by [`PasidId`].
+    /// Names of PASIDs and of context entries, by [`PasidId`].
     pub pasids: Vec<String>,
+    /// By [`PasidId`]: in which table its entry stands.
+    pub directories: Vec<Directory>,
     /// By index of the agent, those that the scenario has: behind them come the hardware's.
     pub agents: Vec<SceneAgent>,
     /// User variables, by index.
@@ -179,6 +181,7 @@ impl Lowering<'_> {
             mms: state.domains.mms.clone(),
             tags: state.domains.tags.clone(),
             pasids: state.domains.pasids.clone(),
+            directories: (0..scenario.pasids.len()).map(|id| names.directory(PasidId(id))).collect(),
             agents: agents(scenario, users, &survey.habits, &hardware.uppers.leaves),
             variables: scenario.variables.iter().map(variable).collect(),
             entries: state.domains.entries.all().map(|(_, entry)| entry).collect(),

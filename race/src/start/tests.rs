@@ -9,17 +9,13 @@ use ordering::catalogue::{self, Entry};
 use ordering::lowering::{Lowered, PageId, PmdId, TagId, UserId, load};
 
 use super::*;
-use crate::live::not_live;
 use crate::steered::Steered;
 
 /// Random runs of a scenario between two looks, and rows of each at most.
 const RUNS: u64 = 2;
 const ROWS: usize = 60;
 
-static LIVE: LazyLock<Vec<Entry>> = LazyLock::new(|| {
-    let all = catalogue::entries().into_iter();
-    all.filter(|entry| not_live(&entry.lowered).is_none()).collect()
-});
+static CATALOGUE: LazyLock<Vec<Entry>> = LazyLock::new(catalogue::entries);
 
 /// What no scenario of the catalogue leaves behind often enough.
 const WRITTEN: [&str; 7] = [
@@ -85,12 +81,12 @@ fn see_user(machine: &Machine, user: UserId, lines: &mut Vec<String>) {
     let mut line = format!("{user}: {:?} {:?} ", hardware.uppers, hardware.pasid);
     write!(line, "{:?} {:?} ", hardware.walks, hardware.completions).unwrap();
     write!(line, "{:?} {:?} {:?} ", hardware.reading, hardware.torn, hardware.gone).unwrap();
-    let runs_in = hardware.context.as_ref().map(|context| (context.mm(), context.tag()));
+    let runs_in = hardware.loaded.as_ref().map(|loaded| (loaded.mm(), loaded.tag()));
     write!(line, "{runs_in:?} ").unwrap();
     for page in 0..machine.scene.pages.len() {
         let (id, address) = (PageId(page), machine.layout.pages[page].address);
-        let tags = match &hardware.context {
-            Some(context) => (0..machine.scene.tags.len()).map(|tag| context.known(id, TagId(tag))).collect(),
+        let tags = match &hardware.loaded {
+            Some(loaded) => (0..machine.scene.tags.len()).map(|tag| loaded.known(id, TagId(tag))).collect(),
             None => vec![hardware.tag(id)],
         };
         for tag in tags {
@@ -145,7 +141,7 @@ fn texts() -> Vec<Lowered> {
 fn a_machine_that_was_put_back_is_like_a_new_one() {
     let texts = texts();
     let (mut were_used, mut runs) = (0, 0);
-    for lowered in LIVE.iter().map(|entry| &entry.lowered).chain(&texts) {
+    for lowered in CATALOGUE.iter().map(|entry| &entry.lowered).chain(&texts) {
         let new = seen(&machine(lowered));
         let steered = Steered::new(lowered, machine(lowered));
         assert_eq!(differs(steered.machine(), &new), None, "{}: two new ones differ", lowered.name);
@@ -163,7 +159,7 @@ fn a_machine_that_was_put_back_is_like_a_new_one() {
 #[test]
 fn each_piece_that_is_forgotten_makes_a_difference() {
     let texts = texts();
-    let all: Vec<&Lowered> = texts.iter().chain(LIVE.iter().map(|entry| &entry.lowered)).collect();
+    let all: Vec<&Lowered> = texts.iter().chain(CATALOGUE.iter().map(|entry| &entry.lowered)).collect();
     // What guests have cached the tests of vCPUs see; a driver that waits leaves nothing in a queue.
     let elsewhere = [Piece::Played, Piece::UnitQueues];
     for piece in Piece::ALL.into_iter().filter(|piece| !elsewhere.contains(piece)) {

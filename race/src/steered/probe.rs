@@ -10,7 +10,7 @@ use ordering::lowering::{Act, Deed, Hop, Key, PageId, Part, Target, UserId};
 use super::{Difference, Steered};
 use crate::class::{Class, class};
 use crate::look::Seen;
-use crate::machine::Stuck;
+use crate::stuck::Stuck;
 
 impl Steered<'_> {
     /// Tries what `agent` cannot do in this state of the model; the step that the machine takes all the same.
@@ -50,16 +50,12 @@ impl Steered<'_> {
     fn only(&self, agent: usize, pc: usize, alternative: usize) -> Option<Deed<'_>> {
         let mut deeds = self.lowered.deeds[agent].of(pc, alternative);
         let first = deeds.next()?;
-        // A part of what is taken as one says nothing by itself.
+        // A part of what is taken as one says nothing by itself: the machine may take that, and wait for the rest.
         (deeds.next().is_none() && !first.indivisible).then_some(first)
     }
 
     /// Whether it says anything that the machine takes the step: the model leaves out what nobody could notice.
     fn tells(&self, deed: Deed<'_>) -> bool {
-        // One of several that are taken as one: the machine may take that, and wait for the rest.
-        if deed.indivisible {
-            return false;
-        }
         match deed.act {
             // What is looked at is the model's.
             Act::Decide => return false,

@@ -1,5 +1,7 @@
 //! That a deliberate error is found: in a step of the machine, and in the same step of the model.
 
+mod tampered;
+
 use std::sync::LazyLock;
 
 use ordering::catalogue::{self, Entry};
@@ -9,7 +11,7 @@ use steps::table::Verb;
 use super::*;
 
 /// Steps whose errors are looked for.
-const STEPS: [Verb; 19] = [
+const STEPS: [Verb; 23] = [
     Verb::FlushTlb,
     Verb::Notify,
     Verb::PteClear,
@@ -25,6 +27,10 @@ const STEPS: [Verb; 19] = [
     Verb::SetPasid,
     Verb::SetPasidLow,
     Verb::SetPasidHigh,
+    Verb::SetContext,
+    Verb::SetContextLow,
+    Verb::SetContextHigh,
+    Verb::ContextInv,
     Verb::Unplug,
     Verb::ZapSpmd,
     Verb::DevtlbInv,

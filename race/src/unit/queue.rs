@@ -16,7 +16,7 @@ use mmu::memory::PhysicalMemory;
 use parking_lot::Mutex;
 use pcie::SourceId;
 
-use crate::machine::Stuck;
+use crate::stuck::Stuck;
 
 /// IQA: descriptors of 32 bytes, in a ring of one frame.
 const WIDE: u64 = 1 << 11;

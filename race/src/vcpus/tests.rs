@@ -10,7 +10,11 @@ use ordering::engine::replay::Move;
 use ordering::engine::{self, Options, Verdict};
 use parking_lot::Mutex;
 
+use mmu::pte::Pte;
+use ordering::language::syntax::BuiltIn;
+
 use super::*;
+use crate::machine::Machine;
 use crate::steered::Steered;
 
 /// A guest whose vCPUs share one TLB.

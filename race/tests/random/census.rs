@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use ordering::language::OPTIONS;
 use ordering::lowering::{Act, Deeds, Lowered};
 use steps::entry::Bit;
-use steps::table::Verb;
-
-use super::draw::live;
+use steps::table::STEPS;
 
 /// How often what occurred.
 #[derive(Default)]
@@ -46,7 +44,7 @@ impl Census {
         };
         let mut missing: Vec<String> = OPTIONS.iter().flat_map(values).collect();
         missing.retain(|option| !self.options.contains_key(option));
-        let verbs = live().map(|row| row.verb).map(Verb::name);
+        let verbs = STEPS.iter().map(|row| row.verb.name());
         missing.extend(verbs.filter(|verb| !self.verbs.contains_key(verb)).map(str::to_owned));
         let bits = Bit::ALL.iter().map(|bit| bit.name());
         missing.extend(bits.filter(|bit| !self.bits.contains_key(bit)).map(str::to_owned));

@@ -5,7 +5,7 @@
 
 use fastrand::Rng;
 use ordering::language::OPTIONS;
-use steps::table::{Row, STEPS, Verb};
+use steps::table::{Row, STEPS};
 
 /// What has been drawn so far.
 pub(super) struct Draw {
@@ -29,6 +29,7 @@ pub(super) struct Things {
     pub(super) vcpus: Vec<&'static str>,
     pub(super) devices: Vec<&'static str>,
     pub(super) pasids: Vec<&'static str>,
+    pub(super) contexts: Vec<&'static str>,
     /// Of all CPUs, or of none.
     pub(super) tags: Vec<&'static str>,
     pub(super) vars: Vec<&'static str>,
@@ -70,11 +71,10 @@ impl Draw {
 /// The scenario of this seed, as its lines.
 pub(super) fn scenario(seed: u64) -> Vec<String> {
     let mut rng = Rng::with_seed(seed);
-    let live: Vec<&'static Row> = live().collect();
-    let first = live[usize::try_from(seed).expect("seeds are small") % live.len()];
+    let first = &STEPS[usize::try_from(seed).expect("seeds are small") % STEPS.len()];
     let mut steps = vec![first];
     for _ in 0..rng.usize(2..12) {
-        steps.extend(rng.choice(&live).copied());
+        steps.extend(rng.choice(STEPS));
     }
     let lines = vec!["scenario random".to_owned()];
     let mut draw = Draw { rng, things: Things::default(), steps, lines };
@@ -83,13 +83,4 @@ pub(super) fn scenario(seed: u64) -> Vec<String> {
     draw.agents();
     draw.properties();
     draw.lines
-}
-
-/// Steps that are not on the live machine.
-const STEPS_ELSEWHERE: [Verb; 4] =
-    [Verb::SetContext, Verb::SetContextLow, Verb::SetContextHigh, Verb::ContextInv];
-
-/// The steps that are on the live machine.
-pub(super) fn live() -> impl Iterator<Item = &'static Row> {
-    STEPS.iter().filter(|row| !STEPS_ELSEWHERE.contains(&row.verb))
 }

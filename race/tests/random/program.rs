@@ -7,7 +7,7 @@ use steps::table::{Actor, STEPS};
 use super::draw::Draw;
 
 /// Steps that come to something only together: what stands between the first and the rest is drawn, too.
-const CHAINS: [&[&str]; 37] = [
+const CHAINS: [&[&str]; 40] = [
     &["lock LOCK", "unlock LOCK"],
     &["lock LOCK shared", "set_pte PAGE -> ENTRY", "unlock LOCK"],
     &["trylock LOCK [shared] else LABEL", "unlock LOCK"],
@@ -45,6 +45,14 @@ const CHAINS: [&[&str]; 37] = [
         "set_pasid_low PASID -> MM",
     ],
     &["set_pasid_high PASID -> MM", "set_pasid_low PASID -> MM"],
+    &["set_context CONTEXT -> MM", "context_inv CONTEXT", "iotlb_inv PAGE"],
+    &[
+        "set_context_low CONTEXT -> none",
+        "context_inv CONTEXT",
+        "set_context_high CONTEXT -> MM",
+        "set_context_low CONTEXT -> MM",
+    ],
+    &["set_context_high CONTEXT -> MM", "set_context_low CONTEXT -> MM"],
     &["page_response PAGE", "drain_requests"],
     &["peek PAGE [write] => HANDLE", "forget HANDLE"],
     &["load PAGE", "switch MM tag TAG [flush]", "load PAGE"],

@@ -50,8 +50,7 @@ impl Draw {
             "PASID" => things.pasids.clone(),
             "TAG" => things.tags.clone(),
             "UNDER" => return format!("tag {}", self.one(&things.tags.clone())),
-            // No unit here goes by one.
-            "CONTEXT" => vec!["nothing"],
+            "CONTEXT" => things.contexts.clone(),
             "MM" if none => vec!["none"],
             "MM" => things.mms.clone(),
             "LOCK" => return self.lock(),

@@ -12,7 +12,11 @@ impl Draw {
                 self.things.bits.push(bit);
             }
         }
-        let apart = self.needs("MM") || self.needs("PASID") || self.needs("TAG") || self.once_in(3);
+        let apart = self.needs("MM")
+            || self.needs("PASID")
+            || self.needs("CONTEXT")
+            || self.needs("TAG")
+            || self.once_in(3);
         self.things.mms = self.some(&["P", "Q"], usize::from(apart), if apart { 2 } else { 0 });
         let tagged = !self.needs("PMD") && (self.needs("TAG") || (apart && self.once_in(3)));
         let tags = usize::from(tagged && !self.things.mms.is_empty());
@@ -28,11 +32,16 @@ impl Draw {
         let shadow =
             ["VCPU", "spte", "spmd", "change_pte", "notify_start"].iter().any(|place| self.needs(place));
         self.things.vcpus = self.some(&["V0", "V1"], usize::from(shadow), 2);
-        let devices =
-            self.needs("DEV") || self.needs("PASID") || self.needs("page_re") || self.needs("drain_re");
+        let devices = self.needs("DEV")
+            || self.needs("PASID")
+            || self.needs("CONTEXT")
+            || self.needs("page_re")
+            || self.needs("drain_re");
         self.things.devices = self.some(&["D0", "D1"], usize::from(devices), 2);
         let pasids = usize::from(self.needs("PASID"));
         self.things.pasids = self.some(&["X", "Y"], pasids, self.things.mms.len());
+        let contexts = usize::from(self.needs("CONTEXT"));
+        self.things.contexts = self.some(&["E", "F"], contexts, self.things.mms.len());
         self.things.vars = self.some(&["x", "y"], 0, 2);
         self.address_spaces();
         self.memory();
@@ -118,6 +127,10 @@ impl Draw {
             let mm = if self.once_in(4) { "none" } else { self.one(&self.things.mms.clone()) };
             self.lines.push(format!("pasid {pasid} -> {mm}"));
         }
+        for context in self.things.contexts.clone() {
+            let mm = if self.once_in(4) { "none" } else { self.one(&self.things.mms.clone()) };
+            self.lines.push(format!("context {context} -> {mm}"));
+        }
         for cpu in self.things.cpus.clone() {
             let (mms, tags) = (self.things.mms.clone(), self.things.tags.clone());
             let context = match tags.is_empty() {
@@ -129,15 +142,24 @@ impl Draw {
         self.lines.extend(self.things.vcpus.clone().iter().map(|vcpu| format!("vcpu {vcpu}")));
         for device in self.things.devices.clone() {
             let ats = if self.rng.bool() { " ats" } else { "" };
-            let pasid = match self.things.pasids.is_empty() || self.once_in(5) {
-                true => String::new(),
-                false => format!(" pasid {}", self.one(&self.things.pasids.clone())),
-            };
-            self.lines.push(format!("device {device}{ats}{pasid}"));
+            let entry = self.entry_in_front();
+            self.lines.push(format!("device {device}{ats}{entry}"));
         }
         for var in self.things.vars.clone() {
             let (least, more) = (self.rng.u32(0..2), self.rng.u32(1..3));
             self.lines.push(format!("var {var} = {least}..{} from {least}", least + more));
+        }
+    }
+
+    /// What a device goes by.
+    fn entry_in_front(&mut self) -> String {
+        let (pasids, contexts) = (self.things.pasids.clone(), self.things.contexts.clone());
+        match (pasids.is_empty(), contexts.is_empty()) {
+            (true, true) => String::new(),
+            (_, _) if self.once_in(5) => String::new(),
+            (true, false) => format!(" context {}", self.one(&contexts)),
+            (false, false) if self.rng.bool() => format!(" context {}", self.one(&contexts)),
+            (false, true | false) => format!(" pasid {}", self.one(&pasids)),
         }
     }
 }

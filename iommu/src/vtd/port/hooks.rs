@@ -1,4 +1,4 @@
-//! What the hardware behind a port may do ahead of any use, for whoever wants to choose when: read a PASID's entry, walk,
+//! What the hardware behind a port may do ahead of any use, for whoever wants to choose when: read a PASID's or a context entry, walk,
 //! answer the device out of the IOTLB; and a use that finds what it needs, or does nothing.
 //!
 //! Invariant: nothing is filled that was invalidated since it was read. A hit rests on the cache that is asked first and on
@@ -94,11 +94,12 @@ impl Port {
         }
     }
 
-    /// Reads what leads to the tables of the request's process into the context and PASID caches, as far as it is not there.
+    /// Reads what leads to the tables of the request's process into the context and PASID caches, as far as it is not there;
+    /// in legacy mode the context entry is all of it.
     ///
     /// # Errors
     /// [`Blocked`] if the tables do not admit the request.
-    pub fn read_pasid_entry(&mut self, request: Request) -> Result<(), Blocked> {
+    pub fn read_entries(&mut self, request: Request) -> Result<(), Blocked> {
         let found = self.wiring.admit(&request, UNTRANSLATED).map(|_| ());
         found.map_err(|stopped| self.wiring.block(&request, stopped))
     }
@@ -109,31 +110,43 @@ impl Port {
     /// [`Blocked`] if the tables above do not admit the request, or it has no PASID.
     pub fn begin_pasid_entry(&mut self, request: Request) -> Result<PartlyRead, Blocked> {
         let unit = &self.wiring.unit;
-        let stop = |refusal| Stopped { refusal, address_type: UNTRANSLATED };
-        let asked = request.pasid.ok_or(stop(Refusal::open(FaultReason::RequesterPasid)));
         let requester = Requester { source: self.source(), pasid: request.pasid };
-        let begun = asked.and_then(|pasid| {
-            unit.routes.begin_pasid(&unit.memory, unit.root(), (requester, pasid)).map_err(stop)
-        });
-        begun.map_err(|stopped| self.wiring.block(&request, stopped))
+        let asked = request.pasid.ok_or(Refusal::open(FaultReason::RequesterPasid));
+        let begun =
+            asked.and_then(|pasid| unit.routes.begin_pasid(&unit.memory, unit.root(), (requester, pasid)));
+        begun.map_err(|refusal| self.refuse(&request, refusal))
+    }
+
+    /// Finds the context entry of the function, likewise.
+    ///
+    /// # Errors
+    /// [`Blocked`] if the root table does not lead there, or the unit is not in legacy mode.
+    pub fn begin_context_entry(&mut self, request: Request) -> Result<PartlyRead, Blocked> {
+        let unit = &self.wiring.unit;
+        let begun = unit.routes.begin_context(&unit.memory, unit.root(), self.source());
+        begun.map_err(|refusal| self.refuse(&request, refusal))
+    }
+
+    fn refuse(&mut self, request: &Request, refusal: Refusal) -> Blocked {
+        self.wiring.block(request, Stopped { refusal, address_type: UNTRANSLATED })
     }
 
     /// Reads those of its words; false outside memory.
-    pub fn read_pasid_words(&self, part: &mut PartlyRead, words: Range<usize>) -> bool {
+    pub fn read_words(&self, part: &mut PartlyRead, words: Range<usize>) -> bool {
         part.read(&self.wiring.unit.memory, words)
     }
 
-    /// Whether it may still come into the PASID cache.
+    /// Whether it may still come into the context or PASID cache.
     #[must_use]
-    pub fn pasid_entry_is_current(&self, part: &PartlyRead) -> bool {
-        self.wiring.unit.routes.pasid_is_current(part)
+    pub fn entry_is_current(&self, part: &PartlyRead) -> bool {
+        self.wiring.unit.routes.is_current(part)
     }
 
-    /// It is in the PASID cache now, as it was read, word by word; false if it says nothing that may be cached, or was
-    /// invalidated since it was begun.
-    pub fn end_pasid_entry(&mut self, part: &PartlyRead) -> bool {
+    /// It is in its cache now, as it was read, word by word; false if it says nothing that may be cached, or was invalidated
+    /// since it was begun.
+    pub fn end_entry(&mut self, part: &PartlyRead) -> bool {
         let unit = &self.wiring.unit;
-        let ended = unit.routes.end_pasid(part);
+        let ended = unit.routes.end_read(part);
         unit.forget_routes();
         ended
     }

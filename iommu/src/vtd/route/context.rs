@@ -2,11 +2,14 @@
 //!
 //! Invariant: a cached entry is used only in the mode in which it was read. Source: VT-d 3.4.2, 3.4.3, 6.2.2.
 
+use mmu::address::PhysAddr;
+
 use crate::spec::command::TableMode;
 use crate::spec::context::{
     LEGACY_CONTEXT_BYTES, ROOT_ENTRY_BYTES, RootEntry, SCALABLE_CONTEXT_BYTES, SCALABLE_HALF,
 };
-use crate::vtd::route::{CachedContext, Lookup, Reach, Routes};
+use crate::spec::fault::FaultReason;
+use crate::vtd::route::{CachedContext, Dialect, Lookup, Reach, Routes};
 use crate::vtd::trail::Table;
 
 /// What is in the way of a context entry.
@@ -16,6 +19,22 @@ pub(super) enum Obstacle {
     RootNotPresent,
     RootReserved,
     ContextAccess,
+}
+
+impl Obstacle {
+    /// The reason of the fault that it causes.
+    pub(super) const fn reason(self, dialect: Dialect) -> FaultReason {
+        match (dialect, self) {
+            (Dialect::Legacy, Self::RootAccess) => FaultReason::RootAccess,
+            (Dialect::Legacy, Self::RootNotPresent) => FaultReason::RootNotPresent,
+            (Dialect::Legacy, Self::RootReserved) => FaultReason::RootReserved,
+            (Dialect::Legacy, Self::ContextAccess) => FaultReason::ContextAccess,
+            (Dialect::Scalable, Self::RootAccess) => FaultReason::ScalableRootAccess,
+            (Dialect::Scalable, Self::RootNotPresent) => FaultReason::ScalableRootNotPresent,
+            (Dialect::Scalable, Self::RootReserved) => FaultReason::ScalableRootReserved,
+            (Dialect::Scalable, Self::ContextAccess) => FaultReason::ScalableContextAccess,
+        }
+    }
 }
 
 /// A context entry, and whether it was in the cache.
@@ -53,6 +72,14 @@ impl Routes {
 }
 
 fn read_context(lookup: &mut Lookup<'_>) -> Result<[u64; 2], Obstacle> {
+    let place = place_of(lookup)?;
+    let low = lookup.read(Table::Context, place).ok_or(Obstacle::ContextAccess)?;
+    let high = lookup.read(Table::Context, place.offset(8)).ok_or(Obstacle::ContextAccess)?;
+    Ok([low, high])
+}
+
+/// Where the entry lies, by the root entry above it.
+pub(super) fn place_of(lookup: &mut Lookup<'_>) -> Result<PhysAddr, Obstacle> {
     let source = lookup.requester.source;
     let scalable = lookup.root.mode == TableMode::Scalable;
     let upper_half = scalable && source.devfn() >= SCALABLE_HALF;
@@ -63,12 +90,9 @@ fn read_context(lookup: &mut Lookup<'_>) -> Result<[u64; 2], Obstacle> {
     if root.has_reserved() {
         return Err(Obstacle::RootReserved);
     }
-    let place = if scalable {
+    Ok(if scalable {
         table.offset(u64::from(source.devfn() % SCALABLE_HALF) * SCALABLE_CONTEXT_BYTES)
     } else {
         table.offset(u64::from(source.devfn()) * LEGACY_CONTEXT_BYTES)
-    };
-    let low = lookup.read(Table::Context, place).ok_or(Obstacle::ContextAccess)?;
-    let high = lookup.read(Table::Context, place.offset(8)).ok_or(Obstacle::ContextAccess)?;
-    Ok([low, high])
+    })
 }

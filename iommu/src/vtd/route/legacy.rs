@@ -4,7 +4,6 @@
 
 use crate::spec::context::{LegacyContext, TranslationType};
 use crate::spec::fault::FaultReason;
-use crate::vtd::route::context::Obstacle;
 use crate::vtd::route::{Dialect, Lookup, Refusal, Route, Routes, SecondStage, Stages};
 use crate::vtd::tags::{SpaceKey, StageKind};
 use crate::vtd::trail::Trail;
@@ -14,7 +13,8 @@ impl Routes {
         if lookup.requester.pasid.is_some() {
             return Err(Refusal::open(FaultReason::PasidInLegacyMode));
         }
-        let context = self.context(lookup).map_err(|obstacle| Refusal::open(reason(obstacle)))?;
+        let context =
+            self.context(lookup).map_err(|obstacle| Refusal::open(obstacle.reason(Dialect::Legacy)))?;
         let entry = LegacyContext(context.entry.words);
         let route = self
             .of_entry(entry, lookup.recorder.trail())
@@ -23,7 +23,7 @@ impl Routes {
         route
     }
 
-    fn of_entry(&self, entry: LegacyContext, trail: Trail) -> Result<Route, FaultReason> {
+    pub(super) fn of_entry(&self, entry: LegacyContext, trail: Trail) -> Result<Route, FaultReason> {
         if !entry.is_present() {
             return Err(FaultReason::ContextNotPresent);
         }
@@ -50,14 +50,5 @@ impl Routes {
             hides_faults: entry.hides_faults(),
             trail,
         })
-    }
-}
-
-const fn reason(obstacle: Obstacle) -> FaultReason {
-    match obstacle {
-        Obstacle::RootAccess => FaultReason::RootAccess,
-        Obstacle::RootNotPresent => FaultReason::RootNotPresent,
-        Obstacle::RootReserved => FaultReason::RootReserved,
-        Obstacle::ContextAccess => FaultReason::ContextAccess,
     }
 }

@@ -12,7 +12,6 @@ use crate::spec::pasid_entry::{
     DIRECTORY_ENTRY_BYTES, DirectoryEntry, PASID_ENTRY_BYTES, PasidEntry, PasidTranslation, directory_index,
     table_index,
 };
-use crate::vtd::route::context::Obstacle;
 use crate::vtd::route::{
     CachedPasid, Dialect, FirstStage, Lookup, Reach, Refusal, Route, Routes, SecondStage, Stages,
 };
@@ -21,7 +20,8 @@ use crate::vtd::trail::Table;
 
 impl Routes {
     pub(super) fn scalable(&self, lookup: &mut Lookup<'_>) -> Result<Route, Refusal> {
-        let context = self.context(lookup).map_err(|obstacle| Refusal::open(reason(obstacle)))?;
+        let context =
+            self.context(lookup).map_err(|obstacle| Refusal::open(obstacle.reason(Dialect::Scalable)))?;
         let entry = ScalableContext(context.entry.words);
         let refuse = |reason| Refusal { reason, hides_faults: entry.hides_faults() };
         let valid = check(entry);
@@ -103,15 +103,6 @@ impl Routes {
             hides_faults,
             trail: lookup.recorder.trail(),
         })
-    }
-}
-
-pub(super) const fn reason(obstacle: Obstacle) -> FaultReason {
-    match obstacle {
-        Obstacle::RootAccess => FaultReason::ScalableRootAccess,
-        Obstacle::RootNotPresent => FaultReason::ScalableRootNotPresent,
-        Obstacle::RootReserved => FaultReason::ScalableRootReserved,
-        Obstacle::ContextAccess => FaultReason::ScalableContextAccess,
     }
 }
 

@@ -1,9 +1,12 @@
 //! What hardware may do by itself, when somebody chooses: evict, prefetch, begin and end, hit.
 
 use mmu::address::{Access, PhysAddr};
+use pcie::SourceId;
 
 use super::driver::invalidations;
 use super::driver::{DOMAIN, Driver, FIRST_STAGE, PAGE, SOURCE, load_at, pasid};
+use crate::spec::context::LegacyContext;
+use crate::spec::paging::SecondStageLevels;
 use crate::vtd::port::{Overtaken, Port, Request};
 use crate::vtd::{Requester, SpaceKey, StageKind};
 
@@ -68,14 +71,14 @@ fn an_evicted_paging_entry_is_read_again() {
 #[test]
 fn an_evicted_pasid_entry_is_read_again() {
     let (mut driver, mut port, directory, _) = mapped(Driver::port);
-    port.read_pasid_entry(request()).unwrap();
+    port.read_entries(request()).unwrap();
     let old = driver.unit.pasid_entry(requester()).unwrap();
     driver.first_stage(directory, 5, DOMAIN);
-    port.read_pasid_entry(request()).unwrap();
+    port.read_entries(request()).unwrap();
     assert_eq!(driver.unit.pasid_entry(requester()), Some(old), "it is cached");
     driver.unit.evict_pasid(requester());
     assert_eq!(driver.unit.pasid_entry(requester()), None);
-    port.read_pasid_entry(request()).unwrap();
+    port.read_entries(request()).unwrap();
     assert_ne!(driver.unit.pasid_entry(requester()).unwrap(), old);
 }
 
@@ -169,15 +172,15 @@ fn an_entry_that_is_read_word_by_word_is_cached_as_it_was_read() {
     let old = [0, 8, 16].map(|offset| driver.memory.load(place.offset(offset)));
     let mut part = port.begin_pasid_entry(request()).unwrap();
     assert_eq!(part.words(), [None; 3], "nothing of it is read");
-    assert!(port.read_pasid_words(&mut part, 0..1));
-    assert!(!port.end_pasid_entry(&part), "it is not read whole");
+    assert!(port.read_words(&mut part, 0..1));
+    assert!(!port.end_entry(&part), "it is not read whole");
     assert_eq!(driver.unit.pasid_entry(requester()), None);
     driver.first_stage(directory, 5, DOMAIN);
     let new = driver.memory.load(place.offset(16));
     driver.memory.store(place, 0);
-    assert!(port.read_pasid_words(&mut part, 0..3));
+    assert!(port.read_words(&mut part, 0..3));
     assert_eq!(part.words(), [Some(old[0]), Some(old[1]), Some(new)], "what was read is not read again");
-    assert!(port.end_pasid_entry(&part));
+    assert!(port.end_entry(&part));
     assert_eq!(driver.unit.pasid_entry(requester()).map(|entry| entry.0), Some([old[0], old[1], new]));
 }
 
@@ -185,13 +188,45 @@ fn an_entry_that_is_read_word_by_word_is_cached_as_it_was_read() {
 fn an_entry_of_which_a_part_was_read_before_an_invalidation_is_not_cached() {
     let (mut driver, mut port, ..) = mapped(Driver::port);
     let mut part = port.begin_pasid_entry(request()).unwrap();
-    assert!(port.read_pasid_words(&mut part, 0..3) && port.pasid_entry_is_current(&part));
+    assert!(port.read_words(&mut part, 0..3) && port.entry_is_current(&part));
     driver.unit.evict_pasid(requester());
-    assert!(port.pasid_entry_is_current(&part), "an eviction is no invalidation");
+    assert!(port.entry_is_current(&part), "an eviction is no invalidation");
     driver.invalidate(&[invalidations::pasid_entry(DOMAIN, 5)]);
-    assert!(!port.pasid_entry_is_current(&part) && !port.end_pasid_entry(&part));
+    assert!(!port.entry_is_current(&part) && !port.end_entry(&part));
     assert_eq!(driver.unit.pasid_entry(requester()), None);
-    port.read_pasid_entry(request()).unwrap();
-    assert!(!port.end_pasid_entry(&part), "another read has filled the same");
+    port.read_entries(request()).unwrap();
+    assert!(!port.end_entry(&part), "another read has filled the same");
     assert!(port.begin_pasid_entry(REQUEST).is_err(), "without a PASID there is no entry of one");
+}
+
+#[test]
+fn a_context_entry_that_is_read_word_by_word_is_cached_as_it_was_read_and_for_its_function_alone() {
+    let mut driver = Driver::legacy();
+    let table = driver.attach_legacy(SOURCE, DOMAIN, 0);
+    let place = driver.context_place(SOURCE);
+    let old = [0, 8].map(|offset| driver.memory.load(place.offset(offset)));
+    assert_eq!(LegacyContext(old).second_stage(), table);
+    let made = LegacyContext::of(table, SecondStageLevels::Four, DOMAIN).0;
+    assert_eq!(made, [old[0] | 1 << 2, old[1]], "with a device TLB");
+    let mut port = driver.port();
+    let mut part = port.begin_context_entry(REQUEST).unwrap();
+    assert!(port.read_words(&mut part, 1..2));
+    assert_eq!(part.words(), [None, Some(old[1])]);
+    assert!(!port.end_entry(&part), "it is not read whole");
+    driver.memory.store(place.offset(8), 0);
+    assert!(port.read_words(&mut part, 0..2) && port.end_entry(&part));
+    assert_eq!(
+        driver.unit.context_entry(SOURCE),
+        Some(LegacyContext(old)),
+        "what was read is not read again"
+    );
+    assert_eq!(driver.unit.context_entry(SourceId(SOURCE.0 + 1)), None);
+    driver.unit.evict_context(SOURCE);
+    assert!(driver.unit.context_entry(SOURCE).is_none() && port.entry_is_current(&part));
+    driver.invalidate(&[invalidations::context_of(SOURCE)]);
+    assert!(!port.entry_is_current(&part) && !port.end_entry(&part));
+    let mut torn = port.begin_context_entry(REQUEST).unwrap();
+    assert!(port.read_words(&mut torn, 0..2));
+    assert!(!port.end_entry(&torn), "no depth: the entry serves nobody");
+    assert!(port.begin_pasid_entry(request()).is_err(), "no PASIDs in legacy mode");
 }

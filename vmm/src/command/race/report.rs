@@ -9,7 +9,7 @@ use race::steered::Divergence;
 use serde::Serialize;
 
 use super::freely::{self, Freed};
-use super::{Model, Raced, Seen, as_json, rate};
+use super::{Model, ON_KVM, Raced, Seen, as_json, rate};
 
 /// Goes up when a field goes or means something else.
 const SCHEMA: u32 = 1;
@@ -22,7 +22,7 @@ struct Report<'a> {
     scenarios: Vec<Scenario<'a>>,
     /// Those that ran by themselves.
     free: Vec<freely::Row<'a>>,
-    /// Those that are not on the live machine.
+    /// Those that did not run, as no guest can play their vCPUs.
     not_live: Vec<Missing<'a>>,
 }
 
@@ -30,10 +30,10 @@ struct Report<'a> {
 struct Missing<'a> {
     file: &'a str,
     scenario: &'a str,
-    /// The line of the step; none for an option.
+    /// The line of the step; none for an option, as all are.
     line: Option<u32>,
-    what: &'a str,
-    reason: &'a str,
+    what: &'static str,
+    reason: &'static str,
 }
 
 #[derive(Serialize)]
@@ -71,12 +71,12 @@ struct Row<'a> {
 
 /// Everything that one call has seen.
 pub(super) fn json(seen: &Seen, seed: u64) -> String {
-    let not_live = seen.not_live.iter().map(|(file, scenario, why)| Missing {
+    let not_live = seen.not_on_kvm.iter().map(|(file, scenario, reason)| Missing {
         file,
         scenario,
-        line: (why.line > 0).then_some(why.line),
-        what: &why.what,
-        reason: why.reason,
+        line: None,
+        what: ON_KVM,
+        reason,
     });
     as_json(&Report {
         schema: SCHEMA,
