@@ -77,7 +77,7 @@ impl Machine {
             Key::Pte(page) => self.seen_entry(self.layout.page(*page).slot, Height::Leaf),
             Key::Pmd(pmd) => self.seen_entry(self.layout.pmd(*pmd), Height::Upper),
             Key::Spte(page) => {
-                let word = self.load(self.layout.page(*page).shadow);
+                let word = self.load(self.shadow_place(*page));
                 self.seen_cached(word.is_present().then(|| translation(word, PageSize::Size4K)))
             }
             Key::Tlb(user, page) => self.seen_cached(self.in_tlb(*user, *page)),

@@ -2,10 +2,13 @@
 //!
 //! Invariant: the words that the machine reads and writes as shadow entries are those that the guest's MMU walks. One that
 //! allowed an access is zapped first, so that no vCPU has it cached any more, and only then written anew. What an access
-//! reaches the guest says; nothing is looked up for it. Source: virt/kvm/kvm_main.c, kvm_unmap_gfn_range.
+//! reaches the guest says; nothing is looked up for it. The table has room for the scenario's shadow entries many times:
+//! a start that would have to zap takes the next of these sets, whose addresses no vCPU has used, and the last one zaps all.
+//! Source: virt/kvm/kvm_main.c, kvm_unmap_gfn_range.
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mmu::address::{Access, Pfn, PhysAddr};
 use mmu::frame::POISON;
@@ -18,19 +21,31 @@ use parking_lot::Mutex;
 use crate::layout::Layout;
 use crate::machine::{Machine, Stuck};
 
+/// The number of an entry in the guest's leaf table.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Slot(pub usize);
+
+impl Slot {
+    /// Where it stands in a leaf table at `table`.
+    #[must_use]
+    pub const fn in_table(self, table: PhysAddr) -> PhysAddr {
+        table.offset(self.0 as u64 * 8)
+    }
+}
+
 /// Those who execute the accesses of the vCPUs.
 pub trait Vcpus: fmt::Debug + Send + Sync {
-    /// Lets `vcpu` load the first word of `page`, or store `value` to it; what a load has read.
+    /// Lets `vcpu` load the first word of what the entry maps, or store `value` to it; what a load has read.
     ///
     /// # Errors
     /// [`Stuck::Waits`] if the entry that its MMU finds does not allow the access, [`Stuck::Fails`] if it does not answer.
-    fn access(&self, vcpu: UserId, page: PageId, access: Access, value: u64) -> Result<u64, Stuck>;
+    fn access(&self, vcpu: UserId, slot: Slot, access: Access, value: u64) -> Result<u64, Stuck>;
 
-    /// Empties the entries of `pages`, and returns when no vCPU has one of them cached, nor will empty one later.
+    /// Empties these entries, and returns when no vCPU has one of them cached, nor will empty one later.
     ///
     /// # Errors
     /// [`Stuck::Fails`] if a vCPU does not come.
-    fn zap(&self, pages: &[PageId]) -> Result<(), Stuck>;
+    fn zap(&self, slots: &[Slot]) -> Result<(), Stuck>;
 }
 
 /// A guest that a machine is made around.
@@ -40,8 +55,10 @@ pub struct Guest {
     pub memory: Arc<PhysicalMemory>,
     /// The first frame that the guest does not need itself; all from there on are the machine's.
     pub free_from: Pfn,
-    /// Its leaf table: the entry at a page's number is the page's shadow entry.
+    /// Its leaf table, which has the shadow entries.
     pub leaf_table: PhysAddr,
+    /// The entries of that.
+    pub leaf_entries: usize,
     /// Its vCPUs.
     pub vcpus: Arc<dyn Vcpus>,
 }
@@ -52,11 +69,32 @@ pub(crate) struct Played {
     vcpus: Arc<dyn Vcpus>,
     /// KVM's mmu_lock: held from the look at an entry to the store of another. A vCPU takes no lock.
     mmu_lock: Mutex<()>,
+    leaf_table: PhysAddr,
+    /// Entries of one set, one for each page, and how many sets the table has.
+    pages: usize,
+    sets: usize,
+    /// The set that is used; those behind it are empty, and nothing of them is cached.
+    set: AtomicUsize,
 }
 
 impl Played {
-    pub(crate) fn by(vcpus: Arc<dyn Vcpus>) -> Self {
-        Self { vcpus, mmu_lock: Mutex::default() }
+    /// By `guest`, for a scenario of so many pages, which the table has room for.
+    pub(crate) fn by(guest: &Guest, pages: usize) -> Self {
+        let sets = guest.leaf_entries / pages.max(1);
+        assert!(sets > 0, "{} entries of the guest are too few for {pages} pages", guest.leaf_entries);
+        Self {
+            vcpus: Arc::clone(&guest.vcpus),
+            mmu_lock: Mutex::default(),
+            leaf_table: guest.leaf_table,
+            pages,
+            sets,
+            set: AtomicUsize::new(0),
+        }
+    }
+
+    /// The entry of a page in the set that is used.
+    fn slot(&self, page: PageId) -> Slot {
+        Slot(self.set.load(Ordering::Acquire) * self.pages + page.0)
     }
 }
 
@@ -81,13 +119,13 @@ impl Machine {
         access: Access,
         value: u32,
     ) -> Result<Option<u64>, Stuck> {
-        let word = self.load(self.layout.page(page).shadow);
+        let word = self.load(self.shadow_place(page));
         let clean = word.is_present() && word.is_writable() && !word.is_dirty();
         if access == Access::Write && clean {
             // A real MMU would set D in passing; here that is a step of its own.
             return Err(Stuck::Waits("the entry is clean"));
         }
-        let read = played.vcpus.access(user, page, access, value.into())?;
+        let read = played.vcpus.access(user, played.slot(page), access, value.into())?;
         match access {
             Access::Read if read == POISON && self.scene.asks(BuiltIn::FreedFrame) => {
                 Err(Stuck::Breaks(BuiltIn::FreedFrame))
@@ -99,7 +137,7 @@ impl Machine {
 
     /// Writes the shadow entry of a page. If it allowed an access, no vCPU goes on with what it said.
     pub(crate) fn set_shadow_entry(&self, page: PageId, word: Pte) -> Result<(), Stuck> {
-        let at = self.layout.page(page).shadow;
+        let at = self.shadow_place(page);
         let Some(played) = &self.vcpus else {
             self.memory.store(at, word.0);
             return Ok(());
@@ -107,20 +145,38 @@ impl Machine {
         let _locked = played.mmu_lock.lock();
         let old = self.load(at);
         if old.is_present() && old != word {
-            played.vcpus.zap(&[page])?;
+            played.vcpus.zap(&[played.slot(page)])?;
         }
         self.memory.store(at, word.0);
         Ok(())
     }
 
-    /// Empties the shadow entries that allow an access, and whatever is cached of one on a vCPU that somebody else plays:
-    /// of the others nothing is.
+    /// Where the shadow entry of a page stands.
+    pub(crate) fn shadow_place(&self, page: PageId) -> PhysAddr {
+        match &self.vcpus {
+            Some(played) => played.slot(page).in_table(played.leaf_table),
+            None => self.layout.page(page).shadow,
+        }
+    }
+
+    /// Goes on with shadow entries of which no vCPU that somebody else plays has anything cached, with nobody at work. Of one
+    /// that allows no access nothing is.
     pub(crate) fn forget_shadow(&self) -> Result<(), Stuck> {
         let Some(played) = &self.vcpus else { return Ok(()) };
         let _locked = played.mmu_lock.lock();
-        let is_present = |page: &PageId| self.load(self.layout.page(*page).shadow).is_present();
-        let pages: Vec<PageId> = (0..self.scene.pages.len()).map(PageId).filter(is_present).collect();
-        if pages.is_empty() { Ok(()) } else { played.vcpus.zap(&pages) }
+        let is_present = |slot: &Slot| self.load(slot.in_table(played.leaf_table)).is_present();
+        if !(0..played.pages).map(|page| played.slot(PageId(page))).any(|slot| is_present(&slot)) {
+            return Ok(());
+        }
+        let next = played.set.load(Ordering::Acquire) + 1;
+        if next < played.sets {
+            played.set.store(next, Ordering::Release);
+            return Ok(());
+        }
+        let left: Vec<Slot> = (0..played.sets * played.pages).map(Slot).filter(is_present).collect();
+        played.vcpus.zap(&left)?;
+        played.set.store(0, Ordering::Release);
+        Ok(())
     }
 }
 

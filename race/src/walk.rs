@@ -168,7 +168,7 @@ impl Machine {
         let caches = self.caches(user);
         self.right_space(user, page)?;
         let Some(pmd) = self.above_for(user, page) else {
-            return Ok(if caches == Caches::VcpuTlb { place.shadow } else { place.slot });
+            return Ok(if caches == Caches::VcpuTlb { self.shadow_place(page) } else { place.slot });
         };
         let hardware = &self.users[user.0];
         let word = match (caches, *hardware.walks[page.0].lock()) {
@@ -365,7 +365,7 @@ impl Machine {
         let reached = match self.front(user) {
             Some(tlb) => tlb.using(self.users[user.0].tag(page), place.address, access, reach),
             None => {
-                let word = self.load(place.shadow);
+                let word = self.load(self.shadow_place(page));
                 let found = word.is_present().then(|| translation(word, PageSize::Size4K));
                 found.filter(|found| found.serves(access)).map(reach)
             }
@@ -381,7 +381,7 @@ impl Machine {
         }
         match self.front(user) {
             Some(tlb) => tlb.holds(self.users[user.0].tag(page), place.address).is_some(),
-            None => self.load(place.shadow) != Pte::NONE,
+            None => self.load(self.shadow_place(page)) != Pte::NONE,
         }
     }
 
@@ -396,7 +396,7 @@ impl Machine {
         let cached = match self.front(user) {
             Some(tlb) => tlb.holds(self.users[user.0].tag(page), place.address),
             None => {
-                let word = self.load(place.shadow);
+                let word = self.load(self.shadow_place(page));
                 word.is_present().then(|| translation(word, PageSize::Size4K))
             }
         };
@@ -445,7 +445,7 @@ impl Machine {
     fn ways_to_dirty(&self, user: UserId, page: PageId) -> (Result<Marked, Stuck>, Option<Marked>) {
         let (place, caches) = (self.layout.page(page), self.caches(user));
         let Some(pmd) = self.above_for(user, page) else {
-            let at = if caches == Caches::VcpuTlb { place.shadow } else { place.slot };
+            let at = if caches == Caches::VcpuTlb { self.shadow_place(page) } else { place.slot };
             return (Ok(Marked { at: Some(at), upper: None }), None);
         };
         let upper_place = self.upper_place(user, pmd);
