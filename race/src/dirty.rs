@@ -31,7 +31,7 @@ impl Machine {
         let cached = match self.front(user) {
             Some(tlb) => tlb.holds(self.users[user.0].tag(page), place.address),
             None => {
-                let word = self.load(place.shadow);
+                let word = self.load(self.shadow_place(page));
                 word.is_present().then(|| translation(word, PageSize::Size4K))
             }
         };
@@ -81,7 +81,7 @@ impl Machine {
     fn ways_to_dirty(&self, user: UserId, page: PageId) -> (Result<Marked, Stuck>, Option<Marked>) {
         let (place, caches) = (self.layout.page(page), self.caches(user));
         let Some(pmd) = self.above_for(user, page) else {
-            let at = if caches == Caches::VcpuTlb { place.shadow } else { place.slot };
+            let at = if caches == Caches::VcpuTlb { self.shadow_place(page) } else { place.slot };
             return (Ok(Marked { at: Some(at), upper: None }), None);
         };
         let upper_place = self.upper_place(user, pmd);

@@ -4,8 +4,10 @@
 //! agent does follows from what the machine answers. An end that the model does not have is a divergence; so is a round
 //! that stands still where the model has no such end. Source: Alglave, Maranget, Sarkar and Sewell, Litmus, 2011.
 
+mod count;
 mod program;
 mod round;
+mod team;
 mod world;
 
 use std::collections::BTreeSet;
@@ -20,14 +22,15 @@ use ordering::lowering::{Lowered, lower_observed};
 use ordering::model::{PropertyId, Var};
 use ordering::outcomes::{Outcome, Outcomes, Seen, outcomes};
 
-use self::program::{Program, registers};
-use self::round::Workers;
-use self::world::{End, Values, World};
+use self::count::Counted;
+use self::program::registers;
+use self::team::{Member, Team, is_late};
+use self::world::{End, Setting, Values, World};
 use crate::machine::Machine;
 use crate::stuck::broken;
 
-/// Rounds that threads run before they wait for each other, at most.
-const BATCH: u64 = 16;
+/// Machines that threads share, at most: so many rounds one thread can be ahead of another.
+const SHARED: u64 = 16;
 
 /// A scenario that is to run by itself, and what the model says of it.
 #[derive(Debug)]
@@ -76,6 +79,8 @@ pub struct Histogram {
     pub bars: Vec<Bar>,
     /// Rounds that were run.
     pub rounds: u64,
+    /// Those of them in which several threads had agents at the same time.
+    pub together: u64,
     /// Rounds that were cut off, as they had so many steps.
     pub endless: u64,
     /// Time that they took.
@@ -119,52 +124,56 @@ impl Free {
     /// Runs it on `machine`.
     #[must_use]
     pub fn run(&self, machine: &Machine, plan: &Plan<'_>) -> Histogram {
-        let registers = registers(&self.lowered);
-        let agents = 0..self.lowered.model.agents.len();
-        let programs: Vec<Program<'_>> =
-            agents.map(|agent| Program::new(&self.lowered, agent, &registers)).collect();
-        let threads = plan.threads.clamp(1, programs.len().max(1));
+        let setting = Setting::new(&self.lowered, machine, &registers(&self.lowered));
+        let threads = plan.threads.clamp(1, setting.programs.len().max(1));
         let count = if threads > 1 { threads } else { 0 };
         // As many worlds as are run one after the other before threads wait for each other, and one for each thread alone.
-        let more = plan.rounds.div_ceil(BATCH).min(BATCH) as usize - usize::from(plan.rounds > 0);
+        let more = plan.rounds.min(SHARED).max(1) as usize - 1;
         let machines: Vec<Machine> = (0..count + more).map_while(|_| machine.another()).collect();
         let (own, others) = machines.split_at(if machines.len() < count { 0 } else { count });
-        let world = |machine, threads, rounds| {
-            World::new(&self.lowered, machine, &programs, threads, registers.len(), rounds)
-        };
-        let own: Vec<World<'_>> = own.iter().map(|machine| world(machine, 1, 0)).collect();
-        let shared = [(machine, plan.rounds)].into_iter().chain(others.iter().map(|machine| (machine, 0)));
-        let shared: Vec<World<'_>> =
-            shared.map(|(machine, rounds)| world(machine, threads, rounds)).collect();
-        let worker = |number: usize| Workers::new(&shared, own.get(number), number, plan);
+        let own: Vec<World<'_>> = own.iter().map(|machine| World::new(&setting, machine, 1)).collect();
+        let shared = [machine].into_iter().chain(others);
+        let shared: Vec<World<'_>> = shared.map(|machine| World::new(&setting, machine, threads)).collect();
+        let team = Team::new(plan.rounds);
         let begun = Instant::now();
-        let counted = thread::scope(|scope| {
-            let mut helpers = Vec::new();
+        let counted = Self::rounds(&team, &shared, &own, plan, threads, begun);
+        let mut bars: Vec<Bar> = counted.ends.iter().map(|(end, count)| self.bar(end, *count)).collect();
+        bars.sort_by(|one, other| other.count.cmp(&one.count).then(one.outcome.cmp(&other.outcome)));
+        let Counted { rounds, together, endless, stalled, .. } = counted;
+        Histogram { bars, rounds, together, endless, time: begun.elapsed(), stalled }
+    }
+
+    /// Lets threads run all rounds; this one is one of them.
+    fn rounds(
+        team: &Team,
+        shared: &[World<'_>],
+        own: &[World<'_>],
+        plan: &Plan<'_>,
+        threads: usize,
+        begun: Instant,
+    ) -> Counted {
+        let member = |number: usize| Member::new(team, shared, own.get(number), number, plan);
+        thread::scope(|scope| {
+            let mut others = Vec::new();
             for number in 1..threads {
-                let worker = worker(number);
-                // A host without another thread runs all agents on this one.
+                let member = member(number);
                 let builder = thread::Builder::new().name(format!("race {number}"));
-                match builder.spawn_scoped(scope, move || worker.help()) {
-                    Ok(helper) => helpers.push(helper),
-                    Err(_) => {
-                        shared.iter().for_each(|world| world.lacks_thread(number));
-                        break;
-                    }
+                match builder.spawn_scoped(scope, move || member.run(|| false)) {
+                    Ok(other) => others.push(other),
+                    // A host without another thread runs the agents on those that there are.
+                    Err(_) => break,
                 }
             }
-            let mut counted = worker(0).lead(plan, begun);
-            for helper in helpers {
-                match helper.join() {
+            team.begin(1 + others.len());
+            let mut counted = member(0).run(|| is_late(plan, begun));
+            for other in others {
+                match other.join() {
                     Ok(theirs) => counted.add(theirs),
                     Err(panic) => std::panic::resume_unwind(panic),
                 }
             }
             counted
-        });
-        let mut bars: Vec<Bar> = counted.ends.into_iter().map(|(end, count)| self.bar(&end, count)).collect();
-        bars.sort_by(|one, other| other.count.cmp(&one.count).then(one.outcome.cmp(&other.outcome)));
-        let (rounds, endless) = (counted.rounds, counted.endless);
-        Histogram { bars, rounds, endless, time: begun.elapsed(), stalled: counted.stalled }
+        })
     }
 
     fn bar(&self, end: &End, count: u64) -> Bar {

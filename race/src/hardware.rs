@@ -192,7 +192,9 @@ impl Hardware {
 
     /// It is there, and answers.
     pub(crate) fn comes_back(&self) {
-        self.gone.store(false, Ordering::Release);
-        self.unit.iter().for_each(Unit::answer_again);
+        // Only what was taken away is silent: one that was late has answered since.
+        if self.gone.swap(false, Ordering::AcqRel) {
+            self.unit.iter().for_each(Unit::answer_again);
+        }
     }
 }

@@ -310,7 +310,7 @@ impl Machine {
 
     /// What a shadow entry allows, if it allows anything; else the entry.
     fn seen_shadow(&self, page: PageId) -> Seen {
-        let word = self.load(self.layout.page(page).shadow);
+        let word = self.load(self.shadow_place(page));
         match word {
             Pte::NONE => Seen::Nothing,
             word if word.is_present() => self.seen_cached(Some(translation(word, PageSize::Size4K))),

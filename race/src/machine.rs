@@ -117,7 +117,8 @@ impl Machine {
         let layout = Layout::new(&lowered.scene, guest.free_from, Some(guest.leaf_table));
         let (has, needed) = (guest.memory.len_bytes(), layout.bytes());
         assert!(has >= needed, "the guest has {has} bytes of memory; {needed} are needed");
-        let mut machine = Self::over(Said::of(lowered), layout, guest.memory, Some(Played::by(guest.vcpus)))
+        let played = Played::by(&guest, lowered.scene.pages.len());
+        let mut machine = Self::over(Said::of(lowered), layout, guest.memory, Some(played))
             .map_err(|error| Stuck::Cannot(error.to_string()))?;
         machine.forget_shadow()?;
         machine.set_up();
@@ -198,7 +199,7 @@ impl Machine {
             Key::Pte(page) => self.memory.store(self.layout.page(*page).slot, entry()),
             Key::Pmd(pmd) => self.memory.store(self.layout.pmd(*pmd), entry()),
             Key::Spmd(pmd) => self.memory.store(self.layout.spmd(*pmd), entry()),
-            Key::Spte(page) => self.memory.store(self.layout.page(*page).shadow, entry()),
+            Key::Spte(page) => self.memory.store(self.shadow_place(*page), entry()),
             Key::Pasid(pasid) => {
                 let mm = value.checked_sub(1).map(|mm| MmId(mm as usize));
                 self.layout.entries.set(&self.memory, *pasid, mm);

@@ -4,7 +4,7 @@
 //! anew; the lock is held from the look at the one to the store of the other. Source: virt/kvm/kvm_main.c,
 //! kvm_unmap_gfn_range.
 
-use mmu::address::Access;
+use mmu::address::{Access, PhysAddr};
 use mmu::frame::POISON;
 use mmu::pte::Pte;
 use ordering::language::syntax::BuiltIn;
@@ -12,7 +12,7 @@ use ordering::lowering::{PageId, UserId};
 
 use crate::machine::Machine;
 use crate::stuck::Stuck;
-use crate::vcpus::Played;
+use crate::vcpus::{Played, Slot};
 
 impl Machine {
     /// An access of a vCPU that a guest executes.
@@ -23,13 +23,13 @@ impl Machine {
         access: Access,
         value: u32,
     ) -> Result<Option<u64>, Stuck> {
-        let word = self.load(self.layout.page(page).shadow);
+        let word = self.load(self.shadow_place(page));
         let clean = word.is_present() && word.is_writable() && !word.is_dirty();
         if access == Access::Write && clean {
             // A real MMU would set D in passing; here that is a step of its own.
             return Err(Stuck::Waits("the entry is clean"));
         }
-        let read = played.vcpus().access(user, page, access, value.into())?;
+        let read = played.vcpus().access(user, played.slot(page), access, value.into())?;
         match access {
             Access::Read if read == POISON && self.scene.asks(BuiltIn::FreedFrame) => {
                 Err(Stuck::Breaks(BuiltIn::FreedFrame))
@@ -41,7 +41,7 @@ impl Machine {
 
     /// Writes the shadow entry of a page. If it allowed an access, no vCPU goes on with what it said.
     pub(crate) fn set_shadow_entry(&self, page: PageId, word: Pte) -> Result<(), Stuck> {
-        let at = self.layout.page(page).shadow;
+        let at = self.shadow_place(page);
         let Some(played) = &self.vcpus else {
             self.memory.store(at, word.0);
             return Ok(());
@@ -49,19 +49,33 @@ impl Machine {
         let _locked = played.locked();
         let old = self.load(at);
         if old.is_present() && old != word {
-            played.vcpus().zap(&[page])?;
+            played.vcpus().zap(&[played.slot(page)])?;
         }
         self.memory.store(at, word.0);
         Ok(())
     }
 
-    /// Empties the shadow entries that allow an access, and whatever is cached of one on a vCPU that somebody else plays:
-    /// of the others nothing is.
+    /// Where the shadow entry of a page stands.
+    pub(crate) fn shadow_place(&self, page: PageId) -> PhysAddr {
+        match &self.vcpus {
+            Some(played) => played.place(played.slot(page)),
+            None => self.layout.page(page).shadow,
+        }
+    }
+
+    /// Goes on with shadow entries of which no vCPU that somebody else plays has anything cached, with nobody at work. Of one
+    /// that allows no access nothing is.
     pub(crate) fn forget_shadow(&self) -> Result<(), Stuck> {
         let Some(played) = &self.vcpus else { return Ok(()) };
         let _locked = played.locked();
-        let is_present = |page: &PageId| self.load(self.layout.page(*page).shadow).is_present();
-        let pages: Vec<PageId> = (0..self.scene.pages.len()).map(PageId).filter(is_present).collect();
-        if pages.is_empty() { Ok(()) } else { played.vcpus().zap(&pages) }
+        let is_present = |slot: &Slot| self.load(played.place(*slot)).is_present();
+        let is_used = (0..self.scene.pages.len()).any(|page| is_present(&played.slot(PageId(page))));
+        if !is_used || played.takes_next_set() {
+            return Ok(());
+        }
+        let left: Vec<Slot> = played.all_slots().filter(is_present).collect();
+        played.vcpus().zap(&left)?;
+        played.takes_first_set();
+        Ok(())
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use mmu::address::PhysAddr;
 use ordering::language::syntax::FrameKind;
-use ordering::lowering::{FrameId, PasidId};
+use ordering::lowering::{FrameId, PageId, PasidId};
 
 use crate::agent::{Held, Ranges};
 use crate::frames::Frame;
@@ -20,8 +20,10 @@ use crate::unit::Unit;
 /// What is there at the start, where that is not nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Start {
-    /// Every word that a step can write.
+    /// Every word that a step can write, but for shadow entries.
     words: Vec<(PhysAddr, u64)>,
+    /// By page: the shadow entry.
+    shadows: Vec<u64>,
     frames: Vec<Counts>,
     /// By agent: what it remembers of entries, and of upper ones.
     remembered: Vec<[Vec<u64>; 2]>,
@@ -119,7 +121,8 @@ impl Start {
     /// That of a machine which is set up.
     pub(crate) fn of(machine: &Machine) -> Self {
         let layout = &machine.layout;
-        let pages = layout.pages.iter().flat_map(|page| [page.slot, page.shadow]);
+        let pages = layout.pages.iter().map(|page| page.slot);
+        let shadow = |page| machine.memory.load(machine.shadow_place(PageId(page)));
         let uppers = layout.pmds.iter().chain(&layout.spmds);
         let pasids = (0..machine.scene.pasids.len()).map(PasidId);
         let pasids = pasids.flat_map(|pasid| layout.entries.places(pasid));
@@ -140,6 +143,7 @@ impl Start {
                 .map(|words| words.iter().map(|word| word.load(Ordering::Acquire)).collect())
         };
         Self {
+            shadows: (0..layout.pages.len()).map(shadow).collect(),
             words: places.into_iter().map(|place| (place, machine.memory.load(place))).collect(),
             frames: machine.frames.iter().map(counts).collect(),
             remembered: machine.held.iter().map(remembered).collect(),
@@ -170,6 +174,9 @@ impl Machine {
             Piece::Played => self.forget_shadow()?,
             Piece::Words => {
                 self.start.words.iter().for_each(|(place, word)| self.memory.store(*place, *word));
+                for (page, word) in self.start.shadows.iter().enumerate() {
+                    self.memory.store(self.shadow_place(PageId(page)), *word);
+                }
             }
             Piece::Counts => self.put_back_counts(),
             Piece::Frames => self.put_back_frames(),

@@ -315,7 +315,7 @@ impl Machine {
     /// A shadow entry takes over what can be loaded through only, and is dropped for any other.
     fn change_pte(&self, agent: AgentId, page: PageId) -> Result<(), Stuck> {
         self.shadow_table_is_live(page)?;
-        if self.load(self.layout.page(page).shadow) == Pte::NONE {
+        if self.load(self.shadow_place(page)) == Pte::NONE {
             return Ok(());
         }
         let word = Pte(self.remembered(agent, page).load(Ordering::Acquire));

@@ -167,7 +167,7 @@ impl Machine {
         let caches = self.caches(user);
         self.right_space(user, page)?;
         let Some(pmd) = self.above_for(user, page) else {
-            return Ok(if caches == Caches::VcpuTlb { place.shadow } else { place.slot });
+            return Ok(if caches == Caches::VcpuTlb { self.shadow_place(page) } else { place.slot });
         };
         let hardware = &self.users[user.0];
         let word = match (caches, *hardware.walks[page.0].lock()) {
@@ -362,7 +362,7 @@ impl Machine {
         let reached = match self.front(user) {
             Some(tlb) => tlb.using(self.users[user.0].tag(page), place.address, access, reach),
             None => {
-                let word = self.load(place.shadow);
+                let word = self.load(self.shadow_place(page));
                 let found = word.is_present().then(|| translation(word, PageSize::Size4K));
                 found.filter(|found| found.serves(access)).map(reach)
             }
@@ -378,7 +378,7 @@ impl Machine {
         }
         match self.front(user) {
             Some(tlb) => tlb.holds(self.users[user.0].tag(page), place.address).is_some(),
-            None => self.load(place.shadow) != Pte::NONE,
+            None => self.load(self.shadow_place(page)) != Pte::NONE,
         }
     }
 }

@@ -10,7 +10,7 @@ mod players;
 use std::sync::Arc;
 
 use guest_images::Program;
-use guest_images::layout::MAX_VCPUS;
+use guest_images::layout::{AREA_PAGES, MAX_VCPUS};
 use mmu::address::{PAGE_SHIFT, PageSize, Pfn};
 use mmu::memory::{MemoryError, PhysicalMemory};
 use ordering::lowering::{Caches, Lowered, Scene, UserId};
@@ -100,7 +100,8 @@ pub fn guest(lowered: &Lowered) -> Result<Guest, PlayError> {
     let free_from = Pfn(GUEST_FRAMES);
     let bytes = bytes_needed(lowered, free_from);
     let (memory, space, vcpus) = seated(playable(&lowered.scene).collect(), bytes)?;
-    Ok(Guest { memory, free_from, leaf_table: space.leaf_table(), vcpus: Arc::new(vcpus) })
+    let (leaf_table, leaf_entries) = (space.leaf_table(), AREA_PAGES as usize);
+    Ok(Guest { memory, free_from, leaf_table, leaf_entries, vcpus: Arc::new(vcpus) })
 }
 
 /// vCPUs for `users` that wait to be asked, in a guest with that much memory.

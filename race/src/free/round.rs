@@ -1,41 +1,31 @@
-//! Rounds: every thread lets its agents run until all have ended, and one of them looks at what is there then.
+//! A round, as one thread sees it: its agents take their steps by themselves until all have ended or nobody can go on.
 //!
-//! Invariant: a batch of rounds, each on a machine of its own, begins when all threads have ended the one before. Its rounds are
-//! looked at when all have ended it, by one thread, with nobody else at work. What a thread runs apart nobody else comes near.
-//! Only a round that has a thread for itself takes steps without the lock that lets the machine do one in several.
+//! Invariant: whoever waits asks again when somebody has moved, and not before. Only a round that has a thread for itself
+//! takes steps without the lock that lets the machine do one in several.
 
-use std::collections::HashMap;
 use std::hint;
+use std::mem;
 use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::{Duration, Instant};
 
+use ordering::language::syntax::BuiltIn;
 use ordering::lowering::Part;
 
-use super::Plan;
 use super::program::{Kind, Place, Question, Way};
-use super::world::{Attendance, End, NOBODY, World};
+use super::team::wait;
+use super::world::{End, NOBODY, Values, World};
 use crate::machine::Stuck;
 
 /// Steps of a round at most: one that has more goes round for ever.
 const MOST_STEPS: u64 = 20_000;
 /// How long a round may make no progress although somebody could: a thread that the host does not run is none that hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// So many batches all threads take together, and then as many rounds each on a machine of its own.
-const APART: u64 = 2;
-/// Looks for the others at the start of a round: who is not there by then may come later.
-const LOOKS: u32 = 400;
+/// Turns of a loop at most by which one thread begins a round later than the others.
+const LATER: u32 = 32;
+/// How often whoever waits looks whether anybody has moved, before he asks again all the same.
+const LOOKS: u32 = 1024;
 /// How often hardware walks although it need not, and a program that may end does: one time in so many.
 const SELDOM: u32 = 8;
-
-/// What was counted.
-#[derive(Debug, Default)]
-pub(super) struct Counted {
-    pub(super) ends: HashMap<End, u64>,
-    pub(super) rounds: u64,
-    pub(super) endless: u64,
-    pub(super) stalled: Option<Vec<(String, String)>>,
-}
 
 /// What became of an attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,270 +35,145 @@ enum Attempt {
     Waits,
 }
 
-/// A thread.
-pub(super) struct Workers<'w, 'a> {
-    all: &'w [World<'a>],
-    /// The first of them, where threads meet.
-    world: &'w World<'a>,
-    shared: Vec<Worker<'w, 'a>>,
-    own: Option<Worker<'w, 'a>>,
-    counted: Counted,
-}
-
-/// A thread with its share of the agents of one machine.
-struct Worker<'w, 'a> {
-    world: &'w World<'a>,
+/// A thread's part in the rounds of one machine.
+pub(super) struct Worker<'w, 'a> {
+    pub(super) world: &'w World<'a>,
     number: usize,
     random: fastrand::Rng,
     window: u32,
     /// Whether it runs all agents of the round: nobody can come between.
     is_by_itself: bool,
+    /// Whether several threads have agents in the round.
+    pub(super) is_together: bool,
     /// In which order the questions of a place are asked; kept, as it is needed for every step.
     order: Vec<usize>,
+    /// The own agents that have not ended; kept likewise.
+    mine: Vec<usize>,
+    /// What the last round has ended with; kept likewise.
+    end: End,
     /// Whether threads have machines of their own, too.
     has_own: bool,
 }
 
-impl<'w, 'a> Workers<'w, 'a> {
-    /// The thread of that number, with its places in the worlds that all share, and in its own.
-    pub(super) fn new(
-        shared: &'w [World<'a>],
-        own: Option<&'w World<'a>>,
-        number: usize,
-        plan: &Plan<'_>,
-    ) -> Self {
-        let threads = number as u64;
-        let worker = |(index, world): (u64, &'w World<'a>)| {
-            let seed = plan.seed.wrapping_add(threads).wrapping_add(index << 16);
-            Worker::new(world, number, seed, plan.window, own.is_some())
-        };
-        let own = own
-            .map(|own| Worker::new(own, 0, plan.seed.wrapping_add(threads + (1 << 32)), plan.window, false));
-        Self {
-            all: shared,
-            world: &shared[0],
-            shared: (0..).zip(shared).map(worker).collect(),
-            own,
-            counted: Counted::default(),
-        }
-    }
-
-    /// Takes part in each round, until there is no more.
-    pub(super) fn help(mut self) -> Counted {
-        let _attendance = Attendance(self.all);
-        let mut known = 0;
-        loop {
-            let mut turns = 0_u32;
-            while self.world.batch.load(Ordering::Acquire) == known {
-                if self.world.quits.load(Ordering::Acquire) || self.world.over.load(Ordering::Acquire) {
-                    return self.counted;
-                }
-                wait(&mut turns);
-            }
-            known += 1;
-            let rounds = self.world.rounds.load(Ordering::Acquire);
-            self.shared[..rounds].iter_mut().for_each(|worker| worker.round(known));
-            self.world.ended.fetch_add(1, Ordering::AcqRel);
-            self.go_apart(known);
-        }
-    }
-
-    /// Begins all rounds, takes part in them, and counts.
-    pub(super) fn lead(mut self, plan: &Plan<'_>, begun: Instant) -> Counted {
-        let _attendance = Attendance(self.all);
-        let stopped = || plan.stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
-        let late = || plan.time.is_some_and(|time| begun.elapsed() >= time);
-        while !self.world.quits.load(Ordering::Acquire) && !stopped() && !late() {
-            let taken = self.world.take(self.shared.len() as u64);
-            let rounds = self.shared.iter().zip(0..taken).count();
-            if rounds == 0 {
-                // Whoever is apart has rounds of his own left.
-                self.world.over.store(true, Ordering::Release);
-                return self.counted;
-            }
-            if !self.shared[..rounds].iter().all(|worker| self.counted.begins(worker.world)) {
-                break;
-            }
-            self.world.ended.store(0, Ordering::Relaxed);
-            self.world.rounds.store(rounds, Ordering::Release);
-            let batch = self.world.batch.fetch_add(1, Ordering::AcqRel) + 1;
-            self.shared[..rounds].iter_mut().for_each(|worker| worker.round(batch));
-            let mut turns = 0_u32;
-            while self.world.ended.load(Ordering::Acquire) + 1 < self.world.threads.load(Ordering::Acquire) {
-                if self.world.lost.load(Ordering::Acquire) {
-                    return self.counted;
-                }
-                wait(&mut turns);
-            }
-            if !self.shared[..rounds].iter_mut().all(|worker| self.counted.count(worker)) {
-                break;
-            }
-            self.go_apart(batch);
-        }
-        self.world.quits.store(true, Ordering::Release);
-        self.counted
-    }
-
-    /// Now and then each thread runs all agents on the machine that it has for itself, and nobody waits for anybody.
-    fn go_apart(&mut self, batch: u64) {
-        let Some(own) = self.own.as_mut().filter(|_| batch.is_multiple_of(APART)) else { return };
-        for _ in 0..self.world.take(APART * self.shared.len() as u64) {
-            if self.world.quits.load(Ordering::Acquire) {
-                return;
-            }
-            let goes_on = self.counted.begins(own.world) && {
-                own.round(1);
-                self.counted.count(own)
-            };
-            if !goes_on {
-                return self.world.quits.store(true, Ordering::Release);
-            }
-        }
-    }
-}
-
-impl Counted {
-    /// What another thread has counted.
-    pub(super) fn add(&mut self, other: Self) {
-        other.ends.into_iter().for_each(|(end, count)| *self.ends.entry(end).or_default() += count);
-        self.rounds += other.rounds;
-        self.endless += other.endless;
-        self.stalled = self.stalled.take().or(other.stalled);
-    }
-
-    /// Puts everything back; false if that cannot be.
-    fn begins(&mut self, world: &World<'_>) -> bool {
-        let begun = world.begin();
-        if let Err(stuck) = &begun {
-            self.stalled = Some(vec![("the machine".to_owned(), stuck.to_string())]);
-        }
-        begun.is_ok()
-    }
-
-    /// Counts a round that has ended; false: it was the last one.
-    fn count(&mut self, worker: &mut Worker<'_, '_>) -> bool {
-        let world = worker.world;
-        self.rounds += 1;
-        self.stalled = world.stalled.lock().take();
-        if let Some((agent, part)) = world.foreign.lock().take() {
-            let name = world.lowered.model.agents[agent].name.clone();
-            self.stalled = Some(vec![(name, format!("something that the model does not do there: {part}"))]);
-        }
-        if self.stalled.is_some() {
-            return false;
-        }
-        match worker.end() {
-            Some(end) => *self.ends.entry(end).or_default() += 1,
-            None => self.endless += 1,
-        }
-        true
-    }
-}
-
 impl<'w, 'a> Worker<'w, 'a> {
-    fn new(world: &'w World<'a>, number: usize, seed: u64, window: u32, has_own: bool) -> Self {
-        let random = fastrand::Rng::with_seed(seed);
-        Self { world, number, random, window, is_by_itself: false, order: Vec::new(), has_own }
+    pub(super) fn new(world: &'w World<'a>, number: usize, seed: u64, window: u32, has_own: bool) -> Self {
+        Self {
+            world,
+            number,
+            random: fastrand::Rng::with_seed(seed),
+            window,
+            is_by_itself: false,
+            is_together: false,
+            order: Vec::new(),
+            mine: Vec::new(),
+            end: End::Ended(Values::default()),
+            has_own,
+        }
     }
 
     /// How the round has ended; none if it was cut off.
-    fn end(&mut self) -> Option<End> {
-        if let Some(broken) = *self.world.broken.lock() {
-            return Some(End::Breaks(broken));
+    pub(super) fn end(&mut self) -> Option<&End> {
+        let world = self.world;
+        let broken = *world.broken.lock();
+        let is_stuck = world.awaited.load(Ordering::Acquire) > 0;
+        let all = world.all_steps();
+        if broken.is_none() && is_stuck && (all > MOST_STEPS || !world.stand_still(all)) {
+            return None;
         }
-        if self.world.awaited.load(Ordering::Acquire) > 0 {
-            let all = self.world.all_steps();
-            let stuck = all <= MOST_STEPS && self.world.stand_still(all);
-            return stuck.then(|| End::Stuck(self.world.values()));
+        if broken.is_none() && !is_stuck {
+            for agent in 0..world.programs().len() {
+                while world.programs()[agent].is_buffer && self.attempt(agent) == Attempt::Moved {}
+            }
         }
-        for agent in 0..self.world.programs.len() {
-            while self.world.programs[agent].is_buffer && self.attempt(agent) == Attempt::Moved {}
-        }
-        Some(End::Ended(self.world.values()))
+        // The room of the end before is used again.
+        self.end = match (broken, mem::replace(&mut self.end, End::Breaks(BuiltIn::Deadlock))) {
+            (Some(property), _) => End::Breaks(property),
+            (None, End::Ended(values) | End::Stuck(values)) => self.ended(is_stuck, values),
+            (None, End::Breaks(_)) => self.ended(is_stuck, Values::default()),
+        };
+        Some(&self.end)
+    }
+
+    fn ended(&self, is_stuck: bool, mut values: Values) -> End {
+        self.world.note(&mut values);
+        if is_stuck { End::Stuck(values) } else { End::Ended(values) }
     }
 
     /// The own agents of a round: a share of them. Where threads have no machines of their own, in one of two rounds all or none, so
     /// that steps of all agents are interleaved also where threads run one after the other.
-    fn share(&self, round: u64) -> Vec<usize> {
-        let threads = self.world.threads.load(Ordering::Acquire) as u64;
-        let together = self.takes_turns(round);
-        let turn = round / 2;
-        let me = self.number as u64;
-        let is_mine = |agent: &usize| match together {
+    fn take_share(&mut self, round: u64, threads: usize) {
+        let (threads, me, turn) = (threads as u64, self.number as u64, round / 2);
+        let takes_turns = self.takes_turns(round);
+        let is_mine = |agent: &usize| match takes_turns {
             true => turn % threads == me,
             false => (*agent as u64 + turn) % threads == me,
         };
-        (0..self.world.programs.len()).filter(is_mine).collect()
+        let agents = self.world.programs().len();
+        self.mine.clear();
+        self.mine.extend((0..agents).filter(is_mine));
+        self.is_by_itself = self.mine.len() == agents;
+        self.is_together = threads > 1 && !takes_turns;
     }
 
     /// Whether one thread runs all agents of the round.
-    fn takes_turns(&self, round: u64) -> bool {
+    pub(super) fn takes_turns(&self, round: u64) -> bool {
         !self.has_own && round.is_multiple_of(2)
     }
 
-    /// Looks whether all threads are there, so that they begin at the same time if they all run.
-    fn meet(&self) {
-        let world = self.world;
-        world.there.fetch_add(1, Ordering::AcqRel);
-        for _ in 0..LOOKS {
-            if world.there.load(Ordering::Acquire) >= world.threads.load(Ordering::Acquire) {
-                return;
-            }
-            hint::spin_loop();
+    /// Lets the own agents run until the round is over.
+    pub(super) fn round(&mut self, round: u64, threads: usize) {
+        self.take_share(round, threads);
+        if self.is_together && (round / 2) as usize % threads == self.number {
+            (0..self.random.u32(..LATER)).for_each(|_| hint::spin_loop());
         }
+        let mut mine = mem::take(&mut self.mine);
+        self.run(&mut mine);
+        self.mine = mine;
     }
 
-    /// Lets the own agents run until the round is over.
-    fn round(&mut self, round: u64) {
+    fn run(&mut self, mine: &mut Vec<usize>) {
         let world = self.world;
-        let mut mine = self.share(round);
-        self.is_by_itself = mine.len() == world.programs.len();
-        if !self.takes_turns(round) && world.threads.load(Ordering::Acquire) > 1 {
-            self.meet();
-            (0..self.random.u32(..64)).for_each(|_| hint::spin_loop());
-        }
-        if mine.is_empty() {
-            world.still[self.number].0.store(NOBODY, Ordering::Release);
-            return;
-        }
-        let mut waiting: Option<Instant> = None;
-        let mut turns = 0_u32;
         let mut next = 0;
-        // How many steps all had taken before this thread looked whether its agents wait, if it has found before that they do:
-        // whoever moves asks nobody.
-        let mut before = None;
+        // How many steps all had taken before the own agents were asked, if they are asked again after they waited.
+        let mut asked = None;
+        let mut since: Option<Instant> = None;
         while !world.is_over.load(Ordering::Acquire) {
+            if mine.is_empty() {
+                return world.still[self.number].0.store(NOBODY, Ordering::Release);
+            }
             // An agent often goes on where it was: else no two steps of one would come between two of another.
             if next >= mine.len() || self.random.bool() {
-                next = self.random.usize(..mine.len().max(1));
+                next = self.random.usize(..mine.len());
             }
-            if self.one_moves(&mut mine, next) {
-                (waiting, turns, before) = (None, 0, None);
-                if mine.is_empty() {
-                    world.still[self.number].0.store(NOBODY, Ordering::Release);
-                    return;
-                }
+            if self.one_moves(mine, next) {
+                (asked, since) = (None, None);
                 if world.steps[self.number].0.load(Ordering::Relaxed) > MOST_STEPS {
                     world.is_over.store(true, Ordering::Release);
                 }
                 continue;
             }
             let all = world.all_steps();
-            if before == Some(all) {
-                world.still[self.number].0.store(all, Ordering::Release);
-                if world.stand_still(all) {
-                    world.is_over.store(true, Ordering::Release);
-                    break;
-                }
+            if asked == Some(all) {
+                self.wait_after(all, *since.get_or_insert_with(Instant::now));
             }
-            before = Some(all);
-            let late = |since: &mut Instant| turns.is_multiple_of(1024) && since.elapsed() > PATIENCE;
-            if late(waiting.get_or_insert_with(Instant::now)) {
-                *world.stalled.lock() = Some(self.who_waits());
-                world.is_over.store(true, Ordering::Release);
-                break;
+            asked = Some(world.all_steps());
+        }
+    }
+
+    /// The own agents wait, and did when all had taken so many steps: until somebody moves, or the round is over.
+    fn wait_after(&self, all: u64, since: Instant) {
+        let world = self.world;
+        world.still[self.number].0.store(all, Ordering::Release);
+        let mut turns = 0;
+        while !world.is_over.load(Ordering::Acquire) && world.all_steps() == all && turns < LOOKS {
+            if world.stand_still(all) {
+                return world.is_over.store(true, Ordering::Release);
             }
             wait(&mut turns);
+        }
+        if since.elapsed() > PATIENCE {
+            *world.stalled.lock() = Some(self.who_waits());
+            world.is_over.store(true, Ordering::Release);
         }
     }
 
@@ -335,12 +200,12 @@ impl<'w, 'a> Worker<'w, 'a> {
         let world = self.world;
         let waits = |agent: usize| {
             let at = world.at[agent].load(Ordering::Acquire);
-            let instruction = world.lowered.model.agents[agent].program.get(at)?;
+            let instruction = world.setting.lowered.model.agents[agent].program.get(at)?;
             let text = instruction.alternatives.first().map_or_else(String::new, |way| way.text.clone());
-            Some((world.lowered.model.agents[agent].name.clone(), text))
+            Some((world.setting.lowered.model.agents[agent].name.clone(), text))
         };
-        (0..world.programs.len())
-            .filter(|agent| !world.programs[*agent].spontaneous)
+        (0..world.programs().len())
+            .filter(|agent| !world.programs()[*agent].spontaneous)
             .filter_map(waits)
             .collect()
     }
@@ -348,7 +213,7 @@ impl<'w, 'a> Worker<'w, 'a> {
     /// Lets one agent take a step, if it can.
     fn attempt(&mut self, agent: usize) -> Attempt {
         let world = self.world;
-        let program = &world.programs[agent];
+        let program = &world.programs()[agent];
         let at = world.at[agent].load(Ordering::Relaxed);
         let Some(place) = program.places.get(at) else { return self.ends(agent) };
         if place.may_end && !program.spontaneous && self.random.u32(..SELDOM) == 0 {
@@ -374,7 +239,8 @@ impl<'w, 'a> Worker<'w, 'a> {
     }
 
     fn ends(&self, agent: usize) -> Attempt {
-        if !self.world.programs[agent].spontaneous && self.world.awaited.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if !self.world.programs()[agent].spontaneous && self.world.awaited.fetch_sub(1, Ordering::AcqRel) == 1
+        {
             self.world.is_over.store(true, Ordering::Release);
         }
         Attempt::Ended
@@ -387,7 +253,10 @@ impl<'w, 'a> Worker<'w, 'a> {
         if self.order.len() > 1 {
             self.random.shuffle(&mut self.order);
             let walks_first = self.random.u32(..SELDOM) == 0;
-            self.order.sort_by_key(|index| (place.questions[*index].kind == Kind::Hardware) != walks_first);
+            let is_late = |index: &usize| (place.questions[*index].kind == Kind::Hardware) != walks_first;
+            if !self.order.is_sorted_by_key(is_late) {
+                self.order.sort_unstable_by_key(is_late);
+            }
         }
     }
 
@@ -395,8 +264,8 @@ impl<'w, 'a> Worker<'w, 'a> {
     fn ask<'q>(&self, agent: usize, question: &'q Question<'a>) -> Option<&'q Way<'a>> {
         let world = self.world;
         let among = !self.is_by_itself;
-        let _alone = (among && question.alone).then(|| world.alone.write());
-        let _together = (among && !question.alone).then(|| world.alone.read());
+        let _alone = (among && question.alone).then(|| world.alone());
+        let _together = (among && !question.alone).then(|| world.among_others());
         match question.kind {
             Kind::Look => question.ways.iter().find(|way| way.guard.iter().all(|guard| world.holds(guard))),
             Kind::Atomic => {
@@ -453,7 +322,7 @@ impl<'w, 'a> Worker<'w, 'a> {
             }
             Stuck::Fails(told) => {
                 let mut who = self.who_waits();
-                let name = &self.world.lowered.model.agents[agent].name;
+                let name = &self.world.setting.lowered.model.agents[agent].name;
                 match who.iter_mut().find(|(who, _)| who == name) {
                     Some((_, step)) => *step = format!("{step}: {told}"),
                     // Nobody waits for its end, and it fails all the same.
@@ -465,10 +334,4 @@ impl<'w, 'a> Worker<'w, 'a> {
         self.world.is_over.store(true, Ordering::Release);
         None
     }
-}
-
-/// Waits a little, and lets others run if that takes longer.
-fn wait(turns: &mut u32) {
-    *turns += 1;
-    if *turns < 200 { hint::spin_loop() } else { thread::yield_now() }
 }

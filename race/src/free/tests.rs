@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 
 use ordering::language::parse;
 
-use super::world::Attendance;
+use super::round::Worker;
+use super::team::{AHEAD, Attendance};
 use super::*;
 
 const READS: &str =
@@ -41,8 +42,14 @@ fn an_end_that_the_model_does_not_have_is_a_divergence() {
 
 #[test]
 fn rounds_without_an_end_agree_with_nothing() {
-    let seen =
-        |rounds| Histogram { bars: Vec::new(), rounds, endless: rounds, time: Duration::ZERO, stalled: None };
+    let seen = |rounds| Histogram {
+        bars: Vec::new(),
+        rounds,
+        together: 0,
+        endless: rounds,
+        time: Duration::ZERO,
+        stalled: None,
+    };
     assert!(!seen(3).agrees());
     assert!(seen(0).agrees(), "nothing was asked for");
 }
@@ -51,17 +58,60 @@ fn rounds_without_an_end_agree_with_nothing() {
 fn nobody_waits_for_a_thread_that_panics() {
     let free = free(READS);
     let machine = machine(free.lowered());
-    let programs = [Program::new(free.lowered(), 0, &[])];
-    let worlds = [World::new(free.lowered(), &machine, &programs, 2, 1, PLAN.rounds)];
-    let world = &worlds[0];
+    let setting = Setting::new(free.lowered(), &machine, &registers(free.lowered()));
+    let worlds = [World::new(&setting, &machine, 2)];
+    let team = Team::new(PLAN.rounds);
+    team.begin(2);
     let gone = catch_unwind(AssertUnwindSafe(|| {
-        let _attendance = Attendance(&worlds);
+        let _attendance = Attendance(&team, &worlds);
         panic!("a thread of a race breaks down");
     }));
-    assert!(gone.is_err() && world.lost.load(Ordering::Acquire));
-    // The other thread never comes to a round: who leads ends all the same.
-    let counted = Workers::new(&worlds, None, 0, &PLAN).lead(&PLAN, Instant::now());
+    assert!(gone.is_err() && team.lost.load(Ordering::Acquire));
+    // The other thread never comes to a round: this one ends all the same.
+    let counted = Member::new(&team, &worlds, None, 0, &PLAN).run(|| false);
     assert!(counted.rounds <= 1, "{counted:?}");
+}
+
+#[test]
+fn what_made_a_round_stand_still_is_told_however_many_end_well_after_it() {
+    let free = free(READS);
+    let machine = machine(free.lowered());
+    let setting = Setting::new(free.lowered(), &machine, &registers(free.lowered()));
+    let world = World::new(&setting, &machine, 1);
+    let mut worker = Worker::new(&world, 0, 1, 0, false);
+    let mut counted = Counted::default();
+    let told = vec![("a".to_owned(), "load A".to_owned())];
+    for stalled in [Some(told.clone()), None] {
+        assert!(counted.begins(&world, 1));
+        worker.round(1, 1);
+        let is_last = stalled.is_some();
+        *world.stalled.lock() = stalled;
+        assert_eq!(counted.count(&mut worker), !is_last);
+    }
+    assert_eq!((counted.stalled, counted.rounds), (Some(told), 2));
+}
+
+#[test]
+fn an_agent_that_waits_goes_on_when_another_has_moved() {
+    // Who waits asks nobody until somebody moves: a step that nobody noticed would be an end that the model does not have.
+    let text = "scenario s\nvar x = 0..9\ncpu C, D\nagent a on C\n  when x == 1; x = 2; when x == 3; x = 4\n\
+                agent b on D\n  x = 1; when x == 2; x = 3; when x == 4\n";
+    let free = free(text);
+    assert_eq!(free.ends().found.len(), 1, "{:?}", free.ends());
+    let seen = free.run(&machine(free.lowered()), &Plan { rounds: 2000, ..PLAN });
+    assert!(seen.agrees() && seen.endless == 0, "{seen:?}");
+}
+
+#[test]
+fn of_three_rounds_on_two_threads_one_has_agents_of_both() {
+    let two = READS.replace("cpu C\n", "cpu C, D\n") + "agent b on D\n  load A\n";
+    let free = free(&two);
+    let machine = machine(free.lowered());
+    let seen = free.run(&machine, &Plan { rounds: 20_000, ..PLAN });
+    // A thread that waits may run rounds alone ahead of its share, and what is left at the end.
+    assert!(seen.together * 3 + 2 * AHEAD.unsigned_abs() + 2 * SHARED >= seen.rounds, "{seen:?}");
+    let alone = free.run(&machine, &Plan { threads: 1, ..PLAN });
+    assert_eq!((alone.rounds, alone.together), (PLAN.rounds, 0));
 }
 
 #[test]

@@ -1,20 +1,22 @@
-//! What the threads of a race share: the machine, where each agent stands, what was returned, who has found nothing to do.
+//! One machine of a race with what its round needs: where each agent stands, what was returned, who has found nothing to do.
 //!
 //! Invariant: a counter is written by one thread. Standing still is certain: every thread has found all of its agents
 //! waiting, and nobody has moved since any of them began to look.
 
+use std::hint;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use ordering::language::syntax::BuiltIn;
 use ordering::lowering::{Key, Lowered};
 use ordering::model::{Guard, Var};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::program::{Program, key_of};
+use crate::look::Seen;
 use crate::machine::{Machine, Stuck};
 
 /// What is there at an end.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Values {
     pub(super) returned: Vec<Option<u32>>,
     pub(super) variables: Vec<u32>,
@@ -30,22 +32,56 @@ pub(super) enum End {
     Breaks(BuiltIn),
 }
 
-/// What all threads share.
-pub(super) struct World<'a> {
+/// What all rounds of a scenario have in common.
+pub(super) struct Setting<'a> {
     pub(super) lowered: &'a Lowered,
+    pub(super) programs: Vec<Program<'a>>,
+    /// What each value of each variable of the model looks like on the machines, which are alike.
+    looks: Vec<Vec<Seen>>,
+    /// The user variables that an outcome names, by index, and the entries.
+    variables: Vec<usize>,
+    entries: Vec<Var>,
+    /// The number of values that an outcome keeps of what is returned.
+    places: usize,
+}
+
+impl<'a> Setting<'a> {
+    /// That of `lowered`, on machines like `machine`.
+    pub(super) fn new(lowered: &'a Lowered, machine: &Machine, registers: &[Var]) -> Self {
+        let agents = 0..lowered.model.agents.len();
+        let looks_of = |(key, variable): (&Key, &ordering::model::Variable)| {
+            let values = 0..u32::try_from(variable.values.len()).expect("a variable has few values");
+            values.map(|value| machine.expected(key, value)).collect()
+        };
+        let observed = || lowered.observed.iter();
+        let index = |(var, _): &(Var, _)| match key_of(lowered, *var) {
+            Key::User(index) => *index,
+            other => unreachable!("{other:?} is no variable of the scenario"),
+        };
+        Self {
+            programs: agents.map(|agent| Program::new(lowered, agent, registers)).collect(),
+            looks: lowered.keys.iter().zip(&lowered.model.variables).map(looks_of).collect(),
+            variables: observed().flat_map(|observed| &observed.variables).map(index).collect(),
+            entries: observed().flat_map(|observed| observed.entries.iter().copied()).collect(),
+            places: registers.len(),
+            lowered,
+        }
+    }
+}
+
+/// A machine, and the round on it.
+pub(super) struct World<'a> {
+    pub(super) setting: &'a Setting<'a>,
     pub(super) machine: &'a Machine,
-    pub(super) programs: &'a [Program<'a>],
     /// By agent: where it stands. Written by the thread that runs it.
     pub(super) at: Vec<AtomicUsize>,
     /// By place of the outcome: what was returned last, plus one.
     pub(super) returned: Vec<AtomicU64>,
     /// The steps that the machine does in several are taken alone, if another thread has agents too.
-    pub(super) alone: RwLock<()>,
+    alone: RwLock<()>,
     /// By thread: steps so far, and how many all had taken when it found nothing to do.
     pub(super) steps: Vec<Padded>,
     pub(super) still: Vec<Padded>,
-    /// Rounds that nobody has taken yet.
-    left: AtomicU64,
     /// Agents whose end is awaited.
     pub(super) awaited: AtomicUsize,
     pub(super) broken: Mutex<Option<BuiltIn>>,
@@ -54,38 +90,22 @@ pub(super) struct World<'a> {
     /// Who has done something that the model does not do there.
     pub(super) foreign: Mutex<Option<(usize, String)>>,
     pub(super) is_over: AtomicBool,
-    /// The batch of rounds that runs, how many it has, and the threads that have ended it.
-    pub(super) batch: AtomicU64,
-    pub(super) rounds: AtomicUsize,
-    pub(super) ended: AtomicUsize,
-    pub(super) threads: AtomicUsize,
-    /// Those that have come to the round.
+    /// The round that runs here, from 1; [`CLOSED`] once there is no other.
+    pub(super) begun: AtomicU64,
+    /// Threads that have come to it, and that have ended it.
     pub(super) there: AtomicUsize,
-    /// Nobody begins another round.
-    pub(super) quits: AtomicBool,
-    /// All rounds are taken: each thread runs those that it has, and ends.
-    pub(super) over: AtomicBool,
-    /// A thread has panicked: nobody waits for it.
-    pub(super) lost: AtomicBool,
-}
-
-/// Lets nobody wait for a thread that panics while it has this.
-pub(super) struct Attendance<'w, 'a>(pub(super) &'w [World<'a>]);
-
-impl Drop for Attendance<'_, '_> {
-    fn drop(&mut self) {
-        for world in self.0.iter().filter(|_| std::thread::panicking()) {
-            world.lost.store(true, Ordering::Release);
-            world.is_over.store(true, Ordering::Release);
-            world.quits.store(true, Ordering::Release);
-        }
-    }
+    pub(super) ended: AtomicUsize,
 }
 
 /// In the place of a count: the thread has no agent in this round.
 pub(super) const NOBODY: u64 = u64::MAX - 1;
 /// In the place of a count: it has not found that all of them wait.
 const MOVES: u64 = u64::MAX;
+/// In the place of a round: none begins any more.
+pub(super) const CLOSED: u64 = u64::MAX;
+
+/// Looks for the lock of steps before a thread offers its CPU to others: nobody holds it for longer than a step.
+const LOOKS: u32 = 1000;
 
 /// A counter on a cache line of its own.
 #[repr(align(128))]
@@ -93,52 +113,40 @@ const MOVES: u64 = u64::MAX;
 pub(super) struct Padded(pub(super) AtomicU64);
 
 impl<'a> World<'a> {
-    /// For so many threads, which take `rounds` in all, and return as many places.
-    pub(super) fn new(
-        lowered: &'a Lowered,
-        machine: &'a Machine,
-        programs: &'a [Program<'a>],
-        threads: usize,
-        places: usize,
-        rounds: u64,
-    ) -> Self {
+    /// For so many threads.
+    pub(super) fn new(setting: &'a Setting<'a>, machine: &'a Machine, threads: usize) -> Self {
         let counters = || (0..threads).map(|_| Padded::default()).collect();
         Self {
-            lowered,
+            setting,
             machine,
-            programs,
-            at: programs.iter().map(|_| AtomicUsize::new(0)).collect(),
-            returned: (0..places).map(|_| AtomicU64::new(0)).collect(),
+            at: setting.programs.iter().map(|_| AtomicUsize::new(0)).collect(),
+            returned: (0..setting.places).map(|_| AtomicU64::new(0)).collect(),
             alone: RwLock::new(()),
             steps: counters(),
             still: counters(),
-            left: AtomicU64::new(rounds),
             awaited: AtomicUsize::new(0),
             broken: Mutex::new(None),
             stalled: Mutex::new(None),
             foreign: Mutex::new(None),
             is_over: AtomicBool::new(false),
-            batch: AtomicU64::new(0),
-            rounds: AtomicUsize::new(0),
-            ended: AtomicUsize::new(0),
-            threads: AtomicUsize::new(threads),
+            begun: AtomicU64::new(0),
             there: AtomicUsize::new(0),
-            quits: AtomicBool::new(false),
-            over: AtomicBool::new(false),
-            lost: AtomicBool::new(false),
+            ended: AtomicUsize::new(0),
         }
     }
 
-    /// The host has no thread for those from this number on.
-    pub(super) fn lacks_thread(&self, from: usize) {
-        self.threads.store(from, Ordering::Release);
+    pub(super) fn programs(&self) -> &'a [Program<'a>] {
+        &self.setting.programs
     }
 
-    /// Takes that many rounds, or as many as there are.
-    pub(super) fn take(&self, rounds: u64) -> u64 {
-        let fewer = |left: u64| Some(left.saturating_sub(rounds));
-        let left = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer);
-        left.map_or(0, |left| left.min(rounds))
+    /// Nobody else takes a step meanwhile.
+    pub(super) fn alone(&self) -> RwLockWriteGuard<'_, ()> {
+        spun(|| self.alone.try_write()).unwrap_or_else(|| self.alone.write())
+    }
+
+    /// Nobody else takes a step alone meanwhile.
+    pub(super) fn among_others(&self) -> RwLockReadGuard<'_, ()> {
+        spun(|| self.alone.try_read()).unwrap_or_else(|| self.alone.read())
     }
 
     pub(super) fn all_steps(&self) -> u64 {
@@ -147,35 +155,36 @@ impl<'a> World<'a> {
 
     /// Whether every thread has found, after so many steps of all, that its agents wait.
     pub(super) fn stand_still(&self, steps: u64) -> bool {
-        let threads = self.threads.load(Ordering::Acquire);
         let stands = |still: &Padded| {
             let found = still.0.load(Ordering::Acquire);
             found == steps || found == NOBODY
         };
-        self.still[..threads].iter().all(stands) && self.all_steps() == steps
+        self.still.iter().all(stands) && self.all_steps() == steps
     }
 
-    /// Puts everything back to the start.
-    pub(super) fn begin(&self) -> Result<(), Stuck> {
+    /// Puts everything back to the start, for a round among so many threads: those behind them never come.
+    pub(super) fn begin(&self, threads: usize) -> Result<(), Stuck> {
         self.machine.reset()?;
         self.at.iter().for_each(|at| at.store(0, Ordering::Relaxed));
         self.returned.iter().for_each(|returned| returned.store(0, Ordering::Relaxed));
         self.steps.iter().for_each(|counter| counter.0.store(0, Ordering::Relaxed));
-        self.still.iter().for_each(|still| still.0.store(MOVES, Ordering::Relaxed));
-        let awaited = self.programs.iter().filter(|program| !program.spontaneous).count();
+        for (number, still) in self.still.iter().enumerate() {
+            still.0.store(if number < threads { MOVES } else { NOBODY }, Ordering::Relaxed);
+        }
+        let awaited = self.programs().iter().filter(|program| !program.spontaneous).count();
         self.awaited.store(awaited, Ordering::Relaxed);
         *self.broken.lock() = None;
         self.is_over.store(awaited == 0, Ordering::Relaxed);
-        self.there.store(0, Ordering::Release);
+        self.there.store(0, Ordering::Relaxed);
+        self.ended.store(0, Ordering::Release);
         Ok(())
     }
 
     /// The value of a variable of the model, as the machine shows it; none if the model has no such value.
     pub(super) fn value(&self, var: Var) -> Option<u32> {
-        let key = key_of(self.lowered, var);
-        let seen = self.machine.look(key)?;
-        let values = self.lowered.model.variables[usize::from(var.0)].values.len();
-        (0..u32::try_from(values).ok()?).find(|value| self.machine.expected(key, *value) == seen)
+        let seen = self.machine.look(key_of(self.setting.lowered, var))?;
+        let looks = &self.setting.looks[usize::from(var.0)];
+        (0..).zip(looks).find(|(_, look)| **look == seen).map(|(value, _)| value)
     }
 
     pub(super) fn holds(&self, guard: &Guard) -> bool {
@@ -188,27 +197,29 @@ impl<'a> World<'a> {
         }
     }
 
-    /// What is there.
-    pub(super) fn values(&self) -> Values {
-        let observed = self.lowered.observed.iter();
-        let (variables, entries) =
-            observed.fold((Vec::new(), Vec::new()), |(mut variables, mut entries), one| {
-                variables.extend(one.variables.iter().map(|(var, _)| *var));
-                entries.extend(one.entries.iter().copied());
-                (variables, entries)
-            });
-        let variable = |var: &Var| match key_of(self.lowered, *var) {
-            Key::User(index) => self.machine.shared.variables[*index].load(Ordering::Acquire),
-            other => unreachable!("{other:?} is no variable of the scenario"),
-        };
+    /// Writes down what is there.
+    pub(super) fn note(&self, values: &mut Values) {
+        let variable = |index: &usize| self.machine.shared.variables[*index].load(Ordering::Acquire);
         let returned = |returned: &AtomicU64| {
             let one_more = returned.load(Ordering::Acquire).checked_sub(1);
             one_more.and_then(|value| u32::try_from(value).ok())
         };
-        Values {
-            returned: self.returned.iter().map(returned).collect(),
-            variables: variables.iter().map(variable).collect(),
-            entries: entries.iter().map(|var| self.value(*var)).collect(),
-        }
+        values.returned.clear();
+        values.returned.extend(self.returned.iter().map(returned));
+        values.variables.clear();
+        values.variables.extend(self.setting.variables.iter().map(variable));
+        values.entries.clear();
+        values.entries.extend(self.setting.entries.iter().map(|var| self.value(*var)));
     }
+}
+
+/// What `tried` gives within some looks.
+fn spun<T>(tried: impl Fn() -> Option<T>) -> Option<T> {
+    (0..LOOKS).find_map(|_| {
+        let found = tried();
+        if found.is_none() {
+            hint::spin_loop();
+        }
+        found
+    })
 }

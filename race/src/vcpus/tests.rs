@@ -22,27 +22,26 @@ use crate::steered::Steered;
 struct Walking {
     memory: Arc<PhysicalMemory>,
     leaf_table: PhysAddr,
-    cached: Mutex<HashMap<usize, Pte>>,
+    cached: Mutex<HashMap<Slot, Pte>>,
     /// Whether it does what a zap asks for.
     obeys: bool,
     accesses: AtomicU32,
+    zaps: AtomicU32,
 }
 
-impl Walking {
-    fn entry(&self, page: PageId) -> PhysAddr {
-        self.leaf_table.offset(page.0 as u64 * 8)
-    }
-}
+/// Entries of a leaf table.
+const ENTRIES: usize = 512;
 
 impl Vcpus for Walking {
-    fn access(&self, _: UserId, page: PageId, access: Access, value: u64) -> Result<u64, Stuck> {
+    fn access(&self, _: UserId, slot: Slot, access: Access, value: u64) -> Result<u64, Stuck> {
         self.accesses.fetch_add(1, Ordering::Relaxed);
         let mut cached = self.cached.lock();
-        let word = cached.get(&page.0).copied().unwrap_or_else(|| Pte(self.memory.load(self.entry(page))));
+        let at = slot.in_table(self.leaf_table);
+        let word = cached.get(&slot).copied().unwrap_or_else(|| Pte(self.memory.load(at)));
         if !word.is_present() || (access == Access::Write && !word.is_writable()) {
             return Err(Stuck::Waits("nothing serves the access"));
         }
-        cached.insert(page.0, word);
+        cached.insert(slot, word);
         let at = word.pfn().address();
         if access == Access::Write {
             self.memory.store(at, value);
@@ -50,10 +49,11 @@ impl Vcpus for Walking {
         Ok(self.memory.load(at))
     }
 
-    fn zap(&self, pages: &[PageId]) -> Result<(), Stuck> {
-        for page in pages.iter().filter(|_| self.obeys) {
-            self.memory.store(self.entry(*page), 0);
-            self.cached.lock().remove(&page.0);
+    fn zap(&self, slots: &[Slot]) -> Result<(), Stuck> {
+        self.zaps.fetch_add(1, Ordering::Relaxed);
+        for slot in slots.iter().filter(|_| self.obeys) {
+            self.memory.store(slot.in_table(self.leaf_table), 0);
+            self.cached.lock().remove(slot);
         }
         Ok(())
     }
@@ -74,9 +74,16 @@ fn around(lowered: &Lowered, obeys: bool) -> (Machine, Arc<Walking>) {
         cached: Mutex::default(),
         obeys,
         accesses: AtomicU32::new(0),
+        zaps: AtomicU32::new(0),
     };
     let vcpus = Arc::new(vcpus);
-    let guest = Guest { memory, free_from, leaf_table, vcpus: Arc::clone(&vcpus) as Arc<dyn Vcpus> };
+    let guest = Guest {
+        memory,
+        free_from,
+        leaf_table,
+        leaf_entries: ENTRIES,
+        vcpus: Arc::clone(&vcpus) as Arc<dyn Vcpus>,
+    };
     (Machine::with_guest(lowered, guest).unwrap(), vcpus)
 }
 
@@ -161,17 +168,47 @@ fn an_entry_that_replaces_another_is_the_one_that_the_guest_uses_next() {
     }
 }
 
+/// Rounds in which the vCPU uses an entry, each after a start: how many began with one of another round.
+fn rounds_that_began_with_an_old_entry(machine: &Machine, rounds: usize) -> usize {
+    let user = playable(&machine.scene).next().unwrap();
+    let entry = Pte::leaf(machine.coding.pfn(ordering::lowering::FrameId(0)));
+    let begins_with_one = |_: &usize| {
+        machine.reset().unwrap();
+        let found = machine.through(user, PageId(0), Access::Read, 0).is_ok();
+        machine.set_shadow_entry(PageId(0), entry).unwrap();
+        machine.through(user, PageId(0), Access::Read, 0).unwrap();
+        found
+    };
+    (0..rounds).filter(begins_with_one).count()
+}
+
 #[test]
-fn a_start_leaves_nothing_cached_of_the_run_before() {
+fn a_start_leaves_nothing_that_can_be_used_of_the_run_before_and_seldom_has_to_zap() {
     let lowered = scenario("wp-page-copy");
     let (machine, vcpus) = around(&lowered, true);
-    let user = playable(&lowered.scene).next().unwrap();
-    let entry = Pte::leaf(machine.coding.pfn(ordering::lowering::FrameId(0)));
-    machine.set_shadow_entry(PageId(0), entry).unwrap();
-    machine.through(user, PageId(0), Access::Read, 0).unwrap();
-    assert_eq!(vcpus.cached.lock().len(), 1);
-    machine.reset().unwrap();
-    assert_eq!(vcpus.cached.lock().len(), 0);
+    let sets = ENTRIES / lowered.scene.pages.len();
+    assert_eq!(rounds_that_began_with_an_old_entry(&machine, 3 * sets), 0);
+    // One for each time that every set had been used.
+    assert_eq!(vcpus.zaps.load(Ordering::Relaxed), 2);
+    assert!(vcpus.cached.lock().len() <= sets);
+}
+
+#[test]
+fn a_guest_that_keeps_what_a_start_tells_it_to_forget_is_noticed_when_the_sets_are_used_again() {
+    let lowered = scenario("wp-page-copy");
+    let (machine, _) = around(&lowered, false);
+    let sets = ENTRIES / lowered.scene.pages.len();
+    assert_eq!(rounds_that_began_with_an_old_entry(&machine, sets), 0);
+    assert!(rounds_that_began_with_an_old_entry(&machine, sets) > 0);
+}
+
+#[test]
+fn a_start_after_which_nothing_can_be_cached_takes_no_other_set() {
+    let lowered = scenario("wp-page-copy");
+    let (machine, vcpus) = around(&lowered, true);
+    let place = machine.shadow_place(PageId(0));
+    (0..2 * ENTRIES).for_each(|_| machine.reset().unwrap());
+    assert_eq!((machine.shadow_place(PageId(0)), vcpus.zaps.load(Ordering::Relaxed)), (place, 0));
 }
 
 /// A guest whose zaps empty the entry of page 0, and end when they are let go.
@@ -184,11 +221,11 @@ struct Slow {
 }
 
 impl Vcpus for Slow {
-    fn access(&self, _: UserId, _: PageId, _: Access, _: u64) -> Result<u64, Stuck> {
+    fn access(&self, _: UserId, _: Slot, _: Access, _: u64) -> Result<u64, Stuck> {
         Err(Stuck::Waits("it executes nothing"))
     }
 
-    fn zap(&self, _: &[PageId]) -> Result<(), Stuck> {
+    fn zap(&self, _: &[Slot]) -> Result<(), Stuck> {
         self.memory.store(self.entry, 0);
         self.zaps.fetch_add(1, Ordering::SeqCst);
         while !self.is_open.load(Ordering::SeqCst) {
@@ -206,7 +243,8 @@ fn nobody_writes_a_shadow_entry_while_somebody_else_is_zapping_it() {
     let entry = Pfn(1).address();
     let (is_open, zaps) = (AtomicBool::new(true), AtomicU32::new(0));
     let vcpus = Arc::new(Slow { memory: Arc::clone(&memory), entry, is_open, zaps });
-    let guest = Guest { memory, free_from, leaf_table: entry, vcpus: Arc::clone(&vcpus) as Arc<dyn Vcpus> };
+    let vcpus_of_guest = Arc::clone(&vcpus) as Arc<dyn Vcpus>;
+    let guest = Guest { memory, free_from, leaf_table: entry, leaf_entries: ENTRIES, vcpus: vcpus_of_guest };
     let machine = Machine::with_guest(&lowered, guest).unwrap();
     let write = |frame: u64| machine.set_shadow_entry(PageId(0), Pte::leaf(Pfn(frame)));
     write(5).unwrap();

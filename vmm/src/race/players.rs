@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use guest_images::layout::{AREA_VA, player};
 use mmu::address::{Access, PAGE_SIZE, VirtAddr};
-use ordering::lowering::{PageId, UserId};
+use ordering::lowering::UserId;
 use parking_lot::Mutex;
 use race::machine::Stuck;
-use race::vcpus::Vcpus;
+use race::vcpus::{Slot, Vcpus};
 
 use super::PlayError;
 use super::exchange::{Answer, Deed, Exchange};
@@ -99,12 +99,12 @@ impl Players {
 }
 
 impl Vcpus for Players {
-    fn access(&self, vcpu: UserId, page: PageId, access: Access, value: u64) -> Result<u64, Stuck> {
+    fn access(&self, vcpu: UserId, slot: Slot, access: Access, value: u64) -> Result<u64, Stuck> {
         let seat = self.seats.iter().find(|seat| seat.user == vcpu);
         let seat = seat.ok_or_else(|| Stuck::Cannot(format!("{vcpu} is no vCPU of this guest")))?;
         let deed = match access {
-            Access::Read => Deed::Load(address(page)),
-            Access::Write => Deed::Store(address(page), value),
+            Access::Read => Deed::Load(address(slot)),
+            Access::Write => Deed::Store(address(slot), value),
         };
         match self.ask(seat, deed)? {
             Answer::Done(read) => Ok(read),
@@ -112,10 +112,10 @@ impl Vcpus for Players {
         }
     }
 
-    fn zap(&self, pages: &[PageId]) -> Result<(), Stuck> {
+    fn zap(&self, slots: &[Slot]) -> Result<(), Stuck> {
         self.failure.check()?;
         let mut set = PageSet::default();
-        pages.iter().for_each(|page| set.insert(address(*page)));
+        slots.iter().for_each(|slot| set.insert(address(*slot)));
         let requested = self.zaps.request(self.zaps.vcpus(), &set);
         self.seats.iter().for_each(Seat::wake);
         let applied = requested.and_then(|ticket| self.zaps.wait_until_applied(&ticket));
@@ -123,9 +123,9 @@ impl Vcpus for Players {
     }
 }
 
-/// Where a page lies in the shadow window.
-fn address(page: PageId) -> VirtAddr {
-    VirtAddr(AREA_VA).offset(page.0 as u64 * PAGE_SIZE)
+/// The address in the shadow window that an entry maps.
+fn address(slot: Slot) -> VirtAddr {
+    VirtAddr(AREA_VA).offset(slot.0 as u64 * PAGE_SIZE)
 }
 
 /// A vCPU's thread, until it is asked to stop or cannot go on.

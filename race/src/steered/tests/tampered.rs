@@ -115,7 +115,7 @@ fn what_hardware_has_cached_is_found() {
 fn a_shadow_entry_and_an_open_range_are_found() {
     is_found(VCPU, "spte[A]", |machine| hop(machine, Target::First, Hop::Read));
     // It allows nothing, and keeps the vCPU from faulting all the same.
-    is_found(VCPU, "spte[A]", |machine| machine.memory.store(machine.layout.page(A).shadow, Pte::DIRTY));
+    is_found(VCPU, "spte[A]", |machine| machine.memory.store(machine.shadow_place(A), Pte::DIRTY));
     is_found(VCPU, "in_progress[A]", |machine| machine.shared.ranges[0].lock().open += 1);
 }
 

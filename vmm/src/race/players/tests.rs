@@ -39,7 +39,7 @@ impl Rig {
     }
 
     fn load(&self, vcpu: usize, page: usize) -> Result<u64, Stuck> {
-        self.players.access(UserId(vcpu), PageId(page), Access::Read, 0)
+        self.players.access(UserId(vcpu), Slot(page), Access::Read, 0)
     }
 }
 
@@ -53,10 +53,10 @@ fn what_the_host_maps_is_read_what_it_empties_is_refused_and_what_it_maps_anew_i
         rig.map(3, Pte::leaf(rig.frame(round, 70 + round)));
         for vcpu in 0..2 {
             assert_eq!(rig.load(vcpu, 3), Ok(70 + round));
-            let store = rig.players.access(UserId(vcpu), PageId(3), Access::Write, 1);
+            let store = rig.players.access(UserId(vcpu), Slot(3), Access::Write, 1);
             assert_eq!(store, Err(REFUSED), "the entry allows loads only");
         }
-        rig.players.zap(&[PageId(3)]).unwrap();
+        rig.players.zap(&[Slot(3)]).unwrap();
     }
 }
 
@@ -66,7 +66,7 @@ fn a_store_of_a_vcpu_is_in_memory_when_it_has_answered() {
     let frame = rig.frame(0, 1);
     rig.map(59, Pte::leaf(frame).with(Pte::WRITE | Pte::DIRTY | Pte::ACCESSED));
     for value in 2..100 {
-        rig.players.access(UserId(0), PageId(59), Access::Write, value).unwrap();
+        rig.players.access(UserId(0), Slot(59), Access::Write, value).unwrap();
         assert_eq!(rig.memory.load(frame.address()), value);
         assert_eq!(rig.load(0, 59), Ok(value));
     }
@@ -94,7 +94,7 @@ fn an_entry_that_is_written_after_a_zap_stays() {
         for vcpu in 0..2 {
             assert_eq!(rig.load(vcpu, 0), Ok(round), "vCPU {vcpu} emptied it after the zap");
         }
-        rig.players.zap(&[PageId(0)]).unwrap();
+        rig.players.zap(&[Slot(0)]).unwrap();
         if round % 20 == 0 {
             // Long enough for the vCPUs to leave the guest.
             thread::sleep(Duration::from_millis(2));
@@ -113,7 +113,7 @@ fn a_vcpu_that_does_not_answer_is_named_with_what_it_did_and_nothing_is_asked_af
     assert!(text.starts_with("vCPU 1 has not answered Load("), "{text}");
     assert!(text.contains("it is outside the guest, entered "), "{text}");
     assert_eq!(rig.load(0, 4), Err(told.clone()));
-    assert_eq!(rig.players.zap(&[PageId(4)]), Err(told));
+    assert_eq!(rig.players.zap(&[Slot(4)]), Err(told));
 }
 
 #[test]
