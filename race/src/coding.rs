@@ -1,7 +1,8 @@
 //! Entries of a scenario as words of a page table, and back.
 //!
-//! Invariant: what is encoded decodes to itself, and nothing else decodes to it, but for marks that hardware sets. Bits that a scenario does not mention are as software that does not care
-//! for them leaves them: an entry that hardware may use is young, and dirty if it may be stored through.
+//! Invariant: what is encoded decodes to itself, and nothing else decodes to it, but for marks that hardware sets. Bits that
+//! a scenario does not mention are as software that does not care for them leaves them: an entry that hardware may use is
+//! young, and dirty if it may be stored through.
 //! Source: Intel SDM vol. 3, 4.5; arch/x86/include/asm/pgtable_types.h; include/linux/swapops.h.
 
 use std::collections::HashMap;

@@ -62,7 +62,7 @@ pub(crate) struct Hardware {
     pub(crate) walks: Vec<Mutex<Option<InFlight>>>,
     /// By page: on the way to the device's own TLB.
     pub(crate) completions: Vec<Mutex<Option<InFlight>>>,
-    /// What has been read of its PASID's entry, if that is read by halves.
+    /// What has been read of that entry, if it is read by halves.
     pub(crate) reading: Mutex<Option<Reading>>,
     /// Whether it has read one of which the halves were written for two address spaces.
     pub(crate) torn: AtomicBool,

@@ -37,7 +37,7 @@ pub enum NoRoom {
     Cache(#[from] CacheError),
 }
 
-/// Whether it writes a half of a PASID's entry.
+/// Whether it writes a half of a PASID's or of a context entry.
 fn is_of_half(act: &Act) -> bool {
     matches!(act, Act::Step(step) if matches!(**step, Step::SetPasidHalf(..)))
 }
@@ -78,7 +78,7 @@ pub struct Machine {
     pub(crate) shared: Shared,
     /// By agent, those whom its steps ask at once.
     pub(crate) asked: Vec<Vec<Vec<Party>>>,
-    /// Whether entries of PASIDs are written and read by halves.
+    /// Whether entries of PASIDs and context entries are written and read by halves.
     pub(crate) by_halves: bool,
     /// What the scenario says of the start, and then the model's variables.
     said: Vec<(Key, u32)>,

@@ -137,9 +137,7 @@ impl Machine {
     }
 
     fn read_pasid(&self, user: UserId) -> Result<(), Stuck> {
-        let pasid = self.scene.users[user.0].pasid;
-        let pasid = pasid.ok_or_else(|| Stuck::Cannot(format!("{user} has no PASID")))?;
-        match self.layout.entries.named(&self.memory, pasid) {
+        match self.layout.entries.named(&self.memory, self.entry_of(user)?) {
             Named::Nothing => Err(NAMES_NOTHING),
             Named::Space(space) => {
                 self.users[user.0].set_named(space);
@@ -184,7 +182,7 @@ impl Machine {
         self.entry_in(user, page, word)
     }
 
-    /// A device reaches what the entry of its PASID names, as it has read that.
+    /// A device reaches what the entry that it goes by names, as it has read that.
     pub(crate) fn right_space(&self, user: UserId, page: PageId) -> Result<(), Stuck> {
         if self.scene.users[user.0].pasid.is_none() {
             return Ok(());

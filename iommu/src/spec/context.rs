@@ -86,6 +86,13 @@ impl LegacyContext {
         Self([table.0 | 1 << 2 | 1, (domain.0 as u64) << 8 | levels.encode()])
     }
 
+    /// The same, and faults of the function are not recorded: FPD.
+    #[must_use]
+    pub const fn without_faults(self) -> Self {
+        let Self([low, high]) = self;
+        Self([low | 1 << 1, high])
+    }
+
     /// P.
     #[must_use]
     pub const fn is_present(self) -> bool {

@@ -1,7 +1,7 @@
 //! The hops of a device's walks and completions, and the bit that a store sets.
 //!
-//! Invariant: a hop lets the unit read one table or answer out of one cache; what it would find there already it loses before. A
-//! walk's or completion's place is locked before the port. Source: VT-d 6.2; PCIe 10.2 (ATS).
+//! Invariant: a hop lets the unit read one table or answer out of one cache; what it would find there already it loses before.
+//! A walk's or completion's place is locked before the port. Source: VT-d 6.2; PCIe 10.2 (ATS).
 
 use std::ops::RangeInclusive;
 

@@ -18,7 +18,10 @@ const ROWS: usize = 60;
 static CATALOGUE: LazyLock<Vec<Entry>> = LazyLock::new(catalogue::entries);
 
 /// What no scenario of the catalogue leaves behind often enough.
-const WRITTEN: [&str; 7] = [
+const WRITTEN: [&str; 8] = [
+    // A unit in legacy mode, and what is refused there.
+    "scenario s\nmm P\npage A in P under M\nframe f\ntable T\npmd M -> T\nmap A -> f rw\ncontext E -> P\ndevice D ats context E\n\
+     agent d on D\n  dma_read A\nagent k\n  set_context_high E -> none; pmd_clear M; iotlb_inv A; context_inv E\n",
     // An interrupt that nobody has answered; a section that nobody has left.
     "scenario s\npage A\nframe f\nmap A -> f rw\ncpu C, D\noption flush = ipi\nagent a on C\n  irq_off; load A; irq_on\n\
      agent k on D\n  pte_clear A; flush_tlb A\n",

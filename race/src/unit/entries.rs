@@ -73,7 +73,8 @@ impl Entries {
             Directory::Pasids => None,
         });
         let of_context = |(space, root): (usize, &Root)| {
-            LegacyContext::of(root.table.address(), SecondStageLevels::Four, domain(space)).0
+            // What a device is refused the scenario knows of: no fault is to be recorded.
+            LegacyContext::of(root.table.address(), SecondStageLevels::Four, domain(space)).without_faults().0
         };
         Self {
             scalable,

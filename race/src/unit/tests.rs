@@ -253,3 +253,18 @@ fn a_device_goes_from_one_address_space_to_another_by_its_context_entry_alone() 
         assert!(runs(&lowered, lapse, 300).is_err(), "nobody notices what stays in the context cache");
     }
 }
+
+#[test]
+fn a_walk_that_finds_nothing_leaves_no_fault_in_the_unit() {
+    let under = "mm P\npage A in P under M\ntable T\nframe f = 0\npmd M -> T\nmap A -> f rw";
+    for goes_by in ["context E -> P\ndevice DEV context E", "pasid E -> P\ndevice DEV pasid E"] {
+        let lowered = scenario(&format!("{under}\n{goes_by}"), "  pte_clear A\n  iotlb_inv A", &["A"]);
+        let steered = Steered::new(&lowered, machine(&lowered, None));
+        let mut random = fastrand::Rng::with_seed(7);
+        let rows: usize = (0..20).map(|_| steered.random(&mut random, 60).unwrap()).sum();
+        assert!(rows > 100, "{rows} rows");
+        for unit in steered.machine().users.iter().filter_map(|user| user.unit.as_ref()) {
+            assert_eq!(unit.unit.read(Register::FAULT_STATUS.0.into(), Width::Bits32), 0, "{goes_by}");
+        }
+    }
+}

@@ -1,5 +1,5 @@
-//! What the hardware behind a port may do ahead of any use, for whoever wants to choose when: read a PASID's or a context entry, walk,
-//! answer the device out of the IOTLB; and a use that finds what it needs, or does nothing.
+//! What the hardware behind a port may do ahead of any use, for whoever wants to choose when: read a PASID's or a context
+//! entry, walk, answer the device out of the IOTLB; and a use that finds what it needs, or does nothing.
 //!
 //! Invariant: nothing is filled that was invalidated since it was read. A hit rests on the cache that is asked first and on
 //! nothing else: hardware that keeps the domain beside what it has cached of a requester needs no PASID entry for it.

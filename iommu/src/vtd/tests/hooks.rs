@@ -208,6 +208,7 @@ fn a_context_entry_that_is_read_word_by_word_is_cached_as_it_was_read_and_for_it
     assert_eq!(LegacyContext(old).second_stage(), table);
     let made = LegacyContext::of(table, SecondStageLevels::Four, DOMAIN).0;
     assert_eq!(made, [old[0] | 1 << 2, old[1]], "with a device TLB");
+    assert!(LegacyContext(made).without_faults().hides_faults() && !LegacyContext(made).hides_faults());
     let mut port = driver.port();
     let mut part = port.begin_context_entry(REQUEST).unwrap();
     assert!(port.read_words(&mut part, 1..2));
