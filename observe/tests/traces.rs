@@ -268,3 +268,15 @@ fn what_the_end_of_the_trace_cuts_off_is_not_judged() {
         assert!(expected.iter().all(|one| found.iter().any(|found| found == one)), "{left}: {found:?}");
     }
 }
+
+#[test]
+fn an_entry_that_somebody_unknown_writes_leaves_the_order_unjudged() {
+    let called = |line: &String| {
+        let (function, caller) = line.rsplit_once(": ").and_then(|(_, call)| call.split_once(" <-")).unwrap();
+        format!("func={function} caller={caller} pid=9")
+    };
+    let mut lines: Vec<String> = cow_break(1..).iter().map(called).collect();
+    assert_eq!(of_lines(&lines), ["COW break: as cow-linux-6.1"]);
+    lines.insert(3, "event=pte by=somebody_new pid=9".to_owned());
+    assert_eq!(of_lines(&lines), ["COW break: not judged"]);
+}
