@@ -14,7 +14,7 @@ use super::spin::Answer;
 use super::{explorer, random, spin};
 
 /// How many seeds are tried if nothing is said.
-const SEEDS: Range<u64> = 0..200;
+const SEEDS: Range<u64> = 0..425;
 
 /// How many seeds a mistake may stay unnoticed.
 const UNNOTICED: u64 = 1000;

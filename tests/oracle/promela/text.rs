@@ -82,8 +82,7 @@ impl Promela<'_> {
             ("byte", "bn", agents),
         ];
         for (kind, name, length) in arrays {
-            // To Spin an array of one place is none, and no index of another.
-            line(&mut text, &format!("{kind} {name}[{}];", length.max(2)));
+            line(&mut text, &format!("{kind} {name}[{}];", length.max(1)));
         }
         line(&mut text, "byte qn;\nbyte pasid;");
         for (number, _) in scenario.properties.iter().enumerate() {
@@ -146,6 +145,10 @@ impl Promela<'_> {
             lines.push(format!("x[{number}] = {}", var.start));
         }
         lines.extend((0..scenario.cpus).filter_map(|cpu| self.begins_in(cpu)));
+        if scenario.tags > 0 {
+            // What is never read is no array to Spin, which then cannot compile what writes it.
+            lines.push("tmp = tt[0] + tw[0]; tmp = 0".to_owned());
+        }
         lines
     }
 
