@@ -128,7 +128,7 @@ impl Free {
         let threads = plan.threads.clamp(1, setting.programs.len().max(1));
         let count = if threads > 1 { threads } else { 0 };
         // As many worlds as are run one after the other before threads wait for each other, and one for each thread alone.
-        let more = plan.rounds.min(SHARED).max(1) as usize - 1;
+        let more = plan.rounds.clamp(1, SHARED) as usize - 1;
         let machines: Vec<Machine> = (0..count + more).map_while(|_| machine.another()).collect();
         let (own, others) = machines.split_at(if machines.len() < count { 0 } else { count });
         let own: Vec<World<'_>> = own.iter().map(|machine| World::new(&setting, machine, 1)).collect();
