@@ -143,7 +143,7 @@ impl Draw {
     fn brought(&mut self) -> Option<Step> {
         let page = self.page();
         match self.themes[0] {
-            Theme::Requests if self.once_in(3) => Some(Step::DrainRequests),
+            Theme::Requests if self.rng.u32(0..3) == 0 => Some(Step::DrainRequests),
             Theme::Requests => Some(Step::PageResponse(page)),
             Theme::Tso => Some(Step::Fence),
             Theme::Upper => {
