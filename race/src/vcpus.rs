@@ -55,7 +55,7 @@ pub struct Guest {
     /// Its leaf table, which has the shadow entries.
     pub leaf_table: PhysAddr,
     /// The entries of that.
-    pub leaf_entries: usize,
+    pub leaf_entries: u64,
     /// Its vCPUs.
     pub vcpus: Arc<dyn Vcpus>,
 }
@@ -77,7 +77,8 @@ pub(crate) struct Played {
 impl Played {
     /// By `guest`, for a scenario of so many pages, which the table has room for.
     pub(crate) fn by(guest: &Guest, pages: usize) -> Self {
-        let sets = guest.leaf_entries / pages.max(1);
+        let entries = usize::try_from(guest.leaf_entries).expect("a leaf table has 512 entries");
+        let sets = entries / pages.max(1);
         assert!(sets > 0, "{} entries of the guest are too few for {pages} pages", guest.leaf_entries);
         Self {
             vcpus: Arc::clone(&guest.vcpus),

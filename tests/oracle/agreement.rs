@@ -17,7 +17,7 @@ use super::{explorer, random, spin};
 const SEEDS: Range<u64> = 0..425;
 
 /// How many seeds a mistake may stay unnoticed.
-const UNNOTICED: u64 = 1000;
+const UNNOTICED: usize = 1000;
 
 /// What both sides say of a scenario.
 pub(super) enum Outcome {
@@ -112,7 +112,7 @@ fn spin_and_the_explorer_find_the_same_shortest_violations() {
 fn a_mistake_in_the_translation_is_noticed() {
     let Some(compiler) = compiler() else { return };
     for mistake in Mistake::ALL {
-        let noticed = (0..UNNOTICED).find(|seed| {
+        let noticed = random::seeds(mistake.theme()).take(UNNOTICED).find(|seed| {
             matches!(outcome(&random::scenario(*seed), mistake, compiler), Outcome::Disagreed { .. })
         });
         assert!(noticed.is_some(), "{mistake:?}: nobody notices it in {UNNOTICED} scenarios");

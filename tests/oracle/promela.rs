@@ -21,6 +21,7 @@ pub(super) use text::translate;
 
 use super::flow::{Act, Flow, Place};
 use super::program::{Change, Statement};
+use super::random::Theme;
 use super::setting::{Place as Where, Scenario};
 use super::step::{Access, Invalidation, Page, Step};
 use buffer::Cell;
@@ -58,6 +59,23 @@ impl Mistake {
         Self::SwitchForgets,
         Self::TagIgnored,
     ];
+
+    /// What scenarios must be about that can show it; none: any.
+    pub(super) const fn theme(self) -> Option<Theme> {
+        match self {
+            Self::SwitchForgets | Self::TagIgnored => Some(Theme::Tags),
+            Self::None
+            | Self::FlushForgets
+            | Self::StoreSkipsTlb
+            | Self::LockIsFree
+            | Self::PutKeeps
+            | Self::NotifyForgets
+            | Self::EventNeverArms
+            | Self::DeadlockUnseen
+            | Self::UnlinkedUnseen
+            | Self::PasidUnread => None,
+        }
+    }
 }
 
 /// The translation of one scenario.

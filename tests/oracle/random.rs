@@ -167,14 +167,22 @@ impl Draw {
     }
 }
 
+/// The seeds of scenarios that are first of all about `theme`; without one, all of them.
+pub(super) fn seeds(theme: Option<Theme>) -> impl Iterator<Item = u64> {
+    let is_first = move |seed: &u64| theme.is_none_or(|theme| first_theme(*seed) == theme);
+    (0..).filter(is_first)
+}
+
+fn first_theme(seed: u64) -> Theme {
+    THEMES[usize::try_from(seed).expect("seeds are small") % THEMES.len()]
+}
+
 /// The scenario of this seed.
 pub(super) fn scenario(seed: u64) -> Scenario {
     let mut rng = Rng::with_seed(seed);
-    let count = THEMES.len();
-    let first = THEMES[usize::try_from(seed).expect("seeds are small") % count];
-    let mut themes = vec![first];
+    let mut themes = vec![first_theme(seed)];
     while themes.len() < 3 && rng.bool() {
-        themes.push(THEMES[rng.usize(0..count)]);
+        themes.push(THEMES[rng.usize(0..THEMES.len())]);
     }
     // What is kept of upper entries has no tags: a CPU with tags goes to no page under one.
     let has_tags = themes.contains(&Theme::Tags);

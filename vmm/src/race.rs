@@ -100,7 +100,7 @@ pub fn guest(lowered: &Lowered) -> Result<Guest, PlayError> {
     let free_from = Pfn(GUEST_FRAMES);
     let bytes = bytes_needed(lowered, free_from);
     let (memory, space, vcpus) = seated(playable(&lowered.scene).collect(), bytes)?;
-    let (leaf_table, leaf_entries) = (space.leaf_table(), AREA_PAGES as usize);
+    let (leaf_table, leaf_entries) = (space.leaf_table(), AREA_PAGES);
     Ok(Guest { memory, free_from, leaf_table, leaf_entries, vcpus: Arc::new(vcpus) })
 }
 

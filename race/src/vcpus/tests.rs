@@ -81,7 +81,7 @@ fn around(lowered: &Lowered, obeys: bool) -> (Machine, Arc<Walking>) {
         memory,
         free_from,
         leaf_table,
-        leaf_entries: ENTRIES,
+        leaf_entries: ENTRIES as u64,
         vcpus: Arc::clone(&vcpus) as Arc<dyn Vcpus>,
     };
     (Machine::with_guest(lowered, guest).unwrap(), vcpus)
@@ -244,7 +244,8 @@ fn nobody_writes_a_shadow_entry_while_somebody_else_is_zapping_it() {
     let (is_open, zaps) = (AtomicBool::new(true), AtomicU32::new(0));
     let vcpus = Arc::new(Slow { memory: Arc::clone(&memory), entry, is_open, zaps });
     let vcpus_of_guest = Arc::clone(&vcpus) as Arc<dyn Vcpus>;
-    let guest = Guest { memory, free_from, leaf_table: entry, leaf_entries: ENTRIES, vcpus: vcpus_of_guest };
+    let guest =
+        Guest { memory, free_from, leaf_table: entry, leaf_entries: ENTRIES as u64, vcpus: vcpus_of_guest };
     let machine = Machine::with_guest(&lowered, guest).unwrap();
     let write = |frame: u64| machine.set_shadow_entry(PageId(0), Pte::leaf(Pfn(frame)));
     write(5).unwrap();

@@ -225,8 +225,16 @@ impl Draw {
             Place::Cpu(cpu) => self.scenario.context(cpu),
             Place::Nowhere | Place::Vcpu(_) | Place::Device(_) => None,
         };
-        if context.is_none() || self.once_in(3) {
+        let Some((mm, tag)) = context.filter(|_| !self.once_in(3)) else {
             return vec![self.change(agent), self.invalidated()];
+        };
+        if self.once_in(3) {
+            // What the own tag had before is gone.
+            let how = Access::Read;
+            let load = step(Step::Access { how, page: self.page(), dma: false });
+            let switch = step(Step::Switch(mm, tag, true));
+            let order = if self.rng.bool() { [switch, load] } else { [load, switch] };
+            return std::iter::once(self.change(agent)).chain(order).collect();
         }
         let to = Step::Switch(Mm(self.rng.usize(0..2)), self.tag(), self.once_in(3));
         let how = if self.rng.bool() { Access::Read } else { Access::Write(self.rng.u8(1..4)) };

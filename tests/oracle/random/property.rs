@@ -2,7 +2,8 @@
 
 use super::Draw;
 use super::look::Looker;
-use crate::oracle::program::Statement;
+use crate::oracle::entry::{Entry, Target};
+use crate::oracle::program::{Condition, Look, Statement};
 use crate::oracle::setting::{Event, Property, Touched};
 use crate::oracle::step::{Access, Held, Page, Step};
 
@@ -114,6 +115,11 @@ impl Draw {
                 _ => (0..4).find_map(|_| self.never()),
             };
             self.scenario.properties.extend(property);
+        }
+        if let Some((_, tag)) = self.scenario.context(0).filter(|_| self.rng.bool()) {
+            let look = Look::Tagged(0, self.page(), tag);
+            let empty = Condition::Entry(look, true, Entry::of(Target::Nothing));
+            self.scenario.properties.push(Property::Finally(empty));
         }
     }
 }

@@ -11,12 +11,12 @@ use ordering::engine::replay::Move;
 use ordering::engine::{self, Options, Verdict};
 use ordering::language::parse;
 use ordering::language::syntax::BuiltIn;
-use ordering::lowering::{self, Lowered, PageId, UserId};
+use ordering::lowering::{self, Lowered, UserId};
 use ordering::outcomes::Outcome;
 use race::free::{Free, Histogram, Plan};
 use race::machine::{Machine, Stuck};
 use race::steered::{Difference, Steered};
-use race::vcpus::Guest;
+use race::vcpus::{Guest, Slot};
 use vmm::kvm::System;
 use vmm::race::{self as play, PlayedBy};
 
@@ -35,16 +35,16 @@ struct Watched {
 }
 
 impl race::vcpus::Vcpus for Watched {
-    fn access(&self, vcpu: UserId, page: PageId, access: Access, value: u64) -> Result<u64, Stuck> {
-        let read = self.inner.access(vcpu, page, access, value)?;
+    fn access(&self, vcpu: UserId, slot: Slot, access: Access, value: u64) -> Result<u64, Stuck> {
+        let read = self.inner.access(vcpu, slot, access, value)?;
         self.asked.lock().unwrap().insert(vcpu);
         let passed = if access == Access::Read { read } else { value };
         self.accesses.lock().unwrap().push((access, passed));
         Ok(read)
     }
 
-    fn zap(&self, pages: &[PageId]) -> Result<(), Stuck> {
-        if self.zaps { self.inner.zap(pages) } else { Ok(()) }
+    fn zap(&self, slots: &[Slot]) -> Result<(), Stuck> {
+        if self.zaps { self.inner.zap(slots) } else { Ok(()) }
     }
 }
 
@@ -310,11 +310,11 @@ fn a_guest_that_does_not_zap_ends_as_the_model_does_not_allow() {
 struct Gone;
 
 impl race::vcpus::Vcpus for Gone {
-    fn access(&self, vcpu: UserId, _: PageId, _: Access, _: u64) -> Result<u64, Stuck> {
+    fn access(&self, vcpu: UserId, _: Slot, _: Access, _: u64) -> Result<u64, Stuck> {
         Err(Stuck::Fails(format!("{vcpu} has not answered")))
     }
 
-    fn zap(&self, _: &[PageId]) -> Result<(), Stuck> {
+    fn zap(&self, _: &[Slot]) -> Result<(), Stuck> {
         Ok(())
     }
 }
