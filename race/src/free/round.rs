@@ -12,8 +12,7 @@ use ordering::language::syntax::BuiltIn;
 use ordering::lowering::Part;
 
 use super::program::{Kind, Place, Question, Way};
-use super::team::wait;
-use super::world::{End, NOBODY, Values, World};
+use super::world::{End, NOBODY, Values, World, wait};
 use crate::machine::Stuck;
 
 /// Steps of a round at most: one that has more goes round for ever.

@@ -12,7 +12,7 @@ use std::time::Instant;
 use super::Plan;
 use super::count::Counted;
 use super::round::Worker;
-use super::world::{CLOSED, World};
+use super::world::{CLOSED, World, wait};
 
 /// For each round that threads share, each runs so many apart.
 const APART: i64 = 1;
@@ -22,8 +22,6 @@ pub(super) const AHEAD: i64 = 1024;
 const LOOKS: u32 = 60;
 /// How often it looks so, at most: who is not there by then may come later.
 const TURNS: u32 = 8;
-/// Looks before a thread that has nothing to do offers its CPU to others.
-const SPINS: u32 = 200;
 
 /// What all threads share beside the machines.
 #[derive(Debug)]
@@ -224,12 +222,6 @@ impl<'w, 'a> Member<'w, 'a> {
         }
         goes_on
     }
-}
-
-/// Waits a little, and lets others run if that takes longer.
-pub(super) fn wait(turns: &mut u32) {
-    *turns = turns.saturating_add(1);
-    if *turns < SPINS { hint::spin_loop() } else { thread::yield_now() }
 }
 
 /// When a run is to stop.

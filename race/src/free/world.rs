@@ -5,6 +5,7 @@
 
 use std::hint;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread;
 
 use ordering::language::syntax::BuiltIn;
 use ordering::lowering::{Key, Lowered};
@@ -104,6 +105,8 @@ const MOVES: u64 = u64::MAX;
 /// In the place of a round: none begins any more.
 pub(super) const CLOSED: u64 = u64::MAX;
 
+/// Looks before a thread that has nothing to do offers its CPU to others.
+const SPINS: u32 = 200;
 /// Looks for the lock of steps before a thread offers its CPU to others: nobody holds it for longer than a step.
 const LOOKS: u32 = 1000;
 
@@ -211,6 +214,12 @@ impl<'a> World<'a> {
         values.entries.clear();
         values.entries.extend(self.setting.entries.iter().map(|var| self.value(*var)));
     }
+}
+
+/// Waits a little, and lets others run if that takes longer.
+pub(super) fn wait(turns: &mut u32) {
+    *turns = turns.saturating_add(1);
+    if *turns < SPINS { hint::spin_loop() } else { thread::yield_now() }
 }
 
 /// What `tried` gives within some looks.

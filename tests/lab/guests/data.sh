@@ -14,11 +14,11 @@ if dd if=$disk bs=4096 count=1 2>/dev/null | grep -q "LAB written"; then
     kept=$(dd if=$disk bs=4096 count=1 2>/dev/null | sed -n 's/^LAB written //p' | tr -d '\0')
     [ "$kept" = "$(sum_of 8 32)" ] && say "disk kept what was written before" || say "wrong: the disk lost $kept"
 fi
-dd if=/dev/urandom of=/tmp/data bs=1M count=32 2>/dev/null
-want=$(sha256sum < /tmp/data | cut -d' ' -f1)
+dd if=/dev/urandom of=/data bs=1M count=32 2>/dev/null
+want=$(sha256sum < /data | cut -d' ' -f1)
 # Small pieces, and large ones that are mapped as scatter lists.
-dd if=/tmp/data of=$disk bs=1M seek=8 count=24 conv=notrunc 2>/dev/null
-dd if=/tmp/data of=$disk bs=4096 skip=6144 seek=8192 count=2048 conv=notrunc 2>/dev/null
+dd if=/data of=$disk bs=1M seek=8 count=24 conv=notrunc 2>/dev/null
+dd if=/data of=$disk bs=4096 skip=6144 seek=8192 count=2048 conv=notrunc 2>/dev/null
 drop
 for round in 1 2 3; do
     [ "$(sum_of 8 32)" = "$want" ] || say "wrong: round $round reads another sum"

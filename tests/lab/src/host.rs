@@ -219,12 +219,12 @@ fn boot_command(job: &Job, told: &str, unit: &str) -> String {
 fn script_of(job: &Job, told: &str) -> String {
     let mut script = String::new();
     if let Some(mib) = job.disk_mib {
-        script.push_str(&format!("truncate -s {mib}M /tmp/disk\n"));
+        script.push_str(&format!("truncate -s {mib}M /disk\n"));
     }
     for number in 1..=job.boots {
         script.push_str(&format!(
-            "/bin/afterimage {told} < /dev/null > /tmp/results/said.{number} 2> /tmp/results/reports.{number}\n\
-             echo $? > /tmp/results/status.{number}\n"
+            "/bin/afterimage {told} < /dev/null > /results/said.{number} 2> /results/reports.{number}\n\
+             echo $? > /results/status.{number}\n"
         ));
     }
     script

@@ -82,7 +82,13 @@ fn who_runs_by_himself_ends_as_the_model_allows_and_is_counted() {
     let output = afterimage(&["race", "store-buffering", "--mode", "free", "--rounds", "4000"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let shown = text(&output.stdout);
-    for part in ["4000 rounds", "* x = 1; y = 1; r0 = 0; r1 = 0", " of 4 outcomes seen", "no divergence"] {
+    for part in [
+        "4000 rounds ",
+        " at once ",
+        "* x = 1; y = 1; r0 = 0; r1 = 0",
+        " of 4 outcomes seen",
+        "no divergence",
+    ] {
         assert!(shown.contains(part), "no `{part}` in:\n{shown}");
     }
     let output = afterimage(&["race", "store-buffering", "--mode", "windows", "--rounds", "500", "--json"]);

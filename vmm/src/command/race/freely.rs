@@ -159,7 +159,8 @@ impl fmt::Display for Freed {
         let rate = rounds as f64 / seconds.max(1e-9);
         write!(
             f,
-            "{name:40} {rounds:>9} rounds {rate:>9.0} rounds/s   {seen} of {of} outcomes seen{}",
+            "{name:40} {rounds:>9} rounds {:>9} at once {rate:>9.0} rounds/s   {seen} of {of} outcomes seen{}",
+            self.histogram.together,
             self.where_vcpus_ran()
         )?;
         for bar in &self.histogram.bars {
@@ -186,6 +187,8 @@ pub(super) struct Row<'a> {
     line: u32,
     scenario: &'a str,
     rounds: u64,
+    /// Those of them whose agents were on several threads.
+    together: u64,
     time_us: u128,
     vcpus_on_kvm: bool,
     /// Outcomes that the model has, and whether these are all.
@@ -223,6 +226,7 @@ impl Freed {
             line: self.free.lowered().line,
             scenario: self.name(),
             rounds: self.histogram.rounds,
+            together: self.histogram.together,
             time_us: self.histogram.time.as_micros(),
             vcpus_on_kvm: self.vcpus == Some(OnKvm::Yes),
             allowed: self.free.ends().found.len(),
