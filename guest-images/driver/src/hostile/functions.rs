@@ -3,6 +3,7 @@
 //! Invariant: the bridge is a function like others.
 
 use super::Hostile;
+use super::random::REACHED_END;
 use super::raw::{
     at_port, in32, load8, load16, load32, load64, out8, out16, out32, store8, store16, store32, store64,
 };
@@ -101,11 +102,11 @@ pub(super) fn bars(guest: &mut Hostile) {
     }
     store16(config + u64::from(COMMAND), guest.random.half());
     let offset = guest.random.below(0x20_0000);
-    // What is memory may be the program's.
-    let reached = match at >> 32 {
-        0 if at >= guest.end => at.wrapping_add(offset & 0x3fff).min(0xffff_fff8),
-        0 => return,
-        _ => guest.reach(at) + offset,
+    // What is memory may be the program's; so may what stands behind the last address that can be reached.
+    let reached = match (at >> 32, at % REACHED_END >> 32) {
+        (0, _) if at >= guest.end => at.wrapping_add(offset & 0x3fff).min(0xffff_fff8),
+        (0, _) | (_, 0) => return,
+        (_, _) => guest.reach(at) + offset,
     };
     access(guest, reached);
 }
