@@ -103,7 +103,7 @@ pub(super) fn bars(guest: &mut Hostile) {
     store16(config + u64::from(COMMAND), guest.random.half());
     let offset = guest.random.below(0x20_0000);
     // What is memory may be the program's; so may what stands behind the last address that can be reached.
-    let reached = match (at >> 32, at % REACHED_END >> 32) {
+    let reached = match (at >> 32, (at % REACHED_END) >> 32) {
         (0, _) if at >= guest.end => at.wrapping_add(offset & 0x3fff).min(0xffff_fff8),
         (0, _) | (_, 0) => return,
         (_, _) => guest.reach(at) + offset,
