@@ -70,6 +70,7 @@ pub use replay::{Replayed, replay};
 pub use role::{Cached, Copied, Gate, Role, Roles, Source};
 pub use scene::{Scene, SceneAgent, SceneFrame, ScenePage, SceneUser, SceneVariable};
 pub use state::{AgentId, Key};
+pub use steps::Directory;
 
 use buffer::Route;
 use emitter::{Emitter, Manner, Output, Own, Properties, Scope, Told};

@@ -2,7 +2,7 @@
 //!
 //! Invariant: whatever an access or a walk can go through has a lane; counts, locks and what programs remember have none.
 
-use ordering::lowering::{Caches, Key, UserId};
+use ordering::lowering::{Caches, Directory, Key, UserId};
 use ordering::model::Var;
 
 use super::parts::Kind;
@@ -17,7 +17,7 @@ pub(super) struct Place {
     pub(super) group: (usize, usize),
 }
 
-/// Upper entries and PASIDs stand behind the pages.
+/// Upper entries, and entries of PASIDs and contexts, stand behind the pages.
 const PAGES: usize = 0;
 const UPPER: usize = 1;
 const PASIDS: usize = 2;
@@ -47,10 +47,14 @@ pub(super) fn place(states: &States<'_>, var: Var) -> Option<Place> {
         Key::Pmd(pmd) => (Kind::Table, "upper entry".to_owned(), (UPPER, pmd.0)),
         Key::Spmd(pmd) => (Kind::Table, "upper shadow entry".to_owned(), (UPPER, pmd.0)),
         Key::Pwc(user, pmd) => (Kind::Cache, format!("upper, kept by {}", name(user)), (UPPER, pmd.0)),
-        Key::Pasid(pasid) => (Kind::Table, "PASID entry".to_owned(), (PASIDS, pasid.0)),
+        Key::Pasid(pasid) => {
+            let what = format!("{} entry", directory(scene.directories[pasid.0]));
+            (Kind::Table, what, (PASIDS, pasid.0))
+        }
         Key::PasidCache(user) => {
-            let pasid = scene.users[user.0].pasid.map_or(0, |pasid| pasid.0);
-            (Kind::Cache, format!("PASID cache of {}", name(user)), (PASIDS, pasid))
+            let what = format!("{} cache of {}", directory(scene.users[user.0].directory), name(user));
+            // Only who goes by such an entry has cached one.
+            (Kind::Cache, what, (PASIDS, scene.users[user.0].pasid?.0))
         }
         Key::LoadedMm(_)
         | Key::LoadedTag(_)
@@ -87,5 +91,12 @@ const fn cache(caches: Caches) -> &'static str {
         Caches::Tlb | Caches::Shadow => "TLB",
         Caches::VcpuTlb => "vCPU TLB",
         Caches::Iotlb | Caches::DeviceTlb => "IOTLB",
+    }
+}
+
+const fn directory(directory: Directory) -> &'static str {
+    match directory {
+        Directory::Pasids => "PASID",
+        Directory::Contexts => "context",
     }
 }

@@ -193,3 +193,15 @@ fn what_goes_on_for_ever_is_behind_the_run_and_does_not_break_it() {
     assert_eq!(run.breaks(), Some(3), "the round does not count");
     assert!(parts[..3].iter().all(|part| *part == Part::Run), "{parts:?}");
 }
+
+#[test]
+fn what_a_device_goes_by_is_called_what_it_is() {
+    for (name, entry, cache) in [
+        ("context-entry-left-in-the-cache", "context entry", "context cache of DEV"),
+        ("pasid-cache-forgotten", "PASID entry", "PASID cache of DEV"),
+    ] {
+        let run = refuted(name);
+        let called: Vec<&str> = run.lanes.iter().map(|lane| lane.what.as_str()).collect();
+        assert!(called.contains(&entry) && called.contains(&cache), "{name}: {called:?}");
+    }
+}
