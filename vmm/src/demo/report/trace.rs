@@ -26,6 +26,8 @@ pub fn of(report: &RunReport) -> Option<String> {
             "{title}: BOUND HIT: {story}; the search looked at {places} places and found no run of the scenario, which \
              may have one: allow more with --places, or try another --seed"
         ),
-        (_, Reading::TooLong) => format!("{title}: {story}; what led to it was too long ago to be told"),
+        (_, Reading::TooLong) => {
+            format!("{title}: BOUND HIT: {story}; what led to it was too long ago to be told")
+        }
     })
 }
