@@ -7,8 +7,9 @@
 //! Read in this order: [`timeline`] (rows, lanes and arrows as plain data), [`fair`] (a run of what is
 //! proved), [`report`] (a scenario with what was found),
 //! `escape` and `markup` (how text becomes XML), [`svg`] and `layout` (the picture), [`page`] (a page of scenarios),
-//! [`dot`] (a graph), [`links`] (where a scenario is from), [`site`] (the catalogue).
+//! [`chart`] (counts beside each other), [`dot`] (a graph), [`links`] (where a scenario is from), [`site`] (the catalogue).
 
+pub mod chart;
 pub mod dot;
 mod escape;
 pub mod fair;

@@ -9,6 +9,7 @@ mod rows;
 
 use std::fmt::Display;
 
+use crate::chart::Chart;
 use crate::layout::Layout;
 use crate::links::pieces;
 use crate::markup::Markup;
@@ -27,6 +28,8 @@ pub struct Page<'a> {
     pub reports: &'a [Report],
     /// The files that they stand in.
     pub texts: &'a [Text],
+    /// Counts that stand above them, whose names lead to them.
+    pub chart: Option<&'a Chart>,
     /// Where it belongs to, as a relative address.
     pub home: Option<&'a str>,
 }
@@ -36,8 +39,10 @@ impl Page<'_> {
     #[must_use]
     pub fn html(&self) -> String {
         frame(&Frame { title: self.title, home: self.home }, |markup| {
-            if self.reports.len() > 1 {
-                self.contents(markup);
+            match self.chart {
+                Some(chart) => chart.write(markup, &|name| self.place(name)),
+                None if self.reports.len() > 1 => self.contents(markup),
+                None => {}
             }
             for (index, report) in self.reports.iter().enumerate() {
                 self.scenario(markup, index, report);
@@ -57,6 +62,12 @@ impl Page<'_> {
                 }
             });
         });
+    }
+
+    /// The address of the scenario with that name, if there is one on the page.
+    fn place(&self, name: &str) -> Option<String> {
+        let index = self.reports.iter().position(|report| report.name == name)?;
+        Some(format!("#{}", self.id(index)))
     }
 
     /// The place of a scenario: its name, unless one before it has the same.
@@ -97,8 +108,8 @@ impl Page<'_> {
             }
             if let Some(like) = &report.like {
                 markup.text(" · like ");
-                match self.reports.iter().position(|other| other.name == *like) {
-                    Some(other) => markup.leaf("a", &[("href", &format!("#{}", self.id(other)))], like),
+                match self.place(like) {
+                    Some(address) => markup.leaf("a", &[("href", &address)], like),
                     None => markup.text(like),
                 }
             }

@@ -23,8 +23,13 @@ pub fn site(texts: &[Text], reports: &[Report]) -> Vec<Written> {
     for text in texts {
         let own: Vec<Report> = of(text, reports).cloned().collect();
         let home = format!("{}index.html", "../".repeat(text.file.matches('/').count()));
-        let page =
-            Page { title: &text.file, reports: &own, texts: std::slice::from_ref(text), home: Some(&home) };
+        let page = Page {
+            title: &text.file,
+            reports: &own,
+            texts: std::slice::from_ref(text),
+            chart: None,
+            home: Some(&home),
+        };
         written.push(Written { path: path(&text.file), text: page.html() });
     }
     written

@@ -12,6 +12,7 @@ mod limit;
 mod messages;
 mod minimize;
 mod observe;
+mod origin;
 mod outcome;
 mod pictures;
 mod progress;
@@ -31,7 +32,7 @@ use log::LevelFilter;
 
 /// Finds stale translations: what a TLB, a shadow page table or an IOTLB still shows after the page table changed.
 #[derive(Debug, Parser)]
-#[command(name = "afterimage", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
+#[command(name = "afterimage", version = origin::VERSION, max_term_width = 100, args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -79,6 +80,7 @@ const READER_GONE: u8 = 141;
 /// Runs the command of the process's arguments.
 #[must_use]
 pub fn main() -> ExitCode {
+    origin::begin();
     // A file that may not grow is an answer to a write, not the end of the program. Without a handler it ends it.
     let _handled = signal_hook::flag::register(libc::SIGXFSZ, Arc::default());
     let arguments = match Arguments::try_parse() {

@@ -1,5 +1,7 @@
 //! `afterimage demo`: arguments, the choice of CPU, and the exit status.
 
+mod page;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,13 +11,13 @@ use clap::{Args, ValueEnum};
 use guest_images::layout::MAX_VCPUS;
 use ordering::sighting::MOST_PLACES;
 
+use super::outcome::as_json;
+use super::pictures::{PictureArguments, Pictures};
 use super::progress::Progress;
 use super::{HOST, UNDECIDED, UNUSABLE, complain, say};
 use crate::demo::guest::CpuKind;
 use crate::demo::options::{DemoOptions, Operation, Trial, trials};
-use crate::demo::reading::Reading;
 use crate::demo::report::{json, table, trace};
-use crate::demo::scenario::OrderScenario;
 use crate::demo::stage::Cast;
 use crate::demo::window::Widening;
 use crate::demo::{Demonstration, RunReport};
@@ -62,6 +64,8 @@ pub(super) struct DemoArguments {
     /// Write the scenario of each order into this directory, with the first violation as its trace, for `replay`, `check` and `race`
     #[arg(long, value_name = "DIR")]
     save: Option<PathBuf>,
+    #[command(flatten)]
+    pictures: PictureArguments,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -85,8 +89,9 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 /// Runs the demonstration and prints what it saw.
 pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
-    let prepared = select(arguments).and_then(|trials| Ok((trials, choose_cpu(arguments.cpu)?)));
-    let (trials, cpu) = match prepared {
+    let prepared = select(arguments)
+        .and_then(|trials| Ok((trials, arguments.pictures.open()?, choose_cpu(arguments.cpu)?)));
+    let (trials, pictures, cpu) = match prepared {
         Ok(prepared) => prepared,
         Err(message) => {
             complain(message);
@@ -101,13 +106,18 @@ pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
         seed: arguments.seed,
         most_places: usize::try_from(arguments.places).map_or(usize::MAX, |places| places),
     };
-    demonstrate(&Demonstration::new(options), cpu, arguments)
+    demonstrate(&Demonstration::new(options), cpu, arguments, pictures)
 }
 
-fn demonstrate(demonstration: &Demonstration, cpu: CpuKind, arguments: &DemoArguments) -> ExitCode {
-    let as_json = arguments.json;
+fn demonstrate(
+    demonstration: &Demonstration,
+    cpu: CpuKind,
+    arguments: &DemoArguments,
+    pictures: Pictures,
+) -> ExitCode {
+    let is_json = arguments.json;
     let mut reports: Vec<RunReport> = Vec::new();
-    if !as_json {
+    if !is_json {
         say(table::heading(cpu));
     }
     for trial in demonstration.trials() {
@@ -116,7 +126,7 @@ fn demonstrate(demonstration: &Demonstration, cpu: CpuKind, arguments: &DemoArgu
         drop(progress);
         match report {
             Ok(report) => {
-                if !as_json {
+                if !is_json {
                     say(table::row(&report));
                 }
                 reports.push(report);
@@ -127,15 +137,14 @@ fn demonstrate(demonstration: &Demonstration, cpu: CpuKind, arguments: &DemoArgu
             }
         }
     }
-    if as_json {
-        say(json::object(cpu, &reports));
+    if is_json {
+        say(as_json(&json::object(cpu, demonstration.options(), &reports)));
     } else {
         reports.iter().filter_map(trace::of).for_each(say);
         say(format_args!("\n{}", table::conclusion(&reports)));
     }
-    if let Some(directory) = &arguments.save
-        && let Err(error) = save(directory, &reports)
-    {
+    let saved = arguments.save.as_ref().map_or(Ok(()), |directory| save(directory, &reports));
+    if let Err(error) = saved.and_then(|()| draw(&reports, pictures)) {
         complain(error);
         return HOST.into();
     }
@@ -143,6 +152,14 @@ fn demonstrate(demonstration: &Demonstration, cpu: CpuKind, arguments: &DemoArgu
         return ExitCode::FAILURE;
     }
     if reports.iter().any(RunReport::is_undecided) { UNDECIDED.into() } else { ExitCode::SUCCESS }
+}
+
+/// Writes the files with pictures.
+fn draw(reports: &[RunReport], mut pictures: Pictures) -> Result<(), String> {
+    if pictures.are_wanted() {
+        page::draw(reports, &mut pictures)?;
+    }
+    pictures.write("The demonstration")
 }
 
 /// Writes a file for each order; the control's is the right one's.
@@ -153,12 +170,8 @@ fn save(directory: &Path, reports: &[RunReport]) -> Result<(), String> {
     fs::create_dir_all(directory).map_err(|error| failed(directory, error))?;
     let orders = reports.iter().filter(|report| report.trial.operation != Operation::Control);
     for report in orders {
-        let scenario = OrderScenario::new(&report.trial);
-        let path = directory.join(format!("{}.scn", scenario.name()));
-        let text = match &report.reading {
-            Some(Reading::Counterexample(found)) => found.text.clone(),
-            Some(Reading::Divergence(_) | Reading::BoundHit(_) | Reading::TooLong) | None => scenario.text(),
-        };
+        let (name, text) = page::file(report);
+        let path = directory.join(name);
         fs::write(&path, text).map_err(|error| failed(&path, error))?;
     }
     Ok(())

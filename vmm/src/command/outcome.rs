@@ -19,6 +19,8 @@ use ordering::lowering::{Lowered, too_large};
 use ordering::outcomes::{self, Outcomes};
 use serde::Serialize;
 
+use super::origin::described;
+
 pub(super) use json::json;
 
 /// States that the search for a witness may visit.
@@ -263,9 +265,9 @@ pub(super) fn conclusion(checked: &[Checked]) -> String {
     }
 }
 
-/// An object of numbers and names, as it is printed.
+/// An object of numbers and names, as it is printed, with where it comes from.
 pub(super) fn as_json(report: &impl Serialize) -> String {
-    match serde_json::to_string_pretty(report) {
+    match serde_json::to_string_pretty(&described(report)) {
         Ok(text) => text,
         Err(error) => unreachable!("numbers and names are always JSON: {error}"),
     }

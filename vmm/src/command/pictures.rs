@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use picture::chart::Chart;
 use picture::page::Page;
 use picture::report::{Report, Text};
 use picture::{dot, svg};
@@ -57,6 +58,7 @@ pub(super) struct Pictures {
     files: Vec<(Format, Opened)>,
     reports: Vec<Report>,
     texts: Vec<Text>,
+    chart: Option<Chart>,
 }
 
 impl PictureArguments {
@@ -98,15 +100,23 @@ impl Pictures {
         self.reports.push(report);
     }
 
+    /// Puts counts above the scenarios of a page.
+    pub(super) fn chart(&mut self, chart: Chart) {
+        self.chart = Some(chart);
+    }
+
     /// Writes all files.
     ///
     /// # Errors
     /// What the host says.
     pub(super) fn write(self, title: &str) -> Result<(), String> {
-        let Self { files, reports, texts } = self;
+        let Self { files, reports, texts, chart } = self;
         for (format, file) in files {
             file.write(&match format {
-                Format::Html => Page { title, reports: &reports, texts: &texts, home: None }.html(),
+                Format::Html => {
+                    let chart = chart.as_ref();
+                    Page { title, reports: &reports, texts: &texts, chart, home: None }.html()
+                }
                 Format::Svg => svg::svg(&reports),
                 Format::Dot => dot::dot(&reports),
             })?;

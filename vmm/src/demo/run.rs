@@ -13,6 +13,7 @@ use super::operator::Operator;
 use super::options::{DemoOptions, Operation, Trial};
 use super::reading::{Reading, read};
 use super::recorder::{Recorder, Violation};
+use super::scenario::OrderScenario;
 use super::stage::{PAGES, Stage, StageError};
 use super::tally::Counts;
 use super::window::Windows;
@@ -78,6 +79,17 @@ impl RunReport {
         if clean { Verdict::Coherent } else { Verdict::Violated }
     }
 
+    /// The order's scenario as a file's text, with the first violation as its trace if that is a counterexample of it.
+    #[must_use]
+    pub fn scenario(&self) -> String {
+        match &self.reading {
+            Some(Reading::Counterexample(found)) => found.text.clone(),
+            Some(Reading::Divergence(_) | Reading::BoundHit(_) | Reading::TooLong) | None => {
+                OrderScenario::new(&self.trial).text()
+            }
+        }
+    }
+
     /// Whether it is not known if the order's scenario can do what was met: the search was over before, or the recorder has
     /// the last events only.
     #[must_use]
@@ -113,6 +125,12 @@ impl Demonstration {
     #[must_use]
     pub fn new(options: DemoOptions) -> Self {
         Self { options }
+    }
+
+    /// What it was told.
+    #[must_use]
+    pub const fn options(&self) -> &DemoOptions {
+        &self.options
     }
 
     /// What will be tried, in turn.

@@ -1,5 +1,8 @@
 //! `afterimage demo`: what it says of what it met.
 
+use std::fs;
+use std::path::Path;
+
 use super::{afterimage, text};
 
 #[test]
@@ -14,6 +17,49 @@ fn a_search_that_hits_its_bound_is_no_divergence() {
     assert_eq!(output.status.code(), Some(3));
     let object: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
     assert_eq!(object["runs"][0]["first_violation"], "bound hit", "{object}");
+}
+
+#[test]
+fn a_page_has_each_order_with_its_counts_and_its_first_violation() {
+    let html = Path::new(env!("CARGO_TARGET_TMPDIR")).join("demo.html");
+    let order = ["demo", "--cpu", "software", "--operation", "cow", "--seconds", "0.1", "--html"];
+    let output = afterimage(&[&order[..], &[html.to_str().expect("a plain path")]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let page = fs::read_to_string(&html).expect("it was written");
+    let chart = page.split("<tbody>").nth(1).expect("there is a table of counts");
+    let chart = chart.split("</tbody>").next().expect("it ends");
+    for order in ["clear-flush-notify-set", "notify-before-clear", "no-flush", "no-range-start"] {
+        let address = format!("href=\"#scenario-cow-{order}\"");
+        assert!(chart.contains(&address), "{order} is not among the counts:\n{chart}");
+        assert!(page.contains(&format!("id=\"scenario-cow-{order}\"")), "{order} has no place");
+    }
+    // One of each of the six wrong orders.
+    let violations = page.matches("<h3>The first violation</h3>").count();
+    assert_eq!(violations, 6, "each wrong order has its counterexample, and nobody else");
+    assert!(chart.contains("class=\"bar harm\"") && chart.contains("class=\"bar work\""), "{chart}");
+}
+
+#[test]
+fn json_says_where_it_is_from_and_has_what_a_wrong_order_did() {
+    let order =
+        ["demo", "--cpu", "software", "--operation", "cow", "--order", "no-flush", "--seed", "7", "--json"];
+    let output = afterimage(&order);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let object: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    let (origin, run) = (&object["origin"], &object["runs"][0]);
+    assert_eq!(origin["version"], env!("CARGO_PKG_VERSION"), "{origin}");
+    assert_eq!(origin["arguments"].as_array().expect("a list").len(), order.len(), "{origin}");
+    assert!(origin["machine"]["kernel"].as_str().is_some_and(|name| name.starts_with("Linux ")), "{origin}");
+    assert!(origin["seconds"].as_f64().expect("a number") >= run["seconds"].as_f64().expect("a number"));
+    assert_eq!(
+        (object["parameters"]["seed"].as_u64(), &run["first_violation"]),
+        (Some(7), &"counterexample".into())
+    );
+    let scenario = run["scenario"].as_str().expect("a text");
+    let (saved, again) = (Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-flush.scn"), "rows can happen");
+    fs::write(&saved, scenario).expect("the folder can be written");
+    let replayed = afterimage(&["replay", saved.to_str().expect("a plain path")]);
+    assert!(replayed.status.success() && text(&replayed.stdout).contains(again), "{scenario}");
 }
 
 #[test]

@@ -99,6 +99,7 @@ fn a_file_that_cannot_be_written_is_said_before_anything_runs() {
     let source = plain(&source);
     let nowhere = "no-such-folder/page.html";
     for arguments in [
+        vec!["demo", "--html", nowhere],
         vec!["check", source, "--html", nowhere],
         vec!["check", source, "--svg", nowhere],
         vec!["check", source, "--dot", "."],

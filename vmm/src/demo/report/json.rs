@@ -1,15 +1,33 @@
-//! The report as one JSON object.
+//! The report as one object, for JSON.
 
 use serde::Serialize;
 
 use crate::demo::RunReport;
 use crate::demo::guest::CpuKind;
+use crate::demo::options::DemoOptions;
 use crate::demo::reading::Reading;
+use crate::demo::window::Widening;
+
+/// What a demonstration was told and what it saw.
+#[derive(Serialize)]
+pub struct Object {
+    cpu: CpuKind,
+    parameters: Parameters,
+    runs: Vec<Run>,
+}
 
 #[derive(Serialize)]
-struct Object {
-    cpu: CpuKind,
-    runs: Vec<Run>,
+struct Parameters {
+    seed: u64,
+    /// How long each right order is watched.
+    seconds: f64,
+    /// How wide each window may be made, in microseconds; none: as was found, wider and wider.
+    window_us: Option<u64>,
+    cpus: u16,
+    vcpus: u16,
+    devices: u16,
+    /// Places that a search for a counterexample looks at, at most.
+    places: usize,
 }
 
 #[derive(Serialize)]
@@ -24,10 +42,13 @@ struct Run {
     stale_by: StaleBy,
     lost_writes: u64,
     freed_uses: u64,
+    seconds: f64,
     expected: &'static str,
     verdict: &'static str,
     /// Of the first violation: `counterexample` of the order's scenario, `divergence` from it, `bound hit` if the search was over before, or `untold`.
     first_violation: Option<&'static str>,
+    /// The order's scenario, with the first violation as its trace if that is a counterexample.
+    scenario: String,
 }
 
 #[derive(Serialize)]
@@ -37,14 +58,23 @@ struct StaleBy {
     device: u64,
 }
 
-/// All runs, and what the vCPUs were.
+/// What it was told, and all runs.
 #[must_use]
-pub fn object(cpu: CpuKind, reports: &[RunReport]) -> String {
-    let object = Object { cpu, runs: reports.iter().map(run).collect() };
-    match serde_json::to_string_pretty(&object) {
-        Ok(text) => text,
-        Err(error) => unreachable!("numbers and names are always JSON: {error}"),
-    }
+pub fn object(cpu: CpuKind, options: &DemoOptions, reports: &[RunReport]) -> Object {
+    let DemoOptions { cast, trials: _, time, widening, seed, most_places } = options;
+    let parameters = Parameters {
+        seed: *seed,
+        seconds: time.as_secs_f64(),
+        window_us: match widening {
+            Widening::AsFound => None,
+            Widening::Fixed { width_us } => Some(*width_us),
+        },
+        cpus: cast.cpus,
+        vcpus: cast.vcpus,
+        devices: cast.devices,
+        places: *most_places,
+    };
+    Object { cpu, parameters, runs: reports.iter().map(run).collect() }
 }
 
 fn run(report: &RunReport) -> Run {
@@ -59,6 +89,7 @@ fn run(report: &RunReport) -> Run {
         stale_by: StaleBy { cpu: report.cpu.stale, vcpu: report.vcpu.stale, device: report.device.stale },
         lost_writes: report.lost_writes,
         freed_uses: report.freed_uses(),
+        seconds: report.time.as_secs_f64(),
         expected: report.trial.order.expected.name(),
         verdict: report.verdict().name(),
         first_violation: report.reading.as_ref().map(|reading| match reading {
@@ -67,5 +98,6 @@ fn run(report: &RunReport) -> Run {
             Reading::BoundHit(_) => "bound hit",
             Reading::TooLong => "untold",
         }),
+        scenario: report.scenario(),
     }
 }
