@@ -100,11 +100,12 @@ impl Page<'_> {
 
     /// Where it stands and where it is from.
     fn origin(&self, markup: &mut Markup, report: &Report) {
+        let Some(place) = &report.place else { return };
         markup.element("p", &[("class", &"where")], |markup| {
-            let place = format!("{}, line {}", report.file, report.line);
-            match self.line(report, report.line) {
-                Some(address) => markup.leaf("a", &[("href", &address)], place),
-                None => markup.text(place),
+            let told = format!("{}, line {}", place.file, place.line);
+            match self.line(report, place.line) {
+                Some(address) => markup.leaf("a", &[("href", &address)], told),
+                None => markup.text(told),
             }
             if let Some(like) = &report.like {
                 markup.text(" · like ");
@@ -122,7 +123,8 @@ impl Page<'_> {
 
     /// The address of a line of a scenario's file, if that is on the page.
     fn line(&self, report: &Report, line: u32) -> Option<String> {
-        let file = self.texts.iter().position(|text| text.file == report.file)?;
+        let place = report.place.as_ref()?;
+        let file = self.texts.iter().position(|text| text.file == place.file)?;
         Some(format!("#f{file}-l{line}"))
     }
 

@@ -1,18 +1,16 @@
-//! A scenario with what was found of it, as it is shown.
+//! A scenario, or a run, with what was found of it, as it is shown.
 //!
 //! Invariant: what is shown was found: words and numbers come from whoever explored, replayed or raced the scenario.
 
 use crate::timeline::Timeline;
 
-/// A scenario and what was found.
+/// A scenario, or a run of something else, and what was found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Report {
     /// Its name.
     pub name: String,
-    /// The file that it stands in, as it is shown.
-    pub file: String,
-    /// The line on which it begins, 1-based.
-    pub line: u32,
+    /// Where it stands, if that is a file.
+    pub place: Option<Place>,
     /// What it shows, in a sentence.
     pub about: Option<String>,
     /// Where it is told.
@@ -33,6 +31,15 @@ pub struct Report {
     pub title: String,
     /// A run, if there is one to be shown.
     pub run: Option<Timeline>,
+}
+
+/// Where a scenario stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The file, as it is shown.
+    pub file: String,
+    /// The line on which it begins, 1-based.
+    pub line: u32,
 }
 
 /// How a verdict is shown.
@@ -60,7 +67,7 @@ impl Tone {
 /// A scenario file, to be shown with its lines.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Text {
-    /// Its name, as in [`Report::file`].
+    /// Its name, as in [`Place::file`].
     pub file: String,
     /// What it says.
     pub text: String,

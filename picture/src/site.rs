@@ -36,7 +36,8 @@ pub fn site(texts: &[Text], reports: &[Report]) -> Vec<Written> {
 }
 
 fn of<'r>(text: &'r Text, reports: &'r [Report]) -> impl Iterator<Item = &'r Report> {
-    reports.iter().filter(|report| report.file == text.file)
+    let is_of = |report: &&Report| report.place.as_ref().is_some_and(|place| place.file == text.file);
+    reports.iter().filter(is_of)
 }
 
 /// The page of a file.

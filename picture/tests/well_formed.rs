@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use ordering::catalogue::{FILES, entries};
 use ordering::engine::{self, Options, Verdict};
 use picture::fair::fair;
-use picture::report::{Report, Text, Tone};
+use picture::report::{Place, Report, Text, Tone};
 use picture::site::{Written, site};
 use picture::timeline::Timeline;
 use picture::{dot, svg};
@@ -35,8 +35,7 @@ fn explored() -> (Vec<Text>, Vec<Report>) {
         };
         Report {
             name: entry.lowered.name.clone(),
-            file: entry.file.path.to_owned(),
-            line: entry.lowered.line,
+            place: Some(Place { file: entry.file.path.to_owned(), line: entry.lowered.line }),
             about: entry.scenario.about.clone(),
             source: entry.scenario.source.clone(),
             like: entry.scenario.like.as_ref().map(|like| like.node.clone()),

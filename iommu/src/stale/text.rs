@@ -55,7 +55,7 @@ pub(super) fn write_received(f: &mut fmt::Formatter<'_>, received: &[Missed], fo
         shown.sort_by_key(|missed| missed.at);
     }
     for missed in shown {
-        write!(f, "\n    {}: {}: {}", missed.at, InWords(&missed.invalidation), missed.why)?;
+        write!(f, "\n    {}: {missed}", missed.at)?;
     }
     Ok(())
 }
@@ -86,8 +86,38 @@ impl fmt::Display for Ground {
     }
 }
 
+impl fmt::Display for Missed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", InWords(&self.invalidation), self.why)
+    }
+}
+
 impl StaleUse {
-    fn write_headline(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Who used what, and what the tables say, in a sentence.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        let mut text = String::new();
+        let written = self.write_headline(&mut text);
+        written.expect("a text takes whatever is written");
+        text
+    }
+
+    /// The smallest invalidations that would have helped, in words.
+    #[must_use]
+    pub fn would_have_helped(&self) -> Vec<String> {
+        self.remedy.iter().map(|remedy| InWords(remedy).to_string()).collect()
+    }
+
+    /// What is cached, in words.
+    #[must_use]
+    pub fn held(&self) -> String {
+        match &self.cached {
+            Ok(cached) => page(cached),
+            Err(reason) => format!("none: {reason}"),
+        }
+    }
+
+    fn write_headline(&self, f: &mut impl fmt::Write) -> fmt::Result {
         write!(f, "stale use: {}", self.requester.source)?;
         if let Some(pasid) = self.requester.pasid {
             write!(f, " with {pasid}")?;

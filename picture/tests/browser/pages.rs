@@ -9,7 +9,7 @@ use ordering::language::syntax::Scenario;
 use ordering::lowering::{Lowered, load};
 use picture::fair::fair;
 use picture::page::Page;
-use picture::report::{Report, Text, Tone};
+use picture::report::{Place, Report, Text, Tone};
 use picture::timeline::Timeline;
 
 /// A file of the catalogue.
@@ -48,8 +48,7 @@ pub(crate) fn of(file: &str, scenario: &Scenario, tone: Tone, run: Option<Timeli
     };
     Report {
         name: scenario.name.node.clone(),
-        file: file.to_owned(),
-        line: scenario.name.span.line,
+        place: Some(Place { file: file.to_owned(), line: scenario.name.span.line }),
         about: scenario.about.clone(),
         source: scenario.source.clone(),
         like: scenario.like.as_ref().map(|like| like.node.clone()),

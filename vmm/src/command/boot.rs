@@ -8,6 +8,7 @@ mod disk;
 mod guest;
 mod image;
 mod journal;
+mod page;
 mod reports;
 mod run;
 mod screen;
@@ -33,6 +34,7 @@ use journal::Journal;
 use reports::{Format, Reports, Severity};
 use screen::Screen;
 
+use super::pictures::{Drawing, PictureArguments, unwritable};
 use super::{UNUSABLE, size};
 use crate::boot::{Module, Payload};
 use crate::kvm::CpuFlags;
@@ -100,6 +102,8 @@ pub(super) struct BootArguments {
     /// Where else, as one object a line: a file, or a descriptor that is open already
     #[arg(long, value_name = "FILE|fd:N")]
     stale_report_file: Option<String>,
+    #[command(flatten)]
+    pictures: PictureArguments,
     /// The first stale use ends the guest
     #[arg(long)]
     stale_fatal: bool,
@@ -223,6 +227,7 @@ impl BootArguments {
             || self.stale_fatal
             || self.stale_report_file.is_some()
             || self.api_socket.is_some()
+            || self.pictures.are_wanted()
     }
 
     /// The file for tools, open, and what it is called.
@@ -236,18 +241,29 @@ impl BootArguments {
             Some(Ok(number)) => how.append(true).open(format!("/proc/self/fd/{number}")),
             Some(Err(_)) => return Err(format!("--stale-report-file {name}: give fd:N, such as fd:3")),
         };
-        let file = opened.map_err(|error| match error.raw_os_error() {
-            Some(libc::ENXIO) => {
-                format!("cannot write {name}: nobody reads the pipe; start its reader first")
-            }
-            _ => format!("cannot write {name}: {error}"),
-        })?;
+        let file = opened.map_err(|error| unwritable(Path::new(name), &error))?;
         Ok(Some((name.clone(), file)))
+    }
+
+    /// The files for pictures, open.
+    fn drawings(&self) -> Result<Vec<Drawing>, String> {
+        if self.pictures.are_wanted() && matches!(self.iommu()?, IommuKind::None) {
+            return Err("there is no unit to draw a picture of; leave --iommu none out".to_owned());
+        }
+        self.pictures.open_now()
+    }
+
+    /// What a page of the run is called.
+    fn title(&self) -> String {
+        let kernel = self.kernel.as_ref().map(|path| path.display().to_string());
+        let guest = || self.guest.map_or_else(String::new, |guest| guest.name.to_owned());
+        format!("afterimage boot: {}", kernel.unwrap_or_else(guest))
     }
 
     fn reports(&self, unit: Arc<Vtd>, screen: Arc<Screen>, journal: Option<Arc<Journal>>) -> Reports {
         let severity = if self.stale_fatal { Severity::Fatal } else { Severity::Reported };
-        Reports::new(unit, self.stale_report, severity, screen).with_journal(journal)
+        let reports = Reports::new(unit, self.stale_report, severity, screen).with_journal(journal);
+        if self.pictures.are_wanted() { reports.with_drawings() } else { reports }
     }
 }
 

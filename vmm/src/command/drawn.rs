@@ -6,7 +6,7 @@ use ordering::answer::Answered;
 use ordering::engine::{self, Interleavings, Length, Options, Verdict};
 use ordering::language::syntax::Scenario;
 use picture::fair::fair;
-use picture::report::{Report, Tone};
+use picture::report::{Place, Report, Tone};
 use picture::timeline::Timeline;
 
 use super::outcome::{Checked, WITNESS_STATES};
@@ -82,8 +82,7 @@ impl Checked {
 pub(super) fn of(file: &str, scenario: &Scenario) -> Report {
     Report {
         name: scenario.name.node.clone(),
-        file: file.to_owned(),
-        line: scenario.name.span.line,
+        place: Some(Place { file: file.to_owned(), line: scenario.name.span.line }),
         about: scenario.about.clone(),
         source: scenario.source.clone(),
         like: scenario.like.as_ref().map(|like| like.node.clone()),

@@ -46,7 +46,7 @@ fn no_scenario(name: &str) -> Result<PathBuf, String> {
 
 /// What is drawn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Format {
+pub(super) enum Format {
     Html,
     Svg,
     Dot,
@@ -62,22 +62,62 @@ pub(super) struct Pictures {
 }
 
 impl PictureArguments {
+    /// Whether any is asked for.
+    pub(super) fn are_wanted(&self) -> bool {
+        [&self.html, &self.svg, &self.dot].into_iter().any(Option::is_some)
+    }
+
     /// The files, which can be written.
     ///
     /// # Errors
     /// Which one cannot, and why.
     pub(super) fn open(&self) -> Result<Pictures, String> {
-        let asked = [(Format::Html, &self.html), (Format::Svg, &self.svg), (Format::Dot, &self.dot)];
-        let asked: Vec<_> =
-            asked.into_iter().filter_map(|(format, path)| Some((format, path.as_ref()?))).collect();
-        let mut pictures = Pictures::default();
+        let files = self.asked()?.into_iter().map(|(format, path)| Ok((format, Opened::new(path)?)));
+        Ok(Pictures { files: files.collect::<Result<_, String>>()?, ..Pictures::default() })
+    }
+
+    /// The files of a run that reaches no path any more when it ends: they are made now, and empty.
+    ///
+    /// # Errors
+    /// Which one cannot be written, and why.
+    pub(super) fn open_now(&self) -> Result<Vec<Drawing>, String> {
+        let drawing = |(format, path): (Format, &Path)| {
+            let name = path.display().to_string();
+            let file = options().create(true).truncate(true).open(path);
+            Ok(Drawing { format, file: file.map_err(|error| unwritable(path, &error))?, name })
+        };
+        self.asked()?.into_iter().map(drawing).collect()
+    }
+
+    fn asked(&self) -> Result<Vec<(Format, &Path)>, String> {
+        let all = [(Format::Html, &self.html), (Format::Svg, &self.svg), (Format::Dot, &self.dot)];
+        let asked: Vec<(Format, &Path)> =
+            all.into_iter().filter_map(|(format, path)| Some((format, path.as_deref()?))).collect();
         for (format, path) in &asked {
             if asked.iter().any(|(other, same)| other != format && place(same) == place(path)) {
                 return Err(format!("two pictures cannot stand in {}; name two files", path.display()));
             }
-            pictures.files.push((*format, Opened::new(path)?));
         }
-        Ok(pictures)
+        Ok(asked)
+    }
+}
+
+/// A file that waits for its picture.
+#[derive(Debug)]
+pub(super) struct Drawing {
+    pub(super) format: Format,
+    pub(super) name: String,
+    pub(super) file: File,
+}
+
+impl Format {
+    /// What a file of it says.
+    pub(super) fn of(self, title: &str, reports: &[Report], texts: &[Text], chart: Option<&Chart>) -> String {
+        match self {
+            Self::Html => Page { title, reports, texts, chart, home: None }.html(),
+            Self::Svg => svg::svg(reports),
+            Self::Dot => dot::dot(reports),
+        }
     }
 }
 
@@ -112,14 +152,7 @@ impl Pictures {
     pub(super) fn write(self, title: &str) -> Result<(), String> {
         let Self { files, reports, texts, chart } = self;
         for (format, file) in files {
-            file.write(&match format {
-                Format::Html => {
-                    let chart = chart.as_ref();
-                    Page { title, reports: &reports, texts: &texts, chart, home: None }.html()
-                }
-                Format::Svg => svg::svg(&reports),
-                Format::Dot => dot::dot(&reports),
-            })?;
+            file.write(&format.of(title, &reports, &texts, chart.as_ref()))?;
         }
         Ok(())
     }
@@ -152,7 +185,6 @@ impl Opened {
     /// # Errors
     /// Why it cannot.
     pub(super) fn new(path: &Path) -> Result<Self, String> {
-        let unwritable = |error: io::Error| format!("cannot write {}: {error}", path.display());
         let made = options().create_new(true).open(path);
         let found = match made {
             // Whoever ends this program meanwhile must not find an empty file.
@@ -160,10 +192,10 @@ impl Opened {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options().open(path).map(Some),
             Err(error) => Err(error),
         };
-        let found = found.map_err(unwritable)?;
+        let found = found.map_err(|error| unwritable(path, &error))?;
         // What is written into a pipe waits for its reader.
         found.iter().try_for_each(|file| {
-            fcntl_setfl(file, OFlags::empty()).map_err(|error| unwritable(error.into()))
+            fcntl_setfl(file, OFlags::empty()).map_err(|error| unwritable(path, &error.into()))
         })?;
         Ok(Self { path: path.to_owned(), found })
     }
@@ -185,6 +217,16 @@ impl Opened {
             let remedy = remedy(&error, "make room, or name another file");
             format!("{} cannot be written: {error}; {remedy}", path.display())
         })
+    }
+}
+
+/// Why a file cannot be written.
+pub(super) fn unwritable(path: &Path, error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::ENXIO) => {
+            format!("cannot write {}: nobody reads the pipe; start its reader first", path.display())
+        }
+        Some(_) | None => format!("cannot write {}: {error}", path.display()),
     }
 }
 

@@ -94,6 +94,52 @@ fn what_is_replayed_minimized_and_raced_is_drawn_too() {
 }
 
 #[test]
+fn a_run_of_a_guest_has_each_stale_use_with_its_history_or_says_that_there_is_none() {
+    let (html, svg) = (file("boot.html"), file("boot.svg"));
+    fs::write(&html, "x".repeat(1 << 20)).expect("the folder can be written");
+    let output = afterimage(&["boot", "--guest", "testdev", "--html", plain(&html), "--svg", plain(&svg)]);
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output.stderr));
+    let page = read(&html);
+    for part in [
+        "afterimage boot: testdev",
+        "1 stale use",
+        "00:01.0 wrote 0x0 through the IOTLB",
+        "stale: 4K page 0x",
+        "second-stage entry of level 1",
+        "mistake: nothing was invalidated for the page",
+        "missing: IOTLB, domain 1, page 0x0, IH 1",
+    ] {
+        assert!(page.contains(part), "no `{part}` in:\n{page}");
+    }
+    assert!(page.starts_with("<!DOCTYPE html>") && page.trim_end().ends_with("</html>"), "it is whole");
+    assert!(read(&svg).contains("stale: 4K page 0x"));
+    let output =
+        afterimage(&["boot", "--guest", "vtd-driver", "--stale-report", "off", "--html", plain(&html)]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let page = read(&html);
+    assert!(page.contains("no stale use") && !page.contains("STALE USE"), "{page}");
+}
+
+#[test]
+fn a_picture_of_a_run_without_a_unit_or_for_nobody_is_refused_before_it() {
+    let pipe = file("boot.pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)
+        .expect("the folder can be written");
+    for (arguments, told) in [
+        (["--html", "no-such-folder/page.html"], "cannot write no-such-folder/page.html: "),
+        (["--svg", plain(&pipe)], "nobody reads the pipe"),
+    ] {
+        let output = afterimage(&[&["boot", "--guest", "testdev"], arguments.as_slice()].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(told), "{}", text(&output.stderr));
+    }
+    let html = file("no-unit.html");
+    let output = afterimage(&["boot", "--guest", "hello", "--iommu", "none", "--html", plain(&html)]);
+    assert_eq!((output.status.code(), html.exists()), (Some(2), false), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("there is no unit to draw"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn a_file_that_cannot_be_written_is_said_before_anything_runs() {
     let source = scenario("unwritable.scn", &format!("{RACE}expect violation\n"));
     let source = plain(&source);

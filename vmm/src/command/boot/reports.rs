@@ -16,9 +16,11 @@ use iommu::stale::interrupt::StaleInterrupt;
 use iommu::stale::unused::Unused;
 use iommu::stale::watch::Tally;
 use iommu::vtd::{TimeOut, Vtd};
+use picture::report::Report;
 use serde_json::json;
 
 use super::journal::Journal;
+use super::page::{self, Drawn};
 use super::screen::Screen;
 use crate::machine::ending::Ending;
 
@@ -61,6 +63,14 @@ pub(super) enum Severity {
     Fatal,
 }
 
+/// What is known when all is told.
+pub(super) struct Concluded {
+    /// Stale uses and changes in place.
+    pub(super) stale: u64,
+    /// What is drawn, if that was asked for.
+    pub(super) drawn: Option<Vec<Report>>,
+}
+
 /// The reports of one run.
 pub(super) struct Reports {
     unit: Arc<Vtd>,
@@ -69,6 +79,8 @@ pub(super) struct Reports {
     screen: Arc<Screen>,
     /// For whoever asks while the guest runs.
     journal: Option<Arc<Journal>>,
+    /// For whoever looks at a page afterwards.
+    drawn: Option<Drawn>,
     pending: Vec<String>,
     /// Since when the oldest of them waits.
     waiting_since: Option<Instant>,
@@ -80,12 +92,18 @@ impl Reports {
     /// Those of `unit`, of which none has been taken, on `screen`.
     pub(super) fn new(unit: Arc<Vtd>, format: Format, severity: Severity, screen: Arc<Screen>) -> Self {
         let (pending, printed) = (Vec::new(), [0; KINDS]);
-        Self { unit, format, severity, screen, journal: None, pending, waiting_since: None, printed }
+        let (journal, drawn) = (None, None);
+        Self { unit, format, severity, screen, journal, drawn, pending, waiting_since: None, printed }
     }
 
     /// The same, of which whoever asks is told.
     pub(super) fn with_journal(self, journal: Option<Arc<Journal>>) -> Self {
         Self { journal, ..self }
+    }
+
+    /// The same, which are drawn.
+    pub(super) fn with_drawings(self) -> Self {
+        Self { drawn: Some(Drawn::default()), ..self }
     }
 
     /// Tells what is new, and ends the guest if that is to.
@@ -100,19 +118,17 @@ impl Reports {
         }
     }
 
-    /// Prints the rest and the summary. How many stale uses there were. Of a guest that was stopped nobody knows what it was
-    /// about to invalidate.
-    pub(super) fn conclude(mut self, ended_by_itself: bool) -> u64 {
+    /// Prints the rest and the summary. Of a guest that was stopped nobody knows what it was about to invalidate.
+    pub(super) fn conclude(mut self, ended_by_itself: bool) -> Concluded {
         if ended_by_itself {
             self.unit.judge_the_rest();
         }
         self.take_new();
-        self.tell_judged();
-        self.tell_unused();
-        self.tell_unwatched();
-        self.tell_summary();
+        let told = [self.tell_judged(), self.tell_unused(), self.tell_unwatched(), Some(self.tell_summary())];
+        let told: Vec<String> = told.into_iter().flatten().collect();
         self.print_pending();
-        self.count()
+        let stale = self.count();
+        Concluded { stale, drawn: self.drawn.map(|drawn| drawn.conclude(stale, &told)) }
     }
 
     fn is_fatal(&self) -> bool {
@@ -127,15 +143,24 @@ impl Reports {
     fn take_new(&mut self) {
         let (changes, uses) = (self.unit.take_changes_in_place(), self.unit.take_stale_uses());
         let (interrupts, time_outs) = (self.unit.take_stale_interrupts(), self.unit.take_time_outs());
-        self.tell_all(Kind::ChangeInPlace, &changes, ChangedInPlace::to_json);
-        self.tell_all(Kind::Use, &uses, StaleUse::to_json);
-        self.tell_all(Kind::Interrupt, &interrupts, StaleInterrupt::to_json);
+        self.tell_all(Kind::ChangeInPlace, &changes, ChangedInPlace::to_json, page::change_in_place);
+        self.tell_all(Kind::Use, &uses, StaleUse::to_json, page::stale_use);
+        self.tell_all(Kind::Interrupt, &interrupts, StaleInterrupt::to_json, page::interrupt);
         // No stale uses, so nothing depends on them.
-        self.tell_all(Kind::TimeOut, &time_outs, TimeOut::to_json);
+        self.tell_all(Kind::TimeOut, &time_outs, TimeOut::to_json, page::time_out);
     }
 
-    fn tell_all<T: Display>(&mut self, kind: Kind, reports: &[T], json: impl Fn(&T) -> String) {
+    fn tell_all<T: Display>(
+        &mut self,
+        kind: Kind,
+        reports: &[T],
+        json: impl Fn(&T) -> String,
+        draw: impl Fn(&T, usize) -> Report,
+    ) {
         for report in reports {
+            if let Some(drawn) = &mut self.drawn {
+                drawn.add(|number| draw(report, number));
+            }
             let printed = &mut self.printed[kind as usize];
             // What is too much is not even put into words.
             if *printed == MOST_PRINTED {
@@ -186,20 +211,22 @@ impl Reports {
     }
 
     /// What is cached in vain. No stale use, so nothing depends on it.
-    fn tell_unused(&mut self) {
+    fn tell_unused(&mut self) -> Option<String> {
         let unused = self.unit.audit();
         if unused.is_empty() {
-            return;
+            return None;
         }
         let objects: Vec<_> = unused.iter().map(Unused::to_json).take(MOST_UNUSED).collect();
-        self.tell(|| note(&unused), || objects.join("\n"));
+        let text = note(&unused);
+        self.tell(|| text.clone(), || objects.join("\n"));
+        Some(text)
     }
 
     /// What became of the uses that did not count at once, if there were any.
-    fn tell_judged(&mut self) {
+    fn tell_judged(&mut self) -> Option<String> {
         let Tally { kept, dropped, unjudged, open } = self.unit.tally();
         if kept == 0 {
-            return;
+            return None;
         }
         let object = json!({
             "event": "judged", "kept": kept, "dropped": dropped, "unjudged": unjudged, "open": open,
@@ -210,23 +237,25 @@ impl Reports {
         if open + unjudged > 0 {
             text += &format!(", of {} nobody can say", open + unjudged);
         }
-        self.tell(|| text, || object.to_string());
+        self.tell(|| text.clone(), || object.to_string());
+        Some(text)
     }
 
     /// What the unit could not keep in mind.
-    fn tell_unwatched(&mut self) {
+    fn tell_unwatched(&mut self) -> Option<String> {
         let count = self.unit.unwatched_count();
         if count == 0 {
-            return;
+            return None;
         }
         let text = format!(
             "note: {count} cached translations were too many to keep in mind; if they were used when they were stale, \
              that was not noticed"
         );
-        self.tell(|| text, || json!({ "event": "unwatched", "count": count }).to_string());
+        self.tell(|| text.clone(), || json!({ "event": "unwatched", "count": count }).to_string());
+        Some(text)
     }
 
-    fn tell_summary(&mut self) {
+    fn tell_summary(&mut self) -> String {
         let (uses, changes) = (self.unit.stale_use_count(), self.unit.change_in_place_count());
         let told = [Kind::ChangeInPlace, Kind::Use, Kind::Interrupt];
         let printed: u64 = told.iter().map(|kind| self.printed[*kind as usize]).sum();
@@ -240,7 +269,8 @@ impl Reports {
         let object = json!({
             "event": "stale-uses", "count": uses, "changes_in_place": changes, "printed": printed,
         });
-        self.tell(|| text, || object.to_string());
+        self.tell(|| text.clone(), || object.to_string());
+        text
     }
 }
 

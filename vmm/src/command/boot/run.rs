@@ -13,12 +13,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use picture::report::Report;
+
 use super::api::{Api, Desk};
 use super::journal::Journal;
-use super::reports::Reports;
+use super::reports::{Concluded, Reports};
 use super::screen::Screen;
 use super::socket::{Socket, SocketError};
 use super::{BootArguments, status};
+use crate::command::pictures::Format;
 use crate::command::{UNUSABLE, complain, messages};
 use crate::machine::board::BoardError;
 use crate::machine::console::{Console, Round, Signals};
@@ -81,6 +84,8 @@ struct Prepared {
     signals: Signals,
     sandbox: Sandbox,
     api: Option<Socket>,
+    /// Files for pictures, by name.
+    pictures: Vec<(Format, String)>,
 }
 
 /// Makes it. Of descriptors that were there before, the reports' alone is kept.
@@ -93,14 +98,18 @@ fn prepare(arguments: &BootArguments) -> Result<Prepared, (u8, String)> {
     let kept = file.as_ref().map(|(_, file)| file.as_raw_fd());
     let sandbox =
         Sandbox::begin(arguments.sandbox, kept).map_err(|error| (status::HOST, error.to_string()))?;
+    // Behind what closes foreign descriptors, and before the fence.
+    let drawings = arguments.drawings().map_err(|message| (UNUSABLE, message))?;
     // Before there are threads, and before the fence.
     let bound = arguments.api_socket.as_deref().map(Socket::bind).transpose();
     let api = bound.map_err(|error| match error {
         SocketError::Path(message) => (UNUSABLE, message),
         SocketError::Host(message) => (status::HOST, message),
     })?;
-    let screen = Screen::of_process(file, sandbox).map_err(host)?;
-    Ok(Prepared { screen, signals: Signals::receive().map_err(host)?, sandbox, api })
+    let (pictures, files) =
+        drawings.into_iter().map(|one| ((one.format, one.name.clone()), (one.name, one.file))).unzip();
+    let screen = Screen::of_process(file, files, sandbox).map_err(host)?;
+    Ok(Prepared { screen, signals: Signals::receive().map_err(host)?, sandbox, api, pictures })
 }
 
 fn tell(screen: &Screen, message: Option<String>) {
@@ -138,12 +147,20 @@ fn carry_out(arguments: &BootArguments, prepared: &Prepared) -> (Option<Ending>,
         Err((status, message)) => return (None, (status, Some(message))),
     };
     match watch(machine, arguments, prepared) {
-        Ok((run, stale)) => {
+        Ok((run, Concluded { stale, drawn })) => {
+            draw(arguments, prepared, &drawn.unwrap_or_default());
             lines(&run).iter().for_each(|line| prepared.screen.report(line));
             let verdict = status::of(&run.ending, stale, arguments.exit_code);
             (Some(run.ending), verdict)
         }
         Err(error) => (None, (of_error(&error), Some(error.to_string()))),
+    }
+}
+
+/// Writes the pictures.
+fn draw(arguments: &BootArguments, prepared: &Prepared, reports: &[Report]) {
+    for (format, name) in &prepared.pictures {
+        prepared.screen.draw(name, &format.of(&arguments.title(), reports, &[], None));
     }
 }
 
@@ -179,13 +196,13 @@ fn of_error(error: &MachineError) -> u8 {
     }
 }
 
-/// Runs the guest to its end and reports the stale uses of the unit, if there is one; how many there were. Of a unit that is
-/// not watched there are none.
+/// Runs the guest to its end and reports the stale uses of the unit, if there is one. Of a unit that is not watched there are
+/// none.
 fn watch(
     machine: Machine,
     arguments: &BootArguments,
     prepared: &Prepared,
-) -> Result<(Run, u64), MachineError> {
+) -> Result<(Run, Concluded), MachineError> {
     let Prepared { screen, signals, api, .. } = prepared;
     let console = Console {
         timeout: arguments.timeout.map(Duration::from_secs_f64),
@@ -198,8 +215,8 @@ fn watch(
     let mut act = |notes: &[String]| look(screen, reports.as_mut(), notes);
     let run = machine.run(console, Round { every: EVERY, act: &mut act }, services)?;
     let ended_by_itself = run.ending.is_of_guest();
-    let stale = reports.map_or(0, |reports| reports.conclude(ended_by_itself));
-    Ok((run, stale))
+    let nothing = Concluded { stale: 0, drawn: None };
+    Ok((run, reports.map_or(nothing, |reports| reports.conclude(ended_by_itself))))
 }
 
 /// The threads beside the machine's own.

@@ -21,8 +21,10 @@ pub(super) struct Screen {
     guest: Spool,
     reports: Spool,
     mingling: Mingling,
-    /// For tools, and what it is called.
-    file: Option<(String, Spool)>,
+    /// For tools.
+    tools: Option<Spool>,
+    /// That file and the others, and what they are called.
+    files: Vec<(String, Spool)>,
 }
 
 /// Whether both sides meet.
@@ -41,15 +43,25 @@ const GUEST: &str = "standard output";
 const REPORTS: &str = "standard error";
 
 impl Screen {
-    /// Standard output and standard error, and a file for tools if there is one; written by threads in `sandbox`.
+    /// Standard output and standard error, a file for tools if there is one, and files for pictures; written by threads in
+    /// `sandbox`.
     ///
     /// # Errors
     /// What the host says if it has no thread left.
-    pub(super) fn of_process(file: Option<(String, File)>, sandbox: Sandbox) -> io::Result<Arc<Self>> {
+    pub(super) fn of_process(
+        tools: Option<(String, File)>,
+        pictures: Vec<(String, File)>,
+        sandbox: Sandbox,
+    ) -> io::Result<Arc<Self>> {
         let (guest, reports) = (File::from(stdout().as_fd().try_clone_to_owned()?), stderr());
         let reports = File::from(reports.as_fd().try_clone_to_owned()?);
         let mingling = if is_same(&guest, &reports) { Mingling::Together } else { Mingling::Apart };
-        Ok(Arc::new(Self::new(guest, reports, mingling, file, sandbox)?))
+        let mut screen = Self::new(guest, reports, mingling, tools, sandbox)?;
+        for (name, file) in pictures {
+            let spool = Spool::start("picture", move || sandbox.enter(Role::Output), file)?;
+            screen.files.push((name, spool));
+        }
+        Ok(Arc::new(screen))
     }
 
     /// The two sides on any files, and the file for tools.
@@ -57,7 +69,7 @@ impl Screen {
         guest: impl Write + Send + 'static,
         reports: impl Write + Send + 'static,
         mingling: Mingling,
-        file: Option<(String, impl Write + Send + 'static)>,
+        tools: Option<(String, impl Write + Send + 'static)>,
         sandbox: Sandbox,
     ) -> io::Result<Self> {
         let begin = move || sandbox.enter(Role::Output);
@@ -67,8 +79,9 @@ impl Screen {
             Mingling::Apart => Spool::start("reports", begin, reports)?,
         };
         let start = |(name, file)| Spool::start("report file", begin, file).map(|spool| (name, spool));
-        let file = file.map(start).transpose()?;
-        Ok(Self { guest, reports, mingling, file })
+        let tools = tools.map(start).transpose()?;
+        let (files, tools) = (tools.iter().cloned().collect(), tools.map(|(_, spool)| spool));
+        Ok(Self { guest, reports, mingling, tools, files })
     }
 
     /// For the machine's serial port.
@@ -93,20 +106,26 @@ impl Screen {
 
     /// Whether tools are told.
     pub(super) fn has_file(&self) -> bool {
-        self.file.is_some()
+        self.tools.is_some()
+    }
+
+    /// Writes what belongs into the file of that name, whole or not at all.
+    pub(super) fn draw(&self, name: &str, text: &str) {
+        let named = self.files.iter().filter(|(known, _)| known == name);
+        named.for_each(|(_, spool)| spool.put_lines(text));
     }
 
     /// Tells tools an object, or some, a line each.
     pub(super) fn record(&self, json: &str) {
-        if let Some((_, file)) = &self.file {
-            file.put_lines(json);
+        if let Some(tools) = &self.tools {
+            tools.put_lines(json);
         }
     }
 
     /// The end of the guest if nobody can be told anything any more.
     pub(super) fn failure(&self) -> Option<Ending> {
         let ending = |file: &str, reason| Ending::Unheard { file: file.to_owned(), reason };
-        let file = self.file.iter().map(|(name, spool)| (name.as_str(), spool));
+        let file = self.files.iter().map(|(name, spool)| (name.as_str(), spool));
         let mut all = [(GUEST, &self.guest), (REPORTS, &self.reports)].into_iter().chain(file);
         all.find_map(|(name, spool)| Some(ending(name, spool.failure()?)))
     }
@@ -114,7 +133,7 @@ impl Screen {
     /// Waits until everything is written, as long as `patience` lasts, and says what was lost.
     pub(super) fn settle(&self, patience: Patience) {
         let begun = Instant::now();
-        let file = self.file.iter().map(|(name, spool)| (name.as_str(), spool));
+        let file = self.files.iter().map(|(name, spool)| (name.as_str(), spool));
         for (name, spool) in [(GUEST, &self.guest)].into_iter().chain(file) {
             let Account { lost, unwritten, failure } = spool.settle(begun, patience);
             if failure.is_none() && lost + unwritten > 0 {

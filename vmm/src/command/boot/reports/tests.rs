@@ -51,14 +51,14 @@ fn json(report: &u64) -> String {
 fn of_each_kind_so_many_are_printed_and_no_more() {
     let (mut reports, _) = reports(Format::Text, None);
     let some: Vec<_> = (0..MOST_PRINTED - 1).collect();
-    reports.tell_all(Kind::Use, &some, json);
-    reports.tell_all(Kind::Use, &[7, 8, 9], json);
+    reports.tell_all(Kind::Use, &some, json, |_, number| page::told(number, "", "a report"));
+    reports.tell_all(Kind::Use, &[7, 8, 9], json, |_, number| page::told(number, "", "a report"));
     assert_eq!(reports.pending.len() as u64, MOST_PRINTED);
     assert_eq!(reports.pending.last().map(String::as_str), Some("7"), "the first of the rest");
-    reports.tell_all(Kind::TimeOut, &[1, 2], json);
+    reports.tell_all(Kind::TimeOut, &[1, 2], json, |_, number| page::told(number, "", "a report"));
     assert_eq!(reports.pending.len() as u64, MOST_PRINTED + 2, "another kind");
     reports.print_pending();
-    reports.tell_all(Kind::Use, &some, json);
+    reports.tell_all(Kind::Use, &some, json, |_, number| page::told(number, "", "a report"));
     assert!(reports.pending.is_empty(), "what was printed counts");
 }
 
@@ -67,7 +67,7 @@ fn a_report_waits_for_the_end_of_the_guests_line() {
     let (mut reports, paper) = reports(Format::Text, None);
     let mut guest = reports.screen.guest_side();
     guest.send(b"boot");
-    reports.tell_all(Kind::Use, &[1], json);
+    reports.tell_all(Kind::Use, &[1], json, |_, number| page::told(number, "", "a report"));
     assert!(reports.look().is_continue());
     assert_eq!(written(&reports, &paper), "boot");
     guest.send(b"ing\n");
@@ -80,7 +80,7 @@ fn a_line_that_does_not_end_is_waited_for_a_while_and_the_next_as_long() {
     let (mut reports, paper) = reports(Format::Text, None);
     let mut guest = reports.screen.guest_side();
     guest.send(b"login: ");
-    reports.tell_all(Kind::Use, &[1], json);
+    reports.tell_all(Kind::Use, &[1], json, |_, number| page::told(number, "", "a report"));
     assert!(reports.look().is_continue());
     assert_eq!(written(&reports, &paper), "login: ");
     // The time is over.
@@ -89,7 +89,7 @@ fn a_line_that_does_not_end_is_waited_for_a_while_and_the_next_as_long() {
     assert!(reports.look().is_continue());
     assert_eq!(written(&reports, &paper), "login: \n1\n");
     guest.send(b"password: ");
-    reports.tell_all(Kind::Use, &[2], json);
+    reports.tell_all(Kind::Use, &[2], json, |_, number| page::told(number, "", "a report"));
     assert!(reports.look().is_continue());
     assert_eq!(written(&reports, &paper), "login: \n1\npassword: ", "the wait begins anew");
 }
@@ -100,7 +100,7 @@ fn a_report_goes_to_the_user_in_his_format_and_to_tools_as_an_object() {
         let file = Paper::default();
         for tools in [None, Some(&file)] {
             let (mut reports, paper) = reports(format, tools);
-            reports.tell_all(Kind::Use, &[1], json);
+            reports.tell_all(Kind::Use, &[1], json, |_, number| page::told(number, "", "a report"));
             assert!(reports.look().is_continue());
             assert_eq!(written(&reports, &paper), seen, "{format:?}");
         }
@@ -111,10 +111,12 @@ fn a_report_goes_to_the_user_in_his_format_and_to_tools_as_an_object() {
 #[test]
 fn the_summary_counts_what_was_printed_of_stale_uses_and_of_nothing_else() {
     let (mut reports, _) = reports(Format::Json, None);
-    reports.tell_all(Kind::ChangeInPlace, &[1], json);
-    reports.tell_all(Kind::Use, &[1, 2], json);
-    reports.tell_all(Kind::Interrupt, &[1, 2, 3, 4], json);
-    reports.tell_all(Kind::TimeOut, &[1, 2, 3, 4, 5, 6, 7, 8], json);
+    reports.tell_all(Kind::ChangeInPlace, &[1], json, |_, number| page::told(number, "", "a report"));
+    reports.tell_all(Kind::Use, &[1, 2], json, |_, number| page::told(number, "", "a report"));
+    reports.tell_all(Kind::Interrupt, &[1, 2, 3, 4], json, |_, number| page::told(number, "", "a report"));
+    reports.tell_all(Kind::TimeOut, &[1, 2, 3, 4, 5, 6, 7, 8], json, |_, number| {
+        page::told(number, "", "a report")
+    });
     reports.tell_summary();
     let summary = reports.pending.pop().expect("it is told");
     assert!(summary.contains("\"printed\":7"), "{summary}");
@@ -163,7 +165,7 @@ fn what_is_cached_in_vain_is_told_when_the_guest_has_ended() {
     unit.memory().store(PhysAddr(LEAVES), 0);
     let (reports, paper) = reports_of(unit, Format::Text, None);
     let screen = Arc::clone(&reports.screen);
-    assert_eq!(reports.conclude(true), 0);
+    assert_eq!(reports.conclude(true).stale, 0);
     screen.settle(LONG);
     let told = paper.text();
     assert!(told.starts_with("note: 1 cached translations no longer agree with the tables"), "{told}");
@@ -182,7 +184,7 @@ fn translations_that_are_too_many_to_keep_in_mind_are_told() {
     }
     let (reports, paper) = reports_of(unit, Format::Text, None);
     let screen = Arc::clone(&reports.screen);
-    assert_eq!(reports.conclude(true), 0);
+    assert_eq!(reports.conclude(true).stale, 0);
     screen.settle(LONG);
     let told = paper.text();
     assert!(told.contains(" cached translations were too many to keep in mind"), "{told}");
