@@ -10,7 +10,7 @@ use std::time::Duration;
 use ordering::sighting::MOST_PLACES;
 use steps::operation::{Verdict, cow};
 use vmm::demo::guest::CpuKind;
-use vmm::demo::options::{DemoOptions, Operation, Trial, trials};
+use vmm::demo::options::{DemoOptions, Operation, Trial, WatchedFor, trials};
 use vmm::demo::reading::Reading;
 use vmm::demo::recorder::Recorder;
 use vmm::demo::scenario::USERS;
@@ -28,6 +28,7 @@ fn prepared(cpu: CpuKind, trials: Vec<Trial>) -> Demonstration {
         cast: Cast::usual(cpu),
         trials,
         time: Duration::from_millis(400),
+        watching: WatchedFor::UntilShown,
         widening: Widening::AsFound,
         seed: 7,
         most_places: MOST_PLACES,

@@ -1,6 +1,8 @@
 //! `afterimage demo`: arguments, the choice of CPU, and the exit status.
 
+mod csv;
 mod page;
+mod windows;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,11 +14,11 @@ use guest_images::layout::MAX_VCPUS;
 use ordering::sighting::MOST_PLACES;
 
 use super::outcome::as_json;
-use super::pictures::{PictureArguments, Pictures};
+use super::pictures::{Opened, PictureArguments, Pictures};
 use super::progress::Progress;
 use super::{HOST, UNDECIDED, UNUSABLE, complain, say};
 use crate::demo::guest::CpuKind;
-use crate::demo::options::{DemoOptions, Operation, Trial, trials};
+use crate::demo::options::{DemoOptions, Operation, Trial, WatchedFor, trials};
 use crate::demo::report::{json, table, trace};
 use crate::demo::stage::Cast;
 use crate::demo::window::Widening;
@@ -64,8 +66,34 @@ pub(super) struct DemoArguments {
     /// Write the scenario of each order into this directory, with the first violation as its trace, for `replay`, `check` and `race`
     #[arg(long, value_name = "DIR")]
     save: Option<PathBuf>,
+    /// Write the counts of each run as comma-separated values
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Try every order with windows of each of these widths, in microseconds, for --seconds each: how often is the old page
+    /// met?
+    #[arg(long, value_name = "US,...", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    #[arg(conflicts_with_all = ["window_us", "save", "html", "svg", "dot"])]
+    windows: Vec<u64>,
+    /// Draw that as curves, an SVG picture
+    #[arg(long, value_name = "FILE", requires = "windows")]
+    plot: Option<PathBuf>,
     #[command(flatten)]
     pictures: PictureArguments,
+}
+
+/// Files that are written when all orders were tried.
+struct Files {
+    pictures: Pictures,
+    csv: Option<Opened>,
+    plot: Option<Opened>,
+}
+
+impl DemoArguments {
+    /// The files, which can be written.
+    fn files(&self) -> Result<Files, String> {
+        let opened = |path: &Option<PathBuf>| path.as_deref().map(Opened::new).transpose();
+        Ok(Files { pictures: self.pictures.open()?, csv: opened(&self.csv)?, plot: opened(&self.plot)? })
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -89,9 +117,9 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 /// Runs the demonstration and prints what it saw.
 pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
-    let prepared = select(arguments)
-        .and_then(|trials| Ok((trials, arguments.pictures.open()?, choose_cpu(arguments.cpu)?)));
-    let (trials, pictures, cpu) = match prepared {
+    let prepared =
+        select(arguments).and_then(|trials| Ok((trials, arguments.files()?, choose_cpu(arguments.cpu)?)));
+    let (trials, files, cpu) = match prepared {
         Ok(prepared) => prepared,
         Err(message) => {
             complain(message);
@@ -103,17 +131,21 @@ pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
         trials,
         time: Duration::from_secs_f64(arguments.seconds),
         widening: arguments.window_us.map_or(Widening::AsFound, |width_us| Widening::Fixed { width_us }),
+        watching: WatchedFor::UntilShown,
         seed: arguments.seed,
         most_places: usize::try_from(arguments.places).map_or(usize::MAX, |places| places),
     };
-    demonstrate(&Demonstration::new(options), cpu, arguments, pictures)
+    if !arguments.windows.is_empty() {
+        return windows::run(&options, arguments, files);
+    }
+    demonstrate(&Demonstration::new(options), cpu, arguments, files)
 }
 
 fn demonstrate(
     demonstration: &Demonstration,
     cpu: CpuKind,
     arguments: &DemoArguments,
-    pictures: Pictures,
+    files: Files,
 ) -> ExitCode {
     let is_json = arguments.json;
     let mut reports: Vec<RunReport> = Vec::new();
@@ -144,7 +176,7 @@ fn demonstrate(
         say(format_args!("\n{}", table::conclusion(&reports)));
     }
     let saved = arguments.save.as_ref().map_or(Ok(()), |directory| save(directory, &reports));
-    if let Err(error) = saved.and_then(|()| draw(&reports, pictures)) {
+    if let Err(error) = saved.and_then(|()| write(&reports, files, arguments.seed)) {
         complain(error);
         return HOST.into();
     }
@@ -154,8 +186,10 @@ fn demonstrate(
     if reports.iter().any(RunReport::is_undecided) { UNDECIDED.into() } else { ExitCode::SUCCESS }
 }
 
-/// Writes the files with pictures.
-fn draw(reports: &[RunReport], mut pictures: Pictures) -> Result<(), String> {
+/// Writes the files with pictures and with counts.
+fn write(reports: &[RunReport], files: Files, seed: u64) -> Result<(), String> {
+    let Files { mut pictures, csv, plot: _ } = files;
+    csv.map_or(Ok(()), |file| file.write(&csv::table(reports, seed)))?;
     if pictures.are_wanted() {
         page::draw(reports, &mut pictures)?;
     }

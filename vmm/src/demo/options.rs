@@ -28,6 +28,15 @@ pub struct Trial {
     pub order: Order,
 }
 
+/// When a wrong order has been watched enough; a right one always has its whole time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WatchedFor {
+    /// When it has shown itself.
+    UntilShown,
+    /// As long as a right one, so that counts can be compared.
+    Alike,
+}
+
 /// All that can be asked.
 #[derive(Clone, Debug)]
 pub struct DemoOptions {
@@ -39,6 +48,8 @@ pub struct DemoOptions {
     pub time: Duration,
     /// How wide the windows are.
     pub widening: Widening,
+    /// When a wrong order has been watched enough.
+    pub watching: WatchedFor,
     /// Where all choices come from.
     pub seed: u64,
     /// Places that the search for a counterexample looks at, at most.

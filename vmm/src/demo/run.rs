@@ -10,13 +10,13 @@ use steps::operation::Verdict;
 use steps::operation::cow;
 
 use super::operator::Operator;
-use super::options::{DemoOptions, Operation, Trial};
+use super::options::{DemoOptions, Operation, Trial, WatchedFor};
 use super::reading::{Reading, read};
 use super::recorder::{Recorder, Violation};
 use super::scenario::OrderScenario;
 use super::stage::{PAGES, Stage, StageError};
 use super::tally::Counts;
-use super::window::Windows;
+use super::window::{Widening, Windows};
 
 /// How long a wrong order is watched at least.
 const LEAST: Duration = Duration::from_millis(250);
@@ -32,6 +32,8 @@ const TRIES: usize = 5;
 pub struct RunReport {
     /// What was tried.
     pub trial: Trial,
+    /// How wide the windows were.
+    pub widening: Widening,
     /// COW breaks, or merges.
     pub operations: u64,
     /// What CPUs did and met.
@@ -172,6 +174,7 @@ impl Demonstration {
         let first = recorder.first_violation();
         Ok(RunReport {
             trial: trial.clone(),
+            widening: self.options.widening,
             operations: merged.unwrap_or_else(|| recorder.cow_breaks()),
             cpu,
             vcpu,
@@ -208,9 +211,9 @@ impl Demonstration {
     }
 
     fn has_seen_enough(&self, trial: &Trial, recorder: &Recorder, elapsed: Duration) -> bool {
-        match trial.order.expected {
-            Verdict::Coherent => elapsed >= self.options.time,
-            Verdict::Violated => {
+        match (trial.order.expected, self.options.watching) {
+            (Verdict::Coherent, _) | (_, WatchedFor::Alike) => elapsed >= self.options.time,
+            (Verdict::Violated, WatchedFor::UntilShown) => {
                 let patience = (self.options.time * PATIENCE).max(LEAST_PATIENCE);
                 elapsed >= patience || (elapsed >= LEAST && recorder.has_violation())
             }

@@ -63,6 +63,26 @@ fn json_says_where_it_is_from_and_has_what_a_wrong_order_did() {
 }
 
 #[test]
+fn orders_in_windows_of_several_widths_are_a_table_and_curves() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (csv, plot) = (folder.join("windows.csv"), folder.join("windows.svg"));
+    let order = ["demo", "--cpu", "software", "--operation", "cow", "--order", "no-flush", "--seconds", "1"];
+    let files = ["--csv", csv.to_str().expect("plain"), "--plot", plot.to_str().expect("plain")];
+    let output = afterimage(&[&order[..], &["--windows", "100,2000"], &files].concat());
+    // On a busy machine nobody may have met the old page; that is said, and is no failure.
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}{}", text(&output.stdout), text(&output.stderr));
+    let table = fs::read_to_string(&csv).expect("it was written");
+    let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(lines.len(), 3, "names, and a run a width: {table}");
+    assert!(lines.iter().all(|line| line.len() == lines[0].len()), "{table}");
+    assert_eq!([lines[1][2], lines[2][2]], ["100", "2000"], "{table}");
+    let picture = fs::read_to_string(&plot).expect("it was written");
+    assert!(picture.contains("cow-no-flush") && picture.matches("<polyline").count() == 4, "{picture}");
+    let alone = afterimage(&["demo", "--plot", plot.to_str().expect("plain")]);
+    assert_eq!(alone.status.code(), Some(2), "{}", text(&alone.stderr));
+}
+
+#[test]
 fn what_a_wrong_order_does_is_a_run_of_its_scenario() {
     let order = ["demo", "--cpu", "software", "--operation", "cow", "--order", "notify-before-clear"];
     let output = afterimage(&order);

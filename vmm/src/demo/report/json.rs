@@ -33,6 +33,8 @@ struct Parameters {
 #[derive(Serialize)]
 struct Run {
     operation: &'static str,
+    /// How wide the windows were in this run, in microseconds; none: as was found.
+    window_us: Option<u64>,
     order: &'static str,
     operations: u64,
     guest_accesses: u64,
@@ -61,14 +63,11 @@ struct StaleBy {
 /// What it was told, and all runs.
 #[must_use]
 pub fn object(cpu: CpuKind, options: &DemoOptions, reports: &[RunReport]) -> Object {
-    let DemoOptions { cast, trials: _, time, widening, seed, most_places } = options;
+    let DemoOptions { cast, trials: _, time, widening, watching: _, seed, most_places } = options;
     let parameters = Parameters {
         seed: *seed,
         seconds: time.as_secs_f64(),
-        window_us: match widening {
-            Widening::AsFound => None,
-            Widening::Fixed { width_us } => Some(*width_us),
-        },
+        window_us: width_us(*widening),
         cpus: cast.cpus,
         vcpus: cast.vcpus,
         devices: cast.devices,
@@ -77,9 +76,17 @@ pub fn object(cpu: CpuKind, options: &DemoOptions, reports: &[RunReport]) -> Obj
     Object { cpu, parameters, runs: reports.iter().map(run).collect() }
 }
 
+fn width_us(widening: Widening) -> Option<u64> {
+    match widening {
+        Widening::AsFound => None,
+        Widening::Fixed { width_us } => Some(width_us),
+    }
+}
+
 fn run(report: &RunReport) -> Run {
     Run {
         operation: report.trial.operation.name(),
+        window_us: width_us(report.widening),
         order: report.trial.order.name,
         operations: report.operations,
         guest_accesses: report.vcpu.accesses,

@@ -46,8 +46,14 @@ pub fn row(report: &RunReport) -> String {
         (true, true) => "   <-- BOUND HIT",
         (true, false) => "",
     };
+    counts(report) + expected
+}
+
+/// What was seen of one order, without what was expected.
+#[must_use]
+pub fn counts(report: &RunReport) -> String {
     format!(
-        "{:9} {:23} {:>10} {:>9} {:>9} {:>9}   {:>9} {:>9} {:>9} {:>5} {:>6}  {}{expected}",
+        "{:9} {:23} {:>10} {:>9} {:>9} {:>9}   {:>9} {:>9} {:>9} {:>5} {:>6}  {}",
         report.trial.operation.name(),
         report.trial.order.name,
         report.operations,
