@@ -84,7 +84,7 @@ pub fn load(memory: &PhysicalMemory, payload: &Payload) -> Result<Entry, BootErr
     let entry = match Packing::of(&payload.kernel.bytes) {
         None => load_image(&mut room, &payload.kernel, payload)?,
         Some(packing) => {
-            let unpacked = packed::unpack(&payload.kernel, packing, memory.len_bytes())?;
+            let unpacked = packed::unpack(&payload.kernel, packing, room.end())?;
             load_image(&mut room, &unpacked, payload)?
         }
     };

@@ -137,7 +137,7 @@ impl Header {
 fn check_working_room(room: &Room<'_>, name: &str, header: &Header, len: usize) -> Result<(), BootError> {
     let start = header.preferred.max(map::HIGH_MEMORY);
     let range = start..start.saturating_add(header.init_bytes.max(len as u64));
-    let memory_bytes = room.memory_bytes();
+    let memory_bytes = room.end();
     if range.end > memory_bytes {
         return Err(BootError::TooLarge { what: format!("{name}, unpacked,"), range, memory_bytes });
     }

@@ -34,7 +34,7 @@ pub fn load(room: &mut Room<'_>, kernel: &File, payload: &Payload) -> Result<Ent
 fn modules(room: &mut Room<'_>, payload: &Payload) -> Result<(u32, u64), BootError> {
     let (mut count, mut list) = (0, Vec::new());
     for (file, told) in payload.all_modules() {
-        let range = room.module(&file.name, &file.bytes, room.memory_bytes())?;
+        let range = room.module(&file.name, &file.bytes, room.end())?;
         let told = room.information("module's command line", &told)?;
         list.extend(
             [range.start, range.end - range.start, told, 0]

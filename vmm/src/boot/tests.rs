@@ -241,6 +241,28 @@ fn a_bzimage_is_entered_at_its_kernel_with_its_parameters() {
     assert_ne!(word(&memory, descriptors + 0x14), 0, "the code segment that the protocol names");
 }
 
+/// The addresses are the mapping's: of most of the memory nothing is ever touched.
+#[test]
+fn a_guest_of_6_gib_is_told_of_both_pieces_and_has_its_files_in_the_first() {
+    let memory = PhysicalMemory::around(6 << 30, map::HOLE..map::HOLE_BEHIND).unwrap();
+    let mut payload = payload(bzimage());
+    payload.initrd = Some(File { name: "initrd".into(), bytes: vec![7; 5000] });
+    let esi = load(&memory, &payload).unwrap().esi;
+    assert_eq!(word(&memory, esi + 0x1e8) & 0xff, 6, "elements of the memory map");
+    let last = [0, 4, 8, 12, 16].map(|at| word(&memory, esi + 0x2d0 + 20 * 5 + at));
+    assert_eq!(last, [0, 1, 0xc000_0000, 0, 1], "3 GiB from 4 GiB on");
+    let initrd = u64::from(word(&memory, esi + 0x218));
+    assert!(initrd + 5000 <= map::HOLE, "{initrd:#x}");
+    let too_large = with(&bzimage(), 0x260, [0, 0, 0, 0xc0]);
+    payload.kernel.bytes = too_large;
+    let memory = PhysicalMemory::around(6 << 30, map::HOLE..map::HOLE_BEHIND).unwrap();
+    let refused = load(&memory, &payload).unwrap_err().to_string();
+    assert!(
+        refused.ends_with("more --memory lies above 4 GiB, where no image goes: give a smaller file"),
+        "{refused}"
+    );
+}
+
 #[test]
 fn a_bzimage_that_is_old_cut_or_too_large_is_refused() {
     assert!(refusal(with(&bzimage(), 0x206, [2, 2])).contains("boot protocol 0x202"));

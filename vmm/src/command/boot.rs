@@ -27,6 +27,7 @@ use guest_images::layout::MAX_VCPUS;
 use iommu::stale::watch::Watching;
 use iommu::vtd::Vtd;
 use log::LevelFilter;
+use rustix::system::sysinfo;
 
 use image::Refusal;
 use journal::Journal;
@@ -66,7 +67,7 @@ pub(super) struct BootArguments {
     /// What it is told
     #[arg(long, value_name = "TEXT", default_value = "")]
     cmdline: String,
-    /// Memory, from 2M to 3G
+    /// Memory, from 2M to what the host has; what does not fit below 3 GiB lies above 4 GiB
     #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = memory)]
     memory: u64,
     /// Processors
@@ -132,7 +133,22 @@ const MAX_SECONDS: f64 = 31_536_000.0;
 fn memory(text: &str) -> Result<u64, String> {
     let bytes = size::bytes(text)?;
     let fits = (MIN_MEMORY_BYTES..=MAX_MEMORY_BYTES).contains(&bytes) && bytes.is_multiple_of(1 << 20);
-    if fits { Ok(bytes) } else { Err("give whole MiB from 2M to 3G".to_owned()) }
+    if fits { Ok(bytes) } else { Err("give whole MiB from 2M to 1024G".to_owned()) }
+}
+
+/// A guest that has more than its host ends when it uses it, and others with it.
+fn check_host(memory_bytes: u64) -> Result<(), String> {
+    let host = sysinfo();
+    let has = (host.totalram + host.totalswap).saturating_mul(host.mem_unit.into());
+    if memory_bytes <= has {
+        return Ok(());
+    }
+    let mib = |bytes: u64| bytes >> 20;
+    Err(format!(
+        "--memory {}M is more than this host has, {} MiB with its swap; give less",
+        mib(memory_bytes),
+        mib(has)
+    ))
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -179,6 +195,7 @@ impl BootArguments {
     }
 
     fn options(&self, sandbox: Sandbox, screen: &Screen) -> Result<MachineOptions, String> {
+        check_host(self.memory)?;
         Ok(MachineOptions {
             memory_bytes: self.memory,
             processors: self.cpus,

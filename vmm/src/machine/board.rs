@@ -382,7 +382,8 @@ fn offset(port: u16, first: u16, count: u16) -> Option<u8> {
 fn reserved(options: &MachineOptions) -> Vec<Reserved> {
     let reserved = |name, start, len_bytes| Reserved { name, start, len_bytes };
     vec![
-        reserved("memory", 0, options.memory_bytes),
+        reserved("memory", 0, map::first_piece_end(options.memory_bytes)),
+        reserved("memory", map::HOLE_BEHIND, options.memory_bytes.saturating_sub(map::HOLE)),
         reserved("the configuration space", map::ECAM, host_bridge::ECAM_BYTES_PER_BUS),
         reserved("the I/O APIC", io_apic::ADDRESS, io_apic::LEN_BYTES),
         reserved("the remapping unit", map::REMAPPING_UNIT, REGISTER_BYTES),

@@ -11,14 +11,13 @@ use iommu::stale::watch::{StaleOptions, Watching};
 use iommu::vtd::knobs::Fault;
 use iommu::vtd::options::VtdOptions;
 
-use crate::boot::map;
 use crate::kvm::CpuFlags;
 use crate::sandbox::Sandbox;
 
 /// The least memory that a machine has: the first MiB is not all memory.
 pub const MIN_MEMORY_BYTES: u64 = 2 << 20;
-/// The most: it ends below the place of devices.
-pub const MAX_MEMORY_BYTES: u64 = map::HOLE;
+/// The most, for which tables are laid out.
+pub const MAX_MEMORY_BYTES: u64 = mmu::memory::MAX_MEMORY_BYTES;
 
 /// Hardware gives a device 60 to 90 seconds (PCIe 10.3.4); nobody who tries his driver waits for that.
 const NEVER_IS_TOLD_AFTER: Duration = Duration::from_secs(1);

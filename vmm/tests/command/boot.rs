@@ -361,11 +361,20 @@ fn what_cannot_boot_is_said_in_one_line() {
 }
 
 #[test]
+fn memory_that_the_host_does_not_have_is_refused_in_one_line() {
+    let output = boot(&file("hello-memory", &BareImage::Hello.elf(ElfWidth::Bits32)), &["--memory", "1024G"]);
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("--memory 1048576M is more than this host has"), "{message}");
+    assert!(message.ends_with("give less\n") && message.lines().count() == 1, "{message}");
+}
+
+#[test]
 fn wrong_usage_says_what_was_given_and_what_is_accepted() {
     let edu = file("edu-arguments", &BareImage::Edu.elf(ElfWidth::Bits32));
     for (arguments, expected) in [
-        (&["--memory", "1M"][..], "from 2M to 3G"),
-        (&["--memory", "4G"], "from 2M to 3G"),
+        (&["--memory", "1M"][..], "from 2M to 1024G"),
+        (&["--memory", "1025G"], "from 2M to 1024G"),
         (&["--cpus", "0"], "1..=64"),
         (&["--device", "floppy"], "no device `floppy`"),
         (&["--device", "edu,dma-mask=x"], "`dma-mask=x` is no option of edu"),

@@ -168,7 +168,9 @@ fn build(arguments: &BootArguments, screen: &Screen, sandbox: Sandbox) -> Result
 fn of_error(error: &MachineError) -> u8 {
     match error {
         MachineError::Boot(error) if error.is_of_host() => status::HOST,
-        MachineError::Boot(_) | MachineError::Board(BoardError::Full(_) | BoardError::NoRoom(_)) => UNUSABLE,
+        MachineError::Boot(_)
+        | MachineError::Width { .. }
+        | MachineError::Board(BoardError::Full(_) | BoardError::NoRoom(_)) => UNUSABLE,
         MachineError::System(_)
         | MachineError::Memory(_)
         | MachineError::Vm(_)
