@@ -80,6 +80,7 @@ fn with_name(name: &str, told: &str) -> Vec<u8> {
 pub fn load(memory: &PhysicalMemory, payload: &Payload) -> Result<Entry, BootError> {
     let mut room = Room::new(memory);
     room.take("ACPI tables", map::ACPI, map::ACPI_BYTES)?;
+    room.take("SMBIOS tables", map::SMBIOS, map::SMBIOS_BYTES)?;
     firmware::write(&mut room)?;
     let entry = match Packing::of(&payload.kernel.bytes) {
         None => load_image(&mut room, &payload.kernel, payload)?,

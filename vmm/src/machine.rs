@@ -4,7 +4,7 @@
 //! thread of the machine has ended, or is named. Whatever the guest does is an access for the [`board`] or an [`Ending`].
 //!
 //! Read in this order: [`options`] (what a machine can have), [`board`] (who answers which access), `chipset`, [`remapping`],
-//! `unanswered`, [`interrupts`], [`power_button`], [`acpi`] (what the guest is told of all this), [`ending`], [`console`], [`control`].
+//! `unanswered`, [`interrupts`], [`power_button`], [`acpi`] and [`smbios`] (what the guest is told of all this), [`ending`], [`console`], [`control`].
 
 pub mod acpi;
 pub mod board;
@@ -16,6 +16,7 @@ pub mod interrupts;
 pub mod options;
 pub mod power_button;
 pub mod remapping;
+pub mod smbios;
 mod threads;
 mod unanswered;
 mod virtio;
@@ -136,6 +137,7 @@ impl Machine {
         let memory = Arc::new(PhysicalMemory::around(options.memory_bytes, hole)?);
         let entry = boot::load(&memory, payload)?;
         acpi::write(&memory, options);
+        smbios::write(&memory, options);
         let vm = Arc::new(Vm::with_io_apic(&system, Arc::clone(&memory), IO_APIC_PINS)?);
         let end = End::new().map_err(|source| MachineError::Host { what: "an event", source })?;
         let board = Arc::new(Board::new(&vm, options, Arc::clone(&end), output)?);

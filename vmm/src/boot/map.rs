@@ -15,6 +15,10 @@ pub const CONVENTIONAL_END: u64 = 0x9_fc00;
 pub const ACPI: u64 = 0xe_0000;
 /// Bytes of them at most.
 pub const ACPI_BYTES: u64 = 0x1_0000;
+/// The SMBIOS tables, their entry point first, where a BIOS has it; services and reset vector lie at the segment's end.
+pub const SMBIOS: u64 = 0xf_0000;
+/// Bytes of them at most.
+pub const SMBIOS_BYTES: u64 = 0x1000;
 /// Memory goes on here.
 pub const HIGH_MEMORY: u64 = 0x10_0000;
 /// Where BARs are placed, and where the first piece of memory must have ended.
