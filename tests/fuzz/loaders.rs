@@ -86,7 +86,7 @@ fn payload(bytes: Vec<u8>, memory_bytes: u64, choices: &mut Choices<'_>) -> Payl
     let further = if choices.one_in(4) { 1 + choices.below(3) } else { 0 };
     let modules = (0..further).map(|_| module(choices)).collect();
     let kernel = File { name: "kernel".into(), bytes };
-    Payload { kernel, initrd, modules, command_line: "quiet ".repeat(words) }
+    Payload { kernel, initrd, modules, command_line: "quiet ".repeat(words), if_linux: Vec::new() }
 }
 
 fn module(choices: &mut Choices<'_>) -> Module {

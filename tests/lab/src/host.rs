@@ -27,8 +27,8 @@ const RESULTS_BYTES: u64 = 64 << 20;
 const LOOK: Duration = Duration::from_millis(100);
 const HOST_INIT: &str = include_str!("../host/init");
 const GUEST_INIT: &str = include_str!("../guests/init");
-/// What each guest is told: a console, an end at a panic, and nothing that takes an emulated processor long.
-const TOLD: &str = "console=ttyS0 panic=-1 nokaslr mitigations=off";
+/// What each guest is told: nothing that takes an emulated processor long. The program adds a console and an end at a panic.
+const TOLD: &str = "nokaslr mitigations=off";
 
 /// The host, and what all of its runs share.
 pub(crate) struct Host {

@@ -16,6 +16,17 @@ const MAGIC: u32 = 0x336e_c578;
 /// With a memory map.
 const VERSION: u32 = 1;
 
+/// The owner of a note that Linux's own build leaves in every kernel (include/linux/build-salt.h), and its kind.
+const LINUX: &[u8] = b"Linux";
+const BUILD_SALT: u32 = 0x100;
+
+/// Whether an ELF file says that it is Linux.
+#[must_use]
+pub fn is_linux(kernel: &File) -> bool {
+    super::elf::is_elf(&kernel.bytes)
+        && Elf::parse(kernel).is_ok_and(|elf| elf.note(LINUX, BUILD_SALT).is_some())
+}
+
 /// Loads `kernel`, the image of `payload` unpacked, its module and what it is told.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ use mmu::address::PhysAddr;
 use mmu::memory::PhysicalMemory;
 
 use super::room::Room;
+use super::told::Told;
 use super::{BootError, File, Module, Payload, load, map};
 use crate::kvm::Entry;
 
@@ -22,6 +23,7 @@ fn payload(bytes: Vec<u8>) -> Payload {
         initrd: None,
         modules: Vec::new(),
         command_line: "a b".into(),
+        if_linux: Vec::new(),
     }
 }
 
@@ -261,6 +263,43 @@ fn a_guest_of_6_gib_is_told_of_both_pieces_and_has_its_files_in_the_first() {
         refused.ends_with("more --memory lies above 4 GiB, where no image goes: give a smaller file"),
         "{refused}"
     );
+}
+
+/// What a kernel with `bytes` is told as its line, if it is to be told this besides.
+fn told(bytes: Vec<u8>, line_at: impl Fn(&PhysicalMemory, &Entry) -> u32) -> String {
+    let memory = memory();
+    let word = "panic=-1".to_owned();
+    let payload = Payload { if_linux: vec![Told { word, unless: &["panic"] }], ..payload(bytes) };
+    let entry = load(&memory, &payload).unwrap();
+    text(&memory, line_at(&memory, &entry))
+}
+
+#[test]
+fn linux_alone_is_told_what_nobody_told_it() {
+    let by_protocol = |bytes| told(bytes, |memory, entry| word(memory, entry.esi + 0x228));
+    assert_eq!(by_protocol(bzimage()), "a b", "no version, no Linux");
+    let named = |version: &[u8]| {
+        let mut image = with(&bzimage(), 0x20e, 0x100_u16.to_le_bytes());
+        image[0x300..0x300 + version.len()].copy_from_slice(version);
+        image
+    };
+    assert_eq!(by_protocol(named(b"6.12.1 (me@here) #1 SMP\0")), "panic=-1 a b");
+    assert_eq!(by_protocol(named(b"iPXE 1.0 #1\0")), "a b");
+    assert_eq!(by_protocol(named(b"6.20 (memtest86+)\0 #1")), "a b");
+    let by_note = |bytes| told(bytes, |memory, entry| word(memory, entry.ebx + 24));
+    assert_eq!(by_note(pvh()), "a b");
+    assert_eq!(by_note(pvh_of_linux()), "panic=-1 a b");
+    let multiboot = BareImage::Hello.elf(ElfWidth::Bits32);
+    assert_eq!(told(multiboot, |memory, entry| word(memory, entry.ebx + 16)), "kernel a b");
+}
+
+/// With a second note, which Linux's build leaves in it.
+fn pvh_of_linux() -> Vec<u8> {
+    let mut image = pvh();
+    for word in [6, 0, 0x100, u32::from_le_bytes(*b"Linu"), u32::from_le_bytes(*b"x\0\0\0")] {
+        image.extend(word.to_le_bytes());
+    }
+    with(&with(&image, 120 + 32, 40_u64.to_le_bytes()), 120 + 40, 40_u64.to_le_bytes())
 }
 
 #[test]

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
+use devices::virtio::blk::disk::Access;
 use devices::virtio::console::UserEnd;
 use guest_images::Guest;
 use guest_images::layout::MAX_VCPUS;
@@ -29,12 +30,14 @@ use iommu::vtd::Vtd;
 use log::LevelFilter;
 use rustix::system::sysinfo;
 
+use disk::Root;
 use image::Refusal;
 use journal::Journal;
 use reports::{Format, Reports, Severity};
 use screen::Screen;
 
 use super::{UNUSABLE, size};
+use crate::boot::told::Told;
 use crate::boot::{Module, Payload};
 use crate::kvm::CpuFlags;
 use crate::machine::options::{
@@ -64,7 +67,9 @@ pub(super) struct BootArguments {
     /// A further module of a Multiboot or PVH image, and what stands behind its name
     #[arg(long = "module", value_name = "FILE[,TEXT]")]
     modules: Vec<String>,
-    /// What it is told
+    /// What it is told. Linux is told besides, unless a parameter of that name is given: console=ttyS0 (with --console
+    /// console=hvc0 and earlycon=uart8250,io,0x3f8), panic=-1, and with --root-disk root= and rw (or ro); --log info prints
+    /// the whole line
     #[arg(long, value_name = "TEXT", default_value = "")]
     cmdline: String,
     /// Memory, from 2M to what the host has; what does not fit below 3 GiB lies above 4 GiB
@@ -88,6 +93,9 @@ pub(super) struct BootArguments {
     /// are numbered in their order
     #[arg(long = "disk", value_name = "FILE[,ro][,serial=S]", value_parser = disk::parse)]
     disks: Vec<disk::Words>,
+    /// The first disk of all, on which Linux's root is: on the first partition for it (GPT or MBR), otherwise on the whole disk
+    #[arg(long, value_name = "FILE[,ro][,serial=S]", value_parser = disk::parse_root)]
+    root_disk: Option<disk::Words>,
     /// Entropy (virtio-rng)
     #[arg(long)]
     rng: bool,
@@ -167,7 +175,7 @@ impl BootArguments {
         self.log
     }
 
-    fn payload(&self) -> Result<Payload, Refusal> {
+    fn payload(&self, root: Option<Root>) -> Result<Payload, Refusal> {
         let wrong = |message| (UNUSABLE, message);
         let initrd = self.initrd.as_deref().map(|path| image::module(path, self.memory)).transpose()?;
         let modules = self.modules.iter().map(|text| module(text, self.memory)).collect::<Result<_, _>>()?;
@@ -177,6 +185,7 @@ impl BootArguments {
                 initrd,
                 modules,
                 command_line: self.cmdline.clone(),
+                if_linux: self.if_linux(root),
             }),
             (None, Some(guest)) => {
                 let iommu = self.iommu().map_err(wrong)?;
@@ -184,6 +193,25 @@ impl BootArguments {
             }
             (None, None) => Err(wrong("nothing to boot; give --kernel or --guest".to_owned())),
         }
+    }
+
+    /// What Linux is told besides, of a root that is there.
+    fn if_linux(&self, root: Option<Root>) -> Vec<Told> {
+        let told = |word: &str, unless| Told { word: word.to_owned(), unless };
+        let mut words = match self.console {
+            false => vec![told("console=ttyS0", &["console"][..])],
+            true => vec![
+                told("earlycon=uart8250,io,0x3f8", &["console", "earlycon"]),
+                told("console=hvc0", &["console"]),
+            ],
+        };
+        words.push(told("panic=-1", &["panic"]));
+        if let (Some(root), Some(disk)) = (root, &self.root_disk) {
+            let how = if disk.access() == Access::ReadOnly { "ro" } else { "rw" };
+            words.push(told(&format!("root={}", root.device()), &["root"]));
+            words.push(told(how, &["ro", "rw"]));
+        }
+        words
     }
 
     /// Those that were asked for, otherwise the guest's own.
@@ -194,29 +222,32 @@ impl BootArguments {
         }
     }
 
-    fn options(&self, sandbox: Sandbox, screen: &Screen) -> Result<MachineOptions, String> {
+    /// What the machine has, and where on its first disk Linux's root is.
+    fn options(&self, sandbox: Sandbox, screen: &Screen) -> Result<(MachineOptions, Option<Root>), String> {
         check_host(self.memory)?;
-        Ok(MachineOptions {
+        let (virtio, root) = self.virtio(screen)?;
+        let options = MachineOptions {
             memory_bytes: self.memory,
             processors: self.cpus,
             masked_cpu_flags: self.cpu_flags.clone().unwrap_or_default(),
             iommu: self.watched_iommu()?,
             devices: self.devices()?,
-            virtio: self.virtio(screen)?,
+            virtio,
             sandbox,
-        })
+        };
+        Ok((options, root))
     }
 
     /// Behind the other devices: disks, which are opened now, then the rest.
-    fn virtio(&self, screen: &Screen) -> Result<Vec<VirtioKind>, String> {
-        let mut found: Vec<_> = self
-            .disks
-            .iter()
-            .map(|words| Ok(VirtioKind::Disk(Arc::new(words.open()?))))
-            .collect::<Result<_, String>>()?;
+    fn virtio(&self, screen: &Screen) -> Result<(Vec<VirtioKind>, Option<Root>), String> {
+        let (first, root) = self.root_disk.as_ref().map(disk::Words::open_root).transpose()?.unzip();
+        let mut found: Vec<_> = first.into_iter().map(|disk| VirtioKind::Disk(Arc::new(disk))).collect();
+        for words in &self.disks {
+            found.push(VirtioKind::Disk(Arc::new(words.open()?)));
+        }
         found.extend(self.rng.then_some(VirtioKind::Rng));
         found.extend(self.console.then(|| VirtioKind::Console(UserEnd::new(screen.guest_side()))));
-        Ok(found)
+        Ok((found, root))
     }
 
     /// What the guest needs, and what the user adds or changes.

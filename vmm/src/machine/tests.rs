@@ -50,7 +50,13 @@ pub(super) fn machine_of(image: BareImage, unit: UnitOptions, output: Output) ->
     };
     let bytes = image.elf(ElfWidth::Bits32);
     let kernel = File { name: "image".to_owned(), bytes };
-    let payload = Payload { kernel, initrd: None, modules: Vec::new(), command_line: String::new() };
+    let payload = Payload {
+        kernel,
+        initrd: None,
+        modules: Vec::new(),
+        command_line: String::new(),
+        if_linux: Vec::new(),
+    };
     match Machine::new(&options, &payload, output) {
         Ok(machine) => Some(machine),
         Err(MachineError::System(error)) => {

@@ -158,8 +158,8 @@ fn lines(run: &Run) -> Vec<String> {
 
 fn build(arguments: &BootArguments, screen: &Screen, sandbox: Sandbox) -> Result<Machine, (u8, String)> {
     let wrong = |message| (UNUSABLE, message);
-    let options = arguments.options(sandbox, screen).map_err(wrong)?;
-    let payload = arguments.payload()?;
+    let (options, root) = arguments.options(sandbox, screen).map_err(wrong)?;
+    let payload = arguments.payload(root)?;
     Machine::new(&options, &payload, screen.guest_side())
         .map_err(|error| (of_error(&error), error.to_string()))
 }

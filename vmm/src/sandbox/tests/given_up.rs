@@ -158,7 +158,13 @@ fn an_image_is_looked_at_by_a_thread_that_has_given_up() {
             sandbox,
         };
         let kernel = Image { name: "spoilt".to_owned(), bytes: vec![0; 64] };
-        let payload = Payload { kernel, initrd: None, modules: Vec::new(), command_line: String::new() };
+        let payload = Payload {
+            kernel,
+            initrd: None,
+            modules: Vec::new(),
+            command_line: String::new(),
+            if_linux: Vec::new(),
+        };
         match Machine::new(&options, &payload, Box::new(std::io::sink())).map(|_| ()) {
             Err(MachineError::Boot(_)) => assert_eq!(status.values(["NoNewPrivs"]), ["1"]),
             Err(MachineError::System(error)) => say(&format!("skipped: {error}")),
