@@ -16,11 +16,16 @@ pub struct Told {
 /// The line with what is missing in front of it.
 #[must_use]
 pub(super) fn complete(line: &str, besides: &[Told]) -> String {
-    let keys: Vec<_> = parameters(line).map(|word| word.split('=').next().unwrap_or(word)).collect();
-    let is_missing = |told: &&Told| !told.unless.iter().any(|key| keys.contains(key));
+    let is_missing = |told: &&Told| !told.unless.iter().any(|key| says(line, key));
     let missing = besides.iter().filter(is_missing).map(|told| told.word.as_str());
     let all: Vec<_> = missing.chain((!line.is_empty()).then_some(line)).collect();
     all.join(" ")
+}
+
+/// Whether the line has a parameter of that name.
+#[must_use]
+pub fn says(line: &str, key: &str) -> bool {
+    parameters(line).any(|word| word.split('=').next() == Some(key))
 }
 
 /// Its words up to `--`. Within quotes a space is none that parts them.
@@ -38,7 +43,7 @@ fn parameters(line: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Told, complete};
+    use super::{Told, complete, says};
 
     fn besides() -> [Told; 3] {
         let told = |word: &str, unless| Told { word: word.to_owned(), unless };
@@ -55,6 +60,16 @@ mod tests {
             ("a=\"b root=c\"", "console=ttyS0 root=/dev/vda1 rw a=\"b root=c\""),
         ] {
             assert_eq!(complete(line, &besides()), expected);
+        }
+    }
+
+    #[test]
+    fn a_parameter_is_a_word_of_its_own_before_the_first_process() {
+        for line in ["root=x", "a root=", "root", "a \"root=b c\" d"] {
+            assert!(says(line, "root"), "{line}");
+        }
+        for line in ["", "rootwait", "a=root", "-- root=x", "a=\"b root=x\""] {
+            assert!(!says(line, "root"), "{line}");
         }
     }
 

@@ -37,7 +37,7 @@ use reports::{Format, Reports, Severity};
 use screen::Screen;
 
 use super::{UNUSABLE, size};
-use crate::boot::told::Told;
+use crate::boot::told::{self, Told};
 use crate::boot::{Module, Payload};
 use crate::kvm::CpuFlags;
 use crate::machine::options::{
@@ -240,7 +240,12 @@ impl BootArguments {
 
     /// Behind the other devices: disks, which are opened now, then the rest.
     fn virtio(&self, screen: &Screen) -> Result<(Vec<VirtioKind>, Option<Root>), String> {
-        let (first, root) = self.root_disk.as_ref().map(disk::Words::open_root).transpose()?.unzip();
+        // Who says where the root is may have a disk on which nobody else finds it.
+        let (first, root) = match &self.root_disk {
+            Some(words) if told::says(&self.cmdline, "root") => (Some(words.open()?), None),
+            Some(words) => words.open_root().map(|(disk, root)| (Some(disk), Some(root)))?,
+            None => (None, None),
+        };
         let mut found: Vec<_> = first.into_iter().map(|disk| VirtioKind::Disk(Arc::new(disk))).collect();
         for words in &self.disks {
             found.push(VirtioKind::Disk(Arc::new(words.open()?)));
