@@ -27,8 +27,10 @@ pub const HOLE: u64 = 0xc000_0000;
 pub const HOLE_BEHIND: u64 = 1 << 32;
 /// The first address behind the place for BARs.
 pub const HOLE_END: u64 = ECAM;
-/// Configuration space of bus 0.
+/// Configuration space of bus 0; that of the buses behind root ports follows, a MiB each.
 pub const ECAM: u64 = 0xe000_0000;
+/// What is kept of it from memory: bus 0 has 32 places, of which the host bridge takes one.
+pub const ECAM_BYTES: u64 = 32 * devices::pci::host_bridge::ECAM_BYTES_PER_BUS;
 /// Registers of the remapping unit.
 pub const REMAPPING_UNIT: u64 = 0xfed9_0000;
 
@@ -86,7 +88,7 @@ pub fn regions(memory_bytes: u64) -> Vec<Region> {
         region(CONVENTIONAL_END..0xa_0000, Use::Reserved),
         region(ACPI..HIGH_MEMORY, Use::Reserved),
         region(HIGH_MEMORY..first_piece_end(memory_bytes).max(HIGH_MEMORY), Use::Memory),
-        region(ECAM..ECAM + devices::pci::host_bridge::ECAM_BYTES_PER_BUS, Use::Reserved),
+        region(ECAM..ECAM + ECAM_BYTES, Use::Reserved),
     ];
     let second = second_piece(memory_bytes);
     if !second.is_empty() {

@@ -41,7 +41,7 @@ use crate::boot::told::{self, Told};
 use crate::boot::{Module, Payload};
 use crate::kvm::CpuFlags;
 use crate::machine::options::{
-    DeviceKind, IommuKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions, VirtioKind,
+    DeviceKind, IommuKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions, Placement, VirtioKind,
 };
 use crate::sandbox::{self, Sandbox};
 pub(super) use run::run;
@@ -96,6 +96,9 @@ pub(super) struct BootArguments {
     /// The first disk of all, on which Linux's root is: on the first partition for it (GPT or MBR), otherwise on the whole disk
     #[arg(long, value_name = "FILE[,ro][,serial=S]", value_parser = disk::parse_root)]
     root_disk: Option<disk::Words>,
+    /// Each device is behind a PCIe root port of its own, on a bus of its own
+    #[arg(long)]
+    root_ports: bool,
     /// Entropy (virtio-rng)
     #[arg(long)]
     rng: bool,
@@ -233,6 +236,7 @@ impl BootArguments {
             iommu: self.watched_iommu()?,
             devices: self.devices()?,
             virtio,
+            placement: if self.root_ports { Placement::BehindPorts } else { Placement::Integrated },
             sandbox,
         };
         Ok((options, root))

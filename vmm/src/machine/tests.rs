@@ -14,7 +14,7 @@ use iommu::vtd::{Vtd, Width};
 use mmu::address::PhysAddr;
 
 use super::console::{Console, Round};
-use super::options::{AnswerTimeOut, Answers, DeviceKind, IommuKind, MachineOptions, UnitOptions};
+use super::options::{AnswerTimeOut, Answers, DeviceKind, IommuKind, MachineOptions, Placement, UnitOptions};
 use super::{Ending, Machine, MachineError, is_within};
 use crate::boot::{File, Payload, map};
 use crate::kvm::{Access, CpuFlags};
@@ -46,6 +46,7 @@ pub(super) fn machine_of(image: BareImage, unit: UnitOptions, output: Output) ->
         iommu: IommuKind::Vtd(unit),
         devices: vec![DeviceKind::Edu(EduOptions::default())],
         virtio: Vec::new(),
+        placement: Placement::default(),
         sandbox: Sandbox::OFF,
     };
     let bytes = image.elf(ElfWidth::Bits32);

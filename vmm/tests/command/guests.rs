@@ -119,6 +119,18 @@ fn processors_devices_and_walks_reach_memory_above_4_gib() {
     assert_eq!(reported(&output), announced(&output));
 }
 
+/// Request ids of other buses, root entries for them, and each device behind a port that forwards.
+#[test]
+fn the_driver_passes_with_its_devices_behind_root_ports() {
+    if !has_kvm() {
+        return;
+    }
+    let output = boot("vtd-test", &["--root-ports", "--stale-report", "json"]);
+    assert_passed(&output, "root ports");
+    assert_eq!(reported(&output), announced(&output));
+    assert!(text(&output.stderr).contains("\"01:00.0\""), "the first device is on bus 1");
+}
+
 #[test]
 fn the_driver_passes_with_each_cache_off() {
     if !has_kvm() {

@@ -8,7 +8,7 @@ use mmu::memory::PhysicalMemory;
 
 use super::write;
 use crate::kvm::CpuFlags;
-use crate::machine::options::{IommuKind, MachineOptions};
+use crate::machine::options::{IommuKind, MachineOptions, Placement};
 use crate::sandbox::Sandbox;
 
 /// A structure: its bytes, and its strings.
@@ -24,6 +24,7 @@ fn tables(processors: u8, memory_bytes: u64) -> BTreeMap<u8, Vec<Found>> {
         iommu: IommuKind::None,
         devices: Vec::new(),
         virtio: Vec::new(),
+        placement: Placement::default(),
         sandbox: Sandbox::OFF,
     };
     write(&memory, &options);
