@@ -115,12 +115,10 @@ impl IommuTestdev {
             log::info!("{} iommu-testdev: {fault}", self.endpoint.source());
             return outcome::WRITE_FAILED;
         }
-        let end = state.physical.checked_add(state.length.into());
-        if end.is_none_or(|end| end > self.memory.len_bytes()) {
+        let mut found = vec![0; len];
+        if !self.memory.try_read_bytes(PhysAddr(state.physical), &mut found) {
             return outcome::READ_FAILED;
         }
-        let mut found = vec![0; len];
-        self.memory.read_bytes(PhysAddr(state.physical), &mut found);
         if found == written { outcome::PASSED } else { outcome::MISMATCH }
     }
 }

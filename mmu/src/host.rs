@@ -8,6 +8,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 #[cfg(not(loom))]
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
@@ -22,11 +23,14 @@ use crate::address::PAGE_LEN;
 #[derive(Debug)]
 pub(crate) struct SharedMapping {
     region: MmapRegion<()>,
+    /// Offsets that nobody is given.
+    hole: Range<u64>,
 }
 
 impl SharedMapping {
     /// Maps `len_bytes` (a multiple of the page size) of zeroes; large pages are advised, not required. A core dump leaves it out.
-    pub(crate) fn new(len_bytes: usize) -> io::Result<Self> {
+    /// Of `hole` no page is ever touched, so it takes addresses of the host and no memory.
+    pub(crate) fn new(len_bytes: usize, hole: Range<u64>) -> io::Result<Self> {
         let memfd = memfd_create("afterimage-memory", MemfdFlags::CLOEXEC)?;
         ftruncate(&memfd, len_bytes as u64)?;
         let region = MmapRegion::from_file(FileOffset::new(File::from(memfd), 0), len_bytes)
@@ -38,7 +42,7 @@ impl SharedMapping {
         }
         // SAFETY: as above. A dump of this program is for its bugs, and what a guest holds is nobody else's.
         unsafe { madvise(region.as_ptr().cast(), len_bytes, Advice::LinuxDontDump) }?;
-        Ok(Self { region })
+        Ok(Self { region, hole })
     }
 
     /// Bytes mapped.
@@ -47,16 +51,21 @@ impl SharedMapping {
         self.region.size()
     }
 
+    /// What nobody is given; empty if there is none.
+    pub(crate) fn hole(&self) -> Range<u64> {
+        self.hole.clone()
+    }
+
     /// The host address of the first byte.
     pub(crate) fn address(&self) -> u64 {
         self.region.as_ptr() as u64
     }
 
-    /// The aligned 64-bit word at `offset` bytes; none outside the mapping or misaligned.
+    /// The aligned 64-bit word at `offset` bytes; none outside the mapping, in its hole, or misaligned.
     #[inline]
     pub(crate) fn word(&self, offset: u64) -> Option<&AtomicU64> {
         let len = self.region.size() as u64;
-        if offset & 7 != 0 || offset >= len {
+        if offset & 7 != 0 || offset >= len || self.hole.contains(&offset) {
             return None;
         }
         // SAFETY: offset < len, so the sum stays inside the mapping.
@@ -76,6 +85,7 @@ impl SharedMapping {
 
     /// `len` bytes at `offset` for who shares them with others; none if the mapping ends before.
     pub(crate) fn slice(&self, offset: u64, len: usize) -> Option<VolatileSlice<'_>> {
+        self.span(offset, len)?;
         self.region.get_slice(usize::try_from(offset).ok()?, len).ok()
     }
 
@@ -114,11 +124,11 @@ impl SharedMapping {
 
     /// The host pointer to `len` bytes at `offset`, if all of them lie inside.
     fn span(&self, offset: u64, len: usize) -> Option<*mut u8> {
-        let offset = usize::try_from(offset).ok()?;
-        let end = offset.checked_add(len)?;
-        if end > self.region.size() {
+        let end = offset.checked_add(len as u64)?;
+        if end > self.region.size() as u64 || (offset < self.hole.end && self.hole.start < end) {
             return None;
         }
+        let offset = usize::try_from(offset).ok()?;
         // SAFETY: offset + len lies inside the mapping.
         Some(unsafe { self.region.as_ptr().add(offset) })
     }

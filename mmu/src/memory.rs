@@ -5,6 +5,7 @@
 //! so the walking load ([`PhysicalMemory::try_load`]) answers "outside" as data; the other accessors are for
 //! addresses the program itself allocated and assert.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use thiserror::Error;
@@ -42,7 +43,7 @@ pub enum MemoryError {
     },
 }
 
-/// One memfd-backed mapping, frame 0 at physical address 0.
+/// One memfd-backed mapping, frame 0 at physical address 0. It may have a hole, which belongs to others.
 #[derive(Debug)]
 pub struct PhysicalMemory {
     mapping: SharedMapping,
@@ -54,18 +55,41 @@ impl PhysicalMemory {
     /// # Errors
     /// [`MemoryError::Size`] for an unusable size, [`MemoryError::Map`] when the kernel has no room.
     pub fn new(bytes: u64) -> Result<Self, MemoryError> {
+        Self::around(bytes, 0..0)
+    }
+
+    /// Maps `bytes` bytes of zeroed memory, of which those that do not fit below `hole` go on behind it. The hole begins
+    /// and ends at a page; whoever asks for an address in it is told that it is outside.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn around(bytes: u64, hole: Range<u64>) -> Result<Self, MemoryError> {
+        let size = MemoryError::Size { bytes };
         if !(MIN_MEMORY_BYTES..=MAX_MEMORY_BYTES).contains(&bytes) || !bytes.is_multiple_of(PAGE_SIZE) {
-            return Err(MemoryError::Size { bytes });
+            return Err(size);
         }
-        let len = usize::try_from(bytes).map_err(|_| MemoryError::Size { bytes })?;
-        let mapping = SharedMapping::new(len).map_err(|source| MemoryError::Map { bytes, source })?;
+        let (len_bytes, hole) = match bytes > hole.start {
+            true => (bytes + (hole.end - hole.start), hole),
+            false => (bytes, 0..0),
+        };
+        let Ok(len) = usize::try_from(len_bytes) else { return Err(size) };
+        let mapping = SharedMapping::new(len, hole).map_err(|source| MemoryError::Map { bytes, source })?;
         Ok(Self { mapping })
     }
 
-    /// Its size in bytes.
+    /// Its size in bytes, without a hole.
     #[must_use]
     pub fn len_bytes(&self) -> u64 {
-        self.mapping.len() as u64
+        let hole = self.mapping.hole();
+        self.mapping.len() as u64 - (hole.end - hole.start)
+    }
+
+    /// Its addresses, ascending: one piece, or two around a hole.
+    pub fn pieces(&self) -> impl Iterator<Item = Range<u64>> {
+        let (hole, end) = (self.mapping.hole(), self.mapping.len() as u64);
+        let below = if hole.is_empty() { 0..end } else { 0..hole.start };
+        let above = if hole.is_empty() { end..end } else { hole.end..end };
+        [below, above].into_iter().filter(|piece| !piece.is_empty())
     }
 
     /// Its size in frames of 4 KiB.
@@ -74,13 +98,14 @@ impl PhysicalMemory {
         self.len_bytes() / PAGE_SIZE
     }
 
-    /// The host address of its first byte, for the KVM memory slot.
+    /// The host address of its first byte, for KVM's memory slots: all others follow it as their addresses do.
     #[must_use]
     pub fn host_address(&self) -> u64 {
         self.mapping.address()
     }
 
-    /// All of it, a word for each 8 bytes from address 0 on: for loops over words whose places were checked before.
+    /// All of it, a word for each 8 bytes from address 0 on, a hole's too: for loops over words whose places were checked
+    /// before.
     #[inline]
     #[must_use]
     pub fn words(&self) -> &[AtomicU64] {
@@ -235,3 +260,7 @@ impl PhysicalMemory {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;

@@ -11,7 +11,7 @@ use mmu::memory::PhysicalMemory;
 use vmm::boot::{self, File, Module, Payload, map};
 use vmm::kvm::Entry;
 use vmm::machine::acpi;
-use vmm::machine::options::{IommuKind, MachineOptions};
+use vmm::machine::options::{IommuKind, MachineOptions, Placement};
 use vmm::sandbox::Sandbox;
 
 use self::image::Image;
@@ -48,6 +48,7 @@ fn load(choices: &mut Choices<'_>, census: &mut Census) {
         iommu: choices.of(&[IommuKind::None, IommuKind::default()]),
         devices: Vec::new(),
         virtio: Vec::new(),
+        placement: Placement::default(),
         sandbox: Sandbox::OFF,
     };
     let image = Image::new(choices);
@@ -86,7 +87,7 @@ fn payload(bytes: Vec<u8>, memory_bytes: u64, choices: &mut Choices<'_>) -> Payl
     let further = if choices.one_in(4) { 1 + choices.below(3) } else { 0 };
     let modules = (0..further).map(|_| module(choices)).collect();
     let kernel = File { name: "kernel".into(), bytes };
-    Payload { kernel, initrd, modules, command_line: "quiet ".repeat(words) }
+    Payload { kernel, initrd, modules, command_line: "quiet ".repeat(words), if_linux: Vec::new() }
 }
 
 fn module(choices: &mut Choices<'_>) -> Module {

@@ -88,7 +88,13 @@ fn strings(system: &System) -> Result<Vec<Duration>, Failure> {
 fn string(system: &System) -> Result<Duration, Failure> {
     let memory = Arc::new(PhysicalMemory::new(MEMORY_BYTES)?);
     let kernel = File { name: "outs".to_owned(), bytes: BareImage::Outs.elf(ElfWidth::Bits32) };
-    let payload = Payload { kernel, initrd: None, modules: Vec::new(), command_line: String::new() };
+    let payload = Payload {
+        kernel,
+        initrd: None,
+        modules: Vec::new(),
+        command_line: String::new(),
+        if_linux: Vec::new(),
+    };
     let entry = boot::load(&memory, &payload)?;
     let vm = Vm::with_io_apic(system, memory, IoApicPins(24))?;
     let mut processor = Processor::new(system, &vm, VcpuId::FIRST, Count(1), &CpuFlags::default(), &entry)?;

@@ -5,8 +5,8 @@
 //!
 //! Three protocols, told apart by the image itself: [`multiboot`] (a header in its first 8 KiB), [`linux`] (a bzImage),
 //! [`pvh`] (a note in an ELF file). All of them start in 32-bit protected mode.
-//! Read in this order: [`map`] (who lies where), `firmware`, [`room`] (writing without colliding), [`packed`], [`elf`], then the
-//! protocols.
+//! Read in this order: [`map`] (who lies where), `firmware`, [`room`] (writing without colliding), [`packed`], [`elf`], the
+//! protocols, then [`told`] (what Linux is told besides).
 
 pub mod elf;
 pub mod linux;
@@ -15,10 +15,13 @@ pub mod multiboot;
 pub mod packed;
 pub mod pvh;
 pub mod room;
+pub mod told;
 
 mod bytes;
 mod error;
 mod firmware;
+
+use std::borrow::Cow;
 
 use mmu::memory::PhysicalMemory;
 
@@ -27,6 +30,7 @@ pub use error::BootError;
 use crate::kvm::processor::{CODE_SELECTOR, DATA_SELECTOR, Entry};
 use packed::Packing;
 use room::Room;
+use told::Told;
 
 /// A file that goes into the guest.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,6 +52,8 @@ pub struct Payload {
     pub modules: Vec<Module>,
     /// What it is told.
     pub command_line: String,
+    /// What it is told besides if it is Linux, unless the command line says it already.
+    pub if_linux: Vec<Told>,
 }
 
 /// A file for a kernel, and what the kernel is told about it.
@@ -60,6 +66,16 @@ pub struct Module {
 }
 
 impl Payload {
+    /// What is said to `kernel`, its image unpacked.
+    fn told(&self, kernel: &File) -> Cow<'_, Self> {
+        if self.if_linux.is_empty() || !(linux::is_linux(&kernel.bytes) || pvh::is_linux(kernel)) {
+            return Cow::Borrowed(self);
+        }
+        let command_line = told::complete(&self.command_line, &self.if_linux);
+        log::info!("Linux is told: {command_line}");
+        Cow::Owned(Self { command_line, ..self.clone() })
+    }
+
     /// All modules, in order: the file, and its name with what is told about it, ended by 0.
     fn all_modules(&self) -> impl Iterator<Item = (&File, Vec<u8>)> {
         let first = self.initrd.iter().map(|file| (file, ""));
@@ -80,11 +96,12 @@ fn with_name(name: &str, told: &str) -> Vec<u8> {
 pub fn load(memory: &PhysicalMemory, payload: &Payload) -> Result<Entry, BootError> {
     let mut room = Room::new(memory);
     room.take("ACPI tables", map::ACPI, map::ACPI_BYTES)?;
+    room.take("SMBIOS tables", map::SMBIOS, map::SMBIOS_BYTES)?;
     firmware::write(&mut room)?;
     let entry = match Packing::of(&payload.kernel.bytes) {
         None => load_image(&mut room, &payload.kernel, payload)?,
         Some(packing) => {
-            let unpacked = packed::unpack(&payload.kernel, packing, memory.len_bytes())?;
+            let unpacked = packed::unpack(&payload.kernel, packing, room.end())?;
             load_image(&mut room, &unpacked, payload)?
         }
     };
@@ -95,6 +112,7 @@ pub fn load(memory: &PhysicalMemory, payload: &Payload) -> Result<Entry, BootErr
 
 fn load_image(room: &mut Room<'_>, kernel: &File, payload: &Payload) -> Result<Entry, BootError> {
     let image = &kernel.bytes;
+    let payload = &payload.told(kernel);
     if let Some(header) = multiboot::find(image) {
         multiboot::load(room, kernel, payload, header)
     } else if linux::is_bzimage(image) {

@@ -4,7 +4,7 @@
 //! thread of the machine has ended, or is named. Whatever the guest does is an access for the [`board`] or an [`Ending`].
 //!
 //! Read in this order: [`options`] (what a machine can have), [`board`] (who answers which access), `chipset`, [`remapping`],
-//! `unanswered`, [`interrupts`], [`power_button`], [`acpi`] (what the guest is told of all this), [`ending`], [`console`], [`control`].
+//! `unanswered`, [`interrupts`], [`power_button`], [`acpi`] and [`smbios`] (what the guest is told of all this), [`ending`], [`console`], [`control`].
 
 pub mod acpi;
 pub mod board;
@@ -16,6 +16,7 @@ pub mod interrupts;
 pub mod options;
 pub mod power_button;
 pub mod remapping;
+pub mod smbios;
 mod threads;
 mod unanswered;
 mod virtio;
@@ -29,7 +30,7 @@ use iommu::vtd::Vtd;
 use mmu::memory::{MemoryError, PhysicalMemory};
 use thiserror::Error;
 
-use crate::boot::{self, BootError, Payload};
+use crate::boot::{self, BootError, Payload, map};
 use crate::kvm::vm::IoApicPins;
 use crate::kvm::{
     Count, Processor, ProcessorError, ProcessorReport, System, SystemError, VcpuId, Vm, VmError,
@@ -52,6 +53,18 @@ pub enum MachineError {
     /// No memory.
     #[error(transparent)]
     Memory(#[from] MemoryError),
+    /// More of it than processors can address.
+    #[error(
+        "{memory_bytes} bytes of memory end at {end:#x}, and this KVM's processors have {bits} bits of address; give less --memory"
+    )]
+    Width {
+        /// Bytes asked for.
+        memory_bytes: u64,
+        /// Where they end.
+        end: u64,
+        /// Bits of a physical address.
+        bits: u8,
+    },
     /// No virtual machine.
     #[error(transparent)]
     Vm(#[from] VmError),
@@ -119,9 +132,12 @@ impl Machine {
         let system = System::open()?;
         // The last path was opened, and of the image nothing but its marks was looked at.
         options.sandbox.confine()?;
-        let memory = Arc::new(PhysicalMemory::new(options.memory_bytes)?);
+        check_width(&system, options.memory_bytes)?;
+        let hole = map::HOLE..map::HOLE_BEHIND;
+        let memory = Arc::new(PhysicalMemory::around(options.memory_bytes, hole)?);
         let entry = boot::load(&memory, payload)?;
         acpi::write(&memory, options);
+        smbios::write(&memory, options);
         let vm = Arc::new(Vm::with_io_apic(&system, Arc::clone(&memory), IO_APIC_PINS)?);
         let end = End::new().map_err(|source| MachineError::Host { what: "an event", source })?;
         let board = Arc::new(Board::new(&vm, options, Arc::clone(&end), output)?);
@@ -167,6 +183,20 @@ impl Machine {
         let places = left.results.into_iter().flatten().collect();
         Ok(Run { ending: end.take(), places, behind: left.behind })
     }
+}
+
+/// Whether processors reach all of the memory.
+fn check_width(system: &System, memory_bytes: u64) -> Result<(), MachineError> {
+    let end = map::second_piece(memory_bytes).end;
+    match system.address_bits()? {
+        bits if is_within(end, bits) => Ok(()),
+        bits => Err(MachineError::Width { memory_bytes, end, bits }),
+    }
+}
+
+/// Whether what ends there has addresses of so many bits.
+const fn is_within(end: u64, bits: u8) -> bool {
+    bits >= 64 || end.saturating_sub(1) >> bits == 0
 }
 
 /// As many as the I/O APIC of the devices has.

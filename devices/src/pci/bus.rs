@@ -1,6 +1,7 @@
-//! Bus 0: which function is where, in configuration space and in memory.
+//! Bus 0 and the buses behind its root ports: which function is where, in configuration space and in memory.
 //!
-//! Invariant: an address is decoded by one function at most. Where BARs overlap, the function with the lower number
+//! Invariant: a function behind a port is reached as far as the port forwards: by the number that software gave its bus, and
+//! within the port's window. An address is decoded by one function at most. Where BARs overlap, the function with the lower number
 //! decodes, and of its BARs the one with the lower number; memory and the fixed ranges of the machine go before any
 //! BAR. Each overlap is logged once. Source: PCI 3.0, 3.2.2.3.2 (numbers), 6.2.5 (placing).
 
@@ -13,8 +14,10 @@ use pcie::SourceId;
 use thiserror::Error;
 
 use super::bar::BarRange;
+use super::capability::express;
 use super::config::{ConfigSpace, command, header};
 use super::endpoint::{Configured, Endpoint};
+use super::root_port::{self, RootPort};
 use crate::bus::Width;
 use crate::interrupt::Wire;
 use crate::upstream::Upstream;
@@ -42,16 +45,18 @@ const DEVICES: u8 = 32;
 
 /// A bus that has no place for another device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
-#[error("bus 0 has room for 32 devices and no more; give fewer")]
+#[error("bus 0 has room for 32 devices and root ports and no more; give fewer")]
 pub struct BusFull;
 
 /// A function in its place.
 struct Slot {
     endpoint: Arc<Endpoint>,
     function: Arc<dyn Function>,
+    /// What is behind it, if it is a root port.
+    behind: Option<Box<Slot>>,
 }
 
-/// Bus 0 and its functions, one to a device number.
+/// Bus 0 and its functions, one to a device number, and behind each root port one on a bus of its own.
 pub struct PciBus {
     slots: Vec<Slot>,
     upstream: Arc<dyn Upstream>,
@@ -72,16 +77,39 @@ impl PciBus {
         Self { slots: Vec::new(), upstream, wires, overlaps: Overlaps::new(reserved) }
     }
 
-    /// Where the next function is put.
+    /// Where the next function is put: behind the last port, if nothing is there yet.
     ///
     /// # Errors
     /// [`BusFull`] when there is no place.
     pub fn next_source(&self) -> Result<SourceId, BusFull> {
+        if self.empty_port().is_some() {
+            return Ok(SourceId::new(self.last_bus(), 0, 0));
+        }
         let device = u8::try_from(self.slots.len()).ok().filter(|device| *device < DEVICES);
         Ok(SourceId::new(0, device.ok_or(BusFull)?, 0))
     }
 
-    /// Puts a function at the next device number.
+    /// The number of the last bus: they begin with 0, and each root port has one.
+    #[must_use]
+    pub fn last_bus(&self) -> u8 {
+        let ports = self.slots.iter().filter(|slot| slot.is_port()).count();
+        u8::try_from(ports).unwrap_or_else(|_| unreachable!("there are 32 functions at most"))
+    }
+
+    /// The last port, if nothing is behind it.
+    fn empty_port(&self) -> Option<&Slot> {
+        self.slots.last().filter(|slot| slot.is_port() && slot.behind.is_none())
+    }
+
+    /// Puts a root port at the next device number, and what is attached next behind it.
+    ///
+    /// # Errors
+    /// [`BusFull`] when there is none.
+    pub fn attach_port(&mut self) -> Result<SourceId, BusFull> {
+        self.attach(RootPort::config(), |_| Ok(Arc::new(RootPort)))
+    }
+
+    /// Puts a function at the next place.
     ///
     /// # Errors
     /// [`BusFull`] when there is none, and what `make` says.
@@ -91,30 +119,47 @@ impl PciBus {
         make: impl FnOnce(Arc<Endpoint>) -> Result<Arc<F>, E>,
     ) -> Result<SourceId, E> {
         let source = self.next_source()?;
-        let wire = &self.wires[self.slots.len() % self.wires.len()];
+        let port = self.empty_port().map(|slot| Arc::clone(&slot.endpoint));
+        // The pins of what is behind a port come out at the port's own.
+        let device = self.slots.len() - usize::from(port.is_some());
+        let wire = &self.wires[device % self.wires.len()];
         let mut config = config;
+        if port.is_some() {
+            express::put_behind_port(&mut config);
+        }
         if config.get16(header::INTERRUPT_PIN - 1) >> 8 != 0 {
             config.set(header::INTERRUPT_LINE, &[wire.pin().0]);
         }
-        let endpoint = Arc::new(Endpoint::new(source, config, Arc::clone(&self.upstream), wire.line()));
+        let endpoint = Endpoint::new(source, config, Arc::clone(&self.upstream), wire.line());
+        let endpoint = Arc::new(match &port {
+            Some(port) => endpoint.behind(Arc::clone(port)),
+            None => endpoint,
+        });
         let function = make(Arc::clone(&endpoint))?;
-        self.slots.push(Slot { endpoint, function });
+        let slot = Slot { endpoint, function, behind: None };
+        match self.slots.last_mut().filter(|_| port.is_some()) {
+            Some(port) => port.behind = Some(Box::new(slot)),
+            None => self.slots.push(slot),
+        }
         Ok(source)
     }
 
-    /// Gives every BAR a place in `window` and switches memory decoding on, as firmware does.
+    /// Gives every BAR a place in `window` and switches memory decoding on, numbers the buses behind ports and opens these, as
+    /// firmware does.
     ///
     /// # Errors
     /// [`NoRoom`] when the window is full.
     pub fn place_bars(&self, mut window: Window) -> Result<(), NoRoom> {
+        let mut bus = 0;
         for slot in &self.slots {
-            let mut config = slot.endpoint.config();
-            for bar in config.bars().to_vec() {
-                let address = window.take(slot.endpoint.source(), bar.len_bytes())?;
-                bar.place(&mut config, address);
+            slot.place_bars(&mut window)?;
+            if slot.is_port() {
+                bus += 1;
+                let start = window.align(root_port::GRAIN);
+                slot.behind.as_ref().map_or(Ok(()), |behind| behind.place_bars(&mut window))?;
+                let end = window.align(root_port::GRAIN);
+                root_port::place(&mut slot.endpoint.config(), bus, start, end);
             }
-            let decoding = config.command() | command::MEMORY;
-            config.set16(header::COMMAND, decoding);
         }
         Ok(())
     }
@@ -129,7 +174,11 @@ impl PciBus {
     /// A store to configuration space.
     pub fn write_config(&self, source: SourceId, offset: u16, width: Width, value: u64) {
         let Some(slot) = self.slot(source) else { return };
+        slot.endpoint.capture(source);
         configure(&slot.endpoint, &*slot.function, offset, width, value);
+        if let Some(behind) = &slot.behind {
+            behind.follow(&slot.endpoint);
+        }
         self.overlaps.check(source, &self.decoded());
     }
 
@@ -148,27 +197,85 @@ impl PciBus {
     }
 
     fn slot(&self, source: SourceId) -> Option<&Slot> {
+        if source.bus() > 0 {
+            return self.behind_port(source);
+        }
         let (device, function) = (source.devfn() >> 3, source.devfn() & 7);
-        let slot = self.slots.get(usize::from(device))?;
-        (source.bus() == 0 && function == 0).then_some(slot)
+        self.slots.get(usize::from(device)).filter(|_| function == 0)
+    }
+
+    /// A bus has a number up to [`last_bus`](Self::last_bus), whatever software gives it: the host bridge leads to no other.
+    fn behind_port(&self, source: SourceId) -> Option<&Slot> {
+        let port = self.slots.iter().find(|slot| {
+            slot.is_port() && root_port::secondary_bus(&slot.endpoint.config()) == source.bus()
+        })?;
+        let is_there = source.bus() <= self.last_bus() && source.devfn() == 0;
+        let slot = port.behind.as_deref().filter(|_| is_there)?;
+        (!root_port::resets(&port.endpoint.config())).then_some(slot)
     }
 
     /// In the order of precedence.
     fn decode(&self, address: u64) -> Option<(&Slot, u8, u64)> {
-        self.slots.iter().find_map(|slot| {
-            let config = slot.endpoint.config();
-            let found = config.decoded().find_map(|bar| Some((bar.number, bar.offset_of(address)?)));
-            drop(config);
-            found.map(|(bar, offset)| (slot, bar, offset))
-        })
+        self.slots.iter().find_map(|slot| slot.decode(address).or_else(|| slot.decode_behind(address)))
     }
 
     fn decoded(&self) -> Vec<(SourceId, BarRange)> {
-        let of = |slot: &Slot| {
-            let source = slot.endpoint.source();
-            slot.endpoint.config().decoded().map(|bar| (source, bar)).collect::<Vec<_>>()
-        };
-        self.slots.iter().flat_map(of).collect()
+        self.slots.iter().flat_map(|slot| slot.decoded().chain(slot.decoded_behind())).collect()
+    }
+}
+
+impl Slot {
+    fn is_port(&self) -> bool {
+        self.endpoint.config().is_bridge()
+    }
+
+    fn place_bars(&self, window: &mut Window) -> Result<(), NoRoom> {
+        let mut config = self.endpoint.config();
+        for bar in config.bars().to_vec() {
+            let address = window.take(self.endpoint.source(), bar.len_bytes())?;
+            bar.place(&mut config, address);
+        }
+        let decoding = config.command() | command::MEMORY;
+        config.set16(header::COMMAND, decoding);
+        Ok(())
+    }
+
+    fn decode(&self, address: u64) -> Option<(&Self, u8, u64)> {
+        let config = self.endpoint.config();
+        let found = config.decoded().find_map(|bar| Some((bar.number, bar.offset_of(address)?)));
+        drop(config);
+        found.map(|(bar, offset)| (self, bar, offset))
+    }
+
+    fn decode_behind(&self, address: u64) -> Option<(&Self, u8, u64)> {
+        let behind = self.behind.as_deref()?;
+        let forwards = root_port::window(&self.endpoint.config()).contains(&address);
+        behind.decode(address).filter(|_| forwards)
+    }
+
+    fn decoded(&self) -> impl Iterator<Item = (SourceId, BarRange)> + use<> {
+        let source = self.endpoint.source();
+        let bars: Vec<_> = self.endpoint.config().decoded().collect();
+        bars.into_iter().map(move |bar| (source, bar))
+    }
+
+    /// As far as the port forwards any of it.
+    fn decoded_behind(&self) -> impl Iterator<Item = (SourceId, BarRange)> + use<> {
+        let window = root_port::window(&self.endpoint.config());
+        let len_bytes = (window.end() + 1).saturating_sub(*window.start());
+        let all = self.behind.as_deref().map(Self::decoded).into_iter().flatten();
+        all.filter(move |(_, bar)| len_bytes > 0 && bar.overlaps(*window.start(), len_bytes))
+    }
+
+    /// Software has written to the port in front of it: what that forbids is over when this returns, and what it resets is
+    /// as after power-on.
+    fn follow(&self, port: &Endpoint) {
+        self.endpoint.drain();
+        if root_port::resets(&port.config()) {
+            self.endpoint.begin_hot_reset();
+            self.function.reset();
+            self.endpoint.end_reset();
+        }
     }
 }
 

@@ -24,6 +24,8 @@ pub mod header {
     pub const STATUS: u16 = 0x06;
     /// Revision id, 8 bits, with the class code above it.
     pub const REVISION: u16 = 0x08;
+    /// Header type, 8 bits.
+    pub const TYPE: u16 = 0x0e;
     /// First base address register, 32 bits; five more follow.
     pub const BARS: u16 = 0x10;
     /// Subsystem vendor id and subsystem id, 16 bits each.
@@ -109,6 +111,23 @@ impl ConfigSpace {
         space
     }
 
+    /// A type 1 header, of a bridge, without BARs and capabilities.
+    #[must_use]
+    pub fn bridge(identity: Identity) -> Self {
+        let mut space = Self::new(identity);
+        // Where a device has its subsystem, a bridge has a window that this one has not.
+        space.set32(header::SUBSYSTEM, 0);
+        space.set(header::TYPE, &[1]);
+        space
+    }
+
+    /// Software may change the bits of `mask` at `offset`.
+    #[must_use]
+    pub(super) fn with_writable(mut self, offset: u16, mask: &[u8]) -> Self {
+        self.registers.allow(offset, mask);
+        self
+    }
+
     /// With a base address register.
     #[must_use]
     pub fn with_bar(mut self, bar: Bar) -> Self {
@@ -183,6 +202,12 @@ impl ConfigSpace {
     pub fn decoded(&self) -> impl Iterator<Item = BarRange> {
         let on = self.command() & command::MEMORY != 0;
         self.bars.iter().filter(move |_| on).map(|bar| bar.range(self))
+    }
+
+    /// Whether its header is a bridge's.
+    #[must_use]
+    pub fn is_bridge(&self) -> bool {
+        self.get16(header::TYPE).to_le_bytes()[0] == 1
     }
 
     /// The command register.

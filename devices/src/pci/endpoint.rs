@@ -1,7 +1,7 @@
 //! What a device model holds of its own function: configuration, the way to memory, interrupts.
 //!
 //! Invariant: a request leaves only while the command register makes the function a bus master, and when a write to
-//! configuration space is over, no request is in flight that it forbids; an interrupt leaves as
+//! configuration space is over, no request is in flight that it forbids; behind a root port that port must forward it, too. An interrupt leaves as
 //! MSI-X or MSI if that is enabled, else by the line, and the line is low while INTx is disabled. A message is a write
 //! like any other: by a bus master, and to memory if its address is no interrupt's. Source: PCI 3.0, 6.2.2 and 6.8.
 
@@ -9,7 +9,7 @@ pub(crate) mod page_requests;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use mmu::address::VirtAddr;
 use parking_lot::{Mutex, MutexGuard};
@@ -19,13 +19,17 @@ use self::page_requests::PageGroup;
 use super::capability::msix::{self, Vector};
 use super::capability::{address_translation, advanced, express, msi};
 use super::config::{ConfigSpace, command};
+use super::root_port;
 use crate::bus::Width;
 use crate::interrupt::{Level, Line};
 use crate::upstream::{Atomic, DmaFault, Port, Upstream};
 
 /// A function's own end of the bus.
 pub struct Endpoint {
-    source: SourceId,
+    /// A [`SourceId`]: its bus is the one that the last write to configuration space named (PCI Express 4.0, 2.2.6.2).
+    source: AtomicU16,
+    /// The port that it is behind.
+    behind: Option<Arc<Endpoint>>,
     config: Mutex<ConfigSpace>,
     upstream: Arc<dyn Upstream>,
     port: Mutex<Box<dyn Port>>,
@@ -54,7 +58,8 @@ impl Endpoint {
     pub fn new(source: SourceId, config: ConfigSpace, upstream: Arc<dyn Upstream>, line: Line) -> Self {
         let port = Mutex::new(upstream.port(source));
         Self {
-            source,
+            source: AtomicU16::new(source.0),
+            behind: None,
             config: Mutex::new(config),
             upstream,
             port,
@@ -65,10 +70,33 @@ impl Endpoint {
         }
     }
 
+    /// The same function behind `port`.
+    #[must_use]
+    pub(super) fn behind(self, port: Arc<Self>) -> Self {
+        Self { behind: Some(port), ..self }
+    }
+
     /// Where it is.
     #[must_use]
     pub fn source(&self) -> SourceId {
-        self.source
+        SourceId(self.source.load(Ordering::Acquire))
+    }
+
+    /// A write to configuration space has come to it as `source`: its requests carry that from now on. What it kept as
+    /// another is gone.
+    pub(super) fn capture(&self, source: SourceId) {
+        let mut port = self.port.lock();
+        if self.source() == source {
+            return;
+        }
+        port.reset();
+        *port = self.upstream.port(source);
+        self.source.store(source.0, Ordering::Release);
+    }
+
+    /// Waits until no request is in flight that was admitted before.
+    pub(super) fn drain(&self) {
+        drop(self.port.lock());
     }
 
     /// Its configuration space. Held only for as long as it takes to look.
@@ -146,7 +174,7 @@ impl Endpoint {
             (address_translation::take_pri_reset(&mut config), resets)
         };
         if resets {
-            self.begin_reset();
+            self.begin_reset(express::reset);
             return Configured::Reset;
         }
         self.follow_ats();
@@ -168,12 +196,17 @@ impl Endpoint {
 
     /// Configuration space is as after power-on, nothing is in flight and nothing is kept. Whatever the device does in
     /// ignorance of that reaches nobody.
-    fn begin_reset(&self) {
+    fn begin_reset(&self, put_back: fn(&mut ConfigSpace)) {
         self.is_resetting.store(true, Ordering::Release);
-        express::reset(&mut self.config());
+        put_back(&mut self.config());
         self.port.lock().reset();
         self.give_up_page_requests();
         self.drive_line();
+    }
+
+    /// The bus that it is on is reset. [`end_reset`](Self::end_reset) must follow.
+    pub(super) fn begin_hot_reset(&self) {
+        self.begin_reset(ConfigSpace::reset);
     }
 
     /// The device is as after power-on, too.
@@ -195,6 +228,9 @@ impl Endpoint {
 
     /// Whether a request of the function may leave.
     fn admit(&self, pasid: Option<Pasid>) -> Result<(), DmaFault> {
+        if self.behind.as_ref().is_some_and(|port| !root_port::forwards_requests(&port.config())) {
+            return Err(DmaFault::NotBusMaster);
+        }
         let config = self.config();
         if config.command() & command::BUS_MASTER == 0 {
             return Err(DmaFault::NotBusMaster);
@@ -209,12 +245,12 @@ impl Endpoint {
 
     fn send(&self, message: Msi) {
         let sent = if Msi::is_address(message.address) {
-            self.way(None).map(|_held| self.upstream.send(self.source, message))
+            self.way(None).map(|_held| self.upstream.send(self.source(), message))
         } else {
             self.write(None, VirtAddr(message.address), &message.data.to_le_bytes())
         };
         if let Err(fault) = sent {
-            log::debug!("{}: {message:x?} is lost: {fault}", self.source);
+            log::debug!("{}: {message:x?} is lost: {fault}", self.source());
         }
     }
 
@@ -240,7 +276,7 @@ impl Endpoint {
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Endpoint").field("source", &self.source).finish_non_exhaustive()
+        f.debug_struct("Endpoint").field("source", &self.source()).finish_non_exhaustive()
     }
 }
 

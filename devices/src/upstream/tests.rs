@@ -77,6 +77,25 @@ fn a_request_that_leaves_memory_moves_nothing() {
 }
 
 #[test]
+fn a_request_reaches_memory_around_a_hole_and_nothing_in_it() {
+    let hole = BYTES..4 * BYTES;
+    let memory = Arc::new(PhysicalMemory::around(2 * BYTES, hole.clone()).expect("some MiB can be mapped"));
+    let unit = Vtd::new(Arc::clone(&memory), VtdOptions::default(), Arc::new(Sent::default()));
+    let direct = Direct::new(Arc::clone(&memory), Arc::new(|_| {}));
+    for mut port in [direct.port(FROM), Remapped::new(unit, 0).port(FROM)] {
+        for at in [hole.start - 8, hole.end, hole.end + BYTES - 8] {
+            port.write(None, VirtAddr(at), &at.to_le_bytes()).unwrap();
+            assert_eq!(memory.load(PhysAddr(at)), at);
+            memory.store(PhysAddr(at), 0);
+        }
+        for at in [hole.start, hole.end - 8] {
+            let _answer = port.write(None, VirtAddr(at), &[1; 8]);
+            assert!(!matches!(port.atomic(None, VirtAddr(at), Atomic::Swap(1)), Ok(1)), "{at:#x} kept it");
+        }
+    }
+}
+
+#[test]
 fn a_dword_to_the_message_range_is_an_interrupt() {
     for mut way in ways() {
         way.port.write(None, VirtAddr(0xfee0_1000), &0x41_u32.to_le_bytes()).unwrap();

@@ -32,7 +32,7 @@ pub struct Driver {
     pub unit: Unit,
     queue: Queue,
     mode: Mode,
-    contexts: Frame,
+    root: Frame,
     engines: [Port; ENGINES],
 }
 
@@ -75,8 +75,8 @@ impl Driver {
         let first = Port::start(&mut memory, 0).ok_or(Lacking::Engine)?;
         let second = Port::start(&mut memory, 1).ok_or(Lacking::Engine)?;
         let queue = Queue::start(&unit, &mut memory, Mode::Legacy);
-        let contexts = memory.frame();
-        let mut driver = Self { memory, unit, queue, mode: Mode::Legacy, contexts, engines: [first, second] };
+        let root = memory.frame();
+        let mut driver = Self { memory, unit, queue, mode: Mode::Legacy, root, engines: [first, second] };
         driver.switch(Mode::Legacy);
         Ok(driver)
     }
@@ -87,12 +87,21 @@ impl Driver {
         self.unit.translate(false);
         self.mode = mode;
         self.queue = Queue::start(&self.unit, &mut self.memory, mode);
-        self.contexts = self.memory.frame();
-        let root = self.memory.page(entry::link(self.contexts.address()));
-        self.unit.set_root(root, mode);
+        let contexts = self.memory.frame();
+        self.root = self.memory.page(entry::link(contexts.address()));
+        (0..ENGINES).for_each(|number| self.add_bus(self.source(number)));
+        self.unit.set_root(self.root, mode);
         (0..ENGINES).for_each(|number| self.introduce(number));
         self.flush_all();
         self.unit.translate(true);
+    }
+
+    /// A context table for the bus of `source`, unless it has one.
+    fn add_bus(&mut self, source: Source) {
+        if self.root.load(entry::root(source)) == 0 {
+            let contexts = self.memory.frame();
+            self.root.store(entry::root(source), entry::link(contexts.address()));
+        }
     }
 
     /// Lets an engine's requests, or those with the space's PASID, be translated by `space`, and forgets what was before.

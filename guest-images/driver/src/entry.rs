@@ -4,7 +4,8 @@
 //! an error in them. Source: VT-d 9.1 (root), 9.3 (context), 9.4 (scalable context), 9.5 (PASID directory), 9.6 (PASID
 //! entry), 9.7 (first stage), 9.8 (second stage).
 
-use crate::id::Domain;
+use crate::id::{Domain, Source};
+use crate::memory::Frame;
 
 const PRESENT: u64 = 1;
 
@@ -78,6 +79,18 @@ pub const fn is_present(first: u64) -> bool {
 #[must_use]
 pub const fn link(table: u64) -> u64 {
     table | PRESENT
+}
+
+/// Where such an entry leads.
+#[must_use]
+pub(crate) const fn linked(entry: u64) -> Frame {
+    Frame::at(entry & !0xfff)
+}
+
+/// Which word of the root table leads to the context table of the function's bus, of its first 16 devices in scalable mode.
+#[must_use]
+pub const fn root(source: Source) -> u64 {
+    2 * source.bus()
 }
 
 /// A context entry of legacy mode.

@@ -1,6 +1,6 @@
 //! Memory and ports by their numbers: the only file of the program that reaches them.
 //!
-//! Invariant: an access to memory lies inside a range that belongs to nobody else: the free memory behind the image, the
+//! Invariant: an access to memory lies inside a range that belongs to nobody else: the free memory behind the image and above 4 GiB, the
 //! boot loader's and the firmware's pages (read only), or the addresses of devices. What lies elsewhere is refused by a
 //! panic. Until [`own`] is called there is no free memory, so on a host nothing is ever accessed.
 #![expect(unsafe_code, reason = "memory that devices share, and ports")]
@@ -14,8 +14,9 @@ const LOADER_END: u64 = 0x10_0000;
 const DEVICES: u64 = 0xc000_0000;
 const DEVICES_END: u64 = 1 << 32;
 
-/// The free memory.
+/// The free memory: behind the image, and above 4 GiB.
 static FREE: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+static FREE_ABOVE: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 
 /// Says which memory is free.
 pub(crate) fn own(start: u64, end: u64) {
@@ -23,10 +24,17 @@ pub(crate) fn own(start: u64, end: u64) {
     FREE[1].store(end, Ordering::Relaxed);
 }
 
+/// Says which memory above 4 GiB is free, as far as it is mapped.
+pub(crate) fn own_above(start: u64, end: u64) {
+    FREE_ABOVE[0].store(start, Ordering::Relaxed);
+    FREE_ABOVE[1].store(end, Ordering::Relaxed);
+}
+
 fn check(address: u64, len_bytes: u64, readable_end: u64) {
-    let [start, end] = [FREE[0].load(Ordering::Relaxed), FREE[1].load(Ordering::Relaxed)];
+    let bounds = |range: &[AtomicU64; 2]| [0, 1].map(|at: usize| range[at].load(Ordering::Relaxed));
+    let ([start, end], [above, above_end]) = (bounds(&FREE), bounds(&FREE_ABOVE));
     let last = address.saturating_add(len_bytes);
-    let is_free = start <= address && last <= end;
+    let is_free = start <= address && last <= end || above <= address && last <= above_end;
     let is_device = DEVICES <= address && last <= DEVICES_END && end > 0;
     let is_loaders = last <= readable_end && end > 0;
     assert!(

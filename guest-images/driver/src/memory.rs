@@ -3,7 +3,9 @@
 //! Invariant: a frame is given out once and never taken back; it is zero, as all memory of a new machine is.
 //! Source: Multiboot Specification 0.6.96, 3.3.
 
-use crate::hardware::{load8, load32, load64, own, store64};
+use core::ops::Range;
+
+use crate::hardware::{load8, load32, load64, own, own_above, store64};
 
 /// Bytes of a frame.
 pub const FRAME_BYTES: u64 = 0x1000;
@@ -13,9 +15,18 @@ pub const LARGE_BYTES: u64 = 0x20_0000;
 pub const LARGE_PAGES_LOG2: u32 = (LARGE_BYTES / FRAME_BYTES).trailing_zeros();
 /// Words of a frame.
 pub const FRAME_WORDS: u64 = FRAME_BYTES / 8;
-/// Of the loader's information: KiB above the first MiB, the command line's address.
+/// Of the loader's information: KiB above the first MiB, the command line's address, length and address of the memory map.
 const UPPER_KIB: u64 = 8;
 const COMMAND_LINE: u64 = 16;
+const MAP_BYTES: u64 = 44;
+const MAP: u64 = 48;
+/// Of an element of the map: the length of its rest, then where a piece starts, how long it is, and its use.
+const PIECE_START: u64 = 4;
+const PIECE_BYTES: u64 = 12;
+const PIECE_USE: u64 = 20;
+const USE_MEMORY: u32 = 1;
+/// What is mapped above 4 GiB.
+const ABOVE: Range<u64> = 1 << 32..5 << 30;
 const HIGH_MEMORY: u64 = 0x10_0000;
 /// The longest command line that is read.
 const MOST_BYTES: usize = 512;
@@ -29,6 +40,8 @@ pub struct Frame(u64);
 pub struct Memory {
     next: u64,
     end: u64,
+    /// What lies above 4 GiB, which is given out only to who asks for that.
+    above: Range<u64>,
 }
 
 /// What the program is told, as the loader left it.
@@ -85,7 +98,18 @@ impl Memory {
         let end = HIGH_MEMORY + u64::from(load32(information + UPPER_KIB)) * 1024;
         let line = CommandLine::read(load32(information + COMMAND_LINE).into());
         own(image_end, end);
-        (Self { next: image_end, end }, line)
+        let above = above(load32(information + MAP).into(), load32(information + MAP_BYTES).into());
+        own_above(above.start, above.end);
+        (Self { next: image_end, end, above }, line)
+    }
+
+    /// As many frames above 4 GiB; none if there are not so many.
+    pub fn above(&mut self, frames: u64) -> Option<Self> {
+        let (start, end) = (self.above.start, self.above.start + frames * FRAME_BYTES);
+        (end <= self.above.end).then(|| {
+            self.above.start = end;
+            Self { next: start, end, above: end..end }
+        })
     }
 
     /// A frame, all zeroes.
@@ -123,6 +147,20 @@ impl Memory {
     pub const fn end(&self) -> u64 {
         self.end
     }
+}
+
+/// The piece of memory that the map at `map`, of that length, has above 4 GiB, as far as it is mapped.
+fn above(map: u64, len_bytes: u64) -> Range<u64> {
+    let read64 = |at| u64::from(load32(at)) | u64::from(load32(at + 4)) << 32;
+    let mut at = map;
+    while at < map + len_bytes {
+        let start = read64(at + PIECE_START);
+        if start == ABOVE.start && load32(at + PIECE_USE) == USE_MEMORY {
+            return start..(start + read64(at + PIECE_BYTES)).min(ABOVE.end);
+        }
+        at += PIECE_START + u64::from(load32(at));
+    }
+    ABOVE.start..ABOVE.start
 }
 
 impl CommandLine {

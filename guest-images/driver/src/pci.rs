@@ -1,6 +1,6 @@
-//! Functions on PCI bus 0, through the configuration window in memory.
+//! Functions on PCI bus 0 and behind its root ports, through the configuration window in memory.
 //!
-//! Invariant: registers are accessed by their own width. Source: PCI Local Bus 3.0, 6.1 and 6.2.5; PCI Express 4.0, 7.2.2
+//! Invariant: registers are accessed by their own width. Source: PCI Local Bus 3.0, 6.1 and 6.2.5; PCI-to-PCI Bridge 1.2, 3.2; PCI Express 4.0, 7.2.2
 //! (window), 7.6.3 (extended capabilities).
 
 use crate::hardware::{load8, load16, load32, store16, store32};
@@ -12,6 +12,9 @@ const DEVICES: u16 = 32;
 /// Registers.
 const IDENTITY: u16 = 0x00;
 const COMMAND: u16 = 0x04;
+const HEADER_TYPE: u16 = 0x0e;
+const BRIDGE: u8 = 1;
+const SECONDARY_BUS: u16 = 0x19;
 const BAR_0: u16 = 0x10;
 const CAPABILITIES: u16 = 0x34;
 const INTERRUPT_LINE: u16 = 0x3c;
@@ -50,10 +53,21 @@ impl Capability {
 }
 
 impl Function {
-    /// The functions of that vendor and device, in the order of their numbers.
+    /// The functions of that vendor and device, in the order of their numbers, one behind a port at the port's.
     pub fn all(vendor: u16, device: u16) -> impl Iterator<Item = Self> {
         let identity = u32::from(device) << 16 | u32::from(vendor);
-        (0..DEVICES).map(|number| Self(Source(number << 3))).filter(move |it| it.read32(IDENTITY) == identity)
+        let known = (0..DEVICES).map(|number| Self(Source(number << 3)));
+        known
+            .filter(|it| it.read32(IDENTITY) != u32::MAX)
+            .flat_map(|it| [Some(it), it.behind()])
+            .flatten()
+            .filter(move |it| it.read32(IDENTITY) == identity)
+    }
+
+    /// Device 0 of the bus behind it, if it is a bridge to one.
+    fn behind(self) -> Option<Self> {
+        let is_bridge = self.read8(HEADER_TYPE) & 0x7f == BRIDGE;
+        is_bridge.then(|| Self(Source(u16::from(self.read8(SECONDARY_BUS)) << 8)))
     }
 
     /// What its requests carry.

@@ -189,7 +189,7 @@ guest_exception:
     pushq ${trap}
     iretq
 
-# The first 4 GiB as they lie, in pages of 2 MiB: present, writable, the program's, accessed, dirty, large.
+# The first 5 GiB as they lie: memory goes on at the fifth, if there is much, in pages of 2 MiB: present, writable, the program's, accessed, dirty, large.
     .section .data.guest_tables, "aw", @progbits
     .balign 4096
 guest_level_4:
@@ -197,15 +197,15 @@ guest_level_4:
     .fill 511, 8, 0
 guest_level_3:
     .set number, 0
-    .rept 4
+    .rept 5
     .quad guest_level_2 + number * 0x1000 + 0x27
     .set number, number + 1
     .endr
-    .fill 508, 8, 0
+    .fill 507, 8, 0
     .globl guest_level_2
 guest_level_2:
     .set number, 0
-    .rept 2048
+    .rept 2560
     .quad number * 0x200000 + 0xe7
     .set number, number + 1
     .endr

@@ -94,7 +94,7 @@ fn behind_the_barrier_no_store_is_hidden_from_both_sides() {
 
 #[test]
 fn a_core_dump_leaves_physical_memory_out() {
-    let mapping = SharedMapping::new(1 << 20).expect("some memory can be mapped");
+    let mapping = SharedMapping::new(1 << 20, 0..0).expect("some memory can be mapped");
     let maps = fs::read_to_string("/proc/self/smaps").expect("a process may look at itself");
     let begin = format!("{:x}-", mapping.address());
     let own = maps.lines().skip_while(|line| !line.starts_with(&begin));

@@ -21,12 +21,14 @@ use crate::program;
 const GUEST_SECONDS: u32 = 240;
 /// What the host needs besides.
 const HOST_SECONDS: u32 = 120;
+/// Its memory, of which it uses what it touches; more for a guest that has more.
+const HOST_MIB: u32 = 1536;
 const RESULTS_BYTES: u64 = 64 << 20;
 const LOOK: Duration = Duration::from_millis(100);
 const HOST_INIT: &str = include_str!("../host/init");
 const GUEST_INIT: &str = include_str!("../guests/init");
-/// What each guest is told: a console, an end at a panic, and nothing that takes an emulated processor long.
-const TOLD: &str = "console=ttyS0 panic=-1 nokaslr mitigations=off";
+/// What each guest is told: nothing that takes an emulated processor long. The program adds a console and an end at a panic.
+const TOLD: &str = "nokaslr mitigations=off";
 
 /// The host, and what all of its runs share.
 pub(crate) struct Host {
@@ -81,7 +83,7 @@ impl Host {
         let begun = Instant::now();
         let count = u32::try_from(run.job.boots).unwrap_or(u32::MAX);
         let limit = Duration::from_secs(u64::from(HOST_SECONDS + GUEST_SECONDS.saturating_mul(count)));
-        self.emulate(&folder, limit)?;
+        self.emulate(&folder, HOST_MIB.max(run.job.memory_mib + HOST_MIB / 2), limit)?;
         let seconds = begun.elapsed().as_secs();
         unpack(&disk, &folder).map_err(failed(&disk))?;
         for file in [&disk, &initrd] {
@@ -116,7 +118,7 @@ impl Host {
         archive.finish().map_err(&failed)
     }
 
-    fn emulate(&self, folder: &Path, limit: Duration) -> Result<(), PackageError> {
+    fn emulate(&self, folder: &Path, memory_mib: u32, limit: Duration) -> Result<(), PackageError> {
         let log = folder.join("host");
         let log_file = File::create(&log).map_err(failed(&log))?;
         let mut command = Command::new("qemu-system-x86_64");
@@ -132,7 +134,7 @@ impl Host {
             "-smp",
             "2",
             "-m",
-            "1536",
+            &memory_mib.to_string(),
             "-nographic",
             "-nodefaults",
             "-no-reboot",
@@ -207,7 +209,7 @@ fn boot_command(job: &Job, told: &str, unit: &str) -> String {
     let mut words = vec!["boot".to_owned(), "--kernel".to_owned(), "/vmlinuz".to_owned()];
     let mut option = |name: &str, value: String| words.extend([name.to_owned(), quoted(&value)]);
     option("--initrd", "/initrd".to_owned());
-    option("--memory", "384M".to_owned());
+    option("--memory", format!("{}M", job.memory_mib));
     option("--iommu", format!("vtd{}{unit}", comma(unit)));
     option("--timeout", GUEST_SECONDS.to_string());
     option("--cmdline", format!("{TOLD} {told}"));

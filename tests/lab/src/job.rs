@@ -47,6 +47,8 @@ pub(crate) struct Job {
     pub(crate) boots: usize,
     #[serde(default)]
     pub(crate) disk_mib: Option<u32>,
+    #[serde(default = "usual_memory")]
+    pub(crate) memory_mib: u32,
     #[serde(default)]
     pub(crate) command: Vec<String>,
     pub(crate) status: i32,
@@ -89,6 +91,11 @@ pub(crate) enum JobError {
 
 const fn one() -> usize {
     1
+}
+
+/// A guest's memory.
+const fn usual_memory() -> u32 {
+    384
 }
 
 impl Jobs {

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use thiserror::Error;
 
+use super::map;
+
 /// What is wrong with what was to be booted.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum BootError {
@@ -35,7 +37,7 @@ pub enum BootError {
     },
     /// More than there is memory.
     #[error(
-        "{what} needs {:#x}..{:#x}, but memory ends at {memory_bytes:#x}; give more --memory", .range.start, .range.end
+        "{what} needs {:#x}..{:#x}, but memory ends at {memory_bytes:#x}; {}", .range.start, .range.end, more(*.memory_bytes)
     )]
     TooLarge {
         /// What needs it.
@@ -67,7 +69,8 @@ pub enum BootError {
     },
     /// More than there is memory, when it is unpacked.
     #[error(
-        "{file}, unpacked, has more than the {most_bytes} bytes of memory; give more --memory, or unpack it first: {command} -k {file}"
+        "{file}, unpacked, has more than the {most_bytes} bytes of memory; {}, or unpack it first: {command} -k {file}",
+        more(*.most_bytes)
     )]
     UnpackedTooLarge {
         /// Which file.
@@ -95,6 +98,15 @@ pub enum BootError {
         /// Which file.
         file: String,
     },
+}
+
+/// What to do about memory that ends there.
+const fn more(end: u64) -> &'static str {
+    if end < map::HOLE {
+        "give more --memory"
+    } else {
+        "more --memory lies above 4 GiB, where no image goes: give a smaller file"
+    }
 }
 
 impl BootError {

@@ -14,6 +14,7 @@ mod field {
     pub(super) const MAGIC: usize = 0x202;
     pub(super) const HEADER_END: usize = 0x201;
     pub(super) const VERSION: usize = 0x206;
+    pub(super) const KERNEL_VERSION: usize = 0x20e;
     pub(super) const LOADER: usize = 0x210;
     pub(super) const LOAD_FLAGS: usize = 0x211;
     pub(super) const INITRD: usize = 0x218;
@@ -37,6 +38,8 @@ const LOADED_HIGH: u8 = 1;
 /// A loader without a number of its own.
 const UNKNOWN_LOADER: u8 = 0xff;
 const SECTOR_BYTES: usize = 512;
+/// The version's text lies so far behind where the header says.
+const VERSION_BASE: usize = 0x200;
 /// Sectors of the part in front if the header says 0.
 const DEFAULT_SECTORS: u8 = 4;
 const PARAMETERS_BYTES: usize = 4096;
@@ -45,6 +48,15 @@ const PARAMETERS_BYTES: usize = 4096;
 #[must_use]
 pub fn is_bzimage(image: &[u8]) -> bool {
     u32_at(image, field::MAGIC) == Some(MAGIC)
+}
+
+/// Whether the header of a bzImage names a version of Linux, such as `6.12.0 (who@where) #1 SMP`.
+#[must_use]
+pub fn is_linux(image: &[u8]) -> bool {
+    let at = u16_at(image, field::KERNEL_VERSION).filter(|at| *at != 0 && is_bzimage(image));
+    let Some(version) = at.and_then(|at| image.get(usize::from(at) + VERSION_BASE..)) else { return false };
+    let text = version.split(|byte| *byte == 0).next().unwrap_or_default();
+    text.first().is_some_and(u8::is_ascii_digit) && text.windows(2).any(|pair| pair == b" #")
 }
 
 /// Loads `kernel`, the image of `payload` unpacked, its initrd and what it is told.
@@ -137,7 +149,7 @@ impl Header {
 fn check_working_room(room: &Room<'_>, name: &str, header: &Header, len: usize) -> Result<(), BootError> {
     let start = header.preferred.max(map::HIGH_MEMORY);
     let range = start..start.saturating_add(header.init_bytes.max(len as u64));
-    let memory_bytes = room.memory_bytes();
+    let memory_bytes = room.end();
     if range.end > memory_bytes {
         return Err(BootError::TooLarge { what: format!("{name}, unpacked,"), range, memory_bytes });
     }

@@ -16,6 +16,17 @@ const MAGIC: u32 = 0x336e_c578;
 /// With a memory map.
 const VERSION: u32 = 1;
 
+/// The owner of a note that Linux's own build leaves in every kernel (include/linux/build-salt.h), and its kind.
+const LINUX: &[u8] = b"Linux";
+const BUILD_SALT: u32 = 0x100;
+
+/// Whether an ELF file says that it is Linux.
+#[must_use]
+pub fn is_linux(kernel: &File) -> bool {
+    super::elf::is_elf(&kernel.bytes)
+        && Elf::parse(kernel).is_ok_and(|elf| elf.note(LINUX, BUILD_SALT).is_some())
+}
+
 /// Loads `kernel`, the image of `payload` unpacked, its module and what it is told.
 ///
 /// # Errors
@@ -34,7 +45,7 @@ pub fn load(room: &mut Room<'_>, kernel: &File, payload: &Payload) -> Result<Ent
 fn modules(room: &mut Room<'_>, payload: &Payload) -> Result<(u32, u64), BootError> {
     let (mut count, mut list) = (0, Vec::new());
     for (file, told) in payload.all_modules() {
-        let range = room.module(&file.name, &file.bytes, room.memory_bytes())?;
+        let range = room.module(&file.name, &file.bytes, room.end())?;
         let told = room.information("module's command line", &told)?;
         list.extend(
             [range.start, range.end - range.start, told, 0]

@@ -1,6 +1,6 @@
 //! Room in guest memory: who has which part of it.
 //!
-//! Invariant: no two pieces share a byte, and every piece lies in memory. Pieces are few (segments of one image), so a
+//! Invariant: no two pieces share a byte, and every piece lies in memory below the place of devices. Pieces are few (segments of one image), so a
 //! list is searched.
 
 use std::ops::Range;
@@ -28,14 +28,20 @@ impl<'memory> Room<'memory> {
     /// All of `memory`, empty.
     #[must_use]
     pub fn new(memory: &'memory PhysicalMemory) -> Self {
-        let modules = memory.len_bytes();
+        let modules = map::first_piece_end(memory.len_bytes());
         Self { memory, pieces: Vec::new(), information: map::INFORMATION.start, modules }
     }
 
-    /// Bytes of memory.
+    /// Bytes of memory, wherever they lie.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
         self.memory.len_bytes()
+    }
+
+    /// Where the memory ends that is laid out: what lies above the devices is the guest's alone.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        map::first_piece_end(self.memory.len_bytes())
     }
 
     /// Keeps `len_bytes` bytes from `start` on for `what`.
@@ -44,8 +50,8 @@ impl<'memory> Room<'memory> {
     /// [`BootError::TooLarge`] and [`BootError::Overlap`].
     pub fn take(&mut self, what: &str, start: u64, len_bytes: u64) -> Result<(), BootError> {
         let range = start..start.saturating_add(len_bytes);
-        if range.end > self.memory_bytes() {
-            let memory_bytes = self.memory_bytes();
+        if range.end > self.end() {
+            let memory_bytes = self.end();
             return Err(BootError::TooLarge { what: what.to_owned(), range, memory_bytes });
         }
         let taken = |(other, _): &&(Range<u64>, String)| other.start < range.end && range.start < other.end;
@@ -74,7 +80,7 @@ impl<'memory> Room<'memory> {
     #[must_use]
     pub fn is_free(&self, start: u64, len_bytes: u64) -> bool {
         let range = start..start.saturating_add(len_bytes);
-        range.end <= self.memory_bytes() && self.end_of_overlap(&range).is_none()
+        range.end <= self.end() && self.end_of_overlap(&range).is_none()
     }
 
     /// Where a piece ends that has some of `range`.
@@ -121,11 +127,11 @@ impl<'memory> Room<'memory> {
         let len_bytes = bytes.len() as u64;
         let end = self.pieces.iter().map(|(piece, _)| piece.end).fold(map::HIGH_MEMORY, u64::max);
         let mut range = self.first_free(end, len_bytes, PAGE_SIZE);
-        if range.end > self.memory_bytes() {
+        if range.end > self.end() {
             range = self.first_free(map::HIGH_MEMORY, len_bytes, PAGE_SIZE);
         }
         self.put(what, range.start, bytes)?;
-        let below_4g = |address| u32::try_from(address).unwrap_or_else(|_| unreachable!("memory ends below"));
+        let below_4g = |address| u32::try_from(address).unwrap_or_else(|_| unreachable!("it ends below"));
         Ok(below_4g(range.start)..below_4g(range.end))
     }
 

@@ -7,6 +7,7 @@ use mmu::address::PhysAddr;
 use mmu::memory::PhysicalMemory;
 
 use super::room::Room;
+use super::told::Told;
 use super::{BootError, File, Module, Payload, load, map};
 use crate::kvm::Entry;
 
@@ -22,6 +23,7 @@ fn payload(bytes: Vec<u8>) -> Payload {
         initrd: None,
         modules: Vec::new(),
         command_line: "a b".into(),
+        if_linux: Vec::new(),
     }
 }
 
@@ -239,6 +241,65 @@ fn a_bzimage_is_entered_at_its_kernel_with_its_parameters() {
     assert_eq!(word(&memory, esi + 0x1e8) & 0xff, 5, "elements of the memory map");
     assert_eq!(word(&memory, esi + 0x2d0 + 20 * 3), 0x10_0000);
     assert_ne!(word(&memory, descriptors + 0x14), 0, "the code segment that the protocol names");
+}
+
+/// The addresses are the mapping's: of most of the memory nothing is ever touched.
+#[test]
+fn a_guest_of_6_gib_is_told_of_both_pieces_and_has_its_files_in_the_first() {
+    let memory = PhysicalMemory::around(6 << 30, map::HOLE..map::HOLE_BEHIND).unwrap();
+    let mut payload = payload(bzimage());
+    payload.initrd = Some(File { name: "initrd".into(), bytes: vec![7; 5000] });
+    let esi = load(&memory, &payload).unwrap().esi;
+    assert_eq!(word(&memory, esi + 0x1e8) & 0xff, 6, "elements of the memory map");
+    let last = [0, 4, 8, 12, 16].map(|at| word(&memory, esi + 0x2d0 + 20 * 5 + at));
+    assert_eq!(last, [0, 1, 0xc000_0000, 0, 1], "3 GiB from 4 GiB on");
+    let initrd = u64::from(word(&memory, esi + 0x218));
+    assert!(initrd + 5000 <= map::HOLE, "{initrd:#x}");
+    let too_large = with(&bzimage(), 0x260, [0, 0, 0, 0xc0]);
+    payload.kernel.bytes = too_large;
+    let memory = PhysicalMemory::around(6 << 30, map::HOLE..map::HOLE_BEHIND).unwrap();
+    let refused = load(&memory, &payload).unwrap_err().to_string();
+    assert!(
+        refused.ends_with("more --memory lies above 4 GiB, where no image goes: give a smaller file"),
+        "{refused}"
+    );
+}
+
+/// What a kernel with `bytes` is told as its line, if it is to be told this besides.
+fn told(bytes: Vec<u8>, line_at: impl Fn(&PhysicalMemory, &Entry) -> u32) -> String {
+    let memory = memory();
+    let word = "panic=-1".to_owned();
+    let payload = Payload { if_linux: vec![Told { word, unless: &["panic"] }], ..payload(bytes) };
+    let entry = load(&memory, &payload).unwrap();
+    text(&memory, line_at(&memory, &entry))
+}
+
+#[test]
+fn linux_alone_is_told_what_nobody_told_it() {
+    let by_protocol = |bytes| told(bytes, |memory, entry| word(memory, entry.esi + 0x228));
+    assert_eq!(by_protocol(bzimage()), "a b", "no version, no Linux");
+    let named = |version: &[u8]| {
+        let mut image = with(&bzimage(), 0x20e, 0x100_u16.to_le_bytes());
+        image[0x300..0x300 + version.len()].copy_from_slice(version);
+        image
+    };
+    assert_eq!(by_protocol(named(b"6.12.1 (me@here) #1 SMP\0")), "panic=-1 a b");
+    assert_eq!(by_protocol(named(b"iPXE 1.0 #1\0")), "a b");
+    assert_eq!(by_protocol(named(b"6.20 (memtest86+)\0 #1")), "a b");
+    let by_note = |bytes| told(bytes, |memory, entry| word(memory, entry.ebx + 24));
+    assert_eq!(by_note(pvh()), "a b");
+    assert_eq!(by_note(pvh_of_linux()), "panic=-1 a b");
+    let multiboot = BareImage::Hello.elf(ElfWidth::Bits32);
+    assert_eq!(told(multiboot, |memory, entry| word(memory, entry.ebx + 16)), "kernel a b");
+}
+
+/// With a second note, which Linux's build leaves in it.
+fn pvh_of_linux() -> Vec<u8> {
+    let mut image = pvh();
+    for word in [6, 0, 0x100, u32::from_le_bytes(*b"Linu"), u32::from_le_bytes(*b"x\0\0\0")] {
+        image.extend(word.to_le_bytes());
+    }
+    with(&with(&image, 120 + 32, 40_u64.to_le_bytes()), 120 + 40, 40_u64.to_le_bytes())
 }
 
 #[test]

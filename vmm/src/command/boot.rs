@@ -22,13 +22,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
+use devices::virtio::blk::disk::Access;
 use devices::virtio::console::UserEnd;
 use guest_images::Guest;
 use guest_images::layout::MAX_VCPUS;
 use iommu::stale::watch::Watching;
 use iommu::vtd::Vtd;
 use log::LevelFilter;
+use rustix::system::sysinfo;
 
+use disk::Root;
 use image::Refusal;
 use journal::Journal;
 use reports::{Format, Reports, Severity};
@@ -36,10 +39,11 @@ use screen::Screen;
 
 use super::pictures::{Drawing, PictureArguments, unwritable};
 use super::{UNUSABLE, size};
+use crate::boot::told::{self, Told};
 use crate::boot::{Module, Payload};
 use crate::kvm::CpuFlags;
 use crate::machine::options::{
-    DeviceKind, IommuKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions, VirtioKind,
+    DeviceKind, IommuKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions, Placement, VirtioKind,
 };
 use crate::sandbox::{self, Sandbox};
 pub(super) use run::run;
@@ -65,10 +69,12 @@ pub(super) struct BootArguments {
     /// A further module of a Multiboot or PVH image, and what stands behind its name
     #[arg(long = "module", value_name = "FILE[,TEXT]")]
     modules: Vec<String>,
-    /// What it is told
+    /// What it is told. Linux is told besides, unless a parameter of that name is given: console=ttyS0 (with --console
+    /// console=hvc0 and earlycon=uart8250,io,0x3f8), panic=-1, and with --root-disk root= and rw (or ro); --log info prints
+    /// the whole line
     #[arg(long, value_name = "TEXT", default_value = "")]
     cmdline: String,
-    /// Memory, from 2M to 3G
+    /// Memory, from 2M to what the host has; what does not fit below 3 GiB lies above 4 GiB
     #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = memory)]
     memory: u64,
     /// Processors
@@ -89,6 +95,12 @@ pub(super) struct BootArguments {
     /// are numbered in their order
     #[arg(long = "disk", value_name = "FILE[,ro][,serial=S]", value_parser = disk::parse)]
     disks: Vec<disk::Words>,
+    /// The first disk of all, on which Linux's root is: on the first partition for it (GPT or MBR), otherwise on the whole disk
+    #[arg(long, value_name = "FILE[,ro][,serial=S]", value_parser = disk::parse_root)]
+    root_disk: Option<disk::Words>,
+    /// Each device is behind a PCIe root port of its own, on a bus of its own
+    #[arg(long)]
+    root_ports: bool,
     /// Entropy (virtio-rng)
     #[arg(long)]
     rng: bool,
@@ -136,7 +148,22 @@ const MAX_SECONDS: f64 = 31_536_000.0;
 fn memory(text: &str) -> Result<u64, String> {
     let bytes = size::bytes(text)?;
     let fits = (MIN_MEMORY_BYTES..=MAX_MEMORY_BYTES).contains(&bytes) && bytes.is_multiple_of(1 << 20);
-    if fits { Ok(bytes) } else { Err("give whole MiB from 2M to 3G".to_owned()) }
+    if fits { Ok(bytes) } else { Err("give whole MiB from 2M to 1024G".to_owned()) }
+}
+
+/// A guest that has more than its host ends when it uses it, and others with it.
+fn check_host(memory_bytes: u64) -> Result<(), String> {
+    let host = sysinfo();
+    let has = (host.totalram + host.totalswap).saturating_mul(host.mem_unit.into());
+    if memory_bytes <= has {
+        return Ok(());
+    }
+    let mib = |bytes: u64| bytes >> 20;
+    Err(format!(
+        "--memory {}M is more than this host has, {} MiB with its swap; give less",
+        mib(memory_bytes),
+        mib(has)
+    ))
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -155,7 +182,7 @@ impl BootArguments {
         self.log
     }
 
-    fn payload(&self) -> Result<Payload, Refusal> {
+    fn payload(&self, root: Option<Root>) -> Result<Payload, Refusal> {
         let wrong = |message| (UNUSABLE, message);
         let initrd = self.initrd.as_deref().map(|path| image::module(path, self.memory)).transpose()?;
         let modules = self.modules.iter().map(|text| module(text, self.memory)).collect::<Result<_, _>>()?;
@@ -165,6 +192,7 @@ impl BootArguments {
                 initrd,
                 modules,
                 command_line: self.cmdline.clone(),
+                if_linux: self.if_linux(root),
             }),
             (None, Some(guest)) => {
                 let iommu = self.iommu().map_err(wrong)?;
@@ -172,6 +200,25 @@ impl BootArguments {
             }
             (None, None) => Err(wrong("nothing to boot; give --kernel or --guest".to_owned())),
         }
+    }
+
+    /// What Linux is told besides, of a root that is there.
+    fn if_linux(&self, root: Option<Root>) -> Vec<Told> {
+        let told = |word: &str, unless| Told { word: word.to_owned(), unless };
+        let mut words = match self.console {
+            false => vec![told("console=ttyS0", &["console"][..])],
+            true => vec![
+                told("earlycon=uart8250,io,0x3f8", &["console", "earlycon"]),
+                told("console=hvc0", &["console"]),
+            ],
+        };
+        words.push(told("panic=-1", &["panic"]));
+        if let (Some(root), Some(disk)) = (root, &self.root_disk) {
+            let how = if disk.access() == Access::ReadOnly { "ro" } else { "rw" };
+            words.push(told(&format!("root={}", root.device()), &["root"]));
+            words.push(told(how, &["ro", "rw"]));
+        }
+        words
     }
 
     /// Those that were asked for, otherwise the guest's own.
@@ -182,28 +229,38 @@ impl BootArguments {
         }
     }
 
-    fn options(&self, sandbox: Sandbox, screen: &Screen) -> Result<MachineOptions, String> {
-        Ok(MachineOptions {
+    /// What the machine has, and where on its first disk Linux's root is.
+    fn options(&self, sandbox: Sandbox, screen: &Screen) -> Result<(MachineOptions, Option<Root>), String> {
+        check_host(self.memory)?;
+        let (virtio, root) = self.virtio(screen)?;
+        let options = MachineOptions {
             memory_bytes: self.memory,
             processors: self.cpus,
             masked_cpu_flags: self.cpu_flags.clone().unwrap_or_default(),
             iommu: self.watched_iommu()?,
             devices: self.devices()?,
-            virtio: self.virtio(screen)?,
+            virtio,
+            placement: if self.root_ports { Placement::BehindPorts } else { Placement::Integrated },
             sandbox,
-        })
+        };
+        Ok((options, root))
     }
 
     /// Behind the other devices: disks, which are opened now, then the rest.
-    fn virtio(&self, screen: &Screen) -> Result<Vec<VirtioKind>, String> {
-        let mut found: Vec<_> = self
-            .disks
-            .iter()
-            .map(|words| Ok(VirtioKind::Disk(Arc::new(words.open()?))))
-            .collect::<Result<_, String>>()?;
+    fn virtio(&self, screen: &Screen) -> Result<(Vec<VirtioKind>, Option<Root>), String> {
+        // Who says where the root is may have a disk on which nobody else finds it.
+        let (first, root) = match &self.root_disk {
+            Some(words) if told::says(&self.cmdline, "root") => (Some(words.open()?), None),
+            Some(words) => words.open_root().map(|(disk, root)| (Some(disk), Some(root)))?,
+            None => (None, None),
+        };
+        let mut found: Vec<_> = first.into_iter().map(|disk| VirtioKind::Disk(Arc::new(disk))).collect();
+        for words in &self.disks {
+            found.push(VirtioKind::Disk(Arc::new(words.open()?)));
+        }
         found.extend(self.rng.then_some(VirtioKind::Rng));
         found.extend(self.console.then(|| VirtioKind::Console(UserEnd::new(screen.guest_side()))));
-        Ok(found)
+        Ok((found, root))
     }
 
     /// What the guest needs, and what the user adds or changes.

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use kvm_bindings::KVM_MAX_CPUID_ENTRIES;
 use kvm_ioctls::{Cap, Kvm};
 use thiserror::Error;
 
@@ -14,6 +15,10 @@ use crate::remedy::remedy;
 const DEVICE: &str = "/dev/kvm";
 /// The only API version that was ever stable.
 const API_VERSION: i32 = 12;
+
+/// CPUID's leaf of address widths, and what holds without it (Intel SDM vol. 3, 4.1.4).
+const ADDRESS_WIDTHS: u32 = 0x8000_0008;
+const BITS_WITHOUT: u8 = 36;
 
 /// What is needed, by the names of the kernel's documentation.
 const CAPABILITIES: [(Cap, &str); 12] = [
@@ -54,6 +59,15 @@ pub enum SystemError {
         /// The version found.
         found: i32,
     },
+    /// It does not say what its processors are.
+    #[error(
+        "KVM_GET_SUPPORTED_CPUID failed: {source}; {}",
+        remedy(source, "see the kernel log for kvm's own words")
+    )]
+    Processors {
+        /// The kernel's answer.
+        source: kvm_ioctls::Error,
+    },
     /// A capability is missing.
     #[error("{DEVICE} lacks {name}; use a newer kernel or another KVM module")]
     Capability {
@@ -88,6 +102,17 @@ impl System {
     #[must_use]
     pub fn shadows_guest_tables() -> bool {
         Path::new("/sys/module/kvm_pvm").exists()
+    }
+
+    /// How wide physical addresses are that its processors have.
+    ///
+    /// # Errors
+    /// [`SystemError::Processors`].
+    pub fn address_bits(&self) -> Result<u8, SystemError> {
+        let supported = self.kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES);
+        let supported = supported.map_err(|source| SystemError::Processors { source })?;
+        let widths = supported.as_slice().iter().find(|leaf| leaf.function == ADDRESS_WIDTHS);
+        Ok(widths.map_or(BITS_WITHOUT, |leaf| leaf.eax.to_le_bytes()[0]))
     }
 
     /// The ioctl interface.

@@ -1,10 +1,11 @@
-//! A machine: one memory slot at guest-physical 0, local APICs in the kernel, an I/O APIC in this process or none.
+//! A machine: a memory slot at guest-physical 0, another if its memory has a hole, local APICs in the kernel, an I/O APIC in this process or none.
 //!
-//! Invariant: the slot's host mapping outlives the machine, because the machine owns a share of it. The slot is
+//! Invariant: the slots' host mapping outlives the machine, because the machine owns a share of it. The slots are
 //! made before the interrupt chip: the other way round, each slot waits for a grace period of the interrupt
 //! routing (milliseconds).
 #![expect(unsafe_code, reason = "hands the mapping of physical memory to KVM as a memory slot")]
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use kvm_bindings::{
@@ -89,7 +90,7 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// A machine whose physical memory is `memory`, all of it, at address 0.
+    /// A machine whose physical memory is `memory`, all of it, from address 0 on.
     ///
     /// # Errors
     /// [`VmError::Kvm`] names the ioctl that failed.
@@ -123,7 +124,10 @@ impl Vm {
     fn with_memory(system: &System, memory: Arc<PhysicalMemory>) -> Result<Self, VmError> {
         let fd = system.kvm().create_vm().map_err(VmError::of("KVM_CREATE_VM"))?;
         let vm = Self { fd, memory };
-        vm.set_memory_slot().map_err(VmError::of("KVM_SET_USER_MEMORY_REGION"))?;
+        (0..)
+            .zip(vm.memory.pieces())
+            .try_for_each(|(slot, piece)| vm.set_memory_slot(slot, &piece))
+            .map_err(VmError::of("KVM_SET_USER_MEMORY_REGION"))?;
         Ok(vm)
     }
 
@@ -180,15 +184,15 @@ impl Vm {
         self.fd.create_vcpu(u64::from(vcpu.0)).map_err(VmError::of("KVM_CREATE_VCPU"))
     }
 
-    fn set_memory_slot(&self) -> Result<(), kvm_ioctls::Error> {
+    fn set_memory_slot(&self, slot: u32, piece: &Range<u64>) -> Result<(), kvm_ioctls::Error> {
         let region = kvm_userspace_memory_region {
-            slot: 0,
+            slot,
             flags: 0,
-            guest_phys_addr: 0,
-            memory_size: self.memory.len_bytes(),
-            userspace_addr: self.memory.host_address(),
+            guest_phys_addr: piece.start,
+            memory_size: piece.end - piece.start,
+            userspace_addr: self.memory.host_address() + piece.start,
         };
-        // SAFETY: the region is one shared mapping of that length; `self.memory` keeps it mapped for as long as
+        // SAFETY: the region is a piece of one shared mapping, which holds all addresses of `pieces`; `self.memory` keeps it mapped for as long as
         // this machine's file is open, and every vCPU holds a share of it too. No Rust reference covers it.
         unsafe { self.fd.set_user_memory_region(region) }
     }

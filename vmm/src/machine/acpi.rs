@@ -37,16 +37,16 @@ const _: () = assert!(size_of::<Rsdp>() as u64 <= FACS_OFFSET, "the root pointer
 pub fn write(memory: &PhysicalMemory, options: &MachineOptions) {
     let mut writer = Writer { memory, next: map::ACPI + FACS_OFFSET };
     let facs = writer.aml(&FACS::new());
-    let dsdt = writer.table(&dsdt::table(options.processors));
+    let dsdt = writer.table(&dsdt::table(options.processors, options.last_bus()));
     let mut tables = vec![
         writer.aml(&fadt::table(dsdt, facs)),
         writer.table(&madt::table(options.processors)),
-        writer.aml(&configuration_space()),
+        writer.aml(&configuration_space(options.last_bus())),
         writer.table(&console::redirection()),
         writer.table(&console::debug_port()),
     ];
     if let IommuKind::Vtd(unit) = options.iommu {
-        tables.push(writer.table(&dmar::table(&unit.vtd)));
+        tables.push(writer.table(&dmar::table(&unit.vtd, options)));
     }
     let older_list = writer.table(&root::older_list(&tables));
     let list = writer.table(&root::list_of_tables(&tables));
@@ -84,9 +84,9 @@ fn port(number: u16) -> GAS {
     GAS::new(AddressSpace::SystemIo, 8, 0, AccessSize::ByteAccess, number.into())
 }
 
-fn configuration_space() -> MCFG {
+fn configuration_space(last_bus: u8) -> MCFG {
     let mut table = MCFG::new(OEM, OEM_TABLE, OEM_REVISION);
-    table.add_ecam(map::ECAM, 0, 0, 0);
+    table.add_ecam(map::ECAM, 0, 0, last_bus);
     table
 }
 

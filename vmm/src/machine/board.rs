@@ -31,7 +31,7 @@ use thiserror::Error;
 use super::chipset::Chipset;
 use super::ending::{End, Ending};
 use super::interrupts::Interrupts;
-use super::options::{Answers, DeviceKind, IommuKind, MachineOptions, QueueRuns, UnitOptions};
+use super::options::{Answers, DeviceKind, IommuKind, MachineOptions, Placement, QueueRuns, UnitOptions};
 use super::power_button::{self, PowerButton};
 use super::remapping::UnitRegisters;
 use super::unanswered::{self, Kind, Unanswered};
@@ -95,6 +95,8 @@ const SHORTEST_LOOK: Duration = Duration::from_millis(1);
 pub struct Board {
     bus: Arc<PciBus>,
     bridge: HostBridge,
+    /// Bytes of its window.
+    ecam_bytes: u64,
     io_apic: Arc<IoApic>,
     unit: Option<UnitRegisters>,
     /// Devices that answer invalidations of their TLBs late.
@@ -137,15 +139,18 @@ impl Board {
         let hooks = || hooks_of(Role::Engine);
         let mut sources = Vec::new();
         for device in &options.devices {
+            place(&mut bus, unit.as_ref(), options.placement)?;
             admit(&bus, unit.as_ref(), options.iommu)?;
             sources.push(attach(&mut bus, *device, vm.memory(), &hooks)?);
         }
         for device in &options.virtio {
+            place(&mut bus, unit.as_ref(), options.placement)?;
             admit(&bus, unit.as_ref(), options.iommu)?;
             virtio::attach(&mut bus, device, vm.memory(), &hooks_of)?;
         }
         let late = late(unit.as_ref(), options.iommu, sources);
         bus.place_bars(Window { start: map::HOLE, end: map::HOLE_END })?;
+        let ecam_bytes = (u64::from(bus.last_bus()) + 1) * host_bridge::ECAM_BYTES_PER_BUS;
         let bus = Arc::new(bus);
         let bridge = HostBridge::new(Arc::clone(&bus));
         let serial = Serial::new(wire(Pin(serial::PIN)).line(), output);
@@ -153,7 +158,20 @@ impl Board {
         let console = virtio::console(&options.virtio);
         let power_button = PowerButton::new(wire(power_button::PIN).line(), Arc::clone(&io_apic));
         let unanswered = Unanswered::default();
-        Ok(Self { bus, bridge, io_apic, unit, late, serial, console, chipset, power_button, unanswered, end })
+        Ok(Self {
+            bus,
+            bridge,
+            ecam_bytes,
+            io_apic,
+            unit,
+            late,
+            serial,
+            console,
+            chipset,
+            power_button,
+            unanswered,
+            end,
+        })
     }
 
     /// The serial port, for its input.
@@ -320,7 +338,7 @@ impl Board {
             self.unit.as_ref().map(|unit| (unit as &dyn Registers, map::REMAPPING_UNIT, REGISTER_BYTES));
         let ranges: [(&dyn Registers, u64, u64); 3] = [
             (&*self.io_apic, io_apic::ADDRESS, io_apic::LEN_BYTES),
-            (&self.bridge, map::ECAM, host_bridge::ECAM_BYTES_PER_BUS),
+            (&self.bridge, map::ECAM, self.ecam_bytes),
             (self.chipset.test_memory(), pc_testdev::ADDRESS, pc_testdev::LEN_BYTES.into()),
         ];
         ranges.into_iter().chain(unit).find_map(|(registers, start, len_bytes)| {
@@ -354,6 +372,18 @@ fn admit(bus: &PciBus, unit: Option<&UnitRegisters>, kind: IommuKind) -> Result<
     Ok(unit.0.admit(bus.next_source()?, options.device_tlb_entries)?)
 }
 
+/// Puts a root port there, if the next device goes behind one. A port keeps no translations.
+fn place(bus: &mut PciBus, unit: Option<&UnitRegisters>, placement: Placement) -> Result<(), BoardError> {
+    match placement {
+        Placement::Integrated => {}
+        Placement::BehindPorts => {
+            unit.map_or(Ok(()), |unit| unit.0.admit(bus.next_source()?, 0).map_err(BoardError::from))?;
+            bus.attach_port()?;
+        }
+    }
+    Ok(())
+}
+
 fn turn_knobs(unit: &Vtd, options: &UnitOptions) {
     if let Some(fault) = options.fault {
         unit.break_queue(fault);
@@ -382,8 +412,9 @@ fn offset(port: u16, first: u16, count: u16) -> Option<u8> {
 fn reserved(options: &MachineOptions) -> Vec<Reserved> {
     let reserved = |name, start, len_bytes| Reserved { name, start, len_bytes };
     vec![
-        reserved("memory", 0, options.memory_bytes),
-        reserved("the configuration space", map::ECAM, host_bridge::ECAM_BYTES_PER_BUS),
+        reserved("memory", 0, map::first_piece_end(options.memory_bytes)),
+        reserved("memory", map::HOLE_BEHIND, options.memory_bytes.saturating_sub(map::HOLE)),
+        reserved("the configuration space", map::ECAM, map::ECAM_BYTES),
         reserved("the I/O APIC", io_apic::ADDRESS, io_apic::LEN_BYTES),
         reserved("the remapping unit", map::REMAPPING_UNIT, REGISTER_BYTES),
         reserved("the local APICs", map::LOCAL_APICS, 1 << 20),

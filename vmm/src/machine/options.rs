@@ -4,21 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use devices::edu::EduOptions;
-use devices::pci_engine::PciEngineOptions;
+use devices::pci_engine::{Offer, PciEngineOptions};
 use devices::virtio::blk::disk::Disk;
 use devices::virtio::console::UserEnd;
 use iommu::stale::watch::{StaleOptions, Watching};
 use iommu::vtd::knobs::Fault;
 use iommu::vtd::options::VtdOptions;
 
-use crate::boot::map;
 use crate::kvm::CpuFlags;
 use crate::sandbox::Sandbox;
 
 /// The least memory that a machine has: the first MiB is not all memory.
 pub const MIN_MEMORY_BYTES: u64 = 2 << 20;
-/// The most: it ends below the place of devices.
-pub const MAX_MEMORY_BYTES: u64 = map::HOLE;
+/// The most, for which tables are laid out.
+pub const MAX_MEMORY_BYTES: u64 = mmu::memory::MAX_MEMORY_BYTES;
 
 /// Hardware gives a device 60 to 90 seconds (PCIe 10.3.4); nobody who tries his driver waits for that.
 const NEVER_IS_TOLD_AFTER: Duration = Duration::from_secs(1);
@@ -38,8 +37,31 @@ pub struct MachineOptions {
     pub devices: Vec<DeviceKind>,
     /// virtio devices, on the bus behind the others.
     pub virtio: Vec<VirtioKind>,
+    /// Where all of them are.
+    pub placement: Placement,
     /// The fence around its threads.
     pub sandbox: Sandbox,
+}
+
+/// Where devices are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Placement {
+    /// On bus 0, integrated into the root complex.
+    #[default]
+    Integrated,
+    /// Each behind a root port of its own, on a bus of its own.
+    BehindPorts,
+}
+
+impl MachineOptions {
+    /// The number of the last bus: 0 has no number of its own behind a port.
+    #[must_use]
+    pub fn last_bus(&self) -> u8 {
+        match self.placement {
+            Placement::Integrated => 0,
+            Placement::BehindPorts => u8::try_from(self.devices.len() + self.virtio.len()).unwrap_or(u8::MAX),
+        }
+    }
 }
 
 /// What stands between devices and memory.
@@ -146,6 +168,17 @@ pub enum DeviceKind {
     IommuTestdev,
     /// The DMA engine with a ring of descriptors.
     DmaEngine(PciEngineOptions),
+}
+
+impl DeviceKind {
+    /// Whether it translates ahead if its driver wants it to.
+    #[must_use]
+    pub const fn has_tlb(&self) -> bool {
+        match self {
+            Self::Edu(_) | Self::IommuTestdev => false,
+            Self::DmaEngine(options) => matches!(options.ats, Offer::Present),
+        }
+    }
 }
 
 /// A virtio device for the bus.

@@ -14,9 +14,9 @@ use iommu::vtd::{Vtd, Width};
 use mmu::address::PhysAddr;
 
 use super::console::{Console, Round};
-use super::options::{AnswerTimeOut, Answers, DeviceKind, IommuKind, MachineOptions, UnitOptions};
-use super::{Ending, Machine, MachineError};
-use crate::boot::{File, Payload};
+use super::options::{AnswerTimeOut, Answers, DeviceKind, IommuKind, MachineOptions, Placement, UnitOptions};
+use super::{Ending, Machine, MachineError, is_within};
+use crate::boot::{File, Payload, map};
 use crate::kvm::{Access, CpuFlags};
 use crate::sandbox::Sandbox;
 use crate::spool::Spool;
@@ -46,11 +46,18 @@ pub(super) fn machine_of(image: BareImage, unit: UnitOptions, output: Output) ->
         iommu: IommuKind::Vtd(unit),
         devices: vec![DeviceKind::Edu(EduOptions::default())],
         virtio: Vec::new(),
+        placement: Placement::default(),
         sandbox: Sandbox::OFF,
     };
     let bytes = image.elf(ElfWidth::Bits32);
     let kernel = File { name: "image".to_owned(), bytes };
-    let payload = Payload { kernel, initrd: None, modules: Vec::new(), command_line: String::new() };
+    let payload = Payload {
+        kernel,
+        initrd: None,
+        modules: Vec::new(),
+        command_line: String::new(),
+        if_linux: Vec::new(),
+    };
     match Machine::new(&options, &payload, output) {
         Ok(machine) => Some(machine),
         Err(MachineError::System(error)) => {
@@ -95,6 +102,17 @@ fn a_wait_completes_when_the_device_answers_and_no_sooner() {
         machine.board.look_after_late();
         let is_late = machine.board.lateness().is_some();
         assert_eq!((has_waited(&unit), is_late), (later, answers != Answers::Prompt), "{answers:?}");
+    }
+}
+
+#[test]
+fn memory_ends_where_processors_have_addresses() {
+    let end = |memory_bytes| map::second_piece(memory_bytes).end;
+    for (memory_bytes, bits) in [(2 << 20, 32), (3 << 30, 32), (63 << 30, 36), (1 << 40, 41), (1 << 40, 64)] {
+        assert!(is_within(end(memory_bytes), bits), "{memory_bytes:#x}, {bits} bits");
+    }
+    for (memory_bytes, bits) in [((3 << 30) + (1 << 20), 32), ((63 << 30) + (1 << 20), 36), (1 << 40, 40)] {
+        assert!(!is_within(end(memory_bytes), bits), "{memory_bytes:#x}, {bits} bits");
     }
 }
 

@@ -361,11 +361,38 @@ fn what_cannot_boot_is_said_in_one_line() {
 }
 
 #[test]
+fn memory_that_the_host_does_not_have_is_refused_in_one_line() {
+    let output = boot(&file("hello-memory", &BareImage::Hello.elf(ElfWidth::Bits32)), &["--memory", "1024G"]);
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("--memory 1048576M is more than this host has"), "{message}");
+    assert!(message.ends_with("give less\n") && message.lines().count() == 1, "{message}");
+}
+
+#[test]
+fn a_root_disk_without_a_root_is_refused_unless_the_line_names_one() {
+    let mut disk = vec![0; 1 << 20];
+    // One partition, of swap.
+    disk[450] = 0x82;
+    disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+    let disk = file("root-disk-of-swap", &disk);
+    let (hello, path) = (file("hello-root", &BareImage::Hello.elf(ElfWidth::Bits32)), disk.to_str().unwrap());
+    let output = boot(&hello, &["--root-disk", path]);
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    let expected =
+        format!("--root-disk {path} has a partition table without a partition of Linux; say root=");
+    assert!(message.contains(&expected) && message.lines().count() == 1, "{message}");
+    let named = boot(&hello, &["--root-disk", path, "--cmdline", "root=/dev/nfs"]);
+    assert!(!text(&named.stderr).contains("partition"), "{}", text(&named.stderr));
+}
+
+#[test]
 fn wrong_usage_says_what_was_given_and_what_is_accepted() {
     let edu = file("edu-arguments", &BareImage::Edu.elf(ElfWidth::Bits32));
     for (arguments, expected) in [
-        (&["--memory", "1M"][..], "from 2M to 3G"),
-        (&["--memory", "4G"], "from 2M to 3G"),
+        (&["--memory", "1M"][..], "from 2M to 1024G"),
+        (&["--memory", "1025G"], "from 2M to 1024G"),
         (&["--cpus", "0"], "1..=64"),
         (&["--device", "floppy"], "no device `floppy`"),
         (&["--device", "edu,dma-mask=x"], "`dma-mask=x` is no option of edu"),

@@ -106,6 +106,31 @@ fn the_driver_passes_and_every_stale_use_is_reported_with_what_is_missing() {
     assert_eq!(reported(&output), announced);
 }
 
+/// A MiB of it, and 3 GiB below the place of devices.
+#[test]
+fn processors_devices_and_walks_reach_memory_above_4_gib() {
+    if !has_kvm() {
+        return;
+    }
+    let output = boot("vtd-test", &["--memory", "3073M", "--stale-report", "json"]);
+    assert_passed(&output, "memory above 4 GiB");
+    let checked = text(&output.stdout).lines().filter(|line| line.ends_with("above 4 GiB")).count();
+    assert_eq!(checked, 2, "{}", text(&output.stdout));
+    assert_eq!(reported(&output), announced(&output));
+}
+
+/// Request ids of other buses, root entries for them, and each device behind a port that forwards.
+#[test]
+fn the_driver_passes_with_its_devices_behind_root_ports() {
+    if !has_kvm() {
+        return;
+    }
+    let output = boot("vtd-test", &["--root-ports", "--stale-report", "json"]);
+    assert_passed(&output, "root ports");
+    assert_eq!(reported(&output), announced(&output));
+    assert!(text(&output.stderr).contains("\"01:00.0\""), "the first device is on bus 1");
+}
+
 #[test]
 fn the_driver_passes_with_each_cache_off() {
     if !has_kvm() {

@@ -25,6 +25,12 @@ pub struct NoRoom {
 }
 
 impl Window {
+    /// Nothing is given out up to the next multiple of `grain`, which is that.
+    pub(super) fn align(&mut self, grain: u64) -> u64 {
+        self.start = self.start.next_multiple_of(grain);
+        self.start
+    }
+
     /// The next `len_bytes` bytes, a power of two.
     pub(super) fn take(&mut self, source_id: SourceId, len_bytes: u64) -> Result<u64, NoRoom> {
         // No BAR shares a page with another one: an operating system maps pages.

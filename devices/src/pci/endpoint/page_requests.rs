@@ -43,7 +43,7 @@ impl Endpoint {
         let write = access == Access::Write;
         let mut way = self.way(pasid)?;
         let outcome = way.request_page(PageRequest {
-            source: self.source,
+            source: self.source(),
             pasid,
             address: address.page(),
             wants: Wants { read: true, write, ..Wants::default() },
@@ -63,7 +63,7 @@ impl Endpoint {
     /// [`DmaFault`] if nobody takes page requests of this function.
     pub fn mark_stop(&self, pasid: Pasid) -> Result<(), DmaFault> {
         let marker = PageRequest {
-            source: self.source,
+            source: self.source(),
             pasid: Some(pasid),
             address: VirtAddr(0),
             wants: Wants::default(),

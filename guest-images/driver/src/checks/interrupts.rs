@@ -115,7 +115,8 @@ fn write(bench: &mut Bench<'_>) -> Result<Note, Complaint> {
 fn source(bench: &mut Bench<'_>) -> Result<Note, Complaint> {
     let own = bench.source();
     let (sibling, stranger) = (Source(own.0 ^ 1), Source(own.0 ^ 8));
-    let admitted = [Admits::All, Admits::Device(sibling), Admits::Buses { first: 0, last: 1 }];
+    let [_, bus] = own.0.to_le_bytes();
+    let admitted = [Admits::All, Admits::Device(sibling), Admits::Buses { first: bus, last: bus + 1 }];
     for admits in admitted {
         let (index, vector) = bench.entry(admits);
         bench.send(Message::naming(index));
@@ -125,7 +126,7 @@ fn source(bench: &mut Bench<'_>) -> Result<Note, Complaint> {
         Admits::Function(sibling),
         Admits::Function(stranger),
         Admits::Device(stranger),
-        Admits::Buses { first: 1, last: 255 },
+        Admits::Buses { first: bus + 1, last: 255 },
     ];
     for admits in foreign {
         let (index, vector) = bench.entry(admits);

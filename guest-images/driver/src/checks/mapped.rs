@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing is stale here.
 
-use super::{Checks, Complaint, Note, expect};
+use super::{Checks, Complaint, Note, Page, expect};
 use crate::acpi;
 use crate::entry::Levels;
 use crate::id::{Iova, Pasid};
@@ -31,6 +31,7 @@ pub(super) fn legacy(checks: &mut Checks) {
     {
         all(checks, name, kind, None);
     }
+    above(checks, "legacy", Kind::Second(Levels::Four), None);
     let source = checks.driver.source(0);
     let domain = checks.domain();
     checks.driver.let_pass(source, domain);
@@ -49,6 +50,7 @@ pub(super) fn scalable(checks: &mut Checks) {
     let outcome = expect("passed", Iova(frame.address()), found, Ok(7));
     checks.note(format_args!("scalable, pass-through"), outcome);
     let process = Some(Pasid(4)).filter(|_| checks.driver.has_pasids());
+    above(checks, "scalable-first", Kind::First(Levels::Four), process);
     for (name, kind, pasid) in [
         ("scalable-second, 3 levels", Kind::Second(Levels::Three), None),
         ("scalable-second, 4 levels", Kind::Second(Levels::Four), None),
@@ -63,6 +65,32 @@ pub(super) fn scalable(checks: &mut Checks) {
             all(checks, name, kind, pasid);
         }
     }
+}
+
+/// Frames of memory above 4 GiB: tables, and two pages.
+const ABOVE_FRAMES: u64 = 64;
+
+/// Memory above 4 GiB, if the machine has any: the processor's and the device's, through tables that lie there too.
+fn above(checks: &mut Checks, name: &str, kind: Kind, pasid: Option<Pasid>) {
+    let Some(mut memory) = checks.driver.memory.above(ABOVE_FRAMES) else { return };
+    let (source, domain) = (checks.driver.source(0), checks.domain());
+    let space = Space::new(&mut memory, kind, source, domain, pasid);
+    let at = checks.large_page();
+    let page = Page { space, at, old: memory.page(at.0 | 1), new: memory.page(at.0 | 2) };
+    space.map(&mut memory, at, page.old);
+    checks.driver.attach(&space);
+    let outcome = reached(checks, &page);
+    checks.note(format_args!("{name}: above 4 GiB"), outcome);
+}
+
+fn reached(checks: &mut Checks, page: &Page) -> Result<Note, Complaint> {
+    let (space, at) = (&page.space, page.at);
+    expect("lies", at, Ok(page.old.address() >> 32), Ok(1))?;
+    let found = checks.driver.read(space, at);
+    expect("read", at, found, Ok(page.old_word()))?;
+    let written = checks.driver.write(space, Iova(at.0 + 8), 0x5a5a);
+    expect("write", at, written, Ok(0))?;
+    expect("written", at, Ok(page.old.load(1)), Ok(0x5a5a))
 }
 
 /// Mapped, written, large, absent.

@@ -160,7 +160,9 @@ impl Driver {
 
     fn context_entry(&self, number: usize, words: [u64; 2]) -> Entry<2> {
         let stride = if self.mode == Mode::Scalable { 4 } else { 2 };
-        Entry { table: self.contexts, first: self.source(number).devfn() * stride, words }
+        let source = self.source(number);
+        let table = entry::linked(self.root.load(entry::root(source)));
+        Entry { table, first: source.devfn() * stride, words }
     }
 
     fn pasid_entry(&self, number: usize, pasid: Pasid, leads_to: Translation, domain: Domain) -> Entry<3> {

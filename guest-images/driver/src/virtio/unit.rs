@@ -18,7 +18,7 @@ pub(super) struct Remapping {
     pub(super) memory: Memory,
     unit: Unit,
     queue: Queue,
-    contexts: Frame,
+    root: Frame,
     last_domain: Domain,
 }
 
@@ -31,7 +31,7 @@ impl Remapping {
         let contexts = memory.frame();
         let root = memory.page(entry::link(contexts.address()));
         unit.set_root(root, Mode::Legacy);
-        let mut found = Self { memory, unit, queue, contexts, last_domain: Domain(0x50) };
+        let mut found = Self { memory, unit, queue, root, last_domain: Domain(0x50) };
         found.invalidate(&[Invalidation::Contexts, Invalidation::Iotlb]);
         found.unit.translate(true);
         Some(found)
@@ -43,13 +43,24 @@ impl Remapping {
         let space = Space::new(&mut self.memory, Kind::Second(Levels::Four), source, self.last_domain, None);
         if let Translation::Second(table, levels) = space.translation() {
             let [first, second] = entry::context(table, levels, self.last_domain, DeviceTlb::Off);
-            self.contexts.store(2 * source.devfn() + 1, second);
-            self.contexts.store(2 * source.devfn(), first);
+            let contexts = self.contexts(source);
+            contexts.store(2 * source.devfn() + 1, second);
+            contexts.store(2 * source.devfn(), first);
         }
         if self.unit.caches_absent() {
             self.invalidate(&[Invalidation::Contexts, Invalidation::Iotlb]);
         }
         space
+    }
+
+    /// The context table of the function's bus. Who caches that there is none is told by [`attach`](Self::attach).
+    fn contexts(&mut self, source: Source) -> Frame {
+        let at = entry::root(source);
+        if self.root.load(at) == 0 {
+            let contexts = self.memory.frame();
+            self.root.store(at, entry::link(contexts.address()));
+        }
+        entry::linked(self.root.load(at))
     }
 
     /// Maps a page.

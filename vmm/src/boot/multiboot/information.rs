@@ -24,7 +24,7 @@ pub(super) fn write(room: &mut Room<'_>, payload: &Payload) -> Result<u32, BootE
     let mut field = |offset: usize, value: u32| put(&mut block, offset, value.to_le_bytes());
     field(0, MEMORY | COMMAND_LINE | MODULES | MEMORY_MAP | LOADER_NAME);
     field(4, kibibytes(map::CONVENTIONAL_END));
-    field(8, kibibytes(room.memory_bytes().saturating_sub(map::HIGH_MEMORY)));
+    field(8, kibibytes(room.end().saturating_sub(map::HIGH_MEMORY)));
     let line = with_name(&payload.kernel.name, &payload.command_line);
     field(16, room.information("command line", &line)?);
     let (count, modules) = modules(room, payload)?;

@@ -31,7 +31,7 @@ pub(super) fn payload(
 ) -> Payload {
     let told = guest.command_line().map(|line| format!("{line} {} ", unit(iommu))).unwrap_or_default();
     let kernel = File { name: guest.name.to_owned(), bytes: guest.file() };
-    Payload { kernel, initrd, modules, command_line: format!("{told}{added}") }
+    Payload { kernel, initrd, modules, command_line: format!("{told}{added}"), if_linux: Vec::new() }
 }
 
 /// The unit's caches, in the words of `--iommu`.

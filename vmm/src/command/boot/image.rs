@@ -8,11 +8,10 @@ use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use super::super::{HOST, UNUSABLE};
-use crate::boot::{self, BootError, File};
-use crate::machine::options::MAX_MEMORY_BYTES;
+use crate::boot::{self, BootError, File, map};
 
 /// Larger images are none.
-const MOST_IMAGE_BYTES: u64 = MAX_MEMORY_BYTES;
+const MOST_IMAGE_BYTES: u64 = map::HOLE;
 /// What is read of an image before it is known to be one.
 const HEAD_BYTES: u64 = 64 << 10;
 
@@ -31,7 +30,7 @@ pub(super) fn kernel(path: &Path) -> Result<File, Refusal> {
 
 /// A module, for a guest with `memory_bytes` bytes.
 pub(super) fn module(path: &Path, memory_bytes: u64) -> Result<File, Refusal> {
-    Open::of(path)?.rest(memory_bytes)
+    Open::of(path)?.rest(map::first_piece_end(memory_bytes))
 }
 
 struct Open<'path> {

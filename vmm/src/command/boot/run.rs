@@ -175,8 +175,8 @@ fn lines(run: &Run) -> Vec<String> {
 
 fn build(arguments: &BootArguments, screen: &Screen, sandbox: Sandbox) -> Result<Machine, (u8, String)> {
     let wrong = |message| (UNUSABLE, message);
-    let options = arguments.options(sandbox, screen).map_err(wrong)?;
-    let payload = arguments.payload()?;
+    let (options, root) = arguments.options(sandbox, screen).map_err(wrong)?;
+    let payload = arguments.payload(root)?;
     Machine::new(&options, &payload, screen.guest_side())
         .map_err(|error| (of_error(&error), error.to_string()))
 }
@@ -185,7 +185,9 @@ fn build(arguments: &BootArguments, screen: &Screen, sandbox: Sandbox) -> Result
 fn of_error(error: &MachineError) -> u8 {
     match error {
         MachineError::Boot(error) if error.is_of_host() => status::HOST,
-        MachineError::Boot(_) | MachineError::Board(BoardError::Full(_) | BoardError::NoRoom(_)) => UNUSABLE,
+        MachineError::Boot(_)
+        | MachineError::Width { .. }
+        | MachineError::Board(BoardError::Full(_) | BoardError::NoRoom(_)) => UNUSABLE,
         MachineError::System(_)
         | MachineError::Memory(_)
         | MachineError::Vm(_)

@@ -119,10 +119,8 @@ impl Report {
 
 fn code_at(memory: &PhysicalMemory, at: PhysAddr) -> Option<Vec<u8>> {
     let len = CODE_BYTES.min(PAGE_SIZE - at.0 % PAGE_SIZE);
-    let end = at.0.checked_add(len)?;
     let mut code = vec![0; usize::try_from(len).ok()?];
-    (end <= memory.len_bytes()).then(|| memory.read_bytes(at, &mut code))?;
-    Some(code)
+    memory.try_read_bytes(at, &mut code).then_some(code)
 }
 
 impl fmt::Display for Report {

@@ -98,9 +98,7 @@ fn instruction(vcpu: &Vcpu, regs: &kvm_regs) -> u64 {
 fn code_at(vcpu: &Vcpu, rip: VirtAddr) -> Option<[u8; CODE_BYTES]> {
     let at = vcpu.space.resolve(&vcpu.memory, rip)?;
     let mut code = [0; CODE_BYTES];
-    let end = at.0.checked_add(CODE_BYTES as u64)?;
-    (end <= vcpu.memory.len_bytes()).then(|| vcpu.memory.read_bytes(at, &mut code))?;
-    Some(code)
+    vcpu.memory.try_read_bytes(at, &mut code).then_some(code)
 }
 
 impl fmt::Display for GuestReport {

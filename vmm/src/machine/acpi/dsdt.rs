@@ -27,10 +27,10 @@ const POWER_BUTTON: &str = "PWRB";
 const BUTTON_PRESSED: u8 = 0x80;
 
 /// The table.
-pub(super) fn table(processors: u8) -> Vec<u8> {
+pub(super) fn table(processors: u8, last_bus: u8) -> Vec<u8> {
     let mut table = Sdt::new(*b"DSDT", HEADER_BYTES, 6, OEM, OEM_TABLE, OEM_REVISION);
     table.append_slice(&aml(&power_off()));
-    table.append_slice(&system_bus(processors));
+    table.append_slice(&system_bus(processors, last_bus));
     table.as_slice().to_vec()
 }
 
@@ -44,8 +44,8 @@ fn power_off() -> Name {
     Name::new("_S5_".into(), &Package::new(vec![&POWER_OFF_TYPE, &Zero {}]))
 }
 
-fn system_bus(processors: u8) -> Vec<u8> {
-    let bus = Raw(pci_bus());
+fn system_bus(processors: u8, last_bus: u8) -> Vec<u8> {
+    let bus = Raw(pci_bus(last_bus));
     let (port, panic, clock) = (Raw(serial_port()), Raw(panic_port()), Raw(clock()));
     let (button, events) = (Raw(power_button()), Raw(events()));
     let processors: Vec<Raw> = (0..processors).map(|id| Raw(processor(id))).collect();
@@ -67,9 +67,9 @@ fn name(text: &str, value: &dyn Aml) -> Name {
     Name::new(Path::new(text), value)
 }
 
-fn pci_bus() -> Vec<u8> {
+fn pci_bus(last_bus: u8) -> Vec<u8> {
     let ports = IO::new(ADDRESS_PORT, ADDRESS_PORT, 1, PORTS);
-    let buses = AddressSpace::new_bus_number(0_u16, 0);
+    let buses = AddressSpace::new_bus_number(0_u16, last_bus.into());
     let window = AddressSpace::new_memory(
         AddressSpaceCacheable::NotCacheable,
         true,

@@ -1,29 +1,37 @@
 //! The tables as a guest finds them.
 
 use devices::bus::value_of;
+use devices::edu::EduOptions;
+use devices::pci_engine::{Offer, PciEngineOptions};
 use mmu::address::PhysAddr;
 use mmu::memory::PhysicalMemory;
 
 use super::write;
 use crate::boot::map;
 use crate::kvm::CpuFlags;
-use crate::machine::options::{IommuKind, MachineOptions};
+use crate::machine::options::{DeviceKind, IommuKind, MachineOptions, Placement};
 use crate::sandbox::Sandbox;
 
+fn options(processors: u8, iommu: IommuKind) -> MachineOptions {
+    MachineOptions {
+        memory_bytes: 2 << 20,
+        processors,
+        masked_cpu_flags: CpuFlags::default(),
+        iommu,
+        devices: Vec::new(),
+        virtio: Vec::new(),
+        placement: Placement::default(),
+        sandbox: Sandbox::OFF,
+    }
+}
+
 fn tables(processors: u8, iommu: IommuKind) -> Vec<Vec<u8>> {
+    tables_of(&options(processors, iommu))
+}
+
+fn tables_of(options: &MachineOptions) -> Vec<Vec<u8>> {
     let memory = PhysicalMemory::new(2 << 20).unwrap();
-    write(
-        &memory,
-        &MachineOptions {
-            memory_bytes: 2 << 20,
-            processors,
-            masked_cpu_flags: CpuFlags::default(),
-            iommu,
-            devices: Vec::new(),
-            virtio: Vec::new(),
-            sandbox: Sandbox::OFF,
-        },
-    );
+    write(&memory, options);
     let read = |at: u64, len: usize| {
         let mut bytes = vec![0; len];
         memory.read_bytes(PhysAddr(at), &mut bytes);
@@ -118,6 +126,48 @@ fn the_unit_is_named_if_there_is_one() {
     assert_eq!(value_of(&table[56..64]), 0xfed9_0000);
     assert_eq!(table[64..], [3, 8, 0, 0, 0, 0xf0, 31, 0]);
     assert!(named(&tables(1, IommuKind::None), b"DMAR").is_none());
+}
+
+/// What stands behind the unit in DMAR, of two engines, the first without ATS, and edu between them.
+fn translating_ahead(placement: Placement, device_tlb: bool) -> Vec<u8> {
+    let without = PciEngineOptions { ats: Offer::Absent, ..PciEngineOptions::default() };
+    let IommuKind::Vtd(mut unit) = IommuKind::default() else { unreachable!("there is a unit") };
+    unit.vtd.device_tlb = device_tlb;
+    let options = MachineOptions {
+        placement,
+        iommu: IommuKind::Vtd(unit),
+        devices: vec![
+            DeviceKind::DmaEngine(without),
+            DeviceKind::Edu(EduOptions::default()),
+            DeviceKind::DmaEngine(PciEngineOptions::default()),
+        ],
+        ..options(1, IommuKind::None)
+    };
+    named(&tables_of(&options), b"DMAR").unwrap()[72..].to_vec()
+}
+
+#[test]
+fn devices_with_a_tlb_of_their_own_are_named_by_themselves_or_by_their_ports() {
+    let integrated = [5, 0, 16, 0, 0, 0, 0, 0, 1, 8, 0, 0, 0, 0, 3, 0];
+    assert_eq!(translating_ahead(Placement::Integrated, true), integrated);
+    let behind_ports = [2, 0, 16, 0, 0, 0, 0, 0, 2, 8, 0, 0, 0, 0, 3, 0];
+    assert_eq!(translating_ahead(Placement::BehindPorts, true), behind_ports);
+    assert!(translating_ahead(Placement::Integrated, false).is_empty());
+}
+
+#[test]
+fn buses_behind_ports_are_in_the_window_and_with_the_bridge() {
+    for (placement, last_bus) in [(Placement::Integrated, 0), (Placement::BehindPorts, 2)] {
+        let devices = vec![DeviceKind::IommuTestdev; 2];
+        let options = MachineOptions { placement, devices, ..options(1, IommuKind::None) };
+        let tables = tables_of(&options);
+        let window = named(&tables, b"MCFG").unwrap();
+        assert_eq!((value_of(&window[44..52]), window[54], window[55]), (0xe000_0000, 0, last_bus));
+        // A word address space of bus numbers: granularity, first, last, translation, length.
+        let numbers = [0, 0, 0, 0, last_bus, 0, 0, 0, last_bus + 1, 0];
+        let found = named(&tables, b"DSDT").unwrap().windows(10).any(|bytes| bytes == numbers);
+        assert!(found, "{placement:?}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::raw::call;
 use super::{Status, alone, assert_survived, say};
 use crate::boot::{File as Image, Payload};
 use crate::kvm::CpuFlags;
-use crate::machine::options::{IommuKind, MachineOptions};
+use crate::machine::options::{IommuKind, MachineOptions, Placement};
 use crate::machine::{Machine, MachineError};
 use crate::sandbox::{Mode, Role, Sandbox, descriptors, privileges};
 
@@ -155,10 +155,17 @@ fn an_image_is_looked_at_by_a_thread_that_has_given_up() {
             iommu: IommuKind::default(),
             devices: Vec::new(),
             virtio: Vec::new(),
+            placement: Placement::default(),
             sandbox,
         };
         let kernel = Image { name: "spoilt".to_owned(), bytes: vec![0; 64] };
-        let payload = Payload { kernel, initrd: None, modules: Vec::new(), command_line: String::new() };
+        let payload = Payload {
+            kernel,
+            initrd: None,
+            modules: Vec::new(),
+            command_line: String::new(),
+            if_linux: Vec::new(),
+        };
         match Machine::new(&options, &payload, Box::new(std::io::sink())).map(|_| ()) {
             Err(MachineError::Boot(_)) => assert_eq!(status.values(["NoNewPrivs"]), ["1"]),
             Err(MachineError::System(error)) => say(&format!("skipped: {error}")),

@@ -110,7 +110,13 @@ fn hear(most: usize) -> Option<Heard> {
     };
     let memory = Arc::new(PhysicalMemory::new(4 << 20).expect("4 MiB are there"));
     let kernel = File { name: "outs".to_owned(), bytes: BareImage::Outs.elf(ElfWidth::Bits32) };
-    let payload = Payload { kernel, initrd: None, modules: Vec::new(), command_line: String::new() };
+    let payload = Payload {
+        kernel,
+        initrd: None,
+        modules: Vec::new(),
+        command_line: String::new(),
+        if_linux: Vec::new(),
+    };
     let entry = boot::load(&memory, &payload).expect("it is an image");
     let vm = Vm::with_io_apic(&system, memory, IoApicPins(24)).expect("there is a machine");
     let mut processor = Processor::new(&system, &vm, VcpuId::FIRST, Count(1), &CpuFlags::default(), &entry)
