@@ -12,8 +12,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::archive::Archive;
+use crate::built;
 use crate::job::{Job, Run, What, comma};
 use crate::judge::Boot;
+use crate::kernel::Module;
 use crate::packages::{PackageError, Store, which};
 use crate::program;
 
@@ -103,7 +105,10 @@ impl Host {
                 let failed = failed(&kernel.image);
                 archive.file("vmlinuz", &fs::read(&kernel.image).map_err(&failed)?).map_err(&failed)?;
                 let modules = kernel.with_needs(&run.job.modules).map_err(&failed)?;
-                let initrd = guest(&self.busybox, script, &modules).map_err(&failed)?;
+                let built = built::modules(store, release, &run.job.built)?;
+                let programs = built::programs(&run.job.programs)?;
+                let content = Content { script, modules: &modules, built: &built, programs: &programs };
+                let initrd = guest(&self.busybox, &content).map_err(&failed)?;
                 archive.file("initrd", &initrd).map_err(&failed)?;
                 boot_command(run.job, told, unit)
             }
@@ -181,7 +186,7 @@ fn base(archive: &mut Archive, busybox: &[u8], init: &str) -> io::Result<()> {
     archive.file("init", init.as_bytes())
 }
 
-fn add_modules(archive: &mut Archive, modules: &[crate::kernel::Module]) -> io::Result<()> {
+fn add_modules(archive: &mut Archive, modules: &[Module]) -> io::Result<()> {
     let mut list = String::new();
     for module in modules {
         archive.file(&format!("lib/{}.ko", module.name), &module.bytes)?;
@@ -190,14 +195,30 @@ fn add_modules(archive: &mut Archive, modules: &[crate::kernel::Module]) -> io::
     archive.file("modules", list.as_bytes())
 }
 
+/// What a guest has besides busybox.
+struct Content<'a> {
+    script: &'a str,
+    /// Loaded before the script.
+    modules: &'a [Module],
+    /// Loaded by it.
+    built: &'a [Module],
+    programs: &'a [(String, Vec<u8>)],
+}
+
 /// The guest's initial RAM disk.
-fn guest(busybox: &[u8], script: &str, modules: &[crate::kernel::Module]) -> io::Result<Vec<u8>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests").join(script);
+fn guest(busybox: &[u8], content: &Content<'_>) -> io::Result<Vec<u8>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests").join(content.script);
     let script = fs::read(&path).map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
     let mut archive = Archive::default();
     base(&mut archive, busybox, GUEST_INIT)?;
     archive.file("script", &script)?;
-    add_modules(&mut archive, modules)?;
+    add_modules(&mut archive, content.modules)?;
+    for module in content.built {
+        archive.file(&format!("lib/{}.ko", module.name), &module.bytes)?;
+    }
+    for (name, bytes) in content.programs {
+        archive.file(&format!("bin/{name}"), bytes)?;
+    }
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
     packed.write_all(&archive.finish()?)?;
     packed.finish()

@@ -37,6 +37,12 @@ pub(crate) struct Job {
     kernels: Vec<String>,
     #[serde(default)]
     pub(crate) modules: Vec<String>,
+    /// Our own modules, which the guest's script loads.
+    #[serde(default)]
+    pub(crate) built: Vec<String>,
+    /// Our own programs.
+    #[serde(default)]
+    pub(crate) programs: Vec<String>,
     #[serde(default)]
     told: Vec<String>,
     #[serde(default)]
