@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The DMA engine for processes: /dev/afterimage-sva. Who opens it has its address space bound to a PASID until the file is
+ * The DMA engine for processes: /dev/lab-sva. Who opens it has its address space bound to a PASID until the file is
  * closed; write() takes descriptors that the engine executes in that name, read() gives what came of them, in that order.
  *
  * Debian's kernels refuse iommu_sva_bind_device(): the function behind it, which is the IOMMU driver's own, is called instead.
@@ -22,29 +22,11 @@
 #include <linux/uaccess.h>
 #include <linux/version.h>
 
+#include "../engine.h"
+
 #define RING_BITS 8
 #define ENTRIES (1 << RING_BITS)
 #define WAIT_MS 60000
-
-/* docs/dma-engine.md, "Registers" */
-enum { CONTROL = 0x08, RING_ADDRESS = 0x10, RING_SIZE = 0x18, TAIL = 0x20 };
-enum { RUN = 1, RESET = 2 };
-/* docs/dma-engine.md, "Descriptors" */
-enum { SOURCE_PASID = 1, DESTINATION_PASID = 2, COMPLETION = 8 };
-enum { OPERATION_READ = 1, DONE = 1 };
-
-struct descriptor {
-	u8 operation, flags;
-	__le16 vector;
-	__le32 pasid;
-	__le64 source, destination;
-	__le32 length, reserved;
-	__le64 operand, comparand, completion, reserved2;
-};
-
-struct completion_record {
-	__le64 result, status;
-};
 
 /* What a process writes: a descriptor without what is not its to say. */
 struct work {
@@ -55,8 +37,8 @@ struct work {
 struct engine {
 	struct pci_dev *pci;
 	void __iomem *registers;
-	struct descriptor *ring;
-	struct completion_record *records;
+	struct engine_descriptor *ring;
+	struct engine_record *records;
 	dma_addr_t ring_at, records_at;
 	struct mutex lock;	/* tail, taken, the ring */
 	u32 tail;
@@ -216,16 +198,16 @@ static void submit(struct process *process, const struct work *work)
 	u32 entry = engine->tail;
 
 	engine->records[entry].status = 0;
-	engine->ring[entry] = (struct descriptor) {
+	engine->ring[entry] = (struct engine_descriptor) {
 		.operation = work->operation,
-		.flags = SOURCE_PASID | DESTINATION_PASID | COMPLETION,
+		.flags = ENGINE_SOURCE_PASID | ENGINE_DESTINATION_PASID | ENGINE_COMPLETION,
 		.pasid = cpu_to_le32(process->bond.pasid),
 		.source = cpu_to_le64(work->source),
 		.destination = cpu_to_le64(work->destination),
 		.length = cpu_to_le32(work->length),
 		.operand = cpu_to_le64(work->operand),
 		.comparand = cpu_to_le64(work->comparand),
-		.completion = cpu_to_le64(engine->records_at + entry * sizeof(struct completion_record)),
+		.completion = cpu_to_le64(engine->records_at + entry * sizeof(struct engine_record)),
 	};
 	engine->taken[entry] = true;
 	engine->tail = (entry + 1) % ENTRIES;
@@ -238,9 +220,9 @@ static int wait(u32 entry, bool is_killable)
 {
 	ktime_t end = ktime_add_ms(ktime_get(), WAIT_MS);
 
-	while (!(le64_to_cpu(READ_ONCE(engine->records[entry].status)) & DONE)) {
+	while (!(le64_to_cpu(READ_ONCE(engine->records[entry].status)) & ENGINE_RECORD_THERE)) {
 		if (ktime_after(ktime_get(), end)) {
-			pr_err("sva: LAB wrong: descriptor %u is not done\n", entry);
+			pr_err("lab_sva: LAB wrong: descriptor %u is not done\n", entry);
 			return -ETIMEDOUT;
 		}
 		if (is_killable && fatal_signal_pending(current))
@@ -287,7 +269,7 @@ static ssize_t sva_write(struct file *file, const char __user *from, size_t byte
 		for (i = 0; i < count; i++)
 			submit(process, &works[i]);
 		dma_wmb();
-		writel(engine->tail, engine->registers + TAIL);
+		writel(engine->tail, engine->registers + ENGINE_TAIL);
 	} else {
 		error = -EBUSY;
 	}
@@ -304,16 +286,16 @@ static ssize_t sva_read(struct file *file, char __user *to, size_t bytes, loff_t
 	int error = 0;
 
 	mutex_lock(&process->lock);
-	while (bytes - done >= sizeof(struct completion_record) && process->first != process->last) {
+	while (bytes - done >= sizeof(struct engine_record) && process->first != process->last) {
 		u32 entry = process->entries[process->first % ENTRIES];
 
 		error = wait(entry, true);
-		if (!error && copy_to_user(to + done, &engine->records[entry], sizeof(struct completion_record)))
+		if (!error && copy_to_user(to + done, &engine->records[entry], sizeof(struct engine_record)))
 			error = -EFAULT;
 		if (error)
 			break;
 		give_back(process);
-		done += sizeof(struct completion_record);
+		done += sizeof(struct engine_record);
 	}
 	mutex_unlock(&process->lock);
 	return done ? done : error;
@@ -329,7 +311,7 @@ static int sva_open(struct inode *inode, struct file *file)
 	mutex_init(&process->lock);
 	error = bind(&process->bond, &engine->pci->dev);
 	if (error) {
-		pr_err("sva: LAB wrong: not bound: %d\n", error);
+		pr_err("lab_sva: LAB wrong: not bound: %d\n", error);
 		kfree(process);
 		return error;
 	}
@@ -340,19 +322,19 @@ static int sva_open(struct inode *inode, struct file *file)
 
 static void use_once_more(struct process *process)
 {
-	struct work work = { .operation = OPERATION_READ, .length = 8, .source = process->source };
+	struct work work = { .operation = ENGINE_READ, .length = 8, .source = process->source };
 	u32 entry;
 
 	mutex_lock(&engine->lock);
 	entry = engine->tail;
 	submit(process, &work);
 	dma_wmb();
-	writel(engine->tail, engine->registers + TAIL);
+	writel(engine->tail, engine->registers + ENGINE_TAIL);
 	mutex_unlock(&engine->lock);
 	if (!wait(entry, false))
-		pr_err("sva: LAB sva forgotten-unbind: %s, code %llu\n",
+		pr_err("lab_sva: LAB sva forgotten-unbind: %s, code %u\n",
 		       current->mm ? "its process lives" : "its process is gone",
-		       le64_to_cpu(engine->records[entry].status) >> 8 & 0xff);
+		       ENGINE_RECORD_CODE(le64_to_cpu(engine->records[entry].status)));
 	give_back(process);
 }
 
@@ -386,16 +368,16 @@ static int start(struct engine *engine)
 {
 	int tries = 1000;
 
-	writel(RESET, engine->registers + CONTROL);
-	while (readl(engine->registers + CONTROL) & RESET) {
+	writel(ENGINE_CONTROL_RESET, engine->registers + ENGINE_CONTROL);
+	while (readl(engine->registers + ENGINE_CONTROL) & ENGINE_CONTROL_RESET) {
 		if (!--tries)
 			return -EIO;
 		usleep_range(50, 100);
 	}
-	writel(lower_32_bits(engine->ring_at), engine->registers + RING_ADDRESS);
-	writel(upper_32_bits(engine->ring_at), engine->registers + RING_ADDRESS + 4);
-	writel(RING_BITS, engine->registers + RING_SIZE);
-	writel(RUN, engine->registers + CONTROL);
+	writel(lower_32_bits(engine->ring_at), engine->registers + ENGINE_RING_ADDRESS);
+	writel(upper_32_bits(engine->ring_at), engine->registers + ENGINE_RING_ADDRESS + 4);
+	writel(RING_BITS, engine->registers + ENGINE_RING_SIZE);
+	writel(ENGINE_CONTROL_RUN, engine->registers + ENGINE_CONTROL);
 	return 0;
 }
 
@@ -405,7 +387,7 @@ static int enable(struct pci_dev *pci)
 
 	if (!error)
 		error = iommu_dev_enable_feature(&pci->dev, IOMMU_DEV_FEAT_SVA);
-	pr_info("sva: ATS %d, PRI %d, PASID %d\n", pci->ats_enabled, pci->pri_enabled, pci->pasid_enabled);
+	pr_info("lab_sva: ATS %d, PRI %d, PASID %d\n", pci->ats_enabled, pci->pri_enabled, pci->pasid_enabled);
 	return error;
 }
 
@@ -426,8 +408,8 @@ static int probe(struct pci_dev *pci, const struct pci_device_id *id)
 	if (error)
 		return error;
 	engine->registers = pcim_iomap(pci, 0, 0);
-	engine->ring = dmam_alloc_coherent(&pci->dev, ENTRIES * sizeof(struct descriptor), &engine->ring_at, GFP_KERNEL);
-	engine->records = dmam_alloc_coherent(&pci->dev, ENTRIES * sizeof(struct completion_record),
+	engine->ring = dmam_alloc_coherent(&pci->dev, ENTRIES * sizeof(struct engine_descriptor), &engine->ring_at, GFP_KERNEL);
+	engine->records = dmam_alloc_coherent(&pci->dev, ENTRIES * sizeof(struct engine_record),
 					      &engine->records_at, GFP_KERNEL);
 	if (!engine->registers || !engine->ring || !engine->records)
 		return -ENOMEM;
@@ -442,7 +424,7 @@ static int probe(struct pci_dev *pci, const struct pci_device_id *id)
 		return error;
 	engine->device = (struct miscdevice) {
 		.minor = MISC_DYNAMIC_MINOR,
-		.name = "afterimage-sva",
+		.name = "lab-sva",
 		.fops = &operations,
 	};
 	return misc_register(&engine->device);
@@ -453,19 +435,19 @@ static void remove(struct pci_dev *pci)
 	misc_deregister(&engine->device);
 	if (repair) {
 		unregister_kprobe(&repair_probe);
-		pr_err("sva: LAB sva repair: %d invalidations were given the PASID\n", atomic_read(&repaired));
+		pr_err("lab_sva: LAB sva repair: %d invalidations were given the PASID\n", atomic_read(&repaired));
 	}
-	writel(0, engine->registers + CONTROL);
+	writel(0, engine->registers + ENGINE_CONTROL);
 	iommu_dev_disable_feature(&pci->dev, IOMMU_DEV_FEAT_SVA);
 	iommu_dev_disable_feature(&pci->dev, IOMMU_DEV_FEAT_IOPF);
 	pci_clear_master(pci);
 }
 
-static const struct pci_device_id ids[] = { { PCI_DEVICE(0x1234, 0x0a17) }, { } };
+static const struct pci_device_id ids[] = { { PCI_DEVICE(ENGINE_VENDOR, ENGINE_DEVICE) }, { } };
 MODULE_DEVICE_TABLE(pci, ids);
 
 static struct pci_driver sva_driver = {
-	.name = "afterimage-sva",
+	.name = "lab-sva",
 	.id_table = ids,
 	.probe = probe,
 	.remove = remove,
