@@ -6,7 +6,10 @@ if [ -e /sys/block/zram0 ]; then
     echo 64M > /sys/block/zram0/disksize
     mkswap /dev/zram0 > /dev/null && swapon /dev/zram0
 fi
-insmod /lib/lab_sva.ko $(told module)
+dmesg -c > /dev/null
+insmod /lib/lab_sva.ko $(told module) || say "wrong: the module is not taken"
 lab-sva "$(told rounds)" "$(told chunk)" $(told operations)
 say "sva status $?"
-rmmod lab_sva
+rmmod lab_sva || say "wrong: the module does not go"
+dmesg | grep -E 'DMAR: \[|fault reason' | sed 's/^/LAB complaint: /'
+dmesg | grep -qE 'WARNING:|BUG:|Oops' && say "the kernel warns"

@@ -25,7 +25,7 @@ const SUM_BITS: usize = WORDS.trailing_zeros() as usize;
 /// How often the device does the same while the mapping changes.
 const BATCHES: usize = 3;
 /// How often it reads the marks in one of them.
-const READS: usize = 8;
+const READS: usize = 24;
 
 /// What may become of pages while the operation goes on.
 #[derive(Clone, Copy, PartialEq, Eq)]

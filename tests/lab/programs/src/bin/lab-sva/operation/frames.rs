@@ -51,7 +51,7 @@ pub(crate) fn collapse(scale: Scale, tally: &Tally) -> io::Result<()> {
     Ok(())
 }
 
-const FILLER: usize = 8192;
+const FILLER: usize = 1024;
 /// Bits of /proc/PID/pagemap.
 const FRAME: u64 = (1 << 55) - 1;
 const SWAPPED: u64 = 1 << 62;
