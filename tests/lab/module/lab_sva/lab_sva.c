@@ -3,8 +3,8 @@
  * The DMA engine for processes: /dev/lab-sva. Who opens it has its address space bound to a PASID until the file is
  * closed; write() takes descriptors that the engine executes in that name, read() gives what came of them, in that order.
  *
- * Debian's kernels refuse iommu_sva_bind_device(): the function behind it, which is the IOMMU driver's own, is called instead.
- * What is under test is behind both: page tables, the mmu notifier, page requests, invalidations.
+ * Debian's 6.1 and 6.12 refuse iommu_sva_bind_device(): the function behind it, which is the IOMMU driver's own, is called
+ * instead. What is under test is behind both: page tables, the mmu notifier, page requests, invalidations.
  *
  * bug=forgotten-unbind   the PASID stays bound when the file is closed, and is used once more
  * repair=1               each invalidation of a whole device TLB is given the PASID, as Linux 3141153816bf does (6.12)
@@ -48,6 +48,7 @@ struct engine {
 
 struct bond {
 	u32 pasid;
+	bool is_behind;		/* iommu_sva_bind_device() refused */
 	struct iommu_sva *sva;
 	struct iommu_domain *domain;
 	struct iommu_attach_handle *handle;
@@ -69,23 +70,64 @@ module_param(repair, bool, 0444);
 
 static struct engine *engine;
 
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
-static int (*handle_page_requests)(struct iopf_group *group);
-
-/* The handler of iommu_sva_bind_device(); it is not exported, and a probe knows where it is. */
-static int find_handler(void)
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
+static int bind_behind(struct bond *bond, struct device *device)
 {
-	struct kprobe probe = { .symbol_name = "iommu_sva_iopf_handler" };
-	int error = register_kprobe(&probe);
-
-	if (error)
-		return error;
-	handle_page_requests = (void *)probe.addr;
-	unregister_kprobe(&probe);
-	return 0;
+	return -EOPNOTSUPP;
 }
 
-static int bind(struct bond *bond, struct device *device)
+static void unbind_behind(struct bond *bond, struct device *device)
+{
+}
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+/*
+ * The handler of iommu_sva_bind_device() is not in these kernels, whose function only refuses. This one does the same: a page
+ * is asked for in the name of the process, and faulted in as by a thread of it.
+ */
+static bool fault_in(struct mm_struct *mm, const struct iommu_fault_page_request *request)
+{
+	unsigned int flags = FAULT_FLAG_USER | FAULT_FLAG_REMOTE;
+	vm_flags_t wanted = 0;
+	struct vm_area_struct *vma;
+	bool is_there = false;
+
+	if (request->perm & IOMMU_FAULT_PERM_READ)
+		wanted |= VM_READ;
+	if (request->perm & IOMMU_FAULT_PERM_WRITE) {
+		wanted |= VM_WRITE;
+		flags |= FAULT_FLAG_WRITE;
+	}
+	if (!mmget_not_zero(mm))
+		return false;
+	mmap_read_lock(mm);
+	vma = vma_lookup(mm, request->addr);
+	if (vma && (vma->vm_flags & wanted) == wanted)
+		is_there = !(handle_mm_fault(vma, request->addr, flags, NULL) & VM_FAULT_ERROR);
+	mmap_read_unlock(mm);
+	mmput(mm);
+	return is_there;
+}
+
+static void answer(struct work_struct *work)
+{
+	struct iopf_group *group = container_of(work, struct iopf_group, work);
+	struct mm_struct *mm = group->attach_handle->domain->mm;
+	struct iopf_fault *fault;
+	bool is_there = true;
+
+	list_for_each_entry(fault, &group->faults, list)
+		is_there = is_there && fault_in(mm, &fault->fault.prm);
+	iopf_group_response(group, is_there ? IOMMU_PAGE_RESP_SUCCESS : IOMMU_PAGE_RESP_INVALID);
+	iopf_free_group(group);
+}
+
+static int handle_page_requests(struct iopf_group *group)
+{
+	INIT_WORK(&group->work, answer);
+	return queue_work(group->fault_param->queue->wq, &group->work) ? 0 : -EBUSY;
+}
+
+static int bind_behind(struct bond *bond, struct device *device)
 {
 	const struct iommu_ops *ops = device->iommu->iommu_dev->ops;
 	struct iommu_domain *domain;
@@ -125,7 +167,7 @@ no_domain:
 	return error;
 }
 
-static void unbind(struct bond *bond, struct device *device)
+static void unbind_behind(struct bond *bond, struct device *device)
 {
 	iommu_detach_device_pasid(bond->domain, device, bond->pasid);
 	iommu_domain_free(bond->domain);
@@ -133,12 +175,7 @@ static void unbind(struct bond *bond, struct device *device)
 	kfree(bond->handle);
 }
 #else
-static int find_handler(void)
-{
-	return 0;
-}
-
-static int bind(struct bond *bond, struct device *device)
+static int bind_behind(struct bond *bond, struct device *device)
 {
 	const struct iommu_ops *ops = device->iommu->iommu_dev->ops;
 	struct iommu_sva *sva;
@@ -154,11 +191,33 @@ static int bind(struct bond *bond, struct device *device)
 	return 0;
 }
 
-static void unbind(struct bond *bond, struct device *device)
+static void unbind_behind(struct bond *bond, struct device *device)
 {
 	device->iommu->iommu_dev->ops->sva_unbind(bond->sva);
 }
 #endif
+
+static int bind(struct bond *bond, struct device *device)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+	bond->sva = iommu_sva_bind_device(device, current->mm);
+#else
+	bond->sva = iommu_sva_bind_device(device, current->mm, NULL);
+#endif
+	bond->is_behind = IS_ERR(bond->sva);
+	if (bond->is_behind)
+		return bind_behind(bond, device);
+	bond->pasid = iommu_sva_get_pasid(bond->sva);
+	return 0;
+}
+
+static void unbind(struct bond *bond, struct device *device)
+{
+	if (bond->is_behind)
+		unbind_behind(bond, device);
+	else
+		iommu_sva_unbind_device(bond->sva);
+}
 
 /* VT-d 6.5.2.5 and 6.5.2.6: the kinds of descriptor, and where both have the same. */
 #define DEVICE_TLB 3
@@ -381,14 +440,25 @@ static int start(struct engine *engine)
 	return 0;
 }
 
+/* Since Linux 6.16 who binds enables. */
 static int enable(struct pci_dev *pci)
 {
-	int error = iommu_dev_enable_feature(&pci->dev, IOMMU_DEV_FEAT_IOPF);
+	int error = 0;
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0)
+	error = iommu_dev_enable_feature(&pci->dev, IOMMU_DEV_FEAT_IOPF);
 	if (!error)
 		error = iommu_dev_enable_feature(&pci->dev, IOMMU_DEV_FEAT_SVA);
-	pr_info("lab_sva: ATS %d, PRI %d, PASID %d\n", pci->ats_enabled, pci->pri_enabled, pci->pasid_enabled);
+#endif
 	return error;
+}
+
+static void disable(struct pci_dev *pci)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0)
+	iommu_dev_disable_feature(&pci->dev, IOMMU_DEV_FEAT_SVA);
+	iommu_dev_disable_feature(&pci->dev, IOMMU_DEV_FEAT_IOPF);
+#endif
 }
 
 static int probe(struct pci_dev *pci, const struct pci_device_id *id)
@@ -413,9 +483,7 @@ static int probe(struct pci_dev *pci, const struct pci_device_id *id)
 					      &engine->records_at, GFP_KERNEL);
 	if (!engine->registers || !engine->ring || !engine->records)
 		return -ENOMEM;
-	error = find_handler();
-	if (!error)
-		error = enable(pci);
+	error = enable(pci);
 	if (!error)
 		error = start(engine);
 	if (!error && repair)
@@ -438,8 +506,7 @@ static void remove(struct pci_dev *pci)
 		pr_err("lab_sva: LAB sva repair: %d invalidations were given the PASID\n", atomic_read(&repaired));
 	}
 	writel(0, engine->registers + ENGINE_CONTROL);
-	iommu_dev_disable_feature(&pci->dev, IOMMU_DEV_FEAT_SVA);
-	iommu_dev_disable_feature(&pci->dev, IOMMU_DEV_FEAT_IOPF);
+	disable(pci);
 	pci_clear_master(pci);
 }
 
