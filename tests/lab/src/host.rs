@@ -19,8 +19,6 @@ use crate::kernel::Module;
 use crate::packages::{PackageError, Store, which};
 use crate::program;
 
-/// Seconds that a guest has.
-const GUEST_SECONDS: u32 = 240;
 /// What the host needs besides.
 const HOST_SECONDS: u32 = 120;
 const RESULTS_BYTES: u64 = 64 << 20;
@@ -82,7 +80,7 @@ impl Host {
         fs::write(&initrd, bytes).map_err(failed(&initrd))?;
         let begun = Instant::now();
         let count = u32::try_from(run.job.boots).unwrap_or(u32::MAX);
-        let limit = Duration::from_secs(u64::from(HOST_SECONDS + GUEST_SECONDS.saturating_mul(count)));
+        let limit = Duration::from_secs(u64::from(HOST_SECONDS + run.job.seconds.saturating_mul(count)));
         self.emulate(&folder, limit)?;
         let seconds = begun.elapsed().as_secs();
         unpack(&disk, &folder).map_err(failed(&disk))?;
@@ -230,7 +228,7 @@ fn boot_command(job: &Job, told: &str, unit: &str) -> String {
     option("--initrd", "/initrd".to_owned());
     option("--memory", "384M".to_owned());
     option("--iommu", format!("vtd{}{unit}", comma(unit)));
-    option("--timeout", GUEST_SECONDS.to_string());
+    option("--timeout", job.seconds.to_string());
     option("--cmdline", format!("{TOLD} {told}"));
     words.extend(job.options.iter().map(|word| quoted(word)));
     words.join(" ")

@@ -51,6 +51,9 @@ pub(crate) struct Job {
     pub(crate) options: Vec<String>,
     #[serde(default = "one")]
     pub(crate) boots: usize,
+    /// What each boot has, until the program ends it.
+    #[serde(default = "usual_seconds")]
+    pub(crate) seconds: u32,
     #[serde(default)]
     pub(crate) disk_mib: Option<u32>,
     #[serde(default)]
@@ -95,6 +98,10 @@ pub(crate) enum JobError {
 
 const fn one() -> usize {
     1
+}
+
+const fn usual_seconds() -> u32 {
+    240
 }
 
 impl Jobs {

@@ -234,9 +234,10 @@ static atomic_t repaired;
 static int give_pasid(struct kprobe *probe, struct pt_regs *registers)
 {
 	struct invalidation *at = (void *)registers->si;
-	u64 i;
+	/* The upper half of the register may have anything. */
+	u32 i, count = registers->dx;
 
-	for (i = 0; i < registers->dx; i++) {
+	for (i = 0; i < count; i++) {
 		u64 low = at[i].low;
 		bool is_whole = (at[i].high | 0xfff) == GENMASK_ULL(62, 0) && at[i].high & 1;
 

@@ -245,7 +245,7 @@ impl<'a> Bench<'a> {
         self.tally.accessed(TARGETS);
         let page = target * WORDS as u64;
         let pages = read.result / page;
-        let is_whole = read.result % page == 0;
+        let is_whole = read.result.is_multiple_of(page);
         let is_right = is_whole && (pages == TARGETS as u64 || may == May::BeZero && pages <= TARGETS as u64);
         self.tally.claim(is_right, || format!("targets are read as {pages} pages, {:#x}", read.result));
     }
