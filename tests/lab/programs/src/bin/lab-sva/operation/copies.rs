@@ -35,6 +35,8 @@ pub(crate) fn fork(scale: Scale, tally: &Tally) -> io::Result<()> {
                 i32::from(!saw)
             })?;
             touch(marks);
+            // Word 0, which the device leaves alone: from now on its words of these pages are elsewhere.
+            touch(counters);
             match child.wait()? {
                 Some(0) => Ok(()),
                 status => Err(io::Error::other(format!("the child saw something else: {status:?}"))),
