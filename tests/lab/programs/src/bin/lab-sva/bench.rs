@@ -6,6 +6,7 @@
 //! Invariant: an access is counted when what it found is checked; one that fails is checked for being allowed to.
 
 use std::io;
+use std::sync::OnceLock;
 
 use crate::engine::{Engine, Outcome, REFUSED, Work};
 use crate::memory::{PAGE, Region, WORDS};
@@ -70,12 +71,23 @@ pub(crate) struct Bench<'a> {
     compared: [u64; COUNTERS],
 }
 
+/// Mapped once: to map it again is a change of more pages than one flush of a range has.
+static SINK: OnceLock<Region> = OnceLock::new();
+
+fn sink() -> io::Result<Region> {
+    if let Some(sink) = SINK.get() {
+        return Ok(*sink);
+    }
+    let sink = Region::place(63, BATCHES * MARKS).map()?;
+    // So that the device need not ask for what is not under test.
+    (0..sink.pages).for_each(|page| sink.store(page, 0, !0));
+    Ok(*SINK.get_or_init(|| sink))
+}
+
 impl<'a> Bench<'a> {
     /// The first pages of a region, which are all zeroes.
     pub(crate) fn of(engine: &'a Engine, tally: &'a Tally, region: Region) -> io::Result<Self> {
-        let sink = Region::place(63, BATCHES * MARKS).map()?;
-        // So that the device need not ask for what is not under test.
-        (0..sink.pages).for_each(|page| sink.store(page, 0, !0));
+        let sink = sink()?;
         let zero = [0; COUNTERS];
         let region = region.part(0, PAGES);
         let (mark, target) = (Mark::Zero, 0);

@@ -51,7 +51,9 @@ pub(crate) fn collapse(scale: Scale, tally: &Tally) -> io::Result<()> {
     Ok(())
 }
 
-const FILLER: usize = 1024;
+const FILLER: usize = 4096;
+/// Rounds more, until a page has moved.
+const MORE_ROUNDS: usize = 4;
 /// Bits of /proc/PID/pagemap.
 const FRAME: u64 = (1 << 55) - 1;
 const SWAPPED: u64 = 1 << 62;
@@ -60,7 +62,10 @@ const SWAPPED: u64 = 1 << 62;
 pub(crate) fn compact(scale: Scale, tally: &Tally) -> io::Result<()> {
     let engine = Engine::open()?;
     let mut moved = 0;
-    for _ in 0..scale.rounds {
+    for round in 0..scale.rounds + MORE_ROUNDS {
+        if round >= scale.rounds && moved > 0 {
+            break;
+        }
         let filler = Region::place(1, FILLER).map()?;
         let mut bench = Bench::of(&engine, tally, Region::place(0, PAGES).map()?)?;
         let region = bench.region;
