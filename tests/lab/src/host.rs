@@ -12,13 +12,13 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::archive::Archive;
+use crate::built;
 use crate::job::{Job, Run, What, comma};
 use crate::judge::Boot;
+use crate::kernel::Module;
 use crate::packages::{PackageError, Store, which};
 use crate::program;
 
-/// Seconds that a guest has.
-const GUEST_SECONDS: u32 = 240;
 /// What the host needs besides.
 const HOST_SECONDS: u32 = 120;
 /// Its memory, of which it uses what it touches; more for a guest that has more.
@@ -82,7 +82,7 @@ impl Host {
         fs::write(&initrd, bytes).map_err(failed(&initrd))?;
         let begun = Instant::now();
         let count = u32::try_from(run.job.boots).unwrap_or(u32::MAX);
-        let limit = Duration::from_secs(u64::from(HOST_SECONDS + GUEST_SECONDS.saturating_mul(count)));
+        let limit = Duration::from_secs(u64::from(HOST_SECONDS + run.job.seconds.saturating_mul(count)));
         self.emulate(&folder, HOST_MIB.max(run.job.memory_mib + HOST_MIB / 2), limit)?;
         let seconds = begun.elapsed().as_secs();
         unpack(&disk, &folder).map_err(failed(&disk))?;
@@ -105,7 +105,10 @@ impl Host {
                 let failed = failed(&kernel.image);
                 archive.file("vmlinuz", &fs::read(&kernel.image).map_err(&failed)?).map_err(&failed)?;
                 let modules = kernel.with_needs(&run.job.modules).map_err(&failed)?;
-                let initrd = guest(&self.busybox, script, &modules).map_err(&failed)?;
+                let built = built::modules(store, release, &run.job.built)?;
+                let programs = built::programs(&run.job.programs)?;
+                let content = Content { script, modules: &modules, built: &built, programs: &programs };
+                let initrd = guest(&self.busybox, &content).map_err(&failed)?;
                 archive.file("initrd", &initrd).map_err(&failed)?;
                 boot_command(run.job, told, unit)
             }
@@ -183,7 +186,7 @@ fn base(archive: &mut Archive, busybox: &[u8], init: &str) -> io::Result<()> {
     archive.file("init", init.as_bytes())
 }
 
-fn add_modules(archive: &mut Archive, modules: &[crate::kernel::Module]) -> io::Result<()> {
+fn add_modules(archive: &mut Archive, modules: &[Module]) -> io::Result<()> {
     let mut list = String::new();
     for module in modules {
         archive.file(&format!("lib/{}.ko", module.name), &module.bytes)?;
@@ -192,14 +195,30 @@ fn add_modules(archive: &mut Archive, modules: &[crate::kernel::Module]) -> io::
     archive.file("modules", list.as_bytes())
 }
 
+/// What a guest has besides busybox.
+struct Content<'a> {
+    script: &'a str,
+    /// Loaded before the script.
+    modules: &'a [Module],
+    /// Loaded by it.
+    built: &'a [Module],
+    programs: &'a [(String, Vec<u8>)],
+}
+
 /// The guest's initial RAM disk.
-fn guest(busybox: &[u8], script: &str, modules: &[crate::kernel::Module]) -> io::Result<Vec<u8>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests").join(script);
+fn guest(busybox: &[u8], content: &Content<'_>) -> io::Result<Vec<u8>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests").join(content.script);
     let script = fs::read(&path).map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
     let mut archive = Archive::default();
     base(&mut archive, busybox, GUEST_INIT)?;
     archive.file("script", &script)?;
-    add_modules(&mut archive, modules)?;
+    add_modules(&mut archive, content.modules)?;
+    for module in content.built {
+        archive.file(&format!("lib/{}.ko", module.name), &module.bytes)?;
+    }
+    for (name, bytes) in content.programs {
+        archive.file(&format!("bin/{name}"), bytes)?;
+    }
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
     packed.write_all(&archive.finish()?)?;
     packed.finish()
@@ -211,7 +230,7 @@ fn boot_command(job: &Job, told: &str, unit: &str) -> String {
     option("--initrd", "/initrd".to_owned());
     option("--memory", format!("{}M", job.memory_mib));
     option("--iommu", format!("vtd{}{unit}", comma(unit)));
-    option("--timeout", GUEST_SECONDS.to_string());
+    option("--timeout", job.seconds.to_string());
     option("--cmdline", format!("{TOLD} {told}"));
     words.extend(job.options.iter().map(|word| quoted(word)));
     words.join(" ")

@@ -37,6 +37,12 @@ pub(crate) struct Job {
     kernels: Vec<String>,
     #[serde(default)]
     pub(crate) modules: Vec<String>,
+    /// Our own modules, which the guest's script loads.
+    #[serde(default)]
+    pub(crate) built: Vec<String>,
+    /// Our own programs.
+    #[serde(default)]
+    pub(crate) programs: Vec<String>,
     #[serde(default)]
     told: Vec<String>,
     #[serde(default)]
@@ -45,6 +51,9 @@ pub(crate) struct Job {
     pub(crate) options: Vec<String>,
     #[serde(default = "one")]
     pub(crate) boots: usize,
+    /// What each boot has, until the program ends it.
+    #[serde(default = "usual_seconds")]
+    pub(crate) seconds: u32,
     #[serde(default)]
     pub(crate) disk_mib: Option<u32>,
     #[serde(default = "usual_memory")]
@@ -96,6 +105,11 @@ const fn one() -> usize {
 /// A guest's memory.
 const fn usual_memory() -> u32 {
     384
+}
+
+/// A boot's time.
+const fn usual_seconds() -> u32 {
+    240
 }
 
 impl Jobs {

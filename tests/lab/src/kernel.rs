@@ -11,6 +11,8 @@ use lzma_rust2::XzReader;
 pub(crate) struct Kernel {
     /// bzImage.
     pub(crate) image: PathBuf,
+    /// As `uname -r` has it.
+    pub(crate) version: String,
     /// By name, with `_` for `-`.
     modules: BTreeMap<String, PathBuf>,
     built_in: Vec<String>,
@@ -30,11 +32,13 @@ impl Kernel {
         let modules = [root.join("lib/modules"), root.join("usr/lib/modules")];
         let modules = modules.iter().find(|folder| folder.is_dir());
         let modules = only(modules.ok_or_else(|| Error::other("it has no modules"))?, "")?;
+        let version = modules.file_name().map(|name| name.to_string_lossy().into_owned());
+        let version = version.ok_or_else(|| Error::other("its modules have no version"))?;
         let built_in = fs::read_to_string(modules.join("modules.builtin"))?;
         let built_in = built_in.lines().filter_map(|line| module_name(Path::new(line))).collect();
         let mut found = BTreeMap::new();
         find_modules(&modules, &mut found)?;
-        Ok(Self { image, modules: found, built_in })
+        Ok(Self { image, version, modules: found, built_in })
     }
 
     /// The modules, each behind those that it needs; none of those that the kernel has built in.

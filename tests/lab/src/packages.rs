@@ -1,6 +1,7 @@
-//! Debian packages: which tools must be there, and the kernels, which are downloaded by name and unpacked, never installed.
+//! Debian packages: which tools must be there, and the kernels and their headers, which are downloaded by name and
+//! unpacked, never installed.
 //!
-//! Invariant: a kernel that is unpacked is whole; one whose unpacking was cut off is unpacked again.
+//! Invariant: what is unpacked is whole; what was cut off while it was unpacked is unpacked again.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -53,6 +54,8 @@ pub(crate) enum PackageError {
     Release(String),
     #[error("no package of a kernel is found behind {0}; `apt-get update` may help")]
     Nothing(String),
+    #[error("no headers of the kernel {0} are found; without {1}, the newest kernel is taken")]
+    Headers(String, PathBuf),
     #[error("`{0}` failed: {1}")]
     Command(String, String),
     #[error("{}: {}", .0.display(), .1)]
@@ -104,9 +107,7 @@ impl Store {
         Kernel::of(&kept).map_err(|error| PackageError::File(kept, error))
     }
 
-    /// Under another name first: what has the name is whole.
     fn unpack(&self, newest: &str, to: &Path) -> Result<(), PackageError> {
-        let failed = |error| PackageError::File(to.to_owned(), error);
         let package = match image_behind(newest)? {
             Some(package) => package,
             None => {
@@ -114,28 +115,64 @@ impl Store {
                 image_behind(newest)?.ok_or_else(|| PackageError::Nothing(newest.to_owned()))?
             }
         };
-        let partial = to.with_extension("partial");
-        if partial.exists() {
-            fs::remove_dir_all(&partial).map_err(failed)?;
+        unpack(&[package], to)
+    }
+
+    /// Where the headers of a release's kernel are, as they would lie below `/`; they are downloaded if they are not here.
+    pub(crate) fn headers(&self, release: &str) -> Result<PathBuf, PackageError> {
+        let version = self.kernel(release)?.version;
+        let kept = self.folder.join("headers").join(&version);
+        if kept.is_dir() {
+            return Ok(kept);
         }
-        fs::create_dir_all(&partial).map_err(failed)?;
-        say(Command::new("apt-get").args(["download", &package]).current_dir(&partial))?;
-        let mut found = fs::read_dir(&partial).map_err(failed)?.filter_map(Result::ok);
-        let archive = found.find(|file| file.path().extension().is_some_and(|end| end == "deb"));
-        let archive = archive.ok_or(PackageError::Nothing(package))?.path();
-        say(Command::new("dpkg-deb").arg("-x").arg(&archive).arg(&partial))?;
-        fs::remove_file(&archive).map_err(failed)?;
-        fs::rename(&partial, to).map_err(failed)
+        let own = format!("linux-headers-{version}");
+        let mut packages: Vec<_> = depends(&own)?
+            .into_iter()
+            .filter(|name| ["linux-headers-", "linux-kbuild-"].iter().any(|kind| name.starts_with(kind)))
+            .collect();
+        if packages.is_empty() {
+            return Err(PackageError::Headers(version, self.folder.join("kernels").join(release)));
+        }
+        packages.push(own);
+        unpack(&packages, &kept)?;
+        Ok(kept)
     }
 }
 
-/// The image that a package depends on: `  Depends: linux-image-6.1.0-57-cloud-amd64`.
+/// Under another name first: what has the name is whole.
+fn unpack(packages: &[String], to: &Path) -> Result<(), PackageError> {
+    let failed = |error| PackageError::File(to.to_owned(), error);
+    // Not `with_extension`: a release ends in `.1`.
+    let partial = PathBuf::from(format!("{}.partial", to.display()));
+    if partial.exists() {
+        fs::remove_dir_all(&partial).map_err(failed)?;
+    }
+    fs::create_dir_all(&partial).map_err(failed)?;
+    say(Command::new("apt-get").arg("download").args(packages).current_dir(&partial))?;
+    let found = fs::read_dir(&partial).map_err(failed)?.collect::<io::Result<Vec<_>>>().map_err(failed)?;
+    let mut archives: Vec<_> = found.iter().map(fs::DirEntry::path).collect();
+    archives.retain(|path| path.extension().is_some_and(|end| end == "deb"));
+    if archives.len() != packages.len() {
+        return Err(PackageError::Nothing(packages.join(" ")));
+    }
+    for archive in &archives {
+        say(Command::new("dpkg-deb").arg("-x").arg(archive).arg(&partial))?;
+        fs::remove_file(archive).map_err(failed)?;
+    }
+    fs::rename(&partial, to).map_err(failed)
+}
+
+/// The image that a package depends on: `linux-image-6.1.0-57-cloud-amd64`.
 fn image_behind(newest: &str) -> Result<Option<String>, PackageError> {
-    let output = Command::new("apt-cache").args(["depends", newest]).output();
+    Ok(depends(newest)?.into_iter().find(|package| package.starts_with("linux-image-")))
+}
+
+/// What a package depends on, as far as it is named; nothing if there is no such package.
+fn depends(package: &str) -> Result<Vec<String>, PackageError> {
+    let output = Command::new("apt-cache").args(["depends", package]).output();
     let output = output.map_err(|error| PackageError::Command("apt-cache".to_owned(), error.to_string()))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let mut depends = text.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
-    Ok(depends.find(|package| package.starts_with("linux-image-")).map(str::to_owned))
+    Ok(text.lines().filter_map(|line| line.trim().strip_prefix("Depends: ")).map(str::to_owned).collect())
 }
 
 /// Its standard output; what it complains of is the error.

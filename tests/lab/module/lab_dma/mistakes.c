@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Mistakes of drivers, each made once and on purpose. What is said here is what the driver sees of it: nothing, where the
+ * device works on memory that it may not touch any more.
+ */
+#include "device.h"
+
+#include "../domain.h"
+
+#define OLD 0x0101010101010101ull
+#define NEW 0x2222222222222222ull
+
+static u64 *pages[2];
+
+static const char *where(u64 value)
+{
+	return pages[0][0] == value ? "into the first page" : pages[1][0] == value ? "into the second page" : "nowhere";
+}
+
+/* iommu_unmap_fast() wants an iommu_iotlb_sync() behind it. */
+static void no_sync(struct lab *lab)
+{
+	struct iommu_iotlb_gather gather;
+	struct own own;
+
+	if (own_enter(lab, &own))
+		return;
+	domain_map(own.domain, DATA_AT, virt_to_phys(pages[0]), PAGE_SIZE);
+	lab->kind->write(lab, DATA_AT, OLD, 64);
+	iommu_iotlb_gather_init(&gather);
+	iommu_unmap_fast(own.domain, DATA_AT, PAGE_SIZE, &gather);
+	domain_map(own.domain, DATA_AT, virt_to_phys(pages[1]), PAGE_SIZE);
+	lab_say("code %d", lab->kind->write(lab, DATA_AT, NEW, 64));
+	lab_say("the device wrote %s, the second is right", where(NEW));
+	own_leave(lab, &own);
+}
+
+/* The device is told an address that the driver has given back. */
+static void use_after_unmap(struct lab *lab)
+{
+	dma_addr_t at = dma_map_single(lab->dev, pages[0], PAGE_SIZE, DMA_BIDIRECTIONAL);
+
+	lab->kind->write(lab, at, OLD, 64);
+	dma_unmap_single(lab->dev, at, PAGE_SIZE, DMA_BIDIRECTIONAL);
+	lab_say("code %d", lab->kind->write(lab, at, NEW, 64));
+	lab_say("the device wrote %s, nowhere is right", where(NEW));
+}
+
+/* The pages go while the device still works on them. */
+static void unmap_at_work(struct lab *lab)
+{
+	dma_addr_t at = dma_map_single(lab->dev, pages[0], PAGE_SIZE, DMA_BIDIRECTIONAL);
+	u32 bytes = min_t(u32, lab->kind->most_bytes, PAGE_SIZE);
+
+	lab->kind->write(lab, at, OLD, bytes);
+	lab->kind->post(lab, at, NEW, bytes);
+	dma_unmap_single(lab->dev, at, PAGE_SIZE, DMA_BIDIRECTIONAL);
+	/* The page is the processor's again. */
+	pages[0][0] = OLD;
+	lab_say("code %d", lab->kind->wait(lab));
+	lab_say("the device wrote %s, nowhere is right", where(NEW));
+}
+
+/* Two domains have the address; the device is in the one that is not meant. */
+static void wrong_domain(struct lab *lab)
+{
+	struct iommu_domain *meant = domain_for(lab->dev);
+	struct own own;
+
+	if (!meant || own_enter(lab, &own))
+		return;
+	domain_map(meant, DATA_AT, virt_to_phys(pages[1]), PAGE_SIZE);
+	domain_map(own.domain, DATA_AT, virt_to_phys(pages[0]), PAGE_SIZE);
+	lab_say("code %d", lab->kind->write(lab, DATA_AT, NEW, 64));
+	lab_say("the device wrote %s, the second is right", where(NEW));
+	own_leave(lab, &own);
+	iommu_domain_free(meant);
+}
+
+/* The address is mapped only in a domain in which the device is not. */
+static void other_domain(struct lab *lab)
+{
+	struct iommu_domain *meant = domain_for(lab->dev);
+	struct own own;
+
+	if (!meant || own_enter(lab, &own))
+		return;
+	domain_map(meant, DATA_AT, virt_to_phys(pages[1]), PAGE_SIZE);
+	lab_say("code %d", lab->kind->write(lab, DATA_AT, NEW, 64));
+	lab_say("the device wrote %s, the second is right", where(NEW));
+	own_leave(lab, &own);
+	iommu_domain_free(meant);
+}
+
+/* A mapped address is mapped again, which does not replace what is there. */
+static void double_map(struct lab *lab)
+{
+	struct own own;
+	int error;
+
+	if (own_enter(lab, &own))
+		return;
+	domain_map(own.domain, DATA_AT, virt_to_phys(pages[0]), PAGE_SIZE);
+	lab->kind->write(lab, DATA_AT, OLD, 64);
+	error = domain_map(own.domain, DATA_AT, virt_to_phys(pages[1]), PAGE_SIZE);
+	lab_say("mapped again: %d, code %d", error, lab->kind->write(lab, DATA_AT, NEW, 64));
+	lab_say("the device wrote %s, the second is right", where(NEW));
+	own_leave(lab, &own);
+}
+
+/* The device writes what it was only to read. */
+static void wrong_direction(struct lab *lab)
+{
+	dma_addr_t at = dma_map_single(lab->dev, pages[0], PAGE_SIZE, DMA_TO_DEVICE);
+
+	lab_say("code %d", lab->kind->write(lab, at, NEW, 64));
+	lab_say("the device wrote %s, nowhere is right", where(NEW));
+	dma_unmap_single(lab->dev, at, PAGE_SIZE, DMA_TO_DEVICE);
+}
+
+static const struct {
+	const char *name;
+	void (*make)(struct lab *lab);
+} mistakes[] = {
+	{ "no-sync", no_sync },
+	{ "use-after-unmap", use_after_unmap },
+	{ "unmap-at-work", unmap_at_work },
+	{ "wrong-domain", wrong_domain },
+	{ "other-domain", other_domain },
+	{ "double-map", double_map },
+	{ "wrong-direction", wrong_direction },
+};
+
+static void make(struct lab *lab, unsigned int which)
+{
+	pages[0] = (u64 *)get_zeroed_page(GFP_KERNEL);
+	pages[1] = (u64 *)get_zeroed_page(GFP_KERNEL);
+	if (!pages[0] || !pages[1])
+		lab_say("wrong: no memory");
+	else
+		mistakes[which].make(lab);
+	/* They are never freed: the device may still have them. */
+}
+
+bool lab_mistake(struct lab *lab, const char *name)
+{
+	unsigned int which;
+
+	for (which = 0; which < ARRAY_SIZE(mistakes); which++) {
+		if (strcmp(mistakes[which].name, name))
+			continue;
+		lab_say("mistake %s", name);
+		make(lab, which);
+		return true;
+	}
+	return false;
+}
