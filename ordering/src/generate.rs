@@ -5,7 +5,7 @@
 //! (`operation`).
 //! Source: the idea is diy7's, of litmus tests from cycles of small edges (Alglave, Maranget, Sarkar, Sewell, 2012).
 //!
-//! Reading order: `operation`, `program`, `orders`, `judge`, `verdict`, `neighbours`, `needs`, `saved`.
+//! Reading order: `operation`, `program`, `orders`, `judge`, `verdict`, `neighbours`, `needs`, `saved`, `told`.
 
 mod judge;
 mod needs;
@@ -14,6 +14,7 @@ mod operation;
 mod orders;
 mod program;
 mod saved;
+mod told;
 mod verdict;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ pub use operation::{OPERATIONS, Operation, User};
 use program::Program;
 pub use program::Step;
 pub use saved::{Saved, saved};
+pub use told::{needs_of, summary};
 pub use verdict::{Judged, Kind, Verdict};
 
 /// Orders at most.

@@ -7,7 +7,8 @@
 //! Read in this order: [`timeline`] (rows, lanes and arrows as plain data), [`fair`] (a run of what is
 //! proved), [`report`] (a scenario with what was found),
 //! `escape` and `markup` (how text becomes XML), [`svg`] and `layout` (the picture), [`page`] (a page of scenarios),
-//! [`dot`] (a graph), [`links`] (where a scenario is from), [`site`] (the catalogue).
+//! [`dot`] (a graph), [`links`] (where a scenario is from), [`site`] (the catalogue), [`orders`] (the lattice
+//! of an operation's orders).
 
 pub mod dot;
 mod escape;
@@ -15,6 +16,7 @@ pub mod fair;
 mod layout;
 pub mod links;
 mod markup;
+pub mod orders;
 pub mod page;
 pub mod report;
 pub mod site;

@@ -45,7 +45,7 @@ fn no_scenario(name: &str) -> Result<PathBuf, String> {
 
 /// What is drawn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Format {
+pub(super) enum Format {
     Html,
     Svg,
     Dot,
@@ -104,14 +104,20 @@ impl Pictures {
     /// What the host says.
     pub(super) fn write(self, title: &str) -> Result<(), String> {
         let Self { files, reports, texts } = self;
-        for (format, file) in files {
-            file.write(&match format {
-                Format::Html => Page { title, reports: &reports, texts: &texts, home: None }.html(),
-                Format::Svg => svg::svg(&reports),
-                Format::Dot => dot::dot(&reports),
-            })?;
-        }
-        Ok(())
+        let files = Self { files, ..Self::default() };
+        files.write_each(|format| match format {
+            Format::Html => Page { title, reports: &reports, texts: &texts, home: None }.html(),
+            Format::Svg => svg::svg(&reports),
+            Format::Dot => dot::dot(&reports),
+        })
+    }
+
+    /// Writes all files, each with what `draw` makes of its format.
+    ///
+    /// # Errors
+    /// What the host says.
+    pub(super) fn write_each(self, draw: impl Fn(Format) -> String) -> Result<(), String> {
+        self.files.into_iter().try_for_each(|(format, file)| file.write(&draw(format)))
     }
 }
 
