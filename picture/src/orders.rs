@@ -11,8 +11,7 @@ mod graph;
 mod layout;
 mod sheet;
 
-use ordering::generate::{Generated, Kind, Operation, User, needs_of, summary};
-use ordering::generate::{Order, Request};
+use ordering::generate::{Generated, Kind, Order, Request, needs_of, summary};
 
 /// Nodes that are drawn at most.
 const MOST_NODES: usize = 240;
@@ -85,11 +84,9 @@ impl Node {
 }
 
 impl Lattice {
-    /// Of what was found for these users.
+    /// Of what was found by this request.
     #[must_use]
-    pub fn new(operation: &'static Operation, users: &[User], found: &Generated) -> Self {
-        let request =
-            Request { operation, users, moved: None, options: ordering::engine::Options::default() };
+    pub fn new(request: &Request<'_>, found: &Generated) -> Self {
         let mut groups: Vec<Group> = Vec::new();
         for (left_out, _) in &found.needs {
             let nodes = nodes(found, left_out);
@@ -103,10 +100,15 @@ impl Lattice {
         let edges =
             found.exchanges.iter().filter(|(one, other)| is_drawn(one) && is_drawn(other)).copied().collect();
         Self {
-            title: format!("{}: orders that are safe for somebody", operation.name),
-            told: summary(&request, found).lines().map(str::to_owned).collect(),
-            needs: needs_of(&request, found),
-            users: users.iter().map(|user| user.name().to_owned()).chain(["all".to_owned()]).collect(),
+            title: format!("{}: orders that are safe for somebody", request.operation.name),
+            told: summary(request, found).lines().map(str::to_owned).collect(),
+            needs: needs_of(request, found),
+            users: request
+                .users
+                .iter()
+                .map(|user| user.name().to_owned())
+                .chain(["all".to_owned()])
+                .collect(),
             rows: found.orders.iter().map(|order| row(found, order)).collect(),
             groups,
             edges,

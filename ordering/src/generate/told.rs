@@ -47,7 +47,8 @@ pub fn needs_of(request: &Request<'_>, found: &Generated) -> Vec<String> {
             lost.push(names.join("+"));
             continue;
         }
-        lines.push(format!("{what}, {} orders:", needs.first().map_or(0, |needs| needs.orders)));
+        // All users have the same orders.
+        lines.extend(needs.first().map(|needs| format!("{what}, {}:", counted(needs.orders))));
         lines.extend(
             users.iter().zip(needs).map(|(user, needs)| format!("  {user:6}  {}", told(found, needs))),
         );
@@ -78,6 +79,11 @@ fn told(found: &Generated, needs: &Needs) -> String {
         ),
     };
     said + &rest
+}
+
+/// A number of orders.
+fn counted(orders: usize) -> String {
+    if orders == 1 { "1 order".to_owned() } else { format!("{orders} orders") }
 }
 
 fn listed(found: &Generated, pairs: &[(usize, usize)]) -> String {

@@ -85,7 +85,10 @@ fn legend(lattice: &Lattice) -> Vec<String> {
 fn heads(markup: &mut Markup, lattice: &Lattice, layout: &Layout) {
     for (group, top) in lattice.groups.iter().zip(&layout.groups) {
         let orders: usize = group.nodes.iter().map(|node| node.orders).sum();
-        let title = format!("{}: {orders} orders in {} boxes", group.title, group.nodes.len());
+        let plural = |count: usize| if count == 1 { "" } else { "s" };
+        let boxes = group.nodes.len();
+        let ends = if boxes == 1 { "" } else { "es" };
+        let title = format!("{}: {orders} order{} in {boxes} box{ends}", group.title, plural(orders));
         text(markup, EDGE, top + 22, "name", &title, ADVANCE);
     }
     for layer in &layout.layers {

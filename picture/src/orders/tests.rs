@@ -8,8 +8,8 @@ use super::*;
 
 fn lattice(name: &str, users: &[User], moved: Option<usize>) -> Lattice {
     let operation = OPERATIONS.iter().copied().find(|operation| operation.name == name).unwrap();
-    let found = generate(&Request { operation, users, moved, options: Options::default() }).unwrap();
-    Lattice::new(operation, users, &found)
+    let request = Request { operation, users, moved, options: Options::default() };
+    Lattice::new(&request, &generate(&request).unwrap())
 }
 
 fn cow() -> Lattice {

@@ -112,7 +112,7 @@ fn shown(arguments: &GenerateArguments, request: &Request<'_>) -> Result<ExitCod
         true => say(super::outcome::as_json(&report::Report::new(request, &found, &listed))),
         false => say(table::table(request, &found, &listed)),
     }
-    let lattice = Lattice::new(request.operation, request.users, &found);
+    let lattice = Lattice::new(request, &found);
     let written = pictures.write_each(|format| match format {
         Format::Html => lattice.html(),
         Format::Svg => lattice.svg(),
