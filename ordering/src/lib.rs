@@ -5,13 +5,14 @@
 //!
 //! Read in this order: [`language`] (what can be written), [`model`] (what is explored), [`lowering`] (from one to the
 //! other), [`engine`] (every interleaving), [`answer`] (what that says), [`outcomes`] (in what runs can end), [`counterexample`] and `why` (what is
-//! shown), [`sighting`] (what a machine did, as a run of the model), [`minimize`] (the weakest order that is still safe), [`catalogue`] (the scenarios that are there),
+//! shown), [`sighting`] (what a machine did, as a run of the model), [`minimize`] (the weakest order that is still safe), [`generate`] (all small orders), [`catalogue`] (the scenarios that are there),
 //! [`glimpse`] (what was seen of a program, held against them).
 
 pub mod answer;
 pub mod catalogue;
 pub mod counterexample;
 pub mod engine;
+pub mod generate;
 pub mod glimpse;
 pub mod language;
 pub mod lowering;

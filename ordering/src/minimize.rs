@@ -14,7 +14,7 @@ mod job;
 mod judge;
 mod lattice;
 mod order;
-mod rows;
+pub(crate) mod rows;
 mod search;
 mod variant;
 mod world;

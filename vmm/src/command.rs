@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod drawn;
 mod files;
+mod generate;
 mod guests;
 mod limit;
 mod messages;
@@ -59,6 +60,8 @@ enum Command {
     Observe(observe::ObserveArguments),
     /// Find the weakest order of a program that is still safe, and what each of its needs is for
     Minimize(minimize::MinimizeArguments),
+    /// Decide all small orders of an operation's steps: which are safe for whom, and what each user needs
+    Generate(generate::GenerateArguments),
     /// List the scenarios that come with this program, or show one of them
     Zoo(zoo::ZooArguments),
     /// List the steps, operations, looks and options that a scenario can be written with
@@ -105,6 +108,7 @@ pub fn main() -> ExitCode {
         Some(Command::Replay(replay)) => replay::run(&replay),
         Some(Command::Observe(observe)) => observe::run(&observe),
         Some(Command::Minimize(minimize)) => minimize::run(&minimize),
+        Some(Command::Generate(generate)) => generate::run(&generate),
         Some(Command::Zoo(zoo)) => zoo::run(&zoo),
         Some(Command::Steps(steps)) => steps::run(&steps),
         Some(Command::KeepSocket(socket)) => boot::keep_socket(&socket),

@@ -33,11 +33,11 @@ pub struct Row {
     pub(super) optional: bool,
     pub(super) statements: Vec<Statement>,
     /// The lines that say the same in a program, the first of them not indented.
-    pub(super) lines: Vec<String>,
+    pub(crate) lines: Vec<String>,
 }
 
 /// The rows of a program.
-pub(super) fn rows(agent: &Agent, source: &str) -> Vec<Row> {
+pub(crate) fn rows(agent: &Agent, source: &str) -> Vec<Row> {
     let (body, made) = written_out(&agent.body);
     let mut found = Vec::new();
     let mut at = 0;

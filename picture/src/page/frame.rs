@@ -8,8 +8,12 @@ use sha2::{Digest, Sha256};
 
 use crate::markup::Markup;
 
-const STYLE: &str =
-    concat!(include_str!("../colours.css"), include_str!("../svg.css"), include_str!("../page.css"));
+const STYLE: &str = concat!(
+    include_str!("../colours.css"),
+    include_str!("../svg.css"),
+    include_str!("../orders.css"),
+    include_str!("../page.css")
+);
 const SCRIPT: &str = include_str!("../page.js");
 
 /// What differs from page to page.

@@ -151,10 +151,16 @@ impl Pictures {
     /// What the host says.
     pub(super) fn write(self, title: &str) -> Result<(), String> {
         let Self { files, reports, texts, chart } = self;
-        for (format, file) in files {
-            file.write(&format.of(title, &reports, &texts, chart.as_ref()))?;
-        }
-        Ok(())
+        let files = Self { files, ..Self::default() };
+        files.write_each(|format| format.of(title, &reports, &texts, chart.as_ref()))
+    }
+
+    /// Writes all files, each with what `draw` makes of its format.
+    ///
+    /// # Errors
+    /// What the host says.
+    pub(super) fn write_each(self, draw: impl Fn(Format) -> String) -> Result<(), String> {
+        self.files.into_iter().try_for_each(|(format, file)| file.write(&draw(format)))
     }
 }
 
