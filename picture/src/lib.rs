@@ -7,7 +7,7 @@
 //! Read in this order: [`timeline`] (rows, lanes and arrows as plain data), [`fair`] (a run of what is
 //! proved), [`report`] (a scenario with what was found),
 //! `escape` and `markup` (how text becomes XML), [`svg`] and `layout` (the picture), [`page`] (a page of scenarios),
-//! [`dot`] (a graph), [`links`] (where a scenario is from), [`site`] (the catalogue).
+//! [`dot`] (a graph), [`perfetto`] (tracks for Perfetto), [`links`] (where a scenario is from), [`site`] (the catalogue).
 
 pub mod dot;
 mod escape;
@@ -16,6 +16,7 @@ mod layout;
 pub mod links;
 mod markup;
 pub mod page;
+pub mod perfetto;
 pub mod report;
 pub mod site;
 pub mod svg;
