@@ -8,13 +8,16 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use guest_images::layout::MAX_VCPUS;
 use ordering::sighting::MOST_PLACES;
+use picture::perfetto::Times;
 
 use super::progress::Progress;
+use super::trace::{self, RunTrace, TraceArguments};
 use super::{HOST, UNDECIDED, UNUSABLE, complain, say};
 use crate::demo::guest::CpuKind;
 use crate::demo::options::{DemoOptions, Operation, Trial, trials};
 use crate::demo::reading::Reading;
-use crate::demo::report::{json, table, trace};
+use crate::demo::report::trace::of as of_first;
+use crate::demo::report::{json, table};
 use crate::demo::scenario::OrderScenario;
 use crate::demo::stage::Cast;
 use crate::demo::window::Widening;
@@ -62,6 +65,8 @@ pub(super) struct DemoArguments {
     /// Write the scenario of each order into this directory, with the first violation as its trace, for `replay`, `check` and `race`
     #[arg(long, value_name = "DIR")]
     save: Option<PathBuf>,
+    #[command(flatten)]
+    trace: TraceArguments,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -85,8 +90,9 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 /// Runs the demonstration and prints what it saw.
 pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
-    let prepared = select(arguments).and_then(|trials| Ok((trials, choose_cpu(arguments.cpu)?)));
-    let (trials, cpu) = match prepared {
+    let prepared = select(arguments)
+        .and_then(|trials| Ok((trials, choose_cpu(arguments.cpu)?, arguments.trace.start()?)));
+    let (trials, cpu, mut trace) = match prepared {
         Ok(prepared) => prepared,
         Err(message) => {
             complain(message);
@@ -101,10 +107,17 @@ pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
         seed: arguments.seed,
         most_places: usize::try_from(arguments.places).map_or(usize::MAX, |places| places),
     };
-    demonstrate(&Demonstration::new(options), cpu, arguments)
+    let own = demonstrate(&Demonstration::new(options), cpu, arguments, trace.as_mut());
+    trace::finish(&trace.map(RunTrace::conclude).unwrap_or_default(), own).into()
 }
 
-fn demonstrate(demonstration: &Demonstration, cpu: CpuKind, arguments: &DemoArguments) -> ExitCode {
+/// The exit status.
+fn demonstrate(
+    demonstration: &Demonstration,
+    cpu: CpuKind,
+    arguments: &DemoArguments,
+    mut trace: Option<&mut RunTrace>,
+) -> u8 {
     let as_json = arguments.json;
     let mut reports: Vec<RunReport> = Vec::new();
     if !as_json {
@@ -119,30 +132,44 @@ fn demonstrate(demonstration: &Demonstration, cpu: CpuKind, arguments: &DemoArgu
                 if !as_json {
                     say(table::row(&report));
                 }
+                if let Some(trace) = &mut trace {
+                    draw(trace, &report);
+                }
                 reports.push(report);
             }
             Err(error) => {
                 complain(format_args!("{} {}: {error}", trial.operation.name(), trial.order.name));
-                return if error.is_of_host() { HOST } else { UNUSABLE }.into();
+                return if error.is_of_host() { HOST } else { UNUSABLE };
             }
         }
     }
     if as_json {
         say(json::object(cpu, &reports));
     } else {
-        reports.iter().filter_map(trace::of).for_each(say);
+        reports.iter().filter_map(of_first).for_each(say);
         say(format_args!("\n{}", table::conclusion(&reports)));
     }
     if let Some(directory) = &arguments.save
         && let Err(error) = save(directory, &reports)
     {
         complain(error);
-        return HOST.into();
+        return HOST;
     }
     if !reports.iter().all(RunReport::is_as_expected) {
-        return ExitCode::FAILURE;
+        return 1;
     }
-    if reports.iter().any(RunReport::is_undecided) { UNDECIDED.into() } else { ExitCode::SUCCESS }
+    if reports.iter().any(RunReport::is_undecided) { UNDECIDED } else { 0 }
+}
+
+/// The first violation of an order, with the times at which its rows were seen.
+fn draw(trace: &mut RunTrace, report: &RunReport) {
+    match &report.reading {
+        Some(Reading::Counterexample(found)) => {
+            let title = format!("{} {}", report.trial.operation.name(), report.trial.order.name);
+            trace.add(&title, &found.run, Times::Seen(&found.seen));
+        }
+        Some(Reading::Divergence(_) | Reading::BoundHit(_) | Reading::TooLong) | None => {}
+    }
 }
 
 /// Writes a file for each order; the control's is the right one's.
