@@ -24,6 +24,12 @@ pub trait Sink {
     fn put(&mut self, text: &str) -> bool;
 }
 
+impl<S: Sink + ?Sized> Sink for Box<S> {
+    fn put(&mut self, text: &str) -> bool {
+        (**self).put(text)
+    }
+}
+
 /// Where slices lie: a thread of a process, in the words of the format.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Track {

@@ -14,7 +14,7 @@ use pcie::{Pasid, Request, Requester, SourceId};
 
 use crate::spec::command::InterruptTable;
 use crate::spec::descriptor::Descriptor;
-use crate::spec::fault::FaultReason;
+use crate::spec::fault::{FaultReason, FaultRecord};
 use crate::vtd::device_tlb::GivenUp;
 use crate::vtd::knobs::Verdict;
 use crate::vtd::route::Stages;
@@ -49,6 +49,9 @@ pub(crate) trait Witness: Any + fmt::Debug + Send + Sync {
 
     /// Software has moved what tables hang on. The register file may be locked: of the unit only memory is to be read.
     fn moved(&self, unit: &Vtd, moved: Moved);
+
+    /// A request or an interrupt was blocked, and is recorded if there is room.
+    fn faulted(&self, fault: &FaultRecord);
 }
 
 /// Table entries, as they were read.
@@ -69,6 +72,8 @@ pub(crate) enum Filled {
     Absence { key: AbsentKey, origin: Origin },
     /// That a route, held in `held_in`, translates nothing.
     Passing { held_in: HeldIn, origin: Origin },
+    /// An interrupt entry, for an interrupt of `source`.
+    InterruptEntry { source: SourceId, index: u16, at: Moment },
 }
 
 /// One use of something cached.

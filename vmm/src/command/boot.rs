@@ -33,12 +33,14 @@ use journal::Journal;
 use reports::{Format, Reports, Severity};
 use screen::Screen;
 
+use super::trace::TraceArguments;
 use super::{UNUSABLE, size};
 use crate::boot::{Module, Payload};
 use crate::kvm::CpuFlags;
 use crate::machine::options::{
     DeviceKind, IommuKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions, VirtioKind,
 };
+use crate::machine::tracer::Tracer;
 use crate::sandbox::{self, Sandbox};
 pub(super) use run::run;
 pub(super) use socket::keeper::{KeepSocketArguments, run as keep_socket};
@@ -117,6 +119,8 @@ pub(super) struct BootArguments {
     /// power-off, quit, stale, iommu; see docs/api.md
     #[arg(long, value_name = "PATH")]
     api_socket: Option<PathBuf>,
+    #[command(flatten)]
+    trace: TraceArguments,
     /// What becomes of a system call that the program does not need; also whether it gives up privileges, paths and
     /// descriptors
     #[arg(long, value_name = "MODE", value_enum, default_value = "on")]
@@ -178,7 +182,12 @@ impl BootArguments {
         }
     }
 
-    fn options(&self, sandbox: Sandbox, screen: &Screen) -> Result<MachineOptions, String> {
+    fn options(
+        &self,
+        sandbox: Sandbox,
+        screen: &Screen,
+        tracer: Option<Arc<Tracer>>,
+    ) -> Result<MachineOptions, String> {
         Ok(MachineOptions {
             memory_bytes: self.memory,
             processors: self.cpus,
@@ -187,6 +196,7 @@ impl BootArguments {
             devices: self.devices()?,
             virtio: self.virtio(screen)?,
             sandbox,
+            tracer,
         })
     }
 
@@ -210,7 +220,7 @@ impl BootArguments {
     /// What nobody wants to know of is not watched for.
     fn watched_iommu(&self) -> Result<IommuKind, String> {
         Ok(match self.iommu()? {
-            IommuKind::Vtd(mut unit) if !self.is_watched() => {
+            IommuKind::Vtd(mut unit) if !self.is_watched() && !self.trace.is_wanted() => {
                 unit.vtd.stale.watching = Watching::Off;
                 IommuKind::Vtd(unit)
             }
@@ -218,6 +228,7 @@ impl BootArguments {
         })
     }
 
+    /// Whether stale uses are reported to anybody; a trace alone changes nothing of how the run ends.
     fn is_watched(&self) -> bool {
         self.stale_report != Format::Off
             || self.stale_fatal
@@ -245,9 +256,15 @@ impl BootArguments {
         Ok(Some((name.clone(), file)))
     }
 
-    fn reports(&self, unit: Arc<Vtd>, screen: Arc<Screen>, journal: Option<Arc<Journal>>) -> Reports {
+    fn reports(
+        &self,
+        unit: Arc<Vtd>,
+        screen: Arc<Screen>,
+        journal: Option<Arc<Journal>>,
+        tracer: Option<Arc<Tracer>>,
+    ) -> Reports {
         let severity = if self.stale_fatal { Severity::Fatal } else { Severity::Reported };
-        Reports::new(unit, self.stale_report, severity, screen).with_journal(journal)
+        Reports::new(unit, self.stale_report, severity, screen).with_journal(journal).with_tracer(tracer)
     }
 }
 

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -15,7 +16,9 @@ use picture::timeline::Timeline;
 use tracks::trace::{LEAST_LIMIT, LeftOut, Sink, Trace};
 
 use super::{HOST, READER_GONE, complain, size};
+use crate::machine::tracer::Tracer;
 use crate::remedy::remedy;
+use crate::sandbox::{Role, Sandbox};
 use crate::spool::{Account, Patience, Spool};
 
 /// Bytes of a trace, if nobody says otherwise.
@@ -140,8 +143,35 @@ impl RunTrace {
 
     /// The last words; what there is to be told of it, and the status if that was 0 otherwise.
     pub(super) fn conclude(mut self) -> Vec<(u8, String)> {
-        let left_out = close(&mut self.trace, &self.spool, if self.is_late { HURRIED } else { PATIENCE });
+        let left_out =
+            close(|| self.trace.close(), &self.spool, if self.is_late { HURRIED } else { PATIENCE });
         told(&self.name, &left_out)
+    }
+}
+
+/// The trace of a machine.
+pub(super) struct MachineTrace {
+    name: String,
+    spool: Spool,
+    /// Whoever writes it.
+    pub(super) tracer: Arc<Tracer>,
+}
+
+impl MachineTrace {
+    /// Starts the thread that writes the file, in `sandbox`.
+    ///
+    /// # Errors
+    /// What the host says if it has no thread left.
+    pub(super) fn start(file: TraceFile, sandbox: Sandbox) -> io::Result<Self> {
+        let TraceFile { name, file, limit_bytes } = file;
+        let spool = Spool::start("trace", move || sandbox.enter(Role::Output), file)?;
+        let tracer = Tracer::new(Box::new(Queue(spool.clone())), limit_bytes);
+        Ok(Self { name, spool, tracer })
+    }
+
+    /// As [`RunTrace::conclude`].
+    pub(super) fn conclude(&self, patience: Patience) -> Vec<(u8, String)> {
+        told(&self.name, &close(|| self.tracer.close(), &self.spool, patience))
     }
 }
 
@@ -154,11 +184,11 @@ pub(super) struct Conclusion {
     account: Account,
 }
 
-/// Writes the last words of `trace`, which goes to `spool`, when all before is written.
-pub(super) fn close<S: Sink>(trace: &mut Trace<S>, spool: &Spool, patience: Patience) -> Conclusion {
+/// Says the last words of a trace, which goes to `spool`, when all before is written.
+pub(super) fn close(last_words: impl FnOnce() -> LeftOut, spool: &Spool, patience: Patience) -> Conclusion {
     let begun = Instant::now();
     let _before = spool.settle(begun, patience);
-    let left_out = trace.close();
+    let left_out = last_words();
     Conclusion { left_out, account: spool.settle(begun, patience) }
 }
 

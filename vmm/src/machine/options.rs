@@ -11,6 +11,7 @@ use iommu::stale::watch::{StaleOptions, Watching};
 use iommu::vtd::knobs::Fault;
 use iommu::vtd::options::VtdOptions;
 
+use super::tracer::Tracer;
 use crate::boot::map;
 use crate::kvm::CpuFlags;
 use crate::sandbox::Sandbox;
@@ -40,6 +41,8 @@ pub struct MachineOptions {
     pub virtio: Vec<VirtioKind>,
     /// The fence around its threads.
     pub sandbox: Sandbox,
+    /// Who writes down what happens, if anybody does.
+    pub tracer: Option<Arc<Tracer>>,
 }
 
 /// What stands between devices and memory.

@@ -47,6 +47,7 @@ pub(super) fn machine_of(image: BareImage, unit: UnitOptions, output: Output) ->
         devices: vec![DeviceKind::Edu(EduOptions::default())],
         virtio: Vec::new(),
         sandbox: Sandbox::OFF,
+        tracer: None,
     };
     let bytes = image.elf(ElfWidth::Bits32);
     let kernel = File { name: "image".to_owned(), bytes };

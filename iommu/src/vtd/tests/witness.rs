@@ -11,6 +11,7 @@ use pcie::Ats;
 
 use super::driver::{DOMAIN, Driver, PAGE, SECOND_STAGE, SOURCE, invalidations, load};
 use crate::spec::descriptor::Descriptor;
+use crate::spec::fault::FaultRecord;
 use crate::vtd::knobs::{Fault, Verdict};
 use crate::vtd::options::{StaleOptions, VtdOptions, Watching};
 use crate::vtd::witness::{Ended, Filled, Loaded, Moment, Moved, Used, Witness};
@@ -55,6 +56,7 @@ impl Witness for Diary {
             Filled::Ahead { .. } => "device TLB filled",
             Filled::Absence { .. } => "absence filled",
             Filled::Passing { .. } => "passing",
+            Filled::InterruptEntry { .. } => "interrupt entry filled",
         });
     }
 
@@ -94,6 +96,10 @@ impl Witness for Diary {
             Moved::Root => "root moved",
             Moved::InterruptTable(_) => "interrupt table moved",
         });
+    }
+
+    fn faulted(&self, _fault: &FaultRecord) {
+        self.note("faulted");
     }
 }
 

@@ -21,6 +21,7 @@ use serde_json::json;
 use super::journal::Journal;
 use super::screen::Screen;
 use crate::machine::ending::Ending;
+use crate::machine::tracer::Tracer;
 
 /// How long a report waits for the end of the guest's line: a prompt has none.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -69,6 +70,8 @@ pub(super) struct Reports {
     screen: Arc<Screen>,
     /// For whoever asks while the guest runs.
     journal: Option<Arc<Journal>>,
+    /// Who draws them.
+    tracer: Option<Arc<Tracer>>,
     pending: Vec<String>,
     /// Since when the oldest of them waits.
     waiting_since: Option<Instant>,
@@ -80,12 +83,18 @@ impl Reports {
     /// Those of `unit`, of which none has been taken, on `screen`.
     pub(super) fn new(unit: Arc<Vtd>, format: Format, severity: Severity, screen: Arc<Screen>) -> Self {
         let (pending, printed) = (Vec::new(), [0; KINDS]);
-        Self { unit, format, severity, screen, journal: None, pending, waiting_since: None, printed }
+        let (journal, tracer, waiting_since) = (None, None, None);
+        Self { unit, format, severity, screen, journal, tracer, pending, waiting_since, printed }
     }
 
     /// The same, of which whoever asks is told.
     pub(super) fn with_journal(self, journal: Option<Arc<Journal>>) -> Self {
         Self { journal, ..self }
+    }
+
+    /// The same, and they are drawn as well.
+    pub(super) fn with_tracer(self, tracer: Option<Arc<Tracer>>) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Tells what is new, and ends the guest if that is to.
@@ -127,6 +136,11 @@ impl Reports {
     fn take_new(&mut self) {
         let (changes, uses) = (self.unit.take_changes_in_place(), self.unit.take_stale_uses());
         let (interrupts, time_outs) = (self.unit.take_stale_interrupts(), self.unit.take_time_outs());
+        if let Some(tracer) = &self.tracer {
+            changes.iter().for_each(|change| tracer.changed_in_place(change));
+            uses.iter().for_each(|stale| tracer.stale_use(stale));
+            interrupts.iter().for_each(|stale| tracer.stale_interrupt(stale));
+        }
         self.tell_all(Kind::ChangeInPlace, &changes, ChangedInPlace::to_json);
         self.tell_all(Kind::Use, &uses, StaleUse::to_json);
         self.tell_all(Kind::Interrupt, &interrupts, StaleInterrupt::to_json);

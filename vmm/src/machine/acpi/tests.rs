@@ -22,6 +22,7 @@ fn tables(processors: u8, iommu: IommuKind) -> Vec<Vec<u8>> {
             devices: Vec::new(),
             virtio: Vec::new(),
             sandbox: Sandbox::OFF,
+            tracer: None,
         },
     );
     let read = |at: u64, len: usize| {

@@ -156,6 +156,7 @@ fn an_image_is_looked_at_by_a_thread_that_has_given_up() {
             devices: Vec::new(),
             virtio: Vec::new(),
             sandbox,
+            tracer: None,
         };
         let kernel = Image { name: "spoilt".to_owned(), bytes: vec![0; 64] };
         let payload = Payload { kernel, initrd: None, modules: Vec::new(), command_line: String::new() };
