@@ -123,7 +123,13 @@ impl Reader {
                 self.slices.push((place, slice));
             }
             "i" => self.instants.push(name),
-            "C" => *self.counters.entry(name).or_default() += 1,
+            "C" => {
+                let args = event["args"].as_object().ok_or("no value")?;
+                for (what, value) in args {
+                    value.as_f64().ok_or("no value")?;
+                    *self.counters.entry(format!("{name} {what}")).or_default() += 1;
+                }
+            }
             "s" | "t" | "f" => {
                 let id = event["id"].as_u64().ok_or("no id")?;
                 self.flows.entry(id).or_default().push((phase.to_owned(), place, at_us));

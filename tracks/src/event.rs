@@ -63,8 +63,8 @@ pub(crate) fn instant(track: Track, at_ns: u64, name: &str, args: &Value) -> Val
     json!({ "ph": "i", "s": "t", "pid": process, "tid": thread, "name": name, "ts": us(at_ns), "args": args })
 }
 
-pub(crate) fn counter(process: u32, at_ns: u64, name: &str, value: u64) -> Value {
-    json!({ "ph": "C", "pid": process, "name": name, "ts": us(at_ns), "args": { "value": value } })
+pub(crate) fn counter(process: u32, at_ns: u64, (name, what): (&str, &str), value: u64) -> Value {
+    json!({ "ph": "C", "pid": process, "name": name, "ts": us(at_ns), "args": { what: value } })
 }
 
 pub(crate) fn flow(turn: Turn, id: u64, track: Track, at_ns: u64, name: &str) -> Value {

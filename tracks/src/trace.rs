@@ -154,8 +154,8 @@ impl<S: Sink> Trace<S> {
         self.write(Some(track), Weight::Kept, vec![instant]);
     }
 
-    /// The value of a counter from now on.
-    pub fn counter(&mut self, process: u32, at_ns: u64, name: &str, value: u64) {
+    /// The value of a counter from now on; it is called by both words, one behind the other.
+    pub fn counter(&mut self, process: u32, at_ns: u64, name: (&str, &str), value: u64) {
         let counter = event::counter(process, rounded(at_ns), name, value);
         let track = Track { process, thread: 0 };
         self.write(Some(track), Weight::Usual, vec![counter]);

@@ -29,6 +29,8 @@ pub enum Told<'a> {
     Entry(Requester, &'a Reading),
     /// An entry of the table of interrupts was read, and is cached.
     InterruptEntry(SourceId, u16),
+    /// A walk begins, of which more is told when it ends, if it is looked at.
+    WalkBegins,
     /// A walk has ended, which began with the event of that number.
     Walked {
         /// For whom.
@@ -89,8 +91,8 @@ pub enum Part {
     PasidCache,
     /// The cache of interrupt entries.
     InterruptCache,
-    /// The walker.
-    Walker,
+    /// The walker, for that function.
+    Walker(SourceId),
     /// The fault log.
     Faults,
     /// A device's TLB.
@@ -98,24 +100,25 @@ pub enum Part {
 }
 
 impl Told<'_> {
-    /// Where it happened.
+    /// Where it happened; none for what is drawn with something else.
     #[must_use]
-    pub const fn part(&self) -> Part {
-        match self {
-            Self::Entry(_, reading) => match reading.table {
+    pub const fn part(&self) -> Option<Part> {
+        Some(match self {
+            Self::WalkBegins => return None,
+            Self::Entry(requester, reading) => match reading.table {
                 Table::Root | Table::Context => Part::ContextCache,
                 Table::PasidDirectory | Table::Pasid => Part::PasidCache,
-                Table::FirstStage { .. } | Table::SecondStage { .. } => Part::Walker,
+                Table::FirstStage { .. } | Table::SecondStage { .. } => Part::Walker(requester.source),
             },
             Self::InterruptEntry(..) => Part::InterruptCache,
-            Self::Walked { .. } => Part::Walker,
+            Self::Walked { requester, .. } => Part::Walker(requester.source),
             Self::Iotlb(_) => Part::Iotlb,
             Self::Passing(_) => Part::ContextCache,
             Self::DeviceTlb(Fill { requester, .. }) => Part::DeviceTlb(requester.source),
             Self::Emptied(source) | Self::GivenUp(source) => Part::DeviceTlb(*source),
             Self::Invalidated { .. } | Self::Waited => Part::Invalidations,
             Self::Fault(_) => Part::Faults,
-        }
+        })
     }
 
     /// The number of its event, if it has one: a report that cites the number means it.
@@ -123,7 +126,8 @@ impl Told<'_> {
     pub const fn event(&self, at: Moment) -> Option<u64> {
         match self {
             Self::Walked { began, .. } => Some(*began),
-            Self::InterruptEntry(..)
+            Self::WalkBegins
+            | Self::InterruptEntry(..)
             | Self::Iotlb(_)
             | Self::DeviceTlb(_)
             | Self::Passing(_)
@@ -140,6 +144,7 @@ impl fmt::Display for Told<'_> {
             Self::Entry(requester, Reading { table, place, value, .. }) => {
                 write!(f, "filled: {table} at {place}, {value:#x}, for {}", Named(*requester))
             }
+            Self::WalkBegins => f.write_str("a walk begins"),
             Self::InterruptEntry(source, index) => write!(f, "filled: interrupt entry {index}, for {source}"),
             Self::Walked { requester, request, outcome, .. } => {
                 write!(f, "walk for {}: {}, ", Named(*requester), request.address)?;
@@ -192,3 +197,6 @@ impl fmt::Display for Named {
         pasid.map_or(Ok(()), |pasid| write!(f, " with {pasid}"))
     }
 }
+
+#[cfg(test)]
+mod tests;

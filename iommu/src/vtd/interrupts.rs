@@ -15,7 +15,7 @@ use crate::spec::interrupt::{ENTRY_BYTES, Format, InterruptEntry, has_reserved};
 use crate::vtd::Vtd;
 use crate::vtd::options::CachingMode;
 use crate::vtd::route::Refusal;
-use crate::vtd::witness::{Filled, InterruptUse, Loaded, Moment, Used};
+use crate::vtd::witness::{Happening, InterruptUse, Loaded, Moment, Used};
 
 /// Readings of an entry's words before they count as they came: software replaces both at once.
 const ATTEMPTS: usize = 4;
@@ -138,11 +138,8 @@ impl Vtd {
         let entry = read().ok_or(FaultReason::InterruptTableAccess)?;
         let sound = entry.is_present() && !entry.has_reserved(table.x2apic);
         if sound || self.options.caching_mode == CachingMode::AlsoAbsent {
-            let filled = self.witness().map(|witness| {
-                let at = witness.happen();
-                witness.filled(Filled::InterruptEntry { source, index, at });
-                at
-            });
+            let happening = Happening::InterruptEntry(source, index);
+            let filled = self.witness().map(|witness| witness.happen(happening));
             self.interrupt_entries.fill(ticket, index, CachedInterrupt { entry, filled });
         }
         Ok(entry)

@@ -30,7 +30,7 @@ pub(crate) trait Witness: Any + fmt::Debug + Send + Sync {
     fn now(&self) -> u64;
 
     /// One more event; when it happens.
-    fn happen(&self) -> Moment;
+    fn happen(&self, what: Happening) -> Moment;
 
     /// Table entries were read.
     fn loaded(&self, loaded: Loaded<'_>);
@@ -54,6 +54,15 @@ pub(crate) trait Witness: Any + fmt::Debug + Send + Sync {
     fn faulted(&self, fault: &FaultRecord);
 }
 
+/// An event of which nothing else is told at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Happening {
+    /// A walk begins.
+    Walk,
+    /// An interrupt entry is cached, for an interrupt of that function.
+    InterruptEntry(SourceId, u16),
+}
+
 /// Table entries, as they were read.
 pub(crate) enum Loaded<'a> {
     /// Those on the way to a requester's tables, of which those count that were read at `now`.
@@ -72,8 +81,6 @@ pub(crate) enum Filled {
     Absence { key: AbsentKey, origin: Origin },
     /// That a route, held in `held_in`, translates nothing.
     Passing { held_in: HeldIn, origin: Origin },
-    /// An interrupt entry, for an interrupt of `source`.
-    InterruptEntry { source: SourceId, index: u16, at: Moment },
 }
 
 /// One use of something cached.

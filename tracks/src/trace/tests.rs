@@ -59,7 +59,7 @@ fn what_is_written_is_read_again() {
     let args = json!({ "text": "\u{1}\"\\</script>" });
     let first = trace.slice(TRACK, Span { begin_ns: 1000, end_ns: 2000 }, about("one", &args));
     let second = trace.point(TRACK, 5000, about("two", &args));
-    trace.counter(1, 5000, "entries", 7);
+    trace.counter(1, 5000, ("IOTLB", "entries"), 7);
     trace.instant(TRACK, 6000, "end", &args);
     trace.flow("leads to", &[second.expect("there is room"), first.expect("there is room")]);
     let (read, left_out) = closed(trace);
@@ -72,7 +72,7 @@ fn what_is_written_is_read_again() {
         ("a machine", "a \"track\"\nof two lines")
     );
     assert_eq!(
-        (read.flows, read.instants, read.counters["entries"]),
+        (read.flows, read.instants, read.counters["IOTLB entries"]),
         (vec![vec![0, 1]], vec!["end".into()], 1)
     );
 }

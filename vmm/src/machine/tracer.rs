@@ -158,9 +158,9 @@ impl Tracer {
         });
         let in_flight = self.in_flight.load(Ordering::Relaxed);
         let Book { trace, places, .. } = &mut *self.book.lock();
-        places.count(trace, at_ns, "requests in flight", in_flight);
+        places.count(trace, at_ns, ("requests", "in flight"), in_flight);
         if let Some(entries) = entries {
-            places.count(trace, at_ns, "IOTLB entries", entries);
+            places.count(trace, at_ns, ("IOTLB", "entries"), entries);
         }
     }
 
@@ -191,28 +191,37 @@ fn ns(time: Duration) -> u64 {
 impl Listener for Tracer {
     fn hear(&self, at: Moment, told: &Told<'_>) {
         let Book { trace, places, remembered } = &mut *self.book.lock();
-        let track = places.track(trace, Place::Unit(told.part()));
+        let (event, end_ns) = (told.event(at), ns(at.elapsed));
+        let Some(part) = told.part() else {
+            event.into_iter().for_each(|event| remembered.event(event, end_ns, None));
+            return;
+        };
+        let track = places.track(trace, Place::Unit(part));
         let (category, weight) = match told {
             Told::Invalidated { .. } | Told::Waited => ("invalidation", Weight::Usual),
             Told::Walked { .. } => ("walk", Weight::Usual),
             Told::Fault(_) => ("fault", Weight::Usual),
             Told::Emptied(_) | Told::GivenUp(_) => ("device", Weight::Usual),
-            Told::Entry(..)
+            Told::WalkBegins
+            | Told::Entry(..)
             | Told::InterruptEntry(..)
             | Told::Iotlb(_)
             | Told::DeviceTlb(_)
             | Told::Passing(_) => ("fill", Weight::Usual),
         };
-        let event = told.event(at);
         let args = match event {
             Some(event) => json!({ "event": event }),
             None => json!({ "before_event": at.event }),
         };
         let name = told.to_string();
-        let placed = trace.point(track, ns(at.elapsed), About { category, name: &name, args: &args, weight });
-        if let Some(event) = event {
+        // The number of a walk is that of its beginning, which was told then.
+        let is_walk = matches!(told, Told::Walked { .. });
+        let begin_ns = event.filter(|_| is_walk).and_then(|event| remembered.at(event)).unwrap_or(end_ns);
+        let about = About { category, name: &name, args: &args, weight };
+        let placed = trace.slice(track, Span { begin_ns, end_ns }, about);
+        if let Some(event) = event.filter(|_| !is_walk) {
             let is_invalidation = matches!(told, Told::Invalidated { .. });
-            remembered.event(event, ns(at.elapsed), placed.filter(|_| is_invalidation));
+            remembered.event(event, end_ns, placed.filter(|_| is_invalidation));
         }
     }
 }

@@ -16,6 +16,7 @@ mod replay;
 mod sandbox;
 mod steps;
 mod terminal;
+mod trace;
 mod virtio;
 mod zoo;
 

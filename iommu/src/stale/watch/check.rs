@@ -14,7 +14,7 @@ use crate::stale::told::Told;
 use crate::stale::watch::{Look, Watch, parting};
 use crate::vtd::knobs::Verdict;
 use crate::vtd::witness::{
-    Ended, Filled, HeldIn, Loaded, Moment, Moved, Refused, Use, Used, Walked, Witness,
+    Ended, Filled, Happening, HeldIn, Loaded, Moment, Moved, Refused, Use, Used, Walked, Witness,
 };
 use crate::vtd::{Past, Path, Reading, Vtd};
 
@@ -23,8 +23,13 @@ impl Witness for Watch {
         self.events()
     }
 
-    fn happen(&self) -> Moment {
-        self.next_event()
+    fn happen(&self, what: Happening) -> Moment {
+        let at = self.next_event();
+        self.tell(at, || match what {
+            Happening::Walk => Told::WalkBegins,
+            Happening::InterruptEntry(source, index) => Told::InterruptEntry(source, index),
+        });
+        at
     }
 
     fn loaded(&self, loaded: Loaded<'_>) {
@@ -46,9 +51,6 @@ impl Witness for Watch {
             }
             Filled::Absence { key, origin } => self.filled_absent(key, origin),
             Filled::Passing { held_in, origin } => self.passed(held_in, origin),
-            Filled::InterruptEntry { source, index, at } => {
-                self.tell(at, || Told::InterruptEntry(source, index));
-            }
         }
     }
 

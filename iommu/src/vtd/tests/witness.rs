@@ -14,7 +14,7 @@ use crate::spec::descriptor::Descriptor;
 use crate::spec::fault::FaultRecord;
 use crate::vtd::knobs::{Fault, Verdict};
 use crate::vtd::options::{StaleOptions, VtdOptions, Watching};
-use crate::vtd::witness::{Ended, Filled, Loaded, Moment, Moved, Used, Witness};
+use crate::vtd::witness::{Ended, Filled, Happening, Loaded, Moment, Moved, Used, Witness};
 use crate::vtd::{Path, Vtd};
 
 /// Writes down what it is told, and believes every walk.
@@ -39,7 +39,7 @@ impl Witness for Diary {
         self.events.load(Ordering::Acquire)
     }
 
-    fn happen(&self) -> Moment {
+    fn happen(&self, _what: Happening) -> Moment {
         Moment { event: self.events.fetch_add(1, Ordering::AcqRel), elapsed: Duration::ZERO }
     }
 
@@ -56,7 +56,6 @@ impl Witness for Diary {
             Filled::Ahead { .. } => "device TLB filled",
             Filled::Absence { .. } => "absence filled",
             Filled::Passing { .. } => "passing",
-            Filled::InterruptEntry { .. } => "interrupt entry filled",
         });
     }
 

@@ -17,6 +17,8 @@ const DEVICES: u32 = 2;
 const UNIT: u32 = 3;
 const STALE: u32 = 4;
 
+/// Tracks of walks lie behind the caches of the unit.
+const WALKS: u32 = 0x2_0000;
 /// Tracks of device TLBs lie behind the others of the unit.
 const DEVICE_TLBS: u32 = 0x1_0000;
 /// Tracks of stale uses lie behind those of changes.
@@ -72,14 +74,14 @@ impl Places {
     pub(super) fn track(&mut self, trace: &mut Trace<Text>, place: Place) -> Track {
         let (thread, name) = match place {
             Place::Unit(Part::Invalidations) => (1, "Invalidation queue".to_owned()),
-            Place::Unit(Part::Walker) => (2, "Walks".to_owned()),
-            Place::Unit(Part::Iotlb) => (3, "IOTLB".to_owned()),
+            Place::Unit(Part::Iotlb) => (2, "IOTLB".to_owned()),
             Place::Unit(Part::ContextCache) => (4, "Context cache".to_owned()),
             Place::Unit(Part::PasidCache) => (5, "PASID cache".to_owned()),
             Place::Unit(Part::InterruptCache) => (6, "Interrupt entry cache".to_owned()),
             Place::Unit(Part::Faults) => (7, "Faults".to_owned()),
             Place::PageRequests => (8, "Page requests".to_owned()),
             Place::Interrupts => (9, "Interrupts".to_owned()),
+            Place::Unit(Part::Walker(source)) => (WALKS + u32::from(source.0), format!("Walks for {source}")),
             Place::Unit(Part::DeviceTlb(source)) => {
                 (DEVICE_TLBS + u32::from(source.0), format!("Device TLB of {source}"))
             }
@@ -100,7 +102,7 @@ impl Places {
         self.named(trace, track(number), name)
     }
 
-    pub(super) fn count(&self, trace: &mut Trace<Text>, at_ns: u64, name: &str, value: u64) {
+    pub(super) fn count(&self, trace: &mut Trace<Text>, at_ns: u64, name: (&str, &str), value: u64) {
         trace.counter(UNIT, at_ns, name, value);
     }
 

@@ -16,7 +16,7 @@ use super::places::Lane;
 use super::{Book, Tracer, ns};
 
 /// Events that are remembered.
-const MOST_EVENTS: usize = 1 << 14;
+pub(super) const MOST_EVENTS: usize = 1 << 14;
 
 /// The newest events: when they were, and where invalidations are drawn.
 #[derive(Debug, Default)]
@@ -31,8 +31,13 @@ impl Remembered {
     }
 
     /// When so many events had been.
-    fn time(&self, events: u64) -> Option<u64> {
+    pub(super) fn time(&self, events: u64) -> Option<u64> {
         self.0.range(..events).next_back().map(|(_, (at_ns, _))| *at_ns)
+    }
+
+    /// When the event of that number was.
+    pub(super) fn at(&self, event: u64) -> Option<u64> {
+        self.0.get(&event).map(|(at_ns, _)| *at_ns)
     }
 
     fn invalidation(&self, event: u64) -> Option<Placed> {
