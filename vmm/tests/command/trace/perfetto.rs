@@ -173,8 +173,9 @@ fn perfetto_has_the_arrow_from_the_change_to_the_use_of_a_cow_break_and_of_a_gue
     let order = ["demo", "--cpu", "software", "--operation", "cow", "--order", "no-flush"];
     let told = asked(&folder, traced("perfetto-demo", &order));
     assert_sound(&told);
-    // By way of the notification, which was not for the CPU.
-    assert!(leads(&told, "pte_clear A", "notify A") && leads(&told, "notify A", "load A = 0"), "{told}");
+    // It may pass a notification, which is not for the CPU.
+    let passes = leads(&told, "pte_clear A", "notify A") && leads(&told, "notify A", "load A = 0");
+    assert!(passes || leads(&told, "pte_clear A", "load A = 0"), "{told}");
     if !has_kvm() {
         return;
     }

@@ -13,6 +13,7 @@ use crate::{afterimage, has_kvm, text};
 /// A driver with a mistake that does much.
 const MUCH: [&str; 5] =
     ["boot", "--guest", "vtd-driver", "--cmdline", "run=workload bug=missing-flush rounds=2"];
+const ONCE: &str = "run=workload rounds=1";
 const DEMO: [&str; 7] = ["demo", "--cpu", "software", "--operation", "cow", "--order", "no-flush"];
 
 fn pipe(name: &str) -> std::path::PathBuf {
@@ -100,7 +101,7 @@ fn a_disk_without_room_costs_the_trace_and_not_the_run() {
     if !has_kvm() {
         return;
     }
-    let output = afterimage(&["boot", "--guest", "vtd-driver", "--trace", "/dev/full"]);
+    let output = afterimage(&["boot", "--guest", "vtd-driver", "--cmdline", ONCE, "--trace", "/dev/full"]);
     let told = text(&output.stderr);
     assert_eq!(output.status.code(), Some(7), "{told}");
     assert!(told.contains("/dev/full cannot be written") && told.contains("make room"), "{told}");
@@ -118,15 +119,7 @@ fn a_reader_that_goes_away_costs_the_trace_and_not_the_run() {
     let path = pipe("gone");
     let mut own = reader(&path);
     let mut child = Command::new(env!("CARGO_BIN_EXE_afterimage"))
-        .args([
-            "boot",
-            "--guest",
-            "vtd-driver",
-            "--cmdline",
-            "run=workload rounds=2",
-            "--trace",
-            plain(&path),
-        ])
+        .args(["boot", "--guest", "vtd-driver", "--cmdline", ONCE, "--trace", plain(&path)])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
