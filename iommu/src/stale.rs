@@ -7,7 +7,7 @@
 //! Read in this order: this file (what a report says), [`watch`] (how a use is noticed, kept and judged), `judge` (why no
 //! invalidation covered it, and which would have), [`Mistake`] (what of it the driver's author is to be told), `text` and
 //! `json`; [`interrupt`] is the same of interrupt entries, [`in_place`] entries that were changed while they were present,
-//! [`unused`] what nobody has used yet, which `audit` finds.
+//! [`unused`] what nobody has used yet, which `audit` finds; [`told`] is for whoever lists what happens.
 
 mod audit;
 pub mod in_place;
@@ -17,6 +17,7 @@ mod judge;
 mod mistake;
 mod mixer;
 mod text;
+pub mod told;
 pub mod unused;
 pub mod watch;
 

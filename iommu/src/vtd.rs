@@ -66,7 +66,7 @@ use self::route::{Found, Reach, Refusal, Route, Routes};
 use self::table_cache::TableCache;
 use self::tags::Tags;
 use self::walk::{PagingCache, Space};
-use self::witness::{Loaded, Used, Witness};
+use self::witness::{Happening, Loaded, Used, Witness};
 use crate::spec::command::{RootTable, TableMode};
 use crate::spec::fault::FaultReason;
 
@@ -176,7 +176,8 @@ impl Vtd {
 
     /// The same for a walk, which tells what it reads itself from what was read before it.
     fn walk_recorder(&self) -> Recorder {
-        self.witness().map_or(Recorder::OFF, |witness| Recorder::on(witness.happen().event + 1))
+        self.witness()
+            .map_or(Recorder::OFF, |witness| Recorder::on(witness.happen(Happening::Walk).event + 1))
     }
 
     #[inline]

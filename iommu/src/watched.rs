@@ -15,11 +15,12 @@ use pcie::MsiSink;
 use crate::stale::StaleUse;
 use crate::stale::in_place::ChangedInPlace;
 use crate::stale::interrupt::StaleInterrupt;
+use crate::stale::told::Listener;
 use crate::stale::unused::Unused;
 use crate::stale::watch::{Passage, Tally, Watch};
-use crate::vtd::Vtd;
 use crate::vtd::options::VtdOptions;
 use crate::vtd::witness::Witness;
+use crate::vtd::{Moment, Vtd};
 
 impl Vtd {
     /// A unit after reset, in front of `memory`. Its interrupts, and those that it remaps, go to `sink`.
@@ -43,7 +44,20 @@ impl Vtd {
         options: VtdOptions,
         sink: Arc<dyn MsiSink>,
     ) -> Result<Arc<Self>, CacheError> {
-        let watch = Watch::new(options.stale, &memory);
+        Self::try_told(memory, options, sink, None)
+    }
+
+    /// The same; if the unit is watched, `listener` is told what happens in it.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn try_told(
+        memory: Arc<PhysicalMemory>,
+        options: VtdOptions,
+        sink: Arc<dyn MsiSink>,
+        listener: Option<Arc<dyn Listener>>,
+    ) -> Result<Arc<Self>, CacheError> {
+        let watch = Watch::new(options.stale, &memory).map(|watch| watch.with_listener(listener));
         let witness = watch.map(|watch| Arc::new(watch) as Arc<dyn Witness>);
         Self::witnessed(memory, options, sink, witness)
     }
@@ -92,6 +106,12 @@ impl Vtd {
         if let Some(watch) = self.watch() {
             watch.judge(true, || self.queued());
         }
+    }
+
+    /// How many events there were, and how much time has passed for whoever is watched, if anybody is.
+    #[must_use]
+    pub fn moment(&self) -> Option<Moment> {
+        self.watch().map(Watch::moment)
     }
 
     fn judge(&self) {

@@ -7,8 +7,8 @@
 //! Read in this order: [`timeline`] (rows, lanes and arrows as plain data), [`fair`] (a run of what is
 //! proved), [`report`] (a scenario with what was found),
 //! `escape` and `markup` (how text becomes XML), [`svg`] and `layout` (the picture), [`page`] (a page of scenarios),
-//! [`chart`] (counts beside each other), [`plot`] (curves), [`dot`] (a graph), [`links`] (where a scenario is from),
-//! [`site`] (the catalogue), [`orders`] (the lattice of an operation's orders).
+//! [`chart`] (counts beside each other), [`plot`] (curves), [`dot`] (a graph), [`perfetto`] (tracks for Perfetto),
+//! [`links`] (where a scenario is from), [`site`] (the catalogue), [`orders`] (the lattice of an operation's orders).
 
 pub mod chart;
 pub mod dot;
@@ -19,6 +19,7 @@ pub mod links;
 mod markup;
 pub mod orders;
 pub mod page;
+pub mod perfetto;
 pub mod plot;
 pub mod report;
 pub mod site;

@@ -21,6 +21,7 @@ mod race;
 mod replay;
 mod size;
 mod steps;
+mod trace;
 mod zoo;
 
 use std::env;

@@ -4,7 +4,8 @@
 //! thread of the machine has ended, or is named. Whatever the guest does is an access for the [`board`] or an [`Ending`].
 //!
 //! Read in this order: [`options`] (what a machine can have), [`board`] (who answers which access), `chipset`, [`remapping`],
-//! `unanswered`, [`interrupts`], [`power_button`], [`acpi`] and [`smbios`] (what the guest is told of all this), [`ending`], [`console`], [`control`].
+//! `unanswered`, [`interrupts`], [`power_button`], [`acpi`] and [`smbios`] (what the guest is told of all this), [`ending`], [`console`],
+//! [`control`]; [`tracer`] and `traced` (what is written down for Perfetto).
 
 pub mod acpi;
 pub mod board;
@@ -18,6 +19,8 @@ pub mod power_button;
 pub mod remapping;
 pub mod smbios;
 mod threads;
+mod traced;
+pub mod tracer;
 mod unanswered;
 mod virtio;
 
@@ -43,6 +46,7 @@ use control::Control;
 use ending::{End, Ending};
 use options::MachineOptions;
 use threads::Threads;
+use tracer::Tracer;
 
 /// Why a machine could not be built.
 #[derive(Debug, Error)]
@@ -96,6 +100,7 @@ pub struct Machine {
     board: Arc<Board>,
     end: Arc<End>,
     sandbox: Sandbox,
+    tracer: Option<Arc<Tracer>>,
 }
 
 /// What is done for whoever is outside, by a thread of its own.
@@ -146,7 +151,8 @@ impl Machine {
         let processors: Vec<_> =
             VcpuId::first(options.processors.into()).map(processor).collect::<Result<_, _>>()?;
         end.stops(processors.iter().map(Processor::handle).collect(), board.unit().cloned());
-        Ok(Self { processors, board, end, sandbox: options.sandbox })
+        let (sandbox, tracer) = (options.sandbox, options.tracer.clone());
+        Ok(Self { processors, board, end, sandbox, tracer })
     }
 
     /// The remapping unit, if there is one.
@@ -165,11 +171,11 @@ impl Machine {
         mut round: Round<'_>,
         services: Vec<Service>,
     ) -> Result<Run, MachineError> {
-        let Self { processors, board, end, sandbox } = self;
+        let Self { processors, board, end, sandbox, tracer } = self;
         let mut threads = Threads::new(&end);
         let handles = processors.iter().map(Processor::handle).collect();
         let control = Arc::new(Control::new(handles, Arc::clone(&board), Arc::clone(&end)));
-        let started = start(&mut threads, processors, &board, &end, sandbox)
+        let started = start(&mut threads, processors, &board, &end, sandbox, tracer.as_ref())
             .and_then(|()| serve(&mut threads, services, &control, sandbox));
         sandbox.enter(Role::Console);
         let watched = started.and_then(|()| {
@@ -211,14 +217,15 @@ fn start(
     board: &Arc<Board>,
     end: &Arc<End>,
     sandbox: Sandbox,
+    tracer: Option<&Arc<Tracer>>,
 ) -> Result<(), MachineError> {
     let refused = |source| MachineError::Host { what: "a thread", source };
     for processor in processors {
-        let (board, end) = (Arc::clone(board), Arc::clone(end));
+        let (board, end, tracer) = (Arc::clone(board), Arc::clone(end), tracer.cloned());
         let name = processor.handle().id().to_string();
         let work = move || {
             sandbox.enter(Role::Vcpu);
-            run_processor(processor, &board, &end)
+            run_processor(processor, &board, &end, tracer.as_deref())
         };
         threads.start(name, work).map_err(refused)?;
     }
@@ -252,8 +259,13 @@ fn serve(
     Ok(())
 }
 
-fn run_processor(mut processor: Processor, board: &Board, end: &End) -> Place {
-    if let Err(error) = processor.run(|access| board.serve(access)) {
+fn run_processor(mut processor: Processor, board: &Board, end: &End, tracer: Option<&Tracer>) -> Place {
+    let id = processor.handle().id();
+    let served = match tracer {
+        None => processor.run(|access| board.serve(access)),
+        Some(tracer) => processor.run(|access| tracer.served(id, access, |access| board.serve(access))),
+    };
+    if let Err(error) = served {
         end.finish(Ending::Broken(error));
     }
     end.asks_where().then(|| (processor.handle().id(), processor.report("stopped".to_owned())))

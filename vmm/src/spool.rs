@@ -90,6 +90,19 @@ impl Spool {
         self.0.changed.notify_all();
     }
 
+    /// Puts in a text, whole or not at all; whether it did. What has no room does not count as lost.
+    #[must_use]
+    pub fn put_whole(&self, text: &str) -> bool {
+        let mut state = self.0.state.lock();
+        let is_taken = state.failure.is_none() && text.len() <= state.room();
+        if is_taken {
+            state.put(text.as_bytes());
+        }
+        drop(state);
+        self.0.changed.notify_all();
+        is_taken
+    }
+
     /// Puts in a text on lines of its own, whole or not at all.
     pub fn put_lines(&self, text: &str) {
         let mut state = self.0.state.lock();

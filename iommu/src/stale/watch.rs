@@ -51,6 +51,7 @@ use crate::spec::descriptor::{Descriptor, DevicePasid, DeviceScope, DeviceSpan};
 use crate::spec::fault::FaultReason;
 use crate::spec::id::DomainId;
 use crate::stale::in_place::ChangedInPlace;
+use crate::stale::told::{self, Listener, Told};
 use crate::stale::{Change, Holder, Kind, Moment, StaleUse};
 use crate::vtd::device_tlb::GivenUp;
 use crate::vtd::witness::{HeldIn, Origin, Use, Walked};
@@ -68,6 +69,8 @@ pub(crate) struct Watch {
     clock: Clock,
     events: AtomicU64,
     memory: Arc<PhysicalMemory>,
+    /// Who lists what happens; told with nothing of the watch locked.
+    listener: Option<Arc<dyn Listener>>,
     /// Under it nothing else is locked and nobody is waited for: the register file's lock may be held by whoever takes it.
     state: Mutex<State>,
 }
@@ -108,8 +111,21 @@ impl Watch {
             clock: Clock::start(),
             events: AtomicU64::new(0),
             memory: Arc::clone(memory),
+            listener: None,
             state: Mutex::default(),
         })
+    }
+
+    /// The same, and whatever happens is told.
+    pub(crate) fn with_listener(self, listener: Option<Arc<dyn Listener>>) -> Self {
+        Self { listener, ..self }
+    }
+
+    /// Tells whoever listens.
+    fn tell<'a>(&self, at: Moment, told: impl FnOnce() -> Told<'a>) {
+        if let Some(listener) = &self.listener {
+            listener.hear(at, &told());
+        }
     }
 
     /// Events so far.
@@ -120,6 +136,7 @@ impl Watch {
     /// A translation was read from the tables and cached.
     fn filled_iotlb(&self, tag: Tag, address: VirtAddr, translation: Translation, origin: Origin) {
         let filled = self.next_event();
+        let (requester, space) = (origin.requester, origin.space);
         let mut state = self.state.lock();
         if !state.docket.is_empty() {
             self.charge_reuse(&mut state, translation, &origin);
@@ -128,6 +145,9 @@ impl Watch {
         let SpaceKey { domain, pasid, .. } = origin.space;
         state.users.extend([(domain, None), (domain, pasid)]);
         state.fills.insert(key, Fill { origin, translation, filled });
+        drop(state);
+        let fill = told::Fill { requester, space, address, translation: Some(translation) };
+        self.tell(filled, || Told::Iotlb(fill));
     }
 
     /// A request passes by a route that is held in `held_in` and translates nothing.
@@ -137,7 +157,10 @@ impl Watch {
         let mut state = self.state.lock();
         let is_known = |fill: &Fill| fill.origin.route.readings() == origin.route.readings();
         if !state.fills.get(&key).is_some_and(is_known) {
-            state.fills.insert(key, Fill { origin, translation, filled: self.next_event() });
+            let (requester, filled) = (origin.requester, self.next_event());
+            state.fills.insert(key, Fill { origin, translation, filled });
+            drop(state);
+            self.tell(filled, || Told::Passing(requester));
         }
     }
 
@@ -148,8 +171,12 @@ impl Watch {
         if let Some(origin) = state.fills.get(&origin).cloned() {
             let requester = to.device().unwrap_or(origin.origin.requester);
             let origin = Origin { requester, ..origin.origin };
-            let fill = Fill { origin, translation, filled: self.next_event() };
+            let (space, filled) = (origin.space, self.next_event());
+            let fill = Fill { origin, translation, filled };
             state.fills.insert(FillKey::new(to, address, translation.size), fill);
+            drop(state);
+            let fill = told::Fill { requester, space, address, translation: Some(translation) };
+            self.tell(filled, || Told::DeviceTlb(fill));
         }
     }
 
@@ -157,6 +184,8 @@ impl Watch {
     pub(crate) fn read_route(&self, requester: Requester, trail: &Trail, now: u64) {
         let now = Moment { event: now, ..self.moment() };
         self.state.lock().images.read(requester, trail, now);
+        let read_now = trail.readings().iter().filter(|reading| reading.read_at == now.event);
+        read_now.for_each(|reading| self.tell(now, || Told::Entry(requester, reading)));
     }
 
     /// Software moved the root table, or switched translation.
@@ -166,8 +195,8 @@ impl Watch {
 
     /// An invalidation of anything but interrupt entries was received. To be told before it is carried out.
     pub(crate) fn received(&self, invalidation: Descriptor, carried_out: bool) {
-        let mut state = self.state.lock();
-        let state = &mut *state;
+        let mut locked = self.state.lock();
+        let state = &mut *locked;
         let since = Since::PerhapsChanged;
         let received = Received { at: self.next_event(), invalidation, carried_out, since };
         state.images.look(&invalidation, &self.memory, received.at);
@@ -175,6 +204,8 @@ impl Watch {
         if carried_out {
             state.docket.hear(&invalidation, received.at);
         }
+        drop(locked);
+        self.tell(received.at, || Told::Invalidated { invalidation: &invalidation, carried_out });
     }
 
     /// The device's TLB was emptied and drained by the device itself.
@@ -183,23 +214,29 @@ impl Watch {
         let mut state = self.state.lock();
         let last_wait = state.last_wait;
         state.docket.empty(&Descriptor::DeviceTlb(scope), last_wait);
+        drop(state);
+        self.tell(self.moment(), || Told::Emptied(source));
     }
 
     /// The device never carries out what it was told last.
     pub(crate) fn given_up(&self, source: SourceId, given_up: GivenUp) {
-        let mut state = self.state.lock();
-        let state = &mut *state;
+        let mut locked = self.state.lock();
+        let state = &mut *locked;
         let events = state.log.take_back(source, given_up, state.last_wait);
         state.docket.take_back(&events);
+        drop(locked);
+        self.tell(self.moment(), || Told::GivenUp(source));
     }
 
     /// A wait completed, or what was asked for in a register: what was received until now is complete.
     pub(crate) fn waited(&self) {
         let mut state = self.state.lock();
-        let event = self.next_event().event;
-        state.last_wait = event;
-        state.docket.complete(event);
-        state.interrupts.docket.complete(event);
+        let at = self.next_event();
+        state.last_wait = at.event;
+        state.docket.complete(at.event);
+        state.interrupts.docket.complete(at.event);
+        drop(state);
+        self.tell(at, || Told::Waited);
     }
 
     /// The reports since this was asked last.
@@ -367,7 +404,7 @@ impl Watch {
         Moment { event: self.events.fetch_add(1, Ordering::AcqRel), elapsed: self.clock.elapsed() }
     }
 
-    fn moment(&self) -> Moment {
+    pub(crate) fn moment(&self) -> Moment {
         Moment { event: self.events(), elapsed: self.clock.elapsed() }
     }
 }

@@ -22,6 +22,9 @@ const REASONS: u32 = status::FAULT_OVERFLOW
 impl Vtd {
     /// Records a fault, if there is room.
     pub(super) fn record_fault(&self, record: &FaultRecord) {
+        if let Some(witness) = self.witness() {
+            witness.faulted(record);
+        }
         let mut registers = self.registers.lock();
         if registers.word(Register::FAULT_STATUS) & status::FAULT_OVERFLOW != 0 {
             return;

@@ -15,7 +15,7 @@ use crate::spec::interrupt::{ENTRY_BYTES, Format, InterruptEntry, has_reserved};
 use crate::vtd::Vtd;
 use crate::vtd::options::CachingMode;
 use crate::vtd::route::Refusal;
-use crate::vtd::witness::{InterruptUse, Loaded, Moment, Used};
+use crate::vtd::witness::{Happening, InterruptUse, Loaded, Moment, Used};
 
 /// Readings of an entry's words before they count as they came: software replaces both at once.
 const ATTEMPTS: usize = 4;
@@ -116,7 +116,7 @@ impl Vtd {
             self.check_interrupt(table, index, source, cached);
             return Ok(cached.entry);
         }
-        self.read_and_keep(table, index, || {
+        self.read_and_keep(table, index, source.id(), || {
             let entry = self.read_entry(place)?;
             if let Some(witness) = self.witness() {
                 let (source, words) = (source.id(), entry.0);
@@ -131,13 +131,15 @@ impl Vtd {
         &self,
         table: InterruptTable,
         index: u16,
+        source: SourceId,
         read: impl FnOnce() -> Option<InterruptEntry>,
     ) -> Result<InterruptEntry, FaultReason> {
         let ticket = self.interrupt_entries.ticket();
         let entry = read().ok_or(FaultReason::InterruptTableAccess)?;
         let sound = entry.is_present() && !entry.has_reserved(table.x2apic);
         if sound || self.options.caching_mode == CachingMode::AlsoAbsent {
-            let filled = self.witness().map(|witness| witness.happen());
+            let happening = Happening::InterruptEntry(source, index);
+            let filled = self.witness().map(|witness| witness.happen(happening));
             self.interrupt_entries.fill(ticket, index, CachedInterrupt { entry, filled });
         }
         Ok(entry)

@@ -14,7 +14,7 @@ use pcie::{Pasid, Request, Requester, SourceId};
 
 use crate::spec::command::InterruptTable;
 use crate::spec::descriptor::Descriptor;
-use crate::spec::fault::FaultReason;
+use crate::spec::fault::{FaultReason, FaultRecord};
 use crate::vtd::device_tlb::GivenUp;
 use crate::vtd::knobs::Verdict;
 use crate::vtd::route::Stages;
@@ -30,7 +30,7 @@ pub(crate) trait Witness: Any + fmt::Debug + Send + Sync {
     fn now(&self) -> u64;
 
     /// One more event; when it happens.
-    fn happen(&self) -> Moment;
+    fn happen(&self, what: Happening) -> Moment;
 
     /// Table entries were read.
     fn loaded(&self, loaded: Loaded<'_>);
@@ -49,6 +49,18 @@ pub(crate) trait Witness: Any + fmt::Debug + Send + Sync {
 
     /// Software has moved what tables hang on. The register file may be locked: of the unit only memory is to be read.
     fn moved(&self, unit: &Vtd, moved: Moved);
+
+    /// A request or an interrupt was blocked, and is recorded if there is room.
+    fn faulted(&self, fault: &FaultRecord);
+}
+
+/// An event of which nothing else is told at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Happening {
+    /// A walk begins.
+    Walk,
+    /// An interrupt entry is cached, for an interrupt of that function.
+    InterruptEntry(SourceId, u16),
 }
 
 /// Table entries, as they were read.

@@ -38,6 +38,7 @@ use reports::{Format, Reports, Severity};
 use screen::Screen;
 
 use super::pictures::{Drawing, PictureArguments, unwritable};
+use super::trace::TraceArguments;
 use super::{UNUSABLE, size};
 use crate::boot::told::{self, Told};
 use crate::boot::{Module, Payload};
@@ -45,6 +46,7 @@ use crate::kvm::CpuFlags;
 use crate::machine::options::{
     DeviceKind, IommuKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions, Placement, VirtioKind,
 };
+use crate::machine::tracer::Tracer;
 use crate::sandbox::{self, Sandbox};
 pub(super) use run::run;
 pub(super) use socket::keeper::{KeepSocketArguments, run as keep_socket};
@@ -133,6 +135,8 @@ pub(super) struct BootArguments {
     /// power-off, quit, stale, iommu; see docs/api.md
     #[arg(long, value_name = "PATH")]
     api_socket: Option<PathBuf>,
+    #[command(flatten)]
+    trace: TraceArguments,
     /// What becomes of a system call that the program does not need; also whether it gives up privileges, paths and
     /// descriptors
     #[arg(long, value_name = "MODE", value_enum, default_value = "on")]
@@ -230,7 +234,12 @@ impl BootArguments {
     }
 
     /// What the machine has, and where on its first disk Linux's root is.
-    fn options(&self, sandbox: Sandbox, screen: &Screen) -> Result<(MachineOptions, Option<Root>), String> {
+    fn options(
+        &self,
+        sandbox: Sandbox,
+        screen: &Screen,
+        tracer: Option<Arc<Tracer>>,
+    ) -> Result<(MachineOptions, Option<Root>), String> {
         check_host(self.memory)?;
         let (virtio, root) = self.virtio(screen)?;
         let options = MachineOptions {
@@ -242,6 +251,7 @@ impl BootArguments {
             virtio,
             placement: if self.root_ports { Placement::BehindPorts } else { Placement::Integrated },
             sandbox,
+            tracer,
         };
         Ok((options, root))
     }
@@ -271,7 +281,7 @@ impl BootArguments {
     /// What nobody wants to know of is not watched for.
     fn watched_iommu(&self) -> Result<IommuKind, String> {
         Ok(match self.iommu()? {
-            IommuKind::Vtd(mut unit) if !self.is_watched() => {
+            IommuKind::Vtd(mut unit) if !self.is_watched() && !self.trace.is_wanted() => {
                 unit.vtd.stale.watching = Watching::Off;
                 IommuKind::Vtd(unit)
             }
@@ -279,6 +289,7 @@ impl BootArguments {
         })
     }
 
+    /// Whether stale uses are reported to anybody; a trace alone changes nothing of how the run ends.
     fn is_watched(&self) -> bool {
         self.stale_report != Format::Off
             || self.stale_fatal
@@ -317,9 +328,16 @@ impl BootArguments {
         format!("afterimage boot: {}", kernel.unwrap_or_else(guest))
     }
 
-    fn reports(&self, unit: Arc<Vtd>, screen: Arc<Screen>, journal: Option<Arc<Journal>>) -> Reports {
+    fn reports(
+        &self,
+        unit: Arc<Vtd>,
+        screen: Arc<Screen>,
+        journal: Option<Arc<Journal>>,
+        tracer: Option<Arc<Tracer>>,
+    ) -> Reports {
         let severity = if self.stale_fatal { Severity::Fatal } else { Severity::Reported };
-        let reports = Reports::new(unit, self.stale_report, severity, screen).with_journal(journal);
+        let reports = Reports::new(unit, self.stale_report, severity, screen);
+        let reports = reports.with_journal(journal).with_tracer(tracer);
         if self.pictures.are_wanted() { reports.with_drawings() } else { reports }
     }
 }

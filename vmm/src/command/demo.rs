@@ -12,14 +12,18 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use guest_images::layout::MAX_VCPUS;
 use ordering::sighting::MOST_PLACES;
+use picture::perfetto::Times;
 
 use super::outcome::as_json;
 use super::pictures::{Opened, PictureArguments, Pictures};
 use super::progress::Progress;
+use super::trace::{self, RunTrace, TraceArguments};
 use super::{HOST, UNDECIDED, UNUSABLE, complain, say};
 use crate::demo::guest::CpuKind;
 use crate::demo::options::{DemoOptions, Operation, Trial, WatchedFor, trials};
-use crate::demo::report::{json, table, trace};
+use crate::demo::reading::Reading;
+use crate::demo::report::trace::of as of_first;
+use crate::demo::report::{json, table};
 use crate::demo::stage::Cast;
 use crate::demo::window::Widening;
 use crate::demo::{Demonstration, RunReport};
@@ -72,13 +76,15 @@ pub(super) struct DemoArguments {
     /// Try every order with windows of each of these widths, in microseconds, for --seconds each: how often is the old page
     /// met?
     #[arg(long, value_name = "US,...", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
-    #[arg(conflicts_with_all = ["window_us", "save", "html", "svg", "dot"])]
+    #[arg(conflicts_with_all = ["window_us", "save", "html", "svg", "dot", "trace"])]
     windows: Vec<u64>,
     /// Draw that as curves, an SVG picture
     #[arg(long, value_name = "FILE", requires = "windows")]
     plot: Option<PathBuf>,
     #[command(flatten)]
     pictures: PictureArguments,
+    #[command(flatten)]
+    trace: TraceArguments,
 }
 
 /// Files that are written when all orders were tried.
@@ -86,13 +92,15 @@ struct Files {
     pictures: Pictures,
     csv: Option<Opened>,
     plot: Option<Opened>,
+    trace: Option<RunTrace>,
 }
 
 impl DemoArguments {
     /// The files, which can be written.
     fn files(&self) -> Result<Files, String> {
         let opened = |path: &Option<PathBuf>| path.as_deref().map(Opened::new).transpose();
-        Ok(Files { pictures: self.pictures.open()?, csv: opened(&self.csv)?, plot: opened(&self.plot)? })
+        let (csv, plot) = (opened(&self.csv)?, opened(&self.plot)?);
+        Ok(Files { pictures: self.pictures.open()?, csv, plot, trace: self.trace.start()? })
     }
 }
 
@@ -119,7 +127,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
     let prepared =
         select(arguments).and_then(|trials| Ok((trials, arguments.files()?, choose_cpu(arguments.cpu)?)));
-    let (trials, files, cpu) = match prepared {
+    let (trials, mut files, cpu) = match prepared {
         Ok(prepared) => prepared,
         Err(message) => {
             complain(message);
@@ -138,15 +146,19 @@ pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
     if !arguments.windows.is_empty() {
         return windows::run(&options, arguments, files);
     }
-    demonstrate(&Demonstration::new(options), cpu, arguments, files)
+    let mut trace = files.trace.take();
+    let own = demonstrate(&Demonstration::new(options), cpu, arguments, files, trace.as_mut());
+    trace::finish(&trace.map(RunTrace::conclude).unwrap_or_default(), own).into()
 }
 
+/// The exit status.
 fn demonstrate(
     demonstration: &Demonstration,
     cpu: CpuKind,
     arguments: &DemoArguments,
     files: Files,
-) -> ExitCode {
+    mut trace: Option<&mut RunTrace>,
+) -> u8 {
     let is_json = arguments.json;
     let mut reports: Vec<RunReport> = Vec::new();
     if !is_json {
@@ -161,34 +173,48 @@ fn demonstrate(
                 if !is_json {
                     say(table::row(&report));
                 }
+                if let Some(trace) = &mut trace {
+                    draw(trace, &report);
+                }
                 reports.push(report);
             }
             Err(error) => {
                 complain(format_args!("{} {}: {error}", trial.operation.name(), trial.order.name));
-                return if error.is_of_host() { HOST } else { UNUSABLE }.into();
+                return if error.is_of_host() { HOST } else { UNUSABLE };
             }
         }
     }
     if is_json {
         say(as_json(&json::object(cpu, demonstration.options(), &reports)));
     } else {
-        reports.iter().filter_map(trace::of).for_each(say);
+        reports.iter().filter_map(of_first).for_each(say);
         say(format_args!("\n{}", table::conclusion(&reports)));
     }
     let saved = arguments.save.as_ref().map_or(Ok(()), |directory| save(directory, &reports));
     if let Err(error) = saved.and_then(|()| write(&reports, files, arguments.seed)) {
         complain(error);
-        return HOST.into();
+        return HOST;
     }
     if !reports.iter().all(RunReport::is_as_expected) {
-        return ExitCode::FAILURE;
+        return 1;
     }
-    if reports.iter().any(RunReport::is_undecided) { UNDECIDED.into() } else { ExitCode::SUCCESS }
+    if reports.iter().any(RunReport::is_undecided) { UNDECIDED } else { 0 }
+}
+
+/// The first violation of an order, with the times at which its rows were seen.
+fn draw(trace: &mut RunTrace, report: &RunReport) {
+    match &report.reading {
+        Some(Reading::Counterexample(found)) => {
+            let title = format!("{} {}", report.trial.operation.name(), report.trial.order.name);
+            trace.add(&title, &found.run, Times::Seen(&found.seen));
+        }
+        Some(Reading::Divergence(_) | Reading::BoundHit(_) | Reading::TooLong) | None => {}
+    }
 }
 
 /// Writes the files with pictures and with counts.
 fn write(reports: &[RunReport], files: Files, seed: u64) -> Result<(), String> {
-    let Files { mut pictures, csv, plot: _ } = files;
+    let Files { mut pictures, csv, plot: _, trace: _ } = files;
     csv.map_or(Ok(()), |file| file.write(&csv::table(reports, seed)))?;
     if pictures.are_wanted() {
         page::draw(reports, &mut pictures)?;

@@ -11,11 +11,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use picture::chart::Chart;
 use picture::page::Page;
+use picture::perfetto::Times;
 use picture::report::{Report, Text};
 use picture::{dot, svg};
 use rustix::fs::{OFlags, fcntl_setfl};
 
 use super::files::Source;
+use super::trace::RunTrace;
 use crate::remedy::remedy;
 
 /// Where runs are to be drawn.
@@ -53,12 +55,14 @@ pub(super) enum Format {
 }
 
 /// The files of one call, and what is to be drawn in them.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Pictures {
     files: Vec<(Format, Opened)>,
     reports: Vec<Report>,
     texts: Vec<Text>,
     chart: Option<Chart>,
+    /// Where runs are told as they come.
+    trace: Option<RunTrace>,
 }
 
 impl PictureArguments {
@@ -122,9 +126,24 @@ impl Format {
 }
 
 impl Pictures {
+    /// The same, and a trace of the runs beside them.
+    pub(super) fn with_trace(self, trace: Option<RunTrace>) -> Self {
+        Self { trace, ..self }
+    }
+
     /// Whether anything is to be drawn.
     pub(super) fn are_wanted(&self) -> bool {
+        !self.files.is_empty() || self.trace.is_some()
+    }
+
+    /// Whether files are written at the end, and not only a trace.
+    fn are_drawn(&self) -> bool {
         !self.files.is_empty()
+    }
+
+    /// The last words of the trace; what there is to be told of it, and the status if that was 0 otherwise.
+    pub(super) fn conclude_trace(&mut self) -> Vec<(u8, String)> {
+        self.trace.take().map(RunTrace::conclude).unwrap_or_default()
     }
 
     /// Draws one more; `text` is what stands in its file.
@@ -134,6 +153,12 @@ impl Pictures {
 
     /// The same, of a file with that name.
     pub(super) fn add_of(&mut self, file: &str, text: &str, report: Report) {
+        if let (Some(trace), Some(run)) = (&mut self.trace, &report.run) {
+            trace.add(&format!("{}: {}", report.name, report.title), run, Times::Logical);
+        }
+        if !self.are_drawn() {
+            return;
+        }
         if !self.texts.iter().any(|known| known.file == file) {
             self.texts.push(Text { file: file.to_owned(), text: text.to_owned() });
         }
@@ -150,7 +175,7 @@ impl Pictures {
     /// # Errors
     /// What the host says.
     pub(super) fn write(self, title: &str) -> Result<(), String> {
-        let Self { files, reports, texts, chart } = self;
+        let Self { files, reports, texts, chart, trace: _ } = self;
         let files = Self { files, ..Self::default() };
         files.write_each(|format| format.of(title, &reports, &texts, chart.as_ref()))
     }

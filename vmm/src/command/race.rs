@@ -30,6 +30,7 @@ use super::drawn;
 use super::files::{self, Source};
 use super::pictures::{PictureArguments, Pictures};
 use super::progress::Progress;
+use super::trace::{self, TraceArguments};
 use super::{HOST, UNUSABLE, complain, outcome, say};
 use crate::race::{PlayError, PlayedBy, played_by};
 use crate::remedy::remedy;
@@ -74,6 +75,8 @@ pub(super) struct RaceArguments {
     max_states: usize,
     #[command(flatten)]
     pictures: PictureArguments,
+    #[command(flatten)]
+    trace: TraceArguments,
 }
 
 /// How agents come to take their steps.
@@ -97,6 +100,14 @@ enum Cpu {
 }
 
 impl RaceArguments {
+    /// What runs are drawn in, open.
+    fn drawn(&self) -> Result<Pictures, String> {
+        if self.trace.is_wanted() && self.mode != Mode::Steered {
+            return Err("--trace is for --mode steered: of free runs nobody keeps the rows".to_owned());
+        }
+        Ok(self.pictures.open()?.with_trace(self.trace.start()?))
+    }
+
     fn rounds(&self) -> u64 {
         self.rounds.unwrap_or(match self.mode {
             Mode::Steered => 100,
@@ -159,7 +170,7 @@ pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
             return UNUSABLE.into();
         }
     };
-    let mut pictures = match arguments.pictures.open() {
+    let mut pictures = match arguments.drawn() {
         Ok(pictures) => pictures,
         Err(message) => {
             complain(message);
@@ -201,15 +212,17 @@ pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
     seen.not_on_kvm.iter().for_each(|(file, name, why)| {
         complain(format_args!("{file}: {name} did not run: {ON_KVM} is not for it: {why}"));
     });
+    let trace = pictures.conclude_trace();
     if let Err(message) = pictures.write("Counterexamples that happened") {
         complain(message);
         return HOST.into();
     }
-    match (seen.wrong_files + seen.not_on_kvm.len(), seen.agrees()) {
-        (0, true) => ExitCode::SUCCESS,
-        (0, false) => ExitCode::FAILURE,
-        _ => UNUSABLE.into(),
-    }
+    let own = match (seen.wrong_files + seen.not_on_kvm.len(), seen.agrees()) {
+        (0, true) => 0,
+        (0, false) => 1,
+        _ => UNUSABLE,
+    };
+    trace::finish(&trace, own).into()
 }
 
 /// Why no scenario ran.

@@ -17,6 +17,7 @@ use picture::timeline::Timeline;
 use super::drawn;
 use super::files::{self, Source};
 use super::pictures::{PictureArguments, Pictures};
+use super::trace::{self, TraceArguments};
 use super::{HOST, UNUSABLE, complain, say};
 
 /// What can be replayed.
@@ -30,20 +31,22 @@ pub(super) struct ReplayArguments {
     scenario: Option<String>,
     #[command(flatten)]
     pictures: PictureArguments,
+    #[command(flatten)]
+    trace: TraceArguments,
 }
 
 /// Replays and prints the traces.
 pub(super) fn run(arguments: &ReplayArguments) -> ExitCode {
     let opened = files::one(&arguments.path).map_err(|error| error.to_string());
     let replayed = opened.and_then(|source| {
-        let mut pictures = arguments.pictures.open()?;
+        let mut pictures = arguments.pictures.open()?.with_trace(arguments.trace.start()?);
         let all = replayed(arguments, &source, &mut pictures)?;
-        Ok((all, pictures.write(&source.name)))
+        let trace = pictures.conclude_trace();
+        Ok((all, trace, pictures.write(&source.name)))
     });
     match replayed {
-        Ok((true, Ok(()))) => ExitCode::SUCCESS,
-        Ok((false, Ok(()))) => ExitCode::FAILURE,
-        Ok((_, Err(message))) => {
+        Ok((all, trace, Ok(()))) => trace::finish(&trace, if all { 0 } else { 1 }).into(),
+        Ok((.., Err(message))) => {
             complain(message);
             HOST.into()
         }

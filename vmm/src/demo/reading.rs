@@ -8,9 +8,10 @@ mod seen;
 mod window;
 
 use mmu::trace::Action;
-use ordering::counterexample::Table;
+use ordering::counterexample::{Seen, Table};
 use ordering::lowering::{Lowered, load};
 use ordering::sighting::{Explained, Sighting, Unexplained, explain};
+use picture::timeline::Timeline;
 
 use self::seen::Scene;
 use self::window::windows;
@@ -40,6 +41,10 @@ pub struct Counterexample {
     pub text: String,
     /// Rows of the run that nobody saw.
     pub filled_in: usize,
+    /// The same run, to be drawn.
+    pub run: Timeline,
+    /// How each of its rows is known.
+    pub seen: Vec<Seen>,
 }
 
 /// Reads the first violation of `trial`; a search looks at so many places at most.
@@ -92,7 +97,9 @@ fn counterexample(order: &OrderScenario<'_>, lowered: &Lowered, found: &Explaine
     let property = table.broken().map_or_else(String::new, |broken| broken.text.clone());
     let text = format!("{}{table}", order.violating(&property));
     let filled_in = found.filled_in();
-    Reading::Counterexample(Box::new(Counterexample { table, text, filled_in }))
+    let run = Timeline::new(lowered, &found.trace, Some(found.broken));
+    let seen = found.seen.clone();
+    Reading::Counterexample(Box::new(Counterexample { table, text, filled_in, run, seen }))
 }
 
 /// What was seen, in the order in which it began, below `text`; the sighting that is `refused` is marked.

@@ -21,6 +21,7 @@ use devices::serial::{self, Output, Serial};
 use devices::upstream::{Direct, Remapped, Upstream};
 use devices::virtio::console::UserEnd;
 use devices::worker::Hooks;
+use iommu::stale::told::Listener;
 use iommu::vtd::options::VtdOptions;
 use iommu::vtd::{REGISTER_BYTES, Vtd};
 use mmu::cache::CacheError;
@@ -34,6 +35,7 @@ use super::interrupts::Interrupts;
 use super::options::{Answers, DeviceKind, IommuKind, MachineOptions, Placement, QueueRuns, UnitOptions};
 use super::power_button::{self, PowerButton};
 use super::remapping::UnitRegisters;
+use super::traced::Traced;
 use super::unanswered::{self, Kind, Unanswered};
 use super::virtio;
 use crate::boot::map;
@@ -121,9 +123,9 @@ impl Board {
         end: Arc<End>,
         output: Output,
     ) -> Result<Self, BoardError> {
-        let interrupts = Interrupts::new(Arc::clone(vm));
+        let interrupts = Interrupts::new(Arc::clone(vm), options.tracer.clone());
         let io_apic = IoApic::new(interrupts.clone());
-        let (upstream, unit) = upstream(vm, options.iommu, &interrupts)?;
+        let (upstream, unit) = upstream(vm, options, &interrupts)?;
         let wires: Vec<Wire> = (0..io_apic::PINS).map(|pin| Wire::new(io_apic.clone(), Pin(pin))).collect();
         let wire = |pin: Pin| wires[usize::from(pin.0)].clone();
         let mut bus = PciBus::new(
@@ -348,17 +350,27 @@ impl Board {
     }
 }
 
-/// What is upstream of the devices, and the unit if it is one.
 /// The way of devices to memory, and what stands in it.
 type Way = (Arc<dyn Upstream>, Option<Arc<Vtd>>);
 
-fn upstream(vm: &Vm, kind: IommuKind, interrupts: &Arc<Interrupts>) -> Result<Way, CacheError> {
+/// What is upstream of the devices, and the unit if there is one.
+fn upstream(vm: &Vm, options: &MachineOptions, interrupts: &Arc<Interrupts>) -> Result<Way, CacheError> {
+    let (upstream, unit) = untraced(vm, options, interrupts)?;
+    let Some(tracer) = &options.tracer else { return Ok((upstream, unit)) };
+    if let Some(unit) = &unit {
+        tracer.follow(unit);
+    }
+    Ok((Arc::new(Traced::new(upstream, Arc::clone(tracer))), unit))
+}
+
+fn untraced(vm: &Vm, machine: &MachineOptions, interrupts: &Arc<Interrupts>) -> Result<Way, CacheError> {
     let memory = Arc::clone(vm.memory());
-    Ok(match kind {
+    Ok(match machine.iommu {
         IommuKind::None => (Arc::new(Direct::new(memory, interrupts.sink())), None),
         IommuKind::Vtd(options) => {
             let vtd = VtdOptions { answer_time_out: options.answer_time_out(), ..options.vtd };
-            let unit = Vtd::try_new(memory, vtd, interrupts.clone())?;
+            let listener = machine.tracer.clone().map(|tracer| tracer as Arc<dyn Listener>);
+            let unit = Vtd::try_told(memory, vtd, interrupts.clone(), listener)?;
             turn_knobs(&unit, &options);
             interrupts.remap_by(Arc::clone(&unit));
             (Arc::new(Remapped::new(Arc::clone(&unit), options.device_tlb_entries)), Some(unit))

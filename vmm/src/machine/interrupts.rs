@@ -13,6 +13,7 @@ use iommu::vtd::interrupts::InterruptSource;
 use parking_lot::Mutex;
 use pcie::{Msi, MsiSink, SourceId};
 
+use super::tracer::Tracer;
 use crate::kvm::Vm;
 use crate::kvm::vm::Delivered;
 
@@ -26,13 +27,14 @@ pub struct Interrupts {
     routes: Mutex<[Option<Msi>; PINS as usize]>,
     /// What remaps the I/O APIC's messages, if there is a unit.
     unit: OnceLock<Arc<Vtd>>,
+    tracer: Option<Arc<Tracer>>,
 }
 
 impl Interrupts {
-    /// Those of `vm`.
+    /// Those of `vm`; each that is delivered is told to `tracer`.
     #[must_use]
-    pub fn new(vm: Arc<Vm>) -> Arc<Self> {
-        Arc::new(Self { vm, routes: Mutex::new([None; PINS as usize]), unit: OnceLock::new() })
+    pub fn new(vm: Arc<Vm>, tracer: Option<Arc<Tracer>>) -> Arc<Self> {
+        Arc::new(Self { vm, routes: Mutex::new([None; PINS as usize]), unit: OnceLock::new(), tracer })
     }
 
     /// From now on, `unit` remaps what the I/O APIC sends. The first one counts.
@@ -62,6 +64,9 @@ impl Interrupts {
 
 impl MsiSink for Interrupts {
     fn send(&self, message: Msi) {
+        if let Some(tracer) = &self.tracer {
+            tracer.interrupted(message);
+        }
         match self.vm.send(message) {
             Ok(Delivered::Taken) => {}
             Ok(Delivered::Lost) => log::debug!("{message:x?} reached no local APIC"),

@@ -11,6 +11,7 @@ use iommu::stale::watch::{StaleOptions, Watching};
 use iommu::vtd::knobs::Fault;
 use iommu::vtd::options::VtdOptions;
 
+use super::tracer::Tracer;
 use crate::kvm::CpuFlags;
 use crate::sandbox::Sandbox;
 
@@ -41,6 +42,8 @@ pub struct MachineOptions {
     pub placement: Placement,
     /// The fence around its threads.
     pub sandbox: Sandbox,
+    /// Who writes down what happens, if anybody does.
+    pub tracer: Option<Arc<Tracer>>,
 }
 
 /// Where devices are.

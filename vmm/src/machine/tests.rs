@@ -48,6 +48,7 @@ pub(super) fn machine_of(image: BareImage, unit: UnitOptions, output: Output) ->
         virtio: Vec::new(),
         placement: Placement::default(),
         sandbox: Sandbox::OFF,
+        tracer: None,
     };
     let bytes = image.elf(ElfWidth::Bits32);
     let kernel = File { name: "image".to_owned(), bytes };

@@ -17,6 +17,7 @@ mod replay;
 mod sandbox;
 mod steps;
 mod terminal;
+mod trace;
 mod virtio;
 mod zoo;
 

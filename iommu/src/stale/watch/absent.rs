@@ -7,6 +7,7 @@ use mmu::address::PageSize;
 use mmu::cache::Translation;
 
 use crate::spec::descriptor::Descriptor;
+use crate::stale::told::{self, Told};
 use crate::stale::watch::Watch;
 use crate::stale::watch::fill::FillKey;
 use crate::stale::watch::judging::Finding;
@@ -31,8 +32,10 @@ impl Rests for Absence {
 impl Watch {
     /// A walk failed, and that was cached.
     pub(crate) fn filled_absent(&self, key: AbsentKey, origin: Origin) {
-        let absence = Absence { origin, filled: self.next_event() };
-        self.state.lock().absences.insert(key, absence);
+        let (requester, space, filled) = (origin.requester, origin.space, self.next_event());
+        self.state.lock().absences.insert(key, Absence { origin, filled });
+        let fill = told::Fill { requester, space, address: key.1, translation: None };
+        self.tell(filled, || Told::Iotlb(fill));
     }
 
     /// A request was refused for a cached `reason`, and the tables let it pass `now`.

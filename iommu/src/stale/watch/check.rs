@@ -8,12 +8,13 @@ use mmu::cache::Translation;
 use pcie::Request;
 
 use crate::spec::descriptor::Descriptor;
-use crate::spec::fault::FaultReason;
+use crate::spec::fault::{FaultReason, FaultRecord};
 use crate::stale::Kind;
+use crate::stale::told::Told;
 use crate::stale::watch::{Look, Watch, parting};
 use crate::vtd::knobs::Verdict;
 use crate::vtd::witness::{
-    Ended, Filled, HeldIn, Loaded, Moment, Moved, Refused, Use, Used, Walked, Witness,
+    Ended, Filled, Happening, HeldIn, Loaded, Moment, Moved, Refused, Use, Used, Walked, Witness,
 };
 use crate::vtd::{Past, Path, Reading, Vtd};
 
@@ -22,8 +23,13 @@ impl Witness for Watch {
         self.events()
     }
 
-    fn happen(&self) -> Moment {
-        self.next_event()
+    fn happen(&self, what: Happening) -> Moment {
+        let at = self.next_event();
+        self.tell(at, || match what {
+            Happening::Walk => Told::WalkBegins,
+            Happening::InterruptEntry(source, index) => Told::InterruptEntry(source, index),
+        });
+        at
     }
 
     fn loaded(&self, loaded: Loaded<'_>) {
@@ -51,7 +57,11 @@ impl Witness for Watch {
     fn used(&self, unit: &Vtd, used: Used<'_>) -> Option<Path> {
         match used {
             Used::Translation(used) => self.check_use(unit, used),
-            Used::Walk(walked) => self.check_walk(unit, walked),
+            Used::Walk(walked) => {
+                let path = self.check_walk(unit, walked);
+                self.tell_walk(walked);
+                path
+            }
             Used::Absence(refused) => {
                 self.check_absent(unit, refused);
                 None
@@ -89,9 +99,20 @@ impl Witness for Watch {
             Moved::InterruptTable(table) => self.entries_begin(table.count, unit.entries_of(table)),
         }
     }
+
+    fn faulted(&self, fault: &FaultRecord) {
+        self.tell(self.moment(), || Told::Fault(fault));
+    }
 }
 
 impl Watch {
+    /// The event of a walk is the one before its first reading.
+    fn tell_walk(&self, walked: &Walked<'_>) {
+        let Walked { requester, request, began, outcome, .. } = *walked;
+        let began = began.saturating_sub(1);
+        self.tell(self.moment(), || Told::Walked { requester, request, began, outcome });
+    }
+
     /// Looks whether the tables let a request pass by now that was refused for a cached reason.
     fn check_absent(&self, unit: &Vtd, refused: &Refused<'_>) {
         if let Ok(now) = unit.inspect(refused.requester, refused.request).translation {

@@ -11,6 +11,7 @@ use crate::spec::descriptor::{Descriptor, EntryScope};
 use crate::spec::interrupt::InterruptEntry;
 use crate::stale::interrupt::StaleInterrupt;
 use crate::stale::judge;
+use crate::stale::told::Told;
 use crate::stale::watch::docket::{Case, Docket, Judged, Subject};
 use crate::stale::watch::entries::Entries;
 use crate::stale::watch::log::{Log, Received};
@@ -95,6 +96,8 @@ impl Watch {
         let (at, invalidation) = (self.next_event(), Descriptor::InterruptEntries(scope));
         state.images.look(&invalidation, &self.memory, at);
         state.interrupts.receive(Received { at, invalidation, carried_out, since }, &self.memory);
+        drop(state);
+        self.tell(at, || Told::Invalidated { invalidation: &invalidation, carried_out });
     }
 
     /// An interrupt entry was read from the table, for an interrupt of `source`.

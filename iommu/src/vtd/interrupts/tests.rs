@@ -5,7 +5,7 @@ use crate::spec::command::InterruptTable;
 use crate::spec::descriptor::EntryScope;
 use crate::spec::interrupt::InterruptEntry;
 use crate::vtd::Vtd;
-use crate::vtd::tests::driver::Driver;
+use crate::vtd::tests::driver::{Driver, SOURCE};
 
 const INDEX: u16 = 3;
 const ENTRY: InterruptEntry = InterruptEntry([1, 0]);
@@ -19,7 +19,7 @@ fn an_entry_that_is_invalidated_while_it_is_read_is_not_kept() {
             happens(&driver.unit);
             Some(ENTRY)
         };
-        let used = driver.unit.read_and_keep(table, INDEX, read).unwrap();
+        let used = driver.unit.read_and_keep(table, INDEX, SOURCE, read).unwrap();
         assert_eq!(used, ENTRY, "it is used once");
         driver.unit.interrupt_entries.get(&INDEX).is_some()
     };

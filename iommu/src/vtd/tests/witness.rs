@@ -11,9 +11,10 @@ use pcie::Ats;
 
 use super::driver::{DOMAIN, Driver, PAGE, SECOND_STAGE, SOURCE, invalidations, load};
 use crate::spec::descriptor::Descriptor;
+use crate::spec::fault::FaultRecord;
 use crate::vtd::knobs::{Fault, Verdict};
 use crate::vtd::options::{StaleOptions, VtdOptions, Watching};
-use crate::vtd::witness::{Ended, Filled, Loaded, Moment, Moved, Used, Witness};
+use crate::vtd::witness::{Ended, Filled, Happening, Loaded, Moment, Moved, Used, Witness};
 use crate::vtd::{Path, Vtd};
 
 /// Writes down what it is told, and believes every walk.
@@ -38,7 +39,7 @@ impl Witness for Diary {
         self.events.load(Ordering::Acquire)
     }
 
-    fn happen(&self) -> Moment {
+    fn happen(&self, _what: Happening) -> Moment {
         Moment { event: self.events.fetch_add(1, Ordering::AcqRel), elapsed: Duration::ZERO }
     }
 
@@ -94,6 +95,10 @@ impl Witness for Diary {
             Moved::Root => "root moved",
             Moved::InterruptTable(_) => "interrupt table moved",
         });
+    }
+
+    fn faulted(&self, _fault: &FaultRecord) {
+        self.note("faulted");
     }
 }
 

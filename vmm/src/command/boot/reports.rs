@@ -23,6 +23,7 @@ use super::journal::Journal;
 use super::page::{self, Drawn};
 use super::screen::Screen;
 use crate::machine::ending::Ending;
+use crate::machine::tracer::Tracer;
 
 /// How long a report waits for the end of the guest's line: a prompt has none.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -81,6 +82,8 @@ pub(super) struct Reports {
     journal: Option<Arc<Journal>>,
     /// For whoever looks at a page afterwards.
     drawn: Option<Drawn>,
+    /// Who writes them into a trace.
+    tracer: Option<Arc<Tracer>>,
     pending: Vec<String>,
     /// Since when the oldest of them waits.
     waiting_since: Option<Instant>,
@@ -92,8 +95,8 @@ impl Reports {
     /// Those of `unit`, of which none has been taken, on `screen`.
     pub(super) fn new(unit: Arc<Vtd>, format: Format, severity: Severity, screen: Arc<Screen>) -> Self {
         let (pending, printed) = (Vec::new(), [0; KINDS]);
-        let (journal, drawn) = (None, None);
-        Self { unit, format, severity, screen, journal, drawn, pending, waiting_since: None, printed }
+        let (journal, drawn, tracer, waiting_since) = (None, None, None, None);
+        Self { unit, format, severity, screen, journal, drawn, tracer, pending, waiting_since, printed }
     }
 
     /// The same, of which whoever asks is told.
@@ -104,6 +107,11 @@ impl Reports {
     /// The same, which are drawn.
     pub(super) fn with_drawings(self) -> Self {
         Self { drawn: Some(Drawn::default()), ..self }
+    }
+
+    /// The same, and they are traced as well.
+    pub(super) fn with_tracer(self, tracer: Option<Arc<Tracer>>) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Tells what is new, and ends the guest if that is to.
@@ -143,6 +151,11 @@ impl Reports {
     fn take_new(&mut self) {
         let (changes, uses) = (self.unit.take_changes_in_place(), self.unit.take_stale_uses());
         let (interrupts, time_outs) = (self.unit.take_stale_interrupts(), self.unit.take_time_outs());
+        if let Some(tracer) = &self.tracer {
+            changes.iter().for_each(|change| tracer.changed_in_place(change));
+            uses.iter().for_each(|stale| tracer.stale_use(stale));
+            interrupts.iter().for_each(|stale| tracer.stale_interrupt(stale));
+        }
         self.tell_all(Kind::ChangeInPlace, &changes, ChangedInPlace::to_json, page::change_in_place);
         self.tell_all(Kind::Use, &uses, StaleUse::to_json, page::stale_use);
         self.tell_all(Kind::Interrupt, &interrupts, StaleInterrupt::to_json, page::interrupt);

@@ -18,15 +18,17 @@ use picture::report::Report;
 use super::api::{Api, Desk};
 use super::journal::Journal;
 use super::reports::{Concluded, Reports};
-use super::screen::Screen;
+use super::screen::{self, Screen};
 use super::socket::{Socket, SocketError};
 use super::{BootArguments, status};
 use crate::command::pictures::Format;
+use crate::command::trace::{MachineTrace, TraceFile};
 use crate::command::{UNUSABLE, complain, messages};
 use crate::machine::board::BoardError;
 use crate::machine::console::{Console, Round, Signals};
 use crate::machine::control::Control;
 use crate::machine::ending::Ending;
+use crate::machine::tracer::Tracer;
 use crate::machine::{Machine, MachineError, Run, Service};
 use crate::remedy::remedy;
 use crate::sandbox::{Role, Sandbox};
@@ -55,8 +57,10 @@ pub(in crate::command) fn run(arguments: &BootArguments) -> ExitCode {
     messages::init(arguments.log_level(), Some(screen.messages()));
     let (ending, (status, message)) = guarded(screen, || carry_out(arguments, &prepared));
     drop(prepared.api);
+    let patience = patience(ending.as_ref());
+    let status = conclude(screen, prepared.trace.as_ref(), status, patience);
     tell(screen, message);
-    screen.settle(patience(ending.as_ref()));
+    screen.settle(patience);
     finish(screen, status).into()
 }
 
@@ -86,6 +90,13 @@ struct Prepared {
     api: Option<Socket>,
     /// Files for pictures, by name.
     pictures: Vec<(Format, String)>,
+    trace: Option<MachineTrace>,
+}
+
+impl Prepared {
+    fn tracer(&self) -> Option<Arc<Tracer>> {
+        self.trace.as_ref().map(|trace| Arc::clone(&trace.tracer))
+    }
 }
 
 /// Makes it. Of descriptors that were there before, the reports' alone is kept.
@@ -106,10 +117,27 @@ fn prepare(arguments: &BootArguments) -> Result<Prepared, (u8, String)> {
         SocketError::Path(message) => (UNUSABLE, message),
         SocketError::Host(message) => (status::HOST, message),
     })?;
+    let trace = arguments.trace.open().map_err(|message| (UNUSABLE, message))?;
+    let is_same =
+        |trace: &TraceFile| file.as_ref().is_some_and(|(_, file)| screen::is_same(file, &trace.file));
+    if trace.as_ref().is_some_and(is_same) {
+        let message = "the trace and the reports cannot stand in one file; name two";
+        return Err((UNUSABLE, message.to_owned()));
+    }
+    let trace = trace.map(|trace| MachineTrace::start(trace, sandbox)).transpose().map_err(host)?;
     let (pictures, files) =
         drawings.into_iter().map(|one| ((one.format, one.name.clone()), (one.name, one.file))).unzip();
     let screen = Screen::of_process(file, files, sandbox).map_err(host)?;
-    Ok(Prepared { screen, signals: Signals::receive().map_err(host)?, sandbox, api, pictures })
+    Ok(Prepared { screen, signals: Signals::receive().map_err(host)?, sandbox, api, pictures, trace })
+}
+
+/// Ends the trace, if there is one, and says what it lacks. The status, which is `own` without it.
+fn conclude(screen: &Screen, trace: Option<&MachineTrace>, own: u8, patience: Patience) -> u8 {
+    let told = trace.map(|trace| trace.conclude(patience)).unwrap_or_default();
+    told.into_iter().fold(own, |own, (status, message)| {
+        tell(screen, Some(message));
+        if own == 0 { status } else { own }
+    })
 }
 
 fn tell(screen: &Screen, message: Option<String>) {
@@ -142,7 +170,7 @@ fn tell_panics(screen: &Arc<Screen>) {
 }
 
 fn carry_out(arguments: &BootArguments, prepared: &Prepared) -> (Option<Ending>, Verdict) {
-    let machine = match build(arguments, &prepared.screen, prepared.sandbox) {
+    let machine = match build(arguments, prepared) {
         Ok(machine) => machine,
         Err((status, message)) => return (None, (status, Some(message))),
     };
@@ -173,9 +201,10 @@ fn lines(run: &Run) -> Vec<String> {
     places.chain(run.behind.iter().map(behind)).collect()
 }
 
-fn build(arguments: &BootArguments, screen: &Screen, sandbox: Sandbox) -> Result<Machine, (u8, String)> {
+fn build(arguments: &BootArguments, prepared: &Prepared) -> Result<Machine, (u8, String)> {
     let wrong = |message| (UNUSABLE, message);
-    let (options, root) = arguments.options(sandbox, screen).map_err(wrong)?;
+    let screen = &prepared.screen;
+    let (options, root) = arguments.options(prepared.sandbox, screen, prepared.tracer()).map_err(wrong)?;
     let payload = arguments.payload(root)?;
     Machine::new(&options, &payload, screen.guest_side())
         .map_err(|error| (of_error(&error), error.to_string()))
@@ -213,12 +242,19 @@ fn watch(
     };
     let journal = api.as_ref().map(|_| Arc::default());
     let services = services(api.as_ref(), journal.as_ref())?;
-    let mut reports = machine.unit().map(|unit| arguments.reports(unit, Arc::clone(screen), journal));
-    let mut act = |notes: &[String]| look(screen, reports.as_mut(), notes);
+    let mut reports =
+        machine.unit().map(|unit| arguments.reports(unit, Arc::clone(screen), journal, prepared.tracer()));
+    let mut act = |notes: &[String]| {
+        prepared.trace.iter().for_each(|trace| trace.tracer.count());
+        look(screen, reports.as_mut(), notes)
+    };
     let run = machine.run(console, Round { every: EVERY, act: &mut act }, services)?;
     let ended_by_itself = run.ending.is_of_guest();
     let nothing = Concluded { stale: 0, drawn: None };
-    Ok((run, reports.map_or(nothing, |reports| reports.conclude(ended_by_itself))))
+    let concluded = reports.map_or(nothing, |reports| reports.conclude(ended_by_itself));
+    // A trace alone has them found, and decides nothing.
+    let stale = if arguments.is_watched() { concluded.stale } else { 0 };
+    Ok((run, Concluded { stale, ..concluded }))
 }
 
 /// The threads beside the machine's own.

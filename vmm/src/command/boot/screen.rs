@@ -148,7 +148,7 @@ impl Screen {
     }
 }
 
-fn is_same(one: &File, other: &File) -> bool {
+pub(super) fn is_same(one: &File, other: &File) -> bool {
     let identity = |file: &File| fstat(file).ok().map(|about| (about.st_dev, about.st_ino));
     identity(one).is_some_and(|one| Some(one) == identity(other))
 }

@@ -1,14 +1,11 @@
 //! The demonstration as a page: counts of each order beside each other, and the first violation of each as a picture.
 //!
-//! Invariant: a picture is of the run that the text says; it is read again, as `replay` reads it, and what cannot be read
-//! again is a mistake of this program and said.
+//! Invariant: a picture is of the run that the text beside it says; a text that cannot be read again is a mistake of this program
+//! and said.
 
 use ordering::language::parse;
-use ordering::language::syntax::Scenario;
-use ordering::lowering::{lower, replay};
 use picture::chart::{Chart, Column, Counted, Line};
 use picture::report::{Report, Tone};
-use picture::timeline::Timeline;
 use steps::operation::Verdict;
 
 use crate::command::drawn;
@@ -79,7 +76,7 @@ fn report(run: &RunReport, file: &str, text: &str) -> Result<Report, String> {
     }
     let scenario = parsed.scenarios.first().ok_or("there is no scenario in it")?;
     let (timeline, mut remarks) = match &run.reading {
-        Some(Reading::Counterexample(_)) => (Some(timeline(scenario, text)?), Vec::new()),
+        Some(Reading::Counterexample(found)) => (Some(found.run.clone()), Vec::new()),
         Some(Reading::Divergence(seen)) => (None, divergence(run, seen)),
         Some(Reading::BoundHit(places)) => {
             let told =
@@ -116,14 +113,4 @@ fn divergence(run: &RunReport, seen: &str) -> Vec<String> {
             std::iter::once("NOT AS EXPECTED: DIVERGENCE".to_owned()).chain(rows).collect()
         }
     }
-}
-
-fn timeline(scenario: &Scenario, text: &str) -> Result<Timeline, String> {
-    let bare = Scenario { trace: Vec::new(), ..scenario.clone() };
-    let found = |found: Vec<ordering::language::Diagnostic>| {
-        found.into_iter().map(|diagnostic| diagnostic.message).collect::<Vec<_>>().join("; ")
-    };
-    let lowered = lower(&bare, text).map_err(found)?;
-    let replayed = replay(&lowered.model, &scenario.trace, text).map_err(|row| row.message)?;
-    Ok(Timeline::new(&lowered, &replayed.trace, replayed.broken))
 }

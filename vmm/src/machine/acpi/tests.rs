@@ -22,6 +22,7 @@ fn options(processors: u8, iommu: IommuKind) -> MachineOptions {
         virtio: Vec::new(),
         placement: Placement::default(),
         sandbox: Sandbox::OFF,
+        tracer: None,
     }
 }
 

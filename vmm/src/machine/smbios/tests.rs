@@ -26,6 +26,7 @@ fn tables(processors: u8, memory_bytes: u64) -> BTreeMap<u8, Vec<Found>> {
         virtio: Vec::new(),
         placement: Placement::default(),
         sandbox: Sandbox::OFF,
+        tracer: None,
     };
     write(&memory, &options);
     let mut segment = vec![0; 0x1_0000];

@@ -157,6 +157,7 @@ fn an_image_is_looked_at_by_a_thread_that_has_given_up() {
             virtio: Vec::new(),
             placement: Placement::default(),
             sandbox,
+            tracer: None,
         };
         let kernel = Image { name: "spoilt".to_owned(), bytes: vec![0; 64] };
         let payload = Payload {
