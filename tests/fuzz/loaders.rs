@@ -11,7 +11,7 @@ use mmu::memory::PhysicalMemory;
 use vmm::boot::{self, File, Module, Payload, map};
 use vmm::kvm::Entry;
 use vmm::machine::acpi;
-use vmm::machine::options::{IommuKind, MachineOptions};
+use vmm::machine::options::{Debugger, IommuKind, MachineOptions};
 use vmm::sandbox::Sandbox;
 
 use self::image::Image;
@@ -48,6 +48,7 @@ fn load(choices: &mut Choices<'_>, census: &mut Census) {
         iommu: choices.of(&[IommuKind::None, IommuKind::default()]),
         devices: Vec::new(),
         virtio: Vec::new(),
+        debugger: Debugger::None,
         sandbox: Sandbox::OFF,
     };
     let image = Image::new(choices);

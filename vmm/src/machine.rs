@@ -30,9 +30,10 @@ use mmu::memory::{MemoryError, PhysicalMemory};
 use thiserror::Error;
 
 use crate::boot::{self, BootError, Payload};
+use crate::kvm::processor::debug::Bell;
 use crate::kvm::vm::IoApicPins;
 use crate::kvm::{
-    Count, Processor, ProcessorError, ProcessorReport, System, SystemError, VcpuId, Vm, VmError,
+    Count, Holder, Processor, ProcessorError, ProcessorReport, System, SystemError, VcpuId, Vm, VmError,
 };
 use crate::remedy::remedy;
 use crate::sandbox::{Role, Sandbox, SandboxError};
@@ -40,7 +41,7 @@ use board::{Board, BoardError};
 use console::{Console, Round};
 use control::Control;
 use ending::{End, Ending};
-use options::MachineOptions;
+use options::{Debugger, MachineOptions};
 use threads::Threads;
 
 /// Why a machine could not be built.
@@ -80,6 +81,9 @@ pub enum MachineError {
 /// A machine that is ready to run.
 pub struct Machine {
     processors: Vec<Processor>,
+    memory: Arc<PhysicalMemory>,
+    debugger: Debugger,
+    bell: Option<Arc<Bell>>,
     board: Arc<Board>,
     end: Arc<End>,
     sandbox: Sandbox,
@@ -123,14 +127,33 @@ impl Machine {
         let entry = boot::load(&memory, payload)?;
         acpi::write(&memory, options);
         let vm = Arc::new(Vm::with_io_apic(&system, Arc::clone(&memory), IO_APIC_PINS)?);
-        let end = End::new().map_err(|source| MachineError::Host { what: "an event", source })?;
+        let refused = |source| MachineError::Host { what: "an event", source };
+        let end = End::new().map_err(refused)?;
+        let bell = match options.debugger {
+            Debugger::None => None,
+            Debugger::Welcome | Debugger::Awaited => Some(Arc::new(Bell::new().map_err(refused)?)),
+        };
         let board = Arc::new(Board::new(&vm, options, Arc::clone(&end), output)?);
         let count = Count(options.processors);
-        let processor = |id| Processor::new(&system, &vm, id, count, &options.masked_cpu_flags, &entry);
+        let processor = |id| {
+            let processor = Processor::new(&system, &vm, id, count, &options.masked_cpu_flags, &entry)?;
+            Ok::<_, ProcessorError>(match &bell {
+                Some(bell) => processor.with_bell(Arc::clone(bell)),
+                None => processor,
+            })
+        };
         let processors: Vec<_> =
             VcpuId::first(options.processors.into()).map(processor).collect::<Result<_, _>>()?;
         end.stops(processors.iter().map(Processor::handle).collect(), board.unit().cloned());
-        Ok(Self { processors, board, end, sandbox: options.sandbox })
+        Ok(Self {
+            processors,
+            memory,
+            debugger: options.debugger,
+            bell,
+            board,
+            end,
+            sandbox: options.sandbox,
+        })
     }
 
     /// The remapping unit, if there is one.
@@ -149,11 +172,15 @@ impl Machine {
         mut round: Round<'_>,
         services: Vec<Service>,
     ) -> Result<Run, MachineError> {
-        let Self { processors, board, end, sandbox } = self;
+        let Self { processors, memory, debugger, bell, board, end, sandbox } = self;
         let mut threads = Threads::new(&end);
         let handles = processors.iter().map(Processor::handle).collect();
-        let control = Arc::new(Control::new(handles, Arc::clone(&board), Arc::clone(&end)));
-        let started = start(&mut threads, processors, &board, &end, sandbox)
+        let control = Arc::new(Control::new(handles, memory, Arc::clone(&board), Arc::clone(&end), bell));
+        if debugger == Debugger::Awaited {
+            control.hold_from_the_beginning(Holder::Debugger);
+        }
+        let fence = Fence { sandbox, processors: processor_role(debugger) };
+        let started = start(&mut threads, processors, &board, &end, fence)
             .and_then(|()| serve(&mut threads, services, &control, sandbox));
         sandbox.enter(Role::Console);
         let watched = started.and_then(|()| {
@@ -175,19 +202,33 @@ const IO_APIC_PINS: IoApicPins = IoApicPins(devices::io_apic::PINS);
 /// Where a processor was, of those that were asked.
 type Place = Option<(VcpuId, ProcessorReport)>;
 
+/// The fence, and what processors may do inside it.
+#[derive(Clone, Copy)]
+struct Fence {
+    sandbox: Sandbox,
+    processors: Role,
+}
+
+const fn processor_role(debugger: Debugger) -> Role {
+    match debugger {
+        Debugger::None => Role::Vcpu,
+        Debugger::Welcome | Debugger::Awaited => Role::DebuggedVcpu,
+    }
+}
+
 fn start(
     threads: &mut Threads<Place>,
     processors: Vec<Processor>,
     board: &Arc<Board>,
     end: &Arc<End>,
-    sandbox: Sandbox,
+    Fence { sandbox, processors: role }: Fence,
 ) -> Result<(), MachineError> {
     let refused = |source| MachineError::Host { what: "a thread", source };
     for processor in processors {
         let (board, end) = (Arc::clone(board), Arc::clone(end));
         let name = processor.handle().id().to_string();
         let work = move || {
-            sandbox.enter(Role::Vcpu);
+            sandbox.enter(role);
             run_processor(processor, &board, &end)
         };
         threads.start(name, work).map_err(refused)?;

@@ -5,6 +5,7 @@
 mod api;
 mod device;
 mod disk;
+mod gdb;
 mod guest;
 mod image;
 mod journal;
@@ -37,7 +38,7 @@ use super::{UNUSABLE, size};
 use crate::boot::{Module, Payload};
 use crate::kvm::CpuFlags;
 use crate::machine::options::{
-    DeviceKind, IommuKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions, VirtioKind,
+    Debugger, DeviceKind, IommuKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions, VirtioKind,
 };
 use crate::sandbox::{self, Sandbox};
 pub(super) use run::run;
@@ -117,6 +118,10 @@ pub(super) struct BootArguments {
     /// power-off, quit, stale, iommu; see docs/api.md
     #[arg(long, value_name = "PATH")]
     api_socket: Option<PathBuf>,
+    /// A Unix socket for gdb (`target remote PATH`): the guest waits at its first instruction until a debugger has come, or
+    /// does not with `nowait`; see docs/gdb.md
+    #[arg(long, value_name = "PATH[,nowait]", value_parser = gdb::parse)]
+    gdb: Option<gdb::Words>,
     /// What becomes of a system call that the program does not need; also whether it gives up privileges, paths and
     /// descriptors
     #[arg(long, value_name = "MODE", value_enum, default_value = "on")]
@@ -186,8 +191,17 @@ impl BootArguments {
             iommu: self.watched_iommu()?,
             devices: self.devices()?,
             virtio: self.virtio(screen)?,
+            debugger: self.debugger(),
             sandbox,
         })
+    }
+
+    fn debugger(&self) -> Debugger {
+        match &self.gdb {
+            None => Debugger::None,
+            Some(words) if words.waits => Debugger::Awaited,
+            Some(_) => Debugger::Welcome,
+        }
     }
 
     /// Behind the other devices: disks, which are opened now, then the rest.

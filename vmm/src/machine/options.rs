@@ -38,8 +38,22 @@ pub struct MachineOptions {
     pub devices: Vec<DeviceKind>,
     /// virtio devices, on the bus behind the others.
     pub virtio: Vec<VirtioKind>,
+    /// Whether somebody may look into its processors.
+    pub debugger: Debugger,
     /// The fence around its threads.
     pub sandbox: Sandbox,
+}
+
+/// Whether there may be a debugger.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Debugger {
+    /// No.
+    #[default]
+    None,
+    /// It may come at any time.
+    Welcome,
+    /// The guest begins when it has come.
+    Awaited,
 }
 
 /// What stands between devices and memory.

@@ -14,7 +14,7 @@ use iommu::vtd::{Vtd, Width};
 use mmu::address::PhysAddr;
 
 use super::console::{Console, Round};
-use super::options::{AnswerTimeOut, Answers, DeviceKind, IommuKind, MachineOptions, UnitOptions};
+use super::options::{AnswerTimeOut, Answers, Debugger, DeviceKind, IommuKind, MachineOptions, UnitOptions};
 use super::{Ending, Machine, MachineError};
 use crate::boot::{File, Payload};
 use crate::kvm::{Access, CpuFlags};
@@ -46,6 +46,7 @@ pub(super) fn machine_of(image: BareImage, unit: UnitOptions, output: Output) ->
         iommu: IommuKind::Vtd(unit),
         devices: vec![DeviceKind::Edu(EduOptions::default())],
         virtio: Vec::new(),
+        debugger: Debugger::None,
         sandbox: Sandbox::OFF,
     };
     let bytes = image.elf(ElfWidth::Bits32);

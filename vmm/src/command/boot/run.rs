@@ -8,12 +8,14 @@ use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::AsRawFd;
 use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use super::api::{Api, Desk};
+use super::gdb::Gdb;
 use super::journal::Journal;
 use super::reports::Reports;
 use super::screen::Screen;
@@ -51,7 +53,7 @@ pub(in crate::command) fn run(arguments: &BootArguments) -> ExitCode {
     let screen = &prepared.screen;
     messages::init(arguments.log_level(), Some(screen.messages()));
     let (ending, (status, message)) = guarded(screen, || carry_out(arguments, &prepared));
-    drop(prepared.api);
+    drop((prepared.api, prepared.gdb));
     tell(screen, message);
     screen.settle(patience(ending.as_ref()));
     finish(screen, status).into()
@@ -81,6 +83,7 @@ struct Prepared {
     signals: Signals,
     sandbox: Sandbox,
     api: Option<Socket>,
+    gdb: Option<Socket>,
 }
 
 /// Makes it. Of descriptors that were there before, the reports' alone is kept.
@@ -94,13 +97,17 @@ fn prepare(arguments: &BootArguments) -> Result<Prepared, (u8, String)> {
     let sandbox =
         Sandbox::begin(arguments.sandbox, kept).map_err(|error| (status::HOST, error.to_string()))?;
     // Before there are threads, and before the fence.
-    let bound = arguments.api_socket.as_deref().map(Socket::bind).transpose();
-    let api = bound.map_err(|error| match error {
+    let api = bind(arguments.api_socket.as_deref())?;
+    let gdb = bind(arguments.gdb.as_ref().map(|words| words.path.as_path()))?;
+    let screen = Screen::of_process(file, sandbox).map_err(host)?;
+    Ok(Prepared { screen, signals: Signals::receive().map_err(host)?, sandbox, api, gdb })
+}
+
+fn bind(path: Option<&Path>) -> Result<Option<Socket>, (u8, String)> {
+    path.map(Socket::bind).transpose().map_err(|error| match error {
         SocketError::Path(message) => (UNUSABLE, message),
         SocketError::Host(message) => (status::HOST, message),
-    })?;
-    let screen = Screen::of_process(file, sandbox).map_err(host)?;
-    Ok(Prepared { screen, signals: Signals::receive().map_err(host)?, sandbox, api })
+    })
 }
 
 fn tell(screen: &Screen, message: Option<String>) {
@@ -186,15 +193,20 @@ fn watch(
     arguments: &BootArguments,
     prepared: &Prepared,
 ) -> Result<(Run, u64), MachineError> {
-    let Prepared { screen, signals, api, .. } = prepared;
+    let Prepared { screen, signals, api, gdb, .. } = prepared;
     let console = Console {
         timeout: arguments.timeout.map(Duration::from_secs_f64),
         signals: signals.clone(),
         power_off_limit: Duration::from_secs_f64(arguments.power_off_limit),
     };
     let journal = api.as_ref().map(|_| Arc::default());
-    let services = services(api.as_ref(), journal.as_ref())?;
+    let mut services = services(api.as_ref(), journal.as_ref())?;
+    services.extend(debugger(gdb.as_ref(), arguments)?);
     let mut reports = machine.unit().map(|unit| arguments.reports(unit, Arc::clone(screen), journal));
+    if let Some(words) = arguments.gdb.as_ref().filter(|words| words.waits) {
+        let path = words.path.display();
+        screen.report(&format!("afterimage: the guest waits for a debugger: gdb -ex 'target remote {path}'"));
+    }
     let mut act = |notes: &[String]| look(screen, reports.as_mut(), notes);
     let run = machine.run(console, Round { every: EVERY, act: &mut act }, services)?;
     let ended_by_itself = run.ending.is_of_guest();
@@ -209,6 +221,16 @@ fn services(api: Option<&Socket>, journal: Option<&Arc<Journal>>) -> Result<Vec<
     let api = Api::new(socket.listener().map_err(refused)?, Desk::new(Arc::clone(journal)));
     let work = Box::new(|control: &Control| api.serve(control));
     Ok(vec![Service { name: "api", role: Role::Control, work }])
+}
+
+/// The thread that serves a debugger.
+fn debugger(gdb: Option<&Socket>, arguments: &BootArguments) -> Result<Option<Service>, MachineError> {
+    let Some(socket) = gdb else { return Ok(None) };
+    let refused = |source| MachineError::Host { what: "a descriptor", source };
+    let code = arguments.exit_code;
+    let gdb = Gdb::new(socket.listener().map_err(refused)?, move |ending| status::of(ending, 0, code).0);
+    let work = Box::new(move |control: &Control| gdb.serve(control));
+    Ok(Some(Service { name: "gdb", role: Role::Control, work }))
 }
 
 fn look(screen: &Screen, reports: Option<&mut Reports>, notes: &[String]) -> ControlFlow<Ending> {

@@ -7,7 +7,7 @@ use mmu::memory::PhysicalMemory;
 use super::write;
 use crate::boot::map;
 use crate::kvm::CpuFlags;
-use crate::machine::options::{IommuKind, MachineOptions};
+use crate::machine::options::{Debugger, IommuKind, MachineOptions};
 use crate::sandbox::Sandbox;
 
 fn tables(processors: u8, iommu: IommuKind) -> Vec<Vec<u8>> {
@@ -21,6 +21,7 @@ fn tables(processors: u8, iommu: IommuKind) -> Vec<Vec<u8>> {
             iommu,
             devices: Vec::new(),
             virtio: Vec::new(),
+            debugger: Debugger::None,
             sandbox: Sandbox::OFF,
         },
     );

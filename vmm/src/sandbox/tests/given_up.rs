@@ -12,7 +12,7 @@ use super::raw::call;
 use super::{Status, alone, assert_survived, say};
 use crate::boot::{File as Image, Payload};
 use crate::kvm::CpuFlags;
-use crate::machine::options::{IommuKind, MachineOptions};
+use crate::machine::options::{Debugger, IommuKind, MachineOptions};
 use crate::machine::{Machine, MachineError};
 use crate::sandbox::{Mode, Role, Sandbox, descriptors, privileges};
 
@@ -155,6 +155,7 @@ fn an_image_is_looked_at_by_a_thread_that_has_given_up() {
             iommu: IommuKind::default(),
             devices: Vec::new(),
             virtio: Vec::new(),
+            debugger: Debugger::None,
             sandbox,
         };
         let kernel = Image { name: "spoilt".to_owned(), bytes: vec![0; 64] };
