@@ -31,7 +31,7 @@ const DR7_ALWAYS: u64 = 1 << 10;
 const DR7_GLOBAL_EXACT: u64 = 1 << 9;
 
 /// All that a debugger sees of a processor.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct RegisterFile {
     /// General registers.
     pub general: kvm_regs,

@@ -30,7 +30,6 @@ type Row = (&'static str, &'static str, usize);
 /// A feature in gdb's words, with its registers.
 type Feature = (&'static str, &'static str, &'static [Row]);
 
-const I387_RULES: &str = "";
 /// What gdb needs to know to show flags and vectors by their parts.
 const SSE_TYPES: &str = r#"<vector id="v4f" type="ieee_single" count="4"/><vector id="v2d" type="ieee_double" count="2"/><vector id="v16i8" type="int8" count="16"/><vector id="v8i16" type="int16" count="8"/><vector id="v4i32" type="int32" count="4"/><vector id="v2i64" type="int64" count="2"/><union id="vec128"><field name="v4_float" type="v4f"/><field name="v2_double" type="v2d"/><field name="v16_int8" type="v16i8"/><field name="v8_int16" type="v8i16"/><field name="v4_int32" type="v4i32"/><field name="v2_int64" type="v2i64"/><field name="uint128" type="uint128"/></union>"#;
 
@@ -55,7 +54,7 @@ const SSE: &[Row] = &[
     ("xmm12", "vec128", 16), ("xmm13", "vec128", 16), ("xmm14", "vec128", 16), ("xmm15", "vec128", 16),
     ("mxcsr", "int", 4),
 ];
-const SEGMENTS: &[Row] = &[("fs_base", "long", 8), ("gs_base", "long", 8)];
+const SEGMENTS: &[Row] = &[("fs_base", "int64", 8), ("gs_base", "int64", 8)];
 #[rustfmt::skip]
 const CONTROL: &[Row] = &[
     ("cr0", "int64", 8), ("cr2", "int64", 8), ("cr3", "int64", 8), ("cr4", "int64", 8), ("cr8", "int64", 8), ("efer", "int64", 8),
@@ -63,7 +62,7 @@ const CONTROL: &[Row] = &[
 ];
 
 const TABLE: [Feature; 4] = [
-    ("org.gnu.gdb.i386.core", I387_RULES, CORE),
+    ("org.gnu.gdb.i386.core", "", CORE),
     ("org.gnu.gdb.i386.sse", SSE_TYPES, SSE),
     ("org.gnu.gdb.i386.segments", "", SEGMENTS),
     // gdb shows what it does not know.
