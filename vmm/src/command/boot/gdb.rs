@@ -90,43 +90,57 @@ impl Gdb {
             let ready = self.wait(control, None);
             let Some(file) = ready.somebody_comes.then(|| self.accept()).flatten() else { continue };
             let mut guest = Guest::attach(control);
-            match self.session(Line::new(file), &mut guest, control) {
+            let (parting, stub) = self.session(Line::new(file), &mut guest, control);
+            match parting {
                 Parting::Detached => log::info!("the debugger has left"),
                 Parting::Killed => control.leave(),
                 Parting::Ended => {}
                 Parting::Lost(why) => log::warn!("the debugger is left: {why}; the guest goes on"),
             }
             guest.detach();
+            // Whoever waits for the connection's end finds the guest as it is to be.
+            drop(stub);
         }
     }
 
-    fn session<'a>(&self, line: Line, guest: &mut Guest<'a>, control: &Control) -> Parting {
+    /// Serves one debugger; how it went, and the connection, if it is still there.
+    fn session<'a>(
+        &self,
+        line: Line,
+        guest: &mut Guest<'a>,
+        control: &Control,
+    ) -> (Parting, Option<Stub<'a>>) {
         let built = GdbStubBuilder::new(line).build().map_err(|error| error.to_string());
         let begun = built.and_then(|stub| stub.run_state_machine(guest).map_err(|error| error.to_string()));
         let mut stub = match begun {
             Ok(stub) => stub,
-            Err(why) => return Parting::Lost(why),
+            Err(why) => return (Parting::Lost(why), None),
         };
         loop {
-            let ready = self.wait(control, Some(line_of(&mut stub)));
+            let ready = self.wait(control, Some(&*line_of(&mut stub)));
             if ready.somebody_comes {
                 // One is enough.
                 drop(self.accept());
             }
             let next = match control.end().look(&self.status) {
-                Some(status) => return ended(stub, guest, status),
+                Some(status) => {
+                    ended(stub, guest, status);
+                    return (Parting::Ended, None);
+                }
                 None => go_on(stub, guest, ready),
             };
             stub = match next {
-                Ok(GdbStubStateMachine::Disconnected(inner)) => return parting(inner.get_reason()),
+                Ok(GdbStubStateMachine::Disconnected(inner)) => {
+                    return (parting(inner.get_reason()), Some(inner.into()));
+                }
                 Ok(stub) => stub,
-                Err(why) => return Parting::Lost(why),
+                Err(why) => return (Parting::Lost(why), None),
             };
         }
     }
 
     /// Waits until there is something to do.
-    fn wait(&self, control: &Control, line: Option<&mut Line>) -> Ready {
+    fn wait(&self, control: &Control, line: Option<&Line>) -> Ready {
         let wanted = |line: &Line| if line.has_something_to_say() { PollFlags::OUT } else { PollFlags::IN };
         let mut files = vec![
             PollFd::new(control.end().wake(), PollFlags::IN),
@@ -135,7 +149,7 @@ impl Gdb {
         let bell = control.bell().map(|bell| PollFd::new(bell.file(), PollFlags::IN));
         files.extend(bell);
         let at = files.len();
-        files.extend(line.as_ref().map(|line| PollFd::new(line.file(), wanted(line))));
+        files.extend(line.map(|line| PollFd::new(line.file(), wanted(line))));
         let is_ready = |files: &[PollFd<'_>], index: usize| {
             files.get(index).is_some_and(|file| !file.revents().is_empty())
         };
@@ -223,7 +237,7 @@ fn hear<'a>(stub: Stub<'a>, guest: &mut Guest<'a>, byte: u8) -> Result<Stub<'a>,
 }
 
 /// The guest has ended: whoever waits for it is told how.
-fn ended<'a>(stub: Stub<'a>, guest: &mut Guest<'a>, status: u8) -> Parting {
+fn ended<'a>(stub: Stub<'a>, guest: &mut Guest<'a>, status: u8) {
     if let GdbStubStateMachine::Running(inner) = stub {
         let told = inner.report_stop(guest, MultiThreadStopReason::Exited(status));
         if let Ok(mut stub) = told {
@@ -236,7 +250,6 @@ fn ended<'a>(stub: Stub<'a>, guest: &mut Guest<'a>, status: u8) -> Parting {
             }
         }
     }
-    Parting::Ended
 }
 
 fn parting(reason: DisconnectReason) -> Parting {

@@ -152,18 +152,16 @@ impl Processor {
 
     /// It stands here until the debugger lets it go on. One that has gone while this processor was busy is forgotten.
     pub(super) fn stop(&mut self, stop: Stop) {
-        match self.bell.clone() {
-            Some(bell) if bell.has_listener() => {
-                self.handle.hold.hold(Holder::Debugger);
-                *self.handle.stop.lock() = Some(stop);
-                bell.ring();
-            }
-            Some(_) | None => {
-                self.plan = Plan::default();
-                if let Err(error) = self.plan.apply(&self.fd) {
-                    log::warn!("{}: a debugger's breakpoints stay: {error}", self.id);
-                }
-            }
+        let stops = || {
+            self.handle.hold.hold(Holder::Debugger);
+            *self.handle.stop.lock() = Some(stop);
+        };
+        if self.bell.as_ref().is_some_and(|bell| bell.ring(stops)) {
+            return;
+        }
+        self.plan = Plan::default();
+        if let Err(error) = self.plan.apply(&self.fd) {
+            log::warn!("{}: a debugger's breakpoints stay: {error}", self.id);
         }
     }
 }

@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use kvm_bindings::{
     KVM_GUESTDBG_BLOCKIRQ, KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_INJECT_BP, KVM_GUESTDBG_SINGLESTEP,
@@ -17,6 +16,7 @@ use kvm_bindings::{
 };
 use kvm_ioctls::{Error, VcpuFd};
 use mmu::address::PhysAddr;
+use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, eventfd};
 
 /// How many addresses the debug registers compare.
@@ -77,7 +77,8 @@ pub enum Stop {
 #[derive(Debug)]
 pub struct Bell {
     file: OwnedFd,
-    has_listener: AtomicBool,
+    /// Locked while a processor stops: it stops for somebody who lets it go on, or not at all.
+    has_listener: Mutex<bool>,
 }
 
 impl Bell {
@@ -87,21 +88,23 @@ impl Bell {
     /// What the host says if it has no event left.
     pub fn new() -> io::Result<Self> {
         let file = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
-        Ok(Self { file, has_listener: AtomicBool::new(false) })
+        Ok(Self { file, has_listener: Mutex::new(false) })
     }
 
     /// From now on processors stop, or do not any more.
     pub fn listen(&self, has_listener: bool) {
-        self.has_listener.store(has_listener, Ordering::SeqCst);
+        *self.has_listener.lock() = has_listener;
     }
 
-    pub(super) fn has_listener(&self) -> bool {
-        self.has_listener.load(Ordering::SeqCst)
-    }
-
-    pub(super) fn ring(&self) {
-        // It can only be full of rings.
-        let _rings = rustix::io::write(&self.file, &1_u64.to_ne_bytes());
+    /// If somebody listens, a processor stops by `stop`, and it rings; whether somebody does.
+    pub(super) fn ring(&self, stop: impl FnOnce()) -> bool {
+        let has_listener = self.has_listener.lock();
+        if *has_listener {
+            stop();
+            // It can only be full of rings.
+            let _rings = rustix::io::write(&self.file, &1_u64.to_ne_bytes());
+        }
+        *has_listener
     }
 
     /// Silences it.
