@@ -192,14 +192,9 @@ impl MultiThreadBase for Guest<'_> {
     }
 
     fn write_addrs(&mut self, at: u64, bytes: &[u8], tid: Tid) -> TargetResult<(), Self> {
-        let processor = self.processor(tid)?;
-        // Nothing is kept of what cannot be written.
-        let mut now = vec![0; bytes.len()];
-        if memory::read(processor, self.control, at, &mut now)? < bytes.len() {
-            return Err(Unreachable.into());
-        }
+        let places = memory::places(self.processor(tid)?, self.control, at, bytes.len())?;
         let written = self.breakpoints.keep(at, bytes);
-        Ok(memory::write(processor, self.control, at, &written)?)
+        Ok(memory::write(self.control, &places, &written)?)
     }
 
     fn list_active_threads(&mut self, is_active: &mut dyn FnMut(Tid)) -> Result<(), Fatal> {

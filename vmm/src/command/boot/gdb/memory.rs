@@ -66,20 +66,27 @@ pub(super) fn read(
     Ok(done)
 }
 
-/// Writes all of `bytes`, or nothing.
-pub(super) fn write(
+/// Where each part of a write of `len_bytes` goes, all in memory.
+pub(super) fn places(
     processor: &ProcessorHandle,
     control: &Control,
     at: u64,
+    len_bytes: usize,
+) -> Result<Vec<(PhysAddr, usize)>, Unreachable> {
+    let place_of = |part: Part| Ok((place(processor, control, part.linear, part.len_bytes)?, part.len_bytes));
+    parts(at, len_bytes)?.map(place_of).collect()
+}
+
+/// Writes `bytes` to their places.
+pub(super) fn write(
+    control: &Control,
+    places: &[(PhysAddr, usize)],
     bytes: &[u8],
 ) -> Result<(), Unreachable> {
-    let places: Vec<_> = parts(at, bytes.len())?
-        .map(|part| Ok((place(processor, control, part.linear, part.len_bytes)?, part.len_bytes)))
-        .collect::<Result<_, Unreachable>>()?;
     let mut rest = bytes;
     for (to, len_bytes) in places {
-        let (now, behind) = rest.split_at_checked(len_bytes).ok_or(Unreachable)?;
-        if !control.memory().try_write_bytes(to, now) {
+        let (now, behind) = rest.split_at_checked(*len_bytes).ok_or(Unreachable)?;
+        if !control.memory().try_write_bytes(*to, now) {
             return Err(Unreachable);
         }
         rest = behind;
