@@ -8,6 +8,7 @@ use std::path::Path;
 use kvm_ioctls::{Cap, Kvm};
 use thiserror::Error;
 
+use super::processor::debug::Reach;
 use crate::remedy::remedy;
 
 /// Where KVM is.
@@ -88,6 +89,12 @@ impl System {
     #[must_use]
     pub fn shadows_guest_tables() -> bool {
         Path::new("/sys/module/kvm_pvm").exists()
+    }
+
+    /// Where this KVM stops guests for a debugger: the same one does nowhere at CPL3 (measured).
+    #[must_use]
+    pub fn reach_of_debuggers() -> Reach {
+        if Self::shadows_guest_tables() { Reach::Kernel } else { Reach::Everywhere }
     }
 
     /// The ioctl interface.

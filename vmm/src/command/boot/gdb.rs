@@ -21,6 +21,7 @@ use gdbstub::stub::{DisconnectReason, GdbStubBuilder, MultiThreadStopReason};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SocketFlags, accept_with};
 
+use crate::kvm::processor::debug::Reach;
 use crate::machine::control::Control;
 use crate::machine::ending::Ending;
 use guest::Guest;
@@ -77,11 +78,16 @@ struct Ready {
 pub(super) struct Gdb {
     listener: OwnedFd,
     status: Box<dyn Fn(&Ending) -> u8 + Send>,
+    reach: Reach,
 }
 
 impl Gdb {
-    pub(super) fn new(listener: OwnedFd, status: impl Fn(&Ending) -> u8 + Send + 'static) -> Self {
-        Self { listener, status: Box::new(status) }
+    pub(super) fn new(
+        listener: OwnedFd,
+        reach: Reach,
+        status: impl Fn(&Ending) -> u8 + Send + 'static,
+    ) -> Self {
+        Self { listener, status: Box::new(status), reach }
     }
 
     /// Serves one debugger after the other until the machine has ended.
@@ -89,7 +95,7 @@ impl Gdb {
         while !control.end().is_over() {
             let ready = self.wait(control, None);
             let Some(file) = ready.somebody_comes.then(|| self.accept()).flatten() else { continue };
-            let mut guest = Guest::attach(control);
+            let mut guest = Guest::attach(control, self.reach);
             let (parting, stub) = self.session(Line::new(file), &mut guest, control);
             match parting {
                 Parting::Detached => log::info!("the debugger has left"),

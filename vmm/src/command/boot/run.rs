@@ -22,6 +22,8 @@ use super::screen::Screen;
 use super::socket::{Socket, SocketError};
 use super::{BootArguments, status};
 use crate::command::{UNUSABLE, complain, messages};
+use crate::kvm::System;
+use crate::kvm::processor::debug::Reach;
 use crate::machine::board::BoardError;
 use crate::machine::console::{Console, Round, Signals};
 use crate::machine::control::Control;
@@ -83,7 +85,7 @@ struct Prepared {
     signals: Signals,
     sandbox: Sandbox,
     api: Option<Socket>,
-    gdb: Option<Socket>,
+    gdb: Option<(Socket, Reach)>,
 }
 
 /// Makes it. Of descriptors that were there before, the reports' alone is kept.
@@ -99,6 +101,8 @@ fn prepare(arguments: &BootArguments) -> Result<Prepared, (u8, String)> {
     // Before there are threads, and before the fence.
     let api = bind(arguments.api_socket.as_deref())?;
     let gdb = bind(arguments.gdb.as_ref().map(|words| words.path.as_path()))?;
+    // Inside the fence nobody finds out.
+    let gdb = gdb.map(|socket| (socket, System::reach_of_debuggers()));
     let screen = Screen::of_process(file, sandbox).map_err(host)?;
     Ok(Prepared { screen, signals: Signals::receive().map_err(host)?, sandbox, api, gdb })
 }
@@ -224,11 +228,15 @@ fn services(api: Option<&Socket>, journal: Option<&Arc<Journal>>) -> Result<Vec<
 }
 
 /// The thread that serves a debugger.
-fn debugger(gdb: Option<&Socket>, arguments: &BootArguments) -> Result<Option<Service>, MachineError> {
-    let Some(socket) = gdb else { return Ok(None) };
+fn debugger(
+    gdb: Option<&(Socket, Reach)>,
+    arguments: &BootArguments,
+) -> Result<Option<Service>, MachineError> {
+    let Some((socket, reach)) = gdb else { return Ok(None) };
     let refused = |source| MachineError::Host { what: "a descriptor", source };
     let code = arguments.exit_code;
-    let gdb = Gdb::new(socket.listener().map_err(refused)?, move |ending| status::of(ending, 0, code).0);
+    let gdb =
+        Gdb::new(socket.listener().map_err(refused)?, *reach, move |ending| status::of(ending, 0, code).0);
     let work = Box::new(move |control: &Control| gdb.serve(control));
     Ok(Some(Service { name: "gdb", role: Role::Control, work }))
 }

@@ -80,6 +80,11 @@ impl ProcessorHandle {
         })
     }
 
+    /// It is to step where it cannot: it stays, which is a stop that it rings for.
+    pub fn stay(&self, bell: &Bell) {
+        bell.ring(|| *self.stop.lock() = Some(Stop::NoStep));
+    }
+
     /// Why it has stopped, if it has since it was told to go on.
     #[must_use]
     pub fn stop(&self) -> Option<Stop> {

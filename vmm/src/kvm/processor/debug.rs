@@ -71,6 +71,29 @@ pub enum Stop {
     Breakpoint(u64),
     /// A debug exception that nobody asked for.
     Trap,
+    /// It stands where this KVM makes no steps.
+    NoStep,
+}
+
+/// At which privilege levels this KVM stops a guest for a debugger.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reach {
+    /// At all.
+    Everywhere,
+    /// Below 3. At 3 a guest runs as a process of the host does, its breakpoints are not met, and a step is an exception of
+    /// the guest's own.
+    Kernel,
+}
+
+impl Reach {
+    /// Whether a processor with these registers makes a step.
+    #[must_use]
+    pub const fn steps(self, registers: &RegisterFile) -> bool {
+        match self {
+            Self::Everywhere => true,
+            Self::Kernel => registers.special.ss.dpl < 3,
+        }
+    }
 }
 
 /// Rings when a processor has stopped, if somebody listens.

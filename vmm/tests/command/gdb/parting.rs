@@ -7,7 +7,10 @@ use super::client::Running;
 use super::{image, letter};
 use crate::has_kvm;
 use guest_images::bare::BareImage;
+use vmm::kvm::System;
 
+/// Its number in the description.
+const CS: usize = 18;
 const ECHO: [&str; 2] = ["--guest", "echo"];
 
 #[test]
@@ -35,6 +38,35 @@ fn the_user_stops_the_guest_and_lets_it_go_on() {
     }
     assert_eq!(debugger.ask("D"), "OK");
     running.echoes(b'.');
+    assert_eq!(running.end().0, Some(0));
+}
+
+#[test]
+fn a_step_at_cpl3_is_made_or_is_told_to_be_none() {
+    if !has_kvm() {
+        return;
+    }
+    let running =
+        Running::start_with("cpl3", ",nowait", &["--guest", "vtd-race", "--cmdline", "reads=1000000000"]);
+    let mut debugger = running.debugger();
+    while debugger.register(CS) & 3 != 3 {
+        debugger.send(&super::client::packet("vCont;c"));
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        debugger.send(&[3]);
+        assert!(debugger.hear().expect("it stops").starts_with('T'));
+    }
+    let before = debugger.ask("g");
+    let stop = debugger.go("vCont;s:1");
+    if System::shadows_guest_tables() {
+        // There a step would be an exception of the guest's own.
+        assert!(stop.starts_with("T04thread:01"), "{stop}");
+        assert_eq!(debugger.ask("g"), before);
+    } else {
+        assert!(stop.starts_with("T05"), "{stop}");
+        assert_ne!(debugger.ask("g"), before);
+    }
+    debugger.send(&super::client::packet("k"));
+    assert!(debugger.is_left());
     assert_eq!(running.end().0, Some(0));
 }
 

@@ -23,7 +23,7 @@ use super::registers::{Image, Number, X86_64};
 use crate::kvm::Holder;
 use crate::kvm::ProcessorHandle;
 use crate::kvm::processor::asked::Unasked;
-use crate::kvm::processor::debug::{Plan, Stop};
+use crate::kvm::processor::debug::{Plan, Reach, Stop};
 use crate::machine::control::Control;
 use moving::Move;
 
@@ -46,6 +46,7 @@ pub(super) struct Guest<'a> {
     breakpoints: Breakpoints,
     moves: Vec<Move>,
     is_stopped: bool,
+    reach: Reach,
 }
 
 impl std::fmt::Display for Fatal {
@@ -59,12 +60,13 @@ impl std::fmt::Display for Fatal {
 
 impl<'a> Guest<'a> {
     /// Stops it.
-    pub(super) fn attach(control: &'a Control) -> Self {
+    pub(super) fn attach(control: &'a Control, reach: Reach) -> Self {
         if let Some(bell) = control.bell() {
             bell.listen(true);
         }
         let moves = vec![Move::default(); control.processors().len()];
-        let mut guest = Self { control, breakpoints: Breakpoints::default(), moves, is_stopped: false };
+        let mut guest =
+            Self { control, breakpoints: Breakpoints::default(), moves, is_stopped: false, reach };
         guest.pause();
         guest
     }
@@ -104,6 +106,7 @@ impl<'a> Guest<'a> {
                 MultiThreadStopReason::HwBreak(tid)
             }
             Stop::Breakpoint(_) => MultiThreadStopReason::SwBreak(tid),
+            Stop::NoStep => MultiThreadStopReason::SignalWithThread { tid, signal: Signal::SIGILL },
             Stop::Step | Stop::Trap => {
                 MultiThreadStopReason::SignalWithThread { tid, signal: Signal::SIGTRAP }
             }

@@ -39,12 +39,32 @@ impl Guest<'_> {
         *self.moves.get_mut(tid.get() - 1).ok_or(Fatal::NoProcessor(tid))? = now;
         Ok(())
     }
+
+    /// Whether nothing moves, because a processor is to step where it cannot.
+    fn stays(&self) -> Result<bool, Fatal> {
+        let steps = self.control.processors().iter().zip(&self.moves).filter(|(_, now)| **now == Move::Step);
+        for (processor, _) in steps {
+            let registers = processor.registers().map_err(Fatal::Processor)?;
+            if let Some(bell) = self.control.bell().filter(|_| !self.reach.steps(&registers)) {
+                log::warn!(
+                    "{}: this KVM makes no steps at CPL3; the debugger is told SIGILL",
+                    processor.id()
+                );
+                processor.stay(bell);
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
 impl MultiThreadResume for Guest<'_> {
     fn resume(&mut self) -> Result<(), Fatal> {
         // It runs already: the debugger has lost count.
         if !self.is_stopped {
+            return Ok(());
+        }
+        if self.stays()? {
             return Ok(());
         }
         for (processor, now) in self.control.processors().iter().zip(&self.moves) {
