@@ -210,10 +210,11 @@ fn a_path_where_nobody_can_listen_is_one_line_with_what_to_do() {
     let taken = std::env::temp_dir().join(format!("afterimage-gdb-{}-taken", std::process::id()));
     std::fs::write(&taken, "").expect("the folder can be written");
     let taken_text = taken.to_str().expect("a plain path");
-    let long = format!("/tmp/{}", "x".repeat(120));
+    let long = std::env::temp_dir().join("x".repeat(120));
+    let long = long.to_str().expect("a plain path");
     for (path, what) in [
         (taken_text, "is there and no socket; give another path"),
-        (long.as_str(), "give another path"),
+        (long, "give another path"),
         ("/no/such/folder/socket", "give another path"),
         ("/proc/socket", "give another path"),
     ] {
