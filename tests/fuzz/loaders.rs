@@ -11,7 +11,7 @@ use mmu::memory::PhysicalMemory;
 use vmm::boot::{self, File, Module, Payload, map};
 use vmm::kvm::Entry;
 use vmm::machine::acpi;
-use vmm::machine::options::{IommuKind, MachineOptions, Placement};
+use vmm::machine::options::{Debugger, IommuKind, MachineOptions, Placement};
 use vmm::sandbox::Sandbox;
 
 use self::image::Image;
@@ -49,6 +49,7 @@ fn load(choices: &mut Choices<'_>, census: &mut Census) {
         devices: Vec::new(),
         virtio: Vec::new(),
         placement: Placement::default(),
+        debugger: Debugger::None,
         sandbox: Sandbox::OFF,
     };
     let image = Image::new(choices);

@@ -26,7 +26,7 @@ use guest_images::layout::MAX_VCPUS;
 pub use guest::GuestSpace;
 pub use processor::cpuid::flags::CpuFlags;
 pub use processor::{
-    Access, Count, Entry, Processor, ProcessorError, ProcessorHandle, Report as ProcessorReport,
+    Access, Count, Entry, Holder, Processor, ProcessorError, ProcessorHandle, Report as ProcessorReport,
 };
 pub use system::{System, SystemError};
 pub use vcpu::{Exit, Hypercall, Install, Vcpu, VcpuError, VcpuHandle};

@@ -34,9 +34,10 @@ use mmu::memory::{MemoryError, PhysicalMemory};
 use thiserror::Error;
 
 use crate::boot::{self, BootError, Payload, map};
+use crate::kvm::processor::debug::Bell;
 use crate::kvm::vm::IoApicPins;
 use crate::kvm::{
-    Count, Processor, ProcessorError, ProcessorReport, System, SystemError, VcpuId, Vm, VmError,
+    Count, Holder, Processor, ProcessorError, ProcessorReport, System, SystemError, VcpuId, Vm, VmError,
 };
 use crate::remedy::remedy;
 use crate::sandbox::{Role, Sandbox, SandboxError};
@@ -44,7 +45,7 @@ use board::{Board, BoardError};
 use console::{Console, Round};
 use control::Control;
 use ending::{End, Ending};
-use options::MachineOptions;
+use options::{Debugger, MachineOptions};
 use threads::Threads;
 use tracer::Tracer;
 
@@ -97,6 +98,9 @@ pub enum MachineError {
 /// A machine that is ready to run.
 pub struct Machine {
     processors: Vec<Processor>,
+    memory: Arc<PhysicalMemory>,
+    debugger: Debugger,
+    bell: Option<Arc<Bell>>,
     board: Arc<Board>,
     end: Arc<End>,
     sandbox: Sandbox,
@@ -144,15 +148,34 @@ impl Machine {
         acpi::write(&memory, options);
         smbios::write(&memory, options);
         let vm = Arc::new(Vm::with_io_apic(&system, Arc::clone(&memory), IO_APIC_PINS)?);
-        let end = End::new().map_err(|source| MachineError::Host { what: "an event", source })?;
+        let refused = |source| MachineError::Host { what: "an event", source };
+        let end = End::new().map_err(refused)?;
+        let bell = match options.debugger {
+            Debugger::None => None,
+            Debugger::Welcome | Debugger::Awaited => Some(Arc::new(Bell::new().map_err(refused)?)),
+        };
         let board = Arc::new(Board::new(&vm, options, Arc::clone(&end), output)?);
         let count = Count(options.processors);
-        let processor = |id| Processor::new(&system, &vm, id, count, &options.masked_cpu_flags, &entry);
+        let processor = |id| {
+            let processor = Processor::new(&system, &vm, id, count, &options.masked_cpu_flags, &entry)?;
+            Ok::<_, ProcessorError>(match &bell {
+                Some(bell) => processor.with_bell(Arc::clone(bell)),
+                None => processor,
+            })
+        };
         let processors: Vec<_> =
             VcpuId::first(options.processors.into()).map(processor).collect::<Result<_, _>>()?;
         end.stops(processors.iter().map(Processor::handle).collect(), board.unit().cloned());
-        let (sandbox, tracer) = (options.sandbox, options.tracer.clone());
-        Ok(Self { processors, board, end, sandbox, tracer })
+        Ok(Self {
+            processors,
+            memory,
+            debugger: options.debugger,
+            bell,
+            board,
+            end,
+            sandbox: options.sandbox,
+            tracer: options.tracer.clone(),
+        })
     }
 
     /// The remapping unit, if there is one.
@@ -171,11 +194,15 @@ impl Machine {
         mut round: Round<'_>,
         services: Vec<Service>,
     ) -> Result<Run, MachineError> {
-        let Self { processors, board, end, sandbox, tracer } = self;
+        let Self { processors, memory, debugger, bell, board, end, sandbox, tracer } = self;
         let mut threads = Threads::new(&end);
         let handles = processors.iter().map(Processor::handle).collect();
-        let control = Arc::new(Control::new(handles, Arc::clone(&board), Arc::clone(&end)));
-        let started = start(&mut threads, processors, &board, &end, sandbox, tracer.as_ref())
+        let control = Arc::new(Control::new(handles, memory, Arc::clone(&board), Arc::clone(&end), bell));
+        if debugger == Debugger::Awaited {
+            control.hold_from_the_beginning(Holder::Debugger);
+        }
+        let fence = Fence { sandbox, processors: processor_role(debugger) };
+        let started = start(&mut threads, processors, &board, &end, fence, tracer.as_ref())
             .and_then(|()| serve(&mut threads, services, &control, sandbox));
         sandbox.enter(Role::Console);
         let watched = started.and_then(|()| {
@@ -211,12 +238,26 @@ const IO_APIC_PINS: IoApicPins = IoApicPins(devices::io_apic::PINS);
 /// Where a processor was, of those that were asked.
 type Place = Option<(VcpuId, ProcessorReport)>;
 
+/// The fence, and what processors may do inside it.
+#[derive(Clone, Copy)]
+struct Fence {
+    sandbox: Sandbox,
+    processors: Role,
+}
+
+const fn processor_role(debugger: Debugger) -> Role {
+    match debugger {
+        Debugger::None => Role::Vcpu,
+        Debugger::Welcome | Debugger::Awaited => Role::DebuggedVcpu,
+    }
+}
+
 fn start(
     threads: &mut Threads<Place>,
     processors: Vec<Processor>,
     board: &Arc<Board>,
     end: &Arc<End>,
-    sandbox: Sandbox,
+    Fence { sandbox, processors: role }: Fence,
     tracer: Option<&Arc<Tracer>>,
 ) -> Result<(), MachineError> {
     let refused = |source| MachineError::Host { what: "a thread", source };
@@ -224,7 +265,7 @@ fn start(
         let (board, end, tracer) = (Arc::clone(board), Arc::clone(end), tracer.cloned());
         let name = processor.handle().id().to_string();
         let work = move || {
-            sandbox.enter(Role::Vcpu);
+            sandbox.enter(role);
             run_processor(processor, &board, &end, tracer.as_deref())
         };
         threads.start(name, work).map_err(refused)?;

@@ -5,6 +5,7 @@
 mod api;
 mod device;
 mod disk;
+mod gdb;
 mod guest;
 mod image;
 mod journal;
@@ -44,7 +45,8 @@ use crate::boot::told::{self, Told};
 use crate::boot::{Module, Payload};
 use crate::kvm::CpuFlags;
 use crate::machine::options::{
-    DeviceKind, IommuKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions, Placement, VirtioKind,
+    Debugger, DeviceKind, IommuKind, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES, MachineOptions, Placement,
+    VirtioKind,
 };
 use crate::machine::tracer::Tracer;
 use crate::sandbox::{self, Sandbox};
@@ -137,6 +139,10 @@ pub(super) struct BootArguments {
     api_socket: Option<PathBuf>,
     #[command(flatten)]
     trace: TraceArguments,
+    /// A Unix socket for gdb (`target remote PATH`): the guest waits at its first instruction until a debugger has come, or
+    /// does not with `nowait`; see docs/gdb.md
+    #[arg(long, value_name = "PATH[,nowait]", value_parser = gdb::parse)]
+    gdb: Option<gdb::Words>,
     /// What becomes of a system call that the program does not need; also whether it gives up privileges, paths and
     /// descriptors
     #[arg(long, value_name = "MODE", value_enum, default_value = "on")]
@@ -250,10 +256,19 @@ impl BootArguments {
             devices: self.devices()?,
             virtio,
             placement: if self.root_ports { Placement::BehindPorts } else { Placement::Integrated },
+            debugger: self.debugger(),
             sandbox,
             tracer,
         };
         Ok((options, root))
+    }
+
+    fn debugger(&self) -> Debugger {
+        match &self.gdb {
+            None => Debugger::None,
+            Some(words) if words.waits => Debugger::Awaited,
+            Some(_) => Debugger::Welcome,
+        }
     }
 
     /// Behind the other devices: disks, which are opened now, then the rest.

@@ -3,7 +3,9 @@
 //! Invariant: a processor runs until it is told to stop or cannot go on. Whatever the guest does ends as an [`Access`]
 //! for the machine around it or as a [`ProcessorError`] with its registers.
 
+pub mod asked;
 pub mod cpuid;
+pub mod debug;
 mod entry;
 mod error;
 mod hold;
@@ -13,17 +15,21 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use kvm_bindings::kvm_debug_exit_arch;
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use mmu::memory::PhysicalMemory;
+use parking_lot::Mutex;
 
 use super::vcpu::{VcpuHandle, signal};
 use super::{System, VcpuId, Vm};
 pub use cpuid::Count;
 use cpuid::flags::CpuFlags;
+use debug::{Bell, Pace, Plan, Stop};
 pub use entry::{CODE_SELECTOR, DATA_SELECTOR, Entry};
 use error::When;
 pub use error::{ProcessorError, Report};
 use hold::Hold;
+pub use hold::Holder;
 use string::Strings;
 
 /// An access of the guest that the machine around it is to answer.
@@ -81,14 +87,23 @@ pub struct Processor {
     handle: ProcessorHandle,
     memory: Arc<PhysicalMemory>,
     strings: Strings,
+    /// What a debugger has told it.
+    plan: Plan,
+    /// KVM completes what the last exit began when it is entered again: until then registers are not the guest's.
+    is_unfinished: bool,
+    bell: Option<Arc<Bell>>,
 }
 
-/// A share of a processor's public state, by which other threads stop it for ever or hold it for a while; cheap to clone.
+/// A share of a processor's public state, by which other threads stop it for ever, hold it for a while, or ask it; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ProcessorHandle {
     vcpu: VcpuHandle,
-    hold: Arc<Hold>,
+    hold: Arc<Hold<Work>>,
+    stop: Arc<Mutex<Option<Stop>>>,
 }
+
+/// What a processor does at rest, on its own thread.
+type Work = Box<dyn FnOnce(&mut Processor) + Send>;
 
 /// How KVM_RUN ended, if not by an access.
 enum Left {
@@ -98,12 +113,13 @@ enum Left {
     Refused,
     TripleFault,
     Unexpected(String),
+    Debug(kvm_debug_exit_arch),
     Failed(kvm_ioctls::Error),
 }
 
 impl ProcessorHandle {
     fn new(id: VcpuId) -> Self {
-        Self { vcpu: VcpuHandle::new(id), hold: Arc::default() }
+        Self { vcpu: VcpuHandle::new(id), hold: Arc::default(), stop: Arc::default() }
     }
 
     /// Whose handle it is.
@@ -119,14 +135,14 @@ impl ProcessorHandle {
     }
 
     /// Brings it to rest outside the guest, soon.
-    pub fn hold(&self) {
-        self.hold.hold();
+    pub fn hold(&self, holder: Holder) {
+        self.hold.hold(holder);
         self.vcpu.kick();
     }
 
-    /// Lets it go on.
-    pub fn release(&self) {
-        self.hold.release();
+    /// Lets it go on, unless another holds it.
+    pub fn release(&self, holder: Holder) {
+        self.hold.release(holder);
     }
 
     /// Whether it is outside the guest because it is held.
@@ -156,7 +172,16 @@ impl Processor {
             .and_then(|()| if id == VcpuId::FIRST { entry.apply(&fd) } else { Ok(()) })
             .map_err(|(operation, source)| ProcessorError::setup(id, operation, source))?;
         let memory = Arc::clone(vm.memory());
-        Ok(Self { fd, id, handle: ProcessorHandle::new(id), memory, strings: Strings::default() })
+        Ok(Self {
+            fd,
+            id,
+            handle: ProcessorHandle::new(id),
+            memory,
+            strings: Strings::default(),
+            plan: Plan::default(),
+            is_unfinished: false,
+            bell: None,
+        })
     }
 
     /// For other threads: to stop it, or to hold it for a while.
@@ -172,8 +197,12 @@ impl Processor {
     pub fn run(&mut self, mut serve: impl FnMut(Access<'_>)) -> Result<(), ProcessorError> {
         let mut refusals = Refusals::default();
         while !self.handle.vcpu.is_stopping() {
-            self.handle.hold.rest(|| self.handle.vcpu.is_stopping());
-            let left = self.enter(&mut serve);
+            let left = if self.has_to_finish() {
+                self.finish(&mut serve)
+            } else {
+                self.rest();
+                self.enter(&mut serve)
+            };
             if !matches!(left, Left::Refused) {
                 refusals = Refusals::default();
             }
@@ -183,7 +212,11 @@ impl Processor {
                 Left::TripleFault => {
                     return Err(self.broken("shutdown (triple fault)".to_owned(), When::TripleFault));
                 }
-                Left::Unexpected(what) => return Err(self.broken(what, When::Guest)),
+                Left::Debug(exit) => self.meet(&exit),
+                Left::Unexpected(what) => match self.plan.stop_at(&self.fd) {
+                    Some(stop) => self.stop(stop),
+                    None => return Err(self.broken(what, When::Guest)),
+                },
                 Left::Failed(source) => return Err(ProcessorError::Run { vcpu: self.id, source }),
             }
         }
@@ -204,7 +237,10 @@ impl Processor {
         let left = Left::of(exit, serve);
         drop(armed);
         self.fd.set_kvm_immediate_exit(0);
-        self.strings.follow(byte_for, &self.fd, &self.memory, serve);
+        self.is_unfinished = matches!(left, Left::Served);
+        if self.plan.pace == Pace::Continue {
+            self.strings.follow(byte_for, &self.fd, &self.memory, serve);
+        }
         left
     }
 
@@ -259,7 +295,12 @@ impl Left {
             Ok(VcpuExit::IoOut(port, bytes)) => Access::Out { port, bytes },
             Ok(VcpuExit::MmioRead(address, bytes)) => Access::Load { address, bytes },
             Ok(VcpuExit::MmioWrite(address, bytes)) => Access::Store { address, bytes },
-            Ok(VcpuExit::IoapicEoi(vector)) => Access::EndOfInterrupt { vector },
+            Ok(VcpuExit::IoapicEoi(vector)) => {
+                serve(Access::EndOfInterrupt { vector });
+                // It came between two instructions: there is nothing to complete.
+                return Self::Interrupted;
+            }
+            Ok(VcpuExit::Debug(exit)) => return Self::Debug(exit),
             Ok(VcpuExit::Intr | VcpuExit::IrqWindowOpen) => return Self::Interrupted,
             Ok(VcpuExit::Shutdown) => return Self::TripleFault,
             Ok(VcpuExit::InternalError) => {

@@ -9,6 +9,7 @@ use kvm_bindings::KVM_MAX_CPUID_ENTRIES;
 use kvm_ioctls::{Cap, Kvm};
 use thiserror::Error;
 
+use super::processor::debug::Reach;
 use crate::remedy::remedy;
 
 /// Where KVM is.
@@ -113,6 +114,12 @@ impl System {
         let supported = supported.map_err(|source| SystemError::Processors { source })?;
         let widths = supported.as_slice().iter().find(|leaf| leaf.function == ADDRESS_WIDTHS);
         Ok(widths.map_or(BITS_WITHOUT, |leaf| leaf.eax.to_le_bytes()[0]))
+    }
+
+    /// Where this KVM stops guests for a debugger: the same one does nowhere at CPL3 (measured).
+    #[must_use]
+    pub fn reach_of_debuggers() -> Reach {
+        if Self::shadows_guest_tables() { Reach::Kernel } else { Reach::Everywhere }
     }
 
     /// The ioctl interface.

@@ -144,6 +144,11 @@ impl End {
         self.state.lock().ending.as_ref().is_some_and(Ending::asks_where)
     }
 
+    /// What `look` makes of the ending, if it has come.
+    pub fn look<T>(&self, look: impl FnOnce(&Ending) -> T) -> Option<T> {
+        self.state.lock().ending.as_ref().map(look)
+    }
+
     /// Readable from the end on.
     #[must_use]
     pub fn wake(&self) -> &OwnedFd {

@@ -40,6 +40,8 @@ pub struct MachineOptions {
     pub virtio: Vec<VirtioKind>,
     /// Where all of them are.
     pub placement: Placement,
+    /// Whether somebody may look into its processors.
+    pub debugger: Debugger,
     /// The fence around its threads.
     pub sandbox: Sandbox,
     /// Who writes down what happens, if anybody does.
@@ -65,6 +67,18 @@ impl MachineOptions {
             Placement::BehindPorts => u8::try_from(self.devices.len() + self.virtio.len()).unwrap_or(u8::MAX),
         }
     }
+}
+
+/// Whether there may be a debugger.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Debugger {
+    /// No.
+    #[default]
+    None,
+    /// It may come at any time.
+    Welcome,
+    /// The guest begins when it has come.
+    Awaited,
 }
 
 /// What stands between devices and memory.

@@ -14,7 +14,9 @@ use iommu::vtd::{Vtd, Width};
 use mmu::address::PhysAddr;
 
 use super::console::{Console, Round};
-use super::options::{AnswerTimeOut, Answers, DeviceKind, IommuKind, MachineOptions, Placement, UnitOptions};
+use super::options::{
+    AnswerTimeOut, Answers, Debugger, DeviceKind, IommuKind, MachineOptions, Placement, UnitOptions,
+};
 use super::{Ending, Machine, MachineError, is_within};
 use crate::boot::{File, Payload, map};
 use crate::kvm::{Access, CpuFlags};
@@ -47,6 +49,7 @@ pub(super) fn machine_of(image: BareImage, unit: UnitOptions, output: Output) ->
         devices: vec![DeviceKind::Edu(EduOptions::default())],
         virtio: Vec::new(),
         placement: Placement::default(),
+        debugger: Debugger::None,
         sandbox: Sandbox::OFF,
         tracer: None,
     };

@@ -16,6 +16,8 @@ pub enum Role {
     Console,
     /// A processor's, which also does what the guest's accesses ask of devices.
     Vcpu,
+    /// The same of a machine that a debugger may look into.
+    DebuggedVcpu,
     /// A device's own: it reads and writes the guest's memory, and interrupts.
     Engine,
     /// A disk's: as a device's, and it reads, writes and flushes the file that is open.
@@ -24,14 +26,22 @@ pub enum Role {
     LateDevices,
     /// The writer of what the guest puts out.
     Output,
-    /// That of whoever is connected to a socket: it accepts, reads and writes, and presses the power button.
+    /// That of whoever is connected to a socket, the debugger's too: it accepts, reads and writes, and presses the power button.
     Control,
 }
 
 impl Role {
     /// Each of them.
-    pub const ALL: [Self; 7] =
-        [Self::Console, Self::Vcpu, Self::Engine, Self::Disk, Self::LateDevices, Self::Output, Self::Control];
+    pub const ALL: [Self; 8] = [
+        Self::Console,
+        Self::Vcpu,
+        Self::DebuggedVcpu,
+        Self::Engine,
+        Self::Disk,
+        Self::LateDevices,
+        Self::Output,
+        Self::Control,
+    ];
 
     /// What its threads are called in messages.
     #[must_use]
@@ -39,6 +49,7 @@ impl Role {
         match self {
             Self::Console => "the console",
             Self::Vcpu => "processors",
+            Self::DebuggedVcpu => "processors that are debugged",
             Self::Engine => "devices",
             Self::Disk => "disks",
             Self::LateDevices => "late devices",
@@ -56,6 +67,7 @@ impl Role {
         match self {
             Self::Console => CONSOLE,
             Self::Vcpu => VCPU,
+            Self::DebuggedVcpu => DEBUGGED_VCPU,
             Self::Engine | Self::LateDevices => INTERRUPTING,
             Self::Disk => DISK,
             Self::Output => OUTPUT,
@@ -115,6 +127,21 @@ const VCPU: &[Call] = &[
     Call::ioctl(request::KVM_SET_REGS),
     Call::ioctl(request::KVM_GET_SREGS),
     Call::ioctl(request::KVM_TRANSLATE),
+];
+
+const DEBUGGED_VCPU: &[Call] = &[
+    Call::ioctl(request::KVM_RUN),
+    Call::ioctl(request::KVM_SIGNAL_MSI),
+    Call::ioctl(request::KVM_SET_GSI_ROUTING),
+    Call::ioctl(request::KVM_GET_REGS),
+    Call::ioctl(request::KVM_SET_REGS),
+    Call::ioctl(request::KVM_GET_SREGS),
+    Call::ioctl(request::KVM_TRANSLATE),
+    // What a debugger asks of a processor, its own thread does.
+    Call::ioctl(request::KVM_SET_SREGS),
+    Call::ioctl(request::KVM_GET_FPU),
+    Call::ioctl(request::KVM_SET_FPU),
+    Call::ioctl(request::KVM_SET_GUEST_DEBUG),
 ];
 
 const INTERRUPTING: &[Call] =

@@ -4,6 +4,7 @@ mod api;
 mod boot;
 mod demo;
 mod ending;
+mod gdb;
 mod generate;
 mod guests;
 mod hostile;

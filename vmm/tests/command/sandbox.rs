@@ -98,7 +98,9 @@ fn every_thread_of_a_running_guest_is_fenced_in() {
     // A short path, for a socket's may not be long.
     let socket = std::env::temp_dir().join(format!("afterimage-fenced-{}", std::process::id()));
     let socket = socket.to_str().expect("a plain path");
-    let more = ["--stale-report-file", "/dev/null", "--api-socket", socket, "--trace", "/dev/zero"];
+    let debuggers = format!("{socket}-gdb,nowait");
+    let files = ["--stale-report-file", "/dev/null", "--trace", "/dev/zero"];
+    let more = [&files[..], &["--api-socket", socket, "--gdb", &debuggers]].concat();
     let echo = Echo::start(&[&ENGINES[..], &more].concat());
     // An engine's thread may not have come to its beginning.
     let fenced = |(line, value): (&str, &str)| echo.threads(line).values().all(|it| it == value);
@@ -115,7 +117,7 @@ fn every_thread_of_a_running_guest_is_fenced_in() {
         assert!(threads.values().all(|it| it == value), "{line} {threads:?}");
         // The command's, two processors', two engines', that of late devices, and the writers'; names are cut.
         let machine = ["afterimage", "vCPU 0", "vCPU 1", "dma-engine 00:0", "late devices", "timer"];
-        for name in machine.into_iter().chain(["output", "reports", "report file", "api", "trace"]) {
+        for name in machine.into_iter().chain(["output", "reports", "report file", "api", "gdb", "trace"]) {
             assert!(threads.contains_key(name), "{name}: {threads:?}");
         }
     }

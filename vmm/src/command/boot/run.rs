@@ -8,6 +8,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::AsRawFd;
 use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use picture::report::Report;
 
 use super::api::{Api, Desk};
+use super::gdb::Gdb;
 use super::journal::Journal;
 use super::reports::{Concluded, Reports};
 use super::screen::{self, Screen};
@@ -24,6 +26,8 @@ use super::{BootArguments, status};
 use crate::command::pictures::Format;
 use crate::command::trace::{MachineTrace, TraceFile};
 use crate::command::{UNUSABLE, complain, messages};
+use crate::kvm::System;
+use crate::kvm::processor::debug::Reach;
 use crate::machine::board::BoardError;
 use crate::machine::console::{Console, Round, Signals};
 use crate::machine::control::Control;
@@ -56,7 +60,7 @@ pub(in crate::command) fn run(arguments: &BootArguments) -> ExitCode {
     let screen = &prepared.screen;
     messages::init(arguments.log_level(), Some(screen.messages()));
     let (ending, (status, message)) = guarded(screen, || carry_out(arguments, &prepared));
-    drop(prepared.api);
+    drop((prepared.api, prepared.gdb));
     let patience = patience(ending.as_ref());
     let status = conclude(screen, prepared.trace.as_ref(), status, patience);
     tell(screen, message);
@@ -88,6 +92,7 @@ struct Prepared {
     signals: Signals,
     sandbox: Sandbox,
     api: Option<Socket>,
+    gdb: Option<(Socket, Reach)>,
     /// Files for pictures, by name.
     pictures: Vec<(Format, String)>,
     trace: Option<MachineTrace>,
@@ -112,11 +117,10 @@ fn prepare(arguments: &BootArguments) -> Result<Prepared, (u8, String)> {
     // Behind what closes foreign descriptors, and before the fence.
     let drawings = arguments.drawings().map_err(|message| (UNUSABLE, message))?;
     // Before there are threads, and before the fence.
-    let bound = arguments.api_socket.as_deref().map(Socket::bind).transpose();
-    let api = bound.map_err(|error| match error {
-        SocketError::Path(message) => (UNUSABLE, message),
-        SocketError::Host(message) => (status::HOST, message),
-    })?;
+    let api = bind(arguments.api_socket.as_deref())?;
+    let gdb = bind(arguments.gdb.as_ref().map(|words| words.path.as_path()))?;
+    // Inside the fence nobody finds out.
+    let gdb = gdb.map(|socket| (socket, System::reach_of_debuggers()));
     let trace = arguments.trace.open().map_err(|message| (UNUSABLE, message))?;
     let is_same =
         |trace: &TraceFile| file.as_ref().is_some_and(|(_, file)| screen::is_same(file, &trace.file));
@@ -128,7 +132,14 @@ fn prepare(arguments: &BootArguments) -> Result<Prepared, (u8, String)> {
     let (pictures, files) =
         drawings.into_iter().map(|one| ((one.format, one.name.clone()), (one.name, one.file))).unzip();
     let screen = Screen::of_process(file, files, sandbox).map_err(host)?;
-    Ok(Prepared { screen, signals: Signals::receive().map_err(host)?, sandbox, api, pictures, trace })
+    Ok(Prepared { screen, signals: Signals::receive().map_err(host)?, sandbox, api, gdb, pictures, trace })
+}
+
+fn bind(path: Option<&Path>) -> Result<Option<Socket>, (u8, String)> {
+    path.map(Socket::bind).transpose().map_err(|error| match error {
+        SocketError::Path(message) => (UNUSABLE, message),
+        SocketError::Host(message) => (status::HOST, message),
+    })
 }
 
 /// Ends the trace, if there is one, and says what it lacks. The status, which is `own` without it.
@@ -234,16 +245,21 @@ fn watch(
     arguments: &BootArguments,
     prepared: &Prepared,
 ) -> Result<(Run, Concluded), MachineError> {
-    let Prepared { screen, signals, api, .. } = prepared;
+    let Prepared { screen, signals, api, gdb, .. } = prepared;
     let console = Console {
         timeout: arguments.timeout.map(Duration::from_secs_f64),
         signals: signals.clone(),
         power_off_limit: Duration::from_secs_f64(arguments.power_off_limit),
     };
     let journal = api.as_ref().map(|_| Arc::default());
-    let services = services(api.as_ref(), journal.as_ref())?;
+    let mut services = services(api.as_ref(), journal.as_ref())?;
+    services.extend(debugger(gdb.as_ref(), arguments)?);
     let mut reports =
         machine.unit().map(|unit| arguments.reports(unit, Arc::clone(screen), journal, prepared.tracer()));
+    if let Some(words) = arguments.gdb.as_ref().filter(|words| words.waits) {
+        let path = words.path.display();
+        screen.report(&format!("afterimage: the guest waits for a debugger: gdb -ex 'target remote {path}'"));
+    }
     let mut act = |notes: &[String]| {
         prepared.trace.iter().for_each(|trace| trace.tracer.count());
         look(screen, reports.as_mut(), notes)
@@ -264,6 +280,20 @@ fn services(api: Option<&Socket>, journal: Option<&Arc<Journal>>) -> Result<Vec<
     let api = Api::new(socket.listener().map_err(refused)?, Desk::new(Arc::clone(journal)));
     let work = Box::new(|control: &Control| api.serve(control));
     Ok(vec![Service { name: "api", role: Role::Control, work }])
+}
+
+/// The thread that serves a debugger.
+fn debugger(
+    gdb: Option<&(Socket, Reach)>,
+    arguments: &BootArguments,
+) -> Result<Option<Service>, MachineError> {
+    let Some((socket, reach)) = gdb else { return Ok(None) };
+    let refused = |source| MachineError::Host { what: "a descriptor", source };
+    let code = arguments.exit_code;
+    let gdb =
+        Gdb::new(socket.listener().map_err(refused)?, *reach, move |ending| status::of(ending, 0, code).0);
+    let work = Box::new(move |control: &Control| gdb.serve(control));
+    Ok(Some(Service { name: "gdb", role: Role::Control, work }))
 }
 
 fn look(screen: &Screen, reports: Option<&mut Reports>, notes: &[String]) -> ControlFlow<Ending> {

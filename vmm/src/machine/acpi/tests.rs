@@ -9,7 +9,7 @@ use mmu::memory::PhysicalMemory;
 use super::write;
 use crate::boot::map;
 use crate::kvm::CpuFlags;
-use crate::machine::options::{DeviceKind, IommuKind, MachineOptions, Placement};
+use crate::machine::options::{Debugger, DeviceKind, IommuKind, MachineOptions, Placement};
 use crate::sandbox::Sandbox;
 
 fn options(processors: u8, iommu: IommuKind) -> MachineOptions {
@@ -21,6 +21,7 @@ fn options(processors: u8, iommu: IommuKind) -> MachineOptions {
         devices: Vec::new(),
         virtio: Vec::new(),
         placement: Placement::default(),
+        debugger: Debugger::None,
         sandbox: Sandbox::OFF,
         tracer: None,
     }

@@ -8,7 +8,7 @@ use mmu::memory::PhysicalMemory;
 
 use super::write;
 use crate::kvm::CpuFlags;
-use crate::machine::options::{IommuKind, MachineOptions, Placement};
+use crate::machine::options::{Debugger, IommuKind, MachineOptions, Placement};
 use crate::sandbox::Sandbox;
 
 /// A structure: its bytes, and its strings.
@@ -25,6 +25,7 @@ fn tables(processors: u8, memory_bytes: u64) -> BTreeMap<u8, Vec<Found>> {
         devices: Vec::new(),
         virtio: Vec::new(),
         placement: Placement::default(),
+        debugger: Debugger::None,
         sandbox: Sandbox::OFF,
         tracer: None,
     };

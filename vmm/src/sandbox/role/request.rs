@@ -2,7 +2,9 @@
 //!
 //! Source: Documentation/virt/kvm/api.rst, and include/uapi/linux/kvm.h for the numbers; ioctl_tty(2).
 
-use kvm_bindings::{KVMIO, kvm_irq_routing, kvm_msi, kvm_regs, kvm_sregs, kvm_translation};
+use kvm_bindings::{
+    KVMIO, kvm_fpu, kvm_guest_debug, kvm_irq_routing, kvm_msi, kvm_regs, kvm_sregs, kvm_translation,
+};
 use vmm_sys_util::ioctl::{_IOC_NONE, _IOC_READ, _IOC_WRITE, ioctl_expr};
 
 /// A request has 32 bits, whatever the C library passes it as.
@@ -22,6 +24,10 @@ pub(in crate::sandbox) const KVM_RUN: u32 = kvm::<()>(_IOC_NONE, 0x80);
 pub(in crate::sandbox) const KVM_GET_REGS: u32 = kvm::<kvm_regs>(_IOC_READ, 0x81);
 pub(in crate::sandbox) const KVM_SET_REGS: u32 = kvm::<kvm_regs>(_IOC_WRITE, 0x82);
 pub(in crate::sandbox) const KVM_GET_SREGS: u32 = kvm::<kvm_sregs>(_IOC_READ, 0x83);
+pub(in crate::sandbox) const KVM_SET_SREGS: u32 = kvm::<kvm_sregs>(_IOC_WRITE, 0x84);
+pub(in crate::sandbox) const KVM_GET_FPU: u32 = kvm::<kvm_fpu>(_IOC_READ, 0x8c);
+pub(in crate::sandbox) const KVM_SET_FPU: u32 = kvm::<kvm_fpu>(_IOC_WRITE, 0x8d);
+pub(in crate::sandbox) const KVM_SET_GUEST_DEBUG: u32 = kvm::<kvm_guest_debug>(_IOC_WRITE, 0x9b);
 pub(in crate::sandbox) const KVM_TRANSLATE: u32 = kvm::<kvm_translation>(_IOC_READ | _IOC_WRITE, 0x85);
 pub(in crate::sandbox) const KVM_SET_GSI_ROUTING: u32 = kvm::<kvm_irq_routing>(_IOC_WRITE, 0x6a);
 pub(in crate::sandbox) const KVM_SIGNAL_MSI: u32 = kvm::<kvm_msi>(_IOC_WRITE, 0xa5);

@@ -12,7 +12,7 @@ use super::raw::call;
 use super::{Status, alone, assert_survived, say};
 use crate::boot::{File as Image, Payload};
 use crate::kvm::CpuFlags;
-use crate::machine::options::{IommuKind, MachineOptions, Placement};
+use crate::machine::options::{Debugger, IommuKind, MachineOptions, Placement};
 use crate::machine::{Machine, MachineError};
 use crate::sandbox::{Mode, Role, Sandbox, descriptors, privileges};
 
@@ -156,6 +156,7 @@ fn an_image_is_looked_at_by_a_thread_that_has_given_up() {
             devices: Vec::new(),
             virtio: Vec::new(),
             placement: Placement::default(),
+            debugger: Debugger::None,
             sandbox,
             tracer: None,
         };

@@ -8,7 +8,7 @@ use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use super::raw::call;
 use super::{SURVIVED, Status, alone, alone_on, assert_survived, text};
-use crate::sandbox::role::request::{KVM_RUN, KVM_SIGNAL_MSI};
+use crate::sandbox::role::request::{KVM_RUN, KVM_SET_GUEST_DEBUG, KVM_SET_SREGS, KVM_SIGNAL_MSI};
 use crate::sandbox::{Mode, Role, STATUS, Sandbox};
 
 /// No descriptor, and no address.
@@ -72,11 +72,21 @@ fn a_call_that_is_on_no_list_ends_the_program_with_a_line_that_names_it() {
 }
 
 /// Calls that some roles make, which are named, and others do not.
-const SOME: [(Made, &[Role]); 11] = [
-    (("ioctl", libc::SYS_ioctl, [NONE, KVM_RUN as i64, 0, 0, 0, 0]), &[Role::Vcpu]),
+const SOME: [(Made, &[Role]); 13] = [
+    (("ioctl", libc::SYS_ioctl, [NONE, KVM_RUN as i64, 0, 0, 0, 0]), &[Role::Vcpu, Role::DebuggedVcpu]),
+    (("ioctl", libc::SYS_ioctl, [NONE, KVM_SET_GUEST_DEBUG as i64, 0, 0, 0, 0]), &[Role::DebuggedVcpu]),
+    (("ioctl", libc::SYS_ioctl, [NONE, KVM_SET_SREGS as i64, 0, 0, 0, 0]), &[Role::DebuggedVcpu]),
     (
         ("ioctl", libc::SYS_ioctl, [NONE, KVM_SIGNAL_MSI as i64, 0, 0, 0, 0]),
-        &[Role::Vcpu, Role::Engine, Role::Disk, Role::LateDevices, Role::Console, Role::Control],
+        &[
+            Role::Vcpu,
+            Role::DebuggedVcpu,
+            Role::Engine,
+            Role::Disk,
+            Role::LateDevices,
+            Role::Console,
+            Role::Control,
+        ],
     ),
     (("pwrite64", libc::SYS_pwrite64, [NONE, 0, 0, 0, 0, 0]), &[Role::Disk]),
     (("pread64", libc::SYS_pread64, [NONE, 0, 0, 0, 0, 0]), &[Role::Disk]),

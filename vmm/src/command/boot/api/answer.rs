@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::client::{MOST_LINE, Said};
 use super::request::{self, Request, VERSION};
 use crate::command::boot::journal::Journal;
+use crate::kvm::Holder;
 use crate::machine::control::{Control, State, Status};
 use crate::machine::power_button::Pressed;
 
@@ -46,12 +47,12 @@ impl Desk {
     fn carry_out(&self, request: Request, control: &Control) -> Result<Value, String> {
         match request {
             Request::State {} => Ok(state(control.status())),
-            Request::Pause {} => match control.pause() {
+            Request::Pause {} => match control.pause(Holder::Client) {
                 true => Ok(state(control.status())),
                 false => Err("a processor is busy with a device; it rests when that is over".to_owned()),
             },
             Request::Resume {} => {
-                control.resume();
+                control.resume(Holder::Client);
                 Ok(state(control.status()))
             }
             Request::PowerOff {} => match control.press_power_button() {
