@@ -3,6 +3,7 @@
 //! Invariant: no call on it blocks, and one that is gone is told of once. Source: Documentation/networking/tuntap.rst.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
@@ -18,7 +19,7 @@ const MOST_LOST: u64 = 256;
 /// The interface.
 #[derive(Debug)]
 pub struct Tap {
-    descriptor: OwnedFd,
+    descriptor: Arc<OwnedFd>,
     name: String,
     /// A frame with its prefix, and a byte by which one is known that is longer.
     piece: Box<[u8; PREFIX_BYTES + FRAME_BYTES + 1]>,
@@ -28,7 +29,7 @@ pub struct Tap {
 impl Tap {
     /// The interface `name`, open at `descriptor`, which does not block, with a prefix before each frame.
     #[must_use]
-    pub fn new(descriptor: OwnedFd, name: String) -> Self {
+    pub fn new(descriptor: Arc<OwnedFd>, name: String) -> Self {
         Self { descriptor, name, piece: Box::new([0; PREFIX_BYTES + FRAME_BYTES + 1]), is_gone: false }
     }
 

@@ -45,6 +45,9 @@ pub(crate) struct Job {
     pub(crate) options: Vec<String>,
     #[serde(default = "one")]
     pub(crate) boots: usize,
+    /// What the host does first.
+    #[serde(default)]
+    pub(crate) prepares: Vec<String>,
     #[serde(default)]
     pub(crate) disk_mib: Option<u32>,
     #[serde(default)]

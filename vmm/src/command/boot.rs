@@ -8,6 +8,7 @@ mod disk;
 mod guest;
 mod image;
 mod journal;
+mod net;
 mod reports;
 mod run;
 mod screen;
@@ -94,6 +95,12 @@ pub(super) struct BootArguments {
     /// driver listens
     #[arg(long)]
     console: bool,
+    /// A network interface (virtio-net): `tap=NAME`, a TAP interface of the host's, or `tap=fd:N`, one that is open;
+    /// or `user`, a network of this program's own that needs no rights: TCP, ARP, echo, DHCP (10.0.2.15, gateway 10.0.2.2), no
+    /// UDP, no names. `reach` says where its connections lead: to the host's loopback by the gateway (`host`), wherever
+    /// the host reaches (`any`), nowhere (`none`)
+    #[arg(long = "net", value_name = "user[,reach=WHERE]|tap=NAME|tap=fd:N[,mac=M]", value_parser = net::parse)]
+    nets: Vec<net::Words>,
     /// How uses of stale translations are reported on standard error
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
     stale_report: Format,
@@ -178,20 +185,25 @@ impl BootArguments {
         }
     }
 
-    fn options(&self, sandbox: Sandbox, screen: &Screen) -> Result<MachineOptions, String> {
+    fn options(
+        &self,
+        sandbox: Sandbox,
+        screen: &Screen,
+        nets: &[VirtioKind],
+    ) -> Result<MachineOptions, String> {
         Ok(MachineOptions {
             memory_bytes: self.memory,
             processors: self.cpus,
             masked_cpu_flags: self.cpu_flags.clone().unwrap_or_default(),
             iommu: self.watched_iommu()?,
             devices: self.devices()?,
-            virtio: self.virtio(screen)?,
+            virtio: self.virtio(screen, nets)?,
             sandbox,
         })
     }
 
     /// Behind the other devices: disks, which are opened now, then the rest.
-    fn virtio(&self, screen: &Screen) -> Result<Vec<VirtioKind>, String> {
+    fn virtio(&self, screen: &Screen, nets: &[VirtioKind]) -> Result<Vec<VirtioKind>, String> {
         let mut found: Vec<_> = self
             .disks
             .iter()
@@ -199,6 +211,7 @@ impl BootArguments {
             .collect::<Result<_, String>>()?;
         found.extend(self.rng.then_some(VirtioKind::Rng));
         found.extend(self.console.then(|| VirtioKind::Console(UserEnd::new(screen.guest_side()))));
+        found.extend(nets.iter().cloned());
         Ok(found)
     }
 

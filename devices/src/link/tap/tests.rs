@@ -12,7 +12,7 @@ fn tap() -> (Tap, OwnedFd) {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None);
     let (near, far) = pair.expect("the host has descriptors");
-    (Tap::new(near, "played".to_owned()), far)
+    (Tap::new(near.into(), "played".to_owned()), far)
 }
 
 fn put(far: &OwnedFd, len: usize) {

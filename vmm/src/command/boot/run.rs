@@ -18,12 +18,13 @@ use super::journal::Journal;
 use super::reports::Reports;
 use super::screen::Screen;
 use super::socket::{Socket, SocketError};
-use super::{BootArguments, status};
+use super::{BootArguments, net, status};
 use crate::command::{UNUSABLE, complain, messages};
 use crate::machine::board::BoardError;
 use crate::machine::console::{Console, Round, Signals};
 use crate::machine::control::Control;
 use crate::machine::ending::Ending;
+use crate::machine::options::VirtioKind;
 use crate::machine::{Machine, MachineError, Run, Service};
 use crate::remedy::remedy;
 use crate::sandbox::{Role, Sandbox};
@@ -81,16 +82,19 @@ struct Prepared {
     signals: Signals,
     sandbox: Sandbox,
     api: Option<Socket>,
+    nets: Vec<VirtioKind>,
 }
 
-/// Makes it. Of descriptors that were there before, the reports' alone is kept.
+/// Makes it. Of descriptors that were there before, those of the reports and of interfaces alone are kept.
 fn prepare(arguments: &BootArguments) -> Result<Prepared, (u8, String)> {
     let host = |error: io::Error| {
         let remedy = remedy(&error, "see the kernel log");
         (status::HOST, format!("the host refuses a thread or a signal: {error}; {remedy}"))
     };
     let file = arguments.report_file().map_err(|message| (UNUSABLE, message))?;
-    let kept = file.as_ref().map(|(_, file)| file.as_raw_fd());
+    let nets = net::open(&arguments.nets).map_err(|message| (UNUSABLE, message))?;
+    let file_kept = file.as_ref().map(|(_, file)| file.as_raw_fd());
+    let kept = file_kept.into_iter().chain(nets.iter().filter_map(net::descriptor));
     let sandbox =
         Sandbox::begin(arguments.sandbox, kept).map_err(|error| (status::HOST, error.to_string()))?;
     // Before there are threads, and before the fence.
@@ -100,7 +104,7 @@ fn prepare(arguments: &BootArguments) -> Result<Prepared, (u8, String)> {
         SocketError::Host(message) => (status::HOST, message),
     })?;
     let screen = Screen::of_process(file, sandbox).map_err(host)?;
-    Ok(Prepared { screen, signals: Signals::receive().map_err(host)?, sandbox, api })
+    Ok(Prepared { screen, signals: Signals::receive().map_err(host)?, sandbox, api, nets })
 }
 
 fn tell(screen: &Screen, message: Option<String>) {
@@ -133,7 +137,7 @@ fn tell_panics(screen: &Arc<Screen>) {
 }
 
 fn carry_out(arguments: &BootArguments, prepared: &Prepared) -> (Option<Ending>, Verdict) {
-    let machine = match build(arguments, &prepared.screen, prepared.sandbox) {
+    let machine = match build(arguments, prepared) {
         Ok(machine) => machine,
         Err((status, message)) => return (None, (status, Some(message))),
     };
@@ -156,9 +160,10 @@ fn lines(run: &Run) -> Vec<String> {
     places.chain(run.behind.iter().map(behind)).collect()
 }
 
-fn build(arguments: &BootArguments, screen: &Screen, sandbox: Sandbox) -> Result<Machine, (u8, String)> {
+fn build(arguments: &BootArguments, prepared: &Prepared) -> Result<Machine, (u8, String)> {
     let wrong = |message| (UNUSABLE, message);
-    let options = arguments.options(sandbox, screen).map_err(wrong)?;
+    let Prepared { screen, sandbox, nets, .. } = prepared;
+    let options = arguments.options(*sandbox, screen, nets).map_err(wrong)?;
     let payload = arguments.payload()?;
     Machine::new(&options, &payload, screen.guest_side())
         .map_err(|error| (of_error(&error), error.to_string()))
@@ -172,7 +177,9 @@ fn of_error(error: &MachineError) -> u8 {
         MachineError::System(_)
         | MachineError::Memory(_)
         | MachineError::Vm(_)
-        | MachineError::Board(BoardError::Cache(_) | BoardError::Thread(_) | BoardError::Timer(_))
+        | MachineError::Board(
+            BoardError::Cache(_) | BoardError::Thread(_) | BoardError::Bell(_) | BoardError::Timer(_),
+        )
         | MachineError::Processor(_)
         | MachineError::Sandbox(_)
         | MachineError::Host { .. } => status::HOST,
