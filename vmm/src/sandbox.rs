@@ -25,6 +25,7 @@ use clap::ValueEnum;
 use thiserror::Error;
 
 use crate::remedy::remedy;
+use ports::Left;
 pub use role::Role;
 pub use violation::STATUS;
 
@@ -124,7 +125,8 @@ impl Sandbox {
     fn try_enter(self, role: Role) -> Result<(), SandboxError> {
         self.confine()?;
         if self.mode != Mode::Off {
-            ports::close(role)?;
+            let left = if role == Role::Sockets { Left::Connect } else { Left::Nothing };
+            ports::close(left).map_err(SandboxError::of("forbid ports"))?;
         }
         violation::name_thread();
         match self.mode {

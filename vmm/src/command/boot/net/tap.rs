@@ -2,10 +2,7 @@
 //!
 //! Invariant: one is attached to, never made, and nothing on it blocks. It has virtio's prefix before each frame, and does
 //! nothing for the guest that the guest does itself. Source: Documentation/networking/tuntap.rst, include/uapi/linux/if_tun.h.
-#![expect(
-    unsafe_code,
-    reason = "asks the host for an interface by ioctl(2), and borrows a descriptor by number"
-)]
+#![expect(unsafe_code, reason = "asks for an interface by ioctl(2), and borrows a descriptor by number")]
 
 use std::ffi::{CStr, c_char};
 use std::fs::File;
