@@ -211,11 +211,14 @@ fn a_buffer_of_one_driver_is_not_written_for_the_next() {
     net.arrive(60);
     net.driver.used();
     net.driver.offer(0);
+    // When this is lost the device has the buffer in hand.
+    net.arrive(0);
+    net.until_lost((0, 1));
     net.driver.reset();
     net.driver.begin_queue(RECEIVE, FEATURES);
     net.driver.put(BUFFERS, &[0xee; 80]);
     net.arrive(60);
-    net.until_lost((0, 1));
+    net.until_lost((0, 2));
     assert_eq!(net.driver.bytes(BUFFERS, 80), [0xee; 80]);
 }
 
