@@ -4,7 +4,8 @@
 //! [`upstream::Upstream`] for functions on the PCI bus.
 //!
 //! Read in this order: [`bus`], [`interrupt`] and [`upstream`] (registers, interrupts, memory), [`pci`], [`io_apic`],
-//! [`worker`] (a device's own thread), then the devices.
+//! [`worker`] (a device's own thread), then the devices. A network device's cable is a [`link`], and its other end may be the
+//! [`user_network`].
 
 pub mod bus;
 pub mod cmos_clock;
@@ -14,6 +15,7 @@ pub mod edu;
 pub mod interrupt;
 pub mod io_apic;
 pub mod iommu_testdev;
+pub mod link;
 pub mod masked;
 pub mod pc_testdev;
 pub mod pci;
@@ -25,6 +27,7 @@ pub mod port92;
 pub mod pvpanic;
 pub mod serial;
 pub mod upstream;
+pub mod user_network;
 pub mod virtio;
 pub mod worker;
 

@@ -6,7 +6,7 @@
 //!
 //! Read in this order: [`view`] (memory as the device sees it), [`broken`], [`chain`] and [`ring`] (what a driver puts
 //! there), `register` (negotiation), [`model`] (what a device is), [`function`](mod@function) (the transport), `service` (its thread), then
-//! the devices: [`rng`], [`blk`], [`console`].
+//! the devices: [`rng`], [`blk`], [`console`], [`net`].
 
 pub mod blk;
 pub mod broken;
@@ -14,6 +14,7 @@ pub mod chain;
 pub mod console;
 pub mod function;
 pub mod model;
+pub mod net;
 pub mod ring;
 pub mod rng;
 pub mod view;

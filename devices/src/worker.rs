@@ -19,10 +19,10 @@ const LOOK: Duration = Duration::from_micros(500);
 const LOOK_FOR_END: Duration = Duration::from_millis(10);
 
 /// A running thread.
-#[derive(Debug)]
 pub struct Worker<T> {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<T>>,
+    wake: Option<Wake>,
 }
 
 /// What the thread itself knows of its end.
@@ -35,12 +35,14 @@ pub struct Panicked;
 
 type Begin = Box<dyn FnOnce() + Send>;
 type Tell = Box<dyn FnOnce(&str) + Send>;
+type Wake = Box<dyn Fn() + Send + Sync>;
 
 /// What is done in a thread besides its work.
 #[derive(Default)]
 pub struct Hooks {
     begin: Option<Begin>,
     alarm: Option<Tell>,
+    wake: Option<Wake>,
 }
 
 impl Hooks {
@@ -48,13 +50,25 @@ impl Hooks {
     /// let go of.
     #[must_use]
     pub fn new(begin: impl FnOnce() + Send + 'static, alarm: impl FnOnce(&str) + Send + 'static) -> Self {
-        Self { begin: Some(Box::new(begin)), alarm: Some(Box::new(alarm)) }
+        Self { begin: Some(Box::new(begin)), alarm: Some(Box::new(alarm)), wake: None }
+    }
+
+    /// `wake` comes with each wake-up, for a thread that waits for more than a park ends.
+    #[must_use]
+    pub fn waking(self, wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { wake: Some(Box::new(wake)), ..self }
     }
 }
 
 impl fmt::Debug for Hooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hooks").finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Worker<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").field("thread", &self.thread).finish_non_exhaustive()
     }
 }
 
@@ -92,7 +106,7 @@ impl<T: Send + 'static> Worker<T> {
     ) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let seen = Stop(Arc::clone(&stop));
-        let Hooks { begin, alarm } = hooks;
+        let Hooks { begin, alarm, wake } = hooks;
         let alarm = Alarm { name: name.clone(), tell: alarm };
         let thread = thread::Builder::new().name(name).spawn(move || {
             let _alarm = alarm;
@@ -101,7 +115,7 @@ impl<T: Send + 'static> Worker<T> {
             }
             work(&seen)
         })?;
-        Ok(Self { stop, thread: Some(thread) })
+        Ok(Self { stop, thread: Some(thread), wake })
     }
 
     /// Whether it has ended.
@@ -125,6 +139,9 @@ impl<T> Worker<T> {
     pub fn wake(&self) {
         if let Some(thread) = &self.thread {
             thread.thread().unpark();
+        }
+        if let Some(wake) = &self.wake {
+            wake();
         }
     }
 

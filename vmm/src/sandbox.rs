@@ -5,12 +5,13 @@
 //! reaches no path, and makes the calls of its [`Role`] alone (or has the others logged, if asked to); a kernel that
 //! cannot promise that is an error. Landlock is the exception: without it a path is still refused, by the filter.
 //!
-//! Read in this order: `descriptors`, `privileges`, `paths` (what is given up), `role` (who may make which call),
+//! Read in this order: `descriptors`, `privileges`, `paths`, `ports` (what is given up), `role` (who may make which call),
 //! `filter` (how the kernel is told), `violation` (what a refused call ends with).
 
 mod descriptors;
 mod filter;
 mod paths;
+mod ports;
 mod privileges;
 mod role;
 mod violation;
@@ -24,6 +25,7 @@ use clap::ValueEnum;
 use thiserror::Error;
 
 use crate::remedy::remedy;
+use ports::Left;
 pub use role::Role;
 pub use violation::STATUS;
 
@@ -75,7 +77,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// [`SandboxError`] in one line, with what to do.
-    pub fn begin(mode: Mode, kept: Option<RawFd>) -> Result<Self, SandboxError> {
+    pub fn begin(mode: Mode, kept: impl IntoIterator<Item = RawFd>) -> Result<Self, SandboxError> {
         if mode != Mode::Off {
             descriptors::close_foreign(kept).map_err(SandboxError::of("close foreign descriptors"))?;
             filter::check(mode)?;
@@ -122,6 +124,10 @@ impl Sandbox {
 
     fn try_enter(self, role: Role) -> Result<(), SandboxError> {
         self.confine()?;
+        if self.mode != Mode::Off {
+            let left = if role == Role::Sockets { Left::Connect } else { Left::Nothing };
+            ports::close(left).map_err(SandboxError::of("forbid ports"))?;
+        }
         violation::name_thread();
         match self.mode {
             Mode::On | Mode::Log => filter::install(role, self.mode),

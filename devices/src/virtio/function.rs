@@ -105,6 +105,10 @@ impl VirtioFunction {
         let vectors = vectors(&identity);
         let core = Arc::new(Core::new(endpoint, memory, identity, vectors));
         let own = Arc::clone(&core);
+        let hooks = match model.bell() {
+            Some(bell) => hooks.waking(move || bell.ring()),
+            None => hooks,
+        };
         let worker = Worker::start(name, hooks, move |stop| own.run(stop, &mut *model))?;
         Ok(Arc::new(Self { core, worker }))
     }

@@ -4,8 +4,11 @@
 //! [`Identity`]. It looks between two requests, and between two pieces of a long one, whether it is to leave. Source: VIRTIO
 //! 1.2, section 5.
 
+use std::sync::Arc;
+
 use super::broken::Broken;
 use super::service::Queues;
+use crate::link::bell::Bell;
 
 /// What a device is, for good.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,4 +37,12 @@ pub trait Model: Send {
     /// # Errors
     /// [`Broken`] if what is offered is no ring, no chain or no request.
     fn serve(&mut self, queues: &mut Queues<'_>) -> Result<(), Broken>;
+
+    /// What its thread is woken by, if it waits for more than its driver.
+    fn bell(&self) -> Option<Arc<Bell>> {
+        None
+    }
+
+    /// Waits, while a driver uses it, until its bell rings or there may be something to serve. Asked of one with a bell.
+    fn wait(&mut self) {}
 }

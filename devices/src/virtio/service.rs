@@ -18,6 +18,7 @@ use super::model::{Identity, Model};
 use super::register::{Registers, Settings};
 use super::ring::Ring;
 use super::view::View;
+use crate::link::bell::Bell;
 use crate::pci::Endpoint;
 use crate::pci::capability::msix::{Table, Vector};
 use crate::worker::{Stop, Worker};
@@ -61,7 +62,10 @@ enum Next {
     Reset,
     Start(Settings),
     Serve,
+    /// There is nothing to do until the driver says so, or whom the device serves besides.
     Wait,
+    /// There is no driver.
+    Rest,
 }
 
 impl Core {
@@ -153,7 +157,11 @@ impl Core {
         while !stop.is_requested() {
             let done = match self.next() {
                 Next::Wait => {
-                    thread::park();
+                    self.wait(model);
+                    Ok(())
+                }
+                Next::Rest => {
+                    rest(model.bell().as_deref());
                     Ok(())
                 }
                 Next::Reset => {
@@ -179,7 +187,7 @@ impl Core {
             return Next::Reset;
         }
         if !registers.is_live() {
-            return Next::Wait;
+            return Next::Rest;
         }
         if !self.has_begun.swap(true, Ordering::AcqRel) {
             // What was offered before the driver began is served as well.
@@ -187,6 +195,14 @@ impl Core {
             return Next::Start(registers.settings());
         }
         if self.is_rung.swap(false, Ordering::AcqRel) { Next::Serve } else { Next::Wait }
+    }
+
+    /// A model that waits for others looks afterwards, whoever woke it.
+    fn wait(&self, model: &mut dyn Model) {
+        let Some(bell) = model.bell() else { return thread::park() };
+        model.wait();
+        bell.hear();
+        self.ring();
     }
 
     fn finish_reset(&self) {
@@ -263,6 +279,13 @@ impl Core {
             self.endpoint.raise_vector(&self.table, vector);
         }
     }
+}
+
+/// Until somebody wakes the thread.
+fn rest(bell: Option<&Bell>) {
+    let Some(bell) = bell else { return thread::park() };
+    bell.wait();
+    bell.hear();
 }
 
 fn begin(settings: &Settings) -> Result<Vec<Option<Ring>>, Broken> {

@@ -1,4 +1,4 @@
-//! A driver of virtio devices behind a VT-d unit: a disk and a source of entropy, or what there is of them.
+//! A driver of virtio devices behind a VT-d unit: a disk, a source of entropy and a network interface, or what there is of them.
 //!
 //! Invariant: what a device is to reach is mapped before it is told, and unmapped and invalidated before the page is somebody
 //! else's. With `bug=missing-flush` the last invalidation is left out, while the disk goes on. `do=NAME` does something else:
@@ -8,6 +8,7 @@
 mod broken;
 mod device;
 mod disk;
+mod network;
 mod unit;
 
 use crate::console::say;
@@ -18,6 +19,7 @@ use disk::Disk;
 use unit::Remapping;
 
 /// Numbers of devices, as PCI has them.
+const NETWORK: u16 = 0x1041;
 const BLOCK: u16 = 0x1042;
 const CONSOLE: u16 = 0x1043;
 const ENTROPY: u16 = 0x1044;
@@ -30,25 +32,27 @@ pub fn run(memory: Memory, line: &CommandLine) -> ! {
     };
     let entropy = Device::find(&mut unit, ENTROPY, 0);
     let disk = Device::find(&mut unit, BLOCK, 0);
+    let network = Device::find(&mut unit, NETWORK, 0);
     if let (Some("console"), Some(console)) = (line.value("do"), Device::find(&mut unit, CONSOLE, 0)) {
         echo(&mut unit, console);
     }
-    match (line.value("do"), entropy, disk) {
-        (_, None, None) => {
-            say!("FAILED there is no virtio device; boot with --rng, or --disk FILE");
+    match (line.value("do"), entropy, disk, network) {
+        (_, None, None, None) => {
+            say!("FAILED there is no virtio device; boot with --rng, --disk FILE, or --net user");
             ending::failed()
         }
-        (Some("broken"), Some(entropy), _) => broken::run(&mut unit, entropy),
-        (Some("writes"), _, Some(disk)) => {
+        (Some("broken"), Some(entropy), _, _) => broken::run(&mut unit, entropy),
+        (Some("writes"), _, Some(disk), _) => {
             disk::write_for_ever(&mut unit, disk, line.number("from").unwrap_or(1))
         }
-        (None, entropy, disk) => {
+        (None, entropy, disk, network) => {
             entropy.into_iter().for_each(|entropy| ask_for_entropy(&mut unit, entropy));
             disk.into_iter().for_each(|disk| use_disk(&mut unit, disk, line));
+            network.into_iter().for_each(|network| use_network(&mut unit, network, line));
             say!("passed");
             ending::passed()
         }
-        (Some(other), _, _) => {
+        (Some(other), _, _, _) => {
             say!(
                 "FAILED nothing to do `{other}` with; there is broken (with --rng), writes (with --disk FILE), console (with --console)"
             );
@@ -84,6 +88,18 @@ fn ask_for_entropy(unit: &mut Remapping, mut device: Device) {
         last = word;
     }
     say!("entropy: 64 requests");
+}
+
+fn use_network(unit: &mut Remapping, mut network: Device, line: &CommandLine) {
+    match line.value("bug") {
+        None => network::ask(unit, &mut network),
+        Some("missing-flush") => network::ask_from_a_page_that_is_gone(unit, &mut network),
+        Some("missing-flush-received") => network::hear_in_a_page_that_is_gone(unit, &mut network),
+        Some(other) => {
+            say!("FAILED no bug is called `{other}` here; there is missing-flush, missing-flush-received");
+            ending::failed()
+        }
+    }
 }
 
 fn use_disk(unit: &mut Remapping, device: Device, line: &CommandLine) {

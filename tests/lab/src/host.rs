@@ -238,7 +238,7 @@ fn boot_command(job: &Job, told: &str, unit: &str) -> String {
 
 /// What the host does: the program, as often as the job wants, each time with its results.
 fn script_of(job: &Job, told: &str) -> String {
-    let mut script = String::new();
+    let mut script: String = job.prepares.iter().map(|line| format!("{line}\n")).collect();
     if let Some(mib) = job.disk_mib {
         script.push_str(&format!("truncate -s {mib}M /disk\n"));
     }

@@ -54,6 +54,9 @@ pub(crate) struct Job {
     /// What each boot has, until the program ends it.
     #[serde(default = "usual_seconds")]
     pub(crate) seconds: u32,
+    /// What the host does first.
+    #[serde(default)]
+    pub(crate) prepares: Vec<String>,
     #[serde(default)]
     pub(crate) disk_mib: Option<u32>,
     #[serde(default = "usual_memory")]

@@ -9,6 +9,7 @@ mod gdb;
 mod guest;
 mod image;
 mod journal;
+mod net;
 mod page;
 mod reports;
 mod run;
@@ -112,6 +113,12 @@ pub(super) struct BootArguments {
     /// driver listens
     #[arg(long)]
     console: bool,
+    /// A network interface (virtio-net): `tap=NAME`, a TAP interface of the host's, or `tap=fd:N`, one that is open;
+    /// or `user`, a network of this program's own that needs no rights: TCP, ARP, echo, DHCP (10.0.2.15, gateway 10.0.2.2), no
+    /// UDP, no names. `reach` says where its connections lead: to the host's loopback by the gateway (`host`), wherever
+    /// the host reaches (`any`), nowhere (`none`)
+    #[arg(long = "net", value_name = "user[,reach=WHERE]|tap=NAME|tap=fd:N[,mac=M]", value_parser = net::parse)]
+    nets: Vec<net::Words>,
     /// How uses of stale translations are reported on standard error
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
     stale_report: Format,
@@ -245,9 +252,10 @@ impl BootArguments {
         sandbox: Sandbox,
         screen: &Screen,
         tracer: Option<Arc<Tracer>>,
+        nets: &[VirtioKind],
     ) -> Result<(MachineOptions, Option<Root>), String> {
         check_host(self.memory)?;
-        let (virtio, root) = self.virtio(screen)?;
+        let (virtio, root) = self.virtio(screen, nets)?;
         let options = MachineOptions {
             memory_bytes: self.memory,
             processors: self.cpus,
@@ -272,7 +280,11 @@ impl BootArguments {
     }
 
     /// Behind the other devices: disks, which are opened now, then the rest.
-    fn virtio(&self, screen: &Screen) -> Result<(Vec<VirtioKind>, Option<Root>), String> {
+    fn virtio(
+        &self,
+        screen: &Screen,
+        nets: &[VirtioKind],
+    ) -> Result<(Vec<VirtioKind>, Option<Root>), String> {
         // Who says where the root is may have a disk on which nobody else finds it.
         let (first, root) = match &self.root_disk {
             Some(words) if told::says(&self.cmdline, "root") => (Some(words.open()?), None),
@@ -285,6 +297,7 @@ impl BootArguments {
         }
         found.extend(self.rng.then_some(VirtioKind::Rng));
         found.extend(self.console.then(|| VirtioKind::Console(UserEnd::new(screen.guest_side()))));
+        found.extend(nets.iter().cloned());
         Ok((found, root))
     }
 

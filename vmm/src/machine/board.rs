@@ -58,6 +58,9 @@ pub enum BoardError {
     /// No thread for a device.
     #[error("the host refuses a thread for a device: {error}; {}", remedy(.0, "give fewer"), error = .0)]
     Thread(std::io::Error),
+    /// No event for a device.
+    #[error("the host refuses an event for a device: {error}; {}", remedy(.0, "give fewer"), error = .0)]
+    Bell(std::io::Error),
     /// No thread for the timer.
     #[error("the host refuses a thread for the timer: {error}; {}", remedy(.0, "end other programs"), error = .0)]
     Timer(std::io::Error),

@@ -1,12 +1,15 @@
 //! What a machine can have.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use devices::edu::EduOptions;
 use devices::pci_engine::{Offer, PciEngineOptions};
+use devices::user_network::address::Reach;
 use devices::virtio::blk::disk::Disk;
 use devices::virtio::console::UserEnd;
+use devices::virtio::net::address::MacAddress;
 use iommu::stale::watch::{StaleOptions, Watching};
 use iommu::vtd::knobs::Fault;
 use iommu::vtd::options::VtdOptions;
@@ -198,6 +201,20 @@ impl DeviceKind {
     }
 }
 
+/// Where the cable of a network interface leads.
+#[derive(Clone, Debug)]
+pub enum Cable {
+    /// To an interface of the host's, open.
+    Tap {
+        /// By which it is reached.
+        descriptor: Arc<OwnedFd>,
+        /// What it is called.
+        name: String,
+    },
+    /// To a network of the program's own, from which so much is reached.
+    User(Reach),
+}
+
 /// A virtio device for the bus.
 #[derive(Clone, Debug)]
 pub enum VirtioKind {
@@ -207,4 +224,6 @@ pub enum VirtioKind {
     Rng,
     /// A console, by its user's end.
     Console(Arc<UserEnd>),
+    /// A network interface, its address, and where its cable leads.
+    Net(MacAddress, Cable),
 }

@@ -5,18 +5,24 @@
 use std::io::stdout;
 use std::sync::Arc;
 
+use devices::link::Link;
+use devices::link::bell::Bell;
+use devices::link::tap::Tap;
 use devices::pci::PciBus;
+use devices::user_network::UserNetwork;
+use devices::user_network::address::Reach;
 use devices::virtio::VirtioFunction;
 use devices::virtio::blk::Blk;
 use devices::virtio::console::{Console, UserEnd, WindowSize};
 use devices::virtio::model::{Identity, Model};
+use devices::virtio::net::Net;
 use devices::virtio::rng::Rng;
 use devices::worker::Hooks;
 use mmu::memory::PhysicalMemory;
 use rustix::termios::tcgetwinsize;
 
 use super::board::BoardError;
-use super::options::VirtioKind;
+use super::options::{Cable, VirtioKind};
 use crate::sandbox::Role;
 
 /// Puts `device` at the next place of the bus, its thread in a role by `hooks`.
@@ -32,6 +38,10 @@ pub(super) fn attach(
             (Console::identity(), Box::new(Console::new(Arc::clone(user))), Role::Engine)
         }
         VirtioKind::Rng => (Rng::identity(), Box::new(Rng), Role::Engine),
+        VirtioKind::Net(address, cable) => {
+            let bell = Bell::new().map_err(BoardError::Bell)?;
+            (Net::identity(*address), Box::new(Net::new(link(cable), bell)), role(cable))
+        }
     };
     let name = identity.name;
     let source = bus.attach(VirtioFunction::config(&identity), |endpoint| {
@@ -46,11 +56,26 @@ pub(super) fn attach(
     Ok(())
 }
 
+fn link(cable: &Cable) -> Box<dyn Link> {
+    match cable {
+        Cable::Tap { descriptor, name } => Box::new(Tap::new(Arc::clone(descriptor), name.clone())),
+        Cable::User(reach) => Box::new(UserNetwork::new(*reach)),
+    }
+}
+
+/// Who reaches nothing makes no connections.
+const fn role(cable: &Cable) -> Role {
+    match cable {
+        Cable::Tap { .. } | Cable::User(Reach::None) => Role::Cable,
+        Cable::User(Reach::Host | Reach::Any) => Role::Sockets,
+    }
+}
+
 /// The user's end of the console, if there is one.
 pub(super) fn console(devices: &[VirtioKind]) -> Option<Arc<UserEnd>> {
     devices.iter().find_map(|device| match device {
         VirtioKind::Console(user) => Some(Arc::clone(user)),
-        VirtioKind::Disk(_) | VirtioKind::Rng => None,
+        VirtioKind::Disk(_) | VirtioKind::Rng | VirtioKind::Net(..) => None,
     })
 }
 

@@ -22,6 +22,10 @@ pub enum Role {
     Engine,
     /// A disk's: as a device's, and it reads, writes and flushes the file that is open.
     Disk,
+    /// A network interface's whose cable leads to what is open: as a device's, and it waits for it and reads.
+    Cable,
+    /// That of one whose cable leads to a network of the program's own: it makes connections besides.
+    Sockets,
     /// That of devices which answer late.
     LateDevices,
     /// The writer of what the guest puts out.
@@ -32,12 +36,14 @@ pub enum Role {
 
 impl Role {
     /// Each of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Console,
         Self::Vcpu,
         Self::DebuggedVcpu,
         Self::Engine,
         Self::Disk,
+        Self::Cable,
+        Self::Sockets,
         Self::LateDevices,
         Self::Output,
         Self::Control,
@@ -52,6 +58,8 @@ impl Role {
             Self::DebuggedVcpu => "processors that are debugged",
             Self::Engine => "devices",
             Self::Disk => "disks",
+            Self::Cable => "network interfaces",
+            Self::Sockets => "user networks",
             Self::LateDevices => "late devices",
             Self::Output => "the output",
             Self::Control => "the control socket",
@@ -70,6 +78,8 @@ impl Role {
             Self::DebuggedVcpu => DEBUGGED_VCPU,
             Self::Engine | Self::LateDevices => INTERRUPTING,
             Self::Disk => DISK,
+            Self::Cable => CABLE,
+            Self::Sockets => SOCKETS,
             Self::Output => OUTPUT,
             Self::Control => CONTROL,
         }
@@ -155,6 +165,27 @@ const DISK: &[Call] = &[
     Call::of(libc::SYS_pwrite64),
     Call::of(libc::SYS_fdatasync),
     Call::of(libc::SYS_fallocate),
+];
+
+const CABLE: &[Call] = &[
+    Call::ioctl(request::KVM_SIGNAL_MSI),
+    Call::ioctl(request::KVM_SET_GSI_ROUTING),
+    // Frames, and the bell; they are written as messages are.
+    Call::of(libc::SYS_ppoll),
+    Call::of(libc::SYS_read),
+];
+
+const SOCKETS: &[Call] = &[
+    Call::ioctl(request::KVM_SIGNAL_MSI),
+    Call::ioctl(request::KVM_SET_GSI_ROUTING),
+    // The bell and connections.
+    Call::of(libc::SYS_ppoll),
+    Call::of(libc::SYS_read),
+    // Connections, of TCP alone. Where to no filter can see.
+    Call::when(libc::SYS_socket, When::Tcp),
+    Call::of(libc::SYS_connect),
+    Call::of(libc::SYS_sendto),
+    Call::of(libc::SYS_shutdown),
 ];
 
 const CONSOLE: &[Call] = &[

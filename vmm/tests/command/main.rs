@@ -10,6 +10,7 @@ mod guests;
 mod hostile;
 mod limits;
 mod minimize;
+mod net;
 mod observe;
 mod outcomes;
 mod pictures;

@@ -1,4 +1,4 @@
-//! One virtio device over PCI, with one ring, driven by looking at memory.
+//! One virtio device over PCI, with one ring or two, driven by looking at memory.
 //!
 //! Invariant: layouts are this driver's own, from the specification. Source: VIRTIO 1.2, 2.7 (split rings), 3.1.1 (order),
 //! 4.1.4 (capabilities).
@@ -27,6 +27,8 @@ const WRITE: u16 = 2;
 pub(super) const INDIRECT: u16 = 4;
 /// Where the device finds its ring, and the page of a request.
 const RING: Iova = Iova(0x1_0000_0000);
+/// Where in the pages of the first ring the second lies.
+const SECOND: u64 = 0x800;
 pub(super) const PAGE: Iova = Iova(0x1_4000_0000);
 
 /// The device.
@@ -43,6 +45,9 @@ pub(super) struct Device {
     pub(super) own: Frame,
     offered: u16,
     taken: u16,
+    /// Of the second ring.
+    rooms: u16,
+    filled: u16,
 }
 
 /// A buffer of a request.
@@ -87,6 +92,8 @@ impl Device {
             own,
             offered: 0,
             taken: 0,
+            rooms: 0,
+            filled: 0,
         })
     }
 
@@ -107,6 +114,18 @@ impl Device {
 
     /// The same; the device finds there what the driver writes into its half of the ring.
     pub(super) fn begin_with(&mut self, queue: u16, features: u64, available: Iova) -> u64 {
+        self.begin_all(features, &[(queue, available, 0)])
+    }
+
+    /// The same with queue `queue`, and `second` for what the device writes unasked.
+    pub(super) fn begin_pair(&mut self, queue: u16, second: u16, features: u64) -> u64 {
+        let available = Iova(RING.0 + 0x1000);
+        let behind = Iova(available.0 + SECOND);
+        self.begin_all(features, &[(queue, available, 0), (second, behind, SECOND)])
+    }
+
+    /// Each queue with where the driver's half of its ring lies, and how far into their pages the others.
+    fn begin_all(&mut self, features: u64, queues: &[(u16, Iova, u64)]) -> u64 {
         self.reset();
         self.set_status(ACKNOWLEDGED);
         let mut accepted = 0;
@@ -123,24 +142,29 @@ impl Device {
         }
         self.set_status(ACKNOWLEDGED | FEATURES_OK);
         assert!(self.status() & FEATURES_OK != 0, "the device does not accept {accepted:#x}");
-        store16(self.common + 0x16, queue);
-        store16(self.common + 0x18, SIZE);
-        for (register, at) in [(0x20, RING.0), (0x28, available.0), (0x30, RING.0 + 0x2000)] {
-            store32(self.common + register, u32::try_from(at & 0xffff_ffff).unwrap_or_default());
-            store32(self.common + register + 4, u32::try_from(at >> 32).unwrap_or_default());
+        for (queue, available, offset) in queues {
+            store16(self.common + 0x16, *queue);
+            store16(self.common + 0x18, SIZE);
+            let used = RING.0 + 0x2000 + offset;
+            for (register, at) in [(0x20, RING.0 + offset), (0x28, available.0), (0x30, used)] {
+                store32(self.common + register, u32::try_from(at & 0xffff_ffff).unwrap_or_default());
+                store32(self.common + register + 4, u32::try_from(at >> 32).unwrap_or_default());
+            }
+            store16(self.common + 0x1c, 1);
         }
-        store16(self.common + 0x1c, 1);
         self.set_status(ACKNOWLEDGED | FEATURES_OK | DRIVER_OK);
         accepted
     }
 
-    /// Resets it; its ring is empty.
+    /// Resets it; its rings are empty.
     pub(super) fn reset(&mut self) {
         self.set_status(0);
         wait_until("the reset of a virtio device", || self.status() == 0);
-        (self.offered, self.taken) = (0, 0);
-        self.available.store(0, 0);
-        self.used.store(0, 0);
+        (self.offered, self.taken, self.rooms, self.filled) = (0, 0, 0, 0);
+        for word in [0, SECOND / 8] {
+            self.available.store(word, 0);
+            self.used.store(word, 0);
+        }
     }
 
     pub(super) fn status(&self) -> u8 {
@@ -212,6 +236,29 @@ impl Device {
         let slot = u64::from(self.taken % SIZE);
         self.taken = self.taken.wrapping_add(1);
         load32(self.used.address() + 4 + 8 * slot + 4)
+    }
+
+    /// Offers room on the second ring.
+    pub(super) fn offer_room(&mut self, room: Piece) {
+        let first = u16::try_from(SECOND / 16).unwrap_or_default();
+        Self::describe(self.table, first, room, 0, 0);
+        let half = self.available.address() + SECOND;
+        store16(half + 4 + 2 * u64::from(self.rooms % SIZE), 0);
+        self.rooms = self.rooms.wrapping_add(1);
+        store16(half + 2, self.rooms);
+        self.ring();
+    }
+
+    /// Waits until the room is used: how many bytes the device wrote.
+    pub(super) fn wait_for_room(&mut self) -> u32 {
+        let half = self.used.address() + SECOND;
+        let is_over = || load16(half + 2) != self.filled;
+        wait_asking("what a virtio device receives", is_over, || {
+            assert!(self.status() & NEEDS_RESET == 0, "the device is broken");
+        });
+        let slot = u64::from(self.filled % SIZE);
+        self.filled = self.filled.wrapping_add(1);
+        load32(half + 4 + 8 * slot + 4)
     }
 
     /// A word of its configuration.

@@ -22,7 +22,7 @@ use super::journal::Journal;
 use super::reports::{Concluded, Reports};
 use super::screen::{self, Screen};
 use super::socket::{Socket, SocketError};
-use super::{BootArguments, status};
+use super::{BootArguments, net, status};
 use crate::command::pictures::Format;
 use crate::command::trace::{MachineTrace, TraceFile};
 use crate::command::{UNUSABLE, complain, messages};
@@ -32,6 +32,7 @@ use crate::machine::board::BoardError;
 use crate::machine::console::{Console, Round, Signals};
 use crate::machine::control::Control;
 use crate::machine::ending::Ending;
+use crate::machine::options::VirtioKind;
 use crate::machine::tracer::Tracer;
 use crate::machine::{Machine, MachineError, Run, Service};
 use crate::remedy::remedy;
@@ -93,6 +94,7 @@ struct Prepared {
     sandbox: Sandbox,
     api: Option<Socket>,
     gdb: Option<(Socket, Reach)>,
+    nets: Vec<VirtioKind>,
     /// Files for pictures, by name.
     pictures: Vec<(Format, String)>,
     trace: Option<MachineTrace>,
@@ -104,14 +106,16 @@ impl Prepared {
     }
 }
 
-/// Makes it. Of descriptors that were there before, the reports' alone is kept.
+/// Makes it. Of descriptors that were there before, those of the reports and of interfaces alone are kept.
 fn prepare(arguments: &BootArguments) -> Result<Prepared, (u8, String)> {
     let host = |error: io::Error| {
         let remedy = remedy(&error, "see the kernel log");
         (status::HOST, format!("the host refuses a thread or a signal: {error}; {remedy}"))
     };
     let file = arguments.report_file().map_err(|message| (UNUSABLE, message))?;
-    let kept = file.as_ref().map(|(_, file)| file.as_raw_fd());
+    let nets = net::open(&arguments.nets).map_err(|message| (UNUSABLE, message))?;
+    let file_kept = file.as_ref().map(|(_, file)| file.as_raw_fd());
+    let kept = file_kept.into_iter().chain(nets.iter().filter_map(net::descriptor));
     let sandbox =
         Sandbox::begin(arguments.sandbox, kept).map_err(|error| (status::HOST, error.to_string()))?;
     // Behind what closes foreign descriptors, and before the fence.
@@ -132,7 +136,16 @@ fn prepare(arguments: &BootArguments) -> Result<Prepared, (u8, String)> {
     let (pictures, files) =
         drawings.into_iter().map(|one| ((one.format, one.name.clone()), (one.name, one.file))).unzip();
     let screen = Screen::of_process(file, files, sandbox).map_err(host)?;
-    Ok(Prepared { screen, signals: Signals::receive().map_err(host)?, sandbox, api, gdb, pictures, trace })
+    Ok(Prepared {
+        screen,
+        signals: Signals::receive().map_err(host)?,
+        sandbox,
+        api,
+        gdb,
+        nets,
+        pictures,
+        trace,
+    })
 }
 
 fn bind(path: Option<&Path>) -> Result<Option<Socket>, (u8, String)> {
@@ -214,8 +227,8 @@ fn lines(run: &Run) -> Vec<String> {
 
 fn build(arguments: &BootArguments, prepared: &Prepared) -> Result<Machine, (u8, String)> {
     let wrong = |message| (UNUSABLE, message);
-    let screen = &prepared.screen;
-    let (options, root) = arguments.options(prepared.sandbox, screen, prepared.tracer()).map_err(wrong)?;
+    let Prepared { screen, sandbox, nets, .. } = prepared;
+    let (options, root) = arguments.options(*sandbox, screen, prepared.tracer(), nets).map_err(wrong)?;
     let payload = arguments.payload(root)?;
     Machine::new(&options, &payload, screen.guest_side())
         .map_err(|error| (of_error(&error), error.to_string()))
@@ -231,7 +244,9 @@ fn of_error(error: &MachineError) -> u8 {
         MachineError::System(_)
         | MachineError::Memory(_)
         | MachineError::Vm(_)
-        | MachineError::Board(BoardError::Cache(_) | BoardError::Thread(_) | BoardError::Timer(_))
+        | MachineError::Board(
+            BoardError::Cache(_) | BoardError::Thread(_) | BoardError::Bell(_) | BoardError::Timer(_),
+        )
         | MachineError::Processor(_)
         | MachineError::Sandbox(_)
         | MachineError::Host { .. } => status::HOST,

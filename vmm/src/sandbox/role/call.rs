@@ -6,6 +6,9 @@ use seccompiler::SeccompCmpArgLen::{Dword, Qword};
 use seccompiler::SeccompCmpOp::{Eq, MaskedEq};
 use seccompiler::{BackendError, SeccompCondition, SeccompRule};
 
+/// The bits of a socket's kind; the others are flags (include/linux/net.h).
+const SOCKET_KINDS: u64 = 0xf;
+
 /// A call that may be made.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::sandbox) struct Call {
@@ -24,6 +27,8 @@ pub(in crate::sandbox) enum When {
     NotExecutable,
     /// The first is this process.
     OwnProcess,
+    /// The first and the second are those of a socket of TCP over IPv4.
+    Tcp,
 }
 
 impl Call {
@@ -64,6 +69,13 @@ impl When {
             Self::NotExecutable => {
                 let executable = libc::PROT_EXEC as u64;
                 vec![SeccompCondition::new(2, Qword, MaskedEq(executable), 0)?]
+            }
+            Self::Tcp => {
+                let (family, kind) = (libc::AF_INET as u64, libc::SOCK_STREAM as u64);
+                vec![
+                    SeccompCondition::new(0, Dword, Eq, family)?,
+                    SeccompCondition::new(1, Dword, MaskedEq(SOCKET_KINDS), kind)?,
+                ]
             }
             Self::OwnProcess => vec![SeccompCondition::new(0, Dword, Eq, std::process::id().into())?],
         })

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
 
 use rustix::thread::{
@@ -50,8 +51,9 @@ fn foreign_descriptors_are_closed_and_standard_streams_are_not() {
 fn the_descriptor_that_is_named_is_kept() {
     let test = "given_up::the_descriptor_that_is_named_is_kept";
     type Close = fn(RawFd);
-    let ways: [(&str, Close); 2] = [
+    let ways: [(&str, Close); 3] = [
         ("range", |fd| drop(Sandbox::begin(Mode::On, Some(fd)))),
+        ("ranges", |fd| drop(Sandbox::begin(Mode::On, [2, fd, fd + 100]))),
         ("listed", |fd| descriptors::close_listed(Some(fd)).expect("/proc is there")),
     ];
     for (case, close) in ways {
@@ -140,6 +142,29 @@ fn no_path_can_be_opened_and_what_is_open_can_be_read() {
     };
     let Some(output) = alone(test, "confined", act) else { return };
     assert_survived(&output, "confined");
+}
+
+#[test]
+fn no_port_is_reached_but_by_the_role_that_makes_connections() {
+    let test = "given_up::no_port_is_reached_but_by_the_role_that_makes_connections";
+    if !has_landlock() {
+        return;
+    }
+    for role in Role::ALL {
+        let act = || {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback is there");
+            let address = listener.local_addr().expect("it is bound");
+            // A filter that only logs lets it try.
+            Sandbox { mode: Mode::Log }.enter(role);
+            let connected = TcpStream::connect(address);
+            let is_as_it_should_be =
+                if role == Role::Sockets { connected.is_ok() } else { is_denied(connected) };
+            assert!(is_as_it_should_be);
+            assert!(is_denied(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))));
+        };
+        let Some(output) = alone(test, &format!("{role:?}"), act) else { continue };
+        assert_survived(&output, &format!("{role:?}"));
+    }
 }
 
 #[test]

@@ -18,6 +18,10 @@ const ANONYMOUS: i64 = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as i64;
 const READ: i64 = libc::PROT_READ as i64;
 const EXECUTE: i64 = libc::PROT_EXEC as i64;
 
+const INET: i64 = libc::AF_INET as i64;
+const TCP: [i64; 6] =
+    [INET, (libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) as i64, 0, 0, 0, 0];
+
 /// A call and what the line calls it.
 type Made = (&'static str, libc::c_long, [i64; 6]);
 
@@ -72,7 +76,7 @@ fn a_call_that_is_on_no_list_ends_the_program_with_a_line_that_names_it() {
 }
 
 /// Calls that some roles make, which are named, and others do not.
-const SOME: [(Made, &[Role]); 13] = [
+const SOME: [(Made, &[Role]); 22] = [
     (("ioctl", libc::SYS_ioctl, [NONE, KVM_RUN as i64, 0, 0, 0, 0]), &[Role::Vcpu, Role::DebuggedVcpu]),
     (("ioctl", libc::SYS_ioctl, [NONE, KVM_SET_GUEST_DEBUG as i64, 0, 0, 0, 0]), &[Role::DebuggedVcpu]),
     (("ioctl", libc::SYS_ioctl, [NONE, KVM_SET_SREGS as i64, 0, 0, 0, 0]), &[Role::DebuggedVcpu]),
@@ -83,6 +87,8 @@ const SOME: [(Made, &[Role]); 13] = [
             Role::DebuggedVcpu,
             Role::Engine,
             Role::Disk,
+            Role::Cable,
+            Role::Sockets,
             Role::LateDevices,
             Role::Console,
             Role::Control,
@@ -95,7 +101,22 @@ const SOME: [(Made, &[Role]); 13] = [
     // Of standard input it is everybody's.
     (("ioctl", libc::SYS_ioctl, [NONE, libc::TCSETS as i64, 0, 0, 0, 0]), &[Role::Console]),
     (("epoll_create1", libc::SYS_epoll_create1, [0; 6]), &[Role::Console]),
-    (("read", libc::SYS_read, [NONE, 0, 0, 0, 0, 0]), &[Role::Console, Role::Output, Role::Control]),
+    (
+        ("read", libc::SYS_read, [NONE, 0, 0, 0, 0, 0]),
+        &[Role::Cable, Role::Sockets, Role::Console, Role::Output, Role::Control],
+    ),
+    (
+        ("ppoll", libc::SYS_ppoll, [NONE, 1, 0, 0, 0, 0]),
+        &[Role::Cable, Role::Sockets, Role::Console, Role::Output, Role::Control],
+    ),
+    (("socket", libc::SYS_socket, TCP), &[Role::Sockets]),
+    (("socket", libc::SYS_socket, [INET, libc::SOCK_DGRAM as i64, 0, 0, 0, 0]), &[]),
+    (("socket", libc::SYS_socket, [INET, libc::SOCK_RAW as i64, 1, 0, 0, 0]), &[]),
+    (("socket", libc::SYS_socket, [libc::AF_INET6 as i64, libc::SOCK_STREAM as i64, 0, 0, 0, 0]), &[]),
+    (("connect", libc::SYS_connect, [NONE, 0, 0, 0, 0, 0]), &[Role::Sockets]),
+    (("sendto", libc::SYS_sendto, [NONE, 0, 0, 0, 0, 0]), &[Role::Sockets]),
+    (("shutdown", libc::SYS_shutdown, [NONE, 1, 0, 0, 0, 0]), &[Role::Sockets]),
+    (("bind", libc::SYS_bind, [NONE, 0, 0, 0, 0, 0]), &[]),
     (("poll", libc::SYS_poll, [0; 6]), &[Role::Console, Role::Output, Role::Control]),
     (("accept4", libc::SYS_accept4, [NONE, 0, 0, 0, 0, 0]), &[Role::Control]),
 ];
