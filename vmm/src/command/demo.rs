@@ -11,8 +11,8 @@ use ordering::sighting::MOST_PLACES;
 use picture::perfetto::Times;
 
 use super::progress::Progress;
-use super::trace::{self, RunTrace, TraceArguments};
-use super::{HOST, UNDECIDED, UNUSABLE, complain, say};
+use super::trace::{RunTrace, TraceArguments};
+use super::{HOST, UNDECIDED, UNUSABLE, complain, finish_trace, say};
 use crate::demo::guest::CpuKind;
 use crate::demo::options::{DemoOptions, Operation, Trial, trials};
 use crate::demo::reading::Reading;
@@ -108,7 +108,7 @@ pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
         most_places: usize::try_from(arguments.places).map_or(usize::MAX, |places| places),
     };
     let own = demonstrate(&Demonstration::new(options), cpu, arguments, trace.as_mut());
-    trace::finish(&trace.map(RunTrace::conclude).unwrap_or_default(), own).into()
+    finish_trace(&trace.map(RunTrace::conclude).unwrap_or_default(), own).into()
 }
 
 /// The exit status.
