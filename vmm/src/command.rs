@@ -32,6 +32,8 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 use log::LevelFilter;
 
+use self::trace::{Blamed, Lack};
+
 /// Finds stale translations: what a TLB, a shadow page table or an IOTLB still shows after the page table changed.
 #[derive(Debug, Parser)]
 #[command(name = "afterimage", version = origin::VERSION, max_term_width = 100, args_conflicts_with_subcommands = true)]
@@ -139,6 +141,23 @@ fn is_coloured() -> bool {
 /// One line for the user, on standard error; nobody may be there to read it.
 fn complain(message: impl std::fmt::Display) {
     let _read = writeln!(stderr(), "afterimage: {message}");
+}
+
+/// Says what a trace lacks, and gives the status of a run that has `own` without it.
+fn finish_trace(lacks: &[Lack], own: u8) -> u8 {
+    lacks.iter().fold(own, |own, lack| {
+        complain(&lack.text);
+        if own == 0 { status_of(lack.blamed) } else { own }
+    })
+}
+
+/// The status of a run in which nothing else went wrong.
+const fn status_of(blamed: Blamed) -> u8 {
+    match blamed {
+        Blamed::Nobody => 0,
+        Blamed::Host => HOST,
+        Blamed::Reader => READER_GONE,
+    }
 }
 
 /// What was asked for, on standard output. A reader that went away ends the program, as it ends any filter; so does a disk

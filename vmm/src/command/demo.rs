@@ -17,8 +17,8 @@ use picture::perfetto::Times;
 use super::outcome::as_json;
 use super::pictures::{Opened, PictureArguments, Pictures};
 use super::progress::Progress;
-use super::trace::{self, RunTrace, TraceArguments};
-use super::{HOST, UNDECIDED, UNUSABLE, complain, say};
+use super::trace::{RunTrace, TraceArguments};
+use super::{HOST, UNDECIDED, UNUSABLE, complain, finish_trace, say};
 use crate::demo::guest::CpuKind;
 use crate::demo::options::{DemoOptions, Operation, Trial, WatchedFor, trials};
 use crate::demo::reading::Reading;
@@ -148,7 +148,7 @@ pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
     }
     let mut trace = files.trace.take();
     let own = demonstrate(&Demonstration::new(options), cpu, arguments, files, trace.as_mut());
-    trace::finish(&trace.map(RunTrace::conclude).unwrap_or_default(), own).into()
+    finish_trace(&trace.map(RunTrace::conclude).unwrap_or_default(), own).into()
 }
 
 /// The exit status.

@@ -17,7 +17,7 @@ use picture::{dot, svg};
 use rustix::fs::{OFlags, fcntl_setfl};
 
 use super::files::Source;
-use super::trace::RunTrace;
+use super::trace::{Lack, RunTrace};
 use crate::remedy::remedy;
 
 /// Where runs are to be drawn.
@@ -141,8 +141,8 @@ impl Pictures {
         !self.files.is_empty()
     }
 
-    /// The last words of the trace; what there is to be told of it, and the status if that was 0 otherwise.
-    pub(super) fn conclude_trace(&mut self) -> Vec<(u8, String)> {
+    /// The last words of the trace; what it lacks.
+    pub(super) fn conclude_trace(&mut self) -> Vec<Lack> {
         self.trace.take().map(RunTrace::conclude).unwrap_or_default()
     }
 

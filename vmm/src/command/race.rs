@@ -30,8 +30,8 @@ use super::drawn;
 use super::files::{self, Source};
 use super::pictures::{PictureArguments, Pictures};
 use super::progress::Progress;
-use super::trace::{self, TraceArguments};
-use super::{HOST, UNUSABLE, complain, outcome, say};
+use super::trace::TraceArguments;
+use super::{HOST, UNUSABLE, complain, finish_trace, outcome, say};
 use crate::race::{PlayError, PlayedBy, played_by};
 use crate::remedy::remedy;
 
@@ -222,7 +222,7 @@ pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
         (0, false) => 1,
         _ => UNUSABLE,
     };
-    trace::finish(&trace, own).into()
+    finish_trace(&trace, own).into()
 }
 
 /// Why no scenario ran.

@@ -17,8 +17,8 @@ use picture::timeline::Timeline;
 use super::drawn;
 use super::files::{self, Source};
 use super::pictures::{PictureArguments, Pictures};
-use super::trace::{self, TraceArguments};
-use super::{HOST, UNUSABLE, complain, say};
+use super::trace::TraceArguments;
+use super::{HOST, UNUSABLE, complain, finish_trace, say};
 
 /// What can be replayed.
 #[derive(Debug, Args)]
@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &ReplayArguments) -> ExitCode {
         Ok((all, trace, pictures.write(&source.name)))
     });
     match replayed {
-        Ok((all, trace, Ok(()))) => trace::finish(&trace, if all { 0 } else { 1 }).into(),
+        Ok((all, trace, Ok(()))) => finish_trace(&trace, if all { 0 } else { 1 }).into(),
         Ok((.., Err(message))) => {
             complain(message);
             HOST.into()

@@ -15,7 +15,7 @@ use picture::perfetto::{self, Times};
 use picture::timeline::Timeline;
 use tracks::trace::{LEAST_LIMIT, LeftOut, Sink, Trace};
 
-use super::{HOST, READER_GONE, complain, size};
+use super::size;
 use crate::machine::tracer::Tracer;
 use crate::remedy::remedy;
 use crate::sandbox::{Role, Sandbox};
@@ -141,8 +141,8 @@ impl RunTrace {
         }
     }
 
-    /// The last words; what there is to be told of it, and the status if that was 0 otherwise.
-    pub(super) fn conclude(mut self) -> Vec<(u8, String)> {
+    /// The last words; what the trace lacks.
+    pub(super) fn conclude(mut self) -> Vec<Lack> {
         let left_out =
             close(|| self.trace.close(), &self.spool, if self.is_late { HURRIED } else { PATIENCE });
         told(&self.name, &left_out)
@@ -170,13 +170,33 @@ impl MachineTrace {
     }
 
     /// As [`RunTrace::conclude`].
-    pub(super) fn conclude(&self, patience: Patience) -> Vec<(u8, String)> {
+    pub(super) fn conclude(&self, patience: Patience) -> Vec<Lack> {
         told(&self.name, &close(|| self.tracer.close(), &self.spool, patience))
     }
 }
 
 /// For a reader that was waited for before.
 const HURRIED: Patience = Patience { idle: Duration::from_millis(250), total: Duration::from_millis(400) };
+
+/// Something that a trace lacks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Lack {
+    /// By whose fault.
+    pub(super) blamed: Blamed,
+    /// What is told of it.
+    pub(super) text: String,
+}
+
+/// Who does not let a trace be whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Blamed {
+    /// It has its limit, and its reader his time.
+    Nobody,
+    /// The host has no room, or the like.
+    Host,
+    /// Its reader has gone away.
+    Reader,
+}
 
 /// How a trace ended.
 pub(super) struct Conclusion {
@@ -192,19 +212,20 @@ pub(super) fn close(last_words: impl FnOnce() -> LeftOut, spool: &Spool, patienc
     Conclusion { left_out, account: spool.settle(begun, patience) }
 }
 
-/// What is said of a trace that is not whole; with the status where it is the host's fault or the reader's.
-pub(super) fn told(name: &str, Conclusion { left_out, account }: &Conclusion) -> Vec<(u8, String)> {
+/// What a trace lacks that ended so.
+pub(super) fn told(name: &str, Conclusion { left_out, account }: &Conclusion) -> Vec<Lack> {
     let LeftOut { behind_limit, not_taken } = *left_out;
     match account.failure {
         Some(ErrorKind::BrokenPipe) => {
-            return vec![(
-                READER_GONE,
-                format!("{name}: whoever read the trace has gone away; it is incomplete"),
-            )];
+            let text = format!("{name}: whoever read the trace has gone away; it is incomplete");
+            return vec![Lack { blamed: Blamed::Reader, text }];
         }
         Some(reason) => {
             let about = "make room, or name another file; the trace is incomplete";
-            return vec![(HOST, format!("{name} cannot be written: {reason}; {about}"))];
+            return vec![Lack {
+                blamed: Blamed::Host,
+                text: format!("{name} cannot be written: {reason}; {about}"),
+            }];
         }
         None => {}
     }
@@ -217,15 +238,7 @@ pub(super) fn told(name: &str, Conclusion { left_out, account }: &Conclusion) ->
             account.unwritten
         )
     });
-    [limit, late].into_iter().flatten().map(|text| (0, text)).collect()
-}
-
-/// Says what there is to say of a trace, and gives the status of a run that has `own` without it.
-pub(super) fn finish(told: &[(u8, String)], own: u8) -> u8 {
-    told.iter().fold(own, |own, (status, message)| {
-        complain(message);
-        if own == 0 { *status } else { own }
-    })
+    [limit, late].into_iter().flatten().map(|text| Lack { blamed: Blamed::Nobody, text }).collect()
 }
 
 #[cfg(test)]

@@ -4,29 +4,32 @@
 //! Invariant: he listens and changes nothing. His lock is held for one event, and is the last that anybody takes. All times
 //! are those of the unit's watch, as reports cite them; without a watch, those since he began.
 
+mod book;
 mod places;
+mod remembered;
 mod stale;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use devices::upstream::DmaFault;
+use iommu::stale::StaleUse;
+use iommu::stale::in_place::ChangedInPlace;
+use iommu::stale::interrupt::StaleInterrupt;
 use iommu::stale::told::{Listener, Told};
 use iommu::vtd::{Moment, Vtd};
 use mmu::address::VirtAddr;
 use parking_lot::Mutex;
 use pcie::{Msi, PageGroupResponse, PageRequest, Pasid, RequestOutcome, SourceId};
 use tracks::json;
-use tracks::trace::{About, LeftOut, Sink, Span, Trace, Track, Weight};
+use tracks::trace::{About, LeftOut, Span, Track, Weight};
 
-use self::places::{Place, Places};
-use self::stale::Remembered;
+use self::book::{Book, ns};
+use self::places::Place;
+pub use self::places::Text;
 use crate::kvm::{Access, VcpuId};
-
-/// Whoever takes the text.
-pub type Text = Box<dyn Sink + Send>;
 
 /// The largest cache whose entries are counted again and again.
 const MOST_COUNTED: usize = 4096;
@@ -37,13 +40,6 @@ pub struct Tracer {
     begun: Instant,
     unit: OnceLock<Weak<Vtd>>,
     in_flight: AtomicU64,
-}
-
-/// What he writes into, and what he has to remember for that.
-struct Book {
-    trace: Trace<Text>,
-    places: Places,
-    remembered: Remembered,
 }
 
 /// A request of a device.
@@ -60,11 +56,13 @@ impl Tracer {
     /// One who hands `text` no more bytes than the limit.
     #[must_use]
     pub fn new(text: Text, limit_bytes: u64) -> Arc<Self> {
-        let mut trace = Trace::new(text, limit_bytes);
-        let places = Places::new(&mut trace);
-        let book = Book { trace, places, remembered: Remembered::default() };
         let (unit, in_flight) = (OnceLock::new(), AtomicU64::new(0));
-        Arc::new(Self { book: Mutex::new(book), begun: Instant::now(), unit, in_flight })
+        Arc::new(Self {
+            book: Mutex::new(Book::new(text, limit_bytes)),
+            begun: Instant::now(),
+            unit,
+            in_flight,
+        })
     }
 
     /// From now on times are those of `unit`. The first one counts.
@@ -108,14 +106,14 @@ impl Tracer {
             Err(fault) => fault.to_string(),
         };
         let name = format!("{source} asks for {address}, group {group}");
-        self.point(Place::PageRequests, "page request", &name, json!({ "outcome": outcome }));
+        self.point(Place::PageRequests, "page request", &name, &json!({ "outcome": outcome }));
     }
 
     /// A device has taken an answer.
     pub(super) fn answered(&self, response: &PageGroupResponse) {
         let PageGroupResponse { source, group, code, .. } = *response;
         let name = format!("{source} is answered, group {group}: {code:?}");
-        self.point(Place::PageRequests, "page answer", &name, json!({}));
+        self.point(Place::PageRequests, "page answer", &name, &json!({}));
     }
 
     /// An interrupt is on its way to a local APIC.
@@ -123,7 +121,7 @@ impl Tracer {
         let Msi { address, data } = message;
         let name = format!("vector {:#x}", data & 0xff);
         let args = json!({ "address": format!("{address:#x}"), "data": format!("{data:#x}") });
-        self.point(Place::Interrupts, "interrupt", &name, args);
+        self.point(Place::Interrupts, "interrupt", &name, &args);
     }
 
     /// A processor's access, as `serve` answers it: those to memory-mapped registers are written down.
@@ -164,16 +162,31 @@ impl Tracer {
         }
     }
 
+    /// A stale use was reported.
+    pub fn stale_use(&self, report: &StaleUse) {
+        self.book.lock().stale_use(report);
+    }
+
+    /// The use of a stale interrupt entry was reported.
+    pub fn stale_interrupt(&self, report: &StaleInterrupt) {
+        self.book.lock().stale_interrupt(report);
+    }
+
+    /// A change in place was reported.
+    pub fn changed_in_place(&self, report: &ChangedInPlace) {
+        self.book.lock().changed_in_place(report);
+    }
+
     /// The last words. What was left out.
     pub fn close(&self) -> LeftOut {
         self.book.lock().trace.close()
     }
 
-    fn point(&self, place: Place, category: &str, name: &str, args: tracks::Value) {
+    fn point(&self, place: Place, category: &str, name: &str, args: &tracks::Value) {
         let at_ns = self.now_ns();
         let Book { trace, places, .. } = &mut *self.book.lock();
         let track = places.track(trace, place);
-        trace.point(track, at_ns, About { category, name, args: &args, weight: Weight::Usual });
+        trace.point(track, at_ns, About { category, name, args, weight: Weight::Usual });
     }
 
     fn now_ns(&self) -> u64 {
@@ -181,11 +194,6 @@ impl Tracer {
         let moment = unit.and_then(|unit| unit.moment());
         ns(moment.map_or_else(|| self.begun.elapsed(), |moment| moment.elapsed))
     }
-}
-
-/// Nanoseconds, of which a u64 holds five hundred years.
-fn ns(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Listener for Tracer {

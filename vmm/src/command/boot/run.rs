@@ -24,8 +24,8 @@ use super::screen::{self, Screen};
 use super::socket::{Socket, SocketError};
 use super::{BootArguments, net, status};
 use crate::command::pictures::Format;
-use crate::command::trace::{MachineTrace, TraceFile};
-use crate::command::{UNUSABLE, complain, messages};
+use crate::command::trace::{Lack, MachineTrace, TraceFile};
+use crate::command::{UNUSABLE, complain, messages, status_of};
 use crate::kvm::System;
 use crate::kvm::processor::debug::Reach;
 use crate::machine::board::BoardError;
@@ -158,9 +158,9 @@ fn bind(path: Option<&Path>) -> Result<Option<Socket>, (u8, String)> {
 /// Ends the trace, if there is one, and says what it lacks. The status, which is `own` without it.
 fn conclude(screen: &Screen, trace: Option<&MachineTrace>, own: u8, patience: Patience) -> u8 {
     let told = trace.map(|trace| trace.conclude(patience)).unwrap_or_default();
-    told.into_iter().fold(own, |own, (status, message)| {
-        tell(screen, Some(message));
-        if own == 0 { status } else { own }
+    told.into_iter().fold(own, |own, Lack { blamed, text }| {
+        tell(screen, Some(text));
+        if own == 0 { status_of(blamed) } else { own }
     })
 }
 

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use tracks::trace::LeftOut;
 
-use super::{Conclusion, LIMIT, told, words};
+use super::{Blamed, Conclusion, LIMIT, told, words};
 use crate::spool::Account;
 
 #[test]
@@ -23,21 +23,21 @@ fn a_name_may_have_commas_and_a_limit() {
 }
 
 #[test]
-fn what_is_missing_is_told_with_its_number_and_a_failure_has_a_status() {
+fn what_is_missing_is_told_with_its_number_and_a_failure_has_its_author() {
     let of = |behind_limit, not_taken, unwritten, failure| Conclusion {
         left_out: LeftOut { behind_limit, not_taken },
         account: Account { lost: 0, unwritten, failure },
     };
     assert_eq!(told("f", &of(0, 0, 0, None)), []);
-    for (conclusion, statuses, part) in [
-        (of(7, 0, 0, None), vec![0], "7 events are left out"),
-        (of(7, 3, 0, None), vec![0, 0], "3 events and 0 bytes of the trace are lost"),
-        (of(0, 0, 9, None), vec![0], "9 bytes of the trace are lost"),
-        (of(0, 0, 0, Some(ErrorKind::BrokenPipe)), vec![141], "gone away"),
-        (of(0, 3, 0, Some(ErrorKind::StorageFull)), vec![7], "make room"),
+    for (conclusion, blamed, part) in [
+        (of(7, 0, 0, None), vec![Blamed::Nobody], "7 events are left out"),
+        (of(7, 3, 0, None), vec![Blamed::Nobody; 2], "3 events and 0 bytes of the trace are lost"),
+        (of(0, 0, 9, None), vec![Blamed::Nobody], "9 bytes of the trace are lost"),
+        (of(0, 0, 0, Some(ErrorKind::BrokenPipe)), vec![Blamed::Reader], "gone away"),
+        (of(0, 3, 0, Some(ErrorKind::StorageFull)), vec![Blamed::Host], "make room"),
     ] {
         let told = told("f", &conclusion);
-        assert_eq!(told.iter().map(|(status, _)| *status).collect::<Vec<_>>(), statuses);
-        assert!(told.iter().any(|(_, text)| text.contains(part)), "{told:?}");
+        assert_eq!(told.iter().map(|lack| lack.blamed).collect::<Vec<_>>(), blamed);
+        assert!(told.iter().any(|lack| lack.text.contains(part)), "{told:?}");
     }
 }

@@ -7,10 +7,12 @@ use std::collections::{HashMap, HashSet};
 
 use iommu::stale::told::Part;
 use pcie::SourceId;
-use tracks::trace::{Trace, Track};
+use tracks::trace::{Sink, Trace, Track};
 
-use super::Text;
 use crate::kvm::VcpuId;
+
+/// Whoever takes the text.
+pub type Text = Box<dyn Sink + Send>;
 
 const PROCESSORS: u32 = 1;
 const DEVICES: u32 = 2;

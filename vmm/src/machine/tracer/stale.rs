@@ -3,8 +3,6 @@
 //! Invariant: when tables change nobody is told. The change lies between the reading of the entry and the use that saw it, and is drawn as
 //! long as that; what was invalidated meanwhile is on the way of the arrow.
 
-use std::collections::BTreeMap;
-
 use iommu::stale::in_place::ChangedInPlace;
 use iommu::stale::interrupt::StaleInterrupt;
 use iommu::stale::{Missed, StaleUse};
@@ -12,38 +10,8 @@ use iommu::vtd::Moment;
 use tracks::trace::{About, Placed, Span, Weight};
 use tracks::{Value, json};
 
+use super::book::{Book, ns};
 use super::places::Lane;
-use super::{Book, Tracer, ns};
-
-/// Events that are remembered.
-pub(super) const MOST_EVENTS: usize = 1 << 14;
-
-/// The newest events: when they were, and where invalidations are drawn.
-#[derive(Debug, Default)]
-pub(super) struct Remembered(BTreeMap<u64, (u64, Option<Placed>)>);
-
-impl Remembered {
-    pub(super) fn event(&mut self, event: u64, at_ns: u64, placed: Option<Placed>) {
-        self.0.insert(event, (at_ns, placed));
-        if self.0.len() > MOST_EVENTS {
-            self.0.pop_first();
-        }
-    }
-
-    /// When so many events had been.
-    pub(super) fn time(&self, events: u64) -> Option<u64> {
-        self.0.range(..events).next_back().map(|(_, (at_ns, _))| *at_ns)
-    }
-
-    /// When the event of that number was.
-    pub(super) fn at(&self, event: u64) -> Option<u64> {
-        self.0.get(&event).map(|(at_ns, _)| *at_ns)
-    }
-
-    fn invalidation(&self, event: u64) -> Option<Placed> {
-        self.0.get(&event).and_then(|(_, placed)| *placed)
-    }
-}
 
 /// A report, as it is drawn.
 struct Drawn<'a> {
@@ -57,9 +25,9 @@ struct Drawn<'a> {
     json: String,
 }
 
-impl Tracer {
+impl Book {
     /// A stale use was reported.
-    pub fn stale_use(&self, report: &StaleUse) {
+    pub(super) fn stale_use(&mut self, report: &StaleUse) {
         self.draw(&Drawn {
             change: report.change.to_string(),
             read_at: report.change.read_at,
@@ -71,7 +39,7 @@ impl Tracer {
     }
 
     /// The use of a stale interrupt entry was reported.
-    pub fn stale_interrupt(&self, report: &StaleInterrupt) {
+    pub(super) fn stale_interrupt(&mut self, report: &StaleInterrupt) {
         self.draw(&Drawn {
             change: format!("interrupt entry {} at {}", report.index, report.place),
             read_at: report.filled.event,
@@ -83,19 +51,19 @@ impl Tracer {
     }
 
     /// A change in place was reported.
-    pub fn changed_in_place(&self, report: &ChangedInPlace) {
+    pub(super) fn changed_in_place(&mut self, report: &ChangedInPlace) {
         let text = report.to_string();
         let span = Span { begin_ns: ns(report.read.elapsed), end_ns: ns(report.seen.elapsed) };
         let args = json!({ "event": report.seen.event, "report": text });
         let about =
             About { category: "changed in place", name: headline(&text), args: &args, weight: Weight::Kept };
-        let Book { trace, places, .. } = &mut *self.book.lock();
+        let Self { trace, places, .. } = self;
         let track = places.lane(trace, Lane::Change, span.begin_ns);
         trace.slice(track, span, about);
     }
 
-    fn draw(&self, drawn: &Drawn<'_>) {
-        let Book { trace, places, remembered } = &mut *self.book.lock();
+    fn draw(&mut self, drawn: &Drawn<'_>) {
+        let Self { trace, places, remembered } = self;
         let used_ns = ns(drawn.used.elapsed);
         let read_ns = remembered.time(drawn.read_at).map_or(used_ns, |read| read.min(used_ns));
         let name = format!("changed: {}", drawn.change);

@@ -9,7 +9,7 @@ use tracks::trace::{About, Sink, Span, Trace, Weight};
 
 use super::Text;
 use super::places::{Lane, Places};
-use super::stale::{MOST_EVENTS, Remembered};
+use super::remembered::{MOST_EVENTS, Remembered};
 
 #[derive(Clone, Default)]
 struct Shared(Arc<Mutex<String>>);
