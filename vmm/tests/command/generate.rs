@@ -38,7 +38,10 @@ fn json_has_the_same_and_only_leaves_out_the_others() {
         order["verdicts"].as_array().expect("verdicts").iter().filter(|one| one["verdict"] == word).count()
     };
     for (only, is_one) in [
-        ("safe", Box::new(|order: &serde_json::Value| verdicts(order, "safe") == 3) as Box<dyn Fn(&_) -> bool>),
+        (
+            "safe",
+            Box::new(|order: &serde_json::Value| verdicts(order, "safe") == 3) as Box<dyn Fn(&_) -> bool>,
+        ),
         ("broken", Box::new(|order: &serde_json::Value| verdicts(order, "broken") > 0)),
     ] {
         let expected: Vec<_> = orders(&all).into_iter().filter(|order| is_one(order)).collect();
