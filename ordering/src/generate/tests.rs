@@ -5,6 +5,7 @@ mod enumeration;
 mod independent;
 
 use super::*;
+use crate::engine::Options;
 
 fn operation(name: &str) -> &'static Operation {
     OPERATIONS.iter().find(|operation| operation.name == name).unwrap()
