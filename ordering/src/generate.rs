@@ -5,8 +5,9 @@
 //! (`operation`).
 //! Source: the idea is diy7's, of litmus tests from cycles of small edges (Alglave, Maranget, Sarkar, Sewell, 2012).
 //!
-//! Reading order: `operation`, `program`, `orders`, `judge`, `verdict`, `neighbours`, `needs`, `saved`, `told`.
+//! Reading order: `operation`, `program`, `orders`, `judge`, `verdict`, `neighbours`, `needs`, `found`, `saved`, `told`.
 
+mod found;
 mod judge;
 mod needs;
 mod neighbours;
@@ -21,8 +22,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use crate::engine::Options;
-
+pub use found::{Generated, Order, Request};
 use judge::Judge;
 pub use needs::Needs;
 use neighbours::Places;
@@ -37,19 +37,6 @@ pub use verdict::{Judged, Kind, Verdict};
 pub const MOST_ORDERS: usize = 20_000;
 /// Orders that are enough if nobody says otherwise.
 const ENOUGH: usize = 1_000;
-
-/// What is asked for.
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
-    /// Whose orders.
-    pub operation: &'a Operation,
-    /// For whom, each once.
-    pub users: &'a [User],
-    /// Steps that stand elsewhere than in the kernel's order or are left out, at most; none: as many as give 1,000 orders.
-    pub moved: Option<usize>,
-    /// Of each exploration.
-    pub options: Options,
-}
 
 /// Why there is no answer.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -81,58 +68,6 @@ pub enum GenerateError {
         /// What can be asked for.
         enough: usize,
     },
-}
-
-/// What was found.
-#[derive(Clone, Debug)]
-pub struct Generated {
-    /// The steps that move, in the kernel's order.
-    pub steps: Vec<Step>,
-    /// Pairs of steps of which the first stands first in every order.
-    pub before: Vec<(usize, usize)>,
-    /// Steps that are moved or left out at most.
-    pub moved: usize,
-    /// How many orders there are however many are moved.
-    pub all: u128,
-    /// The orders, nearest to the kernel's first, which is the first one.
-    pub orders: Vec<Order>,
-    /// Classes of orders that only exchanges which change no verdict tell apart.
-    pub classes: usize,
-    /// By pair of orders: two classes, each by number, between which one exchange of neighbours leads.
-    pub exchanges: Vec<(usize, usize)>,
-    /// By steps that are left out: what each user needs, and last what all at once do.
-    pub needs: Vec<(Vec<usize>, Vec<Needs>)>,
-}
-
-/// An order with what was found of it.
-#[derive(Clone, Debug)]
-pub struct Order {
-    /// The steps.
-    pub steps: Vec<usize>,
-    /// Those that are left out.
-    pub left_out: Vec<usize>,
-    /// How many steps stand elsewhere or are left out.
-    pub moved: usize,
-    /// For each user alone, and last for all at once.
-    pub judged: Vec<Judged>,
-    /// Likewise, whether it is broken and one exchange of neighbours, or one step put back, makes it safe.
-    pub minimal: Vec<bool>,
-    /// Its class.
-    pub class: usize,
-}
-
-impl Generated {
-    /// The name of a step.
-    #[must_use]
-    pub fn name(&self, step: usize) -> &str {
-        &self.steps[step].name
-    }
-
-    /// The names of an order's steps.
-    #[must_use]
-    pub fn named(&self, order: &Order) -> Vec<&str> {
-        order.steps.iter().map(|step| self.name(*step)).collect()
-    }
 }
 
 /// Generates and decides the orders.

@@ -4,118 +4,17 @@
 //! Invariant: a node is there if its orders are safe for somebody; who that is stands in it in words. What is not drawn,
 //! as there is no room, is counted.
 //!
-//! Read in this order: `layout` (where the nodes stand), `drawn` (the picture), `sheet` (the page), `graph` (for `dot`).
+//! Read in this order: `lattice` (what is drawn), `layout` (where the nodes stand), `drawn` (the picture), `sheet` (the page), `graph` (for `dot`).
 
 mod drawn;
 mod graph;
+mod lattice;
 mod layout;
 mod sheet;
 
-use ordering::generate::{Generated, Kind, Order, Request, needs_of, summary};
-
-/// Nodes that are drawn at most.
-const MOST_NODES: usize = 240;
-
-/// The lattice of an operation's orders.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Lattice {
-    /// What is shown, in a few words.
-    title: String,
-    /// What was looked at, a line each.
-    told: Vec<String>,
-    /// What each user needs, a line each.
-    needs: Vec<String>,
-    /// The users, and all at once.
-    users: Vec<String>,
-    /// By what is left out.
-    groups: Vec<Group>,
-    /// Between nodes, by number.
-    edges: Vec<(usize, usize)>,
-    /// Nodes that are not drawn.
-    left: usize,
-    /// Every order with its verdicts.
-    rows: Vec<Row>,
-}
-
-/// Nodes of the same steps.
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Group {
-    title: String,
-    nodes: Vec<Node>,
-}
-
-/// Orders with the same verdicts.
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Node {
-    number: usize,
-    /// The nearest to the kernel's.
-    order: String,
-    /// How many steps are moved there.
-    moved: usize,
-    /// How many orders it stands for.
-    orders: usize,
-    /// By user.
-    verdicts: Vec<Kind>,
-}
-
-/// An order in the table.
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Row {
-    order: String,
-    moved: usize,
-    verdicts: Vec<Kind>,
-    minimal: bool,
-}
-
-/// How many users a node is safe for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Extent {
-    /// Safe for all, at once.
-    All,
-    /// Safe for each alone, and not for all at once; or for some.
-    Some,
-}
-
-impl Node {
-    fn extent(&self) -> Extent {
-        let all = self.verdicts.iter().all(|kind| *kind == Kind::Safe);
-        if all { Extent::All } else { Extent::Some }
-    }
-}
+pub use lattice::Lattice;
 
 impl Lattice {
-    /// Of what was found by this request.
-    #[must_use]
-    pub fn new(request: &Request<'_>, found: &Generated) -> Self {
-        let mut groups: Vec<Group> = Vec::new();
-        for (left_out, _) in &found.needs {
-            let nodes = nodes(found, left_out);
-            if !nodes.is_empty() {
-                groups.push(Group { title: group_title(found, left_out), nodes });
-            }
-        }
-        let left = cut(&mut groups);
-        let is_drawn =
-            |class: &usize| groups.iter().flat_map(|group| &group.nodes).any(|node| node.number == *class);
-        let edges =
-            found.exchanges.iter().filter(|(one, other)| is_drawn(one) && is_drawn(other)).copied().collect();
-        Self {
-            title: format!("{}: orders that are safe for somebody", request.operation.name),
-            told: summary(request, found).lines().map(str::to_owned).collect(),
-            needs: needs_of(request, found),
-            users: request
-                .users
-                .iter()
-                .map(|user| user.name().to_owned())
-                .chain(["all".to_owned()])
-                .collect(),
-            rows: found.orders.iter().map(|order| row(found, order)).collect(),
-            groups,
-            edges,
-            left,
-        }
-    }
-
     /// As a picture by itself.
     #[must_use]
     pub fn svg(&self) -> String {
@@ -133,63 +32,6 @@ impl Lattice {
     pub fn dot(&self) -> String {
         graph::dot(self)
     }
-}
-
-fn group_title(found: &Generated, left_out: &[usize]) -> String {
-    match left_out {
-        [] => "with all steps".to_owned(),
-        some => {
-            let names: Vec<&str> = some.iter().map(|step| found.name(*step)).collect();
-            format!("without {}", names.join(", "))
-        }
-    }
-}
-
-/// The classes of orders without these steps that are safe for somebody, the nearest to the kernel's first.
-fn nodes(found: &Generated, left_out: &[usize]) -> Vec<Node> {
-    let mut nodes: Vec<Node> = Vec::new();
-    for order in found.orders.iter().filter(|order| order.left_out == left_out) {
-        let verdicts = kinds(order);
-        if !verdicts.contains(&Kind::Safe) {
-            continue;
-        }
-        match nodes.iter_mut().find(|node| node.number == order.class) {
-            Some(node) => node.orders += 1,
-            None => nodes.push(Node {
-                number: order.class,
-                order: found.named(order).join(" "),
-                moved: order.moved,
-                orders: 1,
-                verdicts,
-            }),
-        }
-    }
-    nodes
-}
-
-fn kinds(order: &Order) -> Vec<Kind> {
-    order.judged.iter().map(|judged| judged.verdict.kind()).collect()
-}
-
-fn row(found: &Generated, order: &Order) -> Row {
-    Row {
-        order: found.named(order).join(" "),
-        moved: order.moved,
-        verdicts: kinds(order),
-        minimal: order.minimal.contains(&true),
-    }
-}
-
-/// Leaves out what is too much; how many nodes that are.
-fn cut(groups: &mut Vec<Group>) -> usize {
-    let (mut room, mut left) = (MOST_NODES, 0);
-    for group in groups.iter_mut() {
-        left += group.nodes.len().saturating_sub(room);
-        group.nodes.truncate(room);
-        room -= group.nodes.len();
-    }
-    groups.retain(|group| !group.nodes.is_empty());
-    left
 }
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ pub struct Needs {
     pub vacuous: usize,
     /// Those that were not decided.
     pub undecided: usize,
-    /// What every safe order keeps and not every order does, without what others imply: the first step before the second.
+    /// What every safe order keeps and not every order does, without what follows from the others: the first step before the
+    /// second.
     pub pairs: Vec<(usize, usize)>,
     /// Orders that keep the pairs.
     pub keeping: usize,
@@ -34,15 +35,14 @@ impl Needs {
         let implied = |(first, then): &(usize, usize)| {
             safe.iter().any(|(one, between)| one == first && safe.contains(&(*between, *then)))
         };
-        let pairs: Vec<(usize, usize)> =
-            safe.iter().filter(|pair| !all.contains(pair) && !implied(pair)).copied().collect();
-        let keeps = |order: &[usize]| pairs.iter().all(|pair| pairs_of(order).contains(pair));
+        let pairs = safe.iter().filter(|pair| !all.contains(pair) && !implied(pair)).copied().collect();
+        let pairs = without_spare(pairs, judged);
         Self {
             orders: judged.len(),
             safe: with(Kind::Safe).count(),
             vacuous: with(Kind::Vacuous).count(),
             undecided: with(Kind::BoundHit).count(),
-            keeping: judged.iter().filter(|(order, _)| keeps(order)).count(),
+            keeping: keeping(&pairs, judged),
             pairs,
         }
     }
@@ -52,6 +52,27 @@ impl Needs {
     pub const fn are_exact(&self) -> bool {
         self.undecided == 0 && self.safe > 0 && self.keeping == self.safe
     }
+}
+
+/// The pairs without those that no order that was looked at needs beside the others; the last ones go first.
+fn without_spare(mut pairs: Vec<(usize, usize)>, judged: &[(&[usize], Kind)]) -> Vec<(usize, usize)> {
+    let all = keeping(&pairs, judged);
+    for at in (0..pairs.len()).rev() {
+        let pair = pairs.remove(at);
+        if keeping(&pairs, judged) != all {
+            pairs.insert(at, pair);
+        }
+    }
+    pairs
+}
+
+/// How many orders keep the pairs.
+fn keeping(pairs: &[(usize, usize)], judged: &[(&[usize], Kind)]) -> usize {
+    let keeps = |order: &[usize]| {
+        let own = pairs_of(order);
+        pairs.iter().all(|pair| own.contains(pair))
+    };
+    judged.iter().filter(|(order, _)| keeps(order)).count()
 }
 
 /// What all of them keep; nothing if there are none.
@@ -66,4 +87,40 @@ fn common<'a>(mut orders: impl Iterator<Item = &'a [usize]>) -> BTreeSet<(usize,
 fn pairs_of(order: &[usize]) -> BTreeSet<(usize, usize)> {
     let later = |at: usize| order[at + 1..].iter().map(move |then| (order[at], *then));
     (0..order.len()).flat_map(later).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_that_follows_in_what_was_looked_at_is_no_need() {
+        // 0 comes behind 2 only where it comes behind 1, too: [2, 0, 1] was not looked at.
+        let judged: [(&[usize], Kind); 5] = [
+            (&[0, 1, 2], Kind::Safe),
+            (&[0, 2, 1], Kind::Safe),
+            (&[1, 0, 2], Kind::Broken),
+            (&[1, 2, 0], Kind::Broken),
+            (&[2, 1, 0], Kind::Broken),
+        ];
+        let needs = Needs::of(&judged);
+        assert_eq!((needs.pairs.clone(), needs.keeping, needs.are_exact()), (vec![(0, 1)], 2, true));
+    }
+
+    #[test]
+    fn either_or_is_no_set_of_needs() {
+        // Safe if 2 is not the first: 0 or 1 before 2.
+        let orders: [&[usize]; 6] = [&[0, 1, 2], &[0, 2, 1], &[1, 0, 2], &[1, 2, 0], &[2, 0, 1], &[2, 1, 0]];
+        let kind = |order: &[usize]| if order[0] == 2 { Kind::Broken } else { Kind::Safe };
+        let judged = orders.map(|order| (order, kind(order)));
+        let needs = Needs::of(&judged);
+        assert_eq!((needs.safe, needs.keeping, needs.are_exact()), (4, 6, false));
+    }
+
+    #[test]
+    fn what_was_not_decided_makes_no_need_exact() {
+        let judged: [(&[usize], Kind); 2] = [(&[0, 1], Kind::Safe), (&[1, 0], Kind::BoundHit)];
+        let needs = Needs::of(&judged);
+        assert_eq!((needs.pairs.clone(), needs.are_exact()), (vec![(0, 1)], false));
+    }
 }

@@ -3,10 +3,10 @@
 //! Invariant: what is written is what was judged, and expects what was found; an order that says nothing of a user, or was
 //! not decided, is a remark there.
 
+use super::found::{Generated, Order, Request};
 use super::judge::Judge;
 use super::program::Program;
 use super::verdict::{Kind, Verdict};
-use super::{Generated, Order, Request};
 
 /// A scenario file.
 #[derive(Clone, PartialEq, Eq, Debug)]

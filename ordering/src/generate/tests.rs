@@ -5,6 +5,7 @@ mod enumeration;
 mod independent;
 
 use super::*;
+use crate::engine::Options;
 
 fn operation(name: &str) -> &'static Operation {
     OPERATIONS.iter().find(|operation| operation.name == name).unwrap()
@@ -29,7 +30,7 @@ fn can_do_without(found: &Generated, user: usize, name: &str) -> bool {
     found.needs.iter().any(|(left_out, needs)| is_without(left_out) && needs[user].safe > 0)
 }
 
-/// seeds of this project: Jerome Glisse, 2017-08-30, to Nadav Amit: "clear pte; invalidate IOMMU/device TLB; set new pte".
+/// Jerome Glisse, 2017-08-30, to Nadav Amit: "clear pte; invalidate IOMMU/device TLB; set new pte".
 #[test]
 fn a_device_needs_clear_notify_set_and_nothing_else_of_a_cow() {
     let found = generate(&request("cow", &[User::Device], None)).unwrap();

@@ -2,8 +2,8 @@
 //!
 //! Invariant: needs are called exact only if they are; of steps without which nobody is safe there is one sentence.
 
+use super::found::{Generated, Request};
 use super::needs::Needs;
-use super::{Generated, Request};
 
 /// What was looked at.
 #[must_use]

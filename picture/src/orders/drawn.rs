@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 
+use super::lattice::{Extent, Lattice, Node};
 use super::layout::{EDGE, LINE, Layout, lines};
-use super::{Extent, Lattice, Node};
 use crate::layout::{ADVANCE, NOTE_ADVANCE, pixels};
 use crate::markup::{Attribute, Markup};
 

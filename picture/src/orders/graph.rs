@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use ordering::generate::Kind;
 
-use super::{Extent, Lattice, Node};
+use super::lattice::{Extent, Lattice, Node};
 use crate::escape::quoted;
 
 /// The graph.

@@ -2,7 +2,7 @@
 //!
 //! Invariant: no two nodes overlap, and each has room for the whole of its text; a layer that is too wide goes on below.
 
-use super::{Group, Lattice};
+use super::lattice::{Group, Lattice};
 use crate::layout::{ADVANCE, NOTE_ADVANCE, pixels};
 
 /// Nodes beside each other at most.

@@ -2,8 +2,9 @@
 //!
 //! Invariant: the table has every order, also those that are safe for nobody.
 
+use super::drawn;
 use super::graph::class;
-use super::{Lattice, Row, drawn};
+use super::lattice::{Lattice, Row};
 use crate::markup::Markup;
 use crate::page::{Frame, frame};
 

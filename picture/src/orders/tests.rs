@@ -1,10 +1,11 @@
 //! Lattices as pictures, pages and graphs.
 
 use ordering::engine::Options;
-use ordering::generate::{OPERATIONS, Request, User, generate};
+use ordering::generate::{Kind, OPERATIONS, Request, User, generate};
 
+use super::Lattice;
+use super::lattice::{Group, MOST_NODES, Node, cut};
 use super::layout::Layout;
-use super::*;
 
 fn lattice(name: &str, users: &[User], moved: Option<usize>) -> Lattice {
     let operation = OPERATIONS.iter().copied().find(|operation| operation.name == name).unwrap();

@@ -1,10 +1,10 @@
 //! The same verdicts by other ways: without reductions, and by the search for the weakest order.
 
-use crate::engine::Reductions;
+use crate::engine::{Options, Reductions};
 use crate::lowering::load;
 use crate::minimize::{Limits, Shape, minimize};
 
-use super::super::{Kind, Options, Request, User, generate, saved};
+use super::super::{Kind, Request, User, generate, saved};
 use super::request;
 
 #[test]
