@@ -4,10 +4,12 @@
 //! machine has. Invariant: a job that did not run, and a result that is not there, is never taken for a right one.
 //!
 //! Read in this order: [`job`] (what runs, and what must come of it), [`packages`] (kernels), [`archive`] (initial RAM
-//! disks), [`built`] (our own modules and programs), [`host`] (one run), [`judge`] (whether the result is right).
+//! disks), [`built`] (our own modules and programs), [`guest`], [`emulator`], [`host`] (one run), [`judge`] (whether the result is right).
 
 mod archive;
 mod built;
+mod emulator;
+mod guest;
 mod host;
 mod job;
 mod judge;

@@ -46,19 +46,24 @@ static void use_after_unmap(struct lab *lab)
 	lab_say("the device wrote %s, nowhere is right", where(NEW));
 }
 
-/* The pages go while the device still works on them. */
+/* Memory goes while the device still works on it. */
 static void unmap_at_work(struct lab *lab)
 {
-	dma_addr_t at = dma_map_single(lab->dev, pages[0], PAGE_SIZE, DMA_BIDIRECTIONAL);
-	u32 bytes = min_t(u32, lab->kind->most_bytes, PAGE_SIZE);
+	u32 bytes = lab->kind->most_bytes;
+	u64 *memory = (u64 *)__get_free_pages(GFP_KERNEL | __GFP_ZERO, get_order(bytes));
+	dma_addr_t at = dma_map_single(lab->dev, memory, bytes, DMA_BIDIRECTIONAL);
+	unsigned long word, late = 0;
 
 	lab->kind->write(lab, at, OLD, bytes);
 	lab->kind->post(lab, at, NEW, bytes);
-	dma_unmap_single(lab->dev, at, PAGE_SIZE, DMA_BIDIRECTIONAL);
-	/* The page is the processor's again. */
-	pages[0][0] = OLD;
+	dma_unmap_single(lab->dev, at, bytes, DMA_BIDIRECTIONAL);
+	/* The memory is the processor's again. */
+	for (word = 0; word < bytes / 8; word++)
+		WRITE_ONCE(memory[word], OLD);
 	lab_say("code %d", lab->kind->wait(lab));
-	lab_say("the device wrote %s, nowhere is right", where(NEW));
+	for (word = 0; word < bytes / 8; word++)
+		late += memory[word] != OLD;
+	lab_say("the device wrote %s, nothing is right", late ? "what was the processor's" : "nothing");
 }
 
 /* Two domains have the address; the device is in the one that is not meant. */
