@@ -38,6 +38,9 @@ struct Arguments {
     /// Which jobs: those that CI runs, or all
     #[arg(long, value_enum, default_value_t = Set::Short)]
     set: Set,
+    /// Of these only the runs whose line in `--list` has this text; given twice, both
+    #[arg(long, value_name = "TEXT")]
+    only: Vec<String>,
     /// Prints the runs, and runs none
     #[arg(long)]
     list: bool,
@@ -70,7 +73,8 @@ fn main() -> ExitCode {
 fn lab(arguments: &Arguments) -> Result<usize, Box<dyn std::error::Error>> {
     let jobs = Jobs::read()?;
     let chosen = jobs.chosen(&arguments.jobs, arguments.set == Set::Whole)?;
-    let runs: Vec<Run<'_>> = chosen.into_iter().flat_map(job::Job::runs).collect();
+    let mut runs: Vec<Run<'_>> = chosen.into_iter().flat_map(job::Job::runs).collect();
+    runs.retain(|run| arguments.only.iter().all(|text| run.to_string().contains(text)));
     let mut out = io::stdout();
     if arguments.list {
         for run in &runs {
