@@ -3,6 +3,8 @@
  * Mistakes of drivers, each made once and on purpose. What is said here is what the driver sees of it: nothing, where the
  * device works on memory that it may not touch any more.
  */
+#include <linux/sizes.h>
+
 #include "device.h"
 
 #include "../domain.h"
@@ -123,6 +125,46 @@ static void wrong_direction(struct lab *lab)
 	dma_unmap_single(lab->dev, at, PAGE_SIZE, DMA_TO_DEVICE);
 }
 
+#define SPARES 32
+
+/* What the processor does with memory that the kernel has given back: here it looks like a table that leads to a page. */
+static void take_freed(u64 *spares[SPARES], u64 *page)
+{
+	unsigned int spare, entry;
+
+	for (spare = 0; spare < SPARES; spare++) {
+		spares[spare] = (u64 *)get_zeroed_page(GFP_KERNEL | __GFP_NOFAIL);
+		for (entry = 0; entry < PAGE_SIZE / 8; entry++)
+			spares[spare][entry] = virt_to_phys(page) | BIT(1) | BIT(0);
+	}
+}
+
+/*
+ * No mistake of the driver, but of the kernel: one call unmaps pages of a table, and then the whole of the next table. The
+ * second table is freed behind an invalidation of the first pages; the one for its own says that only leaves changed.
+ */
+static void across_sizes(struct lab *lab)
+{
+	const unsigned long from = DATA_AT + SZ_1M, table = DATA_AT + SZ_2M, end = DATA_AT + SZ_4M;
+	u64 *spares[SPARES];
+	unsigned long at;
+	struct own own;
+
+	if (own_enter(lab, &own))
+		return;
+	for (at = from; at < end; at += PAGE_SIZE)
+		domain_map(own.domain, at, virt_to_phys(pages[0]), PAGE_SIZE);
+	lab->kind->write(lab, table, OLD, 64);
+	iommu_unmap(own.domain, from, end - from);
+	take_freed(spares, pages[0]);
+	domain_map(own.domain, table + PAGE_SIZE, virt_to_phys(pages[1]), PAGE_SIZE);
+	lab_say("code %d", lab->kind->write(lab, table + PAGE_SIZE, NEW, 64));
+	lab_say("the device wrote %s, the second is right", where(NEW));
+	own_leave(lab, &own);
+	for (at = 0; at < SPARES; at++)
+		free_page((unsigned long)spares[at]);
+}
+
 static const struct {
 	const char *name;
 	void (*make)(struct lab *lab);
@@ -134,6 +176,7 @@ static const struct {
 	{ "other-domain", other_domain },
 	{ "double-map", double_map },
 	{ "wrong-direction", wrong_direction },
+	{ "across-sizes", across_sizes },
 };
 
 static void make(struct lab *lab, unsigned int which)

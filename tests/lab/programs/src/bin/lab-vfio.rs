@@ -15,7 +15,8 @@ use vm_memory::{MmapRegion, VolatileMemory};
 const ROUNDS: u64 = 30;
 const DATA: u64 = 0x400_0000;
 const RINGS: [u64; 2] = [0x500_0000, 0x600_0000];
-const LARGE: usize = 4 << 20;
+/// Less than a table maps: see K5 in docs/findings.md.
+const LARGE: usize = 1 << 20;
 
 type Outcome = Result<u64, EngineError>;
 
