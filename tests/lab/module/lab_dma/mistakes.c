@@ -152,6 +152,7 @@ static void across_sizes(struct lab *lab)
 
 	if (own_enter(lab, &own))
 		return;
+	lab_say("sizes of pages: %#lx", own.domain->pgsize_bitmap);
 	for (at = from; at < end; at += PAGE_SIZE)
 		domain_map(own.domain, at, virt_to_phys(pages[0]), PAGE_SIZE);
 	lab->kind->write(lab, table, OLD, 64);
