@@ -271,6 +271,18 @@ fn every_source_opens_with_a_header() {
 }
 
 #[test]
+fn every_kernel_source_says_its_license() {
+    let modules = files()
+        .into_iter()
+        .filter(|file| file.path.starts_with("tests/lab/module/lab_") || file.path.ends_with(".h"));
+    let silent = modules.filter(|file| {
+        !file.lines().take(1).any(|(_, line)| line.contains("SPDX-License-Identifier: GPL-2.0"))
+    });
+    let faults: Vec<_> = silent.map(|file| fault(&file, 1, "say SPDX-License-Identifier: GPL-2.0")).collect();
+    assert_none(&faults);
+}
+
+#[test]
 fn no_source_is_too_long_to_read() {
     let long = |file: &File| file.name() != "tests.rs" && file.lines().count() > MOST_LINES;
     let faults: Vec<_> = sources()
