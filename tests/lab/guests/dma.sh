@@ -6,5 +6,7 @@ done
 dmesg -c > /dev/null
 insmod /lib/lab_dma.ko $arguments || say "wrong: the module is not taken"
 rmmod lab_dma || say "wrong: the module does not go"
+# Faults are told by an interrupt.
+sleep 1
 dmesg | grep -E 'DMAR: \[|fault reason|already set' | sed 's/^/LAB complaint: /'
 dmesg | grep -qE 'WARNING:|BUG:|Oops' && say "the kernel warns"

@@ -7,5 +7,7 @@ for device in /sys/bus/pci/devices/*; do
     engines="$engines $device"
 done
 lab-vfio $engines || say "wrong: the program ends with $?"
+# Faults are told by an interrupt.
+sleep 1
 dmesg | grep -E 'DMAR: \[|fault reason|already set' | sed 's/^/LAB complaint: /'
 dmesg | grep -qE 'WARNING:|BUG:|Oops' && say "the kernel warns"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * A DMA engine at work: its ring and its completion record lie in one page, the record in the upper half.
- * One descriptor is at hand at a time; whoever posts one waits for it before the next.
+ * Whoever posts a descriptor waits for it before the next.
  */
 #ifndef ENGINE_RING_H
 #define ENGINE_RING_H
@@ -63,17 +63,23 @@ static inline void engine_stop(struct engine *engine)
 	writel(ENGINE_CONTROL_RESET, engine->registers + ENGINE_CONTROL);
 }
 
-/* Starts a descriptor; its record is asked for here. */
-static inline void engine_post(struct engine *engine, struct engine_descriptor descriptor)
+/* Puts a descriptor behind the last one; its record is asked for here. */
+static inline void engine_add(struct engine *engine, struct engine_descriptor descriptor)
 {
 	struct engine_descriptor *entries = engine->ring;
 
 	descriptor.flags |= ENGINE_COMPLETION;
 	descriptor.completion = cpu_to_le64(engine->ring_at + ENGINE_RECORD_OFFSET);
-	WRITE_ONCE(engine_record(engine)->status, 0);
 	entries[engine->tail] = descriptor;
 	engine->tail = (engine->tail + 1) % BIT(ENGINE_RING_LOG2);
-	/* The entry is written before the doorbell is. */
+}
+
+/* Starts a descriptor, and those that were added before. */
+static inline void engine_post(struct engine *engine, struct engine_descriptor descriptor)
+{
+	WRITE_ONCE(engine_record(engine)->status, 0);
+	engine_add(engine, descriptor);
+	/* The entries are written before the doorbell is. */
 	wmb();
 	writel(engine->tail, engine->registers + ENGINE_TAIL);
 }

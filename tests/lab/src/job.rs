@@ -24,6 +24,16 @@ enum In {
     Whole,
 }
 
+/// Under what a guest runs.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Machine {
+    #[default]
+    Afterimage,
+    /// For comparison: QEMU in software emulation, with its own unit.
+    Qemu,
+}
+
 /// One job: its file's comment says what each key is.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +43,8 @@ pub(crate) struct Job {
     /// What the guest is; none: `command`.
     #[serde(default)]
     pub(crate) script: Option<String>,
+    #[serde(default)]
+    machine: Machine,
     #[serde(default)]
     kernels: Vec<String>,
     #[serde(default)]
@@ -85,7 +97,7 @@ pub(crate) struct Run<'a> {
 #[derive(Clone, Copy)]
 pub(crate) enum What<'a> {
     /// A stock kernel.
-    Guest { release: &'a str, script: &'a str, told: &'a str, unit: &'a str },
+    Guest { release: &'a str, script: &'a str, told: &'a str, unit: &'a str, machine: Machine },
     /// The program alone.
     Command(&'a [String]),
 }
@@ -156,6 +168,9 @@ impl Job {
         if self.boots == 0 {
             return Err("no boot");
         }
+        if self.machine == Machine::Qemu && (!is_guest || self.boots > 1 || self.disk_mib.is_some()) {
+            return Err("QEMU, and more than one boot of a guest without a disk");
+        }
         if self.says.is_empty() && self.reports.is_empty() {
             return Err("no line that must come");
         }
@@ -170,8 +185,10 @@ impl Job {
         let mut runs = Vec::new();
         for release in &self.kernels {
             for told in &self.told {
-                let guest =
-                    |unit: &'a String| Run { job: self, what: What::Guest { release, script, told, unit } };
+                let guest = |unit: &'a String| Run {
+                    job: self,
+                    what: What::Guest { release, script, told, unit, machine: self.machine },
+                };
                 runs.extend(self.units.iter().map(guest));
             }
         }
@@ -183,8 +200,12 @@ impl fmt::Display for Run<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.job.name)?;
         match self.what {
-            What::Guest { release, told, unit, .. } => {
-                write!(f, ": Linux {release}, `{told}`, unit `vtd{}{unit}`", comma(unit))
+            What::Guest { release, told, unit, machine, .. } => {
+                let kind = match machine {
+                    Machine::Afterimage => "vtd",
+                    Machine::Qemu => "intel-iommu",
+                };
+                write!(f, ": Linux {release}, `{told}`, unit `{kind}{}{unit}`", comma(unit))
             }
             What::Command(arguments) => write!(f, ": afterimage {}", arguments.join(" ")),
         }

@@ -4,10 +4,12 @@
 //! machine has. Invariant: a job that did not run, and a result that is not there, is never taken for a right one.
 //!
 //! Read in this order: [`job`] (what runs, and what must come of it), [`packages`] (kernels), [`archive`] (initial RAM
-//! disks), [`built`] (our own modules and programs), [`host`] (one run), [`judge`] (whether the result is right).
+//! disks), [`built`] (our own modules and programs), [`guest`], [`emulator`], [`host`] (one run), [`judge`] (whether the result is right).
 
 mod archive;
 mod built;
+mod emulator;
+mod guest;
 mod host;
 mod job;
 mod judge;
@@ -36,6 +38,9 @@ struct Arguments {
     /// Which jobs: those that CI runs, or all
     #[arg(long, value_enum, default_value_t = Set::Short)]
     set: Set,
+    /// Of these only the runs whose line in `--list` has this text; given twice, both
+    #[arg(long, value_name = "TEXT")]
+    only: Vec<String>,
     /// Prints the runs, and runs none
     #[arg(long)]
     list: bool,
@@ -68,7 +73,8 @@ fn main() -> ExitCode {
 fn lab(arguments: &Arguments) -> Result<usize, Box<dyn std::error::Error>> {
     let jobs = Jobs::read()?;
     let chosen = jobs.chosen(&arguments.jobs, arguments.set == Set::Whole)?;
-    let runs: Vec<Run<'_>> = chosen.into_iter().flat_map(job::Job::runs).collect();
+    let mut runs: Vec<Run<'_>> = chosen.into_iter().flat_map(job::Job::runs).collect();
+    runs.retain(|run| arguments.only.iter().all(|text| run.to_string().contains(text)));
     let mut out = io::stdout();
     if arguments.list {
         for run in &runs {

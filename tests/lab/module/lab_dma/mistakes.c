@@ -3,6 +3,8 @@
  * Mistakes of drivers, each made once and on purpose. What is said here is what the driver sees of it: nothing, where the
  * device works on memory that it may not touch any more.
  */
+#include <linux/sizes.h>
+
 #include "device.h"
 
 #include "../domain.h"
@@ -46,19 +48,24 @@ static void use_after_unmap(struct lab *lab)
 	lab_say("the device wrote %s, nowhere is right", where(NEW));
 }
 
-/* The pages go while the device still works on them. */
+/* Memory goes while the device still works on it. */
 static void unmap_at_work(struct lab *lab)
 {
-	dma_addr_t at = dma_map_single(lab->dev, pages[0], PAGE_SIZE, DMA_BIDIRECTIONAL);
-	u32 bytes = min_t(u32, lab->kind->most_bytes, PAGE_SIZE);
+	u32 bytes = lab->kind->most_bytes;
+	u64 *memory = (u64 *)__get_free_pages(GFP_KERNEL | __GFP_ZERO, get_order(bytes));
+	dma_addr_t at = dma_map_single(lab->dev, memory, bytes, DMA_BIDIRECTIONAL);
+	unsigned long word, late = 0;
 
 	lab->kind->write(lab, at, OLD, bytes);
 	lab->kind->post(lab, at, NEW, bytes);
-	dma_unmap_single(lab->dev, at, PAGE_SIZE, DMA_BIDIRECTIONAL);
-	/* The page is the processor's again. */
-	pages[0][0] = OLD;
+	dma_unmap_single(lab->dev, at, bytes, DMA_BIDIRECTIONAL);
+	/* The memory is the processor's again. */
+	for (word = 0; word < bytes / 8; word++)
+		WRITE_ONCE(memory[word], OLD);
 	lab_say("code %d", lab->kind->wait(lab));
-	lab_say("the device wrote %s, nowhere is right", where(NEW));
+	for (word = 0; word < bytes / 8; word++)
+		late += memory[word] != OLD;
+	lab_say("the device wrote %s, nothing is right", late ? "what was the processor's" : "nothing");
 }
 
 /* Two domains have the address; the device is in the one that is not meant. */
@@ -118,6 +125,47 @@ static void wrong_direction(struct lab *lab)
 	dma_unmap_single(lab->dev, at, PAGE_SIZE, DMA_TO_DEVICE);
 }
 
+#define SPARES 32
+
+/* What the processor does with memory that the kernel has given back: here it looks like a table that leads to a page. */
+static void take_freed(u64 *spares[SPARES], u64 *page)
+{
+	unsigned int spare, entry;
+
+	for (spare = 0; spare < SPARES; spare++) {
+		spares[spare] = (u64 *)get_zeroed_page(GFP_KERNEL | __GFP_NOFAIL);
+		for (entry = 0; entry < PAGE_SIZE / 8; entry++)
+			spares[spare][entry] = virt_to_phys(page) | BIT(1) | BIT(0);
+	}
+}
+
+/*
+ * No mistake of the driver, but of the kernel: one call unmaps pages of a table, and then the whole of the next table. The
+ * second table is freed behind an invalidation of the first pages; the one for its own says that only leaves changed.
+ */
+static void across_sizes(struct lab *lab)
+{
+	const unsigned long from = DATA_AT + SZ_1M, table = DATA_AT + SZ_2M, end = DATA_AT + SZ_4M;
+	u64 *spares[SPARES];
+	unsigned long at;
+	struct own own;
+
+	if (own_enter(lab, &own))
+		return;
+	lab_say("sizes of pages: %#lx", own.domain->pgsize_bitmap);
+	for (at = from; at < end; at += PAGE_SIZE)
+		domain_map(own.domain, at, virt_to_phys(pages[0]), PAGE_SIZE);
+	lab->kind->write(lab, table, OLD, 64);
+	iommu_unmap(own.domain, from, end - from);
+	take_freed(spares, pages[0]);
+	domain_map(own.domain, table + PAGE_SIZE, virt_to_phys(pages[1]), PAGE_SIZE);
+	lab_say("code %d", lab->kind->write(lab, table + PAGE_SIZE, NEW, 64));
+	lab_say("the device wrote %s, the second is right", where(NEW));
+	own_leave(lab, &own);
+	for (at = 0; at < SPARES; at++)
+		free_page((unsigned long)spares[at]);
+}
+
 static const struct {
 	const char *name;
 	void (*make)(struct lab *lab);
@@ -129,6 +177,7 @@ static const struct {
 	{ "other-domain", other_domain },
 	{ "double-map", double_map },
 	{ "wrong-direction", wrong_direction },
+	{ "across-sizes", across_sizes },
 };
 
 static void make(struct lab *lab, unsigned int which)

@@ -26,6 +26,7 @@ fn a_job_that_could_be_right_for_nothing_is_refused() {
         ("says = [\"x\"]\nscript = \"s\"\nkernels = [\"6.1\"]", "no kernel, told or unit"),
         ("says = [\"x\"]\ncommand = [\"c\"]\nkernels = [\"6.1\"]", "a command, and a kernel"),
         ("says = [\"x\"]\ncommand = [\"c\"]\nboots = 0", "no boot"),
+        ("says = [\"x\"]\ncommand = [\"c\"]\nmachine = \"qemu\"", "QEMU, and"),
         ("command = [\"c\"]", "no line that must come"),
         ("command = [\"c\"]\nsay = [\"x\"]", "unknown field `say`"),
     ] {

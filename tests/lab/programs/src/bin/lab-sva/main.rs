@@ -4,7 +4,7 @@
 //! Says `LAB sva OPERATION: N accesses, N wrong` of each; an access is one page, or one word that is changed atomically, whose
 //! value was checked. Status 1 if one was wrong.
 //!
-//! Read in this order: [`engine`], [`memory`], [`bench`] (what the device does, and must find), [`operation`].
+//! Read in this order: [`engine`], [`memory`], [`mod@bench`] (what the device does, and must find), [`mod@operation`].
 
 mod bench;
 mod engine;
