@@ -45,7 +45,7 @@ const DEVICES: u8 = 32;
 
 /// A bus that has no place for another device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
-#[error("bus 0 has room for 32 devices and root ports and no more; give fewer")]
+#[error("bus 0 has room for 32 devices and no more; give fewer")]
 pub struct BusFull;
 
 /// A function in its place.
