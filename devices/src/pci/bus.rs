@@ -45,7 +45,7 @@ const DEVICES: u8 = 32;
 
 /// A bus that has no place for another device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
-#[error("bus 0 has room for 32 devices and root ports and no more; give fewer")]
+#[error("bus 0 has room for 32 devices and no more; give fewer")]
 pub struct BusFull;
 
 /// A function in its place.
@@ -262,9 +262,9 @@ impl Slot {
     /// As far as the port forwards any of it.
     fn decoded_behind(&self) -> impl Iterator<Item = (SourceId, BarRange)> + use<> {
         let window = root_port::window(&self.endpoint.config());
-        let len_bytes = (window.end() + 1).saturating_sub(*window.start());
+        let len_bytes = window.end.saturating_sub(window.start);
         let all = self.behind.as_deref().map(Self::decoded).into_iter().flatten();
-        all.filter(move |(_, bar)| len_bytes > 0 && bar.overlaps(*window.start(), len_bytes))
+        all.filter(move |(_, bar)| len_bytes > 0 && bar.overlaps(window.start, len_bytes))
     }
 
     /// Software has written to the port in front of it: what that forbids is over when this returns, and what it resets is

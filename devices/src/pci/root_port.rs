@@ -4,7 +4,7 @@
 //! requests and resets what is behind it are read there at that moment. It has no I/O window and no prefetchable one, and
 //! signals no errors. Sources: PCI-to-PCI Bridge 1.2, 3.2; PCI Express 4.0, 7.5.1.3 and 7.5.3 (root port), 7.7.8 (ACS).
 
-use std::ops::RangeInclusive;
+use std::ops::Range;
 
 use super::bus::Function;
 use super::capability::{Capability, CapabilityId, express};
@@ -81,11 +81,11 @@ pub(super) fn forwards_requests(config: &ConfigSpace) -> bool {
 }
 
 /// Addresses that the port forwards to what is behind it; none of them if it forwards nothing.
-pub(super) fn window(config: &ConfigSpace) -> RangeInclusive<u64> {
+pub(super) fn window(config: &ConfigSpace) -> Range<u64> {
     let at = |offset| u64::from(config.get16(offset) & WINDOW_BITS) << 16;
     match config.command() & command::MEMORY {
-        0 => 1..=0,
-        _ => at(header::MEMORY_BASE)..=at(header::MEMORY_LIMIT) | (GRAIN - 1),
+        0 => 0..0,
+        _ => at(header::MEMORY_BASE)..at(header::MEMORY_LIMIT) + GRAIN,
     }
 }
 

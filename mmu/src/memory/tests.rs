@@ -25,7 +25,8 @@ fn what_does_not_fit_below_the_hole_goes_on_behind_it() {
 fn memory_that_fits_below_the_hole_has_none() {
     for bytes in [1 << 20, HOLE.start] {
         let memory = PhysicalMemory::around(bytes, HOLE).expect("a MiB can be mapped");
-        assert_eq!((memory.pieces().collect::<Vec<_>>(), memory.len_bytes()), (vec![0..bytes], bytes));
+        assert_eq!((memory.pieces().next(), memory.pieces().count()), (Some(0..bytes), 1));
+        assert_eq!(memory.len_bytes(), bytes);
         assert_eq!(memory.try_load(PhysAddr(bytes)), None);
     }
     let one_more = PhysicalMemory::around(HOLE.start + PAGE_SIZE, HOLE).expect("some MiB can be mapped");

@@ -4,7 +4,7 @@
 //! Source: PCI Express 4.0, 7.5.3, 6.6.2 (function-level reset).
 
 use super::{Capability, CapabilityId};
-use crate::pci::ConfigSpace;
+use crate::pci::config::ConfigSpace;
 
 /// Its id.
 pub const ID: CapabilityId = CapabilityId::Standard(0x10);

@@ -33,6 +33,6 @@ fn no_byte_is_lost_and_none_is_a_devices() {
         assert_eq!(first_piece_end(bytes) + (second.end - second.start), bytes);
         assert!(first_piece_end(bytes) <= HOLE && second.start >= 1 << 32);
         let reserved = regions(bytes).into_iter().filter(|region| region.used == Use::Reserved);
-        assert_eq!(reserved.last().map(|region| region.range.start), Some(ECAM));
+        assert_eq!(reserved.map(|region| region.range.start).max(), Some(ECAM));
     }
 }
