@@ -109,7 +109,8 @@ impl Net {
         if len < HEADER_BYTES {
             return Err(Broken::NoRequest("to send has no frame"));
         }
-        let Some(frame) = self.piece.get_mut(..len).filter(|frame| frame.len() <= FRAME_BYTES) else {
+        // Behind the prefix, which is that of frames for the guest.
+        let Some(frame) = self.piece.get_mut(PREFIX_BYTES..PREFIX_BYTES.saturating_add(len)) else {
             return Ok(Sent::Lost);
         };
         chain.readable.read(queues.view(), frame)?;

@@ -112,8 +112,11 @@ fn write_question(device: &Device, page: Frame) {
 /// Whether the gateway says in it who it is.
 fn is_answer(page: Frame) -> bool {
     let byte = |at: u64| load8(page.address() + PREFIX + at);
+    // Nothing is left to do to it, and it is in one buffer.
+    let prefix = [0_u8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
+    let is_plain = (page.address()..).zip(&prefix).all(|(at, expected)| load8(at) == *expected);
     let stands = |at: u64, bytes: &[u8]| (at..).zip(bytes).all(|(at, expected)| byte(at) == *expected);
-    stands(12, &ARP) && byte(21) == ANSWERS && stands(28, &GATEWAY) && stands(38, &GUEST)
+    is_plain && stands(12, &ARP) && byte(21) == ANSWERS && stands(28, &GATEWAY) && stands(38, &GUEST)
 }
 
 fn clear(page: Frame) {
