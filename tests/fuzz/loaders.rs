@@ -51,6 +51,7 @@ fn load(choices: &mut Choices<'_>, census: &mut Census) {
         placement: Placement::default(),
         debugger: Debugger::None,
         sandbox: Sandbox::OFF,
+        tracer: None,
     };
     let image = Image::new(choices);
     let payload = payload(image.bytes(choices), options.memory_bytes, choices);

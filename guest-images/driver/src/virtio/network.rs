@@ -100,12 +100,10 @@ fn begin(device: &mut Device) {
 fn write_question(device: &Device, page: Frame) {
     let own = device.config_word(0).to_le_bytes();
     let own = &own[..6];
-    let mut at = page.address();
-    let parts: [&[u8]; 9] =
-        [&[0; PREFIX as usize], &[0xff; 6], own, &ARP, &[ASKS], own, &GUEST, &[0; 6], &GATEWAY];
-    for byte in parts.into_iter().flatten() {
+    let parts: [&[u8]; 8] = [&[0xff; 6], own, &ARP, &[ASKS], own, &GUEST, &[0; 6], &GATEWAY];
+    (0..PREFIX).for_each(|at| store8(page.address() + at, 0));
+    for (at, byte) in (page.address() + PREFIX..).zip(parts.into_iter().flatten()) {
         store8(at, *byte);
-        at += 1;
     }
 }
 
