@@ -182,7 +182,8 @@ impl ShadowMmu {
         };
         let pte = Pte::leaf(fault.frame.pfn()).with(bits);
         let page = self.page(self.index(fault.page));
-        // As mmu_set_spte does: other vCPUs' TLBs may hold what was there. Of the same frame it was less, and faults.
+        // As mmu_set_spte does: other vCPUs' TLBs may hold what was there. Of the same frame it allowed
+        // no more: whoever takes a right away invalidates; who is allowed less faults again.
         let before = state.installed[page.index];
         if before.is_present() && before.pfn() != pte.pfn() {
             self.zap(&mut state, VirtRange::page(fault.page));

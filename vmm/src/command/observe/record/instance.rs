@@ -6,9 +6,12 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::process;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, flock, mkdirat, openat, unlinkat};
+use rustix::io::Errno;
 
 use super::ksm;
 
@@ -29,6 +32,10 @@ const EVENTS: [&str; 8] = [
     "ksm/ksm_stop_scan",
 ];
 
+/// How long a lock is waited for, and how often it is tried.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(20);
+
 /// How the names of instances begin that are made here.
 const PREFIX: &str = "afterimage-";
 
@@ -45,7 +52,7 @@ impl Instance {
     pub(super) fn create(tracefs: &OwnedFd, note: &str) -> io::Result<Self> {
         let all = folder(tracefs, "instances")?;
         // Held until the new one has its own lock, so that nobody takes it for one that was left.
-        flock(&all, FlockOperation::LockExclusive)?;
+        lock(&all, PATIENCE)?;
         clear_away(&all)?;
         let name = format!("{PREFIX}{}{note}", process::id());
         mkdirat(&all, &name, Mode::RWXU)?;
@@ -131,6 +138,21 @@ impl Drop for Instance {
         }
         if let Err(error) = unlinkat(&self.all, &self.name, AtFlags::REMOVEDIR) {
             log::error!("instances/{} stays in tracefs: {error}; remove it with rmdir", self.name);
+        }
+    }
+}
+
+/// Takes the lock of the folder, which others hold for as long as it takes to make an instance.
+pub(super) fn lock(all: &OwnedFd, patience: Duration) -> io::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match flock(all, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if begun.elapsed() < patience => thread::sleep(LOOK),
+            Err(Errno::WOULDBLOCK) => {
+                let told = "somebody else keeps its folder of instances locked (see /proc/locks); try again when that has ended";
+                return Err(io::Error::other(told));
+            }
+            other => return Ok(other?),
         }
     }
 }

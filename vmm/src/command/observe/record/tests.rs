@@ -1,13 +1,14 @@
 //! A recording on the kernel at hand, where that lets us; where not, what it says.
 
 use std::fs;
+use std::time::Duration;
 
 use observe::collect::Collector;
 use observe::vocabulary::Vocabulary;
-use rustix::fs::{Dir, Mode, OFlags, mkdirat, openat};
+use rustix::fs::{CWD, Dir, FlockOperation, Mode, OFlags, flock, mkdirat, openat};
 use steps::table::Verb;
 
-use super::instance::Instance;
+use super::instance::{Instance, lock};
 use super::{Deed, record, tracefs};
 
 /// CAP_SYS_ADMIN, which mounting tracefs needs.
@@ -35,6 +36,20 @@ fn instances(begin: &str) -> Vec<String> {
     let names = Dir::read_from(&folder).unwrap();
     let names = names.map(|entry| entry.unwrap().file_name().to_str().unwrap().to_owned());
     names.filter(|name| name.starts_with(begin)).collect()
+}
+
+#[test]
+fn a_folder_that_somebody_keeps_locked_is_said_and_not_waited_for_for_ever() {
+    let path = format!("{}/locked-{}", std::env::temp_dir().display(), std::process::id());
+    fs::create_dir_all(&path).unwrap();
+    let open = || openat(CWD, &path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+    let (mine, others) = (open(), open());
+    flock(&others, FlockOperation::LockExclusive).unwrap();
+    let error = lock(&mine, Duration::from_millis(50)).unwrap_err();
+    assert!(error.to_string().contains("try again"), "{error}");
+    drop(others);
+    lock(&mine, Duration::from_millis(50)).unwrap();
+    fs::remove_dir(&path).unwrap();
 }
 
 #[test]
