@@ -7,7 +7,9 @@ use std::fmt::Display;
 
 use crate::layout::{ADVANCE, pixels};
 use crate::markup::Markup;
-use crate::svg::STYLE;
+
+/// The style of a plot.
+const STYLE: &str = concat!(include_str!("colours.css"), include_str!("svg.css"), include_str!("plot.css"));
 
 /// Small pictures side by side.
 const ACROSS: usize = 3;

@@ -26,7 +26,7 @@ const PIECE_BYTES: u64 = 12;
 const PIECE_USE: u64 = 20;
 const USE_MEMORY: u32 = 1;
 /// What is mapped above 4 GiB.
-const ABOVE: Range<u64> = 1 << 32..5 << 30;
+pub(crate) const ABOVE: Range<u64> = 1 << 32..5 << 30;
 const HIGH_MEMORY: u64 = 0x10_0000;
 /// The longest command line that is read.
 const MOST_BYTES: usize = 512;

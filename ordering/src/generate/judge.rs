@@ -3,7 +3,7 @@
 //! Invariant: what is judged is the text that is saved. A user that a property is never at stake for makes a proof vacuous:
 //! whoever is kept away from the page for ever reads nothing old.
 
-use crate::answer::{Answer, Answered};
+use crate::answer::Answer;
 use crate::engine::{self, Options, Outcome, Verdict as Explored};
 use crate::lowering::{Lowered, load};
 
@@ -25,14 +25,13 @@ impl Judge<'_> {
         let (lowered, outcome) = self.explored(&self.body(order, users, &properties));
         let answer = Answer::new(&lowered, &outcome);
         let states = outcome.statistics.states;
-        let verdict = match (&outcome.verdict, answer.answered) {
-            (Explored::BoundHit { .. }, _) => Verdict::BoundHit,
-            (Explored::Violated { property, trace, .. }, _) => Verdict::Broken {
+        let verdict = match &outcome.verdict {
+            Explored::BoundHit { .. } => Verdict::BoundHit,
+            Explored::Violated { property, trace, .. } => Verdict::Broken {
                 property: lowered.model.properties[usize::from(property.0)].text.clone(),
                 rows: trace.steps.len(),
             },
-            (Explored::Proved, Answered::BoundHit) => Verdict::BoundHit,
-            (Explored::Proved, _) => self.proved(order, users, &answer),
+            Explored::Proved => self.proved(order, users, &answer),
         };
         let is_own = |agent: &str| agent == "mm";
         let own = answer.untaken.iter().filter(|untaken| is_own(&untaken.agent));

@@ -12,6 +12,7 @@ use super::raw::{jump, load32, store8, store32, trap};
 use super::sign::Sign;
 use crate::id::Vector;
 use crate::interrupts;
+use crate::memory::ABOVE;
 use crate::pci::WINDOW;
 use crate::unit;
 
@@ -99,7 +100,7 @@ pub(super) fn elsewhere(guest: &mut Hostile) {
 
 /// Code that is not mapped.
 pub(super) fn unmapped(guest: &mut Hostile) {
-    jump(guest.random.pick(&[1 << 32, 1 << 46, u64::MAX << 20]));
+    jump(guest.random.pick(&[ABOVE.end, 1 << 46, u64::MAX << 20]));
 }
 
 /// No gate leads anywhere.
