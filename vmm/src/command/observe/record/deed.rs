@@ -22,14 +22,13 @@ use rustix::mm::{
 use rustix::process::getuid;
 use rustix::thread::gettid;
 
-use super::host::{Stopped, faults, first_line, frame, has_swap, nodes};
+use super::host::{PAGE, Stopped, faults, first_line, frame, has_swap, nodes};
 use super::instance::Instance;
 
-pub(super) const PAGE: usize = 4096;
 /// What a huge page is made of.
 const HUGE: usize = 512;
 /// Of so many pages one is low enough in memory for compaction to move it up.
-const POOL: usize = 4096;
+const POOL: usize = 16384;
 /// Has the kernel compact all of memory, within the call.
 const COMPACT: &str = "/proc/sys/vm/compact_memory";
 /// MPOL_MF_MOVE: pages that this process alone has.

@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+/// Bytes of a page.
+pub(super) const PAGE: usize = 4096;
+
 /// Set by the signals that end a program.
 pub(super) struct Stopped(Arc<AtomicBool>);
 
@@ -50,7 +53,7 @@ pub(super) fn frame(address: usize) -> Result<Option<u64>, String> {
     const IS_THERE: u64 = 1 << 63;
     const FRAME: u64 = (1 << 55) - 1;
     let mut entry = [0; 8];
-    let at = (address / super::deed::PAGE * entry.len()) as u64;
+    let at = (address / PAGE * entry.len()) as u64;
     File::open(PATH)
         .and_then(|file| file.read_exact_at(&mut entry, at))
         .map_err(|error| format!("{PATH} cannot be read: {error}"))?;
