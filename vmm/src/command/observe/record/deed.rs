@@ -388,7 +388,7 @@ impl Deed {
     fn in_vain(self) -> String {
         match self {
             Self::Swap if !has_swap() => format!(
-                "{NOT_HERE}: there is no swap, and {} gives up no page of a file, as one in memory does not; set TMPDIR to a folder on a disk",
+                "{NOT_HERE}: there is no swap, the page of a file in {} stays mapped; set TMPDIR to a folder on a disk",
                 std::env::temp_dir().display()
             ),
             Self::Migrate if nodes().len() < 2 => {
@@ -407,7 +407,7 @@ impl Deed {
                 "move_pages(2) to another node: one node has memory; compaction ({COMPACT}) has moved the page"
             )),
             Self::Swap if !has_swap() => Some(
-                "a page written to swap: there is none (/proc/swaps); a page of a file was reclaimed"
+                "a page written to swap: there is none (/proc/swaps); a page of a file was unmapped for it"
                     .to_owned(),
             ),
             Self::Cow

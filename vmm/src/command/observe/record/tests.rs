@@ -1,6 +1,7 @@
 //! A recording on the kernel at hand, where that lets us; where not, what it says.
 
 use std::fs;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use observe::collect::Collector;
@@ -12,6 +13,9 @@ use super::deed::NOT_HERE;
 use super::host::{PAGE, faults, frame, has_swap, nodes, numbers};
 use super::instance::{Instance, lock};
 use super::{Deed, record, tracefs};
+
+/// An instance is named by its process, which records one thing at a time.
+static RECORDING: Mutex<()> = Mutex::new(());
 
 /// CAP_SYS_ADMIN, which mounting tracefs needs.
 const SYS_ADMIN: u32 = 21;
@@ -56,6 +60,7 @@ fn a_folder_that_somebody_keeps_locked_is_said_and_not_waited_for_for_ever() {
 
 #[test]
 fn what_is_recorded_shows_the_flush_and_leaves_nothing_behind() {
+    let _alone = RECORDING.lock().unwrap();
     let vocabulary = Vocabulary::with(None).unwrap();
     for deed in [Deed::Cow, Deed::Dontneed, Deed::Mprotect, Deed::Mremap, Deed::Fork] {
         let mut collector = Collector::new(&vocabulary, None);
@@ -82,6 +87,7 @@ fn what_is_recorded_shows_the_flush_and_leaves_nothing_behind() {
 
 #[test]
 fn what_a_kernel_may_not_have_is_recorded_or_is_said_to_be_missing() {
+    let _alone = RECORDING.lock().unwrap();
     let vocabulary = Vocabulary::with(None).unwrap();
     for deed in [Deed::Migrate, Deed::Collapse, Deed::Swap] {
         let mut collector = Collector::new(&vocabulary, None);
