@@ -203,7 +203,9 @@ impl Operation {
         let last = self.rows.iter().rposition(|row| row.seen.who == who);
         if let Some(last) = last.filter(|at| self.rows[*at].seen.verb == verb) {
             let seen = &mut self.rows[last].seen;
-            if seen.page.is_none() || page.is_none() || seen.page == page {
+            // A migration entry and the new frame behind it are two writes, even if nothing was seen between them.
+            let is_one = verb != Verb::SetPte || seen.text == step.text;
+            if is_one && (seen.page.is_none() || page.is_none() || seen.page == page) {
                 seen.page = seen.page.or(page);
                 add(&mut seen.functions, name);
                 return;

@@ -26,6 +26,7 @@ const ROUNDS: u32 = 8;
 /// What could be recorded, and what not.
 pub(super) struct Visible {
     deed: Deed,
+    happened: u32,
     recorded: Vec<String>,
     missing: Vec<String>,
 }
@@ -67,6 +68,7 @@ pub(super) fn record(
         ));
     }
     missing.push("writes of entries: no data watchpoint is set".to_owned());
+    missing.extend(deed.instead());
     let done = settings
         .as_ref()
         .map_or(Ok(()), ksm::Settings::switch_on)
@@ -74,19 +76,30 @@ pub(super) fn record(
     let text = instance.text();
     drop(settings);
     drop(instance);
-    done?;
+    let happened = done.map_err(|error| refused(deed, &error))?;
     if stopped.is_set() {
         return Err("stopped; everything is as it was before".to_owned());
     }
     let release = uname();
     collector.line(&format!("# kernel: {}", release.release().to_string_lossy()));
     text.map_err(|error| error.to_string())?.lines().for_each(|line| collector.line(line));
-    Ok(Visible { deed, recorded, missing })
+    Ok(Visible { deed, happened, recorded, missing })
 }
 
 /// What is wrong, and what can be done all the same.
 fn in_vain(wrong: &str) -> String {
     format!("{wrong}; nothing was recorded, and a trace that somebody else has recorded can be read")
+}
+
+/// What this kernel has not does not keep others from being recorded.
+fn refused(deed: Deed, error: &str) -> String {
+    if error.starts_with(deed::NOT_HERE) {
+        format!(
+            "{deed} {error}; the others of --record can be recorded, and a trace of it from elsewhere can be read"
+        )
+    } else {
+        error.to_owned()
+    }
 }
 
 fn listener() -> Result<(Kvm, VmFd), kvm_ioctls::Error> {
@@ -111,7 +124,12 @@ impl Visible {
             let of = TOLD.iter().filter(|verb| found.seen.contains(verb) == seen);
             of.map(|verb| verb.name()).collect::<Vec<_>>().join(", ")
         };
-        let mut text = format!("recorded {}, {ROUNDS} times, by {}", self.deed, self.recorded.join(", "));
+        let mut text = format!(
+            "recorded {}, {} of {ROUNDS} times, by {}",
+            self.deed,
+            self.happened,
+            self.recorded.join(", ")
+        );
         text.push_str(&format!("\nsteps seen: {}; not visible here: {}", names(true), names(false)));
         self.missing.iter().for_each(|missing| text.push_str(&format!("\nnot recorded: {missing}")));
         text

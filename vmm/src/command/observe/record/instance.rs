@@ -21,12 +21,13 @@ const BUFFER_KIB: &str = "2048";
 const MOST_BYTES: u64 = 32 << 20;
 
 /// Tracepoints that the vocabulary has.
-const EVENTS: [&str; 8] = [
+const EVENTS: [&str; 9] = [
     "exceptions/page_fault_user",
     "tlb/tlb_flush",
     "kvm/kvm_unmap_hva_range",
     "kvmmmu/kvm_mmu_set_spte",
     "migrate/set_migration_pte",
+    "migrate/remove_migration_pte",
     "ksm/ksm_merge_one_page",
     "ksm/ksm_merge_with_ksm_page",
     "ksm/ksm_stop_scan",
@@ -92,6 +93,20 @@ impl Instance {
             .into_iter()
             .filter(|event| self.write(&format!("events/{event}/enable"), "1").is_ok())
             .collect())
+    }
+
+    /// From now on tracepoints that say an address are recorded of these alone: others have pages there, too.
+    pub(super) fn limit_to(&self, first: usize, end: usize) {
+        let at = format!("addr >= {first:#x} && addr < {end:#x}");
+        let range = format!("start < {end:#x} && end > {first:#x}");
+        for (event, filter) in [
+            ("migrate/set_migration_pte", &at),
+            ("migrate/remove_migration_pte", &at),
+            ("kvm/kvm_unmap_hva_range", &range),
+        ] {
+            // A kernel without it has nothing to limit.
+            let _missing = self.write(&format!("events/{event}/filter"), filter);
+        }
     }
 
     /// Records while `what` is done.

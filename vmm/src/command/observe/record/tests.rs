@@ -1,6 +1,7 @@
 //! A recording on the kernel at hand, where that lets us; where not, what it says.
 
 use std::fs;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use observe::collect::Collector;
@@ -8,8 +9,13 @@ use observe::vocabulary::Vocabulary;
 use rustix::fs::{CWD, Dir, FlockOperation, Mode, OFlags, flock, mkdirat, openat};
 use steps::table::Verb;
 
+use super::deed::NOT_HERE;
+use super::host::{PAGE, faults, frame, has_swap, nodes, numbers};
 use super::instance::{Instance, lock};
 use super::{Deed, record, tracefs};
+
+/// An instance is named by its process, which records one thing at a time.
+static RECORDING: Mutex<()> = Mutex::new(());
 
 /// CAP_SYS_ADMIN, which mounting tracefs needs.
 const SYS_ADMIN: u32 = 21;
@@ -54,6 +60,7 @@ fn a_folder_that_somebody_keeps_locked_is_said_and_not_waited_for_for_ever() {
 
 #[test]
 fn what_is_recorded_shows_the_flush_and_leaves_nothing_behind() {
+    let _alone = RECORDING.lock().unwrap();
     let vocabulary = Vocabulary::with(None).unwrap();
     for deed in [Deed::Cow, Deed::Dontneed, Deed::Mprotect, Deed::Mremap, Deed::Fork] {
         let mut collector = Collector::new(&vocabulary, None);
@@ -76,6 +83,58 @@ fn what_is_recorded_shows_the_flush_and_leaves_nothing_behind() {
         let own = format!("afterimage-{}", std::process::id());
         assert!(!instances(&own).contains(&own), "{deed}");
     }
+}
+
+#[test]
+fn what_a_kernel_may_not_have_is_recorded_or_is_said_to_be_missing() {
+    let _alone = RECORDING.lock().unwrap();
+    let vocabulary = Vocabulary::with(None).unwrap();
+    for deed in [Deed::Migrate, Deed::Collapse, Deed::Swap] {
+        let mut collector = Collector::new(&vocabulary, None);
+        let visible = match record(deed, &vocabulary, &mut collector) {
+            Ok(visible) => visible,
+            Err(error) => {
+                assert!(error.contains(NOT_HERE) || !must_be_able(), "{deed}: {error}");
+                assert!(error.contains("can be read") && !error.contains('\n'), "{error}");
+                continue;
+            }
+        };
+        let told = visible.told(&collector.finish());
+        assert!((1..=8).contains(&visible.happened), "{told}");
+        assert!(told.contains(&format!("recorded {deed}, {} of 8 times", visible.happened)), "{told}");
+        let lacks = match deed {
+            Deed::Migrate => nodes().len() < 2,
+            Deed::Swap => !has_swap(),
+            _other => false,
+        };
+        assert_eq!(visible.missing.iter().any(|missing| Some(missing) == deed.instead().as_ref()), lacks);
+        let own = format!("afterimage-{}", std::process::id());
+        assert!(!instances(&own).contains(&own), "{deed}");
+    }
+}
+
+#[test]
+fn a_page_has_a_frame_when_it_is_there_and_a_thread_faults_on_one_that_is_not() {
+    let thread = rustix::thread::gettid().as_raw_nonzero().get();
+    let before = faults(thread).unwrap();
+    let mut bytes = vec![0_u8; 64 * PAGE];
+    let inside = bytes.as_ptr().addr().next_multiple_of(PAGE) + 32 * PAGE;
+    // A kernel may hide frames, or put huge pages there.
+    let was_there = frame(inside).is_ok_and(|frame| frame.is_some());
+    bytes.iter_mut().step_by(PAGE).for_each(|byte| *byte = std::hint::black_box(1));
+    assert!(was_there || faults(thread).unwrap() > before);
+    if let Ok(frame) = frame(inside) {
+        assert!(frame.is_some());
+    }
+    assert_eq!(faults(-1), None);
+}
+
+#[test]
+fn a_list_of_nodes_has_all_of_them_and_no_more_than_a_kernel_can_have() {
+    assert_eq!(numbers("0\n"), Some(vec![0]));
+    assert_eq!(numbers("0-2,5"), Some(vec![0, 1, 2, 5]));
+    assert_eq!(numbers(""), None);
+    assert!(numbers("0-2147483647").unwrap().len() < 2000);
 }
 
 #[test]
