@@ -18,7 +18,7 @@ use observe::report::{Rest, Told};
 use observe::vocabulary::{BUILT_IN, Kernel, Vocabulary};
 use ordering::catalogue;
 
-use super::{UNUSABLE, complain, say};
+use super::{UNDECIDED, UNUSABLE, complain, say};
 
 /// The longest vocabulary, in bytes.
 const LONGEST_VOCABULARY: u64 = 1 << 20;
@@ -84,6 +84,11 @@ fn observed(arguments: &ObserveArguments) -> Result<ExitCode, String> {
         visible.iter().for_each(|visible: &record::Visible| say(visible.told(&found)));
     }
     let is_wrong = judged.iter().any(|judged| judged.ruling.is_wrong());
+    let crowded = visible.as_ref().and_then(record::Visible::crowded).filter(|_| is_wrong);
+    if let Some(told) = crowded {
+        complain(told);
+        return Ok(UNDECIDED.into());
+    }
     Ok(if is_wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

@@ -109,6 +109,14 @@ fn listener() -> Result<(Kvm, VmFd), kvm_ioctls::Error> {
 }
 
 impl Visible {
+    /// Why an order that is refuted is none that the kernel is known to have, if so.
+    pub(super) fn crowded(&self) -> Option<&'static str> {
+        self.deed.is_crowded().then_some(
+            "UNDECIDED: compaction moves other pages within the same call, and `tlb_flush` has no address: a flush of theirs may \
+             stand among these rows, so an order that is refuted here need not be the kernel's",
+        )
+    }
+
     /// What of the order was seen, and what could not be.
     pub(super) fn told(&self, found: &Found) -> String {
         const TOLD: [Verb; 7] = [

@@ -400,6 +400,21 @@ impl Deed {
         }
     }
 
+    /// Whether others' pages are changed within the deed: a flush of theirs has no address, and stands among its rows.
+    pub(super) fn is_crowded(self) -> bool {
+        match self {
+            Self::Migrate => nodes().len() < 2,
+            Self::Cow
+            | Self::Ksm
+            | Self::Dontneed
+            | Self::Mremap
+            | Self::Mprotect
+            | Self::Collapse
+            | Self::Swap
+            | Self::Fork => false,
+        }
+    }
+
     /// What was done in the place of what is not to be had.
     pub(super) fn instead(self) -> Option<String> {
         match self {
