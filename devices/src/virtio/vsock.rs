@@ -176,17 +176,17 @@ impl Vsock {
         }
     }
 
-    /// Hands the host what is for it, and lets go of what is over; whether something moved.
+    /// Hands the host what is for it; whether something moved.
     fn forward(&mut self) -> bool {
         let mut has_moved = false;
         for connection in &mut self.connections {
             has_moved |= connection.forward();
         }
-        self.settle();
         has_moved
     }
 
-    fn settle(&mut self) {
+    /// Lets go of what is over; whether something was.
+    fn settle(&mut self) -> bool {
         let before = self.connections.len();
         let failed = self.connections.iter_mut().filter(|one| one.phase() == Phase::Failed);
         self.refusals.extend(failed.map(|one| one.reset(self.cid)));
@@ -197,7 +197,9 @@ impl Vsock {
             let cid = self.cid;
             self.refusals.extend(left.map(|at| self.connections.remove(at).reset(cid)));
         }
-        self.is_listening |= before != self.connections.len();
+        let has_settled = before != self.connections.len();
+        self.is_listening |= has_settled;
+        has_settled
     }
 
     /// Puts what there is where the driver has room; whether there was something.
@@ -255,6 +257,7 @@ impl Model for Vsock {
             has_moved |= self.forward();
             has_moved |= self.greet();
             has_moved |= self.receive(queues)?;
+            has_moved |= self.settle();
             if !has_moved {
                 break;
             }
@@ -273,9 +276,12 @@ impl Model for Vsock {
         }
         wanted.extend(self.greetings.iter().map(|one| PollFd::new(&one.stream, PollFlags::IN)));
         let others = wanted.len();
+        // One that holds a header and no byte would be found ready for ever.
+        let has_buffer =
+            self.room.as_ref().is_some_and(|room| u64::from(room.writable.left()) > HEADER_BYTES as u64);
         let (places, streams): (Vec<_>, Vec<_>) = (0..)
             .zip(&self.connections)
-            .filter_map(|(at, one): (usize, _)| Some((at, one.wanted(self.room.is_some())?)))
+            .filter_map(|(at, one): (usize, _)| Some((at, one.wanted(has_buffer)?)))
             .unzip();
         wanted.extend(streams);
         wait_for(&mut wanted, None);

@@ -89,6 +89,16 @@ fn a_host_that_leaves_is_heard_to_its_end_and_then_the_guest_is_told() {
 }
 
 #[test]
+fn a_host_that_leaves_before_the_guest_has_answered_is_told_of_at_once() {
+    let mut guest = Guest::new();
+    let host = guest.connect(b"CONNECT 1024\n");
+    let asked = guest.receive().0;
+    drop(host);
+    let told = guest.receive().0;
+    assert_eq!((told.operation, told.from_port), (Operation::Reset, asked.from_port));
+}
+
+#[test]
 fn a_host_that_sends_no_more_is_answered_all_the_same() {
     let mut guest = Guest::new();
     let (host, port) = guest.connected();
