@@ -23,8 +23,7 @@ pub(super) struct Words {
 
 /// What `text` says.
 pub(super) fn parse(text: &str) -> Result<Words, String> {
-    let accepted =
-        || format!("give CID,PATH, a CID from {FIRST_CID} to {LAST_CID}, such as 3,/tmp/guest.sock");
+    let accepted = || format!("give CID,PATH, a CID from {FIRST_CID} to {LAST_CID}, such as 3,guest.sock");
     let (cid, path) = text.split_once(',').ok_or_else(accepted)?;
     let cid = cid.parse().ok().filter(|cid| (FIRST_CID..=LAST_CID).contains(cid));
     match (cid, path) {
@@ -46,21 +45,12 @@ mod tests {
 
     #[test]
     fn what_is_no_cid_and_no_path_says_what_is() {
-        for good in ["3,/tmp/s", "4294967294,s", "52,a,b"] {
+        for good in ["3,run/s", "4294967294,s", "52,a,b"] {
             assert!(parse(good).is_ok(), "{good}");
         }
-        for wrong in [
-            "",
-            "3",
-            "3,",
-            "/tmp/s",
-            "2,/tmp/s",
-            "0,/tmp/s",
-            "4294967295,/tmp/s",
-            "4294967296,s",
-            "-1,s",
-            "x,s",
-        ] {
+        for wrong in
+            ["", "3", "3,", "run/s", "2,run/s", "0,run/s", "4294967295,run/s", "4294967296,s", "-1,s", "x,s"]
+        {
             let told = parse(wrong).expect_err(wrong);
             assert!(told.contains("from 3 to 4294967294") && !told.contains('\n'), "{wrong}: {told}");
         }
