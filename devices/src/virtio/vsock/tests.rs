@@ -3,7 +3,7 @@
 mod guest;
 mod hostile;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::thread;
@@ -17,7 +17,9 @@ use guest::{Guest, PORT};
 /// What is left to be read; an end that is no clean one is an end as well.
 fn rest(mut stream: &UnixStream) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let _end = stream.read_to_end(&mut bytes);
+    let end = stream.read_to_end(&mut bytes);
+    let is_late = end.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+    assert!(!is_late, "it does not end");
     bytes
 }
 
@@ -180,6 +182,8 @@ fn connections_are_bounded_and_one_that_ends_makes_place() {
     let mut guest = Guest::new();
     let hosts: Vec<_> = (0..=MOST_CONNECTIONS).map(|_| guest.connect(b"CONNECT 1024\n")).collect();
     let asked: Vec<_> = (0..MOST_CONNECTIONS).map(|_| guest.receive().0.from_port).collect();
+    // A refusal goes first, so that one more could hide behind it, and not behind two.
+    guest.says_nothing();
     guest.says_nothing();
     guest.send(asked[0], Operation::Reset, b"");
     let next = guest.receive().0;

@@ -2,7 +2,7 @@
 
 use super::guest::{AVAILABLE, Guest, PORT, TABLE};
 use super::rest;
-use crate::virtio::driver::{BUFFERS, SIZE, WRITE};
+use crate::virtio::driver::{BUFFERS, NEXT, SIZE, WRITE};
 use crate::virtio::vsock::packet::{Header, Operation};
 
 #[test]
@@ -129,6 +129,7 @@ fn what_is_no_packet_and_no_room_for_one_breaks_the_device_until_it_is_reset() {
     for (what, len, pieces) in [
         ("a header that is short", 0, &[(BUFFERS, 43, 0)][..]),
         ("to be written", 0, &[(BUFFERS, 44, WRITE)]),
+        ("to be written behind", 0, &[(BUFFERS, 44, NEXT), (BUFFERS + 44, 4, WRITE)]),
         ("fewer bytes than it says", 5, &[(BUFFERS, 44 + 4, 0)]),
         ("as many as there can be", u32::MAX, &[(BUFFERS, 44 + 4, 0)]),
         ("nowhere", 0, &[(1 << 40, 44, 0)]),
@@ -146,7 +147,7 @@ fn what_is_no_packet_and_no_room_for_one_breaks_the_device_until_it_is_reset() {
 }
 
 fn pieces_of(pieces: &[(u64, u32, u16)]) -> Vec<(u64, u32, u16, u16)> {
-    pieces.iter().map(|&(at, len, flags)| (at, len, flags, 0)).collect()
+    (1..).zip(pieces).map(|(next, &(at, len, flags))| (at, len, flags, next)).collect()
 }
 
 #[test]
