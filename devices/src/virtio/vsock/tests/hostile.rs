@@ -162,6 +162,8 @@ fn a_buffer_for_packets_that_holds_no_header_or_is_to_be_read_breaks_the_device(
     }
     let guest = Guest::new();
     guest.driver.put(AVAILABLE + 2, &(2 * SIZE + 1).to_le_bytes());
+    // Whoever has a buffer in hand does not look for another until it is used.
+    let _host = guest.connect(b"CONNECT 1024\n");
     guest.driver.ring();
     guest.driver.until("the device to break", || guest.driver.status() & 0x40 != 0);
 }
