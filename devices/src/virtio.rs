@@ -6,7 +6,7 @@
 //!
 //! Read in this order: [`view`] (memory as the device sees it), [`broken`], [`chain`] and [`ring`] (what a driver puts
 //! there), `register` (negotiation), [`model`] (what a device is), [`function`](mod@function) (the transport), `service` (its thread), then
-//! the devices: [`rng`], [`blk`], [`console`], [`net`].
+//! the devices: [`rng`], [`blk`], [`console`], [`net`], [`vsock`].
 
 pub mod blk;
 pub mod broken;
@@ -18,6 +18,7 @@ pub mod net;
 pub mod ring;
 pub mod rng;
 pub mod view;
+pub mod vsock;
 
 mod register;
 mod service;

@@ -93,7 +93,7 @@ pub const GUESTS: [Guest; 26] = [
     ),
     Guest {
         name: "virtio",
-        about: "drives virtio devices behind a VT-d unit: --rng, --disk FILE (which it writes), --net user, or more of them",
+        about: "drives virtio devices behind a VT-d unit: --rng, --disk FILE (which it writes), --net user, or more of them; or --vsock CID,PATH alone, whose bytes it sends back",
         devices: &[],
         unit: "",
         image: Image::Driver("virtio"),

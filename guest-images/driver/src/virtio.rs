@@ -1,4 +1,4 @@
-//! A driver of virtio devices behind a VT-d unit: a disk, a source of entropy and a network interface, or what there is of them.
+//! A driver of virtio devices behind a VT-d unit: a disk, entropy, a network interface and sockets, or what there is of them.
 //!
 //! Invariant: what a device is to reach is mapped before it is told, and unmapped and invalidated before the page is somebody
 //! else's. With `bug=missing-flush` the last invalidation is left out, while the disk goes on. `do=NAME` does something else:
@@ -9,11 +9,13 @@ mod broken;
 mod device;
 mod disk;
 mod network;
+mod sockets;
 mod unit;
 
 use crate::console::say;
 use crate::ending;
 use crate::memory::{CommandLine, Memory};
+use crate::policy::Policy;
 use device::{Device, Piece};
 use disk::Disk;
 use unit::Remapping;
@@ -23,6 +25,7 @@ const NETWORK: u16 = 0x1041;
 const BLOCK: u16 = 0x1042;
 const CONSOLE: u16 = 0x1043;
 const ENTROPY: u16 = 0x1044;
+const SOCKETS: u16 = 0x1053;
 
 /// Runs it and ends the machine.
 pub fn run(memory: Memory, line: &CommandLine) -> ! {
@@ -36,9 +39,14 @@ pub fn run(memory: Memory, line: &CommandLine) -> ! {
     if let (Some("console"), Some(console)) = (line.value("do"), Device::find(&mut unit, CONSOLE, 0)) {
         echo(&mut unit, console);
     }
+    if let (None, Some(sockets)) = (line.value("do"), Device::find(&mut unit, SOCKETS, 0)) {
+        use_sockets(&mut unit, sockets, line);
+    }
     match (line.value("do"), entropy, disk, network) {
         (_, None, None, None) => {
-            say!("FAILED there is no virtio device; boot with --rng, --disk FILE, or --net user");
+            say!(
+                "FAILED there is no virtio device; boot with --rng, --disk FILE, --net user, or --vsock CID,PATH"
+            );
             ending::failed()
         }
         (Some("broken"), Some(entropy), _, _) => broken::run(&mut unit, entropy),
@@ -100,6 +108,20 @@ fn use_network(unit: &mut Remapping, mut network: Device, line: &CommandLine) {
             ending::failed()
         }
     }
+}
+
+fn use_sockets(unit: &mut Remapping, sockets: Device, line: &CommandLine) -> ! {
+    let policy = match line.value("bug") {
+        None => Policy::Right,
+        Some("missing-flush-received") => Policy::Nothing,
+        Some(other) => {
+            say!("FAILED no bug is called `{other}` here; there is missing-flush-received");
+            ending::failed()
+        }
+    };
+    sockets::echo(unit, sockets, policy);
+    say!("passed");
+    ending::passed()
 }
 
 fn use_disk(unit: &mut Remapping, device: Device, line: &CommandLine) {

@@ -17,6 +17,7 @@ mod screen;
 mod socket;
 mod status;
 mod unit;
+mod vsock;
 
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
@@ -119,6 +120,10 @@ pub(super) struct BootArguments {
     /// the host reaches (`any`), nowhere (`none`)
     #[arg(long = "net", value_name = "user[,reach=WHERE]|tap=NAME|tap=fd:N[,mac=M]", value_parser = net::parse)]
     nets: Vec<net::Words>,
+    /// Sockets between guest and host (virtio-vsock): the guest is CID, and who connects to the Unix socket PATH and writes a
+    /// line `CONNECT PORT` is connected to that port of the guest, and reads `OK PORT`. The guest reaches no port of the host's
+    #[arg(long, value_name = "CID,PATH", value_parser = vsock::parse)]
+    vsock: Option<vsock::Words>,
     /// How uses of stale translations are reported on standard error
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
     stale_report: Format,
@@ -252,10 +257,10 @@ impl BootArguments {
         sandbox: Sandbox,
         screen: &Screen,
         tracer: Option<Arc<Tracer>>,
-        nets: &[VirtioKind],
+        links: &[VirtioKind],
     ) -> Result<(MachineOptions, Option<Root>), String> {
         check_host(self.memory)?;
-        let (virtio, root) = self.virtio(screen, nets)?;
+        let (virtio, root) = self.virtio(screen, links)?;
         let options = MachineOptions {
             memory_bytes: self.memory,
             processors: self.cpus,
@@ -283,7 +288,7 @@ impl BootArguments {
     fn virtio(
         &self,
         screen: &Screen,
-        nets: &[VirtioKind],
+        links: &[VirtioKind],
     ) -> Result<(Vec<VirtioKind>, Option<Root>), String> {
         // Who says where the root is may have a disk on which nobody else finds it.
         let (first, root) = match &self.root_disk {
@@ -297,7 +302,7 @@ impl BootArguments {
         }
         found.extend(self.rng.then_some(VirtioKind::Rng));
         found.extend(self.console.then(|| VirtioKind::Console(UserEnd::new(screen.guest_side()))));
-        found.extend(nets.iter().cloned());
+        found.extend(links.iter().cloned());
         Ok((found, root))
     }
 

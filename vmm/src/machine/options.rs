@@ -226,4 +226,6 @@ pub enum VirtioKind {
     Console(Arc<UserEnd>),
     /// A network interface, its address, and where its cable leads.
     Net(MacAddress, Cable),
+    /// Sockets, the guest's CID, and by what the host reaches it.
+    Vsock(u32, Arc<OwnedFd>),
 }

@@ -17,6 +17,7 @@ use devices::virtio::console::{Console, UserEnd, WindowSize};
 use devices::virtio::model::{Identity, Model};
 use devices::virtio::net::Net;
 use devices::virtio::rng::Rng;
+use devices::virtio::vsock::Vsock;
 use devices::worker::Hooks;
 use mmu::memory::PhysicalMemory;
 use rustix::termios::tcgetwinsize;
@@ -41,6 +42,10 @@ pub(super) fn attach(
         VirtioKind::Net(address, cable) => {
             let bell = Bell::new().map_err(BoardError::Bell)?;
             (Net::identity(*address), Box::new(Net::new(link(cable), bell)), role(cable))
+        }
+        VirtioKind::Vsock(cid, listener) => {
+            let bell = Bell::new().map_err(BoardError::Bell)?;
+            (Vsock::identity(*cid), Box::new(Vsock::new(*cid, Arc::clone(listener), bell)), Role::Vsock)
         }
     };
     let name = identity.name;
@@ -75,7 +80,7 @@ const fn role(cable: &Cable) -> Role {
 pub(super) fn console(devices: &[VirtioKind]) -> Option<Arc<UserEnd>> {
     devices.iter().find_map(|device| match device {
         VirtioKind::Console(user) => Some(Arc::clone(user)),
-        VirtioKind::Disk(_) | VirtioKind::Rng | VirtioKind::Net(..) => None,
+        VirtioKind::Disk(_) | VirtioKind::Rng | VirtioKind::Net(..) | VirtioKind::Vsock(..) => None,
     })
 }
 

@@ -26,6 +26,8 @@ pub enum Role {
     Cable,
     /// That of one whose cable leads to a network of the program's own: it makes connections besides.
     Sockets,
+    /// That of sockets between guest and host: as a device's, and it accepts who comes to its socket, reads and sends.
+    Vsock,
     /// That of devices which answer late.
     LateDevices,
     /// The writer of what the guest puts out.
@@ -36,7 +38,7 @@ pub enum Role {
 
 impl Role {
     /// Each of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Console,
         Self::Vcpu,
         Self::DebuggedVcpu,
@@ -44,6 +46,7 @@ impl Role {
         Self::Disk,
         Self::Cable,
         Self::Sockets,
+        Self::Vsock,
         Self::LateDevices,
         Self::Output,
         Self::Control,
@@ -60,6 +63,7 @@ impl Role {
             Self::Disk => "disks",
             Self::Cable => "network interfaces",
             Self::Sockets => "user networks",
+            Self::Vsock => "the guest's sockets",
             Self::LateDevices => "late devices",
             Self::Output => "the output",
             Self::Control => "the control socket",
@@ -80,6 +84,7 @@ impl Role {
             Self::Disk => DISK,
             Self::Cable => CABLE,
             Self::Sockets => SOCKETS,
+            Self::Vsock => VSOCK,
             Self::Output => OUTPUT,
             Self::Control => CONTROL,
         }
@@ -184,6 +189,17 @@ const SOCKETS: &[Call] = &[
     // Connections, of TCP alone. Where to no filter can see.
     Call::when(libc::SYS_socket, When::Tcp),
     Call::of(libc::SYS_connect),
+    Call::of(libc::SYS_sendto),
+    Call::of(libc::SYS_shutdown),
+];
+
+const VSOCK: &[Call] = &[
+    Call::ioctl(request::KVM_SIGNAL_MSI),
+    Call::ioctl(request::KVM_SET_GSI_ROUTING),
+    // The bell and connections, each of which came to the one socket that listens.
+    Call::of(libc::SYS_ppoll),
+    Call::of(libc::SYS_accept4),
+    Call::of(libc::SYS_read),
     Call::of(libc::SYS_sendto),
     Call::of(libc::SYS_shutdown),
 ];

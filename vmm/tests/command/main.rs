@@ -21,6 +21,7 @@ mod steps;
 mod terminal;
 mod trace;
 mod virtio;
+mod vsock;
 mod zoo;
 
 use std::io::Write;

@@ -99,7 +99,8 @@ pub(super) fn descriptor(kind: &VirtioKind) -> Option<RawFd> {
         VirtioKind::Net(_, Cable::User(_))
         | VirtioKind::Disk(_)
         | VirtioKind::Rng
-        | VirtioKind::Console(_) => None,
+        | VirtioKind::Console(_)
+        | VirtioKind::Vsock(..) => None,
     }
 }
 

@@ -61,7 +61,7 @@ pub(in crate::command) fn run(arguments: &BootArguments) -> ExitCode {
     let screen = &prepared.screen;
     messages::init(arguments.log_level(), Some(screen.messages()));
     let (ending, (status, message)) = guarded(screen, || carry_out(arguments, &prepared));
-    drop((prepared.api, prepared.gdb));
+    drop((prepared.api, prepared.gdb, prepared.vsock));
     let patience = patience(ending.as_ref());
     let status = conclude(screen, prepared.trace.as_ref(), status, patience);
     tell(screen, message);
@@ -94,7 +94,9 @@ struct Prepared {
     sandbox: Sandbox,
     api: Option<Socket>,
     gdb: Option<(Socket, Reach)>,
-    nets: Vec<VirtioKind>,
+    vsock: Option<Socket>,
+    /// Interfaces and sockets, open.
+    links: Vec<VirtioKind>,
     /// Files for pictures, by name.
     pictures: Vec<(Format, String)>,
     trace: Option<MachineTrace>,
@@ -113,9 +115,9 @@ fn prepare(arguments: &BootArguments) -> Result<Prepared, (u8, String)> {
         (status::HOST, format!("the host refuses a thread or a signal: {error}; {remedy}"))
     };
     let file = arguments.report_file().map_err(|message| (UNUSABLE, message))?;
-    let nets = net::open(&arguments.nets).map_err(|message| (UNUSABLE, message))?;
+    let mut links = net::open(&arguments.nets).map_err(|message| (UNUSABLE, message))?;
     let file_kept = file.as_ref().map(|(_, file)| file.as_raw_fd());
-    let kept = file_kept.into_iter().chain(nets.iter().filter_map(net::descriptor));
+    let kept = file_kept.into_iter().chain(links.iter().filter_map(net::descriptor));
     let sandbox =
         Sandbox::begin(arguments.sandbox, kept).map_err(|error| (status::HOST, error.to_string()))?;
     // Behind what closes foreign descriptors, and before the fence.
@@ -123,6 +125,9 @@ fn prepare(arguments: &BootArguments) -> Result<Prepared, (u8, String)> {
     // Before there are threads, and before the fence.
     let api = bind(arguments.api_socket.as_deref())?;
     let gdb = bind(arguments.gdb.as_ref().map(|words| words.path.as_path()))?;
+    let vsock = bind(arguments.vsock.as_ref().map(|words| words.path.as_path()))?;
+    let sockets = arguments.vsock.as_ref().zip(vsock.as_ref()).map(|(words, socket)| words.device(socket));
+    links.extend(sockets.transpose().map_err(host)?);
     // Inside the fence nobody finds out.
     let gdb = gdb.map(|socket| (socket, System::reach_of_debuggers()));
     let trace = arguments.trace.open().map_err(|message| (UNUSABLE, message))?;
@@ -142,7 +147,8 @@ fn prepare(arguments: &BootArguments) -> Result<Prepared, (u8, String)> {
         sandbox,
         api,
         gdb,
-        nets,
+        vsock,
+        links,
         pictures,
         trace,
     })
@@ -227,8 +233,8 @@ fn lines(run: &Run) -> Vec<String> {
 
 fn build(arguments: &BootArguments, prepared: &Prepared) -> Result<Machine, (u8, String)> {
     let wrong = |message| (UNUSABLE, message);
-    let Prepared { screen, sandbox, nets, .. } = prepared;
-    let (options, root) = arguments.options(*sandbox, screen, prepared.tracer(), nets).map_err(wrong)?;
+    let Prepared { screen, sandbox, links, .. } = prepared;
+    let (options, root) = arguments.options(*sandbox, screen, prepared.tracer(), links).map_err(wrong)?;
     let payload = arguments.payload(root)?;
     Machine::new(&options, &payload, screen.guest_side())
         .map_err(|error| (of_error(&error), error.to_string()))

@@ -89,6 +89,7 @@ const SOME: [(Made, &[Role]); 22] = [
             Role::Disk,
             Role::Cable,
             Role::Sockets,
+            Role::Vsock,
             Role::LateDevices,
             Role::Console,
             Role::Control,
@@ -103,22 +104,22 @@ const SOME: [(Made, &[Role]); 22] = [
     (("epoll_create1", libc::SYS_epoll_create1, [0; 6]), &[Role::Console]),
     (
         ("read", libc::SYS_read, [NONE, 0, 0, 0, 0, 0]),
-        &[Role::Cable, Role::Sockets, Role::Console, Role::Output, Role::Control],
+        &[Role::Cable, Role::Sockets, Role::Vsock, Role::Console, Role::Output, Role::Control],
     ),
     (
         ("ppoll", libc::SYS_ppoll, [NONE, 1, 0, 0, 0, 0]),
-        &[Role::Cable, Role::Sockets, Role::Console, Role::Output, Role::Control],
+        &[Role::Cable, Role::Sockets, Role::Vsock, Role::Console, Role::Output, Role::Control],
     ),
     (("socket", libc::SYS_socket, TCP), &[Role::Sockets]),
     (("socket", libc::SYS_socket, [INET, libc::SOCK_DGRAM as i64, 0, 0, 0, 0]), &[]),
     (("socket", libc::SYS_socket, [INET, libc::SOCK_RAW as i64, 1, 0, 0, 0]), &[]),
     (("socket", libc::SYS_socket, [libc::AF_INET6 as i64, libc::SOCK_STREAM as i64, 0, 0, 0, 0]), &[]),
     (("connect", libc::SYS_connect, [NONE, 0, 0, 0, 0, 0]), &[Role::Sockets]),
-    (("sendto", libc::SYS_sendto, [NONE, 0, 0, 0, 0, 0]), &[Role::Sockets]),
-    (("shutdown", libc::SYS_shutdown, [NONE, 1, 0, 0, 0, 0]), &[Role::Sockets]),
+    (("sendto", libc::SYS_sendto, [NONE, 0, 0, 0, 0, 0]), &[Role::Sockets, Role::Vsock]),
+    (("shutdown", libc::SYS_shutdown, [NONE, 1, 0, 0, 0, 0]), &[Role::Sockets, Role::Vsock]),
     (("bind", libc::SYS_bind, [NONE, 0, 0, 0, 0, 0]), &[]),
     (("poll", libc::SYS_poll, [0; 6]), &[Role::Console, Role::Output, Role::Control]),
-    (("accept4", libc::SYS_accept4, [NONE, 0, 0, 0, 0, 0]), &[Role::Control]),
+    (("accept4", libc::SYS_accept4, [NONE, 0, 0, 0, 0, 0]), &[Role::Vsock, Role::Control]),
 ];
 
 #[test]
