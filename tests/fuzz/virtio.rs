@@ -55,6 +55,7 @@ const NEXT_QUEUE: u64 = 0x4000;
 const INDIRECT: u64 = 0x2_0000;
 const HEADERS: u64 = 0x3_0000;
 const DATA: u64 = 0x4_0000;
+const STATUS_BYTE: u64 = HEADERS + 0x100;
 /// Capabilities.
 const MSIX: u64 = 0x11;
 const VENDOR: u64 = 0x09;
@@ -65,7 +66,7 @@ const NEXT: u64 = 1;
 const WRITE: u64 = 2;
 const NAMES_A_TABLE: u64 = 4;
 /// How often the device is given the processor before something else is done.
-const MOST_LOOKS: u32 = 32;
+const MOST_LOOKS: u32 = 64;
 
 /// A device, and what its driver believes.
 struct Fuzz {
@@ -119,9 +120,9 @@ impl Fuzz {
             6 => self.window(choices),
             7 => self.type_in(choices),
             8 | 9 => self.describe(choices),
-            10 => self.ask(choices),
-            11 => self.wait(census),
-            _ => self.offer(choices, census),
+            10 => self.ask(choices.below(2), choices),
+            11 => self.wait(),
+            _ => self.offer(choices),
         }
     }
 
@@ -144,11 +145,11 @@ impl Fuzz {
         let own = if self.kind == Kind::Blk { FLUSH } else { 0 };
         let wanted =
             FEATURES | choices.of(&[0, ITS_TABLES, EVENTS, ITS_TABLES | EVENTS]) | choices.of(&[0, own]);
-        let features = choices.spoil(wanted, 16);
+        let features = choices.spoil(wanted, 32);
         let size = choices.of(&[SIZE, SIZE, SIZE, 1, 64]);
         let places =
-            [TABLE, AVAILABLE, USED].map(|at| if choices.one_in(16) { choices.number() } else { at });
-        self.start(features, choices.spoil(size, 16), places);
+            [TABLE, AVAILABLE, USED].map(|at| if choices.one_in(64) { choices.number() } else { at });
+        self.start(features, choices.spoil(size, 32), places);
         if self.status() & (DRIVER_OK | NEEDS_RESET) == DRIVER_OK {
             census.note("begun");
         }
@@ -180,6 +181,9 @@ impl Fuzz {
     fn reset(&self, census: &mut Census) {
         if self.status() & NEEDS_RESET != 0 {
             census.note("broken");
+        }
+        if [USED, USED + NEXT_QUEUE].iter().any(|at| self.rig.half(at + 2) != 0) {
+            census.note("used");
         }
         self.rig.store(STATUS, Width::Byte, 0);
         self.rig.until("a reset", || self.status() == 0);
@@ -242,40 +246,51 @@ impl Fuzz {
     }
 
     /// A request that is nearly right, from descriptor 0 on.
-    fn ask(&self, choices: &mut Choices<'_>) {
-        let queue = choices.below(2);
-        let kind = choices.of(&[0, 1, 4, 8, 11, 13, 2]);
-        let sector = choices.byte().into();
-        let header = [choices.spoil(kind, 8), choices.spoil(sector, 8)];
+    fn ask(&self, queue: u64, choices: &mut Choices<'_>) {
+        let number = if self.kind == Kind::Blk { choices.of(&[0, 1, 4, 8, 11, 13, 2]) } else { 0 };
+        let sector = choices.below(0x90);
+        let header = [choices.spoil(number, 16), choices.spoil(sector, 16)];
         self.rig.put(HEADERS, header.map(u64::to_le_bytes).as_flattened());
         // Segments of the disk: where, how many sectors, how.
         let segment = [choices.below(0x90), choices.below(0x90) | choices.below(3) << 32];
         let segment = segment.map(|word| choices.spoil(word, 8));
         self.rig.put(DATA, segment.map(u64::to_le_bytes).as_flattened());
-        let data = if choices.one_in(2) { WRITE } else { 0 };
-        let len = choices.of(&[16, 12, 512, 1024, 1518, 0x1000]);
-        for (index, (at, len, flags)) in (0..).zip([
-            (HEADERS, 16, NEXT),
-            (DATA, choices.spoil(len, 8), NEXT | data),
-            (HEADERS + 0x100, 1, WRITE),
-        ]) {
-            let words = [at, len & 0xffff_ffff | flags << 32 | (index + 1) << 48];
+        let len = choices.of(&[16, 512, 1024, 1530, 0x1000]);
+        let len = choices.spoil(len, 16) & 0xffff_ffff;
+        let data = if matches!(number, 0 | 8) { WRITE } else { 0 };
+        let pieces: &[(u64, u64, u64)] = match self.kind {
+            Kind::Rng => &[(DATA, len, WRITE)],
+            Kind::Blk if number == 4 => &[(HEADERS, 16, NEXT), (STATUS_BYTE, 1, WRITE)],
+            Kind::Blk => &[(HEADERS, 16, NEXT), (DATA, len, data | NEXT), (STATUS_BYTE, 1, WRITE)],
+            Kind::Console | Kind::Net if queue == 0 => &[(DATA, len, WRITE)],
+            Kind::Console | Kind::Net => &[(HEADERS, 12, NEXT), (DATA, len, 0)],
+        };
+        self.write_chain(queue, pieces);
+    }
+
+    /// Descriptors one behind the other: where, how many bytes, how.
+    fn write_chain(&self, queue: u64, pieces: &[(u64, u64, u64)]) {
+        for (index, (at, len, flags)) in (0..).zip(pieces) {
+            let words = [*at, len | flags << 32 | (index + 1) << 48];
             self.rig.put(TABLE + NEXT_QUEUE * queue + 16 * index, words.map(u64::to_le_bytes).as_flattened());
         }
     }
 
     /// One chain or some, or an index that is none; and the doorbell.
-    fn offer(&mut self, choices: &mut Choices<'_>, census: &mut Census) {
+    fn offer(&mut self, choices: &mut Choices<'_>) {
         let queue = choices.below(2);
+        if !choices.one_in(4) {
+            self.ask(queue, choices);
+        }
         let half = AVAILABLE + NEXT_QUEUE * queue;
         let Some(offered) = self.offered.get_mut(usize::from(queue == 1)) else { return };
         for _ in 0..=choices.below(3) {
-            let head = if choices.one_in(2) { 0 } else { choices.below(SIZE) };
-            let head = choices.spoil(head, 16).to_le_bytes();
+            let head = if choices.one_in(8) { choices.below(SIZE) } else { 0 };
+            let head = choices.spoil(head, 64).to_le_bytes();
             self.rig.put(half + 4 + 2 * (u64::from(*offered) % SIZE), &head[..2]);
             *offered = offered.wrapping_add(1);
         }
-        let index = choices.spoil((*offered).into(), 32).to_le_bytes();
+        let index = choices.spoil((*offered).into(), 64).to_le_bytes();
         // What the driver says about interrupts, now and then: by flags, and by an index.
         if choices.one_in(8) {
             self.rig.put(half, &[choices.byte() & 1, 0]);
@@ -284,20 +299,17 @@ impl Fuzz {
         self.rig.put(half + 2, &index[..2]);
         self.rig.store(NOTIFY + 4 * queue, Width::Word, queue);
         if choices.one_in(2) {
-            self.wait(census);
+            self.wait();
         }
     }
 
     /// Gives the device time.
-    fn wait(&self, census: &mut Census) {
+    fn wait(&self) {
         let used = || [USED, USED + NEXT_QUEUE].map(|at| self.rig.half(at + 2));
         let before = used();
         for _ in 0..MOST_LOOKS {
-            if used() != before {
-                return census.note("used");
-            }
-            if self.status() & NEEDS_RESET != 0 {
-                return census.note("broken");
+            if used() != before || self.status() & NEEDS_RESET != 0 {
+                return;
             }
             std::thread::yield_now();
         }
@@ -310,23 +322,20 @@ impl Fuzz {
         self.start(FEATURES, SIZE, [TABLE, AVAILABLE, USED]);
         let (queue, pieces): (u64, &[(u64, u64, u64)]) = match self.kind {
             Kind::Rng => (0, &[(DATA, 64, WRITE)]),
-            Kind::Blk => (0, &[(HEADERS, 16, NEXT), (DATA, 512, WRITE | NEXT), (HEADERS + 0x100, 1, WRITE)]),
+            Kind::Blk => (0, &[(HEADERS, 16, NEXT), (DATA, 512, WRITE | NEXT), (STATUS_BYTE, 1, WRITE)]),
             Kind::Console => (1, &[(DATA, 64, 0)]),
             Kind::Net => (1, &[(HEADERS, 12, NEXT), (DATA, 64, 0)]),
         };
         self.rig.put(HEADERS, &[0; 16]);
-        self.rig.put(HEADERS + 0x100, &[0xff]);
-        for (index, (at, len, flags)) in (0..).zip(pieces) {
-            let words = [*at, len | flags << 32 | (index + 1) << 48];
-            self.rig.put(TABLE + NEXT_QUEUE * queue + 16 * index, words.map(u64::to_le_bytes).as_flattened());
-        }
+        self.rig.put(STATUS_BYTE, &[0xff]);
+        self.write_chain(queue, pieces);
         let half = AVAILABLE + NEXT_QUEUE * queue;
         self.rig.put(half + 4, &[0; 2]);
         self.rig.put(half + 2, &[1, 0]);
         self.rig.store(NOTIFY + 4 * queue, Width::Word, queue);
         self.rig.until("a right request", || self.rig.half(USED + NEXT_QUEUE * queue + 2) == 1);
         let mut status = [0xff];
-        self.rig.memory.read_bytes(PhysAddr(HEADERS + 0x100), &mut status);
+        self.rig.memory.read_bytes(PhysAddr(STATUS_BYTE), &mut status);
         assert!(self.kind != Kind::Blk || status == [0], "a right request to the disk ends with {status:?}");
         census.note("works again");
     }

@@ -300,7 +300,7 @@ fn no_ring_and_no_request_does_harm() {
         let told = ["--guest", "virtio", "--cmdline", "do=hostile"].into_iter().chain(devices);
         (format!("virtio-{name}"), told.map(str::to_owned).collect())
     };
-    let guests = [("plain", "vtd"), ("late", "vtd,answers=late"), ("uncached", "vtd,caches=off")].map(guest);
+    let guests = [("plain", "vtd"), ("late", "vtd,answers=late")].map(guest);
     // Devices say sixteen times what is wrong, and once that they say no more; the console puts out all that it is given.
     let signs = [
         Says("hostile: used-over-table\n"),
