@@ -66,7 +66,7 @@ const NEXT: u64 = 1;
 const WRITE: u64 = 2;
 const NAMES_A_TABLE: u64 = 4;
 /// How often the device is given the processor before something else is done.
-const MOST_LOOKS: u32 = 64;
+const MOST_LOOKS: u32 = 4;
 
 /// A device, and what its driver believes.
 struct Fuzz {
