@@ -258,12 +258,14 @@ impl Fuzz {
         let len = choices.of(&[16, 512, 1024, 1530, 0x1000]);
         let len = choices.spoil(len, 16) & 0xffff_ffff;
         let data = if matches!(number, 0 | 8) { WRITE } else { 0 };
+        // Mostly where the device may do what it is asked for.
+        let place = choices.of(&[DATA, DATA, DATA, DATA, READ_ONLY, READ_ONLY - 8, ABSENT - 8]);
         let pieces: &[(u64, u64, u64)] = match self.kind {
-            Kind::Rng => &[(DATA, len, WRITE)],
+            Kind::Rng => &[(place, len, WRITE)],
             Kind::Blk if number == 4 => &[(HEADERS, 16, NEXT), (STATUS_BYTE, 1, WRITE)],
-            Kind::Blk => &[(HEADERS, 16, NEXT), (DATA, len, data | NEXT), (STATUS_BYTE, 1, WRITE)],
-            Kind::Console | Kind::Net if queue == 0 => &[(DATA, len, WRITE)],
-            Kind::Console | Kind::Net => &[(HEADERS, 12, NEXT), (DATA, len, 0)],
+            Kind::Blk => &[(HEADERS, 16, NEXT), (place, len, data | NEXT), (STATUS_BYTE, 1, WRITE)],
+            Kind::Console | Kind::Net if queue == 0 => &[(place, len, WRITE)],
+            Kind::Console | Kind::Net => &[(HEADERS, 12, NEXT), (place, len, 0)],
         };
         self.write_chain(queue, pieces);
     }
