@@ -316,7 +316,7 @@ fn no_ring_and_no_request_does_harm() {
         judge(&[guest], &[0], &signs);
     }
     let bytes = fs::read(&disk).expect("it is there");
-    assert!(bytes.len() == length as usize && bytes.iter().all(|byte| *byte == 0), "the disk has changed");
+    assert!(bytes.len() as u64 == length && bytes.iter().all(|byte| *byte == 0), "the disk has changed");
 }
 
 #[test]
