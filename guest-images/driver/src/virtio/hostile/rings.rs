@@ -59,8 +59,15 @@ pub(super) fn used_over_available(_: &mut Remapping, device: &mut Device) {
     let ring = device.available;
     device.offer(0);
     wait_until("an entry to be written over", || load32(ring.address() + 8) == 64);
-    device.jump(3);
-    wait_until("an index to be written over", || load16(ring.address() + 2) == 2);
+    // The device's own index may come after the driver's: then once more.
+    wait_until("an index to be written over", || match load16(ring.address() + 2) {
+        1 => {
+            device.jump(3);
+            false
+        }
+        2 => true,
+        _ => device.status() & NEEDS_RESET != 0,
+    });
 }
 
 /// Table and both halves begin with the same byte: the index is a part of an address.
