@@ -5,7 +5,7 @@
 //! same bytes do the same again. A target panics if something panics, hangs, or breaks one of the rules that it states.
 //!
 //! Read in this order: [`choices`], [`census`], `rig` and `layout` (a unit, and tables for it), then the targets:
-//! `registers`, `tables` with its `reference`, `pci`, `interrupts`, `loaders`, `scenarios`.
+//! `registers`, `tables` with its `reference`, `pci`, `interrupts`, `virtio`, `loaders`, `scenarios`.
 
 pub mod census;
 pub mod choices;
@@ -18,6 +18,7 @@ mod registers;
 mod rig;
 mod scenarios;
 mod tables;
+mod virtio;
 
 pub use census::Census;
 pub use choices::Choices;
@@ -42,6 +43,8 @@ pub const PCI: Target = Target { name: "pci", run: pci::run, expects: pci::EXPEC
 /// The I/O APIC, the remapping of its interrupts, and the serial port.
 pub const INTERRUPTS: Target =
     Target { name: "interrupts", run: interrupts::run, expects: interrupts::EXPECTED };
+/// The registers and rings of virtio devices.
+pub const VIRTIO: Target = Target { name: "virtio", run: virtio::run, expects: virtio::EXPECTED };
 /// The loaders of images.
 pub const LOADERS: Target = Target { name: "loaders", run: loaders::run, expects: loaders::EXPECTED };
 
@@ -49,4 +52,4 @@ pub const LOADERS: Target = Target { name: "loaders", run: loaders::run, expects
 pub const SCENARIOS: Target = Target { name: "scenarios", run: scenarios::run, expects: scenarios::EXPECTED };
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [REGISTERS, TABLES, PCI, INTERRUPTS, LOADERS, SCENARIOS];
+pub const TARGETS: [Target; 7] = [REGISTERS, TABLES, PCI, INTERRUPTS, VIRTIO, LOADERS, SCENARIOS];

@@ -33,6 +33,11 @@ mod fuzz_seeds {
     }
 
     #[test]
+    fn a_virtio_device_works_after_a_reset_whatever_its_driver_did() {
+        drive(&fuzz::VIRTIO);
+    }
+
+    #[test]
     fn an_image_is_loaded_where_it_says_or_refused_in_one_line() {
         drive(&fuzz::LOADERS);
     }

@@ -3,11 +3,12 @@
 //! Invariant: what a device is to reach is mapped before it is told, and unmapped and invalidated before the page is somebody
 //! else's. With `bug=missing-flush` the last invalidation is left out, while the disk goes on. `do=NAME` does something else:
 //! `writes` writes and flushes until it is ended, `broken` offers rings that are
-//! none, `console` puts out what is typed. Source: VIRTIO 1.2.
+//! none, `hostile` does to all of them what no driver does, `console` puts out what is typed. Source: VIRTIO 1.2.
 
 mod broken;
 mod device;
 mod disk;
+mod hostile;
 mod network;
 mod sockets;
 mod unit;
@@ -33,6 +34,9 @@ pub fn run(memory: Memory, line: &CommandLine) -> ! {
         say!("FAILED there is no remapping unit; boot with --iommu vtd");
         ending::failed()
     };
+    if line.value("do") == Some("hostile") {
+        hostile::run(&mut unit, line, [ENTROPY, BLOCK, CONSOLE, NETWORK]);
+    }
     let entropy = Device::find(&mut unit, ENTROPY, 0);
     let disk = Device::find(&mut unit, BLOCK, 0);
     let network = Device::find(&mut unit, NETWORK, 0);
@@ -62,7 +66,7 @@ pub fn run(memory: Memory, line: &CommandLine) -> ! {
         }
         (Some(other), _, _, _) => {
             say!(
-                "FAILED nothing to do `{other}` with; there is broken (with --rng), writes (with --disk FILE), console (with --console)"
+                "FAILED nothing to do `{other}` with; there is broken (with --rng), hostile (with all devices), writes (with --disk FILE), console (with --console)"
             );
             ending::failed()
         }

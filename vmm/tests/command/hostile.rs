@@ -67,9 +67,11 @@ enum Sign {
     Output(usize),
     /// So many bytes of memory that nobody has written to, one after the other.
     Zeroes(usize),
+    /// So many lines of the monitor with these words, and no more.
+    Lines(usize, &'static str),
 }
 
-use Sign::{Begins, Output, Says, Tells, Unanswered, Zeroes};
+use Sign::{Begins, Lines, Output, Says, Tells, Unanswered, Zeroes};
 
 impl Run {
     fn shows(&self, sign: Sign) -> bool {
@@ -85,6 +87,7 @@ impl Run {
                 accesses.filter_map(|count| count.parse::<u64>().ok()).any(|count| count >= bytes)
             }
             Output(bytes) => self.said_bytes >= bytes,
+            Lines(count, words) => self.told.lines().filter(|line| line.contains(words)).count() == count,
             Zeroes(bytes) => self.said.contains(&"\0".repeat(bytes)),
         }
     }
@@ -280,6 +283,40 @@ fn no_table_and_no_queue_does_harm() {
         let guest = (format!("reports-{format}"), arguments.map(str::to_owned).to_vec());
         judge(&[guest], &[4], &[]);
     }
+}
+
+/// Each kind asserts its own sign, and that devices work after it: `guest-images/driver/src/virtio/hostile.rs`.
+#[test]
+fn no_ring_and_no_request_does_harm() {
+    if !has_kvm() {
+        return;
+    }
+    let disk = format!("{}/hostile-disk", env!("CARGO_TARGET_TMPDIR"));
+    let length = 1 << 20;
+    let guest = |(name, unit): (&str, &str)| {
+        let file = File::create(&disk).and_then(|file| file.set_len(length));
+        file.expect("the target folder can be written");
+        let devices = ["--rng", "--console", "--net", "user", "--disk", &disk, "--iommu", unit];
+        let told = ["--guest", "virtio", "--cmdline", "do=hostile"].into_iter().chain(devices);
+        (format!("virtio-{name}"), told.map(str::to_owned).collect())
+    };
+    let guests = [("plain", "vtd"), ("late", "vtd,answers=late")].map(guest);
+    // Devices say sixteen times what is wrong, and once that they say no more; the console puts out all that it is given.
+    let signs = [
+        Says("hostile: used-over-table\n"),
+        Lines(16, "virtio-rng: the driver's ring is broken: "),
+        Lines(1, "virtio-rng: more broken rings, which are not told"),
+        Tells("virtio-blk: the driver's ring is broken: a chain has 4 GiB or more"),
+        Tells("virtio-net: the driver's ring is broken: a request to send names an offload"),
+        Tells("virtio-console: the driver's ring is broken: "),
+        Lines(1, "stale uses: none"),
+        Output(4 << 20),
+    ];
+    for guest in guests {
+        judge(&[guest], &[0], &signs);
+    }
+    let bytes = fs::read(&disk).expect("it is there");
+    assert!(bytes.len() as u64 == length && bytes.iter().all(|byte| *byte == 0), "the disk has changed");
 }
 
 #[test]

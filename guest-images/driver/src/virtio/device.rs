@@ -26,7 +26,7 @@ pub(super) const NEXT: u16 = 1;
 const WRITE: u16 = 2;
 pub(super) const INDIRECT: u16 = 4;
 /// Where the device finds its ring, and the page of a request.
-const RING: Iova = Iova(0x1_0000_0000);
+pub(super) const RING: Iova = Iova(0x1_0000_0000);
 /// Where in the pages of the first ring the second lies.
 const SECOND: u64 = 0x800;
 pub(super) const PAGE: Iova = Iova(0x1_4000_0000);
@@ -34,8 +34,9 @@ pub(super) const PAGE: Iova = Iova(0x1_4000_0000);
 /// The device.
 #[derive(Debug)]
 pub(super) struct Device {
-    common: u64,
-    doorbell: u64,
+    pub(super) function: Function,
+    pub(super) common: u64,
+    pub(super) doorbell: u64,
     pub(super) config: u64,
     pub(super) space: Space,
     pub(super) table: Frame,
@@ -82,6 +83,7 @@ impl Device {
         }
         let place = |kind| part(function, kind);
         Some(Self {
+            function,
             common: place(1)?,
             doorbell: place(2)?,
             config: place(4).unwrap_or_default(),
@@ -127,6 +129,17 @@ impl Device {
     /// Each queue with where the driver's half of its ring lies, and how far into their pages the others.
     fn begin_all(&mut self, features: u64, queues: &[(u16, Iova, u64)]) -> u64 {
         self.reset();
+        let accepted = self.negotiate(features);
+        for (queue, available, offset) in queues {
+            self.place_queue(*queue, SIZE, [RING.0 + offset, available.0, RING.0 + 0x2000 + offset]);
+            self.enable_queue();
+        }
+        self.start_device();
+        accepted
+    }
+
+    /// Accepts what is needed, and those features of its own that it offers too.
+    pub(super) fn negotiate(&self, features: u64) -> u64 {
         self.set_status(ACKNOWLEDGED);
         let mut accepted = 0;
         for half in 0..2 {
@@ -142,18 +155,27 @@ impl Device {
         }
         self.set_status(ACKNOWLEDGED | FEATURES_OK);
         assert!(self.status() & FEATURES_OK != 0, "the device does not accept {accepted:#x}");
-        for (queue, available, offset) in queues {
-            store16(self.common + 0x16, *queue);
-            store16(self.common + 0x18, SIZE);
-            let used = RING.0 + 0x2000 + offset;
-            for (register, at) in [(0x20, RING.0 + offset), (0x28, available.0), (0x30, used)] {
-                store32(self.common + register, u32::try_from(at & 0xffff_ffff).unwrap_or_default());
-                store32(self.common + register + 4, u32::try_from(at >> 32).unwrap_or_default());
-            }
-            store16(self.common + 0x1c, 1);
-        }
-        self.set_status(ACKNOWLEDGED | FEATURES_OK | DRIVER_OK);
         accepted
+    }
+
+    /// Says how many entries the queue has, and where its table, the driver's half and the device's lie.
+    pub(super) fn place_queue(&self, queue: u16, size: u16, places: [u64; 3]) {
+        store16(self.common + 0x16, queue);
+        store16(self.common + 0x18, size);
+        for (register, at) in [0x20, 0x28, 0x30].into_iter().zip(places) {
+            store32(self.common + register, u32::try_from(at & 0xffff_ffff).unwrap_or_default());
+            store32(self.common + register + 4, u32::try_from(at >> 32).unwrap_or_default());
+        }
+    }
+
+    /// Enables the queue that was placed last.
+    pub(super) fn enable_queue(&self) {
+        store16(self.common + 0x1c, 1);
+    }
+
+    /// The driver begins.
+    pub(super) fn start_device(&self) {
+        self.set_status(ACKNOWLEDGED | FEATURES_OK | DRIVER_OK);
     }
 
     /// Resets it; its rings are empty.
@@ -171,7 +193,7 @@ impl Device {
         load8(self.common + 0x14)
     }
 
-    fn set_status(&self, status: u8) {
+    pub(super) fn set_status(&self, status: u8) {
         store8(self.common + 0x14, status);
     }
 

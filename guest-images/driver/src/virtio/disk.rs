@@ -6,6 +6,7 @@ use super::device::{Device, PAGE, Piece};
 use super::unit::Remapping;
 use crate::console::say;
 use crate::hardware::{load8, store8};
+use crate::id::Iova;
 use crate::memory::Frame;
 use crate::policy::Policy;
 
@@ -31,6 +32,14 @@ impl Disk {
         let accepted = device.begin(FLUSHES);
         assert!(accepted & FLUSHES != 0, "a disk that cannot be flushed");
         Self { device }
+    }
+
+    /// Reads the first page, to `at`, of a disk that is in no use: it works.
+    pub(super) fn use_once(device: &mut Device, at: Iova) {
+        let _features = device.begin(FLUSHES);
+        let pieces = Some(Piece::written(at, PAGE_BYTES));
+        request(device, READ, 0, pieces);
+        request(device, FLUSH, 0, None);
     }
 
     pub(super) fn sectors(&self) -> u64 {
@@ -82,19 +91,23 @@ impl Disk {
     }
 
     fn ask(&mut self, kind: u64, sector: u64, data: Option<Piece>) {
-        let own = self.device.own;
-        own.store(HEADER / 8, kind);
-        own.store(HEADER / 8 + 1, sector);
-        store8(own.address() + STATUS, 0xff);
-        let header = Piece::read(Device::own_at(HEADER), 16);
-        let status = Piece::written(Device::own_at(STATUS), 1);
-        match data {
-            Some(data) => self.device.request(&[header, data, status]),
-            None => self.device.request(&[header, status]),
-        };
-        let status = load8(own.address() + STATUS);
-        assert!(status == 0, "request {kind} at sector {sector} ends with status {status}");
+        request(&mut self.device, kind, sector, data);
     }
+}
+
+fn request(device: &mut Device, kind: u64, sector: u64, data: Option<Piece>) {
+    let own = device.own;
+    own.store(HEADER / 8, kind);
+    own.store(HEADER / 8 + 1, sector);
+    store8(own.address() + STATUS, 0xff);
+    let header = Piece::read(Device::own_at(HEADER), 16);
+    let status = Piece::written(Device::own_at(STATUS), 1);
+    match data {
+        Some(data) => device.request(&[header, data, status]),
+        None => device.request(&[header, status]),
+    };
+    let status = load8(own.address() + STATUS);
+    assert!(status == 0, "request {kind} at sector {sector} ends with status {status}");
 }
 
 /// Writes numbers, from `first` on, to one page after the other, and says which of them were flushed.
