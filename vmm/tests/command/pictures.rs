@@ -133,6 +133,18 @@ fn a_picture_of_a_run_without_a_unit_or_for_nobody_is_refused_before_it() {
         assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
         assert!(text(&output.stderr).contains(told), "{}", text(&output.stderr));
     }
+    let both = file("both.html");
+    let output = afterimage(&[
+        "boot",
+        "--guest",
+        "testdev",
+        "--html",
+        plain(&both),
+        "--stale-report-file",
+        plain(&both),
+    ]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("cannot stand in one file"), "{}", text(&output.stderr));
     let html = file("no-unit.html");
     let output = afterimage(&["boot", "--guest", "hello", "--iommu", "none", "--html", plain(&html)]);
     assert_eq!((output.status.code(), html.exists()), (Some(2), false), "{}", text(&output.stderr));

@@ -4,6 +4,7 @@
 //! bounded time, and is said in the order guest, reports, summary, message.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::AsRawFd;
@@ -24,7 +25,7 @@ use super::screen::{self, Screen};
 use super::socket::{Socket, SocketError};
 use super::{BootArguments, net, status};
 use crate::command::pictures::Format;
-use crate::command::trace::{Lack, MachineTrace, TraceFile};
+use crate::command::trace::{Lack, MachineTrace};
 use crate::command::{UNUSABLE, complain, messages, status_of};
 use crate::kvm::System;
 use crate::kvm::processor::debug::Reach;
@@ -131,12 +132,11 @@ fn prepare(arguments: &BootArguments) -> Result<Prepared, (u8, String)> {
     // Inside the fence nobody finds out.
     let gdb = gdb.map(|socket| (socket, System::reach_of_debuggers()));
     let trace = arguments.trace.open().map_err(|message| (UNUSABLE, message))?;
-    let is_same =
-        |trace: &TraceFile| file.as_ref().is_some_and(|(_, file)| screen::is_same(file, &trace.file));
-    if trace.as_ref().is_some_and(is_same) {
-        let message = "the trace and the reports cannot stand in one file; name two";
-        return Err((UNUSABLE, message.to_owned()));
-    }
+    let traced = trace.iter().map(|trace| ("trace", &trace.file));
+    let reported = file.iter().map(|(_, file)| ("reports", file));
+    let drawn = drawings.iter().map(|drawing| ("picture", &drawing.file));
+    let written: Vec<(&str, &File)> = reported.chain(traced).chain(drawn).collect();
+    apart(&written).map_err(|message| (UNUSABLE, message))?;
     let trace = trace.map(|trace| MachineTrace::start(trace, sandbox)).transpose().map_err(host)?;
     let (pictures, files) =
         drawings.into_iter().map(|one| ((one.format, one.name.clone()), (one.name, one.file))).unzip();
@@ -152,6 +152,16 @@ fn prepare(arguments: &BootArguments) -> Result<Prepared, (u8, String)> {
         pictures,
         trace,
     })
+}
+
+/// Whether no two of these, each with what it is for, are one file.
+fn apart(files: &[(&str, &File)]) -> Result<(), String> {
+    for (index, (what, one)) in files.iter().enumerate() {
+        if let Some((other, _)) = files[..index].iter().find(|(_, other)| screen::is_same(one, other)) {
+            return Err(format!("the {what} and the {other} cannot stand in one file; name two"));
+        }
+    }
+    Ok(())
 }
 
 fn bind(path: Option<&Path>) -> Result<Option<Socket>, (u8, String)> {
