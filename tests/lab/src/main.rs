@@ -75,6 +75,11 @@ fn lab(arguments: &Arguments) -> Result<usize, Box<dyn std::error::Error>> {
     let chosen = jobs.chosen(&arguments.jobs, arguments.set == Set::Whole)?;
     let mut runs: Vec<Run<'_>> = chosen.into_iter().flat_map(job::Job::runs).collect();
     runs.retain(|run| arguments.only.iter().all(|text| run.to_string().contains(text)));
+    if runs.is_empty() {
+        return Err(
+            format!("no run has all of {:?}; `--list --set whole` prints all runs", arguments.only).into()
+        );
+    }
     let mut out = io::stdout();
     if arguments.list {
         for run in &runs {
