@@ -4,37 +4,31 @@
 //! and nothing in a debug build, which would be built anew after each commit.
 
 use std::env;
+use std::fs;
 use std::io::{self, Write, stdout};
 use std::path::Path;
 use std::process::Command;
 
-/// What a change of means another answer, from the workspace's folder.
-const SOURCES: [&str; 12] = [
-    "Cargo.toml",
-    "Cargo.lock",
-    "devices",
-    "guest-images",
-    "iommu",
-    "mmu",
-    "observe",
-    "ordering",
-    "pcie",
-    "picture",
-    "race",
-    "steps",
-];
-
 fn main() -> io::Result<()> {
+    writeln!(stdout(), "cargo::rerun-if-changed=build.rs")?;
     let release = env::var_os("PROFILE").is_some_and(|profile| profile == "release");
     let commit = if release { commit() } else { None };
     writeln!(stdout(), "cargo::rustc-env=AFTERIMAGE_COMMIT={}", commit.unwrap_or_default())?;
-    for source in SOURCES {
-        writeln!(stdout(), "cargo::rerun-if-changed=../{source}")?;
+    if release { look_again_when_sources_change() } else { Ok(()) }
+}
+
+/// Has Cargo ask again when a crate of the workspace changes, or what Git says of them.
+fn look_again_when_sources_change() -> io::Result<()> {
+    for entry in fs::read_dir("..")? {
+        let path = entry?.path();
+        if path.join("Cargo.toml").exists() {
+            writeln!(stdout(), "cargo::rerun-if-changed={}", path.display())?;
+        }
     }
-    for own in ["build.rs", "Cargo.toml", "src", "../tests/scenarios"] {
-        writeln!(stdout(), "cargo::rerun-if-changed={own}")?;
+    for file in ["../Cargo.toml", "../Cargo.lock"] {
+        writeln!(stdout(), "cargo::rerun-if-changed={file}")?;
     }
-    // What Git says changes with these two, wherever they lie.
+    // Wherever they lie.
     for file in ["HEAD", "logs/HEAD"] {
         if let Some(path) = git(&["rev-parse", "--git-path", file]).filter(|path| Path::new(path).exists()) {
             writeln!(stdout(), "cargo::rerun-if-changed={path}")?;

@@ -170,10 +170,11 @@ impl Reports {
         json: impl Fn(&T) -> String,
         draw: impl Fn(&T, usize) -> Report,
     ) {
+        // All of them: what is not drawn is counted, however much is printed.
+        if let Some(drawn) = &mut self.drawn {
+            reports.iter().for_each(|report| drawn.add(|number| draw(report, number)));
+        }
         for report in reports {
-            if let Some(drawn) = &mut self.drawn {
-                drawn.add(|number| draw(report, number));
-            }
             let printed = &mut self.printed[kind as usize];
             // What is too much is not even put into words.
             if *printed == MOST_PRINTED {

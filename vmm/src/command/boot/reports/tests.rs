@@ -48,6 +48,18 @@ fn json(report: &u64) -> String {
 }
 
 #[test]
+fn what_is_not_drawn_is_counted_however_much_is_printed() {
+    let (reports, _) = reports(Format::Text, None);
+    let mut reports = reports.with_drawings();
+    let many: Vec<u64> = (0..2 * MOST_PRINTED).collect();
+    reports.tell_all(Kind::Use, &many, json, |_, number| page::told(number, "", "a report"));
+    let drawn = reports.conclude(true).drawn.expect("it was asked for");
+    let left_out = many.len() + 1 - drawn.len();
+    let told = format!("{left_out} further reports are not drawn");
+    assert!(drawn[0].remarks.contains(&told), "{:?}", drawn[0].remarks);
+}
+
+#[test]
 fn of_each_kind_so_many_are_printed_and_no_more() {
     let (mut reports, _) = reports(Format::Text, None);
     let some: Vec<_> = (0..MOST_PRINTED - 1).collect();
