@@ -72,21 +72,23 @@ impl Role {
 
     /// Every call that it may make.
     pub(super) fn calls(self) -> impl Iterator<Item = Call> {
-        EVERYBODY.iter().chain(self.own()).copied()
+        [EVERYBODY].into_iter().chain(self.own().iter().copied()).flatten().copied()
     }
 
-    const fn own(self) -> &'static [Call] {
+    /// What it makes beside everybody's, in lists of which several may have a share: input and the power button are
+    /// interrupts, too.
+    const fn own(self) -> &'static [&'static [Call]] {
         match self {
-            Self::Console => CONSOLE,
-            Self::Vcpu => VCPU,
-            Self::DebuggedVcpu => DEBUGGED_VCPU,
-            Self::Engine | Self::LateDevices => INTERRUPTING,
-            Self::Disk => DISK,
-            Self::Cable => CABLE,
-            Self::Sockets => SOCKETS,
-            Self::Vsock => VSOCK,
-            Self::Output => OUTPUT,
-            Self::Control => CONTROL,
+            Self::Console => &[INTERRUPTING, CONSOLE],
+            Self::Vcpu => &[INTERRUPTING, VCPU],
+            Self::DebuggedVcpu => &[INTERRUPTING, VCPU, DEBUGGED],
+            Self::Engine | Self::LateDevices => &[INTERRUPTING],
+            Self::Disk => &[INTERRUPTING, DISK],
+            Self::Cable => &[INTERRUPTING, CABLE],
+            Self::Sockets => &[INTERRUPTING, SOCKETS],
+            Self::Vsock => &[INTERRUPTING, VSOCK],
+            Self::Output => &[OUTPUT],
+            Self::Control => &[INTERRUPTING, CONTROL],
         }
     }
 }
@@ -135,8 +137,6 @@ const EVERYBODY: &[Call] = &[
 
 const VCPU: &[Call] = &[
     Call::ioctl(request::KVM_RUN),
-    Call::ioctl(request::KVM_SIGNAL_MSI),
-    Call::ioctl(request::KVM_SET_GSI_ROUTING),
     // Strings that are put out page by page, and the report of a guest that cannot go on.
     Call::ioctl(request::KVM_GET_REGS),
     Call::ioctl(request::KVM_SET_REGS),
@@ -144,14 +144,7 @@ const VCPU: &[Call] = &[
     Call::ioctl(request::KVM_TRANSLATE),
 ];
 
-const DEBUGGED_VCPU: &[Call] = &[
-    Call::ioctl(request::KVM_RUN),
-    Call::ioctl(request::KVM_SIGNAL_MSI),
-    Call::ioctl(request::KVM_SET_GSI_ROUTING),
-    Call::ioctl(request::KVM_GET_REGS),
-    Call::ioctl(request::KVM_SET_REGS),
-    Call::ioctl(request::KVM_GET_SREGS),
-    Call::ioctl(request::KVM_TRANSLATE),
+const DEBUGGED: &[Call] = &[
     // What a debugger asks of a processor, its own thread does.
     Call::ioctl(request::KVM_SET_SREGS),
     Call::ioctl(request::KVM_GET_FPU),
@@ -163,8 +156,6 @@ const INTERRUPTING: &[Call] =
     &[Call::ioctl(request::KVM_SIGNAL_MSI), Call::ioctl(request::KVM_SET_GSI_ROUTING)];
 
 const DISK: &[Call] = &[
-    Call::ioctl(request::KVM_SIGNAL_MSI),
-    Call::ioctl(request::KVM_SET_GSI_ROUTING),
     // The file: no path, no offset of its own, no length that grows.
     Call::of(libc::SYS_pread64),
     Call::of(libc::SYS_pwrite64),
@@ -173,16 +164,12 @@ const DISK: &[Call] = &[
 ];
 
 const CABLE: &[Call] = &[
-    Call::ioctl(request::KVM_SIGNAL_MSI),
-    Call::ioctl(request::KVM_SET_GSI_ROUTING),
     // Frames, and the bell; they are written as messages are.
     Call::of(libc::SYS_ppoll),
     Call::of(libc::SYS_read),
 ];
 
 const SOCKETS: &[Call] = &[
-    Call::ioctl(request::KVM_SIGNAL_MSI),
-    Call::ioctl(request::KVM_SET_GSI_ROUTING),
     // The bell and connections.
     Call::of(libc::SYS_ppoll),
     Call::of(libc::SYS_read),
@@ -194,8 +181,6 @@ const SOCKETS: &[Call] = &[
 ];
 
 const VSOCK: &[Call] = &[
-    Call::ioctl(request::KVM_SIGNAL_MSI),
-    Call::ioctl(request::KVM_SET_GSI_ROUTING),
     // The bell and connections, each of which came to the one socket that listens.
     Call::of(libc::SYS_ppoll),
     Call::of(libc::SYS_accept4),
@@ -205,9 +190,6 @@ const VSOCK: &[Call] = &[
 ];
 
 const CONSOLE: &[Call] = &[
-    // Input is an interrupt.
-    Call::ioctl(request::KVM_SIGNAL_MSI),
-    Call::ioctl(request::KVM_SET_GSI_ROUTING),
     // Events.
     Call::of(libc::SYS_epoll_create1),
     Call::of(libc::SYS_epoll_ctl),
@@ -253,9 +235,6 @@ const CONTROL: &[Call] = &[
     Call::of(libc::SYS_read),
     Call::of(libc::SYS_poll),
     Call::of(libc::SYS_ppoll),
-    // The power button is an interrupt.
-    Call::ioctl(request::KVM_SIGNAL_MSI),
-    Call::ioctl(request::KVM_SET_GSI_ROUTING),
 ];
 
 /// Calls by which the standard library looks for itself when a panic is to show its way, and the C library for the
