@@ -1,5 +1,5 @@
 //! The command line. Exit status: 0 when everything was as expected, 1 when not, 2 for wrong usage or a machine that
-//! cannot run it, 3 when a search of `demo` hit its bound, 7 when what is to be said cannot be written, 141 when its
+//! cannot run it, 3 when nothing was wrong and not all of it could be decided, 7 when what is to be said cannot be written, 141 when its
 //! reader has gone away; `boot` has a table of its own.
 
 mod boot;
