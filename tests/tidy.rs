@@ -62,7 +62,7 @@ const UNSAFE: [(&str, &str); 35] = [
     ("mmu/src/cache/table.rs", "maps a cache's sets without touching their pages"),
     ("vmm/src/command/boot/net/tap.rs", "asks for an interface by ioctl, and borrows a descriptor by number"),
     ("tests/lab/programs/src/space.rs", "VFIO takes memory by address"),
-    ("vmm/src/command/observe/record/deed.rs", "maps pages, and changes their mapping while they are used"),
+    ("vmm/src/command/observe/record/pages.rs", "maps pages, and changes their mapping while they are used"),
     (
         "tests/lab/programs/src/bin/lab-sva/memory.rs",
         "maps pages, changes their mapping, and shares their words with a device",

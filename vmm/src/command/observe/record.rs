@@ -7,6 +7,7 @@ mod deed;
 mod host;
 mod instance;
 mod ksm;
+mod pages;
 mod tracefs;
 
 use kvm_ioctls::{Kvm, VmFd};
