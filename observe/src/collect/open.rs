@@ -35,6 +35,8 @@ pub(super) struct Operation {
     thread: String,
     label: Option<String>,
     operation: Option<String>,
+    /// Only a fault before it has said which operation it is.
+    is_guess: bool,
     rows: Vec<Row>,
     pages: Vec<(u64, u64)>,
     gfns: Vec<u64>,
@@ -62,8 +64,20 @@ impl Operation {
         self.operation() == Some(id)
     }
 
+    /// One of its rows, or the function it is in, says which operation it is; the first one counts.
     pub(super) fn belongs(&mut self, operation: &str) {
-        self.operation.get_or_insert_with(|| operation.to_owned());
+        if self.operation.is_none() || self.is_guess {
+            self.operation = Some(operation.to_owned());
+            self.is_guess = false;
+        }
+    }
+
+    /// The fault before it suggests an operation. A system call may have begun since, which no line shows.
+    pub(super) fn may_belong(&mut self, operation: &str) {
+        if self.operation.is_none() {
+            self.operation = Some(operation.to_owned());
+            self.is_guess = true;
+        }
     }
 
     /// Whether nothing that it has changed is left to be flushed, as far as that is seen.

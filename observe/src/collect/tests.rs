@@ -196,3 +196,19 @@ fn what_is_kept_of_names_is_short_and_plain() {
     );
     assert!(!found.unknown.is_empty());
 }
+
+#[test]
+fn what_a_row_says_of_its_operation_outweighs_the_fault_before_it() {
+    let after = |write: &str| {
+        let text = format!(
+            "P=0x7000\n t-9 [000] ..... 1.5: page_fault_user: address=0x1000 ip=0x2000 error_code=0x7\n \
+             t-9 [000] ..... 1.6: kvm_unmap_hva_range: mmu notifier unmap range: 0x00007000 -- 0x00008000\n \
+             t-9 [000] ..... 1.6: **PTE WRITE** at {write}\n \
+             t-9 [000] ..... 1.7: tlb_flush: pages:1 reason:remote IPI send (4)\n"
+        );
+        let found = found(&text, "6.18".parse().ok());
+        found.orders.keys().map(|order| order.operation.clone().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(after("copy_page_range+0x1720"), ["fork"]);
+    assert_eq!(after("ptep_clear_flush+0xe"), ["cow"]);
+}

@@ -35,8 +35,9 @@ pub(super) struct Taken<'a> {
 #[derive(Debug)]
 pub(super) struct Thread {
     name: String,
-    /// The operation whose function was entered.
+    /// The operation whose function was entered, or that its last fault suggests.
     operation: Option<String>,
+    by_fault: bool,
     open: Option<Operation>,
     /// KSM's first half, which the second may follow.
     held: Option<Operation>,
@@ -48,7 +49,7 @@ pub(super) struct Thread {
 
 impl Thread {
     pub(super) fn new(name: String, torn: bool) -> Self {
-        Self { name, operation: None, open: None, held: None, torn, last: None }
+        Self { name, operation: None, by_fault: false, open: None, held: None, torn, last: None }
     }
 
     /// It does something at that time; whether it has been later already.
@@ -59,6 +60,7 @@ impl Thread {
     /// It enters the kernel anew, for an operation perhaps.
     pub(super) fn enter(&mut self, operation: Option<&str>) -> Closed {
         self.operation = operation.map(str::to_owned);
+        self.by_fault = true;
         self.torn = false;
         let mut closed = self.close();
         closed.ended.extend(self.held.take());
@@ -73,6 +75,7 @@ impl Thread {
             Some(_) | None => Closed::default(),
         };
         self.operation = Some(operation.to_owned());
+        self.by_fault = false;
         self.belongs(Some(operation));
         closed
     }
@@ -148,8 +151,11 @@ impl Thread {
             open.torn = torn && !is_whole;
             open
         });
-        if let Some(operation) = taken.operation.or(entered) {
-            open.belongs(operation);
+        match (taken.operation, entered) {
+            (Some(operation), _) => open.belongs(operation),
+            (None, Some(operation)) if self.by_fault => open.may_belong(operation),
+            (None, Some(operation)) => open.belongs(operation),
+            (None, None) => {}
         }
         open.steps(&steps, around, range, taken);
         closed

@@ -8,7 +8,13 @@ mod host;
 mod instance;
 mod ksm;
 mod pages;
+mod site;
+mod symbols;
 mod tracefs;
+mod watch;
+mod weave;
+
+use std::cell::RefCell;
 
 use kvm_ioctls::{Kvm, VmFd};
 use observe::collect::{Collector, Found};
@@ -18,8 +24,11 @@ use rustix::thread::gettid;
 use steps::table::Verb;
 
 pub(super) use deed::Deed;
+use deed::Recorder;
 use host::Stopped;
 use instance::Instance;
+use site::Site;
+use watch::Watch;
 
 /// How often the operation is done.
 const ROUNDS: u32 = 8;
@@ -49,6 +58,7 @@ pub(super) fn record(
         .map_err(|error| in_vain(&format!("no instance can be made in tracefs: {error}")))?;
     let (mut recorded, mut missing) = (Vec::new(), Vec::new());
     let thread = if deed == Deed::Ksm { ksm::thread()? } else { gettid().as_raw_nonzero().get() };
+    let watched = watched(deed, &instance, thread);
     let functions = vocabulary.rows().iter().map(|row| row.name.as_str()).filter(|name| !name.contains('@'));
     match instance.trace_functions(functions, thread) {
         Ok(number) => recorded.push(format!("{number} functions of the vocabulary, by the function tracer")),
@@ -68,13 +78,14 @@ pub(super) fn record(
             "ranges: nobody listens to this address space, as /dev/kvm cannot be used ({error})"
         ));
     }
-    missing.push("writes of entries: no data watchpoint is set".to_owned());
     missing.extend(deed.instead());
-    let done = settings
-        .as_ref()
-        .map_or(Ok(()), ksm::Settings::switch_on)
-        .and_then(|()| deed.run(ROUNDS, &stopped, &instance));
-    let text = instance.text();
+    let watch = watched.as_ref().ok().map(|(site, watch)| (site, watch));
+    let recorder = Recorder { stopped: &stopped, instance: &instance, watched: watch };
+    let done =
+        settings.as_ref().map_or(Ok(()), ksm::Settings::switch_on).and_then(|()| deed.run(ROUNDS, &recorder));
+    let text = instance.text().map_err(|error| error.to_string());
+    let writes =
+        watched.and_then(|watched| written(watched, &instance, text.as_deref().unwrap_or_default(), thread));
     drop(settings);
     drop(instance);
     let happened = done.map_err(|error| refused(deed, &error))?;
@@ -83,8 +94,43 @@ pub(super) fn record(
     }
     let release = uname();
     collector.line(&format!("# kernel: {}", release.release().to_string_lossy()));
-    text.map_err(|error| error.to_string())?.lines().for_each(|line| collector.line(line));
+    let text = text?;
+    match &writes {
+        Ok(text) => {
+            recorded.push("each write of the page's entry by a data watchpoint".to_owned());
+            text.lines().for_each(|line| collector.line(line));
+        }
+        Err(error) => {
+            missing.push(format!("writes of entries: {error}"));
+            text.lines().for_each(|line| collector.line(line));
+        }
+    }
     Ok(Visible { deed, happened, recorded, missing })
+}
+
+/// Pages whose entries are known, and what watches the first one's.
+fn watched(deed: Deed, instance: &Instance, thread: i32) -> Result<(Site, RefCell<Watch>), String> {
+    if !deed.is_watchable() {
+        return Err(format!(
+            "no data watchpoint is set, as where the entry of {deed}'s page lies is not known"
+        ));
+    }
+    let site = Site::find(instance)?;
+    let watch = site.watch(thread).map_err(|error| format!("perf refuses a data watchpoint: {error}"))?;
+    Ok((site, RefCell::new(watch)))
+}
+
+/// The trace with all writes of the entry.
+fn written(
+    (site, watch): (Site, RefCell<Watch>),
+    instance: &Instance,
+    text: &str,
+    thread: i32,
+) -> Result<String, String> {
+    let writes = watch.borrow_mut().written()?;
+    let times = instance.times().map_err(|error| error.to_string())?;
+    let lines = weave::weave(text, &times, &writes, thread)?;
+    Ok(format!("P={:#x}\n{lines}", site.kept().address()))
 }
 
 /// What is wrong, and what can be done all the same.

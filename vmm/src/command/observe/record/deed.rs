@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing but pages that are mapped for it is changed, and they are unmapped again behind their reader.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -17,7 +18,9 @@ use rustix::thread::gettid;
 
 use super::host::{PAGE, Stopped, faults, first_line, frame, has_swap, nodes};
 use super::instance::Instance;
-use super::pages::Pages;
+use super::pages::{Kept, Pages};
+use super::site::Site;
+use super::watch::Watch;
 
 /// Has the kernel compact all of memory, within the call.
 const COMPACT: &str = "/proc/sys/vm/compact_memory";
@@ -57,33 +60,58 @@ impl fmt::Display for Deed {
     }
 }
 
+/// What records a deed.
+pub(super) struct Recorder<'r> {
+    pub(super) stopped: &'r Stopped,
+    pub(super) instance: &'r Instance,
+    /// Pages whose entries are known, and what watches the first one's.
+    pub(super) watched: Option<(&'r Site, &'r RefCell<Watch>)>,
+}
+
+impl<'r> Recorder<'r> {
+    fn kept(&self) -> Option<&'r Kept> {
+        self.watched.map(|(site, _)| site.kept())
+    }
+
+    fn record(&self, what: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+        let Some((_, watch)) = self.watched else { return self.instance.record(what) };
+        let failed = |error: std::io::Error| format!("a data watchpoint cannot be switched: {error}");
+        watch.borrow_mut().switch_on().map_err(failed)?;
+        let done = self.instance.record(what);
+        watch.borrow_mut().switch_off().map_err(failed)?;
+        done
+    }
+}
+
 impl Deed {
     /// Does it so many times, each between two marks, while another thread reads; how often it happened.
-    pub(super) fn run(self, rounds: u32, stopped: &Stopped, instance: &Instance) -> Result<u32, String> {
+    pub(super) fn run(self, rounds: u32, recorder: &Recorder<'_>) -> Result<u32, String> {
         let mut happened = 0;
         for _ in 0..rounds {
-            if stopped.is_set() {
+            if recorder.stopped.is_set() {
                 return Ok(happened);
             }
-            let (pages, page) = self.pages()?;
-            happened += u32::from(self.beside_reader(&pages, page, stopped, instance)?);
+            let (pages, page) = self.pages(recorder.kept())?;
+            happened += u32::from(self.beside_reader(&pages, page, recorder)?);
         }
         if happened == 0 { Err(self.in_vain()) } else { Ok(happened) }
     }
 
     /// What it is done to, and which of the pages is read.
-    fn pages(self) -> Result<(Pages, usize), String> {
-        let first = |pages: Result<Pages, Errno>| {
+    fn pages<'k>(self, kept: Option<&'k Kept>) -> Result<(Pages<'k>, usize), String> {
+        let first = |pages: Result<Pages<'k>, Errno>| {
             pages.map(|pages| (pages, 0)).map_err(|error| format!("memory cannot be mapped: {error}"))
         };
-        let filled = || Pages::anonymous(1).inspect(|pages| pages.fill(7));
+        let filled = |kept| Pages::anonymous(1, kept).inspect(|pages| pages.fill(7));
         match self {
-            Self::Cow => first(Pages::of_file()),
-            Self::Ksm | Self::Dontneed | Self::Mremap | Self::Mprotect | Self::Fork => first(filled()),
-            Self::Migrate if nodes().len() > 1 => first(filled()),
+            Self::Cow => first(Pages::of_file(kept)),
+            Self::Dontneed | Self::Mprotect | Self::Fork => first(filled(kept)),
+            // The pages that are watched are others.
+            Self::Ksm | Self::Mremap => first(filled(None)),
+            Self::Migrate if nodes().len() > 1 => first(filled(None)),
             Self::Migrate => Pages::to_compact(),
             Self::Collapse => Pages::of_huge().map(|pages| (pages, 0)).map_err(|error| self.refused(error)),
-            Self::Swap if has_swap() => first(filled()),
+            Self::Swap if has_swap() => first(filled(None)),
             Self::Swap => Pages::of_disk().map(|pages| (pages, 0)).map_err(|error| {
                 let folder = std::env::temp_dir();
                 format!(
@@ -95,13 +123,7 @@ impl Deed {
     }
 
     /// Whether it happened.
-    fn beside_reader(
-        self,
-        pages: &Pages,
-        page: usize,
-        stopped: &Stopped,
-        instance: &Instance,
-    ) -> Result<bool, String> {
+    fn beside_reader(self, pages: &Pages<'_>, page: usize, recorder: &Recorder<'_>) -> Result<bool, String> {
         let (is_over, reads, reader) = (&AtomicBool::new(false), &AtomicU64::new(0), &AtomicI32::new(0));
         thread::scope(|scope| {
             scope.spawn(move || {
@@ -117,7 +139,7 @@ impl Deed {
                 }
             };
             wait(1);
-            let trace = || self.traced(pages, page, stopped, instance);
+            let trace = || self.traced(pages, page, recorder);
             let done = self.happens(pages.address(page), reader.load(Ordering::Relaxed), trace, || {
                 // One load may be under way, the next one is begun behind the operation.
                 wait(reads.load(Ordering::Acquire) + 2);
@@ -158,26 +180,21 @@ impl Deed {
         }
     }
 
-    fn traced(
-        self,
-        pages: &Pages,
-        page: usize,
-        stopped: &Stopped,
-        instance: &Instance,
-    ) -> Result<(), String> {
+    fn traced(self, pages: &Pages<'_>, page: usize, recorder: &Recorder<'_>) -> Result<(), String> {
+        let instance = recorder.instance;
         if self == Self::Migrate {
             // Compaction moves everybody's pages.
             instance.limit_to(pages.address(page), pages.address(page) + PAGE);
         }
-        instance.record(|| {
+        recorder.record(|| {
             instance.mark(&format!("afterimage: {self} begin"));
-            let done = self.once(pages, page, stopped);
+            let done = self.once(pages, page, recorder);
             instance.mark(&format!("afterimage: {self} end"));
             done
         })
     }
 
-    fn once(self, pages: &Pages, page: usize, stopped: &Stopped) -> Result<(), String> {
+    fn once(self, pages: &Pages<'_>, page: usize, recorder: &Recorder<'_>) -> Result<(), String> {
         let failed = |error: Errno| self.refused(error);
         match self {
             Self::Cow => {
@@ -187,12 +204,12 @@ impl Deed {
             Self::Dontneed => pages.advise(Advice::LinuxDontNeed).map_err(failed),
             Self::Mprotect => pages.protect().map_err(failed),
             Self::Mremap => {
-                let other = Pages::anonymous(1).map_err(failed)?;
+                let other = Pages::anonymous(1, recorder.kept()).map_err(failed)?;
                 other.fill(8);
                 pages.receive(other).map_err(failed)
             }
             Self::Fork => fork().map_err(|error| format!("fork failed: {error}")),
-            Self::Ksm => merged(stopped),
+            Self::Ksm => merged(recorder),
             Self::Migrate => migrated(pages, page),
             Self::Collapse => pages.collapse().map_err(failed),
             Self::Swap => pages.advise(Advice::LinuxPageOut).map_err(failed),
@@ -243,6 +260,15 @@ impl Deed {
         }
     }
 
+    /// Whether its page can lie where entries are known, and no entry is left behind in it that stands for something else.
+    pub(super) fn is_watchable(self) -> bool {
+        match self {
+            Self::Cow | Self::Ksm | Self::Dontneed | Self::Mremap | Self::Mprotect | Self::Fork => true,
+            // Compaction chooses its page; a collapse replaces the table; an entry of what was swapped out is no page's.
+            Self::Migrate | Self::Collapse | Self::Swap => false,
+        }
+    }
+
     /// What was done in the place of what is not to be had.
     pub(super) fn instead(self) -> Option<String> {
         match self {
@@ -267,7 +293,7 @@ impl Deed {
 }
 
 /// The page goes to the next node, or wherever compaction moves it.
-fn migrated(pages: &Pages, page: usize) -> Result<(), String> {
+fn migrated(pages: &Pages<'_>, page: usize) -> Result<(), String> {
     let nodes = nodes();
     if nodes.len() < 2 {
         return std::fs::write(COMPACT, "1").map_err(|error| {
@@ -288,14 +314,14 @@ fn fork() -> std::io::Result<()> {
 }
 
 /// Two pages of the same contents, until they are one.
-fn merged(stopped: &Stopped) -> Result<(), String> {
+fn merged(recorder: &Recorder<'_>) -> Result<(), String> {
     let failed = |error: Errno| format!("pages cannot be given to KSM: {error}");
-    let pages = Pages::anonymous(2).map_err(failed)?;
+    let pages = Pages::anonymous(2, recorder.kept()).map_err(failed)?;
     pages.fill(0x5a);
     pages.advise(Advice::LinuxMergeable).map_err(failed)?;
     let begun = Instant::now();
     let number = || first_line("/proc/self/ksm_merging_pages").and_then(|text| text.parse::<u64>().ok());
-    while !stopped.is_set() {
+    while !recorder.stopped.is_set() {
         match number() {
             None => {
                 return Err("this kernel does not tell what KSM merges (/proc/self/ksm_merging_pages, 5.19)"

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, flock, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
+use rustix::thread::gettid;
 
 use super::ksm;
 
@@ -95,6 +96,25 @@ impl Instance {
             .collect())
     }
 
+    /// What this thread has the kernel allocate meanwhile, as lines; what was recorded before goes.
+    ///
+    /// # Errors
+    /// What is missing, or what `what` says.
+    pub(super) fn allocations(&self, what: impl FnOnce() -> Result<(), String>) -> Result<String, String> {
+        const OF_MEMORY: [&str; 2] = ["events/kmem/kmalloc/enable", "events/kmem/mm_page_alloc/enable"];
+        let failed = |error: io::Error| format!("allocations cannot be recorded: {error}");
+        // Kernels without it hide no pointer.
+        let _shown = self.write("options/hash-ptr", "0");
+        self.write("set_event_pid", &gettid().as_raw_nonzero().get().to_string()).map_err(failed)?;
+        OF_MEMORY.iter().try_for_each(|event| self.write(event, "1")).map_err(failed)?;
+        let done = self.record(what);
+        OF_MEMORY.iter().try_for_each(|event| self.write(event, "0")).map_err(failed)?;
+        let text = self.text().map_err(failed);
+        self.write("trace", "").map_err(failed)?;
+        let _hidden = self.write("options/hash-ptr", "1");
+        done.and(text)
+    }
+
     /// From now on tracepoints that say an address are recorded of these alone: others have pages there, too.
     pub(super) fn limit_to(&self, first: usize, end: usize) {
         let at = format!("addr >= {first:#x} && addr < {end:#x}");
@@ -132,6 +152,17 @@ impl Instance {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
+    /// When each event of [`text`](Self::text) was, in ns: that says it in µs only.
+    pub(super) fn times(&self) -> io::Result<Vec<u64>> {
+        self.write("options/raw", "1")?;
+        let text = self.text();
+        self.write("options/raw", "0")?;
+        // `THREAD CPU TIME …`.
+        let time = |line: &str| line.split_whitespace().nth(2).and_then(|word| word.parse().ok());
+        let times: Option<Vec<u64>> = text?.lines().filter(|line| is_event(line)).map(time).collect();
+        times.ok_or_else(|| io::Error::other("the option `raw` shows no times here"))
+    }
+
     fn open(&self, file: &str, flags: OFlags) -> io::Result<File> {
         Ok(File::from(openat(&self.folder, file, flags | OFlags::CLOEXEC, Mode::empty())?))
     }
@@ -144,6 +175,11 @@ impl Instance {
     fn append(&self, file: &str, text: &str) -> io::Result<()> {
         self.open(file, OFlags::WRONLY | OFlags::APPEND)?.write_all(text.as_bytes())
     }
+}
+
+/// Whether a line of a trace is none of its remarks.
+pub(super) fn is_event(line: &str) -> bool {
+    !line.is_empty() && !line.starts_with('#') && !line.starts_with("CPU:")
 }
 
 impl Drop for Instance {

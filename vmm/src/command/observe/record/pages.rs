@@ -1,11 +1,12 @@
 //! Pages of this process, mapped to be operated on.
 //!
-//! Invariant: they are unmapped again when they are dropped.
+//! Invariant: they are unmapped again when they are dropped; at addresses that are kept for them one lot is mapped at a time,
+//! and nothing else ever.
 #![expect(unsafe_code, reason = "maps pages, and changes their mapping while they are used")]
 
 use std::ffi::c_void;
 use std::ptr;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, fsync, ftruncate, memfd_create, openat};
 use rustix::io::{Errno, write};
@@ -23,32 +24,119 @@ const POOL: usize = 16384;
 /// MPOL_MF_MOVE: pages that this process alone has.
 const MOVE: i32 = 1 << 1;
 
+/// Addresses of which a table of entries serves none but these pages, as long as they are kept.
+pub(super) struct Kept {
+    all: *mut c_void,
+    /// The first address that the table serves.
+    served: *mut c_void,
+    /// Whether pages are mapped there.
+    is_taken: AtomicBool,
+}
+
+impl Kept {
+    /// What a table of entries serves, and what the table of those tables does.
+    const TABLE: usize = HUGE * PAGE;
+    const TABLES: usize = 512 * Self::TABLE;
+    /// Two tables' worth lies in it, however it is aligned.
+    const LENGTH: usize = 4 * Self::TABLE;
+    /// The first page of a table is touched once and stays, so that the table does. Others come this far behind.
+    const BEHIND: usize = 16 * PAGE;
+
+    /// Keeps addresses whose table is not there yet, though the table of its table is.
+    pub(super) fn new() -> Result<Self, Errno> {
+        // SAFETY: the kernel chooses a place that nobody uses.
+        let all =
+            unsafe { mmap_anonymous(ptr::null_mut(), Self::LENGTH, ProtFlags::empty(), MapFlags::PRIVATE) }?;
+        let mut offset = all.addr().next_multiple_of(Self::TABLE) - all.addr();
+        // The table behind it has to be one of the same table of tables.
+        if (all.addr() + offset + Self::TABLE).is_multiple_of(Self::TABLES) {
+            offset += Self::TABLE;
+        }
+        let kept = Self { all, served: all.wrapping_byte_add(offset), is_taken: AtomicBool::new(false) };
+        kept.open(kept.served)?;
+        let behind = kept.served.wrapping_byte_add(Self::TABLE);
+        kept.open(behind)?;
+        store(behind);
+        Ok(kept)
+    }
+
+    /// Touches the first page that the table serves.
+    pub(super) fn touch(&self) {
+        store(self.served);
+    }
+
+    /// Where that page is.
+    pub(super) fn touched(&self) -> usize {
+        self.served.addr()
+    }
+
+    /// Where pages are mapped.
+    pub(super) fn address(&self) -> usize {
+        self.place().addr()
+    }
+
+    fn place(&self) -> *mut c_void {
+        self.served.wrapping_byte_add(Self::BEHIND)
+    }
+
+    fn open(&self, page: *mut c_void) -> Result<(), Errno> {
+        // SAFETY: the page is one of those that are kept here, which nobody uses yet.
+        unsafe { mprotect(page, PAGE, MprotectFlags::READ | MprotectFlags::WRITE) }
+    }
+
+    /// Pages can be mapped again.
+    fn empty(&self, length: usize) {
+        let flags = MapFlags::PRIVATE | MapFlags::FIXED;
+        // SAFETY: what was mapped there is gone, or nobody has a reference to it.
+        let kept = unsafe { mmap_anonymous(self.place(), length, ProtFlags::empty(), flags) };
+        // If they cannot be kept they are not mapped again either.
+        self.is_taken.store(kept.is_err(), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // SAFETY: pages that were mapped there borrow this.
+        let _unmapped = unsafe { munmap(self.all, Self::LENGTH) };
+    }
+}
+
+/// Stores to a page that is mapped.
+fn store(page: *mut c_void) {
+    // SAFETY: the page is mapped, and any byte is an atomic.
+    unsafe { AtomicU8::from_ptr(page.cast()) }.store(1, Ordering::Relaxed);
+}
+
 /// Pages of this process, one behind the other.
-pub(super) struct Pages {
+pub(super) struct Pages<'k> {
     first: *mut c_void,
     length: usize,
+    /// Who keeps their addresses.
+    kept: Option<&'k Kept>,
 }
 
 // SAFETY: the pages are read and written through atomics alone, whoever does it.
-unsafe impl Sync for Pages {}
+unsafe impl Sync for Pages<'_> {}
 
-impl Pages {
-    pub(super) fn anonymous(number: usize) -> Result<Self, Errno> {
+impl<'k> Pages<'k> {
+    /// Pages without a file, whose entries are known if their place is kept.
+    pub(super) fn anonymous(number: usize, kept: Option<&'k Kept>) -> Result<Self, Errno> {
         let length = number * PAGE;
-        let rights = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: the kernel chooses a place that nobody uses.
-        let first = unsafe { mmap_anonymous(ptr::null_mut(), length, rights, MapFlags::PRIVATE) }?;
-        Ok(Self { first, length })
+        let (place, flags) = place(kept)?;
+        // SAFETY: the kernel chooses a place that nobody uses, or it is kept for this.
+        let first = unsafe { mmap_anonymous(place, length, ProtFlags::READ | ProtFlags::WRITE, flags) }?;
+        Ok(Self { first, length, kept })
     }
 
     /// A page of a file in memory that stays the file's until it is stored to.
-    pub(super) fn of_file() -> Result<Self, Errno> {
+    pub(super) fn of_file(kept: Option<&'k Kept>) -> Result<Self, Errno> {
         let file = memfd_create("afterimage-observe", MemfdFlags::CLOEXEC)?;
         ftruncate(&file, PAGE as u64)?;
         let rights = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: the kernel chooses a place that nobody uses, and the mapping keeps the file.
-        let first = unsafe { mmap(ptr::null_mut(), PAGE, rights, MapFlags::PRIVATE, &file, 0) }?;
-        Ok(Self { first, length: PAGE })
+        let (place, flags) = place(kept)?;
+        // SAFETY: the kernel chooses a place that nobody uses, or it is kept for this; the mapping keeps the file.
+        let first = unsafe { mmap(place, PAGE, rights, flags, &file, 0) }?;
+        Ok(Self { first, length: PAGE, kept })
     }
 
     /// A page of a file on a disk that has no name, written there, so that it can be reclaimed.
@@ -59,19 +147,19 @@ impl Pages {
         fsync(&file)?;
         // SAFETY: the kernel chooses a place that nobody uses, and the mapping keeps the file.
         let first = unsafe { mmap(ptr::null_mut(), PAGE, ProtFlags::READ, MapFlags::SHARED, &file, 0) }?;
-        Ok(Self { first, length: PAGE })
+        Ok(Self { first, length: PAGE, kept: None })
     }
 
     /// Small pages that a huge page can take the place of.
     pub(super) fn of_huge() -> Result<Self, Errno> {
-        let all = Self::anonymous(2 * HUGE)?;
+        let all = Self::anonymous(2 * HUGE, None)?;
         let length = HUGE * PAGE;
         let before = all.first.addr().next_multiple_of(length) - all.first.addr();
         let first = all.first.wrapping_byte_add(before);
         let behind = all.length - before - length;
         // They are parted: what is around goes here, the rest with `pages`.
         std::mem::forget(all);
-        let pages = Self { first, length };
+        let pages = Self { first, length, kept: None };
         for (first, length) in
             [(first.wrapping_byte_sub(before), before), (first.wrapping_byte_add(length), behind)]
         {
@@ -89,7 +177,7 @@ impl Pages {
     /// Pages of which the returned one lies low in memory, with room for single pages above, so that compaction moves it.
     pub(super) fn to_compact() -> Result<(Self, usize), String> {
         let failed = |error: Errno| format!("memory cannot be mapped: {error}");
-        let pages = Self::anonymous(POOL).map_err(failed)?;
+        let pages = Self::anonymous(POOL, None).map_err(failed)?;
         // Without huge pages the kernel does not know the advice, and has no need of it.
         let _none = pages.advise(Advice::LinuxNoHugepage);
         pages.fill(7);
@@ -163,20 +251,36 @@ impl Pages {
     }
 
     /// The page of `other` comes to be the first one here.
-    pub(super) fn receive(&self, other: Self) -> Result<(), Errno> {
+    pub(super) fn receive(&self, other: Pages<'_>) -> Result<(), Errno> {
         // SAFETY: both are pages that were mapped here; the old place is nobody's from now on.
         unsafe { mremap_fixed(other.first, PAGE, PAGE, MremapFlags::MAYMOVE, self.first) }?;
         // Its place was given up.
+        if let Some(kept) = other.kept {
+            kept.empty(PAGE);
+        }
         std::mem::forget(other);
         Ok(())
     }
 }
 
-impl Drop for Pages {
+impl Drop for Pages<'_> {
     fn drop(&mut self) {
+        if let Some(kept) = self.kept {
+            kept.empty(self.length);
+            return;
+        }
         // SAFETY: whoever had a reference to a byte of it is gone.
         let _unmapped = unsafe { munmap(self.first, self.length) };
     }
+}
+
+/// Where to map, and how.
+fn place(kept: Option<&Kept>) -> Result<(*mut c_void, MapFlags), Errno> {
+    let Some(kept) = kept else { return Ok((ptr::null_mut(), MapFlags::PRIVATE)) };
+    if kept.is_taken.swap(true, Ordering::Relaxed) {
+        return Err(Errno::BUSY);
+    }
+    Ok((kept.place(), MapFlags::PRIVATE | MapFlags::FIXED))
 }
 
 fn last_error() -> Errno {

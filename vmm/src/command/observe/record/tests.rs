@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use observe::collect::Collector;
+use observe::collect::{Collector, Found};
 use observe::vocabulary::Vocabulary;
 use rustix::fs::{CWD, Dir, FlockOperation, Mode, OFlags, flock, mkdirat, openat};
 use steps::table::Verb;
@@ -12,7 +12,11 @@ use steps::table::Verb;
 use super::deed::NOT_HERE;
 use super::host::{PAGE, faults, frame, has_swap, nodes, numbers};
 use super::instance::{Instance, lock};
-use super::{Deed, record, tracefs};
+use super::site::{direct_map, table};
+use super::symbols::places_of;
+use super::watch::Written;
+use super::weave::woven;
+use super::{Deed, Visible, record, tracefs};
 
 /// An instance is named by its process, which records one thing at a time.
 static RECORDING: Mutex<()> = Mutex::new(());
@@ -78,11 +82,88 @@ fn what_is_recorded_shows_the_flush_and_leaves_nothing_behind() {
         let flushes = found.seen.contains(&Verb::FlushTlb);
         assert!(flushes || !shows("tlb/tlb_flush") && !shows("functions"), "{deed}: {:?}", found.totals);
         assert!(found.kernel.is_some());
+        shows_writes(deed, &visible, &found);
         let (seen, unseen) = told.split_once("; not visible here: ").unwrap();
         assert_eq!((seen.contains("flush_tlb"), unseen.contains("flush_tlb")), (flushes, !flushes), "{told}");
         let own = format!("afterimage-{}", std::process::id());
         assert!(!instances(&own).contains(&own), "{deed}");
     }
+}
+
+/// A data watchpoint shows what the operation does to the entry, each time. Without one the reason is said.
+fn shows_writes(deed: Deed, visible: &Visible, found: &Found) {
+    if visible.missing.iter().any(|missing| missing.starts_with("writes of entries: ")) {
+        return;
+    }
+    let writes: &[Verb] = match deed {
+        Deed::Cow | Deed::Ksm => &[Verb::PteClear, Verb::SetPte],
+        Deed::Dontneed | Deed::Mremap => &[Verb::PteClear],
+        Deed::Mprotect | Deed::Fork => &[Verb::PteModify],
+        Deed::Migrate | Deed::Collapse | Deed::Swap => panic!("the entry of {deed}'s page is not known"),
+    };
+    let shown = found.orders.iter().filter(|(order, _)| {
+        let watched =
+            order.rows.iter().filter(|row| row.functions.iter().any(|name| name.starts_with("pte@")));
+        watched.map(|row| row.verb).collect::<Vec<_>>() == writes
+    });
+    let times: u64 = shown.map(|(_, count)| count.times).sum();
+    assert_eq!(times, u64::from(visible.happened), "{deed}: {:?}", found.orders);
+}
+
+#[test]
+fn writes_stand_among_the_lines_where_they_happened_within_a_microsecond() {
+    let trace = "# tracer: nop\n           job-77      [001] .....     1.000001: kvm_unmap_hva_range: range: 0x1000 -- 0x2000\n\
+                 CPU:1 [LOST 2 EVENTS]\n           job-77      [001] .....     1.000002: tlb_flush: pages:1 reason:x (4)\n";
+    let write = |time_ns| Written { time_ns, cpu: 1, place: 0x10 };
+    let writes = [write(1_000_001_499), write(1_000_002_001)];
+    let functions = ["ptep_clear_flush+0xe".to_owned(), "native_set_pte+0x3".to_owned()];
+    let woven = |times: &[u64]| woven(trace, times, &writes, &functions, 77);
+    let text = woven(&[1_000_001_400, 1_000_002_000]).unwrap();
+    let names: Vec<&str> = text.lines().map(|line| line.split(": ").nth(1).unwrap_or("-")).collect();
+    let names = names.iter().map(|name| name.trim_start_matches("**PTE WRITE** at ")).collect::<Vec<_>>();
+    assert_eq!(
+        names,
+        ["nop", "kvm_unmap_hva_range", "-", "ptep_clear_flush+0xe", "tlb_flush", "native_set_pte+0x3"]
+    );
+    assert!(text.contains("job-77 [001] ..... 1.000002: **PTE WRITE** at native_set_pte+0x3\n"), "{text}");
+    assert!(woven(&[1_000_001_400]).unwrap_err().contains("more lines than times"));
+    assert!(woven(&[1_000_001_400, 1_000_002_000, 5]).unwrap_err().contains("fewer lines than times"));
+    assert!(woven(&[1_000_001_400, 1_000_003_000]).unwrap_err().contains("another time"));
+}
+
+#[test]
+fn a_function_is_the_nearest_symbol_below_and_hidden_addresses_are_none() {
+    let symbols = "ffffffff81000000 T _text\nffffffff81000100 t ptep_clear_flush\nffffffff81000100 t alias\n\
+                   ffffffff81000180 d data\nffffffff81000200 T next\t[kvm]\n";
+    let places = |text: &str, address| places_of(text.as_bytes(), &[address]);
+    assert_eq!(places(symbols, 0xffff_ffff_8100_018e).unwrap(), ["ptep_clear_flush+0x8e"]);
+    assert_eq!(places(symbols, 0xffff_ffff_8100_0200).unwrap(), ["next+0x0"]);
+    assert!(
+        places("0000000000000000 T _text\n", 0xffff_ffff_8100_0200).unwrap_err().contains("kptr_restrict")
+    );
+}
+
+#[test]
+fn the_direct_map_and_a_table_are_told_by_allocations_or_not_at_all() {
+    let line = |event: &str| format!(" job-77 [001] ..... 1.000001: {event}\n");
+    let pages =
+        line("mm_page_alloc: page=ffffea0007a64500 pfn=0x1e9914 order=2 migratetype=0 gfp_flags=GFP_KERNEL");
+    let buffer = |address: &str, bytes: u64| {
+        line(&format!(
+            "kmalloc: call_site=f+0x1/0x2 ptr={address} bytes_req=10240 bytes_alloc={bytes} gfp_flags=GFP_KERNEL"
+        ))
+    };
+    let map = |buffer: String| direct_map(&(pages.clone() + &buffer));
+    assert_eq!(map(buffer("ffff8881e9914000", 16384)), Some(0xffff_8880_0000_0000));
+    // Another size, a hashed pointer, a pointer into no such map.
+    assert_eq!(map(buffer("ffff8881e9914000", 8192)), None);
+    assert_eq!(map(buffer("00000000d76f38e8", 16384)), None);
+    assert_eq!(map(buffer("ffff8881e9915000", 16384)), None);
+    let frame =
+        |pfn: &str| line(&format!("mm_page_alloc: page=ffffea0007a64500 pfn={pfn} order=0 migratetype=0"));
+    assert_eq!(table(&(frame("0x12") + &frame("0x34")), 0x34), Some(0x12));
+    assert_eq!(table(&frame("0x34"), 0x34), None);
+    assert_eq!(table(&(frame("0x12") + &frame("0x34") + &frame("0x56")), 0x34), None);
 }
 
 #[test]
