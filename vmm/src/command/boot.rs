@@ -40,6 +40,7 @@ use journal::Journal;
 use reports::{Format, Reports, Severity};
 use screen::Screen;
 
+use super::apart::apart;
 use super::pictures::{Drawing, PictureArguments, unwritable};
 use super::trace::TraceArguments;
 use super::{UNUSABLE, size};
@@ -329,6 +330,18 @@ impl BootArguments {
             || self.stale_report_file.is_some()
             || self.api_socket.is_some()
             || self.pictures.are_wanted()
+    }
+
+    /// Sees that nothing that is written stands in the place of something else.
+    fn held_apart(&self) -> Result<(), String> {
+        let report = self.stale_report_file.iter().filter(|name| !name.starts_with("fd:"));
+        let report = report.map(|name| ("--stale-report-file", Path::new(name)));
+        let written = report.chain(self.pictures.written()).chain(self.trace.written());
+        let modules =
+            self.modules.iter().map(|text| Path::new(text.split_once(',').map_or(&**text, |(file, _)| file)));
+        let files = self.kernel.iter().chain(&self.initrd).map(PathBuf::as_path);
+        let disks = self.root_disk.iter().chain(&self.disks).map(disk::Words::path);
+        apart(&written.collect::<Vec<_>>(), files.chain(modules).chain(disks))
     }
 
     /// The file for tools, open, and what it is called.

@@ -13,6 +13,7 @@ use ordering::language::syntax::Scenario;
 use ordering::language::{Diagnostic, render_all};
 use ordering::lowering::{Lowered, load};
 
+use super::apart::apart;
 use super::files::{self, Source};
 use super::limit::Limit;
 use super::outcome::{self, Checked};
@@ -103,7 +104,8 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
             return UNUSABLE.into();
         }
     };
-    let mut pictures = match arguments.pictures.open() {
+    let held = apart(&arguments.pictures.written(), files::paths(&sources));
+    let mut pictures = match held.and_then(|()| arguments.pictures.open()) {
         Ok(pictures) => pictures,
         Err(message) => {
             complain(message);

@@ -14,6 +14,7 @@ use guest_images::layout::MAX_VCPUS;
 use ordering::sighting::MOST_PLACES;
 use picture::perfetto::Times;
 
+use super::apart::apart;
 use super::outcome::as_json;
 use super::pictures::{Opened, PictureArguments, Pictures};
 use super::progress::Progress;
@@ -98,6 +99,11 @@ struct Files {
 impl DemoArguments {
     /// The files, which can be written.
     fn files(&self) -> Result<Files, String> {
+        let counts = [("--csv", &self.csv), ("--plot", &self.plot)];
+        let counts = counts.into_iter().filter_map(|(option, path)| Some((option, path.as_deref()?)));
+        let written = counts.chain(self.pictures.written()).chain(self.trace.written());
+        apart(&written.collect::<Vec<_>>(), [])?;
+        self.save.as_deref().map_or(Ok(()), prepare)?;
         let opened = |path: &Option<PathBuf>| path.as_deref().map(Opened::new).transpose();
         let (csv, plot) = (opened(&self.csv)?, opened(&self.plot)?);
         Ok(Files { pictures: self.pictures.open()?, csv, plot, trace: self.trace.start()? })
@@ -191,8 +197,10 @@ fn demonstrate(
         say(format_args!("\n{}", table::conclusion(&reports)));
     }
     let saved = arguments.save.as_ref().map_or(Ok(()), |directory| save(directory, &reports));
-    if let Err(error) = saved.and_then(|()| write(&reports, files, arguments.seed)) {
-        complain(error);
+    // What cannot be saved keeps nothing else from being written.
+    let written = write(&reports, files, arguments.seed);
+    let failed = [saved, written].into_iter().filter_map(Result::err).map(complain).count() > 0;
+    if failed {
         return HOST;
     }
     if !reports.iter().all(RunReport::is_as_expected) {
@@ -222,17 +230,23 @@ fn write(reports: &[RunReport], files: Files, seed: u64) -> Result<(), String> {
     pictures.write("The demonstration")
 }
 
+/// Makes the directory, and sees whether a file can be written there.
+fn prepare(directory: &Path) -> Result<(), String> {
+    fs::create_dir_all(directory).map_err(|error| unsaved(directory, &error))?;
+    Opened::new(&directory.join("orders.scn")).map(drop)
+}
+
+fn unsaved(path: &Path, error: &std::io::Error) -> String {
+    format!("cannot write {}: {error}; name a directory that can be written", path.display())
+}
+
 /// Writes a file for each order; the control's is the right one's.
 fn save(directory: &Path, reports: &[RunReport]) -> Result<(), String> {
-    let failed = |path: &Path, error: std::io::Error| {
-        format!("cannot write {}: {error}; name a directory that can be written", path.display())
-    };
-    fs::create_dir_all(directory).map_err(|error| failed(directory, error))?;
     let orders = reports.iter().filter(|report| report.trial.operation != Operation::Control);
     for report in orders {
         let (name, text) = page::file(report);
         let path = directory.join(name);
-        fs::write(&path, text).map_err(|error| failed(&path, error))?;
+        fs::write(&path, text).map_err(|error| unsaved(&path, &error))?;
     }
     Ok(())
 }

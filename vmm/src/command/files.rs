@@ -26,6 +26,13 @@ pub(super) struct Source {
     pub(super) text: String,
     /// The one of its scenarios that is meant; none if all are.
     pub(super) only: Option<String>,
+    /// Where it was read; none if it is the catalogue's.
+    pub(super) path: Option<PathBuf>,
+}
+
+/// The files that were read.
+pub(super) fn paths(sources: &[Source]) -> impl Iterator<Item = &Path> {
+    sources.iter().filter_map(|source| source.path.as_deref())
 }
 
 /// Why there is nothing to read.
@@ -84,7 +91,12 @@ fn of_catalogue(name: &Path) -> Option<Source> {
     }
     let name = name.to_str()?;
     let file = catalogue::file_of(name)?;
-    Some(Source { name: file.path.to_owned(), text: file.text.to_owned(), only: Some(name.to_owned()) })
+    Some(Source {
+        name: file.path.to_owned(),
+        text: file.text.to_owned(),
+        only: Some(name.to_owned()),
+        path: None,
+    })
 }
 
 /// Reads the one file of that name.
@@ -122,5 +134,5 @@ fn read_one(path: &Path) -> Result<Source, FilesError> {
     if read as u64 > MAX_BYTES {
         return Err(FilesError::TooLong(path.to_owned()));
     }
-    Ok(Source { name: path.display().to_string(), text, only: None })
+    Ok(Source { name: path.display().to_string(), text, only: None, path: Some(path.to_owned()) })
 }

@@ -17,6 +17,7 @@ use ordering::language::syntax::{Expect, Scenario};
 use ordering::lowering::Lowered;
 use ordering::minimize::{Limits, MinimizeError, Refusal, minimize};
 
+use super::apart::apart;
 use super::files::{self, Source};
 use super::pictures::PictureArguments;
 use super::progress::Progress;
@@ -74,6 +75,7 @@ fn found(arguments: &MinimizeArguments) -> Result<ExitCode, String> {
         singly: arguments.orders,
         at_once: AT_ONCE,
     };
+    apart(&arguments.pictures.written(), source.path.as_deref())?;
     let mut pictures = arguments.pictures.open()?;
     let progress = Progress::start(format!("{}, {}", scenario.name.node, arguments.agent));
     let weakest = minimize(scenario, &source.text, &arguments.agent, &limits);

@@ -1,7 +1,8 @@
 //! Files with pictures of runs: `--html`, `--svg`, `--dot`.
 //!
 //! Invariant: a file that cannot be written is said before anything runs, and what stood in it stands there until there is
-//! something to be written: a run that is ended leaves no empty file. A scenario file is never written over.
+//! something to be written: a run that is ended leaves no empty file. A scenario file is never written over: whoever opens
+//! files for pictures has held them [apart](super::apart) from what is read.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -16,6 +17,7 @@ use picture::report::{Report, Text};
 use picture::{dot, svg};
 use rustix::fs::{OFlags, fcntl_setfl};
 
+use super::apart::{Named, apart};
 use super::files::Source;
 use super::trace::{Lack, RunTrace};
 use crate::remedy::remedy;
@@ -76,7 +78,8 @@ impl PictureArguments {
     /// # Errors
     /// Which one cannot, and why.
     pub(super) fn open(&self) -> Result<Pictures, String> {
-        let files = self.asked()?.into_iter().map(|(format, path)| Ok((format, Opened::new(path)?)));
+        apart(&self.written(), [])?;
+        let files = self.asked().map(|(format, path)| Ok((format, Opened::new(path)?)));
         Ok(Pictures { files: files.collect::<Result<_, String>>()?, ..Pictures::default() })
     }
 
@@ -90,19 +93,18 @@ impl PictureArguments {
             let file = options().create(true).truncate(true).open(path);
             Ok(Drawing { format, file: file.map_err(|error| unwritable(path, &error))?, name })
         };
-        self.asked()?.into_iter().map(drawing).collect()
+        apart(&self.written(), [])?;
+        self.asked().map(drawing).collect()
     }
 
-    fn asked(&self) -> Result<Vec<(Format, &Path)>, String> {
+    /// What is to be written.
+    pub(super) fn written(&self) -> Vec<Named<'_>> {
+        self.asked().map(|(format, path)| (format.option(), path)).collect()
+    }
+
+    fn asked(&self) -> impl Iterator<Item = (Format, &Path)> {
         let all = [(Format::Html, &self.html), (Format::Svg, &self.svg), (Format::Dot, &self.dot)];
-        let asked: Vec<(Format, &Path)> =
-            all.into_iter().filter_map(|(format, path)| Some((format, path.as_deref()?))).collect();
-        for (format, path) in &asked {
-            if asked.iter().any(|(other, same)| other != format && place(same) == place(path)) {
-                return Err(format!("two pictures cannot stand in {}; name two files", path.display()));
-            }
-        }
-        Ok(asked)
+        all.into_iter().filter_map(|(format, path)| Some((format, path.as_deref()?)))
     }
 }
 
@@ -115,6 +117,14 @@ pub(super) struct Drawing {
 }
 
 impl Format {
+    const fn option(self) -> &'static str {
+        match self {
+            Self::Html => "--html",
+            Self::Svg => "--svg",
+            Self::Dot => "--dot",
+        }
+    }
+
     /// What a file of it says.
     pub(super) fn of(self, title: &str, reports: &[Report], texts: &[Text], chart: Option<&Chart>) -> String {
         match self {
@@ -186,19 +196,6 @@ impl Pictures {
     /// What the host says.
     pub(super) fn write_each(self, draw: impl Fn(Format) -> String) -> Result<(), String> {
         self.files.into_iter().try_for_each(|(format, file)| file.write(&draw(format)))
-    }
-}
-
-/// Where a file is or will be, however it is named.
-fn place(path: &Path) -> PathBuf {
-    if let Ok(known) = fs::canonicalize(path) {
-        return known;
-    }
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match (fs::canonicalize(parent), path.file_name()) {
-        (Ok(parent), Some(name)) => parent.join(name),
-        // It cannot be written, which is said then.
-        (Err(_), _) | (_, None) => path.to_owned(),
     }
 }
 

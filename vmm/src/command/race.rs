@@ -3,6 +3,7 @@
 //! Invariant: a scenario that did not run is named with its reason, and never counted as one that agreed; what is refuted
 //! counts as happened only if every row of its counterexample did.
 
+mod drawn;
 mod freely;
 mod report;
 
@@ -16,17 +17,14 @@ use clap::{Args, ValueEnum};
 use ordering::counterexample::Table;
 use ordering::engine::replay::Move;
 use ordering::engine::{self, Counting, Options, Trace, Verdict};
-use ordering::language::syntax::Scenario;
 use ordering::language::{Diagnostic, render_all};
 use ordering::lowering::{Lowered, load, too_large};
 use ordering::model::PropertyId;
-use picture::report::{Report, Tone};
-use picture::timeline::Timeline;
 use race::machine::Machine;
 use race::steered::{Divergence, Steered};
 
 use self::freely::{Freed, Interrupt, NotRun};
-use super::drawn;
+use super::apart::apart;
 use super::files::{self, Source};
 use super::pictures::{PictureArguments, Pictures};
 use super::progress::Progress;
@@ -101,10 +99,12 @@ enum Cpu {
 
 impl RaceArguments {
     /// What runs are drawn in, open.
-    fn drawn(&self) -> Result<Pictures, String> {
+    fn drawn(&self, sources: &[Source]) -> Result<Pictures, String> {
         if self.trace.is_wanted() && self.mode != Mode::Steered {
             return Err("--trace is for --mode steered: of free runs nobody keeps the rows".to_owned());
         }
+        let written = self.pictures.written().into_iter().chain(self.trace.written());
+        apart(&written.collect::<Vec<_>>(), files::paths(sources))?;
         Ok(self.pictures.open()?.with_trace(self.trace.start()?))
     }
 
@@ -170,7 +170,7 @@ pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
             return UNUSABLE.into();
         }
     };
-    let mut pictures = match arguments.drawn() {
+    let mut pictures = match arguments.drawn(&sources) {
         Ok(pictures) => pictures,
         Err(message) => {
             complain(message);
@@ -282,7 +282,7 @@ fn race_file(
             let one = one?;
             show(&one, arguments);
             if pictures.are_wanted() {
-                one.drawn(&scenario).into_iter().for_each(|report| pictures.add(source, report));
+                pictures.add(source, one.drawn(&scenario));
             }
             seen.raced.push(one);
         } else {
@@ -292,6 +292,9 @@ fn race_file(
                 Ok(one) => {
                     if !arguments.json {
                         say(&one);
+                    }
+                    if pictures.are_wanted() {
+                        pictures.add(source, one.drawn(&scenario));
                     }
                     seen.freed.push(one);
                 }
@@ -404,27 +407,6 @@ impl Raced {
             }
             Model::Refuted(..) | Model::Proved | Model::Open => None,
         }
-    }
-
-    /// The report of a scenario whose counterexample happened.
-    pub(super) fn drawn(&self, scenario: &Scenario) -> Option<Report> {
-        let Model::Refuted(trace, property) = &self.model else { return None };
-        if self.divergence.is_some() {
-            return None;
-        }
-        let run = Timeline::new(&self.lowered, trace, Some(*property));
-        let vcpus = if self.on_kvm { "; a guest executed what its vCPUs do" } else { "" };
-        let counts =
-            [("random runs behind it", self.runs.to_string()), ("rows taken", self.rows.to_string())];
-        Some(Report {
-            verdict: "HAPPENED".to_owned(),
-            tone: Tone::Bad,
-            detail: format!("in {} steps, on the live machine{vcpus}", run.run()),
-            counts: counts.map(|(name, count)| (name.to_owned(), count)).into(),
-            title: "The counterexample that happened".to_owned(),
-            run: Some(run),
-            ..drawn::of(&self.file, scenario)
-        })
     }
 }
 

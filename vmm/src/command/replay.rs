@@ -14,6 +14,7 @@ use ordering::lowering::{Lowered, Replayed, lower, replay};
 use picture::report::{Report, Tone};
 use picture::timeline::Timeline;
 
+use super::apart::apart;
 use super::drawn;
 use super::files::{self, Source};
 use super::pictures::{PictureArguments, Pictures};
@@ -39,6 +40,8 @@ pub(super) struct ReplayArguments {
 pub(super) fn run(arguments: &ReplayArguments) -> ExitCode {
     let opened = files::one(&arguments.path).map_err(|error| error.to_string());
     let replayed = opened.and_then(|source| {
+        let written = arguments.pictures.written().into_iter().chain(arguments.trace.written());
+        apart(&written.collect::<Vec<_>>(), source.path.as_deref())?;
         let mut pictures = arguments.pictures.open()?.with_trace(arguments.trace.start()?);
         let all = replayed(arguments, &source, &mut pictures)?;
         let trace = pictures.conclude_trace();
@@ -87,7 +90,11 @@ fn replayed(arguments: &ReplayArguments, source: &Source, pictures: &mut Picture
                 }
             }
             Err(row) => {
-                complain(format_args!("scenario {name}:\n{}", row.render(&source.name, &source.text)));
+                let shown = row.render(&source.name, &source.text);
+                if pictures.are_wanted() {
+                    pictures.add(source, refusal(source, scenario, &shown));
+                }
+                complain(format_args!("scenario {name}:\n{shown}"));
                 all = false;
             }
         }
@@ -108,6 +115,17 @@ fn report(source: &Source, scenario: &Scenario, lowered: &Lowered, replayed: &Re
         detail: format!("{} rows can happen", run.run()),
         title: "The trace, replayed".to_owned(),
         run: Some(run),
+        ..drawn::of(&source.name, scenario)
+    }
+}
+
+/// The trace that cannot happen, for whoever draws it: there is no run.
+fn refusal(source: &Source, scenario: &Scenario, why: &str) -> Report {
+    Report {
+        verdict: "CANNOT HAPPEN".to_owned(),
+        tone: Tone::Open,
+        detail: "a row of the trace cannot be taken".to_owned(),
+        remarks: why.lines().map(str::to_owned).collect(),
         ..drawn::of(&source.name, scenario)
     }
 }

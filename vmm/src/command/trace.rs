@@ -1,9 +1,10 @@
 //! `--trace FILE`: what happens, for Perfetto, written while it happens.
 //!
-//! Invariant: a file that cannot be written is said before anything runs. From then on nobody waits for it but the end, and
-//! that not for long; what the file has no room for, or its reader does not take, is counted and told.
+//! Invariant: a file that cannot be written is said before anything runs, and what stood in it stands there until there is
+//! something to be written. From then on nobody waits for it but the end, and that not for long; what the file has no room
+//! for, or its reader does not take, is counted and told.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -15,6 +16,7 @@ use picture::perfetto::{self, Times};
 use picture::timeline::Timeline;
 use tracks::trace::{LEAST_LIMIT, LeftOut, Sink, Trace};
 
+use super::apart::Named;
 use super::size;
 use crate::machine::tracer::Tracer;
 use crate::remedy::remedy;
@@ -74,32 +76,52 @@ impl TraceArguments {
         self.trace.is_some()
     }
 
-    /// The file, if there is to be one, open.
+    /// What is to be written.
+    pub(super) fn written(&self) -> Option<Named<'_>> {
+        self.trace.as_ref().map(|words| ("--trace", Path::new(&words.name)))
+    }
+
+    /// The file, if there is to be one, open, and empty from now on.
     ///
     /// # Errors
     /// Why it cannot be written, and what to do.
     pub(super) fn open(&self) -> Result<Option<TraceFile>, String> {
         let Some(Words { name, limit_bytes }) = &self.trace else { return Ok(None) };
-        let mut how = File::options();
-        // Whoever opens a pipe that nobody reads would wait for a reader.
-        how.write(true).create(true).truncate(true).custom_flags(libc::O_NONBLOCK);
-        let file = how.open(name).map_err(|error| unwritable(name, &error))?;
+        let file = options().create(true).truncate(true).open(name);
+        let file = file.map_err(|error| unwritable(name, &error))?;
         Ok(Some(TraceFile { name: name.clone(), file, limit_bytes: *limit_bytes }))
     }
 
-    /// The same with a thread that writes it.
+    /// The same for runs, with a thread that writes it when there is something to be written; until then the file stays as
+    /// it was.
     ///
     /// # Errors
     /// The same, or that the host has no thread.
     pub(super) fn start(&self) -> Result<Option<RunTrace>, String> {
-        let Some(TraceFile { name, file, limit_bytes }) = self.open()? else { return Ok(None) };
+        let Some(Words { name, limit_bytes }) = &self.trace else { return Ok(None) };
+        let unwritable = |error| unwritable(name, &error);
+        let made = match options().create_new(true).open(name) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => None,
+            made => Some(made.map_err(unwritable)?),
+        };
+        let is_made = made.is_some();
+        let file = made.map_or_else(|| options().open(name), Ok).map_err(unwritable)?;
+        let waiting = Waiting { file: file.try_clone().map_err(unwritable)?, is_made };
         let spool = Spool::start("trace", || {}, file).map_err(|error| {
             let remedy = remedy(&error, "end other programs");
             format!("the host refuses a thread for the trace: {error}; {remedy}")
         })?;
-        let trace = Trace::new(Queue(spool.clone()), limit_bytes);
-        Ok(Some(RunTrace { name, spool, trace, processes: 0, is_late: false }))
+        let (name, limit_bytes) = (name.clone(), *limit_bytes);
+        let state = State::Waiting(waiting);
+        Ok(Some(RunTrace { name, spool, limit_bytes, state, processes: 0, is_late: false }))
     }
+}
+
+fn options() -> OpenOptions {
+    let mut options = File::options();
+    // Whoever opens a pipe that nobody reads would wait for a reader.
+    options.write(true).custom_flags(libc::O_NONBLOCK);
+    options
 }
 
 fn unwritable(name: &str, error: &io::Error) -> String {
@@ -122,18 +144,55 @@ impl Sink for Queue {
 pub(super) struct RunTrace {
     name: String,
     spool: Spool,
-    trace: Trace<Queue>,
+    limit_bytes: u64,
+    state: State,
     /// Runs so far.
     processes: u32,
     /// Its reader was waited for in vain, once.
     is_late: bool,
 }
 
+/// How far a trace is.
+enum State {
+    Waiting(Waiting),
+    Begun(Trace<Queue>),
+}
+
+/// A file as it was found.
+struct Waiting {
+    file: File,
+    /// It was not there.
+    is_made: bool,
+}
+
+impl Drop for RunTrace {
+    /// Nothing was to be written: a file that was not there is not there.
+    fn drop(&mut self) {
+        if let State::Waiting(Waiting { is_made: true, .. }) = self.state {
+            let _stays = std::fs::remove_file(&self.name);
+        }
+    }
+}
+
 impl RunTrace {
+    /// The trace, in a file that is empty but for it.
+    fn begun(&mut self) -> &mut Trace<Queue> {
+        if let State::Waiting(Waiting { file, .. }) = &self.state {
+            // What cannot be emptied, a pipe, has nothing in it.
+            let _emptied = file.set_len(0);
+            self.state = State::Begun(Trace::new(Queue(self.spool.clone()), self.limit_bytes));
+        }
+        match &mut self.state {
+            State::Begun(trace) => trace,
+            State::Waiting(_) => unreachable!("it has begun"),
+        }
+    }
+
     /// One more run, which is called `title`.
     pub(super) fn add(&mut self, title: &str, run: &Timeline, times: Times<'_>) {
         self.processes += 1;
-        perfetto::draw(&mut self.trace, self.processes, title, run, times);
+        let process = self.processes;
+        perfetto::draw(self.begun(), process, title, run, times);
         // Before the next run there is time; a reader that does not read gets it once.
         if !self.is_late {
             let Account { unwritten, .. } = self.spool.settle(Instant::now(), PATIENCE);
@@ -143,8 +202,8 @@ impl RunTrace {
 
     /// The last words; what the trace lacks.
     pub(super) fn conclude(mut self) -> Vec<Lack> {
-        let left_out =
-            close(|| self.trace.close(), &self.spool, if self.is_late { HURRIED } else { PATIENCE });
+        let (spool, patience) = (self.spool.clone(), if self.is_late { HURRIED } else { PATIENCE });
+        let left_out = close(|| self.begun().close(), &spool, patience);
         told(&self.name, &left_out)
     }
 }

@@ -8,7 +8,7 @@ mod root;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Seek, SeekFrom};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use devices::virtio::blk::disk::{Access, Disk};
 
@@ -54,6 +54,11 @@ fn of_option(option: &'static str, text: &str) -> Result<Words, String> {
 }
 
 impl Words {
+    /// The image.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Opens and locks the file.
     pub(super) fn open(&self) -> Result<Disk, String> {
         self.disk(self.file()?)

@@ -115,6 +115,7 @@ fn prepare(arguments: &BootArguments) -> Result<Prepared, (u8, String)> {
         let remedy = remedy(&error, "see the kernel log");
         (status::HOST, format!("the host refuses a thread or a signal: {error}; {remedy}"))
     };
+    arguments.held_apart().map_err(|message| (UNUSABLE, message))?;
     let file = arguments.report_file().map_err(|message| (UNUSABLE, message))?;
     let mut links = net::open(&arguments.nets).map_err(|message| (UNUSABLE, message))?;
     let file_kept = file.as_ref().map(|(_, file)| file.as_raw_fd());

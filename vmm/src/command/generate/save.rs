@@ -33,8 +33,8 @@ pub(super) fn write(
     let rest =
         if without == 0 { String::new() } else { format!("; {without} orders say nothing of anybody") };
     Ok(format!(
-        "{} files in {}{rest}; `afterimage check {0}` decides them again",
+        "{} files in {folder}{rest}; `afterimage check {folder}` decides them again",
         files.len(),
-        folder.display()
+        folder = folder.display()
     ))
 }

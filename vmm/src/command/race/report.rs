@@ -115,15 +115,22 @@ fn differs(found: &Divergence) -> Differs<'_> {
     }
 }
 
-impl fmt::Display for Raced {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let said = match (&self.model, &self.divergence) {
+impl Raced {
+    /// What became of it, in a few words.
+    pub(super) fn said(&self) -> String {
+        match (&self.model, &self.divergence) {
             (_, Some(_)) => "DIVERGENCE".to_owned(),
             (Model::Refuted(trace, _), None) => format!("HAPPENED in {} steps", trace.steps.len()),
             (Model::Proved | Model::Open, None) if self.runs == 0 => "did not run".to_owned(),
             (Model::Proved, None) => "agrees".to_owned(),
             (Model::Open, None) => "agrees, not decided".to_owned(),
-        };
+        }
+    }
+}
+
+impl fmt::Display for Raced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = self.said();
         let Self { lowered, runs, rows, time, .. } = self;
         let rate = rate(*rows, *time);
         let kvm = if self.on_kvm { "   vCPUs on KVM" } else { "" };

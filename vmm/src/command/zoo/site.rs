@@ -50,6 +50,7 @@ fn prepare(folder: &Path) -> Result<Opened, String> {
     make(folder)?;
     for file in FILES {
         Path::new(file.path).parent().map_or(Ok(()), |parent| make(&folder.join(parent)))?;
+        Opened::new(&folder.join(file.path).with_extension("html"))?;
     }
     Opened::new(&folder.join(START))
 }
