@@ -17,7 +17,9 @@ pub(crate) const NOTE_LINE: usize = 15;
 /// The names above the columns.
 pub(crate) const HEAD: usize = 66;
 /// Letters of a step, of a name, of an entry at most; the rest is in its title.
-pub(crate) const MOST_LETTERS: usize = 38;
+pub(crate) const MOST_LETTERS: usize = 30;
+/// Of a text that is too long so many letters of its end stay: what a step returns, and what it says no to.
+const TAIL: usize = 8;
 /// Letters in a line of a note.
 pub(crate) const NOTE_LETTERS: usize = 44;
 
@@ -89,14 +91,24 @@ pub(crate) struct Note {
 }
 
 impl Layout {
+    /// Of a picture that stands alone.
     pub(crate) fn new(timeline: &Timeline) -> Self {
+        Self::with(timeline, |rows| notes(timeline, rows))
+    }
+
+    /// Of one below a text that says what notes would.
+    pub(crate) fn below_text(timeline: &Timeline) -> Self {
+        Self::with(timeline, |_| Vec::new())
+    }
+
+    fn with(timeline: &Timeline, notes: impl FnOnce(&[usize]) -> Vec<Note>) -> Self {
         let (columns, lanes_left) = columns(timeline);
         let indents = (0..).map(|column| indent(timeline, column));
         let steps = columns.iter().zip(indents).map(|(span, indent)| span.left + indent).collect();
         let (lanes, notes_left) = lanes(timeline, lanes_left);
         let rows = rows(timeline);
         let end = rows[rows.len() - 1] + ROW;
-        let notes = notes(timeline, &rows);
+        let notes = notes(&rows);
         let last = notes.iter().map(|note| note.top + note.lines.len() * NOTE_LINE).max();
         let width = if notes.is_empty() {
             notes_left
@@ -117,6 +129,12 @@ impl Layout {
         EDGE
     }
 
+    /// Where what leaves a column, to the left or to the right, goes down.
+    pub(crate) fn gutter(&self, column: usize, left: bool) -> usize {
+        let span = self.columns[column];
+        if left { span.left - GAP / 2 } else { span.right() + GAP / 2 }
+    }
+
     /// The left edge of a column's steps.
     pub(crate) fn step(&self, column: usize) -> usize {
         self.steps[column]
@@ -128,13 +146,15 @@ pub(crate) const fn pixels(letters: usize, advance: usize) -> usize {
     (letters * advance).div_ceil(10)
 }
 
-/// As much of a text as there is room for.
+/// As much of a text as there is room for: its beginning and its end.
 pub(crate) fn clipped(text: &str, most: usize) -> String {
     let text = visible(text);
-    match text.char_indices().nth(most) {
-        None => text.into_owned(),
-        Some(_) => text.chars().take(most - 1).chain(['…']).collect(),
+    let letters = text.chars().count();
+    if letters <= most {
+        return text.into_owned();
     }
+    let tail = TAIL.min(most / 3);
+    text.chars().take(most - tail - 1).chain(['…']).chain(text.chars().skip(letters - tail)).collect()
 }
 
 /// Units that a text takes in a column or a lane.

@@ -21,10 +21,10 @@ impl Lattice {
         drawn::svg(self)
     }
 
-    /// As a page by itself, with what the users need and a table of all orders.
+    /// As a page by itself, with what the users need and a table of all orders; `made` says what has made it.
     #[must_use]
-    pub fn html(&self) -> String {
-        sheet::page(self)
+    pub fn html(&self, made: &str) -> String {
+        sheet::page(self, made)
     }
 
     /// As a graph for Graphviz.

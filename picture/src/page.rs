@@ -32,13 +32,15 @@ pub struct Page<'a> {
     pub chart: Option<&'a Chart>,
     /// Where it belongs to, as a relative address.
     pub home: Option<&'a str>,
+    /// What has made it: the program, its arguments, the machine.
+    pub made: &'a str,
 }
 
 impl Page<'_> {
     /// The page as one file.
     #[must_use]
     pub fn html(&self) -> String {
-        frame(&Frame { title: self.title, home: self.home }, |markup| {
+        frame(&Frame { title: self.title, home: self.home, made: self.made }, |markup| {
             match self.chart {
                 Some(chart) => chart.write(markup, &|name| self.place(name)),
                 None if self.reports.len() > 1 => self.contents(markup),
@@ -239,7 +241,7 @@ fn controls(markup: &mut Markup) {
 
 /// The picture; its names stay where they are while it is scrolled.
 fn picture(markup: &mut Markup, index: usize, report: &Report, run: &Timeline) {
-    let layout = Layout::new(run);
+    let layout = Layout::below_text(run);
     let label = format!("picture of {}", report.name);
     let attributes: [(&str, &dyn Display); 4] =
         [("class", &"scroll"), ("tabindex", &0), ("role", &"region"), ("aria-label", &label)];

@@ -1,6 +1,7 @@
 //! Curves: a small picture for each of many, all with the same axes, so that they can be compared by eye.
 //!
-//! Invariant: whoever sees no colours tells the curves apart by their marks; the numbers stand in titles. The axis upwards is
+//! Invariant: whoever sees no colours tells the curves apart by their marks, which stand beside each other where numbers are
+//! the same; the numbers stand in titles. The axis upwards is
 //! logarithmic, with 0 at its foot; along the other axis values stand evenly, as they are given.
 
 use std::fmt::Display;
@@ -20,6 +21,8 @@ const LEFT: f64 = 52.0;
 const TOP: f64 = 34.0;
 const ROOM_X: f64 = 256.0;
 const ROOM_Y: f64 = 112.0;
+/// From mark to mark of the same value along.
+const ASIDE: f64 = 8.0;
 /// Above all of them, for the title and the legend.
 const HEAD: f64 = 62.0;
 
@@ -116,7 +119,7 @@ impl Plot {
         let points: Vec<(f64, f64)> = curve
             .iter()
             .enumerate()
-            .map(|(at, value)| (self.x(at), TOP + ROOM_Y * (1.0 - part(*value, most))))
+            .map(|(at, value)| (self.x(at) + self.aside(index), TOP + ROOM_Y * (1.0 - part(*value, most))))
             .collect();
         let line: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         let class = format!("curve {}", class(index));
@@ -134,6 +137,11 @@ impl Plot {
     /// The largest number.
     fn most(&self) -> f64 {
         self.panels.iter().flat_map(|panel| panel.curves.iter().flatten()).copied().fold(1.0, f64::max)
+    }
+
+    /// How far a curve's marks stand beside those of the middle one.
+    fn aside(&self, index: usize) -> f64 {
+        (index as f64 - (self.curves.len().saturating_sub(1)) as f64 / 2.0) * ASIDE
     }
 
     fn x(&self, index: usize) -> f64 {

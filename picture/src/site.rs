@@ -18,8 +18,8 @@ pub struct Written {
 
 /// The site of these files, with what was found of the scenarios in them.
 #[must_use]
-pub fn site(texts: &[Text], reports: &[Report]) -> Vec<Written> {
-    let mut written = vec![Written { path: "index.html".to_owned(), text: start(texts, reports) }];
+pub fn site(texts: &[Text], reports: &[Report], made: &str) -> Vec<Written> {
+    let mut written = vec![Written { path: "index.html".to_owned(), text: start(texts, reports, made) }];
     for text in texts {
         let own: Vec<Report> = of(text, reports).cloned().collect();
         let home = format!("{}index.html", "../".repeat(text.file.matches('/').count()));
@@ -29,6 +29,7 @@ pub fn site(texts: &[Text], reports: &[Report]) -> Vec<Written> {
             texts: std::slice::from_ref(text),
             chart: None,
             home: Some(&home),
+            made,
         };
         written.push(Written { path: path(&text.file), text: page.html() });
     }
@@ -45,8 +46,8 @@ fn path(file: &str) -> String {
     format!("{}.html", file.strip_suffix(".scn").unwrap_or(file))
 }
 
-fn start(texts: &[Text], reports: &[Report]) -> String {
-    frame(&Frame { title: "The catalogue of scenarios", home: None }, |markup| {
+fn start(texts: &[Text], reports: &[Report], made: &str) -> String {
+    frame(&Frame { title: "The catalogue of scenarios", home: None, made }, |markup| {
         markup.leaf(
             "p",
             &[],
@@ -57,7 +58,7 @@ fn start(texts: &[Text], reports: &[Report]) -> String {
         for text in texts {
             markup.element("section", &[("class", &"file")], |markup| {
                 let page = path(&text.file);
-                markup.element("h3", &[], |markup| markup.leaf("a", &[("href", &page)], &text.file));
+                markup.element("h2", &[], |markup| markup.leaf("a", &[("href", &page)], &text.file));
                 markup.element("ul", &[("class", &"zoo")], |markup| {
                     for report in of(text, reports) {
                         entry(markup, report, &format!("{page}#{}", anchor(&report.name)), Sources::Shown);
@@ -84,16 +85,21 @@ fn find(markup: &mut Markup, reports: &[Report]) {
             ("bad", format!("violated {}", count(Tone::Bad))),
             ("open", format!("open {}", count(Tone::Open))),
         ];
-        for (value, text) in choices {
-            markup.element("label", &[], |markup| {
-                let mut attributes: Vec<(&str, &dyn std::fmt::Display)> =
-                    vec![("type", &"radio"), ("name", &"tone"), ("value", &value)];
-                attributes
-                    .extend((value == "all").then_some(("checked", &"checked" as &dyn std::fmt::Display)));
-                markup.empty("input", &attributes);
-                markup.text(format_args!(" {text}"));
-            });
-        }
+        let group: [(&str, &dyn std::fmt::Display); 2] =
+            [("role", &"radiogroup"), ("aria-label", &"which of them are shown")];
+        markup.element("div", &group, |markup| {
+            for (value, text) in choices {
+                markup.element("label", &[], |markup| {
+                    let mut attributes: Vec<(&str, &dyn std::fmt::Display)> =
+                        vec![("type", &"radio"), ("name", &"tone"), ("value", &value)];
+                    let checked =
+                        (value == "all").then_some(("checked", &"checked" as &dyn std::fmt::Display));
+                    attributes.extend(checked);
+                    markup.empty("input", &attributes);
+                    markup.text(format_args!(" {text}"));
+                });
+            }
+        });
         markup.leaf("output", &[("aria-live", &"polite"), ("class", &"quiet")], "");
     });
 }

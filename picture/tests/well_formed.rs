@@ -87,7 +87,7 @@ fn target(from: &str, link: &str) -> (String, Option<String>) {
 #[test]
 fn every_page_of_the_catalogue_can_be_read_and_every_link_leads_to_a_place() {
     let (texts, reports) = catalogue();
-    let pages = site(texts, reports);
+    let pages = site(texts, reports, "");
     assert_eq!(pages.len(), FILES.len() + 1);
     let documents: Vec<(&Written, Document<'_>)> =
         pages.iter().map(|page| (page, read(&page.path, &page.text))).collect();

@@ -9,8 +9,8 @@ use crate::markup::Markup;
 use crate::page::{Frame, frame};
 
 /// The page.
-pub(super) fn page(lattice: &Lattice) -> String {
-    frame(&Frame { title: &lattice.title, home: None }, |markup| {
+pub(super) fn page(lattice: &Lattice, made: &str) -> String {
+    frame(&Frame { title: &lattice.title, home: None, made }, |markup| {
         markup.element("section", &[("class", &"scenario")], |markup| {
             for line in &lattice.told {
                 markup.leaf("p", &[], line);
@@ -18,7 +18,13 @@ pub(super) fn page(lattice: &Lattice) -> String {
             markup.leaf("h2", &[], "What each user needs");
             markup.leaf("pre", &[], lattice.needs.join("\n"));
             markup.leaf("h2", &[], "Orders that are safe for somebody");
-            markup.element("div", &[("class", &"scroll"), ("tabindex", &0)], |markup| {
+            let region: [(&str, &dyn std::fmt::Display); 4] = [
+                ("class", &"scroll"),
+                ("tabindex", &0),
+                ("role", &"region"),
+                ("aria-label", &"picture of the orders"),
+            ];
+            markup.element("div", &region, |markup| {
                 drawn::picture(markup, lattice, None);
             });
             markup.leaf("h2", &[], "All orders");
@@ -29,10 +35,13 @@ pub(super) fn page(lattice: &Lattice) -> String {
 
 fn table(markup: &mut Markup, lattice: &Lattice) {
     markup.element("table", &[], |markup| {
+        markup.leaf("caption", &[], "Each order, and for whom it is safe.");
         markup.element("thead", &[], |markup| {
             markup.element("tr", &[], |markup| {
                 let heads = ["order", "moved"].into_iter().chain(lattice.users.iter().map(String::as_str));
-                heads.chain([""]).for_each(|head| markup.leaf("th", &[("scope", &"col")], head));
+                heads
+                    .chain(["fewest steps moved"])
+                    .for_each(|head| markup.leaf("th", &[("scope", &"col")], head));
             });
         });
         markup.element("tbody", &[], |markup| lattice.rows.iter().for_each(|one| row(markup, one)));

@@ -50,7 +50,7 @@ fn no_two_boxes_overlap_and_all_are_on_the_paper() {
 #[test]
 fn what_is_written_is_well_formed_and_every_order_is_on_the_page() {
     let lattice = cow();
-    for text in [lattice.svg(), lattice.html()] {
+    for text in [lattice.svg(), lattice.html("")] {
         let options = roxmltree::ParsingOptions { allow_dtd: true, ..roxmltree::ParsingOptions::default() };
         let document = roxmltree::Document::parse_with_options(&text, options).unwrap();
         let boxes = document
@@ -58,7 +58,7 @@ fn what_is_written_is_well_formed_and_every_order_is_on_the_page() {
             .filter(|node| node.attribute("class").is_some_and(|class| class.starts_with("order ")));
         assert_eq!(boxes.count(), lattice.groups.iter().map(|group| group.nodes.len()).sum::<usize>());
     }
-    assert_eq!(lattice.html().matches("<tr>").count(), lattice.rows.len() + 1);
+    assert_eq!(lattice.html("").matches("<tr>").count(), lattice.rows.len() + 1);
 }
 
 #[test]

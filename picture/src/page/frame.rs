@@ -21,6 +21,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) title: &'a str,
     /// Where it belongs to.
     pub(crate) home: Option<&'a str>,
+    /// What has made the page.
+    pub(crate) made: &'a str,
 }
 
 /// A whole page.
@@ -30,7 +32,7 @@ pub(crate) fn frame(frame: &Frame<'_>, inside: impl FnOnce(&mut Markup)) -> Stri
     markup.element("html", &[("lang", &"en")], |markup| {
         markup.element("head", &[], |markup| head(markup, frame.title));
         markup.element("body", &[], |markup| {
-            markup.leaf("a", &[("class", &"skip"), ("href", &"#main")], "To the scenarios");
+            markup.leaf("a", &[("class", &"skip"), ("href", &"#main")], "To the content");
             markup.element("header", &[], |markup| {
                 if let Some(home) = frame.home {
                     markup.leaf("a", &[("href", &home)], "The catalogue");
@@ -38,7 +40,7 @@ pub(crate) fn frame(frame: &Frame<'_>, inside: impl FnOnce(&mut Markup)) -> Stri
                 markup.leaf("h1", &[], frame.title);
             });
             markup.element("main", &[("id", &"main")], inside);
-            markup.leaf("footer", &[], concat!("Written by afterimage ", env!("CARGO_PKG_VERSION"), "."));
+            markup.leaf("footer", &[], frame.made);
             markup.element("script", &[], |markup| markup.verbatim(SCRIPT));
         });
     });

@@ -10,7 +10,7 @@ use crate::timeline::{Arrow, End, Timeline};
 /// Half the height of a step.
 const HALF: usize = 10;
 /// How far before its end an arrow between columns lies level.
-const BEND: usize = 15;
+const BEND: usize = 6;
 
 pub(super) fn names(markup: &mut Markup, run: &Timeline, layout: &Layout) {
     short(markup, Layout::numbers(), 14, "group", "row");
@@ -110,14 +110,19 @@ fn drawn(markup: &mut Markup, run: &Timeline, layout: &Layout, arrow: &Arrow) {
         markup.empty("path", &[("d", &path)]);
         return head(markup, x, end, Side::Left);
     }
-    let (x, side) = match from < to {
-        true => (layout.step(from) + width(arrow.from), Side::Left),
-        false => (layout.step(from), Side::Right),
+    // The column is left before the arrow goes down, so that it passes behind no step of it.
+    let gutter = layout.gutter(from, from > to);
+    let (x, near, far, tip, target, side) = if from < to {
+        let target = layout.step(to);
+        let (x, tip) = (layout.step(from) + width(arrow.from), target - 6);
+        (x, gutter - BEND, (gutter + BEND).min(tip), tip, target, Side::Left)
+    } else {
+        let target = layout.step(to) + width(arrow.to);
+        let tip = target + 6;
+        (layout.step(from), gutter + BEND, (gutter - BEND).max(tip), tip, target, Side::Right)
     };
-    let target = if from < to { layout.step(to) } else { layout.step(to) + width(arrow.to) };
-    let tip = if from < to { target - 6 } else { target + 6 };
-    let bend = if from < to { tip - BEND } else { tip + BEND };
-    let path = format!("M{x} {y}C{x} {end} {bend} {end} {tip} {end}");
+    let down = format!("Q{gutter} {y} {gutter} {}V{}Q{gutter} {end} {far} {end}", y + BEND, end - BEND);
+    let path = format!("M{x} {y}H{near}{down}H{tip}");
     markup.empty("path", &[("d", &path)]);
     head(markup, target, end, side);
 }

@@ -98,7 +98,7 @@ const CONTRASTS: &str = "(() => {
   const found = {};
   for (const [text, behind] of [
     ['.held.stale text', '.held.stale rect'], ['.held.cache text', '.held.cache rect'], ['.held.table text', '.held.table rect'],
-    ['.row .step', '.row rect'], ['.row .number', null], ['.note.missing text', null], ['.note.why text', null], ['svg .of', null],
+    ['.row .step', '.row rect'], ['.row .number', null], ['svg .of', null],
   ]) {
     const back = behind ? getComputedStyle(document.querySelector(behind)).fill : paper;
     found[text] = contrast(getComputedStyle(document.querySelector(text)).fill, back);

@@ -64,7 +64,7 @@ pub(crate) fn of(file: &str, scenario: &Scenario, tone: Tone, run: Option<Timeli
 
 /// A page with these reports, as a file of the browser's folder.
 pub(crate) fn written(folder: &std::path::Path, texts: &[Text], reports: &[Report]) -> PathBuf {
-    let page = Page { title: "a page", reports, texts, chart: None, home: None };
+    let page = Page { title: "a page", reports, texts, chart: None, home: None, made: "" };
     let path = folder.join("page.html");
     fs::write(&path, page.html()).expect("the folder can be written");
     path

@@ -20,7 +20,7 @@ fn a_scenario_is_found_by_words_and_by_verdict_and_has_its_page() {
     let texts =
         ["cow/notify-under-lock.scn", "litmus/store-buffers.scn", "zap/madv-dontneed.scn"].map(catalogue);
     let reports: Vec<_> = texts.iter().flat_map(reports).collect();
-    for page in site(&texts, &reports) {
+    for page in site(&texts, &reports, "") {
         let path = browser.folder().join("site").join(&page.path);
         fs::create_dir_all(path.parent().expect("a folder")).expect("it can be made");
         fs::write(path, page.text).expect("it can be written");

@@ -16,6 +16,7 @@ use ordering::generate::{Kind, OPERATIONS, Operation, Order, Request, User, gene
 use ordering::language::did_you_mean;
 use picture::orders::Lattice;
 
+use super::origin::made;
 use super::pictures::{Format, PictureArguments};
 use super::progress::Progress;
 use super::{HOST, UNDECIDED, UNUSABLE, complain, say};
@@ -114,7 +115,7 @@ fn shown(arguments: &GenerateArguments, request: &Request<'_>) -> Result<ExitCod
     }
     let lattice = Lattice::new(request, &found);
     let written = pictures.write_each(|format| match format {
-        Format::Html => lattice.html(),
+        Format::Html => lattice.html(made()),
         Format::Svg => lattice.svg(),
         Format::Dot => lattice.dot(),
     });

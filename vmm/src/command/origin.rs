@@ -79,6 +79,20 @@ pub(super) fn described<T: Serialize>(result: &T) -> Described<'_, T> {
     Described { result, origin }
 }
 
+/// Where a page comes from, in a sentence. Behind the fence of a sandbox nobody can ask the host: whoever goes there has
+/// asked before.
+pub(super) fn made() -> &'static str {
+    static MADE: OnceLock<String> = OnceLock::new();
+    MADE.get_or_init(sentence)
+}
+
+fn sentence() -> String {
+    let words: Vec<String> = env::args_os().skip(1).map(|one| one.to_string_lossy().into_owned()).collect();
+    let Machine { kernel, architecture, cpu, .. } = Machine::of_host();
+    let cpu = cpu.map(|cpu| format!(", {cpu}")).unwrap_or_default();
+    format!("Written by afterimage {VERSION}: afterimage {}; {kernel}, {architecture}{cpu}.", words.join(" "))
+}
+
 impl Machine {
     fn of_host() -> Self {
         let name = uname();

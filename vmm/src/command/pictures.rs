@@ -19,6 +19,7 @@ use rustix::fs::{OFlags, fcntl_setfl};
 
 use super::apart::{Named, apart};
 use super::files::Source;
+use super::origin::made;
 use super::trace::{Lack, RunTrace};
 use crate::remedy::remedy;
 
@@ -94,6 +95,7 @@ impl PictureArguments {
             Ok(Drawing { format, file: file.map_err(|error| unwritable(path, &error))?, name })
         };
         apart(&self.written(), [])?;
+        let _asked = made();
         self.asked().map(drawing).collect()
     }
 
@@ -128,7 +130,7 @@ impl Format {
     /// What a file of it says.
     pub(super) fn of(self, title: &str, reports: &[Report], texts: &[Text], chart: Option<&Chart>) -> String {
         match self {
-            Self::Html => Page { title, reports, texts, chart, home: None }.html(),
+            Self::Html => Page { title, reports, texts, chart, home: None, made: made() }.html(),
             Self::Svg => svg::svg(reports),
             Self::Dot => dot::dot(reports),
         }

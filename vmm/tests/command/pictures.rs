@@ -144,7 +144,7 @@ fn a_picture_of_a_run_without_a_unit_or_for_nobody_is_refused_before_it() {
         plain(&both),
     ]);
     assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
-    assert!(text(&output.stderr).contains("cannot stand in one file"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("cannot both be written into"), "{}", text(&output.stderr));
     let html = file("no-unit.html");
     let output = afterimage(&["boot", "--guest", "hello", "--iommu", "none", "--html", plain(&html)]);
     assert_eq!((output.status.code(), html.exists()), (Some(2), false), "{}", text(&output.stderr));
@@ -197,6 +197,48 @@ fn a_scenario_is_never_written_over_and_nothing_is_left_of_a_run_that_failed() {
         assert_eq!(trace.status.code(), Some(2), "there is no trace to replay");
     }
     assert_eq!((fresh.exists(), read(&old).as_str()), (false, "as it was"));
+}
+
+#[test]
+fn nothing_that_is_read_is_written_over_and_a_trace_stays_until_there_is_another() {
+    let text_of = format!("{RACE}expect violation\n");
+    let source = file("read.txt");
+    let link = file("link-to-read.html");
+    fs::write(&source, &text_of).expect("the folder can be written");
+    std::os::unix::fs::symlink(&source, &link).expect("links can be made");
+    for arguments in [["check", "--html"], ["race", "--trace"], ["replay", "--svg"]] {
+        for path in [&source, &link] {
+            let over = afterimage(&[arguments[0], plain(&source), arguments[1], plain(path)]);
+            assert_eq!(over.status.code(), Some(2), "{arguments:?}: {}", text(&over.stderr));
+            assert!(
+                text(&over.stderr).contains("which is read; name another file"),
+                "{}",
+                text(&over.stderr)
+            );
+            assert_eq!(read(&source), text_of, "{arguments:?}");
+        }
+    }
+    let (fresh, old) = (file("fresh-trace.json"), file("old-trace.json"));
+    fs::write(&old, "as it was").expect("the folder can be written");
+    for path in [&fresh, &old] {
+        let failed = afterimage(&["replay", plain(&source), "--trace", plain(path)]);
+        assert_eq!(failed.status.code(), Some(2), "there is no trace to replay");
+    }
+    assert_eq!((fresh.exists(), read(&old).as_str()), (false, "as it was"));
+}
+
+#[test]
+fn a_page_says_what_was_done_where_there_is_no_run_to_be_shown() {
+    let html = file("agrees.html");
+    let output =
+        afterimage(&["race", "wp-page-copy", "--rounds", "3", "--cpu", "software", "--html", plain(&html)]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(read(&html).contains("agrees") && read(&html).contains("random runs"), "{}", read(&html));
+    let wrong = scenario("wrong-row.scn", &format!("{RACE}expect violation\ntrace\nCPU0\nflush_tlb A\n"));
+    let html = file("wrong-row.html");
+    let output = afterimage(&["replay", plain(&wrong), "--html", plain(&html)]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert!(read(&html).contains("CANNOT HAPPEN"), "{}", read(&html));
 }
 
 #[test]

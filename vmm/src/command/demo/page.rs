@@ -40,7 +40,8 @@ fn chart(reports: &[RunReport]) -> Chart {
     let work = ["operations", "accesses by CPU", "by vCPU", "by device"].map(column(Counted::Work));
     let harm =
         ["stale loads by CPU", "by vCPU", "by device", "lost", "freed uses"].map(column(Counted::Harm));
-    let caption = "What was done with the pages while each order was at work, and what must not happen.";
+    let caption = "What was done with the pages while each order was at work, and what must not happen. Wrong orders and the control \
+                   are there to be violated.";
     Chart {
         caption: caption.to_owned(),
         columns: work.into_iter().chain(harm).collect(),
@@ -94,12 +95,21 @@ fn report(run: &RunReport, file: &str, text: &str) -> Result<Report, String> {
     Ok(Report {
         verdict: run.verdict().name().to_owned(),
         tone: tone(run),
-        detail: format!("watched for {:.2} s", run.time.as_secs_f64()),
+        detail: format!("{}watched for {:.2} s", expected(run), run.time.as_secs_f64()),
         remarks,
         title: timeline.as_ref().map_or_else(String::new, |_| "The first violation".to_owned()),
         run: timeline,
         ..drawn::of(file, scenario)
     })
+}
+
+/// A wrong order is there to be violated.
+fn expected(run: &RunReport) -> &'static str {
+    match (run.is_as_expected(), run.trial.operation) {
+        (true, Operation::Cow | Operation::Ksm) => "as expected; ",
+        (true, Operation::Control) => "as expected, since it shows that what is stale is seen; ",
+        (false, _) => "",
+    }
 }
 
 /// What was met and is no run of the scenario; of the control that is what shows that it is one.

@@ -11,6 +11,7 @@ use ordering::engine::{Counting, Options};
 use picture::report::{Report, Text};
 use picture::site::site;
 
+use crate::command::origin::VERSION;
 use crate::command::outcome::Checked;
 use crate::command::pictures::Opened;
 use crate::command::progress::Progress;
@@ -66,7 +67,7 @@ fn explored(entry: &Entry) -> Result<Report, String> {
 /// Writes all pages; how many there are.
 fn write_pages(folder: &Path, start: Opened, reports: &[Report]) -> Result<usize, String> {
     let texts = FILES.iter().map(|file| Text { file: file.path.to_owned(), text: file.text.to_owned() });
-    let pages = site(&texts.collect::<Vec<_>>(), reports);
+    let pages = site(&texts.collect::<Vec<_>>(), reports, &format!("Written by afterimage {VERSION}."));
     let mut start = Some(start);
     for page in &pages {
         let opened = match start.take_if(|_| page.path == START) {
