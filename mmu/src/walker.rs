@@ -11,7 +11,7 @@ use crate::address::{Access, PageSize, Pfn, PhysAddr, VirtAddr};
 use crate::cache::{Permission, Translation};
 use crate::memory::PhysicalMemory;
 use crate::pte::{Pte, Shape};
-use crate::table::Root;
+use crate::table::{Levels, Root};
 
 /// Why hardware refuses an access.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
@@ -89,19 +89,35 @@ fn walk_marked(
     address: VirtAddr,
     access: Access,
 ) -> Option<Translation> {
+    // Apart, so that each is a row of loads with shifts that are constants.
+    match root.levels {
+        Levels::Four => walk_levels::<4>(memory, root, address, access),
+        Levels::Five => walk_levels::<5>(memory, root, address, access),
+    }
+}
+
+#[inline(always)]
+fn walk_levels<const LEVELS: u32>(
+    memory: &PhysicalMemory,
+    root: Root,
+    address: VirtAddr,
+    access: Access,
+) -> Option<Translation> {
     const USED: u64 = Pte::PRESENT | Pte::ACCESSED;
     if !root.levels.is_canonical(address) {
         return None;
     }
     let mut table = root.table.address();
     let mut allowed = Pte::WRITE | Pte::USER;
-    for level in (2..=root.levels.count()).rev() {
+    let mut level = LEVELS;
+    while level > 1 {
         let entry = memory.try_load(table.offset(address.table_index(level) * 8))?;
         if entry & (USED | Pte::LARGE) != USED {
             return None;
         }
         allowed &= entry;
         table = Pte(entry).pfn().address();
+        level -= 1;
     }
     let entry = Pte(memory.try_load(table.offset(address.table_index(1) * 8))?);
     let wanted = USED | marks(access);

@@ -1,7 +1,7 @@
 //! Rounds: in each one every contestant of a row warms up and gives one sample, one after the other.
 //!
 //! Invariant: a sample is of at least [`SAMPLE`] operations, or of [`ENOUGH`] time where one operation is slow. Its
-//! contestant has done all of it once, uncounted, right before. All contestants of a row return the same checksum.
+//! contestant has done all of it once, uncounted, right before, unless once takes a second. All contestants of a row return the same checksum.
 
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,8 @@ use super::target::Held;
 
 /// Operations of a sample.
 pub const SAMPLE: u64 = 100_000;
+/// Who takes so long for a turn has warmed up in it: it is the sample.
+const LONG: Duration = Duration::from_secs(1);
 /// A sample of slow operations ends after so long.
 pub const ENOUGH: Duration = Duration::from_millis(40);
 /// Rounds, if nobody asks for another number.
@@ -178,14 +180,16 @@ impl Contestant<'_> {
     fn sample(&mut self, unit: Unit, effort: Effort, what: &str) -> (f64, u64) {
         let warm_up = (self.work)();
         let (mut took, mut operations) = (Duration::ZERO, 0);
+        if warm_up.took >= LONG {
+            return (unit.of(warm_up.took, as_f64(warm_up.operations)), warm_up.checksum);
+        }
         loop {
             let turn = (self.work)();
             assert_eq!(turn.checksum, warm_up.checksum, "{what}: {} finds now this, now that", self.name);
             took += turn.took;
             operations += turn.operations;
             if effort == Effort::Once || operations >= SAMPLE || took >= ENOUGH {
-                #[expect(clippy::cast_precision_loss, reason = "operations of one sample")]
-                return (unit.of(took, operations as f64), warm_up.checksum);
+                return (unit.of(took, as_f64(operations)), warm_up.checksum);
             }
         }
     }
@@ -221,6 +225,11 @@ impl Measured {
             ours.iter().zip(theirs).map(|(ours, theirs)| held.ratio(*ours, *theirs)).collect();
         percentile(&ratios, 50)
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "operations of one sample")]
+fn as_f64(operations: u64) -> f64 {
+    operations as f64
 }
 
 /// Of samples in any order; 0 of none.

@@ -6,15 +6,20 @@
 //!
 //! Run: `cargo bench -p afterimage-tests --bench peers [-- PART…] [--rounds N] [--json FILE] [--svg FILE]`.
 
+mod cow_n;
 mod options;
 mod pages;
 mod pinned;
+mod spawned;
 mod unit;
 mod parts {
+    pub(crate) mod boot;
     pub(crate) mod dma;
+    pub(crate) mod explorer;
     pub(crate) mod invalidate;
     pub(crate) mod iotlb;
     pub(crate) mod notifier;
+    pub(crate) mod start;
     pub(crate) mod walk;
 }
 mod shapes {
@@ -46,6 +51,9 @@ struct Run {
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
+    if env::var_os(spawned::AS_COMMAND).is_some() {
+        return vmm::command::main();
+    }
     let outcome =
         Options::read(env::args().skip(1)).map_err(Failure::from).and_then(|options| measure(&options));
     match outcome {
@@ -69,6 +77,9 @@ fn measure(options: &Options) -> Result<(), Failure> {
             Part::Invalidate => parts::invalidate::run(&mut run),
             Part::Dma => parts::dma::run(&mut run),
             Part::Notifier => parts::notifier::run(&mut run),
+            Part::Start => parts::start::run(&mut run),
+            Part::Boot => parts::boot::run(&mut run),
+            Part::Explorer => parts::explorer::run(&mut run),
         }
     }
     if !is_measured {

@@ -15,6 +15,9 @@ pub(crate) enum Part {
     Invalidate,
     Dma,
     Notifier,
+    Explorer,
+    Start,
+    Boot,
 }
 
 /// All of it.
@@ -27,12 +30,15 @@ pub(crate) struct Options {
 }
 
 impl Part {
-    pub(crate) const ALL: [(&'static str, Self); 5] = [
+    pub(crate) const ALL: [(&'static str, Self); 8] = [
         ("iotlb", Self::Iotlb),
         ("walk", Self::Walk),
         ("invalidate", Self::Invalidate),
         ("dma", Self::Dma),
         ("notifier", Self::Notifier),
+        ("explorer", Self::Explorer),
+        ("start", Self::Start),
+        ("boot", Self::Boot),
     ];
 }
 
