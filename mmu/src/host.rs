@@ -67,16 +67,28 @@ impl SharedMapping {
     /// The aligned 64-bit word at `offset` bytes; none outside the mapping, in its hole, or misaligned.
     #[inline]
     pub(crate) fn word(&self, offset: u64) -> Option<&AtomicU64> {
-        // Turned by three bits, a misaligned offset is larger than any mapping has words: one comparison tells both.
-        if offset.rotate_right(3) >= self.low_words && !self.is_word_behind_hole(offset) {
+        if !self.is_word(offset) {
             return None;
         }
-        // SAFETY: offset < len, in one case because a word before the hole begins there, in the other as it was asked,
-        // so the sum stays inside the mapping.
+        // SAFETY: a word lies there, so the sum stays inside the mapping.
         let word = unsafe { self.region.as_ptr().add(usize::try_from(offset).ok()?) };
         // SAFETY: the mapping is page aligned and `offset` a multiple of 8 below a length that is one too, so
         // 8 valid aligned bytes lie there as long as `self`; everybody accesses them through atomics.
         Some(unsafe { AtomicU64::from_ptr(word.cast()) })
+    }
+
+    /// Whether an aligned word lies at `offset`.
+    #[inline]
+    pub(crate) fn is_word(&self, offset: u64) -> bool {
+        // Turned by three bits, a misaligned offset is larger than any mapping has words: one comparison tells both.
+        offset.rotate_right(3) < self.low_words || self.is_word_behind_hole(offset)
+    }
+
+    /// The words before the hole, or all of them if there is none.
+    #[inline]
+    pub(crate) fn low_words(&self) -> &[AtomicU64] {
+        let words = self.words();
+        words.get(..usize::try_from(self.low_words).unwrap_or(usize::MAX)).unwrap_or(words)
     }
 
     /// Whether an aligned word lies at `offset`, in a mapping that may have a hole.

@@ -1,12 +1,12 @@
 //! The notifier chain: how an address space tells its secondary MMUs what it is about to do to its page table.
 //!
 //! Invariant: a subscriber sees range_start and range_end of the same ranges. A range holds the chain for reading
-//! from its start to its end; subscribing and unsubscribing hold it for writing, so they wait for open ranges. A range that
-//! begins while nobody is subscribed or about to be holds nothing; who subscribes waits for it first
-//! ([`sequence`](self)). Once [`NotifierChain::unsubscribe`] returned no callback runs and none will. A callback must therefore not
-//! subscribe or unsubscribe on its own chain.
-//! Source: include/linux/mmu_notifier.h; mm/mmu_notifier.c; `invalidate_secondary` is `invalidate_range` up to
-//! Linux 6.5 and `arch_invalidate_secondary_tlbs` since 6.6; `change_pte` was removed in 6.10.
+//! from its start to its end; subscribing and unsubscribing hold it for writing, so they wait for open ranges. A
+//! range that begins while nobody is subscribed or about to be holds nothing; who subscribes waits for it first
+//! (`sequence`). Once [`NotifierChain::unsubscribe`] returned no callback runs and none will. A callback must
+//! therefore not subscribe or unsubscribe on its own chain.
+//! Source: include/linux/mmu_notifier.h; mm/mmu_notifier.c; `invalidate_secondary` is `invalidate_range` up to Linux
+//! 6.5 and `arch_invalidate_secondary_tlbs` since 6.6; `change_pte` was removed in 6.10.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

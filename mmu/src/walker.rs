@@ -5,6 +5,8 @@
 //! changed meanwhile, the walk starts over. So D is never set in an entry that maps another frame by now.
 //! Source: Intel SDM vol. 3, 4.6 and 4.8; VT-d 3.6 and 3.6.2 (A/D bits of the first stage).
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use thiserror::Error;
 
 use crate::address::{Access, PageSize, Pfn, PhysAddr, VirtAddr};
@@ -107,11 +109,13 @@ fn walk_levels<const LEVELS: u32>(
     if !root.levels.is_canonical(address) {
         return None;
     }
+    // What lies behind a hole is left to the whole walk.
+    let words = memory.low_words();
     let mut table = root.table.address();
     let mut allowed = Pte::WRITE | Pte::USER;
     let mut level = LEVELS;
     while level > 1 {
-        let entry = memory.try_load(table.offset(address.table_index(level) * 8))?;
+        let entry = load(words, table, address.table_index(level))?;
         if entry & (USED | Pte::LARGE) != USED {
             return None;
         }
@@ -119,13 +123,20 @@ fn walk_levels<const LEVELS: u32>(
         table = Pte(entry).pfn().address();
         level -= 1;
     }
-    let entry = Pte(memory.try_load(table.offset(address.table_index(1) * 8))?);
+    let entry = Pte(load(words, table, address.table_index(1))?);
     let wanted = USED | marks(access);
     let permission = permission(allowed & entry.0);
     if entry.0 & wanted != wanted || !permission.allows(access) {
         return None;
     }
     Some(Translation { pfn: entry.pfn(), size: PageSize::Size4K, permission, dirty: entry.is_dirty() })
+}
+
+/// The entry of a table (acquire), if it lies there.
+#[inline(always)]
+fn load(words: &[AtomicU64], table: PhysAddr, index: u64) -> Option<u64> {
+    let place = usize::try_from(table.0 / 8 + index).ok()?;
+    Some(words.get(place)?.load(Ordering::Acquire))
 }
 
 /// The whole walk: faults, large pages, and the marks.

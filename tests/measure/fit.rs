@@ -1,7 +1,7 @@
 //! How a time grows with a size: which simple law describes the points best.
 //!
-//! Invariant: laws are compared by how far the points lie from them as ratios, so that small sizes count like large ones.
-//! The law with the smallest distance is told with that distance: a bad fit shows.
+//! Invariant: laws are compared by how far the points lie from them as ratios, so that small sizes count like large
+//! ones. The law with the smallest distance is told with that distance: a bad fit shows.
 
 /// How a time grows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,7 +1,8 @@
 //! How much of the machine others had, by /proc/stat.
 //!
-//! Invariant: time that this process spent is not noise; all other time in which a processor was not idle is, and so is
-//! time that the machine's own host took. Source: proc_stat(5), proc_pid_stat(5).
+//! Invariant: time that this process spent is not noise; all other time in which a processor was not idle is, and so
+//! is time that the machine's own host took.
+//! Source: proc_stat(5), proc_pid_stat(5).
 
 use std::fs;
 use std::thread;

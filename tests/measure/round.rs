@@ -1,7 +1,8 @@
 //! Rounds: in each one every contestant of a row warms up and gives one sample, one after the other.
 //!
 //! Invariant: a sample is of at least [`SAMPLE`] operations, or of [`ENOUGH`] time where one operation is slow. Its
-//! contestant has done all of it once, uncounted, right before, unless once takes a second. All contestants of a row return the same checksum.
+//! contestant has done all of it once, uncounted, right before, unless once takes a second. All contestants of a row
+//! return the same checksum.
 
 use std::time::{Duration, Instant};
 
@@ -216,7 +217,8 @@ impl Series {
 }
 
 impl Measured {
-    /// The median of the rounds' ratios, as `held` counts them: so a machine that drifts from round to round does not show.
+    /// The median of the rounds' ratios, as `held` counts them: so a machine that drifts from round to round does not
+    /// show.
     #[must_use]
     pub fn ratio(&self, other: Option<usize>, held: Held) -> f64 {
         let ours = &self.series[0].samples;

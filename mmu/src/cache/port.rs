@@ -72,8 +72,8 @@ impl Section<'_> {
         self.cache.lookup(tag, address)
     }
 
-    /// As [`lookup`](Self::lookup), of entries of 4 KiB alone. Where both halves are asked one after the other, what is done
-    /// with the common one is compiled for its size.
+    /// As [`lookup`](Self::lookup), of entries of 4 KiB alone. Where both halves are asked one after the other, what
+    /// is done with the common one is compiled for its size.
     #[must_use]
     #[inline(always)]
     pub fn lookup_page(&self, tag: Tag, address: VirtAddr) -> Option<Translation> {

@@ -1,24 +1,25 @@
 //! Counts invalidations, so that who looked something up can tell whether it still holds, and so that a range to which
 //! nobody listens takes no lock.
 //!
-//! Invariant: if [`InvalidationSequence::must_retry`] answers no for a snapshot, then no invalidation was in
-//! progress at any moment between the snapshot and the answer. All counts of ranges are one word, and an end changes them by
-//! one step: who no longer sees the invalidation in progress sees the new sequence.
-//! Whoever installs what he looked up must ask under a lock that [`InvalidationSequence::begin`] is also called
-//! under (KVM's mmu_lock): else the invalidation may begin between the answer and the installation.
+//! Invariant: if [`InvalidationSequence::must_retry`] answers no for a snapshot, then no invalidation was in progress
+//! at any moment between the snapshot and the answer. All counts of ranges are one word, and an end changes them by
+//! one step: who no longer sees the invalidation in progress sees the new sequence. Whoever installs what he looked
+//! up must ask under a lock that [`InvalidationSequence::begin`] is also called under (KVM's mmu_lock): else the
+//! invalidation may begin between the answer and the installation.
 //!
-//! When [`InvalidationSequence::listen`] returns, no range is open that began unheard, and none begins: that somebody listens
-//! is a bit of the same word. A range that adds itself behind the bit finds it and takes itself back; one that did so before
-//! it is waited for.
-//! Source: virt/kvm/kvm_main.c `mmu_invalidate_retry`, mm/mmu_notifier.c `mmu_interval_read_retry`; `mm_has_notifiers`.
+//! When [`InvalidationSequence::listen`] returns, no range is open that began unheard, and none begins: that somebody
+//! listens is a bit of the same word. A range that adds itself behind the bit finds it and takes itself back; one
+//! that did so before it is waited for.
+//! Source: virt/kvm/kvm_main.c `mmu_invalidate_retry`, mm/mmu_notifier.c `mmu_interval_read_retry`;
+//! `mm_has_notifiers`.
 
 use crate::sync::{AtomicU64, Mutex, Ordering, SPIN_POLLS, spin_loop, yield_now};
 
 #[cfg(all(test, loom))]
 mod loom_tests;
 
-/// The lowest bit of the word says that somebody listens. Above it are counted the invalidations in progress that began
-/// unheard and those that did not, 12 bits each, and above them those completed.
+/// The lowest bit of the word says that somebody listens. Above it are counted the invalidations in progress that
+/// began unheard and those that did not, 12 bits each, and above them those completed.
 const LISTENED: u64 = 1;
 const COUNT_BITS: u32 = 12;
 const MOST_OPEN: u64 = (1 << COUNT_BITS) - 1;

@@ -1,12 +1,15 @@
-//! Ours against the peers, in one process and one run: what, ours, each peer, the ratio, the targets, whether they are met.
+//! Ours against the peers, in one process and one run: what, ours, each peer, the ratio, the targets, whether they
+//! are met.
 //!
-//! Invariant: in each round every contestant of a row has a turn right after the others, and all of them find the same. Not
-//! told to measure (`cargo test --benches`) each does its work once, as small as it goes, and only that is checked.
+//! Invariant: in each round every contestant of a row has a turn right after the others, and all of them find the
+//! same. Not told to measure (`cargo test --benches`) each does its work once, as small as it goes, and only that is
+//! checked.
 //! Source: docs/performance.md.
 //!
 //! Run: `cargo bench -p afterimage-tests --bench peers [-- PART…] [--rounds N] [--json FILE] [--svg FILE]`.
 
 mod cow_n;
+mod ksmd;
 mod options;
 mod pages;
 mod pinned;
@@ -18,6 +21,7 @@ mod parts {
     pub(crate) mod explorer;
     pub(crate) mod invalidate;
     pub(crate) mod iotlb;
+    pub(crate) mod ksm;
     pub(crate) mod notifier;
     pub(crate) mod start;
     pub(crate) mod walk;
@@ -77,6 +81,7 @@ fn measure(options: &Options) -> Result<(), Failure> {
             Part::Invalidate => parts::invalidate::run(&mut run),
             Part::Dma => parts::dma::run(&mut run),
             Part::Notifier => parts::notifier::run(&mut run),
+            Part::Ksm => parts::ksm::run(&mut run),
             Part::Start => parts::start::run(&mut run),
             Part::Boot => parts::boot::run(&mut run),
             Part::Explorer => parts::explorer::run(&mut run),

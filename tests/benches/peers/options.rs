@@ -1,7 +1,7 @@
 //! What is asked for on the command line.
 //!
-//! Invariant: a word that means nothing is an error that lists those that do. `--bench` is what cargo adds when times are
-//! wanted.
+//! Invariant: a word that means nothing is an error that lists those that do. `--bench` is what cargo adds when times
+//! are wanted.
 
 use std::path::PathBuf;
 
@@ -15,6 +15,7 @@ pub(crate) enum Part {
     Invalidate,
     Dma,
     Notifier,
+    Ksm,
     Explorer,
     Start,
     Boot,
@@ -30,12 +31,13 @@ pub(crate) struct Options {
 }
 
 impl Part {
-    pub(crate) const ALL: [(&'static str, Self); 8] = [
+    pub(crate) const ALL: [(&'static str, Self); 9] = [
         ("iotlb", Self::Iotlb),
         ("walk", Self::Walk),
         ("invalidate", Self::Invalidate),
         ("dma", Self::Dma),
         ("notifier", Self::Notifier),
+        ("ksm", Self::Ksm),
         ("explorer", Self::Explorer),
         ("start", Self::Start),
         ("boot", Self::Boot),

@@ -1,7 +1,7 @@
 //! The pages that everybody translates, and the addresses that everybody asks for.
 //!
-//! Invariant: neighbouring pages do not have neighbouring frames, so that no peer's tree merges them; addresses are random
-//! from a fixed seed, so that everybody sees the same ones and no prefetcher guesses them.
+//! Invariant: neighbouring pages do not have neighbouring frames, so that no peer's tree merges them; addresses are
+//! random from a fixed seed, so that everybody sees the same ones and no prefetcher guesses them.
 
 use mmu::address::PAGE_SIZE;
 

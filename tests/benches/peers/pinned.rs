@@ -1,7 +1,7 @@
 //! Two threads at once, each on a processor of its own.
 //!
-//! Invariant: both begin when both are there; a turn takes as long as the slower one. On one processor there are no two
-//! threads at once, and nobody asks for them.
+//! Invariant: both begin when both are there; a turn takes as long as the slower one. On one processor there are no
+//! two threads at once, and nobody asks for them.
 
 use std::hint::black_box;
 use std::sync::Barrier;

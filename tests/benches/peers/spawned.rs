@@ -1,6 +1,7 @@
 //! Programs that are started, and how long it takes until they have said a word.
 //!
-//! Invariant: a program that ends without the word is a failure with what it said, not a time. Whoever has said it is ended.
+//! Invariant: a program that ends without the word is a failure with what it said, not a time. Whoever has said it is
+//! ended.
 
 use std::io::Read;
 use std::process::{Command, Stdio};

@@ -1,10 +1,12 @@
 //! How costs grow: a curve for each size that users choose, with the law that describes it best.
 //!
-//! Invariant: the points of a curve take turns in each round, so that a machine that drifts does not bend it. What a curve
-//! should be is written beside it; whether it is, is said of quiet runs only. Not told to measure, the smallest sizes are run once.
+//! Invariant: the points of a curve take turns in each round, so that a machine that drifts does not bend it. What a
+//! curve should be is written beside it; whether it is, is said of quiet runs only. Not told to measure, the smallest
+//! sizes are run once.
 //! Source: docs/performance.md.
 //!
-//! Run: `cargo bench -p afterimage-tests --bench scale [-- CURVE…] [--rounds N] [--small] [--json FILE] [--plots FOLDER]`.
+//! Run: `cargo bench -p afterimage-tests --bench scale [-- CURVE…] [--rounds N] [--small] [--json FILE] [--plots
+//! FOLDER]`.
 
 mod curve;
 mod curves {

@@ -1,7 +1,7 @@
 //! What was committed, and what is held against it.
 //!
-//! Invariant: every row that is counted has a bound, and every bound a row. Counts are per operation, with one digit behind
-//! the point, because a few instructions of a loop are shared by several operations.
+//! Invariant: every row that is counted has a bound, and every bound a row. Counts are per operation, with one digit
+//! behind the point, because a few instructions of a loop are shared by several operations.
 
 use std::fmt::Write;
 

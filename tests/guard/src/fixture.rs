@@ -1,7 +1,7 @@
 //! What the rows work on: pages, tables and a unit, always the same.
 //!
-//! Invariant: pages are reached in an order that is random and fixed. All table entries are marked used, as those of a hot
-//! path are.
+//! Invariant: pages are reached in an order that is random and fixed. All table entries are marked used, as those of
+//! a hot path are.
 
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
 //! Counts the instructions of the hot paths by callgrind and holds them against `bounds.txt`.
 //!
-//! Invariant: what is counted is the work of [`counted`] and of nobody else, in a process of its own for each row, built with
-//! the release profile. A row without a bound, a bound without a row and a count of nothing are failures, not passes.
+//! Invariant: what is counted is the work of [`counted`] and of nobody else, in a process of its own for each row,
+//! built with the release profile. A row without a bound, a bound without a row and a count of nothing are failures,
+//! not passes.
 
 mod bounds;
 mod fixture;

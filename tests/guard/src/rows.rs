@@ -1,7 +1,7 @@
 //! What is counted: each row sets itself up, and does its work inside [`counted`].
 //!
-//! Invariant: a row is the same work in every run, with the same addresses, and checks that it did it: a hit that missed
-//! would be cheap.
+//! Invariant: a row is the same work in every run, with the same addresses, and checks that it did it: a hit that
+//! missed would be cheap.
 
 use mmu::address::{Access, PAGE_SIZE, VirtAddr, VirtRange};
 use mmu::cache::{Tag, TranslationCache};

@@ -1,7 +1,7 @@
 //! cow-n for Spin.
 //!
-//! Invariant: each step is one `d_step` of a loop, and where an agent is stands in a variable: so a state of Spin's is a
-//! state of the protocol, and no other.
+//! Invariant: each step is one `d_step` of a loop, and where an agent is stands in a variable: so a state of Spin's
+//! is a state of the protocol, and no other.
 
 use std::fmt::Write;
 

@@ -1,6 +1,7 @@
 //! cow-n for stateright.
 //!
-//! Invariant: a step that breaks the property leads to a state that says so and goes no further; of a proof there is none.
+//! Invariant: a step that breaks the property leads to a state that says so and goes no further; of a proof there is
+//! none.
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
 

@@ -1,6 +1,7 @@
 //! From starting a program to the guest's first word: the `afterimage` command, QEMU's microvm, Firecracker.
 //!
-//! Invariant: all of them boot the same image, by the way that each of them takes it, with one processor and 64 MiB, on KVM.
+//! Invariant: all of them boot the same image, by the way that each of them takes it, with one processor and 64 MiB,
+//! on KVM.
 
 use std::env::{current_exe, temp_dir};
 use std::fs;

@@ -1,8 +1,8 @@
-//! The explorer on cow-n: as a scenario that is read, lowered and searched, and as a model that was written by hand, against
-//! stateright and Spin.
+//! The explorer on cow-n: as a scenario that is read, lowered and searched, and as a model that was written by hand,
+//! against stateright and Spin.
 //!
-//! Invariant: without reductions everybody counts the same states; the violation has the same length for all who look for a
-//! shortest one. A search that takes long is made once a round, and the rounds are few.
+//! Invariant: without reductions everybody counts the same states; the violation has the same length for all who look
+//! for a shortest one. A search that takes long is made once a round, and the rounds are few.
 
 use std::env::temp_dir;
 use std::fs;

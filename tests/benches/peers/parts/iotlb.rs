@@ -61,7 +61,8 @@ pub(crate) fn run(run: &mut Run) {
 
 fn alone(run: &mut Run, pages: u64, against_vm_memory: Held, against_qemu: Held) {
     let count = run.effort.pick(LOOKUPS, 64);
-    // A cache three quarters full loses entries to conflicts; what is not there any more has to be walked for by anybody.
+    // A cache three quarters full loses entries to conflicts; what is not there any more has to be walked for by
+    // anybody.
     let cache = filled(pages);
     let held: Vec<u64> = addresses(count, pages);
     let held: Vec<u64> =

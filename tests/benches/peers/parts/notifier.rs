@@ -1,7 +1,7 @@
 //! The start and the end of a notification to which nobody listens.
 //!
-//! Invariant: each one is opened and closed; the lock that is read is what a chain cannot do without, and more than which
-//! only the sequence is.
+//! Invariant: each one is opened and closed; the lock that is read is what a chain cannot do without, and more than
+//! which only the sequence is.
 
 use std::hint::black_box;
 

@@ -1,7 +1,7 @@
 //! How fast a machine is there: created in this process, until its first exit.
 //!
-//! Invariant: it is the same machine whose start `cargo bench -p afterimage-vmm --bench start` takes apart; taking it down counts
-//! nowhere.
+//! Invariant: it is the same machine whose start `cargo bench -p afterimage-vmm --bench start` takes apart; taking it
+//! down counts nowhere.
 
 use std::sync::Arc;
 use std::time::Instant;

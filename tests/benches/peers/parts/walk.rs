@@ -1,6 +1,7 @@
 //! A walk of four levels, against the bare loads that it consists of, and against vm-memory's accessors.
 //!
-//! Invariant: all of them read the same tables, and return the frame. The bare loads check nothing: they are the limit.
+//! Invariant: all of them read the same tables, and return the frame. The bare loads check nothing: they are the
+//! limit.
 
 use std::sync::atomic::Ordering;
 

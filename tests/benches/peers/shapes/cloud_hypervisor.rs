@@ -1,5 +1,5 @@
-//! The shape of cloud-hypervisor's virtio-iommu: which domain an endpoint is in, and each domain's mappings, in trees behind
-//! two reader-writer locks.
+//! The shape of cloud-hypervisor's virtio-iommu: which domain an endpoint is in, and each domain's mappings, in trees
+//! behind two reader-writer locks.
 //!
 //! Invariant: a translation takes both locks for reading, one inside the other; an unmap looks at every mapping of the
 //! domain. Source: cloud-hypervisor 48 virtio-devices/src/iommu.rs, `DmaRemapping::translate_gva`, `UnmapReq`.

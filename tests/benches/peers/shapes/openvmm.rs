@@ -1,5 +1,5 @@
-//! The shape of OpenVMM's emulated IOMMU: no IOTLB at all; each access walks the tables in guest memory under a lock that is
-//! read.
+//! The shape of OpenVMM's emulated IOMMU: no IOTLB at all; each access walks the tables in guest memory under a lock
+//! that is read.
 //!
 //! Invariant: four entries are loaded for each translation, each one checked against the size of memory.
 //! Source: microsoft/openvmm vm/devices/iommu.

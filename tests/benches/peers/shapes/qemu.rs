@@ -1,8 +1,8 @@
 //! The shape of QEMU's IOTLB for VT-d: a hash table of pointers to keys and values, under one mutex.
 //!
-//! Invariant: as in a GHashTable, a key's hash and the equality of two keys are functions called by address, hashes lie in
-//! an array of their own, and probing goes in growing steps. A lookup tries a key of each page size in turn. The bound of
-//! 1024 entries is left out, in its favour: with it nearly every lookup of 64k pages would be a miss.
+//! Invariant: as in a GHashTable, a key's hash and the equality of two keys are functions called by address, hashes
+//! lie in an array of their own, and probing goes in growing steps. A lookup tries a key of each page size in turn.
+//! The bound of 1024 entries is left out, in its favour: with it nearly every lookup of 64k pages would be a miss.
 //! Source: QEMU 9 hw/i386/intel_iommu.c `vtd_lookup_iotlb`, `vtd_iotlb_page_invalidate`; GLib `g_hash_table_lookup`.
 
 use std::sync::Mutex;
