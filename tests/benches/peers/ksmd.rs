@@ -65,7 +65,7 @@ impl Ksmd {
         let began = Instant::now();
         set("run", "1");
         let took = loop {
-            let merged = number("pages_shared") + number("pages_sharing");
+            let merged = number("pages_sharing");
             let took = began.elapsed();
             if is_done(number("full_scans") - scans, merged) {
                 break (took, merged);

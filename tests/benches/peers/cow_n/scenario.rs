@@ -26,12 +26,16 @@ pub(crate) fn text(size: CowN) -> String {
         );
     }
     text.push_str("\nrace\nB\n");
-    (0..pages).for_each(|page| drop(writeln!(text, "load P{page}")));
+    for page in 0..pages {
+        let _ = writeln!(text, "load P{page}");
+    }
     for device in 0..devices {
         let _ = write!(text, "\nrace\nD{device}\nrepeat 0..{reads}:\n  dma_read any\n");
     }
     text.push('\n');
-    (0..pages).for_each(|page| drop(writeln!(text, "never reads P{page} == 0 after A store P{page}")));
+    for page in 0..pages {
+        let _ = writeln!(text, "never reads P{page} == 0 after A store P{page}");
+    }
     let _ = writeln!(text, "expect {}", if is_late { "violation" } else { "proved" });
     text
 }

@@ -45,14 +45,13 @@ fn boot(run: &mut Run, folder: &Path) -> Result<(), Failure> {
     let say = |mut command: Command| -> Turn {
         until(WORD, &mut command).unwrap_or_else(|error| panic!("{error}"))
     };
+    let (qemu, firecracker) = (|| qemu(&pvh), firecracker(folder, &pvh)?);
     let mut row =
         Row::new("spawn to the guest's first word", Unit::Milliseconds, || say(ours())).at_most(2.5, 1.6);
-    let qemu = || qemu(&pvh);
     match until(WORD, &mut qemu()) {
         Ok(_) => row = row.against("QEMU microvm", Held::Nothing, || say(qemu())),
         Err(error) => run.skipped.push(format!("QEMU: {error}")),
     }
-    let firecracker = firecracker(folder, &pvh)?;
     match until(WORD, &mut firecracker()) {
         Ok(_) => {
             let held = Held::Faster { must: 4.0, stretch: 6.5 };
