@@ -59,7 +59,7 @@ impl InvalidationSequence {
     pub fn begin(&self) {
         let before = self.ranges.fetch_add(HEARD, Ordering::AcqRel);
         assert!(
-            before / HEARD & MOST_OPEN != MOST_OPEN,
+            (before / HEARD) & MOST_OPEN != MOST_OPEN,
             "more invalidations are in progress than can be counted"
         );
     }
@@ -71,7 +71,7 @@ impl InvalidationSequence {
     #[inline]
     pub fn end(&self) {
         let before = self.ranges.fetch_add(COMPLETED - HEARD, Ordering::AcqRel);
-        assert!(before / HEARD & MOST_OPEN != 0, "an invalidation ended that never began");
+        assert!((before / HEARD) & MOST_OPEN != 0, "an invalidation ended that never began");
     }
 
     /// An invalidation begins, unless somebody listens: then it is not begun. To be ended by
@@ -83,7 +83,7 @@ impl InvalidationSequence {
         }
         let before = self.ranges.fetch_add(UNHEARD, Ordering::AcqRel);
         assert!(
-            before / UNHEARD & MOST_OPEN != MOST_OPEN,
+            (before / UNHEARD) & MOST_OPEN != MOST_OPEN,
             "more invalidations are in progress than can be counted"
         );
         if before & LISTENED != 0 {
@@ -105,7 +105,7 @@ impl InvalidationSequence {
         self.ranges.fetch_or(LISTENED, Ordering::AcqRel);
         drop(listeners);
         let mut polls = 0;
-        while self.ranges.load(Ordering::Acquire) / UNHEARD & MOST_OPEN != 0 {
+        while (self.ranges.load(Ordering::Acquire) / UNHEARD) & MOST_OPEN != 0 {
             polls += 1;
             if polls < SPIN_POLLS { spin_loop() } else { yield_now() }
         }

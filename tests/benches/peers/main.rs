@@ -88,6 +88,9 @@ fn measure(options: &Options) -> Result<(), Failure> {
         }
     }
     if !is_measured {
+        for left_out in &run.skipped {
+            writeln!(io::stdout(), "peers: left out: {left_out}")?;
+        }
         let rows = run.rows.len();
         return Ok(writeln!(
             io::stdout(),

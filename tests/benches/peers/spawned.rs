@@ -15,7 +15,7 @@ pub(crate) const AS_COMMAND: &str = "AFTERIMAGE_PEERS_COMMAND";
 /// From before the spawn until `word` has come out; the checksum is 1, for the word was there.
 pub(crate) fn until(word: &str, command: &mut Command) -> Result<Turn, String> {
     let began = Instant::now();
-    let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut process = spawned.map_err(|error| format!("{:?}: {error}", command.get_program()))?;
     let mut said = Vec::new();
     let mut output = process.stdout.take().ok_or("the process has no output pipe")?;
@@ -30,7 +30,12 @@ pub(crate) fn until(word: &str, command: &mut Command) -> Result<Turn, String> {
         }
     };
     let _ended = process.kill();
+    let mut complaint = Vec::new();
+    if let (None, Some(mut errors)) = (took, process.stderr.take()) {
+        let _told = errors.read_to_end(&mut complaint);
+    }
     let status = process.wait().map_err(|error| error.to_string())?;
+    said.extend(complaint);
     let said = String::from_utf8_lossy(&said);
     let took =
         took.ok_or_else(|| format!("{:?} ended with {status} and said {said:?}", command.get_program()))?;

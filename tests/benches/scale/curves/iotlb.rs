@@ -66,7 +66,8 @@ fn hits(cache: &Arc<TranslationCache>, wanted: impl Fn(u64) -> (Tag, u64)) -> Ve
         .map(|(tag, page)| (tag, VirtAddr(page * PAGE_SIZE)))
         .filter(|(tag, at)| cache.contains(*tag, *at).is_some())
         .collect();
-    assert!(found.len() * 10 > LOOKUPS * 8, "{} of {LOOKUPS} pages are in the cache", found.len());
+    // What lost its place to a conflict has to be walked for by anybody.
+    assert!(found.len() * 10 > LOOKUPS * 7, "{} of {LOOKUPS} pages are in the cache", found.len());
     found
 }
 
@@ -98,11 +99,19 @@ fn hit_of_pages(pages: u64) -> Work {
 
 fn hit_of_tags(tags: u64) -> Work {
     const PAGES: u64 = 65536 * 4;
+    // As many pages in all, shared out; each address space begins at the same address.
+    let each = PAGES / tags;
     let cache = Arc::new(TranslationCache::new(usize::try_from(PAGES * 2).unwrap_or(usize::MAX)));
     let mut port = cache.port();
-    let tag = move |page: u64| Tag(u16::try_from(page % tags).unwrap_or_default());
-    (0..PAGES).for_each(|page| fill(&mut port, tag(page), page));
-    let found = hits(&cache, |random| (tag(random % PAGES), random % PAGES));
+    let place = move |number: u64| {
+        let tag = u16::try_from(number / each % tags).unwrap_or_default();
+        (Tag(tag), number % each)
+    };
+    for number in 0..each * tags {
+        let (tag, page) = place(number);
+        fill(&mut port, tag, page);
+    }
+    let found = hits(&cache, |random| place(random % (each * tags)));
     sweep(&cache, found)
 }
 
