@@ -27,7 +27,7 @@ use crate::spec::command::TableMode;
 use crate::spec::fault::{AddressType, FaultReason, FaultRecord};
 use crate::vtd::Vtd;
 use crate::vtd::device_tlb::Device;
-use crate::vtd::port::memo::{Memo, Memos, Shortcut};
+use crate::vtd::port::memo::{Memo, Memos};
 use crate::vtd::port::vigil::Vigil;
 use crate::vtd::port::walk::{Spectator, Walk};
 pub use crate::vtd::route::words::PartlyRead;
@@ -245,30 +245,27 @@ impl Wiring {
             return self.pass(request);
         }
         match section.lookup_page(shortcut.tag, request.address) {
-            Some(hit) => self.quick_hit(request, shortcut, hit),
-            None => {
-                let hit = section.lookup_large(shortcut.tag, request.address)?;
-                self.quick_large(request, shortcut, hit)
-            }
+            Some(hit) => self.quick_hit(request, hit),
+            None => self.quick_large(request, section.lookup_large(shortcut.tag, request.address)?),
         }
     }
 
     /// A hit that was found, whose size the compiler knows.
     #[inline(always)]
-    fn quick_hit(&mut self, request: &Request, shortcut: Shortcut, hit: Translation) -> Option<PhysAddr> {
+    fn quick_hit(&mut self, request: &Request, hit: Translation) -> Option<PhysAddr> {
         if !hit.serves(request.access) {
             return None;
         }
         let Some(vigil) = &mut self.vigil else { return Some(hit.physical(request.address)) };
         vigil.count();
-        let passes =
-            !vigil.is_looking() || vigil.vouches(&self.unit.memory, shortcut.found_in(), request, hit);
+        let memo = self.memos.behind_shortcut(request.pasid)?;
+        let passes = !vigil.is_looking() || vigil.vouches(&self.unit.memory, memo, request, hit);
         passes.then_some(hit.physical(request.address))
     }
 
     #[inline(never)]
-    fn quick_large(&mut self, request: &Request, shortcut: Shortcut, hit: Translation) -> Option<PhysAddr> {
-        self.quick_hit(request, shortcut, hit)
+    fn quick_large(&mut self, request: &Request, hit: Translation) -> Option<PhysAddr> {
+        self.quick_hit(request, hit)
     }
 
     /// An address that passes as it is.

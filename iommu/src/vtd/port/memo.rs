@@ -58,8 +58,8 @@ pub(super) struct Shortcut {
 /// The last routes of one port.
 pub(super) struct Memos {
     device: Arc<Device>,
-    /// The device's, as it was at the first look in the epoch `seen`: its change ends the epoch, so that all
-    /// shortcuts of an epoch are for the same cache.
+    /// The device's, as it was at the first look in the epoch `seen`: its change ends the epoch, so that all shortcuts of
+    /// an epoch are for the same cache.
     ats: Ats,
     seen: u64,
     shortcuts: [Shortcut; MEMOS],
@@ -68,12 +68,6 @@ pub(super) struct Memos {
 
 impl Shortcut {
     const NONE: Self = Self { valid_in: 0, pasid: None, tag: Tag(0), is_identity: false };
-
-    /// The epoch in which its route was found: one that may be used was found in the epoch that it is used in.
-    #[inline(always)]
-    pub(super) const fn found_in(self) -> u64 {
-        self.valid_in
-    }
 }
 
 impl Memos {
@@ -232,8 +226,8 @@ impl Memo {
         if Msi::is_address(address.0) { self.check_interrupt_range().or_else(refuse) } else { Ok(()) }
     }
 
-    /// Whether a request to 0xfeexxxxx that is no interrupt has a meaning: with a PASID the address is one of a
-    /// process like any other, without one the range is never translated.
+    /// Whether a request to 0xfeexxxxx that is no interrupt has a meaning: with a PASID the address is one of a process
+    /// like any other, without one the range is never translated.
     #[cold]
     fn check_interrupt_range(&self) -> Result<(), FaultReason> {
         let is_off = self.key.is_none();

@@ -100,19 +100,19 @@ impl Vigil {
         self.turn == 0
     }
 
-    /// Whether it knows without looking further that `hit`, by a route that was found in that epoch, is what the tables say.
+    /// Whether it knows without looking further that `hit` is what the tables say.
     #[inline(always)]
     pub(super) fn vouches(
         &self,
         memory: &PhysicalMemory,
-        found_in: u64,
+        memo: &Memo,
         request: &Request,
         hit: Translation,
     ) -> bool {
         let Some(proof) = &self.proofs[index(request)] else { return false };
         let words = memory.words();
         proof.subject == Subject::of(request)
-            && proof.found_in == found_in
+            && proof.found_in == memo.found_in
             && proof.frame == hit.physical(request.address).pfn()
             && proof.permission.allows(request.access)
             && all_stand(&proof.rest, words)
