@@ -110,8 +110,7 @@ impl Report {
             let (ours, ours_spread) = times(&line.ours, line.unit);
             let (other, other_spread) =
                 line.other.as_ref().map_or_else(Default::default, |other| times(other, line.unit));
-            let target =
-                |target: Option<f64>| target.map_or_else(|| "-".to_owned(), |target| ratio_text(target));
+            let target = |target: Option<f64>| target.map_or_else(|| "-".to_owned(), ratio_text);
             let (must, stretch) =
                 line.held.targets().map_or((None, None), |(must, stretch)| (Some(must), Some(stretch)));
             let _ = writeln!(
