@@ -116,7 +116,7 @@ impl Model for CowN {
         if state.is_broken {
             return;
         }
-        if state.writer < STEPS * self.pages && !(state.writer % STEPS == 0 && state.is_locked) {
+        if state.writer < STEPS * self.pages && !(state.writer.is_multiple_of(STEPS) && state.is_locked) {
             actions.push(Step::Write);
         }
         if state.reader < 2 * self.pages {

@@ -31,12 +31,11 @@ pub(crate) fn run(run: &mut Run) {
     let whole = CowN { pages: 4, devices: 2, reads: 3, is_late: false };
     let size = effort.pick(whole, CowN { pages: 2, devices: 1, reads: 2, is_late: false });
     let spin = Spin::built(size);
-    match &spin {
-        Ok(spin) => {
-            run.skipped.push(format!("nothing of Spin's; its verifier was built in {} ms", spin.built_ms))
-        }
-        Err(why) => run.skipped.push(format!("Spin: {why}")),
-    }
+    let said = match &spin {
+        Ok(spin) => format!("nothing of Spin's; its verifier was built in {} ms", spin.built_ms),
+        Err(why) => format!("Spin: {why}"),
+    };
+    run.skipped.push(said);
     let spin = spin.ok();
     proof(run, effort, size, spin.as_ref());
     unreduced(run, effort, size, spin.as_ref());

@@ -33,13 +33,13 @@ impl Shared {
         };
         store(0, BASE >> 39, PAGE_SIZE | PRESENT);
         for directory in 0..directories {
-            store(1, (BASE >> 30) + directory, (2 + directory) * PAGE_SIZE | PRESENT);
+            store(1, (BASE >> 30) + directory, ((2 + directory) * PAGE_SIZE) | PRESENT);
         }
         for table in 0..tables {
-            store(2 + table / WORDS, table, (2 + directories + table) * PAGE_SIZE | PRESENT);
+            store(2 + table / WORDS, table, ((2 + directories + table) * PAGE_SIZE) | PRESENT);
         }
         for page in 0..pages {
-            store(2 + directories + page / WORDS, page, frame(page) * PAGE_SIZE | PRESENT);
+            store(2 + directories + page / WORDS, page, (frame(page) * PAGE_SIZE) | PRESENT);
         }
         Self { enabled: RwLock::new(true), memory }
     }
@@ -59,6 +59,6 @@ impl Shared {
             }
             table = entry & !(PAGE_SIZE - 1);
         }
-        Some(table | address % PAGE_SIZE)
+        Some(table | (address % PAGE_SIZE))
     }
 }
