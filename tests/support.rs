@@ -1,6 +1,7 @@
 //! What the cross-crate tests share.
 
 pub mod fuzz;
+pub mod measure;
 
 use std::path::{Path, PathBuf};
 

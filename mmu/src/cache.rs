@@ -223,9 +223,17 @@ impl TranslationCache {
 
     #[inline(always)]
     fn lookup(&self, tag: Tag, address: VirtAddr) -> Option<Translation> {
-        if let Some(value) = self.find(tag, address, PageSize::Size4K) {
-            return Some(value.translation(PageSize::Size4K));
-        }
+        self.lookup_page(tag, address).or_else(|| self.lookup_large(tag, address))
+    }
+
+    #[inline(always)]
+    fn lookup_page(&self, tag: Tag, address: VirtAddr) -> Option<Translation> {
+        let value = self.find(tag, address, PageSize::Size4K)?;
+        Some(value.translation(PageSize::Size4K))
+    }
+
+    #[inline(always)]
+    fn lookup_large(&self, tag: Tag, address: VirtAddr) -> Option<Translation> {
         let (value, size) = self.find_large(tag, address)?;
         Some(value.translation(size))
     }

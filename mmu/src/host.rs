@@ -25,6 +25,8 @@ pub(crate) struct SharedMapping {
     region: MmapRegion<()>,
     /// Offsets that nobody is given.
     hole: Range<u64>,
+    /// Words before the hole, or all of them if there is none.
+    low_words: u64,
 }
 
 impl SharedMapping {
@@ -42,7 +44,8 @@ impl SharedMapping {
         }
         // SAFETY: as above. A dump of this program is for its bugs, and what a guest holds is nobody else's.
         unsafe { madvise(region.as_ptr().cast(), len_bytes, Advice::LinuxDontDump) }?;
-        Ok(Self { region, hole })
+        let low_words = if hole.is_empty() { len_bytes as u64 } else { hole.start } / 8;
+        Ok(Self { region, hole, low_words })
     }
 
     /// Bytes mapped.
@@ -64,15 +67,34 @@ impl SharedMapping {
     /// The aligned 64-bit word at `offset` bytes; none outside the mapping, in its hole, or misaligned.
     #[inline]
     pub(crate) fn word(&self, offset: u64) -> Option<&AtomicU64> {
-        let len = self.region.size() as u64;
-        if offset & 7 != 0 || offset >= len || self.hole.contains(&offset) {
+        if !self.is_word(offset) {
             return None;
         }
-        // SAFETY: offset < len, so the sum stays inside the mapping.
+        // SAFETY: a word lies there, so the sum stays inside the mapping.
         let word = unsafe { self.region.as_ptr().add(usize::try_from(offset).ok()?) };
         // SAFETY: the mapping is page aligned and `offset` a multiple of 8 below a length that is one too, so
         // 8 valid aligned bytes lie there as long as `self`; everybody accesses them through atomics.
         Some(unsafe { AtomicU64::from_ptr(word.cast()) })
+    }
+
+    /// Whether an aligned word lies at `offset`.
+    #[inline]
+    pub(crate) fn is_word(&self, offset: u64) -> bool {
+        // Turned by three bits, a misaligned offset is larger than any mapping has words: one comparison tells both.
+        offset.rotate_right(3) < self.low_words || self.is_word_behind_hole(offset)
+    }
+
+    /// The words before the hole, or all of them if there is none.
+    #[inline]
+    pub(crate) fn low_words(&self) -> &[AtomicU64] {
+        let words = self.words();
+        words.get(..usize::try_from(self.low_words).unwrap_or(usize::MAX)).unwrap_or(words)
+    }
+
+    /// Whether an aligned word lies at `offset`, in a mapping that may have a hole.
+    #[cold]
+    fn is_word_behind_hole(&self, offset: u64) -> bool {
+        offset & 7 == 0 && offset < self.region.size() as u64 && !self.hole.contains(&offset)
     }
 
     /// All of the mapping, word by word.

@@ -112,6 +112,13 @@ impl PhysicalMemory {
         self.mapping.words()
     }
 
+    /// Those of [`words`](Self::words) before the hole: for loops over words of which most lie there.
+    #[inline]
+    #[must_use]
+    pub fn low_words(&self) -> &[AtomicU64] {
+        self.mapping.low_words()
+    }
+
     /// Loads the word at `address` (acquire); none if it lies outside or is not 8-byte aligned.
     #[inline]
     #[must_use]

@@ -1,11 +1,12 @@
 //! The notifier chain: how an address space tells its secondary MMUs what it is about to do to its page table.
 //!
 //! Invariant: a subscriber sees range_start and range_end of the same ranges. A range holds the chain for reading
-//! from its start to its end; subscribing and unsubscribing hold it for writing, so they wait for open ranges, and
-//! once [`NotifierChain::unsubscribe`] returned no callback runs and none will. A callback must therefore not
-//! subscribe or unsubscribe on its own chain.
-//! Source: include/linux/mmu_notifier.h; mm/mmu_notifier.c; `invalidate_secondary` is `invalidate_range` up to
-//! Linux 6.5 and `arch_invalidate_secondary_tlbs` since 6.6; `change_pte` was removed in 6.10.
+//! from its start to its end; subscribing and unsubscribing hold it for writing, so they wait for open ranges. A
+//! range that begins while nobody is subscribed or about to be holds nothing; who subscribes waits for it first
+//! (`sequence`). Once [`NotifierChain::unsubscribe`] returned no callback runs and none will. A callback must
+//! therefore not subscribe or unsubscribe on its own chain.
+//! Source: include/linux/mmu_notifier.h; mm/mmu_notifier.c; `invalidate_secondary` is `invalidate_range` up to Linux
+//! 6.5 and `arch_invalidate_secondary_tlbs` since 6.6; `change_pte` was removed in 6.10.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -128,7 +129,8 @@ pub struct NotifierChain {
 
 /// A range between its start and its end; dropping it ends it.
 pub struct OpenRange<'chain> {
-    subscribers: RwLockReadGuard<'chain, Subscribers>,
+    /// None if nobody listened when it began.
+    subscribers: Option<RwLockReadGuard<'chain, Subscribers>>,
     sequence: &'chain InvalidationSequence,
     invalidation: Invalidation,
 }
@@ -137,31 +139,48 @@ impl NotifierChain {
     /// Adds a subscriber, after the ranges that are open have ended.
     pub fn subscribe(&self, subscriber: Arc<dyn MmuNotifier>) -> SubscriptionId {
         let id = SubscriptionId(self.next_id.fetch_add(1, Ordering::Relaxed));
+        // Before the lock: a range that began unheard may ask for the chain (`invalidate_secondary`) before it ends.
+        self.sequence.listen();
         self.subscribers.write().push((id, subscriber));
         id
     }
 
     /// Removes a subscriber, after the ranges that are open have ended. Unknown numbers are ignored.
     pub fn unsubscribe(&self, id: SubscriptionId) {
-        self.subscribers.write().retain(|(other, _)| *other != id);
+        let mut subscribers = self.subscribers.write();
+        let before = subscribers.len();
+        subscribers.retain(|(other, _)| *other != id);
+        self.sequence.go((before - subscribers.len()) as u64);
     }
 
     /// Tells every subscriber that a range is about to change (`mmu_notifier_invalidate_range_start`).
     ///
     /// # Errors
     /// [`WouldBlock`] if a subscriber refused; those told before it have been told the end.
+    #[inline]
     pub fn start(&self, invalidation: Invalidation) -> Result<OpenRange<'_>, WouldBlock> {
+        let subscribers = match self.sequence.begin_unheard() {
+            true => None,
+            false => Some(self.start_heard(&invalidation)?),
+        };
+        Ok(OpenRange { subscribers, sequence: &self.sequence, invalidation })
+    }
+
+    fn start_heard(
+        &self,
+        invalidation: &Invalidation,
+    ) -> Result<RwLockReadGuard<'_, Subscribers>, WouldBlock> {
         let subscribers = self.subscribers.read();
         self.sequence.begin();
         for (told, (_, subscriber)) in subscribers.iter().enumerate() {
-            if let Err(refused) = subscriber.invalidate_range_start(&invalidation) {
+            if let Err(refused) = subscriber.invalidate_range_start(invalidation) {
                 debug_assert_eq!(invalidation.blocking, Blocking::Forbidden, "only then may a start fail");
-                subscribers[..told].iter().for_each(|(_, told)| told.invalidate_range_end(&invalidation));
+                subscribers[..told].iter().for_each(|(_, told)| told.invalidate_range_end(invalidation));
                 self.sequence.end();
                 return Err(refused);
             }
         }
-        Ok(OpenRange { subscribers, sequence: &self.sequence, invalidation })
+        Ok(subscribers)
     }
 
     /// Invalidates the secondary TLBs for `range` and waits for the accesses in flight
@@ -193,6 +212,7 @@ impl NotifierChain {
     /// Tells every subscriber that the address space ends, and forgets them.
     pub fn release(&self) {
         let subscribers = std::mem::take(&mut *self.subscribers.write());
+        self.sequence.go(subscribers.len() as u64);
         for (_, subscriber) in subscribers {
             subscriber.release();
         }
@@ -225,11 +245,17 @@ impl OpenRange<'_> {
 }
 
 impl Drop for OpenRange<'_> {
+    #[inline]
     fn drop(&mut self) {
-        for (_, subscriber) in self.subscribers.iter() {
-            subscriber.invalidate_range_end(&self.invalidation);
+        match &self.subscribers {
+            None => self.sequence.end_unheard(),
+            Some(subscribers) => {
+                for (_, subscriber) in subscribers.iter() {
+                    subscriber.invalidate_range_end(&self.invalidation);
+                }
+                self.sequence.end();
+            }
         }
-        self.sequence.end();
     }
 }
 

@@ -5,13 +5,15 @@
 //! changed meanwhile, the walk starts over. So D is never set in an entry that maps another frame by now.
 //! Source: Intel SDM vol. 3, 4.6 and 4.8; VT-d 3.6 and 3.6.2 (A/D bits of the first stage).
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use thiserror::Error;
 
 use crate::address::{Access, PageSize, Pfn, PhysAddr, VirtAddr};
 use crate::cache::{Permission, Translation};
 use crate::memory::PhysicalMemory;
 use crate::pte::{Pte, Shape};
-use crate::table::Root;
+use crate::table::{Levels, Root};
 
 /// Why hardware refuses an access.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
@@ -89,27 +91,52 @@ fn walk_marked(
     address: VirtAddr,
     access: Access,
 ) -> Option<Translation> {
+    // Apart, so that each is a row of loads with shifts that are constants.
+    match root.levels {
+        Levels::Four => walk_levels::<4>(memory, root, address, access),
+        Levels::Five => walk_levels::<5>(memory, root, address, access),
+    }
+}
+
+#[inline(always)]
+fn walk_levels<const LEVELS: u32>(
+    memory: &PhysicalMemory,
+    root: Root,
+    address: VirtAddr,
+    access: Access,
+) -> Option<Translation> {
     const USED: u64 = Pte::PRESENT | Pte::ACCESSED;
     if !root.levels.is_canonical(address) {
         return None;
     }
+    // What lies behind a hole is left to the whole walk.
+    let words = memory.low_words();
     let mut table = root.table.address();
     let mut allowed = Pte::WRITE | Pte::USER;
-    for level in (2..=root.levels.count()).rev() {
-        let entry = memory.try_load(table.offset(address.table_index(level) * 8))?;
+    let mut level = LEVELS;
+    while level > 1 {
+        let entry = load(words, table, address.table_index(level))?;
         if entry & (USED | Pte::LARGE) != USED {
             return None;
         }
         allowed &= entry;
         table = Pte(entry).pfn().address();
+        level -= 1;
     }
-    let entry = Pte(memory.try_load(table.offset(address.table_index(1) * 8))?);
+    let entry = Pte(load(words, table, address.table_index(1))?);
     let wanted = USED | marks(access);
     let permission = permission(allowed & entry.0);
     if entry.0 & wanted != wanted || !permission.allows(access) {
         return None;
     }
     Some(Translation { pfn: entry.pfn(), size: PageSize::Size4K, permission, dirty: entry.is_dirty() })
+}
+
+/// The entry of a table (acquire), if it lies there.
+#[inline(always)]
+fn load(words: &[AtomicU64], table: PhysAddr, index: u64) -> Option<u64> {
+    let place = usize::try_from(table.0 / 8 + index).ok()?;
+    Some(words.get(place)?.load(Ordering::Acquire))
 }
 
 /// The whole walk: faults, large pages, and the marks.

@@ -244,12 +244,28 @@ impl Wiring {
         if shortcut.is_identity {
             return self.pass(request);
         }
-        let hit = section.lookup(shortcut.tag, request.address).filter(|hit| hit.serves(request.access))?;
+        match section.lookup_page(shortcut.tag, request.address) {
+            Some(hit) => self.quick_hit(request, hit),
+            None => self.quick_large(request, section.lookup_large(shortcut.tag, request.address)?),
+        }
+    }
+
+    /// A hit that was found, whose size the compiler knows.
+    #[inline(always)]
+    fn quick_hit(&mut self, request: &Request, hit: Translation) -> Option<PhysAddr> {
+        if !hit.serves(request.access) {
+            return None;
+        }
         let Some(vigil) = &mut self.vigil else { return Some(hit.physical(request.address)) };
         vigil.count();
         let memo = self.memos.behind_shortcut(request.pasid)?;
         let passes = !vigil.is_looking() || vigil.vouches(&self.unit.memory, memo, request, hit);
         passes.then_some(hit.physical(request.address))
+    }
+
+    #[inline(never)]
+    fn quick_large(&mut self, request: &Request, hit: Translation) -> Option<PhysAddr> {
+        self.quick_hit(request, hit)
     }
 
     /// An address that passes as it is.

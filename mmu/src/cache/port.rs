@@ -72,6 +72,21 @@ impl Section<'_> {
         self.cache.lookup(tag, address)
     }
 
+    /// As [`lookup`](Self::lookup), of entries of 4 KiB alone. Where both halves are asked one after the other, what
+    /// is done with the common one is compiled for its size.
+    #[must_use]
+    #[inline(always)]
+    pub fn lookup_page(&self, tag: Tag, address: VirtAddr) -> Option<Translation> {
+        self.cache.lookup_page(tag, address)
+    }
+
+    /// The other half: larger entries.
+    #[must_use]
+    #[inline(always)]
+    pub fn lookup_large(&self, tag: Tag, address: VirtAddr) -> Option<Translation> {
+        self.cache.lookup_large(tag, address)
+    }
+
     /// To be taken before the page-table walk whose result is to be filled.
     #[must_use]
     pub fn begin_fill(&self, tag: Tag) -> FillTicket {

@@ -131,3 +131,23 @@ fn every_subscriber_is_asked_whether_a_page_was_used() {
     assert!(chain.clear_young(page) && chain.clear_flush_young(page));
     assert!(subscribers.iter().all(|asked| asked.0.load(Ordering::SeqCst) == 2), "marks are left");
 }
+
+#[test]
+fn who_subscribes_waits_for_a_range_that_nobody_heard_begin() {
+    let chain = Arc::new(NotifierChain::default());
+    let range = chain.start(invalidation(Blocking::Allowed)).unwrap();
+    assert!(chain.sequence().is_in_progress());
+    let other = Arc::clone(&chain);
+    let subscribing = std::thread::spawn(move || other.subscribe(Arc::new(Counting::default())));
+    // It has said that it listens, and waits: whoever is inside may use the chain meanwhile.
+    while chain.start(invalidation(Blocking::Allowed)).unwrap().subscribers.is_none() {
+        std::thread::yield_now();
+    }
+    chain.invalidate_secondary(VirtRange::page(VirtAddr(0)));
+    assert!(!subscribing.is_finished(), "a range is open that the subscriber is not told of");
+    range.end();
+    let id = subscribing.join().unwrap();
+    assert!(!chain.sequence().is_in_progress());
+    chain.unsubscribe(id);
+    assert!(chain.start(invalidation(Blocking::Allowed)).unwrap().subscribers.is_none(), "nobody listens");
+}

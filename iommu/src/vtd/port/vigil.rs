@@ -6,6 +6,7 @@
 //! be taken back. A hit without a proof is looked at the long way, which may leave one.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use mmu::address::Pfn;
 use mmu::cache::{Permission, Translation};
@@ -21,7 +22,7 @@ use crate::vtd::walk::Path;
 const PROOFS: usize = 1 << 11;
 /// Pages below one table.
 const NEIGHBOURS: u64 = 1 << 9;
-/// Tables whose pages share what they rest on above the leaf.
+/// Tables whose pages share what they rest on besides the leaf.
 const TABLES: usize = 1 << 4;
 /// Routes that let addresses pass and are known to be right, one for each PASID modulo this.
 const PASSING: usize = 1 << 3;
@@ -30,8 +31,8 @@ const PASSING: usize = 1 << 3;
 #[derive(Debug)]
 pub(super) struct Vigil {
     proofs: Box<[Option<Proof>; PROOFS]>,
-    /// What proofs of late rest on above their leaves.
-    above: [Arc<[Word]>; TABLES],
+    /// What proofs of late rest on besides their leaves.
+    shared: [Arc<[[Word; 3]]>; TABLES],
     /// Whose route lets addresses pass by right, and in which epoch it was found.
     passing: [Option<(Option<Pasid>, u64)>; PASSING],
     /// It looks at one request in so many.
@@ -49,8 +50,9 @@ struct Proof {
     found_in: u64,
     frame: Pfn,
     leaf: Word,
-    /// Neighbouring pages share it.
-    above: Arc<[Word]>,
+    /// Of the route and above the leaf; neighbouring pages share it. Three together, because most routes have three words,
+    /// and so have most tables above the last one.
+    rest: Arc<[[Word; 3]]>,
     permission: Permission,
 }
 
@@ -74,10 +76,10 @@ impl Vigil {
             Watching::EveryUse => 1,
             Watching::Sampled(one_in) => one_in.get(),
         };
-        let above = std::array::from_fn(|_| Arc::default());
+        let shared = std::array::from_fn(|_| Arc::default());
         Some(Self {
             proofs: Box::new([const { None }; PROOFS]),
-            above,
+            shared,
             passing: [None; PASSING],
             one_in,
             turn: one_in - 1,
@@ -113,8 +115,7 @@ impl Vigil {
             && proof.found_in == memo.found_in
             && proof.frame == hit.physical(request.address).pfn()
             && proof.permission.allows(request.access)
-            && memo.stands(words)
-            && all(&proof.above, |word| word.stands(words))
+            && all_stand(&proof.rest, words)
             && proof.leaf.stands(words)
     }
 
@@ -145,26 +146,32 @@ impl Vigil {
             found_in: memo.found_in,
             frame: translation.physical(request.address).pfn(),
             leaf: *leaf,
-            above: self.share(request, above),
+            rest: self.share(request, &threes(&[&memo.trail.words(), above].concat())),
             permission: translation.permission,
         });
     }
 
-    /// `above`, and the same one for pages below the same table.
-    fn share(&mut self, request: &Request, above: &[Word]) -> Arc<[Word]> {
-        let place = &mut self.above[(request.address.vpn() / NEIGHBOURS) as usize % TABLES];
-        if **place != *above {
-            *place = above.into();
+    /// `rest`, and the same one for pages below the same table.
+    fn share(&mut self, request: &Request, rest: &[[Word; 3]]) -> Arc<[[Word; 3]]> {
+        let place = &mut self.shared[(request.address.vpn() / NEIGHBOURS) as usize % TABLES];
+        if **place != *rest {
+            *place = rest.into();
         }
         Arc::clone(place)
     }
 }
 
+/// Three together; the last ones fill up.
+fn threes(words: &[Word]) -> Box<[[Word; 3]]> {
+    let at = |place: usize| words[place.min(words.len() - 1)];
+    (0..words.len()).step_by(3).map(|first| std::array::from_fn(|place| at(first + place))).collect()
+}
+
 #[inline(always)]
-fn all(words: &[Word], stands: impl Fn(Word) -> bool) -> bool {
-    // Not the method of that name, which becomes a call of its own.
-    for word in words {
-        if !stands(*word) {
+fn all_stand(threes: &[[Word; 3]], words: &[AtomicU64]) -> bool {
+    // Not the method `all`, which becomes a call of its own.
+    for [first, second, third] in threes {
+        if !(first.stands(words) && second.stands(words) && third.stands(words)) {
             return false;
         }
     }

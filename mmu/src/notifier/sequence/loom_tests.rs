@@ -84,3 +84,38 @@ fn control_a_snapshot_behind_the_look_up_comes_too_late() {
         });
     });
 }
+
+/// A range that begins unheard if it can, against somebody who listens meanwhile: what he then knows of `open`.
+fn listen_against_a_range(listen: fn(&InvalidationSequence)) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(move || {
+        let sequence = Arc::new(InvalidationSequence::default());
+        let open = Arc::new(AtomicU64::new(0));
+        let (its, other) = (Arc::clone(&sequence), Arc::clone(&open));
+        let range = thread::spawn(move || {
+            if its.begin_unheard() {
+                other.store(1, Ordering::Relaxed);
+                other.store(0, Ordering::Relaxed);
+                its.end_unheard();
+            }
+        });
+        listen(&sequence);
+        assert_eq!(open.load(Ordering::Relaxed), 0, "a range is open that nobody is told of");
+        assert!(range.join().is_ok());
+        assert!(!sequence.is_in_progress());
+    });
+}
+
+#[test]
+fn no_range_is_unheard_once_somebody_listens() {
+    listen_against_a_range(InvalidationSequence::listen);
+}
+
+#[test]
+#[should_panic(expected = "a range is open that nobody is told of")]
+fn control_who_does_not_wait_misses_a_range() {
+    listen_against_a_range(|sequence| {
+        sequence.ranges.fetch_or(super::LISTENED, Ordering::AcqRel);
+    });
+}
