@@ -23,6 +23,8 @@ use crate::address::PAGE_LEN;
 #[derive(Debug)]
 pub(crate) struct SharedMapping {
     region: MmapRegion<()>,
+    /// Bytes of the region that are given to anybody: all, or none.
+    len: usize,
     /// Offsets that nobody is given.
     hole: Range<u64>,
 }
@@ -42,13 +44,21 @@ impl SharedMapping {
         }
         // SAFETY: as above. A dump of this program is for its bugs, and what a guest holds is nobody else's.
         unsafe { madvise(region.as_ptr().cast(), len_bytes, Advice::LinuxDontDump) }?;
-        Ok(Self { region, hole })
+        Ok(Self { len: region.size(), region, hole })
+    }
+
+    /// No memory at all: a page of addresses that nobody may access.
+    pub(crate) fn nothing() -> io::Result<Self> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let region =
+            MmapRegion::build(None, PAGE_LEN, libc::PROT_NONE, flags).map_err(io::Error::other)?;
+        Ok(Self { region, len: 0, hole: 0..0 })
     }
 
     /// Bytes mapped.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.region.size()
+        self.len
     }
 
     /// What nobody is given; empty if there is none.
@@ -64,13 +74,13 @@ impl SharedMapping {
     /// The aligned 64-bit word at `offset` bytes; none outside the mapping, in its hole, or misaligned.
     #[inline]
     pub(crate) fn word(&self, offset: u64) -> Option<&AtomicU64> {
-        let len = self.region.size() as u64;
+        let len = self.len as u64;
         if offset & 7 != 0 || offset >= len || self.hole.contains(&offset) {
             return None;
         }
         // SAFETY: offset < len, so the sum stays inside the mapping.
         let word = unsafe { self.region.as_ptr().add(usize::try_from(offset).ok()?) };
-        // SAFETY: the mapping is page aligned and `offset` a multiple of 8 below a length that is one too, so
+        // SAFETY: the mapping is page aligned and `offset` a multiple of 8 below a length that is one too, and at most that of the mapping, so
         // 8 valid aligned bytes lie there as long as `self`; everybody accesses them through atomics.
         Some(unsafe { AtomicU64::from_ptr(word.cast()) })
     }
@@ -80,7 +90,7 @@ impl SharedMapping {
     pub(crate) fn words(&self) -> &[AtomicU64] {
         // SAFETY: the mapping is page aligned, its length a multiple of the page size, and it lives as long as `self`;
         // whoever else changes its bytes does so through atomics or raw pointers.
-        unsafe { std::slice::from_raw_parts(self.region.as_ptr().cast(), self.region.size() / 8) }
+        unsafe { std::slice::from_raw_parts(self.region.as_ptr().cast(), self.len / 8) }
     }
 
     /// `len` bytes at `offset` for who shares them with others; none if the mapping ends before.
@@ -125,7 +135,7 @@ impl SharedMapping {
     /// The host pointer to `len` bytes at `offset`, if all of them lie inside.
     fn span(&self, offset: u64, len: usize) -> Option<*mut u8> {
         let end = offset.checked_add(len as u64)?;
-        if end > self.region.size() as u64 || (offset < self.hole.end && self.hole.start < end) {
+        if end > self.len as u64 || (offset < self.hole.end && self.hole.start < end) {
             return None;
         }
         let offset = usize::try_from(offset).ok()?;

@@ -28,18 +28,17 @@ impl InFlight<'_> {
     /// Stores the aligned word.
     #[inline]
     pub fn store(self, value: u64) {
-        if self.memory.try_load(self.address).is_some() {
-            self.memory.store(self.address, value);
-        }
+        let _outside = self.memory.try_store(self.address, value);
     }
 
     /// Replaces the aligned word by what `new` makes of it, as one atomic step, and returns what stood there.
     pub fn update(self, new: impl Fn(u64) -> u64) -> u64 {
         let mut word = self.memory.try_load(self.address);
         while let Some(current) = word {
-            match self.memory.compare_exchange(self.address, current, new(current)) {
-                Ok(_) => return current,
-                Err(other) => word = Some(other),
+            match self.memory.try_compare_exchange(self.address, current, new(current)) {
+                Some(Ok(_)) => return current,
+                Some(Err(other)) => word = Some(other),
+                None => word = None,
             }
         }
         u64::MAX
