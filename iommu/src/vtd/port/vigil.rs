@@ -66,6 +66,16 @@ impl Subject {
     }
 }
 
+impl Proof {
+    /// Whether all that it and its route rest on still says what it said, word by word.
+    #[cold]
+    fn stands_in_lent(&self, memory: &PhysicalMemory, memo: &Memo) -> bool {
+        memo.stands_in_lent(memory)
+            && self.above.iter().all(|word| word.stands_in(memory))
+            && self.leaf.stands_in(memory)
+    }
+}
+
 impl Vigil {
     /// None if nothing is watched.
     pub(super) fn new(watching: Watching) -> Option<Self> {
@@ -113,16 +123,18 @@ impl Vigil {
             && proof.found_in == memo.found_in
             && proof.frame == hit.physical(request.address).pfn()
             && proof.permission.allows(request.access)
-            && memo.stands(words)
-            && all(&proof.above, |word| word.stands(words))
-            && proof.leaf.stands(words)
+            && (memo.stands(words)
+                && all(&proof.above, |word| word.stands(words))
+                && proof.leaf.stands(words)
+                || words.is_empty() && proof.stands_in_lent(memory, memo))
     }
 
     /// The same for a route that lets addresses pass, whatever the page is.
     #[inline(always)]
     pub(super) fn vouches_for_passing(&self, memory: &PhysicalMemory, memo: &Memo) -> bool {
         let words = memory.words();
-        self.passing[passing_index(memo)] == Some((memo.requester.pasid, memo.found_in)) && memo.stands(words)
+        self.passing[passing_index(memo)] == Some((memo.requester.pasid, memo.found_in))
+            && (memo.stands(words) || words.is_empty() && memo.stands_in_lent(memory))
     }
 
     /// The tables say `translation` for the request, by `path`.
