@@ -7,6 +7,7 @@
 mod bytes;
 mod hooks;
 mod memo;
+mod shared;
 mod vigil;
 mod walk;
 
@@ -23,6 +24,7 @@ use pcie::{Msi, PageGroupResponse, PageRequest, Pasid, RequestOutcome, Requester
 use thiserror::Error;
 
 pub use self::hooks::{Fetched, Overtaken, Reached};
+pub use self::shared::{Held, SharedPort};
 use crate::spec::command::TableMode;
 use crate::spec::fault::{AddressType, FaultReason, FaultRecord};
 use crate::vtd::Vtd;
@@ -157,22 +159,7 @@ impl Port {
     #[inline(always)]
     pub fn translate(&mut self, request: Request) -> Result<InFlight<'_>, Blocked> {
         let Self { iotlb, device_tlb, wiring } = self;
-        let (section, behind) = match wiring.memos.ats_now(&wiring.unit) {
-            Ats::Disabled => (iotlb.enter(), None),
-            Ats::Enabled => (device_tlb.enter(), Some(iotlb)),
-        };
-        let (section, found) = match (wiring.quick(&section, &request), behind) {
-            (Some(address), _) => (section, Ok(address)),
-            (None, Some(iotlb)) if wiring.device.ats() == Ats::Enabled => {
-                let found = wiring.ahead(&section, iotlb, &request).map(at(&request));
-                (section, found)
-            }
-            (None, Some(iotlb)) => {
-                drop(section);
-                wiring.untranslated(iotlb.enter(), &request)
-            }
-            (None, None) => wiring.untranslated(section, &request),
-        };
+        let (section, found) = wiring.reach(iotlb, device_tlb, &request);
         match found {
             Ok(address) => Ok(InFlight { _section: section, memory: &wiring.unit.memory, address }),
             Err(stopped) => {
@@ -233,6 +220,32 @@ struct Stopped {
 }
 
 impl Wiring {
+    /// Where a request leads, and in which access it is in flight: that of the cache that was asked.
+    #[inline(always)]
+    fn reach<'port>(
+        &mut self,
+        iotlb: &'port mut CachePort,
+        device_tlb: &'port mut CachePort,
+        request: &Request,
+    ) -> (Section<'port>, Result<PhysAddr, Stopped>) {
+        let (section, behind) = match self.memos.ats_now(&self.unit) {
+            Ats::Disabled => (iotlb.enter(), None),
+            Ats::Enabled => (device_tlb.enter(), Some(iotlb)),
+        };
+        match (self.quick(&section, request), behind) {
+            (Some(address), _) => (section, Ok(address)),
+            (None, Some(iotlb)) if self.device.ats() == Ats::Enabled => {
+                let found = self.ahead(&section, iotlb, request).map(at(request));
+                (section, found)
+            }
+            (None, Some(iotlb)) => {
+                drop(section);
+                self.untranslated(iotlb.enter(), request)
+            }
+            (None, None) => self.untranslated(section, request),
+        }
+    }
+
     /// The common case: a hit that serves, under a route that is known, and is known not to be stale if somebody wants
     /// to know. Everything else goes the long way, which starts over.
     #[inline(always)]
