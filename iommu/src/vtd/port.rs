@@ -159,7 +159,22 @@ impl Port {
     #[inline(always)]
     pub fn translate(&mut self, request: Request) -> Result<InFlight<'_>, Blocked> {
         let Self { iotlb, device_tlb, wiring } = self;
-        let (section, found) = wiring.reach(iotlb, device_tlb, &request);
+        let (section, behind) = match wiring.memos.ats_now(&wiring.unit) {
+            Ats::Disabled => (iotlb.enter(), None),
+            Ats::Enabled => (device_tlb.enter(), Some(iotlb)),
+        };
+        let (section, found) = match (wiring.quick(&section, &request), behind) {
+            (Some(address), _) => (section, Ok(address)),
+            (None, Some(iotlb)) if wiring.device.ats() == Ats::Enabled => {
+                let found = wiring.ahead(&section, iotlb, &request).map(at(&request));
+                (section, found)
+            }
+            (None, Some(iotlb)) => {
+                drop(section);
+                wiring.untranslated(iotlb.enter(), &request)
+            }
+            (None, None) => wiring.untranslated(section, &request),
+        };
         match found {
             Ok(address) => Ok(InFlight { _section: section, memory: &wiring.unit.memory, address }),
             Err(stopped) => {
@@ -220,32 +235,6 @@ struct Stopped {
 }
 
 impl Wiring {
-    /// Where a request leads, and in which access it is in flight: that of the cache that was asked.
-    #[inline(always)]
-    fn reach<'port>(
-        &mut self,
-        iotlb: &'port mut CachePort,
-        device_tlb: &'port mut CachePort,
-        request: &Request,
-    ) -> (Section<'port>, Result<PhysAddr, Stopped>) {
-        let (section, behind) = match self.memos.ats_now(&self.unit) {
-            Ats::Disabled => (iotlb.enter(), None),
-            Ats::Enabled => (device_tlb.enter(), Some(iotlb)),
-        };
-        match (self.quick(&section, request), behind) {
-            (Some(address), _) => (section, Ok(address)),
-            (None, Some(iotlb)) if self.device.ats() == Ats::Enabled => {
-                let found = self.ahead(&section, iotlb, request).map(at(request));
-                (section, found)
-            }
-            (None, Some(iotlb)) => {
-                drop(section);
-                self.untranslated(iotlb.enter(), request)
-            }
-            (None, None) => self.untranslated(section, request),
-        }
-    }
-
     /// The common case: a hit that serves, under a route that is known, and is known not to be stale if somebody wants
     /// to know. Everything else goes the long way, which starts over.
     #[inline(always)]
@@ -278,6 +267,24 @@ impl Wiring {
         Some(PhysAddr(request.address.0))
     }
 
+    /// What is behind [`quick`](Self::quick) where memory is lent and has no words to look at: nobody else pays for it.
+    #[cold]
+    fn quick_in_lent(&mut self, section: &Section<'_>, request: &Request) -> Option<PhysAddr> {
+        let memory = &self.unit.memory;
+        if !memory.words().is_empty() || Msi::is_address(request.address.0) {
+            return None;
+        }
+        let shortcut = self.memos.shortcut(&self.unit, request.pasid)?;
+        let memo = self.memos.behind_shortcut(request.pasid)?;
+        let vigil = self.vigil.as_ref()?;
+        let hit = if shortcut.is_identity {
+            identity(request.address)
+        } else {
+            section.lookup(shortcut.tag, request.address).filter(|hit| hit.serves(request.access))?
+        };
+        vigil.vouches_in_lent(memory, memo, request, hit).then(|| hit.physical(request.address))
+    }
+
     /// Through the device's TLB; what it does not have it asks the unit for.
     #[cold]
     fn ahead(
@@ -290,6 +297,9 @@ impl Wiring {
             return self.through_iotlb(&iotlb.enter(), request, AddressType::Untranslated);
         };
         if let Some(hit) = section.lookup(tag, request.address).filter(|hit| hit.serves(request.access)) {
+            if self.quick_in_lent(section, request) == Some(hit.physical(request.address)) {
+                return Ok(hit);
+            }
             self.admit(request, AddressType::Translated)?;
             self.watch_use(request, self.in_device_tlb(request), hit);
             return Ok(hit);
@@ -313,6 +323,9 @@ impl Wiring {
         section: Section<'a>,
         request: &Request,
     ) -> (Section<'a>, Result<PhysAddr, Stopped>) {
+        if let Some(found) = self.quick_in_lent(&section, request) {
+            return (section, Ok(found));
+        }
         let found = self.through_iotlb(&section, request, AddressType::Untranslated);
         (section, found.map(at(request)))
     }

@@ -79,6 +79,25 @@ impl MachineOptions {
     }
 }
 
+impl Default for MachineOptions {
+    /// 64 MiB, one processor, a VT-d unit that is watched, no devices, no fence: a machine inside another program.
+    fn default() -> Self {
+        Self {
+            memory_bytes: 64 << 20,
+            processors: 1,
+            masked_cpu_flags: CpuFlags::default(),
+            iommu: IommuKind::default(),
+            devices: Vec::new(),
+            virtio: Vec::new(),
+            functions: Vec::new(),
+            placement: Placement::default(),
+            debugger: Debugger::None,
+            sandbox: Sandbox::OFF,
+            tracer: None,
+        }
+    }
+}
+
 /// Whether there may be a debugger.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Debugger {

@@ -155,7 +155,6 @@ impl Memo {
     }
 
     /// The same where memory is lent.
-    #[cold]
     pub(super) fn stands_in_lent(&self, memory: &PhysicalMemory) -> bool {
         self.words.iter().flatten().all(|word| word.stands_in(memory))
     }

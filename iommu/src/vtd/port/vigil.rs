@@ -15,7 +15,7 @@ use pcie::{Pasid, Request};
 use crate::vtd::options::Watching;
 use crate::vtd::port::memo::Memo;
 use crate::vtd::trail::Word;
-use crate::vtd::walk::Path;
+use crate::vtd::walk::{Path, identity};
 
 /// Pages that a port has proofs for at most; those of two pages that meet in one place take turns.
 const PROOFS: usize = 1 << 11;
@@ -68,7 +68,6 @@ impl Subject {
 
 impl Proof {
     /// Whether all that it and its route rest on still says what it said, word by word.
-    #[cold]
     fn stands_in_lent(&self, memory: &PhysicalMemory, memo: &Memo) -> bool {
         memo.stands_in_lent(memory)
             && self.above.iter().all(|word| word.stands_in(memory))
@@ -123,18 +122,36 @@ impl Vigil {
             && proof.found_in == memo.found_in
             && proof.frame == hit.physical(request.address).pfn()
             && proof.permission.allows(request.access)
-            && (memo.stands(words)
-                && all(&proof.above, |word| word.stands(words))
-                && proof.leaf.stands(words)
-                || words.is_empty() && proof.stands_in_lent(memory, memo))
+            && memo.stands(words)
+            && all(&proof.above, |word| word.stands(words))
+            && proof.leaf.stands(words)
+    }
+
+    /// The same where memory is lent, which has no words.
+    pub(super) fn vouches_in_lent(
+        &self,
+        memory: &PhysicalMemory,
+        memo: &Memo,
+        request: &Request,
+        hit: Translation,
+    ) -> bool {
+        let passes = self.passing[passing_index(memo)] == Some((memo.requester.pasid, memo.found_in));
+        if passes && hit == identity(request.address) {
+            return memo.stands_in_lent(memory);
+        }
+        let Some(proof) = &self.proofs[index(request)] else { return false };
+        proof.subject == Subject::of(request)
+            && proof.found_in == memo.found_in
+            && proof.frame == hit.physical(request.address).pfn()
+            && proof.permission.allows(request.access)
+            && proof.stands_in_lent(memory, memo)
     }
 
     /// The same for a route that lets addresses pass, whatever the page is.
     #[inline(always)]
     pub(super) fn vouches_for_passing(&self, memory: &PhysicalMemory, memo: &Memo) -> bool {
         let words = memory.words();
-        self.passing[passing_index(memo)] == Some((memo.requester.pasid, memo.found_in))
-            && (memo.stands(words) || words.is_empty() && memo.stands_in_lent(memory))
+        self.passing[passing_index(memo)] == Some((memo.requester.pasid, memo.found_in)) && memo.stands(words)
     }
 
     /// The tables say `translation` for the request, by `path`.
