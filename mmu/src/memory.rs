@@ -142,6 +142,13 @@ impl PhysicalMemory {
         }
     }
 
+    /// The aligned word at `address` of a mapping of its own; none elsewhere, where memory may be lent all the same.
+    #[inline]
+    #[must_use]
+    pub fn own_word(&self, address: PhysAddr) -> Option<&AtomicU64> {
+        self.mapping.word(address.0)
+    }
+
     /// Stores the word at `address` (release), which a guest chose; false, and nothing is stored, if it lies outside or is not
     /// 8-byte aligned.
     #[inline]

@@ -4,6 +4,7 @@
 //! takes nothing, as a bus without a device does.
 
 use std::mem;
+use std::sync::atomic::Ordering;
 
 use mmu::address::{Access, PAGE_SIZE, PhysAddr, VirtAddr};
 use pcie::{Msi, Pasid, Request};
@@ -22,12 +23,31 @@ impl InFlight<'_> {
     #[inline]
     #[must_use]
     pub fn load(self) -> u64 {
+        match self.memory.own_word(self.address) {
+            Some(word) => word.load(Ordering::Acquire),
+            None => self.load_elsewhere(),
+        }
+    }
+
+    /// Takes the access with it, so that nobody keeps anything for its end.
+    #[cold]
+    #[inline(never)]
+    fn load_elsewhere(self) -> u64 {
         self.memory.try_load(self.address).unwrap_or(u64::MAX)
     }
 
     /// Stores the aligned word.
     #[inline]
     pub fn store(self, value: u64) {
+        match self.memory.own_word(self.address) {
+            Some(word) => word.store(value, Ordering::Release),
+            None => self.store_elsewhere(value),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn store_elsewhere(self, value: u64) {
         let _outside = self.memory.try_store(self.address, value);
     }
 
