@@ -26,7 +26,8 @@ struct Driver {
 
 impl Driver {
     fn start(forgets: bool) -> Outcome<Self> {
-        let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 1 << 20), (GuestAddress(4 << 20), 1 << 20)])?;
+        let memory =
+            GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 1 << 20), (GuestAddress(4 << 20), 1 << 20)])?;
         let memory = Arc::new(memory);
         let driver = Self { unit: Unit::new(Arc::clone(&memory))?, memory, tail: 0, forgets };
         let entry = 0x2000 + u64::from(DEVICE.devfn()) * 16;

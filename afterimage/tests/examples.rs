@@ -11,7 +11,9 @@ fn example(name: &str, arguments: &[&str]) -> Output {
     path.pop();
     path.extend(["examples", name]);
     let run = Command::new(&path).args(arguments).output();
-    run.unwrap_or_else(|error| panic!("{}: {error}; run `cargo test -p afterimage` without --test", path.display()))
+    run.unwrap_or_else(|error| {
+        panic!("{}: {error}; run `cargo test -p afterimage` without --test", path.display())
+    })
 }
 
 fn said(output: &Output) -> String {
@@ -34,7 +36,8 @@ fn a_scenario_in_rust_has_a_verdict_for_each_place() {
     let output = example("scenario", &[]);
     let text = said(&output);
     assert!(output.status.success(), "{output:?}");
-    let verdict = |place: usize| text.lines().find(|line| line.starts_with(&format!("notify-before-{place} ")));
+    let verdict =
+        |place: usize| text.lines().find(|line| line.starts_with(&format!("notify-before-{place} ")));
     for (place, word) in ["VIOLATED", "PROVED", "PROVED", "PROVED", "VIOLATED"].into_iter().enumerate() {
         assert!(verdict(place).is_some_and(|line| line.contains(word)), "{place}: {text}");
     }

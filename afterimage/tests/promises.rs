@@ -51,7 +51,8 @@ fn explorations_at_once_do_not_meet() {
         scenarios.iter().map(|one| one.explore(Limits::default(), keep_going).unwrap()).collect();
     assert!(alone.iter().all(|finding| finding.answered == Answered::Proved), "{alone:?}");
     let together: Vec<_> = thread::scope(|scope| {
-        let explore = |one| scope.spawn(move || Scenario::explore(one, Limits::default(), keep_going).unwrap());
+        let explore =
+            |one| scope.spawn(move || Scenario::explore(one, Limits::default(), keep_going).unwrap());
         let running: Vec<_> = scenarios.iter().map(explore).collect();
         running.into_iter().map(|one| one.join().unwrap()).collect()
     });

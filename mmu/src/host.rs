@@ -50,8 +50,7 @@ impl SharedMapping {
     /// No memory at all: a page of addresses that nobody may access.
     pub(crate) fn nothing() -> io::Result<Self> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        let region =
-            MmapRegion::build(None, PAGE_LEN, libc::PROT_NONE, flags).map_err(io::Error::other)?;
+        let region = MmapRegion::build(None, PAGE_LEN, libc::PROT_NONE, flags).map_err(io::Error::other)?;
         Ok(Self { region, len: 0, hole: 0..0 })
     }
 

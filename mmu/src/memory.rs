@@ -161,7 +161,12 @@ impl PhysicalMemory {
     /// was something else; none if that lies outside or is not 8-byte aligned.
     #[inline]
     #[must_use]
-    pub fn try_compare_exchange(&self, address: PhysAddr, current: u64, new: u64) -> Option<Result<u64, u64>> {
+    pub fn try_compare_exchange(
+        &self,
+        address: PhysAddr,
+        current: u64,
+        new: u64,
+    ) -> Option<Result<u64, u64>> {
         self.with(address, Doing::Change, |word| {
             word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
         })
@@ -204,7 +209,9 @@ impl PhysicalMemory {
     /// As [`load`](Self::load).
     #[inline]
     pub fn compare_exchange(&self, address: PhysAddr, current: u64, new: u64) -> Result<u64, u64> {
-        self.at(address, Doing::Change, |word| word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire))
+        self.at(address, Doing::Change, |word| {
+            word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
+        })
     }
 
     /// Adds `value` to the aligned word at `address` and returns what stood there.
@@ -239,13 +246,15 @@ impl PhysicalMemory {
     /// Copies `bytes` to `address`, which a guest chose; false, and nothing is copied, if they do not fit there.
     #[must_use]
     pub fn try_write_bytes(&self, address: PhysAddr, bytes: &[u8]) -> bool {
-        self.mapping.write(address.0, bytes) || self.lent.as_ref().is_some_and(|lent| lent.write(address, bytes))
+        self.mapping.write(address.0, bytes)
+            || self.lent.as_ref().is_some_and(|lent| lent.write(address, bytes))
     }
 
     /// Copies from `address`, which a guest chose, into `bytes`; false, and nothing is copied, if memory ends before.
     #[must_use]
     pub fn try_read_bytes(&self, address: PhysAddr, bytes: &mut [u8]) -> bool {
-        self.mapping.read(address.0, bytes) || self.lent.as_ref().is_some_and(|lent| lent.read(address, bytes))
+        self.mapping.read(address.0, bytes)
+            || self.lent.as_ref().is_some_and(|lent| lent.read(address, bytes))
     }
 
     /// The `len` bytes from `address` on, which a guest chose, as rust-vmm's crates share them with a guest; none if memory

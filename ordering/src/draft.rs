@@ -151,7 +151,8 @@ impl Draft {
     /// [`Rejected`] with everything that is wrong with it.
     pub fn finish(self) -> Result<Drafted, Rejected> {
         let text = self.to_string();
-        let rejected = |diagnostics| Rejected { name: self.name.to_string(), diagnostics, text: text.clone() };
+        let rejected =
+            |diagnostics| Rejected { name: self.name.to_string(), diagnostics, text: text.clone() };
         let names = std::iter::once(&self.name).chain(self.agents.iter().map(|(name, _)| name));
         let bad_names = names.map(|name| name.as_ref()).filter(|name| !is_name(name));
         let bad: Vec<_> = bad_names.chain(self.lines().filter_map(Line::bad)).map(bad_name).collect();

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use devices::edu::EduOptions;
+use devices::pci::Endpoint;
 use devices::pci::bus::Function;
 use devices::pci::config::ConfigSpace;
-use devices::pci::Endpoint;
 use devices::pci_engine::{Offer, PciEngineOptions};
 use devices::user_network::address::Reach;
 use devices::virtio::blk::disk::Disk;
@@ -74,7 +74,9 @@ impl MachineOptions {
     pub fn last_bus(&self) -> u8 {
         match self.placement {
             Placement::Integrated => 0,
-            Placement::BehindPorts => u8::try_from(self.devices.len() + self.virtio.len() + self.functions.len()).unwrap_or(u8::MAX),
+            Placement::BehindPorts => {
+                u8::try_from(self.devices.len() + self.virtio.len() + self.functions.len()).unwrap_or(u8::MAX)
+            }
         }
     }
 }

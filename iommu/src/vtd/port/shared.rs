@@ -171,7 +171,12 @@ impl Lane {
         self.keepers.iter_mut().for_each(CachePort::pause);
     }
 
-    fn reach_for(&mut self, pasid: Option<Pasid>, address: VirtAddr, access: Permissions) -> Result<PhysAddr, Blocked> {
+    fn reach_for(
+        &mut self,
+        pasid: Option<Pasid>,
+        address: VirtAddr,
+        access: Permissions,
+    ) -> Result<PhysAddr, Blocked> {
         let mut reach = |access| self.reach(Request { pasid, address, access });
         match access {
             Permissions::No | Permissions::Read => reach(Access::Read),

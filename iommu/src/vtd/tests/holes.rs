@@ -9,7 +9,8 @@ use pcie::Msi;
 use vm_memory::{GuestAddress, GuestAddressSpace, GuestMemoryAtomic, GuestMemoryMmap};
 
 use super::driver::{
-    DOMAIN, Driver, FIRST_STAGE, Format, PAGE, SECOND_STAGE, SOURCE, lent, load, load_at, pasid, store, theirs,
+    DOMAIN, Driver, FIRST_STAGE, Format, PAGE, SECOND_STAGE, SOURCE, lent, load, load_at, pasid, store,
+    theirs,
 };
 use crate::spec::fault::FaultReason;
 use crate::vtd::interrupts::InterruptSource;

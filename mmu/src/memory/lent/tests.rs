@@ -74,8 +74,7 @@ fn memory_that_shrinks_is_outside_from_then_on_and_what_is_left_stays() {
 
 #[test]
 fn what_is_written_is_marked_for_whoever_moves_the_guest() {
-    let mapping: MmapRegion<AtomicBitmap> =
-        MmapRegion::new(LEN as usize).expect("two pages can be mapped");
+    let mapping: MmapRegion<AtomicBitmap> = MmapRegion::new(LEN as usize).expect("two pages can be mapped");
     let region = GuestRegionMmap::new(mapping, GuestAddress(FIRST)).expect("it fits");
     let theirs = Arc::new(GuestMemoryMmap::from_regions(vec![region]).expect("one region"));
     let ours = PhysicalMemory::lent(Arc::clone(&theirs)).expect("a page of addresses is left");

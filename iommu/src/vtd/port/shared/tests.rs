@@ -98,8 +98,7 @@ fn an_invalidation_waits_as_long_as_the_result_of_a_translation_lives_and_not_lo
 fn translations_at_once_are_as_many_as_one_likes_and_few_are_kept() {
     let (driver, _) = driver();
     let port = driver.unit.shared_port(SOURCE, 0);
-    let all: Vec<_> =
-        (0..2 * KEPT).map(|_| port.translate(IOVA, LEN, Permissions::Read).unwrap()).collect();
+    let all: Vec<_> = (0..2 * KEPT).map(|_| port.translate(IOVA, LEN, Permissions::Read).unwrap()).collect();
     drop(all);
     assert_eq!(port.idle.lock().len(), KEPT);
 }
