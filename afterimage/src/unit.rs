@@ -16,7 +16,8 @@ use vm_memory::GuestAddressSpace;
 pub use iommu::stale::{Mistake, StaleUse};
 pub use iommu::vtd::Width;
 pub use iommu::vtd::options::{CacheSizes, Judging, VtdOptions, Watching};
-pub use iommu::vtd::port::{Blocked, Port, SharedPort};
+pub use iommu::vtd::port::shared::SharedPort;
+pub use iommu::vtd::port::{Blocked, Port};
 pub use mmu::address::{Access, PhysAddr, VirtAddr};
 pub use pcie::{Ats, Msi, MsiSink, Pasid, Request, SourceId};
 

@@ -41,7 +41,7 @@ fn large(count: u32) -> Scenario {
     let draft = (0..count).fold(draft, |draft, cpu| {
         draft.user(UserKind::Cpu, format!("C{cpu}")).agent(format!("C{cpu}"), body())
     });
-    Scenario::try_from(draft.never(Event::use_of_a_freed_frame())).unwrap()
+    Scenario::try_from(draft.never(Event::use_of_a_freed_frame())).expect("the draft is a scenario")
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use iommu::stale::watch::{Judging, StaleOptions, Watching};
 use iommu::stale::{Holder, StaleUse};
 use iommu::vtd::options::VtdOptions;
-use iommu::vtd::port::SharedPort;
+use iommu::vtd::port::shared::SharedPort;
 use iommu::vtd::{Vtd, Width};
 use mmu::memory::PhysicalMemory;
 use pcie::{Msi, MsiSink, SourceId};

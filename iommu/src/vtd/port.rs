@@ -7,7 +7,7 @@
 mod bytes;
 mod hooks;
 mod memo;
-mod shared;
+pub mod shared;
 mod vigil;
 mod walk;
 
@@ -24,7 +24,6 @@ use pcie::{Msi, PageGroupResponse, PageRequest, Pasid, RequestOutcome, Requester
 use thiserror::Error;
 
 pub use self::hooks::{Fetched, Overtaken, Reached};
-pub use self::shared::{Held, SharedPort};
 use crate::spec::command::TableMode;
 use crate::spec::fault::{AddressType, FaultReason, FaultRecord};
 use crate::vtd::Vtd;

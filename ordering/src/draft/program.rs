@@ -37,38 +37,38 @@ impl Program {
 
     /// Then a step.
     #[must_use]
-    pub fn step(self, step: Step) -> Self {
-        self.row(Line::of("").step(&step))
+    pub fn step(self, step: &Step) -> Self {
+        self.row(Line::of("").step(step))
     }
 
     /// Then these.
     #[must_use]
     pub fn steps(self, steps: impl IntoIterator<Item = Step>) -> Self {
-        steps.into_iter().fold(self, Self::step)
+        steps.into_iter().fold(self, |program, step| program.step(&step))
     }
 
     /// Takes a lock, such as `ptl(A)`.
     #[must_use]
     pub fn lock(self, lock: impl Into<Text>) -> Self {
-        self.step(Step::Lock(lock.into(), LockMode::Exclusive))
+        self.step(&Step::Lock(lock.into(), LockMode::Exclusive))
     }
 
     /// Releases it.
     #[must_use]
     pub fn unlock(self, lock: impl Into<Text>) -> Self {
-        self.step(Step::Unlock(lock.into()))
+        self.step(&Step::Unlock(lock.into()))
     }
 
     /// Remembers the entry of a page and empties it.
     #[must_use]
     pub fn pte_clear(self, page: impl Into<Text>) -> Self {
-        self.step(Step::Entry(EntryAt::Pte(page.into()), EntryOf::Clear))
+        self.step(&Step::Entry(EntryAt::Pte(page.into()), EntryOf::Clear))
     }
 
     /// Writes the entry of a page.
     #[must_use]
     pub fn set_pte(self, page: impl Into<Text>, entry: Entry) -> Self {
-        self.step(Step::Entry(EntryAt::Pte(page.into()), EntryOf::Set(entry)))
+        self.step(&Step::Entry(EntryAt::Pte(page.into()), EntryOf::Set(entry)))
     }
 
     /// Flushes a page from the CPUs' TLBs.
@@ -84,37 +84,37 @@ impl Program {
     }
 
     fn invalidate(self, emptied: Emptied<Words>) -> Self {
-        self.step(Step::Invalidate(Invalidation { emptied, scope: Scope::All, posted: false }))
+        self.step(&Step::Invalidate(Invalidation { emptied, scope: Scope::All, posted: false }))
     }
 
     /// Fills the agent's own TLB.
     #[must_use]
     pub fn walk(self, page: impl Into<Text>) -> Self {
-        self.step(Step::Walk(page.into()))
+        self.step(&Step::Walk(page.into()))
     }
 
     /// A CPU or a vCPU reads a page.
     #[must_use]
     pub fn load(self, page: impl Into<Text>) -> Self {
-        self.step(Step::Load(page.into()))
+        self.step(&Step::Load(page.into()))
     }
 
     /// A CPU or a vCPU writes a page.
     #[must_use]
     pub fn store(self, page: impl Into<Text>, value: u32) -> Self {
-        self.step(Step::Store(page.into(), value))
+        self.step(&Step::Store(page.into(), value))
     }
 
     /// A device reads a page.
     #[must_use]
     pub fn dma_read(self, page: impl Into<Text>) -> Self {
-        self.step(Step::DmaRead(page.into()))
+        self.step(&Step::DmaRead(page.into()))
     }
 
     /// A device writes a page.
     #[must_use]
     pub fn dma_write(self, page: impl Into<Text>, value: u32) -> Self {
-        self.step(Step::DmaWrite(page.into(), value))
+        self.step(&Step::DmaWrite(page.into(), value))
     }
 
     /// Then a variable becomes `value`.

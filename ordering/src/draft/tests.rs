@@ -76,7 +76,7 @@ fn a_name_that_is_more_than_one_word_is_refused_wherever_it_stands() {
     }
     for name in ["A\npage B", "A # B", "A\u{a0}B", "a|b"] {
         let step = Step::Load(name.into());
-        let rejected = late_notification().agent("T", Program::new().step(step)).finish().unwrap_err();
+        let rejected = late_notification().agent("T", Program::new().step(&step)).finish().unwrap_err();
         assert!(rejected.diagnostics[0].message.ends_with("is no name"), "{name:?}: {rejected}");
     }
 }
@@ -109,8 +109,8 @@ fn variables_wait_and_repeat_as_they_do_in_a_file() {
         .user(UserKind::Vcpu, "TWO")
         .variable("ready", 0..=1)
         .option("deadlock", "on")
-        .agent("ONE", Program::new().step(Step::Store("A".into(), 7)).set("ready", 1))
-        .agent("TWO", Program::new().wait_until("ready", 1).step(Step::Load("A".into())))
+        .agent("ONE", Program::new().store("A", 7).set("ready", 1))
+        .agent("TWO", Program::new().wait_until("ready", 1).load("A"))
         .never_after(Event::reads("TWO", "A", 0), Event::writes("ONE", "A", 7))
         .never(Event::use_of_a_freed_frame())
         .expect_proof()
