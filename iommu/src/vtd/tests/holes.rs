@@ -191,7 +191,7 @@ fn shrinking() -> Shrinking {
     let place = driver.place(FIRST_STAGE, table, PAGE, 2);
     driver.memory.store(place, SECOND | FIRST_STAGE.link);
     let leaf = PhysAddr(SECOND).offset(PAGE.table_index(1) * 8);
-    driver.memory.store(leaf, SECOND + 0x1000 | FIRST_STAGE.leaf);
+    driver.memory.store(leaf, (SECOND + 0x1000) | FIRST_STAGE.leaf);
     driver.memory.store(PhysAddr(SECOND + 0x1000), 9);
     let mut port = driver.port();
     assert_eq!(load_at(&mut port, Some(pasid(5)), PAGE), Ok(9));

@@ -14,9 +14,10 @@ use crate::memory::PhysicalMemory;
 const FIRST: u64 = 0x1_0000;
 const SECOND: u64 = 0x4_0000;
 const LEN: u64 = 0x2000;
+const LEN_BYTES: usize = 0x2000;
 
 fn regions(starts: &[u64]) -> GuestMemoryMmap {
-    let ranges: Vec<_> = starts.iter().map(|start| (GuestAddress(*start), LEN as usize)).collect();
+    let ranges: Vec<_> = starts.iter().map(|start| (GuestAddress(*start), LEN_BYTES)).collect();
     GuestMemoryMmap::from_ranges(&ranges).expect("some pages can be mapped")
 }
 
@@ -74,7 +75,7 @@ fn memory_that_shrinks_is_outside_from_then_on_and_what_is_left_stays() {
 
 #[test]
 fn what_is_written_is_marked_for_whoever_moves_the_guest() {
-    let mapping: MmapRegion<AtomicBitmap> = MmapRegion::new(LEN as usize).expect("two pages can be mapped");
+    let mapping: MmapRegion<AtomicBitmap> = MmapRegion::new(LEN_BYTES).expect("two pages can be mapped");
     let region = GuestRegionMmap::new(mapping, GuestAddress(FIRST)).expect("it fits");
     let theirs = Arc::new(GuestMemoryMmap::from_regions(vec![region]).expect("one region"));
     let ours = PhysicalMemory::lent(Arc::clone(&theirs)).expect("a page of addresses is left");

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use mmu::address::{PAGE_SIZE, PhysAddr};
+use mmu::address::{PAGE_LEN, PAGE_SIZE, PhysAddr};
 use vm_memory::iommu::Error;
 use vm_memory::{GuestAddress, Iommu, Permissions};
 
@@ -12,7 +12,7 @@ use crate::vtd::tests::driver::invalidations;
 use crate::vtd::tests::driver::{DOMAIN, Driver, PAGE, SECOND_STAGE, SOURCE};
 
 const IOVA: GuestAddress = GuestAddress(PAGE.0);
-const LEN: usize = PAGE_SIZE as usize;
+const LEN: usize = PAGE_LEN;
 const FSTS: u64 = 0x34;
 
 /// A device that may read and write its first page, and only read its second one.
