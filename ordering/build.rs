@@ -7,7 +7,8 @@ use std::io::{self, Write, stdout};
 use std::path::{Path, PathBuf};
 
 fn main() -> io::Result<()> {
-    let root = fs::canonicalize("../tests/scenarios")?;
+    // A link into the repository; in the package that is published, the files themselves.
+    let root = fs::canonicalize("scenarios")?;
     // Cargo looks at everything below a folder that it is told.
     writeln!(stdout(), "cargo::rerun-if-changed={}", root.display())?;
     let mut paths = Vec::new();

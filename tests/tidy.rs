@@ -25,6 +25,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("observe", &["steps", "ordering"]),
     ("picture", &["ordering", "tracks"]),
     ("race", &["steps", "mmu", "pcie", "iommu", "ordering"]),
+    ("afterimage", &["mmu", "pcie", "iommu", "ordering"]),
     ("guest-images", &[]),
     ("guest-images/driver", &[]),
     (
@@ -147,6 +148,10 @@ fn files() -> Vec<File> {
 fn collect(root: &Path, folder: &Path, found: &mut Vec<File>) {
     for entry in fs::read_dir(folder).expect("a folder of the repository can be read").flatten() {
         let path = entry.path();
+        // What is linked stands where it is linked from, too.
+        if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+            continue;
+        }
         let is_build_output = path.join("CACHEDIR.TAG").exists() || path == root.join("target");
         if path.is_dir() {
             if !is_build_output && entry.file_name() != ".git" {

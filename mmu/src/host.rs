@@ -23,6 +23,8 @@ use crate::address::PAGE_LEN;
 #[derive(Debug)]
 pub(crate) struct SharedMapping {
     region: MmapRegion<()>,
+    /// Bytes of the region that are given to anybody: all, or none.
+    len: usize,
     /// Offsets that nobody is given.
     hole: Range<u64>,
     /// Words before the hole, or all of them if there is none.
@@ -45,13 +47,20 @@ impl SharedMapping {
         // SAFETY: as above. A dump of this program is for its bugs, and what a guest holds is nobody else's.
         unsafe { madvise(region.as_ptr().cast(), len_bytes, Advice::LinuxDontDump) }?;
         let low_words = if hole.is_empty() { len_bytes as u64 } else { hole.start } / 8;
-        Ok(Self { region, hole, low_words })
+        Ok(Self { len: region.size(), region, hole, low_words })
+    }
+
+    /// No memory at all: a page of addresses that nobody may access.
+    pub(crate) fn nothing() -> io::Result<Self> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let region = MmapRegion::build(None, PAGE_LEN, libc::PROT_NONE, flags).map_err(io::Error::other)?;
+        Ok(Self { region, len: 0, hole: 0..0, low_words: 0 })
     }
 
     /// Bytes mapped.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.region.size()
+        self.len
     }
 
     /// What nobody is given; empty if there is none.
@@ -72,7 +81,7 @@ impl SharedMapping {
         }
         // SAFETY: a word lies there, so the sum stays inside the mapping.
         let word = unsafe { self.region.as_ptr().add(usize::try_from(offset).ok()?) };
-        // SAFETY: the mapping is page aligned and `offset` a multiple of 8 below a length that is one too, so
+        // SAFETY: the mapping is page aligned and `offset` a multiple of 8 below a length that is one too, and at most that of the mapping, so
         // 8 valid aligned bytes lie there as long as `self`; everybody accesses them through atomics.
         Some(unsafe { AtomicU64::from_ptr(word.cast()) })
     }
@@ -94,7 +103,7 @@ impl SharedMapping {
     /// Whether an aligned word lies at `offset`, in a mapping that may have a hole.
     #[cold]
     fn is_word_behind_hole(&self, offset: u64) -> bool {
-        offset & 7 == 0 && offset < self.region.size() as u64 && !self.hole.contains(&offset)
+        offset & 7 == 0 && offset < self.len as u64 && !self.hole.contains(&offset)
     }
 
     /// All of the mapping, word by word.
@@ -102,7 +111,7 @@ impl SharedMapping {
     pub(crate) fn words(&self) -> &[AtomicU64] {
         // SAFETY: the mapping is page aligned, its length a multiple of the page size, and it lives as long as `self`;
         // whoever else changes its bytes does so through atomics or raw pointers.
-        unsafe { std::slice::from_raw_parts(self.region.as_ptr().cast(), self.region.size() / 8) }
+        unsafe { std::slice::from_raw_parts(self.region.as_ptr().cast(), self.len / 8) }
     }
 
     /// `len` bytes at `offset` for who shares them with others; none if the mapping ends before.
@@ -147,7 +156,7 @@ impl SharedMapping {
     /// The host pointer to `len` bytes at `offset`, if all of them lie inside.
     fn span(&self, offset: u64, len: usize) -> Option<*mut u8> {
         let end = offset.checked_add(len as u64)?;
-        if end > self.region.size() as u64 || (offset < self.hole.end && self.hole.start < end) {
+        if end > self.len as u64 || (offset < self.hole.end && self.hole.start < end) {
             return None;
         }
         let offset = usize::try_from(offset).ok()?;

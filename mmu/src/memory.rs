@@ -1,17 +1,20 @@
 //! Physical memory: the bytes that page tables, frames, guests and every walker share.
 //!
-//! Invariant: there is one mapping. A table entry is loaded and stored as an atomic word of it; nothing keeps a
-//! second copy that could be mistaken for the truth. Addresses come from tables that a guest may have written,
-//! so the walking load ([`PhysicalMemory::try_load`]) answers "outside" as data; the other accessors are for
-//! addresses the program itself allocated and assert.
+//! Invariant: there is one mapping, of its own or [lent](PhysicalMemory::lent). A table entry is loaded and stored as an atomic
+//! word of it; nothing keeps a second copy that could be mistaken for the truth. Addresses come from tables that a guest may
+//! have written, so the accessors whose names begin with `try` answer "outside" as data; the other accessors are for addresses
+//! the program itself allocated and assert.
+
+mod lent;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use thiserror::Error;
-use vm_memory::VolatileSlice;
+use vm_memory::{GuestAddressSpace, VolatileSlice};
 use xxhash_rust::xxh3::xxh3_64;
 
+use self::lent::{Doing, Lender, Lent};
 use crate::address::{PAGE_LEN, PAGE_SIZE, Pfn, PhysAddr};
 use crate::host::SharedMapping;
 
@@ -46,7 +49,10 @@ pub enum MemoryError {
 /// One memfd-backed mapping, frame 0 at physical address 0. It may have a hole, which belongs to others.
 #[derive(Debug)]
 pub struct PhysicalMemory {
+    /// Nothing, if all of it is lent.
     mapping: SharedMapping,
+    /// What is not in the mapping.
+    lent: Option<Box<dyn Lent>>,
 }
 
 impl PhysicalMemory {
@@ -74,10 +80,24 @@ impl PhysicalMemory {
         };
         let Ok(len) = usize::try_from(len_bytes) else { return Err(size) };
         let mapping = SharedMapping::new(len, hole).map_err(|source| MemoryError::Map { bytes, source })?;
-        Ok(Self { mapping })
+        Ok(Self { mapping, lent: None })
     }
 
-    /// Its size in bytes, without a hole.
+    /// The memory of `space`, which somebody else maps and may replace: several regions, holes between them, none at all.
+    /// What the unit in front of it has to know of it, it asks for anew at each access. It has no host address for KVM, no
+    /// [`words`](Self::words), no [`slice`](Self::slice), and its size is not known here.
+    ///
+    /// # Errors
+    /// [`MemoryError::Map`] when the kernel has no room for a page of addresses.
+    pub fn lent<S>(space: S) -> Result<Self, MemoryError>
+    where
+        S: GuestAddressSpace + Send + Sync + 'static,
+    {
+        let mapping = SharedMapping::nothing().map_err(|source| MemoryError::Map { bytes: 0, source })?;
+        Ok(Self { mapping, lent: Some(Box::new(Lender(space))) })
+    }
+
+    /// Its size in bytes, without a hole; 0 if it is lent.
     #[must_use]
     pub fn len_bytes(&self) -> u64 {
         let hole = self.mapping.hole();
@@ -105,7 +125,7 @@ impl PhysicalMemory {
     }
 
     /// All of it, a word for each 8 bytes from address 0 on, a hole's too: for loops over words whose places were checked
-    /// before.
+    /// before. None at all if it is lent.
     #[inline]
     #[must_use]
     pub fn words(&self) -> &[AtomicU64] {
@@ -123,7 +143,40 @@ impl PhysicalMemory {
     #[inline]
     #[must_use]
     pub fn try_load(&self, address: PhysAddr) -> Option<u64> {
-        Some(self.mapping.word(address.0)?.load(Ordering::Acquire))
+        match self.mapping.word(address.0) {
+            Some(word) => Some(word.load(Ordering::Acquire)),
+            None => self.load_lent(address),
+        }
+    }
+
+    /// The aligned word at `address` of a mapping of its own; none elsewhere, where memory may be lent all the same.
+    #[inline]
+    #[must_use]
+    pub fn own_word(&self, address: PhysAddr) -> Option<&AtomicU64> {
+        self.mapping.word(address.0)
+    }
+
+    /// Stores the word at `address` (release), which a guest chose; false, and nothing is stored, if it lies outside or is not
+    /// 8-byte aligned.
+    #[inline]
+    #[must_use]
+    pub fn try_store(&self, address: PhysAddr, value: u64) -> bool {
+        self.with(address, Doing::Change, |word| word.store(value, Ordering::Release)).is_some()
+    }
+
+    /// Stores `new` at `address`, which a guest chose, if `current` stands there, and says what stood there, as an error if it
+    /// was something else; none if that lies outside or is not 8-byte aligned.
+    #[inline]
+    #[must_use]
+    pub fn try_compare_exchange(
+        &self,
+        address: PhysAddr,
+        current: u64,
+        new: u64,
+    ) -> Option<Result<u64, u64>> {
+        self.with(address, Doing::Change, |word| {
+            word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
+        })
     }
 
     /// Loads the aligned word at `address` (acquire).
@@ -133,7 +186,7 @@ impl PhysicalMemory {
     #[inline]
     #[must_use]
     pub fn load(&self, address: PhysAddr) -> u64 {
-        self.word(address).load(Ordering::Acquire)
+        self.at(address, Doing::Load, |word| word.load(Ordering::Acquire))
     }
 
     /// Stores the aligned word at `address` (release).
@@ -142,7 +195,7 @@ impl PhysicalMemory {
     /// As [`load`](Self::load).
     #[inline]
     pub fn store(&self, address: PhysAddr, value: u64) {
-        self.word(address).store(value, Ordering::Release);
+        self.at(address, Doing::Change, |word| word.store(value, Ordering::Release));
     }
 
     /// Replaces the aligned word at `address` and returns what stood there, as one atomic step.
@@ -151,7 +204,7 @@ impl PhysicalMemory {
     /// As [`load`](Self::load).
     #[inline]
     pub fn swap(&self, address: PhysAddr, value: u64) -> u64 {
-        self.word(address).swap(value, Ordering::AcqRel)
+        self.at(address, Doing::Change, |word| word.swap(value, Ordering::AcqRel))
     }
 
     /// Stores `new` at `address` if `current` stands there.
@@ -163,7 +216,9 @@ impl PhysicalMemory {
     /// As [`load`](Self::load).
     #[inline]
     pub fn compare_exchange(&self, address: PhysAddr, current: u64, new: u64) -> Result<u64, u64> {
-        self.word(address).compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
+        self.at(address, Doing::Change, |word| {
+            word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
+        })
     }
 
     /// Adds `value` to the aligned word at `address` and returns what stood there.
@@ -172,7 +227,7 @@ impl PhysicalMemory {
     /// As [`load`](Self::load).
     #[inline]
     pub fn fetch_add(&self, address: PhysAddr, value: u64) -> u64 {
-        self.word(address).fetch_add(value, Ordering::AcqRel)
+        self.at(address, Doing::Change, |word| word.fetch_add(value, Ordering::AcqRel))
     }
 
     /// Copies `bytes` to `address`.
@@ -181,7 +236,7 @@ impl PhysicalMemory {
     /// If they do not fit into memory there.
     pub fn write_bytes(&self, address: PhysAddr, bytes: &[u8]) {
         assert!(
-            self.mapping.write(address.0, bytes),
+            self.try_write_bytes(address, bytes),
             "{} bytes at {address} lie outside memory",
             bytes.len()
         );
@@ -192,23 +247,25 @@ impl PhysicalMemory {
     /// # Panics
     /// If memory ends before.
     pub fn read_bytes(&self, address: PhysAddr, bytes: &mut [u8]) {
-        assert!(self.mapping.read(address.0, bytes), "{} bytes at {address} lie outside memory", bytes.len());
+        assert!(self.try_read_bytes(address, bytes), "{} bytes at {address} lie outside memory", bytes.len());
     }
 
     /// Copies `bytes` to `address`, which a guest chose; false, and nothing is copied, if they do not fit there.
     #[must_use]
     pub fn try_write_bytes(&self, address: PhysAddr, bytes: &[u8]) -> bool {
         self.mapping.write(address.0, bytes)
+            || self.lent.as_ref().is_some_and(|lent| lent.write(address, bytes))
     }
 
     /// Copies from `address`, which a guest chose, into `bytes`; false, and nothing is copied, if memory ends before.
     #[must_use]
     pub fn try_read_bytes(&self, address: PhysAddr, bytes: &mut [u8]) -> bool {
         self.mapping.read(address.0, bytes)
+            || self.lent.as_ref().is_some_and(|lent| lent.read(address, bytes))
     }
 
     /// The `len` bytes from `address` on, which a guest chose, as rust-vmm's crates share them with a guest; none if memory
-    /// ends before.
+    /// ends before, or is lent: whoever lends it has slices of it.
     #[must_use]
     pub fn slice(&self, address: PhysAddr, len: usize) -> Option<VolatileSlice<'_>> {
         self.mapping.slice(address.0, len)
@@ -259,12 +316,38 @@ impl PhysicalMemory {
         bytes.chunks_exact(8).all(|chunk| chunk == word.to_le_bytes())
     }
 
-    #[inline]
-    fn word(&self, address: PhysAddr) -> &AtomicU64 {
-        match self.mapping.word(address.0) {
-            Some(word) => word,
+    /// What `act` makes of the aligned word at `address`.
+    #[inline(always)]
+    fn at<T>(&self, address: PhysAddr, doing: Doing, act: impl FnOnce(&AtomicU64) -> T) -> T {
+        match self.with(address, doing, act) {
+            Some(done) => done,
             None => panic!("{address} is no aligned word of {} bytes of memory", self.len_bytes()),
         }
+    }
+
+    /// The same; none if it lies outside or is not 8-byte aligned.
+    #[inline(always)]
+    fn with<T>(&self, address: PhysAddr, doing: Doing, act: impl FnOnce(&AtomicU64) -> T) -> Option<T> {
+        match self.mapping.word(address.0) {
+            Some(word) => Some(act(word)),
+            None => self.with_lent(address, doing, act),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn load_lent(&self, address: PhysAddr) -> Option<u64> {
+        self.with_lent(address, Doing::Load, |word| word.load(Ordering::Acquire))
+    }
+
+    /// What is not in the mapping.
+    #[cold]
+    fn with_lent<T>(&self, address: PhysAddr, doing: Doing, act: impl FnOnce(&AtomicU64) -> T) -> Option<T> {
+        let (mut act, mut done) = (Some(act), None);
+        self.lent.as_ref()?.word(address, doing, &mut |word| {
+            done = act.take().map(|act| act(word));
+        });
+        done
     }
 }
 

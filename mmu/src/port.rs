@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crate::address::{Access, Pfn, PhysAddr, VirtAddr};
@@ -168,7 +169,8 @@ impl<'port, Held> InFlight<'port, Held> {
     #[inline]
     #[must_use]
     pub fn load(self) -> Accessed {
-        let value = self.frames.memory().try_load(self.address).unwrap_or(u64::MAX);
+        let word = self.frames.memory().own_word(self.address);
+        let value = word.map_or(u64::MAX, |word| word.load(Ordering::Acquire));
         self.accessed(value)
     }
 
@@ -176,8 +178,8 @@ impl<'port, Held> InFlight<'port, Held> {
     /// outside memory takes nothing.
     #[inline]
     pub fn store(self, value: u64) -> Accessed {
-        if self.frames.memory().try_load(self.address).is_some() {
-            self.frames.memory().store(self.address, value);
+        if let Some(word) = self.frames.memory().own_word(self.address) {
+            word.store(value, Ordering::Release);
         }
         self.accessed(value)
     }

@@ -48,6 +48,7 @@ fn load(choices: &mut Choices<'_>, census: &mut Census) {
         iommu: choices.of(&[IommuKind::None, IommuKind::default()]),
         devices: Vec::new(),
         virtio: Vec::new(),
+        functions: Vec::new(),
         placement: Placement::default(),
         debugger: Debugger::None,
         sandbox: Sandbox::OFF,

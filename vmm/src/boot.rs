@@ -66,6 +66,12 @@ pub struct Module {
 }
 
 impl Payload {
+    /// An image alone, with nothing said to it.
+    #[must_use]
+    pub fn of(kernel: File) -> Self {
+        Self { kernel, initrd: None, modules: Vec::new(), command_line: String::new(), if_linux: Vec::new() }
+    }
+
     /// What is said to `kernel`, its image unpacked.
     fn told(&self, kernel: &File) -> Cow<'_, Self> {
         if self.if_linux.is_empty() || !(linux::is_linux(&kernel.bytes) || pvh::is_linux(kernel)) {

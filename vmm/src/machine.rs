@@ -25,6 +25,7 @@ mod unanswered;
 mod virtio;
 
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -184,6 +185,16 @@ impl Machine {
         self.board.unit().map(Arc::clone)
     }
 
+    /// Runs the guest to its end, or for `limit`, with nobody at its serial port but whoever has standard input.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_for(self, limit: Duration) -> Result<Run, MachineError> {
+        let console = Console { timeout: Some(limit), ..Console::default() };
+        let mut act = |_: &[String]| ControlFlow::Continue(());
+        self.run(console, Round { every: LOOK, act: &mut act }, Vec::new())
+    }
+
     /// Runs the guest to its end, or for as long as `console` and the rounds let it, and `services` beside it.
     ///
     /// # Errors
@@ -217,6 +228,9 @@ impl Machine {
         Ok(Run { ending: end.take(), places, behind: left.behind })
     }
 }
+
+/// How often somebody looks whether the time of a guest is over.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Whether processors reach all of the memory.
 fn check_width(system: &System, memory_bytes: u64) -> Result<(), MachineError> {

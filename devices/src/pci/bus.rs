@@ -118,6 +118,18 @@ impl PciBus {
         config: ConfigSpace,
         make: impl FnOnce(Arc<Endpoint>) -> Result<Arc<F>, E>,
     ) -> Result<SourceId, E> {
+        self.attach_any(config, |endpoint| Ok(make(endpoint)? as Arc<dyn Function>))
+    }
+
+    /// The same, of a function whose type nobody knows here.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn attach_any<E: From<BusFull>>(
+        &mut self,
+        config: ConfigSpace,
+        make: impl FnOnce(Arc<Endpoint>) -> Result<Arc<dyn Function>, E>,
+    ) -> Result<SourceId, E> {
         let source = self.next_source()?;
         let port = self.empty_port().map(|slot| Arc::clone(&slot.endpoint));
         // The pins of what is behind a port come out at the port's own.

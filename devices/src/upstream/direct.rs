@@ -29,7 +29,7 @@ impl Direct {
     fn update(&self, at: PhysAddr, operation: Atomic) -> Option<u64> {
         let mut before = self.memory.try_load(at)?;
         loop {
-            match self.memory.compare_exchange(at, before, operation.apply(before)) {
+            match self.memory.try_compare_exchange(at, before, operation.apply(before))? {
                 Ok(_) => return Some(before),
                 Err(found) => before = found,
             }

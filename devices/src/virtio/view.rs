@@ -2,7 +2,8 @@
 //!
 //! Invariant: a slice is used between two steps of the iterator that gave it, as every method of `Bytes` does, and the
 //! request that it stands for is in flight for so long: an invalidation waits for it. At most one request is in flight. Why
-//! it is not vm-memory's `IommuMemory`: that one keeps translations itself, in a cache that no invalidation reaches.
+//! it is not vm-memory's `IommuMemory` over a shared port (`iommu/src/vtd/port/shared.rs`): that one looks up a whole range before
+//! any of it is used, and knows no function whose bus mastering is off.
 //! Source: vm-memory, `GuestMemory`.
 
 use std::cell::RefCell;

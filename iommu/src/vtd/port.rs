@@ -7,6 +7,7 @@
 mod bytes;
 mod hooks;
 mod memo;
+pub mod shared;
 mod vigil;
 mod walk;
 
@@ -281,6 +282,24 @@ impl Wiring {
         Some(PhysAddr(request.address.0))
     }
 
+    /// What is behind [`quick`](Self::quick) where memory is lent and has no words to look at: nobody else pays for it.
+    #[cold]
+    fn quick_in_lent(&mut self, section: &Section<'_>, request: &Request) -> Option<PhysAddr> {
+        let memory = &self.unit.memory;
+        if !memory.words().is_empty() || Msi::is_address(request.address.0) {
+            return None;
+        }
+        let shortcut = self.memos.shortcut(&self.unit, request.pasid)?;
+        let memo = self.memos.behind_shortcut(request.pasid)?;
+        let vigil = self.vigil.as_ref()?;
+        let hit = if shortcut.is_identity {
+            identity(request.address)
+        } else {
+            section.lookup(shortcut.tag, request.address).filter(|hit| hit.serves(request.access))?
+        };
+        vigil.vouches_in_lent(memory, memo, request, hit).then(|| hit.physical(request.address))
+    }
+
     /// Through the device's TLB; what it does not have it asks the unit for.
     #[cold]
     fn ahead(
@@ -293,6 +312,9 @@ impl Wiring {
             return self.through_iotlb(&iotlb.enter(), request, AddressType::Untranslated);
         };
         if let Some(hit) = section.lookup(tag, request.address).filter(|hit| hit.serves(request.access)) {
+            if self.quick_in_lent(section, request) == Some(hit.physical(request.address)) {
+                return Ok(hit);
+            }
             self.admit(request, AddressType::Translated)?;
             self.watch_use(request, self.in_device_tlb(request), hit);
             return Ok(hit);
@@ -316,6 +338,9 @@ impl Wiring {
         section: Section<'a>,
         request: &Request,
     ) -> (Section<'a>, Result<PhysAddr, Stopped>) {
+        if let Some(found) = self.quick_in_lent(&section, request) {
+            return (section, Ok(found));
+        }
         let found = self.through_iotlb(&section, request, AddressType::Untranslated);
         (section, found.map(at(request)))
     }

@@ -242,8 +242,9 @@ impl Vtd {
         let shift = (address.0 & 4) * 8;
         while let Some(word) = self.memory.try_load(place) {
             let new = word & !(0xffff_ffff << shift) | u64::from(data) << shift;
-            if self.memory.compare_exchange(place, word, new).is_ok() {
-                return;
+            match self.memory.try_compare_exchange(place, word, new) {
+                Some(Err(_)) => {}
+                Some(Ok(_)) | None => return,
             }
         }
     }

@@ -10,6 +10,7 @@ mod contexts;
 mod device_tlb;
 pub(crate) mod driver;
 mod faults;
+mod holes;
 mod hooks;
 mod hostile;
 mod interrupts;

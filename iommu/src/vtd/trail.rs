@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mmu::address::PhysAddr;
+use mmu::memory::PhysicalMemory;
 use mmu::pte::Pte;
 
 /// A table that a translation passes through.
@@ -53,7 +54,7 @@ pub struct Reading {
 pub(crate) struct Word {
     /// What stood there, with the marks set.
     value: u64,
-    /// In [`PhysicalMemory::words`](mmu::memory::PhysicalMemory::words).
+    /// In [`PhysicalMemory::words`], or where it would be there if memory is lent.
     index: u32,
     /// Bits that may change: all of them are low ones, and entries that lead to tables of pages have none.
     marks: u32,
@@ -105,6 +106,16 @@ impl Word {
     pub(crate) fn stands(self, words: &[AtomicU64]) -> bool {
         let word = words.get(self.index as usize);
         word.is_some_and(|now| now.load(Ordering::Acquire) | u64::from(self.marks) == self.value)
+    }
+
+    /// The same of a word in memory that is lent.
+    pub(crate) fn stands_in(self, memory: &PhysicalMemory) -> bool {
+        // The index of what no index reaches.
+        if self.index == u32::MAX {
+            return false;
+        }
+        let now = memory.try_load(PhysAddr(u64::from(self.index) * 8));
+        now.is_some_and(|now| now | u64::from(self.marks) == self.value)
     }
 
     /// The same for a word that has no marks: those of a route, where a comparison less counts.

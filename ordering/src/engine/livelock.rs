@@ -53,7 +53,7 @@ pub(super) fn hopeless<W: Word>(
 }
 
 struct Hopes<'s, W> {
-    plan: &'s Plan,
+    plan: &'s Plan<'s>,
     searched: &'s Searched<W>,
     tables: &'s Tables<W>,
     expander: Expander<'s, W>,

@@ -95,7 +95,7 @@ pub enum Bound {
 
 /// How to explore.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct Options<'w> {
     /// What is reduced.
     pub reductions: Reductions,
     /// States at most.
@@ -108,9 +108,9 @@ pub struct Options {
     /// Whether interleavings are counted.
     pub interleavings: Counting,
     /// Told of states as they are found.
-    pub watched: Option<&'static Visited>,
+    pub watched: Option<&'w Visited>,
     /// Tells it to stop.
-    pub stop: Option<&'static Stop>,
+    pub stop: Option<&'w Stop>,
 }
 
 impl Stop {
@@ -169,7 +169,7 @@ impl Reductions {
     }
 }
 
-impl Default for Options {
+impl Default for Options<'_> {
     /// All reductions as far as they pay, one thread, 2 GiB.
     fn default() -> Self {
         Self {
@@ -184,7 +184,7 @@ impl Default for Options {
     }
 }
 
-impl Options {
+impl Options<'_> {
     /// These with persistent sets as given.
     pub(super) fn with(&self, persistent_sets: PersistentSets) -> Self {
         Self { reductions: self.reductions.with(persistent_sets), ..*self }

@@ -59,7 +59,7 @@ struct Level<W> {
     stopped: bool,
 }
 
-impl Plan {
+impl Plan<'_> {
     /// Who expands its states.
     pub(super) fn expander<'t, W: Word>(&self, tables: &'t Tables<W>) -> Expander<'t, W> {
         Expander::new(tables, self.reductions).with(self.violations)

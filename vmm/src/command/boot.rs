@@ -272,6 +272,7 @@ impl BootArguments {
             placement: if self.root_ports { Placement::BehindPorts } else { Placement::Integrated },
             debugger: self.debugger(),
             sandbox,
+            functions: Vec::new(),
             tracer,
         };
         Ok((options, root))

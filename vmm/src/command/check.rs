@@ -82,7 +82,7 @@ fn bytes(text: &str) -> Result<usize, String> {
 }
 
 impl CheckArguments {
-    fn options(&self) -> Options {
+    fn options(&self) -> Options<'static> {
         Options {
             reductions: if self.no_reduce { Reductions::NONE } else { Reductions::PAYING },
             max_states: self.max_states.unwrap_or(usize::MAX),

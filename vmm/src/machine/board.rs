@@ -61,6 +61,9 @@ pub enum BoardError {
     /// No event for a device.
     #[error("the host refuses an event for a device: {error}; {}", remedy(.0, "give fewer"), error = .0)]
     Bell(std::io::Error),
+    /// A function of its own cannot be made.
+    #[error("a device of its own cannot be made: {error}; {}", remedy(.0, "leave it out"), error = .0)]
+    Function(std::io::Error),
     /// No thread for the timer.
     #[error("the host refuses a thread for the timer: {error}; {}", remedy(.0, "end other programs"), error = .0)]
     Timer(std::io::Error),
@@ -152,6 +155,13 @@ impl Board {
             place(&mut bus, unit.as_ref(), options.placement)?;
             admit(&bus, unit.as_ref(), options.iommu)?;
             virtio::attach(&mut bus, device, vm.memory(), &hooks_of)?;
+        }
+        for function in &options.functions {
+            place(&mut bus, unit.as_ref(), options.placement)?;
+            admit(&bus, unit.as_ref(), options.iommu)?;
+            let make = |endpoint| function.make(endpoint).map_err(BoardError::Function);
+            let source = bus.attach_any(function.config(), make)?;
+            log::info!("{source}: {function:?}");
         }
         let late = late(unit.as_ref(), options.iommu, sources);
         bus.place_bars(Window { start: map::HOLE, end: map::HOLE_END })?;

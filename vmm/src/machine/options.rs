@@ -1,10 +1,15 @@
 //! What a machine can have.
 
+use std::fmt;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use devices::edu::EduOptions;
+use devices::pci::Endpoint;
+use devices::pci::bus::Function;
+use devices::pci::config::ConfigSpace;
 use devices::pci_engine::{Offer, PciEngineOptions};
 use devices::user_network::address::Reach;
 use devices::virtio::blk::disk::Disk;
@@ -41,6 +46,8 @@ pub struct MachineOptions {
     pub devices: Vec<DeviceKind>,
     /// virtio devices, on the bus behind the others.
     pub virtio: Vec<VirtioKind>,
+    /// Functions of whoever builds the machine, on the bus behind all others.
+    pub functions: Vec<Arc<dyn OwnFunction>>,
     /// Where all of them are.
     pub placement: Placement,
     /// Whether somebody may look into its processors.
@@ -67,7 +74,28 @@ impl MachineOptions {
     pub fn last_bus(&self) -> u8 {
         match self.placement {
             Placement::Integrated => 0,
-            Placement::BehindPorts => u8::try_from(self.devices.len() + self.virtio.len()).unwrap_or(u8::MAX),
+            Placement::BehindPorts => {
+                u8::try_from(self.devices.len() + self.virtio.len() + self.functions.len()).unwrap_or(u8::MAX)
+            }
+        }
+    }
+}
+
+impl Default for MachineOptions {
+    /// 64 MiB, one processor, a VT-d unit that is watched, no devices, no fence: a machine inside another program.
+    fn default() -> Self {
+        Self {
+            memory_bytes: 64 << 20,
+            processors: 1,
+            masked_cpu_flags: CpuFlags::default(),
+            iommu: IommuKind::default(),
+            devices: Vec::new(),
+            virtio: Vec::new(),
+            functions: Vec::new(),
+            placement: Placement::default(),
+            debugger: Debugger::None,
+            sandbox: Sandbox::OFF,
+            tracer: None,
         }
     }
 }
@@ -199,6 +227,21 @@ impl DeviceKind {
             Self::DmaEngine(options) => matches!(options.ats, Offer::Present),
         }
     }
+}
+
+/// A function that whoever builds the machine brings along: what it is, and how it is made when it has its place.
+///
+/// The endpoint is its only way out: its port to memory, through the remapping unit if there is one, its interrupts, its
+/// configuration space. Its BARs are loaded and stored by any number of processors at once.
+pub trait OwnFunction: fmt::Debug + Send + Sync {
+    /// Its configuration space after power-on.
+    fn config(&self) -> ConfigSpace;
+
+    /// The function, on its bus.
+    ///
+    /// # Errors
+    /// If the host refuses it something, such as a thread.
+    fn make(&self, endpoint: Arc<Endpoint>) -> io::Result<Arc<dyn Function>>;
 }
 
 /// Where the cable of a network interface leads.

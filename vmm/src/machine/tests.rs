@@ -48,6 +48,7 @@ pub(super) fn machine_of(image: BareImage, unit: UnitOptions, output: Output) ->
         iommu: IommuKind::Vtd(unit),
         devices: vec![DeviceKind::Edu(EduOptions::default())],
         virtio: Vec::new(),
+        functions: Vec::new(),
         placement: Placement::default(),
         debugger: Debugger::None,
         sandbox: Sandbox::OFF,

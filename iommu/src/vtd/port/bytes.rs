@@ -4,6 +4,7 @@
 //! takes nothing, as a bus without a device does.
 
 use std::mem;
+use std::sync::atomic::Ordering;
 
 use mmu::address::{Access, PAGE_SIZE, PhysAddr, VirtAddr};
 use pcie::{Msi, Pasid, Request};
@@ -22,24 +23,42 @@ impl InFlight<'_> {
     #[inline]
     #[must_use]
     pub fn load(self) -> u64 {
+        match self.memory.own_word(self.address) {
+            Some(word) => word.load(Ordering::Acquire),
+            None => self.load_elsewhere(),
+        }
+    }
+
+    /// Takes the access with it, so that nobody keeps anything for its end.
+    #[cold]
+    #[inline(never)]
+    fn load_elsewhere(self) -> u64 {
         self.memory.try_load(self.address).unwrap_or(u64::MAX)
     }
 
     /// Stores the aligned word.
     #[inline]
     pub fn store(self, value: u64) {
-        if self.memory.try_load(self.address).is_some() {
-            self.memory.store(self.address, value);
+        match self.memory.own_word(self.address) {
+            Some(word) => word.store(value, Ordering::Release),
+            None => self.store_elsewhere(value),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn store_elsewhere(self, value: u64) {
+        let _outside = self.memory.try_store(self.address, value);
     }
 
     /// Replaces the aligned word by what `new` makes of it, as one atomic step, and returns what stood there.
     pub fn update(self, new: impl Fn(u64) -> u64) -> u64 {
         let mut word = self.memory.try_load(self.address);
         while let Some(current) = word {
-            match self.memory.compare_exchange(self.address, current, new(current)) {
-                Ok(_) => return current,
-                Err(other) => word = Some(other),
+            match self.memory.try_compare_exchange(self.address, current, new(current)) {
+                Some(Ok(_)) => return current,
+                Some(Err(other)) => word = Some(other),
+                None => word = None,
             }
         }
         u64::MAX

@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicU64;
 
 use mmu::address::VirtAddr;
 use mmu::cache::Tag;
+use mmu::memory::PhysicalMemory;
 use pcie::{Ats, Msi, Pasid, Requester};
 
 use crate::spec::fault::{AddressType, FaultReason};
@@ -151,6 +152,11 @@ impl Memo {
             }
         }
         true
+    }
+
+    /// The same where memory is lent.
+    pub(super) fn stands_in_lent(&self, memory: &PhysicalMemory) -> bool {
+        self.words.iter().flatten().all(|word| word.stands_in(memory))
     }
 
     fn look_up(unit: &Vtd, device: &Device, pasid: Option<Pasid>, epoch: u64) -> Result<Self, Refusal> {

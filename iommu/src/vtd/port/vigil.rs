@@ -16,7 +16,7 @@ use pcie::{Pasid, Request};
 use crate::vtd::options::Watching;
 use crate::vtd::port::memo::Memo;
 use crate::vtd::trail::Word;
-use crate::vtd::walk::Path;
+use crate::vtd::walk::{Path, identity};
 
 /// Pages that a port has proofs for at most; those of two pages that meet in one place take turns.
 const PROOFS: usize = 1 << 11;
@@ -65,6 +65,15 @@ impl Subject {
     #[inline(always)]
     fn of(request: &Request) -> Self {
         Self(request.address.page().0 << 1 | request.pasid.map_or(0, |pasid| u64::from(pasid.number()) + 1))
+    }
+}
+
+impl Proof {
+    /// Whether all that it and its route rest on still says what it said, word by word.
+    fn stands_in_lent(&self, memory: &PhysicalMemory, memo: &Memo) -> bool {
+        memo.stands_in_lent(memory)
+            && self.above.iter().all(|word| word.stands_in(memory))
+            && self.leaf.stands_in(memory)
     }
 }
 
@@ -117,6 +126,26 @@ impl Vigil {
             && proof.permission.allows(request.access)
             && all_stand(&proof.rest, words)
             && proof.leaf.stands(words)
+    }
+
+    /// The same where memory is lent, which has no words.
+    pub(super) fn vouches_in_lent(
+        &self,
+        memory: &PhysicalMemory,
+        memo: &Memo,
+        request: &Request,
+        hit: Translation,
+    ) -> bool {
+        let passes = self.passing[passing_index(memo)] == Some((memo.requester.pasid, memo.found_in));
+        if passes && hit == identity(request.address) {
+            return memo.stands_in_lent(memory);
+        }
+        let Some(proof) = &self.proofs[index(request)] else { return false };
+        proof.subject == Subject::of(request)
+            && proof.found_in == memo.found_in
+            && proof.frame == hit.physical(request.address).pfn()
+            && proof.permission.allows(request.access)
+            && proof.stands_in_lent(memory, memo)
     }
 
     /// The same for a route that lets addresses pass, whatever the page is.

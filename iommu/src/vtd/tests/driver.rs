@@ -2,12 +2,14 @@
 //!
 //! Invariant: it knows bit numbers by itself, so that a wrong layout in `spec` does not cancel out.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use mmu::address::{Access, PAGE_SIZE, PhysAddr, VirtAddr};
 use mmu::memory::PhysicalMemory;
 use parking_lot::Mutex;
 use pcie::{Ats, Msi, MsiSink, Pasid, Request, SourceId};
+use vm_memory::{GuestAddress, GuestMemoryMmap};
 
 use crate::spec::id::DomainId;
 use crate::vtd::options::VtdOptions;
@@ -73,6 +75,28 @@ pub(crate) fn pasid(number: u32) -> Pasid {
     Pasid::new(number).unwrap()
 }
 
+/// 8 MiB, its own; with AFTERIMAGE_TEST_MEMORY=lent those of two regions that somebody else has mapped.
+fn memory() -> PhysicalMemory {
+    match std::env::var("AFTERIMAGE_TEST_MEMORY").as_deref() {
+        Ok("lent") => lent(&[0..2 << 20, 2 << 20..8 << 20]),
+        Ok(other) => panic!("AFTERIMAGE_TEST_MEMORY is `{other}`; give `lent`, or unset it"),
+        Err(_) => PhysicalMemory::new(8 << 20).unwrap(),
+    }
+}
+
+/// Memory of rust-vmm's, at these addresses.
+pub(crate) fn lent(regions: &[Range<u64>]) -> PhysicalMemory {
+    PhysicalMemory::lent(Arc::new(theirs(regions))).unwrap()
+}
+
+pub(crate) fn theirs(regions: &[Range<u64>]) -> GuestMemoryMmap {
+    let ranges: Vec<(GuestAddress, usize)> = regions
+        .iter()
+        .map(|region| (GuestAddress(region.start), usize::try_from(region.end - region.start).unwrap()))
+        .collect();
+    GuestMemoryMmap::from_ranges(&ranges).unwrap()
+}
+
 impl Driver {
     pub(crate) fn new(options: VtdOptions) -> Self {
         Self::of(|memory, interrupts| Vtd::new(memory, options, interrupts))
@@ -80,7 +104,15 @@ impl Driver {
 
     /// Of the unit that is made of this memory and sends its interrupts there.
     pub(crate) fn of(unit: impl FnOnce(Arc<PhysicalMemory>, Arc<dyn MsiSink>) -> Arc<Vtd>) -> Self {
-        let memory = Arc::new(PhysicalMemory::new(8 << 20).unwrap());
+        Self::over(memory(), unit)
+    }
+
+    /// The same, of that memory.
+    pub(crate) fn over(
+        memory: PhysicalMemory,
+        unit: impl FnOnce(Arc<PhysicalMemory>, Arc<dyn MsiSink>) -> Arc<Vtd>,
+    ) -> Self {
+        let memory = Arc::new(memory);
         let interrupts = Arc::<Interrupts>::default();
         let unit = unit(Arc::clone(&memory), Arc::clone(&interrupts) as Arc<dyn MsiSink>);
         let mut driver = Self {
@@ -117,15 +149,18 @@ impl Driver {
         self
     }
 
+    pub(crate) fn started_scalable(mut self) -> Self {
+        self.start(1, 32);
+        self
+    }
+
     /// A unit in scalable mode that translates, with its queue on.
     pub(crate) fn scalable() -> Self {
         Self::scalable_with(VtdOptions::default())
     }
 
     pub(crate) fn scalable_with(options: VtdOptions) -> Self {
-        let mut driver = Self::new(options);
-        driver.start(1, 32);
-        driver
+        Self::new(options).started_scalable()
     }
 
     fn start(&mut self, mode: u64, width_bytes: u64) {

@@ -183,9 +183,11 @@ impl Walker<'_> {
         if !writable {
             return Err(Stop::Fault(FaultReason::NestedEntryWrite));
         }
-        match self.memory.compare_exchange(place, entry.0, marked.0) {
-            Ok(_) => Ok(marked),
-            Err(_) => Err(Stop::Overtaken),
+        match self.memory.try_compare_exchange(place, entry.0, marked.0) {
+            Some(Ok(_)) => Ok(marked),
+            Some(Err(_)) => Err(Stop::Overtaken),
+            // It could be read just now: whoever lends the memory has taken it away, or lets nobody write it.
+            None => Err(FaultReason::FirstStageAccess.into()),
         }
     }
 }

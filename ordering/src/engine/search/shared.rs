@@ -69,7 +69,7 @@ struct Worker<'a, W> {
     mail: Mail<W>,
     /// States found by both.
     found: &'a AtomicUsize,
-    plan: &'a Plan,
+    plan: &'a Plan<'a>,
     stopped: bool,
     expander: Expander<'a, W>,
 }

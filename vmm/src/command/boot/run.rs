@@ -262,7 +262,11 @@ fn of_error(error: &MachineError) -> u8 {
         | MachineError::Memory(_)
         | MachineError::Vm(_)
         | MachineError::Board(
-            BoardError::Cache(_) | BoardError::Thread(_) | BoardError::Bell(_) | BoardError::Timer(_),
+            BoardError::Cache(_)
+            | BoardError::Thread(_)
+            | BoardError::Bell(_)
+            | BoardError::Function(_)
+            | BoardError::Timer(_),
         )
         | MachineError::Processor(_)
         | MachineError::Sandbox(_)

@@ -20,6 +20,7 @@ fn options(processors: u8, iommu: IommuKind) -> MachineOptions {
         iommu,
         devices: Vec::new(),
         virtio: Vec::new(),
+        functions: Vec::new(),
         placement: Placement::default(),
         debugger: Debugger::None,
         sandbox: Sandbox::OFF,

@@ -24,6 +24,7 @@ fn tables(processors: u8, memory_bytes: u64) -> BTreeMap<u8, Vec<Found>> {
         iommu: IommuKind::None,
         devices: Vec::new(),
         virtio: Vec::new(),
+        functions: Vec::new(),
         placement: Placement::default(),
         debugger: Debugger::None,
         sandbox: Sandbox::OFF,

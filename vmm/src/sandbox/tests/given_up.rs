@@ -180,6 +180,7 @@ fn an_image_is_looked_at_by_a_thread_that_has_given_up() {
             iommu: IommuKind::default(),
             devices: Vec::new(),
             virtio: Vec::new(),
+            functions: Vec::new(),
             placement: Placement::default(),
             debugger: Debugger::None,
             sandbox,
