@@ -41,8 +41,11 @@ fn main() -> ExitCode {
         Err(Unwritable { path, error }) => {
             let remedy = "name a folder that you may write to";
             // Nobody may be there to read it.
-            let _read =
-                writeln!(stderr(), "afterimage-packaging: {} cannot be written: {error}; {remedy}", path.display());
+            let _read = writeln!(
+                stderr(),
+                "afterimage-packaging: {} cannot be written: {error}; {remedy}",
+                path.display()
+            );
             ExitCode::FAILURE
         }
     }

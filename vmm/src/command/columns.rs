@@ -31,6 +31,14 @@ impl Place {
         }
     }
 
+    /// How wide it is, if it is a terminal.
+    pub(super) const fn columns(self) -> Option<u16> {
+        match self {
+            Self::Unbounded => None,
+            Self::Columns(columns) => Some(columns),
+        }
+    }
+
     /// What is left of it behind `indent` blanks.
     fn behind(self, indent: usize) -> Self {
         match self {
@@ -52,7 +60,10 @@ pub(super) fn laid_out(rows: &[Vec<String>], place: Place) -> String {
 pub(super) fn blocks(rows: &[Vec<String>], place: Place) -> Vec<String> {
     let indent = " ".repeat(INDENT);
     let blocks = cut(rows, place.behind(INDENT));
-    blocks.into_iter().map(|block| format!("{indent}{}", block.replace('\n', &format!("\n{indent}")))).collect()
+    blocks
+        .into_iter()
+        .map(|block| format!("{indent}{}", block.replace('\n', &format!("\n{indent}"))))
+        .collect()
 }
 
 /// What no cell has: it stands between rows until they are cut apart.
@@ -61,7 +72,7 @@ const BETWEEN: char = '\u{1e}';
 /// Each row as a line, or as the lines that its cells take.
 fn cut(rows: &[Vec<String>], place: Place) -> Vec<String> {
     let mut table = Table::new();
-    table.load_style(TableStyle::new().row_separator(LineStyle::none().fill(BETWEEN).junction(BETWEEN)));
+    table.load_style(TableStyle::new().row_separator(LineStyle::none().fill(BETWEEN)));
     table.add_rows(rows.iter().map(|row| Row::from(row.clone())));
     let last = rows.iter().map(Vec::len).fold(0, usize::max).saturating_sub(1);
     for (at, column) in table.column_iter_mut().enumerate() {

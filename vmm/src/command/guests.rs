@@ -9,7 +9,8 @@ use super::say;
 
 /// Lists them, a line each.
 pub(super) fn run() -> ExitCode {
-    let rows: Vec<_> = GUESTS.iter().map(|guest| vec![guest.name.to_owned(), guest.about.to_owned()]).collect();
+    let rows: Vec<_> =
+        GUESTS.iter().map(|guest| vec![guest.name.to_owned(), guest.about.to_owned()]).collect();
     say(laid_out(&rows, Place::here()));
     ExitCode::SUCCESS
 }

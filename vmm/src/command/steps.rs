@@ -94,7 +94,8 @@ pub(super) fn run(arguments: &StepsArguments) -> ExitCode {
     let Some(word) = &arguments.word else {
         let place = Place::here();
         let lists: Vec<_> = sections.iter().map(|section| list(section, place)).collect();
-        let rest = "`afterimage steps WORD` says what a step reads and writes; `afterimage zoo` has examples.";
+        let rest =
+            "`afterimage steps WORD` says what a step reads and writes; `afterimage zoo` has examples.";
         pager::show(&format!("{}\n{rest}", lists.join("\n")), arguments.paging.wanted());
         return ExitCode::SUCCESS;
     };

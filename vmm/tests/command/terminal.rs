@@ -154,7 +154,11 @@ fn shown_on(columns: u16, pager: Option<&str>, arguments: &[&str]) -> (String, O
     let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     tcsetwinsize(&far, size).expect("it has a size");
     let mut command = Command::new(env!("CARGO_BIN_EXE_afterimage"));
-    command.args(arguments).stdin(Stdio::null()).stdout(far.try_clone().expect("the host has descriptors")).stderr(far);
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(far.try_clone().expect("the host has descriptors"))
+        .stderr(far);
     match pager {
         Some(pager) => command.env("PAGER", pager),
         None => command.env_remove("PAGER").env("PATH", "/nonexistent"),

@@ -65,7 +65,8 @@ fn follow(name: &str, text: &str) -> (Vec<String>, usize) {
         match block {
             Block::File { name, is_added, text } => {
                 let path = desk.0.join("home").join(name);
-                let before = if *is_added { fs::read_to_string(&path).unwrap_or_default() } else { String::new() };
+                let before =
+                    if *is_added { fs::read_to_string(&path).unwrap_or_default() } else { String::new() };
                 fs::write(path, before + text).expect("a file can be written");
             }
             Block::Console { needs_kvm, .. } if *needs_kvm && !has_kvm() => {}
@@ -141,7 +142,9 @@ fn there_is_no_tutorial_that_nobody_follows() {
 fn a_page_that_says_something_else_is_noticed() {
     let right = "```text a.txt\none\n```\n\n```text +a.txt\ntwo\n```\n\n```console\n$ cat a.txt\none\ntwo\n$ false\n$ echo $?\n1\n```\n";
     assert_eq!(follow("self", right), (vec![], 3));
-    for (there, wrong) in [("one\ntwo\n$", "one\n$"), ("$ echo $?\n1\n", ""), ("$ cat", "$ tac"), ("\n1\n", "\n…2\n")] {
+    for (there, wrong) in
+        [("one\ntwo\n$", "one\n$"), ("$ echo $?\n1\n", ""), ("$ cat", "$ tac"), ("\n1\n", "\n…2\n")]
+    {
         let (faults, _) = follow("self", &right.replacen(there, wrong, 1));
         assert!(!faults.is_empty(), "{there:?} -> {wrong:?}");
     }

@@ -5,7 +5,11 @@ use super::{Place, blocks, laid_out};
 fn rows() -> Vec<Vec<String>> {
     let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
     vec![
-        row(["cow-notify-before-clear", "violation", "a device walks between the notification and the clear"]),
+        row([
+            "cow-notify-before-clear",
+            "violation",
+            "a device walks between the notification and the clear",
+        ]),
         row(["é", "proved", ""]),
     ]
 }
@@ -21,7 +25,10 @@ fn letters(text: &str) -> Vec<char> {
 fn a_pipe_gets_a_line_a_row_as_wide_as_its_cells() {
     let text = laid_out(&rows(), Place::Unbounded);
     let (first, second) = text.split_once('\n').expect("there are two rows");
-    assert_eq!(first, "cow-notify-before-clear  violation  a device walks between the notification and the clear");
+    assert_eq!(
+        first,
+        "cow-notify-before-clear  violation  a device walks between the notification and the clear"
+    );
     assert_eq!(second, "é                        proved");
     assert_eq!(blocks(&rows(), Place::Unbounded)[0], format!("  {first}"));
     assert_eq!(laid_out(&[], Place::Unbounded), "");

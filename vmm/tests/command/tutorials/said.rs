@@ -60,12 +60,17 @@ fn comparable(line: &str) -> String {
 
 #[test]
 fn times_differ_and_nothing_else() {
-    let same = |expected: &[&str], output| agrees(&expected.iter().map(ToString::to_string).collect::<Vec<_>>(), output);
+    let same = |expected: &[&str], output| {
+        agrees(&expected.iter().map(ToString::to_string).collect::<Vec<_>>(), output)
+    };
     assert!(same(&["filled event 1 (9.5 ms), used event 2"], "filled event 1 (10.25 ms), used event 2\n"));
     assert!(!same(&["filled event 1 (9.5 ms), used event 2"], "filled event 3 (9.5 ms), used event 2\n"));
     assert!(!same(&["PROVED"], "VIOLATED"));
     assert!(same(&["a", "…", "z"], "a\nb\nc\nz\n") && same(&["a", "…", "z"], "a\nz\n"));
     assert!(!same(&["a", "…", "z"], "a\nb\n") && !same(&["…", "z"], "z\nb\n"));
-    assert!(same(&["cow … violated"], "cow   notify 12 violated") && !same(&["cow … violated"], "cow 12 coherent"));
+    assert!(
+        same(&["cow … violated"], "cow   notify 12 violated")
+            && !same(&["cow … violated"], "cow 12 coherent")
+    );
     assert!(!same(&[], "a line that the page does not have"));
 }
