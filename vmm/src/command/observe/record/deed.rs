@@ -33,6 +33,8 @@ const POOL: usize = 16384;
 const COMPACT: &str = "/proc/sys/vm/compact_memory";
 /// MPOL_MF_MOVE: pages that this process alone has.
 const MOVE: i32 = 1 << 1;
+/// MADV_COLLAPSE, which not every C library names: include/uapi/asm-generic/mman-common.h.
+const COLLAPSE: i32 = 25;
 /// For how long KSM is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -163,7 +165,7 @@ impl Pages {
     /// Has the kernel put a huge page in the place of all.
     fn collapse(&self) -> Result<(), Errno> {
         // SAFETY: the advice changes which frames `self` has, not what is in them.
-        match unsafe { libc::madvise(self.first, self.length, libc::MADV_COLLAPSE) } {
+        match unsafe { libc::madvise(self.first, self.length, COLLAPSE) } {
             0 => Ok(()),
             _failed => Err(last_error()),
         }
