@@ -147,7 +147,7 @@ fn answer(told: &clap::Error) -> ExitCode {
     }
     let text = told.render();
     let text = if is_coloured() { text.ansi().to_string() } else { text.to_string() };
-    pager::show(text.trim_end(), pager::Paging::OnTerminal);
+    say_long(text.trim_end(), pager::Paging::OnTerminal);
     ExitCode::SUCCESS
 }
 
@@ -176,6 +176,13 @@ const fn status_of(blamed: Blamed) -> u8 {
         Blamed::Nobody => 0,
         Blamed::Host => HOST,
         Blamed::Reader => READER_GONE,
+    }
+}
+
+/// What may be longer than a screen: on a terminal through a pager, if there is one.
+fn say_long(text: &str, paging: pager::Paging) {
+    if !pager::showed(text, paging) {
+        say(text);
     }
 }
 

@@ -12,8 +12,6 @@ use std::sync::Arc;
 use clap::Args;
 use signal_hook::consts::SIGINT;
 
-use super::say;
-
 /// The status of a shell that does not find its command.
 const NOT_FOUND: i32 = 127;
 
@@ -38,12 +36,9 @@ impl PagingArguments {
     }
 }
 
-/// Says `text`, through a pager if standard output is a terminal.
-pub(super) fn show(text: &str, paging: Paging) {
-    let is_through = paging == Paging::OnTerminal && stdout().is_terminal();
-    if !is_through || !through(text, env::var_os("PAGER")) {
-        say(text);
-    }
+/// Whether a pager showed `text`; if not, it is still to be said.
+pub(super) fn showed(text: &str, paging: Paging) -> bool {
+    paging == Paging::OnTerminal && stdout().is_terminal() && through(text, env::var_os("PAGER"))
 }
 
 /// Whether a pager took the text, of which its user may have read as much as they liked.

@@ -9,8 +9,8 @@ use ordering::language::{OPTIONS, did_you_mean};
 use steps::table::{LOOKS, OPERATIONS, Row, STEPS};
 
 use super::columns::{Place, blocks};
-use super::pager::{self, PagingArguments};
-use super::{UNUSABLE, complain, say};
+use super::pager::PagingArguments;
+use super::{UNUSABLE, complain, say, say_long};
 
 /// What can be asked of the vocabulary.
 #[derive(Debug, Args)]
@@ -96,7 +96,7 @@ pub(super) fn run(arguments: &StepsArguments) -> ExitCode {
         let lists: Vec<_> = sections.iter().map(|section| list(section, place)).collect();
         let rest =
             "`afterimage steps WORD` says what a step reads and writes; `afterimage zoo` has examples.";
-        pager::show(&format!("{}\n{rest}", lists.join("\n")), arguments.paging.wanted());
+        say_long(&format!("{}\n{rest}", lists.join("\n")), arguments.paging.wanted());
         return ExitCode::SUCCESS;
     };
     let words: Vec<&Word> = sections.iter().flat_map(|section| &section.words).collect();

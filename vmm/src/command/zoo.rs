@@ -18,8 +18,8 @@ use serde::Serialize;
 
 use super::columns::{Place, blocks};
 use super::outcome::{Checked, as_json};
-use super::pager::{self, PagingArguments};
-use super::{HOST, UNUSABLE, complain, say};
+use super::pager::PagingArguments;
+use super::{HOST, UNUSABLE, complain, say, say_long};
 
 /// What can be asked of the catalogue.
 #[derive(Debug, Args)]
@@ -77,7 +77,7 @@ pub(super) fn run(arguments: &ZooArguments) -> ExitCode {
     } else if arguments.json {
         say(as_json(&List { scenarios: entries.iter().map(row).collect() }));
     } else {
-        pager::show(&list(&entries, Place::here()), arguments.paging.wanted());
+        say_long(&list(&entries, Place::here()), arguments.paging.wanted());
     }
     ExitCode::SUCCESS
 }
