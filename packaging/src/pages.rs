@@ -38,7 +38,7 @@ pub(crate) fn all(command: &Command) -> io::Result<Vec<(String, Vec<u8>)>> {
 
 /// The page of `command`, with the `others` that it names.
 fn page(command: &Command, others: &[String]) -> io::Result<(String, Vec<u8>)> {
-    let man = Man::new(command.clone()).manual("Afterimage");
+    let man = Man::new(command.clone()).source("Afterimage").manual("Afterimage");
     let mut text = Vec::new();
     man.render_title(&mut text)?;
     man.render_name_section(&mut text)?;
