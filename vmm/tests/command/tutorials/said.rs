@@ -49,7 +49,7 @@ fn comparable(line: &str) -> String {
     let shown = |(at, word): (usize, &&str)| {
         let number = word.trim_start_matches('(');
         let is_number = number.parse::<f64>().is_ok();
-        if is_number && words.get(at + 1).is_some_and(|next| is_unit(next)) {
+        if is_number && words.get(at + 1).is_some_and(&is_unit) {
             word.replace(number, "#")
         } else {
             (*word).to_owned()
