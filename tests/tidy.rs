@@ -10,6 +10,7 @@ use std::path::Path;
 mod tidy {
     mod circles;
     mod documents;
+    mod links;
     mod seams;
 }
 
@@ -44,6 +45,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
             "guest-images",
         ],
     ),
+    ("packaging", &["vmm"]),
     ("tests", &["steps", "mmu", "pcie", "iommu", "devices", "ordering", "race", "guest-images", "vmm"]),
     ("tests/guard", &["mmu", "pcie", "iommu", "ordering"]),
     ("tests/lab", &[]),

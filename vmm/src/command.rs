@@ -5,6 +5,7 @@
 mod apart;
 mod boot;
 mod check;
+mod columns;
 mod demo;
 mod drawn;
 mod files;
@@ -16,6 +17,7 @@ mod minimize;
 mod observe;
 mod origin;
 mod outcome;
+mod pager;
 mod pictures;
 mod progress;
 mod race;
@@ -30,7 +32,7 @@ use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use log::LevelFilter;
 
 use self::trace::{Blamed, Lack};
@@ -38,6 +40,7 @@ use self::trace::{Blamed, Lack};
 /// Finds stale translations: what a TLB, a shadow page table or an IOTLB still shows after the page table changed.
 #[derive(Debug, Parser)]
 #[command(name = "afterimage", version = origin::VERSION, max_term_width = 100, args_conflicts_with_subcommands = true)]
+#[command(after_help = STATUSES)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -75,6 +78,16 @@ enum Command {
     KeepSocket(boot::KeepSocketArguments),
 }
 
+/// Listed by `--help`; `boot` has a table of its own.
+const STATUSES: &str = "\
+Exit status:
+  0    all was as expected
+  1    something was not: a verdict, an order, a run
+  2    wrong usage, a scenario with errors, or a machine that cannot run it
+  3    nothing was wrong, and not all of it could be decided
+  7    the host lacks memory, threads or room for the output
+  141  whoever read the output went away";
+
 /// Nothing can be shown: wrong usage, or a machine that cannot.
 const UNUSABLE: u8 = 2;
 /// Nothing was wrong, and not all of it could be decided.
@@ -83,6 +96,12 @@ const UNDECIDED: u8 = 3;
 const HOST: u8 = 7;
 /// Whoever read what is said has gone away: as if SIGPIPE had ended the program.
 const READER_GONE: u8 = 141;
+
+/// The grammar of the command line: what man pages and completions are made of.
+#[must_use]
+pub fn grammar() -> clap::Command {
+    Arguments::command()
+}
 
 /// Runs the command of the process's arguments.
 #[must_use]
@@ -129,7 +148,7 @@ fn answer(told: &clap::Error) -> ExitCode {
     }
     let text = told.render();
     let text = if is_coloured() { text.ansi().to_string() } else { text.to_string() };
-    say(text.trim_end());
+    say_long(text.trim_end(), pager::Paging::OnTerminal);
     ExitCode::SUCCESS
 }
 
@@ -158,6 +177,13 @@ const fn status_of(blamed: Blamed) -> u8 {
         Blamed::Nobody => 0,
         Blamed::Host => HOST,
         Blamed::Reader => READER_GONE,
+    }
+}
+
+/// What may be longer than a screen: on a terminal through a pager, if there is one.
+fn say_long(text: &str, paging: pager::Paging) {
+    if !pager::showed(text, paging) {
+        say(text);
     }
 }
 

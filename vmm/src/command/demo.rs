@@ -15,6 +15,7 @@ use ordering::sighting::MOST_PLACES;
 use picture::perfetto::Times;
 
 use super::apart::apart;
+use super::columns::Place;
 use super::outcome::as_json;
 use super::pictures::{Opened, PictureArguments, Pictures};
 use super::progress::Progress;
@@ -23,6 +24,7 @@ use super::{HOST, UNDECIDED, UNUSABLE, complain, finish_trace, say};
 use crate::demo::guest::CpuKind;
 use crate::demo::options::{DemoOptions, Operation, Trial, WatchedFor, trials};
 use crate::demo::reading::Reading;
+use crate::demo::report::table::Layout;
 use crate::demo::report::trace::of as of_first;
 use crate::demo::report::{json, table};
 use crate::demo::stage::Cast;
@@ -165,10 +167,10 @@ fn demonstrate(
     files: Files,
     mut trace: Option<&mut RunTrace>,
 ) -> u8 {
-    let is_json = arguments.json;
+    let (is_json, layout) = (arguments.json, Layout::within(Place::here().columns()));
     let mut reports: Vec<RunReport> = Vec::new();
     if !is_json {
-        say(table::heading(cpu));
+        say(table::heading(cpu, layout));
     }
     for trial in demonstration.trials() {
         let progress = Progress::start(format!("{} {}", trial.operation.name(), trial.order.name));
@@ -177,7 +179,7 @@ fn demonstrate(
         match report {
             Ok(report) => {
                 if !is_json {
-                    say(table::row(&report));
+                    say(table::row(&report, layout));
                 }
                 if let Some(trace) = &mut trace {
                     draw(trace, &report);

@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use guest_images::guest::GUESTS;
 
+use super::columns::{Place, laid_out};
 use super::say;
 
 /// Lists them, a line each.
 pub(super) fn run() -> ExitCode {
-    let width = GUESTS.map(|guest| guest.name.len()).into_iter().max().unwrap_or_default();
-    for guest in GUESTS {
-        say(format_args!("{:width$}  {}", guest.name, guest.about));
-    }
+    let rows: Vec<_> =
+        GUESTS.iter().map(|guest| vec![guest.name.to_owned(), guest.about.to_owned()]).collect();
+    say(laid_out(&rows, Place::here()));
     ExitCode::SUCCESS
 }

@@ -8,13 +8,17 @@ use clap::Args;
 use ordering::language::{OPTIONS, did_you_mean};
 use steps::table::{LOOKS, OPERATIONS, Row, STEPS};
 
-use super::{UNUSABLE, complain, say};
+use super::columns::{Place, blocks};
+use super::pager::PagingArguments;
+use super::{UNUSABLE, complain, say, say_long};
 
 /// What can be asked of the vocabulary.
 #[derive(Debug, Args)]
 pub(super) struct StepsArguments {
     /// A step, operation, look or option, or a kernel function: its entry only
     word: Option<String>,
+    #[command(flatten)]
+    paging: PagingArguments,
 }
 
 /// One line of the list, and what is said of it when it is asked for.
@@ -88,8 +92,11 @@ fn sections() -> Vec<Section> {
 pub(super) fn run(arguments: &StepsArguments) -> ExitCode {
     let sections = sections();
     let Some(word) = &arguments.word else {
-        sections.iter().for_each(|section| say(list(section)));
-        say("`afterimage steps WORD` says what a step reads and writes; `afterimage zoo` has examples.");
+        let place = Place::here();
+        let lists: Vec<_> = sections.iter().map(|section| list(section, place)).collect();
+        let rest =
+            "`afterimage steps WORD` says what a step reads and writes; `afterimage zoo` has examples.";
+        say_long(&format!("{}\n{rest}", lists.join("\n")), arguments.paging.wanted());
         return ExitCode::SUCCESS;
     };
     let words: Vec<&Word> = sections.iter().flat_map(|section| &section.words).collect();
@@ -104,13 +111,12 @@ pub(super) fn run(arguments: &StepsArguments) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn list(section: &Section) -> String {
-    let width = |of: fn(&Word) -> usize| section.words.iter().map(of).max().unwrap_or(0);
-    let (forms, who) = (width(|word| word.form.len()), width(|word| word.who.len()));
-    let line = |word: &Word| {
-        let who = if who == 0 { String::new() } else { format!("{:who$}  ", word.who) };
-        format!("  {:forms$}  {who}{}\n", word.form, word.meaning)
+fn list(section: &Section, place: Place) -> String {
+    let has_who = section.words.iter().any(|word| !word.who.is_empty());
+    let row = |word: &Word| {
+        let who = has_who.then(|| word.who.to_owned());
+        [Some(word.form.clone()), who, Some(word.meaning.clone())].into_iter().flatten().collect()
     };
-    let lines: String = section.words.iter().map(line).collect();
-    format!("{}\n{lines}", section.title)
+    let rows: Vec<Vec<String>> = section.words.iter().map(row).collect();
+    format!("{}\n{}\n", section.title, blocks(&rows, place).join("\n"))
 }

@@ -16,8 +16,10 @@ use ordering::language::did_you_mean;
 use ordering::language::syntax::Expect;
 use serde::Serialize;
 
+use super::columns::{Place, blocks};
 use super::outcome::{Checked, as_json};
-use super::{HOST, UNUSABLE, complain, say};
+use super::pager::PagingArguments;
+use super::{HOST, UNUSABLE, complain, say, say_long};
 
 /// What can be asked of the catalogue.
 #[derive(Debug, Args)]
@@ -33,6 +35,8 @@ pub(super) struct ZooArguments {
     /// Write the catalogue as a site: a start page that can be searched, and a page with the pictures of each file
     #[arg(long, value_name = "DIR", conflicts_with_all = ["json", "name", "markdown"])]
     html: Option<PathBuf>,
+    #[command(flatten)]
+    paging: PagingArguments,
 }
 
 #[derive(Serialize)]
@@ -73,7 +77,7 @@ pub(super) fn run(arguments: &ZooArguments) -> ExitCode {
     } else if arguments.json {
         say(as_json(&List { scenarios: entries.iter().map(row).collect() }));
     } else {
-        list(&entries);
+        say_long(&list(&entries, Place::here()), arguments.paging.wanted());
     }
     ExitCode::SUCCESS
 }
@@ -114,22 +118,25 @@ fn expected(entry: &Entry) -> String {
 }
 
 /// One line a scenario, below the name of its file.
-fn list(entries: &[Entry]) {
-    let mut file = "";
-    let width = entries.iter().map(|entry| entry.lowered.name.len()).max().unwrap_or(0);
-    for entry in entries {
-        if entry.file.path != file {
-            let line = if file.is_empty() { "" } else { "\n" };
-            file = entry.file.path;
-            say(format_args!("{line}{file}"));
+fn list(entries: &[Entry], place: Place) -> String {
+    // How many steps a violation takes is the reader's second question.
+    let row = |entry: &Entry| {
+        let verdict = expected(entry).split(' ').next().unwrap_or_default().to_owned();
+        vec![entry.lowered.name.clone(), verdict, entry.scenario.about.clone().unwrap_or_default()]
+    };
+    let rows: Vec<_> = entries.iter().map(row).collect();
+    let files = entries.chunk_by(|a, b| a.file.path == b.file.path);
+    let mut out = String::new();
+    let mut blocks = blocks(&rows, place).into_iter();
+    for file in files {
+        out.push_str(file[0].file.path);
+        for block in blocks.by_ref().take(file.len()) {
+            out.push('\n');
+            out.push_str(&block);
         }
-        // How many steps a violation takes is the reader's second question.
-        let verdict = expected(entry);
-        let verdict = verdict.split(' ').next().unwrap_or_default();
-        let about = entry.scenario.about.as_deref().unwrap_or_default();
-        say(format_args!("  {:width$}  {verdict:9}  {about}", entry.lowered.name).to_string().trim_end());
+        out.push_str("\n\n");
     }
-    say(format_args!("\n{} scenarios; `afterimage zoo NAME` shows one.", entries.len()));
+    format!("{out}{} scenarios; `afterimage zoo NAME` shows one.", entries.len())
 }
 
 /// Everything that is known of one scenario.

@@ -205,6 +205,8 @@ const CONSOLE: &[Call] = &[
     Call::of(libc::SYS_read),
     Call::of(libc::SYS_readv),
     Call::fcntl(libc::F_DUPFD_CLOEXEC),
+    // musl marks a duplicate once more.
+    Call::fcntl(libc::F_SETFD),
     Call::fcntl(libc::F_GETFL),
     Call::fcntl(libc::F_SETFL),
     Call::ioctl(request::TCGETS),

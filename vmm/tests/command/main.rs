@@ -20,6 +20,7 @@ mod sandbox;
 mod steps;
 mod terminal;
 mod trace;
+mod tutorials;
 mod virtio;
 mod vsock;
 mod zoo;

@@ -9,9 +9,9 @@ use std::process::{Child, Command, Stdio};
 
 use guest_images::bare::{BareImage, ElfWidth};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{InputModes, LocalModes, Termios, tcgetattr};
+use rustix::termios::{InputModes, LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
 
-use crate::{has_kvm, text};
+use crate::{afterimage, has_kvm, text};
 
 /// A terminal: where a user would sit, and what a program is given.
 pub(crate) fn terminal() -> (OwnedFd, File) {
@@ -146,4 +146,75 @@ fn in_the_background_the_terminal_is_left_to_others() {
     assert!(told.contains("the terminal is another program's, so no keys go to the guest\n"), "{told}");
     let left = tcgetattr(&near).expect("it is a terminal");
     assert_eq!((left.input_modes, left.local_modes), (found.input_modes, found.local_modes));
+}
+
+/// What a command shows on a terminal of so many columns, whose user has this pager; and its status.
+fn shown_on(columns: u16, pager: Option<&str>, arguments: &[&str]) -> (String, Option<i32>) {
+    let (near, far) = terminal();
+    let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&far, size).expect("it has a size");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_afterimage"));
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(far.try_clone().expect("the host has descriptors"))
+        .stderr(far);
+    match pager {
+        Some(pager) => command.env("PAGER", pager),
+        None => command.env_remove("PAGER").env("PATH", "/nonexistent"),
+    };
+    let mut child = command.spawn().expect("the command was built");
+    // What it was given is closed here, so that reading ends when it has ended.
+    drop(command);
+    let mut shown = Vec::new();
+    // A terminal that nobody has open is an error to who reads its other end.
+    let _closed = File::from(near).read_to_end(&mut shown);
+    (text(&shown).replace("\r\n", "\n"), child.wait().expect("it ends").code())
+}
+
+#[test]
+fn a_terminal_of_80_columns_gets_lists_that_fit() {
+    for arguments in [&["zoo"][..], &["steps"], &["guests"]] {
+        let (shown, status) = shown_on(80, Some("cat"), arguments);
+        assert_eq!(status, Some(0));
+        let long = shown.lines().find(|line| line.chars().count() > 80);
+        assert!(long.is_none_or(|line| line.starts_with('`')), "{arguments:?}: {long:?}");
+        let letters = |text: &str| {
+            let mut letters: Vec<char> = text.chars().filter(|letter| !letter.is_whitespace()).collect();
+            letters.sort_unstable();
+            letters
+        };
+        let piped = text(&afterimage(arguments).stdout);
+        assert_eq!(letters(&shown), letters(&piped), "{arguments:?}: something is lost");
+        let (narrow, status) = shown_on(20, Some("cat"), arguments);
+        assert_eq!((letters(&narrow), status), (letters(&piped), Some(0)), "{arguments:?} at 20 columns");
+    }
+}
+
+#[test]
+fn a_pager_gets_what_is_long_and_does_not_change_the_status() {
+    let (shown, status) = shown_on(80, Some("head -n 1; echo was paged"), &["zoo"]);
+    assert_eq!(status, Some(0));
+    assert!(shown.lines().count() == 2 && shown.ends_with("was paged\n"), "{shown}");
+    // It dies, and reads nothing.
+    assert_eq!(shown_on(80, Some("kill -9 $$"), &["zoo"]), (String::new(), Some(0)));
+    // It is not there: what it would have shown is shown.
+    let (shown, status) = shown_on(80, Some("no-such-pager"), &["steps"]);
+    assert!(shown.contains("STEPS") && shown.contains("pte_clear"), "{shown}");
+    assert_eq!(status, Some(0));
+    let (shown, status) = shown_on(80, None, &["steps"]);
+    assert!(shown.starts_with("STEPS"), "{shown}");
+    assert_eq!(status, Some(0));
+}
+
+#[test]
+fn there_is_no_pager_for_a_pipe_or_for_who_wants_none() {
+    let (shown, _) = shown_on(80, Some("echo was paged"), &["zoo", "--no-pager"]);
+    assert!(!shown.contains("was paged") && shown.contains("scenarios;"), "{shown}");
+    let output = Command::new(env!("CARGO_BIN_EXE_afterimage"))
+        .arg("steps")
+        .env("PAGER", "echo was paged")
+        .output()
+        .expect("the command was built");
+    assert!(text(&output.stdout).starts_with("STEPS"), "{}", text(&output.stdout));
 }

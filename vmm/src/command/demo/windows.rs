@@ -11,11 +11,13 @@ use steps::operation::Verdict;
 
 use super::csv::table as csv;
 use super::{DemoArguments, Files};
+use crate::command::columns::Place;
 use crate::command::outcome::as_json;
 use crate::command::progress::Progress;
 use crate::command::{HOST, UNDECIDED, UNUSABLE, complain, say};
 use crate::demo::guest::CpuKind;
 use crate::demo::options::{DemoOptions, WatchedFor};
+use crate::demo::report::table::Layout;
 use crate::demo::report::{json, table};
 use crate::demo::scenario::OrderScenario;
 use crate::demo::window::Widening;
@@ -26,7 +28,7 @@ pub(super) fn run(options: &DemoOptions, arguments: &DemoArguments, files: Files
     let cpu = options.cast.cpu;
     let mut reports = Vec::new();
     if !arguments.json {
-        say(table::heading(cpu));
+        say(table::heading(cpu, Layout::within(Place::here().columns())));
     }
     for width_us in &arguments.windows {
         if !arguments.json {
@@ -53,7 +55,7 @@ fn orders(demonstration: &Demonstration, width_us: u64, is_json: bool) -> Result
         match report {
             Ok(report) => {
                 if !is_json {
-                    say(table::counts(&report));
+                    say(table::counts(&report, Layout::within(Place::here().columns())));
                 }
                 reports.push(report);
             }

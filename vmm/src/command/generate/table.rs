@@ -6,6 +6,8 @@ use std::fmt::Write;
 
 use ordering::generate::{Generated, Judged, Order, Request, Verdict, needs_of, summary};
 
+use crate::command::columns::{Place, laid_out};
+
 /// The table, and below it what the safe orders have in common.
 pub(super) fn table(request: &Request<'_>, found: &Generated, listed: &[&Order]) -> String {
     let mut properties: Vec<&str> = Vec::new();
@@ -18,7 +20,7 @@ pub(super) fn table(request: &Request<'_>, found: &Generated, listed: &[&Order])
         row.push(minimal_for(request, order));
         rows.push(row);
     }
-    let mut out = format!("{}\n\n{}\n", summary(request, found), laid_out(&rows));
+    let mut out = format!("{}\n\n{}\n", summary(request, found), laid_out(&rows, Place::here()));
     for (property, number) in properties.iter().zip(1..) {
         out.push_str(&format!("[{number}] {property}\n"));
     }
@@ -52,16 +54,4 @@ fn minimal_for(request: &Request<'_>, order: &Order) -> String {
     let users = request.users.iter().map(|user| user.name()).chain(["all"]);
     let minimal = users.zip(&order.minimal).filter(|(_, minimal)| **minimal).map(|(user, _)| user);
     minimal.collect::<Vec<_>>().join(" ")
-}
-
-/// Columns as wide as what stands in them.
-fn laid_out(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).fold(0, usize::max);
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).fold(0, usize::max);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }

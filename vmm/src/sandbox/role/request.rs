@@ -15,6 +15,11 @@ const fn word(request: libc::c_ulong) -> u32 {
     request
 }
 
+/// A request by the C library's name; in some (musl) it is a number with a sign.
+const fn of_libc(request: libc::Ioctl) -> u32 {
+    word(request as libc::c_ulong & 0xffff_ffff)
+}
+
 /// KVM's request `number`, which passes a `T`.
 const fn kvm<T>(direction: u32, number: u32) -> u32 {
     word(ioctl_expr(direction, KVMIO, number, word(size_of::<T>() as u64)))
@@ -33,13 +38,13 @@ pub(in crate::sandbox) const KVM_SET_GSI_ROUTING: u32 = kvm::<kvm_irq_routing>(_
 pub(in crate::sandbox) const KVM_SIGNAL_MSI: u32 = kvm::<kvm_msi>(_IOC_WRITE, 0xa5);
 
 /// The modes by the C library's structure, and by the kernel's newer one.
-pub(in crate::sandbox) const TCGETS: u32 = word(libc::TCGETS);
-pub(in crate::sandbox) const TCSETS: u32 = word(libc::TCSETS);
-pub(in crate::sandbox) const TCSETSW: u32 = word(libc::TCSETSW);
-pub(in crate::sandbox) const TCSETSF: u32 = word(libc::TCSETSF);
-pub(in crate::sandbox) const TCGETS2: u32 = word(libc::TCGETS2);
-pub(in crate::sandbox) const TCSETS2: u32 = word(libc::TCSETS2);
+pub(in crate::sandbox) const TCGETS: u32 = of_libc(libc::TCGETS);
+pub(in crate::sandbox) const TCSETS: u32 = of_libc(libc::TCSETS);
+pub(in crate::sandbox) const TCSETSW: u32 = of_libc(libc::TCSETSW);
+pub(in crate::sandbox) const TCSETSF: u32 = of_libc(libc::TCSETSF);
+pub(in crate::sandbox) const TCGETS2: u32 = of_libc(libc::TCGETS2);
+pub(in crate::sandbox) const TCSETS2: u32 = of_libc(libc::TCSETS2);
 /// Whose terminal it is.
-pub(in crate::sandbox) const TIOCGPGRP: u32 = word(libc::TIOCGPGRP);
+pub(in crate::sandbox) const TIOCGPGRP: u32 = of_libc(libc::TIOCGPGRP);
 /// How large its window is.
-pub(in crate::sandbox) const TIOCGWINSZ: u32 = word(libc::TIOCGWINSZ);
+pub(in crate::sandbox) const TIOCGWINSZ: u32 = of_libc(libc::TIOCGWINSZ);

@@ -125,6 +125,11 @@ fn answer(status: libc::c_int) -> io::Result<()> {
     if status < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// A request as it is passed on; in some C libraries (musl) it is a number with a sign.
+const fn number_of(request: libc::Ioctl) -> libc::c_ulong {
+    request as libc::c_ulong & 0xffff_ffff
+}
+
 /// Attaches to the interface `name`.
 fn attach(descriptor: &OwnedFd, name: &str) -> io::Result<()> {
     let mut request = empty_request();
@@ -133,14 +138,14 @@ fn attach(descriptor: &OwnedFd, name: &str) -> io::Result<()> {
     }
     request.ifr_ifru.ifru_flags = libc::c_short::try_from(FLAGS).map_err(io::Error::other)?;
     // SAFETY: the kernel reads and writes one ifreq, which is `request`, whose name ends with a zero.
-    answer(unsafe { ioctl_with_mut_ref(descriptor, libc::TUNSETIFF, &mut request) })
+    answer(unsafe { ioctl_with_mut_ref(descriptor, number_of(libc::TUNSETIFF), &mut request) })
 }
 
 /// The flags of the interface that is open there, and its name.
 fn about(descriptor: &OwnedFd) -> io::Result<(i32, String)> {
     let mut request = empty_request();
     // SAFETY: the kernel writes one ifreq, which is `request`.
-    answer(unsafe { ioctl_with_mut_ref(descriptor, libc::TUNGETIFF, &mut request) })?;
+    answer(unsafe { ioctl_with_mut_ref(descriptor, number_of(libc::TUNGETIFF), &mut request) })?;
     // SAFETY: every variant of the union is plain bytes, all of which were set.
     let flags = unsafe { request.ifr_ifru.ifru_flags };
     let bytes = request.ifr_name.map(|letter| letter.to_ne_bytes()[0]);
@@ -152,9 +157,9 @@ fn about(descriptor: &OwnedFd) -> io::Result<(i32, String)> {
 fn set_up(descriptor: &OwnedFd) -> io::Result<()> {
     let len = libc::c_int::try_from(PREFIX_BYTES).map_err(io::Error::other)?;
     // SAFETY: the kernel reads one integer, which is `len`.
-    answer(unsafe { ioctl_with_ref(descriptor, libc::TUNSETVNETHDRSZ, &len) })?;
+    answer(unsafe { ioctl_with_ref(descriptor, number_of(libc::TUNSETVNETHDRSZ), &len) })?;
     // SAFETY: the request takes an integer.
-    answer(unsafe { ioctl_with_val(descriptor, libc::TUNSETOFFLOAD, 0) })?;
+    answer(unsafe { ioctl_with_val(descriptor, number_of(libc::TUNSETOFFLOAD), 0) })?;
     let flags = fcntl_getfl(descriptor.as_fd())?;
     Ok(fcntl_setfl(descriptor.as_fd(), flags | OFlags::NONBLOCK)?)
 }

@@ -23,6 +23,8 @@ const HUGE: usize = 512;
 const POOL: usize = 16384;
 /// MPOL_MF_MOVE: pages that this process alone has.
 const MOVE: i32 = 1 << 1;
+/// MADV_COLLAPSE, which not every C library names: include/uapi/asm-generic/mman-common.h.
+const COLLAPSE: i32 = 25;
 
 /// Addresses of which a table of entries serves none but these pages, as long as they are kept.
 pub(super) struct Kept {
@@ -205,7 +207,7 @@ impl<'k> Pages<'k> {
     /// Has the kernel put a huge page in the place of all.
     pub(super) fn collapse(&self) -> Result<(), Errno> {
         // SAFETY: the advice changes which frames `self` has, not what is in them.
-        match unsafe { libc::madvise(self.first, self.length, libc::MADV_COLLAPSE) } {
+        match unsafe { libc::madvise(self.first, self.length, COLLAPSE) } {
             0 => Ok(()),
             _failed => Err(last_error()),
         }
