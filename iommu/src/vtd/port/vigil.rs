@@ -70,10 +70,8 @@ impl Subject {
 
 impl Proof {
     /// Whether all that it and its route rest on still says what it said, word by word.
-    fn stands_in_lent(&self, memory: &PhysicalMemory, memo: &Memo) -> bool {
-        memo.stands_in_lent(memory)
-            && self.above.iter().all(|word| word.stands_in(memory))
-            && self.leaf.stands_in(memory)
+    fn stands_in_lent(&self, memory: &PhysicalMemory) -> bool {
+        self.rest.iter().flatten().all(|word| word.stands_in(memory)) && self.leaf.stands_in(memory)
     }
 }
 
@@ -145,7 +143,7 @@ impl Vigil {
             && proof.found_in == memo.found_in
             && proof.frame == hit.physical(request.address).pfn()
             && proof.permission.allows(request.access)
-            && proof.stands_in_lent(memory, memo)
+            && proof.stands_in_lent(memory)
     }
 
     /// The same for a route that lets addresses pass, whatever the page is.
