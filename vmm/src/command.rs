@@ -4,9 +4,11 @@
 
 mod boot;
 mod check;
+mod colour;
 mod demo;
 mod drawn;
 mod files;
+mod format;
 mod generate;
 mod guests;
 mod limit;
@@ -19,13 +21,13 @@ mod pictures;
 mod progress;
 mod race;
 mod replay;
+mod selection;
 mod size;
 mod steps;
 mod trace;
 mod zoo;
 
-use std::env;
-use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
+use std::io::{ErrorKind, Write, stderr, stdout};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -43,6 +45,8 @@ struct Arguments {
     /// Without a command: the demonstration.
     #[command(flatten)]
     demo: demo::DemoArguments,
+    #[command(flatten)]
+    colour: colour::ColourArguments,
 }
 
 #[derive(Debug, Subcommand)]
@@ -93,6 +97,7 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(told) => return answer(&told),
     };
+    arguments.colour.choose();
     let level = match &arguments.command {
         Some(Command::Boot(_)) => None,
         _ => Some(LevelFilter::Error),
@@ -127,15 +132,9 @@ fn answer(told: &clap::Error) -> ExitCode {
         return UNUSABLE.into();
     }
     let text = told.render();
-    let text = if is_coloured() { text.ansi().to_string() } else { text.to_string() };
+    let text = if colour::on_output() { text.ansi().to_string() } else { text.to_string() };
     say(text.trim_end());
     ExitCode::SUCCESS
-}
-
-/// Whether standard output shows colours, and nobody forbids them (no-color.org).
-fn is_coloured() -> bool {
-    let is_forbidden = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    stdout().is_terminal() && !is_forbidden && env::var_os("TERM").is_some_and(|name| name != "dumb")
 }
 
 /// One line for the user, on standard error; nobody may be there to read it.

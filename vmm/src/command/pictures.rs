@@ -34,14 +34,14 @@ pub(super) struct PictureArguments {
     dot: Option<PathBuf>,
 }
 
-/// A file for a picture: a slip of the shell must not cost a scenario.
-fn no_scenario(name: &str) -> Result<PathBuf, String> {
+/// A file that is written: a slip of the shell must not cost a scenario.
+pub(super) fn no_scenario(name: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(name);
     match path.extension() {
         Some(extension) if extension == "scn" => {
-            Err("that is a scenario file; name one for the picture".to_owned())
+            Err("that is a scenario file; name another one to write".to_owned())
         }
-        Some(_) | None if name.is_empty() => Err("name a file for the picture".to_owned()),
+        Some(_) | None if name.is_empty() => Err("name a file to write".to_owned()),
         Some(_) | None => Ok(path),
     }
 }
@@ -69,6 +69,12 @@ impl PictureArguments {
     /// Whether any is asked for.
     pub(super) fn are_wanted(&self) -> bool {
         [&self.html, &self.svg, &self.dot].into_iter().any(Option::is_some)
+    }
+
+    /// Whether one of them is to stand there.
+    pub(super) fn hold(&self, path: &Path) -> bool {
+        let asked = [&self.html, &self.svg, &self.dot].into_iter().flatten();
+        asked.into_iter().any(|own| place(own) == place(path))
     }
 
     /// The files, which can be written.
