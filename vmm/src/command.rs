@@ -7,13 +7,16 @@ mod check;
 mod colour;
 mod demo;
 mod drawn;
+mod explain;
 mod files;
+mod fmt;
 mod format;
 mod generate;
 mod guests;
 mod limit;
 mod messages;
 mod minimize;
+mod new;
 mod observe;
 mod origin;
 mod outcome;
@@ -71,6 +74,12 @@ enum Command {
     Generate(generate::GenerateArguments),
     /// List the scenarios that come with this program, or show one of them
     Zoo(zoo::ZooArguments),
+    /// Begin with a scenario that is written already, with remarks
+    New(new::NewArguments),
+    /// Put scenario files into one form
+    Fmt(fmt::FmtArguments),
+    /// Tell what the code of an error means, with an example
+    Explain(explain::ExplainArguments),
     /// List the steps, operations, looks and options that a scenario can be written with
     Steps(steps::StepsArguments),
     /// What `boot` starts to remove its sockets
@@ -118,6 +127,9 @@ pub fn main() -> ExitCode {
         Some(Command::Minimize(minimize)) => minimize::run(&minimize),
         Some(Command::Generate(generate)) => generate::run(&generate),
         Some(Command::Zoo(zoo)) => zoo::run(&zoo),
+        Some(Command::New(new)) => new::run(&new),
+        Some(Command::Fmt(fmt)) => fmt::run(&fmt),
+        Some(Command::Explain(explain)) => explain::run(&explain),
         Some(Command::Steps(steps)) => steps::run(&steps),
         Some(Command::KeepSocket(socket)) => boot::keep_socket(&socket),
         None => demo::run(&arguments.demo),

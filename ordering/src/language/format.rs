@@ -108,20 +108,22 @@ impl<'s> Writer<'s> {
             | Keyword::Edits(_)
             | Keyword::Lock => blanks::between(&tokens(rest)?, self.source),
         };
-        let width = match keyword {
-            Keyword::Agent | Keyword::Race | Keyword::Trace => 0,
-            _ if rest.is_empty() => 0,
-            _ => DECLARED - 1,
-        };
+        let is_alone = matches!(keyword, Keyword::Agent | Keyword::Race | Keyword::Trace) || rest.is_empty();
+        let width = if is_alone { 0 } else { DECLARED - 1 };
         self.push(line, format!("{word:width$} {rest}").trim_end().to_owned());
         match keyword {
             Keyword::Race | Keyword::Trace => self.table(keyword, block),
-            _ => self.program(block),
+            // These show how deep in its blocks stands what they replace.
+            Keyword::Edits(_) => {
+                let least = block.iter().filter(|row| !row.is_blank()).map(Line::indent).min();
+                self.program(block, least.map_or(1, |least| (least / STEP).max(1)))
+            }
+            _ => self.program(block, 1),
         }
     }
 
-    /// Rows on lines of their own.
-    fn program(&mut self, block: &[Line<'s>]) -> Result<(), Diagnostic> {
+    /// Rows on lines of their own, the outermost behind so many steps.
+    fn program(&mut self, block: &[Line<'s>], outer: usize) -> Result<(), Diagnostic> {
         let mut levels = Levels::default();
         for line in block {
             let code = match line.is_blank() {
@@ -129,7 +131,7 @@ impl<'s> Writer<'s> {
                     String::new()
                 }
                 // It stands where the row behind it would.
-                true => " ".repeat(STEP * (1 + levels.clone().of(self.remark_indent(*line)))),
+                true => " ".repeat(STEP * (outer + levels.clone().of(self.remark_indent(*line)))),
                 false => {
                     let text = blanks::between(&tokens(line.trimmed())?, self.source);
                     match line.indent() {
@@ -137,7 +139,7 @@ impl<'s> Writer<'s> {
                             levels = Levels::default();
                             text
                         }
-                        indent => format!("{}{text}", " ".repeat(STEP * (1 + levels.of(indent)))),
+                        indent => format!("{}{text}", " ".repeat(STEP * (outer + levels.of(indent)))),
                     }
                 }
             };

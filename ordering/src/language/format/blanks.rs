@@ -41,7 +41,8 @@ fn has_blank(first: Option<&Token>, before: &Token, token: &Token, next: Option<
         (_, Some("," | ";" | ")" | ":" | ".." | ".")) | (Some("(" | "!" | ".." | "."), _) => false,
         // What is subtracted stands apart; a bit that is cleared belongs to its sign.
         (Some("-"), _) => is_number(Some(token)) && !apart(first.and_then(sign)),
-        (_, Some("-")) => is_number(next) || was || sign(before).is_none(),
+        // `page-table` is one name.
+        (_, Some("-")) => is_number(next) || was,
         (_, Some("(" | "/")) | (Some("/"), _) => was,
         (before, after) if apart(before) || apart(after) => true,
         (_, _) => true,

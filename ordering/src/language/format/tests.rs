@@ -21,7 +21,7 @@ fn every_file_of_the_catalogue_stands_in_its_form() {
 #[test]
 fn whatever_the_blanks_were_the_form_is_the_same() {
     let wild = "\n\n# why\nscenario   s   # a remark\nabout \"two  blanks\"\npage A , B\nframe old=0,new = 0 free\nvar x=0 .. 3 from 1\n\
-                map A->old   ro -dirty,B -> old rw\ncpu CPU,K\n\n\n\nrace #columns\nCPU|K\nlock ptl( A )|   repeat 0..2 :\npte_clear A|      load A # late\n# between\n unlock ptl(A)  |\n\n\
+                map A->old   ro -dirty,B -> old rw\ncpu CPU,K\n\n\n\nrace # columns\nCPU|K\nlock ptl( A )|   repeat 0..2 :\npte_clear A|      load A # late\n# between\nunlock ptl(A)  |\n\n\
                 agent p \"does\" on CPU\n     if pte(A)==none&&!(refs(old)-1 == 2):\n\n          x+=1;goto out\n     # to the right\n     atomic{put old;load A}\nout:\n     x = 1\n\
                 never  CPU reads A==0 after CPU  store A\nexpect violation of never CPU reads A == 0 after CPU store A in 3 steps\n\n\n";
     let form = "# why

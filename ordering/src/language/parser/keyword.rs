@@ -107,7 +107,7 @@ impl Keyword {
     }
 
     /// The words of all.
-    pub(super) fn words() -> Vec<&'static str> {
+    pub(in super::super) fn words() -> Vec<&'static str> {
         KEYWORDS.iter().map(|(word, _)| *word).collect()
     }
 

@@ -41,7 +41,7 @@ fn suite(xml: &mut Xml, command: &str, id: usize, began: &str, group: &Group<'_>
         ("tests", tests.to_string()),
         ("failures", failures.to_string()),
         ("errors", group.errors.len().to_string()),
-        ("time", format!("{seconds:.6}")),
+        ("time", format!("{seconds:.3}")),
         ("timestamp", began.to_owned()),
         ("hostname", "localhost".to_owned()),
     ];
@@ -85,7 +85,7 @@ fn case(
     inside: impl FnOnce(&mut Xml) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
     let attributes =
-        [("name", name.to_owned()), ("classname", file.to_owned()), ("time", format!("{seconds:.6}"))];
+        [("name", name.to_owned()), ("classname", file.to_owned()), ("time", format!("{seconds:.3}"))];
     element(xml, "testcase", &attributes, inside)
 }
 
