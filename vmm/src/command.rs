@@ -28,9 +28,9 @@ mod selection;
 mod size;
 mod steps;
 mod trace;
+mod voice;
 mod zoo;
 
-use std::io::{ErrorKind, Write, stderr, stdout};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -38,6 +38,7 @@ use clap::{Parser, Subcommand};
 use log::LevelFilter;
 
 use self::trace::{Blamed, Lack};
+use self::voice::{HOST, READER_GONE, UNUSABLE, complain, say};
 
 /// Finds stale translations: what a TLB, a shadow page table or an IOTLB still shows after the page table changed.
 #[derive(Debug, Parser)]
@@ -87,15 +88,8 @@ enum Command {
     KeepSocket(boot::KeepSocketArguments),
 }
 
-/// Nothing can be shown: wrong usage, or a machine that cannot.
-const UNUSABLE: u8 = 2;
 /// Nothing was wrong, and not all of it could be decided.
 const UNDECIDED: u8 = 3;
-/// The host lacks something, such as room on a disk.
-const HOST: u8 = 7;
-/// Whoever read what is said has gone away: as if SIGPIPE had ended the program.
-const READER_GONE: u8 = 141;
-
 /// Runs the command of the process's arguments.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -149,11 +143,6 @@ fn answer(told: &clap::Error) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// One line for the user, on standard error; nobody may be there to read it.
-fn complain(message: impl std::fmt::Display) {
-    let _read = writeln!(stderr(), "afterimage: {message}");
-}
-
 /// Says what a trace lacks, and gives the status of a run that has `own` without it.
 fn finish_trace(lacks: &[Lack], own: u8) -> u8 {
     lacks.iter().fold(own, |own, lack| {
@@ -169,15 +158,4 @@ const fn status_of(blamed: Blamed) -> u8 {
         Blamed::Host => HOST,
         Blamed::Reader => READER_GONE,
     }
-}
-
-/// What was asked for, on standard output. A reader that went away ends the program, as it ends any filter; so does a disk
-/// that is full.
-fn say(text: impl std::fmt::Display) {
-    let Err(error) = writeln!(stdout(), "{text}") else { return };
-    let is_gone = error.kind() == ErrorKind::BrokenPipe;
-    if !is_gone {
-        complain(format_args!("standard output cannot be written: {error}"));
-    }
-    std::process::exit(i32::from(if is_gone { READER_GONE } else { HOST }));
 }

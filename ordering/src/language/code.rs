@@ -27,7 +27,7 @@ macro_rules! codes {
             #[must_use]
             pub const fn about(self) -> &'static str {
                 match self {
-                    $(Self::$name => concat!($($about),+),)+
+                    $(Self::$name => concat!($($about),+).trim_ascii(),)+
                 }
             }
         }

@@ -118,7 +118,17 @@ impl<'s> Writer<'s> {
                 let least = block.iter().filter(|row| !row.is_blank()).map(Line::indent).min();
                 self.program(block, least.map_or(1, |least| (least / STEP).max(1)))
             }
-            _ => self.program(block, 1),
+            Keyword::Scenario
+            | Keyword::Like
+            | Keyword::About
+            | Keyword::Source
+            | Keyword::Declares(_)
+            | Keyword::Option
+            | Keyword::Agent
+            | Keyword::Asks(_)
+            | Keyword::Expect
+            | Keyword::Unreached
+            | Keyword::Lock => self.program(block, 1),
         }
     }
 

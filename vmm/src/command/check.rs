@@ -89,8 +89,8 @@ fn bytes(text: &str) -> Result<usize, String> {
 
 impl CheckArguments {
     /// Sees that all files can be written.
-    fn open(&self) -> Result<(Telling, Pictures), String> {
-        Ok((self.format.open(&self.pictures)?, self.pictures.open()?))
+    fn open(&self, sources: &[Source]) -> Result<(Telling, Pictures), String> {
+        Ok((self.format.open(&self.pictures, sources)?, self.pictures.open()?))
     }
 
     fn options(&self) -> Options {
@@ -115,7 +115,7 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
             return UNUSABLE.into();
         }
     };
-    let opened = arguments.selection.check(&sources).and_then(|()| arguments.open());
+    let opened = arguments.selection.check(&sources).and_then(|()| arguments.open(&sources));
     let (mut telling, mut pictures) = match opened {
         Ok(opened) => opened,
         Err(message) => {

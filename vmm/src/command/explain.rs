@@ -8,7 +8,7 @@ use clap::Args;
 use ordering::language::explain::explain;
 use ordering::language::{Code, did_you_mean};
 
-use super::{UNUSABLE, complain, say};
+use super::voice::{UNUSABLE, complain, say};
 
 /// What can be asked.
 #[derive(Debug, Args)]
@@ -20,7 +20,7 @@ pub(super) struct ExplainArguments {
 /// Prints the entry of a code, or the list.
 pub(super) fn run(arguments: &ExplainArguments) -> ExitCode {
     let Some(word) = &arguments.code else {
-        Code::ALL.iter().for_each(|code| say(format_args!("{code}  {}", code.about().trim())));
+        Code::ALL.iter().for_each(|code| say(format_args!("{code}  {}", code.about())));
         return ExitCode::SUCCESS;
     };
     let Ok(code) = word.parse::<Code>() else {

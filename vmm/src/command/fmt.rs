@@ -12,8 +12,9 @@ use clap::Args;
 use ordering::language::format::{Unformed, format};
 use tempfile::NamedTempFile;
 
+use super::colour;
 use super::files::{self, STANDARD_INPUT, Source};
-use super::{HOST, UNUSABLE, colour, complain, say};
+use super::voice::{HOST, UNUSABLE, complain, say};
 use crate::remedy::remedy;
 
 /// What can be asked.

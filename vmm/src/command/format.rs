@@ -11,13 +11,15 @@ mod sarif;
 mod tap;
 
 use std::fmt::Display;
+use std::fs;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use self::report::Report;
+use super::files::Source;
 use super::pictures::{Opened, PictureArguments, no_scenario};
-use super::say;
+use super::voice::say;
 
 /// What can be asked of the output.
 #[derive(Debug, Args)]
@@ -69,7 +71,7 @@ impl FormatArguments {
     ///
     /// # Errors
     /// Why it cannot, or what is asked for that does not fit together.
-    pub(super) fn open(&self, pictures: &PictureArguments) -> Result<Telling, String> {
+    pub(super) fn open(&self, pictures: &PictureArguments, sources: &[Source]) -> Result<Telling, String> {
         let format = if self.json { Format::Json } else { self.format };
         if self.quiet && format != Format::Text {
             return Err("--quiet is for --format text: whoever reads the others wants all of it".to_owned());
@@ -78,6 +80,14 @@ impl FormatArguments {
             return Err(format!(
                 "a picture and the output cannot both stand in {}; name two files",
                 path.display()
+            ));
+        }
+        let whole = self.output.as_deref().and_then(|path| fs::canonicalize(path).ok());
+        let is_read = |source: &&Source| fs::canonicalize(&source.name).is_ok_and(|name| Some(name) == whole);
+        if let Some(source) = sources.iter().find(is_read) {
+            return Err(format!(
+                "{} is what is read, and is not written over; name another file",
+                source.name
             ));
         }
         let file = self.output.as_deref().map(Opened::new).transpose()?.map(|file| (file, String::new()));

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::{HOST, UNUSABLE, complain, say};
+use super::voice::{HOST, UNUSABLE, complain, say};
 use crate::remedy::remedy;
 
 /// What can be begun with.

@@ -106,11 +106,11 @@ enum Cpu {
 
 impl RaceArguments {
     /// What is said where, and what runs are drawn in, open.
-    fn open(&self) -> Result<(Telling, Pictures), String> {
+    fn open(&self, sources: &[Source]) -> Result<(Telling, Pictures), String> {
         if self.trace.is_wanted() && self.mode != Mode::Steered {
             return Err("--trace is for --mode steered: of free runs nobody keeps the rows".to_owned());
         }
-        let telling = self.format.open(&self.pictures)?;
+        let telling = self.format.open(&self.pictures, sources)?;
         Ok((telling, self.pictures.open()?.with_trace(self.trace.start()?)))
     }
 
@@ -172,7 +172,7 @@ pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
             return UNUSABLE.into();
         }
     };
-    let opened = arguments.selection.check(&sources).and_then(|()| arguments.open());
+    let opened = arguments.selection.check(&sources).and_then(|()| arguments.open(&sources));
     let (mut telling, mut pictures) = match opened {
         Ok(opened) => opened,
         Err(message) => {

@@ -24,8 +24,10 @@ fn sorted(words: impl Iterator<Item = String>) -> Vec<String> {
 /// The words between `(` and `)` of the rule of that name: `\b(a|b)\b`.
 fn of_grammar(rule: &str) -> Vec<String> {
     let grammar: Value = serde_json::from_str(&editor(GRAMMAR)).expect("it is JSON");
-    let pattern = grammar["repository"][rule]["match"].as_str().unwrap_or_else(|| panic!("no rule {rule}")).to_owned();
-    let words = pattern.split_once('(').and_then(|(_, rest)| rest.split_once(')')).expect("a list in parentheses").0;
+    let pattern =
+        grammar["repository"][rule]["match"].as_str().unwrap_or_else(|| panic!("no rule {rule}")).to_owned();
+    let words =
+        pattern.split_once('(').and_then(|(_, rest)| rest.split_once(')')).expect("a list in parentheses").0;
     sorted(words.split('|').map(str::to_owned))
 }
 
@@ -33,7 +35,10 @@ fn of_grammar(rule: &str) -> Vec<String> {
 fn of_vim(group: &str) -> Vec<String> {
     let text = editor(VIM);
     let head = format!("syntax keyword {group} ");
-    let lines = text.lines().filter_map(|line| line.strip_prefix(&head));
+    let lines = text
+        .lines()
+        .filter_map(|line| line.strip_prefix(&head))
+        .map(|line| line.trim_start_matches("contained "));
     sorted(lines.flat_map(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>()))
 }
 
@@ -59,7 +64,8 @@ fn every_line_of_the_catalogue_begins_with_a_word_that_the_grammars_know() {
     let mut margins = 0;
     for entry in catalogue::entries() {
         // Tables and labels begin otherwise.
-        let margin = entry.file.text.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_lowercase()));
+        let margin =
+            entry.file.text.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_lowercase()));
         for line in margin.filter(|line| !line.contains('|') && !line.trim_end().ends_with(':')) {
             let word = line.split([' ', ':']).next().expect("a line has a word");
             let known = words.keywords.contains(&word) || words.statements.contains(&word);
@@ -83,7 +89,8 @@ fn what_vscode_reads_names_files_that_are_there() {
     let grammar: Value = serde_json::from_str(&editor(GRAMMAR)).expect("it is JSON");
     assert_eq!(grammar["scopeName"], contributes["grammars"][0]["scopeName"]);
     for rule in grammar["patterns"].as_array().expect("rules") {
-        let name = rule["include"].as_str().and_then(|name| name.strip_prefix('#')).expect("a rule of its own");
+        let name =
+            rule["include"].as_str().and_then(|name| name.strip_prefix('#')).expect("a rule of its own");
         assert!(grammar["repository"][name].is_object(), "there is no rule {name}");
     }
 }

@@ -126,7 +126,7 @@ impl Rule {
             Self::Disagreement => "Two searches of one scenario differ.".to_owned(),
             Self::Divergence => "The live machine did what the model does not have.".to_owned(),
             Self::NotRun => "The scenario could not run.".to_owned(),
-            Self::Language(code) => code.about().trim().to_owned(),
+            Self::Language(code) => code.about().to_owned(),
         }
     }
 }
