@@ -17,7 +17,7 @@ mod suggest;
 pub mod syntax;
 pub mod token;
 mod variant;
-mod vocabulary;
+pub mod vocabulary;
 
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Second, render_all, render_all_coloured};
@@ -25,7 +25,6 @@ pub(crate) use parser::{BUILT_IN, declared_twice};
 pub use parser::{File, OPTIONS, parse};
 pub use suggest::{did_you_mean, nearest};
 pub(crate) use variant::Blamed;
-pub use vocabulary::{Vocabulary, vocabulary};
 
 #[cfg(test)]
 mod tests;

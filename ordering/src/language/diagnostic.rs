@@ -65,10 +65,10 @@ impl Diagnostic {
     #[must_use]
     pub fn end(&self, source: &str) -> (u32, usize) {
         let range = boundaries(self.span, source);
-        let before = &source[range.start..range.end];
-        let line = source[..range.end].rfind('\n').map_or(0, |end| end + 1);
-        let lines = u32::try_from(before.matches('\n').count()).unwrap_or(u32::MAX);
-        (self.span.line.saturating_add(lines), source[line..range.end].chars().count() + 1)
+        let last = source[..range.end].rfind('\n').map_or(0, |end| end + 1);
+        let ends = source[range.clone()].matches('\n');
+        let line = ends.fold(self.span.line, |line, _| line.saturating_add(1));
+        (line, source[last..range.end].chars().count() + 1)
     }
 
     /// The same with another place, and words beside that.

@@ -56,7 +56,7 @@ pub fn format(source: &str) -> Result<String, Unformed> {
         match keyword {
             None => writer.margin(*line),
             Some(keyword) => {
-                writer.keyword(keyword, *line, &read[block]).map_err(|wrong| Unformed::Wrong(vec![wrong]))?
+                writer.keyword(keyword, *line, &read[block]).map_err(|wrong| Unformed::Wrong(vec![wrong]))?;
             }
         }
     }
@@ -76,7 +76,7 @@ struct Writer<'s> {
 impl<'s> Writer<'s> {
     /// The remark of a line.
     fn remark(&self, line: Line<'_>) -> Option<&'s str> {
-        let rest = self.source[line.start + line.text.len()..].lines().next().unwrap_or_default().trim();
+        let rest = whole_line(&self.source[line.start + line.text.len()..]).trim();
         (!rest.is_empty()).then_some(rest)
     }
 
@@ -160,7 +160,7 @@ impl<'s> Writer<'s> {
 
     /// How far to the right a remark stands that has a line of its own.
     fn remark_indent(&self, line: Line<'_>) -> usize {
-        let text = self.source[line.start..].lines().next().unwrap_or_default();
+        let text = whole_line(&self.source[line.start..]);
         text.len() - text.trim_start().len()
     }
 
@@ -202,6 +202,11 @@ impl<'s> Writer<'s> {
         text.push('\n');
         text
     }
+}
+
+/// What stands before the end of the line.
+fn whole_line(text: &str) -> &str {
+    text.split_once('\n').map_or(text, |(line, _)| line)
 }
 
 /// How many blocks are open: what stands further to the right than a row is in a block of its own.

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use steps::Directory;
 use steps::entry::Kind;
 
+use crate::language::span::Span;
 use crate::language::syntax::{Mapping, Property, Question, Scenario};
 use crate::language::{Code, Diagnostic};
 
@@ -131,12 +132,7 @@ fn entries_and_counts(
         match names.frame(name) {
             Ok(frame) if count.node <= MOST_VALUES => refs[frame.0] = count.node,
             Ok(_) => {
-                report(Diagnostic::new(
-                    Code::TooManyValues,
-                    count.span,
-                    "too many references to count",
-                    "write a small number",
-                ));
+                report(too_many(count.span));
             }
             Err(diagnostic) => report(diagnostic),
         }
@@ -163,4 +159,8 @@ fn leaf(mapping: &Mapping, names: &Names, uppers: &Uppers) -> Result<PageId, Dia
         message,
         "say what the first page under that table is mapped to",
     ))
+}
+
+fn too_many(count: Span) -> Diagnostic {
+    Diagnostic::new(Code::TooManyValues, count, "too many references to count", "write a small number")
 }

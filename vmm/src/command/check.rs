@@ -23,7 +23,8 @@ use super::outcome::{self, Checked};
 use super::pictures::{PictureArguments, Pictures};
 use super::progress::Progress;
 use super::selection::Selection;
-use super::{HOST, UNUSABLE, complain, size};
+use super::size;
+use super::voice::{HOST, UNUSABLE, complain};
 use crate::remedy::remedy;
 
 /// What the search that runs has found.

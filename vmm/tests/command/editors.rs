@@ -3,7 +3,7 @@
 use std::fs;
 
 use ordering::catalogue;
-use ordering::language::vocabulary;
+use ordering::language::vocabulary::vocabulary;
 use serde_json::Value;
 
 const GRAMMAR: &str = "vscode/syntaxes/afterimage.tmLanguage.json";
@@ -21,13 +21,13 @@ fn sorted(words: impl Iterator<Item = String>) -> Vec<String> {
     all
 }
 
-/// The words between `(` and `)` of the rule of that name: `\b(a|b)\b`.
+/// The words between the last `(` and `)` of the rule of that name: `\b(a|b)\b`.
 fn of_grammar(rule: &str) -> Vec<String> {
     let grammar: Value = serde_json::from_str(&editor(GRAMMAR)).expect("it is JSON");
     let pattern =
         grammar["repository"][rule]["match"].as_str().unwrap_or_else(|| panic!("no rule {rule}")).to_owned();
     let words =
-        pattern.split_once('(').and_then(|(_, rest)| rest.split_once(')')).expect("a list in parentheses").0;
+        pattern.rsplit_once('(').and_then(|(_, rest)| rest.split_once(')')).expect("a list in parentheses").0;
     sorted(words.split('|').map(str::to_owned))
 }
 

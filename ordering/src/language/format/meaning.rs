@@ -21,7 +21,10 @@ pub(super) fn of(scenarios: &[Scenario]) -> String {
 }
 
 fn without_places(text: &str) -> String {
-    let mut parts = text.split(PLACE);
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |all, part| all + part.split_once('}').map_or("", |(_, rest)| rest))
+    let (mut kept, mut rest) = (String::new(), text);
+    while let Some((before, place)) = rest.split_once(PLACE) {
+        kept.push_str(before);
+        rest = place.split_once('}').map_or("", |(_, behind)| behind);
+    }
+    kept + rest
 }

@@ -21,10 +21,10 @@ pub(super) fn aligned(block: &[Line<'_>], trace: bool, source: &str) -> Result<V
         let mut row = Vec::new();
         let is_head = rows.iter().all(Vec::is_empty);
         for (index, cell) in line.cells().into_iter().enumerate().filter(|_| !line.is_blank()) {
-            let free = is_head || (shows && index + 1 == columns);
             row.push(match cell.is_blank() {
                 true => String::new(),
-                false if free => cell.text.trim().to_owned(),
+                false if shows && index + 1 == columns => cell.text.trim().to_owned(),
+                false if is_head => blanks::between(&tokens(cell.trimmed())?, source),
                 false => {
                     let text = blanks::between(&tokens(cell.trimmed())?, source);
                     format!("{}{text}", " ".repeat(STEP * levels[index].of(cell.indent())))
@@ -33,9 +33,11 @@ pub(super) fn aligned(block: &[Line<'_>], trace: bool, source: &str) -> Result<V
         }
         rows.push(row);
     }
-    let width =
-        |index: usize| rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..columns).map(|index| width(index).unwrap_or(0)).collect();
+    let width = |index: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(index));
+        cells.map(|cell| cell.chars().count()).fold(0, usize::max)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
     let padded = |row: &Vec<String>| {
         let cells: Vec<String> =
             row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();

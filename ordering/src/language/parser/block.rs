@@ -101,15 +101,11 @@ impl<'a> Blocks<'a> {
         }
     }
 
-    fn statement(&mut self, cursor: &mut Cursor<'_>, body: &[Row], depth: usize) -> Parsed<Vec<Statement>> {
-        let start = cursor.here();
+    /// One statement more, if there may be one at that place.
+    fn counted(&mut self, start: Span, depth: usize) -> Parsed<()> {
         if depth > DEPTH {
-            return Err(Diagnostic::new(
-                Code::NestsTooDeep,
-                start,
-                "this block nests too deep",
-                "use labels and `goto`",
-            ));
+            let help = "use labels and `goto`";
+            return Err(Diagnostic::new(Code::NestsTooDeep, start, "this block nests too deep", help));
         }
         self.statements += 1;
         if self.statements > MOST_STATEMENTS {
@@ -117,6 +113,12 @@ impl<'a> Blocks<'a> {
                 format!("this program has more than {MOST_STATEMENTS} statements: too many to explore");
             return Err(Diagnostic::new(Code::TooManyRows, start, message, "use `repeat`, or fewer of them"));
         }
+        Ok(())
+    }
+
+    fn statement(&mut self, cursor: &mut Cursor<'_>, body: &[Row], depth: usize) -> Parsed<Vec<Statement>> {
+        let start = cursor.here();
+        self.counted(start, depth)?;
         if cursor.peek().is_some_and(|token| token.is("{")) {
             return self.braces(cursor, depth);
         }

@@ -69,7 +69,7 @@ fn results(group: &Group<'_>, rules: &[Rule]) -> Vec<Value> {
             "startLine": start.0, "startColumn": start.1, "endLine": end.0, "endColumn": end.1,
         });
         let text = format!("{message}\nhelp: {help}");
-        result(rule, rules, &text, &location(group.file, region, None))
+        result(rule, rules, &text, &location(group.file, &region, None))
     });
     let faults =
         group.cases.iter().filter_map(|case| Some(fault(group.file, case, case.fault.as_ref()?, rules)));
@@ -88,7 +88,7 @@ fn result(rule: &Rule, rules: &[Rule], text: &str, place: &Value) -> Value {
 
 fn fault(file: &str, case: &Case, fault: &Fault, rules: &[Rule]) -> Value {
     let text = format!("{}: {}\n{}", case.scenario, case.verdict, fault.text.join("\n"));
-    let place = location(file, json!({"startLine": fault.line}), None);
+    let place = location(file, &json!({"startLine": fault.line}), None);
     let mut told = result(&fault.rule, rules, &text, &place);
     told["partialFingerprints"] = json!({"scenario/v1": format!("{}/{}", case.scenario, fault.rule.id())});
     if !fault.flow.is_empty() {
@@ -106,10 +106,10 @@ fn row(file: &str, case: &Case, order: usize, step: &Step) -> Value {
     let text = format!("{}: {}{changes}", step.agent, step.text);
     // Hardware that acts by itself is written nowhere.
     let line = step.line.unwrap_or(case.line);
-    json!({"executionOrder": order, "location": location(file, json!({"startLine": line}), Some(&text))})
+    json!({"executionOrder": order, "location": location(file, &json!({"startLine": line}), Some(&text))})
 }
 
-fn location(file: &str, region: Value, message: Option<&str>) -> Value {
+fn location(file: &str, region: &Value, message: Option<&str>) -> Value {
     let artifact = match file {
         STANDARD_INPUT => json!({"uri": "stdin"}),
         // An absolute path has a root of its own (3.4.3).
