@@ -14,7 +14,7 @@ use std::ops::RangeInclusive;
 
 use crate::language::span::Span;
 use crate::language::syntax::{Scenario, UserKind};
-use crate::language::{Diagnostic, render_all};
+use crate::language::{Code, Diagnostic, render_all};
 use crate::lowering::{Lowered, load};
 
 pub use self::event::Event;
@@ -185,7 +185,7 @@ impl Draft {
 
 fn bad_name(name: &str) -> Diagnostic {
     let help = "use one word of letters, digits, `_`, `-` and `.` for each name";
-    Diagnostic::new(Span::default(), format!("{name:?} is no name"), help)
+    Diagnostic::new(Code::Expected, Span::default(), format!("{name:?} is no name"), help)
 }
 
 impl fmt::Display for Draft {

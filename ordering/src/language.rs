@@ -4,8 +4,11 @@
 //! scenario means is [`crate::lowering`]'s. Reading order: [`steps::table`], [`entry`], [`syntax`], [`parse`].
 //! Reference: docs/language.md.
 
+mod code;
 pub mod diagnostic;
 pub mod entry;
+pub mod explain;
+pub mod format;
 mod line;
 mod parser;
 mod show;
@@ -14,8 +17,10 @@ mod suggest;
 pub mod syntax;
 pub mod token;
 mod variant;
+pub mod vocabulary;
 
-pub use diagnostic::{Diagnostic, Second, render_all};
+pub use code::Code;
+pub use diagnostic::{Diagnostic, Second, render_all, render_all_coloured};
 pub(crate) use parser::{BUILT_IN, declared_twice};
 pub use parser::{File, OPTIONS, parse};
 pub use suggest::{did_you_mean, nearest};

@@ -52,7 +52,7 @@ use crate::answer::Unreached;
 use crate::engine::TooLarge;
 use crate::language::span::{Span, Spanned};
 use crate::language::syntax::{Agent as Column, Expect, Scenario, Statement, Step, UserKind};
-use crate::language::{Blamed, Diagnostic, File, parse};
+use crate::language::{Blamed, Code, Diagnostic, File, parse};
 use crate::model::{Agent, Model, Property, PropertyId, Var};
 
 pub use deed::{
@@ -224,15 +224,25 @@ pub fn too_large(scenario: &Scenario, error: &TooLarge) -> Diagnostic {
         TooLarge::Bits { bits, limit, biggest } => {
             let message = format!("a state of `{}` needs {bits} bits, and {limit} can be packed", name.node);
             let help = format!("leave out what no property needs; the largest are {biggest}");
-            Diagnostic::new(name.span, message, help)
+            Diagnostic::new(Code::StateTooLarge, name.span, message, help)
         }
         TooLarge::Stopped => {
             let message = format!("`{}` was not packed in time", name.node);
-            Diagnostic::new(name.span, message, "allow more time, or use fewer variables and values")
+            Diagnostic::new(
+                Code::StateTooLarge,
+                name.span,
+                message,
+                "allow more time, or use fewer variables and values",
+            )
         }
         TooLarge::Malformed(error) => {
             let message = format!("`{}` cannot be explored: {error}", name.node);
-            Diagnostic::new(name.span, message, "use fewer agents, pages, frames and repeats")
+            Diagnostic::new(
+                Code::StateTooLarge,
+                name.span,
+                message,
+                "use fewer agents, pages, frames and repeats",
+            )
         }
     }
 }
@@ -279,6 +289,7 @@ impl Lowering<'_> {
         if longest >= Some(usize::from(u16::MAX)) {
             let help = "use fewer pages, frames and repeats";
             self.diagnostics.push(Diagnostic::new(
+                Code::StateTooLarge,
                 self.scenario.name.span,
                 "the scenario is too large",
                 help,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use ordering::catalogue::FILES;
 use ordering::counterexample::Table;
 use ordering::engine::{Options, Outcome, Reductions, Verdict, compile, explore, witness};
+use ordering::language::format::{Unformed, format};
 use ordering::language::syntax::Scenario;
 use ordering::language::{parse, render_all};
 use ordering::lowering::{Lowered, load, lower};
@@ -100,6 +101,9 @@ impl Random {
 #[derive(Default, Debug)]
 struct Census {
     texts: u64,
+    /// That have a form, and that would mean something else in it.
+    formed: u64,
+    differ: u64,
     lowered: u64,
     too_large: u64,
     proved: u64,
@@ -128,16 +132,32 @@ fn any_text_ends_in_diagnostics_or_in_a_verdict_that_all_reductions_share() {
         census.texts += 1;
     }
     println!("{census:?}");
+    assert!(census.formed * 20 >= census.texts, "too few have a form: {census:?}");
+    assert!(census.differ * 10 <= census.formed, "too many would mean something else: {census:?}");
     assert!(census.lowered * 10 >= census.texts, "the mutations are too wild: {census:?}");
     assert!(census.proved * 50 >= census.texts, "nothing is proved: {census:?}");
     assert!(census.violated * 50 >= census.texts, "nothing is refuted: {census:?}");
     assert!(census.outcomes * 50 >= census.texts, "nothing has outcomes: {census:?}");
 }
 
+/// The letters of a text, but for the mark that some begin with.
+fn without_blanks(text: &str) -> String {
+    text.trim_start_matches('\u{feff}').chars().filter(|letter| !letter.is_whitespace()).collect()
+}
+
 /// Lowers, explores and prints all that a text says.
 fn follow(text: &str, census: &mut Census) {
     let file = parse(text);
     assert_eq!(render_all(&file.diagnostics, "fuzz.scn", text).is_empty(), file.diagnostics.is_empty());
+    match format(text) {
+        Ok(form) => {
+            assert_eq!(format(&form).as_ref(), Ok(&form), "the form of a form");
+            assert_eq!(without_blanks(&form), without_blanks(text), "blanks alone are changed");
+            census.formed += 1;
+        }
+        Err(Unformed::Differs) => census.differ += 1,
+        Err(Unformed::Wrong(wrong)) => assert_eq!(wrong, file.diagnostics),
+    }
     for scenario in &file.scenarios {
         match lower(scenario, text) {
             Ok(lowered) => {

@@ -5,15 +5,20 @@
 mod apart;
 mod boot;
 mod check;
+mod colour;
 mod columns;
 mod demo;
 mod drawn;
+mod explain;
 mod files;
+mod fmt;
+mod format;
 mod generate;
 mod guests;
 mod limit;
 mod messages;
 mod minimize;
+mod new;
 mod observe;
 mod origin;
 mod outcome;
@@ -22,13 +27,13 @@ mod pictures;
 mod progress;
 mod race;
 mod replay;
+mod selection;
 mod size;
 mod steps;
 mod trace;
+mod voice;
 mod zoo;
 
-use std::env;
-use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -36,6 +41,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use log::LevelFilter;
 
 use self::trace::{Blamed, Lack};
+use self::voice::{HOST, READER_GONE, UNUSABLE, complain, say};
 
 /// Finds stale translations: what a TLB, a shadow page table or an IOTLB still shows after the page table changed.
 #[derive(Debug, Parser)]
@@ -47,6 +53,8 @@ struct Arguments {
     /// Without a command: the demonstration.
     #[command(flatten)]
     demo: demo::DemoArguments,
+    #[command(flatten)]
+    colour: colour::ColourArguments,
 }
 
 #[derive(Debug, Subcommand)]
@@ -71,6 +79,12 @@ enum Command {
     Generate(generate::GenerateArguments),
     /// List the scenarios that come with this program, or show one of them
     Zoo(zoo::ZooArguments),
+    /// Begin with a scenario that is written already, with remarks
+    New(new::NewArguments),
+    /// Put scenario files into one form
+    Fmt(fmt::FmtArguments),
+    /// Tell what the code of an error means, with an example
+    Explain(explain::ExplainArguments),
     /// List the steps, operations, looks and options that a scenario can be written with
     Steps(steps::StepsArguments),
     /// What `boot` starts to remove its sockets
@@ -88,14 +102,8 @@ Exit status:
   7    the host lacks memory, threads or room for the output
   141  whoever read the output went away";
 
-/// Nothing can be shown: wrong usage, or a machine that cannot.
-const UNUSABLE: u8 = 2;
 /// Nothing was wrong, and not all of it could be decided.
 const UNDECIDED: u8 = 3;
-/// The host lacks something, such as room on a disk.
-const HOST: u8 = 7;
-/// Whoever read what is said has gone away: as if SIGPIPE had ended the program.
-const READER_GONE: u8 = 141;
 
 /// The grammar of the command line: what man pages and completions are made of.
 #[must_use]
@@ -113,6 +121,7 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(told) => return answer(&told),
     };
+    arguments.colour.choose();
     let level = match &arguments.command {
         Some(Command::Boot(_)) => None,
         _ => Some(LevelFilter::Error),
@@ -133,6 +142,9 @@ pub fn main() -> ExitCode {
         Some(Command::Minimize(minimize)) => minimize::run(&minimize),
         Some(Command::Generate(generate)) => generate::run(&generate),
         Some(Command::Zoo(zoo)) => zoo::run(&zoo),
+        Some(Command::New(new)) => new::run(&new),
+        Some(Command::Fmt(fmt)) => fmt::run(&fmt),
+        Some(Command::Explain(explain)) => explain::run(&explain),
         Some(Command::Steps(steps)) => steps::run(&steps),
         Some(Command::KeepSocket(socket)) => boot::keep_socket(&socket),
         None => demo::run(&arguments.demo),
@@ -147,20 +159,9 @@ fn answer(told: &clap::Error) -> ExitCode {
         return UNUSABLE.into();
     }
     let text = told.render();
-    let text = if is_coloured() { text.ansi().to_string() } else { text.to_string() };
+    let text = if colour::on_output() { text.ansi().to_string() } else { text.to_string() };
     say_long(text.trim_end(), pager::Paging::OnTerminal);
     ExitCode::SUCCESS
-}
-
-/// Whether standard output shows colours, and nobody forbids them (no-color.org).
-fn is_coloured() -> bool {
-    let is_forbidden = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    stdout().is_terminal() && !is_forbidden && env::var_os("TERM").is_some_and(|name| name != "dumb")
-}
-
-/// One line for the user, on standard error; nobody may be there to read it.
-fn complain(message: impl std::fmt::Display) {
-    let _read = writeln!(stderr(), "afterimage: {message}");
 }
 
 /// Says what a trace lacks, and gives the status of a run that has `own` without it.
@@ -185,15 +186,4 @@ fn say_long(text: &str, paging: pager::Paging) {
     if !pager::showed(text, paging) {
         say(text);
     }
-}
-
-/// What was asked for, on standard output. A reader that went away ends the program, as it ends any filter; so does a disk
-/// that is full.
-fn say(text: impl std::fmt::Display) {
-    let Err(error) = writeln!(stdout(), "{text}") else { return };
-    let is_gone = error.kind() == ErrorKind::BrokenPipe;
-    if !is_gone {
-        complain(format_args!("standard output cannot be written: {error}"));
-    }
-    std::process::exit(i32::from(if is_gone { READER_GONE } else { HOST }));
 }

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
 
+use super::code::Code;
 use super::span::Span;
 
 /// Errors at most that are shown of one file.
@@ -24,6 +25,8 @@ pub struct Second {
 /// One error.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Diagnostic {
+    /// Which error it is: what `afterimage explain` tells more of.
+    pub code: Code,
     /// What is wrong, lower case, with the values.
     pub message: String,
     /// Where.
@@ -39,8 +42,8 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error at `span` with its remedy.
     #[must_use]
-    pub fn new(span: Span, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { message: message.into(), span, label: String::new(), second: None, help: help.into() }
+    pub fn new(code: Code, span: Span, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { code, message: message.into(), span, label: String::new(), second: None, help: help.into() }
     }
 
     /// The same with words beside the caret.
@@ -56,6 +59,16 @@ impl Diagnostic {
         let start = boundaries(self.span, source).start;
         let line = source[..start].rfind('\n').map_or(0, |end| end + 1);
         (self.span.line, source[line..start].chars().count() + 1)
+    }
+
+    /// Line and column behind its end in `source`, both from 1.
+    #[must_use]
+    pub fn end(&self, source: &str) -> (u32, usize) {
+        let range = boundaries(self.span, source);
+        let last = source[..range.end].rfind('\n').map_or(0, |end| end + 1);
+        let ends = source[range.clone()].matches('\n');
+        let line = ends.fold(self.span.line, |line, _| line.saturating_add(1));
+        (line, source[last..range.end].chars().count() + 1)
     }
 
     /// The same with another place, and words beside that.
@@ -78,13 +91,9 @@ impl Diagnostic {
     }
 
     fn render_with(&self, renderer: &Renderer, file: &str, source: &str) -> String {
-        let mut group = Level::ERROR.primary_title(self.message.as_str()).element(excerpt(
-            AnnotationKind::Primary,
-            self.span,
-            &self.label,
-            file,
-            source,
-        ));
+        let code = self.code.to_string();
+        let title = Level::ERROR.primary_title(self.message.as_str()).id(code.as_str());
+        let mut group = title.element(excerpt(AnnotationKind::Primary, self.span, &self.label, file, source));
         if let Some(second) = &self.second {
             group = group.element(excerpt(AnnotationKind::Context, second.span, &second.label, file, source));
         }
@@ -114,9 +123,19 @@ fn excerpt<'t>(
 /// All of `diagnostics` in the order of their places, with an empty line between two.
 #[must_use]
 pub fn render_all(diagnostics: &[Diagnostic], file: &str, source: &str) -> String {
+    render_all_by(diagnostics, |one| one.render(file, source))
+}
+
+/// The same as it is shown on a terminal.
+#[must_use]
+pub fn render_all_coloured(diagnostics: &[Diagnostic], file: &str, source: &str) -> String {
+    render_all_by(diagnostics, |one| one.render_coloured(file, source))
+}
+
+fn render_all_by(diagnostics: &[Diagnostic], render: impl Fn(&Diagnostic) -> String) -> String {
     let mut sorted: Vec<_> = diagnostics.iter().collect();
     sorted.sort_by_key(|diagnostic| diagnostic.span);
-    let mut shown: Vec<_> = sorted.iter().take(MOST_SHOWN).map(|one| one.render(file, source)).collect();
+    let mut shown: Vec<_> = sorted.iter().take(MOST_SHOWN).map(|one| render(one)).collect();
     if let more @ 1.. = sorted.len().saturating_sub(MOST_SHOWN) {
         shown.push(format!("and {more} more errors"));
     }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a line or a cell knows its number, and at which byte of the source its text begins.
 
+use super::code::Code;
 use super::diagnostic::Diagnostic;
 use super::span::Span;
 
@@ -77,6 +78,7 @@ impl<'a> Line<'a> {
         let span = Span::new(self.start + at, self.start + at + 1, self.number);
         let message = "a carriage return stands here, and no line feed behind it";
         Diagnostic::new(
+            Code::LoneReturn,
             span,
             message,
             "end the lines with line feeds, as `tr '\\r' '\\n'` does for old files",

@@ -16,7 +16,9 @@ mod step;
 mod table;
 
 use std::collections::HashMap;
+use std::ops::Range;
 
+use super::code::Code;
 use super::diagnostic::Diagnostic;
 use super::line::{Line, lines};
 use super::span::{Name, Span, Spanned};
@@ -27,11 +29,12 @@ use super::variant::{Blamed, Edit, edit, inherit, size};
 use block::Blocks;
 use cursor::{Cursor, Parsed};
 use edit::{unreached, variation};
-use keyword::{Edited, Keyword};
+use keyword::Edited;
 use said::Said;
 use table::{Table, head, program, table};
 
 pub use declaration::OPTIONS;
+pub(super) use keyword::Keyword;
 pub(crate) use property::BUILT_IN;
 pub(crate) use said::declared_twice;
 
@@ -65,7 +68,7 @@ pub fn parse(source: &str) -> File {
         Ok(lines) => lines,
         Err(unreadable) => return File { scenarios: Vec::new(), diagnostics: vec![unreadable] },
     };
-    let mut parser = Parser { source, lines: &lines, at: 0, drafts: Vec::new(), diagnostics: Vec::new() };
+    let mut parser = Parser::new(source, &lines);
     while parser.at < lines.len() {
         let known = parser.diagnostics.len();
         if let Err(diagnostic) = parser.line() {
@@ -78,7 +81,8 @@ pub fn parse(source: &str) -> File {
     parser.finish()
 }
 
-struct Parser<'a> {
+/// What reads a file line by line.
+pub(super) struct Parser<'a> {
     source: &'a str,
     lines: &'a [Line<'a>],
     at: usize,
@@ -87,6 +91,26 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
+    /// Before the first of `lines`, which are those of `source`.
+    pub(super) const fn new(source: &'a str, lines: &'a [Line<'a>]) -> Self {
+        Self { source, lines, at: 0, drafts: Vec::new(), diagnostics: Vec::new() }
+    }
+
+    /// Which line comes next.
+    pub(super) const fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Goes over the next line, and over those that belong to it if it begins with `keyword`; which these are.
+    pub(super) fn skip(&mut self, keyword: Option<Keyword>) -> Range<usize> {
+        self.at += 1;
+        let first = self.at;
+        if let Some(keyword) = keyword {
+            self.block(keyword);
+        }
+        first..self.at
+    }
+
     /// Reads what begins on the next line.
     fn line(&mut self) -> Parsed<()> {
         let line = self.lines[self.at];
@@ -107,7 +131,12 @@ impl<'a> Parser<'a> {
             let scenario = blank(nameless(&line));
             self.drafts.push(Draft { scenario, edits: Vec::new(), said: Said::default() });
             let help = "begin with `scenario NAME`";
-            return Err(Diagnostic::new(line.span(), "this line belongs to no scenario", help));
+            return Err(Diagnostic::new(
+                Code::OutsideScenario,
+                line.span(),
+                "this line belongs to no scenario",
+                help,
+            ));
         }
         match block.get(MOST_ROWS) {
             Some(row) => Err(too_many_rows(row, block.len())),
@@ -237,7 +266,8 @@ impl<'a> Parser<'a> {
             }
             if let Some(first) = known.insert(scenario.name.node.clone(), scenarios.len()) {
                 let message = format!("there is a scenario `{}` above", scenario.name.node);
-                let twice = Diagnostic::new(scenario.name.span, message, "give it another name");
+                let twice =
+                    Diagnostic::new(Code::ScenarioTwice, scenario.name.span, message, "give it another name");
                 self.diagnostics.push(twice.with_second(scenarios[first].name.span, "here"));
             }
             scenarios.push(scenario);
@@ -245,7 +275,12 @@ impl<'a> Parser<'a> {
         if scenarios.is_empty() && self.diagnostics.is_empty() {
             let place = self.lines.last().map_or(Span::new(0, 0, 1), |last| last.span());
             let help = "begin with `scenario NAME`; docs/language.md has a first one";
-            self.diagnostics.push(Diagnostic::new(place, "there is no scenario in this file", help));
+            self.diagnostics.push(Diagnostic::new(
+                Code::NoScenario,
+                place,
+                "there is no scenario in this file",
+                help,
+            ));
         }
         File { scenarios, diagnostics: self.diagnostics }
     }
@@ -263,13 +298,18 @@ fn resolve(
             let near = above.iter().rev().take(MOST_NEIGHBOURS).map(|one| one.name.node.as_str());
             let help =
                 did_you_mean(&like.node, &near.collect::<Vec<_>>(), "it must stand above, in the same file");
-            return Err(Diagnostic::new(like.span, format!("there is no scenario `{}`", like.node), help));
+            return Err(Diagnostic::new(
+                Code::UnknownBase,
+                like.span,
+                format!("there is no scenario `{}`", like.node),
+                help,
+            ));
         };
         *taken_over += size(base);
         if *taken_over > MOST_TAKEN_OVER {
             let message = "the variants of this file take over too much to be explored";
             let help = format!("together they may take over {MOST_TAKEN_OVER} rows and declarations");
-            return Err(Diagnostic::new(like.span, message, help));
+            return Err(Diagnostic::new(Code::TakesOverTooMuch, like.span, message, help));
         }
         scenario.whole &= base.whole;
         inherit(scenario, base);
@@ -285,7 +325,7 @@ fn acting(agent: Agent, scenario: &mut Scenario, said: &mut Said) -> Parsed<()> 
 
 fn step_outside(line: &Line<'_>) -> Diagnostic {
     let help = "locks need no declaration: `lock NAME` is a step, put it into a program";
-    Diagnostic::new(line.span(), "a step stands outside of every program", help)
+    Diagnostic::new(Code::StepOutside, line.span(), "a step stands outside of every program", help)
 }
 
 fn no_keyword(line: &Line<'_>) -> Diagnostic {
@@ -294,19 +334,24 @@ fn no_keyword(line: &Line<'_>) -> Diagnostic {
     let span = Span::new(start.start, start.start + word.len(), line.number);
     let help = "a scenario's lines begin with page, frame, map, cpu, device, race, agent, never, expect, …";
     let message = format!("no line begins with `{word}`");
-    Diagnostic::new(span, message, did_you_mean(word, &Keyword::words(), help))
+    Diagnostic::new(Code::NoKeyword, span, message, did_you_mean(word, &Keyword::words(), help))
 }
 
 fn too_many_rows(row: &Line<'_>, count: usize) -> Diagnostic {
     let message = format!("this block has {count} rows: too many to explore");
-    Diagnostic::new(row.span(), message, format!("a program has at most {MOST_ROWS} rows; use `repeat`"))
+    Diagnostic::new(
+        Code::TooManyRows,
+        row.span(),
+        message,
+        format!("a program has at most {MOST_ROWS} rows; use `repeat`"),
+    )
 }
 
 /// The rows of a table, its head first.
 fn filled<'b, 'a>(block: &'b [Line<'a>], line: &Line<'_>) -> Parsed<&'b [Line<'a>]> {
     if block.is_empty() {
         let help = "put the names of the agents on the next line, with `|` between them";
-        return Err(Diagnostic::new(line.span(), "this table has no rows", help));
+        return Err(Diagnostic::new(Code::EmptyTable, line.span(), "this table has no rows", help));
     }
     Ok(block)
 }

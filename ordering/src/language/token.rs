@@ -2,6 +2,7 @@
 //!
 //! Invariant: every byte of the line is a blank or part of a token, or the line is refused; nothing is dropped in silence.
 
+use super::code::Code;
 use super::diagnostic::Diagnostic;
 use super::line::Line;
 use super::span::Span;
@@ -78,14 +79,19 @@ fn length(text: &str, is_part: impl Fn(char) -> bool) -> usize {
 
 fn unreadable(text: &str, span: Span) -> Diagnostic {
     if text.starts_with('"') {
-        return Diagnostic::new(span, "this text has no end", "close it with `\"` on the same line");
+        return Diagnostic::new(
+            Code::OpenText,
+            span,
+            "this text has no end",
+            "close it with `\"` on the same line",
+        );
     }
     if text.starts_with(|first: char| first.is_ascii_digit()) {
         let message = format!("the number {text} is too large");
-        return Diagnostic::new(span, message, format!("write one up to {}", u32::MAX));
+        return Diagnostic::new(Code::NumberTooLarge, span, message, format!("write one up to {}", u32::MAX));
     }
     let message = format!("`{}` means nothing here", text.escape_debug());
-    Diagnostic::new(span, message, "leave it out, or put it behind `#` if it is a remark")
+    Diagnostic::new(Code::MeansNothing, span, message, "leave it out, or put it behind `#` if it is a remark")
 }
 
 impl Token {

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::code::Code;
 use super::diagnostic::Diagnostic;
 use super::span::Span;
 use super::suggest::did_you_mean;
@@ -114,13 +115,13 @@ pub(crate) fn edit(scenario: &mut Scenario, edit: &Edit) -> Result<(), Diagnosti
         let known: Vec<_> = names.iter().map(String::as_str).collect();
         let help = did_you_mean(&place.agent.node, &known, &format!("its agents are {}", names.join(", ")));
         let message = format!("`{}` is no agent of the scenario that this one is like", place.agent.node);
-        return Err(Diagnostic::new(place.agent.span, message, help));
+        return Err(Diagnostic::new(Code::UnknownAgent, place.agent.span, message, help));
     };
     let rows = &mut agent.rows;
     let (first, last) = (place.first as usize, place.last as usize);
     if first == 0 || last > rows.len() {
         let message = format!("{} has no {place}, it has {} rows", place.agent.node, rows.len());
-        return Err(Diagnostic::new(place.span, message, "rows are counted from 1"));
+        return Err(Diagnostic::new(Code::UnknownRow, place.span, message, "rows are counted from 1"));
     }
     let taken: Vec<Row> = rows.drain(first - 1..last).collect();
     match edit {
@@ -132,6 +133,7 @@ pub(crate) fn edit(scenario: &mut Scenario, edit: &Edit) -> Result<(), Diagnosti
             if before == 0 || (first < before && before <= last) || target > rows.len() + 1 {
                 let message = format!("{place} cannot be moved before row {before}");
                 return Err(Diagnostic::new(
+                    Code::BadMove,
                     place.span,
                     message,
                     "name a row outside of those that are moved",

@@ -7,7 +7,7 @@
 use steps::entry::Bit;
 use steps::table::Verb;
 
-use crate::language::Diagnostic;
+use crate::language::{Code, Diagnostic};
 use crate::model::{Guard, Update, Var};
 
 use super::deed::Part;
@@ -232,7 +232,12 @@ impl Emitter<'_> {
         self.own.user.ok_or_else(|| {
             let name = &self.own.name;
             let message = format!("`{}` needs a TLB, and agent `{name}` runs on no CPU", verb.name());
-            Diagnostic::new(span, message, format!("declare `cpu {name}`, or write `agent {name} on CPU0`"))
+            Diagnostic::new(
+                Code::NoCpu,
+                span,
+                message,
+                format!("declare `cpu {name}`, or write `agent {name} on CPU0`"),
+            )
         })
     }
 }

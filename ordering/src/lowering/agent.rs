@@ -4,11 +4,11 @@
 
 use steps::table::Actor;
 
-use crate::language::Diagnostic;
 use crate::language::span::{Name, Span};
 use crate::language::syntax::{
     Assignment, Condition, FrameKind, Node, Operand, Operation, Spoken, Statement, Step, Term, UserKind,
 };
+use crate::language::{Code, Diagnostic};
 use crate::model::{Guard, Update};
 
 use super::atomic::merged;
@@ -52,7 +52,12 @@ impl Emitter<'_> {
                 "the program of `{}` is too large: it has more than {MOST_NODES} steps or {MOST_WAYS} cases",
                 self.own.name
             );
-            self.diagnostics.push(Diagnostic::new(span, message, "repeat less often, or use fewer frames"));
+            self.diagnostics.push(Diagnostic::new(
+                Code::ProgramTooLarge,
+                span,
+                message,
+                "repeat less often, or use fewer frames",
+            ));
         }
         self.out.too_long
     }
@@ -156,6 +161,7 @@ impl Emitter<'_> {
             let message = format!("`{name}` is a step of a device, and `{who}` is none");
             let instead = if name == "dma_write" { "store" } else { "load" };
             return Err(Diagnostic::new(
+                Code::WrongActor,
                 span,
                 message,
                 format!("write `{instead}`, or declare `device {who}`"),
@@ -163,7 +169,7 @@ impl Emitter<'_> {
         }
         let message = format!("`{name}` is no step of a device, and `{who}` is one");
         let help = "a device can walk, dma_read and dma_write; put the step into another column";
-        Err(Diagnostic::new(span, message, help))
+        Err(Diagnostic::new(Code::WrongActor, span, message, help))
     }
 
     pub(super) fn condition(&mut self, condition: &Condition, wanted: bool) -> Result<Ways, Diagnostic> {
@@ -252,7 +258,7 @@ impl Emitter<'_> {
         }
         let mut ways = merged(&self.out.builder, self.state, start, end).map_err(|_| {
             let help = "leave the loop or the second change of a count out of it";
-            Diagnostic::new(span, "these steps cannot be taken as one", help)
+            Diagnostic::new(Code::Indivisible, span, "these steps cannot be taken as one", help)
         })?;
         let drained = self.drained();
         ways.iter_mut().for_each(|way| way.guard.extend(drained));
@@ -406,5 +412,10 @@ const fn translated(step: &mut Step) -> Option<&mut Name> {
 }
 
 fn no_value(span: Span) -> Diagnostic {
-    Diagnostic::new(span, "this is no value that a variable can take", "write a number or another variable")
+    Diagnostic::new(
+        Code::NoValue,
+        span,
+        "this is no value that a variable can take",
+        "write a number or another variable",
+    )
 }

@@ -7,10 +7,10 @@ use steps::Directory;
 use steps::entry::{Change, Feature, Kind};
 use steps::table::{LOOKS, SAME};
 
-use crate::language::Diagnostic;
 use crate::language::entry::{Base, Written};
 use crate::language::span::{Name, Span};
 use crate::language::syntax::{Comparison, Condition, Operand, Term};
+use crate::language::{Code, Diagnostic};
 use crate::model::{Guard, Var};
 
 use super::entry::{Entry, Pattern};
@@ -112,7 +112,12 @@ impl Conditions<'_> {
         let looks = matches!(operand.term, Term::Call(..));
         if !looks || side.values.iter().any(|value| !matches!(value, Value::Entry(_))) {
             let help = "ask pte(A), orig(A), tlb(CPU, A), iotlb(DEV, A) or spte(A)";
-            return Err(Diagnostic::new(operand.span, "this is no entry, and has no bits", help));
+            return Err(Diagnostic::new(
+                Code::NoBits,
+                operand.span,
+                "this is no entry, and has no bits",
+                help,
+            ));
         }
         let all = |value: Value| match value {
             Value::Entry(entry) => features.iter().all(|feature| entry.has(*feature)),
@@ -188,7 +193,12 @@ impl Conditions<'_> {
                 Value::Number(number) => *number += operand.plus,
                 Value::Entry(_) | Value::Space(_) | Value::Nothing if operand.plus != 0 => {
                     let help = "only counts, contents and variables are numbers";
-                    return Err(Diagnostic::new(operand.span, "nothing can be added to an entry", help));
+                    return Err(Diagnostic::new(
+                        Code::NotAddable,
+                        operand.span,
+                        "nothing can be added to an entry",
+                        help,
+                    ));
                 }
                 Value::Entry(_) | Value::Space(_) | Value::Nothing => {}
             }
@@ -199,7 +209,7 @@ impl Conditions<'_> {
     fn word(&mut self, written: &Written) -> Result<Side, Diagnostic> {
         if written.is_like_orig() {
             let help = "write `pte(A) == orig(A)`, or `pte_same A`";
-            return Err(Diagnostic::new(written.span, "`orig` of which page?", help));
+            return Err(Diagnostic::new(Code::OrigOfNothing, written.span, "`orig` of which page?", help));
         }
         let Base::Name(name) = &written.base else {
             let entry = fresh(written, Height::Upper, self.names)?;
@@ -242,7 +252,7 @@ impl Conditions<'_> {
             | None => {
                 let message = format!("there is no variable, handle or frame `{}`", name.node);
                 let help = format!("declare it: `var {} = 0..1`", name.node);
-                Err(Diagnostic::new(name.span, message, help))
+                Err(Diagnostic::new(Code::Undeclared, name.span, message, help))
             }
         }
     }
@@ -360,7 +370,7 @@ impl Conditions<'_> {
 fn not_under(user: &Name, tag: &Name) -> Diagnostic {
     let message = format!("`{user}` never uses the tag `{tag}`, and holds nothing under it");
     let help = format!("let an agent on it `switch` to it, or declare `cpu {user} in P tag {tag}`");
-    Diagnostic::new(tag.span, message, help)
+    Diagnostic::new(Code::NeverUnderTag, tag.span, message, help)
 }
 
 fn is_nothing(value: Value) -> bool {
@@ -391,18 +401,28 @@ fn check_kinds(left: Value, right: &[Value], how: Comparison, span: Span) -> Res
         } else {
             "an entry is compared with an address space"
         };
-        return Err(Diagnostic::new(span, what, help));
+        return Err(Diagnostic::new(Code::Incomparable, span, what, help));
     }
     let ordered = matches!(left, Value::Number(_));
     if !ordered && !matches!(how, Comparison::Equal | Comparison::Unequal) {
-        return Err(Diagnostic::new(span, format!("entries have no order for `{how}`"), "use `==` or `!=`"));
+        return Err(Diagnostic::new(
+            Code::Incomparable,
+            span,
+            format!("entries have no order for `{how}`"),
+            "use `==` or `!=`",
+        ));
     }
     Ok(())
 }
 
 fn too_wide(condition: &Condition) -> Diagnostic {
     let span = spans(condition);
-    Diagnostic::new(span, "this condition has too many cases", "split it into several `if` lines")
+    Diagnostic::new(
+        Code::WideCondition,
+        span,
+        "this condition has too many cases",
+        "split it into several `if` lines",
+    )
 }
 
 fn spans(condition: &Condition) -> Span {
@@ -417,10 +437,10 @@ fn spans(condition: &Condition) -> Span {
 fn arguments_wrong(name: &Name) -> Diagnostic {
     let forms: Vec<_> = LOOKS.iter().map(|(form, _)| *form).collect();
     let message = format!("`{}` cannot be looked at like this", name.node);
-    Diagnostic::new(name.span, message, format!("there are {}", forms.join(", ")))
+    Diagnostic::new(Code::UnknownLook, name.span, message, format!("there are {}", forms.join(", ")))
 }
 
 fn nobody_looks(name: &Name) -> Diagnostic {
     let message = format!("`{}` is what an agent remembers; a property has none", name.node);
-    Diagnostic::new(name.span, message, "use pte(A), or a variable that the agent sets")
+    Diagnostic::new(Code::Remembered, name.span, message, "use pte(A), or a variable that the agent sets")
 }

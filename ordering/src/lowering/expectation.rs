@@ -4,7 +4,7 @@
 
 use crate::answer::Unreached;
 use crate::language::syntax::{Expect, Rows};
-use crate::language::{Diagnostic, did_you_mean};
+use crate::language::{Code, Diagnostic, did_you_mean};
 use crate::model::PropertyId;
 
 use super::Lowering;
@@ -22,7 +22,7 @@ impl Lowering<'_> {
             let known: Vec<&str> = self.properties.iter().map(|known| known.text.as_str()).collect();
             let help = did_you_mean(&named.node, &known, &format!("there are `{}`", known.join("`, `")));
             let message = format!("the scenario has no property `{}`", named.node);
-            self.diagnostics.push(Diagnostic::new(named.span, message, help));
+            self.diagnostics.push(Diagnostic::new(Code::UnknownProperty, named.span, message, help));
         }
         found.map(|(id, _)| id)
     }
@@ -55,6 +55,7 @@ impl Lowering<'_> {
             let help =
                 did_you_mean(&rows.agent.node, &known, &format!("the agents are {}", known.join(", ")));
             return Err(Diagnostic::new(
+                Code::UnknownAgent,
                 rows.agent.span,
                 format!("there is no agent `{}`", rows.agent.node),
                 help,
@@ -63,7 +64,7 @@ impl Lowering<'_> {
         let count = agents[index].rows.len();
         if rows.first == 0 || rows.last as usize > count {
             let message = format!("{} has no {rows}, it has {count} rows", rows.agent.node);
-            return Err(Diagnostic::new(rows.span, message, "rows are counted from 1"));
+            return Err(Diagnostic::new(Code::UnknownRow, rows.span, message, "rows are counted from 1"));
         }
         Ok(index)
     }

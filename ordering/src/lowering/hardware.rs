@@ -5,9 +5,9 @@
 
 use std::collections::HashSet;
 
-use crate::language::Diagnostic;
 use crate::language::span::Name;
 use crate::language::syntax::{Scenario, User, UserKind};
+use crate::language::{Code, Diagnostic};
 use crate::model::{Guard, Update, Var};
 
 use super::deed::Target;
@@ -165,7 +165,7 @@ pub(super) fn no_cache(look: &str, user: &Name) -> Diagnostic {
         "vtlb" => ("vCPU TLB", "declare a `vcpu`, and let programs use `set_spte` and `zap_spte`".to_owned()),
         _ => ("TLB of its own", "use spte(A), or let programs use `set_spte` and `zap_spte`".to_owned()),
     };
-    Diagnostic::new(user.span, format!("`{name}` has no {what}"), help)
+    Diagnostic::new(Code::NoCache, user.span, format!("`{name}` has no {what}"), help)
 }
 
 impl Emitter<'_> {

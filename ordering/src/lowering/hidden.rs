@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::language::Diagnostic;
+use crate::language::{Code, Diagnostic};
 use crate::model::Agent;
 
 use super::Lowering;
@@ -47,7 +47,12 @@ impl Lowering<'_> {
     ) -> Result<(Agent, Deeds), Diagnostic> {
         if let Some(taken) = self.scenario.agents.iter().find(|agent| agent.name.node == name) {
             let message = format!("`{name}` is hardware that acts by itself");
-            return Err(Diagnostic::new(taken.name.span, message, "give the agent another name"));
+            return Err(Diagnostic::new(
+                Code::HardwareName,
+                taken.name.span,
+                message,
+                "give the agent another name",
+            ));
         }
         let mut emitter = self.emitter(self.scenario.agents.len(), &name, properties);
         emit(&mut emitter)?;

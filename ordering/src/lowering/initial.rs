@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use steps::Directory;
 use steps::entry::Kind;
 
-use crate::language::Diagnostic;
+use crate::language::span::Span;
 use crate::language::syntax::{Mapping, Property, Question, Scenario};
+use crate::language::{Code, Diagnostic};
 
 use super::MOST_VALUES;
 use super::entry::{Entries, Entry};
@@ -131,7 +132,7 @@ fn entries_and_counts(
         match names.frame(name) {
             Ok(frame) if count.node <= MOST_VALUES => refs[frame.0] = count.node,
             Ok(_) => {
-                report(Diagnostic::new(count.span, "too many references to count", "write a small number"));
+                report(too_many(count.span));
             }
             Err(diagnostic) => report(diagnostic),
         }
@@ -152,5 +153,14 @@ fn leaf(mapping: &Mapping, names: &Names, uppers: &Uppers) -> Result<PageId, Dia
     }
     let message =
         format!("`{}` has the entry of another page: their upper entries name one table", mapping.page.node);
-    Err(Diagnostic::new(mapping.page.span, message, "say what the first page under that table is mapped to"))
+    Err(Diagnostic::new(
+        Code::SharedEntry,
+        mapping.page.span,
+        message,
+        "say what the first page under that table is mapped to",
+    ))
+}
+
+fn too_many(count: Span) -> Diagnostic {
+    Diagnostic::new(Code::TooManyValues, count, "too many references to count", "write a small number")
 }

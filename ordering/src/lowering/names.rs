@@ -8,7 +8,7 @@ use steps::Directory;
 
 use crate::language::span::{Name, Spanned};
 use crate::language::syntax::{FrameKind, Scenario, UserKind};
-use crate::language::{Diagnostic, declared_twice, did_you_mean};
+use crate::language::{Code, Diagnostic, declared_twice, did_you_mean};
 
 /// Index of a page.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -80,7 +80,12 @@ impl Names {
             scenario.pasids.iter().enumerate().map(|(id, one)| (&one.0, Meaning::Pasid(PasidId(id))));
         if let Some(any) = scenario.pages.iter().find(|page| page.node == ANY) {
             let message = format!("`{ANY}` stands for every page, and is no name of one");
-            diagnostics.push(Diagnostic::new(any.span, message, "give the page another name"));
+            diagnostics.push(Diagnostic::new(
+                Code::AnyIsTaken,
+                any.span,
+                message,
+                "give the page another name",
+            ));
         }
         let pmds = scenario.pmds.iter().enumerate().map(|(id, one)| (&one.0, Meaning::Pmd(PmdId(id))));
         let tags = scenario.tags.iter().enumerate().map(|(id, tag)| (tag, Meaning::Tag(TagId(id))));
@@ -137,7 +142,12 @@ impl Names {
             FrameKind::Table => {
                 let message =
                     format!("`{}` is a page-table page: it holds entries, and no content", name.node);
-                Err(Diagnostic::new(name.span, message, "name a frame, or a page whose entry lies there"))
+                Err(Diagnostic::new(
+                    Code::TableContent,
+                    name.span,
+                    message,
+                    "name a frame, or a page whose entry lies there",
+                ))
             }
         }
     }
@@ -147,7 +157,12 @@ impl Names {
             return Ok(index);
         }
         let help = format!("declare it: `var {} = 0..1`", name.node);
-        Err(Diagnostic::new(name.span, format!("there is no variable `{}`", name.node), help))
+        Err(Diagnostic::new(
+            Code::Undeclared,
+            name.span,
+            format!("there is no variable `{}`", name.node),
+            help,
+        ))
     }
 
     pub(super) fn mm(&self, name: &Name) -> Result<MmId, Diagnostic> {
@@ -168,7 +183,12 @@ impl Names {
             Ok(id) if self.directories[id.0] == directory => Ok(id),
             Ok(_) => {
                 let message = format!("`{name}` is no {what}");
-                Err(Diagnostic::new(name.span, message, format!("declare one: `{form} -> P`")))
+                Err(Diagnostic::new(
+                    Code::WrongDirectory,
+                    name.span,
+                    message,
+                    format!("declare one: `{form} -> P`"),
+                ))
             }
             Err(()) => Err(self.undeclared(name, what, form, |meaning| matches!(meaning, Meaning::Pasid(_)))),
         }
@@ -215,6 +235,6 @@ impl Names {
         let (declare, _) = form.split_once(' ').expect("a declaration is a word and a name");
         let rest = form.split_once(" -> ").map_or(String::new(), |(_, rest)| format!(" -> {rest}"));
         let help = did_you_mean(&name.node, &known, &format!("declare it: `{declare} {}{rest}`", name.node));
-        Diagnostic::new(name.span, format!("there is no {what} `{}`", name.node), help)
+        Diagnostic::new(Code::Undeclared, name.span, format!("there is no {what} `{}`", name.node), help)
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::language::span::Name;
-use crate::language::{Diagnostic, did_you_mean};
+use crate::language::{Code, Diagnostic, did_you_mean};
 use crate::model::{Alternative, Guard, Instruction, MarkId, Pc, PropertyId, Update};
 
 use super::deed::{ActId, Part, Rows};
@@ -134,7 +134,7 @@ impl Builder {
             let known: Vec<_> = self.scopes.iter().flat_map(HashMap::keys).map(String::as_str).collect();
             let help =
                 did_you_mean(&name.node, &known, &format!("put `{}:` on a line of its own", name.node));
-            Diagnostic::new(name.span, format!("there is no label `{}`", name.node), help)
+            Diagnostic::new(Code::UnknownLabel, name.span, format!("there is no label `{}`", name.node), help)
         })
     }
 

@@ -3,7 +3,7 @@
 //! Invariant: a property that no step can ever break is reported.
 
 use crate::language::syntax::{Action, BuiltIn, Event, FrameKind, Question};
-use crate::language::{BUILT_IN, Diagnostic, did_you_mean};
+use crate::language::{BUILT_IN, Code, Diagnostic, did_you_mean};
 use crate::model::{Check, Guard, Property, PropertyId};
 
 use super::condition::Conditions;
@@ -58,7 +58,12 @@ impl Lowering<'_> {
             Question::BuiltIn(built_in) => {
                 if !self.options.is_on(*built_in) {
                     let help = "leave the property out, or the option that switches it off";
-                    return Err(Diagnostic::new(property.span, "an option switches this property off", help));
+                    return Err(Diagnostic::new(
+                        Code::SwitchedOff,
+                        property.span,
+                        "an option switches this property off",
+                        help,
+                    ));
                 }
                 self.properties
                     .iter_mut()
@@ -71,7 +76,12 @@ impl Lowering<'_> {
                     Conditions { state, names, hardware, agent: None, handles: &[] }.ways(condition, true)?;
                 if ways.iter().any(Vec::is_empty) {
                     let help = "compare with a value that it can have";
-                    return Err(Diagnostic::new(property.span, "this always holds: it can never fail", help));
+                    return Err(Diagnostic::new(
+                        Code::AlwaysHolds,
+                        property.span,
+                        "this always holds: it can never fail",
+                        help,
+                    ));
                 }
                 let always = matches!(property.node, Question::Always(_));
                 // The end is when all stores have reached memory.
@@ -107,7 +117,12 @@ impl Lowering<'_> {
         {
             let known: Vec<_> = self.scenario.agents.iter().map(|agent| agent.name.node.as_str()).collect();
             let help = did_you_mean(&agent.node, &known, &format!("the agents are {}", known.join(", ")));
-            return Err(Diagnostic::new(agent.span, format!("there is no agent `{}`", agent.node), help));
+            return Err(Diagnostic::new(
+                Code::UnknownAgent,
+                agent.span,
+                format!("there is no agent `{}`", agent.node),
+                help,
+            ));
         }
         if let Action::Reads(place, _) | Action::Writes(place, _) = &event.action
             && !matches!(self.names.meaning(&place.node), Some(Meaning::Page(_) | Meaning::Frame(_)))
@@ -126,7 +141,7 @@ impl Lowering<'_> {
             for event in unseen.into_iter().filter_map(|(event, seen)| event.filter(|_| !seen)) {
                 let message = "this property can never fail: no step of any program is this";
                 let help = "name an agent, a step and a value that occur in the programs";
-                let diagnostic = Diagnostic::new(event.span, message, help);
+                let diagnostic = Diagnostic::new(Code::NeverHappens, event.span, message, help);
                 self.diagnostics.push(diagnostic.with_label(NEVER_HAPPENS));
             }
         }

@@ -6,9 +6,9 @@
 
 use steps::{Invalidation, Unanswered, Waited};
 
-use crate::language::Diagnostic;
 use crate::language::span::Span;
 use crate::language::syntax::{Step, Words};
+use crate::language::{Code, Diagnostic};
 use crate::model::{Guard, Update, Var};
 
 use super::deed::Part;
@@ -103,6 +103,7 @@ impl Emitter<'_> {
         if own.is_empty() {
             let message = format!("`{}` has nothing to wait for: it posts no invalidation", self.own.name);
             return Err(Diagnostic::new(
+                Code::NothingPosted,
                 at.span,
                 message,
                 "write `iotlb_inv A post` before it, or leave it out",
@@ -115,6 +116,7 @@ impl Emitter<'_> {
         if self.scope.survey.posted.iter().all(|one| one.work == Work::Wait) {
             let message = "there is nothing to wait for: nobody posts an invalidation";
             return Err(Diagnostic::new(
+                Code::NothingPosted,
                 at.span,
                 message,
                 "write `iotlb_inv A post` somewhere, or leave it out",
@@ -162,7 +164,12 @@ impl Emitter<'_> {
         for (value, posted) in (1..).zip(&self.scope.survey.posted) {
             if ways.len() > MOST_WAYS {
                 let message = format!("what is posted can be done in more than {MOST_WAYS} cases");
-                return Err(Diagnostic::new(posted.span, message, "post less, or use fewer tags"));
+                return Err(Diagnostic::new(
+                    Code::TooManyCases,
+                    posted.span,
+                    message,
+                    "post less, or use fewer tags",
+                ));
             }
             match &posted.work {
                 Work::Invalidation(invalidation) => {

@@ -10,7 +10,7 @@ use crate::engine::replay::{Move, State};
 use crate::engine::{Step, Trace};
 use crate::language::span::Name;
 use crate::language::syntax::Row;
-use crate::language::{Diagnostic, did_you_mean};
+use crate::language::{Code, Diagnostic, did_you_mean};
 use crate::model::{Alternative, Guard, Model, PropertyId, Var};
 
 /// States that are followed at once.
@@ -66,7 +66,7 @@ fn named(model: &Model, name: &Name) -> Result<usize, Diagnostic> {
     model.agents.iter().position(|agent| agent.name == name.node).ok_or_else(|| {
         let known: Vec<_> = model.agents.iter().map(|agent| agent.name.as_str()).collect();
         let help = did_you_mean(&name.node, &known, &format!("the agents are {}", known.join(", ")));
-        Diagnostic::new(name.span, format!("there is no agent `{}`", name.node), help)
+        Diagnostic::new(Code::UnknownAgent, name.span, format!("there is no agent `{}`", name.node), help)
     })
 }
 
@@ -97,7 +97,7 @@ fn taken(
     }
     if next.len() > MOST {
         let message = "this trace can be read in too many ways";
-        return Err(Diagnostic::new(row.span, message, "name every step"));
+        return Err(Diagnostic::new(Code::CannotHappen, row.span, message, "name every step"));
     }
     Ok((next, breaking))
 }
@@ -165,7 +165,8 @@ fn refused(model: &Model, reached: &Reached, agent: usize, row: &Row, text: &str
         let waits = ways.iter().filter(|way| says(way, text)).filter_map(|way| blocking(way, state));
         if let Some((_, guard)) = waits.max_by_key(|(index, _)| *index) {
             let help = "put the step that it waits for on a row above";
-            return Diagnostic::new(row.span, message, help).with_label(reason(model, state, guard));
+            return Diagnostic::new(Code::CannotHappen, row.span, message, help)
+                .with_label(reason(model, state, guard));
         }
     }
     let texts: BTreeSet<_> =
@@ -175,7 +176,7 @@ fn refused(model: &Model, reached: &Reached, agent: usize, row: &Row, text: &str
         true => format!("the program of `{name}` has ended"),
         false => format!("its next step is {}", known.join(" or ")),
     };
-    Diagnostic::new(row.span, message, help)
+    Diagnostic::new(Code::CannotHappen, row.span, message, help)
 }
 
 /// What a guard waits for, in the words of the state.

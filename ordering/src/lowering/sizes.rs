@@ -2,8 +2,8 @@
 //!
 //! Invariant: whatever passes can be numbered.
 
-use crate::language::Diagnostic;
 use crate::language::syntax::Scenario;
+use crate::language::{Code, Diagnostic};
 
 use super::entry::Entries;
 use super::{MOST_ENTRIES, MOST_THINGS, MOST_VALUES};
@@ -22,24 +22,40 @@ pub(super) fn sizes(scenario: &Scenario, diagnostics: &mut Vec<Diagnostic>) {
     ];
     for (what, count) in counts.into_iter().filter(|(_, count)| *count > MOST_THINGS) {
         let message = format!("the scenario has {count} {what}: too many to explore");
-        diagnostics.push(Diagnostic::new(scenario.name.span, message, format!("use at most {MOST_THINGS}")));
+        diagnostics.push(Diagnostic::new(
+            Code::TooManyThings,
+            scenario.name.span,
+            message,
+            format!("use at most {MOST_THINGS}"),
+        ));
     }
     for variable in &scenario.variables {
         if variable.most - variable.least >= MOST_VALUES {
             let message = format!("`{}` has more than {MOST_VALUES} values", variable.name.node);
-            diagnostics.push(Diagnostic::new(variable.name.span, message, "a proof needs a small range"));
+            diagnostics.push(Diagnostic::new(
+                Code::TooManyValues,
+                variable.name.span,
+                message,
+                "a proof needs a small range",
+            ));
         }
     }
     if scenario.expect.is_some() && scenario.properties.is_empty() {
         let span = scenario.expect.as_ref().map_or(scenario.name.span, |expect| expect.span);
         let help =
             "add `never …`, `always …` or `finally …`; `never use of a freed frame` names a built-in one";
-        diagnostics.push(Diagnostic::new(span, "a verdict is expected, and no property is asked for", help));
+        diagnostics.push(Diagnostic::new(
+            Code::NothingAsked,
+            span,
+            "a verdict is expected, and no property is asked for",
+            help,
+        ));
     }
     // A base that is not there is an error already.
     if scenario.agents.is_empty() && scenario.like.is_none() {
         let message = format!("scenario `{}` has no program", scenario.name.node);
         diagnostics.push(Diagnostic::new(
+            Code::NoProgram,
             scenario.name.span,
             message,
             "add a `race` table or an `agent`, or say what it is `like`",
@@ -51,5 +67,6 @@ pub(super) fn sizes(scenario: &Scenario, diagnostics: &mut Vec<Diagnostic>) {
 pub(super) fn too_many_entries(scenario: &Scenario, entries: &Entries) -> Option<Diagnostic> {
     let message = format!("`{}` has {} different page-table entries", scenario.name.node, entries.len());
     let help = format!("use fewer frames or mention fewer bits: at most {MOST_ENTRIES} can be explored");
-    (entries.len() > MOST_ENTRIES).then(|| Diagnostic::new(scenario.name.span, message, help))
+    (entries.len() > MOST_ENTRIES)
+        .then(|| Diagnostic::new(Code::TooManyEntries, scenario.name.span, message, help))
 }

@@ -5,9 +5,9 @@
 
 use steps::{CacheKind, Directory, Emptied, Half, Invalidation, Pages, Reach, Scope};
 
-use crate::language::Diagnostic;
 use crate::language::span::{Name, Span};
 use crate::language::syntax::{Scenario, UserKind, Words};
+use crate::language::{Code, Diagnostic};
 use crate::model::{Guard, Update, Var};
 
 use super::emitter::Emitter;
@@ -161,7 +161,7 @@ impl Spaces {
             "`{}` is in no address space, and the device walks the one that its PASID names",
             name.node
         );
-        Err(Diagnostic::new(name.span, message, format!("declare `page {} in P`", name.node)))
+        Err(Diagnostic::new(Code::NoSpace, name.span, message, format!("declare `page {} in P`", name.node)))
     }
 }
 
@@ -215,6 +215,7 @@ impl Emitter<'_> {
                 if reached.is_empty() {
                     let message = format!("`{name}` does not use this PASID, so nothing of it is emptied");
                     return Err(Diagnostic::new(
+                        Code::UnusedPasid,
                         name.span,
                         message,
                         "name a device that was declared with it",
@@ -233,12 +234,17 @@ impl Emitter<'_> {
             let message = format!("`{last}` is declared before `{first}`: no pages are between them");
             let help =
                 format!("write `{last} to {first}`; pages lie in the order in which they are declared");
-            return Err(Diagnostic::new(last.span, message, help));
+            return Err(Diagnostic::new(Code::BackwardPages, last.span, message, help));
         }
         let pages: Vec<PageId> = (from.0..=to.0).map(PageId).collect();
         if pages.iter().any(|page| homes[page.0] != homes[from.0]) {
             let message = format!("between `{first}` and `{last}` are pages of different address spaces");
-            return Err(Diagnostic::new(last.span, message, "declare the pages of each one after the other"));
+            return Err(Diagnostic::new(
+                Code::BackwardPages,
+                last.span,
+                message,
+                "declare the pages of each one after the other",
+            ));
         }
         Ok(pages)
     }
@@ -257,7 +263,7 @@ impl Emitter<'_> {
         if invalidation.posted {
             let message =
                 format!("what is posted is done by hardware, and `{verb}` says whose CPU by who takes it");
-            return Err(Diagnostic::new(span, message, "name the CPU: `on CPU0`"));
+            return Err(Diagnostic::new(Code::PostedOwn, span, message, "name the CPU: `on CPU0`"));
         }
         let own = self.own_user(invalidation.verb(), span)?;
         if self.scope.names.kinds[own.0] == UserKind::Cpu {
@@ -265,6 +271,7 @@ impl Emitter<'_> {
         }
         let message = format!("`{}` is no CPU, and has no TLB that `{verb}` empties", self.own.name);
         Err(Diagnostic::new(
+            Code::NoCpu,
             span,
             message,
             format!("let an agent do it that runs on a CPU: `agent {} on CPU0`", self.own.name),
@@ -286,6 +293,7 @@ impl Emitter<'_> {
         }
         let message = format!("`{name}` is no {what}, and has no such cache");
         Err(Diagnostic::new(
+            Code::WrongUser,
             name.span,
             message,
             format!("name a {what}, or leave out `on {name}` for all of them"),

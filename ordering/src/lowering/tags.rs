@@ -7,9 +7,9 @@
 
 use steps::{Invalidation, Step as Any, Switched};
 
-use crate::language::Diagnostic;
 use crate::language::span::{Name, Span};
 use crate::language::syntax::{Scenario, User, UserKind, Words};
+use crate::language::{Code, Diagnostic};
 use crate::model::{Guard, Update, Var};
 
 use super::emitter::Emitter;
@@ -94,7 +94,8 @@ impl Tags {
     /// `page B in C at A`.
     fn place(&mut self, page: &Name, other: &Name, names: &Names) -> Result<(), Diagnostic> {
         let (id, at) = (names.page(page)?, names.page(other)?);
-        let wrong = |message: String, help: &str| Err(Diagnostic::new(other.span, message, help));
+        let wrong =
+            |message: String, help: &str| Err(Diagnostic::new(Code::WrongPlace, other.span, message, help));
         if at >= id {
             let message = format!("`{other}` is not declared before `{page}`");
             return wrong(message, "declare the page first whose address the other one has");
@@ -166,14 +167,17 @@ impl Tags {
         page: PageId,
         name: &Name,
     ) -> Result<(), Diagnostic> {
-        let wrong = |message: String, help: String| Err(Diagnostic::new(name.span, message, help));
+        let wrong =
+            |code, message: String, help: String| Err(Diagnostic::new(code, name.span, message, help));
         if self.context(user).is_some() {
             return match self.homes[page.0] {
                 None => wrong(
+                    Code::NoSpace,
                     format!("`{name}` is in no address space, and the CPU has tags"),
                     format!("declare `page {name} in P`"),
                 ),
                 Some(_) if self.under[page.0] => wrong(
+                    Code::NoTags,
                     format!("`{name}` lies under an upper entry, and the CPU has tags"),
                     "leave `under` out: what is kept of upper entries has no tags here".to_owned(),
                 ),
@@ -187,7 +191,11 @@ impl Tags {
             UserKind::Cpu => "declare the CPU with one: `cpu CPU0 in P tag X`",
             UserKind::Vcpu | UserKind::Device => "leave `at` out, or let a CPU go there",
         };
-        wrong(format!("`{name}` has the address of another page, and its user has no tags"), help.to_owned())
+        wrong(
+            Code::NoTags,
+            format!("`{name}` has the address of another page, and its user has no tags"),
+            help.to_owned(),
+        )
     }
 }
 
@@ -234,7 +242,7 @@ impl Emitter<'_> {
             let name = &self.scope.scenario.users[user.0].name;
             let message = format!("`{name}` has no tags, and runs in no address space");
             let help = format!("declare the CPU with one: `cpu {name} in P tag X`");
-            return Err(Diagnostic::new(at.span, message, help));
+            return Err(Diagnostic::new(Code::NoTags, at.span, message, help));
         }
         let mut updates = vec![
             Update::Set(self.state.var(&Key::LoadedMm(user)), number(mm.0)),
@@ -317,7 +325,7 @@ impl Emitter<'_> {
                     format!("this flush has more than {MOST_CASES} cases: one for each way to use tags");
                 let help =
                     "flush fewer CPUs at once, with `on CPU`, name the tag, or write `option flush = split`";
-                return Err(Diagnostic::new(span, message, help));
+                return Err(Diagnostic::new(Code::TooManyCases, span, message, help));
             }
             let with = |(guard, updates): &Case| {
                 let join = |(more, forgotten): &Case| {
@@ -349,7 +357,7 @@ impl Emitter<'_> {
         if tagged.is_empty() {
             let message = format!("no CPU that it reaches has tags, so nothing is under `{tag}`");
             let help = "declare a CPU with one: `cpu CPU0 in P tag X`";
-            return Err(Diagnostic::new(tag.span, message, help));
+            return Err(Diagnostic::new(Code::NoTags, tag.span, message, help));
         }
         Ok(tagged)
     }

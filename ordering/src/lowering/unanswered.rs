@@ -7,9 +7,9 @@
 
 use steps::Invalidation;
 
-use crate::language::Diagnostic;
 use crate::language::span::Name;
 use crate::language::syntax::{UserKind, Words};
+use crate::language::{Code, Diagnostic};
 use crate::model::{Guard, Update, Var};
 
 use super::deed::Part;
@@ -81,7 +81,7 @@ impl Emitter<'_> {
                     "giving this up has more than {MOST_CASES} cases: one for each wait that it aborts"
                 );
                 let help = "let fewer agents post, or leave `option timeout` out";
-                return Err(Diagnostic::new(posted.span, message, help));
+                return Err(Diagnostic::new(Code::TooManyCases, posted.span, message, help));
             }
             cases = cases
                 .iter()
@@ -142,7 +142,12 @@ impl Emitter<'_> {
         let user = self.scope.names.user(device)?;
         if self.scope.names.kinds[user.0] != UserKind::Device {
             let message = format!("`{device}` is no device, and stays where it is");
-            return Err(Diagnostic::new(device.span, message, "name one that was declared with `device`"));
+            return Err(Diagnostic::new(
+                Code::WrongUser,
+                device.span,
+                message,
+                "name one that was declared with `device`",
+            ));
         }
         let mut updates = vec![Update::Set(self.state.var(&Key::Gone(user)), 1)];
         let (habits, scenario) = (self.scope.habits(), self.scope.scenario);

@@ -9,10 +9,10 @@
 use steps::entry::Bit;
 use steps::{EntryAt, EntryOf};
 
-use crate::language::Diagnostic;
 use crate::language::entry::{Base, Written};
 use crate::language::span::Name;
 use crate::language::syntax::{FrameKind, Scenario, Step};
+use crate::language::{Code, Diagnostic};
 use crate::model::{Guard, Update, Var};
 
 use super::emitter::Emitter;
@@ -141,7 +141,12 @@ impl Uppers {
         let wrong = |table: FrameId| {
             let name = &scenario.frames[table.0].name;
             let message = format!("`{name}` lies in the page table and in the shadow page table");
-            Diagnostic::new(name.span, message, "declare another page-table page for the shadow entry")
+            Diagnostic::new(
+                Code::TableInBoth,
+                name.span,
+                message,
+                "declare another page-table page for the shadow entry",
+            )
         };
         named.map(wrong).collect()
     }
@@ -196,7 +201,12 @@ impl Uppers {
             return Ok(());
         }
         let message = format!("`{}` has no entry: nothing above it names a page-table page", name.node);
-        Err(Diagnostic::new(name.span, message, "use the upper entry: `pmd_read`, `set_pmd`, …"))
+        Err(Diagnostic::new(
+            Code::NoEntry,
+            name.span,
+            message,
+            "use the upper entry: `pmd_read`, `set_pmd`, …",
+        ))
     }
 }
 
@@ -215,7 +225,7 @@ fn named_once<'t>(
     }
     let message = format!("`{}` names another page-table page elsewhere", pmd.node);
     let help = "an upper entry can name one; give the other one an upper entry of its own";
-    Err(Diagnostic::new(entry.span, message, help))
+    Err(Diagnostic::new(Code::TableTwice, entry.span, message, help))
 }
 
 /// The page-table page that an entry names.
@@ -255,7 +265,7 @@ pub(super) fn fits(written: &Written, height: Height, names: &Names) -> Result<(
         }
         (Height::Leaf | Height::Upper, _) => return Ok(()),
     };
-    Err(Diagnostic::new(written.span, message, help))
+    Err(Diagnostic::new(Code::WrongHeight, written.span, message, help))
 }
 
 impl Emitter<'_> {

@@ -5,9 +5,9 @@
 
 use steps::entry::{Bit, Kind};
 
-use crate::language::Diagnostic;
 use crate::language::entry::{Base, Written};
 use crate::language::syntax::FrameKind;
+use crate::language::{Code, Diagnostic};
 
 use super::entry::{Entry, Pattern};
 use super::names::{FrameId, Names};
@@ -18,6 +18,7 @@ pub(super) fn fresh(written: &Written, height: Height, names: &Names) -> Result<
     if written.is_like_orig() {
         let help = "name a frame, or write it in a program";
         return Err(Diagnostic::new(
+            Code::OrigOfNothing,
             written.span,
             "`orig` is what an agent remembers; nobody does here",
             help,
@@ -28,7 +29,7 @@ pub(super) fn fresh(written: &Written, height: Height, names: &Names) -> Result<
         Base::Name(name) => of_frame(written, names.frame(name)?, names)?,
         Base::Marker if written.change.clear.has(Bit::UffdWp) => {
             let message = "a marker without `uffd_wp` says nothing";
-            return Err(Diagnostic::new(written.span, message, "write `none`"));
+            return Err(Diagnostic::new(Code::EmptyMarker, written.span, message, "write `none`"));
         }
         Base::Marker => Entry::MARKER,
         Base::None | Base::Orig => Entry::NONE,
@@ -42,7 +43,12 @@ pub(super) fn of_frame(written: &Written, frame: FrameId, names: &Names) -> Resu
     let kind = kind(written, frame, names)?;
     if !matches!(kind, Kind::Swap | Kind::Table) && !written.change.said().has(Bit::Write) {
         let help = format!("write `{written} ro` or `{written} rw`");
-        return Err(Diagnostic::new(written.span, "this entry does not say what it allows", help));
+        return Err(Diagnostic::new(
+            Code::NoPermission,
+            written.span,
+            "this entry does not say what it allows",
+            help,
+        ));
     }
     fitting(kind, written)?;
     Ok(Entry { kind, frame: Some(frame), bits: written.change.set })
@@ -83,7 +89,7 @@ fn kind(written: &Written, frame: FrameId, names: &Names) -> Result<Kind, Diagno
         (FrameKind::Table, true) => "page-table page",
     };
     let help = "name the frame that is migrated";
-    Err(Diagnostic::new(written.span, format!("a {what} cannot be migrated"), help))
+    Err(Diagnostic::new(Code::Unmigratable, written.span, format!("a {what} cannot be migrated"), help))
 }
 
 /// An entry must have room for the bits that are said of it.
@@ -95,5 +101,5 @@ fn fitting(kind: Kind, written: &Written) -> Result<(), Diagnostic> {
         false => format!("it can have {}", room.join(", ")),
     };
     let message = format!("a `{}` entry has no bit `{}`", kind.name(), bit.name());
-    Err(Diagnostic::new(written.span, message, help))
+    Err(Diagnostic::new(Code::NoSuchBit, written.span, message, help))
 }

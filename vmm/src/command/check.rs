@@ -3,23 +3,29 @@
 //! Invariant: a limit that was hit is never shown as a proof, and an error in a file is never passed over.
 
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use ordering::engine::{Counting, Options, Reductions, Stop, Threads, Visited};
+use ordering::language::Diagnostic;
 use ordering::language::syntax::Scenario;
-use ordering::language::{Diagnostic, render_all};
 use ordering::lowering::{Lowered, load};
 
 use super::apart::apart;
+use super::colour;
 use super::files::{self, Source};
+use super::format::report::{Error, Group, Report};
+use super::format::{FormatArguments, Telling};
 use super::limit::Limit;
 use super::outcome::{self, Checked};
 use super::pictures::{PictureArguments, Pictures};
 use super::progress::Progress;
-use super::{HOST, UNUSABLE, complain, say, size};
+use super::selection::Selection;
+use super::size;
+use super::voice::{HOST, UNUSABLE, complain};
 use crate::remedy::remedy;
 
 /// What the search that runs has found.
@@ -30,12 +36,14 @@ static STOP: Stop = Stop::new();
 /// What can be asked of the explorer.
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
-    /// Scenario files, folders of them, or names of scenarios that `afterimage zoo` lists
+    /// Scenario files, folders of them, patterns such as 'a/**/*.scn', `-` for standard input, or names of scenarios that
+    /// `afterimage zoo` lists
     #[arg(required = true, value_name = "FILE|DIR|NAME")]
     paths: Vec<PathBuf>,
-    /// Print one JSON object instead of the lines
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    format: FormatArguments,
     /// Print the trace of every violation, not only of those that were not expected
     #[arg(long)]
     traces: bool,
@@ -82,6 +90,13 @@ fn bytes(text: &str) -> Result<usize, String> {
 }
 
 impl CheckArguments {
+    /// Sees that all files can be written.
+    fn open(&self, sources: &[Source]) -> Result<(Telling, Pictures), String> {
+        let written = self.format.written().into_iter().chain(self.pictures.written());
+        apart(&written.collect::<Vec<_>>(), files::paths(sources))?;
+        Ok((self.format.open()?, self.pictures.open()?))
+    }
+
     fn options(&self) -> Options<'static> {
         Options {
             reductions: if self.no_reduce { Reductions::NONE } else { Reductions::PAYING },
@@ -104,21 +119,19 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
             return UNUSABLE.into();
         }
     };
-    let held = apart(&arguments.pictures.written(), files::paths(&sources));
-    let mut pictures = match held.and_then(|()| arguments.pictures.open()) {
-        Ok(pictures) => pictures,
+    let opened = arguments.selection.check(&sources).and_then(|()| arguments.open(&sources));
+    let (mut telling, mut pictures) = match opened {
+        Ok(opened) => opened,
         Err(message) => {
             complain(message);
             return UNUSABLE.into();
         }
     };
-    let (mut wrong_files, mut checked) = (Vec::new(), Vec::new());
+    let (mut wrong_files, mut checked, mut found) = (Vec::new(), Vec::new(), Vec::new());
     for source in &sources {
-        if !arguments.json {
-            let line = if checked.is_empty() && wrong_files.is_empty() { "" } else { "\n" };
-            say(format_args!("{line}{}", source.name));
-        }
-        let wrong = match check_file(source, arguments, &mut checked, &mut pictures) {
+        telling.heading(&source.name);
+        let before = checked.len();
+        let wrong = match check_file(source, arguments, &mut checked, &mut telling, &mut pictures) {
             Ok(wrong) => wrong,
             Err(error) => {
                 let remedy = remedy(&error, "leave out --time");
@@ -126,20 +139,19 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
                 return HOST.into();
             }
         };
+        found.push((source, before..checked.len(), wrong.iter().map(|one| Error::of(source, one)).collect()));
         if !wrong.is_empty() {
-            let shown = render_all(&wrong, &source.name, &source.text);
+            let shown = colour::errors(&wrong, &source.name, &source.text);
             complain(format_args!("{} cannot be checked:\n{shown}", source.name));
             wrong_files.push((source, wrong));
         }
     }
-    if arguments.json {
-        say(outcome::json(&checked, &wrong_files));
-    } else if wrong_files.is_empty() {
-        say(outcome::conclusion(&checked));
-    } else {
-        say(format_args!("\n{} of {} files could not be checked.", wrong_files.len(), sources.len()));
-    }
-    if let Err(message) = pictures.write(&title(&sources)) {
+    let conclusion = || match wrong_files.len() {
+        0 => outcome::conclusion(&checked),
+        wrong => format!("\n{wrong} of {} files could not be checked.", sources.len()),
+    };
+    telling.conclude(&report(found, &checked), || outcome::json(&checked, &wrong_files), conclusion);
+    if let Err(message) = telling.finish().and_then(|()| pictures.write(&title(&sources))) {
         complain(message);
         return HOST.into();
     }
@@ -148,6 +160,16 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
         (0, false) => ExitCode::FAILURE,
         _ => UNUSABLE.into(),
     }
+}
+
+/// Everything, for other programs.
+fn report<'a>(found: Vec<(&'a Source, Range<usize>, Vec<Error>)>, checked: &[Checked]) -> Report<'a> {
+    let group = |(source, range, errors): (&'a Source, Range<usize>, Vec<Error>)| Group {
+        file: source.name.as_str(),
+        cases: checked[range].iter().map(Checked::case).collect(),
+        errors,
+    };
+    Report { command: "check", groups: found.into_iter().map(group).collect() }
 }
 
 /// What a page of all that was checked is called.
@@ -164,6 +186,7 @@ fn check_file(
     source: &Source,
     arguments: &CheckArguments,
     checked: &mut Vec<Checked>,
+    telling: &mut Telling,
     pictures: &mut Pictures,
 ) -> io::Result<Vec<Diagnostic>> {
     let loaded = match load(&source.text) {
@@ -171,7 +194,7 @@ fn check_file(
         Err(wrong) => return Ok(wrong),
     };
     let mut wrong = Vec::new();
-    let is_meant = |name: &String| source.only.as_ref().is_none_or(|only| only == name);
+    let is_meant = |name: &str| arguments.selection.has(source, name);
     for (scenario, lowered) in loaded.into_iter().filter(|(_, lowered)| is_meant(&lowered.name)) {
         let progress = Progress::search(lowered.name.clone(), &VISITED);
         let limit = arguments.time.map(|time| Limit::start(time, &STOP)).transpose()?;
@@ -180,9 +203,9 @@ fn check_file(
         drop(progress);
         match explored {
             Ok(mut one) => {
-                if !arguments.json {
-                    say(&one);
-                    show(&mut one, arguments);
+                if telling.is_text() && !(telling.is_quiet() && one.is_as_expected()) {
+                    telling.line(&one);
+                    show(&mut one, arguments, telling);
                 }
                 if pictures.are_wanted() {
                     pictures.add(source, one.drawn(&scenario, &arguments.options()));
@@ -216,18 +239,18 @@ fn explore(
 }
 
 /// What belongs below a scenario's line.
-fn show(one: &mut Checked, arguments: &CheckArguments) {
-    one.growth().iter().for_each(say);
+fn show(one: &mut Checked, arguments: &CheckArguments, telling: &mut Telling) {
+    one.growth().iter().for_each(|line| telling.line(line));
     if let Some(outcomes) = one.take_outcomes() {
-        outcomes.lines().for_each(|line| say(format_args!("    {line}")));
+        outcomes.lines().for_each(|line| telling.line(format_args!("    {line}")));
     }
     if arguments.stats {
-        say(one.bits());
+        telling.line(one.bits());
     }
     if arguments.traces || !one.is_as_expected() {
-        one.counterexample().iter().for_each(|table| say(format_args!("\n{table}")));
+        one.counterexample().iter().for_each(|table| telling.line(format_args!("\n{table}")));
     }
     if arguments.witness {
-        one.witness(&arguments.options()).iter().for_each(|table| say(format_args!("\n{table}")));
+        one.witness(&arguments.options()).iter().for_each(|table| telling.line(format_args!("\n{table}")));
     }
 }

@@ -1,9 +1,11 @@
-//! The scenario files that were named, folders opened; what is no file may be the name of a scenario of the catalogue.
+//! The scenario files that were named, folders and patterns opened; what is no file may be the name of a scenario of the
+//! catalogue, and `-` is standard input.
 //!
 //! Invariant: files of a folder come in the order of their names, so that output does not depend on the file system;
 //! only regular files are read, and only up to
 //! `MAX_BYTES`: a device would never end.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -14,6 +16,9 @@ use thiserror::Error;
 
 /// The longest scenario file, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
+/// How standard input is named in the arguments, and as a file.
+const DASH: &str = "-";
+pub(super) const STANDARD_INPUT: &str = "<stdin>";
 /// Folders in folders at most: a link may lead back.
 const MAX_DEPTH: usize = 16;
 
@@ -48,12 +53,33 @@ pub(super) enum FilesError {
     NoSuch { name: String, help: String },
     #[error("no scenario file (*.scn) in {0}")]
     None(PathBuf),
+    #[error(
+        "{0} matches no file and no folder with scenarios; look at `ls {0}`, or name a folder and choose with --scenario"
+    )]
+    NoMatch(String),
+    #[error("{0} is no pattern: {1}; a file with such letters in its name is named by its folder")]
+    NoPattern(String, glob::PatternError),
+    #[error("standard input is named twice, and can be read once; leave one `-` out")]
+    StandardInputTwice,
 }
 
 /// Reads all files, folders recursively.
 pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Source>, FilesError> {
     let mut sources = Vec::new();
+    if paths.iter().filter(|path| path.as_os_str() == DASH).count() > 1 {
+        return Err(FilesError::StandardInputTwice);
+    }
     for path in paths {
+        if path.as_os_str() == DASH {
+            sources.push(standard_input()?);
+            continue;
+        }
+        if let Some(matching) = matching(path)? {
+            for path in &matching {
+                sources.push(read_one(path)?);
+            }
+            continue;
+        }
         if let Some(source) = of_catalogue(path) {
             sources.push(source);
             continue;
@@ -71,6 +97,33 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Source>, FilesError> {
         }
     }
     Ok(sources)
+}
+
+/// What standard input says.
+pub(super) fn standard_input() -> Result<Source, FilesError> {
+    let text = limited(io::stdin().lock(), Path::new("standard input"))?;
+    Ok(Source { name: STANDARD_INPUT.to_owned(), text, only: None, path: None })
+}
+
+/// The scenario files that a pattern matches, those in folders among them, each once; none if `path` is no pattern. A file
+/// that is called like a pattern is that file.
+fn matching(path: &Path) -> Result<Option<Vec<PathBuf>>, FilesError> {
+    let Some(pattern) = path.to_str().filter(|name| name.contains(['*', '?', '['])) else { return Ok(None) };
+    if fs::symlink_metadata(path).is_ok() {
+        return Ok(None);
+    }
+    let matches = glob::glob(pattern).map_err(|error| FilesError::NoPattern(pattern.to_owned(), error))?;
+    let mut found = Vec::new();
+    for one in matches {
+        let unreadable = |error: glob::GlobError| FilesError::Unreadable {
+            path: error.path().to_owned(),
+            source: error.into(),
+        };
+        collect(&one.map_err(unreadable)?, MAX_DEPTH, &mut found)?;
+    }
+    let mut seen = HashSet::new();
+    found.retain(|path| seen.insert(path.clone()));
+    if found.is_empty() { Err(FilesError::NoMatch(pattern.to_owned())) } else { Ok(Some(found)) }
 }
 
 /// A word that is nothing at all may be a name with a slip of the pen.
@@ -99,9 +152,9 @@ fn of_catalogue(name: &Path) -> Option<Source> {
     })
 }
 
-/// Reads the one file of that name.
+/// Reads the one file of that name, or standard input.
 pub(super) fn one(path: &Path) -> Result<Source, FilesError> {
-    read_one(path)
+    if path.as_os_str() == DASH { standard_input() } else { read_one(path) }
 }
 
 fn collect(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), FilesError> {
@@ -127,12 +180,17 @@ fn read_one(path: &Path) -> Result<Source, FilesError> {
     if !fs::metadata(path).map_err(unreadable)?.is_file() {
         return Err(FilesError::NotAFile(path.to_owned()));
     }
+    let text = limited(fs::File::open(path).map_err(unreadable)?, path)?;
+    Ok(Source { name: path.display().to_string(), text, only: None, path: Some(path.to_owned()) })
+}
+
+/// All that `from` has, up to the limit: a file may grow while it is read, and what is read counts.
+fn limited(from: impl Read, path: &Path) -> Result<String, FilesError> {
     let mut text = String::new();
-    // The file may grow while it is read: the limit holds for what is read.
-    let file = fs::File::open(path).map_err(unreadable)?;
-    let read = file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+    let unreadable = |source| FilesError::Unreadable { path: path.to_owned(), source };
+    let read = from.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
     if read as u64 > MAX_BYTES {
         return Err(FilesError::TooLong(path.to_owned()));
     }
-    Ok(Source { name: path.display().to_string(), text, only: None, path: Some(path.to_owned()) })
+    Ok(text)
 }

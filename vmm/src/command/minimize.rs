@@ -65,7 +65,7 @@ pub(super) fn run(arguments: &MinimizeArguments) -> ExitCode {
 fn found(arguments: &MinimizeArguments) -> Result<ExitCode, String> {
     let source = files::one(&arguments.path).map_err(|error| error.to_string())?;
     let render = |found: &[_]| {
-        let shown = ordering::language::render_all(found, &source.name, &source.text);
+        let shown = super::colour::errors(found, &source.name, &source.text);
         format!("{} cannot be read:\n{shown}", source.name)
     };
     let loaded = ordering::lowering::load(&source.text).map_err(|found| render(&found))?;

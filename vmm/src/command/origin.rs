@@ -64,6 +64,13 @@ pub(super) fn begin() {
     BEGAN.get_or_init(|| (Instant::now(), SystemTime::now()));
 }
 
+/// When the command began, as `2027-01-31T23:59:59`, in UTC.
+pub(super) fn began_utc() -> String {
+    let (_, time) = BEGAN.get_or_init(|| (Instant::now(), SystemTime::now()));
+    let shown = jiff::Timestamp::try_from(*time).unwrap_or_default();
+    shown.strftime("%Y-%m-%dT%H:%M:%S").to_string()
+}
+
 /// A result with its origin.
 pub(super) fn described<T: Serialize>(result: &T) -> Described<'_, T> {
     let (instant, time) = BEGAN.get_or_init(|| (Instant::now(), SystemTime::now()));

@@ -3,6 +3,7 @@
 //! Invariant: without an `expect` a scenario is expected to be proved; a bound that was hit is never as expected, and
 //! neither is an answer that a search without reductions does not give.
 
+mod case;
 mod json;
 
 use std::fmt;
@@ -32,6 +33,8 @@ pub(super) struct Checked {
     pub(super) file: String,
     pub(super) lowered: Lowered,
     pub(super) answer: Answer,
+    /// Line of the source that says what is expected; none if nothing does.
+    expect_line: Option<u32>,
     /// None if the time was over before.
     pub(super) packed: Option<Packed>,
     pub(super) outcome: Outcome,
@@ -66,7 +69,8 @@ impl Checked {
         let disagrees = crossed.and_then(|packed| disagreement(packed, options, &outcome));
         let answer = Answer::new(&lowered, &outcome);
         let file = file.to_owned();
-        Ok(Self { file, lowered, answer, packed, outcome, time, disagrees, outcomes: None })
+        let expect_line = scenario.expect.as_ref().map(|expect| expect.span.line);
+        Ok(Self { file, lowered, expect_line, answer, packed, outcome, time, disagrees, outcomes: None })
     }
 
     /// The same with all outcomes, which must agree with the verdict.
@@ -124,6 +128,13 @@ impl Checked {
     /// Whether the verdict is the expected one, and the searches agreed.
     pub(super) fn is_as_expected(&self) -> bool {
         self.faults().next().is_none()
+    }
+
+    const fn expects_violation(&self) -> bool {
+        match self.lowered.expect {
+            None | Some(Expect::Proved) => false,
+            Some(Expect::Violation { .. }) => true,
+        }
     }
 
     /// What is not as it should be, a sentence each.
@@ -218,13 +229,18 @@ fn expected_name(lowered: &Lowered) -> &'static str {
     }
 }
 
+/// What is true of it, in a word or some.
+fn verdict(checked: &Checked) -> String {
+    match &checked.outcome.verdict {
+        Verdict::Violated { trace, .. } => violated_in(trace.steps.len()),
+        Verdict::BoundHit { what } => format!("BOUND HIT: {}", option_of(*what)),
+        Verdict::Proved => checked.answer.answered.to_string(),
+    }
+}
+
 impl fmt::Display for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = match &self.outcome.verdict {
-            Verdict::Violated { trace, .. } => violated_in(trace.steps.len()),
-            Verdict::BoundHit { what } => format!("BOUND HIT: {}", option_of(*what)),
-            Verdict::Proved => self.answer.answered.to_string(),
-        };
+        let verdict = verdict(self);
         let interleavings = match self.outcome.statistics.interleavings {
             Interleavings::Count(count) if count < 1e6 => format!("{count}"),
             Interleavings::Count(count) => format!("{count:.2e}"),

@@ -37,14 +37,14 @@ pub(super) struct PictureArguments {
     dot: Option<PathBuf>,
 }
 
-/// A file for a picture: a slip of the shell must not cost a scenario.
-fn no_scenario(name: &str) -> Result<PathBuf, String> {
+/// A file that is written: a slip of the shell must not cost a scenario.
+pub(super) fn no_scenario(name: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(name);
     match path.extension() {
         Some(extension) if extension == "scn" => {
-            Err("that is a scenario file; name one for the picture".to_owned())
+            Err("that is a scenario file; name another one to write".to_owned())
         }
-        Some(_) | None if name.is_empty() => Err("name a file for the picture".to_owned()),
+        Some(_) | None if name.is_empty() => Err("name a file to write".to_owned()),
         Some(_) | None => Ok(path),
     }
 }

@@ -3,6 +3,7 @@
 //! Invariant: a scenario that did not run is named with its reason, and never counted as one that agreed; what is refuted
 //! counts as happened only if every row of its counterexample did.
 
+mod case;
 mod drawn;
 mod freely;
 mod report;
@@ -17,19 +18,24 @@ use clap::{Args, ValueEnum};
 use ordering::counterexample::Table;
 use ordering::engine::replay::Move;
 use ordering::engine::{self, Counting, Options, Trace, Verdict};
-use ordering::language::{Diagnostic, render_all};
+use ordering::language::Diagnostic;
 use ordering::lowering::{Lowered, load, too_large};
 use ordering::model::PropertyId;
 use race::machine::Machine;
 use race::steered::{Divergence, Steered};
 
+use self::case::Span;
 use self::freely::{Freed, Interrupt, NotRun};
 use super::apart::apart;
+use super::colour;
 use super::files::{self, Source};
+use super::format::report::Error;
+use super::format::{FormatArguments, Telling};
 use super::pictures::{PictureArguments, Pictures};
 use super::progress::Progress;
+use super::selection::Selection;
 use super::trace::TraceArguments;
-use super::{HOST, UNUSABLE, complain, finish_trace, outcome, say};
+use super::{HOST, UNUSABLE, complain, finish_trace, outcome};
 use crate::race::{PlayError, PlayedBy, played_by};
 use crate::remedy::remedy;
 
@@ -41,12 +47,12 @@ const ON_KVM: &str = "--cpu kvm";
 /// What can be asked of the live machine.
 #[derive(Debug, Args)]
 pub(super) struct RaceArguments {
-    /// Scenario files, folders of them, or names of the catalogue's scenarios
+    /// Scenario files, folders of them, patterns such as 'a/**/*.scn', `-` for standard input, or names of the catalogue's
+    /// scenarios
     #[arg(required = true, value_name = "FILE|DIR|NAME")]
     paths: Vec<PathBuf>,
-    /// Only the scenarios with this name
-    #[arg(long, value_name = "NAME")]
-    scenario: Option<String>,
+    #[command(flatten)]
+    selection: Selection,
     /// How agents come to take their steps
     #[arg(long, value_enum, default_value_t = Mode::Steered)]
     mode: Mode,
@@ -65,9 +71,8 @@ pub(super) struct RaceArguments {
     /// Print the counterexamples that happened
     #[arg(long)]
     traces: bool,
-    /// Print one JSON object instead of the lines
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: FormatArguments,
     /// States that the search for a counterexample may visit
     #[arg(long, value_name = "N", default_value_t = 20_000_000)]
     max_states: usize,
@@ -98,14 +103,14 @@ enum Cpu {
 }
 
 impl RaceArguments {
-    /// What runs are drawn in, open.
-    fn drawn(&self, sources: &[Source]) -> Result<Pictures, String> {
+    /// What is said where, and what runs are drawn in, open.
+    fn open(&self, sources: &[Source]) -> Result<(Telling, Pictures), String> {
         if self.trace.is_wanted() && self.mode != Mode::Steered {
             return Err("--trace is for --mode steered: of free runs nobody keeps the rows".to_owned());
         }
-        let written = self.pictures.written().into_iter().chain(self.trace.written());
-        apart(&written.collect::<Vec<_>>(), files::paths(sources))?;
-        Ok(self.pictures.open()?.with_trace(self.trace.start()?))
+        let written = self.format.written().into_iter().chain(self.pictures.written());
+        apart(&written.chain(self.trace.written()).collect::<Vec<_>>(), files::paths(sources))?;
+        Ok((self.format.open()?, self.pictures.open()?.with_trace(self.trace.start()?)))
     }
 
     fn rounds(&self) -> u64 {
@@ -152,10 +157,6 @@ struct Seen {
 }
 
 impl Seen {
-    fn is_empty(&self) -> bool {
-        self.raced.is_empty() && self.freed.is_empty() && self.not_on_kvm.is_empty() && self.wrong_files == 0
-    }
-
     fn agrees(&self) -> bool {
         self.raced.iter().all(|one| one.divergence.is_none()) && self.freed.iter().all(Freed::agrees)
     }
@@ -170,50 +171,49 @@ pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
             return UNUSABLE.into();
         }
     };
-    let mut pictures = match arguments.drawn(&sources) {
-        Ok(pictures) => pictures,
+    let opened = arguments.selection.check(&sources).and_then(|()| arguments.open(&sources));
+    let (mut telling, mut pictures) = match opened {
+        Ok(opened) => opened,
         Err(message) => {
             complain(message);
             return UNUSABLE.into();
         }
     };
     let interrupt = Interrupt::watched();
-    let mut seen = Seen::default();
+    let (mut seen, mut spans) = (Seen::default(), Vec::new());
     for source in &sources {
         if interrupt.came() {
             break;
         }
-        if !arguments.json {
-            let line = if seen.is_empty() { "" } else { "\n" };
-            say(format_args!("{line}{}", source.name));
-        }
-        let wrong = match race_file(source, arguments, &interrupt, &mut seen, &mut pictures) {
+        telling.heading(&source.name);
+        let before = seen.counts();
+        let mut run = Run { interrupt: &interrupt, telling: &mut telling, pictures: &mut pictures };
+        let wrong = match race_file(source, arguments, &mut run, &mut seen) {
             Ok(wrong) => wrong,
             Err(Failure { status, text }) => {
                 complain(text);
                 return status.into();
             }
         };
+        let errors = wrong.iter().map(|one| Error::of(source, one)).collect();
+        spans.push(Span { file: &source.name, before, errors });
         if !wrong.is_empty() {
-            let shown = render_all(&wrong, &source.name, &source.text);
+            let shown = colour::errors(&wrong, &source.name, &source.text);
             complain(format_args!("{} cannot be raced:\n{shown}", source.name));
             seen.wrong_files += 1;
         }
     }
-    if seen.is_empty() && !interrupt.came() {
-        complain(nothing(arguments, &sources));
-        return UNUSABLE.into();
-    }
-    say(match (arguments.json, arguments.mode) {
-        (true, _) => report::json(&seen, arguments.seed),
-        (false, Mode::Steered) => report::conclusion(&seen.raced, arguments.seed),
-        (false, Mode::Free | Mode::Windows) => freely::conclusion(&seen.freed, arguments.seed),
-    });
+    let conclusion = || match arguments.mode {
+        Mode::Steered => report::conclusion(&seen.raced, arguments.seed),
+        Mode::Free | Mode::Windows => freely::conclusion(&seen.freed, arguments.seed),
+    };
+    telling.conclude(&case::report(spans, &seen), || report::json(&seen, arguments.seed), conclusion);
     seen.not_on_kvm.iter().for_each(|(file, name, why)| {
         complain(format_args!("{file}: {name} did not run: {ON_KVM} is not for it: {why}"));
     });
     let trace = pictures.conclude_trace();
-    if let Err(message) = pictures.write("Counterexamples that happened") {
+    let written = telling.finish().and_then(|()| pictures.write("Counterexamples that happened"));
+    if let Err(message) = written {
         complain(message);
         return HOST.into();
     }
@@ -225,14 +225,11 @@ pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
     finish_trace(&trace, own).into()
 }
 
-/// Why no scenario ran.
-fn nothing(arguments: &RaceArguments, sources: &[Source]) -> String {
-    let wanted = arguments.scenario.as_deref().unwrap_or_default();
-    let loaded = sources.iter().filter_map(|source| load(&source.text).ok()).flatten();
-    let names: Vec<String> = loaded.map(|(scenario, _)| scenario.name.node).collect();
-    let known: Vec<&str> = names.iter().map(String::as_str).collect();
-    let help = ordering::language::did_you_mean(wanted, &known, "`afterimage zoo` lists the catalogue's");
-    format!("there is no scenario `{wanted}` in what was named: {help}")
+/// What a run says, and what stops it.
+struct Run<'r> {
+    interrupt: &'r Interrupt,
+    telling: &'r mut Telling,
+    pictures: &'r mut Pictures,
 }
 
 /// Why nothing can run any more: the host lacks something, or has no KVM although that was asked for.
@@ -251,18 +248,17 @@ impl Failure {
 fn race_file(
     source: &Source,
     arguments: &RaceArguments,
-    interrupt: &Interrupt,
+    run: &mut Run<'_>,
     seen: &mut Seen,
-    pictures: &mut Pictures,
 ) -> Result<Vec<Diagnostic>, Failure> {
+    let interrupt = run.interrupt;
     let loaded = match load(&source.text) {
         Ok(loaded) => loaded,
         Err(wrong) => return Ok(wrong),
     };
     let mut wrong = Vec::new();
-    let wanted = source.only.as_ref().or(arguments.scenario.as_ref());
     for (scenario, lowered) in loaded {
-        if wanted.is_some_and(|wanted| *wanted != lowered.name) || interrupt.came() {
+        if !arguments.selection.has(source, &lowered.name) || interrupt.came() {
             continue;
         }
         if let (PlayedBy::Software(reason), Some(Cpu::Kvm)) = (played_by(&lowered.scene), arguments.cpu) {
@@ -280,9 +276,9 @@ fn race_file(
             };
             drop(progress);
             let one = one?;
-            show(&one, arguments);
-            if pictures.are_wanted() {
-                pictures.add(source, one.drawn(&scenario));
+            show(&one, arguments, run.telling);
+            if run.pictures.are_wanted() {
+                run.pictures.add(source, one.drawn(&scenario));
             }
             seen.raced.push(one);
         } else {
@@ -290,11 +286,11 @@ fn race_file(
             drop(progress);
             match one {
                 Ok(one) => {
-                    if !arguments.json {
-                        say(&one);
+                    if !(run.telling.is_quiet() && one.agrees()) {
+                        run.telling.line(&one);
                     }
-                    if pictures.are_wanted() {
-                        pictures.add(source, one.drawn(&scenario));
+                    if run.pictures.are_wanted() {
+                        run.pictures.add(source, one.drawn(&scenario));
                     }
                     seen.freed.push(one);
                 }
@@ -307,13 +303,13 @@ fn race_file(
 }
 
 /// What belongs to a scenario that was steered.
-fn show(one: &Raced, arguments: &RaceArguments) {
-    if arguments.json {
+fn show(one: &Raced, arguments: &RaceArguments, telling: &mut Telling) {
+    if telling.is_quiet() && one.divergence.is_none() {
         return;
     }
-    say(one);
+    telling.line(one);
     one.counterexample().filter(|_| arguments.traces).iter().for_each(|table| {
-        say(format_args!("\n{table}"));
+        telling.line(format_args!("\n{table}"));
     });
 }
 

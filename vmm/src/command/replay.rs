@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Args;
 use ordering::counterexample::Table;
 use ordering::language::syntax::Scenario;
-use ordering::language::{Diagnostic, did_you_mean, parse, render_all};
+use ordering::language::{Diagnostic, did_you_mean, parse};
 use ordering::lowering::{Lowered, Replayed, lower, replay};
 use picture::report::{Report, Tone};
 use picture::timeline::Timeline;
@@ -64,7 +64,11 @@ pub(super) fn run(arguments: &ReplayArguments) -> ExitCode {
 fn replayed(arguments: &ReplayArguments, source: &Source, pictures: &mut Pictures) -> Result<bool, String> {
     let file = parse(&source.text);
     let unreadable = |found: &[Diagnostic]| {
-        format!("{} cannot be read:\n{}", source.name, render_all(found, &source.name, &source.text))
+        format!(
+            "{} cannot be read:\n{}",
+            source.name,
+            super::colour::errors(found, &source.name, &source.text)
+        )
     };
     if !file.diagnostics.is_empty() {
         return Err(unreadable(&file.diagnostics));
@@ -94,6 +98,7 @@ fn replayed(arguments: &ReplayArguments, source: &Source, pictures: &mut Picture
                 if pictures.are_wanted() {
                     pictures.add(source, refusal(source, scenario, &shown));
                 }
+                let shown = super::colour::errors(&[row], &source.name, &source.text);
                 complain(format_args!("scenario {name}:\n{shown}"));
                 all = false;
             }

@@ -3,7 +3,10 @@
 mod api;
 mod boot;
 mod demo;
+mod editors;
 mod ending;
+mod fmt;
+mod formats;
 mod gdb;
 mod generate;
 mod guests;

@@ -26,7 +26,7 @@ fn files_and_scenarios_of_files_run_and_are_one_json_object_when_asked() {
     let output = afterimage(&["race", file, "--json", "--rounds", "7", "--seed", "9"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let object: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
-    assert_eq!((&object["schema"], &object["seed"]), (&1.into(), &9.into()));
+    assert_eq!((&object["schema"], &object["seed"]), (&"afterimage-race-2".into(), &9.into()));
     let one = &object["scenarios"][0];
     assert_eq!((&one["model"], &one["happened"], &one["runs"]), (&"refuted".into(), &true.into(), &7.into()));
     assert!(one["divergence"].is_null() && one["rows"].as_u64() > Some(20), "{one}");

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::super::code::Code;
 use super::super::diagnostic::Diagnostic;
 use super::super::span::{Name, Span, Spanned};
 use super::super::syntax::{Condition, Node, Operand, Row, Statement, Term};
@@ -100,17 +101,24 @@ impl<'a> Blocks<'a> {
         }
     }
 
-    fn statement(&mut self, cursor: &mut Cursor<'_>, body: &[Row], depth: usize) -> Parsed<Vec<Statement>> {
-        let start = cursor.here();
+    /// One statement more, if there may be one at that place.
+    fn counted(&mut self, start: Span, depth: usize) -> Parsed<()> {
         if depth > DEPTH {
-            return Err(Diagnostic::new(start, "this block nests too deep", "use labels and `goto`"));
+            let help = "use labels and `goto`";
+            return Err(Diagnostic::new(Code::NestsTooDeep, start, "this block nests too deep", help));
         }
         self.statements += 1;
         if self.statements > MOST_STATEMENTS {
             let message =
                 format!("this program has more than {MOST_STATEMENTS} statements: too many to explore");
-            return Err(Diagnostic::new(start, message, "use `repeat`, or fewer of them"));
+            return Err(Diagnostic::new(Code::TooManyRows, start, message, "use `repeat`, or fewer of them"));
         }
+        Ok(())
+    }
+
+    fn statement(&mut self, cursor: &mut Cursor<'_>, body: &[Row], depth: usize) -> Parsed<Vec<Statement>> {
+        let start = cursor.here();
+        self.counted(start, depth)?;
         if cursor.peek().is_some_and(|token| token.is("{")) {
             return self.braces(cursor, depth);
         }
@@ -179,7 +187,7 @@ impl<'a> Blocks<'a> {
         }
         if body.is_empty() {
             let help = "put the statements behind `:`, or on lines below that begin further to the right";
-            return Err(Diagnostic::new(colon, "nothing follows this `:`", help));
+            return Err(Diagnostic::new(Code::EmptyBody, colon, "nothing follows this `:`", help));
         }
         Ok(self.rows(body, depth + 1))
     }
@@ -191,7 +199,7 @@ impl<'a> Blocks<'a> {
         let unbounded = |span| {
             let help =
                 "a proof needs a finite scenario: write how often at least and at most, `repeat 0..2:`";
-            Diagnostic::new(span, "this `repeat` has no bound", help)
+            Diagnostic::new(Code::UnboundedRepeat, span, "this `repeat` has no bound", help)
         };
         if cursor.peek().is_none_or(|token| token.is(":")) {
             return Err(unbounded(start));
@@ -206,7 +214,12 @@ impl<'a> Blocks<'a> {
         }
         if most.node < least.node {
             let message = format!("{} is less than {}", most.node, least.node);
-            return Err(Diagnostic::new(most.span, message, "write the smaller number first"));
+            return Err(Diagnostic::new(
+                Code::BackwardRange,
+                most.span,
+                message,
+                "write the smaller number first",
+            ));
         }
         Ok(Node::Repeat(least.node, most.node, self.body(cursor, body, depth)?))
     }
@@ -217,7 +230,8 @@ fn labels_said_twice(block: &[Statement]) -> Vec<Diagnostic> {
     let mut places = HashMap::new();
     let twice = |name: &Name, first: Span| {
         let message = format!("the label `{}` stands twice in this block", name.node);
-        Diagnostic::new(name.span, message, "give one of the two another name").with_second(first, "here too")
+        Diagnostic::new(Code::LabelTwice, name.span, message, "give one of the two another name")
+            .with_second(first, "here too")
     };
     let labels = block.iter().filter_map(|statement| label_of(&statement.node));
     labels.filter_map(|name| places.insert(&name.node, name.span).map(|first| twice(name, first))).collect()
@@ -275,7 +289,12 @@ fn attach(found: &mut Vec<Statement>, new: Vec<Statement>) -> Option<Diagnostic>
             *place = otherwise;
         } else {
             let help = "put it on the line after the body of an `if`, as far to the left";
-            orphan = Some(Diagnostic::new(statement.span, "this `else` belongs to no `if`", help));
+            orphan = Some(Diagnostic::new(
+                Code::OrphanElse,
+                statement.span,
+                "this `else` belongs to no `if`",
+                help,
+            ));
         }
     }
     orphan

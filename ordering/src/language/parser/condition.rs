@@ -4,6 +4,7 @@
 
 use steps::table::SAME;
 
+use super::super::code::Code;
 use super::super::diagnostic::Diagnostic;
 use super::super::span::Spanned;
 use super::super::syntax::{Comparison, Condition, Operand, Term};
@@ -23,7 +24,12 @@ pub(super) fn condition(cursor: &mut Cursor<'_>) -> Parsed<Condition> {
     let joins = own.filter(|token| token.is("&&") || token.is("||")).count();
     if joins > DEPTH {
         let help = "split it into several `if` lines";
-        return Err(Diagnostic::new(cursor.here(), "this line joins too many conditions", help));
+        return Err(Diagnostic::new(
+            Code::WideCondition,
+            cursor.here(),
+            "this line joins too many conditions",
+            help,
+        ));
     }
     any(cursor, 0)
 }
@@ -47,7 +53,12 @@ fn all(cursor: &mut Cursor<'_>, depth: usize) -> Parsed<Condition> {
 fn one(cursor: &mut Cursor<'_>, depth: usize) -> Parsed<Condition> {
     if depth > DEPTH {
         let help = "split it into several `if` lines";
-        return Err(Diagnostic::new(cursor.here(), "this condition nests too deep", help));
+        return Err(Diagnostic::new(
+            Code::NestsTooDeep,
+            cursor.here(),
+            "this condition nests too deep",
+            help,
+        ));
     }
     if cursor.eat("!") {
         return Ok(Condition::Not(Box::new(one(cursor, depth + 1)?)));

@@ -2,6 +2,7 @@
 //!
 //! Invariant: whoever fails says where it stood and what was expected; a line never reads beyond its end.
 
+use super::super::code::Code;
 use super::super::diagnostic::Diagnostic;
 use super::super::span::{Name, Span, Spanned};
 use super::super::token::{Kind, Token};
@@ -111,6 +112,11 @@ impl<'t> Cursor<'t> {
                 Kind::Sign(sign) => format!("`{sign}` stands"),
             },
         };
-        Diagnostic::new(self.here(), format!("{found} where {what} is expected"), format!("write `{form}`"))
+        Diagnostic::new(
+            Code::Expected,
+            self.here(),
+            format!("{found} where {what} is expected"),
+            format!("write `{form}`"),
+        )
     }
 }

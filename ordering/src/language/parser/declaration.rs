@@ -4,6 +4,7 @@
 
 use steps::Directory;
 
+use super::super::code::Code;
 use super::super::diagnostic::Diagnostic;
 use super::super::span::{Name, Spanned};
 use super::super::suggest::did_you_mean;
@@ -251,7 +252,12 @@ fn variable(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Variable> {
     if most.node < least.node || initial.node < least.node || initial.node > most.node {
         let message = format!("{} does not lie in {}..{}", initial.node, least.node, most.node);
         let help = "write the least and the greatest value, and a start between them";
-        return Err(Diagnostic::new(least.span.to(initial.span).to(most.span), message, help));
+        return Err(Diagnostic::new(
+            Code::OutsideRange,
+            least.span.to(initial.span).to(most.span),
+            message,
+            help,
+        ));
     }
     Ok(Variable { name, least: least.node, most: most.node, initial: initial.node })
 }
@@ -266,11 +272,21 @@ pub(super) fn option(cursor: &mut Cursor<'_>) -> Parsed<(Name, Name)> {
     let names: Vec<_> = OPTIONS.iter().map(|(name, ..)| *name).collect();
     let Some((_, values, _)) = OPTIONS.iter().find(|(known, ..)| *known == name.node) else {
         let help = did_you_mean(&name.node, &names, &format!("there are {}", names.join(", ")));
-        return Err(Diagnostic::new(name.span, format!("there is no option `{}`", name.node), help));
+        return Err(Diagnostic::new(
+            Code::UnknownOption,
+            name.span,
+            format!("there is no option `{}`", name.node),
+            help,
+        ));
     };
     if !values.contains(&value.node.as_str()) {
         let message = format!("option `{}` has no value `{}`", name.node, value.node);
-        return Err(Diagnostic::new(value.span, message, format!("write one of {}", values.join(", "))));
+        return Err(Diagnostic::new(
+            Code::UnknownValue,
+            value.span,
+            message,
+            format!("write one of {}", values.join(", ")),
+        ));
     }
     Ok((name, value))
 }
@@ -282,7 +298,12 @@ pub(super) fn title(line: super::super::line::Line<'_>, keyword: &str) -> Parsed
     if rest.text.is_empty() || !rest.text.chars().all(fits) {
         let message = format!("`{keyword}` needs a name of letters, digits and `-`");
         let span = if rest.text.is_empty() { line.span() } else { rest.span() };
-        return Err(Diagnostic::new(span, message, format!("write `{keyword} cow-clear-flush-only`")));
+        return Err(Diagnostic::new(
+            Code::BadTitle,
+            span,
+            message,
+            format!("write `{keyword} cow-clear-flush-only`"),
+        ));
     }
     Ok(Spanned::new(rest.text.to_owned(), rest.span()))
 }

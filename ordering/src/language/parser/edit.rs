@@ -2,6 +2,7 @@
 //!
 //! Invariant: `4 to 7` means both rows and those between, wherever rows are named.
 
+use super::super::code::Code;
 use super::super::diagnostic::Diagnostic;
 use super::super::line::Line;
 use super::super::span::Span;
@@ -47,7 +48,7 @@ fn rows(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Rows> {
     let span = cursor.since(start);
     if last < first {
         let message = format!("row {last} does not come after row {first}");
-        return Err(Diagnostic::new(span, message, "write the smaller number first"));
+        return Err(Diagnostic::new(Code::BackwardRange, span, message, "write the smaller number first"));
     }
     Ok(Rows { agent, first, last, span })
 }
@@ -60,7 +61,7 @@ fn half_open(cursor: &mut Cursor<'_>, agent: &str, first: u32) -> Diagnostic {
     let last = end.saturating_sub(1);
     let rows = if last > first { format!("{agent}.{first} to {last}") } else { format!("{agent}.{first}") };
     let help = format!("write `{rows}`, if row {end} is not meant");
-    Diagnostic::new(cursor.since(start), "rows are no range with `..`", help)
+    Diagnostic::new(Code::HalfOpenRows, cursor.since(start), "rows are no range with `..`", help)
 }
 
 /// `unreached CPU.4, T0.2 to 3 "why"`.

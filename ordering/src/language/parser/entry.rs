@@ -8,7 +8,7 @@ use super::super::entry::Written;
 use super::super::span::Name;
 use super::super::suggest::did_you_mean;
 use super::cursor::{Cursor, Parsed};
-use crate::language::Diagnostic;
+use crate::language::{Code, Diagnostic};
 
 /// `[migration] NAME [like orig] [BITS]`
 pub(super) fn entry(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Written> {
@@ -71,5 +71,5 @@ pub(super) fn features(cursor: &mut Cursor<'_>) -> Parsed<Vec<Feature>> {
     let words = Feature::words();
     let word = cursor.name("what an entry can have", "pte(A) has dirty")?;
     let help = did_you_mean(&word.node, &words, &format!("an entry can have {}", words.join(", ")));
-    Err(Diagnostic::new(word.span, format!("no entry has `{}`", word.node), help))
+    Err(Diagnostic::new(Code::UnknownFeature, word.span, format!("no entry has `{}`", word.node), help))
 }

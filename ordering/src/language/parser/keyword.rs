@@ -8,7 +8,7 @@ use super::super::line::Line;
 
 /// What a line is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Keyword {
+pub(in super::super) enum Keyword {
     Scenario,
     Like,
     About,
@@ -28,7 +28,7 @@ pub(super) enum Keyword {
 
 /// What a line declares.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Declared {
+pub(in super::super) enum Declared {
     Page,
     Mm,
     Tag,
@@ -49,7 +49,7 @@ pub(super) enum Declared {
 
 /// What a property asks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Asked {
+pub(in super::super) enum Asked {
     Never,
     Always,
     Finally,
@@ -57,7 +57,7 @@ pub(super) enum Asked {
 
 /// What a variant does to rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Edited {
+pub(in super::super) enum Edited {
     Replace,
     Drop,
     Move,
@@ -102,12 +102,12 @@ const KEYWORDS: &[(&str, Keyword)] = &[
 
 impl Keyword {
     /// The keyword that is written so.
-    pub(super) fn named(word: &str) -> Option<Self> {
+    pub(in super::super) fn named(word: &str) -> Option<Self> {
         KEYWORDS.iter().find(|(known, _)| *known == word).map(|(_, keyword)| *keyword)
     }
 
     /// The words of all.
-    pub(super) fn words() -> Vec<&'static str> {
+    pub(in super::super) fn words() -> Vec<&'static str> {
         KEYWORDS.iter().map(|(word, _)| *word).collect()
     }
 

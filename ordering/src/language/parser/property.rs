@@ -4,6 +4,7 @@
 
 use steps::table::find;
 
+use super::super::code::Code;
 use super::super::diagnostic::Diagnostic;
 use super::super::span::{Name, Spanned};
 use super::super::syntax::{Action, BuiltIn, Event, Expect, Property, Question};
@@ -89,6 +90,7 @@ fn event(cursor: &mut Cursor<'_>, source: &str) -> Parsed<Event> {
 fn unknown(word: &Spanned<String>) -> Diagnostic {
     let message = format!("`{}` is nothing that can happen", word.node);
     Diagnostic::new(
+        Code::UnknownEvent,
         word.span,
         message,
         "write `NAME reads A == 0`, `NAME writes A`, `done = 1`, or a step such as `put old`",
@@ -148,7 +150,12 @@ fn named(cursor: &mut Cursor<'_>, source: &str, form: &str) -> Parsed<Name> {
     let text = normal(span.text(source));
     if !["never ", "always ", "finally "].iter().any(|keyword| text.starts_with(keyword)) {
         let message = format!("`{text}` is no property");
-        return Err(Diagnostic::new(start, message, format!("write the property as it stands: `{form}`")));
+        return Err(Diagnostic::new(
+            Code::NoProperty,
+            start,
+            message,
+            format!("write the property as it stands: `{form}`"),
+        ));
     }
     Ok(Spanned::new(text, span))
 }

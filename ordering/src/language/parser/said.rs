@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use super::super::code::Code;
 use super::super::diagnostic::Diagnostic;
 use super::super::span::{Name, Span};
 use super::cursor::Parsed;
@@ -28,7 +29,12 @@ impl Said {
     pub(super) fn once(&mut self, what: impl Into<String>, span: Span) -> Parsed<()> {
         let what = what.into();
         let Some(first) = self.lines.insert(what.clone(), span) else { return Ok(()) };
-        let twice = Diagnostic::new(span, format!("`{what}` is said twice"), "leave one of the two out");
+        let twice = Diagnostic::new(
+            Code::SaidTwice,
+            span,
+            format!("`{what}` is said twice"),
+            "leave one of the two out",
+        );
         Err(twice.with_second(first, "here too"))
     }
 }
@@ -36,5 +42,6 @@ impl Said {
 /// The error for a name that stands for two things.
 pub(crate) fn declared_twice(name: &Name, first: Span) -> Diagnostic {
     let message = format!("`{}` is declared already", name.node);
-    Diagnostic::new(name.span, message, "give one of the two another name").with_second(first, "here")
+    Diagnostic::new(Code::DeclaredTwice, name.span, message, "give one of the two another name")
+        .with_second(first, "here")
 }

@@ -7,6 +7,7 @@ use steps::operation::{Order, cow, ksm};
 use steps::table::{OperationRow, OperationVerb, find, find_operation, words};
 use steps::text::{Reader, read};
 
+use super::super::code::Code;
 use super::super::diagnostic::Diagnostic;
 use super::super::entry::Written;
 use super::super::span::{Name, Spanned};
@@ -39,7 +40,7 @@ pub(super) fn simple(cursor: &mut Cursor<'_>, source: &str) -> Parsed<Statement>
 
 fn unknown(word: &Name) -> Diagnostic {
     let help = did_you_mean(&word.node, &words(), "`afterimage steps` and docs/language.md list every step");
-    Diagnostic::new(word.span, format!("there is no step `{}`", word.node), help)
+    Diagnostic::new(Code::UnknownStep, word.span, format!("there is no step `{}`", word.node), help)
 }
 
 /// One blank between words, none at the ends.
@@ -66,6 +67,7 @@ pub(super) fn assignment(cursor: &mut Cursor<'_>) -> Parsed<(Assignment, Operand
     let value: Operand = operand(cursor, FORM)?;
     if how != Assignment::Set && !matches!(value.term, Term::Number(_)) {
         return Err(Diagnostic::new(
+            Code::NotANumber,
             value.span,
             "only a number can be added or subtracted",
             "write `x += 1`, or choose by `if`",
@@ -179,7 +181,12 @@ fn operation(cursor: &mut Cursor<'_>, entry: &OperationRow) -> Parsed<Operation>
         OperationVerb::KsmStabilize => {
             if let Some(order) = cursor.quoted() {
                 let help = format!("write `{}`, or `ksm_merge`, which has some", entry.form);
-                return Err(Diagnostic::new(order.span, "`ksm_stabilize` has no orders", help));
+                return Err(Diagnostic::new(
+                    Code::UnknownOrder,
+                    order.span,
+                    "`ksm_stabilize` has no orders",
+                    help,
+                ));
             }
             let page = cursor.name("a page", entry.form)?;
             Operation::KsmStabilize { page, old: cursor.name("the frame that is mapped", entry.form)? }
@@ -196,7 +203,7 @@ fn replacement(cursor: &mut Cursor<'_>, entry: &OperationRow, orders: &[Order]) 
         let names: Vec<_> = orders.iter().map(|order| order.name).collect();
         let help = did_you_mean(&wanted.node, &names, &format!("there are {}", names.join(", ")));
         let message = format!("`{}` has no order \"{}\"", entry.name(), wanted.node);
-        return Err(Diagnostic::new(wanted.span, message, help));
+        return Err(Diagnostic::new(Code::UnknownOrder, wanted.span, message, help));
     }
     let page = cursor.name("a page", entry.form)?;
     let old = cursor.name("the frame that is mapped", entry.form)?;

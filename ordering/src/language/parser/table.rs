@@ -3,6 +3,7 @@
 //! Invariant: a row has as many cells as the table's head, or it is an error. A trace may have one more column, which
 //! shows what changed and is not read.
 
+use super::super::code::Code;
 use super::super::diagnostic::Diagnostic;
 use super::super::line::Line;
 use super::super::span::{Name, Span, Spanned};
@@ -99,7 +100,7 @@ impl Margin {
                 self.mixed = true;
                 let named = |blank| if blank == '\t' { "tabs" } else { "blanks" };
                 let message = "tabs and blanks are mixed at the beginning of the rows of one program";
-                let mixed = Diagnostic::new(line.span(), message, "use blanks alone");
+                let mixed = Diagnostic::new(Code::MixedMargin, line.span(), message, "use blanks alone");
                 diagnostics.push(mixed.with_label(named(blank)).with_second(place, named(first)));
             }
         }
@@ -118,7 +119,7 @@ pub(super) fn row(cell: Line<'_>, diagnostics: &mut Vec<Diagnostic>) -> Row {
 fn wrong_number(line: &Line<'_>, found: usize, expected: usize) -> Diagnostic {
     let message = format!("this row has {found} columns, the table has {expected}");
     let help = "put a `|` for every border of the head; a choice is written `or` in a table";
-    Diagnostic::new(line.span(), message, help)
+    Diagnostic::new(Code::WrongCells, line.span(), message, help)
 }
 
 fn column(cell: Line<'_>) -> Parsed<Agent> {

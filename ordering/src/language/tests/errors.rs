@@ -23,8 +23,13 @@ fn shown(source: &str) -> String {
         .map_or_else(|diagnostics| clean(&render_all(&diagnostics, "a.scn", source)), |_| String::new())
 }
 
+/// Without codes, which the examples of `explain` hold, and without blanks at the ends of lines.
 fn clean(text: &str) -> String {
-    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    let plain = |line: &str| match line.strip_prefix("error[AI").and_then(|rest| rest.split_once(']')) {
+        Some((_, rest)) => format!("error{rest}"),
+        None => line.to_owned(),
+    };
+    text.lines().map(|line| plain(line.trim_end())).collect::<Vec<_>>().join("\n")
 }
 
 /// A scenario in which `step` is the second step of a CPU's column.

@@ -5,9 +5,9 @@
 
 use steps::{CacheKind, Depth, Invalidation, Pages, Scope, Section};
 
-use crate::language::Diagnostic;
 use crate::language::span::Span;
 use crate::language::syntax::{UserKind, Words};
+use crate::language::{Code, Diagnostic};
 use crate::model::{Guard, Update, Var};
 
 use super::super::deed::Part;
@@ -127,7 +127,12 @@ impl Emitter<'_> {
     ) -> Result<(), Diagnostic> {
         if cpus.len() > MOST_ONE_BY_ONE {
             let message = format!("a flush that reaches one CPU a step reaches at most {MOST_ONE_BY_ONE}");
-            return Err(Diagnostic::new(at.span, message, "use fewer CPUs, or `option flush = ipi`"));
+            return Err(Diagnostic::new(
+                Code::TooManyCases,
+                at.span,
+                message,
+                "use fewer CPUs, or `option flush = ipi`",
+            ));
         }
         let all = (1 << cpus.len()) - 1;
         let labels: Vec<usize> = (0..=all).map(|_| self.out.builder.label()).collect();

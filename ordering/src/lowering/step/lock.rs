@@ -8,7 +8,7 @@ use steps::LockMode;
 
 use crate::language::span::{Name, Span};
 use crate::language::syntax::Lock;
-use crate::language::{Diagnostic, did_you_mean};
+use crate::language::{Code, Diagnostic, did_you_mean};
 use crate::model::{Guard, Update, Var};
 
 use super::super::deed::Part;
@@ -108,7 +108,12 @@ impl Emitter<'_> {
             let known: Vec<_> = self.scope.survey.locks.iter().map(String::as_str).collect();
             let otherwise = format!("take it before: `lock {name}`");
             let help = did_you_mean(&name, &known, &otherwise);
-            return Err(Diagnostic::new(span, format!("nobody ever takes the lock `{name}`"), help));
+            return Err(Diagnostic::new(
+                Code::UnknownLock,
+                span,
+                format!("nobody ever takes the lock `{name}`"),
+                help,
+            ));
         }
         Ok(self.state.var(&Key::Lock(name)))
     }

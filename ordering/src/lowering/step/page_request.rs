@@ -3,8 +3,8 @@
 //! Invariant: one request for a page is open at a time; a later one waits. A response ends the wait and carries no
 //! translation: the device walks anew. Source: PCIe ATS, page request interface; drivers/iommu/intel/prq.c.
 
-use crate::language::Diagnostic;
 use crate::language::span::Name;
+use crate::language::{Code, Diagnostic};
 use crate::model::{Guard, Update};
 
 use super::super::deed::Part;
@@ -61,5 +61,5 @@ impl Emitter<'_> {
 
 fn never_requested(what: &str, at: &At<'_>) -> Diagnostic {
     let message = format!("no device ever requests {what}");
-    Diagnostic::new(at.span, message, "let a device do it: `page_request A`")
+    Diagnostic::new(Code::NeverRequested, at.span, message, "let a device do it: `page_request A`")
 }

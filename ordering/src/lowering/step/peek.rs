@@ -4,8 +4,8 @@
 //! that whoever uses the handle then uses a freed frame. Source: mm/memory.c follow_pte (follow_pfnmap_start since 6.12),
 //! virt/kvm/pfncache.c, whose caches hold no reference since 5.17.
 
-use crate::language::Diagnostic;
 use crate::language::span::Name;
+use crate::language::{Code, Diagnostic};
 use crate::model::{Guard, Update, Var};
 
 use super::super::deed::Part;
@@ -100,7 +100,7 @@ impl Emitter<'_> {
             let message =
                 format!("`{}` never has a frame: no step of `{}` takes one", handle.node, self.own.name);
             let help = format!("take it before: `peek A => {}`", handle.node);
-            return Err(Diagnostic::new(handle.span, message, help));
+            return Err(Diagnostic::new(Code::NeverTaken, handle.span, message, help));
         }
         let handle = self.state.var(&Key::Handle(self.own.agent, handle.node.clone()));
         self.step(vec![at.way(Vec::new(), vec![Update::Set(handle, 0)])], at.line);

@@ -3,9 +3,9 @@
 //! Invariant: in a scenario with any of these steps nobody else zaps or sets a shadow entry; vCPUs keep translations in
 //! TLBs of their own. Source: virt/kvm/kvm_main.c, kvm_mmu_notifier_invalidate_range_start, mmu_invalidate_retry.
 
-use crate::language::Diagnostic;
 use crate::language::entry::{Base, Written};
 use crate::language::span::Name;
+use crate::language::{Code, Diagnostic};
 use crate::model::{Update, Var};
 
 use super::super::emitter::Emitter;
@@ -46,7 +46,7 @@ impl Emitter<'_> {
             let table = &self.state.domains.frames[table.0];
             let message = format!("`orig` can name `{table}`, which is no page of the shadow page table");
             let help = "name the shadow page-table page, or the frame with `huge`";
-            return Err(Diagnostic::new(entry.span, message, help));
+            return Err(Diagnostic::new(Code::OrigInShadow, entry.span, message, help));
         }
         let orig = self.state.var(&Key::PmdOrig(self.own.agent, id));
         let ways = self.entry_ways(entry, Height::Upper, orig, &[spmd], at)?;
@@ -61,6 +61,6 @@ impl Emitter<'_> {
             return Ok(self.state.var(&Key::Spmd(id)));
         }
         let message = format!("no shadow entry stands above the pages under `{pmd}`");
-        Err(Diagnostic::new(pmd.span, message, format!("declare it: `shadow {pmd} -> none`")))
+        Err(Diagnostic::new(Code::NoShadow, pmd.span, message, format!("declare it: `shadow {pmd} -> none`")))
     }
 }

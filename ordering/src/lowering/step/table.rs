@@ -5,10 +5,10 @@
 use steps::entry::{Bit, Change};
 use steps::{EntryAt, EntryOf};
 
-use crate::language::Diagnostic;
 use crate::language::entry::{Base, Written};
 use crate::language::span::Name;
 use crate::language::syntax::Words;
+use crate::language::{Code, Diagnostic};
 use crate::model::{Guard, Update, Var};
 
 use super::super::emitter::Emitter;
@@ -62,7 +62,12 @@ impl Emitter<'_> {
     fn modify_ways(&self, change: Change, pte: Var, orig: Var, at: &At<'_>) -> Result<Vec<Way>, Diagnostic> {
         if change.said().has(Bit::Huge) {
             let help = "write the new entry with `set_pmd`";
-            return Err(Diagnostic::new(at.span, "no step makes an entry huge, or small", help));
+            return Err(Diagnostic::new(
+                Code::NeverHuge,
+                at.span,
+                "no step makes an entry huge, or small",
+                help,
+            ));
         }
         let entries = &self.state.domains.entries;
         let way = |(old, entry): (u32, Entry)| {

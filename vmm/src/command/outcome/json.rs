@@ -1,6 +1,6 @@
 //! What was found of scenarios, as one JSON object.
 //!
-//! Invariant: a field keeps its meaning while [`SCHEMA`] stays; new fields may come. Lines and rows count from 1.
+//! Invariant: a field keeps its meaning while [`CHECK`] stays; new fields may come. Lines and rows count from 1.
 
 use ordering::answer::{Answered, Untaken};
 use ordering::counterexample::{self, Changed, Table};
@@ -13,14 +13,12 @@ mod outcomes;
 
 use super::super::files::Source;
 use super::{Checked, as_json, expected_name};
-
-/// Goes up when a field goes or means something else.
-const SCHEMA: u32 = 2;
+use crate::schema::CHECK;
 
 /// Everything that one call has found.
 #[derive(Serialize)]
 struct Report<'a> {
-    schema: u32,
+    schema: &'static str,
     scenarios: Vec<Scenario<'a>>,
     errors: Vec<Error<'a>>,
 }
@@ -103,6 +101,8 @@ struct Change {
 
 #[derive(Serialize)]
 struct Error<'a> {
+    /// What `afterimage explain` tells more of.
+    code: String,
     file: &'a str,
     line: u32,
     column: usize,
@@ -117,11 +117,12 @@ pub(in super::super) fn json(checked: &[Checked], wrong: &[(&Source, Vec<Diagnos
         diagnostics.iter().map(move |diagnostic| {
             let (line, column) = error(source, diagnostic);
             let (message, help) = (diagnostic.message.as_str(), diagnostic.help.as_str());
-            Error { file: &source.name, line, column, message, help }
+            let code = diagnostic.code.to_string();
+            Error { code, file: &source.name, line, column, message, help }
         })
     });
     let scenarios = checked.iter().map(scenario).collect();
-    as_json(&Report { schema: SCHEMA, scenarios, errors: errors.collect() })
+    as_json(&Report { schema: CHECK, scenarios, errors: errors.collect() })
 }
 
 fn scenario(checked: &Checked) -> Scenario<'_> {

@@ -8,6 +8,7 @@ use picture::timeline::Timeline;
 
 use super::super::drawn;
 use super::freely::Freed;
+use super::report::verdict;
 use super::{Model, Raced};
 
 impl Raced {
@@ -28,7 +29,7 @@ impl Raced {
         let vcpus = if self.on_kvm { "; a guest executed what its vCPUs do" } else { "" };
         let counts = [("random runs", self.runs.to_string()), ("rows taken", self.rows.to_string())];
         Report {
-            verdict: self.said(),
+            verdict: verdict(self),
             tone,
             detail: format!("on the live machine{vcpus}"),
             counts: counts.map(|(name, count)| (name.to_owned(), count)).into(),

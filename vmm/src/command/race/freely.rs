@@ -127,6 +127,20 @@ impl Freed {
         (self.histogram.rounds, self.histogram.time.as_secs_f64())
     }
 
+    /// Line on which the scenario begins.
+    pub(super) fn line_of_scenario(&self) -> u32 {
+        self.free.lowered().line
+    }
+
+    /// What the model does not have, a sentence each.
+    pub(super) fn divergences(&self) -> Vec<String> {
+        let ends = self.histogram.bars.iter().filter(|bar| !bar.is_allowed).map(|bar| self.line(bar));
+        let stalled = self.histogram.stalled.iter().flatten();
+        let stalled = stalled.map(|(agent, step)| format!("a round made no progress: {agent} waits: {step}"));
+        let found: Vec<String> = ends.chain(stalled).collect();
+        if found.is_empty() { vec!["no round came to an end".to_owned()] } else { found }
+    }
+
     fn seen(&self) -> usize {
         self.histogram.bars.iter().filter(|bar| self.free.ends().found.contains(&bar.outcome)).count()
     }

@@ -1,6 +1,6 @@
 //! What was seen of scenarios on the live machine, in lines and as one JSON object.
 //!
-//! Invariant: a field keeps its meaning while [`SCHEMA`] stays; new fields may come. Lines and rows count from 1.
+//! Invariant: a field keeps its meaning while [`RACE`] stays; new fields may come. Lines and rows count from 1.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,13 +10,11 @@ use serde::Serialize;
 
 use super::freely::{self, Freed};
 use super::{Model, ON_KVM, Raced, Seen, as_json, rate};
-
-/// Goes up when a field goes or means something else.
-const SCHEMA: u32 = 1;
+use crate::schema::RACE;
 
 #[derive(Serialize)]
 struct Report<'a> {
-    schema: u32,
+    schema: &'static str,
     seed: u64,
     /// Those that were steered.
     scenarios: Vec<Scenario<'a>>,
@@ -79,7 +77,7 @@ pub(super) fn json(seen: &Seen, seed: u64) -> String {
         reason,
     });
     as_json(&Report {
-        schema: SCHEMA,
+        schema: RACE,
         seed,
         scenarios: seen.raced.iter().map(scenario).collect(),
         free: seen.freed.iter().map(Freed::row).collect(),
@@ -115,22 +113,20 @@ fn differs(found: &Divergence) -> Differs<'_> {
     }
 }
 
-impl Raced {
-    /// What became of it, in a few words.
-    pub(super) fn said(&self) -> String {
-        match (&self.model, &self.divergence) {
-            (_, Some(_)) => "DIVERGENCE".to_owned(),
-            (Model::Refuted(trace, _), None) => format!("HAPPENED in {} steps", trace.steps.len()),
-            (Model::Proved | Model::Open, None) if self.runs == 0 => "did not run".to_owned(),
-            (Model::Proved, None) => "agrees".to_owned(),
-            (Model::Open, None) => "agrees, not decided".to_owned(),
-        }
+/// What became of it, in a word or some.
+pub(super) fn verdict(one: &Raced) -> String {
+    match (&one.model, &one.divergence) {
+        (_, Some(_)) => "DIVERGENCE".to_owned(),
+        (Model::Refuted(trace, _), None) => format!("HAPPENED in {} steps", trace.steps.len()),
+        (Model::Proved | Model::Open, None) if one.runs == 0 => "did not run".to_owned(),
+        (Model::Proved, None) => "agrees".to_owned(),
+        (Model::Open, None) => "agrees, not decided".to_owned(),
     }
 }
 
 impl fmt::Display for Raced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let said = self.said();
+        let said = verdict(self);
         let Self { lowered, runs, rows, time, .. } = self;
         let rate = rate(*rows, *time);
         let kvm = if self.on_kvm { "   vCPUs on KVM" } else { "" };

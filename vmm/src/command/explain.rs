@@ -1,0 +1,35 @@
+//! `afterimage explain`: what the code of an error means.
+//!
+//! Invariant: what is printed is the language's own entry, whose examples are tested.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use ordering::language::explain::explain;
+use ordering::language::{Code, did_you_mean};
+
+use super::voice::{UNUSABLE, complain, say};
+
+/// What can be asked.
+#[derive(Debug, Args)]
+pub(super) struct ExplainArguments {
+    /// A code such as AI0012, which stands in `error[AI0012]`; without it all of them, in a line each
+    code: Option<String>,
+}
+
+/// Prints the entry of a code, or the list.
+pub(super) fn run(arguments: &ExplainArguments) -> ExitCode {
+    let Some(word) = &arguments.code else {
+        Code::ALL.iter().for_each(|code| say(format_args!("{code}  {}", code.about())));
+        return ExitCode::SUCCESS;
+    };
+    let Ok(code) = word.parse::<Code>() else {
+        let all: Vec<String> = Code::ALL.iter().map(Code::to_string).collect();
+        let known: Vec<&str> = all.iter().map(String::as_str).collect();
+        let help = did_you_mean(&word.to_ascii_uppercase(), &known, "`afterimage explain` lists all codes");
+        complain(format_args!("there is no code `{}`: {help}", word.escape_debug()));
+        return UNUSABLE.into();
+    };
+    say(explain(code).to_string().trim_end());
+    ExitCode::SUCCESS
+}

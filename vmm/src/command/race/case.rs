@@ -1,0 +1,91 @@
+//! A scenario on the live machine, as reports for other programs tell it.
+//!
+//! Invariant: it has a fault if and only if the machine did what the model does not have.
+
+use super::super::format::report::{Case, Error, Fault, Group, Report, Rule, Step};
+use super::freely::Freed;
+use super::{ON_KVM, Raced, Seen, report};
+
+/// The part of what was seen that belongs to one file.
+pub(super) struct Span<'a> {
+    pub(super) file: &'a str,
+    /// How many of each there were before: steered, free, not run.
+    pub(super) before: [usize; 3],
+    pub(super) errors: Vec<Error>,
+}
+
+/// Everything, for other programs.
+pub(super) fn report<'a>(spans: Vec<Span<'a>>, seen: &Seen) -> Report<'a> {
+    let ends: Vec<[usize; 3]> = spans.iter().skip(1).map(|span| span.before).chain([seen.counts()]).collect();
+    let group = |(span, end): (Span<'a>, [usize; 3])| {
+        let [raced, freed, missing] = span.before;
+        let steered = seen.raced[raced..end[0]].iter().map(Raced::case);
+        let not_run = seen.not_on_kvm[missing..end[2]].iter().map(|(_, name, why)| Error {
+            rule: Rule::NotRun,
+            place: [(1, 1), (1, 1)],
+            message: format!("{name} did not run: {ON_KVM} is not for it: {why}"),
+            help: format!("leave out {ON_KVM}"),
+        });
+        Group {
+            file: span.file,
+            cases: steered.chain(seen.freed[freed..end[1]].iter().map(Freed::case)).collect(),
+            errors: span.errors.into_iter().chain(not_run).collect(),
+        }
+    };
+    Report { command: "race", groups: spans.into_iter().zip(ends).map(group).collect() }
+}
+
+impl Seen {
+    /// How many there are of each: steered, free, not run.
+    pub(super) const fn counts(&self) -> [usize; 3] {
+        [self.raced.len(), self.freed.len(), self.not_on_kvm.len()]
+    }
+}
+
+impl Raced {
+    fn case(&self) -> Case {
+        let fault = self.divergence.as_deref().map(|found| {
+            let step = |(agent, text): &(String, String)| Step {
+                agent: agent.clone(),
+                text: text.clone(),
+                changes: String::new(),
+                line: None,
+            };
+            let rows =
+                (1..).zip(&found.rows).map(|(row, (agent, text))| format!("{row:>3}  {agent}: {text}"));
+            Fault {
+                rule: Rule::Divergence,
+                text: vec![format!("row {}: {}", found.rows.len(), found.of)],
+                line: if found.line > 0 { found.line } else { self.lowered.line },
+                flow: found.rows.iter().map(step).collect(),
+                table: Some(rows.collect::<Vec<_>>().join("\n")),
+            }
+        });
+        Case {
+            scenario: self.lowered.name.clone(),
+            line: self.lowered.line,
+            verdict: report::verdict(self),
+            seconds: self.time.as_secs_f64(),
+            fault,
+        }
+    }
+}
+
+impl Freed {
+    fn case(&self) -> Case {
+        let fault = (!self.agrees()).then(|| Fault {
+            rule: Rule::Divergence,
+            text: self.divergences(),
+            line: self.line_of_scenario(),
+            flow: Vec::new(),
+            table: Some(self.to_string()),
+        });
+        Case {
+            scenario: self.name().to_owned(),
+            line: self.line_of_scenario(),
+            verdict: if self.agrees() { "agrees" } else { "DIVERGENCE" }.to_owned(),
+            seconds: self.rounds().1,
+            fault,
+        }
+    }
+}
