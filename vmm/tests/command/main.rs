@@ -3,11 +3,13 @@
 mod api;
 mod boot;
 mod demo;
+mod disk;
 mod ending;
 mod gdb;
 mod generate;
 mod guests;
 mod hostile;
+mod killed;
 mod limits;
 mod minimize;
 mod net;
