@@ -72,6 +72,9 @@ enum Command {
     /// What `boot` starts to remove its sockets
     #[command(hide = true)]
     KeepSocket(boot::KeepSocketArguments),
+    /// What `boot` starts to connect to sockets for a guest
+    #[command(hide = true)]
+    ConnectSockets(boot::ConnectSocketsArguments),
 }
 
 /// Nothing can be shown: wrong usage, or a machine that cannot.
@@ -115,6 +118,7 @@ pub fn main() -> ExitCode {
         Some(Command::Zoo(zoo)) => zoo::run(&zoo),
         Some(Command::Steps(steps)) => steps::run(&steps),
         Some(Command::KeepSocket(socket)) => boot::keep_socket(&socket),
+        Some(Command::ConnectSockets(sockets)) => boot::connect_sockets(&sockets),
         None => demo::run(&arguments.demo),
     }
 }

@@ -3,7 +3,8 @@
 //! Invariant: what a device is to reach is mapped before it is told, and unmapped and invalidated before the page is somebody
 //! else's. With `bug=missing-flush` the last invalidation is left out, while the disk goes on. `do=NAME` does something else:
 //! `writes` writes and flushes until it is ended (with `cache=through` it writes alone), `broken` offers rings that are
-//! none, `hostile` does to all of them what no driver does, `console` puts out what is typed. Source: VIRTIO 1.2.
+//! none, `hostile` does to all of them what no driver does, `console` puts out what is typed,
+//! `connect` connects to a port of the host's (`port=N`). Source: VIRTIO 1.2.
 
 mod broken;
 mod device;
@@ -43,7 +44,7 @@ pub fn run(memory: Memory, line: &CommandLine) -> ! {
     if let (Some("console"), Some(console)) = (line.value("do"), Device::find(&mut unit, CONSOLE, 0)) {
         echo(&mut unit, console);
     }
-    if let (None, Some(sockets)) = (line.value("do"), Device::find(&mut unit, SOCKETS, 0)) {
+    if let (None | Some("connect"), Some(sockets)) = (line.value("do"), Device::find(&mut unit, SOCKETS, 0)) {
         use_sockets(&mut unit, sockets, line);
     }
     match (line.value("do"), entropy, disk, network) {
@@ -125,7 +126,10 @@ fn use_sockets(unit: &mut Remapping, sockets: Device, line: &CommandLine) -> ! {
             ending::failed()
         }
     };
-    sockets::echo(unit, sockets, policy);
+    match line.value("do") {
+        Some(_) => sockets::connect(unit, sockets, line.number("port").unwrap_or_default()),
+        None => sockets::echo(unit, sockets, policy),
+    }
     say!("passed");
     ending::passed()
 }

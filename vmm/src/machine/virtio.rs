@@ -43,9 +43,10 @@ pub(super) fn attach(
             let bell = Bell::new().map_err(BoardError::Bell)?;
             (Net::identity(*address), Box::new(Net::new(link(cable), bell)), role(cable))
         }
-        VirtioKind::Vsock(cid, listener) => {
+        VirtioKind::Vsock { cid, listener, errands } => {
             let bell = Bell::new().map_err(BoardError::Bell)?;
-            (Vsock::identity(*cid), Box::new(Vsock::new(*cid, Arc::clone(listener), bell)), Role::Vsock)
+            let model = Vsock::new(*cid, Arc::clone(listener), Some(Arc::clone(errands)), bell);
+            (Vsock::identity(*cid), Box::new(model), Role::Vsock)
         }
     };
     let name = identity.name;
@@ -80,7 +81,7 @@ const fn role(cable: &Cable) -> Role {
 pub(super) fn console(devices: &[VirtioKind]) -> Option<Arc<UserEnd>> {
     devices.iter().find_map(|device| match device {
         VirtioKind::Console(user) => Some(Arc::clone(user)),
-        VirtioKind::Disk(_) | VirtioKind::Rng | VirtioKind::Net(..) | VirtioKind::Vsock(..) => None,
+        VirtioKind::Disk(_) | VirtioKind::Rng | VirtioKind::Net(..) | VirtioKind::Vsock { .. } => None,
     })
 }
 

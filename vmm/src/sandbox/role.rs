@@ -184,6 +184,7 @@ const VSOCK: &[Call] = &[
     // The bell and connections, each of which came to the one socket that listens.
     Call::of(libc::SYS_ppoll),
     Call::of(libc::SYS_accept4),
+    Call::of(libc::SYS_recvmsg),
     Call::of(libc::SYS_read),
     Call::of(libc::SYS_sendto),
     Call::of(libc::SYS_shutdown),

@@ -76,7 +76,7 @@ fn a_call_that_is_on_no_list_ends_the_program_with_a_line_that_names_it() {
 }
 
 /// Calls that some roles make, which are named, and others do not.
-const SOME: [(Made, &[Role]); 22] = [
+const SOME: [(Made, &[Role]); 23] = [
     (("ioctl", libc::SYS_ioctl, [NONE, KVM_RUN as i64, 0, 0, 0, 0]), &[Role::Vcpu, Role::DebuggedVcpu]),
     (("ioctl", libc::SYS_ioctl, [NONE, KVM_SET_GUEST_DEBUG as i64, 0, 0, 0, 0]), &[Role::DebuggedVcpu]),
     (("ioctl", libc::SYS_ioctl, [NONE, KVM_SET_SREGS as i64, 0, 0, 0, 0]), &[Role::DebuggedVcpu]),
@@ -119,6 +119,7 @@ const SOME: [(Made, &[Role]); 22] = [
     (("shutdown", libc::SYS_shutdown, [NONE, 1, 0, 0, 0, 0]), &[Role::Sockets, Role::Vsock]),
     (("bind", libc::SYS_bind, [NONE, 0, 0, 0, 0, 0]), &[]),
     (("poll", libc::SYS_poll, [0; 6]), &[Role::Console, Role::Output, Role::Control]),
+    (("recvmsg", libc::SYS_recvmsg, [NONE, 0, 0, 0, 0, 0]), &[Role::Vsock]),
     (("accept4", libc::SYS_accept4, [NONE, 0, 0, 0, 0, 0]), &[Role::Vsock, Role::Control]),
 ];
 
