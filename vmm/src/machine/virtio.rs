@@ -36,9 +36,9 @@ pub(super) fn attach(
     let (identity, model, role): (Identity, Box<dyn Model>, Role) = match device {
         VirtioKind::Disk(disk) => (Blk::identity(disk), Box::new(Blk::new(Arc::clone(disk))), Role::Disk),
         VirtioKind::Console(user) => {
-            (Console::identity(), Box::new(Console::new(Arc::clone(user))), Role::Engine)
+            (Console::identity(), Box::new(Console::new(Arc::clone(user))), Role::Rung)
         }
-        VirtioKind::Rng => (Rng::identity(), Box::new(Rng), Role::Engine),
+        VirtioKind::Rng => (Rng::identity(), Box::new(Rng), Role::Rung),
         VirtioKind::Net(address, cable) => {
             let bell = Bell::new().map_err(BoardError::Bell)?;
             (Net::identity(*address), Box::new(Net::new(link(cable), bell)), role(cable))

@@ -35,6 +35,31 @@ fn a_right_driver_is_served_and_has_no_report() {
     assert!((0..32).all(|page| words(&file, page)[0] == page + 1), "what was written is in the file");
 }
 
+/// How often a processor left the guest for a doorbell, and whether the run was right.
+fn exits_for_doorbells(name: &str, arguments: &[&str]) -> u64 {
+    let disk = disk(name, 256);
+    let output = boot(&[&["--disk", plain(&disk), "--log", "info"], arguments].concat());
+    let (told, lines) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(told, "disk: 2048 sectors\ndisk: 32 pages moved\npassed\n", "{lines}");
+    assert!(lines.contains("stale uses: none"), "{lines}");
+    let counted = lines.lines().find_map(|line| {
+        line.split_once(" stores to its doorbells were exits")?.0.rsplit(' ').next()?.parse().ok()
+    });
+    counted.unwrap_or_else(|| panic!("no count in {lines}"))
+}
+
+#[test]
+fn a_doorbell_is_rung_without_leaving_the_guest_unless_a_trace_is_to_show_it() {
+    if !has_kvm() {
+        return;
+    }
+    // 32 pages are written, flushed and read, and 32 more are read.
+    let trace = format!("{}/doorbells.json", env!("CARGO_TARGET_TMPDIR"));
+    assert_eq!(exits_for_doorbells("rung-by-exits", &["--trace", &trace]), 128);
+    assert_eq!(exits_for_doorbells("rung-by-kvm", &[]), 0);
+    assert_eq!(exits_for_doorbells("rung-behind-a-port", &["--root-ports"]), 0);
+}
+
 #[test]
 fn a_page_that_moves_under_a_disk_without_an_invalidation_is_reported() {
     if !has_kvm() {
