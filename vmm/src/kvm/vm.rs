@@ -3,10 +3,7 @@
 //! Invariant: the slots' host mapping outlives the machine, because the machine owns a share of it. The slots are
 //! made before the interrupt chip: the other way round, each slot waits for a grace period of the interrupt
 //! routing (milliseconds).
-#![expect(
-    unsafe_code,
-    reason = "hands the mapping of physical memory to KVM as a memory slot, and events as doorbells"
-)]
+#![expect(unsafe_code, reason = "hands KVM the mapping of physical memory as a slot, and events")]
 
 use std::mem::ManuallyDrop;
 use std::ops::Range;
