@@ -251,11 +251,12 @@ fn doorbells_behind_a_port_are_handed_over_while_it_forwards() {
 #[test]
 fn a_guest_that_moves_its_doorbells_for_ever_leaves_as_many_as_it_has() {
     let (bus, book) = ringing(false);
-    for round in 0..4000_u64 {
+    for round in 0..20_000_u64 {
         let at = 0xc000_0000 + (round % 256) * 0x1000;
         move_bar(&bus, 1, 0, at);
         begin(&bus, at);
         assert!(book.addresses().len() <= 2);
     }
-    assert_eq!(book.0.lock().capacity().min(9), book.0.lock().capacity(), "nor is room kept for more");
+    let room = book.0.lock().capacity();
+    assert!(room < 10, "room is kept for {room}");
 }
