@@ -92,7 +92,7 @@ pub(super) fn connect(unit: &mut Remapping, mut device: Device, port: u64) {
     store32(said.address() + TO_PORT, u32::try_from(port).unwrap_or(u32::MAX));
     store16(said.address() + 28, 1);
     store32(said.address() + OWN_ROOM, ROOM);
-    let mut ask = |device: &mut Device, operation, flags, len| {
+    let ask = |device: &mut Device, operation, flags, len| {
         store16(said.address() + OPERATION, operation);
         store32(said.address() + FLAGS, flags);
         store32(said.address() + LEN, len);
