@@ -90,6 +90,9 @@ enum Command {
     /// What `boot` starts to remove its sockets
     #[command(hide = true)]
     KeepSocket(boot::KeepSocketArguments),
+    /// What `boot` starts to connect to sockets for a guest
+    #[command(hide = true)]
+    ConnectSockets(boot::ConnectSocketsArguments),
 }
 
 /// Listed by `--help`; `boot` has a table of its own.
@@ -147,6 +150,7 @@ pub fn main() -> ExitCode {
         Some(Command::Explain(explain)) => explain::run(&explain),
         Some(Command::Steps(steps)) => steps::run(&steps),
         Some(Command::KeepSocket(socket)) => boot::keep_socket(&socket),
+        Some(Command::ConnectSockets(sockets)) => boot::connect_sockets(&sockets),
         None => demo::run(&arguments.demo),
     }
 }

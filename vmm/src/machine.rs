@@ -3,7 +3,8 @@
 //! Invariant: the guest runs from [`Machine::run`]'s beginning to its end and not beyond it: when it returns, every
 //! thread of the machine has ended, or is named. Whatever the guest does is an access for the [`board`] or an [`Ending`].
 //!
-//! Read in this order: [`options`] (what a machine can have), [`board`] (who answers which access), `chipset`, [`remapping`],
+//! Read in this order: [`options`] (what a machine can have), [`board`] (who answers which access), `chipset`,
+//! `doorbells`, [`remapping`],
 //! `unanswered`, [`interrupts`], [`power_button`], [`acpi`] and [`smbios`] (what the guest is told of all this), [`ending`], [`console`],
 //! [`control`]; [`tracer`] and `traced` (what is written down for Perfetto).
 
@@ -12,6 +13,7 @@ pub mod board;
 mod chipset;
 pub mod console;
 pub mod control;
+mod doorbells;
 pub mod ending;
 pub mod interrupts;
 pub mod options;

@@ -5,6 +5,7 @@
 //! decodes, and of its BARs the one with the lower number; memory and the fixed ranges of the machine go before any
 //! BAR. Each overlap is logged once. Source: PCI 3.0, 3.2.2.3.2 (numbers), 6.2.5 (placing).
 
+mod doorbells;
 mod overlap;
 mod window;
 
@@ -21,6 +22,8 @@ use super::root_port::{self, RootPort};
 use crate::bus::Width;
 use crate::interrupt::Wire;
 use crate::upstream::Upstream;
+use doorbells::Doorbells;
+pub use doorbells::{Doorbell, OwnDoorbell, Ringer};
 use overlap::Overlaps;
 pub use overlap::Reserved;
 pub use window::{NoRoom, Window};
@@ -35,6 +38,14 @@ pub trait Function: Send + Sync {
     fn looked_at(&self, _offset: u16, _width: Width) {}
     /// Software has written to configuration space.
     fn configured(&self, _offset: u16, _width: Width) {}
+    /// Its doorbells: where a store rings and does nothing else.
+    fn doorbells(&self) -> Vec<OwnDoorbell> {
+        Vec::new()
+    }
+    /// Whether a driver has begun that rings them, since this was asked last.
+    fn has_begun(&self) -> bool {
+        false
+    }
     /// The function was reset, its configuration space already: on return the device is as after power-on, and uses nothing
     /// of what it was told before.
     fn reset(&self) {}
@@ -63,6 +74,7 @@ pub struct PciBus {
     /// INTA# of device d is wire d modulo their number.
     wires: Vec<Wire>,
     overlaps: Overlaps,
+    doorbells: Doorbells,
 }
 
 impl PciBus {
@@ -74,7 +86,18 @@ impl PciBus {
     #[must_use]
     pub fn new(upstream: Arc<dyn Upstream>, wires: Vec<Wire>, reserved: Vec<Reserved>) -> Self {
         assert!(!wires.is_empty(), "a bus needs at least one interrupt wire");
-        Self { slots: Vec::new(), upstream, wires, overlaps: Overlaps::new(reserved) }
+        Self {
+            slots: Vec::new(),
+            upstream,
+            wires,
+            overlaps: Overlaps::new(reserved),
+            doorbells: Doorbells::default(),
+        }
+    }
+
+    /// `ringer` rings doorbells, from the next driver that begins on.
+    pub fn ring_by(&self, ringer: Box<dyn Ringer>) {
+        self.doorbells.ring_by(ringer);
     }
 
     /// Where the next function is put: behind the last port, if nothing is there yet.
@@ -192,6 +215,8 @@ impl PciBus {
             behind.follow(&slot.endpoint);
         }
         self.overlaps.check(source, &self.decoded());
+        self.doorbells.keep(|| self.doorbells());
+        self.hand_over(slot);
     }
 
     /// A load from memory space; none if no BAR decodes `address`.
@@ -205,7 +230,30 @@ impl PciBus {
     pub fn write(&self, address: u64, width: Width, value: u64) -> Option<()> {
         let (slot, bar, offset) = self.decode(address)?;
         slot.function.write(bar, offset, width, value & width.ones());
+        self.hand_over(slot);
         Some(())
+    }
+
+    /// Hands the doorbells of a driver that has begun to whoever rings them.
+    fn hand_over(&self, slot: &Slot) {
+        if slot.function.has_begun() {
+            self.doorbells.add(|| self.doorbells_of(slot));
+        }
+    }
+
+    fn doorbells(&self) -> Vec<Doorbell> {
+        let slots = self.slots.iter().flat_map(|slot| [Some(slot), slot.behind.as_deref()]).flatten();
+        slots.flat_map(|slot| self.doorbells_of(slot)).collect()
+    }
+
+    /// Those that a store reaches, which no fixed range, no other BAR and no port keeps from it.
+    fn doorbells_of(&self, slot: &Slot) -> Vec<Doorbell> {
+        let is_reached = |doorbell: &Doorbell| {
+            let decoder = self.decode(doorbell.address).map(|(slot, ..)| slot);
+            decoder.is_some_and(|decoder| std::ptr::eq(decoder, slot))
+                && !self.overlaps.is_reserved(doorbell.address)
+        };
+        slot.doorbells().into_iter().filter(is_reached).collect()
     }
 
     fn slot(&self, source: SourceId) -> Option<&Slot> {
@@ -263,6 +311,16 @@ impl Slot {
         let behind = self.behind.as_deref()?;
         let forwards = root_port::window(&self.endpoint.config()).contains(&address);
         behind.decode(address).filter(|_| forwards)
+    }
+
+    /// Where its doorbells are at the moment.
+    fn doorbells(&self) -> Vec<Doorbell> {
+        let bars: Vec<_> = self.endpoint.config().decoded().collect();
+        let place = |OwnDoorbell { bar, offset, bell }: OwnDoorbell| {
+            let bar = bars.iter().find(|range| range.number == bar)?;
+            Some(Doorbell { address: bar.start + offset, bell })
+        };
+        self.function.doorbells().into_iter().filter_map(place).collect()
     }
 
     fn decoded(&self) -> impl Iterator<Item = (SourceId, BarRange)> + use<> {

@@ -99,6 +99,9 @@ impl Blk {
     }
 
     fn execute(&mut self, header: Header, chain: &mut Chain, queues: &Queues<'_>) -> Result<(), Stop> {
+        if has_data_the_wrong_way(header.operation, chain) {
+            return Err(Status::Failed.into());
+        }
         match header.operation {
             Operation::Read => self.read(header.sector, chain, queues),
             Operation::Write => self.write(header.sector, chain, queues),
@@ -199,6 +202,16 @@ impl Model for Blk {
             queues.give_back(0, &chain, if chain.writable.left() == 0 { done + 1 } else { done })?;
         }
         Ok(())
+    }
+}
+
+/// Whether there is data that the request's operation cannot use, as a buffer to be written in a write: nothing of it
+/// is done, and its driver is not to believe that it was. The specification says nothing of it.
+fn has_data_the_wrong_way(operation: Operation, chain: &Chain) -> bool {
+    match operation {
+        Operation::Read | Operation::Identify => chain.readable.left() > 0,
+        Operation::Write | Operation::Discard | Operation::WriteZeroes => chain.writable.left() > 0,
+        Operation::Flush | Operation::Unknown => false,
     }
 }
 

@@ -8,6 +8,7 @@ mod window;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use mmu::memory::PhysicalMemory;
@@ -16,7 +17,9 @@ use super::model::{Identity, Model};
 use super::register::{self, Asked};
 use super::service::Core;
 use crate::bus::Width;
+use crate::link::bell::Bell;
 use crate::pci::bar::{Bar, BarWidth};
+use crate::pci::bus::OwnDoorbell;
 use crate::pci::capability::msix::{self, Place};
 use crate::pci::capability::{Capability, CapabilityId, express};
 use crate::pci::config;
@@ -62,6 +65,11 @@ const RESET_LIMIT: Duration = Duration::from_millis(100);
 pub struct VirtioFunction {
     core: Arc<Core>,
     worker: Worker<()>,
+    queues: u16,
+    /// A driver has begun, of which the bus does not know yet.
+    has_begun: AtomicBool,
+    /// Stores to doorbells for which a processor has left the guest.
+    exits: AtomicU64,
 }
 
 impl VirtioFunction {
@@ -93,7 +101,7 @@ impl VirtioFunction {
     /// The function at `endpoint`, in front of `memory`, and what it does, on a thread with `hooks`.
     ///
     /// # Errors
-    /// What the host says if it has no thread left.
+    /// What the host says if it has no thread or no descriptor left.
     pub fn start(
         endpoint: Arc<Endpoint>,
         memory: Arc<PhysicalMemory>,
@@ -103,14 +111,15 @@ impl VirtioFunction {
     ) -> io::Result<Arc<Self>> {
         let name = format!("{} {}", identity.name, endpoint.source());
         let vectors = vectors(&identity);
-        let core = Arc::new(Core::new(endpoint, memory, identity, vectors));
+        let bell = model.bell().map_or_else(|| Bell::new().map(Arc::new), Ok)?;
+        let woken = Arc::clone(&bell);
+        let queues = vectors - 1;
+        let core = Arc::new(Core::new(endpoint, memory, identity, vectors, bell));
         let own = Arc::clone(&core);
-        let hooks = match model.bell() {
-            Some(bell) => hooks.waking(move || bell.ring()),
-            None => hooks,
-        };
+        let hooks = hooks.waking(move || woken.ring());
         let worker = Worker::start(name, hooks, move |stop| own.run(stop, &mut *model))?;
-        Ok(Arc::new(Self { core, worker }))
+        let (has_begun, exits) = (AtomicBool::new(false), AtomicU64::new(0));
+        Ok(Arc::new(Self { core, worker, queues, has_begun, exits }))
     }
 
     /// Whether a driver uses it.
@@ -137,7 +146,10 @@ impl VirtioFunction {
         let asked = self.core.registers().write(offset, width, value);
         match asked {
             Asked::Nothing => {}
-            Asked::Start => self.worker.wake(),
+            Asked::Start => {
+                self.has_begun.store(true, Ordering::Release);
+                self.worker.wake();
+            }
             Asked::Reset => self.core.reset(&self.worker, Some(RESET_LIMIT)),
         }
     }
@@ -186,13 +198,28 @@ impl Function for VirtioFunction {
         let (part, within) = split(offset);
         match part {
             COMMON => self.write_common(within, width, value),
-            NOTIFY => self.look(),
+            NOTIFY => {
+                self.exits.fetch_add(1, Ordering::Relaxed);
+                self.look();
+            }
             TABLE => {
                 self.core.table().write(within as u64, width, value);
                 self.core.endpoint().send_unmasked(self.core.table());
             }
             _ => {}
         }
+    }
+
+    fn doorbells(&self) -> Vec<OwnDoorbell> {
+        let doorbell = |queue: u16| {
+            let offset = u64::from(NOTIFY) + u64::from(queue) * u64::from(DOORBELL_BYTES);
+            OwnDoorbell { bar: 0, offset, bell: Arc::clone(self.core.bell()) }
+        };
+        (0..self.queues).map(doorbell).collect()
+    }
+
+    fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::Relaxed) && self.has_begun.swap(false, Ordering::AcqRel)
     }
 
     fn reset(&self) {
@@ -218,6 +245,13 @@ impl Function for VirtioFunction {
         if let Some((Some(target), data)) = written {
             self.write(target.bar, target.offset.into(), target.width, u64::from(data) & target.width.ones());
         }
+    }
+}
+
+impl Drop for VirtioFunction {
+    fn drop(&mut self) {
+        let exits = self.exits.load(Ordering::Relaxed);
+        log::info!("{}: {exits} stores to its doorbells were exits", self.core.endpoint().source());
     }
 }
 

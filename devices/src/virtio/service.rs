@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use mmu::memory::PhysicalMemory;
@@ -46,6 +45,8 @@ pub(super) struct Core {
     has_begun: AtomicBool,
     /// A doorbell was rung since the rings were looked at.
     is_rung: AtomicBool,
+    /// What wakes the thread: the driver's doorbells, and whoever has something for it.
+    bell: Arc<Bell>,
     told: AtomicU32,
 }
 
@@ -74,6 +75,7 @@ impl Core {
         memory: Arc<PhysicalMemory>,
         identity: Identity,
         vectors: u16,
+        bell: Arc<Bell>,
     ) -> Self {
         let registers = Registers::new(identity.features, &identity.queues, vectors);
         Self {
@@ -88,12 +90,17 @@ impl Core {
             is_resetting: AtomicBool::new(false),
             has_begun: AtomicBool::new(false),
             is_rung: AtomicBool::new(false),
+            bell,
             told: AtomicU32::new(0),
         }
     }
 
     pub(super) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    pub(super) fn bell(&self) -> &Arc<Bell> {
+        &self.bell
     }
 
     pub(super) fn table(&self) -> &Table {
@@ -161,7 +168,8 @@ impl Core {
                     Ok(())
                 }
                 Next::Rest => {
-                    rest(model.bell().as_deref());
+                    self.bell.wait();
+                    self.bell.hear();
                     Ok(())
                 }
                 Next::Reset => {
@@ -197,11 +205,13 @@ impl Core {
         if self.is_rung.swap(false, Ordering::AcqRel) { Next::Serve } else { Next::Wait }
     }
 
-    /// A model that waits for others looks afterwards, whoever woke it.
+    /// Whoever rang it, the rings are looked at afterwards: who rings a doorbell may leave nothing but the sound.
     fn wait(&self, model: &mut dyn Model) {
-        let Some(bell) = model.bell() else { return thread::park() };
-        model.wait();
-        bell.hear();
+        match model.bell() {
+            Some(_) => model.wait(),
+            None => self.bell.wait(),
+        }
+        self.bell.hear();
         self.ring();
     }
 
@@ -279,13 +289,6 @@ impl Core {
             self.endpoint.raise_vector(&self.table, vector);
         }
     }
-}
-
-/// Until somebody wakes the thread.
-fn rest(bell: Option<&Bell>) {
-    let Some(bell) = bell else { return thread::park() };
-    bell.wait();
-    bell.hear();
 }
 
 fn begin(settings: &Settings) -> Result<Vec<Option<Ring>>, Broken> {

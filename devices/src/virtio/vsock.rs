@@ -1,11 +1,15 @@
 //! Sockets between a guest and its host: each connection of the guest's side is a Unix stream of the host's.
 //!
-//! Invariant: connections are at most [`MOST_CONNECTIONS`], what each keeps is bounded, and nobody is waited for. A packet that is
-//! whole but wrong ends its connection, or is answered that there is none; one that is none breaks the device. The guest's own
-//! connections are refused: nobody in here may reach a path. Source: VIRTIO 1.2, 5.10.
+//! Invariant: connections are at most [`MOST_CONNECTIONS`], what each keeps is bounded, and nobody is waited for. A
+//! packet that is whole but wrong ends its connection, or is answered that there is none; one that is none breaks the
+//! device. Nobody in here reaches a path: what the guest asks for itself is made by somebody else ([`errand`]), or
+//! refused. Source: VIRTIO 1.2, 5.10.
+
+pub mod errand;
 
 mod connection;
 mod greeting;
+mod outward;
 mod packet;
 
 use std::collections::VecDeque;
@@ -24,6 +28,7 @@ use super::service::Queues;
 use crate::link::bell::{Bell, wait_for};
 use connection::{Connection, Phase};
 use greeting::{Greeting, Heard};
+use outward::{Came, Outward};
 use packet::{HEADER_BYTES, HOST, Header, Operation, STREAM};
 
 const RECEIVE: usize = 0;
@@ -31,7 +36,7 @@ const TRANSMIT: usize = 1;
 const QUEUE_ENTRIES: u16 = 128;
 /// VIRTIO_VSOCK_F_STREAM.
 const STREAMS: u64 = 1 << 0;
-/// Connections at one time, with those that have not said where they lead.
+/// Connections at one time, with those that have not said where they lead, and those that the guest waits for.
 pub const MOST_CONNECTIONS: usize = 64;
 /// Refusals that wait for a buffer; while there are so many the guest is not listened to.
 const MOST_REFUSALS: usize = 64;
@@ -49,6 +54,7 @@ pub struct Vsock {
     /// Whether the host had a descriptor for the last who came.
     is_listening: bool,
     greetings: Vec<Greeting>,
+    outward: Outward,
     connections: Vec<Connection>,
     next_port: u32,
     /// Who is looked at first when there is a buffer.
@@ -74,15 +80,18 @@ impl Vsock {
         }
     }
 
-    /// The device of the guest `cid`, whom the host reaches by `listener`, which does not block; on a thread that `bell` wakes.
+    /// The device of the guest `cid`, whom the host reaches by `listener`, which does not block; on a thread that
+    /// `bell` wakes. By `errands` it is asked for what the guest connects to, the device's end of [`errand::ends`];
+    /// without them that is refused.
     #[must_use]
-    pub fn new(cid: u32, listener: Arc<OwnedFd>, bell: Bell) -> Self {
+    pub fn new(cid: u32, listener: Arc<OwnedFd>, errands: Option<Arc<OwnedFd>>, bell: Bell) -> Self {
         Self {
             cid: cid.into(),
             listener,
             bell: Arc::new(bell),
             is_listening: true,
             greetings: Vec::new(),
+            outward: Outward::new(errands),
             connections: Vec::new(),
             next_port: FIRST_PORT,
             turn: 0,
@@ -123,10 +132,41 @@ impl Vsock {
             Some(connection) if packet.kind == STREAM => {
                 take(connection, &packet, chain, queues, &mut self.piece)?;
             }
-            Some(_) | None if packet.operation == Operation::Reset => {}
-            Some(_) | None => self.refusals.push_back(packet.refusal()),
+            Some(_) => self.refuse(&packet),
+            None => self.hear_stranger(&packet),
         }
         Ok(())
+    }
+
+    /// Hears a packet of no connection: the guest asks for one, or gives it up, or is told that there is none.
+    fn hear_stranger(&mut self, packet: &Header) {
+        let has_asked = self.outward.give_up(packet);
+        let asks = packet.operation == Operation::Request && packet.kind == STREAM && !has_asked;
+        if !(asks && self.has_place() && self.outward.ask(packet)) {
+            self.refuse(packet);
+        }
+    }
+
+    /// Tells the guest that there is no such connection. That there is none any more it says itself.
+    fn refuse(&mut self, packet: &Header) {
+        if packet.operation != Operation::Reset {
+            self.refusals.push_back(packet.refusal());
+        }
+    }
+
+    /// Takes what was connected for the guest; whether something was, or was refused.
+    fn connect(&mut self) -> bool {
+        let before = self.outward.len();
+        while let Some(came) = self.outward.next() {
+            match came {
+                Came::Connected(stream, request) => {
+                    self.connections.push(Connection::of_guest(stream, &request));
+                }
+                Came::Refused(request) => self.refuse(&request),
+                Came::Unwanted => {}
+            }
+        }
+        before != self.outward.len()
     }
 
     /// Accepts who comes, and hears where they lead; whether somebody got further.
@@ -162,7 +202,7 @@ impl Vsock {
     }
 
     fn has_place(&self) -> bool {
-        self.greetings.len() + self.connections.len() < MOST_CONNECTIONS
+        self.greetings.len() + self.outward.len() + self.connections.len() < MOST_CONNECTIONS
     }
 
     /// A port of the host's that no connection has.
@@ -246,6 +286,7 @@ impl Model for Vsock {
         // Those of another driver, before a reset.
         self.room = None;
         self.connections.clear();
+        self.outward.give_up_all();
         self.refusals.clear();
         self.is_listening = true;
     }
@@ -256,6 +297,7 @@ impl Model for Vsock {
             let mut has_moved = self.transmit(queues)?;
             has_moved |= self.forward();
             has_moved |= self.greet();
+            has_moved |= self.connect();
             has_moved |= self.receive(queues)?;
             has_moved |= self.settle();
             if !has_moved {
@@ -275,6 +317,7 @@ impl Model for Vsock {
             wanted.push(PollFd::new(&self.listener, PollFlags::IN));
         }
         wanted.extend(self.greetings.iter().map(|one| PollFd::new(&one.stream, PollFlags::IN)));
+        wanted.extend(self.outward.wanted());
         let others = wanted.len();
         // One that holds a header and no byte would be found ready for ever.
         let has_buffer =

@@ -2,8 +2,9 @@
 //!
 //! Invariant: what a device is to reach is mapped before it is told, and unmapped and invalidated before the page is somebody
 //! else's. With `bug=missing-flush` the last invalidation is left out, while the disk goes on. `do=NAME` does something else:
-//! `writes` writes and flushes until it is ended, `broken` offers rings that are
-//! none, `hostile` does to all of them what no driver does, `console` puts out what is typed. Source: VIRTIO 1.2.
+//! `writes` writes and flushes until it is ended (with `cache=through` it writes alone), `broken` offers rings that are
+//! none, `hostile` does to all of them what no driver does, `console` puts out what is typed,
+//! `connect` connects to a port of the host's (`port=N`). Source: VIRTIO 1.2.
 
 mod broken;
 mod device;
@@ -18,7 +19,7 @@ use crate::ending;
 use crate::memory::{CommandLine, Memory};
 use crate::policy::Policy;
 use device::{Device, Piece};
-use disk::Disk;
+use disk::{Disk, Lasts};
 use unit::Remapping;
 
 /// Numbers of devices, as PCI has them.
@@ -43,7 +44,7 @@ pub fn run(memory: Memory, line: &CommandLine) -> ! {
     if let (Some("console"), Some(console)) = (line.value("do"), Device::find(&mut unit, CONSOLE, 0)) {
         echo(&mut unit, console);
     }
-    if let (None, Some(sockets)) = (line.value("do"), Device::find(&mut unit, SOCKETS, 0)) {
+    if let (None | Some("connect"), Some(sockets)) = (line.value("do"), Device::find(&mut unit, SOCKETS, 0)) {
         use_sockets(&mut unit, sockets, line);
     }
     match (line.value("do"), entropy, disk, network) {
@@ -55,7 +56,9 @@ pub fn run(memory: Memory, line: &CommandLine) -> ! {
         }
         (Some("broken"), Some(entropy), _, _) => broken::run(&mut unit, entropy),
         (Some("writes"), _, Some(disk), _) => {
-            disk::write_for_ever(&mut unit, disk, line.number("from").unwrap_or(1))
+            let lasts =
+                if line.value("cache") == Some("through") { Lasts::OnceWritten } else { Lasts::OnceFlushed };
+            disk::write_for_ever(&mut unit, disk, line.number("from").unwrap_or(1), lasts)
         }
         (None, entropy, disk, network) => {
             entropy.into_iter().for_each(|entropy| ask_for_entropy(&mut unit, entropy));
@@ -123,7 +126,10 @@ fn use_sockets(unit: &mut Remapping, sockets: Device, line: &CommandLine) -> ! {
             ending::failed()
         }
     };
-    sockets::echo(unit, sockets, policy);
+    match line.value("do") {
+        Some(_) => sockets::connect(unit, sockets, line.number("port").unwrap_or_default()),
+        None => sockets::echo(unit, sockets, policy),
+    }
     say!("passed");
     ending::passed()
 }

@@ -239,6 +239,15 @@ impl FaultReason {
         self as u8
     }
 
+    /// Whether it says by itself that a second stage is in the way of a nested walk; that the tables as a whole do
+    /// not allow the access does not.
+    #[must_use]
+    pub const fn is_of_second_stage(self) -> bool {
+        let code = self.code();
+        code >= Self::NestedBeyondWidth.code() && code <= Self::SecondStageRoot.code()
+            || code == Self::ScalableBeyondWidth.code()
+    }
+
     /// Whether a translation request that fails for this is answered with "no permission" and leaves no record, so that
     /// the device may ask for the page: what is not present or not allowed. Anything else is refused and recorded.
     /// Source: VT-d 7.2.3 and 7.3, column "translation request" of the tables of conditions.

@@ -24,6 +24,7 @@ use super::{DOMAIN, FlushOrder, SvaDriver};
 use crate::spec::descriptor::{
     Descriptor, DevicePasid, DeviceScope, DeviceSpan, Hint, IotlbScope, PageSpan, PasidScope,
 };
+use crate::spec::id::DomainId;
 use crate::spec::pasid_entry::PasidEntry;
 use crate::vtd::options::CachingMode;
 
@@ -102,7 +103,8 @@ impl SvaDriver {
         self.bindings.spaces.write().insert(pasid, Arc::downgrade(space));
         self.tables.lock().set(pasid, PasidEntry::of_first_stage(DOMAIN, space.table().root()));
         if self.unit.options().caching_mode == CachingMode::AlsoAbsent {
-            self.forget_pasid(pasid);
+            // That there was no entry is cached under no domain of its own.
+            self.forget_pasid(DomainId::RESERVED, pasid);
         }
         Ok(())
     }
@@ -124,12 +126,12 @@ impl SvaDriver {
     /// The entry goes, then what was cached of it, then the accesses and page requests under way.
     fn tear_down(&self, pasid: Pasid, entry: PasidEntry) {
         self.tables.lock().set(pasid, entry);
-        self.forget_pasid(pasid);
+        self.forget_pasid(DOMAIN, pasid);
         self.drain_requests(pasid);
     }
 
-    fn forget_pasid(&self, pasid: Pasid) {
-        let mut batch = vec![Descriptor::PasidCache(PasidScope::Pasid(DOMAIN, pasid))];
+    fn forget_pasid(&self, domain: DomainId, pasid: Pasid) {
+        let mut batch = vec![Descriptor::PasidCache(PasidScope::Pasid(domain, pasid))];
         batch.extend(self.flushes(pasid, Extent::Everything));
         self.queue.submit(&batch, Until::Done);
     }

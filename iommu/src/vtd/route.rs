@@ -1,8 +1,9 @@
 //! How a requester is translated: from root entry, context entry and PASID entry to the stages.
 //!
 //! Invariant: the decision depends on who asks and on the tables alone, not on the address. What is cached of the way
-//! is used until it is invalidated, whatever the tables say by then. Entries that are not present or faulty are cached
-//! only with CAP.CM. Source: VT-d 3.4 (mapping devices to domains), 6.2.2 (context cache), 6.2.3 (PASID cache), 6.1 (CM).
+//! is used until it is invalidated, whatever the tables say by then. Entries that are not present or faulty are
+//! cached only with CAP.CM, and go with the reserved domain, not with the one that stands in them. Source: VT-d 3.4
+//! (mapping devices to domains), 6.2.2 (context cache), 6.2.3 (PASID cache), 6.1 (CM).
 
 mod context;
 mod legacy;
@@ -18,6 +19,7 @@ use crate::spec::command::{RootTable, TableMode};
 use crate::spec::context::LegacyContext;
 use crate::spec::descriptor::{ContextScope, PasidScope};
 use crate::spec::fault::FaultReason;
+use crate::spec::id::DomainId;
 use crate::spec::paging::SecondStageLevels;
 use crate::spec::pasid_entry::PasidEntry;
 use crate::vtd::options::{CachingMode, VtdOptions};
@@ -104,6 +106,8 @@ pub(crate) struct Routes {
 struct CachedContext {
     words: [u64; 2],
     mode: TableMode,
+    /// What an invalidation of a domain has to name in legacy mode.
+    tag: DomainId,
     trail: Trail,
 }
 
@@ -112,6 +116,8 @@ struct CachedPasid {
     entry: PasidEntry,
     /// FPD, of the entry or of the directory's.
     hides_faults: bool,
+    /// What an invalidation has to name.
+    tag: DomainId,
     trail: Trail,
 }
 
@@ -197,9 +203,7 @@ impl Routes {
     pub(crate) fn invalidate_contexts(&self, scope: ContextScope) {
         self.contexts.invalidate(|source, context| match scope {
             ContextScope::Global => true,
-            ContextScope::Domain(domain) => {
-                context.mode == TableMode::Scalable || LegacyContext(context.words).domain() == domain
-            }
+            ContextScope::Domain(domain) => context.mode == TableMode::Scalable || context.tag == domain,
             ContextScope::Device { source: named, ignored_bits } => {
                 ContextScope::concerns(named, ignored_bits, *source)
             }
@@ -210,10 +214,8 @@ impl Routes {
     pub(crate) fn invalidate_pasids(&self, scope: PasidScope) {
         self.pasids.invalidate(|requester, cached| match scope {
             PasidScope::Global => true,
-            PasidScope::Domain(domain) => cached.entry.domain() == domain,
-            PasidScope::Pasid(domain, pasid) => {
-                cached.entry.domain() == domain && requester.pasid == Some(pasid)
-            }
+            PasidScope::Domain(domain) => cached.tag == domain,
+            PasidScope::Pasid(domain, pasid) => cached.tag == domain && requester.pasid == Some(pasid),
         });
     }
 

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use clap::ValueEnum;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -16,12 +17,27 @@ pub(crate) struct Jobs {
     job: Vec<Job>,
 }
 
-/// In which set a job is.
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+/// In which set a job is, and which jobs are meant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
-enum In {
+pub(crate) enum Set {
+    /// Those that CI runs
     Short,
+    /// All that are right or wrong, whatever the machine does besides
     Whole,
+    /// Those that measure, for a machine that does nothing besides
+    Speed,
+}
+
+impl Set {
+    /// Whether a job of `own` is one of these.
+    const fn has(self, own: Self) -> bool {
+        match self {
+            Self::Short => matches!(own, Self::Short),
+            Self::Whole => matches!(own, Self::Short | Self::Whole),
+            Self::Speed => matches!(own, Self::Speed),
+        }
+    }
 }
 
 /// Under what a guest runs.
@@ -39,7 +55,7 @@ pub(crate) enum Machine {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Job {
     pub(crate) name: String,
-    set: In,
+    set: Set,
     /// What the guest is; none: `command`.
     #[serde(default)]
     pub(crate) script: Option<String>,
@@ -141,9 +157,9 @@ impl Jobs {
     }
 
     /// The jobs of these names; without a name, those of a set.
-    pub(crate) fn chosen(&self, names: &[String], whole: bool) -> Result<Vec<&Job>, JobError> {
+    pub(crate) fn chosen(&self, names: &[String], set: Set) -> Result<Vec<&Job>, JobError> {
         if names.is_empty() {
-            return Ok(self.job.iter().filter(|job| whole || job.set == In::Short).collect());
+            return Ok(self.job.iter().filter(|job| set.has(job.set)).collect());
         }
         let named = |name: &String| {
             let found = self.job.iter().find(|job| job.name == *name);

@@ -21,10 +21,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 
 use host::Host;
-use job::{Jobs, Run};
+use job::{Jobs, Run, Set};
 use packages::Store;
 
 /// Boots stock Linux kernels under `afterimage boot`, in an emulated host, and holds what came of it against what must.
@@ -35,7 +35,7 @@ use packages::Store;
 struct Arguments {
     /// Names of jobs; without one, those of `--set`
     jobs: Vec<String>,
-    /// Which jobs: those that CI runs, or all
+    /// Which jobs
     #[arg(long, value_enum, default_value_t = Set::Short)]
     set: Set,
     /// Of these only the runs whose line in `--list` has this text; given twice, both
@@ -52,12 +52,6 @@ struct Arguments {
     folder: PathBuf,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Set {
-    Short,
-    Whole,
-}
-
 fn main() -> ExitCode {
     match lab(&Arguments::parse()) {
         Ok(0) => ExitCode::SUCCESS,
@@ -72,7 +66,7 @@ fn main() -> ExitCode {
 /// How many runs were not right.
 fn lab(arguments: &Arguments) -> Result<usize, Box<dyn std::error::Error>> {
     let jobs = Jobs::read()?;
-    let chosen = jobs.chosen(&arguments.jobs, arguments.set == Set::Whole)?;
+    let chosen = jobs.chosen(&arguments.jobs, arguments.set)?;
     let mut runs: Vec<Run<'_>> = chosen.into_iter().flat_map(job::Job::runs).collect();
     runs.retain(|run| arguments.only.iter().all(|text| run.to_string().contains(text)));
     if runs.is_empty() {
@@ -96,6 +90,9 @@ fn lab(arguments: &Arguments) -> Result<usize, Box<dyn std::error::Error>> {
         let results = host.run(run, &store)?;
         let faults = judge::faults(run.job, &results.boots);
         writeln!(out, "{} {run} ({} s)", if faults.is_empty() { "ok   " } else { "WRONG" }, results.seconds)?;
+        for line in results.boots.iter().filter_map(|boot| boot.said.as_deref()).flat_map(measured) {
+            writeln!(out, "      {line}")?;
+        }
         for fault in &faults {
             writeln!(out, "      {fault}")?;
         }
@@ -106,6 +103,11 @@ fn lab(arguments: &Arguments) -> Result<usize, Box<dyn std::error::Error>> {
     }
     writeln!(out, "{} runs, {wrong} wrong", runs.len())?;
     Ok(wrong)
+}
+
+/// What a guest has measured.
+fn measured(said: &str) -> impl Iterator<Item = &str> {
+    said.lines().map(str::trim_end).filter(|line| line.starts_with("LAB speed "))
 }
 
 fn show(folder: &Path, out: &mut impl Write) -> io::Result<()> {

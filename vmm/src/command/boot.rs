@@ -54,6 +54,7 @@ use crate::machine::options::{
 use crate::machine::tracer::Tracer;
 use crate::sandbox::{self, Sandbox};
 pub(super) use run::run;
+pub(super) use socket::connector::{ConnectSocketsArguments, run as connect_sockets};
 pub(super) use socket::keeper::{KeepSocketArguments, run as keep_socket};
 
 /// What can be booted, and in what.
@@ -121,8 +122,9 @@ pub(super) struct BootArguments {
     /// the host reaches (`any`), nowhere (`none`)
     #[arg(long = "net", value_name = "user[,reach=WHERE]|tap=NAME|tap=fd:N[,mac=M]", value_parser = net::parse)]
     nets: Vec<net::Words>,
-    /// Sockets between guest and host (virtio-vsock): the guest is CID, and who connects to the Unix socket PATH and writes a
-    /// line `CONNECT PORT` is connected to that port of the guest, and reads `OK PORT`. The guest reaches no port of the host's
+    /// Sockets between guest and host (virtio-vsock): the guest is CID, and who connects to the Unix socket PATH and
+    /// writes a line `CONNECT PORT` is connected to that port of the guest, and reads `OK PORT`. A guest that
+    /// connects to PORT of the host (CID 2) reaches the Unix socket PATH_PORT
     #[arg(long, value_name = "CID,PATH", value_parser = vsock::parse)]
     vsock: Option<vsock::Words>,
     /// How uses of stale translations are reported on standard error

@@ -3,9 +3,11 @@
 //! Invariant: the slots' host mapping outlives the machine, because the machine owns a share of it. The slots are
 //! made before the interrupt chip: the other way round, each slot waits for a grace period of the interrupt
 //! routing (milliseconds).
-#![expect(unsafe_code, reason = "hands the mapping of physical memory to KVM as a memory slot")]
+#![expect(unsafe_code, reason = "hands KVM the mapping of physical memory as a slot, and events")]
 
+use std::mem::ManuallyDrop;
 use std::ops::Range;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
 use std::sync::Arc;
 
 use kvm_bindings::{
@@ -14,10 +16,11 @@ use kvm_bindings::{
     KvmIrqRouting, kvm_enable_cap, kvm_irq_routing_entry, kvm_irq_routing_msi, kvm_msi,
     kvm_userspace_memory_region,
 };
-use kvm_ioctls::{VcpuFd, VmFd};
+use kvm_ioctls::{IoEventAddress, NoDatamatch, VcpuFd, VmFd};
 use mmu::memory::PhysicalMemory;
 use pcie::Msi;
 use thiserror::Error;
+use vmm_sys_util::eventfd::EventFd;
 
 use super::{System, VcpuId};
 use crate::remedy::remedy;
@@ -179,6 +182,27 @@ impl Vm {
         self.fd.set_gsi_routing(&table).map_err(VmError::refused("KVM_SET_GSI_ROUTING"))
     }
 
+    /// From now on a store of the guest's to `address`, of any width, rings the event `bell` and does not leave the
+    /// guest.
+    ///
+    /// # Errors
+    /// [`VmError::Kvm`] if KVM has no room for it.
+    pub fn attach_bell(&self, address: u64, bell: impl AsFd) -> Result<(), VmError> {
+        let attach =
+            |bell: &EventFd| self.fd.register_ioevent(bell, &IoEventAddress::Mmio(address), NoDatamatch);
+        with_event(bell.as_fd(), attach).map_err(VmError::of("KVM_IOEVENTFD"))
+    }
+
+    /// Not any more. On return whoever has rung it has done so.
+    ///
+    /// # Errors
+    /// [`VmError::Kvm`] if it was not attached there.
+    pub fn detach_bell(&self, address: u64, bell: impl AsFd) -> Result<(), VmError> {
+        let detach =
+            |bell: &EventFd| self.fd.unregister_ioevent(bell, &IoEventAddress::Mmio(address), NoDatamatch);
+        with_event(bell.as_fd(), detach).map_err(VmError::of("KVM_IOEVENTFD"))
+    }
+
     /// Makes the vCPU's file.
     pub(super) fn create_vcpu(&self, vcpu: VcpuId) -> Result<VcpuFd, VmError> {
         self.fd.create_vcpu(u64::from(vcpu.0)).map_err(VmError::of("KVM_CREATE_VCPU"))
@@ -222,6 +246,14 @@ impl Vm {
         cap.args[0] = io_apic.0.into();
         self.fd.enable_cap(&cap)
     }
+}
+
+/// What `kvm-ioctls` takes an event as, which stays whoever's it is.
+fn with_event<T>(event: BorrowedFd<'_>, then: impl FnOnce(&EventFd) -> T) -> T {
+    // SAFETY: the descriptor is open for as long as it is borrowed, which is beyond this call, and is never closed
+    // here.
+    let event = ManuallyDrop::new(unsafe { EventFd::from_raw_fd(event.as_raw_fd()) });
+    then(&event)
 }
 
 fn route(pin: u32, message: Msi) -> kvm_irq_routing_entry {

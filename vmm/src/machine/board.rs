@@ -30,6 +30,7 @@ use pcie::SourceId;
 use thiserror::Error;
 
 use super::chipset::Chipset;
+use super::doorbells::KvmRinger;
 use super::ending::{End, Ending};
 use super::interrupts::Interrupts;
 use super::options::{Answers, DeviceKind, IommuKind, MachineOptions, Placement, QueueRuns, UnitOptions};
@@ -55,8 +56,8 @@ pub enum BoardError {
     /// No room for a cache of translations.
     #[error(transparent)]
     Cache(#[from] CacheError),
-    /// No thread for a device.
-    #[error("the host refuses a thread for a device: {error}; {}", remedy(.0, "give fewer"), error = .0)]
+    /// No thread for a device, or no event that wakes it.
+    #[error("the host refuses a thread or an event for a device: {error}; {}", remedy(.0, "give fewer"), error = .0)]
     Thread(std::io::Error),
     /// No event for a device.
     #[error("the host refuses an event for a device: {error}; {}", remedy(.0, "give fewer"), error = .0)]
@@ -164,6 +165,9 @@ impl Board {
             log::info!("{source}: {function:?}");
         }
         let late = late(unit.as_ref(), options.iommu, sources);
+        if options.tracer.is_none() {
+            bus.ring_by(Box::new(KvmRinger::new(Arc::clone(vm))));
+        }
         bus.place_bars(Window { start: map::HOLE, end: map::HOLE_END })?;
         let ecam_bytes = (u64::from(bus.last_bus()) + 1) * host_bridge::ECAM_BYTES_PER_BUS;
         let bus = Arc::new(bus);

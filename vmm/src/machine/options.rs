@@ -269,6 +269,13 @@ pub enum VirtioKind {
     Console(Arc<UserEnd>),
     /// A network interface, its address, and where its cable leads.
     Net(MacAddress, Cable),
-    /// Sockets, the guest's CID, and by what the host reaches it.
-    Vsock(u32, Arc<OwnedFd>),
+    /// Sockets between guest and host.
+    Vsock {
+        /// The guest's.
+        cid: u32,
+        /// Where the host reaches the guest.
+        listener: Arc<OwnedFd>,
+        /// By which whoever connects to the host's sockets for the guest is asked.
+        errands: Arc<OwnedFd>,
+    },
 }

@@ -36,16 +36,17 @@ pub(super) fn attach(
     let (identity, model, role): (Identity, Box<dyn Model>, Role) = match device {
         VirtioKind::Disk(disk) => (Blk::identity(disk), Box::new(Blk::new(Arc::clone(disk))), Role::Disk),
         VirtioKind::Console(user) => {
-            (Console::identity(), Box::new(Console::new(Arc::clone(user))), Role::Engine)
+            (Console::identity(), Box::new(Console::new(Arc::clone(user))), Role::Rung)
         }
-        VirtioKind::Rng => (Rng::identity(), Box::new(Rng), Role::Engine),
+        VirtioKind::Rng => (Rng::identity(), Box::new(Rng), Role::Rung),
         VirtioKind::Net(address, cable) => {
             let bell = Bell::new().map_err(BoardError::Bell)?;
             (Net::identity(*address), Box::new(Net::new(link(cable), bell)), role(cable))
         }
-        VirtioKind::Vsock(cid, listener) => {
+        VirtioKind::Vsock { cid, listener, errands } => {
             let bell = Bell::new().map_err(BoardError::Bell)?;
-            (Vsock::identity(*cid), Box::new(Vsock::new(*cid, Arc::clone(listener), bell)), Role::Vsock)
+            let model = Vsock::new(*cid, Arc::clone(listener), Some(Arc::clone(errands)), bell);
+            (Vsock::identity(*cid), Box::new(model), Role::Vsock)
         }
     };
     let name = identity.name;
@@ -80,7 +81,7 @@ const fn role(cable: &Cable) -> Role {
 pub(super) fn console(devices: &[VirtioKind]) -> Option<Arc<UserEnd>> {
     devices.iter().find_map(|device| match device {
         VirtioKind::Console(user) => Some(Arc::clone(user)),
-        VirtioKind::Disk(_) | VirtioKind::Rng | VirtioKind::Net(..) | VirtioKind::Vsock(..) => None,
+        VirtioKind::Disk(_) | VirtioKind::Rng | VirtioKind::Net(..) | VirtioKind::Vsock { .. } => None,
     })
 }
 

@@ -20,13 +20,16 @@ pub enum Role {
     DebuggedVcpu,
     /// A device's own: it reads and writes the guest's memory, and interrupts.
     Engine,
-    /// A disk's: as a device's, and it reads, writes and flushes the file that is open.
+    /// The same, of a device whose driver rings a bell that it waits for.
+    Rung,
+    /// A disk's: as that of a device that is rung, and it reads, writes and flushes the file that is open.
     Disk,
     /// A network interface's whose cable leads to what is open: as a device's, and it waits for it and reads.
     Cable,
     /// That of one whose cable leads to a network of the program's own: it makes connections besides.
     Sockets,
-    /// That of sockets between guest and host: as a device's, and it accepts who comes to its socket, reads and sends.
+    /// That of sockets between guest and host: as a device's, and it accepts who comes to its socket, is handed
+    /// streams, reads and sends.
     Vsock,
     /// That of devices which answer late.
     LateDevices,
@@ -38,11 +41,12 @@ pub enum Role {
 
 impl Role {
     /// Each of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Console,
         Self::Vcpu,
         Self::DebuggedVcpu,
         Self::Engine,
+        Self::Rung,
         Self::Disk,
         Self::Cable,
         Self::Sockets,
@@ -60,6 +64,7 @@ impl Role {
             Self::Vcpu => "processors",
             Self::DebuggedVcpu => "processors that are debugged",
             Self::Engine => "devices",
+            Self::Rung => "devices that are rung",
             Self::Disk => "disks",
             Self::Cable => "network interfaces",
             Self::Sockets => "user networks",
@@ -83,7 +88,8 @@ impl Role {
             Self::Vcpu => &[INTERRUPTING, VCPU],
             Self::DebuggedVcpu => &[INTERRUPTING, VCPU, DEBUGGED],
             Self::Engine | Self::LateDevices => &[INTERRUPTING],
-            Self::Disk => &[INTERRUPTING, DISK],
+            Self::Rung => &[INTERRUPTING, RUNG],
+            Self::Disk => &[INTERRUPTING, RUNG, DISK],
             Self::Cable => &[INTERRUPTING, CABLE],
             Self::Sockets => &[INTERRUPTING, SOCKETS],
             Self::Vsock => &[INTERRUPTING, VSOCK],
@@ -137,6 +143,8 @@ const EVERYBODY: &[Call] = &[
 
 const VCPU: &[Call] = &[
     Call::ioctl(request::KVM_RUN),
+    // Doorbells, when a driver begins or the guest moves them.
+    Call::ioctl(request::KVM_IOEVENTFD),
     // Strings that are put out page by page, and the report of a guest that cannot go on.
     Call::ioctl(request::KVM_GET_REGS),
     Call::ioctl(request::KVM_SET_REGS),
@@ -154,6 +162,12 @@ const DEBUGGED: &[Call] = &[
 
 const INTERRUPTING: &[Call] =
     &[Call::ioctl(request::KVM_SIGNAL_MSI), Call::ioctl(request::KVM_SET_GSI_ROUTING)];
+
+const RUNG: &[Call] = &[
+    // The bell.
+    Call::of(libc::SYS_ppoll),
+    Call::of(libc::SYS_read),
+];
 
 const DISK: &[Call] = &[
     // The file: no path, no offset of its own, no length that grows.
@@ -181,9 +195,11 @@ const SOCKETS: &[Call] = &[
 ];
 
 const VSOCK: &[Call] = &[
-    // The bell and connections, each of which came to the one socket that listens.
+    // The bell and connections: each came to the one socket that listens, or was handed over by who connects for the
+    // guest.
     Call::of(libc::SYS_ppoll),
     Call::of(libc::SYS_accept4),
+    Call::of(libc::SYS_recvmsg),
     Call::of(libc::SYS_read),
     Call::of(libc::SYS_sendto),
     Call::of(libc::SYS_shutdown),

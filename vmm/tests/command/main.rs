@@ -3,6 +3,7 @@
 mod api;
 mod boot;
 mod demo;
+mod disk;
 mod editors;
 mod ending;
 mod fmt;
@@ -11,6 +12,7 @@ mod gdb;
 mod generate;
 mod guests;
 mod hostile;
+mod killed;
 mod limits;
 mod minimize;
 mod net;

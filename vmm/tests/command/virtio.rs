@@ -2,40 +2,15 @@
 //!
 //! Invariant: no time is asserted; counts and contents are.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use crate::disk::{disk, plain, words};
 use crate::{afterimage, has_kvm, text};
-
-const PAGE_BYTES: u64 = 4096;
-
-/// A disk in the target folder, all zeroes.
-fn disk(name: &str, pages: u64) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("virtio-{name}.img"));
-    let _of_an_earlier_run = fs::remove_file(&path);
-    let file = File::create(&path).expect("the target folder can be written");
-    file.set_len(pages * PAGE_BYTES).expect("a file can be long");
-    path
-}
-
-fn plain(path: &std::path::Path) -> &str {
-    path.to_str().expect("a plain path")
-}
 
 fn boot(arguments: &[&str]) -> Output {
     afterimage(&[&["boot", "--timeout", "60", "--guest", "virtio"], arguments].concat())
-}
-
-/// Words at the beginning and at the end of a page of the disk.
-fn words(file: &File, page: u64) -> [u64; 2] {
-    [0, PAGE_BYTES - 8].map(|at| {
-        let mut bytes = [0; 8];
-        file.read_exact_at(&mut bytes, page * PAGE_BYTES + at).expect("the file is as long as it was");
-        u64::from_le_bytes(bytes)
-    })
 }
 
 #[test]
@@ -58,6 +33,31 @@ fn a_right_driver_is_served_and_has_no_report() {
     }
     let file = File::open(&disk).expect("it is there");
     assert!((0..32).all(|page| words(&file, page)[0] == page + 1), "what was written is in the file");
+}
+
+/// How often a processor left the guest for a doorbell, and whether the run was right.
+fn exits_for_doorbells(name: &str, arguments: &[&str]) -> u64 {
+    let disk = disk(name, 256);
+    let output = boot(&[&["--disk", plain(&disk), "--log", "info"], arguments].concat());
+    let (told, lines) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(told, "disk: 2048 sectors\ndisk: 32 pages moved\npassed\n", "{lines}");
+    assert!(lines.contains("stale uses: none"), "{lines}");
+    let counted = lines.lines().find_map(|line| {
+        line.split_once(" stores to its doorbells were exits")?.0.rsplit(' ').next()?.parse().ok()
+    });
+    counted.unwrap_or_else(|| panic!("no count in {lines}"))
+}
+
+#[test]
+fn a_doorbell_is_rung_without_leaving_the_guest_unless_a_trace_is_to_show_it() {
+    if !has_kvm() {
+        return;
+    }
+    // 32 pages are written, flushed and read, and 32 more are read.
+    let trace = format!("{}/doorbells.json", env!("CARGO_TARGET_TMPDIR"));
+    assert_eq!(exits_for_doorbells("rung-by-exits", &["--trace", &trace]), 128);
+    assert_eq!(exits_for_doorbells("rung-by-kvm", &[]), 0);
+    assert_eq!(exits_for_doorbells("rung-behind-a-port", &["--root-ports"]), 0);
 }
 
 #[test]
@@ -92,54 +92,6 @@ fn each_ring_that_is_none_breaks_its_device_with_one_line_and_nothing_else() {
     let broken: Vec<_> =
         lines.lines().filter(|line| line.contains("the driver's ring is broken: ")).collect();
     assert_eq!((broken.len(), lines.lines().count()), (14, 15), "one each, and the summary: {lines}");
-}
-
-#[test]
-fn what_a_disk_acknowledged_is_in_the_file_when_the_program_is_killed() {
-    if !has_kvm() {
-        return;
-    }
-    const PAGES: u64 = 64;
-    for lines in [1, 30, 100, 170, 300] {
-        let disk = disk("killed", PAGES);
-        let mut child = Command::new(env!("CARGO_BIN_EXE_afterimage"))
-            .args([
-                "boot",
-                "--timeout",
-                "120",
-                "--guest",
-                "virtio",
-                "--cmdline",
-                "do=writes",
-                "--disk",
-                plain(&disk),
-            ])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the command was built");
-        let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
-        let mut told = String::new();
-        for _ in 0..lines {
-            assert_ne!(output.read_line(&mut told).expect("it is text"), 0, "the guest ended: {told}");
-        }
-        child.kill().expect("the child is ours");
-        child.wait().expect("the child is ours");
-        output.read_to_string(&mut told).expect("it is text");
-        // The last line may be cut off.
-        let whole = told.rfind('\n').map_or("", |end| &told[..end]);
-        let last = whole.lines().last().and_then(|line| line.strip_prefix("flushed ")?.parse::<u64>().ok());
-        let last = last.unwrap_or_else(|| panic!("no number in {told}"));
-        let file = File::open(&disk).expect("it is there");
-        for number in last.saturating_sub(PAGES - 1).max(1)..=last {
-            let found = words(&file, number % PAGES);
-            // Only numbers behind the last may have come later, and the first of them may be half there.
-            let later = |word: u64| word > last && word % PAGES == number % PAGES;
-            let is_there = found.iter().all(|word| *word == number || later(*word));
-            assert!(is_there, "{number} of {last} was flushed, and the file has {found:?}");
-        }
-    }
 }
 
 #[test]

@@ -110,6 +110,77 @@ fn a_page_that_moves_under_sockets_without_an_invalidation_is_reported() {
     }
 }
 
+/// A guest that connects to that port of the host's.
+fn connecting(path: &Path, port: u32) -> Output {
+    let words = format!("52,{}", path.display());
+    let cmdline = format!("do=connect port={port}");
+    afterimage(&["boot", "--timeout", "60", "--guest", "virtio", "--vsock", &words, "--cmdline", &cmdline])
+}
+
+#[test]
+fn a_guest_reaches_the_program_of_the_hosts_that_listens_beside_the_path_and_nothing_else() {
+    if !has_kvm() {
+        return;
+    }
+    let path = socket("outward");
+    let beside = socket("outward_77");
+    let listener = UnixListener::bind(&beside).expect("it is free");
+    let host = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("the guest connects");
+        let mut bytes = vec![0; 4052];
+        stream.read_exact(&mut bytes).expect("the guest sends");
+        stream.write_all(&bytes).expect("the guest reads");
+        let mut behind = Vec::new();
+        stream.read_to_end(&mut behind).expect("the guest ends it");
+        assert_eq!(behind, b"", "nothing but what the guest sent, no line of the device's");
+    });
+    let output = connecting(&path, 77);
+    let told = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{told}{}", text(&output.stderr));
+    assert_eq!(told, "sockets: connected to 77\nsockets: 4052 bytes came back\npassed\n");
+    assert_eq!(text(&output.stderr), "stale uses: none\n");
+    host.join().expect("the host saw what it should");
+    assert!(!path.exists() && beside.exists(), "what the program made is gone, and nothing else");
+    // The listener is gone; a plain file; nothing at all.
+    let plain = socket("outward_79");
+    File::create(&plain).expect("the folder can be written");
+    for port in [77, 78, 79, 0, u32::MAX] {
+        let output = connecting(&path, port);
+        let told = text(&output.stdout);
+        assert_eq!(told, format!("sockets: {port} is refused\npassed\n"), "{}", text(&output.stderr));
+        assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), "stale uses: none\n"));
+    }
+    fs::remove_file(plain).expect("it is there");
+    fs::remove_file(beside).expect("it is there");
+}
+
+#[test]
+fn a_listener_that_accepts_nobody_holds_nobody_up() {
+    if !has_kvm() {
+        return;
+    }
+    let path = socket("full");
+    let beside = socket("full_77");
+    let _listener = UnixListener::bind(&beside).expect("it is free");
+    // Until there is no room any more: who connects then would wait.
+    let full = || {
+        let stream = rustix::net::socket_with(
+            rustix::net::AddressFamily::UNIX,
+            rustix::net::SocketType::STREAM,
+            rustix::net::SocketFlags::NONBLOCK,
+            None,
+        )
+        .expect("the host has descriptors");
+        let address = rustix::net::SocketAddrUnix::new(&beside).expect("it is short");
+        rustix::net::connect(&stream, &address).map(|()| stream)
+    };
+    let waiting: Vec<_> = std::iter::from_fn(|| full().ok()).collect();
+    assert!(!waiting.is_empty());
+    let output = connecting(&path, 77);
+    assert_eq!(text(&output.stdout), "sockets: 77 is refused\npassed\n", "{}", text(&output.stderr));
+    fs::remove_file(beside).expect("it is there");
+}
+
 #[test]
 fn a_run_ends_with_a_program_connected_that_says_nothing() {
     if !has_kvm() {

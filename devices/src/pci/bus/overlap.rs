@@ -39,6 +39,13 @@ impl Overlaps {
         Self { reserved, told: Mutex::default() }
     }
 
+    /// Whether a range that goes before any BAR has that address.
+    pub(super) fn is_reserved(&self, address: u64) -> bool {
+        self.reserved
+            .iter()
+            .any(|range| address.checked_sub(range.start).is_some_and(|at| at < range.len_bytes))
+    }
+
     /// Tells of what overlaps a BAR of `changed`, and how many lines that took. `decoded` is in the order of
     /// precedence.
     pub(super) fn check(&self, changed: SourceId, decoded: &[(SourceId, BarRange)]) -> usize {

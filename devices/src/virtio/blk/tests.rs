@@ -114,6 +114,26 @@ fn a_request_longer_than_the_devices_buffer_is_done_in_pieces() {
 }
 
 #[test]
+fn data_that_goes_the_wrong_way_is_an_error_and_moves_nothing() {
+    let mut rig = Rig::new("wrong-way", Access::ReadWrite);
+    rig.driver.put(DATA, &[0x77; 1024]);
+    assert_eq!(rig.ask(1, 1, &[(DATA, 512, 0)]), 0, "the right way");
+    // Alone, and behind a buffer that goes the right way: to read into, to write from, to be told a name in, to name
+    // what to discard.
+    for (kind, right, wrong) in [(0, WRITE, 0), (1, 0, WRITE), (8, WRITE, 0), (11, 0, WRITE), (13, 0, WRITE)]
+    {
+        assert_eq!(rig.ask(kind, 1, &[(DATA, 512, wrong)]), 1, "{kind}");
+        let both = [(DATA, 512, right), (DATA + 512, 512, wrong)];
+        if right != WRITE {
+            assert_eq!(rig.ask(kind, 1, &both), 1, "{kind}, both ways");
+        }
+        assert_eq!(rig.driver.bytes(DATA, 1024), [0x77; 1024], "{kind}");
+        assert_eq!(rig.in_file(512, 512), [0x77; 512], "{kind}");
+        assert_eq!(rig.in_file(1024, 512), [0; 512], "{kind}");
+    }
+}
+
+#[test]
 fn header_and_status_may_share_buffers_with_the_data() {
     let mut rig = Rig::new("framing", Access::ReadWrite);
     let mut header = [0; 16];

@@ -45,6 +45,8 @@ pub(super) struct Connection {
     /// The host's stream has ended for us, and for both.
     has_ended: bool,
     is_hung_up: bool,
+    /// The guest has asked, and is to hear that it is connected.
+    owes_response: bool,
 }
 
 /// How far it is.
@@ -85,6 +87,18 @@ impl Connection {
             has_told_end: false,
             has_ended: false,
             is_hung_up: false,
+            owes_response: false,
+        }
+    }
+
+    /// One that the guest has asked for by `request`, and the host has accepted.
+    pub(super) fn of_guest(stream: OwnedFd, request: &Header) -> Self {
+        Self {
+            phase: Phase::Open,
+            guest_room: request.room,
+            guest_forwarded: request.forwarded,
+            owes_response: true,
+            ..Self::new(stream, request.to_port, request.from_port)
         }
     }
 
@@ -225,6 +239,9 @@ impl Connection {
     }
 
     fn next_of_open(&mut self, room: &mut [u8]) -> Option<(Operation, u32, u32)> {
+        if std::mem::take(&mut self.owes_response) {
+            return Some((Operation::Response, 0, 0));
+        }
         if self.owes_credit {
             return Some((Operation::CreditUpdate, 0, 0));
         }

@@ -2,6 +2,7 @@
 
 mod guest;
 mod hostile;
+mod outward;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;

@@ -20,6 +20,15 @@ const HEADER: u64 = 0;
 const STATUS: u64 = 64;
 const PAGE_BYTES: u32 = 4096;
 
+/// When what was written lasts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Lasts {
+    /// When it was flushed.
+    OnceFlushed,
+    /// When it was written: the driver does not know how to flush.
+    OnceWritten,
+}
+
 /// A disk in use.
 #[derive(Debug)]
 pub(super) struct Disk {
@@ -28,9 +37,14 @@ pub(super) struct Disk {
 
 impl Disk {
     /// Begins with it.
-    pub(super) fn begin(mut device: Device) -> Self {
-        let accepted = device.begin(FLUSHES);
-        assert!(accepted & FLUSHES != 0, "a disk that cannot be flushed");
+    pub(super) fn begin(device: Device) -> Self {
+        Self::begin_with(device, Lasts::OnceFlushed)
+    }
+
+    fn begin_with(mut device: Device, lasts: Lasts) -> Self {
+        let wanted = if lasts == Lasts::OnceFlushed { FLUSHES } else { 0 };
+        let accepted = device.begin(wanted);
+        assert!(accepted & FLUSHES == wanted, "a disk that cannot be flushed");
         Self { device }
     }
 
@@ -110,16 +124,19 @@ fn request(device: &mut Device, kind: u64, sector: u64, data: Option<Piece>) {
     assert!(status == 0, "request {kind} at sector {sector} ends with status {status}");
 }
 
-/// Writes numbers, from `first` on, to one page after the other, and says which of them were flushed.
-pub(super) fn write_for_ever(unit: &mut Remapping, device: Device, first: u64) -> ! {
-    let mut disk = Disk::begin(device);
+/// Writes numbers, from `first` on, to one page after the other, and says of which of them the disk has said that
+/// they last.
+pub(super) fn write_for_ever(unit: &mut Remapping, device: Device, first: u64, lasts: Lasts) -> ! {
+    let mut disk = Disk::begin_with(device, lasts);
     let (page, pages) = (unit.memory.frame(), disk.sectors() / 8);
     for number in first.. {
         page.store(0, number);
         page.store(511, number);
         disk.write(unit, number % pages * 8, page);
-        disk.flush();
-        say!("flushed {number}");
+        if lasts == Lasts::OnceFlushed {
+            disk.flush();
+        }
+        say!("lasts {number}");
     }
     unreachable!("there is always another number")
 }

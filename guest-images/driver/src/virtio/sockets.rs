@@ -19,7 +19,13 @@ const HEADER: u32 = 44;
 const ROOM: u32 = 4096;
 /// Where the device finds room for a packet.
 const HEARD: Iova = Iova(PAGE.0 + 0x1000);
+/// The host, and the guest's own port.
+const HOST: u64 = 2;
+const OWN_PORT: u32 = 1000;
 /// Where in a header its fields stand.
+const TO_CID: u64 = 8;
+const FROM_PORT: u64 = 16;
+const TO_PORT: u64 = 20;
 const LEN: u64 = 24;
 const OPERATION: u64 = 30;
 const FLAGS: u64 = 32;
@@ -72,6 +78,57 @@ pub(super) fn echo(unit: &mut Remapping, mut device: Device, policy: Policy) {
     device.unmap(unit);
     unit.unmap(&device.space, HEARD, Policy::Right);
     say!("sockets: {bytes} bytes echoed");
+}
+
+/// Connects to that port of the host's, sends a packet, and hears its bytes come back.
+pub(super) fn connect(unit: &mut Remapping, mut device: Device, port: u64) {
+    let [heard, said] = core::array::from_fn(|_| unit.memory.frame());
+    let _features = device.begin_pair(TRANSMIT, RECEIVE, STREAM);
+    let at = device.map(unit, said);
+    unit.map(&device.space, HEARD, heard);
+    said.store(0, device.config_word(0));
+    said.store(TO_CID / 8, HOST);
+    store32(said.address() + FROM_PORT, OWN_PORT);
+    store32(said.address() + TO_PORT, u32::try_from(port).unwrap_or(u32::MAX));
+    store16(said.address() + 28, 1);
+    store32(said.address() + OWN_ROOM, ROOM);
+    let ask = |device: &mut Device, operation, flags, len| {
+        store16(said.address() + OPERATION, operation);
+        store32(said.address() + FLAGS, flags);
+        store32(said.address() + LEN, len);
+        device.request(&[Piece::read(at, HEADER + len)]);
+    };
+    let hear = |device: &mut Device| {
+        clear(heard);
+        device.offer_room(Piece::written(HEARD, ROOM));
+        device.wait_for_room();
+        load16(heard.address() + OPERATION)
+    };
+    ask(&mut device, REQUEST, 0, 0);
+    match hear(&mut device) {
+        RESPONSE => say!("sockets: connected to {port}"),
+        RESET => return say!("sockets: {port} is refused"),
+        other => panic!("{other} is no answer to a request"),
+    }
+    let byte = |at: u64| u8::try_from(at % 251).unwrap_or_default();
+    let len = ROOM - HEADER;
+    (0..u64::from(len)).for_each(|at| store8(said.address() + u64::from(HEADER) + at, byte(at)));
+    ask(&mut device, DATA, 0, len);
+    let mut back = 0;
+    while back < u64::from(len) {
+        let operation = hear(&mut device);
+        let bytes = if operation == DATA { u64::from(load32(heard.address() + LEN)) } else { 0 };
+        assert!(operation != RESET, "{back} bytes came back");
+        let is_right = |at: &u64| load8(heard.address() + u64::from(HEADER) + at) == byte(back + at);
+        assert!((0..bytes).all(|at| is_right(&at)), "other bytes came back");
+        back += bytes;
+        store32(said.address() + FORWARDED, u32::try_from(back).unwrap_or_default());
+    }
+    say!("sockets: {back} bytes came back");
+    ask(&mut device, SHUTDOWN, BOTH, 0);
+    while hear(&mut device) != RESET {}
+    device.unmap(unit);
+    unit.unmap(&device.space, HEARD, Policy::Right);
 }
 
 fn answer(operation: u16, heard: Frame) -> Option<Answer> {

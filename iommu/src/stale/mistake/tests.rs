@@ -12,7 +12,7 @@ use crate::vtd::options::{CachingMode, VtdOptions};
 use crate::vtd::port::Port;
 use crate::vtd::tests::driver::invalidations::{self, IH};
 use crate::vtd::tests::driver::{
-    DOMAIN, Driver, FIRST_STAGE, OTHER_DOMAIN, PAGE, SOURCE, Words, load_at, pasid,
+    DOMAIN, Driver, FIRST_STAGE, OTHER_DOMAIN, PAGE, SECOND_STAGE, SOURCE, Words, load_at, pasid,
 };
 
 const EVERY_USE: StaleOptions = StaleOptions { watching: Watching::EveryUse, judging: Judging::AtOnce };
@@ -158,7 +158,7 @@ fn with_caching_mode_a_page_that_was_absent_is_stale_until_it_is_flushed() {
     let caching_mode = CachingMode::AlsoAbsent;
     let mut driver = Driver::scalable_with(VtdOptions { caching_mode, stale, ..VtdOptions::default() });
     let directory = driver.attach_scalable(SOURCE);
-    let table = driver.first_stage(directory, 5, DOMAIN);
+    let table = driver.second_stage(directory, 5, DOMAIN);
     let mut port = driver.port();
     let mut refused = |driver: &Driver| {
         let is_refused = load_at(&mut port, Some(pasid(5)), PAGE).is_err();
@@ -166,7 +166,7 @@ fn with_caching_mode_a_page_that_was_absent_is_stale_until_it_is_flushed() {
     };
     assert_eq!(refused(&driver), (true, Vec::new()), "it is not there");
     assert_eq!(refused(&driver), (true, Vec::new()), "it still is not");
-    driver.map(FIRST_STAGE, table, PAGE, 1);
+    driver.map(SECOND_STAGE, table, PAGE, 1);
     let (is_refused, reports) = refused(&driver);
     let [report] = &reports[..] else { panic!("{reports:?}") };
     assert!(is_refused && report.cached.is_err() && report.now.is_ok());
@@ -174,7 +174,7 @@ fn with_caching_mode_a_page_that_was_absent_is_stale_until_it_is_flushed() {
     assert!(report.to_string().contains(" was refused 0x40201000 by the IOTLB, because "), "{report}");
     assert!(serde_json::from_str::<serde_json::Value>(&report.to_json()).is_ok());
     assert_eq!(refused(&driver), (true, Vec::new()), "once is enough");
-    driver.invalidate(&[invalidations::pasid(DOMAIN, 5)]);
+    driver.invalidate(&[invalidations::domain(DOMAIN)]);
     assert_eq!(refused(&driver), (false, Vec::new()));
 }
 
@@ -185,15 +185,15 @@ fn with_caching_mode_a_page_may_be_refused_until_it_is_flushed_and_no_longer() {
         let caching_mode = CachingMode::AlsoAbsent;
         let mut driver = Driver::scalable_with(VtdOptions { caching_mode, stale, ..VtdOptions::default() });
         let directory = driver.attach_scalable(SOURCE);
-        let table = driver.first_stage(directory, 5, DOMAIN);
+        let table = driver.second_stage(directory, 5, DOMAIN);
         let mut port = driver.port();
         assert!(load_at(&mut port, Some(pasid(5)), PAGE).is_err());
-        driver.map(FIRST_STAGE, table, PAGE, 1);
+        driver.map(SECOND_STAGE, table, PAGE, 1);
         assert!(load_at(&mut port, Some(pasid(5)), PAGE).is_err());
         if remaps {
-            driver.map(FIRST_STAGE, table, PAGE, 2);
+            driver.map(SECOND_STAGE, table, PAGE, 2);
         }
-        driver.invalidate(&[invalidations::pasid_pages(DOMAIN, 5, PAGE, IH)]);
+        driver.invalidate(&[invalidations::pages(DOMAIN, PAGE, IH)]);
         let found = driver.unit.take_stale_uses();
         assert_eq!(found.len(), reports, "{found:?}");
         assert!(found.iter().all(|report| report.mistake().name() == "nothing-invalidated"), "{found:?}");

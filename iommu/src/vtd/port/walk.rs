@@ -1,7 +1,8 @@
 //! One miss of the IOTLB: a walk, and what is cached of it.
 //!
 //! Invariant: the tickets are taken before anything is read, and nothing is filled on the strength of a route that
-//! ended meanwhile: such a walk has no tags. Failures are cached with CAP.CM only. Of a large page only the piece that is
+//! ended meanwhile: such a walk has no tags. Failures are cached with CAP.CM only, and
+//! those of a first stage never. Of a large page only the piece that is
 //! used may be kept. Source: VT-d 6.1, 6.2.4.
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use pcie::Request;
 use crate::spec::fault::FaultReason;
 use crate::vtd::options::{CachingMode, LargePages};
 use crate::vtd::port::memo::Memo;
-use crate::vtd::route::Reach;
+use crate::vtd::route::{Reach, Stages};
 use crate::vtd::table_cache::Ticket;
 use crate::vtd::walk::{Space, Walker};
 use crate::vtd::witness::{Filled, Origin, Refused, Used, Walked};
@@ -115,6 +116,9 @@ impl<'a> Walk<'a> {
     }
 
     fn fill_absent(&self, request: &Request, reason: FaultReason) {
+        if !may_keep(self.space.stages, reason) {
+            return;
+        }
         let Some(key) = self.absent_key(request) else { return };
         let _evicting = self.unit.absent.fill(self.absent, key, reason);
         if let (Some(witness), Some(origin)) = (self.unit.witness(), self.origin()) {
@@ -138,6 +142,16 @@ impl<'a> Walk<'a> {
         let caches = self.unit.options.caching_mode == CachingMode::AlsoAbsent;
         let tag = self.space.tag.filter(|_| caches)?;
         Some((tag, request.address.page(), request.access))
+    }
+}
+
+/// Whether it may be cached with CAP.CM that a walk through `stages` ended so: of a first stage's fault nothing is.
+/// Source: VT-d 6.1, 6.2.4.1.
+const fn may_keep(stages: Stages, reason: FaultReason) -> bool {
+    match stages {
+        Stages::Identity | Stages::Second(_) => true,
+        Stages::First(_) => false,
+        Stages::Nested(..) => reason.is_of_second_stage(),
     }
 }
 

@@ -6,9 +6,10 @@ use mmu::address::PhysAddr;
 
 use crate::spec::command::TableMode;
 use crate::spec::context::{
-    LEGACY_CONTEXT_BYTES, ROOT_ENTRY_BYTES, RootEntry, SCALABLE_CONTEXT_BYTES, SCALABLE_HALF,
+    LEGACY_CONTEXT_BYTES, LegacyContext, ROOT_ENTRY_BYTES, RootEntry, SCALABLE_CONTEXT_BYTES, SCALABLE_HALF,
 };
 use crate::spec::fault::FaultReason;
+use crate::spec::id::DomainId;
 use crate::vtd::route::{CachedContext, Dialect, Lookup, Reach, Routes};
 use crate::vtd::trail::Table;
 
@@ -51,14 +52,21 @@ impl Routes {
             return Ok(Context { entry, was_cached: true });
         }
         let words = read_context(lookup)?;
-        let entry = CachedContext { words, mode: lookup.root.mode, trail: lookup.recorder.trail() };
+        let entry = CachedContext {
+            words,
+            mode: lookup.root.mode,
+            tag: LegacyContext(words).domain(),
+            trail: lookup.recorder.trail(),
+        };
         Ok(Context { entry, was_cached: false })
     }
 
     /// Caches a context entry that was read, if it may be.
     pub(super) fn keep_context(&self, lookup: &mut Lookup<'_>, context: Context, valid: bool) {
         if !context.was_cached && self.keeps(lookup, valid) {
-            let filled = self.contexts.fill(lookup.contexts, lookup.requester.source, context.entry);
+            let tag = if valid { context.entry.tag } else { DomainId::RESERVED };
+            let entry = CachedContext { tag, ..context.entry };
+            let filled = self.contexts.fill(lookup.contexts, lookup.requester.source, entry);
             lookup.note(filled);
         }
     }

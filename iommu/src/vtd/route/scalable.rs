@@ -8,6 +8,7 @@ use pcie::{Pasid, Requester};
 
 use crate::spec::context::ScalableContext;
 use crate::spec::fault::FaultReason;
+use crate::spec::id::DomainId;
 use crate::spec::pasid_entry::{
     DIRECTORY_ENTRY_BYTES, DirectoryEntry, PASID_ENTRY_BYTES, PasidEntry, PasidTranslation, directory_index,
     table_index,
@@ -49,8 +50,10 @@ impl Routes {
         }
         let before = lookup.recorder.len();
         let (entry, hides_faults) = read_pasid(lookup, context, pasid)?;
-        let read = CachedPasid { entry, hides_faults, trail: lookup.recorder.trail_from(before) };
-        if self.keeps(lookup, self.stages(entry).is_ok()) {
+        let leads_somewhere = self.stages(entry).is_ok();
+        let tag = if leads_somewhere { entry.domain() } else { DomainId::RESERVED };
+        let read = CachedPasid { entry, hides_faults, tag, trail: lookup.recorder.trail_from(before) };
+        if self.keeps(lookup, leads_somewhere) {
             let filled = self.pasids.fill(lookup.pasids, key, read.clone());
             lookup.note(filled);
         }

@@ -134,7 +134,12 @@ impl Routes {
         if !self.is_current(part) {
             return false;
         }
-        let read = CachedContext { words, mode: TableMode::Legacy, trail: Trail::default() };
+        let read = CachedContext {
+            words,
+            mode: TableMode::Legacy,
+            tag: LegacyContext(words).domain(),
+            trail: Trail::default(),
+        };
         let _filled = self.contexts.fill(part.ticket, part.requester.source, read);
         self.cached_legacy_context(part.requester.source) == Some(LegacyContext(words))
     }
@@ -146,7 +151,7 @@ impl Routes {
             return false;
         }
         let hides_faults = hides_faults || entry.hides_faults();
-        let read = CachedPasid { entry, hides_faults, trail: Trail::default() };
+        let read = CachedPasid { entry, hides_faults, tag: entry.domain(), trail: Trail::default() };
         let _filled = self.pasids.fill(part.ticket, part.requester, read);
         self.cached_pasid(&part.requester) == Some(entry)
     }

@@ -12,6 +12,7 @@ use super::driver::{
     pasid, store,
 };
 use crate::spec::fault::FaultReason;
+use crate::spec::id::DomainId;
 use crate::vtd::Width;
 use crate::vtd::options::{CacheSizes, CachingMode, VtdOptions};
 use crate::vtd::port::Port;
@@ -264,6 +265,69 @@ fn rule_10_with_caching_mode_an_absent_pasid_entry_is_cached_too() {
         driver.invalidate(&[invalidations::all_pasid_entries()]);
         assert_eq!(seen_now(), Ok(1));
     }
+}
+
+/// What PASID 5 sees after `descriptors`, when it was refused first, for an entry that reads `absent`, and then set up.
+fn seen_behind_a_refusal(absent: u64, descriptors: &[Words]) -> Result<u64, FaultReason> {
+    let options = VtdOptions { caching_mode: CachingMode::AlsoAbsent, ..VtdOptions::default() };
+    let mut driver = Driver::scalable_with(options);
+    let directory = driver.attach_scalable(SOURCE);
+    driver.first_stage(directory, 5, DOMAIN);
+    let place = driver.pasid_place(directory, 5);
+    driver.memory.store(place, absent);
+    let mut port = driver.port();
+    let refused = load_at(&mut port, Some(pasid(5)), PAGE).map_err(|blocked| blocked.reason);
+    assert!(matches!(refused, Err(FaultReason::PasidNotPresent | FaultReason::PasidInvalid)), "{refused:?}");
+    let table = driver.first_stage(directory, 5, DOMAIN);
+    driver.map(FIRST_STAGE, table, PAGE, 1);
+    driver.invalidate(descriptors);
+    load_at(&mut port, Some(pasid(5)), PAGE).map_err(|blocked| blocked.reason)
+}
+
+#[test]
+fn rule_10_an_entry_that_leads_to_a_fault_goes_with_the_reserved_domain_and_not_with_the_one_in_it() {
+    let flush = invalidations::pasid(DOMAIN, 5);
+    // P is clear, and the domain still stands in the entry; or P is set, and the kind of translation is none.
+    for (absent, reason) in [(0, FaultReason::PasidNotPresent), (1 | 7 << 6, FaultReason::PasidInvalid)] {
+        let seen = |entries| seen_behind_a_refusal(absent, &[entries, flush]);
+        assert_eq!(seen(invalidations::pasid_entry(DOMAIN, 5)), Err(reason));
+        assert_eq!(seen(invalidations::pasid_entries(DOMAIN)), Err(reason));
+        assert_eq!(seen(invalidations::pasid_entry(DomainId::RESERVED, 6)), Err(reason), "another PASID");
+        assert_eq!(seen(invalidations::pasid_entry(DomainId::RESERVED, 5)), Ok(1));
+        assert_eq!(seen(invalidations::pasid_entries(DomainId::RESERVED)), Ok(1));
+        assert_eq!(seen(invalidations::all_pasid_entries()), Ok(1));
+    }
+}
+
+#[test]
+fn rule_10_a_context_entry_that_leads_to_a_fault_goes_with_the_reserved_domain() {
+    for (domain, seen) in [(DOMAIN, Err(FaultReason::ContextNotPresent)), (DomainId::RESERVED, Ok(1))] {
+        let options = VtdOptions { caching_mode: CachingMode::AlsoAbsent, ..VtdOptions::default() };
+        let mut driver = Driver::legacy_with(options);
+        let table = driver.attach_legacy(SOURCE, DOMAIN, 0);
+        driver.map(SECOND_STAGE, table, PAGE, 1);
+        let place = driver.context_place(SOURCE);
+        let present = driver.memory.load(place);
+        driver.memory.store(place, present & !1);
+        let mut port = driver.port();
+        assert_eq!(load(&mut port).unwrap_err().reason, FaultReason::ContextNotPresent);
+        driver.memory.store(place, present);
+        driver.invalidate(&[[1 | 2 << 4 | u64::from(domain.0) << 16, 0, 0, 0]]);
+        assert_eq!(load(&mut port).map_err(|blocked| blocked.reason), seen, "{domain}");
+    }
+}
+
+#[test]
+fn rule_10_a_fault_of_a_first_stage_is_cached_by_nobody() {
+    let options = VtdOptions { caching_mode: CachingMode::AlsoAbsent, ..VtdOptions::default() };
+    let mut driver = Driver::scalable_with(options);
+    let directory = driver.attach_scalable(SOURCE);
+    let table = driver.first_stage(directory, 5, DOMAIN);
+    let mut port = driver.port();
+    let mut seen = || load_at(&mut port, Some(pasid(5)), PAGE).map_err(|blocked| blocked.reason);
+    assert_eq!(seen(), Err(FaultReason::FirstStageNotPresent));
+    driver.map(FIRST_STAGE, table, PAGE, 1);
+    assert_eq!(seen(), Ok(1), "nothing was invalidated, and nothing had to be");
 }
 
 #[test]

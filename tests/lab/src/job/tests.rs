@@ -1,6 +1,6 @@
 //! The file of jobs: what is in it, and what is refused.
 
-use super::{Job, Jobs};
+use super::{Job, Jobs, Set};
 
 const GUEST: &str = "[[job]]\nname = \"j\"\nset = \"short\"\nstatus = 0\n";
 
@@ -11,11 +11,14 @@ fn error(text: &str) -> String {
 #[test]
 fn the_file_of_jobs_is_right_and_its_sets_are_not_empty() {
     let jobs = Jobs::read().expect("it is right");
-    let runs = |whole| jobs.chosen(&[], whole).expect("no name").into_iter().flat_map(Job::runs).count();
-    assert!(runs(false) > 3 && runs(true) > 30, "{} and {}", runs(false), runs(true));
+    let runs = |set| jobs.chosen(&[], set).expect("no name").into_iter().flat_map(Job::runs).count();
+    let sets = [Set::Short, Set::Whole, Set::Speed].map(runs);
+    assert!(sets[0] > 3 && sets[1] > 30 && sets[2] > 3, "{sets:?}");
+    let of_both = |job: &&Job| Set::Whole.has(job.set) == Set::Speed.has(job.set);
+    assert_eq!(jobs.job.iter().filter(of_both).count(), 0, "who measures is not in the way of who judges");
     let names = ["panic".to_owned(), "nothing".to_owned()];
-    assert_eq!(jobs.chosen(&names[..1], false).expect("it is there").len(), 1);
-    assert!(jobs.chosen(&names, false).is_err());
+    assert_eq!(jobs.chosen(&names[..1], Set::Short).expect("it is there").len(), 1);
+    assert!(jobs.chosen(&names, Set::Short).is_err());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Each thing that can be wrong is told, and a right run has none.
 
 use super::{Boot, faults};
-use crate::job::Jobs;
+use crate::job::{Jobs, Set};
 
 const JOB: &str = r#"[[job]]
 name = "j"
@@ -24,7 +24,7 @@ fn boot(said: &str, reports: &str, status: i32) -> Boot {
 
 fn of(boots: &[Boot]) -> Vec<String> {
     let jobs = Jobs::of(JOB).expect("it is right");
-    faults(jobs.chosen(&[], false).expect("it is there")[0], boots)
+    faults(jobs.chosen(&[], Set::Short).expect("it is there")[0], boots)
 }
 
 fn right() -> [Boot; 2] {

@@ -100,7 +100,7 @@ pub(super) fn descriptor(kind: &VirtioKind) -> Option<RawFd> {
         | VirtioKind::Disk(_)
         | VirtioKind::Rng
         | VirtioKind::Console(_)
-        | VirtioKind::Vsock(..) => None,
+        | VirtioKind::Vsock { .. } => None,
     }
 }
 

@@ -1,8 +1,10 @@
 //! A Unix socket that somebody may connect to while a guest runs.
 //!
-//! Invariant: it is made before the fence, only its user may connect, and its path goes with the program, however that ends:
-//! inside the fence no path can be removed, so a process of its own does that ([`keeper`]).
+//! Invariant: it is made before the fence, only its user may connect, and its path goes with the program, however
+//! that ends: inside the fence no path can be removed, so a process of its own does that ([`keeper`]); another one
+//! connects to sockets of the host's for a guest ([`connector`]).
 
+pub(in crate::command) mod connector;
 pub(in crate::command) mod keeper;
 
 use std::fs;

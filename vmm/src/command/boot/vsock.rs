@@ -1,11 +1,12 @@
 //! Sockets between guest and host on the command line.
 //!
-//! Invariant: the host's socket is bound before the fence; inside it nobody reaches a path. Source: Firecracker, docs/vsock.md.
+//! Invariant: the host's socket is bound before the fence, and who connects to others starts before it; inside it
+//! nobody reaches a path. Source: Firecracker, docs/vsock.md.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::socket::Socket;
+use super::socket::{Socket, connector};
 use crate::machine::options::VirtioKind;
 
 /// The first CID that is a guest's: those below are the hypervisor's, the local machine's and the host's.
@@ -33,9 +34,10 @@ pub(super) fn parse(text: &str) -> Result<Words, String> {
 }
 
 impl Words {
-    /// The device, whom the host reaches by `socket`.
+    /// The device, whom the host reaches by `socket`, and which reaches the host by a process of its own.
     pub(super) fn device(&self, socket: &Socket) -> std::io::Result<VirtioKind> {
-        Ok(VirtioKind::Vsock(self.cid, Arc::new(socket.listener()?)))
+        let errands = Arc::new(connector::start(&self.path)?);
+        Ok(VirtioKind::Vsock { cid: self.cid, listener: Arc::new(socket.listener()?), errands })
     }
 }
 

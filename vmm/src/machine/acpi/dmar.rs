@@ -1,6 +1,9 @@
 //! DMAR: the remapping unit, whose devices are all, and whose interrupts are those of the I/O APIC too; and which devices have
 //! a TLB of their own.
 //!
+//! There is no RMRR: it names memory that firmware lets a device use before and beside the guest's driver (a USB
+//! keyboard, a graphics aperture). No firmware runs here, and no device moves anything before a driver tells it to.
+//!
 //! Source: VT-d 8.1 to 8.3, 8.5 (ATSR), 8.9 (SATC).
 
 use acpi_tables::sdt::Sdt;

@@ -3,7 +3,8 @@
 //! Source: Documentation/virt/kvm/api.rst, and include/uapi/linux/kvm.h for the numbers; ioctl_tty(2).
 
 use kvm_bindings::{
-    KVMIO, kvm_fpu, kvm_guest_debug, kvm_irq_routing, kvm_msi, kvm_regs, kvm_sregs, kvm_translation,
+    KVMIO, kvm_fpu, kvm_guest_debug, kvm_ioeventfd, kvm_irq_routing, kvm_msi, kvm_regs, kvm_sregs,
+    kvm_translation,
 };
 use vmm_sys_util::ioctl::{_IOC_NONE, _IOC_READ, _IOC_WRITE, ioctl_expr};
 
@@ -35,6 +36,7 @@ pub(in crate::sandbox) const KVM_SET_FPU: u32 = kvm::<kvm_fpu>(_IOC_WRITE, 0x8d)
 pub(in crate::sandbox) const KVM_SET_GUEST_DEBUG: u32 = kvm::<kvm_guest_debug>(_IOC_WRITE, 0x9b);
 pub(in crate::sandbox) const KVM_TRANSLATE: u32 = kvm::<kvm_translation>(_IOC_READ | _IOC_WRITE, 0x85);
 pub(in crate::sandbox) const KVM_SET_GSI_ROUTING: u32 = kvm::<kvm_irq_routing>(_IOC_WRITE, 0x6a);
+pub(in crate::sandbox) const KVM_IOEVENTFD: u32 = kvm::<kvm_ioeventfd>(_IOC_WRITE, 0x79);
 pub(in crate::sandbox) const KVM_SIGNAL_MSI: u32 = kvm::<kvm_msi>(_IOC_WRITE, 0xa5);
 
 /// The modes by the C library's structure, and by the kernel's newer one.

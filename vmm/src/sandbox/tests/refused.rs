@@ -8,7 +8,9 @@ use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use super::raw::call;
 use super::{SURVIVED, Status, alone, alone_on, assert_survived, text};
-use crate::sandbox::role::request::{KVM_RUN, KVM_SET_GUEST_DEBUG, KVM_SET_SREGS, KVM_SIGNAL_MSI};
+use crate::sandbox::role::request::{
+    KVM_IOEVENTFD, KVM_RUN, KVM_SET_GUEST_DEBUG, KVM_SET_SREGS, KVM_SIGNAL_MSI,
+};
 use crate::sandbox::{Mode, Role, STATUS, Sandbox};
 
 /// No descriptor, and no address.
@@ -76,8 +78,9 @@ fn a_call_that_is_on_no_list_ends_the_program_with_a_line_that_names_it() {
 }
 
 /// Calls that some roles make, which are named, and others do not.
-const SOME: [(Made, &[Role]); 22] = [
+const SOME: [(Made, &[Role]); 24] = [
     (("ioctl", libc::SYS_ioctl, [NONE, KVM_RUN as i64, 0, 0, 0, 0]), &[Role::Vcpu, Role::DebuggedVcpu]),
+    (("ioctl", libc::SYS_ioctl, [NONE, KVM_IOEVENTFD as i64, 0, 0, 0, 0]), &[Role::Vcpu, Role::DebuggedVcpu]),
     (("ioctl", libc::SYS_ioctl, [NONE, KVM_SET_GUEST_DEBUG as i64, 0, 0, 0, 0]), &[Role::DebuggedVcpu]),
     (("ioctl", libc::SYS_ioctl, [NONE, KVM_SET_SREGS as i64, 0, 0, 0, 0]), &[Role::DebuggedVcpu]),
     (
@@ -86,6 +89,7 @@ const SOME: [(Made, &[Role]); 22] = [
             Role::Vcpu,
             Role::DebuggedVcpu,
             Role::Engine,
+            Role::Rung,
             Role::Disk,
             Role::Cable,
             Role::Sockets,
@@ -104,11 +108,29 @@ const SOME: [(Made, &[Role]); 22] = [
     (("epoll_create1", libc::SYS_epoll_create1, [0; 6]), &[Role::Console]),
     (
         ("read", libc::SYS_read, [NONE, 0, 0, 0, 0, 0]),
-        &[Role::Cable, Role::Sockets, Role::Vsock, Role::Console, Role::Output, Role::Control],
+        &[
+            Role::Rung,
+            Role::Disk,
+            Role::Cable,
+            Role::Sockets,
+            Role::Vsock,
+            Role::Console,
+            Role::Output,
+            Role::Control,
+        ],
     ),
     (
         ("ppoll", libc::SYS_ppoll, [NONE, 1, 0, 0, 0, 0]),
-        &[Role::Cable, Role::Sockets, Role::Vsock, Role::Console, Role::Output, Role::Control],
+        &[
+            Role::Rung,
+            Role::Disk,
+            Role::Cable,
+            Role::Sockets,
+            Role::Vsock,
+            Role::Console,
+            Role::Output,
+            Role::Control,
+        ],
     ),
     (("socket", libc::SYS_socket, TCP), &[Role::Sockets]),
     (("socket", libc::SYS_socket, [INET, libc::SOCK_DGRAM as i64, 0, 0, 0, 0]), &[]),
@@ -119,6 +141,7 @@ const SOME: [(Made, &[Role]); 22] = [
     (("shutdown", libc::SYS_shutdown, [NONE, 1, 0, 0, 0, 0]), &[Role::Sockets, Role::Vsock]),
     (("bind", libc::SYS_bind, [NONE, 0, 0, 0, 0, 0]), &[]),
     (("poll", libc::SYS_poll, [0; 6]), &[Role::Console, Role::Output, Role::Control]),
+    (("recvmsg", libc::SYS_recvmsg, [NONE, 0, 0, 0, 0, 0]), &[Role::Vsock]),
     (("accept4", libc::SYS_accept4, [NONE, 0, 0, 0, 0, 0]), &[Role::Vsock, Role::Control]),
 ];
 

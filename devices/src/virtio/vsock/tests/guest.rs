@@ -40,13 +40,18 @@ pub(super) struct Guest {
 
 impl Guest {
     pub(super) fn new() -> Self {
+        Self::with_errands(None)
+    }
+
+    /// One who may connect to the host, by whoever is asked by `errands`.
+    pub(super) fn with_errands(errands: Option<OwnedFd>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("afterimage-vsock-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let address = SocketAddr::from_abstract_name(name).expect("a name is short");
         let listener = UnixListener::bind_addr(&address).expect("nobody has the name");
         listener.set_nonblocking(true).expect("a socket may not block");
         let bell = Bell::new().expect("the host has descriptors");
-        let vsock = Vsock::new(CID, Arc::new(OwnedFd::from(listener)), bell);
+        let vsock = Vsock::new(CID, Arc::new(OwnedFd::from(listener)), errands.map(Arc::new), bell);
         let driver = Driver::new(Vsock::identity(CID), Box::new(vsock));
         driver.use_msix();
         let mut guest = Self { driver, address, room: 1 << 20, forwarded: 0, taken: 0 };

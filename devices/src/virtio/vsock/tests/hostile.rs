@@ -9,7 +9,7 @@ use crate::virtio::vsock::packet::{Header, Operation};
 fn what_belongs_to_no_connection_is_refused_and_a_reset_is_not_answered() {
     let mut guest = Guest::new();
     for operation in [
-        // The guest's own connections are refused, too.
+        // Where nobody connects for the guest, its own connections are refused, too.
         Operation::Request,
         Operation::Response,
         Operation::Shutdown,

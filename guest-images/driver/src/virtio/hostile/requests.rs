@@ -131,8 +131,8 @@ pub(super) fn disk_backwards(_: &mut Remapping, device: &mut Device) {
     let before = sector(device);
     device.own.store(DATA / 8, !before);
     // There is nothing to be written, and no room for what is read.
-    refused(device, WRITE, 0, room(512), DONE);
-    refused(device, READ, 0, data(512), DONE);
+    refused(device, WRITE, 0, room(512), FAILED);
+    refused(device, READ, 0, data(512), FAILED);
     assert!(sector(device) == before, "a sector is written from a buffer that is to be written");
     let (header, status) = (Piece::read(Device::own_at(0), 16), Piece::written(Device::own_at(STATUS), 1));
     let short = Piece::read(Device::own_at(0), 15);

@@ -22,7 +22,7 @@ use signal_hook::flag;
 /// What it is called on the command line, where nobody else calls it.
 const NAME: &str = "keep-socket";
 /// This program, also if its file has been replaced.
-const OWN_FILE: &str = "/proc/self/exe";
+pub(super) const OWN_FILE: &str = "/proc/self/exe";
 /// How long the end waits for it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -67,12 +67,16 @@ impl Drop for Keeper {
     }
 }
 
-/// The process itself.
-pub(in crate::command) fn run(arguments: &KeepSocketArguments) -> ExitCode {
+/// Whoever ends a whole session ends the program, too: this process goes on until it hears of that.
+pub(super) fn outlive_signals() {
     for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT] {
-        // Whoever ends a whole session ends the program, too, and then this one has something to do.
         let _handled = flag::register(signal, Arc::default());
     }
+}
+
+/// The process itself.
+pub(in crate::command) fn run(arguments: &KeepSocketArguments) -> ExitCode {
+    outlive_signals();
     // Nothing comes. An error is an end as well.
     let _end = io::copy(&mut stdin(), &mut sink());
     let KeepSocketArguments { path, device, inode } = arguments;
