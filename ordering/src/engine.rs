@@ -163,7 +163,7 @@ const LASTING: usize = 2;
 
 /// The search that answers, and the options it was made with: with persistent sets or without, nothing to be asked.
 /// What is decided depends on the model and the limits alone.
-fn searched<W: Word>(tables: &Tables<W>, options: &Options) -> (Searched<W>, Options) {
+fn searched<'w, W: Word>(tables: &Tables<W>, options: &Options<'w>) -> (Searched<W>, Options<'w>) {
     let at = match options.reductions.persistent_sets {
         PersistentSets::Off | PersistentSets::On => {
             return (Searched::run(tables, &options.plan::<W>().0), *options);

@@ -151,7 +151,7 @@ pub enum MinimizeError {
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Of each exploration.
-    pub options: Options,
+    pub options: Options<'static>,
     /// Orders that are explored by themselves at most.
     pub singly: u32,
     /// States of all orders at once at most.

@@ -47,9 +47,9 @@ pub(super) fn interleavings<W: Word>(
 }
 
 /// By place in the search.
-struct Ways<'t, W> {
+struct Ways<'t, W: Word> {
     searched: &'t Searched<W>,
-    plan: Plan,
+    plan: Plan<'t>,
     expander: Expander<'t, W>,
     /// Steps to the state that have not been counted yet.
     pending: Vec<u32>,
@@ -59,7 +59,7 @@ struct Ways<'t, W> {
 
 impl<'t, W: Word> Ways<'t, W> {
     /// None if it was told to stop.
-    fn of(searched: &'t Searched<W>, mut expander: Expander<'t, W>, plan: Plan) -> Option<Self> {
+    fn of(searched: &'t Searched<W>, mut expander: Expander<'t, W>, plan: Plan<'t>) -> Option<Self> {
         let mut pending = vec![0; searched.capacity()];
         for state in (0..=searched.depth()).flat_map(|depth| searched.states_at(depth)) {
             if plan.is_stopped() {

@@ -36,7 +36,7 @@ impl Seen {
 pub(super) fn coverage<W: Word>(
     model: &Model,
     tables: &Tables<W>,
-    plan: &Plan,
+    plan: &Plan<'_>,
     searched: &Searched<W>,
 ) -> Coverage {
     let (unseen, end) = unseen(model, tables, plan.reductions, &searched.seen);

@@ -164,7 +164,7 @@ impl<W: Word> Searched<W> {
         &self,
         model: &Model,
         tables: &Tables<W>,
-        plan: &Plan,
+        plan: &Plan<'_>,
         broken: &Broken<W>,
         length: Length,
     ) -> Outcome {

@@ -8,26 +8,16 @@ use super::word::Word;
 
 /// What to search, and when to stop.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Plan {
+pub(super) struct Plan<'w> {
     pub(super) reductions: Reductions,
     /// States at most.
     pub(super) max_states: usize,
     /// States of a greater depth are not expanded.
     pub(super) max_depth: usize,
-    pub(super) shards: Shards,
+    pub(super) threads: Threads,
     pub(super) violations: Violations,
-    pub(super) watched: Option<&'static Visited>,
-    pub(super) stop: Option<&'static Stop>,
-}
-
-/// In how many parts the set is kept; each has a thread while the level is large.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Shards {
-    One,
-    /// With threads in levels of at least so many states.
-    Two {
-        threads_from: usize,
-    },
+    pub(super) watched: Option<&'w Visited>,
+    pub(super) stop: Option<&'w Stop>,
 }
 
 /// What becomes of a search when something is broken.
@@ -39,12 +29,9 @@ pub(super) enum Violations {
     Pass,
 }
 
-/// States of a level for which starting a thread pays.
-const WORTH_A_THREAD: usize = 1 << 14;
-
-impl Options {
+impl<'w> Options<'w> {
     /// The plan, and which bound it is that stops it.
-    pub(super) fn plan<W: Word>(&self) -> (Plan, Bound) {
+    pub(super) fn plan<W: Word>(&self) -> (Plan<'w>, Bound) {
         let within_memory = states_within::<W>(self.memory_bytes, 0);
         let bound = if within_memory < self.max_states {
             Bound::Memory { bytes: self.memory_bytes }
@@ -55,11 +42,7 @@ impl Options {
             reductions: self.reductions,
             max_states: within_memory.min(self.max_states),
             max_depth: usize::MAX,
-            shards: match self.threads {
-                Threads::One => Shards::One,
-                Threads::Two => Shards::Two { threads_from: WORTH_A_THREAD },
-                Threads::TwoFrom { states } => Shards::Two { threads_from: states },
-            },
+            threads: self.threads,
             violations: Violations::End,
             watched: self.watched,
             stop: self.stop,
@@ -68,19 +51,19 @@ impl Options {
     }
 
     /// The plan for a search whose states have `beside` bytes more for each slot of the set.
-    pub(super) fn plan_with<W: Word>(&self, beside: usize) -> Plan {
+    pub(super) fn plan_with<W: Word>(&self, beside: usize) -> Plan<'w> {
         let within_memory = states_within::<W>(self.memory_bytes, beside);
         Plan { max_states: within_memory.min(self.max_states), ..self.plan::<W>().0 }
     }
 
     /// The plan for a second search, while so many states of the first are still there.
-    pub(super) fn plan_beside<W: Word>(&self, states: usize) -> Plan {
+    pub(super) fn plan_beside<W: Word>(&self, states: usize) -> Plan<'w> {
         let left = self.memory_bytes.saturating_sub(bytes_of::<W>(states));
         Self { memory_bytes: left, ..*self }.plan_with::<W>(0)
     }
 }
 
-impl Plan {
+impl Plan<'_> {
     /// Whether to stop.
     #[inline]
     pub(super) fn is_stopped(&self) -> bool {
@@ -109,7 +92,7 @@ pub(super) fn bytes_of<W: Word>(states: usize) -> usize {
     set::bytes_of::<W>(states).saturating_add(states.saturating_mul(size_of::<W>()))
 }
 
-/// States that may be found beyond the limit before that is noticed: what is under way between two threads.
+/// States that may be found beyond the limit before that is noticed: what the threads have under way.
 const OVERSHOOT: usize = 1 << 14;
 
 /// States for which there is room, with `beside` bytes for each slot of the set.

@@ -20,7 +20,7 @@ pub struct Request<'a> {
     /// Steps that stand elsewhere than in the kernel's order or are left out, at most; none: as many as give 1,000 orders.
     pub moved: Option<usize>,
     /// Of each exploration.
-    pub options: Options,
+    pub options: Options<'static>,
 }
 
 /// What was found.

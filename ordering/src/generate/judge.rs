@@ -15,7 +15,7 @@ use super::verdict::{Judged, Kind, Verdict};
 pub(super) struct Judge<'a> {
     pub(super) operation: &'a Operation,
     pub(super) program: &'a Program,
-    pub(super) options: &'a Options,
+    pub(super) options: &'a Options<'a>,
 }
 
 impl Judge<'_> {

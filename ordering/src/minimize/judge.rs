@@ -42,7 +42,7 @@ pub(super) struct Judge<'a> {
     scenario: Scenario,
     source: &'a str,
     agent: usize,
-    options: &'a Options,
+    options: &'a Options<'a>,
     rows: &'a [Row],
     /// The program's own job, for each outcome of its looks.
     jobs: Vec<Job>,
@@ -60,7 +60,7 @@ impl<'a> Judge<'a> {
         source: &'a str,
         agent: usize,
         rows: &'a [Row],
-        options: &'a Options,
+        options: &'a Options<'a>,
     ) -> Result<Self, Vec<Diagnostic>> {
         let mut scenario = scenario.clone();
         scenario.trace.clear();

@@ -5,6 +5,8 @@
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use clap::Args;
@@ -21,10 +23,8 @@ use super::progress::Progress;
 use super::{HOST, UNUSABLE, complain, say, size};
 use crate::remedy::remedy;
 
-/// What the search that runs has found.
-static VISITED: Visited = Visited::new();
-/// Set when the time of the search that runs is over.
-static STOP: Stop = Stop::new();
+/// Threads that can be asked for.
+const MOST_THREADS: i64 = 1024;
 
 /// What can be asked of the explorer.
 #[derive(Debug, Args)]
@@ -53,9 +53,10 @@ pub(super) struct CheckArguments {
     /// Explore with and without reductions, and compare
     #[arg(long)]
     cross_check: bool,
-    /// Threads of the search
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
-    threads: u8,
+    /// Threads of the search at most, by default one for each CPU that there is; where a search has few states at a time
+    /// it takes fewer, and what is found does not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_THREADS))]
+    threads: Option<u16>,
     /// Memory for the search of one scenario, such as 512M or 2G
     #[arg(long, default_value = "2G", value_parser = bytes)]
     memory: usize,
@@ -81,16 +82,23 @@ fn bytes(text: &str) -> Result<usize, String> {
 }
 
 impl CheckArguments {
-    fn options(&self) -> Options {
+    /// How to explore, told of and stopped by these.
+    fn options<'w>(&self, visited: &'w Visited, stop: &'w Stop) -> Options<'w> {
         Options {
             reductions: if self.no_reduce { Reductions::NONE } else { Reductions::PAYING },
             max_states: self.max_states.unwrap_or(usize::MAX),
             memory_bytes: self.memory,
-            threads: if self.threads == 2 { Threads::Two } else { Threads::One },
+            threads: self.threads(),
             interleavings: if self.stats { Counting::On } else { Counting::OfProof },
-            watched: Some(&VISITED),
-            stop: self.time.map(|_| &STOP),
+            watched: Some(visited),
+            stop: self.time.map(|_| stop),
         }
+    }
+
+    /// A host that does not say how many CPUs there are gets one thread.
+    fn threads(&self) -> Threads {
+        let asked = self.threads.map(usize::from);
+        Threads::new(asked.unwrap_or_else(|| available_parallelism().map_or(1, usize::from)))
     }
 }
 
@@ -171,19 +179,21 @@ fn check_file(
     let mut wrong = Vec::new();
     let is_meant = |name: &String| source.only.as_ref().is_none_or(|only| only == name);
     for (scenario, lowered) in loaded.into_iter().filter(|(_, lowered)| is_meant(&lowered.name)) {
-        let progress = Progress::search(lowered.name.clone(), &VISITED);
-        let limit = arguments.time.map(|time| Limit::start(time, &STOP)).transpose()?;
-        let explored = explore(source, &scenario, lowered, arguments);
+        let (visited, stop) = (Arc::new(Visited::new()), Arc::new(Stop::new()));
+        let options = arguments.options(&visited, &stop);
+        let progress = Progress::search(lowered.name.clone(), &visited);
+        let limit = arguments.time.map(|time| Limit::start(time, &stop)).transpose()?;
+        let explored = explore(source, &scenario, lowered, arguments, &options);
         drop(limit);
         drop(progress);
         match explored {
             Ok(mut one) => {
                 if !arguments.json {
                     say(&one);
-                    show(&mut one, arguments);
+                    show(&mut one, arguments, &options);
                 }
                 if pictures.are_wanted() {
-                    pictures.add(source, one.drawn(&scenario, &arguments.options()));
+                    pictures.add(source, one.drawn(&scenario, &options));
                 }
                 checked.push(one);
             }
@@ -199,22 +209,22 @@ fn explore(
     scenario: &Scenario,
     lowered: Lowered,
     arguments: &CheckArguments,
+    options: &Options<'_>,
 ) -> Result<Checked, Vec<Diagnostic>> {
-    let options = arguments.options();
-    let checked = Checked::explore(&source.name, scenario, lowered, &options, arguments.cross_check)
+    let checked = Checked::explore(&source.name, scenario, lowered, options, arguments.cross_check)
         .map_err(|diagnostic| vec![diagnostic])?;
     if !arguments.outcomes {
         return Ok(checked);
     }
-    let checked = checked.with_outcomes(scenario, &source.text, &options)?;
+    let checked = checked.with_outcomes(scenario, &source.text, options)?;
     if arguments.cross_check {
-        return checked.with_outcomes_crossed(scenario, &source.text, &options);
+        return checked.with_outcomes_crossed(scenario, &source.text, options);
     }
     Ok(checked)
 }
 
 /// What belongs below a scenario's line.
-fn show(one: &mut Checked, arguments: &CheckArguments) {
+fn show(one: &mut Checked, arguments: &CheckArguments, options: &Options<'_>) {
     one.growth().iter().for_each(say);
     if let Some(outcomes) = one.take_outcomes() {
         outcomes.lines().for_each(|line| say(format_args!("    {line}")));
@@ -226,6 +236,6 @@ fn show(one: &mut Checked, arguments: &CheckArguments) {
         one.counterexample().iter().for_each(|table| say(format_args!("\n{table}")));
     }
     if arguments.witness {
-        one.witness(&arguments.options()).iter().for_each(|table| say(format_args!("\n{table}")));
+        one.witness(options).iter().for_each(|table| say(format_args!("\n{table}")));
     }
 }

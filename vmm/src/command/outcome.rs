@@ -201,7 +201,7 @@ fn disagreement(packed: &Packed, options: &Options, outcome: &Outcome) -> Option
     (this != that).then(|| format!("{this}, and {that} with reductions the other way round"))
 }
 
-fn other_way_round(options: &Options) -> Options {
+fn other_way_round<'w>(options: &Options<'w>) -> Options<'w> {
     let reductions = if options.reductions == Reductions::NONE { Reductions::ALL } else { Reductions::NONE };
     Options { reductions, ..*options }
 }

@@ -3,6 +3,7 @@
 //! Invariant: the line is erased before anything else is printed, and nothing is written to a pipe or a file.
 
 use std::io::{IsTerminal, Write, stderr};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -21,7 +22,7 @@ pub(super) struct Progress {
 struct Line {
     text: String,
     /// What a search has found; such a line is shown after a second only.
-    search: Option<&'static Visited>,
+    search: Option<Arc<Visited>>,
     begun: Instant,
     timer: TimerFd,
     stop: EventFd,
@@ -37,12 +38,11 @@ impl Progress {
     }
 
     /// Starts a line for the search of `text`, for when it takes more than a second.
-    pub(super) fn search(text: String, visited: &'static Visited) -> Self {
-        visited.set(0);
-        Self::of(text, Some(visited))
+    pub(super) fn search(text: String, visited: &Arc<Visited>) -> Self {
+        Self::of(text, Some(Arc::clone(visited)))
     }
 
-    fn of(text: String, search: Option<&'static Visited>) -> Self {
+    fn of(text: String, search: Option<Arc<Visited>>) -> Self {
         let running = if stderr().is_terminal() { draw(text, search).ok() } else { None };
         Self { running }
     }
@@ -58,7 +58,7 @@ impl Drop for Progress {
     }
 }
 
-fn draw(text: String, search: Option<&'static Visited>) -> std::io::Result<(EventFd, JoinHandle<()>)> {
+fn draw(text: String, search: Option<Arc<Visited>>) -> std::io::Result<(EventFd, JoinHandle<()>)> {
     let stop = EventFd::new(libc::EFD_NONBLOCK)?;
     let mut timer = TimerFd::new()?;
     timer.reset(TICK, Some(TICK))?;
@@ -81,7 +81,7 @@ impl Line {
 
     /// What stands behind the time; none: it is too early for a line.
     fn shown(&self, seconds: f64) -> Option<String> {
-        let Some(visited) = self.search else { return Some(String::new()) };
+        let Some(visited) = &self.search else { return Some(String::new()) };
         // A count of states is far below what a double holds exactly.
         #[expect(clippy::cast_precision_loss)]
         let states = visited.states() as f64;
