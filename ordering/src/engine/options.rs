@@ -89,6 +89,8 @@ pub enum Bound {
     },
     /// Whoever watches said to stop.
     Stopped,
+    /// Every state was seen, and nothing breaks in one; whether an end can be reached from each is not decided on disk.
+    Ends,
 }
 
 /// How to explore.

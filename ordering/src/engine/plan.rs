@@ -111,7 +111,7 @@ fn states_within<W: Word>(bytes: usize, beside: usize) -> usize {
 
 /// Bytes that so many states take at most at one time, however many threads there are: the smaller set that is copied from
 /// is there while the set grows, and what is beside the slots is there after that.
-fn peak_of<W: Word>(states: usize, beside: usize) -> usize {
+pub(super) fn peak_of<W: Word>(states: usize, beside: usize) -> usize {
     let over = OVERSHOOT.min(states / 8);
     let set = set::bytes_of::<W>(states + over).max(2 * set::bytes_of::<W>(states / 2 + over));
     let growing = set / 2;

@@ -2,7 +2,6 @@
 //!
 //! Invariant: a limit that was hit is never shown as a proof, and an error in a file is never passed over.
 
-use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use clap::Args;
+use ordering::engine::disk::DiskError;
 use ordering::engine::{Counting, Options, Reductions, Stop, Threads, Visited};
 use ordering::language::syntax::Scenario;
 use ordering::language::{Diagnostic, render_all};
@@ -60,6 +60,10 @@ pub(super) struct CheckArguments {
     /// Memory for the search of one scenario, such as 512M or 2G
     #[arg(long, default_value = "2G", value_parser = bytes)]
     memory: usize,
+    /// Keep the states of a scenario in files in this folder, which have no names and are gone at the end: for searches
+    /// larger than memory. Orders are not counted then
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["outcomes", "cross_check"])]
+    disk: Option<PathBuf>,
     /// States of one scenario at most
     #[arg(long, value_name = "N")]
     max_states: Option<usize>,
@@ -118,7 +122,7 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
             return UNUSABLE.into();
         }
     };
-    let (mut wrong_files, mut checked) = (Vec::new(), Vec::new());
+    let (mut wrong_files, mut checked, mut refused) = (Vec::new(), Vec::new(), false);
     for source in &sources {
         if !arguments.json {
             let line = if checked.is_empty() && wrong_files.is_empty() { "" } else { "\n" };
@@ -126,10 +130,10 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
         }
         let wrong = match check_file(source, arguments, &mut checked, &mut pictures) {
             Ok(wrong) => wrong,
-            Err(error) => {
-                let remedy = remedy(&error, "leave out --time");
-                complain(format_args!("the host refuses a thread for --time: {error}; {remedy}"));
-                return HOST.into();
+            Err(message) => {
+                complain(format_args!("{}: {message}", source.name));
+                refused = true;
+                break;
             }
         };
         if !wrong.is_empty() {
@@ -140,6 +144,8 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
     }
     if arguments.json {
         say(outcome::json(&checked, &wrong_files));
+    } else if refused {
+        say(format_args!("\nNot all scenarios were checked: the host refuses what the search needs."));
     } else if wrong_files.is_empty() {
         say(outcome::conclusion(&checked));
     } else {
@@ -147,6 +153,9 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
     }
     if let Err(message) = pictures.write(&title(&sources)) {
         complain(message);
+        return HOST.into();
+    }
+    if refused {
         return HOST.into();
     }
     match (wrong_files.len(), checked.iter().all(Checked::is_as_expected)) {
@@ -164,14 +173,13 @@ fn title(sources: &[Source]) -> String {
     }
 }
 
-/// Checks the scenarios of one file; what is wrong with those that cannot be. An error is the host's, which has no thread
-/// left.
+/// Checks the scenarios of one file; what is wrong with those that cannot be. An error is what the host refuses.
 fn check_file(
     source: &Source,
     arguments: &CheckArguments,
     checked: &mut Vec<Checked>,
     pictures: &mut Pictures,
-) -> io::Result<Vec<Diagnostic>> {
+) -> Result<Vec<Diagnostic>, String> {
     let loaded = match load(&source.text) {
         Ok(loaded) => loaded,
         Err(wrong) => return Ok(wrong),
@@ -182,11 +190,14 @@ fn check_file(
         let (visited, stop) = (Arc::new(Visited::new()), Arc::new(Stop::new()));
         let options = arguments.options(&visited, &stop);
         let progress = Progress::search(lowered.name.clone(), &visited);
-        let limit = arguments.time.map(|time| Limit::start(time, &stop)).transpose()?;
+        let limit = arguments.time.map(|time| Limit::start(time, &stop)).transpose().map_err(|error| {
+            let remedy = remedy(&error, "leave out --time");
+            format!("the host refuses a thread for --time: {error}; {remedy}")
+        })?;
         let explored = explore(source, &scenario, lowered, arguments, &options);
         drop(limit);
         drop(progress);
-        match explored {
+        match explored.map_err(|error| error.to_string())? {
             Ok(mut one) => {
                 if !arguments.json {
                     say(&one);
@@ -210,17 +221,23 @@ fn explore(
     lowered: Lowered,
     arguments: &CheckArguments,
     options: &Options<'_>,
-) -> Result<Checked, Vec<Diagnostic>> {
-    let checked = Checked::explore(&source.name, scenario, lowered, options, arguments.cross_check)
-        .map_err(|diagnostic| vec![diagnostic])?;
-    if !arguments.outcomes {
-        return Ok(checked);
+) -> Result<Result<Checked, Vec<Diagnostic>>, DiskError> {
+    if let Some(folder) = &arguments.disk {
+        let checked = Checked::explore_on_disk(&source.name, scenario, lowered, options, folder)?;
+        return Ok(checked.map_err(|diagnostic| vec![diagnostic]));
     }
-    let checked = checked.with_outcomes(scenario, &source.text, options)?;
-    if arguments.cross_check {
-        return checked.with_outcomes_crossed(scenario, &source.text, options);
-    }
-    Ok(checked)
+    let checked = Checked::explore(&source.name, scenario, lowered, options, arguments.cross_check);
+    Ok(checked.map_err(|diagnostic| vec![diagnostic]).and_then(|checked| {
+        match (arguments.outcomes, arguments.cross_check) {
+            (false, _) => Ok(checked),
+            (true, false) => checked.with_outcomes(scenario, &source.text, options),
+            (true, true) => checked.with_outcomes(scenario, &source.text, options)?.with_outcomes_crossed(
+                scenario,
+                &source.text,
+                options,
+            ),
+        }
+    }))
 }
 
 /// What belongs below a scenario's line.
