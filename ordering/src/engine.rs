@@ -4,7 +4,7 @@
 //! level. Reading order: [`replay`] (what a model means), `reach` and `pruned` (what cannot happen), `layout`, `condition`
 //! and `tables` (the packed model), `plan`, `expand`, `set` and `search`, then the reductions `liveness`, `symmetry`, `cycles` and
 //! `persistent`, and what comes after a search: `livelock`, `coverage`, `trace`, `round`, `witness`, `counting`.
-//! Another question, all that runs can end with, is in `ends`.
+//! Another question, all that runs can end with, is in `ends`; a search larger than memory is in [`disk`].
 //!
 //! Invariant: a verdict is exact. States are compared whole, a limit that was hit is never called a proof, and the
 //! outcome does not depend on the number of threads.

@@ -10,11 +10,13 @@ mod files;
 mod generate;
 mod guests;
 mod limit;
+mod merge;
 mod messages;
 mod minimize;
 mod observe;
 mod origin;
 mod outcome;
+mod partition;
 mod pictures;
 mod progress;
 mod race;
@@ -55,6 +57,8 @@ enum Command {
     Guests,
     /// Prove or refute scenarios over every interleaving
     Check(check::CheckArguments),
+    /// Unite the JSON of all parts of a check that was made by `check --partition`
+    Merge(merge::MergeArguments),
     /// Make scenarios happen on a live machine: the counterexample of each that is refuted, and random runs of all
     Race(race::RaceArguments),
     /// Replay the traces of a file: what each row changes, which property breaks, why a row cannot happen
@@ -107,6 +111,7 @@ pub fn main() -> ExitCode {
         Some(Command::Boot(boot)) => boot::run(&boot),
         Some(Command::Guests) => guests::run(),
         Some(Command::Check(check)) => check::run(&check),
+        Some(Command::Merge(merge)) => merge::run(&merge),
         Some(Command::Race(race)) => race::run(&race),
         Some(Command::Replay(replay)) => replay::run(&replay),
         Some(Command::Observe(observe)) => observe::run(&observe),

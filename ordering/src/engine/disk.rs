@@ -1,9 +1,10 @@
 //! A search larger than memory: its levels are sorted files, and a state is looked up when the level is over.
 //!
-//! Invariant: a verdict is the one of the search in memory, with the same states, transitions and trace, and as exact: keys are
-//! compared whole. What needs the graph of all states is not decided here and said so: where a scenario asks that an end
-//! can always be reached, and its steps can go round, a search that found nothing broken is [`Bound::Ends`] and no proof;
-//! and runs are not counted. What the disk refuses is a [`DiskError`] and no outcome.
+//! Invariant: a verdict is the one of the search in memory, with the same states, transitions and trace, and as
+//! exact: keys are compared whole. What needs the graph of all states is not decided here and said so: where a
+//! scenario asks that an end can always be reached, and its steps can go round, a search that found nothing broken
+//! is [`Bound::Ends`] and no proof; and runs are not counted. What the disk refuses is a [`DiskError`] and no
+//! outcome.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -55,8 +56,8 @@ pub enum DiskError {
 }
 
 /// The same as [`explore`](super::explore), with all states in files of this folder, and with
-/// [`memory_bytes`](Options::memory_bytes) for what is merged; at least some hundred bytes for each level are needed. The files have
-/// no names, and are gone when this returns or the program ends.
+/// [`memory_bytes`](Options::memory_bytes) for what is merged; at least some hundred bytes for each level are
+/// needed. The files have no names, and are gone when this returns or the program ends.
 ///
 /// # Errors
 /// If the folder has no room, or its files cannot be used.

@@ -18,6 +18,7 @@ use ordering::lowering::{Lowered, load};
 use super::files::{self, Source};
 use super::limit::Limit;
 use super::outcome::{self, Checked};
+use super::partition::{Dealt, Partition};
 use super::pictures::{PictureArguments, Pictures};
 use super::progress::Progress;
 use super::{HOST, UNUSABLE, complain, say, size};
@@ -53,8 +54,8 @@ pub(super) struct CheckArguments {
     /// Explore with and without reductions, and compare
     #[arg(long)]
     cross_check: bool,
-    /// Threads of the search at most, by default one for each CPU that there is; where a search has few states at a time
-    /// it takes fewer, and what is found does not depend on it
+    /// Threads of the search at most, by default one for each CPU that there is; where a search has few states at a
+    /// time it takes fewer, and what is found does not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_THREADS))]
     threads: Option<u16>,
     /// Memory for the search of one scenario, such as 512M or 2G
@@ -67,6 +68,9 @@ pub(super) struct CheckArguments {
     /// States of one scenario at most
     #[arg(long, value_name = "N")]
     max_states: Option<usize>,
+    /// Check every Nth scenario of all from the Kth on; `afterimage merge` unites the JSON of all N parts
+    #[arg(long, value_name = "K/N", requires = "json")]
+    partition: Option<Partition>,
     /// Time for one scenario; a search that it ends is no proof
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     time: Option<Duration>,
@@ -99,6 +103,13 @@ impl CheckArguments {
         }
     }
 
+    /// The options that an answer depends on.
+    fn that_decide(&self) -> String {
+        let Self { stats, no_reduce, outcomes, cross_check, memory, disk, max_states, time, .. } = self;
+        let disk = disk.is_some();
+        format!("{stats} {no_reduce} {outcomes} {cross_check} {memory} {disk} {max_states:?} {time:?}")
+    }
+
     /// A host that does not say how many CPUs there are gets one thread.
     fn threads(&self) -> Threads {
         let asked = self.threads.map(usize::from);
@@ -123,15 +134,16 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
         }
     };
     let (mut wrong_files, mut checked, mut refused) = (Vec::new(), Vec::new(), false);
+    let mut dealt = Dealt::to(arguments.partition);
     for source in &sources {
         if !arguments.json {
             let line = if checked.is_empty() && wrong_files.is_empty() { "" } else { "\n" };
             say(format_args!("{line}{}", source.name));
         }
-        let wrong = match check_file(source, arguments, &mut checked, &mut pictures) {
+        let wrong = match check_file(source, arguments, &mut dealt, &mut checked, &mut pictures) {
             Ok(wrong) => wrong,
             Err(message) => {
-                complain(format_args!("{}: {message}", source.name));
+                complain(message);
                 refused = true;
                 break;
             }
@@ -143,7 +155,7 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
         }
     }
     if arguments.json {
-        say(outcome::json(&checked, &wrong_files));
+        say(outcome::json(&checked, &wrong_files, dealt.part(&sources, &arguments.that_decide())));
     } else if refused {
         say(format_args!("\nNot all scenarios were checked: the host refuses what the search needs."));
     } else if wrong_files.is_empty() {
@@ -177,6 +189,7 @@ fn title(sources: &[Source]) -> String {
 fn check_file(
     source: &Source,
     arguments: &CheckArguments,
+    dealt: &mut Dealt,
     checked: &mut Vec<Checked>,
     pictures: &mut Pictures,
 ) -> Result<Vec<Diagnostic>, String> {
@@ -187,6 +200,9 @@ fn check_file(
     let mut wrong = Vec::new();
     let is_meant = |name: &String| source.only.as_ref().is_none_or(|only| only == name);
     for (scenario, lowered) in loaded.into_iter().filter(|(_, lowered)| is_meant(&lowered.name)) {
+        if !dealt.takes_next() {
+            continue;
+        }
         let (visited, stop) = (Arc::new(Visited::new()), Arc::new(Stop::new()));
         let options = arguments.options(&visited, &stop);
         let progress = Progress::search(lowered.name.clone(), &visited);
@@ -194,10 +210,11 @@ fn check_file(
             let remedy = remedy(&error, "leave out --time");
             format!("the host refuses a thread for --time: {error}; {remedy}")
         })?;
+        let name = lowered.name.clone();
         let explored = explore(source, &scenario, lowered, arguments, &options);
         drop(limit);
         drop(progress);
-        match explored.map_err(|error| error.to_string())? {
+        match explored.map_err(|error| format!("{name}: {error}"))? {
             Ok(mut one) => {
                 if !arguments.json {
                     say(&one);

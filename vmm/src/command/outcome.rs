@@ -25,7 +25,7 @@ use serde::Serialize;
 
 use super::origin::described;
 
-pub(super) use json::json;
+pub(super) use json::{SCHEMA, json};
 
 /// States that the search for a witness may visit.
 pub(super) const WITNESS_STATES: usize = 1_000_000;
@@ -152,7 +152,8 @@ impl Checked {
         let (depth, bits) = (statistics.depth, packed.state_bits());
         let needed = growth::needed(packed, statistics);
         Some(format!(
-            "  {depth} steps deep, {last} new states at the last step after {before} ({trend}); of at most 2^{bits}\n  {needed}"
+            "  {depth} steps deep, {last} new states at the last step after {before} ({trend}); of at most 2^{bits}\n  \
+             {needed}"
         ))
     }
 

@@ -3,6 +3,7 @@
 mod api;
 mod boot;
 mod demo;
+mod disk;
 mod ending;
 mod gdb;
 mod generate;
@@ -13,6 +14,7 @@ mod minimize;
 mod net;
 mod observe;
 mod outcomes;
+mod partition;
 mod pictures;
 mod race;
 mod replay;

@@ -3,10 +3,10 @@
 //! Invariant: each key comes out once, in ascending order, and memory is bounded by the room that is given, with a
 //! floor of [`LEAST`] keys for each file that is read.
 //!
-//! The keys of all runs go through one heap, into tiles. Each level is gone through beside a tile, by steps that double, so
-//! that a level of few states costs few comparisons, however large the tile is.
-//! Source of the method: Korf, Delayed Duplicate Detection, 2003; Stern and Dill, Using Magnetic Disk Instead of Main Memory
-//! in the Murphi Verifier, 1998.
+//! The keys of all runs go through one heap, into tiles. Each level is gone through beside a tile, by steps that
+//! double, so that a level of few states costs few comparisons, however large the tile is. Source of the method:
+//! Korf, Delayed Duplicate Detection, 2003; Stern and Dill, Using Magnetic Disk Instead of Main Memory in the
+//! Murphi Verifier, 1998.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

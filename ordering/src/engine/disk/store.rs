@@ -1,8 +1,8 @@
 //! Sorted keys in files without names: runs of them, and readers that go through a run in order.
 //!
 //! Invariant: a file has no name in its folder from the beginning, so the host takes its room back when the program
-//! ends, however it ends. The keys of a run ascend, and none is in it twice. What cannot be written or read is an error of
-//! the host and never taken for the end of a run.
+//! ends, however it ends. The keys of a run ascend, and none is in it twice. What cannot be written or read is an
+//! error of the host and never taken for the end of a run.
 
 use std::fs::File;
 use std::io;

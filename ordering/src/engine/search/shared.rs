@@ -1,10 +1,10 @@
 //! One level expanded by several threads.
 //!
-//! Invariant: each state of the level is expanded by one thread, and each new state is fresh to one. Nobody waits for
-//! another: pieces of the level are taken from a counter, a state is inserted where all insert (`set/slot.rs` says why that
-//! is right), and who finds no room goes home with what it has left. When all are home the table is doubled, and they go on.
-//! So a thread that panics ends the others' work at their next state, and the panic is passed on; a thread that the host
-//! does not start leaves its share to the others.
+//! Invariant: each state of the level is expanded by one thread, and each new state is fresh to one. Nobody waits
+//! for another: pieces of the level are taken from a counter, a state is inserted where all insert (`set/slot.rs`
+//! says why that is right), and who finds no room goes home with what it has left. When all are home the table is
+//! doubled, and they go on. So a thread that panics ends the others' work at their next state, and the panic is
+//! passed on; a thread that the host does not start leaves its share to the others.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -73,7 +73,8 @@ struct Work<'a, W> {
     pieces: Vec<&'a [W]>,
     /// The first piece that nobody has taken.
     next: AtomicUsize,
-    /// Whether to leave everything as it is: there are too many states, somebody said to stop, or a thread has panicked.
+    /// Whether to leave everything as it is: there are too many states, somebody said to stop, or a thread has
+    /// panicked.
     halted: AtomicBool,
     depth: usize,
     /// More than so many keys and promised slots are more states than the plan allows.

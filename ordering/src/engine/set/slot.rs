@@ -4,14 +4,14 @@
 //! exactly one is told that it is fresh; of threads that claim it for different keys one has it, and the others go on
 //! to the next slot.
 //!
-//! Why the set that is made of them holds each key once: whoever inserts a key goes through the same slots in the same
-//! order, and a slot that it has passed holds another key for good. So all who insert one key claim the same slot first of
-//! all that are empty, and there one compare-and-swap decides. The key is all that a slot of 64 bits publishes, and it is
-//! one word: relaxed order is enough. A slot of 128 bits is two words. Its high half is taken first, by a mark that is no
-//! half of a key; then the low half is written, then the high one, with release. Who reads a high half with acquire
-//! therefore reads the low half that belongs to it. Who finds the mark waits for two stores of another thread, which cannot
-//! panic between them: that slot is not free of waiting, and nothing else in it is.
-//! What a level has brought is read by others only when its threads have been joined.
+//! Why the set that is made of them holds each key once: whoever inserts a key goes through the same slots in the
+//! same order, and a slot that it has passed holds another key for good. So all who insert one key claim the same
+//! slot first of all that are empty, and there one compare-and-swap decides. The key is all that a slot of 64 bits
+//! publishes, and it is one word: relaxed order is enough. A slot of 128 bits is two words. Its high half is taken
+//! first, by a mark that is no half of a key; then the low half is written, then the high one, with release. Who
+//! reads a high half with acquire therefore reads the low half that belongs to it. Who finds the mark waits for two
+//! stores of another thread, which cannot panic between them: that slot is not free of waiting, and nothing else in
+//! it is. What a level has brought is read by others only when its threads have been joined.
 //!
 //! Source of the method: Laarman, van de Pol and Weber, Boosting Multi-Core Reachability Performance with Shared Hash
 //! Tables, 2010. `loom_tests` tries every order of two threads.

@@ -1,13 +1,13 @@
 //! What a search that hit a limit would have needed.
 //!
-//! Invariant: it is an estimate and called one. Levels of a search grow ever more slowly and then shrink, mostly; where the
-//! last ones do not, nothing is estimated.
+//! Invariant: it is an estimate and called one. Levels of a search grow ever more slowly and then shrink, mostly;
+//! where the last ones do not, nothing is estimated.
 
 use ordering::engine::{LAST_LEVELS, Packed, Statistics};
 
 /// What a search on disk does not say.
-pub(super) const NO_GRAPH: &str = "nothing is broken in any state, but whether an end can be reached from each is not decided on disk: \
-     leave out --disk, with as much --memory as it takes";
+pub(super) const NO_GRAPH: &str = "nothing is broken in any state, but whether an end can be reached from each is not \
+     decided on disk: leave out --disk, with as much --memory as it takes";
 
 /// Half of the ratios between the last levels.
 const SPAN: usize = (LAST_LEVELS - 1) / 2;
@@ -19,14 +19,14 @@ pub(super) fn needed(packed: &Packed, statistics: &Statistics) -> String {
     let most = 2_f64.powi(i32::try_from(packed.state_bits()).unwrap_or(i32::MAX));
     let Some(states) = estimate(statistics).filter(|states| *states < FAR).map(|states| states.min(most))
     else {
-        return "how many states there are cannot be told from its last steps".to_owned();
+        return "how many there are in all cannot be told from its last steps".to_owned();
     };
     // It was found to be far below what fits.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let count = states as usize;
     let [memory, disk] = [packed.memory_of(count), packed.disk_of(count)].map(size);
     format!(
-        "about {states:.1e} states in all, if it goes on as in its last steps: --memory {memory}, or --disk DIR with \
+        "about {states:.1e} in all, if it goes on as in its last steps: --memory {memory}, or --disk DIR with \
          {disk} and as much for merging"
     )
 }
