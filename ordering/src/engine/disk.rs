@@ -1,10 +1,10 @@
 //! A search larger than memory: its levels are sorted files, and a state is looked up when the level is over.
 //!
-//! Invariant: a verdict is the one of the search in memory, with the same states, transitions and trace, and as
-//! exact: keys are compared whole. What needs the graph of all states is not decided here and said so: where a
-//! scenario asks that an end can always be reached, and its steps can go round, a search that found nothing broken
-//! is [`Bound::Ends`] and no proof; and runs are not counted. What the disk refuses is a [`DiskError`] and no
-//! outcome.
+//! Invariant: a verdict is the one of the search in memory, with the same states, transitions and trace, and as exact:
+//! keys are compared whole. What needs the graph of all states is asked in memory if the states fit there, and else not
+//! decided and said so: where a scenario asks that an end can always be reached, and its steps can go round, a search
+//! that found nothing broken is [`Bound::Ends`] and no proof. Runs are not counted. What the disk refuses is a
+//! [`DiskError`] and no outcome.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use self::search::{Levels, Room};
 use self::store::{Folder, Key};
 use super::coverage::{self, Seen};
 use super::expand::Broken;
-use super::options::{Bound, Options, PersistentSets};
+use super::options::{Bound, Counting, Options, PersistentSets};
 use super::outcome::{Coverage, Length, Outcome, Verdict};
 use super::plan::Plan;
 use super::search::{End, Searched};
@@ -105,6 +105,11 @@ struct Found<'a, W> {
     levels: Levels<W>,
 }
 
+/// Whether an end must be within reach, and a run may go round.
+fn goes_round<W: Key>(tables: &Tables<W>) -> bool {
+    tables.properties.livelock().is_some() && tables.ways.iter().any(|way| way.back)
+}
+
 fn explore_tables<W: Key>(
     model: &Model,
     tables: &Tables<W>,
@@ -113,17 +118,22 @@ fn explore_tables<W: Key>(
 ) -> Result<Outcome, Failed> {
     let options = options.with(persistent_sets(tables, options));
     // States are limited by their number alone.
-    let plan = Plan { max_states: options.max_states, ..options.plan::<W>().0 };
+    let in_memory = options.plan::<W>().0;
+    let plan = Plan { max_states: options.max_states, ..in_memory };
     let room = Room { folder, memory: options.memory_bytes };
     let levels = Levels::run(tables, &plan, room)?;
     let found = Found { model, tables, plan, room, levels };
     match found.levels.end {
         End::Full => Ok(found.bound_hit(Bound::States { count: options.max_states })),
         End::Stopped => Ok(found.bound_hit(Bound::Stopped)),
-        End::Exhausted
-            if tables.properties.livelock().is_some() && tables.ways.iter().any(|way| way.back) =>
-        {
+        End::Exhausted if goes_round(tables) && found.levels.states > in_memory.max_states => {
             Ok(found.bound_hit(Bound::Ends))
+        }
+        // What needs the graph is asked where there is one.
+        End::Exhausted if goes_round(tables) => {
+            drop(found);
+            let options = Options { interleavings: Counting::Off, ..options };
+            Ok(super::explore_tables(model, tables, &options))
         }
         End::Exhausted => found.proved(),
         End::Broken(broken) if plan.reductions.persistent_sets != PersistentSets::Off => {

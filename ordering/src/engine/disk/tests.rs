@@ -125,6 +125,19 @@ fn every_scenario_of_the_catalogue_has_the_outcome_that_it_has_in_memory() {
 }
 
 #[test]
+fn what_needs_the_graph_is_asked_in_memory_where_it_fits() {
+    let round = |entry: &crate::catalogue::Entry| {
+        let (disk, _) = on_disk(&entry.lowered.model, &Options::default(), 1 << 11);
+        disk.verdict == Verdict::BoundHit { what: Bound::Ends }
+    };
+    let entry =
+        crate::catalogue::entries().iter().find(|entry| round(entry)).expect("some scenario goes round");
+    let model = &entry.lowered.model;
+    let (disk, _) = on_disk(model, &Options::default(), 1 << 26);
+    assert_same(disk, in_memory(model, &Options::default()), &entry.lowered.name);
+}
+
+#[test]
 fn a_limit_of_states_is_no_proof_on_disk_either() {
     let model = cow_n(Size { pages: 2, devices: 2, reads: 2 }, Order::NotifyFirst);
     let options = Options { reductions: Reductions::NONE, max_states: 2000, ..Options::default() };
