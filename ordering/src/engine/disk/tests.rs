@@ -130,8 +130,8 @@ fn what_needs_the_graph_is_asked_in_memory_where_it_fits() {
         let (disk, _) = on_disk(&entry.lowered.model, &Options::default(), 1 << 11);
         disk.verdict == Verdict::BoundHit { what: Bound::Ends }
     };
-    let entry =
-        crate::catalogue::entries().iter().find(|entry| round(entry)).expect("some scenario goes round");
+    let entries = crate::catalogue::entries();
+    let entry = entries.iter().find(|entry| round(entry)).expect("some scenario goes round");
     let model = &entry.lowered.model;
     let (disk, _) = on_disk(model, &Options::default(), 1 << 26);
     assert_same(disk, in_memory(model, &Options::default()), &entry.lowered.name);
