@@ -139,7 +139,7 @@ fn a_folder_that_is_none_is_named() {
 fn what_needs_the_graph_is_no_proof_on_disk() {
     let folder = folder();
     let mut round =
-        "scenario round\nvar x = 0..1\nagent p\n  again:\n  x = 1\n  goto again | end\n".to_owned();
+        "scenario round\nvar x = 0..2\nagent p\n  again:\n  x = 1\n  goto again | end\n".to_owned();
     for agent in ["q", "r", "s"] {
         round += &format!("agent {agent}\n{}", "  x = 1\n".repeat(14));
     }
