@@ -13,7 +13,7 @@ use super::super::replay::Move;
 use super::super::search::End;
 use super::super::tables::Tables;
 use super::super::trace;
-use super::expand;
+use super::expand::expand;
 use super::merge::{Union, few, fresh};
 use super::store::{Folder, Key, Run, Writer};
 
@@ -73,7 +73,7 @@ impl<W: Key> Levels<W> {
 
     fn level(&mut self, tables: &Tables<W>, plan: &Plan<'_>, room: Room<'_>) -> io::Result<()> {
         let (depth, half) = (self.depth(), room.memory / 2);
-        let level = expand::expand(tables, plan, room.folder, (&self.levels[depth], depth), half)?;
+        let level = expand(tables, plan, room.folder, (&self.levels[depth], depth), half)?;
         // What broke did so, also in a level that was not finished; none before it did.
         if level.stopped && level.broken.is_none() {
             self.end = End::Stopped;

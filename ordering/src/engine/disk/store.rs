@@ -187,7 +187,7 @@ impl<W: Key> Reader<W> {
 
 /// The first place from `at` on where a key is not less than `key`: near places are tried first.
 #[inline]
-pub(super) fn first_from<W: Ord>(keys: &[W], at: usize, key: W) -> usize {
+pub(super) fn first_from<W: Ord + Copy>(keys: &[W], at: usize, key: W) -> usize {
     let mut step = 1;
     let mut low = at;
     while low + step < keys.len() && keys[low + step] < key {

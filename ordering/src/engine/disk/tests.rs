@@ -45,9 +45,9 @@ fn on_disk(model: &Model, options: &Options<'_>, memory_bytes: usize) -> (Outcom
     (outcome, folder.0.into_inner())
 }
 
-fn assert_same(disk: Outcome, mut memory: Outcome, context: &str) {
+fn assert_same(disk: &Outcome, mut memory: Outcome, context: &str) {
     memory.statistics.bytes = disk.statistics.bytes;
-    assert_eq!(disk, memory, "{context}");
+    assert_eq!(*disk, memory, "{context}");
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_protocol_is_proved_and_refuted_on_disk_as_in_memory() {
                 // One holds the levels.
                 assert!(files > 1, "nothing was spilled: {files} files");
                 assert_same(
-                    disk,
+                    &disk,
                     in_memory(&model, &options),
                     &format!("{order:?} {reductions:?} {threads:?}"),
                 );
@@ -77,7 +77,7 @@ fn more_runs_than_can_be_read_at_once_are_merged_first() {
     let (disk, files) = on_disk(&model, &options, 1 << 10);
     let levels = disk.statistics.depth + 1;
     assert!(files > 1 + levels, "{files} files for {levels} levels: none is that of runs that were merged");
-    assert_same(disk, in_memory(&model, &options), "cow-n");
+    assert_same(&disk, in_memory(&model, &options), "cow-n");
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_wide_state_is_written_and_read_whole() {
     let narrow =
         super::explore_tables(&model, &narrow, &options, &folder).map_err(|(_, error)| error).unwrap();
     let wide = super::explore_tables(&model, &wide, &options, &folder).map_err(|(_, error)| error).unwrap();
-    assert_same(wide, narrow, "128 bits");
+    assert_same(&wide, narrow, "128 bits");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn every_scenario_of_the_catalogue_has_the_outcome_that_it_has_in_memory() {
                 assert!(!matches!(memory.verdict, Verdict::BoundHit { .. }), "{name}");
             }
             Verdict::Proved | Verdict::Violated { .. } | Verdict::BoundHit { .. } => {
-                assert_same(disk, memory, name)
+                assert_same(&disk, memory, name);
             }
         }
     }
@@ -134,7 +134,7 @@ fn what_needs_the_graph_is_asked_in_memory_where_it_fits() {
     let entry = entries.iter().find(|entry| round(entry)).expect("some scenario goes round");
     let model = &entry.lowered.model;
     let (disk, _) = on_disk(model, &Options::default(), 1 << 26);
-    assert_same(disk, in_memory(model, &Options::default()), &entry.lowered.name);
+    assert_same(&disk, in_memory(model, &Options::default()), &entry.lowered.name);
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn a_limit_of_states_is_no_proof_on_disk_either() {
     let options = Options { reductions: Reductions::NONE, max_states: 2000, ..Options::default() };
     let (disk, _) = on_disk(&model, &options, 1 << 11);
     assert_eq!(disk.verdict, Verdict::BoundHit { what: Bound::States { count: 2000 } });
-    assert_same(disk, in_memory(&model, &options), "2000 states");
+    assert_same(&disk, in_memory(&model, &options), "2000 states");
 }
 
 #[test]
