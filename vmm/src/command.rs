@@ -111,7 +111,7 @@ pub fn main() -> ExitCode {
         Some(Command::Boot(boot)) => boot::run(&boot),
         Some(Command::Guests) => guests::run(),
         Some(Command::Check(check)) => check::run(&check),
-        Some(Command::Merge(merge)) => merge::run(&merge),
+        Some(Command::Merge(merge)) => merge(&merge),
         Some(Command::Race(race)) => race::run(&race),
         Some(Command::Replay(replay)) => replay::run(&replay),
         Some(Command::Observe(observe)) => observe::run(&observe),
@@ -121,6 +121,21 @@ pub fn main() -> ExitCode {
         Some(Command::Steps(steps)) => steps::run(&steps),
         Some(Command::KeepSocket(socket)) => boot::keep_socket(&socket),
         None => demo::run(&arguments.demo),
+    }
+}
+
+/// Says what the parts of a check say together, with the status of the whole.
+fn merge(arguments: &merge::MergeArguments) -> ExitCode {
+    match merge::run(arguments) {
+        Ok(merged) => {
+            say(&merged.text);
+            let status = if merged.errors > 0 { UNUSABLE } else { u8::from(merged.wrong > 0) };
+            status.into()
+        }
+        Err(message) => {
+            complain(message);
+            UNUSABLE.into()
+        }
     }
 }
 

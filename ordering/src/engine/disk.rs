@@ -62,12 +62,14 @@ pub enum DiskError {
 /// # Errors
 /// If the folder has no room, or its files cannot be used.
 pub fn explore(packed: &Packed, options: &Options<'_>, folder: &Path) -> Result<Outcome, DiskError> {
-    explored(packed, options, &folder).map_err(|(states, source)| match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            DiskError::Full { folder: folder.to_owned(), states }
+    explored(packed, options, &folder).map_err(|(states, source)| {
+        let folder = folder.to_owned();
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
+        if full.contains(&source.kind()) {
+            DiskError::Full { folder, states }
+        } else {
+            DiskError::Refused { folder, source }
         }
-        // The kinds are the standard library's, and more may come.
-        _ => DiskError::Refused { folder: folder.to_owned(), source },
     })
 }
 

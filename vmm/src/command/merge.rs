@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -15,7 +14,6 @@ use serde_json::Value;
 
 use super::outcome::{SCHEMA, as_json};
 use super::partition::Part;
-use super::{UNUSABLE, complain, say};
 
 /// Which reports.
 #[derive(Debug, Args)]
@@ -53,33 +51,35 @@ struct Whole {
     errors: Vec<Value>,
 }
 
-/// Merges the reports and prints what they say together.
-pub(super) fn run(arguments: &MergeArguments) -> ExitCode {
-    let whole = match merged(&arguments.files) {
-        Ok(whole) => whole,
-        Err(message) => {
-            complain(message);
-            return UNUSABLE.into();
-        }
-    };
+/// What all parts say together.
+pub(super) struct Merged {
+    /// As it is printed.
+    pub(super) text: String,
+    /// Mistakes in files that could not be checked.
+    pub(super) errors: usize,
+    /// Scenarios that are not as expected.
+    pub(super) wrong: usize,
+}
+
+/// Merges the reports.
+///
+/// # Errors
+/// What keeps them from being one whole, and what to run again.
+pub(super) fn run(arguments: &MergeArguments) -> Result<Merged, String> {
+    let whole = merged(&arguments.files)?;
     let expected = |one: &Value| one["as_expected"] == Value::Bool(true);
     let wrong = whole.scenarios.iter().filter(|one| !expected(one)).count();
+    let (count, errors) = (whole.scenarios.len(), whole.errors.len());
     if arguments.json {
-        say(as_json(&whole));
-    } else {
-        whole.scenarios.iter().for_each(|one| say(line(one)));
-        let (count, errors) = (whole.scenarios.len(), whole.errors.len());
-        match (wrong, errors) {
-            (0, 0) => say(format_args!("\n{count} scenarios, each with the expected verdict.")),
-            (_, 0) => say(format_args!("\n{wrong} of {count} scenarios NOT AS EXPECTED.")),
-            _ => say(format_args!("\n{errors} errors in files that could not be checked.")),
-        }
+        return Ok(Merged { text: as_json(&whole), errors, wrong });
     }
-    match (whole.errors.len(), wrong) {
-        (0, 0) => ExitCode::SUCCESS,
-        (0, _) => ExitCode::FAILURE,
-        _ => UNUSABLE.into(),
-    }
+    let last = match (wrong, errors) {
+        (0, 0) => format!("\n{count} scenarios, each with the expected verdict."),
+        (_, 0) => format!("\n{wrong} of {count} scenarios NOT AS EXPECTED."),
+        (_, _) => format!("\n{errors} errors in files that could not be checked."),
+    };
+    let lines: Vec<String> = whole.scenarios.iter().map(line).chain([last]).collect();
+    Ok(Merged { text: lines.join("\n"), errors, wrong })
 }
 
 /// A scenario in one line, and what is not as expected below it.

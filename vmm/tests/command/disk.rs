@@ -11,7 +11,7 @@ use super::limits::{SLACK_MIB, file, peak};
 use super::{afterimage, scenario, text};
 
 fn folder() -> TempDir {
-    TempDir::new_with_prefix("/tmp/afterimage-disk").expect("a folder can be made")
+    TempDir::new_with_prefix(std::env::temp_dir().join("afterimage-disk")).expect("a folder can be made")
 }
 
 fn path(folder: &TempDir) -> &str {

@@ -15,7 +15,8 @@ struct Whole {
 
 impl Whole {
     fn new(wrong: bool) -> Self {
-        let folder = TempDir::new_with_prefix("/tmp/afterimage-partition").expect("a folder can be made");
+        let folder = TempDir::new_with_prefix(std::env::temp_dir().join("afterimage-partition"))
+            .expect("a folder can be made");
         let one = |name: &str, last: &str| {
             format!("scenario {name}\nvar x = 0..3\nagent p\n  x = 1\n  x = {last}\nfinally x == 2\n")
         };

@@ -54,7 +54,7 @@ pub(super) fn expand<W: Key>(
     (level, depth): (&Run, usize),
     bytes: usize,
 ) -> io::Result<Expanded<W>> {
-    let threads = plan.threads.of_level(usize::try_from(level.len).unwrap_or(usize::MAX));
+    let threads = plan.threads.of_level(level.count());
     let room = (bytes / threads / size_of::<W>()).max(LEAST);
     let (next, halted) = (AtomicU64::new(0), AtomicBool::new(false));
     let work = &Work { level, depth, next, halted, folder, plan, room };

@@ -90,7 +90,7 @@ pub(super) fn fresh<W: Key>(
     levels: &[Run],
     writer: &mut Writer,
     bytes: usize,
-    mut stops: impl FnMut(u64) -> bool,
+    mut stops: impl FnMut(usize) -> bool,
 ) -> io::Result<Option<Run>> {
     let most = share::<W>(bytes / 2, levels.len());
     let levels = levels.iter().map(|level| Reader::of_run(level.clone(), most));

@@ -84,7 +84,7 @@ impl<W: Key> Levels<W> {
         let before = self.states;
         let mut ended = None;
         let next = fresh(&mut union, &self.levels, &mut self.writer, half / 2, |found| {
-            let states = before + usize::try_from(found).unwrap_or(usize::MAX);
+            let states = before + found;
             plan.found(states);
             if states > plan.max_states {
                 ended = Some(End::Full);
@@ -98,7 +98,7 @@ impl<W: Key> Levels<W> {
             return Ok(());
         };
         self.end = level.broken.map_or(End::Exhausted, End::Broken);
-        self.states += usize::try_from(next.len).unwrap_or(usize::MAX);
+        self.states += next.count();
         self.transitions += level.transitions;
         self.seen.add(&level.seen);
         self.levels.push(next);
@@ -107,7 +107,7 @@ impl<W: Key> Levels<W> {
 
     /// What was searched.
     pub(super) fn statistics(&self) -> Statistics {
-        let states = |depth: usize| usize::try_from(self.levels[depth].len).unwrap_or(usize::MAX);
+        let states = |depth: usize| self.levels[depth].count();
         Statistics {
             states: self.states,
             transitions: self.transitions,

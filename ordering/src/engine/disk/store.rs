@@ -66,7 +66,17 @@ pub(super) struct Run {
     pub(super) len: u64,
 }
 
+/// A number of keys that were found one by one.
+fn index(keys: u64) -> usize {
+    usize::try_from(keys).expect("this is a machine of 64 bits")
+}
+
 impl Run {
+    /// How many keys, as memory counts them.
+    pub(super) fn count(&self) -> usize {
+        index(self.len)
+    }
+
     /// Reads keys from the one with this index on, as many as there are and `keys` has room for.
     pub(super) fn read<W: Key>(
         &self,
@@ -75,7 +85,7 @@ impl Run {
         bytes: &mut Vec<u8>,
         keys: &mut Vec<W>,
     ) -> io::Result<()> {
-        let left = usize::try_from(self.len - from.min(self.len)).unwrap_or(usize::MAX);
+        let left = self.count() - index(from.min(self.len));
         bytes.resize(most.min(left) * size_of::<W>(), 0);
         self.file.read_exact_at(bytes, self.begin + from * size_of::<W>() as u64)?;
         keys.extend(bytes.chunks_exact(size_of::<W>()).map(W::read));

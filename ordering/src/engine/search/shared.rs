@@ -133,7 +133,7 @@ impl<'a, W: Word> Worker<'a, W> {
     fn next(&mut self, work: &Work<'a, W>) -> &'a [W] {
         if self.piece.is_empty() {
             // Past the end the counter goes on by one each time a thread comes home.
-            self.piece = work.pieces.get(work.next.fetch_add(1, Relaxed)).copied().unwrap_or_default();
+            self.piece = work.pieces.get(work.next.fetch_add(1, Relaxed)).map_or(&[], |piece| piece);
         }
         self.piece
     }
