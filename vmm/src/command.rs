@@ -111,7 +111,7 @@ pub fn main() -> ExitCode {
         Some(Command::Boot(boot)) => boot::run(&boot),
         Some(Command::Guests) => guests::run(),
         Some(Command::Check(check)) => check::run(&check),
-        Some(Command::Merge(merge)) => merge(&merge),
+        Some(Command::Merge(parts)) => merge(&parts),
         Some(Command::Race(race)) => race::run(&race),
         Some(Command::Replay(replay)) => replay::run(&replay),
         Some(Command::Observe(observe)) => observe::run(&observe),
