@@ -22,9 +22,8 @@ fn main() {
 }
 
 fn explored(model: &Model, reductions: Reductions, threads: usize) -> Outcome {
-    let threads = if threads == 1 { Threads::One } else { Threads::Two };
     let packed = compile(model).expect("cow-n is well formed");
-    explore(&packed, &Options { reductions, threads, ..Options::default() })
+    explore(&packed, &Options { reductions, threads: Threads::new(threads), ..Options::default() })
 }
 
 /// `transitions` are asserted where every one is taken.

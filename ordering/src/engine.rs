@@ -4,7 +4,7 @@
 //! level. Reading order: [`replay`] (what a model means), `reach` and `pruned` (what cannot happen), `layout`, `condition`
 //! and `tables` (the packed model), `plan`, `expand`, `set` and `search`, then the reductions `liveness`, `symmetry`, `cycles` and
 //! `persistent`, and what comes after a search: `livelock`, `coverage`, `trace`, `round`, `witness`, `counting`.
-//! Another question, all that runs can end with, is in `ends`.
+//! Another question, all that runs can end with, is in `ends`; a search larger than memory is in [`disk`].
 //!
 //! Invariant: a verdict is exact. States are compared whole, a limit that was hit is never called a proof, and the
 //! outcome does not depend on the number of threads.
@@ -18,6 +18,7 @@ mod counting;
 mod coverage;
 pub mod cow_n;
 mod cycles;
+pub mod disk;
 mod ends;
 mod expand;
 mod layout;
@@ -47,7 +48,9 @@ use self::livelock::Hope;
 pub use self::options::{
     Bound, Counting, Options, PersistentSets, Reduction, Reductions, Stop, Threads, Visited,
 };
-pub use self::outcome::{Coverage, Interleavings, Length, Outcome, Round, Statistics, Step, Trace, Verdict};
+pub use self::outcome::{
+    Coverage, Interleavings, LAST_LEVELS, Length, Outcome, Round, Statistics, Step, Trace, Verdict,
+};
 use self::plan::Plan;
 use self::pruned::Pruned;
 use self::search::{End, Searched};
@@ -140,6 +143,24 @@ impl Packed {
         match &self.tables {
             Width::Narrow(tables) => tables.layout.bits,
             Width::Wide(tables) => tables.layout.bits,
+        }
+    }
+
+    /// Bytes of memory that a search of so many states takes at most at one time.
+    #[must_use]
+    pub fn memory_of(&self, states: usize) -> usize {
+        match &self.tables {
+            Width::Narrow(_) => plan::peak_of::<u64>(states, 0),
+            Width::Wide(_) => plan::peak_of::<u128>(states, 0),
+        }
+    }
+
+    /// Bytes of disk that so many states take; what is merged comes to that.
+    #[must_use]
+    pub fn disk_of(&self, states: usize) -> usize {
+        match &self.tables {
+            Width::Narrow(_) => states.saturating_mul(size_of::<u64>()),
+            Width::Wide(_) => states.saturating_mul(size_of::<u128>()),
         }
     }
 

@@ -16,6 +16,7 @@ mod format;
 mod generate;
 mod guests;
 mod limit;
+mod merge;
 mod messages;
 mod minimize;
 mod new;
@@ -23,6 +24,7 @@ mod observe;
 mod origin;
 mod outcome;
 mod pager;
+mod partition;
 mod pictures;
 mod progress;
 mod race;
@@ -67,6 +69,8 @@ enum Command {
     Guests,
     /// Prove or refute scenarios over every interleaving
     Check(check::CheckArguments),
+    /// Unite the JSON of all parts of a check that was made by `check --partition`
+    Merge(merge::MergeArguments),
     /// Make scenarios happen on a live machine: the counterexample of each that is refuted, and random runs of all
     Race(race::RaceArguments),
     /// Replay the traces of a file: what each row changes, which property breaks, why a row cannot happen
@@ -139,6 +143,7 @@ pub fn main() -> ExitCode {
         Some(Command::Boot(boot)) => boot::run(&boot),
         Some(Command::Guests) => guests::run(),
         Some(Command::Check(check)) => check::run(&check),
+        Some(Command::Merge(parts)) => merge(&parts),
         Some(Command::Race(race)) => race::run(&race),
         Some(Command::Replay(replay)) => replay::run(&replay),
         Some(Command::Observe(observe)) => observe::run(&observe),
@@ -152,6 +157,21 @@ pub fn main() -> ExitCode {
         Some(Command::KeepSocket(socket)) => boot::keep_socket(&socket),
         Some(Command::ConnectSockets(sockets)) => boot::connect_sockets(&sockets),
         None => demo::run(&arguments.demo),
+    }
+}
+
+/// Says what the parts of a check say together, with the status of the whole.
+fn merge(arguments: &merge::MergeArguments) -> ExitCode {
+    match merge::run(arguments) {
+        Ok(merged) => {
+            say(&merged.text);
+            let status = if merged.errors > 0 { UNUSABLE } else { u8::from(merged.wrong > 0) };
+            status.into()
+        }
+        Err(message) => {
+            complain(message);
+            UNUSABLE.into()
+        }
     }
 }
 

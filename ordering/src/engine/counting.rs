@@ -47,7 +47,7 @@ pub(super) fn interleavings<W: Word>(
 }
 
 /// By place in the search.
-struct Ways<'t, W> {
+struct Ways<'t, W: Word> {
     searched: &'t Searched<W>,
     plan: Plan<'t>,
     expander: Expander<'t, W>,

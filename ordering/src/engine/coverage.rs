@@ -36,7 +36,7 @@ impl Seen {
 pub(super) fn coverage<W: Word>(
     model: &Model,
     tables: &Tables<W>,
-    plan: &Plan,
+    plan: &Plan<'_>,
     searched: &Searched<W>,
 ) -> Coverage {
     let (unseen, end) = unseen(model, tables, plan.reductions, &searched.seen);
@@ -53,7 +53,7 @@ pub(super) fn coverage<W: Word>(
 }
 
 /// The marks that no way that was taken carries, and whether an end was seen.
-fn unseen<W: Word>(
+pub(super) fn unseen<W: Word>(
     model: &Model,
     tables: &Tables<W>,
     reductions: Reductions,

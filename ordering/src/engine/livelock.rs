@@ -24,7 +24,7 @@ pub(super) enum Hope<W> {
 }
 
 /// Looks for a state from which no end can be reached.
-pub(super) fn find<W: Word>(tables: &Tables<W>, plan: &Plan, searched: &Searched<W>) -> Hope<W> {
+pub(super) fn find<W: Word>(tables: &Tables<W>, plan: &Plan<'_>, searched: &Searched<W>) -> Hope<W> {
     let Some(property) = tables.properties.livelock() else { return Hope::Everywhere };
     match hopeless(tables, plan, searched) {
         None => Hope::Unknown,
@@ -37,7 +37,7 @@ pub(super) fn find<W: Word>(tables: &Tables<W>, plan: &Plan, searched: &Searched
 /// search was told to stop.
 pub(super) fn hopeless<W: Word>(
     tables: &Tables<W>,
-    plan: &Plan,
+    plan: &Plan<'_>,
     searched: &Searched<W>,
 ) -> Option<Option<(usize, W)>> {
     // Without a way back in a program every run ends.
@@ -52,7 +52,7 @@ pub(super) fn hopeless<W: Word>(
     Some(hopes.lost())
 }
 
-struct Hopes<'s, W> {
+struct Hopes<'s, W: Word> {
     plan: &'s Plan<'s>,
     searched: &'s Searched<W>,
     tables: &'s Tables<W>,

@@ -3,6 +3,7 @@
 //! Invariant: states and memory are turned into one number of states, so that where a search stops does not depend on when
 //! which table grew. Only who is told to stop from outside stops anywhere.
 
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Whether a reduction is used.
@@ -54,19 +55,16 @@ pub enum Counting {
     Off,
 }
 
-/// Threads of a search; the outcome does not depend on them.
+/// Threads of a search, the caller's included; the outcome does not depend on them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Threads {
-    /// Only the caller's.
-    One,
-    /// One more, in levels for which starting it pays.
-    Two,
-    /// One more, in levels of at least so many states.
-    TwoFrom {
-        /// States.
-        states: usize,
-    },
+pub struct Threads {
+    count: NonZeroUsize,
+    /// States of a level for each thread that takes part in it.
+    states_each: usize,
 }
+
+/// States of a level for which it pays to start a thread: what that costs is a hundredth of their time.
+const WORTH_A_THREAD: usize = 1 << 10;
 
 /// How many states a search has found so far, for whoever watches it from another thread: the engine knows no clock.
 #[derive(Debug, Default)]
@@ -91,6 +89,8 @@ pub enum Bound {
     },
     /// Whoever watches said to stop.
     Stopped,
+    /// Every state was seen, and nothing breaks in one; whether an end can be reached from each is not decided on disk.
+    Ends,
 }
 
 /// How to explore.
@@ -111,6 +111,34 @@ pub struct Options<'w> {
     pub watched: Option<&'w Visited>,
     /// Tells it to stop.
     pub stop: Option<&'w Stop>,
+}
+
+impl Threads {
+    /// Only the caller's.
+    pub const ONE: Self = Self { count: NonZeroUsize::MIN, states_each: WORTH_A_THREAD };
+
+    /// So many, in levels for which starting them pays; 0 means 1.
+    #[must_use]
+    pub fn new(count: usize) -> Self {
+        Self { count: NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN), ..Self::ONE }
+    }
+
+    /// As many as these, one for each so many states of a level.
+    #[must_use]
+    pub const fn each_from(self, states: usize) -> Self {
+        Self { states_each: states, ..self }
+    }
+
+    /// How many.
+    #[must_use]
+    pub const fn count(self) -> usize {
+        self.count.get()
+    }
+
+    /// How many expand a level of so many states.
+    pub(super) fn of_level(self, states: usize) -> usize {
+        states.checked_div(self.states_each).unwrap_or(self.count()).clamp(1, self.count())
+    }
 }
 
 impl Stop {
@@ -176,7 +204,7 @@ impl Default for Options<'_> {
             reductions: Reductions::PAYING,
             max_states: usize::MAX,
             memory_bytes: 2 << 30,
-            threads: Threads::One,
+            threads: Threads::ONE,
             interleavings: Counting::Off,
             watched: None,
             stop: None,

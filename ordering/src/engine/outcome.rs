@@ -13,6 +13,9 @@ use super::trace;
 use super::word::Word;
 use crate::model::{MarkId, Model, Pc, PropertyId};
 
+/// Levels whose states are told of: what the growth of a search is estimated from.
+pub const LAST_LEVELS: usize = 7;
+
 /// A verdict and what it cost.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Outcome {
@@ -112,8 +115,8 @@ pub struct Statistics {
     pub depth: usize,
     /// Bytes of the set and of the levels.
     pub bytes: usize,
-    /// New states in the last level that was finished, and in the one before: whether they still grow.
-    pub last_levels: [usize; 2],
+    /// New states in the last level that was finished, and in those before, the last one behind: whether they still grow.
+    pub last_levels: [usize; LAST_LEVELS],
 }
 
 /// The number of runs from the start until nobody can move.
@@ -137,10 +140,16 @@ impl Outcome {
             interleavings: Interleavings::NotCounted,
             depth: 0,
             bytes: 0,
-            last_levels: [0; 2],
+            last_levels: [0; LAST_LEVELS],
         };
         Self { verdict: Verdict::BoundHit { what: Bound::Stopped }, statistics, coverage: None }
     }
+}
+
+/// The states of the last levels down to this depth, 0 where there is none.
+pub(super) fn last_levels(depth: usize, states: impl Fn(usize) -> usize) -> [usize; LAST_LEVELS] {
+    let back: [usize; LAST_LEVELS] = std::array::from_fn(|index| LAST_LEVELS - 1 - index);
+    back.map(|back| depth.checked_sub(back).map_or(0, &states))
 }
 
 impl<W: Word> Searched<W> {
@@ -151,8 +160,7 @@ impl<W: Word> Searched<W> {
             interleavings: Interleavings::NotCounted,
             depth: self.depth(),
             bytes: plan::bytes_of::<W>(self.states),
-            last_levels: [self.depth().checked_sub(1), Some(self.depth())]
-                .map(|depth| depth.map_or(0, |depth| self.states_at(depth).count())),
+            last_levels: last_levels(self.depth(), |depth| self.states_at(depth).count()),
         }
     }
 
@@ -164,7 +172,7 @@ impl<W: Word> Searched<W> {
         &self,
         model: &Model,
         tables: &Tables<W>,
-        plan: &Plan,
+        plan: &Plan<'_>,
         broken: &Broken<W>,
         length: Length,
     ) -> Outcome {

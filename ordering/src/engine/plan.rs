@@ -14,20 +14,10 @@ pub(super) struct Plan<'w> {
     pub(super) max_states: usize,
     /// States of a greater depth are not expanded.
     pub(super) max_depth: usize,
-    pub(super) shards: Shards,
+    pub(super) threads: Threads,
     pub(super) violations: Violations,
     pub(super) watched: Option<&'w Visited>,
     pub(super) stop: Option<&'w Stop>,
-}
-
-/// In how many parts the set is kept; each has a thread while the level is large.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Shards {
-    One,
-    /// With threads in levels of at least so many states.
-    Two {
-        threads_from: usize,
-    },
 }
 
 /// What becomes of a search when something is broken.
@@ -38,9 +28,6 @@ pub(super) enum Violations {
     /// It goes on with all other runs.
     Pass,
 }
-
-/// States of a level for which starting a thread pays.
-const WORTH_A_THREAD: usize = 1 << 14;
 
 impl<'w> Options<'w> {
     /// The plan, and which bound it is that stops it.
@@ -55,11 +42,7 @@ impl<'w> Options<'w> {
             reductions: self.reductions,
             max_states: within_memory.min(self.max_states),
             max_depth: usize::MAX,
-            shards: match self.threads {
-                Threads::One => Shards::One,
-                Threads::Two => Shards::Two { threads_from: WORTH_A_THREAD },
-                Threads::TwoFrom { states } => Shards::Two { threads_from: states },
-            },
+            threads: self.threads,
             violations: Violations::End,
             watched: self.watched,
             stop: self.stop,
@@ -109,7 +92,7 @@ pub(super) fn bytes_of<W: Word>(states: usize) -> usize {
     set::bytes_of::<W>(states).saturating_add(states.saturating_mul(size_of::<W>()))
 }
 
-/// States that may be found beyond the limit before that is noticed: what is under way between two threads.
+/// States that may be found beyond the limit before that is noticed: what the threads have under way.
 const OVERSHOOT: usize = 1 << 14;
 
 /// States for which there is room, with `beside` bytes for each slot of the set.
@@ -128,7 +111,7 @@ fn states_within<W: Word>(bytes: usize, beside: usize) -> usize {
 
 /// Bytes that so many states take at most at one time, however many threads there are: the smaller set that is copied from
 /// is there while the set grows, and what is beside the slots is there after that.
-fn peak_of<W: Word>(states: usize, beside: usize) -> usize {
+pub(super) fn peak_of<W: Word>(states: usize, beside: usize) -> usize {
     let over = OVERSHOOT.min(states / 8);
     let set = set::bytes_of::<W>(states + over).max(2 * set::bytes_of::<W>(states / 2 + over));
     let growing = set / 2;

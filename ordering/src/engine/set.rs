@@ -3,27 +3,29 @@
 //! Invariant: a key is in it if and only if it was inserted; a key that is not empty has its top bit set, so zero is an
 //! empty slot. The slot is the top of the hash: when the table doubles, keys move in ascending order.
 
+use self::slot::Slot;
 use super::word::Word;
 
-/// Slots of the smallest table.
-const SMALLEST: usize = 1 << 12;
+pub(super) mod shared;
+pub(super) mod slot;
+
+/// Slots of the smallest table. Loom tries few.
+const SMALLEST: usize = if cfg!(loom) { 4 } else { 1 << 12 };
 /// Keys whose slots are read together, so that their cache misses overlap.
-const GROUP: usize = 16;
+pub(super) const GROUP: usize = 16;
 
 /// A set of packed states.
 #[derive(Debug)]
-pub(super) struct Set<W> {
-    slots: Vec<W>,
+pub(super) struct Set<W: Word> {
+    slots: Vec<W::Slot>,
     shift: u32,
     len: usize,
-    /// Bits at the top of the hash that are the same for all keys.
-    skipped: u32,
 }
 
 impl<W: Word> Set<W> {
-    /// An empty set for keys whose hashes agree in the `skipped` top bits.
-    pub(super) fn new(skipped: u32) -> Self {
-        Self { slots: vec![W::ZERO; SMALLEST], shift: shift(SMALLEST), len: 0, skipped }
+    /// An empty set.
+    pub(super) fn new() -> Self {
+        Self { slots: empty::<W>(SMALLEST), shift: shift(SMALLEST), len: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -49,7 +51,7 @@ impl<W: Word> Set<W> {
             let mut homes = [(0, W::ZERO); GROUP];
             for (home, &key) in homes.iter_mut().zip(group) {
                 let slot = self.home(key);
-                *home = (slot, self.slots[slot]);
+                *home = (slot, self.slots[slot].key());
             }
             for (&(slot, found), &key) in homes.iter().zip(group) {
                 if found != key && self.insert_from(slot, key) {
@@ -62,21 +64,24 @@ impl<W: Word> Set<W> {
     /// The slot of a key that is in the set.
     pub(super) fn slot(&self, key: W) -> Option<usize> {
         let mut slot = self.home(key);
-        while self.slots[slot] != key {
-            if self.slots[slot] == W::ZERO {
+        loop {
+            let found = self.slots[slot].key();
+            if found == key {
+                return Some(slot);
+            }
+            if found == W::ZERO {
                 return None;
             }
             slot = self.after(slot);
         }
-        Some(slot)
     }
 
     #[inline]
     fn insert_from(&mut self, mut slot: usize, key: W) -> bool {
         loop {
-            let found = self.slots[slot];
+            let found = self.slots[slot].key();
             if found == W::ZERO {
-                self.slots[slot] = key;
+                self.slots[slot].set(key);
                 self.len += 1;
                 return true;
             }
@@ -90,7 +95,7 @@ impl<W: Word> Set<W> {
     #[expect(clippy::cast_possible_truncation, reason = "a slot is below the capacity, which is a usize")]
     #[inline]
     fn home(&self, key: W) -> usize {
-        (key.hash() << self.skipped >> self.shift) as usize
+        (key.hash() >> self.shift) as usize
     }
 
     #[inline]
@@ -100,13 +105,18 @@ impl<W: Word> Set<W> {
 
     fn double(&mut self) {
         let doubled = self.slots.len() * 2;
-        let old = std::mem::replace(&mut self.slots, vec![W::ZERO; doubled]);
+        let old = std::mem::replace(&mut self.slots, empty::<W>(doubled));
         self.shift = shift(doubled);
         self.len = 0;
-        for key in old.into_iter().filter(|&key| key != W::ZERO) {
+        for key in old.iter().map(Slot::key).filter(|&key| key != W::ZERO) {
             self.insert_from(self.home(key), key);
         }
     }
+}
+
+/// So many empty slots.
+fn empty<W: Word>(slots: usize) -> Vec<W::Slot> {
+    std::iter::repeat_with(W::Slot::empty).take(slots).collect()
 }
 
 /// Bytes that a set of so many keys takes.
@@ -127,5 +137,7 @@ fn shift(capacity: usize) -> u32 {
     u64::BITS - capacity.trailing_zeros()
 }
 
+#[cfg(all(test, loom))]
+mod loom_tests;
 #[cfg(test)]
 mod tests;

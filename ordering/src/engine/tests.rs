@@ -49,7 +49,7 @@ fn what_broke_before_the_search_was_told_to_stop_is_a_violation() {
     let packed = compile(&model).unwrap();
     STOP.set(true);
     // A thread looks whether to stop when it has expanded a state.
-    let threads = Threads::TwoFrom { states: 0 };
+    let threads = Threads::new(2).each_from(0);
     let outcome = explore(&packed, &Options { threads, stop: Some(&STOP), ..Options::default() });
     assert!(matches!(outcome.verdict, Verdict::Violated { .. }), "{:?}", outcome.verdict);
 }

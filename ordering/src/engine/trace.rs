@@ -3,6 +3,8 @@
 //! Invariant: the trace is a run of the model itself, not of its reduction: the levels give the canonical states that it
 //! passes, and a second walk from the start finds steps of the model that pass them. Of several ways the least is taken.
 
+use std::convert::Infallible;
+
 use super::expand::{Broken, Expander};
 use super::outcome::{Step, Trace};
 use super::replay::{Change, Move, replay};
@@ -18,13 +20,29 @@ pub(super) fn to<W: Word>(
     initial: W,
     broken: &Broken<W>,
 ) -> Vec<Move> {
+    let least = |level, leads: &mut dyn FnMut(&W) -> bool| {
+        Ok::<_, Infallible>(searched.states_at(level).filter(|state| leads(state)).min())
+    };
+    match through(least, expander, initial, broken) {
+        Ok(moves) => moves,
+        Err(never) => match never {},
+    }
+}
+
+/// The same; `least` finds the least state of a level that leads somewhere.
+pub(super) fn through<W: Word, E>(
+    least: impl FnMut(usize, &mut dyn FnMut(&W) -> bool) -> Result<Option<W>, E>,
+    expander: &mut Expander<'_, W>,
+    initial: W,
+    broken: &Broken<W>,
+) -> Result<Vec<Move>, E> {
     let before = broken.depth - usize::from(broken.step.is_some());
-    let passed = backward(searched, expander, broken.state, before);
+    let passed = backward(least, expander, broken.state, before)?;
     let (mut moves, last) = forward(expander, initial, &passed);
     if let Some(step) = broken.step {
         moves.push(violating(expander, last, broken, step));
     }
-    moves
+    Ok(moves)
 }
 
 /// The moves with what they change.
@@ -39,12 +57,12 @@ pub(super) fn shown(model: &Model, moves: &[Move]) -> Trace {
 }
 
 /// The canonical states from after the start to `last`.
-fn backward<W: Word>(
-    searched: &Searched<W>,
+fn backward<W: Word, E>(
+    mut least: impl FnMut(usize, &mut dyn FnMut(&W) -> bool) -> Result<Option<W>, E>,
     expander: &mut Expander<'_, W>,
     last: W,
     depth: usize,
-) -> Vec<W> {
+) -> Result<Vec<W>, E> {
     let mut passed = vec![last];
     for level in (1..depth).rev() {
         let target = passed[passed.len() - 1];
@@ -53,11 +71,11 @@ fn backward<W: Word>(
             expander.expand(*state, level, |successor| leads |= successor == target);
             leads
         };
-        passed.extend(searched.states_at(level).filter(|state| leads(state)).min());
+        passed.extend(least(level, &mut leads)?);
     }
     passed.truncate(depth);
     passed.reverse();
-    passed
+    Ok(passed)
 }
 
 /// Steps of the model that pass these canonical states, and the state they lead to.

@@ -24,7 +24,7 @@ struct Path<W> {
 pub(super) fn find<W: Word>(model: &Model, tables: &Tables<W>, options: &Options) -> Option<Vec<Move>> {
     let reductions = Reductions::ALL.with(PersistentSets::Off);
     let mut expander = Expander::new(tables, reductions);
-    let (mut seen, mut fresh) = (Set::new(0), Vec::new());
+    let (mut seen, mut fresh) = (Set::new(), Vec::new());
     seen.insert_all(&[expander.canonical(tables.initial)], &mut fresh);
     let mut path = Path { moves: Vec::new(), begins: Vec::new(), untried: Vec::new() };
     let (mut state, mut stopped) = (tables.initial, None);

@@ -5,6 +5,8 @@
 use std::fmt::Debug;
 use std::ops::{BitAnd, BitOr, BitXor, Not, Shl, Shr};
 
+use super::set::slot::{Narrow, Slot, Wide};
+
 /// Unsigned words that states are packed into.
 pub(super) trait Word:
     Copy
@@ -21,6 +23,8 @@ pub(super) trait Word:
     + Shl<u32, Output = Self>
     + Shr<u32, Output = Self>
 {
+    /// A place in the set.
+    type Slot: Slot<Self>;
     /// Bits of the word.
     const BITS: u32;
     /// No bit set.
@@ -47,6 +51,7 @@ pub(super) trait Word:
 const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
 
 impl Word for u64 {
+    type Slot = Narrow;
     const BITS: u32 = 64;
     const ZERO: Self = 0;
     const ONE: Self = 1;
@@ -74,6 +79,7 @@ impl Word for u64 {
 }
 
 impl Word for u128 {
+    type Slot = Wide;
     const BITS: u32 = 128;
     const ZERO: Self = 0;
     const ONE: Self = 1;

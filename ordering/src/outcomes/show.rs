@@ -100,6 +100,9 @@ impl Outcomes {
             Some(Shortfall::Search(Bound::Stopped)) => {
                 format!("{count} {outcomes} within --time, and perhaps more")
             }
+            Some(Shortfall::Search(Bound::Ends)) => {
+                format!("{count} {outcomes} on disk, and perhaps more")
+            }
         }
     }
 }

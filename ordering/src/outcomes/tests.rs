@@ -213,9 +213,9 @@ fn of_too_many_outcomes_some_are_told_whoever_finds_them() {
     let agents: String = (0..17).map(agent).collect();
     let text = &format!("scenario many\nvar {}\n{agents}", list.join(", "));
     let with = |threads| of_text(text, &Options { threads, ..Options::default() }).remove(0);
-    let found = with(Threads::One);
+    let found = with(Threads::ONE);
     assert_eq!((found.unfinished, found.found.len()), (Some(Shortfall::TooMany), MOST));
-    assert_eq!(found, with(Threads::Two));
+    assert_eq!(found, with(Threads::new(2)));
     assert!(found.to_string().starts_with("65536 outcomes, and more: "), "{}", found.count());
 }
 

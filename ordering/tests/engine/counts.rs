@@ -19,20 +19,40 @@ fn counts(size: (u16, u16, u16), threads: Threads) -> (usize, u64) {
 
 #[test]
 fn unreduced_counts_are_those_of_other_checkers() {
-    assert_eq!(counts((1, 1, 2), Threads::One), (279, 603));
-    assert_eq!(counts((2, 1, 2), Threads::One), (2_561, 6_656));
+    assert_eq!(counts((1, 1, 2), Threads::ONE), (279, 603));
+    assert_eq!(counts((2, 1, 2), Threads::ONE), (2_561, 6_656));
 }
 
 #[test]
-fn two_threads_find_the_same_states_as_one() {
-    assert_eq!(counts((3, 2, 3), Threads::One), (1_319_494, 5_570_538));
-    assert_eq!(counts((3, 2, 3), Threads::Two), (1_319_494, 5_570_538));
+fn eight_threads_find_the_same_states_as_one() {
+    assert_eq!(counts((3, 2, 3), Threads::ONE), (1_319_494, 5_570_538));
+    assert_eq!(counts((3, 2, 3), Threads::new(8)), (1_319_494, 5_570_538));
+}
+
+#[test]
+fn the_outcome_does_not_depend_on_the_number_of_threads() {
+    for order in [Order::NotifyFirst, Order::NotifyLast] {
+        for reductions in [Reductions::ALL, Reductions::PAYING, Reductions::NONE] {
+            let with = |threads| {
+                let options =
+                    Options { reductions, threads, interleavings: Counting::On, ..Options::default() };
+                explored((2, 2, 2), order, &options)
+            };
+            let one = with(Threads::ONE);
+            assert!(one.statistics.states > 40, "{one:?}");
+            for count in 1..=8 {
+                // Also in levels that are too small for that: two threads or more have a state each.
+                assert_eq!(with(Threads::new(count).each_from(1)), one, "{order:?} {reductions:?}: {count}");
+                assert_eq!(with(Threads::new(count)), one, "{order:?} {reductions:?}: {count}");
+            }
+        }
+    }
 }
 
 #[test]
 fn the_late_notification_is_refuted_in_nine_steps_by_every_search() {
     for reductions in [Reductions::ALL, Reductions::PAYING, Reductions::NONE] {
-        for threads in [Threads::One, Threads::Two] {
+        for threads in [Threads::ONE, Threads::new(2), Threads::new(7)] {
             let options = Options { reductions, threads, ..Options::default() };
             let Verdict::Violated { trace, .. } = explored((4, 2, 3), Order::NotifyLast, &options).verdict
             else {

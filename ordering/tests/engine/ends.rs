@@ -69,12 +69,12 @@ fn compare(seed: u64, census: &mut Census) {
     census.endless += u64::from(expected.endless);
     census.many += u64::from(expected.broken.len() > 1);
     for reductions in reductions() {
-        for threads in [Threads::One, Threads::TwoFrom { states: 8 }] {
+        for threads in [Threads::ONE, Threads::new(2).each_from(8)] {
             let options = Options { reductions, threads, ..Options::default() };
             let found = ends(&model, &look, &options).expect("a random model is well formed and small");
             assert!(found.states <= expected.states, "seed {seed}, {reductions:?}: {found:?}");
             let fewer = reductions == with(PersistentSets::On) && found.states < expected.states;
-            census.reduced += u64::from(fewer && threads == Threads::One);
+            census.reduced += u64::from(fewer && threads == Threads::ONE);
             let found = Ends { states: expected.states, ..found };
             assert_eq!(found, expected, "seed {seed}, {reductions:?}, {threads:?}");
         }

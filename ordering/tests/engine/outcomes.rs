@@ -15,13 +15,13 @@ fn protocol(pages: u16) -> Model {
 #[test]
 fn a_limit_of_states_is_never_called_a_proof() {
     let packed = compile(&protocol(3)).unwrap();
-    for threads in [Threads::One, Threads::Two] {
+    for threads in [1, 2, 3, 8].map(Threads::new) {
         let options =
             Options { reductions: Reductions::NONE, max_states: 100_000, threads, ..Options::default() };
         let outcome = explore(&packed, &options);
         assert_eq!(outcome.verdict, Verdict::BoundHit { what: Bound::States { count: 100_000 } });
         assert!(outcome.statistics.states <= 100_000);
-        assert_eq!(outcome, explore(&packed, &Options { threads: Threads::One, ..options }));
+        assert_eq!(outcome, explore(&packed, &Options { threads: Threads::ONE, ..options }));
     }
 }
 

@@ -115,13 +115,11 @@ fn compare(seed: u64, census: &mut Census) {
                 PersistentSets::Asked { .. } => {}
             }
         }
-        let two = explore(&packed, &Options { threads: Threads::Two, ..options });
-        assert_eq!(two, outcome, "{context}: two shards differ from one");
     }
     let options = Options { reductions: any_reductions(seed), ..Options::default() };
-    let threads = Threads::TwoFrom { states: 1 + (seed / 8 % 4) as usize };
-    let two = explore(&packed, &Options { threads, ..options });
-    assert_eq!(two, explore(&packed, &options), "seed {seed}: two threads differ from one");
+    let threads = Threads::new(2 + (seed / 32 % 3) as usize).each_from(1 + (seed / 8 % 4) as usize);
+    let several = explore(&packed, &Options { threads, ..options });
+    assert_eq!(several, explore(&packed, &options), "seed {seed}: {threads:?} differ from one");
     census.serious += u64::from(expected.broken.is_some());
     match expected.broken {
         Some((_, property)) => census.count(&model, property),

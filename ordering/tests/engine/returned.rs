@@ -66,9 +66,9 @@ fn compare(seed: u64, census: &mut Census) {
     census.explored += 1;
     let persistent = Reductions { persistent_sets: PersistentSets::On, ..Reductions::NONE };
     for (reductions, threads) in [
-        (Reductions::PAYING, Threads::One),
-        (Reductions::NONE, Threads::One),
-        (persistent, Threads::TwoFrom { states: 8 }),
+        (Reductions::PAYING, Threads::ONE),
+        (Reductions::NONE, Threads::ONE),
+        (persistent, Threads::new(2).each_from(8)),
     ] {
         let options = Options { reductions, threads, ..Options::default() };
         let found = outcomes(&scenario, &text, &options).expect("it can be lowered");

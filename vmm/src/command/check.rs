@@ -2,13 +2,15 @@
 //!
 //! Invariant: a limit that was hit is never shown as a proof, and an error in a file is never passed over.
 
-use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use clap::Args;
+use ordering::engine::disk::DiskError;
 use ordering::engine::{Counting, Options, Reductions, Stop, Threads, Visited};
 use ordering::language::Diagnostic;
 use ordering::language::syntax::Scenario;
@@ -21,6 +23,7 @@ use super::format::report::{Error, Group, Report};
 use super::format::{FormatArguments, Telling};
 use super::limit::Limit;
 use super::outcome::{self, Checked};
+use super::partition::{Dealt, Partition};
 use super::pictures::{PictureArguments, Pictures};
 use super::progress::Progress;
 use super::selection::Selection;
@@ -28,10 +31,8 @@ use super::size;
 use super::voice::{HOST, UNUSABLE, complain};
 use crate::remedy::remedy;
 
-/// What the search that runs has found.
-static VISITED: Visited = Visited::new();
-/// Set when the time of the search that runs is over.
-static STOP: Stop = Stop::new();
+/// Threads that can be asked for.
+const MOST_THREADS: i64 = 1024;
 
 /// What can be asked of the explorer.
 #[derive(Debug, Args)]
@@ -62,15 +63,23 @@ pub(super) struct CheckArguments {
     /// Explore with and without reductions, and compare
     #[arg(long)]
     cross_check: bool,
-    /// Threads of the search
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
-    threads: u8,
+    /// Threads of the search at most, by default one for each CPU that there is; where a search has few states at a
+    /// time it takes fewer, and what is found does not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_THREADS))]
+    threads: Option<u16>,
     /// Memory for the search of one scenario, such as 512M or 2G
     #[arg(long, default_value = "2G", value_parser = bytes)]
     memory: usize,
+    /// Keep the states of a scenario in files in this folder, which have no names and are gone at the end: for searches
+    /// larger than memory. Orders are not counted then
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["outcomes", "cross_check"])]
+    disk: Option<PathBuf>,
     /// States of one scenario at most
     #[arg(long, value_name = "N")]
     max_states: Option<usize>,
+    /// Check every Nth scenario of all from the Kth on; `afterimage merge` unites the JSON of all N parts
+    #[arg(long, value_name = "K/N")]
+    partition: Option<Partition>,
     /// Time for one scenario; a search that it ends is no proof
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     time: Option<Duration>,
@@ -94,19 +103,41 @@ impl CheckArguments {
     fn open(&self, sources: &[Source]) -> Result<(Telling, Pictures), String> {
         let written = self.format.written().into_iter().chain(self.pictures.written());
         apart(&written.collect::<Vec<_>>(), files::paths(sources))?;
+        if self.partition.is_some() && !self.format.is_json() {
+            return Err("--partition is for --format json, which `afterimage merge` reads".to_owned());
+        }
         Ok((self.format.open()?, self.pictures.open()?))
     }
 
-    fn options(&self) -> Options<'static> {
+    /// How to explore, told of and stopped by these.
+    fn options<'w>(&self, visited: &'w Visited, stop: &'w Stop) -> Options<'w> {
         Options {
             reductions: if self.no_reduce { Reductions::NONE } else { Reductions::PAYING },
             max_states: self.max_states.unwrap_or(usize::MAX),
             memory_bytes: self.memory,
-            threads: if self.threads == 2 { Threads::Two } else { Threads::One },
+            threads: self.threads(),
             interleavings: if self.stats { Counting::On } else { Counting::OfProof },
-            watched: Some(&VISITED),
-            stop: self.time.map(|_| &STOP),
+            watched: Some(visited),
+            stop: self.time.map(|_| stop),
         }
+    }
+
+    /// The options that an answer depends on.
+    fn that_decide(&self) -> String {
+        let Self {
+            selection, stats, no_reduce, outcomes, cross_check, memory, disk, max_states, time, ..
+        } = self;
+        let disk = disk.is_some();
+        let chosen = selection.names();
+        format!(
+            "{stats} {no_reduce} {outcomes} {cross_check} {memory} {disk} {max_states:?} {time:?} {chosen:?}"
+        )
+    }
+
+    /// A host that does not say how many CPUs there are gets one thread.
+    fn threads(&self) -> Threads {
+        let asked = self.threads.map(usize::from);
+        Threads::new(asked.unwrap_or_else(|| available_parallelism().map_or(1, usize::from)))
     }
 }
 
@@ -128,15 +159,17 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
         }
     };
     let (mut wrong_files, mut checked, mut found) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut dealt, mut refused) = (Dealt::to(arguments.partition), false);
     for source in &sources {
         telling.heading(&source.name);
         let before = checked.len();
-        let wrong = match check_file(source, arguments, &mut checked, &mut telling, &mut pictures) {
+        let wrong = match check_file(source, arguments, &mut dealt, &mut checked, &mut telling, &mut pictures)
+        {
             Ok(wrong) => wrong,
-            Err(error) => {
-                let remedy = remedy(&error, "leave out --time");
-                complain(format_args!("the host refuses a thread for --time: {error}; {remedy}"));
-                return HOST.into();
+            Err(message) => {
+                complain(message);
+                refused = true;
+                break;
             }
         };
         found.push((source, before..checked.len(), wrong.iter().map(|one| Error::of(source, one)).collect()));
@@ -147,12 +180,19 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
         }
     }
     let conclusion = || match wrong_files.len() {
+        _ if refused => {
+            "\nNot all scenarios were checked: the host refuses what the search needs.".to_owned()
+        }
         0 => outcome::conclusion(&checked),
         wrong => format!("\n{wrong} of {} files could not be checked.", sources.len()),
     };
-    telling.conclude(&report(found, &checked), || outcome::json(&checked, &wrong_files), conclusion);
+    let part = dealt.part(&sources, &arguments.that_decide());
+    telling.conclude(&report(found, &checked), || outcome::json(&checked, &wrong_files, part), conclusion);
     if let Err(message) = telling.finish().and_then(|()| pictures.write(&title(&sources))) {
         complain(message);
+        return HOST.into();
+    }
+    if refused {
         return HOST.into();
     }
     match (wrong_files.len(), checked.iter().all(Checked::is_as_expected)) {
@@ -180,15 +220,15 @@ fn title(sources: &[Source]) -> String {
     }
 }
 
-/// Checks the scenarios of one file; what is wrong with those that cannot be. An error is the host's, which has no thread
-/// left.
+/// Checks the scenarios of one file; what is wrong with those that cannot be. An error is what the host refuses.
 fn check_file(
     source: &Source,
     arguments: &CheckArguments,
+    dealt: &mut Dealt,
     checked: &mut Vec<Checked>,
     telling: &mut Telling,
     pictures: &mut Pictures,
-) -> io::Result<Vec<Diagnostic>> {
+) -> Result<Vec<Diagnostic>, String> {
     let loaded = match load(&source.text) {
         Ok(loaded) => loaded,
         Err(wrong) => return Ok(wrong),
@@ -196,19 +236,28 @@ fn check_file(
     let mut wrong = Vec::new();
     let is_meant = |name: &str| arguments.selection.has(source, name);
     for (scenario, lowered) in loaded.into_iter().filter(|(_, lowered)| is_meant(&lowered.name)) {
-        let progress = Progress::search(lowered.name.clone(), &VISITED);
-        let limit = arguments.time.map(|time| Limit::start(time, &STOP)).transpose()?;
-        let explored = explore(source, &scenario, lowered, arguments);
+        if !dealt.takes_next() {
+            continue;
+        }
+        let (visited, stop) = (Arc::new(Visited::new()), Arc::new(Stop::new()));
+        let options = arguments.options(&visited, &stop);
+        let progress = Progress::search(lowered.name.clone(), &visited);
+        let limit = arguments.time.map(|time| Limit::start(time, &stop)).transpose().map_err(|error| {
+            let remedy = remedy(&error, "leave out --time");
+            format!("the host refuses a thread for --time: {error}; {remedy}")
+        })?;
+        let name = lowered.name.clone();
+        let explored = explore(source, &scenario, lowered, arguments, &options);
         drop(limit);
         drop(progress);
-        match explored {
+        match explored.map_err(|error| format!("{name}: {error}"))? {
             Ok(mut one) => {
                 if telling.is_text() && !(telling.is_quiet() && one.is_as_expected()) {
                     telling.line(&one);
-                    show(&mut one, arguments, telling);
+                    show(&mut one, arguments, &options, telling);
                 }
                 if pictures.are_wanted() {
-                    pictures.add(source, one.drawn(&scenario, &arguments.options()));
+                    pictures.add(source, one.drawn(&scenario, &options));
                 }
                 checked.push(one);
             }
@@ -224,22 +273,28 @@ fn explore(
     scenario: &Scenario,
     lowered: Lowered,
     arguments: &CheckArguments,
-) -> Result<Checked, Vec<Diagnostic>> {
-    let options = arguments.options();
-    let checked = Checked::explore(&source.name, scenario, lowered, &options, arguments.cross_check)
-        .map_err(|diagnostic| vec![diagnostic])?;
-    if !arguments.outcomes {
-        return Ok(checked);
+    options: &Options<'_>,
+) -> Result<Result<Checked, Vec<Diagnostic>>, DiskError> {
+    if let Some(folder) = &arguments.disk {
+        let checked = Checked::explore_on_disk(&source.name, scenario, lowered, options, folder)?;
+        return Ok(checked.map_err(|diagnostic| vec![diagnostic]));
     }
-    let checked = checked.with_outcomes(scenario, &source.text, &options)?;
-    if arguments.cross_check {
-        return checked.with_outcomes_crossed(scenario, &source.text, &options);
-    }
-    Ok(checked)
+    let checked = Checked::explore(&source.name, scenario, lowered, options, arguments.cross_check);
+    Ok(checked.map_err(|diagnostic| vec![diagnostic]).and_then(|checked| {
+        match (arguments.outcomes, arguments.cross_check) {
+            (false, _) => Ok(checked),
+            (true, false) => checked.with_outcomes(scenario, &source.text, options),
+            (true, true) => checked.with_outcomes(scenario, &source.text, options)?.with_outcomes_crossed(
+                scenario,
+                &source.text,
+                options,
+            ),
+        }
+    }))
 }
 
 /// What belongs below a scenario's line.
-fn show(one: &mut Checked, arguments: &CheckArguments, telling: &mut Telling) {
+fn show(one: &mut Checked, arguments: &CheckArguments, options: &Options<'_>, telling: &mut Telling) {
     one.growth().iter().for_each(|line| telling.line(line));
     if let Some(outcomes) = one.take_outcomes() {
         outcomes.lines().for_each(|line| telling.line(format_args!("    {line}")));
@@ -251,6 +306,6 @@ fn show(one: &mut Checked, arguments: &CheckArguments, telling: &mut Telling) {
         one.counterexample().iter().for_each(|table| telling.line(format_args!("\n{table}")));
     }
     if arguments.witness {
-        one.witness(&arguments.options()).iter().for_each(|table| telling.line(format_args!("\n{table}")));
+        one.witness(options).iter().for_each(|table| telling.line(format_args!("\n{table}")));
     }
 }

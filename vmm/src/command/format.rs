@@ -71,6 +71,11 @@ impl FormatArguments {
         self.output.as_deref().map(|path| ("--output", path))
     }
 
+    /// Whether it is one object.
+    pub(super) fn is_json(&self) -> bool {
+        self.json || self.format == Format::Json
+    }
+
     /// Sees that the output can be written.
     ///
     /// # Errors

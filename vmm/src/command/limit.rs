@@ -3,6 +3,7 @@
 //! Invariant: the search is told to stop only while its limit exists, and nobody waits for a limit that is dropped.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use ordering::engine::Stop;
 
 /// A running limit.
 pub(super) struct Limit {
-    stop: &'static Stop,
+    stop: Arc<Stop>,
     /// Dropped to end the thread.
     running: Option<(Sender<()>, JoinHandle<()>)>,
 }
@@ -21,12 +22,13 @@ impl Limit {
     ///
     /// # Errors
     /// What the host says if it has no thread left.
-    pub(super) fn start(time: Duration, stop: &'static Stop) -> io::Result<Self> {
+    pub(super) fn start(time: Duration, stop: &Arc<Stop>) -> io::Result<Self> {
         stop.set(false);
+        let (stop, told) = (Arc::clone(stop), Arc::clone(stop));
         let (ended, waits) = channel();
         let thread = thread::Builder::new().name("limit".to_owned()).spawn(move || {
             if waits.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
-                stop.set(true);
+                told.set(true);
             }
         })?;
         Ok(Self { stop, running: Some((ended, thread)) })

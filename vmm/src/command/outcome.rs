@@ -4,13 +4,17 @@
 //! neither is an answer that a search without reductions does not give.
 
 mod case;
+mod growth;
 mod json;
 
+use std::convert::Infallible;
 use std::fmt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ordering::answer::{Answer, Answered};
 use ordering::counterexample::Table;
+use ordering::engine::disk::{self, DiskError};
 use ordering::engine::{
     self, Bound, Counting, Interleavings, Options, Outcome, Packed, Reductions, TooLarge, Verdict,
 };
@@ -46,7 +50,7 @@ pub(super) struct Checked {
 }
 
 impl Checked {
-    /// Explores one scenario.
+    /// Explores one scenario; if `cross` says so also with the reductions the other way round.
     pub(super) fn explore(
         file: &str,
         scenario: &Scenario,
@@ -54,23 +58,50 @@ impl Checked {
         options: &Options,
         cross: bool,
     ) -> Result<Self, Diagnostic> {
+        let search = |packed: &Packed| Ok::<_, Infallible>(engine::explore(packed, options));
+        let checked = match Self::by(search, file, scenario, lowered, options) {
+            Ok(checked) => checked?,
+            Err(never) => match never {},
+        };
+        let crossed = checked.packed.as_ref().filter(|_| cross);
+        let disagrees = crossed.and_then(|packed| disagreement(packed, options, &checked.outcome));
+        Ok(Self { disagrees, ..checked })
+    }
+
+    /// Explores one scenario with its states in this folder.
+    pub(super) fn explore_on_disk(
+        file: &str,
+        scenario: &Scenario,
+        lowered: Lowered,
+        options: &Options,
+        folder: &Path,
+    ) -> Result<Result<Self, Diagnostic>, DiskError> {
+        let search = |packed: &Packed| disk::explore(packed, options, folder);
+        Self::by(search, file, scenario, lowered, options)
+    }
+
+    /// Packs one scenario and lets `search` say what is true of it.
+    fn by<E>(
+        search: impl FnOnce(&Packed) -> Result<Outcome, E>,
+        file: &str,
+        scenario: &Scenario,
+        lowered: Lowered,
+        options: &Options,
+    ) -> Result<Result<Self, Diagnostic>, E> {
         let begun = Instant::now();
         let packed = match engine::compile_until(&lowered.model, options.stop) {
             Ok(packed) => Some(packed),
             Err(TooLarge::Stopped) => None,
             Err(error @ (TooLarge::Bits { .. } | TooLarge::Malformed(_))) => {
-                return Err(too_large(scenario, &error));
+                return Ok(Err(too_large(scenario, &error)));
             }
         };
-        let explored = packed.as_ref().map(|packed| engine::explore(packed, options));
-        let outcome = explored.unwrap_or_else(Outcome::stopped);
+        let outcome = packed.as_ref().map(search).transpose()?.unwrap_or_else(Outcome::stopped);
         let time = begun.elapsed();
-        let crossed = packed.as_ref().filter(|_| cross);
-        let disagrees = crossed.and_then(|packed| disagreement(packed, options, &outcome));
         let answer = Answer::new(&lowered, &outcome);
-        let file = file.to_owned();
+        let (file, disagrees, outcomes) = (file.to_owned(), None, None);
         let expect_line = scenario.expect.as_ref().map(|expect| expect.span.line);
-        Ok(Self { file, lowered, expect_line, answer, packed, outcome, time, disagrees, outcomes: None })
+        Ok(Ok(Self { file, lowered, expect_line, answer, packed, outcome, time, disagrees, outcomes }))
     }
 
     /// The same with all outcomes, which must agree with the verdict.
@@ -114,14 +145,19 @@ impl Checked {
 
     /// After a limit: how far the search came, and what bounds the rest.
     pub(super) fn growth(&self) -> Option<String> {
-        let Verdict::BoundHit { .. } = self.outcome.verdict else { return None };
+        let Verdict::BoundHit { what } = self.outcome.verdict else { return None };
+        if what == Bound::Ends {
+            return Some(format!("  {}", growth::NO_GRAPH));
+        }
         let statistics = &self.outcome.statistics;
-        let [before, last] = statistics.last_levels;
+        let [.., before, last] = statistics.last_levels;
         let trend = if last > before { "still growing" } else { "no longer growing" };
         let Some(packed) = &self.packed else { return Some("  the model was not packed in time".to_owned()) };
         let (depth, bits) = (statistics.depth, packed.state_bits());
+        let needed = growth::needed(packed, statistics);
         Some(format!(
-            "  {depth} steps deep, {last} new states at the last step after {before} ({trend}); of at most 2^{bits}"
+            "  {depth} steps deep, {last} new states at the last step after {before} ({trend}); of at most 2^{bits}\n  \
+             {needed}"
         ))
     }
 
@@ -266,6 +302,7 @@ fn option_of(bound: Bound) -> &'static str {
         Bound::States { .. } => "--max-states",
         Bound::Memory { .. } => "--memory",
         Bound::Stopped => "--time",
+        Bound::Ends => "--disk",
     }
 }
 

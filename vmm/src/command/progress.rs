@@ -4,6 +4,7 @@
 //! it is not indicatif's own, which panics where the host has no thread left: without a thread there is no line.
 
 use std::io::{self, IsTerminal, stderr};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -28,12 +29,11 @@ impl Progress {
     }
 
     /// Starts a line for the search of `text`, for when it takes more than a second.
-    pub(super) fn search(text: String, visited: &'static Visited) -> Self {
-        visited.set(0);
-        Self::of(text, Some(visited))
+    pub(super) fn search(text: String, visited: &Arc<Visited>) -> Self {
+        Self::of(text, Some(Arc::clone(visited)))
     }
 
-    fn of(text: String, search: Option<&'static Visited>) -> Self {
+    fn of(text: String, search: Option<Arc<Visited>>) -> Self {
         let running = if stderr().is_terminal() { draw(text, search).ok() } else { None };
         Self { running }
     }
@@ -48,20 +48,20 @@ impl Drop for Progress {
     }
 }
 
-fn draw(text: String, search: Option<&'static Visited>) -> io::Result<(Sender<()>, JoinHandle<()>)> {
+fn draw(text: String, search: Option<Arc<Visited>>) -> io::Result<(Sender<()>, JoinHandle<()>)> {
     let (ended, waits) = channel();
-    let begin = move || redraw(&text, search, &waits);
+    let begin = move || redraw(&text, search.as_ref(), &waits);
     let thread = thread::Builder::new().name("progress".to_owned()).spawn(begin)?;
     Ok((ended, thread))
 }
 
 /// Draws the line at each tick, until nobody wants it any more.
-fn redraw(text: &str, search: Option<&'static Visited>, ended: &Receiver<()>) {
+fn redraw(text: &str, search: Option<&Arc<Visited>>, ended: &Receiver<()>) {
     let begun = Instant::now();
     let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
     let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style);
     while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-        if let Some(found) = found(search, begun.elapsed()) {
+        if let Some(found) = found(search.map(Arc::as_ref), begun.elapsed()) {
             line.set_message(format!("{text} … {:.1} s{found}", begun.elapsed().as_secs_f64()));
         }
     }
@@ -69,7 +69,7 @@ fn redraw(text: &str, search: Option<&'static Visited>, ended: &Receiver<()>) {
 }
 
 /// What stands behind the time; none: it is too early for a line.
-fn found(search: Option<&'static Visited>, time: Duration) -> Option<String> {
+fn found(search: Option<&Visited>, time: Duration) -> Option<String> {
     let Some(visited) = search else { return Some(String::new()) };
     // A count of states is far below what a double holds exactly.
     #[expect(clippy::cast_precision_loss)]

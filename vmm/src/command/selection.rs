@@ -21,6 +21,11 @@ fn pattern(text: &str) -> Result<Pattern, String> {
 }
 
 impl Selection {
+    /// As they were given.
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.names.iter().map(Pattern::as_str).collect()
+    }
+
     /// Whether a scenario of `source` is meant.
     pub(super) fn has(&self, source: &Source, name: &str) -> bool {
         let named = self.names.is_empty() || self.names.iter().any(|pattern| pattern.matches(name));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{afterimage, text};
 
 /// Agents that each add to one number, and note how large it was: nearly all of their orders differ.
-fn file(name: &str, agents: usize, steps: usize) -> PathBuf {
+pub(super) fn file(name: &str, agents: usize, steps: usize) -> PathBuf {
     let list = |one: fn(usize) -> String| (0..agents).map(one).collect::<Vec<_>>().join(", ");
     let mut text = format!(
         "scenario {name}\nvar n = 0..250, {}\n",
@@ -29,10 +29,10 @@ fn file(name: &str, agents: usize, steps: usize) -> PathBuf {
 }
 
 /// What a search may take beside its memory.
-const SLACK_MIB: usize = 2;
+pub(super) const SLACK_MIB: usize = 2;
 
 /// The most memory that the command had at one time, in KiB, and what it printed.
-fn peak(arguments: &[&str]) -> (usize, String) {
+pub(super) fn peak(arguments: &[&str]) -> (usize, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_afterimage"))
         .args(arguments)
         .stdin(Stdio::null())

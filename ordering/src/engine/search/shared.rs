@@ -1,161 +1,162 @@
-//! One level expanded by a thread for each of two shards.
+//! One level expanded by several threads.
 //!
-//! Invariant: a shard is touched by its own thread only; states that belong to the other one are sent there. A thread
-//! ends when it has expanded its part and the other one has hung up. Nobody waits with a full inbox: who cannot send
-//! takes in first.
+//! Invariant: each state of the level is expanded by one thread, and each new state is fresh to one. Nobody waits
+//! for another: pieces of the level are taken from a counter, a state is inserted where all insert (`set/slot.rs`
+//! says why that is right), and who finds no room goes home with what it has left. When all are home the table is
+//! doubled, and they go on. So a thread that panics ends the others' work at their next state, and the panic is
+//! passed on; a thread that the host does not start leaves its share to the others.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::thread;
 
 use super::super::expand::Expander;
 use super::super::plan::Plan;
+use super::super::set::GROUP;
+use super::super::set::shared::{Left, Shared};
 use super::super::tables::Tables;
 use super::super::word::Word;
-use super::{BEGUN, Level, Shard, alone, owner};
+use super::{BATCH, BEGUN, Level, Searched};
 
-/// States in a message.
-const MESSAGE: usize = 4096;
-/// Messages that may wait for one thread.
-const INBOX: usize = 64;
+/// States of the level that a thread takes at once.
+const PIECE: usize = 128;
 
-/// Expands the last level of both shards; without a second thread if the host has none left.
+/// Expands the last level.
 pub(super) fn level<W: Word>(
-    shards: &mut [Shard<W>],
+    searched: &mut Searched<W>,
     tables: &Tables<W>,
-    plan: &Plan,
-    depth: usize,
+    plan: &Plan<'_>,
+    threads: usize,
 ) -> Level<W> {
-    let expanded = match &mut *shards {
-        [first, second] => by_two(first, second, tables, plan, depth),
-        _ => None,
-    };
-    expanded.unwrap_or_else(|| alone(shards, tables, plan, depth))
+    let depth = searched.depth();
+    let parts = searched.levels.last_mut().map(std::mem::take).expect(BEGUN);
+    let pieces: Vec<&[W]> = parts.iter().flat_map(|part| part.chunks(PIECE)).collect();
+    let most = plan.max_states.saturating_add(threads * GROUP);
+    let work = Work { pieces, next: AtomicUsize::new(0), halted: AtomicBool::new(false), depth, most, plan };
+    let mut workers: Vec<Worker<'_, W>> = (0..threads).map(|_| Worker::new(plan.expander(tables))).collect();
+    loop {
+        searched.set.shared(|set| by_all(&mut workers, &work, set));
+        if work.halted.load(Relaxed) || workers.iter().all(Worker::is_done) {
+            break;
+        }
+        searched.set.double_by(threads);
+    }
+    let levels =
+        workers.into_iter().map(|worker| Level::of(worker.expander, vec![worker.fresh], worker.stopped));
+    let level = levels.reduce(Level::and).expect("there is a worker");
+    drop(work);
+    if let Some(last) = searched.levels.last_mut() {
+        *last = parts;
+    }
+    level
 }
 
-/// None, with nothing done, if there is no second thread.
-fn by_two<W: Word>(
-    first: &mut Shard<W>,
-    second: &mut Shard<W>,
-    tables: &Tables<W>,
-    plan: &Plan,
-    depth: usize,
-) -> Option<Level<W>> {
-    let found = AtomicUsize::new(first.set.len() + second.set.len());
-    let (to_first, first_inbox) = sync_channel(INBOX);
-    let (to_second, second_inbox) = sync_channel(INBOX);
-    let worker = |own, shard, inbox, outbox| Worker {
-        own,
-        shard,
-        mail: Mail { inbox, outbox, leaving: Vec::with_capacity(MESSAGE) },
-        found: &found,
-        plan,
-        stopped: false,
-        expander: plan.expander(tables),
-    };
-    let first = worker(0, first, first_inbox, to_second);
-    let second = worker(1, second, second_inbox, to_first);
+/// Lets all work until the level is expanded or the set has no room.
+fn by_all<'a, W: Word>(workers: &mut [Worker<'a, W>], work: &Work<'a, W>, set: &Shared<'_, W>) {
     thread::scope(|scope| {
-        let second = thread::Builder::new().spawn_scoped(scope, move || second.run(depth)).ok()?;
-        let first = first.run(depth);
-        Some(first.and(&second.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))))
-    })
+        let mut workers = workers.iter_mut();
+        let own = workers.next();
+        for other in workers {
+            // Who is not started has nothing left, or is asked again below.
+            let _started = thread::Builder::new().spawn_scoped(scope, || other.run(work, set));
+        }
+        if let Some(own) = own {
+            own.run(work, set);
+        }
+    });
+    workers.iter_mut().for_each(|worker| worker.run(work, set));
 }
 
-/// A thread's shard and what it needs to expand it.
-struct Worker<'a, W> {
-    own: usize,
-    shard: &'a mut Shard<W>,
-    mail: Mail<W>,
-    /// States found by both.
-    found: &'a AtomicUsize,
+/// What is to be done, for all.
+struct Work<'a, W> {
+    /// The level.
+    pieces: Vec<&'a [W]>,
+    /// The first piece that nobody has taken.
+    next: AtomicUsize,
+    /// Whether to leave everything as it is: there are too many states, somebody said to stop, or a thread has
+    /// panicked.
+    halted: AtomicBool,
+    depth: usize,
+    /// More than so many keys and promised slots are more states than the plan allows.
+    most: usize,
     plan: &'a Plan<'a>,
-    stopped: bool,
+}
+
+/// What one thread does, and has left when it goes home.
+struct Worker<'a, W> {
     expander: Expander<'a, W>,
+    /// The rest of its piece.
+    piece: &'a [W],
+    /// Successors that are not inserted.
+    outbox: Vec<W>,
+    fresh: Vec<W>,
+    stopped: bool,
 }
 
-/// The way to the other thread and back.
-struct Mail<W> {
-    inbox: Receiver<Vec<W>>,
-    outbox: SyncSender<Vec<W>>,
-    leaving: Vec<W>,
-}
+impl<'a, W: Word> Worker<'a, W> {
+    fn new(expander: Expander<'a, W>) -> Self {
+        Self {
+            expander,
+            piece: &[],
+            outbox: Vec::with_capacity(2 * BATCH),
+            fresh: Vec::new(),
+            stopped: false,
+        }
+    }
 
-impl<W: Word> Worker<'_, W> {
-    fn run(mut self, depth: usize) -> Level<W> {
-        let states = self.shard.levels.last_mut().map(std::mem::take).expect(BEGUN);
-        let mut staying = Vec::with_capacity(2 * MESSAGE);
-        let own = self.own;
-        for &state in &states {
-            let leaving = &mut self.mail.leaving;
-            self.expander.expand(state, depth, |successor| {
-                if owner(successor, 2) == own { staying.push(successor) } else { leaving.push(successor) }
-            });
-            if staying.len() >= MESSAGE {
-                self.insert(&staying);
-                staying.clear();
-                self.take_in();
-            }
-            if self.mail.leaving.len() >= MESSAGE {
-                self.send();
-            }
-            if self.is_full() {
+    fn is_done(&self) -> bool {
+        self.piece.is_empty() && self.outbox.is_empty()
+    }
+
+    /// Works until everything is expanded and inserted, there is no room, or all are told to halt.
+    fn run(&mut self, work: &Work<'a, W>, set: &Shared<'_, W>) {
+        let halts = Halts(&work.halted);
+        while let Some((&state, rest)) = self.next(work).split_first() {
+            self.expander.expand(state, work.depth, |successor| self.outbox.push(successor));
+            self.piece = rest;
+            if self.outbox.len() >= BATCH && !self.deliver(work, set) {
                 break;
             }
-            self.stopped = self.plan.is_stopped();
+            self.stopped = work.plan.is_stopped();
             if self.stopped {
+                work.halted.store(true, Relaxed);
+            }
+            if work.halted.load(Relaxed) {
                 break;
             }
         }
-        self.insert(&staying);
-        self.send();
-        if let Some(level) = self.shard.levels.last_mut() {
-            *level = states;
+        self.deliver(work, set);
+        drop(halts);
+    }
+
+    /// What is left of the piece, or the next one; empty if there is none.
+    fn next(&mut self, work: &Work<'a, W>) -> &'a [W] {
+        if self.piece.is_empty() {
+            // Past the end the counter goes on by one each time a thread comes home.
+            self.piece = work.pieces.get(work.next.fetch_add(1, Relaxed)).map_or(&[], |piece| piece);
         }
-        self.finish()
+        self.piece
     }
 
-    fn is_full(&self) -> bool {
-        self.found.load(Ordering::Relaxed) > self.plan.max_states
-    }
-
-    fn insert(&mut self, states: &[W]) {
-        insert(self.shard, states, self.found, self.plan);
-    }
-
-    fn take_in(&mut self) {
-        while let Ok(states) = self.mail.inbox.try_recv() {
-            self.insert(&states);
+    /// Inserts what waits; whether there was room for it.
+    fn deliver(&mut self, work: &Work<'a, W>, set: &Shared<'_, W>) -> bool {
+        let left = set.insert_all(&mut self.outbox, &mut self.fresh);
+        let taken = set.taken();
+        work.plan.found(taken);
+        if taken > work.most {
+            work.halted.store(true, Relaxed);
         }
-    }
-
-    fn send(&mut self) {
-        let mut message = std::mem::replace(&mut self.mail.leaving, Vec::with_capacity(MESSAGE));
-        while let Err(TrySendError::Full(unsent)) = self.mail.outbox.try_send(message) {
-            message = unsent;
-            self.take_in();
-            thread::yield_now();
-        }
-    }
-
-    /// Hangs up, and takes in what comes until the other one has.
-    fn finish(self) -> Level<W> {
-        let Mail { inbox, outbox, .. } = self.mail;
-        drop(outbox);
-        for states in inbox {
-            insert(self.shard, &states, self.found, self.plan);
-        }
-        Level::of(self.expander, self.stopped)
+        left == Left::Nothing
     }
 }
 
-/// Inserts nothing if there are too many already: the search has failed, and its memory is used up.
-fn insert<W: Word>(shard: &mut Shard<W>, states: &[W], found: &AtomicUsize, plan: &Plan) {
-    if found.load(Ordering::Relaxed) > plan.max_states {
-        return;
+/// Tells all to halt when its thread panics.
+struct Halts<'a>(&'a AtomicBool);
+
+impl Drop for Halts<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.store(true, Relaxed);
+        }
     }
-    let before = shard.set.len();
-    shard.insert(states);
-    let new = shard.set.len() - before;
-    plan.found(found.fetch_add(new, Ordering::Relaxed) + new);
 }

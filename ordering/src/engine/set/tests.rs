@@ -9,6 +9,7 @@ use super::super::pruned::Pruned;
 use super::super::search::Searched;
 use super::super::tables::Tables;
 use super::super::word::Word;
+use super::slot::Slot;
 use super::{Set, bytes_of, room};
 
 /// Keys that differ in few bits, as states do.
@@ -18,7 +19,7 @@ fn keys<W: Word>(count: u32) -> Vec<W> {
 
 fn a_set_holds_exactly_what_was_inserted<W: Word + std::hash::Hash>() {
     let keys = keys::<W>(50_000);
-    let mut set = Set::new(0);
+    let mut set = Set::new();
     let mut fresh = Vec::new();
     keys.chunks(97).for_each(|chunk| set.insert_all(chunk, &mut fresh));
     let expected: HashSet<W> = keys.iter().copied().collect();
@@ -42,7 +43,7 @@ fn a_wide_set_holds_exactly_what_was_inserted() {
 #[test]
 fn keys_that_agree_in_their_low_half_stay_apart() {
     let keys: Vec<u64> = (0..50_000).map(|index| u64::occupied() | index << 35).collect();
-    let (mut set, mut fresh) = (Set::new(0), Vec::new());
+    let (mut set, mut fresh) = (Set::new(), Vec::new());
     set.insert_all(&keys, &mut fresh);
     assert_eq!(fresh, keys);
 }
@@ -64,7 +65,48 @@ fn states_of_a_protocol_are_found_within_two_probes() {
         let (home, slot) = (set.home(key), set.slot(key).unwrap());
         (slot + set.capacity() - home) % set.capacity() + 1
     };
-    let total: usize = set.slots.iter().filter(|&&key| key != 0).map(|&key| probes(key)).sum();
+    let total: usize = set.slots.iter().map(Slot::key).filter(|&key| key != 0).map(probes).sum();
     let average = total as f64 / set.len() as f64;
     assert!(average < 2.5, "{average}");
+}
+
+/// Threads that insert overlapping keys into a table that must double often, each going home when there is no room.
+fn threads_insert_what_one_would<W: Word + std::hash::Hash>() {
+    let keys = keys::<W>(60_000);
+    let expected: HashSet<W> = keys.iter().copied().collect();
+    let mut set = Set::<W>::new();
+    // Each key waits with three of four threads.
+    let share =
+        |thread: usize| keys.iter().enumerate().filter(move |(at, _)| at % 4 != thread).map(|(_, &key)| key);
+    let mut waiting: Vec<(Vec<W>, Vec<W>)> =
+        (0..4).map(|thread| (share(thread).collect(), Vec::new())).collect();
+    let mut doubled = 0;
+    while waiting.iter().any(|(left, _)| !left.is_empty()) {
+        set.shared(|shared| {
+            std::thread::scope(|scope| {
+                for (left, fresh) in &mut waiting {
+                    scope.spawn(move || shared.insert_all(left, fresh));
+                }
+            });
+        });
+        assert!(set.len() <= room(set.capacity()));
+        set.double_by(3);
+        doubled += 1;
+    }
+    assert!(doubled > 3, "{doubled}");
+    let fresh: Vec<W> = waiting.into_iter().flat_map(|(_, fresh)| fresh).collect();
+    assert_eq!((fresh.len(), set.len()), (expected.len(), expected.len()), "each key is fresh to one thread");
+    assert_eq!(fresh.into_iter().collect::<HashSet<W>>(), expected);
+    assert!(keys.iter().all(|&key| set.slot(key).is_some()));
+    assert_eq!(set.slot(W::occupied() | W::of(u32::MAX) << 7), None);
+}
+
+#[test]
+fn threads_insert_narrow_keys_as_one_would() {
+    threads_insert_what_one_would::<u64>();
+}
+
+#[test]
+fn threads_insert_wide_keys_as_one_would() {
+    threads_insert_what_one_would::<u128>();
 }

@@ -12,6 +12,7 @@ use serde::Serialize;
 mod outcomes;
 
 use super::super::files::Source;
+use super::super::partition::Part;
 use super::{Checked, as_json, expected_name};
 use crate::schema::CHECK;
 
@@ -21,6 +22,8 @@ struct Report<'a> {
     schema: &'static str,
     scenarios: Vec<Scenario<'a>>,
     errors: Vec<Error<'a>>,
+    /// Which part of what this is, if only a part was asked for.
+    partition: Option<Part>,
 }
 
 #[derive(Serialize)]
@@ -111,7 +114,11 @@ struct Error<'a> {
 }
 
 /// All of `checked`, and what is wrong with the files that could not be.
-pub(in super::super) fn json(checked: &[Checked], wrong: &[(&Source, Vec<Diagnostic>)]) -> String {
+pub(in super::super) fn json(
+    checked: &[Checked],
+    wrong: &[(&Source, Vec<Diagnostic>)],
+    partition: Option<Part>,
+) -> String {
     let error = |source: &'_ Source, diagnostic: &Diagnostic| diagnostic.place(&source.text);
     let errors = wrong.iter().flat_map(|(source, diagnostics)| {
         diagnostics.iter().map(move |diagnostic| {
@@ -122,7 +129,7 @@ pub(in super::super) fn json(checked: &[Checked], wrong: &[(&Source, Vec<Diagnos
         })
     });
     let scenarios = checked.iter().map(scenario).collect();
-    as_json(&Report { schema: CHECK, scenarios, errors: errors.collect() })
+    as_json(&Report { schema: CHECK, scenarios, errors: errors.collect(), partition })
 }
 
 fn scenario(checked: &Checked) -> Scenario<'_> {

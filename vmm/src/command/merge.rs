@@ -1,0 +1,191 @@
+//! `afterimage merge`: the reports of all parts of one check as one.
+//!
+//! Invariant: what comes out is what `check` of everything would have said, in the same order and with the same
+//! exit status, or one line that says which part is missing, twice there or of something else, and what is to be
+//! run again.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::outcome::as_json;
+use super::partition::Part;
+use crate::schema::{CHECK, require};
+
+/// Which reports.
+#[derive(Debug, Args)]
+pub(super) struct MergeArguments {
+    /// What `check --json --partition K/N` has printed, for each K
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Print one JSON object instead of the lines
+    #[arg(long)]
+    json: bool,
+}
+
+/// The report of a part, as far as it is looked into.
+#[derive(Deserialize)]
+struct Report {
+    scenarios: Vec<Value>,
+    errors: Vec<Value>,
+    partition: Part,
+    origin: Origin,
+}
+
+#[derive(Deserialize)]
+struct Origin {
+    version: String,
+    commit: Option<String>,
+    arguments: Vec<String>,
+}
+
+/// All parts as one.
+#[derive(Serialize)]
+struct Whole {
+    schema: &'static str,
+    scenarios: Vec<Value>,
+    errors: Vec<Value>,
+}
+
+/// What all parts say together.
+pub(super) struct Merged {
+    /// As it is printed.
+    pub(super) text: String,
+    /// Mistakes in files that could not be checked.
+    pub(super) errors: usize,
+    /// Scenarios that are not as expected.
+    pub(super) wrong: usize,
+}
+
+/// Merges the reports.
+///
+/// # Errors
+/// What keeps them from being one whole, and what to run again.
+pub(super) fn run(arguments: &MergeArguments) -> Result<Merged, String> {
+    let whole = merged(&arguments.files)?;
+    let expected = |one: &Value| one["as_expected"] == Value::Bool(true);
+    let wrong = whole.scenarios.iter().filter(|one| !expected(one)).count();
+    let (count, errors) = (whole.scenarios.len(), whole.errors.len());
+    if arguments.json {
+        return Ok(Merged { text: as_json(&whole), errors, wrong });
+    }
+    let last = match (wrong, errors) {
+        (0, 0) => format!("\n{count} scenarios, each with the expected verdict."),
+        (_, 0) => format!("\n{wrong} of {count} scenarios NOT AS EXPECTED."),
+        (_, _) => format!("\n{errors} errors in files that could not be checked."),
+    };
+    let lines: Vec<String> = whole.scenarios.iter().map(line).chain([last]).collect();
+    Ok(Merged { text: lines.join("\n"), errors, wrong })
+}
+
+/// A scenario in one line, and what is not as expected below it.
+fn line(one: &Value) -> String {
+    let text = |field: &str| one[field].as_str().unwrap_or_default();
+    let steps = one["steps"].as_u64().map_or_else(String::new, |steps| format!(" in {steps}"));
+    let verdict = format!("{}{steps}", text("verdict"));
+    let mut line =
+        format!("{:40} {verdict:20} {:>9} states   {}", text("scenario"), one["states"], text("file"));
+    for fault in one["faults"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        line += &format!("\n    NOT AS EXPECTED: {fault}");
+    }
+    line
+}
+
+fn merged(files: &[PathBuf]) -> Result<Whole, String> {
+    let mut parts: BTreeMap<usize, (&Path, Report)> = BTreeMap::new();
+    for file in files {
+        let report = read(file)?;
+        if let Some((first, like)) = parts.values().next() {
+            same(file, &report, first, like)?;
+        }
+        let index = report.partition.index;
+        if let Some((other, _)) = parts.get(&index) {
+            let of = report.partition.of;
+            let (file, other) = (file.display(), other.display());
+            return Err(format!("{other} and {file} are both part {index}/{of}: leave out one of them"));
+        }
+        parts.insert(index, (file, report));
+    }
+    let (_, first) = parts.values().next().expect("at least one file is given");
+    let of = first.partition.of;
+    // A part that the host did not let finish may not have come to the last one.
+    let count = parts.values().map(|(_, report)| report.partition.scenarios).max().unwrap_or(0);
+    if let Some(lost) = (1..=of).find(|index| !parts.contains_key(index)) {
+        return Err(format!("part {lost}/{of} is missing: run `{}`", again(first, lost)));
+    }
+    for (file, report) in parts.values() {
+        let (found, index) = (report.scenarios.len(), report.partition.index);
+        let own = (count + of - index) / of;
+        if own != found {
+            let (file, run) = (file.display(), again(report, index));
+            return Err(format!("{file} ends after {found} of its {own} scenarios: run `{run}`"));
+        }
+    }
+    let errors = parts.values().next().map_or_else(Vec::new, |(_, report)| report.errors.clone());
+    let mut left: Vec<_> = parts.into_values().map(|(_, report)| report.scenarios.into_iter()).collect();
+    let scenarios = (0..count).filter_map(|number| left[number % of].next()).collect();
+    Ok(Whole { schema: CHECK, scenarios, errors })
+}
+
+fn read(file: &Path) -> Result<Report, String> {
+    let text = fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    let no_report = |error: serde_json::Error| {
+        let file = file.display();
+        format!(
+            "{file} is not what `check --json --partition K/N` prints, or not all of it ({error}): run that again"
+        )
+    };
+    let object: Value = serde_json::from_slice(&text).map_err(no_report)?;
+    require(&object, CHECK, &file.display().to_string())?;
+    let report: Report = serde_json::from_value(object).map_err(no_report)?;
+    let Part { index, of, .. } = report.partition;
+    if index == 0 || index > of {
+        return Err(format!("{} says that it is part {index}/{of}: run it again", file.display()));
+    }
+    Ok(report)
+}
+
+/// Says what is not the same in two reports that must be of one check.
+fn same(file: &Path, report: &Report, first: &Path, like: &Report) -> Result<(), String> {
+    let run = again(like, report.partition.index.min(like.partition.of));
+    let (file, first) = (file.display(), first.display());
+    let version = |report: &Report| {
+        let commit =
+            report.origin.commit.as_deref().map_or_else(String::new, |commit| format!(" ({commit})"));
+        format!("{}{commit}", report.origin.version)
+    };
+    let (this, that) = (version(report), version(like));
+    if this != that {
+        return Err(format!("{file} is of version {this}, {first} of {that}: run `{run}` with one version"));
+    }
+    if report.partition.of != like.partition.of {
+        let (this, that) = (report.partition.of, like.partition.of);
+        return Err(format!("{file} is one part of {this}, {first} one of {that}: run `{run}`"));
+    }
+    if report.partition.inputs != like.partition.inputs {
+        return Err(format!("{file} is of other files or options than {first}: run `{run}`"));
+    }
+    Ok(())
+}
+
+/// The command that makes a part, from that of another one.
+fn again(report: &Report, index: usize) -> String {
+    let of = report.partition.of;
+    let mut words = vec!["afterimage".to_owned()];
+    let mut is_value = false;
+    for argument in &report.origin.arguments {
+        let replaced = if is_value || argument.starts_with("--partition=") {
+            let name = if is_value { "" } else { "--partition=" };
+            format!("{name}{index}/{of}")
+        } else {
+            argument.clone()
+        };
+        is_value = argument == "--partition";
+        words.push(replaced);
+    }
+    words.join(" ")
+}

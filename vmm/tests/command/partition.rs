@@ -1,0 +1,138 @@
+//! `afterimage check --partition` and `afterimage merge`.
+
+use std::fs::{read_to_string, write};
+use std::path::Path;
+
+use serde_json::Value;
+use vmm_sys_util::tempdir::TempDir;
+
+use super::{afterimage, text};
+
+/// Scenarios of two files and one by its name; one of them is not as expected if `wrong`.
+struct Whole {
+    folder: TempDir,
+}
+
+impl Whole {
+    fn new(wrong: bool) -> Self {
+        let folder = TempDir::new_with_prefix(std::env::temp_dir().join("afterimage-partition"))
+            .expect("a folder can be made");
+        let one = |name: &str, last: &str| {
+            format!("scenario {name}\nvar x = 0..3\nagent p\n  x = 1\n  x = {last}\nfinally x == 2\n")
+        };
+        let files = [
+            ("a.scn", one("a", "2") + &one("b", "2")),
+            ("b.scn", one("c", if wrong { "3" } else { "2" }) + &one("d", "2")),
+        ];
+        for (name, text) in files {
+            write(folder.as_path().join(name), text).expect("a temporary file can be written");
+        }
+        Self { folder }
+    }
+
+    fn path(&self) -> &str {
+        self.folder.as_path().to_str().expect("the path is UTF-8")
+    }
+
+    /// Checks a part, and the file with its report.
+    fn part(&self, index: usize, of: usize) -> String {
+        let part = format!("{index}/{of}");
+        let output = afterimage(&["check", self.path(), "store-buffering", "--json", "--partition", &part]);
+        let report = self.folder.as_path().join(format!("{index}-of-{of}.json"));
+        write(&report, output.stdout).expect("a temporary file can be written");
+        report.to_str().expect("the path is UTF-8").to_owned()
+    }
+}
+
+/// A report without times and where it comes from.
+fn found(json: &[u8]) -> Value {
+    let mut report: Value = serde_json::from_slice(json).expect("one JSON object");
+    for one in report["scenarios"].as_array_mut().expect("scenarios are a list") {
+        one["time_us"] = Value::Null;
+    }
+    serde_json::json!([report["schema"], report["scenarios"], report["errors"]])
+}
+
+#[test]
+fn all_parts_together_are_the_whole_in_any_number_and_order() {
+    for wrong in [false, true] {
+        let whole = Whole::new(wrong);
+        let expected = afterimage(&["check", whole.path(), "store-buffering", "--json"]);
+        for of in [1, 2, 3, 5, 7] {
+            let mut reports: Vec<String> = (1..=of).map(|index| whole.part(index, of)).collect();
+            reports.reverse();
+            let reports: Vec<&str> = reports.iter().map(String::as_str).collect();
+            let merged = afterimage(&[["merge", "--json"].as_slice(), &reports].concat());
+            assert_eq!(found(&merged.stdout), found(&expected.stdout), "{of} parts");
+            assert_eq!(merged.status.code(), expected.status.code(), "{of} parts");
+            let lines = afterimage(&[["merge"].as_slice(), &reports].concat());
+            assert_eq!(lines.status.code(), Some(i32::from(wrong)));
+            let last = if wrong {
+                "1 of 5 scenarios NOT AS EXPECTED."
+            } else {
+                "5 scenarios, each with the expected verdict."
+            };
+            assert!(text(&lines.stdout).ends_with(&format!("{last}\n")), "{}", text(&lines.stdout));
+        }
+    }
+}
+
+/// What `merge` says of files that are no whole.
+fn refusal(files: &[&str]) -> String {
+    let output = afterimage(&[["merge"].as_slice(), files].concat());
+    let told = text(&output.stderr);
+    assert_eq!((output.status.code(), told.lines().count(), output.stdout.len()), (Some(2), 1, 0), "{told}");
+    told
+}
+
+#[test]
+fn a_part_that_is_lost_twice_there_or_of_something_else_is_named() {
+    let (whole, other) = (Whole::new(false), Whole::new(true));
+    let [one, two, three] = [1, 2, 3].map(|index| whole.part(index, 3));
+    let lost = refusal(&[&one, &three]);
+    assert!(
+        lost.contains("part 2/3 is missing: run `afterimage check ") && lost.contains("--partition 2/3"),
+        "{lost}"
+    );
+    let twice = refusal(&[&one, &two, &three, &two]);
+    assert!(twice.contains("are both part 2/3: leave out one of them"), "{twice}");
+    let files = refusal(&[&one, &two, &other.part(3, 3)]);
+    assert!(
+        files.contains("is of other files or options than") && files.contains("--partition 3/3"),
+        "{files}"
+    );
+    let of = refusal(&[&one, &whole.part(2, 2)]);
+    assert!(of.contains("is one part of 2, ") && of.contains(" one of 3: run `"), "{of}");
+    let edit = |from: &str, to: &str| {
+        let text = read_to_string(&two).expect("it was written");
+        assert!(text.contains(from), "{text}");
+        let path = Path::new(&two).with_extension("edited");
+        write(&path, text.replace(from, to)).expect("a temporary file can be written");
+        path.to_str().expect("the path is UTF-8").to_owned()
+    };
+    let version = refusal(&[&one, &edit("\"version\": \"", "\"version\": \"9"), &three]);
+    assert!(version.contains(" is of version 9") && version.contains(" with one version"), "{version}");
+    let text = read_to_string(&two).expect("it was written");
+    let cut = edit(&text[text.len() / 2..], "");
+    assert!(refusal(&[&one, &cut, &three]).contains("not all of it"));
+}
+
+#[test]
+fn a_part_whose_scenarios_are_not_all_there_is_named() {
+    let whole = Whole::new(false);
+    let [one, two] = [1, 2].map(|index| whole.part(index, 2));
+    let mut report: Value =
+        serde_json::from_str(&read_to_string(&one).expect("it was written")).expect("it is JSON");
+    report["scenarios"].as_array_mut().expect("a list").pop();
+    write(&one, report.to_string()).expect("a temporary file can be written");
+    assert!(refusal(&[&one, &two]).contains(" ends after 2 of its 3 scenarios: run `afterimage check "));
+}
+
+#[test]
+fn a_part_that_is_none_is_refused() {
+    for part in ["0/2", "3/2", "1", "1/0", "x/y"] {
+        let output = afterimage(&["check", "store-buffering", "--json", "--partition", part]);
+        assert_eq!(output.status.code(), Some(2), "{part}");
+        assert!(text(&output.stderr).contains("give K/N, such as 1/4"), "{part}");
+    }
+}
