@@ -25,6 +25,7 @@ mod livelock;
 mod liveness;
 mod options;
 mod outcome;
+mod parts;
 mod persistent;
 mod plan;
 mod properties;
@@ -48,6 +49,7 @@ pub use self::options::{
     Bound, Counting, Options, PersistentSets, Reduction, Reductions, Stop, Threads, Visited,
 };
 pub use self::outcome::{Coverage, Interleavings, Length, Outcome, Round, Statistics, Step, Trace, Verdict};
+use self::parts::Apart;
 use self::plan::Plan;
 use self::pruned::Pruned;
 use self::search::{End, Searched};
@@ -161,12 +163,12 @@ const PAYING: [usize; 2] = [4, 7];
 /// are worth nothing in the end.
 const LASTING: usize = 2;
 
-/// The search that answers, and the options it was made with: with persistent sets or without, nothing to be asked.
+/// The search that answers, and the options it was made with: of the whole, with persistent sets or without, or of the parts.
 /// What is decided depends on the model and the limits alone.
-fn searched<W: Word>(tables: &Tables<W>, options: &Options) -> (Searched<W>, Options) {
+fn searched<W: Word>(tables: &Tables<W>, options: &Options, extent: Extent) -> Answer<W> {
     let at = match options.reductions.persistent_sets {
         PersistentSets::Off | PersistentSets::On => {
-            return (Searched::run(tables, &options.plan::<W>().0), *options);
+            return Answer::Whole(Searched::run(tables, &options.plan::<W>().0), *options);
         }
         PersistentSets::Asked { at } => at,
     };
@@ -175,15 +177,37 @@ fn searched<W: Word>(tables: &Tables<W>, options: &Options) -> (Searched<W>, Opt
     let plain = Searched::start(tables, &plan).until(at, tables, &plan);
     // Where there is room for few states, with them it may be enough.
     if plain.end == End::Full {
-        return (Searched::run(tables, &with.plan::<W>().0), with);
+        return Answer::Whole(Searched::run(tables, &with.plan::<W>().0), with);
     }
-    if plain.is_open(&plan)
-        && let Some(reduced) = few(tables, &with, &plain)
-    {
-        drop(plain);
-        return (reduced.go_on(tables, &with.plan::<W>().0), with);
+    if plain.is_open(&plan) {
+        if extent == Extent::Model
+            && let Some(apart) = Apart::search(tables, &options.beside::<W>(plain.states))
+        {
+            return Answer::Apart(apart);
+        }
+        if let Some(reduced) = few(tables, &with, &plain) {
+            drop(plain);
+            return Answer::Whole(reduced.go_on(tables, &with.plan::<W>().0), with);
+        }
     }
-    (plain.go_on(tables, &plan), without)
+    Answer::Whole(plain.go_on(tables, &plan), without)
+}
+
+/// What there is to search.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Extent {
+    /// A model, which may have parts.
+    Model,
+    /// A part, which has none.
+    Part,
+}
+
+/// What was searched.
+enum Answer<W> {
+    /// The model, with these options.
+    Whole(Searched<W>, Options),
+    /// Its parts, and nothing breaks.
+    Apart(Apart),
 }
 
 /// The levels of `plain` with persistent sets, if these leave out so much that it is worth the time of choosing them.
@@ -206,7 +230,10 @@ fn few<W: Word>(tables: &Tables<W>, with: &Options, plain: &Searched<W>) -> Opti
 }
 
 fn explore_tables<W: Word>(model: &Model, tables: &Tables<W>, options: &Options) -> Outcome {
-    let (searched, options) = searched(tables, options);
+    let (searched, options) = match searched(tables, options, Extent::Model) {
+        Answer::Whole(searched, options) => (searched, options),
+        Answer::Apart(apart) => return apart.proved(model, tables, options),
+    };
     let (options, (plan, bound)) = (&options, options.plan::<W>());
     match searched.end {
         End::Full => searched.bound_hit(bound),
@@ -235,7 +262,7 @@ fn proved<W: Word>(model: &Model, tables: &Tables<W>, options: &Options, searche
     let beside = options.plan_beside::<W>(searched.states);
     let coverage = Some(coverage::coverage(model, tables, &beside, &searched));
     let mut statistics = searched.statistics();
-    statistics.interleavings = counting::interleavings(tables, options, searched);
+    statistics.interleavings = counting::interleavings(tables, options, Some(searched));
     Outcome { verdict: Verdict::Proved, statistics, coverage }
 }
 

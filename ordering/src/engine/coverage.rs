@@ -53,7 +53,7 @@ pub(super) fn coverage<W: Word>(
 }
 
 /// The marks that no way that was taken carries, and whether an end was seen.
-fn unseen<W: Word>(
+pub(super) fn unseen<W: Word>(
     model: &Model,
     tables: &Tables<W>,
     reductions: Reductions,

@@ -75,8 +75,13 @@ impl Options {
 
     /// The plan for a second search, while so many states of the first are still there.
     pub(super) fn plan_beside<W: Word>(&self, states: usize) -> Plan {
+        self.beside::<W>(states).plan_with::<W>(0)
+    }
+
+    /// These for a second search, while so many states of the first are still there.
+    pub(super) fn beside<W: Word>(&self, states: usize) -> Self {
         let left = self.memory_bytes.saturating_sub(bytes_of::<W>(states));
-        Self { memory_bytes: left, ..*self }.plan_with::<W>(0)
+        Self { memory_bytes: left, ..*self }
     }
 }
 
