@@ -49,7 +49,7 @@ pub use self::options::{
     Bound, Counting, Options, PersistentSets, Reduction, Reductions, Stop, Threads, Visited,
 };
 pub use self::outcome::{Coverage, Interleavings, Length, Outcome, Round, Statistics, Step, Trace, Verdict};
-use self::parts::Apart;
+use self::parts::{Apart, Counterexample, Proof};
 use self::plan::Plan;
 use self::pruned::Pruned;
 use self::search::{End, Searched};
@@ -155,6 +155,8 @@ impl Packed {
     }
 }
 
+/// Parts are looked for after this part of the states after which persistent sets are asked about.
+const SOONER: usize = 8;
 /// Of the states that were found without persistent sets, one in so many is looked at first with them.
 const LOOKED_AT: usize = 16;
 /// Persistent sets pay if they leave at most so many states, of so many: a state costs up to twice as much with them.
@@ -174,21 +176,38 @@ fn searched<W: Word>(tables: &Tables<W>, options: &Options, extent: Extent) -> A
     };
     let (with, without) = (options.with(PersistentSets::On), options.with(PersistentSets::Off));
     let plan = without.plan::<W>().0;
-    let plain = Searched::start(tables, &plan).until(at, tables, &plan);
+    let plain = Searched::start(tables, &plan).until(at / SOONER, tables, &plan);
+    let mut apart = Apart::Silent;
+    if extent == Extent::Model && plain.is_open(&plan) {
+        // A whole that is small answers, too, and says more: in how many orders.
+        let few = Options { max_states: at.min(options.max_states), ..options.beside::<W>(plain.states) };
+        apart = Apart::search(tables, &few);
+    }
+    if let Apart::Broken(found) = apart {
+        return Answer::Broken(found);
+    }
+    let plain = plain.until(at, tables, &plan);
+    if let Apart::TooMany = apart
+        && plain.is_open(&plan)
+    {
+        apart = Apart::search(tables, &options.beside::<W>(plain.states));
+    }
+    match apart {
+        Apart::Proved(proof) if plain.is_open(&plan) || plain.end == End::Full => {
+            return Answer::Apart(proof);
+        }
+        Apart::Broken(found) => return Answer::Broken(found),
+        Apart::Proved(_) | Apart::Silent | Apart::TooMany => {}
+    }
     // Where there is room for few states, with them it may be enough.
     if plain.end == End::Full {
         return Answer::Whole(Searched::run(tables, &with.plan::<W>().0), with);
     }
-    if plain.is_open(&plan) {
-        if extent == Extent::Model
-            && let Some(apart) = Apart::search(tables, &options.beside::<W>(plain.states))
-        {
-            return Answer::Apart(apart);
-        }
-        if let Some(reduced) = few(tables, &with, &plain) {
-            drop(plain);
-            return Answer::Whole(reduced.go_on(tables, &with.plan::<W>().0), with);
-        }
+    if plain.is_open(&plan)
+        && let Some(reduced) = few(tables, &with, &plain)
+    {
+        drop(plain);
+        return Answer::Whole(reduced.go_on(tables, &with.plan::<W>().0), with);
     }
     Answer::Whole(plain.go_on(tables, &plan), without)
 }
@@ -207,7 +226,9 @@ enum Answer<W> {
     /// The model, with these options.
     Whole(Searched<W>, Options),
     /// Its parts, and nothing breaks.
-    Apart(Apart),
+    Apart(Proof),
+    /// Its parts, and something breaks.
+    Broken(Counterexample<W>),
 }
 
 /// The levels of `plain` with persistent sets, if these leave out so much that it is worth the time of choosing them.
@@ -232,7 +253,8 @@ fn few<W: Word>(tables: &Tables<W>, with: &Options, plain: &Searched<W>) -> Opti
 fn explore_tables<W: Word>(model: &Model, tables: &Tables<W>, options: &Options) -> Outcome {
     let (searched, options) = match searched(tables, options, Extent::Model) {
         Answer::Whole(searched, options) => (searched, options),
-        Answer::Apart(apart) => return apart.proved(model, tables, options),
+        Answer::Apart(proof) => return proof.proved(model, tables, options),
+        Answer::Broken(found) => return found.violated(model, options),
     };
     let (options, (plan, bound)) = (&options, options.plan::<W>());
     match searched.end {

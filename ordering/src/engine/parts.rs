@@ -11,29 +11,53 @@
 //! cannot, they cannot in the part either, or somebody is stuck there, which must be asked for. Where no way goes back for
 //! ever and somebody who is stuck is asked for, no such part is needed: every run ends, and not by being stuck.
 //!
-//! Where parts are exchanged by a symmetry of the model, one of them is searched. The shortest way to what breaks is looked
-//! for in the whole: parts only prove.
+//! A step that breaks something, or a state in which a formula does that holds always, is reached in its part by a run that is
+//! no longer than in the model, and each run of a part is one of the model: so the shortest of all parts is a shortest of
+//! the model. All else that breaks may need steps of others, too: it is looked for in the whole.
+//!
+//! Where parts are exchanged by a symmetry of the model, one of them is searched.
 
-use super::{Answer, Extent};
 use super::counting;
 use super::coverage::{self, Seen};
+use super::expand::Broken;
 use super::livelock::{self, Hope};
 use super::options::{Options, PersistentSets, Reduction};
-use super::outcome::{Coverage, Interleavings, Outcome, Statistics, Verdict};
+use super::outcome::{Coverage, Interleavings, Length, Outcome, Statistics, Verdict};
 use super::persistent::Agents;
 use super::search::{End, Searched};
 use super::tables::Tables;
 use super::word::Word;
+use super::{Answer, Extent};
 use crate::model::{Member, Model, Symmetry};
 
+/// What the parts say of the model.
+pub(super) enum Apart<W> {
+    /// Nothing breaks.
+    Proved(Proof),
+    /// Something breaks, and not sooner in any other run.
+    Broken(Counterexample<W>),
+    /// They say nothing, or there are none.
+    Silent,
+    /// A limit was hit.
+    TooMany,
+}
+
 /// A proof of all parts.
-pub(super) struct Apart {
+pub(super) struct Proof {
     parts: Vec<Agents>,
     ends: Ends,
     seen: Seen,
     /// Whether some search has left out steps.
     reduced: bool,
     statistics: Statistics,
+}
+
+/// What breaks in a part.
+pub(super) struct Counterexample<W> {
+    part: Tables<W>,
+    searched: Searched<W>,
+    broken: Broken<W>,
+    parts: usize,
 }
 
 /// Who knows that all whose end is awaited can end.
@@ -45,26 +69,68 @@ enum Ends {
     OfPart(Agents),
 }
 
-impl Apart {
-    /// Proves every part; none if the model has no parts, if something breaks, or if a limit was hit.
-    pub(super) fn search<W: Word>(tables: &Tables<W>, options: &Options) -> Option<Self> {
-        let (parts, ends) = parts(tables, options.reductions.symmetry)?;
-        let mut apart = Self::nothing(parts, ends, tables.ways.len());
-        for agents in apart.parts.clone() {
+impl<W: Word> Apart<W> {
+    /// Searches every part, all of them together within the limits.
+    pub(super) fn search(tables: &Tables<W>, options: &Options) -> Self {
+        let Some((parts, ends)) = parts(tables, options.reductions.symmetry) else { return Self::Silent };
+        let mut proof = Proof::nothing(parts, ends, tables.ways.len());
+        for agents in proof.parts.clone() {
             let part = tables.part(agents);
-            let room = options.max_states.saturating_sub(apart.statistics.states);
+            let room = options.max_states.saturating_sub(proof.statistics.states);
             let options = Options { max_states: room, ..*options };
-            let Answer::Whole(searched, with) = super::searched(&part, &options, Extent::Part) else { return None };
-            if searched.end != End::Exhausted || !ends.are_reached(agents, &part, &with, &searched) {
-                return None;
+            let Answer::Whole(searched, with) = super::searched(&part, &options, Extent::Part) else {
+                return Self::Silent;
+            };
+            match searched.end {
+                End::Exhausted if ends.are_reached(agents, &part, &with, &searched) => {}
+                End::Exhausted => return Self::Silent,
+                End::Broken(found) => {
+                    return Self::soonest(tables, &proof.parts, found.depth, &options);
+                }
+                End::Full | End::Stopped => return Self::TooMany,
             }
-            apart.reduced |= with.reductions.persistent_sets != PersistentSets::Off;
-            apart.add(agents, &searched.seen);
-            apart.count(&searched.statistics());
+            proof.reduced |= with.reductions.persistent_sets != PersistentSets::Off;
+            proof.add(agents, &searched.seen);
+            proof.count(&searched.statistics());
         }
-        Some(apart)
+        Self::Proved(proof)
     }
 
+    /// What breaks first, if it breaks in the model as soon; something breaks in a part at this depth.
+    fn soonest(tables: &Tables<W>, parts: &[Agents], mut depth: usize, options: &Options) -> Self {
+        let mut first: Option<Counterexample<W>> = None;
+        for agents in parts {
+            let part = tables.part(*agents);
+            let searched = Searched::run(&part, &options.plan::<W>().0.shortest(depth));
+            let broken = match searched.end {
+                End::Exhausted => continue,
+                End::Broken(broken) => broken,
+                End::Full | End::Stopped => return Self::TooMany,
+            };
+            let key = |broken: &Broken<W>| (broken.depth, broken.property);
+            if first.as_ref().is_none_or(|first| key(&broken) < key(&first.broken)) {
+                depth = broken.depth;
+                first = Some(Counterexample { part, searched, broken, parts: parts.len() });
+            }
+        }
+        match first {
+            Some(first) if !tables.properties.concerns_ends(first.broken.property) => Self::Broken(first),
+            Some(_) | None => Self::Silent,
+        }
+    }
+}
+
+impl<W: Word> Counterexample<W> {
+    /// The answer.
+    pub(super) fn violated(&self, model: &Model, options: &Options) -> Outcome {
+        let plan = options.plan::<W>().0;
+        let mut outcome = self.searched.violated(model, &self.part, &plan, &self.broken, Length::Shortest);
+        outcome.statistics.parts = self.parts;
+        outcome
+    }
+}
+
+impl Proof {
     fn nothing(parts: Vec<Agents>, ends: Ends, ways: usize) -> Self {
         let statistics = Statistics {
             parts: parts.len(),
@@ -147,7 +213,13 @@ impl Ends {
     }
 
     /// Whether an end can be reached from everywhere, if that is for this part to say.
-    fn are_reached<W: Word>(self, agents: Agents, part: &Tables<W>, with: &Options, searched: &Searched<W>) -> bool {
+    fn are_reached<W: Word>(
+        self,
+        agents: Agents,
+        part: &Tables<W>,
+        with: &Options,
+        searched: &Searched<W>,
+    ) -> bool {
         !self.is_known_to(agents)
             || matches!(livelock::find(part, &with.plan::<W>().0, searched), Hope::Everywhere)
     }
@@ -247,7 +319,8 @@ fn in_order(set: Agents, symmetries: &[Symmetry]) -> Agents {
         };
         let mut patterns: Vec<Vec<bool>> = members.iter().map(inside).collect();
         patterns.sort_unstable_by(|one, other| other.cmp(one));
-        let places = members.iter().zip(&patterns).flat_map(|(member, pattern)| member.agents.iter().zip(pattern));
+        let places =
+            members.iter().zip(&patterns).flat_map(|(member, pattern)| member.agents.iter().zip(pattern));
         places.fold(set, |set, (agent, &is_in)| set & !(1 << agent) | Agents::from(is_in) << agent)
     })
 }

@@ -108,6 +108,12 @@ impl<W: Word> Properties<W> {
         self.always.iter().chain(&self.finally).map(fields)
     }
 
+    /// Whether the property asks how runs end, and not what a step or a state does on their way.
+    pub(super) fn concerns_ends(&self, property: PropertyId) -> bool {
+        let finally = self.finally.iter().any(|(id, _)| *id == property);
+        finally || [self.deadlock, self.livelock].contains(&Some(property))
+    }
+
     /// Whether a property asks if somebody is stuck.
     pub(super) fn stuck_is_asked(&self) -> bool {
         self.deadlock.is_some()
@@ -163,10 +169,7 @@ fn fields<W: Word>((_, any): &Formula<W>) -> W {
 }
 
 /// The formulas that do not hold in the state.
-fn broken<W: Word>(
-    formulas: &[Formula<W>],
-    state: W,
-) -> impl Iterator<Item = PropertyId> {
+fn broken<W: Word>(formulas: &[Formula<W>], state: W) -> impl Iterator<Item = PropertyId> {
     let fails = move |(_, any): &&Formula<W>| !any.iter().any(|all| all.holds(state));
     formulas.iter().filter(fails).map(|(id, _)| *id)
 }

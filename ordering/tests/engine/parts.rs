@@ -1,12 +1,11 @@
 //! Parts that are searched one by one: each text is one that a part with too few agents would answer wrongly.
 
-use ordering::engine::{
-    Options, Outcome, PersistentSets, Reductions, Statistics, Verdict, compile, explore,
-};
+use ordering::engine::{Options, Outcome, PersistentSets, Reductions, Statistics, Verdict, compile, explore};
 use ordering::lowering::load;
 
 /// Asked for as soon as there is a state.
-const AT_ONCE: Reductions = Reductions { persistent_sets: PersistentSets::Asked { at: 1 }, ..Reductions::ALL };
+const AT_ONCE: Reductions =
+    Reductions { persistent_sets: PersistentSets::Asked { at: 1 }, ..Reductions::ALL };
 
 fn explored(text: &str, reductions: Reductions) -> Outcome {
     let (_, lowered) = load(text).unwrap_or_else(|wrong| panic!("{wrong:?}\n{text}")).remove(0);
@@ -20,7 +19,10 @@ fn found(text: &str) -> Outcome {
     assert_eq!(apart.coverage, whole.coverage, "{text}");
     match (&apart.verdict, &whole.verdict) {
         (Verdict::Proved, Verdict::Proved) => {}
-        (Verdict::Violated { property, trace, .. }, Verdict::Violated { property: other, trace: shortest, .. }) => {
+        (
+            Verdict::Violated { property, trace, .. },
+            Verdict::Violated { property: other, trace: shortest, .. },
+        ) => {
             assert_eq!((property, trace.steps.len()), (other, shortest.steps.len()), "{text}");
         }
         (apart, whole) => panic!("in parts {apart:?}, as a whole {whole:?}\n{text}"),
@@ -68,7 +70,9 @@ fn what_a_formula_reads_is_written_in_one_part() {
 
 #[test]
 fn who_waits_for_ever_is_found_in_a_part_of_his_own() {
-    let text = format!("{VARIABLES}agent x\n  a = 1\nagent y\n  when b == 1; c = 1\n{ONLOOKERS}agent z\n  when a == 1; b = 1\n");
+    let text = format!(
+        "{VARIABLES}agent x\n  a = 1\nagent y\n  when b == 1; c = 1\n{ONLOOKERS}agent z\n  when a == 1; b = 1\n"
+    );
     assert!(parts(&text) > 1);
     let text = format!("{VARIABLES}agent x\n  a = 1\nagent y\n  when b == 1; c = 1\n{ONLOOKERS}");
     assert!(is_violated(&text));
