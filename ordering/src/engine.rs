@@ -228,7 +228,7 @@ enum Answer<W> {
     /// Its parts, and nothing breaks.
     Apart(Proof),
     /// Its parts, and something breaks.
-    Broken(Counterexample<W>),
+    Broken(Box<Counterexample<W>>),
 }
 
 /// The levels of `plain` with persistent sets, if these leave out so much that it is worth the time of choosing them.

@@ -35,7 +35,7 @@ pub(super) enum Apart<W> {
     /// Nothing breaks.
     Proved(Proof),
     /// Something breaks, and not sooner in any other run.
-    Broken(Counterexample<W>),
+    Broken(Box<Counterexample<W>>),
     /// They say nothing, or there are none.
     Silent,
     /// A limit was hit.
@@ -114,7 +114,9 @@ impl<W: Word> Apart<W> {
             }
         }
         match first {
-            Some(first) if !tables.properties.concerns_ends(first.broken.property) => Self::Broken(first),
+            Some(first) if !tables.properties.concerns_ends(first.broken.property) => {
+                Self::Broken(Box::new(first))
+            }
             Some(_) | None => Self::Silent,
         }
     }
