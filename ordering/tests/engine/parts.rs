@@ -40,7 +40,7 @@ fn is_violated(text: &str) -> bool {
 
 const VARIABLES: &str = "scenario s\nvar a = 0..1\nvar b = 0..1\nvar c = 0..1\nvar d = 0..1\nvar e = 0..1\n";
 /// Each waits for `a`, and nobody for him.
-const ONLOOKERS: &str = "agent u\n  when a == 1; d = 1\nagent v\n  when a == 1; e = 1\n";
+const ONLOOKERS: &str = "agent u\n  when a == 1; d = 1\nagent v\n  when a == 1; e = 1; e = 0\n";
 
 #[test]
 fn who_is_waited_for_by_nobody_is_searched_with_those_he_waits_for() {
