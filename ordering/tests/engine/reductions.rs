@@ -74,7 +74,7 @@ fn every_combination_of_reductions_agrees_with_the_plain_explorer() {
     assert!(census.reduced * 10 >= models, "persistent sets must matter in a tenth: {census:?}");
     assert!(census.asked * 20 >= models, "asked, they must be used in a twentieth: {census:?}");
     assert!(census.refused * 20 >= models, "asked, they must be refused in a twentieth: {census:?}");
-    assert!(census.apart * 50 >= models, "a fiftieth must be proved in parts: {census:?}");
+    assert!(census.apart * 100 >= models, "a hundredth must be proved in parts: {census:?}");
     assert!(census.symmetric * 10 >= models, "symmetry must be used in a tenth: {census:?}");
     assert!(census.wide * 20 >= models, "a twentieth must be wide: {census:?}");
     assert!(census.serious * 2 >= models, "half of the models must put a property at stake: {census:?}");
