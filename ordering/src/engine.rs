@@ -161,12 +161,12 @@ const SOONER: usize = 8;
 const LOOKED_AT: usize = 16;
 /// Persistent sets pay if they leave at most so many states, of so many: a state costs up to twice as much with them.
 const PAYING: [usize; 2] = [4, 7];
-/// And if from the first states to all of them they do not lose more than this part of what they are worth: otherwise they
-/// are worth nothing in the end.
+/// And if from the first states to all of them they do not lose more than this part of what they are worth: otherwise
+/// they are worth nothing in the end.
 const LASTING: usize = 2;
 
-/// The search that answers, and the options it was made with: of the whole, with persistent sets or without, or of the parts.
-/// What is decided depends on the model and the limits alone.
+/// The search that answers, and the options it was made with: of the whole, with persistent sets or without, or of the
+/// parts. What is decided depends on the model and the limits alone.
 fn searched<W: Word>(tables: &Tables<W>, options: &Options, extent: Extent) -> Answer<W> {
     let at = match options.reductions.persistent_sets {
         PersistentSets::Off | PersistentSets::On => {

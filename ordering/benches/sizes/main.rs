@@ -1,8 +1,8 @@
 //! `cow-n` as a scenario, as users write it, beside the model that was written by hand: states and time of proofs,
 //! unreduced proofs and counterexamples, for more and more pages, devices and reads.
 //!
-//! Run: `cargo bench -p afterimage-ordering --bench sizes`. Times include reading and packing, and are the best of a few.
-//! Without `--bench` each row runs once, with fewer states. Compare columns of one run, not runs.
+//! Run: `cargo bench -p afterimage-ordering --bench sizes`. Times include reading and packing, and are the best of a
+//! few. Without `--bench` each row runs once, with fewer states. Compare columns of one run, not runs.
 
 use std::io::{Write, stdout};
 use std::time::{Duration, Instant};

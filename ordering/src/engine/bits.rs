@@ -1,7 +1,7 @@
 //! A set of small numbers: values of a variable, variables of a model.
 //!
-//! Invariant: numbers at or above the capacity, a multiple of 64, are never in it. Numbers below 64 take no memory of their
-//! own: few variables have more values.
+//! Invariant: numbers at or above the capacity, a multiple of 64, are never in it. Numbers below 64 take no memory of
+//! their own: few variables have more values.
 
 /// Numbers in a word.
 const WORD: usize = 64;

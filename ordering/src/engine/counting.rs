@@ -17,9 +17,9 @@ const FOUND: &str = "a search that is exhausted has found each successor";
 /// What is kept beside each slot of the set.
 const BESIDE: usize = size_of::<u32>() + size_of::<f64>();
 
-/// Counts the runs of a model in which nothing breaks; `proof` is the search that has shown that, if it was one of the whole.
-/// Where it was made without persistent sets and with all else that keeps the number, its graph is the one that is counted:
-/// a graph that is not reduced has a hundred times the states, and the same number.
+/// Counts the runs of a model in which nothing breaks; `proof` is the search that has shown that, if it was one of the
+/// whole. Where it was made without persistent sets and with all else that keeps the number, its graph is the one that
+/// is counted: a graph that is not reduced has a hundred times the states, and the same number.
 pub(super) fn interleavings<W: Word>(
     tables: &Tables<W>,
     options: &Options,

@@ -1,19 +1,20 @@
-//! Parts of a model that are searched one by one: an agent with all those who change what it reads, or all those who change
-//! what a formula reads, with those who change what they read, and so on.
+//! Parts of a model that are searched one by one: an agent with all those who change what it reads, or all those who
+//! change what a formula reads, with those who change what they read, and so on.
 //!
-//! Invariant: nobody outside a part writes what is read inside. So a run of the model without the steps of those outside is a
-//! run of the part, through states that agree in all that the part reads; and a run of the part is one of the model. What
-//! breaks in the model then breaks in a part: a step of an agent in the part made for that agent; a formula in the part of
-//! those who change what it reads; where nobody can move, nobody of any part can, and somebody whose end is awaited has a part.
-//! And a way is taken in some run of the model if and only if it is in a run of a part.
+//! Invariant: nobody outside a part writes what is read inside. So a run of the model without the steps of those
+//! outside is a run of the part, through states that agree in all that the part reads; and a run of the part is one of
+//! the model. What breaks in the model then breaks in a part: a step of an agent in the part made for that agent; a
+//! formula in the part of those who change what it reads; where nobody can move, nobody of any part can, and somebody
+//! whose end is awaited has a part. And a way is taken in some run of the model if and only if it is in a run of a
+//! part.
 //!
 //! Whether all can end is a question to a part with all whose end is awaited. From a state of the model from which they
-//! cannot, they cannot in the part either, or somebody is stuck there, which must be asked for. Where no way goes back for
-//! ever and somebody who is stuck is asked for, no such part is needed: every run ends, and not by being stuck.
+//! cannot, they cannot in the part either, or somebody is stuck there, which must be asked for. Where no way goes back
+//! for ever and somebody who is stuck is asked for, no such part is needed: every run ends, and not by being stuck.
 //!
-//! A step that breaks something, or a state in which a formula does that holds always, is reached in its part by a run that is
-//! no longer than in the model, and each run of a part is one of the model: so the shortest of all parts is a shortest of
-//! the model. All else that breaks may need steps of others, too: it is looked for in the whole.
+//! A step that breaks something, or a state in which a formula does that holds always, is reached in its part by a run
+//! that is no longer than in the model, and each run of a part is one of the model: so the shortest of all parts is a
+//! shortest of the model. All else that breaks may need steps of others, too: it is looked for in the whole.
 //!
 //! Where parts are exchanged by a symmetry of the model, one of them is searched.
 
@@ -227,8 +228,8 @@ impl Ends {
     }
 }
 
-/// The parts that no other contains, of those that are alike the first; none if the whole is the only one, or if what is
-/// true of all parts says nothing of the whole.
+/// The parts that no other contains, of those that are alike the first; none if the whole is the only one, or if what
+/// is true of all parts says nothing of the whole.
 fn parts<W: Word>(tables: &Tables<W>, symmetry: Reduction) -> Option<(Vec<Agents>, Ends)> {
     let influence = Influence::of(tables);
     let agents = (0..tables.counters.len()).map(|agent| 1 << agent);
