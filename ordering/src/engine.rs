@@ -26,6 +26,7 @@ mod livelock;
 mod liveness;
 mod options;
 mod outcome;
+mod parts;
 mod persistent;
 mod plan;
 mod properties;
@@ -51,6 +52,7 @@ pub use self::options::{
 pub use self::outcome::{
     Coverage, Interleavings, LAST_LEVELS, Length, Outcome, Round, Statistics, Step, Trace, Verdict,
 };
+use self::parts::{Apart, Counterexample, Proof};
 use self::plan::Plan;
 use self::pruned::Pruned;
 use self::search::{End, Searched};
@@ -174,37 +176,80 @@ impl Packed {
     }
 }
 
+/// Parts are looked for after this part of the states after which persistent sets are asked about.
+const SOONER: usize = 8;
 /// Of the states that were found without persistent sets, one in so many is looked at first with them.
 const LOOKED_AT: usize = 16;
 /// Persistent sets pay if they leave at most so many states, of so many: a state costs up to twice as much with them.
 const PAYING: [usize; 2] = [4, 7];
-/// And if from the first states to all of them they do not lose more than this part of what they are worth: otherwise they
-/// are worth nothing in the end.
+/// And if from the first states to all of them they do not lose more than this part of what they are worth: otherwise
+/// they are worth nothing in the end.
 const LASTING: usize = 2;
 
-/// The search that answers, and the options it was made with: with persistent sets or without, nothing to be asked.
-/// What is decided depends on the model and the limits alone.
-fn searched<'w, W: Word>(tables: &Tables<W>, options: &Options<'w>) -> (Searched<W>, Options<'w>) {
+/// The search that answers, and the options it was made with: of the whole, with persistent sets or without, or of the
+/// parts. What is decided depends on the model and the limits alone.
+fn searched<'w, W: Word>(tables: &Tables<W>, options: &Options<'w>, extent: Extent) -> Answer<'w, W> {
     let at = match options.reductions.persistent_sets {
         PersistentSets::Off | PersistentSets::On => {
-            return (Searched::run(tables, &options.plan::<W>().0), *options);
+            return Answer::Whole(Searched::run(tables, &options.plan::<W>().0), *options);
         }
         PersistentSets::Asked { at } => at,
     };
     let (with, without) = (options.with(PersistentSets::On), options.with(PersistentSets::Off));
     let plan = without.plan::<W>().0;
-    let plain = Searched::start(tables, &plan).until(at, tables, &plan);
+    let plain = Searched::start(tables, &plan).until(at / SOONER, tables, &plan);
+    let mut apart = Apart::Silent;
+    if extent == Extent::Model && plain.is_open(&plan) {
+        // A whole that is small answers, too, and says more: in how many orders.
+        let few = Options { max_states: at.min(options.max_states), ..options.beside::<W>(plain.states) };
+        apart = Apart::search(tables, &few);
+    }
+    if let Apart::Broken(found) = apart {
+        return Answer::Broken(found);
+    }
+    let plain = plain.until(at, tables, &plan);
+    if let Apart::TooMany = apart
+        && plain.is_open(&plan)
+    {
+        apart = Apart::search(tables, &options.beside::<W>(plain.states));
+    }
+    match apart {
+        Apart::Proved(proof) if plain.is_open(&plan) || plain.end == End::Full => {
+            return Answer::Apart(proof);
+        }
+        Apart::Broken(found) => return Answer::Broken(found),
+        Apart::Proved(_) | Apart::Silent | Apart::TooMany => {}
+    }
     // Where there is room for few states, with them it may be enough.
     if plain.end == End::Full {
-        return (Searched::run(tables, &with.plan::<W>().0), with);
+        return Answer::Whole(Searched::run(tables, &with.plan::<W>().0), with);
     }
     if plain.is_open(&plan)
         && let Some(reduced) = few(tables, &with, &plain)
     {
         drop(plain);
-        return (reduced.go_on(tables, &with.plan::<W>().0), with);
+        return Answer::Whole(reduced.go_on(tables, &with.plan::<W>().0), with);
     }
-    (plain.go_on(tables, &plan), without)
+    Answer::Whole(plain.go_on(tables, &plan), without)
+}
+
+/// What there is to search.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Extent {
+    /// A model, which may have parts.
+    Model,
+    /// A part, which has none.
+    Part,
+}
+
+/// What was searched.
+enum Answer<'w, W: Word> {
+    /// The model, with these options.
+    Whole(Searched<W>, Options<'w>),
+    /// Its parts, and nothing breaks.
+    Apart(Proof),
+    /// Its parts, and something breaks.
+    Broken(Box<Counterexample<W>>),
 }
 
 /// The levels of `plain` with persistent sets, if these leave out so much that it is worth the time of choosing them.
@@ -227,7 +272,11 @@ fn few<W: Word>(tables: &Tables<W>, with: &Options, plain: &Searched<W>) -> Opti
 }
 
 fn explore_tables<W: Word>(model: &Model, tables: &Tables<W>, options: &Options) -> Outcome {
-    let (searched, options) = searched(tables, options);
+    let (searched, options) = match searched(tables, options, Extent::Model) {
+        Answer::Whole(searched, options) => (searched, options),
+        Answer::Apart(proof) => return proof.proved(model, tables, options),
+        Answer::Broken(found) => return found.violated(model, options),
+    };
     let (options, (plan, bound)) = (&options, options.plan::<W>());
     match searched.end {
         End::Full => searched.bound_hit(bound),
@@ -256,7 +305,7 @@ fn proved<W: Word>(model: &Model, tables: &Tables<W>, options: &Options, searche
     let beside = options.plan_beside::<W>(searched.states);
     let coverage = Some(coverage::coverage(model, tables, &beside, &searched));
     let mut statistics = searched.statistics();
-    statistics.interleavings = counting::interleavings(tables, options, searched);
+    statistics.interleavings = counting::interleavings(tables, options, Some(searched));
     Outcome { verdict: Verdict::Proved, statistics, coverage }
 }
 

@@ -5,7 +5,7 @@
 //! steps; persistent sets do not, so they are not used here.
 
 use super::expand::Expander;
-use super::options::{Counting, Options, PersistentSets};
+use super::options::{Counting, Options, PersistentSets, Reductions};
 use super::outcome::Interleavings;
 use super::plan::Plan;
 use super::search::{End, Searched};
@@ -17,21 +17,29 @@ const FOUND: &str = "a search that is exhausted has found each successor";
 /// What is kept beside each slot of the set.
 const BESIDE: usize = size_of::<u32>() + size_of::<f64>();
 
-/// Counts the runs of a model in which nothing breaks; `proof` is the search that has shown that. Where it was made
-/// without persistent sets its graph is the one that is counted.
+/// Counts the runs of a model in which nothing breaks; `proof` is the search that has shown that, if it was one of the
+/// whole. Where it was made without persistent sets and with all else that keeps the number, its graph is the one that
+/// is counted: a graph that is not reduced has a hundred times the states, and the same number.
 pub(super) fn interleavings<W: Word>(
     tables: &Tables<W>,
     options: &Options,
-    proof: Searched<W>,
+    proof: Option<Searched<W>>,
 ) -> Interleavings {
-    let plan = options.plan_with::<W>(BESIDE).without_persistent_sets();
-    let searched = match (options.interleavings, options.reductions.persistent_sets) {
-        (Counting::Off, _) | (Counting::OfProof, PersistentSets::On | PersistentSets::Asked { .. }) => {
-            return Interleavings::NotCounted;
-        }
-        (Counting::OfProof | Counting::On, PersistentSets::Off) => proof,
-        (Counting::On, PersistentSets::On | PersistentSets::Asked { .. }) => {
-            drop(proof);
+    let reductions = Reductions::ALL.with(PersistentSets::Off);
+    let plan = Plan { reductions, ..options.plan_with::<W>(BESIDE) };
+    let is_whole = proof.is_some() && options.reductions.persistent_sets == PersistentSets::Off;
+    let counted = match options.interleavings {
+        Counting::Off => false,
+        Counting::OfProof => is_whole,
+        Counting::On => true,
+    };
+    if !counted {
+        return Interleavings::NotCounted;
+    }
+    let searched = match proof {
+        Some(proof) if options.reductions == reductions => proof,
+        other => {
+            drop(other);
             Searched::run(tables, &plan)
         }
     };

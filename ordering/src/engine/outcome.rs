@@ -105,6 +105,8 @@ pub struct Step {
 /// finished.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Statistics {
+    /// Parts of the model that were searched one by one, of those that are alike one; 1 if it was searched as a whole.
+    pub parts: usize,
     /// States found.
     pub states: usize,
     /// Steps taken.
@@ -135,6 +137,7 @@ impl Outcome {
     #[must_use]
     pub const fn stopped() -> Self {
         let statistics = Statistics {
+            parts: 1,
             states: 0,
             transitions: 0,
             interleavings: Interleavings::NotCounted,
@@ -155,6 +158,7 @@ pub(super) fn last_levels(depth: usize, states: impl Fn(usize) -> usize) -> [usi
 impl<W: Word> Searched<W> {
     pub(super) fn statistics(&self) -> Statistics {
         Statistics {
+            parts: 1,
             states: self.states,
             transitions: self.transitions,
             interleavings: Interleavings::NotCounted,

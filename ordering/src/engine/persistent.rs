@@ -99,6 +99,18 @@ impl<W: Word> Dependence<W> {
         }
     }
 
+    /// Agents whose end is awaited.
+    pub(super) fn awaited(&self) -> Agents {
+        self.awaited
+    }
+
+    /// That of a part of the model, in which these agents have the numbers of their places here.
+    pub(super) fn part(&self, inside: &[usize]) -> Self {
+        let bit = |(number, agent): (usize, &usize)| (self.awaited >> agent & 1) << number;
+        let awaited = inside.iter().enumerate().map(bit).fold(0, |set, bit| set | bit);
+        Self { awaited, ..self.clone() }
+    }
+
     /// For each agent, the fields that it ever writes.
     pub(super) fn written(&self, pruned: &Pruned<'_>) -> Vec<W> {
         let agents = &pruned.first[..pruned.first.len() - 1];

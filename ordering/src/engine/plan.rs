@@ -58,8 +58,13 @@ impl<'w> Options<'w> {
 
     /// The plan for a second search, while so many states of the first are still there.
     pub(super) fn plan_beside<W: Word>(&self, states: usize) -> Plan<'w> {
+        self.beside::<W>(states).plan_with::<W>(0)
+    }
+
+    /// These for a second search, while so many states of the first are still there.
+    pub(super) fn beside<W: Word>(&self, states: usize) -> Self {
         let left = self.memory_bytes.saturating_sub(bytes_of::<W>(states));
-        Self { memory_bytes: left, ..*self }.plan_with::<W>(0)
+        Self { memory_bytes: left, ..*self }
     }
 }
 

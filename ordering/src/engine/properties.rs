@@ -4,15 +4,19 @@
 
 use super::condition::Condition;
 use super::layout::{Field, Layout};
+use super::persistent::Agents;
 use super::pruned::Pruned;
 use super::word::Word;
 use crate::model::{Check, Guard, PropertyId};
 
+/// A property and the conjunctions of which one must hold.
+type Formula<W> = (PropertyId, Vec<Condition<W>>);
+
 /// What is looked at in every state.
 #[derive(Clone, Debug)]
 pub(super) struct Properties<W> {
-    always: Vec<(PropertyId, Vec<Condition<W>>)>,
-    finally: Vec<(PropertyId, Vec<Condition<W>>)>,
+    always: Vec<Formula<W>>,
+    finally: Vec<Formula<W>>,
     deadlock: Option<PropertyId>,
     livelock: Option<PropertyId>,
     ended: Ended<W>,
@@ -25,21 +29,40 @@ struct Ended<W> {
     at: Condition<W>,
     /// Of the others, by place.
     among: Vec<(Field, Box<[bool]>)>,
+    /// Where each of them has ended.
+    each: Vec<Ends>,
+}
+
+/// Where an agent has ended.
+#[derive(Clone, Debug)]
+struct Ends {
+    agent: usize,
+    counter: Field,
+    /// By place.
+    at: Box<[bool]>,
 }
 
 impl<W: Word> Ended<W> {
     fn of(pruned: &Pruned<'_>, layout: &Layout) -> Self {
-        let (mut at, mut among) = (Vec::new(), Vec::new());
         let awaited = (0..pruned.model.agents.len()).filter(|&agent| !pruned.model.agents[agent].spontaneous);
-        for agent in awaited {
-            let ends: Box<[bool]> = pruned.of_agent(agent).map(|place| pruned.is_end(place)).collect();
-            let mut places = (0..).zip(&ends).filter(|(_, end)| **end);
+        let ends = awaited.map(|agent| Ends {
+            agent,
+            counter: layout.counters[agent],
+            at: pruned.of_agent(agent).map(|place| pruned.is_end(place)).collect(),
+        });
+        Self::all(ends.collect())
+    }
+
+    fn all(each: Vec<Ends>) -> Self {
+        let (mut at, mut among) = (Vec::new(), Vec::new());
+        for ends in &each {
+            let mut places = (0..).zip(&ends.at).filter(|(_, end)| **end);
             match (places.next(), places.next()) {
-                (Some((only, _)), None) => at.push((layout.counters[agent], only)),
-                (None | Some(_), _) => among.push((layout.counters[agent], ends)),
+                (Some((only, _)), None) => at.push((ends.counter, only)),
+                (None | Some(_), _) => among.push((ends.counter, ends.at.clone())),
             }
         }
-        Self { at: Condition::all(at), among }
+        Self { at: Condition::all(at), among, each }
     }
 
     #[inline]
@@ -64,6 +87,36 @@ impl<W: Word> Properties<W> {
             }
         }
         properties
+    }
+
+    /// Those of the model that only these agents are in; a formula is looked at if they are all that change what it reads.
+    pub(super) fn part(&self, agents: Agents, holds_all: impl Fn(W) -> bool) -> Self {
+        let inside = |ends: &&Ends| agents >> ends.agent & 1 == 1;
+        let own = |formulas: &[Formula<W>]| -> Vec<Formula<W>> {
+            formulas.iter().filter(|formula| holds_all(fields(formula))).cloned().collect()
+        };
+        Self {
+            always: own(&self.always),
+            finally: own(&self.finally),
+            ended: Ended::all(self.ended.each.iter().filter(inside).cloned().collect()),
+            ..*self
+        }
+    }
+
+    /// For each formula, the fields that it reads.
+    pub(super) fn formulas(&self) -> impl Iterator<Item = W> + '_ {
+        self.always.iter().chain(&self.finally).map(fields)
+    }
+
+    /// Whether the property asks how runs end, and not what a step or a state does on their way.
+    pub(super) fn concerns_ends(&self, property: PropertyId) -> bool {
+        let finally = self.finally.iter().any(|(id, _)| *id == property);
+        finally || [self.deadlock, self.livelock].contains(&Some(property))
+    }
+
+    /// Whether a property asks if somebody is stuck.
+    pub(super) fn stuck_is_asked(&self) -> bool {
+        self.deadlock.is_some()
     }
 
     /// Whether there is anything to look at before it is known who can move.
@@ -111,12 +164,13 @@ impl<W: Word> Properties<W> {
     }
 }
 
+fn fields<W: Word>((_, any): &Formula<W>) -> W {
+    any.iter().fold(W::ZERO, |fields, all| fields | all.fields())
+}
+
 /// The formulas that do not hold in the state.
-fn broken<W: Word>(
-    formulas: &[(PropertyId, Vec<Condition<W>>)],
-    state: W,
-) -> impl Iterator<Item = PropertyId> {
-    let fails = move |(_, any): &&(PropertyId, Vec<Condition<W>>)| !any.iter().any(|all| all.holds(state));
+fn broken<W: Word>(formulas: &[Formula<W>], state: W) -> impl Iterator<Item = PropertyId> {
+    let fails = move |(_, any): &&Formula<W>| !any.iter().any(|all| all.holds(state));
     formulas.iter().filter(fails).map(|(id, _)| *id)
 }
 

@@ -149,6 +149,18 @@ impl<W: Word> Alike<W> {
         }
     }
 
+    /// Of the members whose agents all have a new number, if there are several, with those numbers.
+    pub(super) fn among(&self, number: impl Fn(usize) -> Option<usize>) -> Option<Self> {
+        let mut among = Self { blocks: Vec::new(), masks: Vec::new(), agents: Vec::new() };
+        for ((block, mask), agents) in self.blocks.iter().zip(&self.masks).zip(&self.agents) {
+            let Some(agents) = agents.iter().map(|&agent| number(agent)).collect() else { continue };
+            among.blocks.push(*block);
+            among.masks.push(*mask);
+            among.agents.push(agents);
+        }
+        (among.blocks.len() > 1).then_some(among)
+    }
+
     /// Where neighbours have the same contents, what one agent can do is what its like can do: of those that move,
     /// the first is made to stand for all. `times` says for each agent for how many it stands.
     #[inline]

@@ -84,6 +84,11 @@ impl Counter {
         Self { field, low_mask: field.low_mask::<u64>().low(), first: number(first) }
     }
 
+    /// The bits of its field.
+    pub(super) fn mask<W: Word>(&self) -> W {
+        self.field.mask()
+    }
+
     /// The agent's place in a state.
     #[inline]
     pub(super) fn place<W: Word>(&self, state: W) -> u32 {

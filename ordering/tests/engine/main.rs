@@ -5,6 +5,7 @@ mod counts;
 mod ends;
 mod naive;
 mod outcomes;
+mod parts;
 mod random;
 mod reductions;
 mod returned;

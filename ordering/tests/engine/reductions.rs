@@ -48,6 +48,8 @@ struct Census {
     /// Where persistent sets matter and are asked about: used, and not.
     asked: u64,
     refused: u64,
+    /// Proved in parts.
+    apart: u64,
     /// With more than 63 bits.
     wide: u64,
     /// Proved, with a mark that no run carries.
@@ -72,6 +74,7 @@ fn every_combination_of_reductions_agrees_with_the_plain_explorer() {
     assert!(census.reduced * 10 >= models, "persistent sets must matter in a tenth: {census:?}");
     assert!(census.asked * 20 >= models, "asked, they must be used in a twentieth: {census:?}");
     assert!(census.refused * 20 >= models, "asked, they must be refused in a twentieth: {census:?}");
+    assert!(census.apart * 100 >= models, "a hundredth must be proved in parts: {census:?}");
     assert!(census.symmetric * 10 >= models, "symmetry must be used in a tenth: {census:?}");
     assert!(census.wide * 20 >= models, "a twentieth must be wide: {census:?}");
     assert!(census.serious * 2 >= models, "half of the models must put a property at stake: {census:?}");
@@ -92,7 +95,8 @@ fn compare(seed: u64, census: &mut Census) {
         let outcome = explore(&packed, &options);
         let context = format!("seed {seed}, {reductions:?}");
         check(&model, &outcome, &expected, &context);
-        assert!(outcome.statistics.states <= expected.states, "{context}");
+        let parts = outcome.statistics.parts;
+        assert!(outcome.statistics.states <= parts * expected.states, "{context}");
         if reductions == Reductions::NONE {
             let counts = (outcome.statistics.states, outcome.statistics.transitions);
             assert_eq!(counts, (expected.states, expected.transitions), "{context}");
@@ -103,6 +107,7 @@ fn compare(seed: u64, census: &mut Census) {
             let states = outcome.statistics.states;
             match reductions.persistent_sets {
                 PersistentSets::Off => {}
+                PersistentSets::Asked { .. } if parts > 1 => census.apart += 1,
                 PersistentSets::On => {
                     census.reduced += u64::from(states < unreduced);
                     with = states;
@@ -188,6 +193,8 @@ fn check_proved(model: &Model, seed: u64, states: usize, census: &mut Census) {
     let packed = compile(model).expect("a random model is well formed and small");
     let options = Options { interleavings: Counting::On, ..Options::default() };
     let counted = explore(&packed, &options).statistics.interleavings;
+    let unreduced = Options { reductions: Reductions::NONE, interleavings: Counting::OfProof, ..options };
+    assert_eq!(explore(&packed, &unreduced).statistics.interleavings, counted, "seed {seed}");
     match naive::runs(model) {
         None => assert_eq!(counted, Interleavings::Cyclic, "seed {seed}"),
         Some(runs) => assert!(is_count(counted, runs), "seed {seed}: {counted:?}, expected {runs}"),

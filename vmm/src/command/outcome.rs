@@ -290,6 +290,9 @@ impl fmt::Display for Checked {
             "{:40} {verdict:20} {states:>9} states {interleavings:>10} orders {time_ms:>8.2} ms",
             self.lowered.name
         )?;
+        if self.outcome.statistics.parts > 1 {
+            write!(f, " in {} parts", self.outcome.statistics.parts)?;
+        }
         let mark = if self.is_as_expected() { "" } else { "   <-- NOT AS EXPECTED" };
         f.write_str(mark)?;
         self.remarks().iter().try_for_each(|remark| write!(f, "\n    {remark}"))

@@ -109,6 +109,7 @@ impl<W: Key> Levels<W> {
     pub(super) fn statistics(&self) -> Statistics {
         let states = |depth: usize| self.levels[depth].count();
         Statistics {
+            parts: 1,
             states: self.states,
             transitions: self.transitions,
             interleavings: Interleavings::NotCounted,

@@ -56,6 +56,8 @@ struct Scenario<'a> {
     /// All outcomes; none if they were not asked for.
     outcomes: Option<outcomes::Report<'a>>,
     states: usize,
+    /// Parts of the model that were searched one by one.
+    parts: usize,
     transitions: u64,
     interleavings: Option<f64>,
     bytes: usize,
@@ -169,6 +171,7 @@ fn scenario(checked: &Checked) -> Scenario<'_> {
         unreached_is_complete: checked.outcome.coverage.as_ref().map(|coverage| coverage.complete),
         outcomes: checked.outcomes.as_ref().map(outcomes::report),
         states: statistics.states,
+        parts: statistics.parts,
         transitions: statistics.transitions,
         interleavings: match statistics.interleavings {
             Interleavings::Count(count) => Some(count),
