@@ -40,6 +40,7 @@ mod symmetry;
 mod tables;
 mod too_large;
 mod trace;
+mod whole;
 mod witness;
 mod word;
 
@@ -53,7 +54,6 @@ pub use self::outcome::{
     Coverage, Interleavings, LAST_LEVELS, Length, Outcome, Round, Statistics, Step, Trace, Verdict,
 };
 use self::parts::{Apart, Counterexample, Proof};
-use self::plan::Plan;
 use self::pruned::Pruned;
 use self::search::{End, Searched};
 use self::tables::Tables;
@@ -178,28 +178,28 @@ impl Packed {
 
 /// Parts are looked for after this part of the states after which persistent sets are asked about.
 const SOONER: usize = 8;
-/// Of the states that were found without persistent sets, one in so many is looked at first with them.
-const LOOKED_AT: usize = 16;
-/// Persistent sets pay if they leave at most so many states, of so many: a state costs up to twice as much with them.
-const PAYING: [usize; 2] = [4, 7];
-/// And if from the first states to all of them they do not lose more than this part of what they are worth: otherwise
-/// they are worth nothing in the end.
-const LASTING: usize = 2;
+
+/// What was searched.
+enum Answer<'w, W: Word> {
+    /// The model, with these options.
+    Whole(Searched<W>, Options<'w>),
+    /// Its parts, and nothing breaks.
+    Apart(Proof),
+    /// Its parts, and something breaks.
+    Broken(Box<Counterexample<W>>),
+}
 
 /// The search that answers, and the options it was made with: of the whole, with persistent sets or without, or of the
 /// parts. What is decided depends on the model and the limits alone.
-fn searched<'w, W: Word>(tables: &Tables<W>, options: &Options<'w>, extent: Extent) -> Answer<'w, W> {
-    let at = match options.reductions.persistent_sets {
-        PersistentSets::Off | PersistentSets::On => {
-            return Answer::Whole(Searched::run(tables, &options.plan::<W>().0), *options);
-        }
-        PersistentSets::Asked { at } => at,
+fn searched<'w, W: Word>(tables: &Tables<W>, options: &Options<'w>) -> Answer<'w, W> {
+    let PersistentSets::Asked { at } = options.reductions.persistent_sets else {
+        let (searched, options) = whole::searched(tables, options);
+        return Answer::Whole(searched, options);
     };
-    let (with, without) = (options.with(PersistentSets::On), options.with(PersistentSets::Off));
-    let plan = without.plan::<W>().0;
+    let plan = options.with(PersistentSets::Off).plan::<W>().0;
     let plain = Searched::start(tables, &plan).until(at / SOONER, tables, &plan);
     let mut apart = Apart::Silent;
-    if extent == Extent::Model && plain.is_open(&plan) {
+    if plain.is_open(&plan) {
         // A whole that is small answers, too, and says more: in how many orders.
         let few = Options { max_states: at.min(options.max_states), ..options.beside::<W>(plain.states) };
         apart = Apart::search(tables, &few);
@@ -220,59 +220,12 @@ fn searched<'w, W: Word>(tables: &Tables<W>, options: &Options<'w>, extent: Exte
         Apart::Broken(found) => return Answer::Broken(found),
         Apart::Proved(_) | Apart::Silent | Apart::TooMany => {}
     }
-    // Where there is room for few states, with them it may be enough.
-    if plain.end == End::Full {
-        return Answer::Whole(Searched::run(tables, &with.plan::<W>().0), with);
-    }
-    if plain.is_open(&plan)
-        && let Some(reduced) = few(tables, &with, &plain)
-    {
-        drop(plain);
-        return Answer::Whole(reduced.go_on(tables, &with.plan::<W>().0), with);
-    }
-    Answer::Whole(plain.go_on(tables, &plan), without)
-}
-
-/// What there is to search.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Extent {
-    /// A model, which may have parts.
-    Model,
-    /// A part, which has none.
-    Part,
-}
-
-/// What was searched.
-enum Answer<'w, W: Word> {
-    /// The model, with these options.
-    Whole(Searched<W>, Options<'w>),
-    /// Its parts, and nothing breaks.
-    Apart(Proof),
-    /// Its parts, and something breaks.
-    Broken(Box<Counterexample<W>>),
-}
-
-/// The levels of `plain` with persistent sets, if these leave out so much that it is worth the time of choosing them.
-fn few<W: Word>(tables: &Tables<W>, with: &Options, plain: &Searched<W>) -> Option<Searched<W>> {
-    let [left, of] = PAYING;
-    let room = with.plan_beside::<W>(plain.states).max_states;
-    let most = |states: usize| Plan { max_states: room.min(states * left / of), ..with.plan::<W>().0 };
-    let (depth, states) = plain.depth_of(plain.states / LOOKED_AT);
-    let plan = most(states);
-    let first = Searched::start(tables, &plan).down_to(depth, tables, &plan);
-    if first.end != End::Exhausted {
-        return None;
-    }
-    let found = first.states;
-    let plan = most(plain.states);
-    let begun = first.down_to(plain.depth(), tables, &plan);
-    // States without persistent sets for each with them, in the first levels and in the others.
-    let lasting = (plain.states - states) * LASTING * found >= states * (begun.states - found);
-    (begun.end == End::Exhausted && lasting).then_some(begun)
+    let (searched, options) = whole::go_on(tables, options, plain);
+    Answer::Whole(searched, options)
 }
 
 fn explore_tables<W: Word>(model: &Model, tables: &Tables<W>, options: &Options) -> Outcome {
-    let (searched, options) = match searched(tables, options, Extent::Model) {
+    let (searched, options) = match searched(tables, options) {
         Answer::Whole(searched, options) => (searched, options),
         Answer::Apart(proof) => return proof.proved(model, tables, options),
         Answer::Broken(found) => return found.violated(model, options),

@@ -20,7 +20,8 @@ use super::outcome::{Coverage, Length, Outcome, Verdict};
 use super::plan::Plan;
 use super::search::{End, Searched};
 use super::tables::Tables;
-use super::{Packed, Width, few, round, trace};
+use super::whole::few;
+use super::{Packed, Width, round, trace};
 use crate::model::Model;
 
 mod expand;

@@ -27,8 +27,8 @@ use super::outcome::{Coverage, Interleavings, LAST_LEVELS, Length, Outcome, Stat
 use super::persistent::Agents;
 use super::search::{End, Searched};
 use super::tables::Tables;
+use super::whole;
 use super::word::Word;
-use super::{Answer, Extent};
 use crate::model::{Member, Model, Symmetry};
 
 /// What the parts say of the model.
@@ -79,9 +79,7 @@ impl<W: Word> Apart<W> {
             let part = tables.part(agents);
             let room = options.max_states.saturating_sub(proof.statistics.states);
             let options = Options { max_states: room, ..*options };
-            let Answer::Whole(searched, with) = super::searched(&part, &options, Extent::Part) else {
-                return Self::Silent;
-            };
+            let (searched, with) = whole::searched(&part, &options);
             match searched.end {
                 End::Exhausted if ends.are_reached(agents, &part, &with, &searched) => {}
                 End::Exhausted => return Self::Silent,
