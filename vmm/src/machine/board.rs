@@ -146,24 +146,7 @@ impl Board {
         let sandbox = options.sandbox;
         let hooks_of = |role| Hooks::new(move || sandbox.enter(role), end.alarm());
         let hooks = || hooks_of(Role::Engine);
-        let mut sources = Vec::new();
-        for device in &options.devices {
-            place(&mut bus, unit.as_ref(), options.placement)?;
-            admit(&bus, unit.as_ref(), options.iommu)?;
-            sources.push(attach(&mut bus, *device, vm.memory(), &hooks)?);
-        }
-        for device in &options.virtio {
-            place(&mut bus, unit.as_ref(), options.placement)?;
-            admit(&bus, unit.as_ref(), options.iommu)?;
-            virtio::attach(&mut bus, device, vm.memory(), &hooks_of)?;
-        }
-        for function in &options.functions {
-            place(&mut bus, unit.as_ref(), options.placement)?;
-            admit(&bus, unit.as_ref(), options.iommu)?;
-            let make = |endpoint| function.make(endpoint).map_err(BoardError::Function);
-            let source = bus.attach_any(function.config(), make)?;
-            log::info!("{source}: {function:?}");
-        }
+        let sources = populate(&mut bus, unit.as_ref(), options, vm.memory(), &hooks_of)?;
         let late = late(unit.as_ref(), options.iommu, sources);
         if options.tracer.is_none() {
             bus.ring_by(Box::new(KvmRinger::new(Arc::clone(vm))));
@@ -399,6 +382,36 @@ fn untraced(vm: &Vm, machine: &MachineOptions, interrupts: &Arc<Interrupts>) -> 
 fn admit(bus: &PciBus, unit: Option<&UnitRegisters>, kind: IommuKind) -> Result<(), BoardError> {
     let (Some(unit), IommuKind::Vtd(options)) = (unit, kind) else { return Ok(()) };
     Ok(unit.0.admit(bus.next_source()?, options.device_tlb_entries)?)
+}
+
+/// Attaches all devices, in the order in which they are numbered; which of them answer the unit's invalidations.
+fn populate(
+    bus: &mut PciBus,
+    unit: Option<&UnitRegisters>,
+    options: &MachineOptions,
+    memory: &Arc<PhysicalMemory>,
+    hooks_of: &dyn Fn(Role) -> Hooks,
+) -> Result<Vec<SourceId>, BoardError> {
+    let make_room = |bus: &mut PciBus| {
+        place(bus, unit, options.placement)?;
+        admit(bus, unit, options.iommu)
+    };
+    let mut sources = Vec::new();
+    for device in &options.devices {
+        make_room(bus)?;
+        sources.push(attach(bus, *device, memory, &|| hooks_of(Role::Engine))?);
+    }
+    for device in &options.virtio {
+        make_room(bus)?;
+        virtio::attach(bus, device, memory, hooks_of)?;
+    }
+    for function in &options.functions {
+        make_room(bus)?;
+        let make = |endpoint| function.make(endpoint).map_err(BoardError::Function);
+        let source = bus.attach_any(function.config(), make)?;
+        log::info!("{source}: {function:?}");
+    }
+    Ok(sources)
 }
 
 /// Puts a root port there, if the next device goes behind one. A port keeps no translations.
