@@ -15,6 +15,8 @@ pub enum Line<'t> {
     Cut,
     /// So many events were lost here, as far as that is said.
     Lost(Option<u64>),
+    /// So many events were overwritten before the first one that is here.
+    Overwritten(u64),
     /// All writes to the entry of this page are shown below.
     Watched(u64),
     /// The kernel's version.

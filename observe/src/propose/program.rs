@@ -53,22 +53,48 @@ fn complete(lines: &mut Vec<Line>, order: &Order, shape: Shape, found: &Found) {
         let at = lines.iter().position(|line| line.verb != Verb::NotifyStart);
         insert(lines, at.unwrap_or(lines.len()), first, 0);
     }
-    if !has(lines, Verb::FlushTlb) && !found.seen.contains(&Verb::FlushTlb) {
-        let at = lines.iter().position(|line| line.verb == first);
-        insert(lines, at.map_or(lines.len(), |at| at + 1), Verb::FlushTlb, 0);
-    }
-    if !has(lines, Verb::Notify) && !found.seen.contains(&Verb::Notify) {
-        let flushes: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].verb == Verb::FlushTlb).collect();
-        for at in flushes.into_iter().rev() {
-            let page = lines[at].page;
-            insert(lines, at + 1, Verb::Notify, page);
-        }
-    }
+    place_flushes(lines, first, found);
     let sets = matches!(shape, Shape::Replace | Shape::Merge);
     if sets && !has(lines, Verb::SetPte) && could_hide(Verb::SetPte) {
         set_each_group(lines);
     }
+    let moves = shape == Shape::Move && !has(lines, Verb::SetPte) && could_hide(Verb::SetPte);
+    if let Some(at) = lines.iter().position(|line| line.verb == Verb::PteClear).filter(|_| moves) {
+        insert(lines, at + 1, Verb::SetPte, 1);
+    }
     ranges(lines, found);
+}
+
+/// A flush that could not be seen stands behind each change of an entry that none follows; so does a notification behind a flush,
+/// or before the end of the range if that is where it hides.
+fn place_flushes(lines: &mut Vec<Line>, first: Verb, found: &Found) {
+    let dirties = |line: &Line| line.verb == first || matches!(line.verb, Verb::PteClear | Verb::PteModify);
+    if !found.shown.contains(&Verb::FlushTlb) {
+        for at in (0..lines.len()).rev().filter(|at| dirties(&lines[*at])).collect::<Vec<_>>() {
+            let page = lines[at].page;
+            let same = |line: &&Line| line.page == page;
+            // Up to the next change of it; if nothing was changed in a way that is seen, a flush anywhere is its.
+            let mut behind = lines[at + 1..].iter().filter(same).take_while(|line| !dirties(line));
+            if !behind.any(|line| line.verb == Verb::FlushTlb) {
+                insert(lines, at + 1, Verb::FlushTlb, page);
+            }
+        }
+    }
+    let has = |lines: &[Line], verb: Verb| lines.iter().any(|line| line.verb == verb);
+    if has(lines, Verb::Notify) {
+        return;
+    }
+    if !found.shown.contains(&Verb::Notify) {
+        for at in (0..lines.len()).rev().filter(|at| lines[*at].verb == Verb::FlushTlb).collect::<Vec<_>>() {
+            let page = lines[at].page;
+            insert(lines, at + 1, Verb::Notify, page);
+        }
+    } else if found.ends_notify {
+        for at in (0..lines.len()).rev().filter(|at| lines[*at].verb == Verb::NotifyEnd).collect::<Vec<_>>() {
+            let page = lines[at].page;
+            insert(lines, at, Verb::Notify, page);
+        }
+    }
 }
 
 /// An entry that was emptied is set again before its range ends.
@@ -104,10 +130,12 @@ fn set_each_group(lines: &mut Vec<Line>) {
 
 /// A range that nobody could see begins first and ends last.
 fn ranges(lines: &mut Vec<Line>, found: &Found) {
-    if !found.seen.contains(&Verb::NotifyStart) && !lines.is_empty() {
+    let has = |lines: &[Line], verb: Verb| lines.iter().any(|line| line.verb == verb);
+    let could_hide = |lines: &[Line], verb: Verb| !found.shown.contains(&verb) && !has(lines, verb);
+    if could_hide(lines, Verb::NotifyStart) && !lines.is_empty() {
         insert(lines, 0, Verb::NotifyStart, 0);
     }
-    if !found.seen.contains(&Verb::NotifyEnd) {
+    if could_hide(lines, Verb::NotifyEnd) {
         let starts: Vec<(usize, usize)> = lines
             .iter()
             .enumerate()
