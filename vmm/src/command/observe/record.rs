@@ -26,19 +26,19 @@ use steps::table::Verb;
 pub(super) use deed::Deed;
 use deed::Recorder;
 use host::Stopped;
-use instance::Instance;
+use instance::{CUT, Instance, MOST_BYTES};
 use site::Site;
 use watch::Watch;
 
 /// How often the operation is done.
-const ROUNDS: u32 = 8;
+pub(super) const ROUNDS: u32 = 8;
 
 /// What could be recorded, and what not.
 pub(super) struct Visible {
-    deed: Deed,
-    happened: u32,
-    recorded: Vec<String>,
-    missing: Vec<String>,
+    pub(super) deed: Deed,
+    pub(super) happened: u32,
+    pub(super) recorded: Vec<String>,
+    pub(super) missing: Vec<String>,
 }
 
 /// Does the operation, and reads what was recorded of it.
@@ -84,6 +84,12 @@ pub(super) fn record(
     let done =
         settings.as_ref().map_or(Ok(()), ksm::Settings::switch_on).and_then(|()| deed.run(ROUNDS, &recorder));
     let text = instance.text().map_err(|error| error.to_string());
+    missing.extend(instance.overwritten().map(|number| {
+        format!("{number} events: the buffer was full, and newer ones were written over them")
+    }));
+    if text.as_ref().is_ok_and(|text| text.ends_with(CUT)) {
+        missing.push(format!("what is behind the first {} MiB of text", MOST_BYTES >> 20));
+    }
     let writes =
         watched.and_then(|watched| written(watched, &instance, text.as_deref().unwrap_or_default(), thread));
     drop(settings);
@@ -164,8 +170,8 @@ impl Visible {
         )
     }
 
-    /// What of the order was seen, and what could not be.
-    pub(super) fn told(&self, found: &Found) -> String {
+    /// Names of the steps that kernels take and that were seen, or were not.
+    pub(super) fn steps(found: &Found, seen: bool) -> Vec<&'static str> {
         const TOLD: [Verb; 7] = [
             Verb::NotifyStart,
             Verb::PteClear,
@@ -175,10 +181,13 @@ impl Visible {
             Verb::SetPte,
             Verb::NotifyEnd,
         ];
-        let names = |seen: bool| {
-            let of = TOLD.iter().filter(|verb| found.seen.contains(verb) == seen);
-            of.map(|verb| verb.name()).collect::<Vec<_>>().join(", ")
-        };
+        let of = TOLD.iter().filter(|verb| found.seen.contains(verb) == seen);
+        of.map(|verb| verb.name()).collect()
+    }
+
+    /// What of the order was seen, and what could not be.
+    pub(super) fn told(&self, found: &Found) -> String {
+        let names = |seen: bool| Self::steps(found, seen).join(", ");
         let mut text = format!(
             "recorded {}, {} of {ROUNDS} times, by {}",
             self.deed,

@@ -11,7 +11,7 @@ use steps::table::Verb;
 
 use super::deed::NOT_HERE;
 use super::host::{PAGE, faults, frame, has_swap, nodes, numbers};
-use super::instance::{Instance, lock};
+use super::instance::{CUT, Instance, bounded, is_event, lock, overrun};
 use super::site::{direct_map, table};
 use super::symbols::places_of;
 use super::watch::Written;
@@ -238,4 +238,16 @@ fn what_a_killed_recording_left_goes_with_the_next_one_and_what_lives_stays() {
     assert_eq!((own("left"), own("living"), own("next")), (false, true, true));
     drop((living, next));
     assert_eq!((own("living"), own("next")), (false, false));
+}
+
+#[test]
+fn a_text_that_is_too_long_ends_with_a_line_that_says_so() {
+    let text = "one\ntwo\nthree\n";
+    let read = |most| bounded(text.as_bytes(), most).unwrap();
+    assert_eq!(read(text.len() as u64), text);
+    assert_eq!(read(text.len() as u64 - 1), format!("one\ntwo\n{CUT}"));
+    assert_eq!((read(5), read(2)), (format!("one\n{CUT}"), CUT.to_owned()));
+    assert!(!is_event(CUT.trim_end()));
+    let stats = "entries: 0\noverrun: 12\ncommit overrun: 3\nbytes: 5\n";
+    assert_eq!((overrun(stats), overrun("entries: 0\n")), (Some(12), None));
 }
