@@ -98,10 +98,11 @@ pub struct Collector<'v> {
     threads: BTreeMap<String, Thread>,
     label: Option<String>,
     watched: Option<u64>,
-    /// Something was left out of the recording that is read, or it has only begun: a thread may be in the midst of an operation.
+    /// Something was left out of the recording, or it has only begun: a thread may be in the midst of an operation.
     torn: bool,
-    /// What never happens unseen in the recording that is read; `None` for what was read before of all others, if there were none.
+    /// What never happens unseen in the recording that is read.
     shown: BTreeSet<Verb>,
+    /// And in all that were read before, if there were any.
     shown_before: Option<BTreeSet<Verb>>,
     /// Somebody whom the end of a range notifies was seen to be called by it.
     ends_show_notify: bool,

@@ -1,8 +1,8 @@
 //! Which scenario an order is of: a run of it that has the steps that were seen, with unseen ones between.
 //!
 //! Invariant: an order is called right only if a scenario that is proved has such a run, and wrong only if scenarios that
-//! are refuted have one and no proved one has. A proof counts only of a scenario in which everybody is who may remember the
-//! entry. What the trace cannot tell apart is named. Verdicts are explored now.
+//! are refuted have one and no proved one has. A proof counts only of a scenario in which everybody is who may remember
+//! the entry. What the trace cannot tell apart is named. Verdicts are explored now.
 
 use ordering::answer::{Answer, Answered};
 use ordering::catalogue::Entry;
@@ -128,8 +128,8 @@ pub fn judge(found: &Found, vocabulary: &Vocabulary, catalogue: &[Entry]) -> Vec
     all
 }
 
-/// What functions say an operation is outweighs what somebody has called it, unless they only say its shape. What the rows
-/// cannot be it is not, whatever it is called.
+/// What functions say an operation is outweighs what somebody has called it, unless they only say its shape. What the
+/// rows cannot be it is not, whatever it is called.
 fn operation<'v>(order: &Order, vocabulary: &'v Vocabulary) -> Option<&'v Operation> {
     let by = |id: &Option<String>| id.as_deref().and_then(|id| vocabulary.operation(id));
     let called = by(&order.called).filter(|called| can_be(order, called.shape));
@@ -220,13 +220,13 @@ fn asked<'e>(
     // Scenarios that need no flush are of operations of which that is known, and say nothing of flushes elsewhere.
     match is_left && found.shown.contains(&Verb::FlushTlb) && (!is_known || is_elsewhere) {
         true => Vec::new(),
-        // What is known by functions alone is held against scenarios of that operation: those of another may set other entries.
+        // What functions name is held against scenarios of that operation: those of another may set other entries.
         false if is_known => vec![own],
         false => vec![own, others],
     }
 }
 
-/// Whether everybody is in the scenario who may remember the entry: CPUs, and whom the order or the trace tells of changes.
+/// Whether everybody is in the scenario who may remember the entry: CPUs, and whom the order or the trace tells of it.
 fn has_everybody(entry: &Entry, order: &Order, found: &Found) -> bool {
     const OF_VCPUS: [Verb; 4] = [Verb::NotifyStart, Verb::NotifyEnd, Verb::ChangePte, Verb::Walk];
     const OF_DEVICES: [Verb; 3] = [Verb::Notify, Verb::IotlbInv, Verb::DevtlbInv];
@@ -382,7 +382,7 @@ pub enum Standing {
     Proved,
     /// No scenario has it; the one that is made of it is proved.
     New,
-    /// Scenarios with it are proved, and others are refuted, or would be without a flush: the trace does not tell them apart.
+    /// Scenarios with it are proved, and others are refuted, or would be without a flush: the trace does not tell.
     Untold,
     /// Scenarios with it are refuted.
     Refuted,

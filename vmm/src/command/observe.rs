@@ -96,14 +96,15 @@ fn kernel(text: &str) -> Result<Kernel, String> {
 fn status(judged: &[Judged], visible: Option<&record::Visible>) -> ExitCode {
     let has = |standing| judged.iter().any(|judged| judged.ruling.standing() == standing);
     let is_wrong = has(Standing::Refuted);
-    if let Some(told) = visible.and_then(record::Visible::crowded).filter(|_| is_wrong) {
+    let is_told = is_wrong || has(Standing::Proved) || has(Standing::New);
+    if let Some(told) = visible.and_then(record::Visible::crowded).filter(|_| is_told) {
         complain(told);
         return UNDECIDED.into();
     }
     if is_wrong {
         return ExitCode::FAILURE;
     }
-    if has(Standing::Proved) || has(Standing::New) {
+    if is_told {
         return ExitCode::SUCCESS;
     }
     complain(if judged.is_empty() {

@@ -55,7 +55,7 @@ struct Recorded<'a> {
     /// Steps that were seen, and others that kernels take and that were not.
     seen: Vec<&'static str>,
     unseen: Vec<&'static str>,
-    /// Why an order that is refuted need not be the kernel's.
+    /// Why an order that is refuted or proved need not be the kernel's.
     crowded: Option<&'static str>,
 }
 

@@ -162,11 +162,11 @@ fn listener() -> Result<(Kvm, VmFd), kvm_ioctls::Error> {
 }
 
 impl Visible {
-    /// Why an order that is refuted is none that the kernel is known to have, if so.
+    /// Why an order is none that the kernel is known to have, if so.
     pub(super) fn crowded(&self) -> Option<&'static str> {
         self.deed.is_crowded().then_some(
             "UNDECIDED: compaction moves other pages within the same call, and `tlb_flush` has no address: a flush of theirs may \
-             stand among these rows, so an order that is refuted here need not be the kernel's",
+             stand among these rows, so what is refuted here need not be the kernel's, and what is proved may rest on it",
         )
     }
 
