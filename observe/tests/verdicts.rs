@@ -145,6 +145,16 @@ fn a_flush_covers_what_was_changed_or_is_another_pages() {
     for flushes in [&[(0, 16)][..], &[(5, 7)], &[(0, 400)], &[(5, 6), (6, 7)], &[(6, 7), (5, 6)]] {
         assert_eq!(zap(&[5, 6], flushes), Standing::New, "{flushes:?}");
     }
+    // Nobody listens, so that no range is announced.
+    let alone = |flushes: &[(u64, u64)]| {
+        let mut calls = vec![("zap_page_range_single", String::new())];
+        calls.extend([1, 0].map(|page| ("ptep_clear_flush", of(page))));
+        calls.extend(flushes.iter().map(|(first, last)| ("flush_tlb_mm_range", pages(*first, *last))));
+        standing("6.18", &probed(1, &calls))
+    };
+    assert_eq!(alone(&[(0, 1)]), Standing::Refuted);
+    assert_eq!(alone(&[(1, 2), (1, 2)]), Standing::Refuted);
+    assert_eq!((alone(&[(0, 2)]), alone(&[(0, 1), (1, 2)])), (Standing::New, Standing::New));
     let whole = [("flush_tlb_mm_range", "start=0x0 end=0xffffffffffffffff".to_owned())];
     let start =
         [("zap_page_range_single", String::new()), (START, pages(0, 16)), ("ptep_clear_flush", of(5))];

@@ -1,5 +1,7 @@
 //! The program of an order: its rows, with locks and what could not be seen.
 
+use std::collections::BTreeSet;
+
 use steps::table::Verb;
 
 use crate::collect::Found;
@@ -128,24 +130,27 @@ fn set_each_group(lines: &mut Vec<Line>) {
     }
 }
 
-/// A range that nobody could see begins first and ends last.
+/// A range that nobody could see begins first and ends last: one of each page whose entry is changed.
 fn ranges(lines: &mut Vec<Line>, found: &Found) {
     let has = |lines: &[Line], verb: Verb| lines.iter().any(|line| line.verb == verb);
     let could_hide = |lines: &[Line], verb: Verb| !found.shown.contains(&verb) && !has(lines, verb);
     if could_hide(lines, Verb::NotifyStart) && !lines.is_empty() {
-        insert(lines, 0, Verb::NotifyStart, 0);
+        let changed = lines.iter().filter(|line| changes(line.verb)).map(|line| line.page);
+        let pages: BTreeSet<usize> = changed.chain([0]).collect();
+        pages.into_iter().rev().for_each(|page| insert(lines, 0, Verb::NotifyStart, page));
     }
     if could_hide(lines, Verb::NotifyEnd) {
-        let starts: Vec<(usize, usize)> = lines
+        let is_start = |at: &usize| lines[*at].verb == Verb::NotifyStart;
+        let starts: Vec<usize> = (0..lines.len()).filter(is_start).collect();
+        let ends: Vec<(usize, usize)> = starts
             .iter()
-            .enumerate()
-            .filter(|(_, line)| line.verb == Verb::NotifyStart)
-            .map(|(at, line)| (at, line.page))
+            .map(|start| {
+                // Behind its own steps: ranges that begin at once end at once.
+                let next = starts.iter().find(|at| *at > start && !is_start(&(**at - 1)));
+                (next.copied().unwrap_or(lines.len()), lines[*start].page)
+            })
             .collect();
-        for (number, (_, page)) in starts.iter().enumerate().rev() {
-            let at = starts.get(number + 1).map_or(lines.len(), |(next, _)| *next);
-            insert(lines, at, Verb::NotifyEnd, *page);
-        }
+        ends.into_iter().rev().for_each(|(at, page)| insert(lines, at, Verb::NotifyEnd, page));
     }
 }
 

@@ -84,12 +84,7 @@ pub(super) fn record(
     let done =
         settings.as_ref().map_or(Ok(()), ksm::Settings::switch_on).and_then(|()| deed.run(ROUNDS, &recorder));
     let text = instance.text().map_err(|error| error.to_string());
-    missing.extend(instance.overwritten().map(|number| {
-        format!("{number} events: the buffer was full, and newer ones were written over them")
-    }));
-    if text.as_ref().is_ok_and(|text| text.ends_with(CUT)) {
-        missing.push(format!("what is behind the first {} MiB of text", MOST_BYTES >> 20));
-    }
+    missing.extend(left_out(&instance, text.as_deref().unwrap_or_default()));
     let writes =
         watched.and_then(|watched| written(watched, &instance, text.as_deref().unwrap_or_default(), thread));
     drop(settings);
@@ -112,6 +107,16 @@ pub(super) fn record(
         }
     }
     Ok(Visible { deed, happened, recorded, missing })
+}
+
+/// What of the recording was overwritten or is not read.
+fn left_out(instance: &Instance, text: &str) -> Vec<String> {
+    let overwritten = instance
+        .overwritten()
+        .map(|number| format!("{number} events: the buffer was full, and newer ones were written over them"));
+    let cut =
+        text.ends_with(CUT).then(|| format!("what is behind the first {} MiB of text", MOST_BYTES >> 20));
+    overwritten.into_iter().chain(cut).collect()
 }
 
 /// Pages whose entries are known, and what watches the first one's.
