@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ordering::glimpse::whatever_level;
 use steps::table::Verb;
 
-use crate::line::{Event, Line};
+use crate::line::{Event, Line, is_unseen};
 use crate::order::{Example, Order};
 use crate::reader;
 use crate::vocabulary::{Kernel, Meaning, Row, Shows, Vocabulary};
@@ -382,15 +382,6 @@ fn verbs<'r>(rows: impl Iterator<Item = &'r Row>) -> BTreeSet<Verb> {
 /// What is kept of a text that somebody else has written.
 fn shortened(text: &str) -> String {
     text.chars().filter(|character| !is_unseen(*character)).take(80).collect()
-}
-
-/// Whether a character has no shape of its own, and may change how others are shown. Source: Unicode 16, Cc and Cf.
-pub(crate) fn is_unseen(character: char) -> bool {
-    character.is_control()
-        || matches!(u32::from(character),
-            0xad | 0x600..=0x605 | 0x61c | 0x6dd | 0x70f | 0x890..=0x891 | 0x8e2 | 0x180e | 0x200b..=0x200f
-            | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff | 0xfff9..=0xfffb | 0x1_10bd | 0x1_10cd
-            | 0x1_3430..=0x1_343f | 0x1_bca0..=0x1_bca3 | 0x1_d173..=0x1_d17a | 0xe_0000..=0xe_007f)
 }
 
 #[cfg(test)]

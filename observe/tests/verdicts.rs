@@ -68,10 +68,7 @@ fn last(kernel: &str, text: &str) -> Judged {
 }
 
 fn standing(kernel: &str, text: &str) -> Standing {
-    let judged = last(kernel, text);
-    let told = Told(&judged).to_string();
-    println!("{told}");
-    judged.ruling.standing()
+    last(kernel, text).ruling.standing()
 }
 
 #[test]

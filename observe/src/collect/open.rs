@@ -15,7 +15,7 @@ use super::thread::Taken;
 use crate::order::{Example, Open, Order, Seen, Who, changes, letter, tells_of_a_change};
 use crate::vocabulary::{Spoken, Vocabulary};
 
-use place::Page;
+use place::{Pages, Place};
 
 /// Rows of an operation at most.
 const MOST_ROWS: usize = 48;
@@ -56,13 +56,11 @@ pub(super) struct Operation {
     /// Only a fault before it has said which operation it is.
     is_guess: bool,
     rows: Vec<Row>,
-    pages: Vec<Page>,
+    pages: Pages,
     gfns: Vec<u64>,
     watched: Option<u64>,
     /// A row of a watchpoint was among its own.
     is_watched: bool,
-    /// An entry was changed, it is not seen which, and nothing was flushed since.
-    blind: bool,
     /// Line of its last step.
     last: u64,
     is_set: bool,
@@ -99,7 +97,7 @@ impl Operation {
 
     /// Whether nothing that it has changed is left to be flushed, as far as that is seen.
     pub(super) fn is_settled(&self) -> bool {
-        !self.is_unflushed() || self.is_set && !self.range
+        !self.pages.is_unflushed() || self.is_set && !self.range
     }
 
     /// Whether a range has begun and not ended, inside of which nothing can end. Where a trace shows only some starts, an end may
@@ -117,7 +115,7 @@ impl Operation {
     /// Whether it has done no more than to begin the range that is named.
     pub(super) fn is_in_start_of(&self, range: Option<(u64, u64)>) -> bool {
         let begins = self.rows.iter().all(|row| row.seen.verb == Verb::NotifyStart);
-        let same = |range| self.pages.first().is_none_or(|known| known.range == range);
+        let same = |range| self.pages.range(0).is_none_or(|known| known == range);
         begins && range.is_none_or(same)
     }
 
@@ -132,12 +130,11 @@ impl Operation {
 
     /// Whether another is the second half of a merge of which this is the first.
     pub(super) fn goes_on_with(&self, other: &Self) -> bool {
-        let first = |one: &Self| one.pages.first().map(|page| page.range);
-        first(self).is_some() && first(self) == first(other)
+        self.pages.range(0).is_some() && self.pages.range(0) == other.pages.range(0)
     }
 
     pub(super) fn joined(mut self, other: Self) -> Self {
-        let numbers: Vec<Option<usize>> = other.pages.iter().map(|page| self.page(page.range)).collect();
+        let numbers = self.pages.go_on_with(&other.pages);
         let number = |page: Option<usize>| page.and_then(|page| numbers.get(page).copied().flatten());
         for Row { mut seen, around, part_of } in other.rows {
             seen.page = number(seen.page);
@@ -145,7 +142,6 @@ impl Operation {
         }
         Self {
             operation: self.operation.or(other.operation),
-            blind: self.blind || other.blind,
             range: other.range,
             cut: other.cut,
             unsure: self.unsure || other.unsure,
@@ -159,7 +155,7 @@ impl Operation {
     pub(super) fn meets_walk(&self, gfn: Option<u64>, watched: Option<u64>) -> bool {
         match gfn {
             Some(gfn) => self.gfns.contains(&gfn),
-            None => watched.is_some_and(|address| self.page_of(address).is_some()),
+            None => watched.is_some_and(|address| self.pages.page_of(address).is_some()),
         }
     }
 
@@ -185,8 +181,10 @@ impl Operation {
         self.watched = self.watched.or(taken.watched);
         let watched = taken.watched.filter(|_| is_watch);
         let range = range.or_else(|| watched.map(|page| (page, page.saturating_add(0x1000))));
-        let placed: Vec<(&Spoken, Vec<place::Place>)> =
-            steps.iter().map(|step| (*step, self.places(step.verb, range))).collect();
+        let placed: Vec<(&Spoken, Vec<Place>)> =
+            steps.iter().map(|step| (*step, self.pages.places(step.verb, range))).collect();
+        let whole = self.pages.completed();
+        self.rows.retain(|row| !row.part_of.is_some_and(|page| whole.contains(&(row.seen.verb, page))));
         if self.repeats(&placed, name) {
             return;
         }
@@ -204,7 +202,7 @@ impl Operation {
     }
 
     /// Whether a flush that tells the devices, too, is seen once more: of the same pages.
-    fn repeats(&mut self, placed: &[(&Spoken, Vec<place::Place>)], name: &str) -> bool {
+    fn repeats(&mut self, placed: &[(&Spoken, Vec<Place>)], name: &str) -> bool {
         let is_own = |at: &usize| self.rows[*at].seen.who == Who::Operator;
         let mut own = (0..self.rows.len()).filter(is_own).rev().peekable();
         let mut same = Vec::new();
@@ -254,7 +252,7 @@ impl Operation {
         add(&mut self.rows[at].seen.functions, name);
     }
 
-    fn push(&mut self, step: &Spoken, (page, part_of): place::Place, shown: Shown<'_>) {
+    fn push(&mut self, step: &Spoken, (page, part_of): Place, shown: Shown<'_>) {
         let verb = whatever_level(step.verb);
         let Shown { who, name, caller, around } = shown;
         if who == Who::Operator {
@@ -309,14 +307,14 @@ impl Operation {
         let rows: Vec<Seen> = self.rows.iter().filter(kept).map(row).collect();
         let watched = match (self.is_watched, self.watched) {
             (false, _) => None,
-            (true, Some(address)) => self.page_of(address).and_then(|page| number(Some(page))),
+            (true, Some(address)) => self.pages.page_of(address).and_then(|page| number(Some(page))),
             (true, None) => Some(0),
         };
         let called = self.label.as_deref().filter(|_| self.is_of_label());
         let called = called.and_then(|label| vocabulary.named_in(label)).map(|one| one.id.clone());
-        let pages = pages.iter().filter_map(|page| self.pages.get(*page).map(|page| page.range)).collect();
-        let (unflushed, cut, range) = (self.is_unflushed(), self.cut, self.range);
-        let unsure = self.unsure || changed > MOST_CHANGED;
+        let pages = pages.iter().filter_map(|page| self.pages.range(*page)).collect();
+        let (unflushed, cut, range) = (self.pages.is_unflushed(), self.cut, self.range);
+        let unsure = self.unsure || self.pages.full || changed > MOST_CHANGED;
         let open = Open { cut, torn: self.torn, unflushed: cut && unflushed, range: cut && range, unsure };
         let watched = watched.into_iter().collect();
         let order = Order { operation: self.operation, called, rows, watched, open };
@@ -327,7 +325,9 @@ impl Operation {
     /// does nothing but merge.
     fn is_of_label(&self) -> bool {
         let is_ksmd = self.thread.starts_with("ksmd");
-        is_ksmd || self.pages.is_empty() || self.watched.is_none_or(|address| self.page_of(address).is_some())
+        is_ksmd
+            || self.pages.len() == 0
+            || self.watched.is_none_or(|address| self.pages.page_of(address).is_some())
     }
 
     /// The pages that are more than a part of a range, in their order; all of them if no step says of which it is.

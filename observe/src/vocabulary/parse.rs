@@ -7,6 +7,7 @@ use steps::table::find;
 
 use super::Wrong;
 use super::row::{Kernel, Meaning, Operation, Row, Shape, Shows, Spoken, Where};
+use crate::line::is_unseen;
 
 /// What a cell should be.
 type Cell<T> = Result<T, String>;
@@ -23,7 +24,7 @@ pub fn parse(text: &str, rows: &mut Vec<Row>, operations: &mut Vec<Operation>) -
         }
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         let wrong = |what| Wrong { line: number, what };
-        if line.chars().any(crate::collect::is_unseen) {
+        if line.chars().any(is_unseen) {
             return Err(wrong(
                 "it has a character that is not shown, or changes how others are; write plain text"
                     .to_owned(),

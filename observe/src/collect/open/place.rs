@@ -6,7 +6,6 @@
 use ordering::glimpse::whatever_level;
 use steps::table::Verb;
 
-use super::Operation;
 use crate::collect::span::{Interval, Span, contains, meet};
 
 /// Pages of an operation at most.
@@ -19,8 +18,8 @@ pub(super) type Place = (Option<usize>, Option<usize>);
 
 /// A page, or the range of several that somebody has announced.
 #[derive(Debug, Default)]
-pub(super) struct Page {
-    pub(super) range: Interval,
+struct Page {
+    range: Interval,
     /// What was changed of it.
     touched: Span,
     unflushed: Span,
@@ -33,10 +32,42 @@ impl Page {
     }
 }
 
-impl Operation {
+/// The pages of an operation.
+#[derive(Debug, Default)]
+pub(super) struct Pages {
+    all: Vec<Page>,
+    /// An entry was changed, it is not seen which, and nothing was flushed since.
+    blind: bool,
+    /// There were more than are kept.
+    pub(super) full: bool,
+    /// Of which of them the last flush took all that parts had left.
+    whole: Vec<(Verb, usize)>,
+}
+
+impl Pages {
+    pub(super) fn range(&self, number: usize) -> Option<Interval> {
+        self.all.get(number).map(|page| page.range)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     /// Whether something is changed and not flushed.
     pub(super) fn is_unflushed(&self) -> bool {
-        self.blind || self.pages.iter().any(|page| !page.unflushed.is_empty())
+        self.blind || self.all.iter().any(|page| !page.unflushed.is_empty())
+    }
+
+    /// The same operation goes on with others.
+    pub(super) fn go_on_with(&mut self, other: &Self) -> Vec<Option<usize>> {
+        self.blind |= other.blind;
+        self.full |= other.full;
+        other.all.iter().map(|page| self.page(page.range)).collect()
+    }
+
+    /// The pages whose flush is whole since this was asked last: parts of it are one with that.
+    pub(super) fn completed(&mut self) -> Vec<(Verb, usize)> {
+        std::mem::take(&mut self.whole)
     }
 
     /// The pages of a step that names these addresses, or none.
@@ -49,30 +80,33 @@ impl Operation {
                 self.blind |= is_left_behind(verb);
                 vec![(None, None)]
             }
-            (_other, Some(range)) => {
-                let is_upper = matches!(exact, Verb::PmdClear | Verb::PmdModify | Verb::SetPmd);
-                let first = range.0 & !(HUGE - 1);
-                let range = if is_upper { (first, first.saturating_add(HUGE)) } else { range };
-                let page = self.page(range);
-                if let Some(page) = page.filter(|_| is_left_behind(verb)) {
-                    let Page { touched, unflushed, unnotified, .. } = &mut self.pages[page];
-                    let mut all = [touched, unflushed, unnotified].into_iter();
-                    self.unsure |= !all.all(|span| span.add(range));
-                }
-                vec![(page, None)]
-            }
+            (_other, Some(range)) => vec![(self.touched(exact, range), None)],
         }
+    }
+
+    /// The page of a step that may change an entry.
+    fn touched(&mut self, exact: Verb, range: Interval) -> Option<usize> {
+        let is_upper = matches!(exact, Verb::PmdClear | Verb::PmdModify | Verb::SetPmd);
+        let first = range.0 & !(HUGE - 1);
+        let range = if is_upper { (first, first.saturating_add(HUGE)) } else { range };
+        let page = self.page(range);
+        if let Some(page) = page.filter(|_| is_left_behind(whatever_level(exact))) {
+            let Page { touched, unflushed, unnotified, .. } = &mut self.all[page];
+            let mut all = [touched, unflushed, unnotified].into_iter();
+            self.full |= !all.all(|span| span.add(range));
+        }
+        page
     }
 
     /// A flush without an address is one of everything that is left.
     fn all_left(&mut self, verb: Verb) -> Vec<Place> {
         self.blind &= verb != Verb::FlushTlb;
         let mut all = Vec::new();
-        for number in 0..self.pages.len() {
-            let left = self.pages[number].left(verb);
+        for (number, page) in self.all.iter_mut().enumerate() {
+            let left = page.left(verb);
             if !left.is_empty() {
                 left.clear();
-                self.completes(verb, number);
+                self.whole.push((verb, number));
                 all.push((Some(number), None));
             }
         }
@@ -82,14 +116,14 @@ impl Operation {
     /// The pages of which nothing is left behind a flush of these addresses.
     fn covered(&mut self, verb: Verb, range: Interval) -> Vec<Place> {
         let (mut all, mut part) = (Vec::new(), None);
-        for number in 0..self.pages.len() {
-            let left = self.pages[number].left(verb);
+        for (number, page) in self.all.iter_mut().enumerate() {
+            let left = page.left(verb);
             if !left.meets(range) {
                 continue;
             }
             left.remove(range);
             if left.is_empty() {
-                self.completes(verb, number);
+                self.whole.push((verb, number));
                 all.push((Some(number), None));
             } else {
                 part = Some(number);
@@ -104,39 +138,34 @@ impl Operation {
                 true => meet(page.range, range),
                 false => page.touched.is_within(range),
             };
-            if let Some(number) = self.pages.iter().position(again) {
+            if let Some(number) = self.all.iter().position(again) {
                 self.blind &= verb != Verb::FlushTlb;
                 return vec![(Some(number), None)];
             }
-            self.blind &= verb != Verb::FlushTlb || !self.pages.is_empty();
+            self.blind &= verb != Verb::FlushTlb || !self.all.is_empty();
         }
-        let same = self.pages.iter().position(|page| page.range == range);
-        let number = same.or_else(|| self.add_page(range));
+        let same = self.all.iter().position(|page| page.range == range);
+        let number = same.or_else(|| self.add(range));
         vec![(number, part)]
     }
 
-    /// Parts of a flush of the page are one with what ends it.
-    fn completes(&mut self, verb: Verb, page: usize) {
-        self.rows.retain(|row| row.seen.verb != verb || row.part_of != Some(page));
-    }
-
     pub(super) fn page_of(&self, address: u64) -> Option<usize> {
-        self.pages.iter().position(|page| (page.range.0..page.range.1).contains(&address))
+        self.all.iter().position(|page| (page.range.0..page.range.1).contains(&address))
     }
 
     /// The number of the page with these addresses, a new one perhaps.
-    pub(super) fn page(&mut self, range: Interval) -> Option<usize> {
-        let known = self.pages.iter().position(|page| contains(page.range, range));
-        known.or_else(|| self.add_page(range))
+    fn page(&mut self, range: Interval) -> Option<usize> {
+        let known = self.all.iter().position(|page| contains(page.range, range));
+        known.or_else(|| self.add(range))
     }
 
-    fn add_page(&mut self, range: Interval) -> Option<usize> {
-        if self.pages.len() >= MOST_PAGES {
-            self.unsure = true;
+    fn add(&mut self, range: Interval) -> Option<usize> {
+        if self.all.len() >= MOST_PAGES {
+            self.full = true;
             return None;
         }
-        self.pages.push(Page { range, ..Page::default() });
-        Some(self.pages.len() - 1)
+        self.all.push(Page { range, ..Page::default() });
+        Some(self.all.len() - 1)
     }
 }
 
