@@ -142,6 +142,24 @@ fn a_flush_covers_what_was_changed_or_is_another_pages() {
     for flushes in [&[(0, 16)][..], &[(5, 7)], &[(0, 400)], &[(5, 6), (6, 7)], &[(6, 7), (5, 6)]] {
         assert_eq!(zap(&[5, 6], flushes), Standing::New, "{flushes:?}");
     }
+    // A range of which only the beginning is said may have all of them.
+    let begun = |end: &str| {
+        let calls = [
+            ("zap_page_range_single", String::new()),
+            (START, format!("start={PAGE:#x}{end}")),
+            ("ptep_clear_flush", of(0)),
+            ("ptep_clear_flush", of(1)),
+            ("flush_tlb_mm_range", pages(0, 2)),
+            (END, String::new()),
+        ];
+        standing("6.18", &probed(1, &calls))
+    };
+    assert_eq!(begun(""), Standing::New);
+    assert_eq!(
+        begun(&format!(" end={:#x}", PAGE + 0x1000)),
+        Standing::Refuted,
+        "the second page is not announced"
+    );
     // Nobody listens, so that no range is announced.
     let alone = |flushes: &[(u64, u64)]| {
         let mut calls = vec![("zap_page_range_single", String::new())];

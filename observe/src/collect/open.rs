@@ -181,8 +181,11 @@ impl Operation {
         self.watched = self.watched.or(taken.watched);
         let watched = taken.watched.filter(|_| is_watch);
         let range = range.or_else(|| watched.map(|page| (page, page.saturating_add(0x1000))));
+        // A range of which only the beginning is said may go on.
+        let is_endless = taken.event.number("start").is_some() && taken.event.number("end").is_none();
+        let known = |verb: Verb| range.filter(|_| !(is_endless && verb == Verb::NotifyStart));
         let placed: Vec<(&Spoken, Vec<Place>)> =
-            steps.iter().map(|step| (*step, self.pages.places(step.verb, range))).collect();
+            steps.iter().map(|step| (*step, self.pages.places(step.verb, known(step.verb)))).collect();
         let whole = self.pages.completed();
         self.rows.retain(|row| !row.part_of.is_some_and(|page| whole.contains(&(row.seen.verb, page))));
         if self.repeats(&placed, name) {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use steps::table::Verb;
 
 use crate::collect::Found;
-use crate::order::{Order, changes, letter};
+use crate::order::{Order, Seen, changes, letter};
 use crate::vocabulary::Shape;
 
 /// What stands behind a step that nobody saw.
@@ -23,11 +23,14 @@ struct Line {
 
 /// The lines of the operator's program, with two blanks before each.
 pub(super) fn of(order: &Order, shape: Shape, found: &Found) -> String {
-    let seen = order.operator().map(|row| Line {
-        verb: row.verb,
-        page: row.page.unwrap_or_default(),
-        placed: false,
-        entry: row.text.contains(" migration ").then(|| "migration old ro".to_owned()),
+    let seen = order.operator().flat_map(|row| {
+        let line = |page: usize| Line {
+            verb: row.verb,
+            page,
+            placed: false,
+            entry: row.text.contains(" migration ").then(|| "migration old ro".to_owned()),
+        };
+        pages_of(row, order).into_iter().map(line)
     });
     let mut lines: Vec<Line> = seen.collect();
     complete(&mut lines, order, shape, found);
@@ -40,6 +43,21 @@ pub(super) fn of(order: &Order, shape: Shape, found: &Found) -> String {
         write_group(&mut text, group, shape, number);
     }
     text
+}
+
+/// The pages of a step. A range of which it is not seen is one of every page; it ends where it began.
+fn pages_of(row: &Seen, order: &Order) -> BTreeSet<usize> {
+    let begins = |row: &Seen| row.verb == Verb::NotifyStart;
+    let all = || (0..order.pages()).collect::<BTreeSet<usize>>();
+    match (row.page, row.verb) {
+        (Some(page), _) => BTreeSet::from([page]),
+        (None, Verb::NotifyStart) => all(),
+        (None, Verb::NotifyEnd) if order.operator().any(|row| begins(row) && row.page.is_none()) => all(),
+        (None, Verb::NotifyEnd) if order.operator().any(begins) => {
+            order.operator().filter(|row| begins(row)).filter_map(|row| row.page).collect()
+        }
+        (None, _other) => BTreeSet::from([0]),
+    }
 }
 
 /// Places what nobody could see.
