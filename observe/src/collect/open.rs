@@ -183,7 +183,8 @@ impl Operation {
         let range = range.or_else(|| watched.map(|page| (page, page.saturating_add(0x1000))));
         // A range of which only the beginning is said may go on.
         let is_endless = taken.event.number("start").is_some() && taken.event.number("end").is_none();
-        let known = |verb: Verb| range.filter(|_| !(is_endless && verb == Verb::NotifyStart));
+        let own = self.range_of(steps, taken.event.caller);
+        let known = |verb: Verb| range.or(own).filter(|_| !(is_endless && verb == Verb::NotifyStart));
         let placed: Vec<(&Spoken, Vec<Place>)> =
             steps.iter().map(|step| (*step, self.pages.places(step.verb, known(step.verb)))).collect();
         let whole = self.pages.completed();
@@ -202,6 +203,23 @@ impl Operation {
                 places.iter().for_each(|place| self.push(step, *place, shown));
             }
         }
+    }
+
+    /// The range that an end without an address ends, which is the last one that has begun; and that of who is told inside of it.
+    fn range_of(&self, steps: &[&Spoken], caller: Option<&str>) -> Option<Interval> {
+        let verb = steps.first().map(|step| whatever_level(step.verb))?;
+        let own = |row: &&Row| row.seen.who == Who::Operator;
+        let row = match verb {
+            Verb::NotifyEnd => self.rows.iter().rev().find(|row| row.seen.verb == Verb::NotifyStart)?,
+            Verb::Notify => {
+                let last = self.rows.iter().rev().find(own)?;
+                let is_inside = |end: &String| caller.is_some_and(|caller| caller == end);
+                let is_end = last.around == Some(verb) && last.seen.functions.iter().any(is_inside);
+                is_end.then_some(last)?
+            }
+            _other => return None,
+        };
+        self.pages.range(row.seen.page?)
     }
 
     /// Whether a flush that tells the devices, too, is seen once more: of the same pages.

@@ -115,7 +115,7 @@ fn writes_stand_among_the_lines_where_they_happened_within_a_microsecond() {
     let trace = "# tracer: nop\n           job-77      [001] .....     1.000001: kvm_unmap_hva_range: range: 0x1000 -- 0x2000\n\
                  CPU:1 [LOST 2 EVENTS]\n           job-77      [001] .....     1.000002: tlb_flush: pages:1 reason:x (4)\n";
     let write = |time_ns| Written { time_ns, cpu: 1, place: 0x10 };
-    let writes = [write(1_000_001_499), write(1_000_002_001)];
+    let writes = [write(1_000_001_499), write(1_000_001_999)];
     let functions = ["ptep_clear_flush+0xe".to_owned(), "native_set_pte+0x3".to_owned()];
     let woven = |times: &[u64]| woven(trace, times, &writes, &functions, 77);
     let text = woven(&[1_000_001_400, 1_000_002_000]).unwrap();

@@ -25,6 +25,17 @@ pub(super) fn woven(
     functions: &[String],
     thread: i32,
 ) -> Result<String, String> {
+    // Each is made between two marks, which the trace has.
+    let is_within = |written: &Written| {
+        let (first, last) = (times.first(), times.last());
+        first.is_some_and(|first| *first <= written.time_ns)
+            && last.is_some_and(|last| written.time_ns <= *last)
+    };
+    if !written.iter().all(is_within) {
+        return Err(
+            "perf's times are not those of the trace, so that no write can be placed in it".to_owned()
+        );
+    }
     let name = name(text, thread);
     let mut writes = written.iter().zip(functions).peekable();
     let mut times = times.iter();
