@@ -14,7 +14,7 @@ use ordering::lowering::Lowered;
 use steps::table::Verb;
 
 use crate::collect::{Count, Found};
-use crate::order::{Open, Order};
+use crate::order::{Open, Order, Seen, changes};
 use crate::propose::{Proposal, beyond, propose};
 use crate::vocabulary::{Operation, Shape, Vocabulary};
 
@@ -160,6 +160,12 @@ fn ruling(
     if let Some(why) = unjudged(order.open) {
         return Ruling::Unjudged { why, unknown: Vec::new() };
     }
+    // A flush alone ends what a range before it has begun, as dup_mmap() does behind the ranges of all its mappings.
+    let begins = |row: &Seen| row.verb == Verb::NotifyStart || changes(row.verb);
+    if found.shown.contains(&Verb::NotifyStart) && !order.operator().any(begins) {
+        let why = "neither its range nor a change of an entry is among its steps: they lie before it";
+        return Ruling::Unjudged { why, unknown: Vec::new() };
+    }
     let proposal = propose(order, number, operation, found);
     let load = || match beyond(order, operation, found) {
         Some(why) => Err(why.to_owned()),
@@ -254,7 +260,7 @@ fn unjudged(open: Open) -> Option<&'static str> {
 /// What was seen, as it is searched for.
 #[must_use]
 pub fn glimpsed(order: &Order, found: &Found) -> Glimpses {
-    let glimpse = |row: &crate::order::Seen| Glimpse { verb: row.verb, page: row.page };
+    let glimpse = |row: &Seen| Glimpse { verb: row.verb, page: row.page };
     let glimpses = order.operator().map(glimpse).collect();
     let (shown, watched) = (found.shown.clone(), order.watched.clone());
     Glimpses { glimpses, shown, watched, ends_notify: found.ends_notify }

@@ -269,3 +269,15 @@ fn what_one_recording_does_not_show_is_not_missing_because_another_shows_it() {
         assert!(judged(texts).iter().all(|one| !one.ruling.is_wrong()), "{texts:?}");
     }
 }
+
+#[test]
+fn a_flush_behind_the_ranges_of_a_fork_accuses_nobody() {
+    let calls = [
+        "copy_page_range <-dup_mmap",
+        "__mmu_notifier_invalidate_range_start <-copy_page_range",
+        "__mmu_notifier_invalidate_range_end <-copy_page_range",
+        "copy_page_range <-dup_mmap",
+        "flush_tlb_mm_range <-dup_mmap",
+    ];
+    assert_eq!(standing("6.1", &(shows_all() + &called("t-9", 20, &calls))), Standing::Unknown);
+}
