@@ -4,14 +4,15 @@
 //! each order once, and a bounded number of names. What no longer fits is counted.
 
 mod open;
+mod span;
 mod thread;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use ordering::glimpse::whatever_level;
 use steps::table::Verb;
 
-use crate::line::{Event, Line};
+use crate::line::{Event, Line, is_unseen};
 use crate::order::{Example, Order};
 use crate::reader;
 use crate::vocabulary::{Kernel, Meaning, Row, Shows, Vocabulary};
@@ -82,19 +83,29 @@ pub struct Found {
     pub shown: BTreeSet<Verb>,
     /// Steps that were seen.
     pub seen: BTreeSet<Verb>,
+    /// A notification may hide inside the end of a range: no line shows whom that calls.
+    pub ends_notify: bool,
     /// The kernel, if that is known.
     pub kernel: Option<Kernel>,
+    /// What a line has said instead of a kernel's version, the first of them.
+    pub no_kernel: Option<String>,
 }
 
 /// Reads lines.
 #[derive(Debug)]
 pub struct Collector<'v> {
     vocabulary: &'v Vocabulary,
-    threads: HashMap<String, Thread>,
+    threads: BTreeMap<String, Thread>,
     label: Option<String>,
     watched: Option<u64>,
-    /// Something was left out of the recording that is read: a thread may be in the midst of an operation.
+    /// Something was left out of the recording, or it has only begun: a thread may be in the midst of an operation.
     torn: bool,
+    /// What never happens unseen in the recording that is read.
+    shown: BTreeSet<Verb>,
+    /// And in all that were read before, if there were any.
+    shown_before: Option<BTreeSet<Verb>>,
+    /// Somebody whom the end of a range notifies was seen to be called by it.
+    ends_show_notify: bool,
     /// Somebody has said which kernel it is.
     is_told: bool,
     /// A kernel that lines name beside the one that is known.
@@ -109,10 +120,13 @@ impl<'v> Collector<'v> {
         let found = Found { kernel, ..Found::default() };
         Self {
             vocabulary,
-            threads: HashMap::new(),
+            threads: BTreeMap::new(),
             label: None,
             watched: None,
-            torn: false,
+            torn: true,
+            shown: BTreeSet::new(),
+            shown_before: None,
+            ends_show_notify: false,
             is_told: kernel.is_some(),
             other_kernel: None,
             found,
@@ -149,8 +163,17 @@ impl<'v> Collector<'v> {
                 self.found.totals.lost = self.found.totals.lost.saturating_add(number.unwrap_or(1));
                 self.tear();
             }
+            Line::Overwritten(number) => {
+                self.found.totals.lost = self.found.totals.lost.saturating_add(number);
+                self.torn |= number > 0;
+            }
             Line::Watched(address) => self.watched = Some(address),
-            Line::Kernel(version) => self.named(version.parse().ok()),
+            Line::Kernel(version) => match version.parse() {
+                Ok(kernel) => self.named(kernel),
+                Err(_none) => {
+                    self.found.no_kernel.get_or_insert_with(|| shortened(version));
+                }
+            },
             Line::Remark => {}
             Line::Unreadable => {
                 let line = self.found.totals.lines;
@@ -165,12 +188,20 @@ impl<'v> Collector<'v> {
         self.close_all();
         self.label = None;
         self.watched = None;
-        self.torn = false;
+        self.torn = true;
+        let shown = std::mem::take(&mut self.shown);
+        // What one of several recordings does not show may have happened unseen.
+        if !shown.is_empty() {
+            let all = self.shown_before.take().map(|before| before.intersection(&shown).copied().collect());
+            self.shown_before = Some(all.unwrap_or(shown));
+        }
     }
 
     /// What somebody says outweighs what a file says of itself.
-    fn named(&mut self, kernel: Option<Kernel>) {
-        let Some(kernel) = kernel.filter(|_| !self.is_told) else { return };
+    fn named(&mut self, kernel: Kernel) {
+        if self.is_told {
+            return;
+        }
         let known = *self.found.kernel.get_or_insert(kernel);
         if known != kernel {
             self.other_kernel = Some(kernel);
@@ -194,12 +225,15 @@ impl<'v> Collector<'v> {
     #[must_use]
     pub fn finish(mut self) -> Found {
         self.end_of_file();
+        self.found.shown = self.shown_before.take().unwrap_or_default();
         let orders = std::mem::take(&mut self.found.orders);
         for (order, count) in orders {
             let open = order.open.known(&self.found.shown);
             let known = self.found.orders.entry(Order { open, ..order });
             known.and_modify(|known| known.add(&count)).or_insert(count);
         }
+        let is_verb = |verb: Verb| self.found.seen.contains(&verb);
+        self.found.ends_notify = is_verb(Verb::NotifyEnd) && !self.ends_show_notify && self.ends_notify();
         // What a kernel does not have it does not do unseen either.
         if let Some(kernel) = self.found.kernel {
             let all: BTreeSet<Verb> = verbs(self.vocabulary.rows().iter());
@@ -207,6 +241,13 @@ impl<'v> Collector<'v> {
             self.found.shown.extend(all.difference(&has));
         }
         self.found
+    }
+
+    /// Whether the end of a range can notify, in the kernel at hand.
+    fn ends_notify(&self) -> bool {
+        let has = |row: &&Row| self.found.kernel.is_none_or(|kernel| row.has(kernel));
+        let mut rows = self.vocabulary.rows().iter().filter(has);
+        rows.any(|row| matches!(row.meaning, Meaning::Around(..)))
     }
 
     fn event(&mut self, event: &Event<'_>) {
@@ -228,20 +269,21 @@ impl<'v> Collector<'v> {
             }
             return;
         }
-        self.note(row);
+        self.note(row, event.caller);
         if row.steps().any(|step| step.verb == Verb::Walk) {
             self.walked(event, row);
             return;
         }
         let (line, watched) = (self.found.totals.lines, self.watched);
+        let starts_shown = self.shown.contains(&Verb::NotifyStart);
         let label = self.label.clone();
         let thread = self.thread(&event.thread);
         let closed = match &row.meaning {
-            Meaning::Fault => thread.enter(row.operation.as_deref()),
-            Meaning::Mark => thread.enter(None),
+            Meaning::Fault => thread.enter(row.operation.as_deref(), vocabulary),
+            Meaning::Mark => thread.enter(None, vocabulary),
             Meaning::Nothing => {
                 thread.belongs(caller);
-                thread.call(row.operation.as_deref())
+                thread.call(row, starts_shown, vocabulary)
             }
             Meaning::Steps(_) | Meaning::Around(..) => {
                 let operation = row.operation.as_deref().or(caller);
@@ -256,22 +298,33 @@ impl<'v> Collector<'v> {
         self.keep(closed);
     }
 
-    /// A vCPU maps a page again: that belongs to whoever has zapped it.
+    /// A vCPU maps a page again: that belongs to whoever has zapped it, to the last one of several.
     fn walked(&mut self, event: &Event<'_>, row: &Row) {
         let (gfn, watched) = (row.gfn(event), self.watched);
-        let mut others = self.threads.iter_mut().filter(|(name, _)| **name != *event.thread);
-        let met = others.any(|(_, thread)| thread.walked(gfn, watched, &event.name));
-        self.found.totals.stray += u64::from(!met);
+        let others = self.threads.iter_mut().filter(|(name, _)| **name != *event.thread);
+        let met = others.filter_map(|(_, thread)| Some((thread.meets_walk(gfn, watched)?, thread)));
+        match met.max_by_key(|(line, _)| *line) {
+            Some((_, thread)) => thread.walked(&event.name),
+            None => self.found.totals.stray += 1,
+        }
     }
 
     /// Remembers which steps are seen, and which never go unseen.
-    fn note(&mut self, row: &Row) {
-        for step in row.steps() {
+    fn note(&mut self, row: &Row, caller: Option<&str>) {
+        // What a step does before it ends is seen where that has a line of its own.
+        let own = match &row.meaning {
+            Meaning::Around(..) => 1,
+            Meaning::Steps(_) | Meaning::Fault | Meaning::Mark | Meaning::Nothing => usize::MAX,
+        };
+        for step in row.steps().take(own) {
             let verb = whatever_level(step.verb);
             self.found.seen.insert(verb);
+            let ends = caller.and_then(|caller| self.vocabulary.rows().iter().find(|row| row.name == caller));
+            let inside = ends.is_some_and(|row| matches!(row.meaning, Meaning::Around(..)));
+            self.ends_show_notify |= verb == Verb::Notify && inside;
             // A watchpoint shows the writes of one page.
             if row.shows == Shows::Every && !row.name.starts_with("pte@") {
-                self.found.shown.insert(verb);
+                self.shown.insert(verb);
             }
         }
     }
@@ -296,7 +349,8 @@ impl<'v> Collector<'v> {
     }
 
     fn close_all(&mut self) {
-        let closed: Vec<_> = self.threads.values_mut().flat_map(Thread::cut).collect();
+        let vocabulary = self.vocabulary;
+        let closed: Vec<_> = self.threads.values_mut().flat_map(|thread| thread.cut(vocabulary)).collect();
         self.threads.clear();
         for one in closed {
             self.keep(thread::Closed { ended: vec![one], stray: 0 });
@@ -327,7 +381,7 @@ fn verbs<'r>(rows: impl Iterator<Item = &'r Row>) -> BTreeSet<Verb> {
 
 /// What is kept of a text that somebody else has written.
 fn shortened(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(80).collect()
+    text.chars().filter(|character| !is_unseen(*character)).take(80).collect()
 }
 
 #[cfg(test)]

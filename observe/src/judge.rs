@@ -1,24 +1,28 @@
 //! Which scenario an order is of: a run of it that has the steps that were seen, with unseen ones between.
 //!
 //! Invariant: an order is called right only if a scenario that is proved has such a run, and wrong only if scenarios that
-//! are refuted have one and no proved one has. What the trace cannot tell apart is named. Verdicts are explored now.
+//! are refuted have one and no proved one has. A proof counts only of a scenario in which everybody is who may remember
+//! the entry. What the trace cannot tell apart is named. Verdicts are explored now.
 
 use ordering::answer::{Answer, Answered};
 use ordering::catalogue::Entry;
 use ordering::counterexample::Table;
 use ordering::engine::{Options, Verdict, compile, explore};
 use ordering::glimpse::{Fit, Glimpse, Glimpses, MOST_STATES, Run, fit};
-use ordering::language::syntax::{Expect, Scenario};
+use ordering::language::syntax::{Expect, Scenario, UserKind};
 use ordering::lowering::Lowered;
 use steps::table::Verb;
 
 use crate::collect::{Count, Found};
-use crate::order::{Open, Order};
-use crate::propose::{Proposal, propose};
-use crate::vocabulary::{Operation, Vocabulary};
+use crate::order::{Open, Order, Seen, changes};
+use crate::propose::{Proposal, beyond, propose};
+use crate::vocabulary::{Operation, Shape, Vocabulary};
 
 /// States that a scenario may have.
 const MOST_EXPLORED: usize = 2_000_000;
+
+/// Why a scenario that is proved says nothing of a missing flush.
+const LEFT: &str = "an entry is changed and not flushed, and no user of the scenario would meet what it was";
 
 /// What was explored.
 #[derive(Clone, Debug)]
@@ -57,6 +61,8 @@ pub enum Ruling {
         others: Vec<String>,
         /// Refuted ones that the trace does not tell from it.
         untold: Vec<String>,
+        /// Nobody would see if it were not flushed.
+        flush_unseen: bool,
         /// Scenarios of which it is not known.
         unknown: Vec<String>,
     },
@@ -77,15 +83,19 @@ pub enum Ruling {
         proposal: Proposal,
         /// Its verdict, or why it has none.
         explored: Result<Explored, String>,
+        /// Nobody would see if it were not flushed.
+        flush_unseen: bool,
         /// Scenarios that have a part of it and say nothing of the rest, with what they expect.
         partly: Vec<String>,
         /// Scenarios of which it is not known.
         unknown: Vec<String>,
     },
-    /// The trace does not show enough of it.
+    /// The trace does not show enough of it, or the search was over before it knew.
     Unjudged {
         /// Why.
         why: &'static str,
+        /// Scenarios of which it is not known.
+        unknown: Vec<String>,
     },
 }
 
@@ -118,13 +128,25 @@ pub fn judge(found: &Found, vocabulary: &Vocabulary, catalogue: &[Entry]) -> Vec
     all
 }
 
-/// What functions say an operation is outweighs what somebody has called it, unless they only say its shape.
+/// What functions say an operation is outweighs what somebody has called it, unless they only say its shape. What the
+/// rows cannot be it is not, whatever it is called.
 fn operation<'v>(order: &Order, vocabulary: &'v Vocabulary) -> Option<&'v Operation> {
     let by = |id: &Option<String>| id.as_deref().and_then(|id| vocabulary.operation(id));
-    let (known, called) = (by(&order.operation), by(&order.called));
-    match (known, called) {
+    let called = by(&order.called).filter(|called| can_be(order, called.shape));
+    match (by(&order.operation), called) {
         (Some(known), Some(called)) if known.id == "zap" && called.shape == known.shape => Some(called),
         (known, called) => known.or(called),
+    }
+}
+
+/// Whether the writes that were seen are such as an operation of that shape does.
+fn can_be(order: &Order, shape: Shape) -> bool {
+    let has = |verb: Verb| order.operator().any(|row| row.verb == verb);
+    match shape {
+        Shape::Replace | Shape::Merge | Shape::Move => !has(Verb::PteModify),
+        Shape::Zap => !has(Verb::PteModify) && !has(Verb::SetPte),
+        // Entries are cleared and set again with fewer rights.
+        Shape::Protect => !has(Verb::PteClear) || has(Verb::SetPte),
     }
 }
 
@@ -136,32 +158,89 @@ fn ruling(
     catalogue: &[Entry],
 ) -> Ruling {
     if let Some(why) = unjudged(order.open) {
-        return Ruling::Unjudged { why };
+        return Ruling::Unjudged { why, unknown: Vec::new() };
     }
-    let glimpsed = glimpsed(order, found);
-    let is_of = |entry: &Entry| {
+    // A flush alone ends what a range before it has begun, as dup_mmap() does behind the ranges of all its mappings.
+    let begins = |row: &Seen| row.verb == Verb::NotifyStart || changes(row.verb);
+    if found.shown.contains(&Verb::NotifyStart) && !order.operator().any(begins) {
+        let why = "neither its range nor a change of an entry is among its steps: they lie before it";
+        return Ruling::Unjudged { why, unknown: Vec::new() };
+    }
+    let proposal = propose(order, number, operation, found);
+    let load = || match beyond(order, operation, found) {
+        Some(why) => Err(why.to_owned()),
+        None => proposal.load(),
+    };
+    let explored = load().and_then(|(scenario, lowered)| explored(&scenario, &lowered));
+    let leaves = order.unflushed().0 && found.shown.contains(&Verb::FlushTlb);
+    let explored = explored.and_then(|found| match found.answered {
+        Answered::Proved | Answered::Vacuous if leaves => Err(LEFT.to_owned()),
+        Answered::Proved | Answered::Vacuous | Answered::Violated | Answered::BoundHit => Ok(found),
+    });
+    let (mut unknown, mut partly) = (Vec::new(), Vec::new());
+    let is_flushed = order.operator().any(|row| row.verb == Verb::FlushTlb) && !order.unflushed().0;
+    let flush_unseen = !is_flushed && !found.shown.contains(&Verb::FlushTlb);
+    for entries in asked(order, operation, found, catalogue) {
+        let fitting = fitting(&entries, &glimpsed(order, found), &mut unknown);
+        if fitting.is_empty() {
+            continue;
+        }
+        let whole = fitting.iter().all(|(_, run)| run.silent.is_empty());
+        let proves =
+            |(entry, _): &&(&Entry, Run)| is_proved(entry) && whole && has_everybody(entry, order, found);
+        let (proofs, proved) = (
+            fitting.iter().filter(proves).count(),
+            fitting.iter().filter(|(entry, _)| is_proved(entry)).count(),
+        );
+        // A part of an order is no proof of all of it; but a part that is wrong is wrong, of the operation that it is.
+        let is_wrong = || {
+            let refuted = || explored.as_ref().is_ok_and(|found| found.answered == Answered::Violated);
+            proved == 0 && (order.operation.is_some() || refuted())
+        };
+        if proofs > 0 || is_wrong() {
+            let counts = |one: &(&Entry, Run)| !is_proved(one.0) || proves(&one);
+            let fitting = fitting.into_iter().filter(counts).collect();
+            return decided(fitting, unknown, flush_unseen);
+        }
+        partly = fitting.iter().map(|(entry, _)| partly_told(entry)).collect();
+        break;
+    }
+    let unknown = unknown.into_iter().map(|entry| entry.lowered.name.clone()).collect();
+    Ruling::New { proposal, explored, flush_unseen, partly, unknown }
+}
+
+/// The scenarios that an order is held against, those of its operation before others.
+fn asked<'e>(
+    order: &Order,
+    operation: Option<&Operation>,
+    found: &Found,
+    catalogue: &'e [Entry],
+) -> Vec<Vec<&'e Entry>> {
+    let is_of = |entry: &&Entry| {
         operation
             .is_some_and(|one| one.scenarios.iter().any(|begin| entry.file.path.starts_with(begin.as_str())))
     };
-    let (own, others): (Vec<&Entry>, Vec<&Entry>) = catalogue.iter().partition(|entry| is_of(entry));
-    let (mut unknown, mut partly) = (Vec::new(), Vec::new());
-    // What is known by functions alone is held against scenarios of that operation: those of another may set other entries.
-    let others = if order.operation.is_some() { Vec::new() } else { others };
-    for entries in [own, others] {
-        let fitting = fitting(&entries, &glimpsed, &mut unknown);
-        let is_whole = fitting.iter().all(|(_, run)| run.silent.is_empty());
-        // A part of an order is no proof of all of it; but a part that is wrong is wrong.
-        if !fitting.is_empty() && (is_whole || !fitting.iter().any(|(entry, _)| is_proved(entry))) {
-            return decided(fitting, unknown);
-        }
-        if !fitting.is_empty() {
-            partly = fitting.iter().map(|(entry, _)| partly_told(entry)).collect();
-            break;
-        }
+    let (own, others): (Vec<&Entry>, Vec<&Entry>) = catalogue.iter().partition(is_of);
+    let is_known = order.operation.is_some();
+    let (is_left, is_elsewhere) = order.unflushed();
+    // Scenarios that need no flush are of operations of which that is known, and say nothing of flushes elsewhere.
+    match is_left && found.shown.contains(&Verb::FlushTlb) && (!is_known || is_elsewhere) {
+        true => Vec::new(),
+        // What functions name is held against scenarios of that operation: those of another may set other entries.
+        false if is_known => vec![own],
+        false => vec![own, others],
     }
-    let proposal = propose(order, number, operation, found);
-    let explored = proposal.load().and_then(|(scenario, lowered)| explored(&scenario, &lowered));
-    Ruling::New { proposal, explored, partly, unknown }
+}
+
+/// Whether everybody is in the scenario who may remember the entry: CPUs, and whom the order or the trace tells of it.
+fn has_everybody(entry: &Entry, order: &Order, found: &Found) -> bool {
+    const OF_VCPUS: [Verb; 4] = [Verb::NotifyStart, Verb::NotifyEnd, Verb::ChangePte, Verb::Walk];
+    const OF_DEVICES: [Verb; 3] = [Verb::Notify, Verb::IotlbInv, Verb::DevtlbInv];
+    let has = |kind: UserKind| entry.lowered.scene.users.iter().any(|user| user.kind == kind);
+    let steps = |verbs: &[Verb]| order.rows.iter().any(|row| verbs.contains(&row.verb));
+    let vcpus = steps(&OF_VCPUS) || OF_VCPUS.iter().any(|verb| found.seen.contains(verb));
+    let devices = steps(&OF_DEVICES) || OF_DEVICES.iter().any(|verb| found.seen.contains(verb));
+    has(UserKind::Cpu) && (!vcpus || has(UserKind::Vcpu)) && (!devices || has(UserKind::Device))
 }
 
 /// Why an order is not judged.
@@ -181,23 +260,24 @@ fn unjudged(open: Open) -> Option<&'static str> {
 /// What was seen, as it is searched for.
 #[must_use]
 pub fn glimpsed(order: &Order, found: &Found) -> Glimpses {
-    let glimpse = |row: &crate::order::Seen| Glimpse { verb: row.verb, page: row.page };
+    let glimpse = |row: &Seen| Glimpse { verb: row.verb, page: row.page };
     let glimpses = order.operator().map(glimpse).collect();
-    Glimpses { glimpses, shown: found.shown.clone(), watched: order.watched.clone() }
+    let (shown, watched) = (found.shown.clone(), order.watched.clone());
+    Glimpses { glimpses, shown, watched, ends_notify: found.ends_notify }
 }
 
 /// The scenarios with such a run; of those the ones that are silent about least.
 fn fitting<'e>(
     entries: &[&'e Entry],
     glimpsed: &Glimpses,
-    unknown: &mut Vec<String>,
+    unknown: &mut Vec<&'e Entry>,
 ) -> Vec<(&'e Entry, Run)> {
     let mut found: Vec<(&Entry, Run)> = Vec::new();
     for entry in entries {
         match fit(&entry.lowered, glimpsed, MOST_STATES) {
             Fit::Run(run) => found.push((entry, *run)),
             Fit::None => {}
-            Fit::BoundHit => unknown.push(entry.lowered.name.clone()),
+            Fit::BoundHit => unknown.push(*entry),
         }
     }
     let least = found.iter().map(|(_, run)| run.silent.len()).min();
@@ -246,10 +326,16 @@ fn partly_told(entry: &Entry) -> String {
 }
 
 /// Says which of the scenarios it is.
-fn decided(fitting: Vec<(&Entry, Run)>, unknown: Vec<String>) -> Ruling {
+fn decided(fitting: Vec<(&Entry, Run)>, unknown: Vec<&Entry>, flush_unseen: bool) -> Ruling {
+    let is_open = unknown.iter().any(|entry| is_proved(entry));
+    let unknown = unknown.into_iter().map(|entry| entry.lowered.name.clone()).collect();
     let (proved, refuted): (Vec<_>, Vec<_>) = fitting.into_iter().partition(|(entry, _)| is_proved(entry));
     let names =
         |all: &[(&Entry, Run)]| all.iter().map(|(entry, _)| entry.lowered.name.clone()).collect::<Vec<_>>();
+    if proved.is_empty() && is_open {
+        let why = "refuted scenarios have it, and the search was over before it knew of proved ones";
+        return Ruling::Unjudged { why, unknown };
+    }
     let (right, chosen) = if proved.is_empty() { (false, &refuted) } else { (true, &proved) };
     let (entry, run) = &chosen[0];
     let best = Box::new(matched(entry, run));
@@ -259,7 +345,7 @@ fn decided(fitting: Vec<(&Entry, Run)>, unknown: Vec<String>) -> Ruling {
     };
     let others = names(&chosen[1..]);
     if right {
-        Ruling::Right { best, explored, others, untold: names(&refuted), unknown }
+        Ruling::Right { best, explored, others, untold: names(&refuted), flush_unseen, unknown }
     } else {
         Ruling::Wrong { best, explored, others, unknown }
     }
@@ -298,11 +384,15 @@ fn explored(scenario: &Scenario, lowered: &Lowered) -> Result<Explored, String> 
 /// What an order comes to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Standing {
-    /// A scenario with it is proved.
+    /// A scenario with it is proved, and none with it is refuted.
     Proved,
+    /// No scenario has it; the one that is made of it is proved.
+    New,
+    /// Scenarios with it are proved, and others are refuted, or would be without a flush: the trace does not tell.
+    Untold,
     /// Scenarios with it are refuted.
     Refuted,
-    /// Neither.
+    /// None of these.
     Unknown,
 }
 
@@ -310,13 +400,20 @@ impl Ruling {
     /// What it comes to, by what was explored now.
     #[must_use]
     pub fn standing(&self) -> Standing {
-        let explored = match self {
-            Self::Right { explored, .. } | Self::Wrong { explored, .. } => explored,
-            Self::New { explored: Ok(explored), .. } => explored,
+        let (explored, right) = match self {
+            Self::Right { explored, untold, flush_unseen: false, .. } if untold.is_empty() => {
+                (explored, Standing::Proved)
+            }
+            Self::Right { explored, .. } | Self::New { explored: Ok(explored), flush_unseen: true, .. } => {
+                (explored, Standing::Untold)
+            }
+            // What is refuted is not expected to be proved now.
+            Self::Wrong { explored, .. } => (explored, Standing::Unknown),
+            Self::New { explored: Ok(explored), .. } => (explored, Standing::New),
             Self::New { explored: Err(_), .. } | Self::Unjudged { .. } => return Standing::Unknown,
         };
         match explored.answered {
-            Answered::Proved => Standing::Proved,
+            Answered::Proved => right,
             Answered::Violated => Standing::Refuted,
             Answered::Vacuous | Answered::BoundHit => Standing::Unknown,
         }
@@ -328,3 +425,6 @@ impl Ruling {
         self.standing() == Standing::Refuted
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,8 @@ pub enum Line<'t> {
     Cut,
     /// So many events were lost here, as far as that is said.
     Lost(Option<u64>),
+    /// So many events were overwritten before the first one that is here.
+    Overwritten(u64),
     /// All writes to the entry of this page are shown below.
     Watched(u64),
     /// The kernel's version.
@@ -81,4 +83,13 @@ impl Event<'_> {
 /// A hexadecimal number, perhaps behind `0x`.
 pub(crate) fn hexadecimal(word: &str) -> Option<u64> {
     u64::from_str_radix(word.strip_prefix("0x").unwrap_or(word), 16).ok()
+}
+
+/// Whether a character has no shape of its own, and may change how others are shown. Source: Unicode 16, Cc and Cf.
+pub(crate) fn is_unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(u32::from(character),
+            0xad | 0x600..=0x605 | 0x61c | 0x6dd | 0x70f | 0x890..=0x891 | 0x8e2 | 0x180e | 0x200b..=0x200f
+            | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff | 0xfff9..=0xfffb | 0x1_10bd | 0x1_10cd
+            | 0x1_3430..=0x1_343f | 0x1_bca0..=0x1_bca3 | 0x1_d173..=0x1_d17a | 0xe_0000..=0xe_007f)
 }

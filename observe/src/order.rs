@@ -108,6 +108,24 @@ impl Order {
         self.rows.iter().filter(|row| row.who == Who::Operator)
     }
 
+    /// Whether an entry loses something and no flush of its page comes behind that; and whether one of another page does.
+    #[must_use]
+    pub fn unflushed(&self) -> (bool, bool) {
+        let own: Vec<&Seen> = self.operator().collect();
+        let fits =
+            |one: Option<usize>, other: Option<usize>| one.is_none() || other.is_none() || one == other;
+        let dirties = |row: &Seen| matches!(row.verb, Verb::PteClear | Verb::PteModify);
+        let flushes = |at: usize| own[at + 1..].iter().filter(|row| row.verb == Verb::FlushTlb);
+        let left = (0..own.len()).filter(|at| dirties(own[*at]));
+        let mut left = left.filter(|at| !flushes(*at).any(|row| fits(row.page, own[*at].page))).peekable();
+        (left.peek().is_some(), left.any(|at| flushes(at).next().is_some()))
+    }
+
+    /// The pages of such a step, each once.
+    pub(crate) fn pages_of(&self, verb: Verb) -> BTreeSet<usize> {
+        self.operator().filter(|row| row.verb == verb).map(|row| row.page.unwrap_or_default()).collect()
+    }
+
     /// How many pages it has.
     #[must_use]
     pub fn pages(&self) -> usize {

@@ -60,16 +60,21 @@ impl Binary {
 pub const NO_EVENT: &str = "no line of it is an event of a kernel trace; what is read is the text of tracefs (trace, \
 trace_pipe), of `trace-cmd report`, of `perf script`, and lines of words like `func=NAME pid=N cpu=N addr=0xN`";
 
-/// Reads a line.
+/// Reads a line. What a thread is called can look like a remark, so a line that has a thread, a CPU and a time is an event.
 #[must_use]
 pub fn read(text: &str) -> Line<'_> {
     let text = without_number(text.trim_end());
     let start = text.trim_start();
-    if let Some(line) = remark(text, start) {
-        return line;
+    if let Some(rest) = text.strip_prefix('#') {
+        return heading(rest);
     }
-    let readers = [short::read, bracket::read, keyed::read];
-    readers.iter().find_map(|read| read(text)).map_or(Line::Unreadable, Line::Event)
+    if let Some(behind) = lost(start) {
+        let number = behind.split(|other: char| !other.is_ascii_digit()).find(|word| !word.is_empty());
+        return Line::Lost(number.and_then(|digits| digits.parse().ok()));
+    }
+    let with_cpu = || bracket::read(text).map(Line::Event);
+    let other = || [short::read, keyed::read].iter().find_map(|read| read(text)).map(Line::Event);
+    with_cpu().or_else(|| remark(text, start)).or_else(other).unwrap_or(Line::Unreadable)
 }
 
 /// A line as `grep -n` prints it has its number before it.
@@ -81,9 +86,22 @@ fn without_number(text: &str) -> &str {
     }
 }
 
+/// A line that begins with `#`, without that.
+fn heading(rest: &str) -> Line<'_> {
+    let overwritten = rest.trim().strip_prefix("entries-in-buffer/entries-written:").and_then(|behind| {
+        let (kept, written) = behind.split_whitespace().next()?.split_once('/')?;
+        Some(written.parse::<u64>().ok()?.saturating_sub(kept.parse().ok()?))
+    });
+    match (overwritten, version(rest)) {
+        (Some(number), _) => Line::Overwritten(number),
+        (None, Some(version)) => Line::Kernel(version),
+        (None, None) => Line::Remark,
+    }
+}
+
 fn remark<'t>(text: &'t str, start: &'t str) -> Option<Line<'t>> {
     if let Some(rest) = start.strip_prefix('#') {
-        return Some(version(rest).map_or(Line::Remark, Line::Kernel));
+        return Some(heading(rest));
     }
     if start == "..." {
         return Some(Line::Cut);
@@ -95,22 +113,28 @@ fn remark<'t>(text: &'t str, start: &'t str) -> Option<Line<'t>> {
     if let Some(rest) = text.strip_prefix("---").or_else(|| text.strip_prefix("TRACE ")) {
         return Some(Line::Section(rest.trim_start_matches(['-', ' '])));
     }
-    if let Some(behind) = lost(start) {
-        let number = behind.split(|other: char| !other.is_ascii_digit()).find(|word| !word.is_empty());
-        return Some(Line::Lost(number.and_then(|digits| digits.parse().ok())));
-    }
-    let head = ["version = ", "cpus=", "CPU ", "trace-cmd version", "Attaching "];
-    (start.is_empty() || head.iter().any(|head| start.starts_with(head)) || is_call_chain(start))
-        .then_some(Line::Remark)
+    let head = ["version = ", "cpus=", "trace-cmd version", "Attaching "];
+    (start.is_empty()
+        || head.iter().any(|head| start.starts_with(head))
+        || is_empty_cpu(start)
+        || is_call_chain(start))
+    .then_some(Line::Remark)
+}
+
+/// `CPU 3 is empty`, of trace-cmd.
+fn is_empty_cpu(start: &str) -> bool {
+    let number = start.strip_prefix("CPU ").and_then(|behind| behind.strip_suffix(" is empty"));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// What says how many events were lost, of a line that says that some were: `CPU:1 [LOST 5 EVENTS]` of tracefs, `CPU:1 [5
 /// EVENTS DROPPED]` of trace-cmd, `PERF_RECORD_LOST lost 5` of perf, `Lost 5 events` of bpftrace.
 fn lost(start: &str) -> Option<&str> {
-    if let Some((_, behind)) = start.strip_prefix("CPU:").and_then(|behind| behind.split_once('[')) {
-        return (behind.contains("LOST") || behind.contains("DROPPED")).then_some(behind);
+    if let Some((cpu, behind)) = start.strip_prefix("CPU:").and_then(|behind| behind.split_once('[')) {
+        let is_number = cpu.trim_end().bytes().all(|byte| byte.is_ascii_digit());
+        return (is_number && (behind.contains("LOST") || behind.contains("DROPPED"))).then_some(behind);
     }
-    if let Some((_, behind)) = start.split_once("PERF_RECORD_LOST") {
+    if let Some((_, behind)) = start.split_once(": PERF_RECORD_LOST") {
         return Some(behind);
     }
     start.strip_prefix("Lost ").filter(|behind| behind.ends_with("events"))

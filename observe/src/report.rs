@@ -92,10 +92,11 @@ fn row(seen: &Seen) -> [String; 3] {
 
 fn told(f: &mut fmt::Formatter<'_>, ruling: &Ruling) -> fmt::Result {
     match ruling {
-        Ruling::Right { best, explored, others, untold, unknown } => {
+        Ruling::Right { best, explored, others, untold, flush_unseen, unknown } => {
             writeln!(f, "as {} ({}): {}", best.scenario, best.file, explored.answered)?;
             names(f, "also as", others)?;
             names(f, "not told from, by what this trace shows, and VIOLATED:", untold)?;
+            without_flush(f, *flush_unseen)?;
             names(f, UNDECIDED, unknown)
         }
         Ruling::Wrong { best, explored, others, unknown } => {
@@ -108,8 +109,9 @@ fn told(f: &mut fmt::Formatter<'_>, ruling: &Ruling) -> fmt::Result {
             }
             counterexample(f, explored)
         }
-        Ruling::New { proposal, explored, partly, unknown } => {
+        Ruling::New { proposal, explored, flush_unseen, partly, unknown } => {
             names(f, "in part as", partly)?;
+            without_flush(f, *flush_unseen)?;
             names(f, UNDECIDED, unknown)?;
             match explored {
                 Ok(explored) => {
@@ -126,7 +128,18 @@ fn told(f: &mut fmt::Formatter<'_>, ruling: &Ruling) -> fmt::Result {
                 }
             }
         }
-        Ruling::Unjudged { why } => writeln!(f, "not judged: {why}"),
+        Ruling::Unjudged { why, unknown } => {
+            writeln!(f, "not judged: {why}")?;
+            names(f, UNDECIDED, unknown)
+        }
+    }
+}
+
+fn without_flush(f: &mut fmt::Formatter<'_>, unseen: bool) -> fmt::Result {
+    if unseen {
+        writeln!(f, "  not told from the same order without its flush, which this trace does not show")
+    } else {
+        Ok(())
     }
 }
 
@@ -151,13 +164,19 @@ fn names(f: &mut fmt::Formatter<'_>, head: &str, all: &[String]) -> fmt::Result 
 
 impl fmt::Display for Rest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Found { totals, unknown, kernel, .. } = self.0;
+        let Found { totals, unknown, kernel, no_kernel, .. } = self.0;
         let told = kernel.map_or_else(|| "not said; give --kernel".to_owned(), |kernel| kernel.to_string());
         writeln!(f, "{} lines, {} events, kernel {told}", totals.lines, totals.events)?;
+        if let Some(text) = no_kernel {
+            writeln!(
+                f,
+                "`{text}` is said to be the kernel and is no version; write one like 6.18, or give --kernel"
+            )?;
+        }
         let counts = [
             (totals.unchanged, "ranges in which no change was seen"),
             (totals.stray, "steps outside of an operation"),
-            (totals.lost, "events were lost while it was recorded: what was open there is not judged"),
+            (totals.lost, "events were lost or overwritten: what was open there is not judged"),
             (totals.backwards, "times go back within a thread: what was open there is not judged"),
             (totals.uncounted, "operations whose order was one too many to be told apart"),
         ];

@@ -71,13 +71,19 @@ impl Vocabulary {
         self.operations.iter().find(|operation| operation.id == id)
     }
 
-    /// What a text that somebody has written into a trace names.
+    /// What a text that somebody has written into a trace names, by whole words.
     #[must_use]
     pub fn named_in(&self, text: &str) -> Option<&Operation> {
-        let text = text.to_lowercase();
-        self.operations
-            .iter()
-            .find(|operation| operation.words.iter().any(|word| text.contains(word.as_str())))
+        let words = |text: &str| -> Vec<String> {
+            let parts = text.split(|character: char| !character.is_alphanumeric());
+            parts.filter(|part| !part.is_empty()).map(str::to_lowercase).collect()
+        };
+        let text = words(text);
+        let names = |word: &String| {
+            let word = words(word);
+            !word.is_empty() && text.windows(word.len()).any(|part| part == word)
+        };
+        self.operations.iter().find(|operation| operation.words.iter().any(names))
     }
 
     /// The index of the row for an event of a kernel; of an unknown kernel the oldest row counts.

@@ -39,6 +39,8 @@ pub struct Glimpses {
     pub shown: BTreeSet<Verb>,
     /// The pages whose entry nobody writes unseen.
     pub watched: BTreeSet<usize>,
+    /// The end of a range may notify, and nobody sees that.
+    pub ends_notify: bool,
 }
 
 /// What came of a search.

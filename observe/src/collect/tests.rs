@@ -212,3 +212,130 @@ fn what_a_row_says_of_its_operation_outweighs_the_fault_before_it() {
     assert_eq!(after("copy_page_range+0x1720"), ["fork"]);
     assert_eq!(after("ptep_clear_flush+0xe"), ["cow"]);
 }
+
+/// Lines of kprobes of one thread, with what they say.
+fn probes(calls: &[(&str, &str)]) -> String {
+    calls
+        .iter()
+        .map(|(name, words)| format!(" t-9 [000] ...1. 1.5: p: ({name}+0x0/0x60) {words}\n"))
+        .collect()
+}
+
+#[test]
+fn flushes_of_two_pages_are_two_and_one_of_both_is_one_of_each() {
+    let clears =
+        [("handle_mm_fault", ""), ("ptep_clear_flush", "addr=0x1000"), ("ptep_clear_flush", "addr=0x2000")];
+    let with = |flushes: &[(&str, &str)]| {
+        let found = found(&probes(&[&clears, flushes].concat()), "6.18".parse().ok());
+        steps(&found).remove(0)[2..].to_vec()
+    };
+    let flush = |words| ("flush_tlb_mm_range", words);
+    let (first, second) = ("start=0x1000 end=0x2000", "start=0x2000 end=0x3000");
+    assert_eq!(with(&[flush(first), flush(second)]), ["flush_tlb A", "notify A", "flush_tlb B", "notify B"]);
+    let both = ["flush_tlb A", "flush_tlb B", "notify A", "notify B"];
+    for words in ["start=0x1000 end=0x3000", "start=0x0 end=0xffffffffffffffff", ""] {
+        assert_eq!(with(&[flush(words)]), both, "{words}");
+        // The tracepoint inside of it is the same flush.
+        assert_eq!(with(&[flush(words), ("tlb_flush", "pages:2 reason:remote (3)")]), both, "{words}");
+    }
+    assert_eq!(with(&[flush(first)]), ["flush_tlb A", "notify A"]);
+    assert_eq!(with(&[flush("start=0x9000 end=0xa000")]), ["flush_tlb C", "notify C"]);
+}
+
+#[test]
+fn a_notification_behind_the_end_of_a_range_stays_there_if_somebody_else_gives_it() {
+    let order = |caller: &str| {
+        let calls = [COW[0], COW[1], COW[2], COW[5], &format!("kvm_mmu_notifier_invalidate_range{caller}")];
+        let found = found(&functions(&calls), "6.1".parse().ok());
+        let (order, _) = found.orders.into_iter().next().unwrap();
+        order.rows[3..].iter().map(|row| (row.verb.name(), row.late)).collect::<Vec<_>>()
+    };
+    assert_eq!(order(" <-__mmu_notifier_invalidate_range_end"), [("notify", false), ("notify_end", false)]);
+    assert_eq!(order(" <-mn_hlist_invalidate_end"), [("notify", false), ("notify_end", false)]);
+    assert_eq!(order(" <-some_worker"), [("notify_end", false), ("notify", false)]);
+    assert_eq!(
+        order(": start=0x1000"),
+        [("notify", true), ("notify_end", false)],
+        "which is not seen is said"
+    );
+}
+
+#[test]
+fn what_a_trace_begins_in_the_midst_of_is_not_whole() {
+    let torn = |text: &str| {
+        let found = found(text, None);
+        found.orders.keys().map(|order| order.open.torn).collect::<Vec<_>>()
+    };
+    assert_eq!(torn(&functions(&COW[1..])), [true]);
+    for begin in ["handle_mm_fault <-x", "tracing_mark_write: begin", "wp_page_copy <-x", COW[0]] {
+        assert_eq!(torn(&functions(&[&[begin], &COW[1..]].concat())), [false], "{begin}");
+    }
+    let second = functions(&[&["replace_page <-x"], &COW[..]].concat());
+    assert_eq!(
+        torn(&second.replace("wp_page_copy", "replace_page")),
+        [true],
+        "the first half of a merge is missing"
+    );
+    let header = |numbers: &str| format!("# entries-in-buffer/entries-written: {numbers}   #P:4\n");
+    let lost = |numbers| found(&(header(numbers) + &functions(&COW)), None).totals.lost;
+    assert_eq!((lost("140080/250280"), lost("6/6")), (110_200, 0));
+}
+
+#[test]
+fn a_vcpu_that_maps_a_page_again_belongs_to_the_last_one_who_zapped_it_whatever_their_names() {
+    let of = |thread: &str| {
+        let zap = "kvm_tdp_mmu_spte_changed: as id 0 gfn 8005 level 1 old_spte 3fdcc825 new_spte 0";
+        let calls = functions(&[COW[0], zap, COW[1], COW[2]]);
+        calls.replace(" t-9 ", &format!(" {thread} "))
+    };
+    let fault = " v-7 [001] ...1. 1.6: kvm_mmu_set_spte: gfn 8005 spte 3fdfde67 (rwxu) level 1 at 9506028\n";
+    for (first, second) in [("a-1", "b-2"), ("b-2", "a-1"), ("c-3", "a-1")] {
+        let found = found(&(of(first) + &of(second) + fault), None);
+        let walked = |rows: &[crate::order::Seen]| rows.iter().any(|row| row.who == Who::Vcpu);
+        let (_, count) = found.orders.iter().find(|(order, _)| walked(&order.rows)).unwrap();
+        assert_eq!(count.example.thread, second);
+    }
+}
+
+#[test]
+fn names_and_labels_cannot_change_how_a_terminal_shows_them() {
+    let text =
+        functions(&[&["tracing_mark_write: \u{202e}wo\u{2066}c\u{200b}\u{1b}[31m"], &COW[..]].concat());
+    let found = found(&text.replace(" t-9 ", " t\u{202e}\u{e0041}-9 "), None);
+    let example = &found.orders.values().next().unwrap().example;
+    assert_eq!((&*example.thread, example.label.as_deref()), ("t-9", Some("woc[31m")));
+}
+
+#[test]
+fn what_is_said_to_be_a_kernel_and_is_none_is_told() {
+    let of = |text: &str| found(&format!("{text}\n{}", functions(&COW)), None);
+    assert_eq!(of("# kernel: junk").no_kernel.as_deref(), Some("junk"));
+    assert_eq!((of("# kernel: 6.1").no_kernel, of("# kernel: 6.1").kernel), (None, Some(Kernel(6, 1))));
+    assert!(
+        crate::report::Rest(&of("# kernel: junk")).to_string().contains("`junk` is said to be the kernel")
+    );
+}
+
+#[test]
+fn halves_of_a_merge_are_one_up_to_the_line_that_ends_it() {
+    let half = |page: u64| {
+        format!(
+            " ksmd-37 [000] ...1. 1.5: kvm_unmap_hva_range: range: {page:#x}000 -- {:#x}000\n\
+             \x20ksmd-37 [000] ...1. 1.5: tlb_flush: pages:1 reason:remote (4)\n",
+            page + 1
+        )
+    };
+    let ends = " ksmd-37 [000] ...1. 1.5: ksm_merge_with_ksm_page: ksm_page 1 pfn 2 err 0\n";
+    let begin = format!(" a-1 [001] ...1. 1.4: tracing_mark_write: afterimage: ksm begin\n{ends}");
+    let starts = |text: &str| {
+        let found = found(&format!("{begin}{text}"), "6.18".parse().ok());
+        let mut all: Vec<_> = found.orders.into_iter().collect();
+        all.sort_by_key(|(_, count)| count.example.line);
+        all.iter()
+            .map(|(order, _)| order.rows.iter().filter(|row| row.text.starts_with("notify_start")).count())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(starts(&(half(1) + ends + &half(2) + &half(2) + ends)), [1, 2]);
+    assert_eq!(starts(&(half(1) + ends + &half(1) + ends)), [1], "the same order twice");
+    assert_eq!(starts(&(half(1) + &half(3) + ends)), [1], "of two pages");
+}

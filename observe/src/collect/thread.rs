@@ -10,8 +10,8 @@ use super::open::Operation;
 use crate::line::Event;
 use crate::vocabulary::{Meaning, Row, Shape, Spoken, Vocabulary};
 
-/// The operation of two halves.
-const KSM: &str = "ksm";
+/// The function that begins the second half of KSM's merge.
+const SECOND_HALF: &str = "replace_page";
 
 /// Operations that have ended, and steps that belong to none.
 #[derive(Debug, Default)]
@@ -58,23 +58,24 @@ impl Thread {
     }
 
     /// It enters the kernel anew, for an operation perhaps.
-    pub(super) fn enter(&mut self, operation: Option<&str>) -> Closed {
+    pub(super) fn enter(&mut self, operation: Option<&str>, vocabulary: &Vocabulary) -> Closed {
         self.operation = operation.map(str::to_owned);
         self.by_fault = true;
         self.torn = false;
-        let mut closed = self.close();
+        let mut closed = self.close(vocabulary);
         closed.ended.extend(self.held.take());
         closed
     }
 
-    /// A function of an operation was entered.
-    pub(super) fn call(&mut self, operation: Option<&str>) -> Closed {
-        let Some(operation) = operation else { return Closed::default() };
+    /// A function of an operation was entered: what it does is in the trace from its first step on.
+    pub(super) fn call(&mut self, row: &Row, starts_shown: bool, vocabulary: &Vocabulary) -> Closed {
+        let Some(operation) = &row.operation else { return Closed::default() };
         let closed = match &self.open {
-            Some(open) if open.is_settled() => self.close(),
+            Some(open) if open.is_settled() && !open.is_inside(starts_shown) => self.close(vocabulary),
             Some(_) | None => Closed::default(),
         };
-        self.operation = Some(operation.to_owned());
+        self.torn &= row.name == SECOND_HALF;
+        self.operation = Some(operation.clone());
         self.by_fault = false;
         self.belongs(Some(operation));
         closed
@@ -93,28 +94,35 @@ impl Thread {
         }
     }
 
+    /// The line of the last step of the operation whose page a vCPU maps again; none if it is none of its own.
+    pub(super) fn meets_walk(&self, gfn: Option<u64>, watched: Option<u64>) -> Option<u64> {
+        self.open.as_ref().filter(|open| open.meets_walk(gfn, watched)).map(Operation::last)
+    }
+
     /// A vCPU maps the page of the operation again.
-    pub(super) fn walked(&mut self, gfn: Option<u64>, watched: Option<u64>, function: &str) -> bool {
-        self.open.as_mut().is_some_and(|open| open.walked(gfn, watched, function))
+    pub(super) fn walked(&mut self, function: &str) {
+        if let Some(open) = &mut self.open {
+            open.walked(function);
+        }
     }
 
     /// The trace ends here, or leaves something out.
-    pub(super) fn cut(&mut self) -> Vec<Operation> {
+    pub(super) fn cut(&mut self, vocabulary: &Vocabulary) -> Vec<Operation> {
         if let Some(open) = &mut self.open {
             open.cut = true;
         }
-        self.enter(None).ended
+        self.enter(None, vocabulary).ended
     }
 
     /// Ends what is open. The halves of KSM's merge of one page are one.
-    fn close(&mut self) -> Closed {
+    fn close(&mut self, vocabulary: &Vocabulary) -> Closed {
         let mut closed = Closed::default();
         let Some(open) = self.open.take() else { return closed };
         match self.held.take() {
             Some(held) if held.goes_on_with(&open) => closed.ended.push(held.joined(open)),
             held => {
                 closed.ended.extend(held);
-                if open.is_operation(KSM) {
+                if open.is_ksm(vocabulary) {
                     self.held = Some(open);
                 } else {
                     closed.ended.push(open);
@@ -135,7 +143,7 @@ impl Thread {
         };
         let Some(first) = steps.first().map(|step| whatever_level(step.verb)) else { return closed };
         if self.ends_before(first, range, vocabulary) {
-            closed = self.close();
+            closed = self.close(vocabulary);
         }
         if self.open.is_none() && !self.begins_with(first, taken.operation) {
             closed.stray += 1;
@@ -146,9 +154,7 @@ impl Thread {
         let torn = std::mem::take(&mut self.torn);
         let open = self.open.get_or_insert_with(|| {
             let mut open = Operation::new(taken.line, name, taken.label.clone());
-            // The second half of a merge begins with a range, too.
-            let is_whole = first == Verb::NotifyStart && taken.operation.or(entered) != Some(KSM);
-            open.torn = torn && !is_whole;
+            open.torn = torn && first != Verb::NotifyStart;
             open
         });
         match (taken.operation, entered) {
@@ -158,6 +164,8 @@ impl Thread {
             (None, None) => {}
         }
         open.steps(&steps, around, range, taken);
+        // The second half of a merge begins with a range, too.
+        open.torn |= torn && first == Verb::NotifyStart && open.is_ksm(vocabulary);
         closed
     }
 

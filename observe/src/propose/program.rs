@@ -1,9 +1,11 @@
 //! The program of an order: its rows, with locks and what could not be seen.
 
+use std::collections::BTreeSet;
+
 use steps::table::Verb;
 
 use crate::collect::Found;
-use crate::order::{Order, changes, letter};
+use crate::order::{Order, Seen, changes, letter};
 use crate::vocabulary::Shape;
 
 /// What stands behind a step that nobody saw.
@@ -21,11 +23,14 @@ struct Line {
 
 /// The lines of the operator's program, with two blanks before each.
 pub(super) fn of(order: &Order, shape: Shape, found: &Found) -> String {
-    let seen = order.operator().map(|row| Line {
-        verb: row.verb,
-        page: row.page.unwrap_or_default(),
-        placed: false,
-        entry: row.text.contains(" migration ").then(|| "migration old ro".to_owned()),
+    let seen = order.operator().flat_map(|row| {
+        let line = |page: usize| Line {
+            verb: row.verb,
+            page,
+            placed: false,
+            entry: row.text.contains(" migration ").then(|| "migration old ro".to_owned()),
+        };
+        pages_of(row, order).into_iter().map(line)
     });
     let mut lines: Vec<Line> = seen.collect();
     complete(&mut lines, order, shape, found);
@@ -38,6 +43,21 @@ pub(super) fn of(order: &Order, shape: Shape, found: &Found) -> String {
         write_group(&mut text, group, shape, number);
     }
     text
+}
+
+/// The pages of a step. A range of which it is not seen is one of every page; it ends where it began.
+fn pages_of(row: &Seen, order: &Order) -> BTreeSet<usize> {
+    let begins = |row: &Seen| row.verb == Verb::NotifyStart;
+    let all = || (0..order.pages()).collect::<BTreeSet<usize>>();
+    match (row.page, row.verb) {
+        (Some(page), _) => BTreeSet::from([page]),
+        (None, Verb::NotifyStart) => all(),
+        (None, Verb::NotifyEnd) if order.operator().any(|row| begins(row) && row.page.is_none()) => all(),
+        (None, Verb::NotifyEnd) if order.operator().any(begins) => {
+            order.operator().filter(|row| begins(row)).filter_map(|row| row.page).collect()
+        }
+        (None, _other) => BTreeSet::from([0]),
+    }
 }
 
 /// Places what nobody could see.
@@ -53,22 +73,48 @@ fn complete(lines: &mut Vec<Line>, order: &Order, shape: Shape, found: &Found) {
         let at = lines.iter().position(|line| line.verb != Verb::NotifyStart);
         insert(lines, at.unwrap_or(lines.len()), first, 0);
     }
-    if !has(lines, Verb::FlushTlb) && !found.seen.contains(&Verb::FlushTlb) {
-        let at = lines.iter().position(|line| line.verb == first);
-        insert(lines, at.map_or(lines.len(), |at| at + 1), Verb::FlushTlb, 0);
-    }
-    if !has(lines, Verb::Notify) && !found.seen.contains(&Verb::Notify) {
-        let flushes: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].verb == Verb::FlushTlb).collect();
-        for at in flushes.into_iter().rev() {
-            let page = lines[at].page;
-            insert(lines, at + 1, Verb::Notify, page);
-        }
-    }
+    place_flushes(lines, first, found);
     let sets = matches!(shape, Shape::Replace | Shape::Merge);
     if sets && !has(lines, Verb::SetPte) && could_hide(Verb::SetPte) {
         set_each_group(lines);
     }
+    let moves = shape == Shape::Move && !has(lines, Verb::SetPte) && could_hide(Verb::SetPte);
+    if let Some(at) = lines.iter().position(|line| line.verb == Verb::PteClear).filter(|_| moves) {
+        insert(lines, at + 1, Verb::SetPte, 1);
+    }
     ranges(lines, found);
+}
+
+/// A flush that could not be seen stands behind each change of an entry that none follows; so does a notification behind a flush,
+/// or before the end of the range if that is where it hides.
+fn place_flushes(lines: &mut Vec<Line>, first: Verb, found: &Found) {
+    let dirties = |line: &Line| line.verb == first || matches!(line.verb, Verb::PteClear | Verb::PteModify);
+    if !found.shown.contains(&Verb::FlushTlb) {
+        for at in (0..lines.len()).rev().filter(|at| dirties(&lines[*at])).collect::<Vec<_>>() {
+            let page = lines[at].page;
+            let same = |line: &&Line| line.page == page;
+            // Up to the next change of it; if nothing was changed in a way that is seen, a flush anywhere is its.
+            let mut behind = lines[at + 1..].iter().filter(same).take_while(|line| !dirties(line));
+            if !behind.any(|line| line.verb == Verb::FlushTlb) {
+                insert(lines, at + 1, Verb::FlushTlb, page);
+            }
+        }
+    }
+    let has = |lines: &[Line], verb: Verb| lines.iter().any(|line| line.verb == verb);
+    if has(lines, Verb::Notify) {
+        return;
+    }
+    if !found.shown.contains(&Verb::Notify) {
+        for at in (0..lines.len()).rev().filter(|at| lines[*at].verb == Verb::FlushTlb).collect::<Vec<_>>() {
+            let page = lines[at].page;
+            insert(lines, at + 1, Verb::Notify, page);
+        }
+    } else if found.ends_notify {
+        for at in (0..lines.len()).rev().filter(|at| lines[*at].verb == Verb::NotifyEnd).collect::<Vec<_>>() {
+            let page = lines[at].page;
+            insert(lines, at, Verb::Notify, page);
+        }
+    }
 }
 
 /// An entry that was emptied is set again before its range ends.
@@ -102,22 +148,27 @@ fn set_each_group(lines: &mut Vec<Line>) {
     }
 }
 
-/// A range that nobody could see begins first and ends last.
+/// A range that nobody could see begins first and ends last: one of each page whose entry is changed.
 fn ranges(lines: &mut Vec<Line>, found: &Found) {
-    if !found.seen.contains(&Verb::NotifyStart) && !lines.is_empty() {
-        insert(lines, 0, Verb::NotifyStart, 0);
+    let has = |lines: &[Line], verb: Verb| lines.iter().any(|line| line.verb == verb);
+    let could_hide = |lines: &[Line], verb: Verb| !found.shown.contains(&verb) && !has(lines, verb);
+    if could_hide(lines, Verb::NotifyStart) && !lines.is_empty() {
+        let changed = lines.iter().filter(|line| changes(line.verb)).map(|line| line.page);
+        let pages: BTreeSet<usize> = changed.chain([0]).collect();
+        pages.into_iter().rev().for_each(|page| insert(lines, 0, Verb::NotifyStart, page));
     }
-    if !found.seen.contains(&Verb::NotifyEnd) {
-        let starts: Vec<(usize, usize)> = lines
+    if could_hide(lines, Verb::NotifyEnd) {
+        let is_start = |at: &usize| lines[*at].verb == Verb::NotifyStart;
+        let starts: Vec<usize> = (0..lines.len()).filter(is_start).collect();
+        let ends: Vec<(usize, usize)> = starts
             .iter()
-            .enumerate()
-            .filter(|(_, line)| line.verb == Verb::NotifyStart)
-            .map(|(at, line)| (at, line.page))
+            .map(|start| {
+                // Behind its own steps: ranges that begin at once end at once.
+                let next = starts.iter().find(|at| *at > start && !is_start(&(**at - 1)));
+                (next.copied().unwrap_or(lines.len()), lines[*start].page)
+            })
             .collect();
-        for (number, (_, page)) in starts.iter().enumerate().rev() {
-            let at = starts.get(number + 1).map_or(lines.len(), |(next, _)| *next);
-            insert(lines, at, Verb::NotifyEnd, *page);
-        }
+        ends.into_iter().rev().for_each(|(at, page)| insert(lines, at, Verb::NotifyEnd, page));
     }
 }
 

@@ -43,8 +43,8 @@ const REPLACE: [&str; 5] = [
     "frame   old = 0, new = 9 free\nmap     A -> old ro\nrefs    old = 2\n",
     "  alloc new\n  copy old -> new\n",
     "  put old\n",
-    "agent T0 spontaneous\n  store A = 1\nagent T1\n  repeat 0..2: load A\nagent V0 spontaneous\n  repeat 0..2: load A\n\
-     agent DEV\n  repeat 0..2: dma_read A\n",
+    "agent T0 spontaneous\n  store A = 1\nagent T1 spontaneous\n  repeat 0..2: load A\nagent V0 spontaneous\n  repeat 0..2: load A\n\
+     agent DEV spontaneous\n  repeat 0..2: dma_read A\n",
     "never   reads A == 0 after T0 writes A\nnever   reads A == 9\n",
 ];
 
@@ -52,7 +52,7 @@ const MERGE: [&str; 5] = [
     "frame   old = 7, new = 7\nmap     A -> old rw\nrefs    old = 2\n",
     "",
     "  put old\n",
-    "agent T0 spontaneous\n  store A = 8\nagent V0 spontaneous\n  load A\nagent DEV\n  repeat 0..2: dma_write A = 9 | dma_read A\n",
+    "agent T0 spontaneous\n  store A = 8\nagent V0 spontaneous\n  load A\nagent DEV spontaneous\n  repeat 0..2: dma_write A = 9 | dma_read A\n",
     "never   use of a freed frame\nnever   writes A after mm put old\nfinally pte(A) != new || content(old) == 7\n",
 ];
 
@@ -61,7 +61,7 @@ const MOVE: [&str; 5] = [
     "",
     "",
     "agent T1\n  lock ptl(B)\n  if pte(B) == none: goto out\n  pte_clear B\n  flush_tlb B\n  notify B\n  put old\nout:\n  unlock ptl(B)\n\
-     agent T0 spontaneous\n  load A\nagent DEV\n  dma_read A\n",
+     agent T0 spontaneous\n  load A\nagent DEV spontaneous\n  dma_read A\n",
     "never   use of a freed frame\n",
 ];
 
@@ -74,7 +74,7 @@ fn protect(letters: &[String]) -> [String; 5] {
     let users = [
         ("T0 spontaneous", "repeat 0..2: ", "store A = 6"),
         ("V0 spontaneous", "repeat 0..2: ", "store A = 7"),
-        ("DEV", "repeat 0..2: ", "dma_write A = 8"),
+        ("DEV spontaneous", "repeat 0..2: ", "dma_write A = 8"),
     ];
     let agents: String = users
         .iter()
@@ -97,7 +97,7 @@ fn zap(letters: &[String]) -> [String; 5] {
         ("T0 spontaneous", "load A"),
         ("T1 spontaneous", "store A = 6"),
         ("V0 spontaneous", "load A"),
-        ("DEV", "dma_write A = 7"),
+        ("DEV spontaneous", "dma_write A = 7"),
     ];
     let agents: String =
         users.iter().map(|(name, step)| format!("agent {name}\n  {}\n", each(letters, step))).collect();

@@ -198,3 +198,18 @@ fn binary_files_are_known_by_their_first_bytes() {
     assert_eq!(Binary::of(b"a\0"), Some(Binary::Other));
     assert_eq!(Binary::of(b"# tracer: nop\n"), None);
 }
+
+#[test]
+fn a_thread_may_be_called_as_remarks_begin() {
+    let names =
+        ["CPU 0/KVM", "CPU 1 is empty", "version = 7", "cpus=2", "Lost 5", "#hash", "TRACE x", "--- x"];
+    for name in names {
+        let text = format!(" {name}-1234    [000] ...1. 1.5: ptep_clear_flush <-wp_page_copy");
+        assert_eq!(&*event(&text).thread, format!("{name}-1234"), "{text}");
+    }
+    let perf = "CPU 0/KVM 1234/1250 [003] 1.000001:       probe:ptep_clear_flush: (ffffffff81000000)";
+    assert_eq!(&*event(perf).thread, "CPU 0/KVM-1250");
+    assert_eq!(read("CPU 3 is empty"), Line::Remark);
+    assert_eq!(read("CPU x is empty"), Line::Unreadable);
+    assert_eq!(read("# entries-in-buffer/entries-written: 5/7   #P:4"), Line::Overwritten(2));
+}

@@ -2,10 +2,12 @@
 //!
 //! Invariant: a line is a remark, an operation or a row; anything else is an error that says what to write.
 
+use ordering::lowering::load;
 use steps::table::find;
 
 use super::Wrong;
 use super::row::{Kernel, Meaning, Operation, Row, Shape, Shows, Spoken, Where};
+use crate::line::is_unseen;
 
 /// What a cell should be.
 type Cell<T> = Result<T, String>;
@@ -22,6 +24,12 @@ pub fn parse(text: &str, rows: &mut Vec<Row>, operations: &mut Vec<Operation>) -
         }
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         let wrong = |what| Wrong { line: number, what };
+        if line.chars().any(is_unseen) {
+            return Err(wrong(
+                "it has a character that is not shown, or changes how others are; write plain text"
+                    .to_owned(),
+            ));
+        }
         match line.strip_prefix("operation ") {
             Some(_) => operations.push(operation(&cells).map_err(wrong)?),
             None => rows.push(row(&cells, number).map_err(wrong)?),
@@ -107,7 +115,23 @@ fn spoken(text: &str) -> Cell<Spoken> {
     let text = text.trim();
     let word = text.split(' ').next().unwrap_or_default();
     let row = find(word).ok_or_else(|| format!("`{word}` is no step; `afterimage steps` lists them"))?;
+    is_step(text)?;
     Ok(Spoken { verb: row.verb, text: text.to_owned() })
+}
+
+/// Whether the language reads it, of page A and its frames.
+fn is_step(text: &str) -> Cell<()> {
+    let agent = if text.starts_with("walk") { "V0" } else { "mm" };
+    let program = format!(
+        "scenario step\npage A under M\ntable T\nframe old = 0, new = 1 free\npmd M -> T\nmap A -> old ro\nrefs old = 2\n\
+         cpu T0\nvcpu V0\ndevice DEV ats\nagent {agent}\n  {text}\nnever out of range\n"
+    );
+    load(&program).map(|_| ()).map_err(|wrong| {
+        let what = wrong.first().map(|one| one.message.clone()).unwrap_or_default();
+        format!(
+            "`{text}` cannot be read: {what}; a step is of page A (its upper entry M, its frames old and new)"
+        )
+    })
 }
 
 fn place(text: &str) -> Cell<Where> {

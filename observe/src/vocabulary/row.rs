@@ -11,6 +11,28 @@ use crate::line::Event;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Kernel(pub u16, pub u16);
 
+impl Kernel {
+    /// The first one of the vocabulary that is built in.
+    pub const OLDEST: Self = Self(5, 15);
+    /// The last major version that it was read for.
+    pub const NEWEST: u16 = 7;
+
+    /// Whether rows are known to hold for it.
+    ///
+    /// # Errors
+    /// If not, what to do.
+    pub fn known(self) -> Result<Self, String> {
+        if self >= Self::OLDEST && self.0 <= Self::NEWEST {
+            return Ok(self);
+        }
+        Err(format!(
+            "what functions of kernel {self} do is not known; the vocabulary is of {} to {}.x, so that nothing is said of its orders",
+            Self::OLDEST,
+            Self::NEWEST
+        ))
+    }
+}
+
 impl FromStr for Kernel {
     type Err = String;
 

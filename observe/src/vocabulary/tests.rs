@@ -95,6 +95,13 @@ fn a_row_that_cannot_be_read_is_named_by_its_line() {
         ("f | | in nowhere | some |", 1, "no line says what the operation `nowhere` is"),
         ("f | | flush_tlb A | some | at addr", 1, "write address, range"),
         ("two words | | - | some |", 1, "is no name"),
+        ("f | | flush_tlb ( | some |", 1, "cannot be read"),
+        ("f | | set_pte | some |", 1, "a step is of page A"),
+        ("f | | pte_clear Q | some |", 1, "a step is of page A"),
+        ("f | | flush_tlb A; set_pte A -> nowhere | some |", 1, "`set_pte A -> nowhere` cannot be read"),
+        ("f | | notify_end A around notify Z9 | some |", 1, "`notify Z9` cannot be read"),
+        ("f | | flush_tlb \u{1b}[31m | some |", 1, "a character that is not shown"),
+        ("f\u{202e} | | - | some |", 1, "a character that is not shown"),
         ("f", 1, "name | kernels | step | shows | where"),
         ("operation x | y | z | a | b", 1, "`z` is no shape"),
     ] {
@@ -115,4 +122,36 @@ fn each_operation_has_scenarios_in_the_catalogue() {
         }
     }
     assert!(BUILT_IN.lines().all(|line| line.len() <= 140));
+}
+
+#[test]
+fn a_label_names_an_operation_by_whole_words() {
+    let vocabulary = built_in();
+    let named = |text: &str| vocabulary.named_in(text).map(|operation| operation.id.clone());
+    for (text, id) in [
+        ("swapper test", None),
+        ("cleanup done", None),
+        ("forkbomb", None),
+        ("scow", None),
+        ("migratory", None),
+        ("== cow begin", Some("cow")),
+        ("afterimage: swap begin", Some("reclaim")),
+        ("MADV_DONTNEED of a page", Some("dontneed")),
+        ("MAP_FIXED|POPULATE: 4", Some("unmap")),
+        ("page migration", Some("migrate")),
+        ("wp_page of A", Some("cow")),
+    ] {
+        assert_eq!(named(text).as_deref(), id, "{text}");
+    }
+}
+
+#[test]
+fn kernels_outside_of_the_table_are_refused_with_its_bounds() {
+    for (text, known) in
+        [("5.14", false), ("5.15", true), ("6.18.44", true), ("7.9", true), ("8.0", false), ("9.9", false)]
+    {
+        let told = text.parse::<Kernel>().unwrap().known();
+        assert_eq!(told.is_ok(), known, "{text}");
+        assert!(known || told.unwrap_err().contains("5.15 to 7.x"));
+    }
 }

@@ -118,7 +118,7 @@ impl Search<'_> {
 
     /// Nobody saw it.
     fn unseen(&self, before: &Progress, verb: Verb, page: Option<PageId>) -> Option<Progress> {
-        if self.glimpsed.shown.contains(&verb) {
+        if self.glimpsed.shown.contains(&verb) && !(verb == Verb::Notify && self.is_at_end(before)) {
             return None;
         }
         let mut after = before.clone();
@@ -130,6 +130,12 @@ impl Search<'_> {
             after.unseen.insert(page);
         }
         Some(after)
+    }
+
+    /// Whether the end of a range is what is seen next, and may notify before that is over.
+    fn is_at_end(&self, progress: &Progress) -> bool {
+        let next = self.told.get(progress.met).map(|index| self.glimpsed.glimpses[*index].verb);
+        self.glimpsed.ends_notify && next == Some(Verb::NotifyEnd)
     }
 
     /// Whether the program has a way through the glimpses, if nothing ever hinders it.

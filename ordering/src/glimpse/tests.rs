@@ -23,7 +23,12 @@ fn lowered(name: &str) -> Lowered {
 
 fn seen(verbs: &[Verb], shown: &[Verb]) -> Glimpses {
     let glimpses = verbs.iter().map(|verb| Glimpse { verb: *verb, page: Some(0) }).collect();
-    Glimpses { glimpses, shown: shown.iter().copied().collect(), watched: BTreeSet::new() }
+    Glimpses {
+        glimpses,
+        shown: shown.iter().copied().collect(),
+        watched: BTreeSet::new(),
+        ends_notify: false,
+    }
 }
 
 fn run(name: &str, glimpsed: &Glimpses) -> Option<Run> {
@@ -63,7 +68,12 @@ fn a_page_of_the_scenario_is_one_page_of_what_was_seen() {
     let of = |pages: [usize; 3]| {
         let [one, two, three] = pages;
         let glimpses = vec![glimpse(CLEAR, one), glimpse(SET, two), glimpse(FLUSH, three)];
-        Glimpses { glimpses, shown: BTreeSet::from([CLEAR, SET, FLUSH]), watched: BTreeSet::new() }
+        Glimpses {
+            glimpses,
+            shown: BTreeSet::from([CLEAR, SET, FLUSH]),
+            watched: BTreeSet::new(),
+            ends_notify: false,
+        }
     };
     assert!(run("mremap-flush-under-locks", &of([0, 1, 0])).is_some());
     assert_eq!(run("mremap-flush-under-locks", &of([0, 0, 0])), None);

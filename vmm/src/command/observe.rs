@@ -34,10 +34,10 @@ pub(super) struct ObserveArguments {
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     vocabulary: Option<Option<PathBuf>>,
     /// The kernel that was traced, if its trace does not say so
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, value_name = "VERSION", value_parser = kernel)]
     kernel: Option<Kernel>,
     /// Do this on the running kernel and record it, in a tracefs instance that is removed again; needs root
-    #[arg(long, value_name = "OPERATION", conflicts_with = "paths")]
+    #[arg(long, value_name = "OPERATION", conflicts_with_all = ["paths", "kernel"])]
     record: Option<record::Deed>,
     /// Print one JSON object instead of the tables
     #[arg(long)]
@@ -76,20 +76,43 @@ fn observed(arguments: &ObserveArguments) -> Result<ExitCode, String> {
         None => read(arguments, &mut collector)?,
     }
     let found = collector.finish();
+    found.kernel.map_or(Ok(()), |kernel| kernel.known().map(|_| ()))?;
     let judged = judge(&found, &vocabulary, &catalogue::entries());
     if arguments.json {
-        say(json::json(&judged, &found));
+        say(json::json(&judged, &found, visible.as_ref()));
     } else {
         tell(&judged, &found);
         visible.iter().for_each(|visible: &record::Visible| say(visible.told(&found)));
     }
-    let is_wrong = judged.iter().any(|judged| judged.ruling.is_wrong());
-    let crowded = visible.as_ref().and_then(record::Visible::crowded).filter(|_| is_wrong);
-    if let Some(told) = crowded {
+    Ok(status(&judged, visible.as_ref()))
+}
+
+/// A kernel of which something is known.
+fn kernel(text: &str) -> Result<Kernel, String> {
+    text.parse::<Kernel>()?.known()
+}
+
+/// 1 if an order is wrong, 3 if that is not known, or nothing is known of any; otherwise 0.
+fn status(judged: &[Judged], visible: Option<&record::Visible>) -> ExitCode {
+    let has = |standing| judged.iter().any(|judged| judged.ruling.standing() == standing);
+    let is_wrong = has(Standing::Refuted);
+    let is_told = is_wrong || has(Standing::Proved) || has(Standing::New);
+    if let Some(told) = visible.and_then(record::Visible::crowded).filter(|_| is_told) {
         complain(told);
-        return Ok(UNDECIDED.into());
+        return UNDECIDED.into();
     }
-    Ok(if is_wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    if is_wrong {
+        return ExitCode::FAILURE;
+    }
+    if is_told {
+        return ExitCode::SUCCESS;
+    }
+    complain(if judged.is_empty() {
+        "UNDECIDED: no operation was found: no line shows that an entry was changed or a CPU flushed within one"
+    } else {
+        "UNDECIDED: no order was told from refuted ones, by what the trace shows"
+    });
+    UNDECIDED.into()
 }
 
 fn text(path: &PathBuf) -> Result<String, String> {
@@ -123,9 +146,11 @@ fn tell(judged: &[Judged], found: &Found) {
     say(Rest(found).to_string().trim_end());
     let count = |standing| judged.iter().filter(|judged| judged.ruling.standing() == standing).count();
     say(format_args!(
-        "{} orders: {} are those of proved scenarios, {} are not, {} not judged.",
+        "{} orders: {} of proved scenarios, {} new and proved, {} not told from refuted ones, {} wrong, {} not judged.",
         judged.len(),
         count(Standing::Proved),
+        count(Standing::New),
+        count(Standing::Untold),
         count(Standing::Refuted),
         count(Standing::Unknown)
     ));

@@ -85,11 +85,54 @@ fn one_json_object_has_the_same() {
 }
 
 #[test]
+fn what_tells_nothing_ends_with_status_3_and_says_so_in_both_forms() {
+    let nothing = Temporary::new("nothing", b"# kernel: junk\n a-1 [000] . 1.5: f <-g\nwhat is this\n");
+    let output = afterimage(&["observe", nothing.path()]);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stdout));
+    assert!(text(&output.stderr).contains("no operation was found"), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("`junk` is said to be the kernel"), "{}", text(&output.stdout));
+    let output = afterimage(&["observe", "--json", nothing.path()]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!((&json["no_kernel"], &json["first_unreadable"]), (&"junk".into(), &3.into()));
+    assert_eq!((&json["uncounted"], &json["record"]), (&0.into(), &serde_json::Value::Null));
+    // Whether a page is freed before or behind the end of its range no line shows.
+    let untold = afterimage(&["observe", "../tests/traces/linux-6.1-ksm-merge.txt"]);
+    assert_eq!(untold.status.code(), Some(3));
+    assert!(text(&untold.stderr).contains("no order was told from refuted ones"), "{}", text(&untold.stderr));
+    let sum = "2 orders: 0 of proved scenarios, 0 new and proved, 2 not told from refuted ones, 0 wrong, 0 not judged.";
+    assert!(text(&untold.stdout).contains(sum), "{}", text(&untold.stdout));
+}
+
+#[test]
+fn the_running_kernel_is_recorded_with_its_own_rows() {
+    let output = afterimage(&["observe", "--record", "cow", "--kernel", "6.1"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("cannot be used with"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_recording_says_in_json_what_it_says_in_words() {
+    let output = afterimage(&["observe", "--json", "--record", "dontneed"]);
+    let Ok(json) = serde_json::from_slice::<serde_json::Value>(&output.stdout) else {
+        println!("skipped: nothing can be recorded here: {}", text(&output.stderr));
+        return;
+    };
+    let record = &json["record"];
+    assert_eq!((&record["operation"], &record["rounds"]), (&"dontneed".into(), &8.into()));
+    assert!((1..=8).contains(&record["happened"].as_u64().unwrap()), "{record}");
+    assert!(!record["recorded"].as_array().unwrap().is_empty(), "{record}");
+    let number = |key: &str| record[key].as_array().unwrap().len();
+    assert_eq!(number("seen") + number("unseen"), 7, "{record}");
+    assert!(record["missing"].is_array());
+}
+
+#[test]
 fn the_vocabulary_is_printed_and_added_to() {
     let output = afterimage(&["observe", "--vocabulary"]);
     assert!(text(&output.stdout).contains("ptep_clear_flush | | pte_clear A | some | address addr"));
     let added = Temporary::new("rows", b"my_tlb_flush | | flush_tlb A | every |\n");
-    let lines = "# kernel: 6.1\n a-1 [000] ...1. 1.5: ptep_clear_flush <-wp_page_copy\n a-1 [000] ...1. 1.6: my_tlb_flush <-x\n";
+    let lines = "# kernel: 6.1\n a-1 [000] ...1. 1.4: handle_mm_fault <-x\n a-1 [000] ...1. 1.5: ptep_clear_flush <-wp_page_copy\n a-1 [000] ...1. 1.6: my_tlb_flush <-x\n";
     let trace = Temporary::new("added", lines.as_bytes());
     let without = text(&afterimage(&["observe", trace.path()]).stdout);
     assert!(without.contains("not in the vocabulary: my_tlb_flush 1"), "{without}");
@@ -112,6 +155,8 @@ fn what_is_no_trace_is_refused_with_what_to_do() {
             "line 1: `flush_everything` is no step",
         ),
         (b" a-1 [000] . 1.5: f <-g\n", vec!["--kernel", "linux"], "`linux` is no version of a kernel"),
+        (b" a-1 [000] . 1.5: f <-g\n", vec!["--kernel", "5.14"], "the vocabulary is of 5.15 to 7.x"),
+        (b"# kernel: 9.9\n a-1 [000] . 1.5: f <-g\n", vec![], "what functions of kernel 9.9 do is not known"),
     ] {
         let file = Temporary::new("refused", bytes);
         let output = afterimage(&[&["observe", file.path()], arguments.as_slice()].concat());

@@ -5,11 +5,12 @@
 use std::collections::BTreeMap;
 
 use observe::collect::Found;
-use observe::judge::{Explored, Judged, Match, Ruling};
+use observe::judge::{Explored, Judged, Match, Ruling, Standing};
 use observe::order::{Seen, Who};
 use serde::Serialize;
 
 use super::super::outcome::as_json;
+use super::record::{ROUNDS, Visible};
 
 /// Goes up when a field goes or means something else.
 const SCHEMA: u32 = 1;
@@ -28,9 +29,34 @@ struct Report<'a> {
     unchanged: u64,
     /// Steps outside of any operation.
     stray: u64,
+    /// Operations whose order was one too many to be told apart.
+    uncounted: u64,
+    /// Number of the first line that cannot be read.
+    first_unreadable: Option<u64>,
+    /// What a line says instead of a kernel's version.
+    no_kernel: Option<&'a str>,
+    /// What was recorded, if it was.
+    record: Option<Recorded<'a>>,
     orders: Vec<Order<'a>>,
     /// Events that the vocabulary does not have, and how often each came.
     unknown: &'a BTreeMap<String, u64>,
+}
+
+#[derive(Serialize)]
+struct Recorded<'a> {
+    operation: String,
+    /// How often it happened, and how often it was done.
+    happened: u32,
+    rounds: u32,
+    /// By what.
+    recorded: &'a [String],
+    /// What could not be recorded, and why.
+    missing: &'a [String],
+    /// Steps that were seen, and others that kernels take and that were not.
+    seen: Vec<&'static str>,
+    unseen: Vec<&'static str>,
+    /// Why an order that is refuted or proved need not be the kernel's.
+    crowded: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -44,6 +70,8 @@ struct Order<'a> {
     rows: Vec<Row<'a>>,
     /// `right`, `wrong`, `new` or `not judged`.
     ruling: &'static str,
+    /// `proved`, `new`, `untold`, `refuted` or `unknown`: what it counts as.
+    standing: &'static str,
     /// Whether it counts as wrong.
     is_wrong: bool,
     /// The scenario that it is, or the name of the new one.
@@ -56,6 +84,8 @@ struct Order<'a> {
     also: &'a [String],
     /// Refuted ones that the trace does not tell from it.
     untold: &'a [String],
+    /// Nobody would see if it were not flushed.
+    flush_unseen: bool,
     /// Scenarios of which it is not known whether they have it.
     undecided: &'a [String],
     /// Scenarios that have a part of it.
@@ -85,7 +115,7 @@ struct Step<'a> {
 }
 
 /// The whole report.
-pub(super) fn json(judged: &[Judged], found: &Found) -> String {
+pub(super) fn json(judged: &[Judged], found: &Found, visible: Option<&Visible>) -> String {
     let totals = &found.totals;
     as_json(&Report {
         schema: SCHEMA,
@@ -97,9 +127,36 @@ pub(super) fn json(judged: &[Judged], found: &Found) -> String {
         backwards: totals.backwards,
         unchanged: totals.unchanged,
         stray: totals.stray,
+        uncounted: totals.uncounted,
+        first_unreadable: totals.first_unreadable,
+        no_kernel: found.no_kernel.as_deref(),
+        record: visible.map(|visible| recorded(visible, found)),
         orders: judged.iter().map(order).collect(),
         unknown: &found.unknown,
     })
+}
+
+fn recorded<'a>(visible: &'a Visible, found: &Found) -> Recorded<'a> {
+    Recorded {
+        operation: visible.deed.to_string(),
+        happened: visible.happened,
+        rounds: ROUNDS,
+        recorded: &visible.recorded,
+        missing: &visible.missing,
+        seen: Visible::steps(found, true),
+        unseen: Visible::steps(found, false),
+        crowded: visible.crowded(),
+    }
+}
+
+const fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Proved => "proved",
+        Standing::New => "new",
+        Standing::Untold => "untold",
+        Standing::Refuted => "refuted",
+        Standing::Unknown => "unknown",
+    }
 }
 
 fn order(judged: &Judged) -> Order<'_> {
@@ -117,6 +174,7 @@ fn order(judged: &Judged) -> Order<'_> {
             .collect(),
         rows: judged.order.rows.iter().map(row).collect(),
         ruling: "not judged",
+        standing: standing(judged.ruling.standing()),
         is_wrong: judged.ruling.is_wrong(),
         scenario: None,
         file: None,
@@ -124,6 +182,7 @@ fn order(judged: &Judged) -> Order<'_> {
         steps: Vec::new(),
         also: &[],
         untold: &[],
+        flush_unseen: false,
         undecided: &[],
         partly: &[],
         proposal: None,
@@ -131,7 +190,8 @@ fn order(judged: &Judged) -> Order<'_> {
         counterexample: Vec::new(),
     };
     match &judged.ruling {
-        Ruling::Right { best, explored, others, untold, unknown } => Order {
+        Ruling::Right { best, explored, others, untold, flush_unseen, unknown } => Order {
+            flush_unseen: *flush_unseen,
             ruling: "right",
             also: others,
             untold,
@@ -141,11 +201,12 @@ fn order(judged: &Judged) -> Order<'_> {
         Ruling::Wrong { best, explored, others, unknown } => {
             Order { ruling: "wrong", also: others, undecided: unknown, ..matched(bare, best, explored) }
         }
-        Ruling::New { proposal, explored, partly, unknown } => {
+        Ruling::New { proposal, explored, flush_unseen, partly, unknown } => {
             let known = explored.as_ref().ok();
             Order {
                 ruling: "new",
                 scenario: Some(&proposal.name),
+                flush_unseen: *flush_unseen,
                 partly,
                 undecided: unknown,
                 proposal: Some(&proposal.text),
@@ -155,7 +216,7 @@ fn order(judged: &Judged) -> Order<'_> {
                 ..bare
             }
         }
-        Ruling::Unjudged { why } => Order { why: Some(why), ..bare },
+        Ruling::Unjudged { why, unknown } => Order { why: Some(why), undecided: unknown, ..bare },
     }
 }
 

@@ -26,19 +26,19 @@ use steps::table::Verb;
 pub(super) use deed::Deed;
 use deed::Recorder;
 use host::Stopped;
-use instance::Instance;
+use instance::{CUT, Instance, MOST_BYTES};
 use site::Site;
 use watch::Watch;
 
 /// How often the operation is done.
-const ROUNDS: u32 = 8;
+pub(super) const ROUNDS: u32 = 8;
 
 /// What could be recorded, and what not.
 pub(super) struct Visible {
-    deed: Deed,
-    happened: u32,
-    recorded: Vec<String>,
-    missing: Vec<String>,
+    pub(super) deed: Deed,
+    pub(super) happened: u32,
+    pub(super) recorded: Vec<String>,
+    pub(super) missing: Vec<String>,
 }
 
 /// Does the operation, and reads what was recorded of it.
@@ -84,6 +84,7 @@ pub(super) fn record(
     let done =
         settings.as_ref().map_or(Ok(()), ksm::Settings::switch_on).and_then(|()| deed.run(ROUNDS, &recorder));
     let text = instance.text().map_err(|error| error.to_string());
+    missing.extend(left_out(&instance, text.as_deref().unwrap_or_default()));
     let writes =
         watched.and_then(|watched| written(watched, &instance, text.as_deref().unwrap_or_default(), thread));
     drop(settings);
@@ -106,6 +107,16 @@ pub(super) fn record(
         }
     }
     Ok(Visible { deed, happened, recorded, missing })
+}
+
+/// What of the recording was overwritten or is not read.
+fn left_out(instance: &Instance, text: &str) -> Vec<String> {
+    let overwritten = instance
+        .overwritten()
+        .map(|number| format!("{number} events: the buffer was full, and newer ones were written over them"));
+    let cut =
+        text.ends_with(CUT).then(|| format!("what is behind the first {} MiB of text", MOST_BYTES >> 20));
+    overwritten.into_iter().chain(cut).collect()
 }
 
 /// Pages whose entries are known, and what watches the first one's.
@@ -156,16 +167,16 @@ fn listener() -> Result<(Kvm, VmFd), kvm_ioctls::Error> {
 }
 
 impl Visible {
-    /// Why an order that is refuted is none that the kernel is known to have, if so.
+    /// Why an order is none that the kernel is known to have, if so.
     pub(super) fn crowded(&self) -> Option<&'static str> {
         self.deed.is_crowded().then_some(
             "UNDECIDED: compaction moves other pages within the same call, and `tlb_flush` has no address: a flush of theirs may \
-             stand among these rows, so an order that is refuted here need not be the kernel's",
+             stand among these rows, so what is refuted here need not be the kernel's, and what is proved may rest on it",
         )
     }
 
-    /// What of the order was seen, and what could not be.
-    pub(super) fn told(&self, found: &Found) -> String {
+    /// Names of the steps that kernels take and that were seen, or were not.
+    pub(super) fn steps(found: &Found, seen: bool) -> Vec<&'static str> {
         const TOLD: [Verb; 7] = [
             Verb::NotifyStart,
             Verb::PteClear,
@@ -175,10 +186,13 @@ impl Visible {
             Verb::SetPte,
             Verb::NotifyEnd,
         ];
-        let names = |seen: bool| {
-            let of = TOLD.iter().filter(|verb| found.seen.contains(verb) == seen);
-            of.map(|verb| verb.name()).collect::<Vec<_>>().join(", ")
-        };
+        let of = TOLD.iter().filter(|verb| found.seen.contains(verb) == seen);
+        of.map(|verb| verb.name()).collect()
+    }
+
+    /// What of the order was seen, and what could not be.
+    pub(super) fn told(&self, found: &Found) -> String {
+        let names = |seen: bool| Self::steps(found, seen).join(", ");
         let mut text = format!(
             "recorded {}, {} of {ROUNDS} times, by {}",
             self.deed,

@@ -19,7 +19,9 @@ use super::ksm;
 /// Memory for what is recorded, for each CPU.
 const BUFFER_KIB: &str = "2048";
 /// What is read of it at most.
-const MOST_BYTES: u64 = 32 << 20;
+pub(super) const MOST_BYTES: u64 = 32 << 20;
+/// What stands below a text of which the rest was not read.
+pub(super) const CUT: &str = "...\n";
 
 /// Tracepoints that the vocabulary has.
 const EVENTS: [&str; 9] = [
@@ -145,11 +147,24 @@ impl Instance {
         let _missing = self.write("trace_marker", text);
     }
 
-    /// What was recorded.
+    /// What was recorded, up to a line [`CUT`] if it is too long.
     pub(super) fn text(&self) -> io::Result<String> {
-        let mut bytes = Vec::new();
-        self.open("trace", OFlags::RDONLY)?.take(MOST_BYTES).read_to_end(&mut bytes)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        bounded(self.open("trace", OFlags::RDONLY)?, MOST_BYTES)
+    }
+
+    /// How many events newer ones were written over, if any were.
+    pub(super) fn overwritten(&self) -> Option<u64> {
+        let cpus = folder(&self.folder, "per_cpu").ok().and_then(|folder| Dir::read_from(folder).ok())?;
+        let names = cpus.filter_map(|entry| entry.ok()?.file_name().to_str().ok().map(str::to_owned));
+        let stats = names.filter(|name| name.starts_with("cpu")).filter_map(|name| {
+            let mut text = String::new();
+            self.open(&format!("per_cpu/{name}/stats"), OFlags::RDONLY)
+                .ok()?
+                .read_to_string(&mut text)
+                .ok()?;
+            overrun(&text)
+        });
+        Some(stats.sum()).filter(|number| *number > 0)
     }
 
     /// When each event of [`text`](Self::text) was, in ns: that says it in µs only.
@@ -179,7 +194,25 @@ impl Instance {
 
 /// Whether a line of a trace is none of its remarks.
 pub(super) fn is_event(line: &str) -> bool {
-    !line.is_empty() && !line.starts_with('#') && !line.starts_with("CPU:")
+    !line.is_empty() && !line.starts_with('#') && !line.starts_with("CPU:") && line != CUT.trim_end()
+}
+
+/// So many bytes of a text at most, in whole lines; if there are more, [`CUT`] stands below them.
+pub(super) fn bounded(reader: impl Read, most: u64) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    reader.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    let is_cut = bytes.len() as u64 > most;
+    if is_cut {
+        let whole = bytes[..bytes.len() - 1].iter().rposition(|byte| *byte == b'\n');
+        bytes.truncate(whole.map_or(0, |end| end + 1));
+        bytes.extend_from_slice(CUT.as_bytes());
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Of a CPU's statistics, how many events were overwritten before anybody read them.
+pub(super) fn overrun(stats: &str) -> Option<u64> {
+    stats.lines().find_map(|line| line.strip_prefix("overrun: ")?.trim().parse().ok())
 }
 
 impl Drop for Instance {

@@ -137,6 +137,7 @@ fn events(text: &str) -> impl Iterator<Item = Event<'_>> {
         Line::Section(_)
         | Line::Cut
         | Line::Lost(_)
+        | Line::Overwritten(_)
         | Line::Watched(_)
         | Line::Kernel(_)
         | Line::Remark

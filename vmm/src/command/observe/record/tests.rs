@@ -11,7 +11,7 @@ use steps::table::Verb;
 
 use super::deed::NOT_HERE;
 use super::host::{PAGE, faults, frame, has_swap, nodes, numbers};
-use super::instance::{Instance, lock};
+use super::instance::{CUT, Instance, bounded, is_event, lock, overrun};
 use super::site::{direct_map, table};
 use super::symbols::places_of;
 use super::watch::Written;
@@ -113,22 +113,50 @@ fn shows_writes(deed: Deed, visible: &Visible, found: &Found) {
 #[test]
 fn writes_stand_among_the_lines_where_they_happened_within_a_microsecond() {
     let trace = "# tracer: nop\n           job-77      [001] .....     1.000001: kvm_unmap_hva_range: range: 0x1000 -- 0x2000\n\
-                 CPU:1 [LOST 2 EVENTS]\n           job-77      [001] .....     1.000002: tlb_flush: pages:1 reason:x (4)\n";
+                 CPU:1 [LOST 2 EVENTS]\n           job-77      [001] .....     1.000002: tlb_flush: pages:1 reason:x (4)\n           \
+                 job-77      [001] .....     1.000003: tracing_mark_write: end\n";
     let write = |time_ns| Written { time_ns, cpu: 1, place: 0x10 };
     let writes = [write(1_000_001_499), write(1_000_002_001)];
     let functions = ["ptep_clear_flush+0xe".to_owned(), "native_set_pte+0x3".to_owned()];
     let woven = |times: &[u64]| woven(trace, times, &writes, &functions, 77);
-    let text = woven(&[1_000_001_400, 1_000_002_000]).unwrap();
+    let text = woven(&[1_000_001_400, 1_000_002_000, 1_000_003_000]).unwrap();
     let names: Vec<&str> = text.lines().map(|line| line.split(": ").nth(1).unwrap_or("-")).collect();
     let names = names.iter().map(|name| name.trim_start_matches("**PTE WRITE** at ")).collect::<Vec<_>>();
     assert_eq!(
         names,
-        ["nop", "kvm_unmap_hva_range", "-", "ptep_clear_flush+0xe", "tlb_flush", "native_set_pte+0x3"]
+        [
+            "nop",
+            "kvm_unmap_hva_range",
+            "-",
+            "ptep_clear_flush+0xe",
+            "tlb_flush",
+            "native_set_pte+0x3",
+            "tracing_mark_write"
+        ]
     );
     assert!(text.contains("job-77 [001] ..... 1.000002: **PTE WRITE** at native_set_pte+0x3\n"), "{text}");
     assert!(woven(&[1_000_001_400]).unwrap_err().contains("more lines than times"));
-    assert!(woven(&[1_000_001_400, 1_000_002_000, 5]).unwrap_err().contains("fewer lines than times"));
+    assert!(
+        woven(&[1_000_001_400, 1_000_002_000, 1_000_003_000, 5])
+            .unwrap_err()
+            .contains("fewer lines than times")
+    );
     assert!(woven(&[1_000_001_400, 1_000_003_000]).unwrap_err().contains("another time"));
+    // A clock that is another: a write before the first line, or behind the last one.
+    assert!(woven(&[1_000_001_499, 1_000_001_500, 1_000_002_500]).is_ok());
+    let shifted = |time_ns| {
+        super::weave::woven(
+            trace,
+            &[1_000_001_400, 1_000_002_000, 1_000_003_000],
+            &[write(time_ns)],
+            &functions[..1],
+            77,
+        )
+    };
+    assert!(shifted(1_000_002_000).is_ok());
+    for time in [5, 1_000_003_001] {
+        assert!(shifted(time).unwrap_err().contains("perf's times are not those of the trace"));
+    }
 }
 
 #[test]
@@ -238,4 +266,16 @@ fn what_a_killed_recording_left_goes_with_the_next_one_and_what_lives_stays() {
     assert_eq!((own("left"), own("living"), own("next")), (false, true, true));
     drop((living, next));
     assert_eq!((own("living"), own("next")), (false, false));
+}
+
+#[test]
+fn a_text_that_is_too_long_ends_with_a_line_that_says_so() {
+    let text = "one\ntwo\nthree\n";
+    let read = |most| bounded(text.as_bytes(), most).unwrap();
+    assert_eq!(read(text.len() as u64), text);
+    assert_eq!(read(text.len() as u64 - 1), format!("one\ntwo\n{CUT}"));
+    assert_eq!((read(5), read(2)), (format!("one\n{CUT}"), CUT.to_owned()));
+    assert!(!is_event(CUT.trim_end()));
+    let stats = "entries: 0\noverrun: 12\ncommit overrun: 3\nbytes: 5\n";
+    assert_eq!((overrun(stats), overrun("entries: 0\n")), (Some(12), None));
 }

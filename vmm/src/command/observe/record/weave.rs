@@ -27,6 +27,7 @@ pub(super) fn woven(
 ) -> Result<String, String> {
     let name = name(text, thread);
     let mut writes = written.iter().zip(functions).peekable();
+    let all = times;
     let mut times = times.iter();
     let mut woven = String::new();
     for line in text.lines() {
@@ -45,7 +46,17 @@ pub(super) fn woven(
     if times.next().is_some() {
         return Err("the trace has fewer lines than times".to_owned());
     }
-    writes.for_each(|(written, function)| woven.push_str(&row(&name, *written, function)));
+    // Each is made between two marks, which the trace has.
+    let is_within = |written: &Written| {
+        let (first, last) = (all.first(), all.last());
+        first.is_some_and(|first| *first <= written.time_ns)
+            && last.is_some_and(|last| written.time_ns <= *last)
+    };
+    if !written.iter().all(is_within) {
+        return Err(
+            "perf's times are not those of the trace, so that no write can be placed in it".to_owned()
+        );
+    }
     Ok(woven)
 }
 
