@@ -3,7 +3,7 @@
 //! Invariant: what is here is a door to the crates behind it and has no behaviour of its own but defaults; where a report can
 //! be asked for, watching is on.
 //!
-//! - [`unit`]: a VT-d unit over anybody's guest memory, ports for devices, and the report of stale uses.
+//! - [`mod@unit`]: a VT-d unit over anybody's guest memory, ports for devices, and the report of stale uses.
 //! - [`scenario`]: scenarios from text or built in Rust, and every interleaving of them.
 //!
 //! # A device that reads an old page

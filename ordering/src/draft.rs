@@ -1,6 +1,6 @@
 //! Scenarios that are made in Rust, without a text: a draft says what a scenario file would.
 //!
-//! Invariant: what a draft becomes is what the parser makes of the text that [`Draft::to_string`] shows, so each verdict, each
+//! Invariant: what a draft becomes is what the parser makes of the text that [`Draft`] shows, so each verdict, each
 //! trace and each tool is the same for both, and what was drafted can be saved. A name is one word: none can say more than the
 //! place allows at which it stands. What a draft has no method for is written as text, or not at all.
 //! Reference: docs/language.md.
