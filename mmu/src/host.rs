@@ -29,7 +29,12 @@ pub(crate) struct SharedMapping {
     hole: Range<u64>,
     /// Words before the hole, or all of them if there is none.
     low_words: u64,
+    /// Words that have an index of 32 bits, the last such number left out.
+    indexed: usize,
 }
+
+/// Indices of words are kept in 32 bits; the last one stands for none.
+const MOST_INDEXED: usize = u32::MAX as usize;
 
 impl SharedMapping {
     /// Maps `len_bytes` (a multiple of the page size) of zeroes; large pages are advised, not required. A core dump leaves it out.
@@ -47,14 +52,15 @@ impl SharedMapping {
         // SAFETY: as above. A dump of this program is for its bugs, and what a guest holds is nobody else's.
         unsafe { madvise(region.as_ptr().cast(), len_bytes, Advice::LinuxDontDump) }?;
         let low_words = if hole.is_empty() { len_bytes as u64 } else { hole.start } / 8;
-        Ok(Self { len: region.size(), region, hole, low_words })
+        let indexed = (len_bytes / 8).min(MOST_INDEXED);
+        Ok(Self { len: region.size(), region, hole, low_words, indexed })
     }
 
     /// No memory at all: a page of addresses that nobody may access.
     pub(crate) fn nothing() -> io::Result<Self> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         let region = MmapRegion::build(None, PAGE_LEN, libc::PROT_NONE, flags).map_err(io::Error::other)?;
-        Ok(Self { region, len: 0, hole: 0..0, low_words: 0 })
+        Ok(Self { region, len: 0, hole: 0..0, low_words: 0, indexed: 0 })
     }
 
     /// Bytes mapped.
@@ -106,12 +112,12 @@ impl SharedMapping {
         offset & 7 == 0 && offset < self.len as u64 && !self.hole.contains(&offset)
     }
 
-    /// All of the mapping, word by word.
+    /// The mapping word by word, as far as 32 bits count: 32 GiB less a word.
     #[inline]
     pub(crate) fn words(&self) -> &[AtomicU64] {
-        // SAFETY: the mapping is page aligned, its length a multiple of the page size, and it lives as long as `self`;
+        // SAFETY: the mapping is page aligned, has at least so many words, and lives as long as `self`;
         // whoever else changes its bytes does so through atomics or raw pointers.
-        unsafe { std::slice::from_raw_parts(self.region.as_ptr().cast(), self.len / 8) }
+        unsafe { std::slice::from_raw_parts(self.region.as_ptr().cast(), self.indexed) }
     }
 
     /// `len` bytes at `offset` for who shares them with others; none if the mapping ends before.

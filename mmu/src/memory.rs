@@ -124,8 +124,8 @@ impl PhysicalMemory {
         self.mapping.address()
     }
 
-    /// All of it, a word for each 8 bytes from address 0 on, a hole's too: for loops over words whose places were checked
-    /// before. None at all if it is lent.
+    /// A word for each 8 bytes from address 0 on, a hole's too, less than 2^32 - 1 of them (32 GiB): for loops over words whose
+    /// places were checked before, and may be kept in 32 bits. None at all if memory is lent.
     #[inline]
     #[must_use]
     pub fn words(&self) -> &[AtomicU64] {

@@ -9,6 +9,17 @@ fn memory() -> PhysicalMemory {
     PhysicalMemory::around(3 << 20, HOLE).expect("some MiB can be mapped")
 }
 
+/// Proofs keep words by an index of 32 bits, of which the last one stands for what has none.
+#[test]
+fn words_end_before_the_last_index_of_32_bits_and_memory_goes_on() {
+    const BEHIND: PhysAddr = PhysAddr(33 << 30);
+    let memory = PhysicalMemory::new(34 << 30).expect("nothing of it is touched");
+    assert!(memory.words().get(u32::MAX as usize - 1).is_some());
+    assert!(memory.words().get(u32::MAX as usize).is_none());
+    assert!(memory.try_store(BEHIND, 7));
+    assert_eq!(memory.try_load(BEHIND), Some(7));
+}
+
 #[test]
 fn what_does_not_fit_below_the_hole_goes_on_behind_it() {
     let memory = memory();

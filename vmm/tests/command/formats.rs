@@ -248,11 +248,11 @@ fn standard_input_patterns_and_names_choose_what_is_checked() {
         (&["check", "x", "--scenario", "[a"], "put quotes around"),
         (&["check", "x", "--output", "x/y"], "cannot write x/y"),
         (&["check", "x", "--output", "a.scn"], "that is a scenario file"),
-        (&["check", "x", "--output", "p", "--html", "./p"], "cannot both stand in p"),
+        (&["check", "x", "--output", "p", "--html", "./p"], "cannot both be written into ./p"),
         (&["check", "x", "--json", "--format", "tap"], "cannot be used with"),
         (
             &["check", "x/c.txt", "--output", "x/../x/c.txt"],
-            "x/c.txt is what is read, and is not written over",
+            "--output would write over x/../x/c.txt, which is read",
         ),
     ] {
         let (status, shown, told) = said(arguments, "");

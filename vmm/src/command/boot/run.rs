@@ -301,6 +301,8 @@ fn watch(
         look(screen, reports.as_mut(), notes)
     };
     let run = machine.run(console, Round { every: EVERY, act: &mut act }, services)?;
+    // A run that was over before the first round has counts, too.
+    prepared.trace.iter().for_each(|trace| trace.tracer.count());
     let ended_by_itself = run.ending.is_of_guest();
     let nothing = Concluded { stale: 0, drawn: None };
     let concluded = reports.map_or(nothing, |reports| reports.conclude(ended_by_itself));
