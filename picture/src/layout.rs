@@ -17,7 +17,7 @@ pub(crate) const NOTE_LINE: usize = 15;
 /// The names above the columns.
 pub(crate) const HEAD: usize = 66;
 /// Letters of a step, of a name, of an entry at most; the rest is in its title.
-pub(crate) const MOST_LETTERS: usize = 30;
+pub(crate) const MOST_LETTERS: usize = 38;
 /// Of a text that is too long so many letters of its end stay: what a step returns, and what it says no to.
 const TAIL: usize = 8;
 /// Letters in a line of a note.
