@@ -142,9 +142,12 @@ fn read(file: &Path) -> Result<Report, String> {
     let object: Value = serde_json::from_slice(&text).map_err(no_report)?;
     require(&object, CHECK, &file.display().to_string())?;
     let report: Report = serde_json::from_value(object).map_err(no_report)?;
-    let Part { index, of, .. } = report.partition;
-    if index == 0 || index > of {
-        return Err(format!("{} says that it is part {index}/{of}: run it again", file.display()));
+    let Part { index, of, scenarios, .. } = report.partition;
+    if !report.partition.is_possible() {
+        let file = file.display();
+        return Err(format!(
+            "{file} says that it is part {index}/{of} of {scenarios} scenarios: run it again"
+        ));
     }
     Ok(report)
 }

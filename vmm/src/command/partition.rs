@@ -12,6 +12,8 @@ use super::files::Source;
 
 /// Parts at most.
 const MOST: usize = 1 << 20;
+/// Scenarios of all parts at most: more than files of any size hold.
+const MOST_SCENARIOS: usize = 1 << 40;
 
 /// Which part of how many.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,4 +85,13 @@ pub(super) struct Part {
     pub(super) scenarios: usize,
     /// The same if and only if files and options are the same.
     pub(super) inputs: String,
+}
+
+impl Part {
+    /// Whether a check can have made it: a file may say anything.
+    pub(super) fn is_possible(&self) -> bool {
+        (1..=MOST).contains(&self.of)
+            && (1..=self.of).contains(&self.index)
+            && self.scenarios <= MOST_SCENARIOS
+    }
 }

@@ -136,3 +136,24 @@ fn a_part_that_is_none_is_refused() {
         assert!(text(&output.stderr).contains("give K/N, such as 1/4"), "{part}");
     }
 }
+
+#[test]
+fn a_part_that_no_check_can_have_made_is_refused_at_once() {
+    let whole = Whole::new(false);
+    let made = whole.part(1, 2);
+    for (field, value) in
+        [("scenarios", u64::MAX), ("of", u64::MAX), ("of", 1 << 40), ("index", 3), ("index", 0)]
+    {
+        let mut report: Value =
+            serde_json::from_str(&read_to_string(&made).expect("it was written")).expect("JSON");
+        report["partition"][field] = value.into();
+        // Then all of none are there.
+        report["scenarios"] = serde_json::json!([]);
+        let forged = whole.folder.as_path().join("forged.json");
+        write(&forged, report.to_string()).expect("a temporary file can be written");
+        let output = afterimage(&["merge", forged.to_str().expect("the path is UTF-8")]);
+        let told = text(&output.stderr);
+        assert_eq!((output.status.code(), told.lines().count()), (Some(2), 1), "{field} {value}: {told}");
+        assert!(told.contains("says that it is part ") && told.contains("run it again"), "{told}");
+    }
+}
