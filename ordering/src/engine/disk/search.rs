@@ -94,7 +94,7 @@ impl<W: Key> Levels<W> {
             ended.is_some()
         })?;
         let Some(next) = next else {
-            self.end = ended.unwrap_or(End::Stopped);
+            self.end = ended.expect("a level is left unfinished only where that was said, with the reason");
             return Ok(());
         };
         self.end = level.broken.map_or(End::Exhausted, End::Broken);

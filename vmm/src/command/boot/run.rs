@@ -137,7 +137,7 @@ fn prepare(arguments: &BootArguments) -> Result<Prepared, (u8, String)> {
     let reported = file.iter().map(|(_, file)| ("reports", file));
     let drawn = drawings.iter().map(|drawing| ("picture", &drawing.file));
     let written: Vec<(&str, &File)> = reported.chain(traced).chain(drawn).collect();
-    apart(&written).map_err(|message| (UNUSABLE, message))?;
+    each_alone(&written).map_err(|message| (UNUSABLE, message))?;
     let trace = trace.map(|trace| MachineTrace::start(trace, sandbox)).transpose().map_err(host)?;
     let (pictures, files) =
         drawings.into_iter().map(|one| ((one.format, one.name.clone()), (one.name, one.file))).unzip();
@@ -156,7 +156,7 @@ fn prepare(arguments: &BootArguments) -> Result<Prepared, (u8, String)> {
 }
 
 /// Whether no two of these, each with what it is for, are one file.
-fn apart(files: &[(&str, &File)]) -> Result<(), String> {
+fn each_alone(files: &[(&str, &File)]) -> Result<(), String> {
     for (index, (what, one)) in files.iter().enumerate() {
         if let Some((other, _)) = files[..index].iter().find(|(_, other)| screen::is_same(one, other)) {
             return Err(format!("the {what} and the {other} cannot stand in one file; name two"));

@@ -108,13 +108,14 @@ impl Instance {
         // Kernels without it hide no pointer.
         let _shown = self.write("options/hash-ptr", "0");
         self.write("set_event_pid", &gettid().as_raw_nonzero().get().to_string()).map_err(failed)?;
-        OF_MEMORY.iter().try_for_each(|event| self.write(event, "1")).map_err(failed)?;
-        let done = self.record(what);
-        OF_MEMORY.iter().try_for_each(|event| self.write(event, "0")).map_err(failed)?;
+        let enabled = OF_MEMORY.iter().try_for_each(|event| self.write(event, "1")).map_err(failed);
+        let done = enabled.and_then(|()| self.record(what));
+        // Whatever went wrong, what is recorded later is none of this.
+        let disabled = OF_MEMORY.map(|event| self.write(event, "0")).into_iter().collect::<io::Result<()>>();
         let text = self.text().map_err(failed);
-        self.write("trace", "").map_err(failed)?;
+        let cleared = self.write("trace", "");
         let _hidden = self.write("options/hash-ptr", "1");
-        done.and(text)
+        done.and(disabled.and(cleared).map_err(failed)).and(text)
     }
 
     /// From now on tracepoints that say an address are recorded of these alone: others have pages there, too.

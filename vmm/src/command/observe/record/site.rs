@@ -29,6 +29,9 @@ const PIPE_BYTES: usize = 1 << 20;
 /// The greatest object of such a cache.
 const SMALL_BYTES: u64 = 2 * PAGE as u64;
 
+/// How often one is looked for.
+const TRIES: usize = 5;
+
 /// Pages whose entries are known.
 pub(super) struct Site {
     kept: Kept,
@@ -42,6 +45,18 @@ impl Site {
     /// # Errors
     /// Why entries cannot be watched.
     pub(super) fn find(instance: &Instance) -> Result<Self, String> {
+        // An interrupt may allocate in between, in the name of this thread.
+        let mut found = Self::found(instance);
+        for _ in 1..TRIES {
+            if found.is_ok() {
+                break;
+            }
+            found = Self::found(instance);
+        }
+        found
+    }
+
+    fn found(instance: &Instance) -> Result<Self, String> {
         let kept = Kept::new().map_err(|error| format!("memory cannot be mapped: {error}"))?;
         let text = instance.allocations(|| {
             let failed = |error: Errno| error.to_string();
