@@ -35,6 +35,8 @@ pub(crate) struct Host {
 pub(crate) struct Results {
     pub(crate) boots: Vec<Boot>,
     pub(crate) seconds: u64,
+    /// How often the host had to be started.
+    pub(crate) starts: usize,
     /// Where all of it is.
     pub(crate) folder: PathBuf,
 }
@@ -70,37 +72,39 @@ impl Host {
         let count = u32::try_from(run.job.boots).unwrap_or(u32::MAX);
         let limit = Duration::from_secs(u64::from(HOST_SECONDS + run.job.seconds.saturating_mul(count)));
         let begun = Instant::now();
-        match run.what {
-            What::Guest { machine: Machine::Qemu, .. } => self.beside(run, store, &folder, limit)?,
-            What::Guest { machine: Machine::Afterimage, .. } | What::Command(_) => {
-                self.inside(run, store, &folder, limit)?;
+        let starts = match run.what {
+            What::Guest { machine: Machine::Qemu, .. } => {
+                self.beside(run, store, &folder, limit).map(|()| 1)?
             }
-        }
+            What::Guest { machine: Machine::Afterimage, .. } | What::Command(_) => {
+                self.inside(run, store, &folder, limit)?
+            }
+        };
         let seconds = begun.elapsed().as_secs();
         let boots = (1..=run.job.boots).map(|number| boot(&folder, number)).collect();
-        Ok(Results { boots, seconds, folder })
+        Ok(Results { boots, seconds, starts, folder })
     }
 
-    /// The host runs the program.
+    /// The host runs the program; how often the host had to be started.
     fn inside(
         &self,
         run: &Run<'_>,
         store: &Store,
         folder: &Path,
         limit: Duration,
-    ) -> Result<(), PackageError> {
+    ) -> Result<usize, PackageError> {
         let disk = folder.join("disk");
         File::create(&disk).and_then(|file| file.set_len(RESULTS_BYTES)).map_err(failed(&disk))?;
         let initrd = folder.join("initrd");
         let mut bytes = self.base.clone();
         bytes.extend(self.job(run, store)?);
         fs::write(&initrd, bytes).map_err(failed(&initrd))?;
-        self.emulate(folder, HOST_MIB.max(run.job.memory_mib + HOST_MIB / 2), limit)?;
+        let starts = self.emulate(folder, HOST_MIB.max(run.job.memory_mib + HOST_MIB / 2), limit)?;
         unpack(&disk, folder).map_err(failed(&disk))?;
         for file in [&disk, &initrd] {
             fs::remove_file(file).map_err(failed(file))?;
         }
-        Ok(())
+        Ok(starts)
     }
 
     /// QEMU runs the guest itself, once, with its own unit and devices.
@@ -150,14 +154,14 @@ impl Host {
         archive.finish().map_err(&failed)
     }
 
-    fn emulate(&self, folder: &Path, memory_mib: u32, limit: Duration) -> Result<(), PackageError> {
+    fn emulate(&self, folder: &Path, memory_mib: u32, limit: Duration) -> Result<usize, PackageError> {
         let mut command = emulator::command(&memory_mib.to_string());
         command.args(["-machine", "q35,mem-merge=off", "-cpu", "EPYC,+svm,+npt", "-smp", "2"]);
         command.args(["-drive", "file=disk,if=none,id=results,format=raw"]);
         command.args(["-device", "nvme,drive=results,serial=lab"]);
         command.arg("-kernel").arg(&self.image);
         command.args(["-append", "console=ttyS0 panic=-1 quiet nokaslr mitigations=off no_timer_check"]);
-        emulator::run(&mut command, folder, ("host", "emulator"), limit).map(|_| ())
+        emulator::run_host(&mut command, folder, ("host", "emulator"), limit)
     }
 }
 

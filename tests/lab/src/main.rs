@@ -90,6 +90,13 @@ fn lab(arguments: &Arguments) -> Result<usize, Box<dyn std::error::Error>> {
         let results = host.run(run, &store)?;
         let faults = judge::faults(run.job, &results.boots);
         writeln!(out, "{} {run} ({} s)", if faults.is_empty() { "ok   " } else { "WRONG" }, results.seconds)?;
+        if results.starts > 1 {
+            writeln!(
+                out,
+                "      the emulated host did not come up; it was started {} times",
+                results.starts
+            )?;
+        }
         for line in results.boots.iter().filter_map(|boot| boot.said.as_deref()).flat_map(measured) {
             writeln!(out, "      {line}")?;
         }
