@@ -23,6 +23,10 @@ const LEAST: Duration = Duration::from_millis(250);
 /// How long a wrong order may take to show itself, in times of a right one, and at least.
 const PATIENCE: u32 = 3;
 const LEAST_PATIENCE: Duration = Duration::from_secs(15);
+/// Operations that a wrong order is given besides, where a machine is so slow that the patience is over before: each has
+/// two windows of some ten in which it can be met. After this many times the patience nobody waits any longer.
+const LEAST_OPERATIONS: u64 = 5000;
+const SLOWEST: u32 = 8;
 
 /// Runs of a trial at most, until what led to its first violation can be told.
 const TRIES: usize = 5;
@@ -198,7 +202,12 @@ impl Demonstration {
         let mut operator = Operator::new(stage, recorder.windows(), self.options.seed)?;
         let mut merged = None;
 
-        while !self.has_seen_enough(trial, recorder, begun.elapsed()) {
+        while !self.has_seen_enough(
+            trial,
+            recorder,
+            merged.unwrap_or_else(|| recorder.cow_breaks()),
+            begun.elapsed(),
+        ) {
             stage.check()?;
             match trial.operation {
                 Operation::Cow | Operation::Control => operator.cow_round(&trial.order.program)?,
@@ -210,13 +219,43 @@ impl Demonstration {
         Ok(merged)
     }
 
-    fn has_seen_enough(&self, trial: &Trial, recorder: &Recorder, elapsed: Duration) -> bool {
+    fn has_seen_enough(
+        &self,
+        trial: &Trial,
+        recorder: &Recorder,
+        operations: u64,
+        elapsed: Duration,
+    ) -> bool {
         match (trial.order.expected, self.options.watching) {
             (Verdict::Coherent, _) | (_, WatchedFor::Alike) => elapsed >= self.options.time,
             (Verdict::Violated, WatchedFor::UntilShown) => {
-                let patience = (self.options.time * PATIENCE).max(LEAST_PATIENCE);
-                elapsed >= patience || (elapsed >= LEAST && recorder.has_violation())
+                if recorder.has_violation() {
+                    elapsed >= LEAST
+                } else {
+                    !may_show_itself_yet(self.options.time, operations, elapsed)
+                }
             }
         }
+    }
+}
+
+/// Whether a wrong order that has not shown itself is watched on; a right one is watched for `time`.
+fn may_show_itself_yet(time: Duration, operations: u64, elapsed: Duration) -> bool {
+    let patience = (time * PATIENCE).max(LEAST_PATIENCE);
+    elapsed < patience || (operations < LEAST_OPERATIONS && elapsed < patience * SLOWEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_machine_has_more_patience_and_none_waits_for_ever() {
+        let waits = |operations, seconds| {
+            may_show_itself_yet(Duration::from_millis(500), operations, Duration::from_secs(seconds))
+        };
+        assert_eq!([waits(0, 14), waits(100_000, 14)], [true; 2]);
+        assert_eq!([waits(552, 16), waits(LEAST_OPERATIONS, 16)], [true, false]);
+        assert_eq!([waits(552, 119), waits(552, 120)], [true, false]);
     }
 }
