@@ -3,8 +3,7 @@
 told() { sed -n "s/.*sva\.$1=\([^ ]*\).*/\1/p" /proc/cmdline | tr , ' '; }
 # Swapping goes to memory.
 if [ -e /sys/block/zram0 ]; then
-    echo 64M > /sys/block/zram0/disksize
-    mkswap /dev/zram0 > /dev/null && swapon /dev/zram0
+    echo 64M > /sys/block/zram0/disksize && mkswap /dev/zram0 > /dev/null && swapon /dev/zram0 || say "wrong: nothing to swap to"
 fi
 dmesg -c > /dev/null
 insmod /lib/lab_sva.ko $(told module) || say "wrong: the module is not taken"

@@ -61,14 +61,16 @@ const SWAPPED: u64 = 1 << 62;
 /// Memory has holes, and the kernel moves pages until it has none.
 pub(crate) fn compact(scale: Scale, tally: &Tally) -> io::Result<()> {
     let engine = Engine::open()?;
+    // Mapped once, and given back by parts: to map it again is a change of more pages than `scale.chunk`.
+    let region = Region::place(0, PAGES).map()?;
     let mut moved = 0;
     for round in 0..scale.rounds + MORE_ROUNDS {
         if round >= scale.rounds && moved > 0 {
             break;
         }
+        region.parts(scale.chunk).try_for_each(|part| part.advise(libc::MADV_DONTNEED))?;
         let filler = Region::place(1, FILLER).map()?;
-        let mut bench = Bench::of(&engine, tally, Region::place(0, PAGES).map()?)?;
-        let region = bench.region;
+        let mut bench = Bench::of(&engine, tally, region)?;
         // The device's pages lie between others that go.
         for page in 0..FILLER {
             filler.store(page, 0, 1);
