@@ -6,6 +6,7 @@
 
 mod github;
 mod junit;
+mod markdown;
 pub(super) mod report;
 mod sarif;
 mod tap;
@@ -52,6 +53,8 @@ pub(super) enum Format {
     Sarif,
     /// TAP 14
     Tap,
+    /// A table, and below it what is wrong: for the summary of a job, or a comment
+    Markdown,
 }
 
 /// Where what was found is said.
@@ -134,6 +137,7 @@ impl Telling {
             Format::Junit => junit::xml(report),
             Format::Sarif => sarif::log(report),
             Format::Tap => tap::stream(report),
+            Format::Markdown => markdown::page(report, &line()),
         };
         let text = if self.begun { text.as_str() } else { text.trim_start_matches('\n') };
         self.write(text.trim_end_matches('\n'));

@@ -111,7 +111,8 @@ fn a_word_that_begins_a_row_is_a_step_also_where_it_declares_something_elsewhere
     };
     assert!(has("statements") && !has("keywords"), "rows are of steps: {rows}");
     // It comes before the rule that would take the word at the margin.
-    let order: Vec<_> = grammar["patterns"].as_array().expect("rules").iter().map(|rule| &rule["include"]).collect();
+    let order: Vec<_> =
+        grammar["patterns"].as_array().expect("rules").iter().map(|rule| &rule["include"]).collect();
     let at = |rule: &str| order.iter().position(|known| **known == format!("#{rule}"));
     assert!(at("rows") < at("keywords") && at("rows").is_some(), "{order:?}");
     let vim = editor(VIM);
