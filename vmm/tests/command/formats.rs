@@ -244,6 +244,16 @@ fn quiet_says_what_is_wrong_and_the_last_line() {
 }
 
 #[test]
+fn two_scenarios_of_one_file_stand_below_its_name_once() {
+    let folder = folder("formats-heading", &[]);
+    let names = ["cow-notify-before-clear", "cow-clear-flush-notify", "store-buffering", "cow-no-clear"];
+    let shown = text(&run(&folder, &[&["check"], &names[..]].concat(), "").stdout);
+    let headings: Vec<_> = shown.lines().filter(|line| line.ends_with(".scn")).collect();
+    let (cow, litmus) = ("cow/notify-under-lock.scn", "litmus/store-buffers.scn");
+    assert_eq!(headings, [cow, litmus, cow], "{shown}");
+}
+
+#[test]
 fn standard_input_patterns_and_names_choose_what_is_checked() {
     let folder =
         folder("formats-choice", &[("x/a.scn", REFUTED), ("x/y/b.scn", REFUTED), ("x/c.txt", "no scenario")]);
