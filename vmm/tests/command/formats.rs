@@ -245,12 +245,14 @@ fn quiet_says_what_is_wrong_and_the_last_line() {
 
 #[test]
 fn two_scenarios_of_one_file_stand_below_its_name_once() {
-    let folder = folder("formats-heading", &[]);
+    let folder = folder("formats-heading", &[("a.scn", REFUTED)]);
     let names = ["cow-notify-before-clear", "cow-clear-flush-notify", "store-buffering", "cow-no-clear"];
     let shown = text(&run(&folder, &[&["check"], &names[..]].concat(), "").stdout);
     let headings: Vec<_> = shown.lines().filter(|line| line.ends_with(".scn")).collect();
     let (cow, litmus) = ("cow/notify-under-lock.scn", "litmus/store-buffers.scn");
     assert_eq!(headings, [cow, litmus, cow], "{shown}");
+    let one = text(&run(&folder, &["check", names[0]], "").stdout);
+    assert!(one.ends_with("\n1 scenario, with the expected verdict.\n"), "{one}");
 }
 
 #[test]
