@@ -1,7 +1,7 @@
 //! Completions for shells.
 //!
-//! Invariant: each file has the name under which its shell looks for it: bash-completion, zsh's `compinit`, fish. What comes with
-//! the program is completed by its name: guests, codes of errors, scenarios of the catalogue.
+//! Invariant: each file has the name under which its shell looks for it: bash-completion, zsh's `compinit`, fish.
+//! What comes with the program is completed by its name: guests, codes of errors, scenarios of the catalogue.
 
 use std::path::Path;
 

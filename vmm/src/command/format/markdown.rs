@@ -1,7 +1,8 @@
-//! Markdown, as GitHub and GitLab show it in the summary of a job and in comments: a table of scenarios, and below it what is wrong.
+//! Markdown, as GitHub and GitLab show it in the summary of a job and in comments: a table of scenarios, and below it what
+//! is wrong.
 //!
-//! Invariant: whatever a file or a scenario is called, it stays in its cell, its heading or its block. Source: "GitHub Flavored
-//! Markdown Spec", 2.4 (backslash escapes), 4.5 (fenced code blocks), 4.10 (tables).
+//! Invariant: whatever a file or a scenario is called, it stays in its cell, its heading or its block. Source: "GitHub
+//! Flavored Markdown Spec", 2.4 (backslash escapes), 4.5 (fenced code blocks), 4.10 (tables).
 
 use std::fmt::Write as _;
 

@@ -1,6 +1,7 @@
 //! `afterimage zoo --save DIR`: the catalogue's files, to be read, changed and checked.
 //!
-//! Invariant: the folder was empty or not there, so nothing is written over; what is in it checks as the catalogue does.
+//! Invariant: the folder was empty or not there, so nothing is written over; what is in it checks as the catalogue
+//! does.
 
 use std::fs;
 use std::io;
