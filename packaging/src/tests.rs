@@ -75,6 +75,18 @@ fn each_shell_completes_what_the_grammar_has() {
 }
 
 #[test]
+fn what_comes_with_the_program_is_completed_by_its_name() {
+    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+        let text = String::from_utf8(completions::text(&command(), shell)).expect("a completion is text");
+        // What clap_complete writes for fish has options alone.
+        let words = ["vtd-bug-wrong-domain", "AI0012", "cow-notify-before-clear"];
+        for word in words.into_iter().take(if shell == Shell::Fish { 1 } else { 3 }) {
+            assert!(text.contains(word), "{shell}: no {word}");
+        }
+    }
+}
+
+#[test]
 fn a_folder_that_cannot_be_written_is_named() {
     let error = crate::write(std::path::Path::new("/dev/null/pages")).expect_err("it is no folder");
     assert!(error.path.starts_with("/dev/null"), "{error:?}");

@@ -29,11 +29,18 @@ syntax keyword afterimageKeyword about agent always context cpu device drop expe
 syntax keyword afterimageKeyword move never option page pasid pmd race refs replace scenario shadow source swap
 syntax keyword afterimageKeyword table tag trace unreached var vcpu
 
+" In a table, and below the head of a program, a word is a step, also where it begins a line of its own elsewhere: lock, map.
+syntax region afterimageRows start=/\(^\(race\|trace\)\)\@<=\_s/ end=/^\s*$/ contains=ALLBUT,afterimageKeyword,afterimageOption,afterimageRow,afterimageRows,afterimageVerdict
+syntax match afterimageRow /^\s\+\S.*$/ contains=ALLBUT,afterimageKeyword,afterimageOption,afterimageRow,afterimageRows,afterimageVerdict
+
+syntax match afterimageVerdict /\(^expect\s\+\)\@<=\(proved\|violation\)\>/
 syntax match afterimageNumber /\<[0-9]\+\>/
 syntax match afterimageOperator /->\|=>\|==\|!=\|<=\|>=\|+=\|-=\|&&\|||\|\.\.\|[=<>+!]/
-syntax match afterimageLabel /^\s*[A-Za-z_][A-Za-z0-9_]*:\s*\ze\(#.*\)\?$/
-syntax match afterimageAssumption /\(^option\s\+\)\@<=\h\w*/ contains=afterimageOption
-syntax match afterimageName /\(^\(scenario\|like\)\s\+\)\@<=[A-Za-z0-9._-]\+/
+syntax match afterimageLabel /^\s*\(else\>\)\@![A-Za-z_][A-Za-z0-9_]*:\s*\ze\(#.*\)\?$/
+syntax match afterimageAssumption /\(^option\)\@<=\s\+\h\w*/ contains=afterimageOption
+" These begin with the blank: a keyword would win where a name begins with one, store-buffering.
+syntax match afterimageProgram /\(^agent\)\@<=\s\+\h\w*/
+syntax match afterimageName /\(^\(scenario\|like\)\)\@<=\s\+[A-Za-z0-9._-]\+/
 syntax region afterimageText start=/"/ end=/"/ oneline
 syntax match afterimageRemark /#.*$/ contains=@Spell
 
@@ -46,6 +53,8 @@ highlight default link afterimageNumber Number
 highlight default link afterimageOperator Operator
 highlight default link afterimageLabel Label
 highlight default link afterimageName Title
+highlight default link afterimageProgram Type
+highlight default link afterimageVerdict Constant
 highlight default link afterimageText String
 highlight default link afterimageRemark Comment
 

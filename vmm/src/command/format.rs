@@ -6,6 +6,7 @@
 
 mod github;
 mod junit;
+mod markdown;
 pub(super) mod report;
 mod sarif;
 mod tap;
@@ -52,6 +53,8 @@ pub(super) enum Format {
     Sarif,
     /// TAP 14
     Tap,
+    /// A table, and below it what is wrong: for the summary of a job, or a comment
+    Markdown,
 }
 
 /// Where what was found is said.
@@ -62,6 +65,8 @@ pub(super) struct Telling {
     file: Option<(Opened, String)>,
     /// A file whose name is said before the next line, if one comes.
     heading: Option<String>,
+    /// The file whose name stands above the last line: of two scenarios that were named, it need not be said twice.
+    under: Option<String>,
     begun: bool,
 }
 
@@ -86,7 +91,7 @@ impl FormatArguments {
             return Err("--quiet is for --format text: whoever reads the others wants all of it".to_owned());
         }
         let file = self.output.as_deref().map(Opened::new).transpose()?.map(|file| (file, String::new()));
-        Ok(Telling { format, quiet: self.quiet, file, heading: None, begun: false })
+        Ok(Telling { format, quiet: self.quiet, file, heading: None, under: None, begun: false })
     }
 }
 
@@ -104,6 +109,10 @@ impl Telling {
     /// The file whose scenarios come next.
     pub(super) fn heading(&mut self, name: &str) {
         if !self.is_text() {
+            return;
+        }
+        if self.under.as_deref() == Some(name) {
+            self.heading = None;
             return;
         }
         self.heading = Some(name.to_owned());
@@ -134,6 +143,7 @@ impl Telling {
             Format::Junit => junit::xml(report),
             Format::Sarif => sarif::log(report),
             Format::Tap => tap::stream(report),
+            Format::Markdown => markdown::page(report, &line()),
         };
         let text = if self.begun { text.as_str() } else { text.trim_start_matches('\n') };
         self.write(text.trim_end_matches('\n'));
@@ -151,6 +161,7 @@ impl Telling {
         if let Some(name) = self.heading.take() {
             let line = if self.begun { "\n" } else { "" };
             self.write(format_args!("{line}{name}"));
+            self.under = Some(name);
         }
     }
 

@@ -12,7 +12,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::outcome::as_json;
+use super::outcome::{all_expected, as_json};
 use super::partition::Part;
 use crate::schema::{CHECK, require};
 
@@ -74,7 +74,7 @@ pub(super) fn run(arguments: &MergeArguments) -> Result<Merged, String> {
         return Ok(Merged { text: as_json(&whole), errors, wrong });
     }
     let last = match (wrong, errors) {
-        (0, 0) => format!("\n{count} scenarios, each with the expected verdict."),
+        (0, 0) => all_expected(count),
         (_, 0) => format!("\n{wrong} of {count} scenarios NOT AS EXPECTED."),
         (_, _) => format!("\n{errors} errors in files that could not be checked."),
     };

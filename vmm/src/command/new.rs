@@ -16,8 +16,9 @@ use crate::remedy::remedy;
 #[derive(Debug, Args)]
 pub(super) struct NewArguments {
     /// What the scenario is about
+    #[arg(value_name = "cow|ksm|driver")]
     about: About,
-    /// The file that is written; without it ABOUT.scn, and `-` is standard output
+    /// The file that is written; without it cow.scn and the like, and `-` is standard output
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 }

@@ -315,9 +315,17 @@ pub(super) fn conclusion(checked: &[Checked]) -> String {
     let wrong: Vec<String> = checked.iter().filter(|one| !one.is_as_expected()).map(place).collect();
     let count = checked.len();
     if wrong.is_empty() {
-        format!("\n{count} scenarios, each with the expected verdict.")
+        all_expected(count)
     } else {
         format!("\n{} of {count} scenarios NOT AS EXPECTED: {}.", wrong.len(), wrong.join(", "))
+    }
+}
+
+/// The same if nothing is wrong.
+pub(super) fn all_expected(count: usize) -> String {
+    match count {
+        1 => "\n1 scenario, with the expected verdict.".to_owned(),
+        _ => format!("\n{count} scenarios, each with the expected verdict."),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Invariant: the list says what each scenario expects, which a test holds against every interleaving; what is shown of
 //! one scenario is explored now.
 
+mod copy;
 mod markdown;
 mod site;
 
@@ -35,6 +36,9 @@ pub(super) struct ZooArguments {
     /// Write the catalogue as a site: a start page that can be searched, and a page with the pictures of each file
     #[arg(long, value_name = "DIR", conflicts_with_all = ["json", "name", "markdown"])]
     html: Option<PathBuf>,
+    /// Write the catalogue's files into a folder that is empty or not there, to be changed and checked
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["json", "name", "markdown", "html"])]
+    save: Option<PathBuf>,
     #[command(flatten)]
     paging: PagingArguments,
 }
@@ -56,6 +60,9 @@ struct Row<'a> {
 
 /// Prints the list, or one scenario.
 pub(super) fn run(arguments: &ZooArguments) -> ExitCode {
+    if let Some(folder) = &arguments.save {
+        return save(folder);
+    }
     let mut entries = catalogue::entries();
     if let Some(folder) = &arguments.html {
         return write(folder, &entries);
@@ -80,6 +87,20 @@ pub(super) fn run(arguments: &ZooArguments) -> ExitCode {
         say_long(&list(&entries, Place::here()), arguments.paging.wanted());
     }
     ExitCode::SUCCESS
+}
+
+/// Writes the files.
+fn save(folder: &Path) -> ExitCode {
+    let (status, message) = match copy::write(folder) {
+        Ok(told) => {
+            say(told);
+            return ExitCode::SUCCESS;
+        }
+        Err(copy::NoCopy::Unusable(message)) => (UNUSABLE, message),
+        Err(copy::NoCopy::Host(message)) => (HOST, message),
+    };
+    complain(message);
+    status.into()
 }
 
 /// Writes the site.

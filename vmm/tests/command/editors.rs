@@ -94,3 +94,30 @@ fn what_vscode_reads_names_files_that_are_there() {
         assert!(grammar["repository"][name].is_object(), "there is no rule {name}");
     }
 }
+
+#[test]
+fn a_word_that_begins_a_row_is_a_step_also_where_it_declares_something_elsewhere() {
+    let words = vocabulary();
+    assert!(words.keywords.contains(&"lock") && words.statements.contains(&"lock"), "lock is both");
+    let grammar: Value = serde_json::from_str(&editor(GRAMMAR)).expect("it is JSON");
+    let rows = &grammar["repository"]["rows"];
+    let begin = rows["begin"].as_str().expect("tables begin");
+    for table in ["race", "trace"] {
+        assert!(words.keywords.contains(&table) && begin.contains(table), "{table}: {begin}");
+    }
+    let has = |rule: &str| {
+        let rules = rows["patterns"].as_array().expect("a table has rules");
+        rules.iter().any(|known| known["include"] == format!("#{rule}"))
+    };
+    assert!(has("statements") && !has("keywords"), "rows are of steps: {rows}");
+    // It comes before the rule that would take the word at the margin.
+    let order: Vec<_> =
+        grammar["patterns"].as_array().expect("rules").iter().map(|rule| &rule["include"]).collect();
+    let at = |rule: &str| order.iter().position(|known| **known == format!("#{rule}"));
+    assert!(at("rows") < at("keywords") && at("rows").is_some(), "{order:?}");
+    let vim = editor(VIM);
+    for rule in ["syntax region afterimageRows ", "syntax match afterimageRow "] {
+        let line = vim.lines().find(|line| line.starts_with(rule)).unwrap_or_else(|| panic!("no {rule}"));
+        assert!(line.contains("contains=ALLBUT,afterimageKeyword,"), "{line}");
+    }
+}

@@ -169,6 +169,7 @@ fn that_say_something() -> Vec<Vec<&'static str>> {
         vec!["check", "--format", "junit", scenario],
         vec!["check", "--format", "sarif", scenario],
         vec!["check", "--format", "tap", scenario],
+        vec!["check", "--format", "markdown", scenario],
         vec!["check", "--quiet", scenario],
         vec!["explain"],
         vec!["explain", "AI0012"],

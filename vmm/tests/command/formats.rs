@@ -14,7 +14,7 @@ use super::{afterimage, text};
 /// A device keeps a page, with all the letters that mean something to somebody.
 const REFUTED: &str = "scenario late\nabout   \"<a> & 'b' % 50%\"\npage    A\nframe   old = 0, new = 0\nmap     A -> old ro\ncpu     CPU\ndevice  DEV ats\n\nrace\nCPU                 | DEV\npte_clear A         | walk A\nflush_tlb A         | dma_read A\nset_pte A -> new rw |\nstore A = 1         |\nnotify A            |\n\nnever   DEV reads A == 0 after CPU store A\nexpect  proved\n\nscenario early\nlike    late\nmove    CPU.5 before 3\nexpect  proved\n\nscenario late-as-said\nlike    late\nexpect  violation\n";
 const WRONG: &str = "scenario bad\ncpu C\nagent C\n  laod A\n";
-const FORMATS: [&str; 6] = ["text", "json", "github", "junit", "sarif", "tap"];
+const FORMATS: [&str; 7] = ["text", "json", "github", "junit", "sarif", "tap", "markdown"];
 
 /// A folder of its own with these files.
 fn folder(name: &str, files: &[(&str, &str)]) -> PathBuf {
@@ -192,6 +192,30 @@ fn tap_plans_as_many_points_as_it_has() {
 }
 
 #[test]
+fn markdown_has_a_row_for_each_scenario_and_nothing_leaves_its_cell() {
+    let hostile = REFUTED.replace("about   \"<a>", "about   \"``` <a>");
+    let folder = folder("formats-markdown", &[("a|b`_.scn", &hostile), ("c#d.scn", WRONG)]);
+    let shown = text(&run(&folder, &["check", "a|b`_.scn", "c#d.scn", "--format", "markdown"], "").stdout);
+    let rows: Vec<_> = shown.lines().filter(|line| line.starts_with("| ")).collect();
+    assert_eq!(rows.len(), 1 + 3 + 1, "a head, three scenarios, an error: {shown}");
+    // What is escaped ends no cell: each row has as many as the head.
+    for row in &rows {
+        assert_eq!(row.replace("\\|", "").matches('|').count(), 6, "{row}");
+    }
+    for part in [
+        "| late | VIOLATED in 7 steps | **no** | a\\|b\\`\\_.scn:1 | 0.",
+        "| early | PROVED | yes | a\\|b\\`\\_.scn:",
+        "| | error AI0012 | **no** | c\\#d.scn:4:3 | |",
+        "\n### late: VIOLATED in 7 steps (a\\|b\\`\\_.scn:12)\n\n```text\nexpected PROVED",
+        "\n### c\\#d.scn:4:3: error AI0012\n\n```text\nthere is no step `laod`\nhelp: did you mean `load`?\n```\n",
+    ] {
+        assert!(shown.contains(part), "no {part} in\n{shown}");
+    }
+    assert!(shown.ends_with("\n\n1 of 2 files could not be checked.\n"), "{shown}");
+    assert_eq!(shown.matches("\n```\n").count(), 2, "each block ends: {shown}");
+}
+
+#[test]
 fn quiet_says_what_is_wrong_and_the_last_line() {
     let folder = folder(
         "formats-quiet",
@@ -217,6 +241,18 @@ fn quiet_says_what_is_wrong_and_the_last_line() {
     let refused = run(&folder, &["check", "-q", "a.scn", "--format", "tap"], "");
     assert_eq!(refused.status.code(), Some(2));
     assert!(text(&refused.stderr).contains("--quiet is for --format text"), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn two_scenarios_of_one_file_stand_below_its_name_once() {
+    let folder = folder("formats-heading", &[("a.scn", REFUTED)]);
+    let names = ["cow-notify-before-clear", "cow-clear-flush-notify", "store-buffering", "cow-no-clear"];
+    let shown = text(&run(&folder, &[&["check"], &names[..]].concat(), "").stdout);
+    let headings: Vec<_> = shown.lines().filter(|line| line.ends_with(".scn")).collect();
+    let (cow, litmus) = ("cow/notify-under-lock.scn", "litmus/store-buffers.scn");
+    assert_eq!(headings, [cow, litmus, cow], "{shown}");
+    let one = text(&run(&folder, &["check", names[0]], "").stdout);
+    assert!(one.ends_with("\n1 scenario, with the expected verdict.\n"), "{one}");
 }
 
 #[test]

@@ -48,3 +48,23 @@ fn the_page_of_the_catalogue_is_up_to_date() {
     let now = text(&afterimage(&["zoo", "--markdown"]).stdout);
     assert!(page == now, "docs/catalogue.md is old; run: afterimage zoo --markdown > docs/catalogue.md");
 }
+
+#[test]
+fn the_catalogue_is_saved_whole_and_over_nothing() {
+    let folder = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("zoo-save");
+    let _gone = std::fs::remove_dir_all(&folder);
+    let name = folder.to_str().expect("a path is text");
+    let output = afterimage(&["zoo", "--save", name]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    for file in ordering::catalogue::FILES {
+        assert_eq!(std::fs::read_to_string(folder.join(file.path)).expect("it was written"), file.text);
+    }
+    let checked = afterimage(&["check", &format!("{name}/cow"), "--scenario", "cow-notify-before-clear"]);
+    assert!(checked.status.success(), "{}", text(&checked.stderr));
+    let again = afterimage(&["zoo", "--save", name]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(text(&again.stderr).contains("is not empty, and nothing is written over; name another folder"));
+    let refused = afterimage(&["zoo", "--save", "/dev/null/x"]);
+    assert_eq!(refused.status.code(), Some(7));
+    assert!(text(&refused.stderr).contains("cannot write /dev/null/x/"), "{}", text(&refused.stderr));
+}
