@@ -15,7 +15,6 @@ pub(crate) fn shown(whole: &Command) -> Command {
         .version(kept(whole.get_version().unwrap_or_default()))
         .about(styled(whole.get_about()))
         .after_help(styled(whole.get_after_help()))
-        .args_conflicts_with_subcommands(whole.is_args_conflicts_with_subcommands_set())
         .args(whole.get_arguments())
         .groups(whole.get_groups())
         .subcommands(subcommands)
