@@ -125,6 +125,16 @@ pub fn grammar() -> clap::Command {
     Arguments::command()
 }
 
+/// The words that an argument can be, beside what its grammar says: by the names of its command and of itself. A command says in its
+/// own words which others there are; a shell can offer them.
+#[must_use]
+pub fn words() -> [(&'static str, &'static str, Vec<String>); 3] {
+    let guests = guest_images::guest::GUESTS.iter().map(|guest| guest.name.to_owned()).collect();
+    let scenarios = ordering::catalogue::entries().into_iter().map(|entry| entry.lowered.name).collect();
+    let codes = ordering::language::Code::ALL.iter().map(ToString::to_string).collect();
+    [("boot", "guest", guests), ("zoo", "name", scenarios), ("explain", "code", codes)]
+}
+
 /// Runs the command of the process's arguments.
 #[must_use]
 pub fn main() -> ExitCode {

@@ -74,13 +74,17 @@ fn long(folder: &Path, search: &Path, format: &str) -> Command {
     command
 }
 
-fn places(name: &str) -> (PathBuf, PathBuf) {
-    (folder(name, &[("a.scn", REFUTED), ("disk/keep", "")]), file(name, 9, 7))
+fn places(name: &str, [agents, steps]: [usize; 2]) -> (PathBuf, PathBuf) {
+    (folder(name, &[("a.scn", REFUTED), ("disk/keep", "")]), file(name, agents, steps))
 }
+
+/// A search that outlasts its signal, and one that is more than a disk holds.
+const ENDLESS: [usize; 2] = [7, 7];
+const LARGE: [usize; 2] = [6, 5];
 
 #[test]
 fn a_host_that_refuses_is_an_ending_of_its_own_in_every_format() {
-    let (folder, search) = places("unfinished-full");
+    let (folder, search) = places("unfinished-full", LARGE);
     for format in FORMATS {
         // A file of more than some blocks cannot be written, as on a disk that is full.
         let mut shell = Command::new("sh");
@@ -110,7 +114,7 @@ fn searches(child: &mut Child, disk: &Path) {
 
 #[test]
 fn who_interrupts_a_search_reads_in_every_format_that_it_was() {
-    let (folder, search) = places("unfinished-signal");
+    let (folder, search) = places("unfinished-signal", ENDLESS);
     for (format, (signal, name, status)) in FORMATS
         .into_iter()
         .zip([(Signal::INT, "SIGINT", 130), (Signal::TERM, "SIGTERM", 143)].into_iter().cycle())
@@ -128,7 +132,7 @@ fn who_interrupts_a_search_reads_in_every_format_that_it_was() {
 
 #[test]
 fn a_second_signal_ends_a_search_at_once() {
-    let (folder, search) = places("unfinished-twice");
+    let (folder, search) = places("unfinished-twice", ENDLESS);
     let mut child = long(&folder, &search, "tap").spawn().expect("the command was built");
     searches(&mut child, &folder.join("disk"));
     let id = Pid::from_child(&child);
@@ -172,7 +176,7 @@ fn who_interrupts_a_race_reads_that_it_was_and_it_is_no_success() {
 
 #[test]
 fn a_limit_of_time_is_a_fault_of_its_scenario_in_every_format_and_the_run_is_finished() {
-    let (folder, search) = places("unfinished-time");
+    let (folder, search) = places("unfinished-time", ENDLESS);
     for format in FORMATS {
         let path = search.to_str().expect("the path is UTF-8");
         let arguments = ["check", path, "--no-reduce", "--time", "0.1", "--format", format];
