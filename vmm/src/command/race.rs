@@ -182,24 +182,11 @@ pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
         }
     };
     let interrupt = Interrupt::watched();
-    let (mut seen, mut spans, mut refused) = (Seen::default(), Vec::new(), None);
-    for source in &sources {
-        if refused.is_some() || interrupt.came() {
-            break;
-        }
-        telling.heading(&source.name);
-        let before = seen.counts();
+    let (mut seen, mut spans) = (Seen::default(), Vec::new());
+    let refused = sources.iter().find_map(|source| {
         let mut run = Run { interrupt: &interrupt, telling: &mut telling, pictures: &mut pictures };
-        let mut wrong = Vec::new();
-        refused = race_file(source, arguments, &mut run, &mut seen, &mut wrong).err();
-        let errors = wrong.iter().map(|one| Error::of(source, one)).collect();
-        spans.push(Span { file: &source.name, before, errors });
-        if !wrong.is_empty() {
-            let shown = colour::errors(&wrong, &source.name, &source.text);
-            complain(format_args!("{} cannot be raced:\n{shown}", source.name));
-            seen.wrong_files += 1;
-        }
-    }
+        run.file(source, arguments, &mut seen, &mut spans).err()
+    });
     let unfinished = refused.or_else(|| interrupt.unfinished());
     if let Some(Unfinished { why, .. }) = &unfinished {
         complain(why);
@@ -237,6 +224,32 @@ struct Run<'r> {
     interrupt: &'r Interrupt,
     telling: &'r mut Telling,
     pictures: &'r mut Pictures,
+}
+
+impl Run<'_> {
+    /// Runs one file, unless a signal came before. An error is why no other runs.
+    fn file<'s>(
+        &mut self,
+        source: &'s Source,
+        arguments: &RaceArguments,
+        seen: &mut Seen,
+        spans: &mut Vec<Span<'s>>,
+    ) -> Result<(), Unfinished> {
+        if self.interrupt.came() {
+            return Ok(());
+        }
+        self.telling.heading(&source.name);
+        let (before, mut wrong) = (seen.counts(), Vec::new());
+        let ended = race_file(source, arguments, self, seen, &mut wrong);
+        let errors = wrong.iter().map(|one| Error::of(source, one)).collect();
+        spans.push(Span { file: &source.name, before, errors });
+        if !wrong.is_empty() {
+            let shown = colour::errors(&wrong, &source.name, &source.text);
+            complain(format_args!("{} cannot be raced:\n{shown}", source.name));
+            seen.wrong_files += 1;
+        }
+        ended
+    }
 }
 
 /// What the host lacks, or has no KVM although that was asked for.
