@@ -1,8 +1,9 @@
 //! Completions for shells.
 //!
-//! Invariant: each file has the name under which its shell looks for it: bash-completion, zsh's `compinit`, fish. Where a command takes
-//! scenarios, files that end in `.scn` are offered, and folders; what clap_complete writes otherwise is changed only where a
-//! shell was seen to offer nothing. Source: bash(1), "Programmable Completion"; zshcompsys(1), `_files`; fish, `complete`.
+//! Invariant: each file has the name under which its shell looks for it: bash-completion, zsh's `compinit`, fish. Where
+//! a command takes scenarios, files that end in `.scn` are offered, and folders; what clap_complete writes otherwise is
+//! changed only where a shell was seen to offer nothing. Source: bash(1), "Programmable Completion"; zshcompsys(1),
+//! `_files`; fish, `complete`.
 
 use std::path::Path;
 
@@ -86,8 +87,8 @@ fn zsh(text: &str) -> String {
     text.lines().map(line).collect()
 }
 
-/// fish offers nothing behind a global option that lacks its value, nor behind `help`, which clap_complete lists among the words
-/// that were chosen already, nor the words that an argument without a name can be.
+/// fish offers nothing behind a global option that lacks its value, nor behind `help`, which clap_complete lists among
+/// the words that were chosen already, nor the words that an argument without a name can be.
 fn fish(text: &str, command: &Command) -> String {
     let begun = "argparse -s (__fish_afterimage_global_optspecs) -- $cmd 2>/dev/null\n    or return\n";
     let text = text.replace(begun, &begun.replace("or return", "or return 0"));

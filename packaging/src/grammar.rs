@@ -20,8 +20,8 @@ pub(crate) fn shown(whole: &Command) -> Command {
         .subcommands(subcommands)
 }
 
-/// The same with the words that an argument can be: a page of three hundred names would be read by nobody, and a shell offers
-/// those that begin as what was typed.
+/// The same with the words that an argument can be: a page of three hundred names would be read by nobody, and a shell
+/// offers those that begin as what was typed.
 pub(crate) fn offered(shown: &Command) -> Command {
     let kept = |text: String| -> &'static str { text.leak() };
     vmm::command::words().into_iter().fold(shown.clone(), |whole, (command, argument, words)| {

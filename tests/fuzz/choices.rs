@@ -1,8 +1,8 @@
 //! Bytes as decisions.
 //!
 //! Invariant: a decision takes the bytes it needs from the front; when there are none left, every decision is the first
-//! one. So a change of one byte changes one decision, mostly, and what was decided before it stays. Source: `arbitrary`, which
-//! takes them.
+//! one. So a change of one byte changes one decision, mostly, and what was decided before it stays. Source:
+//! `arbitrary`, which takes them.
 
 use arbitrary::Unstructured;
 

@@ -125,8 +125,8 @@ pub fn grammar() -> clap::Command {
     Arguments::command()
 }
 
-/// The words that an argument can be, beside what its grammar says: by the names of its command and of itself. A command says in its
-/// own words which others there are; a shell can offer them.
+/// The words that an argument can be, beside what its grammar says: by the names of its command and of itself. A
+/// command says in its own words which others there are; a shell can offer them.
 #[must_use]
 pub fn words() -> [(&'static str, &'static str, Vec<String>); 3] {
     let guests = guest_images::guest::GUESTS.iter().map(|guest| guest.name.to_owned()).collect();
@@ -187,8 +187,8 @@ fn parsed() -> Result<Arguments, clap::Error> {
     }
 }
 
-/// An option of the demonstration before another command, which would be lost there. clap's own check refuses those of all
-/// commands with it.
+/// An option of the demonstration before another command, which would be lost there. clap's own check refuses those of
+/// all commands with it.
 fn misplaced(grammar: &mut clap::Command, matches: &ArgMatches) -> Option<clap::Error> {
     let command = matches.subcommand_name()?;
     let is_typed = |id: &clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);

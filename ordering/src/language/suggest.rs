@@ -19,7 +19,8 @@ pub fn did_you_mean(word: &str, candidates: &[&str], otherwise: &str) -> String 
     }
 }
 
-/// Letters put in, left out, replaced or exchanged with their neighbour between two words, of their first 64: what is written may be long.
+/// Letters put in, left out, replaced or exchanged with their neighbour between two words, of their first 64: what is
+/// written may be long.
 fn distance(one: &str, other: &str) -> usize {
     let short = |word: &str| word.chars().take(64).collect::<String>();
     strsim::osa_distance(&short(one), &short(other))

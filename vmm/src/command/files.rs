@@ -158,7 +158,8 @@ pub(super) fn one(path: &Path) -> Result<Source, FilesError> {
     if path.as_os_str() == DASH { standard_input() } else { read_one(path) }
 }
 
-/// The scenario files at `path`: itself if it is no folder, otherwise those in it. Links are followed, but not those that lead back.
+/// The scenario files at `path`: itself if it is no folder, otherwise those in it. Links are followed, but not those
+/// that lead back.
 fn collect(path: &Path, found: &mut Vec<PathBuf>) -> Result<(), FilesError> {
     let is_scenario = |path: &Path| path.extension().is_some_and(|extension| extension == "scn");
     for entry in WalkDir::new(path).follow_links(true).max_depth(MAX_DEPTH + 1).sort_by_file_name() {

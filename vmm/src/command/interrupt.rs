@@ -1,7 +1,7 @@
 //! What the user's signals do to a search or a run: it ends with what it has found, and says that this is not all.
 //!
-//! Invariant: who does not look whether to stop is ended by the signal, as without this; so is everybody by a second one. Source:
-//! signal(7); POSIX.1-2017, Shell, 2.8.2, for the status of who was ended by a signal.
+//! Invariant: who does not look whether to stop is ended by the signal, as without this; so is everybody by a second
+//! one. Source: signal(7); POSIX.1-2017, Shell, 2.8.2, for the status of who was ended by a signal.
 
 use std::cell::Cell;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! GitLab's code quality report: what it shows beside the lines of a merge request.
 //!
-//! Invariant: each issue has a fingerprint that no other of the report has, and that is the same next time, also where lines were
-//! moved: GitLab shows what one report has and the other has not. Source: GitLab's documentation, "Code Quality", "Code
-//! Quality report format".
+//! Invariant: each issue has a fingerprint that no other of the report has, and that is the same next time, also where
+//! lines were moved: GitLab shows what one report has and the other has not. Source: GitLab's documentation, "Code
+//! Quality", "Code Quality report format".
 
 use std::collections::HashMap;
 

@@ -1,7 +1,7 @@
 //! What a run has found, as all formats but text and JSON tell it: files, their scenarios, and what is wrong with each.
 //!
-//! Invariant: a case has a fault if and only if it makes the exit status other than 0; a report that does not hold all that was
-//! asked for says so. Lines and columns count from 1.
+//! Invariant: a case has a fault if and only if it makes the exit status other than 0; a report that does not hold all
+//! that was asked for says so. Lines and columns count from 1.
 
 use ordering::language::{Code, Diagnostic};
 
