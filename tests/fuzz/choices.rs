@@ -33,9 +33,9 @@ impl<'bytes> Choices<'bytes> {
         self.0.arbitrary().unwrap_or(0)
     }
 
-    /// A number below `bound`, which is not 0.
+    /// A number below `bound`; 0 if there is none.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.0.int_in_range(0..=bound - 1).unwrap_or(0)
+        self.0.int_in_range(0..=bound.max(1) - 1).unwrap_or(0)
     }
 
     /// One in `count` times.
