@@ -13,14 +13,13 @@ use std::path::{Path, PathBuf};
 use ordering::catalogue;
 use ordering::language::did_you_mean;
 use thiserror::Error;
-use walkdir::WalkDir;
 
 /// The longest scenario file, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 /// How standard input is named in the arguments, and as a file.
 const DASH: &str = "-";
 pub(super) const STANDARD_INPUT: &str = "<stdin>";
-/// Folders in folders at most.
+/// Folders in folders at most: a link may lead back.
 const MAX_DEPTH: usize = 16;
 
 /// One file.
@@ -89,7 +88,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Source>, FilesError> {
             return Err(error);
         }
         let mut found = Vec::new();
-        collect(path, &mut found)?;
+        collect(path, MAX_DEPTH, &mut found)?;
         if found.is_empty() {
             return Err(FilesError::None(path.clone()));
         }
@@ -120,7 +119,7 @@ fn matching(path: &Path) -> Result<Option<Vec<PathBuf>>, FilesError> {
             path: error.path().to_owned(),
             source: error.into(),
         };
-        collect(&one.map_err(unreadable)?, &mut found)?;
+        collect(&one.map_err(unreadable)?, MAX_DEPTH, &mut found)?;
     }
     let mut seen = HashSet::new();
     found.retain(|path| seen.insert(path.clone()));
@@ -158,25 +157,19 @@ pub(super) fn one(path: &Path) -> Result<Source, FilesError> {
     if path.as_os_str() == DASH { standard_input() } else { read_one(path) }
 }
 
-/// The scenario files at `path`: itself if it is no folder, otherwise those in it. Links are followed, but not those
-/// that lead back.
-fn collect(path: &Path, found: &mut Vec<PathBuf>) -> Result<(), FilesError> {
-    let is_scenario = |path: &Path| path.extension().is_some_and(|extension| extension == "scn");
-    for entry in WalkDir::new(path).follow_links(true).max_depth(MAX_DEPTH + 1).sort_by_file_name() {
-        match entry {
-            Ok(entry) if entry.file_type().is_dir() => {}
-            Ok(entry) if entry.depth() == 0 || is_scenario(entry.path()) => found.push(entry.into_path()),
-            Ok(_) => {}
-            Err(error) if error.loop_ancestor().is_some() => {}
-            Err(error) => {
-                let at = error.path().unwrap_or(path).to_owned();
-                let source = io::Error::from(error);
-                // A link to nothing is no scenario, unless it is called like one.
-                let is_stray = at != path && source.kind() == io::ErrorKind::NotFound && !is_scenario(&at);
-                if !is_stray {
-                    return Err(FilesError::Unreadable { path: at, source });
-                }
-            }
+fn collect(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), FilesError> {
+    let unreadable = |source| FilesError::Unreadable { path: path.to_owned(), source };
+    if !fs::metadata(path).map_err(unreadable)?.is_dir() {
+        found.push(path.to_owned());
+        return Ok(());
+    }
+    let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(unreadable)?;
+    let mut inside: Vec<_> = entries.iter().map(fs::DirEntry::path).collect();
+    inside.sort();
+    for path in inside {
+        let is_scenario = path.extension().is_some_and(|extension| extension == "scn");
+        if is_scenario || (depth > 0 && path.is_dir()) {
+            collect(&path, depth.saturating_sub(1), found)?;
         }
     }
     Ok(())

@@ -302,25 +302,6 @@ fn standard_input_patterns_and_names_choose_what_is_checked() {
 }
 
 #[test]
-fn a_link_that_leads_back_names_no_file_again_and_one_to_nothing_is_named_if_it_is_called_like_a_scenario() {
-    use std::os::unix::fs::symlink;
-    let folder = folder("formats-links", &[("x/a.scn", REFUTED), ("y/b.scn", REFUTED)]);
-    for (to, link) in [("..", "x/back"), ("../y", "x/further"), ("nothing", "x/gone.txt")] {
-        symlink(to, folder.join(link)).expect("a link");
-    }
-    let check = || run(&folder, &["check", "x", "--scenario", "early"], "");
-    let shown = text(&check().stdout);
-    let named: Vec<&str> = shown.lines().filter(|line| line.ends_with(".scn")).collect();
-    // By `back` there is all of it once more, from above.
-    assert_eq!(named, ["x/a.scn", "x/back/y/b.scn", "x/further/b.scn"], "{shown}");
-    symlink("nothing", folder.join("x/gone.scn")).expect("a link");
-    let refused = check();
-    let told = text(&refused.stderr);
-    assert_eq!((refused.status.code(), told.lines().count()), (Some(2), 1), "{told}");
-    assert!(told.contains("cannot read x/gone.scn: "), "{told}");
-}
-
-#[test]
 fn the_output_goes_to_a_file_that_is_kept_until_there_is_something_to_write() {
     let folder = folder("formats-output", &[("a.scn", REFUTED), ("out.xml", "what was")]);
     let refused = run(
