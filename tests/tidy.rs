@@ -45,7 +45,7 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
             "guest-images",
         ],
     ),
-    ("packaging", &["ordering", "guest-images", "vmm"]),
+    ("packaging", &["vmm"]),
     ("tests", &["steps", "mmu", "pcie", "iommu", "devices", "ordering", "race", "guest-images", "vmm"]),
     ("tests/guard", &["mmu", "pcie", "iommu", "ordering"]),
     ("tests/lab", &[]),

@@ -73,23 +73,16 @@ const PIECES: [&str; 46] = [
     "context E -> P\n",
 ];
 
-/// Marsaglia's xorshift.
-struct Random(u64);
+/// Draws from a seed.
+struct Random(fastrand::Rng);
 
 impl Random {
     fn new(seed: u64) -> Self {
-        let mut random = Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        (0..8).for_each(|_| {
-            random.below(2);
-        });
-        random
+        Self(fastrand::Rng::with_seed(seed))
     }
 
     fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 11).unwrap_or(0) % bound.max(1)
+        self.0.usize(..bound.max(1))
     }
 
     fn of<'t>(&mut self, texts: &[&'t str]) -> &'t str {

@@ -1,48 +1,41 @@
 //! Bytes as decisions.
 //!
 //! Invariant: a decision takes the bytes it needs from the front; when there are none left, every decision is the first
-//! one. So a change of one byte changes one decision, mostly, and what was decided before it stays.
+//! one. So a change of one byte changes one decision, mostly, and what was decided before it stays. Source:
+//! `arbitrary`, which takes them.
+
+use arbitrary::Unstructured;
 
 /// The decisions that are left.
-#[derive(Clone, Copy, Debug)]
-pub struct Choices<'bytes> {
-    bytes: &'bytes [u8],
-}
+#[derive(Debug)]
+pub struct Choices<'bytes>(Unstructured<'bytes>);
 
 impl<'bytes> Choices<'bytes> {
     /// Those that `bytes` make.
     #[must_use]
-    pub const fn new(bytes: &'bytes [u8]) -> Self {
-        Self { bytes }
+    pub fn new(bytes: &'bytes [u8]) -> Self {
+        Self(Unstructured::new(bytes))
     }
 
     /// Whether there are none left.
     #[must_use]
-    pub const fn is_over(&self) -> bool {
-        self.bytes.is_empty()
+    pub fn is_over(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// A byte.
-    pub const fn byte(&mut self) -> u8 {
-        match self.bytes.split_first() {
-            Some((first, rest)) => {
-                self.bytes = rest;
-                *first
-            }
-            None => 0,
-        }
+    pub fn byte(&mut self) -> u8 {
+        self.0.arbitrary().unwrap_or(0)
     }
 
     /// Any number of 64 bits.
     pub fn word(&mut self) -> u64 {
-        u64::from_le_bytes(std::array::from_fn(|_| self.byte()))
+        self.0.arbitrary().unwrap_or(0)
     }
 
-    /// A number below `bound`, which is at most 2^16.
+    /// A number below `bound`; 0 if there is none.
     pub fn below(&mut self, bound: u64) -> u64 {
-        let drawn =
-            if bound <= 0x100 { self.byte().into() } else { u16::from_le_bytes([self.byte(), self.byte()]) };
-        u64::from(drawn) % bound.max(1)
+        self.0.int_in_range(0..=bound.max(1) - 1).unwrap_or(0)
     }
 
     /// One in `count` times.
@@ -55,8 +48,7 @@ impl<'bytes> Choices<'bytes> {
     /// # Panics
     /// If there are none.
     pub fn of<T: Copy>(&mut self, things: &[T]) -> T {
-        let at = self.below(things.len() as u64);
-        things[usize::try_from(at).unwrap_or(0)]
+        *self.0.choose(things).expect("there is one at least")
     }
 
     /// A number of the kind that breaks things: small, around a power of two, all ones, or any.

@@ -15,6 +15,7 @@ mod fmt;
 mod format;
 mod generate;
 mod guests;
+mod interrupt;
 mod limit;
 mod merge;
 mod messages;
@@ -33,13 +34,16 @@ mod selection;
 mod size;
 mod steps;
 mod trace;
+mod unfinished;
 mod voice;
 mod zoo;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use log::LevelFilter;
 
 use self::trace::{Blamed, Lack};
@@ -47,8 +51,8 @@ use self::voice::{HOST, READER_GONE, UNUSABLE, complain, say};
 
 /// Finds stale translations: what a TLB, a shadow page table or an IOTLB still shows after the page table changed.
 #[derive(Debug, Parser)]
-#[command(name = "afterimage", version = origin::VERSION, max_term_width = 100, args_conflicts_with_subcommands = true)]
-#[command(after_help = STATUSES)]
+#[command(name = "afterimage", version = origin::VERSION, max_term_width = 100)]
+#[command(after_help = STATUSES, override_usage = USAGE)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -99,6 +103,9 @@ enum Command {
     ConnectSockets(boot::ConnectSocketsArguments),
 }
 
+/// Options of the demonstration alone go without a command: [`misplaced`] says so.
+const USAGE: &str = "afterimage [OPTIONS]\n       afterimage [--color <WHEN>] <COMMAND>";
+
 /// Listed by `--help`; `boot` has a table of its own.
 const STATUSES: &str = "\
 Exit status:
@@ -118,13 +125,23 @@ pub fn grammar() -> clap::Command {
     Arguments::command()
 }
 
+/// The words that an argument can be, beside what its grammar says: by the names of its command and of itself. A
+/// command says in its own words which others there are; a shell can offer them.
+#[must_use]
+pub fn words() -> [(&'static str, &'static str, Vec<String>); 3] {
+    let guests = guest_images::guest::GUESTS.iter().map(|guest| guest.name.to_owned()).collect();
+    let scenarios = ordering::catalogue::entries().into_iter().map(|entry| entry.lowered.name).collect();
+    let codes = ordering::language::Code::ALL.iter().map(ToString::to_string).collect();
+    [("boot", "guest", guests), ("zoo", "name", scenarios), ("explain", "code", codes)]
+}
+
 /// Runs the command of the process's arguments.
 #[must_use]
 pub fn main() -> ExitCode {
     origin::begin();
     // A file that may not grow is an answer to a write, not the end of the program. Without a handler it ends it.
     let _handled = signal_hook::flag::register(libc::SIGXFSZ, Arc::default());
-    let arguments = match Arguments::try_parse() {
+    let arguments = match parsed() {
         Ok(arguments) => arguments,
         Err(told) => return answer(&told),
     };
@@ -158,6 +175,30 @@ pub fn main() -> ExitCode {
         Some(Command::ConnectSockets(sockets)) => boot::connect_sockets(&sockets),
         None => demo::run(&arguments.demo),
     }
+}
+
+/// The arguments of the process.
+fn parsed() -> Result<Arguments, clap::Error> {
+    let mut grammar = grammar();
+    let matches = grammar.try_get_matches_from_mut(std::env::args_os())?;
+    match misplaced(&mut grammar, &matches) {
+        Some(told) => Err(told),
+        None => Arguments::from_arg_matches(&matches),
+    }
+}
+
+/// An option of the demonstration before another command, which would be lost there. clap's own check refuses those of
+/// all commands with it.
+fn misplaced(grammar: &mut clap::Command, matches: &ArgMatches) -> Option<clap::Error> {
+    let command = matches.subcommand_name()?;
+    let is_typed = |id: &clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+    let typed: Vec<_> = matches.ids().filter(|id| is_typed(id)).collect();
+    let own = |one: &&clap::Arg| !one.is_global_set() && typed.contains(&one.get_id());
+    let option = grammar.get_arguments().find(own)?.to_string();
+    let told = format!(
+        "'{option}' before '{command}' is of the demonstration; write it behind '{command}', or leave it out"
+    );
+    Some(grammar.error(ErrorKind::ArgumentConflict, told))
 }
 
 /// Says what the parts of a check say together, with the status of the whole.

@@ -4,6 +4,7 @@
 //! which table grew. Only who is told to stop from outside stops anywhere.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Whether a reduction is used.
@@ -72,7 +73,11 @@ pub struct Visited(AtomicUsize);
 
 /// Tells a search to stop, from another thread: the engine knows no clock.
 #[derive(Debug, Default)]
-pub struct Stop(AtomicBool);
+pub struct Stop {
+    own: AtomicBool,
+    /// A flag that somebody else sets, such as a handler of signals.
+    other: Option<Arc<AtomicBool>>,
+}
 
 /// A limit of the search.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -145,19 +150,26 @@ impl Stop {
     /// Go on.
     #[must_use]
     pub const fn new() -> Self {
-        Self(AtomicBool::new(false))
+        Self { own: AtomicBool::new(false), other: None }
+    }
+
+    /// Go on, until either this is set or `other` is, which stays its owner's.
+    #[must_use]
+    pub const fn beside(other: Arc<AtomicBool>) -> Self {
+        Self { own: AtomicBool::new(false), other: Some(other) }
     }
 
     /// Stop, or go on.
     pub fn set(&self, stop: bool) {
-        self.0.store(stop, Ordering::Relaxed);
+        self.own.store(stop, Ordering::Relaxed);
     }
 
     /// Whether to stop.
     #[inline]
     #[must_use]
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        let set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        set(&self.own) || self.other.as_deref().is_some_and(set)
     }
 }
 

@@ -19,20 +19,9 @@ pub fn did_you_mean(word: &str, candidates: &[&str], otherwise: &str) -> String 
     }
 }
 
-/// Letters put in, left out, replaced or exchanged with their neighbour between two words, of their first 64.
+/// Letters put in, left out, replaced or exchanged with their neighbour between two words, of their first 64: what is
+/// written may be long.
 fn distance(one: &str, other: &str) -> usize {
-    let one: Vec<char> = one.chars().take(64).collect();
-    let other: Vec<char> = other.chars().take(64).collect();
-    let mut rows = vec![(0..=other.len()).collect::<Vec<_>>()];
-    for i in 1..=one.len() {
-        let mut row = vec![i];
-        for j in 1..=other.len() {
-            let replaced = rows[i - 1][j - 1] + usize::from(one[i - 1] != other[j - 1]);
-            let exchanged = i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1];
-            let best = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            row.push(if exchanged { best.min(rows[i - 2][j - 2] + 1) } else { best });
-        }
-        rows.push(row);
-    }
-    rows[one.len()][other.len()]
+    let short = |word: &str| word.chars().take(64).collect::<String>();
+    strsim::osa_distance(&short(one), &short(other))
 }

@@ -7,28 +7,17 @@ use ordering::model::{
     Statement, Symmetry, Update, Var, Variable,
 };
 
-/// Marsaglia's xorshift.
-pub(crate) struct Random(u64);
+/// Draws from a seed.
+pub(crate) struct Random(fastrand::Rng);
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        let mut random = Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-        (0..8).for_each(|_| {
-            random.next();
-        });
-        random
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
+        Self(fastrand::Rng::with_seed(seed))
     }
 
     /// Below `bound`.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
-        (self.next() >> 16) as usize % bound
+        self.0.usize(..bound)
     }
 
     fn one_in(&mut self, chances: usize) -> bool {

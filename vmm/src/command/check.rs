@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use super::colour;
 use super::files::{self, Source};
 use super::format::report::{Error, Group, Report};
 use super::format::{FormatArguments, Telling};
+use super::interrupt::Interrupt;
 use super::limit::Limit;
 use super::outcome::{self, Checked};
 use super::partition::{Dealt, Partition};
@@ -28,6 +30,7 @@ use super::pictures::{PictureArguments, Pictures};
 use super::progress::Progress;
 use super::selection::Selection;
 use super::size;
+use super::unfinished::Unfinished;
 use super::voice::{HOST, UNUSABLE, complain};
 use crate::remedy::remedy;
 
@@ -118,7 +121,7 @@ impl CheckArguments {
             threads: self.threads(),
             interleavings: if self.stats { Counting::On } else { Counting::OfProof },
             watched: Some(visited),
-            stop: self.time.map(|_| stop),
+            stop: Some(stop),
         }
     }
 
@@ -158,58 +161,72 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
             return UNUSABLE.into();
         }
     };
-    let (mut wrong_files, mut checked, mut found) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut dealt, mut refused) = (Dealt::to(arguments.partition), false);
-    for source in &sources {
-        telling.heading(&source.name);
-        let before = checked.len();
-        let wrong = match check_file(source, arguments, &mut dealt, &mut checked, &mut telling, &mut pictures)
-        {
-            Ok(wrong) => wrong,
-            Err(message) => {
-                complain(message);
-                refused = true;
-                break;
-            }
-        };
-        found.push((source, before..checked.len(), wrong.iter().map(|one| Error::of(source, one)).collect()));
-        if !wrong.is_empty() {
-            let shown = colour::errors(&wrong, &source.name, &source.text);
-            complain(format_args!("{} cannot be checked:\n{shown}", source.name));
-            wrong_files.push((source, wrong));
-        }
+    let (interrupt, mut dealt) = (Interrupt::watched(), Dealt::to(arguments.partition));
+    let mut found = Found::default();
+    let ended = interrupt.stops(|stop| {
+        let mut run =
+            Run { arguments, stop, dealt: &mut dealt, telling: &mut telling, pictures: &mut pictures };
+        sources.iter().find_map(|source| run.file(source, &mut found).err())
+    });
+    let unfinished = ended.and_then(|ended| match ended {
+        Ended::Refused(why) => Some(Unfinished { status: HOST, why }),
+        Ended::BySignal => interrupt.unfinished(),
+    });
+    if let Some(Unfinished { why, .. }) = &unfinished {
+        complain(why);
     }
-    let conclusion = || match wrong_files.len() {
-        _ if refused => {
-            "\nNot all scenarios were checked: the host refuses what the search needs.".to_owned()
-        }
-        0 => outcome::conclusion(&checked),
-        wrong => format!("\n{wrong} of {} files could not be checked.", sources.len()),
+    let Found { checked, wrong_files, files } = found;
+    let conclusion = || match (&unfinished, wrong_files.len()) {
+        (Some(_), _) => "\nNot all scenarios were checked: the search was ended before.".to_owned(),
+        (None, 0) => outcome::conclusion(&checked),
+        (None, wrong) => format!("\n{wrong} of {} files could not be checked.", sources.len()),
     };
     let part = dealt.part(&sources, &arguments.that_decide());
-    telling.conclude(&report(found, &checked), || outcome::json(&checked, &wrong_files, part), conclusion);
+    let json = || outcome::json(&checked, &wrong_files, part, unfinished.as_ref());
+    telling.conclude(&report(files, &checked, unfinished.as_ref()), json, conclusion);
     if let Err(message) = telling.finish().and_then(|()| pictures.write(&title(&sources))) {
         complain(message);
         return HOST.into();
     }
-    if refused {
-        return HOST.into();
-    }
-    match (wrong_files.len(), checked.iter().all(Checked::is_as_expected)) {
-        (0, true) => ExitCode::SUCCESS,
-        (0, false) => ExitCode::FAILURE,
-        _ => UNUSABLE.into(),
+    match (unfinished, wrong_files.len(), checked.iter().all(Checked::is_as_expected)) {
+        (Some(Unfinished { status, .. }), _, _) => status.into(),
+        (None, 0, true) => ExitCode::SUCCESS,
+        (None, 0, false) => ExitCode::FAILURE,
+        (None, _, _) => UNUSABLE.into(),
     }
 }
 
+/// A file with those of all that were checked that are its own, and what is wrong with it.
+type FileFound<'s> = (&'s Source, Range<usize>, Vec<Error>);
+
+/// What was found so far.
+#[derive(Default)]
+struct Found<'s> {
+    checked: Vec<Checked>,
+    wrong_files: Vec<(&'s Source, Vec<Diagnostic>)>,
+    files: Vec<FileFound<'s>>,
+}
+
+/// Why nothing is searched any more.
+enum Ended {
+    /// The host refuses what the search needs.
+    Refused(String),
+    /// The user wants no more.
+    BySignal,
+}
+
 /// Everything, for other programs.
-fn report<'a>(found: Vec<(&'a Source, Range<usize>, Vec<Error>)>, checked: &[Checked]) -> Report<'a> {
-    let group = |(source, range, errors): (&'a Source, Range<usize>, Vec<Error>)| Group {
+fn report<'a>(
+    files: Vec<FileFound<'a>>,
+    checked: &[Checked],
+    unfinished: Option<&'a Unfinished>,
+) -> Report<'a> {
+    let group = |(source, range, errors): FileFound<'a>| Group {
         file: source.name.as_str(),
         cases: checked[range].iter().map(Checked::case).collect(),
         errors,
     };
-    Report { command: "check", groups: found.into_iter().map(group).collect() }
+    Report { command: "check", groups: files.into_iter().map(group).collect(), unfinished }
 }
 
 /// What a page of all that was checked is called.
@@ -220,51 +237,95 @@ fn title(sources: &[Source]) -> String {
     }
 }
 
-/// Checks the scenarios of one file; what is wrong with those that cannot be. An error is what the host refuses.
-fn check_file(
-    source: &Source,
-    arguments: &CheckArguments,
-    dealt: &mut Dealt,
-    checked: &mut Vec<Checked>,
-    telling: &mut Telling,
-    pictures: &mut Pictures,
-) -> Result<Vec<Diagnostic>, String> {
-    let loaded = match load(&source.text) {
-        Ok(loaded) => loaded,
-        Err(wrong) => return Ok(wrong),
-    };
-    let mut wrong = Vec::new();
-    let is_meant = |name: &str| arguments.selection.has(source, name);
-    for (scenario, lowered) in loaded.into_iter().filter(|(_, lowered)| is_meant(&lowered.name)) {
-        if !dealt.takes_next() {
-            continue;
+/// What is asked of a search, what it says, and what stops it.
+struct Run<'r> {
+    arguments: &'r CheckArguments,
+    /// A signal came.
+    stop: &'r Arc<AtomicBool>,
+    dealt: &'r mut Dealt,
+    telling: &'r mut Telling,
+    pictures: &'r mut Pictures,
+}
+
+impl Run<'_> {
+    /// Checks one file. An error is why nothing comes behind it.
+    fn file<'s>(&mut self, source: &'s Source, found: &mut Found<'s>) -> Result<(), Ended> {
+        self.telling.heading(&source.name);
+        let (before, mut wrong) = (found.checked.len(), Vec::new());
+        let ended = self.scenarios(source, &mut found.checked, &mut wrong);
+        let errors = wrong.iter().map(|one| Error::of(source, one)).collect();
+        found.files.push((source, before..found.checked.len(), errors));
+        if !wrong.is_empty() {
+            let shown = colour::errors(&wrong, &source.name, &source.text);
+            complain(format_args!("{} cannot be checked:\n{shown}", source.name));
+            found.wrong_files.push((source, wrong));
         }
-        let (visited, stop) = (Arc::new(Visited::new()), Arc::new(Stop::new()));
+        ended
+    }
+
+    /// Checks the scenarios of one file, and adds what is wrong with those that cannot be.
+    fn scenarios(
+        &mut self,
+        source: &Source,
+        checked: &mut Vec<Checked>,
+        wrong: &mut Vec<Diagnostic>,
+    ) -> Result<(), Ended> {
+        let loaded = match load(&source.text) {
+            Ok(loaded) => loaded,
+            Err(diagnostics) => {
+                wrong.extend(diagnostics);
+                return Ok(());
+            }
+        };
+        let arguments = self.arguments;
+        let is_meant = |name: &str| arguments.selection.has(source, name);
+        for (scenario, lowered) in loaded.into_iter().filter(|(_, lowered)| is_meant(&lowered.name)) {
+            if self.dealt.takes_next() {
+                self.scenario(source, &scenario, lowered, checked, wrong)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks one scenario. What a signal ended is no answer, and is not told as one.
+    fn scenario(
+        &mut self,
+        source: &Source,
+        scenario: &Scenario,
+        lowered: Lowered,
+        checked: &mut Vec<Checked>,
+        wrong: &mut Vec<Diagnostic>,
+    ) -> Result<(), Ended> {
+        let Self { arguments, telling, pictures, .. } = self;
+        let (visited, stop) = (Arc::new(Visited::new()), Arc::new(Stop::beside(Arc::clone(self.stop))));
         let options = arguments.options(&visited, &stop);
         let progress = Progress::search(lowered.name.clone(), &visited);
         let limit = arguments.time.map(|time| Limit::start(time, &stop)).transpose().map_err(|error| {
             let remedy = remedy(&error, "leave out --time");
-            format!("the host refuses a thread for --time: {error}; {remedy}")
+            Ended::Refused(format!("the host refuses a thread for --time: {error}; {remedy}"))
         })?;
         let name = lowered.name.clone();
-        let explored = explore(source, &scenario, lowered, arguments, &options);
+        let explored = explore(source, scenario, lowered, arguments, &options);
         drop(limit);
         drop(progress);
-        match explored.map_err(|error| format!("{name}: {error}"))? {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Ended::BySignal);
+        }
+        match explored.map_err(|error| Ended::Refused(format!("{name}: {error}")))? {
             Ok(mut one) => {
                 if telling.is_text() && !(telling.is_quiet() && one.is_as_expected()) {
                     telling.line(&one);
                     show(&mut one, arguments, &options, telling);
                 }
                 if pictures.are_wanted() {
-                    pictures.add(source, one.drawn(&scenario, &options));
+                    pictures.add(source, one.drawn(scenario, &options));
                 }
                 checked.push(one);
             }
             Err(diagnostics) => wrong.extend(diagnostics),
         }
+        Ok(())
     }
-    Ok(wrong)
 }
 
 /// Explores one scenario, and all its outcomes if they are asked for.

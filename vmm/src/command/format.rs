@@ -1,13 +1,16 @@
 //! How `check` and `race` say what they have found: `--format`, `--quiet`, `--output`.
 //!
-//! Invariant: a format changes what is printed, never what is found, nor the exit status. All but text and JSON are printed
-//! from one [`report::Report`], so that they cannot tell different things. A file is seen to be writable before anything
-//! runs, and stands as it was until there is something to write; whoever opens it has held it [apart](super::apart) from others.
+//! Invariant: a format changes what is printed, never what is found, nor the exit status; each says that a run was not
+//! finished, if it was not. All but text and JSON are printed from one [`report::Report`], so that they cannot tell
+//! different things. A file is seen to be writable before anything runs, and stands as it was until there is something to
+//! write; whoever opens it has held it [apart](super::apart) from others.
 
 mod github;
+mod gitlab;
 mod junit;
 mod markdown;
 pub(super) mod report;
+mod root;
 mod sarif;
 mod tap;
 
@@ -47,6 +50,8 @@ pub(super) enum Format {
     Json,
     /// Workflow commands, which GitHub shows beside the lines of a change
     Github,
+    /// A code quality report, which GitLab shows beside the lines of a change
+    Gitlab,
     /// XML as Jenkins, GitLab and others read test results
     Junit,
     /// SARIF 2.1.0, as code scanning reads it
@@ -140,6 +145,7 @@ impl Telling {
             Format::Text => line(),
             Format::Json => json(),
             Format::Github => format!("{}{}", github::commands(report), line().trim_start()),
+            Format::Gitlab => gitlab::issues(report),
             Format::Junit => junit::xml(report),
             Format::Sarif => sarif::log(report),
             Format::Tap => tap::stream(report),

@@ -33,6 +33,8 @@ struct Report {
     scenarios: Vec<Value>,
     errors: Vec<Value>,
     partition: Part,
+    /// Why scenarios are missing, if some are.
+    unfinished: Option<String>,
     origin: Origin,
 }
 
@@ -119,6 +121,10 @@ fn merged(files: &[PathBuf]) -> Result<Whole, String> {
     }
     for (file, report) in parts.values() {
         let (found, index) = (report.scenarios.len(), report.partition.index);
+        if let Some(why) = &report.unfinished {
+            let (file, run) = (file.display(), again(report, index));
+            return Err(format!("{file} is not all of part {index}/{of}: {why}: run `{run}`"));
+        }
         let own = (count + of - index) / of;
         if own != found {
             let (file, run) = (file.display(), again(report, index));
@@ -168,6 +174,13 @@ fn same(file: &Path, report: &Report, first: &Path, like: &Report) -> Result<(),
     if report.partition.of != like.partition.of {
         let (this, that) = (report.partition.of, like.partition.of);
         return Err(format!("{file} is one part of {this}, {first} one of {that}: run `{run}`"));
+    }
+    let mut contents = report.partition.files.iter().zip(&like.partition.files);
+    if let Some((one, _)) = contents.find(|(one, other)| one.file == other.file && one != other) {
+        let name = &one.file;
+        return Err(format!(
+            "{file} and {first} are of different contents of {name}: run `{run}` with the same file"
+        ));
     }
     if report.partition.inputs != like.partition.inputs {
         return Err(format!("{file} is of other files or options than {first}: run `{run}`"));

@@ -6,7 +6,7 @@
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_128};
 
 use super::files::Source;
 
@@ -71,7 +71,9 @@ impl Dealt {
             [name, text, only.as_deref().unwrap_or_default()].into_iter().for_each(&mut add);
         }
         add(options);
-        Some(Part { index, of, scenarios: self.count, inputs: format!("{:032x}", hash.digest128()) })
+        let inputs = format!("{:032x}", hash.digest128());
+        let files = sources.iter().map(Content::of).collect();
+        Some(Part { index, of, scenarios: self.count, inputs, files })
     }
 }
 
@@ -85,6 +87,24 @@ pub(super) struct Part {
     pub(super) scenarios: usize,
     /// The same if and only if files and options are the same.
     pub(super) inputs: String,
+    /// What was read; nothing in reports of an older afterimage.
+    #[serde(default)]
+    pub(super) files: Vec<Content>,
+}
+
+/// What a file held.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Content {
+    /// As it is shown.
+    pub(super) file: String,
+    /// 128 bits in hexadecimal.
+    xxh3: String,
+}
+
+impl Content {
+    fn of(source: &Source) -> Self {
+        Self { file: source.name.clone(), xxh3: format!("{:032x}", xxh3_128(source.text.as_bytes())) }
+    }
 }
 
 impl Part {

@@ -25,16 +25,18 @@ use race::machine::Machine;
 use race::steered::{Divergence, Steered};
 
 use self::case::Span;
-use self::freely::{Freed, Interrupt, NotRun};
+use self::freely::{Freed, NotRun};
 use super::apart::apart;
 use super::colour;
 use super::files::{self, Source};
 use super::format::report::Error;
 use super::format::{FormatArguments, Telling};
+use super::interrupt::Interrupt;
 use super::pictures::{PictureArguments, Pictures};
 use super::progress::Progress;
 use super::selection::Selection;
 use super::trace::TraceArguments;
+use super::unfinished::Unfinished;
 use super::{HOST, UNUSABLE, complain, finish_trace, outcome};
 use crate::race::{PlayError, PlayedBy, played_by};
 use crate::remedy::remedy;
@@ -181,33 +183,24 @@ pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
     };
     let interrupt = Interrupt::watched();
     let (mut seen, mut spans) = (Seen::default(), Vec::new());
-    for source in &sources {
-        if interrupt.came() {
-            break;
-        }
-        telling.heading(&source.name);
-        let before = seen.counts();
+    let refused = sources.iter().find_map(|source| {
         let mut run = Run { interrupt: &interrupt, telling: &mut telling, pictures: &mut pictures };
-        let wrong = match race_file(source, arguments, &mut run, &mut seen) {
-            Ok(wrong) => wrong,
-            Err(Failure { status, text }) => {
-                complain(text);
-                return status.into();
-            }
-        };
-        let errors = wrong.iter().map(|one| Error::of(source, one)).collect();
-        spans.push(Span { file: &source.name, before, errors });
-        if !wrong.is_empty() {
-            let shown = colour::errors(&wrong, &source.name, &source.text);
-            complain(format_args!("{} cannot be raced:\n{shown}", source.name));
-            seen.wrong_files += 1;
-        }
+        run.file(source, arguments, &mut seen, &mut spans).err()
+    });
+    let unfinished = refused.or_else(|| interrupt.unfinished());
+    if let Some(Unfinished { why, .. }) = &unfinished {
+        complain(why);
     }
     let conclusion = || match arguments.mode {
         Mode::Steered => report::conclusion(&seen.raced, arguments.seed),
         Mode::Free | Mode::Windows => freely::conclusion(&seen.freed, arguments.seed),
     };
-    telling.conclude(&case::report(spans, &seen), || report::json(&seen, arguments.seed), conclusion);
+    let conclusion = || match &unfinished {
+        Some(_) => format!("{}\nNot all was run that was asked for.", conclusion()),
+        None => conclusion(),
+    };
+    let json = || report::json(&seen, arguments.seed, unfinished.as_ref());
+    telling.conclude(&case::report(spans, &seen, unfinished.as_ref()), json, conclusion);
     seen.not_on_kvm.iter().for_each(|(file, name, why)| {
         complain(format_args!("{file}: {name} did not run: {ON_KVM} is not for it: {why}"));
     });
@@ -217,10 +210,11 @@ pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
         complain(message);
         return HOST.into();
     }
-    let own = match (seen.wrong_files + seen.not_on_kvm.len(), seen.agrees()) {
-        (0, true) => 0,
-        (0, false) => 1,
-        _ => UNUSABLE,
+    let own = match (unfinished, seen.wrong_files + seen.not_on_kvm.len(), seen.agrees()) {
+        (Some(Unfinished { status, .. }), _, _) => status,
+        (None, 0, true) => 0,
+        (None, 0, false) => 1,
+        (None, _, _) => UNUSABLE,
     };
     finish_trace(&trace, own).into()
 }
@@ -232,31 +226,53 @@ struct Run<'r> {
     pictures: &'r mut Pictures,
 }
 
-/// Why nothing can run any more: the host lacks something, or has no KVM although that was asked for.
-struct Failure {
-    status: u8,
-    text: String,
-}
-
-impl Failure {
-    const fn of_host(text: String) -> Self {
-        Self { status: HOST, text }
+impl Run<'_> {
+    /// Runs one file, unless a signal came before. An error is why no other runs.
+    fn file<'s>(
+        &mut self,
+        source: &'s Source,
+        arguments: &RaceArguments,
+        seen: &mut Seen,
+        spans: &mut Vec<Span<'s>>,
+    ) -> Result<(), Unfinished> {
+        if self.interrupt.came() {
+            return Ok(());
+        }
+        self.telling.heading(&source.name);
+        let (before, mut wrong) = (seen.counts(), Vec::new());
+        let ended = race_file(source, arguments, self, seen, &mut wrong);
+        let errors = wrong.iter().map(|one| Error::of(source, one)).collect();
+        spans.push(Span { file: &source.name, before, errors });
+        if !wrong.is_empty() {
+            let shown = colour::errors(&wrong, &source.name, &source.text);
+            complain(format_args!("{} cannot be raced:\n{shown}", source.name));
+            seen.wrong_files += 1;
+        }
+        ended
     }
 }
 
-/// Runs the scenarios of one file; what is wrong with those that cannot.
+/// What the host lacks, or has no KVM although that was asked for.
+const fn refused(why: String) -> Unfinished {
+    Unfinished { status: HOST, why }
+}
+
+/// Runs the scenarios of one file, and adds what is wrong with those that cannot. An error is why no other runs.
 fn race_file(
     source: &Source,
     arguments: &RaceArguments,
     run: &mut Run<'_>,
     seen: &mut Seen,
-) -> Result<Vec<Diagnostic>, Failure> {
+    wrong: &mut Vec<Diagnostic>,
+) -> Result<(), Unfinished> {
     let interrupt = run.interrupt;
     let loaded = match load(&source.text) {
         Ok(loaded) => loaded,
-        Err(wrong) => return Ok(wrong),
+        Err(diagnostics) => {
+            wrong.extend(diagnostics);
+            return Ok(());
+        }
     };
-    let mut wrong = Vec::new();
     for (scenario, lowered) in loaded {
         if !arguments.selection.has(source, &lowered.name) || interrupt.came() {
             continue;
@@ -299,7 +315,7 @@ fn race_file(
             }
         }
     }
-    Ok(wrong)
+    Ok(())
 }
 
 /// What belongs to a scenario that was steered.
@@ -324,7 +340,7 @@ fn race(
     packed: &engine::Packed,
     arguments: &RaceArguments,
     interrupt: &Interrupt,
-) -> Result<Raced, Failure> {
+) -> Result<Raced, Unfinished> {
     let options =
         Options { max_states: arguments.max_states, interleavings: Counting::Off, ..Options::default() };
     let model = match engine::explore(packed, &options).verdict {
@@ -359,11 +375,11 @@ fn race(
 }
 
 /// The machine of a scenario, and whether a guest executes the accesses of its vCPUs.
-fn machine(lowered: &Lowered, asked: Option<Cpu>) -> Result<(Machine, bool), Failure> {
+fn machine(lowered: &Lowered, asked: Option<Cpu>) -> Result<(Machine, bool), Unfinished> {
     let name = &lowered.name;
     let software = || {
         let lacks = |error| format!("{name}: {error}; {}", remedy(&error, "end other programs"));
-        Machine::new(lowered).map_err(|error| Failure::of_host(lacks(error)))
+        Machine::new(lowered).map_err(|error| refused(lacks(error)))
     };
     let kvm = match (played_by(&lowered.scene), asked) {
         (PlayedBy::Kvm, Some(Cpu::Kvm) | None) => true,
@@ -381,9 +397,9 @@ fn machine(lowered: &Lowered, asked: Option<Cpu>) -> Result<(Machine, bool), Fai
         }
         Err(PlayError::System(error)) => {
             let text = format!("{name}: {error}; leave out --cpu kvm to run the vCPUs in software");
-            Err(Failure { status: UNUSABLE, text })
+            Err(Unfinished { status: UNUSABLE, why: text })
         }
-        Err(error) => Err(Failure::of_host(format!("{name}: {error}"))),
+        Err(error) => Err(refused(format!("{name}: {error}"))),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What `check` and `race` print for other programs, and which scenarios they take.
 
 mod schema;
+mod unfinished;
 
 use std::fs;
 use std::io::Write;
@@ -14,7 +15,7 @@ use super::{afterimage, text};
 /// A device keeps a page, with all the letters that mean something to somebody.
 const REFUTED: &str = "scenario late\nabout   \"<a> & 'b' % 50%\"\npage    A\nframe   old = 0, new = 0\nmap     A -> old ro\ncpu     CPU\ndevice  DEV ats\n\nrace\nCPU                 | DEV\npte_clear A         | walk A\nflush_tlb A         | dma_read A\nset_pte A -> new rw |\nstore A = 1         |\nnotify A            |\n\nnever   DEV reads A == 0 after CPU store A\nexpect  proved\n\nscenario early\nlike    late\nmove    CPU.5 before 3\nexpect  proved\n\nscenario late-as-said\nlike    late\nexpect  violation\n";
 const WRONG: &str = "scenario bad\ncpu C\nagent C\n  laod A\n";
-const FORMATS: [&str; 7] = ["text", "json", "github", "junit", "sarif", "tap", "markdown"];
+const FORMATS: [&str; 8] = ["text", "json", "github", "gitlab", "junit", "sarif", "tap", "markdown"];
 
 /// A folder of its own with these files.
 fn folder(name: &str, files: &[(&str, &str)]) -> PathBuf {
@@ -33,6 +34,7 @@ fn run(folder: &PathBuf, arguments: &[&str], input: &str) -> Output {
         .args(arguments)
         .current_dir(folder)
         .env_remove("GITHUB_WORKSPACE")
+        .env_remove("CI_PROJECT_DIR")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -120,15 +122,53 @@ fn github_is_told_the_line_of_the_row_that_broke_in_one_line_each() {
 }
 
 #[test]
+fn gitlab_has_an_issue_for_each_fault_with_a_fingerprint_that_outlives_the_lines_above_it() {
+    let folder =
+        folder("formats-gitlab", &[("a.scn", REFUTED), ("sub/b.scn", &format!("{WRONG}  laod A\n"))]);
+    let issues = || {
+        let output = run(&folder, &["check", "./a.scn", "sub", "--format", "gitlab"], "");
+        object(&output).as_array().expect("a list").clone()
+    };
+    let before = issues();
+    let [broken, wrong, again] = &before[..] else { panic!("three issues in {before:?}") };
+    let place = |path: &str, line: u32| serde_json::json!({"path": path, "lines": {"begin": line}});
+    assert_eq!(broken["location"], place("a.scn", 12));
+    assert_eq!(broken["check_name"], "violated/never-DEV-reads-A-0-after-CPU-store-A");
+    let described = broken["description"].as_str().expect("a text");
+    assert!(described.starts_with("late: VIOLATED in 7 steps: ") && !described.contains('\n'), "{described}");
+    assert_eq!((&wrong["location"], &again["location"]), (&place("sub/b.scn", 4), &place("sub/b.scn", 5)));
+    assert_eq!((&wrong["check_name"], &wrong["description"]), (&again["check_name"], &again["description"]));
+    let prints = |issues: &[Value]| issues.iter().map(|one| one["fingerprint"].clone()).collect::<Vec<_>>();
+    let mut all = prints(&before);
+    fs::write(folder.join("a.scn"), format!("# A remark.\n\n{REFUTED}")).expect("a file is written");
+    assert_eq!(prints(&issues()), all, "a line above changes nothing");
+    all.sort_by_key(ToString::to_string);
+    all.dedup();
+    assert_eq!(all.len(), 3, "each has its own");
+    for issue in &before {
+        let severity = issue["severity"].as_str().expect("a word");
+        assert!(["info", "minor", "major", "critical", "blocker"].contains(&severity), "{issue}");
+    }
+    let none = run(&folder, &["check", "a.scn", "--scenario", "early", "--format", "gitlab"], "");
+    assert_eq!(object(&none), serde_json::json!([]));
+}
+
+#[test]
 fn below_the_root_of_the_repository_an_annotation_has_the_path_from_there() {
     let folder = folder("formats-root", &[("sub/a.scn", REFUTED)]);
-    let output = Command::new(env!("CARGO_BIN_EXE_afterimage"))
-        .args(["check", "a.scn", "--format", "github"])
-        .current_dir(folder.join("sub"))
-        .env("GITHUB_WORKSPACE", &folder)
-        .output()
-        .expect("the command was built");
-    assert!(text(&output.stdout).starts_with("::error file=sub/a.scn,line=12,"), "{}", text(&output.stdout));
+    let shown = |format: &str, variable: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_afterimage"))
+            .args(["check", "a.scn", "--format", format])
+            .current_dir(folder.join("sub"))
+            .env(variable, &folder)
+            .output()
+            .expect("the command was built");
+        text(&output.stdout)
+    };
+    let github = shown("github", "GITHUB_WORKSPACE");
+    assert!(github.starts_with("::error file=sub/a.scn,line=12,"), "{github}");
+    let gitlab = shown("gitlab", "CI_PROJECT_DIR");
+    assert!(gitlab.contains("\"path\": \"sub/a.scn\""), "{gitlab}");
 }
 
 #[test]
@@ -325,6 +365,8 @@ fn colours_are_printed_when_they_are_asked_for() {
         (&["check", "b.scn"][..], false),
         (&["check", "b.scn", "--color", "always"], true),
         (&["check", "b.scn", "--color=never"], false),
+        (&["--color", "always", "check", "b.scn"], true),
+        (&["--color=never", "check", "b.scn"], false),
     ] {
         let told = text(&run(&folder, arguments, "").stderr);
         assert_eq!(told.contains("\x1b["), coloured, "{arguments:?}: {told}");

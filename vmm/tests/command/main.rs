@@ -75,6 +75,21 @@ fn wrong_usage_says_what_was_given_and_what_is_accepted() {
 }
 
 #[test]
+fn an_option_of_the_demonstration_before_another_command_is_not_lost_but_refused() {
+    for (arguments, option) in [
+        (&["--seconds", "1", "check", "store-buffering"][..], "'--seconds <SECONDS>' before 'check'"),
+        (&["--json", "zoo"], "'--json' before 'zoo'"),
+        (&["--color", "never", "--devices", "2", "demo"], "'--devices <DEVICES>' before 'demo'"),
+    ] {
+        let output = afterimage(arguments);
+        let message = text(&output.stderr);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{arguments:?}: {message}");
+        assert!(message.contains(option) && message.contains("or leave it out"), "{arguments:?}: {message}");
+    }
+    assert_eq!(afterimage(&["--color", "never", "guests"]).status.code(), Some(0));
+}
+
+#[test]
 fn a_demonstration_is_one_json_object_when_asked() {
     let output = afterimage(&[
         "demo",

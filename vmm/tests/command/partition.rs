@@ -77,6 +77,39 @@ fn all_parts_together_are_the_whole_in_any_number_and_order() {
     }
 }
 
+/// A report of a part that was made before a file changed.
+#[test]
+fn a_part_of_another_content_of_a_file_is_refused_with_the_name_of_the_file() {
+    let whole = Whole::new(false);
+    let one = whole.part(1, 2);
+    let path = whole.folder.as_path().join("b.scn");
+    let changed = read_to_string(&path).expect("it was written").replace("x = 1", "x = 0");
+    write(&path, changed).expect("a temporary file can be written");
+    let told = refusal(&[&one, &whole.part(2, 2)]);
+    assert!(told.contains(" are of different contents of ") && told.contains("b.scn: run `"), "{told}");
+    assert_eq!(afterimage(&["merge", &whole.part(1, 2), &whole.part(2, 2)]).status.code(), Some(0));
+    // What has no hashes of its files, of an older afterimage, still has one of all.
+    let mut old: Value =
+        serde_json::from_str(&read_to_string(&one).expect("it was written")).expect("it is JSON");
+    old["partition"].as_object_mut().expect("an object").remove("files");
+    old["partition"]["inputs"] = "0".into();
+    write(&one, old.to_string()).expect("a temporary file can be written");
+    assert!(refusal(&[&one, &whole.part(2, 2)]).contains("is of other files or options than"));
+}
+
+#[test]
+fn a_part_that_was_not_finished_is_refused_although_it_lacks_nothing_that_can_be_counted() {
+    let whole = Whole::new(false);
+    let [one, two] = [1, 2].map(|index| whole.part(index, 2));
+    assert_eq!(afterimage(&["merge", &one, &two]).status.code(), Some(0));
+    let mut report: Value =
+        serde_json::from_str(&read_to_string(&one).expect("it was written")).expect("it is JSON");
+    report["unfinished"] = "SIGINT ended it".into();
+    write(&one, report.to_string()).expect("a temporary file can be written");
+    let told = refusal(&[&one, &two]);
+    assert!(told.contains(" is not all of part 1/2: SIGINT ended it: run `afterimage check "), "{told}");
+}
+
 /// What `merge` says of files that are no whole.
 fn refusal(files: &[&str]) -> String {
     let output = afterimage(&[["merge"].as_slice(), files].concat());

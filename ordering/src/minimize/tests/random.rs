@@ -67,23 +67,17 @@ const OBSERVERS: &[&str] = &[
 const PROPERTIES: &[&str] =
     &["finally !e", "finally !e", "finally !e", "always !(a && !d && !c)", "never G reads A == 0"];
 
-/// Marsaglia's xorshift.
-struct Random(u64);
+/// Draws from a seed.
+#[derive(Clone)]
+struct Random(fastrand::Rng);
 
 impl Random {
     fn new(seed: u64) -> Self {
-        let mut random = Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        for _ in 0..8 {
-            random.below(2);
-        }
-        random
+        Self(fastrand::Rng::with_seed(seed))
     }
 
     fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).expect("31 bits") % bound
+        self.0.usize(..bound)
     }
 
     fn of<'t>(&mut self, texts: &[&'t str]) -> &'t str {
@@ -187,7 +181,7 @@ fn the_needs_of_random_programs_are_exactly_their_proved_orders_or_said_not_to_b
 fn follow(seed: u64, census: &mut Census) {
     let mut random = Random::new(seed);
     let program = program(&mut random);
-    let rest = random.0;
+    let mut rest = random.clone();
     let source = written(&program, &mut random);
     let Ok(loaded) = load(&source) else {
         census.unreadable += 1;
@@ -201,7 +195,7 @@ fn follow(seed: u64, census: &mut Census) {
     census.reordered += usize::from(order != own);
     let lines = |row: &usize| rows(&loaded[0].0.agents[0], &source)[*row].lines.clone();
     let program: Vec<String> = order.iter().flat_map(lines).collect();
-    let source = written(&program, &mut Random(rest));
+    let source = written(&program, &mut rest);
     let scenario = parse(&source).scenarios.remove(0);
     let found = match minimize(&scenario, &source, "K", &limits()) {
         Ok(found) => found,

@@ -3,20 +3,23 @@
 //! Invariant: whatever a scenario says, it stays within its property or its message. Source: GitHub's "Workflow commands
 //! for GitHub Actions", and `actions/toolkit`, packages/core/src/command.ts, for what is escaped.
 
-use std::env;
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
 
 use super::super::files::STANDARD_INPUT;
 use super::report::{Error, Report};
+use super::root::Root;
 
 /// One command a line.
 pub(super) fn commands(report: &Report<'_>) -> String {
-    let root = env::var_os("GITHUB_WORKSPACE").and_then(|root| fs::canonicalize(root).ok());
+    let root = Root::of("GITHUB_WORKSPACE");
     let mut text = String::new();
+    if let Some(lack) = report.lack() {
+        // First of all: only some annotations are shown. Writing to a string cannot fail.
+        let title = format!("afterimage {} was not finished", report.command);
+        let _ = writeln!(text, "::error title={}::{}", property(&title), data(&lack));
+    }
     for group in &report.groups {
-        let file = place(group.file, root.as_deref());
+        let file = place(group.file, &root);
         for Error { rule, place: [(line, column), (end, behind)], message, help } in &group.errors {
             let title = format!("error[{}]", rule.id());
             let columns =
@@ -41,14 +44,8 @@ fn command(text: &mut String, place: &str, title: &str, message: &str) {
 }
 
 /// `file=…,`, below the root of the repository if it is there; nothing for what is no file.
-fn place(file: &str, root: Option<&Path>) -> String {
-    if file == STANDARD_INPUT {
-        return String::new();
-    }
-    let whole = fs::canonicalize(file).ok();
-    let below = root.and_then(|root| whole.as_deref()?.strip_prefix(root).ok());
-    let shown = below.map_or_else(|| file.to_owned(), |path| path.display().to_string());
-    format!("file={},", property(&shown))
+fn place(file: &str, root: &Root) -> String {
+    if file == STANDARD_INPUT { String::new() } else { format!("file={},", property(&root.below(file))) }
 }
 
 /// A message: one line.

@@ -7,7 +7,7 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesEnd, BytesStart, BytesText, Event};
 
 use super::super::origin;
-use super::report::{Error, Group, Report};
+use super::report::{Error, Group, Report, UNFINISHED};
 
 /// What writes.
 type Xml = Writer<Vec<u8>>;
@@ -25,26 +25,55 @@ pub(super) fn xml(report: &Report<'_>) -> String {
 fn written(xml: &mut Xml, report: &Report<'_>) -> std::io::Result<()> {
     let began = origin::began_utc();
     element(xml, "testsuites", &[], |xml| {
-        (0..).zip(&report.groups).try_for_each(|(id, group)| suite(xml, report.command, id, &began, group))
+        (0..)
+            .zip(&report.groups)
+            .try_for_each(|(id, group)| suite(xml, report.command, id, &began, group))?;
+        let Some(lack) = report.lack() else { return Ok(()) };
+        rest(xml, report.command, report.groups.len(), &began, &lack)
     })
+}
+
+/// A suite for what is missing: no suite of a file would tell that there are others.
+fn rest(xml: &mut Xml, command: &str, id: usize, began: &str, lack: &str) -> std::io::Result<()> {
+    let name = format!("afterimage {command}");
+    let attributes = numbers(&name, command, id, [1, 0, 1], 0.0, began);
+    element(xml, "testsuite", &attributes, |xml| {
+        empty(xml, "properties")?;
+        let told = [("message", lack.to_owned()), ("type", UNFINISHED.to_owned())];
+        case(xml, &name, UNFINISHED, 0.0, |xml| filled(xml, "error", &told, lack))?;
+        empty(xml, "system-out")?;
+        empty(xml, "system-err")
+    })
+}
+
+/// The attributes of a suite with so many cases, failures and errors.
+fn numbers<'n>(
+    name: &str,
+    command: &str,
+    id: usize,
+    [tests, failures, errors]: [usize; 3],
+    seconds: f64,
+    began: &str,
+) -> [(&'n str, String); 9] {
+    [
+        ("name", name.to_owned()),
+        ("package", format!("afterimage.{command}")),
+        ("id", id.to_string()),
+        ("tests", tests.to_string()),
+        ("failures", failures.to_string()),
+        ("errors", errors.to_string()),
+        ("time", format!("{seconds:.3}")),
+        ("timestamp", began.to_owned()),
+        ("hostname", "localhost".to_owned()),
+    ]
 }
 
 fn suite(xml: &mut Xml, command: &str, id: usize, began: &str, group: &Group<'_>) -> std::io::Result<()> {
     let failures = group.cases.iter().filter(|case| case.fault.is_some()).count();
     let seconds = group.cases.iter().fold(0.0, |all, case| all + case.seconds);
-    let package = format!("afterimage.{command}");
-    let tests = group.cases.len() + group.errors.len();
-    let attributes = [
-        ("name", group.file.to_owned()),
-        ("package", package),
-        ("id", id.to_string()),
-        ("tests", tests.to_string()),
-        ("failures", failures.to_string()),
-        ("errors", group.errors.len().to_string()),
-        ("time", format!("{seconds:.3}")),
-        ("timestamp", began.to_owned()),
-        ("hostname", "localhost".to_owned()),
-    ];
+    let errors = group.errors.len();
+    let counts = [group.cases.len() + errors, failures, errors];
+    let attributes = numbers(group.file, command, id, counts, seconds, began);
     element(xml, "testsuite", &attributes, |xml| {
         empty(xml, "properties")?;
         for Error { rule, place: [(line, column), _], message, help } in &group.errors {

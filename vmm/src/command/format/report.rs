@@ -1,10 +1,12 @@
 //! What a run has found, as all formats but text and JSON tell it: files, their scenarios, and what is wrong with each.
 //!
-//! Invariant: a case has a fault if and only if it makes the exit status other than 0. Lines and columns count from 1.
+//! Invariant: a case has a fault if and only if it makes the exit status other than 0; a report that does not hold all
+//! that was asked for says so. Lines and columns count from 1.
 
 use ordering::language::{Code, Diagnostic};
 
 use super::super::files::Source;
+use super::super::unfinished::Unfinished;
 
 /// Everything that one call has found.
 pub(in super::super) struct Report<'a> {
@@ -12,6 +14,8 @@ pub(in super::super) struct Report<'a> {
     pub(in super::super) command: &'static str,
     /// In the order in which they were named.
     pub(in super::super) groups: Vec<Group<'a>>,
+    /// Why scenarios are missing; none if all are there.
+    pub(in super::super) unfinished: Option<&'a Unfinished>,
 }
 
 /// A file.
@@ -87,6 +91,13 @@ pub(in super::super) struct Error {
     pub(in super::super) help: String,
 }
 
+impl Report<'_> {
+    /// Why it is not all, in a sentence.
+    pub(super) fn lack(&self) -> Option<String> {
+        self.unfinished.map(|unfinished| format!("not all scenarios are here: {}", unfinished.why))
+    }
+}
+
 impl Error {
     /// An error of the language.
     pub(in super::super) fn of(source: &Source, diagnostic: &Diagnostic) -> Self {
@@ -130,6 +141,9 @@ impl Rule {
         }
     }
 }
+
+/// By which others refer to a report that is not all.
+pub(super) const UNFINISHED: &str = "unfinished";
 
 /// Letters and digits, with single `-` between them.
 fn slug(text: &str) -> String {

@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use super::super::files::STANDARD_INPUT;
-use super::report::{Case, Error, Fault, Group, Report, Rule, Step};
+use super::report::{Case, Error, Fault, Group, Report, Rule, Step, UNFINISHED};
 
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -16,7 +16,6 @@ const SCHEMA: &str =
 pub(super) fn log(report: &Report<'_>) -> String {
     let rules = rules(report);
     let results: Vec<Value> = report.groups.iter().flat_map(|group| results(group, &rules)).collect();
-    let clean = report.groups.iter().all(|group| group.errors.is_empty());
     let log = json!({
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -28,7 +27,7 @@ pub(super) fn log(report: &Report<'_>) -> String {
             }},
             "automationDetails": {"id": format!("afterimage-{}/", report.command)},
             "columnKind": "unicodeCodePoints",
-            "invocations": [{"executionSuccessful": clean}],
+            "invocations": [invocation(report)],
             "results": results,
         }],
     });
@@ -36,6 +35,21 @@ pub(super) fn log(report: &Report<'_>) -> String {
         Ok(text) => text,
         Err(error) => unreachable!("numbers and texts are always JSON: {error}"),
     }
+}
+
+/// Whether all was run, and if not why (3.20.14, 3.20.21).
+fn invocation(report: &Report<'_>) -> Value {
+    let clean = report.groups.iter().all(|group| group.errors.is_empty());
+    let lack = report.lack();
+    let mut told = json!({"executionSuccessful": clean && lack.is_none()});
+    if let Some(unfinished) = report.unfinished {
+        told["exitCode"] = json!(unfinished.status);
+    }
+    if let Some(lack) = lack {
+        told["toolExecutionNotifications"] =
+            json!([{"level": "error", "descriptor": {"id": UNFINISHED}, "message": {"text": lack}}]);
+    }
+    told
 }
 
 /// Each kind of fault that occurs, once (3.19.23).

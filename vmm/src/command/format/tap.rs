@@ -1,7 +1,8 @@
 //! The Test Anything Protocol, version 14: one test point a scenario.
 //!
-//! Invariant: the plan has as many points as there are; a file that cannot be read is a point that failed. What stands in a
-//! block is YAML by being JSON. Source: testanything.org, "TAP 14 specification".
+//! Invariant: the plan has as many points as there are, and behind them a run that was not finished bails out; a file
+//! that cannot be read is a point that failed. What stands in a block is YAML by being JSON. Source: testanything.org,
+//! "TAP 14 specification".
 
 use std::fmt::Write as _;
 
@@ -44,6 +45,9 @@ pub(super) fn stream(report: &Report<'_>) -> String {
         // Writing to a string cannot fail.
         let _ =
             write!(text, "{said} {number} - {}\n{}", description(name), block.as_deref().unwrap_or_default());
+    }
+    if let Some(lack) = report.lack() {
+        let _ = writeln!(text, "Bail out! {}", lack.replace(['\n', '\r'], " "));
     }
     text
 }

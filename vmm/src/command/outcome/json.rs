@@ -13,6 +13,7 @@ mod outcomes;
 
 use super::super::files::Source;
 use super::super::partition::Part;
+use super::super::unfinished::Unfinished;
 use super::{Checked, as_json, expected_name};
 use crate::schema::CHECK;
 
@@ -24,6 +25,8 @@ struct Report<'a> {
     errors: Vec<Error<'a>>,
     /// Which part of what this is, if only a part was asked for.
     partition: Option<Part>,
+    /// Why scenarios are missing; none if all are there.
+    unfinished: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -115,11 +118,12 @@ struct Error<'a> {
     help: &'a str,
 }
 
-/// All of `checked`, and what is wrong with the files that could not be.
+/// All of `checked`, what is wrong with the files that could not be, and why that is not all if it is not.
 pub(in super::super) fn json(
     checked: &[Checked],
     wrong: &[(&Source, Vec<Diagnostic>)],
     partition: Option<Part>,
+    unfinished: Option<&Unfinished>,
 ) -> String {
     let error = |source: &'_ Source, diagnostic: &Diagnostic| diagnostic.place(&source.text);
     let errors = wrong.iter().flat_map(|(source, diagnostics)| {
@@ -131,7 +135,8 @@ pub(in super::super) fn json(
         })
     });
     let scenarios = checked.iter().map(scenario).collect();
-    as_json(&Report { schema: CHECK, scenarios, errors: errors.collect(), partition })
+    let unfinished = unfinished.map(|unfinished| unfinished.why.as_str());
+    as_json(&Report { schema: CHECK, scenarios, errors: errors.collect(), partition, unfinished })
 }
 
 fn scenario(checked: &Checked) -> Scenario<'_> {

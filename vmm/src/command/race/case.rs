@@ -3,6 +3,7 @@
 //! Invariant: it has a fault if and only if the machine did what the model does not have.
 
 use super::super::format::report::{Case, Error, Fault, Group, Report, Rule, Step};
+use super::super::unfinished::Unfinished;
 use super::freely::Freed;
 use super::{ON_KVM, Raced, Seen, report};
 
@@ -15,7 +16,11 @@ pub(super) struct Span<'a> {
 }
 
 /// Everything, for other programs.
-pub(super) fn report<'a>(spans: Vec<Span<'a>>, seen: &Seen) -> Report<'a> {
+pub(super) fn report<'a>(
+    spans: Vec<Span<'a>>,
+    seen: &Seen,
+    unfinished: Option<&'a Unfinished>,
+) -> Report<'a> {
     let ends: Vec<[usize; 3]> = spans.iter().skip(1).map(|span| span.before).chain([seen.counts()]).collect();
     let group = |(span, end): (Span<'a>, [usize; 3])| {
         let [raced, freed, missing] = span.before;
@@ -32,7 +37,7 @@ pub(super) fn report<'a>(spans: Vec<Span<'a>>, seen: &Seen) -> Report<'a> {
             errors: span.errors.into_iter().chain(not_run).collect(),
         }
     };
-    Report { command: "race", groups: spans.into_iter().zip(ends).map(group).collect() }
+    Report { command: "race", groups: spans.into_iter().zip(ends).map(group).collect(), unfinished }
 }
 
 impl Seen {

@@ -3,10 +3,7 @@
 //! Invariant: an end that the model does not have, or a round that stands still, is a divergence; so is nothing that a list
 //! which was cut short does not have.
 
-use std::cell::Cell;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use ordering::engine::Options;
@@ -17,7 +14,9 @@ use race::free::{Bar, Free, Histogram, Plan};
 use serde::Serialize;
 
 use super::super::files::Source;
-use super::{Failure, Mode, RaceArguments, machine};
+use super::super::interrupt::Interrupt;
+use super::super::unfinished::Unfinished;
+use super::{Mode, RaceArguments, machine};
 
 /// Turns of a loop at most by which a step waits in a window: some microseconds.
 const WINDOW: u32 = 2000;
@@ -45,41 +44,7 @@ pub(super) enum NotRun {
     /// It has errors.
     Wrong(Vec<Diagnostic>),
     /// The host lacks something.
-    Host(Failure),
-}
-
-/// What the user's signals do: a run that is going on ends with what it has seen, and anything else ends at once.
-pub(super) struct Interrupt {
-    /// Set: a signal ends the program. Cleared while a run goes on, which the signal sets again.
-    flag: Arc<AtomicBool>,
-    came: Cell<bool>,
-}
-
-impl Interrupt {
-    pub(super) fn watched() -> Self {
-        let flag = Arc::new(AtomicBool::new(true));
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            // Where this cannot be watched, the signal ends the program, as it does without us.
-            let _ends = signal_hook::flag::register_conditional_default(signal, Arc::clone(&flag));
-            let _stops = signal_hook::flag::register(signal, Arc::clone(&flag));
-        }
-        Self { flag, came: Cell::new(false) }
-    }
-
-    /// Whether a run was stopped: no other begins.
-    pub(super) fn came(&self) -> bool {
-        self.came.get()
-    }
-
-    /// Lets `run` look whether it is to stop; a second signal ends the program.
-    pub(super) fn stops<T>(&self, run: impl FnOnce(&AtomicBool) -> T) -> T {
-        self.flag.store(false, Ordering::SeqCst);
-        let result = run(&self.flag);
-        if self.flag.swap(true, Ordering::SeqCst) {
-            self.came.set(true);
-        }
-        result
-    }
+    Host(Unfinished),
 }
 
 /// Runs one scenario.
@@ -100,8 +65,9 @@ pub(super) fn run(
         Mode::Free | Mode::Steered => 0,
     };
     let (rounds, time, seed) = (arguments.rounds(), arguments.seconds, arguments.seed);
-    let histogram = interrupt
-        .stops(|stop| free.run(&machine, &Plan { rounds, time, seed, threads, window, stop: Some(stop) }));
+    let histogram = interrupt.stops(|stop| {
+        free.run(&machine, &Plan { rounds, time, seed, threads, window, stop: Some(stop.as_ref()) })
+    });
     Ok(Freed { file: source.name.clone(), free, histogram, vcpus })
 }
 

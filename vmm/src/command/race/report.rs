@@ -8,6 +8,7 @@ use std::time::Duration;
 use race::steered::Divergence;
 use serde::Serialize;
 
+use super::super::unfinished::Unfinished;
 use super::freely::{self, Freed};
 use super::{Model, ON_KVM, Raced, Seen, as_json, rate};
 use crate::schema::RACE;
@@ -22,6 +23,8 @@ struct Report<'a> {
     free: Vec<freely::Row<'a>>,
     /// Those that did not run, as no guest can play their vCPUs.
     not_live: Vec<Missing<'a>>,
+    /// Why others are missing, or had fewer runs than they were to have; none if all is there.
+    unfinished: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -68,7 +71,7 @@ struct Row<'a> {
 }
 
 /// Everything that one call has seen.
-pub(super) fn json(seen: &Seen, seed: u64) -> String {
+pub(super) fn json(seen: &Seen, seed: u64, unfinished: Option<&Unfinished>) -> String {
     let not_live = seen.not_on_kvm.iter().map(|(file, scenario, reason)| Missing {
         file,
         scenario,
@@ -82,6 +85,7 @@ pub(super) fn json(seen: &Seen, seed: u64) -> String {
         scenarios: seen.raced.iter().map(scenario).collect(),
         free: seen.freed.iter().map(Freed::row).collect(),
         not_live: not_live.collect(),
+        unfinished: unfinished.map(|unfinished| unfinished.why.as_str()),
     })
 }
 
