@@ -62,6 +62,8 @@ pub struct Port {
 /// What a port does not lend out with an access.
 struct Wiring {
     unit: Arc<Vtd>,
+    /// The unit's.
+    memory: Arc<PhysicalMemory>,
     device: Arc<Device>,
     /// If the unit watches for stale uses.
     vigil: Option<Vigil>,
@@ -93,6 +95,7 @@ impl Vtd {
             device_tlb: device.cache().port(),
             wiring: Wiring {
                 unit: Arc::clone(self),
+                memory: Arc::clone(&self.memory),
                 memos: Memos::new(&device),
                 device,
                 vigil: self.witness().and_then(|_| Vigil::new(self.options.stale.watching)),
@@ -157,25 +160,39 @@ impl Port {
     /// [`Blocked`], recorded in the fault log unless the tables hide it, or the device asked ahead (ATS).
     #[inline(always)]
     pub fn translate(&mut self, request: Request) -> Result<InFlight<'_>, Blocked> {
-        let Self { iotlb, device_tlb, wiring } = self;
-        let (section, behind) = match wiring.memos.ats_now(&wiring.unit) {
-            Ats::Disabled => (iotlb.enter(), None),
-            Ats::Enabled => (device_tlb.enter(), Some(iotlb)),
+        // Which of the two may be outdated; a shortcut that is of this epoch is for the right one.
+        let ahead = self.wiring.memos.ats_before() == Ats::Enabled;
+        let section = if ahead { self.device_tlb.enter() } else { self.iotlb.enter() };
+        let Some(address) = self.wiring.quick(&section, &request) else {
+            drop(section);
+            return self.translate_slowly(request);
         };
-        let (section, found) = match (wiring.quick(&section, &request), behind) {
-            (Some(address), _) => (section, Ok(address)),
-            (None, Some(iotlb)) if wiring.device.ats() == Ats::Enabled => {
-                let found = wiring.ahead(&section, iotlb, &request).map(at(&request));
-                (section, found)
+        let ongoing = section.leave_ongoing();
+        let cache = if ahead { &mut self.device_tlb } else { &mut self.iotlb };
+        Ok(InFlight { _section: cache.go_on(ongoing), memory: &self.wiring.memory, address })
+    }
+
+    /// What is behind [`quick`](Wiring::quick), in an access of its own.
+    #[cold]
+    #[inline(never)]
+    fn translate_slowly(&mut self, request: Request) -> Result<InFlight<'_>, Blocked> {
+        let Self { iotlb, device_tlb, wiring } = self;
+        let (section, found) = match wiring.memos.ats_now(&wiring.unit) {
+            Ats::Disabled => wiring.untranslated(iotlb.enter(), &request),
+            Ats::Enabled => {
+                let section = device_tlb.enter();
+                // Switched off meanwhile, its TLB is empty, and stays so.
+                if wiring.device.ats() == Ats::Enabled {
+                    let found = wiring.ahead(&section, iotlb, &request).map(at(&request));
+                    (section, found)
+                } else {
+                    drop(section);
+                    wiring.untranslated(iotlb.enter(), &request)
+                }
             }
-            (None, Some(iotlb)) => {
-                drop(section);
-                wiring.untranslated(iotlb.enter(), &request)
-            }
-            (None, None) => wiring.untranslated(section, &request),
         };
         match found {
-            Ok(address) => Ok(InFlight { _section: section, memory: &wiring.unit.memory, address }),
+            Ok(address) => Ok(InFlight { _section: section, memory: &wiring.memory, address }),
             Err(stopped) => {
                 // Recording takes a lock, and may interrupt.
                 drop(section);
@@ -246,27 +263,29 @@ impl Wiring {
             return self.pass(request);
         }
         match section.lookup_page(shortcut.tag, request.address) {
-            Some(hit) => self.quick_hit(request, hit),
-            None => self.quick_large(request, section.lookup_large(shortcut.tag, request.address)?),
+            Some(hit) => self.quick_hit(request, hit, shortcut.valid_in),
+            None => {
+                let hit = section.lookup_large(shortcut.tag, request.address)?;
+                self.quick_large(request, hit, shortcut.valid_in)
+            }
         }
     }
 
     /// A hit that was found, whose size the compiler knows.
     #[inline(always)]
-    fn quick_hit(&mut self, request: &Request, hit: Translation) -> Option<PhysAddr> {
+    fn quick_hit(&mut self, request: &Request, hit: Translation, found_in: u64) -> Option<PhysAddr> {
         if !hit.serves(request.access) {
             return None;
         }
         let Some(vigil) = &mut self.vigil else { return Some(hit.physical(request.address)) };
         vigil.count();
-        let memo = self.memos.behind_shortcut(request.pasid)?;
-        let passes = !vigil.is_looking() || vigil.vouches(&self.unit.memory, memo, request, hit);
+        let passes = !vigil.is_looking() || vigil.vouches(&self.memory, found_in, request, hit);
         passes.then_some(hit.physical(request.address))
     }
 
     #[inline(never)]
-    fn quick_large(&mut self, request: &Request, hit: Translation) -> Option<PhysAddr> {
-        self.quick_hit(request, hit)
+    fn quick_large(&mut self, request: &Request, hit: Translation, found_in: u64) -> Option<PhysAddr> {
+        self.quick_hit(request, hit, found_in)
     }
 
     /// An address that passes as it is.
