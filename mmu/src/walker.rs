@@ -106,35 +106,40 @@ fn walk_levels<const LEVELS: u32>(
     address: VirtAddr,
     access: Access,
 ) -> Option<Translation> {
-    const USED: u64 = Pte::PRESENT | Pte::ACCESSED;
+    // In the word of what all entries have in common this bit says that none of those above the leaf is one: there it is turned.
+    const TABLES: u64 = Pte::LARGE;
+    let needed = TABLES | Pte::PRESENT | Pte::ACCESSED | needed(access);
     if !root.levels.is_canonical(address) {
         return None;
     }
+    // What lies behind a hole is left to the whole walk.
     let pages = memory.low_pages();
     let mut table = root.table.address();
-    // Bits that all entries have, and bits that one above the leaf has.
-    let (mut all, mut any) = (u64::MAX, 0);
+    let mut common = u64::MAX;
     let mut level = LEVELS;
     while level > 1 {
-        // What lies behind a hole is left to the whole walk.
         let entry = pages.load(table, address.table_index(level) * 8)?;
-        all &= entry;
-        any |= entry;
+        common &= entry ^ TABLES;
         table = Pte(entry).pfn().address();
         level -= 1;
     }
     let entry = Pte(pages.load(table, address.table_index(1) * 8)?);
-    all &= entry.0;
-    let permission = permission(all);
-    if all & USED != USED || any & Pte::LARGE != 0 || entry.0 & marks(access) != marks(access) {
+    common &= entry.0 | TABLES;
+    let lacks_mark = access == Access::Write && !entry.is_dirty();
+    if common & needed != needed || lacks_mark {
         return None;
     }
-    permission.allows(access).then_some(Translation {
-        pfn: entry.pfn(),
-        size: PageSize::Size4K,
-        permission,
-        dirty: entry.is_dirty(),
-    })
+    let permission = permission(common);
+    Some(Translation { pfn: entry.pfn(), size: PageSize::Size4K, permission, dirty: entry.is_dirty() })
+}
+
+/// The bits without which an entry does not allow the access.
+#[inline]
+const fn needed(access: Access) -> u64 {
+    match access {
+        Access::Read => Pte::USER,
+        Access::Write => Pte::USER | Pte::WRITE,
+    }
 }
 
 /// The whole walk: faults, large pages, and the marks.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mmu::address::{Access, PhysAddr, VirtAddr};
-use mmu::cache::{CachePort, Section, Translation};
+use mmu::cache::{CachePort, Ongoing, Section, Translation};
 use mmu::memory::PhysicalMemory;
 use mmu::trace::{Agent, Observer};
 pub use pcie::{Ats, Request};
@@ -160,16 +160,18 @@ impl Port {
     /// [`Blocked`], recorded in the fault log unless the tables hide it, or the device asked ahead (ATS).
     #[inline(always)]
     pub fn translate(&mut self, request: Request) -> Result<InFlight<'_>, Blocked> {
+        let Self { iotlb, device_tlb, wiring } = &mut *self;
         // Which of the two may be outdated; a shortcut that is of this epoch is for the right one.
-        let ahead = self.wiring.memos.ats_before() == Ats::Enabled;
-        let section = if ahead { self.device_tlb.enter() } else { self.iotlb.enter() };
-        let Some(address) = self.wiring.quick(&section, &request) else {
-            drop(section);
-            return self.translate_slowly(request);
+        let found = match wiring.memos.ats_before() {
+            Ats::Disabled => attempt(iotlb, wiring, request).map(|found| (found, Ats::Disabled)),
+            Ats::Enabled => attempt(device_tlb, wiring, request).map(|found| (found, Ats::Enabled)),
         };
-        let ongoing = section.leave_ongoing();
-        let cache = if ahead { &mut self.device_tlb } else { &mut self.iotlb };
-        Ok(InFlight { _section: cache.go_on(ongoing), memory: &self.wiring.memory, address })
+        let Some(((ongoing, address), ats)) = found else { return self.translate_slowly(request) };
+        let section = match ats {
+            Ats::Disabled => self.iotlb.go_on(ongoing),
+            Ats::Enabled => self.device_tlb.go_on(ongoing),
+        };
+        Ok(InFlight { _section: section, memory: &self.wiring.memory, address })
     }
 
     /// What is behind [`quick`](Wiring::quick), in an access of its own.
@@ -243,6 +245,14 @@ impl Port {
     }
 }
 
+/// The access by the common case, announced to `cache` and left in flight; none if it is not that.
+#[inline(always)]
+fn attempt(cache: &mut CachePort, wiring: &mut Wiring, request: Request) -> Option<(Ongoing, PhysAddr)> {
+    let section = cache.enter();
+    let address = wiring.quick(&section, request)?;
+    Some((section.leave_ongoing(), address))
+}
+
 /// Why a request stops, and on which leg.
 #[derive(Clone, Copy)]
 struct Stopped {
@@ -254,7 +264,7 @@ impl Wiring {
     /// The common case: a hit that serves, under a route that is known, and is known not to be stale if somebody wants
     /// to know. Everything else goes the long way, which starts over.
     #[inline(always)]
-    fn quick(&mut self, section: &Section<'_>, request: &Request) -> Option<PhysAddr> {
+    fn quick(&mut self, section: &Section<'_>, request: Request) -> Option<PhysAddr> {
         let shortcut = self.memos.shortcut(&self.unit, request.pasid)?;
         if Msi::is_address(request.address.0) {
             return None;
@@ -273,24 +283,24 @@ impl Wiring {
 
     /// A hit that was found, whose size the compiler knows.
     #[inline(always)]
-    fn quick_hit(&mut self, request: &Request, hit: Translation, found_in: u64) -> Option<PhysAddr> {
+    fn quick_hit(&mut self, request: Request, hit: Translation, found_in: u64) -> Option<PhysAddr> {
         if !hit.serves(request.access) {
             return None;
         }
         let Some(vigil) = &mut self.vigil else { return Some(hit.physical(request.address)) };
         vigil.count();
-        let passes = !vigil.is_looking() || vigil.vouches(&self.memory, found_in, request, hit);
+        let passes = !vigil.is_looking() || vigil.vouches(&self.memory, found_in, &request, hit);
         passes.then_some(hit.physical(request.address))
     }
 
     #[inline(never)]
-    fn quick_large(&mut self, request: &Request, hit: Translation, found_in: u64) -> Option<PhysAddr> {
+    fn quick_large(&mut self, request: Request, hit: Translation, found_in: u64) -> Option<PhysAddr> {
         self.quick_hit(request, hit, found_in)
     }
 
     /// An address that passes as it is.
     #[inline(always)]
-    fn pass(&mut self, request: &Request) -> Option<PhysAddr> {
+    fn pass(&mut self, request: Request) -> Option<PhysAddr> {
         if let Some(vigil) = &mut self.vigil {
             vigil.count();
             let memo = self.memos.behind_shortcut(request.pasid)?;
