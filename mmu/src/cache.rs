@@ -241,7 +241,6 @@ impl TranslationCache {
     }
 
     /// The larger sizes, apart, and returned in registers: a hit in a 4 KiB page must not pay for them.
-    #[cold]
     #[inline(never)]
     fn find_large(&self, tag: Tag, address: VirtAddr) -> Option<(Value, PageSize)> {
         let mut sizes = self.sequences.large_sizes().iter();

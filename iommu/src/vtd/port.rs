@@ -7,6 +7,7 @@
 mod bytes;
 mod hooks;
 mod memo;
+mod quick;
 pub mod shared;
 mod vigil;
 mod walk;
@@ -16,11 +17,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mmu::address::{Access, PhysAddr, VirtAddr};
-use mmu::cache::{CachePort, Ongoing, Section, Translation};
+use mmu::cache::{CachePort, Section, Translation};
 use mmu::memory::PhysicalMemory;
 use mmu::trace::{Agent, Observer};
 pub use pcie::{Ats, Request};
-use pcie::{Msi, PageGroupResponse, PageRequest, Pasid, RequestOutcome, Requester, SourceId, Wants};
+use pcie::{PageGroupResponse, PageRequest, Pasid, RequestOutcome, Requester, SourceId, Wants};
 use thiserror::Error;
 
 pub use self::hooks::{Fetched, Overtaken, Reached};
@@ -163,10 +164,14 @@ impl Port {
         let Self { iotlb, device_tlb, wiring } = &mut *self;
         // Which of the two may be outdated; a shortcut that is of this epoch is for the right one.
         let found = match wiring.memos.ats_before() {
-            Ats::Disabled => attempt(iotlb, wiring, request).map(|found| (found, Ats::Disabled)),
-            Ats::Enabled => attempt(device_tlb, wiring, request).map(|found| (found, Ats::Enabled)),
+            Ats::Disabled => wiring.attempt(iotlb, request).map(|found| (found, Ats::Disabled)),
+            Ats::Enabled => wiring.attempt(device_tlb, request).map(|found| (found, Ats::Enabled)),
         };
-        let Some(((ongoing, address), ats)) = found else { return self.translate_slowly(request) };
+        let Some(((ongoing, address), ats)) = found else {
+            // In parts, here and below: handed on as a whole, it would lie in memory for the common case, too.
+            let Request { pasid, address, access } = request;
+            return self.translate_slowly(pasid, address, access);
+        };
         let section = match ats {
             Ats::Disabled => self.iotlb.go_on(ongoing),
             Ats::Enabled => self.device_tlb.go_on(ongoing),
@@ -174,10 +179,16 @@ impl Port {
         Ok(InFlight { _section: section, memory: &self.wiring.memory, address })
     }
 
-    /// What is behind [`quick`](Wiring::quick), in an access of its own.
+    /// What is behind [`attempt`](Wiring::attempt), in an access of its own.
     #[cold]
     #[inline(never)]
-    fn translate_slowly(&mut self, request: Request) -> Result<InFlight<'_>, Blocked> {
+    fn translate_slowly(
+        &mut self,
+        pasid: Option<Pasid>,
+        address: VirtAddr,
+        access: Access,
+    ) -> Result<InFlight<'_>, Blocked> {
+        let request = Request { pasid, address, access };
         let Self { iotlb, device_tlb, wiring } = self;
         let (section, found) = match wiring.memos.ats_now(&wiring.unit) {
             Ats::Disabled => wiring.untranslated(iotlb.enter(), &request),
@@ -245,14 +256,6 @@ impl Port {
     }
 }
 
-/// The access by the common case, announced to `cache` and left in flight; none if it is not that.
-#[inline(always)]
-fn attempt(cache: &mut CachePort, wiring: &mut Wiring, request: Request) -> Option<(Ongoing, PhysAddr)> {
-    let section = cache.enter();
-    let address = wiring.quick(&section, request)?;
-    Some((section.leave_ongoing(), address))
-}
-
 /// Why a request stops, and on which leg.
 #[derive(Clone, Copy)]
 struct Stopped {
@@ -261,74 +264,6 @@ struct Stopped {
 }
 
 impl Wiring {
-    /// The common case: a hit that serves, under a route that is known, and is known not to be stale if somebody wants
-    /// to know. Everything else goes the long way, which starts over.
-    #[inline(always)]
-    fn quick(&mut self, section: &Section<'_>, request: Request) -> Option<PhysAddr> {
-        let shortcut = self.memos.shortcut(&self.unit, request.pasid)?;
-        if Msi::is_address(request.address.0) {
-            return None;
-        }
-        if shortcut.is_identity {
-            return self.pass(request);
-        }
-        match section.lookup_page(shortcut.tag, request.address) {
-            Some(hit) => self.quick_hit(request, hit, shortcut.valid_in),
-            None => {
-                let hit = section.lookup_large(shortcut.tag, request.address)?;
-                self.quick_large(request, hit, shortcut.valid_in)
-            }
-        }
-    }
-
-    /// A hit that was found, whose size the compiler knows.
-    #[inline(always)]
-    fn quick_hit(&mut self, request: Request, hit: Translation, found_in: u64) -> Option<PhysAddr> {
-        if !hit.serves(request.access) {
-            return None;
-        }
-        let Some(vigil) = &mut self.vigil else { return Some(hit.physical(request.address)) };
-        vigil.count();
-        let passes = !vigil.is_looking() || vigil.vouches(&self.memory, found_in, &request, hit);
-        passes.then_some(hit.physical(request.address))
-    }
-
-    #[inline(never)]
-    fn quick_large(&mut self, request: Request, hit: Translation, found_in: u64) -> Option<PhysAddr> {
-        self.quick_hit(request, hit, found_in)
-    }
-
-    /// An address that passes as it is.
-    #[inline(always)]
-    fn pass(&mut self, request: Request) -> Option<PhysAddr> {
-        if let Some(vigil) = &mut self.vigil {
-            vigil.count();
-            let memo = self.memos.behind_shortcut(request.pasid)?;
-            if vigil.is_looking() && !vigil.vouches_for_passing(&self.unit.memory, memo) {
-                return None;
-            }
-        }
-        Some(PhysAddr(request.address.0))
-    }
-
-    /// What is behind [`quick`](Self::quick) where memory is lent and has no words to look at: nobody else pays for it.
-    #[cold]
-    fn quick_in_lent(&mut self, section: &Section<'_>, request: &Request) -> Option<PhysAddr> {
-        let memory = &self.unit.memory;
-        if !memory.words().is_empty() || Msi::is_address(request.address.0) {
-            return None;
-        }
-        let shortcut = self.memos.shortcut(&self.unit, request.pasid)?;
-        let memo = self.memos.behind_shortcut(request.pasid)?;
-        let vigil = self.vigil.as_ref()?;
-        let hit = if shortcut.is_identity {
-            identity(request.address)
-        } else {
-            section.lookup(shortcut.tag, request.address).filter(|hit| hit.serves(request.access))?
-        };
-        vigil.vouches_in_lent(memory, memo, request, hit).then(|| hit.physical(request.address))
-    }
-
     /// Through the device's TLB; what it does not have it asks the unit for.
     #[cold]
     fn ahead(
