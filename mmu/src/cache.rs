@@ -7,7 +7,7 @@
 //! Invariant: an access that begins after an invalidation was issued and drained never uses a translation that
 //! was read from a page table before the invalidation. Three parts carry it:
 //!
-//! - **Entries.** A `set` is read under its sequence number; key and value are never torn apart.
+//! - **Entries.** A `set` is read between the counts of its changes; key and value are never torn apart.
 //! - **Fills.** A fill carries a [`FillTicket`] from before its page-table walk. Each page invalidation advances the
 //!   tag's `sequences` before it locks the set, a fill compares under the set's lock. If the fill locks
 //!   first, the invalidation finds its entry; if second, it finds the sequence advanced and installs nothing.
