@@ -34,7 +34,8 @@ pub(crate) struct SharedMapping {
     indexed: usize,
 }
 
-/// Pages from the first one of a mapping on, for many loads: where they lie is in registers, and not loaded again behind each.
+/// Pages from the first one of a mapping on, for many loads: where they lie is in registers, and not loaded again
+/// behind each.
 #[derive(Clone, Copy, Debug)]
 pub struct LowPages<'a> {
     first: *mut u8,
@@ -44,8 +45,8 @@ pub struct LowPages<'a> {
 }
 
 impl LowPages<'_> {
-    /// Loads the word at `offset` bytes of the page at `page` (acquire); none if that does not lie here. Of both numbers what
-    /// makes no page's address, and no word's offset in it, is cut off.
+    /// Loads the word at `offset` bytes of the page at `page` (acquire); none if that does not lie here. Of both
+    /// numbers what makes no page's address, and no word's offset in it, is cut off.
     #[inline(always)]
     #[must_use]
     pub fn load(self, page: PhysAddr, offset: u64) -> Option<u64> {
@@ -54,9 +55,11 @@ impl LowPages<'_> {
         if place >= self.len {
             return None;
         }
-        // SAFETY: the place is a multiple of 8 below a length that is one too, and at most that of the mapping, which is page aligned
-        // and borrowed; so 8 valid aligned bytes lie there, and everybody accesses them through atomics.
-        let word = unsafe { AtomicU64::from_ptr(self.first.add(usize::try_from(place).ok()?).cast()) };
+        // SAFETY: the place lies below the length, which is at most that of the mapping, so the sum stays inside it.
+        let word = unsafe { self.first.add(usize::try_from(place).ok()?) };
+        // SAFETY: the place is a multiple of 8 below a length that is one too, and the mapping is page aligned and
+        // borrowed; so 8 valid aligned bytes lie there, and everybody accesses them through atomics.
+        let word = unsafe { AtomicU64::from_ptr(word.cast()) };
         Some(word.load(Ordering::Acquire))
     }
 }
@@ -120,15 +123,17 @@ impl SharedMapping {
         Some(unsafe { AtomicU64::from_ptr(word.cast()) })
     }
 
-    /// Loads it (acquire): apart from [`word`](Self::word), because of a reference the compiler does not see that it is there.
+    /// Loads it (acquire): apart from [`word`](Self::word), because of a reference the compiler does not see that it
+    /// is there.
     #[inline]
     pub(crate) fn load(&self, offset: u64) -> Option<u64> {
         if !self.is_word(offset) {
             return None;
         }
+        // SAFETY: as in `word`: a word lies there, so the sum stays inside the mapping.
+        let word = unsafe { self.region.as_ptr().add(usize::try_from(offset).ok()?) };
         // SAFETY: as in `word`.
-        let word =
-            unsafe { AtomicU64::from_ptr(self.region.as_ptr().add(usize::try_from(offset).ok()?).cast()) };
+        let word = unsafe { AtomicU64::from_ptr(word.cast()) };
         Some(word.load(Ordering::Acquire))
     }
 

@@ -157,7 +157,8 @@ impl PhysicalMemory {
         self.mapping.word(address.0)
     }
 
-    /// Loads the aligned word at `address` (acquire) of a mapping of its own; none elsewhere, where memory may be lent all the same.
+    /// Loads the aligned word at `address` (acquire) of a mapping of its own; none elsewhere, where memory may be
+    /// lent all the same.
     #[inline]
     #[must_use]
     pub fn load_own(&self, address: PhysAddr) -> Option<u64> {

@@ -96,9 +96,9 @@ fn walk_marked(
     }
 }
 
-/// Nothing is decided between two loads: what the entries allow, and whether they lead to tables, is gathered, and looked at behind
-/// the last one. So a load may be of a table that no entry names, for another one before it was absent. It is of memory all the same,
-/// changes nothing, and what it says is not used.
+/// Nothing is decided between two loads: what the entries allow, and whether they lead to tables, is gathered, and
+/// looked at behind the last one. So a load may be of a table that no entry names, for another one before it was
+/// absent. It is of memory all the same, changes nothing, and what it says is not used.
 #[inline(always)]
 fn walk_levels<const LEVELS: u32>(
     memory: &PhysicalMemory,
@@ -106,7 +106,8 @@ fn walk_levels<const LEVELS: u32>(
     address: VirtAddr,
     access: Access,
 ) -> Option<Translation> {
-    // In the word of what all entries have in common this bit says that none of those above the leaf is one: there it is turned.
+    // In the word of what all entries have in common this bit says that none of those above the leaf is one: there it
+    // is turned.
     const TABLES: u64 = Pte::LARGE;
     let needed = TABLES | Pte::PRESENT | Pte::ACCESSED | needed(access);
     if !root.levels.is_canonical(address) {

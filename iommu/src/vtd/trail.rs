@@ -52,7 +52,8 @@ pub struct Reading {
 /// What a reading says without its story: enough to see that it still holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Word {
-    /// What stood there, marks and all: who sets or clears one has the next use looked at the long way, and proved anew.
+    /// What stood there, marks and all: who sets or clears one has the next use looked at the long way, and proved
+    /// anew.
     value: u64,
     /// In [`PhysicalMemory::words`], or where it would be there if memory is lent.
     index: u32,

@@ -30,10 +30,11 @@ pub(super) const GENERATION_STEP: u64 = 2;
 const KEPT: u64 = 1 << 20;
 /// How many generations a value can tell apart.
 pub(super) const GENERATIONS: u64 = KEPT / GENERATION_STEP;
-/// From a page to the next one, in sets and fractions of 2^64 of one: a whole set, and the smaller part of the golden section.
+/// From a page to the next one, in sets and fractions of 2^64 of one: a whole set, and the smaller part of the golden
+/// section.
 const STEP: u128 = (1 << 64) + 0x61c8_8646_80b5_83eb;
-/// From a tag to the next one, in fractions of 2^19 of all sets. Found by search: pages of 16 tags keep their places, whether they
-/// lie 1, 2, 8 or 512 pages apart.
+/// From a tag to the next one, in fractions of 2^19 of all sets. Found by search: pages of 16 tags keep their places,
+/// whether they lie 1, 2, 8 or 512 pages apart.
 const TAG_STEP: u64 = 0x4_bdfb;
 
 /// An address space as the cache tells it apart: a slot for a PASID, a domain or an ASID.
@@ -68,10 +69,12 @@ pub struct Translation {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Key(pub(super) u64);
 
-/// How keys are spread over the sets of one cache: a key times this says, in fractions of 2^64, where among the sets it belongs.
+/// How keys are spread over the sets of one cache: a key times this says, in fractions of 2^64, where among the sets
+/// it belongs.
 ///
-/// Neighbouring pages go to one set after the other, or leave one out; so as many as there are ways come back to a set, and then
-/// the cache is nearly full. Pages as far apart as there are sets, and tags, come as far from each other as fractions can.
+/// Neighbouring pages go to one set after the other, or leave one out; so as many as there are ways come back to a
+/// set, and then the cache is nearly full. Pages as far apart as there are sets, and tags, come as far from each
+/// other as fractions can.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spread(u64);
 

@@ -24,8 +24,8 @@ pub struct Section<'a> {
     reader: &'a mut Reader,
 }
 
-/// An access whose [`Section`] was left without ending it: whoever has this goes on with it by [`CachePort::go_on`]. It ends with
-/// the port's next access at the latest; until then drains wait for it.
+/// An access whose [`Section`] was left without ending it: whoever has this goes on with it by [`CachePort::go_on`].
+/// It ends with the port's next access at the latest; until then drains wait for it.
 #[derive(Debug)]
 #[must_use = "drains wait for it"]
 pub struct Ongoing(());

@@ -1,10 +1,11 @@
 //! One cache line: three ways behind a sequence lock.
 //!
-//! Invariant: `begun` counts changes that began, `ended` those that ended, and only the one writer whose change began last moves
-//! either; so they differ exactly while the ways change. A reader that loads `ended` first and finds `begun` to be the same
-//! behind its loads has a key and a value of one fill: a change that it saw anything of was in `begun` by then, and one that had
-//! ended is seen whole. A key is in at most one way. The fences pair as in H.-J. Boehm, "Can seqlocks get along with programming
-//! language memory models?" (MSPC 2012): the ways themselves are relaxed atomics.
+//! Invariant: `begun` counts changes that began, `ended` those that ended, and only the one writer whose change began
+//! last moves either; so they differ exactly while the ways change. A reader that loads `ended` first and finds
+//! `begun` to be the same behind its loads has a key and a value of one fill: a change that it saw anything of was in
+//! `begun` by then, and one that had ended is seen whole. A key is in at most one way. The fences pair as in H.-J.
+//! Boehm, "Can seqlocks get along with programming language memory models?" (MSPC 2012): the ways themselves are
+//! relaxed atomics.
 
 use std::hint::select_unpredictable;
 

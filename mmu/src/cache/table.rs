@@ -1,8 +1,8 @@
 //! A large array of zeroed words, mapped but not touched: a cache of 64k entries costs two mmap calls, and the
 //! host supplies its pages when they are first used.
 //!
-//! Invariant: the array lies inside its mapping, and an index is the upper half of a product with its length, so that it is
-//! always in bounds; zero is a valid value of every element type; elements are atomics, shared by all threads.
+//! Invariant: the array lies inside its mapping, and an index is the upper half of a product with its length, so that
+//! it is always in bounds; zero is a valid value of every element type; elements are atomics, shared by all threads.
 #![cfg_attr(not(loom), expect(unsafe_code, reason = "maps the memory of the cache"))]
 
 #[cfg(not(loom))]

@@ -82,7 +82,8 @@ impl Memos {
         }
     }
 
-    /// Whether the device's TLB was asked first when this was looked at last: in the epoch of every shortcut that is valid.
+    /// Whether the device's TLB was asked first when this was looked at last: in the epoch of every shortcut that is
+    /// valid.
     #[inline(always)]
     pub(super) fn ats_before(&self) -> Ats {
         self.ats

@@ -1,7 +1,7 @@
 //! Where pages go: those of several tags, and those that lie far apart, keep what a cache of their number can keep.
 //!
-//! Invariant: a share is of all pages that were filled, counted behind the last fill. A cache of 1,024 pages has 512 sets of
-//! three: by chance alone 0.89 of as many pages would be kept.
+//! Invariant: a share is of all pages that were filled, counted behind the last fill. A cache of 1,024 pages has 512
+//! sets of three: by chance alone 0.89 of as many pages would be kept.
 
 use super::{PAGE_SIZE, Tag, TranslationCache, VirtAddr, cache, fill, small};
 
