@@ -7,7 +7,7 @@
 //! Invariant: an access that begins after an invalidation was issued and drained never uses a translation that
 //! was read from a page table before the invalidation. Three parts carry it:
 //!
-//! - **Entries.** A `set` is read under its sequence number; key and value are never torn apart.
+//! - **Entries.** A `set` is read between the counts of its changes; key and value are never torn apart.
 //! - **Fills.** A fill carries a [`FillTicket`] from before its page-table walk. Each page invalidation advances the
 //!   tag's `sequences` before it locks the set, a fill compares under the set's lock. If the fill locks
 //!   first, the invalidation finds its entry; if second, it finds the sequence advanced and installs nothing.
@@ -37,11 +37,11 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use self::entry::{Key, Value};
+use self::entry::{Key, Spread, Value};
 pub use self::entry::{Permission, Tag, Translation};
 use self::generations::Generations;
 use self::leftovers::Leftovers;
-pub use self::port::{CachePort, FillTicket, Section};
+pub use self::port::{CachePort, FillTicket, Ongoing, Section};
 use self::sequences::{Fills, Sequences};
 use self::set::{Installed, Set, WAYS};
 pub use self::statistics::CacheStatistics;
@@ -70,6 +70,7 @@ pub const RANGE_LIMIT_PAGES: u64 = 512;
 #[derive(Debug)]
 pub struct TranslationCache {
     sets: Table<Set>,
+    spread: Spread,
     generations: Generations,
     sequences: Sequences,
     leftovers: Mutex<Leftovers>,
@@ -102,6 +103,7 @@ impl TranslationCache {
         let sets = entries.div_ceil(WAYS).next_power_of_two();
         Ok(Self {
             sets: Table::zeroed(sets)?,
+            spread: Spread::over(sets),
             generations: Generations::new()?,
             sequences: Sequences::new(),
             leftovers: Mutex::new(Leftovers::default()),
@@ -248,8 +250,13 @@ impl TranslationCache {
     #[inline(always)]
     fn find(&self, tag: Tag, address: VirtAddr, size: PageSize) -> Option<Value> {
         let key = Key::new(tag, address, size)?;
-        let (found, value) = self.sets.get(key.index()).read(key);
-        (found == key && value.is_of(self.generations.of(tag))).then_some(value)
+        let value = self.set_of(key).read(key);
+        value.is_of(self.generations.of(tag)).then_some(value)
+    }
+
+    #[inline(always)]
+    fn set_of(&self, key: Key) -> &Set {
+        self.sets.get(self.spread.place(key))
     }
 
     fn begin_fill(&self, tag: Tag) -> FillTicket {
@@ -265,7 +272,7 @@ impl TranslationCache {
             return false;
         }
         self.sequences.note_fill(ticket.tag, translation.size);
-        let mut set = self.sets.get(key.index()).lock();
+        let mut set = self.set_of(key).lock();
         if !self.is_current(&ticket) {
             self.counters.count_discarded();
             return false;
@@ -292,7 +299,7 @@ impl TranslationCache {
 
     fn forget(&self, key: Option<Key>) {
         if let Some(key) = key {
-            self.sets.get(key.index()).lock().remove(key);
+            self.set_of(key).lock().remove(key);
         }
     }
 }

@@ -8,16 +8,17 @@
 
 use std::fs::File;
 use std::io;
+use std::marker::PhantomData;
 use std::ops::Range;
 #[cfg(not(loom))]
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::mm::{Advice, madvise};
 use vm_memory::{FileOffset, MmapRegion, VolatileMemory, VolatileSlice};
 
-use crate::address::PAGE_LEN;
+use crate::address::{PAGE_LEN, PhysAddr};
 
 /// A memfd, mapped shared: frame pool, KVM memory slot and what every walker reads.
 #[derive(Debug)]
@@ -27,10 +28,40 @@ pub(crate) struct SharedMapping {
     len: usize,
     /// Offsets that nobody is given.
     hole: Range<u64>,
-    /// Words before the hole, or all of them if there is none.
+    /// Words before the hole, or all of them if there is none: none if the region is given to nobody.
     low_words: u64,
     /// Words that have an index of 32 bits, the last such number left out.
     indexed: usize,
+}
+
+/// Pages from the first one of a mapping on, for many loads: where they lie is in registers, and not loaded again
+/// behind each.
+#[derive(Clone, Copy, Debug)]
+pub struct LowPages<'a> {
+    first: *mut u8,
+    /// Bytes; a multiple of 8.
+    len: u64,
+    mapping: PhantomData<&'a SharedMapping>,
+}
+
+impl LowPages<'_> {
+    /// Loads the word at `offset` bytes of the page at `page` (acquire); none if that does not lie here. Of both
+    /// numbers what makes no page's address, and no word's offset in it, is cut off.
+    #[inline(always)]
+    #[must_use]
+    pub fn load(self, page: PhysAddr, offset: u64) -> Option<u64> {
+        const OFFSET: u64 = PAGE_LEN as u64 - 1;
+        let place = page.0 & !OFFSET | offset & OFFSET & !7;
+        if place >= self.len {
+            return None;
+        }
+        // SAFETY: the place lies below the length, which is at most that of the mapping, so the sum stays inside it.
+        let word = unsafe { self.first.add(usize::try_from(place).ok()?) };
+        // SAFETY: the place is a multiple of 8 below a length that is one too, and the mapping is page aligned and
+        // borrowed; so 8 valid aligned bytes lie there, and everybody accesses them through atomics.
+        let word = unsafe { AtomicU64::from_ptr(word.cast()) };
+        Some(word.load(Ordering::Acquire))
+    }
 }
 
 /// Indices of words are kept in 32 bits; the last one stands for none.
@@ -92,6 +123,20 @@ impl SharedMapping {
         Some(unsafe { AtomicU64::from_ptr(word.cast()) })
     }
 
+    /// Loads it (acquire): apart from [`word`](Self::word), because of a reference the compiler does not see that it
+    /// is there.
+    #[inline]
+    pub(crate) fn load(&self, offset: u64) -> Option<u64> {
+        if !self.is_word(offset) {
+            return None;
+        }
+        // SAFETY: as in `word`: a word lies there, so the sum stays inside the mapping.
+        let word = unsafe { self.region.as_ptr().add(usize::try_from(offset).ok()?) };
+        // SAFETY: as in `word`.
+        let word = unsafe { AtomicU64::from_ptr(word.cast()) };
+        Some(word.load(Ordering::Acquire))
+    }
+
     /// Whether an aligned word lies at `offset`.
     #[inline]
     pub(crate) fn is_word(&self, offset: u64) -> bool {
@@ -99,11 +144,10 @@ impl SharedMapping {
         offset.rotate_right(3) < self.low_words || self.is_word_behind_hole(offset)
     }
 
-    /// The words before the hole, or all of them if there is none.
-    #[inline]
-    pub(crate) fn low_words(&self) -> &[AtomicU64] {
-        let words = self.words();
-        words.get(..usize::try_from(self.low_words).unwrap_or(usize::MAX)).unwrap_or(words)
+    /// Its pages before the hole, or all of them if there is none.
+    #[inline(always)]
+    pub(crate) fn low_pages(&self) -> LowPages<'_> {
+        LowPages { first: self.region.as_ptr(), len: self.low_words * 8, mapping: PhantomData }
     }
 
     /// Whether an aligned word lies at `offset`, in a mapping that may have a hole.

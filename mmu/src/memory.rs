@@ -16,6 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use self::lent::{Doing, Lender, Lent};
 use crate::address::{PAGE_LEN, PAGE_SIZE, Pfn, PhysAddr};
+pub use crate::host::LowPages;
 use crate::host::SharedMapping;
 
 /// The smallest physical memory that holds the tables and pages of one address space, in bytes.
@@ -132,11 +133,11 @@ impl PhysicalMemory {
         self.mapping.words()
     }
 
-    /// Those of [`words`](Self::words) before the hole: for loops over words of which most lie there.
-    #[inline]
+    /// Its pages before the hole, for walks through tables of which most lie there; none if memory is lent.
+    #[inline(always)]
     #[must_use]
-    pub fn low_words(&self) -> &[AtomicU64] {
-        self.mapping.low_words()
+    pub fn low_pages(&self) -> LowPages<'_> {
+        self.mapping.low_pages()
     }
 
     /// Loads the word at `address` (acquire); none if it lies outside or is not 8-byte aligned.
@@ -154,6 +155,14 @@ impl PhysicalMemory {
     #[must_use]
     pub fn own_word(&self, address: PhysAddr) -> Option<&AtomicU64> {
         self.mapping.word(address.0)
+    }
+
+    /// Loads the aligned word at `address` (acquire) of a mapping of its own; none elsewhere, where memory may be
+    /// lent all the same.
+    #[inline]
+    #[must_use]
+    pub fn load_own(&self, address: PhysAddr) -> Option<u64> {
+        self.mapping.load(address.0)
     }
 
     /// Stores the word at `address` (release), which a guest chose; false, and nothing is stored, if it lies outside or is not

@@ -5,8 +5,6 @@
 //! changed meanwhile, the walk starts over. So D is never set in an entry that maps another frame by now.
 //! Source: Intel SDM vol. 3, 4.6 and 4.8; VT-d 3.6 and 3.6.2 (A/D bits of the first stage).
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use thiserror::Error;
 
 use crate::address::{Access, PageSize, Pfn, PhysAddr, VirtAddr};
@@ -98,6 +96,9 @@ fn walk_marked(
     }
 }
 
+/// Nothing is decided between two loads: what the entries allow, and whether they lead to tables, is gathered, and
+/// looked at behind the last one. So a load may be of a table that no entry names, for another one before it was
+/// absent. It is of memory all the same, changes nothing, and what it says is not used.
 #[inline(always)]
 fn walk_levels<const LEVELS: u32>(
     memory: &PhysicalMemory,
@@ -105,38 +106,41 @@ fn walk_levels<const LEVELS: u32>(
     address: VirtAddr,
     access: Access,
 ) -> Option<Translation> {
-    const USED: u64 = Pte::PRESENT | Pte::ACCESSED;
+    // In the word of what all entries have in common this bit says that none of those above the leaf is one: there it
+    // is turned.
+    const TABLES: u64 = Pte::LARGE;
+    let needed = TABLES | Pte::PRESENT | Pte::ACCESSED | needed(access);
     if !root.levels.is_canonical(address) {
         return None;
     }
     // What lies behind a hole is left to the whole walk.
-    let words = memory.low_words();
+    let pages = memory.low_pages();
     let mut table = root.table.address();
-    let mut allowed = Pte::WRITE | Pte::USER;
+    let mut common = u64::MAX;
     let mut level = LEVELS;
     while level > 1 {
-        let entry = load(words, table, address.table_index(level))?;
-        if entry & (USED | Pte::LARGE) != USED {
-            return None;
-        }
-        allowed &= entry;
+        let entry = pages.load(table, address.table_index(level) * 8)?;
+        common &= entry ^ TABLES;
         table = Pte(entry).pfn().address();
         level -= 1;
     }
-    let entry = Pte(load(words, table, address.table_index(1))?);
-    let wanted = USED | marks(access);
-    let permission = permission(allowed & entry.0);
-    if entry.0 & wanted != wanted || !permission.allows(access) {
+    let entry = Pte(pages.load(table, address.table_index(1) * 8)?);
+    common &= entry.0 | TABLES;
+    let lacks_mark = access == Access::Write && !entry.is_dirty();
+    if common & needed != needed || lacks_mark {
         return None;
     }
+    let permission = permission(common);
     Some(Translation { pfn: entry.pfn(), size: PageSize::Size4K, permission, dirty: entry.is_dirty() })
 }
 
-/// The entry of a table (acquire), if it lies there.
-#[inline(always)]
-fn load(words: &[AtomicU64], table: PhysAddr, index: u64) -> Option<u64> {
-    let place = usize::try_from(table.0 / 8 + index).ok()?;
-    Some(words.get(place)?.load(Ordering::Acquire))
+/// The bits without which an entry does not allow the access.
+#[inline]
+const fn needed(access: Access) -> u64 {
+    match access {
+        Access::Read => Pte::USER,
+        Access::Write => Pte::USER | Pte::WRITE,
+    }
 }
 
 /// The whole walk: faults, large pages, and the marks.

@@ -7,6 +7,7 @@
 mod bytes;
 mod hooks;
 mod memo;
+mod quick;
 pub mod shared;
 mod vigil;
 mod walk;
@@ -20,7 +21,7 @@ use mmu::cache::{CachePort, Section, Translation};
 use mmu::memory::PhysicalMemory;
 use mmu::trace::{Agent, Observer};
 pub use pcie::{Ats, Request};
-use pcie::{Msi, PageGroupResponse, PageRequest, Pasid, RequestOutcome, Requester, SourceId, Wants};
+use pcie::{PageGroupResponse, PageRequest, Pasid, RequestOutcome, Requester, SourceId, Wants};
 use thiserror::Error;
 
 pub use self::hooks::{Fetched, Overtaken, Reached};
@@ -62,6 +63,8 @@ pub struct Port {
 /// What a port does not lend out with an access.
 struct Wiring {
     unit: Arc<Vtd>,
+    /// The unit's.
+    memory: Arc<PhysicalMemory>,
     device: Arc<Device>,
     /// If the unit watches for stale uses.
     vigil: Option<Vigil>,
@@ -93,6 +96,7 @@ impl Vtd {
             device_tlb: device.cache().port(),
             wiring: Wiring {
                 unit: Arc::clone(self),
+                memory: Arc::clone(&self.memory),
                 memos: Memos::new(&device),
                 device,
                 vigil: self.witness().and_then(|_| Vigil::new(self.options.stale.watching)),
@@ -157,25 +161,51 @@ impl Port {
     /// [`Blocked`], recorded in the fault log unless the tables hide it, or the device asked ahead (ATS).
     #[inline(always)]
     pub fn translate(&mut self, request: Request) -> Result<InFlight<'_>, Blocked> {
-        let Self { iotlb, device_tlb, wiring } = self;
-        let (section, behind) = match wiring.memos.ats_now(&wiring.unit) {
-            Ats::Disabled => (iotlb.enter(), None),
-            Ats::Enabled => (device_tlb.enter(), Some(iotlb)),
+        let Self { iotlb, device_tlb, wiring } = &mut *self;
+        // Which of the two may be outdated; a shortcut that is of this epoch is for the right one.
+        let found = match wiring.memos.ats_before() {
+            Ats::Disabled => wiring.attempt(iotlb, request).map(|found| (found, Ats::Disabled)),
+            Ats::Enabled => wiring.attempt(device_tlb, request).map(|found| (found, Ats::Enabled)),
         };
-        let (section, found) = match (wiring.quick(&section, &request), behind) {
-            (Some(address), _) => (section, Ok(address)),
-            (None, Some(iotlb)) if wiring.device.ats() == Ats::Enabled => {
-                let found = wiring.ahead(&section, iotlb, &request).map(at(&request));
-                (section, found)
+        let Some(((ongoing, address), ats)) = found else {
+            // In parts, here and below: handed on as a whole, it would lie in memory for the common case, too.
+            let Request { pasid, address, access } = request;
+            return self.translate_slowly(pasid, address, access);
+        };
+        let section = match ats {
+            Ats::Disabled => self.iotlb.go_on(ongoing),
+            Ats::Enabled => self.device_tlb.go_on(ongoing),
+        };
+        Ok(InFlight { _section: section, memory: &self.wiring.memory, address })
+    }
+
+    /// What is behind [`attempt`](Wiring::attempt), in an access of its own.
+    #[cold]
+    #[inline(never)]
+    fn translate_slowly(
+        &mut self,
+        pasid: Option<Pasid>,
+        address: VirtAddr,
+        access: Access,
+    ) -> Result<InFlight<'_>, Blocked> {
+        let request = Request { pasid, address, access };
+        let Self { iotlb, device_tlb, wiring } = self;
+        let (section, found) = match wiring.memos.ats_now(&wiring.unit) {
+            Ats::Disabled => wiring.untranslated(iotlb.enter(), &request),
+            Ats::Enabled => {
+                let section = device_tlb.enter();
+                // Switched off meanwhile, its TLB is empty, and stays so.
+                if wiring.device.ats() == Ats::Enabled {
+                    let found = wiring.ahead(&section, iotlb, &request).map(at(&request));
+                    (section, found)
+                } else {
+                    drop(section);
+                    wiring.untranslated(iotlb.enter(), &request)
+                }
             }
-            (None, Some(iotlb)) => {
-                drop(section);
-                wiring.untranslated(iotlb.enter(), &request)
-            }
-            (None, None) => wiring.untranslated(section, &request),
         };
         match found {
-            Ok(address) => Ok(InFlight { _section: section, memory: &wiring.unit.memory, address }),
+            Ok(address) => Ok(InFlight { _section: section, memory: &wiring.memory, address }),
             Err(stopped) => {
                 // Recording takes a lock, and may interrupt.
                 drop(section);
@@ -234,72 +264,6 @@ struct Stopped {
 }
 
 impl Wiring {
-    /// The common case: a hit that serves, under a route that is known, and is known not to be stale if somebody wants
-    /// to know. Everything else goes the long way, which starts over.
-    #[inline(always)]
-    fn quick(&mut self, section: &Section<'_>, request: &Request) -> Option<PhysAddr> {
-        let shortcut = self.memos.shortcut(&self.unit, request.pasid)?;
-        if Msi::is_address(request.address.0) {
-            return None;
-        }
-        if shortcut.is_identity {
-            return self.pass(request);
-        }
-        match section.lookup_page(shortcut.tag, request.address) {
-            Some(hit) => self.quick_hit(request, hit),
-            None => self.quick_large(request, section.lookup_large(shortcut.tag, request.address)?),
-        }
-    }
-
-    /// A hit that was found, whose size the compiler knows.
-    #[inline(always)]
-    fn quick_hit(&mut self, request: &Request, hit: Translation) -> Option<PhysAddr> {
-        if !hit.serves(request.access) {
-            return None;
-        }
-        let Some(vigil) = &mut self.vigil else { return Some(hit.physical(request.address)) };
-        vigil.count();
-        let memo = self.memos.behind_shortcut(request.pasid)?;
-        let passes = !vigil.is_looking() || vigil.vouches(&self.unit.memory, memo, request, hit);
-        passes.then_some(hit.physical(request.address))
-    }
-
-    #[inline(never)]
-    fn quick_large(&mut self, request: &Request, hit: Translation) -> Option<PhysAddr> {
-        self.quick_hit(request, hit)
-    }
-
-    /// An address that passes as it is.
-    #[inline(always)]
-    fn pass(&mut self, request: &Request) -> Option<PhysAddr> {
-        if let Some(vigil) = &mut self.vigil {
-            vigil.count();
-            let memo = self.memos.behind_shortcut(request.pasid)?;
-            if vigil.is_looking() && !vigil.vouches_for_passing(&self.unit.memory, memo) {
-                return None;
-            }
-        }
-        Some(PhysAddr(request.address.0))
-    }
-
-    /// What is behind [`quick`](Self::quick) where memory is lent and has no words to look at: nobody else pays for it.
-    #[cold]
-    fn quick_in_lent(&mut self, section: &Section<'_>, request: &Request) -> Option<PhysAddr> {
-        let memory = &self.unit.memory;
-        if !memory.words().is_empty() || Msi::is_address(request.address.0) {
-            return None;
-        }
-        let shortcut = self.memos.shortcut(&self.unit, request.pasid)?;
-        let memo = self.memos.behind_shortcut(request.pasid)?;
-        let vigil = self.vigil.as_ref()?;
-        let hit = if shortcut.is_identity {
-            identity(request.address)
-        } else {
-            section.lookup(shortcut.tag, request.address).filter(|hit| hit.serves(request.access))?
-        };
-        vigil.vouches_in_lent(memory, memo, request, hit).then(|| hit.physical(request.address))
-    }
-
     /// Through the device's TLB; what it does not have it asks the unit for.
     #[cold]
     fn ahead(

@@ -50,14 +50,13 @@ pub struct Reading {
 }
 
 /// What a reading says without its story: enough to see that it still holds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Word {
-    /// What stood there, with the marks set.
+    /// What stood there, marks and all: who sets or clears one has the next use looked at the long way, and proved
+    /// anew.
     value: u64,
     /// In [`PhysicalMemory::words`], or where it would be there if memory is lent.
     index: u32,
-    /// Bits that may change: all of them are low ones, and entries that lead to tables of pages have none.
-    marks: u32,
 }
 
 /// The readings that a cached entry rests on, shared by all that rest on the same.
@@ -94,9 +93,7 @@ impl Reading {
     fn word(&self) -> Word {
         // What no index reaches no word stands for: then every use is looked at the long way.
         let index = u32::try_from(self.place.0 / 8).unwrap_or(u32::MAX);
-        #[expect(clippy::cast_possible_truncation, reason = "A and D are bits 5 and 6")]
-        let marks = self.marks() as u32;
-        Word { value: self.value | self.marks(), index, marks }
+        Word { value: self.value, index }
     }
 }
 
@@ -104,8 +101,7 @@ impl Word {
     /// Whether the word still says what it said.
     #[inline(always)]
     pub(crate) fn stands(self, words: &[AtomicU64]) -> bool {
-        let word = words.get(self.index as usize);
-        word.is_some_and(|now| now.load(Ordering::Acquire) | u64::from(self.marks) == self.value)
+        words.get(self.index as usize).is_some_and(|now| now.load(Ordering::Acquire) == self.value)
     }
 
     /// The same of a word in memory that is lent.
@@ -115,13 +111,7 @@ impl Word {
             return false;
         }
         let now = memory.try_load(PhysAddr(u64::from(self.index) * 8));
-        now.is_some_and(|now| now | u64::from(self.marks) == self.value)
-    }
-
-    /// The same for a word that has no marks: those of a route, where a comparison less counts.
-    #[inline(always)]
-    pub(crate) fn stands_unmarked(self, words: &[AtomicU64]) -> bool {
-        words.get(self.index as usize).is_some_and(|now| now.load(Ordering::Acquire) == self.value)
+        now == Some(self.value)
     }
 }
 

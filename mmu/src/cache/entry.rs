@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! key    62..61 size (1..3; 0 = empty way) | 60..45 tag | 44..0 page number, counted from -2^56
-//! value  63..24 frame number | 23 dirty | 22 execute | 21 write | 20 read | 19..0 generation
+//! value  63..24 frame number | 23 dirty | 22 execute | 21 write | 20 read | 19..1 generation | 0 filled
 //! ```
 
 use crate::address::{Access, PageSize, Pfn, PhysAddr, VirtAddr};
@@ -22,8 +22,20 @@ const EXECUTE: u64 = 1 << 22;
 const DIRTY: u64 = 1 << 23;
 const PFN_SHIFT: u32 = 24;
 
+/// Set in every value that was filled, and in every generation: so a value of nothing is of none.
+pub(super) const FILLED: u64 = 1;
+/// From a generation to the next one.
+pub(super) const GENERATION_STEP: u64 = 2;
+/// What a value keeps of a generation, and the bit of its own.
+const KEPT: u64 = 1 << 20;
 /// How many generations a value can tell apart.
-pub(super) const GENERATIONS: u64 = 1 << 20;
+pub(super) const GENERATIONS: u64 = KEPT / GENERATION_STEP;
+/// From a page to the next one, in sets and fractions of 2^64 of one: a whole set, and the smaller part of the golden
+/// section.
+const STEP: u128 = (1 << 64) + 0x61c8_8646_80b5_83eb;
+/// From a tag to the next one, in fractions of 2^19 of all sets. Found by search: pages of 16 tags keep their places,
+/// whether they lie 1, 2, 8 or 512 pages apart.
+const TAG_STEP: u64 = 0x4_bdfb;
 
 /// An address space as the cache tells it apart: a slot for a PASID, a domain or an ASID.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -56,6 +68,15 @@ pub struct Translation {
 /// A packed (tag, page, size); never 0. Those of a tag and a size are in the order of their pages.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Key(pub(super) u64);
+
+/// How keys are spread over the sets of one cache: a key times this says, in fractions of 2^64, where among the sets
+/// it belongs.
+///
+/// Neighbouring pages go to one set after the other, or leave one out; so as many as there are ways come back to a
+/// set, and then the cache is nearly full. Pages as far apart as there are sets, and tags, come as far from each
+/// other as fractions can.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spread(u64);
 
 /// A packed translation with the generation it belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -111,14 +132,6 @@ impl Key {
         Some(Self((size.level() as u64) << SIZE_SHIFT | (tag.0 as u64) << TAG_SHIFT | number))
     }
 
-    /// Spreads keys over sets: neighbouring pages to neighbouring sets, tags and regions apart from each other.
-    #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "a table is indexed by the low bits anyway")]
-    pub(super) const fn index(self) -> usize {
-        let folded = self.0 ^ self.0 >> 17 ^ (self.0 >> TAG_SHIFT).wrapping_mul(0x9e37_79b1);
-        folded as usize
-    }
-
     /// The first address of the page packed in, and its size; none of a key that nobody packed.
     pub(super) fn page(self) -> Option<(VirtAddr, PageSize)> {
         let size = PageSize::of_level(u32::try_from(self.0 >> SIZE_SHIFT).ok()?)?;
@@ -133,7 +146,27 @@ impl Key {
     }
 }
 
+impl Spread {
+    /// Over so many sets.
+    #[expect(clippy::cast_possible_truncation, reason = "fractions are kept, whole turns are not")]
+    pub(super) const fn over(sets: usize) -> Self {
+        let step = (STEP / sets as u128) as u64;
+        // A tag stands so far to the left in a key that only these bits reach the product.
+        const TAG_BITS: u64 = (1 << (u64::BITS - TAG_SHIFT)) - 1;
+        Self(step & !TAG_BITS | TAG_STEP)
+    }
+
+    /// Where `key` belongs.
+    #[inline(always)]
+    pub(super) const fn place(self, key: Key) -> u64 {
+        self.0.wrapping_mul(key.0)
+    }
+}
+
 impl Value {
+    /// What no fill leaves, and no generation has.
+    pub(super) const NOTHING: Self = Self(0);
+
     /// None for a frame beyond 52 physical address bits.
     pub(super) fn new(translation: Translation, generation: u64) -> Option<Self> {
         let Translation { pfn, permission, dirty, .. } = translation;
@@ -143,13 +176,13 @@ impl Value {
             | flag(permission.execute, EXECUTE)
             | flag(dirty, DIRTY);
         let fits = (pfn.0 << PFN_SHIFT) >> PFN_SHIFT == pfn.0;
-        fits.then_some(Self((pfn.0 << PFN_SHIFT) | flags | (generation % GENERATIONS)))
+        fits.then_some(Self((pfn.0 << PFN_SHIFT) | flags | (generation % KEPT)))
     }
 
     /// Whether the value was filled in `generation`, of which only the low bits count.
     #[inline(always)]
     pub(super) const fn is_of(self, generation: u64) -> bool {
-        (self.0 ^ generation).is_multiple_of(GENERATIONS)
+        (self.0 ^ generation).is_multiple_of(KEPT)
     }
 
     /// The translation, of a page of the key's size.

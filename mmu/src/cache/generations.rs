@@ -3,7 +3,7 @@
 //! A tag's generation is its own counter plus a common one. An entry keeps the generation of its fill's ticket and
 //! is alive while that is the tag's generation.
 //!
-//! Invariant: no dead entry comes alive again. An entry keeps only 20 bits, so it would after [`GENERATIONS`]
+//! Invariant: no dead entry comes alive again. An entry keeps only 19 bits, so it would after [`GENERATIONS`]
 //! advances. Advances are serialised by the mutex, and each [`SCRUB_INTERVAL`]th empties all sets first. A fill
 //! compares its ticket, whose number is not truncated, with the current generation under the set's lock: so an entry
 //! is no older than the scrub that last passed its set, while a generation advances by at most one an
@@ -11,20 +11,20 @@
 //! [`GENERATIONS`].
 
 use super::CacheError;
-use super::entry::{GENERATIONS, Tag};
+use super::entry::{FILLED, GENERATION_STEP, GENERATIONS, Tag};
 use super::set::Set;
 use super::table::Table;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// Advances, of any tag or of all, from one scrub to the next.
-const SCRUB_INTERVAL: u64 = GENERATIONS / 4;
+const SCRUB_INTERVAL: u64 = GENERATIONS / 8 * 3;
 
 const TAGS: usize = if cfg!(loom) { 2 } else { 1 << 16 };
 
 /// The generation of each tag, and that of the cache.
 #[derive(Debug)]
 pub(super) struct Generations {
-    /// Read in every lookup, changed by a full invalidation only.
+    /// Read in every lookup, changed by a full invalidation only. It alone has the bit of what was filled.
     common: AtomicU64,
     /// One array, so that a tag needs no bounds check.
     tags: Table<[AtomicU64; TAGS]>,
@@ -52,7 +52,7 @@ impl Generations {
     /// For the proof that the scrub is needed.
     pub(super) fn with_scrub_interval(interval: u64) -> Result<Self, CacheError> {
         Ok(Self {
-            common: AtomicU64::new(0),
+            common: AtomicU64::new(FILLED),
             tags: Table::zeroed(1)?,
             advances: Mutex::new(Advances { tag: 0, all: 0, scrubs: 0, until_scrub: interval, interval }),
         })
@@ -99,5 +99,5 @@ impl Advances {
 
 /// Under the mutex nobody else stores: no read-modify-write is needed.
 fn advance(generation: &AtomicU64) {
-    generation.store(generation.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+    generation.store(generation.load(Ordering::Relaxed).wrapping_add(GENERATION_STEP), Ordering::Release);
 }

@@ -24,6 +24,12 @@ pub struct Section<'a> {
     reader: &'a mut Reader,
 }
 
+/// An access whose [`Section`] was left without ending it: whoever has this goes on with it by [`CachePort::go_on`].
+/// It ends with the port's next access at the latest; until then drains wait for it.
+#[derive(Debug)]
+#[must_use = "drains wait for it"]
+pub struct Ongoing(());
+
 /// The state of the cache before a page-table walk, without which its result cannot be filled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FillTicket {
@@ -41,6 +47,12 @@ impl CachePort {
     #[inline]
     pub fn enter(&mut self) -> Section<'_> {
         self.reader.enter();
+        Section { cache: &self.cache, reader: &mut self.reader }
+    }
+
+    /// Goes on with an access that was announced before, and never ended.
+    #[inline(always)]
+    pub fn go_on(&mut self, _: Ongoing) -> Section<'_> {
         Section { cache: &self.cache, reader: &mut self.reader }
     }
 
@@ -64,6 +76,13 @@ impl CachePort {
 }
 
 impl Section<'_> {
+    /// Leaves the access as it is, announced and in flight.
+    #[inline(always)]
+    pub fn leave_ongoing(self) -> Ongoing {
+        std::mem::forget(self);
+        Ongoing(())
+    }
+
     /// The translation of `address`, stale or not; none if there is no entry (or it was being changed).
     #[must_use]
     // Called, it would return a translation through memory, and its user would wait for the stores.

@@ -1,9 +1,13 @@
 //! One cache line: three ways behind a sequence lock.
 //!
-//! Invariant: `sequence` is odd exactly while one writer changes the ways, and differs after each change. A reader
-//! that saw the same even number before and after its loads has a key and a value of one fill. A key is in at most
-//! one way. The fences pair as in H.-J. Boehm, "Can seqlocks get along with programming language memory models?"
-//! (MSPC 2012): the ways themselves are relaxed atomics.
+//! Invariant: `begun` counts changes that began, `ended` those that ended, and only the one writer whose change began
+//! last moves either; so they differ exactly while the ways change. A reader that loads `ended` first and finds
+//! `begun` to be the same behind its loads has a key and a value of one fill: a change that it saw anything of was in
+//! `begun` by then, and one that had ended is seen whole. A key is in at most one way. The fences pair as in H.-J.
+//! Boehm, "Can seqlocks get along with programming language memory models?" (MSPC 2012): the ways themselves are
+//! relaxed atomics.
+
+use std::hint::select_unpredictable;
 
 use super::entry::{Key, Value};
 use crate::sync::{AtomicU64, Ordering, SPIN_POLLS, fence, spin_loop, yield_now};
@@ -20,10 +24,10 @@ const EMPTY: u64 = 0;
 #[cfg_attr(loom, derive(Default))]
 #[repr(C, align(64))]
 pub(super) struct Set {
-    /// The ways; in the last pair instead the sequence, and the way that the next eviction takes (which changes
-    /// under the lock only). One array, so that a computed way needs no bounds check: a sequence is no valid key.
-    pairs: [Pair; WAYS + 1],
-    /// Readers ignore the sequence: the broken protocol that loom must refute.
+    ways: [Pair; WAYS],
+    begun: AtomicU64,
+    ended: AtomicU64,
+    /// Readers ignore the counts: the broken protocol that loom must refute.
     #[cfg(all(test, loom))]
     pub(super) unchecked: std::sync::atomic::AtomicBool,
 }
@@ -40,8 +44,8 @@ struct Pair {
 #[derive(Debug)]
 pub(super) struct Locked<'a> {
     set: &'a Set,
-    /// The odd sequence number of this change.
-    sequence: u64,
+    /// Changes that have begun, with this one.
+    begun: u64,
 }
 
 /// What a fill displaced.
@@ -53,66 +57,51 @@ pub(super) enum Installed {
     Evicting,
 }
 
-/// One way as a lookup found it: of the key it asked for, or of another.
-pub(super) type Found = (Key, Value);
-
 impl Set {
-    fn ways(&self) -> &[Pair] {
-        &self.pairs[..WAYS]
-    }
-
+    /// What the way of `key` holds; nothing if none has it.
     #[inline(always)]
-    fn sequence(&self) -> &AtomicU64 {
-        &self.pairs[WAYS].key
-    }
-
-    fn victim(&self) -> &AtomicU64 {
-        &self.pairs[WAYS].value
-    }
-
-    /// The way of `key`, or some other way if none has it.
-    #[inline(always)]
-    pub(super) fn read(&self, key: Key) -> Found {
+    pub(super) fn read(&self, key: Key) -> Value {
         self.try_read(key).unwrap_or_else(|| self.read_again(key))
     }
 
     /// The same; none if a writer came across.
     #[inline(always)]
-    fn try_read(&self, key: Key) -> Option<Found> {
-        let before = self.sequence().load(Ordering::Acquire);
-        // The way is computed, not branched to: which of three it is cannot be predicted.
-        let second = usize::from(self.pairs[1].key.load(Ordering::Relaxed) == key.0);
-        let third = usize::from(self.pairs[2].key.load(Ordering::Relaxed) == key.0);
-        let way = &self.pairs[second | third << 1];
-        let found = (Key(way.key()), way.value());
+    fn try_read(&self, key: Key) -> Option<Value> {
+        let ended = self.ended.load(Ordering::Acquire);
+        // Chosen, not branched to: which of three it is cannot be predicted. All are loaded at once, and none waits for
+        // the comparison of keys.
+        let mut found = Value::NOTHING;
+        for way in &self.ways {
+            let (own, value) = (way.key() == key.0, way.value());
+            found = select_unpredictable(own, value, found);
+        }
         fence(Ordering::Acquire);
-        let after = self.sequence().load(Ordering::Relaxed);
+        let begun = self.begun.load(Ordering::Relaxed);
         #[cfg(all(test, loom))]
-        let after = if self.unchecked.load(Ordering::Relaxed) { before & !1 } else { after };
-        // An odd number before, rounded down, differs from every number after.
-        (before & !1 == after).then_some(found)
+        let begun = if self.unchecked.load(Ordering::Relaxed) { ended } else { begun };
+        (ended == begun).then_some(found)
     }
 
     #[cold]
     #[inline(never)]
-    fn read_again(&self, key: Key) -> Found {
+    fn read_again(&self, key: Key) -> Value {
         for _ in 0..READ_ATTEMPTS {
             if let Some(found) = self.try_read(key) {
                 return found;
             }
             spin_loop();
         }
-        (Key(EMPTY), Value(0))
+        Value::NOTHING
     }
 
     /// Waits for its turn among the writers.
     pub(super) fn lock(&self) -> Locked<'_> {
         let mut polls = 0;
         loop {
-            if let Some(sequence) = self.try_lock() {
-                // No store to a way may be seen before the odd sequence.
+            if let Some(begun) = self.try_lock() {
+                // No store to a way may be seen before the change is seen to have begun.
                 fence(Ordering::Release);
-                return Locked { set: self, sequence };
+                return Locked { set: self, begun };
             }
             polls += 1;
             if polls < SPIN_POLLS { spin_loop() } else { yield_now() }
@@ -120,13 +109,11 @@ impl Set {
     }
 
     fn try_lock(&self) -> Option<u64> {
-        let even = self.sequence().load(Ordering::Relaxed);
-        if even & 1 == 1 {
-            return None;
-        }
-        let taken =
-            self.sequence().compare_exchange(even, even + 1, Ordering::Acquire, Ordering::Relaxed).is_ok();
-        taken.then_some(even + 1)
+        // This one first: then what has ended is what begun last, if they are equal and nobody comes in between.
+        let ended = self.ended.load(Ordering::Acquire);
+        let begun = ended.wrapping_add(1);
+        let taken = self.begun.compare_exchange(ended, begun, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        taken.then_some(begun)
     }
 }
 
@@ -139,7 +126,7 @@ impl Locked<'_> {
         value: Value,
         is_live: impl Fn(Key, Value) -> bool,
     ) -> Installed {
-        let ways = self.set.ways();
+        let ways = &self.set.ways;
         let own = ways.iter().position(|way| way.key() == key.0);
         let free = || ways.iter().position(|way| way.key() == EMPTY || !is_live(Key(way.key()), way.value()));
         let (index, installed) = match own.or_else(free) {
@@ -152,7 +139,7 @@ impl Locked<'_> {
 
     /// Empties the way of `key`, if there is one.
     pub(super) fn remove(&mut self, key: Key) {
-        if let Some(way) = self.set.ways().iter().find(|way| way.key() == key.0) {
+        if let Some(way) = self.set.ways.iter().find(|way| way.key() == key.0) {
             way.store(EMPTY, 0);
         }
     }
@@ -165,7 +152,7 @@ impl Locked<'_> {
     /// The ways that hold something.
     pub(super) fn entries(&self) -> impl Iterator<Item = (Key, Value)> + use<> {
         let ways: [(Key, Value); WAYS] = std::array::from_fn(|index| {
-            let way = &self.set.ways()[index];
+            let way = &self.set.ways[index];
             (Key(way.key()), way.value())
         });
         ways.into_iter().filter(|(key, _)| key.0 != EMPTY)
@@ -173,20 +160,18 @@ impl Locked<'_> {
 
     /// Empties all ways.
     pub(super) fn clear(&mut self) {
-        self.set.ways().iter().for_each(|way| way.store(EMPTY, 0));
+        self.set.ways.iter().for_each(|way| way.store(EMPTY, 0));
     }
 
-    /// Round robin.
-    fn next_victim(&mut self) -> usize {
-        let turn = self.set.victim().load(Ordering::Relaxed);
-        self.set.victim().store(turn.wrapping_add(1), Ordering::Relaxed);
-        usize::try_from(turn % WAYS as u64).unwrap_or_default()
+    /// Another way with each change.
+    fn next_victim(&self) -> usize {
+        usize::try_from(self.begun.wrapping_sub(1) % WAYS as u64).unwrap_or_default()
     }
 }
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        self.set.sequence().store(self.sequence.wrapping_add(1), Ordering::Release);
+        self.set.ended.store(self.begun, Ordering::Release);
     }
 }
 

@@ -1,14 +1,21 @@
 //! A large array of zeroed words, mapped but not touched: a cache of 64k entries costs two mmap calls, and the
 //! host supplies its pages when they are first used.
 //!
-//! Invariant: the array is a power of two long and lies inside its mapping, so that a masked index is always in
-//! bounds; zero is a valid value of every element type; elements are atomics, shared by all threads.
+//! Invariant: the array lies inside its mapping, and an index is the upper half of a product with its length, so that
+//! it is always in bounds; zero is a valid value of every element type; elements are atomics, shared by all threads.
 #![cfg_attr(not(loom), expect(unsafe_code, reason = "maps the memory of the cache"))]
 
 #[cfg(not(loom))]
 pub(super) use self::mapped::Table;
 #[cfg(loom)]
 pub(super) use self::modelled::Table;
+
+/// The index that lies at `place`, in fractions of 2^64 of `len`: always below it.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the upper half is below the length")]
+const fn share(place: u64, len: usize) -> usize {
+    ((place as u128 * len as u128) >> u64::BITS) as usize
+}
 
 #[cfg(not(loom))]
 mod mapped {
@@ -19,6 +26,7 @@ mod mapped {
     use vm_memory::MmapRegion;
     use vm_memory::mmap::MmapRegionError;
 
+    use super::share;
     use crate::cache::CacheError;
     use crate::cache::set::Set;
     use crate::sync::AtomicU64;
@@ -41,14 +49,14 @@ mod mapped {
     #[derive(Debug)]
     pub(in crate::cache) struct Table<T> {
         region: MmapRegion<()>,
-        mask: usize,
+        len: usize,
         elements: PhantomData<T>,
     }
 
     impl<T: Zeroed> Table<T> {
-        /// Maps `len` elements; a power of two.
+        /// Maps `len` elements; at least one.
         pub(in crate::cache) fn zeroed(len: usize) -> Result<Self, CacheError> {
-            assert!(len.is_power_of_two(), "a table of {len} elements cannot be indexed by a mask");
+            assert!(len != 0, "a table has a first element");
             let len_bytes = len.saturating_mul(size_of::<T>());
             let region = MmapRegion::new(len_bytes).map_err(|error| CacheError {
                 len_bytes,
@@ -58,31 +66,37 @@ mod mapped {
                 },
             })?;
             advise_large_pages(&region);
-            Ok(Self { region, mask: len - 1, elements: PhantomData })
+            Ok(Self { region, len, elements: PhantomData })
         }
 
         /// The element at 0, which every table has.
         #[inline(always)]
         pub(in crate::cache) fn first(&self) -> &T {
             let first: *const T = self.region.as_ptr().cast();
-            // SAFETY: as in `get`, for index 0.
+            // SAFETY: as in `at`, for index 0.
             unsafe { &*first }
         }
 
-        /// The element at `index`, modulo the length.
+        /// The element at `place`, in fractions of 2^64 of all.
         #[inline(always)]
-        pub(in crate::cache) fn get(&self, index: usize) -> &T {
-            let first: *mut T = self.region.as_ptr().cast();
-            // SAFETY: the masked index is below the length, for which the mapping was made.
-            let element = unsafe { first.add(index & self.mask) };
-            // SAFETY: the mapping is page aligned, lives as long as `self` and started as zeroes, a value of
-            // `T`; every access to it goes through a shared reference to atomics.
-            unsafe { &*element }
+        pub(in crate::cache) fn get(&self, place: u64) -> &T {
+            self.at(share(place, self.len))
         }
 
         /// Every element once.
         pub(in crate::cache) fn iter(&self) -> impl Iterator<Item = &T> {
-            (0..=self.mask).map(|index| self.get(index))
+            (0..self.len).map(|index| self.at(index))
+        }
+
+        #[inline(always)]
+        fn at(&self, index: usize) -> &T {
+            debug_assert!(index < self.len, "element {index} of {}", self.len);
+            let first: *mut T = self.region.as_ptr().cast();
+            // SAFETY: both callers have an index below the length, for which the mapping was made.
+            let element = unsafe { first.add(index) };
+            // SAFETY: the mapping is page aligned, lives as long as `self` and started as zeroes, a value of
+            // `T`; every access to it goes through a shared reference to atomics.
+            unsafe { &*element }
         }
     }
 
@@ -113,8 +127,8 @@ mod modelled {
             &self.0[0]
         }
 
-        pub(in crate::cache) fn get(&self, index: usize) -> &T {
-            &self.0[index & (self.0.len() - 1)]
+        pub(in crate::cache) fn get(&self, place: u64) -> &T {
+            &self.0[super::share(place, self.0.len())]
         }
 
         pub(in crate::cache) fn iter(&self) -> impl Iterator<Item = &T> {

@@ -89,6 +89,22 @@ fn permissions_of_all_levels_count_also_where_everything_is_marked() {
 }
 
 #[test]
+fn an_entry_that_is_not_present_leads_nowhere_whatever_else_stands_in_it() {
+    for level in 1..=4 {
+        let (fixture, _) = mapped(Levels::Four, Pte::PRESENT | Pte::USER);
+        fixture.walk(PAGE, Access::Read).unwrap();
+        let memory = fixture.frames.memory();
+        let mut table = fixture.table.root().table.address();
+        for upper in (level + 1..=4).rev() {
+            table = Pte(memory.load(table.offset(PAGE.table_index(upper) * 8))).pfn().address();
+        }
+        let place = table.offset(PAGE.table_index(level) * 8);
+        memory.store(place, memory.load(place) & !Pte::PRESENT);
+        assert_eq!(fixture.walk(PAGE, Access::Read), Err(FaultReason::NotPresent { level }));
+    }
+}
+
+#[test]
 fn a_leaf_that_changed_since_it_was_read_is_not_marked_and_not_used() {
     let (fixture, frame) = mapped(Levels::Four, Pte::PRESENT | Pte::USER | Pte::WRITE);
     let memory = fixture.frames.memory();

@@ -23,8 +23,8 @@ impl InFlight<'_> {
     #[inline]
     #[must_use]
     pub fn load(self) -> u64 {
-        match self.memory.own_word(self.address) {
-            Some(word) => word.load(Ordering::Acquire),
+        match self.memory.load_own(self.address) {
+            Some(word) => word,
             None => self.load_elsewhere(),
         }
     }

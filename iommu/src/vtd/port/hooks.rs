@@ -282,7 +282,7 @@ impl Port {
             let hit = section.lookup(tag, request.address).filter(|hit| hit.serves(request.access))?;
             Some(hit.physical(request.address))
         };
-        let address = wiring.quick(&section, &request).or_else(by_tag)?;
+        let address = wiring.quick(&section, request).or_else(by_tag)?;
         Some(InFlight { _section: section, memory: &wiring.unit.memory, address })
     }
 }

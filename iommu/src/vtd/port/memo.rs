@@ -47,8 +47,8 @@ pub(super) struct Memo {
 /// What a hit needs of a memo, small and apart from the rest: each access reads it.
 #[derive(Clone, Copy)]
 pub(super) struct Shortcut {
-    /// 0 if there is none.
-    valid_in: u64,
+    /// 0 if there is none. In the same epoch its route was found.
+    pub(super) valid_in: u64,
     pasid: Option<Pasid>,
     /// The tag of its translations in the cache that is asked first.
     pub(super) tag: Tag,
@@ -80,6 +80,13 @@ impl Memos {
             shortcuts: [Shortcut::NONE; MEMOS],
             memos: [const { None }; MEMOS],
         }
+    }
+
+    /// Whether the device's TLB was asked first when this was looked at last: in the epoch of every shortcut that is
+    /// valid.
+    #[inline(always)]
+    pub(super) fn ats_before(&self) -> Ats {
+        self.ats
     }
 
     /// Whether the device's TLB is asked first.
@@ -143,10 +150,8 @@ impl Memo {
     #[inline(always)]
     pub(super) fn stands(&self, words: &[AtomicU64]) -> bool {
         for [first, second, third, fourth] in &self.words {
-            let stands = first.stands_unmarked(words)
-                && second.stands_unmarked(words)
-                && third.stands_unmarked(words)
-                && fourth.stands_unmarked(words);
+            let stands =
+                first.stands(words) && second.stands(words) && third.stands(words) && fourth.stands(words);
             if !stands {
                 return false;
             }

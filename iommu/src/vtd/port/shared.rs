@@ -209,7 +209,7 @@ impl Wiring {
             Ats::Disabled => (iotlb.enter(), None),
             Ats::Enabled => (device_tlb.enter(), Some(iotlb)),
         };
-        match (self.quick(&section, request), behind) {
+        match (self.quick(&section, *request), behind) {
             (Some(address), _) => (section, Ok(address)),
             (None, Some(iotlb)) if self.device.ats() == Ats::Enabled => {
                 let found = self.ahead(&section, iotlb, request).map(at(request));

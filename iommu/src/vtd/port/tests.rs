@@ -240,7 +240,7 @@ fn a_page_that_passes_is_proved_until_a_word_of_its_route_changes() {
         let Port { iotlb, wiring, .. } = port;
         let section = iotlb.enter();
         // Whichever memory the tests run over.
-        wiring.quick(&section, &READ).or_else(|| wiring.quick_in_lent(&section, &READ))
+        wiring.quick(&section, READ).or_else(|| wiring.quick_in_lent(&section, &READ))
     };
     assert_eq!(passes(&mut port), Some(PhysAddr(PAGE.0)), "at a look at the words");
     driver.attach_legacy(SOURCE, DOMAIN, 0);
@@ -294,14 +294,14 @@ fn what_came_in_while_ats_was_being_switched_off_is_used_by_nobody() {
     driver.map(SECOND_STAGE, table, PAGE, 1);
     let mut port = driver.ats_port();
     load(&mut port).unwrap();
-    assert!(port.wiring.quick(&port.device_tlb.enter(), &READ).is_some());
+    assert!(port.wiring.quick(&port.device_tlb.enter(), READ).is_some());
     driver.port().set_ats(Ats::Disabled);
     // The answer to a port that asked before the bit changed and was still waited for.
     let tag = port.wiring.device.tags().of(None).unwrap();
     let section = port.device_tlb.enter();
     assert!(section.fill(section.begin_fill(tag), PAGE, identity(PAGE)));
     drop(section);
-    assert_eq!(port.wiring.quick(&port.device_tlb.enter(), &READ), None);
+    assert_eq!(port.wiring.quick(&port.device_tlb.enter(), READ), None);
     assert_eq!(load(&mut port), Ok(1));
 }
 

@@ -30,7 +30,7 @@ const PASSING: usize = 1 << 3;
 /// What one port has seen to be true, and since when.
 #[derive(Debug)]
 pub(super) struct Vigil {
-    proofs: Box<[Option<Proof>; PROOFS]>,
+    proofs: Box<[Proof; PROOFS]>,
     /// What proofs of late rest on besides their leaves.
     shared: [Arc<[[Word; 3]]>; TABLES],
     /// Whose route lets addresses pass by right, and in which epoch it was found.
@@ -42,11 +42,11 @@ pub(super) struct Vigil {
 }
 
 /// Why a page's translation is not stale. A use reads one, so it fills a line of the processor's cache and no more.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[repr(align(64))]
 struct Proof {
     subject: Subject,
-    /// The epoch of the route.
+    /// The epoch of the route; 0 if there is no proof, as epochs count from 1.
     found_in: u64,
     frame: Pfn,
     leaf: Word,
@@ -57,7 +57,7 @@ struct Proof {
 }
 
 /// Which page, and whose, in one word.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Subject(u64);
 
 impl Subject {
@@ -85,7 +85,7 @@ impl Vigil {
         };
         let shared = std::array::from_fn(|_| Arc::default());
         Some(Self {
-            proofs: Box::new([const { None }; PROOFS]),
+            proofs: Box::new(std::array::from_fn(|_| Proof::default())),
             shared,
             passing: [None; PASSING],
             one_in,
@@ -112,14 +112,14 @@ impl Vigil {
     pub(super) fn vouches(
         &self,
         memory: &PhysicalMemory,
-        memo: &Memo,
+        found_in: u64,
         request: &Request,
         hit: Translation,
     ) -> bool {
-        let Some(proof) = &self.proofs[index(request)] else { return false };
+        let proof = &self.proofs[index(request)];
         let words = memory.words();
         proof.subject == Subject::of(request)
-            && proof.found_in == memo.found_in
+            && proof.found_in == found_in
             && proof.frame == hit.physical(request.address).pfn()
             && proof.permission.allows(request.access)
             && all_stand(&proof.rest, words)
@@ -138,7 +138,7 @@ impl Vigil {
         if passes && hit == identity(request.address) {
             return memo.stands_in_lent(memory);
         }
-        let Some(proof) = &self.proofs[index(request)] else { return false };
+        let proof = &self.proofs[index(request)];
         proof.subject == Subject::of(request)
             && proof.found_in == memo.found_in
             && proof.frame == hit.physical(request.address).pfn()
@@ -168,14 +168,14 @@ impl Vigil {
         if walked.is_empty() {
             self.passing[passing_index(memo)] = Some((memo.requester.pasid, memo.found_in));
         }
-        self.proofs[index(request)] = Some(Proof {
+        self.proofs[index(request)] = Proof {
             subject: Subject::of(request),
             found_in: memo.found_in,
             frame: translation.physical(request.address).pfn(),
             leaf: *leaf,
             rest: self.share(request, &threes(&[&memo.trail.words(), above].concat())),
             permission: translation.permission,
-        });
+        };
     }
 
     /// `rest`, and the same one for pages below the same table.

@@ -21,7 +21,7 @@ fn says(format: &str, command: &str, output: &Output, why: &str) {
     assert!(told.lines().any(|line| line.starts_with("afterimage: ") && line.contains(why)), "{told}");
     let has = |part: &str| assert!(shown.contains(part), "{format}: no {part} in\n{shown}");
     match format {
-        "text" => has("Not all "),
+        "text" | "markdown" => has("Not all "),
         "json" => {
             let object = object(output);
             let name = object["schema"].as_str().expect("its schema");
