@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::packages::PackageError;
 
 const LOOK: Duration = Duration::from_millis(100);
-const QEMU: &str = "qemu-system-x86_64";
+pub(crate) const QEMU: &str = "qemu-system-x86_64";
 
 /// A machine with this much memory, in MiB, whose serial port is the standard output. It finds `initrd` in its folder.
 pub(crate) fn command(memory: &str) -> Command {
