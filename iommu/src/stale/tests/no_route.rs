@@ -32,6 +32,7 @@ const ALL: [Missing; 3] = [Missing::Context, Missing::DirectoryEntry, Missing::P
 struct Scene {
     driver: Driver,
     directory: PhysAddr,
+    table: PhysAddr,
     port: Port,
 }
 
@@ -61,7 +62,7 @@ impl Scene {
         }
         assert_eq!(driver.unit.take_stale_uses(), [], "{missing:?}: it is not there");
         driver.memory.store(place, entry);
-        Self { driver, directory, port }
+        Self { driver, directory, table, port }
     }
 
     fn is_refused(&mut self) -> bool {
@@ -141,6 +142,17 @@ fn whoever_invalidates_what_was_absent_is_in_no_report_however_often_the_device_
         assert_eq!(reports.len(), 1, "positive control: without one it is");
         assert_eq!(reports[0].ground, Ground::TheEnd);
     }
+}
+
+/// The processor's tables change all the time, and nobody tells the PASID cache.
+#[test]
+fn where_the_pages_lead_meanwhile_makes_no_report_of_whoever_invalidates_the_entry() {
+    let mut scene = Scene::new(Missing::PasidEntry, CachingMode::AlsoAbsent, LATE);
+    assert!(scene.is_refused());
+    scene.driver.map(FIRST_STAGE, scene.table, PAGE, 2);
+    scene.driver.invalidate(&[right(Missing::PasidEntry)]);
+    assert!(!scene.is_refused());
+    assert_eq!(scene.reports(), []);
 }
 
 /// K8 of docs/findings.md.
