@@ -126,8 +126,8 @@ const fn is_for_table_entries(invalidation: &Descriptor) -> bool {
 
 /// Whether an invalidation names the PASID of a requester that has no tables, if only in the wrong domain.
 fn names_process(entry: &StaleEntry, invalidation: &Descriptor) -> bool {
-    let named = matches!(*invalidation, Descriptor::PasidCache(PasidScope::Pasid(_, pasid)) if entry.space.pasid == Some(pasid));
-    entry.is_no_route && named
+    let Descriptor::PasidCache(PasidScope::Pasid(_, pasid)) = *invalidation else { return false };
+    entry.is_no_route && entry.space.pasid == Some(pasid)
 }
 
 /// Whether an invalidation names other pieces of the large page that changed, of which a piece is cached.

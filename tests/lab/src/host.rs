@@ -186,12 +186,14 @@ fn script_of(job: &Job, told: &str) -> String {
 /// What the host does while a guest idles: it counts what the program and its children take of the processors, in the
 /// hundredths of a second of /proc/PID/stat, a vCPU's time among them.
 fn measure_idle(number: usize, seconds: u32) -> String {
-    let taken = "cat /proc/[0-9]*/stat | awk -v pid=$pid '$1 == pid || $4 == pid { taken += $14 + $15 } END { print taken }'";
+    let taken = "cat /proc/[0-9]*/stat | \
+                 awk -v pid=$pid '$1 == pid || $4 == pid { taken += $14 + $15 } END { print taken }'";
     format!(
         "until grep -q 'LAB idles' /results/said.{number} || ! kill -0 $pid; do sleep 1; done\n\
          sleep 5\nbefore=$({taken}) from=$(cut -d' ' -f1 /proc/uptime)\nsleep {seconds}\n\
          after=$({taken}) to=$(cut -d' ' -f1 /proc/uptime)\n\
-         kill -0 $pid && echo \"LAB speed idle: $(((after - before) * 10)) ms of processor time from $from s to $to s\" \
+         kill -0 $pid && \
+         echo \"LAB speed idle: $(((after - before) * 10)) ms of processor time from $from s to $to s\" \
          > /results/measured.{number}\n"
     )
 }
