@@ -15,24 +15,10 @@ use crate::spec::id::DomainId;
 use crate::stale::watch::Watch;
 use crate::stale::watch::fill::FillKey;
 use crate::stale::watch::judging::Finding;
-use crate::stale::watch::remembered::Rests;
+use crate::stale::watch::remembered::Refused;
 use crate::stale::{Change, Holder, Kind, Moment};
 use crate::vtd::witness::{HeldIn, NoRoute, Origin};
 use crate::vtd::{Path, SpaceKey, StageKind, Vtd};
-
-/// That a requester has no route, and what that rests on.
-#[derive(Clone, Debug)]
-pub(super) struct Refused {
-    origin: Origin,
-    /// When it was met first.
-    met: Moment,
-}
-
-impl Rests for Refused {
-    fn origin(&self) -> &Origin {
-        &self.origin
-    }
-}
 
 impl Watch {
     /// Looks whether a requester that was refused for want of a route has one by now.
