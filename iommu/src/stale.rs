@@ -53,6 +53,8 @@ pub enum Kind {
     Translation,
     /// Its request was refused by a walk through cached table entries.
     Refusal,
+    /// Its request was refused because a cached context or PASID entry leads to no tables.
+    NoRoute,
     /// The walk of its request read the table at this address, which the tables do not lead to any more.
     Table(PhysAddr),
 }

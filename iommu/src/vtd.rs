@@ -62,7 +62,7 @@ use self::options::VtdOptions;
 use self::queue::Queue;
 use self::registers::Registers;
 use self::requests::Requests;
-use self::route::{Found, Reach, Refusal, Route, Routes};
+use self::route::{Found, Reach, Refusal, RefusedRoute, Route, Routes};
 use self::table_cache::TableCache;
 use self::tags::Tags;
 use self::walk::{PagingCache, Space};
@@ -207,6 +207,16 @@ impl Vtd {
 
     /// How `requester` is translated.
     fn route(&self, requester: Requester, reach: Reach, recorder: Recorder) -> Result<Route, Refusal> {
+        self.find_route(requester, reach, recorder).map_err(|refused| refused.refusal)
+    }
+
+    /// The same; if it is not, with what was read.
+    fn find_route(
+        &self,
+        requester: Requester,
+        reach: Reach,
+        recorder: Recorder,
+    ) -> Result<Route, RefusedRoute> {
         let mode = self.mode.load(Ordering::Acquire);
         if mode & TRANSLATING == 0 {
             return Ok(Route::untranslated());
@@ -220,7 +230,7 @@ impl Vtd {
         if let (Some(witness), Reach::Caches) = (self.witness(), reach) {
             witness.loaded(Loaded::Route { requester, trail: &read, now });
         }
-        route
+        route.map_err(|refusal| RefusedRoute { refusal, read })
     }
 
     /// The route's stages with the tags of their translations.

@@ -21,11 +21,12 @@ impl StaleUse {
             "kind": match self.kind {
                 Kind::Translation => "translation",
                 Kind::Refusal => "refusal",
+                Kind::NoRoute => "no-route",
                 Kind::Table(_) => "table",
             },
             "table": match self.kind {
                 Kind::Table(table) => Some(hex(table.0)),
-                Kind::Translation | Kind::Refusal => None,
+                Kind::Translation | Kind::Refusal | Kind::NoRoute => None,
             },
             "source": self.requester.source.to_string(),
             "pasid": self.requester.pasid.map(|pasid| pasid.number()),

@@ -27,6 +27,8 @@ pub(super) struct StaleEntry {
     pub(super) change: Change,
     /// Whether it says that there is nothing: no table leads on from that.
     pub(super) is_absence: bool,
+    /// Whether it is that the requester has no tables: nothing rests on it, and the entries on the way are all of it.
+    pub(super) is_no_route: bool,
     /// Whether a PASID table is on the way to it: there is none in legacy mode.
     pub(super) has_pasid_table: bool,
 }
@@ -94,6 +96,8 @@ fn meant(
     is_idle: impl Fn(&Descriptor) -> bool,
 ) -> Meant {
     match why {
+        // It was for translations, of which there is none.
+        Why::TableEntryKept if entry.is_no_route && !is_for_table_entries(invalidation) => Meant::Perhaps,
         Why::NotCarriedOut | Why::BeforeIotlb | Why::HintSet | Why::TableEntryKept | Why::IotlbOnly => {
             Meant::ForThis
         }
@@ -106,12 +110,24 @@ fn meant(
             Some(range) if range.overlaps(pages(entry)) => Meant::ForThis,
             Some(_) => Meant::ForOthers,
             None if is_whole_device(invalidation) || is_idle(invalidation) => Meant::ForThis,
+            None if names_process(entry, invalidation) => Meant::ForThis,
             // Who else uses that domain or process has a right to it.
             None => Meant::Perhaps,
         },
         Why::OtherPages if names_large_page(entry, invalidation) => Meant::ForThis,
         Why::OtherPages | Why::OtherDevice | Why::OtherEntries | Why::EntriesOfTheirOwn => Meant::ForOthers,
     }
+}
+
+/// Whether an invalidation is for cached context or PASID entries.
+const fn is_for_table_entries(invalidation: &Descriptor) -> bool {
+    matches!(invalidation, Descriptor::ContextCache(_) | Descriptor::PasidCache(_))
+}
+
+/// Whether an invalidation names the PASID of a requester that has no tables, if only in the wrong domain.
+fn names_process(entry: &StaleEntry, invalidation: &Descriptor) -> bool {
+    let Descriptor::PasidCache(PasidScope::Pasid(_, pasid)) = *invalidation else { return false };
+    entry.is_no_route && entry.space.pasid == Some(pasid)
 }
 
 /// Whether an invalidation names other pieces of the large page that changed, of which a piece is cached.
@@ -191,6 +207,7 @@ fn why(entry: &StaleEntry, received: &Received) -> Why {
     let came_before = received.at.event < entry.filled;
     let is_left = !received.carried_out;
     match received.invalidation {
+        Descriptor::Iotlb { .. } | Descriptor::DeviceTlb(_) if entry.is_no_route => Why::TableEntryKept,
         Descriptor::Iotlb { scope, .. } => match iotlb_mismatch(entry, scope) {
             Some(why) => why,
             None if is_left => Why::NotCarriedOut,
@@ -296,9 +313,16 @@ fn context_mismatch(entry: &StaleEntry, scope: ContextScope) -> Option<Why> {
         {
             Some(Why::OtherDevice)
         }
-        ContextScope::Domain(domain) if domain != entry.space.domain => Some(Why::OtherDomain),
+        // In scalable mode a context entry has no domain.
+        ContextScope::Domain(domain) if domain != entry.space.domain && !is_scalable(entry) => {
+            Some(Why::OtherDomain)
+        }
         ContextScope::Global | ContextScope::Domain(_) | ContextScope::Device { .. } => None,
     }
+}
+
+fn is_scalable(entry: &StaleEntry) -> bool {
+    entry.has_pasid_table || entry.space.stage != StageKind::Second
 }
 
 fn pasid_mismatch(entry: &StaleEntry, scope: PasidScope) -> Option<Why> {
@@ -351,6 +375,9 @@ fn covers(entry: &StaleEntry, invalidation: &Descriptor) -> bool {
 /// The invalidations that it takes to be rid of the translation, none of which can be left out.
 pub(super) fn least(entry: &StaleEntry) -> Vec<Descriptor> {
     let mut remedy = table_remedy(entry);
+    if entry.is_no_route {
+        return remedy;
+    }
     remedy.push(Descriptor::Iotlb { scope: iotlb_remedy(entry), drains: true });
     if entry.holder == Holder::DeviceTlb {
         let Requester { source, pasid } = entry.requester;

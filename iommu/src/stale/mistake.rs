@@ -10,7 +10,7 @@ use crate::spec::descriptor::Descriptor;
 use crate::spec::descriptor::words::InWords;
 use crate::stale::in_place::ChangedInPlace;
 use crate::stale::interrupt::StaleInterrupt;
-use crate::stale::{Meant, Missed, StaleUse, Why};
+use crate::stale::{Kind, Meant, Missed, StaleUse, Why};
 
 /// The one thing to mend.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +34,8 @@ pub enum Mistake<'a> {
 pub enum Thing {
     /// The translation of a page.
     Page,
+    /// A context or PASID entry that leads to no tables.
+    TableEntry,
     /// An interrupt remapping entry.
     InterruptEntry,
 }
@@ -46,7 +48,7 @@ impl StaleUse {
             return Mistake::ChangedInPlace(change);
         }
         if matches!(self.remedy[..], [Descriptor::Wait(_)]) {
-            return Mistake::unfinished(Thing::Page, &self.queued);
+            return Mistake::unfinished(self.thing(), &self.queued);
         }
         // What came behind the use is for a later change, if anything before was for this one.
         let nearest = self.nearest(self.used.event).or_else(|| self.nearest(u64::MAX));
@@ -54,8 +56,15 @@ impl StaleUse {
             Some(missed) => Mistake::Missed(self, missed),
             None => {
                 let instead = self.received.iter().rfind(|missed| missed.meant == Meant::Perhaps);
-                Mistake::NothingInvalidated(Thing::Page, instead)
+                Mistake::NothingInvalidated(self.thing(), instead)
             }
+        }
+    }
+
+    const fn thing(&self) -> Thing {
+        match self.kind {
+            Kind::Translation | Kind::Refusal | Kind::Table(_) => Thing::Page,
+            Kind::NoRoute => Thing::TableEntry,
         }
     }
 
@@ -180,6 +189,7 @@ impl fmt::Display for Thing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Page => "page",
+            Self::TableEntry => "cached table entry",
             Self::InterruptEntry => "interrupt entry",
         })
     }
@@ -211,6 +221,9 @@ fn write_missed(f: &mut fmt::Formatter<'_>, stale: &StaleUse, missed: &Missed) -
     write!(f, "\"{}\" ", InWords(&missed.invalidation))?;
     let table = stale.change.table;
     match stale.why(missed) {
+        Why::OtherDomain if stale.kind == Kind::NoRoute => {
+            write!(f, "names another domain; what leads to no table is cached in {}", stale.space.domain)
+        }
         Why::OtherDomain => write!(f, "names another domain; the translation belongs to {}", stale.space.domain),
         Why::OtherPasid => match stale.space.pasid {
             Some(pasid) => write!(f, "names another process; the translation belongs to {pasid}"),

@@ -2,6 +2,7 @@
 
 mod in_place;
 mod late;
+mod no_route;
 mod passing;
 mod pieces;
 mod tables;

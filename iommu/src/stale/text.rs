@@ -132,7 +132,7 @@ impl StaleUse {
         }
         match &self.cached {
             Ok(cached) => write!(f, " {} {address} through {holder}, reached {}", verb(access), page(cached)),
-            Err(reason) if self.kind == Kind::Refusal => {
+            Err(reason) if matches!(self.kind, Kind::Refusal | Kind::NoRoute) => {
                 write!(f, " was refused {address} through {holder}, because {reason}")
             }
             Err(reason) => write!(f, " was refused {address} by {holder}, because {reason}"),

@@ -7,7 +7,8 @@
 //!
 //! Read in this order: `clock` (which time), `check` (what the unit tells), `fill` (what is remembered), this file (how a use is met),
 //! `judging` and `docket` (what is kept until it can be judged), `log` (invalidations), `absent` and `interrupts` (the
-//! same of failures and of interrupt entries), `images` (entries that are changed while they are present).
+//! same of failures and of interrupt entries), `no_route` (the same of requesters that have no tables), `images` (entries
+//! that are changed while they are present).
 
 mod absent;
 mod check;
@@ -19,6 +20,7 @@ mod images;
 mod interrupts;
 mod judging;
 mod log;
+mod no_route;
 mod remembered;
 
 use std::collections::HashSet;
@@ -46,7 +48,7 @@ use self::images::Images;
 use self::interrupts::Interrupts;
 use self::judging::{CaseKey, Finding, Stale};
 use self::log::Log;
-use self::remembered::Remembered;
+use self::remembered::{Refused, Remembered};
 use crate::spec::descriptor::{Descriptor, DevicePasid, DeviceScope, DeviceSpan};
 use crate::spec::fault::FaultReason;
 use crate::spec::id::DomainId;
@@ -90,6 +92,7 @@ struct State {
     /// Whose translations were filled: domains, and processes of them; as many as there are tags, at most, twice.
     users: HashSet<(DomainId, Option<Pasid>)>,
     absences: Remembered<AbsentKey, Absence>,
+    no_routes: Remembered<Requester, Refused>,
     log: Log,
     docket: Docket<CaseKey, Stale>,
     interrupts: Interrupts,
@@ -268,7 +271,7 @@ impl Watch {
     /// Cached translations that had to be forgotten, so that uses of them were not looked at.
     pub(crate) fn forgotten(&self) -> u64 {
         let state = self.state.lock();
-        state.fills.forgotten() + state.absences.forgotten()
+        state.fills.forgotten() + state.absences.forgotten() + state.no_routes.forgotten()
     }
 
     /// No time passes, or it passes again.
@@ -354,7 +357,7 @@ impl Watch {
             key: match kind {
                 // Which page it was on the way to does not matter.
                 Kind::Table(_) => FillKey::new(walked.held_in(), VirtAddr(0), size),
-                Kind::Translation | Kind::Refusal => {
+                Kind::Translation | Kind::Refusal | Kind::NoRoute => {
                     FillKey::new(walked.held_in(), walked.request.address, size)
                 }
             },

@@ -374,7 +374,7 @@ impl Wiring {
     /// The route of the request, if it admits requests of that type to that address.
     fn admit(&mut self, request: &Request, address_type: AddressType) -> Result<&Memo, Stopped> {
         let stop = |refusal| Stopped { refusal, address_type };
-        let memo = self.memos.find(&self.unit, request.pasid).map_err(stop)?;
+        let memo = self.memos.find_for(&self.unit, request).map_err(stop)?;
         memo.check(request.address, address_type).map_err(stop)?;
         Ok(memo)
     }

@@ -2,7 +2,8 @@
 //!
 //! Invariant: the decision depends on who asks and on the tables alone, not on the address. What is cached of the way
 //! is used until it is invalidated, whatever the tables say by then. Entries that are not present or faulty are
-//! cached only with CAP.CM, and go with the reserved domain, not with the one that stands in them. Source: VT-d 3.4
+//! cached only with CAP.CM, and go with the reserved domain, not with the one that stands in them; a PASID directory's is
+//! kept with each PASID that met it. Root entries are never cached. Source: VT-d 3.4
 //! (mapping devices to domains), 6.2.2 (context cache), 6.2.3 (PASID cache), 6.1 (CM).
 
 mod context;
@@ -113,7 +114,8 @@ struct CachedContext {
 
 #[derive(Clone, Debug)]
 struct CachedPasid {
-    entry: PasidEntry,
+    /// The entry, or what is wrong with the directory's above it.
+    entry: Result<PasidEntry, FaultReason>,
     /// FPD, of the entry or of the directory's.
     hides_faults: bool,
     /// What an invalidation has to name.
@@ -139,6 +141,13 @@ pub(crate) struct Found {
     /// Whether an entry made room for another, so that routes found before may rest on what is not cached any more.
     pub(crate) evicted: bool,
     /// What was read on the way, whether it led somewhere or not.
+    pub(crate) read: Trail,
+}
+
+/// That a requester has no route, with what was read on the way to where it ends.
+#[derive(Debug)]
+pub(crate) struct RefusedRoute {
+    pub(crate) refusal: Refusal,
     pub(crate) read: Trail,
 }
 
@@ -221,7 +230,7 @@ impl Routes {
 
     /// What is cached of a PASID's entry.
     pub(crate) fn cached_pasid(&self, requester: &Requester) -> Option<PasidEntry> {
-        self.pasids.get(requester).map(|cached| cached.entry)
+        self.pasids.get(requester).and_then(|cached| cached.entry.ok())
     }
 
     /// What is cached of a function's context entry, as it was read in legacy mode.

@@ -12,7 +12,7 @@ use mmu::address::{PhysAddr, VirtAddr};
 use mmu::cache::{Tag, Translation};
 use pcie::{Pasid, Request, Requester, SourceId};
 
-use crate::spec::command::InterruptTable;
+use crate::spec::command::{InterruptTable, TableMode};
 use crate::spec::descriptor::Descriptor;
 use crate::spec::fault::{FaultReason, FaultRecord};
 use crate::vtd::device_tlb::GivenUp;
@@ -92,6 +92,8 @@ pub(crate) enum Used<'a> {
     Walk(&'a Walked<'a>),
     /// That there is no translation.
     Absence(&'a Refused<'a>),
+    /// Table entries by which the requester has no tables.
+    NoRoute(&'a NoRoute<'a>),
     /// An interrupt entry that the table has no more.
     Interrupt(&'a InterruptUse),
 }
@@ -179,6 +181,17 @@ pub(crate) struct Refused<'a> {
     pub(crate) request: &'a Request,
     pub(crate) key: AbsentKey,
     pub(crate) reason: FaultReason,
+}
+
+/// A request of a requester that has no route.
+pub(crate) struct NoRoute<'a> {
+    pub(crate) requester: Requester,
+    pub(crate) request: &'a Request,
+    pub(crate) reason: FaultReason,
+    /// How its tables are read.
+    pub(crate) mode: TableMode,
+    /// The entries on the way to where the route ends, cached or not.
+    pub(crate) read: &'a Trail,
 }
 
 /// The use of a cached entry, of which the table says something else.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::packages::PackageError;
 
 const LOOK: Duration = Duration::from_millis(100);
-const QEMU: &str = "qemu-system-x86_64";
+pub(crate) const QEMU: &str = "qemu-system-x86_64";
 /// What the host's first process says first, and how long that may take.
 const UP: &str = "LAB host is up";
 const UP_LIMIT: Duration = Duration::from_secs(60);

@@ -16,6 +16,7 @@ use crate::emulator;
 use crate::job::{Job, comma};
 use crate::kernel::{Kernel, Module};
 use crate::packages::{PackageError, Store};
+use crate::program;
 
 const INIT: &str = include_str!("../guests/init");
 /// What each guest is told: nothing that takes an emulated processor long. The program adds a console and an end at a panic.
@@ -107,6 +108,24 @@ pub(crate) fn qemu_command(job: &Job, told: &str, unit: &str) -> Command {
     let told = format!("console=ttyS0 panic=-1 {TOLD} no_timer_check {told}");
     command.args(&job.options).args(["-kernel", "vmlinuz", "-append", &told]);
     command
+}
+
+/// The same on the host's KVM, as a line of its shell: the same guest with the same memory as the program's.
+pub(crate) fn qemu_in_host_command(job: &Job, told: &str, unit: &str) -> String {
+    let mut words = vec!["timeout".to_owned(), job.seconds.to_string(), format!("/bin/{}", emulator::QEMU)];
+    let mut option = |name: &str, value: &str| words.extend([name.to_owned(), quoted(value)]);
+    option("-L", &format!("/{}", program::FIRMWARE));
+    option("-machine", "q35,accel=kvm,kernel-irqchip=split");
+    option("-cpu", "host");
+    option("-m", &format!("{}M", job.memory_mib));
+    option("-serial", "stdio");
+    option("-device", &format!("intel-iommu,intremap=on{}{unit}", comma(unit)));
+    option("-kernel", "/vmlinuz");
+    option("-initrd", "/initrd");
+    option("-append", &format!("console=ttyS0 panic=-1 {TOLD} no_timer_check {told}"));
+    words.extend(["-nographic", "-nodefaults", "-no-reboot"].map(str::to_owned));
+    words.extend(job.options.iter().map(|word| quoted(word)));
+    words.join(" ")
 }
 
 /// As one word of a shell.

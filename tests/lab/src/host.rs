@@ -1,5 +1,5 @@
-//! One run: QEMU emulates the host, the host runs the program, and the results come back on a disk; or QEMU runs the guest
-//! itself.
+//! One run: QEMU emulates the host, the host runs the program or QEMU in its place, and the results come back on a disk; or
+//! QEMU runs the guest itself.
 //!
 //! Invariant: what the host has not written is missing from the results, never empty.
 
@@ -56,7 +56,7 @@ impl Host {
         guest::base(&mut archive, &busybox, HOST_INIT).map_err(failed(&path))?;
         let modules = kernel.with_needs(&["kvm-amd".to_owned()]).map_err(failed(&kernel.image))?;
         guest::add_modules(&mut archive, &modules).map_err(failed(&kernel.image))?;
-        program::pack(program, &mut archive)?;
+        program::pack(program, "afterimage", &mut archive)?;
         let base = archive.finish().map_err(failed(program))?;
         Ok(Self { image: kernel.image, base, busybox })
     }
@@ -76,7 +76,7 @@ impl Host {
             What::Guest { machine: Machine::Qemu, .. } => {
                 self.beside(run, store, &folder, limit).map(|()| 1)?
             }
-            What::Guest { machine: Machine::Afterimage, .. } | What::Command(_) => {
+            What::Guest { machine: Machine::Afterimage | Machine::QemuInHost, .. } | What::Command(_) => {
                 self.inside(run, store, &folder, limit)?
             }
         };
@@ -137,16 +137,22 @@ impl Host {
     fn job(&self, run: &Run<'_>, store: &Store) -> Result<Vec<u8>, PackageError> {
         let mut archive = Archive::default();
         let told = match run.what {
-            What::Guest { release, script, told, unit, machine: _ } => {
+            What::Guest { release, script, told, unit, machine } => {
                 let kernel = store.kernel(release)?;
                 let failed = failed(&kernel.image);
                 archive.file("vmlinuz", &fs::read(&kernel.image).map_err(&failed)?).map_err(&failed)?;
                 let initrd = guest::initrd(store, run.job, (release, &kernel), script, &self.busybox)?;
                 archive.file("initrd", &initrd).map_err(&failed)?;
-                guest::boot_command(run.job, told, unit)
+                if machine == Machine::QemuInHost {
+                    program::pack_qemu(&mut archive)?;
+                    guest::qemu_in_host_command(run.job, told, unit)
+                } else {
+                    format!("/bin/afterimage {}", guest::boot_command(run.job, told, unit))
+                }
             }
             What::Command(arguments) => {
-                arguments.iter().map(|argument| guest::quoted(argument)).collect::<Vec<_>>().join(" ")
+                let words: Vec<_> = arguments.iter().map(|argument| guest::quoted(argument)).collect();
+                format!("/bin/afterimage {}", words.join(" "))
             }
         };
         let failed = failed(store.folder());
@@ -173,11 +179,27 @@ fn script_of(job: &Job, told: &str) -> String {
     }
     for number in 1..=job.boots {
         script.push_str(&format!(
-            "/bin/afterimage {told} < /dev/null > /results/said.{number} 2> /results/reports.{number}\n\
-             echo $? > /results/status.{number}\n"
+            "{told} < /dev/null > /results/said.{number} 2> /results/reports.{number} &\npid=$!\n{}\
+             wait $pid\necho $? > /results/status.{number}\n",
+            job.idle_seconds.map(|seconds| measure_idle(number, seconds)).unwrap_or_default(),
         ));
     }
     script
+}
+
+/// What the host does while a guest idles: it counts what the program and its children take of the processors, in the
+/// hundredths of a second of /proc/PID/stat, a vCPU's time among them.
+fn measure_idle(number: usize, seconds: u32) -> String {
+    let taken = "cat /proc/[0-9]*/stat | \
+                 awk -v pid=$pid '$1 == pid || $4 == pid { taken += $14 + $15 } END { print taken }'";
+    format!(
+        "until grep -q 'LAB idles' /results/said.{number} || ! kill -0 $pid; do sleep 1; done\n\
+         sleep 5\nbefore=$({taken}) from=$(cut -d' ' -f1 /proc/uptime)\nsleep {seconds}\n\
+         after=$({taken}) to=$(cut -d' ' -f1 /proc/uptime)\n\
+         kill -0 $pid && \
+         echo \"LAB speed idle: $(((after - before) * 10)) ms of processor time from $from s to $to s\" \
+         > /results/measured.{number}\n"
+    )
 }
 
 /// The results, as far as they were written.
@@ -195,5 +217,7 @@ fn boot(folder: &Path, number: usize) -> Boot {
         Some(String::from_utf8_lossy(&bytes).into_owned())
     };
     let status = read("status").and_then(|text| text.trim().parse().ok());
-    Boot { said: read("said"), reports: read("reports"), status }
+    let measured = read("measured").unwrap_or_default();
+    let said = read("said").map(|said| said + &measured);
+    Boot { said, reports: read("reports"), status }
 }

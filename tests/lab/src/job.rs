@@ -48,6 +48,9 @@ pub(crate) enum Machine {
     Afterimage,
     /// For comparison: QEMU in software emulation, with its own unit.
     Qemu,
+    /// The same on the KVM of the host, in the program's place.
+    #[serde(rename = "qemu-in-host")]
+    QemuInHost,
 }
 
 /// One job: its file's comment says what each key is.
@@ -87,6 +90,9 @@ pub(crate) struct Job {
     pub(crate) prepares: Vec<String>,
     #[serde(default)]
     pub(crate) disk_mib: Option<u32>,
+    /// For how long the host looks what the program takes of its processors, from the line `LAB idles` on.
+    #[serde(default)]
+    pub(crate) idle_seconds: Option<u32>,
     #[serde(default = "usual_memory")]
     pub(crate) memory_mib: u32,
     #[serde(default)]
@@ -220,6 +226,7 @@ impl fmt::Display for Run<'_> {
                 let kind = match machine {
                     Machine::Afterimage => "vtd",
                     Machine::Qemu => "intel-iommu",
+                    Machine::QemuInHost => "QEMU in the host: intel-iommu",
                 };
                 write!(f, ": Linux {release}, `{told}`, unit `{kind}{}{unit}`", comma(unit))
             }

@@ -28,12 +28,14 @@ pub(crate) struct Module {
 impl Kernel {
     /// The kernel of a package that was unpacked at `root`.
     pub(crate) fn of(root: &Path) -> io::Result<Self> {
-        let image = only(&root.join("boot"), "vmlinuz-")?;
         let modules = [root.join("lib/modules"), root.join("usr/lib/modules")];
         let modules = modules.iter().find(|folder| folder.is_dir());
         let modules = only(modules.ok_or_else(|| Error::other("it has no modules"))?, "")?;
         let version = modules.file_name().map(|name| name.to_string_lossy().into_owned());
         let version = version.ok_or_else(|| Error::other("its modules have no version"))?;
+        // Beside its modules in the packages of newer releases.
+        let beside = modules.join("vmlinuz");
+        let image = if beside.is_file() { beside } else { only(&root.join("boot"), "vmlinuz-")? };
         let built_in = fs::read_to_string(modules.join("modules.builtin"))?;
         let built_in = built_in.lines().filter_map(|line| module_name(Path::new(line))).collect();
         let mut found = BTreeMap::new();

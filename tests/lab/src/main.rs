@@ -3,9 +3,10 @@
 //! The host is emulated in software by QEMU, with AMD's SVM, so its KVM is a real one with nested paging, whatever KVM this
 //! machine has. Invariant: a job that did not run, and a result that is not there, is never taken for a right one.
 //!
-//! Read in this order: [`job`] (what runs, and what must come of it), [`packages`] (kernels), [`archive`] (initial RAM
+//! Read in this order: [`job`] (what runs, and what must come of it), [`packages`] (kernels), [`apt`] (where from), [`archive`] (initial RAM
 //! disks), [`built`] (our own modules and programs), [`guest`], [`emulator`], [`host`] (one run), [`judge`] (whether the result is right).
 
+mod apt;
 mod archive;
 mod built;
 mod emulator;

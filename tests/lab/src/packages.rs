@@ -12,6 +12,7 @@ use std::process::Command;
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::apt::Apt;
 use crate::kernel::Kernel;
 
 const TEXT: &str = include_str!("../packages.toml");
@@ -27,8 +28,18 @@ const TOOLS: [(&str, &str); 4] = [
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Packages {
-    kernels: BTreeMap<String, String>,
+    kernels: BTreeMap<String, KernelPackage>,
     host: HostPackages,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KernelPackage {
+    /// What depends on the newest of its release.
+    package: String,
+    /// The suite that it is in, if it is not the machine's own.
+    #[serde(default)]
+    suite: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -50,6 +61,8 @@ pub(crate) enum PackageError {
     Tools(Vec<&'static str>, Vec<&'static str>),
     #[error("packages.toml: {0}")]
     Text(#[from] toml::de::Error),
+    #[error("apt's sources name no mirror of Debian, from which a suite could be taken")]
+    Mirror,
     #[error("packages.toml has no kernel {0}")]
     Release(String),
     #[error("no package of a kernel is found behind {0}; `apt-get update` may help")]
@@ -98,24 +111,21 @@ impl Store {
 
     /// The kernel of a release, as 6.1; it is downloaded if it is not here.
     pub(crate) fn kernel(&self, release: &str) -> Result<Kernel, PackageError> {
-        let newest = self.packages.kernels.get(release);
-        let newest = newest.ok_or_else(|| PackageError::Release(release.to_owned()))?;
         let kept = self.folder.join("kernels").join(release);
         if !kept.is_dir() {
-            self.unpack(newest, &kept)?;
+            let (apt, newest) = self.found(release)?;
+            unpack(&apt, &image_behind(&apt, newest)?, &kept)?;
         }
         Kernel::of(&kept).map_err(|error| PackageError::File(kept, error))
     }
 
-    fn unpack(&self, newest: &str, to: &Path) -> Result<(), PackageError> {
-        let package = match image_behind(newest)? {
-            Some(package) => package,
-            None => {
-                say(Command::new("apt-get").arg("update"))?;
-                image_behind(newest)?.ok_or_else(|| PackageError::Nothing(newest.to_owned()))?
-            }
-        };
-        unpack(&[package], to)
+    /// Where a release is looked up, and by which name.
+    fn found(&self, release: &str) -> Result<(Apt, &str), PackageError> {
+        let found = self.packages.kernels.get(release);
+        let KernelPackage { package, suite } =
+            found.ok_or_else(|| PackageError::Release(release.to_owned()))?;
+        let apt = suite.as_deref().map_or(Ok(Apt::own()), |suite| Apt::of_suite(suite, &self.folder))?;
+        Ok((apt, package))
     }
 
     /// Where the headers of a release's kernel are, as they would lie below `/`; they are downloaded if they are not here.
@@ -126,7 +136,9 @@ impl Store {
             return Ok(kept);
         }
         let own = format!("linux-headers-{version}");
-        let mut packages: Vec<_> = depends(&own)?
+        let (apt, _) = self.found(release)?;
+        let mut packages: Vec<_> = apt
+            .depends(&own)?
             .into_iter()
             .filter(|name| ["linux-headers-", "linux-kbuild-"].iter().any(|kind| name.starts_with(kind)))
             .collect();
@@ -134,13 +146,13 @@ impl Store {
             return Err(PackageError::Headers(version, self.folder.join("kernels").join(release)));
         }
         packages.push(own);
-        unpack(&packages, &kept)?;
+        unpack(&apt, &packages, &kept)?;
         Ok(kept)
     }
 }
 
 /// Under another name first: what has the name is whole.
-fn unpack(packages: &[String], to: &Path) -> Result<(), PackageError> {
+fn unpack(apt: &Apt, packages: &[String], to: &Path) -> Result<(), PackageError> {
     let failed = |error| PackageError::File(to.to_owned(), error);
     // Not `with_extension`: a release ends in `.1`.
     let partial = PathBuf::from(format!("{}.partial", to.display()));
@@ -148,7 +160,7 @@ fn unpack(packages: &[String], to: &Path) -> Result<(), PackageError> {
         fs::remove_dir_all(&partial).map_err(failed)?;
     }
     fs::create_dir_all(&partial).map_err(failed)?;
-    say(Command::new("apt-get").arg("download").args(packages).current_dir(&partial))?;
+    say(apt.command("apt-get").arg("download").args(packages).current_dir(&partial))?;
     let found = fs::read_dir(&partial).map_err(failed)?.collect::<io::Result<Vec<_>>>().map_err(failed)?;
     let mut archives: Vec<_> = found.iter().map(fs::DirEntry::path).collect();
     archives.retain(|path| path.extension().is_some_and(|end| end == "deb"));
@@ -162,17 +174,20 @@ fn unpack(packages: &[String], to: &Path) -> Result<(), PackageError> {
     fs::rename(&partial, to).map_err(failed)
 }
 
-/// The image that a package depends on: `linux-image-6.1.0-57-cloud-amd64`.
-fn image_behind(newest: &str) -> Result<Option<String>, PackageError> {
-    Ok(depends(newest)?.into_iter().find(|package| package.starts_with("linux-image-")))
-}
-
-/// What a package depends on, as far as it is named; nothing if there is no such package.
-fn depends(package: &str) -> Result<Vec<String>, PackageError> {
-    let output = Command::new("apt-cache").args(["depends", package]).output();
-    let output = output.map_err(|error| PackageError::Command("apt-cache".to_owned(), error.to_string()))?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    Ok(text.lines().filter_map(|line| line.trim().strip_prefix("Depends: ")).map(str::to_owned).collect())
+/// The image that a package depends on, `linux-image-6.1.0-57-cloud-amd64`, and what of it is in packages of its own.
+fn image_behind(apt: &Apt, newest: &str) -> Result<Vec<String>, PackageError> {
+    let is_image = |package: &String| package.starts_with("linux-image-");
+    let mut image = apt.depends(newest)?.into_iter().find(is_image);
+    if image.is_none() {
+        say(apt.command("apt-get").arg("update"))?;
+        image = apt.depends(newest)?.into_iter().find(is_image);
+    }
+    let image = image.ok_or_else(|| PackageError::Nothing(newest.to_owned()))?;
+    let parts = ["linux-binary-", "linux-modules-", "linux-base-"];
+    let is_part = |package: &String| parts.iter().any(|part| package.starts_with(part));
+    let mut packages: Vec<_> = apt.depends(&image)?.into_iter().filter(is_part).collect();
+    packages.push(image);
+    Ok(packages)
 }
 
 /// Its standard output; what it complains of is the error.

@@ -1,4 +1,4 @@
-//! The program under test: the file, and the libraries that it needs.
+//! Programs that the host runs: the one under test, and QEMU beside it; each with the libraries that it needs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,14 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::archive::Archive;
-use crate::packages::{PackageError, say};
+use crate::emulator::QEMU;
+use crate::packages::{PackageError, say, which};
+
+/// Where QEMU is told to look for firmware.
+pub(crate) const FIRMWARE: &str = "firmware";
+/// Each by its package's folder: the BIOS, what loads a kernel, what KVM wants for its APIC.
+const FIRMWARE_FILES: [(&str, &str); 3] =
+    [("seabios", "bios-256k.bin"), ("qemu", "linuxboot_dma.bin"), ("qemu", "kvmvapic.bin")];
 
 /// The given program, or the one of this workspace, built now.
 pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf, PackageError> {
@@ -27,11 +34,25 @@ pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf, PackageError> {
     program.ok_or_else(silent)
 }
 
-/// Puts the program and its libraries where they are looked for.
-pub(crate) fn pack(program: &Path, archive: &mut Archive) -> Result<(), PackageError> {
+/// QEMU, and what it looks for in [`FIRMWARE`] for a machine `q35` that is given its kernel.
+pub(crate) fn pack_qemu(archive: &mut Archive) -> Result<(), PackageError> {
+    let path = which(QEMU).ok_or_else(|| PackageError::Tools(vec![QEMU], vec!["qemu-system-x86"]))?;
+    pack(&path, QEMU, archive)?;
+    let failed = |path: &Path, error| PackageError::File(path.to_owned(), error);
+    archive.folder(FIRMWARE).map_err(|error| failed(&path, error))?;
+    for (folder, name) in FIRMWARE_FILES {
+        let path = Path::new("/usr/share").join(folder).join(name);
+        let bytes = fs::read(&path).map_err(|error| failed(&path, error))?;
+        archive.file(&format!("{FIRMWARE}/{name}"), &bytes).map_err(|error| failed(&path, error))?;
+    }
+    Ok(())
+}
+
+/// Puts a program into `/bin` under this name, and its libraries where they are looked for.
+pub(crate) fn pack(program: &Path, name: &str, archive: &mut Archive) -> Result<(), PackageError> {
     let failed = |path: &Path, error| PackageError::File(path.to_owned(), error);
     let read = |path: &Path| fs::read(path).map_err(|error| failed(path, error));
-    archive.file("bin/afterimage", &read(program)?).map_err(|error| failed(program, error))?;
+    archive.file(&format!("bin/{name}"), &read(program)?).map_err(|error| failed(program, error))?;
     let told = say(Command::new("ldd").arg(program))?;
     let words = told.split_whitespace().filter(|word| word.starts_with('/'));
     for library in words.map(Path::new) {

@@ -31,6 +31,7 @@ fn entry(holder: Holder, level: u32) -> StaleEntry {
         filled: FILLED,
         change: Change { table, place: PhysAddr(0), leaf: level == 1, was: 1, is: Some(0), read_at: 1 },
         is_absence: false,
+        is_no_route: false,
         has_pasid_table: true,
     }
 }
@@ -113,9 +114,16 @@ fn an_invalidation_of_table_entries_names_domain_process_and_device() {
         (Descriptor::ContextCache(device(SOURCE)), Why::TableEntriesOnly),
         (Descriptor::ContextCache(device(SourceId(SOURCE.0 ^ 8))), Why::OtherDevice),
         (Descriptor::ContextCache(ContextScope::Domain(DOMAIN)), Why::TableEntriesOnly),
-        (Descriptor::ContextCache(ContextScope::Domain(OTHER_DOMAIN)), Why::OtherDomain),
+        (Descriptor::ContextCache(ContextScope::Domain(OTHER_DOMAIN)), Why::TableEntriesOnly),
     ] {
         assert_eq!(why(&entry, &received(invalidation, 1, true)), expected, "{invalidation:?}");
+    }
+    // In legacy mode a context entry has a domain.
+    let space = SpaceKey { domain: DOMAIN, pasid: None, stage: StageKind::Second };
+    let legacy = StaleEntry { space, has_pasid_table: false, ..entry };
+    for (domain, expected) in [(DOMAIN, Why::TableEntriesOnly), (OTHER_DOMAIN, Why::OtherDomain)] {
+        let invalidation = Descriptor::ContextCache(ContextScope::Domain(domain));
+        assert_eq!(why(&legacy, &received(invalidation, 1, true)), expected, "{domain}");
     }
 }
 

@@ -66,6 +66,10 @@ impl Witness for Watch {
                 self.check_absent(unit, refused);
                 None
             }
+            Used::NoRoute(refused) => {
+                self.check_no_route(unit, refused);
+                None
+            }
             Used::Interrupt(used) => {
                 self.meet_interrupt(used, &unit.queued());
                 None

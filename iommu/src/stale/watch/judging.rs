@@ -69,6 +69,7 @@ impl Stale {
             filled: finding.filled.event,
             change: finding.change,
             is_absence: finding.kind == Kind::Translation && finding.cached.is_err(),
+            is_no_route: finding.kind == Kind::NoRoute,
             has_pasid_table: finding.origin.has_pasid_table(),
         };
         Self { finding, entry }
@@ -80,6 +81,10 @@ impl Stale {
 
     /// Whether the page leads elsewhere than when the stale use was met, although it led somewhere then.
     fn was_changed_again(&self, now: Result<Translation, FaultReason>) -> bool {
+        // Where its pages lead is no matter of whether it has tables.
+        if self.finding.kind == Kind::NoRoute {
+            return false;
+        }
         let address = self.finding.request.address;
         let leads = |to: Translation| to.physical(address);
         self.finding.now.is_ok_and(|before| now.map(leads) != Ok(leads(before)))

@@ -1,4 +1,4 @@
-//! What is remembered of cached translations, and of cached failures.
+//! What is remembered of cached translations, of cached failures, and of requesters without a route.
 //!
 //! Invariant: a guest decides how many there are, not how much memory they take. What had to be forgotten for that is
 //! counted.
@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash};
 
+use crate::stale::Moment;
 use crate::stale::mixer::Mixer;
 use crate::vtd::Trail;
 use crate::vtd::witness::Origin;
@@ -16,6 +17,20 @@ const MOST_BYTES: usize = 32 << 20;
 /// What rests on entries of tables.
 pub(super) trait Rests {
     fn origin(&self) -> &Origin;
+}
+
+/// That a requester has no route, and what that rests on.
+#[derive(Clone, Debug)]
+pub(super) struct Refused {
+    pub(super) origin: Origin,
+    /// When it was met first.
+    pub(super) met: Moment,
+}
+
+impl Rests for Refused {
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
 }
 
 /// What is remembered, by the key `K` of the cached translation.

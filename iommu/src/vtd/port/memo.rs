@@ -10,16 +10,16 @@ use std::sync::atomic::AtomicU64;
 use mmu::address::VirtAddr;
 use mmu::cache::Tag;
 use mmu::memory::PhysicalMemory;
-use pcie::{Ats, Msi, Pasid, Requester};
+use pcie::{Ats, Msi, Pasid, Request, Requester};
 
 use crate::spec::fault::{AddressType, FaultReason};
 use crate::vtd::Vtd;
 use crate::vtd::device_tlb::Device;
-use crate::vtd::route::{Dialect, Reach, Refusal, Stages};
+use crate::vtd::route::{Dialect, Reach, Refusal, RefusedRoute, Stages};
 use crate::vtd::tags::SpaceKey;
 use crate::vtd::trail::{Trail, Word};
 use crate::vtd::walk::{Path, Space};
-use crate::vtd::witness::{HeldIn, Origin};
+use crate::vtd::witness::{HeldIn, NoRoute, Origin, Used};
 
 /// Memos of a port, one for each PASID modulo this.
 const MEMOS: usize = 8;
@@ -117,8 +117,19 @@ impl Memos {
         self.memos[index(pasid)].as_ref()
     }
 
+    /// The route of a request, as of now. If it has none, whoever watches is told.
+    pub(super) fn find_for(&mut self, unit: &Vtd, request: &Request) -> Result<&Memo, Refusal> {
+        let requester = Requester { source: self.device.source(), pasid: request.pasid };
+        self.find(unit, request.pasid).map_err(|RefusedRoute { refusal, read }| {
+            let (reason, mode) = (refusal.reason, unit.root().mode);
+            let refused = NoRoute { requester, request, reason, mode, read: &read };
+            let _no_page = unit.tell_used(Used::NoRoute(&refused));
+            refusal
+        })
+    }
+
     /// The route of requests with `pasid`, as of now.
-    pub(super) fn find(&mut self, unit: &Vtd, pasid: Option<Pasid>) -> Result<&Memo, Refusal> {
+    pub(super) fn find(&mut self, unit: &Vtd, pasid: Option<Pasid>) -> Result<&Memo, RefusedRoute> {
         let epoch = unit.epoch();
         self.follow(epoch);
         let place = &mut self.memos[index(pasid)];
@@ -164,11 +175,11 @@ impl Memo {
         self.words.iter().flatten().all(|word| word.stands_in(memory))
     }
 
-    fn look_up(unit: &Vtd, device: &Device, pasid: Option<Pasid>, epoch: u64) -> Result<Self, Refusal> {
+    fn look_up(unit: &Vtd, device: &Device, pasid: Option<Pasid>, epoch: u64) -> Result<Self, RefusedRoute> {
         let caches = unit.options.caches;
         let keeps = caches.context != 0 && (caches.pasid != 0 || !unit.options.scalable_mode);
         let requester = Requester { source: device.source(), pasid };
-        let route = unit.route(requester, Reach::Caches, unit.recorder())?;
+        let route = unit.find_route(requester, Reach::Caches, unit.recorder())?;
         Ok(Self {
             requester,
             valid_in: if keeps { epoch } else { 0 },

@@ -49,9 +49,15 @@ impl Routes {
             return Ok(cached);
         }
         let before = lookup.recorder.len();
-        let (entry, hides_faults) = read_pasid(lookup, context, pasid)?;
-        let leads_somewhere = self.stages(entry).is_ok();
-        let tag = if leads_somewhere { entry.domain() } else { DomainId::RESERVED };
+        let (entry, hides_faults) = match read_pasid(lookup, context, pasid) {
+            Ok((entry, hides_faults)) => (Ok(entry), hides_faults),
+            Err(refusal) if is_of_directory_entry(refusal.reason) => {
+                (Err(refusal.reason), refusal.hides_faults)
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        let domain = entry.ok().filter(|entry| self.stages(*entry).is_ok()).map(PasidEntry::domain);
+        let (leads_somewhere, tag) = (domain.is_some(), domain.unwrap_or(DomainId::RESERVED));
         let read = CachedPasid { entry, hides_faults, tag, trail: lookup.recorder.trail_from(before) };
         if self.keeps(lookup, leads_somewhere) {
             let filled = self.pasids.fill(lookup.pasids, key, read.clone());
@@ -94,12 +100,13 @@ impl Routes {
         lookup: &Lookup<'_>,
     ) -> Result<Route, Refusal> {
         let hides_faults = context.hides_faults() || found.hides_faults;
-        let stages = self.stages(found.entry);
-        let (stages, stage) = stages.map_err(|reason| Refusal { reason, hides_faults })?;
+        let refuse = |reason| Refusal { reason, hides_faults };
+        let entry = found.entry.map_err(refuse)?;
+        let (stages, stage) = self.stages(entry).map_err(refuse)?;
         let pasid = if stage == StageKind::Second { None } else { Some(pasid) };
         Ok(Route {
             stages,
-            key: Some(SpaceKey { domain: found.entry.domain(), pasid, stage }),
+            key: Some(SpaceKey { domain: entry.domain(), pasid, stage }),
             dialect: Dialect::Scalable,
             has_device_tlb: context.has_device_tlb(),
             has_page_requests: context.has_page_requests(),
@@ -146,6 +153,11 @@ pub(super) fn place_of(
         return Err(refuse(FaultReason::DirectoryReserved));
     }
     Ok((table.offset(table_index(pasid) * PASID_ENTRY_BYTES), directory.hides_faults()))
+}
+
+/// Whether a fault says something of what stands in a directory entry, and not only of where that lies.
+const fn is_of_directory_entry(reason: FaultReason) -> bool {
+    matches!(reason, FaultReason::DirectoryNotPresent | FaultReason::DirectoryReserved)
 }
 
 /// The entry, and whether faults are hidden by it or by the directory entry above.

@@ -151,7 +151,8 @@ impl Routes {
             return false;
         }
         let hides_faults = hides_faults || entry.hides_faults();
-        let read = CachedPasid { entry, hides_faults, tag: entry.domain(), trail: Trail::default() };
+        let read =
+            CachedPasid { entry: Ok(entry), hides_faults, tag: entry.domain(), trail: Trail::default() };
         let _filled = self.pasids.fill(part.ticket, part.requester, read);
         self.cached_pasid(&part.requester) == Some(entry)
     }

@@ -64,11 +64,12 @@ impl Witness for Diary {
             Used::Translation(_) => "translation used",
             Used::Walk(_) => "walked",
             Used::Absence(_) => "absence used",
+            Used::NoRoute(_) => "no route used",
             Used::Interrupt(_) => "interrupt entry used",
         });
         match used {
             Used::Walk(walked) => walked.outcome.is_ok().then(|| walked.origin.path.clone()),
-            Used::Translation(_) | Used::Absence(_) | Used::Interrupt(_) => None,
+            Used::Translation(_) | Used::Absence(_) | Used::NoRoute(_) | Used::Interrupt(_) => None,
         }
     }
 
