@@ -156,3 +156,6 @@ fn alike(one: &Way, other: &Way) -> bool {
         && one.marks == other.marks
         && one.deeds == other.deeds
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use super::super::expand::{Broken, Expander};
 use super::super::plan::Plan;
 use super::super::recent::Recent;
 use super::super::tables::Tables;
-use super::store::{Folder, Key, Run, Writer};
+use super::store::{Folder, Key, Level, Run, Writer};
 
 /// States of the level that a thread reads at once.
 const PIECE: usize = 1 << 10;
@@ -35,7 +35,7 @@ pub(super) struct Expanded<W> {
 
 /// What is to be done, for all.
 struct Work<'a> {
-    level: &'a Run,
+    level: &'a Level,
     depth: usize,
     /// The first state that nobody has taken.
     next: AtomicU64,
@@ -52,7 +52,7 @@ pub(super) fn expand<W: Key>(
     tables: &Tables<W>,
     plan: &Plan<'_>,
     folder: &dyn Folder,
-    (level, depth): (&Run, usize),
+    (level, depth): (&Level, usize),
     bytes: usize,
 ) -> io::Result<Expanded<W>> {
     let threads = plan.threads.of_level(level.count());

@@ -134,6 +134,10 @@ impl<'a, W: Word> Worker<'a, W> {
             }
         }
         self.deliver(work, set);
+        if self.is_done() {
+            // Each copies what it has found into its place, not one for all.
+            self.fresh.shrink_to_fit();
+        }
         drop(halts);
     }
 
