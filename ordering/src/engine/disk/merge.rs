@@ -4,8 +4,8 @@
 //! floor of [`LEAST`] keys for each file that is read. Threads merge a range of keys each, and no key is in two ranges:
 //! so what comes out depends on the ranges only as to which run of the level a key is in.
 //!
-//! The keys of all runs in a range go through one heap, into tiles. Each level is gone through beside a tile, by steps that
-//! double, so that a level of few states costs few comparisons, however large the tile is. Source of the method:
+//! The keys of all runs in a range go through one heap, into tiles. Each level is gone through beside a tile, by steps
+//! that double, so that a level of few states costs few comparisons, however large the tile is. Source of the method:
 //! Korf, Delayed Duplicate Detection, 2003; Stern and Dill, Using Magnetic Disk Instead of Main Memory in the
 //! Murphi Verifier, 1998.
 
@@ -256,3 +256,6 @@ fn mark<W: Key>(tile: &[W], level: &mut Reader<'_, W>, known: &mut [bool]) -> io
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,8 +14,8 @@
 //! it is. What a level has brought is read by others only when its threads have been joined.
 //!
 //! Source of the method: Laarman, van de Pol and Weber, Boosting Multi-Core Reachability Performance with Shared Hash
-//! Tables, 2010. `loom_tests` tries every order of two threads; with a relaxed order in the place of the release, a key is
-//! fresh to both there.
+//! Tables, 2010. `loom_tests` tries every order of two threads; with a relaxed order in the place of the release, a
+//! key is fresh to both there.
 
 use std::fmt::Debug;
 
