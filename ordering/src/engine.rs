@@ -2,7 +2,7 @@
 //!
 //! A model is [compiled](compile()) into tables over states of one machine word, then [explored](explore()) level by
 //! level. Reading order: [`replay`] (what a model means), `reach` and `pruned` (what cannot happen), `layout`, `condition`
-//! and `tables` (the packed model), `plan`, `expand`, `set` and `search`, then the reductions `liveness`, `symmetry`, `cycles` and
+//! and `tables` (the packed model), `plan`, `expand`, `recent`, `set` and `search`, then the reductions `liveness`, `symmetry`, `cycles` and
 //! `persistent`, and what comes after a search: `livelock`, `coverage`, `trace`, `round`, `witness`, `counting`.
 //! Another question, all that runs can end with, is in `ends`; a search larger than memory is in [`disk`].
 //!
@@ -32,6 +32,7 @@ mod plan;
 mod properties;
 mod pruned;
 mod reach;
+mod recent;
 pub mod replay;
 mod round;
 mod search;

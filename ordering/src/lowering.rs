@@ -27,6 +27,7 @@ mod names;
 mod observed;
 mod operation;
 mod options;
+mod possible;
 mod program;
 mod property;
 mod queue;
@@ -81,6 +82,7 @@ use initial::initial;
 use mark::Marks;
 use mentioned::Mentioned;
 use names::{Meaning, Names};
+use possible::Emitted;
 use sizes::{sizes, too_many_entries};
 use state::State;
 use survey::Survey;
@@ -332,21 +334,22 @@ impl Lowering<'_> {
 
     /// The programs of all agents, those that no scenario writes behind the others, and what the scenario's run on.
     fn programs(&mut self, built_in: Properties) -> (Vec<(Agent, Deeds)>, Vec<Option<UserId>>) {
-        let (mut agents, mut users) = (Vec::new(), Vec::new());
+        let (mut emitted, mut users) = (Vec::new(), Vec::new());
         for (index, column) in self.scenario.agents.iter().enumerate() {
             match self.agent(index, column, built_in) {
                 Ok((agent, user)) => {
-                    agents.push(agent);
+                    emitted.push(agent);
                     users.push(user);
                 }
                 Err(diagnostic) => self.diagnostics.push(diagnostic),
             }
         }
         match self.hidden_agents(built_in) {
-            Ok(hidden) => agents.extend(hidden),
+            Ok(hidden) => emitted.extend(hidden),
             Err(diagnostic) => self.diagnostics.push(diagnostic),
         }
-        (agents, users)
+        possible::leave_out_others(&mut emitted, &self.state.variables);
+        (emitted.into_iter().map(Emitted::finish).collect(), users)
     }
 
     fn agent(
@@ -354,7 +357,7 @@ impl Lowering<'_> {
         index: usize,
         column: &Column,
         built_in: Properties,
-    ) -> Result<((Agent, Deeds), Option<UserId>), Diagnostic> {
+    ) -> Result<(Emitted, Option<UserId>), Diagnostic> {
         let user = if let Some(Meaning::User(id)) = self.names.meaning(&column.place().node) {
             Some(id)
         } else if column.in_table || column.on.is_some() {
@@ -368,8 +371,8 @@ impl Lowering<'_> {
         let mut emitter = self.emitter(index, &column.name.node, built_in);
         (emitter.own.user, emitter.own.handles) = (user, handles);
         emitter.block(&column.body);
-        let (program, deeds) = emitter.out.finish(spontaneous);
-        Ok(((Agent { name: column.name.node.clone(), program, spontaneous }, deeds), user))
+        let out = emitter.out;
+        Ok((Emitted { name: column.name.node.clone(), spontaneous, out }, user))
     }
 
     /// A program with nothing in it yet.

@@ -17,19 +17,18 @@ const PARTS: usize = 3;
 /// The decided ways of all places.
 #[derive(Clone, Debug)]
 pub(super) struct Cases<W> {
-    /// For each place, its switches: a range of `switches`.
-    places: Vec<(u32, u32)>,
-    switches: Vec<Switch>,
-    cases: Vec<Case<W>>,
-    choices: Vec<Choice<W>>,
+    /// For each place, its switches.
+    places: Box<[Box<[Switch<W>]>]>,
 }
 
 /// Fields that number the cases of some ways.
-#[derive(Clone, Copy, Default, Debug)]
-pub(super) struct Switch {
+#[derive(Clone, Debug)]
+pub(super) struct Switch<W> {
     parts: [Part; PARTS],
-    /// The number of its first case.
-    first: u32,
+    /// By case, what can be done.
+    choices: Box<[Box<[Choice<W>]>]>,
+    /// By case, what that comes to: apart, for who takes choices does not look at it.
+    outlooks: Box<[Outlook<W>]>,
 }
 
 /// A field as a part of the number of a case: the state is shifted so that the field lies where the part is.
@@ -39,15 +38,7 @@ struct Part {
     mask: u32,
 }
 
-/// Contents of a switch's fields.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Case<W> {
-    first: u32,
-    end: u32,
-    pub(super) outlook: Outlook<W>,
-}
-
-/// What its choices come to.
+/// What the choices of a case come to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outlook<W> {
     pub(super) tally: Tally,
@@ -116,48 +107,38 @@ pub(super) enum Kind {
 impl<W: Word> Cases<W> {
     /// The switches of a place.
     #[inline]
-    pub(super) fn at(&self, place: u32) -> &[Switch] {
-        let (first, end) = self.places[place as usize];
-        &self.switches[first as usize..end as usize]
-    }
-
-    /// The case of a state.
-    #[inline]
-    pub(super) fn case(&self, switch: &Switch, state: W) -> &Case<W> {
-        &self.cases[switch.case(state)]
-    }
-
-    /// What can be done in a case.
-    #[inline]
-    pub(super) fn choices(&self, case: &Case<W>) -> &[Choice<W>] {
-        &self.choices[case.range()]
+    pub(super) fn at(&self, place: u32) -> &[Switch<W>] {
+        &self.places[place as usize]
     }
 
     /// Hands out every choice at a place in a state.
     #[inline(always)]
     pub(super) fn for_each(&self, place: u32, state: W, mut made: impl FnMut(&Choice<W>)) {
-        // What is handed out may be stored: the tables must not look as if that could change them.
-        let (cases, choices) = (self.cases.as_slice(), self.choices.as_slice());
         for switch in self.at(place) {
-            choices[cases[switch.case(state)].range()].iter().for_each(&mut made);
+            switch.choices(state).iter().for_each(&mut made);
         }
     }
 }
 
-impl Switch {
-    /// The index of a state's case.
+impl<W: Word> Switch<W> {
+    /// What can be done in a state.
     #[inline]
-    fn case<W: Word>(&self, state: W) -> usize {
+    pub(super) fn choices(&self, state: W) -> &[Choice<W>] {
+        &self.choices[self.case(state)]
+    }
+
+    /// What that comes to.
+    #[inline]
+    pub(super) fn outlook(&self, state: W) -> &Outlook<W> {
+        &self.outlooks[self.case(state)]
+    }
+
+    /// The number of a state's case.
+    #[inline]
+    fn case(&self, state: W) -> usize {
         let part = |part: &Part| (state >> part.shift).low() & part.mask;
         let [one, two, three] = &self.parts;
-        (self.first + (part(one) | part(two) | part(three))) as usize
-    }
-}
-
-impl<W> Case<W> {
-    #[inline]
-    fn range(&self) -> std::ops::Range<usize> {
-        self.first as usize..self.end as usize
+        (part(one) | part(two) | part(three)) as usize
     }
 }
 

@@ -87,7 +87,7 @@ impl<'t, W: Word> Expander<'t, W> {
         self.locate(state);
         let cases = &self.tables.cases;
         let switches = self.at.iter().flat_map(|&place| cases.at(place));
-        let choices = switches.flat_map(|switch| cases.choices(cases.case(switch, state)));
+        let choices = switches.flat_map(|switch| switch.choices(state));
         let entries = choices.map(|choice| &self.tables.ways[choice.way as usize]);
         let taken = entries.filter(|entry| entry.guard.holds(state));
         let mut steps: Vec<_> = taken.map(|entry| (entry, entry.apply(state))).collect();
@@ -118,7 +118,9 @@ impl<'t, W: Word> Expander<'t, W> {
         } else {
             Agents::MAX
         };
-        self.gather(state, chosen);
+        if !self.symmetries.is_empty() {
+            self.gather(state, chosen);
+        }
         if chosen == Agents::MAX {
             (0..self.at.len()).for_each(|agent| self.expand_agent(agent, state, depth, &mut successor));
         } else {
@@ -160,9 +162,6 @@ impl<'t, W: Word> Expander<'t, W> {
     /// Of agents that are alike in this state, lets the first stand for all that move.
     #[inline]
     fn gather(&mut self, state: W, chosen: Agents) {
-        if self.symmetries.is_empty() {
-            return;
-        }
         self.times.fill(1);
         for alike in self.symmetries {
             alike.gather(state, |agent| chosen >> agent & 1 == 1, &mut self.times);

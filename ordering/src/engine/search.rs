@@ -6,6 +6,7 @@
 use super::coverage::Seen;
 use super::expand::{Broken, Expander};
 use super::plan::{Plan, Violations};
+use super::recent::Recent;
 use super::set::Set;
 use super::tables::Tables;
 use super::word::Word;
@@ -34,6 +35,8 @@ pub(super) enum End<W> {
 pub(super) struct Searched<W: Word> {
     pub(super) end: End<W>,
     set: Set<W>,
+    /// What this thread has handed to the set.
+    recent: Recent<W>,
     /// Each level in parts, one from each thread that has found some of it.
     levels: Vec<Vec<Vec<W>>>,
     /// States found, without those of a level that was not finished.
@@ -156,7 +159,8 @@ impl<W: Word> Searched<W> {
         let (mut set, mut fresh) = (Set::new(), Vec::new());
         set.insert_all(&[plan.expander(tables).canonical(tables.initial)], &mut fresh);
         let seen = Seen::nothing(tables.ways.len());
-        Self { end: End::Exhausted, set, levels: vec![vec![fresh]], states: 1, transitions: 0, seen }
+        let (levels, recent) = (vec![vec![fresh]], Recent::nothing());
+        Self { end: End::Exhausted, set, recent, levels, states: 1, transitions: 0, seen }
     }
 
     fn width(&self) -> usize {
@@ -199,13 +203,18 @@ fn alone<W: Word>(searched: &mut Searched<W>, tables: &Tables<W>, plan: &Plan<'_
     let mut expander = plan.expander(tables);
     let mut outbox: Vec<W> = Vec::with_capacity(2 * BATCH);
     let parts = searched.levels.last_mut().map(std::mem::take).expect(BEGUN);
-    let (set, mut fresh, mut stopped) = (&mut searched.set, Vec::new(), false);
+    let (set, recent) = (&mut searched.set, &mut searched.recent);
+    let (mut fresh, mut stopped) = (Vec::new(), false);
     for &state in parts.iter().flatten() {
         stopped = plan.is_stopped();
         if stopped {
             break;
         }
-        expander.expand(state, depth, |successor| outbox.push(successor));
+        expander.expand(state, depth, |successor| {
+            if recent.is_new(successor) {
+                outbox.push(successor);
+            }
+        });
         if outbox.len() >= BATCH {
             set.insert_all(&outbox, &mut fresh);
             outbox.clear();

@@ -25,7 +25,7 @@ pub(super) struct Set<W: Word> {
 impl<W: Word> Set<W> {
     /// An empty set.
     pub(super) fn new() -> Self {
-        Self { slots: empty::<W>(SMALLEST), shift: shift(SMALLEST), len: 0 }
+        Self { slots: W::Slot::table(SMALLEST), shift: shift(SMALLEST), len: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -105,18 +105,13 @@ impl<W: Word> Set<W> {
 
     fn double(&mut self) {
         let doubled = self.slots.len() * 2;
-        let old = std::mem::replace(&mut self.slots, empty::<W>(doubled));
+        let old = std::mem::replace(&mut self.slots, W::Slot::table(doubled));
         self.shift = shift(doubled);
         self.len = 0;
         for key in old.iter().map(Slot::key).filter(|&key| key != W::ZERO) {
             self.insert_from(self.home(key), key);
         }
     }
-}
-
-/// So many empty slots.
-fn empty<W: Word>(slots: usize) -> Vec<W::Slot> {
-    std::iter::repeat_with(W::Slot::empty).take(slots).collect()
 }
 
 /// Bytes that a set of so many keys takes.

@@ -15,13 +15,23 @@ pub(super) fn that_hold(model: &Model) -> Vec<&Symmetry> {
 
 fn holds(model: &Model, symmetry: &Symmetry) -> bool {
     symmetry.members.len() > 1
-        && symmetry.members.windows(2).all(|pair| Exchange(&pair[0], &pair[1]).keeps(model))
+        && symmetry.members.windows(2).all(|pair| Exchange::of(model, &pair[0], &pair[1]).keeps(model))
 }
 
 /// Exchanges two members of a symmetry.
-struct Exchange<'s>(&'s Member, &'s Member);
+struct Exchange<'s> {
+    one: &'s Member,
+    other: &'s Member,
+    /// By variable, the one that takes its place.
+    vars: Vec<Var>,
+}
 
-impl Exchange<'_> {
+impl<'s> Exchange<'s> {
+    fn of(model: &Model, one: &'s Member, other: &'s Member) -> Self {
+        let all = (0..).map(Var).take(model.variables.len());
+        Self { one, other, vars: all.map(|var| exchanged(var, &one.vars, &other.vars)).collect() }
+    }
+
     fn keeps(&self, model: &Model) -> bool {
         let alike = |(one, other): (&Var, &Var)| {
             let (one, other) = (&model.variables[usize::from(one.0)], &model.variables[usize::from(other.0)]);
@@ -32,7 +42,7 @@ impl Exchange<'_> {
             Check::Always(any) | Check::Finally(any) => self.keeps_formula(any),
             Check::Step | Check::Deadlock | Check::Livelock => true,
         };
-        self.0.vars.iter().zip(&self.1.vars).all(alike)
+        self.one.vars.iter().zip(&self.other.vars).all(alike)
             && (0..model.agents.len()).all(agent)
             && model.properties.iter().all(|property| formula(&property.check))
     }
@@ -41,8 +51,8 @@ impl Exchange<'_> {
         let same = |(one, other): (&Alternative, &Alternative)| {
             one.next == other.next
                 && one.violates == other.violates
-                && self.guards(&one.guard) == sorted(&other.guard, guard_key)
-                && self.updates(&one.updates) == sorted(&other.updates, update_key)
+                && self.keeps_guards(&one.guard, &other.guard)
+                && self.keeps_updates(&one.updates, &other.updates)
         };
         agent.spontaneous == image.spontaneous
             && agent.program.len() == image.program.len()
@@ -62,32 +72,46 @@ impl Exchange<'_> {
     }
 
     fn agent(&self, index: usize) -> usize {
-        exchanged(index, &self.0.agents, &self.1.agents)
+        exchanged(index, &self.one.agents, &self.other.agents)
     }
 
     fn var(&self, var: Var) -> Var {
-        exchanged(var, &self.0.vars, &self.1.vars)
+        self.vars[usize::from(var.0)]
+    }
+
+    /// Most stand in one order in both, and are not sorted.
+    fn keeps_guards(&self, one: &[Guard], other: &[Guard]) -> bool {
+        let in_order = || one.iter().zip(other).all(|(one, other)| self.guard(one) == *other);
+        one.len() == other.len() && (in_order() || self.guards(one) == sorted(other, guard_key))
+    }
+
+    fn keeps_updates(&self, one: &[Update], other: &[Update]) -> bool {
+        let in_order = || one.iter().zip(other).all(|(one, other)| self.update(one) == *other);
+        let images = || one.iter().map(|update| self.update(update)).collect::<Vec<_>>();
+        one.len() == other.len() && (in_order() || sorted(&images(), update_key) == sorted(other, update_key))
     }
 
     fn guards(&self, guards: &[Guard]) -> Vec<GuardKey> {
-        let image = |guard: &Guard| match *guard {
+        sorted(&guards.iter().map(|guard| self.guard(guard)).collect::<Vec<_>>(), guard_key)
+    }
+
+    fn guard(&self, guard: &Guard) -> Guard {
+        match *guard {
             Guard::Is(var, value) => Guard::Is(self.var(var), value),
             Guard::IsNot(var, value) => Guard::IsNot(self.var(var), value),
             Guard::Same(one, other) => Guard::Same(self.var(one), self.var(other)),
             Guard::Differ(one, other) => Guard::Differ(self.var(one), self.var(other)),
             Guard::Below(var, bound) => Guard::Below(self.var(var), bound),
-        };
-        sorted(&guards.iter().map(image).collect::<Vec<_>>(), guard_key)
+        }
     }
 
-    fn updates(&self, updates: &[Update]) -> Vec<UpdateKey> {
-        let image = |update: &Update| match *update {
+    fn update(&self, update: &Update) -> Update {
+        match *update {
             Update::Set(var, value) => Update::Set(self.var(var), value),
             Update::Copy { to, from } => Update::Copy { to: self.var(to), from: self.var(from) },
             Update::Increment(var) => Update::Increment(self.var(var)),
             Update::Decrement(var) => Update::Decrement(self.var(var)),
-        };
-        sorted(&updates.iter().map(image).collect::<Vec<_>>(), update_key)
+        }
     }
 }
 
@@ -209,6 +233,9 @@ impl<W: Word> Alike<W> {
 /// The state with the blocks of each symmetry in ascending order, if they were before the bits that are `changed`.
 #[inline]
 pub(super) fn canonical<W: Word>(state: W, changed: W, symmetries: &[Alike<W>]) -> W {
+    if symmetries.is_empty() {
+        return state;
+    }
     symmetries.iter().fold(state, |state, alike| alike.sort(state, changed))
 }
 

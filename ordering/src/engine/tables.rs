@@ -2,6 +2,8 @@
 //!
 //! Invariant: an alternative's entry does to a packed state what the alternative does to the state it stands for.
 
+use std::sync::Arc;
+
 use super::bits::Bits;
 use super::cases::{Cases, Tally};
 use super::condition::{Condition, Translation, code};
@@ -27,7 +29,7 @@ pub(super) struct Tables<W> {
     pub(super) initial: W,
     pub(super) counters: Vec<Counter>,
     pub(super) ways: Vec<Entry<W>>,
-    pub(super) cases: Cases<W>,
+    pub(super) cases: Arc<Cases<W>>,
     /// For each place, the fields that its agent may still read.
     pub(super) live: Vec<W>,
     /// The fields that are never dropped.
@@ -147,7 +149,7 @@ impl<W: Word> Tables<W> {
         Ok(Self {
             alike: alike.collect(),
             initial: W::occupied() | initial(&layout, model),
-            cases: Cases::of(&layout, &ways, &places, &live, &dependence.written(pruned), stop)?,
+            cases: Arc::new(Cases::of(&layout, &ways, &places, &live, &dependence.written(pruned), stop)?),
             ways,
             live,
             kept: counters.iter().fold(kept, |kept, counter| kept | counter.field.mask()),

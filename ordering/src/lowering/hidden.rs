@@ -6,20 +6,17 @@
 use std::collections::BTreeMap;
 
 use crate::language::{Code, Diagnostic};
-use crate::model::Agent;
 
 use super::Lowering;
-use super::deed::{Act, Deeds};
+use super::deed::Act;
 use super::emitter::{Emitter, Properties};
 use super::names::{PageId, UserId};
+use super::possible::Emitted;
 use super::queue::QUEUE;
 
 impl Lowering<'_> {
     /// Those that this scenario needs; the programs of its own agents are known.
-    pub(super) fn hidden_agents(
-        &mut self,
-        properties: Properties,
-    ) -> Result<Vec<(Agent, Deeds)>, Diagnostic> {
+    pub(super) fn hidden_agents(&mut self, properties: Properties) -> Result<Vec<Emitted>, Diagnostic> {
         let mut found = Vec::new();
         if !self.survey.posted.is_empty() {
             found.push(self.hidden(QUEUE.to_owned(), properties, |emitter| emitter.perform())?);
@@ -44,7 +41,7 @@ impl Lowering<'_> {
         name: String,
         properties: Properties,
         emit: impl FnOnce(&mut Emitter<'_>) -> Result<(), Diagnostic>,
-    ) -> Result<(Agent, Deeds), Diagnostic> {
+    ) -> Result<Emitted, Diagnostic> {
         if let Some(taken) = self.scenario.agents.iter().find(|agent| agent.name.node == name) {
             let message = format!("`{name}` is hardware that acts by itself");
             return Err(Diagnostic::new(
@@ -57,8 +54,7 @@ impl Lowering<'_> {
         let mut emitter = self.emitter(self.scenario.agents.len(), &name, properties);
         emit(&mut emitter)?;
         emitter.does(0, Act::Hardware);
-        let (program, deeds) = emitter.out.finish(true);
-        Ok((Agent { name, program, spontaneous: true }, deeds))
+        Ok(Emitted { name, spontaneous: true, out: emitter.out })
     }
 
     /// The pages that each user's programs translate. Nobody could tell what is cached of the others.

@@ -3,6 +3,8 @@
 //! Invariant: a model that passes can be compiled, explored and replayed without a panic. An increment at the last
 //! value and a decrement at zero need no check here: they never happen, as if the guard excluded them.
 
+use std::fmt;
+
 use thiserror::Error;
 
 use super::{Agent, Alternative, Check, Guard, Member, Model, Symmetry, Update, Var};
@@ -115,6 +117,24 @@ pub enum ModelError {
     },
 }
 
+/// Where something stands; written down only where something is wrong.
+#[derive(Clone, Copy)]
+enum Place<'m> {
+    Initial,
+    Property(&'m str),
+    Way(&'m Agent, usize, &'m Alternative),
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Initial => f.write_str("initial value"),
+            Self::Property(text) => f.write_str(text),
+            Self::Way(agent, pc, way) => write!(f, "{} instruction {pc} `{}`", agent.name, way.text),
+        }
+    }
+}
+
 impl Model {
     /// Checks that the model is well formed.
     ///
@@ -130,12 +150,14 @@ impl Model {
         }
         for index in 0..self.variables.len() {
             let var = Var(u16::try_from(index).expect("sizes that cannot be numbered were refused"));
-            self.validate_value("initial value", var, self.variables[index].initial)?;
+            self.validate_value(Place::Initial, var, self.variables[index].initial)?;
         }
         self.agents.iter().try_for_each(|agent| self.validate_agent(agent))?;
         for property in &self.properties {
             if let Check::Always(any) | Check::Finally(any) = &property.check {
-                any.iter().flatten().try_for_each(|guard| self.validate_guard(&property.text, guard))?;
+                any.iter()
+                    .flatten()
+                    .try_for_each(|guard| self.validate_guard(Place::Property(&property.text), guard))?;
             }
         }
         self.validate_symmetries()
@@ -161,8 +183,8 @@ impl Model {
     fn validate_agent(&self, agent: &Agent) -> Result<(), ModelError> {
         for (pc, instruction) in agent.program.iter().enumerate() {
             for alternative in &instruction.alternatives {
-                let place = format!("{} instruction {pc} `{}`", agent.name, alternative.text);
-                self.validate_alternative(&place, alternative, agent.program.len())?;
+                let place = Place::Way(agent, pc, alternative);
+                self.validate_alternative(place, alternative, agent.program.len())?;
             }
         }
         Ok(())
@@ -170,22 +192,26 @@ impl Model {
 
     fn validate_alternative(
         &self,
-        place: &str,
+        place: Place<'_>,
         alternative: &Alternative,
         length: usize,
     ) -> Result<(), ModelError> {
         if usize::from(alternative.next.0) > length {
-            return Err(ModelError::JumpOutside { place: place.into(), target: alternative.next.0, length });
+            return Err(ModelError::JumpOutside {
+                place: place.to_string(),
+                target: alternative.next.0,
+                length,
+            });
         }
         if let Some(broken) = alternative.violates {
             let property = self.properties.get(usize::from(broken.0));
             if property.is_none_or(|property| property.check != Check::Step) {
-                return Err(ModelError::NoStepProperty { place: place.into(), index: broken.0 });
+                return Err(ModelError::NoStepProperty { place: place.to_string(), index: broken.0 });
             }
         }
         if let Some(mark) = alternative.marks.iter().find(|mark| usize::from(mark.0) >= self.marks.len()) {
             let (index, count) = (mark.0, self.marks.len());
-            return Err(ModelError::NoMark { place: place.into(), index, count });
+            return Err(ModelError::NoMark { place: place.to_string(), index, count });
         }
         alternative.guard.iter().try_for_each(|guard| self.validate_guard(place, guard))?;
         alternative.updates.iter().try_for_each(|update| self.validate_update(place, update))?;
@@ -193,13 +219,13 @@ impl Model {
             let var = update.written();
             if alternative.updates[..index].iter().any(|earlier| earlier.written() == var) {
                 let name = self.variable(place, var)?.name.clone();
-                return Err(ModelError::WrittenTwice { place: place.into(), name });
+                return Err(ModelError::WrittenTwice { place: place.to_string(), name });
             }
         }
         Ok(())
     }
 
-    fn validate_guard(&self, place: &str, guard: &Guard) -> Result<(), ModelError> {
+    fn validate_guard(&self, place: Place<'_>, guard: &Guard) -> Result<(), ModelError> {
         match *guard {
             Guard::Is(var, value) | Guard::IsNot(var, value) => self.validate_value(place, var, value),
             Guard::Same(one, other) | Guard::Differ(one, other) => {
@@ -210,7 +236,7 @@ impl Model {
         }
     }
 
-    fn validate_update(&self, place: &str, update: &Update) -> Result<(), ModelError> {
+    fn validate_update(&self, place: Place<'_>, update: &Update) -> Result<(), ModelError> {
         match *update {
             Update::Set(var, value) => self.validate_value(place, var, value),
             Update::Increment(var) | Update::Decrement(var) => self.variable(place, var).map(|_| ()),
@@ -220,7 +246,7 @@ impl Model {
                     return Ok(());
                 }
                 Err(ModelError::UnequalDomains {
-                    place: place.into(),
+                    place: place.to_string(),
                     from: from.name.clone(),
                     from_size: from.values.len(),
                     to: to.name.clone(),
@@ -230,19 +256,19 @@ impl Model {
         }
     }
 
-    fn variable(&self, place: &str, var: Var) -> Result<&super::Variable, ModelError> {
+    fn variable(&self, place: Place<'_>, var: Var) -> Result<&super::Variable, ModelError> {
         let count = self.variables.len();
-        let missing = || ModelError::NoVariable { place: place.into(), index: var.0, count };
+        let missing = || ModelError::NoVariable { place: place.to_string(), index: var.0, count };
         self.variables.get(usize::from(var.0)).ok_or_else(missing)
     }
 
-    fn validate_value(&self, place: &str, var: Var, value: u32) -> Result<(), ModelError> {
+    fn validate_value(&self, place: Place<'_>, var: Var, value: u32) -> Result<(), ModelError> {
         let variable = self.variable(place, var)?;
         let size = variable.values.len();
         if (value as usize) < size {
             return Ok(());
         }
-        Err(ModelError::OutsideDomain { place: place.into(), name: variable.name.clone(), value, size })
+        Err(ModelError::OutsideDomain { place: place.to_string(), name: variable.name.clone(), value, size })
     }
 
     fn validate_symmetries(&self) -> Result<(), ModelError> {

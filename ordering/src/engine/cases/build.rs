@@ -5,8 +5,7 @@ use super::super::options::Stop;
 use super::super::tables::{Entry, number};
 use super::super::too_large::TooLarge;
 use super::super::word::Word;
-use super::{Case, Cases, Choice, Kind, Outlook, PARTS, Part, Switch, Tally};
-use crate::model::PropertyId;
+use super::{Cases, Choice, Kind, Outlook, PARTS, Part, Switch, Tally};
 
 /// Bits of a switch's fields together, at most, where different ways read different ones of them.
 const BITS: u32 = 6;
@@ -43,74 +42,45 @@ impl<W: Word> Cases<W> {
     ) -> Result<Self, TooLarge> {
         let mut fields: Vec<Known> = layout.slots.iter().filter_map(Known::of).collect();
         fields.sort_by_key(|known| known.field.shift);
-        let mut cases =
-            Self { places: Vec::new(), switches: Vec::new(), cases: Vec::new(), choices: Vec::new() };
         let mut budget = BUDGET;
+        let mut decided = Vec::with_capacity(places.len());
         for &(begin, end) in places {
             TooLarge::unless_stopped(stop)?;
-            let first = number(cases.switches.len());
+            let mut switches = Vec::new();
             for group in groups(&fields, ways, begin..end) {
-                cases.add(&group, live, written, &mut budget);
+                if group.fits(&mut budget) {
+                    switches.push(group.switch(ways, live, written));
+                } else {
+                    switches.extend(group.ways.iter().map(|way| tested(way, live)));
+                }
             }
-            cases.places.push((first, number(cases.switches.len())));
+            decided.push(switches.into());
         }
-        Ok(cases)
-    }
-
-    fn add(&mut self, group: &Group<'_, W>, live: &[W], written: &[W], budget: &mut usize) {
-        if !group.fits(budget) {
-            group.ways.iter().for_each(|way| self.add_tested(way, live));
-            return;
-        }
-        let parts = group.parts();
-        self.switches.push(Switch { parts, first: number(self.cases.len()) });
-        let contents: Vec<Option<W>> =
-            (0..1 << group.bits()).map(|case| group.contents(&parts, case)).collect();
-        let effects: Vec<Option<Vec<Effect<W>>>> =
-            contents.iter().map(|&partial| Some(group.effects(partial?))).collect();
-        let deciding = group.deciding(&parts, &effects, written);
-        for (&partial, deciding) in contents.iter().zip(deciding) {
-            let taken: Vec<_> = partial.map_or_else(Vec::new, |partial| group.taken(partial).collect());
-            self.add_case(&taken, deciding, |&(way, entry)| {
-                Choice::of(entry, way, live[entry.next as usize], partial.unwrap_or(W::ZERO))
-            });
-        }
-    }
-
-    /// A way that has a switch to itself, and is tested.
-    fn add_tested(&mut self, way: &(u32, &Entry<W>), live: &[W]) {
-        self.switches.push(Switch { first: number(self.cases.len()), ..Switch::default() });
-        self.add_case(&[way], [W::ZERO; PARTS], |&(way, entry)| Choice {
-            kind: Kind::Special,
-            ..Choice::of(entry, way, live[entry.next as usize], W::ZERO)
-        });
-        if let Some(case) = self.cases.last_mut() {
-            case.outlook.tally = Tally::TESTED;
-        }
-    }
-
-    fn add_case<'e>(
-        &mut self,
-        taken: &[&(u32, &'e Entry<W>)],
-        deciding: [W; PARTS],
-        choice: impl Fn(&(u32, &'e Entry<W>)) -> Choice<W>,
-    ) {
-        let first = number(self.choices.len());
-        self.choices.extend(taken.iter().map(|way| choice(way)));
-        let choices = &self.choices[first as usize..];
-        let count = number(choices.len());
-        let outlook = Outlook {
-            tally: taken.iter().fold(Tally::default(), |tally, (_, entry)| tally.and(entry.tally())),
-            deciding,
-            sets: choices.iter().fold(W::ZERO, |sets, choice| sets | choice.set),
-            clears: choices.iter().fold(W::ZERO, |clears, choice| clears | !(choice.keep | choice.set)),
-        };
-        self.cases.push(Case { first, end: first + count, outlook });
+        Ok(Self { places: decided.into() })
     }
 }
 
-/// What a way does to the states of a case.
-type Effect<W> = (W, W, Option<PropertyId>);
+/// The switch of a way that has it to itself, and is tested.
+fn tested<W: Word>(&(way, entry): &(u32, &Entry<W>), live: &[W]) -> Switch<W> {
+    let choice = Choice { kind: Kind::Special, ..Choice::of(entry, way, live[entry.next as usize], W::ZERO) };
+    let outlook = Outlook { tally: Tally::TESTED, ..Outlook::of(&[choice], [W::ZERO; PARTS], |_| Tally(0)) };
+    Switch {
+        parts: [Part::default(); PARTS],
+        choices: [Box::from([choice])].into(),
+        outlooks: [outlook].into(),
+    }
+}
+
+impl<W: Word> Outlook<W> {
+    fn of(choices: &[Choice<W>], deciding: [W; PARTS], tally: impl Fn(&Choice<W>) -> Tally) -> Self {
+        Self {
+            tally: choices.iter().fold(Tally::default(), |sum, choice| sum.and(tally(choice))),
+            deciding,
+            sets: choices.iter().fold(W::ZERO, |sets, choice| sets | choice.set),
+            clears: choices.iter().fold(W::ZERO, |clears, choice| clears | !(choice.keep | choice.set)),
+        }
+    }
+}
 
 /// Each way joins the first group that reads some of its fields and has room for the others.
 fn groups<'e, W: Word>(
@@ -160,22 +130,21 @@ impl<'e, W: Word> Group<'e, W> {
     }
 
     fn has_room_for(&self, fields: &[Known]) -> bool {
-        let alike = fields.iter().any(|known| self.fields.contains(known)) || fields.is_empty();
-        let mut joined = Group::<W> { fields: self.fields.clone(), ways: Vec::new() };
-        joined.extend(fields);
-        alike && joined.fields.len() <= PARTS && joined.bits() <= BITS
-            || fields.len() == self.fields.len() && fields == self.fields
+        let new = || fields.iter().filter(|known| !self.fields.contains(known));
+        let count = new().count();
+        let is_alike = count < fields.len() || fields.is_empty();
+        let fits = || self.bits() + new().map(|known| known.field.bits).sum::<u32>() <= BITS;
+        is_alike && self.fields.len() + count <= PARTS && fits() || fields == self.fields
     }
 
     fn join(&mut self, fields: &[Known], way: u32, entry: &'e Entry<W>) {
-        self.extend(fields);
-        self.ways.push((way, entry));
-    }
-
-    fn extend(&mut self, fields: &[Known]) {
-        let new: Vec<Known> = fields.iter().filter(|known| !self.fields.contains(known)).copied().collect();
-        self.fields.extend(new);
+        for known in fields {
+            if !self.fields.contains(known) {
+                self.fields.push(*known);
+            }
+        }
         self.fields.sort_by_key(|known| known.field.shift);
+        self.ways.push((way, entry));
     }
 
     /// The fields lie in a number in the order of the word, so each moves down.
@@ -197,16 +166,24 @@ impl<'e, W: Word> Group<'e, W> {
         })
     }
 
-    fn taken(&self, partial: W) -> impl Iterator<Item = &(u32, &'e Entry<W>)> {
-        self.ways.iter().filter(move |(_, entry)| entry.guard.holds(partial))
-    }
-
-    fn effects(&self, partial: W) -> Vec<Effect<W>> {
-        let effect = |&(way, entry): &(u32, &Entry<W>)| {
-            let choice = Choice::of(entry, way, W::ZERO, partial);
-            (choice.keep, choice.set, entry.violates)
+    /// Each case with its choices.
+    fn switch(&self, all: &[Entry<W>], live: &[W], written: &[W]) -> Switch<W> {
+        let parts = self.parts();
+        let choices = |case| {
+            let partial = self.contents(&parts, case)?;
+            let taken = self.ways.iter().filter(|(_, entry)| entry.guard.holds(partial));
+            let choice =
+                |&(way, entry): &(u32, &Entry<W>)| Choice::of(entry, way, live[entry.next as usize], partial);
+            Some(taken.map(choice).collect())
         };
-        self.taken(partial).map(effect).collect()
+        let choices: Vec<Option<Box<[Choice<W>]>>> = (0..1 << self.bits()).map(choices).collect();
+        let deciding = self.deciding(&parts, &choices, all, written);
+        let choices: Box<[Box<[Choice<W>]>]> =
+            choices.into_iter().map(|choices| choices.map_or_else(Box::default, |some| some)).collect();
+        let tally = |choice: &Choice<W>| all[choice.way as usize].tally();
+        let outlooks = choices.iter().zip(deciding);
+        let outlooks = outlooks.map(|(choices, deciding)| Outlook::of(choices, deciding, tally)).collect();
+        Switch { parts, choices, outlooks }
     }
 
     /// For each case the smallest sets of fields that decide it, those first that few agents write.
@@ -215,29 +192,54 @@ impl<'e, W: Word> Group<'e, W> {
     fn deciding(
         &self,
         parts: &[Part; PARTS],
-        effects: &[Option<Vec<Effect<W>>>],
+        choices: &[Option<Box<[Choice<W>]>>],
+        all: &[Entry<W>],
         written: &[W],
     ) -> Vec<[W; PARTS]> {
-        let uniform: Vec<Vec<bool>> =
-            (0..1 << self.fields.len()).map(|set| uniform(agreed(parts, set), effects)).collect();
-        let fields = |set: &u32| {
+        let effect = |choice: &Choice<W>| (choice.keep, choice.set, all[choice.way as usize].violates);
+        let alike =
+            |one: &[Choice<W>], other: &[Choice<W>]| one.iter().map(effect).eq(other.iter().map(effect));
+        let mut deciders = vec![Deciders(0); choices.len()];
+        for set in 0..1 << self.fields.len() {
+            let mask = agreed(parts, set);
+            let uniform = uniform(mask, choices, alike);
+            for (case, deciders) in deciders.iter_mut().enumerate() {
+                *deciders = Deciders(deciders.0 | u8::from(uniform[case & mask]) << set);
+            }
+        }
+        // Few of the sets of sets occur.
+        let mut known: Vec<(Deciders, [W; PARTS])> = Vec::new();
+        let mut decided = |deciders: Deciders| match known.iter().find(|(known, _)| *known == deciders) {
+            Some((_, deciding)) => *deciding,
+            None => {
+                let deciding = self.smallest(deciders, written);
+                known.push((deciders, deciding));
+                deciding
+            }
+        };
+        deciders.into_iter().map(&mut decided).collect()
+    }
+
+    /// The smallest of the sets, in the order of how many agents write their fields.
+    fn smallest(&self, deciders: Deciders, written: &[W]) -> [W; PARTS] {
+        let fields = |set: u32| {
             let chosen = self.fields.iter().enumerate().filter(|(index, _)| set >> index & 1 == 1);
             chosen.fold(W::ZERO, |mask, (_, known)| mask | known.field.mask())
         };
         let writers = |fields: &W| written.iter().filter(|writes| **writes & *fields != W::ZERO).count();
-        let decided = |case: usize| {
-            let decides = |set: &u32| uniform[*set as usize][case & agreed(parts, *set)];
-            let sets: Vec<u32> = (0..1 << self.fields.len()).filter(decides).collect();
-            let smallest = |set: &&u32| !sets.iter().any(|other| other != *set && other & *set == *other);
-            let mut fields: Vec<W> = sets.iter().filter(smallest).map(fields).collect();
-            fields.sort_by_key(writers);
-            let mut deciding = [*fields.first().expect("all fields together decide every case"); PARTS];
-            deciding.iter_mut().zip(fields).for_each(|(slot, fields)| *slot = fields);
-            deciding
-        };
-        (0..effects.len()).map(decided).collect()
+        let sets = || (0..u8::BITS).filter(|set| deciders.0 >> set & 1 == 1);
+        let smallest = |set: &u32| !sets().any(|other| other != *set && other & *set == other);
+        let mut fields: Vec<W> = sets().filter(smallest).map(fields).collect();
+        fields.sort_by_key(writers);
+        let mut deciding = [*fields.first().expect("all fields together decide every case"); PARTS];
+        deciding.iter_mut().zip(fields).for_each(|(slot, fields)| *slot = fields);
+        deciding
     }
 }
+
+/// Sets of a group's fields, one bit each: there are 2^[`PARTS`] sets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Deciders(u8);
 
 /// The bits of a case's number that say what these parts are.
 fn agreed(parts: &[Part; PARTS], set: u32) -> usize {
@@ -246,13 +248,17 @@ fn agreed(parts: &[Part; PARTS], set: u32) -> usize {
 }
 
 /// For each number under the mask, whether the cases that have it have the same effects.
-fn uniform<W: Word>(mask: usize, effects: &[Option<Vec<Effect<W>>>]) -> Vec<bool> {
-    let mut first: Vec<Option<&Vec<Effect<W>>>> = vec![None; effects.len()];
-    let mut uniform = vec![true; effects.len()];
-    for (case, effects) in effects.iter().enumerate() {
-        let Some(effects) = effects else { continue };
-        let known = *first[case & mask].get_or_insert(effects);
-        uniform[case & mask] &= known == effects;
+fn uniform<W: Word>(
+    mask: usize,
+    choices: &[Option<Box<[Choice<W>]>>],
+    alike: impl Fn(&[Choice<W>], &[Choice<W>]) -> bool,
+) -> Vec<bool> {
+    let mut first: Vec<Option<&[Choice<W>]>> = vec![None; choices.len()];
+    let mut uniform = vec![true; choices.len()];
+    for (case, choices) in choices.iter().enumerate() {
+        let Some(choices) = choices else { continue };
+        let known = *first[case & mask].get_or_insert(choices);
+        uniform[case & mask] &= alike(known, choices);
     }
     uniform
 }

@@ -11,8 +11,9 @@ use std::thread;
 use super::super::coverage::Seen;
 use super::super::expand::{Broken, Expander};
 use super::super::plan::Plan;
+use super::super::recent::Recent;
 use super::super::tables::Tables;
-use super::store::{Folder, Key, Run, Writer};
+use super::store::{Folder, Key, Level, Run, Writer};
 
 /// States of the level that a thread reads at once.
 const PIECE: usize = 1 << 10;
@@ -34,7 +35,7 @@ pub(super) struct Expanded<W> {
 
 /// What is to be done, for all.
 struct Work<'a> {
-    level: &'a Run,
+    level: &'a Level,
     depth: usize,
     /// The first state that nobody has taken.
     next: AtomicU64,
@@ -51,7 +52,7 @@ pub(super) fn expand<W: Key>(
     tables: &Tables<W>,
     plan: &Plan<'_>,
     folder: &dyn Folder,
-    (level, depth): (&Run, usize),
+    (level, depth): (&Level, usize),
     bytes: usize,
 ) -> io::Result<Expanded<W>> {
     let threads = plan.threads.of_level(level.count());
@@ -93,6 +94,8 @@ impl<W: Key> Expanded<W> {
 /// What one thread does.
 struct Worker<'t, W> {
     expander: Expander<'t, W>,
+    /// What it has put into its buffer.
+    recent: Recent<W>,
     buffer: Vec<W>,
     runs: Vec<Run>,
     writer: Option<Writer>,
@@ -100,7 +103,7 @@ struct Worker<'t, W> {
 
 impl<'t, W: Key> Worker<'t, W> {
     fn new(expander: Expander<'t, W>) -> Self {
-        Self { expander, buffer: Vec::new(), runs: Vec::new(), writer: None }
+        Self { expander, recent: Recent::nothing(), buffer: Vec::new(), runs: Vec::new(), writer: None }
     }
 
     fn run(mut self, work: &Work<'_>) -> io::Result<Expanded<W>> {
@@ -125,7 +128,11 @@ impl<'t, W: Key> Worker<'t, W> {
             states.clear();
             work.level.read(from, PIECE, &mut bytes, &mut states)?;
             for &state in &states {
-                self.expander.expand(state, work.depth, |successor| self.buffer.push(successor));
+                self.expander.expand(state, work.depth, |successor| {
+                    if self.recent.is_new(successor) {
+                        self.buffer.push(successor);
+                    }
+                });
                 if self.buffer.len() >= work.room {
                     self.spill(work)?;
                 }

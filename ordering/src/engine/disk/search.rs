@@ -4,6 +4,8 @@
 //! violation and end. Memory is bounded, half for what a level leads to and half for merging it with all levels.
 
 use std::io;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::super::coverage::Seen;
 use super::super::expand::{Broken, Expander};
@@ -14,14 +16,15 @@ use super::super::search::End;
 use super::super::tables::Tables;
 use super::super::trace;
 use super::expand::expand;
-use super::merge::{Union, few, fresh};
-use super::store::{Folder, Key, Run, Writer};
+use super::merge::{Merge, few};
+use super::store::{Folder, Key, Level, Writer};
 
 /// A search, its levels and how it ended.
 pub(super) struct Levels<W> {
     pub(super) end: End<W>,
-    levels: Vec<Run>,
-    writer: Writer,
+    levels: Vec<Level>,
+    /// One for each thread that has merged.
+    writers: Vec<Writer>,
     pub(super) states: usize,
     transitions: u64,
     pub(super) seen: Seen,
@@ -33,6 +36,12 @@ pub(super) struct Room<'a> {
     pub(super) folder: &'a dyn Folder,
     /// Bytes of memory.
     pub(super) memory: usize,
+}
+
+impl Room<'_> {
+    fn writer(&self) -> io::Result<Writer> {
+        Writer::new(self.folder, (self.memory / 16).clamp(1 << 9, 1 << 20))
+    }
 }
 
 impl<W: Key> Levels<W> {
@@ -54,11 +63,11 @@ impl<W: Key> Levels<W> {
     }
 
     fn start(tables: &Tables<W>, plan: &Plan<'_>, room: Room<'_>) -> io::Result<Self> {
-        let mut writer = Writer::new(room.folder, (room.memory / 16).clamp(1 << 9, 1 << 20))?;
+        let mut writer = room.writer()?;
         writer.push(plan.expander(tables).canonical(tables.initial))?;
-        let levels = vec![writer.run::<W>()?];
+        let levels = vec![Level::of(vec![writer.run::<W>()?])];
         let seen = Seen::nothing(tables.ways.len());
-        Ok(Self { end: End::Exhausted, levels, writer, states: 1, transitions: 0, seen })
+        Ok(Self { end: End::Exhausted, levels, writers: vec![writer], states: 1, transitions: 0, seen })
     }
 
     fn is_open(&self, plan: &Plan<'_>) -> bool {
@@ -80,21 +89,21 @@ impl<W: Key> Levels<W> {
             return Ok(());
         }
         let runs = few::<W>(level.runs, room.folder, half)?;
-        let mut union = Union::new(&runs, level.kept, half / 2)?;
+        let merge = Merge { runs: &runs, kept: &level.kept, levels: &self.levels, bytes: half };
+        let threads = plan.threads.of_level(merge.count());
+        while self.writers.len() < threads {
+            self.writers.push(room.writer()?);
+        }
         let before = self.states;
-        let mut ended = None;
-        let next = fresh(&mut union, &self.levels, &mut self.writer, half / 2, |found| {
+        let full = AtomicBool::new(false);
+        let next = merge.fresh(&mut self.writers[..threads], &|found| {
             let states = before + found;
             plan.found(states);
-            if states > plan.max_states {
-                ended = Some(End::Full);
-            } else if plan.is_stopped() && level.broken.is_none() {
-                ended = Some(End::Stopped);
-            }
-            ended.is_some()
+            full.fetch_or(states > plan.max_states, Relaxed);
+            states > plan.max_states || plan.is_stopped() && level.broken.is_none()
         })?;
         let Some(next) = next else {
-            self.end = ended.expect("a level is left unfinished only where that was said, with the reason");
+            self.end = if full.load(Relaxed) { End::Full } else { End::Stopped };
             return Ok(());
         };
         self.end = level.broken.map_or(End::Exhausted, End::Broken);

@@ -91,6 +91,84 @@ impl Run {
         keys.extend(bytes.chunks_exact(size_of::<W>()).map(W::read));
         Ok(())
     }
+
+    /// Its keys from `from` on and before `to`, if there is such.
+    pub(super) fn within<W: Key>(&self, from: W, to: Option<W>) -> io::Result<Self> {
+        let begin = if from == W::ZERO { 0 } else { self.first_from(from)? };
+        let end = to.map_or(Ok(self.len), |to| self.first_from(to))?;
+        let bytes = begin * size_of::<W>() as u64;
+        Ok(Self { file: Arc::clone(&self.file), begin: self.begin + bytes, len: end.saturating_sub(begin) })
+    }
+
+    /// The index of the first key that is not less than `key`.
+    fn first_from<W: Key>(&self, key: W) -> io::Result<u64> {
+        let (mut low, mut high) = (0, self.len);
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.key::<W>(middle)? < key {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
+    /// The key with this index, which is one.
+    pub(super) fn key<W: Key>(&self, index: u64) -> io::Result<W> {
+        let (mut bytes, mut keys) = (Vec::new(), Vec::new());
+        self.read(index, 1, &mut bytes, &mut keys)?;
+        keys.pop().ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
+    }
+}
+
+/// The states of a level: runs of which each ends before the next begins.
+#[derive(Clone, Debug)]
+pub(super) struct Level {
+    runs: Vec<Run>,
+    /// How many keys.
+    pub(super) len: u64,
+}
+
+impl Level {
+    /// Of runs that ascend, each above the one before.
+    pub(super) fn of(runs: Vec<Run>) -> Self {
+        Self { len: runs.iter().map(|run| run.len).sum(), runs }
+    }
+
+    /// Its runs.
+    pub(super) fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    /// How many keys, as memory counts them.
+    pub(super) fn count(&self) -> usize {
+        index(self.len)
+    }
+
+    /// Reads keys from the one with this index on, as many as there are and `keys` has room for.
+    pub(super) fn read<W: Key>(
+        &self,
+        mut from: u64,
+        mut most: usize,
+        bytes: &mut Vec<u8>,
+        keys: &mut Vec<W>,
+    ) -> io::Result<()> {
+        for run in &self.runs {
+            if from >= run.len {
+                from -= run.len;
+                continue;
+            }
+            let before = keys.len();
+            run.read(from, most, bytes, keys)?;
+            most -= keys.len() - before;
+            if most == 0 {
+                break;
+            }
+            from = 0;
+        }
+        Ok(())
+    }
 }
 
 /// Writes runs, one behind the other.
@@ -133,51 +211,57 @@ impl Writer {
 
 /// Goes through ascending keys.
 #[derive(Debug)]
-pub(super) struct Reader<W> {
-    /// None: all keys are in `keys`.
+pub(super) struct Reader<'k, W> {
+    /// None: all keys are in `kept`.
     run: Option<Run>,
     /// Keys of the run that were read.
     read: u64,
     keys: Vec<W>,
+    kept: &'k [W],
     at: usize,
     /// Keys that are read at once.
     most: usize,
     bytes: Vec<u8>,
 }
 
-impl<W: Key> Reader<W> {
+impl<'k, W: Key> Reader<'k, W> {
     /// Of a run, so many keys at once.
     pub(super) fn of_run(run: Run, most: usize) -> io::Result<Self> {
-        let mut reader =
-            Self { run: Some(run), read: 0, keys: Vec::new(), at: 0, most: most.max(1), bytes: Vec::new() };
+        let mut reader = Self { run: Some(run), most: most.max(1), ..Self::of_keys(&[]) };
         reader.refill()?;
         Ok(reader)
     }
 
     /// Of keys that are in memory.
-    pub(super) fn of_keys(keys: Vec<W>) -> Self {
-        Self { run: None, read: 0, keys, at: 0, most: 0, bytes: Vec::new() }
+    pub(super) fn of_keys(kept: &'k [W]) -> Self {
+        Self { run: None, read: 0, keys: Vec::new(), kept, at: 0, most: 0, bytes: Vec::new() }
+    }
+
+    /// Those that are at hand.
+    #[inline]
+    fn keys(&self) -> &[W] {
+        if self.run.is_some() { &self.keys } else { self.kept }
     }
 
     /// The least key that is left.
     #[inline]
     pub(super) fn head(&self) -> Option<W> {
-        self.keys.get(self.at).copied()
+        self.keys().get(self.at).copied()
     }
 
     /// Leaves the least key behind.
     #[inline]
     pub(super) fn advance(&mut self) -> io::Result<()> {
         self.at += 1;
-        if self.at == self.keys.len() { self.refill() } else { Ok(()) }
+        if self.at == self.keys().len() { self.refill() } else { Ok(()) }
     }
 
     /// Leaves behind all that are less than `key`.
     #[inline]
     pub(super) fn skip_to(&mut self, key: W) -> io::Result<()> {
         loop {
-            self.at = first_from(&self.keys, self.at, key);
-            if self.at < self.keys.len() || self.keys.is_empty() {
+            self.at = first_from(self.keys(), self.at, key);
+            if self.at < self.keys().len() || self.keys().is_empty() {
                 return Ok(());
             }
             self.refill()?;
@@ -186,9 +270,12 @@ impl<W: Key> Reader<W> {
 
     /// Reads on; at the end there are no keys.
     fn refill(&mut self) -> io::Result<()> {
-        self.keys.clear();
         self.at = 0;
-        let Some(run) = &self.run else { return Ok(()) };
+        let Some(run) = &self.run else {
+            self.kept = &[];
+            return Ok(());
+        };
+        self.keys.clear();
         run.read(self.read, self.most, &mut self.bytes, &mut self.keys)?;
         self.read += self.keys.len() as u64;
         Ok(())

@@ -2,7 +2,7 @@
 //!
 //! Invariant: what is chosen is closed: whom a member drags in is a member.
 
-use super::super::cases::{Case, Outlook, Tally};
+use super::super::cases::{Outlook, Switch, Tally};
 use super::super::tables::{Entry, Tables};
 use super::super::word::Word;
 use super::{Agents, Later, Next};
@@ -130,7 +130,7 @@ impl<W: Word> Tables<W> {
     /// What an agent at this place can do next.
     #[inline]
     fn next(&self, place: u32, state: W, changed_by_others: W) -> (Next<W>, Tally) {
-        let summed = self.summed(place, state, changed_by_others, |case| case.outlook);
+        let summed = self.summed(place, state, changed_by_others, |switch| *switch.outlook(state));
         if summed.1.of(Tally::TESTED) == 0 {
             summed
         } else {
@@ -141,9 +141,12 @@ impl<W: Word> Tables<W> {
     /// The same where some ways have to be tested.
     #[cold]
     fn next_tested(&self, place: u32, state: W, changed_by_others: W) -> (Next<W>, Tally) {
-        self.summed(place, state, changed_by_others, |case| match self.cases.choices(case) {
-            [only] if case.outlook.tally == Tally::TESTED => self.ways[only.way as usize].outlook(state),
-            _ => case.outlook,
+        self.summed(place, state, changed_by_others, |switch| {
+            let outlook = *switch.outlook(state);
+            match switch.choices(state) {
+                [only] if outlook.tally == Tally::TESTED => self.ways[only.way as usize].outlook(state),
+                _ => outlook,
+            }
         })
     }
 
@@ -153,11 +156,11 @@ impl<W: Word> Tables<W> {
         place: u32,
         state: W,
         changed_by_others: W,
-        outlook: impl Fn(&Case<W>) -> Outlook<W>,
+        outlook: impl Fn(&Switch<W>) -> Outlook<W>,
     ) -> (Next<W>, Tally) {
         let (mut reads, mut sets, mut clears, mut tally) = (W::ZERO, W::ZERO, W::ZERO, Tally::default());
         for switch in self.cases.at(place) {
-            let outlook = outlook(self.cases.case(switch, state));
+            let outlook = outlook(switch);
             reads = reads | outlook.reads(changed_by_others);
             sets = sets | outlook.sets;
             clears = clears | outlook.clears;

@@ -12,6 +12,7 @@ use std::thread;
 
 use super::super::expand::Expander;
 use super::super::plan::Plan;
+use super::super::recent::Recent;
 use super::super::set::GROUP;
 use super::super::set::shared::{Left, Shared};
 use super::super::tables::Tables;
@@ -87,6 +88,8 @@ struct Worker<'a, W> {
     expander: Expander<'a, W>,
     /// The rest of its piece.
     piece: &'a [W],
+    /// What it has put into its outbox.
+    recent: Recent<W>,
     /// Successors that are not inserted.
     outbox: Vec<W>,
     fresh: Vec<W>,
@@ -98,6 +101,7 @@ impl<'a, W: Word> Worker<'a, W> {
         Self {
             expander,
             piece: &[],
+            recent: Recent::nothing(),
             outbox: Vec::with_capacity(2 * BATCH),
             fresh: Vec::new(),
             stopped: false,
@@ -112,7 +116,11 @@ impl<'a, W: Word> Worker<'a, W> {
     fn run(&mut self, work: &Work<'a, W>, set: &Shared<'_, W>) {
         let halts = Halts(&work.halted);
         while let Some((&state, rest)) = self.next(work).split_first() {
-            self.expander.expand(state, work.depth, |successor| self.outbox.push(successor));
+            self.expander.expand(state, work.depth, |successor| {
+                if self.recent.is_new(successor) {
+                    self.outbox.push(successor);
+                }
+            });
             self.piece = rest;
             if self.outbox.len() >= BATCH && !self.deliver(work, set) {
                 break;
@@ -126,6 +134,10 @@ impl<'a, W: Word> Worker<'a, W> {
             }
         }
         self.deliver(work, set);
+        if self.is_done() {
+            // Each copies what it has found into its place, not one for all.
+            self.fresh.shrink_to_fit();
+        }
         drop(halts);
     }
 

@@ -105,7 +105,7 @@ impl<W: Word> Set<W> {
     /// Doubles the table, by so many threads as far as the host has them.
     pub(in super::super) fn double_by(&mut self, threads: usize) {
         let doubled = self.slots.len() * 2;
-        let old = std::mem::replace(&mut self.slots, super::empty::<W>(doubled));
+        let old = std::mem::replace(&mut self.slots, W::Slot::table(doubled));
         self.shift = shift(doubled);
         let next = Counter::new(0);
         self.shared(|shared| {

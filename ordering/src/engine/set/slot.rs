@@ -14,7 +14,8 @@
 //! it is. What a level has brought is read by others only when its threads have been joined.
 //!
 //! Source of the method: Laarman, van de Pol and Weber, Boosting Multi-Core Reachability Performance with Shared Hash
-//! Tables, 2010. `loom_tests` tries every order of two threads.
+//! Tables, 2010. `loom_tests` tries every order of two threads; with a relaxed order in the place of the release, a
+//! key is fresh to both there.
 
 use std::fmt::Debug;
 
@@ -36,9 +37,9 @@ pub(in super::super) enum Claim {
 }
 
 /// A place for one key that is not zero.
-pub(in super::super) trait Slot<W>: Debug + Send + Sync + 'static {
-    /// With no key.
-    fn empty() -> Self;
+pub(in super::super) trait Slot<W>: Sized + Debug + Send + Sync + 'static {
+    /// So many without a key: memory of which the host knows that it is zero, and that nobody has written to.
+    fn table(slots: usize) -> Vec<Self>;
     /// The key, or zero, while nobody claims.
     fn key(&self) -> W;
     /// Puts a key in, while nobody else does anything.
@@ -54,9 +55,9 @@ pub(in super::super) trait Slot<W>: Debug + Send + Sync + 'static {
 pub(in super::super) struct Narrow(AtomicU64);
 
 impl Slot<u64> for Narrow {
-    #[inline]
-    fn empty() -> Self {
-        Self(AtomicU64::new(0))
+    fn table(slots: usize) -> Vec<Self> {
+        // A word and an atomic word are the same: nothing is left of this loop.
+        vec![0; slots].into_iter().map(|zero| Self(AtomicU64::new(zero))).collect()
     }
 
     #[inline]
@@ -105,9 +106,9 @@ const fn halves(key: u128) -> (u64, u64) {
 }
 
 impl Slot<u128> for Wide {
-    #[inline]
-    fn empty() -> Self {
-        Self { high: AtomicU64::new(0), low: AtomicU64::new(0) }
+    fn table(slots: usize) -> Vec<Self> {
+        let pair = |[high, low]: [u64; 2]| Self { high: AtomicU64::new(high), low: AtomicU64::new(low) };
+        vec![[0; 2]; slots].into_iter().map(pair).collect()
     }
 
     #[inline]
