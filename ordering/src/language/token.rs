@@ -30,7 +30,7 @@ pub struct Token {
 }
 
 /// Every sign, longer ones before their beginnings.
-pub const SIGNS: [&str; 27] = [
+pub(crate) const SIGNS: [&str; 27] = [
     "->", "=>", "==", "!=", "<=", ">=", "+=", "-=", "&&", "||", "..", "=", "<", ">", "+", "-", "!", ",", ":",
     ";", "|", "(", ")", "{", "}", ".", "/",
 ];
