@@ -62,7 +62,7 @@ pub use deed::{
 pub use entry::Entry;
 pub use hardware::Caches;
 pub use names::{FrameId, MmId, PageId, PasidId, PmdId, TagId, UserId};
-pub(crate) use observed::Observed;
+pub use observed::Observed;
 pub(crate) use operation::expand;
 pub use options::{Flush, Options, Timeout};
 pub(crate) use replay::says;
@@ -121,7 +121,7 @@ pub struct Lowered {
     /// What the rows of each agent do.
     pub deeds: Vec<Deeds>,
     /// What is looked at when a run has ended, if anybody does.
-    pub(crate) observed: Option<Observed>,
+    pub observed: Option<Observed>,
 }
 
 /// Lowers a scenario that was read from `source`.

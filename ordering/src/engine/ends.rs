@@ -46,7 +46,7 @@ pub struct Final {
 pub enum Shortfall {
     /// The search hit a limit.
     Search(Bound),
-    /// There are more than [`MOST_ENDS`].
+    /// There are more than `MOST_ENDS`.
     TooMany,
 }
 

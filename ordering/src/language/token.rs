@@ -16,7 +16,7 @@ pub enum Kind {
     Number(u32),
     /// Text between double quotes.
     Text(String),
-    /// One of [`SIGNS`].
+    /// One of `SIGNS`.
     Sign(&'static str),
 }
 

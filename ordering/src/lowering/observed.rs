@@ -17,7 +17,7 @@ use super::state::Key;
 
 /// What is looked at.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Observed {
+pub struct Observed {
     /// Each statement that returns a value, and its register: value 0 if it has returned none, then each content.
     pub returning: Vec<(Statement, Var)>,
     /// Each content that can be returned, ascending.
