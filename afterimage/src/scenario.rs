@@ -42,7 +42,7 @@ use ordering::language::syntax;
 use ordering::lowering::{Lowered, load, too_large};
 
 pub use ordering::answer::Answered;
-pub use ordering::draft::{Draft, Entry, Event, Program, Rejected, Step};
+pub use ordering::draft::{Bit, Draft, Entry, Event, Program, Rejected, Step};
 pub use ordering::language::syntax::UserKind;
 
 /// How often progress is told.

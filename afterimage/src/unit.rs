@@ -7,15 +7,17 @@
 use std::sync::Arc;
 
 use iommu::vtd::Vtd;
-use iommu::vtd::options::StaleOptions;
 use mmu::cache::CacheError;
 use mmu::memory::{MemoryError, PhysicalMemory};
 use thiserror::Error;
 use vm_memory::GuestAddressSpace;
 
+pub use iommu::spec::fault::FaultReason;
 pub use iommu::stale::{Mistake, StaleUse};
 pub use iommu::vtd::Width;
-pub use iommu::vtd::options::{CacheSizes, Judging, VtdOptions, Watching};
+pub use iommu::vtd::options::{
+    CacheSizes, CachingMode, Judging, LargePages, StaleOptions, VtdOptions, Watching,
+};
 pub use iommu::vtd::port::shared::SharedPort;
 pub use iommu::vtd::port::{Blocked, Port};
 pub use mmu::address::{Access, PhysAddr, VirtAddr};

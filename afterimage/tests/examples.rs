@@ -2,7 +2,7 @@
 //!
 //! Invariant: cargo builds the examples before this test, beside it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 fn example(name: &str, arguments: &[&str]) -> Output {
@@ -29,6 +29,46 @@ fn a_stale_report_takes_40_lines() {
     assert!(text.contains("the device has read 1"), "the old page: {text}");
     assert_eq!(text.matches("stale use: 00:03.0 read 0x200000").count(), 1, "{text}");
     assert!(text.contains("mistake: nothing was invalidated for the page"), "{text}");
+}
+
+#[test]
+fn a_device_of_rust_vmm_answers_out_of_the_page_that_was_taken_away() {
+    let output = example("virtio_queue", &[]);
+    let text = said(&output);
+    assert!(output.status.success(), "{output:?}");
+    assert!(text.starts_with("request 0 is answered 1\nrequest 1 is answered 1\n"), "the old page: {text}");
+    assert_eq!(text.matches("stale use: ").count(), 1, "{text}");
+    assert!(text.contains("stale use: 00:03.0 read 0x203000 through the IOTLB"), "{text}");
+}
+
+/// What docs/library.md says that an example prints, without times; nothing in a package, which has no such document.
+fn documented(first: &str) -> Option<Vec<String>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    if !root.join("ARCHITECTURE.md").exists() {
+        return None;
+    }
+    let path = root.join("docs/library.md");
+    let document = std::fs::read_to_string(&path).expect("the repository has this document");
+    let mut blocks = document.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let block = blocks.find(|block| block.starts_with(first)).expect("the document shows what it prints");
+    Some(block.lines().map(timeless).collect())
+}
+
+/// A line without the milliseconds of this run.
+fn timeless(line: &str) -> String {
+    line.split(' ')
+        .filter(|word| !word.starts_with('(') && !word.starts_with("ms)"))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[test]
+fn what_the_document_shows_is_what_the_examples_print() {
+    for (name, first) in [("stale_report", "the device has read"), ("virtio_queue", "request 0")] {
+        let Some(shown) = documented(first) else { return };
+        let printed: Vec<_> = said(&example(name, &[])).lines().map(timeless).collect();
+        assert_eq!(printed, shown, "{name}");
+    }
 }
 
 #[test]

@@ -160,6 +160,7 @@ pub struct Missed {
 
 /// The use of a translation that the tables no longer contain.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct StaleUse {
     /// What was done with it.
     pub kind: Kind,

@@ -98,7 +98,7 @@ impl Table {
 
     /// The table of a run that happened on a machine, and broke `broken`: `seen` says of each step how it is known.
     #[must_use]
-    pub fn of_seen(lowered: &Lowered, trace: &Trace, broken: PropertyId, seen: &[Seen]) -> Self {
+    pub(crate) fn of_seen(lowered: &Lowered, trace: &Trace, broken: PropertyId, seen: &[Seen]) -> Self {
         let mut table = Self::new(lowered, trace, Some(broken));
         for (row, seen) in table.rows.iter_mut().zip(seen) {
             row.seen = Some(*seen);

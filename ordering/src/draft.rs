@@ -21,6 +21,7 @@ pub use self::event::Event;
 pub use self::program::Program;
 pub use self::word::{Entry, Step, Text, Words};
 use self::word::{Line, is_name};
+pub use steps::entry::Bit;
 
 /// What a scenario is to be, as far as it was said.
 #[derive(Clone, Debug)]

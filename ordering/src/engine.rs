@@ -45,7 +45,8 @@ mod whole;
 mod witness;
 mod word;
 
-pub use self::ends::{Ends, Final, Look, MOST_ENDS, Shortfall, ends};
+pub(crate) use self::ends::MOST_ENDS;
+pub use self::ends::{Ends, Final, Look, Shortfall, ends};
 use self::expand::Broken;
 use self::livelock::Hope;
 pub use self::options::{

@@ -5,7 +5,7 @@
 
 mod validate;
 
-pub use self::validate::{MAX_AGENTS, ModelError};
+pub use self::validate::ModelError;
 
 /// Index of a variable in [`Model::variables`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -98,7 +98,7 @@ pub struct Instruction {
 impl Agent {
     /// Whether an agent that is there has ended.
     #[must_use]
-    pub fn ends_at(&self, at: Pc) -> bool {
+    pub(crate) fn ends_at(&self, at: Pc) -> bool {
         self.program.get(usize::from(at.0)).is_none_or(|instruction| instruction.may_end)
     }
 }

@@ -133,6 +133,7 @@ impl Port {
     }
 
     /// From now on `observer` is told of the port's walks, as those of `agent`.
+    #[doc(hidden)]
     pub fn observe(&mut self, agent: Agent, observer: Arc<dyn Observer>) {
         self.wiring.spectator = Some(Spectator { agent, observer });
     }

@@ -21,7 +21,7 @@ use crate::model::{Check, Guard, Model, Property, PropertyId, Var};
 
 /// Different ends of one model at most, of those that have ended and of those that are stuck; of more the least are kept,
 /// so that it does not depend on who finds them.
-pub const MOST_ENDS: usize = 1 << 16;
+pub(crate) const MOST_ENDS: usize = 1 << 16;
 
 /// What is looked at when a run has ended.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -46,7 +46,7 @@ pub struct Final {
 pub enum Shortfall {
     /// The search hit a limit.
     Search(Bound),
-    /// There are more than [`MOST_ENDS`].
+    /// There are more than `MOST_ENDS`.
     TooMany,
 }
 

@@ -48,7 +48,7 @@ impl Diagnostic {
 
     /// The same with words beside the caret.
     #[must_use]
-    pub fn with_label(mut self, label: impl Into<String>) -> Self {
+    pub(crate) fn with_label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
     }
@@ -73,7 +73,7 @@ impl Diagnostic {
 
     /// The same with another place, and words beside that.
     #[must_use]
-    pub fn with_second(mut self, span: Span, label: impl Into<String>) -> Self {
+    pub(crate) fn with_second(mut self, span: Span, label: impl Into<String>) -> Self {
         self.second = Some(Box::new(Second { span, label: label.into() }));
         self
     }
@@ -86,7 +86,7 @@ impl Diagnostic {
 
     /// As it is shown on a terminal.
     #[must_use]
-    pub fn render_coloured(&self, file: &str, source: &str) -> String {
+    pub(crate) fn render_coloured(&self, file: &str, source: &str) -> String {
         self.render_with(&Renderer::styled(), file, source)
     }
 

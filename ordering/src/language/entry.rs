@@ -59,7 +59,7 @@ impl Written {
 
     /// Whether its bits are taken from the remembered entry.
     #[must_use]
-    pub fn is_like_orig(&self) -> bool {
+    pub(crate) fn is_like_orig(&self) -> bool {
         self.like_orig || self.base == Base::Orig
     }
 }

@@ -90,7 +90,7 @@ impl fmt::Display for Rows {
 impl Comparison {
     /// The one that holds where this one does not.
     #[must_use]
-    pub const fn negated(self) -> Self {
+    pub(crate) const fn negated(self) -> Self {
         match self {
             Self::Equal => Self::Unequal,
             Self::Unequal => Self::Equal,

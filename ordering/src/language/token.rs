@@ -16,7 +16,7 @@ pub enum Kind {
     Number(u32),
     /// Text between double quotes.
     Text(String),
-    /// One of [`SIGNS`].
+    /// One of `SIGNS`.
     Sign(&'static str),
 }
 
@@ -30,7 +30,7 @@ pub struct Token {
 }
 
 /// Every sign, longer ones before their beginnings.
-pub const SIGNS: [&str; 27] = [
+pub(crate) const SIGNS: [&str; 27] = [
     "->", "=>", "==", "!=", "<=", ">=", "+=", "-=", "&&", "||", "..", "=", "<", ">", "+", "-", "!", ",", ":",
     ";", "|", "(", ")", "{", "}", ".", "/",
 ];

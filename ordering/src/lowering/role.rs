@@ -104,7 +104,7 @@ impl Cached {
 
     /// The step that is made to empty it when `table` changes.
     #[must_use]
-    pub fn emptied_by(&self, table: Var) -> Option<&str> {
+    pub(crate) fn emptied_by(&self, table: Var) -> Option<&str> {
         let own = self.sources().find(|source| source.var == table);
         own.or_else(|| self.sources().last()).map(|source| source.emptied_by.as_str())
     }

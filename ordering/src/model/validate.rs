@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::{Agent, Alternative, Check, Guard, Member, Model, Symmetry, Update, Var};
 
 /// Agents at most; the explorer keeps sets of agents in one word.
-pub const MAX_AGENTS: usize = 60;
+pub(crate) const MAX_AGENTS: usize = 60;
 
 /// What is wrong with a model. Numbers are indices into the model, from 0.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]

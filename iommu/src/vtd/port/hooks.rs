@@ -79,6 +79,8 @@ impl Fetched {
     }
 }
 
+// Not of the interface that is kept: whoever depends on the crate by a version has no use for half a walk.
+#[doc(hidden)]
 impl Port {
     /// What the device's own TLB holds, however old.
     #[must_use]
