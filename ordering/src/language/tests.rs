@@ -2,6 +2,7 @@
 
 mod errors;
 mod limits;
+mod sweeps;
 
 use steps::table::{STEPS, find, table};
 

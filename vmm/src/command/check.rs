@@ -234,8 +234,8 @@ fn check_file(
         Err(wrong) => return Ok(wrong),
     };
     let mut wrong = Vec::new();
-    let is_meant = |name: &str| arguments.selection.has(source, name);
-    for (scenario, lowered) in loaded.into_iter().filter(|(_, lowered)| is_meant(&lowered.name)) {
+    let is_meant = |scenario: &Scenario| arguments.selection.has(source, scenario);
+    for (scenario, lowered) in loaded.into_iter().filter(|(scenario, _)| is_meant(scenario)) {
         if !dealt.takes_next() {
             continue;
         }
