@@ -172,8 +172,8 @@ impl Counted {
     }
 }
 
-/// `for i in 1..pages:`, up to its colon. A range that is empty for these values has no rows; one that is empty whatever
-/// they are is an error.
+/// `for i in 1..pages:`, up to its colon. A range that is empty for these values has no rows; one that is empty
+/// whatever they are is an error.
 pub(super) fn counted(cursor: &mut Cursor<'_>) -> Parsed<Counted> {
     if !cursor.eat_word("for") {
         return Err(cursor.expected("`for`", FOR));

@@ -138,7 +138,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// One scenario of a draft. What was `seen` to be wrong is not said again; the verdicts that are expected are `held`.
+    /// One scenario of a draft. What was `seen` to be wrong is not said again; verdicts that are expected are `held`.
     fn one(
         &mut self,
         draft: usize,
@@ -194,8 +194,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// A draft for some values of its parameters, with what its base says in place and without programs; what is wrong with
-    /// its lines is `found`, what is wrong with what it takes over is returned.
+    /// A draft for some values of its parameters, with what its base says in place and without programs; what is wrong
+    /// with its lines is `found`, what is wrong with what it takes over is returned.
     fn built(
         &mut self,
         draft: usize,

@@ -19,8 +19,8 @@ use super::said::Said;
 use super::table::{Table, head, program, table};
 use super::{Item, declaration, property, step_outside};
 
-/// Rows and declarations at most that the sweeps and the `for`s of one file make.
-const MOST_UNFOLDED: usize = 100_000;
+/// Rows and declarations at most that the sweeps and the `for`s of one file make: as many as a long file has without them.
+const MOST_UNFOLDED: usize = 50_000;
 
 /// What may still be made.
 pub(super) struct Budget {

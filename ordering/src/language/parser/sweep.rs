@@ -1,7 +1,7 @@
 //! `sweep`: the parameters of a scenario, and the combinations of their values.
 //!
-//! Invariant: combinations come in the order of the values, the last parameter first; a name tells each from the others of
-//! its scenario. How many there are is known before the first is made.
+//! Invariant: combinations come in the order of the values, the last parameter first; a name tells each from the others
+//! of its scenario. How many there are is known before the first is made.
 
 use std::ops::RangeInclusive;
 

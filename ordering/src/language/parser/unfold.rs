@@ -1,7 +1,7 @@
 //! Programs with each `for` written out.
 //!
-//! Invariant: rows keep their order and their places; those of a `for` stand there once for each value of its index, as far
-//! to the right as it did. What an `else` belongs to does not depend on how often that is.
+//! Invariant: rows keep their order and their places; those of a `for` stand there once for each value of its index, as
+//! far to the right as it did. What an `else` belongs to does not depend on how often that is.
 
 use super::super::code::Code;
 use super::super::diagnostic::Diagnostic;
@@ -42,7 +42,7 @@ struct Unfolding<'d> {
 }
 
 impl Unfolding<'_> {
-    /// Writes rows out, the least indented of them behind `margin` blanks more than before.
+    /// Writes rows out with these values.
     fn all(&mut self, rows: &[Row], bound: &Bound, depth: usize) -> Parsed<()> {
         let mut at = 0;
         let mut orphan = false;
