@@ -88,7 +88,7 @@ impl<'a> Builder<'a> {
         self.swept.insert(name.node.clone(), draft);
         for sweep in combinations(&name.node, &parameters, name.span)? {
             self.one(draft, Some(sweep), &mut seen, &mut held);
-            if self.budget.is_spent() {
+            if self.budget.is_exceeded() {
                 return Ok(());
             }
         }

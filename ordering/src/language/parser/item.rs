@@ -19,17 +19,19 @@ use super::said::Said;
 use super::table::{Table, head, program, table};
 use super::{Item, declaration, property, step_outside};
 
-/// Rows and declarations at most that the sweeps and the `for`s of one file make: as many as a long file has without them.
+/// Rows and declarations at most that the sweeps and the `for`s of one file make: as many as a long file has
+/// without them.
 const MOST_UNFOLDED: usize = 50_000;
 
 /// What may still be made.
 pub(super) struct Budget {
     left: usize,
+    exceeded: bool,
 }
 
 impl Budget {
     pub(super) const fn new() -> Self {
-        Self { left: MOST_UNFOLDED }
+        Self { left: MOST_UNFOLDED, exceeded: false }
     }
 
     /// Takes so many rows and declarations, of which `span` is one.
@@ -40,7 +42,7 @@ impl Budget {
                 Ok(())
             }
             None => {
-                self.left = 0;
+                self.exceeded = true;
                 let message = "the sweeps and `for`s of this file make too much to be explored";
                 let help = format!(
                     "together they may make {MOST_UNFOLDED} rows and declarations: make ranges smaller"
@@ -50,8 +52,9 @@ impl Budget {
         }
     }
 
-    pub(super) const fn is_spent(&self) -> bool {
-        self.left == 0
+    /// Whether more was wanted than there is, which was said.
+    pub(super) const fn is_exceeded(&self) -> bool {
+        self.exceeded
     }
 }
 
@@ -88,7 +91,7 @@ impl<'b> Made<'b> {
     /// Reads items, and notes what is wrong with each.
     pub(super) fn items(&mut self, items: &[Item<'_>], bound: &Bound, inside: bool) {
         for item in items {
-            if self.budget.is_spent() {
+            if self.budget.is_exceeded() {
                 self.scenario.whole = false;
                 return;
             }
@@ -195,7 +198,8 @@ impl<'b> Made<'b> {
         let conditional = self.expected.iter().any(|one| one.when.is_some());
         let mut holding = self.expected.iter().filter(holds);
         let (first, second) = (holding.next(), holding.next());
-        let told = self.scenario.sweep.as_ref().map_or_else(String::new, |sweep| sweep.told());
+        let told =
+            self.scenario.sweep.as_ref().map_or_else(|| "no parameter".to_owned(), |sweep| sweep.told());
         let help = "let the conditions behind `when` divide the combinations between them";
         if let (Some(first), Some(second)) = (first, second) {
             let message = format!("a second verdict is expected with {told}");

@@ -229,3 +229,27 @@ fn an_error_of_all_combinations_is_told_with_the_values_of_the_first() {
     assert!(one.message.contains("`P4`"), "{}", one.message);
     assert_eq!(one.second.as_ref().map(|second| second.label.as_str()), Some("with n = 4"));
 }
+
+#[test]
+fn as_much_as_may_be_made_is_made_and_one_more_is_refused() {
+    // A round, its `for` of no round, and each of both once more.
+    let source = |rounds: usize| {
+        format!("{HEAD}for i in 1..{rounds}: option walk = split\nagent CPU\n  load P1\nscenario t\nlike s\n")
+    };
+    let codes = |rounds| {
+        let found = parse(&source(rounds));
+        let codes: BTreeSet<Code> = found.diagnostics.iter().map(|one| one.code).collect();
+        (codes, found.scenarios.iter().filter(|one| one.whole).count())
+    };
+    assert_eq!(codes(1), (BTreeSet::new(), 2));
+    assert_eq!(codes(25_000), (BTreeSet::from([Code::SaidTwice]), 0));
+    assert_eq!(codes(25_001), (BTreeSet::from([Code::SaidTwice, Code::UnfoldsTooMuch]), 0));
+}
+
+#[test]
+fn a_scenario_behind_one_that_makes_all_that_may_be_made_is_read() {
+    let source = "scenario s\nfor i in 1..25000: page Q[i]\nscenario t\nvar x = 0..1\nagent p\n  x = 1\n";
+    let found = parse(source);
+    assert_eq!(found.diagnostics, []);
+    assert!(found.scenarios[1].whole && found.scenarios[1].variables.len() == 1);
+}
