@@ -72,12 +72,12 @@ impl<'s> Writer<'s> {
         (!rest.is_empty()).then_some(rest)
     }
 
-    fn push(&mut self, line: Line<'_>, code: String) {
+    fn push(&mut self, line: Line<'_>, code: &str) {
         let remark = self.remark(line);
         // A remark that has a line of its own may stand to the left of a `for`.
         let outside = self.is_leftmost(line) || remark.is_none();
         let depth = if code.trim().is_empty() && outside { 0 } else { self.depth };
-        self.out.push(Out { code: " ".repeat(STEP * depth) + &code, remark, table: None });
+        self.out.push(Out { code: " ".repeat(STEP * depth) + code, remark, table: None });
     }
 
     /// Lines of the left margin, or of a `for` as if they were.
@@ -90,7 +90,7 @@ impl<'s> Writer<'s> {
             let below = &lines[at..at + length];
             at += length;
             match keyword {
-                None => self.push(*line, String::new()),
+                None => self.push(*line, ""),
                 Some(keyword) => self.keyword(keyword, *line, below)?,
             }
         }
@@ -125,7 +125,7 @@ impl<'s> Writer<'s> {
         let is_alone = matches!(keyword, Keyword::Agent | Keyword::Race | Keyword::Trace | Keyword::For)
             || rest.is_empty();
         let width = if is_alone { 0 } else { DECLARED - 1 };
-        self.push(line, format!("{word:width$} {rest}").trim_end().to_owned());
+        self.push(line, format!("{word:width$} {rest}").trim_end());
         match keyword {
             Keyword::Race | Keyword::Trace => self.table(keyword, block),
             // These show how deep in its blocks stands what they replace.
@@ -175,7 +175,7 @@ impl<'s> Writer<'s> {
                     }
                 }
             };
-            self.push(*line, code);
+            self.push(*line, &code);
         }
         Ok(())
     }

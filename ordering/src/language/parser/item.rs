@@ -121,17 +121,27 @@ impl<'b> Made<'b> {
             return self.each(line, inner, bound);
         }
         let tokens = bind_all(tokens(line.rest())?, bound)?;
-        let mut cursor = Cursor::new(&tokens, line.span());
+        self.line(keyword, (line, block.as_slice()), &mut Cursor::new(&tokens, line.span()), bound)
+    }
+
+    /// A line whose words have their values, with those below that belong to it.
+    fn line(
+        &mut self,
+        keyword: Keyword,
+        (line, block): (Line<'_>, &[Line<'_>]),
+        cursor: &mut Cursor<'_>,
+        bound: &Bound,
+    ) -> Parsed<()> {
         let (scenario, said) = (&mut self.scenario, &mut self.said);
         match keyword {
             Keyword::Scenario | Keyword::Like | Keyword::For | Keyword::Sweep => {}
             Keyword::About => {
                 said.once("about", line.span())?;
-                scenario.about = Some(sentence(&mut cursor, "about \"ptep_clear_flush() without _notify\"")?);
+                scenario.about = Some(sentence(cursor, "about \"ptep_clear_flush() without _notify\"")?);
             }
             Keyword::Source => {
                 said.once("source", line.span())?;
-                scenario.source = Some(sentence(&mut cursor, "source \"mm/memory.c wp_page_copy()\"")?);
+                scenario.source = Some(sentence(cursor, "source \"mm/memory.c wp_page_copy()\"")?);
             }
             Keyword::Race => {
                 cursor.done("race")?;
@@ -145,35 +155,35 @@ impl<'b> Made<'b> {
                 scenario.trace = of.rows;
             }
             Keyword::Agent => {
-                let mut agent = head(&mut cursor, "agent ksmd on CPU0")?;
+                let mut agent = head(cursor, "agent ksmd on CPU0")?;
                 cursor.eat(":");
                 cursor.done("agent ksmd on CPU0")?;
                 agent.rows = program(block, bound, &mut self.diagnostics);
                 acting(agent, scenario, said)?;
             }
             Keyword::Asks(asked) => {
-                let property = property::property(asked, &mut cursor)?;
+                let property = property::property(asked, cursor)?;
                 said.once(property.text.as_str(), property.span)?;
                 scenario.properties.push(property);
             }
             Keyword::Expect => {
-                let (verdict, when) = property::expect(&mut cursor)?;
+                let (verdict, when) = property::expect(cursor)?;
                 if when.is_none() {
                     said.once("expect", line.span())?;
                 }
                 self.expected.push(Expected { verdict, when, line: line.span() });
             }
-            Keyword::Unreached => scenario.unreached.push(unreached(&mut cursor, line.span())?),
+            Keyword::Unreached => scenario.unreached.push(unreached(cursor, line.span())?),
             Keyword::Option => {
-                let option = declaration::option(&mut cursor)?;
+                let option = declaration::option(cursor)?;
                 said.once(format!("option {}", option.0.node), line.span())?;
                 scenario.options.push(option);
             }
             Keyword::Edits(edited) => {
-                self.edits.push(variation(edited, &mut cursor, block, bound, &mut self.diagnostics)?);
+                self.edits.push(variation(edited, cursor, block, bound, &mut self.diagnostics)?);
             }
             Keyword::Lock => return Err(step_outside(&line)),
-            Keyword::Declares(declared) => declaration::declaration(declared, &mut cursor, scenario, said)?,
+            Keyword::Declares(declared) => declaration::declaration(declared, cursor, scenario, said)?,
         }
         Ok(())
     }
