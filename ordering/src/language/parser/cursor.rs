@@ -113,12 +113,12 @@ impl<'t> Cursor<'t> {
 
     /// The tokens from here to where `later` is, in the same line.
     pub(super) fn until(&self, later: &Self) -> &'t [Token] {
-        self.tokens.get(self.at..later.at).unwrap_or_default()
+        &self.tokens[self.at..later.at]
     }
 
     /// The tokens that were not read.
     pub(super) fn left(&self) -> &'t [Token] {
-        self.tokens.get(self.at..).unwrap_or_default()
+        &self.tokens[self.at..]
     }
 
     /// What is said when `what` does not come next.
