@@ -2,8 +2,8 @@
 //!
 //! Invariant: every file of that folder is here, in the order of the names, and a scenario's name names one scenario.
 
-use crate::language::render_all;
 use crate::language::syntax::Scenario;
+use crate::language::{parse, render_all};
 use crate::lowering::{self, Lowered};
 
 /// A scenario file.
@@ -35,11 +35,19 @@ pub fn text_of(path: &str) -> Option<&'static str> {
     FILES.iter().find(|file| file.path == path).map(|file| file.text)
 }
 
-/// The file in which the scenario with that name stands.
+/// The file in which the scenario with that name stands, or the sweep that makes it.
 #[must_use]
 pub fn file_of(name: &str) -> Option<File> {
-    let begins = |line: &str| line.strip_prefix("scenario ").is_some_and(|rest| rest.trim() == name);
-    FILES.iter().find(|file| file.text.lines().any(begins)).copied()
+    let of = |is_meant: &dyn Fn(&str) -> bool| {
+        let begins = |line: &str| line.strip_prefix("scenario ").is_some_and(|rest| is_meant(rest.trim()));
+        FILES.iter().filter(|file| file.text.lines().any(begins)).copied().collect::<Vec<_>>()
+    };
+    let written = of(&|known| known == name);
+    written.first().copied().or_else(|| {
+        let begun = |known: &str| name.strip_prefix(known).is_some_and(|rest| rest.starts_with('-'));
+        let makes = |file: &File| parse(file.text).scenarios.iter().any(|one| one.name.node == name);
+        of(&begun).into_iter().find(makes)
+    })
 }
 
 /// Every scenario.
@@ -77,12 +85,12 @@ impl Entry {
         let agent = |agent: &crate::language::syntax::Agent| {
             let on = agent.on.as_ref().map_or(String::new(), |on| format!(" on {}", on.node));
             let spontaneous = if agent.spontaneous { " spontaneous" } else { "" };
-            let margin = agent.rows.iter().map(|row| row.indent).min();
+            let margin = agent.read().iter().map(|row| row.indent).min();
             let row = |row: &crate::language::syntax::Row| {
                 let indent = row.indent - margin.expect("a program with a row has a margin") + 2;
-                format!("{:indent$}{}\n", "", row.span.text(self.file.text))
+                format!("{:indent$}{}\n", "", row.said())
             };
-            let rows: String = agent.rows.iter().map(row).collect();
+            let rows: String = agent.read().iter().map(row).collect();
             format!("agent {}{on}{spontaneous}\n{rows}", agent.name.node)
         };
         self.scenario.agents.iter().map(agent).collect::<Vec<_>>().join("\n")

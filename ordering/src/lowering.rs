@@ -49,6 +49,8 @@ mod visit;
 mod walk;
 mod written;
 
+use std::collections::HashSet;
+
 use crate::answer::Unreached;
 use crate::engine::TooLarge;
 use crate::language::span::{Span, Spanned};
@@ -204,6 +206,7 @@ fn lower_as(
 pub fn load(source: &str) -> Result<Vec<(Scenario, Lowered)>, Vec<Diagnostic>> {
     let File { scenarios, mut diagnostics } = parse(source);
     let mut blamed = Blamed::default();
+    let mut told = HashSet::new();
     let mut found = Vec::new();
     for scenario in scenarios {
         // A line that could not be read may be the one that declares what others name.
@@ -212,7 +215,12 @@ pub fn load(source: &str) -> Result<Vec<(Scenario, Lowered)>, Vec<Diagnostic>> {
         }
         match lower(&scenario, source) {
             Ok(lowered) => found.push((scenario, lowered)),
-            Err(wrong) => diagnostics.extend(blamed.own(&scenario, wrong)),
+            Err(wrong) => {
+                let own = blamed.own(&scenario, wrong).into_iter();
+                // Of what a sweep makes of one line, one is told.
+                let new = own.filter(|one| !scenario.unfolded || told.insert((one.span, one.code)));
+                diagnostics.extend(new.map(|one| scenario.with_values(one)));
+            }
         }
     }
     if diagnostics.is_empty() { Ok(found) } else { Err(diagnostics) }
@@ -380,7 +388,6 @@ impl Lowering<'_> {
         Emitter {
             scope: Scope {
                 scenario: self.scenario,
-                source: self.source,
                 names: self.names,
                 options: self.options,
                 hardware: self.hardware,

@@ -174,7 +174,7 @@ pub fn minimize(
         let (scenario, agent) = (scenario.name.node.clone(), agent.to_owned());
         return Err(MinimizeError::NoAgent { scenario, agent, known: known.join(", ") });
     };
-    let rows = rows::rows(&scenario.agents[index], source);
+    let rows = rows::rows(&scenario.agents[index]);
     if rows.len() > MOST_ROWS {
         return Err(MinimizeError::TooLong { agent: agent.to_owned(), rows: rows.len() });
     }

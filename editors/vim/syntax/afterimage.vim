@@ -16,7 +16,7 @@ syntax keyword afterimageLook pasid pasidc pins pmd pmd_same pte pte_same pwc re
 syntax keyword afterimageLook tlb torn vtlb
 syntax keyword afterimageStatement alloc atomic change_pte check context_inv copy devtlb_inv devtlb_inv_pasid
 syntax keyword afterimageStatement dma_read dma_write drain_requests else end fence flush_pmd flush_tag flush_tlb
-syntax keyword afterimageStatement flush_tlb_mm flush_vcpus forget free get goto gup_fast if inv_wait iotlb_inv
+syntax keyword afterimageStatement flush_tlb_mm flush_vcpus for forget free get goto gup_fast if inv_wait iotlb_inv
 syntax keyword afterimageStatement iotlb_inv_pasid ipi_sync irq_off irq_on ksm_merge ksm_stabilize load lock map
 syntax keyword afterimageStatement mark_stable notify notify_end notify_mm notify_pmd notify_start page_request
 syntax keyword afterimageStatement page_response pasid_inv peek pin pmd_clear pmd_modify pmd_read pte_clear
@@ -25,9 +25,9 @@ syntax keyword afterimageStatement rcu_read_unlock read repeat set_context set_c
 syntax keyword afterimageStatement set_pasid set_pasid_high set_pasid_low set_pmd set_pte set_spmd set_spte store
 syntax keyword afterimageStatement switch synchronize_rcu try_get trylock unlock unmap unpin unplug walk when
 syntax keyword afterimageStatement wp_page_copy write zap_spmd zap_spte
-syntax keyword afterimageKeyword about agent always context cpu device drop expect finally frame like lock map mm
+syntax keyword afterimageKeyword about agent always context cpu device drop expect finally for frame like lock map mm
 syntax keyword afterimageKeyword move never option page pasid pmd race refs replace scenario shadow source swap
-syntax keyword afterimageKeyword table tag trace unreached var vcpu
+syntax keyword afterimageKeyword sweep table tag trace unreached var vcpu
 
 " In a table, and below the head of a program, a word is a step, also where it begins a line of its own elsewhere: lock, map.
 syntax region afterimageRows start=/\(^\(race\|trace\)\)\@<=\_s/ end=/^\s*$/ contains=ALLBUT,afterimageKeyword,afterimageOption,afterimageRow,afterimageRows,afterimageVerdict

@@ -71,7 +71,7 @@ impl Run {
     fn row(self, what: &str, [pages, devices, reads]: [u16; 3], order: Order, reductions: Reductions) {
         let size = Size { pages, devices, reads };
         let source = text(size, order);
-        let lowered = || load(&source).expect("the text is a scenario").remove(0).1.model;
+        let lowered = || load(&source).expect("the text is read").pop().expect("it has a scenario").1.model;
         let (file, quick) = self.best(lowered, reductions);
         let (hand, slow) = self.best(|| cow_n(size, order), reductions);
         for outcome in [&file, &hand] {

@@ -4,43 +4,46 @@
 
 use ordering::engine::cow_n::{Order, Size};
 
-/// The protocol as a scenario.
+/// The protocol with its notification before the new entry is set, but for its sizes.
+const FIRST: &str = "\
+cpu A, B
+option evict = off
+
+for i in 1..pages:
+  page P[i]
+  frame o[i] = 0, n[i] = 0
+  map P[i] -> o[i] ro
+  never reads P[i] == 0 after A store P[i]
+
+for d in 1..devices:
+  device D[d]
+  agent D[d]
+    repeat 0..ops:
+      dma_read any
+
+agent A
+  for i in 1..pages:
+    lock pl
+    pte_clear P[i]
+    flush_tlb P[i]
+    notify P[i]
+    set_pte P[i] -> n[i] rw
+    unlock pl
+    store P[i] = 1
+
+agent B
+  for i in 1..pages: load P[i]
+";
+
+/// The same with the notification at the end.
+const LAST: &str = "\nscenario late\nlike cow-n\nmove A.5 before 9\n";
+
+/// The protocol as scenarios, of which the last is meant.
 pub(super) fn text(size: Size, order: Order) -> String {
-    let (page, frames) = (|page| format!("P{page}"), |page| format!("o{page} = 0, n{page} = 0"));
-    let device = |device| format!("D{device}");
-    let reads = |device| format!("agent D{device}\n  repeat 0..{}:\n    dma_read any\n", size.reads);
-    [
-        format!("scenario cow-{}-{}-{}\n", size.pages, size.devices, size.reads),
-        format!("page {}\n", list(size.pages, page)),
-        format!("frame {}\n", list(size.pages, frames)),
-        format!("map {}\n", list(size.pages, |page| format!("P{page} -> o{page} ro"))),
-        format!("cpu A, B\ndevice {}\n", list(size.devices, device)),
-        "option evict = off\n".to_owned(),
-        format!("agent A\n{}", each(size.pages, |page| broken(page, order))),
-        format!("agent B\n{}", each(size.pages, |page| format!("  load P{page}\n"))),
-        each(size.devices, reads),
-        each(size.pages, |page| format!("never reads P{page} == 0 after A store P{page}\n")),
-    ]
-    .concat()
-}
-
-/// COW of a page is broken.
-fn broken(page: u16, order: Order) -> String {
-    let notify = format!("  notify P{page}\n");
-    let (early, late) = match order {
-        Order::NotifyFirst => (notify.as_str(), ""),
-        Order::NotifyLast => ("", notify.as_str()),
+    let Size { pages, devices, reads } = size;
+    let late = match order {
+        Order::NotifyFirst => "",
+        Order::NotifyLast => LAST,
     };
-    format!(
-        "  lock pl\n  pte_clear P{page}\n  flush_tlb P{page}\n{early}  set_pte P{page} -> n{page} rw\n  unlock pl\n  \
-         store P{page} = 1\n{late}"
-    )
-}
-
-fn each(count: u16, one: impl Fn(u16) -> String) -> String {
-    (0..count).map(one).collect()
-}
-
-fn list(count: u16, one: impl Fn(u16) -> String) -> String {
-    (0..count).map(one).collect::<Vec<_>>().join(", ")
+    format!("scenario cow-n\nsweep pages = {pages}, devices = {devices}, ops = {reads}\n{FIRST}{late}")
 }

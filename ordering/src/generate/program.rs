@@ -106,7 +106,7 @@ fn lines(operation: &Operation) -> Vec<Vec<String>> {
     assert!(file.diagnostics.is_empty(), "`{}` can be read: {:?}", operation.name, file.diagnostics);
     let agents = &file.scenarios[0].agents;
     let agent = agents.iter().find(|agent| agent.name.node == "mm").expect("the program's agent is there");
-    rows(agent, &source).into_iter().map(|row| row.lines).collect()
+    rows(agent).into_iter().map(|row| row.lines).collect()
 }
 
 /// A step, or the two that it is where the device TLB is apart.

@@ -221,6 +221,22 @@ codes! {
     TooManyCases = 92,
     /// A row of a trace that cannot be taken there.
     CannotHappen = 93,
+    /// An index that no `sweep` and no `for` gives a value.
+    UnknownParameter = 94,
+    /// A parameter or an index where a name is expected.
+    ParameterAsName = 95,
+    /// An index without a value that a name can end with.
+    IndexOutside = 96,
+    /// A sweep over too many combinations.
+    TooManyCombinations = 97,
+    /// Sweeps and `for` that make too much of a file.
+    UnfoldsTooMuch = 98,
+    /// A combination of which two verdicts are expected, or none.
+    ExpectedTwice = 99,
+    /// A verdict that is expected of no combination.
+    ExpectedNever = 100,
+    /// A line that a scenario has once, where there may be several of it.
+    StandsOnce = 101,
 }
 
 impl Code {

@@ -9,7 +9,7 @@ mod table;
 
 use super::diagnostic::Diagnostic;
 use super::line::{Line, lines};
-use super::parser::{Keyword, Parser, parse};
+use super::parser::{Keyword, block, parse, stripped};
 use super::token::tokens;
 
 /// Where what is declared begins behind its keyword, if that leaves room.
@@ -48,18 +48,8 @@ pub fn format(source: &str) -> Result<String, Unformed> {
         return Err(Unformed::Wrong(before.diagnostics));
     }
     let read = lines(source).map_err(|wrong| Unformed::Wrong(vec![wrong]))?;
-    let mut writer = Writer { source, out: Vec::new(), tables: 0 };
-    let mut parser = Parser::new(source, &read);
-    while let Some(line) = read.get(parser.at()) {
-        let keyword = if line.is_blank() { None } else { Keyword::named(line.first_word()) };
-        let block = parser.skip(keyword);
-        match keyword {
-            None => writer.margin(*line),
-            Some(keyword) => {
-                writer.keyword(keyword, *line, &read[block]).map_err(|wrong| Unformed::Wrong(vec![wrong]))?;
-            }
-        }
-    }
+    let mut writer = Writer { source, out: Vec::new(), tables: 0, depth: 0 };
+    writer.lines(&read).map_err(|wrong| Unformed::Wrong(vec![wrong]))?;
     let text = writer.text();
     let after = parse(&text);
     let same =
@@ -71,6 +61,8 @@ struct Writer<'s> {
     source: &'s str,
     out: Vec<Out<'s>>,
     tables: usize,
+    /// How many `for` stand around what is written.
+    depth: usize,
 }
 
 impl<'s> Writer<'s> {
@@ -80,14 +72,34 @@ impl<'s> Writer<'s> {
         (!rest.is_empty()).then_some(rest)
     }
 
-    fn push(&mut self, line: Line<'_>, code: String) {
+    fn push(&mut self, line: Line<'_>, code: &str) {
         let remark = self.remark(line);
-        self.out.push(Out { code, remark, table: None });
+        // A remark that has a line of its own may stand to the left of a `for`.
+        let outside = self.is_leftmost(line) || remark.is_none();
+        let depth = if code.trim().is_empty() && outside { 0 } else { self.depth };
+        self.out.push(Out { code: " ".repeat(STEP * depth) + code, remark, table: None });
     }
 
-    /// A line that no keyword begins: it is empty, or a remark.
-    fn margin(&mut self, line: Line<'_>) {
-        self.push(line, String::new());
+    /// Lines of the left margin, or of a `for` as if they were.
+    fn lines(&mut self, lines: &[Line<'s>]) -> Result<(), Diagnostic> {
+        let mut at = 0;
+        while let Some(line) = lines.get(at) {
+            at += 1;
+            let keyword = if line.is_blank() { None } else { Keyword::named(line.first_word()) };
+            let length = keyword.map_or(0, |keyword| block(keyword, &lines[at..], self.source).1);
+            let below = &lines[at..at + length];
+            at += length;
+            match keyword {
+                None => self.push(*line, ""),
+                Some(keyword) => self.keyword(keyword, *line, below)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a line begins at the left end of one of the source.
+    fn is_leftmost(&self, line: Line<'_>) -> bool {
+        line.start == 0 || self.source[..line.start].ends_with('\n')
     }
 
     fn keyword(&mut self, keyword: Keyword, line: Line<'s>, block: &[Line<'s>]) -> Result<(), Diagnostic> {
@@ -95,7 +107,9 @@ impl<'s> Writer<'s> {
         let rest = match keyword {
             // Their names hold what would be signs elsewhere.
             Keyword::Scenario | Keyword::Like => rest.text.to_owned(),
-            Keyword::About
+            Keyword::Sweep
+            | Keyword::For
+            | Keyword::About
             | Keyword::Source
             | Keyword::Declares(_)
             | Keyword::Option
@@ -108,9 +122,10 @@ impl<'s> Writer<'s> {
             | Keyword::Edits(_)
             | Keyword::Lock => blanks::between(&tokens(rest)?, self.source),
         };
-        let is_alone = matches!(keyword, Keyword::Agent | Keyword::Race | Keyword::Trace) || rest.is_empty();
+        let is_alone = matches!(keyword, Keyword::Agent | Keyword::Race | Keyword::Trace | Keyword::For)
+            || rest.is_empty();
         let width = if is_alone { 0 } else { DECLARED - 1 };
-        self.push(line, format!("{word:width$} {rest}").trim_end().to_owned());
+        self.push(line, format!("{word:width$} {rest}").trim_end());
         match keyword {
             Keyword::Race | Keyword::Trace => self.table(keyword, block),
             // These show how deep in its blocks stands what they replace.
@@ -118,7 +133,14 @@ impl<'s> Writer<'s> {
                 let least = block.iter().filter(|row| !row.is_blank()).map(Line::indent).min();
                 self.program(block, least.map_or(1, |least| (least / STEP).max(1)))
             }
+            Keyword::For => {
+                self.depth += 1;
+                self.lines(&stripped(block, self.source)?)?;
+                self.depth -= 1;
+                Ok(())
+            }
             Keyword::Scenario
+            | Keyword::Sweep
             | Keyword::Like
             | Keyword::About
             | Keyword::Source
@@ -153,7 +175,7 @@ impl<'s> Writer<'s> {
                     }
                 }
             };
-            self.push(*line, code);
+            self.push(*line, &code);
         }
         Ok(())
     }
@@ -170,7 +192,8 @@ impl<'s> Writer<'s> {
         for (line, code) in block.iter().zip(table::aligned(block, trace, self.source)?) {
             let remark = self.remark(*line);
             let table = (!code.is_empty()).then_some(self.tables);
-            self.out.push(Out { code, remark, table });
+            let margin = if code.is_empty() { String::new() } else { " ".repeat(STEP * self.depth) };
+            self.out.push(Out { code: margin + &code, remark, table });
         }
         Ok(())
     }

@@ -104,6 +104,13 @@ impl<'a> Line<'a> {
         Line { text: self.text[indent..].trim_end(), start: self.start + indent, ..*self }
     }
 
+    /// What stands up to its first `:`, and behind it.
+    pub(super) fn parted(&self) -> (Line<'a>, Line<'a>) {
+        let at = self.text.find(':').map_or(self.text.len(), |at| at + 1);
+        let behind = Line { text: &self.text[at..], start: self.start + at, ..*self };
+        (Line { text: &self.text[..at], ..*self }, behind)
+    }
+
     /// Where its text stands, without the blanks around it.
     pub(super) fn span(&self) -> Span {
         let trimmed = self.trimmed();

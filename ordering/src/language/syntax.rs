@@ -3,6 +3,7 @@
 //! Invariant: names are not resolved here. Every name and every statement knows its place in the source.
 
 mod operation;
+mod row;
 
 use steps::entry::Feature;
 use steps::table::Verb;
@@ -10,8 +11,10 @@ use steps::{Directory, Names};
 
 use super::entry::Written;
 use super::span::{Name, Span, Spanned};
+use super::token::{Token, said};
 
 pub use operation::{Operation, Replacement};
+pub use row::{Row, Rows, Unreached};
 
 /// One scenario of a file, with what `like` took over already in place.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,6 +23,10 @@ pub struct Scenario {
     pub name: Name,
     /// Whether every line of it could be read. If not, what else is wrong with it may only follow from that.
     pub whole: bool,
+    /// Which one it is of those that a `sweep` makes.
+    pub sweep: Option<Sweep>,
+    /// Whether a `sweep` or a `for` has made lines of it, so that several stand at one place.
+    pub unfolded: bool,
     /// The scenario it is a variant of.
     pub like: Option<Name>,
     /// One sentence.
@@ -68,6 +75,15 @@ pub struct Scenario {
     pub unreached: Vec<Unreached>,
     /// Exactly one order.
     pub trace: Vec<Row>,
+}
+
+/// One combination of the parameters of a scenario that is swept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sweep {
+    /// The scenario as it is written.
+    pub of: String,
+    /// Its parameters in the order in which they are written, each with its value.
+    pub values: Vec<(String, u32)>,
 }
 
 /// What can stand in an entry.
@@ -157,6 +173,8 @@ pub struct Agent {
     pub in_table: bool,
     /// Its lines, before they are read as statements: what variants edit.
     pub rows: Vec<Row>,
+    /// The same with each `for` written out, if there is one.
+    pub unfolded: Option<Vec<Row>>,
     /// Its statements.
     pub body: Vec<Statement>,
 }
@@ -167,19 +185,26 @@ impl Agent {
     pub fn place(&self) -> &Name {
         self.on.as_ref().unwrap_or(&self.name)
     }
-}
 
-/// A line of a program or a row of a trace.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Row {
-    /// Who: only in a trace.
-    pub agent: Option<Name>,
-    /// How far to the right it stands.
-    pub indent: usize,
-    /// Its words.
-    pub tokens: Vec<super::token::Token>,
-    /// Where.
-    pub span: Span,
+    /// The rows that its statements were read from.
+    #[must_use]
+    pub fn read(&self) -> &[Row] {
+        self.unfolded.as_deref().unwrap_or(&self.rows)
+    }
+
+    /// A statement of it as it is written, without what stands on rows below.
+    #[must_use]
+    pub fn said(&self, statement: &Statement) -> String {
+        let Some(row) = self.read().get(statement.row) else { return String::new() };
+        let span = statement.span;
+        let own: Vec<Token> = row
+            .tokens
+            .iter()
+            .filter(|token| span.start <= token.span.start && token.span.end <= span.end)
+            .cloned()
+            .collect();
+        said(&own)
+    }
 }
 
 /// One thing that an agent does.
@@ -189,6 +214,8 @@ pub struct Statement {
     pub node: Node,
     /// Where.
     pub span: Span,
+    /// On which of the rows that its program was read from, from 0.
+    pub row: usize,
 }
 
 /// Kinds of statements.
@@ -435,28 +462,4 @@ pub enum Expect {
         /// The length of the shortest counterexample.
         steps: Option<u32>,
     },
-}
-
-/// Rows that no order takes, by design.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Unreached {
-    /// Which, at least one.
-    pub rows: Vec<Rows>,
-    /// Why that is as it should be.
-    pub reason: String,
-    /// Where it is said.
-    pub span: Span,
-}
-
-/// Some adjacent rows of an agent's column.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Rows {
-    /// Whose.
-    pub agent: Name,
-    /// The first, from 1.
-    pub first: u32,
-    /// The last; not before the first.
-    pub last: u32,
-    /// Where that is written.
-    pub span: Span,
 }

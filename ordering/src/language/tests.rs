@@ -2,6 +2,7 @@
 
 mod errors;
 mod limits;
+mod sweeps;
 
 use steps::table::{STEPS, find, table};
 
@@ -71,13 +72,14 @@ fn examples(page: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_first_scenario_of_the_reference_page_is_what_it_says() {
+fn the_scenarios_of_the_reference_page_are_what_they_say() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/language.md");
     let examples = examples(&std::fs::read_to_string(page).unwrap());
-    assert_eq!(examples.len(), 1, "the page has a first scenario: {examples:?}");
-    let loaded = crate::lowering::load(&examples[0]).expect("it loads");
-    assert_eq!(loaded.len(), 2);
-    for (_, lowered) in loaded {
+    assert_eq!(examples.len(), 2, "the page has a first scenario and a sweep: {examples:?}");
+    let loaded = examples.iter().map(|example| crate::lowering::load(example).expect("it loads"));
+    let loaded: Vec<_> = loaded.collect();
+    assert_eq!(loaded.iter().map(Vec::len).collect::<Vec<_>>(), [2, 8 + 6]);
+    for (_, lowered) in loaded.into_iter().flatten() {
         let packed = crate::engine::compile(&lowered.model).expect("it fits");
         let outcome = crate::engine::explore(&packed, &crate::engine::Options::default());
         let answer = crate::answer::Answer::new(&lowered, &outcome);

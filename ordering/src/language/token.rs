@@ -18,6 +18,8 @@ pub enum Kind {
     Text(String),
     /// One of `SIGNS`.
     Sign(&'static str),
+    /// A word that `sweep` or `for` gives this value.
+    Value(String, u32),
 }
 
 /// One token.
@@ -30,9 +32,9 @@ pub struct Token {
 }
 
 /// Every sign, longer ones before their beginnings.
-pub(crate) const SIGNS: [&str; 27] = [
+pub(crate) const SIGNS: [&str; 29] = [
     "->", "=>", "==", "!=", "<=", ">=", "+=", "-=", "&&", "||", "..", "=", "<", ">", "+", "-", "!", ",", ":",
-    ";", "|", "(", ")", "{", "}", ".", "/",
+    ";", "|", "(", ")", "{", "}", "[", "]", ".", "/",
 ];
 
 /// The tokens of a line or a cell.
@@ -106,7 +108,31 @@ impl Token {
     pub fn word(&self) -> Option<&str> {
         match &self.kind {
             Kind::Word(word) => Some(word),
-            Kind::Number(_) | Kind::Text(_) | Kind::Sign(_) => None,
+            Kind::Number(_) | Kind::Text(_) | Kind::Sign(_) | Kind::Value(..) => None,
         }
     }
+}
+
+/// What `tokens` of one line say: as they are written, with one blank where there is at least one.
+#[must_use]
+pub fn said(tokens: &[Token]) -> String {
+    let mut text = String::new();
+    let mut end = None;
+    for token in tokens {
+        if end.is_some_and(|end| end < token.span.start) {
+            text.push(' ');
+        }
+        match &token.kind {
+            Kind::Word(word) => text.push_str(word),
+            Kind::Number(number) | Kind::Value(_, number) => text.push_str(&number.to_string()),
+            Kind::Text(inside) => {
+                text.push('"');
+                text.push_str(inside);
+                text.push('"');
+            }
+            Kind::Sign(sign) => text.push_str(sign),
+        }
+        end = Some(token.span.end);
+    }
+    text
 }

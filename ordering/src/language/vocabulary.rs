@@ -7,8 +7,8 @@ use steps::table::{LOOKS, SAME, words};
 
 use super::parser::{Keyword, OPTIONS};
 
-/// What opens an alternative, and is no word that a statement begins with.
-const OTHERWISE: &str = "else";
+/// What opens an alternative, and what rows are written out by: no words that a statement begins with.
+const AROUND: [&str; 2] = ["else", "for"];
 
 /// All words.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,7 +32,7 @@ pub fn vocabulary() -> Vocabulary {
     let entries = Bit::ALL.into_iter().map(Bit::name).chain(Feature::words()).chain(["ro"]);
     Vocabulary {
         keywords: sorted(Keyword::words()),
-        statements: sorted(words().into_iter().chain([OTHERWISE])),
+        statements: sorted(words().into_iter().chain(AROUND)),
         looks: sorted(looks.chain(SAME.iter().copied())),
         features: sorted(entries),
         options: sorted(OPTIONS.iter().map(|(name, ..)| *name)),

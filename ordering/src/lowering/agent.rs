@@ -82,8 +82,8 @@ impl Emitter<'_> {
         self.manner.route = Route::of(&statement.node);
         match &statement.node {
             Node::Step(spoken) => self.on_pages(spoken, statement.span, line)?,
-            Node::Operation(operation) => self.operation(operation, statement.span)?,
-            Node::Assign(name, how, operand) => self.assign(name, *how, operand, statement.span, line)?,
+            Node::Operation(operation) => self.operation(operation, statement)?,
+            Node::Assign(name, how, operand) => self.assign(name, *how, operand, statement)?,
             Node::Repeat(least, most, body) => self.repeat(*least, *most, body, statement.span),
             Node::Choice(ways) => self.choice(ways),
             Node::If(condition, then, otherwise) => {
@@ -136,7 +136,7 @@ impl Emitter<'_> {
             if let Some(any) = translated(&mut one.step) {
                 any.node.clone_from(&page.node);
             }
-            vec![Statement { node: Node::Step(Box::new(one)), span }]
+            vec![Statement { node: Node::Step(Box::new(one)), span, row: 0 }]
         };
         let ways: Vec<_> = self.scope.scenario.pages.iter().map(on).collect();
         self.choice(&ways);
@@ -271,16 +271,22 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn operation(&mut self, operation: &Operation, span: Span) -> Result<(), Diagnostic> {
+    /// A statement of this program as it is written.
+    fn said(&self, statement: &Statement) -> String {
+        let agent = self.scope.scenario.agents.get(self.own.agent);
+        agent.map_or_else(String::new, |agent| agent.said(statement))
+    }
+
+    fn operation(&mut self, operation: &Operation, statement: &Statement) -> Result<(), Diagnostic> {
         self.scope.names.page(operation.page())?;
         for frame in operation.frames() {
             self.scope.names.filled(frame)?;
         }
         let node = self.out.builder.nodes.len();
         let part = std::mem::replace(&mut self.manner.unmarked, true);
-        self.block(&expand(operation, span));
+        self.block(&expand(operation, statement.span));
         self.manner.unmarked = part;
-        self.mark(node, span, super::text(self.scope.source, span));
+        self.mark(node, statement.span, self.said(statement));
         Ok(())
     }
 
@@ -289,13 +295,13 @@ impl Emitter<'_> {
         name: &Name,
         how: Assignment,
         operand: &Operand,
-        span: Span,
-        line: u32,
+        statement: &Statement,
     ) -> Result<(), Diagnostic> {
+        let (span, line) = (statement.span, statement.span.line);
         let index = self.scope.names.variable(name)?;
         let happens = Happening::Assign(format!("{} {how} {operand}", name.node));
         let var = self.state.var(&Key::User(index));
-        let text = super::text(self.scope.source, span);
+        let text = self.said(statement);
         let mut of = None;
         let (read, values): (Option<_>, Vec<i64>) = match (&operand.term, how) {
             (Term::Number(number), Assignment::Set) => (None, vec![i64::from(*number)]),

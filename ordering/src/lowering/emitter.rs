@@ -34,7 +34,6 @@ pub(super) struct Properties {
 #[derive(Clone, Copy)]
 pub(super) struct Scope<'a> {
     pub(super) scenario: &'a Scenario,
-    pub(super) source: &'a str,
     pub(super) names: &'a Names,
     pub(super) options: Options,
     pub(super) hardware: &'a Hardware,

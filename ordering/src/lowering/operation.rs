@@ -49,7 +49,7 @@ fn ordered(wanted: Option<&Name>, orders: Vec<Order>) -> Program {
 /// A step that is made, not read.
 fn statement(step: Step, span: Span) -> Statement {
     let text = step.to_string();
-    Statement { node: Node::Step(Box::new(Spoken { step, text })), span }
+    Statement { node: Node::Step(Box::new(Spoken { step, text })), span, row: 0 }
 }
 
 fn of(page: &Name) -> Range<Words> {
@@ -88,7 +88,7 @@ impl Frames<'_> {
     }
 
     fn at(&self, node: Node) -> Statement {
-        Statement { node, span: self.span }
+        Statement { node, span: self.span, row: 0 }
     }
 
     fn name(&self, name: &str) -> Name {

@@ -101,7 +101,7 @@ impl Every<'_> {
 }
 
 fn at(node: Node) -> Statement {
-    Statement { node, span: Span::default() }
+    Statement { node, span: Span::default(), row: 0 }
 }
 
 /// Names with blanks: no file can hold one.

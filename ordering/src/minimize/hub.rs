@@ -153,7 +153,7 @@ fn holders(rows: &[Row], present: Rows) -> BTreeMap<String, usize> {
 }
 
 fn at(node: Node) -> Statement {
-    Statement { node, span: Span::default() }
+    Statement { node, span: Span::default(), row: 0 }
 }
 
 /// Such names have blanks: no file can hold one.

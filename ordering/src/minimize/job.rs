@@ -152,7 +152,7 @@ pub(super) fn outcomes(rows: &[Row]) -> Vec<Turned> {
 /// A single look that goes one way, for each way.
 fn turned(statements: &[Statement]) -> Vec<(&'static str, Vec<Statement>)> {
     let [statement] = statements else { return Vec::new() };
-    let one = |node| vec![Statement { node, span: statement.span }];
+    let one = |node| vec![Statement { node, span: statement.span, row: statement.row }];
     match &statement.node {
         Node::Check(_, label) => vec![("fails", one(Node::Goto(label.clone())))],
         Node::If(_, then, otherwise) => {

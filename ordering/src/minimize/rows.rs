@@ -37,29 +37,27 @@ pub struct Row {
 }
 
 /// The rows of a program.
-pub(crate) fn rows(agent: &Agent, source: &str) -> Vec<Row> {
+pub(crate) fn rows(agent: &Agent) -> Vec<Row> {
     let (body, made) = written_out(&agent.body);
     let mut found = Vec::new();
     let mut at = 0;
     while at < body.len() {
         let end = piece(&body, at);
         let as_written = |at: usize| match made[at] {
-            true => vec![text(&body[at], source)],
-            false => lines(&body[at], &agent.rows, source),
+            true => vec![text(&body[at], agent)],
+            false => lines(&body[at], agent),
         };
-        found.push(Row { lines: (at..end).flat_map(as_written).collect(), ..row(&body[at..end], source) });
+        found.push(Row { lines: (at..end).flat_map(as_written).collect(), ..row(&body[at..end], agent) });
         at = end;
     }
     found
 }
 
 /// A statement of the file with the lines below that belong to it.
-fn lines(statement: &Statement, rows: &[syntax::Row], source: &str) -> Vec<String> {
-    let first = statement.span.text(source).to_owned();
+fn lines(statement: &Statement, agent: &Agent) -> Vec<String> {
+    let first = agent.said(statement);
     let is_label = matches!(statement.node, Node::Label(_));
-    let around =
-        |row: &syntax::Row| row.span.start <= statement.span.start && statement.span.end <= row.span.end;
-    let at = rows.iter().position(around).expect("a statement stands on a row of its agent");
+    let (rows, at) = (agent.read(), statement.row);
     let below = |from: usize| rows[from..].iter().take_while(|row| row.indent > rows[at].indent).count();
     let body = if first.ends_with(':') && !is_label { below(at + 1) } else { 0 };
     let mut end = at + 1 + body;
@@ -68,7 +66,7 @@ fn lines(statement: &Statement, rows: &[syntax::Row], source: &str) -> Vec<Strin
     }
     let indented = |row: &syntax::Row| {
         let indent = row.indent - rows[at].indent;
-        format!("{:indent$}{}", "", row.span.text(source))
+        format!("{:indent$}{}", "", row.said())
     };
     std::iter::once(first).chain(rows[at + 1..end].iter().map(indented)).collect()
 }
@@ -106,8 +104,8 @@ fn piece(body: &[Statement], at: usize) -> usize {
     end
 }
 
-fn row(statements: &[Statement], source: &str) -> Row {
-    let texts: Vec<String> = statements.iter().map(|statement| text(statement, source)).collect();
+fn row(statements: &[Statement], agent: &Agent) -> Row {
+    let texts: Vec<String> = statements.iter().map(|statement| text(statement, agent)).collect();
     let plain = statements.len() == 1 && is_plain(&statements[0]);
     let check = matches!(statements, [Statement { node: Node::Check(..), .. }]);
     Row {
@@ -244,14 +242,14 @@ pub(super) fn jumps(statement: &Statement) -> Vec<String> {
 }
 
 /// One line that shows a statement.
-fn text(statement: &Statement, source: &str) -> String {
+fn text(statement: &Statement, agent: &Agent) -> String {
     match &statement.node {
         Node::Step(spoken) => spoken.text.clone(),
         Node::Check(condition, name) => format!("check {condition} else {}", name.node),
         Node::Goto(name) => format!("goto {}", name.node),
         Node::Label(name) => format!("{}:", name.node),
         Node::Atomic(body) => {
-            let steps: Vec<String> = body.iter().map(|step| text(step, source)).collect();
+            let steps: Vec<String> = body.iter().map(|step| text(step, agent)).collect();
             format!("atomic {{ {} }}", steps.join("; "))
         }
         Node::Operation(_)
@@ -260,6 +258,6 @@ fn text(statement: &Statement, source: &str) -> String {
         | Node::Choice(_)
         | Node::If(..)
         | Node::When(..)
-        | Node::End => statement.span.text(source).split_whitespace().collect::<Vec<_>>().join(" "),
+        | Node::End => agent.said(statement),
     }
 }

@@ -149,7 +149,7 @@ fn every_need_says_what_happens_without_it() {
 fn what_a_goto_passes_over_is_one_row_and_operations_are_written_out() {
     let source = "scenario s\nagent k\n  check x else restore\n  notify A\n  goto out\nrestore:\n  flush_tlb A\n\
                   out:\n  ptep_clear_flush_notify A\n  load A\n";
-    let rows = rows(&parse(source).scenarios[0].agents[0], source);
+    let rows = rows(&parse(source).scenarios[0].agents[0]);
     let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
     let expected = [
         "check x else restore",
@@ -239,7 +239,7 @@ fn an_event_inside_of_a_look_of_the_agent_is_no_error_of_the_text() {
 #[test]
 fn an_order_that_the_explorer_refuses_is_none_of_the_proved_ones() {
     let scenario = load(READERS).expect("it is read").remove(0).0;
-    let rows = rows(&scenario.agents[0], READERS);
+    let rows = rows(&scenario.agents[0]);
     let options = limits().options;
     let judge = Judge::new(&scenario, READERS, 0, &rows, &options).expect("it loads");
     let mut lattice = Lattice::new(&judge, Orders::all(0b1111), 100, 40_000);
@@ -255,7 +255,7 @@ fn the_needs_of_the_catalogue_are_exactly_the_orders_that_are_proved_by_themselv
     let mut compared = BTreeSet::new();
     for entry in entries() {
         for (index, agent) in entry.scenario.agents.iter().enumerate() {
-            let count = rows(agent, entry.file.text).len();
+            let count = rows(agent).len();
             if compared.len() == 16
                 || !(3..=7).contains(&count)
                 || entry.lowered.expect != Some(Expect::Proved)
@@ -283,7 +283,7 @@ fn an_order_that_waits_for_ever_is_met_although_others_go_on() {
     let source = "scenario s\ncpu C0, C1\nvar a = 0..1, b = 0..1\nagent K on C0\n  a = 1\n  when b == 1\n\
                   agent G on C1\n  when a == 1; b = 1\nfinally b\nexpect proved\n";
     let scenario = load(source).expect("it is read").remove(0).0;
-    let rows = rows(&scenario.agents[0], source);
+    let rows = rows(&scenario.agents[0]);
     let options = limits().options;
     let judge = Judge::new(&scenario, source, 0, &rows, &options).expect("it loads");
     assert_eq!(judge.every(&Orders::only(&[0, 1])), Some(()));
@@ -294,7 +294,7 @@ fn an_order_that_waits_for_ever_is_met_although_others_go_on() {
 fn each_outcome_of_a_look_is_what_the_program_does_then() {
     let source =
         "scenario s\nvar x = 0..1, a = 0..1, b = 0..1\nagent K\n  if x:\n    a = 1\n  else:\n    b = 1\n";
-    let rows = rows(&parse(source).scenarios[0].agents[0], source);
+    let rows = rows(&parse(source).scenarios[0].agents[0]);
     let turned: Vec<_> = outcomes(&rows)
         .into_iter()
         .filter(|turned| turned.look.is_some())

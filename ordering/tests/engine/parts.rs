@@ -2,6 +2,7 @@
 
 use ordering::engine::{Options, Outcome, PersistentSets, Reductions, Statistics, Verdict, compile, explore};
 use ordering::lowering::load;
+use ordering::model::Check;
 
 /// Asked for as soon as there is a state.
 const AT_ONCE: Reductions =
@@ -90,6 +91,24 @@ fn that_all_end_is_not_said_by_a_part_with_some_of_them() {
 fn who_goes_round_without_hope_is_not_left_out() {
     let round = "agent x\n  a = 1\nagent y\nagain:\n  when a == 1\n  c = 1\n  c = 0\n  goto again\n";
     assert!(is_violated(&format!("{VARIABLES}{round}{ONLOOKERS}")));
+}
+
+#[test]
+fn who_goes_round_in_a_part_with_all_whose_end_is_awaited_is_not_left_out() {
+    // Only x and y are waited for: their part is one that says whether all can end.
+    let others =
+        ONLOOKERS.replace("agent u", "agent u spontaneous").replace("agent v", "agent v spontaneous");
+    let text = |last: &str| {
+        let round = format!("agent x\n  a = 1\nagent y\nagain:\n  when a == 1\n  c = 1\n  c = 0\n  {last}\n");
+        format!("{VARIABLES}{round}{others}")
+    };
+    let Verdict::Violated { property, .. } = found(&text("goto again")).verdict else {
+        panic!("y goes round for ever");
+    };
+    let (_, lowered) = load(&text("goto again")).expect("it loads").remove(0);
+    assert_eq!(lowered.model.properties[usize::from(property.0)].check, Check::Livelock);
+    // Who may also stop going round ends, which the part says.
+    assert_eq!(parts(&text("goto again | end")), 3);
 }
 
 /// COW on pages beside devices that read, with the notification before the new entry is set.

@@ -278,8 +278,8 @@ impl Run<'_> {
             }
         };
         let arguments = self.arguments;
-        let is_meant = |name: &str| arguments.selection.has(source, name);
-        for (scenario, lowered) in loaded.into_iter().filter(|(_, lowered)| is_meant(&lowered.name)) {
+        let is_meant = |scenario: &Scenario| arguments.selection.has(source, scenario);
+        for (scenario, lowered) in loaded.into_iter().filter(|(scenario, _)| is_meant(scenario)) {
             if self.dealt.takes_next() {
                 self.scenario(source, &scenario, lowered, checked, wrong)?;
             }

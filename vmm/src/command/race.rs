@@ -274,7 +274,7 @@ fn race_file(
         }
     };
     for (scenario, lowered) in loaded {
-        if !arguments.selection.has(source, &lowered.name) || interrupt.came() {
+        if !arguments.selection.has(source, &scenario) || interrupt.came() {
             continue;
         }
         if let (PlayedBy::Software(reason), Some(Cpu::Kvm)) = (played_by(&lowered.scene), arguments.cpu) {

@@ -4,6 +4,7 @@
 
 use clap::Args;
 use glob::Pattern;
+use ordering::language::syntax::Scenario;
 use ordering::language::{did_you_mean, parse};
 
 use super::files::Source;
@@ -26,10 +27,14 @@ impl Selection {
         self.names.iter().map(Pattern::as_str).collect()
     }
 
-    /// Whether a scenario of `source` is meant.
-    pub(super) fn has(&self, source: &Source, name: &str) -> bool {
-        let named = self.names.is_empty() || self.names.iter().any(|pattern| pattern.matches(name));
-        named && source.only.as_ref().is_none_or(|only| only == name)
+    /// Whether a scenario of `source` is meant, by its own name or by that of its sweep.
+    pub(super) fn has(&self, source: &Source, scenario: &Scenario) -> bool {
+        let sweep = scenario.sweep.as_ref().map(|sweep| sweep.of.as_str());
+        let is_named = |pattern: &Pattern| {
+            [Some(scenario.name.node.as_str()), sweep].into_iter().flatten().any(|name| pattern.matches(name))
+        };
+        (self.names.is_empty() || self.names.iter().any(is_named))
+            && source.only.as_ref().is_none_or(|only| scenario.is_called(only))
     }
 
     /// Sees that each name is one of a scenario of `sources`.
@@ -41,8 +46,12 @@ impl Selection {
             return Ok(());
         }
         let named = |source: &Source| {
-            let all = parse(&source.text).scenarios.into_iter().map(|one| one.name.node);
-            all.filter(|name| source.only.as_ref().is_none_or(|only| only == name)).collect::<Vec<_>>()
+            let all = parse(&source.text).scenarios.into_iter();
+            let meant = all.filter(|one| source.only.as_ref().is_none_or(|only| one.is_called(only)));
+            meant
+                .flat_map(|one| [Some(one.name.node), one.sweep.map(|sweep| sweep.of)])
+                .flatten()
+                .collect::<Vec<_>>()
         };
         let names: Vec<String> = sources.iter().flat_map(named).collect();
         let missing = self.names.iter().find(|pattern| !names.iter().any(|name| pattern.matches(name)));

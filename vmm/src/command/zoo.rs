@@ -68,7 +68,7 @@ pub(super) fn run(arguments: &ZooArguments) -> ExitCode {
         return write(folder, &entries);
     }
     if let Some(name) = &arguments.name {
-        let Some(at) = entries.iter().position(|entry| entry.lowered.name == *name) else {
+        let Some(at) = entries.iter().position(|entry| entry.scenario.is_called(name)) else {
             let known: Vec<&str> = entries.iter().map(|entry| entry.lowered.name.as_str()).collect();
             let help = did_you_mean(name, &known, "`afterimage zoo` lists all of them");
             complain(format_args!("there is no scenario `{name}`: {help}"));

@@ -25,6 +25,7 @@ mod race;
 mod replay;
 mod sandbox;
 mod steps;
+mod sweep;
 mod terminal;
 mod trace;
 mod tutorials;

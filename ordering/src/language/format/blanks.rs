@@ -33,12 +33,13 @@ pub(super) fn between(tokens: &[Token], source: &str) -> String {
 fn has_blank(first: Option<&Token>, before: &Token, token: &Token, next: Option<&Token>, was: bool) -> bool {
     let sign = |token: &'_ Token| match token.kind {
         Kind::Sign(sign) => Some(sign),
-        Kind::Word(_) | Kind::Number(_) | Kind::Text(_) => None,
+        Kind::Word(_) | Kind::Number(_) | Kind::Text(_) | Kind::Value(..) => None,
     };
     let is_number = |token: Option<&Token>| token.is_some_and(|token| matches!(token.kind, Kind::Number(_)));
     let apart = |sign: Option<&str>| sign.is_some_and(|sign| APART.contains(&sign));
     match (sign(before), sign(token)) {
-        (_, Some("," | ";" | ")" | ":" | ".." | ".")) | (Some("(" | "!" | ".." | "."), _) => false,
+        (_, Some("," | ";" | ")" | ":" | ".." | "." | "[" | "]"))
+        | (Some("(" | "!" | ".." | "." | "["), _) => false,
         // What is subtracted stands apart; a bit that is cleared belongs to its sign.
         (Some("-"), _) => is_number(Some(token)) && !apart(first.and_then(sign)),
         // `page-table` is one name.

@@ -13,7 +13,10 @@ pub(super) fn of(scenarios: &[Scenario]) -> String {
     for scenario in scenarios {
         let mut scenario = scenario.clone();
         // What rows say stands in the programs that they were read as.
-        scenario.agents.iter_mut().for_each(|agent| agent.rows.clear());
+        for agent in &mut scenario.agents {
+            agent.rows.clear();
+            agent.unfolded = None;
+        }
         scenario.trace.iter_mut().for_each(|row| row.indent = 0);
         text.extend(format!("{scenario:?}").chars().filter(|letter| !letter.is_whitespace()));
     }

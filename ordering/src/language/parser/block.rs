@@ -22,26 +22,27 @@ const MOST_STATEMENTS: usize = MOST_ROWS;
 
 /// Reads rows as statements.
 pub(crate) struct Blocks<'a> {
-    /// The source the rows came from.
-    source: &'a str,
     /// What could not be read.
     diagnostics: &'a mut Vec<Diagnostic>,
     /// How many statements have been read.
     statements: usize,
+    /// The row that is read.
+    at: usize,
 }
 
 impl<'a> Blocks<'a> {
-    /// Reads rows that came from `source`.
-    pub(crate) fn of(source: &'a str, diagnostics: &'a mut Vec<Diagnostic>) -> Self {
-        Self { source, diagnostics, statements: 0 }
+    /// Reads rows, and tells here what is wrong with them.
+    pub(crate) fn of(diagnostics: &'a mut Vec<Diagnostic>) -> Self {
+        Self { diagnostics, statements: 0, at: 0 }
     }
 
     /// All of `rows`.
     pub(crate) fn program(&mut self, rows: &[Row]) -> Vec<Statement> {
-        self.rows(rows, 0)
+        self.rows(rows, 0, 0)
     }
 
-    fn rows(&mut self, rows: &[Row], depth: usize) -> Vec<Statement> {
+    /// Rows of which the first is number `first`.
+    fn rows(&mut self, rows: &[Row], first: usize, depth: usize) -> Vec<Statement> {
         let mut found = Vec::new();
         let mut at = 0;
         // How far to the right the last row stands that could not be read, and so cannot have its `else`.
@@ -50,6 +51,7 @@ impl<'a> Blocks<'a> {
             let opens = row.tokens.last().is_some_and(|last| last.is(":")) && label(&row.tokens).is_none();
             let deeper = || rows[at + 1..].iter().take_while(|next| next.indent > row.indent).count();
             let body = if opens { &rows[at + 1..=at + deeper()] } else { &[] };
+            self.at = first + at;
             at += 1 + body.len();
             // What has no words was found unreadable before.
             let read = if row.tokens.is_empty() { None } else { Some(self.row(row, body, depth)) };
@@ -74,7 +76,7 @@ impl<'a> Blocks<'a> {
         let mut cursor = Cursor::new(&row.tokens, row.span);
         if let Some(name) = label(&row.tokens) {
             let name = Spanned::new(name.to_owned(), row.tokens[0].span);
-            return Ok(vec![Statement { node: Node::Label(name), span: row.span }]);
+            return Ok(vec![Statement { node: Node::Label(name), span: row.span, row: self.at }]);
         }
         let found = self.sequence(&mut cursor, body, depth)?;
         cursor.done("one statement, or several with `;` between them")?;
@@ -83,7 +85,7 @@ impl<'a> Blocks<'a> {
 
     /// Statements with `;` between them.
     fn sequence(&mut self, cursor: &mut Cursor<'_>, body: &[Row], depth: usize) -> Parsed<Vec<Statement>> {
-        let mut found = Vec::new();
+        let (mut found, row) = (Vec::new(), self.at);
         loop {
             let start = cursor.here();
             let mut ways = vec![self.statement(cursor, body, depth)?];
@@ -93,7 +95,7 @@ impl<'a> Blocks<'a> {
             if ways.len() == 1 {
                 found.append(&mut ways[0]);
             } else {
-                found.push(Statement { node: Node::Choice(ways), span: cursor.since(start) });
+                found.push(Statement { node: Node::Choice(ways), span: cursor.since(start), row });
             }
             if !cursor.eat(";") || cursor.is_done() {
                 return Ok(found);
@@ -117,7 +119,7 @@ impl<'a> Blocks<'a> {
     }
 
     fn statement(&mut self, cursor: &mut Cursor<'_>, body: &[Row], depth: usize) -> Parsed<Vec<Statement>> {
-        let start = cursor.here();
+        let (start, row) = (cursor.here(), self.at);
         self.counted(start, depth)?;
         if cursor.peek().is_some_and(|token| token.is("{")) {
             return self.braces(cursor, depth);
@@ -165,9 +167,9 @@ impl<'a> Blocks<'a> {
                 let body = if braces { self.braces(cursor, depth)? } else { self.body(cursor, body, depth)? };
                 Node::Atomic(body)
             }
-            Opening::Simple => return Ok(vec![simple(cursor, self.source)?]),
+            Opening::Simple => return Ok(vec![simple(cursor, row)?]),
         };
-        Ok(vec![Statement { node, span: cursor.since(start) }])
+        Ok(vec![Statement { node, span: cursor.since(start), row }])
     }
 
     fn braces(&mut self, cursor: &mut Cursor<'_>, depth: usize) -> Parsed<Vec<Statement>> {
@@ -189,7 +191,7 @@ impl<'a> Blocks<'a> {
             let help = "put the statements behind `:`, or on lines below that begin further to the right";
             return Err(Diagnostic::new(Code::EmptyBody, colon, "nothing follows this `:`", help));
         }
-        Ok(self.rows(body, depth + 1))
+        Ok(self.rows(body, self.at + 1, depth + 1))
     }
 
     fn repeat(&mut self, cursor: &mut Cursor<'_>, body: &[Row], depth: usize) -> Parsed<Node> {

@@ -105,7 +105,7 @@ pub(super) fn operand(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Operand> {
 }
 
 fn term(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Term> {
-    if let Some(Kind::Number(_)) = cursor.peek().map(|token| &token.kind) {
+    if let Some(Kind::Number(_) | Kind::Value(..)) = cursor.peek().map(|token| &token.kind) {
         return Ok(Term::Number(cursor.number(form)?.node));
     }
     let name = cursor.name("a value", form)?;

@@ -5,7 +5,7 @@
 use super::super::code::Code;
 use super::super::diagnostic::Diagnostic;
 use super::super::span::{Name, Span, Spanned};
-use super::super::token::{Kind, Token};
+use super::super::token::{Kind, Token, said};
 
 /// What reading a piece of a line yields.
 pub(super) type Parsed<T> = Result<T, Diagnostic>;
@@ -74,15 +74,18 @@ impl<'t> Cursor<'t> {
     }
 
     pub(super) fn name(&mut self, what: &str, form: &str) -> Parsed<Name> {
-        let Some(Token { kind: Kind::Word(word), span }) = self.peek() else {
-            return Err(self.expected(what, form));
-        };
-        self.at += 1;
-        Ok(Spanned::new(word.clone(), *span))
+        match self.peek() {
+            Some(Token { kind: Kind::Word(word), span }) => {
+                self.at += 1;
+                Ok(Spanned::new(word.clone(), *span))
+            }
+            Some(Token { kind: Kind::Value(word, _), span }) => Err(parameter_as_name(word, *span, what)),
+            Some(_) | None => Err(self.expected(what, form)),
+        }
     }
 
     pub(super) fn number(&mut self, form: &str) -> Parsed<Spanned<u32>> {
-        let Some(Token { kind: Kind::Number(number), span }) = self.peek() else {
+        let Some(Token { kind: Kind::Number(number) | Kind::Value(_, number), span }) = self.peek() else {
             return Err(self.expected("a number", form));
         };
         self.at += 1;
@@ -101,12 +104,29 @@ impl<'t> Cursor<'t> {
         if self.is_done() { Ok(()) } else { Err(self.expected("the end of the line", form)) }
     }
 
+    /// The tokens from `start` to the last that was read, as they are written.
+    pub(super) fn said_since(&self, start: Span) -> String {
+        let read = &self.tokens[..self.at.min(self.tokens.len())];
+        let from = read.iter().position(|token| token.span.start >= start.start).unwrap_or(read.len());
+        said(&read[from..])
+    }
+
+    /// The tokens from here to where `later` is, in the same line.
+    pub(super) fn until(&self, later: &Self) -> &'t [Token] {
+        &self.tokens[self.at..later.at]
+    }
+
+    /// The tokens that were not read.
+    pub(super) fn left(&self) -> &'t [Token] {
+        &self.tokens[self.at..]
+    }
+
     /// What is said when `what` does not come next.
     pub(super) fn expected(&self, what: &str, form: &str) -> Diagnostic {
         let found = match self.peek() {
             None => "the line ends".to_owned(),
             Some(token) => match &token.kind {
-                Kind::Word(word) => format!("`{word}` stands"),
+                Kind::Word(word) | Kind::Value(word, _) => format!("`{word}` stands"),
                 Kind::Number(number) => format!("`{number}` stands"),
                 Kind::Text(text) => format!("\"{text}\" stands"),
                 Kind::Sign(sign) => format!("`{sign}` stands"),
@@ -119,4 +139,11 @@ impl<'t> Cursor<'t> {
             format!("write `{form}`"),
         )
     }
+}
+
+/// The error for a parameter where `what` is expected.
+pub(super) fn parameter_as_name(word: &str, span: Span, what: &str) -> Diagnostic {
+    let message = format!("`{word}` is a parameter, and stands where {what} is expected");
+    let help = format!("give one of the two another name, or write `NAME[{word}]`");
+    Diagnostic::new(Code::ParameterAsName, span, message, help)
 }

@@ -8,6 +8,7 @@ use super::super::line::Line;
 use super::super::span::Span;
 use super::super::syntax::{Rows, Unreached};
 use super::super::variant::Edit;
+use super::bind::Bound;
 use super::cursor::{Cursor, Parsed};
 use super::keyword::Edited;
 use super::table::program;
@@ -17,12 +18,13 @@ pub(super) fn variation(
     edited: Edited,
     cursor: &mut Cursor<'_>,
     block: &[Line<'_>],
+    bound: &Bound,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Parsed<Edit> {
     let form = edited.form();
     let rows = rows(cursor, form)?;
     let edit = match edited {
-        Edited::Replace => Edit::Replace(rows, program(block, diagnostics)),
+        Edited::Replace => Edit::Replace(rows, program(block, bound, diagnostics)),
         Edited::Drop => Edit::Drop(rows),
         Edited::Move => {
             if !cursor.eat_word("before") {

@@ -4,11 +4,12 @@
 
 use steps::entry::{Bit, Change, Feature};
 
+use super::super::code::Code;
+use super::super::diagnostic::Diagnostic;
 use super::super::entry::Written;
 use super::super::span::Name;
 use super::super::suggest::did_you_mean;
 use super::cursor::{Cursor, Parsed};
-use crate::language::{Code, Diagnostic};
 
 /// `[migration] NAME [like orig] [BITS]`
 pub(super) fn entry(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Written> {

@@ -10,6 +10,10 @@ use super::super::line::Line;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in super::super) enum Keyword {
     Scenario,
+    /// For which values of its parameters it is checked.
+    Sweep,
+    /// Lines for each value of an index.
+    For,
     Like,
     About,
     Source,
@@ -66,6 +70,8 @@ pub(in super::super) enum Edited {
 /// All of them.
 const KEYWORDS: &[(&str, Keyword)] = &[
     ("scenario", Keyword::Scenario),
+    ("sweep", Keyword::Sweep),
+    ("for", Keyword::For),
     ("like", Keyword::Like),
     ("about", Keyword::About),
     ("source", Keyword::Source),
@@ -109,6 +115,28 @@ impl Keyword {
     /// The words of all.
     pub(in super::super) fn words() -> Vec<&'static str> {
         KEYWORDS.iter().map(|(word, _)| *word).collect()
+    }
+
+    /// Whether a scenario has one such line, whatever its parameters are.
+    pub(super) const fn stands_once(self) -> bool {
+        match self {
+            Self::Scenario
+            | Self::Sweep
+            | Self::Like
+            | Self::About
+            | Self::Source
+            | Self::Trace
+            | Self::Expect => true,
+            Self::For
+            | Self::Declares(_)
+            | Self::Option
+            | Self::Race
+            | Self::Agent
+            | Self::Asks(_)
+            | Self::Unreached
+            | Self::Edits(_)
+            | Self::Lock => false,
+        }
     }
 
     /// Whether a line ends a table of so many columns: it begins like a line, and cannot be a row.
@@ -159,5 +187,5 @@ fn is_statement(line: &Line<'_>) -> bool {
     let (word, rest) = (line.first_word(), line.rest().text);
     let assigns = ["+=", "-="].iter().any(|sign| rest.starts_with(sign))
         || (rest.starts_with('=') && !rest.starts_with("=="));
-    find(word).is_some() || find_operation(word).is_some() || rest == ":" || assigns
+    word == "for" || find(word).is_some() || find_operation(word).is_some() || rest == ":" || assigns
 }

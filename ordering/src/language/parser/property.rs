@@ -9,10 +9,11 @@ use super::super::diagnostic::Diagnostic;
 use super::super::span::{Name, Spanned};
 use super::super::syntax::{Action, BuiltIn, Event, Expect, Property, Question};
 use super::super::token::Token;
+use super::bind::holds;
 use super::condition::{comparison, condition};
 use super::cursor::{Cursor, Parsed};
 use super::keyword::Asked;
-use super::step::{assignment, is_assigned, normal};
+use super::step::{assignment, is_assigned};
 
 const EVENT: &str = "never IOMMU reads A == 0 after CPU store A";
 
@@ -28,34 +29,34 @@ pub(crate) const BUILT_IN: &[(&str, BuiltIn)] = &[
 ];
 
 /// What stands behind `never`, `always` or `finally`.
-pub(super) fn property(asked: Asked, cursor: &mut Cursor<'_>, source: &str) -> Parsed<Property> {
+pub(super) fn property(asked: Asked, cursor: &mut Cursor<'_>) -> Parsed<Property> {
     let start = cursor.here();
     let (keyword, node) = match asked {
-        Asked::Never => ("never", never(cursor, source)?),
+        Asked::Never => ("never", never(cursor)?),
         Asked::Always => ("always", Question::Always(condition(cursor)?)),
         Asked::Finally => ("finally", Question::Finally(condition(cursor)?)),
     };
     cursor.done(EVENT)?;
     let span = cursor.since(start);
-    Ok(Property { node, text: format!("{keyword} {}", normal(span.text(source))), span })
+    Ok(Property { node, text: format!("{keyword} {}", cursor.said_since(start)), span })
 }
 
-fn never(cursor: &mut Cursor<'_>, source: &str) -> Parsed<Question> {
+fn never(cursor: &mut Cursor<'_>) -> Parsed<Question> {
     let mut rest = cursor.clone();
     let start = rest.here();
     while rest.next().is_some() {}
-    let text = normal(rest.since(start).text(source));
+    let text = rest.said_since(start);
     if let Some((_, built_in)) = BUILT_IN.iter().find(|(name, _)| *name == text) {
         *cursor = rest;
         return Ok(Question::BuiltIn(*built_in));
     }
-    let happens = event(cursor, source)?;
-    let after = if cursor.eat_word("after") { Some(event(cursor, source)?) } else { None };
-    let until = if after.is_some() && cursor.eat_word("until") { Some(event(cursor, source)?) } else { None };
+    let happens = event(cursor)?;
+    let after = if cursor.eat_word("after") { Some(event(cursor)?) } else { None };
+    let until = if after.is_some() && cursor.eat_word("until") { Some(event(cursor)?) } else { None };
     Ok(Question::Never { event: happens, after, until })
 }
 
-fn event(cursor: &mut Cursor<'_>, source: &str) -> Parsed<Event> {
+fn event(cursor: &mut Cursor<'_>) -> Parsed<Event> {
     let start = cursor.here();
     let mut behind = cursor.clone();
     behind.next();
@@ -80,7 +81,7 @@ fn event(cursor: &mut Cursor<'_>, source: &str) -> Parsed<Event> {
         "writes" => access(cursor, Action::Writes)?,
         "write" if to => access(cursor, Action::Writes)?,
         other => match find(other) {
-            Some(entry) => Action::Step(entry.verb, words(cursor, word.span, source)),
+            Some(entry) => Action::Step(entry.verb, words(cursor, word.span)),
             None => return Err(unknown(&word)),
         },
     };
@@ -111,22 +112,22 @@ fn access(
 }
 
 /// The step's words as they were written, up to what does not belong to it.
-fn words(cursor: &mut Cursor<'_>, start: super::super::span::Span, source: &str) -> String {
+fn words(cursor: &mut Cursor<'_>, start: super::super::span::Span) -> String {
     let ends = |token: &Token| matches!(token.word(), Some("after" | "until"));
     while cursor.peek().is_some_and(|token| !ends(token)) {
         cursor.next();
     }
-    normal(cursor.since(start).text(source))
+    cursor.said_since(start)
 }
 
-/// What stands behind `expect`.
-pub(super) fn expect(cursor: &mut Cursor<'_>, source: &str) -> Parsed<Spanned<Expect>> {
-    const FORM: &str = "expect proved, or expect violation of never deadlock in 9 steps";
+/// What stands behind `expect`, and for which values of the parameters that holds, if not for all.
+pub(super) fn expect(cursor: &mut Cursor<'_>) -> Parsed<(Spanned<Expect>, Option<bool>)> {
+    const FORM: &str = "expect proved, or expect violation of never deadlock in 9 steps when pages > 1";
     let start = cursor.here();
     let expected = if cursor.eat_word("proved") {
         Expect::Proved
     } else if cursor.eat_word("violation") {
-        let of = if cursor.eat_word("of") { Some(named(cursor, source, FORM)?) } else { None };
+        let of = if cursor.eat_word("of") { Some(named(cursor, FORM)?) } else { None };
         let mut steps = None;
         if cursor.eat_word("in") {
             steps = Some(cursor.number(FORM)?.node);
@@ -138,16 +139,17 @@ pub(super) fn expect(cursor: &mut Cursor<'_>, source: &str) -> Parsed<Spanned<Ex
     } else {
         return Err(cursor.expected("`proved` or `violation`", FORM));
     };
+    let when = if cursor.eat_word("when") { Some(holds(&condition(cursor)?)?) } else { None };
     cursor.done(FORM)?;
-    Ok(Spanned::new(expected, cursor.since(start)))
+    Ok((Spanned::new(expected, cursor.since(start)), when))
 }
 
-/// A property as it is written, up to `in 9 steps` or the end of the line.
-fn named(cursor: &mut Cursor<'_>, source: &str, form: &str) -> Parsed<Name> {
+/// A property as it is written, up to `in 9 steps`, `when …` or the end of the line.
+fn named(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Name> {
     let start = cursor.here();
-    while cursor.peek_word() != Some("in") && cursor.next().is_some() {}
+    while !matches!(cursor.peek_word(), Some("in" | "when")) && cursor.next().is_some() {}
     let span = cursor.since(start);
-    let text = normal(span.text(source));
+    let text = cursor.said_since(start);
     if !["never ", "always ", "finally "].iter().any(|keyword| text.starts_with(keyword)) {
         let message = format!("`{text}` is no property");
         return Err(Diagnostic::new(

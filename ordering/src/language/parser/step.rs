@@ -20,32 +20,27 @@ use super::cursor::{Cursor, Parsed};
 use super::entry::{bits, entry as written};
 
 /// A statement that is neither control nor label.
-pub(super) fn simple(cursor: &mut Cursor<'_>, source: &str) -> Parsed<Statement> {
+pub(super) fn simple(cursor: &mut Cursor<'_>, row: usize) -> Parsed<Statement> {
     let start = cursor.here();
     let word = cursor.name("a step", "lock ptl(A)")?;
     if is_assigned(cursor) {
         let (how, value) = assignment(cursor)?;
-        return Ok(Statement { node: Node::Assign(word, how, value), span: cursor.since(start) });
+        return Ok(Statement { node: Node::Assign(word, how, value), span: cursor.since(start), row });
     }
     let node = if let Some(row) = find(&word.node) {
         let step = read(row.verb, &mut Places { cursor, form: row.form })?;
-        Node::Step(Box::new(Spoken { step, text: normal(cursor.since(start).text(source)) }))
+        Node::Step(Box::new(Spoken { step, text: cursor.said_since(start) }))
     } else if let Some(entry) = find_operation(&word.node) {
         Node::Operation(operation(cursor, entry)?)
     } else {
         return Err(unknown(&word));
     };
-    Ok(Statement { node, span: cursor.since(start) })
+    Ok(Statement { node, span: cursor.since(start), row })
 }
 
 fn unknown(word: &Name) -> Diagnostic {
     let help = did_you_mean(&word.node, &words(), "`afterimage steps` and docs/language.md list every step");
     Diagnostic::new(Code::UnknownStep, word.span, format!("there is no step `{}`", word.node), help)
-}
-
-/// One blank between words, none at the ends.
-pub(super) fn normal(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Whether the word before is assigned to.

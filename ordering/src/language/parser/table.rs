@@ -9,6 +9,7 @@ use super::super::line::Line;
 use super::super::span::{Name, Span, Spanned};
 use super::super::syntax::{Agent, Row};
 use super::super::token::tokens;
+use super::bind::{Bound, bind};
 use super::cursor::{Cursor, Parsed};
 
 /// Which table.
@@ -28,7 +29,12 @@ pub(super) struct Read {
 }
 
 /// Reads the table whose head is the first of `lines`.
-pub(super) fn table(kind: Table, lines: &[Line<'_>], diagnostics: &mut Vec<Diagnostic>) -> Read {
+pub(super) fn table(
+    kind: Table,
+    lines: &[Line<'_>],
+    bound: &Bound,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Read {
     let mut read = Read::default();
     let Some((head, body)) = lines.split_first() else { return read };
     let heads = head.cells();
@@ -36,7 +42,7 @@ pub(super) fn table(kind: Table, lines: &[Line<'_>], diagnostics: &mut Vec<Diagn
         if kind == Table::Trace && cell.text.trim() == "state change" {
             continue;
         }
-        match column(*cell) {
+        match column(*cell, bound) {
             Ok(agent) => read.agents.push(agent),
             Err(diagnostic) => diagnostics.push(diagnostic),
         }
@@ -55,10 +61,10 @@ pub(super) fn table(kind: Table, lines: &[Line<'_>], diagnostics: &mut Vec<Diagn
             match kind {
                 Table::Race => {
                     margin.takes(cell, diagnostics);
-                    agent.rows.push(row(*cell, diagnostics));
+                    agent.rows.push(row(*cell, bound, diagnostics));
                 }
                 Table::Trace => {
-                    read.rows.push(Row { agent: Some(agent.name.clone()), ..row(*cell, diagnostics) });
+                    read.rows.push(Row { agent: Some(agent.name.clone()), ..row(*cell, bound, diagnostics) });
                 }
             }
         }
@@ -74,10 +80,10 @@ fn unreadable(rows: &mut [Row]) {
 }
 
 /// The rows of a program that stand on lines of their own.
-pub(super) fn program(lines: &[Line<'_>], diagnostics: &mut Vec<Diagnostic>) -> Vec<Row> {
+pub(super) fn program(lines: &[Line<'_>], bound: &Bound, diagnostics: &mut Vec<Diagnostic>) -> Vec<Row> {
     let mut margin = Margin::default();
     lines.iter().for_each(|line| margin.takes(line, diagnostics));
-    let mut rows: Vec<Row> = lines.iter().map(|line| row(*line, diagnostics)).collect();
+    let mut rows: Vec<Row> = lines.iter().map(|line| row(*line, bound, diagnostics)).collect();
     if margin.mixed {
         unreadable(&mut rows);
     }
@@ -108,8 +114,8 @@ impl Margin {
 }
 
 /// The words of a cell or a line; none if one of them cannot be read, which is reported.
-pub(super) fn row(cell: Line<'_>, diagnostics: &mut Vec<Diagnostic>) -> Row {
-    let tokens = tokens(cell).unwrap_or_else(|unreadable| {
+pub(super) fn row(cell: Line<'_>, bound: &Bound, diagnostics: &mut Vec<Diagnostic>) -> Row {
+    let tokens = tokens(cell).and_then(|read| bind(read, bound)).unwrap_or_else(|unreadable| {
         diagnostics.push(unreadable);
         Vec::new()
     });
@@ -122,8 +128,8 @@ fn wrong_number(line: &Line<'_>, found: usize, expected: usize) -> Diagnostic {
     Diagnostic::new(Code::WrongCells, line.span(), message, help)
 }
 
-fn column(cell: Line<'_>) -> Parsed<Agent> {
-    let tokens = tokens(cell)?;
+fn column(cell: Line<'_>, bound: &Bound) -> Parsed<Agent> {
+    let tokens = bind(tokens(cell)?, bound)?;
     let mut cursor = Cursor::new(&tokens, cell.span());
     let mut agent = head(&mut cursor, "CPU | IOMMU")?;
     agent.in_table = true;
@@ -138,5 +144,5 @@ pub(super) fn head(cursor: &mut Cursor<'_>, form: &str) -> Parsed<Agent> {
     let on = if cursor.eat_word("on") { Some(cursor.name("a CPU", form)?) } else { None };
     let spontaneous = cursor.eat_word("spontaneous");
     let name = Spanned::new(name.node, name.span);
-    Ok(Agent { name, on, spontaneous, in_table: false, rows: Vec::new(), body: Vec::new() })
+    Ok(Agent { name, on, spontaneous, in_table: false, rows: Vec::new(), unfolded: None, body: Vec::new() })
 }

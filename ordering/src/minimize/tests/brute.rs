@@ -26,7 +26,7 @@ pub(super) fn tried(
     left: &[usize],
     limits: &Limits,
 ) -> Tried {
-    let rows = rows(&scenario.agents[agent], source);
+    let rows = rows(&scenario.agents[agent]);
     let judge = Judge::new(scenario, source, agent, &rows, &limits.options).expect("it loads");
     let all: BTreeSet<Order> = permutations(left, &chain(&rows, left)).into_iter().collect();
     let proved = all.iter().filter(|order| judge.order(order).is_none()).cloned().collect();

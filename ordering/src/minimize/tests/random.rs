@@ -193,7 +193,7 @@ fn follow(seed: u64, census: &mut Census) {
     };
     let own: Order = (0..order.len()).collect();
     census.reordered += usize::from(order != own);
-    let lines = |row: &usize| rows(&loaded[0].0.agents[0], &source)[*row].lines.clone();
+    let lines = |row: &usize| rows(&loaded[0].0.agents[0])[*row].lines.clone();
     let program: Vec<String> = order.iter().flat_map(lines).collect();
     let source = written(&program, &mut rest);
     let scenario = parse(&source).scenarios.remove(0);
@@ -216,7 +216,7 @@ fn follow(seed: u64, census: &mut Census) {
 
 /// The first proved order of all rows.
 fn proved(scenario: &Scenario, source: &str) -> Option<(Order, usize)> {
-    let count = rows(&scenario.agents[0], source).len();
+    let count = rows(&scenario.agents[0]).len();
     let all: Order = (0..count).collect();
     let tried = tried(scenario, source, 0, &all, &limits());
     let best = if tried.proved.contains(&all) { Some(all) } else { tried.proved.first().cloned() };
