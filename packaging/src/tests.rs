@@ -117,7 +117,10 @@ fn bash_offers_commands_options_values_names_and_scenario_files() {
         (&["check", "--fo"], &["--format"]),
         (&["check", "--format", "j"], &["json", "junit"]),
         (&["check", "--format", "=", "g"], &["github", "gitlab"]),
-        (&["check", "--format", "="], &["text", "json", "github", "gitlab", "junit", "sarif", "tap", "markdown"]),
+        (
+            &["check", "--format", "="],
+            &["text", "json", "github", "gitlab", "junit", "sarif", "tap", "markdown"],
+        ),
         (&["check", ""], &["one.scn", "sub"]),
         (&["check", "--traces", "o"], &["one.scn"]),
         (&["--color", "always", "check", ""], &["one.scn", "sub"]),

@@ -9,7 +9,7 @@ use crate::{File, MAY_IMPORT, assert_none, sources};
 
 /// The circles that there are, by a file of each and how many it has. They may only shrink: a parent that hands out what
 /// its children hold, and children that use it, are the rule here; anything wider wants opening.
-const ACCEPTED: [(&str, usize); 24] = [
+const ACCEPTED: [(&str, usize); 23] = [
     ("devices/src/pci.rs", 8),
     ("devices/src/pci_engine.rs", 3),
     ("devices/src/upstream.rs", 3),
@@ -25,8 +25,7 @@ const ACCEPTED: [(&str, usize); 24] = [
     ("mmu/src/cache.rs", 5),
     ("ordering/src/engine/cases.rs", 8),
     ("ordering/src/engine/coverage.rs", 7),
-    ("ordering/src/language.rs", 8),
-    ("ordering/src/lowering.rs", 29),
+    ("ordering/src/lowering.rs", 30),
     ("ordering/src/why.rs", 6),
     ("vmm/src/boot.rs", 9),
     ("vmm/src/command.rs", 20),

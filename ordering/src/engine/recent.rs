@@ -5,12 +5,12 @@
 //! nothing is lost; one that is forgotten is handed on again.
 //!
 //! States whose steps do not concern each other lead to one state by as many orders as there are, and their
-//! predecessors stand near each other in a level: three of four successors are found here, in a cache that is near,
-//! instead of in the set, which is not.
+//! predecessors stand near each other in a level: they are found here, in a cache that is near, instead of in the set,
+//! which is not.
 
 use super::word::Word;
 
-/// Keys that are remembered, as a power of two: 32 KiB of them.
+/// Keys that are remembered, as a power of two: 32 KiB of them, or twice that.
 const BITS: u32 = 12;
 const KEYS: usize = 1 << BITS;
 
@@ -28,7 +28,6 @@ impl<W: Word> Recent<W> {
     /// Whether to hand a key on, which it remembers.
     #[inline]
     pub(super) fn is_new(&mut self, key: W) -> bool {
-        #[expect(clippy::cast_possible_truncation, reason = "so few bits are left of it")]
         let place = (key.hash() >> (u64::BITS - BITS)) as usize;
         std::mem::replace(&mut self.0[place], key) != key
     }

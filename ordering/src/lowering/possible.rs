@@ -61,12 +61,13 @@ impl Held {
         }
         // Values go up and down: each other round takes the ways backwards.
         for round in 0..MOST_ROUNDS {
+            let mut grown = false;
             let ways = agents.iter().flat_map(Emitted::steps).flatten();
-            let grown = if round % 2 == 0 {
-                ways.fold(false, |grown, way| held.take(way) || grown)
+            if round % 2 == 0 {
+                ways.for_each(|way| grown |= held.take(way));
             } else {
-                ways.rev().fold(false, |grown, way| held.take(way) || grown)
-            };
+                ways.rev().for_each(|way| grown |= held.take(way));
+            }
             if !grown {
                 return Some(held);
             }
@@ -76,7 +77,11 @@ impl Held {
 
     /// Takes the way where it may be taken; whether that brings a value.
     fn take(&mut self, way: &Way) -> bool {
-        self.allows(way) && way.updates.iter().fold(false, |grown, update| self.update(update) || grown)
+        let mut grown = false;
+        if self.allows(way) {
+            way.updates.iter().for_each(|update| grown |= self.update(update));
+        }
+        grown
     }
 
     fn allows(&self, way: &Way) -> bool {

@@ -179,7 +179,7 @@ impl<'e, W: Word> Group<'e, W> {
         let choices: Vec<Option<Box<[Choice<W>]>>> = (0..1 << self.bits()).map(choices).collect();
         let deciding = self.deciding(&parts, &choices, all, written);
         let choices: Box<[Box<[Choice<W>]>]> =
-            choices.into_iter().map(|choices| choices.map_or_else(Box::default, |some| some)).collect();
+            choices.into_iter().map(|choices| choices.unwrap_or_else(Box::default)).collect();
         let tally = |choice: &Choice<W>| all[choice.way as usize].tally();
         let outlooks = choices.iter().zip(deciding);
         let outlooks = outlooks.map(|(choices, deciding)| Outlook::of(choices, deciding, tally)).collect();

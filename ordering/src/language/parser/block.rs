@@ -10,9 +10,9 @@ use super::super::diagnostic::Diagnostic;
 use super::super::span::{Name, Span, Spanned};
 use super::super::syntax::{Condition, Node, Operand, Row, Statement, Term};
 use super::super::token::Token;
-use super::MOST_ROWS;
 use super::condition::condition;
 use super::cursor::{Cursor, Parsed};
+use super::draft::MOST_ROWS;
 use super::step::simple;
 
 /// How deep blocks and braces may nest.

@@ -15,11 +15,12 @@ use super::super::variant::{Blamed, edit, inherit, size};
 use super::bind::Bound;
 use super::block::Blocks;
 use super::cursor::{Cursor, Parsed};
+use super::declaration;
+use super::draft::{Draft, File};
 use super::item::{Budget, Made};
 use super::keyword::Keyword;
 use super::sweep::{Parameter, combinations, parameters, varied, within};
 use super::unfold::unfolded;
-use super::{Draft, File, declaration};
 
 /// Scenarios at most that a wrong name is compared with.
 const MOST_NEIGHBOURS: usize = 64;

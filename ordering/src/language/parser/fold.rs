@@ -5,11 +5,12 @@
 use super::super::code::Code;
 use super::super::diagnostic::Diagnostic;
 use super::super::line::Line;
+use super::Parser;
 use super::bind::FOR;
 use super::cursor::Parsed;
+use super::draft::{Item, MOST_ROWS, block, no_keyword, too_many_rows};
 use super::keyword::Keyword;
 use super::unfold::DEPTH;
-use super::{Item, MOST_ROWS, Parser, no_keyword, too_many_rows};
 
 impl<'a> Parser<'a> {
     /// A line with those that belong to it, and what is wrong inside of it if it is a `for`.
@@ -88,7 +89,7 @@ impl<'a> Reader<'_, 'a> {
         };
         let keyword = Keyword::named(line.first_word());
         let block = keyword.map_or_else(Vec::new, |keyword| {
-            let (block, length) = super::block(keyword, &self.lines[self.at..], source);
+            let (block, length) = block(keyword, &self.lines[self.at..], source);
             self.at += length;
             block
         });

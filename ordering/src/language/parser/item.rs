@@ -13,11 +13,12 @@ use super::super::token::tokens;
 use super::super::variant::Edit;
 use super::bind::{Bound, bind_all, counted};
 use super::cursor::{Cursor, Parsed};
+use super::draft::{Item, step_outside};
 use super::edit::{unreached, variation};
 use super::keyword::Keyword;
 use super::said::Said;
 use super::table::{Table, head, program, table};
-use super::{Item, declaration, property, step_outside};
+use super::{declaration, property};
 
 /// Rows and declarations at most that the sweeps and the `for`s of one file make: as many as a long file has
 /// without them.

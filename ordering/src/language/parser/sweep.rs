@@ -11,6 +11,7 @@ use super::super::span::{Name, Span};
 use super::super::syntax::{Scenario, Sweep};
 use super::bind::{Bound, backward};
 use super::cursor::{Cursor, Parsed};
+use super::said::declared_twice;
 
 /// Combinations of one scenario at most.
 const MOST_COMBINATIONS: u64 = 1024;
@@ -36,7 +37,7 @@ pub(super) fn parameters(cursor: &mut Cursor<'_>) -> Parsed<Vec<Parameter>> {
             return Err(backward(i64::from(least), i64::from(most), cursor.since(start)));
         }
         if let Some(first) = found.iter().find(|known| known.word.node == word.node) {
-            return Err(super::declared_twice(&word, first.word.span));
+            return Err(declared_twice(&word, first.word.span));
         }
         found.push(Parameter { word, values: least..=most });
         if !cursor.eat(",") {

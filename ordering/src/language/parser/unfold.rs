@@ -8,9 +8,9 @@ use super::super::diagnostic::Diagnostic;
 use super::super::span::Span;
 use super::super::syntax::Row;
 use super::super::token::Token;
-use super::MOST_ROWS;
 use super::bind::{Bound, bind, counted, known};
 use super::cursor::{Cursor, Parsed};
+use super::draft::MOST_ROWS;
 
 /// How deep a `for` may stand in others.
 pub(super) const DEPTH: usize = 32;

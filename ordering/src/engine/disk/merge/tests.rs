@@ -16,7 +16,7 @@ impl Random {
             self.0 ^= self.0 << 13;
             self.0 ^= self.0 >> 7;
             self.0 ^= self.0 << 17;
-            1 << 63 | self.0 % 20_000
+            (1 << 63) | (self.0 % 20_000)
         };
         let keys: BTreeSet<u64> = (0..count).map(key).collect();
         keys.into_iter().collect()
