@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -163,11 +162,12 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
     };
     let (interrupt, mut dealt) = (Interrupt::watched(), Dealt::to(arguments.partition));
     let mut found = Found::default();
-    let ended = interrupt.stops(|stop| {
+    let ended = {
+        let interrupt = &interrupt;
         let mut run =
-            Run { arguments, stop, dealt: &mut dealt, telling: &mut telling, pictures: &mut pictures };
+            Run { arguments, interrupt, dealt: &mut dealt, telling: &mut telling, pictures: &mut pictures };
         sources.iter().find_map(|source| run.file(source, &mut found).err())
-    });
+    };
     let unfinished = ended.and_then(|ended| match ended {
         Ended::Refused(why) => Some(Unfinished { status: HOST, why }),
         Ended::BySignal => interrupt.unfinished(),
@@ -240,8 +240,8 @@ fn title(sources: &[Source]) -> String {
 /// What is asked of a search, what it says, and what stops it.
 struct Run<'r> {
     arguments: &'r CheckArguments,
-    /// A signal came.
-    stop: &'r Arc<AtomicBool>,
+    /// Looked at in searches alone: what is read and written may wait for others, and ends by the signal itself.
+    interrupt: &'r Interrupt,
     dealt: &'r mut Dealt,
     telling: &'r mut Telling,
     pictures: &'r mut Pictures,
@@ -297,18 +297,19 @@ impl Run<'_> {
         wrong: &mut Vec<Diagnostic>,
     ) -> Result<(), Ended> {
         let Self { arguments, telling, pictures, .. } = self;
-        let (visited, stop) = (Arc::new(Visited::new()), Arc::new(Stop::beside(Arc::clone(self.stop))));
+        let (visited, name) = (Arc::new(Visited::new()), lowered.name.clone());
+        let stop = Arc::new(Stop::beside(self.interrupt.stop()));
         let options = arguments.options(&visited, &stop);
-        let progress = Progress::search(lowered.name.clone(), &visited);
-        let limit = arguments.time.map(|time| Limit::start(time, &stop)).transpose().map_err(|error| {
-            let remedy = remedy(&error, "leave out --time");
-            Ended::Refused(format!("the host refuses a thread for --time: {error}; {remedy}"))
+        let explored = self.interrupt.stops(|_| {
+            let _progress = Progress::search(name.clone(), &visited);
+            let _limit =
+                arguments.time.map(|time| Limit::start(time, &stop)).transpose().map_err(|error| {
+                    let remedy = remedy(&error, "leave out --time");
+                    Ended::Refused(format!("the host refuses a thread for --time: {error}; {remedy}"))
+                })?;
+            Ok(explore(source, scenario, lowered, arguments, &options))
         })?;
-        let name = lowered.name.clone();
-        let explored = explore(source, scenario, lowered, arguments, &options);
-        drop(limit);
-        drop(progress);
-        if self.stop.load(Ordering::Relaxed) {
+        if self.interrupt.came() {
             return Err(Ended::BySignal);
         }
         match explored.map_err(|error| Ended::Refused(format!("{name}: {error}")))? {

@@ -57,7 +57,11 @@ impl Routes {
             Err(refusal) => return Err(refusal),
         };
         let domain = entry.ok().filter(|entry| self.stages(*entry).is_ok()).map(PasidEntry::domain);
-        let (leads_somewhere, tag) = (domain.is_some(), domain.unwrap_or(DomainId::RESERVED));
+        // What leads nowhere is cached in the reserved domain (VT-d 6.2.3).
+        let (leads_somewhere, tag) = match domain {
+            Some(domain) => (true, domain),
+            None => (false, DomainId::RESERVED),
+        };
         let read = CachedPasid { entry, hides_faults, tag, trail: lookup.recorder.trail_from(before) };
         if self.keeps(lookup, leads_somewhere) {
             let filled = self.pasids.fill(lookup.pasids, key, read.clone());

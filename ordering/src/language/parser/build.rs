@@ -191,7 +191,7 @@ impl<'a> Builder<'a> {
                     return;
                 }
             }
-            agent.body = Blocks::of(wrong).program(agent.unfolded.as_deref().unwrap_or(&agent.rows));
+            agent.body = Blocks::of(wrong).program(agent.read());
         }
     }
 

@@ -200,3 +200,27 @@ fn a_limit_of_time_is_a_fault_of_its_scenario_in_every_format_and_the_run_is_fin
     }
     std::fs::remove_file(search).expect("it was written");
 }
+
+#[test]
+fn one_signal_ends_a_check_whose_output_nobody_reads() {
+    let catalogue = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scenarios");
+    for arguments in [&["--traces"][..], &["--json"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_afterimage"));
+        command.arg("check").arg(&catalogue).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("it starts");
+        // What it says is more than a pipe holds. Whether it waits for its reader by now or searches: it ends.
+        std::thread::sleep(Duration::from_secs(4));
+        assert!(child.try_wait().expect("it is our child").is_none(), "it has ended, and nobody has read");
+        let pid = Pid::from_child(&child);
+        kill_process(pid, Signal::TERM).expect("it is there");
+        let ends = (0..600).any(|_| {
+            std::thread::sleep(Duration::from_millis(100));
+            child.try_wait().expect("it is our child").is_some()
+        });
+        if !ends {
+            child.kill().expect("it is there");
+        }
+        assert!(ends, "{arguments:?}: it waits for a reader");
+    }
+}
