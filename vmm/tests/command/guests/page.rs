@@ -1,4 +1,4 @@
-//! docs/drivers.md: what it shows is what the program prints.
+//! docs/drivers.md: each report that it shows is one that the program prints.
 //!
 //! Invariant: every driver with a mistake that is reported has its report on the page; only moments and the addresses of frames may differ.
 
@@ -24,14 +24,25 @@ fn shown<'a>(page: &'a str, guest: &str) -> &'a str {
     behind.split_once("\n```").expect("a report ends").0
 }
 
-/// The first report that was printed: its first line and those that are indented behind it.
-fn first_report(printed: &str) -> String {
+/// The reports that were printed: each a first line and those that are indented behind it.
+fn reports(printed: &str) -> Vec<String> {
     let begins =
-        |line: &&str| ["stale use: ", "entry changed in place: "].iter().any(|it| line.starts_with(it));
-    let mut lines = printed.lines().skip_while(|line| !begins(line));
-    let headline = lines.next().unwrap_or_default();
-    let rest = lines.take_while(|line| line.starts_with("  "));
-    std::iter::once(headline).chain(rest).collect::<Vec<_>>().join("\n")
+        |line: &str| ["stale use: ", "entry changed in place: "].iter().any(|it| line.starts_with(it));
+    let mut reports: Vec<String> = Vec::new();
+    let mut is_inside = false;
+    for line in printed.lines() {
+        if begins(line) {
+            reports.push(line.to_owned());
+            is_inside = true;
+        } else if is_inside && line.starts_with("  ") {
+            let report = reports.last_mut().expect("a report has begun");
+            report.push('\n');
+            report.push_str(line);
+        } else {
+            is_inside = false;
+        }
+    }
+    reports
 }
 
 /// A report without what differs from run to run.
@@ -68,13 +79,14 @@ fn the_page_shows_the_reports_that_are_printed() {
         // A slow machine must not be out of patience before the guest goes on.
         let arguments: &[_] =
             if guest.unit.contains("report=") { &[] } else { &["--iommu", "vtd,patience=3600s"] };
-        let printed = first_report(&text(&boot(guest.name, arguments).stderr));
-        let shown = shown(&page, guest.name);
-        assert_eq!(
-            masked(shown),
-            masked(&printed),
-            "docs/drivers.md has to show for {}:\n{printed}",
-            guest.name
+        let printed = reports(&text(&boot(guest.name, arguments).stderr));
+        let shown = masked(shown(&page, guest.name));
+        // Two devices work side by side: which of them is the first to use something stale differs from run to run.
+        assert!(
+            printed.iter().any(|it| masked(it) == shown),
+            "docs/drivers.md shows for {} what is not printed:\n{shown}\n\nprinted:\n{}",
+            guest.name,
+            printed.join("\n")
         );
     }
 }
