@@ -114,12 +114,10 @@ fn states_within<W: Word>(bytes: usize, beside: usize) -> usize {
     low
 }
 
-/// Bytes that so many states take at most at one time, however many threads there are: the smaller set that is copied from
-/// is there while the set grows, and what is beside the slots is there after that.
+/// Bytes that so many states take at most at one time, however many threads there are. The set grows where it stands.
 pub(super) fn peak_of<W: Word>(states: usize, beside: usize) -> usize {
     let over = OVERSHOOT.min(states / 8);
     let set = set::bytes_of::<W>(states + over).max(2 * set::bytes_of::<W>(states / 2 + over));
-    let growing = set / 2;
     let counting = (set / size_of::<W>()).saturating_mul(beside);
-    set.saturating_add(growing.max(counting)).saturating_add((states + over).saturating_mul(size_of::<W>()))
+    set.saturating_add(counting).saturating_add((states + over).saturating_mul(size_of::<W>()))
 }

@@ -1,11 +1,12 @@
 //! The set of states seen: open addressing with linear probing, exact keys, at most three quarters full.
 //!
 //! Invariant: a key is in it if and only if it was inserted; a key that is not empty has its top bit set, so zero is an
-//! empty slot. The slot is the top of the hash: when the table doubles, keys move in ascending order.
+//! empty slot. The slot is the top of the hash: when the table doubles, keys stay in order.
 
 use self::slot::Slot;
 use super::word::Word;
 
+mod grow;
 pub(super) mod shared;
 pub(super) mod slot;
 
@@ -25,7 +26,8 @@ pub(super) struct Set<W: Word> {
 impl<W: Word> Set<W> {
     /// An empty set.
     pub(super) fn new() -> Self {
-        Self { slots: W::Slot::table(SMALLEST), shift: shift(SMALLEST), len: 0 }
+        let slots = std::iter::repeat_with(W::Slot::empty).take(SMALLEST).collect();
+        Self { slots, shift: shift(SMALLEST), len: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -33,8 +35,8 @@ impl<W: Word> Set<W> {
     }
 
     /// Bytes that it takes when it grows next.
-    pub(super) fn bytes_while_doubling(&self) -> usize {
-        3 * self.slots.len() * size_of::<W>()
+    pub(super) fn bytes_when_doubled(&self) -> usize {
+        2 * self.slots.len() * size_of::<W>()
     }
 
     /// Slots in use or free: every key's slot is below.
@@ -46,7 +48,7 @@ impl<W: Word> Set<W> {
     pub(super) fn insert_all(&mut self, keys: &[W], fresh: &mut Vec<W>) {
         for group in keys.chunks(GROUP) {
             if self.len + group.len() > room(self.slots.len()) {
-                self.double();
+                self.double_by(1);
             }
             let mut homes = [(0, W::ZERO); GROUP];
             for (home, &key) in homes.iter_mut().zip(group) {
@@ -92,25 +94,14 @@ impl<W: Word> Set<W> {
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "a slot is below the capacity, which is a usize")]
     #[inline]
     fn home(&self, key: W) -> usize {
-        (key.hash() >> self.shift) as usize
+        home(key, self.shift)
     }
 
     #[inline]
     fn after(&self, slot: usize) -> usize {
         (slot + 1) & (self.slots.len() - 1)
-    }
-
-    fn double(&mut self) {
-        let doubled = self.slots.len() * 2;
-        let old = std::mem::replace(&mut self.slots, W::Slot::table(doubled));
-        self.shift = shift(doubled);
-        self.len = 0;
-        for key in old.iter().map(Slot::key).filter(|&key| key != W::ZERO) {
-            self.insert_from(self.home(key), key);
-        }
     }
 }
 
@@ -126,6 +117,12 @@ pub(super) fn bytes_of<W: Word>(keys: usize) -> usize {
 /// Keys that so many slots may hold.
 fn room(capacity: usize) -> usize {
     capacity / 4 * 3
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a slot is below the capacity, which is a usize")]
+#[inline]
+fn home<W: Word>(key: W, shift: u32) -> usize {
+    (key.hash() >> shift) as usize
 }
 
 fn shift(capacity: usize) -> u32 {

@@ -36,7 +36,7 @@ pub(super) fn find<W: Word>(model: &Model, tables: &Tables<W>, options: &Options
             }
             stopped = stopped.or_else(|| Some(path.moves.clone()));
         }
-        let used = seen.bytes_while_doubling().saturating_add(path.bytes());
+        let used = seen.bytes_when_doubled().saturating_add(path.bytes());
         let told = options.stop.is_some_and(Stop::is_set);
         if told || used > options.memory_bytes || seen.len() > options.max_states {
             return stopped;

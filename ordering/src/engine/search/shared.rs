@@ -13,14 +13,13 @@ use std::thread;
 use super::super::expand::Expander;
 use super::super::plan::Plan;
 use super::super::recent::Recent;
-use super::super::set::GROUP;
-use super::super::set::shared::{Left, Shared};
+use super::super::set::shared::{Left, PROMISED, Shared};
 use super::super::tables::Tables;
 use super::super::word::Word;
 use super::{BATCH, BEGUN, Level, Searched};
 
 /// States of the level that a thread takes at once.
-const PIECE: usize = 128;
+const PIECE: usize = 512;
 
 /// Expands the last level.
 pub(super) fn level<W: Word>(
@@ -32,19 +31,21 @@ pub(super) fn level<W: Word>(
     let depth = searched.depth();
     let parts = searched.levels.last_mut().map(std::mem::take).expect(BEGUN);
     let pieces: Vec<&[W]> = parts.iter().flat_map(|part| part.chunks(PIECE)).collect();
-    let most = plan.max_states.saturating_add(threads * GROUP);
-    let work = Work { pieces, next: AtomicUsize::new(0), halted: AtomicBool::new(false), depth, most, plan };
-    let mut workers: Vec<Worker<'_, W>> = (0..threads).map(|_| Worker::new(plan.expander(tables))).collect();
+    let share = |pieces: &[_]| Share { pieces: pieces.to_vec(), next: AtomicUsize::new(0) };
+    let shares = pieces.chunks(pieces.len().div_ceil(threads).max(1)).map(share).collect();
+    let most = plan.max_states.saturating_add(threads * PROMISED);
+    let work = Work { shares, halted: AtomicBool::new(false), depth, most, tables, plan };
+    let mut workers: Vec<Place<'_, W>> = (0..threads).map(|own| Place { own, worker: None }).collect();
     loop {
         searched.set.shared(|set| by_all(&mut workers, &work, set));
-        if work.halted.load(Relaxed) || workers.iter().all(Worker::is_done) {
+        if work.halted.load(Relaxed) || workers.iter().all(Place::is_done) {
             break;
         }
         searched.set.double_by(threads);
     }
-    let levels =
-        workers.into_iter().map(|worker| Level::of(worker.expander, vec![worker.fresh], worker.stopped));
-    let level = levels.reduce(Level::and).expect("there is a worker");
+    let workers = workers.into_iter().filter_map(|place| place.worker);
+    let levels = workers.map(|worker| Level::of(worker.expander, vec![worker.fresh], worker.stopped));
+    let level = levels.reduce(Level::and).expect("the caller is a worker");
     drop(work);
     if let Some(last) = searched.levels.last_mut() {
         *last = parts;
@@ -53,7 +54,7 @@ pub(super) fn level<W: Word>(
 }
 
 /// Lets all work until the level is expanded or the set has no room.
-fn by_all<'a, W: Word>(workers: &mut [Worker<'a, W>], work: &Work<'a, W>, set: &Shared<'_, W>) {
+fn by_all<'a, W: Word>(workers: &mut [Place<'a, W>], work: &Work<'a, W>, set: &Shared<'_, W>) {
     thread::scope(|scope| {
         let mut workers = workers.iter_mut();
         let own = workers.next();
@@ -69,22 +70,42 @@ fn by_all<'a, W: Word>(workers: &mut [Worker<'a, W>], work: &Work<'a, W>, set: &
 }
 
 /// What is to be done, for all.
-struct Work<'a, W> {
-    /// The level.
-    pieces: Vec<&'a [W]>,
-    /// The first piece that nobody has taken.
-    next: AtomicUsize,
+struct Work<'a, W: Word> {
+    /// The level, a share for each thread.
+    shares: Vec<Share<'a, W>>,
     /// Whether to leave everything as it is: there are too many states, somebody said to stop, or a thread has
     /// panicked.
     halted: AtomicBool,
     depth: usize,
     /// More than so many keys and promised slots are more states than the plan allows.
     most: usize,
+    tables: &'a Tables<W>,
     plan: &'a Plan<'a>,
+}
+
+/// What one thread begins with: states that stand near each other lead to the same states, which that thread then knows
+/// ([`Recent`]). Who has nothing left goes on with what others have.
+#[repr(align(128))]
+struct Share<'a, W> {
+    pieces: Vec<&'a [W]>,
+    /// The first piece that nobody has taken.
+    next: AtomicUsize,
+}
+
+/// Where a worker is, apart from all others. Its own thread makes it when it begins, so that what the worker writes
+/// comes from that thread's memory, too: at each state it writes a little, and a line of the cache that holds what two
+/// threads write goes to and fro between them.
+#[repr(align(128))]
+struct Place<'a, W> {
+    /// Its share.
+    own: usize,
+    worker: Option<Worker<'a, W>>,
 }
 
 /// What one thread does, and has left when it goes home.
 struct Worker<'a, W> {
+    /// The share that it takes pieces from first.
+    share: usize,
     expander: Expander<'a, W>,
     /// The rest of its piece.
     piece: &'a [W],
@@ -96,9 +117,31 @@ struct Worker<'a, W> {
     stopped: bool,
 }
 
+impl<'a, W> Share<'a, W> {
+    fn take(&self) -> Option<&'a [W]> {
+        // Past the end the counter goes on by one each time somebody looks.
+        self.pieces.get(self.next.fetch_add(1, Relaxed)).copied()
+    }
+}
+
+impl<'a, W: Word> Place<'a, W> {
+    fn is_done(&self) -> bool {
+        self.worker.as_ref().is_none_or(Worker::is_done)
+    }
+
+    /// Works until everything is expanded and inserted, there is no room, or all are told to halt.
+    fn run(&mut self, work: &Work<'a, W>, set: &Shared<'_, W>) {
+        let halts = Halts(&work.halted);
+        let new = || Worker::new(self.own, work.plan.expander(work.tables));
+        self.worker.get_or_insert_with(new).run(work, set);
+        drop(halts);
+    }
+}
+
 impl<'a, W: Word> Worker<'a, W> {
-    fn new(expander: Expander<'a, W>) -> Self {
+    fn new(share: usize, expander: Expander<'a, W>) -> Self {
         Self {
+            share,
             expander,
             piece: &[],
             recent: Recent::nothing(),
@@ -112,9 +155,7 @@ impl<'a, W: Word> Worker<'a, W> {
         self.piece.is_empty() && self.outbox.is_empty()
     }
 
-    /// Works until everything is expanded and inserted, there is no room, or all are told to halt.
     fn run(&mut self, work: &Work<'a, W>, set: &Shared<'_, W>) {
-        let halts = Halts(&work.halted);
         while let Some((&state, rest)) = self.next(work).split_first() {
             self.expander.expand(state, work.depth, |successor| {
                 if self.recent.is_new(successor) {
@@ -138,14 +179,13 @@ impl<'a, W: Word> Worker<'a, W> {
             // Each copies what it has found into its place, not one for all.
             self.fresh.shrink_to_fit();
         }
-        drop(halts);
     }
 
     /// What is left of the piece, or the next one; empty if there is none.
     fn next(&mut self, work: &Work<'a, W>) -> &'a [W] {
         if self.piece.is_empty() {
-            // Past the end the counter goes on by one each time a thread comes home.
-            self.piece = work.pieces.get(work.next.fetch_add(1, Relaxed)).map_or(&[], |piece| piece);
+            let (before, from) = work.shares.split_at(self.share.min(work.shares.len()));
+            self.piece = from.iter().chain(before).find_map(Share::take).unwrap_or_default();
         }
         self.piece
     }

@@ -38,8 +38,8 @@ pub(in super::super) enum Claim {
 
 /// A place for one key that is not zero.
 pub(in super::super) trait Slot<W>: Sized + Debug + Send + Sync + 'static {
-    /// So many without a key: memory of which the host knows that it is zero, and that nobody has written to.
-    fn table(slots: usize) -> Vec<Self>;
+    /// Without a key.
+    fn empty() -> Self;
     /// The key, or zero, while nobody claims.
     fn key(&self) -> W;
     /// Puts a key in, while nobody else does anything.
@@ -55,9 +55,8 @@ pub(in super::super) trait Slot<W>: Sized + Debug + Send + Sync + 'static {
 pub(in super::super) struct Narrow(AtomicU64);
 
 impl Slot<u64> for Narrow {
-    fn table(slots: usize) -> Vec<Self> {
-        // A word and an atomic word are the same: nothing is left of this loop.
-        vec![0; slots].into_iter().map(|zero| Self(AtomicU64::new(zero))).collect()
+    fn empty() -> Self {
+        Self(AtomicU64::new(0))
     }
 
     #[inline]
@@ -106,9 +105,8 @@ const fn halves(key: u128) -> (u64, u64) {
 }
 
 impl Slot<u128> for Wide {
-    fn table(slots: usize) -> Vec<Self> {
-        let pair = |[high, low]: [u64; 2]| Self { high: AtomicU64::new(high), low: AtomicU64::new(low) };
-        vec![[0; 2]; slots].into_iter().map(pair).collect()
+    fn empty() -> Self {
+        Self { high: AtomicU64::new(0), low: AtomicU64::new(0) }
     }
 
     #[inline]
