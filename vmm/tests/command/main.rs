@@ -12,6 +12,7 @@ mod gdb;
 mod generate;
 mod guests;
 mod hostile;
+mod idle;
 mod killed;
 mod limits;
 mod minimize;
