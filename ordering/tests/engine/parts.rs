@@ -1,6 +1,8 @@
 //! Parts that are searched one by one: each text is one that a part with too few agents would answer wrongly.
 
-use ordering::engine::{Options, Outcome, PersistentSets, Reductions, Statistics, Verdict, compile, explore};
+use ordering::engine::{
+    Length, Options, Outcome, PersistentSets, Reduction, Reductions, Statistics, Verdict, compile, explore,
+};
 use ordering::lowering::load;
 use ordering::model::Check;
 
@@ -173,24 +175,105 @@ fn all_parts_together_stay_within_the_limit() {
     assert!(!proved(states - 1), "each part alone has fewer");
 }
 
-#[test]
-fn what_a_part_took_in_the_place_of_another_step_is_looked_for() {
-    // Whether y comes before x makes no difference to where y is then, so one order is enough; each has a mark of its own.
-    let either =
-        "agent x\n  a = 1\nagent y\n  if a == 0: goto one\none:\n  if a == 1: goto two\ntwo:\n  b = 1\n";
-    // Who does much that concerns nobody makes persistent sets pay.
-    let busy = |name: usize| format!("agent w{name}\n  v{name} = 1; v{name} = 2\n  v{name} = 3\n");
-    let text = [
+/// Whether y comes before x makes no difference to where y is then, so one order is enough; each has a mark of its own.
+/// Who does much that concerns nobody makes persistent sets pay, and without them stands before x and y.
+fn either() -> String {
+    let list =
+        |one: &dyn Fn(usize) -> String, between: &str| (0..8).map(one).collect::<Vec<_>>().join(between);
+    let ready = list(&|name| format!("v{name} == 3"), " && ");
+    [
         VARIABLES,
-        "var v0 = 0..3\nvar v1 = 0..3\nvar v2 = 0..3\nvar v3 = 0..3\n",
-        either,
-        &(0..4).map(busy).collect::<String>(),
-        "agent r\n  when b == 1 && v0 == 3 && v1 == 3 && v2 == 3 && v3 == 3; c = 1\n",
+        &list(&|name| format!("var v{name} = 0..3\n"), ""),
+        &list(&|name| format!("agent w{name}\n  v{name} = 1; v{name} = 2\n  v{name} = 3\n"), ""),
+        &format!("agent r\n  when {ready}; c = 1\n"),
+        "agent x\n  when c == 1; a = 1\n",
+        "agent y\n  when c == 1\n  if a == 0: goto one\none:\n  if a == 1: goto two\ntwo:\n  b = 1\n",
         ONLOOKERS,
     ]
-    .concat();
+    .concat()
+}
+
+#[test]
+fn what_a_part_took_in_the_place_of_another_step_is_looked_for() {
+    assert!(parts(&either()) > 1);
+}
+
+#[test]
+fn what_there_was_no_room_to_look_for_is_not_said_never_to_happen() {
+    let all = explored(&either(), AT_ONCE);
+    assert!(all.coverage.is_some_and(|coverage| coverage.complete));
+    // As many as the reduced search of all parts has; not reduced, one part has more.
+    let options = Options { reductions: AT_ONCE, max_states: all.statistics.states, ..Options::default() };
+    let some = within(&either(), options);
+    assert!(matches!(some.verdict, Verdict::Proved));
+    assert!(some.coverage.is_some_and(|coverage| !coverage.complete));
+}
+
+#[test]
+fn of_two_parts_in_which_something_breaks_as_soon_the_first_property_is_named() {
+    // The part with v is searched after the one with u.
+    let asked = "never v e = 1\nnever u d = 1\n";
+    assert!(is_violated(&format!("{VARIABLES}agent x\n  a = 1\n{ONLOOKERS}{asked}")));
+}
+
+/// y waits for what is never so, which nobody sees who looks at one variable at a time.
+const NEVER_BOTH: &str = "agent x\n  a = 1; a = 0; b = 1\nagent y\n  when a == 1 && b == 1; c = 1\n";
+
+#[test]
+fn that_the_agents_of_a_part_end_is_not_said_of_all() {
+    // x and y are in one part, and y never ends; in the parts of the others x ends.
+    let others =
+        ONLOOKERS.replace("agent u", "agent u spontaneous").replace("agent v", "agent v spontaneous");
+    let text = format!("{VARIABLES}option deadlock = off\n{NEVER_BOTH}{others}");
     assert!(parts(&text) > 1);
-    let reduced = explored(&text, AT_ONCE).statistics.states;
-    let part = Reductions { persistent_sets: PersistentSets::Off, ..AT_ONCE };
-    assert!(2 * reduced < explored(&text, part).statistics.states, "{reduced}");
+    assert!(!found(&text).coverage.expect("nothing breaks").end, "y never ends");
+}
+
+#[test]
+fn who_waits_for_ever_beside_somebody_who_goes_round_is_without_hope() {
+    // In the part of x and y nobody can move, which nobody asks about; in the whole, u always can.
+    let round = "agent u spontaneous\nagain:\n  d = 1\n  d = 0\n  goto again\n";
+    assert!(is_violated(&format!("{VARIABLES}option deadlock = off\n{NEVER_BOTH}{round}")));
+}
+
+#[test]
+fn a_part_that_was_not_searched_to_its_end_may_break_sooner() {
+    // A long chain of agents ends in the 17th step with what breaks; a wide part has one in the 14th, behind too many states.
+    let chain = |at: usize| format!("agent u{at}\n  when k{} == 1; k{at} = 1\n", at - 1);
+    let wide = |at: usize| format!("agent w{at}\n  v{at} = 1; v{at} = 2\n");
+    let text = [
+        "scenario s\nvar c = 0..1\nvar k0 = 0..1\nvar z = 0..2\n",
+        &(1..8).map(|at| format!("var k{at} = 0..1\n")).collect::<String>(),
+        &(0..6).map(|at| format!("var v{at} = 0..2\n")).collect::<String>(),
+        "agent u0\n  k0 = 1\n",
+        &(1..8).map(chain).collect::<String>(),
+        "agent u8\n  when k7 == 1; z = 1; z = 0; z = 1; z = 0; z = 1; z = 0; z = 1; z = 2\n",
+        &(0..6).map(wide).collect::<String>(),
+        "agent r\n  when v0 == 2 && v1 == 2 && v2 == 2 && v3 == 2 && v4 == 2 && v5 == 2; c = 1\n",
+        "never r c = 1\nnever u8 z = 2\n",
+    ]
+    .concat();
+    // Of the run that is said to be the shortest, if one is.
+    let steps = |max_states| {
+        // Those of the wide part are alike.
+        let reductions = Reductions { symmetry: Reduction::Off, ..AT_ONCE };
+        let options = Options { reductions, max_states, ..Options::default() };
+        match within(&text, options).verdict {
+            Verdict::Violated { trace, length: Length::Shortest, .. } => Some(trace.steps.len()),
+            Verdict::Violated { length: Length::PerhapsLonger, .. }
+            | Verdict::Proved
+            | Verdict::BoundHit { .. } => None,
+        }
+    };
+    let (all, some) = (steps(usize::MAX >> 8), steps(300));
+    assert_eq!(all, Some(14));
+    assert!(some.is_none_or(|steps| steps == 14), "{some:?}: there is a shorter one");
+}
+
+#[test]
+fn parts_that_are_exchanged_by_a_symmetry_are_all_searched_if_it_is_not_used() {
+    let text = cow(2, 3, |page| format!("never reads P{page} == 0 after A store P{page}\n"));
+    let without = Reductions { symmetry: Reduction::Off, ..AT_ONCE };
+    let [one, all] = [AT_ONCE, without].map(|reductions| explored(&text, reductions).statistics.parts);
+    assert_eq!((one, all), (2, 4));
 }
