@@ -57,9 +57,6 @@ pub(super) fn few<W: Word>(tables: &Tables<W>, with: &Options, plain: &Searched<
     let (depth, states) = plain.depth_of(plain.states / LOOKED_AT);
     let plan = most(states);
     let first = Searched::start(tables, &plan).down_to(depth, tables, &plan);
-    if first.end != End::Exhausted {
-        return None;
-    }
     let found = first.states;
     let plan = most(plain.states);
     let begun = first.down_to(plain.depth(), tables, &plan);

@@ -43,7 +43,14 @@ impl Diagnostic {
     /// An error at `span` with its remedy.
     #[must_use]
     pub fn new(code: Code, span: Span, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { code, message: message.into(), span, label: String::new(), second: None, help: help.into() }
+        Self {
+            code,
+            message: message.into(),
+            span: span.in_source(),
+            label: String::new(),
+            second: None,
+            help: help.into(),
+        }
     }
 
     /// The same with words beside the caret.
@@ -74,7 +81,7 @@ impl Diagnostic {
     /// The same with another place, and words beside that.
     #[must_use]
     pub(crate) fn with_second(mut self, span: Span, label: impl Into<String>) -> Self {
-        self.second = Some(Box::new(Second { span, label: label.into() }));
+        self.second = Some(Box::new(Second { span: span.in_source(), label: label.into() }));
         self
     }
 

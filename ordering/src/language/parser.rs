@@ -17,6 +17,7 @@ mod item;
 mod keyword;
 mod property;
 mod said;
+mod shadow;
 mod step;
 mod sweep;
 mod table;

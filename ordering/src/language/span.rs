@@ -15,6 +15,9 @@ pub struct Span {
     pub end: usize,
     /// The 1-based line of the first byte.
     pub line: u32,
+    /// Which row it is of a program in which a `for` is written out, from 1; 0 outside of every `for`. What stands once
+    /// in the source is several statements there.
+    pub copy: u32,
 }
 
 /// Something with its place.
@@ -33,7 +36,13 @@ impl Span {
     /// The bytes from `start` up to `end`, of that line.
     #[must_use]
     pub const fn new(start: usize, end: usize, line: u32) -> Self {
-        Self { start, end, line }
+        Self { start, end, line, copy: 0 }
+    }
+
+    /// The place in the source, whatever a `for` makes of it.
+    #[must_use]
+    pub const fn in_source(self) -> Self {
+        Self { copy: 0, ..self }
     }
 
     /// The smallest span that holds both.

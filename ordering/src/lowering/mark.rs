@@ -20,8 +20,8 @@ const LAST: MarkId = MarkId(u16::MAX);
 #[derive(Debug, Default)]
 pub(super) struct Marks {
     pub(super) all: Vec<Mark>,
-    /// By agent, first byte in the source and text.
-    statements: HashMap<(AgentId, usize, String), MarkId>,
+    /// By agent, first byte in the source, copy that a `for` made of it, and text.
+    statements: HashMap<(AgentId, usize, u32, String), MarkId>,
 }
 
 impl Marks {
@@ -30,13 +30,13 @@ impl Marks {
     }
 
     fn statement(&mut self, scenario: &Scenario, agent: AgentId, span: Span, text: String) -> MarkId {
-        let key = (agent, span.start, text);
+        let key = (agent, span.start, span.copy, text);
         if let Some(known) = self.statements.get(&key) {
             return *known;
         }
         let rows = scenario.agents.get(agent).map_or(&[][..], |agent| &agent.rows);
         let row = row(rows, span);
-        let new = self.add(Mark::Statement(Statement { agent, row, line: span.line, text: key.2.clone() }));
+        let new = self.add(Mark::Statement(Statement { agent, row, line: span.line, text: key.3.clone() }));
         self.statements.insert(key, new);
         new
     }

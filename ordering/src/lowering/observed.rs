@@ -37,11 +37,17 @@ impl Emitter<'_> {
         if !matches!(spoken.step, Step::Load(_) | Step::DmaRead(_) | Step::Read(_)) {
             return;
         }
-        let register = self.state.var(&Key::Returned(self.own.agent, span.start, spoken.text.clone()));
+        let text = spoken.text.clone();
+        let register = self.state.var(&Key::Returned(self.own.agent, span.start, span.copy, text.clone()));
         // The rounds of a repeat are one statement.
         if observed.returning.iter().all(|(_, known)| *known != register) {
             let rows = self.scope.scenario.agents.get(self.own.agent).map_or(&[][..], |agent| &agent.rows);
-            let (row, text) = (row(rows, span), spoken.text.clone());
+            let row = row(rows, span);
+            // What a `for` writes out stands in one row, and is told apart by its number.
+            let is_same = |known: &Statement| (known.agent, known.row) == (self.own.agent, row);
+            let copies = observed.returning.iter().filter(|(known, _)| is_same(known));
+            let before = copies.filter(|(known, _)| known.text.split(" #").next() == Some(&text)).count();
+            let text = if before == 0 { text } else { format!("{text} #{}", before + 1) };
             let statement = Statement { agent: self.own.agent, row, line: span.line, text };
             observed.returning.push((statement, register));
         }

@@ -98,7 +98,7 @@ pub enum Key {
     /// Whether the event behind `after` has happened.
     Ghost(usize),
     /// What the statement of an agent that begins at this byte of the source, with this text, has returned last.
-    Returned(AgentId, usize, String),
+    Returned(AgentId, usize, u32, String),
 }
 
 /// What the domains are made of.
@@ -364,7 +364,7 @@ impl State {
             Key::PmdOrig(agent, id) => (format!("{}.orig[{}]", d.agents[*agent], pmd(id)), self.entries()),
             Key::Ghost(_) if d.ghosts == 1 => ("after".to_owned(), yes()),
             Key::Ghost(index) => (format!("after[{index}]"), yes()),
-            Key::Returned(agent, _, text) => (format!("{}: {text}", d.agents[*agent]), d.returned()),
+            Key::Returned(agent, _, _, text) => (format!("{}: {text}", d.agents[*agent]), d.returned()),
         }
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn level<W: Word>(
     let mut workers: Vec<Place<'_, W>> = (0..threads).map(|own| Place { own, worker: None }).collect();
     loop {
         searched.set.shared(|set| by_all(&mut workers, &work, set));
-        if work.halted.load(Relaxed) || workers.iter().all(Place::is_done) {
+        if work.halted.load(Relaxed) || workers.iter().all(Place::is_done) && work.is_taken() {
             break;
         }
         searched.set.double_by(threads);
@@ -115,6 +115,13 @@ struct Worker<'a, W> {
     outbox: Vec<W>,
     fresh: Vec<W>,
     stopped: bool,
+}
+
+impl<W: Word> Work<'_, W> {
+    /// Whether somebody has taken each piece: who finds no room goes home, whatever is left, and may find some on its way.
+    fn is_taken(&self) -> bool {
+        self.shares.iter().all(|share| share.next.load(Relaxed) >= share.pieces.len())
+    }
 }
 
 impl<'a, W> Share<'a, W> {

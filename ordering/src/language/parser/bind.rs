@@ -196,7 +196,12 @@ pub(super) fn counted(cursor: &mut Cursor<'_>) -> Parsed<Counted> {
         let message = format!("`{}` would begin with {least}, and no name ends with that", word.node);
         return Err(Diagnostic::new(Code::IndexOutside, span, message, "begin with 0 or more"));
     }
-    Ok(Counted { word, least, most: most.min(i64::from(u32::MAX)) })
+    if most > i64::from(u32::MAX) {
+        let message = format!("`{}` would end with {most}, and no name ends with that", word.node);
+        let help = format!("end with {} or less", u32::MAX);
+        return Err(Diagnostic::new(Code::IndexOutside, span, message, help));
+    }
+    Ok(Counted { word, least, most })
 }
 
 /// The error for a range whose end comes first.

@@ -19,6 +19,7 @@ use super::declaration;
 use super::draft::{Draft, File};
 use super::item::{Budget, Made};
 use super::keyword::Keyword;
+use super::shadow::shadow;
 use super::sweep::{Parameter, combinations, parameters, varied, within};
 use super::unfold::unfolded;
 
@@ -152,6 +153,8 @@ impl<'a> Builder<'a> {
         if wrong.is_empty() {
             self.programs(&mut scenario, &mut wrong);
         }
+        let Draft { items, .. } = &self.drafts[draft];
+        found.extend(shadow(&scenario, &self.parameters[draft], items));
         scenario.whole &= wrong.is_empty() && found.is_empty();
         found.extend(self.blamed.own(&scenario, wrong));
         let is_repeated = scenario.unfolded;
@@ -221,7 +224,7 @@ impl<'a> Builder<'a> {
         let Made { mut scenario, edits, diagnostics, .. } = made;
         scenario.whole &= diagnostics.is_empty();
         found.extend(diagnostics);
-        let taken = self.take_over(&mut scenario, &bound, depth, found);
+        let taken = self.take_over(draft, &mut scenario, &bound, depth, found);
         let edited = taken.and_then(|()| edits.iter().try_for_each(|one| edit(&mut scenario, one)));
         (scenario, edited.err().into_iter().collect())
     }
@@ -229,17 +232,20 @@ impl<'a> Builder<'a> {
     /// Puts what the base says under a variant.
     fn take_over(
         &mut self,
+        draft: usize,
         scenario: &mut Scenario,
         bound: &Bound,
         depth: usize,
         found: &mut Vec<Diagnostic>,
     ) -> Parsed<()> {
         let Some(like) = scenario.like.clone() else { return Ok(()) };
-        let swept = self.swept.get(&like.node).copied();
+        let swept = self.swept.get(&like.node).copied().filter(|base| *base < draft);
         let sweep = swept.map(|draft| within(&like.node, &self.parameters[draft], bound));
         let name = sweep.as_ref().map_or_else(|| like.node.clone(), Sweep::name);
         let made;
-        let base = match (self.known.get(&name), swept) {
+        // Another scenario may be called as one of the sweep would be.
+        let is_meant = |index: &&usize| sweep.is_none() || self.scenarios[**index].sweep == sweep;
+        let base = match (self.known.get(&name).filter(is_meant), swept) {
             (Some(index), _) => {
                 if let Some(said) = &mut scenario.like {
                     said.node = name;

@@ -53,7 +53,7 @@ pub(in super::super) fn block<'a>(
         let belongs = match keyword {
             Keyword::Race | Keyword::Trace => {
                 // A line that holds a remark only does not end a table.
-                let remark = source[line.start..].starts_with('#');
+                let remark = source[line.start..].trim_start_matches([' ', '\t']).starts_with('#');
                 let ends = found.first().is_some_and(|head| Keyword::ends_a_table(line, head.cells().len()));
                 (remark || !line.is_blank()) && !ends
             }

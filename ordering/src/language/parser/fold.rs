@@ -100,9 +100,8 @@ impl<'a> Reader<'_, 'a> {
 /// The lines of a block without the blanks that all begin with.
 pub(in super::super) fn stripped<'a>(block: &[Line<'a>], source: &str) -> Parsed<Vec<Line<'a>>> {
     let said = || block.iter().filter(|line| !line.is_blank());
-    let Some(margin) = said().map(Line::margin).min_by_key(|margin| margin.len()) else {
-        return Ok(Vec::new());
-    };
+    // Where no line says anything there may be remarks.
+    let margin = said().map(Line::margin).min_by_key(|margin| margin.len()).unwrap_or_default();
     if let Some(mixed) = said().find(|line| !line.margin().starts_with(margin)) {
         let message = "tabs and blanks are mixed at the beginning of the lines of one `for`";
         return Err(Diagnostic::new(Code::MixedMargin, mixed.span(), message, "use blanks alone"));

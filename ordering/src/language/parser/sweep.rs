@@ -15,12 +15,14 @@ use super::said::declared_twice;
 
 /// Combinations of one scenario at most.
 const MOST_COMBINATIONS: u64 = 1024;
+/// Parameters of one scenario at most.
+const MOST_PARAMETERS: usize = 16;
 const FORM: &str = "sweep pages = 1..6, devices = 1..4";
 
 /// A word with the values that it takes.
 #[derive(Clone, Debug)]
 pub(super) struct Parameter {
-    word: Name,
+    pub(super) word: Name,
     values: RangeInclusive<u32>,
 }
 
@@ -38,6 +40,11 @@ pub(super) fn parameters(cursor: &mut Cursor<'_>) -> Parsed<Vec<Parameter>> {
         }
         if let Some(first) = found.iter().find(|known| known.word.node == word.node) {
             return Err(declared_twice(&word, first.word.span));
+        }
+        if found.len() == MOST_PARAMETERS {
+            let message = format!("this scenario has more than {MOST_PARAMETERS} parameters");
+            let help = "write numbers in the place of those with one value";
+            return Err(Diagnostic::new(Code::TooManyCombinations, word.span, message, help));
         }
         found.push(Parameter { word, values: least..=most });
         if !cursor.eat(",") {

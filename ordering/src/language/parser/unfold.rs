@@ -67,17 +67,23 @@ impl Unfolding<'_> {
             } else if let Err(unknown) = known(&tokens) {
                 self.diagnostics.push(unknown);
                 // A row without words was found unreadable.
-                self.push(Row { tokens: Vec::new(), ..row.clone() })?;
+                self.push(Row { tokens: Vec::new(), ..row.clone() }, depth)?;
             } else {
-                self.push(Row { tokens, ..row.clone() })?;
+                self.push(Row { tokens, ..row.clone() }, depth)?;
             }
         }
         Ok(())
     }
 
-    fn push(&mut self, row: Row) -> Parsed<()> {
+    /// A row; one in a `for` is a statement of its own each time.
+    fn push(&mut self, mut row: Row, depth: usize) -> Parsed<()> {
         if self.rows.len() >= MOST_ROWS {
             return Err(too_many(row.span));
+        }
+        if depth > 0 {
+            let copy = u32::try_from(self.rows.len() + 1).unwrap_or(u32::MAX);
+            row.span.copy = copy;
+            row.tokens.iter_mut().for_each(|token| token.span.copy = copy);
         }
         self.rows.push(row);
         Ok(())

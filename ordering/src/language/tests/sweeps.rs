@@ -6,8 +6,8 @@ use super::super::format::format;
 use super::super::syntax::{Expect, Scenario};
 use super::super::{Code, parse};
 use crate::catalogue::text_of;
-use crate::engine::{Options, Verdict, compile, explore};
-use crate::lowering::{Lowered, load};
+use crate::engine::{Look, Options, Verdict, compile, ends, explore};
+use crate::lowering::{Lowered, load, lower_observed};
 
 const HEAD: &str = "scenario s\npage P0, P1, P2, P3\nframe old = 0\nmap P1 -> old rw\ncpu CPU\n";
 
@@ -159,6 +159,14 @@ fn what_is_wrong_with_a_sweep_is_said_once_with_its_code() {
         ("sweep n = 1..40, m = 1..4294967295, k = 0..4294967295", Code::TooManyCombinations),
         ("sweep old = 1..2", Code::ParameterAsName),
         ("sweep CPU = 1..2", Code::ParameterAsName),
+        ("var x = 0..1, y = 0..1\nagent CPU\n  for x in 0..1: y = x", Code::ParameterAsName),
+        ("for old in 1..2: page Q[old]", Code::ParameterAsName),
+        (
+            "sweep a = 1, b = 1, c = 1, d = 1, e = 1, f = 1, g = 1, h = 1, i = 1, j = 1, k = 1, l = 1, m = 1, n = 1, o = 1, p = 1, q = 1",
+            Code::TooManyCombinations,
+        ),
+        ("sweep n = 4294967295\nagent CPU\n  for i in n..n + 5: load P1", Code::IndexOutside),
+        ("sweep n = 1..2\nlike s", Code::UnknownBase),
         ("sweep n = 1..2\ntrace\nCPU\nload P1", Code::StandsOnce),
         ("for i in 1..2: about \"x\"", Code::StandsOnce),
         ("for i in 1..n: page Q[i]", Code::UnknownParameter),
@@ -252,4 +260,53 @@ fn a_scenario_behind_one_that_makes_all_that_may_be_made_is_read() {
     let found = parse(source);
     assert_eq!(found.diagnostics, []);
     assert!(found.scenarios[1].whole && found.scenarios[1].variables.len() == 1);
+}
+
+#[test]
+fn a_variant_declares_nothing_that_is_called_like_a_parameter_of_its_own() {
+    let base = "scenario s\nvar x = 0..3, y = 0..3\nagent p\n  x = 3\n  y = 0\nalways y < 3\n\n";
+    let variant = "scenario t\nlike s\nsweep x = 1..2\nreplace p.2\n  y = x\nexpect proved\n";
+    assert_eq!(errors(&format!("{base}{variant}")), [(Code::ParameterAsName, 10)]);
+}
+
+#[test]
+fn a_row_that_one_round_alone_takes_is_not_taken_by_another() {
+    let rows = ["for i in 1..2:\n    x = i\n    if x == 2:\n      x = 5", "x = 1\n  if x == 2:\n    x = 5"];
+    for rows in rows {
+        let found = load(&format!("scenario s\nvar x = 0..9\nagent p\n  {rows}\nalways x < 9\n"));
+        let (_, lowered) = found.expect("it is read").remove(0);
+        let packed = compile(&lowered.model).expect("it is small");
+        let coverage = explore(&packed, &Options::default()).coverage.expect("it is proved");
+        assert_eq!(coverage.unseen.len(), 1, "{rows}");
+    }
+}
+
+#[test]
+fn what_each_round_returns_is_an_outcome_of_its_own() {
+    let head = "scenario s\ncpu A, B\npage P1\nframe f = 0\nmap P1 -> f rw\noption evict = off\n";
+    let count = |rows: &str| {
+        let source = format!("{head}agent A\n  {rows}\nagent B\n  store P1 = 1\nfinally content(f) == 0\n");
+        let lowered = lower_observed(&parse(&source).scenarios[0], &source).expect("it is lowered");
+        let observed = lowered.observed.as_ref().expect("it was asked for");
+        let look = Look { at: observed.returning.iter().map(|(_, var)| *var).collect(), settled: Vec::new() };
+        ends(&lowered.model, &look, &Options::default()).expect("it is small").ended.len()
+    };
+    assert_eq!(count("for i in 1..2: load P1"), 3);
+    assert_eq!(count("load P1\n  load P1"), 3);
+}
+
+#[test]
+fn a_base_is_of_the_sweep_and_not_only_called_so() {
+    let base = "scenario s\nsweep a = 1..2\nvar x = 0..9\nagent p\n  x = a\nalways x != 3\n\n";
+    let other = "scenario s-a3\nvar x = 0..9\nagent p\n  x = 1\nalways x != 3\n\n";
+    let variant = "scenario t\nlike s\nsweep a = 3\n";
+    let all = load(&format!("{base}{other}{variant}")).expect("it is read");
+    let (_, t) = all.iter().find(|(_, one)| one.name == "t-a3").expect("it is made");
+    assert_eq!(verdict(t), Some(1));
+}
+
+#[test]
+fn remarks_below_a_for_of_one_line_stay() {
+    let text = "scenario s\nvar     y = 0..1\nfor j in 1..1: page Q[j]\n  # a remark\nagent p\n  y = 1\n";
+    assert_eq!(format(text).expect("it is read"), text);
 }
