@@ -37,7 +37,7 @@ use super::progress::Progress;
 use super::selection::Selection;
 use super::trace::TraceArguments;
 use super::unfinished::Unfinished;
-use super::{HOST, UNUSABLE, complain, finish_trace, outcome};
+use super::{HOST, UNDECIDED, UNUSABLE, complain, finish_trace, outcome};
 use crate::race::{PlayError, PlayedBy, played_by};
 use crate::remedy::remedy;
 
@@ -162,6 +162,13 @@ impl Seen {
     fn agrees(&self) -> bool {
         self.raced.iter().all(|one| one.divergence.is_none()) && self.freed.iter().all(Freed::agrees)
     }
+
+    /// Scenarios of which nothing is known to be wrong, and not because all of it was looked at: the search hit its limit,
+    /// or nothing was run.
+    fn undecided(&self) -> usize {
+        let steered = self.raced.iter().filter(|one| one.is_undecided()).count();
+        steered + self.freed.iter().filter(|one| one.is_undecided()).count()
+    }
 }
 
 /// Runs all scenarios and prints what was seen.
@@ -195,6 +202,12 @@ pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
         Mode::Steered => report::conclusion(&seen.raced, arguments.seed),
         Mode::Free | Mode::Windows => freely::conclusion(&seen.freed, arguments.seed),
     };
+    let conclusion = || match seen.undecided() {
+        0 => conclusion(),
+        count => {
+            format!("{}\n{count} not decided: nothing was run, or the search hit --max-states.", conclusion())
+        }
+    };
     let conclusion = || match &unfinished {
         Some(_) => format!("{}\nNot all was run that was asked for.", conclusion()),
         None => conclusion(),
@@ -212,6 +225,7 @@ pub(super) fn run(arguments: &RaceArguments) -> ExitCode {
     }
     let own = match (unfinished, seen.wrong_files + seen.not_on_kvm.len(), seen.agrees()) {
         (Some(Unfinished { status, .. }), _, _) => status,
+        (None, 0, true) if seen.undecided() > 0 => UNDECIDED,
         (None, 0, true) => 0,
         (None, 0, false) => 1,
         (None, _, _) => UNUSABLE,

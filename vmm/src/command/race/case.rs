@@ -1,11 +1,11 @@
 //! A scenario on the live machine, as reports for other programs tell it.
 //!
-//! Invariant: it has a fault if and only if the machine did what the model does not have.
+//! Invariant: it has a fault if and only if the machine did what the model does not have, or that is not known.
 
 use super::super::format::report::{Case, Error, Fault, Group, Report, Rule, Step};
 use super::super::unfinished::Unfinished;
 use super::freely::Freed;
-use super::{ON_KVM, Raced, Seen, report};
+use super::{Model, ON_KVM, Raced, Seen, report};
 
 /// The part of what was seen that belongs to one file.
 pub(super) struct Span<'a> {
@@ -48,7 +48,17 @@ impl Seen {
 }
 
 impl Raced {
+    /// Whether nothing was wrong, and not all of it was looked at.
+    pub(super) fn is_undecided(&self) -> bool {
+        match (&self.model, &self.divergence) {
+            (_, Some(_)) | (Model::Refuted(..), None) => false,
+            (Model::Open, None) => true,
+            (Model::Proved, None) => self.runs == 0,
+        }
+    }
+
     fn case(&self) -> Case {
+        let undecided = self.is_undecided().then(|| undecided(self.lowered.line, self.runs));
         let fault = self.divergence.as_deref().map(|found| {
             let step = |(agent, text): &(String, String)| Step {
                 agent: agent.clone(),
@@ -71,13 +81,28 @@ impl Raced {
             line: self.lowered.line,
             verdict: report::verdict(self),
             seconds: self.time.as_secs_f64(),
-            fault,
+            fault: fault.or(undecided),
         }
     }
 }
 
+/// The fault of a scenario that is not decided.
+fn undecided(line: u32, runs: u64) -> Fault {
+    let (rule, text) = match runs {
+        0 => (Rule::NotRun, "nothing was run: allow more with --rounds or --seconds"),
+        _ => (Rule::Undecided, "the search hit its limit: allow more with --max-states"),
+    };
+    Fault { rule, text: vec![text.to_owned()], line, flow: Vec::new(), table: None }
+}
+
 impl Freed {
+    /// Whether nothing was wrong, and not all of it was looked at.
+    pub(super) fn is_undecided(&self) -> bool {
+        self.agrees() && (self.rounds().0 == 0 || !self.free.ends().is_complete())
+    }
+
     fn case(&self) -> Case {
+        let undecided = self.is_undecided().then(|| undecided(self.line_of_scenario(), self.rounds().0));
         let fault = (!self.agrees()).then(|| Fault {
             rule: Rule::Divergence,
             text: self.divergences(),
@@ -90,7 +115,7 @@ impl Freed {
             line: self.line_of_scenario(),
             verdict: if self.agrees() { "agrees" } else { "DIVERGENCE" }.to_owned(),
             seconds: self.rounds().1,
-            fault,
+            fault: fault.or(undecided),
         }
     }
 }

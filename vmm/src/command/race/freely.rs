@@ -26,7 +26,7 @@ const MOST_THREADS: usize = 8;
 /// What became of one scenario.
 pub(super) struct Freed {
     pub(super) file: String,
-    free: Free,
+    pub(super) free: Free,
     histogram: Histogram,
     /// Whether a guest executed the accesses of its vCPUs; none: it has none.
     vcpus: Option<OnKvm>,
