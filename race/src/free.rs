@@ -83,6 +83,8 @@ pub struct Histogram {
     pub together: u64,
     /// Rounds that were cut off, as they had so many steps.
     pub endless: u64,
+    /// Whether the model has runs that go on for ever.
+    pub may_go_on: bool,
     /// Time that they took.
     pub time: Duration,
     /// The round that made no progress, if there was one: who waits for what.
@@ -140,7 +142,9 @@ impl Free {
         let mut bars: Vec<Bar> = counted.ends.iter().map(|(end, count)| self.bar(end, *count)).collect();
         bars.sort_by(|one, other| other.count.cmp(&one.count).then(one.outcome.cmp(&other.outcome)));
         let Counted { rounds, together, endless, stalled, .. } = counted;
-        Histogram { bars, rounds, together, endless, time: begun.elapsed(), stalled }
+        let is_endless = |outcome: &Outcome| matches!(outcome, Outcome::Endless { .. });
+        let may_go_on = self.ends.found.iter().any(is_endless);
+        Histogram { bars, rounds, together, endless, may_go_on, time: begun.elapsed(), stalled }
     }
 
     /// Lets threads run all rounds; this one is one of them.
@@ -222,11 +226,11 @@ impl Free {
 }
 
 impl Histogram {
-    /// Whether the model has all that was seen, some end was seen if there was a round, and none stood still where it should
-    /// not.
+    /// Whether the model has all that was seen, some end was seen if there was a round and not all runs may go on for ever,
+    /// and none stood still where it should not.
     #[must_use]
     pub fn agrees(&self) -> bool {
-        let ended = self.rounds == 0 || !self.bars.is_empty();
+        let ended = self.rounds == 0 || !self.bars.is_empty() || self.may_go_on && self.endless > 0;
         ended && self.stalled.is_none() && self.bars.iter().all(|bar| bar.is_allowed)
     }
 }

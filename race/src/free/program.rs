@@ -70,19 +70,24 @@ impl<'a> Program<'a> {
         let deeds = &lowered.deeds[index];
         let place = |(pc, instruction): (usize, &'a Instruction)| {
             let mut questions: Vec<(Vec<(*const Act, Class)>, Question<'a>)> = Vec::new();
+            let is_one = (0..instruction.alternatives.len()).any(|number| deeds.of(pc, number).count() > 1);
             for (number, alternative) in instruction.alternatives.iter().enumerate() {
                 let deeds: Vec<Deed<'a>> = deeds.of(pc, number).collect();
                 let register = alternative.updates.iter().find_map(|update| match update {
                     Update::Set(var, _) => registers.iter().position(|register| register == var),
                     Update::Copy { .. } | Update::Increment(_) | Update::Decrement(_) => None,
                 });
-                let key = key(&deeds);
                 let next = usize::from(alternative.next.0);
                 let violates = alternative.violates.is_some();
+                // Steps that are taken as one are not begun to find out that the first of them breaks something.
+                let key = if violates && is_one { Vec::new() } else { key(&deeds) };
                 let way = Way { deeds, guard: &alternative.guard, next, register, violates };
                 match questions.iter_mut().find(|(known, _)| *known == key) {
                     Some((_, question)) => question.ways.push(way),
-                    None => questions.push((key, Question::new(lowered, way))),
+                    None => {
+                        let question = Question::new(lowered, way, key.is_empty());
+                        questions.push((key, question));
+                    }
                 }
             }
             let mut questions: Vec<Question<'a>> =
@@ -106,8 +111,10 @@ fn key(deeds: &[Deed<'_>]) -> Vec<(*const Act, Class)> {
 }
 
 impl<'a> Question<'a> {
-    fn new(lowered: &Lowered, way: Way<'a>) -> Self {
+    /// `is_one`: whether its steps are taken as one.
+    fn new(lowered: &Lowered, way: Way<'a>, is_one: bool) -> Self {
         let kind = match way.deeds.as_slice() {
+            [_] if is_one => Kind::Atomic,
             [one] => match (one.act, one.part) {
                 (Act::Decide, _) => Kind::Look,
                 (_, Part::Walk(..) | Part::Dirty(..) | Part::NotDirty(..)) => Kind::Hardware,
@@ -137,8 +144,13 @@ impl<'a> Question<'a> {
 
 /// Whether the machine does the step in several, where others could come between.
 fn is_several(lowered: &Lowered, deed: Deed<'_>) -> bool {
-    let Act::Step(step) = deed.act else {
-        return matches!(deed.part, Part::Perform(..) | Part::TimesOut(..));
+    let step = match deed.act {
+        Act::Step(step) => step,
+        // A variable is read, and then another one, or the same, is written.
+        Act::Assign(assigned) if assigned.to.of.is_some() => return true,
+        Act::Assign(_) | Act::Decide | Act::Hardware => {
+            return matches!(deed.part, Part::Perform(..) | Part::TimesOut(..));
+        }
     };
     let has_table = |page: PageId| lowered.scene.pages[page.0].above.is_some();
     match **step {

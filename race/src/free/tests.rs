@@ -42,16 +42,39 @@ fn an_end_that_the_model_does_not_have_is_a_divergence() {
 
 #[test]
 fn rounds_without_an_end_agree_with_nothing() {
-    let seen = |rounds| Histogram {
+    let seen = |rounds, may_go_on| Histogram {
         bars: Vec::new(),
         rounds,
         together: 0,
         endless: rounds,
+        may_go_on,
         time: Duration::ZERO,
         stalled: None,
     };
-    assert!(!seen(3).agrees());
-    assert!(seen(0).agrees(), "nothing was asked for");
+    assert!(!seen(3, false).agrees());
+    assert!(seen(3, true).agrees(), "the model goes on, too");
+    assert!(seen(0, false).agrees(), "nothing was asked for");
+}
+
+#[test]
+fn what_is_atomic_is_done_whole_and_a_sum_is_not_lost() {
+    let atomic = "scenario s\nvar x = 0..1, y = 0..1\nagent a\n  atomic { y += 1; x = 1 }\n\nfinally x == 1 && y == 1\n";
+    let sums = "scenario s\nvar x = 0..2\nagent a\n  x += 1\nagent b\n  x += 1\n\nfinally x == 2\n";
+    for text in [atomic, sums] {
+        let free = free(text);
+        let seen = free.run(&machine(free.lowered()), &Plan { rounds: 20_000, ..PLAN });
+        assert!(seen.agrees(), "{text}{seen:?}");
+    }
+}
+
+#[test]
+fn a_step_beyond_a_range_is_still_found_in_what_is_atomic() {
+    let free = free("scenario s\nvar x = 0..1, y = 0..1\nagent a\n  y += 1\n  atomic { y += 1; x = 1 }\n");
+    let seen = free.run(&machine(free.lowered()), &PLAN);
+    assert!(
+        seen.agrees() && seen.bars.iter().all(|bar| matches!(bar.outcome, Outcome::Broken(_))),
+        "{seen:?}"
+    );
 }
 
 #[test]

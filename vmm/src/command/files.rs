@@ -181,7 +181,18 @@ fn read_one(path: &Path) -> Result<Source, FilesError> {
         return Err(FilesError::NotAFile(path.to_owned()));
     }
     let text = limited(fs::File::open(path).map_err(unreadable)?, path)?;
-    Ok(Source { name: path.display().to_string(), text, only: None, path: Some(path.to_owned()) })
+    Ok(Source { name: told(path), text, only: None, path: Some(path.to_owned()) })
+}
+
+/// A path as it is told: in one line, and without what a terminal or a build log obeys.
+fn told(path: &Path) -> String {
+    let shown = |letter: char| match letter {
+        '\0'..='\x1f' => char::from_u32(0x2400 + u32::from(letter)).unwrap_or(char::REPLACEMENT_CHARACTER),
+        '\x7f' => '\u{2421}',
+        other if other.is_control() => char::REPLACEMENT_CHARACTER,
+        other => other,
+    };
+    path.display().to_string().chars().map(shown).collect()
 }
 
 /// All that `from` has, up to the limit: a file may grow while it is read, and what is read counts.

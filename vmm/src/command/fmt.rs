@@ -13,7 +13,7 @@ use ordering::language::format::{Unformed, format};
 use tempfile::NamedTempFile;
 
 use super::colour;
-use super::files::{self, STANDARD_INPUT, Source};
+use super::files::{self, Source};
 use super::voice::{HOST, UNUSABLE, complain, say};
 use crate::remedy::remedy;
 
@@ -93,14 +93,14 @@ fn formed(source: &Source, check: bool) -> Formed {
         say(format_args!("{}:{}: not in its form", source.name, first_difference(&source.text, &text)));
         return Formed::Changed;
     }
-    if source.name == STANDARD_INPUT {
+    let Some(path) = &source.path else {
         say(text.trim_end_matches('\n'));
         return Formed::As;
-    }
+    };
     if is_same {
         return Formed::As;
     }
-    match replace(Path::new(&source.name), &text) {
+    match replace(path, &text) {
         Ok(()) => Formed::Changed,
         Err(error) => {
             let remedy = remedy(&error, "make its folder writable, or print the form with `-`");

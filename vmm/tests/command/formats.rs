@@ -55,6 +55,27 @@ fn schema_of(name: &str) -> Value {
 }
 
 #[test]
+fn a_name_of_a_file_is_told_in_one_line() {
+    let name = "a\n::error file=README.md::pwned\u{1b}[2J.scn";
+    for text_of in [REFUTED, WRONG] {
+        let folder = folder("formats-names", &[(name, text_of)]);
+        for format in FORMATS {
+            for command in ["check", "race"] {
+                let output = run(&folder, &[command, ".", "--format", format], "");
+                let told = text(&output.stdout) + &text(&output.stderr);
+                let obeyed = told.lines().any(|line| line.starts_with("::error file=README"))
+                    || told.contains('\u{1b}');
+                assert!(!obeyed, "{command} {format}: {told}");
+            }
+        }
+        let output = run(&folder, &["fmt", "."], "");
+        assert!(folder.join(name).is_file(), "{}", text(&output.stderr));
+        assert_eq!(fs::read_dir(&folder).expect("it is there").count(), 1, "nothing is written beside it");
+        fs::remove_dir_all(folder).expect("it was made");
+    }
+}
+
+#[test]
 fn the_status_is_the_same_in_every_format() {
     let folder = folder("formats-status", &[("a.scn", REFUTED), ("b.scn", WRONG)]);
     for (arguments, status) in [
@@ -177,7 +198,7 @@ fn a_suite_counts_its_cases_and_has_the_counterexample() {
     let shown = text(&run(&folder, &["check", "a.scn", "b\u{1}<.scn", "--format", "junit"], "").stdout);
     for part in [
         "<testsuite name=\"a.scn\" package=\"afterimage.check\" id=\"0\" tests=\"3\" failures=\"1\" errors=\"0\"",
-        "<testsuite name=\"b\u{fffd}&lt;.scn\" package=\"afterimage.check\" id=\"1\" tests=\"1\" failures=\"0\" errors=\"1\"",
+        "<testsuite name=\"b\u{2401}&lt;.scn\" package=\"afterimage.check\" id=\"1\" tests=\"1\" failures=\"0\" errors=\"1\"",
         "<testcase name=\"late\" classname=\"a.scn\"",
         "type=\"violated/never-DEV-reads-A-0-after-CPU-store-A\"",
         "set_pte A -&gt; new rw |",

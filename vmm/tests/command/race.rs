@@ -112,6 +112,16 @@ fn a_scenario_without_a_run_does_not_count_as_one_that_agrees() {
 }
 
 #[test]
+fn the_whole_catalogue_ends_as_the_model_allows_when_all_run_free() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/scenarios");
+    let output = afterimage(&["race", folder, "--mode", "free", "--rounds", "10", "--cpu", "software"]);
+    let shown = text(&output.stdout);
+    let diverged: Vec<&str> = shown.lines().filter(|line| line.contains("DIVERGE")).collect();
+    assert_eq!((output.status.code(), diverged), (Some(0), Vec::new()), "{}", text(&output.stderr));
+    assert!(shown.matches(" 10 rounds ").count() > 500, "all of them run");
+}
+
+#[test]
 fn what_the_search_did_not_decide_is_no_agreement_in_any_format() {
     for mode in ["steered", "free"] {
         let asked = ["race", "store-buffering", "--mode", mode, "--rounds", "20", "--max-states", "2"];

@@ -151,7 +151,7 @@ impl fmt::Display for Freed {
         }
         if rounds == 0 {
             write!(f, "\n    did not run")?;
-        } else if self.histogram.bars.is_empty() && self.histogram.stalled.is_none() {
+        } else if self.histogram.bars.is_empty() && self.histogram.stalled.is_none() && !self.agrees() {
             write!(f, "\n    DIVERGENCE: no round came to an end")?;
         }
         for (agent, step) in self.histogram.stalled.iter().flatten() {
