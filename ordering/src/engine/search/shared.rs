@@ -192,7 +192,7 @@ impl<'a, W: Word> Worker<'a, W> {
     fn next(&mut self, work: &Work<'a, W>) -> &'a [W] {
         if self.piece.is_empty() {
             let (before, from) = work.shares.split_at(self.share.min(work.shares.len()));
-            self.piece = from.iter().chain(before).find_map(Share::take).unwrap_or_default();
+            self.piece = from.iter().chain(before).find_map(Share::take).unwrap_or(&[]);
         }
         self.piece
     }

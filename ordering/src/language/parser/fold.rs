@@ -99,21 +99,23 @@ impl<'a> Reader<'_, 'a> {
 
 /// The lines of a block without the blanks that all begin with.
 pub(in super::super) fn stripped<'a>(block: &[Line<'a>], source: &str) -> Parsed<Vec<Line<'a>>> {
+    // A table goes on behind a remark.
+    let remark = |line: &Line<'a>| {
+        let rest = &source[line.start..];
+        let blanks = rest.len() - rest.trim_start_matches([' ', '\t']).len();
+        let start = if rest[blanks..].starts_with('#') { line.start + blanks } else { line.start };
+        Line { start, ..*line }
+    };
     let said = || block.iter().filter(|line| !line.is_blank());
-    // Where no line says anything there may be remarks.
-    let margin = said().map(Line::margin).min_by_key(|margin| margin.len()).unwrap_or_default();
+    let Some(margin) = said().map(Line::margin).min_by_key(|margin| margin.len()) else {
+        return Ok(block.iter().map(remark).collect());
+    };
     if let Some(mixed) = said().find(|line| !line.margin().starts_with(margin)) {
         let message = "tabs and blanks are mixed at the beginning of the lines of one `for`";
         return Err(Diagnostic::new(Code::MixedMargin, mixed.span(), message, "use blanks alone"));
     }
-    let remark = |line: &Line<'_>| {
-        let rest = &source[line.start..];
-        let blanks = rest.len() - rest.trim_start_matches([' ', '\t']).len();
-        if rest[blanks..].starts_with('#') { line.start + blanks } else { line.start }
-    };
     let without = |line: &Line<'a>| match line.is_blank() {
-        // A table goes on behind a remark.
-        true => Line { start: remark(line), ..*line },
+        true => remark(line),
         false => Line { text: &line.text[margin.len()..], start: line.start + margin.len(), ..*line },
     };
     Ok(block.iter().map(without).collect())

@@ -49,8 +49,9 @@ fn declared(scenario: &Scenario) -> impl Iterator<Item = &Name> {
 fn around(items: &[Item<'_>], words: &mut Vec<(String, Span)>) {
     for item in items.iter().filter(|item| item.keyword == Keyword::For) {
         // A line that cannot be read has been said to be wrong.
-        let read = tokens(item.line.rest()).unwrap_or_default();
-        words.extend(read.first().and_then(|token| Some((token.word()?.to_owned(), token.span))));
+        if let Ok(read) = tokens(item.line.rest()) {
+            words.extend(read.first().and_then(|token| Some((token.word()?.to_owned(), token.span))));
+        }
         around(&item.inner, words);
     }
 }

@@ -81,7 +81,7 @@ impl Unfolding<'_> {
             return Err(too_many(row.span));
         }
         if depth > 0 {
-            let copy = u32::try_from(self.rows.len() + 1).unwrap_or(u32::MAX);
+            let copy = u32::try_from(self.rows.len() + 1).expect("a program has few rows");
             row.span.copy = copy;
             row.tokens.iter_mut().for_each(|token| token.span.copy = copy);
         }
