@@ -4,7 +4,7 @@
 //! exit status, or one line that says which part is missing, twice there or of something else, and what is to be
 //! run again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -131,10 +131,42 @@ fn merged(files: &[PathBuf]) -> Result<Whole, String> {
             return Err(format!("{file} ends after {found} of its {own} scenarios: run `{run}`"));
         }
     }
-    let errors = parts.values().next().map_or_else(Vec::new, |(_, report)| report.errors.clone());
+    consistent(parts.values())?;
+    let mut errors: Vec<Value> = Vec::new();
+    for error in parts.values().flat_map(|(_, report)| &report.errors) {
+        // What is wrong with a file is said in every part.
+        if !errors.contains(error) {
+            errors.push(error.clone());
+        }
+    }
     let mut left: Vec<_> = parts.into_values().map(|(_, report)| report.scenarios.into_iter()).collect();
     let scenarios = (0..count).filter_map(|number| left[number % of].next()).collect();
     Ok(Whole { schema: CHECK, scenarios, errors })
+}
+
+/// Sees that each scenario is there once, and that what is said of it does not contradict itself: a merge believes its
+/// parts, and would be green for what somebody has put together.
+fn consistent<'p>(parts: impl Iterator<Item = &'p (&'p Path, Report)>) -> Result<(), String> {
+    let mut known = HashMap::new();
+    for (file, report) in parts {
+        for one in &report.scenarios {
+            let refused = |what: &str| {
+                let (name, of) = (&one["scenario"], report.partition.of);
+                let (file, run) = (file.display(), again(report, report.partition.index));
+                format!("{file} is not what `check` prints for a part of {of}: {name} {what}: run `{run}`")
+            };
+            let is_faultless = one["faults"].as_array().is_some_and(Vec::is_empty);
+            let is_met = is_faultless && one["verdict"] == one["expected"];
+            if one["as_expected"] != Value::Bool(is_met) {
+                return Err(refused("is as expected and is not"));
+            }
+            let place = [&one["file"], &one["line"], &one["scenario"]].map(Value::to_string);
+            if known.insert(place, file).is_some() {
+                return Err(refused("is there twice"));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn read(file: &Path) -> Result<Report, String> {
@@ -201,7 +233,32 @@ fn again(report: &Report, index: usize) -> String {
             argument.clone()
         };
         is_value = argument == "--partition";
-        words.push(replaced);
+        words.push(quoted(replaced));
     }
     words.join(" ")
+}
+
+/// A word as a shell takes it.
+fn quoted(word: String) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_./=:,@%+-".contains(letter);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word;
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    //! Claims about the command that is proposed.
+
+    use super::quoted;
+
+    #[test]
+    fn a_word_that_a_shell_would_change_is_quoted() {
+        for (word, told) in
+            [("a/b-c.scn", "a/b-c.scn"), ("s-*", "'s-*'"), ("a b", "'a b'"), ("it's", r"'it'\''s'")]
+        {
+            assert_eq!(quoted(word.to_owned()), told);
+        }
+    }
 }

@@ -151,6 +151,26 @@ fn a_part_that_is_lost_twice_there_or_of_something_else_is_named() {
 }
 
 #[test]
+fn a_part_that_contradicts_itself_or_has_a_scenario_twice_is_refused() {
+    let whole = Whole::new(true);
+    let (one, two) = (whole.part(1, 2), whole.part(2, 2));
+    let text_of = read_to_string(&one).expect("it was written");
+    let report: Value = serde_json::from_str(&text_of).expect("one JSON object");
+    let changed = |change: &dyn Fn(&mut Value)| {
+        let mut report = report.clone();
+        change(&mut report["scenarios"]);
+        write(&one, report.to_string()).expect("a temporary file can be written");
+        refusal(&[&one, &two])
+    };
+    let contradicts = "is as expected and is not: run `afterimage check ";
+    assert!(changed(&|all| all[0]["verdict"] = "VIOLATED".into()).contains(contradicts));
+    assert!(changed(&|all| all[0]["faults"] = serde_json::json!(["x"])).contains(contradicts));
+    assert!(changed(&|all| all[0]["as_expected"] = false.into()).contains(contradicts));
+    let twice = changed(&|all| all[1] = all[0].clone());
+    assert!(twice.contains("is there twice: run `afterimage check "), "{twice}");
+}
+
+#[test]
 fn a_part_whose_scenarios_are_not_all_there_is_named() {
     let whole = Whole::new(false);
     let [one, two] = [1, 2].map(|index| whole.part(index, 2));
