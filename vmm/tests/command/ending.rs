@@ -422,3 +422,19 @@ fn of_a_file_that_is_no_image_its_head_is_read_and_no_more() {
     assert!(told.contains("no-image is no image that boots here"), "{told}");
     std::fs::remove_file(path).expect("it was made");
 }
+
+#[test]
+fn a_picture_of_stale_uses_that_cannot_be_written_is_told_and_no_verdict_hides_it() {
+    if !has_kvm() {
+        return;
+    }
+    for (guest, kept) in [("testdev", "stale use: "), ("hello", "stale uses: none")] {
+        let output = afterimage(&["boot", "--guest", guest, "--timeout", "60", "--html", "/dev/full"]);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(7), "{guest}: {told}");
+        assert!(
+            told.contains(kept) && told.matches("/dev/full cannot be written").count() == 1,
+            "{guest}: {told}"
+        );
+    }
+}

@@ -187,13 +187,16 @@ fn tell(screen: &Screen, message: Option<String>) {
     }
 }
 
-/// The status of a run whose `own` is this: all is well only if it could be said.
+/// The status of a run whose `own` is this: all is well only if it could be said, and a report that is lost is told, whatever
+/// else went wrong.
 fn finish(screen: &Screen, own: u8) -> u8 {
-    let Some(ending) = screen.failure().filter(|_| own == 0) else { return own };
+    let is_told = [status::HOST, status::READER_GONE].contains(&own);
+    let Some(ending) = screen.failure().filter(|_| !is_told) else { return own };
     let (status, message) = status::of(&ending, 0, status::ExitCode::Verdict);
     tell(screen, message);
     screen.settle(HURRIED);
-    status
+    let is_report_lost = own == status::STALE_USE && status == status::HOST;
+    if own == 0 || is_report_lost { status } else { own }
 }
 
 /// A panic is told as reports are: whoever panics waits for nobody.
