@@ -21,7 +21,7 @@ use super::apart::apart;
 use super::files::{self, Source};
 use super::pictures::PictureArguments;
 use super::progress::Progress;
-use super::{HOST, UNUSABLE, complain, say};
+use super::{HOST, UNDECIDED, UNUSABLE, complain, say};
 
 /// States of all orders at once, some hundred bytes each.
 const AT_ONCE: usize = 200_000;
@@ -96,6 +96,12 @@ fn found(arguments: &MinimizeArguments) -> Result<ExitCode, String> {
             }
         }
         Err(MinimizeError::Unreadable(diagnostics)) => Err(render(&diagnostics)),
+        Err(MinimizeError::NotProved { scenario, refusal }) if *refusal == Refusal::BoundHit => {
+            complain(format_args!(
+                "whether {scenario} is proved as it stands was not decided: allow more with --max-states"
+            ));
+            Ok(UNDECIDED.into())
+        }
         Err(error @ MinimizeError::NotProved { .. }) => {
             complain(&error);
             if let MinimizeError::NotProved { refusal, .. } = error

@@ -74,3 +74,16 @@ fn a_name_that_is_none_and_a_scenario_that_is_not_proved_are_told() {
         assert!(text(&output.stderr).contains(message), "{arguments:?}: {}", text(&output.stderr));
     }
 }
+
+#[test]
+fn what_the_limit_leaves_open_is_not_said_to_be_wrong() {
+    let file = catalogue("cow/notify-under-lock.scn");
+    let chosen = ["--agent", "CPU", "--scenario", "cow-clear-flush-notify", "--max-states", "3"];
+    let output = afterimage(&[&["minimize", file.as_str()], chosen.as_slice()].concat());
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{told}");
+    assert!(
+        told.contains("was not decided: allow more with --max-states") && told.lines().count() == 1,
+        "{told}"
+    );
+}
