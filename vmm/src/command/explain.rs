@@ -23,7 +23,9 @@ pub(super) fn run(arguments: &ExplainArguments) -> ExitCode {
         Code::ALL.iter().for_each(|code| say(format_args!("{code}  {}", code.about())));
         return ExitCode::SUCCESS;
     };
-    let Ok(code) = word.parse::<Code>() else {
+    // As it stands in a message, `error[AI0012]`, or in a sentence.
+    let bare = word.strip_prefix("error[").unwrap_or(word).trim_end_matches([']', ':', ',', '.']);
+    let Ok(code) = bare.parse::<Code>() else {
         let all: Vec<String> = Code::ALL.iter().map(Code::to_string).collect();
         let known: Vec<&str> = all.iter().map(String::as_str).collect();
         let help = did_you_mean(&word.to_ascii_uppercase(), &known, "`afterimage explain` lists all codes");

@@ -167,6 +167,10 @@ fn show(entry: &Entry) -> ExitCode {
         if let (false, Some(source)) = (entry.written().contains("\nsource"), &entry.scenario.source) {
             say(format_args!("# source, of what it is like: {source}\n"));
         }
+        say(format_args!(
+            "# alone it cannot be checked: `afterimage zoo --save DIR` writes {} with what it is like\n",
+            entry.file.path
+        ));
         say(format_args!("# its programs, with what it takes over from {}\n{}", like.node, entry.programs()));
     }
     let options = Options { interleavings: Counting::On, ..Options::default() };

@@ -106,6 +106,9 @@ fn a_code_is_explained_and_an_unknown_one_is_refused() {
     assert!(told.starts_with("error[AI0012]: A step that is not in the language.\n"), "{told}");
     assert!(told.contains("    pte_claer A") && told.contains("Right:"), "{told}");
     assert!(text(&afterimage(&["explain"]).stdout).lines().count() > 90);
+    for as_told in ["error[AI0012]", "error[AI0012]:", "AI0012,"] {
+        assert_eq!(text(&afterimage(&["explain", as_told]).stdout), told, "{as_told}");
+    }
     let unknown = afterimage(&["explain", "AI9912"]);
     assert_eq!(unknown.status.code(), Some(2));
     assert!(text(&unknown.stderr).contains("there is no code `AI9912`"), "{}", text(&unknown.stderr));

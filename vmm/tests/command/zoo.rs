@@ -25,6 +25,7 @@ fn a_variant_is_shown_with_what_it_has_become_and_its_counterexample() {
     for part in [
         "like    cow-clear-flush-notify",
         "takes over from cow-clear-flush-notify",
+        "`afterimage zoo --save DIR` writes cow/notify-under-lock.scn with what it is like",
         "  notify A\n  pte_clear A\n",
         "source, of what it is like: Jerome Glisse",
         "VIOLATED in 10 steps",
