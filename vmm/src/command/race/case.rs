@@ -113,7 +113,13 @@ impl Freed {
         Case {
             scenario: self.name().to_owned(),
             line: self.line_of_scenario(),
-            verdict: if self.agrees() { "agrees" } else { "DIVERGENCE" }.to_owned(),
+            verdict: match (self.agrees(), self.rounds().0) {
+                (false, _) => "DIVERGENCE",
+                (true, 0) => "did not run",
+                (true, _) if self.is_undecided() => "agrees, not decided",
+                (true, _) => "agrees",
+            }
+            .to_owned(),
             seconds: self.rounds().1,
             fault: fault.or(undecided),
         }
