@@ -36,10 +36,18 @@ impl Interrupt {
     pub(super) fn watched() -> Self {
         let (flag, which) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
         let stop = Arc::new(AtomicBool::new(false));
-        for (number, (signal, _, _)) in (1..).zip(SIGNALS) {
+        let has_come = SIGNALS.map(|_| Arc::new(AtomicBool::new(false)));
+        for (index, (signal, _, _)) in SIGNALS.into_iter().enumerate() {
             // Where this cannot be watched, the signal ends the program, as it does without us.
             let _ends = flag::register_conditional_default(signal, Arc::clone(&flag));
-            let _names = flag::register_usize(signal, Arc::clone(&which), number);
+            // Two threads may take the two signals at once, and neither sees the flag set by the other. Each says that
+            // its own has come before it looks for the other: one of them sees both. Two of one signal may be one, as
+            // they may be for the kernel.
+            let _says = flag::register(signal, Arc::clone(&has_come[index]));
+            for (_, other) in has_come.iter().enumerate().filter(|(it, _)| *it != index) {
+                let _ends = flag::register_conditional_default(signal, Arc::clone(other));
+            }
+            let _names = flag::register_usize(signal, Arc::clone(&which), index + 1);
             let _tells = flag::register(signal, Arc::clone(&stop));
             let _stops = flag::register(signal, Arc::clone(&flag));
         }

@@ -133,11 +133,12 @@ fn a_machine_without_a_unit_has_a_trace_of_its_devices() {
     assert_eq!((told.as_str(), read.flows.len()), ("", 0));
 }
 
-/// The arrow to the use that broke, and what is stale then.
+/// The arrow to the use that broke, one of those named, and what is stale then.
 #[track_caller]
-fn assert_run(read: &Read, change: &str, used: &str, stale: &str) {
+fn assert_run(read: &Read, change: &str, used: &[&str], stale: &str) {
     let flows = flows(read);
-    let to_use = |flow: &&Vec<&Slice>| flow[0].name == change && flow[flow.len() - 1].name == used;
+    let to_use =
+        |flow: &&Vec<&Slice>| flow[0].name == change && used.contains(&flow[flow.len() - 1].name.as_str());
     let flow = flows.iter().find(to_use).unwrap_or_else(|| panic!("{flows:#?}"));
     let at = flow[flow.len() - 1].begin_us;
     let is_held = |slice: &&Slice| slice.category == "stale" && slice.begin_us <= at && at < slice.end_us;
@@ -150,7 +151,9 @@ fn assert_run(read: &Read, change: &str, used: &str, stale: &str) {
 fn a_cow_break_live_has_an_arrow_from_the_change_to_the_use() {
     let arguments = ["demo", "--cpu", "software", "--operation", "cow", "--order", "no-flush"];
     let (read, _) = traced("demo", &arguments, 0);
-    assert_run(&read, "pte_clear A", "load A = 0", "tlb[CPU1][A], TLB of CPU1");
+    // A load that comes late finds that the page is free by now.
+    let loads = ["load A = 0", "load A in freed old"];
+    assert_run(&read, "pte_clear A", &loads, "tlb[CPU1][A], TLB of CPU1");
     // At the times at which it was seen.
     let rows = read.slices.iter().filter(|slice| slice.category == "step");
     assert!(rows.clone().all(|row| row.args["known"].is_string()) && rows.count() > 5);
@@ -161,7 +164,7 @@ fn a_counterexample_that_is_raced_or_replayed_is_traced_row_by_row() {
     let file = scenario("traced.scn", &format!("{RACE}expect violation\n"));
     let file = file.to_str().expect("a plain path");
     let (race, _) = traced("race", &["race", file, "--rounds", "1"], 0);
-    assert_run(&race, "pte_clear A", "dma_read A = 0", "tlb[IOMMU][A], IOTLB of IOMMU");
+    assert_run(&race, "pte_clear A", &["dma_read A = 0"], "tlb[IOMMU][A], IOTLB of IOMMU");
     let first = race.slices.iter().find(|slice| slice.args["row"] == 1).expect("there is a first row");
     assert_eq!((first.begin_us, first.end_us), (1.0, 2.0), "a row is a microsecond");
 
@@ -170,7 +173,7 @@ fn a_counterexample_that_is_raced_or_replayed_is_traced_row_by_row() {
     let rows = rows.split("\n\n").next().expect("it has rows");
     let file = scenario("traced-again.scn", &format!("{RACE}\ntrace\n{rows}\n"));
     let (replay, _) = traced("replay", &["replay", file.to_str().expect("a plain path")], 0);
-    assert_run(&replay, "pte_clear A", "dma_read A = 0", "tlb[IOMMU][A], IOTLB of IOMMU");
+    assert_run(&replay, "pte_clear A", &["dma_read A = 0"], "tlb[IOMMU][A], IOTLB of IOMMU");
     assert_eq!(replay.flows.len(), race.flows.len(), "it is the same run");
 }
 
