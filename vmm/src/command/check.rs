@@ -323,7 +323,10 @@ impl Run<'_> {
                 }
                 checked.push(one);
             }
-            Err(diagnostics) => wrong.extend(diagnostics),
+            Err(diagnostics) => {
+                self.dealt.refused();
+                wrong.extend(diagnostics);
+            }
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! exit status, or one line that says which part is missing, twice there or of something else, and what is to be
 //! run again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -125,23 +125,37 @@ fn merged(files: &[PathBuf]) -> Result<Whole, String> {
             let (file, run) = (file.display(), again(report, index));
             return Err(format!("{file} is not all of part {index}/{of}: {why}: run `{run}`"));
         }
-        let own = (count + of - index) / of;
+        let own = report.partition.own(count);
         if own != found {
             let (file, run) = (file.display(), again(report, index));
             return Err(format!("{file} ends after {found} of its {own} scenarios: run `{run}`"));
         }
     }
     consistent(parts.values())?;
-    let mut errors: Vec<Value> = Vec::new();
-    for error in parts.values().flat_map(|(_, report)| &report.errors) {
-        // What is wrong with a file is said in every part.
-        if !errors.contains(error) {
-            errors.push(error.clone());
+    let errors = errors(parts.values().map(|(_, report)| report));
+    let refused: HashSet<usize> =
+        parts.values().flat_map(|(_, report)| &report.partition.refused).copied().collect();
+    let mut left: Vec<_> = parts.into_values().map(|(_, report)| report.scenarios.into_iter()).collect();
+    let explored = (0..count).filter(|number| !refused.contains(&(number + 1)));
+    let scenarios = explored.filter_map(|number| left[number % of].next()).collect();
+    Ok(Whole { schema: CHECK, scenarios, errors })
+}
+
+/// What is wrong with the files, in their order. With a file that nobody can read, each part says the same.
+fn errors<'p>(parts: impl Iterator<Item = &'p Report>) -> Vec<Value> {
+    let mut errors: Vec<(Option<usize>, Option<u64>, &Value)> = Vec::new();
+    for report in parts {
+        let place = |error: &Value| {
+            report.partition.files.iter().position(|one| error["file"].as_str() == Some(one.file.as_str()))
+        };
+        for error in &report.errors {
+            if !errors.iter().any(|(_, _, other)| *other == error) {
+                errors.push((place(error), error["line"].as_u64(), error));
+            }
         }
     }
-    let mut left: Vec<_> = parts.into_values().map(|(_, report)| report.scenarios.into_iter()).collect();
-    let scenarios = (0..count).filter_map(|number| left[number % of].next()).collect();
-    Ok(Whole { schema: CHECK, scenarios, errors })
+    errors.sort_by_key(|(file, line, _)| (*file, *line));
+    errors.into_iter().map(|(_, _, error)| error.clone()).collect()
 }
 
 /// Sees that each scenario is there once, and that what is said of it does not contradict itself: a merge believes its
@@ -149,6 +163,13 @@ fn merged(files: &[PathBuf]) -> Result<Whole, String> {
 fn consistent<'p>(parts: impl Iterator<Item = &'p (&'p Path, Report)>) -> Result<(), String> {
     let mut known = HashMap::new();
     for (file, report) in parts {
+        let (refused, errors) = (report.partition.refused.len(), report.errors.len());
+        if refused > errors {
+            let (file, run) = (file.display(), again(report, report.partition.index));
+            return Err(format!(
+                "{file} lacks scenarios that could not be explored ({refused}), and has {errors} errors: run `{run}`"
+            ));
+        }
         for one in &report.scenarios {
             let refused = |what: &str| {
                 let (name, of) = (&one["scenario"], report.partition.of);

@@ -77,6 +77,50 @@ fn all_parts_together_are_the_whole_in_any_number_and_order() {
     }
 }
 
+/// A scenario that is read and is too large to be explored.
+fn too_large() -> String {
+    let lines = |line: &dyn Fn(usize) -> String| (0..45).map(line).collect::<String>();
+    let steps = |n: usize| (1..8).map(|value| format!("  x{n} = {value}\n")).collect();
+    let [variables, steps, ends] =
+        [lines(&|n| format!("var x{n} = 0..7\n")), lines(&steps), lines(&|n| format!("finally x{n} == 7\n"))];
+    format!("scenario large\n{variables}agent k\n{steps}{ends}")
+}
+
+#[test]
+fn a_scenario_that_cannot_be_explored_is_an_error_of_its_part_and_of_the_whole() {
+    let whole = Whole::new(false);
+    let path = whole.folder.as_path().join("a.scn");
+    let text_of = read_to_string(&path).expect("it was written");
+    let (first, second) = text_of.split_at(text_of.find("scenario b").expect("it is there"));
+    write(&path, format!("{first}{}{second}", too_large())).expect("a temporary file can be written");
+    let expected = afterimage(&["check", whole.path(), "store-buffering", "--json"]);
+    assert_eq!(expected.status.code(), Some(2));
+    assert_eq!(found(&expected.stdout)[2][0]["code"], "AI0087", "{}", text(&expected.stdout));
+    for of in [1, 2, 3, 7] {
+        let reports: Vec<String> = (1..=of).map(|index| whole.part(index, of)).collect();
+        let reports: Vec<&str> = reports.iter().map(String::as_str).collect();
+        let merged = afterimage(&[["merge", "--json"].as_slice(), &reports].concat());
+        assert_eq!(found(&merged.stdout), found(&expected.stdout), "{of}: {}", text(&merged.stderr));
+        assert_eq!(merged.status.code(), Some(2), "{of} parts");
+    }
+    // A part that says so without an error, or of a scenario of another part, is none.
+    let [one, two] = [1, 2].map(|index| whole.part(index, 2));
+    let text_of = read_to_string(&two).expect("it was written");
+    let report: Value = serde_json::from_str(&text_of).expect("one JSON object");
+    for (refused, errors, said) in [
+        (serde_json::json!([2]), serde_json::json!([]), "lacks scenarios that could not be explored (1)"),
+        (serde_json::json!([1]), report["errors"].clone(), "says that it is part 2/2"),
+        (serde_json::json!([2, 2]), report["errors"].clone(), "says that it is part 2/2"),
+    ] {
+        let mut report = report.clone();
+        report["partition"]["refused"] = refused;
+        report["errors"] = errors;
+        write(&two, report.to_string()).expect("a temporary file can be written");
+        let told = refusal(&[&one, &two]);
+        assert!(told.contains(said), "{told}");
+    }
+}
+
 /// A report of a part that was made before a file changed.
 #[test]
 fn a_part_of_another_content_of_a_file_is_refused_with_the_name_of_the_file() {
