@@ -1,6 +1,7 @@
 //! One blank or none between two tokens of a statement.
 //!
-//! Invariant: tokens and their order are kept; whether `(` belongs to the word before it is as it was written.
+//! Invariant: tokens and their order are kept; whether `(` belongs to the word before it, and a word to the `-` before it, is as it
+//! was written.
 
 use super::super::token::{Kind, Token};
 
@@ -40,8 +41,9 @@ fn has_blank(first: Option<&Token>, before: &Token, token: &Token, next: Option<
     match (sign(before), sign(token)) {
         (_, Some("," | ";" | ")" | ":" | ".." | "." | "[" | "]"))
         | (Some("(" | "!" | ".." | "." | "["), _) => false,
-        // What is subtracted stands apart; a bit that is cleared belongs to its sign.
-        (Some("-"), _) => is_number(Some(token)) && !apart(first.and_then(sign)),
+        // A number that is subtracted stands apart; a word may be a bit that is cleared, which belongs to its sign.
+        (Some("-"), _) if is_number(Some(token)) => !apart(first.and_then(sign)),
+        (Some("-"), _) => was,
         // `page-table` is one name.
         (_, Some("-")) => is_number(next) || was,
         (_, Some("(" | "/")) | (Some("/"), _) => was,

@@ -56,6 +56,15 @@ race                                # columns
     assert!(got.ends_with("3 steps\n") && !got.contains("\n\n\n"), "{got}");
 }
 
+#[test]
+fn what_is_subtracted_from_a_parameter_stands_as_far_away_as_it_was_written() {
+    let source =
+        "scenario s\nsweep n = 2\nvar x = 0..3\nfor i in n - n..n-1:\n  agent p[i]\n    x = i\nfinally x < 3\n";
+    let got = formed(source);
+    assert!(got.contains("for i in n - n..n - 1:\n"), "{got}");
+    assert_eq!(formed(&got), got);
+}
+
 /// Puts up to three blanks more wherever one stands, behind lines and into rows, and lines between others.
 fn stretched(text: &str, mut seed: u64) -> String {
     let mut below = |bound: u64| {
