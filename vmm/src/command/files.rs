@@ -152,9 +152,16 @@ fn of_catalogue(name: &Path) -> Option<Source> {
     })
 }
 
-/// Reads the one file of that name, or standard input.
+/// Reads the one file of that name, standard input, or the file of the catalogue that has a scenario of that name.
 pub(super) fn one(path: &Path) -> Result<Source, FilesError> {
-    if path.as_os_str() == DASH { standard_input() } else { read_one(path) }
+    if path.as_os_str() == DASH {
+        return standard_input();
+    }
+    match (of_catalogue(path), no_such(path)) {
+        (Some(source), _) => Ok(source),
+        (None, Some(error)) => Err(error),
+        (None, None) => read_one(path),
+    }
 }
 
 fn collect(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), FilesError> {

@@ -29,8 +29,8 @@ const AT_ONCE: usize = 200_000;
 /// What can be asked of an order.
 #[derive(Debug, Args)]
 pub(super) struct MinimizeArguments {
-    /// A scenario file
-    #[arg(value_name = "FILE")]
+    /// A scenario file, `-` for standard input, or the name of a scenario that `afterimage zoo` lists
+    #[arg(value_name = "FILE|NAME")]
     path: PathBuf,
     /// Whose program is to be weakened
     #[arg(long, value_name = "NAME")]
@@ -122,7 +122,7 @@ fn choose<'a>(
     source: &Source,
 ) -> Result<&'a Scenario, String> {
     let names: Vec<&str> = loaded.iter().map(|(scenario, _)| scenario.name.node.as_str()).collect();
-    if let Some(wanted) = &arguments.scenario {
+    if let Some(wanted) = arguments.scenario.as_ref().or(source.only.as_ref()) {
         let found = loaded.iter().find(|(scenario, _)| scenario.name.node == *wanted);
         return found.map(|(scenario, _)| scenario).ok_or_else(|| {
             let help = did_you_mean(wanted, &names, &format!("its scenarios are {}", names.join(", ")));

@@ -24,7 +24,7 @@ use super::{HOST, UNUSABLE, complain, finish_trace, say};
 /// What can be replayed.
 #[derive(Debug, Args)]
 pub(super) struct ReplayArguments {
-    /// A scenario file with a `trace`, such as `check --traces` prints
+    /// A scenario file with a `trace`, such as `check --traces` prints, or `-` for standard input
     #[arg(value_name = "FILE")]
     path: PathBuf,
     /// Which scenario of the file; without it all that have a trace
@@ -142,14 +142,15 @@ fn chosen<'a>(
     source: &Source,
 ) -> Result<Vec<&'a Scenario>, String> {
     let names: Vec<&str> = scenarios.iter().map(|scenario| scenario.name.node.as_str()).collect();
-    if let Some(wanted) = &arguments.scenario
+    let wanted = arguments.scenario.as_ref().or(source.only.as_ref());
+    if let Some(wanted) = wanted
         && !names.contains(&wanted.as_str())
     {
         let help = did_you_mean(wanted, &names, &format!("its scenarios are {}", names.join(", ")));
         return Err(format!("{} has no scenario `{wanted}`: {help}", source.name));
     }
     let meant = |scenario: &&Scenario| {
-        let named = arguments.scenario.as_ref().is_none_or(|wanted| *wanted == scenario.name.node);
+        let named = wanted.is_none_or(|wanted| *wanted == scenario.name.node);
         named && !scenario.trace.is_empty()
     };
     let found: Vec<&Scenario> = scenarios.iter().filter(meant).collect();

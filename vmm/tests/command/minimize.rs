@@ -41,6 +41,20 @@ fn without_a_name_the_first_proved_scenario_is_taken_and_json_has_the_same() {
 }
 
 #[test]
+fn a_scenario_of_the_catalogue_is_taken_by_its_name() {
+    let by_file = catalogue("zap/madv-dontneed.scn");
+    let [by_file, by_name] = [&by_file, "dontneed-notify-after-unlock"].map(|name| {
+        let output = afterimage(&["minimize", name, "--agent", "T0"]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout)
+    });
+    assert_eq!(by_name, by_file);
+    let output = afterimage(&["minimize", "dontneed-notify-after-unlok", "--agent", "T0"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("did you mean `dontneed-notify-after-unlock`"));
+}
+
+#[test]
 fn proved_orders_of_no_set_of_needs_are_said_to_be_that() {
     let text_of = "scenario either\ncpu C0, C1\nvar a = 0..1, b = 0..1, c = 0..1, e = 0..1\nagent K on C0\n  a = 1\n  b = 1\n  \
                    c = 1\nagent G on C1 spontaneous\n  if c && !a && !b: e = 1\nfinally !e\nexpect proved\n";

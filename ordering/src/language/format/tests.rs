@@ -58,8 +58,7 @@ race                                # columns
 
 #[test]
 fn what_is_subtracted_from_a_parameter_stands_as_far_away_as_it_was_written() {
-    let source =
-        "scenario s\nsweep n = 2\nvar x = 0..3\nfor i in n - n..n-1:\n  agent p[i]\n    x = i\nfinally x < 3\n";
+    let source = "scenario s\nsweep n = 2\nvar x = 0..3\nfor i in n - n..n-1:\n  agent p[i]\n    x = i\nfinally x < 3\n";
     let got = formed(source);
     assert!(got.contains("for i in n - n..n - 1:\n"), "{got}");
     assert_eq!(formed(&got), got);
