@@ -23,7 +23,7 @@ use super::format::report::{Error, Group, Report};
 use super::format::{FormatArguments, Telling};
 use super::interrupt::Interrupt;
 use super::limit::Limit;
-use super::outcome::{self, Checked};
+use super::outcome::{self, Checked, Wrong};
 use super::partition::{Dealt, Partition};
 use super::pictures::{PictureArguments, Pictures};
 use super::progress::Progress;
@@ -203,7 +203,7 @@ type FileFound<'s> = (&'s Source, Range<usize>, Vec<Error>);
 #[derive(Default)]
 struct Found<'s> {
     checked: Vec<Checked>,
-    wrong_files: Vec<(&'s Source, Vec<Diagnostic>)>,
+    wrong_files: Vec<(&'s Source, Vec<Wrong>)>,
     files: Vec<FileFound<'s>>,
 }
 
@@ -253,10 +253,11 @@ impl Run<'_> {
         self.telling.heading(&source.name);
         let (before, mut wrong) = (found.checked.len(), Vec::new());
         let ended = self.scenarios(source, &mut found.checked, &mut wrong);
-        let errors = wrong.iter().map(|one| Error::of(source, one)).collect();
+        let errors = wrong.iter().map(|one| Error::of(source, &one.diagnostic)).collect();
         found.files.push((source, before..found.checked.len(), errors));
         if !wrong.is_empty() {
-            let shown = colour::errors(&wrong, &source.name, &source.text);
+            let diagnostics: Vec<_> = wrong.iter().map(|one| one.diagnostic.clone()).collect();
+            let shown = colour::errors(&diagnostics, &source.name, &source.text);
             complain(format_args!("{} cannot be checked:\n{shown}", source.name));
             found.wrong_files.push((source, wrong));
         }
@@ -268,12 +269,13 @@ impl Run<'_> {
         &mut self,
         source: &Source,
         checked: &mut Vec<Checked>,
-        wrong: &mut Vec<Diagnostic>,
+        wrong: &mut Vec<Wrong>,
     ) -> Result<(), Ended> {
         let loaded = match load(&source.text) {
             Ok(loaded) => loaded,
             Err(diagnostics) => {
-                wrong.extend(diagnostics);
+                let of_file = |diagnostic| Wrong { number: None, diagnostic };
+                wrong.extend(diagnostics.into_iter().map(of_file));
                 return Ok(());
             }
         };
@@ -294,7 +296,7 @@ impl Run<'_> {
         scenario: &Scenario,
         lowered: Lowered,
         checked: &mut Vec<Checked>,
-        wrong: &mut Vec<Diagnostic>,
+        wrong: &mut Vec<Wrong>,
     ) -> Result<(), Ended> {
         let Self { arguments, telling, pictures, .. } = self;
         let (visited, name) = (Arc::new(Visited::new()), lowered.name.clone());
@@ -324,8 +326,8 @@ impl Run<'_> {
                 checked.push(one);
             }
             Err(diagnostics) => {
-                self.dealt.refused();
-                wrong.extend(diagnostics);
+                let number = Some(self.dealt.number());
+                wrong.extend(diagnostics.into_iter().map(|diagnostic| Wrong { number, diagnostic }));
             }
         }
         Ok(())

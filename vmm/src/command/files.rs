@@ -80,12 +80,9 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Source>, FilesError> {
             }
             continue;
         }
-        if let Some(source) = of_catalogue(path) {
+        if let Some(source) = of_no_file(path)? {
             sources.push(source);
             continue;
-        }
-        if let Some(error) = no_such(path) {
-            return Err(error);
         }
         let mut found = Vec::new();
         collect(path, MAX_DEPTH, &mut found)?;
@@ -152,15 +149,22 @@ fn of_catalogue(name: &Path) -> Option<Source> {
     })
 }
 
+/// What is meant by what is no file: a scenario of the catalogue, or nothing, which is an error. None if there is one.
+fn of_no_file(path: &Path) -> Result<Option<Source>, FilesError> {
+    match of_catalogue(path) {
+        Some(source) => Ok(Some(source)),
+        None => no_such(path).map_or(Ok(None), Err),
+    }
+}
+
 /// Reads the one file of that name, standard input, or the file of the catalogue that has a scenario of that name.
 pub(super) fn one(path: &Path) -> Result<Source, FilesError> {
     if path.as_os_str() == DASH {
         return standard_input();
     }
-    match (of_catalogue(path), no_such(path)) {
-        (Some(source), _) => Ok(source),
-        (None, Some(error)) => Err(error),
-        (None, None) => read_one(path),
+    match of_no_file(path)? {
+        Some(source) => Ok(source),
+        None => read_one(path),
     }
 }
 

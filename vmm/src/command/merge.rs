@@ -126,6 +126,7 @@ fn merged(files: &[PathBuf]) -> Result<Whole, String> {
             return Err(format!("{file} is not all of part {index}/{of}: {why}: run `{run}`"));
         }
         let own = report.partition.own(count);
+        let found = found + refused(report).len();
         if own != found {
             let (file, run) = (file.display(), again(report, index));
             return Err(format!("{file} ends after {found} of its {own} scenarios: run `{run}`"));
@@ -133,29 +134,40 @@ fn merged(files: &[PathBuf]) -> Result<Whole, String> {
     }
     consistent(parts.values())?;
     let errors = errors(parts.values().map(|(_, report)| report));
-    let refused: HashSet<usize> =
-        parts.values().flat_map(|(_, report)| &report.partition.refused).copied().collect();
+    let refused: HashSet<usize> = parts.values().flat_map(|(_, report)| refused(report)).collect();
     let mut left: Vec<_> = parts.into_values().map(|(_, report)| report.scenarios.into_iter()).collect();
     let explored = (0..count).filter(|number| !refused.contains(&(number + 1)));
     let scenarios = explored.filter_map(|number| left[number % of].next()).collect();
     Ok(Whole { schema: CHECK, scenarios, errors })
 }
 
-/// What is wrong with the files, in their order. With a file that nobody can read, each part says the same.
+/// The number of the scenario that the error is of; none if it is the file's.
+fn number(error: &Value) -> Option<usize> {
+    error["number"].as_u64().and_then(|number| usize::try_from(number).ok())
+}
+
+/// The scenarios of the part that could not be explored: errors say so in place of a verdict.
+fn refused(report: &Report) -> HashSet<usize> {
+    report.errors.iter().filter_map(number).collect()
+}
+
+/// What is wrong, in the order of files and scenarios. What is wrong with a whole file is said in every part.
 fn errors<'p>(parts: impl Iterator<Item = &'p Report>) -> Vec<Value> {
-    let mut errors: Vec<(Option<usize>, Option<u64>, &Value)> = Vec::new();
+    let (mut errors, mut files) = (Vec::<&Value>::new(), &[][..]);
     for report in parts {
-        let place = |error: &Value| {
-            report.partition.files.iter().position(|one| error["file"].as_str() == Some(one.file.as_str()))
-        };
+        // Of one check: the same in all parts.
+        files = report.partition.files.as_slice();
+        let of_others = errors.len();
         for error in &report.errors {
-            if !errors.iter().any(|(_, _, other)| *other == error) {
-                errors.push((place(error), error["line"].as_u64(), error));
+            if !errors[..of_others].contains(&error) {
+                errors.push(error);
             }
         }
     }
-    errors.sort_by_key(|(file, line, _)| (*file, *line));
-    errors.into_iter().map(|(_, _, error)| error.clone()).collect()
+    let place =
+        |error: &Value| files.iter().position(|one| error["file"].as_str() == Some(one.file.as_str()));
+    errors.sort_by_key(|error| (place(error), number(error)));
+    errors.into_iter().cloned().collect()
 }
 
 /// Sees that each scenario is there once, and that what is said of it does not contradict itself: a merge believes its
@@ -163,12 +175,16 @@ fn errors<'p>(parts: impl Iterator<Item = &'p Report>) -> Vec<Value> {
 fn consistent<'p>(parts: impl Iterator<Item = &'p (&'p Path, Report)>) -> Result<(), String> {
     let mut known = HashMap::new();
     for (file, report) in parts {
-        let (refused, errors) = (report.partition.refused.len(), report.errors.len());
-        if refused > errors {
-            let (file, run) = (file.display(), again(report, report.partition.index));
-            return Err(format!(
-                "{file} lacks scenarios that could not be explored ({refused}), and has {errors} errors: run `{run}`"
-            ));
+        for error in &report.errors {
+            // Reports of an older afterimage have no numbers.
+            let is_own = number(error).is_some_and(|number| report.partition.has(number));
+            if !(error["number"].is_null() || is_own) {
+                let (file, run) = (file.display(), again(report, report.partition.index));
+                let number = &error["number"];
+                return Err(format!(
+                    "{file} has an error of scenario {number}, which is of another part: run `{run}`"
+                ));
+            }
         }
         for one in &report.scenarios {
             let refused = |what: &str| {

@@ -26,7 +26,7 @@ use serde::Serialize;
 
 use super::origin::described;
 
-pub(super) use json::json;
+pub(super) use json::{Wrong, json};
 
 /// States that the search for a witness may visit.
 pub(super) const WITNESS_STATES: usize = 1_000_000;

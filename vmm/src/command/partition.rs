@@ -41,14 +41,12 @@ pub(super) struct Dealt {
     partition: Option<Partition>,
     /// Scenarios that were dealt.
     count: usize,
-    /// Those of the part that could not be explored, by their number.
-    refused: Vec<usize>,
 }
 
 impl Dealt {
     /// To this part, or to the only one.
     pub(super) const fn to(partition: Option<Partition>) -> Self {
-        Self { partition, count: 0, refused: Vec::new() }
+        Self { partition, count: 0 }
     }
 
     /// Whether the next scenario is in the part.
@@ -61,9 +59,9 @@ impl Dealt {
         }
     }
 
-    /// The last one that the part took cannot be explored: what is wrong with it stands among the errors.
-    pub(super) fn refused(&mut self) {
-        self.refused.push(self.count);
+    /// The number of the last one that was dealt, from 1.
+    pub(super) const fn number(&self) -> usize {
+        self.count
     }
 
     /// What tells parts of one whole from others; `options` are those that an answer depends on.
@@ -80,8 +78,7 @@ impl Dealt {
         add(options);
         let inputs = format!("{:032x}", hash.digest128());
         let files = sources.iter().map(Content::of).collect();
-        let refused = self.refused.clone();
-        Some(Part { index, of, scenarios: self.count, refused, inputs, files })
+        Some(Part { index, of, scenarios: self.count, inputs, files })
     }
 }
 
@@ -93,9 +90,6 @@ pub(super) struct Part {
     pub(super) of: usize,
     /// In all parts together; fewer if the host did not let this one finish.
     pub(super) scenarios: usize,
-    /// Which of them, counted from 1, are not among the report's scenarios, since they could not be explored.
-    #[serde(default)]
-    pub(super) refused: Vec<usize>,
     /// The same if and only if files and options are the same.
     pub(super) inputs: String,
     /// What was read; nothing in reports of an older afterimage.
@@ -124,17 +118,15 @@ impl Part {
         (1..=MOST).contains(&self.of)
             && (1..=self.of).contains(&self.index)
             && self.scenarios <= MOST_SCENARIOS
-            && self.refused.iter().all(|number| self.has(*number))
-            && self.refused.is_sorted_by(|one, next| one < next)
     }
 
     /// Whether the scenario with this number, from 1, is in this part.
-    fn has(&self, number: usize) -> bool {
+    pub(super) fn has(&self, number: usize) -> bool {
         (1..=self.scenarios).contains(&number) && (number - 1) % self.of == self.index - 1
     }
 
-    /// How many scenarios the report of this part has, of this many in all parts.
-    pub(super) fn own(&self, scenarios: usize) -> usize {
-        ((scenarios + self.of - self.index) / self.of).saturating_sub(self.refused.len())
+    /// How many of this many scenarios in all parts are this part's.
+    pub(super) const fn own(&self, scenarios: usize) -> usize {
+        (scenarios + self.of - self.index) / self.of
     }
 }

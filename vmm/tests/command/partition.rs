@@ -103,22 +103,60 @@ fn a_scenario_that_cannot_be_explored_is_an_error_of_its_part_and_of_the_whole()
         assert_eq!(found(&merged.stdout), found(&expected.stdout), "{of}: {}", text(&merged.stderr));
         assert_eq!(merged.status.code(), Some(2), "{of} parts");
     }
-    // A part that says so without an error, or of a scenario of another part, is none.
+    // A part that leaves the error out lacks a scenario; one with the error of another part's scenario is none.
     let [one, two] = [1, 2].map(|index| whole.part(index, 2));
     let text_of = read_to_string(&two).expect("it was written");
     let report: Value = serde_json::from_str(&text_of).expect("one JSON object");
-    for (refused, errors, said) in [
-        (serde_json::json!([2]), serde_json::json!([]), "lacks scenarios that could not be explored (1)"),
-        (serde_json::json!([1]), report["errors"].clone(), "says that it is part 2/2"),
-        (serde_json::json!([2, 2]), report["errors"].clone(), "says that it is part 2/2"),
-    ] {
+    let changed = |errors: Value| {
         let mut report = report.clone();
-        report["partition"]["refused"] = refused;
         report["errors"] = errors;
         write(&two, report.to_string()).expect("a temporary file can be written");
-        let told = refusal(&[&one, &two]);
-        assert!(told.contains(said), "{told}");
+        refusal(&[&one, &two])
+    };
+    assert!(changed(serde_json::json!([])).contains(" ends after 2 of its 3 scenarios: run `"));
+    for number in [serde_json::json!(1), serde_json::json!(8), serde_json::json!(0)] {
+        let mut error = report["errors"][0].clone();
+        error["number"] = number;
+        let told = changed(serde_json::json!([error]));
+        assert!(told.contains(", which is of another part: run `"), "{told}");
     }
+}
+
+#[test]
+fn errors_of_scenarios_come_in_the_order_of_the_scenarios_also_where_two_are_alike() {
+    let whole = Whole::new(false);
+    let path = whole.folder.as_path().join("a.scn");
+    // The sizes of a sweep stand in one line, and most of them take as many bits: they say the same.
+    let swept = too_large().replacen("\n", "\nsweep n = 7..11\n", 1).replacen("0..7", "0..n", 1);
+    write(&path, swept).expect("a temporary file can be written");
+    let expected = afterimage(&["check", whole.path(), "store-buffering", "--json"]);
+    let errors = found(&expected.stdout)[2].as_array().map(Vec::len);
+    assert_eq!(errors, Some(5), "{}", text(&expected.stdout));
+    for of in [1, 2, 3, 4] {
+        let reports: Vec<String> = (1..=of).map(|index| whole.part(index, of)).collect();
+        let reports: Vec<&str> = reports.iter().map(String::as_str).collect();
+        let merged = afterimage(&[["merge", "--json"].as_slice(), &reports].concat());
+        assert_eq!(found(&merged.stdout), found(&expected.stdout), "{of}: {}", text(&merged.stderr));
+    }
+}
+
+#[test]
+fn errors_of_a_file_that_is_named_twice_are_there_twice_in_parts_too() {
+    let whole = Whole::new(false);
+    let path = whole.folder.as_path().join("a.scn");
+    write(&path, "scenario s\nagent p\n  laod A\n").expect("a temporary file can be written");
+    let path = path.to_str().expect("the path is UTF-8");
+    let expected = afterimage(&["check", path, path, "--json"]);
+    assert_eq!(found(&expected.stdout)[2].as_array().map(Vec::len), Some(2), "{}", text(&expected.stdout));
+    let reports = [1, 2].map(|index| {
+        let output = afterimage(&["check", path, path, "--json", "--partition", &format!("{index}/2")]);
+        let report = whole.folder.as_path().join(format!("{index}-twice.json"));
+        write(&report, output.stdout).expect("a temporary file can be written");
+        report.to_str().expect("the path is UTF-8").to_owned()
+    });
+    let merged = afterimage(&["merge", "--json", &reports[0], &reports[1]]);
+    assert_eq!(found(&merged.stdout), found(&expected.stdout), "{}", text(&merged.stderr));
+    assert_eq!(merged.status.code(), Some(2));
 }
 
 /// A report of a part that was made before a file changed.

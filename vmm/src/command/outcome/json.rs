@@ -116,22 +116,31 @@ struct Error<'a> {
     column: usize,
     message: &'a str,
     help: &'a str,
+    /// Which of all scenarios, from 1, could not be explored; none if the file cannot be read.
+    number: Option<usize>,
+}
+
+/// What keeps a file, or one of its scenarios, from being checked.
+pub(in super::super) struct Wrong {
+    /// Which of the scenarios of all files and all parts it is, from 1; none if it is the file.
+    pub(in super::super) number: Option<usize>,
+    pub(in super::super) diagnostic: Diagnostic,
 }
 
 /// All of `checked`, what is wrong with the files that could not be, and why that is not all if it is not.
 pub(in super::super) fn json(
     checked: &[Checked],
-    wrong: &[(&Source, Vec<Diagnostic>)],
+    wrong: &[(&Source, Vec<Wrong>)],
     partition: Option<Part>,
     unfinished: Option<&Unfinished>,
 ) -> String {
     let error = |source: &'_ Source, diagnostic: &Diagnostic| diagnostic.place(&source.text);
-    let errors = wrong.iter().flat_map(|(source, diagnostics)| {
-        diagnostics.iter().map(move |diagnostic| {
+    let errors = wrong.iter().flat_map(|(source, wrong)| {
+        wrong.iter().map(move |Wrong { number, diagnostic }| {
             let (line, column) = error(source, diagnostic);
             let (message, help) = (diagnostic.message.as_str(), diagnostic.help.as_str());
             let code = diagnostic.code.to_string();
-            Error { code, file: &source.name, line, column, message, help }
+            Error { code, file: &source.name, line, column, message, help, number: *number }
         })
     });
     let scenarios = checked.iter().map(scenario).collect();
