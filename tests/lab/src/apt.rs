@@ -1,6 +1,7 @@
 //! apt, by the machine's own sources, or by one more suite of the Debian mirror that these name.
 //!
-//! Invariant: the machine's own lists and packages stay as they are; what a suite of ours needs is kept in a folder of ours.
+//! Invariant: no package of the machine's changes, and its lists only where they are too old to bring one; what a suite of ours
+//! needs is kept in a folder of ours.
 //! Source: apt.conf(5), sources.list(5), apt-get(8) `indextargets`.
 
 use std::fs;
@@ -45,6 +46,18 @@ impl Apt {
         say(Self { config: Some(partial.clone()) }.command("apt-get").arg("update"))?;
         fs::rename(&partial, &config).map_err(failed)?;
         Ok(apt)
+    }
+
+    /// What `bring` brings; if it cannot, once more behind new lists: a mirror keeps no package that a newer one has
+    /// replaced, and lists of last month name just that.
+    pub(crate) fn or_updated<T>(
+        &self,
+        bring: impl Fn() -> Result<T, PackageError>,
+    ) -> Result<T, PackageError> {
+        bring().or_else(|_perhaps_old| {
+            say(self.command("apt-get").arg("update"))?;
+            bring()
+        })
     }
 
     /// A program of apt that looks there.

@@ -114,7 +114,7 @@ impl Store {
         let kept = self.folder.join("kernels").join(release);
         if !kept.is_dir() {
             let (apt, newest) = self.found(release)?;
-            unpack(&apt, &image_behind(&apt, newest)?, &kept)?;
+            apt.or_updated(|| unpack(&apt, &image_behind(&apt, newest)?, &kept))?;
         }
         Kernel::of(&kept).map_err(|error| PackageError::File(kept, error))
     }
@@ -137,16 +137,17 @@ impl Store {
         }
         let own = format!("linux-headers-{version}");
         let (apt, _) = self.found(release)?;
-        let mut packages: Vec<_> = apt
-            .depends(&own)?
-            .into_iter()
-            .filter(|name| ["linux-headers-", "linux-kbuild-"].iter().any(|kind| name.starts_with(kind)))
-            .collect();
-        if packages.is_empty() {
-            return Err(PackageError::Headers(version, self.folder.join("kernels").join(release)));
-        }
-        packages.push(own);
-        unpack(&apt, &packages, &kept)?;
+        apt.or_updated(|| {
+            let mut packages = apt.depends(&own)?;
+            packages
+                .retain(|name| ["linux-headers-", "linux-kbuild-"].iter().any(|kind| name.starts_with(kind)));
+            if packages.is_empty() {
+                let kernel = self.folder.join("kernels").join(release);
+                return Err(PackageError::Headers(version.clone(), kernel));
+            }
+            packages.push(own.clone());
+            unpack(&apt, &packages, &kept)
+        })?;
         Ok(kept)
     }
 }
@@ -177,12 +178,8 @@ fn unpack(apt: &Apt, packages: &[String], to: &Path) -> Result<(), PackageError>
 /// The image that a package depends on, `linux-image-6.1.0-57-cloud-amd64`, and what of it is in packages of its own.
 fn image_behind(apt: &Apt, newest: &str) -> Result<Vec<String>, PackageError> {
     let is_image = |package: &String| package.starts_with("linux-image-");
-    let mut image = apt.depends(newest)?.into_iter().find(is_image);
-    if image.is_none() {
-        say(apt.command("apt-get").arg("update"))?;
-        image = apt.depends(newest)?.into_iter().find(is_image);
-    }
-    let image = image.ok_or_else(|| PackageError::Nothing(newest.to_owned()))?;
+    let found = apt.depends(newest)?.into_iter().find(is_image);
+    let image = found.ok_or_else(|| PackageError::Nothing(newest.to_owned()))?;
     let parts = ["linux-binary-", "linux-modules-", "linux-base-"];
     let is_part = |package: &String| parts.iter().any(|part| package.starts_with(part));
     let mut packages: Vec<_> = apt.depends(&image)?.into_iter().filter(is_part).collect();
