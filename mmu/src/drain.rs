@@ -68,6 +68,14 @@ enum Announcement {
 }
 
 impl Drain {
+    /// Registers the process for membarrier(2). Nobody has to call this, [`Drain::new`] does it; but a program whose start
+    /// is to be short calls it before it has a second thread: then nothing waits, and later the kernel waits until
+    /// every processor has been elsewhere (about 10 to 20 ms; `sync_runqueues_membarrier_state` in
+    /// kernel/sched/membarrier.c).
+    pub fn prepare() {
+        let _works = heavy_barrier();
+    }
+
     /// A drain without readers. Asks the kernel once whether membarrier works, and chooses the readers' protocol.
     #[must_use]
     pub fn new() -> Arc<Self> {

@@ -139,6 +139,8 @@ pub fn words() -> [(&'static str, &'static str, Vec<String>); 3] {
 #[must_use]
 pub fn main() -> ExitCode {
     origin::begin();
+    // Later, with other threads, a guest's start waits 10 ms and more for it.
+    mmu::drain::Drain::prepare();
     // A file that may not grow is an answer to a write, not the end of the program. Without a handler it ends it.
     let _handled = signal_hook::flag::register(libc::SIGXFSZ, Arc::default());
     let arguments = match parsed() {

@@ -3,6 +3,8 @@
 //! Invariant: it says what is known, and `null` where nothing is: a build that no commit is known of has none.
 
 use std::env;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::thread;
@@ -114,9 +116,9 @@ impl Machine {
     }
 }
 
-/// What the first CPU calls itself. Source: proc(5), /proc/cpuinfo.
+/// What the first CPU calls itself. Source: proc(5), /proc/cpuinfo, which is not read to its end: it has a page a CPU.
 fn model() -> Option<String> {
-    let all = std::fs::read_to_string("/proc/cpuinfo").ok()?;
-    let line = all.lines().find(|line| line.starts_with("model name"))?;
+    let lines = BufReader::new(File::open("/proc/cpuinfo").ok()?).lines();
+    let line = lines.map_while(Result::ok).find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_owned())
 }

@@ -4,8 +4,9 @@
 //! Source: Documentation/virt/kvm/api.rst.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
-use kvm_bindings::KVM_MAX_CPUID_ENTRIES;
+use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES};
 use kvm_ioctls::{Cap, Kvm};
 use thiserror::Error;
 
@@ -81,6 +82,8 @@ pub enum SystemError {
 #[derive(Debug)]
 pub struct System {
     kvm: Kvm,
+    /// What KVM said; KVM executes CPUID for it some fifty times, and each leaves a host that is a guest itself.
+    cpuid: OnceLock<CpuId>,
 }
 
 impl System {
@@ -95,7 +98,7 @@ impl System {
             return Err(SystemError::Version { found });
         }
         check(|cap| kvm.check_extension(cap))?;
-        Ok(Self { kvm })
+        Ok(Self { kvm, cpuid: OnceLock::new() })
     }
 
     /// Whether this KVM runs guests without hardware virtualization (the `kvm-pvm` module): CPL0 is emulated and
@@ -110,8 +113,7 @@ impl System {
     /// # Errors
     /// [`SystemError::Processors`].
     pub fn address_bits(&self) -> Result<u8, SystemError> {
-        let supported = self.kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES);
-        let supported = supported.map_err(|source| SystemError::Processors { source })?;
+        let supported = self.supported_cpuid().map_err(|source| SystemError::Processors { source })?;
         let widths = supported.as_slice().iter().find(|leaf| leaf.function == ADDRESS_WIDTHS);
         Ok(widths.map_or(BITS_WITHOUT, |leaf| leaf.eax.to_le_bytes()[0]))
     }
@@ -120,6 +122,15 @@ impl System {
     #[must_use]
     pub fn reach_of_debuggers() -> Reach {
         if Self::shadows_guest_tables() { Reach::Kernel } else { Reach::Everywhere }
+    }
+
+    /// The CPUID that this KVM can give a guest (KVM_GET_SUPPORTED_CPUID), asked for once.
+    pub(super) fn supported_cpuid(&self) -> Result<&CpuId, kvm_ioctls::Error> {
+        if let Some(known) = self.cpuid.get() {
+            return Ok(known);
+        }
+        let found = self.kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)?;
+        Ok(self.cpuid.get_or_init(|| found))
     }
 
     /// The ioctl interface.

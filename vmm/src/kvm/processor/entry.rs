@@ -88,8 +88,7 @@ pub(super) fn identify(
     count: Count,
     masked: &CpuFlags,
 ) -> Result<(), Failed> {
-    let supported = system.kvm().get_supported_cpuid(KVM_MAX_CPUID_ENTRIES);
-    let supported = supported.map_err(|error| ("KVM_GET_SUPPORTED_CPUID", error))?;
+    let supported = system.supported_cpuid().map_err(|error| ("KVM_GET_SUPPORTED_CPUID", error))?;
     let mut leaves = supported.as_slice().to_vec();
     let deadline = system.kvm().check_extension(Cap::TscDeadlineTimer);
     for leaf in leaves.iter_mut().filter(|leaf| leaf.function == FEATURES) {
