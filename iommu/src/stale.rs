@@ -15,7 +15,6 @@ pub mod interrupt;
 pub(crate) mod json;
 mod judge;
 mod mistake;
-mod mixer;
 mod text;
 pub mod told;
 pub mod unused;

@@ -13,6 +13,8 @@
 //! 5. [`live`]: what the memory manager does, as deed; as data it is [`steps::operation`].
 //! 6. [`area`], [`address_space`], [`ksm`]: who does it, and when.
 //! 7. [`trace`]: what is reported of it.
+//!
+//! Beside them stands [`mixer`], a hasher.
 
 pub mod address;
 pub mod address_space;
@@ -26,6 +28,7 @@ mod host;
 pub mod ksm;
 pub mod live;
 pub mod memory;
+pub mod mixer;
 pub mod notifier;
 pub mod port;
 pub mod pte;

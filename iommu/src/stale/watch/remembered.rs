@@ -6,8 +6,9 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash};
 
+use mmu::mixer::Mixer;
+
 use crate::stale::Moment;
-use crate::stale::mixer::Mixer;
 use crate::vtd::Trail;
 use crate::vtd::witness::Origin;
 

@@ -1,13 +1,13 @@
 //! A hasher for keys that are looked up at every use.
 //!
-//! Invariant: the same key hashes the same in one run; a guest that finds colliding pages slows down its own device
-//! only, and only while it is watched.
+//! Invariant: the same key hashes the same in one run. Who chooses keys can make them collide: it is for tables that such a
+//! guest makes slow for itself alone, its own device's while that is watched, and KSM's of its own pages.
 
 use std::hash::Hasher;
 
 /// Multiplies and folds.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Mixer(u64);
+pub struct Mixer(u64);
 
 impl Hasher for Mixer {
     fn finish(&self) -> u64 {
