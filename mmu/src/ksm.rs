@@ -7,6 +7,7 @@
 //! `try_to_merge_two_pages`. Linux keeps its indexes as trees ordered by memcmp; here they are tables by checksum.
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -18,6 +19,7 @@ use crate::address::{Access, Pfn, VirtAddr};
 use crate::address_space::{AddressSpace, FaultError, MappedPage};
 use crate::frame::{FrameRef, FrameState, Frames};
 use crate::live::{Execution, Outcome, Stuck};
+use crate::mixer::Mixer;
 
 /// Frames of one checksum that KSM looks at before it gives up: contents that collide are not merged.
 const CANDIDATES: usize = 8;
@@ -35,11 +37,21 @@ pub struct Ksm {
 #[derive(Default)]
 struct Indexes {
     /// KSM frames by checksum.
-    stable: HashMap<u64, Vec<Pfn>>,
+    stable: Table<u64, Vec<Pfn>>,
     /// Pages that did not change since the last round, by checksum; good for one round.
-    unstable: HashMap<u64, Candidate>,
-    /// The checksum of each page when it was last looked at.
-    last: HashMap<(u16, VirtAddr), u64>,
+    unstable: Table<u64, Candidate>,
+    /// Each page as it was when it was last looked at, unless it is merged.
+    last: Table<(u16, VirtAddr), Seen>,
+    /// How many rounds have begun.
+    round: u64,
+}
+
+type Table<K, V> = HashMap<K, V, BuildHasherDefault<Mixer>>;
+
+/// A page that was looked at.
+struct Seen {
+    checksum: u64,
+    round: u64,
 }
 
 /// A page that might be merged with another.
@@ -106,16 +118,11 @@ impl Ksm {
     /// # Errors
     /// [`FaultError`] if a page cannot be faulted in.
     pub fn scan(&self, space: &Arc<AddressSpace>) -> Result<KsmStatistics, FaultError> {
-        let pages = space.mergeable_pages();
-        {
-            let mut indexes = self.indexes.lock();
-            indexes.unstable.clear();
-            let id = space.id().0;
-            indexes.last.retain(|(space, page), _| *space != id || pages.binary_search(page).is_ok());
-        }
-        for page in pages {
+        let round = self.indexes.lock().begin_round();
+        for page in space.mergeable_pages() {
             self.scan_page(space, page)?;
         }
+        self.indexes.lock().forget_unseen(space.id().0, round);
         Ok(self.statistics())
     }
 
@@ -130,15 +137,17 @@ impl Ksm {
             return Ok(Scanned::Already);
         }
         let checksum = self.frames.memory().checksum(found.frame.pfn());
-        if let Some(stable) = self.stable_frame(checksum, found.frame.pfn()) {
+        let mut indexes = self.indexes.lock();
+        if let Some(stable) = indexes.stable_frame(&self.frames, checksum, found.frame.pfn()) {
+            drop(indexes);
             return self.merge_into(space, page, found, stable);
         }
-        let unchanged = self.indexes.lock().last.insert((space.id().0, page), checksum) == Some(checksum);
-        if !unchanged {
+        if !indexes.is_as_before((space.id().0, page), checksum) {
             return Ok(Scanned::Changing);
         }
         let candidate = Candidate { space: Arc::downgrade(space), page };
-        let other = self.indexes.lock().unstable.insert(checksum, candidate);
+        let other = indexes.unstable.insert(checksum, candidate);
+        drop(indexes);
         match other.and_then(|other| self.stabilize(&other, checksum, found.frame.pfn())) {
             Some(stable) => self.merge_into(space, page, found, stable),
             None => Ok(Scanned::Alone),
@@ -170,18 +179,6 @@ impl Ksm {
         }
     }
 
-    /// A KSM frame of the same checksum and contents, held. Forgets the ones that died.
-    fn stable_frame(&self, checksum: u64, like: Pfn) -> Option<FrameRef> {
-        let mut indexes = self.indexes.lock();
-        let known = indexes.stable.get_mut(&checksum)?;
-        known.retain(|pfn| self.frames.state(*pfn) == FrameState::Ksm);
-        known.iter().take(CANDIDATES).find_map(|pfn| {
-            let held = self.frames.try_reference(*pfn)?;
-            let usable = self.frames.state(*pfn) == FrameState::Ksm;
-            (usable && self.frames.memory().frames_equal(*pfn, like)).then_some(held)
-        })
-    }
-
     /// Makes the frame of `candidate` a KSM frame and returns it held; none if the candidate is gone, in use, or
     /// the frame `not`.
     fn stabilize(&self, candidate: &Candidate, checksum: u64, not: Pfn) -> Option<FrameRef> {
@@ -198,8 +195,9 @@ impl Ksm {
             Ok(Outcome::Abandoned(_)) | Err(Stuck::OutOfFrames(_)) => return None,
             Err(stuck @ Stuck::NotLive { .. }) => panic!("ksm_stabilize: {stuck}"),
         }
-        self.indexes.lock().stable.entry(checksum).or_default().push(pfn);
-        self.stable_frame(checksum, not)
+        let mut indexes = self.indexes.lock();
+        indexes.stable.entry(checksum).or_default().push(pfn);
+        indexes.stable_frame(&self.frames, checksum, not)
     }
 
     fn merge_into(
@@ -222,6 +220,36 @@ impl Ksm {
                 Ok(Scanned::Abandoned)
             }
         }
+    }
+}
+
+impl Indexes {
+    fn begin_round(&mut self) -> u64 {
+        self.unstable.clear();
+        self.round += 1;
+        self.round
+    }
+
+    /// Forgets the pages of a space at which nobody has looked since `round` began: they are gone, or merged.
+    fn forget_unseen(&mut self, space: u16, round: u64) {
+        self.last.retain(|(of, _), seen| *of != space || seen.round >= round);
+    }
+
+    /// Whether the page had this checksum when it was last looked at. It has it from now on.
+    fn is_as_before(&mut self, page: (u16, VirtAddr), checksum: u64) -> bool {
+        let seen = Seen { checksum, round: self.round };
+        self.last.insert(page, seen).is_some_and(|last| last.checksum == checksum)
+    }
+
+    /// A KSM frame of the same checksum and contents, held. Forgets the ones that died.
+    fn stable_frame(&mut self, frames: &Arc<Frames>, checksum: u64, like: Pfn) -> Option<FrameRef> {
+        let known = self.stable.get_mut(&checksum)?;
+        known.retain(|pfn| frames.state(*pfn) == FrameState::Ksm);
+        known.iter().take(CANDIDATES).find_map(|pfn| {
+            let held = frames.try_reference(*pfn)?;
+            let usable = frames.state(*pfn) == FrameState::Ksm;
+            (usable && frames.memory().frames_equal(*pfn, like)).then_some(held)
+        })
     }
 }
 

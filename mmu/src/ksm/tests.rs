@@ -66,6 +66,22 @@ fn pages_of_equal_contents_end_in_one_frame() {
 }
 
 #[test]
+fn a_page_is_remembered_until_it_is_merged() {
+    let mut fixture = fixture();
+    for number in 0..PAGES {
+        fixture.cpu.store(page(number), number.min(PAGES - 3)).unwrap();
+    }
+    let remembered = |fixture: &Fixture| {
+        fixture.ksm.scan(&fixture.space).unwrap();
+        fixture.ksm.indexes.lock().last.len() as u64
+    };
+    assert_eq!(remembered(&fixture), PAGES);
+    // The last three are equal and merge; of the third nobody has taken the checksum again.
+    assert_eq!(remembered(&fixture), PAGES - 1);
+    assert_eq!(remembered(&fixture), PAGES - 3);
+}
+
+#[test]
 fn a_store_breaks_one_page_out_and_leaves_the_others() {
     let mut fixture = fixture();
     fixture.merge_all(7);
