@@ -113,10 +113,11 @@ impl<'space> Execution<'space> {
     pub fn run(mut self, program: &Program) -> Result<Outcome, Stuck> {
         let mut outcome = Outcome::Completed;
         let (mut next, run) = (0, Run::begin(program.name()));
+        let watched = self.space.observer().watches();
         while let Some(line) = program.lines().get(next) {
             next += 1;
             self.space.observer().before(self.page, line);
-            let began = Instant::now();
+            let began = watched.then(Instant::now);
             let mut held = true;
             match *line {
                 Line::Step(step) => self.step(step)?,
@@ -130,7 +131,9 @@ impl<'space> Execution<'space> {
                     }
                 }
             }
-            self.report(began, Action::Line { run, line: *line, held });
+            if let Some(began) = began {
+                self.report(began, Action::Line { run, line: *line, held });
+            }
         }
         Ok(outcome)
     }

@@ -126,11 +126,13 @@ impl Wiring {
         address: VirtAddr,
         access: Access,
     ) -> Result<Translation, Fault> {
-        let at = Instant::now();
+        let began = self.observer.watches().then(Instant::now);
         let walked = filled(section, context.tag, address, || {
             walk(self.frames.memory(), context.root, address, access)
         })?;
-        self.observer.record(Event::walk(at, self.agent, address, &walked));
+        if let Some(began) = began {
+            self.observer.record(Event::walk(began, self.agent, address, &walked));
+        }
         Ok(walked)
     }
 }

@@ -104,6 +104,11 @@ pub trait Observer: Send + Sync {
     /// wait for another user of the address space.
     fn record(&self, event: Event);
 
+    /// Whether events are wanted; if not, none has to be made, and no clock read. It never changes.
+    fn watches(&self) -> bool {
+        true
+    }
+
     /// The memory manager is about to execute `line` on `page`: the place to widen a window.
     fn before(&self, page: VirtAddr, line: &Line) {
         let _ = (page, line);
@@ -116,6 +121,10 @@ pub struct Unobserved;
 
 impl Observer for Unobserved {
     fn record(&self, _: Event) {}
+
+    fn watches(&self) -> bool {
+        false
+    }
 }
 
 impl Event {
