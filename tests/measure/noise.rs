@@ -1,7 +1,7 @@
 //! How much of the machine others had, by /proc/stat.
 //!
-//! Invariant: time that this process spent is not noise; all other time in which a processor was not idle is, and so
-//! is time that the machine's own host took.
+//! Invariant: time that this process spent, or has told another one to spend, is not noise; all other time in which a
+//! processor was not idle is, and so is time that the machine's own host took.
 //! Source: proc_stat(5), proc_pid_stat(5).
 
 use std::fs;
@@ -53,10 +53,13 @@ impl Ticks {
         let ticks: Vec<u64> = line.split_whitespace().map_while(|word| word.parse().ok()).collect();
         // user nice system idle iowait irq softirq steal; guest time is in user already.
         let all = ticks.get(..8)?.iter().sum();
-        // The name may hold spaces and parentheses: what is counted comes behind the last one.
-        let fields: Vec<&str> = own.rsplit_once(')')?.1.split_whitespace().collect();
-        let own = fields.get(11..15)?.iter().map_while(|word| word.parse::<u64>().ok()).sum();
-        Some(Self { all, idle: ticks[3] + ticks[4], own })
+        Some(Self { all, idle: ticks[3] + ticks[4], own: spent(own)? })
+    }
+
+    /// With so many ticks that another process spent because this one told it to: a peer in the kernel.
+    #[must_use]
+    pub fn and_own(self, ticks: u64) -> Self {
+        Self { own: self.own + ticks, ..self }
     }
 
     /// The share of the machine that others had since `before`; none if no tick went by.
@@ -67,6 +70,14 @@ impl Ticks {
         let others = busy.saturating_sub(self.own.saturating_sub(before.own));
         Some(to_f64(others) / to_f64(all))
     }
+}
+
+/// The ticks of a process and the children that it has waited for, from the text of its /proc/PID/stat.
+#[must_use]
+pub fn spent(stat: &str) -> Option<u64> {
+    // The name may hold spaces and parentheses: what is counted comes behind the last one.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    Some(fields.get(11..15)?.iter().map_while(|word| word.parse::<u64>().ok()).sum())
 }
 
 impl Noise {

@@ -99,6 +99,7 @@ fn own_time_is_no_noise_and_stolen_time_is() {
     assert_eq!(at(50, 50, 0, 50).others_since(before), Some(0.0));
     assert_eq!(at(50, 50, 0, 0).others_since(before), Some(0.5));
     assert_eq!(at(0, 75, 25, 0).others_since(before), Some(0.25));
+    assert_eq!(at(50, 50, 0, 20).and_own(30).others_since(before), Some(0.0));
     assert_eq!(before.others_since(before), None, "no time went by");
 }
 

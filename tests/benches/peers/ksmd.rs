@@ -1,14 +1,17 @@
 //! The kernel's own ksmd on pages of this process, for the time of a turn.
 //!
 //! Invariant: what was changed below /sys/kernel/mm/ksm is put back when this is dropped, whatever happened. Pages are
-//! mapped anew for each turn, so that none is merged before. Source: Documentation/admin-guide/mm/ksm.rst.
+//! mapped anew for each turn, and the kernel has forgotten those of the turn before: it counts merged pages that are
+//! unmapped until ksmd comes by again. Source: Documentation/admin-guide/mm/ksm.rst.
 #![expect(unsafe_code, reason = "madvise(2) takes memory by address")]
 
 use std::fs;
-use std::thread;
+use std::path::PathBuf;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::mm::{Advice, madvise};
+use tests_support::measure::noise;
 use vm_memory::{MmapRegion, VolatileMemory};
 
 const FOLDER: &str = "/sys/kernel/mm/ksm";
@@ -18,19 +21,37 @@ const POLL: Duration = Duration::from_micros(200);
 /// ksmd that has come nowhere after so long does not run.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What is set for a turn: ksmd does nothing else, as fast as it can, and skips nothing.
-const WANTED: [(&str, &str); 4] =
-    [("pages_to_scan", "100000"), ("sleep_millisecs", "0"), ("smart_scan", "0"), ("run", "0")];
+const WANTED: [(&str, &str); 3] =
+    [("pages_to_scan", "100000"), ("sleep_millisecs", "0"), ("smart_scan", "0")];
+/// What `run` can be.
+const STOPPED: &str = "0";
+const RUNNING: &str = "1";
+/// Stopped, and every merged page of the system split: nobody else may use ksmd then.
+const UNMERGED: &str = "2";
 
 /// ksmd, set as wanted.
 pub(crate) struct Ksmd {
     /// What was there before.
     before: Vec<(&'static str, String)>,
+    /// The kernel's thread.
+    stat: PathBuf,
+    /// Ticks that it had spent.
+    began: u64,
 }
 
 impl Ksmd {
-    /// If this process may set it.
+    /// If this process may set it, and nobody uses it.
     pub(crate) fn take() -> Result<Self, String> {
-        let mut ksmd = Self { before: Vec::new() };
+        let stat = thread().ok_or("the kernel has no thread of that name")?;
+        let mut ksmd = Self { before: Vec::new(), began: ticks(&stat), stat };
+        let run = read("run").ok_or_else(|| format!("{FOLDER}/run cannot be read"))?;
+        if run == RUNNING {
+            return Err(format!(
+                "it runs, and would have to split the pages that it has merged: echo 0 > {FOLDER}/run"
+            ));
+        }
+        fs::write(path("run"), STOPPED).map_err(|error| format!("{FOLDER}/run: {error}; be root"))?;
+        ksmd.before.push(("run", run));
         for (name, wanted) in WANTED {
             let Some(now) = read(name) else {
                 // Kernels before 6.7 have no smart_scan.
@@ -53,6 +74,9 @@ impl Ksmd {
         content: impl Fn(u64) -> u64,
         is_done: impl Fn(u64, u64) -> bool,
     ) -> (Duration, u64) {
+        set("run", UNMERGED);
+        let left = number("pages_sharing");
+        assert_eq!(left, 0, "pages are merged before the turn begins");
         let region: MmapRegion<()> = MmapRegion::new(pages * PAGE).expect("the memory can be mapped");
         // SAFETY: the range is exactly the mapping just made; the advice changes no contents.
         let advised = unsafe { madvise(region.as_ptr().cast(), region.size(), Advice::LinuxMergeable) };
@@ -63,7 +87,7 @@ impl Ksmd {
         }
         let scans = number("full_scans");
         let began = Instant::now();
-        set("run", "1");
+        set("run", RUNNING);
         let took = loop {
             let merged = number("pages_sharing");
             let took = began.elapsed();
@@ -71,11 +95,34 @@ impl Ksmd {
                 break (took, merged);
             }
             assert!(took < PATIENCE, "ksmd has merged {merged} of {pages} pages and comes no further");
-            thread::sleep(POLL);
+            sleep(POLL);
         };
-        set("run", "0");
+        set("run", STOPPED);
         took
     }
+}
+
+impl Ksmd {
+    /// Ticks that it has spent since it was taken.
+    pub(crate) fn spent(&self) -> u64 {
+        ticks(&self.stat).saturating_sub(self.began)
+    }
+}
+
+/// Where the kernel says what its thread has spent.
+fn thread() -> Option<PathBuf> {
+    let stats = fs::read_dir("/proc").ok()?.filter_map(|entry| Some(entry.ok()?.path().join("stat")));
+    stats.into_iter().find(|stat| fs::read_to_string(stat).is_ok_and(|text| is_ksmd(&text)))
+}
+
+/// Any process can call itself so, but only a thread of the kernel has kthreadd for its parent.
+fn is_ksmd(stat: &str) -> bool {
+    let rest = stat.split_once(" (ksmd) ").map(|(_, rest)| rest);
+    rest.and_then(|rest| rest.split(' ').nth(1)) == Some("2")
+}
+
+fn ticks(stat: &PathBuf) -> u64 {
+    fs::read_to_string(stat).ok().and_then(|text| noise::spent(&text)).unwrap_or_default()
 }
 
 impl Drop for Ksmd {

@@ -50,6 +50,8 @@ struct Run {
     effort: Effort,
     rows: Vec<Measured>,
     skipped: Vec<String>,
+    /// Ticks that the kernel spent for a row.
+    by_kernel: u64,
 }
 
 type Failure = Box<dyn std::error::Error>;
@@ -70,7 +72,7 @@ fn main() -> ExitCode {
 }
 
 fn measure(options: &Options) -> Result<(), Failure> {
-    let mut run = Run { effort: options.effort, rows: Vec::new(), skipped: Vec::new() };
+    let mut run = Run { effort: options.effort, rows: Vec::new(), skipped: Vec::new(), by_kernel: 0 };
     let is_measured = options.effort != Effort::Once;
     let before = if is_measured { others_now() } else { 0.0 };
     let began = Ticks::now();
@@ -97,7 +99,8 @@ fn measure(options: &Options) -> Result<(), Failure> {
             "peers: {rows} rows, in each of which everybody finds the same; nothing measured"
         )?);
     }
-    let during = began.and_then(|began| Ticks::now()?.others_since(began)).unwrap_or(1.0);
+    let ended = Ticks::now().map(|ended| ended.and_own(run.by_kernel));
+    let during = began.and_then(|began| ended?.others_since(began)).unwrap_or(1.0);
     let noise = Noise { before, during, after: others_now() };
     let lines = run.rows.iter().flat_map(|row| Line::of(row, noise.is_too_much())).collect();
     let report = Report { lines, noise, skipped: run.skipped, machine: machine() };

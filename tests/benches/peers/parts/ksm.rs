@@ -49,6 +49,7 @@ pub(crate) fn run(run: &mut Run) {
     scan(run, pages, SIXTY_FOUR, Held::Faster { must: 1.8, stretch: 3.5 }, ksmd.as_ref());
     merge(run, pages, PAIRS, Held::Faster { must: 8.0, stretch: 15.0 }, ksmd.as_ref());
     merge(run, pages, SIXTY_FOUR, Held::Faster { must: 3.0, stretch: 7.0 }, ksmd.as_ref());
+    run.by_kernel += ksmd.map_or(0, |ksmd| ksmd.spent());
 }
 
 fn space(pages: u64, contents: Contents) -> (Arc<AddressSpace>, Ksm) {
