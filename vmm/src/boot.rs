@@ -107,7 +107,7 @@ pub fn load(memory: &PhysicalMemory, payload: &Payload) -> Result<Entry, BootErr
     let entry = match Packing::of(&payload.kernel.bytes) {
         None => load_image(&mut room, &payload.kernel, payload)?,
         Some(packing) => {
-            let unpacked = packed::unpack(&payload.kernel, packing, room.end())?;
+            let unpacked = packed::unpack(&payload.kernel.name, &payload.kernel.bytes, packing, room.end())?;
             load_image(&mut room, &unpacked, payload)?
         }
     };

@@ -1,11 +1,15 @@
-//! Linux's own boot protocol: a bzImage, entered in 32-bit mode.
+//! A bzImage: Linux, packed, with code that unpacks it.
 //!
-//! Invariant: the part in front (real mode) is read and never run. Source: Documentation/arch/x86/boot.rst, protocol
+//! Two ways: the kernel inside is unpacked here and entered by its PVH note; or the image is loaded by Linux's own boot
+//! protocol, in 32-bit mode, and unpacks itself, which takes a guest without nested paging minutes. Invariant: the part in
+//! front (real mode) is read and never run. Source: Documentation/arch/x86/boot.rst, protocol
 //! 2.10 and later.
+
+mod inside;
 
 use super::bytes::{put, u8_at, u16_at, u32_at, u64_at};
 use super::room::Room;
-use super::{BootError, File, Payload, map};
+use super::{BootError, File, Payload, map, pvh};
 use crate::kvm::processor::Entry;
 
 /// Offsets in the image and, the same, in the block of parameters.
@@ -79,11 +83,29 @@ pub fn load(room: &mut Room<'_>, kernel: &File, payload: &Payload) -> Result<Ent
             format!("it takes a command line of {} bytes, not of {}", header.command_line_bytes, line.len());
         return Err(BootError::Malformed { file: kernel.name.clone(), format: "bzImage", what });
     }
+    match inside::kernel(kernel, header.kernel_at, room.end()) {
+        Ok(unpacked) => pvh::load(room, &unpacked, payload),
+        Err(why) => {
+            log::info!("{} unpacks itself: {why}", kernel.name);
+            load_packed(room, kernel, &header, &line, payload)
+        }
+    }
+}
+
+/// It unpacks itself. `line` is what it is told, ended by 0.
+fn load_packed(
+    room: &mut Room<'_>,
+    kernel: &File,
+    header: &Header,
+    line: &[u8],
+    payload: &Payload,
+) -> Result<Entry, BootError> {
+    let image = &kernel.bytes;
     let protected = image.get(header.kernel_at..).unwrap_or_default();
     room.put(&kernel.name, map::HIGH_MEMORY, protected)?;
-    check_working_room(room, &kernel.name, &header, protected.len())?;
+    check_working_room(room, &kernel.name, header, protected.len())?;
     let mut parameters = header.parameters(image);
-    put(&mut parameters, field::COMMAND_LINE, room.information("command line", &line)?.to_le_bytes());
+    put(&mut parameters, field::COMMAND_LINE, room.information("command line", line)?.to_le_bytes());
     if let Some(initrd) = &payload.initrd {
         let range = room.module(&initrd.name, &initrd.bytes, header.initrd_end)?;
         put(&mut parameters, field::INITRD, range.start.to_le_bytes());

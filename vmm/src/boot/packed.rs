@@ -1,7 +1,7 @@
 //! Images that were packed as a whole: gzip, Zstandard, xz and LZ4, unpacked by crates without a line of C.
 //!
 //! Invariant: unpacking takes no more memory than what is unpacked may have, which is the guest's own, and a dictionary of
-//! at most that or `LEAST_DICTIONARY_BYTES`. A bzImage is no packed image: it unpacks itself (Linux's boot protocol).
+//! at most that or `LEAST_DICTIONARY_BYTES`. A bzImage is no packed image: [`linux`](super::linux) takes it apart.
 //! Source: RFC 1952, RFC 8878, "The .xz File Format" 1.2.1, LZ4 frame format 1.6.4 and its legacy frame.
 
 use std::io::{self, ErrorKind, Read};
@@ -67,12 +67,11 @@ impl Packing {
     }
 }
 
-/// What `file`, which is packed so, holds: `most_bytes` at most.
+/// What `bytes` of the file `name`, which are packed so, hold: `most_bytes` at most.
 ///
 /// # Errors
 /// [`BootError`] in one line.
-pub(super) fn unpack(file: &File, packing: Packing, most_bytes: u64) -> Result<File, BootError> {
-    let bytes = &file.bytes[..];
+pub(super) fn unpack(name: &str, bytes: &[u8], packing: Packing, most_bytes: u64) -> Result<File, BootError> {
     let unpacked = match packing {
         Packing::Gzip => read(flate2::read::MultiGzDecoder::new(bytes), most_bytes),
         Packing::Zstandard => zstandard(bytes, most_bytes),
@@ -83,27 +82,25 @@ pub(super) fn unpack(file: &File, packing: Packing, most_bytes: u64) -> Result<F
         Packing::Lz4 => lz4(bytes, most_bytes),
         Packing::Bzip2 => {
             return Err(BootError::Packed {
-                file: file.name.clone(),
+                file: name.to_owned(),
                 format: packing.name(),
                 command: packing.command(),
             });
         }
     };
     let broken = |what| BootError::Unpacking {
-        file: file.name.clone(),
+        file: name.to_owned(),
         format: packing.name(),
         command: packing.command(),
         what,
     };
     match unpacked {
         Ok(Some(bytes)) if bytes.is_empty() => Err(broken("it holds nothing".to_owned())),
-        Ok(Some(bytes)) => Ok(File { name: file.name.clone(), bytes }),
-        Ok(None) => Err(BootError::UnpackedTooLarge {
-            file: file.name.clone(),
-            most_bytes,
-            command: packing.command(),
-        }),
-        Err(error) if is_of_host(&error) => Err(BootError::NoHostMemory { file: file.name.clone() }),
+        Ok(Some(bytes)) => Ok(File { name: name.to_owned(), bytes }),
+        Ok(None) => {
+            Err(BootError::UnpackedTooLarge { file: name.to_owned(), most_bytes, command: packing.command() })
+        }
+        Err(error) if is_of_host(&error) => Err(BootError::NoHostMemory { file: name.to_owned() }),
         Err(error) => Err(broken(one_line(&error))),
     }
 }

@@ -27,6 +27,12 @@ pub fn is_linux(kernel: &File) -> bool {
         && Elf::parse(kernel).is_ok_and(|elf| elf.note(LINUX, BUILD_SALT).is_some())
 }
 
+/// Whether `kernel` has the note that names an entry.
+pub(super) fn has_entry(kernel: &File) -> bool {
+    super::elf::is_elf(&kernel.bytes)
+        && Elf::parse(kernel).is_ok_and(|elf| elf.note(OWNER, PHYSICAL_ENTRY).is_some())
+}
+
 /// Loads `kernel`, the image of `payload` unpacked, its module and what it is told.
 ///
 /// # Errors

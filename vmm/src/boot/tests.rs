@@ -1,7 +1,10 @@
 //! Images that boot and images that do not, each with its one line.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use guest_images::bare::{BareImage, ElfWidth, LOAD_ADDRESS};
 use mmu::address::PhysAddr;
 use mmu::memory::PhysicalMemory;
@@ -300,6 +303,71 @@ fn pvh_of_linux() -> Vec<u8> {
         image.extend(word.to_le_bytes());
     }
     with(&with(&image, 120 + 32, 40_u64.to_le_bytes()), 120 + 40, 40_u64.to_le_bytes())
+}
+
+/// A bzImage with `packed` behind its code, where its header says.
+fn bzimage_of(packed: &[u8]) -> Vec<u8> {
+    let image = bzimage();
+    let kernel_at = (usize::from(image[0x1f1]) + 1) * 512;
+    let offset = u32::try_from(image.len() - kernel_at).unwrap();
+    let image = with(&image, 0x248, offset.to_le_bytes());
+    let image = with(&image, 0x24c, u32::try_from(packed.len()).unwrap().to_le_bytes());
+    [&image, packed].concat()
+}
+
+fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+/// As the kernel's build packs it: the length stands behind.
+fn lz4_of(bytes: &[u8], len: usize) -> Vec<u8> {
+    let mut packed = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    packed.write_all(bytes).unwrap();
+    [packed.finish().unwrap(), u32::try_from(len).unwrap().to_le_bytes().to_vec()].concat()
+}
+
+/// Where a guest of that image begins.
+fn entered(image: Vec<u8>) -> u32 {
+    load(&memory(), &payload(image)).unwrap().rip
+}
+
+#[test]
+fn the_kernel_in_a_bzimage_is_unpacked_and_entered_by_its_note() {
+    for packed in [gzipped(&pvh()), lz4_of(&pvh(), pvh().len())] {
+        let memory = memory();
+        let entry = load(&memory, &payload(bzimage_of(&packed))).unwrap();
+        assert_eq!((entry.rip, word(&memory, entry.ebx)), (LOAD_ADDRESS + 12, 0x336e_c578));
+        assert_eq!(text(&memory, word(&memory, entry.ebx + 24)), "a b");
+    }
+}
+
+#[test]
+fn a_kernel_that_cannot_be_unpacked_here_unpacks_itself() {
+    const ITSELF: u32 = 0x10_0000;
+    let without_note = with(&pvh(), 64 + 56, 0_u32.to_le_bytes());
+    assert_eq!(entered(bzimage_of(&gzipped(&without_note))), ITSELF);
+    assert_eq!(entered(bzimage_of(&gzipped(b"no ELF file"))), ITSELF);
+    assert_eq!(entered(bzimage_of(b"lzo, say")), ITSELF);
+    assert_eq!(entered(bzimage_of(b"BZh9")), ITSELF);
+    let cut = gzipped(&pvh());
+    assert_eq!(entered(bzimage_of(&cut[..cut.len() - 9])), ITSELF);
+    assert_eq!(entered(bzimage_of(&lz4_of(&pvh(), pvh().len() + 1))), ITSELF, "another length");
+    let larger_than_memory = vec![0; usize::try_from(MEMORY_BYTES).unwrap() + 1];
+    assert_eq!(entered(bzimage_of(&gzipped(&larger_than_memory))), ITSELF);
+    let behind_its_end = with(&bzimage_of(&gzipped(&pvh())), 0x24c, u32::MAX.to_le_bytes());
+    assert_eq!(entered(behind_its_end), ITSELF);
+}
+
+#[test]
+fn a_bzimage_takes_no_module_and_no_long_line_however_it_is_unpacked() {
+    let image = bzimage_of(&gzipped(&pvh()));
+    assert!(refusal(with(&image, 0x238, [1, 0, 0, 0])).contains("a command line of 2 bytes, not of 4"));
+    let mut payload = payload(image);
+    payload.modules = vec![module("further", 1, "")];
+    let refused = load(&memory(), &payload).unwrap_err();
+    assert!(matches!(refused, BootError::NoModules { .. }), "{refused}");
 }
 
 #[test]

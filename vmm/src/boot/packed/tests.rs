@@ -21,8 +21,8 @@ fn packed(bytes: &[u8]) -> Vec<(Packing, Vec<u8>)> {
     ]
 }
 
-fn unpacked(bytes: Vec<u8>, packing: Packing, most_bytes: u64) -> Result<Vec<u8>, BootError> {
-    unpack(&File { name: "it".to_owned(), bytes }, packing, most_bytes).map(|file| file.bytes)
+fn unpacked(bytes: &[u8], packing: Packing, most_bytes: u64) -> Result<Vec<u8>, BootError> {
+    unpack("it", bytes, packing, most_bytes).map(|file| file.bytes)
 }
 
 fn contents() -> Vec<u8> {
@@ -34,7 +34,7 @@ fn what_was_packed_comes_back_and_may_fill_what_there_is() {
     let bytes = contents();
     for (packing, packed) in packed(&bytes) {
         assert_eq!(Packing::of(&packed), Some(packing));
-        assert!(unpacked(packed, packing, bytes.len() as u64).unwrap() == bytes, "{packing:?}");
+        assert!(unpacked(&packed, packing, bytes.len() as u64).unwrap() == bytes, "{packing:?}");
     }
 }
 
@@ -43,7 +43,7 @@ fn several_streams_behind_each_other_are_one_image() {
     let bytes = contents();
     for (packing, packed) in packed(&bytes) {
         let twice = [packed.clone(), packed].concat();
-        let found = unpacked(twice, packing, 1 << 30).unwrap();
+        let found = unpacked(&twice, packing, 1 << 30).unwrap();
         assert!(found == [bytes.clone(), bytes.clone()].concat(), "{packing:?}: {}", found.len());
     }
 }
@@ -53,7 +53,7 @@ fn a_byte_too_many_is_refused_with_one_line_and_takes_no_more_memory() {
     let bytes = contents();
     let most_bytes = bytes.len() as u64 - 1;
     for (packing, packed) in packed(&bytes) {
-        let told = unpacked(packed.clone(), packing, most_bytes).unwrap_err().to_string();
+        let told = unpacked(&packed, packing, most_bytes).unwrap_err().to_string();
         assert!(told.contains("give more --memory") && !told.contains('\n'), "{packing:?}: {told}");
     }
     let mut all = Vec::new();
@@ -66,13 +66,13 @@ fn whatever_is_broken_is_one_line() {
     let bytes = contents()[..1000].to_vec();
     for (packing, packed) in packed(&bytes) {
         for at in 0..packed.len() {
-            let cut = unpacked(packed[..at].to_vec(), packing, 1 << 20);
+            let cut = unpacked(&packed[..at], packing, 1 << 20);
             // What is cut within LZ4's checksum at the end is whole.
             assert!(cut.is_err() || cut.is_ok_and(|found| found == bytes), "{packing:?} cut at {at}");
             for change in [0x01, 0x80, 0xff] {
                 let mut changed = packed.clone();
                 changed[at] ^= change;
-                match unpacked(changed, packing, 1 << 20) {
+                match unpacked(&changed, packing, 1 << 20) {
                     Ok(found) => assert!(found.len() <= 1 << 20),
                     Err(error) => assert!(!error.to_string().contains('\n'), "{error}"),
                 }
@@ -92,7 +92,7 @@ fn a_dictionary_that_no_guest_needs_is_refused() {
     bytes[16] = 40;
     let crc = flate2_crc(&bytes[12..20]);
     bytes[20..24].copy_from_slice(&crc.to_le_bytes());
-    let told = unpacked(bytes, Packing::Xz, 1 << 20).unwrap_err().to_string();
+    let told = unpacked(&bytes, Packing::Xz, 1 << 20).unwrap_err().to_string();
     assert!(told.contains("memory"), "{told}");
 }
 
@@ -104,6 +104,6 @@ fn flate2_crc(bytes: &[u8]) -> u32 {
 
 #[test]
 fn what_is_not_unpacked_says_how_to() {
-    let told = unpacked(b"BZh91AY".to_vec(), Packing::Bzip2, 1 << 20).unwrap_err().to_string();
+    let told = unpacked(b"BZh91AY", Packing::Bzip2, 1 << 20).unwrap_err().to_string();
     assert_eq!(told, "it is a bzip2 file, which is not unpacked here; unpack it first: bunzip2 -k it");
 }
