@@ -227,7 +227,7 @@ fn answer(told: &clap::Error) -> ExitCode {
     }
     let text = told.render();
     let text = if colour::on_output() { text.ansi().to_string() } else { text.to_string() };
-    say_long(text.trim_end(), pager::Paging::OnTerminal);
+    pager::say_long(text.trim_end(), pager::Paging::OnTerminal);
     ExitCode::SUCCESS
 }
 
@@ -245,12 +245,5 @@ const fn status_of(blamed: Blamed) -> u8 {
         Blamed::Nobody => 0,
         Blamed::Host => HOST,
         Blamed::Reader => READER_GONE,
-    }
-}
-
-/// What may be longer than a screen: on a terminal through a pager, if there is one.
-fn say_long(text: &str, paging: pager::Paging) {
-    if !pager::showed(text, paging) {
-        say(text);
     }
 }

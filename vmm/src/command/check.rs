@@ -317,7 +317,7 @@ impl Run<'_> {
         match explored.map_err(|error| Ended::Refused(format!("{name}: {error}")))? {
             Ok(mut one) => {
                 if telling.is_text() && !(telling.is_quiet() && one.is_as_expected()) {
-                    telling.line(&one);
+                    telling.result(&one);
                     show(&mut one, arguments, &options, telling);
                 }
                 if pictures.are_wanted() {

@@ -8,6 +8,8 @@ use std::io::stdout;
 use comfy_table::{ContentArrangement, LineStyle, Row, Table, TableStyle};
 use rustix::termios::tcgetwinsize;
 
+/// What the line of a result takes: name, verdict, numbers.
+pub(super) const LINE_COLUMNS: u16 = 108;
 /// Blanks in front of what belongs to a heading.
 const INDENT: usize = 2;
 /// Blanks between columns.
@@ -39,6 +41,11 @@ impl Place {
         }
     }
 
+    /// Whether the line of a result does not fit, and is to be two.
+    pub(super) fn is_narrow(self) -> bool {
+        self.columns().is_some_and(|columns| columns < LINE_COLUMNS)
+    }
+
     /// What is left of it behind `indent` blanks.
     fn behind(self, indent: usize) -> Self {
         match self {
@@ -49,6 +56,11 @@ impl Place {
             }
         }
     }
+}
+
+/// What stands between the verdict of a result and its numbers.
+pub(super) const fn between(is_narrow: bool) -> &'static str {
+    if is_narrow { "\n   " } else { " " }
 }
 
 /// All rows, one below the other.

@@ -8,19 +8,23 @@ use clap::Args;
 use ordering::language::explain::explain;
 use ordering::language::{Code, did_you_mean};
 
-use super::voice::{UNUSABLE, complain, say};
+use super::pager::{PagingArguments, say_long};
+use super::voice::{UNUSABLE, complain};
 
 /// What can be asked.
 #[derive(Debug, Args)]
 pub(super) struct ExplainArguments {
     /// A code such as AI0012, which stands in `error[AI0012]`; without it all of them, in a line each
     code: Option<String>,
+    #[command(flatten)]
+    paging: PagingArguments,
 }
 
 /// Prints the entry of a code, or the list.
 pub(super) fn run(arguments: &ExplainArguments) -> ExitCode {
     let Some(word) = &arguments.code else {
-        Code::ALL.iter().for_each(|code| say(format_args!("{code}  {}", code.about())));
+        let lines: Vec<String> = Code::ALL.iter().map(|code| format!("{code}  {}", code.about())).collect();
+        say_long(&lines.join("\n"), arguments.paging.wanted());
         return ExitCode::SUCCESS;
     };
     // As it stands in a message, `error[AI0012]`, or in a sentence.
@@ -32,6 +36,6 @@ pub(super) fn run(arguments: &ExplainArguments) -> ExitCode {
         complain(format_args!("there is no code `{}`: {help}", word.escape_debug()));
         return UNUSABLE.into();
     };
-    say(explain(code).to_string().trim_end());
+    say_long(explain(code).to_string().trim_end(), arguments.paging.wanted());
     ExitCode::SUCCESS
 }

@@ -21,6 +21,7 @@ use clap::{Args, ValueEnum};
 
 use self::report::Report;
 use super::apart::Named;
+use super::columns::Place;
 use super::pictures::{Opened, no_scenario};
 use super::voice::say;
 
@@ -131,6 +132,15 @@ impl Telling {
         if self.is_text() {
             self.take_heading();
             self.write(text);
+        }
+    }
+
+    /// The line of a result, or two where a terminal is too narrow for one.
+    pub(super) fn result(&mut self, one: &impl Display) {
+        if self.file.is_none() && Place::here().is_narrow() {
+            self.line(format_args!("{one:#}"));
+        } else {
+            self.line(one);
         }
     }
 

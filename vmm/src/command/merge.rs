@@ -12,6 +12,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::columns::{self, Place};
 use super::outcome::{all_expected, as_json};
 use super::partition::Part;
 use crate::schema::{CHECK, require};
@@ -80,17 +81,23 @@ pub(super) fn run(arguments: &MergeArguments) -> Result<Merged, String> {
         (_, 0) => format!("\n{wrong} of {count} scenarios NOT AS EXPECTED."),
         (_, _) => format!("\n{errors} errors in files that could not be checked."),
     };
-    let lines: Vec<String> = whole.scenarios.iter().map(line).chain([last]).collect();
+    let lines: Vec<String> =
+        whole.scenarios.iter().map(|one| line(one, Place::here())).chain([last]).collect();
     Ok(Merged { text: lines.join("\n"), errors, wrong })
 }
 
 /// A scenario in one line, and what is not as expected below it.
-fn line(one: &Value) -> String {
+fn line(one: &Value, place: Place) -> String {
     let text = |field: &str| one[field].as_str().unwrap_or_default();
     let steps = one["steps"].as_u64().map_or_else(String::new, |steps| format!(" in {steps}"));
     let verdict = format!("{}{steps}", text("verdict"));
-    let mut line =
-        format!("{:40} {verdict:20} {:>9} states   {}", text("scenario"), one["states"], text("file"));
+    let between = columns::between(place.is_narrow());
+    let mut line = format!(
+        "{:40} {verdict:20}{between}{:>9} states   {}",
+        text("scenario"),
+        one["states"],
+        text("file")
+    );
     for fault in one["faults"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         line += &format!("\n    NOT AS EXPECTED: {fault}");
     }

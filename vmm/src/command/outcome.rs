@@ -24,6 +24,7 @@ use ordering::lowering::{Lowered, too_large};
 use ordering::outcomes::{self, Outcomes};
 use serde::Serialize;
 
+use super::columns;
 use super::origin::described;
 
 pub(super) use json::{Wrong, json};
@@ -274,6 +275,7 @@ fn verdict(checked: &Checked) -> String {
     }
 }
 
+/// In a line of [`LINE_COLUMNS`](super::columns::LINE_COLUMNS), or (`{:#}`) in two, and what is to be said of it below.
 impl fmt::Display for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = verdict(self);
@@ -285,17 +287,16 @@ impl fmt::Display for Checked {
         };
         let time_ms = self.time.as_secs_f64() * 1e3;
         let states = self.outcome.statistics.states;
-        write!(
-            f,
-            "{:40} {verdict:20} {states:>9} states {interleavings:>10} orders {time_ms:>8.2} ms",
-            self.lowered.name
-        )?;
+        write!(f, "{:40} {verdict:20}{}", self.lowered.name, columns::between(f.alternate()))?;
+        write!(f, "{states:>9} states {interleavings:>10} orders {time_ms:>8.2} ms")?;
         if self.outcome.statistics.parts > 1 {
             write!(f, " in {} parts", self.outcome.statistics.parts)?;
         }
         let mark = if self.is_as_expected() { "" } else { "   <-- NOT AS EXPECTED" };
         f.write_str(mark)?;
-        self.remarks().iter().try_for_each(|remark| write!(f, "\n    {remark}"))
+        self.remarks().iter().try_for_each(|remark| write!(f, "\n    {remark}"))?;
+        // As a compiler says where something is: editors jump there.
+        if self.is_as_expected() { Ok(()) } else { write!(f, "\n --> {}:{}:1", self.file, self.lowered.line) }
     }
 }
 

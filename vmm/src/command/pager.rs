@@ -12,6 +12,8 @@ use std::sync::Arc;
 use clap::Args;
 use signal_hook::consts::SIGINT;
 
+use super::voice::say;
+
 /// The status of a shell that does not find its command.
 const NOT_FOUND: i32 = 127;
 
@@ -36,8 +38,15 @@ impl PagingArguments {
     }
 }
 
+/// What may be longer than a screen: on a terminal through a pager, if there is one.
+pub(super) fn say_long(text: &str, paging: Paging) {
+    if !showed(text, paging) {
+        say(text);
+    }
+}
+
 /// Whether a pager showed `text`; if not, it is still to be said.
-pub(super) fn showed(text: &str, paging: Paging) -> bool {
+fn showed(text: &str, paging: Paging) -> bool {
     paging == Paging::OnTerminal && stdout().is_terminal() && through(text, env::var_os("PAGER"))
 }
 

@@ -317,7 +317,7 @@ fn race_file(
             match one {
                 Ok(one) => {
                     if !(run.telling.is_quiet() && one.agrees()) {
-                        run.telling.line(&one);
+                        run.telling.result(&one);
                     }
                     if run.pictures.are_wanted() {
                         run.pictures.add(source, one.drawn(&scenario));
@@ -337,7 +337,7 @@ fn show(one: &Raced, arguments: &RaceArguments, telling: &mut Telling) {
     if telling.is_quiet() && one.divergence.is_none() {
         return;
     }
-    telling.line(one);
+    telling.result(one);
     one.counterexample().filter(|_| arguments.traces).iter().for_each(|table| {
         telling.line(format_args!("\n{table}"));
     });

@@ -9,8 +9,8 @@ use ordering::language::{OPTIONS, did_you_mean};
 use steps::table::{LOOKS, OPERATIONS, Row, STEPS};
 
 use super::columns::{Place, blocks};
-use super::pager::PagingArguments;
-use super::{UNUSABLE, complain, say, say_long};
+use super::pager::{PagingArguments, say_long};
+use super::voice::{UNUSABLE, complain, say};
 
 /// What can be asked of the vocabulary.
 #[derive(Debug, Args)]

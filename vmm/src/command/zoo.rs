@@ -19,8 +19,8 @@ use serde::Serialize;
 
 use super::columns::{Place, blocks};
 use super::outcome::{Checked, as_json};
-use super::pager::PagingArguments;
-use super::{HOST, UNUSABLE, complain, say, say_long};
+use super::pager::{Paging, PagingArguments, say_long};
+use super::voice::{HOST, UNUSABLE, complain, say};
 
 /// What can be asked of the catalogue.
 #[derive(Debug, Args)]
@@ -76,7 +76,7 @@ pub(super) fn run(arguments: &ZooArguments) -> ExitCode {
         };
         entries = vec![entries.swap_remove(at)];
         if !arguments.json {
-            return show(&entries[0]);
+            return show(&entries[0], arguments.paging.wanted());
         }
     }
     if arguments.markdown {
@@ -160,27 +160,37 @@ fn list(entries: &[Entry], place: Place) -> String {
     format!("{out}{} scenarios; `afterimage zoo NAME` shows one.", entries.len())
 }
 
-/// Everything that is known of one scenario.
-fn show(entry: &Entry) -> ExitCode {
-    say(format_args!("# tests/scenarios/{}\n{}\n", entry.file.path, entry.written()));
-    if let Some(like) = &entry.scenario.like {
-        if let (false, Some(source)) = (entry.written().contains("\nsource"), &entry.scenario.source) {
-            say(format_args!("# source, of what it is like: {source}\n"));
-        }
-        say(format_args!(
-            "# alone it cannot be checked: `afterimage zoo --save DIR` writes {} with what it is like\n",
-            entry.file.path
-        ));
-        say(format_args!("# its programs, with what it takes over from {}\n{}", like.node, entry.programs()));
+/// How one scenario is written, with what it takes over from another one.
+fn text(entry: &Entry) -> String {
+    let written = entry.written();
+    let mut text = format!("# tests/scenarios/{}\n{written}\n\n", entry.file.path);
+    let Some(like) = &entry.scenario.like else { return text };
+    if let (false, Some(source)) = (written.contains("\nsource"), &entry.scenario.source) {
+        text += &format!("# source, of what it is like: {source}\n\n");
     }
+    text += &format!(
+        "# alone it cannot be checked: `afterimage zoo --save DIR` writes {} with what it is like\n\n",
+        entry.file.path
+    );
+    text += &format!("# its programs, with what it takes over from {}\n{}\n", like.node, entry.programs());
+    text
+}
+
+/// Everything that is known of one scenario.
+fn show(entry: &Entry, paging: Paging) -> ExitCode {
+    let mut text = text(entry);
     let options = Options { interleavings: Counting::On, ..Options::default() };
     match Checked::explore(entry.file.path, &entry.scenario, entry.lowered.clone(), &options, false) {
         Ok(checked) => {
-            say(&checked);
-            checked.counterexample().iter().for_each(|table| say(format_args!("\n{table}")));
+            let line = if Place::here().is_narrow() { format!("{checked:#}") } else { checked.to_string() };
+            text.extend(
+                [line].into_iter().chain(checked.counterexample().map(|table| format!("\n\n{table}"))),
+            );
+            say_long(&text, paging);
             if checked.is_as_expected() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
+            say_long(text.trim_end(), paging);
             complain(error.render(entry.file.path, entry.file.text));
             UNUSABLE.into()
         }

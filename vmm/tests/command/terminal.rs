@@ -192,10 +192,32 @@ fn a_terminal_of_80_columns_gets_lists_that_fit() {
 }
 
 #[test]
+fn a_result_is_two_lines_on_a_terminal_of_80_columns() {
+    for (arguments, first, second) in [
+        (&["check", "cow-notify-before-clear"][..], "VIOLATED in 10 steps", " states"),
+        (&["race", "cow-notify-before-clear", "--cpu", "software"], "HAPPENED in 10 steps", " runs"),
+        (&["zoo", "cow-notify-before-clear", "--no-pager"], "VIOLATED in 10 steps", " states"),
+    ] {
+        let (shown, status) = shown_on(80, None, arguments);
+        assert_eq!(status, Some(0), "{shown}");
+        let mut lines = shown.lines().skip_while(|line| !line.contains(first));
+        let (line, numbers) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+        assert!(line.len() <= 80 && !line.contains(second), "{line}");
+        assert!(numbers.len() <= 80 && numbers.contains(second), "{numbers}");
+        let (shown, _) = shown_on(108, None, arguments);
+        assert!(shown.lines().any(|line| line.contains(first) && line.contains(second)), "{shown}");
+    }
+}
+
+#[test]
 fn a_pager_gets_what_is_long_and_does_not_change_the_status() {
     let (shown, status) = shown_on(80, Some("head -n 1; echo was paged"), &["zoo"]);
     assert_eq!(status, Some(0));
     assert!(shown.lines().count() == 2 && shown.ends_with("was paged\n"), "{shown}");
+    for arguments in [&["explain"][..], &["explain", "AI0012"], &["zoo", "cow-notify-before-clear"]] {
+        let (shown, status) = shown_on(80, Some("echo was paged"), arguments);
+        assert_eq!((shown.as_str(), status), ("was paged\n", Some(0)), "{arguments:?}");
+    }
     // It dies, and reads nothing.
     assert_eq!(shown_on(80, Some("kill -9 $$"), &["zoo"]), (String::new(), Some(0)));
     // It is not there: what it would have shown is shown.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use race::steered::Divergence;
 use serde::Serialize;
 
+use super::super::columns;
 use super::super::unfinished::Unfinished;
 use super::freely::{self, Freed};
 use super::{Model, ON_KVM, Raced, Seen, as_json, rate};
@@ -128,13 +129,15 @@ pub(super) fn verdict(one: &Raced) -> String {
     }
 }
 
+/// In a line of [`LINE_COLUMNS`](columns::LINE_COLUMNS), or (`{:#}`) in two, and what diverged below it.
 impl fmt::Display for Raced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let said = verdict(self);
         let Self { lowered, runs, rows, time, .. } = self;
         let rate = rate(*rows, *time);
         let kvm = if self.on_kvm { "   vCPUs on KVM" } else { "" };
-        write!(f, "{:40} {said:22} {runs:>7} runs {rows:>9} rows {rate:>9.0} rows/s{kvm}", lowered.name)?;
+        write!(f, "{:40} {said:22}{}", lowered.name, columns::between(f.alternate()))?;
+        write!(f, "{runs:>7} runs {rows:>9} rows {rate:>9.0} rows/s{kvm}")?;
         let Some(found) = &self.divergence else { return Ok(()) };
         for (number, (agent, step)) in (1..).zip(&found.rows) {
             write!(f, "\n    {number:>3}  {agent}: {step}")?;
