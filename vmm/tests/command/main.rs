@@ -1,5 +1,6 @@
 //! The command line, as its users meet it. Without /dev/kvm, tests that need it say "skipped: ..." and pass.
 
+mod action;
 mod api;
 mod boot;
 mod demo;
