@@ -11,7 +11,7 @@ use crate::text;
 
 /// What `afterimage new cow` writes, of which the second scenario, which is proved, is held to be refuted: line 30.
 fn scenarios() -> String {
-    let written = text(&crate::afterimage(&["new", "cow"]).stdout);
+    let written = text(&crate::afterimage(&["new", "cow", "-"]).stdout);
     let (first, second) = written.split_once("\nexpect  proved").expect("the second is proved");
     format!("{first}\nexpect  violation{second}")
 }
@@ -47,6 +47,7 @@ impl Workspace {
             .current_dir(&self.0)
             .env("PATH", format!("{}:{path}", program.display()))
             .env("GITHUB_STEP_SUMMARY", self.0.join("summary"))
+            .env("GITHUB_WORKSPACE", &self.0)
             .envs([("PATHS", "some.scn"), ("COMMAND", "check"), ("ARGUMENTS", ""), ("SARIF", "")])
             .envs([("JUNIT", ""), ("SUMMARY", "true")])
             .envs(inputs.iter().copied())

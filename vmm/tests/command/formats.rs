@@ -103,11 +103,15 @@ fn the_status_is_the_same_in_every_format() {
 fn every_object_is_what_its_schema_says() {
     let folder = folder("formats-schema", &[("a.scn", REFUTED), ("b.scn", WRONG)]);
     let catalogue = "store-buffering";
+    let part = run(&folder, &["check", "a.scn", "b.scn", "--json", "--partition", "1/1"], "");
+    fs::write(folder.join("part.json"), &part.stdout).expect("it can be written");
     for (arguments, name) in [
         (&["check", "a.scn", "b.scn", "--json"][..], "afterimage-check-3"),
         (&["check", "a.scn", "--outcomes", "--format", "json"], "afterimage-check-3"),
         (&["check", catalogue, "--outcomes", "--json"], "afterimage-check-3"),
         (&["check", catalogue, "--json", "--max-states", "3"], "afterimage-check-3"),
+        (&["check", "a.scn", "b.scn", "--json", "--partition", "1/1"], "afterimage-check-3"),
+        (&["merge", "part.json", "--json"], "afterimage-check-3"),
         (&["race", "a.scn", "--rounds", "2", "--json"], "afterimage-race-2"),
         (&["race", catalogue, "--mode", "free", "--rounds", "50", "--json"], "afterimage-race-2"),
     ] {
@@ -188,6 +192,8 @@ fn below_the_root_of_the_repository_an_annotation_has_the_path_from_there() {
     };
     let github = shown("github", "GITHUB_WORKSPACE");
     assert!(github.starts_with("::error file=sub/a.scn,line=12,"), "{github}");
+    let sarif = shown("sarif", "GITHUB_WORKSPACE");
+    assert!(sarif.contains("\"uri\": \"sub/a.scn\"") && !sarif.contains("\"uri\": \"a.scn\""), "{sarif}");
     let gitlab = shown("gitlab", "CI_PROJECT_DIR");
     assert!(gitlab.contains("\"path\": \"sub/a.scn\""), "{gitlab}");
 }

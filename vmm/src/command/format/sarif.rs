@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::files::STANDARD_INPUT;
 use super::report::{Case, Error, Fault, Group, Report, Rule, Step, UNFINISHED};
+use super::root::Root;
 
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -15,7 +16,10 @@ const SCHEMA: &str =
 /// The whole log.
 pub(super) fn log(report: &Report<'_>) -> String {
     let rules = rules(report);
-    let results: Vec<Value> = report.groups.iter().flat_map(|group| results(group, &rules)).collect();
+    // Who uploads a log to GitHub means the repository's root by %SRCROOT%, wherever a step works.
+    let root = Root::of("GITHUB_WORKSPACE");
+    let results: Vec<Value> =
+        report.groups.iter().flat_map(|group| results(group, &named(group.file, &root), &rules)).collect();
     let log = json!({
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -77,16 +81,20 @@ fn described(rule: &Rule) -> Value {
     told
 }
 
-fn results(group: &Group<'_>, rules: &[Rule]) -> Vec<Value> {
+fn named(file: &str, root: &Root) -> String {
+    if file == STANDARD_INPUT { file.to_owned() } else { root.below(file) }
+}
+
+/// What is wrong in a group, whose file has that name from the root of the repository on.
+fn results(group: &Group<'_>, file: &str, rules: &[Rule]) -> Vec<Value> {
     let errors = group.errors.iter().map(|Error { rule, place: [start, end], message, help }| {
         let region = json!({
             "startLine": start.0, "startColumn": start.1, "endLine": end.0, "endColumn": end.1,
         });
         let text = format!("{message}\nhelp: {help}");
-        result(rule, rules, &text, &location(group.file, &region, None))
+        result(rule, rules, &text, &location(file, &region, None))
     });
-    let faults =
-        group.cases.iter().filter_map(|case| Some(fault(group.file, case, case.fault.as_ref()?, rules)));
+    let faults = group.cases.iter().filter_map(|case| Some(fault(file, case, case.fault.as_ref()?, rules)));
     errors.chain(faults).collect()
 }
 
