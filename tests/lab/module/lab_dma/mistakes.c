@@ -166,6 +166,36 @@ static void across_sizes(struct lab *lab)
 		free_page((unsigned long)spares[at]);
 }
 
+/*
+ * A page of a large one is unmapped. The kernel takes what lies in the large page for a table: words whose two lowest bits make
+ * them look present are cleared there.
+ */
+static void part_of_large(struct lab *lab)
+{
+	const unsigned int order = get_order(SZ_2M);
+	u64 *memory = (u64 *)__get_free_pages(GFP_KERNEL | __GFP_ZERO, order);
+	unsigned int at, lost = 0;
+	struct own own;
+	size_t gone;
+
+	if (!memory) {
+		lab_say("wrong: no memory");
+		return;
+	}
+	if (own_enter(lab, &own))
+		return;
+	domain_map(own.domain, DATA_AT, virt_to_phys(memory), SZ_2M);
+	lab_say("code %d", lab->kind->write(lab, DATA_AT, OLD, PAGE_SIZE));
+	gone = iommu_unmap(own.domain, DATA_AT + PAGE_SIZE, PAGE_SIZE);
+	for (at = 0; at < PAGE_SIZE / sizeof(u64); at++)
+		lost += memory[at] != OLD;
+	lab_say("%#zx bytes unmapped, %u words of the first page lost, 0 is right", gone, lost);
+	lab_say("code %d", lab->kind->write(lab, DATA_AT, NEW, 64));
+	lab_say("%s", memory[0] == NEW ? "the device still writes into it" : "the device writes no longer into it");
+	own_leave(lab, &own);
+	/* The memory is never freed: the device may still have it. */
+}
+
 static const struct {
 	const char *name;
 	void (*make)(struct lab *lab);
@@ -178,6 +208,7 @@ static const struct {
 	{ "double-map", double_map },
 	{ "wrong-direction", wrong_direction },
 	{ "across-sizes", across_sizes },
+	{ "part-of-large", part_of_large },
 };
 
 static void make(struct lab *lab, unsigned int which)
