@@ -2,6 +2,7 @@
 //! cannot run it, 3 when nothing was wrong and not all of it could be decided, 7 when what is to be said cannot be written, 141 when its
 //! reader has gone away; `boot` has a table of its own.
 
+mod ahead;
 mod apart;
 mod boot;
 mod check;

@@ -14,8 +14,9 @@ use ordering::engine::disk::DiskError;
 use ordering::engine::{Counting, Options, Reductions, Stop, Threads, Visited};
 use ordering::language::Diagnostic;
 use ordering::language::syntax::Scenario;
-use ordering::lowering::{Lowered, load};
+use ordering::lowering::Lowered;
 
+use super::ahead::{Ahead, Loaded};
 use super::apart::apart;
 use super::colour;
 use super::files::{self, Source};
@@ -146,7 +147,7 @@ impl CheckArguments {
 /// Checks all scenarios and prints what was found.
 pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
     let sources = match files::read(&arguments.paths) {
-        Ok(sources) => sources,
+        Ok(sources) => Arc::new(sources),
         Err(error) => {
             complain(error);
             return UNUSABLE.into();
@@ -166,7 +167,8 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
         let interrupt = &interrupt;
         let mut run =
             Run { arguments, interrupt, dealt: &mut dealt, telling: &mut telling, pictures: &mut pictures };
-        sources.iter().find_map(|source| run.file(source, &mut found).err())
+        let mut ahead = Ahead::of(&sources, arguments.threads() != Threads::ONE);
+        sources.iter().find_map(|source| run.file(source, ahead.next(source), &mut found).err())
     };
     let unfinished = ended.and_then(|ended| match ended {
         Ended::Refused(why) => Some(Unfinished { status: HOST, why }),
@@ -249,10 +251,10 @@ struct Run<'r> {
 
 impl Run<'_> {
     /// Checks one file. An error is why nothing comes behind it.
-    fn file<'s>(&mut self, source: &'s Source, found: &mut Found<'s>) -> Result<(), Ended> {
+    fn file<'s>(&mut self, source: &'s Source, loaded: Loaded, found: &mut Found<'s>) -> Result<(), Ended> {
         self.telling.heading(&source.name);
         let (before, mut wrong) = (found.checked.len(), Vec::new());
-        let ended = self.scenarios(source, &mut found.checked, &mut wrong);
+        let ended = self.scenarios(source, loaded, &mut found.checked, &mut wrong);
         let errors = wrong.iter().map(|one| Error::of(source, &one.diagnostic)).collect();
         found.files.push((source, before..found.checked.len(), errors));
         if !wrong.is_empty() {
@@ -268,10 +270,11 @@ impl Run<'_> {
     fn scenarios(
         &mut self,
         source: &Source,
+        loaded: Loaded,
         checked: &mut Vec<Checked>,
         wrong: &mut Vec<Wrong>,
     ) -> Result<(), Ended> {
-        let loaded = match load(&source.text) {
+        let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(diagnostics) => {
                 let of_file = |diagnostic| Wrong { number: None, diagnostic };
