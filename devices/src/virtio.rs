@@ -5,14 +5,16 @@
 //! to be reset, and nothing else. Source: Virtual I/O Device (VIRTIO) 1.2, sections 2, 3 and 4.1.
 //!
 //! Read in this order: [`view`] (memory as the device sees it), [`broken`], [`chain`] and [`ring`] (what a driver puts
-//! there), `register` (negotiation), [`model`] (what a device is), [`function`](mod@function) (the transport), `service` (its thread), then
-//! the devices: [`rng`], [`blk`], [`console`], [`net`], [`vsock`].
+//! there), `register` (negotiation), [`identity`] and [`model`] (what a device is and does), [`function`](mod@function) (the
+//! transport), `core`, `thread` and `service` (its state and its threads), then the devices: [`rng`], [`blk`], [`console`],
+//! [`net`], [`vsock`].
 
 pub mod blk;
 pub mod broken;
 pub mod chain;
 pub mod console;
 pub mod function;
+pub mod identity;
 pub mod model;
 pub mod net;
 pub mod ring;
@@ -20,8 +22,10 @@ pub mod rng;
 pub mod view;
 pub mod vsock;
 
+mod core;
 mod register;
 mod service;
+mod thread;
 
 #[cfg(test)]
 mod driver;

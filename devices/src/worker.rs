@@ -145,27 +145,29 @@ impl<T> Worker<T> {
         }
     }
 
-    /// Wakes it and waits until it has done something, which it tells by `changed`, has ended, or `limit` is over.
-    pub(crate) fn wait_until<S>(
-        &self,
-        is_done: impl Fn(&S) -> bool,
-        state: &mut MutexGuard<'_, S>,
-        changed: &Condvar,
-        limit: Option<Duration>,
-    ) where
-        T: Send + 'static,
-    {
-        let begun = Instant::now();
-        self.wake();
-        while !is_done(state) && !self.is_finished() && limit.is_none_or(|limit| begun.elapsed() < limit) {
-            changed.wait_for(state, LOOK_FOR_END);
-        }
-    }
-
     /// Asks it to end.
     pub fn request_stop(&self) {
         self.stop.store(true, Ordering::Release);
         self.wake();
+    }
+}
+
+/// Wakes `workers` and waits until they have done something, which they tell by `changed`, one has ended, or `limit` is
+/// over.
+pub(crate) fn wait_until<S>(
+    workers: &[Worker<()>],
+    is_done: impl Fn(&S) -> bool,
+    state: &mut MutexGuard<'_, S>,
+    changed: &Condvar,
+    limit: Option<Duration>,
+) {
+    let begun = Instant::now();
+    workers.iter().for_each(Worker::wake);
+    while !is_done(state)
+        && !workers.iter().any(Worker::is_finished)
+        && limit.is_none_or(|limit| begun.elapsed() < limit)
+    {
+        changed.wait_for(state, LOOK_FOR_END);
     }
 }
 

@@ -18,7 +18,7 @@ use super::register as r;
 use super::state::{Fault, Next, State};
 use crate::pci::Endpoint;
 use crate::pci::capability::msix::{Table, Vector};
-use crate::worker::{Stop, Worker};
+use crate::worker::{Stop, Worker, wait_until};
 
 /// In a completion record's status word: it is there. Above it the code (bits 15:8) and the bytes moved (63:32).
 const PRESENT: u64 = 1;
@@ -84,7 +84,8 @@ impl Engine {
     pub(super) fn reset(&self, worker: &Worker<()>) {
         let mut state = self.state();
         state.ask_for_reset();
-        worker.wait_until(|state: &State| !state.is_resetting(), &mut state, &self.is_reset, None);
+        let worker = std::slice::from_ref(worker);
+        wait_until(worker, |state: &State| !state.is_resetting(), &mut state, &self.is_reset, None);
         drop(state);
         self.table.reset();
     }

@@ -1,8 +1,8 @@
 //! A disk: sectors of a file of the host.
 //!
-//! Invariant: one request is at work at a time, through a buffer of `PIECE_BYTES`, whatever its length; so a device takes no
-//! more memory than that. What was acknowledged before a flush began is on the host's disk when the flush is acknowledged.
-//! Source: VIRTIO 1.2, 5.2.
+//! Invariant: each queue has one request at work at a time, through a buffer of `PIECE_BYTES`, whatever its length; so a
+//! device takes no more memory than that for each. What was acknowledged on any queue before a flush began is on the
+//! host's disk when the flush is acknowledged. Source: VIRTIO 1.2, 5.2.
 
 pub mod disk;
 
@@ -11,19 +11,22 @@ mod request;
 use std::sync::Arc;
 
 use virtio_bindings::virtio_blk::{
-    VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_RO, VIRTIO_BLK_F_SEG_MAX,
-    VIRTIO_BLK_F_WRITE_ZEROES,
+    VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_MQ, VIRTIO_BLK_F_RO,
+    VIRTIO_BLK_F_SEG_MAX, VIRTIO_BLK_F_WRITE_ZEROES,
 };
 use virtio_bindings::virtio_ids::VIRTIO_ID_BLOCK;
 
 use super::broken::Broken;
 use super::chain::Chain;
-use super::model::{Identity, Model};
+use super::identity::Identity;
+use super::model::{Model, Models};
 use super::service::Queues;
 use disk::{Access, Disk, SECTOR_BYTES};
 use request::{Header, Operation, SEGMENT_BYTES, Segment, Status};
 
 const QUEUE_ENTRIES: u16 = 256;
+/// A driver uses as many of them as it has processors.
+const QUEUES: u16 = 4;
 /// The most that is read or written at once.
 const PIECE_BYTES: usize = 64 << 10;
 /// Segments of one request to discard or to zero.
@@ -34,10 +37,11 @@ const MOST_ZEROED: u32 = 1 << 16;
 /// Bytes of a disk's name for itself.
 const SERIAL_BYTES: usize = disk::SERIAL_BYTES;
 
-/// The device.
+/// The device, on one of its queues.
 #[derive(Debug)]
 pub struct Blk {
     disk: Arc<Disk>,
+    queue: usize,
     piece: Box<[u8]>,
     writes: Writes,
 }
@@ -85,17 +89,23 @@ impl Blk {
                 | 1 << VIRTIO_BLK_F_SEG_MAX
                 | 1 << VIRTIO_BLK_F_BLK_SIZE
                 | 1 << VIRTIO_BLK_F_FLUSH
+                | 1 << VIRTIO_BLK_F_MQ
                 | 1 << VIRTIO_BLK_F_DISCARD
                 | 1 << VIRTIO_BLK_F_WRITE_ZEROES,
-            queues: vec![QUEUE_ENTRIES],
+            queues: vec![QUEUE_ENTRIES; QUEUES.into()],
             config: configuration(disk),
         }
     }
 
-    /// The device over `disk`.
+    /// The device over `disk`: a thread for each queue, so that a request that the host keeps waiting holds up no other
+    /// processor's.
     #[must_use]
-    pub fn new(disk: Arc<Disk>) -> Self {
-        Self { disk, piece: vec![0; PIECE_BYTES].into_boxed_slice(), writes: Writes::Through }
+    pub fn models(disk: Arc<Disk>) -> Models {
+        Models::ForEach(Box::new(move |queue| Box::new(Self::new(Arc::clone(&disk), queue))))
+    }
+
+    fn new(disk: Arc<Disk>, queue: usize) -> Self {
+        Self { disk, queue, piece: vec![0; PIECE_BYTES].into_boxed_slice(), writes: Writes::Through }
     }
 
     fn execute(&mut self, header: Header, chain: &mut Chain, queues: &Queues<'_>) -> Result<(), Stop> {
@@ -188,7 +198,7 @@ impl Model for Blk {
     }
 
     fn serve(&mut self, queues: &mut Queues<'_>) -> Result<(), Broken> {
-        while let Some(mut chain) = queues.take(0)? {
+        while let Some(mut chain) = queues.take(self.queue)? {
             let (header, mut answer) = Header::read(&mut chain, queues)?;
             let status = match self.execute(header, &mut chain, queues) {
                 Ok(()) => Status::Done,
@@ -199,7 +209,7 @@ impl Model for Blk {
             answer.write(queues.view(), &[status as u8])?;
             // Bytes from the first one that may be written on: the status is one of them if all before it were.
             let done = chain.writable.done();
-            queues.give_back(0, &chain, if chain.writable.left() == 0 { done + 1 } else { done })?;
+            queues.give_back(self.queue, &chain, if chain.writable.left() == 0 { done + 1 } else { done })?;
         }
         Ok(())
     }
@@ -233,6 +243,7 @@ fn configuration(disk: &Disk) -> Vec<u8> {
     // Buffers of a request, besides its header and its status.
     put(12, &u32::from(QUEUE_ENTRIES - 2).to_le_bytes());
     put(20, &SECTOR_BYTES.to_le_bytes()[..4]);
+    put(34, &QUEUES.to_le_bytes());
     for (at, word) in
         [(36, MOST_DISCARDED), (40, MOST_SEGMENTS), (44, 1), (48, MOST_ZEROED), (52, MOST_SEGMENTS)]
     {

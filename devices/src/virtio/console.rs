@@ -14,7 +14,8 @@ use virtio_bindings::virtio_ids::VIRTIO_ID_CONSOLE;
 use super::VirtioFunction;
 use super::broken::Broken;
 use super::chain::Chain;
-use super::model::{Identity, Model};
+use super::identity::Identity;
+use super::model::Model;
 use super::service::Queues;
 use crate::serial::Output;
 

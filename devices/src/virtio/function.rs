@@ -2,7 +2,7 @@
 //!
 //! Invariant: all that a driver reaches of a device lies in one BAR, a page for each part, where the vendor capabilities say
 //! it does, and, for who cannot map that, behind the window in configuration space; what is behind them never waits for the
-//! device's thread, but for a reset. Source: VIRTIO 1.2, 4.1.
+//! device's threads, but for a reset. Source: VIRTIO 1.2, 4.1.
 
 mod window;
 
@@ -13,9 +13,11 @@ use std::time::Duration;
 
 use mmu::memory::PhysicalMemory;
 
-use super::model::{Identity, Model};
+use super::core::Core;
+use super::identity::Identity;
+use super::model::{Model, Models};
 use super::register::{self, Asked};
-use super::service::Core;
+use super::service;
 use crate::bus::Width;
 use crate::link::bell::Bell;
 use crate::pci::bar::{Bar, BarWidth};
@@ -64,8 +66,7 @@ const RESET_LIMIT: Duration = Duration::from_millis(100);
 /// A virtio device on the bus.
 pub struct VirtioFunction {
     core: Arc<Core>,
-    worker: Worker<()>,
-    queues: u16,
+    workers: Vec<Worker<()>>,
     /// A driver has begun, of which the bus does not know yet.
     has_begun: AtomicBool,
     /// Stores to doorbells for which a processor has left the guest.
@@ -98,7 +99,7 @@ impl VirtioFunction {
         space
     }
 
-    /// The function at `endpoint`, in front of `memory`, and what it does, on a thread with `hooks`.
+    /// The function at `endpoint`, in front of `memory`, and what it does, on threads each of which gets `hooks` of its own.
     ///
     /// # Errors
     /// What the host says if it has no thread or no descriptor left.
@@ -106,20 +107,22 @@ impl VirtioFunction {
         endpoint: Arc<Endpoint>,
         memory: Arc<PhysicalMemory>,
         identity: Identity,
-        mut model: Box<dyn Model>,
-        hooks: Hooks,
+        models: Models,
+        hooks: &dyn Fn() -> Hooks,
     ) -> io::Result<Arc<Self>> {
         let name = format!("{} {}", identity.name, endpoint.source());
         let vectors = vectors(&identity);
-        let bell = model.bell().map_or_else(|| Bell::new().map(Arc::new), Ok)?;
-        let woken = Arc::clone(&bell);
-        let queues = vectors - 1;
-        let core = Arc::new(Core::new(endpoint, memory, identity, vectors, bell));
-        let own = Arc::clone(&core);
-        let hooks = hooks.waking(move || woken.ring());
-        let worker = Worker::start(name, hooks, move |stop| own.run(stop, &mut *model))?;
+        let models = models.of(identity.queues.len());
+        let bell = |model: &dyn Model| model.bell().map_or_else(|| Bell::new().map(Arc::new), Ok);
+        let bells = models.iter().map(|model| bell(&**model)).collect::<io::Result<Vec<_>>>()?;
+        let core = Arc::new(Core::new(endpoint, memory, identity, vectors, bells.clone()));
+        let start = |(number, (mut model, bell)): (usize, (Box<dyn Model>, Arc<Bell>))| {
+            let (own, hooks) = (Arc::clone(&core), hooks().waking(move || bell.ring()));
+            Worker::start(name.clone(), hooks, move |stop| service::run(&own, number, stop, &mut *model))
+        };
+        let workers = models.into_iter().zip(bells).enumerate().map(start).collect::<io::Result<_>>()?;
         let (has_begun, exits) = (AtomicBool::new(false), AtomicU64::new(0));
-        Ok(Arc::new(Self { core, worker, queues, has_begun, exits }))
+        Ok(Arc::new(Self { core, workers, has_begun, exits }))
     }
 
     /// Whether a driver uses it.
@@ -130,8 +133,23 @@ impl VirtioFunction {
 
     /// There may be something to do that no driver has told of.
     pub fn look(&self) {
-        self.core.ring();
-        self.worker.wake();
+        (0..self.workers.len()).for_each(|number| self.look_by(number));
+    }
+
+    /// The same, for one of its threads.
+    fn look_by(&self, number: usize) {
+        if let (Some(thread), Some(worker)) = (self.core.threads().get(number), self.workers.get(number)) {
+            thread.ring();
+            worker.wake();
+        }
+    }
+
+    /// The doorbell at that offset was rung.
+    fn rung(&self, within: usize) {
+        self.exits.fetch_add(1, Ordering::Relaxed);
+        if let Some(number) = self.core.thread_of(within / DOORBELL_BYTES as usize) {
+            self.look_by(number);
+        }
     }
 
     /// Its own configuration is this from now on, and the driver is told.
@@ -148,9 +166,9 @@ impl VirtioFunction {
             Asked::Nothing => {}
             Asked::Start => {
                 self.has_begun.store(true, Ordering::Release);
-                self.worker.wake();
+                self.workers.iter().for_each(Worker::wake);
             }
-            Asked::Reset => self.core.reset(&self.worker, Some(RESET_LIMIT)),
+            Asked::Reset => self.core.reset(&self.workers, Some(RESET_LIMIT)),
         }
     }
 }
@@ -198,10 +216,7 @@ impl Function for VirtioFunction {
         let (part, within) = split(offset);
         match part {
             COMMON => self.write_common(within, width, value),
-            NOTIFY => {
-                self.exits.fetch_add(1, Ordering::Relaxed);
-                self.look();
-            }
+            NOTIFY => self.rung(within),
             TABLE => {
                 self.core.table().write(within as u64, width, value);
                 self.core.endpoint().send_unmasked(self.core.table());
@@ -210,12 +225,15 @@ impl Function for VirtioFunction {
         }
     }
 
+    /// Those of the queues that a driver has enabled so far: each that is handed over costs milliseconds.
     fn doorbells(&self) -> Vec<OwnDoorbell> {
-        let doorbell = |queue: u16| {
-            let offset = u64::from(NOTIFY) + u64::from(queue) * u64::from(DOORBELL_BYTES);
-            OwnDoorbell { bar: 0, offset, bell: Arc::clone(self.core.bell()) }
+        let enabled = self.core.registers().enabled_so_far();
+        let doorbell = |queue: usize| {
+            let thread = self.core.threads().get(self.core.thread_of(queue)?)?;
+            let offset = u64::from(NOTIFY) + queue as u64 * u64::from(DOORBELL_BYTES);
+            Some(OwnDoorbell { bar: 0, offset, bell: Arc::clone(thread.bell()) })
         };
-        (0..self.queues).map(doorbell).collect()
+        enabled.into_iter().filter_map(doorbell).collect()
     }
 
     fn has_begun(&self) -> bool {
@@ -223,7 +241,7 @@ impl Function for VirtioFunction {
     }
 
     fn reset(&self) {
-        self.core.reset(&self.worker, None);
+        self.core.reset(&self.workers, None);
         self.core.table().reset();
     }
 
@@ -250,6 +268,8 @@ impl Function for VirtioFunction {
 
 impl Drop for VirtioFunction {
     fn drop(&mut self) {
+        // All at once, so that none is waited for before the next is asked.
+        self.workers.iter().for_each(Worker::request_stop);
         let exits = self.exits.load(Ordering::Relaxed);
         log::info!("{}: {exits} stores to its doorbells were exits", self.core.endpoint().source());
     }

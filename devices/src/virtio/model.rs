@@ -1,8 +1,8 @@
-//! What a virtio device is, apart from how a driver reaches it.
+//! What a virtio device does, apart from how a driver reaches it.
 //!
-//! Invariant: a model is used by its own thread alone; what its driver reads of it meanwhile are the bytes of its
-//! [`Identity`]. It looks between two requests, and between two pieces of a long one, whether it is to leave. Source: VIRTIO
-//! 1.2, section 5.
+//! Invariant: a model is used by its own thread alone; what its driver reads of it meanwhile are the bytes of its identity.
+//! It looks between two requests, and between two pieces of a long one, whether it is to leave. Source: VIRTIO 1.2,
+//! section 5.
 
 use std::sync::Arc;
 
@@ -10,24 +10,31 @@ use super::broken::Broken;
 use super::service::Queues;
 use crate::link::bell::Bell;
 
-/// What a device is, for good.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Identity {
-    /// What it is called in messages.
-    pub name: &'static str,
-    /// Its number (VIRTIO 1.2, section 5).
-    pub device: u16,
-    /// PCI class code: base class, subclass, programming interface.
-    pub class: [u8; 3],
-    /// Its own features, besides those of every device here.
-    pub features: u64,
-    /// The most entries of each of its queues, powers of two.
-    pub queues: Vec<u16>,
-    /// Its configuration, as a driver reads it.
-    pub config: Vec<u8>,
+/// Who does it.
+pub enum Models {
+    /// One, which serves all queues on one thread.
+    ForAll(Box<dyn Model>),
+    /// One for each queue, made with its number, on a thread of its own.
+    ForEach(Box<dyn Fn(usize) -> Box<dyn Model>>),
 }
 
-/// What a device does.
+impl<M: Model + 'static> From<Box<M>> for Models {
+    fn from(model: Box<M>) -> Self {
+        Self::ForAll(model)
+    }
+}
+
+impl Models {
+    /// Those of a device of so many queues, in their order.
+    pub(super) fn of(self, queues: usize) -> Vec<Box<dyn Model>> {
+        match self {
+            Self::ForAll(model) => vec![model],
+            Self::ForEach(make) => (0..queues).map(make).collect(),
+        }
+    }
+}
+
+/// What a device does, on all of its queues or on one.
 pub trait Model: Send {
     /// A driver begins, having accepted `features`.
     fn start(&mut self, features: u64);

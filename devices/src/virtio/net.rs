@@ -16,7 +16,8 @@ use virtio_bindings::virtio_net::{
 
 use super::broken::Broken;
 use super::chain::Chain;
-use super::model::{Identity, Model};
+use super::identity::Identity;
+use super::model::Model;
 use super::service::Queues;
 use crate::link::bell::Bell;
 use crate::link::{FRAME_BYTES, HEADER_BYTES, Link, MTU, Received, Sent};

@@ -63,6 +63,8 @@ struct QueueRegisters {
     size: u16,
     vector: u16,
     is_enabled: bool,
+    /// By any driver since power-on.
+    was_enabled: bool,
     descriptors: u64,
     available: u64,
     used: u64,
@@ -86,6 +88,7 @@ impl Registers {
             size: *most,
             vector: NO_VECTOR,
             is_enabled: false,
+            was_enabled: false,
             descriptors: 0,
             available: 0,
             used: 0,
@@ -103,10 +106,19 @@ impl Registers {
         }
     }
 
-    /// As after power-on.
+    /// As after power-on, for a driver.
     pub(super) fn reset(&mut self) {
         let most: Vec<u16> = self.queues.iter().map(|queue| queue.most).collect();
-        *self = Self::new(self.offered, &most, self.vectors);
+        let before = std::mem::replace(self, Self::new(self.offered, &most, self.vectors));
+        for (queue, before) in self.queues.iter_mut().zip(before.queues) {
+            queue.was_enabled = before.was_enabled;
+        }
+    }
+
+    /// The queues that a driver has enabled since power-on, whatever resets came.
+    pub(super) fn enabled_so_far(&self) -> Vec<usize> {
+        let queues = self.queues.iter().enumerate();
+        queues.filter(|(_, queue)| queue.was_enabled).map(|(number, _)| number).collect()
     }
 
     /// Whether a driver uses the device.
@@ -207,7 +219,7 @@ impl Registers {
             0x18 if !queue.is_enabled => {
                 queue.size = if value.is_power_of_two() && value <= queue.most { value } else { 0 };
             }
-            0x1c if value == 1 && !has_begun => queue.is_enabled = true,
+            0x1c if value == 1 && !has_begun => (queue.is_enabled, queue.was_enabled) = (true, true),
             _ => {}
         }
     }

@@ -8,7 +8,8 @@ use virtio_bindings::virtio_ids::VIRTIO_ID_RNG;
 
 use super::broken::Broken;
 use super::chain::Chain;
-use super::model::{Identity, Model};
+use super::identity::Identity;
+use super::model::Model;
 use super::service::Queues;
 
 const QUEUE_ENTRIES: u16 = 64;

@@ -23,7 +23,8 @@ use virtio_bindings::virtio_ids::VIRTIO_ID_VSOCK;
 
 use super::broken::Broken;
 use super::chain::Chain;
-use super::model::{Identity, Model};
+use super::identity::Identity;
+use super::model::Model;
 use super::service::Queues;
 use crate::link::bell::{Bell, wait_for};
 use connection::{Connection, Phase};

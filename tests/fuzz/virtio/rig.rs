@@ -21,7 +21,8 @@ use devices::virtio::VirtioFunction;
 use devices::virtio::blk::Blk;
 use devices::virtio::blk::disk::{Access, Disk};
 use devices::virtio::console::{Console, UserEnd};
-use devices::virtio::model::{Identity, Model};
+use devices::virtio::identity::Identity;
+use devices::virtio::model::Models;
 use devices::virtio::net::Net;
 use devices::virtio::net::address::MacAddress;
 use devices::virtio::rng::Rng;
@@ -118,7 +119,7 @@ impl Rig {
     pub(super) fn new(kind: Kind, is_mapped: bool) -> Self {
         let memory = Arc::new(PhysicalMemory::new(MEMORY_BYTES).expect("a MiB can be mapped"));
         let (sent, user) = (Arc::new(Sent::default()), UserEnd::new(Box::new(io::sink())));
-        let (identity, model) = model(kind, &user);
+        let (identity, models) = models(kind, &user);
         let config = VirtioFunction::config(&identity);
         let upstream = if is_mapped { behind_a_unit(&memory, &sent) } else { direct(&memory, &sent) };
         let wires = vec![Wire::new(Arc::new(Nowhere), Pin(17))];
@@ -127,9 +128,9 @@ impl Rig {
         bridge.expect("the bus has room");
         let mut made = None;
         let attached = bus.attach(config, |endpoint| {
-            let hooks = Hooks::default();
             let own = Arc::clone(&memory);
-            let device = VirtioFunction::start(endpoint, own, identity, model, hooks).map_err(|_| Failed)?;
+            let device = VirtioFunction::start(endpoint, own, identity, models, &Hooks::default);
+            let device = device.map_err(|_| Failed)?;
             made = Some(Arc::clone(&device));
             Ok::<_, Failed>(device)
         });
@@ -207,17 +208,18 @@ impl Rig {
     }
 }
 
-fn model(kind: Kind, user: &Arc<UserEnd>) -> (Identity, Box<dyn Model>) {
+fn models(kind: Kind, user: &Arc<UserEnd>) -> (Identity, Models) {
     match kind {
-        Kind::Rng => (Rng::identity(), Box::new(Rng)),
+        Kind::Rng => (Rng::identity(), Box::new(Rng).into()),
         Kind::Blk => {
             let disk = Arc::new(disk());
-            (Blk::identity(&disk), Box::new(Blk::new(disk)))
+            (Blk::identity(&disk), Blk::models(disk))
         }
-        Kind::Console => (Console::identity(), Box::new(Console::new(Arc::clone(user)))),
+        Kind::Console => (Console::identity(), Box::new(Console::new(Arc::clone(user))).into()),
         Kind::Net => {
             let bell = Bell::new().expect("the host has a descriptor");
-            (Net::identity(MacAddress::local(1)), Box::new(Net::new(Box::new(Mirror::default()), bell)))
+            let net = Box::new(Net::new(Box::new(Mirror::default()), bell));
+            (Net::identity(MacAddress::local(1)), net.into())
         }
     }
 }

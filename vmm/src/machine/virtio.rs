@@ -1,6 +1,6 @@
 //! virtio devices on the bus of a machine.
 //!
-//! Invariant: each has a thread of its own, in the role that its work needs.
+//! Invariant: each has threads of its own, in the role that its work needs.
 
 use std::io::stdout;
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use devices::user_network::address::Reach;
 use devices::virtio::VirtioFunction;
 use devices::virtio::blk::Blk;
 use devices::virtio::console::{Console, UserEnd, WindowSize};
-use devices::virtio::model::{Identity, Model};
+use devices::virtio::identity::Identity;
+use devices::virtio::model::Models;
 use devices::virtio::net::Net;
 use devices::virtio::rng::Rng;
 use devices::virtio::vsock::Vsock;
@@ -26,32 +27,33 @@ use super::board::BoardError;
 use super::options::{Cable, VirtioKind};
 use crate::sandbox::Role;
 
-/// Puts `device` at the next place of the bus, its thread in a role by `hooks`.
+/// Puts `device` at the next place of the bus, its threads in a role by `hooks`.
 pub(super) fn attach(
     bus: &mut PciBus,
     device: &VirtioKind,
     memory: &Arc<PhysicalMemory>,
     hooks: &dyn Fn(Role) -> Hooks,
 ) -> Result<(), BoardError> {
-    let (identity, model, role): (Identity, Box<dyn Model>, Role) = match device {
-        VirtioKind::Disk(disk) => (Blk::identity(disk), Box::new(Blk::new(Arc::clone(disk))), Role::Disk),
+    let (identity, models, role): (Identity, Models, Role) = match device {
+        VirtioKind::Disk(disk) => (Blk::identity(disk), Blk::models(Arc::clone(disk)), Role::Disk),
         VirtioKind::Console(user) => {
-            (Console::identity(), Box::new(Console::new(Arc::clone(user))), Role::Rung)
+            (Console::identity(), Box::new(Console::new(Arc::clone(user))).into(), Role::Rung)
         }
-        VirtioKind::Rng => (Rng::identity(), Box::new(Rng), Role::Rung),
+        VirtioKind::Rng => (Rng::identity(), Box::new(Rng).into(), Role::Rung),
         VirtioKind::Net(address, cable) => {
             let bell = Bell::new().map_err(BoardError::Bell)?;
-            (Net::identity(*address), Box::new(Net::new(link(cable), bell)), role(cable))
+            (Net::identity(*address), Box::new(Net::new(link(cable), bell)).into(), role(cable))
         }
         VirtioKind::Vsock { cid, listener, errands } => {
             let bell = Bell::new().map_err(BoardError::Bell)?;
             let model = Vsock::new(*cid, Arc::clone(listener), Some(Arc::clone(errands)), bell);
-            (Vsock::identity(*cid), Box::new(model), Role::Vsock)
+            (Vsock::identity(*cid), Box::new(model).into(), Role::Vsock)
         }
     };
     let name = identity.name;
     let source = bus.attach(VirtioFunction::config(&identity), |endpoint| {
-        let function = VirtioFunction::start(endpoint, Arc::clone(memory), identity, model, hooks(role));
+        let hooks = || hooks(role);
+        let function = VirtioFunction::start(endpoint, Arc::clone(memory), identity, models, &hooks);
         let function = function.map_err(BoardError::Thread)?;
         if let VirtioKind::Console(user) = device {
             user.connect(&function);

@@ -1,15 +1,15 @@
 //! The file behind a disk.
 //!
 //! Invariant: an access lies inside the sectors that the disk had when it was opened. An error of the host becomes a status
-//! for the driver, and one line for the user, however often it comes. After a flush that failed none succeeds: the host may
-//! have dropped what it could not write, and would say so only once. Source: fsync(2), fallocate(2).
+//! for the driver, and one line for the user, however often it comes. After a flush that failed none succeeds, and none is
+//! under way beside it: the host may have dropped what it could not write, and says so once for each open file, to one of
+//! those who flush. Source: fsync(2), fallocate(2), and Linux' Documentation/core-api (errseq).
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, fallocate};
@@ -59,8 +59,8 @@ pub struct Disk {
     access: Access,
     serial: [u8; SERIAL_BYTES],
     sectors: u64,
-    /// A flush has failed.
-    has_lost: AtomicBool,
+    /// A flush has failed. Held while one is under way.
+    has_lost: Mutex<bool>,
     /// What was told: numbers of errors.
     told: Mutex<BTreeSet<i32>>,
 }
@@ -91,7 +91,7 @@ impl Disk {
             access,
             serial: own,
             sectors,
-            has_lost: AtomicBool::new(false),
+            has_lost: Mutex::new(false),
             told: Mutex::default(),
         })
     }
@@ -150,12 +150,13 @@ impl Disk {
 
     /// What was written before lasts when this returns.
     pub(super) fn flush(&self) -> Result<(), Status> {
-        if self.has_lost.load(Ordering::Relaxed) {
+        let mut has_lost = self.has_lost.lock();
+        if *has_lost {
             return Err(Status::Failed);
         }
         let flushed = self.file.sync_data();
         flushed.map_err(|error| {
-            self.has_lost.store(true, Ordering::Relaxed);
+            *has_lost = true;
             self.tell("flush", &error)
         })
     }

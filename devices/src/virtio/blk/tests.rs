@@ -34,8 +34,8 @@ impl Rig {
         File::create(&path).unwrap().set_len(sectors * 512).unwrap();
         let file = File::options().read(true).write(access == Access::ReadWrite).open(&path).unwrap();
         let disk = Arc::new(Disk::new(file, sectors * 512, name.to_owned(), access, "number-1").unwrap());
-        let model = Box::new(Blk::new(Arc::clone(&disk)));
-        Self { path, driver: Driver::ready(Blk::identity(&disk), model, FEATURES | FLUSH) }
+        let models = Blk::models(Arc::clone(&disk));
+        Self { path, driver: Driver::ready(Blk::identity(&disk), models, FEATURES | FLUSH) }
     }
 
     /// A request; the status.
@@ -85,8 +85,9 @@ fn it_says_how_large_it_is_and_what_it_can() {
     rig.driver.store(0, Width::Dword, 0);
     assert_eq!(
         rig.driver.load(4, Width::Dword) & 0x7fff,
-        1 << 14 | 1 << 13 | 1 << 9 | 1 << 6 | 1 << 5 | 1 << 2
+        1 << 14 | 1 << 13 | 1 << 12 | 1 << 9 | 1 << 6 | 1 << 5 | 1 << 2
     );
+    assert_eq!((rig.driver.load(0x2022, Width::Word), rig.driver.load(0x12, Width::Word)), (4, 4), "queues");
 }
 
 #[test]
@@ -111,6 +112,24 @@ fn a_request_longer_than_the_devices_buffer_is_done_in_pieces() {
     rig.driver.put(DATA, &vec![0; bytes.len()]);
     assert_eq!(rig.ask(0, 0, &[(DATA, 0x3_0000, WRITE)]), 0);
     assert_eq!(rig.driver.bytes(DATA, bytes.len()), bytes);
+}
+
+#[test]
+fn every_queue_reads_and_writes_the_same_disk() {
+    let mut rig = Rig::new("queues", Access::ReadWrite);
+    rig.driver.reset();
+    rig.driver.begin_queues(&[0, 1, 2, 3], FEATURES | FLUSH);
+    for queue in 0..4_u8 {
+        rig.driver.turn_to(queue.into());
+        rig.driver.put(DATA, &[queue + 1; 512]);
+        assert_eq!((rig.ask(1, queue.into(), &[(DATA, 512, 0)]), rig.ask(4, 0, &[])), (0, 0));
+    }
+    for queue in 0..4_u8 {
+        rig.driver.turn_to(queue.into());
+        let other = 3 - queue;
+        assert_eq!(rig.ask(0, other.into(), &[(DATA, 512, WRITE)]), 0);
+        assert_eq!(rig.driver.bytes(DATA, 512), [other + 1; 512]);
+    }
 }
 
 #[test]
@@ -173,7 +192,7 @@ fn nobody_changes_a_disk_that_is_read_only_although_its_file_is_not() {
     let file = File::options().read(true).write(true).open(&rig.path).unwrap();
     let disk = Disk::new(file, SECTORS * 512, "ro-file".to_owned(), Access::ReadOnly, "").unwrap();
     let (identity, disk) = (Blk::identity(&disk), Arc::new(disk));
-    rig.driver = Driver::ready(identity, Box::new(Blk::new(disk)), FEATURES | FLUSH);
+    rig.driver = Driver::ready(identity, Blk::models(disk), FEATURES | FLUSH);
     File::options().write(true).open(&rig.path).unwrap().write_all_at(&[7; 4096], 0).unwrap();
     assert_eq!(
         (rig.ask(1, 0, &[(DATA, 512, 0)]), rig.change(11, 0, 8, 0), rig.change(13, 0, 8, 1)),
@@ -190,7 +209,7 @@ fn a_write_lasts_when_it_is_acknowledged_unless_its_driver_flushes() {
         let file = File::options().read(true).write(true).open("/dev/zero").unwrap();
         let disk = Disk::new(file, SECTORS * 512, "zero".to_owned(), Access::ReadWrite, "").unwrap();
         let (identity, disk) = (Blk::identity(&disk), Arc::new(disk));
-        rig.driver = Driver::ready(identity, Box::new(Blk::new(disk)), features);
+        rig.driver = Driver::ready(identity, Blk::models(disk), features);
         assert_eq!(rig.ask(1, 0, &[(DATA, 512, 0)]), write, "{features:#x}");
         assert_eq!(rig.ask(4, 0, &[]), 1);
     }
@@ -259,9 +278,9 @@ fn a_full_host_is_an_error_of_the_disk_and_no_end() {
     // Writes to it find no room, whatever is free.
     let Ok(file) = File::options().read(true).write(true).open("/dev/full") else { return };
     let disk = Arc::new(Disk::new(file, SECTORS * 512, "full".to_owned(), Access::ReadWrite, "").unwrap());
-    let model = Box::new(Blk::new(Arc::clone(&disk)));
+    let models = Blk::models(Arc::clone(&disk));
     File::create(&path).unwrap();
-    let mut rig = Rig { path, driver: Driver::ready(Blk::identity(&disk), model, FEATURES | FLUSH) };
+    let mut rig = Rig { path, driver: Driver::ready(Blk::identity(&disk), models, FEATURES | FLUSH) };
     for _ in 0..3 {
         assert_eq!(rig.ask(1, 0, &[(DATA, 512, 0)]), 1);
     }

@@ -1,10 +1,13 @@
 //! The transport as a driver meets it, and what it does with rings that are none.
 
 mod broken;
+mod queues;
 mod random;
 mod window;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
+
+use parking_lot::Mutex;
 
 use super::VirtioFunction;
 use crate::bus::Width;
@@ -237,8 +240,12 @@ fn a_function_level_reset_is_a_reset() {
 #[test]
 fn a_driver_that_begins_does_not_wait_for_the_devices_thread() {
     let (goes, waits) = channel::<()>();
-    let hooks = Hooks::new(move || waits.recv().expect("the test goes on"), |_| ());
-    let mut driver = Driver::with_hooks(Rng::identity(), Box::new(Rng), hooks);
+    let waits = Mutex::new(Some(waits));
+    let hooks = || {
+        let waits = waits.lock().take().expect("there is one thread");
+        Hooks::new(move || waits.recv().expect("the test goes on"), |_| ())
+    };
+    let mut driver = Driver::with_hooks(Rng::identity(), Box::new(Rng).into(), &hooks);
     // Dropped before the driver, which waits for the thread.
     let goes = goes;
     driver.use_msix();

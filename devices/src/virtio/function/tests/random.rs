@@ -172,7 +172,7 @@ fn a_disk() {
     std::fs::remove_file(&path).expect("it is ours");
     let disk = Disk::new(file, 64 * 512, "random".to_owned(), Access::ReadWrite, "").expect("64 sectors");
     let disk = Arc::new(disk);
-    let driver = Driver::new(Blk::identity(&disk), Box::new(Blk::new(disk)));
+    let driver = Driver::new(Blk::identity(&disk), Blk::models(disk));
     survives(driver, 0, &[(BUFFERS, 16, 0), (BUFFERS + 0x2000, 513, WRITE)], 513);
 }
 

@@ -132,7 +132,7 @@ fn a_device_with_a_configuration_shows_it() {
     let file = std::fs::File::open("/dev/zero").expect("every host has it");
     let disk = Disk::new(file, 7 * 512, "zero".to_owned(), Access::ReadOnly, "").map(std::sync::Arc::new);
     let disk = disk.expect("seven sectors");
-    let disk = Firmware::new(Driver::new(Blk::identity(&disk), Box::new(Blk::new(disk))));
+    let disk = Firmware::new(Driver::new(Blk::identity(&disk), Blk::models(disk)));
     assert_eq!(disk.load(0x2000, Width::Byte), 7);
 }
 
