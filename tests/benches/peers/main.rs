@@ -9,6 +9,7 @@
 //! Run: `cargo bench -p afterimage-tests --bench peers [-- PART…] [--rounds N] [--json FILE] [--svg FILE]`.
 
 mod cow_n;
+mod guest;
 mod ksmd;
 mod options;
 mod pages;
@@ -24,6 +25,7 @@ mod parts {
     pub(crate) mod ksm;
     pub(crate) mod notifier;
     pub(crate) mod start;
+    pub(crate) mod virtio;
     pub(crate) mod walk;
 }
 mod shapes {
@@ -82,6 +84,7 @@ fn measure(options: &Options) -> Result<(), Failure> {
             Part::Walk => parts::walk::run(&mut run),
             Part::Invalidate => parts::invalidate::run(&mut run),
             Part::Dma => parts::dma::run(&mut run),
+            Part::Virtio => parts::virtio::run(&mut run),
             Part::Notifier => parts::notifier::run(&mut run),
             Part::Ksm => parts::ksm::run(&mut run),
             Part::Start => parts::start::run(&mut run),

@@ -14,6 +14,7 @@ pub(crate) enum Part {
     Walk,
     Invalidate,
     Dma,
+    Virtio,
     Notifier,
     Ksm,
     Explorer,
@@ -31,11 +32,12 @@ pub(crate) struct Options {
 }
 
 impl Part {
-    pub(crate) const ALL: [(&'static str, Self); 9] = [
+    pub(crate) const ALL: [(&'static str, Self); 10] = [
         ("iotlb", Self::Iotlb),
         ("walk", Self::Walk),
         ("invalidate", Self::Invalidate),
         ("dma", Self::Dma),
+        ("virtio", Self::Virtio),
         ("notifier", Self::Notifier),
         ("ksm", Self::Ksm),
         ("explorer", Self::Explorer),

@@ -42,6 +42,13 @@ pub(crate) const fn place(address: u64, pages: u64) -> PhysAddr {
     PhysAddr(first_page(pages) + crate::pages::physical(address))
 }
 
+/// The entry of the second stage that maps a page of the area, and what stands there while it does.
+pub(crate) const fn entry(page: u64, pages: u64) -> (PhysAddr, u64) {
+    let leaves = pages.div_ceil(ENTRIES);
+    let table = TABLES + (2 + leaves.div_ceil(ENTRIES) + page / ENTRIES) * PAGE_SIZE;
+    (PhysAddr(table + page % ENTRIES * 8), (first_page(pages) + frame(page) * PAGE_SIZE) | FLAGS)
+}
+
 /// A unit whose device has `pages` pages mapped.
 pub(crate) fn unit(pages: u64, stale: StaleOptions) -> Arc<Vtd> {
     let bytes = (first_page(pages) + pages.next_multiple_of(2) * PAGE_SIZE).max(1 << 20);
@@ -60,7 +67,8 @@ pub(crate) fn unit(pages: u64, stale: StaleOptions) -> Arc<Vtd> {
         store(2 + leaf / ENTRIES, leaf, table(2 + directories + leaf));
     }
     for page in 0..pages {
-        store(2 + directories + page / ENTRIES, page, first_page(pages) + frame(page) * PAGE_SIZE);
+        let (at, value) = entry(page, pages);
+        memory.store(at, value);
     }
     memory.store(PhysAddr(ROOT), CONTEXTS | 1);
     let context = CONTEXTS + u64::from(SOURCE.devfn()) * 16;
