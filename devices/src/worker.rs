@@ -191,6 +191,15 @@ impl<T> Worker<T> {
     }
 }
 
+/// Ends `workers` together, so that a host that holds all of them up is waited for once.
+pub(crate) fn end_together<T>(workers: &mut [Worker<T>]) {
+    workers.iter().for_each(Worker::request_stop);
+    let begun = Instant::now();
+    for worker in workers {
+        worker.end_within(MOST_WAIT.saturating_sub(begun.elapsed()));
+    }
+}
+
 impl<T> Drop for Worker<T> {
     fn drop(&mut self) {
         self.end_within(MOST_WAIT);

@@ -26,7 +26,7 @@ use crate::pci::capability::msix::{self, Place};
 use crate::pci::capability::{Capability, CapabilityId, express};
 use crate::pci::config;
 use crate::pci::{ConfigSpace, Endpoint, Function};
-use crate::worker::{Hooks, Worker};
+use crate::worker::{Hooks, Worker, end_together};
 use window::View;
 
 /// Red Hat's, by which drivers know virtio; a device's own id is its number above the other.
@@ -268,8 +268,7 @@ impl Function for VirtioFunction {
 
 impl Drop for VirtioFunction {
     fn drop(&mut self) {
-        // All at once, so that none is waited for before the next is asked.
-        self.workers.iter().for_each(Worker::request_stop);
+        end_together(&mut self.workers);
         let exits = self.exits.load(Ordering::Relaxed);
         log::info!("{}: {exits} stores to its doorbells were exits", self.core.endpoint().source());
     }
