@@ -30,14 +30,14 @@ const VECTOR: Vector = Vector(0x52);
 const DATA_AT: u64 = 0x800;
 const UNTOUCHED: u64 = 0x5555_5555_5555_5555;
 
-/// Doorbells of queues that there are and that are none, by every width: what was offered is found by one of them.
+/// Doorbells of the queue that there is and of many that are none, by every width: what was offered is found by its own.
 pub(super) fn doorbells(_: &mut Remapping, device: &mut Device) {
     let _features = device.begin(0);
     let (doorbell, used) = (device.doorbell, device.used);
     Device::describe(device.table, 0, BUFFER, 0, 0);
     store16(device.available.address() + 2, 1);
     for round in 0..4096 {
-        let at = doorbell + 4 + round * 4 % 0xff0;
+        let at = doorbell + round * 4 % 0xff4;
         match round % 3 {
             0 => store8(at, 0xff),
             1 => store16(at, 0xffff),
