@@ -25,7 +25,7 @@ use disk::{Access, Disk, SECTOR_BYTES};
 use request::{Header, Operation, SEGMENT_BYTES, Segment, Status};
 
 const QUEUE_ENTRIES: u16 = 256;
-/// A driver uses as many of them as it has processors.
+/// A driver uses one for each of its processors, as far as they go.
 const QUEUES: u16 = 4;
 /// The most that is read or written at once.
 const PIECE_BYTES: usize = 64 << 10;
@@ -97,8 +97,8 @@ impl Blk {
         }
     }
 
-    /// The device over `disk`: a thread for each queue, so that a request that the host keeps waiting holds up no other
-    /// processor's.
+    /// The device over `disk`: a thread for each queue, so that a request that the host keeps waiting does not hold up what
+    /// is asked on another.
     #[must_use]
     pub fn models(disk: Arc<Disk>) -> Models {
         Models::ForEach(Box::new(move |queue| Box::new(Self::new(Arc::clone(&disk), queue))))

@@ -1,8 +1,8 @@
 //! What a driver's side of a device and the device's threads share.
 //!
 //! Invariant: after a reset nothing of what was before is used: the last thread that leaves puts the registers back, and who
-//! asked for it can see when it is over. A device that is broken takes and gives back nothing on any queue until it is
-//! reset. Source: VIRTIO 1.2, 2.1, 2.4 (reset), 2.7.7.2 (interrupts), 4.1.5.3 (their ways).
+//! asked for it can see when it is over. No thread of a broken device begins to take or to give back anything until it is
+//! reset; what a thread is in the midst of, it ends. Source: VIRTIO 1.2, 2.1, 2.4 (reset), 2.7.7.2 (interrupts), 4.1.5.3 (their ways).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

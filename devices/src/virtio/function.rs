@@ -1,8 +1,8 @@
 //! The transport: a virtio device as a PCI function.
 //!
 //! Invariant: all that a driver reaches of a device lies in one BAR, a page for each part, where the vendor capabilities say
-//! it does, and, for who cannot map that, behind the window in configuration space; what is behind them never waits for the
-//! device's threads, but for a reset. Source: VIRTIO 1.2, 4.1.
+//! it does, and, for who cannot map that, behind the window in configuration space; what is behind them waits for a
+//! device's thread at a reset alone, and else for the copy of one piece at most. Source: VIRTIO 1.2, 4.1.
 
 mod window;
 

@@ -101,7 +101,7 @@ impl Queues<'_> {
     }
 
     /// Gives a chain back, into whose buffers `written` bytes were written, and tells the driver if it wants to know. A
-    /// broken device gives nothing back.
+    /// device that is broken gives nothing back.
     ///
     /// # Errors
     /// [`Broken`] if its ring is not there any more.

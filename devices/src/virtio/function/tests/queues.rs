@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::sleep;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -9,7 +10,10 @@ use parking_lot::Mutex;
 use crate::bus::Width;
 use crate::pci::Function;
 use crate::virtio::broken::Broken;
-use crate::virtio::driver::{BUFFERS, Driver, FEATURES, NEEDS_RESET, RING_BYTES, TABLE, USED, WRITE};
+use crate::virtio::core::Next;
+use crate::virtio::driver::{
+    AVAILABLE, BUFFERS, Driver, FEATURES, NEEDS_RESET, RING_BYTES, TABLE, USED, WRITE,
+};
 use crate::virtio::identity::Identity;
 use crate::virtio::model::{Model, Models};
 use crate::virtio::rng::Rng;
@@ -105,6 +109,7 @@ fn a_request_that_waits_holds_up_no_other_queue() {
     reins.takes(0);
     // There is no such doorbell.
     driver.store(0x300c, Width::Word, 3);
+    assert_eq!(driver.rig.device.core.thread_of(3), None);
     driver.turn_to(1);
     for _ in 0..20 {
         driver.offer(0);
@@ -115,6 +120,33 @@ fn a_request_that_waits_holds_up_no_other_queue() {
     driver.turn_to(0);
     assert_eq!(driver.used_index(), 0, "the first one waits still");
     reins.go(0);
+    assert_eq!(driver.used(), (0, 8));
+}
+
+#[test]
+fn a_doorbell_that_somebody_else_rings_wakes_the_thread_of_its_queue() {
+    let (driver, reins) = held();
+    for (round, queue, shift) in [(1_u16, 2, RING_BYTES), (1, 0, 0), (2, 2, RING_BYTES)] {
+        driver.put(AVAILABLE + shift + 2, &round.to_le_bytes());
+        let doorbells = driver.rig.device.doorbells();
+        let own = doorbells.iter().find(|doorbell| doorbell.offset == 0x3000 + 4 * queue as u64);
+        own.expect("the driver has enabled it").bell.ring();
+        reins.takes(queue);
+        reins.go(queue);
+    }
+}
+
+#[test]
+fn what_was_offered_before_a_driver_began_is_found_on_every_queue() {
+    let (mut driver, reins) = held();
+    driver.reset();
+    driver.put(AVAILABLE + RING_BYTES + 2, &1_u16.to_le_bytes());
+    // Until the threads sleep, so that they have to be woken; nothing fails if that takes longer.
+    sleep(Duration::from_millis(50));
+    begin(&mut driver);
+    reins.takes(2);
+    reins.go(2);
+    driver.turn_to(1);
     assert_eq!(driver.used(), (0, 8));
 }
 
@@ -135,6 +167,11 @@ fn a_reset_is_over_when_the_last_thread_has_left() {
             let first = &driver.rig.device.core.threads()[order[0]];
             !first.has_begun()
         });
+        let core = &driver.rig.device.core;
+        assert!(
+            matches!(core.next(&core.threads()[order[0]]), Next::Rest),
+            "who has left waits for the other"
+        );
         assert_ne!(driver.status(), 0, "one thread is at work");
         reins.go(order[1]);
         driver.until("the reset", || driver.status() == 0);
