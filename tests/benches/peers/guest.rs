@@ -1,8 +1,8 @@
 //! A guest with one virtio device and a driver that does what Linux does for a request: it maps what the device is to
 //! reach, offers it, rings, and, once it is used, unmaps each page, invalidates it and waits for that.
 //!
-//! Invariant: where nothing is remapped the driver does the same but for the unit's part. A driver that does not unmap what
-//! the device has used would be found by the report of stale uses, and by nobody here.
+//! Invariant: where nothing is remapped the driver does the same but for the unit's part. Nothing of a page is mapped
+//! before it is offered. That it is unmapped afterwards is written here, and looked at by nobody.
 
 use std::hint::spin_loop;
 use std::sync::Arc;
